@@ -1,0 +1,65 @@
+#pragma once
+// The stream of events that the agent answers with (agent.capnp, interface Blocks): Cap'n Proto
+// messages, one zstd stream (RFC 8878) across blocks, each block flushed.
+
+#include <capnp/common.h>
+#include <kj/array.h>
+#include <kj/function.h>
+#include <kj/io.h>
+#include <kj/vector.h>
+
+#include "proto/agent.capnp.h"
+
+typedef struct ZSTD_CCtx_s ZSTD_CCtx;
+typedef struct ZSTD_DCtx_s ZSTD_DCtx;
+
+namespace pibrain {
+
+class BlockWriter : private kj::OutputStream {
+ public:
+  explicit BlockWriter(int compressionLevel);
+  ~BlockWriter() noexcept(false);
+  KJ_DISALLOW_COPY(BlockWriter);
+
+  // Adds the event that `build` fills. Should `build` throw, nothing is added.
+  void add(kj::FunctionParam<void(proto::Event::Builder)> build);
+
+  // The same, but `build` may change its mind by returning false; returns what it did.
+  bool tryAdd(kj::FunctionParam<bool(proto::Event::Builder)> build);
+
+  // Whether the block is big enough to be sent.
+  bool full() const;
+
+  // Ends the block, and the whole stream if it is the last; returns its bytes, valid until the
+  // next call.
+  kj::ArrayPtr<const kj::byte> finish(bool last);
+
+ private:
+  void write(const void* buffer, size_t size) override;
+  void compress(kj::ArrayPtr<const kj::byte> bytes, int operation);
+
+  ZSTD_CCtx* context_;
+  kj::Array<capnp::word> scratch_;  // zero between messages
+  kj::Array<kj::byte> out_;
+  size_t outSize_ = 0;
+  size_t raw_ = 0;       // bytes in the block before compression
+  bool finished_ = false;  // what is in out_ has been handed out
+};
+
+class BlockReader {
+ public:
+  BlockReader();
+  ~BlockReader() noexcept(false);
+  KJ_DISALLOW_COPY(BlockReader);
+
+  // Decodes a block and calls `event` for each event in it, whose contents are valid during the
+  // call only. Throws a KJ exception if the block is damaged or too large.
+  void read(kj::ArrayPtr<const kj::byte> block,
+            kj::FunctionParam<void(proto::Event::Reader)> event);
+
+ private:
+  ZSTD_DCtx* context_;
+  kj::Array<capnp::word> buffer_;
+};
+
+}  // namespace pibrain

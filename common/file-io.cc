@@ -1,0 +1,88 @@
+#include "common/file-io.h"
+
+#include <errno.h>
+#include <kj/debug.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace pibrain {
+
+size_t readAt(int fd, kj::ArrayPtr<kj::byte> buffer, uint64_t offset) {
+  size_t done = 0;
+  while (done < buffer.size()) {
+    ssize_t n = pread(fd, buffer.begin() + done, buffer.size() - done, off_t(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throwErrno(errno, "cannot read");
+    if (n == 0) break;
+    done += size_t(n);
+  }
+  return done;
+}
+
+void writeAll(int fd, kj::ArrayPtr<const kj::byte> bytes) {
+  while (bytes.size() > 0) {
+    ssize_t n = write(fd, bytes.begin(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throwErrno(errno, "cannot write");
+    bytes = bytes.slice(size_t(n), bytes.size());
+  }
+}
+
+void writeAllAt(int fd, kj::ArrayPtr<const kj::byte> bytes, uint64_t offset) {
+  while (bytes.size() > 0) {
+    ssize_t n = pwrite(fd, bytes.begin(), bytes.size(), off_t(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throwErrno(errno, "cannot write");
+    offset += size_t(n);
+    bytes = bytes.slice(size_t(n), bytes.size());
+  }
+}
+
+uint64_t hashPrefix(int fd, uint64_t size, FileHasher& hasher) {
+  auto buffer = kj::heapArray<kj::byte>(kj::min(size, uint64_t(256 * 1024)));
+  uint64_t done = 0;
+  while (done < size) {
+    auto want = buffer.slice(0, kj::min(size - done, uint64_t(buffer.size())));
+    size_t n = readAt(fd, want, done);
+    hasher.update(want.slice(0, n));
+    done += n;
+    if (n < want.size()) break;
+  }
+  return done;
+}
+
+int64_t mtimeOf(const struct stat& st) {
+  return int64_t(st.st_mtim.tv_sec) * 1'000'000'000 + st.st_mtim.tv_nsec;
+}
+
+int64_t wallClockNanos() {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return int64_t(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+}
+
+proto::Reason reasonOf(int error) {
+  switch (error) {
+    case EACCES:
+    case EPERM:
+      return proto::Reason::DENIED;
+    case ENOENT:
+    case ENOTDIR:
+    case ELOOP:
+      return proto::Reason::VANISHED;
+    default:
+      return proto::Reason::IO_ERROR;
+  }
+}
+
+void throwErrno(int error, const std::string& what) {
+  bool exhausted = error == ENOSPC || error == EDQUOT || error == EMFILE || error == ENFILE ||
+                   error == ENOMEM;
+  kj::throwFatalException(kj::Exception(
+      exhausted ? kj::Exception::Type::OVERLOADED : kj::Exception::Type::FAILED, __FILE__, __LINE__,
+      kj::str(what.c_str(), ": ", strerror(error))));
+  KJ_UNREACHABLE;
+}
+
+}  // namespace pibrain

@@ -1,0 +1,39 @@
+#pragma once
+// Whole reads and writes on file descriptors. Errors are thrown as KJ exceptions that carry the
+// system's error, "what" said first.
+
+#include <kj/common.h>
+#include <kj/io.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include <string>
+
+#include "common/digest.h"
+#include "proto/agent.capnp.h"
+
+namespace pibrain {
+
+// Reads until `buffer` is full or the file ends; returns the bytes read.
+size_t readAt(int fd, kj::ArrayPtr<kj::byte> buffer, uint64_t offset);
+
+void writeAll(int fd, kj::ArrayPtr<const kj::byte> bytes);
+void writeAllAt(int fd, kj::ArrayPtr<const kj::byte> bytes, uint64_t offset);
+
+// Feeds the first `size` bytes of the file to `hasher`; returns the bytes there were, which are
+// fewer if the file is shorter.
+uint64_t hashPrefix(int fd, uint64_t size, FileHasher& hasher);
+
+// Modification time in nanoseconds since the epoch.
+int64_t mtimeOf(const struct stat& st);
+
+int64_t wallClockNanos();
+
+// The reason to give the other side for a failed system call.
+proto::Reason reasonOf(int error);
+
+// A system call failed: throws a KJ exception that says `what` and the error's text. Out of
+// memory, descriptors or space is OVERLOADED, everything else FAILED.
+[[noreturn]] void throwErrno(int error, const std::string& what);
+
+}  // namespace pibrain

@@ -1,0 +1,37 @@
+#pragma once
+// What both sides agree on before the first RPC message, and the limits that both keep to.
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <string_view>
+
+namespace pibrain {
+
+// The agent writes this first; the hub skips what a shell printed before it.
+inline constexpr std::string_view PREAMBLE{"\n\0pi-brain-agent/1\n", 19};
+inline constexpr size_t MAX_SHELL_NOISE = 64 * 1024;  // bytes before the preamble
+
+inline constexpr uint32_t PROTOCOL = 1;         // Peer.protocol
+inline constexpr uint32_t OLDEST_PROTOCOL = 1;  // Peer.oldestProtocol
+
+// A path's component may be this long (NAME_MAX), a tree this deep.
+inline constexpr size_t MAX_NAME = 255;
+inline constexpr size_t MAX_DEPTH = 400;
+
+// Blocks (agent.capnp): content comes in pieces of at most MAX_PIECE; a block is closed when it
+// holds BLOCK_RAW bytes, or BLOCK_COMPRESSED after compression. So none decompresses to more
+// than MAX_BLOCK_RAW.
+inline constexpr size_t MAX_PIECE = 256 * 1024;
+inline constexpr size_t BLOCK_COMPRESSED = 128 * 1024;
+inline constexpr size_t BLOCK_RAW = 1024 * 1024;
+inline constexpr size_t MAX_BLOCK_RAW = 2 * 1024 * 1024;
+
+// P4: a *.jsonl file changed less than this ago is sent up to its last newline.
+inline constexpr int64_t QUIET_NANOS = 10'000'000'000;
+// A file changed less than this ago might change again within the same timestamp.
+inline constexpr int64_t SETTLED_NANOS = 2'000'000'000;
+
+inline constexpr std::string_view SESSION_SUFFIX = ".jsonl";
+
+}  // namespace pibrain

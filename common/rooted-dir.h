@@ -1,0 +1,48 @@
+#pragma once
+// A directory that nothing leads out of: every path is resolved beneath a held descriptor, and
+// no component of it may be a symlink or "..". Linux resolves it in one call (openat2 with
+// RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS); elsewhere, and for paths longer than PATH_MAX, the
+// components are walked one by one with O_NOFOLLOW.
+
+#include <kj/io.h>
+#include <kj/string.h>
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+
+namespace pibrain {
+
+// Whether `name` can be one component of a path: not empty, ".", "..", longer than MAX_NAME, and
+// without '/' and NUL.
+bool isSafeName(std::string_view name);
+
+// Whether each component of `path` is safe and there are at most MAX_DEPTH. "" is not a path.
+bool isSafePath(std::string_view path);
+
+// The directory part of a relative path ("" if it has none), and its last component.
+std::string_view parentOf(std::string_view path);
+std::string_view baseNameOf(std::string_view path);
+
+class RootedDir {
+ public:
+  // The result of a system call that gives a descriptor: fd is null if it failed, for `error`.
+  struct Opened {
+    kj::AutoCloseFd fd;
+    int error = 0;
+  };
+
+  explicit RootedDir(kj::AutoCloseFd dir) : dir_(kj::mv(dir)) {}
+
+  int fd() const { return dir_; }
+
+  // Opens what is at `path`, relative to this directory; "" is the directory itself. A symlink
+  // anywhere fails with ELOOP (or ENOTDIR), ".." with EXDEV. O_NOFOLLOW, O_CLOEXEC, O_NOCTTY and
+  // O_NONBLOCK are added, so that a FIFO does not hang.
+  Opened open(std::string_view path, int flags, mode_t mode = 0) const;
+
+ private:
+  kj::AutoCloseFd dir_;
+};
+
+}  // namespace pibrain

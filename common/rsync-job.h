@@ -1,0 +1,97 @@
+#pragma once
+// librsync (https://librsync.github.io): signatures of a basis, deltas against a signature, and
+// patching a basis with a delta. The signature format is RS_BLAKE2_SIG with Rabin-Karp rolling
+// sums (RS_RK_BLAKE2_SIG_MAGIC). A delta carries no checksum: whoever patches checks the result.
+//
+// Everything throws KJ exceptions; what a peer sent is checked before librsync sees it.
+
+#include <kj/array.h>
+#include <kj/common.h>
+#include <kj/exception.h>
+#include <kj/function.h>
+#include <stdint.h>
+
+typedef struct rs_job rs_job_t;
+typedef struct rs_signature rs_signature_t;
+
+namespace pibrain {
+
+// Once, before threads: librsync's messages go nowhere.
+void initRsync();
+
+// Makes the signature of the first `size` bytes of the file, passing pieces of it to `sink`.
+// Lengths of zero are librsync's choice for a file of that size.
+void makeSignature(int fd, uint64_t size, uint32_t blockLength, uint32_t strongLength,
+                   kj::FunctionParam<void(kj::ArrayPtr<const kj::byte>)> sink);
+
+// A loaded signature, ready for deltas.
+class Signature {
+ public:
+  // Throws if `bytes` cannot be a signature: another magic, absurd lengths, cut short, more than
+  // MAX_BLOCKS, or more than MAX_EQUAL blocks of one weak sum (a table of those is quadratic).
+  explicit Signature(kj::ArrayPtr<const kj::byte> bytes);
+  ~Signature() noexcept(false);
+  KJ_DISALLOW_COPY(Signature);
+
+  static constexpr size_t MAX_BLOCKS = 1 << 20;
+  static constexpr size_t MAX_EQUAL = 512;
+
+ private:
+  friend class DeltaReader;
+  rs_signature_t* sums_ = nullptr;
+};
+
+// The delta that makes a basis, of which there is a signature, into the source.
+class DeltaReader {
+ public:
+  // Fills the buffer with the next bytes of the source; fewer than asked are its end.
+  using Source = kj::Function<size_t(kj::ArrayPtr<kj::byte>)>;
+
+  // `signature` must outlive this object and serve only one DeltaReader.
+  DeltaReader(Signature& signature, Source source);
+  ~DeltaReader() noexcept(false);
+  KJ_DISALLOW_COPY(DeltaReader);
+
+  // Fills `buffer` with the next bytes of the delta; fewer than asked are its end.
+  size_t read(kj::ArrayPtr<kj::byte> buffer);
+
+ private:
+  rs_job_t* job_;
+  Source source_;
+  kj::Array<kj::byte> in_;
+  kj::ArrayPtr<kj::byte> pending_;
+  bool eof_ = false;
+  bool done_ = false;
+};
+
+// Applies a delta that arrives in pieces.
+class Patcher {
+ public:
+  using Sink = kj::Function<void(kj::ArrayPtr<const kj::byte>)>;
+
+  // Reads the basis from `basisFd` (not owned), and throws before `sink` was given more than
+  // `limit` bytes.
+  Patcher(int basisFd, uint64_t limit, Sink sink);
+  ~Patcher() noexcept(false);
+  KJ_DISALLOW_COPY(Patcher);
+
+  void write(kj::ArrayPtr<const kj::byte> delta);
+
+  // Throws unless the delta has ended, and nothing came after its end.
+  void finish();
+
+  struct CopyState {
+    int fd;
+    kj::Maybe<kj::Exception> error;
+  };
+
+ private:
+  rs_job_t* job_;
+  CopyState basis_;
+  Sink sink_;
+  uint64_t limit_;
+  kj::Array<kj::byte> out_;
+  bool done_ = false;
+};
+
+}  // namespace pibrain

@@ -1,0 +1,24 @@
+#pragma once
+// Text for people.
+
+#include <stdint.h>
+
+#include <string>
+#include <string_view>
+
+namespace pibrain {
+
+// `text` with control characters, invalid UTF-8 and a backslash written as \n, \x1b, …: safe to
+// print on a terminal, whoever chose it.
+std::string escapeForTerminal(std::string_view text);
+
+// "0 B", "38 KB", "1.2 GB": powers of 1024, at most one decimal.
+std::string formatBytes(uint64_t bytes);
+
+// ISO 8601 in UTC, "2026-01-31T12:00:00Z".
+std::string formatTime(int64_t nanos);
+
+// `path` in single quotes for a POSIX shell, bare if it needs none.
+std::string shellQuote(std::string_view path);
+
+}  // namespace pibrain

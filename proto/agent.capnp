@@ -1,0 +1,148 @@
+@0xe2e3af943411aa73;
+# The wire contract between the hub and the agent on a spoke.
+#
+# The agent writes the preamble (common/protocol.h), then both sides speak Cap'n Proto's
+# two-party protocol. The agent's bootstrap capability is a Spoke. The hub sends
+# hello, scan and the first next in one flight, by promise pipelining.
+#
+# No call carries a path to the spoke: the hub names files by the ids of the agent's own scan.
+# Methods answer with typed results and events; an RPC exception is a bug or a lost connection.
+#
+# Names and paths are Data, since file names are bytes; a path's components are separated by '/'.
+# Times are nanoseconds since 1970-01-01T00:00:00Z, sizes are bytes.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("pibrain::proto");
+
+struct Peer {
+  version @0 :Text;            # of the program, for people: "0.1.0"
+  protocol @1 :UInt32;         # the newest protocol that this side speaks
+  oldestProtocol @2 :UInt32;   # the oldest one that it still speaks
+  host @3 :Text;
+  clock @4 :Int64;             # this side's wall clock, now
+  root @5 :Text;               # agent: the directory that it serves, as an absolute path
+  home @6 :Text;               # agent: $HOME, to compare `root` with a configured "~/…"
+  rootState @7 :RootState;     # agent
+  sandbox @8 :Text;            # agent: what confines it ("none")
+}
+
+enum RootState { served @0; missing @1; notADirectory @2; denied @3; }
+
+interface Spoke {
+  hello @0 (hub :Peer) -> (spoke :Peer, sessions :Sessions);
+}
+
+interface Sessions {
+  scan @0 (tree :Hash, known :List(UInt64), knownComplete :Bool, reuse :Bool) -> (listing :Blocks);
+  # Walks the root. `tree` is the digest of all that the hub holds, `known` the digests of its
+  # directories (common/tree-walk.h defines both). The listing begins with a Summary. If the
+  # digests of the trees are equal, that is all. If they are not and `knownComplete` is false, it
+  # is all too (`state` = differs): the hub scans again with every digest, and `reuse` to be
+  # answered from the same walk. Otherwise follow the directories whose digest is not in `known`,
+  # and the indexes of those in `known` that the spoke does not have.
+
+  pull @1 (wants :List(Want), options :PullOptions) -> (blocks :Blocks);
+  # Answers the wants in their order: for each either begin, data…, end; or differs; or refused.
+
+  signature @2 (file :UInt32, blockLength :UInt32, strongLength :UInt32) -> (blocks :Blocks);
+  # librsync's signature of a file as `signature` events, or refused. Zero: librsync's choice.
+
+  digest @3 (files :List(UInt32)) -> (blocks :Blocks);
+  # For each file a `digest` event, or refused.
+}
+
+interface Blocks {
+  # One stream of events, cut in blocks. Each block is the next piece of one zstd stream, flushed,
+  # so that it can be decoded when it arrives; it decompresses to whole Event messages in Cap'n
+  # Proto's stream framing, one after the other.
+
+  next @0 () -> (block :Data, last :Bool);
+  # May be called again before it has answered: blocks are answered in order. After the last one
+  # it answers with an empty block and last = true.
+}
+
+struct Hash { low @0 :UInt64; high @1 :UInt64; }   # XXH3, 128 bits
+
+struct PullOptions {
+  compressionLevel @0 :Int32 = 3;   # zstd's; the agent clamps it to 1…9
+}
+
+struct Want {
+  file @0 :UInt32;
+  union {
+    whole @1 :Void;
+    prefix @2 :Basis;      # the tail, if the file's first `size` bytes have this hash
+    signature @3 :Data;    # a librsync delta against the file with this signature (RS_BLAKE2_SIG)
+  }
+}
+
+struct Basis { size @0 :UInt64; hash @1 :Hash; }
+
+struct Event {
+  union {
+    summary @0 :Summary;
+    directory @1 :Directory;
+    unseen @2 :List(UInt32);   # indexes into `known`
+    problem @3 :Problem;
+    begin @4 :Begin;
+    data @5 :Piece;
+    end @6 :Hash;              # of the whole file
+    differs @7 :UInt32;        # file: the prefix is not the same
+    refused @8 :Refused;
+    digest @9 :FileDigest;
+    signature @10 :Data;       # the next bytes of the signature
+  }
+}
+
+struct Summary {
+  state @0 :State;
+  complete @1 :Bool;           # false: some directory could not be read, so nothing may be deleted
+  directories @2 :UInt32;      # those that hold files
+  files @3 :UInt32;
+  bytes @4 :UInt64;
+  symlinksSkipped @5 :UInt32;
+  specialsSkipped @6 :UInt32;  # sockets, FIFOs, devices
+  enum State { same @0; differs @1; listed @2; }
+}
+
+struct Directory {
+  # Some or all files of one directory; more of them may follow in a further event.
+  path @0 :Data;               # relative to the root; empty for the root itself
+  firstFile @1 :UInt32;        # the id of the first entry; the others count up from it
+  entries @2 :List(Entry);
+}
+
+struct Entry { name @0 :Data; size @1 :UInt64; mtime @2 :Int64; }
+
+struct Problem { path @0 :Data; reason @1 :Reason; }
+
+enum Reason {
+  vanished @0;
+  denied @1;
+  notRegular @2;
+  changing @3;        # it changed while it was read: ask again
+  unfinishedLine @4;  # P4: it holds no whole line yet
+  tooDeep @5;
+  tooMany @6;
+  ioError @7;
+  badRequest @8;      # no such id, a signature that cannot be one, …
+}
+
+struct Begin {
+  file @0 :UInt32;
+  content @1 :Content;
+  size @2 :UInt64;    # of the file as it will be at the end
+  mtime @3 :Int64;    # read before the content was
+  unsettled @4 :Bool; # so fresh that a later change might leave the same mtime
+  mode @5 :UInt16;    # permission bits
+  enum Content { whole @0; tail @1; delta @2; }
+}
+
+struct Piece {
+  bytes @0 :Data;
+  hash @1 :Hash;      # whole, tail: of the file up to and with this piece. delta: unset
+}
+
+struct Refused { file @0 :UInt32; reason @1 :Reason; }
+
+struct FileDigest { file @0 :UInt32; size @1 :UInt64; hash @2 :Hash; }

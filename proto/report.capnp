@@ -1,0 +1,75 @@
+@0x8683008751ea7272;
+# What the hub reports: the documents that --json prints, by Cap'n Proto's JSON codec.
+# Times are ISO 8601 in UTC, durations seconds, sizes bytes (Float64: JSON's number).
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("pibrain::report");
+
+struct Status {
+  hubName @0 :Text;
+  hubSessionsDir @1 :Text;
+  hubSessionCount @2 :UInt32;
+  rsyncAvailable @3 :Bool;
+  spokes @4 :List(Spoke);
+  totalSpokeSessionCount @5 :UInt32;
+
+  struct Spoke {
+    name @0 :Text;
+    syncMethod @1 :Text;
+    path @2 :Text;
+    source @3 :Text;             # null: none
+    enabled @4 :Bool;
+    exists @5 :Bool;
+    sessionCount @6 :UInt32;
+    lastSync @7 :Text;           # the last good run; null: never
+    lastSyncFormatted @8 :Text;
+    lastError @9 :Text;          # null: the last run was good
+  }
+}
+
+struct Run {
+  ok @0 :Bool;
+  dryRun @1 :Bool;
+  spokes @2 :List(Spoke);
+
+  struct Spoke {
+    name @0 :Text;
+    outcome @1 :Text;            # "ok", "failed", "locked", "skipped"
+    error @2 :Text;              # null: none
+    warnings @3 :List(Text);
+    counts @4 :Counts;
+    seconds @5 :Float64;
+    bytesLiteral @6 :Float64;    # content that had to be sent, before compression
+    wireUp @7 :Float64;          # on the connection, from the hub to the spoke
+    wireDown @8 :Float64;
+    changes @9 :List(Change);    # with --dry-run or -v
+  }
+  struct Counts {
+    new @0 :UInt32;
+    grown @1 :UInt32;
+    rewritten @2 :UInt32;
+    moved @3 :UInt32;
+    touched @4 :UInt32;          # the same content under another time
+    deleted @5 :UInt32;
+    kept @6 :UInt32;             # gone on the spoke, kept in the mirror
+    deferred @7 :UInt32;         # still being written: the next run fetches them
+    failed @8 :UInt32;
+    files @9 :UInt32;            # on the spoke
+  }
+  struct Change {
+    kind @0 :Text;               # "new", "grow", "rewrite", "move", "delete", …
+    path @1 :Text;
+    from @2 :Text;               # move: the old path
+    size @3 :Float64;
+  }
+}
+
+struct SessionList {
+  spokes @0 :List(Spoke);
+  struct Spoke {
+    name @0 :Text;
+    syncMethod @1 :Text;
+    path @2 :Text;
+    sessions @3 :List(Text);     # relative to path; --long: absolute
+  }
+}

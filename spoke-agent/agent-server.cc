@@ -1,0 +1,142 @@
+#include "spoke-agent/agent-server.h"
+
+#include <capnp/rpc-twoparty.h>
+#include <kj/debug.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/file-io.h"
+#include "common/protocol.h"
+#include "spoke-agent/inspect.h"
+#include "spoke-agent/listing.h"
+#include "spoke-agent/pull.h"
+
+namespace pibrain {
+
+namespace {
+
+// The largest request is a pull whose wants carry signatures; the hub keeps those under 4 MiB.
+constexpr uint64_t MAX_REQUEST_WORDS = (16 << 20) / sizeof(capnp::word);
+constexpr size_t FLOW_LIMIT_WORDS = (4 << 20) / sizeof(capnp::word);
+
+constexpr int LISTING_COMPRESSION = 3;
+
+class BlocksImpl : public proto::Blocks::Server {
+ public:
+  BlocksImpl(kj::Own<EventSource> source, int compressionLevel)
+      : source_(kj::mv(source)), writer_(kj::heap<BlockWriter>(compressionLevel)) {}
+
+  kj::Promise<void> next(NextContext context) override {
+    if (source_.get() == nullptr) {
+      context.getResults().setLast(true);
+      return kj::READY_NOW;
+    }
+    bool more = true;
+    while (more && !writer_->full()) more = source_->produce(*writer_);
+    auto block = writer_->finish(!more);
+    auto results = context.getResults(capnp::MessageSize{block.size() / 8 + 16, 0});
+    results.setBlock(block);
+    results.setLast(!more);
+    if (!more) {
+      source_ = nullptr;
+      writer_ = nullptr;
+    }
+    return kj::READY_NOW;
+  }
+
+ private:
+  kj::Own<EventSource> source_;  // null after its end
+  kj::Own<BlockWriter> writer_;
+};
+
+class SessionsImpl : public proto::Sessions::Server {
+ public:
+  explicit SessionsImpl(kj::Own<Root> root) : root_(kj::mv(root)) {}
+
+  kj::Promise<void> scan(ScanContext context) override {
+    auto params = context.getParams();
+    auto tree = params.getReuse() && root_->tree() != nullptr ? root_->tree() : root_->scan();
+    auto listing = kj::heap<Listing>(kj::mv(tree), Digest::from(params.getTree()),
+                                     params.getKnown(), params.getKnownComplete());
+    context.getResults().setListing(kj::heap<BlocksImpl>(kj::mv(listing), LISTING_COMPRESSION));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> pull(PullContext context) override {
+    auto params = context.getParams();
+    int level = std::clamp(int(params.getOptions().getCompressionLevel()), 1, 9);
+    auto pull = kj::heap<Pull>(kj::addRef(*root_), tree(), params.getWants());
+    context.getResults().setBlocks(kj::heap<BlocksImpl>(kj::mv(pull), level));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> signature(SignatureContext context) override {
+    auto params = context.getParams();
+    auto source = kj::heap<SignatureOf>(kj::addRef(*root_), tree(), params.getFile(),
+                                        params.getBlockLength(), params.getStrongLength());
+    context.getResults().setBlocks(kj::heap<BlocksImpl>(kj::mv(source), LISTING_COMPRESSION));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> digest(DigestContext context) override {
+    std::deque<uint32_t> files;
+    for (uint32_t file : context.getParams().getFiles()) files.push_back(file);
+    auto source = kj::heap<DigestsOf>(kj::addRef(*root_), tree(), kj::mv(files));
+    context.getResults().setBlocks(kj::heap<BlocksImpl>(kj::mv(source), LISTING_COMPRESSION));
+    return kj::READY_NOW;
+  }
+
+ private:
+  // Before the first scan no id names a file.
+  std::shared_ptr<const Tree> tree() const {
+    return root_->tree() != nullptr ? root_->tree() : std::make_shared<const Tree>();
+  }
+
+  kj::Own<Root> root_;
+};
+
+class SpokeImpl : public proto::Spoke::Server {
+ public:
+  explicit SpokeImpl(kj::Own<Root> root) : root_(kj::mv(root)) {}
+
+  kj::Promise<void> hello(HelloContext context) override {
+    auto results = context.getResults();
+    auto peer = results.initSpoke();
+    peer.setVersion(PIBRAIN_VERSION);
+    peer.setProtocol(PROTOCOL);
+    peer.setOldestProtocol(OLDEST_PROTOCOL);
+    char host[256] = "";
+    gethostname(host, sizeof(host) - 1);
+    peer.setHost(host);
+    peer.setClock(wallClockNanos());
+    peer.setRoot(root_->path().c_str());
+    const char* home = getenv("HOME");
+    peer.setHome(home == nullptr ? "" : home);
+    peer.setRootState(root_->state());
+    peer.setSandbox("none");
+    results.setSessions(kj::heap<SessionsImpl>(kj::addRef(*root_)));
+    return kj::READY_NOW;
+  }
+
+ private:
+  kj::Own<Root> root_;
+};
+
+}  // namespace
+
+proto::Spoke::Client makeSpoke(kj::Own<Root> root) { return kj::heap<SpokeImpl>(kj::mv(root)); }
+
+void serve(kj::AsyncIoStream& stream, proto::Spoke::Client spoke, kj::WaitScope& waitScope) {
+  stream.write(PREAMBLE.data(), PREAMBLE.size()).wait(waitScope);
+  capnp::ReaderOptions options;
+  options.traversalLimitInWords = MAX_REQUEST_WORDS;
+  options.nestingLimit = 16;
+  capnp::TwoPartyVatNetwork network(stream, capnp::rpc::twoparty::Side::SERVER, options);
+  auto rpc = capnp::makeRpcServer(network, kj::mv(spoke));
+  rpc.setFlowLimit(FLOW_LIMIT_WORDS);
+  network.onDisconnect().wait(waitScope);
+}
+
+}  // namespace pibrain

@@ -1,0 +1,59 @@
+#include "spoke-agent/authorized-keys.h"
+
+#include <kj/debug.h>
+#include <kj/exception.h>
+
+#include "common/text.h"
+
+namespace pibrain {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& why) {
+  kj::throwFatalException(
+      kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__, kj::heapString(why.c_str())));
+  KJ_UNREACHABLE;
+}
+
+// An option's value in double quotes; sshd knows \" and nothing else.
+std::string quoted(const std::string& value, const char* what) {
+  if (value.find_first_of(std::string("\n\r\0", 3)) != std::string::npos) {
+    refuse(std::string(what) + " contains a line break, which authorized_keys cannot hold.");
+  }
+  std::string out = "\"";
+  for (char c : value) {
+    if (c == '"') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+bool isKeyType(const std::string& word) {
+  return word.starts_with("ssh-") || word.starts_with("ecdsa-sha2-") || word.starts_with("sk-");
+}
+
+}  // namespace
+
+std::string authorizedKeysLine(const std::string& publicKey, const std::string& agent,
+                               const std::string& root, const std::string& from) {
+  if (publicKey.find("PRIVATE KEY") != std::string::npos) {
+    refuse("This is a private key. Give the public half, the file that ends in .pub.");
+  }
+  auto end = publicKey.find_first_of("\r\n");
+  auto key = publicKey.substr(0, end);
+  auto space = key.find(' ');
+  if (space == std::string::npos || !isKeyType(key.substr(0, space)) ||
+      key.compare(space + 1, 4, "AAAA") != 0) {
+    refuse("This is not an OpenSSH public key: a line such as 'ssh-ed25519 AAAA… comment' was "
+           "expected. 'ssh-keygen -y -f KEY' prints it for a private key.");
+  }
+  if (end != std::string::npos && publicKey.find_first_not_of("\r\n", end) != std::string::npos) {
+    refuse("The file holds more than one line; a dedicated key has one.");
+  }
+  std::string options = "restrict";
+  if (!from.empty()) options += ",from=" + quoted(from, "--from");
+  auto command = shellQuote(agent) + " " + shellQuote("--root=" + root);
+  return options + ",command=" + quoted(command, "the command") + " " + key;
+}
+
+}  // namespace pibrain

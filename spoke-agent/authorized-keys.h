@@ -1,0 +1,13 @@
+#pragma once
+
+#include <string>
+
+namespace pibrain {
+
+// The line for ~/.ssh/authorized_keys (sshd(8), AUTHORIZED_KEYS FILE FORMAT) that lets the holder
+// of `publicKey` (the text of a .pub file) run `agent` on `root` and nothing else. `from` is a
+// pattern list for from="…", or empty. Throws, in words for people, what cannot be put in a line.
+std::string authorizedKeysLine(const std::string& publicKey, const std::string& agent,
+                               const std::string& root, const std::string& from);
+
+}  // namespace pibrain

@@ -1,0 +1,49 @@
+#pragma once
+// Looking at the spoke's files without moving them: signatures and digests, as `verify` wants.
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "spoke-agent/event-source.h"
+#include "spoke-agent/root.h"
+
+namespace pibrain {
+
+// librsync's signature of one file.
+class SignatureOf : public EventSource {
+ public:
+  SignatureOf(kj::Own<Root> root, std::shared_ptr<const Tree> tree, uint32_t file,
+              uint32_t blockLength, uint32_t strongLength);
+
+  bool produce(BlockWriter& writer) override;
+
+ private:
+  void make();
+
+  kj::Own<Root> root_;
+  std::shared_ptr<const Tree> tree_;
+  uint32_t file_;
+  uint32_t blockLength_;
+  uint32_t strongLength_;
+  bool made_ = false;
+  kj::Maybe<proto::Reason> refused_;
+  std::vector<kj::byte> signature_;
+  size_t sent_ = 0;
+};
+
+// The digests of files.
+class DigestsOf : public EventSource {
+ public:
+  DigestsOf(kj::Own<Root> root, std::shared_ptr<const Tree> tree, std::deque<uint32_t> files)
+      : root_(kj::mv(root)), tree_(kj::mv(tree)), files_(kj::mv(files)) {}
+
+  bool produce(BlockWriter& writer) override;
+
+ private:
+  kj::Own<Root> root_;
+  std::shared_ptr<const Tree> tree_;
+  std::deque<uint32_t> files_;
+};
+
+}  // namespace pibrain

@@ -1,0 +1,133 @@
+// pi-brain-agent: what sshd starts on a spoke. It reads below one directory, and that is all.
+
+#include <getopt.h>
+#include <kj/async-io.h>
+#include <kj/debug.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "common/file-io.h"
+#include "common/rsync-job.h"
+#include "spoke-agent/agent-server.h"
+#include "spoke-agent/authorized-keys.h"
+#include "spoke-agent/stdio-stream.h"
+
+namespace {
+
+constexpr char HELP[] =
+    R"(pi-brain-agent: lets a hub read this machine's pi sessions, and nothing else
+
+usage: pi-brain-agent --root=DIR
+       pi-brain-agent [--root=DIR] --authorized-keys-line KEY.pub [--from=PATTERNS]
+
+  --root=DIR    the directory to serve, read-only (default ~/.pi/agent/sessions)
+  --authorized-keys-line KEY.pub
+                print the line for ~/.ssh/authorized_keys that lets this key start
+                the agent and nothing else: no shell, no forwarding, no terminal
+  --from=PATTERNS
+                with it: only from these addresses, as in sshd(8): 192.0.2.0/24,…
+  --version     print the version
+  --help        print this
+
+It speaks a binary protocol on standard input and output, so it is of no use by
+hand: sshd starts it when the hub connects. To set this machine up as a spoke:
+
+  pi-brain-agent --authorized-keys-line pi-brain-sync.pub >> ~/.ssh/authorized_keys
+)";
+
+constexpr int EXIT_USAGE = 2;
+
+struct Options {
+  std::string root = "~/.pi/agent/sessions";
+  std::string publicKey;
+  std::string from;
+};
+
+// The text of a small file.
+std::string readText(const std::string& path) {
+  FILE* file = fopen(path.c_str(), "re");
+  if (file == nullptr) pibrain::throwErrno(errno, "cannot open " + path);
+  KJ_DEFER(fclose(file));
+  char buffer[32768];
+  return std::string(buffer, fread(buffer, 1, sizeof(buffer), file));
+}
+
+std::string ownPath() {
+  char path[4096];
+  ssize_t length = readlink("/proc/self/exe", path, sizeof(path));
+  return length > 0 ? std::string(path, size_t(length)) : "pi-brain-agent";
+}
+
+void printAuthorizedKeysLine(const Options& options) {
+  auto line = pibrain::authorizedKeysLine(readText(options.publicKey), ownPath(),
+                                          pibrain::expandPath(options.root), options.from);
+  puts(line.c_str());
+}
+
+void serveStdio(const Options& options) {
+  signal(SIGPIPE, SIG_IGN);
+  pibrain::initRsync();
+  auto io = kj::setupAsyncIo();
+  auto stream = pibrain::takeStdio(*io.lowLevelProvider);
+  pibrain::serve(*stream, pibrain::makeSpoke(kj::refcounted<pibrain::Root>(options.root)),
+                 io.waitScope);
+}
+
+int fail(const kj::Exception& e) {
+  fprintf(stderr, "pi-brain-agent: %s\n", e.getDescription().cStr());
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  const struct option flags[] = {{"root", required_argument, nullptr, 'r'},
+                                 {"authorized-keys-line", required_argument, nullptr, 'a'},
+                                 {"from", required_argument, nullptr, 'f'},
+                                 {"version", no_argument, nullptr, 'v'},
+                                 {"help", no_argument, nullptr, 'h'},
+                                 {nullptr, 0, nullptr, 0}};
+  for (int flag; (flag = getopt_long(argc, argv, "h", flags, nullptr)) != -1;) {
+    switch (flag) {
+      case 'r':
+        options.root = optarg;
+        break;
+      case 'a':
+        options.publicKey = optarg;
+        break;
+      case 'f':
+        options.from = optarg;
+        break;
+      case 'v':
+        puts("pi-brain-agent " PIBRAIN_VERSION);
+        return 0;
+      case 'h':
+        fputs(HELP, stdout);
+        return 0;
+      default:
+        fputs("Try 'pi-brain-agent --help'.\n", stderr);
+        return EXIT_USAGE;
+    }
+  }
+  if (optind < argc) {
+    fprintf(stderr, "pi-brain-agent: unexpected argument '%s'. Try --help.\n", argv[optind]);
+    return EXIT_USAGE;
+  }
+  bool serving = options.publicKey.empty();
+  if (serving && (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO))) {
+    fputs(HELP, stdout);
+    return 0;
+  }
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+    serving ? serveStdio(options) : printAuthorizedKeysLine(options);
+  })) {
+    return fail(*e);
+  }
+  return 0;
+}

@@ -1,0 +1,208 @@
+#include "spoke-agent/pull.h"
+
+#include <kj/debug.h>
+#include <string.h>
+
+#include "common/file-io.h"
+#include "common/protocol.h"
+
+namespace pibrain {
+
+namespace {
+
+bool changedWithin(int64_t nanos, int64_t mtime, int64_t now) {
+  // A time in the future is a clock that was wrong; it must not hold a file back for ever.
+  return mtime > now - nanos && mtime < now + nanos;
+}
+
+}  // namespace
+
+void refuse(BlockWriter& writer, uint32_t file, proto::Reason reason) {
+  writer.add([&](proto::Event::Builder event) {
+    auto refused = event.initRefused();
+    refused.setFile(file);
+    refused.setReason(reason);
+  });
+}
+
+uint64_t publishableSize(const Root::File& file, std::string_view name, int64_t now) {
+  if (!name.ends_with(SESSION_SUFFIX) || !changedWithin(QUIET_NANOS, file.mtime, now)) {
+    return file.size;
+  }
+  auto buffer = kj::heapArray<kj::byte>(64 * 1024);
+  for (uint64_t end = file.size; end > 0;) {
+    uint64_t start = end - kj::min(end, uint64_t(buffer.size()));
+    size_t n = readAt(file.fd, buffer.slice(0, size_t(end - start)), start);
+    if (auto* newline = memrchr(buffer.begin(), '\n', n)) {
+      return start + uint64_t(static_cast<kj::byte*>(newline) - buffer.begin()) + 1;
+    }
+    end = start;
+  }
+  return 0;
+}
+
+Pull::Pull(kj::Own<Root> root, std::shared_ptr<const Tree> tree,
+           capnp::List<proto::Want>::Reader wants)
+    : root_(kj::mv(root)), tree_(kj::mv(tree)) {
+  for (auto want : wants) {
+    Want copy{want.getFile(), nullptr};
+    switch (want.which()) {
+      case proto::Want::WHOLE:
+        break;
+      case proto::Want::PREFIX:
+        copy.basis = Prefix{want.getPrefix().getSize(), Digest::from(want.getPrefix().getHash())};
+        break;
+      case proto::Want::SIGNATURE:
+        copy.basis = kj::heapArray<kj::byte>(want.getSignature());
+        break;
+    }
+    wants_.push_back(kj::mv(copy));
+  }
+}
+
+bool Pull::produce(BlockWriter& writer) {
+  if (out_ != nullptr) {
+    sendPiece(writer);
+  } else if (!wants_.empty()) {
+    auto want = kj::mv(wants_.front());
+    wants_.pop_front();
+    uint32_t id = want.file;
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { start(writer, kj::mv(want)); })) {
+      out_ = nullptr;
+      refuse(writer, id, proto::Reason::IO_ERROR);
+    }
+  }
+  return out_ != nullptr || !wants_.empty();
+}
+
+void Pull::start(BlockWriter& writer, Want want) {
+  int64_t now = wallClockNanos();
+  auto opened = root_->open(*tree_, want.file);
+  if (opened.is<proto::Reason>()) {
+    refuse(writer, want.file, opened.get<proto::Reason>());
+    return;
+  }
+  auto out = std::make_unique<Outgoing>();
+  out->id = want.file;
+  out->file = kj::mv(opened.get<Root::File>());
+  out->unsettled = changedWithin(SETTLED_NANOS, out->file.mtime, now);
+  out->end = publishableSize(out->file, tree_->name(tree_->files[want.file]), now);
+
+  auto content = proto::Begin::Content::WHOLE;
+  if (want.basis.is<Prefix>()) {
+    auto& prefix = want.basis.get<Prefix>();
+    if (!startsWith(*out, prefix)) {
+      writer.add([&](proto::Event::Builder event) { event.setDiffers(want.file); });
+      return;
+    }
+    // The hub holds these bytes already, whole line or not.
+    out->end = kj::max(out->end, prefix.size);
+    content = proto::Begin::Content::TAIL;
+  } else if (out->end == 0 && out->file.size > 0) {
+    refuse(writer, want.file, proto::Reason::UNFINISHED_LINE);
+    return;
+  } else if (want.basis.is<kj::Array<kj::byte>>()) {
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+      startDelta(*out, want.basis.get<kj::Array<kj::byte>>());
+    })) {
+      refuse(writer, want.file, proto::Reason::BAD_REQUEST);
+      return;
+    }
+    content = proto::Begin::Content::DELTA;
+  }
+  out_ = kj::mv(out);
+  begin(writer, content);
+  if (out_->delta.get() == nullptr && out_->offset == out_->end) end(writer);
+}
+
+bool Pull::startsWith(Outgoing& out, const Prefix& prefix) {
+  if (prefix.size > out.file.size) return false;
+  if (hashPrefix(out.file.fd, prefix.size, out.hasher) != prefix.size) return false;
+  out.offset = prefix.size;
+  return out.hasher.digest() == prefix.hash;
+}
+
+void Pull::startDelta(Outgoing& out, kj::ArrayPtr<const kj::byte> signature) {
+  out.signature = kj::heap<Signature>(signature);
+  out.delta = kj::heap<DeltaReader>(*out.signature, [&out](kj::ArrayPtr<kj::byte> buffer) {
+    auto want = buffer.slice(0, kj::min(uint64_t(buffer.size()), out.end - out.offset));
+    size_t n = readAt(out.file.fd, want, out.offset);
+    out.hasher.update(want.slice(0, n));
+    out.offset += n;
+    return n;
+  });
+}
+
+void Pull::begin(BlockWriter& writer, proto::Begin::Content content) {
+  writer.add([&](proto::Event::Builder event) {
+    auto begin = event.initBegin();
+    begin.setFile(out_->id);
+    begin.setContent(content);
+    begin.setSize(out_->end);
+    begin.setMtime(out_->file.mtime);
+    begin.setUnsettled(out_->unsettled);
+    begin.setMode(out_->file.mode);
+  });
+}
+
+void Pull::sendPiece(BlockWriter& writer) {
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+    if (out_->delta.get() != nullptr) {
+      sendDelta(writer);
+    } else {
+      sendContent(writer);
+    }
+  })) {
+    refuse(writer, out_->id, proto::Reason::IO_ERROR);
+    out_ = nullptr;
+  }
+}
+
+void Pull::sendContent(BlockWriter& writer) {
+  auto size = uint32_t(kj::min(out_->end - out_->offset, uint64_t(MAX_PIECE)));
+  bool whole = writer.tryAdd([&](proto::Event::Builder event) {
+    auto piece = event.initData();
+    auto bytes = piece.initBytes(size);
+    if (readAt(out_->file.fd, bytes, out_->offset) < size) return false;
+    out_->hasher.update(bytes);
+    out_->hasher.digest().to(piece.initHash());
+    return true;
+  });
+  if (whole) out_->offset += size;
+  if (!whole || out_->offset == out_->end) end(writer);
+}
+
+void Pull::sendDelta(BlockWriter& writer) {
+  // Read aside: a delta's length is known only at its end.
+  auto buffer = kj::heapArray<kj::byte>(MAX_PIECE / 4);
+  size_t n = out_->delta->read(buffer);
+  if (n > 0) {
+    writer.add([&](proto::Event::Builder event) { event.initData().setBytes(buffer.slice(0, n)); });
+  }
+  if (n < buffer.size()) end(writer);
+}
+
+void Pull::end(BlockWriter& writer) {
+  auto out = kj::mv(out_);
+  if (out->offset == out->end && stillHolds(*out)) {
+    writer.add([&](proto::Event::Builder event) { out->hasher.digest().to(event.initEnd()); });
+  } else {
+    refuse(writer, out->id, proto::Reason::CHANGING);
+  }
+}
+
+bool Pull::stillHolds(const Outgoing& out) const {
+  // Untouched for a while before and not touched since: nothing can have changed. Otherwise it
+  // may have been appended to, which is fine, or rewritten while it was read, which would be
+  // neither the old file nor the new one (P3): a second reading tells.
+  struct stat st;
+  if (fstat(out.file.fd, &st) != 0) return false;
+  if (!out.unsettled && mtimeOf(st) == out.file.mtime && uint64_t(st.st_size) == out.file.size) {
+    return true;
+  }
+  FileHasher again;
+  return hashPrefix(out.file.fd, out.end, again) == out.end &&
+         again.digest() == out.hasher.digest();
+}
+
+}  // namespace pibrain

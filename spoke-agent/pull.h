@@ -1,0 +1,71 @@
+#pragma once
+
+#include <capnp/list.h>
+#include <kj/one-of.h>
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "common/digest.h"
+#include "common/rsync-job.h"
+#include "spoke-agent/event-source.h"
+#include "spoke-agent/root.h"
+
+namespace pibrain {
+
+// The answers to a list of wants, in their order.
+class Pull : public EventSource {
+ public:
+  Pull(kj::Own<Root> root, std::shared_ptr<const Tree> tree,
+       capnp::List<proto::Want>::Reader wants);
+
+  bool produce(BlockWriter& writer) override;
+
+ private:
+  struct Prefix {
+    uint64_t size;
+    Digest hash;
+  };
+  struct Want {
+    uint32_t file;
+    kj::OneOf<std::nullptr_t, Prefix, kj::Array<kj::byte>> basis;  // whole, prefix, signature
+  };
+  // A file on its way out.
+  struct Outgoing {
+    uint32_t id;
+    Root::File file;
+    uint64_t end;         // the size that is sent: P4 may hold back the last line
+    uint64_t offset = 0;  // what has been read
+    bool unsettled;
+    FileHasher hasher;
+    kj::Own<Signature> signature;
+    kj::Own<DeltaReader> delta;
+  };
+
+  void start(BlockWriter& writer, Want want);
+  // Whether the file's beginning is the basis; if so, it has been hashed.
+  bool startsWith(Outgoing& out, const Prefix& prefix);
+  void startDelta(Outgoing& out, kj::ArrayPtr<const kj::byte> signature);
+  void begin(BlockWriter& writer, proto::Begin::Content content);
+  void sendPiece(BlockWriter& writer);
+  void sendContent(BlockWriter& writer);
+  void sendDelta(BlockWriter& writer);
+  void end(BlockWriter& writer);
+  // Whether what was sent is what the file still holds.
+  bool stillHolds(const Outgoing& out) const;
+
+  kj::Own<Root> root_;
+  std::shared_ptr<const Tree> tree_;
+  std::deque<Want> wants_;
+  std::unique_ptr<Outgoing> out_;
+};
+
+// Adds a `refused` event.
+void refuse(BlockWriter& writer, uint32_t file, proto::Reason reason);
+
+// How much of a file is published (P4): all of it, or, of a *.jsonl file that changed less than
+// QUIET_NANOS before `now`, what ends with its last newline.
+uint64_t publishableSize(const Root::File& file, std::string_view name, int64_t now);
+
+}  // namespace pibrain

@@ -1,0 +1,64 @@
+#include "spoke-agent/root.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/file-io.h"
+
+namespace pibrain {
+
+std::string expandPath(const std::string& path) {
+  if (path == "~" || path.starts_with("~/")) {
+    const char* home = getenv("HOME");
+    return std::string(home == nullptr ? "" : home) + path.substr(1);
+  }
+  if (path.starts_with('/')) return path;
+  char directory[PATH_MAX];
+  if (getcwd(directory, sizeof(directory)) == nullptr) return path;
+  return std::string(directory) + "/" + path;
+}
+
+Root::Root(const std::string& path) : path_(expandPath(path)) {
+  while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
+  // The root's own path comes from authorized_keys, so a symlink in it is its owner's wish.
+  int fd = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd >= 0) {
+    dir_ = RootedDir(kj::AutoCloseFd(fd));
+    state_ = proto::RootState::SERVED;
+  } else {
+    state_ = errno == ENOENT    ? proto::RootState::MISSING
+             : errno == ENOTDIR ? proto::RootState::NOT_A_DIRECTORY
+                                : proto::RootState::DENIED;
+  }
+}
+
+std::shared_ptr<const Tree> Root::scan() {
+  Tree tree;
+  KJ_IF_MAYBE(dir, dir_) {
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { tree = walkTree(dir->fd()); })) {
+      tree.problems.push_back({"", proto::Reason::IO_ERROR});
+    }
+  } else {
+    tree.problems.push_back({"", proto::Reason::VANISHED});
+  }
+  tree_ = std::make_shared<const Tree>(std::move(tree));
+  return tree_;
+}
+
+kj::OneOf<Root::File, proto::Reason> Root::open(const Tree& tree, uint32_t id) const {
+  if (id >= tree.files.size()) return proto::Reason::BAD_REQUEST;
+  auto& dir = KJ_REQUIRE_NONNULL(dir_);
+  auto opened = dir.open(tree.pathOf(tree.files[id]), O_RDONLY);
+  if (opened.error != 0) return reasonOf(opened.error);
+  struct stat st;
+  if (fstat(opened.fd, &st) != 0) return reasonOf(errno);
+  if (!S_ISREG(st.st_mode)) return proto::Reason::NOT_REGULAR;
+  return File{kj::mv(opened.fd), uint64_t(st.st_size), mtimeOf(st), uint16_t(st.st_mode & 0777)};
+}
+
+}  // namespace pibrain

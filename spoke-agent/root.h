@@ -1,0 +1,50 @@
+#pragma once
+// The directory that the agent serves, and the scan by whose ids its files are named.
+
+#include <kj/common.h>
+#include <kj/one-of.h>
+#include <kj/refcount.h>
+
+#include <memory>
+#include <string>
+
+#include "common/rooted-dir.h"
+#include "common/tree-walk.h"
+#include "proto/agent.capnp.h"
+
+namespace pibrain {
+
+class Root : public kj::Refcounted {
+ public:
+  // `path` as in --root: "~" and "~/…" are $HOME, a relative path is below the working directory.
+  explicit Root(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  proto::RootState state() const { return state_; }
+
+  // Walks the tree anew; ids of earlier scans stay valid for those who hold their tree.
+  std::shared_ptr<const Tree> scan();
+  // The latest scan's tree; null before the first.
+  std::shared_ptr<const Tree> tree() const { return tree_; }
+
+  // A regular file of the tree, opened for reading, as it was when it was opened.
+  struct File {
+    kj::AutoCloseFd fd;
+    uint64_t size = 0;
+    int64_t mtime = 0;
+    uint16_t mode = 0;
+  };
+  // The file, or the reason why it cannot be read.
+  kj::OneOf<File, proto::Reason> open(const Tree& tree, uint32_t id) const;
+
+ private:
+  std::string path_;
+  kj::Maybe<RootedDir> dir_;
+  proto::RootState state_;
+  std::shared_ptr<const Tree> tree_;
+};
+
+// "~" and "~/…" with $HOME, anything else made absolute.
+std::string expandPath(const std::string& path);
+
+}  // namespace pibrain
