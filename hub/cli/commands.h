@@ -1,0 +1,41 @@
+#pragma once
+// The commands of pi-brain: each takes its parsed options and returns the exit code.
+
+#include <stdint.h>
+
+#include <string>
+#include <vector>
+
+namespace pibrain {
+
+// Documented in README.md.
+enum ExitCode { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_LOCKED = 75 };
+
+struct RunArguments {
+  std::string config;  // empty: the default
+  std::vector<std::string> spokes;
+  bool dryRun = false;
+  bool deleteGone = false;
+  uint64_t maxDelete = 0;
+  uint32_t bwLimit = 0;  // KiB/s; 0: none
+  uint32_t jobs = 8;
+  bool verbose = false;
+  bool json = false;
+};
+int syncRun(const RunArguments& arguments);
+
+struct StatusArguments {
+  std::string config;
+  bool json = false;
+};
+int syncStatus(const StatusArguments& arguments);
+
+struct ListArguments {
+  std::string config;
+  std::vector<std::string> spokes;
+  bool absolute = false;
+  bool json = false;
+};
+int syncList(const ListArguments& arguments);
+
+}  // namespace pibrain

@@ -1,0 +1,21 @@
+#pragma once
+// The documents of proto/report.capnp, printed as JSON.
+
+#include <capnp/message.h>
+
+#include <string>
+
+#include "proto/report.capnp.h"
+
+namespace pibrain {
+
+// Texts that are empty become null: JsonCodec leaves out what is not set, and readers rely on the
+// keys. Lists and texts that a reader expects are to be set.
+void printJson(report::Status::Reader status);
+void printJson(report::Run::Reader run);
+void printJson(report::SessionList::Reader list);
+
+// File names are bytes and JSON is Unicode: what is not UTF-8 becomes U+FFFD.
+std::string toUtf8(const std::string& bytes);
+
+}  // namespace pibrain

@@ -1,0 +1,65 @@
+#include <capnp/message.h>
+#include <stdio.h>
+
+#include "common/text.h"
+#include "hub/cli/commands.h"
+#include "hub/cli/json.h"
+#include "hub/cli/support.h"
+
+namespace pibrain {
+
+namespace {
+
+struct Listed {
+  const SpokeConfig* spoke;
+  std::vector<std::string> sessions;
+};
+
+void printText(const std::vector<Listed>& all) {
+  for (auto& [spoke, sessions] : all) {
+    printf("%s (%s): %zu sessions\n", spoke->name.c_str(), toString(spoke->method),
+           sessions.size());
+    for (auto& session : sessions) printf("  %s\n", escapeForTerminal(session).c_str());
+  }
+}
+
+void printListJson(const std::vector<Listed>& all) {
+  capnp::MallocMessageBuilder message;
+  auto out = message.initRoot<report::SessionList>().initSpokes(uint32_t(all.size()));
+  for (uint32_t i = 0; i < out.size(); ++i) {
+    out[i].setName(all[i].spoke->name.c_str());
+    out[i].setSyncMethod(toString(all[i].spoke->method));
+    out[i].setPath(toUtf8(all[i].spoke->path).c_str());
+    auto sessions = out[i].initSessions(uint32_t(all[i].sessions.size()));
+    for (uint32_t k = 0; k < sessions.size(); ++k) {
+      sessions.set(k, toUtf8(all[i].sessions[k]).c_str());
+    }
+  }
+  printJson(message.getRoot<report::SessionList>().asReader());
+}
+
+}  // namespace
+
+int syncList(const ListArguments& arguments) {
+  auto config = loadConfig(arguments.config);
+  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
+  auto chosen = chooseSpokes(*config, arguments.spokes);
+  if (!chosen.ok()) return complain(std::string(chosen.status().message())), EXIT_USAGE;
+  std::vector<Listed> all;
+  for (auto* spoke : *chosen) {
+    all.push_back({spoke, sessionsIn(spoke->path)});
+    if (arguments.absolute) {
+      for (auto& session : all.back().sessions) session = spoke->path + "/" + session;
+    }
+  }
+  if (arguments.json) {
+    printListJson(all);
+  } else if (all.empty()) {
+    fputs(firstSpokeHelp(*config).c_str(), stdout);
+  } else {
+    printText(all);
+  }
+  return EXIT_GOOD;
+}
+
+}  // namespace pibrain

@@ -1,0 +1,75 @@
+#include "hub/cli/support.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <fcntl.h>
+#include <kj/io.h>
+#include <stdio.h>
+
+#include <algorithm>
+
+#include "common/protocol.h"
+#include "common/text.h"
+#include "common/tree-walk.h"
+#include "hub/sync/mirror.h"
+
+namespace pibrain {
+
+void complain(const std::string& message) { fprintf(stderr, "pi-brain: %s\n", message.c_str()); }
+
+absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(
+    const Config& config, const std::vector<std::string>& names) {
+  std::vector<const SpokeConfig*> chosen;
+  if (names.empty()) {
+    for (auto& spoke : config.spokes) chosen.push_back(&spoke);
+    return chosen;
+  }
+  for (auto& name : names) {
+    auto found = std::find_if(config.spokes.begin(), config.spokes.end(),
+                              [&](auto& spoke) { return spoke.name == name; });
+    if (found == config.spokes.end()) {
+      std::vector<std::string> known;
+      for (auto& spoke : config.spokes) known.push_back(spoke.name);
+      return absl::NotFoundError(absl::StrCat(
+          "there is no spoke '", escapeForTerminal(name), "' in ", escapeForTerminal(config.file),
+          ". ", known.empty() ? "It has none yet." : "The spokes are: " + absl::StrJoin(known, ", ") + "."));
+    }
+    if (std::find(chosen.begin(), chosen.end(), &*found) == chosen.end()) chosen.push_back(&*found);
+  }
+  return chosen;
+}
+
+std::vector<std::string> sessionsIn(const std::string& directory) {
+  std::vector<std::string> sessions;
+  int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return sessions;
+  kj::AutoCloseFd owned(fd);
+  WalkOptions options;
+  options.skip = Mirror::STAGING;
+  auto tree = walkTree(fd, options);
+  for (auto& file : tree.files) {
+    if (tree.name(file).ends_with(SESSION_SUFFIX)) sessions.push_back(tree.pathOf(file));
+  }
+  std::sort(sessions.begin(), sessions.end());
+  return sessions;
+}
+
+std::string formatAgo(int64_t then, int64_t now) {
+  int64_t minutes = (now - then) / 60'000'000'000;
+  if (minutes < 1) return "just now";
+  if (minutes < 60) return absl::StrCat(minutes, "m ago");
+  if (minutes < 24 * 60) return absl::StrCat(minutes / 60, "h ago");
+  return absl::StrCat(minutes / (24 * 60), "d ago");
+}
+
+std::string firstSpokeHelp(const Config& config) {
+  return absl::StrCat("No spokes are configured. Add the machines to sync from to ",
+                      escapeForTerminal(config.file), ":\n\n"
+                      "  spokes:\n"
+                      "    - name: laptop\n"
+                      "      sync_method: agent\n"
+                      "      source: user@laptop:~/.pi/agent/sessions\n"
+                      "      path: ~/.pi-brain/synced/laptop\n");
+}
+
+}  // namespace pibrain

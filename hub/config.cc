@@ -1,0 +1,366 @@
+#include "hub/config.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "common/rooted-dir.h"
+#include "common/text.h"
+
+namespace pibrain {
+
+namespace {
+
+struct ConfigError {
+  int line;  // from 1; 0: none
+  std::string message;
+};
+
+[[noreturn]] void reject(const YAML::Node& node, std::string message) {
+  throw ConfigError{node.Mark().line + 1, std::move(message)};
+}
+
+size_t editDistance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+// A mapping whose fields are taken one by one; what is left over at the end is a mistake.
+class Fields {
+ public:
+  Fields(YAML::Node node, std::string where, std::vector<std::string> known)
+      : node_(std::move(node)), where_(std::move(where)), known_(std::move(known)) {
+    if (!node_.IsMap()) reject(node_, where_ + " has to be a mapping of fields ('field: value').");
+    std::vector<std::string> seen;
+    for (auto entry : node_) {
+      auto name = entry.first.IsScalar() ? entry.first.Scalar() : std::string("?");
+      if (std::find(known_.begin(), known_.end(), name) == known_.end()) rejectName(entry.first);
+      if (std::find(seen.begin(), seen.end(), name) != seen.end()) {
+        reject(entry.first, absl::StrCat(field(name), " is given twice."));
+      }
+      seen.push_back(name);
+    }
+  }
+
+  std::optional<YAML::Node> node(const std::string& name) const {
+    YAML::Node value = node_[name];
+    if (!value.IsDefined() || value.IsNull()) return std::nullopt;
+    return value;
+  }
+
+  std::optional<std::string> text(const std::string& name) const {
+    auto value = node(name);
+    if (!value) return std::nullopt;
+    if (!value->IsScalar() || value->Scalar().empty() ||
+        value->Scalar().find('\0') != std::string::npos) {
+      reject(*value, absl::StrCat(field(name), " has to be a text that is not empty."));
+    }
+    return value->Scalar();
+  }
+
+  std::string required(const std::string& name) const {
+    auto value = text(name);
+    if (!value) reject(node_, absl::StrCat(field(name), " is missing; it is required."));
+    return *value;
+  }
+
+  std::optional<bool> boolean(const std::string& name) const {
+    auto value = node(name);
+    if (!value) return std::nullopt;
+    bool result;
+    if (!value->IsScalar() || !YAML::convert<bool>::decode(*value, result)) {
+      reject(*value, absl::StrCat(field(name), " has to be true or false, not '",
+                                  escapeForTerminal(written(*value)), "'."));
+    }
+    return result;
+  }
+
+  std::optional<uint32_t> integer(const std::string& name, int64_t least, int64_t most) const {
+    auto value = node(name);
+    if (!value) return std::nullopt;
+    int64_t result = 0;
+    if (!value->IsScalar() || !YAML::convert<int64_t>::decode(*value, result) || result < least ||
+        result > most) {
+      reject(*value, absl::StrCat(field(name), " has to be a whole number from ", least, " to ",
+                                  most, ", not '", escapeForTerminal(written(*value)), "'."));
+    }
+    return uint32_t(result);
+  }
+
+  std::vector<std::string> texts(const std::string& name) const {
+    std::vector<std::string> result;
+    auto value = node(name);
+    if (!value) return result;
+    if (!value->IsSequence()) reject(*value, field(name) + " has to be a list of texts.");
+    for (auto item : *value) {
+      if (!item.IsScalar()) reject(item, field(name) + " has to be a list of texts.");
+      result.push_back(item.Scalar());
+    }
+    return result;
+  }
+
+  std::string field(const std::string& name) const { return where_ + "." + name; }
+
+ private:
+  static std::string written(const YAML::Node& value) {
+    return value.IsScalar() ? value.Scalar() : std::string("a list or mapping");
+  }
+
+  [[noreturn]] void rejectName(const YAML::Node& key) const {
+    auto name = key.IsScalar() ? key.Scalar() : std::string("?");
+    auto nearest = *std::min_element(known_.begin(), known_.end(), [&](auto& a, auto& b) {
+      return editDistance(name, a) < editDistance(name, b);
+    });
+    bool near = editDistance(name, nearest) <= std::max<size_t>(2, name.size() / 3);
+    reject(key, absl::StrCat("unknown field '", escapeForTerminal(name), "' in ", where_, ".",
+                             near ? absl::StrCat(" Did you mean '", nearest, "'?") : "",
+                             " The fields are: ", absl::StrJoin(known_, ", "), "."));
+  }
+
+  YAML::Node node_;
+  std::string where_;
+  std::vector<std::string> known_;
+};
+
+std::string expandField(const std::string& path) {
+  auto expanded = expandHome(path);
+  while (expanded.size() > 1 && expanded.ends_with('/')) expanded.pop_back();
+  return expanded;
+}
+
+HubConfig defaultHub() {
+  HubConfig hub;
+  hub.sessionsDir = expandHome("~/.pi/agent/sessions");
+  hub.databaseDir = expandHome("~/.pi-brain/data");
+  hub.archiveDir = expandHome("~/.pi-brain/archive");
+  return hub;
+}
+
+HubConfig parseHub(const YAML::Node& node) {
+  auto hub = defaultHub();
+  Fields fields(node, "hub",
+                {"sessions_dir", "database_dir", "archive_dir", "web_ui_port", "ssh_config"});
+  if (auto text = fields.text("sessions_dir")) hub.sessionsDir = expandField(*text);
+  if (auto text = fields.text("database_dir")) hub.databaseDir = expandField(*text);
+  if (auto text = fields.text("archive_dir")) hub.archiveDir = expandField(*text);
+  if (auto text = fields.text("ssh_config")) hub.sshConfig = expandField(*text);
+  if (auto port = fields.integer("web_ui_port", 1, 65535)) hub.webUiPort = *port;
+  return hub;
+}
+
+SyncMethod parseMethod(const Fields& fields) {
+  auto text = fields.required("sync_method");
+  if (text == "agent") return SyncMethod::AGENT;
+  if (text == "rsync") return SyncMethod::RSYNC;
+  if (text == "syncthing") return SyncMethod::SYNCTHING;
+  auto node = *fields.node("sync_method");
+  if (text == "api") {
+    reject(node, fields.field("sync_method") +
+                     ": 'api' is not implemented. The methods are: agent, rsync, syncthing.");
+  }
+  reject(node, absl::StrCat(fields.field("sync_method"), " '", escapeForTerminal(text),
+                            "' does not exist. The methods are: agent, rsync, syncthing."));
+}
+
+void parseRsyncOptions(const YAML::Node& node, const std::string& where, SpokeConfig& spoke) {
+  Fields fields(node, where, {"bw_limit", "delete", "extra_args", "timeout_seconds"});
+  if (auto limit = fields.integer("bw_limit", 0, 100'000'000)) spoke.bwLimit = *limit;
+  if (auto gone = fields.boolean("delete")) spoke.deleteGone = *gone;
+  if (auto timeout = fields.integer("timeout_seconds", 1, 86400)) spoke.timeoutSeconds = *timeout;
+  spoke.extraArgs = fields.texts("extra_args");
+}
+
+void parseSourceField(const Fields& fields, SpokeConfig& spoke) {
+  if (spoke.method == SyncMethod::SYNCTHING) {
+    spoke.sourceText = fields.text("source").value_or("");
+    return;
+  }
+  spoke.sourceText = fields.required("source");
+  auto source = parseSource(spoke.sourceText);
+  if (!source.ok()) {
+    reject(*fields.node("source"),
+           absl::StrCat(fields.field("source"), ": ", std::string(source.status().message())));
+  }
+  spoke.source = *source;
+}
+
+SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const HubConfig& hub) {
+  Fields fields(node, where,
+                {"name", "sync_method", "path", "source", "enabled", "schedule", "rsync_options",
+                 "ssh_config", "keep_modes"});
+  SpokeConfig spoke;
+  spoke.name = fields.required("name");
+  if (!isSafeName(spoke.name) || spoke.name[0] == '.' || spoke.name[0] == '-' ||
+      escapeForTerminal(spoke.name) != spoke.name) {
+    reject(*fields.node("name"),
+           absl::StrCat(fields.field("name"), " '", escapeForTerminal(spoke.name),
+                        "' cannot be used: it names a directory and is typed on command lines, so "
+                        "no '/', control characters or '\\', and no '.' or '-' in front."));
+  }
+  spoke.method = parseMethod(fields);
+  spoke.path = expandField(fields.required("path"));
+  if (!spoke.path.starts_with('/')) {
+    reject(*fields.node("path"), absl::StrCat(fields.field("path"),
+                                              " has to be absolute or begin with '~/', not '",
+                                              escapeForTerminal(spoke.path), "'."));
+  }
+  parseSourceField(fields, spoke);
+  if (auto enabled = fields.boolean("enabled")) spoke.enabled = *enabled;
+  if (auto schedule = fields.text("schedule")) spoke.schedule = *schedule;
+  if (auto keep = fields.boolean("keep_modes")) spoke.keepModes = *keep;
+  spoke.sshConfig = hub.sshConfig;
+  if (auto file = fields.text("ssh_config")) spoke.sshConfig = expandField(*file);
+  if (auto options = fields.node("rsync_options")) {
+    parseRsyncOptions(*options, where + ".rsync_options", spoke);
+  }
+  return spoke;
+}
+
+void parseSpokes(const YAML::Node& node, Config& config) {
+  if (!node.IsSequence()) {
+    reject(node, "spokes has to be a list: one '- name: …' for each machine.");
+  }
+  for (size_t i = 0; i < node.size(); ++i) {
+    auto where = absl::StrCat("spokes[", i, "]");
+    auto spoke = parseSpoke(node[i], where, config.hub);
+    for (auto& other : config.spokes) {
+      if (other.name == spoke.name) {
+        reject(node[i], absl::StrCat(where, ".name '", spoke.name,
+                                     "' is taken by another spoke; each needs its own."));
+      }
+      if (other.path == spoke.path) {
+        reject(node[i], absl::StrCat(where, ".path is also the path of spoke '", other.name,
+                                     "'; each needs its own mirror."));
+      }
+    }
+    config.spokes.push_back(std::move(spoke));
+  }
+}
+
+Config parse(const std::string& text) {
+  Config config;
+  config.hub = defaultHub();
+  YAML::Node root = YAML::Load(text);
+  if (!root.IsDefined() || root.IsNull()) return config;
+  if (!root.IsMap()) reject(root, "the file has to be a mapping with 'hub:' and 'spokes:'.");
+  // Other sections belong to other parts of pi-brain.
+  if (root["hub"].IsDefined() && !root["hub"].IsNull()) config.hub = parseHub(root["hub"]);
+  if (root["spokes"].IsDefined() && !root["spokes"].IsNull()) parseSpokes(root["spokes"], config);
+  return config;
+}
+
+absl::StatusOr<std::string> readFile(const std::string& path, bool optional) {
+  std::ifstream file(path, std::ios::binary);
+  if (file) {
+    std::ostringstream text;
+    text << file.rdbuf();
+    if (!file.bad() && !text.fail()) return text.str();
+  }
+  struct stat st;
+  if (stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0) return std::string();
+  if (stat(path.c_str(), &st) != 0 && errno == ENOENT && optional) return std::string();
+  if (stat(path.c_str(), &st) == 0) errno = S_ISDIR(st.st_mode) ? EISDIR : EACCES;
+  return absl::InvalidArgumentError(
+      absl::StrCat("cannot read the config file ", escapeForTerminal(path), ": ", strerror(errno),
+                   ". Check the path given with -c, and that you may read it."));
+}
+
+}  // namespace
+
+const char* toString(SyncMethod method) {
+  switch (method) {
+    case SyncMethod::AGENT:
+      return "agent";
+    case SyncMethod::RSYNC:
+      return "rsync";
+    case SyncMethod::SYNCTHING:
+      return "syncthing";
+  }
+  return "?";
+}
+
+std::string expandHome(const std::string& path) {
+  if (path != "~" && !path.starts_with("~/")) return path;
+  const char* home = getenv("HOME");
+  if (home == nullptr || *home == '\0') {
+    auto* user = getpwuid(getuid());
+    home = user == nullptr ? "" : user->pw_dir;
+  }
+  return home + path.substr(1);
+}
+
+absl::StatusOr<Source> parseSource(const std::string& text) {
+  Source source;
+  size_t colon = text.starts_with('[') || text.find("@[") < text.find('/')
+                     ? text.find("]:")
+                     : text.find(':');
+  if (colon != std::string::npos && text[colon] == ']') ++colon;
+  bool local = colon == std::string::npos || text.find('/') < colon;
+  if (local) {
+    source.path = text;
+    if (text.starts_with('/') || text == "~" || text.starts_with("~/")) return source;
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", escapeForTerminal(text),
+                     "' is neither user@host:path nor a local path that begins with '/' or '~/'."));
+  }
+  auto target = text.substr(0, colon);
+  source.path = text.substr(colon + 1);
+  if (auto at = target.rfind('@'); at != std::string::npos) {
+    source.user = target.substr(0, at);
+    target = target.substr(at + 1);
+    if (source.user.empty() || source.user[0] == '-') target.clear();
+  }
+  if (target.starts_with('[') && target.ends_with(']')) target = target.substr(1, target.size() - 2);
+  source.host = target;
+  bool control = std::any_of(text.begin(), text.end(), [](char c) { return uint8_t(c) < 0x20; });
+  if (target.empty() || target[0] == '-' || control || source.path.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", escapeForTerminal(text),
+                     "' is not user@host:path. A host and a path are needed, and neither user nor "
+                     "host may begin with '-'."));
+  }
+  return source;
+}
+
+absl::StatusOr<Config> loadConfig(const std::string& path) {
+  auto file = path.empty() ? expandHome("~/.pi-brain/config.yaml") : path;
+  auto text = readFile(file, path.empty());
+  if (!text.ok()) return text.status();
+  auto fail = [&](int line, const std::string& message) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        escapeForTerminal(file), line > 0 ? absl::StrCat(":", line) : "", ": ", message));
+  };
+  try {
+    auto config = parse(*text);
+    config.file = file;
+    return config;
+  } catch (const ConfigError& e) {
+    return fail(e.line, e.message);
+  } catch (const YAML::Exception& e) {
+    return fail(e.mark.line + 1,
+                absl::StrCat("this is not YAML: ", e.msg,
+                             ". Look for a tab, a missing space after ':' or a missing quote."));
+  }
+}
+
+}  // namespace pibrain

@@ -1,0 +1,63 @@
+#pragma once
+// ~/.pi-brain/config.yaml: the parts of it that concern syncing.
+
+#include <absl/status/statusor.h>
+#include <stdint.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pibrain {
+
+enum class SyncMethod { AGENT, RSYNC, SYNCTHING };
+const char* toString(SyncMethod method);
+
+// Where a spoke's sessions are: "user@host:path", "host:path", "[2001:db8::1]:path", or a local
+// path.
+struct Source {
+  std::string user;  // empty: whatever the ssh config says
+  std::string host;  // empty: this machine
+  std::string path;
+};
+
+struct SpokeConfig {
+  std::string name;
+  SyncMethod method;
+  std::string path;        // the mirror, "~" expanded
+  std::string sourceText;  // as written; empty: none
+  Source source;
+  bool enabled = true;
+  std::string schedule;
+  uint32_t bwLimit = 0;  // KiB/s; 0: none
+  bool deleteGone = false;
+  std::vector<std::string> extraArgs;
+  uint32_t timeoutSeconds = 300;
+  std::string sshConfig;  // another file than ~/.ssh/config; empty: that one
+  bool keepModes = false;
+};
+
+struct HubConfig {
+  std::string sessionsDir;
+  std::string databaseDir;
+  std::string archiveDir;
+  std::string sshConfig;
+  uint32_t webUiPort = 8765;
+};
+
+struct Config {
+  std::string file;  // for messages
+  HubConfig hub;
+  std::vector<SpokeConfig> spokes;
+};
+
+// Reads the file; `path` empty is ~/.pi-brain/config.yaml, and if that is missing, the defaults.
+// An error names the file, the line, the field and what is accepted.
+absl::StatusOr<Config> loadConfig(const std::string& path);
+
+// "~" and "~/…" with $HOME.
+std::string expandHome(const std::string& path);
+
+absl::StatusOr<Source> parseSource(const std::string& text);
+
+}  // namespace pibrain

@@ -1,0 +1,39 @@
+#pragma once
+// A running agent at the other end of something: the seam between transports and the sync.
+
+#include <kj/async-io.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "hub/rate-limiter.h"
+#include "hub/report.h"
+
+namespace pibrain {
+
+// What is known of an agent that hung up.
+struct Farewell {
+  std::string errors;             // its standard error, as it came
+  std::optional<int> exitStatus;  // none: it was killed, or nobody said
+};
+
+class Connection {
+ public:
+  virtual ~Connection() noexcept(false) {}
+
+  // The agent's standard input and output.
+  virtual kj::AsyncIoStream& stream() = 0;
+
+  // Bytes that crossed so far, with all that the transport adds to them.
+  virtual WireBytes wire() const = 0;
+
+  // To be called when the stream has ended or failed; waits a moment for the last words.
+  virtual Farewell farewell(kj::WaitScope& waitScope) = 0;
+};
+
+// Starts pi-brain-agent on this machine for `root`. It is looked for beside this program, then
+// on PATH. Throws Failure if it is not there.
+kj::Own<Connection> startLocalAgent(const std::string& root, kj::AsyncIoContext& io);
+
+}  // namespace pibrain

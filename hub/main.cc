@@ -1,0 +1,97 @@
+// pi-brain: the hub's command line.
+
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <CLI/CLI.hpp>
+
+#include "common/rsync-job.h"
+#include "hub/cli/commands.h"
+#include "hub/ssh/connect.h"
+
+namespace {
+
+using namespace pibrain;
+
+void addConfig(CLI::App* command, std::string& config) {
+  command->add_option("-c,--config", config, "The config file (default ~/.pi-brain/config.yaml)")
+      ->type_name("PATH");
+}
+
+void addSpokes(CLI::App* command, std::vector<std::string>& spokes) {
+  command->add_option("-s,--spoke", spokes, "Only this spoke; may be given several times")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+}
+
+void addRun(CLI::App* sync, RunArguments& run) {
+  auto* command = sync->add_subcommand("run", "Bring the mirrors up to date");
+  addConfig(command, run.config);
+  addSpokes(command, run.spokes);
+  command->add_flag("-n,--dry-run", run.dryRun, "Show what would be done, and do nothing");
+  command->add_flag("--delete", run.deleteGone,
+                    "Move files that are gone on the spoke to the archive");
+  command->add_option("--max-delete", run.maxDelete,
+                      "Let --delete remove this many files (default: half of a mirror)")
+      ->type_name("N")
+      ->check(CLI::Range(uint64_t(1), uint64_t(UINT32_MAX)));
+  command->add_option("--bwlimit", run.bwLimit,
+                      "Use at most this bandwidth for all spokes together, both ways (0: no limit)")
+      ->type_name("KB/s")
+      ->check(CLI::Range(uint32_t(0), uint32_t(100'000'000)));
+  command->add_option("--jobs", run.jobs, "Sync this many spokes at a time (default 8)")
+      ->type_name("N")
+      ->check(CLI::Range(1u, 256u));
+  command->add_flag("-v,--verbose", run.verbose, "List the files that changed");
+  command->add_flag("--json", run.json, "Print one JSON document instead of text");
+}
+
+void addStatus(CLI::App* sync, StatusArguments& status) {
+  auto* command = sync->add_subcommand("status", "Show the hub, its spokes and their last sync");
+  addConfig(command, status.config);
+  command->add_flag("--json", status.json, "Print one JSON document instead of text");
+}
+
+void addList(CLI::App* sync, ListArguments& list) {
+  auto* command = sync->add_subcommand("list", "List the sessions in the mirrors");
+  addConfig(command, list.config);
+  addSpokes(command, list.spokes);
+  command->add_flag("-l,--long", list.absolute, "Show full paths");
+  command->add_flag("--json", list.json, "Print one JSON document instead of text");
+}
+
+int dispatch(CLI::App* sync, const RunArguments& run, const StatusArguments& status,
+             const ListArguments& list) {
+  if (sync->got_subcommand("run")) {
+    initRsync();
+    initSsh();
+    return syncRun(run);
+  }
+  return sync->got_subcommand("status") ? syncStatus(status) : syncList(list);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // What this program makes holds secrets.
+  umask(0077);
+  signal(SIGPIPE, SIG_IGN);
+
+  CLI::App app("pi-brain: keeps the pi sessions of all your machines on one");
+  app.set_version_flag("--version", "pi-brain " PIBRAIN_VERSION);
+  app.require_subcommand(1);
+  auto* sync = app.add_subcommand("sync", "Mirror sessions from other machines (spokes)");
+  sync->require_subcommand(1);
+  RunArguments run;
+  StatusArguments status;
+  ListArguments list;
+  addRun(sync, run);
+  addStatus(sync, status);
+  addList(sync, list);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? EXIT_GOOD : EXIT_USAGE;
+  }
+  return dispatch(sync, run, status, list);
+}

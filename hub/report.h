@@ -1,0 +1,58 @@
+#pragma once
+// What a run did, as plain values: filled by hub/sync, stored by store, printed by cli.
+
+#include <stdint.h>
+
+#include <string>
+#include <vector>
+
+namespace pibrain {
+
+enum class Outcome { OK, FAILED, LOCKED, SKIPPED };
+const char* toString(Outcome outcome);
+
+struct WireBytes {
+  uint64_t up = 0;    // from the hub to the spoke
+  uint64_t down = 0;  // from the spoke to the hub
+};
+
+struct Counts {
+  uint32_t files = 0;  // on the spoke
+  uint32_t created = 0;
+  uint32_t grown = 0;
+  uint32_t rewritten = 0;
+  uint32_t moved = 0;
+  uint32_t touched = 0;  // the same content under another time
+  uint32_t deleted = 0;
+  uint32_t kept = 0;      // gone on the spoke, kept in the mirror
+  uint32_t deferred = 0;  // still being written; the next run fetches them
+  uint32_t failed = 0;
+};
+
+enum class ChangeKind { NEW, GROW, REWRITE, MOVE, TOUCH, DELETE, KEEP };
+const char* toString(ChangeKind kind);
+
+// Adds one to the count of this kind.
+void countChange(ChangeKind kind, Counts& counts);
+
+struct Change {
+  ChangeKind kind;
+  std::string path;
+  std::string from;   // MOVE: the old path
+  uint64_t size = 0;  // on the spoke; DELETE, KEEP: in the mirror
+};
+
+struct SpokeReport {
+  std::string name;
+  Outcome outcome = Outcome::OK;
+  std::string error;  // FAILED, LOCKED, SKIPPED: why, for a person
+  std::vector<std::string> warnings;
+  Counts counts;
+  std::vector<Change> changes;
+  int64_t started = 0;  // ns since the epoch
+  int64_t finished = 0;
+  uint64_t bytesLiteral = 0;  // content received, decompressed
+  WireBytes wire;
+};
+
+}  // namespace pibrain

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+
+namespace pibrain {
+
+// What can be told of an identity file without its passphrase.
+struct KeyFile {
+  std::string path;
+  bool exists = false;
+  bool readable = false;
+  bool encrypted = false;
+  std::string publicBlob;  // from FILE.pub or the file's own header; empty: unknown
+};
+
+// Understands OpenSSH's format (openssh/PROTOCOL.key) and PEM.
+KeyFile inspectKeyFile(const std::string& path);
+
+// The blob in the text of a .pub file; empty if there is none.
+std::string publicKeyBlob(const std::string& text);
+
+}  // namespace pibrain

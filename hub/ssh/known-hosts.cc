@@ -1,0 +1,173 @@
+#include "hub/ssh/known-hosts.h"
+
+#include <absl/strings/ascii.h>
+#include <absl/strings/escaping.h>
+#include <absl/strings/str_cat.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
+
+#include <fstream>
+#include <optional>
+#include <sstream>
+
+namespace pibrain {
+
+namespace {
+
+constexpr size_t MAX_LINE = 16 * 1024;
+
+// '*' is any run of characters, '?' any one (ssh_config(5), PATTERNS).
+bool wildcardMatch(std::string_view pattern, std::string_view name) {
+  size_t p = 0, n = 0, star = std::string_view::npos, resume = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n]) && pattern[p] != '*') {
+      ++p, ++n;
+    } else if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      resume = n;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      n = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+std::optional<std::string> unbase64(std::string_view text) {
+  std::string out;
+  if (!absl::Base64Unescape(absl::string_view(text.data(), text.size()), &out)) return std::nullopt;
+  return out;
+}
+
+// |1|salt|hash: HMAC-SHA1 of the name, keyed with the salt.
+bool hashedMatch(std::string_view field, const std::string& name) {
+  field.remove_prefix(3);
+  auto bar = field.find('|');
+  if (bar == std::string_view::npos) return false;
+  auto salt = unbase64(field.substr(0, bar));
+  auto hash = unbase64(field.substr(bar + 1));
+  if (!salt || !hash || hash->size() != SHA_DIGEST_LENGTH) return false;
+  unsigned char computed[SHA_DIGEST_LENGTH];
+  unsigned length = sizeof(computed);
+  HMAC(EVP_sha1(), salt->data(), int(salt->size()),
+       reinterpret_cast<const unsigned char*>(name.data()), name.size(), computed, &length);
+  return std::string_view(reinterpret_cast<char*>(computed), length) == *hash;
+}
+
+bool hostMatches(std::string_view patterns, const std::string& name) {
+  if (patterns.starts_with("|1|")) return hashedMatch(patterns, name);
+  bool matched = false;
+  while (!patterns.empty()) {
+    auto comma = std::min(patterns.find(','), patterns.size());
+    std::string pattern = absl::AsciiStrToLower(std::string(patterns.substr(0, comma)));
+    patterns.remove_prefix(std::min(comma + 1, patterns.size()));
+    bool negated = pattern.starts_with('!');
+    if (negated) pattern.erase(0, 1);
+    if (!wildcardMatch(pattern, name)) continue;
+    if (negated) return false;
+    matched = true;
+  }
+  return matched;
+}
+
+std::string_view nextWord(std::string_view& line) {
+  auto start = std::min(line.find_first_not_of(" \t"), line.size());
+  line.remove_prefix(start);
+  auto end = std::min(line.find_first_of(" \t"), line.size());
+  auto word = line.substr(0, end);
+  line.remove_prefix(end);
+  return word;
+}
+
+// Whether the line is well-formed; adds its key if it is about `name`.
+bool readLine(std::string_view line, const std::string& file, int number, const std::string& name,
+              KnownHost& host) {
+  auto word = nextWord(line);
+  if (word.empty() || word[0] == '#') return true;
+  std::string_view marker;
+  if (word[0] == '@') {
+    marker = word;
+    word = nextWord(line);
+    if (marker != "@revoked" && marker != "@cert-authority") return false;
+  }
+  auto type = nextWord(line);
+  auto encoded = nextWord(line);
+  auto blob = unbase64(encoded);
+  if (encoded.empty() || !blob || keyType(*blob) != type) return false;
+  if (!hostMatches(word, name)) return true;
+  if (marker == "@cert-authority") {
+    host.hasCertAuthority = true;
+  } else {
+    host.keys.push_back({std::string(type), *blob, marker == "@revoked", file, number});
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string knownHostName(const std::string& host, uint16_t port) {
+  auto lower = absl::AsciiStrToLower(host);
+  return port == 22 ? lower : absl::StrCat("[", lower, "]:", port);
+}
+
+void readKnownHosts(std::string_view text, const std::string& file, const std::string& name,
+                    KnownHost& host) {
+  for (int number = 1; !text.empty(); ++number) {
+    auto end = std::min(text.find('\n'), text.size());
+    auto line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.size() > MAX_LINE || line.find('\0') != std::string_view::npos ||
+        !readLine(line, file, number, name, host)) {
+      host.warnings.push_back(absl::StrCat(file, ":", number, ": not a known_hosts line; skipped"));
+    }
+  }
+}
+
+KnownHost loadKnownHosts(const std::vector<std::string>& files, const std::string& name) {
+  KnownHost host;
+  for (auto& path : files) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) continue;
+    std::ostringstream text;
+    text << file.rdbuf();
+    readKnownHosts(text.str(), path, name, host);
+  }
+  return host;
+}
+
+HostKeyVerdict judge(const KnownHost& host, std::string_view blob) {
+  bool known = false, other = false;
+  for (auto& key : host.keys) {
+    if (key.revoked) {
+      if (key.blob == blob) return HostKeyVerdict::REVOKED;
+    } else if (key.blob == blob) {
+      known = true;
+    } else {
+      other = true;
+    }
+  }
+  return known ? HostKeyVerdict::KNOWN : other ? HostKeyVerdict::CHANGED : HostKeyVerdict::UNKNOWN;
+}
+
+std::string fingerprint(std::string_view blob) {
+  unsigned char hash[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(blob.data()), blob.size(), hash);
+  auto text = absl::Base64Escape(
+      absl::string_view(reinterpret_cast<const char*>(hash), sizeof(hash)));
+  while (text.ends_with('=')) text.pop_back();
+  return "SHA256:" + text;
+}
+
+std::string keyType(std::string_view blob) {
+  if (blob.size() < 4) return "";
+  uint32_t length = 0;
+  for (int i = 0; i < 4; ++i) length = length << 8 | uint8_t(blob[size_t(i)]);
+  return length <= blob.size() - 4 ? std::string(blob.substr(4, length)) : "";
+}
+
+}  // namespace pibrain

@@ -1,0 +1,228 @@
+#include "hub/ssh/session.h"
+
+#include <errno.h>
+#include <kj/debug.h>
+#include <libssh2.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/file-io.h"
+
+namespace pibrain {
+
+namespace {
+
+static_assert(SSH_AGAIN == LIBSSH2_ERROR_EAGAIN);
+
+// The conversation with an ssh-agent goes through the same callbacks, on a blocking socket of
+// libssh2's own. Its end has to be an error, or libssh2 asks for ever.
+ssize_t receiveFromAgent(int fd, void* buffer, size_t length, int flags) {
+  ssize_t n;
+  do {
+    n = recv(fd, buffer, length, flags);
+  } while (n < 0 && errno == EINTR);
+  if (n == 0) return -ECONNRESET;
+  return n < 0 ? -(errno == EAGAIN ? ETIMEDOUT : errno) : n;
+}
+
+ssize_t sendToAgent(int fd, const void* buffer, size_t length, int flags) {
+  ssize_t n;
+  do {
+    n = send(fd, buffer, length, flags | MSG_NOSIGNAL);
+  } while (n < 0 && errno == EINTR);
+  return n < 0 ? -errno : n;
+}
+
+LIBSSH2_RECV_FUNC(onReceive) {
+  auto& session = *static_cast<SshSession*>(*abstract);
+  if (!session.owns(socket)) return receiveFromAgent(socket, buffer, length, flags);
+  return session.receive(buffer, length);
+}
+
+LIBSSH2_SEND_FUNC(onSend) {
+  auto& session = *static_cast<SshSession*>(*abstract);
+  if (!session.owns(socket)) return sendToAgent(socket, buffer, length, flags);
+  return session.send(buffer, length);
+}
+
+void setCallbacks(LIBSSH2_SESSION* session) {
+#if LIBSSH2_VERSION_NUM >= 0x010b01
+  libssh2_session_callback_set2(session, LIBSSH2_CALLBACK_RECV,
+                                reinterpret_cast<libssh2_cb_generic*>(onReceive));
+  libssh2_session_callback_set2(session, LIBSSH2_CALLBACK_SEND,
+                                reinterpret_cast<libssh2_cb_generic*>(onSend));
+#else
+  libssh2_session_callback_set(session, LIBSSH2_CALLBACK_RECV,
+                               reinterpret_cast<void*>(onReceive));
+  libssh2_session_callback_set(session, LIBSSH2_CALLBACK_SEND, reinterpret_cast<void*>(onSend));
+#endif
+}
+
+}  // namespace
+
+SshSession::SshSession(kj::AutoCloseFd socket, kj::UnixEventPort& port, kj::Timer& timer,
+                       std::shared_ptr<RateLimiter> limiter)
+    : socket_(kj::mv(socket)),
+      timer_(timer),
+      limiter_(std::move(limiter)),
+      observer_(port, socket_, kj::UnixEventPort::FdObserver::OBSERVE_READ_WRITE),
+      session_(libssh2_session_init_ex(nullptr, nullptr, nullptr, this)),
+      readPump_(nullptr),
+      writePump_(nullptr),
+      wakePump_(nullptr) {
+  KJ_REQUIRE(session_ != nullptr, "out of memory");
+  libssh2_session_set_blocking(session_, 0);
+  setCallbacks(session_);
+  readPump_ = readPump().eagerlyEvaluate(nullptr);
+}
+
+SshSession::~SshSession() noexcept(false) {
+  // A dead socket lets libssh2 free everything without asking to be called again.
+  die(ECONNRESET);
+  libssh2_session_free(session_);
+}
+
+void SshSession::called() {
+  if (wire_.down == seenDown_) return;
+  seenDown_ = wire_.down;
+  wakeAll();
+}
+
+kj::Promise<void> SshSession::progress() {
+  if (error_ != 0) return kj::READY_NOW;
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  waiting_.add(kj::mv(paf.fulfiller));
+  return kj::mv(paf.promise);
+}
+
+std::string SshSession::lastError() {
+  if (error_ != 0) return strerror(error_);
+  char* text = nullptr;
+  libssh2_session_last_error(session_, &text, nullptr, 0);
+  return text == nullptr || *text == '\0' ? "no reason given" : text;
+}
+
+ssize_t SshSession::receive(void* buffer, size_t length) {
+  if (error_ != 0) return -ECONNRESET;
+  size_t allowed = length;
+  if (limiter_ != nullptr) {
+    allowed = limiter_->take(length);
+    if (allowed == 0) {
+      wakeAfter(limiter_->untilNext());
+      return -EAGAIN;
+    }
+  }
+  ssize_t n;
+  do {
+    n = recv(socket_, buffer, allowed, MSG_DONTWAIT);
+  } while (n < 0 && errno == EINTR);
+  int error = errno;
+  if (limiter_ != nullptr) limiter_->giveBack(allowed - size_t(n > 0 ? n : 0));
+  if (n > 0) {
+    wire_.down += uint64_t(n);
+    // Without this the kernel may sit on its acknowledgement while the peer, by Nagle's algorithm,
+    // waits for it: 40 ms at each turn of the handshake.
+    int on = 1;
+    setsockopt(socket_, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+    return n;
+  }
+  if (n < 0 && (error == EAGAIN || error == EWOULDBLOCK)) return -EAGAIN;
+  die(n == 0 ? ECONNRESET : error);
+  return n == 0 ? 0 : -error;
+}
+
+ssize_t SshSession::send(const void* buffer, size_t length) {
+  if (error_ != 0) return -ECONNRESET;
+  out_.addAll(kj::arrayPtr(static_cast<const kj::byte*>(buffer), length));
+  flush();
+  return ssize_t(length);
+}
+
+kj::Promise<void> SshSession::readPump() {
+  return observer_.whenBecomesReadable().then([this]() {
+    wakeAll();
+    return readPump();
+  });
+}
+
+void SshSession::flush() {
+  if (writing_ || trySend()) return;
+  writing_ = true;
+  writePump_ = writePump().eagerlyEvaluate(nullptr);
+}
+
+bool SshSession::trySend() {
+  while (queued() > 0 && error_ == 0) {
+    size_t allowed = limiter_ == nullptr ? queued() : limiter_->take(queued());
+    if (allowed == 0) return false;
+    ssize_t n = ::send(socket_, out_.begin() + outStart_, allowed, MSG_DONTWAIT | MSG_NOSIGNAL);
+    int error = errno;
+    if (limiter_ != nullptr) limiter_->giveBack(allowed - size_t(n > 0 ? n : 0));
+    if (n > 0) {
+      wire_.up += uint64_t(n);
+      outStart_ += size_t(n);
+    } else if (error == EAGAIN || error == EWOULDBLOCK) {
+      return false;
+    } else if (error != EINTR) {
+      die(error);
+    }
+  }
+  out_.clear();
+  outStart_ = 0;
+  return true;
+}
+
+kj::Promise<void> SshSession::writePump() {
+  // Without tokens the socket may well be writable, and no edge will come.
+  bool paced = limiter_ != nullptr && limiter_->untilNext() > RateLimiter::Clock::duration::zero();
+  auto when = paced ? afterDelay(limiter_->untilNext()) : observer_.whenBecomesWritable();
+  return when.then([this]() -> kj::Promise<void> {
+    if (!trySend()) return writePump();
+    writing_ = false;
+    wakeAll();
+    return kj::READY_NOW;
+  });
+}
+
+kj::Promise<void> SshSession::afterDelay(RateLimiter::Clock::duration delay) {
+  auto nanos = std::chrono::duration_cast<std::chrono::nanoseconds>(delay).count();
+  return timer_.afterDelay(nanos * kj::NANOSECONDS);
+}
+
+void SshSession::wakeAll() {
+  auto waiting = kj::mv(waiting_);
+  waiting_ = kj::Vector<kj::Own<kj::PromiseFulfiller<void>>>();
+  for (auto& fulfiller : waiting) fulfiller->fulfill();
+}
+
+void SshSession::wakeAfter(RateLimiter::Clock::duration delay) {
+  if (waking_) return;
+  waking_ = true;
+  wakePump_ = afterDelay(delay)
+                  .then([this]() {
+                    waking_ = false;
+                    wakeAll();
+                  })
+                  .eagerlyEvaluate(nullptr);
+}
+
+void SshSession::waitForProgress(kj::WaitScope& waitScope) {
+  KJ_IF_MAYBE(deadline, deadline_) {
+    progress()
+        .exclusiveJoin(timer_.atTime(*deadline).then([]() -> kj::Promise<void> {
+          return KJ_EXCEPTION(DISCONNECTED, "timed out");
+        }))
+        .wait(waitScope);
+  } else {
+    progress().wait(waitScope);
+  }
+}
+
+void SshSession::die(int error) {
+  if (error_ == 0) error_ = error;
+  wakeAll();
+}
+
+}  // namespace pibrain

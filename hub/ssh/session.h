@@ -1,0 +1,101 @@
+#pragma once
+// A libssh2 session on a non-blocking socket, driven by a KJ event loop.
+//
+// libssh2 reads and writes through callbacks of ours. Sending always takes everything, into a
+// buffer that is flushed as the socket allows: libssh2's handling of partial sends has bugs
+// (during a key re-exchange above all). One pump waits for the socket to become readable; those
+// who wait for progress try again when it did, and also when another one's call read bytes, since
+// those may have been theirs.
+
+#include <kj/async-io.h>
+#include <kj/async-unix.h>
+#include <kj/io.h>
+#include <kj/vector.h>
+
+#include <memory>
+#include <string>
+
+#include "hub/rate-limiter.h"
+#include "hub/report.h"
+
+typedef struct _LIBSSH2_SESSION LIBSSH2_SESSION;
+
+namespace pibrain {
+
+// libssh2's "would block", as its calls return it.
+inline constexpr int SSH_AGAIN = -37;
+
+class SshSession {
+ public:
+  // `limiter` (null: none) paces the socket, both ways together.
+  SshSession(kj::AutoCloseFd socket, kj::UnixEventPort& port, kj::Timer& timer,
+             std::shared_ptr<RateLimiter> limiter);
+  ~SshSession() noexcept(false);
+  KJ_DISALLOW_COPY(SshSession);
+
+  LIBSSH2_SESSION* get() { return session_; }
+  WireBytes wire() const { return wire_; }
+
+  // Calls `call`, a libssh2 function, until it returns something else than SSH_AGAIN. Throws a
+  // DISCONNECTED exception when the deadline passes.
+  template <typename Call>
+  auto complete(Call&& call, kj::WaitScope& waitScope) {
+    for (;;) {
+      auto result = call();
+      called();
+      if (result != SSH_AGAIN) return result;
+      waitForProgress(waitScope);
+    }
+  }
+  void setDeadline(kj::Maybe<kj::TimePoint> deadline) { deadline_ = deadline; }
+
+  // To be called after each libssh2 call, with what it did already visible.
+  void called();
+  // When to call again after SSH_AGAIN.
+  kj::Promise<void> progress();
+
+  // Bytes taken from libssh2 that the socket has not taken yet.
+  size_t queued() const { return out_.size() - outStart_; }
+
+  // The last error in libssh2's words, or the socket's.
+  std::string lastError();
+
+  // For the callbacks.
+  ssize_t receive(void* buffer, size_t length);
+  ssize_t send(const void* buffer, size_t length);
+  int fd() const { return socket_; }
+  bool owns(int fd) const { return fd == socket_.get(); }
+
+ private:
+  kj::Promise<void> readPump();
+  void flush();
+  bool trySend();  // whether all is sent, or lost
+  kj::Promise<void> writePump();
+  kj::Promise<void> afterDelay(RateLimiter::Clock::duration delay);
+  void wakeAll();
+  void wakeAfter(RateLimiter::Clock::duration delay);
+  void waitForProgress(kj::WaitScope& waitScope);
+  void die(int error);
+
+  kj::AutoCloseFd socket_;
+  kj::Timer& timer_;
+  std::shared_ptr<RateLimiter> limiter_;
+  kj::UnixEventPort::FdObserver observer_;
+  LIBSSH2_SESSION* session_;
+  WireBytes wire_;
+  uint64_t seenDown_ = 0;  // wire_.down when called() last looked
+  kj::Maybe<kj::TimePoint> deadline_;
+
+  kj::Vector<kj::byte> out_;
+  size_t outStart_ = 0;
+  bool writing_ = false;   // writePump_ sends what is queued
+  int error_ = 0;          // errno of the socket's failure
+
+  kj::Vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
+  bool waking_ = false;    // a timer will wake those who wait
+  kj::Promise<void> readPump_;
+  kj::Promise<void> writePump_;
+  kj::Promise<void> wakePump_;
+};
+
+}  // namespace pibrain

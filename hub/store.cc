@@ -1,0 +1,185 @@
+#include "hub/store.h"
+
+#include <absl/strings/str_cat.h>
+#include <sqlite3.h>
+
+#include "hub/files.h"
+
+namespace pibrain {
+
+namespace {
+
+// user_version 1
+constexpr char SCHEMA[] = R"(
+  CREATE TABLE IF NOT EXISTS runs (
+    id INTEGER PRIMARY KEY,
+    spoke TEXT NOT NULL,
+    started_ns INTEGER NOT NULL,
+    finished_ns INTEGER NOT NULL,
+    ok INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    files INTEGER NOT NULL,
+    new INTEGER NOT NULL,
+    grown INTEGER NOT NULL,
+    rewritten INTEGER NOT NULL,
+    moved INTEGER NOT NULL,
+    touched INTEGER NOT NULL,
+    deleted INTEGER NOT NULL,
+    kept INTEGER NOT NULL,
+    deferred INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    bytes_literal INTEGER NOT NULL,
+    wire_up INTEGER NOT NULL,
+    wire_down INTEGER NOT NULL
+  );
+  CREATE INDEX IF NOT EXISTS runs_by_spoke ON runs (spoke, finished_ns);
+  CREATE TABLE IF NOT EXISTS kept (
+    spoke TEXT NOT NULL,
+    path BLOB NOT NULL,
+    PRIMARY KEY (spoke, path)
+  ) WITHOUT ROWID;
+  PRAGMA user_version = 1;
+)";
+
+// A prepared statement; binds count from 1, columns from 0.
+class Statement {
+ public:
+  Statement(sqlite3* db, const char* sql) {
+    if (sqlite3_prepare_v2(db, sql, -1, &statement_, nullptr) != SQLITE_OK) statement_ = nullptr;
+  }
+  ~Statement() { sqlite3_finalize(statement_); }
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  bool prepared() const { return statement_ != nullptr; }
+  void bind(int64_t value) { sqlite3_bind_int64(statement_, ++bound_, value); }
+  void bind(const std::string& text) {
+    sqlite3_bind_text64(statement_, ++bound_, text.data(), text.size(), SQLITE_TRANSIENT,
+                        SQLITE_UTF8);
+  }
+  void bindBlob(const std::string& bytes) {
+    sqlite3_bind_blob64(statement_, ++bound_, bytes.data(), bytes.size(), SQLITE_TRANSIENT);
+  }
+  int step() { return sqlite3_step(statement_); }
+  void reset() {
+    sqlite3_reset(statement_);
+    bound_ = 0;
+  }
+  int64_t integer(int column) { return sqlite3_column_int64(statement_, column); }
+  std::string text(int column) {
+    auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, column));
+    return bytes == nullptr ? "" : std::string(bytes, size_t(sqlite3_column_bytes(statement_, column)));
+  }
+
+ private:
+  sqlite3_stmt* statement_ = nullptr;
+  int bound_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Store>> Store::open(const std::string& directory) {
+  auto made = makeDirectories(directory);
+  if (!made.ok()) return made;
+  auto path = directory + "/sync.db";
+  sqlite3* db = nullptr;
+  int result = sqlite3_open_v2(path.c_str(), &db,
+                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
+                               nullptr);
+  std::unique_ptr<Store> store(new Store(db));
+  if (result != SQLITE_OK) return store->error();
+  sqlite3_busy_timeout(db, 5000);
+  // A lost last record is a lost line of history; waiting for the disk at each run is not worth it.
+  auto status = store->execute("PRAGMA synchronous = OFF;");
+  if (status.ok()) status = store->execute(SCHEMA);
+  if (!status.ok()) return status;
+  return store;
+}
+
+Store::~Store() { sqlite3_close_v2(db_); }
+
+absl::Status Store::recordRun(const SpokeReport& report) {
+  std::lock_guard lock(mutex_);
+  Statement insert(db_,
+                   "INSERT INTO runs (spoke, started_ns, finished_ns, ok, error, files, new, grown,"
+                   " rewritten, moved, touched, deleted, kept, deferred, failed, bytes_literal,"
+                   " wire_up, wire_down) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+  if (!insert.prepared()) return error();
+  insert.bind(report.name);
+  insert.bind(report.started);
+  insert.bind(report.finished);
+  insert.bind(int64_t(report.outcome == Outcome::OK));
+  insert.bind(report.error);
+  auto& counts = report.counts;
+  for (uint32_t count :
+       {counts.files, counts.created, counts.grown, counts.rewritten, counts.moved, counts.touched,
+        counts.deleted, counts.kept, counts.deferred, counts.failed}) {
+    insert.bind(int64_t(count));
+  }
+  insert.bind(int64_t(report.bytesLiteral));
+  insert.bind(int64_t(report.wire.up));
+  insert.bind(int64_t(report.wire.down));
+  return insert.step() == SQLITE_DONE ? absl::OkStatus() : error();
+}
+
+absl::StatusOr<Store::LastRuns> Store::lastRuns(const std::string& spoke) {
+  std::lock_guard lock(mutex_);
+  LastRuns result;
+  Statement good(db_, "SELECT max(finished_ns) FROM runs WHERE spoke = ? AND ok = 1");
+  Statement last(db_,
+                 "SELECT ok, error FROM runs WHERE spoke = ? ORDER BY finished_ns DESC LIMIT 1");
+  if (!good.prepared() || !last.prepared()) return error();
+  good.bind(spoke);
+  if (good.step() == SQLITE_ROW && good.integer(0) != 0) result.lastGood = good.integer(0);
+  last.bind(spoke);
+  if (last.step() == SQLITE_ROW && last.integer(0) == 0) result.lastError = last.text(1);
+  return result;
+}
+
+absl::StatusOr<std::vector<std::string>> Store::keptFiles(const std::string& spoke) {
+  std::lock_guard lock(mutex_);
+  Statement select(db_, "SELECT path FROM kept WHERE spoke = ?");
+  if (!select.prepared()) return error();
+  select.bind(spoke);
+  std::vector<std::string> paths;
+  int result;
+  while ((result = select.step()) == SQLITE_ROW) paths.push_back(select.text(0));
+  if (result != SQLITE_DONE) return error();
+  return paths;
+}
+
+absl::Status Store::setKeptFiles(const std::string& spoke, const std::vector<std::string>& paths) {
+  std::lock_guard lock(mutex_);
+  auto status = execute("BEGIN IMMEDIATE");
+  if (!status.ok()) return status;
+  {
+    Statement clear(db_, "DELETE FROM kept WHERE spoke = ?");
+    Statement insert(db_, "INSERT INTO kept (spoke, path) VALUES (?, ?)");
+    bool good = clear.prepared() && insert.prepared();
+    if (good) {
+      clear.bind(spoke);
+      good = clear.step() == SQLITE_DONE;
+    }
+    for (size_t i = 0; good && i < paths.size(); ++i) {
+      insert.reset();
+      insert.bind(spoke);
+      insert.bindBlob(paths[i]);
+      good = insert.step() == SQLITE_DONE;
+    }
+    if (!good) status = error();
+  }
+  auto ended = execute(status.ok() ? "COMMIT" : "ROLLBACK");
+  return status.ok() ? ended : status;
+}
+
+absl::Status Store::execute(const char* sql) {
+  return sqlite3_exec(db_, sql, nullptr, nullptr, nullptr) == SQLITE_OK ? absl::OkStatus()
+                                                                        : error();
+}
+
+absl::Status Store::error() const {
+  return absl::UnavailableError(
+      absl::StrCat("sync.db: ", db_ == nullptr ? "out of memory" : sqlite3_errmsg(db_)));
+}
+
+}  // namespace pibrain

@@ -1,0 +1,53 @@
+#pragma once
+// sync.db: the history of runs, and which files a mirror keeps although the spoke deleted them.
+// Losing it loses the history and costs one listing, nothing else; so its errors are warnings.
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hub/report.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace pibrain {
+
+class Store {
+ public:
+  // Opens or creates `directory`/sync.db (directory 0700, file 0600).
+  static absl::StatusOr<std::unique_ptr<Store>> open(const std::string& directory);
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // All calls may come from any thread.
+
+  absl::Status recordRun(const SpokeReport& report);
+
+  struct LastRuns {
+    std::optional<int64_t> lastGood;  // ns since the epoch: when it finished
+    std::string lastError;            // of the latest run; empty if that was good
+  };
+  absl::StatusOr<LastRuns> lastRuns(const std::string& spoke);
+
+  // Paths relative to the mirror.
+  absl::StatusOr<std::vector<std::string>> keptFiles(const std::string& spoke);
+  absl::Status setKeptFiles(const std::string& spoke, const std::vector<std::string>& paths);
+
+ private:
+  explicit Store(sqlite3* db) : db_(db) {}
+
+  absl::Status execute(const char* sql);
+  absl::Status error() const;
+
+  std::mutex mutex_;
+  sqlite3* db_;
+};
+
+}  // namespace pibrain

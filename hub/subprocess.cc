@@ -1,0 +1,128 @@
+#include "hub/subprocess.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/file-io.h"
+
+extern char** environ;
+
+namespace pibrain {
+
+namespace {
+
+kj::AutoCloseFd memoryFile(const char* name) {
+  int fd = memfd_create(name, MFD_CLOEXEC);
+  if (fd < 0) throwErrno(errno, "cannot create a memory file");
+  return kj::AutoCloseFd(fd);
+}
+
+pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err) {
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  KJ_DEFER(posix_spawn_file_actions_destroy(&actions));
+  posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
+
+  // What this process ignores (SIGPIPE) is not for its children to inherit.
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  KJ_DEFER(posix_spawnattr_destroy(&attributes));
+  sigset_t signals;
+  sigemptyset(&signals);
+  posix_spawnattr_setsigmask(&attributes, &signals);
+  sigaddset(&signals, SIGPIPE);
+  posix_spawnattr_setsigdefault(&attributes, &signals);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+
+  std::vector<char*> args;
+  for (auto& arg : argv) args.push_back(const_cast<char*>(arg.c_str()));
+  args.push_back(nullptr);
+  pid_t pid;
+  int error = posix_spawnp(&pid, args[0], &actions, &attributes, args.data(), environ);
+  if (error != 0) throwErrno(error, "cannot start " + argv[0]);
+  return pid;
+}
+
+bool waitUntil(pid_t pid, std::chrono::steady_clock::time_point deadline, int& status) {
+  for (;;) {
+    pid_t done = waitpid(pid, &status, WNOHANG);
+    if (done == pid || (done < 0 && errno != EINTR)) return true;
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    poll(nullptr, 0, 2);
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> findProgram(const std::string& name) {
+  auto executable = [](const std::string& path) { return access(path.c_str(), X_OK) == 0; };
+  if (name.find('/') != std::string::npos) {
+    return executable(name) ? std::optional(name) : std::nullopt;
+  }
+  const char* path = getenv("PATH");
+  std::string list = path == nullptr ? "/usr/bin:/bin" : path;
+  for (size_t start = 0; start <= list.size();) {
+    size_t end = std::min(list.find(':', start), list.size());
+    auto candidate = list.substr(start, end - start) + "/" + name;
+    if (end > start && executable(candidate)) return candidate;
+    start = end + 1;
+  }
+  return std::nullopt;
+}
+
+Spawned spawnWithSocket(const std::vector<std::string>& argv) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    throwErrno(errno, "cannot make a socket pair");
+  }
+  kj::AutoCloseFd ours(ends[0]);
+  kj::AutoCloseFd theirs(ends[1]);
+  auto errors = memoryFile("stderr");
+  pid_t pid = spawn(argv, theirs, theirs, errors);
+  return {pid, kj::mv(ours), kj::mv(errors)};
+}
+
+int waitOrKill(pid_t pid, std::chrono::milliseconds patience) {
+  int status = 0;
+  if (!waitUntil(pid, std::chrono::steady_clock::now() + patience, status)) {
+    kill(pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+  }
+  return status;
+}
+
+std::string readBack(int fd, size_t limit) {
+  std::string text(limit, '\0');
+  auto bytes = kj::arrayPtr(reinterpret_cast<kj::byte*>(text.data()), text.size());
+  text.resize(readAt(fd, bytes, 0));
+  return text;
+}
+
+Output runProgram(const std::vector<std::string>& argv, std::chrono::milliseconds timeout) {
+  constexpr size_t MAX_OUTPUT = 1 << 20;
+  kj::AutoCloseFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  auto out = memoryFile("stdout");
+  auto err = memoryFile("stderr");
+  pid_t pid = spawn(argv, null, out, err);
+  Output result;
+  int status = waitOrKill(pid, timeout);
+  result.timedOut = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  result.exitStatus = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  result.out = readBack(out, MAX_OUTPUT);
+  result.err = readBack(err, MAX_OUTPUT);
+  return result;
+}
+
+}  // namespace pibrain

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <kj/io.h>
+#include <sys/types.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pibrain {
+
+// A program found on PATH (or by a path with a '/'), if it can be executed.
+std::optional<std::string> findProgram(const std::string& name);
+
+struct Spawned {
+  pid_t pid;
+  kj::AutoCloseFd stdio;   // a stream socket, the child's standard input and output
+  kj::AutoCloseFd errors;  // an unlinked file that takes the child's standard error
+};
+
+// Starts a program without a shell; the caller waits for it. Throws a KJ exception if it cannot.
+Spawned spawnWithSocket(const std::vector<std::string>& argv);
+
+// Waits for the child and returns its wait status; after `patience` it is killed.
+int waitOrKill(pid_t pid, std::chrono::milliseconds patience);
+
+// All that is in the file, at most `limit` bytes.
+std::string readBack(int fd, size_t limit);
+
+struct Output {
+  int exitStatus = -1;  // 128 + signal if it was killed
+  bool timedOut = false;
+  std::string out;
+  std::string err;
+};
+
+// Runs a program to its end with no standard input, or kills it after `timeout`.
+Output runProgram(const std::vector<std::string>& argv, std::chrono::milliseconds timeout);
+
+}  // namespace pibrain

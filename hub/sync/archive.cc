@@ -1,0 +1,115 @@
+#include "hub/sync/archive.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/file-io.h"
+#include "common/text.h"
+#include "hub/files.h"
+
+namespace pibrain {
+
+namespace {
+
+std::string runName(int64_t nanos) {
+  time_t seconds = nanos / 1'000'000'000;
+  struct tm parts;
+  gmtime_r(&seconds, &parts);
+  char out[48];
+  size_t n = strftime(out, sizeof(out), "%Y%m%dT%H%M%S", &parts);
+  snprintf(out + n, sizeof(out) - n, ".%03dZ", int(nanos / 1'000'000 % 1000));
+  return out;
+}
+
+// A copy of the file, under a name that did not exist, with its time. Gone again if it fails.
+void copyFile(int fromDir, const std::string& from, int toDir, const std::string& to) {
+  kj::AutoCloseFd in(openat(fromDir, from.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (in < 0) throwErrno(errno, "cannot read " + from);
+  struct stat st;
+  if (fstat(in, &st) != 0) throwErrno(errno, "cannot read " + from);
+  kj::AutoCloseFd out(openat(toDir, to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (out < 0) throwErrno(errno, "cannot create a file in the archive");
+  KJ_ON_SCOPE_FAILURE(unlinkat(toDir, to.c_str(), 0));
+  auto buffer = kj::heapArray<kj::byte>(256 * 1024);
+  for (uint64_t offset = 0;;) {
+    size_t n = readAt(in, buffer, offset);
+    writeAll(out, buffer.slice(0, n));
+    offset += n;
+    if (n < buffer.size()) break;
+  }
+  struct timespec times[2] = {st.st_mtim, st.st_mtim};
+  futimens(out, times);
+  if (fsync(out) != 0) throwErrno(errno, "cannot write to the archive");
+}
+
+}  // namespace
+
+kj::AutoCloseFd makeDirectoriesBeneath(const RootedDir& root, const std::string& path) {
+  auto opened = root.open(path, O_RDONLY | O_DIRECTORY);
+  if (opened.error == 0) return kj::mv(opened.fd);
+  if (opened.error != ENOENT || path.empty()) throwErrno(opened.error, "cannot open a directory");
+  auto parent = makeDirectoriesBeneath(root, std::string(parentOf(path)));
+  auto name = std::string(baseNameOf(path));
+  if (mkdirat(parent, name.c_str(), 0700) != 0 && errno != EEXIST) {
+    throwErrno(errno, "cannot create a directory");
+  }
+  int fd = openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) throwErrno(errno, "cannot open a directory");
+  return kj::AutoCloseFd(fd);
+}
+
+Archive::Archive(std::string directory, std::string spoke, int64_t runStarted)
+    : directory_(std::move(directory)), spoke_(std::move(spoke)), run_(runName(runStarted)) {}
+
+Archive::Place Archive::place(const std::string& path) {
+  if (runDir_ == nullptr) {
+    auto dir = directory_ + "/" + spoke_ + "/" + run_;
+    auto made = makeDirectories(dir);
+    KJ_REQUIRE(made.ok(), "cannot make the archive", std::string(made.message()).c_str());
+    int fd = open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) throwErrno(errno, "cannot open the archive " + dir);
+    runDir_ = RootedDir(kj::AutoCloseFd(fd));
+  }
+  auto& root = KJ_ASSERT_NONNULL(runDir_);
+  auto dir = makeDirectoriesBeneath(root, std::string(parentOf(path)));
+  auto base = std::string(baseNameOf(path));
+  auto name = base;
+  struct stat st;
+  // One run may archive one path twice: an old version, and then the new one's failed successor.
+  for (int i = 2; fstatat(dir, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0; ++i) {
+    name = base.substr(0, 240) + "~" + std::to_string(i);
+  }
+  return {kj::mv(dir), name};
+}
+
+void Archive::preserve(int dirFd, const std::string& name, const std::string& path) {
+  auto to = place(path);
+  if (linkat(dirFd, name.c_str(), to.dir, to.name.c_str(), 0) == 0) return;
+  // Another filesystem, or one without links.
+  copyFile(dirFd, name, to.dir, to.name);
+}
+
+void Archive::take(int dirFd, const std::string& name, const std::string& path) {
+  auto to = place(path);
+  if (renameat(dirFd, name.c_str(), to.dir, to.name.c_str()) == 0) return;
+  if (errno != EXDEV) throwErrno(errno, "cannot move to the archive");
+  struct stat st;
+  if (fstatat(dirFd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) {
+    throwErrno(EXDEV, "cannot move a directory to the archive, which is on another filesystem");
+  }
+  copyFile(dirFd, name, to.dir, to.name);
+  if (unlinkat(dirFd, name.c_str(), 0) != 0) throwErrno(errno, "cannot remove an archived file");
+}
+
+void Archive::flush() {
+  KJ_IF_MAYBE(dir, runDir_) {
+    if (syncfs(dir->fd()) != 0) throwErrno(errno, "cannot write the archive to the disk");
+  }
+}
+
+}  // namespace pibrain

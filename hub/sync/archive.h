@@ -1,0 +1,48 @@
+#pragma once
+// Where files go before a sync destroys them (P5): ARCHIVE/SPOKE/TIME/PATH, TIME being when the
+// run began, in UTC.
+
+#include <kj/common.h>
+
+#include <memory>
+#include <string>
+
+#include "common/rooted-dir.h"
+
+namespace pibrain {
+
+class Archive {
+ public:
+  // Nothing is created before something is archived.
+  Archive(std::string directory, std::string spoke, int64_t runStarted);
+
+  // Both take the entry `name` of the directory `dirFd`, which is the mirror's file `path`. They
+  // throw KJ exceptions, and then the entry is as it was.
+
+  // Puts a second name for the file, or a copy, in the archive; the mirror keeps its own.
+  void preserve(int dirFd, const std::string& name, const std::string& path);
+  // Moves the entry, a file or a directory, to the archive.
+  void take(int dirFd, const std::string& name, const std::string& path);
+
+  // Writes what was archived to the disk.
+  void flush();
+
+ private:
+  struct Place {
+    kj::AutoCloseFd dir;
+    std::string name;
+  };
+  // A free name for `path`, its directories made.
+  Place place(const std::string& path);
+
+  std::string directory_;
+  std::string spoke_;
+  std::string run_;
+  kj::Maybe<RootedDir> runDir_;
+};
+
+// The descriptor of the directory `path` beneath `root`, made with its parents (0700) where
+// missing.
+kj::AutoCloseFd makeDirectoriesBeneath(const RootedDir& root, const std::string& path);
+
+}  // namespace pibrain

@@ -1,0 +1,150 @@
+#include "hub/sync/explain.h"
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <stdlib.h>
+
+#include "common/file-io.h"
+#include "common/protocol.h"
+#include "common/text.h"
+#include "hub/failure.h"
+
+namespace pibrain {
+
+namespace {
+
+// The last lines that say something, for a message: the first of a traceback says least.
+std::string lastWords(const std::string& text) {
+  std::string trimmed = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
+  auto start = trimmed.size() > 400 ? trimmed.size() - 400 : 0;
+  return escapeForTerminal(trimmed.substr(start));
+}
+
+bool contains(const std::string& text, const char* word) { return absl::StrContains(text, word); }
+
+std::string agentCommand(const SpokeConfig& spoke) {
+  return absl::StrCat("'ssh ", escapeForTerminal(spoke.source.host), " pi-brain-agent --version'");
+}
+
+std::string saidSuffix(const std::string& said) {
+  return said.empty() ? "" : absl::StrCat(" It said: ", said, ".");
+}
+
+constexpr char UPGRADE[] =
+    "copy this version's pi-brain-agent over the one that the command=\"…\" in the spoke's "
+    "~/.ssh/authorized_keys names ('scp build/release/bin/pi-brain-agent …')";
+
+}  // namespace
+
+std::string placeOf(const SpokeConfig& spoke) {
+  return spoke.source.host.empty() ? "this machine" : escapeForTerminal(spoke.source.host);
+}
+
+std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
+                           const Farewell& farewell) {
+  auto place = placeOf(spoke);
+  auto said = lastWords(farewell.errors.empty() ? noise : farewell.errors);
+  int status = farewell.exitStatus.value_or(-1);
+  bool missing = status == 127 || contains(farewell.errors, "not found") ||
+                 contains(farewell.errors, "No such file");
+  if (noise.size() > MAX_SHELL_NOISE) {
+    return absl::StrCat(
+        place, " sent more than 64 KB of something else before any answer of pi-brain-agent: a "
+        "noisy shell start-up file (~/.bashrc), or another program in the forced command. It "
+        "began with: ", escapeForTerminal(noise.substr(0, 200)), ". Make the start-up files quiet "
+        "for shells without a terminal, and check with 'ssh ",
+        escapeForTerminal(spoke.source.host), " true', which should print nothing.");
+  }
+  if (missing) {
+    return absl::StrCat(
+        "pi-brain-agent is not installed on ", place, ", or not where it was looked for.",
+        saidSuffix(said), " Copy it there, and give its full path in the command=\"…\" of the "
+        "spoke's ~/.ssh/authorized_keys: 'pi-brain-agent --authorized-keys-line KEY.pub', run on "
+        "the spoke, prints the line.");
+  }
+  if (status == 126 || contains(farewell.errors, "ermission denied")) {
+    return absl::StrCat("pi-brain-agent on ", place, " cannot be started.", saidSuffix(said),
+                        " Make it executable: 'chmod 755' on the file that the command=\"…\" in "
+                        "the spoke's ~/.ssh/authorized_keys names.");
+  }
+  return absl::StrCat(
+      "the command that ", place, " ran for this key is not a working pi-brain-agent",
+      status >= 0 ? absl::StrCat(" (exit status ", status, ")") : "", ".", saidSuffix(said),
+      " Look at the command=\"…\" of this key in the spoke's ~/.ssh/authorized_keys, and try ",
+      agentCommand(spoke), ".");
+}
+
+std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
+                          const Farewell& farewell) {
+  auto place = placeOf(spoke);
+  std::string what = error.getDescription().cStr();
+  auto said = lastWords(farewell.errors);
+  constexpr char RESUME[] =
+      " The mirror is intact, and the next run goes on from where this one stopped.";
+  if (error.getType() == kj::Exception::Type::OVERLOADED) {
+    return absl::StrCat(
+        escapeForTerminal(what), ". If the hub's disk is full, make room: 'df -h ",
+        escapeForTerminal(spoke.path), "' shows how much is left.", RESUME);
+  }
+  if (contains(what, "fell silent")) {
+    return absl::StrCat("nothing was heard from ", place, " for ", spoke.timeoutSeconds,
+                        " s (timeout_seconds). The machine may be asleep, or the network gone; "
+                        "'ping' it.", RESUME);
+  }
+  if (error.getType() == kj::Exception::Type::DISCONNECTED) {
+    return absl::StrCat("the connection to ", place, " was lost in the middle of the run.",
+                        saidSuffix(said), " The machine may have gone to sleep or lost its "
+                        "network, or the agent was stopped; run it again when it is back.", RESUME);
+  }
+  return absl::StrCat("the sync with ", place, " failed: ", escapeForTerminal(what), ".",
+                      saidSuffix(said), RESUME, " If it happens again with agent and hub of one "
+                      "version, it is a bug worth reporting.");
+}
+
+void checkAgent(const SpokeConfig& spoke, const AgentInfo& agent,
+                kj::FunctionParam<void(std::string)> warn) {
+  auto place = placeOf(spoke);
+  auto versions = absl::StrCat("the agent on ", place, " is version ",
+                               escapeForTerminal(agent.version), " (protocol ", agent.protocol,
+                               "), this hub ", PIBRAIN_VERSION, " (protocol ", PROTOCOL, ")");
+  if (agent.protocol < OLDEST_PROTOCOL) {
+    throw Failure(absl::StrCat("the agent is too old: ", versions, ". Upgrade the agent: ", UPGRADE,
+                               "."));
+  }
+  if (agent.oldestProtocol > PROTOCOL) {
+    throw Failure(absl::StrCat("the agent is too new: ", versions, ". Upgrade the hub: build and "
+                               "install the version that the agent came with, or, to go back, ",
+                               UPGRADE, "."));
+  }
+  auto root = escapeForTerminal(agent.root);
+  switch (agent.rootState) {
+    case proto::RootState::SERVED:
+      break;
+    case proto::RootState::MISSING:
+      throw Failure(absl::StrCat(
+          "the directory ", root, " does not exist on ", place, ". If pi has not run there yet, "
+          "run it once; otherwise correct --root in the command=\"…\" of the spoke's "
+          "~/.ssh/authorized_keys. Nothing was deleted here."));
+    case proto::RootState::NOT_A_DIRECTORY:
+      throw Failure(absl::StrCat(root, " on ", place, " is not a directory. Correct --root in the "
+                                 "command=\"…\" of the spoke's ~/.ssh/authorized_keys."));
+    default:
+      throw Failure(absl::StrCat("the agent on ", place, " may not read ", root,
+                                 ". Check its owner and mode there with 'ls -ld ", root, "'."));
+  }
+  auto asked = spoke.source.path;
+  while (asked.size() > 1 && asked.ends_with('/')) asked.pop_back();
+  if (asked == "~" || asked.starts_with("~/")) asked = agent.home + asked.substr(1);
+  // A relative path is below the home, as for scp and rsync.
+  if (!asked.starts_with('/')) asked = agent.home + "/" + asked;
+  if (asked != agent.root) {
+    warn(absl::StrCat("the spoke serves ", root, ", not ", escapeForTerminal(asked),
+                      " as 'source' says: its authorized_keys decides"));
+  }
+  int64_t apart = std::llabs(agent.clock - wallClockNanos()) / 1'000'000'000;
+  if (apart > 60) {
+    warn(absl::StrCat("the clocks of ", place, " and this machine are ", apart, " s apart"));
+  }
+}
+
+}  // namespace pibrain

@@ -1,0 +1,129 @@
+#include "hub/sync/incoming.h"
+
+#include <errno.h>
+#include <kj/debug.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/file-io.h"
+#include "common/protocol.h"
+
+namespace pibrain {
+
+namespace {
+
+// Small files are written with one call. A tail is held back longer: while it fits, nothing of it
+// reaches the mirror before its last byte has been proved.
+constexpr size_t MAX_HELD_STAGED = 256 * 1024;
+constexpr size_t MAX_HELD_TAIL = 4 * 1024 * 1024;
+// An interrupted file of less than this is not worth continuing.
+constexpr uint64_t MIN_PARTIAL = 1024 * 1024;
+
+proto::Begin::Content expected(const Basis& basis, bool delta) {
+  if (delta) return proto::Begin::Content::DELTA;
+  return basis.kind == Basis::Kind::NONE ? proto::Begin::Content::WHOLE
+                                         : proto::Begin::Content::TAIL;
+}
+
+}  // namespace
+
+Incoming::Incoming(Mirror& mirror, const std::string& path, Basis& basis,
+                   proto::Begin::Reader begin, bool askedForDelta, bool keepModes)
+    : mirror_(mirror),
+      path_(path),
+      basis_(basis),
+      size_(begin.getSize()),
+      mtime_(begin.getMtime() - (begin.getUnsettled() ? 1 : 0)),
+      mode_(keepModes ? mode_t((begin.getMode() & 0777) | 0600) : 0),
+      moves_(basis.kind == Basis::Kind::MIRROR && basis.path != path),
+      written_(0) {
+  KJ_REQUIRE(begin.getContent() == expected(basis, askedForDelta), "not what was asked for");
+  KJ_REQUIRE(size_ <= uint64_t(INT64_MAX), "not a size", size_);
+  if (askedForDelta) {
+    basisFile_ = mirror_.openFile(basis.path);
+    auto& file = KJ_REQUIRE_NONNULL(basisFile_, "the basis is gone");
+    KJ_REQUIRE(file.size == basis.size && file.mtime == basis.mtime,
+               "the mirror's file was changed by someone else during the run");
+    patcher_ = kj::heap<Patcher>(file.fd, size_, [this](kj::ArrayPtr<const kj::byte> bytes) {
+      hasher_.update(bytes);
+      append(bytes);
+    });
+  } else if (basis.kind != Basis::Kind::NONE) {
+    KJ_REQUIRE(size_ >= basis.size, "a tail that ends before it begins");
+    hasher_ = basis.hasher;
+    written_ = basis.size;
+  }
+}
+
+Incoming::~Incoming() noexcept(false) {
+  if (ended_) return;
+  if (inPlace()) {
+    // Back to what was proved on both sides. The time stays wrong, so the next run looks again.
+    if (out_.get() >= 0 && ftruncate(out_, off_t(basis_.size)) != 0) {
+      KJ_LOG(ERROR, "cannot take back an incomplete append", errno);
+    }
+  } else if (out_.get() >= 0) {
+    uint64_t onDisk = written_ - held_.size();
+    out_ = nullptr;
+    if (onDisk < MIN_PARTIAL) mirror_.discardStaged(path_);
+  }
+}
+
+void Incoming::data(proto::Piece::Reader piece) {
+  auto bytes = piece.getBytes();
+  received_ += bytes.size();
+  if (patcher_.get() != nullptr) {
+    patcher_->write(bytes);
+    return;
+  }
+  KJ_REQUIRE(bytes.size() <= size_ - written_, "more content than was announced");
+  hasher_.update(bytes);
+  KJ_REQUIRE(hasher_.digest() == Digest::from(piece.getHash()), "content that fails its check");
+  append(bytes);
+}
+
+void Incoming::append(kj::ArrayPtr<const kj::byte> bytes) {
+  written_ += bytes.size();
+  held_.addAll(bytes);
+  if (held_.size() > (inPlace() ? MAX_HELD_TAIL : MAX_HELD_STAGED)) writeOut(held_.asPtr());
+}
+
+void Incoming::writeOut(kj::ArrayPtr<const kj::byte> bytes) {
+  if (out_.get() < 0) openOutput();
+  writeAllAt(out_, bytes, written_ - bytes.size());
+  held_.clear();
+}
+
+void Incoming::openOutput() {
+  if (inPlace()) {
+    if (moves_) {
+      mirror_.move(basis_.path, path_);
+      moves_ = false;
+    }
+    out_ = mirror_.openForAppend(path_, basis_.size, basis_.mtime);
+  } else {
+    out_ = mirror_.openStaged(path_, basis_.kind == Basis::Kind::PARTIAL);
+  }
+}
+
+void Incoming::end(Digest hash) {
+  if (patcher_.get() != nullptr) patcher_->finish();
+  KJ_REQUIRE(written_ == size_, "less content than was announced");
+  KJ_REQUIRE(hasher_.digest() == hash, "the file fails its check");
+  writeOut(held_.asPtr());
+  setTimeAndMode(out_);
+  ended_ = true;
+  out_ = nullptr;
+  if (!inPlace()) mirror_.publish(path_);
+}
+
+void Incoming::setTimeAndMode(int fd) {
+  if (mode_ != 0 && fchmod(fd, mode_) != 0) throwErrno(errno, "cannot set a file's mode");
+  int64_t seconds = mtime_ / 1'000'000'000, nanos = mtime_ % 1'000'000'000;
+  if (nanos < 0) --seconds, nanos += 1'000'000'000;
+  struct timespec time = {seconds, nanos};
+  struct timespec times[2] = {time, time};
+  if (futimens(fd, times) != 0) throwErrno(errno, "cannot set a file's time");
+}
+
+}  // namespace pibrain

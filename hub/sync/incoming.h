@@ -1,0 +1,73 @@
+#pragma once
+// One file on its way into the mirror: from its begin event to its end.
+
+#include <kj/vector.h>
+
+#include <memory>
+#include <string>
+
+#include "common/digest.h"
+#include "common/rsync-job.h"
+#include "hub/sync/mirror.h"
+#include "proto/agent.capnp.h"
+
+namespace pibrain {
+
+// The local bytes that a file is made from, chosen before it was asked for.
+struct Basis {
+  enum class Kind {
+    NONE,     // the whole file is sent
+    MIRROR,   // the mirror's file, of this path or of the one that moved here
+    PARTIAL,  // what an interrupted run staged
+  };
+  Kind kind = Kind::NONE;
+  std::string path;  // MIRROR: in the mirror
+  uint64_t size = 0;
+  int64_t mtime = 0;
+  FileHasher hasher;  // of the whole basis
+};
+
+class Incoming {
+ public:
+  // Checks that what begins is what was asked for. `keepModes`: give the file the spoke's
+  // permission bits.
+  Incoming(Mirror& mirror, const std::string& path, Basis& basis, proto::Begin::Reader begin,
+           bool askedForDelta, bool keepModes);
+  ~Incoming() noexcept(false);
+  KJ_DISALLOW_COPY(Incoming);
+
+  // Throws a KJ exception if the piece is not what it should be, or cannot be written.
+  void data(proto::Piece::Reader piece);
+
+  // Checks the hash and publishes the file, with its time.
+  void end(Digest hash);
+
+  uint64_t size() const { return size_; }
+  uint64_t bytesReceived() const { return received_; }
+
+ private:
+  void append(kj::ArrayPtr<const kj::byte> bytes);
+  void writeOut(kj::ArrayPtr<const kj::byte> bytes);
+  void openOutput();
+  bool inPlace() const { return basis_.kind == Basis::Kind::MIRROR && patcher_.get() == nullptr; }
+  void setTimeAndMode(int fd);
+
+  Mirror& mirror_;
+  const std::string path_;
+  Basis& basis_;
+  const uint64_t size_;
+  const int64_t mtime_;  // to set
+  const mode_t mode_;    // to set; 0: as it is
+  bool moves_;           // the basis is at another path
+
+  FileHasher hasher_;
+  uint64_t written_;             // the file's length so far, held bytes included
+  uint64_t received_ = 0;        // content bytes
+  kj::Vector<kj::byte> held_;    // not written yet
+  kj::AutoCloseFd out_;          // the staged file, or the mirror's
+  kj::Maybe<Mirror::File> basisFile_;  // for the patcher
+  kj::Own<Patcher> patcher_;
+  bool ended_ = false;
+};
+
+}  // namespace pibrain

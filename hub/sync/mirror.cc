@@ -1,0 +1,239 @@
+#include "hub/sync/mirror.h"
+
+#include <absl/strings/str_cat.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/file-io.h"
+#include "common/text.h"
+#include "hub/failure.h"
+#include "hub/files.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr size_t MAX_OPEN_DIRECTORIES = 256;
+
+std::string quoted(std::string_view path) { return "'" + escapeForTerminal(path) + "'"; }
+
+}  // namespace
+
+Mirror::Mirror(const std::string& path, Access access, Archive archive)
+    : path_(path), archive_(kj::mv(archive)) {
+  if (access == Access::WRITE) {
+    auto made = makeDirectories(path);
+    if (!made.ok()) {
+      throw Failure(absl::StrCat("the mirror ", quoted(path), " cannot be made: ",
+                                 std::string(made.message()), ". Check 'path' in the config, and "
+                                 "who owns the directory above it with 'ls -ld'."));
+    }
+  }
+  int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT && access == Access::READ) return;
+  if (fd < 0) {
+    throw Failure(absl::StrCat("the mirror ", quoted(path), " cannot be opened: ", strerror(errno),
+                               ". Check 'path' in the config, and its owner with 'ls -ld'."));
+  }
+  root_ = RootedDir(kj::AutoCloseFd(fd));
+  if (access == Access::WRITE && flock(fd, LOCK_EX | LOCK_NB) != 0) throw Locked();
+}
+
+Tree Mirror::walk() const {
+  KJ_IF_MAYBE(root, root_) {
+    WalkOptions options;
+    options.skip = STAGING;
+    return walkTree(root->fd(), options);
+  }
+  return Tree();
+}
+
+kj::Maybe<Mirror::File> Mirror::openFile(const std::string& path) {
+  KJ_IF_MAYBE(root, root_) {
+    auto opened = root->open(path, O_RDONLY);
+    struct stat st;
+    if (opened.error != 0 || fstat(opened.fd, &st) != 0 || !S_ISREG(st.st_mode)) return nullptr;
+    return File{kj::mv(opened.fd), uint64_t(st.st_size), mtimeOf(st)};
+  }
+  return nullptr;
+}
+
+kj::Maybe<Mirror::File> Mirror::openPartial(const std::string& path) {
+  return openFile(absl::StrCat(std::string(STAGING), "/", stagedName(path)));
+}
+
+std::string Mirror::stagedName(const std::string& path) const {
+  auto hash = digestOf(kj::arrayPtr(reinterpret_cast<const kj::byte*>(path.data()), path.size()));
+  return absl::StrCat(absl::Hex(hash.high, absl::kZeroPad16), absl::Hex(hash.low, absl::kZeroPad16),
+                      ".part");
+}
+
+int Mirror::staging() {
+  if (staging_.get() < 0) {
+    auto& root = KJ_ASSERT_NONNULL(root_);
+    staging_ = makeDirectoriesBeneath(root, std::string(STAGING));
+  }
+  return staging_;
+}
+
+kj::AutoCloseFd Mirror::openStaged(const std::string& path, bool continued) {
+  int flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | (continued ? 0 : O_TRUNC);
+  int fd = openat(staging(), stagedName(path).c_str(), flags, 0600);
+  if (fd < 0) throwErrno(errno, "cannot create a file in the mirror");
+  return kj::AutoCloseFd(fd);
+}
+
+void Mirror::discardStaged(const std::string& path) {
+  unlinkat(staging(), stagedName(path).c_str(), 0);
+}
+
+int Mirror::directory(const std::string& path) {
+  if (path.empty()) return KJ_ASSERT_NONNULL(root_).fd();
+  auto found = directories_.find(path);
+  if (found != directories_.end()) return found->second;
+  auto opened = KJ_ASSERT_NONNULL(root_).open(path, O_RDONLY | O_DIRECTORY);
+  if (opened.error != 0) {
+    int parent = directory(std::string(parentOf(path)));
+    auto name = std::string(baseNameOf(path));
+    struct stat st;
+    if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode)) {
+      makeRoomAt(parent, name, path);
+    }
+    if (mkdirat(parent, name.c_str(), 0700) != 0 && errno != EEXIST) {
+      throwErrno(errno, "cannot create the directory " + quoted(path));
+    }
+    int fd = openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) throwErrno(errno, "cannot open the directory " + quoted(path));
+    opened.fd = kj::AutoCloseFd(fd);
+  }
+  if (directories_.size() >= MAX_OPEN_DIRECTORIES) directories_.clear();
+  return directories_.insert_or_assign(path, kj::mv(opened.fd)).first->second;
+}
+
+// Something stands where the spoke has something else: a file in a directory's place, or the
+// other way round. Files and directories go to the archive; a symlink is not ours to judge.
+void Mirror::makeRoomAt(int parent, const std::string& name, const std::string& path) {
+  struct stat st;
+  if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return;
+  if (S_ISLNK(st.st_mode)) {
+    throwErrno(ELOOP, "there is a symlink in the mirror at " + quoted(path) +
+                          ", which a sync does not make; remove it");
+  }
+  archive_.take(parent, name, path);
+  directories_.clear();
+}
+
+void Mirror::publish(const std::string& path) {
+  auto name = std::string(baseNameOf(path));
+  int parent = directory(std::string(parentOf(path)));
+  struct stat st;
+  if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
+    if (S_ISREG(st.st_mode)) {
+      if (st.st_size > 0) archive_.preserve(parent, name, path);
+    } else {
+      makeRoomAt(parent, name, path);
+      parent = directory(std::string(parentOf(path)));
+    }
+  }
+  if (renameat(staging(), stagedName(path).c_str(), parent, name.c_str()) != 0) {
+    throwErrno(errno, "cannot publish " + quoted(path));
+  }
+}
+
+kj::AutoCloseFd Mirror::openForAppend(const std::string& path, uint64_t size, int64_t mtime) {
+  auto name = std::string(baseNameOf(path));
+  int parent = directory(std::string(parentOf(path)));
+  for (int attempt = 0;; ++attempt) {
+    int fd = openat(parent, name.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) throwErrno(errno, "cannot open " + quoted(path));
+    File file{kj::AutoCloseFd(fd), 0, 0};
+    struct stat st;
+    if (fstat(fd, &st) != 0) throwErrno(errno, "cannot open " + quoted(path));
+    bool same = S_ISREG(st.st_mode) && uint64_t(st.st_size) == size && mtimeOf(st) == mtime;
+    KJ_REQUIRE(same, "the mirror's file was changed by someone else during the run");
+    if (st.st_nlink == 1) return kj::mv(file.fd);
+    KJ_REQUIRE(attempt == 0, "the mirror's file keeps getting second names");
+    file.size = size;
+    file.mtime = mtime;
+    breakLink(parent, name, file);
+  }
+}
+
+void Mirror::breakLink(int parent, const std::string& name, const File& file) {
+  auto copy = stagedName(name + "/link");
+  kj::AutoCloseFd out(
+      openat(staging(), copy.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (out < 0) throwErrno(errno, "cannot create a file in the mirror");
+  KJ_ON_SCOPE_FAILURE(unlinkat(staging_, copy.c_str(), 0));
+  auto buffer = kj::heapArray<kj::byte>(256 * 1024);
+  for (uint64_t offset = 0; offset < file.size;) {
+    size_t n = readAt(file.fd, buffer.slice(0, kj::min(buffer.size(), file.size - offset)), offset);
+    KJ_REQUIRE(n > 0, "the mirror's file was cut short during the run");
+    writeAll(out, buffer.slice(0, n));
+    offset += n;
+  }
+  struct timespec time = {file.mtime / 1'000'000'000, file.mtime % 1'000'000'000};
+  struct timespec times[2] = {time, time};
+  if (futimens(out, times) != 0) throwErrno(errno, "cannot set a file's time");
+  if (renameat(staging(), copy.c_str(), parent, name.c_str()) != 0) {
+    throwErrno(errno, "cannot replace a file that has two names");
+  }
+}
+
+void Mirror::move(const std::string& from, const std::string& to) {
+  // Each call of directory() may end the last one's descriptor.
+  kj::AutoCloseFd source(fcntl(directory(std::string(parentOf(from))), F_DUPFD_CLOEXEC, 3));
+  if (source < 0) throwErrno(errno, "cannot open a directory");
+  int target = directory(std::string(parentOf(to)));
+  if (renameat2(source, std::string(baseNameOf(from)).c_str(), target,
+                std::string(baseNameOf(to)).c_str(), RENAME_NOREPLACE) != 0) {
+    throwErrno(errno, "cannot move " + quoted(from) + " to " + quoted(to));
+  }
+  removeEmptyParents(from);
+}
+
+void Mirror::archiveFile(const std::string& path) {
+  archive_.take(directory(std::string(parentOf(path))), std::string(baseNameOf(path)), path);
+  removeEmptyParents(path);
+}
+
+void Mirror::removeEmptyParents(const std::string& path) {
+  for (auto dir = std::string(parentOf(path)); !dir.empty(); dir = std::string(parentOf(dir))) {
+    directories_.erase(dir);
+    auto parent = KJ_ASSERT_NONNULL(root_).open(parentOf(dir), O_RDONLY | O_DIRECTORY);
+    if (parent.error != 0 ||
+        unlinkat(parent.fd, std::string(baseNameOf(dir)).c_str(), AT_REMOVEDIR) != 0) {
+      return;
+    }
+  }
+}
+
+void Mirror::clearStaging() {
+  auto& root = KJ_ASSERT_NONNULL(root_);
+  auto opened = root.open(STAGING, O_RDONLY | O_DIRECTORY);
+  if (opened.error != 0) return;
+  DIR* dir = fdopendir(dup(opened.fd));
+  if (dir == nullptr) return;
+  KJ_DEFER(closedir(dir));
+  while (auto* entry = readdir(dir)) {
+    std::string_view name(entry->d_name);
+    if (name != "." && name != "..") unlinkat(opened.fd, entry->d_name, 0);
+  }
+  staging_ = nullptr;
+  unlinkat(root.fd(), std::string(STAGING).c_str(), AT_REMOVEDIR);
+}
+
+void Mirror::flush() {
+  if (syncfs(KJ_ASSERT_NONNULL(root_).fd()) != 0) {
+    throwErrno(errno, "cannot write the mirror to the disk");
+  }
+  archive_.flush();
+}
+
+}  // namespace pibrain

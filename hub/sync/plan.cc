@@ -1,0 +1,147 @@
+#include "hub/sync/plan.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "common/rooted-dir.h"
+
+namespace pibrain {
+
+namespace {
+
+using FilesByPath = std::unordered_map<std::string, const Tree::File*>;
+
+// The mirror's files that were left over, by name: a file that moved is one of them.
+class MoveFinder {
+ public:
+  MoveFinder(const std::vector<std::string>& gone, const FilesByPath& files) {
+    for (auto& path : gone) {
+      byName_.emplace(std::string(baseNameOf(path)), Candidate{path, files.at(path)});
+    }
+  }
+
+  // The path of the file that `remote` was, taken out of the candidates; empty if there is none.
+  std::string take(const RemoteFile& remote) {
+    auto range = byName_.equal_range(std::string(baseNameOf(remote.path)));
+    auto best = byName_.end();
+    for (auto it = range.first; it != range.second; ++it) {
+      auto& file = *it->second.file;
+      if (file.size == 0 || file.size > remote.size) continue;
+      bool exact = file.size == remote.size && file.mtime == remote.mtime;
+      if (exact || best == byName_.end()) best = it;
+      if (exact) break;
+    }
+    if (best == byName_.end()) return "";
+    auto path = best->second.path;
+    byName_.erase(best);
+    return path;
+  }
+
+ private:
+  struct Candidate {
+    std::string path;
+    const Tree::File* file;
+  };
+  std::unordered_multimap<std::string, Candidate> byName_;
+};
+
+void sortByAge(std::vector<PlannedFile>& files) {
+  std::vector<std::pair<int64_t, size_t>> order;
+  for (size_t i = 0; i < files.size(); ++i) {
+    auto& remote = files[i].remote;
+    order.emplace_back(
+        sessionStart(baseNameOf(remote.path), remote.mtime / 1'000'000'000), i);
+  }
+  std::sort(order.begin(), order.end());
+  std::vector<PlannedFile> sorted;
+  sorted.reserve(files.size());
+  for (auto& [start, index] : order) sorted.push_back(std::move(files[index]));
+  files = std::move(sorted);
+}
+
+}  // namespace
+
+Known describeMirror(const Tree& mirror, const Paths& kept) {
+  Tree tree = mirror;
+  if (!kept.empty()) {
+    dropFiles(tree, [&](const std::string& path) { return kept.contains(path); });
+  }
+  Known known;
+  known.tree = treeDigest(tree);
+  for (auto& directory : tree.directories) {
+    known.digests.push_back(directory.digest);
+    known.directories.emplace_back(tree.path(directory));
+  }
+  return known;
+}
+
+Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const Listing& listing) {
+  Plan plan;
+  plan.mirrorFiles = uint32_t(mirror.files.size());
+
+  // Directories whose files may differ; in all others only the kept files do.
+  Paths affected(listing.directories.begin(), listing.directories.end());
+  for (uint32_t index : listing.unseen) affected.insert(known.directories[index]);
+
+  FilesByPath files;
+  for (auto& file : mirror.files) {
+    auto& directory = mirror.directories[file.directory];
+    auto path = mirror.pathOf(file);
+    if (affected.contains(std::string(mirror.path(directory))) || kept.contains(path)) {
+      files.emplace(std::move(path), &file);
+    }
+  }
+
+  Paths present;
+  std::vector<const RemoteFile*> created;
+  for (auto& remote : listing.listed) {
+    present.insert(remote.path);
+    auto found = files.find(remote.path);
+    if (found == files.end()) {
+      created.push_back(&remote);
+      continue;
+    }
+    auto& file = *found->second;
+    if (file.size == remote.size && file.mtime == remote.mtime) continue;
+    auto kind = remote.size > file.size    ? ChangeKind::GROW
+                : remote.size == file.size ? ChangeKind::TOUCH
+                                           : ChangeKind::REWRITE;
+    plan.files.push_back({remote, kind, remote.path, file.size});
+  }
+
+  if (listing.complete) {
+    for (auto& [path, file] : files) {
+      if (!present.contains(path)) plan.gone.push_back(path);
+    }
+    std::sort(plan.gone.begin(), plan.gone.end());
+  }
+  MoveFinder moves(plan.gone, files);
+  for (auto* remote : created) {
+    auto from = moves.take(*remote);
+    if (from.empty()) {
+      plan.files.push_back({*remote, ChangeKind::NEW, "", 0});
+    } else {
+      plan.files.push_back({*remote, ChangeKind::MOVE, from, files.at(from)->size});
+    }
+  }
+  sortByAge(plan.files);
+  return plan;
+}
+
+int64_t sessionStart(std::string_view name, int64_t otherwise) {
+  struct tm parts = {};
+  int milliseconds = 0;
+  std::string text(name.substr(0, 24));
+  if (sscanf(text.c_str(), "%4d-%2d-%2dT%2d-%2d-%2d-%3dZ", &parts.tm_year, &parts.tm_mon,
+             &parts.tm_mday, &parts.tm_hour, &parts.tm_min, &parts.tm_sec, &milliseconds) != 7) {
+    return otherwise;
+  }
+  parts.tm_year -= 1900;
+  parts.tm_mon -= 1;
+  return timegm(&parts);
+}
+
+}  // namespace pibrain

@@ -1,0 +1,50 @@
+#include "hub/sync/preamble.h"
+
+#include <kj/debug.h>
+#include <string.h>
+
+#include <algorithm>
+
+#include "common/protocol.h"
+
+namespace pibrain {
+
+std::string PreambleFilter::noise() const {
+  return found_ ? seen_.substr(0, noiseLength_) : seen_;
+}
+
+kj::Promise<size_t> PreambleFilter::tryRead(void* buffer, size_t minBytes, size_t maxBytes) {
+  if (!found_) {
+    return seek().then([=, this]() { return tryRead(buffer, minBytes, maxBytes); });
+  }
+  size_t held = std::min(seen_.size() - next_, maxBytes);
+  memcpy(buffer, seen_.data() + next_, held);
+  next_ += held;
+  if (held >= minBytes) return held;
+  return inner_
+      .tryRead(static_cast<kj::byte*>(buffer) + held, minBytes - held, maxBytes - held)
+      .then([held](size_t n) { return held + n; });
+}
+
+kj::Promise<void> PreambleFilter::seek() {
+  size_t start = seen_.size();
+  seen_.resize(start + 4096);
+  return inner_.tryRead(seen_.data() + start, 1, 4096).then([this, start](size_t n) -> kj::Promise<void> {
+    seen_.resize(start + n);
+    // The preamble may straddle two reads.
+    size_t from = start - std::min(start, PREAMBLE.size());
+    auto at = seen_.find(PREAMBLE, from);
+    if (at != std::string::npos) {
+      found_ = true;
+      noiseLength_ = at;
+      next_ = at + PREAMBLE.size();
+      return kj::READY_NOW;
+    }
+    if (n == 0 || seen_.size() > MAX_SHELL_NOISE + PREAMBLE.size()) {
+      return KJ_EXCEPTION(DISCONNECTED, "the agent's preamble did not come");
+    }
+    return seek();
+  });
+}
+
+}  // namespace pibrain

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <kj/async-io.h>
+#include <kj/vector.h>
+
+#include <string>
+
+namespace pibrain {
+
+// Passes a stream through from the agent's preamble on. What comes before it was printed by a
+// shell's start-up files and is kept for a warning; more than MAX_SHELL_NOISE of it, or the end
+// of the stream, fails the read. Writing needs not wait for the preamble.
+class PreambleFilter : public kj::AsyncIoStream {
+ public:
+  explicit PreambleFilter(kj::AsyncIoStream& inner) : inner_(inner) {}
+
+  bool found() const { return found_; }
+  // What came before the preamble, or, without one, all that came.
+  std::string noise() const;
+
+  kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override;
+  kj::Promise<void> write(const void* buffer, size_t size) override {
+    return inner_.write(buffer, size);
+  }
+  kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override {
+    return inner_.write(pieces);
+  }
+  kj::Promise<void> whenWriteDisconnected() override { return inner_.whenWriteDisconnected(); }
+  void shutdownWrite() override { inner_.shutdownWrite(); }
+
+ private:
+  kj::Promise<void> seek();
+
+  kj::AsyncIoStream& inner_;
+  bool found_ = false;
+  std::string seen_;       // everything up to the preamble's end, and what followed it
+  size_t noiseLength_ = 0;
+  size_t next_ = 0;        // in seen_: what is to be passed on
+};
+
+}  // namespace pibrain

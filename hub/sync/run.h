@@ -1,0 +1,38 @@
+#pragma once
+// One sync run over some spokes.
+
+#include <stdint.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hub/config.h"
+#include "hub/rate-limiter.h"
+#include "hub/report.h"
+#include "hub/store.h"
+
+namespace pibrain {
+
+struct RunOptions {
+  bool dryRun = false;
+  bool deleteGone = false;                // for all spokes, whatever their config says
+  uint64_t maxDelete = 0;                 // 0: half of the mirror
+  std::shared_ptr<RateLimiter> limiter;   // shared by all spokes; null: each spoke's own bw_limit
+  uint32_t jobs = 8;                      // spokes at a time
+};
+
+// Told, one call at a time, when a spoke begins and when it has ended.
+struct RunObserver {
+  std::function<void(const SpokeConfig&)> began;
+  std::function<void(const SpokeReport&)> ended;
+};
+
+// Syncs the spokes, each in a thread of its own, and records them in the store (null: nowhere).
+// One spoke's failure leaves the others alone. The reports come in the order of the spokes.
+std::vector<SpokeReport> runSpokes(const Config& config, const std::vector<const SpokeConfig*>& spokes,
+                                   const RunOptions& options, Store* store,
+                                   const RunObserver& observer);
+
+}  // namespace pibrain

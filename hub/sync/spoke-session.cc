@@ -1,0 +1,158 @@
+#include "hub/sync/spoke-session.h"
+
+#include <kj/debug.h>
+#include <unistd.h>
+
+#include "common/file-io.h"
+#include "common/protocol.h"
+
+namespace pibrain {
+
+namespace {
+
+// More directories than these, and the tree's digest goes first, alone.
+constexpr size_t MAX_KNOWN_AT_ONCE = 400;
+// Blocks asked for ahead: enough for a long, fast link; each is at most about 128 KiB.
+constexpr size_t MAX_ASKS = 16;
+
+capnp::ReaderOptions readerOptions() {
+  capnp::ReaderOptions options;
+  // The largest answer is one block.
+  options.traversalLimitInWords = 2 * MAX_BLOCK_RAW / sizeof(capnp::word);
+  options.nestingLimit = 16;
+  return options;
+}
+
+proto::Spoke::Client bootstrap(capnp::RpcSystem<capnp::rpc::twoparty::VatId>& rpc) {
+  capnp::MallocMessageBuilder message;
+  auto id = message.initRoot<capnp::rpc::twoparty::VatId>();
+  id.setSide(capnp::rpc::twoparty::Side::SERVER);
+  return rpc.bootstrap(id).castAs<proto::Spoke>();
+}
+
+AgentInfo infoFrom(proto::Peer::Reader peer) {
+  return {peer.getVersion().cStr(), peer.getProtocol(), peer.getOldestProtocol(),
+          peer.getHost().cStr(),    peer.getClock(),    peer.getRoot().cStr(),
+          peer.getHome().cStr(),    peer.getRootState(), peer.getSandbox().cStr()};
+}
+
+void fill(proto::Want::Builder out, const Want& want) {
+  out.setFile(want.file);
+  switch (want.kind) {
+    case Want::Kind::WHOLE:
+      out.setWhole();
+      break;
+    case Want::Kind::PREFIX: {
+      auto basis = out.initPrefix();
+      basis.setSize(want.prefixSize);
+      want.prefixHash.to(basis.initHash());
+      break;
+    }
+    case Want::Kind::SIGNATURE:
+      out.setSignature(want.signature);
+      break;
+  }
+}
+
+}  // namespace
+
+SpokeSession::SpokeSession(Connection& connection, kj::AsyncIoContext& io, uint32_t idleSeconds)
+    : connection_(connection),
+      io_(io),
+      idleSeconds_(idleSeconds),
+      preamble_(connection.stream()),
+      network_(preamble_, capnp::rpc::twoparty::Side::CLIENT, readerOptions()),
+      rpc_(capnp::makeRpcClient(network_)),
+      sessions_(nullptr) {}
+
+Listing SpokeSession::open(const Known& known,
+                           kj::FunctionParam<void(const AgentInfo&)> greeted) {
+  auto hello = bootstrap(rpc_).helloRequest();
+  auto hub = hello.initHub();
+  hub.setVersion(PIBRAIN_VERSION);
+  hub.setProtocol(PROTOCOL);
+  hub.setOldestProtocol(OLDEST_PROTOCOL);
+  hub.setClock(wallClockNanos());
+  auto promise = hello.send();
+  sessions_ = promise.getSessions();
+  auto blocks = scanRequest(known, false).send().getListing();
+  auto firstBlock = blocks.nextRequest().send();
+
+  auto response = wait(kj::Promise<capnp::Response<proto::Spoke::HelloResults>>(kj::mv(promise)));
+  greeted(infoFrom(response.getSpoke()));
+
+  auto listing = readListing(kj::mv(blocks), known, kj::mv(firstBlock));
+  if (listing.state != proto::Summary::State::DIFFERS) return listing;
+  auto all = scanRequest(known, true).send().getListing();
+  auto ask = all.nextRequest().send();
+  listing = readListing(kj::mv(all), known, kj::mv(ask));
+  KJ_REQUIRE(listing.state != proto::Summary::State::DIFFERS, "the agent did not list");
+  return listing;
+}
+
+capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults>
+SpokeSession::scanRequest(const Known& known, bool everything) {
+  auto request = sessions_.scanRequest();
+  known.tree.to(request.initTree());
+  bool complete = everything || known.digests.size() <= MAX_KNOWN_AT_ONCE;
+  request.setKnownComplete(complete);
+  request.setReuse(everything);
+  if (complete) {
+    auto list = request.initKnown(uint32_t(known.digests.size()));
+    for (uint32_t i = 0; i < list.size(); ++i) list.set(i, known.digests[i]);
+  }
+  return request;
+}
+
+Listing SpokeSession::readListing(proto::Blocks::Client blocks, const Known& known, Ask first) {
+  ListingReader reader(known.digests.size());
+  readBlocks(kj::mv(blocks), kj::mv(first),
+             [&](proto::Event::Reader event) { reader.event(event); });
+  return reader.take();
+}
+
+void SpokeSession::pull(kj::ArrayPtr<const Want> wants,
+                        kj::FunctionParam<void(proto::Event::Reader)> event) {
+  auto request = sessions_.pullRequest();
+  auto list = request.initWants(uint32_t(wants.size()));
+  for (uint32_t i = 0; i < list.size(); ++i) fill(list[i], wants[i]);
+  request.initOptions();
+  auto blocks = request.send().getBlocks();
+  auto first = blocks.nextRequest().send();
+  readBlocks(kj::mv(blocks), kj::mv(first), kj::mv(event));
+}
+
+void SpokeSession::readBlocks(proto::Blocks::Client blocks, Ask first,
+                              kj::FunctionParam<void(proto::Event::Reader)> event) {
+  BlockReader decoder;
+  std::deque<Ask> asked;
+  asked.push_back(kj::mv(first));
+  // Each block that was not the last raises the number of asks ahead: a short answer is not
+  // followed by a dozen empty ones.
+  for (size_t ahead = 1;; ahead = std::min(ahead + 2, MAX_ASKS)) {
+    while (asked.size() < ahead) asked.push_back(blocks.nextRequest().send());
+    auto response = wait(kj::mv(asked.front()));
+    asked.pop_front();
+    decoder.read(response.getBlock(), [&](proto::Event::Reader e) { event(e); });
+    if (response.getLast()) return;
+  }
+}
+
+template <typename T>
+T SpokeSession::wait(kj::Promise<T> promise) {
+  auto idle = idleWatch(connection_.wire().down, 0).then([]() -> kj::Promise<T> {
+    return KJ_EXCEPTION(DISCONNECTED, "the connection fell silent");
+  });
+  return promise.exclusiveJoin(kj::mv(idle)).wait(io_.waitScope);
+}
+
+kj::Promise<void> SpokeSession::idleWatch(uint64_t seen, int quietTenths) {
+  if (quietTenths == 10) return kj::READY_NOW;
+  return io_.provider->getTimer().afterDelay(idleSeconds_ * kj::SECONDS / 10).then(
+      [this, seen, quietTenths]() {
+        uint64_t now = connection_.wire().down;
+        return idleWatch(now, now == seen ? quietTenths + 1 : 0);
+      });
+}
+
+}  // namespace pibrain

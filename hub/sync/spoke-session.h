@@ -1,0 +1,80 @@
+#pragma once
+// The hub's side of the protocol with one agent. Every method blocks, running the event loop.
+
+#include <capnp/rpc-twoparty.h>
+
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "common/block-stream.h"
+#include "common/digest.h"
+#include "hub/connection.h"
+#include "hub/sync/listing.h"
+#include "hub/sync/plan.h"
+#include "hub/sync/preamble.h"
+#include "proto/agent.capnp.h"
+
+namespace pibrain {
+
+// What is asked of a file: the whole, or what makes it of a basis.
+struct Want {
+  enum class Kind { WHOLE, PREFIX, SIGNATURE };
+  uint32_t file = 0;
+  Kind kind = Kind::WHOLE;
+  uint64_t prefixSize = 0;
+  Digest prefixHash;
+  kj::Array<kj::byte> signature;
+};
+
+// The agent's hello.
+struct AgentInfo {
+  std::string version;
+  uint32_t protocol = 0;
+  uint32_t oldestProtocol = 0;
+  std::string host;
+  int64_t clock = 0;  // ns since the epoch
+  std::string root;
+  std::string home;
+  proto::RootState rootState = proto::RootState::SERVED;
+  std::string sandbox;
+};
+
+class SpokeSession {
+ public:
+  // A connection that is silent for `idleSeconds` has failed.
+  SpokeSession(Connection& connection, kj::AsyncIoContext& io, uint32_t idleSeconds);
+
+  // Sends hello and the first scan in one flight. `greeted` gets the answer to the hello, and may
+  // throw, before the listing is read.
+  Listing open(const Known& known, kj::FunctionParam<void(const AgentInfo&)> greeted);
+
+  // Sends the wants and calls `event` for each event of the answer.
+  void pull(kj::ArrayPtr<const Want> wants, kj::FunctionParam<void(proto::Event::Reader)> event);
+
+  const PreambleFilter& preamble() const { return preamble_; }
+
+ private:
+  using Ask = kj::Promise<capnp::Response<proto::Blocks::NextResults>>;
+
+  capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> scanRequest(
+      const Known& known, bool everything);
+  // Both read a stream of blocks whose first one has been asked for.
+  Listing readListing(proto::Blocks::Client blocks, const Known& known, Ask first);
+  void readBlocks(proto::Blocks::Client blocks, Ask first,
+                  kj::FunctionParam<void(proto::Event::Reader)> event);
+  template <typename T>
+  T wait(kj::Promise<T> promise);
+  // Resolves when nothing was received for ten tenths of the idle limit.
+  kj::Promise<void> idleWatch(uint64_t seen, int quietTenths);
+
+  Connection& connection_;
+  kj::AsyncIoContext& io_;
+  uint32_t idleSeconds_;
+  PreambleFilter preamble_;
+  capnp::TwoPartyVatNetwork network_;
+  capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc_;
+  proto::Sessions::Client sessions_;
+};
+
+}  // namespace pibrain

@@ -1,0 +1,265 @@
+#include "hub/sync/sync-spoke.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <kj/debug.h>
+
+#include <future>
+
+#include "common/file-io.h"
+#include "common/text.h"
+#include "hub/connection.h"
+#include "hub/failure.h"
+#include "hub/ssh/connect.h"
+#include "hub/sync/explain.h"
+#include "hub/sync/mirror.h"
+#include "hub/sync/plan.h"
+#include "hub/sync/spoke-session.h"
+#include "hub/sync/transfer.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr uint64_t FEW_FILES = 10;  // P5: deleting no more than these needs no leave
+constexpr size_t MAX_DESCRIBED = 5;
+
+class SpokeSync {
+ public:
+  SpokeSync(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
+            Store* store, SpokeReport& report)
+      : config_(config), spoke_(spoke), options_(options), store_(store), report_(report),
+        io_(kj::setupAsyncIo()) {}
+
+  void run() {
+    Mirror mirror(spoke_.path, options_.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
+                  Archive(config_.hub.archiveDir, spoke_.name, report_.started));
+    loadKept();
+    // The walk of the mirror takes no longer than the connection, so it costs no time.
+    auto walking = std::async(std::launch::async, [&]() { return mirror.walk(); });
+    auto connection = connect();
+    KJ_DEFER(report_.wire = connection->wire());
+    auto tree = walking.get();
+    requireReadable(tree);
+    auto known = describeMirror(tree, kept_);
+
+    SpokeSession session(*connection, io_, spoke_.timeoutSeconds);
+    try {
+      auto listing = session.open(known, [&](const AgentInfo& agent) {
+        noteNoise(session.preamble().noise());
+        checkAgent(spoke_, agent, [&](std::string text) { warn(text); });
+      });
+      noteListing(listing);
+      auto plan = makePlan(tree, kept_, known, listing);
+      if (options_.dryRun) {
+        showPlan(plan, listing);
+      } else {
+        carryOut(mirror, session, plan, listing);
+      }
+    } catch (const kj::Exception& e) {
+      throw Failure(explain(e, *connection, session));
+    }
+  }
+
+ private:
+  kj::Own<Connection> connect() {
+    auto& source = spoke_.source;
+    if (source.host.empty()) return startLocalAgent(source.path, io_);
+    auto target = resolveSsh(source.user, source.host, spoke_.sshConfig);
+    if (!target.ok()) throw Failure(std::string(target.status().message()));
+    auto limiter = options_.limiter;
+    if (limiter == nullptr && spoke_.bwLimit > 0) {
+      limiter = std::make_shared<RateLimiter>(spoke_.bwLimit * 1024.0);
+    }
+    // What an unrestricted key runs; a forced command takes its place.
+    auto command = "pi-brain-agent " + shellQuote("--root=" + source.path);
+    return connectSsh(*target, command, spoke_.timeoutSeconds, std::move(limiter), io_,
+                      [this](std::string text) { warn(text); });
+  }
+
+  void loadKept() {
+    if (store_ == nullptr) return;
+    auto kept = store_->keptFiles(spoke_.name);
+    if (kept.ok()) {
+      kept_.insert(kept->begin(), kept->end());
+    } else {
+      warn(std::string(kept.status().message()));
+    }
+  }
+
+  void requireReadable(const Tree& tree) {
+    if (tree.problems.empty()) return;
+    auto& problem = tree.problems[0];
+    throw Failure(absl::StrCat("the mirror cannot be read whole: '",
+                               escapeForTerminal(spoke_.path + "/" + problem.path),
+                               "' cannot be opened. Check its owner and mode with 'ls -ld'; "
+                               "nothing was changed."));
+  }
+
+  void noteNoise(const std::string& noise) {
+    if (noise.empty()) return;
+    warn(absl::StrCat("the spoke's shell printed ", noise.size(),
+                      " bytes before the agent's answer, beginning with '",
+                      escapeForTerminal(noise.substr(0, 60)),
+                      "'; its start-up files (~/.bashrc) should be quiet without a terminal"));
+  }
+
+  void noteListing(const Listing& listing) {
+    report_.counts.files = listing.files;
+    for (size_t i = 0; i < std::min(listing.problems.size(), MAX_DESCRIBED); ++i) {
+      auto& [path, reason] = listing.problems[i];
+      warn(absl::StrCat("'", escapeForTerminal(path.empty() ? "." : path),
+                        "' on the spoke was not read: ", describe(reason)));
+    }
+    if (uint32_t skipped = listing.symlinksSkipped + listing.specialsSkipped; skipped > 0) {
+      warn(absl::StrCat(skipped, " symlinks and special files were skipped"));
+    }
+  }
+
+  void showPlan(const Plan& plan, const Listing& listing) {
+    for (auto& file : plan.files) {
+      report_.changes.push_back({file.kind, file.remote.path,
+                                 file.kind == ChangeKind::MOVE ? file.basis : "",
+                                 file.remote.size});
+      countChange(file.kind, report_.counts);
+    }
+    Paths moved;
+    for (auto& change : report_.changes) {
+      if (change.kind == ChangeKind::MOVE) moved.insert(change.from);
+    }
+    for (auto& path : plan.gone) {
+      if (moved.contains(path)) continue;
+      auto kind = deleting() ? ChangeKind::DELETE : ChangeKind::KEEP;
+      report_.changes.push_back({kind, path, "", 0});
+      countChange(kind, report_.counts);
+    }
+    if (deleting()) checkDeletion(plan, report_.counts.deleted, listing);
+  }
+
+  void carryOut(Mirror& mirror, SpokeSession& session, const Plan& plan, const Listing& listing) {
+    Transfer transfer(mirror, session, spoke_.keepModes, report_);
+    transfer.run(plan.files);
+
+    std::vector<std::string> gone;
+    for (auto& path : plan.gone) {
+      if (!transfer.movedFrom().contains(path)) gone.push_back(path);
+    }
+    if (deleting()) {
+      checkDeletion(plan, gone.size(), listing);
+      for (auto& path : gone) {
+        mirror.archiveFile(path);
+        report_.changes.push_back({ChangeKind::DELETE, path, "", 0});
+      }
+      report_.counts.deleted = uint32_t(gone.size());
+      gone.clear();
+    }
+    report_.counts.kept = uint32_t(gone.size());
+    if (listing.complete) rememberKept(gone);
+    mirror.clearStaging();
+    if (!report_.changes.empty()) mirror.flush();
+    requireAll(transfer, listing);
+  }
+
+  bool deleting() const { return options_.deleteGone || spoke_.deleteGone; }
+
+  // P5: what must not be deleted, however it was asked for.
+  void checkDeletion(const Plan& plan, uint64_t count, const Listing& listing) {
+    if (!listing.complete) {
+      throw Failure("nothing was deleted, because some directories could not be read on the spoke; "
+                    "everything else was synced. See the warnings above.");
+    }
+    if (count == 0) return;
+    if (listing.files == 0) {
+      throw Failure(absl::StrCat(
+          "nothing was deleted: the spoke has no files at all and the mirror has ",
+          plan.mirrorFiles, ", which looks like an unmounted or wrong directory. If it is right, "
+          "remove the mirror by hand: ", escapeForTerminal(spoke_.path)));
+    }
+    uint64_t limit = options_.maxDelete > 0 ? options_.maxDelete
+                                            : std::max<uint64_t>(FEW_FILES, plan.mirrorFiles / 2);
+    if (count > limit) {
+      throw Failure(absl::StrCat(
+          "nothing was deleted: ", count, " of the mirror's ", plan.mirrorFiles,
+          " files are gone on the spoke, more than ", limit, ". Everything else was synced. If "
+          "they should go, run 'pi-brain sync run --spoke ", shellQuote(spoke_.name),
+          " --delete --max-delete ", count, "'; they are moved to the archive."));
+    }
+  }
+
+  void rememberKept(const std::vector<std::string>& gone) {
+    if (store_ == nullptr || Paths(gone.begin(), gone.end()) == kept_) return;
+    auto status = store_->setKeptFiles(spoke_.name, gone);
+    if (!status.ok()) warn(std::string(status.message()));
+  }
+
+  void requireAll(const Transfer& transfer, const Listing& listing) {
+    auto& failures = transfer.failures();
+    if (!failures.empty()) {
+      std::vector<std::string> some(
+          failures.begin(), failures.begin() + std::min(failures.size(), MAX_DESCRIBED));
+      throw Failure(absl::StrCat(
+          failures.size(), " of ", listing.files, " files could not be synced: ",
+          absl::StrJoin(some, "; "), failures.size() > some.size() ? "; …" : "",
+          ". All others were. Check the owner and mode of these files."));
+    }
+    if (!listing.complete) {
+      throw Failure(absl::StrCat(
+          "parts of the spoke's tree could not be read: '",
+          escapeForTerminal(listing.problems.empty() ? "?" : listing.problems[0].first),
+          "' and what is below. All else was synced, and nothing was deleted. Check the owner and "
+          "mode of these directories on ", placeOf(spoke_), "."));
+    }
+  }
+
+  std::string explain(const kj::Exception& e, Connection& connection, SpokeSession& session) {
+    auto& preamble = session.preamble();
+    auto farewell = e.getType() == kj::Exception::Type::OVERLOADED
+                        ? Farewell()
+                        : connection.farewell(io_.waitScope);
+    return preamble.found() ? explainBroken(spoke_, e, farewell)
+                            : explainNoAgent(spoke_, preamble.noise(), farewell);
+  }
+
+  void warn(std::string text) { report_.warnings.push_back(std::move(text)); }
+
+  const Config& config_;
+  const SpokeConfig& spoke_;
+  const RunOptions& options_;
+  Store* store_;
+  SpokeReport& report_;
+  kj::AsyncIoContext io_;
+  Paths kept_;
+};
+
+}  // namespace
+
+SpokeReport syncSpoke(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
+                      Store* store) {
+  SpokeReport report;
+  report.name = spoke.name;
+  report.started = wallClockNanos();
+  auto failed = [&](Outcome outcome, std::string why) {
+    report.outcome = outcome;
+    report.error = std::move(why);
+  };
+  try {
+    SpokeSync(config, spoke, options, store, report).run();
+  } catch (const Mirror::Locked&) {
+    failed(Outcome::LOCKED, "another run is syncing this spoke; it was left to it");
+  } catch (const Failure& e) {
+    failed(Outcome::FAILED, e.what());
+  } catch (const kj::Exception& e) {
+    failed(Outcome::FAILED, explainBroken(spoke, e, Farewell()));
+  } catch (const std::exception& e) {
+    failed(Outcome::FAILED, absl::StrCat("an unexpected error: ", e.what(),
+                                         ". It is a bug worth reporting; the mirror is intact."));
+  }
+  report.finished = wallClockNanos();
+  if (store != nullptr && !options.dryRun && report.outcome != Outcome::LOCKED) {
+    auto status = store->recordRun(report);
+    if (!status.ok()) report.warnings.push_back(std::string(status.message()));
+  }
+  return report;
+}
+
+}  // namespace pibrain

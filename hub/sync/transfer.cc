@@ -1,0 +1,271 @@
+#include "hub/sync/transfer.h"
+
+#include <absl/strings/str_cat.h>
+#include <kj/debug.h>
+
+#include <deque>
+
+#include "common/file-io.h"
+#include "common/text.h"
+
+namespace pibrain {
+
+namespace {
+
+// One pull asks for at most so many files, with so many bytes of signatures.
+constexpr size_t MAX_WANTS = 8192;
+constexpr size_t MAX_SIGNATURES = 2 * 1024 * 1024;
+// For a file of less than this a signature saves nothing over sending it, compressed.
+constexpr uint64_t MIN_DELTA = 16 * 1024;
+constexpr int MAX_RETRIES = 2;
+
+}  // namespace
+
+void Transfer::run(const std::vector<PlannedFile>& files) {
+  std::deque<Job> jobs;
+  std::deque<Job*> queue;
+  for (auto& planned : files) {
+    jobs.push_back({&planned, firstWay(planned), {}});
+    queue.push_back(&jobs.back());
+  }
+  while (!queue.empty()) {
+    std::vector<Job*> batch;
+    while (!queue.empty() && batch.size() < MAX_WANTS) {
+      batch.push_back(queue.front());
+      queue.pop_front();
+    }
+    round(batch);
+    // What did not fit or has to be tried another way comes next, so that files stay in order.
+    queue.insert(queue.begin(), again_.begin(), again_.end());
+    again_.clear();
+  }
+}
+
+Transfer::Way Transfer::firstWay(const PlannedFile& planned) {
+  if (planned.kind != ChangeKind::MOVE && mirror_.openPartial(planned.remote.path) != nullptr) {
+    return Way::CONTINUE;
+  }
+  if (planned.basisSize == 0) return Way::WHOLE;
+  return planned.remote.size >= planned.basisSize ? Way::TAIL : Way::DELTA;
+}
+
+bool Transfer::prepareBasis(Job& job) {
+  auto& planned = *job.planned;
+  job.basis = Basis();
+  if (job.way == Way::WHOLE) return true;
+  if (job.way == Way::DELTA &&
+      (planned.kind == ChangeKind::MOVE || planned.remote.size < MIN_DELTA)) {
+    return false;
+  }
+  bool partial = job.way == Way::CONTINUE;
+  auto& path = partial ? planned.remote.path : planned.basis;
+  auto opened = partial ? mirror_.openPartial(path) : mirror_.openFile(path);
+  KJ_IF_MAYBE(file, opened) {
+    if (file->size == 0 || (job.way != Way::DELTA && file->size > planned.remote.size)) return false;
+    job.basis.kind = partial ? Basis::Kind::PARTIAL : Basis::Kind::MIRROR;
+    job.basis.path = path;
+    job.basis.size = file->size;
+    job.basis.mtime = file->mtime;
+    if (job.way != Way::DELTA) {
+      return hashPrefix(file->fd, file->size, job.basis.hasher) == file->size;
+    }
+    return true;
+  }
+  return false;
+}
+
+Want Transfer::prepare(Job& job) {
+  while (!prepareBasis(job)) {
+    job.way = Way(int(job.way) + 1);
+    if (job.way == Way::TAIL && job.planned->basisSize == 0) job.way = Way::WHOLE;
+  }
+  Want want;
+  want.file = job.planned->remote.id;
+  if (job.way == Way::WHOLE) return want;
+  if (job.way != Way::DELTA) {
+    want.kind = Want::Kind::PREFIX;
+    want.prefixSize = job.basis.size;
+    want.prefixHash = job.basis.hasher.digest();
+    return want;
+  }
+  want.kind = Want::Kind::SIGNATURE;
+  auto file = KJ_REQUIRE_NONNULL(mirror_.openFile(job.basis.path), "the basis is gone");
+  kj::Vector<kj::byte> signature;
+  makeSignature(file.fd, file.size, 0, 0,
+                [&](kj::ArrayPtr<const kj::byte> bytes) { signature.addAll(bytes); });
+  want.signature = signature.releaseAsArray();
+  return want;
+}
+
+void Transfer::round(std::vector<Job*>& jobs) {
+  std::vector<Want> wants;
+  size_t signatures = 0;
+  for (auto* job : jobs) {
+    if (signatures >= MAX_SIGNATURES) {
+      again_.push_back(job);
+      continue;
+    }
+    try {
+      auto want = prepare(*job);
+      signatures += want.signature.size();
+      KJ_REQUIRE(open_.emplace(want.file, job).second, "two files of one id");
+      wants.push_back(kj::mv(want));
+    } catch (const kj::Exception& e) {
+      if (e.getType() != kj::Exception::Type::FAILED) throw;
+      fail(*job, e.getDescription().cStr());
+    }
+  }
+  if (wants.empty()) return;
+  KJ_ON_SCOPE_FAILURE(incoming_ = nullptr);
+  session_.pull(kj::arrayPtr(wants.data(), wants.size()),
+                [this](proto::Event::Reader event) { onEvent(event); });
+  KJ_REQUIRE(current_ == nullptr && open_.empty(), "the agent did not answer every want");
+}
+
+void Transfer::onEvent(proto::Event::Reader event) {
+  switch (event.which()) {
+    case proto::Event::BEGIN:
+      onBegin(event.getBegin());
+      break;
+    case proto::Event::DATA:
+      KJ_REQUIRE(current_ != nullptr, "content outside a file");
+      report_.bytesLiteral += event.getData().getBytes().size();
+      guarded([&]() { incoming_->data(event.getData()); });
+      break;
+    case proto::Event::END:
+      KJ_REQUIRE(current_ != nullptr, "an end outside a file");
+      onEnd(Digest::from(event.getEnd()));
+      break;
+    case proto::Event::DIFFERS: {
+      KJ_REQUIRE(current_ == nullptr, "an answer inside a file");
+      auto& job = jobFor(event.getDiffers());
+      KJ_REQUIRE(job.way == Way::CONTINUE || job.way == Way::TAIL, "no prefix was asked about");
+      tryNextWay(job);
+      break;
+    }
+    case proto::Event::REFUSED:
+      onRefused(event.getRefused());
+      break;
+    default:
+      KJ_FAIL_REQUIRE("an event that does not belong in a pull", uint(event.which()));
+  }
+}
+
+Transfer::Job& Transfer::jobFor(uint32_t file) {
+  auto found = open_.find(file);
+  KJ_REQUIRE(found != open_.end(), "an answer to what was not asked", file);
+  auto& job = *found->second;
+  open_.erase(found);
+  return job;
+}
+
+void Transfer::onBegin(proto::Begin::Reader begin) {
+  KJ_REQUIRE(current_ == nullptr, "a file inside a file");
+  current_ = &jobFor(begin.getFile());
+  incoming_ = nullptr;
+  auto& job = *current_;
+  try {
+    incoming_ = std::make_unique<Incoming>(mirror_, job.planned->remote.path, job.basis, begin,
+                                           job.way == Way::DELTA, keepModes_);
+  } catch (const kj::Exception& e) {
+    if (e.getType() != kj::Exception::Type::FAILED) throw;
+    fail(job, e.getDescription().cStr());
+  }
+}
+
+// Runs what belongs to the current file. An error of this file's alone fails it (a delta that does
+// not work out is followed by the whole file) and goes on with the next; a full disk ends the run.
+void Transfer::guarded(kj::FunctionParam<void()> work) {
+  if (incoming_ == nullptr) return;
+  try {
+    work();
+  } catch (const kj::Exception& e) {
+    incoming_ = nullptr;
+    if (e.getType() != kj::Exception::Type::FAILED) throw;
+    if (current_->way == Way::DELTA) {
+      tryNextWay(*current_);
+    } else {
+      fail(*current_, e.getDescription().cStr());
+    }
+  }
+}
+
+void Transfer::onEnd(Digest hash) {
+  guarded([&]() {
+    incoming_->end(hash);
+    count(*current_, incoming_->size());
+  });
+  incoming_ = nullptr;
+  current_ = nullptr;
+}
+
+void Transfer::onRefused(proto::Refused::Reader refused) {
+  if (current_ != nullptr) {
+    // In the middle of a file: what came is worth nothing.
+    KJ_REQUIRE(refused.getFile() == current_->planned->remote.id, "an answer inside a file");
+    bool given = incoming_ == nullptr;  // up already: it has been dealt with
+    open_.emplace(refused.getFile(), current_);
+    incoming_ = nullptr;
+    current_ = nullptr;
+    if (given) {
+      open_.erase(refused.getFile());
+      return;
+    }
+  }
+  auto& job = jobFor(refused.getFile());
+  auto reason = refused.getReason();
+  switch (reason) {
+    case proto::Reason::VANISHED:
+      return;  // the next listing will not have it
+    case proto::Reason::UNFINISHED_LINE:
+      ++report_.counts.deferred;
+      return;
+    case proto::Reason::CHANGING:
+      if (++job.retries > MAX_RETRIES) {
+        ++report_.counts.deferred;
+      } else {
+        again_.push_back(&job);
+      }
+      return;
+    case proto::Reason::BAD_REQUEST:
+      if (job.way != Way::WHOLE) return tryNextWay(job);
+      break;
+    default:
+      break;
+  }
+  fail(job, describe(reason));
+}
+
+void Transfer::tryNextWay(Job& job) {
+  job.way = Way(int(job.way) + 1);
+  if (job.way == Way::TAIL && job.planned->remote.size < job.planned->basisSize) {
+    job.way = Way::DELTA;
+  }
+  again_.push_back(&job);
+}
+
+void Transfer::fail(Job& job, const std::string& why) {
+  ++report_.counts.failed;
+  failures_.push_back(absl::StrCat(escapeForTerminal(job.planned->remote.path), ": ", why));
+}
+
+void Transfer::count(const Job& job, uint64_t size) {
+  auto& planned = *job.planned;
+  auto kind = ChangeKind::NEW;
+  if (planned.kind == ChangeKind::MOVE && job.way == Way::TAIL) {
+    kind = ChangeKind::MOVE;
+    movedFrom_.insert(planned.basis);
+  } else if (planned.basis == planned.remote.path) {
+    bool extends = job.way == Way::TAIL || planned.basisSize == 0;
+    kind = !extends                    ? ChangeKind::REWRITE
+           : size > planned.basisSize  ? ChangeKind::GROW
+                                       : ChangeKind::TOUCH;
+  }
+  // The second look at a file that was fresh when it was fetched is nobody's news.
+  if (kind == ChangeKind::TOUCH && planned.remote.mtime - job.basis.mtime == 1) return;
+  countChange(kind, report_.counts);
+  report_.changes.push_back(
+      {kind, planned.remote.path, kind == ChangeKind::MOVE ? planned.basis : "", size});
+}
+
+}  // namespace pibrain

@@ -1,0 +1,71 @@
+#pragma once
+// Fetches what is planned, file by file trying the cheapest way first: the tail after a proved
+// prefix, then a delta, then the whole.
+
+#include <stdint.h>
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "hub/report.h"
+#include "hub/sync/incoming.h"
+#include "hub/sync/mirror.h"
+#include "hub/sync/plan.h"
+#include "hub/sync/spoke-session.h"
+
+namespace pibrain {
+
+class Transfer {
+ public:
+  Transfer(Mirror& mirror, SpokeSession& session, bool keepModes, SpokeReport& report)
+      : mirror_(mirror), session_(session), keepModes_(keepModes), report_(report) {}
+
+  // Fetches all, or throws when the connection is lost or the disk is full. Files that cannot be
+  // had are counted and described in the report.
+  void run(const std::vector<PlannedFile>& files);
+
+  // The old paths of files that were moved.
+  const Paths& movedFrom() const { return movedFrom_; }
+  // "path: reason" for files that failed.
+  const std::vector<std::string>& failures() const { return failures_; }
+
+ private:
+  // The ways to get a file, in the order in which they are tried.
+  enum class Way { CONTINUE, TAIL, DELTA, WHOLE };
+  struct Job {
+    const PlannedFile* planned;
+    Way way;
+    Basis basis;
+    int retries = 0;  // because the file was changing
+  };
+
+  Way firstWay(const PlannedFile& planned);
+  // Fills the want, falling to the next way where there is no basis for this one.
+  Want prepare(Job& job);
+  bool prepareBasis(Job& job);
+  void round(std::vector<Job*>& jobs);
+  void onEvent(proto::Event::Reader event);
+  void onBegin(proto::Begin::Reader begin);
+  void onEnd(Digest hash);
+  void onRefused(proto::Refused::Reader refused);
+  Job& jobFor(uint32_t file);
+  void tryNextWay(Job& job);
+  void fail(Job& job, const std::string& why);
+  void guarded(kj::FunctionParam<void()> work);
+  void count(const Job& job, uint64_t size);
+
+  Mirror& mirror_;
+  SpokeSession& session_;
+  bool keepModes_;
+  SpokeReport& report_;
+  Paths movedFrom_;
+  std::vector<std::string> failures_;
+
+  std::vector<Job*> again_;                       // for the next round
+  std::unordered_map<uint32_t, Job*> open_;       // asked for, not answered yet
+  Job* current_ = nullptr;                        // between begin and end
+  std::unique_ptr<Incoming> incoming_;            // null: its pieces are to be ignored
+};
+
+}  // namespace pibrain
