@@ -29,6 +29,9 @@ kj::Promise<size_t> SshStream::tryRead(void* buffer, size_t minBytes, size_t max
 kj::Promise<size_t> SshStream::readLoop(kj::byte* buffer, size_t minBytes, size_t maxBytes,
                                         size_t got) {
   for (;;) {
+    // Before the read, never after it: draining may take bytes of either stream off the socket,
+    // and nobody would be told of ours.
+    drainErrors();
     ssize_t n = libssh2_channel_read(channel_, reinterpret_cast<char*>(buffer) + got,
                                      maxBytes - got);
     session_.called();
@@ -36,7 +39,6 @@ kj::Promise<size_t> SshStream::readLoop(kj::byte* buffer, size_t minBytes, size_
       got += size_t(n);
       if (got >= minBytes) return got;
     } else if (n == 0 && libssh2_channel_eof(channel_)) {
-      drainErrors();
       return got;
     } else if (n < 0 && n != LIBSSH2_ERROR_EAGAIN) {
       return lost(session_);
@@ -44,7 +46,6 @@ kj::Promise<size_t> SshStream::readLoop(kj::byte* buffer, size_t minBytes, size_
       break;
     }
   }
-  drainErrors();
   return session_.progress().then([this, buffer, minBytes, maxBytes, got]() {
     return readLoop(buffer, minBytes, maxBytes, got);
   });

@@ -7,6 +7,7 @@
 
 #include "common/rooted-dir.h"
 #include "common/text.h"
+#include "hub/sync/mirror.h"
 
 namespace pibrain {
 
@@ -14,6 +15,10 @@ namespace {
 
 std::string textOf(capnp::Data::Reader data) {
   return std::string(reinterpret_cast<const char*>(data.begin()), data.size());
+}
+
+bool isReserved(const std::string& path) {
+  return path.substr(0, path.find('/')) == Mirror::STAGING;
 }
 
 }  // namespace
@@ -61,8 +66,13 @@ void ListingReader::directory(proto::Directory::Reader directory) {
     auto name = textOf(entry.getName());
     KJ_REQUIRE(isSafeName(name), "not a file name", escapeForTerminal(name).c_str());
     KJ_REQUIRE(entry.getSize() <= uint64_t(INT64_MAX), "not a size", entry.getSize());
-    listing_.listed.push_back(
-        {id++, path.empty() ? name : path + "/" + name, entry.getSize(), entry.getMtime()});
+    auto whole = path.empty() ? name : path + "/" + name;
+    if (isReserved(whole)) {
+      listing_.reserved.push_back(whole);
+    } else {
+      listing_.listed.push_back({id, whole, entry.getSize(), entry.getMtime()});
+    }
+    ++id;
   }
 }
 

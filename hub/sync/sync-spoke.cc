@@ -193,7 +193,11 @@ class SpokeSync {
   }
 
   void requireAll(const Transfer& transfer, const Listing& listing) {
-    auto& failures = transfer.failures();
+    auto failures = transfer.failures();
+    for (auto& path : listing.reserved) {
+      failures.push_back(escapeForTerminal(path) + ": the mirror uses this name itself");
+    }
+    report_.counts.failed = uint32_t(failures.size());
     if (!failures.empty()) {
       std::vector<std::string> some(
           failures.begin(), failures.begin() + std::min(failures.size(), MAX_DESCRIBED));

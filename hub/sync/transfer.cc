@@ -245,7 +245,6 @@ void Transfer::tryNextWay(Job& job) {
 }
 
 void Transfer::fail(Job& job, const std::string& why) {
-  ++report_.counts.failed;
   failures_.push_back(absl::StrCat(escapeForTerminal(job.planned->remote.path), ": ", why));
 }
 
