@@ -1,5 +1,6 @@
 // pi-brain: the hub's command line.
 
+#include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -75,6 +76,9 @@ int dispatch(CLI::App* sync, const RunArguments& run, const StatusArguments& sta
 int main(int argc, char** argv) {
   // What this program makes holds secrets.
   umask(0077);
+  // Blocks come and go by the thousand: let the allocator keep their pages.
+  mallopt(M_MMAP_THRESHOLD, 16 << 20);
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
   signal(SIGPIPE, SIG_IGN);
 
   CLI::App app("pi-brain: keeps the pi sessions of all your machines on one");

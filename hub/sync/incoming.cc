@@ -12,10 +12,9 @@ namespace pibrain {
 
 namespace {
 
-// Small files are written with one call. A tail is held back longer: while it fits, nothing of it
-// reaches the mirror before its last byte has been proved.
-constexpr size_t MAX_HELD_STAGED = 256 * 1024;
-constexpr size_t MAX_HELD_TAIL = 4 * 1024 * 1024;
+// A tail is held back before it is appended in place: while it fits here, nothing of it reaches
+// the mirror before the agent has said that the file still holds it.
+constexpr size_t MAX_HELD = 4 * 1024 * 1024;
 // An interrupted file of less than this is not worth continuing.
 constexpr uint64_t MIN_PARTIAL = 1024 * 1024;
 
@@ -63,9 +62,8 @@ Incoming::~Incoming() noexcept(false) {
       KJ_LOG(ERROR, "cannot take back an incomplete append", errno);
     }
   } else if (out_.get() >= 0) {
-    uint64_t onDisk = written_ - held_.size();
     out_ = nullptr;
-    if (onDisk < MIN_PARTIAL) mirror_.discardStaged(path_);
+    if (written_ < MIN_PARTIAL) mirror_.discardStaged(path_);
   }
 }
 
@@ -84,8 +82,9 @@ void Incoming::data(proto::Piece::Reader piece) {
 
 void Incoming::append(kj::ArrayPtr<const kj::byte> bytes) {
   written_ += bytes.size();
+  if (!inPlace()) return writeOut(bytes);
   held_.addAll(bytes);
-  if (held_.size() > (inPlace() ? MAX_HELD_TAIL : MAX_HELD_STAGED)) writeOut(held_.asPtr());
+  if (held_.size() > MAX_HELD) writeOut(held_.asPtr());
 }
 
 void Incoming::writeOut(kj::ArrayPtr<const kj::byte> bytes) {
