@@ -22,7 +22,7 @@ namespace {
 
 // The window bounds what is in flight, so the speed over a long link; libssh2 refills it.
 constexpr unsigned WINDOW = 16 * 1024 * 1024;
-constexpr unsigned MIN_WINDOW = 16 * 1024;
+constexpr unsigned MIN_WINDOW = 4 * 1024;
 constexpr unsigned PACKET = 32768;
 
 // The order that measured fastest; libssh2's own begins with what it is slow at.
@@ -163,7 +163,7 @@ class SshConnection : public Connection {
       throw Failure(absl::StrCat("the spoke opened no session: ", session_.lastError(),
                                  ". Its sshd_config may limit sessions (MaxSessions)."));
     }
-    stream_ = kj::heap<SshStream>(session_, channel);
+    stream_ = kj::heap<SshStream>(session_, channel, window / 2);
     int result = session_.complete(
         [&]() { return libssh2_channel_exec(channel, command.c_str()); }, waitScope);
     if (result != 0) {

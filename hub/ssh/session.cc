@@ -14,6 +14,9 @@ namespace pibrain {
 
 namespace {
 
+// Bytes that were sent are dropped from the buffer when they are so many.
+constexpr size_t MAX_SENT_KEPT = 256 * 1024;
+
 static_assert(SSH_AGAIN == LIBSSH2_ERROR_EAGAIN);
 
 // The conversation with an ssh-agent goes through the same callbacks, on a blocking socket of
@@ -135,7 +138,11 @@ ssize_t SshSession::receive(void* buffer, size_t length) {
 
 ssize_t SshSession::send(const void* buffer, size_t length) {
   if (error_ != 0) return -ECONNRESET;
-  out_.addAll(kj::arrayPtr(static_cast<const kj::byte*>(buffer), length));
+  if (outStart_ >= MAX_SENT_KEPT) {
+    out_.erase(0, outStart_);
+    outStart_ = 0;
+  }
+  out_.append(static_cast<const char*>(buffer), length);
   flush();
   return ssize_t(length);
 }
@@ -148,38 +155,41 @@ kj::Promise<void> SshSession::readPump() {
 }
 
 void SshSession::flush() {
-  if (writing_ || trySend()) return;
+  if (writing_) return;
+  auto sent = trySend();
+  if (sent == Sent::ALL) return;
   writing_ = true;
-  writePump_ = writePump().eagerlyEvaluate(nullptr);
+  writePump_ = writePump(sent).eagerlyEvaluate(nullptr);
 }
 
-bool SshSession::trySend() {
+SshSession::Sent SshSession::trySend() {
   while (queued() > 0 && error_ == 0) {
     size_t allowed = limiter_ == nullptr ? queued() : limiter_->take(queued());
-    if (allowed == 0) return false;
-    ssize_t n = ::send(socket_, out_.begin() + outStart_, allowed, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (allowed == 0) return Sent::PACED;
+    ssize_t n = ::send(socket_, out_.data() + outStart_, allowed, MSG_DONTWAIT | MSG_NOSIGNAL);
     int error = errno;
     if (limiter_ != nullptr) limiter_->giveBack(allowed - size_t(n > 0 ? n : 0));
     if (n > 0) {
       wire_.up += uint64_t(n);
       outStart_ += size_t(n);
     } else if (error == EAGAIN || error == EWOULDBLOCK) {
-      return false;
+      return Sent::BLOCKED;
     } else if (error != EINTR) {
       die(error);
     }
   }
   out_.clear();
   outStart_ = 0;
-  return true;
+  return Sent::ALL;
 }
 
-kj::Promise<void> SshSession::writePump() {
-  // Without tokens the socket may well be writable, and no edge will come.
-  bool paced = limiter_ != nullptr && limiter_->untilNext() > RateLimiter::Clock::duration::zero();
-  auto when = paced ? afterDelay(limiter_->untilNext()) : observer_.whenBecomesWritable();
+kj::Promise<void> SshSession::writePump(Sent sent) {
+  // Only a socket that was full gives an edge; one that waits for its allowance never was.
+  auto when = sent == Sent::PACED ? afterDelay(limiter_->untilNext())
+                                  : observer_.whenBecomesWritable();
   return when.then([this]() -> kj::Promise<void> {
-    if (!trySend()) return writePump();
+    auto again = trySend();
+    if (again != Sent::ALL) return writePump(again);
     writing_ = false;
     wakeAll();
     return kj::READY_NOW;

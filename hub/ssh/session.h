@@ -69,8 +69,10 @@ class SshSession {
  private:
   kj::Promise<void> readPump();
   void flush();
-  bool trySend();  // whether all is sent, or lost
-  kj::Promise<void> writePump();
+  // How far sending got: to the end (or the socket is dead), to a full socket, to the rate's limit.
+  enum class Sent { ALL, BLOCKED, PACED };
+  Sent trySend();
+  kj::Promise<void> writePump(Sent sent);
   kj::Promise<void> afterDelay(RateLimiter::Clock::duration delay);
   void wakeAll();
   void wakeAfter(RateLimiter::Clock::duration delay);
@@ -86,7 +88,7 @@ class SshSession {
   uint64_t seenDown_ = 0;  // wire_.down when called() last looked
   kj::Maybe<kj::TimePoint> deadline_;
 
-  kj::Vector<kj::byte> out_;
+  std::string out_;  // from outStart_ on: not sent yet
   size_t outStart_ = 0;
   bool writing_ = false;   // writePump_ sends what is queued
   int error_ = 0;          // errno of the socket's failure

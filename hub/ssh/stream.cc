@@ -3,6 +3,8 @@
 #include <kj/debug.h>
 #include <libssh2.h>
 
+#include <algorithm>
+
 namespace pibrain {
 
 namespace {
@@ -33,7 +35,7 @@ kj::Promise<size_t> SshStream::readLoop(kj::byte* buffer, size_t minBytes, size_
     // and nobody would be told of ours.
     drainErrors();
     ssize_t n = libssh2_channel_read(channel_, reinterpret_cast<char*>(buffer) + got,
-                                     maxBytes - got);
+                                     std::min(maxBytes - got, maxRead_));
     session_.called();
     if (n > 0) {
       got += size_t(n);

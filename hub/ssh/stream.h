@@ -13,9 +13,10 @@ namespace pibrain {
 
 class SshStream : public kj::AsyncIoStream {
  public:
-  // Takes the channel over; the session has to outlive this object.
-  SshStream(SshSession& session, LIBSSH2_CHANNEL* channel)
-      : session_(session), channel_(channel), eofPump_(nullptr) {}
+  // Takes the channel over; the session has to outlive this object. One read asks libssh2 for at
+  // most `maxRead` bytes, since it adds what is asked for to the window that it grants.
+  SshStream(SshSession& session, LIBSSH2_CHANNEL* channel, size_t maxRead)
+      : session_(session), channel_(channel), maxRead_(maxRead), eofPump_(nullptr) {}
   ~SshStream() noexcept(false);
 
   kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override;
@@ -36,6 +37,7 @@ class SshStream : public kj::AsyncIoStream {
 
   SshSession& session_;
   LIBSSH2_CHANNEL* channel_;
+  size_t maxRead_;
   std::string errors_;
   kj::Promise<void> eofPump_;
 };

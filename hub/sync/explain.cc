@@ -86,7 +86,7 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
         escapeForTerminal(what), ". If the hub's disk is full, make room: 'df -h ",
         escapeForTerminal(spoke.path), "' shows how much is left.", RESUME);
   }
-  if (contains(what, "fell silent")) {
+  if (fellSilent(error)) {
     return absl::StrCat("nothing was heard from ", place, " for ", spoke.timeoutSeconds,
                         " s (timeout_seconds). The machine may be asleep, or the network gone; "
                         "'ping' it.", RESUME);

@@ -27,10 +27,9 @@ kj::Promise<size_t> PreambleFilter::tryRead(void* buffer, size_t minBytes, size_
 }
 
 kj::Promise<void> PreambleFilter::seek() {
-  size_t start = seen_.size();
-  seen_.resize(start + 4096);
-  return inner_.tryRead(seen_.data() + start, 1, 4096).then([this, start](size_t n) -> kj::Promise<void> {
-    seen_.resize(start + n);
+  return inner_.tryRead(buffer_, 1, sizeof(buffer_)).then([this](size_t n) -> kj::Promise<void> {
+    size_t start = seen_.size();
+    seen_.append(buffer_, n);
     // The preamble may straddle two reads.
     size_t from = start - std::min(start, PREAMBLE.size());
     auto at = seen_.find(PREAMBLE, from);

@@ -32,6 +32,7 @@ class PreambleFilter : public kj::AsyncIoStream {
   kj::Promise<void> seek();
 
   kj::AsyncIoStream& inner_;
+  char buffer_[4096];
   bool found_ = false;
   std::string seen_;       // everything up to the preamble's end, and what followed it
   size_t noiseLength_ = 0;

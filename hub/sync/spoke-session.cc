@@ -15,6 +15,8 @@ constexpr size_t MAX_KNOWN_AT_ONCE = 400;
 // Blocks asked for ahead: enough for a long, fast link; each is at most about 128 KiB.
 constexpr size_t MAX_ASKS = 16;
 
+constexpr char SILENT[] = "the connection fell silent";
+
 capnp::ReaderOptions readerOptions() {
   capnp::ReaderOptions options;
   // The largest answer is one block.
@@ -55,6 +57,8 @@ void fill(proto::Want::Builder out, const Want& want) {
 }
 
 }  // namespace
+
+bool fellSilent(const kj::Exception& error) { return error.getDescription() == SILENT; }
 
 SpokeSession::SpokeSession(Connection& connection, kj::AsyncIoContext& io, uint32_t idleSeconds)
     : connection_(connection),
@@ -141,7 +145,8 @@ void SpokeSession::readBlocks(proto::Blocks::Client blocks, Ask first,
 template <typename T>
 T SpokeSession::wait(kj::Promise<T> promise) {
   auto idle = idleWatch(connection_.wire().down, 0).then([]() -> kj::Promise<T> {
-    return KJ_EXCEPTION(DISCONNECTED, "the connection fell silent");
+    return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
+                         kj::heapString(SILENT));
   });
   return promise.exclusiveJoin(kj::mv(idle)).wait(io_.waitScope);
 }

@@ -40,6 +40,9 @@ struct AgentInfo {
   std::string sandbox;
 };
 
+// Whether this is the error of a connection that was silent for too long.
+bool fellSilent(const kj::Exception& error);
+
 class SpokeSession {
  public:
   // A connection that is silent for `idleSeconds` has failed.

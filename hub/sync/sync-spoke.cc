@@ -220,8 +220,9 @@ class SpokeSync {
     auto farewell = e.getType() == kj::Exception::Type::OVERLOADED
                         ? Farewell()
                         : connection.farewell(io_.waitScope);
-    return preamble.found() ? explainBroken(spoke_, e, farewell)
-                            : explainNoAgent(spoke_, preamble.noise(), farewell);
+    return preamble.found() || fellSilent(e)
+               ? explainBroken(spoke_, e, farewell)
+               : explainNoAgent(spoke_, preamble.noise(), farewell);
   }
 
   void warn(std::string text) { report_.warnings.push_back(std::move(text)); }

@@ -1,0 +1,75 @@
+"""--bwlimit and bw_limit hold on the wire, as a relay in the middle sees it."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import unittest
+
+from harness import HubCase
+
+RELAY = pathlib.Path(__file__).resolve().parent.parent / "relay.py"
+
+
+class BandwidthLimit(HubCase):
+    def setUp(self):
+        super().setUp()
+        self.trace = self.dir / "trace"
+        self.relay = subprocess.Popen(
+            [sys.executable, RELAY, "--to", f"127.0.0.1:{self.sshd.port}", "--trace", self.trace],
+            stdout=subprocess.PIPE, text=True)
+        port = int(self.relay.stdout.readline())
+        self.sshd.trust(port)
+        self.sshd.configure_client(port=port)
+
+    def tearDown(self):
+        self.relay.terminate()
+        self.relay.communicate()
+        super().tearDown()
+
+    def check(self, rate):
+        """The average is within 10%, and never more than a second's worth ahead of the rate."""
+        passed = [(e["t"], e.get("up", 0) + e.get("down", 0))
+                  for e in map(json.loads, self.trace.read_text().splitlines())]
+        total, end = sum(n for _, n in passed), passed[-1][0]
+        self.assertGreaterEqual(end, 10)
+        self.assertLess(abs(total / end - rate), rate / 10)
+        for start in range(int(end)):
+            begun = [(t, n) for t, n in passed if t >= start]
+            sofar = 0
+            for t, n in begun:
+                sofar += n
+                self.assertLess(sofar, rate * (t - start + 1), f"{start}…{t} s")
+
+    def test_the_flag(self):
+        (self.source / "a.jsonl").write_bytes(os.urandom(11 << 20))
+        self.age(self.source / "a.jsonl")
+        self.sync("--bwlimit", "1000")
+        self.check(1000 * 1024)
+        self.assert_mirrored()
+
+    def test_the_config_and_many_small_files(self):
+        self.write_config([self.spoke(rsync_options={"bw_limit": 100})])
+        for number in range(400):
+            # In base 16: zstd halves it.
+            self.write(f"p/{number}.jsonl", os.urandom(3000).hex().encode() + b"\n")
+        self.sync()
+        self.check(100 * 1024)
+        self.assert_mirrored()
+
+    def test_signatures_going_up(self):
+        path = self.source / "a.jsonl"
+        path.write_bytes(os.urandom(96 << 20))
+        self.age(path)
+        self.sync()
+        with open(path, "r+b") as out:
+            out.write(b"changed")
+        self.age(path)
+        self.trace.write_text("")
+        self.sync("--bwlimit", "20")
+        self.check(20 * 1024)
+        self.assert_mirrored()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

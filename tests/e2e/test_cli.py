@@ -1,0 +1,237 @@
+"""The command line: what is printed, what is refused, exit codes."""
+import json
+import os
+import pathlib
+import shutil
+import unittest
+
+import harness
+from harness import HubCase
+
+
+class CommandLine(HubCase):
+    def config_text(self, text):
+        self.config.write_text(text)
+
+    def refused(self, text, *words, command=("sync", "run")):
+        """This config is refused: exit 2, one message with file, line and these words."""
+        self.config_text(text)
+        done = self.pi_brain(*command)
+        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+        self.assertEqual(done.stdout, "")
+        self.assertIn(str(self.config), done.stderr)
+        for word in words:
+            self.assertIn(word, done.stderr)
+        self.assertFalse(self.mirror.exists())
+
+    def test_config_mistakes(self):
+        spoke = "spokes:\n  - name: laptop\n    sync_method: agent\n    source: u@h:~/s\n    path: /m\n"
+        for text, words in [
+            ("spokes: [", [":1:", "not YAML"]),
+            ("spokes:\n\t- name: x\n", [":2:", "not YAML", "tab"]),
+            ("- a\n- b\n", [":1:", "mapping"]),
+            ("hub: 3\n", [":1:", "hub", "mapping"]),
+            ("hub:\n  session_dir: /x\n", [":2:", "session_dir", "Did you mean 'sessions_dir'?"]),
+            ("hub:\n  web_ui_port: 0\n", [":2:", "hub.web_ui_port", "1 to 65535", "'0'"]),
+            ("spokes: laptop\n", [":1:", "spokes", "list"]),
+            ("spokes:\n  - sync_method: agent\n", [":2:", "spokes[0].name", "missing"]),
+            (spoke.replace("agent", "ftp"), [":3:", "spokes[0].sync_method", "ftp", "agent, rsync, syncthing"]),
+            (spoke.replace("agent", "api"), [":3:", "api", "not implemented", "agent, rsync, syncthing"]),
+            (spoke.replace("path: /m", "path: m"), [":5:", "spokes[0].path", "absolute"]),
+            (spoke.replace("    source: u@h:~/s\n", ""), [":2:", "spokes[0].source", "required"]),
+            (spoke.replace("u@h:~/s", "just-a-name"), [":4:", "spokes[0].source", "user@host:path"]),
+            (spoke.replace("u@h:~/s", "-oProxyCommand=x:~/s"), [":4:", "'-'"]),
+            (spoke + "    enabled: maybe\n", [":6:", "enabled", "true or false", "maybe"]),
+            (spoke + "    pth: /m\n", [":6:", "pth", "Did you mean 'path'?"]),
+            (spoke + "    zzzzzz: 1\n", [":6:", "zzzzzz", "sync_method", "source"]),
+            (spoke + "    name: again\n", [":6:", "twice"]),
+            (spoke + "    rsync_options:\n      bw_limit: -1\n", [":7:", "bw_limit", "'-1'"]),
+            (spoke + "    rsync_options:\n      timeout_seconds: 0\n", [":7:", "timeout_seconds", "from 1"]),
+            (spoke + "    rsync_options:\n      extra_args: -v\n", [":7:", "extra_args", "list"]),
+            (spoke + spoke[8:], [":6:", "laptop", "taken"]),
+            (spoke + spoke[8:].replace("laptop", "two"), [":6:", "path", "laptop"]),
+            (spoke.replace("laptop", "../x"), [":2:", "name"]),
+        ]:
+            with self.subTest(text=text):
+                self.refused(text, *words)
+
+    def test_other_sections_belong_to_others(self):
+        self.config_text("daemon:\n  anything: [1, 2]\nquery: {}\napi: x\n")
+        done = self.pi_brain("sync", "run")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("sync_method: agent", done.stdout)
+
+    def test_no_config_and_an_empty_one(self):
+        for prepare in (lambda: None, lambda: (self.home / ".pi-brain/config.yaml").write_text("")):
+            (self.home / ".pi-brain").mkdir(exist_ok=True)
+            prepare()
+            for command in ("run", "status", "list"):
+                done = self.pi_brain("sync", command, config=False)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertIn("No spokes are configured", done.stdout)
+                self.assertIn("sync_method: agent", done.stdout)
+        self.config.unlink()
+        done = self.pi_brain("sync", "run")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("cannot read the config file", done.stderr)
+
+    def test_usage(self):
+        for arguments in (["sync", "run", "--no-such-flag"], ["sync", "frobnicate"], ["sync"], [],
+                          ["sync", "run", "--jobs", "0"], ["sync", "run", "--bwlimit", "fast"],
+                          ["sync", "run", "--bwlimit", "-5"]):
+            done = self.pi_brain(*arguments, config=False)
+            self.assertEqual(done.returncode, 2, arguments)
+            self.assertTrue(done.stderr)
+        done = self.pi_brain("--version", config=False)
+        self.assertEqual((done.returncode, done.stdout), (0, "pi-brain 0.1.0\n"))
+        done = self.pi_brain("sync", "run", "--help", config=False)
+        self.assertEqual(done.returncode, 0)
+        for flag in ("--config", "--spoke", "--dry-run", "--delete", "--max-delete", "--bwlimit", "--jobs",
+                     "--verbose", "--json"):
+            self.assertIn(flag, done.stdout)
+
+    def test_unknown_spoke(self):
+        done = self.pi_brain("sync", "run", "--spoke", "lapdog")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("no spoke 'lapdog'", done.stderr)
+        self.assertIn("laptop", done.stderr)
+
+    def test_chosen_and_skipped_spokes(self):
+        self.write("p/a.jsonl", b"{}\n")
+        self.write_config([self.spoke(), self.spoke("second"), self.spoke("off", enabled=False),
+                           self.spoke("old", sync_method="rsync"),
+                           {"name": "thing", "sync_method": "syncthing", "path": str(self.dir / "t")}])
+        done = self.pi_brain("sync", "run", "-s", "second")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("✓ second", done.stdout)
+        self.assertFalse(self.mirror.exists())
+        done = self.pi_brain("sync", "run")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertRegex(done.stdout, "off: skipped, it is disabled")
+        self.assertRegex(done.stdout, "old: skipped, its sync_method is rsync")
+        self.assertRegex(done.stdout, "thing: skipped, its sync_method is syncthing")
+        self.assert_mirrored()
+        outcomes = [s["outcome"] for s in self.sync()["spokes"]]
+        self.assertEqual(sorted(outcomes), ["ok", "ok", "skipped", "skipped", "skipped"])
+
+    def test_run_prints_a_line_a_spoke(self):
+        self.write("p/a.jsonl", b"{}\n")
+        done = self.pi_brain("sync", "run")
+        self.assertIn("Syncing laptop…\n", done.stdout)
+        self.assertRegex(done.stdout, r"✓ laptop: 1 new; 1 files, \d.* on the wire, \d+\.\d s\n")
+        self.assertNotIn("a.jsonl", done.stdout)
+        self.write("p/b.jsonl", b"{}\n")
+        done = self.pi_brain("sync", "run", "-v")
+        self.assertRegex(done.stdout, r"new +p/b\.jsonl \(3 B\)")
+
+    def test_dry_run_shows_and_does_nothing(self):
+        self.write("p/a.jsonl", b"{}\n" * 10)
+        self.write("p/gone.jsonl", b"{}\n" * 10)
+        done = self.pi_brain("sync", "run", "--dry-run")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertRegex(done.stdout, r"new +p/a\.jsonl \(30 B\)")
+        self.assertIn("would sync: 2 new", done.stdout)
+        self.assertFalse((self.dir / "synced").exists())
+        self.assertIn("never synced", self.pi_brain("sync", "status").stdout)
+        self.sync()
+        before = self.snapshot()
+        self.write("p/a.jsonl", b"{}\n" * 20)
+        (self.source / "p/gone.jsonl").unlink()
+        changes = self.sync_one("-n", "--delete")["changes"]
+        self.assertEqual([(c["kind"], c["path"]) for c in changes],
+                         [("grow", "p/a.jsonl"), ("delete", "p/gone.jsonl")])
+        self.assertEqual(self.snapshot(), before)
+
+    def test_status(self):
+        hub_sessions = self.dir / "hub-sessions" / "p"
+        hub_sessions.mkdir(parents=True)
+        (hub_sessions / "own.jsonl").write_text("{}\n")
+        self.write("p/a.jsonl", b"{}\n")
+        self.write("p/deep/run-1/session.jsonl", b"{}\n")
+        self.write("p/notes.txt", b"no session")
+        status = json.loads(self.pi_brain("sync", "status", "--json").stdout)
+        spoke = status["spokes"][0]
+        self.assertEqual((spoke["exists"], spoke["lastSync"], spoke["lastSyncFormatted"]), (False, None, None))
+        self.sync()
+        status = json.loads(self.pi_brain("sync", "status", "--json").stdout)
+        spoke = status["spokes"][0]
+        self.assertEqual(
+            {k: status[k] for k in ("hubSessionsDir", "hubSessionCount", "rsyncAvailable", "totalSpokeSessionCount")},
+            {"hubSessionsDir": str(self.dir / "hub-sessions"), "hubSessionCount": 1,
+             "rsyncAvailable": shutil.which("rsync") is not None, "totalSpokeSessionCount": 2})
+        self.assertEqual(status["hubName"], os.uname().nodename)
+        self.assertEqual(
+            {k: spoke[k] for k in ("name", "syncMethod", "path", "source", "enabled", "exists", "sessionCount",
+                                   "lastSyncFormatted")},
+            {"name": "laptop", "syncMethod": "agent", "path": str(self.mirror),
+             "source": f"spoke:{self.source}", "enabled": True, "exists": True, "sessionCount": 2,
+             "lastSyncFormatted": "just now"})
+        self.assertRegex(spoke["lastSync"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        text = self.pi_brain("sync", "status").stdout
+        for part in ("✓ laptop (agent)", "Sessions: 2", str(self.mirror), f"spoke:{self.source}",
+                     "Last sync: just now", "Total: 2 sessions"):
+            self.assertIn(part, text)
+
+    def test_status_says_that_rsync_is_missing(self):
+        self.write_config([self.spoke(sync_method="rsync")])
+        empty = self.dir / "empty-path"
+        empty.mkdir()
+        env = {**self.environment(), "PATH": str(empty)}
+        done = self.pi_brain("sync", "status", env=env)
+        self.assertIn("rsync was not found", done.stdout)
+        self.assertIs(json.loads(self.pi_brain("sync", "status", "--json", env=env).stdout)["rsyncAvailable"], False)
+
+    def test_list(self):
+        self.write("p/a.jsonl", b"{}\n")
+        self.write("p/b.txt", b"x")
+        self.write("q/c.jsonl", b"{}\n")
+        self.write_config([self.spoke(), self.spoke("second")])
+        self.sync()
+        self.assertEqual(self.pi_brain("sync", "list", "--spoke", "laptop").stdout,
+                         "laptop (agent): 2 sessions\n  p/a.jsonl\n  q/c.jsonl\n")
+        self.assertIn(f"  {self.dir}/synced/second/q/c.jsonl\n", self.pi_brain("sync", "list", "--long").stdout)
+        listed = json.loads(self.pi_brain("sync", "list", "--json").stdout)
+        self.assertEqual([s["name"] for s in listed["spokes"]], ["laptop", "second"])
+        self.assertEqual(listed["spokes"][0]["sessions"], ["p/a.jsonl", "q/c.jsonl"])
+
+    def test_many_spokes_at_once(self):
+        spokes = []
+        for number in range(6):
+            source = self.dir / f"source-{number}"
+            harness.sessions.make(source, 20, median=3000, seed=number)
+            spokes.append(self.spoke(f"spoke-{number}", source=str(source)))
+        self.write_config(spokes)
+        for jobs in ("1", "4"):
+            report = self.sync("--jobs", jobs)
+            self.assertEqual([s["name"] for s in report["spokes"]], [s["name"] for s in spokes])
+        for number in range(6):
+            self.assert_mirrored(source=self.dir / f"source-{number}",
+                                 mirror=self.dir / "synced" / f"spoke-{number}")
+
+    def test_without_an_ssh_client(self):
+        """Defaults stand in for `ssh -G`: the error is about the host, not about ssh."""
+        self.write_config([self.spoke(source="someone@127.0.0.1:~/s")], ssh_config="/dev/null")
+        empty = self.dir / "empty-path"
+        empty.mkdir()
+        done = self.pi_brain("sync", "run", env={**self.environment(), "PATH": str(empty)})
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stdout, "connection refused|known_hosts|no answer")
+
+    def test_home_is_where_the_defaults_are(self):
+        home_config = self.home / ".pi-brain" / "config.yaml"
+        home_config.parent.mkdir()
+        home_config.write_text(
+            "spokes:\n  - name: here\n    sync_method: agent\n    source: ~/.pi/agent/sessions\n"
+            "    path: ~/.pi-brain/synced/here\n")
+        sessions = self.home / ".pi/agent/sessions/p"
+        sessions.mkdir(parents=True)
+        (sessions / "a.jsonl").write_text("{}\n")
+        done = self.pi_brain("sync", "run", config=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertTrue((self.home / ".pi-brain/synced/here/p/a.jsonl").exists())
+        self.assertTrue((self.home / ".pi-brain/data/sync.db").exists())
+        self.assertEqual((self.home / ".pi-brain/data/sync.db").stat().st_mode & 0o777, 0o600)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

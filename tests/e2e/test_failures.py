@@ -1,0 +1,295 @@
+"""What goes wrong gets a paragraph with cause and cure, leaves the mirror and other spokes alone."""
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import unittest
+
+import harness
+from harness import HubCase, quote
+
+OTHER_AGE = pathlib.Path(os.environ["PIBRAIN_TEST_AGENT"])
+
+
+class Failures(HubCase):
+    def setUp(self):
+        super().setUp()
+        self.write("p/a.jsonl", b'{"line":1}\n')
+        self.sync()
+        self.before = self.snapshot()
+        self.write("p/b.jsonl", b'{"line":2}\n')
+        # Another spoke, without ssh, has to be synced whatever happens to the first.
+        other = self.dir / "other-sessions"
+        other.mkdir()
+        (other / "o.jsonl").write_bytes(b'{"other":1}\n')
+        self.other = self.spoke("other", source=str(other))
+        self.write_config([self.spoke(), self.other])
+
+    def fails(self, *words, warnings=0):
+        """The run fails for the one spoke, in these words; returns its message."""
+        report = self.sync(code=1)
+        laptop, other = report["spokes"]
+        self.assertEqual(laptop["outcome"], "failed")
+        message = laptop["error"]
+        for word in words:
+            self.assertIn(word, message)
+        self.assertNotIn("\n", message)
+        self.assertNotIn(".cc:", message)
+        self.assertNotIn("kj::", message)
+        self.assertEqual(self.snapshot(), self.before)
+        self.assertEqual(other["outcome"], "ok")
+        self.assertEqual((self.dir / "synced/other/o.jsonl").read_bytes(), b'{"other":1}\n')
+        status = self.pi_brain("sync", "status")
+        self.assertIn("✗ laptop", status.stdout)
+        return message
+
+    def recovers(self):
+        """What the message said to do was done: now it works."""
+        self.sync()
+        self.assert_mirrored()
+        self.assertIn("✓ laptop", self.pi_brain("sync", "status").stdout)
+
+    def test_refused_port(self):
+        self.sshd.configure_client(port=harness.free_port())
+        self.fails("connection refused", "127.0.0.1", "systemctl start ssh")
+        self.sshd.configure_client()
+        self.recovers()
+
+    def test_unreachable_host(self):
+        # A listener whose queue is full does not answer, as a machine that is off does not.
+        with socket.socket() as deaf, socket.socket() as first, socket.socket() as second:
+            deaf.bind(("127.0.0.1", 0))
+            deaf.listen(0)
+            for client in (first, second):
+                client.setblocking(False)
+                client.connect_ex(deaf.getsockname())
+            time.sleep(0.2)
+            self.sshd.configure_client(port=deaf.getsockname()[1], extra=["ConnectTimeout 1"])
+            self.fails("no answer", "within 1 s", "ping 127.0.0.1")
+
+    def test_a_server_that_says_nothing(self):
+        with socket.socket() as mute:
+            mute.bind(("127.0.0.1", 0))
+            mute.listen(5)
+            self.sshd.configure_client(port=mute.getsockname()[1], extra=["ConnectTimeout 1"])
+            self.fails("timed out", "ssh -v spoke")
+
+    def test_a_server_that_is_not_ssh(self):
+        with socket.socket() as web:
+            web.bind(("127.0.0.1", 0))
+            web.listen(5)
+
+            def answer():
+                connection, _ = web.accept()
+                connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+                connection.close()
+
+            server = threading.Thread(target=answer)
+            server.start()
+            self.sshd.configure_client(port=web.getsockname()[1])
+            self.fails("SSH", "ssh -v spoke")
+            server.join()
+
+    def test_a_name_that_does_not_resolve(self):
+        config = self.sshd.ssh_config
+        config.write_text(config.read_text().replace("HostName 127.0.0.1", "HostName no-such.invalid"))
+        self.fails("no-such.invalid", "cannot be resolved", "HostName")
+
+    def test_wrong_key(self):
+        stranger = harness.keygen(self.dir / "stranger")
+        self.sshd.configure_client(key=stranger)
+        self.fails("permission denied", str(stranger), "was refused", "authorized_keys")
+        self.sshd.configure_client()
+        self.recovers()
+
+    def test_no_key(self):
+        self.sshd.configure_client(key=self.dir / "no-such-key")
+        self.fails("permission denied", "no key to offer", "IdentityFile")
+
+    def test_a_key_with_a_passphrase(self):
+        locked = harness.keygen(self.dir / "locked", passphrase="secret")
+        self.sshd.authorize(f"{harness.AGENT} --root={self.source}", key=locked)
+        self.sshd.configure_client(key=locked)
+        self.fails("protected by a passphrase", "ssh-add")
+        # With an agent that holds it, it serves.
+        agent = subprocess.run(["ssh-agent", "-s", "-a", self.dir / "agent.sock"], check=True,
+                               capture_output=True, text=True).stdout
+        pid = int(agent.split("SSH_AGENT_PID=")[1].split(";")[0])
+        try:
+            env = {**os.environ, "SSH_AUTH_SOCK": str(self.dir / "agent.sock"), "SSH_ASKPASS_REQUIRE": "force",
+                   "SSH_ASKPASS": str(self.dir / "askpass"), "DISPLAY": ":0"}
+            (self.dir / "askpass").write_text("#!/bin/sh\necho secret\n")
+            (self.dir / "askpass").chmod(0o700)
+            subprocess.run(["ssh-add", "-q", locked], check=True, env=env, stdin=subprocess.DEVNULL,
+                           capture_output=True)
+            config = self.sshd.ssh_config
+            config.write_text(config.read_text().replace(
+                "IdentityAgent none", f"IdentityAgent {self.dir}/agent.sock"))
+            self.recovers()
+        finally:
+            harness.kill(pid)
+
+    def test_unknown_host_key(self):
+        self.sshd.known_hosts.write_text("")
+        scan = self.fails("is not in known_hosts", "SHA256:", "ssh-keyscan").split("'")
+        command = next(part for part in scan if part.startswith("ssh-keyscan"))
+        subprocess.run(command, shell=True, check=True, capture_output=True)
+        self.recovers()
+
+    def test_changed_host_key(self):
+        other = harness.keygen(self.dir / "other_host_key")
+        kind, blob = pathlib.Path(f"{other}.pub").read_text().split()[:2]
+        self.sshd.known_hosts.write_text(f"[127.0.0.1]:{self.sshd.port} {kind} {blob}\n")
+        message = self.fails("HOST KEY CHANGED", "ssh-keygen -R")
+        self.assertEqual(message.count("SHA256:"), 2)
+        self.sshd.trust()
+        self.recovers()
+
+    def test_revoked_host_key(self):
+        known = self.sshd.known_hosts.read_text()
+        self.sshd.known_hosts.write_text("@revoked " + known + known)
+        self.fails("REVOKED")
+
+    def test_agent_not_installed(self):
+        self.sshd.authorize(f"/no/such/pi-brain-agent --root={self.source}")
+        self.fails("not installed", "authorized_keys", "--authorized-keys-line")
+        self.sshd.authorize_agent(self.source)
+        self.recovers()
+
+    def test_agent_not_executable(self):
+        copy = self.dir / "agent-copy"
+        shutil.copy(harness.AGENT, copy)
+        copy.chmod(0o644)
+        self.sshd.authorize(f"{copy} --root={self.source}")
+        self.fails("cannot be started", "chmod 755")
+
+    def test_a_forced_command_that_is_something_else(self):
+        self.sshd.authorize("echo Welcome; exit 3")
+        self.fails("not a working pi-brain-agent", "exit status 3", "Welcome")
+
+    def test_agent_too_old(self):
+        self.sshd.authorize(f"{OTHER_AGE} 0 0")
+        self.fails("too old", "9.8.7", "0.1.0", "Upgrade the agent")
+
+    def test_agent_too_new(self):
+        self.sshd.authorize(f"{OTHER_AGE} 99 99")
+        self.fails("too new", "9.8.7", "0.1.0", "Upgrade the hub")
+
+    def test_root_missing(self):
+        self.sshd.authorize_agent(self.dir / "nowhere")
+        self.fails(str(self.dir / "nowhere"), "does not exist", "--root")
+
+    def test_root_is_a_file(self):
+        (self.dir / "file").write_text("")
+        self.sshd.authorize_agent(self.dir / "file")
+        self.fails("is not a directory")
+
+    def test_another_root_is_said(self):
+        self.write_config([self.spoke(source="spoke:/elsewhere/sessions")])
+        report = self.sync_one()
+        self.assertIn(f"serves {self.source}, not /elsewhere/sessions", " ".join(report["warnings"]))
+        self.assert_mirrored()
+
+    def test_noisy_shell(self):
+        self.sshd.authorize(f"echo Welcome to the spoke; exec {harness.AGENT} --root={self.source}")
+        report = self.sync()["spokes"][0]
+        self.assertIn("Welcome to the spoke", " ".join(report["warnings"]))
+        self.assert_mirrored()
+
+    def test_very_noisy_shell(self):
+        self.sshd.authorize(f"yes noise | head -c 200000; exec {harness.AGENT} --root={self.source}")
+        self.fails("64 KB", "noise", "quiet")
+
+    def test_a_spoke_that_vanishes_in_the_middle(self):
+        for victim in ("agent", "sshd"):
+            with self.subTest(victim):
+                name = f"p/large-{victim}.jsonl"
+                self.write(name, os.urandom(8 << 20))
+                run = self.start_run("--bwlimit", "2000", "--json")
+                session = harness.wait_for(lambda: harness.agents_below(self.sshd.process.pid),
+                                           what="the agent")[0]
+                harness.wait_for(lambda: (self.mirror / ".pi-brain-staging").exists(), what="data")
+                if victim == "sshd":
+                    session = int(pathlib.Path(f"/proc/{session}/stat").read_text().split(") ")[1].split()[1])
+                harness.kill(session)
+                out, _ = run.communicate()
+                self.assertEqual(run.returncode, 1, out)
+                self.assertIn("was lost in the middle of the run", out)
+                self.assertFalse((self.mirror / name).exists())
+                self.recovers()
+
+    def test_a_spoke_that_falls_silent(self):
+        self.write_config([self.spoke(rsync_options={"timeout_seconds": 2}), self.other])
+        self.sshd.authorize(f"sleep 30; exec {harness.AGENT} --root={self.source}")
+        began = time.monotonic()
+        self.fails("nothing was heard", "timeout_seconds")
+        self.assertLess(time.monotonic() - began, 15)
+
+    def test_a_full_disk(self):
+        """The mirror is on a small filesystem, which fills up."""
+        small = self.dir / "synced" / "small"
+        small.mkdir()
+        self.write_config([self.spoke(path=str(small / "laptop")), self.other])
+        for number in range(30):
+            self.write(f"p/{number}.jsonl", os.urandom(100_000))
+        script = f"""
+            mount -t tmpfs -o size=2m none {quote(small)} || exit 99
+            {quote(harness.HUB)} sync run --json -c {quote(self.config)}
+            code=$?
+            find {quote(small / 'laptop')} -type f -name '*.jsonl' -exec cp {{}} {quote(self.dir / 'got')} \\;
+            mount -o remount,size=20m {quote(small)}
+            {quote(harness.HUB)} sync run --json -c {quote(self.config)} || exit 98
+            cp -a {quote(small / 'laptop')} {quote(self.dir / 'after')}
+            exit $code"""
+        (self.dir / "got").mkdir()
+        namespace = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-r", "-m"]
+        done = subprocess.run([*namespace, "sh", "-c", script], capture_output=True, text=True,
+                              env=self.environment())
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("No space left on device", done.stdout)
+        self.assertIn("df -h", done.stdout)
+        # What was published is whole, and with room the next run ends right.
+        published = list((self.dir / "got").iterdir())
+        self.assertTrue(published)
+        for path in published:
+            self.assertEqual(path.read_bytes(), (self.source / "p" / path.name).read_bytes())
+        self.assert_mirrored(mirror=self.dir / "after")
+
+    def test_a_mirror_that_cannot_be_made(self):
+        (self.dir / "file").write_text("")
+        self.write_config([self.spoke(path=str(self.dir / "file" / "laptop")), self.other])
+        self.fails("cannot be made", "Not a directory")
+
+    def test_two_runs_at_once(self):
+        path = self.source / "p" / "large.jsonl"
+        path.write_bytes(os.urandom(4 << 20))
+        self.age(path)
+        first = self.start_run("--bwlimit", "1000", "-s", "laptop")
+        harness.wait_for(lambda: harness.agents_below(self.sshd.process.pid), what="the agent")
+        report = self.sync("-s", "laptop", code=75)
+        self.assertEqual(report["spokes"][0]["outcome"], "locked")
+        self.assertIn("another run", report["spokes"][0]["error"])
+        # A dry run changes nothing, so it may look on.
+        self.sync("-s", "laptop", "--dry-run")
+        first.communicate()
+        self.assertEqual(first.returncode, 0)
+        self.assert_mirrored()
+
+    def test_a_proxy_is_refused_in_words(self):
+        self.sshd.configure_client(extra=["ProxyCommand nc %h %p"])
+        self.fails("ProxyCommand", "nc")
+
+    def test_no_history(self):
+        """A database that is not one: the sync goes on."""
+        (self.dir / "data" / "sync.db").write_bytes(b"this is no database" * 100)
+        done = self.pi_brain("sync", "run")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("will not be recorded", done.stderr)
+        self.assert_mirrored()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,167 @@
+// The agent's side of a scan: spoke-agent/listing.
+
+#include "spoke-agent/listing.h"
+
+#include <capnp/message.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "tests/unit/temp-dir.h"
+
+namespace pibrain {
+namespace {
+
+struct Answer {
+  proto::Summary::State state = proto::Summary::State::SAME;
+  bool complete = false;
+  uint32_t files = 0;
+  uint32_t symlinks = 0;
+  size_t events = 0;
+  std::vector<std::pair<uint32_t, std::string>> listed;  // id, path
+  std::multiset<uint32_t> unseen;
+  std::vector<std::string> problems;
+};
+
+Answer ask(std::shared_ptr<const Tree> tree, Digest hubTree, const std::vector<uint64_t>& known,
+           bool knownComplete) {
+  capnp::MallocMessageBuilder message;
+  auto list = message.initRoot<capnp::AnyPointer>().initAs<capnp::List<uint64_t>>(
+      uint32_t(known.size()));
+  for (size_t i = 0; i < known.size(); ++i) list.set(uint32_t(i), known[i]);
+  Listing listing(tree, hubTree, list.asReader(), knownComplete);
+
+  Answer answer;
+  BlockWriter writer(1);
+  BlockReader reader;
+  for (bool more = true; more;) {
+    more = listing.produce(writer);
+    reader.read(writer.finish(!more), [&](proto::Event::Reader event) {
+      ++answer.events;
+      EXPECT_EQ(event.isSummary(), answer.events == 1);
+      switch (event.which()) {
+        case proto::Event::SUMMARY:
+          answer.state = event.getSummary().getState();
+          answer.complete = event.getSummary().getComplete();
+          answer.files = event.getSummary().getFiles();
+          answer.symlinks = event.getSummary().getSymlinksSkipped();
+          break;
+        case proto::Event::DIRECTORY: {
+          uint32_t id = event.getDirectory().getFirstFile();
+          auto path = textOf(event.getDirectory().getPath());
+          for (auto entry : event.getDirectory().getEntries()) {
+            EXPECT_EQ(entry.getSize(), tree->files[id].size);
+            EXPECT_EQ(entry.getMtime(), tree->files[id].mtime);
+            auto name = textOf(entry.getName());
+            answer.listed.emplace_back(id++, path.empty() ? name : path + "/" + name);
+          }
+          break;
+        }
+        case proto::Event::UNSEEN:
+          for (uint32_t index : event.getUnseen()) answer.unseen.insert(index);
+          break;
+        case proto::Event::PROBLEM:
+          answer.problems.push_back(textOf(event.getProblem().getPath()));
+          break;
+        default:
+          ADD_FAILURE() << "another event";
+      }
+    });
+  }
+  return answer;
+}
+
+class AgentListing : public testing::Test {
+ protected:
+  AgentListing() {
+    dir_.write("top", "1");
+    dir_.write("a/1", "12");
+    dir_.write("a/2", "123");
+    dir_.write("b/c/1", "1234");
+    symlink("top", (dir_ / "link").c_str());
+    tree_ = std::make_shared<const Tree>(walkTree(dir_.open()));
+    for (auto& directory : tree_->directories) {
+      digests_[std::string(tree_->path(directory))] = directory.digest;
+    }
+  }
+
+  TempDir dir_;
+  std::shared_ptr<const Tree> tree_;
+  std::map<std::string, uint64_t> digests_;
+};
+
+TEST_F(AgentListing, same) {
+  for (bool complete : {false, true}) {
+    auto answer = ask(tree_, treeDigest(*tree_), {}, complete);
+    EXPECT_EQ(answer.state, proto::Summary::State::SAME);
+    EXPECT_TRUE(answer.complete);
+    EXPECT_EQ(answer.files, 4u);
+    EXPECT_EQ(answer.symlinks, 1u);
+    EXPECT_EQ(answer.events, 1u);
+  }
+}
+
+TEST_F(AgentListing, differs) {
+  auto answer = ask(tree_, Digest{1, 2}, {}, false);
+  EXPECT_EQ(answer.state, proto::Summary::State::DIFFERS);
+  EXPECT_EQ(answer.events, 1u);
+}
+
+TEST_F(AgentListing, listsEverythingToWhoKnowsNothing) {
+  auto answer = ask(tree_, Digest{}, {}, true);
+  EXPECT_EQ(answer.state, proto::Summary::State::LISTED);
+  ASSERT_EQ(answer.listed.size(), 4u);
+  for (auto& [id, path] : answer.listed) EXPECT_EQ(tree_->pathOf(tree_->files[id]), path);
+  EXPECT_TRUE(answer.unseen.empty());
+}
+
+TEST_F(AgentListing, listsWhatIsNotKnownAndWhatWasNotSeen) {
+  auto answer = ask(tree_, Digest{}, {11, digests_["a"], 22, digests_["b/c"], 33}, true);
+  EXPECT_EQ(answer.state, proto::Summary::State::LISTED);
+  ASSERT_EQ(answer.listed.size(), 1u);
+  EXPECT_EQ(answer.listed[0].second, "top");
+  EXPECT_EQ(answer.unseen, (std::multiset<uint32_t>{0, 2, 4}));
+
+  answer = ask(tree_, Digest{}, {digests_[""]}, true);
+  EXPECT_EQ(answer.listed.size(), 3u);
+  EXPECT_TRUE(answer.unseen.empty());
+}
+
+TEST_F(AgentListing, problemsMakeItIncomplete) {
+  Tree tree = *tree_;
+  tree.problems.push_back({"locked", proto::Reason::DENIED});
+  auto answer = ask(std::make_shared<const Tree>(tree), treeDigest(tree), {digests_["a"]}, true);
+  // Even if what could be read is the same.
+  EXPECT_EQ(answer.state, proto::Summary::State::LISTED);
+  EXPECT_FALSE(answer.complete);
+  EXPECT_EQ(answer.problems, std::vector<std::string>{"locked"});
+  EXPECT_EQ(answer.listed.size(), 2u);
+}
+
+TEST_F(AgentListing, emptyTreeIsSameToAnEmptyMirror) {
+  auto empty = std::make_shared<const Tree>();
+  EXPECT_EQ(ask(empty, treeDigest(Tree()), {}, true).state, proto::Summary::State::SAME);
+  auto answer = ask(empty, Digest{1, 1}, {7, 8}, true);
+  EXPECT_EQ(answer.state, proto::Summary::State::LISTED);
+  EXPECT_EQ(answer.unseen, (std::multiset<uint32_t>{0, 1}));
+}
+
+TEST(AgentListingLarge, manyFilesAndDirectories) {
+  auto tree = std::make_shared<Tree>();
+  tree->text = "name";
+  constexpr uint32_t FILES = 2500;
+  // One directory of many files, which takes several events; the names do not matter here.
+  tree->directories.push_back({42, 0, 0, 0, FILES});
+  tree->files.resize(FILES, {5, OLD, 0, 0, 4});
+  std::vector<uint64_t> known(120'000);
+  for (size_t i = 0; i < known.size(); ++i) known[i] = 1000 + i;
+  auto answer = ask(tree, Digest{}, known, true);
+  ASSERT_EQ(answer.listed.size(), FILES);
+  for (uint32_t i = 0; i < FILES; ++i) ASSERT_EQ(answer.listed[i].first, i);
+  EXPECT_EQ(answer.unseen.size(), known.size());
+  EXPECT_EQ(std::set(answer.unseen.begin(), answer.unseen.end()).size(), known.size());
+  EXPECT_EQ(*answer.unseen.rbegin(), 119'999u);
+}
+
+}  // namespace
+}  // namespace pibrain

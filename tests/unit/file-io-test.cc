@@ -1,0 +1,87 @@
+#include "common/file-io.h"
+
+#include <errno.h>
+#include <gtest/gtest.h>
+#include <kj/exception.h>
+
+#include "tests/unit/temp-dir.h"
+
+namespace pibrain {
+namespace {
+
+TEST(FileIo, readAtStopsAtTheEnd) {
+  auto fd = fileWith("0123456789");
+  auto buffer = kj::heapArray<kj::byte>(6);
+  EXPECT_EQ(readAt(fd, buffer, 2), 6u);
+  EXPECT_EQ(textOf(buffer), "234567");
+  EXPECT_EQ(readAt(fd, buffer, 7), 3u);
+  EXPECT_EQ(readAt(fd, buffer, 10), 0u);
+  EXPECT_EQ(readAt(fd, buffer, 1000), 0u);
+}
+
+TEST(FileIo, writeAllAtWritesWhereItIsTold) {
+  auto fd = fileWith("0123456789");
+  writeAllAt(fd, bytesOf("ab"), 3);
+  writeAllAt(fd, bytesOf("cd"), 11);
+  auto buffer = kj::heapArray<kj::byte>(20);
+  size_t n = readAt(fd, buffer, 0);
+  EXPECT_EQ(textOf(buffer.slice(0, n)), std::string_view("012ab56789\0cd", 13));
+}
+
+TEST(FileIo, hashPrefixHashesNoMoreThanThereIs) {
+  auto content = noise(600'000, 2);
+  auto fd = fileWith(content);
+  struct Case {
+    uint64_t asked, hashed;
+  };
+  for (auto [asked, hashed] : {Case{0, 0}, {1, 1}, {262'144, 262'144}, {262'145, 262'145},
+                               {600'000, 600'000}, {600'001, 600'000}, {UINT64_MAX, 600'000}}) {
+    FileHasher hasher;
+    EXPECT_EQ(hashPrefix(fd, asked, hasher), hashed) << asked;
+    EXPECT_EQ(hasher.digest(), digestOf(bytesOf(content).slice(0, hashed))) << asked;
+  }
+}
+
+TEST(FileIo, failedCallsThrowWhatWasAttempted) {
+  kj::AutoCloseFd readOnly(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { writeAll(readOnly, bytesOf("x")); })) {
+    EXPECT_EQ(e->getType(), kj::Exception::Type::FAILED);
+    EXPECT_STREQ(e->getDescription().cStr(), "cannot write: Bad file descriptor");
+  } else {
+    FAIL() << "a write to a descriptor for reading passed";
+  }
+  EXPECT_THROW(writeAllAt(readOnly, bytesOf("x"), 0), kj::Exception);
+  auto buffer = kj::heapArray<kj::byte>(1);
+  EXPECT_THROW(readAt(-1, buffer, 0), kj::Exception);
+}
+
+TEST(FileIo, exhaustionIsToldFromFailure) {
+  for (int error : {ENOSPC, EDQUOT, EMFILE, ENFILE, ENOMEM}) {
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { throwErrno(error, "what"); })) {
+      EXPECT_EQ(e->getType(), kj::Exception::Type::OVERLOADED) << error;
+    } else {
+      FAIL();
+    }
+  }
+}
+
+TEST(FileIo, reasons) {
+  EXPECT_EQ(reasonOf(EACCES), proto::Reason::DENIED);
+  EXPECT_EQ(reasonOf(EPERM), proto::Reason::DENIED);
+  EXPECT_EQ(reasonOf(ENOENT), proto::Reason::VANISHED);
+  EXPECT_EQ(reasonOf(ENOTDIR), proto::Reason::VANISHED);
+  EXPECT_EQ(reasonOf(ELOOP), proto::Reason::VANISHED);
+  EXPECT_EQ(reasonOf(EIO), proto::Reason::IO_ERROR);
+}
+
+TEST(FileIo, mtimeIsInNanoseconds) {
+  TempDir dir;
+  for (int64_t time : {OLD, int64_t(0), int64_t(-1), -5 * SECOND}) {
+    dir.write("file", "", time);
+    EXPECT_EQ(dir.mtime("file"), time);
+  }
+  EXPECT_GT(wallClockNanos(), OLD);
+}
+
+}  // namespace
+}  // namespace pibrain

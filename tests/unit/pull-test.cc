@@ -1,0 +1,72 @@
+// P4: how much of a file that is being written is published.
+
+#include "spoke-agent/pull.h"
+
+#include <gtest/gtest.h>
+
+#include "common/protocol.h"
+#include "tests/unit/temp-dir.h"
+
+namespace pibrain {
+namespace {
+
+uint64_t publishable(std::string_view content, std::string_view name, int64_t age) {
+  Root::File file{fileWith(content), content.size(), OLD, 0600};
+  return publishableSize(file, name, OLD + age);
+}
+
+TEST(Pull, freshSessionsArePublishedUpToTheirLastNewline) {
+  struct Case {
+    std::string content;
+    uint64_t size;
+  };
+  for (auto& [content, size] : {
+           Case{"", 0},
+           {"no newline", 0},
+           {"\n", 1},
+           {"whole\n", 6},
+           {"whole\npart", 6},
+           {"one\ntwo\nthree", 8},
+           {"\n" + std::string(64 * 1024, 'x'), 1},
+           {"line\n" + std::string(64 * 1024 - 1, 'x'), 5},
+           {"line\n" + std::string(300'000, 'x'), 5},
+           {std::string(300'000, 'x'), 0},
+           {std::string(200'000, 'x') + "\n" + std::string(100'000, 'y'), 200'001},
+       }) {
+    EXPECT_EQ(publishable(content, "session.jsonl", SECOND), size) << content.size();
+  }
+}
+
+TEST(Pull, quietFilesAndOtherFilesArePublishedWhole) {
+  struct Case {
+    const char* name;
+    int64_t age;
+    uint64_t size;
+  };
+  for (auto [name, age, size] : {
+           Case{"s.jsonl", 0, 6},
+           {"s.jsonl", QUIET_NANOS - 1, 6},
+           {"s.jsonl", QUIET_NANOS, 10},
+           {"s.jsonl", 3600 * SECOND, 10},
+           // A clock that was wrong a little, and one that was wrong much.
+           {"s.jsonl", -SECOND, 6},
+           {"s.jsonl", -(QUIET_NANOS - 1), 6},
+           {"s.jsonl", -QUIET_NANOS, 10},
+           {"s.jsonl", -3600 * SECOND, 10},
+           {"s.json", 0, 10},
+           {"jsonl", 0, 10},
+           {"s.jsonl.bak", 0, 10},
+           {".jsonl", 0, 6},
+       }) {
+    EXPECT_EQ(publishable("whole\npart", name, age), size) << name << ", " << age;
+  }
+}
+
+TEST(Pull, fileThatShrankMeanwhileGivesWhatIsThere) {
+  std::string content = "one\ntwo\nthree";
+  Root::File file{fileWith("one\ntw"), content.size(), OLD, 0600};
+  EXPECT_EQ(publishableSize(file, "s.jsonl", OLD), 4u);
+}
+
+}  // namespace
+}  // namespace pibrain

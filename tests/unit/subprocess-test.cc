@@ -1,0 +1,119 @@
+#include "hub/subprocess.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "tests/unit/temp-dir.h"
+
+namespace pibrain {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Clock = std::chrono::steady_clock;
+
+class FindProgram : public testing::Test {
+ protected:
+  FindProgram() {
+    dir_.write("first/script", "#!/bin/sh\n");
+    dir_.write("second/script", "#!/bin/sh\n");
+    dir_.write("second/other", "#!/bin/sh\n");
+    dir_.write("first/plain", "no program");
+    for (auto name : {"first/script", "second/script", "second/other"}) {
+      chmod((dir_ / name).c_str(), 0700);
+    }
+    setenv("PATH", (dir_ / "missing" + "::" + dir_ / "first" + ":" + dir_ / "second").c_str(), 1);
+  }
+  ~FindProgram() override { setenv("PATH", before_.c_str(), 1); }
+
+  std::string before_ = getenv("PATH");
+  TempDir dir_;
+};
+
+TEST_F(FindProgram, takesTheFirstOnPath) {
+  EXPECT_EQ(findProgram("script"), dir_ / "first/script");
+  EXPECT_EQ(findProgram("other"), dir_ / "second/other");
+  EXPECT_EQ(findProgram("nothing"), std::nullopt);
+  EXPECT_EQ(findProgram("plain"), std::nullopt);
+}
+
+TEST_F(FindProgram, pathIsTakenAsItIs) {
+  EXPECT_EQ(findProgram(dir_ / "second/script"), dir_ / "second/script");
+  EXPECT_EQ(findProgram(dir_ / "first/plain"), std::nullopt);
+  EXPECT_EQ(findProgram(dir_ / "first/nothing"), std::nullopt);
+}
+
+TEST_F(FindProgram, directoryIsNoProgram) {
+  std::filesystem::create_directories(dir_ / "first/other");
+  EXPECT_EQ(findProgram("other"), dir_ / "second/other");
+  EXPECT_EQ(findProgram(dir_ / "first"), std::nullopt);
+}
+
+TEST(Subprocess, runProgramCollectsEverything) {
+  auto output = runProgram({"/bin/sh", "-c", "cat; echo out; echo err >&2; exit 3"}, seconds(10));
+  EXPECT_EQ(output.exitStatus, 3);
+  EXPECT_FALSE(output.timedOut);
+  EXPECT_EQ(output.out, "out\n");
+  EXPECT_EQ(output.err, "err\n");
+}
+
+TEST(Subprocess, argumentsReachTheProgramUntouched) {
+  auto output = runProgram({"/usr/bin/printf", "%s|", "a b", "$HOME", "*", "'", ""}, seconds(10));
+  EXPECT_EQ(output.out, "a b|$HOME|*|'||");
+}
+
+TEST(Subprocess, runProgramKillsWhatHangs) {
+  auto start = Clock::now();
+  auto output = runProgram({"/bin/sh", "-c", "echo before; exec sleep 60"}, milliseconds(200));
+  EXPECT_TRUE(output.timedOut);
+  EXPECT_NE(output.exitStatus, 0);
+  EXPECT_EQ(output.out, "before\n");
+  EXPECT_LT(Clock::now() - start, seconds(20));
+}
+
+TEST(Subprocess, runProgramDoesNotWaitForGrandchildren) {
+  auto start = Clock::now();
+  auto output = runProgram({"/bin/sh", "-c", "sleep 30 & echo done"}, seconds(20));
+  EXPECT_FALSE(output.timedOut);
+  EXPECT_EQ(output.out, "done\n");
+  EXPECT_LT(Clock::now() - start, seconds(20));
+}
+
+TEST(Subprocess, killedIsNotTimedOut) {
+  for (int signal : {SIGTERM, SIGKILL}) {
+    auto output = runProgram({"/bin/sh", "-c", "kill -" + std::to_string(signal) + " $$"},
+                             seconds(10));
+    EXPECT_EQ(output.exitStatus, 128 + signal);
+    EXPECT_FALSE(output.timedOut) << signal;
+  }
+}
+
+TEST(Subprocess, missingProgramThrows) {
+  EXPECT_THROW(runProgram({"/nowhere/program"}, seconds(1)), kj::Exception);
+  EXPECT_THROW(spawnWithSocket({"/nowhere/program"}), kj::Exception);
+}
+
+TEST(Subprocess, ignoredSignalsAreNotInherited) {
+  auto before = signal(SIGPIPE, SIG_IGN);
+  auto output = runProgram({"/bin/sh", "-c", "kill -PIPE $$; echo alive"}, seconds(10));
+  signal(SIGPIPE, before);
+  EXPECT_EQ(output.exitStatus, 128 + SIGPIPE);
+}
+
+TEST(Subprocess, socketIsInputAndOutput) {
+  auto child = spawnWithSocket({"/bin/sh", "-c", "echo oops >&2; cat"});
+  writeAll(child.stdio, bytesOf("there and back"));
+  shutdown(child.stdio, SHUT_WR);
+  std::string got;
+  char buffer[100];
+  for (ssize_t n; (n = read(child.stdio, buffer, sizeof(buffer))) > 0;) got.append(buffer, size_t(n));
+  EXPECT_EQ(got, "there and back");
+  int status = waitOrKill(child.pid, seconds(10));
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(readBack(child.errors, 1000), "oops\n");
+  EXPECT_EQ(readBack(child.errors, 3), "oop");
+}
+
+}  // namespace
+}  // namespace pibrain

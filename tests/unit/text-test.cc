@@ -1,0 +1,93 @@
+#include "common/text.h"
+
+#include <gtest/gtest.h>
+
+#include "hub/subprocess.h"
+#include "tests/unit/temp-dir.h"
+
+namespace pibrain {
+namespace {
+
+TEST(Text, escapesWhatATerminalWouldObey) {
+  struct Case {
+    std::string_view text, escaped;
+  };
+  for (auto& [text, escaped] : {
+           Case{"", ""},
+           {"plain text ~!", "plain text ~!"},
+           {"a\nb\tc\rd", "a\\nb\\tc\\x0dd"},
+           {std::string_view("\0", 1), "\\x00"},
+           {"\x1b[2J", "\\x1b[2J"},
+           {"\x7f", "\\x7f"},
+           {"back\\slash \\x1b", "back\\\\slash \\\\x1b"},
+           // C1: U+009B is CSI, also as a single byte.
+           {"\xc2\x9b" "2J", "\\xc2\\x9b2J"},
+           {"\x9b" "2J", "\\x9b2J"},
+           {"\xc2\xa0", "\xc2\xa0"},
+           // Not UTF-8: cut short, stray, overlong, surrogate, beyond U+10FFFF.
+           {"\xc3", "\\xc3"},
+           {"\xe2\x82", "\\xe2\\x82"},
+           {"\x80x", "\\x80x"},
+           {"\xff\xfe", "\\xff\\xfe"},
+           {"\xc0\x9b", "\\xc0\\x9b"},
+           {"\xe0\x80\x9b", "\\xe0\\x80\\x9b"},
+           {"\xf0\x80\x80\x9b", "\\xf0\\x80\\x80\\x9b"},
+           {"\xed\xa0\x80", "\\xed\\xa0\\x80"},
+           {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"},
+           {"\xf5\x80\x80\x80", "\\xf5\\x80\\x80\\x80"},
+           {"\xc3(", "\\xc3("},
+           // Line separators, bidi overrides and isolates.
+           {"\xe2\x80\xa8", "\\xe2\\x80\\xa8"},
+           {"\xe2\x80\xae" "gpj", "\\xe2\\x80\\xaegpj"},
+           {"\xe2\x81\xa6", "\\xe2\\x81\\xa6"},
+           {"\xe2\x81\xa9", "\\xe2\\x81\\xa9"},
+           // Left alone.
+           {"grüße €𝄞 日本", "grüße €𝄞 日本"},
+       }) {
+    EXPECT_EQ(escapeForTerminal(text), escaped);
+  }
+}
+
+TEST(Text, bytes) {
+  struct Case {
+    uint64_t bytes;
+    const char* text;
+  };
+  for (auto [bytes, text] : {
+           Case{0, "0 B"},
+           {1, "1 B"},
+           {1023, "1023 B"},
+           {1024, "1.0 KB"},
+           {1536, "1.5 KB"},
+           {38 * 1024, "38 KB"},
+           {10 * 1024 - 1, "10 KB"},
+           {1000 * 1024, "1000 KB"},
+           {1023 * 1024, "1023 KB"},
+           {1024 * 1024 - 500, "1.0 MB"},  // 1023.5 KB, which does not round to 1024 KB
+           {1024 * 1024 - 1, "1.0 MB"},
+           {1288490189, "1.2 GB"},
+           {UINT64_MAX, "16 EB"},
+       }) {
+    EXPECT_EQ(formatBytes(bytes), text) << bytes;
+  }
+}
+
+TEST(Text, time) {
+  EXPECT_EQ(formatTime(0), "1970-01-01T00:00:00Z");
+  EXPECT_EQ(formatTime(1769860800 * SECOND + 999'999'999), "2026-01-31T12:00:00Z");
+}
+
+TEST(Text, shellQuoteSurvivesAShell) {
+  EXPECT_EQ(shellQuote("/usr/bin/pi-brain-agent"), "/usr/bin/pi-brain-agent");
+  EXPECT_EQ(shellQuote("--root=/a b"), "'--root=/a b'");
+  EXPECT_EQ(shellQuote("it's"), "'it'\\''s'");
+  for (std::string path : {"", "~", "a b", "it's", "''", "$HOME", "`id`", "a\\b", "a\"b", "x\ny",
+                           "*", "!x", "a;b", "a&b", "(x)", "{a,b}", "#c", "\xff", "ü"}) {
+    auto command = "printf %s " + shellQuote(path);
+    auto output = runProgram({"/bin/sh", "-c", command}, std::chrono::seconds(10));
+    EXPECT_EQ(output.out, path) << command;
+  }
+}
+
+}  // namespace
+}  // namespace pibrain

@@ -1,0 +1,236 @@
+#include "common/tree-walk.h"
+
+#include <gtest/gtest.h>
+#include <sys/fsuid.h>
+
+#include <functional>
+#include <set>
+
+#include "common/protocol.h"
+#include "tests/unit/temp-dir.h"
+
+namespace pibrain {
+namespace {
+
+Tree walk(const TempDir& dir, const WalkOptions& options = {}) {
+  return walkTree(dir.open(), options);
+}
+
+std::vector<std::string> pathsOf(const Tree& tree) {
+  std::vector<std::string> paths;
+  for (auto& file : tree.files) paths.push_back(tree.pathOf(file));
+  return paths;
+}
+
+std::string littleEndian(uint64_t value) {
+  std::string out;
+  for (int i = 0; i < 8; ++i) out += char(value >> 8 * i);
+  return out;
+}
+
+TEST(TreeWalk, findsFilesSortedByNameAsBytes) {
+  TempDir dir;
+  std::vector<std::string> names;
+  for (int i = 0; i < 60; ++i) names.push_back("f" + std::to_string(i * 7919 % 1000));
+  for (auto name : {"B", "a", "\xff", "\xc3\xbc", "\n"}) names.push_back(name);
+  for (auto& name : names) dir.write("sub/" + name, name, OLD + int64_t(name.size()));
+  dir.write("top", "12345");
+
+  auto tree = walk(dir);
+  ASSERT_EQ(tree.directories.size(), 2u);
+  EXPECT_EQ(tree.path(tree.directories[0]), "");
+  EXPECT_EQ(tree.path(tree.directories[1]), "sub");
+  std::sort(names.begin(), names.end());
+  std::vector<std::string> expected{"top"};
+  for (auto& name : names) expected.push_back("sub/" + name);
+  EXPECT_EQ(pathsOf(tree), expected);
+  uint64_t bytes = 5;
+  for (auto& file : tree.files) {
+    if (file.directory == 0) continue;
+    EXPECT_EQ(file.size, tree.name(file).size());
+    EXPECT_EQ(file.mtime, OLD + int64_t(file.size));
+    bytes += file.size;
+  }
+  EXPECT_EQ(tree.bytes, bytes);
+  EXPECT_TRUE(tree.problems.empty());
+}
+
+TEST(TreeWalk, digestIsTheDocumentedOne) {
+  TempDir dir;
+  dir.write("a/b/two", "22", OLD);
+  dir.write("a/b/one", "1", -5);
+  dir.write("c", "", 0);
+  auto tree = walk(dir);
+  auto nul = std::string(1, '\0');
+  auto inner = "a/b" + nul + "one" + nul + littleEndian(1) + littleEndian(uint64_t(-5)) + "two" +
+               nul + littleEndian(2) + littleEndian(uint64_t(OLD));
+  auto outer = nul + "c" + nul + littleEndian(0) + littleEndian(0);
+  std::multiset<uint64_t> expected{XXH3_64bits(inner.data(), inner.size()),
+                                   XXH3_64bits(outer.data(), outer.size())};
+  std::multiset<uint64_t> found;
+  for (auto& directory : tree.directories) found.insert(directory.digest);
+  EXPECT_EQ(found, expected);
+
+  std::string sorted;
+  for (uint64_t digest : expected) sorted += littleEndian(digest);
+  EXPECT_EQ(treeDigest(tree), digestOf(bytesOf(sorted)));
+  EXPECT_EQ(treeDigest(Tree()), digestOf(nullptr));
+}
+
+TEST(TreeWalk, digestDependsOnAllThatMatters) {
+  auto digestAfter = [](const std::function<void(TempDir&)>& change) {
+    TempDir dir;
+    dir.write("a/x", "12");
+    dir.write("a/y", "345");
+    dir.write("z", "6");
+    change(dir);
+    return treeDigest(walk(dir));
+  };
+  auto same = digestAfter([](TempDir&) {});
+  EXPECT_EQ(digestAfter([](TempDir& dir) { dir.write("a/x", "21"); }), same) << "no content";
+  EXPECT_EQ(digestAfter([](TempDir& dir) {
+    std::filesystem::create_directories(dir / "empty/deep");
+  }), same);
+  EXPECT_EQ(digestAfter([](TempDir& dir) { symlink("x", (dir / "a/link").c_str()); }), same);
+  EXPECT_EQ(digestAfter([](TempDir& dir) {
+    // In another order.
+    std::filesystem::remove_all(dir / "a");
+    dir.write("a/y", "345");
+    dir.write("a/x", "12");
+  }), same);
+
+  EXPECT_NE(digestAfter([](TempDir& dir) { dir.write("a/x", "123"); }), same) << "size";
+  EXPECT_NE(digestAfter([](TempDir& dir) { dir.write("a/x", "12", OLD + 1); }), same) << "mtime";
+  EXPECT_NE(digestAfter([](TempDir& dir) { dir.write("a/new", ""); }), same);
+  EXPECT_NE(digestAfter([](TempDir& dir) { unlink((dir / "z").c_str()); }), same);
+  EXPECT_NE(digestAfter([](TempDir& dir) {
+    rename((dir / "a/x").c_str(), (dir / "a/w").c_str());
+  }), same) << "name";
+  EXPECT_NE(digestAfter([](TempDir& dir) { rename((dir / "a").c_str(), (dir / "b").c_str()); }),
+            same) << "path";
+  EXPECT_NE(digestAfter([](TempDir& dir) {
+    // The same files, in another directory.
+    dir.write("b/x", "12");
+    unlink((dir / "a/x").c_str());
+  }), same);
+}
+
+TEST(TreeWalk, orderOfCreationDoesNotMatter) {
+  // tmpfs gives names in the order of their creation.
+  struct stat st;
+  std::string parent = stat("/dev/shm", &st) == 0 && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+  TempDir up(parent), down(parent);
+  for (int i = 0; i < 40; ++i) up.write("d/" + std::to_string(i), "x");
+  for (int i = 39; i >= 0; --i) down.write("d/" + std::to_string(i), "x");
+  EXPECT_EQ(treeDigest(walk(up)), treeDigest(walk(down)));
+  EXPECT_EQ(pathsOf(walk(up)), pathsOf(walk(down)));
+}
+
+TEST(TreeWalk, countsWhatItSkips) {
+  TempDir dir;
+  dir.write("a/file", "x");
+  symlink("file", (dir / "a/link").c_str());
+  symlink("/nowhere", (dir / "dangling").c_str());
+  symlink("a", (dir / "dirlink").c_str());
+  ASSERT_EQ(mkfifo((dir / "a/fifo").c_str(), 0600), 0);
+  auto tree = walk(dir);
+  EXPECT_EQ(pathsOf(tree), std::vector<std::string>{"a/file"});
+  EXPECT_EQ(tree.symlinksSkipped, 3u);
+  EXPECT_EQ(tree.specialsSkipped, 1u);
+  EXPECT_TRUE(tree.problems.empty());
+}
+
+// Reads files as somebody who is not root, in this thread.
+class AsNobody {
+ public:
+  AsNobody() : before_(setfsuid(65534)) {}
+  ~AsNobody() { setfsuid(uid_t(before_)); }
+
+ private:
+  int before_;
+};
+
+TEST(TreeWalk, unreadableThingsAreProblems) {
+  TempDir dir;
+  dir.write("readable/file", "x");
+  dir.write("locked/file", "x");
+  dir.write("listable/file", "x");
+  chmod(dir.path().c_str(), 0755);
+  chmod((dir / "readable").c_str(), 0755);
+  chmod((dir / "locked").c_str(), 0);
+  chmod((dir / "listable").c_str(), 0444);
+  Tree tree;
+  {
+    AsNobody nobody;
+    tree = walk(dir);
+  }
+  chmod((dir / "locked").c_str(), 0700);
+  chmod((dir / "listable").c_str(), 0700);
+  EXPECT_EQ(pathsOf(tree), std::vector<std::string>{"readable/file"});
+  std::set<std::string> problems;
+  for (auto& problem : tree.problems) {
+    problems.insert(problem.path);
+    EXPECT_EQ(problem.reason, proto::Reason::DENIED) << problem.path;
+  }
+  EXPECT_EQ(problems, (std::set<std::string>{"locked", "listable/file"}));
+}
+
+TEST(TreeWalk, tooDeepIsAProblem) {
+  TempDir dir;
+  auto at = dir.open();
+  std::string path;
+  for (size_t depth = 1; depth <= MAX_DEPTH; ++depth) {
+    ASSERT_EQ(mkdirat(at, "d", 0700), 0);
+    at = kj::AutoCloseFd(openat(at, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    path += depth == 1 ? "d" : "/d";
+    kj::AutoCloseFd(openat(at, "f", O_WRONLY | O_CREAT, 0600));
+  }
+  auto tree = walk(dir);
+  // A file's path has MAX_DEPTH components at most, as isSafePath() demands of it.
+  EXPECT_EQ(tree.files.size(), MAX_DEPTH - 1);
+  ASSERT_EQ(tree.problems.size(), 1u);
+  EXPECT_EQ(tree.problems[0].path, path);
+  EXPECT_EQ(tree.problems[0].reason, proto::Reason::TOO_DEEP);
+}
+
+TEST(TreeWalk, rootThatCannotBeReadThrows) {
+  EXPECT_THROW(walkTree(-1), kj::Exception);
+  EXPECT_THROW(walkTree(fileWith("not a directory")), kj::Exception);
+}
+
+TEST(TreeWalk, skipsOneNameAtTheTopOnly) {
+  TempDir dir;
+  dir.write("skipped/file", "x");
+  dir.write("a/skipped/file", "x");
+  dir.write("b/skipped", "x");
+  WalkOptions options;
+  options.skip = "skipped";
+  auto paths = pathsOf(walk(dir, options));
+  EXPECT_EQ(std::set<std::string>(paths.begin(), paths.end()),
+            (std::set<std::string>{"a/skipped/file", "b/skipped"}));
+  EXPECT_EQ(walk(dir).files.size(), 3u);
+}
+
+TEST(TreeWalk, dropFilesGivesTheTreeWithoutThem) {
+  TempDir all, some;
+  for (auto name : {"top", "a/1", "a/2", "a/3", "b/only", "c/d/1", "c/d/2"}) {
+    all.write(name, name);
+    bool dropped = std::string("top") == name || std::string("a/2") == name ||
+                   std::string("b/only") == name;
+    if (!dropped) some.write(name, name);
+  }
+  auto tree = walk(all);
+  dropFiles(tree, [](const std::string& path) {
+    return path == "top" || path == "a/2" || path == "b/only";
+  });
+  auto expected = walk(some);
+  auto paths = pathsOf(tree), expectedPaths = pathsOf(expected);
+  EXPECT_EQ(std::set(paths.begin(), paths.end()),
+            std::set(expectedPaths.begin(), expectedPaths.end()));
+  EXPECT_EQ(treeDigest(tree), treeDigest(expected));
+  EXPECT_EQ(tree.directories.size(), 2u);
+  EXPECT_EQ(tree.bytes, expected.bytes);
+}
+
+}  // namespace
+}  // namespace pibrain
