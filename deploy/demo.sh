@@ -1,0 +1,114 @@
+#!/bin/sh
+# See pi-brain sync at work, on this machine alone: installs what the build needs, builds, starts a
+# private sshd on a free loopback port with a forced-command key, mirrors a small tree of sessions,
+# lets some grow, syncs again, and shows the status. Everything lives in a temporary directory,
+# which is removed in the end; ~/.ssh, ~/.pi and ~/.pi-brain are not touched.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+[ -t 1 ] || say() { printf '\n%s\n' "$*"; }
+
+say "1. Building (the first time takes a few minutes)"
+deploy/install-build-deps.sh
+cmake --preset release >/dev/null
+cmake --build --preset release --target pi-brain pi-brain-agent
+bin=$PWD/build/release/bin
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/pi-brain-demo.XXXXXX")
+sshd_pid=
+clean_up() {
+  [ -z "$sshd_pid" ] || kill "$sshd_pid" 2>/dev/null || true
+  rm -rf "$dir"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+# The hub's home, for this shell's children only.
+mkdir -p "$dir/hub/.pi-brain" "$dir/spoke/ssh"
+export HOME="$dir/hub"
+sessions=$dir/spoke/sessions
+
+say "2. Making a spoke: 40 sessions, and an sshd whose one key may only start the agent"
+python3 tests/sessions.py make "$sessions" --files 40
+ssh-keygen -q -t ed25519 -N '' -f "$dir/spoke/ssh/host_key"
+ssh-keygen -q -t ed25519 -N '' -C pi-brain-sync -f "$dir/hub/pi-brain-sync"
+"$bin/pi-brain-agent" --root="$sessions" --authorized-keys-line "$dir/hub/pi-brain-sync.pub" \
+  >"$dir/spoke/ssh/authorized_keys"
+cat "$dir/spoke/ssh/authorized_keys"
+
+[ "$(id -u)" -ne 0 ] || mkdir -p /run/sshd
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+cat >"$dir/spoke/ssh/sshd_config" <<EOF
+Port $port
+ListenAddress 127.0.0.1
+HostKey $dir/spoke/ssh/host_key
+AuthorizedKeysFile $dir/spoke/ssh/authorized_keys
+PidFile none
+UsePAM no
+StrictModes no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+# bash that sshd starts reads ~/.bashrc, which may be slow, unless it thinks it is nested.
+SetEnv SHLVL=1
+EOF
+sshd=$(command -v sshd || echo /usr/sbin/sshd)
+"$sshd" -D -E "$dir/spoke/ssh/sshd.log" -f "$dir/spoke/ssh/sshd_config" &
+sshd_pid=$!
+tries=0
+until ssh-keyscan -T 1 -p "$port" 127.0.0.1 >"$dir/hub/known_hosts" 2>/dev/null && [ -s "$dir/hub/known_hosts" ]; do
+  tries=$((tries + 1))
+  if [ $tries -gt 20 ]; then
+    cat "$dir/spoke/ssh/sshd.log" >&2
+    exit 1
+  fi
+  sleep 0.2
+done
+
+cat >"$dir/hub/ssh_config" <<EOF
+Host laptop
+    HostName 127.0.0.1
+    Port $port
+    IdentityFile $dir/hub/pi-brain-sync
+    IdentitiesOnly yes
+    UserKnownHostsFile $dir/hub/known_hosts
+EOF
+cat >"$dir/hub/.pi-brain/config.yaml" <<EOF
+hub:
+  ssh_config: $dir/hub/ssh_config
+spokes:
+  - name: laptop
+    sync_method: agent
+    source: laptop:$sessions
+    path: ~/.pi-brain/synced/laptop
+EOF
+say "3. The hub's config"
+cat "$dir/hub/.pi-brain/config.yaml"
+
+say "4. The first run: pi-brain sync run"
+"$bin/pi-brain" sync run
+
+say "5. Six sessions grow, one is rewritten, two move to another project; what would a run do?"
+python3 tests/sessions.py grow "$sessions" --files 6 --seed 2
+python3 tests/sessions.py rewrite "$sessions" --files 1 --seed 3
+python3 tests/sessions.py move "$sessions" --files 2 --seed 7
+"$bin/pi-brain" sync run --dry-run
+
+say "6. The second run, with the files named: pi-brain sync run -v"
+"$bin/pi-brain" sync run -v
+
+say "7. The mirror is the same as the spoke's tree"
+diff -r "$sessions" "$HOME/.pi-brain/synced/laptop"
+echo "no differences"
+
+say "8. A run in which nothing changed"
+"$bin/pi-brain" sync run
+
+say "9. pi-brain sync status"
+"$bin/pi-brain" sync status
+
+say "10. pi-brain sync list (the first lines)"
+"$bin/pi-brain" sync list | head -n 6
+
+say "Done. Everything is removed again; README.md says how to set up a real spoke."
