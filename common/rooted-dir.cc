@@ -26,7 +26,7 @@ RootedDir::Opened result(int fd) {
 int openBeneath(int dir, const char* path, int flags, mode_t mode) {
   struct open_how how = {};
   how.flags = uint64_t(flags);
-  how.mode = (flags & (O_CREAT | __O_TMPFILE)) ? mode : 0;
+  how.mode = (flags & O_CREAT) ? mode : 0;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   for (;;) {
     int fd = int(syscall(SYS_openat2, dir, path, &how, sizeof(how)));

@@ -67,6 +67,10 @@ std::string formatBytes(uint64_t bytes) {
   return out;
 }
 
+std::string countOf(uint64_t count, std::string_view thing) {
+  return std::to_string(count) + " " + std::string(thing) + (count == 1 ? "" : "s");
+}
+
 std::string formatTime(int64_t nanos) {
   time_t seconds = nanos / 1'000'000'000;
   struct tm parts;

@@ -15,6 +15,9 @@ std::string escapeForTerminal(std::string_view text);
 // "0 B", "38 KB", "1.2 GB": powers of 1024, at most one decimal.
 std::string formatBytes(uint64_t bytes);
 
+// "1 file", "2 files", "0 files".
+std::string countOf(uint64_t count, std::string_view thing);
+
 // ISO 8601 in UTC, "2026-01-31T12:00:00Z".
 std::string formatTime(int64_t nanos);
 

@@ -17,8 +17,8 @@ struct Listed {
 
 void printText(const std::vector<Listed>& all) {
   for (auto& [spoke, sessions] : all) {
-    printf("%s (%s): %zu sessions\n", spoke->name.c_str(), toString(spoke->method),
-           sessions.size());
+    printf("%s (%s): %s\n", spoke->name.c_str(), toString(spoke->method),
+           countOf(sessions.size(), "session").c_str());
     for (auto& session : sessions) printf("  %s\n", escapeForTerminal(session).c_str());
   }
 }

@@ -53,9 +53,10 @@ void printReport(const SpokeReport& report, const RunArguments& arguments) {
   }
   switch (report.outcome) {
     case Outcome::OK:
-      printf("  ✓ %s: %s%s; %u files, %s on the wire, %.1f s\n", report.name.c_str(),
+      printf("  ✓ %s: %s%s; %s, %s on the wire, %.1f s\n", report.name.c_str(),
              arguments.dryRun ? "would sync: " : "",
-             summarize(report.counts, arguments.dryRun).c_str(), report.counts.files,
+             summarize(report.counts, arguments.dryRun).c_str(),
+             countOf(report.counts.files, "file").c_str(),
              formatBytes(report.wire.up + report.wire.down).c_str(), secondsOf(report));
       break;
     case Outcome::SKIPPED:

@@ -81,7 +81,8 @@ void printText(const Config& config, const Status& status) {
       printf("      Last error: %s\n", spoke.runs.lastError.c_str());
     }
   }
-  printf("\nTotal: %u sessions from %zu spokes\n", status.total, status.spokes.size());
+  printf("\nTotal: %s from %s\n", countOf(status.total, "session").c_str(),
+         countOf(status.spokes.size(), "spoke").c_str());
   bool needed = std::any_of(status.spokes.begin(), status.spokes.end(), [](auto& spoke) {
     return spoke.config->method == SyncMethod::RSYNC && spoke.config->enabled;
   });

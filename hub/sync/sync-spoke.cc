@@ -112,7 +112,7 @@ class SpokeSync {
                         "' on the spoke was not read: ", describe(reason)));
     }
     if (uint32_t skipped = listing.symlinksSkipped + listing.specialsSkipped; skipped > 0) {
-      warn(absl::StrCat(skipped, " symlinks and special files were skipped"));
+      warn(absl::StrCat("symlinks and special files were skipped: ", skipped));
     }
   }
 

@@ -118,7 +118,7 @@ class CommandLine(HubCase):
         self.write("p/a.jsonl", b"{}\n")
         done = self.pi_brain("sync", "run")
         self.assertIn("Syncing laptop…\n", done.stdout)
-        self.assertRegex(done.stdout, r"✓ laptop: 1 new; 1 files, \d.* on the wire, \d+\.\d s\n")
+        self.assertRegex(done.stdout, r"✓ laptop: 1 new; 1 file, \d.* on the wire, \d+\.\d s\n")
         self.assertNotIn("a.jsonl", done.stdout)
         self.write("p/b.jsonl", b"{}\n")
         done = self.pi_brain("sync", "run", "-v")
