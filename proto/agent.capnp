@@ -64,7 +64,7 @@ interface Blocks {
 struct Hash { low @0 :UInt64; high @1 :UInt64; }   # XXH3, 128 bits
 
 struct PullOptions {
-  compressionLevel @0 :Int32 = 3;   # zstd's; the agent clamps it to 1…9
+  compressionLevel @0 :Int32 = 1;   # zstd's; the agent clamps it to 1…9
 }
 
 struct Want {

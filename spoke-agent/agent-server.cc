@@ -21,7 +21,7 @@ namespace {
 constexpr uint64_t MAX_REQUEST_WORDS = (16 << 20) / sizeof(capnp::word);
 constexpr size_t FLOW_LIMIT_WORDS = (4 << 20) / sizeof(capnp::word);
 
-constexpr int LISTING_COMPRESSION = 3;
+constexpr int LISTING_COMPRESSION = 1;
 
 class BlocksImpl : public proto::Blocks::Server {
  public:

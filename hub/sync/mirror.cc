@@ -64,6 +64,11 @@ kj::Maybe<Mirror::File> Mirror::openFile(const std::string& path) {
   return nullptr;
 }
 
+bool Mirror::hasPartials() const {
+  KJ_IF_MAYBE(root, root_) return root->open(STAGING, O_RDONLY | O_DIRECTORY).error == 0;
+  return false;
+}
+
 kj::Maybe<Mirror::File> Mirror::openPartial(const std::string& path) {
   return openFile(absl::StrCat(std::string(STAGING), "/", stagedName(path)));
 }
@@ -132,6 +137,10 @@ void Mirror::makeRoomAt(int parent, const std::string& name, const std::string& 
 void Mirror::publish(const std::string& path) {
   auto name = std::string(baseNameOf(path));
   int parent = directory(std::string(parentOf(path)));
+  auto staged = stagedName(path);
+  // Most often there is nothing in the way. EINVAL: a filesystem that cannot say so.
+  if (renameat2(staging(), staged.c_str(), parent, name.c_str(), RENAME_NOREPLACE) == 0) return;
+  if (errno != EEXIST && errno != EINVAL) throwErrno(errno, "cannot publish " + quoted(path));
   struct stat st;
   if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
     if (S_ISREG(st.st_mode)) {
@@ -141,7 +150,7 @@ void Mirror::publish(const std::string& path) {
       parent = directory(std::string(parentOf(path)));
     }
   }
-  if (renameat(staging(), stagedName(path).c_str(), parent, name.c_str()) != 0) {
+  if (renameat(staging(), staged.c_str(), parent, name.c_str()) != 0) {
     throwErrno(errno, "cannot publish " + quoted(path));
   }
 }

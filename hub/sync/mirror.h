@@ -39,6 +39,8 @@ class Mirror {
   };
   kj::Maybe<File> openFile(const std::string& path);
 
+  // Whether an earlier run was interrupted and may have left something.
+  bool hasPartials() const;
   // An incomplete file that an earlier run left for `path`.
   kj::Maybe<File> openPartial(const std::string& path);
 

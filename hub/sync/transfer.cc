@@ -22,6 +22,7 @@ constexpr int MAX_RETRIES = 2;
 }  // namespace
 
 void Transfer::run(const std::vector<PlannedFile>& files) {
+  hasPartials_ = mirror_.hasPartials();
   std::deque<Job> jobs;
   std::deque<Job*> queue;
   for (auto& planned : files) {
@@ -42,7 +43,8 @@ void Transfer::run(const std::vector<PlannedFile>& files) {
 }
 
 Transfer::Way Transfer::firstWay(const PlannedFile& planned) {
-  if (planned.kind != ChangeKind::MOVE && mirror_.openPartial(planned.remote.path) != nullptr) {
+  if (hasPartials_ && planned.kind != ChangeKind::MOVE &&
+      mirror_.openPartial(planned.remote.path) != nullptr) {
     return Way::CONTINUE;
   }
   if (planned.basisSize == 0) return Way::WHOLE;

@@ -62,6 +62,7 @@ class Transfer {
   Paths movedFrom_;
   std::vector<std::string> failures_;
 
+  bool hasPartials_ = false;
   std::vector<Job*> again_;                       // for the next round
   std::unordered_map<uint32_t, Job*> open_;       // asked for, not answered yet
   Job* current_ = nullptr;                        // between begin and end
