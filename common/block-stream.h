@@ -42,7 +42,7 @@ class BlockWriter : private kj::OutputStream {
   kj::Array<capnp::word> scratch_;  // zero between messages
   kj::Array<kj::byte> out_;
   size_t outSize_ = 0;
-  size_t raw_ = 0;       // bytes in the block before compression
+  size_t raw_ = 0;         // bytes in the block before compression
   bool finished_ = false;  // what is in out_ has been handed out
 };
 

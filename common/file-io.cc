@@ -77,11 +77,11 @@ proto::Reason reasonOf(int error) {
 }
 
 void throwErrno(int error, const std::string& what) {
-  bool exhausted = error == ENOSPC || error == EDQUOT || error == EMFILE || error == ENFILE ||
-                   error == ENOMEM;
-  kj::throwFatalException(kj::Exception(
-      exhausted ? kj::Exception::Type::OVERLOADED : kj::Exception::Type::FAILED, __FILE__, __LINE__,
-      kj::str(what.c_str(), ": ", strerror(error))));
+  bool exhausted =
+      error == ENOSPC || error == EDQUOT || error == EMFILE || error == ENFILE || error == ENOMEM;
+  kj::throwFatalException(
+      kj::Exception(exhausted ? kj::Exception::Type::OVERLOADED : kj::Exception::Type::FAILED,
+                    __FILE__, __LINE__, kj::str(what.c_str(), ": ", strerror(error))));
   KJ_UNREACHABLE;
 }
 

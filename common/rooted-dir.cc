@@ -49,8 +49,7 @@ RootedDir::Opened walkTo(int dir, std::string_view path, int flags, mode_t mode)
     std::string name(path.substr(0, slash));
     if (!isSafeName(name)) return {nullptr, EXDEV};
     if (slash == std::string_view::npos) return result(openat(dir, name.c_str(), flags, mode));
-    auto next = result(openat(dir, name.c_str(),
-                              O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    auto next = result(openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (next.error != 0) return next;
     held = kj::mv(next.fd);
     dir = held;

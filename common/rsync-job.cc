@@ -82,14 +82,14 @@ rs_result copyFromBasis(void* opaque, rs_long_t position, size_t* length, void**
   rs_result result = RS_IO_ERROR;
   // No exception may cross librsync's frames.
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
-    size_t n = 0;
-    if (position >= 0) {
-      n = readAt(basis.fd, kj::arrayPtr(static_cast<kj::byte*>(*buffer), *length),
-                 uint64_t(position));
-    }
-    *length = n;
-    result = n == 0 ? RS_INPUT_ENDED : RS_DONE;
-  })) {
+                size_t n = 0;
+                if (position >= 0) {
+                  n = readAt(basis.fd, kj::arrayPtr(static_cast<kj::byte*>(*buffer), *length),
+                             uint64_t(position));
+                }
+                *length = n;
+                result = n == 0 ? RS_INPUT_ENDED : RS_DONE;
+              })) {
     basis.error = kj::mv(*e);
   }
   return result;

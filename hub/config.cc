@@ -220,9 +220,9 @@ SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const H
   spoke.method = parseMethod(fields);
   spoke.path = expandField(fields.required("path"));
   if (!spoke.path.starts_with('/')) {
-    reject(*fields.node("path"), absl::StrCat(fields.field("path"),
-                                              " has to be absolute or begin with '~/', not '",
-                                              escapeForTerminal(spoke.path), "'."));
+    reject(*fields.node("path"),
+           absl::StrCat(fields.field("path"), " has to be absolute or begin with '~/', not '",
+                        escapeForTerminal(spoke.path), "'."));
   }
   parseSourceField(fields, spoke);
   if (auto enabled = fields.boolean("enabled")) spoke.enabled = *enabled;
@@ -311,9 +311,8 @@ std::string expandHome(const std::string& path) {
 
 absl::StatusOr<Source> parseSource(const std::string& text) {
   Source source;
-  size_t colon = text.starts_with('[') || text.find("@[") < text.find('/')
-                     ? text.find("]:")
-                     : text.find(':');
+  size_t colon =
+      text.starts_with('[') || text.find("@[") < text.find('/') ? text.find("]:") : text.find(':');
   if (colon != std::string::npos && text[colon] == ']') ++colon;
   bool local = colon == std::string::npos || text.find('/') < colon;
   if (local) {
@@ -330,7 +329,8 @@ absl::StatusOr<Source> parseSource(const std::string& text) {
     target = target.substr(at + 1);
     if (source.user.empty() || source.user[0] == '-') target.clear();
   }
-  if (target.starts_with('[') && target.ends_with(']')) target = target.substr(1, target.size() - 2);
+  if (target.starts_with('[') && target.ends_with(']'))
+    target = target.substr(1, target.size() - 2);
   source.host = target;
   bool control = std::any_of(text.begin(), text.end(), [](char c) { return uint8_t(c) < 0x20; });
   if (target.empty() || target[0] == '-' || control || source.path.empty()) {

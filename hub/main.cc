@@ -32,12 +32,14 @@ void addRun(CLI::App* sync, RunArguments& run) {
   command->add_flag("-n,--dry-run", run.dryRun, "Show what would be done, and do nothing");
   command->add_flag("--delete", run.deleteGone,
                     "Move files that are gone on the spoke to the archive");
-  command->add_option("--max-delete", run.maxDelete,
-                      "Let --delete remove this many files (default: half of a mirror)")
+  command
+      ->add_option("--max-delete", run.maxDelete,
+                   "Let --delete remove this many files (default: half of a mirror)")
       ->type_name("N")
       ->check(CLI::Range(uint64_t(1), uint64_t(UINT32_MAX)));
-  command->add_option("--bwlimit", run.bwLimit,
-                      "Use at most this bandwidth for all spokes together, both ways (0: no limit)")
+  command
+      ->add_option("--bwlimit", run.bwLimit,
+                   "Use at most this bandwidth for all spokes together, both ways (0: no limit)")
       ->type_name("KB/s")
       ->check(CLI::Range(uint32_t(0), uint32_t(100'000'000)));
   command->add_option("--jobs", run.jobs, "Sync this many spokes at a time (default 8)")

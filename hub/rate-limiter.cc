@@ -5,7 +5,9 @@
 namespace pibrain {
 
 RateLimiter::RateLimiter(double bytesPerSecond, Clock::time_point now)
-    : rate_(bytesPerSecond), burst_(std::max(bytesPerSecond / 10, 512.0)), tokens_(burst_),
+    : rate_(bytesPerSecond),
+      burst_(std::max(bytesPerSecond / 10, 512.0)),
+      tokens_(burst_),
       filled_(now) {}
 
 size_t RateLimiter::take(size_t wanted, Clock::time_point now) {

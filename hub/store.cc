@@ -68,7 +68,8 @@ class Statement {
   int64_t integer(int column) { return sqlite3_column_int64(statement_, column); }
   std::string text(int column) {
     auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, column));
-    return bytes == nullptr ? "" : std::string(bytes, size_t(sqlite3_column_bytes(statement_, column)));
+    return bytes == nullptr ? ""
+                            : std::string(bytes, size_t(sqlite3_column_bytes(statement_, column)));
   }
 
  private:
@@ -83,9 +84,9 @@ absl::StatusOr<std::unique_ptr<Store>> Store::open(const std::string& directory)
   if (!made.ok()) return made;
   auto path = directory + "/sync.db";
   sqlite3* db = nullptr;
-  int result = sqlite3_open_v2(path.c_str(), &db,
-                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
-                               nullptr);
+  int result =
+      sqlite3_open_v2(path.c_str(), &db,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);
   std::unique_ptr<Store> store(new Store(db));
   if (result != SQLITE_OK) return store->error();
   sqlite3_busy_timeout(db, 5000);

@@ -44,8 +44,9 @@ std::string authorizedKeysLine(const std::string& publicKey, const std::string& 
   auto space = key.find(' ');
   if (space == std::string::npos || !isKeyType(key.substr(0, space)) ||
       key.compare(space + 1, 4, "AAAA") != 0) {
-    refuse("This is not an OpenSSH public key: a line such as 'ssh-ed25519 AAAA… comment' was "
-           "expected. 'ssh-keygen -y -f KEY' prints it for a private key.");
+    refuse(
+        "This is not an OpenSSH public key: a line such as 'ssh-ed25519 AAAA… comment' was "
+        "expected. 'ssh-keygen -y -f KEY' prints it for a private key.");
   }
   if (end != std::string::npos && publicKey.find_first_not_of("\r\n", end) != std::string::npos) {
     refuse("The file holds more than one line; a dedicated key has one.");

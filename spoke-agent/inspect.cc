@@ -29,11 +29,11 @@ void SignatureOf::make() {
     return;
   }
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
-    makeSignature(file.fd, file.size, blockLength_, strongLength_,
-                  [&](kj::ArrayPtr<const kj::byte> bytes) {
-                    signature_.insert(signature_.end(), bytes.begin(), bytes.end());
-                  });
-  })) {
+                makeSignature(file.fd, file.size, blockLength_, strongLength_,
+                              [&](kj::ArrayPtr<const kj::byte> bytes) {
+                                signature_.insert(signature_.end(), bytes.begin(), bytes.end());
+                              });
+              })) {
     refused_ = proto::Reason::BAD_REQUEST;
   }
 }
@@ -65,9 +65,8 @@ bool DigestsOf::produce(BlockWriter& writer) {
   auto& file = opened.get<Root::File>();
   FileHasher hasher;
   uint64_t size = 0;
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
-    size = hashPrefix(file.fd, file.size, hasher);
-  })) {
+  KJ_IF_MAYBE(e,
+              kj::runCatchingExceptions([&]() { size = hashPrefix(file.fd, file.size, hasher); })) {
     refuse(writer, id, proto::Reason::IO_ERROR);
     return !files_.empty();
   }

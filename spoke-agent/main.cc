@@ -124,9 +124,8 @@ int main(int argc, char** argv) {
     fputs(HELP, stdout);
     return 0;
   }
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
-    serving ? serveStdio(options) : printAuthorizedKeysLine(options);
-  })) {
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions(
+                     [&]() { serving ? serveStdio(options) : printAuthorizedKeysLine(options); })) {
     return fail(*e);
   }
   return 0;

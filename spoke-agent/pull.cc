@@ -102,9 +102,8 @@ void Pull::start(BlockWriter& writer, Want want) {
     refuse(writer, want.file, proto::Reason::UNFINISHED_LINE);
     return;
   } else if (want.basis.is<kj::Array<kj::byte>>()) {
-    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
-      startDelta(*out, want.basis.get<kj::Array<kj::byte>>());
-    })) {
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions(
+                       [&]() { startDelta(*out, want.basis.get<kj::Array<kj::byte>>()); })) {
       refuse(writer, want.file, proto::Reason::BAD_REQUEST);
       return;
     }
@@ -147,12 +146,12 @@ void Pull::begin(BlockWriter& writer, proto::Begin::Content content) {
 
 void Pull::sendPiece(BlockWriter& writer) {
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
-    if (out_->delta.get() != nullptr) {
-      sendDelta(writer);
-    } else {
-      sendContent(writer);
-    }
-  })) {
+                if (out_->delta.get() != nullptr) {
+                  sendDelta(writer);
+                } else {
+                  sendContent(writer);
+                }
+              })) {
     refuse(writer, out_->id, proto::Reason::IO_ERROR);
     out_ = nullptr;
   }

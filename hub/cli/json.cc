@@ -68,9 +68,11 @@ std::string toUtf8(const std::string& bytes) {
   std::string out;
   for (size_t i = 0; i < bytes.size();) {
     auto lead = uint8_t(bytes[i]);
-    size_t length = lead < 0x80 ? 1 : lead >= 0xc2 && lead <= 0xdf ? 2
+    size_t length = lead < 0x80                    ? 1
+                    : lead >= 0xc2 && lead <= 0xdf ? 2
                     : lead >= 0xe0 && lead <= 0xef ? 3
-                    : lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
+                    : lead >= 0xf0 && lead <= 0xf4 ? 4
+                                                   : 0;
     bool good = length > 0 && i + length <= bytes.size();
     for (size_t k = 1; good && k < length; ++k) good = (uint8_t(bytes[i + k]) & 0xc0) == 0x80;
     if (good) {

@@ -87,7 +87,8 @@ void fillSpoke(const SpokeReport& report, bool changes, report::Run::Spoke::Buil
   out.setOutcome(toString(report.outcome));
   out.setError(toUtf8(report.error).c_str());
   auto warnings = out.initWarnings(uint32_t(report.warnings.size()));
-  for (uint32_t i = 0; i < warnings.size(); ++i) warnings.set(i, toUtf8(report.warnings[i]).c_str());
+  for (uint32_t i = 0; i < warnings.size(); ++i)
+    warnings.set(i, toUtf8(report.warnings[i]).c_str());
   fillCounts(report.counts, out.initCounts());
   out.setSeconds(secondsOf(report));
   out.setBytesLiteral(double(report.bytesLiteral));

@@ -87,8 +87,9 @@ void printText(const Config& config, const Status& status) {
     return spoke.config->method == SyncMethod::RSYNC && spoke.config->enabled;
   });
   if (needed && !status.rsyncAvailable) {
-    printf("\nWarning: rsync was not found on PATH, and some spokes need it. "
-           "Install it: sudo apt install rsync\n");
+    printf(
+        "\nWarning: rsync was not found on PATH, and some spokes need it. "
+        "Install it: sudo apt install rsync\n");
   }
 }
 

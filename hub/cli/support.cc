@@ -30,9 +30,11 @@ absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(
     if (found == config.spokes.end()) {
       std::vector<std::string> known;
       for (auto& spoke : config.spokes) known.push_back(spoke.name);
-      return absl::NotFoundError(absl::StrCat(
-          "there is no spoke '", escapeForTerminal(name), "' in ", escapeForTerminal(config.file),
-          ". ", known.empty() ? "It has none yet." : "The spokes are: " + absl::StrJoin(known, ", ") + "."));
+      return absl::NotFoundError(
+          absl::StrCat("there is no spoke '", escapeForTerminal(name), "' in ",
+                       escapeForTerminal(config.file), ". ",
+                       known.empty() ? "It has none yet."
+                                     : "The spokes are: " + absl::StrJoin(known, ", ") + "."));
     }
     if (std::find(chosen.begin(), chosen.end(), &*found) == chosen.end()) chosen.push_back(&*found);
   }
@@ -64,7 +66,8 @@ std::string formatAgo(int64_t then, int64_t now) {
 
 std::string firstSpokeHelp(const Config& config) {
   return absl::StrCat("No spokes are configured. Add the machines to sync from to ",
-                      escapeForTerminal(config.file), ":\n\n"
+                      escapeForTerminal(config.file),
+                      ":\n\n"
                       "  spokes:\n"
                       "    - name: laptop\n"
                       "      sync_method: agent\n"

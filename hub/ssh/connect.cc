@@ -26,8 +26,11 @@ constexpr unsigned MIN_WINDOW = 4 * 1024;
 constexpr unsigned PACKET = 32768;
 
 // The order that measured fastest; libssh2's own begins with what it is slow at.
-const std::vector<std::string> CIPHERS = {"aes128-ctr", "aes256-ctr", "aes192-ctr",
-                                          "aes256-gcm@openssh.com", "aes128-gcm@openssh.com",
+const std::vector<std::string> CIPHERS = {"aes128-ctr",
+                                          "aes256-ctr",
+                                          "aes192-ctr",
+                                          "aes256-gcm@openssh.com",
+                                          "aes128-gcm@openssh.com",
                                           "chacha20-poly1305@openssh.com"};
 const std::vector<std::string> MACS = {"hmac-sha2-256", "hmac-sha2-512",
                                        "hmac-sha2-256-etm@openssh.com",
@@ -75,7 +78,8 @@ std::string listKnown(const KnownHost& known) {
 
 std::string scanCommand(const SshTarget& target) {
   auto file = target.knownHostsFiles.empty() ? "~/.ssh/known_hosts" : target.knownHostsFiles[0];
-  return absl::StrCat("ssh-keyscan ", target.port == 22 ? "" : absl::StrCat("-p ", target.port, " "),
+  return absl::StrCat("ssh-keyscan ",
+                      target.port == 22 ? "" : absl::StrCat("-p ", target.port, " "),
                       escapeForTerminal(target.host), " >> ", escapeForTerminal(file));
 }
 
@@ -99,8 +103,8 @@ void checkHostKey(SshSession& session, const SshTarget& target, const KnownHost&
       throw Failure(absl::StrCat(
           "HOST KEY CHANGED: ", host, " shows ", print, " but known_hosts has ", listKnown(known),
           ". Someone may be impersonating it, or it was reinstalled. If you are sure that it was, "
-          "remove the old key with 'ssh-keygen -R ", shellQuote(name),
-          "' and add the new one with '", scanCommand(target), "'."));
+          "remove the old key with 'ssh-keygen -R ",
+          shellQuote(name), "' and add the new one with '", scanCommand(target), "'."));
     case HostKeyVerdict::UNKNOWN:
       break;
   }
@@ -109,8 +113,9 @@ void checkHostKey(SshSession& session, const SshTarget& target, const KnownHost&
       known.hasCertAuthority ? "(A @cert-authority line matches, which pi-brain cannot verify.) "
                              : "",
       "Compare that with 'ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub' on the spoke; if they "
-      "agree, add it with '", scanCommand(target), "', or connect once by hand with 'ssh ",
-      escapeForTerminal(target.alias), "'."));
+      "agree, add it with '",
+      scanCommand(target), "', or connect once by hand with 'ssh ", escapeForTerminal(target.alias),
+      "'."));
 }
 
 void handshake(SshSession& session, const SshTarget& target, kj::WaitScope& waitScope,
@@ -134,7 +139,8 @@ void handshake(SshSession& session, const SshTarget& target, kj::WaitScope& wait
   int result = session.complete(
       [&]() { return libssh2_session_handshake(session.get(), session.fd()); }, waitScope);
   if (result != 0) {
-    bool noCommonMethod = result == LIBSSH2_ERROR_KEX_FAILURE || result == LIBSSH2_ERROR_METHOD_NONE;
+    bool noCommonMethod =
+        result == LIBSSH2_ERROR_KEX_FAILURE || result == LIBSSH2_ERROR_METHOD_NONE;
     throw Failure(absl::StrCat(
         "the SSH handshake with ", escapeForTerminal(target.host), " port ", target.port,
         " failed: ", session.lastError(), ". ",
@@ -164,8 +170,8 @@ class SshConnection : public Connection {
                                  ". Its sshd_config may limit sessions (MaxSessions)."));
     }
     stream_ = kj::heap<SshStream>(session_, channel, window / 2);
-    int result = session_.complete(
-        [&]() { return libssh2_channel_exec(channel, command.c_str()); }, waitScope);
+    int result = session_.complete([&]() { return libssh2_channel_exec(channel, command.c_str()); },
+                                   waitScope);
     if (result != 0) {
       throw Failure(absl::StrCat("the spoke refused to run a command for ",
                                  escapeForTerminal(target.alias), ": ", session_.lastError(),
@@ -186,7 +192,8 @@ class SshConnection : public Connection {
       session_.complete([&]() { return libssh2_channel_wait_closed(channel); }, waitScope);
       stream_->drainErrors();
       char* signal = nullptr;
-      libssh2_channel_get_exit_signal(channel, &signal, nullptr, nullptr, nullptr, nullptr, nullptr);
+      libssh2_channel_get_exit_signal(channel, &signal, nullptr, nullptr, nullptr, nullptr,
+                                      nullptr);
       if (signal == nullptr) result.exitStatus = libssh2_channel_get_exit_status(channel);
       if (signal != nullptr) libssh2_free(session_.get(), signal);
     });
@@ -199,7 +206,8 @@ class SshConnection : public Connection {
     LIBSSH2_CHANNEL* channel = nullptr;
     session_.complete(
         [&]() {
-          channel = libssh2_channel_open_ex(session_.get(), "session", 7, window, PACKET, nullptr, 0);
+          channel =
+              libssh2_channel_open_ex(session_.get(), "session", 7, window, PACKET, nullptr, 0);
           return channel == nullptr ? libssh2_session_last_errno(session_.get()) : 0;
         },
         waitScope);
@@ -221,7 +229,8 @@ kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& comma
   unsigned window = WINDOW;
   if (limiter != nullptr) {
     // The peer may send a window's worth before it feels the limit: a quarter of a second.
-    window = unsigned(std::clamp(limiter->bytesPerSecond() / 4, double(MIN_WINDOW), double(WINDOW)));
+    window =
+        unsigned(std::clamp(limiter->bytesPerSecond() / 4, double(MIN_WINDOW), double(WINDOW)));
   }
   auto connection = kj::heap<SshConnection>(dial(target, timeoutSeconds), std::move(limiter), io);
   auto& session = connection->session();
@@ -232,9 +241,9 @@ kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& comma
     connection->run(target, command, window, io.waitScope);
   } catch (const kj::Exception& e) {
     throw Failure(absl::StrCat("the SSH connection to ", escapeForTerminal(target.host), " port ",
-                               target.port, " failed before it was of use: ",
-                               e.getDescription().cStr(), ". Try 'ssh -v ",
-                               escapeForTerminal(target.alias), " true'."));
+                               target.port,
+                               " failed before it was of use: ", e.getDescription().cStr(),
+                               ". Try 'ssh -v ", escapeForTerminal(target.alias), " true'."));
   }
   session.setDeadline(nullptr);
   return connection;

@@ -19,7 +19,6 @@ void initSsh();
 // well. Throws Failure, with cause and cure.
 kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& command,
                                uint32_t timeoutSeconds, std::shared_ptr<RateLimiter> limiter,
-                               kj::AsyncIoContext& io,
-                               kj::Function<void(std::string)> warn);
+                               kj::AsyncIoContext& io, kj::Function<void(std::string)> warn);
 
 }  // namespace pibrain

@@ -51,18 +51,22 @@ void tune(int fd, uint32_t timeoutSeconds) {
   switch (error) {
     case ECONNREFUSED:
       throw Failure(absl::StrCat(
-          "connection refused by ", where, ". The machine is up, but no SSH server listens there. "
+          "connection refused by ", where,
+          ". The machine is up, but no SSH server listens there. "
           "On the spoke, start it with 'sudo systemctl start ssh' (or sshd), and check the port "
-          "with 'ssh -G ", who, " | grep ^port'."));
+          "with 'ssh -G ",
+          who, " | grep ^port'."));
     case ETIMEDOUT:
-      throw Failure(absl::StrCat(
-          "no answer from ", where, " within ", target.connectTimeout, " s. The machine is off, "
-          "asleep or behind a firewall. Try 'ping ", escapeForTerminal(target.host),
-          "' and, on the spoke, 'sudo ufw status'."));
+      throw Failure(absl::StrCat("no answer from ", where, " within ", target.connectTimeout,
+                                 " s. The machine is off, "
+                                 "asleep or behind a firewall. Try 'ping ",
+                                 escapeForTerminal(target.host),
+                                 "' and, on the spoke, 'sudo ufw status'."));
     default:
-      throw Failure(absl::StrCat(
-          "cannot reach ", where, ": ", strerror(error), ". Check the network and the host name "
-          "with 'ssh -v ", who, " true'."));
+      throw Failure(absl::StrCat("cannot reach ", where, ": ", strerror(error),
+                                 ". Check the network and the host name "
+                                 "with 'ssh -v ",
+                                 who, " true'."));
   }
 }
 
@@ -72,14 +76,14 @@ kj::AutoCloseFd dial(const SshTarget& target, uint32_t timeoutSeconds) {
   struct addrinfo hints = {};
   hints.ai_socktype = SOCK_STREAM;
   struct addrinfo* addresses = nullptr;
-  int failed = getaddrinfo(target.host.c_str(), absl::StrCat(target.port).c_str(), &hints,
-                           &addresses);
+  int failed =
+      getaddrinfo(target.host.c_str(), absl::StrCat(target.port).c_str(), &hints, &addresses);
   if (failed != 0) {
-    throw Failure(absl::StrCat(
-        "the host name ", escapeForTerminal(target.host), " cannot be resolved: ",
-        gai_strerror(failed), ". Check the spelling in 'source', or add the host to ~/.ssh/config "
-        "with a HostName that works; 'getent hosts ", escapeForTerminal(target.host),
-        "' shows what the system knows."));
+    throw Failure(absl::StrCat("the host name ", escapeForTerminal(target.host),
+                               " cannot be resolved: ", gai_strerror(failed),
+                               ". Check the spelling in 'source', or add the host to ~/.ssh/config "
+                               "with a HostName that works; 'getent hosts ",
+                               escapeForTerminal(target.host), "' shows what the system knows."));
   }
   KJ_DEFER(freeaddrinfo(addresses));
 

@@ -56,7 +56,8 @@ void readOpensshHeader(const std::string& text, size_t begin, KeyFile& key) {
 }  // namespace
 
 std::string publicKeyBlob(const std::string& text) {
-  std::vector<std::string> words = absl::StrSplit(text, absl::ByAnyChar(" \t\r\n"), absl::SkipEmpty());
+  std::vector<std::string> words =
+      absl::StrSplit(text, absl::ByAnyChar(" \t\r\n"), absl::SkipEmpty());
   std::string blob;
   if (words.size() < 2 || !absl::Base64Unescape(words[1], &blob)) return "";
   return blob;

@@ -157,8 +157,8 @@ HostKeyVerdict judge(const KnownHost& host, std::string_view blob) {
 std::string fingerprint(std::string_view blob) {
   unsigned char hash[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(blob.data()), blob.size(), hash);
-  auto text = absl::Base64Escape(
-      absl::string_view(reinterpret_cast<const char*>(hash), sizeof(hash)));
+  auto text =
+      absl::Base64Escape(absl::string_view(reinterpret_cast<const char*>(hash), sizeof(hash)));
   while (text.ends_with('=')) text.pop_back();
   return "SHA256:" + text;
 }

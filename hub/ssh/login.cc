@@ -129,16 +129,17 @@ class Login {
 
   [[noreturn]] void explain() const {
     auto who = absl::StrCat(target_.user, "@", target_.alias);
-    std::string message =
-        absl::StrCat("permission denied for ", escapeForTerminal(who), ". ",
-                     tried_.empty() ? "There is no key to offer: none of the identity files exists, "
-                                      "and there is no ssh-agent"
-                                    : "Tried: " + absl::StrJoin(tried_, "; "),
-                     ". ");
+    std::string message = absl::StrCat(
+        "permission denied for ", escapeForTerminal(who), ". ",
+        tried_.empty() ? "There is no key to offer: none of the identity files exists, "
+                         "and there is no ssh-agent"
+                       : "Tried: " + absl::StrJoin(tried_, "; "),
+        ". ");
     if (!encrypted_.empty()) {
-      absl::StrAppend(&message, "A run without a person at it needs a key without a passphrase, or "
-                      "one that 'ssh-add ", escapeForTerminal(shellQuote(encrypted_[0])),
-                      "' put in an agent. ");
+      absl::StrAppend(&message,
+                      "A run without a person at it needs a key without a passphrase, or "
+                      "one that 'ssh-add ",
+                      escapeForTerminal(shellQuote(encrypted_[0])), "' put in an agent. ");
     }
     absl::StrAppend(
         &message,

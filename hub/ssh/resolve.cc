@@ -48,14 +48,29 @@ std::string expandTokens(const std::string& text, const SshTarget& target) {
   for (size_t i = 0; i < out.size(); ++i) {
     if (out[i] == '%' && i + 1 < out.size()) {
       switch (out[++i]) {
-        case '%': result += '%'; break;
-        case 'd': result += passwdHome(); break;
-        case 'h': result += target.host; break;
-        case 'n': result += target.alias; break;
-        case 'p': result += absl::StrCat(target.port); break;
-        case 'r': result += target.user; break;
-        case 'u': result += localUser(); break;
-        default: result += out.substr(i - 1, 2);
+        case '%':
+          result += '%';
+          break;
+        case 'd':
+          result += passwdHome();
+          break;
+        case 'h':
+          result += target.host;
+          break;
+        case 'n':
+          result += target.alias;
+          break;
+        case 'p':
+          result += absl::StrCat(target.port);
+          break;
+        case 'r':
+          result += target.user;
+          break;
+        case 'u':
+          result += localUser();
+          break;
+        default:
+          result += out.substr(i - 1, 2);
       }
     } else if (out.compare(i, 2, "${") == 0 && out.find('}', i) != std::string::npos) {
       size_t end = out.find('}', i);
@@ -76,10 +91,11 @@ void addFiles(const std::string& list, const SshTarget& target, std::vector<std:
 
 absl::Status unsupported(const SshTarget& target, const std::string& setting,
                          const std::string& value) {
-  return absl::UnimplementedError(absl::StrCat(
-      "the ssh configuration for '", escapeForTerminal(target.alias), "' sets ", setting, " to '",
-      escapeForTerminal(value), "', which pi-brain cannot obey yet. Remove it for this host, or "
-      "give the spoke an ssh_config of its own."));
+  return absl::UnimplementedError(
+      absl::StrCat("the ssh configuration for '", escapeForTerminal(target.alias), "' sets ",
+                   setting, " to '", escapeForTerminal(value),
+                   "', which pi-brain cannot obey yet. Remove it for this host, or "
+                   "give the spoke an ssh_config of its own."));
 }
 
 absl::StatusOr<SshTarget> defaults(const std::string& user, const std::string& host) {
@@ -155,9 +171,10 @@ absl::StatusOr<SshTarget> resolveSsh(const std::string& user, const std::string&
   command.insert(command.end(), {"--", host});
   auto output = runProgram(command, RESOLVE_TIMEOUT);
   if (output.timedOut) {
-    return absl::DeadlineExceededError(absl::StrCat(
-        "'ssh -G ", escapeForTerminal(host), "' took longer than 5 s. A 'Match exec' in the ssh "
-        "configuration may hang; run the command by hand to see."));
+    return absl::DeadlineExceededError(
+        absl::StrCat("'ssh -G ", escapeForTerminal(host),
+                     "' took longer than 5 s. A 'Match exec' in the ssh "
+                     "configuration may hang; run the command by hand to see."));
   }
   if (output.exitStatus != 0) {
     return absl::InvalidArgumentError(

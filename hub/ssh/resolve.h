@@ -14,10 +14,10 @@ struct SshTarget {
   std::string host;   // to connect to
   std::string user;
   uint16_t port = 22;
-  std::string hostKeyAlias;  // empty: none
+  std::string hostKeyAlias;                // empty: none
   std::vector<std::string> identityFiles;  // expanded; some may not exist
   bool identitiesOnly = false;
-  std::string identityAgent;  // the agent's socket; empty: no agent
+  std::string identityAgent;                 // the agent's socket; empty: no agent
   std::vector<std::string> knownHostsFiles;  // the user's, then the system's
   uint32_t connectTimeout = 15;              // seconds
 };

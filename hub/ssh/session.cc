@@ -57,8 +57,7 @@ void setCallbacks(LIBSSH2_SESSION* session) {
   libssh2_session_callback_set2(session, LIBSSH2_CALLBACK_SEND,
                                 reinterpret_cast<libssh2_cb_generic*>(onSend));
 #else
-  libssh2_session_callback_set(session, LIBSSH2_CALLBACK_RECV,
-                               reinterpret_cast<void*>(onReceive));
+  libssh2_session_callback_set(session, LIBSSH2_CALLBACK_RECV, reinterpret_cast<void*>(onReceive));
   libssh2_session_callback_set(session, LIBSSH2_CALLBACK_SEND, reinterpret_cast<void*>(onSend));
 #endif
 }
@@ -185,8 +184,8 @@ SshSession::Sent SshSession::trySend() {
 
 kj::Promise<void> SshSession::writePump(Sent sent) {
   // Only a socket that was full gives an edge; one that waits for its allowance never was.
-  auto when = sent == Sent::PACED ? afterDelay(limiter_->untilNext())
-                                  : observer_.whenBecomesWritable();
+  auto when =
+      sent == Sent::PACED ? afterDelay(limiter_->untilNext()) : observer_.whenBecomesWritable();
   return when.then([this]() -> kj::Promise<void> {
     auto again = trySend();
     if (again != Sent::ALL) return writePump(again);
@@ -221,9 +220,8 @@ void SshSession::wakeAfter(RateLimiter::Clock::duration delay) {
 void SshSession::waitForProgress(kj::WaitScope& waitScope) {
   KJ_IF_MAYBE(deadline, deadline_) {
     progress()
-        .exclusiveJoin(timer_.atTime(*deadline).then([]() -> kj::Promise<void> {
-          return KJ_EXCEPTION(DISCONNECTED, "timed out");
-        }))
+        .exclusiveJoin(timer_.atTime(*deadline).then(
+            []() -> kj::Promise<void> { return KJ_EXCEPTION(DISCONNECTED, "timed out"); }))
         .wait(waitScope);
   } else {
     progress().wait(waitScope);

@@ -90,11 +90,11 @@ class SshSession {
 
   std::string out_;  // from outStart_ on: not sent yet
   size_t outStart_ = 0;
-  bool writing_ = false;   // writePump_ sends what is queued
-  int error_ = 0;          // errno of the socket's failure
+  bool writing_ = false;  // writePump_ sends what is queued
+  int error_ = 0;         // errno of the socket's failure
 
   kj::Vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
-  bool waking_ = false;    // a timer will wake those who wait
+  bool waking_ = false;  // a timer will wake those who wait
   kj::Promise<void> readPump_;
   kj::Promise<void> writePump_;
   kj::Promise<void> wakePump_;

@@ -49,16 +49,20 @@ std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
                  contains(farewell.errors, "No such file");
   if (noise.size() > MAX_SHELL_NOISE) {
     return absl::StrCat(
-        place, " sent more than 64 KB of something else before any answer of pi-brain-agent: a "
+        place,
+        " sent more than 64 KB of something else before any answer of pi-brain-agent: a "
         "noisy shell start-up file (~/.bashrc), or another program in the forced command. It "
-        "began with: ", escapeForTerminal(noise.substr(0, 200)), ". Make the start-up files quiet "
+        "began with: ",
+        escapeForTerminal(noise.substr(0, 200)),
+        ". Make the start-up files quiet "
         "for shells without a terminal, and check with 'ssh ",
         escapeForTerminal(spoke.source.host), " true', which should print nothing.");
   }
   if (missing) {
     return absl::StrCat(
         "pi-brain-agent is not installed on ", place, ", or not where it was looked for.",
-        saidSuffix(said), " Copy it there, and give its full path in the command=\"…\" of the "
+        saidSuffix(said),
+        " Copy it there, and give its full path in the command=\"…\" of the "
         "spoke's ~/.ssh/authorized_keys: 'pi-brain-agent --authorized-keys-line KEY.pub', run on "
         "the spoke, prints the line.");
   }
@@ -82,22 +86,25 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
   constexpr char RESUME[] =
       " The mirror is intact, and the next run goes on from where this one stopped.";
   if (error.getType() == kj::Exception::Type::OVERLOADED) {
-    return absl::StrCat(
-        escapeForTerminal(what), ". If the hub's disk is full, make room: 'df -h ",
-        escapeForTerminal(spoke.path), "' shows how much is left.", RESUME);
+    return absl::StrCat(escapeForTerminal(what), ". If the hub's disk is full, make room: 'df -h ",
+                        escapeForTerminal(spoke.path), "' shows how much is left.", RESUME);
   }
   if (fellSilent(error)) {
     return absl::StrCat("nothing was heard from ", place, " for ", spoke.timeoutSeconds,
                         " s (timeout_seconds). The machine may be asleep, or the network gone; "
-                        "'ping' it.", RESUME);
+                        "'ping' it.",
+                        RESUME);
   }
   if (error.getType() == kj::Exception::Type::DISCONNECTED) {
     return absl::StrCat("the connection to ", place, " was lost in the middle of the run.",
-                        saidSuffix(said), " The machine may have gone to sleep or lost its "
-                        "network, or the agent was stopped; run it again when it is back.", RESUME);
+                        saidSuffix(said),
+                        " The machine may have gone to sleep or lost its "
+                        "network, or the agent was stopped; run it again when it is back.",
+                        RESUME);
   }
   return absl::StrCat("the sync with ", place, " failed: ", escapeForTerminal(what), ".",
-                      saidSuffix(said), RESUME, " If it happens again with agent and hub of one "
+                      saidSuffix(said), RESUME,
+                      " If it happens again with agent and hub of one "
                       "version, it is a bug worth reporting.");
 }
 
@@ -108,11 +115,12 @@ void checkAgent(const SpokeConfig& spoke, const AgentInfo& agent,
                                escapeForTerminal(agent.version), " (protocol ", agent.protocol,
                                "), this hub ", PIBRAIN_VERSION, " (protocol ", PROTOCOL, ")");
   if (agent.protocol < OLDEST_PROTOCOL) {
-    throw Failure(absl::StrCat("the agent is too old: ", versions, ". Upgrade the agent: ", UPGRADE,
-                               "."));
+    throw Failure(
+        absl::StrCat("the agent is too old: ", versions, ". Upgrade the agent: ", UPGRADE, "."));
   }
   if (agent.oldestProtocol > PROTOCOL) {
-    throw Failure(absl::StrCat("the agent is too new: ", versions, ". Upgrade the hub: build and "
+    throw Failure(absl::StrCat("the agent is too new: ", versions,
+                               ". Upgrade the hub: build and "
                                "install the version that the agent came with, or, to go back, ",
                                UPGRADE, "."));
   }
@@ -121,12 +129,14 @@ void checkAgent(const SpokeConfig& spoke, const AgentInfo& agent,
     case proto::RootState::SERVED:
       break;
     case proto::RootState::MISSING:
-      throw Failure(absl::StrCat(
-          "the directory ", root, " does not exist on ", place, ". If pi has not run there yet, "
-          "run it once; otherwise correct --root in the command=\"…\" of the spoke's "
-          "~/.ssh/authorized_keys. Nothing was deleted here."));
+      throw Failure(
+          absl::StrCat("the directory ", root, " does not exist on ", place,
+                       ". If pi has not run there yet, "
+                       "run it once; otherwise correct --root in the command=\"…\" of the spoke's "
+                       "~/.ssh/authorized_keys. Nothing was deleted here."));
     case proto::RootState::NOT_A_DIRECTORY:
-      throw Failure(absl::StrCat(root, " on ", place, " is not a directory. Correct --root in the "
+      throw Failure(absl::StrCat(root, " on ", place,
+                                 " is not a directory. Correct --root in the "
                                  "command=\"…\" of the spoke's ~/.ssh/authorized_keys."));
     default:
       throw Failure(absl::StrCat("the agent on ", place, " may not read ", root,

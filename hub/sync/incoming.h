@@ -61,10 +61,10 @@ class Incoming {
   bool moves_;           // the basis is at another path
 
   FileHasher hasher_;
-  uint64_t written_;             // the file's length so far, held bytes included
-  uint64_t received_ = 0;        // content bytes
-  kj::Vector<kj::byte> held_;    // of a tail: not written yet
-  kj::AutoCloseFd out_;          // the staged file, or the mirror's
+  uint64_t written_;                   // the file's length so far, held bytes included
+  uint64_t received_ = 0;              // content bytes
+  kj::Vector<kj::byte> held_;          // of a tail: not written yet
+  kj::AutoCloseFd out_;                // the staged file, or the mirror's
   kj::Maybe<Mirror::File> basisFile_;  // for the patcher
   kj::Own<Patcher> patcher_;
   bool ended_ = false;

@@ -28,7 +28,7 @@ struct Listing {
   std::vector<std::string> directories;  // those whose files are listed
   std::vector<RemoteFile> listed;
   std::vector<std::string> reserved;  // files whose names only this program may use in a mirror
-  std::vector<uint32_t> unseen;  // indexes into what was known
+  std::vector<uint32_t> unseen;       // indexes into what was known
   std::vector<std::pair<std::string, proto::Reason>> problems;
 };
 

@@ -30,8 +30,9 @@ Mirror::Mirror(const std::string& path, Access access, Archive archive)
   if (access == Access::WRITE) {
     auto made = makeDirectories(path);
     if (!made.ok()) {
-      throw Failure(absl::StrCat("the mirror ", quoted(path), " cannot be made: ",
-                                 std::string(made.message()), ". Check 'path' in the config, and "
+      throw Failure(absl::StrCat("the mirror ", quoted(path),
+                                 " cannot be made: ", std::string(made.message()),
+                                 ". Check 'path' in the config, and "
                                  "who owns the directory above it with 'ls -ld'."));
     }
   }

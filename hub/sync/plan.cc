@@ -52,8 +52,7 @@ void sortByAge(std::vector<PlannedFile>& files) {
   std::vector<std::pair<int64_t, size_t>> order;
   for (size_t i = 0; i < files.size(); ++i) {
     auto& remote = files[i].remote;
-    order.emplace_back(
-        sessionStart(baseNameOf(remote.path), remote.mtime / 1'000'000'000), i);
+    order.emplace_back(sessionStart(baseNameOf(remote.path), remote.mtime / 1'000'000'000), i);
   }
   std::sort(order.begin(), order.end());
   std::vector<PlannedFile> sorted;

@@ -9,9 +9,7 @@
 
 namespace pibrain {
 
-std::string PreambleFilter::noise() const {
-  return found_ ? seen_.substr(0, noiseLength_) : seen_;
-}
+std::string PreambleFilter::noise() const { return found_ ? seen_.substr(0, noiseLength_) : seen_; }
 
 kj::Promise<size_t> PreambleFilter::tryRead(void* buffer, size_t minBytes, size_t maxBytes) {
   if (!found_) {
@@ -21,8 +19,7 @@ kj::Promise<size_t> PreambleFilter::tryRead(void* buffer, size_t minBytes, size_
   memcpy(buffer, seen_.data() + next_, held);
   next_ += held;
   if (held >= minBytes) return held;
-  return inner_
-      .tryRead(static_cast<kj::byte*>(buffer) + held, minBytes - held, maxBytes - held)
+  return inner_.tryRead(static_cast<kj::byte*>(buffer) + held, minBytes - held, maxBytes - held)
       .then([held](size_t n) { return held + n; });
 }
 

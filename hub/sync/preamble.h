@@ -34,9 +34,9 @@ class PreambleFilter : public kj::AsyncIoStream {
   kj::AsyncIoStream& inner_;
   char buffer_[4096];
   bool found_ = false;
-  std::string seen_;       // everything up to the preamble's end, and what followed it
+  std::string seen_;  // everything up to the preamble's end, and what followed it
   size_t noiseLength_ = 0;
-  size_t next_ = 0;        // in seen_: what is to be passed on
+  size_t next_ = 0;  // in seen_: what is to be passed on
 };
 
 }  // namespace pibrain

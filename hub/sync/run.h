@@ -17,10 +17,10 @@ namespace pibrain {
 
 struct RunOptions {
   bool dryRun = false;
-  bool deleteGone = false;                // for all spokes, whatever their config says
-  uint64_t maxDelete = 0;                 // 0: half of the mirror
-  std::shared_ptr<RateLimiter> limiter;   // shared by all spokes; null: each spoke's own bw_limit
-  uint32_t jobs = 8;                      // spokes at a time
+  bool deleteGone = false;               // for all spokes, whatever their config says
+  uint64_t maxDelete = 0;                // 0: half of the mirror
+  std::shared_ptr<RateLimiter> limiter;  // shared by all spokes; null: each spoke's own bw_limit
+  uint32_t jobs = 8;                     // spokes at a time
 };
 
 // Told, one call at a time, when a spoke begins and when it has ended.
@@ -31,7 +31,8 @@ struct RunObserver {
 
 // Syncs the spokes, each in a thread of its own, and records them in the store (null: nowhere).
 // One spoke's failure leaves the others alone. The reports come in the order of the spokes.
-std::vector<SpokeReport> runSpokes(const Config& config, const std::vector<const SpokeConfig*>& spokes,
+std::vector<SpokeReport> runSpokes(const Config& config,
+                                   const std::vector<const SpokeConfig*>& spokes,
                                    const RunOptions& options, Store* store,
                                    const RunObserver& observer);
 

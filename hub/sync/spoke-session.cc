@@ -33,8 +33,8 @@ proto::Spoke::Client bootstrap(capnp::RpcSystem<capnp::rpc::twoparty::VatId>& rp
 }
 
 AgentInfo infoFrom(proto::Peer::Reader peer) {
-  return {peer.getVersion().cStr(), peer.getProtocol(), peer.getOldestProtocol(),
-          peer.getHost().cStr(),    peer.getClock(),    peer.getRoot().cStr(),
+  return {peer.getVersion().cStr(), peer.getProtocol(),  peer.getOldestProtocol(),
+          peer.getHost().cStr(),    peer.getClock(),     peer.getRoot().cStr(),
           peer.getHome().cStr(),    peer.getRootState(), peer.getSandbox().cStr()};
 }
 
@@ -69,8 +69,7 @@ SpokeSession::SpokeSession(Connection& connection, kj::AsyncIoContext& io, uint3
       rpc_(capnp::makeRpcClient(network_)),
       sessions_(nullptr) {}
 
-Listing SpokeSession::open(const Known& known,
-                           kj::FunctionParam<void(const AgentInfo&)> greeted) {
+Listing SpokeSession::open(const Known& known, kj::FunctionParam<void(const AgentInfo&)> greeted) {
   auto hello = bootstrap(rpc_).helloRequest();
   auto hub = hello.initHub();
   hub.setVersion(PIBRAIN_VERSION);
@@ -94,8 +93,8 @@ Listing SpokeSession::open(const Known& known,
   return listing;
 }
 
-capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults>
-SpokeSession::scanRequest(const Known& known, bool everything) {
+capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> SpokeSession::scanRequest(
+    const Known& known, bool everything) {
   auto request = sessions_.scanRequest();
   known.tree.to(request.initTree());
   bool complete = everything || known.digests.size() <= MAX_KNOWN_AT_ONCE;
@@ -153,8 +152,9 @@ T SpokeSession::wait(kj::Promise<T> promise) {
 
 kj::Promise<void> SpokeSession::idleWatch(uint64_t seen, int quietTenths) {
   if (quietTenths == 10) return kj::READY_NOW;
-  return io_.provider->getTimer().afterDelay(idleSeconds_ * kj::SECONDS / 10).then(
-      [this, seen, quietTenths]() {
+  return io_.provider->getTimer()
+      .afterDelay(idleSeconds_ * kj::SECONDS / 10)
+      .then([this, seen, quietTenths]() {
         uint64_t now = connection_.wire().down;
         return idleWatch(now, now == seen ? quietTenths + 1 : 0);
       });

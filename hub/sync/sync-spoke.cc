@@ -26,9 +26,13 @@ constexpr size_t MAX_DESCRIBED = 5;
 
 class SpokeSync {
  public:
-  SpokeSync(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
-            Store* store, SpokeReport& report)
-      : config_(config), spoke_(spoke), options_(options), store_(store), report_(report),
+  SpokeSync(const Config& config, const SpokeConfig& spoke, const RunOptions& options, Store* store,
+            SpokeReport& report)
+      : config_(config),
+        spoke_(spoke),
+        options_(options),
+        store_(store),
+        report_(report),
         io_(kj::setupAsyncIo()) {}
 
   void run() {
@@ -165,24 +169,29 @@ class SpokeSync {
   // P5: what must not be deleted, however it was asked for.
   void checkDeletion(const Plan& plan, uint64_t count, const Listing& listing) {
     if (!listing.complete) {
-      throw Failure("nothing was deleted, because some directories could not be read on the spoke; "
-                    "everything else was synced. See the warnings above.");
+      throw Failure(
+          "nothing was deleted, because some directories could not be read on the spoke; "
+          "everything else was synced. See the warnings above.");
     }
     if (count == 0) return;
     if (listing.files == 0) {
-      throw Failure(absl::StrCat(
-          "nothing was deleted: the spoke has no files at all and the mirror has ",
-          plan.mirrorFiles, ", which looks like an unmounted or wrong directory. If it is right, "
-          "remove the mirror by hand: ", escapeForTerminal(spoke_.path)));
+      throw Failure(
+          absl::StrCat("nothing was deleted: the spoke has no files at all and the mirror has ",
+                       plan.mirrorFiles,
+                       ", which looks like an unmounted or wrong directory. If it is right, "
+                       "remove the mirror by hand: ",
+                       escapeForTerminal(spoke_.path)));
     }
     uint64_t limit = options_.maxDelete > 0 ? options_.maxDelete
                                             : std::max<uint64_t>(FEW_FILES, plan.mirrorFiles / 2);
     if (count > limit) {
-      throw Failure(absl::StrCat(
-          "nothing was deleted: ", count, " of the mirror's ", plan.mirrorFiles,
-          " files are gone on the spoke, more than ", limit, ". Everything else was synced. If "
-          "they should go, run 'pi-brain sync run --spoke ", shellQuote(spoke_.name),
-          " --delete --max-delete ", count, "'; they are moved to the archive."));
+      throw Failure(absl::StrCat("nothing was deleted: ", count, " of the mirror's ",
+                                 plan.mirrorFiles, " files are gone on the spoke, more than ",
+                                 limit,
+                                 ". Everything else was synced. If "
+                                 "they should go, run 'pi-brain sync run --spoke ",
+                                 shellQuote(spoke_.name), " --delete --max-delete ", count,
+                                 "'; they are moved to the archive."));
     }
   }
 
@@ -199,19 +208,20 @@ class SpokeSync {
     }
     report_.counts.failed = uint32_t(failures.size());
     if (!failures.empty()) {
-      std::vector<std::string> some(
-          failures.begin(), failures.begin() + std::min(failures.size(), MAX_DESCRIBED));
-      throw Failure(absl::StrCat(
-          failures.size(), " of ", listing.files, " files could not be synced: ",
-          absl::StrJoin(some, "; "), failures.size() > some.size() ? "; …" : "",
-          ". All others were. Check the owner and mode of these files."));
+      std::vector<std::string> some(failures.begin(),
+                                    failures.begin() + std::min(failures.size(), MAX_DESCRIBED));
+      throw Failure(absl::StrCat(failures.size(), " of ", listing.files,
+                                 " files could not be synced: ", absl::StrJoin(some, "; "),
+                                 failures.size() > some.size() ? "; …" : "",
+                                 ". All others were. Check the owner and mode of these files."));
     }
     if (!listing.complete) {
       throw Failure(absl::StrCat(
           "parts of the spoke's tree could not be read: '",
           escapeForTerminal(listing.problems.empty() ? "?" : listing.problems[0].first),
           "' and what is below. All else was synced, and nothing was deleted. Check the owner and "
-          "mode of these directories on ", placeOf(spoke_), "."));
+          "mode of these directories on ",
+          placeOf(spoke_), "."));
     }
   }
 
@@ -220,9 +230,8 @@ class SpokeSync {
     auto farewell = e.getType() == kj::Exception::Type::OVERLOADED
                         ? Farewell()
                         : connection.farewell(io_.waitScope);
-    return preamble.found() || fellSilent(e)
-               ? explainBroken(spoke_, e, farewell)
-               : explainNoAgent(spoke_, preamble.noise(), farewell);
+    return preamble.found() || fellSilent(e) ? explainBroken(spoke_, e, farewell)
+                                             : explainNoAgent(spoke_, preamble.noise(), farewell);
   }
 
   void warn(std::string text) { report_.warnings.push_back(std::move(text)); }

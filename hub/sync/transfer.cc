@@ -63,7 +63,8 @@ bool Transfer::prepareBasis(Job& job) {
   auto& path = partial ? planned.remote.path : planned.basis;
   auto opened = partial ? mirror_.openPartial(path) : mirror_.openFile(path);
   KJ_IF_MAYBE(file, opened) {
-    if (file->size == 0 || (job.way != Way::DELTA && file->size > planned.remote.size)) return false;
+    if (file->size == 0 || (job.way != Way::DELTA && file->size > planned.remote.size))
+      return false;
     job.basis.kind = partial ? Basis::Kind::PARTIAL : Basis::Kind::MIRROR;
     job.basis.path = path;
     job.basis.size = file->size;
@@ -258,9 +259,9 @@ void Transfer::count(const Job& job, uint64_t size) {
     movedFrom_.insert(planned.basis);
   } else if (planned.basis == planned.remote.path) {
     bool extends = job.way == Way::TAIL || planned.basisSize == 0;
-    kind = !extends                    ? ChangeKind::REWRITE
-           : size > planned.basisSize  ? ChangeKind::GROW
-                                       : ChangeKind::TOUCH;
+    kind = !extends                   ? ChangeKind::REWRITE
+           : size > planned.basisSize ? ChangeKind::GROW
+                                      : ChangeKind::TOUCH;
   }
   // The second look at a file that was fresh when it was fetched is nobody's news.
   if (kind == ChangeKind::TOUCH && planned.remote.mtime - job.basis.mtime == 1) return;

@@ -63,10 +63,10 @@ class Transfer {
   std::vector<std::string> failures_;
 
   bool hasPartials_ = false;
-  std::vector<Job*> again_;                       // for the next round
-  std::unordered_map<uint32_t, Job*> open_;       // asked for, not answered yet
-  Job* current_ = nullptr;                        // between begin and end
-  std::unique_ptr<Incoming> incoming_;            // null: its pieces are to be ignored
+  std::vector<Job*> again_;                  // for the next round
+  std::unordered_map<uint32_t, Job*> open_;  // asked for, not answered yet
+  Job* current_ = nullptr;                   // between begin and end
+  std::unique_ptr<Incoming> incoming_;       // null: its pieces are to be ignored
 };
 
 }  // namespace pibrain
