@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <kj/debug.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,6 +55,18 @@ uint64_t hashPrefix(int fd, uint64_t size, FileHasher& hasher) {
 
 int64_t mtimeOf(const struct stat& st) {
   return int64_t(st.st_mtim.tv_sec) * 1'000'000'000 + st.st_mtim.tv_nsec;
+}
+
+void setMtime(int fd, int64_t nanos) {
+  int64_t seconds = nanos / 1'000'000'000;
+  int64_t rest = nanos % 1'000'000'000;
+  if (rest < 0) {
+    --seconds;
+    rest += 1'000'000'000;
+  }
+  struct timespec time = {seconds, rest};
+  struct timespec times[2] = {time, time};
+  if (futimens(fd, times) != 0) throwErrno(errno, "cannot set a file's time");
 }
 
 int64_t wallClockNanos() {

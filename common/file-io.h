@@ -27,6 +27,9 @@ uint64_t hashPrefix(int fd, uint64_t size, FileHasher& hasher);
 // Modification time in nanoseconds since the epoch.
 int64_t mtimeOf(const struct stat& st);
 
+// Sets the modification and access times. Throws.
+void setMtime(int fd, int64_t nanos);
+
 int64_t wallClockNanos();
 
 // The reason to give the other side for a failed system call.

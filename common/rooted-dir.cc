@@ -87,6 +87,7 @@ std::string_view baseNameOf(std::string_view path) {
 RootedDir::Opened RootedDir::open(std::string_view path, int flags, mode_t mode) const {
   flags |= O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
   if (path.empty()) return result(openat(dir_, ".", flags, mode));
+  if (!isSafePath(path)) return {nullptr, EXDEV};
   if (path.size() < PATH_MAX) {
     int fd = openBeneath(dir_, std::string(path).c_str(), flags, mode);
     // EPERM: a seccomp filter (of a container, say) that does not know the call.

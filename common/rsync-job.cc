@@ -26,7 +26,9 @@ constexpr size_t OUT_PIECE = 256 * 1024;
 
 constexpr size_t SIGNATURE_HEADER = 12;
 constexpr uint32_t MAX_STRONG = 32;
-constexpr uint32_t MAX_BLOCK_LENGTH = 1 << 26;
+// librsync's choice is about the square root of the size: enough for a terabyte. It keeps a few
+// blocks in memory.
+constexpr uint32_t MAX_BLOCK_LENGTH = 1 << 20;
 
 void check(rs_result result) {
   KJ_REQUIRE(result == RS_DONE || result == RS_BLOCKED, "librsync", rs_strerror(result));
@@ -103,6 +105,7 @@ void initRsync() {
 
 void makeSignature(int fd, uint64_t size, uint32_t blockLength, uint32_t strongLength,
                    kj::FunctionParam<void(kj::ArrayPtr<const kj::byte>)> sink) {
+  KJ_REQUIRE(blockLength <= MAX_BLOCK_LENGTH, "block length", blockLength);
   rs_magic_number magic = RS_RK_BLAKE2_SIG_MAGIC;
   size_t block = blockLength;
   size_t strong = strongLength;

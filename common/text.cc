@@ -58,7 +58,7 @@ std::string formatBytes(uint64_t bytes) {
   const char* units[] = {"B", "KB", "MB", "GB", "TB", "PB", "EB"};
   double value = double(bytes);
   size_t unit = 0;
-  while (value >= 1023.95 && unit < 6) {
+  while (value >= 1023.5 && unit < 6) {
     value /= 1024;
     ++unit;
   }

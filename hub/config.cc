@@ -263,6 +263,14 @@ Config parse(const std::string& text) {
   YAML::Node root = YAML::Load(text);
   if (!root.IsDefined() || root.IsNull()) return config;
   if (!root.IsMap()) reject(root, "the file has to be a mapping with 'hub:' and 'spokes:'.");
+  for (auto* section : {"hub", "spokes"}) {
+    auto named = [&](auto entry) {
+      return entry.first.IsScalar() && entry.first.Scalar() == section;
+    };
+    if (std::count_if(root.begin(), root.end(), named) > 1) {
+      reject(root, absl::StrCat("'", section, ":' is given twice; put all of it under one."));
+    }
+  }
   // Other sections belong to other parts of pi-brain.
   if (root["hub"].IsDefined() && !root["hub"].IsNull()) config.hub = parseHub(root["hub"]);
   if (root["spokes"].IsDefined() && !root["spokes"].IsNull()) parseSpokes(root["spokes"], config);
@@ -311,8 +319,8 @@ std::string expandHome(const std::string& path) {
 
 absl::StatusOr<Source> parseSource(const std::string& text) {
   Source source;
-  size_t colon =
-      text.starts_with('[') || text.find("@[") < text.find('/') ? text.find("]:") : text.find(':');
+  bool bracketed = text.starts_with('[') || text.find("@[") < text.find_first_of(":/");
+  size_t colon = bracketed ? text.find("]:") : text.find(':');
   if (colon != std::string::npos && text[colon] == ']') ++colon;
   bool local = colon == std::string::npos || text.find('/') < colon;
   if (local) {

@@ -71,7 +71,7 @@ class LocalAgent : public Connection, private kj::AsyncIoStream {
 
   // It only reads, so there is nothing that it has to finish.
   int reap(std::chrono::milliseconds patience) {
-    if (pid_ > 0) status_ = waitOrKill(pid_, patience);
+    if (pid_ > 0) waitOrKill(pid_, patience, status_);
     pid_ = -1;
     return status_;
   }

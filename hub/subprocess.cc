@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,7 +67,10 @@ bool waitUntil(pid_t pid, std::chrono::steady_clock::time_point deadline, int& s
 }  // namespace
 
 std::optional<std::string> findProgram(const std::string& name) {
-  auto executable = [](const std::string& path) { return access(path.c_str(), X_OK) == 0; };
+  auto executable = [](const std::string& path) {
+    struct stat st;
+    return stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && access(path.c_str(), X_OK) == 0;
+  };
   if (name.find('/') != std::string::npos) {
     return executable(name) ? std::optional(name) : std::nullopt;
   }
@@ -93,14 +97,12 @@ Spawned spawnWithSocket(const std::vector<std::string>& argv) {
   return {pid, kj::mv(ours), kj::mv(errors)};
 }
 
-int waitOrKill(pid_t pid, std::chrono::milliseconds patience) {
-  int status = 0;
-  if (!waitUntil(pid, std::chrono::steady_clock::now() + patience, status)) {
-    kill(pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
+bool waitOrKill(pid_t pid, std::chrono::milliseconds patience, int& status) {
+  if (waitUntil(pid, std::chrono::steady_clock::now() + patience, status)) return true;
+  kill(pid, SIGKILL);
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
-  return status;
+  return false;
 }
 
 std::string readBack(int fd, size_t limit) {
@@ -117,8 +119,8 @@ Output runProgram(const std::vector<std::string>& argv, std::chrono::millisecond
   auto err = memoryFile("stderr");
   pid_t pid = spawn(argv, null, out, err);
   Output result;
-  int status = waitOrKill(pid, timeout);
-  result.timedOut = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  int status = 0;
+  result.timedOut = !waitOrKill(pid, timeout, status);
   result.exitStatus = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   result.out = readBack(out, MAX_OUTPUT);
   result.err = readBack(err, MAX_OUTPUT);

@@ -22,8 +22,9 @@ struct Spawned {
 // Starts a program without a shell; the caller waits for it. Throws a KJ exception if it cannot.
 Spawned spawnWithSocket(const std::vector<std::string>& argv);
 
-// Waits for the child and returns its wait status; after `patience` it is killed.
-int waitOrKill(pid_t pid, std::chrono::milliseconds patience);
+// Waits for the child and gives its wait status; after `patience` it is killed. Returns whether it
+// ended by itself.
+bool waitOrKill(pid_t pid, std::chrono::milliseconds patience, int& status);
 
 // All that is in the file, at most `limit` bytes.
 std::string readBack(int fd, size_t limit);

@@ -58,8 +58,8 @@ class SessionsImpl : public proto::Sessions::Server {
   kj::Promise<void> scan(ScanContext context) override {
     auto params = context.getParams();
     auto tree = params.getReuse() && root_->tree() != nullptr ? root_->tree() : root_->scan();
-    auto listing = kj::heap<Listing>(kj::mv(tree), Digest::from(params.getTree()),
-                                     params.getKnown(), params.getKnownComplete());
+    auto listing = kj::heap<ListingSource>(kj::mv(tree), Digest::from(params.getTree()),
+                                           params.getKnown(), params.getKnownComplete());
     context.getResults().setListing(kj::heap<BlocksImpl>(kj::mv(listing), LISTING_COMPRESSION));
     return kj::READY_NOW;
   }

@@ -20,6 +20,9 @@ std::string quoted(const std::string& value, const char* what) {
   if (value.find_first_of(std::string("\n\r\0", 3)) != std::string::npos) {
     refuse(std::string(what) + " contains a line break, which authorized_keys cannot hold.");
   }
+  if (value.ends_with('\\')) {
+    refuse(std::string(what) + " ends with a backslash, which authorized_keys cannot hold.");
+  }
   std::string out = "\"";
   for (char c : value) {
     if (c == '"') out += '\\';

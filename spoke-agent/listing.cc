@@ -19,8 +19,8 @@ capnp::Data::Reader dataOf(std::string_view text) {
 
 }  // namespace
 
-Listing::Listing(std::shared_ptr<const Tree> tree, Digest hubTree,
-                 capnp::List<uint64_t>::Reader known, bool knownComplete)
+ListingSource::ListingSource(std::shared_ptr<const Tree> tree, Digest hubTree,
+                             capnp::List<uint64_t>::Reader known, bool knownComplete)
     : tree_(kj::mv(tree)) {
   if (tree_->problems.empty() && treeDigest(*tree_) == hubTree) {
     state_ = proto::Summary::State::SAME;
@@ -40,7 +40,7 @@ Listing::Listing(std::shared_ptr<const Tree> tree, Digest hubTree,
   std::sort(unseen_.begin(), unseen_.end());
 }
 
-bool Listing::produce(BlockWriter& writer) {
+bool ListingSource::produce(BlockWriter& writer) {
   if (!summarized_) {
     addSummary(writer);
     summarized_ = true;
@@ -55,7 +55,7 @@ bool Listing::produce(BlockWriter& writer) {
          nextDirectory_ < differing_.size();
 }
 
-void Listing::addSummary(BlockWriter& writer) {
+void ListingSource::addSummary(BlockWriter& writer) {
   writer.add([&](proto::Event::Builder event) {
     auto summary = event.initSummary();
     summary.setState(state_);
@@ -68,7 +68,7 @@ void Listing::addSummary(BlockWriter& writer) {
   });
 }
 
-void Listing::addProblem(BlockWriter& writer, const Tree::Problem& problem) {
+void ListingSource::addProblem(BlockWriter& writer, const Tree::Problem& problem) {
   writer.add([&](proto::Event::Builder event) {
     auto out = event.initProblem();
     out.setPath(dataOf(problem.path));
@@ -76,7 +76,7 @@ void Listing::addProblem(BlockWriter& writer, const Tree::Problem& problem) {
   });
 }
 
-void Listing::addUnseen(BlockWriter& writer) {
+void ListingSource::addUnseen(BlockWriter& writer) {
   size_t count = std::min(unseen_.size(), MAX_UNSEEN);
   writer.add([&](proto::Event::Builder event) {
     auto list = event.initUnseen(uint32_t(count));
@@ -85,7 +85,7 @@ void Listing::addUnseen(BlockWriter& writer) {
   unseen_.resize(unseen_.size() - count);
 }
 
-void Listing::addEntries(BlockWriter& writer, const Tree::Directory& directory) {
+void ListingSource::addEntries(BlockWriter& writer, const Tree::Directory& directory) {
   uint32_t count = std::min(directory.fileCount - nextEntry_, MAX_ENTRIES);
   uint32_t first = directory.firstFile + nextEntry_;
   writer.add([&](proto::Event::Builder event) {

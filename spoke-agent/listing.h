@@ -11,11 +11,11 @@
 namespace pibrain {
 
 // The answer to a scan: what the spoke has that the hub does not know.
-class Listing : public EventSource {
+class ListingSource : public EventSource {
  public:
   // `hubTree` and `known` are the hub's digests (agent.capnp, Sessions.scan).
-  Listing(std::shared_ptr<const Tree> tree, Digest hubTree, capnp::List<uint64_t>::Reader known,
-          bool knownComplete);
+  ListingSource(std::shared_ptr<const Tree> tree, Digest hubTree,
+                capnp::List<uint64_t>::Reader known, bool knownComplete);
 
   bool produce(BlockWriter& writer) override;
 

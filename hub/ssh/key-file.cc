@@ -10,6 +10,8 @@
 #include <sstream>
 #include <vector>
 
+#include "hub/ssh/known-hosts.h"
+
 namespace pibrain {
 
 namespace {
@@ -60,7 +62,7 @@ std::string publicKeyBlob(const std::string& text) {
       absl::StrSplit(text, absl::ByAnyChar(" \t\r\n"), absl::SkipEmpty());
   std::string blob;
   if (words.size() < 2 || !absl::Base64Unescape(words[1], &blob)) return "";
-  return blob;
+  return keyType(blob) == words[0] ? blob : "";
 }
 
 KeyFile inspectKeyFile(const std::string& path) {

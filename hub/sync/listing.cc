@@ -67,6 +67,7 @@ void ListingReader::directory(proto::Directory::Reader directory) {
     KJ_REQUIRE(isSafeName(name), "not a file name", escapeForTerminal(name).c_str());
     KJ_REQUIRE(entry.getSize() <= uint64_t(INT64_MAX), "not a size", entry.getSize());
     auto whole = path.empty() ? name : path + "/" + name;
+    KJ_REQUIRE(isSafePath(whole), "a path that is too deep");
     if (isReserved(whole)) {
       listing_.reserved.push_back(whole);
     } else {

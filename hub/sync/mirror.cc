@@ -105,11 +105,13 @@ int Mirror::directory(const std::string& path) {
   if (found != directories_.end()) return found->second;
   auto opened = KJ_ASSERT_NONNULL(root_).open(path, O_RDONLY | O_DIRECTORY);
   if (opened.error != 0) {
-    int parent = directory(std::string(parentOf(path)));
+    auto above = std::string(parentOf(path));
     auto name = std::string(baseNameOf(path));
+    int parent = directory(above);
     struct stat st;
     if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode)) {
       makeRoomAt(parent, name, path);
+      parent = directory(above);
     }
     if (mkdirat(parent, name.c_str(), 0700) != 0 && errno != EEXIST) {
       throwErrno(errno, "cannot create the directory " + quoted(path));
@@ -123,7 +125,8 @@ int Mirror::directory(const std::string& path) {
 }
 
 // Something stands where the spoke has something else: a file in a directory's place, or the
-// other way round. Files and directories go to the archive; a symlink is not ours to judge.
+// other way round. Files and directories go to the archive; a symlink is not ours to judge. Ends
+// all descriptors that directory() gave.
 void Mirror::makeRoomAt(int parent, const std::string& name, const std::string& path) {
   struct stat st;
   if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return;
@@ -188,9 +191,7 @@ void Mirror::breakLink(int parent, const std::string& name, const File& file) {
     writeAll(out, buffer.slice(0, n));
     offset += n;
   }
-  struct timespec time = {file.mtime / 1'000'000'000, file.mtime % 1'000'000'000};
-  struct timespec times[2] = {time, time};
-  if (futimens(out, times) != 0) throwErrno(errno, "cannot set a file's time");
+  setMtime(out, file.mtime);
   if (renameat(staging(), copy.c_str(), parent, name.c_str()) != 0) {
     throwErrno(errno, "cannot replace a file that has two names");
   }
@@ -208,9 +209,17 @@ void Mirror::move(const std::string& from, const std::string& to) {
   removeEmptyParents(from);
 }
 
-void Mirror::archiveFile(const std::string& path) {
-  archive_.take(directory(std::string(parentOf(path))), std::string(baseNameOf(path)), path);
+bool Mirror::archiveFile(const std::string& path) {
+  auto name = std::string(baseNameOf(path));
+  auto parent = KJ_ASSERT_NONNULL(root_).open(parentOf(path), O_RDONLY | O_DIRECTORY);
+  struct stat st;
+  if (parent.error != 0 || fstatat(parent.fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+      !S_ISREG(st.st_mode)) {
+    return false;
+  }
+  archive_.take(parent.fd, name, path);
   removeEmptyParents(path);
+  return true;
 }
 
 void Mirror::removeEmptyParents(const std::string& path) {

@@ -58,8 +58,10 @@ class Mirror {
   // Renames within the mirror; nothing may be at `to`.
   void move(const std::string& from, const std::string& to);
 
-  // Moves the file to the archive, and removes the directories that this leaves empty.
-  void archiveFile(const std::string& path);
+  // Moves the file to the archive, and removes the directories that this leaves empty. Returns
+  // false if there is no regular file of this path any more: a directory may have come in its
+  // place, or a file in its directory's, with this very run.
+  bool archiveFile(const std::string& path);
 
   // Removes what earlier runs left in the staging directory, and the directory if it is empty.
   void clearStaging();

@@ -151,10 +151,10 @@ class SpokeSync {
     if (deleting()) {
       checkDeletion(plan, gone.size(), listing);
       for (auto& path : gone) {
-        mirror.archiveFile(path);
+        if (!mirror.archiveFile(path)) continue;
+        ++report_.counts.deleted;
         report_.changes.push_back({ChangeKind::DELETE, path, "", 0});
       }
-      report_.counts.deleted = uint32_t(gone.size());
       gone.clear();
     }
     report_.counts.kept = uint32_t(gone.size());

@@ -264,7 +264,8 @@ void Transfer::count(const Job& job, uint64_t size) {
                                       : ChangeKind::TOUCH;
   }
   // The second look at a file that was fresh when it was fetched is nobody's news.
-  if (kind == ChangeKind::TOUCH && planned.remote.mtime - job.basis.mtime == 1) return;
+  bool again = job.basis.mtime < INT64_MAX && job.basis.mtime + 1 == planned.remote.mtime;
+  if (kind == ChangeKind::TOUCH && again) return;
   countChange(kind, report_.counts);
   report_.changes.push_back(
       {kind, planned.remote.path, kind == ChangeKind::MOVE ? planned.basis : "", size});

@@ -51,6 +51,7 @@ class CommandLine(HubCase):
             (spoke + spoke[8:], [":6:", "laptop", "taken"]),
             (spoke + spoke[8:].replace("laptop", "two"), [":6:", "path", "laptop"]),
             (spoke.replace("laptop", "../x"), [":2:", "name"]),
+            (spoke + spoke.replace("laptop", "two"), ["'spokes:' is given twice"]),
         ]:
             with self.subTest(text=text):
                 self.refused(text, *words)

@@ -26,10 +26,10 @@ struct Answer {
 Answer ask(std::shared_ptr<const Tree> tree, Digest hubTree, const std::vector<uint64_t>& known,
            bool knownComplete) {
   capnp::MallocMessageBuilder message;
-  auto list = message.initRoot<capnp::AnyPointer>().initAs<capnp::List<uint64_t>>(
-      uint32_t(known.size()));
+  auto list =
+      message.initRoot<capnp::AnyPointer>().initAs<capnp::List<uint64_t>>(uint32_t(known.size()));
   for (size_t i = 0; i < known.size(); ++i) list.set(uint32_t(i), known[i]);
-  Listing listing(tree, hubTree, list.asReader(), knownComplete);
+  ListingSource listing(tree, hubTree, list.asReader(), knownComplete);
 
   Answer answer;
   BlockWriter writer(1);

@@ -33,8 +33,8 @@ TEST(AuthorizedKeys, line) {
 }
 
 TEST(AuthorizedKeys, keyTypes) {
-  for (std::string type : {"ssh-rsa", "ssh-ed25519", "ecdsa-sha2-nistp256",
-                           "sk-ssh-ed25519@openssh.com"}) {
+  for (std::string type :
+       {"ssh-rsa", "ssh-ed25519", "ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com"}) {
     EXPECT_TRUE(authorizedKeysLine(type + " AAAAB3", "/a", "/s", "").ends_with(type + " AAAAB3"));
   }
 }
@@ -64,7 +64,8 @@ TEST(AuthorizedKeys, whatCannotBeALineIsRefusedInWords) {
            // sshd would take \" for a quote inside the value.
            {KEY, "/a", "/s", "10.0.0.1\\", ""},
        }) {
-    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { authorizedKeysLine(key, agent, root, from); })) {
+    KJ_IF_MAYBE(e,
+                kj::runCatchingExceptions([&]() { authorizedKeysLine(key, agent, root, from); })) {
       EXPECT_NE(std::string(e->getDescription().cStr()).find(says), std::string::npos)
           << e->getDescription().cStr();
     } else {

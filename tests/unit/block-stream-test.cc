@@ -52,7 +52,7 @@ TEST(BlockStream, roundTripsManyEventsAcrossBlocks) {
   std::vector<std::string> sent, received;
   for (size_t i = 0; i < 60; ++i) {
     // What compresses, what does not, the largest pieces, and many small ones.
-    sent.push_back(i % 3 == 0 ? noise(70'000, i)
+    sent.push_back(i % 3 == 0   ? noise(70'000, i)
                    : i % 3 == 1 ? std::string(MAX_PIECE, char('a' + i % 26))
                                 : std::to_string(i));
   }
@@ -107,7 +107,8 @@ TEST(BlockStream, eventThatIsGivenUpLeavesNoTrace) {
     event.initSummary().setFiles(UINT32_MAX);
     event.initData().setBytes(bytesOf(std::string(400'000, 'y')));
     KJ_FAIL_REQUIRE("no");
-  }), kj::Exception);
+  }),
+               kj::Exception);
   EXPECT_TRUE(writer.tryAdd([](proto::Event::Builder event) {
     // The scratch space has to be zero again.
     EXPECT_EQ(event.initSummary().getFiles(), 0u);
@@ -173,11 +174,11 @@ TEST(BlockStream, hostileMessagesAreRefused) {
     return out;
   };
   for (auto& raw : {
-           word(0xffffffff, 0),                                   // so many segments
-           word(0, 0xffffffff) + word(0, 0),                      // a segment of so many words
-           word(1, 1) + word(0xfffffff0, 0) + word(0, 0),         // the second of them
-           word(0, 0),                                            // no root
-           word(0, 1) + word(0xfffffff8, 0x00010001),             // a root out of bounds
+           word(0xffffffff, 0),                            // so many segments
+           word(0, 0xffffffff) + word(0, 0),               // a segment of so many words
+           word(1, 1) + word(0xfffffff0, 0) + word(0, 0),  // the second of them
+           word(0, 0),                                     // no root
+           word(0, 1) + word(0xfffffff8, 0x00010001),      // a root out of bounds
        }) {
     BlockReader reader;
     EXPECT_THROW(reader.read(bytesOf(compress(raw)),

@@ -1,0 +1,257 @@
+#include "hub/config.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/temp-dir.h"
+
+namespace pibrain {
+namespace {
+
+class ConfigTest : public testing::Test {
+ protected:
+  ConfigTest() { setenv("HOME", "/home/somebody", 1); }
+  ~ConfigTest() override { setenv("HOME", home_.c_str(), 1); }
+
+  absl::StatusOr<Config> load(std::string_view text) {
+    dir_.write("config.yaml", text);
+    return loadConfig(dir_ / "config.yaml");
+  }
+  std::string errorOf(std::string_view text) {
+    auto config = load(text);
+    return config.ok() ? "(accepted)" : std::string(config.status().message());
+  }
+
+  std::string home_ = getenv("HOME") == nullptr ? "" : getenv("HOME");
+  TempDir dir_;
+};
+
+// A spoke's mapping with these lines more, beginning at line 2.
+std::string spokeWith(std::string_view lines) {
+  return "spokes:\n- name: a\n  sync_method: agent\n  path: /m\n  source: h:p\n" +
+         std::string(lines);
+}
+
+TEST_F(ConfigTest, everyField) {
+  auto config = load(R"(
+hub:
+  sessions_dir: ~/sessions/
+  database_dir: /var/lib/pi-brain
+  archive_dir: ~/archive
+  web_ui_port: 9000
+  ssh_config: ~/.ssh/hub
+spokes:
+  - name: laptop
+    sync_method: agent
+    path: ~/synced/laptop//
+    source: me@laptop.example:~/.pi/agent/sessions
+    enabled: false
+    schedule: "*/5 * * * *"
+    keep_modes: true
+    ssh_config: /etc/laptop
+    rsync_options:
+      bw_limit: 500
+      delete: true
+      timeout_seconds: 60
+      extra_args: [--checksum, -x]
+  - name: Spoke 2
+    sync_method: rsync
+    path: /srv/two
+    source: two:/s
+  - {name: three, sync_method: syncthing, path: /srv/three}
+)");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->file, dir_ / "config.yaml");
+  EXPECT_EQ(config->hub.sessionsDir, "/home/somebody/sessions");
+  EXPECT_EQ(config->hub.databaseDir, "/var/lib/pi-brain");
+  EXPECT_EQ(config->hub.archiveDir, "/home/somebody/archive");
+  EXPECT_EQ(config->hub.sshConfig, "/home/somebody/.ssh/hub");
+  EXPECT_EQ(config->hub.webUiPort, 9000u);
+
+  ASSERT_EQ(config->spokes.size(), 3u);
+  auto& one = config->spokes[0];
+  EXPECT_EQ(one.name, "laptop");
+  EXPECT_EQ(one.method, SyncMethod::AGENT);
+  EXPECT_EQ(one.path, "/home/somebody/synced/laptop");
+  EXPECT_EQ(one.sourceText, "me@laptop.example:~/.pi/agent/sessions");
+  EXPECT_EQ(one.source.user, "me");
+  EXPECT_EQ(one.source.host, "laptop.example");
+  EXPECT_EQ(one.source.path, "~/.pi/agent/sessions");
+  EXPECT_FALSE(one.enabled);
+  EXPECT_EQ(one.schedule, "*/5 * * * *");
+  EXPECT_TRUE(one.keepModes);
+  EXPECT_EQ(one.sshConfig, "/etc/laptop");
+  EXPECT_EQ(one.bwLimit, 500u);
+  EXPECT_TRUE(one.deleteGone);
+  EXPECT_EQ(one.timeoutSeconds, 60u);
+  EXPECT_EQ(one.extraArgs, (std::vector<std::string>{"--checksum", "-x"}));
+
+  auto& two = config->spokes[1];
+  EXPECT_EQ(two.method, SyncMethod::RSYNC);
+  EXPECT_TRUE(two.enabled);
+  EXPECT_FALSE(two.deleteGone);
+  EXPECT_FALSE(two.keepModes);
+  EXPECT_EQ(two.bwLimit, 0u);
+  EXPECT_EQ(two.timeoutSeconds, 300u);
+  EXPECT_EQ(two.sshConfig, "/home/somebody/.ssh/hub");
+  EXPECT_EQ(config->spokes[2].method, SyncMethod::SYNCTHING);
+  EXPECT_EQ(config->spokes[2].sourceText, "");
+}
+
+TEST_F(ConfigTest, nothingToSay) {
+  for (auto text : {"", "\n# a comment\n", "hub:\nspokes:\n", "spokes: []\n", "{}", "~",
+                    "agents: [1, 2]\nrsync: {x: y}\n"}) {
+    auto config = load(text);
+    ASSERT_TRUE(config.ok()) << text << config.status();
+    EXPECT_TRUE(config->spokes.empty());
+    EXPECT_EQ(config->hub.sessionsDir, "/home/somebody/.pi/agent/sessions");
+    EXPECT_EQ(config->hub.databaseDir, "/home/somebody/.pi-brain/data");
+    EXPECT_EQ(config->hub.archiveDir, "/home/somebody/.pi-brain/archive");
+    EXPECT_EQ(config->hub.webUiPort, 8765u);
+  }
+}
+
+TEST_F(ConfigTest, missingFile) {
+  auto named = loadConfig(dir_ / "missing.yaml");
+  ASSERT_FALSE(named.ok());
+  EXPECT_NE(named.status().message().find(dir_ / "missing.yaml"), std::string::npos);
+  EXPECT_NE(named.status().message().find("No such file"), std::string::npos);
+  EXPECT_FALSE(loadConfig(dir_.path()).ok()) << "a directory";
+
+  setenv("HOME", dir_.path().c_str(), 1);
+  auto defaults = loadConfig("");
+  ASSERT_TRUE(defaults.ok()) << defaults.status();
+  EXPECT_EQ(defaults->hub.sessionsDir, dir_ / ".pi/agent/sessions");
+  dir_.write(".pi-brain/config.yaml", "hub: {web_ui_port: 1}");
+  EXPECT_EQ(loadConfig("")->hub.webUiPort, 1u);
+  dir_.write(".pi-brain/config.yaml", "hub: 5");
+  EXPECT_FALSE(loadConfig("").ok());
+}
+
+TEST_F(ConfigTest, mistakesAreNamedWithTheirPlace) {
+  struct Case {
+    std::string text;
+    int line;
+    std::vector<std::string> says;
+  };
+  const std::vector<std::string> methods{"agent, rsync, syncthing"};
+  for (auto& [text, line, says] : {
+           Case{"hub: [1]\n", 1, {"hub", "mapping"}},
+           {"- a\n", 1, {"mapping"}},
+           {"spokes: {a: b}\n", 1, {"spokes", "list"}},
+           {"spokes:\n- just text\n", 2, {"spokes[0]", "mapping"}},
+           {"spokes:\n-\n", 0, {"spokes[0]", "mapping"}},
+           {"hub:\n  web_ui_port: 0\n", 2, {"hub.web_ui_port", "1 to 65535", "'0'"}},
+           {"hub:\n  web_ui_port: 65536\n", 2, {"hub.web_ui_port", "1 to 65535"}},
+           {"hub:\n  web_ui_port: http\n", 2, {"hub.web_ui_port", "'http'"}},
+           {"hub:\n  web_ui_port: [1]\n", 2, {"hub.web_ui_port", "whole number"}},
+           {"hub:\n  sessions_dir: [a]\n", 2, {"hub.sessions_dir", "text"}},
+           {"hub:\n  sessions_dir: ''\n", 2, {"hub.sessions_dir", "not empty"}},
+           {"hub:\n  sessions_dir: \"a\\0b\"\n", 2, {"hub.sessions_dir", "text"}},
+           {"hub:\n  session_dir: /s\n", 2, {"'session_dir'", "Did you mean 'sessions_dir'?"}},
+           {"hub:\n  x: 1\n  zzzzzzzzzzz: /s\n", 2, {"'x'", "hub", "web_ui_port"}},
+           {"hub:\n  web_ui_port: 1\n  web_ui_port: 2\n", 3, {"hub.web_ui_port", "twice"}},
+           {"spokes:\n- sync_method: agent\n", 2, {"spokes[0].name", "missing"}},
+           {"spokes:\n- name: a\n  path: /m\n", 2, {"spokes[0].sync_method", "missing"}},
+           {"spokes:\n- name: a\n  sync_method: agent\n", 2, {"spokes[0].path", "missing"}},
+           {"spokes:\n- name: a\n  sync_method: agent\n  path: /m\n",
+            2,
+            {"spokes[0].source", "missing"}},
+           {"spokes:\n- name: a\n  sync_method: api\n",
+            3,
+            {"spokes[0].sync_method", "'api' is not implemented", methods[0]}},
+           {"spokes:\n- name: a\n  sync_method: ftp\n", 3, {"'ftp'", "does not exist", methods[0]}},
+           {"spokes:\n- name: a\n  sync_method: agent\n  path: relative\n",
+            4,
+            {"spokes[0].path", "absolute", "'relative'"}},
+           {"spokes:\n- name: a\n  sync_method: agent\n  path: /m\n  source: relative\n",
+            5,
+            {"spokes[0].source", "user@host:path"}},
+           {spokeWith("  enabled: maybe\n"), 6, {"spokes[0].enabled", "true or false", "'maybe'"}},
+           {spokeWith("  keep_modes: 3\n"), 6, {"spokes[0].keep_modes", "true or false"}},
+           {spokeWith("  schedule: {a: b}\n"), 6, {"spokes[0].schedule", "text"}},
+           {spokeWith("  enable: true\n"), 6, {"'enable'", "Did you mean 'enabled'?"}},
+           {spokeWith("  rsync_options: fast\n"), 6, {"spokes[0].rsync_options", "mapping"}},
+           {spokeWith("  rsync_options:\n    bwlimit: 5\n"),
+            7,
+            {"'bwlimit'", "spokes[0].rsync_options", "Did you mean 'bw_limit'?"}},
+           {spokeWith("  rsync_options:\n    bw_limit: -1\n"),
+            7,
+            {"spokes[0].rsync_options.bw_limit", "'-1'"}},
+           {spokeWith("  rsync_options:\n    bw_limit: 1.5\n"), 7, {"bw_limit", "whole number"}},
+           {spokeWith("  rsync_options:\n    timeout_seconds: 0\n"),
+            7,
+            {"timeout_seconds", "1 to 86400"}},
+           {spokeWith("  rsync_options:\n    delete: always\n"), 7, {"delete", "true or false"}},
+           {spokeWith("  rsync_options:\n    extra_args: --x\n"), 7, {"extra_args", "list"}},
+           {spokeWith("  rsync_options:\n    extra_args: [[a]]\n"), 7, {"extra_args", "list"}},
+           {spokeWith("- name: a\n  sync_method: agent\n  path: /n\n  source: h:p\n"),
+            6,
+            {"spokes[1].name", "'a'", "taken"}},
+           {spokeWith("- name: b\n  sync_method: agent\n  path: /m/\n  source: h:p\n"),
+            6,
+            {"spokes[1].path", "'a'"}},
+           {"hub:\n  web_ui_port: 1: 2\n", 2, {"not YAML", "quote"}},
+           {"hub:\n\tx: 1\n", 2, {"not YAML", "tab"}},
+           {"hub: *nowhere\n", 1, {"not YAML"}},
+       }) {
+    auto error = errorOf(text);
+    auto place = dir_ / "config.yaml" + ":" + (line > 0 ? std::to_string(line) + ": " : "");
+    EXPECT_EQ(error.substr(0, place.size()), place) << text << error;
+    for (auto& part : says) EXPECT_NE(error.find(part), std::string::npos) << part << "\n" << error;
+  }
+}
+
+TEST_F(ConfigTest, names) {
+  auto named = [](const std::string& name) {
+    return "spokes:\n- sync_method: agent\n  path: /m\n  source: h:p\n  name: " + name + "\n";
+  };
+  for (auto name : {"laptop", "my laptop", "büro", "a.b", "'1'", "a@b"}) {
+    EXPECT_TRUE(load(named(name)).ok()) << name;
+  }
+  for (auto name :
+       {"a/b", "..", ".hidden", "-x", "\"a\\nb\"", "\"\\e[2J\"", "'a\\b'", "\"\\u202Ex\""}) {
+    auto error = errorOf(named(name));
+    EXPECT_NE(error.find("config.yaml:5: spokes[0].name"), std::string::npos) << name << error;
+    EXPECT_EQ(error.find('\x1b'), std::string::npos);
+  }
+  EXPECT_NE(errorOf(named(std::string(256, 'x'))), "(accepted)");
+}
+
+TEST(Source, parse) {
+  struct Case {
+    std::string text, user, host, path;
+  };
+  for (auto& [text, user, host, path] : {
+           Case{"host:path", "", "host", "path"},
+           {"user@host:path", "user", "host", "path"},
+           {"user@host.example:~/.pi/agent/sessions", "user", "host.example",
+            "~/.pi/agent/sessions"},
+           {"host:/a:b", "", "host", "/a:b"},
+           {"host:/dir@[x]:y", "", "host", "/dir@[x]:y"},
+           {"a@b@host:p", "a@b", "host", "p"},
+           {"[2001:db8::1]:path", "", "2001:db8::1", "path"},
+           {"me@[fe80::1%eth0]:/a", "me", "fe80::1%eth0", "/a"},
+           {"me@[::1]:~/a:b]:c", "me", "::1", "~/a:b]:c"},
+           {"/local/path", "", "", "/local/path"},
+           {"/local:with/colon", "", "", "/local:with/colon"},
+           {"~", "", "", "~"},
+           {"~/sessions:x", "", "", "~/sessions:x"},
+       }) {
+    auto source = parseSource(text);
+    ASSERT_TRUE(source.ok()) << text << source.status();
+    EXPECT_EQ(source->user, user) << text;
+    EXPECT_EQ(source->host, host) << text;
+    EXPECT_EQ(source->path, path) << text;
+  }
+  for (std::string text :
+       {"", "relative", "relative/path", "./x:y", "host:", ":path", "@host:path", "user@:path",
+        "-oProxyCommand=id:path", "user@-host:path", "-luser@host:path", "[-oX]:path", "[]:path",
+        "[::1]", "[::1]path", "host:a\nb", "ho\x1bst:path"}) {
+    auto source = parseSource(text);
+    EXPECT_FALSE(source.ok()) << text;
+    EXPECT_EQ(source.status().message().find('\x1b'), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace pibrain

@@ -34,8 +34,13 @@ TEST(FileIo, hashPrefixHashesNoMoreThanThereIs) {
   struct Case {
     uint64_t asked, hashed;
   };
-  for (auto [asked, hashed] : {Case{0, 0}, {1, 1}, {262'144, 262'144}, {262'145, 262'145},
-                               {600'000, 600'000}, {600'001, 600'000}, {UINT64_MAX, 600'000}}) {
+  for (auto [asked, hashed] : {Case{0, 0},
+                               {1, 1},
+                               {262'144, 262'144},
+                               {262'145, 262'145},
+                               {600'000, 600'000},
+                               {600'001, 600'000},
+                               {UINT64_MAX, 600'000}}) {
     FileHasher hasher;
     EXPECT_EQ(hashPrefix(fd, asked, hasher), hashed) << asked;
     EXPECT_EQ(hasher.digest(), digestOf(bytesOf(content).slice(0, hashed))) << asked;

@@ -1,0 +1,324 @@
+#include "hub/sync/incoming.h"
+
+#include <capnp/message.h>
+#include <gtest/gtest.h>
+#include <kj/debug.h>
+
+#include "tests/unit/rsync-text.h"
+#include "tests/unit/temp-dir.h"
+
+namespace pibrain {
+namespace {
+
+constexpr int64_t STARTED = 1769860800 * SECOND;
+constexpr auto WHOLE = proto::Begin::Content::WHOLE;
+constexpr auto TAIL = proto::Begin::Content::TAIL;
+constexpr auto DELTA = proto::Begin::Content::DELTA;
+constexpr int64_t NEW_TIME = OLD + 1000;
+
+class IncomingTest : public testing::Test {
+ protected:
+  ~IncomingTest() noexcept override {}
+
+  void begin(const std::string& path, proto::Begin::Content content, uint64_t size,
+             bool keepModes = false) {
+    capnp::MallocMessageBuilder message;
+    auto event = message.initRoot<proto::Begin>();
+    event.setContent(content);
+    event.setSize(size);
+    event.setMtime(mtime_);
+    event.setUnsettled(unsettled_);
+    event.setMode(mode_);
+    incoming_ = std::make_unique<Incoming>(mirror_, path, basis_, event.asReader(),
+                                           content == DELTA, keepModes);
+    hasher_ = content == TAIL ? basis_.hasher : FileHasher();
+  }
+  // A piece with the hash of all so far, or a wrong one.
+  void data(std::string_view bytes, bool good = true) {
+    hasher_.update(bytesOf(bytes));
+    capnp::MallocMessageBuilder message;
+    auto piece = message.initRoot<proto::Piece>();
+    piece.setBytes(bytesOf(bytes));
+    auto digest = hasher_.digest();
+    if (!good) digest.low ^= 1;
+    digest.to(piece.initHash());
+    incoming_->data(piece.asReader());
+  }
+  void end(std::string_view content) { incoming_->end(digestOf(bytesOf(content))); }
+
+  void basisFrom(Basis::Kind kind, const std::string& path, std::string_view content) {
+    basis_ = Basis();
+    basis_.kind = kind;
+    basis_.path = path;
+    basis_.size = content.size();
+    basis_.mtime = OLD;
+    basis_.hasher.update(bytesOf(content));
+  }
+  void mirrorHas(const std::string& path, std::string_view content) {
+    dir_.write("mirror/" + path, content);
+    basisFrom(Basis::Kind::MIRROR, path, content);
+  }
+  std::optional<std::string> mirrored(const std::string& path) {
+    return dir_.read("mirror/" + path);
+  }
+  bool staged(const std::string& path) { return mirror_.openPartial(path) != nullptr; }
+
+  TempDir dir_;
+  Mirror mirror_{dir_ / "mirror", Mirror::Access::WRITE,
+                 Archive(dir_ / "archive", "spoke", STARTED)};
+  Basis basis_;
+  int64_t mtime_ = NEW_TIME;
+  bool unsettled_ = false;
+  uint16_t mode_ = 0644;
+  FileHasher hasher_;
+  std::unique_ptr<Incoming> incoming_;
+};
+
+TEST_F(IncomingTest, wholeFile) {
+  begin("a/file", WHOLE, 10);
+  data("01234");
+  data("56789");
+  EXPECT_FALSE(dir_.exists("mirror/a/file"));
+  end("0123456789");
+  EXPECT_EQ(mirrored("a/file"), "0123456789");
+  EXPECT_EQ(dir_.mtime("mirror/a/file"), NEW_TIME);
+  EXPECT_EQ(dir_.mode("mirror/a/file"), 0600u);
+  EXPECT_EQ(incoming_->bytesReceived(), 10u);
+  EXPECT_FALSE(staged("a/file"));
+}
+
+TEST_F(IncomingTest, emptyFile) {
+  begin("file", WHOLE, 0);
+  end("");
+  EXPECT_EQ(mirrored("file"), "");
+  EXPECT_EQ(dir_.mtime("mirror/file"), NEW_TIME);
+}
+
+TEST_F(IncomingTest, timesAndModes) {
+  struct Case {
+    int64_t mtime;
+    bool unsettled;
+    uint16_t mode;
+    int64_t setTime;
+    mode_t setMode;
+  };
+  for (auto [mtime, unsettled, mode, setTime, setMode] : {
+           Case{NEW_TIME, true, 0644, NEW_TIME - 1, 0644},
+           {0, true, 0400, -1, 0600},
+           {-SECOND - 5, false, 07777, -SECOND - 5, 0777},
+       }) {
+    mtime_ = mtime;
+    unsettled_ = unsettled;
+    mode_ = mode;
+    begin("file", WHOLE, 1, true);
+    data("x");
+    end("x");
+    EXPECT_EQ(dir_.mtime("mirror/file"), setTime);
+    EXPECT_EQ(dir_.mode("mirror/file"), setMode);
+  }
+}
+
+TEST_F(IncomingTest, timeThatNoClockShowsIsSurvived) {
+  // In a process of its own: the sanitizers end it.
+  EXPECT_EXIT(
+      {
+        mtime_ = INT64_MIN;
+        unsettled_ = true;
+        begin("file", WHOLE, 1);
+        _exit(0);
+      },
+      testing::ExitedWithCode(0), "");
+}
+
+TEST_F(IncomingTest, tailIsAppendedInPlace) {
+  mirrorHas("file", "one ");
+  auto inode = dir_.stat("mirror/file").st_ino;
+  begin("file", TAIL, 13);
+  data("two ");
+  EXPECT_EQ(mirrored("file"), "one ") << "it is held until it is proved";
+  data("three");
+  end("one two three");
+  EXPECT_EQ(mirrored("file"), "one two three");
+  EXPECT_EQ(dir_.mtime("mirror/file"), NEW_TIME);
+  EXPECT_EQ(dir_.stat("mirror/file").st_ino, inode);
+  EXPECT_FALSE(dir_.exists("archive"));
+  EXPECT_EQ(incoming_->bytesReceived(), 9u);
+}
+
+TEST_F(IncomingTest, emptyTailSetsTheTime) {
+  mirrorHas("file", "same");
+  begin("file", TAIL, 4);
+  end("same");
+  EXPECT_EQ(mirrored("file"), "same");
+  EXPECT_EQ(dir_.mtime("mirror/file"), NEW_TIME);
+}
+
+TEST_F(IncomingTest, tailOfAMovedFile) {
+  mirrorHas("old/file", "one");
+  begin("new/file", TAIL, 7);
+  data(" two");
+  EXPECT_EQ(mirrored("old/file"), "one");
+  end("one two");
+  EXPECT_EQ(mirrored("new/file"), "one two");
+  EXPECT_FALSE(dir_.exists("mirror/old"));
+}
+
+TEST_F(IncomingTest, longTailThatFailsIsTakenBack) {
+  mirrorHas("file", "one");
+  auto large = noise(5 << 20, 1);
+  begin("file", TAIL, 3 + large.size() + 5);
+  data(large);
+  EXPECT_GT(mirrored("file")->size(), 3u) << "more than is held";
+  EXPECT_THROW(data("wrong", false), kj::Exception);
+  incoming_ = nullptr;
+  EXPECT_EQ(mirrored("file"), "one");
+
+  mirrorHas("file", "one");
+  begin("file", TAIL, 3 + large.size());
+  data(large);
+  end("one" + large);
+  incoming_ = nullptr;
+  EXPECT_TRUE(mirrored("file") == "one" + large);
+}
+
+TEST_F(IncomingTest, delta) {
+  auto old = noise(50'000, 2);
+  auto newer = old.substr(0, 20'000) + "changed" + old.substr(20'000);
+  mirrorHas("file", old);
+  auto delta = deltaOf(signatureOf(old), newer);
+  begin("file", DELTA, newer.size());
+  data(delta.substr(0, 10));
+  data(delta.substr(10));
+  EXPECT_TRUE(mirrored("file") == old);
+  end(newer);
+  EXPECT_TRUE(mirrored("file") == newer);
+  EXPECT_TRUE(dir_.read("archive/spoke/20260131T120000.000Z/file") == old);
+  EXPECT_EQ(incoming_->bytesReceived(), delta.size());
+}
+
+TEST_F(IncomingTest, continuesAPartialFile) {
+  writeAll(mirror_.openStaged("file", false), bytesOf("01234"));
+  basisFrom(Basis::Kind::PARTIAL, "file", "01234");
+  begin("file", TAIL, 10);
+  data("56789");
+  end("0123456789");
+  EXPECT_EQ(mirrored("file"), "0123456789");
+  EXPECT_FALSE(staged("file"));
+}
+
+TEST_F(IncomingTest, badContentLeavesTheMirrorAsItWas) {
+  auto old = noise(20'000, 3);
+  struct Case {
+    const char* what;
+    proto::Begin::Content content;
+    std::function<void()> fail;
+  };
+  auto delta = deltaOf(signatureOf(old), old + "x");
+  for (auto& [what, content, fail] : {
+           Case{"a piece that fails its check", WHOLE, [&]() { data("01234", false); }},
+           {"a later piece", WHOLE,
+            [&]() {
+              data("01234");
+              data("56789", false);
+            }},
+           {"too short", WHOLE,
+            [&]() {
+              data("01234");
+              end("01234");
+            }},
+           {"too long", WHOLE, [&]() { data(std::string(20'002, 'x')); }},
+           {"too long by pieces", WHOLE,
+            [&]() {
+              data(old);
+              data("1");
+              data("2");
+            }},
+           {"another hash at the end", WHOLE,
+            [&]() {
+              data(old + "x");
+              end(old + "y");
+            }},
+           {"a tail that fails its check", TAIL, [&]() { data("x", false); }},
+           {"a tail too long", TAIL, [&]() { data("xy"); }},
+           {"a tail too short", TAIL, [&]() { end(old); }},
+           {"a tail with another hash", TAIL,
+            [&]() {
+              data("x");
+              end(old + "y");
+            }},
+           {"a delta with another hash", DELTA,
+            [&]() {
+              data(delta);
+              end(old + "y");
+            }},
+           {"a delta cut short", DELTA,
+            [&]() {
+              data(delta.substr(0, delta.size() - 1));
+              end(old + "x");
+            }},
+           {"a delta that is none", DELTA, [&]() { data("garbage"); }},
+           {"a delta that makes too much", DELTA,
+            [&]() { data(deltaOf(signatureOf(old), old + "xy")); }},
+           {"a delta that makes too little", DELTA,
+            [&]() {
+              data(deltaOf(signatureOf(old), old));
+              end(old);
+            }},
+           {"an interrupted file", WHOLE,
+            [&]() {
+              data("01234");
+              throw std::runtime_error("lost");
+            }},
+           {"an interrupted tail", TAIL,
+            [&]() {
+              data("x");
+              throw std::runtime_error("lost");
+            }},
+       }) {
+    mirrorHas("file", old);
+    if (content == WHOLE) basis_ = Basis();
+    begin("file", content, old.size() + 1);
+    EXPECT_ANY_THROW(fail()) << what;
+    incoming_ = nullptr;
+    EXPECT_TRUE(mirrored("file") == old) << what;
+    EXPECT_EQ(dir_.mtime("mirror/file"), OLD) << what;
+    EXPECT_FALSE(dir_.exists("archive")) << what;
+    EXPECT_FALSE(staged("file")) << what << ": too small to be worth it";
+  }
+}
+
+TEST_F(IncomingTest, interruptedLargeFileIsKeptToBeContinued) {
+  auto large = noise(2 << 20, 4);
+  begin("file", WHOLE, large.size() + 100);
+  data(large);
+  EXPECT_THROW(data("wrong", false), kj::Exception);
+  incoming_ = nullptr;
+  EXPECT_FALSE(dir_.exists("mirror/file"));
+  EXPECT_EQ(KJ_ASSERT_NONNULL(mirror_.openPartial("file")).size, large.size());
+}
+
+TEST_F(IncomingTest, beginThatWasNotAskedForIsRefused) {
+  EXPECT_THROW(begin("file", TAIL, 5), kj::Exception);
+  mirrorHas("file", "12345");
+  EXPECT_THROW(begin("file", WHOLE, 5), kj::Exception);
+  EXPECT_THROW(begin("file", TAIL, 4), kj::Exception) << "it ends before it begins";
+  basis_.mtime = OLD + 1;
+  EXPECT_THROW(begin("file", DELTA, 5), kj::Exception) << "somebody changed the basis";
+  basis_.path = "missing";
+  EXPECT_THROW(begin("file", DELTA, 5), kj::Exception);
+  basis_ = Basis();
+  EXPECT_THROW(begin("file", WHOLE, UINT64_MAX), kj::Exception);
+}
+
+TEST_F(IncomingTest, mirrorThatChangedMeanwhileIsLeftAlone) {
+  mirrorHas("file", "one");
+  begin("file", TAIL, 7);
+  data(" two");
+  dir_.write("mirror/file", "edited", OLD + 5);
+  EXPECT_THROW(end("one two"), kj::Exception);
+  incoming_ = nullptr;
+  EXPECT_EQ(mirrored("file"), "edited");
+}
+
+}  // namespace
+}  // namespace pibrain

@@ -1,0 +1,174 @@
+// The hub's reading of a listing: P2 begins here.
+
+#include "hub/sync/listing.h"
+
+#include <capnp/message.h>
+#include <gtest/gtest.h>
+#include <kj/exception.h>
+
+#include <functional>
+
+#include "common/protocol.h"
+#include "hub/sync/mirror.h"
+#include "tests/unit/temp-dir.h"
+
+namespace pibrain {
+namespace {
+
+using Fill = std::function<void(proto::Event::Builder)>;
+
+void give(ListingReader& reader, const Fill& fill) {
+  capnp::MallocMessageBuilder message;
+  fill(message.initRoot<proto::Event>());
+  reader.event(message.getRoot<proto::Event>().asReader());
+}
+
+Fill summary() {
+  return [](proto::Event::Builder event) {
+    auto out = event.initSummary();
+    out.setState(proto::Summary::State::LISTED);
+    out.setComplete(true);
+    out.setFiles(3);
+    out.setBytes(99);
+    out.setSymlinksSkipped(1);
+    out.setSpecialsSkipped(2);
+  };
+}
+
+Fill directory(std::string path, std::vector<std::string> names, uint32_t first = 0,
+               uint64_t size = 5) {
+  return [=](proto::Event::Builder event) {
+    auto out = event.initDirectory();
+    out.setPath(bytesOf(path));
+    out.setFirstFile(first);
+    auto entries = out.initEntries(uint32_t(names.size()));
+    for (uint32_t i = 0; i < names.size(); ++i) {
+      entries[i].setName(bytesOf(names[i]));
+      entries[i].setSize(size + i);
+      entries[i].setMtime(OLD + i);
+    }
+  };
+}
+
+Fill unseen(std::vector<uint32_t> indexes) {
+  return [=](proto::Event::Builder event) {
+    auto list = event.initUnseen(uint32_t(indexes.size()));
+    for (uint32_t i = 0; i < indexes.size(); ++i) list.set(i, indexes[i]);
+  };
+}
+
+Listing listingOf(const std::vector<Fill>& events, size_t known = 0) {
+  ListingReader reader(known);
+  for (auto& event : events) give(reader, event);
+  return reader.take();
+}
+
+TEST(ListingReader, collectsEverything) {
+  auto listing = listingOf({summary(), directory("", {"top"}, 7), directory("a/b", {"x", "y"}, 8),
+                            directory("a/b", {"z"}, 10), unseen({0, 2}), unseen({1}),
+                            [](proto::Event::Builder event) {
+                              event.initProblem().setPath(bytesOf("locked"));
+                              event.getProblem().setReason(proto::Reason::DENIED);
+                            }},
+                           3);
+  EXPECT_EQ(listing.state, proto::Summary::State::LISTED);
+  EXPECT_TRUE(listing.complete);
+  EXPECT_EQ(listing.files, 3u);
+  EXPECT_EQ(listing.bytes, 99u);
+  EXPECT_EQ(listing.symlinksSkipped, 1u);
+  EXPECT_EQ(listing.specialsSkipped, 2u);
+  EXPECT_EQ(listing.directories, (std::vector<std::string>{"", "a/b"}));
+  ASSERT_EQ(listing.listed.size(), 4u);
+  std::vector<std::string> paths;
+  for (uint32_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(listing.listed[i].id, 7 + i);
+    paths.push_back(listing.listed[i].path);
+  }
+  EXPECT_EQ(paths, (std::vector<std::string>{"top", "a/b/x", "a/b/y", "a/b/z"}));
+  EXPECT_EQ(listing.listed[2].size, 6u);
+  EXPECT_EQ(listing.listed[2].mtime, OLD + 1);
+  EXPECT_EQ(listing.unseen, (std::vector<uint32_t>{0, 2, 1}));
+  ASSERT_EQ(listing.problems.size(), 1u);
+  EXPECT_EQ(listing.problems[0].first, "locked");
+}
+
+TEST(ListingReader, refusesWhatIsNoName) {
+  for (std::string name : {std::string(""), std::string("."), std::string(".."), std::string("a/b"),
+                           std::string("/a"), std::string("a\0b", 3), std::string(256, 'x')}) {
+    EXPECT_THROW(listingOf({summary(), directory("d", {"fine", name})}), kj::Exception) << name;
+  }
+  for (std::string path : {std::string("/"), std::string("/etc"), std::string(".."),
+                           std::string("a/../b"), std::string("a//b"), std::string("a/"),
+                           std::string("a/./b"), std::string("a\0b", 3), std::string(256, 'x')}) {
+    EXPECT_THROW(listingOf({summary(), directory(path, {"file"})}), kj::Exception) << path;
+  }
+  EXPECT_EQ(listingOf({summary(), directory("...", {"..a", "\x1b[2J", "\xff"})}).listed.size(), 3u);
+}
+
+TEST(ListingReader, refusesFilesDeeperThanAWalkGoes) {
+  auto deep = [](size_t components) {
+    std::string path = "d";
+    for (size_t i = 1; i < components; ++i) path += "/d";
+    return path;
+  };
+  EXPECT_EQ(listingOf({summary(), directory(deep(MAX_DEPTH - 1), {"file"})}).listed.size(), 1u);
+  // The mirror could be written, but never walked again.
+  EXPECT_THROW(listingOf({summary(), directory(deep(MAX_DEPTH), {"file"})}), kj::Exception);
+}
+
+TEST(ListingReader, refusesAFileTwice) {
+  EXPECT_THROW(listingOf({summary(), directory("d", {"a", "a"})}), kj::Exception);
+  EXPECT_THROW(
+      listingOf({summary(), directory("d", {"a"}), directory("e", {"a"}), directory("d", {"a"})}),
+      kj::Exception);
+}
+
+TEST(ListingReader, refusesSizesThatAreNone) {
+  auto most = uint64_t(INT64_MAX);
+  EXPECT_EQ(listingOf({summary(), directory("", {"a"}, 0, most)}).listed[0].size, most);
+  EXPECT_THROW(listingOf({summary(), directory("", {"a"}, 0, most + 1)}), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), directory("", {"a"}, 0, UINT64_MAX)}), kj::Exception);
+}
+
+TEST(ListingReader, refusesIndexesOfNothing) {
+  EXPECT_EQ(listingOf({summary(), unseen({4})}, 5).unseen.size(), 1u);
+  EXPECT_THROW(listingOf({summary(), unseen({5})}, 5), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), unseen({0})}, 0), kj::Exception);
+}
+
+TEST(ListingReader, beginsWithOneSummary) {
+  EXPECT_THROW(listingOf({}), kj::Exception);
+  EXPECT_THROW(listingOf({directory("", {"a"}), summary()}), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), summary()}), kj::Exception);
+  EXPECT_THROW(listingOf({unseen({})}), kj::Exception);
+}
+
+TEST(ListingReader, refusesOtherEvents) {
+  EXPECT_THROW(listingOf({summary(), [](auto event) { event.initData(); }}), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), [](auto event) { event.initBegin(); }}), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), [](auto event) { event.setDiffers(1); }}), kj::Exception);
+}
+
+TEST(ListingReader, keepsTheStagingNameToTheHub) {
+  std::string staging(Mirror::STAGING);
+  auto listing = listingOf({summary(), directory("", {staging, "a"}, 0),
+                            directory(staging + "/deep", {"file"}, 2), directory("d", {staging}, 3),
+                            directory(staging + "x", {"f"}, 4)});
+  EXPECT_EQ(listing.reserved, (std::vector<std::string>{staging, staging + "/deep/file"}));
+  std::vector<std::string> paths;
+  for (auto& file : listing.listed) paths.push_back(file.path);
+  EXPECT_EQ(paths, (std::vector<std::string>{"a", "d/" + staging, staging + "x/f"}));
+  EXPECT_EQ(listing.listed[0].id, 1u);
+}
+
+TEST(Describe, everyReasonHasWords) {
+  std::set<std::string> words;
+  for (int reason = 0; reason <= int(proto::Reason::BAD_REQUEST); ++reason) {
+    words.insert(describe(proto::Reason(reason)));
+  }
+  EXPECT_EQ(words.size(), size_t(proto::Reason::BAD_REQUEST) + 1);
+  EXPECT_EQ(words.count(describe(proto::Reason(999))), 0u);
+}
+
+}  // namespace
+}  // namespace pibrain

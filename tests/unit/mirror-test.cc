@@ -1,0 +1,276 @@
+#include "hub/sync/mirror.h"
+
+#include <gtest/gtest.h>
+#include <kj/debug.h>
+
+#include "hub/failure.h"
+#include "tests/unit/temp-dir.h"
+
+namespace pibrain {
+namespace {
+
+constexpr int64_t STARTED = 1769860800 * SECOND;
+const std::string RUN = "archive/spoke/20260131T120000.000Z/";
+
+class MirrorTest : public testing::Test {
+ protected:
+  ~MirrorTest() noexcept override {}
+
+  Mirror open(Mirror::Access access = Mirror::Access::WRITE) {
+    return Mirror(dir_ / "mirror", access, Archive(dir_ / "archive", "spoke", STARTED));
+  }
+  void publish(const std::string& path, std::string_view content) {
+    auto fd = mirror_.openStaged(path, false);
+    writeAll(fd, bytesOf(content));
+    mirror_.publish(path);
+  }
+  std::optional<std::string> mirrored(const std::string& path) {
+    return dir_.read("mirror/" + path);
+  }
+  std::optional<std::string> archived(const std::string& path) { return dir_.read(RUN + path); }
+  std::string opened(const std::string& path) {
+    KJ_IF_MAYBE(file, mirror_.openFile(path)) return std::to_string(file->size);
+    return "(none)";
+  }
+
+  TempDir dir_;
+  Mirror mirror_ = open();
+};
+
+TEST_F(MirrorTest, isMadeAndLocked) {
+  EXPECT_EQ(dir_.mode("mirror"), 0700u);
+  EXPECT_THROW(open(), Mirror::Locked);
+  EXPECT_NO_THROW(open(Mirror::Access::READ));
+  {
+    Mirror moved = kj::mv(mirror_);
+    EXPECT_THROW(open(), Mirror::Locked);
+  }
+  EXPECT_NO_THROW(open());
+}
+
+TEST_F(MirrorTest, missingMirrorIsEmptyToReaders) {
+  Archive archive(dir_ / "archive", "spoke", STARTED);
+  Mirror missing(dir_ / "missing", Mirror::Access::READ, kj::mv(archive));
+  EXPECT_TRUE(missing.walk().files.empty());
+  EXPECT_TRUE(missing.openFile("file") == nullptr);
+  EXPECT_TRUE(missing.openPartial("file") == nullptr);
+  EXPECT_FALSE(dir_.exists("missing"));
+  dir_.write("file", "x");
+  for (auto access : {Mirror::Access::READ, Mirror::Access::WRITE}) {
+    EXPECT_THROW(Mirror(dir_ / "file", access, Archive(dir_ / "archive", "spoke", STARTED)),
+                 Failure);
+  }
+}
+
+TEST_F(MirrorTest, publishMakesAFileWhole) {
+  auto fd = mirror_.openStaged("a/b/new", false);
+  writeAll(fd, bytesOf("content"));
+  EXPECT_FALSE(dir_.exists("mirror/a"));
+  EXPECT_TRUE(mirror_.walk().files.empty()) << "what is staged is not the mirror's";
+  mirror_.publish("a/b/new");
+  EXPECT_EQ(mirrored("a/b/new"), "content");
+  EXPECT_EQ(dir_.mode("mirror/a/b/new"), 0600u);
+  EXPECT_EQ(dir_.mode("mirror/a/b"), 0700u);
+  EXPECT_EQ(mirror_.walk().files.size(), 1u);
+  EXPECT_FALSE(dir_.exists("archive"));
+  EXPECT_EQ(opened("a/b/new"), "7");
+}
+
+TEST_F(MirrorTest, replacedFileIsArchived) {
+  dir_.write("mirror/a/file", "old");
+  publish("a/file", "new");
+  EXPECT_EQ(mirrored("a/file"), "new");
+  EXPECT_EQ(archived("a/file"), "old");
+  EXPECT_EQ(dir_.mtime(RUN + "a/file"), OLD);
+  publish("a/file", "newer");
+  EXPECT_EQ(archived("a/file~2"), "new");
+  EXPECT_EQ(archived("a/file"), "old");
+
+  dir_.write("mirror/empty", "");
+  publish("empty", "x");
+  EXPECT_FALSE(archived("empty")) << "nothing to keep";
+}
+
+TEST_F(MirrorTest, openFileTakesRegularFilesOnly) {
+  dir_.write("mirror/d/file", "12345");
+  dir_.write("secret", "x");
+  symlink("../secret", (dir_ / "mirror/link").c_str());
+  symlink("..", (dir_ / "mirror/up").c_str());
+  mkfifo((dir_ / "mirror/fifo").c_str(), 0600);
+  EXPECT_EQ(opened("d/file"), "5");
+  for (auto path : {"d", "link", "up/secret", "fifo", "missing", "../secret", ""}) {
+    EXPECT_EQ(opened(path), "(none)") << path;
+  }
+}
+
+TEST_F(MirrorTest, appendsInPlace) {
+  dir_.write("mirror/a/file", "12345");
+  auto inode = dir_.stat("mirror/a/file").st_ino;
+  auto fd = mirror_.openForAppend("a/file", 5, OLD);
+  writeAllAt(fd, bytesOf("67"), 5);
+  EXPECT_EQ(mirrored("a/file"), "1234567");
+  EXPECT_EQ(dir_.stat("mirror/a/file").st_ino, inode);
+}
+
+TEST_F(MirrorTest, appendNeedsTheFileThatWasSeen) {
+  dir_.write("mirror/file", "12345");
+  symlink("file", (dir_ / "mirror/link").c_str());
+  mkfifo((dir_ / "mirror/fifo").c_str(), 0600);
+  EXPECT_THROW(mirror_.openForAppend("file", 4, OLD), kj::Exception);
+  EXPECT_THROW(mirror_.openForAppend("file", 5, OLD + 1), kj::Exception);
+  EXPECT_THROW(mirror_.openForAppend("link", 5, OLD), kj::Exception);
+  EXPECT_THROW(mirror_.openForAppend("fifo", 0, OLD), kj::Exception);
+  EXPECT_THROW(mirror_.openForAppend("missing", 5, OLD), kj::Exception);
+  EXPECT_NO_THROW(mirror_.openForAppend("file", 5, OLD));
+}
+
+TEST_F(MirrorTest, appendBreaksHardLinks) {
+  auto content = noise(300'000, 1);
+  for (int64_t time : {OLD, -SECOND / 2}) {
+    dir_.write("mirror/file", content, time);
+    ASSERT_EQ(link((dir_ / "mirror/file").c_str(), (dir_ / "backup").c_str()), 0);
+    auto fd = mirror_.openForAppend("file", content.size(), time);
+    writeAllAt(fd, bytesOf("more"), content.size());
+    EXPECT_TRUE(mirrored("file") == content + "more");
+    EXPECT_TRUE(dir_.read("backup") == content);
+    EXPECT_EQ(dir_.stat("mirror/file").st_nlink, 1u);
+    EXPECT_EQ(dir_.mtime("backup"), time);
+    unlink((dir_ / "backup").c_str());
+  }
+}
+
+TEST_F(MirrorTest, moves) {
+  dir_.write("mirror/old/deep/file", "content");
+  mirror_.move("old/deep/file", "new/place/name");
+  EXPECT_EQ(mirrored("new/place/name"), "content");
+  EXPECT_EQ(dir_.mtime("mirror/new/place/name"), OLD);
+  EXPECT_FALSE(dir_.exists("mirror/old")) << "nothing is in it any more";
+
+  dir_.write("mirror/a", "a");
+  EXPECT_THROW(mirror_.move("a", "new/place/name"), kj::Exception);
+  EXPECT_EQ(mirrored("a"), "a");
+  EXPECT_EQ(mirrored("new/place/name"), "content");
+  EXPECT_THROW(mirror_.move("missing", "b"), kj::Exception);
+  // A directory that was used before may be made again.
+  mirror_.move("a", "old/deep/again");
+  EXPECT_EQ(mirrored("old/deep/again"), "a");
+}
+
+TEST_F(MirrorTest, archiveFileRemovesWhatItLeavesEmpty) {
+  dir_.write("mirror/a/b/c/file", "1");
+  dir_.write("mirror/a/other", "2");
+  mirror_.archiveFile("a/b/c/file");
+  EXPECT_EQ(archived("a/b/c/file"), "1");
+  EXPECT_FALSE(dir_.exists("mirror/a/b"));
+  EXPECT_EQ(mirrored("a/other"), "2");
+  mirror_.archiveFile("a/other");
+  EXPECT_FALSE(dir_.exists("mirror/a"));
+  EXPECT_TRUE(dir_.exists("mirror"));
+  publish("a/b/c/file", "again");
+  EXPECT_EQ(mirrored("a/b/c/file"), "again");
+}
+
+TEST_F(MirrorTest, fileGivesWayToADirectory) {
+  dir_.write("mirror/top", "a file");
+  publish("top/below", "new");
+  EXPECT_EQ(mirrored("top/below"), "new");
+  EXPECT_EQ(archived("top"), "a file");
+
+  // The same further down, where the parent's descriptor is a cached one.
+  dir_.write("mirror/x/y/file", "a file");
+  publish("x/y/other", "other");
+  publish("x/y/file/below", "new");
+  EXPECT_EQ(mirrored("x/y/file/below"), "new");
+  EXPECT_EQ(archived("x/y/file"), "a file");
+}
+
+TEST_F(MirrorTest, directoryGivesWayToAFile) {
+  dir_.write("mirror/x/y/file", "below");
+  publish("x/y/other", "other");
+  publish("x/y", "new");
+  EXPECT_EQ(mirrored("x/y"), "new");
+  EXPECT_EQ(archived("x/y/file"), "below");
+  EXPECT_EQ(archived("x/y/other"), "other");
+}
+
+TEST_F(MirrorTest, archiveFileTakesNothingThatCameInItsPlace) {
+  // A file became a directory on the spoke: the file is gone, and archived already.
+  dir_.write("mirror/one", "a file");
+  publish("one/below", "new");
+  auto archiveFile = [&](const char* path) {
+    // Whether it complains does not matter.
+    auto error = kj::runCatchingExceptions([&]() { mirror_.archiveFile(path); });
+  };
+  archiveFile("one");
+  EXPECT_EQ(mirrored("one/below"), "new");
+  // And the other way round.
+  dir_.write("mirror/two/below", "old");
+  publish("two", "new");
+  archiveFile("two/below");
+  EXPECT_EQ(mirrored("two"), "new");
+}
+
+TEST_F(MirrorTest, symlinksAreRefused) {
+  dir_.write("outside/file", "secret");
+  symlink("../outside", (dir_ / "mirror/dir").c_str());
+  symlink("../outside/file", (dir_ / "mirror/link").c_str());
+  dir_.write("mirror/file", "x");
+  EXPECT_THROW(publish("dir/file", "new"), kj::Exception);
+  EXPECT_THROW(publish("dir/sub/file", "new"), kj::Exception);
+  EXPECT_THROW(publish("link", "new"), kj::Exception);
+  EXPECT_THROW(mirror_.openForAppend("dir/file", 6, OLD), kj::Exception);
+  EXPECT_THROW(mirror_.move("file", "dir/new"), kj::Exception);
+  EXPECT_THROW(mirror_.move("dir/file", "new"), kj::Exception);
+  EXPECT_FALSE(mirror_.archiveFile("dir/file"));
+  EXPECT_EQ(dir_.read("outside/file"), "secret");
+  EXPECT_FALSE(dir_.exists("outside/new"));
+  EXPECT_FALSE(dir_.exists("outside/sub"));
+  EXPECT_EQ(mirrored("file"), "x");
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { publish("dir/file", "new"); })) {
+    EXPECT_NE(std::string(e->getDescription().cStr()).find("symlink in the mirror at 'dir'"),
+              std::string::npos)
+        << e->getDescription().cStr();
+  }
+}
+
+TEST_F(MirrorTest, partialFiles) {
+  EXPECT_TRUE(mirror_.openPartial("a/file") == nullptr);
+  writeAll(mirror_.openStaged("a/file", false), bytesOf("12345"));
+  auto partial = mirror_.openPartial("a/file");
+  EXPECT_EQ(KJ_ASSERT_NONNULL(partial).size, 5u);
+  EXPECT_TRUE(mirror_.openPartial("a/other") == nullptr);
+  writeAllAt(mirror_.openStaged("a/file", true), bytesOf("67"), 5);
+  EXPECT_EQ(KJ_ASSERT_NONNULL(mirror_.openPartial("a/file")).size, 7u);
+  for (auto& entry :
+       std::filesystem::directory_iterator(dir_ / ("mirror/" + std::string(Mirror::STAGING)))) {
+    EXPECT_FALSE(entry.path().string().ends_with(".jsonl"));
+  }
+  mirror_.publish("a/file");
+  EXPECT_EQ(mirrored("a/file"), "1234567");
+
+  mirror_.openStaged("b", false);
+  mirror_.discardStaged("b");
+  EXPECT_TRUE(mirror_.openPartial("b") == nullptr);
+  mirror_.openStaged("c", false);
+  writeAll(mirror_.openStaged("c", false), bytesOf("x"));
+  mirror_.clearStaging();
+  EXPECT_TRUE(mirror_.openPartial("c") == nullptr);
+  EXPECT_FALSE(dir_.exists("mirror/" + std::string(Mirror::STAGING)));
+  publish("d", "after it was cleared");
+  EXPECT_EQ(mirrored("d"), "after it was cleared");
+  mirror_.flush();
+}
+
+TEST_F(MirrorTest, manyDirectoriesAreNotAllHeldOpen) {
+  for (int i = 0; i < 300; ++i) publish("d" + std::to_string(i) + "/e/f", std::to_string(i));
+  for (int i = 0; i < 300; i += 7) {
+    mirror_.move("d" + std::to_string(i) + "/e/f", "moved/" + std::to_string(i) + "/f");
+  }
+  EXPECT_EQ(mirrored("moved/7/f"), "7");
+  EXPECT_EQ(mirror_.walk().files.size(), 300u);
+  auto fds = std::filesystem::directory_iterator("/proc/self/fd");
+  EXPECT_LT(std::distance(begin(fds), end(fds)), 400);
+}
+
+}  // namespace
+}  // namespace pibrain

@@ -1,0 +1,205 @@
+#include "hub/sync/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "common/rooted-dir.h"
+#include "tests/unit/temp-dir.h"
+
+namespace pibrain {
+namespace {
+
+// A mirror, and a spoke's answer that lists what differs from it.
+class PlanTest : public testing::Test {
+ protected:
+  // What a spoke with these files would list.
+  void spokeHas(std::map<std::string, std::pair<uint64_t, int64_t>> files, bool complete = true) {
+    listing_ = Listing();
+    listing_.state = proto::Summary::State::LISTED;
+    listing_.complete = complete;
+    uint32_t id = 0;
+    Paths directories;
+    for (auto& [path, what] : files) {
+      auto directory = std::string(parentOf(path));
+      if (directories.insert(directory).second) listing_.directories.push_back(directory);
+      listing_.listed.push_back({id++, path, what.first, what.second});
+    }
+    listing_.files = id;
+    tree_ = walkTree(mirror_.open());
+    known_ = describeMirror(tree_, kept_);
+    for (uint32_t i = 0; i < known_.directories.size(); ++i) {
+      if (!directories.contains(known_.directories[i])) listing_.unseen.push_back(i);
+    }
+  }
+
+  // "kind path" or "move path < old" for each file, in order.
+  std::vector<std::string> planned() {
+    plan_ = makePlan(tree_, kept_, known_, listing_);
+    std::vector<std::string> out;
+    for (auto& file : plan_.files) {
+      out.push_back(std::string(toString(file.kind)) + " " + file.remote.path +
+                    (file.kind == ChangeKind::MOVE ? " < " + file.basis : ""));
+    }
+    return out;
+  }
+
+  using Texts = std::vector<std::string>;
+
+  TempDir mirror_;
+  Paths kept_;
+  Tree tree_;
+  Known known_;
+  Listing listing_;
+  Plan plan_;
+};
+
+TEST_F(PlanTest, kinds) {
+  mirror_.write("d/same", "12345");
+  mirror_.write("d/grown", "12345");
+  mirror_.write("d/shrunk", "12345");
+  mirror_.write("d/touched", "12345");
+  mirror_.write("d/gone", "12345");
+  spokeHas({{"d/same", {5, OLD}},
+            {"d/grown", {9, OLD + 1}},
+            {"d/shrunk", {3, OLD + 2}},
+            {"d/touched", {5, OLD + 3}},
+            {"d/new", {1, OLD + 4}}});
+  auto files = planned();
+  std::sort(files.begin(), files.end());
+  EXPECT_EQ(files, (Texts{"grow d/grown", "new d/new", "rewrite d/shrunk", "touch d/touched"}));
+  EXPECT_EQ(plan_.gone, Texts{"d/gone"});
+  EXPECT_EQ(plan_.mirrorFiles, 5u);
+  for (auto& file : plan_.files) {
+    bool isNew = file.kind == ChangeKind::NEW;
+    EXPECT_EQ(file.basis, isNew ? "" : file.remote.path);
+    EXPECT_EQ(file.basisSize, isNew ? 0u : 5u);
+    EXPECT_EQ(listing_.listed[file.remote.id].path, file.remote.path);
+  }
+}
+
+TEST_F(PlanTest, sameTimeAndOtherSizeIsAChange) {
+  mirror_.write("a", "12345");
+  spokeHas({{"a", {6, OLD}}});
+  EXPECT_EQ(planned(), Texts{"grow a"});
+}
+
+TEST_F(PlanTest, directoriesThatAreTheSameAreLeftAlone) {
+  mirror_.write("same/file", "x");
+  mirror_.write("other/file", "x");
+  spokeHas({{"other/file", {2, OLD}}});
+  // The spoke knows "same" and says nothing of it.
+  listing_.unseen.clear();
+  EXPECT_EQ(planned(), Texts{"grow other/file"});
+  EXPECT_TRUE(plan_.gone.empty());
+}
+
+TEST_F(PlanTest, oldestFirstByTheNamesTime) {
+  spokeHas({{"d/2026-01-31T12-00-00-000Z_child.jsonl", {1, OLD}},
+            {"e/2026-01-30T12-00-00-000Z_parent.jsonl", {1, OLD + 99 * SECOND}},
+            {"notes-new", {1, OLD + 2 * SECOND}},
+            {"notes-old", {1, OLD}}});
+  EXPECT_EQ(planned(),
+            (Texts{"new notes-old", "new notes-new", "new e/2026-01-30T12-00-00-000Z_parent.jsonl",
+                   "new d/2026-01-31T12-00-00-000Z_child.jsonl"}));
+}
+
+TEST_F(PlanTest, moves) {
+  mirror_.write("old/a.jsonl", "12345");
+  mirror_.write("old/b.jsonl", "12345");
+  mirror_.write("old/c.jsonl", "12345");
+  mirror_.write("old/empty.jsonl", "");
+  mirror_.write("old/stays.jsonl", "12345");
+  spokeHas({{"new/a.jsonl", {5, OLD}},      // moved
+            {"new/b.jsonl", {9, OLD + 5}},  // moved and grown
+            {"new/c.jsonl", {4, OLD + 5}},  // too small to be it
+            {"new/empty.jsonl", {0, OLD}},  // nothing to gain
+            {"new/other.jsonl", {5, OLD}},  // no file of this name was there
+            {"new/stays.jsonl", {5, OLD}},  // is still at its place: a copy
+            {"old/stays.jsonl", {5, OLD}}});
+  auto files = planned();
+  std::sort(files.begin(), files.end());
+  EXPECT_EQ(files, (Texts{"move new/a.jsonl < old/a.jsonl", "move new/b.jsonl < old/b.jsonl",
+                          "new new/c.jsonl", "new new/empty.jsonl", "new new/other.jsonl",
+                          "new new/stays.jsonl"}));
+  for (auto& file : plan_.files) {
+    EXPECT_EQ(file.basisSize, file.kind == ChangeKind::MOVE ? 5u : 0u);
+  }
+  // Whether a move works out shows only later.
+  EXPECT_EQ(plan_.gone, (Texts{"old/a.jsonl", "old/b.jsonl", "old/c.jsonl", "old/empty.jsonl"}));
+}
+
+TEST_F(PlanTest, exactCandidateIsPreferredAndUsedOnce) {
+  mirror_.write("one/a", "123", OLD + 1);
+  mirror_.write("two/a", "12345", OLD + 2);
+  mirror_.write("three/a", "12", OLD + 3);
+  spokeHas({{"x/a", {5, OLD + 2}}});
+  EXPECT_EQ(planned(), Texts{"move x/a < two/a"});
+  spokeHas({{"x/a", {5, OLD + 2}},
+            {"y/a", {3, OLD + 1}},
+            {"z/a", {2, OLD + 3}},
+            {"zz/a", {9, OLD + 9}}});
+  auto files = planned();
+  EXPECT_EQ(std::count_if(files.begin(), files.end(),
+                          [](auto& text) { return text.starts_with("move"); }),
+            3);
+  EXPECT_EQ(std::set<std::string>(files.begin(), files.end()).size(), 4u);
+  std::set<std::string> bases;
+  for (auto& file : plan_.files) bases.insert(file.basis);
+  EXPECT_EQ(bases, (std::set<std::string>{"one/a", "two/a", "three/a", ""}));
+}
+
+TEST_F(PlanTest, incompleteListingTakesNothingAway) {
+  mirror_.write("old/a", "12345");
+  mirror_.write("locked/b", "12345");
+  spokeHas({{"new/a", {5, OLD}}}, false);
+  EXPECT_EQ(planned(), Texts{"new new/a"});
+  EXPECT_TRUE(plan_.gone.empty());
+}
+
+TEST_F(PlanTest, keptFilesCostNothing) {
+  mirror_.write("d/kept", "12345");
+  mirror_.write("d/there", "1");
+  mirror_.write("only/kept", "1");
+  kept_ = {"d/kept", "only/kept"};
+  TempDir spoke;
+  spoke.write("d/there", "1");
+  spokeHas({});
+  // The digests are those of a tree without them.
+  EXPECT_EQ(known_.tree, treeDigest(walkTree(spoke.open())));
+  EXPECT_EQ(known_.directories, Texts{"d"});
+  EXPECT_EQ(known_.digests.size(), 1u);
+  EXPECT_NE(known_.tree, describeMirror(tree_, {}).tree);
+
+  // The spoke knows "d" and lists nothing: they are still gone there.
+  listing_.unseen.clear();
+  EXPECT_EQ(planned(), Texts{});
+  EXPECT_EQ(plan_.gone, (Texts{"d/kept", "only/kept"}));
+}
+
+TEST_F(PlanTest, keptFileThatComesBack) {
+  mirror_.write("d/kept", "12345");
+  kept_ = {"d/kept"};
+  spokeHas({{"d/kept", {5, OLD}}});
+  EXPECT_EQ(planned(), Texts{});
+  EXPECT_TRUE(plan_.gone.empty());
+  spokeHas({{"d/kept", {9, OLD + 1}}});
+  EXPECT_EQ(planned(), Texts{"grow d/kept"});
+  // It may also come back elsewhere.
+  spokeHas({{"e/kept", {5, OLD}}});
+  EXPECT_EQ(planned(), Texts{"move e/kept < d/kept"});
+}
+
+TEST(SessionStart, isInTheName) {
+  EXPECT_EQ(sessionStart("1970-01-02T00-00-01-999Z_x.jsonl", -1), 86'401);
+  EXPECT_EQ(sessionStart("2026-01-31T12-00-00-000Z_f00.jsonl", -1), 1769860800);
+  for (auto name :
+       {"", "notes.jsonl", "2026-01-31", "2026-01-31T12:00:00Z", "x2026-01-31T12-00-00-000Z"}) {
+    EXPECT_EQ(sessionStart(name, 7), 7) << name;
+  }
+}
+
+}  // namespace
+}  // namespace pibrain

@@ -17,8 +17,8 @@ std::string deepPath(size_t components) {
 }
 
 TEST(RootedDir, safeNames) {
-  for (std::string name : {"a", "a b", ".hidden", "...", "..a", "a..", "-rf", "~", "\\", "\n",
-                           "\xff\xfe", "日本"}) {
+  for (std::string name :
+       {"a", "a b", ".hidden", "...", "..a", "a..", "-rf", "~", "\\", "\n", "\xff\xfe", "日本"}) {
     EXPECT_TRUE(isSafeName(name)) << name;
   }
   EXPECT_TRUE(isSafeName(std::string(MAX_NAME, 'x')));
@@ -34,8 +34,8 @@ TEST(RootedDir, safePaths) {
   for (std::string path : {"a", "a/b", "a/.b/c", "a b/c", "..a/b"}) {
     EXPECT_TRUE(isSafePath(path)) << path;
   }
-  for (std::string path : {"", "/", "/a", "a/", "a//b", ".", "..", "./a", "a/.", "../a", "a/..",
-                           "a/../b", "a/./b"}) {
+  for (std::string path :
+       {"", "/", "/a", "a/", "a//b", ".", "..", "./a", "a/.", "../a", "a/..", "a/../b", "a/./b"}) {
     EXPECT_FALSE(isSafePath(path)) << path;
   }
   EXPECT_FALSE(isSafePath(std::string_view("a/b\0c", 5)));
@@ -48,8 +48,8 @@ TEST(RootedDir, partsOfAPath) {
   struct Case {
     const char *path, *parent, *base;
   };
-  for (auto [path, parent, base] : {Case{"a", "", "a"}, {"a/b", "a", "b"}, {"a/b/c", "a/b", "c"},
-                                    {"", "", ""}}) {
+  for (auto [path, parent, base] :
+       {Case{"a", "", "a"}, {"a/b", "a", "b"}, {"a/b/c", "a/b", "c"}, {"", "", ""}}) {
     EXPECT_EQ(parentOf(path), parent);
     EXPECT_EQ(baseNameOf(path), base);
   }
@@ -58,6 +58,7 @@ TEST(RootedDir, partsOfAPath) {
 class RootedDirOpen : public testing::Test {
  protected:
   RootedDirOpen() : root_(kj::AutoCloseFd(open((dir_ / "root").c_str(), O_RDONLY | O_DIRECTORY))) {}
+  ~RootedDirOpen() noexcept override {}
 
   // The content of what opens, or the error.
   std::string opened(std::string_view path, int flags = O_RDONLY) {
@@ -69,11 +70,16 @@ class RootedDirOpen : public testing::Test {
 
   static std::string strerrorname(int error) {
     switch (error) {
-      case ELOOP: return "(symlink)";
-      case ENOTDIR: return "(symlink)";
-      case EXDEV: return "(outside)";
-      case ENOENT: return "(missing)";
-      default: return "(error " + std::to_string(error) + ")";
+      case ELOOP:
+        return "(symlink)";
+      case ENOTDIR:
+        return "(symlink)";
+      case EXDEV:
+        return "(outside)";
+      case ENOENT:
+        return "(missing)";
+      default:
+        return "(error " + std::to_string(error) + ")";
     }
   }
 
@@ -107,8 +113,8 @@ TEST_F(RootedDirOpen, leadsNowhereElse) {
                     "magic/etc/passwd"}) {
     EXPECT_EQ(opened(path), "(symlink)") << path;
   }
-  for (std::string path : {"..", "../secret", "a/../../secret", "a/b/../../../secret",
-                           "/etc/passwd"}) {
+  for (std::string path :
+       {"..", "../secret", "a/../../secret", "a/b/../../../secret", "/etc/passwd"}) {
     EXPECT_EQ(opened(path), "(outside)") << path;
   }
   EXPECT_EQ(opened(dir_ / "root/file"), "(outside)");
@@ -116,9 +122,7 @@ TEST_F(RootedDirOpen, leadsNowhereElse) {
   EXPECT_FALSE(dir_.exists("outside/new"));
 }
 
-TEST_F(RootedDirOpen, takesNoDotDotEvenInside) {
-  EXPECT_EQ(opened("a/../file"), "(outside)");
-}
+TEST_F(RootedDirOpen, takesNoDotDotEvenInside) { EXPECT_EQ(opened("a/../file"), "(outside)"); }
 
 TEST_F(RootedDirOpen, createsWithTheMode) {
   auto created = root_.open("a/new", O_WRONLY | O_CREAT | O_EXCL, 0640);

@@ -2,52 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/rsync-text.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {
 namespace {
 
 constexpr uint32_t MAGIC = 0x72730147;  // RS_RK_BLAKE2_SIG_MAGIC
-
-std::string signatureOf(std::string_view basis, uint32_t block = 0, uint32_t strong = 0) {
-  std::string signature;
-  makeSignature(fileWith(basis), basis.size(), block, strong,
-                [&](kj::ArrayPtr<const kj::byte> bytes) { signature += textOf(bytes); });
-  return signature;
-}
-
-std::string deltaOf(std::string_view signature, std::string_view newer, size_t piece = 50'000) {
-  Signature loaded(bytesOf(signature));
-  DeltaReader reader(loaded, [rest = newer](kj::ArrayPtr<kj::byte> buffer) mutable {
-    size_t n = std::min(buffer.size(), rest.size());
-    memcpy(buffer.begin(), rest.data(), n);
-    rest.remove_prefix(n);
-    return n;
-  });
-  std::string delta;
-  auto buffer = kj::heapArray<kj::byte>(piece);
-  for (size_t n = piece; n == piece;) {
-    n = reader.read(buffer);
-    delta += textOf(buffer.slice(0, n));
-  }
-  EXPECT_EQ(reader.read(buffer), 0u);
-  return delta;
-}
-
-std::string patched(std::string_view basis, std::string_view delta, uint64_t limit,
-                    size_t piece = 30'000) {
-  std::string out;
-  auto file = fileWith(basis);
-  Patcher patcher(file, limit, [&](kj::ArrayPtr<const kj::byte> bytes) {
-    out += textOf(bytes);
-    EXPECT_LE(out.size(), limit);
-  });
-  for (; !delta.empty(); delta.remove_prefix(std::min(piece, delta.size()))) {
-    patcher.write(bytesOf(delta.substr(0, piece)));
-  }
-  patcher.finish();
-  return out;
-}
 
 TEST(RsyncJob, roundTrips) {
   auto text = noise(300'000, 1);
@@ -167,9 +128,7 @@ TEST(RsyncJob, manyEqualWeakSumsAreRefused) {
 const std::string DELTA("rs\x02\x36");
 const std::string END(1, '\0');
 std::string literal(std::string_view text) { return char(text.size()) + std::string(text); }
-std::string copy(uint8_t from, uint8_t length) {
-  return {'\x45', char(from), char(length)};
-}
+std::string copy(uint8_t from, uint8_t length) { return {'\x45', char(from), char(length)}; }
 
 TEST(RsyncJob, patcherObeysTheDelta) {
   EXPECT_EQ(patched("0123456789", DELTA + literal("ab") + copy(2, 3) + literal("c") + END, 6),
@@ -190,7 +149,8 @@ TEST(RsyncJob, hostileDeltasThrow) {
            {"something else", "this is no delta"},
            {"a signature", header(MAGIC, 1024, 8)},
            {"cut short", DELTA + literal("abc")},
-           {"cut inside a literal", DELTA + "\x05" "abc"},
+           {"cut inside a literal", DELTA + "\x05"
+                                            "abc"},
            {"a byte after the end", DELTA + literal("abc") + END + "x"},
            {"a second end", DELTA + literal("abc") + END + END},
            {"a literal beyond the limit", DELTA + literal("0123456789a") + END},

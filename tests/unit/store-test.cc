@@ -1,0 +1,156 @@
+#include "hub/store.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/unit/temp-dir.h"
+
+namespace pibrain {
+namespace {
+
+SpokeReport report(const std::string& spoke, int64_t finished, Outcome outcome = Outcome::OK,
+                   const std::string& error = "") {
+  SpokeReport out;
+  out.name = spoke;
+  out.started = finished - SECOND;
+  out.finished = finished;
+  out.outcome = outcome;
+  out.error = error;
+  return out;
+}
+
+class StoreTest : public testing::Test {
+ protected:
+  void open() {
+    store_ = nullptr;
+    auto store = Store::open(dir_ / "data/deep");
+    ASSERT_TRUE(store.ok()) << store.status();
+    store_ = std::move(*store);
+  }
+  std::vector<std::string> kept(const std::string& spoke) {
+    auto paths = store_->keptFiles(spoke);
+    EXPECT_TRUE(paths.ok()) << paths.status();
+    std::sort(paths->begin(), paths->end());
+    return *paths;
+  }
+
+  TempDir dir_;
+  std::unique_ptr<Store> store_;
+};
+
+using Paths = std::vector<std::string>;
+
+TEST_F(StoreTest, isMadeForItsOwnerOnly) {
+  open();
+  EXPECT_EQ(dir_.mode("data"), 0700u);
+  EXPECT_EQ(dir_.mode("data/deep"), 0700u);
+  EXPECT_EQ(dir_.mode("data/deep/sync.db"), 0600u);
+}
+
+TEST_F(StoreTest, lastRuns) {
+  open();
+  auto none = store_->lastRuns("a");
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_EQ(none->lastGood, std::nullopt);
+  EXPECT_EQ(none->lastError, "");
+
+  ASSERT_TRUE(store_->recordRun(report("a", OLD)).ok());
+  ASSERT_TRUE(store_->recordRun(report("a", OLD + 2, Outcome::FAILED, "it's broken; --")).ok());
+  ASSERT_TRUE(store_->recordRun(report("b", OLD + 9)).ok());
+  EXPECT_EQ(store_->lastRuns("a")->lastGood, OLD);
+  EXPECT_EQ(store_->lastRuns("a")->lastError, "it's broken; --");
+  EXPECT_EQ(store_->lastRuns("b")->lastGood, OLD + 9);
+  EXPECT_EQ(store_->lastRuns("b")->lastError, "");
+
+  ASSERT_TRUE(store_->recordRun(report("a", OLD + 3)).ok());
+  EXPECT_EQ(store_->lastRuns("a")->lastGood, OLD + 3);
+  EXPECT_EQ(store_->lastRuns("a")->lastError, "");
+}
+
+TEST_F(StoreTest, keptFiles) {
+  open();
+  EXPECT_EQ(kept("a"), Paths{});
+  Paths odd{"plain",
+            "a/b c.jsonl",
+            "\xff\xfe not UTF-8",
+            "new\nline",
+            "'; DROP TABLE kept; --",
+            std::string(5000, 'x')};
+  std::sort(odd.begin(), odd.end());
+  ASSERT_TRUE(store_->setKeptFiles("a", odd).ok());
+  ASSERT_TRUE(store_->setKeptFiles("b", {"other"}).ok());
+  EXPECT_EQ(kept("a"), odd);
+  EXPECT_EQ(kept("b"), Paths{"other"});
+  ASSERT_TRUE(store_->setKeptFiles("a", {"one"}).ok());
+  EXPECT_EQ(kept("a"), Paths{"one"});
+  ASSERT_TRUE(store_->setKeptFiles("a", {}).ok());
+  EXPECT_EQ(kept("a"), Paths{});
+  EXPECT_EQ(kept("b"), Paths{"other"});
+}
+
+TEST_F(StoreTest, keptFilesAreReplacedWholeOrNotAtAll) {
+  open();
+  ASSERT_TRUE(store_->setKeptFiles("a", {"one"}).ok());
+  EXPECT_FALSE(store_->setKeptFiles("a", {"two", "two"}).ok());
+  EXPECT_EQ(kept("a"), Paths{"one"});
+  EXPECT_TRUE(store_->setKeptFiles("a", {"three"}).ok()) << "the transaction has ended";
+}
+
+TEST_F(StoreTest, outlivesItsProcess) {
+  open();
+  ASSERT_TRUE(store_->recordRun(report("a", OLD, Outcome::FAILED, "why")).ok());
+  ASSERT_TRUE(store_->setKeptFiles("a", {"\xff"}).ok());
+  open();
+  EXPECT_EQ(store_->lastRuns("a")->lastError, "why");
+  EXPECT_EQ(kept("a"), Paths{"\xff"});
+}
+
+TEST_F(StoreTest, countsOfAnySizeAreTaken) {
+  open();
+  auto big = report("a", INT64_MAX);
+  big.counts.files = UINT32_MAX;
+  big.bytesLiteral = UINT64_MAX;
+  big.wire = {UINT64_MAX, 1};
+  EXPECT_TRUE(store_->recordRun(big).ok());
+  EXPECT_EQ(store_->lastRuns("a")->lastGood, INT64_MAX);
+}
+
+TEST_F(StoreTest, corruptFileIsAnError) {
+  open();
+  for (int i = 0; i < 2000; ++i) {
+    ASSERT_TRUE(store_->recordRun(report("a", OLD + i, Outcome::FAILED, "some error")).ok());
+  }
+  ASSERT_TRUE(store_->setKeptFiles("a", {"one"}).ok());
+  store_ = nullptr;
+  auto good = dir_.read("data/deep/sync.db").value();
+
+  dir_.write("data/deep/sync.db",
+             "this is not a database, and it is longer than a header. " + std::string(200, 'x'));
+  auto garbage = Store::open(dir_ / "data/deep");
+  ASSERT_FALSE(garbage.ok());
+  EXPECT_NE(garbage.status().message().find("sync.db"), std::string::npos);
+  EXPECT_NE(garbage.status().message().find("not a database"), std::string::npos);
+
+  // Damage behind the header shows itself later, as an error.
+  auto damaged = good.substr(0, 100) + noise(good.size() - 100, 1);
+  dir_.write("data/deep/sync.db", damaged);
+  auto store = Store::open(dir_ / "data/deep");
+  bool failed = !store.ok() || !(*store)->lastRuns("a").ok() || !(*store)->keptFiles("a").ok() ||
+                !(*store)->recordRun(report("a", OLD)).ok() ||
+                !(*store)->setKeptFiles("a", {"x"}).ok();
+  EXPECT_TRUE(failed);
+}
+
+TEST_F(StoreTest, placeThatCannotBeIsAnError) {
+  dir_.write("file", "x");
+  auto inFile = Store::open(dir_ / "file");
+  ASSERT_FALSE(inFile.ok());
+  EXPECT_NE(inFile.status().message().find(dir_ / "file"), std::string::npos);
+  EXPECT_FALSE(Store::open(dir_ / "file/below").ok());
+  std::filesystem::create_directories(dir_ / "taken/sync.db");
+  EXPECT_FALSE(Store::open(dir_ / "taken").ok());
+}
+
+}  // namespace
+}  // namespace pibrain

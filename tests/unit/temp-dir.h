@@ -86,8 +86,8 @@ class TempDir {
 
   // Nothing if there is no such file.
   std::optional<std::string> read(std::string_view name) const {
+    if (!std::filesystem::is_regular_file(*this / name)) return std::nullopt;
     std::ifstream file(*this / name, std::ios::binary);
-    if (!file) return std::nullopt;
     return std::string(std::istreambuf_iterator<char>(file), {});
   }
 

@@ -21,8 +21,12 @@ TEST(Text, escapesWhatATerminalWouldObey) {
            {"\x7f", "\\x7f"},
            {"back\\slash \\x1b", "back\\\\slash \\\\x1b"},
            // C1: U+009B is CSI, also as a single byte.
-           {"\xc2\x9b" "2J", "\\xc2\\x9b2J"},
-           {"\x9b" "2J", "\\x9b2J"},
+           {"\xc2\x9b"
+            "2J",
+            "\\xc2\\x9b2J"},
+           {"\x9b"
+            "2J",
+            "\\x9b2J"},
            {"\xc2\xa0", "\xc2\xa0"},
            // Not UTF-8: cut short, stray, overlong, surrogate, beyond U+10FFFF.
            {"\xc3", "\\xc3"},
@@ -38,7 +42,9 @@ TEST(Text, escapesWhatATerminalWouldObey) {
            {"\xc3(", "\\xc3("},
            // Line separators, bidi overrides and isolates.
            {"\xe2\x80\xa8", "\\xe2\\x80\\xa8"},
-           {"\xe2\x80\xae" "gpj", "\\xe2\\x80\\xaegpj"},
+           {"\xe2\x80\xae"
+            "gpj",
+            "\\xe2\\x80\\xaegpj"},
            {"\xe2\x81\xa6", "\\xe2\\x81\\xa6"},
            {"\xe2\x81\xa9", "\\xe2\\x81\\xa9"},
            // Left alone.

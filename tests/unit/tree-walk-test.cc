@@ -88,37 +88,41 @@ TEST(TreeWalk, digestDependsOnAllThatMatters) {
   };
   auto same = digestAfter([](TempDir&) {});
   EXPECT_EQ(digestAfter([](TempDir& dir) { dir.write("a/x", "21"); }), same) << "no content";
-  EXPECT_EQ(digestAfter([](TempDir& dir) {
-    std::filesystem::create_directories(dir / "empty/deep");
-  }), same);
+  EXPECT_EQ(
+      digestAfter([](TempDir& dir) { std::filesystem::create_directories(dir / "empty/deep"); }),
+      same);
   EXPECT_EQ(digestAfter([](TempDir& dir) { symlink("x", (dir / "a/link").c_str()); }), same);
   EXPECT_EQ(digestAfter([](TempDir& dir) {
-    // In another order.
-    std::filesystem::remove_all(dir / "a");
-    dir.write("a/y", "345");
-    dir.write("a/x", "12");
-  }), same);
+              // In another order.
+              std::filesystem::remove_all(dir / "a");
+              dir.write("a/y", "345");
+              dir.write("a/x", "12");
+            }),
+            same);
 
   EXPECT_NE(digestAfter([](TempDir& dir) { dir.write("a/x", "123"); }), same) << "size";
   EXPECT_NE(digestAfter([](TempDir& dir) { dir.write("a/x", "12", OLD + 1); }), same) << "mtime";
   EXPECT_NE(digestAfter([](TempDir& dir) { dir.write("a/new", ""); }), same);
   EXPECT_NE(digestAfter([](TempDir& dir) { unlink((dir / "z").c_str()); }), same);
-  EXPECT_NE(digestAfter([](TempDir& dir) {
-    rename((dir / "a/x").c_str(), (dir / "a/w").c_str());
-  }), same) << "name";
+  EXPECT_NE(digestAfter([](TempDir& dir) { rename((dir / "a/x").c_str(), (dir / "a/w").c_str()); }),
+            same)
+      << "name";
   EXPECT_NE(digestAfter([](TempDir& dir) { rename((dir / "a").c_str(), (dir / "b").c_str()); }),
-            same) << "path";
+            same)
+      << "path";
   EXPECT_NE(digestAfter([](TempDir& dir) {
-    // The same files, in another directory.
-    dir.write("b/x", "12");
-    unlink((dir / "a/x").c_str());
-  }), same);
+              // The same files, in another directory.
+              dir.write("b/x", "12");
+              unlink((dir / "a/x").c_str());
+            }),
+            same);
 }
 
 TEST(TreeWalk, orderOfCreationDoesNotMatter) {
   // tmpfs gives names in the order of their creation.
   struct stat st;
-  std::string parent = stat("/dev/shm", &st) == 0 && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+  std::string parent =
+      stat("/dev/shm", &st) == 0 && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
   TempDir up(parent), down(parent);
   for (int i = 0; i < 40; ++i) up.write("d/" + std::to_string(i), "x");
   for (int i = 39; i >= 0; --i) down.write("d/" + std::to_string(i), "x");
@@ -215,8 +219,8 @@ TEST(TreeWalk, dropFilesGivesTheTreeWithoutThem) {
   TempDir all, some;
   for (auto name : {"top", "a/1", "a/2", "a/3", "b/only", "c/d/1", "c/d/2"}) {
     all.write(name, name);
-    bool dropped = std::string("top") == name || std::string("a/2") == name ||
-                   std::string("b/only") == name;
+    bool dropped =
+        std::string("top") == name || std::string("a/2") == name || std::string("b/only") == name;
     if (!dropped) some.write(name, name);
   }
   auto tree = walk(all);

@@ -1,0 +1,171 @@
+#pragma once
+// The agent served in a thread, spoken to over a socket as the hub does.
+
+#include <capnp/rpc-twoparty.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/block-stream.h"
+#include "common/protocol.h"
+#include "spoke-agent/agent-server.h"
+#include "tests/unit/temp-dir.h"
+
+namespace pibrain {
+
+// Events in short, and the content that they carry.
+struct Answer {
+  std::vector<std::string> events;
+  std::string content;
+  std::vector<std::string> paths;  // of a listing, by id
+  proto::Reason reason = proto::Reason::VANISHED;
+  Digest hash;
+  int64_t mtime = 0;
+  bool unsettled = false;
+};
+
+class AgentFixture : public testing::Test {
+ protected:
+  ~AgentFixture() noexcept override {
+    rpc_ = nullptr;
+    network_ = nullptr;
+    stream_ = nullptr;
+    if (thread_.joinable()) thread_.join();
+  }
+
+  void start(const std::string& root) {
+    int ends[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    thread_ = std::thread([root, fd = ends[1]]() {
+      auto io = kj::setupAsyncIo();
+      auto stream = io.lowLevelProvider->wrapSocketFd(kj::AutoCloseFd(fd));
+      serve(*stream, makeSpoke(kj::refcounted<Root>(root)), io.waitScope);
+    });
+    stream_ = io_.lowLevelProvider->wrapSocketFd(kj::AutoCloseFd(ends[0]));
+    std::string preamble(PREAMBLE.size(), '\0');
+    stream_->read(preamble.data(), preamble.size()).wait(io_.waitScope);
+    ASSERT_EQ(preamble, PREAMBLE);
+    network_ = kj::heap<capnp::TwoPartyVatNetwork>(*stream_, capnp::rpc::twoparty::Side::CLIENT);
+    rpc_ = kj::heap(capnp::makeRpcClient(*network_));
+    capnp::MallocMessageBuilder message;
+    auto id = message.initRoot<capnp::rpc::twoparty::VatId>();
+    id.setSide(capnp::rpc::twoparty::Side::SERVER);
+    spoke_ = rpc_->bootstrap(id).castAs<proto::Spoke>();
+    sessions_ = spoke_.helloRequest().send().getSessions();
+  }
+
+  // Scans, so that files have ids.
+  Answer scan() {
+    auto request = sessions_.scanRequest();
+    request.setKnownComplete(true);
+    return answer(request.send().wait(io_.waitScope).getListing());
+  }
+
+  template <typename Fill>
+  Answer pull(uint32_t file, Fill&& fill) {
+    auto request = sessions_.pullRequest();
+    auto want = request.initWants(1)[0];
+    want.setFile(file);
+    fill(want);
+    return answer(request.send().wait(io_.waitScope).getBlocks());
+  }
+  Answer pullWhole(uint32_t file) {
+    return pull(file, [](proto::Want::Builder want) { want.setWhole(); });
+  }
+  Answer pullTail(uint32_t file, std::string_view prefix) {
+    return pull(file, [&](proto::Want::Builder want) {
+      auto basis = want.initPrefix();
+      basis.setSize(prefix.size());
+      digestOf(bytesOf(prefix)).to(basis.initHash());
+    });
+  }
+  Answer pullDelta(uint32_t file, std::string_view signature) {
+    return pull(file, [&](proto::Want::Builder want) { want.setSignature(bytesOf(signature)); });
+  }
+  Answer signature(uint32_t file, uint32_t block = 0, uint32_t strong = 0) {
+    auto request = sessions_.signatureRequest();
+    request.setFile(file);
+    request.setBlockLength(block);
+    request.setStrongLength(strong);
+    return answer(request.send().wait(io_.waitScope).getBlocks());
+  }
+
+  Answer answer(proto::Blocks::Client blocks) {
+    Answer result;
+    BlockReader reader;
+    for (bool last = false; !last;) {
+      auto response = blocks.nextRequest().send().wait(io_.waitScope);
+      reader.read(response.getBlock(), [&](proto::Event::Reader event) { note(event, result); });
+      last = response.getLast();
+    }
+    auto after = blocks.nextRequest().send().wait(io_.waitScope);
+    EXPECT_TRUE(after.getLast());
+    EXPECT_EQ(after.getBlock().size(), 0u);
+    return result;
+  }
+
+  static void note(proto::Event::Reader event, Answer& result) {
+    auto& events = result.events;
+    switch (event.which()) {
+      case proto::Event::SUMMARY:
+        events.push_back("summary " + std::to_string(event.getSummary().getFiles()) +
+                         (event.getSummary().getComplete() ? "" : " incomplete"));
+        break;
+      case proto::Event::DIRECTORY:
+        for (auto entry : event.getDirectory().getEntries()) {
+          auto name = textOf(entry.getName());
+          auto path = textOf(event.getDirectory().getPath());
+          result.paths.push_back(path.empty() ? name : path + "/" + name);
+        }
+        break;
+      case proto::Event::BEGIN: {
+        auto begin = event.getBegin();
+        const char* kinds[] = {"whole", "tail", "delta"};
+        events.push_back(std::string("begin ") + kinds[int(begin.getContent())] + " " +
+                         std::to_string(begin.getSize()));
+        result.mtime = begin.getMtime();
+        result.unsettled = begin.getUnsettled();
+        break;
+      }
+      case proto::Event::DATA:
+        result.content += textOf(event.getData().getBytes());
+        result.hash = Digest::from(event.getData().getHash());
+        break;
+      case proto::Event::END:
+        events.push_back("end");
+        result.hash = Digest::from(event.getEnd());
+        break;
+      case proto::Event::DIFFERS:
+        events.push_back("differs " + std::to_string(event.getDiffers()));
+        break;
+      case proto::Event::REFUSED:
+        events.push_back("refused " + std::to_string(event.getRefused().getFile()));
+        result.reason = event.getRefused().getReason();
+        break;
+      case proto::Event::DIGEST:
+        events.push_back("digest " + std::to_string(event.getDigest().getFile()) + " " +
+                         std::to_string(event.getDigest().getSize()));
+        result.hash = Digest::from(event.getDigest().getHash());
+        break;
+      case proto::Event::SIGNATURE:
+        result.content += textOf(event.getSignature());
+        break;
+      default:
+        events.push_back("another event");
+    }
+  }
+
+  TempDir dir_;
+  kj::AsyncIoContext io_ = kj::setupAsyncIo();
+  std::thread thread_;
+  kj::Own<kj::AsyncIoStream> stream_;
+  kj::Own<capnp::TwoPartyVatNetwork> network_;
+  kj::Own<capnp::RpcSystem<capnp::rpc::twoparty::VatId>> rpc_;
+  proto::Spoke::Client spoke_ = nullptr;
+  proto::Sessions::Client sessions_ = nullptr;
+};
+
+}  // namespace pibrain
