@@ -17,8 +17,8 @@ using FilesByPath = std::unordered_map<std::string, const Tree::File*>;
 // The mirror's files that were left over, by name: a file that moved is one of them.
 class MoveFinder {
  public:
-  MoveFinder(const std::vector<std::string>& gone, const FilesByPath& files) {
-    for (auto& path : gone) {
+  MoveFinder(const std::vector<GoneFile>& gone, const FilesByPath& files) {
+    for (auto& [path, size] : gone) {
       byName_.emplace(std::string(baseNameOf(path)), Candidate{path, files.at(path)});
     }
   }
@@ -113,7 +113,7 @@ Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const L
 
   if (listing.complete) {
     for (auto& [path, file] : files) {
-      if (!present.contains(path)) plan.gone.push_back(path);
+      if (!present.contains(path)) plan.gone.push_back({path, file->size});
     }
     std::sort(plan.gone.begin(), plan.gone.end());
   }

@@ -20,9 +20,17 @@ struct PlannedFile {
   uint64_t basisSize = 0;
 };
 
+// A file of the mirror that the spoke does not have.
+struct GoneFile {
+  std::string path;
+  uint64_t size = 0;
+
+  auto operator<=>(const GoneFile&) const = default;
+};
+
 struct Plan {
   std::vector<PlannedFile> files;  // oldest first, so that parents come before their forks
-  std::vector<std::string> gone;   // the mirror's files that the spoke does not have
+  std::vector<GoneFile> gone;      // sorted by path
   uint32_t mirrorFiles = 0;
 };
 

@@ -131,10 +131,10 @@ class SpokeSync {
     for (auto& change : report_.changes) {
       if (change.kind == ChangeKind::MOVE) moved.insert(change.from);
     }
-    for (auto& path : plan.gone) {
+    for (auto& [path, size] : plan.gone) {
       if (moved.contains(path)) continue;
       auto kind = deleting() ? ChangeKind::DELETE : ChangeKind::KEEP;
-      report_.changes.push_back({kind, path, "", 0});
+      report_.changes.push_back({kind, path, "", size});
       countChange(kind, report_.counts);
     }
     if (deleting()) checkDeletion(plan, report_.counts.deleted, listing);
@@ -144,16 +144,16 @@ class SpokeSync {
     Transfer transfer(mirror, session, spoke_.keepModes, report_);
     transfer.run(plan.files);
 
-    std::vector<std::string> gone;
-    for (auto& path : plan.gone) {
-      if (!transfer.movedFrom().contains(path)) gone.push_back(path);
+    std::vector<GoneFile> gone;
+    for (auto& file : plan.gone) {
+      if (!transfer.movedFrom().contains(file.path)) gone.push_back(file);
     }
     if (deleting()) {
       checkDeletion(plan, gone.size(), listing);
-      for (auto& path : gone) {
+      for (auto& [path, size] : gone) {
         if (!mirror.archiveFile(path)) continue;
         ++report_.counts.deleted;
-        report_.changes.push_back({ChangeKind::DELETE, path, "", 0});
+        report_.changes.push_back({ChangeKind::DELETE, path, "", size});
       }
       gone.clear();
     }
@@ -195,9 +195,11 @@ class SpokeSync {
     }
   }
 
-  void rememberKept(const std::vector<std::string>& gone) {
-    if (store_ == nullptr || Paths(gone.begin(), gone.end()) == kept_) return;
-    auto status = store_->setKeptFiles(spoke_.name, gone);
+  void rememberKept(const std::vector<GoneFile>& gone) {
+    Paths paths;
+    for (auto& file : gone) paths.insert(file.path);
+    if (store_ == nullptr || paths == kept_) return;
+    auto status = store_->setKeptFiles(spoke_.name, {paths.begin(), paths.end()});
     if (!status.ok()) warn(std::string(status.message()));
   }
 

@@ -141,6 +141,7 @@ class CommandLine(HubCase):
         changes = self.sync_one("-n", "--delete")["changes"]
         self.assertEqual([(c["kind"], c["path"]) for c in changes],
                          [("grow", "p/a.jsonl"), ("delete", "p/gone.jsonl")])
+        self.assertEqual([c["size"] for c in changes], [60, 30])
         self.assertEqual(self.snapshot(), before)
 
     def test_status(self):

@@ -78,7 +78,7 @@ class AgentListing : public testing::Test {
     dir_.write("a/1", "12");
     dir_.write("a/2", "123");
     dir_.write("b/c/1", "1234");
-    symlink("top", (dir_ / "link").c_str());
+    EXPECT_EQ(symlink("top", (dir_ / "link").c_str()), 0);
     tree_ = std::make_shared<const Tree>(walkTree(dir_.open()));
     for (auto& directory : tree_->directories) {
       digests_[std::string(tree_->path(directory))] = directory.digest;

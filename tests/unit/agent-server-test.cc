@@ -130,9 +130,9 @@ TEST_F(AgentServer, filesThatAreNoLongerWhatTheyWere) {
   ASSERT_EQ(scan().paths, (Events{"fifo", "gone", "link", "secret/file"}));
   for (auto name : {"fifo", "gone", "link"}) unlink((dir_ / name).c_str());
   mkfifo((dir_ / "fifo").c_str(), 0600);
-  symlink("/etc/passwd", (dir_ / "link").c_str());
+  EXPECT_EQ(symlink("/etc/passwd", (dir_ / "link").c_str()), 0);
   rename((dir_ / "secret").c_str(), (dir_ / "moved").c_str());
-  symlink("moved", (dir_ / "secret").c_str());
+  EXPECT_EQ(symlink("moved", (dir_ / "secret").c_str()), 0);
   EXPECT_EQ(pullWhole(0).reason, proto::Reason::NOT_REGULAR);
   for (uint32_t file : {1, 2, 3}) {
     auto got = pullWhole(file);

@@ -94,8 +94,8 @@ TEST_F(MirrorTest, replacedFileIsArchived) {
 TEST_F(MirrorTest, openFileTakesRegularFilesOnly) {
   dir_.write("mirror/d/file", "12345");
   dir_.write("secret", "x");
-  symlink("../secret", (dir_ / "mirror/link").c_str());
-  symlink("..", (dir_ / "mirror/up").c_str());
+  EXPECT_EQ(symlink("../secret", (dir_ / "mirror/link").c_str()), 0);
+  EXPECT_EQ(symlink("..", (dir_ / "mirror/up").c_str()), 0);
   mkfifo((dir_ / "mirror/fifo").c_str(), 0600);
   EXPECT_EQ(opened("d/file"), "5");
   for (auto path : {"d", "link", "up/secret", "fifo", "missing", "../secret", ""}) {
@@ -114,7 +114,7 @@ TEST_F(MirrorTest, appendsInPlace) {
 
 TEST_F(MirrorTest, appendNeedsTheFileThatWasSeen) {
   dir_.write("mirror/file", "12345");
-  symlink("file", (dir_ / "mirror/link").c_str());
+  EXPECT_EQ(symlink("file", (dir_ / "mirror/link").c_str()), 0);
   mkfifo((dir_ / "mirror/fifo").c_str(), 0600);
   EXPECT_THROW(mirror_.openForAppend("file", 4, OLD), kj::Exception);
   EXPECT_THROW(mirror_.openForAppend("file", 5, OLD + 1), kj::Exception);
@@ -128,7 +128,7 @@ TEST_F(MirrorTest, appendBreaksHardLinks) {
   auto content = noise(300'000, 1);
   for (int64_t time : {OLD, -SECOND / 2}) {
     dir_.write("mirror/file", content, time);
-    ASSERT_EQ(link((dir_ / "mirror/file").c_str(), (dir_ / "backup").c_str()), 0);
+    EXPECT_EQ(link((dir_ / "mirror/file").c_str(), (dir_ / "backup").c_str()), 0);
     auto fd = mirror_.openForAppend("file", content.size(), time);
     writeAllAt(fd, bytesOf("more"), content.size());
     EXPECT_TRUE(mirrored("file") == content + "more");
@@ -212,8 +212,8 @@ TEST_F(MirrorTest, archiveFileTakesNothingThatCameInItsPlace) {
 
 TEST_F(MirrorTest, symlinksAreRefused) {
   dir_.write("outside/file", "secret");
-  symlink("../outside", (dir_ / "mirror/dir").c_str());
-  symlink("../outside/file", (dir_ / "mirror/link").c_str());
+  EXPECT_EQ(symlink("../outside", (dir_ / "mirror/dir").c_str()), 0);
+  EXPECT_EQ(symlink("../outside/file", (dir_ / "mirror/link").c_str()), 0);
   dir_.write("mirror/file", "x");
   EXPECT_THROW(publish("dir/file", "new"), kj::Exception);
   EXPECT_THROW(publish("dir/sub/file", "new"), kj::Exception);

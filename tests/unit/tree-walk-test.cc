@@ -91,7 +91,8 @@ TEST(TreeWalk, digestDependsOnAllThatMatters) {
   EXPECT_EQ(
       digestAfter([](TempDir& dir) { std::filesystem::create_directories(dir / "empty/deep"); }),
       same);
-  EXPECT_EQ(digestAfter([](TempDir& dir) { symlink("x", (dir / "a/link").c_str()); }), same);
+  EXPECT_EQ(digestAfter([](TempDir& dir) { EXPECT_EQ(symlink("x", (dir / "a/link").c_str()), 0); }),
+            same);
   EXPECT_EQ(digestAfter([](TempDir& dir) {
               // In another order.
               std::filesystem::remove_all(dir / "a");
@@ -133,9 +134,9 @@ TEST(TreeWalk, orderOfCreationDoesNotMatter) {
 TEST(TreeWalk, countsWhatItSkips) {
   TempDir dir;
   dir.write("a/file", "x");
-  symlink("file", (dir / "a/link").c_str());
-  symlink("/nowhere", (dir / "dangling").c_str());
-  symlink("a", (dir / "dirlink").c_str());
+  EXPECT_EQ(symlink("file", (dir / "a/link").c_str()), 0);
+  EXPECT_EQ(symlink("/nowhere", (dir / "dangling").c_str()), 0);
+  EXPECT_EQ(symlink("a", (dir / "dirlink").c_str()), 0);
   ASSERT_EQ(mkfifo((dir / "a/fifo").c_str(), 0600), 0);
   auto tree = walk(dir);
   EXPECT_EQ(pathsOf(tree), std::vector<std::string>{"a/file"});
