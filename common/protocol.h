@@ -19,6 +19,9 @@ inline constexpr uint32_t OLDEST_PROTOCOL = 1;  // Peer.oldestProtocol
 inline constexpr size_t MAX_NAME = 255;
 inline constexpr size_t MAX_DEPTH = 400;
 
+// More problems than these in a listing tell nobody more.
+inline constexpr size_t MAX_PROBLEMS = 1000;
+
 // Blocks (agent.capnp): content comes in pieces of at most MAX_PIECE; a block is closed when it
 // holds BLOCK_RAW bytes, or BLOCK_COMPRESSED after compression. So none decompresses to more
 // than MAX_BLOCK_RAW.

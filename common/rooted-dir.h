@@ -37,8 +37,8 @@ class RootedDir {
   int fd() const { return dir_; }
 
   // Opens what is at `path`, relative to this directory; "" is the directory itself. A symlink
-  // anywhere fails with ELOOP (or ENOTDIR), what is no safe path with EXDEV. O_NOFOLLOW, O_CLOEXEC, O_NOCTTY and
-  // O_NONBLOCK are added, so that a FIFO does not hang.
+  // anywhere fails with ELOOP (or ENOTDIR), what is no safe path with EXDEV. O_NOFOLLOW, O_CLOEXEC,
+  // O_NOCTTY and O_NONBLOCK are added, so that a FIFO does not hang.
   Opened open(std::string_view path, int flags, mode_t mode = 0) const;
 
  private:

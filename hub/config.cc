@@ -11,6 +11,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -143,7 +144,7 @@ class Fields {
 };
 
 std::string expandField(const std::string& path) {
-  auto expanded = expandHome(path);
+  auto expanded = std::filesystem::path(expandHome(path)).lexically_normal().string();
   while (expanded.size() > 1 && expanded.ends_with('/')) expanded.pop_back();
   return expanded;
 }
@@ -236,6 +237,38 @@ SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const H
   return spoke;
 }
 
+// Whether one of the paths is the other, or lies in it.
+bool overlap(const std::string& one, const std::string& other) {
+  auto within = [](const std::string& inner, const std::string& outer) {
+    return (inner + "/").starts_with(outer + "/");
+  };
+  return within(one, other) || within(other, one);
+}
+
+// A mirror is the spoke's alone: what else lay in it would be archived by --delete.
+void rejectOverlaps(const YAML::Node& node, const Config& config) {
+  for (size_t i = 0; i < config.spokes.size(); ++i) {
+    auto& spoke = config.spokes[i];
+    auto check = [&](const std::string& path, const std::string& what) {
+      if (!path.empty() && overlap(spoke.path, path)) {
+        reject(node[i], absl::StrCat("spokes[", i, "].path '", escapeForTerminal(spoke.path),
+                                     "' and ", what, " '", escapeForTerminal(path),
+                                     "' are the same or one inside the other; a mirror needs a "
+                                     "directory of its own."));
+      }
+    };
+    check(config.hub.sessionsDir, "hub.sessions_dir");
+    check(config.hub.databaseDir, "hub.database_dir");
+    check(config.hub.archiveDir, "hub.archive_dir");
+    if (spoke.method == SyncMethod::AGENT && spoke.source.host.empty()) {
+      check(expandField(spoke.source.path), "its source");
+    }
+    for (size_t k = 0; k < i; ++k) {
+      check(config.spokes[k].path, "the path of spoke '" + config.spokes[k].name + "',");
+    }
+  }
+}
+
 void parseSpokes(const YAML::Node& node, Config& config) {
   if (!node.IsSequence()) {
     reject(node, "spokes has to be a list: one '- name: …' for each machine.");
@@ -248,13 +281,10 @@ void parseSpokes(const YAML::Node& node, Config& config) {
         reject(node[i], absl::StrCat(where, ".name '", spoke.name,
                                      "' is taken by another spoke; each needs its own."));
       }
-      if (other.path == spoke.path) {
-        reject(node[i], absl::StrCat(where, ".path is also the path of spoke '", other.name,
-                                     "'; each needs its own mirror."));
-      }
     }
     config.spokes.push_back(std::move(spoke));
   }
+  rejectOverlaps(node, config);
 }
 
 Config parse(const std::string& text) {
@@ -340,7 +370,8 @@ absl::StatusOr<Source> parseSource(const std::string& text) {
   if (target.starts_with('[') && target.ends_with(']'))
     target = target.substr(1, target.size() - 2);
   source.host = target;
-  bool control = std::any_of(text.begin(), text.end(), [](char c) { return uint8_t(c) < 0x20; });
+  bool control = std::any_of(text.begin(), text.end(), [](char c) { return uint8_t(c) < 0x20; }) ||
+                 target.find(' ') != std::string::npos;
   if (target.empty() || target[0] == '-' || control || source.path.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("'", escapeForTerminal(text),

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <kj/exception.h>
+
 #include <stdexcept>
 #include <string>
 
@@ -11,5 +13,12 @@ class Failure : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
+
+// The description of an exception, without the condition that KJ_REQUIRE puts in front.
+inline std::string plainWords(const kj::Exception& e) {
+  std::string text = e.getDescription().cStr();
+  auto end = text.find("; ");
+  return text.starts_with("expected ") && end != std::string::npos ? text.substr(end + 2) : text;
+}
 
 }  // namespace pibrain

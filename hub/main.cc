@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
@@ -73,9 +74,18 @@ int dispatch(CLI::App* sync, const RunArguments& run, const StatusArguments& sta
   return sync->got_subcommand("status") ? syncStatus(status) : syncList(list);
 }
 
+// Each spoke holds a few dozen descriptors; the usual soft limit is for one.
+void raiseDescriptorLimit() {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  raiseDescriptorLimit();
   // What this program makes holds secrets.
   umask(0077);
   // Blocks come and go by the thousand: let the allocator keep their pages.

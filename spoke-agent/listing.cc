@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "common/protocol.h"
+
 namespace pibrain {
 
 namespace {
@@ -10,8 +12,6 @@ namespace {
 // Entries in one event: with the longest names these are under 300 KB.
 constexpr uint32_t MAX_ENTRIES = 1000;
 constexpr size_t MAX_UNSEEN = 50'000;
-// More problems than these tell nobody more; `complete` is false all the same.
-constexpr size_t MAX_PROBLEMS = 1000;
 
 capnp::Data::Reader dataOf(std::string_view text) {
   return kj::arrayPtr(reinterpret_cast<const kj::byte*>(text.data()), text.size());

@@ -145,6 +145,7 @@ void Pull::begin(BlockWriter& writer, proto::Begin::Content content) {
 }
 
 void Pull::sendPiece(BlockWriter& writer) {
+  uint32_t id = out_->id;
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
                 if (out_->delta.get() != nullptr) {
                   sendDelta(writer);
@@ -152,7 +153,7 @@ void Pull::sendPiece(BlockWriter& writer) {
                   sendContent(writer);
                 }
               })) {
-    refuse(writer, out_->id, proto::Reason::IO_ERROR);
+    refuse(writer, id, proto::Reason::IO_ERROR);
     out_ = nullptr;
   }
 }

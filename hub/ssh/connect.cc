@@ -83,13 +83,17 @@ std::string scanCommand(const SshTarget& target) {
                       escapeForTerminal(target.host), " >> ", escapeForTerminal(file));
 }
 
-void checkHostKey(SshSession& session, const SshTarget& target, const KnownHost& known,
-                  const std::string& name) {
+std::string_view shownKey(SshSession& session) {
   size_t length = 0;
   int type = 0;
   const char* bytes = libssh2_session_hostkey(session.get(), &length, &type);
   KJ_REQUIRE(bytes != nullptr, "the spoke showed no host key");
-  std::string_view blob(bytes, length);
+  return {bytes, length};
+}
+
+void checkHostKey(SshSession& session, const SshTarget& target, const KnownHost& known,
+                  const std::string& name) {
+  auto blob = shownKey(session);
   auto host = escapeForTerminal(name);
   auto print = absl::StrCat(fingerprint(blob), " (", escapeForTerminal(keyType(blob)), ")");
   switch (judge(known, blob)) {
@@ -124,10 +128,9 @@ void handshake(SshSession& session, const SshTarget& target, kj::WaitScope& wait
                                           : knownHostName(target.hostKeyAlias, 22);
   auto known = loadKnownHosts(target.knownHostsFiles, name);
   for (auto& warning : known.warnings) warn(escapeForTerminal(warning));
+  KnownHost plain;
   if (known.keys.empty() && target.hostKeyAlias.empty() && target.port != 22) {
-    // As ssh does: a key known for the host's standard port serves for its others, too.
-    auto plain = loadKnownHosts(target.knownHostsFiles, knownHostName(target.host, 22));
-    if (!plain.keys.empty()) known = plain;
+    plain = loadKnownHosts(target.knownHostsFiles, knownHostName(target.host, 22));
   }
   prefer(session, LIBSSH2_METHOD_CRYPT_CS, CIPHERS);
   prefer(session, LIBSSH2_METHOD_CRYPT_SC, CIPHERS);
@@ -149,6 +152,12 @@ void handshake(SshSession& session, const SshTarget& target, kj::WaitScope& wait
                   scanCommand(target) + "' with what is there."
             : "Is an SSH server listening on that port? Try 'ssh -v " +
                   escapeForTerminal(target.alias) + " true'."));
+  }
+  // As ssh does: a key that is known for the host's standard port serves for its others too. A
+  // different key there means nothing: it may be another machine behind the same address.
+  if (judge(plain, shownKey(session)) != HostKeyVerdict::UNKNOWN &&
+      judge(plain, shownKey(session)) != HostKeyVerdict::CHANGED) {
+    known = plain;
   }
   checkHostKey(session, target, known, name);
 }

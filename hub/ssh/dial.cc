@@ -87,9 +87,14 @@ kj::AutoCloseFd dial(const SshTarget& target, uint32_t timeoutSeconds) {
   }
   KJ_DEFER(freeaddrinfo(addresses));
 
-  auto deadline = Clock::now() + std::chrono::seconds(target.connectTimeout);
+  // Each address gets its share of the time, so that one that does not answer leaves some to the
+  // others.
+  int left = 0;
+  for (auto* address = addresses; address != nullptr; address = address->ai_next) ++left;
+  auto end = Clock::now() + std::chrono::seconds(target.connectTimeout);
   int error = EHOSTUNREACH;
-  for (auto* address = addresses; address != nullptr; address = address->ai_next) {
+  for (auto* address = addresses; address != nullptr; address = address->ai_next, --left) {
+    auto deadline = Clock::now() + (end - Clock::now()) / left;
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
       error = errno;

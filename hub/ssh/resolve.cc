@@ -1,5 +1,6 @@
 #include "hub/ssh/resolve.h"
 
+#include <absl/strings/ascii.h>
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
@@ -25,15 +26,31 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+struct UserEntry {
+  std::string name;
+  std::string home;
+};
+
+// This user, as the user database has it. Called from several threads.
+UserEntry ownEntry() {
+  struct passwd entry;
+  struct passwd* found = nullptr;
+  char buffer[16384];
+  if (getpwuid_r(getuid(), &entry, buffer, sizeof(buffer), &found) != 0 || found == nullptr) {
+    return {};
+  }
+  return {found->pw_name, found->pw_dir};
+}
+
 // ssh reads the home from the user database, not $HOME.
 std::string passwdHome() {
-  auto* entry = getpwuid(getuid());
-  return entry == nullptr ? environment("HOME") : entry->pw_dir;
+  auto home = ownEntry().home;
+  return home.empty() ? environment("HOME") : home;
 }
 
 std::string localUser() {
-  auto* entry = getpwuid(getuid());
-  return entry == nullptr ? environment("USER") : entry->pw_name;
+  auto name = ownEntry().name;
+  return name.empty() ? environment("USER") : name;
 }
 
 std::string first(const Settings& settings, const std::string& key) {
@@ -132,12 +149,9 @@ absl::StatusOr<SshTarget> parseSshConfig(const std::string& text, const std::str
   if (target.host.empty() || target.user.empty()) {
     return absl::InternalError("ssh -G gave no host name or user");
   }
-  for (auto* route : {"proxyjump", "proxycommand"}) {
-    auto value = first(settings, route);
-    if (!value.empty() && value != "none") {
-      return unsupported(target, route == std::string("proxyjump") ? "ProxyJump" : "ProxyCommand",
-                         value);
-    }
+  for (auto* setting : {"ProxyJump", "ProxyCommand", "RevokedHostKeys", "KnownHostsCommand"}) {
+    auto value = first(settings, absl::AsciiStrToLower(setting));
+    if (!value.empty() && value != "none") return unsupported(target, setting, value);
   }
   target.hostKeyAlias = first(settings, "hostkeyalias");
   if (target.hostKeyAlias == "none") target.hostKeyAlias.clear();
@@ -177,10 +191,10 @@ absl::StatusOr<SshTarget> resolveSsh(const std::string& user, const std::string&
                      "configuration may hang; run the command by hand to see."));
   }
   if (output.exitStatus != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("ssh cannot read its configuration for '", escapeForTerminal(host),
-                     "': ", escapeForTerminal(output.err.substr(0, output.err.find('\n'))),
-                     ". 'ssh -G ", escapeForTerminal(host), "' shows the same; correct the file."));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "ssh cannot read its configuration for '", escapeForTerminal(host),
+        "': ", escapeForTerminal(output.err.substr(0, output.err.find_first_of("\r\n"))),
+        ". 'ssh -G ", escapeForTerminal(host), "' shows the same; correct the file."));
   }
   return parseSshConfig(output.out, host);
 }

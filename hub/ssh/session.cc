@@ -5,6 +5,7 @@
 #include <libssh2.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -17,11 +18,24 @@ namespace {
 // Bytes that were sent are dropped from the buffer when they are so many.
 constexpr size_t MAX_SENT_KEPT = 256 * 1024;
 
+// Milliseconds: an agent may wait for a person who is not there.
+constexpr int AGENT_TIMEOUT = 10'000;
+
 static_assert(SSH_AGAIN == LIBSSH2_ERROR_EAGAIN);
 
 // The conversation with an ssh-agent goes through the same callbacks, on a blocking socket of
 // libssh2's own. Its end has to be an error, or libssh2 asks for ever.
+bool agentIsReady(int fd, short events) {
+  struct pollfd ready = {fd, events, 0};
+  int n;
+  do {
+    n = poll(&ready, 1, AGENT_TIMEOUT);
+  } while (n < 0 && errno == EINTR);
+  return n > 0;
+}
+
 ssize_t receiveFromAgent(int fd, void* buffer, size_t length, int flags) {
+  if (!agentIsReady(fd, POLLIN)) return -ETIMEDOUT;
   ssize_t n;
   do {
     n = recv(fd, buffer, length, flags);
@@ -31,6 +45,7 @@ ssize_t receiveFromAgent(int fd, void* buffer, size_t length, int flags) {
 }
 
 ssize_t sendToAgent(int fd, const void* buffer, size_t length, int flags) {
+  if (!agentIsReady(fd, POLLOUT)) return -ETIMEDOUT;
   ssize_t n;
   do {
     n = send(fd, buffer, length, flags | MSG_NOSIGNAL);

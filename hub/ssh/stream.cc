@@ -40,9 +40,12 @@ kj::Promise<size_t> SshStream::readLoop(kj::byte* buffer, size_t minBytes, size_
     if (n > 0) {
       got += size_t(n);
       if (got >= minBytes) return got;
-    } else if (n == 0 && libssh2_channel_eof(channel_)) {
-      return got;
-    } else if (n < 0 && n != LIBSSH2_ERROR_EAGAIN) {
+    } else if (n == 0) {
+      // Packets of standard error that came with the end would hide it.
+      drainErrors();
+      if (libssh2_channel_eof(channel_)) return got;
+      break;
+    } else if (n != LIBSSH2_ERROR_EAGAIN) {
       return lost(session_);
     } else {
       break;

@@ -1,5 +1,6 @@
 #include "hub/sync/archive.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <kj/debug.h>
@@ -7,6 +8,8 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <vector>
 
 #include "common/file-io.h"
 #include "common/text.h"
@@ -29,9 +32,9 @@ std::string runName(int64_t nanos) {
 // A copy of the file, under a name that did not exist, with its time. Gone again if it fails.
 void copyFile(int fromDir, const std::string& from, int toDir, const std::string& to) {
   kj::AutoCloseFd in(openat(fromDir, from.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (in < 0) throwErrno(errno, "cannot read " + from);
+  if (in < 0) throwErrno(errno, "cannot read '" + escapeForTerminal(from) + "'");
   struct stat st;
-  if (fstat(in, &st) != 0) throwErrno(errno, "cannot read " + from);
+  if (fstat(in, &st) != 0) throwErrno(errno, "cannot read '" + escapeForTerminal(from) + "'");
   kj::AutoCloseFd out(openat(toDir, to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (out < 0) throwErrno(errno, "cannot create a file in the archive");
   KJ_ON_SCOPE_FAILURE(unlinkat(toDir, to.c_str(), 0));
@@ -100,10 +103,27 @@ void Archive::take(int dirFd, const std::string& name, const std::string& path) 
   if (errno != EXDEV) throwErrno(errno, "cannot move to the archive");
   struct stat st;
   if (fstatat(dirFd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) {
-    throwErrno(EXDEV, "cannot move a directory to the archive, which is on another filesystem");
+    return takeDirectory(dirFd, name, path);
   }
   copyFile(dirFd, name, to.dir, to.name);
   if (unlinkat(dirFd, name.c_str(), 0) != 0) throwErrno(errno, "cannot remove an archived file");
+}
+
+// To another filesystem: file by file, so that what fails is either here or there.
+void Archive::takeDirectory(int dirFd, const std::string& name, const std::string& path) {
+  int fd = openat(dirFd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  DIR* dir = fd < 0 ? nullptr : fdopendir(fd);
+  if (dir == nullptr) throwErrno(errno, "cannot read '" + escapeForTerminal(path) + "'");
+  KJ_DEFER(closedir(dir));
+  std::vector<std::string> entries;
+  while (auto* entry = readdir(dir)) {
+    std::string_view below(entry->d_name);
+    if (below != "." && below != "..") entries.emplace_back(below);
+  }
+  for (auto& entry : entries) take(dirfd(dir), entry, path + "/" + entry);
+  if (unlinkat(dirFd, name.c_str(), AT_REMOVEDIR) != 0) {
+    throwErrno(errno, "cannot remove '" + escapeForTerminal(path) + "'");
+  }
 }
 
 void Archive::flush() {

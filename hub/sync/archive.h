@@ -28,6 +28,8 @@ class Archive {
   void flush();
 
  private:
+  void takeDirectory(int dirFd, const std::string& name, const std::string& path);
+
   struct Place {
     kj::AutoCloseFd dir;
     std::string name;

@@ -2,7 +2,11 @@
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include <filesystem>
 
 #include "common/file-io.h"
 #include "common/protocol.h"
@@ -28,6 +32,17 @@ std::string agentCommand(const SpokeConfig& spoke) {
 
 std::string saidSuffix(const std::string& said) {
   return said.empty() ? "" : absl::StrCat(" It said: ", said, ".");
+}
+
+// The directory that 'source' names, absolute and without "//", "." and "..".
+std::string askedRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
+  auto asked = spoke.source.path;
+  if (asked == "~" || asked.starts_with("~/")) asked = agent.home + asked.substr(1);
+  // A relative path is below the home, as for scp and rsync.
+  if (!asked.starts_with('/')) asked = agent.home + "/" + asked;
+  asked = std::filesystem::path(asked).lexically_normal().string();
+  while (asked.size() > 1 && asked.ends_with('/')) asked.pop_back();
+  return asked;
 }
 
 constexpr char UPGRADE[] =
@@ -81,13 +96,15 @@ std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
 std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
                           const Farewell& farewell) {
   auto place = placeOf(spoke);
-  std::string what = error.getDescription().cStr();
+  auto what = plainWords(error);
   auto said = lastWords(farewell.errors);
   constexpr char RESUME[] =
       " The mirror is intact, and the next run goes on from where this one stopped.";
   if (error.getType() == kj::Exception::Type::OVERLOADED) {
-    return absl::StrCat(escapeForTerminal(what), ". If the hub's disk is full, make room: 'df -h ",
-                        escapeForTerminal(spoke.path), "' shows how much is left.", RESUME);
+    bool disk = contains(what, strerror(ENOSPC)) || contains(what, strerror(EDQUOT));
+    return absl::StrCat(
+        escapeForTerminal(what), disk ? ". Make room on the hub's disk: 'df -h " : "",
+        disk ? escapeForTerminal(spoke.path) + "' shows how much is left." : ".", RESUME);
   }
   if (fellSilent(error)) {
     return absl::StrCat("nothing was heard from ", place, " for ", spoke.timeoutSeconds,
@@ -125,29 +142,28 @@ void checkAgent(const SpokeConfig& spoke, const AgentInfo& agent,
                                UPGRADE, "."));
   }
   auto root = escapeForTerminal(agent.root);
+  auto asked = askedRoot(spoke, agent);
+  // Where the mistake is, if there is one.
+  auto correct =
+      asked == std::filesystem::path(agent.root).lexically_normal().string()
+          ? "correct 'source' in the config (or --root in a command=\"…\" in the spoke's "
+            "~/.ssh/authorized_keys)"
+          : "correct --root in the command=\"…\" of the spoke's ~/.ssh/authorized_keys, "
+            "which decides";
   switch (agent.rootState) {
     case proto::RootState::SERVED:
       break;
     case proto::RootState::MISSING:
-      throw Failure(
-          absl::StrCat("the directory ", root, " does not exist on ", place,
-                       ". If pi has not run there yet, "
-                       "run it once; otherwise correct --root in the command=\"…\" of the spoke's "
-                       "~/.ssh/authorized_keys. Nothing was deleted here."));
+      throw Failure(absl::StrCat("the directory ", root, " does not exist on ", place,
+                                 ". If pi has not run there yet, run it once; otherwise ", correct,
+                                 ". Nothing was deleted here."));
     case proto::RootState::NOT_A_DIRECTORY:
-      throw Failure(absl::StrCat(root, " on ", place,
-                                 " is not a directory. Correct --root in the "
-                                 "command=\"…\" of the spoke's ~/.ssh/authorized_keys."));
+      throw Failure(absl::StrCat(root, " on ", place, " is not a directory: ", correct, "."));
     default:
       throw Failure(absl::StrCat("the agent on ", place, " may not read ", root,
                                  ". Check its owner and mode there with 'ls -ld ", root, "'."));
   }
-  auto asked = spoke.source.path;
-  while (asked.size() > 1 && asked.ends_with('/')) asked.pop_back();
-  if (asked == "~" || asked.starts_with("~/")) asked = agent.home + asked.substr(1);
-  // A relative path is below the home, as for scp and rsync.
-  if (!asked.starts_with('/')) asked = agent.home + "/" + asked;
-  if (asked != agent.root) {
+  if (asked != std::filesystem::path(agent.root).lexically_normal().string()) {
     warn(absl::StrCat("the spoke serves ", root, ", not ", escapeForTerminal(asked),
                       " as 'source' says: its authorized_keys decides"));
   }

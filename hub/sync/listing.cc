@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "common/protocol.h"
 #include "common/rooted-dir.h"
 #include "common/text.h"
 #include "hub/sync/mirror.h"
@@ -41,12 +42,15 @@ void ListingReader::event(proto::Event::Reader event) {
       directory(event.getDirectory());
       break;
     case proto::Event::UNSEEN:
+      KJ_REQUIRE(event.getUnseen().size() <= known_ - listing_.unseen.size(),
+                 "more directories than were sent");
       for (uint32_t index : event.getUnseen()) {
         KJ_REQUIRE(index < known_, "an index beyond what was sent");
         listing_.unseen.push_back(index);
       }
       break;
     case proto::Event::PROBLEM:
+      KJ_REQUIRE(listing_.problems.size() < MAX_PROBLEMS, "too many problems");
       listing_.problems.emplace_back(textOf(event.getProblem().getPath()),
                                      event.getProblem().getReason());
       break;
@@ -61,6 +65,10 @@ void ListingReader::directory(proto::Directory::Reader directory) {
   if (listing_.directories.empty() || listing_.directories.back() != path) {
     listing_.directories.push_back(path);
   }
+  KJ_REQUIRE(directory.getEntries().size() > 0 &&
+                 directory.getEntries().size() <=
+                     listing_.files - listing_.listed.size() - listing_.reserved.size(),
+             "more files than were announced");
   uint32_t id = directory.getFirstFile();
   for (auto entry : directory.getEntries()) {
     auto name = textOf(entry.getName());

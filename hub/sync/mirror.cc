@@ -19,7 +19,8 @@ namespace pibrain {
 
 namespace {
 
-constexpr size_t MAX_OPEN_DIRECTORIES = 256;
+// Many spokes may be at work in one process.
+constexpr size_t MAX_OPEN_DIRECTORIES = 32;
 
 std::string quoted(std::string_view path) { return "'" + escapeForTerminal(path) + "'"; }
 
@@ -201,9 +202,15 @@ void Mirror::move(const std::string& from, const std::string& to) {
   // Each call of directory() may end the last one's descriptor.
   kj::AutoCloseFd source(fcntl(directory(std::string(parentOf(from))), F_DUPFD_CLOEXEC, 3));
   if (source < 0) throwErrno(errno, "cannot open a directory");
-  int target = directory(std::string(parentOf(to)));
-  if (renameat2(source, std::string(baseNameOf(from)).c_str(), target,
-                std::string(baseNameOf(to)).c_str(), RENAME_NOREPLACE) != 0) {
+  auto parent = std::string(parentOf(to)), name = std::string(baseNameOf(to));
+  int target = directory(parent);
+  struct stat st;
+  if (fstatat(target, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode)) {
+    makeRoomAt(target, name, to);
+    target = directory(parent);
+  }
+  if (renameat2(source, std::string(baseNameOf(from)).c_str(), target, name.c_str(),
+                RENAME_NOREPLACE) != 0) {
     throwErrno(errno, "cannot move " + quoted(from) + " to " + quoted(to));
   }
   removeEmptyParents(from);

@@ -136,8 +136,13 @@ void SpokeSession::readBlocks(proto::Blocks::Client blocks, Ask first,
     while (asked.size() < ahead) asked.push_back(blocks.nextRequest().send());
     auto response = wait(kj::mv(asked.front()));
     asked.pop_front();
-    decoder.read(response.getBlock(), [&](proto::Event::Reader e) { event(e); });
+    bool empty = true;
+    decoder.read(response.getBlock(), [&](proto::Event::Reader e) {
+      empty = false;
+      event(e);
+    });
     if (response.getLast()) return;
+    KJ_REQUIRE(!empty, "an empty block that is not the last");
   }
 }
 

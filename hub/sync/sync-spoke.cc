@@ -137,7 +137,9 @@ class SpokeSync {
       report_.changes.push_back({kind, path, "", size});
       countChange(kind, report_.counts);
     }
-    if (deleting()) checkDeletion(plan, report_.counts.deleted, listing);
+    if (!deleting()) return;
+    auto refusal = whyNotDelete(plan, report_.counts.deleted, listing);
+    if (!refusal.empty()) throw Failure(refusal);
   }
 
   void carryOut(Mirror& mirror, SpokeSession& session, const Plan& plan, const Listing& listing) {
@@ -148,51 +150,58 @@ class SpokeSync {
     for (auto& file : plan.gone) {
       if (!transfer.movedFrom().contains(file.path)) gone.push_back(file);
     }
+    std::string refusal;
     if (deleting()) {
-      checkDeletion(plan, gone.size(), listing);
-      for (auto& [path, size] : gone) {
-        if (!mirror.archiveFile(path)) continue;
-        ++report_.counts.deleted;
-        report_.changes.push_back({ChangeKind::DELETE, path, "", size});
-      }
-      gone.clear();
+      refusal = whyNotDelete(plan, gone.size(), listing);
+      if (refusal.empty()) gone = deleteGone(mirror, gone, transfer.unfinishedMoves());
     }
     report_.counts.kept = uint32_t(gone.size());
     if (listing.complete) rememberKept(gone);
     mirror.clearStaging();
     if (!report_.changes.empty()) mirror.flush();
-    requireAll(transfer, listing);
+    requireAll(transfer, listing, refusal);
+  }
+
+  // Moves the files to the archive; returns those that stay, because a file that moved could not
+  // be fetched at its new place yet: they are all that there is of it.
+  std::vector<GoneFile> deleteGone(Mirror& mirror, const std::vector<GoneFile>& gone,
+                                   const Paths& needed) {
+    std::vector<GoneFile> stay;
+    for (auto& file : gone) {
+      if (needed.contains(file.path)) {
+        stay.push_back(file);
+      } else if (mirror.archiveFile(file.path)) {
+        ++report_.counts.deleted;
+        report_.changes.push_back({ChangeKind::DELETE, file.path, "", file.size});
+      }
+    }
+    return stay;
   }
 
   bool deleting() const { return options_.deleteGone || spoke_.deleteGone; }
 
-  // P5: what must not be deleted, however it was asked for.
-  void checkDeletion(const Plan& plan, uint64_t count, const Listing& listing) {
+  // P5: why nothing may be deleted, however it was asked for; empty if it may.
+  std::string whyNotDelete(const Plan& plan, uint64_t count, const Listing& listing) {
     if (!listing.complete) {
-      throw Failure(
-          "nothing was deleted, because some directories could not be read on the spoke; "
-          "everything else was synced. See the warnings above.");
+      return "nothing was deleted, because some directories could not be read on the spoke";
     }
-    if (count == 0) return;
+    if (count == 0) return "";
     if (listing.files == 0) {
-      throw Failure(
-          absl::StrCat("nothing was deleted: the spoke has no files at all and the mirror has ",
-                       plan.mirrorFiles,
-                       ", which looks like an unmounted or wrong directory. If it is right, "
-                       "remove the mirror by hand: ",
-                       escapeForTerminal(spoke_.path)));
+      return absl::StrCat(
+          "nothing was deleted: the spoke has no files at all and the mirror has ",
+          plan.mirrorFiles,
+          ", which looks like an unmounted or wrong directory. If it is right, remove the mirror "
+          "by hand: ",
+          escapeForTerminal(spoke_.path));
     }
     uint64_t limit = options_.maxDelete > 0 ? options_.maxDelete
                                             : std::max<uint64_t>(FEW_FILES, plan.mirrorFiles / 2);
-    if (count > limit) {
-      throw Failure(absl::StrCat("nothing was deleted: ", count, " of the mirror's ",
-                                 plan.mirrorFiles, " files are gone on the spoke, more than ",
-                                 limit,
-                                 ". Everything else was synced. If "
-                                 "they should go, run 'pi-brain sync run --spoke ",
-                                 shellQuote(spoke_.name), " --delete --max-delete ", count,
-                                 "'; they are moved to the archive."));
-    }
+    if (count <= limit) return "";
+    return absl::StrCat("nothing was deleted: ", count, " of the mirror's ", plan.mirrorFiles,
+                        " files are gone on the spoke, more than ", limit,
+                        ". If they should go, run 'pi-brain sync run --spoke ",
+                        shellQuote(spoke_.name), " --delete --max-delete ", count,
+                        "'; they are moved to the archive");
   }
 
   void rememberKept(const std::vector<GoneFile>& gone) {
@@ -203,28 +212,30 @@ class SpokeSync {
     if (!status.ok()) warn(std::string(status.message()));
   }
 
-  void requireAll(const Transfer& transfer, const Listing& listing) {
+  // Throws, all in one, what kept this run from being a good one.
+  void requireAll(const Transfer& transfer, const Listing& listing, const std::string& refusal) {
+    std::vector<std::string> wrong;
     auto failures = transfer.failures();
     for (auto& path : listing.reserved) {
       failures.push_back(escapeForTerminal(path) + ": the mirror uses this name itself");
     }
     report_.counts.failed = uint32_t(failures.size());
     if (!failures.empty()) {
-      std::vector<std::string> some(failures.begin(),
-                                    failures.begin() + std::min(failures.size(), MAX_DESCRIBED));
-      throw Failure(absl::StrCat(failures.size(), " of ", listing.files,
-                                 " files could not be synced: ", absl::StrJoin(some, "; "),
-                                 failures.size() > some.size() ? "; …" : "",
-                                 ". All others were. Check the owner and mode of these files."));
+      std::vector<std::string> some(
+          failures.begin(), failures.begin() + ptrdiff_t(std::min(failures.size(), MAX_DESCRIBED)));
+      wrong.push_back(absl::StrCat(failures.size(), " of ", listing.files,
+                                   " files could not be synced: ", absl::StrJoin(some, "; "),
+                                   failures.size() > some.size() ? "; …" : ""));
     }
     if (!listing.complete) {
-      throw Failure(absl::StrCat(
+      wrong.push_back(absl::StrCat(
           "parts of the spoke's tree could not be read: '",
           escapeForTerminal(listing.problems.empty() ? "?" : listing.problems[0].first),
-          "' and what is below. All else was synced, and nothing was deleted. Check the owner and "
-          "mode of these directories on ",
-          placeOf(spoke_), "."));
+          "' and what is below; check the owner and mode of these directories on ",
+          placeOf(spoke_)));
     }
+    if (!refusal.empty()) wrong.push_back(refusal);
+    if (!wrong.empty()) throw Failure(absl::StrJoin(wrong, ". ") + ". All else was synced.");
   }
 
   std::string explain(const kj::Exception& e, Connection& connection, SpokeSession& session) {

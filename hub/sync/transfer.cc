@@ -7,6 +7,7 @@
 
 #include "common/file-io.h"
 #include "common/text.h"
+#include "hub/failure.h"
 
 namespace pibrain {
 
@@ -15,6 +16,8 @@ namespace {
 // One pull asks for at most so many files, with so many bytes of signatures.
 constexpr size_t MAX_WANTS = 8192;
 constexpr size_t MAX_SIGNATURES = 2 * 1024 * 1024;
+// … after reading so much of the mirror, lest the connection look dead meanwhile.
+constexpr uint64_t MAX_BASIS = 256 * 1024 * 1024;
 // For a file of less than this a signature saves nothing over sending it, compressed.
 constexpr uint64_t MIN_DELTA = 16 * 1024;
 constexpr int MAX_RETRIES = 2;
@@ -28,6 +31,7 @@ void Transfer::run(const std::vector<PlannedFile>& files) {
   for (auto& planned : files) {
     jobs.push_back({&planned, firstWay(planned), {}});
     queue.push_back(&jobs.back());
+    if (planned.kind == ChangeKind::MOVE) unfinishedMoves_.insert(planned.basis);
   }
   while (!queue.empty()) {
     std::vector<Job*> batch;
@@ -103,19 +107,21 @@ Want Transfer::prepare(Job& job) {
 void Transfer::round(std::vector<Job*>& jobs) {
   std::vector<Want> wants;
   size_t signatures = 0;
+  uint64_t basis = 0;
   for (auto* job : jobs) {
-    if (signatures >= MAX_SIGNATURES) {
+    if (signatures >= MAX_SIGNATURES || basis >= MAX_BASIS) {
       again_.push_back(job);
       continue;
     }
     try {
       auto want = prepare(*job);
       signatures += want.signature.size();
+      basis += job->basis.size;
       KJ_REQUIRE(open_.emplace(want.file, job).second, "two files of one id");
       wants.push_back(kj::mv(want));
     } catch (const kj::Exception& e) {
       if (e.getType() != kj::Exception::Type::FAILED) throw;
-      fail(*job, e.getDescription().cStr());
+      fail(*job, plainWords(e));
     }
   }
   if (wants.empty()) return;
@@ -172,7 +178,7 @@ void Transfer::onBegin(proto::Begin::Reader begin) {
                                            job.way == Way::DELTA, keepModes_);
   } catch (const kj::Exception& e) {
     if (e.getType() != kj::Exception::Type::FAILED) throw;
-    fail(job, e.getDescription().cStr());
+    fail(job, plainWords(e));
   }
 }
 
@@ -188,7 +194,7 @@ void Transfer::guarded(kj::FunctionParam<void()> work) {
     if (current_->way == Way::DELTA) {
       tryNextWay(*current_);
     } else {
-      fail(*current_, e.getDescription().cStr());
+      fail(*current_, plainWords(e));
     }
   }
 }
@@ -253,6 +259,7 @@ void Transfer::fail(Job& job, const std::string& why) {
 
 void Transfer::count(const Job& job, uint64_t size) {
   auto& planned = *job.planned;
+  if (planned.kind == ChangeKind::MOVE) unfinishedMoves_.erase(planned.basis);
   auto kind = ChangeKind::NEW;
   if (planned.kind == ChangeKind::MOVE && job.way == Way::TAIL) {
     kind = ChangeKind::MOVE;

@@ -27,6 +27,8 @@ class Transfer {
 
   // The old paths of files that were moved.
   const Paths& movedFrom() const { return movedFrom_; }
+  // The old paths of files that were to be moved and are not at their new place yet.
+  const Paths& unfinishedMoves() const { return unfinishedMoves_; }
   // "path: reason" for files that failed.
   const std::vector<std::string>& failures() const { return failures_; }
 
@@ -60,6 +62,7 @@ class Transfer {
   bool keepModes_;
   SpokeReport& report_;
   Paths movedFrom_;
+  Paths unfinishedMoves_;
   std::vector<std::string> failures_;
 
   bool hasPartials_ = false;

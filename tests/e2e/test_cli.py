@@ -1,7 +1,7 @@
 """The command line: what is printed, what is refused, exit codes."""
 import json
 import os
-import pathlib
+import resource
 import shutil
 import unittest
 
@@ -52,6 +52,11 @@ class CommandLine(HubCase):
             (spoke + spoke[8:].replace("laptop", "two"), [":6:", "path", "laptop"]),
             (spoke.replace("laptop", "../x"), [":2:", "name"]),
             (spoke + spoke.replace("laptop", "two"), ["'spokes:' is given twice"]),
+            (spoke + spoke[8:].replace("laptop", "two").replace("/m", "/m/./two"),
+             [":6:", "spokes[1].path", "/m/two", "laptop", "inside"]),
+            ("hub:\n  archive_dir: /m/archive\n" + spoke, ["hub.archive_dir", "/m/archive"]),
+            (spoke.replace("u@h:~/s", "/m"), ["its source", "'/m'"]),
+            (spoke.replace("u@h:~/s", "my host:~/s"), [":4:", "user@host:path"]),
         ]:
             with self.subTest(text=text):
                 self.refused(text, *words)
@@ -209,6 +214,23 @@ class CommandLine(HubCase):
         for number in range(6):
             self.assert_mirrored(source=self.dir / f"source-{number}",
                                  mirror=self.dir / "synced" / f"spoke-{number}")
+
+    def test_many_spokes_of_many_directories(self):
+        """The usual soft limit of descriptors is enough."""
+        spokes = []
+        for number in range(8):
+            source = self.dir / f"source-{number}"
+            for directory in range(300):
+                (source / f"d{directory}").mkdir(parents=True)
+                (source / f"d{directory}" / "a.jsonl").write_text("{}\n")
+            spokes.append(self.spoke(f"spoke-{number}", source=str(source)))
+        self.write_config(spokes)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+        try:
+            self.sync("--jobs", "8")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     def test_without_an_ssh_client(self):
         """Defaults stand in for `ssh -G`: the error is about the host, not about ssh."""

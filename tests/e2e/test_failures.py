@@ -148,6 +148,33 @@ class Failures(HubCase):
         self.sshd.trust()
         self.recovers()
 
+    def test_a_key_known_for_the_standard_port(self):
+        """Serves for other ports if it is the same; another one there says nothing."""
+        known = self.sshd.known_hosts.read_text()
+        self.sshd.known_hosts.write_text(known.replace(f"[127.0.0.1]:{self.sshd.port}", "127.0.0.1"))
+        self.recovers()
+        other = harness.keygen(self.dir / "other_host_key")
+        kind, blob = pathlib.Path(f"{other}.pub").read_text().split()[:2]
+        self.sshd.known_hosts.write_text(f"127.0.0.1 {kind} {blob}\n")
+        self.assertIn("is not in known_hosts", self.sync(code=1)["spokes"][0]["error"])
+
+    def test_an_ssh_agent_that_does_not_answer(self):
+        path = self.dir / "mute.sock"
+        with socket.socket(socket.AF_UNIX) as mute:
+            mute.bind(str(path))
+            mute.listen(5)
+            config = self.sshd.ssh_config
+            config.write_text(config.read_text().replace("IdentityAgent none", f"IdentityAgent {path}"))
+            began = time.monotonic()
+            self.recovers()
+            self.assertLess(time.monotonic() - began, 40)
+
+    def test_settings_that_are_not_obeyed_are_refused(self):
+        revoked = self.dir / "revoked"
+        revoked.write_text("")
+        self.sshd.configure_client(extra=[f"RevokedHostKeys {revoked}"])
+        self.fails("RevokedHostKeys", str(revoked))
+
     def test_revoked_host_key(self):
         known = self.sshd.known_hosts.read_text()
         self.sshd.known_hosts.write_text("@revoked " + known + known)

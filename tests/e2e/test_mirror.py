@@ -1,6 +1,8 @@
 """The mirror follows the spoke: every kind of change, through sshd and the forced command."""
 import os
+import pathlib
 import shutil
+import tempfile
 import threading
 import time
 import unittest
@@ -204,6 +206,62 @@ class Mirror(HubCase):
         report = self.sync_one("--delete", "--max-delete", "1000", code=1)
         self.assertIn("does not exist", report["error"])
         self.assertEqual(self.snapshot(), before)
+
+    def test_a_guard_does_not_hide_other_failures(self):
+        self.make(40)
+        self.sync()
+        sessions.remove(self.source, 30)
+        self.write(".pi-brain-staging/a.jsonl", line("one"))
+        self.write("p/b.jsonl", line("two"))
+        report = self.sync_one("--delete", code=1)
+        self.assertIn("30 of the mirror's 40 files", report["error"])
+        self.assertIn("1 of 12 files could not be synced", report["error"])
+        self.assertEqual((self.mirror / "p/b.jsonl").read_bytes(), line("two"))
+
+    def test_delete_spares_what_could_not_be_moved_yet(self):
+        self.write("old/2026-01-01T00-00-00-000Z_x.jsonl", line("one"))
+        self.write("p/other.jsonl", line("other"))
+        self.sync()
+        (self.source / "new").mkdir()
+        moved = self.source / "new/2026-01-01T00-00-00-000Z_x.jsonl"
+        os.rename(self.source / "old" / moved.name, moved)
+        moved.write_bytes(b"x" * 300)  # rewritten, and its first line is not complete yet
+        self.assertEqual(self.counts("--delete"), {"deferred": 1, "kept": 1})
+        self.assertEqual((self.mirror / "old" / moved.name).read_bytes(), line("one"))
+        moved.write_bytes(line("rewritten, and complete"))
+        self.age(moved)
+        self.counts("--delete")
+        self.assert_mirrored()
+        self.assertIn(line("one"), self.archived().values())
+
+    def test_a_move_onto_a_directory_name(self):
+        self.write("old/x.jsonl", line("one"))
+        self.write("new/x.jsonl/inside.jsonl", line("inside"))
+        self.sync()
+        shutil.rmtree(self.source / "new/x.jsonl")
+        os.rename(self.source / "old/x.jsonl", self.source / "new/x.jsonl")
+        self.sync()
+        self.assert_mirrored()
+        self.assertEqual(self.archived(), {b"new/x.jsonl/inside.jsonl": line("inside")})
+
+    def test_an_archive_on_another_filesystem(self):
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+            self.assertNotEqual(os.stat(elsewhere).st_dev, os.stat(self.dir).st_dev)
+            self.archive = pathlib.Path(elsewhere) / "archive"
+            self.write_config([self.spoke()])
+            self.write("thing/deep/a.jsonl", line("inside"))
+            rewritten = self.write("p/b.jsonl", line("old"))
+            self.write("p/gone.jsonl", line("gone"))
+            self.sync()
+            shutil.rmtree(self.source / "thing")
+            self.write("thing", line("now a file"))
+            rewritten.write_bytes(line("new"))
+            self.age(rewritten)
+            (self.source / "p/gone.jsonl").unlink()
+            self.sync("--delete")
+            self.assert_mirrored()
+            self.assertEqual(self.archived(), {b"thing/deep/a.jsonl": line("inside"),
+                                               b"p/b.jsonl": line("old"), b"p/gone.jsonl": line("gone")})
 
     def test_delete_with_leave(self):
         self.make(40)

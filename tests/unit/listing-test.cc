@@ -28,7 +28,7 @@ Fill summary() {
     auto out = event.initSummary();
     out.setState(proto::Summary::State::LISTED);
     out.setComplete(true);
-    out.setFiles(3);
+    out.setFiles(5);
     out.setBytes(99);
     out.setSymlinksSkipped(1);
     out.setSpecialsSkipped(2);
@@ -73,7 +73,7 @@ TEST(ListingReader, collectsEverything) {
                            3);
   EXPECT_EQ(listing.state, proto::Summary::State::LISTED);
   EXPECT_TRUE(listing.complete);
-  EXPECT_EQ(listing.files, 3u);
+  EXPECT_EQ(listing.files, 5u);
   EXPECT_EQ(listing.bytes, 99u);
   EXPECT_EQ(listing.symlinksSkipped, 1u);
   EXPECT_EQ(listing.specialsSkipped, 2u);
@@ -147,6 +147,13 @@ TEST(ListingReader, refusesOtherEvents) {
   EXPECT_THROW(listingOf({summary(), [](auto event) { event.initData(); }}), kj::Exception);
   EXPECT_THROW(listingOf({summary(), [](auto event) { event.initBegin(); }}), kj::Exception);
   EXPECT_THROW(listingOf({summary(), [](auto event) { event.setDiffers(1); }}), kj::Exception);
+}
+
+TEST(ListingReader, refusesMoreThanWasAnnounced) {
+  EXPECT_THROW(listingOf({summary(), directory("", {"a", "b", "c", "d", "e", "f"})}),
+               kj::Exception);
+  EXPECT_THROW(listingOf({summary(), directory("d", {})}), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), unseen({0, 0, 0})}, 2), kj::Exception);
 }
 
 TEST(ListingReader, keepsTheStagingNameToTheHub) {
