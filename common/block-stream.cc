@@ -108,8 +108,8 @@ void BlockReader::read(kj::ArrayPtr<const kj::byte> block,
   capnp::ReaderOptions options;
   options.nestingLimit = 8;
   while (words.size() > 0) {
-    // Room for each word to be looked at twice, and for lists of empty structs.
-    options.traversalLimitInWords = 2 * words.size() + 64;
+    // Room for each word to be looked at a few times.
+    options.traversalLimitInWords = 4 * words.size() + 64;
     capnp::FlatArrayMessageReader message(words, options);
     auto end = message.getEnd();
     KJ_REQUIRE(end > words.begin() && end <= words.end(), "a block ends inside a message");

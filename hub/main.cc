@@ -1,5 +1,6 @@
 // pi-brain: the hub's command line.
 
+#include <kj/async-io.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -69,6 +70,8 @@ int dispatch(CLI::App* sync, const RunArguments& run, const StatusArguments& sta
   if (sync->got_subcommand("run")) {
     initRsync();
     initSsh();
+    // KJ fills some tables at its first use: before there are threads.
+    kj::setupAsyncIo();
     return syncRun(run);
   }
   return sync->got_subcommand("status") ? syncStatus(status) : syncList(list);

@@ -42,12 +42,7 @@ void ListingReader::event(proto::Event::Reader event) {
       directory(event.getDirectory());
       break;
     case proto::Event::UNSEEN:
-      KJ_REQUIRE(event.getUnseen().size() <= known_ - listing_.unseen.size(),
-                 "more directories than were sent");
-      for (uint32_t index : event.getUnseen()) {
-        KJ_REQUIRE(index < known_, "an index beyond what was sent");
-        listing_.unseen.push_back(index);
-      }
+      unseen(event.getUnseen());
       break;
     case proto::Event::PROBLEM:
       KJ_REQUIRE(listing_.problems.size() < MAX_PROBLEMS, "too many problems");
@@ -59,18 +54,26 @@ void ListingReader::event(proto::Event::Reader event) {
   }
 }
 
+void ListingReader::unseen(capnp::List<uint32_t>::Reader indexes) {
+  KJ_REQUIRE(indexes.size() <= known_ - listing_.unseen.size(), "more directories than were sent");
+  for (uint32_t index : indexes) {
+    KJ_REQUIRE(index < known_, "an index beyond what was sent");
+    listing_.unseen.push_back(index);
+  }
+}
+
 void ListingReader::directory(proto::Directory::Reader directory) {
   auto path = textOf(directory.getPath());
   KJ_REQUIRE(path.empty() || isSafePath(path), "not a path", escapeForTerminal(path).c_str());
   if (listing_.directories.empty() || listing_.directories.back() != path) {
     listing_.directories.push_back(path);
   }
-  KJ_REQUIRE(directory.getEntries().size() > 0 &&
-                 directory.getEntries().size() <=
-                     listing_.files - listing_.listed.size() - listing_.reserved.size(),
-             "more files than were announced");
+  // Each get counts against the message's traversal limit: once.
+  auto entries = directory.getEntries();
+  size_t left = listing_.files - listing_.listed.size() - listing_.reserved.size();
+  KJ_REQUIRE(entries.size() > 0 && entries.size() <= left, "more files than were announced");
   uint32_t id = directory.getFirstFile();
-  for (auto entry : directory.getEntries()) {
+  for (auto entry : entries) {
     auto name = textOf(entry.getName());
     KJ_REQUIRE(isSafeName(name), "not a file name", escapeForTerminal(name).c_str());
     KJ_REQUIRE(entry.getSize() <= uint64_t(INT64_MAX), "not a size", entry.getSize());

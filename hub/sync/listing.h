@@ -43,6 +43,7 @@ class ListingReader {
   Listing take();
 
  private:
+  void unseen(capnp::List<uint32_t>::Reader indexes);
   void directory(proto::Directory::Reader directory);
 
   size_t known_;

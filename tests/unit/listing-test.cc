@@ -8,6 +8,7 @@
 
 #include <functional>
 
+#include "common/block-stream.h"
 #include "common/protocol.h"
 #include "hub/sync/mirror.h"
 #include "tests/unit/temp-dir.h"
@@ -147,6 +148,21 @@ TEST(ListingReader, refusesOtherEvents) {
   EXPECT_THROW(listingOf({summary(), [](auto event) { event.initData(); }}), kj::Exception);
   EXPECT_THROW(listingOf({summary(), [](auto event) { event.initBegin(); }}), kj::Exception);
   EXPECT_THROW(listingOf({summary(), [](auto event) { event.setDiffers(1); }}), kj::Exception);
+}
+
+TEST(ListingReader, readsTheLargestEventThroughABlock) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 1000; ++i) names.push_back(std::to_string(1000 + i) + std::string(250, 'n'));
+  BlockWriter writer(1);
+  writer.add([&](proto::Event::Builder event) {
+    summary()(event);
+    event.getSummary().setFiles(1000);
+  });
+  writer.add(directory("d", names));
+  BlockReader decoder;
+  ListingReader reader(0);
+  decoder.read(writer.finish(true), [&](proto::Event::Reader event) { reader.event(event); });
+  EXPECT_EQ(reader.take().listed.size(), 1000u);
 }
 
 TEST(ListingReader, refusesMoreThanWasAnnounced) {
