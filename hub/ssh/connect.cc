@@ -155,10 +155,8 @@ void handshake(SshSession& session, const SshTarget& target, kj::WaitScope& wait
   }
   // As ssh does: a key that is known for the host's standard port serves for its others too. A
   // different key there means nothing: it may be another machine behind the same address.
-  if (judge(plain, shownKey(session)) != HostKeyVerdict::UNKNOWN &&
-      judge(plain, shownKey(session)) != HostKeyVerdict::CHANGED) {
-    known = plain;
-  }
+  auto verdict = judge(plain, shownKey(session));
+  if (verdict == HostKeyVerdict::KNOWN || verdict == HostKeyVerdict::REVOKED) known = plain;
   checkHostKey(session, target, known, name);
 }
 

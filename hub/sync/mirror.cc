@@ -27,7 +27,7 @@ std::string quoted(std::string_view path) { return "'" + escapeForTerminal(path)
 }  // namespace
 
 Mirror::Mirror(const std::string& path, Access access, Archive archive)
-    : path_(path), archive_(kj::mv(archive)) {
+    : archive_(kj::mv(archive)) {
   if (access == Access::WRITE) {
     auto made = makeDirectories(path);
     if (!made.ok()) {

@@ -78,7 +78,6 @@ class Mirror {
   void breakLink(int parent, const std::string& name, const File& file);
   void removeEmptyParents(const std::string& path);
 
-  std::string path_;
   Archive archive_;
   kj::Maybe<RootedDir> root_;  // null: missing, and only read
   kj::AutoCloseFd staging_;

@@ -22,8 +22,6 @@ import sessions  # noqa: E402  (the generator of session trees)
 
 BIN = pathlib.Path(os.environ["PIBRAIN_BIN"]).resolve()
 HUB, AGENT = BIN / "pi-brain", BIN / "pi-brain-agent"
-# Sanitizers make everything slower; what is timed is only compared with itself.
-SANITIZER = os.environ.get("PIBRAIN_SANITIZE", "")
 LONG_AGO = 1_700_000_000 * 10**9
 
 

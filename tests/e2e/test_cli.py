@@ -232,6 +232,12 @@ class CommandLine(HubCase):
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
+    def test_a_spokes_own_ssh_config(self):
+        self.write("p/a.jsonl", b"{}\n")
+        self.write_config([self.spoke(ssh_config=str(self.sshd.ssh_config))], ssh_config="/dev/null")
+        self.sync()
+        self.assert_mirrored()
+
     def test_without_an_ssh_client(self):
         """Defaults stand in for `ssh -G`: the error is about the host, not about ssh."""
         self.write_config([self.spoke(source="someone@127.0.0.1:~/s")], ssh_config="/dev/null")
