@@ -9,7 +9,7 @@ namespace pibrain {
 
 namespace {
 
-// user_version 1
+constexpr int64_t SCHEMA_VERSION = 1;  // as SCHEMA sets it
 constexpr char SCHEMA[] = R"(
   CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY,
@@ -92,7 +92,8 @@ absl::StatusOr<std::unique_ptr<Store>> Store::open(const std::string& directory)
   sqlite3_busy_timeout(db, 5000);
   // A lost last record is a lost line of history; waiting for the disk at each run is not worth it.
   auto status = store->execute("PRAGMA synchronous = OFF;");
-  if (status.ok()) status = store->execute(SCHEMA);
+  // Only a new database needs the schema, which costs a write.
+  if (status.ok() && store->schemaVersion() < SCHEMA_VERSION) status = store->execute(SCHEMA);
   if (!status.ok()) return status;
   return store;
 }
@@ -171,6 +172,11 @@ absl::Status Store::setKeptFiles(const std::string& spoke, const std::vector<std
   }
   auto ended = execute(status.ok() ? "COMMIT" : "ROLLBACK");
   return status.ok() ? ended : status;
+}
+
+int64_t Store::schemaVersion() {
+  Statement query(db_, "PRAGMA user_version");
+  return query.prepared() && query.step() == SQLITE_ROW ? query.integer(0) : 0;
 }
 
 absl::Status Store::execute(const char* sql) {

@@ -44,6 +44,7 @@ class Store {
   explicit Store(sqlite3* db) : db_(db) {}
 
   absl::Status execute(const char* sql);
+  int64_t schemaVersion();  // 0: none yet
   absl::Status error() const;
 
   std::mutex mutex_;

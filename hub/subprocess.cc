@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "common/file-io.h"
 
 extern char** environ;
@@ -106,7 +108,9 @@ bool waitOrKill(pid_t pid, std::chrono::milliseconds patience, int& status) {
 }
 
 std::string readBack(int fd, size_t limit) {
-  std::string text(limit, '\0');
+  struct stat st;
+  if (fstat(fd, &st) != 0) throwErrno(errno, "cannot read back what a program wrote");
+  std::string text(std::min(limit, size_t(st.st_size)), '\0');
   auto bytes = kj::arrayPtr(reinterpret_cast<kj::byte*>(text.data()), text.size());
   text.resize(readAt(fd, bytes, 0));
   return text;
