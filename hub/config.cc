@@ -6,17 +6,15 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "common/rooted-dir.h"
 #include "common/text.h"
+#include "hub/files.h"
 
 namespace pibrain {
 
@@ -157,14 +155,28 @@ HubConfig defaultHub() {
   return hub;
 }
 
+std::optional<SshMode> parseSshMode(const Fields& fields) {
+  auto text = fields.text("ssh");
+  if (!text) return std::nullopt;
+  for (auto mode : {SshMode::AUTO, SshMode::LIBSSH2, SshMode::OPENSSH}) {
+    if (*text == toString(mode)) return mode;
+  }
+  reject(*fields.node("ssh"), absl::StrCat(fields.field("ssh"),
+                                           " has to be auto, libssh2 or "
+                                           "openssh, not '",
+                                           escapeForTerminal(*text), "'."));
+}
+
 HubConfig parseHub(const YAML::Node& node) {
   auto hub = defaultHub();
-  Fields fields(node, "hub",
-                {"sessions_dir", "database_dir", "archive_dir", "web_ui_port", "ssh_config"});
+  Fields fields(
+      node, "hub",
+      {"sessions_dir", "database_dir", "archive_dir", "web_ui_port", "ssh_config", "ssh"});
   if (auto text = fields.text("sessions_dir")) hub.sessionsDir = expandField(*text);
   if (auto text = fields.text("database_dir")) hub.databaseDir = expandField(*text);
   if (auto text = fields.text("archive_dir")) hub.archiveDir = expandField(*text);
   if (auto text = fields.text("ssh_config")) hub.sshConfig = expandField(*text);
+  if (auto mode = parseSshMode(fields)) hub.ssh = *mode;
   if (auto port = fields.integer("web_ui_port", 1, 65535)) hub.webUiPort = *port;
   return hub;
 }
@@ -208,7 +220,7 @@ void parseSourceField(const Fields& fields, SpokeConfig& spoke) {
 SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const HubConfig& hub) {
   Fields fields(node, where,
                 {"name", "sync_method", "path", "source", "enabled", "schedule", "rsync_options",
-                 "ssh_config", "keep_modes"});
+                 "ssh_config", "ssh", "keep_modes"});
   SpokeConfig spoke;
   spoke.name = fields.required("name");
   if (!isSafeName(spoke.name) || spoke.name[0] == '.' || spoke.name[0] == '-' ||
@@ -231,6 +243,7 @@ SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const H
   if (auto keep = fields.boolean("keep_modes")) spoke.keepModes = *keep;
   spoke.sshConfig = hub.sshConfig;
   if (auto file = fields.text("ssh_config")) spoke.sshConfig = expandField(*file);
+  spoke.ssh = parseSshMode(fields).value_or(hub.ssh);
   if (auto options = fields.node("rsync_options")) {
     parseRsyncOptions(*options, where + ".rsync_options", spoke);
   }
@@ -308,16 +321,8 @@ Config parse(const std::string& text) {
 }
 
 absl::StatusOr<std::string> readFile(const std::string& path, bool optional) {
-  std::ifstream file(path, std::ios::binary);
-  if (file) {
-    std::ostringstream text;
-    text << file.rdbuf();
-    if (!file.bad() && !text.fail()) return text.str();
-  }
-  struct stat st;
-  if (stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0) return std::string();
-  if (stat(path.c_str(), &st) != 0 && errno == ENOENT && optional) return std::string();
-  if (stat(path.c_str(), &st) == 0) errno = S_ISDIR(st.st_mode) ? EISDIR : EACCES;
+  if (auto text = readWholeFile(path)) return *text;
+  if (errno == ENOENT && optional) return std::string();
   return absl::InvalidArgumentError(
       absl::StrCat("cannot read the config file ", escapeForTerminal(path), ": ", strerror(errno),
                    ". Check the path given with -c, and that you may read it."));

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "hub/ssh/connect.h"
+
 namespace pibrain {
 
 enum class SyncMethod { AGENT, RSYNC, SYNCTHING };
@@ -34,6 +36,7 @@ struct SpokeConfig {
   std::vector<std::string> extraArgs;
   uint32_t timeoutSeconds = 300;
   std::string sshConfig;  // another file than ~/.ssh/config; empty: that one
+  SshMode ssh = SshMode::AUTO;
   bool keepModes = false;
 };
 
@@ -42,6 +45,7 @@ struct HubConfig {
   std::string databaseDir;
   std::string archiveDir;
   std::string sshConfig;
+  SshMode ssh = SshMode::AUTO;
   uint32_t webUiPort = 8765;
 };
 

@@ -16,6 +16,8 @@ namespace pibrain {
 struct Farewell {
   std::string errors;             // its standard error, as it came
   std::optional<int> exitStatus;  // none: it was killed, or nobody said
+  // Set if no command was ever reached, but the way there failed: why, for a person.
+  std::string transportFailure;
 };
 
 class Connection {

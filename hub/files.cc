@@ -2,8 +2,11 @@
 
 #include <absl/strings/str_cat.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <kj/io.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/text.h"
 
@@ -23,6 +26,24 @@ absl::Status makeDirectories(const std::string& path) {
     return absl::UnavailableError(escapeForTerminal(path) + " is not a directory");
   }
   return absl::OkStatus();
+}
+
+std::optional<std::string> readWholeFile(const std::string& path) {
+  constexpr size_t LARGEST = 64 << 20;
+  // Not to wait for a writer if it is a FIFO.
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  if (fd < 0) return std::nullopt;
+  kj::AutoCloseFd owned(fd);
+  std::string text;
+  char buffer[16384];
+  for (;;) {
+    ssize_t n = read(fd, buffer, sizeof(buffer));
+    if (n == 0) return text;
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return std::nullopt;
+    if (text.size() + size_t(n) > LARGEST) return errno = EFBIG, std::nullopt;
+    text.append(buffer, size_t(n));
+  }
 }
 
 }  // namespace pibrain

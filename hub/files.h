@@ -3,11 +3,15 @@
 
 #include <absl/status/status.h>
 
+#include <optional>
 #include <string>
 
 namespace pibrain {
 
 // mkdir -p, new directories with mode 0700.
 absl::Status makeDirectories(const std::string& path);
+
+// All that is in a file of at most 64 MiB; nullopt, with errno set, if it cannot be read.
+std::optional<std::string> readWholeFile(const std::string& path);
 
 }  // namespace pibrain

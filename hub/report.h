@@ -47,6 +47,7 @@ struct SpokeReport {
   Outcome outcome = Outcome::OK;
   std::string error;  // FAILED, LOCKED, SKIPPED: why, for a person
   std::vector<std::string> warnings;
+  std::string transport;  // which program spoke SSH, and why; empty: none did
   Counts counts;
   std::vector<Change> changes;
   int64_t started = 0;  // ns since the epoch

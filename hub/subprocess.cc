@@ -23,10 +23,16 @@ namespace pibrain {
 
 namespace {
 
+// An unlinked file for what a program writes. It cannot grow: writes past its end fail.
 kj::AutoCloseFd memoryFile(const char* name) {
-  int fd = memfd_create(name, MFD_CLOEXEC);
+  constexpr off_t LIMIT = 1 << 20;
+  int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0) throwErrno(errno, "cannot create a memory file");
-  return kj::AutoCloseFd(fd);
+  kj::AutoCloseFd owned(fd);
+  if (ftruncate(fd, LIMIT) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) != 0) {
+    throwErrno(errno, "cannot limit a memory file");
+  }
+  return owned;
 }
 
 pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err) {
@@ -108,16 +114,15 @@ bool waitOrKill(pid_t pid, std::chrono::milliseconds patience, int& status) {
 }
 
 std::string readBack(int fd, size_t limit) {
-  struct stat st;
-  if (fstat(fd, &st) != 0) throwErrno(errno, "cannot read back what a program wrote");
-  std::string text(std::min(limit, size_t(st.st_size)), '\0');
+  // The file's offset is shared with the program: so much it wrote.
+  off_t written = lseek(fd, 0, SEEK_CUR);
+  std::string text(std::min(limit, size_t(std::max<off_t>(written, 0))), '\0');
   auto bytes = kj::arrayPtr(reinterpret_cast<kj::byte*>(text.data()), text.size());
   text.resize(readAt(fd, bytes, 0));
   return text;
 }
 
 Output runProgram(const std::vector<std::string>& argv, std::chrono::milliseconds timeout) {
-  constexpr size_t MAX_OUTPUT = 1 << 20;
   kj::AutoCloseFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
   auto out = memoryFile("stdout");
   auto err = memoryFile("stderr");
@@ -126,8 +131,8 @@ Output runProgram(const std::vector<std::string>& argv, std::chrono::millisecond
   int status = 0;
   result.timedOut = !waitOrKill(pid, timeout, status);
   result.exitStatus = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  result.out = readBack(out, MAX_OUTPUT);
-  result.err = readBack(err, MAX_OUTPUT);
+  result.out = readBack(out);
+  result.err = readBack(err);
   return result;
 }
 

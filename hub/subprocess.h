@@ -1,6 +1,7 @@
 #pragma once
 
 #include <kj/io.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include <chrono>
@@ -16,7 +17,7 @@ std::optional<std::string> findProgram(const std::string& name);
 struct Spawned {
   pid_t pid;
   kj::AutoCloseFd stdio;   // a stream socket, the child's standard input and output
-  kj::AutoCloseFd errors;  // an unlinked file that takes the child's standard error
+  kj::AutoCloseFd errors;  // an unlinked file that takes the child's standard error, up to 1 MiB
 };
 
 // Starts a program without a shell; the caller waits for it. Throws a KJ exception if it cannot.
@@ -26,8 +27,8 @@ Spawned spawnWithSocket(const std::vector<std::string>& argv);
 // ended by itself.
 bool waitOrKill(pid_t pid, std::chrono::milliseconds patience, int& status);
 
-// All that is in the file, at most `limit` bytes.
-std::string readBack(int fd, size_t limit);
+// What a program wrote to such a file so far, at most `limit` bytes of it.
+std::string readBack(int fd, size_t limit = SIZE_MAX);
 
 struct Output {
   int exitStatus = -1;  // 128 + signal if it was killed
@@ -36,7 +37,8 @@ struct Output {
   std::string err;
 };
 
-// Runs a program to its end with no standard input, or kills it after `timeout`.
+// Runs a program to its end with no standard input, or kills it after `timeout`. Output beyond
+// 1 MiB fails the program's writes.
 Output runProgram(const std::vector<std::string>& argv, std::chrono::milliseconds timeout);
 
 }  // namespace pibrain

@@ -43,6 +43,7 @@ struct Run {
     wireUp @7 :Float64;          # on the connection, from the hub to the spoke
     wireDown @8 :Float64;
     changes @9 :List(Change);    # with --dry-run or -v
+    transport @10 :Text;         # what spoke SSH: "libssh2 1.10.0", "OpenSSH, because …"; null: nothing did
   }
   struct Counts {
     new @0 :UInt32;

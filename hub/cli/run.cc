@@ -47,6 +47,9 @@ void printChanges(const SpokeReport& report) {
 }
 
 void printReport(const SpokeReport& report, const RunArguments& arguments) {
+  if (arguments.verbose && !report.transport.empty()) {
+    printf("    SSH by %s\n", report.transport.c_str());
+  }
   if (arguments.verbose || arguments.dryRun) printChanges(report);
   for (auto& warning : report.warnings) {
     printf("  ! %s: %s\n", report.name.c_str(), warning.c_str());
@@ -86,6 +89,7 @@ void fillSpoke(const SpokeReport& report, bool changes, report::Run::Spoke::Buil
   out.setName(report.name.c_str());
   out.setOutcome(toString(report.outcome));
   out.setError(toUtf8(report.error).c_str());
+  out.setTransport(toUtf8(report.transport).c_str());
   auto warnings = out.initWarnings(uint32_t(report.warnings.size()));
   for (uint32_t i = 0; i < warnings.size(); ++i)
     warnings.set(i, toUtf8(report.warnings[i]).c_str());

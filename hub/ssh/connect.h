@@ -2,6 +2,7 @@
 
 #include <kj/async-io.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -11,14 +12,36 @@
 
 namespace pibrain {
 
+// Which program speaks SSH.
+enum class SshMode {
+  AUTO,  // libssh2, and OpenSSH's client for what libssh2 cannot do
+  LIBSSH2,
+  OPENSSH,
+};
+const char* toString(SshMode mode);
+
+// The steps of connecting, in their order. OpenSSH's client does them out of sight.
+enum class SshStep { NAME, TCP, HOST_KEY, LOGIN, COMMAND };
+
+struct ConnectOptions {
+  SshMode mode = SshMode::AUTO;
+  uint32_t timeoutSeconds = 300;         // after which TCP gives a dead peer up
+  std::shared_ptr<RateLimiter> limiter;  // null: none
+  // What a person should hear though it went well.
+  std::function<void(std::string)> warn = [](std::string) {};
+  // Which program was chosen, and why if it is not the usual one.
+  std::function<void(std::string)> chose = [](std::string) {};
+  // A step was done; `detail` says with what, for a person.
+  std::function<void(SshStep, std::string)> passed = [](SshStep, std::string) {};
+};
+
 // Once, before threads.
 void initSsh();
 
-// Connects with libssh2, checks the host's key against known_hosts before anything else, logs in
-// with a key, and runs `command` there. `warn` gets what a person should hear though it went
-// well. Throws Failure, with cause and cure.
+// Connects, checks the host's key before anything is told to it, logs in with a key, and runs
+// `command` there. Throws Failure, with cause and cure; OpenSSH's failures come with the
+// connection's Farewell instead.
 kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& command,
-                               uint32_t timeoutSeconds, std::shared_ptr<RateLimiter> limiter,
-                               kj::AsyncIoContext& io, kj::Function<void(std::string)> warn);
+                               const ConnectOptions& options, kj::AsyncIoContext& io);
 
 }  // namespace pibrain

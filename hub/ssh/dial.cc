@@ -11,9 +11,11 @@
 #include <sys/socket.h>
 
 #include <chrono>
+#include <memory>
 
 #include "common/text.h"
 #include "hub/failure.h"
+#include "hub/ssh/failures.h"
 
 namespace pibrain {
 
@@ -45,55 +47,77 @@ void tune(int fd, uint32_t timeoutSeconds) {
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof(milliseconds));
 }
 
+struct FreeAddresses {
+  void operator()(struct addrinfo* addresses) const { freeaddrinfo(addresses); }
+};
+using Addresses = std::unique_ptr<struct addrinfo, FreeAddresses>;
+
+// The addresses of the host, or, without a port, of BindAddress. Throws Failure.
+Addresses lookUp(const SshTarget& target, const std::string& host, const std::string& port) {
+  struct addrinfo hints = {};
+  hints.ai_family = target.addressFamily;
+  hints.ai_socktype = SOCK_STREAM;
+  struct addrinfo* addresses = nullptr;
+  int failed = getaddrinfo(host.c_str(), port.empty() ? nullptr : port.c_str(), &hints, &addresses);
+  if (failed == 0) return Addresses(addresses);
+  if (port.empty()) {
+    throw Failure(absl::StrCat(
+        "BindAddress '", escapeForTerminal(host),
+        "' in the ssh configuration is no address of this machine: ", gai_strerror(failed), "."));
+  }
+  throw Failure(unresolvedName(target, gai_strerror(failed)));
+}
+
+std::string numeric(const struct addrinfo& address) {
+  char host[NI_MAXHOST] = "";
+  getnameinfo(address.ai_addr, address.ai_addrlen, host, sizeof(host), nullptr, 0, NI_NUMERICHOST);
+  return host;
+}
+
+// Binds to the BindAddress of the address' family, if there is one. 0, or why not.
+int bindTo(int fd, const struct addrinfo* local, int family) {
+  if (local == nullptr) return 0;
+  for (; local != nullptr; local = local->ai_next) {
+    if (local->ai_family != family) continue;
+    return bind(fd, local->ai_addr, local->ai_addrlen) == 0 ? 0 : errno;
+  }
+  return EADDRNOTAVAIL;
+}
+
 [[noreturn]] void explain(const SshTarget& target, int error) {
-  auto where = absl::StrCat(escapeForTerminal(target.host), " port ", target.port);
-  auto who = escapeForTerminal(target.alias);
   switch (error) {
     case ECONNREFUSED:
-      throw Failure(absl::StrCat(
-          "connection refused by ", where,
-          ". The machine is up, but no SSH server listens there. "
-          "On the spoke, start it with 'sudo systemctl start ssh' (or sshd), and check the port "
-          "with 'ssh -G ",
-          who, " | grep ^port'."));
+      throw Failure(connectionRefused(target));
     case ETIMEDOUT:
-      throw Failure(absl::StrCat("no answer from ", where, " within ", target.connectTimeout,
-                                 " s. The machine is off, "
-                                 "asleep or behind a firewall. Try 'ping ",
-                                 escapeForTerminal(target.host),
-                                 "' and, on the spoke, 'sudo ufw status'."));
+      throw Failure(noAnswer(target));
+    case EADDRNOTAVAIL:
+      if (!target.bindAddress.empty()) {
+        throw Failure(
+            unreachable(target, absl::StrCat("BindAddress ", escapeForTerminal(target.bindAddress),
+                                             " cannot be used for it")));
+      }
+      [[fallthrough]];
     default:
-      throw Failure(absl::StrCat("cannot reach ", where, ": ", strerror(error),
-                                 ". Check the network and the host name "
-                                 "with 'ssh -v ",
-                                 who, " true'."));
+      throw Failure(unreachable(target, strerror(error)));
   }
 }
 
 }  // namespace
 
-kj::AutoCloseFd dial(const SshTarget& target, uint32_t timeoutSeconds) {
-  struct addrinfo hints = {};
-  hints.ai_socktype = SOCK_STREAM;
-  struct addrinfo* addresses = nullptr;
-  int failed =
-      getaddrinfo(target.host.c_str(), absl::StrCat(target.port).c_str(), &hints, &addresses);
-  if (failed != 0) {
-    throw Failure(absl::StrCat("the host name ", escapeForTerminal(target.host),
-                               " cannot be resolved: ", gai_strerror(failed),
-                               ". Check the spelling in 'source', or add the host to ~/.ssh/config "
-                               "with a HostName that works; 'getent hosts ",
-                               escapeForTerminal(target.host), "' shows what the system knows."));
-  }
-  KJ_DEFER(freeaddrinfo(addresses));
+kj::AutoCloseFd dial(const SshTarget& target, uint32_t timeoutSeconds,
+                     const std::function<void(SshStep, std::string)>& passed) {
+  auto addresses = lookUp(target, target.host, absl::StrCat(target.port));
+  Addresses local;
+  if (!target.bindAddress.empty()) local = lookUp(target, target.bindAddress, "");
+  passed(SshStep::NAME, numeric(*addresses));
 
   // Each address gets its share of the time, so that one that does not answer leaves some to the
   // others.
   int left = 0;
-  for (auto* address = addresses; address != nullptr; address = address->ai_next) ++left;
+  for (auto* address = addresses.get(); address != nullptr; address = address->ai_next) ++left;
   auto end = Clock::now() + std::chrono::seconds(target.connectTimeout);
   int error = EHOSTUNREACH;
-  for (auto* address = addresses; address != nullptr; address = address->ai_next, --left) {
+  for (auto* address = addresses.get(); address != nullptr; address = address->ai_next, --left) {
     auto deadline = Clock::now() + (end - Clock::now()) / left;
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
@@ -102,9 +126,13 @@ kj::AutoCloseFd dial(const SshTarget& target, uint32_t timeoutSeconds) {
     }
     kj::AutoCloseFd owned(fd);
     tune(fd, timeoutSeconds);
+    error = bindTo(fd, local.get(), address->ai_family);
+    if (error != 0) continue;
     error = connect(fd, address->ai_addr, address->ai_addrlen) == 0 ? 0 : errno;
     if (error == EINPROGRESS) error = finishConnecting(fd, deadline);
-    if (error == 0) return owned;
+    if (error != 0) continue;
+    passed(SshStep::TCP, absl::StrCat(numeric(*address), " port ", target.port));
+    return owned;
   }
   explain(target, error);
 }

@@ -1,15 +1,18 @@
 #include "hub/ssh/key-file.h"
 
 #include <absl/strings/escaping.h>
+#include <absl/strings/match.h>
 #include <absl/strings/str_replace.h>
 #include <absl/strings/str_split.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <fstream>
 #include <optional>
-#include <sstream>
 #include <vector>
 
+#include "hub/files.h"
 #include "hub/ssh/known-hosts.h"
 
 namespace pibrain {
@@ -19,14 +22,6 @@ namespace {
 constexpr char BEGIN[] = "-----BEGIN OPENSSH PRIVATE KEY-----";
 constexpr char END[] = "-----END OPENSSH PRIVATE KEY-----";
 constexpr size_t MAGIC_LENGTH = sizeof("openssh-key-v1");  // with its NUL
-
-std::optional<std::string> slurp(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return std::nullopt;
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 // Takes a length-prefixed string (RFC 4251, section 5) off the front.
 std::string takeString(std::string& bytes) {
@@ -65,29 +60,52 @@ std::string publicKeyBlob(const std::string& text) {
   return keyType(blob) == words[0] ? blob : "";
 }
 
+namespace {
+
+// The type that PEM itself tells of.
+std::string pemType(const std::string& text) {
+  if (absl::StrContains(text, "-----BEGIN RSA PRIVATE KEY-----")) return "ssh-rsa";
+  if (absl::StrContains(text, "-----BEGIN DSA PRIVATE KEY-----")) return "ssh-dss";
+  if (!absl::StrContains(text, "-----BEGIN PRIVATE KEY-----")) return "";
+  BIO* bio = BIO_new_mem_buf(text.data(), int(text.size()));
+  EVP_PKEY* key = PEM_read_bio_PrivateKey(bio, nullptr, nullptr, nullptr);
+  std::string type = key != nullptr && EVP_PKEY_base_id(key) == EVP_PKEY_RSA ? "ssh-rsa" : "";
+  EVP_PKEY_free(key);
+  BIO_free(bio);
+  return type;
+}
+
+void readKey(const std::string& text, KeyFile& key) {
+  key.isPrivate = absl::StrContains(text, "PRIVATE KEY-----");
+  if (auto begin = text.find(BEGIN); begin != std::string::npos) {
+    readOpensshHeader(text, begin, key);
+  } else {
+    key.encrypted = absl::StrContains(text, "ENCRYPTED");
+    key.type = pemType(text);
+    // IdentityFile may name a public key, whose private half is in the agent.
+    key.publicBlob = publicKeyBlob(text);
+  }
+}
+
+}  // namespace
+
 KeyFile inspectKeyFile(const std::string& path) {
   KeyFile key;
   key.path = path;
-  key.exists = access(path.c_str(), F_OK) == 0;
-  auto text = slurp(path);
-  if (!text) {
-    // The private half may live in an agent only.
-    if (auto half = slurp(path + ".pub")) key.publicBlob = publicKeyBlob(*half);
-    return key;
+  key.hasCertificate = access((path + "-cert.pub").c_str(), F_OK) == 0;
+  struct stat st;
+  key.exists = stat(path.c_str(), &st) == 0;
+  if (auto text = readWholeFile(path)) {
+    key.readable = true;
+    readKey(*text, key);
+    // As sshkey_perm_ok() of OpenSSH.
+    key.exposed = key.exists && st.st_uid == getuid() && (st.st_mode & 077) != 0;
   }
-  key.readable = true;
-  if (auto begin = text->find(BEGIN); begin != std::string::npos) {
-    readOpensshHeader(*text, begin, key);
-  } else {
-    key.encrypted = text->find("ENCRYPTED") != std::string::npos;
-  }
+  // The private half may live in an agent only, or be a PEM file, which does not tell.
   if (key.publicBlob.empty()) {
-    // IdentityFile may name a public key, whose private half is in the agent.
-    key.publicBlob = publicKeyBlob(*text);
-    if (auto half = slurp(path + ".pub"); key.publicBlob.empty() && half) {
-      key.publicBlob = publicKeyBlob(*half);
-    }
+    if (auto half = readWholeFile(path + ".pub")) key.publicBlob = publicKeyBlob(*half);
   }
+  if (!key.publicBlob.empty()) key.type = keyType(key.publicBlob);
   return key;
 }
 

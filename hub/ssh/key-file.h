@@ -9,8 +9,12 @@ struct KeyFile {
   std::string path;
   bool exists = false;
   bool readable = false;
+  bool isPrivate = false;  // not just a public key
+  bool exposed = false;    // others may read it: ssh does not use such a key
   bool encrypted = false;
-  std::string publicBlob;  // from FILE.pub or the file's own header; empty: unknown
+  std::string publicBlob;       // from FILE.pub or the file's own header; empty: unknown
+  std::string type;             // "ssh-ed25519", …; empty: unknown
+  bool hasCertificate = false;  // FILE-cert.pub, which ssh offers with the key
 };
 
 // Understands OpenSSH's format (openssh/PROTOCOL.key) and PEM.

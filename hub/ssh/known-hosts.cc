@@ -3,13 +3,18 @@
 #include <absl/strings/ascii.h>
 #include <absl/strings/escaping.h>
 #include <absl/strings/str_cat.h>
+#include <errno.h>
+#include <kj/debug.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/rand.h>
 #include <openssl/sha.h>
+#include <string.h>
 
-#include <fstream>
+#include <algorithm>
 #include <optional>
-#include <sstream>
+
+#include "hub/files.h"
 
 namespace pibrain {
 
@@ -43,6 +48,18 @@ std::optional<std::string> unbase64(std::string_view text) {
   return out;
 }
 
+std::string base64(std::string_view bytes) {
+  return absl::Base64Escape(absl::string_view(bytes.data(), bytes.size()));
+}
+
+std::string hashName(std::string_view salt, const std::string& name) {
+  unsigned char hash[SHA_DIGEST_LENGTH];
+  unsigned length = sizeof(hash);
+  HMAC(EVP_sha1(), salt.data(), int(salt.size()),
+       reinterpret_cast<const unsigned char*>(name.data()), name.size(), hash, &length);
+  return std::string(reinterpret_cast<char*>(hash), length);
+}
+
 // |1|salt|hash: HMAC-SHA1 of the name, keyed with the salt.
 bool hashedMatch(std::string_view field, const std::string& name) {
   field.remove_prefix(3);
@@ -50,12 +67,7 @@ bool hashedMatch(std::string_view field, const std::string& name) {
   if (bar == std::string_view::npos) return false;
   auto salt = unbase64(field.substr(0, bar));
   auto hash = unbase64(field.substr(bar + 1));
-  if (!salt || !hash || hash->size() != SHA_DIGEST_LENGTH) return false;
-  unsigned char computed[SHA_DIGEST_LENGTH];
-  unsigned length = sizeof(computed);
-  HMAC(EVP_sha1(), salt->data(), int(salt->size()),
-       reinterpret_cast<const unsigned char*>(name.data()), name.size(), computed, &length);
-  return std::string_view(reinterpret_cast<char*>(computed), length) == *hash;
+  return salt && hash && hash->size() == SHA_DIGEST_LENGTH && hashName(*salt, name) == *hash;
 }
 
 bool hostMatches(std::string_view patterns, const std::string& name) {
@@ -131,13 +143,24 @@ void readKnownHosts(std::string_view text, const std::string& file, const std::s
 KnownHost loadKnownHosts(const std::vector<std::string>& files, const std::string& name) {
   KnownHost host;
   for (auto& path : files) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) continue;
-    std::ostringstream text;
-    text << file.rdbuf();
-    readKnownHosts(text.str(), path, name, host);
+    if (auto text = readWholeFile(path)) {
+      readKnownHosts(*text, path, name, host);
+    } else if (errno != ENOENT) {
+      host.warnings.push_back(absl::StrCat(path, " cannot be read: ", strerror(errno)));
+    }
   }
   return host;
+}
+
+std::string knownHostsLine(const std::string& name, std::string_view blob, bool hashed) {
+  auto shown = name;
+  if (hashed) {
+    unsigned char salt[SHA_DIGEST_LENGTH];
+    KJ_REQUIRE(RAND_bytes(salt, sizeof(salt)) == 1, "no random numbers");
+    std::string_view key(reinterpret_cast<char*>(salt), sizeof(salt));
+    shown = absl::StrCat("|1|", base64(key), "|", base64(hashName(key, name)));
+  }
+  return absl::StrCat(shown, " ", keyType(blob), " ", base64(blob), "\n");
 }
 
 HostKeyVerdict judge(const KnownHost& host, std::string_view blob) {
@@ -157,8 +180,7 @@ HostKeyVerdict judge(const KnownHost& host, std::string_view blob) {
 std::string fingerprint(std::string_view blob) {
   unsigned char hash[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(blob.data()), blob.size(), hash);
-  auto text =
-      absl::Base64Escape(absl::string_view(reinterpret_cast<const char*>(hash), sizeof(hash)));
+  auto text = base64({reinterpret_cast<const char*>(hash), sizeof(hash)});
   while (text.ends_with('=')) text.pop_back();
   return "SHA256:" + text;
 }

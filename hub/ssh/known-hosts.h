@@ -35,8 +35,12 @@ std::string knownHostName(const std::string& host, uint16_t port);
 void readKnownHosts(std::string_view text, const std::string& file, const std::string& name,
                     KnownHost& host);
 
-// Reads the files, those that do not exist passed over.
+// Reads the files, those that do not exist passed over; others that cannot be read give a warning.
 KnownHost loadKnownHosts(const std::vector<std::string>& files, const std::string& name);
+
+// A line, with its newline, that makes the key known for the name; with `hashed`, which host it is
+// for can only be guessed (ssh_config(5), HashKnownHosts).
+std::string knownHostsLine(const std::string& name, std::string_view blob, bool hashed);
 
 HostKeyVerdict judge(const KnownHost& host, std::string_view blob);
 

@@ -1,168 +1,174 @@
 #include "hub/ssh/login.h"
 
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_join.h>
 #include <kj/debug.h>
 #include <libssh2.h>
-#include <string.h>
 
-#include <algorithm>
-#include <vector>
+#include <map>
+#include <mutex>
+#include <optional>
 
 #include "common/text.h"
 #include "hub/failure.h"
-#include "hub/ssh/key-file.h"
+#include "hub/terminal.h"
 
 namespace pibrain {
 
 namespace {
 
-struct AgentKey {
-  struct libssh2_agent_publickey* handle;
-  std::string blob;
-  std::string comment;
+constexpr int PASSPHRASE_TRIES = 3;  // as ssh's NumberOfPasswordPrompts
+
+// Passphrases that were right, so that a key which serves for many spokes is asked for once.
+class Passphrases {
+ public:
+  std::optional<std::string> known(const std::string& path) {
+    std::lock_guard lock(mutex_);
+    auto found = byPath_.find(path);
+    return found == byPath_.end() ? std::nullopt : std::optional(found->second);
+  }
+  void remember(const std::string& path, const std::string& passphrase) {
+    std::lock_guard lock(mutex_);
+    byPath_[path] = passphrase;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::string> byPath_;
 };
+
+Passphrases& passphrases() {
+  static Passphrases all;
+  return all;
+}
 
 // One attempt to log in: collects what was tried, for the message if nothing worked.
 class Login {
  public:
-  Login(SshSession& session, const SshTarget& target, kj::WaitScope& waitScope)
-      : session_(session), target_(target), waitScope_(waitScope) {
-    for (auto& path : target.identityFiles) files_.push_back(inspectKeyFile(path));
-  }
+  Login(SshSession& session, const SshTarget& target, const Identities& identities,
+        kj::WaitScope& waitScope)
+      : session_(session),
+        target_(target),
+        identities_(identities),
+        waitScope_(waitScope),
+        denial_{identities.problems, {}} {}
 
   ~Login() noexcept(false) {
     if (agent_ != nullptr) libssh2_agent_free(agent_);
   }
 
-  void run() {
-    openAgent();
-    for (auto& key : orderedAgentKeys()) {
-      if (tryAgentKey(key)) return;
+  std::string run(bool mayDefer) {
+    for (auto& identity : identities_.keys) {
+      auto why = whyNotLibssh2(identity);
+      if (!why.empty() && mayDefer) throw NeedsOpenssh{why, denial_};
+      if (!why.empty()) {
+        denial_.tried.push_back(why + ", so 'ssh: openssh' is needed for it");
+        continue;
+      }
+      if (identity.inAgent ? tryAgentKey(identity) : tryFile(identity)) return identity.name();
     }
-    for (auto& file : files_) {
-      if (tryFile(file)) return;
-    }
-    explain();
+    throw Failure(permissionDenied(target_, denial_));
   }
 
  private:
-  void openAgent() {
-    if (target_.identityAgent.empty()) return;
-    agent_ = libssh2_agent_init(session_.get());
-    KJ_REQUIRE(agent_ != nullptr, "out of memory");
-    libssh2_agent_set_identity_path(agent_, target_.identityAgent.c_str());
-    if (libssh2_agent_connect(agent_) != 0 || libssh2_agent_list_identities(agent_) != 0) {
-      tried_.push_back(absl::StrCat("the ssh-agent at ", escapeForTerminal(target_.identityAgent),
-                                    " does not answer"));
-      return;
+  bool tryAgentKey(const Identity& identity) {
+    auto* key = findInAgent(identity.blob);
+    if (key == nullptr) {
+      denial_.tried.push_back(identity.name() + " is gone from the ssh-agent");
+      return false;
+    }
+    int result = session_.complete(
+        [&]() { return libssh2_agent_userauth(agent_, target_.user.c_str(), key); }, waitScope_);
+    return accepted(result, identity);
+  }
+
+  struct libssh2_agent_publickey* findInAgent(const std::string& blob) {
+    if (agent_ == nullptr) {
+      agent_ = libssh2_agent_init(session_.get());
+      KJ_REQUIRE(agent_ != nullptr, "out of memory");
+      libssh2_agent_set_identity_path(agent_, target_.identityAgent.c_str());
+      if (libssh2_agent_connect(agent_) != 0 || libssh2_agent_list_identities(agent_) != 0) {
+        return nullptr;
+      }
     }
     struct libssh2_agent_publickey* key = nullptr;
     while (libssh2_agent_get_identity(agent_, &key, key) == 0) {
-      agentKeys_.push_back({key, std::string(reinterpret_cast<char*>(key->blob), key->blob_len),
-                            key->comment == nullptr ? "" : key->comment});
+      if (std::string_view(reinterpret_cast<char*>(key->blob), key->blob_len) == blob) return key;
     }
+    return nullptr;
   }
 
-  std::vector<AgentKey> orderedAgentKeys() const {
-    std::vector<AgentKey> ordered;
-    for (auto& file : files_) {
-      for (auto& key : agentKeys_) {
-        if (key.blob == file.publicBlob) ordered.push_back(key);
-      }
+  bool tryFile(const Identity& identity) {
+    if (!identity.encrypted) return accepted(offer(identity, nullptr), identity);
+    if (auto known = passphrases().known(identity.path)) {
+      return accepted(offer(identity, known->c_str()), identity);
     }
-    for (auto& key : agentKeys_) {
-      if (!target_.identitiesOnly && !isConfigured(key.blob)) ordered.push_back(key);
+    for (int i = 0; i < PASSPHRASE_TRIES && !target_.batchMode; ++i) {
+      auto passphrase = askSecret(absl::StrCat("Enter the passphrase of ", identity.name(), ": "));
+      if (!passphrase) break;
+      int result = offer(identity, passphrase->c_str());
+      if (result == LIBSSH2_ERROR_FILE) continue;  // the wrong one; the spoke heard nothing
+      passphrases().remember(identity.path, *passphrase);
+      return accepted(result, identity);
     }
-    return ordered;
-  }
-
-  bool isConfigured(const std::string& blob) const {
-    return std::any_of(files_.begin(), files_.end(),
-                       [&](auto& file) { return file.publicBlob == blob; });
-  }
-
-  bool tryAgentKey(const AgentKey& key) {
-    int result = session_.complete(
-        [&]() { return libssh2_agent_userauth(agent_, target_.user.c_str(), key.handle); },
-        waitScope_);
-    return accepted(result, absl::StrCat("the agent's key '", escapeForTerminal(key.comment), "'"));
-  }
-
-  bool tryFile(const KeyFile& file) {
-    if (!file.exists) return false;
-    auto name = escapeForTerminal(file.path);
-    bool inAgent = std::any_of(agentKeys_.begin(), agentKeys_.end(),
-                               [&](auto& key) { return key.blob == file.publicBlob; });
-    if (inAgent) return false;  // tried above
-    if (!file.readable) {
-      tried_.push_back(name + " cannot be read");
-      return false;
-    }
-    if (file.encrypted) {
-      encrypted_.push_back(file.path);
-      tried_.push_back(name + " is protected by a passphrase and not in an ssh-agent");
-      return false;
-    }
-    int result = session_.complete(
-        [&]() {
-          return libssh2_userauth_publickey_fromfile_ex(session_.get(), target_.user.c_str(),
-                                                        unsigned(target_.user.size()), nullptr,
-                                                        file.path.c_str(), nullptr);
-        },
-        waitScope_);
-    return accepted(result, name);
-  }
-
-  bool accepted(int result, const std::string& key) {
-    if (result == 0) return true;
-    if (result == LIBSSH2_ERROR_SOCKET_DISCONNECT || result == LIBSSH2_ERROR_SOCKET_RECV ||
-        result == LIBSSH2_ERROR_SOCKET_SEND) {
-      tried_.push_back(key + " was refused, and then the spoke closed the connection");
-      explain();
-    }
-    bool refused = result == LIBSSH2_ERROR_AUTHENTICATION_FAILED ||
-                   result == LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED;
-    tried_.push_back(key + (refused ? " was refused" : " cannot be used: " + session_.lastError()));
+    denial_.encrypted.push_back(identity.path);
+    denial_.tried.push_back(identity.name() +
+                            " is protected by a passphrase and not in an ssh-agent");
     return false;
   }
 
-  [[noreturn]] void explain() const {
-    auto who = absl::StrCat(target_.user, "@", target_.alias);
-    std::string message = absl::StrCat(
-        "permission denied for ", escapeForTerminal(who), ". ",
-        tried_.empty() ? "There is no key to offer: none of the identity files exists, "
-                         "and there is no ssh-agent"
-                       : "Tried: " + absl::StrJoin(tried_, "; "),
-        ". ");
-    if (!encrypted_.empty()) {
-      absl::StrAppend(&message,
-                      "A run without a person at it needs a key without a passphrase, or "
-                      "one that 'ssh-add ",
-                      escapeForTerminal(shellQuote(encrypted_[0])), "' put in an agent. ");
+  int offer(const Identity& identity, const char* passphrase) {
+    // Time in which a person was asked does not count.
+    session_.setDeadlineAfter(target_.connectTimeout);
+    return session_.complete(
+        [&]() {
+          return libssh2_userauth_publickey_fromfile_ex(session_.get(), target_.user.c_str(),
+                                                        unsigned(target_.user.size()), nullptr,
+                                                        identity.path.c_str(), passphrase);
+        },
+        waitScope_);
+  }
+
+  bool accepted(int result, const Identity& identity) {
+    if (result == 0) return true;
+    if (result == LIBSSH2_ERROR_SOCKET_DISCONNECT || result == LIBSSH2_ERROR_SOCKET_RECV ||
+        result == LIBSSH2_ERROR_SOCKET_SEND) {
+      denial_.tried.push_back(identity.name() +
+                              " was refused, and then the spoke closed the connection (its "
+                              "MaxAuthTries, if there were many keys)");
+      throw Failure(permissionDenied(target_, denial_));
     }
-    absl::StrAppend(
-        &message,
-        "On the spoke, ~/.ssh/authorized_keys needs the line that 'pi-brain-agent "
-        "--authorized-keys-line KEY.pub' prints, and neither ~ nor ~/.ssh may be writable by "
-        "others; on the hub, IdentityFile in ~/.ssh/config names the key.");
-    throw Failure(message);
+    bool refused = result == LIBSSH2_ERROR_AUTHENTICATION_FAILED ||
+                   result == LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED;
+    denial_.tried.push_back(
+        identity.name() +
+        (refused ? " was refused" : " cannot be used: " + escapeForTerminal(session_.lastError())));
+    return false;
   }
 
   SshSession& session_;
   const SshTarget& target_;
+  const Identities& identities_;
   kj::WaitScope& waitScope_;
   LIBSSH2_AGENT* agent_ = nullptr;
-  std::vector<AgentKey> agentKeys_;
-  std::vector<KeyFile> files_;
-  std::vector<std::string> tried_;
-  std::vector<std::string> encrypted_;
+  Denial denial_;
 };
 
 }  // namespace
 
-void login(SshSession& session, const SshTarget& target, kj::WaitScope& waitScope) {
-  Login(session, target, waitScope).run();
+std::string login(SshSession& session, const SshTarget& target, const Identities& identities,
+                  bool mayDefer, kj::WaitScope& waitScope) {
+  return Login(session, target, identities, waitScope).run(mayDefer);
+}
+
+Denial denialBefore(const Identities& identities) {
+  Denial denial{identities.problems, {}};
+  for (auto& identity : identities.keys) {
+    if (!identity.encrypted) continue;
+    denial.encrypted.push_back(identity.path);
+    denial.tried.push_back(identity.name() +
+                           " is protected by a passphrase and not in an ssh-agent");
+  }
+  return denial;
 }
 
 }  // namespace pibrain

@@ -2,13 +2,29 @@
 
 #include <kj/async.h>
 
+#include <functional>
+#include <string>
+
+#include "hub/ssh/failures.h"
+#include "hub/ssh/identities.h"
 #include "hub/ssh/resolve.h"
 #include "hub/ssh/session.h"
 
 namespace pibrain {
 
-// Proves who we are, with keys in OpenSSH's order: the agent's that IdentityFile names, the
-// agent's others unless IdentitiesOnly, then the files. Throws Failure, which says what was tried.
-void login(SshSession& session, const SshTarget& target, kj::WaitScope& waitScope);
+// What comes next is for OpenSSH's client alone: the next key in turn, or the choice of methods.
+struct NeedsOpenssh {
+  std::string why;
+  Denial denial;  // what was tried before
+};
+
+// Proves who we are with the keys in turn, and returns the name of the one that was accepted. A
+// passphrase is asked for on a terminal, if there is one and BatchMode is off. Throws Failure,
+// which says what was tried, or, with `mayDefer`, NeedsOpenssh.
+std::string login(SshSession& session, const SshTarget& target, const Identities& identities,
+                  bool mayDefer, kj::WaitScope& waitScope);
+
+// What is known of the keys before any was tried.
+Denial denialBefore(const Identities& identities);
 
 }  // namespace pibrain

@@ -4,11 +4,14 @@
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <map>
+#include <optional>
 
 #include "common/text.h"
 #include "hub/subprocess.h"
@@ -58,61 +61,198 @@ std::string first(const Settings& settings, const std::string& key) {
   return found == settings.end() ? "" : found->second;
 }
 
-// ssh_config(5), TOKENS and ENVIRONMENT VARIABLES; ssh -G leaves them in identity files.
-std::string expandTokens(const std::string& text, const SshTarget& target) {
-  std::string out = text == "~" || text.starts_with("~/") ? passwdHome() + text.substr(1) : text;
+std::string hostName() {
+  char name[HOST_NAME_MAX + 1] = "";
+  gethostname(name, sizeof(name) - 1);
+  return name;
+}
+
+// What ssh_config(5), TOKENS, puts for %c; nullopt for those that this program does not know.
+std::optional<std::string> tokenValue(char token, const SshTarget& target) {
+  switch (token) {
+    case '%':
+      return "%";
+    case 'd':
+      return passwdHome();
+    case 'h':
+      return target.host;
+    case 'i':
+      return absl::StrCat(getuid());
+    case 'j':
+      return target.proxyJump;
+    case 'k':
+      return target.hostKeyAlias.empty() ? target.alias : target.hostKeyAlias;
+    case 'L':
+      return hostName().substr(0, hostName().find('.'));
+    case 'l':
+      return hostName();
+    case 'n':
+      return target.alias;
+    case 'p':
+      return absl::StrCat(target.port);
+    case 'r':
+      return target.user;
+    case 'u':
+      return localUser();
+    default:
+      return std::nullopt;
+  }
+}
+
+// Replaces tokens. One that is not known is left, and noted as something for OpenSSH.
+std::string expandTokens(const std::string& setting, const std::string& text, SshTarget& target) {
   std::string result;
-  for (size_t i = 0; i < out.size(); ++i) {
-    if (out[i] == '%' && i + 1 < out.size()) {
-      switch (out[++i]) {
-        case '%':
-          result += '%';
-          break;
-        case 'd':
-          result += passwdHome();
-          break;
-        case 'h':
-          result += target.host;
-          break;
-        case 'n':
-          result += target.alias;
-          break;
-        case 'p':
-          result += absl::StrCat(target.port);
-          break;
-        case 'r':
-          result += target.user;
-          break;
-        case 'u':
-          result += localUser();
-          break;
-        default:
-          result += out.substr(i - 1, 2);
-      }
-    } else if (out.compare(i, 2, "${") == 0 && out.find('}', i) != std::string::npos) {
-      size_t end = out.find('}', i);
-      result += environment(out.substr(i + 2, end - i - 2).c_str());
-      i = end;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%' || i + 1 == text.size()) {
+      result += text[i];
+    } else if (auto value = tokenValue(text[++i], target)) {
+      result += *value;
     } else {
-      result += out[i];
+      target.onlyOpenssh.push_back(absl::StrCat(setting, " ", text));
+      return text;
     }
   }
   return result;
 }
 
-void addFiles(const std::string& list, const SshTarget& target, std::vector<std::string>& files) {
-  for (absl::string_view file : absl::StrSplit(list, ' ', absl::SkipEmpty())) {
-    if (file != "none") files.push_back(expandTokens(std::string(file), target));
+// ${VARIABLE} (ssh_config(5), ENVIRONMENT VARIABLES).
+std::string expandVariables(const std::string& text) {
+  std::string result;
+  for (size_t i = 0; i < text.size(); ++i) {
+    size_t end = text.compare(i, 2, "${") == 0 ? text.find('}', i) : std::string::npos;
+    if (end == std::string::npos) {
+      result += text[i];
+    } else {
+      result += environment(text.substr(i + 2, end - i - 2).c_str());
+      i = end;
+    }
+  }
+  return result;
+}
+
+// A file name as ssh expands it; ssh -G leaves "~", tokens and variables in some.
+std::string expandFile(const std::string& setting, const std::string& name, SshTarget& target) {
+  auto path = name == "~" || name.starts_with("~/") ? passwdHome() + name.substr(1) : name;
+  return expandTokens(setting, expandVariables(path), target);
+}
+
+std::vector<std::string> split(const std::string& list, char separator) {
+  return absl::StrSplit(list, separator, absl::SkipEmpty());
+}
+
+// ssh -G separates the files by spaces, and does not quote those that have some themselves: what
+// cannot begin a file name goes on with the one before.
+std::vector<std::string> fileList(const std::string& setting, const std::string& list,
+                                  SshTarget& target) {
+  std::vector<std::string> files;
+  for (auto& piece : split(list, ' ')) {
+    if (piece == "none") continue;
+    bool begins = piece.find_first_of("/~%$") == 0;
+    if (begins || files.empty()) {
+      files.push_back(piece);
+    } else {
+      files.back() += " " + piece;
+    }
+  }
+  for (auto& file : files) file = expandFile(setting, file, target);
+  return files;
+}
+
+std::string valueOf(const Settings& settings, const std::string& key) {
+  auto value = first(settings, key);
+  return value == "none" ? "" : value;
+}
+
+bool isSet(const Settings& settings, const std::string& key) {
+  auto value = first(settings, key);
+  return value == "yes" || value == "true";
+}
+
+void readNumber(const Settings& settings, const std::string& key, uint32_t& number) {
+  uint32_t value = 0;
+  if (absl::SimpleAtoi(first(settings, key), &value)) number = value;
+}
+
+void readConnection(const Settings& settings, SshTarget& target) {
+  auto family = first(settings, "addressfamily");
+  target.addressFamily = family == "inet" ? AF_INET : family == "inet6" ? AF_INET6 : AF_UNSPEC;
+  target.bindAddress = valueOf(settings, "bindaddress");
+  target.proxyCommand = valueOf(settings, "proxycommand");
+  target.proxyJump = valueOf(settings, "proxyjump");
+  readNumber(settings, "connecttimeout", target.connectTimeout);
+  if (target.connectTimeout == 0) target.connectTimeout = SshTarget().connectTimeout;
+  readNumber(settings, "serveraliveinterval", target.serverAliveInterval);
+  readNumber(settings, "serveralivecountmax", target.serverAliveCountMax);
+}
+
+void readTrust(const Settings& settings, SshTarget& target) {
+  target.hostKeyAlias = valueOf(settings, "hostkeyalias");
+  target.userKnownHostsFiles =
+      fileList("UserKnownHostsFile", first(settings, "userknownhostsfile"), target);
+  target.globalKnownHostsFiles =
+      fileList("GlobalKnownHostsFile", first(settings, "globalknownhostsfile"), target);
+  target.revokedHostKeys =
+      expandFile("RevokedHostKeys", valueOf(settings, "revokedhostkeys"), target);
+  // "no" (printed as "false") lets ssh accept changed keys as well, which this program never does.
+  auto strict = first(settings, "stricthostkeychecking");
+  target.acceptNewHostKeys = strict == "accept-new" || strict == "false" || strict == "no";
+  target.hashKnownHosts = isSet(settings, "hashknownhosts");
+}
+
+void readIdentities(const Settings& settings, SshTarget& target) {
+  target.identitiesOnly = isSet(settings, "identitiesonly");
+  target.batchMode = isSet(settings, "batchmode");
+  auto files = settings.equal_range("identityfile");
+  for (auto file = files.first; file != files.second; ++file) {
+    if (file->second == "none") continue;
+    target.identityFiles.push_back(expandFile("IdentityFile", file->second, target));
+  }
+  auto agent = first(settings, "identityagent");
+  if (agent.empty() || agent == "SSH_AUTH_SOCK") {
+    target.identityAgent = environment("SSH_AUTH_SOCK");
+  } else if (agent.starts_with('$') && !agent.starts_with("${")) {
+    target.identityAgent = environment(agent.c_str() + 1);
+  } else if (agent != "none") {
+    target.identityAgent = expandFile("IdentityAgent", agent, target);
   }
 }
 
-absl::Status unsupported(const SshTarget& target, const std::string& setting,
-                         const std::string& value) {
-  return absl::UnimplementedError(
-      absl::StrCat("the ssh configuration for '", escapeForTerminal(target.alias), "' sets ",
-                   setting, " to '", escapeForTerminal(value),
-                   "', which pi-brain cannot obey yet. Remove it for this host, or "
-                   "give the spoke an ssh_config of its own."));
+void readAlgorithms(const Settings& settings, SshTarget& target) {
+  target.hostKeyAlgorithms = split(first(settings, "hostkeyalgorithms"), ',');
+  target.kexAlgorithms = split(first(settings, "kexalgorithms"), ',');
+  target.ciphers = split(first(settings, "ciphers"), ',');
+  target.macs = split(first(settings, "macs"), ',');
+  target.pubkeyAlgorithms = split(first(settings, "pubkeyacceptedalgorithms"), ',');
+}
+
+bool hasKerberosTicket() {
+  return !environment("KRB5CCNAME").empty() ||
+         access(absl::StrCat("/tmp/krb5cc_", getuid()).c_str(), F_OK) == 0;
+}
+
+// Settings that change who is trusted or how one logs in, and that libssh2 has nothing for.
+void noteForOpenssh(const Settings& settings, SshTarget& target) {
+  auto note = [&](const char* name) {
+    target.onlyOpenssh.push_back(
+        absl::StrCat(name, " ", first(settings, absl::AsciiStrToLower(name))));
+  };
+  for (auto* name : {"KnownHostsCommand", "PKCS11Provider", "BindInterface"}) {
+    if (!valueOf(settings, absl::AsciiStrToLower(name)).empty()) note(name);
+  }
+  for (auto* name : {"HostbasedAuthentication", "VerifyHostKeyDNS", "ProxyUseFdpass"}) {
+    if (isSet(settings, absl::AsciiStrToLower(name))) note(name);
+  }
+  // Some distributions set it for every host; it means something to those who have a ticket.
+  if (isSet(settings, "gssapiauthentication") && hasKerberosTicket()) note("GSSAPIAuthentication");
+  auto pubkey = first(settings, "pubkeyauthentication");
+  if (pubkey == "false" || pubkey == "no") note("PubkeyAuthentication");
+  auto certificates = settings.equal_range("certificatefile");
+  for (auto file = certificates.first; file != certificates.second; ++file) {
+    auto path = expandFile("CertificateFile", file->second, target);
+    if (access(path.c_str(), F_OK) == 0) {
+      target.onlyOpenssh.push_back("CertificateFile " + file->second);
+    }
+  }
 }
 
 absl::StatusOr<SshTarget> defaults(const std::string& user, const std::string& host) {
@@ -132,47 +272,38 @@ absl::StatusOr<SshTarget> parseSshConfig(const std::string& text, const std::str
   Settings settings;
   for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
     std::pair<std::string, std::string> pair = absl::StrSplit(line, absl::MaxSplits(' ', 1));
-    for (auto& c : pair.first) c = char(tolower(c));
-    settings.insert(pair);
+    settings.emplace(absl::AsciiStrToLower(pair.first), pair.second);
   }
   SshTarget target;
   target.alias = alias;
   target.host = first(settings, "hostname");
   target.user = first(settings, "user");
-  uint32_t port = 22, timeout = 0;
-  if (absl::SimpleAtoi(first(settings, "port"), &port) && port > 0 && port < 65536) {
-    target.port = uint16_t(port);
-  }
-  if (absl::SimpleAtoi(first(settings, "connecttimeout"), &timeout) && timeout > 0) {
-    target.connectTimeout = timeout;
-  }
+  uint32_t port = 0;
+  readNumber(settings, "port", port);
+  if (port > 0 && port < 65536) target.port = uint16_t(port);
   if (target.host.empty() || target.user.empty()) {
-    return absl::InternalError("ssh -G gave no host name or user");
+    return absl::InternalError(
+        absl::StrCat("'ssh -G ", escapeForTerminal(alias),
+                     "' gave no host name or user. Run it by hand; an ssh client older than "
+                     "OpenSSH 6.8 does not know -G."));
   }
-  for (auto* setting : {"ProxyJump", "ProxyCommand", "RevokedHostKeys", "KnownHostsCommand"}) {
-    auto value = first(settings, absl::AsciiStrToLower(setting));
-    if (!value.empty() && value != "none") return unsupported(target, setting, value);
-  }
-  target.hostKeyAlias = first(settings, "hostkeyalias");
-  if (target.hostKeyAlias == "none") target.hostKeyAlias.clear();
-  target.identitiesOnly = first(settings, "identitiesonly") == "yes";
-  auto files = settings.equal_range("identityfile");
-  for (auto file = files.first; file != files.second; ++file) {
-    if (file->second != "none") {
-      target.identityFiles.push_back(expandTokens(file->second, target));
-    }
-  }
-  auto agent = first(settings, "identityagent");
-  if (agent.empty() || agent == "SSH_AUTH_SOCK") {
-    target.identityAgent = environment("SSH_AUTH_SOCK");
-  } else if (agent.starts_with('$')) {
-    target.identityAgent = environment(agent.c_str() + 1);
-  } else if (agent != "none") {
-    target.identityAgent = expandTokens(agent, target);
-  }
-  addFiles(first(settings, "userknownhostsfile"), target, target.knownHostsFiles);
-  addFiles(first(settings, "globalknownhostsfile"), target, target.knownHostsFiles);
+  readConnection(settings, target);
+  readTrust(settings, target);
+  readIdentities(settings, target);
+  readAlgorithms(settings, target);
+  noteForOpenssh(settings, target);
   return target;
+}
+
+std::string expandProxyCommand(const SshTarget& target) {
+  std::string result;
+  auto& text = target.proxyCommand;
+  for (size_t i = 0; i < text.size(); ++i) {
+    bool token = text[i] == '%' && i + 1 < text.size() &&
+                 std::string_view("%hnpr").find(text[i + 1]) != std::string_view::npos;
+    result += token ? *tokenValue(text[++i], target) : std::string(1, text[i]);
+  }
+  return result;
 }
 
 absl::StatusOr<SshTarget> resolveSsh(const std::string& user, const std::string& host,
@@ -196,7 +327,9 @@ absl::StatusOr<SshTarget> resolveSsh(const std::string& user, const std::string&
         "': ", escapeForTerminal(output.err.substr(0, output.err.find_first_of("\r\n"))),
         ". 'ssh -G ", escapeForTerminal(host), "' shows the same; correct the file."));
   }
-  return parseSshConfig(output.out, host);
+  auto target = parseSshConfig(output.out, host);
+  if (target.ok()) target->configFile = configFile;
+  return target;
 }
 
 }  // namespace pibrain

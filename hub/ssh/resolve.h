@@ -9,26 +9,49 @@
 
 namespace pibrain {
 
+// Names are ssh_config(5)'s.
 struct SshTarget {
   std::string alias;  // as written in the config of pi-brain
-  std::string host;   // to connect to
+  std::string host;   // HostName
   std::string user;
   uint16_t port = 22;
-  std::string hostKeyAlias;                // empty: none
+  std::string configFile;  // for `ssh -F`; empty: ssh's own
+
+  int addressFamily = 0;                // AF_UNSPEC, AF_INET or AF_INET6
+  std::string bindAddress;              // empty: any
+  std::string proxyCommand, proxyJump;  // as written, tokens not expanded; empty: none
+  uint32_t connectTimeout = 15;         // seconds
+  uint32_t serverAliveInterval = 0;     // seconds; 0: off
+  uint32_t serverAliveCountMax = 3;
+
+  std::string hostKeyAlias;                      // empty: none
+  std::vector<std::string> userKnownHostsFiles;  // new keys go to the first
+  std::vector<std::string> globalKnownHostsFiles;
+  std::string revokedHostKeys;  // a file; empty: none
+  bool acceptNewHostKeys = false;
+  bool hashKnownHosts = false;
+
   std::vector<std::string> identityFiles;  // expanded; some may not exist
   bool identitiesOnly = false;
-  std::string identityAgent;                 // the agent's socket; empty: no agent
-  std::vector<std::string> knownHostsFiles;  // the user's, then the system's
-  uint32_t connectTimeout = 15;              // seconds
+  std::string identityAgent;  // the agent's socket; empty: no agent
+  bool batchMode = false;
+
+  // What may be negotiated, best first. Empty: whatever the library has.
+  std::vector<std::string> hostKeyAlgorithms, kexAlgorithms, ciphers, macs, pubkeyAlgorithms;
+
+  // Settings that only OpenSSH's own client can obey, each as "NAME VALUE".
+  std::vector<std::string> onlyOpenssh;
 };
 
 // Asks `ssh` on PATH, with `-F configFile` unless that is empty, about `host` as `user` (empty: as
-// configured). Without an ssh client, its documented defaults. An error says which setting this
-// program cannot obey.
+// configured). Without an ssh client, its documented defaults.
 absl::StatusOr<SshTarget> resolveSsh(const std::string& user, const std::string& host,
                                      const std::string& configFile);
 
 // The same, from the text that `ssh -G` printed.
 absl::StatusOr<SshTarget> parseSshConfig(const std::string& text, const std::string& alias);
+
+// The command of ProxyCommand with its tokens (%%, %h, %n, %p, %r) replaced.
+std::string expandProxyCommand(const SshTarget& target);
 
 }  // namespace pibrain

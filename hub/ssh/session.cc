@@ -5,11 +5,13 @@
 #include <libssh2.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "common/file-io.h"
+#include <algorithm>
+
+#include "hub/ssh/agent-io.h"
+#include "hub/ssh/callbacks.h"
 
 namespace pibrain {
 
@@ -18,40 +20,7 @@ namespace {
 // Bytes that were sent are dropped from the buffer when they are so many.
 constexpr size_t MAX_SENT_KEPT = 256 * 1024;
 
-// Milliseconds: an agent may wait for a person who is not there.
-constexpr int AGENT_TIMEOUT = 10'000;
-
 static_assert(SSH_AGAIN == LIBSSH2_ERROR_EAGAIN);
-
-// The conversation with an ssh-agent goes through the same callbacks, on a blocking socket of
-// libssh2's own. Its end has to be an error, or libssh2 asks for ever.
-bool agentIsReady(int fd, short events) {
-  struct pollfd ready = {fd, events, 0};
-  int n;
-  do {
-    n = poll(&ready, 1, AGENT_TIMEOUT);
-  } while (n < 0 && errno == EINTR);
-  return n > 0;
-}
-
-ssize_t receiveFromAgent(int fd, void* buffer, size_t length, int flags) {
-  if (!agentIsReady(fd, POLLIN)) return -ETIMEDOUT;
-  ssize_t n;
-  do {
-    n = recv(fd, buffer, length, flags);
-  } while (n < 0 && errno == EINTR);
-  if (n == 0) return -ECONNRESET;
-  return n < 0 ? -(errno == EAGAIN ? ETIMEDOUT : errno) : n;
-}
-
-ssize_t sendToAgent(int fd, const void* buffer, size_t length, int flags) {
-  if (!agentIsReady(fd, POLLOUT)) return -ETIMEDOUT;
-  ssize_t n;
-  do {
-    n = send(fd, buffer, length, flags | MSG_NOSIGNAL);
-  } while (n < 0 && errno == EINTR);
-  return n < 0 ? -errno : n;
-}
 
 LIBSSH2_RECV_FUNC(onReceive) {
   auto& session = *static_cast<SshSession*>(*abstract);
@@ -65,18 +34,6 @@ LIBSSH2_SEND_FUNC(onSend) {
   return session.send(buffer, length);
 }
 
-void setCallbacks(LIBSSH2_SESSION* session) {
-#if LIBSSH2_VERSION_NUM >= 0x010b01
-  libssh2_session_callback_set2(session, LIBSSH2_CALLBACK_RECV,
-                                reinterpret_cast<libssh2_cb_generic*>(onReceive));
-  libssh2_session_callback_set2(session, LIBSSH2_CALLBACK_SEND,
-                                reinterpret_cast<libssh2_cb_generic*>(onSend));
-#else
-  libssh2_session_callback_set(session, LIBSSH2_CALLBACK_RECV, reinterpret_cast<void*>(onReceive));
-  libssh2_session_callback_set(session, LIBSSH2_CALLBACK_SEND, reinterpret_cast<void*>(onSend));
-#endif
-}
-
 }  // namespace
 
 SshSession::SshSession(kj::AutoCloseFd socket, kj::UnixEventPort& port, kj::Timer& timer,
@@ -88,10 +45,11 @@ SshSession::SshSession(kj::AutoCloseFd socket, kj::UnixEventPort& port, kj::Time
       session_(libssh2_session_init_ex(nullptr, nullptr, nullptr, this)),
       readPump_(nullptr),
       writePump_(nullptr),
-      wakePump_(nullptr) {
+      wakePump_(nullptr),
+      keepAlivePump_(nullptr) {
   KJ_REQUIRE(session_ != nullptr, "out of memory");
   libssh2_session_set_blocking(session_, 0);
-  setCallbacks(session_);
+  setCallbacks(session_, onReceive, onSend);
   readPump_ = readPump().eagerlyEvaluate(nullptr);
 }
 
@@ -99,6 +57,26 @@ SshSession::~SshSession() noexcept(false) {
   // A dead socket lets libssh2 free everything without asking to be called again.
   die(ECONNRESET);
   libssh2_session_free(session_);
+}
+
+void SshSession::keepAlive(uint32_t interval, uint32_t countMax) {
+  if (interval == 0) return;
+  // libssh2 sends none within this many seconds of the last one; 2 is its least. Each answer stays
+  // in its memory until the session ends: some 100 bytes.
+  libssh2_keepalive_config(session_, 1, std::max(interval, 2u) - 1);
+  keepAlivePump_ = keepAlivePump(interval, countMax, 0).eagerlyEvaluate(nullptr);
+}
+
+kj::Promise<void> SshSession::keepAlivePump(uint32_t interval, uint32_t countMax,
+                                            uint32_t unanswered) {
+  uint64_t before = wire_.down;
+  return timer_.afterDelay(interval * kj::SECONDS).then([=, this]() -> kj::Promise<void> {
+    if (wire_.down != before) return keepAlivePump(interval, countMax, 0);
+    if (unanswered >= countMax) return die(ETIMEDOUT), kj::READY_NOW;
+    int next = 0;
+    libssh2_keepalive_send(session_, &next);
+    return keepAlivePump(interval, countMax, unanswered + 1);
+  });
 }
 
 void SshSession::called() {

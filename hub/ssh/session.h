@@ -47,7 +47,13 @@ class SshSession {
       waitForProgress(waitScope);
     }
   }
-  void setDeadline(kj::Maybe<kj::TimePoint> deadline) { deadline_ = deadline; }
+  void setDeadlineAfter(uint32_t seconds) { deadline_ = timer_.now() + seconds * kj::SECONDS; }
+  void clearDeadline() { deadline_ = nullptr; }
+
+  // From now on, asks the peer for a sign of life after each `interval` seconds of silence, and
+  // gives up when `countMax` of these were not answered (ssh_config(5), ServerAliveInterval). Zero:
+  // never asks.
+  void keepAlive(uint32_t interval, uint32_t countMax);
 
   // To be called after each libssh2 call, with what it did already visible.
   void called();
@@ -78,6 +84,7 @@ class SshSession {
   void wakeAfter(RateLimiter::Clock::duration delay);
   void waitForProgress(kj::WaitScope& waitScope);
   void die(int error);
+  kj::Promise<void> keepAlivePump(uint32_t interval, uint32_t countMax, uint32_t unanswered);
 
   kj::AutoCloseFd socket_;
   kj::Timer& timer_;
@@ -98,6 +105,7 @@ class SshSession {
   kj::Promise<void> readPump_;
   kj::Promise<void> writePump_;
   kj::Promise<void> wakePump_;
+  kj::Promise<void> keepAlivePump_;
 };
 
 }  // namespace pibrain

@@ -20,12 +20,16 @@ kj::Promise<size_t> PreambleFilter::tryRead(void* buffer, size_t minBytes, size_
   next_ += held;
   if (held >= minBytes) return held;
   return inner_.tryRead(static_cast<kj::byte*>(buffer) + held, minBytes - held, maxBytes - held)
-      .then([held](size_t n) { return held + n; });
+      .then([this, held](size_t n) {
+        received_ += n;
+        return held + n;
+      });
 }
 
 kj::Promise<void> PreambleFilter::seek() {
   return inner_.tryRead(buffer_, 1, sizeof(buffer_)).then([this](size_t n) -> kj::Promise<void> {
     size_t start = seen_.size();
+    received_ += n;
     seen_.append(buffer_, n);
     // The preamble may straddle two reads.
     size_t from = start - std::min(start, PREAMBLE.size());

@@ -18,6 +18,9 @@ class PreambleFilter : public kj::AsyncIoStream {
   // What came before the preamble, or, without one, all that came.
   std::string noise() const;
 
+  // Bytes that came so far, noise and preamble included.
+  uint64_t received() const { return received_; }
+
   kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override;
   kj::Promise<void> write(const void* buffer, size_t size) override {
     return inner_.write(buffer, size);
@@ -36,6 +39,7 @@ class PreambleFilter : public kj::AsyncIoStream {
   bool found_ = false;
   std::string seen_;  // everything up to the preamble's end, and what followed it
   size_t noiseLength_ = 0;
+  uint64_t received_ = 0;
   size_t next_ = 0;  // in seen_: what is to be passed on
 };
 

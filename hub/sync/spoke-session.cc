@@ -61,8 +61,7 @@ void fill(proto::Want::Builder out, const Want& want) {
 bool fellSilent(const kj::Exception& error) { return error.getDescription() == SILENT; }
 
 SpokeSession::SpokeSession(Connection& connection, kj::AsyncIoContext& io, uint32_t idleSeconds)
-    : connection_(connection),
-      io_(io),
+    : io_(io),
       idleSeconds_(idleSeconds),
       preamble_(connection.stream()),
       network_(preamble_, capnp::rpc::twoparty::Side::CLIENT, readerOptions()),
@@ -148,7 +147,7 @@ void SpokeSession::readBlocks(proto::Blocks::Client blocks, Ask first,
 
 template <typename T>
 T SpokeSession::wait(kj::Promise<T> promise) {
-  auto idle = idleWatch(connection_.wire().down, 0).then([]() -> kj::Promise<T> {
+  auto idle = idleWatch(preamble_.received(), 0).then([]() -> kj::Promise<T> {
     return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
                          kj::heapString(SILENT));
   });
@@ -160,7 +159,8 @@ kj::Promise<void> SpokeSession::idleWatch(uint64_t seen, int quietTenths) {
   return io_.provider->getTimer()
       .afterDelay(idleSeconds_ * kj::SECONDS / 10)
       .then([this, seen, quietTenths]() {
-        uint64_t now = connection_.wire().down;
+        // Not the connection's bytes: those that keep it alive say nothing of the agent.
+        uint64_t now = preamble_.received();
         return idleWatch(now, now == seen ? quietTenths + 1 : 0);
       });
 }

@@ -71,7 +71,6 @@ class SpokeSession {
   // Resolves when nothing was received for ten tenths of the idle limit.
   kj::Promise<void> idleWatch(uint64_t seen, int quietTenths);
 
-  Connection& connection_;
   kj::AsyncIoContext& io_;
   uint32_t idleSeconds_;
   PreambleFilter preamble_;

@@ -77,8 +77,13 @@ class SpokeSync {
     }
     // What an unrestricted key runs; a forced command takes its place.
     auto command = "pi-brain-agent " + shellQuote("--root=" + source.path);
-    return connectSsh(*target, command, spoke_.timeoutSeconds, std::move(limiter), io_,
-                      [this](std::string text) { warn(text); });
+    ConnectOptions options;
+    options.mode = spoke_.ssh;
+    options.timeoutSeconds = spoke_.timeoutSeconds;
+    options.limiter = std::move(limiter);
+    options.warn = [this](std::string text) { warn(text); };
+    options.chose = [this](std::string which) { report_.transport = std::move(which); };
+    return connectSsh(*target, command, options, io_);
   }
 
   void loadKept() {
@@ -243,6 +248,7 @@ class SpokeSync {
     auto farewell = e.getType() == kj::Exception::Type::OVERLOADED
                         ? Farewell()
                         : connection.farewell(io_.waitScope);
+    if (!farewell.transportFailure.empty() && !preamble.found()) return farewell.transportFailure;
     return preamble.found() || fellSilent(e) ? explainBroken(spoke_, e, farewell)
                                              : explainNoAgent(spoke_, preamble.noise(), farewell);
   }

@@ -1,0 +1,77 @@
+#include "hub/ssh/agent-io.h"
+
+#include <errno.h>
+#include <kj/common.h>
+#include <libssh2.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "hub/ssh/callbacks.h"
+
+namespace pibrain {
+
+namespace {
+
+// Milliseconds: an agent may wait for a person who is not there.
+constexpr int AGENT_TIMEOUT = 10'000;
+
+bool isReady(int fd, short events) {
+  struct pollfd ready = {fd, events, 0};
+  int n;
+  do {
+    n = poll(&ready, 1, AGENT_TIMEOUT);
+  } while (n < 0 && errno == EINTR);
+  return n > 0;
+}
+
+LIBSSH2_RECV_FUNC(onReceive) {
+  (void)abstract;
+  return receiveFromAgent(socket, buffer, length, flags);
+}
+
+LIBSSH2_SEND_FUNC(onSend) {
+  (void)abstract;
+  return sendToAgent(socket, buffer, length, flags);
+}
+
+}  // namespace
+
+ssize_t receiveFromAgent(int fd, void* buffer, size_t length, int flags) {
+  if (!isReady(fd, POLLIN)) return -ETIMEDOUT;
+  ssize_t n;
+  do {
+    n = recv(fd, buffer, length, flags);
+  } while (n < 0 && errno == EINTR);
+  if (n == 0) return -ECONNRESET;
+  return n < 0 ? -(errno == EAGAIN ? ETIMEDOUT : errno) : n;
+}
+
+ssize_t sendToAgent(int fd, const void* buffer, size_t length, int flags) {
+  if (!isReady(fd, POLLOUT)) return -ETIMEDOUT;
+  ssize_t n;
+  do {
+    n = send(fd, buffer, length, flags | MSG_NOSIGNAL);
+  } while (n < 0 && errno == EINTR);
+  return n < 0 ? -errno : n;
+}
+
+bool listAgentKeys(const std::string& socketPath, std::vector<AgentKey>& keys) {
+  // A session that never connects: libssh2 has its agent code nowhere else.
+  LIBSSH2_SESSION* session = libssh2_session_init();
+  if (session == nullptr) return false;
+  KJ_DEFER(libssh2_session_free(session));
+  setCallbacks(session, onReceive, onSend);
+  LIBSSH2_AGENT* agent = libssh2_agent_init(session);
+  if (agent == nullptr) return false;
+  KJ_DEFER(libssh2_agent_free(agent));
+  libssh2_agent_set_identity_path(agent, socketPath.c_str());
+  if (libssh2_agent_connect(agent) != 0 || libssh2_agent_list_identities(agent) != 0) return false;
+  struct libssh2_agent_publickey* key = nullptr;
+  while (libssh2_agent_get_identity(agent, &key, key) == 0) {
+    keys.push_back({std::string(reinterpret_cast<char*>(key->blob), key->blob_len),
+                    key->comment == nullptr ? "" : key->comment});
+  }
+  return true;
+}
+
+}  // namespace pibrain

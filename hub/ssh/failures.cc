@@ -1,0 +1,186 @@
+#include "hub/ssh/failures.h"
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <absl/strings/str_split.h>
+
+#include "common/text.h"
+#include "hub/ssh/host-trust.h"
+
+namespace pibrain {
+
+namespace {
+
+std::string where(const SshTarget& target) {
+  return absl::StrCat(escapeForTerminal(target.host), " port ", target.port);
+}
+
+std::string knownKeys(const KnownHost& known) {
+  std::vector<std::string> lines;
+  for (auto& key : known.keys) {
+    lines.push_back(absl::StrCat(fingerprint(key.blob), " (", key.type, ", ",
+                                 escapeForTerminal(key.file), ":", key.line, ")"));
+  }
+  return lines.empty() ? "another" : absl::StrJoin(lines, ", ");
+}
+
+std::string shownName(const SshTarget& target) {
+  return escapeForTerminal(knownHostsNameOf(target));
+}
+
+// The last lines that ssh wrote, on one line.
+std::string ownWords(const std::string& errors) {
+  std::vector<std::string> lines =
+      absl::StrSplit(errors, absl::ByAnyChar("\r\n"), absl::SkipEmpty());
+  // The banner of a changed key and the like: the last lines say it.
+  constexpr size_t LAST = 3;
+  if (lines.size() > LAST) lines.erase(lines.begin(), lines.end() - LAST);
+  auto words = absl::StrJoin(lines, " / ");
+  constexpr size_t LONGEST = 400;
+  return escapeForTerminal(words.size() > LONGEST ? words.substr(words.size() - LONGEST) : words);
+}
+
+// "SHA256:…" in a text, or empty.
+std::string fingerprintIn(const std::string& text) {
+  auto start = text.find("SHA256:");
+  if (start == std::string::npos) return "";
+  return text.substr(start, text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst"
+                                                   "uvwxyz0123456789+/",
+                                                   start + 7) -
+                                start);
+}
+
+std::string explainKeyProblem(const SshTarget& target, const std::string& errors) {
+  auto known = knownHostOf(target);
+  if (absl::StrContains(errors, "IDENTIFICATION HAS CHANGED")) {
+    return changedHostKey(target, known, fingerprintIn(errors));
+  }
+  if (absl::StrContains(errors, "revoked")) {
+    return revokedHostKey(target, fingerprintIn(errors), "known_hosts or RevokedHostKeys");
+  }
+  return unknownHostKey(target, known, fingerprintIn(errors));
+}
+
+}  // namespace
+
+std::string unresolvedName(const SshTarget& target, const std::string& why) {
+  auto host = escapeForTerminal(target.host);
+  return absl::StrCat("the host name ", host, " cannot be resolved: ", why,
+                      ". Check the spelling in 'source', or add the host to ~/.ssh/config with a "
+                      "HostName that works; 'getent hosts ",
+                      host, "' shows what the system knows.");
+}
+
+std::string connectionRefused(const SshTarget& target) {
+  return absl::StrCat("connection refused by ", where(target),
+                      ". The machine is up, but no SSH server listens there. On the spoke, start "
+                      "it with 'sudo systemctl start ssh' (or sshd), and check the port with 'ssh "
+                      "-G ",
+                      escapeForTerminal(target.alias), " | grep ^port'.");
+}
+
+std::string noAnswer(const SshTarget& target) {
+  return absl::StrCat("no answer from ", where(target), " within ", target.connectTimeout,
+                      " s. The machine is off, asleep or behind a firewall. Try 'ping ",
+                      escapeForTerminal(target.host),
+                      "' and, on the spoke, 'sudo ufw status' or 'sudo firewall-cmd --list-all'.");
+}
+
+std::string unreachable(const SshTarget& target, const std::string& why) {
+  return absl::StrCat("cannot reach ", where(target), ": ", why,
+                      ". Check the network and the host name with 'ssh -v ",
+                      escapeForTerminal(target.alias), " true'.");
+}
+
+std::string unknownHostKey(const SshTarget& target, const KnownHost& known,
+                           const std::string& shown) {
+  return absl::StrCat(
+      "host key verification failed: ", shownName(target), " is not in known_hosts. ",
+      shown.empty() ? "" : absl::StrCat("It shows ", shown, ". "),
+      known.hasCertAuthority ? "A @cert-authority line matches, but the host's key is not "
+                               "certified by it. "
+                             : "",
+      "Compare ", shown.empty() ? "the key that you get" : "that",
+      " with 'ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub' on the spoke; if they agree, add "
+      "it with '",
+      keyscanCommand(target), "', or connect once by hand with 'ssh ",
+      escapeForTerminal(target.alias), "'.");
+}
+
+std::string changedHostKey(const SshTarget& target, const KnownHost& known,
+                           const std::string& shown) {
+  return absl::StrCat("HOST KEY CHANGED: ", shownName(target), " shows ",
+                      shown.empty() ? "another key" : shown, " but known_hosts has ",
+                      knownKeys(known),
+                      ". Someone may be impersonating it, or it was reinstalled. If you are sure "
+                      "that it was, remove the old key with 'ssh-keygen -R ",
+                      shellQuote(knownHostsNameOf(target)), "' and add the new one with '",
+                      keyscanCommand(target), "'.");
+}
+
+std::string revokedHostKey(const SshTarget& target, const std::string& shown,
+                           const std::string& where) {
+  return absl::StrCat("HOST KEY REVOKED: the key of ", shownName(target),
+                      shown.empty() ? "" : ", " + shown + ",", " is revoked in ",
+                      escapeForTerminal(where),
+                      ". Do not connect; ask who runs the machine for its new key.");
+}
+
+std::string permissionDenied(const SshTarget& target, const Denial& denial) {
+  auto who = absl::StrCat(escapeForTerminal(target.user), target.user.empty() ? "" : "@",
+                          escapeForTerminal(target.alias));
+  auto message = absl::StrCat(
+      "permission denied for ", who, ". ",
+      denial.tried.empty() ? "There is no key to offer: none of the identity files exists, and no "
+                             "ssh-agent has one"
+                           : "Tried: " + absl::StrJoin(denial.tried, "; "),
+      ". ");
+  if (!denial.encrypted.empty()) {
+    absl::StrAppend(&message,
+                    "A run without a person at it needs a key without a passphrase, or one that "
+                    "'ssh-add ",
+                    escapeForTerminal(shellQuote(denial.encrypted[0])), "' put in an agent. ");
+  }
+  absl::StrAppend(&message,
+                  "On the spoke, ~/.ssh/authorized_keys needs the line that 'pi-brain-agent "
+                  "--authorized-keys-line KEY.pub' prints, and neither ~ nor ~/.ssh may be "
+                  "writable by others; on the hub, IdentityFile in ~/.ssh/config names the key.");
+  return message;
+}
+
+std::string explainOpenssh(const SshTarget& target, const std::string& errors,
+                           const Denial& denial) {
+  auto says = [&](const char* words) { return absl::StrContains(errors, words); };
+  auto said = absl::StrCat(" (ssh said: ", ownWords(errors), ")");
+  if (says("Could not resolve hostname")) {
+    return unresolvedName(target, "ssh said: " + ownWords(errors));
+  }
+  if (says("Connection refused")) return connectionRefused(target) + said;
+  if (says("timed out")) return noAnswer(target) + said;
+  if (says("No route to host") || says("is unreachable")) {
+    return unreachable(target, "ssh said: " + ownWords(errors));
+  }
+  if (says("IDENTIFICATION HAS CHANGED") || says("ost key verification failed") ||
+      says("revoked")) {
+    return explainKeyProblem(target, errors) + said;
+  }
+  if (says("Permission denied (") || says("Too many authentication failures")) {
+    auto all = denial;
+    all.tried.push_back("ssh said: " + ownWords(errors));
+    return permissionDenied(target, all);
+  }
+  return absl::StrCat("ssh could not connect to ", where(target), ": ",
+                      errors.empty() ? "it said nothing" : ownWords(errors), ". Try 'ssh -v ",
+                      escapeForTerminal(target.alias), " true'.");
+}
+
+std::string keyscanCommand(const SshTarget& target) {
+  auto file =
+      target.userKnownHostsFiles.empty() ? "~/.ssh/known_hosts" : target.userKnownHostsFiles[0];
+  return absl::StrCat("ssh-keyscan ",
+                      target.port == 22 ? "" : absl::StrCat("-p ", target.port, " "),
+                      escapeForTerminal(target.host), " >> ", escapeForTerminal(file));
+}
+
+}  // namespace pibrain

@@ -1,0 +1,39 @@
+#pragma once
+// The paragraphs (P8) for what goes wrong on the way to a login, whichever program spoke SSH.
+
+#include <string>
+#include <vector>
+
+#include "hub/ssh/known-hosts.h"
+#include "hub/ssh/resolve.h"
+
+namespace pibrain {
+
+std::string unresolvedName(const SshTarget& target, const std::string& why);
+std::string connectionRefused(const SshTarget& target);
+std::string noAnswer(const SshTarget& target);
+std::string unreachable(const SshTarget& target, const std::string& why);
+
+// `shown` is the fingerprint and type of the key that the host shows; empty: not known.
+std::string unknownHostKey(const SshTarget& target, const KnownHost& known,
+                           const std::string& shown);
+std::string changedHostKey(const SshTarget& target, const KnownHost& known,
+                           const std::string& shown);
+std::string revokedHostKey(const SshTarget& target, const std::string& shown,
+                           const std::string& where);
+
+struct Denial {
+  std::vector<std::string> tried;      // each key and what became of it, safe to print
+  std::vector<std::string> encrypted;  // identity files that want a passphrase
+};
+std::string permissionDenied(const SshTarget& target, const Denial& denial);
+
+// What OpenSSH's client meant by `errors`, its standard error, when it failed by itself (exit
+// status 255). `denial` is what is known of the keys.
+std::string explainOpenssh(const SshTarget& target, const std::string& errors,
+                           const Denial& denial);
+
+// A command that adds the host's keys to known_hosts.
+std::string keyscanCommand(const SshTarget& target);
+
+}  // namespace pibrain

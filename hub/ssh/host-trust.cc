@@ -1,0 +1,133 @@
+#include "hub/ssh/host-trust.h"
+
+#include <absl/strings/str_cat.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/io.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "common/text.h"
+#include "hub/failure.h"
+#include "hub/files.h"
+#include "hub/ssh/failures.h"
+#include "hub/ssh/key-file.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr std::string_view REVOCATION_LIST_MAGIC("SSHKRL\n\0", 8);  // openssh/PROTOCOL.krl
+
+std::vector<std::string> allFiles(const SshTarget& target) {
+  auto files = target.userKnownHostsFiles;
+  files.insert(files.end(), target.globalKnownHostsFiles.begin(),
+               target.globalKnownHostsFiles.end());
+  return files;
+}
+
+// A list that cannot be read might have the key: nothing is trusted then.
+bool isRevoked(const std::string& path, std::string_view blob) {
+  auto text = readWholeFile(path);
+  if (!text) {
+    throw Failure(absl::StrCat("RevokedHostKeys names ", escapeForTerminal(path),
+                               ", which cannot be read: ", strerror(errno),
+                               ". Until it can be, or the setting is removed from the ssh "
+                               "configuration, no host key is trusted."));
+  }
+  for (std::string_view rest = *text; !rest.empty();) {
+    auto end = std::min(rest.find('\n'), rest.size());
+    if (publicKeyBlob(std::string(rest.substr(0, end))) == blob) return true;
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return false;
+}
+
+// Another run may have added the key meanwhile, or another key.
+void addUnderLock(int fd, const SshTarget& target, std::string_view blob) {
+  while (flock(fd, LOCK_EX) != 0) {
+    if (errno != EINTR) throw Failure(strerror(errno));
+  }
+  auto known = knownHostOf(target);
+  switch (judge(known, blob)) {
+    case HostKeyVerdict::KNOWN:
+      return;
+    case HostKeyVerdict::UNKNOWN:
+      break;
+    default:
+      throw Failure(changedHostKey(target, known, fingerprint(blob)));
+  }
+  auto line = knownHostsLine(knownHostsNameOf(target), blob, target.hashKnownHosts);
+  char last = '\n';
+  off_t size = lseek(fd, 0, SEEK_END);
+  if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n') line = "\n" + line;
+  if (write(fd, line.data(), line.size()) != ssize_t(line.size())) throw Failure(strerror(errno));
+}
+
+void acceptNew(const SshTarget& target, std::string_view blob, const std::string& shown,
+               const std::function<void(std::string)>& warn) {
+  auto name = escapeForTerminal(knownHostsNameOf(target));
+  if (target.userKnownHostsFiles.empty()) {
+    warn(absl::StrCat("the key of ", name, ", ", shown,
+                      ", was unknown and is accepted, as StrictHostKeyChecking says; there is no "
+                      "UserKnownHostsFile to remember it in"));
+    return;
+  }
+  auto& file = target.userKnownHostsFiles[0];
+  auto directory = file.substr(0, file.rfind('/'));
+  if (!directory.empty()) (void)makeDirectories(directory);
+  kj::AutoCloseFd fd(open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600));
+  if (fd.get() < 0) {
+    warn(absl::StrCat("the key of ", name, ", ", shown, ", was accepted, but cannot be added to ",
+                      escapeForTerminal(file), ": ", strerror(errno)));
+    return;
+  }
+  addUnderLock(fd, target, blob);
+  warn(absl::StrCat("the key of ", name, ", ", shown, ", was unknown; it was added to ",
+                    escapeForTerminal(file), ", as StrictHostKeyChecking says"));
+}
+
+}  // namespace
+
+std::string knownHostsNameOf(const SshTarget& target) {
+  return target.hostKeyAlias.empty() ? knownHostName(target.host, target.port)
+                                     : knownHostName(target.hostKeyAlias, 22);
+}
+
+KnownHost knownHostOf(const SshTarget& target) {
+  return loadKnownHosts(allFiles(target), knownHostsNameOf(target));
+}
+
+void requireTrusted(const SshTarget& target, const KnownHost& known, std::string_view blob,
+                    const std::function<void(std::string)>& warn) {
+  auto shown = absl::StrCat(fingerprint(blob), " (", escapeForTerminal(keyType(blob)), ")");
+  if (!target.revokedHostKeys.empty() && isRevoked(target.revokedHostKeys, blob)) {
+    throw Failure(revokedHostKey(target, shown, target.revokedHostKeys));
+  }
+  auto verdict = judge(known, blob);
+  if (known.keys.empty() && target.hostKeyAlias.empty() && target.port != 22) {
+    // As ssh does: a key that is known for the host's standard port serves for its others too. A
+    // different key there means nothing: it may be another machine behind the same address.
+    auto plain = judge(loadKnownHosts(allFiles(target), knownHostName(target.host, 22)), blob);
+    if (plain == HostKeyVerdict::KNOWN || plain == HostKeyVerdict::REVOKED) verdict = plain;
+  }
+  switch (verdict) {
+    case HostKeyVerdict::KNOWN:
+      return;
+    case HostKeyVerdict::REVOKED:
+      throw Failure(revokedHostKey(target, shown, "known_hosts (@revoked)"));
+    case HostKeyVerdict::CHANGED:
+      throw Failure(changedHostKey(target, known, shown));
+    case HostKeyVerdict::UNKNOWN:
+      if (!target.acceptNewHostKeys) throw Failure(unknownHostKey(target, known, shown));
+      acceptNew(target, blob, shown, warn);
+  }
+}
+
+bool isRevocationList(const std::string& path) {
+  auto text = readWholeFile(path);
+  return text && std::string_view(*text).starts_with(REVOCATION_LIST_MAGIC);
+}
+
+}  // namespace pibrain

@@ -1,0 +1,28 @@
+#pragma once
+// Whether the key that a host shows is to be trusted, as the user's ssh configuration has it.
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "hub/ssh/known-hosts.h"
+#include "hub/ssh/resolve.h"
+
+namespace pibrain {
+
+// The name under which known_hosts lists the target: its HostKeyAlias, or host and port.
+std::string knownHostsNameOf(const SshTarget& target);
+
+// What the target's known_hosts files say of it.
+KnownHost knownHostOf(const SshTarget& target);
+
+// Throws Failure unless the key `blob` is known, not revoked, and the only one known; or unknown
+// and to be accepted (StrictHostKeyChecking accept-new), which adds it to the user's first file.
+// To be called before anything is told to the host. `warn` hears of keys added.
+void requireTrusted(const SshTarget& target, const KnownHost& known, std::string_view blob,
+                    const std::function<void(std::string)>& warn);
+
+// Whether RevokedHostKeys is a key revocation list, which only OpenSSH reads.
+bool isRevocationList(const std::string& path);
+
+}  // namespace pibrain

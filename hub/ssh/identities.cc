@@ -1,0 +1,114 @@
+#include "hub/ssh/identities.h"
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <libssh2.h>
+
+#include <algorithm>
+
+#include "common/text.h"
+#include "hub/ssh/agent-io.h"
+#include "hub/ssh/key-file.h"
+#include "hub/ssh/known-hosts.h"
+
+namespace pibrain {
+
+namespace {
+
+// From 1.11 on, libssh2 signs with RSA and SHA-2; before, with SHA-1, which servers refuse.
+constexpr bool SIGNS_RSA = LIBSSH2_VERSION_NUM >= 0x010b00;
+
+Identity fromFile(const KeyFile& file) {
+  Identity identity;
+  identity.path = file.path;
+  identity.blob = file.publicBlob;
+  identity.type = file.type;
+  identity.encrypted = file.encrypted;
+  identity.hasCertificate = file.hasCertificate;
+  return identity;
+}
+
+Identity fromAgent(const AgentKey& key, const KeyFile* file) {
+  Identity identity;
+  identity.inAgent = true;
+  identity.comment = key.comment;
+  identity.blob = key.blob;
+  identity.type = keyType(key.blob);
+  if (file != nullptr) {
+    identity.path = file->path;
+    identity.hasCertificate = file->hasCertificate;
+  }
+  return identity;
+}
+
+bool isAccepted(const SshTarget& target, const std::string& type) {
+  auto& accepted = target.pubkeyAlgorithms;
+  if (accepted.empty() || type.empty()) return true;
+  return std::any_of(accepted.begin(), accepted.end(), [&](auto& algorithm) {
+    return algorithm == type || (type == "ssh-rsa" && algorithm.starts_with("rsa-sha2-"));
+  });
+}
+
+}  // namespace
+
+std::string Identity::name() const {
+  return path.empty() ? absl::StrCat("the agent's key '", escapeForTerminal(comment), "'")
+                      : escapeForTerminal(path);
+}
+
+Identities collectIdentities(const SshTarget& target) {
+  Identities result;
+  std::vector<AgentKey> agentKeys;
+  if (!target.identityAgent.empty() && !listAgentKeys(target.identityAgent, agentKeys)) {
+    result.problems.push_back(absl::StrCat(
+        "the ssh-agent at ", escapeForTerminal(target.identityAgent), " does not answer"));
+  }
+  std::vector<KeyFile> files;
+  for (auto& path : target.identityFiles) files.push_back(inspectKeyFile(path));
+
+  auto add = [&](Identity identity) {
+    if (isAccepted(target, identity.type)) result.keys.push_back(std::move(identity));
+  };
+  auto fileOf = [&](const AgentKey& key) {
+    return std::find_if(files.begin(), files.end(),
+                        [&](auto& file) { return file.publicBlob == key.blob; });
+  };
+  auto inAgent = [&](const KeyFile& file) {
+    return std::find_if(agentKeys.begin(), agentKeys.end(),
+                        [&](auto& key) { return key.blob == file.publicBlob; });
+  };
+  for (auto& file : files) {
+    if (auto key = inAgent(file); key != agentKeys.end()) add(fromAgent(*key, &file));
+  }
+  for (auto& key : agentKeys) {
+    if (!target.identitiesOnly && fileOf(key) == files.end()) add(fromAgent(key, nullptr));
+  }
+  for (auto& file : files) {
+    if (!file.exists || inAgent(file) != agentKeys.end()) continue;
+    auto name = escapeForTerminal(file.path);
+    if (!file.readable) {
+      result.problems.push_back(name + " cannot be read");
+    } else if (file.exposed && file.isPrivate) {
+      result.problems.push_back(absl::StrCat(
+          name, " may be read by others, so it is not used, by ssh neither: 'chmod 600 ",
+          escapeForTerminal(shellQuote(file.path)), "'"));
+    } else {
+      add(fromFile(file));
+    }
+  }
+  return result;
+}
+
+std::string whyNotLibssh2(const Identity& identity) {
+  if (identity.hasCertificate || absl::StrContains(identity.type, "-cert-v0")) {
+    return identity.name() + " has a certificate";
+  }
+  if (identity.type.starts_with("sk-")) return identity.name() + " is on a security key";
+  if (identity.type == "ssh-rsa" && !SIGNS_RSA) {
+    return absl::StrCat(identity.name(), " is an RSA key, for which libssh2 ", LIBSSH2_VERSION,
+                        " cannot make SHA-2 signatures");
+  }
+  return "";
+}
+
+}  // namespace pibrain

@@ -1,0 +1,45 @@
+#pragma once
+// OpenSSH's own client, for what libssh2 cannot do and for ProxyJump.
+
+#include <kj/async-io.h>
+
+#include <memory>
+#include <string>
+
+#include "hub/connection.h"
+#include "hub/rate-limiter.h"
+#include "hub/ssh/failures.h"
+#include "hub/ssh/resolve.h"
+#include "hub/subprocess.h"
+
+namespace pibrain {
+
+// Runs `command` at the target through `ssh`, with nobody to ask and nothing forwarded. What goes
+// wrong while it connects is known when its stream ends: Farewell says it, with `denial` for what
+// is known of the keys. Throws Failure if there is no ssh client.
+kj::Own<Connection> startOpenssh(const SshTarget& target, const std::string& command,
+                                 std::shared_ptr<RateLimiter> limiter, Denial denial,
+                                 kj::AsyncIoContext& io);
+
+// A ProxyCommand, or an ssh to the last host of ProxyJump, whose standard input and output lead to
+// the target.
+class Proxy {
+ public:
+  // Throws Failure if there is no such program.
+  explicit Proxy(const SshTarget& target);
+  ~Proxy() noexcept(false);
+  KJ_DISALLOW_COPY(Proxy);
+
+  // The socket that leads there, once; it does not block.
+  kj::AutoCloseFd takeSocket() { return kj::mv(child_.stdio); }
+
+  // To be called when the connection through it broke off early: what the proxy has to say of it,
+  // for a person. Empty if it still runs, and so is not the cause.
+  std::string explain();
+
+ private:
+  SshTarget target_;
+  Spawned child_;
+};
+
+}  // namespace pibrain
