@@ -41,14 +41,19 @@ kj::Promise<size_t> ProcessConnection::tryRead(void* buffer, size_t minBytes, si
       return n;
     });
   }
-  return allowance(maxBytes).then([=, this](size_t allowed) {
-    return inner_->tryRead(buffer, 1, allowed).then([=, this](size_t n) -> kj::Promise<size_t> {
-      wire_.down += n;
-      limiter_->giveBack(allowed - n);
-      if (n == 0 || n >= minBytes) return n;
-      return tryRead(static_cast<kj::byte*>(buffer) + n, minBytes - n, maxBytes - n)
-          .then([n](size_t more) { return n + more; });
-    });
+  return pacedRead(static_cast<kj::byte*>(buffer), minBytes, maxBytes, 0);
+}
+
+kj::Promise<size_t> ProcessConnection::pacedRead(kj::byte* buffer, size_t minBytes, size_t maxBytes,
+                                                 size_t got) {
+  return allowance(maxBytes - got).then([=, this](size_t allowed) {
+    return inner_->tryRead(buffer + got, 1, allowed)
+        .then([=, this](size_t n) -> kj::Promise<size_t> {
+          wire_.down += n;
+          limiter_->giveBack(allowed - n);
+          if (n == 0 || got + n >= minBytes) return got + n;
+          return pacedRead(buffer, minBytes, maxBytes, got + n);
+        });
   });
 }
 

@@ -30,6 +30,7 @@ class ProcessConnection : public Connection, private kj::AsyncIoStream {
   kj::Promise<void> whenWriteDisconnected() override { return inner_->whenWriteDisconnected(); }
   void shutdownWrite() override { inner_->shutdownWrite(); }
 
+  kj::Promise<size_t> pacedRead(kj::byte* buffer, size_t minBytes, size_t maxBytes, size_t got);
   // Resolves with how many of `wanted` bytes may pass now, at least one.
   kj::Promise<size_t> allowance(size_t wanted);
   int reap(std::chrono::milliseconds patience);

@@ -58,7 +58,9 @@ void printJson(report::Status::Reader status) {
 
 void printJson(report::Run::Reader run) {
   Printer printer;
-  printer.nullable<report::Run::Spoke>("error").nullable<report::Run::Change>("from");
+  printer.nullable<report::Run::Spoke>("error")
+      .nullable<report::Run::Spoke>("transport")
+      .nullable<report::Run::Change>("from");
   printer.print(run);
 }
 

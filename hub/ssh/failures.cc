@@ -29,18 +29,6 @@ std::string shownName(const SshTarget& target) {
   return escapeForTerminal(knownHostsNameOf(target));
 }
 
-// The last lines that ssh wrote, on one line.
-std::string ownWords(const std::string& errors) {
-  std::vector<std::string> lines =
-      absl::StrSplit(errors, absl::ByAnyChar("\r\n"), absl::SkipEmpty());
-  // The banner of a changed key and the like: the last lines say it.
-  constexpr size_t LAST = 3;
-  if (lines.size() > LAST) lines.erase(lines.begin(), lines.end() - LAST);
-  auto words = absl::StrJoin(lines, " / ");
-  constexpr size_t LONGEST = 400;
-  return escapeForTerminal(words.size() > LONGEST ? words.substr(words.size() - LONGEST) : words);
-}
-
 // "SHA256:…" in a text, or empty.
 std::string fingerprintIn(const std::string& text) {
   auto start = text.find("SHA256:");
@@ -173,6 +161,17 @@ std::string explainOpenssh(const SshTarget& target, const std::string& errors,
   return absl::StrCat("ssh could not connect to ", where(target), ": ",
                       errors.empty() ? "it said nothing" : ownWords(errors), ". Try 'ssh -v ",
                       escapeForTerminal(target.alias), " true'.");
+}
+
+std::string ownWords(const std::string& errors) {
+  std::vector<std::string> lines =
+      absl::StrSplit(errors, absl::ByAnyChar("\r\n"), absl::SkipEmpty());
+  // The banner of a changed key and the like: the last lines say it.
+  constexpr size_t LAST = 3;
+  if (lines.size() > LAST) lines.erase(lines.begin(), lines.end() - LAST);
+  auto words = absl::StrJoin(lines, " / ");
+  constexpr size_t LONGEST = 400;
+  return escapeForTerminal(words.size() > LONGEST ? words.substr(words.size() - LONGEST) : words);
 }
 
 std::string keyscanCommand(const SshTarget& target) {

@@ -33,6 +33,9 @@ std::string permissionDenied(const SshTarget& target, const Denial& denial);
 std::string explainOpenssh(const SshTarget& target, const std::string& errors,
                            const Denial& denial);
 
+// The last lines that a program wrote, on one line and safe to print.
+std::string ownWords(const std::string& errors);
+
 // A command that adds the host's keys to known_hosts.
 std::string keyscanCommand(const SshTarget& target);
 

@@ -77,8 +77,9 @@ Identities collectIdentities(const SshTarget& target) {
     return std::find_if(agentKeys.begin(), agentKeys.end(),
                         [&](auto& key) { return key.blob == file.publicBlob; });
   };
-  for (auto& file : files) {
-    if (auto key = inAgent(file); key != agentKeys.end()) add(fromAgent(*key, &file));
+  // In the agent's order, as pubkey_prepare() of OpenSSH.
+  for (auto& key : agentKeys) {
+    if (auto file = fileOf(key); file != files.end()) add(fromAgent(key, &*file));
   }
   for (auto& key : agentKeys) {
     if (!target.identitiesOnly && fileOf(key) == files.end()) add(fromAgent(key, nullptr));

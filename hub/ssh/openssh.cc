@@ -1,5 +1,6 @@
 #include "hub/ssh/openssh.h"
 
+#include <absl/strings/match.h>
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
@@ -20,7 +21,7 @@ namespace {
 constexpr int SSH_FAILED = 255;  // ssh(1), EXIT STATUS
 
 // ssh with the options that every use of it shares.
-std::vector<std::string> sshCommand(const SshTarget& target) {
+std::vector<std::string> sshCommand(const SshTarget& target, const char* logLevel) {
   auto ssh = findProgram("ssh");
   if (!ssh) {
     throw Failure(absl::StrCat(
@@ -32,7 +33,7 @@ std::vector<std::string> sshCommand(const SshTarget& target) {
   for (auto& option : {std::string("BatchMode=yes"), std::string("ClearAllForwardings=yes"),
                        std::string("PermitLocalCommand=no"), std::string("RemoteCommand=none"),
                        // A master of ours would live on in the background.
-                       std::string("ControlMaster=no"), std::string("LogLevel=ERROR"),
+                       std::string("ControlMaster=no"), absl::StrCat("LogLevel=", logLevel),
                        absl::StrCat("ConnectTimeout=", target.connectTimeout)}) {
     command.insert(command.end(), {"-o", option});
   }
@@ -99,7 +100,8 @@ std::string hopsBefore(const SshTarget& target) {
 // As ssh itself makes of ProxyJump.
 std::vector<std::string> jumpCommand(const SshTarget& target) {
   auto hop = lastHop(target);
-  auto command = sshCommand(target);
+  // Why the hop could not connect to the target is but informative to ssh.
+  auto command = sshCommand(target, "INFO");
   auto add = [&](const char* option, const std::string& value) {
     if (!value.empty()) command.insert(command.end(), {option, value});
   };
@@ -138,7 +140,7 @@ std::vector<std::string> proxyCommand(const SshTarget& target) {
 kj::Own<Connection> startOpenssh(const SshTarget& target, const std::string& command,
                                  std::shared_ptr<RateLimiter> limiter, Denial denial,
                                  kj::AsyncIoContext& io) {
-  auto argv = sshCommand(target);
+  auto argv = sshCommand(target, "ERROR");
   argv.insert(argv.end(), {"-l", target.user, "--", target.alias, command});
   return kj::heap<OpensshConnection>(target, spawnWithSocket(argv), std::move(limiter),
                                      std::move(denial), io);
@@ -165,13 +167,20 @@ std::string Proxy::explain() {
   if (info.si_pid == 0) return "";
   status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
   auto errors = readBack(child_.errors);
+  if (!target_.proxyJump.empty() && absl::StrContains(errors, "stdio forwarding failed")) {
+    return absl::StrCat("ProxyJump: ", escapeForTerminal(lastHop(target_).host),
+                        " cannot connect to ", escapeForTerminal(target_.host), " port ",
+                        target_.port, " (ssh said: ", ownWords(errors),
+                        "). Is the spoke up, and is that its name there?");
+  }
   if (!target_.proxyJump.empty()) {
     return absl::StrCat("ProxyJump ", escapeForTerminal(target_.proxyJump), ": ",
                         explainOpenssh(hopTarget(target_), errors, Denial()));
   }
   return absl::StrCat("the ProxyCommand of ", escapeForTerminal(target_.alias), ", '",
                       escapeForTerminal(expandProxyCommand(target_)), "', ended with exit status ",
-                      status, errors.empty() ? "" : ". It said: ", escapeForTerminal(errors),
+                      status,
+                      errors.empty() ? "" : absl::StrCat(" (it said: ", ownWords(errors), ")"),
                       ". Run it by hand: it should print the SSH server's greeting.");
 }
 

@@ -60,11 +60,11 @@ def keygen(path, passphrase="", kind="ed25519"):
 class Sshd:
     """A private sshd for this user, with host keys, authorized_keys and a client's ssh_config."""
 
-    def __init__(self, directory, options=()):
+    def __init__(self, directory, options=(), host_key_type="ed25519"):
         self.dir = pathlib.Path(directory)
         self.dir.mkdir(parents=True)
         self.port = free_port()
-        self.host_key = keygen(self.dir / "host_key")
+        self.host_key = keygen(self.dir / "host_key", kind=host_key_type)
         self.key = keygen(self.dir / "client_key")
         self.authorized_keys = self.dir / "authorized_keys"
         self.authorized_keys.write_text("")
@@ -113,9 +113,36 @@ class Sshd:
             check=True, capture_output=True, text=True).stdout
         self.authorized_keys.write_text(line)
 
+    def client_setting(self, line):
+        """Adds a line to the client's ssh_config, in front of the others: ssh takes the first."""
+        first, rest = self.ssh_config.read_text().split("\n", 1)
+        self.ssh_config.write_text(f"{first}\n    {line}\n{rest}")
+
     def stop(self):
         self.process.terminate()
         self.process.wait()
+
+
+@contextlib.contextmanager
+def ssh_agent(directory, *keys, passphrase=""):
+    """An ssh-agent that holds the keys; gives its socket."""
+    socket_path = pathlib.Path(directory) / "agent.sock"
+    out = subprocess.run(["ssh-agent", "-s", "-a", socket_path], check=True, capture_output=True,
+                         text=True).stdout
+    pid = int(out.split("SSH_AGENT_PID=")[1].split(";")[0])
+    try:
+        ask = pathlib.Path(directory) / "askpass"
+        ask.write_text(f"#!/bin/sh\necho {quote(passphrase)}\n")
+        ask.chmod(0o700)
+        env = {**os.environ, "SSH_AUTH_SOCK": str(socket_path), "SSH_ASKPASS_REQUIRE": "force",
+               "SSH_ASKPASS": str(ask), "DISPLAY": ":0"}
+        for key in keys:
+            subprocess.run(["ssh-add", "-q", key], check=True, env=env, stdin=subprocess.DEVNULL,
+                           capture_output=True)
+        yield socket_path
+    finally:
+        kill(pid)
+        socket_path.unlink(missing_ok=True)
 
 
 def files_below(root):

@@ -1,0 +1,675 @@
+"""The SSH that people have: ~/.ssh/config, known_hosts, keys, agents, jumps and proxies.
+
+Each test is run against real sshds; where OpenSSH's client decides something too (whom to trust,
+with which key to log in), it is asked the same question and has to agree.
+"""
+import os
+import pathlib
+import pty
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+import harness
+from harness import HubCase
+
+
+class SshCase(HubCase):
+    def setUp(self):
+        super().setUp()
+        self.write("p/a.jsonl", b'{"line":1}\n')
+
+    def works(self, transport="libssh2"):
+        """The run is good and was made by this program; returns the spoke's report."""
+        report = self.sync_one()
+        self.assertTrue(report["transport"].startswith(transport), report["transport"])
+        self.assert_mirrored()
+        return report
+
+    def fails(self, *words):
+        message = self.sync_one(code=1)["error"]
+        for word in words:
+            self.assertIn(word, message)
+        self.assertNotIn("\n", message)
+        self.assertFalse(self.mirror.exists() and any(self.mirror.rglob("*.jsonl")))
+        return message
+
+    def openssh(self, command="true", config=None):
+        """What the real client does with the same files."""
+        return subprocess.run(
+            ["ssh", "-n", "-T", "-o", "BatchMode=yes", "-F", config or self.sshd.ssh_config, "spoke", command],
+            capture_output=True, text=True, errors="replace", env=self.environment(), timeout=60)
+
+    def openssh_trusts(self):
+        """Whether the real client accepts the host's key (it may still fail to log in)."""
+        return "ost key" not in self.openssh().stderr
+
+    def set_ssh(self, mode):
+        self.write_config([self.spoke(ssh=mode)])
+
+    def public(self, key):
+        return pathlib.Path(f"{key}.pub").read_text()
+
+    def authorize(self, *keys):
+        """Lets these keys run the agent, and no others."""
+        for number, key in enumerate(keys):
+            before = "" if number == 0 else self.sshd.authorized_keys.read_text()
+            self.sshd.authorize(f"{harness.AGENT} --root={self.source}", key=key)
+            self.sshd.authorized_keys.write_text(before + self.sshd.authorized_keys.read_text())
+
+
+class Resolution(SshCase):
+    def test_the_guides_section(self):
+        """"Configure SSH for Custom Keys", as the rsync guide has it."""
+        self.sshd.configure_client(host="laptop-sync")
+        self.write_config([self.spoke(source=f"laptop-sync:{self.source}")])
+        self.works()
+
+    def test_the_spokes_own_ssh_config(self):
+        theirs = self.dir / "their_config"
+        shutil.copy(self.sshd.ssh_config, theirs)
+        self.sshd.ssh_config.write_text("Host spoke\n  Port 1\n")
+        self.write_config([self.spoke(ssh_config=str(theirs))])
+        self.works()
+
+    def test_user_of_the_source(self):
+        user = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
+        self.sshd.client_setting("User no-such-user")
+        self.fails("permission denied for no-such-user@spoke")
+        self.write_config([self.spoke(source=f"{user}@spoke:{self.source}")])
+        self.works()
+
+    def test_tokens_and_variables_in_identity_files(self):
+        (self.dir / "keys").mkdir()
+        for name in ("127.0.0.1", "spoke"):
+            for suffix in ("", ".pub"):
+                shutil.copy(f"{self.sshd.key}{suffix}", self.dir / "keys" / f"{name}{suffix}")
+        for file in (f"{self.dir}/keys/%h", f"{self.dir}/keys/%n", "${KEY_HOME}/keys/%k"):
+            with self.subTest(file):
+                self.sshd.configure_client(key=file)
+                done = self.pi_brain("sync", "run", env={**self.environment(), "KEY_HOME": str(self.dir)})
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        # What %C is depends on the version of ssh: it is asked.
+        digest = next(line.split()[1] for line in subprocess.run(
+            ["ssh", "-n", "-G", "-F", self.sshd.ssh_config, "-o", f"ControlPath={self.dir}/%C", "spoke"],
+            capture_output=True, text=True).stdout.splitlines() if line.startswith("controlpath"))
+        shutil.copy(self.sshd.key, self.dir / "keys" / pathlib.Path(digest).name)
+        self.sshd.configure_client(key=f"{self.dir}/keys/%C")
+        self.assertIn("%C", self.works("OpenSSH")["transport"])
+
+    def test_address_family(self):
+        self.sshd.client_setting("AddressFamily inet6")
+        self.fails("127.0.0.1", "cannot be resolved")
+        self.sshd.configure_client(extra=["AddressFamily inet"])
+        self.works()
+
+    def test_bind_address(self):
+        self.sshd.client_setting("BindAddress 127.0.0.9")
+        self.works()
+        self.assertIn("from 127.0.0.9 port", self.sshd.log.read_text())
+        shutil.rmtree(self.mirror)
+        self.sshd.client_setting("BindAddress 192.0.2.1")
+        self.fails("BindAddress", "192.0.2.1")
+        self.sshd.client_setting("BindAddress no-such.invalid")
+        self.fails("BindAddress", "no-such.invalid")
+
+    def test_a_configuration_that_hangs(self):
+        self.sshd.ssh_config.write_text('Match exec "sleep 60"\n' + self.sshd.ssh_config.read_text())
+        began = time.monotonic()
+        self.fails("ssh -G spoke", "Match exec")
+        self.assertLess(time.monotonic() - began, 20)
+
+    def test_a_configuration_with_a_mistake(self):
+        self.sshd.client_setting("NoSuchSetting yes")
+        self.fails("ssh cannot read its configuration", "nosuchsetting")
+
+    def test_algorithms(self):
+        self.sshd.client_setting("Ciphers aes256-ctr")
+        self.sshd.client_setting("MACs hmac-sha2-512")
+        self.sshd.client_setting("KexAlgorithms ecdh-sha2-nistp384")
+        self.works()
+        # What this libssh2 may not have.
+        self.sshd.client_setting("MACs umac-128@openssh.com")
+        self.assertIn("MACs", self.works("OpenSSH")["transport"])
+        self.set_ssh("libssh2")
+        self.assertIn("MACs", self.sync_one(code=1)["error"])
+
+
+class Trust(SshCase):
+    """Each case is judged by our matcher and by the real client."""
+
+    def setUp(self):
+        super().setUp()
+        self.host_line = self.sshd.known_hosts.read_text()
+        self.kind, self.blob = self.host_line.split()[1:3]
+        other = harness.keygen(self.dir / "other_host_key")
+        self.other_blob = self.public(other).split()[1]
+        ecdsa = harness.keygen(self.dir / "ecdsa_host_key", kind="ecdsa")
+        self.ecdsa = " ".join(self.public(ecdsa).split()[:2])
+        self.name = f"[127.0.0.1]:{self.sshd.port}"
+
+    def hashed(self, line):
+        path = self.dir / "to_hash"
+        path.write_text(line)
+        subprocess.run(["ssh-keygen", "-q", "-H", "-f", path], check=True, capture_output=True)
+        return path.read_text()
+
+    def cases(self):
+        good, other = f"{self.kind} {self.blob}", f"{self.kind} {self.other_blob}"
+        port, name = self.sshd.port, self.name
+        yield "plain", f"{name} {good}\n", True
+        yield "crlf", f"{name} {good}\r\n", True
+        yield "no newline at the end", f"{name} {good}", True
+        yield "comment after it", f"{name} {good} me@here\n", True
+        yield "indented", f"  \t{name} {good}\n", True
+        yield "in a list", f"a.example,{name},b.example {good}\n", True
+        yield "hashed", self.hashed(f"{name} {good}\n"), True
+        yield "hashed, another host", self.hashed(f"[127.0.0.1]:1 {good}\n"), False
+        yield "wildcard", f"[127.0.0.*]:{port} {good}\n", True
+        yield "wildcard for all", f"* {good}\n", True
+        yield "one character", f"[127.0.0.?]:{port} {good}\n", True
+        yield "wildcard without the port", f"127.0.0.* {good}\n", True
+        yield "negated", f"*,!{name},!127.0.0.1 {good}\n", False
+        yield "negated, but not for the standard port", f"*,!{name} {good}\n", True
+        yield "negated by a wildcard", f"!127.*,![127.*,* {good}\n", False
+        yield "negated in another line", f"*,!{name} {good}\n{name} {good}\n", True
+        yield "only a negation", f"!a.example {good}\n", False
+        yield "known for the standard port", f"127.0.0.1 {good}\n", True
+        yield "another key for the standard port", f"127.0.0.1 {other}\n", False
+        yield "the right port's mismatch counts", f"127.0.0.1 {good}\n{name} {other}\n", False
+        yield "another port", f"[127.0.0.1]:1 {good}\n", False
+        yield "upper case", f"{name.upper()} {good}\n", True
+        yield "changed", f"{name} {other}\n", False
+        yield "two keys", f"{name} {other}\n{name} {good}\n", True
+        yield "another type only", f"{name} {self.ecdsa}\n", False
+        yield "another type as well", f"{name} {self.ecdsa}\n{name} {good}\n", True
+        yield "revoked", f"@revoked {name} {good}\n", False
+        yield "revoked, then plain", f"@revoked {name} {good}\n{name} {good}\n", False
+        yield "plain, then revoked", f"{name} {good}\n@revoked * {good}\n", False
+        yield "another key revoked", f"@revoked * {other}\n{name} {good}\n", True
+        yield "authority, not certified", f"@cert-authority * {other}\n", False
+        yield "unknown marker", f"@unknown {name} {good}\n", False
+        yield "broken lines before", f"garbage\n{name}\n{name} {self.kind}\n{name} {self.kind} !!!\n" \
+                                     f"# {name} {other}\n\n{name} {good}\n", True
+        yield "long line before", "x" * 20_000 + f" {good}\n{name} {good}\n", True
+        yield "cut key", f"{name} {self.kind} {self.blob[:-8]}\n", False
+        yield "type that does not fit the key", f"{name} ssh-rsa {self.blob}\n", False
+        yield "empty", "", False
+
+    def test_against_the_real_client(self):
+        for name, text, trusted in self.cases():
+            with self.subTest(name):
+                self.sshd.known_hosts.write_text(text)
+                self.assertEqual(self.openssh_trusts(), trusted, "the real client judges otherwise")
+                if trusted:
+                    self.works()
+                else:
+                    self.assertRegex(self.sync_one(code=1)["error"], "(?i)host key")
+
+    def test_several_files(self):
+        first, second = self.dir / "first", self.dir / "second"
+        second.write_text(self.host_line)
+        self.sshd.configure_client(known_hosts=f"{first} {second}")
+        self.works()
+        self.sshd.configure_client(known_hosts="none")
+        self.sshd.client_setting(f"GlobalKnownHostsFile {second}")
+        self.works()
+
+    def test_host_key_alias(self):
+        self.sshd.known_hosts.write_text(f"my-laptop {self.kind} {self.blob}\n")
+        self.sshd.client_setting("HostKeyAlias my-laptop")
+        self.assertTrue(self.openssh_trusts())
+        self.works()
+
+    def test_accept_new(self):
+        self.sshd.client_setting("StrictHostKeyChecking accept-new")
+        for hashed in ("no", "yes"):
+            with self.subTest(hashed):
+                self.sshd.client_setting(f"HashKnownHosts {hashed}")
+                path = self.dir / hashed / "known_hosts"
+                self.sshd.client_setting(f"UserKnownHostsFile {path}")
+                report = self.works()
+                self.assertIn("added", " ".join(report["warnings"]))
+                self.assertIn("SHA256:", " ".join(report["warnings"]))
+                text = path.read_text()
+                self.assertEqual(text.startswith("|1|"), hashed == "yes", text)
+                self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+                # From now on it is known, to the real client too, and nothing is added twice.
+                self.sshd.client_setting("StrictHostKeyChecking yes")
+                self.assertTrue(self.openssh_trusts())
+                self.assertEqual(self.works()["warnings"], [])
+                self.assertEqual(path.read_text(), text)
+                self.sshd.client_setting("StrictHostKeyChecking accept-new")
+
+    def test_accept_new_keeps_what_is_there(self):
+        self.sshd.client_setting("StrictHostKeyChecking accept-new")
+        before = f"a.example {self.kind} {self.other_blob}"  # without a newline
+        self.sshd.known_hosts.write_text(before)
+        self.works()
+        self.assertEqual(self.sshd.known_hosts.read_text(), f"{before}\n{self.name} {self.kind} {self.blob}\n")
+
+    def test_accept_new_does_not_accept_changed(self):
+        for strict in ("accept-new", "no"):
+            for known in (f"{self.name} {self.kind} {self.other_blob}\n", f"{self.name} {self.ecdsa}\n",
+                          f"@revoked * {self.kind} {self.blob}\n"):
+                with self.subTest(f"{strict} {known[:30]}"):
+                    self.sshd.client_setting(f"StrictHostKeyChecking {strict}")
+                    self.sshd.known_hosts.write_text(known)
+                    self.sync_one(code=1)
+                    self.assertEqual(self.sshd.known_hosts.read_text(), known)
+
+    def test_accept_new_by_many_at_once(self):
+        """Twenty spokes behind one new key: one line."""
+        self.sshd.client_setting("StrictHostKeyChecking accept-new")
+        self.sshd.known_hosts.write_text("")
+        self.write_config([self.spoke(f"spoke{i}") for i in range(20)])
+        self.sync("--jobs", "20")
+        self.assertEqual(self.sshd.known_hosts.read_text(), f"{self.name} {self.kind} {self.blob}\n")
+
+    def test_revoked_host_keys(self):
+        revoked = self.dir / "revoked"
+        self.sshd.client_setting(f"RevokedHostKeys {revoked}")
+        self.fails(str(revoked), "cannot be read")
+        self.assertFalse(self.openssh_trusts())
+        revoked.write_text(f"# mine\n{self.kind} {self.other_blob}\n")
+        self.works()
+        shutil.rmtree(self.mirror)
+        revoked.write_text(f"{self.kind} {self.other_blob}\n{self.kind} {self.blob} laptop\n")
+        self.assertFalse(self.openssh_trusts())
+        self.fails("HOST KEY REVOKED", str(revoked))
+
+    def test_a_key_revocation_list(self):
+        """OpenSSH's binary format, which only its own client reads."""
+        revoked = self.dir / "revoked.krl"
+        self.sshd.client_setting(f"RevokedHostKeys {revoked}")
+        subprocess.run(["ssh-keygen", "-q", "-k", "-f", revoked, f"{self.dir / 'other_host_key'}.pub"], check=True)
+        self.works("OpenSSH, because RevokedHostKeys")
+        shutil.rmtree(self.mirror)
+        subprocess.run(["ssh-keygen", "-q", "-k", "-f", revoked, f"{self.sshd.host_key}.pub"], check=True)
+        self.fails("HOST KEY REVOKED")
+
+    def test_nothing_is_told_to_an_unknown_host(self):
+        """No login is tried before the key was checked."""
+        self.sshd.known_hosts.write_text("")
+        self.fails("is not in known_hosts")
+        log = self.sshd.log.read_text().splitlines()[-1]
+        self.assertIn("[preauth]", log)
+        self.assertNotIn("userauth", log)
+
+
+class CertifiedHost(SshCase):
+    """A host that proves itself with a certificate."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        directory = cls.class_dir / "certified"
+        cls.authority = harness.keygen(cls.class_dir / "authority")
+        # The certificate has to exist when sshd starts.
+        cls.certified = harness.Sshd(directory)
+        cls.certified.stop()
+        subprocess.run(["ssh-keygen", "-q", "-s", cls.authority, "-I", "laptop", "-h", "-n", "127.0.0.1",
+                        f"{cls.certified.host_key}.pub"], check=True)
+        shutil.copy(f"{cls.certified.host_key}-cert.pub", cls.class_dir / "cert.pub")
+        host_key = cls.class_dir / "certified_key"
+        shutil.copy(cls.certified.host_key, host_key)
+        host_key.chmod(0o600)
+        shutil.rmtree(directory)
+        cls.certified = harness.Sshd(directory, [f"HostKey {host_key}", f"HostCertificate {cls.class_dir}/cert.pub"])
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.certified.stop()
+        super().tearDownClass()
+
+    def test_openssh_verifies_it(self):
+        self.certified.authorize_agent(self.source)
+        authority = " ".join(self.public(self.authority).split()[:2])
+        self.certified.known_hosts.write_text(f"@cert-authority [127.0.0.1]:* {authority}\n")
+        self.write_config([self.spoke()], ssh_config=str(self.certified.ssh_config))
+        self.works("OpenSSH, because known_hosts vouches for the host by a @cert-authority")
+        shutil.rmtree(self.mirror)
+        self.write_config([self.spoke(ssh="libssh2")], ssh_config=str(self.certified.ssh_config))
+        self.fails("@cert-authority", "ssh: openssh")
+
+
+class Keys(SshCase):
+    def test_key_types(self):
+        for kind, transport in (("ed25519", "libssh2"), ("ecdsa", "libssh2"), ("rsa", "")):
+            with self.subTest(kind):
+                key = harness.keygen(self.dir / kind, kind=kind)
+                self.authorize(key)
+                self.sshd.configure_client(key=key)
+                self.works(transport)
+
+    def test_an_rsa_key_in_pem(self):
+        key = self.dir / "pem"
+        subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-m", "PEM", "-N", "", "-f", key], check=True)
+        self.authorize(key)
+        self.sshd.configure_client(key=key)
+        pathlib.Path(f"{key}.pub").unlink()
+        self.works("")
+
+    def test_the_order_of_openssh(self):
+        """Of several keys, all of them good, the one is used that the real client uses."""
+        one, two, three, four = (harness.keygen(self.dir / name) for name in ("one", "two", "three", "four"))
+        self.authorize(one, two, three, four)
+        for in_agent, only, files in (((), "no", (one, two)), ((two,), "no", (one, two)),
+                                      ((three,), "no", (one, two)), ((three, two), "no", (one, two)),
+                                      ((three, two, one), "no", (one, two)), ((three,), "yes", (one, two)),
+                                      ((three, two), "yes", (one, two)), ((four, three), "no", ())):
+            with self.subTest(f"{[k.name for k in in_agent]} {only} {[k.name for k in files]}"), \
+                    harness.ssh_agent(self.dir, *in_agent) as agent:
+                self.sshd.configure_client(key=files[0] if files else "none")
+                if len(files) > 1:
+                    text = self.sshd.ssh_config.read_text()
+                    self.sshd.ssh_config.write_text(text + f"    IdentityFile {files[1]}\n")
+                self.sshd.client_setting(f"IdentityAgent {agent}")
+                self.sshd.client_setting(f"IdentitiesOnly {only}")
+                self.assertEqual(self.key_used(self.openssh), self.key_used(self.works))
+
+    def key_used(self, connect):
+        before = len(self.sshd.log.read_text())
+        connect()
+        accepted = [line for line in self.sshd.log.read_text()[before:].splitlines() if "Accepted publickey" in line]
+        self.assertEqual(len(accepted), 1, accepted)
+        return accepted[0].split()[-1]
+
+    def test_an_rsa_key_in_an_agent(self):
+        key = harness.keygen(self.dir / "rsa", kind="rsa")
+        self.authorize(key)
+        with harness.ssh_agent(self.dir, key) as agent:
+            self.sshd.configure_client(key="none")
+            self.sshd.client_setting("IdentitiesOnly no")
+            self.sshd.client_setting(f"IdentityAgent {agent}")
+            self.works("")
+
+    def test_a_user_certificate(self):
+        authority, key = harness.keygen(self.dir / "ca"), harness.keygen(self.dir / "key")
+        user = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
+        subprocess.run(["ssh-keygen", "-q", "-s", authority, "-I", "me", "-n", user, f"{key}.pub"], check=True)
+        self.sshd.authorized_keys.write_text(
+            f'cert-authority,restrict,command="{harness.AGENT} --root={self.source}" {self.public(authority)}')
+        self.sshd.configure_client(key=key)
+        self.assertIn("has a certificate", self.works("OpenSSH")["transport"])
+        done = self.pi_brain("sync", "run", "-v")
+        self.assertIn("SSH by OpenSSH, because", done.stdout)
+        shutil.rmtree(self.mirror)
+        self.set_ssh("libssh2")
+        self.fails("has a certificate", "ssh: openssh")
+
+    def test_the_next_key_is_for_openssh(self):
+        """The first key is refused, the second one only OpenSSH can use: it gets its turn."""
+        stranger, key = harness.keygen(self.dir / "stranger"), harness.keygen(self.dir / "key")
+        authority = harness.keygen(self.dir / "ca")
+        user = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
+        subprocess.run(["ssh-keygen", "-q", "-s", authority, "-I", "me", "-n", user, f"{key}.pub"], check=True)
+        self.authorize(key)
+        self.sshd.configure_client(key=stranger)
+        self.sshd.ssh_config.write_text(self.sshd.ssh_config.read_text() + f"    IdentityFile {key}\n")
+        self.works("OpenSSH, because")
+
+    def test_a_key_that_others_may_read(self):
+        self.sshd.key.chmod(0o644)
+        try:
+            self.assertNotEqual(self.openssh().returncode, 0)
+            self.fails("may be read by others", "chmod 600")
+        finally:
+            self.sshd.key.chmod(0o600)
+        self.works()
+
+    def test_accepted_algorithms(self):
+        self.sshd.client_setting("PubkeyAcceptedAlgorithms ecdsa-sha2-nistp256")
+        self.fails("no key to offer")
+        self.sshd.client_setting("PubkeyAcceptedAlgorithms ssh-ed25519")
+        self.works()
+
+
+class Passphrase(SshCase):
+    def setUp(self):
+        super().setUp()
+        self.key = harness.keygen(self.dir / "locked", passphrase="secret")
+        self.authorize(self.key)
+        self.sshd.configure_client(key=self.key)
+
+    def on_terminal(self, *typed, spokes=1):
+        """Runs pi-brain on a terminal of its own, and types a line at each prompt."""
+        self.write_config([self.spoke(f"laptop{i or ''}") for i in range(spokes)])
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(harness.HUB, [harness.HUB, "sync", "run", "-c", self.config], self.environment())
+        shown, typed = b"", list(typed)
+        while True:
+            try:
+                ready, _, _ = select.select([terminal], [], [], 60)
+                self.assertTrue(ready, shown)
+                piece = os.read(terminal, 4096)
+            except OSError:
+                break
+            shown += piece
+            if shown.rstrip().endswith(b"locked:") and typed:
+                os.write(terminal, typed.pop(0).encode() + b"\n")
+                shown += b"(typed)"
+        os.close(terminal)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
+
+    def test_it_is_asked_for_on_a_terminal(self):
+        code, shown = self.on_terminal("wrong", "secret")
+        self.assertEqual(code, 0, shown)
+        self.assertEqual(shown.count("Enter the passphrase"), 2, shown)
+        self.assertNotIn("secret", shown)
+        self.assert_mirrored()
+
+    def test_once_for_several_spokes(self):
+        code, shown = self.on_terminal("secret", spokes=3)
+        self.assertEqual(code, 0, shown)
+        self.assertEqual(shown.count("Enter the passphrase"), 1, shown)
+
+    def test_three_times_wrong(self):
+        code, shown = self.on_terminal("a", "b", "c")
+        self.assertEqual(code, 1)
+        self.assertEqual(shown.count("Enter the passphrase"), 3, shown)
+        self.assertIn("protected by a passphrase", shown)
+
+    def test_not_in_batch_mode(self):
+        self.sshd.client_setting("BatchMode yes")
+        code, shown = self.on_terminal()
+        self.assertEqual(code, 1)
+        self.assertNotIn("Enter", shown)
+
+    def test_not_without_a_terminal(self):
+        self.fails("protected by a passphrase", "ssh-add")
+
+
+class Openssh(SshCase):
+    """OpenSSH's client as the transport gives the same results and the same messages."""
+
+    def setUp(self):
+        super().setUp()
+        self.set_ssh("openssh")
+
+    def test_it_works(self):
+        self.assertEqual(self.works("OpenSSH")["transport"], "OpenSSH")
+        self.write("p/a.jsonl", b'{"line":1}\n{"line":2}\n')
+        self.write("q/b.jsonl", os.urandom(3_000_000))
+        self.works("OpenSSH")
+
+    def test_as_the_hubs_default(self):
+        self.write_config([self.spoke()], ssh="openssh")
+        self.works("OpenSSH")
+        self.write_config([self.spoke(ssh="auto")], ssh="openssh")
+        self.works("libssh2")
+
+    def test_settings_that_would_disturb(self):
+        for line in ("RemoteCommand echo no", "RequestTTY force", "LocalForward 1 localhost:1", "ForwardAgent yes",
+                     f"ControlMaster auto\n    ControlPath {self.dir}/control\n    ControlPersist 30",
+                     "PermitLocalCommand yes\n    LocalCommand echo noise", "LogLevel DEBUG3"):
+            with self.subTest(line):
+                self.sshd.configure_client(extra=[line])
+                self.works("OpenSSH")
+                self.assertFalse((self.dir / "control").exists())
+
+    def test_a_rate_limit(self):
+        self.write("p/large.jsonl", os.urandom(1_500_000))
+        began = time.monotonic()
+        self.sync("--bwlimit", "500")
+        self.assertGreater(time.monotonic() - began, 2.5)
+        self.assert_mirrored()
+
+    def test_messages(self):
+        key = self.sshd.key
+        stranger = harness.keygen(self.dir / "stranger")
+        locked = harness.keygen(self.dir / "locked", passphrase="x")
+        other = self.public(harness.keygen(self.dir / "other_host_key")).split()[1]
+        name, kind, blob = self.sshd.known_hosts.read_text().split()
+        for setting, words in (
+                (f"Port {harness.free_port()}", ("connection refused by 127.0.0.1", "systemctl start ssh")),
+                ("HostName no-such.invalid", ("no-such.invalid", "cannot be resolved")),
+                (f"IdentityFile {stranger}", ("permission denied", "authorized_keys")),
+                (f"IdentityFile {locked}", ("permission denied", "protected by a passphrase", "ssh-add")),
+                (f"UserKnownHostsFile {self.dir}/none", ("is not in known_hosts", "ssh-keyscan"))):
+            with self.subTest(setting):
+                self.sshd.configure_client(key=setting.split()[1] if "Identity" in setting else key)
+                self.sshd.client_setting(setting)
+                self.fails(*words)
+        self.sshd.configure_client()
+        self.sshd.known_hosts.write_text(f"{name} {kind} {other}\n")
+        self.assertEqual(self.fails("HOST KEY CHANGED", "ssh-keygen -R").count("SHA256:") >= 2, True)
+        self.sshd.known_hosts.write_text(f"@revoked {name} {kind} {blob}\n")
+        self.fails("HOST KEY REVOKED")
+        self.sshd.trust()
+        self.sshd.authorize("/no/such/agent")
+        self.fails("is not installed")
+        self.sshd.authorize("exit 255")
+        self.fails("ssh could not connect")
+
+    def test_no_answer(self):
+        with socket.socket() as mute:
+            mute.bind(("127.0.0.1", 0))
+            mute.listen(5)
+            self.sshd.configure_client(port=mute.getsockname()[1], extra=["ConnectTimeout 1"])
+            self.fails("no answer", "within 1 s")
+
+    def test_no_client(self):
+        for mode in ("openssh", "auto"):
+            self.set_ssh(mode)
+            programs = self.dir / f"bin-{mode}"
+            programs.mkdir()
+            env = {**self.environment(), "PATH": str(programs)}
+            done = self.pi_brain("sync", "run", env=env)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            if mode == "openssh":
+                self.assertIn("apt install openssh-client", done.stdout)
+
+
+class Jumps(SshCase):
+    """The spoke is reached through other sshds."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.hops = [harness.Sshd(cls.class_dir / f"hop{i}") for i in range(2)]
+        for hop in cls.hops:
+            hop.authorized_keys.write_text(pathlib.Path(f"{hop.key}.pub").read_text())
+
+    @classmethod
+    def tearDownClass(cls):
+        for hop in cls.hops:
+            hop.stop()
+        super().tearDownClass()
+
+    def configure(self, *settings, trust=True):
+        self.sshd.configure_client(extra=settings)
+        blocks = []
+        for number, hop in enumerate(self.hops):
+            if trust:
+                hop.trust()
+            else:
+                hop.known_hosts.write_text("")
+            hop.configure_client(host=f"hop{number}")
+            blocks.append(hop.ssh_config.read_text())
+        self.sshd.ssh_config.write_text(self.sshd.ssh_config.read_text() + "".join(blocks))
+
+    def passed(self, hop):
+        """Connections that the hop let through so far."""
+        return hop.log.read_text().count("Accepted publickey")
+
+    def test_one_jump(self):
+        for mode in ("auto", "openssh"):
+            with self.subTest(mode):
+                self.set_ssh(mode)
+                self.configure("ProxyJump hop0")
+                before = [self.passed(hop) for hop in self.hops]
+                self.works("libssh2" if mode == "auto" else "OpenSSH")
+                self.assertEqual([self.passed(hop) - b for hop, b in zip(self.hops, before)], [1, 0])
+
+    def test_two_jumps(self):
+        user = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
+        self.configure(f"ProxyJump hop1,ssh://{user}@hop0:{self.hops[0].port}")
+        before = [self.passed(hop) for hop in self.hops]
+        self.works()
+        self.assertEqual([self.passed(hop) - b for hop, b in zip(self.hops, before)], [1, 1])
+        self.write("p/large.jsonl", os.urandom(5_000_000))
+        self.works()
+
+    def test_a_jump_that_is_down(self):
+        self.configure("ProxyJump hop0")
+        text = self.sshd.ssh_config.read_text()
+        self.sshd.ssh_config.write_text(text.replace(f"Port {self.hops[0].port}", f"Port {harness.free_port()}"))
+        self.fails("ProxyJump hop0: connection refused")
+
+    def test_a_jump_that_is_not_known(self):
+        self.configure("ProxyJump hop0", trust=False)
+        self.fails("ProxyJump hop0: host key verification failed", "ssh-keyscan", str(self.hops[0].port))
+
+    def test_a_jump_that_lets_nobody_in(self):
+        self.configure("ProxyJump hop0")
+        text = self.sshd.ssh_config.read_text()
+        stranger = harness.keygen(self.dir / "stranger")
+        self.sshd.ssh_config.write_text(text.replace(str(self.hops[0].key), str(stranger)))
+        self.fails("ProxyJump hop0: permission denied")
+
+    def test_a_spoke_that_is_down_behind_a_jump(self):
+        self.configure("ProxyJump hop0")
+        text = self.sshd.ssh_config.read_text()
+        self.sshd.ssh_config.write_text(text.replace(f"Port {self.sshd.port}", f"Port {harness.free_port()}"))
+        self.fails("hop0 cannot connect to 127.0.0.1", "Connection refused")
+
+    def test_a_proxy_command(self):
+        script = self.dir / "proxy.py"
+        script.write_text(
+            "import os, socket, sys, threading\n"
+            "there = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
+            "print('a proxy that talks', file=sys.stderr)\n"
+            "def up():\n"
+            "    while data := os.read(0, 65536):\n"
+            "        there.sendall(data)\n"
+            "    there.shutdown(socket.SHUT_WR)\n"
+            "threading.Thread(target=up, daemon=True).start()\n"
+            "while data := there.recv(65536):\n"
+            "    while data:\n"
+            "        data = data[os.write(1, data):]\n")
+        for mode in ("auto", "openssh"):
+            with self.subTest(mode):
+                self.set_ssh(mode)
+                self.sshd.configure_client(extra=[f"ProxyCommand {sys.executable} {script} %h %p"])
+                self.works("libssh2" if mode == "auto" else "OpenSSH")
+
+    def test_proxy_commands_that_fail(self):
+        self.sshd.configure_client(extra=["ProxyCommand echo 'no way through' >&2; exit 3"])
+        self.fails("ProxyCommand", "no way through", "exit status")
+        self.sshd.configure_client(extra=["ProxyCommand /no/such/program %h"])
+        self.fails("ProxyCommand", "/no/such/program 127.0.0.1", "exit status")
+        self.sshd.configure_client(extra=["ProxyCommand sleep 60", "ConnectTimeout 2"])
+        began = time.monotonic()
+        self.fails("timed out")
+        self.assertLess(time.monotonic() - began, 10)
+        self.assertEqual(subprocess.run(["pgrep", "-P", str(os.getpid()), "sleep"]).returncode, 1)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
