@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 
 #include "common/text.h"
 #include "hub/failure.h"
@@ -18,22 +19,12 @@ namespace {
 
 constexpr int PASSPHRASE_TRIES = 3;  // as ssh's NumberOfPasswordPrompts
 
-// Passphrases that were right, so that a key which serves for many spokes is asked for once.
-class Passphrases {
- public:
-  std::optional<std::string> known(const std::string& path) {
-    std::lock_guard lock(mutex_);
-    auto found = byPath_.find(path);
-    return found == byPath_.end() ? std::nullopt : std::optional(found->second);
-  }
-  void remember(const std::string& path, const std::string& passphrase) {
-    std::lock_guard lock(mutex_);
-    byPath_[path] = passphrase;
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<std::string, std::string> byPath_;
+// What people typed: a key that serves for many spokes is asked for once, and a person who does not
+// know its passphrase is left alone after that.
+struct Passphrases {
+  std::mutex mutex;                          // held while one is asked for and tried
+  std::map<std::string, std::string> right;  // by the key's path
+  std::set<std::string> unknown;             // to the person; paths
 };
 
 Passphrases& passphrases() {
@@ -98,22 +89,33 @@ class Login {
   }
 
   bool tryFile(const Identity& identity) {
-    if (!identity.encrypted) return accepted(offer(identity, nullptr), identity);
-    if (auto known = passphrases().known(identity.path)) {
-      return accepted(offer(identity, known->c_str()), identity);
-    }
-    for (int i = 0; i < PASSPHRASE_TRIES && !target_.batchMode; ++i) {
-      auto passphrase = askSecret(absl::StrCat("Enter the passphrase of ", identity.name(), ": "));
-      if (!passphrase) break;
-      int result = offer(identity, passphrase->c_str());
-      if (result == LIBSSH2_ERROR_FILE) continue;  // the wrong one; the spoke heard nothing
-      passphrases().remember(identity.path, *passphrase);
-      return accepted(result, identity);
-    }
+    auto result =
+        identity.encrypted ? offerEncrypted(identity) : std::optional(offer(identity, nullptr));
+    if (result) return accepted(*result, identity);
     denial_.encrypted.push_back(identity.path);
     denial_.tried.push_back(identity.name() +
                             " is protected by a passphrase and not in an ssh-agent");
     return false;
+  }
+
+  // nullopt without the passphrase.
+  std::optional<int> offerEncrypted(const Identity& identity) {
+    auto& all = passphrases();
+    std::lock_guard lock(all.mutex);
+    if (auto known = all.right.find(identity.path); known != all.right.end()) {
+      return offer(identity, known->second.c_str());
+    }
+    if (target_.batchMode || all.unknown.contains(identity.path)) return std::nullopt;
+    for (int i = 0; i < PASSPHRASE_TRIES; ++i) {
+      auto passphrase = askSecret(absl::StrCat("Enter the passphrase of ", identity.name(), ": "));
+      if (!passphrase) return std::nullopt;
+      int result = offer(identity, passphrase->c_str());
+      if (result == LIBSSH2_ERROR_FILE) continue;  // the wrong one; the spoke heard nothing
+      all.right[identity.path] = *passphrase;
+      return result;
+    }
+    all.unknown.insert(identity.path);
+    return std::nullopt;
   }
 
   int offer(const Identity& identity, const char* passphrase) {
