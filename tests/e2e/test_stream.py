@@ -1,0 +1,173 @@
+"""The SSH stream under stress: re-keying, tiny buffers, and peers that trickle, stall, or break off.
+
+As root, in a network namespace of its own, so that the size of socket buffers can be set.
+"""
+import contextlib
+import ctypes
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import unittest
+
+import harness
+from harness import HubCase
+
+RELAY = pathlib.Path(__file__).resolve().parent.parent / "relay.py"
+CLONE_NEWNET = 0x40000000
+
+
+def setUpModule():
+    if os.geteuid() == 0:
+        if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "unshare")
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def set_buffers(sizes):
+    if os.geteuid() == 0:
+        for name in ("tcp_wmem", "tcp_rmem"):
+            pathlib.Path(f"/proc/sys/net/ipv4/{name}").write_text(sizes)
+
+
+class Stress(HubCase):
+    sshd_options = ("RekeyLimit 1M", "LogLevel DEBUG1")
+
+    def tearDown(self):
+        set_buffers("4096 131072 4194304")
+        super().tearDown()
+
+    def test_a_gibibyte_under_rekeying(self):
+        path = self.source / "p" / "large.jsonl"
+        path.parent.mkdir()
+        with open(path, "wb") as out:
+            for _ in range(64):
+                out.write(os.urandom(16 << 20))
+        self.age(path)
+        self.assertEqual(self.sync_one()["bytesLiteral"], 1 << 30)
+        self.assertGreater(self.sshd.log.read_text().count("SSH2_MSG_NEWKEYS received"), 900)
+        subprocess.run(["cmp", path, self.mirror / "p" / "large.jsonl"], check=True)
+
+    def test_tiny_buffers_while_rekeying(self):
+        """Much goes up as well: the signatures of what was rewritten."""
+        set_buffers("4096 4096 4096")
+        for number in range(4):
+            self.write(f"p/{number}.jsonl", os.urandom(24 << 20))
+        self.sync()
+        for number in range(4):
+            path = self.source / f"p/{number}.jsonl"
+            content = path.read_bytes()
+            self.write(f"p/{number}.jsonl", content[:9_000_000] + b"changed" + content[9_000_100:])
+        report = self.sync_one()
+        self.assertEqual(report["counts"]["rewritten"], 4)
+        self.assertGreater(report["wireUp"], 300_000)
+        self.assertLess(report["wireDown"], 2_000_000)
+        self.assert_mirrored()
+
+
+class Faults(HubCase):
+    def setUp(self):
+        super().setUp()
+        self.write("p/a.jsonl", b'{"line":1}\n')
+        self.sync()
+        self.before = self.snapshot()
+        self.write("p/large.jsonl", os.urandom(3 << 20))
+        self.write_config([self.spoke(rsync_options={"timeout_seconds": 3})])
+
+    @contextlib.contextmanager
+    def relay(self, fault, after, *settings):
+        """Between hub and sshd."""
+        process = subprocess.Popen(
+            [sys.executable, RELAY, "--to", f"127.0.0.1:{self.sshd.port}", "--fault", fault, "--after", str(after)],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            port = int(process.stdout.readline())
+            self.sshd.trust(port)
+            self.sshd.configure_client(port=port, extra=settings)
+            yield
+        finally:
+            process.terminate()
+            process.wait()
+            process.stdout.close()
+            self.sshd.trust()
+            self.sshd.configure_client()
+
+    # Of what the server sends: in its greeting, in the key exchange, in the login, and in a file.
+    PLACES = (5, 700, 1700, 2_000_000)
+
+    def fails_in_time(self, seconds):
+        began = time.monotonic()
+        message = self.sync_one(code=1)["error"]
+        self.assertLess(time.monotonic() - began, seconds)
+        self.assertNotIn("kj::", message)
+        # An interrupted file stays in staging.
+        mirrored = {path: v for path, v in self.snapshot().items() if b".pi-brain-staging" not in path}
+        self.assertEqual(mirrored, self.before)
+        return message
+
+    def breaks(self, fault, *settings, seconds=15):
+        messages = []
+        for after in self.PLACES:
+            with self.subTest(f"{fault} after {after}"), self.relay(fault, after, *settings):
+                messages.append(self.fails_in_time(seconds))
+        self.sync()
+        self.assert_mirrored()
+        return messages
+
+    def test_resets(self):
+        messages = self.breaks("reset")
+        self.assertIn("Connection reset", messages[1])
+        self.assertIn("was lost in the middle of the run", messages[-1])
+
+    def test_an_end_without_a_word(self):
+        """FIN from the spoke while its other half stays open."""
+        messages = self.breaks("fin")
+        self.assertIn("was lost in the middle of the run", messages[-1])
+
+    def test_stalls(self):
+        messages = self.breaks("stall", "ConnectTimeout 2")
+        for message in messages[:-1]:
+            self.assertIn("timed out", message)
+        self.assertIn("nothing was heard", messages[-1])
+        self.assertIn("3 s (timeout_seconds)", messages[-1])
+
+    def test_stalls_of_openssh(self):
+        self.write_config([self.spoke(ssh="openssh", rsync_options={"timeout_seconds": 3})])
+        # What arrived before is not sent again, so the next one breaks earlier.
+        for fault, after in (("stall", 2_000_000), ("reset", 400_000), ("fin", 200_000)):
+            with self.subTest(fault), self.relay(fault, after):
+                self.fails_in_time(15)
+        self.sync()
+        self.assert_mirrored()
+
+    def test_single_bytes(self):
+        for after in (0, 2_900_000):
+            with self.subTest(after), self.relay("trickle", after):
+                self.write("p/large.jsonl", os.urandom(3 << 20) if after else b"{}\n" * 500)
+                self.sync()
+                self.assert_mirrored()
+
+    def test_keep_alive_notices_a_dead_peer(self):
+        self.write_config([self.spoke(rsync_options={"timeout_seconds": 300})])
+        with self.relay("stall", 2_000_000, "ServerAliveInterval 1", "ServerAliveCountMax 2"):
+            began = time.monotonic()
+            self.assertIn("lost", self.fails_in_time(20))
+            self.assertGreater(time.monotonic() - began, 2)
+
+    def test_keep_alive_does_not_excuse_a_silent_agent(self):
+        """sshd answers, the agent does not."""
+        self.sshd.configure_client(extra=["ServerAliveInterval 1"])
+        self.sshd.authorize(f"sleep 30; exec {harness.AGENT} --root={self.source}")
+        self.assertIn("nothing was heard", self.fails_in_time(15))
+
+    def test_keep_alive_does_no_harm(self):
+        self.sshd.configure_client(extra=["ServerAliveInterval 1", "ServerAliveCountMax 1"])
+        self.sshd.authorize(f"sleep 6; exec {harness.AGENT} --root={self.source}")
+        self.write_config([self.spoke(rsync_options={"timeout_seconds": 60})])
+        self.sync()
+        self.assert_mirrored()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
