@@ -80,6 +80,14 @@ std::string formatTime(int64_t nanos) {
   return out;
 }
 
+std::string formatAgo(int64_t then, int64_t now) {
+  int64_t minutes = (now - then) / 60'000'000'000;
+  if (minutes < 1) return "just now";
+  if (minutes < 60) return std::to_string(minutes) + "m ago";
+  if (minutes < 24 * 60) return std::to_string(minutes / 60) + "h ago";
+  return std::to_string(minutes / (24 * 60)) + "d ago";
+}
+
 std::string shellQuote(std::string_view path) {
   constexpr std::string_view PLAIN =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./=,:+@%";

@@ -21,6 +21,9 @@ std::string countOf(uint64_t count, std::string_view thing);
 // ISO 8601 in UTC, "2026-01-31T12:00:00Z".
 std::string formatTime(int64_t nanos);
 
+// "just now", "5m ago", "3h ago", "2d ago"; both in ns since the epoch.
+std::string formatAgo(int64_t then, int64_t now);
+
 // `path` in single quotes for a POSIX shell, bare if it needs none.
 std::string shellQuote(std::string_view path);
 

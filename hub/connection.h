@@ -30,6 +30,10 @@ class Connection {
   // Bytes that crossed so far, with all that the transport adds to them.
   virtual WireBytes wire() const = 0;
 
+  // Whether the login would be given a terminal as well: a key that is for the agent alone should
+  // not be. False where that cannot be asked.
+  virtual bool grantsTerminal(kj::WaitScope&) { return false; }
+
   // To be called when the stream has ended or failed; waits a moment for the last words.
   virtual Farewell farewell(kj::WaitScope& waitScope) = 0;
 };

@@ -65,15 +65,25 @@ void addList(CLI::App* sync, ListArguments& list) {
   command->add_flag("--json", list.json, "Print one JSON document instead of text");
 }
 
+void addDoctor(CLI::App* sync, DoctorArguments& doctor) {
+  auto* command =
+      sync->add_subcommand("doctor", "Check the way to each spoke, and say what is wrong");
+  addConfig(command, doctor.config);
+  addSpokes(command, doctor.spokes);
+  command->add_flag("--json", doctor.json, "Print one JSON document instead of text");
+}
+
+// Before there are threads; KJ fills some tables at its first use.
+void initLibraries() {
+  initRsync();
+  initSsh();
+  kj::setupAsyncIo();
+}
+
 int dispatch(CLI::App* sync, const RunArguments& run, const StatusArguments& status,
-             const ListArguments& list) {
-  if (sync->got_subcommand("run")) {
-    initRsync();
-    initSsh();
-    // KJ fills some tables at its first use: before there are threads.
-    kj::setupAsyncIo();
-    return syncRun(run);
-  }
+             const ListArguments& list, const DoctorArguments& doctor) {
+  if (sync->got_subcommand("run")) return initLibraries(), syncRun(run);
+  if (sync->got_subcommand("doctor")) return initLibraries(), syncDoctor(doctor);
   return sync->got_subcommand("status") ? syncStatus(status) : syncList(list);
 }
 
@@ -107,10 +117,12 @@ int main(int argc, char** argv) {
   addRun(sync, run);
   addStatus(sync, status);
   addList(sync, list);
+  DoctorArguments doctor;
+  addDoctor(sync, doctor);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? EXIT_GOOD : EXIT_USAGE;
   }
-  return dispatch(sync, run, status, list);
+  return dispatch(sync, run, status, list, doctor);
 }

@@ -24,6 +24,7 @@ struct Peer {
   home @6 :Text;               # agent: $HOME, to compare `root` with a configured "~/…"
   rootState @7 :RootState;     # agent
   sandbox @8 :Text;            # agent: what confines it ("none")
+  forced @9 :Bool;             # agent: sshd started it as a forced command
 }
 
 enum RootState { served @0; missing @1; notADirectory @2; denied @3; }

@@ -74,3 +74,19 @@ struct SessionList {
     sessions @3 :List(Text);     # relative to path; --long: absolute
   }
 }
+
+struct Doctor {
+  ok @0 :Bool;                   # nothing failed
+  hub @1 :List(Check);
+  spokes @2 :List(Spoke);
+
+  struct Spoke {
+    name @0 :Text;
+    checks @1 :List(Check);      # in their order; after a failed one come those that do not need it
+  }
+  struct Check {
+    step @0 :Text;               # "config", "ssh", "name", "connection", "host key", "login", …
+    state @1 :Text;              # "ok", "warning", "failed", "skipped"
+    detail @2 :Text;             # what was found; or what is wrong, why, and the cure
+  }
+}

@@ -116,6 +116,8 @@ class SpokeImpl : public proto::Spoke::Server {
     peer.setHome(home == nullptr ? "" : home);
     peer.setRootState(root_->state());
     peer.setSandbox("none");
+    // sshd(8) sets it to what the client asked for, when a forced command takes its place.
+    peer.setForced(getenv("SSH_ORIGINAL_COMMAND") != nullptr);
     results.setSessions(kj::heap<SessionsImpl>(kj::addRef(*root_)));
     return kj::READY_NOW;
   }

@@ -38,4 +38,11 @@ struct ListArguments {
 };
 int syncList(const ListArguments& arguments);
 
+struct DoctorArguments {
+  std::string config;
+  std::vector<std::string> spokes;
+  bool json = false;
+};
+int syncDoctor(const DoctorArguments& arguments);
+
 }  // namespace pibrain

@@ -65,6 +65,7 @@ void printJson(report::Run::Reader run) {
 }
 
 void printJson(report::SessionList::Reader list) { Printer().print(list); }
+void printJson(report::Doctor::Reader doctor) { Printer().print(doctor); }
 
 std::string toUtf8(const std::string& bytes) {
   std::string out;

@@ -56,14 +56,6 @@ std::vector<std::string> sessionsIn(const std::string& directory) {
   return sessions;
 }
 
-std::string formatAgo(int64_t then, int64_t now) {
-  int64_t minutes = (now - then) / 60'000'000'000;
-  if (minutes < 1) return "just now";
-  if (minutes < 60) return absl::StrCat(minutes, "m ago");
-  if (minutes < 24 * 60) return absl::StrCat(minutes / 60, "h ago");
-  return absl::StrCat(minutes / (24 * 60), "d ago");
-}
-
 std::string firstSpokeHelp(const Config& config) {
   return absl::StrCat("No spokes are configured. Add the machines to sync from to ",
                       escapeForTerminal(config.file),

@@ -23,9 +23,6 @@ absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(const Config& confi
 // exist.
 std::vector<std::string> sessionsIn(const std::string& directory);
 
-// "just now", "5m ago", "3h ago", "2d ago".
-std::string formatAgo(int64_t then, int64_t now);
-
 // The lines to add to a config without spokes.
 std::string firstSpokeHelp(const Config& config);
 

@@ -69,6 +69,7 @@ class Libssh2Connection : public Connection {
   kj::AsyncIoStream& stream() override { return *stream_; }
   WireBytes wire() const override { return session_.wire(); }
   Farewell farewell(kj::WaitScope& waitScope) override;
+  bool grantsTerminal(kj::WaitScope& waitScope) override;
 
  private:
   kj::AutoCloseFd reach() {
@@ -173,6 +174,17 @@ Farewell Libssh2Connection::farewell(kj::WaitScope& waitScope) {
   });
   result.errors = stream_->errors();
   return result;
+}
+
+bool Libssh2Connection::grantsTerminal(kj::WaitScope& waitScope) {
+  session_.setDeadlineAfter(target_.connectTimeout);
+  KJ_DEFER(session_.clearDeadline());
+  auto* channel = openChannel(MIN_WINDOW);
+  if (channel == nullptr) return false;  // MaxSessions 1
+  int result =
+      session_.complete([&]() { return libssh2_channel_request_pty(channel, "dumb"); }, waitScope);
+  session_.complete([&]() { return libssh2_channel_free(channel); }, waitScope);
+  return result == 0;
 }
 
 }  // namespace

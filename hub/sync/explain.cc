@@ -125,10 +125,8 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
                       "version, it is a bug worth reporting.");
 }
 
-void checkAgent(const SpokeConfig& spoke, const AgentInfo& agent,
-                kj::FunctionParam<void(std::string)> warn) {
-  auto place = placeOf(spoke);
-  auto versions = absl::StrCat("the agent on ", place, " is version ",
+void checkVersion(const SpokeConfig& spoke, const AgentInfo& agent) {
+  auto versions = absl::StrCat("the agent on ", placeOf(spoke), " is version ",
                                escapeForTerminal(agent.version), " (protocol ", agent.protocol,
                                "), this hub ", PIBRAIN_VERSION, " (protocol ", PROTOCOL, ")");
   if (agent.protocol < OLDEST_PROTOCOL) {
@@ -137,22 +135,24 @@ void checkAgent(const SpokeConfig& spoke, const AgentInfo& agent,
   }
   if (agent.oldestProtocol > PROTOCOL) {
     throw Failure(absl::StrCat("the agent is too new: ", versions,
-                               ". Upgrade the hub: build and "
-                               "install the version that the agent came with, or, to go back, ",
+                               ". Upgrade the hub: build and install the version that the agent "
+                               "came with, or, to go back, ",
                                UPGRADE, "."));
   }
+}
+
+void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
+  auto place = placeOf(spoke);
   auto root = escapeForTerminal(agent.root);
-  auto asked = askedRoot(spoke, agent);
   // Where the mistake is, if there is one.
-  auto correct =
-      asked == std::filesystem::path(agent.root).lexically_normal().string()
-          ? "correct 'source' in the config (or --root in a command=\"…\" in the spoke's "
-            "~/.ssh/authorized_keys)"
-          : "correct --root in the command=\"…\" of the spoke's ~/.ssh/authorized_keys, "
-            "which decides";
+  auto correct = oddRoot(spoke, agent).empty()
+                     ? "correct 'source' in the config (or --root in a command=\"…\" in the "
+                       "spoke's ~/.ssh/authorized_keys)"
+                     : "correct --root in the command=\"…\" of the spoke's "
+                       "~/.ssh/authorized_keys, which decides";
   switch (agent.rootState) {
     case proto::RootState::SERVED:
-      break;
+      return;
     case proto::RootState::MISSING:
       throw Failure(absl::StrCat("the directory ", root, " does not exist on ", place,
                                  ". If pi has not run there yet, run it once; otherwise ", correct,
@@ -163,14 +163,22 @@ void checkAgent(const SpokeConfig& spoke, const AgentInfo& agent,
       throw Failure(absl::StrCat("the agent on ", place, " may not read ", root,
                                  ". Check its owner and mode there with 'ls -ld ", root, "'."));
   }
-  if (asked != std::filesystem::path(agent.root).lexically_normal().string()) {
-    warn(absl::StrCat("the spoke serves ", root, ", not ", escapeForTerminal(asked),
-                      " as 'source' says: its authorized_keys decides"));
-  }
-  int64_t apart = std::llabs(agent.clock - wallClockNanos()) / 1'000'000'000;
-  if (apart > 60) {
-    warn(absl::StrCat("the clocks of ", place, " and this machine are ", apart, " s apart"));
-  }
 }
+
+std::string oddRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
+  auto asked = askedRoot(spoke, agent);
+  if (asked == std::filesystem::path(agent.root).lexically_normal().string()) return "";
+  return absl::StrCat("the spoke serves ", escapeForTerminal(agent.root), ", not ",
+                      escapeForTerminal(asked), " as 'source' says: its authorized_keys decides");
+}
+
+std::string oddClock(const SpokeConfig& spoke, const AgentInfo& agent) {
+  int64_t apart = std::llabs(clockDifference(agent)) / 1'000'000'000;
+  if (apart <= 60) return "";
+  return absl::StrCat("the clocks of ", placeOf(spoke), " and this machine are ", apart,
+                      " s apart");
+}
+
+int64_t clockDifference(const AgentInfo& agent) { return agent.clock - wallClockNanos(); }
 
 }  // namespace pibrain

@@ -22,9 +22,16 @@ std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
 std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
                           const Farewell& farewell);
 
-// Throws Failure if the agent's protocol and ours have nothing in common, or its root cannot be
-// served. `warn` gets what is odd but no reason to stop.
-void checkAgent(const SpokeConfig& spoke, const AgentInfo& agent,
-                kj::FunctionParam<void(std::string)> warn);
+// The next two throw Failure: if the agent's protocol and ours have nothing in common; if its root
+// cannot be served.
+void checkVersion(const SpokeConfig& spoke, const AgentInfo& agent);
+void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent);
+
+// What is odd, but no reason to stop; empty if nothing is: about the root, about the clock.
+std::string oddRoot(const SpokeConfig& spoke, const AgentInfo& agent);
+std::string oddClock(const SpokeConfig& spoke, const AgentInfo& agent);
+
+// How far the agent's clock is ahead of ours, in ns.
+int64_t clockDifference(const AgentInfo& agent);
 
 }  // namespace pibrain

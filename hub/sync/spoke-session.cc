@@ -35,7 +35,8 @@ proto::Spoke::Client bootstrap(capnp::RpcSystem<capnp::rpc::twoparty::VatId>& rp
 AgentInfo infoFrom(proto::Peer::Reader peer) {
   return {peer.getVersion().cStr(), peer.getProtocol(),  peer.getOldestProtocol(),
           peer.getHost().cStr(),    peer.getClock(),     peer.getRoot().cStr(),
-          peer.getHome().cStr(),    peer.getRootState(), peer.getSandbox().cStr()};
+          peer.getHome().cStr(),    peer.getRootState(), peer.getSandbox().cStr(),
+          peer.getForced()};
 }
 
 void fill(proto::Want::Builder out, const Want& want) {

@@ -38,6 +38,7 @@ struct AgentInfo {
   std::string home;
   proto::RootState rootState = proto::RootState::SERVED;
   std::string sandbox;
+  bool forced = false;
 };
 
 // Whether this is the error of a connection that was silent for too long.

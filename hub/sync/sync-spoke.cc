@@ -10,10 +10,10 @@
 #include "common/text.h"
 #include "hub/connection.h"
 #include "hub/failure.h"
-#include "hub/ssh/connect.h"
 #include "hub/sync/explain.h"
 #include "hub/sync/mirror.h"
 #include "hub/sync/plan.h"
+#include "hub/sync/reach.h"
 #include "hub/sync/spoke-session.h"
 #include "hub/sync/transfer.h"
 
@@ -51,7 +51,11 @@ class SpokeSync {
     try {
       auto listing = session.open(known, [&](const AgentInfo& agent) {
         noteNoise(session.preamble().noise());
-        checkAgent(spoke_, agent, [&](std::string text) { warn(text); });
+        checkVersion(spoke_, agent);
+        checkRoot(spoke_, agent);
+        for (auto& odd : {oddRoot(spoke_, agent), oddClock(spoke_, agent)}) {
+          if (!odd.empty()) warn(odd);
+        }
       });
       noteListing(listing);
       auto plan = makePlan(tree, kept_, known, listing);
@@ -61,29 +65,20 @@ class SpokeSync {
         carryOut(mirror, session, plan, listing);
       }
     } catch (const kj::Exception& e) {
-      throw Failure(explain(e, *connection, session));
+      throw Failure(explainConversation(spoke_, e, *connection, session.preamble(), io_.waitScope));
     }
   }
 
  private:
   kj::Own<Connection> connect() {
-    auto& source = spoke_.source;
-    if (source.host.empty()) return startLocalAgent(source.path, io_);
-    auto target = resolveSsh(source.user, source.host, spoke_.sshConfig);
-    if (!target.ok()) throw Failure(std::string(target.status().message()));
-    auto limiter = options_.limiter;
-    if (limiter == nullptr && spoke_.bwLimit > 0) {
-      limiter = std::make_shared<RateLimiter>(spoke_.bwLimit * 1024.0);
-    }
-    // What an unrestricted key runs; a forced command takes its place.
-    auto command = "pi-brain-agent " + shellQuote("--root=" + source.path);
     ConnectOptions options;
-    options.mode = spoke_.ssh;
-    options.timeoutSeconds = spoke_.timeoutSeconds;
-    options.limiter = std::move(limiter);
+    options.limiter = options_.limiter;
+    if (options.limiter == nullptr && spoke_.bwLimit > 0) {
+      options.limiter = std::make_shared<RateLimiter>(spoke_.bwLimit * 1024.0);
+    }
     options.warn = [this](std::string text) { warn(text); };
     options.chose = [this](std::string which) { report_.transport = std::move(which); };
-    return connectSsh(*target, command, options, io_);
+    return reachSpoke(spoke_, std::move(options), io_);
   }
 
   void loadKept() {
@@ -241,16 +236,6 @@ class SpokeSync {
     }
     if (!refusal.empty()) wrong.push_back(refusal);
     if (!wrong.empty()) throw Failure(absl::StrJoin(wrong, ". ") + ". All else was synced.");
-  }
-
-  std::string explain(const kj::Exception& e, Connection& connection, SpokeSession& session) {
-    auto& preamble = session.preamble();
-    auto farewell = e.getType() == kj::Exception::Type::OVERLOADED
-                        ? Farewell()
-                        : connection.farewell(io_.waitScope);
-    if (!farewell.transportFailure.empty() && !preamble.found()) return farewell.transportFailure;
-    return preamble.found() || fellSilent(e) ? explainBroken(spoke_, e, farewell)
-                                             : explainNoAgent(spoke_, preamble.noise(), farewell);
   }
 
   void warn(std::string text) { report_.warnings.push_back(std::move(text)); }

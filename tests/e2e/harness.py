@@ -76,9 +76,10 @@ class Sshd:
             f"Port {self.port}", "ListenAddress 127.0.0.1", f"HostKey {self.host_key}",
             f"AuthorizedKeysFile {self.authorized_keys}", "PidFile none", "UsePAM no",
             "StrictModes no", "PermitRootLogin prohibit-password", "PasswordAuthentication no",
-            "KbdInteractiveAuthentication no", "MaxStartups 100",
+            # Of a keyword given twice the first counts.
+            "KbdInteractiveAuthentication no", "MaxStartups 100", *options,
             # bash that sshd starts reads ~/.bashrc unless it thinks it is nested.
-            "SetEnv SHLVL=1", *options]) + "\n")
+            "SetEnv SHLVL=1"]) + "\n")
         if os.geteuid() == 0:
             os.makedirs("/run/sshd", exist_ok=True)
         self.process = subprocess.Popen(

@@ -1,0 +1,110 @@
+#include <capnp/message.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "hub/cli/commands.h"
+#include "hub/cli/json.h"
+#include "hub/cli/support.h"
+#include "hub/parallel.h"
+#include "hub/store.h"
+#include "hub/sync/doctor.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr size_t JOBS = 8;
+
+const char* signOf(CheckState state) {
+  switch (state) {
+    case CheckState::GOOD:
+      return "✓";
+    case CheckState::WARNING:
+      return "!";
+    case CheckState::FAILED:
+      return "✗";
+    case CheckState::SKIPPED:
+      return "-";
+  }
+  return "";
+}
+
+void printExamination(const Examination& examination) {
+  printf("%s\n", examination.name.empty() ? "This machine" : examination.name.c_str());
+  for (auto& check : examination.checks) {
+    printf("  %s %-11s %s\n", signOf(check.state), check.step.c_str(), check.detail.c_str());
+  }
+}
+
+void fillChecks(const std::vector<Check>& checks, capnp::List<report::Doctor::Check>::Builder out) {
+  for (uint32_t i = 0; i < out.size(); ++i) {
+    out[i].setStep(checks[i].step.c_str());
+    out[i].setState(toString(checks[i].state));
+    out[i].setDetail(toUtf8(checks[i].detail).c_str());
+  }
+}
+
+void printDoctorJson(const Examination& hub, const std::vector<Examination>& spokes, bool ok) {
+  capnp::MallocMessageBuilder message;
+  auto out = message.initRoot<report::Doctor>();
+  out.setOk(ok);
+  fillChecks(hub.checks, out.initHub(uint32_t(hub.checks.size())));
+  auto list = out.initSpokes(uint32_t(spokes.size()));
+  for (uint32_t i = 0; i < list.size(); ++i) {
+    list[i].setName(spokes[i].name.c_str());
+    auto& checks = spokes[i].checks;
+    fillChecks(checks, list[i].initChecks(uint32_t(checks.size())));
+  }
+  printJson(out.asReader());
+}
+
+// The history, if there is one: looking makes none.
+std::unique_ptr<Store> openHistory(const Config& config, Examination& hub) {
+  struct stat st;
+  auto path = config.hub.databaseDir + "/sync.db";
+  if (stat(path.c_str(), &st) != 0) {
+    hub.checks.push_back({"history", CheckState::GOOD, "none yet"});
+    return nullptr;
+  }
+  auto store = Store::open(config.hub.databaseDir);
+  if (!store.ok()) {
+    hub.checks.push_back({"history", CheckState::WARNING,
+                          path + " cannot be used: " + std::string(store.status().message()) +
+                              ". Runs work without it, but are not recorded; move it away, and "
+                              "the next run makes a new one"});
+    return nullptr;
+  }
+  hub.checks.push_back({"history", CheckState::GOOD, path});
+  return std::move(*store);
+}
+
+}  // namespace
+
+int syncDoctor(const DoctorArguments& arguments) {
+  auto config = loadConfig(arguments.config);
+  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
+  auto chosen = chooseSpokes(*config, arguments.spokes);
+  if (!chosen.ok()) return complain(std::string(chosen.status().message())), EXIT_USAGE;
+
+  auto hub = examineHub(*config, *chosen);
+  auto store = openHistory(*config, hub);
+  std::vector<Examination> spokes(chosen->size());
+  forEachInParallel(spokes.size(), JOBS, [&](size_t i) {
+    spokes[i] = examineSpoke(*config, *(*chosen)[i], store.get());
+  });
+  bool failed = hub.failed() || std::any_of(spokes.begin(), spokes.end(),
+                                            [](auto& spoke) { return spoke.failed(); });
+  if (arguments.json) {
+    printDoctorJson(hub, spokes, !failed);
+  } else {
+    printExamination(hub);
+    for (auto& spoke : spokes) printExamination(spoke);
+    if (spokes.empty()) fputs(firstSpokeHelp(*config).c_str(), stdout);
+  }
+  return failed ? EXIT_FAILED : EXIT_GOOD;
+}
+
+}  // namespace pibrain

@@ -1,0 +1,376 @@
+#include "hub/sync/doctor.h"
+
+#include <absl/strings/str_cat.h>
+#include <errno.h>
+#include <kj/debug.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <set>
+
+#include "common/file-io.h"
+#include "common/text.h"
+#include "hub/failure.h"
+#include "hub/subprocess.h"
+#include "hub/sync/explain.h"
+#include "hub/sync/mirror.h"
+#include "hub/sync/plan.h"
+#include "hub/sync/reach.h"
+#include "hub/sync/spoke-session.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr uint64_t LITTLE_ROOM = 1 << 30;  // a warning
+constexpr uint64_t NO_ROOM = 64 << 20;     // a failure
+constexpr int64_t LONG_AGO_DAYS = 2;       // for a last good run
+
+const char* nameOf(SshStep step) {
+  switch (step) {
+    case SshStep::NAME:
+      return "name";
+    case SshStep::TCP:
+      return "connection";
+    case SshStep::HOST_KEY:
+      return "host key";
+    case SshStep::LOGIN:
+      return "login";
+    case SshStep::COMMAND:
+      return "command";
+  }
+  return "";
+}
+
+// The path, or the nearest directory above it that exists.
+std::string existing(std::string path) {
+  struct stat st;
+  while (path.size() > 1 && stat(path.c_str(), &st) != 0 && errno == ENOENT) {
+    path = path.substr(0, std::max<size_t>(path.rfind('/'), 1));
+  }
+  return path;
+}
+
+class Examiner {
+ public:
+  Examiner(const Config& config, const SpokeConfig& spoke, Store* store)
+      : config_(config), spoke_(spoke), store_(store) {
+    result_.name = spoke.name;
+  }
+
+  Examination run() {
+    if (!spoke_.enabled) {
+      add("config", CheckState::SKIPPED, "disabled ('enabled: false')");
+      return result_;
+    }
+    add("config", CheckState::GOOD,
+        absl::StrCat(toString(spoke_.method), ", ",
+                     spoke_.sourceText.empty() ? "no source" : spoke_.sourceText));
+    switch (spoke_.method) {
+      case SyncMethod::AGENT:
+        attempt([this]() { examineAgent(); });
+        break;
+      case SyncMethod::RSYNC:
+        attempt([this]() { examineRsync(); });
+        break;
+      case SyncMethod::SYNCTHING:
+        break;
+    }
+    examineMirror();
+    examineRoom();
+    if (spoke_.method == SyncMethod::AGENT) examineLastRun();
+    return result_;
+  }
+
+ private:
+  void add(const std::string& step, CheckState state, const std::string& detail) {
+    result_.checks.push_back({step, state, escapeForTerminal(detail)});
+  }
+  void good(const std::string& detail) { add(step_, CheckState::GOOD, detail); }
+  void warn(const std::string& detail) { add(step_, CheckState::WARNING, detail); }
+
+  // Does it; what goes wrong is the failure of the step that it was at.
+  void attempt(const std::function<void()>& work) {
+    try {
+      work();
+    } catch (const Failure& e) {
+      result_.checks.push_back({step_, CheckState::FAILED, e.what()});
+    } catch (const kj::Exception& e) {
+      result_.checks.push_back({step_, CheckState::FAILED, explainBroken(spoke_, e, Farewell())});
+    }
+  }
+
+  ConnectOptions options() {
+    ConnectOptions options;
+    options.warn = [this](std::string text) { warn(text); };
+    options.chose = [this](std::string which) {
+      step_ = "ssh";
+      good(which);
+      step_ = which.starts_with("OpenSSH") ? "connection" : nameOf(SshStep::NAME);
+    };
+    options.passed = [this](SshStep step, std::string detail) {
+      step_ = nameOf(step);
+      if (step != SshStep::COMMAND) good(absl::StrCat(detail, took()));
+      step_ = step == SshStep::COMMAND ? "agent" : nameOf(SshStep(int(step) + 1));
+    };
+    return options;
+  }
+
+  // " (12 ms)": the time since the last step.
+  std::string took() {
+    auto now = std::chrono::steady_clock::now();
+    auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now - began_).count();
+    began_ = now;
+    return absl::StrCat(" (", ms, " ms)");
+  }
+
+  void examineAgent() {
+    step_ = spoke_.source.host.empty() ? "agent" : "ssh";
+    auto io = kj::setupAsyncIo();
+    auto connection = reachSpoke(spoke_, options(), io);
+    auto tree = readMirror();
+    auto known = describeMirror(tree, kept());
+    SpokeSession session(*connection, io, spoke_.timeoutSeconds);
+    try {
+      auto listing = session.open(known, [&](const AgentInfo& agent) { judge(agent, session); });
+      judgeFiles(listing, tree);
+      if (!spoke_.source.host.empty()) {
+        step_ = "restrict";
+        judgeForced(*connection, io.waitScope);
+      }
+    } catch (const kj::Exception& e) {
+      throw Failure(explainConversation(spoke_, e, *connection, session.preamble(), io.waitScope));
+    }
+  }
+
+  // Empty if it cannot be read, which is judged elsewhere.
+  Tree readMirror() {
+    try {
+      return Mirror(spoke_.path, Mirror::Access::READ,
+                    Archive(config_.hub.archiveDir, spoke_.name, wallClockNanos()))
+          .walk();
+    } catch (const Failure&) {
+      return {};
+    }
+  }
+
+  Paths kept() {
+    if (store_ == nullptr) return {};
+    auto paths = store_->keptFiles(spoke_.name);
+    return paths.ok() ? Paths(paths->begin(), paths->end()) : Paths();
+  }
+
+  void judge(const AgentInfo& agent, SpokeSession& session) {
+    step_ = "shell";
+    auto noise = session.preamble().noise();
+    if (noise.empty()) {
+      good("quiet");
+    } else {
+      warn(absl::StrCat("the spoke's shell printed ", noise.size(),
+                        " bytes before the agent's "
+                        "answer, beginning with '",
+                        noise.substr(0, 60),
+                        "'. Make its start-up files (~/.bashrc) quiet without a terminal: it "
+                        "costs time, and breaks other programs"));
+    }
+    step_ = "agent";
+    checkVersion(spoke_, agent);
+    good(absl::StrCat("version ", agent.version, ", sandbox ", agent.sandbox, took()));
+    step_ = "clock";
+    auto odd = oddClock(spoke_, agent);
+    double seconds = double(clockDifference(agent)) / 1e9;
+    if (odd.empty()) {
+      good(absl::StrCat(std::round(std::abs(seconds) * 10) / 10, " s apart"));
+    } else {
+      warn(odd + ". Times in status and history mislead; set the clock ('timedatectl')");
+    }
+    forced_ = agent.forced;
+    step_ = "root";
+    checkRoot(spoke_, agent);
+    root_ = agent.root;
+    odd = oddRoot(spoke_, agent);
+    if (!odd.empty()) warn(odd);
+  }
+
+  void judgeFiles(const Listing& listing, const Tree& tree) {
+    bool same = listing.state == proto::Summary::State::SAME;
+    auto detail = absl::StrCat(root_, ": ", countOf(listing.files, "file"), ", ", tree.files.size(),
+                               " in the mirror, ", same ? "up to date" : "to be synced", took());
+    if (listing.complete) {
+      good(detail);
+      return;
+    }
+    throw Failure(
+        absl::StrCat("parts of ", escapeForTerminal(root_), " cannot be read: '",
+                     escapeForTerminal(listing.problems.empty() ? "?" : listing.problems[0].first),
+                     "'. Check their owner and mode on ", placeOf(spoke_), "."));
+  }
+
+  void judgeForced(Connection& connection, kj::WaitScope& waitScope) {
+    if (!forced_) {
+      warn(
+          "the key may run any command on the spoke. Put the line that 'pi-brain-agent "
+          "--authorized-keys-line KEY.pub' prints there in place of the key's line in "
+          "~/.ssh/authorized_keys");
+    } else if (connection.grantsTerminal(waitScope)) {
+      warn(
+          "the key starts the agent only, but is given a terminal, and so perhaps port "
+          "forwarding: its line in the spoke's ~/.ssh/authorized_keys should begin with "
+          "'restrict,command=…'");
+    } else {
+      good("the key starts the agent, and nothing else");
+    }
+  }
+
+  void examineRsync() {
+    step_ = "ssh";
+    auto target = resolveSsh(spoke_.source.user, spoke_.source.host, spoke_.sshConfig);
+    if (!target.ok()) throw Failure(std::string(target.status().message()));
+    auto io = kj::setupAsyncIo();
+    // Whatever the key lets it run: the login is what counts.
+    auto connection = connectSsh(*target, "rsync --version", options(), io);
+    connection->stream().shutdownWrite();
+    auto silence = io.provider->getTimer().afterDelay(10 * kj::SECONDS);
+    auto text = connection->stream()
+                    .readAllText(64 * 1024)
+                    .exclusiveJoin(silence.then([]() { return kj::heapString(""); }))
+                    .wait(io.waitScope);
+    auto farewell = connection->farewell(io.waitScope);
+    if (!farewell.transportFailure.empty()) throw Failure(farewell.transportFailure);
+    step_ = "rsync";
+    auto first = std::string(text.cStr()).substr(0, std::string(text.cStr()).find('\n'));
+    if (first.starts_with("rsync ")) {
+      good(absl::StrCat("on the spoke: ", first));
+    } else {
+      warn(
+          "the key does not run 'rsync --version' on the spoke: rsync is missing there, or a "
+          "forced command (rrsync) answers for it, which is well");
+    }
+  }
+
+  void examineMirror() {
+    step_ = "mirror";
+    struct stat st;
+    auto above = existing(spoke_.path);
+    bool there = above == spoke_.path;
+    bool directory = stat(above.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
+    if (!directory || access(above.c_str(), W_OK | X_OK) != 0) {
+      add(step_, CheckState::FAILED,
+          absl::StrCat(above, directory ? " may not be written to" : " is not a directory",
+                       ", so the mirror ", spoke_.path,
+                       " cannot be kept. Check it with 'ls -ld', or correct 'path' in the "
+                       "config"));
+    } else if (!there && spoke_.method == SyncMethod::SYNCTHING) {
+      warn(spoke_.path + " does not exist: Syncthing has not put anything there yet");
+    } else {
+      good(absl::StrCat(spoke_.path, there ? ", writable" : ", will be made by the first run"));
+    }
+  }
+
+  void examineRoom() {
+    step_ = "disk";
+    std::set<std::string> paths{existing(spoke_.path), existing(config_.hub.archiveDir)};
+    for (auto& path : paths) {
+      struct statvfs fs;
+      if (statvfs(path.c_str(), &fs) != 0) continue;
+      uint64_t room = uint64_t(fs.f_bavail) * fs.f_frsize;
+      auto detail = absl::StrCat(formatBytes(room), " free at ", path);
+      if (room < NO_ROOM || (fs.f_files > 0 && fs.f_favail == 0)) {
+        add(step_, CheckState::FAILED,
+            detail + (room < NO_ROOM ? "" : ", but no inodes") +
+                ". Make room: 'df -h' and 'df -i' show what is used");
+      } else if (room < LITTLE_ROOM) {
+        warn(detail + ". A large session more, and it is full");
+      } else if (path == existing(spoke_.path)) {
+        good(detail);
+      }
+    }
+  }
+
+  void examineLastRun() {
+    step_ = "last run";
+    if (store_ == nullptr) return warn("never synced: 'pi-brain sync run' does it");
+    auto runs = store_->lastRuns(spoke_.name);
+    if (!runs.ok()) return warn(std::string(runs.status().message()));
+    int64_t now = wallClockNanos();
+    auto last =
+        runs->lastGood ? "last good run " + formatAgo(*runs->lastGood, now) : "never synced";
+    if (!runs->lastError.empty()) {
+      result_.checks.push_back({step_, CheckState::WARNING,
+                                absl::StrCat(last, "; the latest failed: ", runs->lastError)});
+    } else if (!runs->lastGood) {
+      warn("never synced: 'pi-brain sync run' does it");
+    } else if (now - *runs->lastGood > LONG_AGO_DAYS * 86400 * 1'000'000'000) {
+      warn(last + ". Does cron or the timer still start 'pi-brain sync run'?");
+    } else {
+      good(last);
+    }
+  }
+
+  const Config& config_;
+  const SpokeConfig& spoke_;
+  Store* store_;
+  Examination result_;
+  std::string step_;
+  std::string root_;
+  bool forced_ = false;
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace
+
+const char* toString(CheckState state) {
+  switch (state) {
+    case CheckState::GOOD:
+      return "ok";
+    case CheckState::WARNING:
+      return "warning";
+    case CheckState::FAILED:
+      return "failed";
+    case CheckState::SKIPPED:
+      return "skipped";
+  }
+  return "";
+}
+
+bool Examination::failed() const {
+  return std::any_of(checks.begin(), checks.end(),
+                     [](auto& check) { return check.state == CheckState::FAILED; });
+}
+
+Examination examineHub(const Config& config, const std::vector<const SpokeConfig*>& spokes) {
+  Examination result;
+  result.checks.push_back(
+      {"config", CheckState::GOOD,
+       absl::StrCat(escapeForTerminal(config.file), ", ", countOf(config.spokes.size(), "spoke"))});
+  auto needs = [&](auto predicate) {
+    return std::any_of(spokes.begin(), spokes.end(),
+                       [&](auto* spoke) { return spoke->enabled && predicate(*spoke); });
+  };
+  auto check = [&](const char* program, bool needed, const char* cure) {
+    auto found = findProgram(program);
+    if (found) {
+      result.checks.push_back({program, CheckState::GOOD, escapeForTerminal(*found)});
+    } else if (needed) {
+      result.checks.push_back({program, CheckState::FAILED, cure});
+    }
+  };
+  check("ssh", needs([](auto& spoke) { return spoke.ssh == SshMode::OPENSSH; }),
+        "no ssh client on PATH, and some spokes need it ('ssh: openssh'): 'sudo apt install "
+        "openssh-client'");
+  check("rsync", needs([](auto& spoke) { return spoke.method == SyncMethod::RSYNC; }),
+        "no rsync on PATH, and some spokes need it ('sync_method: rsync'): 'sudo apt install "
+        "rsync'");
+  return result;
+}
+
+Examination examineSpoke(const Config& config, const SpokeConfig& spoke, Store* store) {
+  return Examiner(config, spoke, store).run();
+}
+
+}  // namespace pibrain

@@ -1,0 +1,219 @@
+"""`pi-brain sync doctor`: each link of the chain, when it holds and when it does not."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import unittest
+
+import harness
+from harness import HubCase
+
+OTHER_AGE = pathlib.Path(os.environ["PIBRAIN_TEST_AGENT"])
+
+
+class Doctor(HubCase):
+    def setUp(self):
+        super().setUp()
+        self.write("p/a.jsonl", b'{"line":1}\n')
+
+    def doctor(self, *args, code=0):
+        done = self.pi_brain("sync", "doctor", "--json", *args)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        self.assertEqual(done.stderr, "")
+        document = json.loads(done.stdout)
+        self.assertEqual(document["ok"], code == 0)
+        return document
+
+    def checks(self, code=0, spoke=0):
+        """Step -> (state, detail) of a spoke; of a step with several results the worst."""
+        found = {}
+        order = ("skipped", "ok", "warning", "failed")
+        for check in self.doctor(code=code)["spokes"][spoke]["checks"]:
+            known = found.get(check["step"], ("skipped", ""))
+            if order.index(check["state"]) >= order.index(known[0]):
+                found[check["step"]] = (check["state"], check["detail"])
+        return found
+
+    def fails_at(self, step, *words):
+        checks = self.checks(code=1)
+        self.assertEqual([name for name, (state, _) in checks.items() if state == "failed"], [step])
+        for word in words:
+            self.assertIn(word, checks[step][1])
+        return checks
+
+    def warns_at(self, step, *words):
+        checks = self.checks()
+        self.assertEqual(checks[step][0], "warning", checks)
+        for word in words:
+            self.assertIn(word, checks[step][1])
+
+    def test_all_is_well(self):
+        self.sync()
+        before = self.snapshot()
+        checks = self.checks()
+        self.assertEqual({state for state, _ in checks.values()}, {"ok"}, checks)
+        self.assertEqual(list(checks), ["config", "ssh", "name", "connection", "host key", "login", "shell", "agent",
+                                        "clock", "root", "restrict", "mirror", "disk", "last run"])
+        self.assertIn("libssh2", checks["ssh"][1])
+        self.assertIn(f"127.0.0.1 port {self.sshd.port}", checks["connection"][1])
+        self.assertIn("SHA256:", checks["host key"][1])
+        self.assertIn(str(self.sshd.key), checks["login"][1])
+        self.assertIn("0.1.0", checks["agent"][1])
+        self.assertIn(f"{self.source}: 1 file, 1 in the mirror, up to date", checks["root"][1])
+        self.assertIn("just now", checks["last run"][1])
+        self.assertEqual(self.snapshot(), before)
+        text = self.pi_brain("sync", "doctor").stdout
+        self.assertIn("This machine\n  ✓ config", text)
+        self.assertIn("\nlaptop\n  ✓ config", text)
+
+    def test_before_the_first_run_it_makes_nothing(self):
+        self.warns_at("last run", "never synced")
+        self.assertEqual(sorted(p.name for p in self.dir.iterdir()), ["config.yaml", "home", "sessions"])
+
+    def test_name(self):
+        self.sshd.ssh_config.write_text(self.sshd.ssh_config.read_text().replace("127.0.0.1", "no-such.invalid"))
+        self.fails_at("name", "no-such.invalid", "getent hosts")
+
+    def test_connection_refused(self):
+        self.sshd.configure_client(port=harness.free_port())
+        checks = self.fails_at("connection", "connection refused", "systemctl start ssh")
+        self.assertNotIn("host key", checks)
+        # What does not depend on it is still looked at.
+        self.assertIn("mirror", checks)
+
+    def test_permission_denied(self):
+        self.sshd.configure_client(key=harness.keygen(self.dir / "stranger"))
+        self.assertEqual(self.fails_at("login", "permission denied", "authorized_keys")["host key"][0], "ok")
+
+    def test_host_key_verification(self):
+        self.sshd.known_hosts.write_text("")
+        self.fails_at("host key", "is not in known_hosts", "ssh-keyscan")
+
+    def test_agent_missing(self):
+        self.sshd.authorize("/no/such/agent")
+        self.fails_at("agent", "not installed")
+
+    def test_agent_too_old(self):
+        self.sshd.authorize(f"{OTHER_AGE} 0 0")
+        self.fails_at("agent", "too old", "Upgrade")
+
+    def test_noise(self):
+        self.sshd.authorize(f"echo Welcome; exec {harness.AGENT} --root={self.source}")
+        self.warns_at("shell", "Welcome", "bashrc")
+
+    def test_root(self):
+        self.sshd.authorize_agent(self.dir / "nowhere")
+        self.fails_at("root", "does not exist")
+        self.sshd.authorize_agent(self.source)
+        self.write_config([self.spoke(source="spoke:/elsewhere")])
+        self.warns_at("root", "not /elsewhere as 'source' says")
+
+    def test_a_key_without_a_forced_command(self):
+        self.sshd.authorized_keys.write_text(pathlib.Path(f"{self.sshd.key}.pub").read_text())
+        programs = self.dir / "bin"
+        programs.mkdir()
+        shutil.copy(harness.AGENT, programs)
+        sshd = harness.Sshd(self.dir / "sshd", [f"SetEnv PATH={programs}:/usr/bin:/bin SHLVL=1"])
+        try:
+            sshd.authorized_keys.write_text(pathlib.Path(f"{sshd.key}.pub").read_text())
+            self.write_config([self.spoke()], ssh_config=str(sshd.ssh_config))
+            self.warns_at("restrict", "may run any command", "--authorized-keys-line")
+            # Forced, but not restricted.
+            sshd.authorized_keys.write_text(f'command="{harness.AGENT} --root={self.source}" '
+                                            + pathlib.Path(f"{sshd.key}.pub").read_text())
+            self.warns_at("restrict", "given a terminal", "restrict,command")
+        finally:
+            sshd.stop()
+
+    def test_the_clock(self):
+        """Nothing makes a static program see another time, so an agent of the test's own says it."""
+        self.sshd.authorize(f"{OTHER_AGE} 1 1 7200")
+        checks = self.checks(code=1)
+        self.assertEqual(checks["clock"][0], "warning", checks)
+        self.assertRegex(checks["clock"][1], "(7199|7200) s apart")
+
+    def test_mirror(self):
+        (self.dir / "file").write_text("")
+        self.write_config([self.spoke(path=str(self.dir / "file" / "laptop"))])
+        self.fails_at("mirror", "ls -ld")
+
+    def test_a_full_disk(self):
+        small = self.dir / "small"
+        small.mkdir()
+        self.write_config([self.spoke(path=str(small / "laptop"))])
+        script = (f"mount -t tmpfs -o size=2m none {harness.quote(small)} || exit 99\n"
+                  f"{harness.quote(harness.HUB)} sync doctor -c {harness.quote(self.config)}")
+        namespace = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-r", "-m"]
+        done = subprocess.run([*namespace, "sh", "-c", script], capture_output=True, text=True, env=self.environment())
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("✗ disk        2.0 MB free", done.stdout)
+        self.assertIn("df -h", done.stdout)
+
+    def test_the_last_run_failed(self):
+        self.sync()
+        self.sshd.configure_client(port=harness.free_port())
+        self.sync(code=1)
+        self.sshd.configure_client()
+        self.warns_at("last run", "the latest failed", "connection refused")
+
+    def test_a_broken_history(self):
+        (self.dir / "data").mkdir()
+        (self.dir / "data" / "sync.db").write_bytes(b"this is no database" * 100)
+        hub = {check["step"]: check for check in self.doctor()["hub"]}
+        self.assertEqual(hub["history"]["state"], "warning")
+
+    def test_openssh(self):
+        self.write_config([self.spoke(ssh="openssh")])
+        self.sync()
+        checks = self.checks()
+        self.assertEqual({state for state, _ in checks.values()}, {"ok"}, checks)
+        self.sshd.configure_client(port=harness.free_port())
+        self.fails_at("connection", "connection refused")
+
+    def test_other_methods(self):
+        self.sync()
+        user = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
+        self.write_config([
+            {"name": "old", "sync_method": "rsync", "source": f"{user}@spoke:{self.source}",
+             "path": str(self.dir / "synced" / "old")},
+            {"name": "other", "sync_method": "syncthing", "path": str(self.dir / "synced" / "other")},
+            self.spoke("off", enabled=False), self.spoke()])
+        document = self.doctor()
+        states = {s["name"]: {c["step"]: c["state"] for c in s["checks"]} for s in document["spokes"]}
+        self.assertEqual(states["old"]["login"], "ok")
+        self.assertEqual(states["old"]["rsync"], "warning")  # the agent answers for it
+        self.assertEqual(states["other"]["mirror"], "warning")
+        self.assertEqual(states["off"], {"config": "skipped"})
+        self.assertEqual(states["laptop"]["agent"], "ok")
+        self.assertIn("rsync", [check["step"] for check in document["hub"]])
+        self.sshd.authorized_keys.write_text(pathlib.Path(f"{self.sshd.key}.pub").read_text())
+        old = {c["step"]: c for c in self.doctor("-s", "old")["spokes"][0]["checks"]}
+        self.assertEqual(old["rsync"]["state"], "ok")
+        done = self.pi_brain("sync", "doctor", "-s", "old", env={**self.environment(), "PATH": "/nowhere"})
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("✗ rsync", done.stdout)
+
+    def test_one_spoke_of_several(self):
+        self.write_config([self.spoke(), self.spoke("broken", source="no-such.invalid:/x")])
+        document = self.doctor("--spoke", "laptop")
+        self.assertEqual([spoke["name"] for spoke in document["spokes"]], ["laptop"])
+        self.doctor(code=1)
+        self.assertEqual(self.pi_brain("sync", "doctor", "-s", "nobody").returncode, 2)
+
+    def test_a_broken_config(self):
+        self.config.write_text("spokes: 7\n")
+        done = self.pi_brain("sync", "doctor")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("config.yaml:1", done.stderr)
+
+    def test_a_local_source(self):
+        self.write_config([self.spoke(source=str(self.source))])
+        self.sync()
+        checks = self.checks()
+        self.assertEqual({state for state, _ in checks.values()}, {"ok"}, checks)
+        self.assertNotIn("restrict", checks)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
