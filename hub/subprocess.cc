@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,12 +64,22 @@ pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err) {
   return pid;
 }
 
+// Whether the child ended before the deadline.
 bool waitUntil(pid_t pid, std::chrono::steady_clock::time_point deadline, int& status) {
+  // Its descriptor becomes readable when the child ends (pidfd_open(2)).
+  int fd = int(syscall(SYS_pidfd_open, pid, 0));
+  if (fd < 0) throwErrno(errno, "cannot watch a program");
+  kj::AutoCloseFd owned(fd);
   for (;;) {
-    pid_t done = waitpid(pid, &status, WNOHANG);
-    if (done == pid || (done < 0 && errno != EINTR)) return true;
-    if (std::chrono::steady_clock::now() >= deadline) return false;
-    poll(nullptr, 0, 2);
+    auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    struct pollfd ended = {fd, POLLIN, 0};
+    int n = poll(&ended, 1, int(std::max<int64_t>(left.count(), 0)));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return true;
   }
 }
 
@@ -122,18 +133,30 @@ std::string readBack(int fd, size_t limit) {
   return text;
 }
 
-Output runProgram(const std::vector<std::string>& argv, std::chrono::milliseconds timeout) {
+RunningProgram::RunningProgram(const std::vector<std::string>& argv)
+    : out_(memoryFile("stdout")), err_(memoryFile("stderr")) {
   kj::AutoCloseFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
-  auto out = memoryFile("stdout");
-  auto err = memoryFile("stderr");
-  pid_t pid = spawn(argv, null, out, err);
+  pid_ = spawn(argv, null, out_, err_);
+}
+
+RunningProgram::~RunningProgram() noexcept(false) {
+  int status;
+  if (pid_ > 0) waitOrKill(pid_, std::chrono::milliseconds(0), status);
+}
+
+Output RunningProgram::wait(std::chrono::milliseconds timeout) {
   Output result;
   int status = 0;
-  result.timedOut = !waitOrKill(pid, timeout, status);
+  result.timedOut = !waitOrKill(pid_, timeout, status);
+  pid_ = -1;
   result.exitStatus = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  result.out = readBack(out);
-  result.err = readBack(err);
+  result.out = readBack(out_);
+  result.err = readBack(err_);
   return result;
+}
+
+Output runProgram(const std::vector<std::string>& argv, std::chrono::milliseconds timeout) {
+  return RunningProgram(argv).wait(timeout);
 }
 
 }  // namespace pibrain

@@ -37,8 +37,24 @@ struct Output {
   std::string err;
 };
 
-// Runs a program to its end with no standard input, or kills it after `timeout`. Output beyond
-// 1 MiB fails the program's writes.
+// A program without standard input whose output is collected; beyond 1 MiB its writes fail. It is
+// killed if it still runs when this is destroyed.
+class RunningProgram {
+ public:
+  // Throws a KJ exception if it cannot be started.
+  explicit RunningProgram(const std::vector<std::string>& argv);
+  ~RunningProgram() noexcept(false);
+  KJ_DISALLOW_COPY(RunningProgram);
+
+  // Waits for its end, and kills it after `timeout`. To be called once.
+  Output wait(std::chrono::milliseconds timeout);
+
+ private:
+  kj::AutoCloseFd out_, err_;
+  pid_t pid_;
+};
+
+// Runs a program to its end, or kills it after `timeout`.
 Output runProgram(const std::vector<std::string>& argv, std::chrono::milliseconds timeout);
 
 }  // namespace pibrain

@@ -14,7 +14,6 @@
 #include <optional>
 
 #include "common/text.h"
-#include "hub/subprocess.h"
 
 namespace pibrain {
 
@@ -306,30 +305,42 @@ std::string expandProxyCommand(const SshTarget& target) {
   return result;
 }
 
-absl::StatusOr<SshTarget> resolveSsh(const std::string& user, const std::string& host,
-                                     const std::string& configFile) {
+SshResolution::SshResolution(const std::string& user, const std::string& host,
+                             const std::string& configFile)
+    : user_(user), host_(host), configFile_(configFile) {
   auto ssh = findProgram("ssh");
-  if (!ssh) return defaults(user, host);
+  if (!ssh) return;
   std::vector<std::string> command{*ssh, "-G"};
   if (!configFile.empty()) command.insert(command.end(), {"-F", configFile});
   if (!user.empty()) command.insert(command.end(), {"-l", user});
   command.insert(command.end(), {"--", host});
-  auto output = runProgram(command, RESOLVE_TIMEOUT);
+  ssh_ = std::make_unique<RunningProgram>(command);
+}
+
+absl::StatusOr<SshTarget> SshResolution::get() {
+  if (ssh_ == nullptr) return defaults(user_, host_);
+  auto output = ssh_->wait(RESOLVE_TIMEOUT);
+  auto host = escapeForTerminal(host_);
   if (output.timedOut) {
     return absl::DeadlineExceededError(
-        absl::StrCat("'ssh -G ", escapeForTerminal(host),
-                     "' took longer than 5 s. A 'Match exec' in the ssh "
-                     "configuration may hang; run the command by hand to see."));
+        absl::StrCat("'ssh -G ", host,
+                     "' took longer than 5 s. A 'Match exec' in the ssh configuration may hang; "
+                     "run the command by hand to see."));
   }
   if (output.exitStatus != 0) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "ssh cannot read its configuration for '", escapeForTerminal(host),
+        "ssh cannot read its configuration for '", host,
         "': ", escapeForTerminal(output.err.substr(0, output.err.find_first_of("\r\n"))),
-        ". 'ssh -G ", escapeForTerminal(host), "' shows the same; correct the file."));
+        ". 'ssh -G ", host, "' shows the same; correct the file."));
   }
-  auto target = parseSshConfig(output.out, host);
-  if (target.ok()) target->configFile = configFile;
+  auto target = parseSshConfig(output.out, host_);
+  if (target.ok()) target->configFile = configFile_;
   return target;
+}
+
+absl::StatusOr<SshTarget> resolveSsh(const std::string& user, const std::string& host,
+                                     const std::string& configFile) {
+  return SshResolution(user, host, configFile).get();
 }
 
 }  // namespace pibrain

@@ -4,8 +4,11 @@
 #include <absl/status/statusor.h>
 #include <stdint.h>
 
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "hub/subprocess.h"
 
 namespace pibrain {
 
@@ -44,11 +47,23 @@ struct SshTarget {
 };
 
 // Asks `ssh` on PATH, with `-F configFile` unless that is empty, about `host` as `user` (empty: as
-// configured). Without an ssh client, its documented defaults.
+// configured). ssh takes some 12 ms, in which the caller may do something else.
+class SshResolution {
+ public:
+  SshResolution(const std::string& user, const std::string& host, const std::string& configFile);
+
+  // The answer, once; without an ssh client, its documented defaults.
+  absl::StatusOr<SshTarget> get();
+
+ private:
+  std::string user_, host_, configFile_;
+  std::unique_ptr<RunningProgram> ssh_;  // null: there is no ssh client
+};
+
 absl::StatusOr<SshTarget> resolveSsh(const std::string& user, const std::string& host,
                                      const std::string& configFile);
 
-// The same, from the text that `ssh -G` printed.
+// The answer, from the text that `ssh -G` printed.
 absl::StatusOr<SshTarget> parseSshConfig(const std::string& text, const std::string& alias);
 
 // The command of ProxyCommand with its tokens (%%, %h, %n, %p, %r) replaced.

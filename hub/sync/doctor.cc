@@ -132,7 +132,7 @@ class Examiner {
   void examineAgent() {
     step_ = spoke_.source.host.empty() ? "agent" : "ssh";
     auto io = kj::setupAsyncIo();
-    auto connection = reachSpoke(spoke_, options(), io);
+    auto connection = SpokeReach(spoke_).connect(options(), io);
     auto tree = readMirror();
     auto known = describeMirror(tree, kept());
     SpokeSession session(*connection, io, spoke_.timeoutSeconds);

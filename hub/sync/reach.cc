@@ -3,21 +3,23 @@
 #include "common/text.h"
 #include "hub/failure.h"
 #include "hub/ssh/connect.h"
-#include "hub/ssh/resolve.h"
 #include "hub/sync/explain.h"
 
 namespace pibrain {
 
-kj::Own<Connection> reachSpoke(const SpokeConfig& spoke, ConnectOptions options,
-                               kj::AsyncIoContext& io) {
+SpokeReach::SpokeReach(const SpokeConfig& spoke) : spoke_(spoke) {
   auto& source = spoke.source;
-  if (source.host.empty()) return startLocalAgent(source.path, io);
-  auto target = resolveSsh(source.user, source.host, spoke.sshConfig);
+  if (!source.host.empty()) resolution_.emplace(source.user, source.host, spoke.sshConfig);
+}
+
+kj::Own<Connection> SpokeReach::connect(ConnectOptions options, kj::AsyncIoContext& io) {
+  if (!resolution_) return startLocalAgent(spoke_.source.path, io);
+  auto target = resolution_->get();
   if (!target.ok()) throw Failure(std::string(target.status().message()));
-  options.mode = spoke.ssh;
-  options.timeoutSeconds = spoke.timeoutSeconds;
+  options.mode = spoke_.ssh;
+  options.timeoutSeconds = spoke_.timeoutSeconds;
   // What an unrestricted key runs; a forced command takes its place.
-  auto command = "pi-brain-agent " + shellQuote("--root=" + source.path);
+  auto command = "pi-brain-agent " + shellQuote("--root=" + spoke_.source.path);
   return connectSsh(*target, command, options, io);
 }
 

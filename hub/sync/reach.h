@@ -2,16 +2,29 @@
 
 #include <kj/async-io.h>
 
+#include <optional>
+
 #include "hub/config.h"
 #include "hub/connection.h"
+#include "hub/ssh/resolve.h"
 #include "hub/sync/spoke-session.h"
 
 namespace pibrain {
 
-// Starts the agent of a spoke whose method is AGENT, wherever it is, with the spoke's own settings
-// in place of `options.mode` and `options.timeoutSeconds`. Throws Failure.
-kj::Own<Connection> reachSpoke(const SpokeConfig& spoke, ConnectOptions options,
-                               kj::AsyncIoContext& io);
+// The way to the agent of a spoke whose method is AGENT, wherever it is.
+class SpokeReach {
+ public:
+  // Begins to ask ssh for its configuration, which takes a moment.
+  explicit SpokeReach(const SpokeConfig& spoke);
+
+  // Starts the agent, with the spoke's own settings in place of `options.mode` and
+  // `options.timeoutSeconds`. Throws Failure.
+  kj::Own<Connection> connect(ConnectOptions options, kj::AsyncIoContext& io);
+
+ private:
+  const SpokeConfig& spoke_;
+  std::optional<SshResolution> resolution_;  // none: the source is on this machine
+};
 
 // What an exception of the conversation with the agent meant, for a person.
 std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& e,

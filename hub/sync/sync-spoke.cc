@@ -36,12 +36,13 @@ class SpokeSync {
         io_(kj::setupAsyncIo()) {}
 
   void run() {
+    SpokeReach reach(spoke_);
     Mirror mirror(spoke_.path, options_.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
                   Archive(config_.hub.archiveDir, spoke_.name, report_.started));
     loadKept();
     // The walk of the mirror takes no longer than the connection, so it costs no time.
     auto walking = std::async(std::launch::async, [&]() { return mirror.walk(); });
-    auto connection = connect();
+    auto connection = connect(reach);
     KJ_DEFER(report_.wire = connection->wire());
     auto tree = walking.get();
     requireReadable(tree);
@@ -70,7 +71,7 @@ class SpokeSync {
   }
 
  private:
-  kj::Own<Connection> connect() {
+  kj::Own<Connection> connect(SpokeReach& reach) {
     ConnectOptions options;
     options.limiter = options_.limiter;
     if (options.limiter == nullptr && spoke_.bwLimit > 0) {
@@ -78,7 +79,7 @@ class SpokeSync {
     }
     options.warn = [this](std::string text) { warn(text); };
     options.chose = [this](std::string which) { report_.transport = std::move(which); };
-    return reachSpoke(spoke_, std::move(options), io_);
+    return reach.connect(std::move(options), io_);
   }
 
   void loadKept() {
