@@ -39,6 +39,7 @@ hub:
   archive_dir: ~/archive
   web_ui_port: 9000
   ssh_config: ~/.ssh/hub
+  ssh: openssh
 spokes:
   - name: laptop
     sync_method: agent
@@ -48,6 +49,7 @@ spokes:
     schedule: "*/5 * * * *"
     keep_modes: true
     ssh_config: /etc/laptop
+    ssh: libssh2
     rsync_options:
       bw_limit: 500
       delete: true
@@ -80,6 +82,7 @@ spokes:
   EXPECT_EQ(one.schedule, "*/5 * * * *");
   EXPECT_TRUE(one.keepModes);
   EXPECT_EQ(one.sshConfig, "/etc/laptop");
+  EXPECT_EQ(one.ssh, SshMode::LIBSSH2);
   EXPECT_EQ(one.bwLimit, 500u);
   EXPECT_TRUE(one.deleteGone);
   EXPECT_EQ(one.timeoutSeconds, 60u);
@@ -93,6 +96,7 @@ spokes:
   EXPECT_EQ(two.bwLimit, 0u);
   EXPECT_EQ(two.timeoutSeconds, 300u);
   EXPECT_EQ(two.sshConfig, "/home/somebody/.ssh/hub");
+  EXPECT_EQ(two.ssh, SshMode::OPENSSH);
   EXPECT_EQ(config->spokes[2].method, SyncMethod::SYNCTHING);
   EXPECT_EQ(config->spokes[2].sourceText, "");
 }
@@ -167,6 +171,7 @@ TEST_F(ConfigTest, mistakesAreNamedWithTheirPlace) {
             5,
             {"spokes[0].source", "user@host:path"}},
            {spokeWith("  enabled: maybe\n"), 6, {"spokes[0].enabled", "true or false", "'maybe'"}},
+           {spokeWith("  ssh: putty\n"), 6, {"spokes[0].ssh", "auto, libssh2 or openssh", "putty"}},
            {spokeWith("  keep_modes: 3\n"), 6, {"spokes[0].keep_modes", "true or false"}},
            {spokeWith("  schedule: {a: b}\n"), 6, {"spokes[0].schedule", "text"}},
            {spokeWith("  enable: true\n"), 6, {"'enable'", "Did you mean 'enabled'?"}},

@@ -1,6 +1,7 @@
 #include "hub/ssh/key-file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "hub/ssh/known-hosts.h"
 #include "hub/subprocess.h"
@@ -69,6 +70,43 @@ TEST_F(KeyFileTest, pemTellsWhetherItIsEncrypted) {
     removePublic(name);
     EXPECT_EQ(inspectKeyFile(dir_ / name).publicBlob, "") << type << format << ": unknown";
   }
+}
+
+TEST_F(KeyFileTest, typesAreKnownWithoutThePublicHalf) {
+  struct Case {
+    std::string type, format, passphrase, known;
+  };
+  int number = 0;
+  for (auto& [type, format, passphrase, known] : {
+           Case{"rsa", "PEM", "", "ssh-rsa"},
+           {"rsa", "PEM", "secret", "ssh-rsa"},
+           {"rsa", "PKCS8", "", "ssh-rsa"},
+           {"rsa", "RFC4716", "", "ssh-rsa"},
+           {"rsa", "PKCS8", "secret", ""},
+           {"ecdsa", "PKCS8", "", ""},
+           {"ed25519", "RFC4716", "secret", "ssh-ed25519"},
+       }) {
+    auto name = "key" + std::to_string(++number);
+    make(name, {"-t", type, "-m", format}, passphrase);
+    removePublic(name);
+    EXPECT_EQ(inspectKeyFile(dir_ / name).type, known) << type << format << passphrase;
+  }
+}
+
+TEST_F(KeyFileTest, whatOthersMayReadIsExposed) {
+  make("key", {"-t", "ed25519"});
+  EXPECT_FALSE(inspectKeyFile(dir_ / "key").exposed);
+  chmod((dir_ / "key").c_str(), 0640);
+  EXPECT_TRUE(inspectKeyFile(dir_ / "key").exposed);
+  EXPECT_TRUE(inspectKeyFile(dir_ / "key").isPrivate);
+  EXPECT_FALSE(inspectKeyFile(dir_ / "key.pub").isPrivate);
+}
+
+TEST_F(KeyFileTest, certificatesLieBesideTheirKeys) {
+  make("key", {"-t", "ed25519"});
+  EXPECT_FALSE(inspectKeyFile(dir_ / "key").hasCertificate);
+  dir_.write("key-cert.pub", "");
+  EXPECT_TRUE(inspectKeyFile(dir_ / "key").hasCertificate);
 }
 
 TEST_F(KeyFileTest, publicHalves) {

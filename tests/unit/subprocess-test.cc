@@ -88,6 +88,19 @@ TEST(Subprocess, killedIsNotTimedOut) {
   }
 }
 
+TEST(Subprocess, outputHasALimit) {
+  // What is written past it fails in the program.
+  auto output = runProgram({"sh", "-c", "head -c 3000000 /dev/zero || exit 7"}, seconds(20));
+  EXPECT_EQ(output.exitStatus, 7);
+  EXPECT_EQ(output.out.size(), size_t(1) << 20);
+}
+
+TEST(Subprocess, aProgramNobodyWaitsForIsKilled) {
+  auto begun = Clock::now();
+  RunningProgram({"sleep", "60"});
+  EXPECT_LT(Clock::now() - begun, seconds(20));
+}
+
 TEST(Subprocess, missingProgramThrows) {
   EXPECT_THROW(runProgram({"/nowhere/program"}, seconds(1)), kj::Exception);
   EXPECT_THROW(spawnWithSocket({"/nowhere/program"}), kj::Exception);

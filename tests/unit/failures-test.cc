@@ -1,0 +1,87 @@
+#include "hub/ssh/failures.h"
+
+#include <gtest/gtest.h>
+
+namespace pibrain {
+namespace {
+
+SshTarget target() {
+  SshTarget target;
+  target.alias = "laptop";
+  target.host = "laptop.example";
+  target.user = "me";
+  target.port = 2222;
+  target.userKnownHostsFiles = {"/no/such/known_hosts"};
+  return target;
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(Failures, whatOpensshSays) {
+  struct Case {
+    std::string errors;
+    std::vector<std::string> expected;
+  };
+  for (auto& [errors, expected] : std::vector<Case>{
+           {"ssh: Could not resolve hostname laptop.example: Name or service not known\r\n",
+            {"laptop.example cannot be resolved", "Name or service not known", "getent hosts"}},
+           {"ssh: connect to host laptop.example port 2222: Connection refused\r\n",
+            {"connection refused by laptop.example port 2222", "systemctl start ssh"}},
+           {"ssh: connect to host laptop.example port 2222: Connection timed out\r\n",
+            {"no answer from laptop.example port 2222 within 15 s", "ping laptop.example"}},
+           {"Connection timed out during banner exchange\r\n", {"no answer"}},
+           {"ssh: connect to host laptop.example port 2222: No route to host\r\n",
+            {"cannot reach laptop.example", "No route to host"}},
+           {"connect to host laptop.example port 2222: Network is unreachable\r\n",
+            {"cannot reach laptop.example", "Network is unreachable"}},
+           {"No ED25519 host key is known for [laptop.example]:2222 and you have requested strict "
+            "checking.\r\nHost key verification failed.\r\n",
+            {"host key verification failed", "[laptop.example]:2222 is not in known_hosts",
+             "ssh-keyscan -p 2222 laptop.example"}},
+           {"@@@@@\r\n@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\nThe "
+            "fingerprint "
+            "for the ED25519 key sent by the remote host is\r\nSHA256:abc/+123.\r\nHost key "
+            "verification failed.\r\n",
+            {"HOST KEY CHANGED", "shows SHA256:abc/+123 but", "ssh-keygen -R"}},
+           {"Host key ED25519 SHA256:abc revoked by file /r\r\nHost key verification failed.\r\n",
+            {"HOST KEY REVOKED"}},
+           {"me@laptop.example: Permission denied (publickey).\r\n",
+            {"permission denied for me@laptop", "authorized_keys"}},
+           {"Received disconnect from 192.0.2.1: Too many authentication failures\r\n",
+            {"permission denied for me@laptop", "Too many"}},
+           {"kex_exchange_identification: Connection closed by remote host\r\n",
+            {"ssh could not connect to laptop.example port 2222", "Connection closed",
+             "ssh -v laptop"}},
+           {"", {"ssh could not connect", "it said nothing"}},
+       }) {
+    auto message = explainOpenssh(target(), errors, Denial());
+    for (auto& words : expected) EXPECT_TRUE(has(message, words)) << message;
+    EXPECT_FALSE(has(message, "\n")) << message;
+    EXPECT_FALSE(has(message, "\r")) << message;
+  }
+}
+
+TEST(Failures, controlCharactersDoNotReachTheTerminal) {
+  auto message = explainOpenssh(target(), "evil \x1b[2J words\r\n", Denial());
+  EXPECT_FALSE(has(message, "\x1b")) << message;
+  EXPECT_TRUE(has(message, "evil")) << message;
+}
+
+TEST(Failures, aLongTaleIsCutToItsEnd) {
+  auto words = ownWords("first\nsecond\n" + std::string(10'000, 'x') + "\nlast but one\nlast\n");
+  EXPECT_LT(words.size(), 500u);
+  EXPECT_TRUE(words.ends_with("last but one / last")) << words;
+}
+
+TEST(Failures, denialNamesWhatWasTried) {
+  auto message =
+      permissionDenied(target(), {{"/k/one was refused", "/k/two is locked"}, {"/k/t wo"}});
+  EXPECT_TRUE(has(message, "Tried: /k/one was refused; /k/two is locked.")) << message;
+  EXPECT_TRUE(has(message, "'ssh-add '/k/t wo''")) << message;
+  EXPECT_TRUE(has(permissionDenied(target(), {}), "There is no key to offer"));
+}
+
+}  // namespace
+}  // namespace pibrain

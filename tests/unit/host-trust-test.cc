@@ -1,0 +1,140 @@
+#include "hub/ssh/host-trust.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <thread>
+
+#include "hub/failure.h"
+#include "hub/parallel.h"
+#include "hub/ssh/key-file.h"
+#include "hub/subprocess.h"
+#include "tests/unit/temp-dir.h"
+
+namespace pibrain {
+namespace {
+
+class HostTrust : public testing::Test {
+ protected:
+  HostTrust() {
+    target_.alias = target_.host = "laptop.example";
+    target_.userKnownHostsFiles = {dir_ / "ssh/known_hosts"};
+    one_ = makeKey("one");
+    two_ = makeKey("two");
+  }
+
+  std::string makeKey(const std::string& name) {
+    runProgram({"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", dir_ / name},
+               std::chrono::seconds(20));
+    return publicKeyBlob(dir_.read(name + ".pub").value());
+  }
+
+  // Empty if the key is trusted, otherwise why not.
+  std::string judgeKey(const std::string& blob) {
+    try {
+      requireTrusted(target_, knownHostOf(target_), blob,
+                     [this](std::string text) { warnings_.push_back(text); });
+      return "";
+    } catch (const Failure& e) {
+      return e.what();
+    }
+  }
+
+  std::string known() { return dir_.read("ssh/known_hosts").value_or("(none)"); }
+
+  TempDir dir_;
+  SshTarget target_;
+  std::string one_, two_;
+  std::vector<std::string> warnings_;
+};
+
+TEST_F(HostTrust, unknownKeysAreAcceptedOnlyIfAskedFor) {
+  EXPECT_NE(judgeKey(one_).find("is not in known_hosts"), std::string::npos);
+  EXPECT_EQ(known(), "(none)");
+  target_.acceptNewHostKeys = true;
+  EXPECT_EQ(judgeKey(one_), "");
+  EXPECT_EQ(known(), knownHostsLine("laptop.example", one_, false));
+  ASSERT_EQ(warnings_.size(), 1u);
+  EXPECT_NE(warnings_[0].find(fingerprint(one_)), std::string::npos);
+  // The directory and the file are private.
+  struct stat st;
+  ASSERT_EQ(stat((dir_ / "ssh").c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 0777, 0700u);
+  ASSERT_EQ(stat((dir_ / "ssh/known_hosts").c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 0777, 0600u);
+
+  EXPECT_EQ(judgeKey(one_), "");
+  EXPECT_EQ(warnings_.size(), 1u);
+  EXPECT_NE(judgeKey(two_).find("HOST KEY CHANGED"), std::string::npos);
+  EXPECT_EQ(known(), knownHostsLine("laptop.example", one_, false));
+}
+
+TEST_F(HostTrust, hashedNamesAreKnownAgain) {
+  target_.acceptNewHostKeys = target_.hashKnownHosts = true;
+  target_.port = 2222;
+  EXPECT_EQ(judgeKey(one_), "");
+  EXPECT_TRUE(known().starts_with("|1|")) << known();
+  EXPECT_EQ(known().find("laptop"), std::string::npos);
+  target_.acceptNewHostKeys = false;
+  EXPECT_EQ(judgeKey(one_), "");
+  target_.port = 2223;
+  EXPECT_NE(judgeKey(one_), "");
+  // The salt is another each time.
+  EXPECT_NE(knownHostsLine("a", one_, true), knownHostsLine("a", one_, true));
+}
+
+TEST_F(HostTrust, ofManyAtOnceOneAddsTheKey) {
+  target_.acceptNewHostKeys = true;
+  std::atomic<int> trusted = 0;
+  forEachInParallel(16, 16, [&](size_t) {
+    auto target = target_;
+    requireTrusted(target, KnownHost(), one_, [](std::string) {});
+    ++trusted;
+  });
+  EXPECT_EQ(trusted, 16);
+  EXPECT_EQ(known(), knownHostsLine("laptop.example", one_, false));
+}
+
+TEST_F(HostTrust, aKeyThatCameMeanwhileCounts) {
+  target_.acceptNewHostKeys = true;
+  dir_.write("ssh/known_hosts", knownHostsLine("laptop.example", two_, false));
+  // As if the file had been read before.
+  EXPECT_THROW(requireTrusted(target_, KnownHost(), one_, [](std::string) {}), Failure);
+  EXPECT_EQ(known(), knownHostsLine("laptop.example", two_, false));
+}
+
+TEST_F(HostTrust, whereNothingCanBeAdded) {
+  target_.acceptNewHostKeys = true;
+  target_.userKnownHostsFiles.clear();
+  EXPECT_EQ(judgeKey(one_), "");
+  EXPECT_NE(warnings_.at(0).find("no UserKnownHostsFile"), std::string::npos);
+  target_.userKnownHostsFiles = {"/dev/null/known_hosts"};
+  EXPECT_EQ(judgeKey(one_), "");
+  EXPECT_NE(warnings_.at(1).find("cannot be added"), std::string::npos);
+}
+
+TEST_F(HostTrust, revokedKeys) {
+  dir_.write("ssh/known_hosts", knownHostsLine("laptop.example", one_, false));
+  target_.revokedHostKeys = dir_ / "revoked";
+  EXPECT_NE(judgeKey(one_).find("cannot be read"), std::string::npos);
+  dir_.write("revoked", "# two\n" + *dir_.read("two.pub"));
+  EXPECT_EQ(judgeKey(one_), "");
+  dir_.write("revoked", *dir_.read("two.pub") + *dir_.read("one.pub"));
+  EXPECT_NE(judgeKey(one_).find("HOST KEY REVOKED"), std::string::npos);
+  EXPECT_FALSE(isRevocationList(dir_ / "revoked"));
+  runProgram({"ssh-keygen", "-q", "-k", "-f", dir_ / "list", dir_ / "one.pub"},
+             std::chrono::seconds(20));
+  EXPECT_TRUE(isRevocationList(dir_ / "list"));
+  EXPECT_FALSE(isRevocationList(dir_ / "missing"));
+}
+
+TEST_F(HostTrust, anAliasStandsForHostAndPort) {
+  dir_.write("ssh/known_hosts", knownHostsLine("alias", one_, false));
+  target_.hostKeyAlias = "Alias";
+  target_.port = 2222;
+  EXPECT_EQ(knownHostsNameOf(target_), "alias");
+  EXPECT_EQ(judgeKey(one_), "");
+}
+
+}  // namespace
+}  // namespace pibrain
