@@ -339,6 +339,7 @@ class CertifiedHost(SshCase):
 
 class Keys(SshCase):
     def test_key_types(self):
+        self.libssh2_leaks = True
         for kind, transport in (("ed25519", "libssh2"), ("ecdsa", "libssh2"), ("rsa", "")):
             with self.subTest(kind):
                 key = harness.keygen(self.dir / kind, kind=kind)

@@ -14,7 +14,7 @@ import unittest
 import harness
 from harness import HubCase
 
-RELAY = pathlib.Path(__file__).resolve().parent.parent / "relay.py"
+RELAY = harness.TESTS / "relay.py"
 CLONE_NEWNET = 0x40000000
 
 
@@ -32,6 +32,7 @@ def set_buffers(sizes):
 
 
 class Stress(HubCase):
+    libssh2_leaks = True
     sshd_options = ("RekeyLimit 1M", "LogLevel DEBUG1")
 
     def tearDown(self):
