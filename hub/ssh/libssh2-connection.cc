@@ -46,10 +46,10 @@ class Libssh2Connection : public Connection {
       : target_(target),
         options_(options),
         waitScope_(io.waitScope),
-        timer_(io.provider->getTimer()),
+        begun_(kj::systemPreciseMonotonicClock().now()),
         socket_(reach()),
-        session_(kj::mv(socket_), io.unixEventPort, timer_, options.limiter) {
-    session_.setDeadlineAfter(target.connectTimeout);
+        session_(kj::mv(socket_), io.unixEventPort, io.provider->getTimer(), options.limiter) {
+    session_.setDeadline(begun_ + target.connectTimeout * kj::SECONDS);
   }
 
   void connect(const Identities& identities, const std::string& command, bool mayDefer) {
@@ -150,7 +150,7 @@ class Libssh2Connection : public Connection {
   SshTarget target_;
   ConnectOptions options_;
   kj::WaitScope& waitScope_;
-  kj::Timer& timer_;
+  const kj::TimePoint begun_;
   std::optional<Proxy> proxy_;
   kj::AutoCloseFd socket_;  // until session_ has it
   SshSession session_;

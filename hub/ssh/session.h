@@ -47,7 +47,9 @@ class SshSession {
       waitForProgress(waitScope);
     }
   }
-  void setDeadlineAfter(uint32_t seconds) { deadline_ = timer_.now() + seconds * kj::SECONDS; }
+  void setDeadline(kj::TimePoint deadline) { deadline_ = deadline; }
+  // Counted from this moment: timer_ stands still while the event loop does not run.
+  void setDeadlineAfter(uint32_t seconds);
   void clearDeadline() { deadline_ = nullptr; }
 
   // From now on, asks the peer for a sign of life after each `interval` seconds of silence, and

@@ -437,7 +437,7 @@ class Passphrase(SshCase):
         self.authorize(self.key)
         self.sshd.configure_client(key=self.key)
 
-    def on_terminal(self, *typed, spokes=1):
+    def on_terminal(self, *typed, spokes=1, hesitation=0):
         """Runs pi-brain on a terminal of its own, and types a line at each prompt."""
         self.write_config([self.spoke(f"laptop{i or ''}") for i in range(spokes)])
         pid, terminal = pty.fork()
@@ -453,6 +453,7 @@ class Passphrase(SshCase):
                 break
             shown += piece
             if shown.rstrip().endswith(b"locked:") and typed:
+                time.sleep(hesitation)
                 os.write(terminal, typed.pop(0).encode() + b"\n")
                 shown += b"(typed)"
         os.close(terminal)
@@ -464,6 +465,11 @@ class Passphrase(SshCase):
         self.assertEqual(shown.count("Enter the passphrase"), 2, shown)
         self.assertNotIn("secret", shown)
         self.assert_mirrored()
+
+    def test_a_person_may_take_time(self):
+        self.sshd.client_setting("ConnectTimeout 2")
+        code, shown = self.on_terminal("secret", hesitation=3)
+        self.assertEqual(code, 0, shown)
 
     def test_once_for_several_spokes(self):
         code, shown = self.on_terminal("secret", spokes=3)
