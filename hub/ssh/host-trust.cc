@@ -1,6 +1,8 @@
 #include "hub/ssh/host-trust.h"
 
+#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <kj/io.h>
@@ -36,10 +38,18 @@ bool isRevoked(const std::string& path, std::string_view blob) {
                                ". Until it can be, or the setting is removed from the ssh "
                                "configuration, no host key is trusted."));
   }
-  for (std::string_view rest = *text; !rest.empty();) {
-    auto end = std::min(rest.find('\n'), rest.size());
-    if (publicKeyBlob(std::string(rest.substr(0, end))) == blob) return true;
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(*text, '\n')) {
+    ++number;
+    line = absl::StripAsciiWhitespace(line);
+    if (line.empty() || line[0] == '#') continue;
+    auto revoked = publicKeyBlob(std::string(line));
+    if (revoked.empty()) {
+      throw Failure(absl::StrCat(escapeForTerminal(path), ":", number,
+                                 ": RevokedHostKeys has to list public keys, 'TYPE BASE64'. Until "
+                                 "this line is corrected, no host key is trusted, by ssh neither."));
+    }
+    if (revoked == blob) return true;
   }
   return false;
 }
@@ -75,8 +85,9 @@ void acceptNew(const SshTarget& target, std::string_view blob, const std::string
     return;
   }
   auto& file = target.userKnownHostsFiles[0];
-  auto directory = file.substr(0, file.rfind('/'));
-  if (!directory.empty()) (void)makeDirectories(directory);
+  // A relative name needs none; an error shows when the file is opened.
+  auto slash = file.rfind('/');
+  if (slash != std::string::npos && slash > 0) (void)makeDirectories(file.substr(0, slash));
   kj::AutoCloseFd fd(open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600));
   if (fd.get() < 0) {
     warn(absl::StrCat("the key of ", name, ", ", shown, ", was accepted, but cannot be added to ",

@@ -24,6 +24,7 @@ Identity fromFile(const KeyFile& file) {
   identity.blob = file.publicBlob;
   identity.type = file.type;
   identity.encrypted = file.encrypted;
+  if (file.cipher.ends_with("@openssh.com")) identity.cipher = file.cipher;
   identity.hasCertificate = file.hasCertificate;
   return identity;
 }
@@ -43,10 +44,16 @@ Identity fromAgent(const AgentKey& key, const KeyFile* file) {
 
 bool isAccepted(const SshTarget& target, const std::string& type) {
   auto& accepted = target.pubkeyAlgorithms;
-  if (accepted.empty() || type.empty()) return true;
-  return std::any_of(accepted.begin(), accepted.end(), [&](auto& algorithm) {
-    return algorithm == type || (type == "ssh-rsa" && algorithm.starts_with("rsa-sha2-"));
-  });
+  auto has = [&](const std::string& name) {
+    return std::any_of(accepted.begin(), accepted.end(), [&](auto& algorithm) {
+      return algorithm == name || (name == "ssh-rsa" && algorithm.starts_with("rsa-sha2-"));
+    });
+  };
+  if (accepted.empty()) return true;
+  if (!type.empty()) return has(type);
+  // Whatever it may be has to be allowed.
+  return has("ssh-ed25519") && has("ssh-rsa") && has("ecdsa-sha2-nistp256") &&
+         has("ecdsa-sha2-nistp384") && has("ecdsa-sha2-nistp521");
 }
 
 }  // namespace
@@ -108,6 +115,10 @@ std::string whyNotLibssh2(const Identity& identity) {
   if (identity.type == "ssh-rsa" && !SIGNS_RSA) {
     return absl::StrCat(identity.name(), " is an RSA key, for which libssh2 ", LIBSSH2_VERSION,
                         " cannot make SHA-2 signatures");
+  }
+  if (!identity.cipher.empty()) {
+    return absl::StrCat(identity.name(), " is encrypted with ", escapeForTerminal(identity.cipher),
+                        ", which libssh2 cannot read");
   }
   return "";
 }

@@ -15,6 +15,7 @@ struct Identity {
   std::string blob;        // the public key; empty: unknown
   std::string type;        // "ssh-ed25519", …; empty: unknown
   bool encrypted = false;  // and so of no use without its passphrase
+  std::string cipher;      // of an encrypted file, if libssh2 does not have it (GCM, ChaCha20)
   bool hasCertificate = false;
 
   // For messages: the file's name or the agent's comment, safe to print.

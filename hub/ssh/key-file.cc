@@ -2,8 +2,10 @@
 
 #include <absl/strings/escaping.h>
 #include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
 #include <absl/strings/str_replace.h>
 #include <absl/strings/str_split.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <sys/stat.h>
@@ -42,7 +44,9 @@ void readOpensshHeader(const std::string& text, size_t begin, KeyFile& key) {
   std::string bytes;
   if (!absl::Base64Unescape(body, &bytes) || bytes.size() < MAGIC_LENGTH) return;
   bytes.erase(0, MAGIC_LENGTH);
-  key.encrypted = takeString(bytes) != "none";  // the cipher
+  key.cipher = takeString(bytes);
+  if (key.cipher == "none") key.cipher.clear();
+  key.encrypted = !key.cipher.empty();
   takeString(bytes);                            // the key derivation
   takeString(bytes);                            // and its options
   if (bytes.size() < 4) return;
@@ -62,16 +66,22 @@ std::string publicKeyBlob(const std::string& text) {
 
 namespace {
 
-// The type that PEM itself tells of.
+std::string typeOf(EVP_PKEY* key) {
+  if (EVP_PKEY_base_id(key) == EVP_PKEY_RSA) return "ssh-rsa";
+  if (EVP_PKEY_base_id(key) != EVP_PKEY_EC) return "";
+  return absl::StrCat("ecdsa-sha2-nistp", EVP_PKEY_bits(key));
+}
+
+// Read from a PEM file, as far as that goes without its passphrase.
 std::string pemType(const std::string& text) {
   if (absl::StrContains(text, "-----BEGIN RSA PRIVATE KEY-----")) return "ssh-rsa";
-  if (absl::StrContains(text, "-----BEGIN DSA PRIVATE KEY-----")) return "ssh-dss";
-  if (!absl::StrContains(text, "-----BEGIN PRIVATE KEY-----")) return "";
+  if (absl::StrContains(text, "ENCRYPTED")) return "";
   BIO* bio = BIO_new_mem_buf(text.data(), int(text.size()));
   EVP_PKEY* key = PEM_read_bio_PrivateKey(bio, nullptr, nullptr, nullptr);
-  std::string type = key != nullptr && EVP_PKEY_base_id(key) == EVP_PKEY_RSA ? "ssh-rsa" : "";
+  auto type = key == nullptr ? std::string() : typeOf(key);
   EVP_PKEY_free(key);
   BIO_free(bio);
+  ERR_clear_error();
   return type;
 }
 

@@ -1,6 +1,7 @@
 #include "hub/ssh/resolve.h"
 
 #include <absl/strings/ascii.h>
+#include <absl/strings/match.h>
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
@@ -14,6 +15,7 @@
 #include <optional>
 
 #include "common/text.h"
+#include "hub/ssh/failures.h"
 
 namespace pibrain {
 
@@ -22,6 +24,7 @@ namespace {
 using Settings = std::multimap<std::string, std::string>;
 
 constexpr std::chrono::seconds RESOLVE_TIMEOUT{5};
+constexpr uint32_t DEFAULT_RSA_BITS = 1024;  // ssh_config(5), RequiredRSASize
 
 std::string environment(const char* name) {
   const char* value = getenv(name);
@@ -139,21 +142,19 @@ std::vector<std::string> split(const std::string& list, char separator) {
   return absl::StrSplit(list, separator, absl::SkipEmpty());
 }
 
-// ssh -G separates the files by spaces, and does not quote those that have some themselves: what
-// cannot begin a file name goes on with the one before.
+// ssh -G separates the files by spaces, and does not quote those that have some themselves: a piece
+// that does not begin like a path may be either.
 std::vector<std::string> fileList(const std::string& setting, const std::string& list,
                                   SshTarget& target) {
   std::vector<std::string> files;
   for (auto& piece : split(list, ' ')) {
     if (piece == "none") continue;
-    bool begins = piece.find_first_of("/~%$") == 0;
-    if (begins || files.empty()) {
-      files.push_back(piece);
-    } else {
-      files.back() += " " + piece;
+    if (!files.empty() && piece.find_first_of("/~%$") != 0) {
+      target.onlyOpenssh.push_back(absl::StrCat(setting, " ", list));
+      return {};
     }
+    files.push_back(expandFile(setting, piece, target));
   }
-  for (auto& file : files) file = expandFile(setting, file, target);
   return files;
 }
 
@@ -192,7 +193,7 @@ void readTrust(const Settings& settings, SshTarget& target) {
       fileList("GlobalKnownHostsFile", first(settings, "globalknownhostsfile"), target);
   target.revokedHostKeys =
       expandFile("RevokedHostKeys", valueOf(settings, "revokedhostkeys"), target);
-  // "no" (printed as "false") lets ssh accept changed keys as well, which this program never does.
+  // "no" (printed as "false") lets OpenSSH accept changed keys as well, which libssh2 is not let do.
   auto strict = first(settings, "stricthostkeychecking");
   target.acceptNewHostKeys = strict == "accept-new" || strict == "false" || strict == "no";
   target.hashKnownHosts = isSet(settings, "hashknownhosts");
@@ -238,13 +239,19 @@ void noteForOpenssh(const Settings& settings, SshTarget& target) {
   for (auto* name : {"KnownHostsCommand", "PKCS11Provider", "BindInterface"}) {
     if (!valueOf(settings, absl::AsciiStrToLower(name)).empty()) note(name);
   }
-  for (auto* name : {"HostbasedAuthentication", "VerifyHostKeyDNS", "ProxyUseFdpass"}) {
+  for (auto* name :
+       {"CheckHostIP", "HostbasedAuthentication", "VerifyHostKeyDNS", "ProxyUseFdpass"}) {
     if (isSet(settings, absl::AsciiStrToLower(name))) note(name);
   }
   // Some distributions set it for every host; it means something to those who have a ticket.
   if (isSet(settings, "gssapiauthentication") && hasKerberosTicket()) note("GSSAPIAuthentication");
   auto pubkey = first(settings, "pubkeyauthentication");
   if (pubkey == "false" || pubkey == "no") note("PubkeyAuthentication");
+  auto methods = first(settings, "preferredauthentications");
+  if (!methods.empty() && !absl::StrContains(methods, "publickey")) note("PreferredAuthentications");
+  uint32_t bits = 0;
+  readNumber(settings, "requiredrsasize", bits);
+  if (bits > DEFAULT_RSA_BITS) note("RequiredRSASize");
   auto certificates = settings.equal_range("certificatefile");
   for (auto file = certificates.first; file != certificates.second; ++file) {
     auto path = expandFile("CertificateFile", file->second, target);
@@ -310,7 +317,9 @@ SshResolution::SshResolution(const std::string& user, const std::string& host,
     : user_(user), host_(host), configFile_(configFile) {
   auto ssh = findProgram("ssh");
   if (!ssh) return;
-  std::vector<std::string> command{*ssh, "-G"};
+  // Settings that make ssh complain when it is not to start anything.
+  std::vector<std::string> command{*ssh, "-G", "-T", "-o", "IgnoreUnknown=ForkAfterAuthentication",
+                                   "-o", "ForkAfterAuthentication=no"};
   if (!configFile.empty()) command.insert(command.end(), {"-F", configFile});
   if (!user.empty()) command.insert(command.end(), {"-l", user});
   command.insert(command.end(), {"--", host});
@@ -330,8 +339,7 @@ absl::StatusOr<SshTarget> SshResolution::get() {
   if (output.exitStatus != 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "ssh cannot read its configuration for '", host,
-        "': ", escapeForTerminal(output.err.substr(0, output.err.find_first_of("\r\n"))),
-        ". 'ssh -G ", host, "' shows the same; correct the file."));
+        "': ", ownWords(output.err), ". 'ssh -G ", host, "' shows the same; correct the file."));
   }
   auto target = parseSshConfig(output.out, host_);
   if (target.ok()) target->configFile = configFile_;

@@ -119,6 +119,10 @@ TEST_F(HostTrust, revokedKeys) {
   EXPECT_NE(judgeKey(one_).find("cannot be read"), std::string::npos);
   dir_.write("revoked", "# two\n" + *dir_.read("two.pub"));
   EXPECT_EQ(judgeKey(one_), "");
+  for (auto line : {"garbage", "@revoked * ssh-ed25519 AAAA", "SHA256:abc", "laptop ssh-ed25519 AAAA"}) {
+    dir_.write("revoked", *dir_.read("two.pub") + "\n" + line + "\n");
+    EXPECT_NE(judgeKey(one_).find("revoked:3: "), std::string::npos) << line;
+  }
   dir_.write("revoked", *dir_.read("two.pub") + *dir_.read("one.pub"));
   EXPECT_NE(judgeKey(one_).find("HOST KEY REVOKED"), std::string::npos);
   EXPECT_FALSE(isRevocationList(dir_ / "revoked"));

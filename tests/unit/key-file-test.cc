@@ -83,7 +83,9 @@ TEST_F(KeyFileTest, typesAreKnownWithoutThePublicHalf) {
            {"rsa", "PKCS8", "", "ssh-rsa"},
            {"rsa", "RFC4716", "", "ssh-rsa"},
            {"rsa", "PKCS8", "secret", ""},
-           {"ecdsa", "PKCS8", "", ""},
+           {"ecdsa", "PKCS8", "", "ecdsa-sha2-nistp256"},
+           {"ecdsa", "PEM", "", "ecdsa-sha2-nistp256"},
+           {"ecdsa", "PEM", "secret", ""},
            {"ed25519", "RFC4716", "secret", "ssh-ed25519"},
        }) {
     auto name = "key" + std::to_string(++number);
@@ -91,6 +93,15 @@ TEST_F(KeyFileTest, typesAreKnownWithoutThePublicHalf) {
     removePublic(name);
     EXPECT_EQ(inspectKeyFile(dir_ / name).type, known) << type << format << passphrase;
   }
+}
+
+TEST_F(KeyFileTest, cipherOfTheOpensshFormat) {
+  for (auto cipher : {"aes256-ctr", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"}) {
+    make(cipher, {"-t", "ed25519", "-Z", cipher, "-a", "1"}, "secret");
+    EXPECT_EQ(inspectKeyFile(dir_ / cipher).cipher, cipher);
+  }
+  make("plain", {"-t", "ed25519"});
+  EXPECT_EQ(inspectKeyFile(dir_ / "plain").cipher, "");
 }
 
 TEST_F(KeyFileTest, whatOthersMayReadIsExposed) {

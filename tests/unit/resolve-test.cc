@@ -146,7 +146,8 @@ TEST_F(Resolve, whatOnlyOpensshObeysIsNamed) {
   for (std::string setting :
        {"KnownHostsCommand /bin/x %H", "PKCS11Provider /lib/p.so", "BindInterface eth0",
         "HostbasedAuthentication yes", "VerifyHostKeyDNS true", "ProxyUseFdpass yes",
-        "PubkeyAuthentication false", "PubkeyAuthentication no"}) {
+        "PubkeyAuthentication false", "PubkeyAuthentication no", "CheckHostIP yes",
+        "PreferredAuthentications password,keyboard-interactive", "RequiredRSASize 3072"}) {
     auto target = parseSshConfig(BASE + setting + "\n", "alias");
     ASSERT_TRUE(target.ok());
     EXPECT_EQ(target->onlyOpenssh, Files{setting});
@@ -155,6 +156,7 @@ TEST_F(Resolve, whatOnlyOpensshObeysIsNamed) {
   EXPECT_EQ(parseSshConfig(BASE + certificate + "\n", "a")->onlyOpenssh, Files{certificate});
   for (std::string setting :
        {"HostbasedAuthentication no", "VerifyHostKeyDNS false", "PubkeyAuthentication true",
+        "CheckHostIP no", "PreferredAuthentications gssapi-with-mic,publickey", "RequiredRSASize 1024",
         "CertificateFile /no/such-cert.pub", "PKCS11Provider none"}) {
     EXPECT_EQ(parseSshConfig(BASE + setting + "\n", "a")->onlyOpenssh, Files{}) << setting;
   }
@@ -190,7 +192,10 @@ TEST_F(Resolve, strictHostKeyChecking) {
 
 TEST_F(Resolve, knownHostsFilesWithSpaces) {
   auto target = parseSshConfig(BASE + "userknownhostsfile /a b/kh ~/two\n", "a");
-  EXPECT_EQ(target->userKnownHostsFiles, (Files{"/a b/kh", home() + "/two"}));
+  EXPECT_EQ(target->onlyOpenssh, Files{"UserKnownHostsFile /a b/kh ~/two"});
+  target = parseSshConfig(BASE + "userknownhostsfile one two\n", "a");
+  EXPECT_EQ(target->onlyOpenssh, Files{"UserKnownHostsFile one two"});
+  EXPECT_EQ(parseSshConfig(BASE + "userknownhostsfile one\n", "a")->userKnownHostsFiles, Files{"one"});
 }
 
 TEST_F(Resolve, proxyCommandTokens) {
