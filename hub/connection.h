@@ -16,8 +16,6 @@ namespace pibrain {
 struct Farewell {
   std::string errors;             // its standard error, as it came
   std::optional<int> exitStatus;  // none: it was killed, or nobody said
-  // Set if no command was ever reached, but the way there failed: why, for a person.
-  std::string transportFailure;
 };
 
 class Connection {
@@ -31,8 +29,8 @@ class Connection {
   virtual WireBytes wire() const = 0;
 
   // Whether the login would be given a terminal as well: a key that is for the agent alone should
-  // not be. False where that cannot be asked.
-  virtual bool grantsTerminal(kj::WaitScope&) { return false; }
+  // not be. nullopt where that cannot be asked.
+  virtual std::optional<bool> grantsTerminal(kj::WaitScope&) { return std::nullopt; }
 
   // To be called when the stream has ended or failed; waits a moment for the last words.
   virtual Farewell farewell(kj::WaitScope& waitScope) = 0;

@@ -43,6 +43,8 @@ pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err) {
   posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
+  // Libraries open files that a child would inherit.
+  posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
 
   // What this process ignores (SIGPIPE) is not for its children to inherit.
   posix_spawnattr_t attributes;
@@ -53,7 +55,10 @@ pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err) {
   posix_spawnattr_setsigmask(&attributes, &signals);
   sigaddset(&signals, SIGPIPE);
   posix_spawnattr_setsigdefault(&attributes, &signals);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  // A process group of its own: what it starts can be ended with it.
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
 
   std::vector<char*> args;
   for (auto& arg : argv) args.push_back(const_cast<char*>(arg.c_str()));
@@ -64,22 +69,21 @@ pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err) {
   return pid;
 }
 
-// Whether the child ended before the deadline.
-bool waitUntil(pid_t pid, std::chrono::steady_clock::time_point deadline, int& status) {
-  // Its descriptor becomes readable when the child ends (pidfd_open(2)).
-  int fd = int(syscall(SYS_pidfd_open, pid, 0));
-  if (fd < 0) throwErrno(errno, "cannot watch a program");
-  kj::AutoCloseFd owned(fd);
+// Waits until the child has ended, and leaves it to be reaped. False if the deadline came first.
+bool waitUntil(pid_t pid, std::chrono::steady_clock::time_point deadline) {
+  // Its descriptor becomes readable when the child ends (pidfd_open(2)). Without one (no descriptor
+  // is free, an old kernel), it is looked at now and then.
+  kj::AutoCloseFd fd(int(syscall(SYS_pidfd_open, pid, 0)));
   for (;;) {
+    siginfo_t info = {};
+    if (waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid) {
+      return true;
+    }
     auto left =
         std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    struct pollfd ended = {fd, POLLIN, 0};
-    int n = poll(&ended, 1, int(std::max<int64_t>(left.count(), 0)));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    return true;
+    if (left.count() <= 0) return false;
+    struct pollfd ended = {fd.get(), POLLIN, 0};
+    poll(&ended, fd.get() < 0 ? 0 : 1, fd.get() < 0 ? 2 : int(left.count()));
   }
 }
 
@@ -117,11 +121,11 @@ Spawned spawnWithSocket(const std::vector<std::string>& argv) {
 }
 
 bool waitOrKill(pid_t pid, std::chrono::milliseconds patience, int& status) {
-  if (waitUntil(pid, std::chrono::steady_clock::now() + patience, status)) return true;
-  kill(pid, SIGKILL);
+  bool ended = waitUntil(pid, std::chrono::steady_clock::now() + patience);
+  if (!ended) kill(-pid, SIGKILL);
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
-  return false;
+  return ended;
 }
 
 std::string readBack(int fd, size_t limit) {

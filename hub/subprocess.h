@@ -20,11 +20,12 @@ struct Spawned {
   kj::AutoCloseFd errors;  // an unlinked file that takes the child's standard error, up to 1 MiB
 };
 
-// Starts a program without a shell; the caller waits for it. Throws a KJ exception if it cannot.
+// Starts a program without a shell, in a process group of its own; the caller waits for it. Throws
+// a KJ exception if it cannot.
 Spawned spawnWithSocket(const std::vector<std::string>& argv);
 
-// Waits for the child and gives its wait status; after `patience` it is killed. Returns whether it
-// ended by itself.
+// Waits for the child and gives its wait status; after `patience` it is killed, with what it
+// started. Returns whether it ended by itself.
 bool waitOrKill(pid_t pid, std::chrono::milliseconds patience, int& status);
 
 // What a program wrote to such a file so far, at most `limit` bytes of it.

@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <string_view>
+
 #include "hub/ssh/callbacks.h"
 
 namespace pibrain {
@@ -34,6 +36,16 @@ LIBSSH2_SEND_FUNC(onSend) {
   return sendToAgent(socket, buffer, length, flags);
 }
 
+LIBSSH2_RECV_FUNC(onDeadReceive) {
+  (void)socket, (void)buffer, (void)length, (void)flags, (void)abstract;
+  return -ECONNRESET;
+}
+
+LIBSSH2_SEND_FUNC(onDeadSend) {
+  (void)socket, (void)buffer, (void)length, (void)flags, (void)abstract;
+  return -ECONNRESET;
+}
+
 }  // namespace
 
 ssize_t receiveFromAgent(int fd, void* buffer, size_t length, int flags) {
@@ -53,6 +65,18 @@ ssize_t sendToAgent(int fd, const void* buffer, size_t length, int flags) {
     n = send(fd, buffer, length, flags | MSG_NOSIGNAL);
   } while (n < 0 && errno == EINTR);
   return n < 0 ? -errno : n;
+}
+
+bool opensPrivateKey(const std::string& path, const std::string& passphrase) {
+  // libssh2 reads the key before it offers it, and this session can offer nothing to anybody.
+  LIBSSH2_SESSION* session = libssh2_session_init();
+  if (session == nullptr) return false;
+  KJ_DEFER(libssh2_session_free(session));
+  setCallbacks(session, onDeadReceive, onDeadSend);
+  constexpr std::string_view NOBODY = "nobody";
+  int result = libssh2_userauth_publickey_fromfile_ex(
+      session, NOBODY.data(), unsigned(NOBODY.size()), nullptr, path.c_str(), passphrase.c_str());
+  return result != LIBSSH2_ERROR_FILE;
 }
 
 bool listAgentKeys(const std::string& socketPath, std::vector<AgentKey>& keys) {

@@ -19,6 +19,9 @@ struct AgentKey {
   std::string comment;
 };
 
+// Whether the passphrase opens the private key in the file.
+bool opensPrivateKey(const std::string& path, const std::string& passphrase);
+
 // The keys in the agent at `socketPath`. False if it does not answer.
 bool listAgentKeys(const std::string& socketPath, std::vector<AgentKey>& keys);
 

@@ -4,6 +4,8 @@
 #include <kj/debug.h>
 #include <libssh2.h>
 
+#include <algorithm>
+
 #include "common/text.h"
 #include "hub/failure.h"
 #include "hub/ssh/host-trust.h"
@@ -26,9 +28,12 @@ std::string whySetting(const SshTarget& target) {
     return absl::StrCat("RevokedHostKeys is a key revocation list: ",
                         escapeForTerminal(target.revokedHostKeys));
   }
-  auto known = knownHostOf(target);
-  if (known.keys.empty() && known.hasCertAuthority) {
-    return "known_hosts vouches for the host by a @cert-authority, that is, a certificate";
+  auto known = knownTargetOf(target);
+  auto plain = [](const KnownHost& host) {
+    return std::any_of(host.keys.begin(), host.keys.end(), [](auto& key) { return !key.revoked; });
+  };
+  if (known.hasCertAuthority() && !plain(known.own) && !plain(known.standardPort)) {
+    return VOUCHED;
   }
   return "";
 }
@@ -38,10 +43,14 @@ std::string whyKey(const Identities& identities) {
 }
 
 kj::Own<Connection> byOpenssh(const SshTarget& target, const std::string& command,
-                              const ConnectOptions& options, const std::string& why, Denial denial,
-                              kj::AsyncIoContext& io) {
+                              const ConnectOptions& options, const std::string& why,
+                              const Denial& denial, kj::AsyncIoContext& io) {
   options.chose(why.empty() ? "OpenSSH" : absl::StrCat("OpenSSH, because ", why));
-  return startOpenssh(target, command, options.limiter, std::move(denial), io);
+  auto connection = startOpenssh(target, command, options.limiter, denial, io);
+  options.passed(SshStep::LOGIN,
+                 absl::StrCat(target.user, "@", target.host, " port ", target.port));
+  options.passed(SshStep::COMMAND, "");
+  return connection;
 }
 
 }  // namespace
@@ -63,8 +72,8 @@ void initSsh() { KJ_REQUIRE(libssh2_init(0) == 0, "cannot initialise libssh2"); 
 kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& command,
                                const ConnectOptions& options, kj::AsyncIoContext& io) {
   auto identities = collectIdentities(target);
-  auto openssh = [&](const std::string& why, Denial denial) {
-    return byOpenssh(target, command, options, why, std::move(denial), io);
+  auto openssh = [&](const std::string& why, const Denial& denial) {
+    return byOpenssh(target, command, options, why, denial, io);
   };
   if (options.mode == SshMode::OPENSSH) return openssh("", denialBefore(identities));
 

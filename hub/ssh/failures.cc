@@ -40,14 +40,14 @@ std::string fingerprintIn(const std::string& text) {
 }
 
 std::string explainKeyProblem(const SshTarget& target, const std::string& errors) {
-  auto known = knownHostOf(target);
+  auto known = knownTargetOf(target);
   if (absl::StrContains(errors, "IDENTIFICATION HAS CHANGED")) {
-    return changedHostKey(target, known, fingerprintIn(errors));
+    return changedHostKey(target, known.own, fingerprintIn(errors));
   }
   if (absl::StrContains(errors, "revoked")) {
     return revokedHostKey(target, fingerprintIn(errors), "known_hosts or RevokedHostKeys");
   }
-  return unknownHostKey(target, known, fingerprintIn(errors));
+  return unknownHostKey(target, known.hasCertAuthority(), fingerprintIn(errors));
 }
 
 }  // namespace
@@ -63,9 +63,8 @@ std::string unresolvedName(const SshTarget& target, const std::string& why) {
 std::string connectionRefused(const SshTarget& target) {
   return absl::StrCat("connection refused by ", where(target),
                       ". The machine is up, but no SSH server listens there. On the spoke, start "
-                      "it with 'sudo systemctl start ssh' (or sshd), and check the port with 'ssh "
-                      "-G ",
-                      escapeForTerminal(target.alias), " | grep ^port'.");
+                      "it with 'sudo systemctl start ssh' (or sshd), and check the port with '",
+                      sshInvocation(target), " -G | grep ^port'.");
 }
 
 std::string noAnswer(const SshTarget& target) {
@@ -77,34 +76,33 @@ std::string noAnswer(const SshTarget& target) {
 
 std::string unreachable(const SshTarget& target, const std::string& why) {
   return absl::StrCat("cannot reach ", where(target), ": ", why,
-                      ". Check the network and the host name with 'ssh -v ",
-                      escapeForTerminal(target.alias), " true'.");
+                      ". Check the network and the host name with '", sshInvocation(target),
+                      " -v true'.");
 }
 
-std::string unknownHostKey(const SshTarget& target, const KnownHost& known,
+std::string unknownHostKey(const SshTarget& target, bool hasCertAuthority,
                            const std::string& shown) {
   return absl::StrCat(
       "host key verification failed: ", shownName(target), " is not in known_hosts. ",
       shown.empty() ? "" : absl::StrCat("It shows ", shown, ". "),
-      known.hasCertAuthority ? "A @cert-authority line matches, but the host's key is not "
-                               "certified by it. "
-                             : "",
+      hasCertAuthority ? "A @cert-authority line matches; libssh2 cannot verify it, 'ssh: "
+                         "openssh' in the config can. "
+                       : "",
       "Compare ", shown.empty() ? "the key that you get" : "that",
-      " with 'ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub' on the spoke; if they agree, add "
-      "it with '",
-      keyscanCommand(target), "', or connect once by hand with 'ssh ",
-      escapeForTerminal(target.alias), "'.");
+      " with 'ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub' on the spoke; if they agree, ",
+      addingCommand(target), ".");
 }
 
 std::string changedHostKey(const SshTarget& target, const KnownHost& known,
                            const std::string& shown) {
+  auto file = known.keys.empty() ? "" : absl::StrCat(" -f ", shellQuote(known.keys[0].file));
   return absl::StrCat("HOST KEY CHANGED: ", shownName(target), " shows ",
                       shown.empty() ? "another key" : shown, " but known_hosts has ",
                       knownKeys(known),
                       ". Someone may be impersonating it, or it was reinstalled. If you are sure "
                       "that it was, remove the old key with 'ssh-keygen -R ",
-                      shellQuote(knownHostsNameOf(target)), "' and add the new one with '",
-                      keyscanCommand(target), "'.");
+                      shellQuote(knownHostsNameOf(target)), escapeForTerminal(file),
+                      "'; for the new one, ", addingCommand(target), ".");
 }
 
 std::string revokedHostKey(const SshTarget& target, const std::string& shown,
@@ -149,6 +147,11 @@ std::string explainOpenssh(const SshTarget& target, const std::string& errors,
   if (says("No route to host") || says("is unreachable")) {
     return unreachable(target, "ssh said: " + ownWords(errors));
   }
+  // The list itself, not the key: "Error checking host key … in revoked keys file …".
+  if (says("in revoked keys file")) {
+    return absl::StrCat("RevokedHostKeys names a file that ssh cannot use, and so trusts no host ",
+                        "key", said, ". Mend the file, or remove the setting.");
+  }
   if (says("IDENTIFICATION HAS CHANGED") || says("ost key verification failed") ||
       says("revoked")) {
     return explainKeyProblem(target, errors) + said;
@@ -159,8 +162,8 @@ std::string explainOpenssh(const SshTarget& target, const std::string& errors,
     return permissionDenied(target, all);
   }
   return absl::StrCat("ssh could not connect to ", where(target), ": ",
-                      errors.empty() ? "it said nothing" : ownWords(errors), ". Try 'ssh -v ",
-                      escapeForTerminal(target.alias), " true'.");
+                      errors.empty() ? "it said nothing" : ownWords(errors), ". Try '",
+                      sshInvocation(target), " -v true'.");
 }
 
 std::string ownWords(const std::string& errors) {
@@ -174,12 +177,29 @@ std::string ownWords(const std::string& errors) {
   return escapeForTerminal(words.size() > LONGEST ? words.substr(words.size() - LONGEST) : words);
 }
 
-std::string keyscanCommand(const SshTarget& target) {
-  auto file =
-      target.userKnownHostsFiles.empty() ? "~/.ssh/known_hosts" : target.userKnownHostsFiles[0];
-  return absl::StrCat("ssh-keyscan ",
-                      target.port == 22 ? "" : absl::StrCat("-p ", target.port, " "),
-                      escapeForTerminal(target.host), " >> ", escapeForTerminal(file));
+std::string sshInvocation(const SshTarget& target) {
+  return absl::StrCat(
+      "ssh ",
+      target.configFile.empty() ? "" : absl::StrCat("-F ", shellQuote(target.configFile), " "),
+      target.user.empty() ? "" : absl::StrCat("-l ", shellQuote(target.user), " "),
+      escapeForTerminal(target.alias));
+}
+
+std::string addingCommand(const SshTarget& target) {
+  auto byHand = absl::StrCat("connect once by hand with '", sshInvocation(target), "'");
+  if (target.userKnownHostsFiles.empty()) {
+    return "name a UserKnownHostsFile in the ssh configuration, and " + byHand;
+  }
+  // Behind a jump ssh-keyscan does not reach it.
+  if (!target.proxyJump.empty() || !target.proxyCommand.empty()) return byHand;
+  auto alias =
+      target.hostKeyAlias.empty()
+          ? ""
+          : absl::StrCat(" | sed 's/^[^ ]*/", escapeForTerminal(target.hostKeyAlias), "/'");
+  return absl::StrCat(
+      "add it with 'ssh-keyscan ", target.port == 22 ? "" : absl::StrCat("-p ", target.port, " "),
+      escapeForTerminal(target.host), alias, " >> ",
+      escapeForTerminal(shellQuote(target.userKnownHostsFiles[0])), "', or ", byHand);
 }
 
 }  // namespace pibrain

@@ -15,7 +15,7 @@ std::string noAnswer(const SshTarget& target);
 std::string unreachable(const SshTarget& target, const std::string& why);
 
 // `shown` is the fingerprint and type of the key that the host shows; empty: not known.
-std::string unknownHostKey(const SshTarget& target, const KnownHost& known,
+std::string unknownHostKey(const SshTarget& target, bool hasCertAuthority,
                            const std::string& shown);
 std::string changedHostKey(const SshTarget& target, const KnownHost& known,
                            const std::string& shown);
@@ -28,15 +28,18 @@ struct Denial {
 };
 std::string permissionDenied(const SshTarget& target, const Denial& denial);
 
-// What OpenSSH's client meant by `errors`, its standard error, when it failed by itself (exit
-// status 255). `denial` is what is known of the keys.
+// What OpenSSH's client meant by `errors`, its standard error, when it failed before it had logged
+// in. `denial` is what is known of the keys.
 std::string explainOpenssh(const SshTarget& target, const std::string& errors,
                            const Denial& denial);
 
 // The last lines that a program wrote, on one line and safe to print.
 std::string ownWords(const std::string& errors);
 
-// A command that adds the host's keys to known_hosts.
-std::string keyscanCommand(const SshTarget& target);
+// "ssh …" as a person would type it to get there.
+std::string sshInvocation(const SshTarget& target);
+
+// How to add the host's key to known_hosts: "add it with '…'", for the end of a sentence.
+std::string addingCommand(const SshTarget& target);
 
 }  // namespace pibrain

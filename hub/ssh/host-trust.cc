@@ -45,9 +45,10 @@ bool isRevoked(const std::string& path, std::string_view blob) {
     if (line.empty() || line[0] == '#') continue;
     auto revoked = publicKeyBlob(std::string(line));
     if (revoked.empty()) {
-      throw Failure(absl::StrCat(escapeForTerminal(path), ":", number,
-                                 ": RevokedHostKeys has to list public keys, 'TYPE BASE64'. Until "
-                                 "this line is corrected, no host key is trusted, by ssh neither."));
+      throw Failure(
+          absl::StrCat(escapeForTerminal(path), ":", number,
+                       ": RevokedHostKeys has to list public keys, 'TYPE BASE64'. Until "
+                       "this line is corrected, no host key is trusted, by ssh neither."));
     }
     if (revoked == blob) return true;
   }
@@ -59,14 +60,14 @@ void addUnderLock(int fd, const SshTarget& target, std::string_view blob) {
   while (flock(fd, LOCK_EX) != 0) {
     if (errno != EINTR) throw Failure(strerror(errno));
   }
-  auto known = knownHostOf(target);
+  auto known = knownTargetOf(target);
   switch (judge(known, blob)) {
     case HostKeyVerdict::KNOWN:
       return;
     case HostKeyVerdict::UNKNOWN:
       break;
     default:
-      throw Failure(changedHostKey(target, known, fingerprint(blob)));
+      throw Failure(changedHostKey(target, known.own, fingerprint(blob)));
   }
   auto line = knownHostsLine(knownHostsNameOf(target), blob, target.hashKnownHosts);
   char last = '\n';
@@ -106,32 +107,39 @@ std::string knownHostsNameOf(const SshTarget& target) {
                                      : knownHostName(target.hostKeyAlias, 22);
 }
 
-KnownHost knownHostOf(const SshTarget& target) {
-  return loadKnownHosts(allFiles(target), knownHostsNameOf(target));
+KnownTarget knownTargetOf(const SshTarget& target) {
+  KnownTarget known;
+  known.own = loadKnownHosts(allFiles(target), knownHostsNameOf(target));
+  if (target.hostKeyAlias.empty() && target.port != 22) {
+    known.standardPort = loadKnownHosts(allFiles(target), knownHostName(target.host, 22));
+  }
+  return known;
 }
 
-void requireTrusted(const SshTarget& target, const KnownHost& known, std::string_view blob,
+HostKeyVerdict judge(const KnownTarget& known, std::string_view blob) {
+  auto verdict = judge(known.own, blob);
+  if (verdict != HostKeyVerdict::UNKNOWN) return verdict;
+  // A different key there means nothing: it may be another machine behind the same address.
+  auto standard = judge(known.standardPort, blob);
+  return standard == HostKeyVerdict::CHANGED ? HostKeyVerdict::UNKNOWN : standard;
+}
+
+void requireTrusted(const SshTarget& target, const KnownTarget& known, std::string_view blob,
                     const std::function<void(std::string)>& warn) {
   auto shown = absl::StrCat(fingerprint(blob), " (", escapeForTerminal(keyType(blob)), ")");
   if (!target.revokedHostKeys.empty() && isRevoked(target.revokedHostKeys, blob)) {
     throw Failure(revokedHostKey(target, shown, target.revokedHostKeys));
   }
-  auto verdict = judge(known, blob);
-  if (known.keys.empty() && target.hostKeyAlias.empty() && target.port != 22) {
-    // As ssh does: a key that is known for the host's standard port serves for its others too. A
-    // different key there means nothing: it may be another machine behind the same address.
-    auto plain = judge(loadKnownHosts(allFiles(target), knownHostName(target.host, 22)), blob);
-    if (plain == HostKeyVerdict::KNOWN || plain == HostKeyVerdict::REVOKED) verdict = plain;
-  }
-  switch (verdict) {
+  switch (judge(known, blob)) {
     case HostKeyVerdict::KNOWN:
       return;
     case HostKeyVerdict::REVOKED:
       throw Failure(revokedHostKey(target, shown, "known_hosts (@revoked)"));
     case HostKeyVerdict::CHANGED:
-      throw Failure(changedHostKey(target, known, shown));
+      throw Failure(changedHostKey(target, known.own, shown));
     case HostKeyVerdict::UNKNOWN:
-      if (!target.acceptNewHostKeys) throw Failure(unknownHostKey(target, known, shown));
+      if (!target.acceptNewHostKeys)
+        throw Failure(unknownHostKey(target, known.hasCertAuthority(), shown));
       acceptNew(target, blob, shown, warn);
   }
 }

@@ -13,13 +13,23 @@ namespace pibrain {
 // The name under which known_hosts lists the target: its HostKeyAlias, or host and port.
 std::string knownHostsNameOf(const SshTarget& target);
 
-// What the target's known_hosts files say of it.
-KnownHost knownHostOf(const SshTarget& target);
+// What the target's known_hosts files say of it. As ssh does, an entry for the host's standard port
+// serves for its others too, if it is the same key, and if there is none for the port itself: such
+// entries are in `standardPort`.
+struct KnownTarget {
+  KnownHost own;
+  KnownHost standardPort;
+
+  bool hasCertAuthority() const { return own.hasCertAuthority || standardPort.hasCertAuthority; }
+};
+KnownTarget knownTargetOf(const SshTarget& target);
+
+HostKeyVerdict judge(const KnownTarget& known, std::string_view blob);
 
 // Throws Failure unless the key `blob` is known, not revoked, and the only one known; or unknown
 // and to be accepted (StrictHostKeyChecking accept-new), which adds it to the user's first file.
 // To be called before anything is told to the host. `warn` hears of keys added.
-void requireTrusted(const SshTarget& target, const KnownHost& known, std::string_view blob,
+void requireTrusted(const SshTarget& target, const KnownTarget& known, std::string_view blob,
                     const std::function<void(std::string)>& warn);
 
 // Whether RevokedHostKeys is a key revocation list, which only OpenSSH reads.

@@ -47,8 +47,8 @@ void readOpensshHeader(const std::string& text, size_t begin, KeyFile& key) {
   key.cipher = takeString(bytes);
   if (key.cipher == "none") key.cipher.clear();
   key.encrypted = !key.cipher.empty();
-  takeString(bytes);                            // the key derivation
-  takeString(bytes);                            // and its options
+  takeString(bytes);  // the key derivation
+  takeString(bytes);  // and its options
   if (bytes.size() < 4) return;
   bytes.erase(0, 4);  // the number of keys, which is 1
   key.publicBlob = takeString(bytes);

@@ -12,7 +12,7 @@ struct KeyFile {
   bool isPrivate = false;  // not just a public key
   bool exposed = false;    // others may read it: ssh does not use such a key
   bool encrypted = false;
-  std::string cipher;      // "aes256-ctr", …; empty: not encrypted, or unknown
+  std::string cipher;           // "aes256-ctr", …; empty: not encrypted, or unknown
   std::string publicBlob;       // from FILE.pub or the file's own header; empty: unknown
   std::string type;             // "ssh-ed25519", …; empty: unknown
   bool hasCertificate = false;  // FILE-cert.pub, which ssh offers with the key

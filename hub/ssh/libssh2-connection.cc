@@ -69,7 +69,7 @@ class Libssh2Connection : public Connection {
   kj::AsyncIoStream& stream() override { return *stream_; }
   WireBytes wire() const override { return session_.wire(); }
   Farewell farewell(kj::WaitScope& waitScope) override;
-  bool grantsTerminal(kj::WaitScope& waitScope) override;
+  std::optional<bool> grantsTerminal(kj::WaitScope& waitScope) override;
 
  private:
   kj::AutoCloseFd reach() {
@@ -83,14 +83,18 @@ class Libssh2Connection : public Connection {
   }
 
   void handshake(bool mayDefer) {
-    auto known = knownHostOf(target_);
-    for (auto& warning : known.warnings) options_.warn(escapeForTerminal(warning));
-    chooseMethods(session_.get(), target_, known, mayDefer);
+    auto known = knownTargetOf(target_);
+    for (auto& warning : known.own.warnings) options_.warn(escapeForTerminal(warning));
+    chooseMethods(session_.get(), target_, known.own, mayDefer);
     // The socket is connected already; libssh2 reads and writes it through our callbacks.
     int result = session_.complete(
         [&]() { return libssh2_session_handshake(session_.get(), session_.fd()); }, waitScope_);
-    if (result != 0) throw Failure(explainHandshake(result, known));
+    if (result != 0) throw Failure(explainHandshake(result, known.own));
     auto key = shownKey(session_);
+    // The host may have a certificate too.
+    if (mayDefer && known.hasCertAuthority() && judge(known, key) != HostKeyVerdict::KNOWN) {
+      throw NeedsOpenssh{VOUCHED, {}};
+    }
     requireTrusted(target_, known, key, options_.warn);
     options_.passed(SshStep::HOST_KEY, absl::StrCat(fingerprint(key), " (", keyType(key), ")"));
   }
@@ -133,10 +137,11 @@ class Libssh2Connection : public Connection {
         "the SSH handshake with ", escapeForTerminal(target_.host), " port ", target_.port,
         " failed: ", escapeForTerminal(session_.lastError()), ". ",
         noCommonMethod && !known.keys.empty()
-            ? "The spoke may have no host key of a type that known_hosts lists: compare '" +
-                  keyscanCommand(target_) + "' with what is there."
-            : "Is an SSH server listening on that port? Try 'ssh -v " +
-                  escapeForTerminal(target_.alias) + " true'.");
+            ? "The spoke may have no host key of a type that known_hosts lists: if its new key is "
+              "right, " +
+                  addingCommand(target_) + "."
+            : "Is an SSH server listening on that port? Try '" + sshInvocation(target_) +
+                  " -v true'.");
   }
 
   std::string explainBreak(const std::string& what) {
@@ -144,7 +149,7 @@ class Libssh2Connection : public Connection {
     if (!proxy.empty()) return proxy;
     return absl::StrCat("the SSH connection to ", escapeForTerminal(target_.host), " port ",
                         target_.port, " failed before it was of use: ", escapeForTerminal(what),
-                        ". Try 'ssh -v ", escapeForTerminal(target_.alias), " true'.");
+                        ". Try '", sshInvocation(target_), " -v true'.");
   }
 
   SshTarget target_;
@@ -176,11 +181,11 @@ Farewell Libssh2Connection::farewell(kj::WaitScope& waitScope) {
   return result;
 }
 
-bool Libssh2Connection::grantsTerminal(kj::WaitScope& waitScope) {
+std::optional<bool> Libssh2Connection::grantsTerminal(kj::WaitScope& waitScope) {
   session_.setDeadlineAfter(target_.connectTimeout);
   KJ_DEFER(session_.clearDeadline());
   auto* channel = openChannel(MIN_WINDOW);
-  if (channel == nullptr) return false;  // MaxSessions 1
+  if (channel == nullptr) return std::nullopt;  // MaxSessions 1
   int result =
       session_.complete([&]() { return libssh2_channel_request_pty(channel, "dumb"); }, waitScope);
   session_.complete([&]() { return libssh2_channel_free(channel); }, waitScope);

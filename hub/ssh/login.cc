@@ -11,6 +11,7 @@
 
 #include "common/text.h"
 #include "hub/failure.h"
+#include "hub/ssh/agent-io.h"
 #include "hub/terminal.h"
 
 namespace pibrain {
@@ -22,7 +23,7 @@ constexpr int PASSPHRASE_TRIES = 3;  // as ssh's NumberOfPasswordPrompts
 // What people typed: a key that serves for many spokes is asked for once, and a person who does not
 // know its passphrase is left alone after that.
 struct Passphrases {
-  std::mutex mutex;                          // held while one is asked for and tried
+  std::mutex mutex;                          // held while one is asked for
   std::map<std::string, std::string> right;  // by the key's path
   std::set<std::string> unknown;             // to the person; paths
 };
@@ -89,38 +90,36 @@ class Login {
   }
 
   bool tryFile(const Identity& identity) {
-    auto result =
-        identity.encrypted ? offerEncrypted(identity) : std::optional(offer(identity, nullptr));
-    if (result) return accepted(*result, identity);
+    if (!identity.encrypted) return accepted(offer(identity, nullptr), identity);
+    if (auto passphrase = passphraseOf(identity)) {
+      return accepted(offer(identity, passphrase->c_str()), identity);
+    }
     denial_.encrypted.push_back(identity.path);
     denial_.tried.push_back(identity.name() +
                             " is protected by a passphrase and not in an ssh-agent");
     return false;
   }
 
-  // nullopt without the passphrase.
-  std::optional<int> offerEncrypted(const Identity& identity) {
+  std::optional<std::string> passphraseOf(const Identity& identity) {
     auto& all = passphrases();
+    auto begun = kj::systemPreciseMonotonicClock().now();
     std::lock_guard lock(all.mutex);
-    if (auto known = all.right.find(identity.path); known != all.right.end()) {
-      return offer(identity, known->second.c_str());
-    }
+    // Time in which a person is asked, here or for another spoke, does not count.
+    KJ_DEFER(session_.extendDeadline(kj::systemPreciseMonotonicClock().now() - begun));
+    if (auto known = all.right.find(identity.path); known != all.right.end()) return known->second;
     if (target_.batchMode || all.unknown.contains(identity.path)) return std::nullopt;
     for (int i = 0; i < PASSPHRASE_TRIES; ++i) {
       auto passphrase = askSecret(absl::StrCat("Enter the passphrase of ", identity.name(), ": "));
       if (!passphrase) return std::nullopt;
-      int result = offer(identity, passphrase->c_str());
-      if (result == LIBSSH2_ERROR_FILE) continue;  // the wrong one; the spoke heard nothing
+      if (!opensPrivateKey(identity.path, *passphrase)) continue;
       all.right[identity.path] = *passphrase;
-      return result;
+      return passphrase;
     }
     all.unknown.insert(identity.path);
     return std::nullopt;
   }
 
   int offer(const Identity& identity, const char* passphrase) {
-    // Time in which a person was asked does not count.
-    session_.setDeadlineAfter(target_.connectTimeout);
     return session_.complete(
         [&]() {
           return libssh2_userauth_publickey_fromfile_ex(session_.get(), target_.user.c_str(),

@@ -13,6 +13,8 @@
 namespace pibrain {
 
 // What comes next is for OpenSSH's client alone: the next key in turn, or the choice of methods.
+inline constexpr char VOUCHED[] =
+    "known_hosts vouches for the host by a @cert-authority, that is, a certificate";
 struct NeedsOpenssh {
   std::string why;
   Denial denial;  // what was tried before

@@ -3,9 +3,15 @@
 #include <absl/strings/match.h>
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <absl/strings/str_replace.h>
+#include <absl/strings/str_split.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <chrono>
@@ -18,9 +24,15 @@ namespace pibrain {
 
 namespace {
 
-constexpr int SSH_FAILED = 255;  // ssh(1), EXIT STATUS
+// What ssh puts into the destination of -W, in a ProxyCommand.
+constexpr char DESTINATION[] = "[%h]:%p";
 
-// ssh with the options that every use of it shares.
+// With LogLevel VERBOSE, ssh says when it has logged in, and in the end what it carried.
+constexpr char AUTHENTICATED[] = "Authenticated to ";
+constexpr const char* CHATTER[] = {AUTHENTICATED, "Transferred: ", "Bytes per second: "};
+
+// ssh with the options that every use of it shares: nobody to ask, nothing forwarded, nothing of
+// the user's that would keep it from being a plain pipe.
 std::vector<std::string> sshCommand(const SshTarget& target, const char* logLevel) {
   auto ssh = findProgram("ssh");
   if (!ssh) {
@@ -30,36 +42,19 @@ std::vector<std::string> sshCommand(const SshTarget& target, const char* logLeve
   }
   std::vector<std::string> command{*ssh, "-T", "-a", "-x"};
   if (!target.configFile.empty()) command.insert(command.end(), {"-F", target.configFile});
-  for (auto& option : {std::string("BatchMode=yes"), std::string("ClearAllForwardings=yes"),
-                       std::string("PermitLocalCommand=no"), std::string("RemoteCommand=none"),
-                       // A master of ours would live on in the background.
-                       std::string("ControlMaster=no"), absl::StrCat("LogLevel=", logLevel),
-                       absl::StrCat("ConnectTimeout=", target.connectTimeout)}) {
+  for (auto option :
+       {"BatchMode=yes", "ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none",
+        // A master of ours would live on in the background.
+        "ControlMaster=no",
+        // From OpenSSH 8.7 on.
+        "IgnoreUnknown=SessionType,StdinNull,ForkAfterAuthentication", "SessionType=default",
+        "StdinNull=no", "ForkAfterAuthentication=no"}) {
     command.insert(command.end(), {"-o", option});
   }
+  command.insert(command.end(), {"-o", absl::StrCat("LogLevel=", logLevel), "-o",
+                                 absl::StrCat("ConnectTimeout=", target.connectTimeout)});
   return command;
 }
-
-class OpensshConnection : public ProcessConnection {
- public:
-  OpensshConnection(const SshTarget& target, Spawned child, std::shared_ptr<RateLimiter> limiter,
-                    Denial denial, kj::AsyncIoContext& io)
-      : ProcessConnection(kj::mv(child), std::move(limiter), io),
-        target_(target),
-        denial_(std::move(denial)) {}
-
-  Farewell farewell(kj::WaitScope& waitScope) override {
-    auto result = ProcessConnection::farewell(waitScope);
-    if (result.exitStatus == SSH_FAILED) {
-      result.transportFailure = explainOpenssh(target_, result.errors, denial_);
-    }
-    return result;
-  }
-
- private:
-  SshTarget target_;
-  Denial denial_;
-};
 
 struct Hop {
   std::string user, host, port;  // empty: as the ssh configuration has it
@@ -87,63 +82,141 @@ Hop parseHop(std::string text) {
   return hop;
 }
 
-// The last hop of ProxyJump is asked to connect to the target; the others are on the way to it.
-Hop lastHop(const SshTarget& target) {
-  return parseHop(target.proxyJump.substr(target.proxyJump.rfind(',') + 1));
+// Of ProxyJump, in the order in which they are passed.
+std::vector<Hop> hopsOf(const SshTarget& target) {
+  std::vector<Hop> hops;
+  for (absl::string_view text : absl::StrSplit(target.proxyJump, ',')) {
+    hops.push_back(parseHop(std::string(text)));
+  }
+  return hops;
 }
 
-std::string hopsBefore(const SshTarget& target) {
-  auto comma = target.proxyJump.rfind(',');
-  return comma == std::string::npos ? "" : target.proxyJump.substr(0, comma);
+// A ProxyCommand that runs this. ssh replaces tokens in it: only DESTINATION is meant as one.
+std::string asProxyCommand(const std::vector<std::string>& argv) {
+  std::vector<std::string> words;
+  for (auto& arg : argv) {
+    words.push_back(shellQuote(arg == DESTINATION ? arg : absl::StrReplaceAll(arg, {{"%", "%%"}})));
+  }
+  return absl::StrJoin(words, " ");
 }
 
-// As ssh itself makes of ProxyJump.
-std::vector<std::string> jumpCommand(const SshTarget& target) {
-  auto hop = lastHop(target);
-  // Why the hop could not connect to the target is but informative to ssh.
+// An ssh to the last of these hops that connects its standard input and output to `destination`;
+// the other hops are on its way. ssh's own -J would let those ask questions, and give them no time
+// limit, so each ssh gets the one before it as its ProxyCommand.
+std::vector<std::string> jumpCommand(const SshTarget& target, std::vector<Hop> hops,
+                                     const std::string& destination) {
+  auto hop = hops.back();
+  hops.pop_back();
+  // Why a hop cannot connect further is but informative to ssh.
   auto command = sshCommand(target, "INFO");
   auto add = [&](const char* option, const std::string& value) {
     if (!value.empty()) command.insert(command.end(), {option, value});
   };
-  add("-J", hopsBefore(target));
+  if (!hops.empty()) {
+    add("-o", "ProxyCommand=" + asProxyCommand(jumpCommand(target, hops, DESTINATION)));
+  }
   add("-l", hop.user);
   add("-p", hop.port);
-  add("-W", absl::StrCat("[", target.host, "]:", target.port));
+  add("-W", destination);
   command.insert(command.end(), {"--", hop.host});
   return command;
 }
 
 // For messages about the last hop.
-SshTarget hopTarget(const SshTarget& target) {
-  auto hop = lastHop(target);
+SshTarget lastHopTarget(const SshTarget& target) {
+  auto hop = hopsOf(target).back();
+  SshTarget result;
+  result.alias = result.host = hop.host;
+  result.user = hop.user;
   auto resolved = resolveSsh(hop.user, hop.host, target.configFile);
-  if (resolved.ok()) {
-    uint32_t port;
-    if (absl::SimpleAtoi(hop.port, &port)) resolved->port = uint16_t(port);
-    return *resolved;
-  }
-  SshTarget plain;
-  plain.alias = plain.host = hop.host;
-  plain.user = hop.user;
-  return plain;
+  if (resolved.ok()) result = *resolved;
+  uint32_t port;
+  if (absl::SimpleAtoi(hop.port, &port)) result.port = uint16_t(port);
+  result.connectTimeout = target.connectTimeout;
+  return result;
 }
 
 std::vector<std::string> proxyCommand(const SshTarget& target) {
-  if (!target.proxyJump.empty()) return jumpCommand(target);
+  if (!target.proxyJump.empty()) {
+    return jumpCommand(target, hopsOf(target), absl::StrCat("[", target.host, "]:", target.port));
+  }
   const char* shell = getenv("SHELL");
   return {shell == nullptr || *shell == '\0' ? "/bin/sh" : shell, "-c",
           "exec " + expandProxyCommand(target)};
 }
 
+// ssh's standard error without what it says when all is well.
+std::string withoutChatter(const std::string& errors) {
+  std::vector<std::string> lines = absl::StrSplit(errors, '\n');
+  std::erase_if(lines, [](auto& line) {
+    return std::any_of(std::begin(CHATTER), std::end(CHATTER),
+                       [&](auto* chatter) { return line.starts_with(chatter); });
+  });
+  return absl::StrJoin(lines, "\n");
+}
+
+class OpensshConnection : public ProcessConnection {
+ public:
+  using ProcessConnection::ProcessConnection;
+
+  Farewell farewell(kj::WaitScope& waitScope) override {
+    auto result = ProcessConnection::farewell(waitScope);
+    result.errors = withoutChatter(result.errors);
+    return result;
+  }
+};
+
+std::string explainFailedLogin(const SshTarget& target, const std::string& errors,
+                               const Denial& denial) {
+  if (target.proxyJump.empty()) return explainOpenssh(target, errors, denial);
+  return absl::StrCat("ssh could not get to ", escapeForTerminal(target.alias),
+                      " through ProxyJump ", escapeForTerminal(target.proxyJump), ": ",
+                      errors.empty() ? "it said nothing" : ownWords(errors),
+                      ". Try each hop by itself with '", sshInvocation(lastHopTarget(target)),
+                      " true', and then '", sshInvocation(target), " true'.");
+}
+
+// Returns when ssh has logged in, or the command behind it has said something: a connection that
+// was there before, and is shared, logs in no more. Throws Failure if ssh fails before, or takes
+// longer than ConnectTimeout, which ssh itself counts to the server's greeting only.
+void waitForLogin(const SshTarget& target, const Spawned& ssh, const Denial& denial) {
+  constexpr int GLANCE = 5;  // milliseconds between two looks at what ssh wrote
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(target.connectTimeout);
+  for (;;) {
+    struct pollfd output = {ssh.stdio.get(), POLLIN, 0};
+    bool said = poll(&output, 1, GLANCE) > 0;
+    auto errors = readBack(ssh.errors);
+    if (absl::StrContains(errors, AUTHENTICATED)) return;
+    char byte;
+    if (said && recv(ssh.stdio, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) return;
+    if (said) throw Failure(explainFailedLogin(target, readBack(ssh.errors), denial));
+    if (std::chrono::steady_clock::now() >= deadline) {
+      throw Failure(
+          absl::StrCat(noAnswer(target), errors.empty() ? "" : " ssh said: ", ownWords(errors)));
+    }
+  }
+}
+
 }  // namespace
 
 kj::Own<Connection> startOpenssh(const SshTarget& target, const std::string& command,
-                                 std::shared_ptr<RateLimiter> limiter, Denial denial,
+                                 std::shared_ptr<RateLimiter> limiter, const Denial& denial,
                                  kj::AsyncIoContext& io) {
-  auto argv = sshCommand(target, "ERROR");
+  auto argv = sshCommand(target, "VERBOSE");
+  if (!target.proxyJump.empty()) {
+    auto jump = asProxyCommand(jumpCommand(target, hopsOf(target), DESTINATION));
+    argv.insert(argv.end(), {"-o", "ProxyJump=none", "-o", "ProxyCommand=" + jump});
+  }
   argv.insert(argv.end(), {"-l", target.user, "--", target.alias, command});
-  return kj::heap<OpensshConnection>(target, spawnWithSocket(argv), std::move(limiter),
-                                     std::move(denial), io);
+  auto child = spawnWithSocket(argv);
+  bool reached = false;
+  KJ_DEFER({
+    int status;
+    if (!reached) waitOrKill(child.pid, std::chrono::milliseconds(0), status);
+  });
+  waitForLogin(target, child, denial);
+  reached = true;
+  return kj::heap<OpensshConnection>(kj::mv(child), std::move(limiter), io);
 }
 
 Proxy::Proxy(const SshTarget& target)
@@ -168,14 +241,14 @@ std::string Proxy::explain() {
   status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
   auto errors = readBack(child_.errors);
   if (!target_.proxyJump.empty() && absl::StrContains(errors, "stdio forwarding failed")) {
-    return absl::StrCat("ProxyJump: ", escapeForTerminal(lastHop(target_).host),
+    return absl::StrCat("ProxyJump: ", escapeForTerminal(hopsOf(target_).back().host),
                         " cannot connect to ", escapeForTerminal(target_.host), " port ",
                         target_.port, " (ssh said: ", ownWords(errors),
                         "). Is the spoke up, and is that its name there?");
   }
   if (!target_.proxyJump.empty()) {
     return absl::StrCat("ProxyJump ", escapeForTerminal(target_.proxyJump), ": ",
-                        explainOpenssh(hopTarget(target_), errors, Denial()));
+                        explainOpenssh(lastHopTarget(target_), errors, Denial()));
   }
   return absl::StrCat("the ProxyCommand of ", escapeForTerminal(target_.alias), ", '",
                       escapeForTerminal(expandProxyCommand(target_)), "', ended with exit status ",

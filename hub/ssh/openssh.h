@@ -14,11 +14,10 @@
 
 namespace pibrain {
 
-// Runs `command` at the target through `ssh`, with nobody to ask and nothing forwarded. What goes
-// wrong while it connects is known when its stream ends: Farewell says it, with `denial` for what
-// is known of the keys. Throws Failure if there is no ssh client.
+// Runs `command` at the target through `ssh`, with nobody to ask and nothing forwarded. Returns
+// when it has logged in. Throws Failure; `denial` is what is known of the keys, for its message.
 kj::Own<Connection> startOpenssh(const SshTarget& target, const std::string& command,
-                                 std::shared_ptr<RateLimiter> limiter, Denial denial,
+                                 std::shared_ptr<RateLimiter> limiter, const Denial& denial,
                                  kj::AsyncIoContext& io);
 
 // A ProxyCommand, or an ssh to the last host of ProxyJump, whose standard input and output lead to

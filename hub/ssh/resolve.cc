@@ -193,7 +193,8 @@ void readTrust(const Settings& settings, SshTarget& target) {
       fileList("GlobalKnownHostsFile", first(settings, "globalknownhostsfile"), target);
   target.revokedHostKeys =
       expandFile("RevokedHostKeys", valueOf(settings, "revokedhostkeys"), target);
-  // "no" (printed as "false") lets OpenSSH accept changed keys as well, which libssh2 is not let do.
+  // "no" (printed as "false") lets OpenSSH accept changed keys as well, which libssh2 is not let
+  // do.
   auto strict = first(settings, "stricthostkeychecking");
   target.acceptNewHostKeys = strict == "accept-new" || strict == "false" || strict == "no";
   target.hashKnownHosts = isSet(settings, "hashknownhosts");
@@ -248,7 +249,8 @@ void noteForOpenssh(const Settings& settings, SshTarget& target) {
   auto pubkey = first(settings, "pubkeyauthentication");
   if (pubkey == "false" || pubkey == "no") note("PubkeyAuthentication");
   auto methods = first(settings, "preferredauthentications");
-  if (!methods.empty() && !absl::StrContains(methods, "publickey")) note("PreferredAuthentications");
+  if (!methods.empty() && !absl::StrContains(methods, "publickey"))
+    note("PreferredAuthentications");
   uint32_t bits = 0;
   readNumber(settings, "requiredrsasize", bits);
   if (bits > DEFAULT_RSA_BITS) note("RequiredRSASize");
@@ -318,8 +320,13 @@ SshResolution::SshResolution(const std::string& user, const std::string& host,
   auto ssh = findProgram("ssh");
   if (!ssh) return;
   // Settings that make ssh complain when it is not to start anything.
-  std::vector<std::string> command{*ssh, "-G", "-T", "-o", "IgnoreUnknown=ForkAfterAuthentication",
-                                   "-o", "ForkAfterAuthentication=no"};
+  std::vector<std::string> command{*ssh,
+                                   "-G",
+                                   "-T",
+                                   "-o",
+                                   "IgnoreUnknown=ForkAfterAuthentication",
+                                   "-o",
+                                   "ForkAfterAuthentication=no"};
   if (!configFile.empty()) command.insert(command.end(), {"-F", configFile});
   if (!user.empty()) command.insert(command.end(), {"-l", user});
   command.insert(command.end(), {"--", host});
@@ -337,9 +344,9 @@ absl::StatusOr<SshTarget> SshResolution::get() {
                      "run the command by hand to see."));
   }
   if (output.exitStatus != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "ssh cannot read its configuration for '", host,
-        "': ", ownWords(output.err), ". 'ssh -G ", host, "' shows the same; correct the file."));
+    return absl::InvalidArgumentError(absl::StrCat("ssh cannot read its configuration for '", host,
+                                                   "': ", ownWords(output.err), ". 'ssh -G ", host,
+                                                   "' shows the same; correct the file."));
   }
   auto target = parseSshConfig(output.out, host_);
   if (target.ok()) target->configFile = configFile_;

@@ -63,6 +63,12 @@ void SshSession::setDeadlineAfter(uint32_t seconds) {
   deadline_ = kj::systemPreciseMonotonicClock().now() + seconds * kj::SECONDS;
 }
 
+void SshSession::extendDeadline(kj::Duration by) {
+  KJ_IF_MAYBE(deadline, deadline_) {
+    *deadline += by;
+  }
+}
+
 void SshSession::keepAlive(uint32_t interval, uint32_t countMax) {
   if (interval == 0) return;
   // libssh2 sends none within this many seconds of the last one; 2 is its least. Each answer stays

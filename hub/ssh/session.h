@@ -50,6 +50,7 @@ class SshSession {
   void setDeadline(kj::TimePoint deadline) { deadline_ = deadline; }
   // Counted from this moment: timer_ stands still while the event loop does not run.
   void setDeadlineAfter(uint32_t seconds);
+  void extendDeadline(kj::Duration by);
   void clearDeadline() { deadline_ = nullptr; }
 
   // From now on, asks the peer for a sign of life after each `interval` seconds of silence, and

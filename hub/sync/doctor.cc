@@ -112,6 +112,7 @@ class Examiner {
       step_ = "ssh";
       good(which);
       step_ = which.starts_with("OpenSSH") ? "connection" : nameOf(SshStep::NAME);
+      began_ = std::chrono::steady_clock::now();
     };
     options.passed = [this](SshStep step, std::string detail) {
       step_ = nameOf(step);
@@ -217,7 +218,12 @@ class Examiner {
           "the key may run any command on the spoke. Put the line that 'pi-brain-agent "
           "--authorized-keys-line KEY.pub' prints there in place of the key's line in "
           "~/.ssh/authorized_keys");
-    } else if (connection.grantsTerminal(waitScope)) {
+      return;
+    }
+    auto terminal = connection.grantsTerminal(waitScope);
+    if (!terminal) {
+      good("the key starts the agent; whether it may have a terminal too was not asked");
+    } else if (*terminal) {
       warn(
           "the key starts the agent only, but is given a terminal, and so perhaps port "
           "forwarding: its line in the spoke's ~/.ssh/authorized_keys should begin with "
@@ -240,8 +246,6 @@ class Examiner {
                     .readAllText(64 * 1024)
                     .exclusiveJoin(silence.then([]() { return kj::heapString(""); }))
                     .wait(io.waitScope);
-    auto farewell = connection->farewell(io.waitScope);
-    if (!farewell.transportFailure.empty()) throw Failure(farewell.transportFailure);
     step_ = "rsync";
     auto first = std::string(text.cStr()).substr(0, std::string(text.cStr()).find('\n'));
     if (first.starts_with("rsync ")) {
@@ -275,6 +279,7 @@ class Examiner {
   void examineRoom() {
     step_ = "disk";
     std::set<std::string> paths{existing(spoke_.path), existing(config_.hub.archiveDir)};
+    paths.insert(existing(config_.hub.databaseDir));
     for (auto& path : paths) {
       struct statvfs fs;
       if (statvfs(path.c_str(), &fs) != 0) continue;

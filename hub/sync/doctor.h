@@ -29,7 +29,8 @@ struct Examination {
 // This machine: the programs, the history, `configFile`.
 Examination examineHub(const Config& config, const std::vector<const SpokeConfig*>& spokes);
 
-// One spoke. Changes nothing, here or there. Without a store there was no run yet.
+// One spoke. Changes nothing, here or there, except that a new host key is remembered as in a run,
+// if StrictHostKeyChecking says so. Without a store there was no run yet.
 Examination examineSpoke(const Config& config, const SpokeConfig& spoke, Store* store);
 
 }  // namespace pibrain

@@ -29,7 +29,6 @@ std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& e
   // A full disk here is no news of the spoke.
   bool ours = e.getType() == kj::Exception::Type::OVERLOADED;
   auto farewell = ours ? Farewell() : connection.farewell(waitScope);
-  if (!farewell.transportFailure.empty() && !preamble.found()) return farewell.transportFailure;
   return preamble.found() || fellSilent(e) ? explainBroken(spoke, e, farewell)
                                            : explainNoAgent(spoke, preamble.noise(), farewell);
 }

@@ -239,10 +239,10 @@ class HubCase(unittest.TestCase):
             env["LSAN_OPTIONS"] = f"suppressions={TESTS / 'libssh2-leaks.supp'}:print_suppressions=0"
         return env
 
-    def pi_brain(self, *args, config=True, env=None, timeout=600):
+    def pi_brain(self, *args, config=True, env=None, cwd=None, timeout=600):
         command = [HUB, *args] + (["-c", self.config] if config else [])
         return subprocess.run(command, capture_output=True, text=True, errors="surrogateescape",
-                              env=env or self.environment(), timeout=timeout)
+                              env=env or self.environment(), cwd=cwd, timeout=timeout)
 
     def start_run(self, *args):
         return subprocess.Popen([HUB, "sync", "run", "-c", self.config, *args],

@@ -75,7 +75,7 @@ class Failures(HubCase):
             mute.bind(("127.0.0.1", 0))
             mute.listen(5)
             self.sshd.configure_client(port=mute.getsockname()[1], extra=["ConnectTimeout 1"])
-            self.fails("timed out", "ssh -v spoke")
+            self.fails("timed out", "spoke -v true")
 
     def test_a_server_that_is_not_ssh(self):
         with socket.socket() as web:
@@ -90,7 +90,7 @@ class Failures(HubCase):
             server = threading.Thread(target=answer)
             server.start()
             self.sshd.configure_client(port=web.getsockname()[1])
-            self.fails("SSH", "ssh -v spoke")
+            self.fails("SSH", "spoke -v true")
             server.join()
 
     def test_a_name_that_does_not_resolve(self):

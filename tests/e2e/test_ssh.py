@@ -51,6 +51,9 @@ class SshCase(HubCase):
     def set_ssh(self, mode):
         self.write_config([self.spoke(ssh=mode)])
 
+    def assert_none_runs(self, command):
+        self.assertEqual(subprocess.run(["pgrep", "-fx", command], capture_output=True, text=True).stdout, "")
+
     def public(self, key):
         return pathlib.Path(f"{key}.pub").read_text()
 
@@ -118,10 +121,27 @@ class Resolution(SshCase):
         self.fails("BindAddress", "no-such.invalid")
 
     def test_a_configuration_that_hangs(self):
-        self.sshd.ssh_config.write_text('Match exec "sleep 60"\n' + self.sshd.ssh_config.read_text())
+        lasting = f"62.{os.getpid()}"
+        self.sshd.ssh_config.write_text(f'Match exec "sleep {lasting}"\n' + self.sshd.ssh_config.read_text())
         began = time.monotonic()
         self.fails("ssh -G spoke", "Match exec")
         self.assertLess(time.monotonic() - began, 20)
+        self.assert_none_runs(f"sleep {lasting}")
+
+    def test_a_configuration_that_takes_longer_than_connecting_may(self):
+        self.sshd.ssh_config.write_text('Match exec "sleep 2"\n' + self.sshd.ssh_config.read_text())
+        self.sshd.client_setting("ConnectTimeout 1")
+        self.works()
+
+    def test_variables_that_are_missing(self):
+        self.sshd.client_setting("UserKnownHostsFile ${NO_SUCH_VARIABLE}/known_hosts")
+        self.fails("ssh cannot read its configuration", "NO_SUCH_VARIABLE")
+
+    def test_settings_for_people_at_a_terminal(self):
+        for line in ("SessionType none", "StdinNull yes", "ForkAfterAuthentication yes", "RequestTTY force"):
+            with self.subTest(line):
+                self.sshd.configure_client(extra=[line])
+                self.works()
 
     def test_a_configuration_with_a_mistake(self):
         self.sshd.client_setting("NoSuchSetting yes")
@@ -209,6 +229,44 @@ class Trust(SshCase):
                     self.works()
                 else:
                     self.assertRegex(self.sync_one(code=1)["error"], "(?i)host key")
+
+    def test_address_of_another(self):
+        """CheckHostIP: the name's key is right, the address is known for another one."""
+        good, other = f"{self.kind} {self.blob}", f"{self.kind} {self.other_blob}"
+        self.sshd.ssh_config.write_text(self.sshd.ssh_config.read_text().replace("HostName 127.0.0.1", "HostName localhost"))
+        self.sshd.client_setting("AddressFamily inet")
+        self.sshd.known_hosts.write_text(f"[localhost]:{self.sshd.port} {good}\n{self.name} {other}\n")
+        self.works()
+        self.sshd.client_setting("CheckHostIP yes")
+        shutil.rmtree(self.mirror)
+        refused = "ost key" in self.openssh().stderr
+        self.assertIn("CheckHostIP", self.sync_one(code=int(refused))["transport"])
+
+    def test_relative_file_names(self):
+        """ssh -G does not tell them from one name with a space: OpenSSH decides."""
+        for name, text in (("kh1", ""), ("kh2", f"{self.name} {self.kind} {self.other_blob}\n")):
+            (self.dir / name).write_text(text)
+        self.sshd.client_setting("UserKnownHostsFile kh1 kh2")
+        self.sshd.client_setting("StrictHostKeyChecking accept-new")
+        before = sorted(self.dir.iterdir())
+        done = self.pi_brain("sync", "run", cwd=self.dir)
+        self.assertIn("HOST KEY CHANGED", done.stdout)
+        self.assertEqual([p for p in sorted(self.dir.iterdir()) if p.name.startswith("kh")],
+                         [p for p in before if p.name.startswith("kh")])
+
+    def test_key_types_known_for_the_host(self):
+        """A host with two keys has to show the one that is known."""
+        ecdsa = harness.keygen(self.dir / "second_host_key", kind="ecdsa")
+        sshd = harness.Sshd(self.dir / "two", [f"HostKey {ecdsa}"])
+        try:
+            sshd.authorize_agent(self.source)
+            self.write_config([self.spoke()], ssh_config=str(sshd.ssh_config))
+            name, kind, blob = sshd.known_hosts.read_text().split()
+            for key in (" ".join(self.public(ecdsa).split()[:2]), f"{kind} {blob}"):
+                sshd.known_hosts.write_text(f"{name} {key}\n")
+                self.works()
+        finally:
+            sshd.stop()
 
     def test_several_files(self):
         first, second = self.dir / "first", self.dir / "second"
@@ -325,6 +383,22 @@ class CertifiedHost(SshCase):
     def tearDownClass(cls):
         cls.certified.stop()
         super().tearDownClass()
+
+    def test_beside_other_entries(self):
+        """A stale or revoked key does not keep OpenSSH from verifying the certificate."""
+        self.certified.authorize_agent(self.source)
+        self.write_config([self.spoke()], ssh_config=str(self.certified.ssh_config))
+        authority = " ".join(self.public(self.authority).split()[:2])
+        other = " ".join(self.public(harness.keygen(self.dir / "other")).split()[:2])
+        port = self.certified.port
+        for line in (f"@revoked * {other}", f"[127.0.0.1]:{port} {other}", ""):
+            for host in (f"[127.0.0.1]:{port}", "127.0.0.1"):
+                with self.subTest(f"{line[:12]} {host}"):
+                    self.certified.known_hosts.write_text(f"@cert-authority {host} {authority}\n{line}\n")
+                    if self.openssh(config=self.certified.ssh_config).stderr.count("verification failed"):
+                        self.sync_one(code=1)
+                    else:
+                        self.works("OpenSSH, because known_hosts vouches")
 
     def test_openssh_verifies_it(self):
         self.certified.authorize_agent(self.source)
@@ -476,6 +550,37 @@ class Passphrase(SshCase):
         self.assertEqual(code, 0, shown)
         self.assertEqual(shown.count("Enter the passphrase"), 1, shown)
 
+    def test_a_cipher_that_libssh2_lacks(self):
+        key = self.dir / "gcm"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-Z", "aes256-gcm@openssh.com", "-N", "secret",
+                        "-f", key], check=True)
+        self.sshd.configure_client(key=key)
+        code, shown = self.on_terminal()
+        self.assertEqual(code, 1)
+        self.assertIn("protected by a passphrase", shown)
+        self.set_ssh("libssh2")
+        self.fails("aes256-gcm@openssh.com", "ssh: openssh")
+
+    def test_interrupted_it_leaves_the_terminal_as_it_was(self):
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve("/bin/sh", ["sh", "-c", f"{harness.HUB} sync run -c {self.config}; stty -a; exit 7"],
+                      self.environment())
+        shown = b""
+        while True:
+            try:
+                shown += os.read(terminal, 4096)
+            except OSError:
+                break
+            if shown.endswith(b"locked: "):
+                shown += b"(interrupt)"
+                for child in harness.descendants(pid):
+                    if os.readlink(f"/proc/{child}/exe") == str(harness.HUB):
+                        os.kill(child, 2)
+        os.close(terminal)
+        os.waitpid(pid, 0)
+        self.assertRegex(shown.decode(), r"(?s)interrupt.*[^-]echo ", shown)
+
     def test_three_times_wrong(self):
         code, shown = self.on_terminal("a", "b", "c")
         self.assertEqual(code, 1)
@@ -498,6 +603,26 @@ class Openssh(SshCase):
     def setUp(self):
         super().setUp()
         self.set_ssh("openssh")
+
+    def test_a_server_that_stalls_after_its_greeting(self):
+        """ssh's own ConnectTimeout ends there; ours does not."""
+        relay = subprocess.Popen([sys.executable, harness.TESTS / "relay.py", "--to", f"127.0.0.1:{self.sshd.port}",
+                                  "--fault", "stall", "--after", "700"], stdout=subprocess.PIPE, text=True)
+        try:
+            port = int(relay.stdout.readline())
+            self.sshd.trust(port)
+            self.sshd.configure_client(port=port, extra=["ConnectTimeout 2"])
+            began = time.monotonic()
+            self.fails("no answer", "within 2 s")
+            self.assertLess(time.monotonic() - began, 8)
+        finally:
+            relay.terminate()
+            relay.communicate()
+
+    def test_a_spoke_that_forges_a_message(self):
+        """What comes from behind the login is not ssh's word."""
+        self.sshd.authorize("echo '@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! SHA256:AAAA' >&2; exit 255")
+        self.assertNotIn("ssh-keygen -R", self.fails("not a working pi-brain-agent", "exit status 255"))
 
     def test_it_works(self):
         self.assertEqual(self.works("OpenSSH")["transport"], "OpenSSH")
@@ -551,8 +676,6 @@ class Openssh(SshCase):
         self.sshd.trust()
         self.sshd.authorize("/no/such/agent")
         self.fails("is not installed")
-        self.sshd.authorize("exit 255")
-        self.fails("ssh could not connect")
 
     def test_no_answer(self):
         with socket.socket() as mute:
@@ -562,15 +685,14 @@ class Openssh(SshCase):
             self.fails("no answer", "within 1 s")
 
     def test_no_client(self):
-        for mode in ("openssh", "auto"):
-            self.set_ssh(mode)
-            programs = self.dir / f"bin-{mode}"
-            programs.mkdir()
-            env = {**self.environment(), "PATH": str(programs)}
-            done = self.pi_brain("sync", "run", env=env)
-            self.assertEqual(done.returncode, 1, done.stdout)
-            if mode == "openssh":
-                self.assertIn("apt install openssh-client", done.stdout)
+        env = {**self.environment(), "PATH": "/nowhere"}
+        done = self.pi_brain("sync", "run", env=env)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("apt install openssh-client", done.stdout)
+        # Without it, libssh2 connects with ssh's defaults: port 22 and ~/.ssh.
+        self.write_config([self.spoke(source=f"127.0.0.7:{self.source}")])
+        done = self.pi_brain("sync", "run", env=env)
+        self.assertIn("127.0.0.7 port 22", done.stdout)
 
 
 class Jumps(SshCase):
@@ -623,6 +745,42 @@ class Jumps(SshCase):
         self.write("p/large.jsonl", os.urandom(5_000_000))
         self.works()
 
+    def test_jumps_ask_nobody(self):
+        """On a terminal too, no hop asks whether an unknown host is to be trusted."""
+        for mode in ("auto", "openssh"):
+            with self.subTest(mode):
+                self.set_ssh(mode)
+                self.configure("ProxyJump hop1,hop0", trust=False)
+                pid, terminal = pty.fork()
+                if pid == 0:
+                    os.execve(harness.HUB, [harness.HUB, "sync", "run", "-c", self.config], self.environment())
+                shown = b""
+                while True:
+                    try:
+                        ready, _, _ = select.select([terminal], [], [], 30)
+                        self.assertTrue(ready, shown)
+                        shown += os.read(terminal, 4096)
+                    except OSError:
+                        break
+                os.close(terminal)
+                self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 1, shown)
+                self.assertNotIn(b"continue connecting", shown)
+                self.assertEqual([hop.known_hosts.read_text() for hop in self.hops], ["", ""])
+
+    def test_two_jumps_by_openssh(self):
+        self.set_ssh("openssh")
+        self.configure("ProxyJump hop1,hop0")
+        before = [self.passed(hop) for hop in self.hops]
+        self.works("OpenSSH")
+        self.assertEqual([self.passed(hop) - b for hop, b in zip(self.hops, before)], [1, 1])
+
+    def test_a_jump_that_is_down_by_openssh(self):
+        self.set_ssh("openssh")
+        self.configure("ProxyJump hop0")
+        text = self.sshd.ssh_config.read_text()
+        self.sshd.ssh_config.write_text(text.replace(f"Port {self.hops[0].port}", f"Port {harness.free_port()}"))
+        self.fails("through ProxyJump hop0", "Connection refused", "Try each hop by itself")
+
     def test_a_jump_that_is_down(self):
         self.configure("ProxyJump hop0")
         text = self.sshd.ssh_config.read_text()
@@ -671,11 +829,13 @@ class Jumps(SshCase):
         self.fails("ProxyCommand", "no way through", "exit status")
         self.sshd.configure_client(extra=["ProxyCommand /no/such/program %h"])
         self.fails("ProxyCommand", "/no/such/program 127.0.0.1", "exit status")
-        self.sshd.configure_client(extra=["ProxyCommand sleep 60", "ConnectTimeout 2"])
+        # A number that no other process has.
+        lasting = f"61.{os.getpid()}"
+        self.sshd.configure_client(extra=[f"ProxyCommand sleep {lasting}", "ConnectTimeout 2"])
         began = time.monotonic()
         self.fails("timed out")
         self.assertLess(time.monotonic() - began, 10)
-        self.assertEqual(subprocess.run(["pgrep", "-P", str(os.getpid()), "sleep"]).returncode, 1)
+        self.assert_none_runs(f"sleep {lasting}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 namespace pibrain {
 namespace {
 
-SshTarget target() {
+SshTarget laptop() {
   SshTarget target;
   target.alias = "laptop";
   target.host = "laptop.example";
@@ -45,6 +45,9 @@ TEST(Failures, whatOpensshSays) {
             "for the ED25519 key sent by the remote host is\r\nSHA256:abc/+123.\r\nHost key "
             "verification failed.\r\n",
             {"HOST KEY CHANGED", "shows SHA256:abc/+123 but", "ssh-keygen -R"}},
+           {"Error checking host key ED25519 SHA256:abc in revoked keys file /r: No such file or "
+            "directory\r\nHost key verification failed.\r\n",
+            {"RevokedHostKeys names a file that ssh cannot use", "No such file"}},
            {"Host key ED25519 SHA256:abc revoked by file /r\r\nHost key verification failed.\r\n",
             {"HOST KEY REVOKED"}},
            {"me@laptop.example: Permission denied (publickey).\r\n",
@@ -53,18 +56,33 @@ TEST(Failures, whatOpensshSays) {
             {"permission denied for me@laptop", "Too many"}},
            {"kex_exchange_identification: Connection closed by remote host\r\n",
             {"ssh could not connect to laptop.example port 2222", "Connection closed",
-             "ssh -v laptop"}},
+             "'ssh -l me laptop -v true'"}},
            {"", {"ssh could not connect", "it said nothing"}},
        }) {
-    auto message = explainOpenssh(target(), errors, Denial());
+    auto message = explainOpenssh(laptop(), errors, Denial());
     for (auto& words : expected) EXPECT_TRUE(has(message, words)) << message;
     EXPECT_FALSE(has(message, "\n")) << message;
     EXPECT_FALSE(has(message, "\r")) << message;
   }
 }
 
+TEST(Failures, howToAddAKey) {
+  auto target = laptop();
+  EXPECT_EQ(addingCommand(target),
+            "add it with 'ssh-keyscan -p 2222 laptop.example >> /no/such/known_hosts', or connect "
+            "once by hand with 'ssh -l me laptop'");
+  target.hostKeyAlias = "alias";
+  EXPECT_TRUE(has(addingCommand(target), "laptop.example | sed 's/^[^ ]*/alias/' >> "))
+      << addingCommand(target);
+  target.proxyJump = "hop";
+  target.configFile = "/my config";
+  EXPECT_EQ(addingCommand(target), "connect once by hand with 'ssh -F '/my config' -l me laptop'");
+  target.userKnownHostsFiles.clear();
+  EXPECT_TRUE(has(addingCommand(target), "name a UserKnownHostsFile"));
+}
+
 TEST(Failures, controlCharactersDoNotReachTheTerminal) {
-  auto message = explainOpenssh(target(), "evil \x1b[2J words\r\n", Denial());
+  auto message = explainOpenssh(laptop(), "evil \x1b[2J words\r\n", Denial());
   EXPECT_FALSE(has(message, "\x1b")) << message;
   EXPECT_TRUE(has(message, "evil")) << message;
 }
@@ -77,10 +95,10 @@ TEST(Failures, aLongTaleIsCutToItsEnd) {
 
 TEST(Failures, denialNamesWhatWasTried) {
   auto message =
-      permissionDenied(target(), {{"/k/one was refused", "/k/two is locked"}, {"/k/t wo"}});
+      permissionDenied(laptop(), {{"/k/one was refused", "/k/two is locked"}, {"/k/t wo"}});
   EXPECT_TRUE(has(message, "Tried: /k/one was refused; /k/two is locked.")) << message;
   EXPECT_TRUE(has(message, "'ssh-add '/k/t wo''")) << message;
-  EXPECT_TRUE(has(permissionDenied(target(), {}), "There is no key to offer"));
+  EXPECT_TRUE(has(permissionDenied(laptop(), {}), "There is no key to offer"));
 }
 
 }  // namespace

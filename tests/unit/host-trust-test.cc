@@ -32,7 +32,7 @@ class HostTrust : public testing::Test {
   // Empty if the key is trusted, otherwise why not.
   std::string judgeKey(const std::string& blob) {
     try {
-      requireTrusted(target_, knownHostOf(target_), blob,
+      requireTrusted(target_, knownTargetOf(target_), blob,
                      [this](std::string text) { warnings_.push_back(text); });
       return "";
     } catch (const Failure& e) {
@@ -88,7 +88,7 @@ TEST_F(HostTrust, ofManyAtOnceOneAddsTheKey) {
   std::atomic<int> trusted = 0;
   forEachInParallel(16, 16, [&](size_t) {
     auto target = target_;
-    requireTrusted(target, KnownHost(), one_, [](std::string) {});
+    requireTrusted(target, KnownTarget(), one_, [](std::string) {});
     ++trusted;
   });
   EXPECT_EQ(trusted, 16);
@@ -99,7 +99,7 @@ TEST_F(HostTrust, aKeyThatCameMeanwhileCounts) {
   target_.acceptNewHostKeys = true;
   dir_.write("ssh/known_hosts", knownHostsLine("laptop.example", two_, false));
   // As if the file had been read before.
-  EXPECT_THROW(requireTrusted(target_, KnownHost(), one_, [](std::string) {}), Failure);
+  EXPECT_THROW(requireTrusted(target_, KnownTarget(), one_, [](std::string) {}), Failure);
   EXPECT_EQ(known(), knownHostsLine("laptop.example", two_, false));
 }
 
@@ -119,7 +119,8 @@ TEST_F(HostTrust, revokedKeys) {
   EXPECT_NE(judgeKey(one_).find("cannot be read"), std::string::npos);
   dir_.write("revoked", "# two\n" + *dir_.read("two.pub"));
   EXPECT_EQ(judgeKey(one_), "");
-  for (auto line : {"garbage", "@revoked * ssh-ed25519 AAAA", "SHA256:abc", "laptop ssh-ed25519 AAAA"}) {
+  for (auto line :
+       {"garbage", "@revoked * ssh-ed25519 AAAA", "SHA256:abc", "laptop ssh-ed25519 AAAA"}) {
     dir_.write("revoked", *dir_.read("two.pub") + "\n" + line + "\n");
     EXPECT_NE(judgeKey(one_).find("revoked:3: "), std::string::npos) << line;
   }

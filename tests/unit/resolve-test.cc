@@ -156,8 +156,8 @@ TEST_F(Resolve, whatOnlyOpensshObeysIsNamed) {
   EXPECT_EQ(parseSshConfig(BASE + certificate + "\n", "a")->onlyOpenssh, Files{certificate});
   for (std::string setting :
        {"HostbasedAuthentication no", "VerifyHostKeyDNS false", "PubkeyAuthentication true",
-        "CheckHostIP no", "PreferredAuthentications gssapi-with-mic,publickey", "RequiredRSASize 1024",
-        "CertificateFile /no/such-cert.pub", "PKCS11Provider none"}) {
+        "CheckHostIP no", "PreferredAuthentications gssapi-with-mic,publickey",
+        "RequiredRSASize 1024", "CertificateFile /no/such-cert.pub", "PKCS11Provider none"}) {
     EXPECT_EQ(parseSshConfig(BASE + setting + "\n", "a")->onlyOpenssh, Files{}) << setting;
   }
   // A token whose meaning depends on ssh's version.
@@ -195,7 +195,8 @@ TEST_F(Resolve, knownHostsFilesWithSpaces) {
   EXPECT_EQ(target->onlyOpenssh, Files{"UserKnownHostsFile /a b/kh ~/two"});
   target = parseSshConfig(BASE + "userknownhostsfile one two\n", "a");
   EXPECT_EQ(target->onlyOpenssh, Files{"UserKnownHostsFile one two"});
-  EXPECT_EQ(parseSshConfig(BASE + "userknownhostsfile one\n", "a")->userKnownHostsFiles, Files{"one"});
+  EXPECT_EQ(parseSshConfig(BASE + "userknownhostsfile one\n", "a")->userKnownHostsFiles,
+            Files{"one"});
 }
 
 TEST_F(Resolve, proxyCommandTokens) {
