@@ -1,6 +1,5 @@
 // pi-brain: the hub's command line.
 
-#include <kj/async-io.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -8,9 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "common/rsync-job.h"
 #include "hub/cli/commands.h"
-#include "hub/ssh/connect.h"
 
 namespace {
 
@@ -73,17 +70,10 @@ void addDoctor(CLI::App* sync, DoctorArguments& doctor) {
   command->add_flag("--json", doctor.json, "Print one JSON document instead of text");
 }
 
-// Before there are threads; KJ fills some tables at its first use.
-void initLibraries() {
-  initRsync();
-  initSsh();
-  kj::setupAsyncIo();
-}
-
 int dispatch(CLI::App* sync, const RunArguments& run, const StatusArguments& status,
              const ListArguments& list, const DoctorArguments& doctor) {
-  if (sync->got_subcommand("run")) return initLibraries(), syncRun(run);
-  if (sync->got_subcommand("doctor")) return initLibraries(), syncDoctor(doctor);
+  if (sync->got_subcommand("run")) return syncRun(run);
+  if (sync->got_subcommand("doctor")) return syncDoctor(doctor);
   return sync->got_subcommand("status") ? syncStatus(status) : syncList(list);
 }
 

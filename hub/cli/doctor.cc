@@ -89,6 +89,7 @@ int syncDoctor(const DoctorArguments& arguments) {
   auto chosen = chooseSpokes(*config, arguments.spokes);
   if (!chosen.ok()) return complain(std::string(chosen.status().message())), EXIT_USAGE;
 
+  initLibraries();
   auto hub = examineHub(*config, *chosen);
   auto store = openHistory(*config, hub);
   std::vector<Examination> spokes(chosen->size());

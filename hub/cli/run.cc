@@ -170,12 +170,6 @@ int syncRun(const RunArguments& arguments) {
   if (arguments.bwLimit > 0) {
     options.limiter = std::make_shared<RateLimiter>(arguments.bwLimit * 1024.0);
   }
-  auto store = Store::open(config->hub.databaseDir);
-  if (!store.ok()) {
-    complain(absl::StrCat("warning: this run will not be recorded: ",
-                          std::string(store.status().message())));
-  }
-
   RunObserver observer;
   observer.began = [&](const SpokeConfig& spoke) {
     if (!arguments.json) printf("Syncing %s…\n", spoke.name.c_str()), fflush(stdout);
@@ -194,7 +188,14 @@ int syncRun(const RunArguments& arguments) {
       observer.ended(reports.back());
     }
   }
-  auto synced = runSpokes(*config, ours, options, store.ok() ? store->get() : nullptr, observer);
+  SyncRun run(*config, ours, options);
+  initLibraries();
+  auto store = Store::open(config->hub.databaseDir);
+  if (!store.ok()) {
+    complain(absl::StrCat("warning: this run will not be recorded: ",
+                          std::string(store.status().message())));
+  }
+  auto synced = run.finish(store.ok() ? store->get() : nullptr, observer);
   reports.insert(reports.end(), synced.begin(), synced.end());
   int code = exitCode(reports);
   if (arguments.json) printRunJson(reports, arguments, code == EXIT_GOOD);

@@ -3,17 +3,27 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <fcntl.h>
+#include <kj/async-io.h>
 #include <kj/io.h>
 #include <stdio.h>
 
 #include <algorithm>
 
 #include "common/protocol.h"
+#include "common/rsync-job.h"
 #include "common/text.h"
 #include "common/tree-walk.h"
+#include "hub/ssh/connect.h"
 #include "hub/sync/mirror.h"
 
 namespace pibrain {
+
+void initLibraries() {
+  initRsync();
+  initSsh();
+  // KJ fills some tables at its first use.
+  kj::setupAsyncIo();
+}
 
 void complain(const std::string& message) { fprintf(stderr, "pi-brain: %s\n", message.c_str()); }
 

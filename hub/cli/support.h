@@ -11,6 +11,9 @@
 
 namespace pibrain {
 
+// To be called by commands that sync, before they have threads.
+void initLibraries();
+
 // Prints "pi-brain: message" to standard error.
 void complain(const std::string& message);
 

@@ -1,5 +1,8 @@
 #include "hub/sync/run.h"
 
+#include <kj/exception.h>
+
+#include <algorithm>
 #include <mutex>
 
 #include "hub/parallel.h"
@@ -7,18 +10,28 @@
 
 namespace pibrain {
 
-std::vector<SpokeReport> runSpokes(const Config& config,
-                                   const std::vector<const SpokeConfig*>& spokes,
-                                   const RunOptions& options, Store* store,
-                                   const RunObserver& observer) {
-  std::vector<SpokeReport> reports(spokes.size());
+SyncRun::SyncRun(const Config& config, std::vector<const SpokeConfig*> spokes, RunOptions options)
+    : config_(config),
+      spokes_(std::move(spokes)),
+      options_(std::move(options)),
+      reaches_(spokes_.size()) {
+  for (size_t i = 0; i < std::min<size_t>(options_.jobs, spokes_.size()); ++i) {
+    // What fails here fails again in its turn, and is reported there.
+    kj::runCatchingExceptions([&]() { reaches_[i] = std::make_unique<SpokeReach>(*spokes_[i]); });
+  }
+}
+
+SyncRun::~SyncRun() noexcept(false) {}
+
+std::vector<SpokeReport> SyncRun::finish(Store* store, const RunObserver& observer) {
+  std::vector<SpokeReport> reports(spokes_.size());
   std::mutex observing;
-  forEachInParallel(spokes.size(), options.jobs, [&](size_t i) {
+  forEachInParallel(spokes_.size(), options_.jobs, [&](size_t i) {
     {
       std::lock_guard lock(observing);
-      observer.began(*spokes[i]);
+      observer.began(*spokes_[i]);
     }
-    reports[i] = syncSpoke(config, *spokes[i], options, store);
+    reports[i] = syncSpoke(config_, *spokes_[i], options_, store, std::move(reaches_[i]));
     std::lock_guard lock(observing);
     observer.ended(reports[i]);
   });

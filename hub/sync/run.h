@@ -29,11 +29,24 @@ struct RunObserver {
   std::function<void(const SpokeReport&)> ended;
 };
 
-// Syncs the spokes, each in a thread of its own, and records them in the store (null: nowhere).
-// One spoke's failure leaves the others alone. The reports come in the order of the spokes.
-std::vector<SpokeReport> runSpokes(const Config& config,
-                                   const std::vector<const SpokeConfig*>& spokes,
-                                   const RunOptions& options, Store* store,
-                                   const RunObserver& observer);
+class SpokeReach;
+
+class SyncRun {
+ public:
+  // Begins to look for the way to the first `options.jobs` spokes: it takes a moment, in which the
+  // caller can prepare the rest. Starts no thread.
+  SyncRun(const Config& config, std::vector<const SpokeConfig*> spokes, RunOptions options);
+  ~SyncRun() noexcept(false);
+
+  // Syncs the spokes, each in a thread of its own, and records them in the store (null: nowhere).
+  // One spoke's failure leaves the others alone. The reports come in the order of the spokes.
+  std::vector<SpokeReport> finish(Store* store, const RunObserver& observer);
+
+ private:
+  const Config& config_;
+  std::vector<const SpokeConfig*> spokes_;
+  RunOptions options_;
+  std::vector<std::unique_ptr<SpokeReach>> reaches_;
+};
 
 }  // namespace pibrain

@@ -35,14 +35,14 @@ class SpokeSync {
         report_(report),
         io_(kj::setupAsyncIo()) {}
 
-  void run() {
-    SpokeReach reach(spoke_);
+  void run(std::unique_ptr<SpokeReach> begun) {
+    auto reach = begun != nullptr ? std::move(begun) : std::make_unique<SpokeReach>(spoke_);
     Mirror mirror(spoke_.path, options_.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
                   Archive(config_.hub.archiveDir, spoke_.name, report_.started));
     loadKept();
     // The walk of the mirror takes no longer than the connection, so it costs no time.
     auto walking = std::async(std::launch::async, [&]() { return mirror.walk(); });
-    auto connection = connect(reach);
+    auto connection = connect(*reach);
     KJ_DEFER(report_.wire = connection->wire());
     auto tree = walking.get();
     requireReadable(tree);
@@ -253,7 +253,7 @@ class SpokeSync {
 }  // namespace
 
 SpokeReport syncSpoke(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
-                      Store* store) {
+                      Store* store, std::unique_ptr<SpokeReach> reach) {
   SpokeReport report;
   report.name = spoke.name;
   report.started = wallClockNanos();
@@ -262,7 +262,7 @@ SpokeReport syncSpoke(const Config& config, const SpokeConfig& spoke, const RunO
     report.error = std::move(why);
   };
   try {
-    SpokeSync(config, spoke, options, store, report).run();
+    SpokeSync(config, spoke, options, store, report).run(std::move(reach));
   } catch (const Mirror::Locked&) {
     failed(Outcome::LOCKED, "another run is syncing this spoke; it was left to it");
   } catch (const Failure& e) {
