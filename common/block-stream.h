@@ -39,6 +39,8 @@ class BlockWriter : private kj::OutputStream {
   void compress(kj::ArrayPtr<const kj::byte> bytes, int operation);
 
   ZSTD_CCtx* context_;
+  kj::Vector<kj::byte> start_;  // what came first, while that is little and the stream not begun
+  bool streaming_ = false;
   kj::Array<capnp::word> scratch_;  // zero between messages
   kj::Array<kj::byte> out_;
   size_t outSize_ = 0;
