@@ -126,6 +126,24 @@ class Sshd:
 
 
 @contextlib.contextmanager
+def relay(sshd, *options, settings=()):
+    """tests/relay.py between the hub and sshd; the client is configured to go through it."""
+    process = subprocess.Popen(
+        [sys.executable, TESTS / "relay.py", "--to", f"127.0.0.1:{sshd.port}", *map(str, options)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        port = int(process.stdout.readline())
+        sshd.trust(port)
+        sshd.configure_client(port=port, extra=settings)
+        yield
+    finally:
+        process.terminate()
+        process.communicate()
+        sshd.trust()
+        sshd.configure_client()
+
+
+@contextlib.contextmanager
 def ssh_agent(directory, *keys, passphrase=""):
     """An ssh-agent that holds the keys; gives its socket."""
     socket_path = pathlib.Path(directory) / "agent.sock"

@@ -1,31 +1,17 @@
 """--bwlimit and bw_limit hold on the wire, as a relay in the middle sees it."""
 import json
 import os
-import pathlib
-import subprocess
-import sys
 import unittest
 
+import harness
 from harness import HubCase
-
-RELAY = pathlib.Path(__file__).resolve().parent.parent / "relay.py"
 
 
 class BandwidthLimit(HubCase):
     def setUp(self):
         super().setUp()
         self.trace = self.dir / "trace"
-        self.relay = subprocess.Popen(
-            [sys.executable, RELAY, "--to", f"127.0.0.1:{self.sshd.port}", "--trace", self.trace],
-            stdout=subprocess.PIPE, text=True)
-        port = int(self.relay.stdout.readline())
-        self.sshd.trust(port)
-        self.sshd.configure_client(port=port)
-
-    def tearDown(self):
-        self.relay.terminate()
-        self.relay.communicate()
-        super().tearDown()
+        self.enterContext(harness.relay(self.sshd, "--trace", self.trace))
 
     def check(self, rate):
         """The average is within 10%, and never more than a second's worth ahead of the rate."""

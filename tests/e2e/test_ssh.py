@@ -606,18 +606,10 @@ class Openssh(SshCase):
 
     def test_a_server_that_stalls_after_its_greeting(self):
         """ssh's own ConnectTimeout ends there; ours does not."""
-        relay = subprocess.Popen([sys.executable, harness.TESTS / "relay.py", "--to", f"127.0.0.1:{self.sshd.port}",
-                                  "--fault", "stall", "--after", "700"], stdout=subprocess.PIPE, text=True)
-        try:
-            port = int(relay.stdout.readline())
-            self.sshd.trust(port)
-            self.sshd.configure_client(port=port, extra=["ConnectTimeout 2"])
+        with harness.relay(self.sshd, "--fault", "stall", "--after", 700, settings=["ConnectTimeout 2"]):
             began = time.monotonic()
             self.fails("no answer", "within 2 s")
             self.assertLess(time.monotonic() - began, 8)
-        finally:
-            relay.terminate()
-            relay.communicate()
 
     def test_a_spoke_that_forges_a_message(self):
         """What comes from behind the login is not ssh's word."""

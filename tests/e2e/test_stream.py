@@ -2,19 +2,16 @@
 
 As root, in a network namespace of its own, so that the size of socket buffers can be set.
 """
-import contextlib
 import ctypes
 import os
 import pathlib
 import subprocess
-import sys
 import time
 import unittest
 
 import harness
 from harness import HubCase
 
-RELAY = harness.TESTS / "relay.py"
 CLONE_NEWNET = 0x40000000
 
 
@@ -76,23 +73,8 @@ class Faults(HubCase):
         self.write("p/large.jsonl", os.urandom(3 << 20))
         self.write_config([self.spoke(rsync_options={"timeout_seconds": 3})])
 
-    @contextlib.contextmanager
     def relay(self, fault, after, *settings):
-        """Between hub and sshd."""
-        process = subprocess.Popen(
-            [sys.executable, RELAY, "--to", f"127.0.0.1:{self.sshd.port}", "--fault", fault, "--after", str(after)],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        try:
-            port = int(process.stdout.readline())
-            self.sshd.trust(port)
-            self.sshd.configure_client(port=port, extra=settings)
-            yield
-        finally:
-            process.terminate()
-            process.wait()
-            process.stdout.close()
-            self.sshd.trust()
-            self.sshd.configure_client()
+        return harness.relay(self.sshd, "--fault", fault, "--after", after, settings=settings)
 
     # Of what the server sends: in its greeting, in the key exchange, in the login, and in a file.
     PLACES = (5, 700, 1700, 2_000_000)
