@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "common/file-io.h"
@@ -29,6 +30,7 @@ namespace {
 
 constexpr uint64_t LITTLE_ROOM = 1 << 30;  // a warning
 constexpr uint64_t NO_ROOM = 64 << 20;     // a failure
+constexpr int64_t SLOW = 3000;             // ms until the agent has looked at its files
 constexpr int64_t LONG_AGO_DAYS = 2;       // for a last good run
 
 const char* nameOf(SshStep step) {
@@ -127,19 +129,43 @@ class Examiner {
     auto now = std::chrono::steady_clock::now();
     auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now - began_).count();
     began_ = now;
+    times_.push_back({ms, step_});
     return absl::StrCat(" (", ms, " ms)");
+  }
+
+  void judgeSpeed() {
+    int64_t total = 0;
+    for (auto& [ms, step] : times_) total += ms;
+    auto [slowest, where] = *std::max_element(times_.begin(), times_.end());
+    auto detail = absl::StrCat(total, " ms in all, ", slowest, " ms of it for '", where, "'");
+    step_ = "speed";
+    if (total < SLOW) return good(detail);
+    const std::map<std::string, std::string> cures = {
+        {"name", "the name server answers slowly; an address as HostName avoids it"},
+        {"connection", "the network is slow to answer; try 'ping'"},
+        {"host key", "the machine is slow or busy, or the network is"},
+        {"login", "sshd may look the hub's name up ('UseDNS no' in its sshd_config), or ask PAM"},
+        {"agent",
+         "the shell's start-up files take long (~/.bashrc, also without a terminal), or "
+         "the machine is busy"},
+        {"root", "there are very many files, or their disk is slow"},
+    };
+    auto cure = cures.find(where);
+    warn(absl::StrCat(detail, cure == cures.end() ? "" : ": " + cure->second));
   }
 
   void examineAgent() {
     step_ = spoke_.source.host.empty() ? "agent" : "ssh";
     auto io = kj::setupAsyncIo();
-    auto connection = SpokeReach(spoke_).connect(options(), io);
     auto tree = readMirror();
     auto known = describeMirror(tree, kept());
+    began_ = std::chrono::steady_clock::now();
+    auto connection = SpokeReach(spoke_).connect(options(), io);
     SpokeSession session(*connection, io, spoke_.timeoutSeconds);
     try {
       auto listing = session.open(known, [&](const AgentInfo& agent) { judge(agent, session); });
       judgeFiles(listing, tree);
+      judgeSpeed();
       if (!spoke_.source.host.empty()) {
         step_ = "restrict";
         judgeForced(*connection, io.waitScope);
@@ -323,6 +349,7 @@ class Examiner {
   Examination result_;
   std::string step_;
   std::string root_;
+  std::vector<std::pair<int64_t, std::string>> times_;  // ms of each step
   bool forced_ = false;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
 };

@@ -54,7 +54,7 @@ class Doctor(HubCase):
         checks = self.checks()
         self.assertEqual({state for state, _ in checks.values()}, {"ok"}, checks)
         self.assertEqual(list(checks), ["config", "ssh", "name", "connection", "host key", "login", "shell", "agent",
-                                        "clock", "root", "restrict", "mirror", "disk", "last run"])
+                                        "clock", "root", "speed", "restrict", "mirror", "disk", "last run"])
         self.assertIn("libssh2", checks["ssh"][1])
         self.assertIn(f"127.0.0.1 port {self.sshd.port}", checks["connection"][1])
         self.assertIn("SHA256:", checks["host key"][1])
@@ -101,6 +101,10 @@ class Doctor(HubCase):
     def test_noise(self):
         self.sshd.authorize(f"echo Welcome; exec {harness.AGENT} --root={self.source}")
         self.warns_at("shell", "Welcome", "bashrc")
+
+    def test_a_slow_shell(self):
+        self.sshd.authorize(f"sleep 4; exec {harness.AGENT} --root={self.source}")
+        self.warns_at("speed", "of it for 'agent'", "bashrc")
 
     def test_root(self):
         self.sshd.authorize_agent(self.dir / "nowhere")
