@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "hub/cli/commands.h"
+#include "hub/subprocess.h"
 
 namespace {
 
@@ -95,6 +96,7 @@ int main(int argc, char** argv) {
   mallopt(M_MMAP_THRESHOLD, 16 << 20);
   mallopt(M_TRIM_THRESHOLD, 64 << 20);
   signal(SIGPIPE, SIG_IGN);
+  killChildrenOnSignals();
 
   CLI::App app("pi-brain: keeps the pi sessions of all your machines on one");
   app.set_version_flag("--version", "pi-brain " PIBRAIN_VERSION);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "common/file-io.h"
 
@@ -36,6 +37,26 @@ kj::AutoCloseFd memoryFile(const char* name) {
   return owned;
 }
 
+// The children that run, for the signal handler. More than these live on if we are interrupted.
+std::atomic<pid_t> children[512];
+
+void replaceChild(pid_t from, pid_t to) {
+  for (auto& child : children) {
+    pid_t expected = from;
+    if (child.compare_exchange_strong(expected, to)) return;
+  }
+}
+void remember(pid_t pid) { replaceChild(0, pid); }
+void forget(pid_t pid) { replaceChild(pid, 0); }
+
+void killChildrenAndDie(int signal) {
+  for (auto& child : children) {
+    if (pid_t pid = child; pid > 0) kill(-pid, SIGKILL);
+  }
+  // The handler was for once (SA_RESETHAND).
+  raise(signal);
+}
+
 pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
@@ -55,10 +76,9 @@ pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err) {
   posix_spawnattr_setsigmask(&attributes, &signals);
   sigaddset(&signals, SIGPIPE);
   posix_spawnattr_setsigdefault(&attributes, &signals);
-  // A process group of its own: what it starts can be ended with it.
-  posix_spawnattr_setpgroup(&attributes, 0);
+  // A session of its own: what it starts can be ended with it, and finds no terminal to ask at.
   posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+                           POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
 
   std::vector<char*> args;
   for (auto& arg : argv) args.push_back(const_cast<char*>(arg.c_str()));
@@ -66,6 +86,7 @@ pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err) {
   pid_t pid;
   int error = posix_spawnp(&pid, args[0], &actions, &attributes, args.data(), environ);
   if (error != 0) throwErrno(error, "cannot start " + argv[0]);
+  remember(pid);
   return pid;
 }
 
@@ -123,9 +144,28 @@ Spawned spawnWithSocket(const std::vector<std::string>& argv) {
 bool waitOrKill(pid_t pid, std::chrono::milliseconds patience, int& status) {
   bool ended = waitUntil(pid, std::chrono::steady_clock::now() + patience);
   if (!ended) kill(-pid, SIGKILL);
+  forget(pid);
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
   return ended;
+}
+
+std::optional<int> exitStatusOf(pid_t pid, std::chrono::milliseconds patience) {
+  if (!waitUntil(pid, std::chrono::steady_clock::now() + patience)) return std::nullopt;
+  siginfo_t info = {};
+  if (waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0) return std::nullopt;
+  return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+}
+
+void killChildrenOnSignals() {
+  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
+    struct sigaction before, action = {};
+    // What is ignored (nohup) stays so.
+    if (sigaction(signal, nullptr, &before) != 0 || before.sa_handler == SIG_IGN) continue;
+    action.sa_handler = killChildrenAndDie;
+    action.sa_flags = int(SA_RESETHAND);
+    sigaction(signal, &action, nullptr);
+  }
 }
 
 std::string readBack(int fd, size_t limit) {

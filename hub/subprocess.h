@@ -28,6 +28,13 @@ Spawned spawnWithSocket(const std::vector<std::string>& argv);
 // started. Returns whether it ended by itself.
 bool waitOrKill(pid_t pid, std::chrono::milliseconds patience, int& status);
 
+// The exit status of a child, or 128 + the signal that killed it, once it has ended; it is left to
+// be waited for. nullopt if it runs for longer than `patience`.
+std::optional<int> exitStatusOf(pid_t pid, std::chrono::milliseconds patience);
+
+// From now on, a signal that ends this program ends its children too. To be called in main.
+void killChildrenOnSignals();
+
 // What a program wrote to such a file so far, at most `limit` bytes of it.
 std::string readBack(int fd, size_t limit = SIZE_MAX);
 

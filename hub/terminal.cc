@@ -21,23 +21,31 @@ int terminal = -1;
 struct termios before;
 
 constexpr int ENDING[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+struct sigaction handlers[std::size(ENDING)];  // as they were
 
 void restoreAndDie(int signal) {
   tcsetattr(terminal, TCSAFLUSH, &before);
-  // The handler was for once (SA_RESETHAND).
+  for (size_t i = 0; i < std::size(ENDING); ++i) {
+    if (ENDING[i] == signal) sigaction(signal, &handlers[i], nullptr);
+  }
+  // Delivered to that handler when this one returns.
   raise(signal);
 }
 
 // While one lives, what is typed is not shown. A signal that ends the program sets it right first.
 class Silence {
  public:
+  // `fd` has to be a terminal, whose settings are in `before`.
   explicit Silence(int fd) {
     terminal = fd;
-    tcgetattr(fd, &before);
     struct sigaction action = {};
     action.sa_handler = restoreAndDie;
-    action.sa_flags = int(SA_RESETHAND);
-    for (size_t i = 0; i < std::size(ENDING); ++i) sigaction(ENDING[i], &action, &old_[i]);
+    // To set a terminal from the background would stop us.
+    sigaddset(&action.sa_mask, SIGTTOU);
+    for (size_t i = 0; i < std::size(ENDING); ++i) {
+      sigaction(ENDING[i], nullptr, &handlers[i]);
+      if (handlers[i].sa_handler != SIG_IGN) sigaction(ENDING[i], &action, nullptr);
+    }
     auto silent = before;
     silent.c_lflag &= ~tcflag_t(ECHO);
     silent.c_lflag |= ECHONL;
@@ -47,11 +55,8 @@ class Silence {
   }
   ~Silence() {
     tcsetattr(terminal, TCSAFLUSH, &before);
-    for (size_t i = 0; i < std::size(ENDING); ++i) sigaction(ENDING[i], &old_[i], nullptr);
+    for (size_t i = 0; i < std::size(ENDING); ++i) sigaction(ENDING[i], &handlers[i], nullptr);
   }
-
- private:
-  struct sigaction old_[std::size(ENDING)];
 };
 
 std::optional<std::string> readLine(int fd) {
@@ -74,6 +79,7 @@ std::optional<std::string> askSecret(const std::string& prompt) {
   int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
   if (fd < 0) return std::nullopt;
   kj::AutoCloseFd owned(fd);
+  if (tcgetattr(fd, &before) != 0) return std::nullopt;
   Silence silence(fd);
   (void)!write(fd, prompt.data(), prompt.size());
   return readLine(fd);

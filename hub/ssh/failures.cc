@@ -41,6 +41,11 @@ std::string fingerprintIn(const std::string& text) {
 
 std::string explainKeyProblem(const SshTarget& target, const std::string& errors) {
   auto known = knownTargetOf(target);
+  // The list itself, not the key: "Error checking host key … in revoked keys file …".
+  if (absl::StrContains(errors, "in revoked keys file")) {
+    return "RevokedHostKeys names a file that ssh cannot use, and so trusts no host key; mend the "
+           "file, or remove the setting";
+  }
   if (absl::StrContains(errors, "IDENTIFICATION HAS CHANGED")) {
     return changedHostKey(target, known.own, fingerprintIn(errors));
   }
@@ -137,8 +142,20 @@ std::string permissionDenied(const SshTarget& target, const Denial& denial) {
 
 std::string explainOpenssh(const SshTarget& target, const std::string& errors,
                            const Denial& denial) {
-  auto says = [&](const char* words) { return absl::StrContains(errors, words); };
+  // The server's banner, which may say anything, stands before these.
+  std::vector<std::string> lines =
+      absl::StrSplit(errors, absl::ByAnyChar("\r\n"), absl::SkipEmpty());
+  if (lines.size() > 2) lines.erase(lines.begin(), lines.end() - 2);
+  auto last = absl::StrJoin(lines, "\n");
+  auto says = [&](const char* words) { return absl::StrContains(last, words); };
   auto said = absl::StrCat(" (ssh said: ", ownWords(errors), ")");
+  // What is about the host's key comes before any banner, and is the end.
+  if (says("ost key verification failed")) return explainKeyProblem(target, errors) + said;
+  if (says("Permission denied (") || says("Too many authentication failures")) {
+    auto all = denial;
+    all.tried.push_back("ssh said: " + ownWords(errors));
+    return permissionDenied(target, all);
+  }
   if (says("Could not resolve hostname")) {
     return unresolvedName(target, "ssh said: " + ownWords(errors));
   }
@@ -146,20 +163,6 @@ std::string explainOpenssh(const SshTarget& target, const std::string& errors,
   if (says("timed out")) return noAnswer(target) + said;
   if (says("No route to host") || says("is unreachable")) {
     return unreachable(target, "ssh said: " + ownWords(errors));
-  }
-  // The list itself, not the key: "Error checking host key … in revoked keys file …".
-  if (says("in revoked keys file")) {
-    return absl::StrCat("RevokedHostKeys names a file that ssh cannot use, and so trusts no host ",
-                        "key", said, ". Mend the file, or remove the setting.");
-  }
-  if (says("IDENTIFICATION HAS CHANGED") || says("ost key verification failed") ||
-      says("revoked")) {
-    return explainKeyProblem(target, errors) + said;
-  }
-  if (says("Permission denied (") || says("Too many authentication failures")) {
-    auto all = denial;
-    all.tried.push_back("ssh said: " + ownWords(errors));
-    return permissionDenied(target, all);
   }
   return absl::StrCat("ssh could not connect to ", where(target), ": ",
                       errors.empty() ? "it said nothing" : ownWords(errors), ". Try '",

@@ -77,8 +77,7 @@ class Libssh2Connection : public Connection {
       return dial(target_, options_.timeoutSeconds, options_.passed);
     }
     proxy_.emplace(target_);
-    options_.passed(SshStep::TCP, target_.proxyJump.empty() ? "through ProxyCommand"
-                                                            : "through " + target_.proxyJump);
+    options_.passed(SshStep::NAME, "left to the proxy");
     return proxy_->takeSocket();
   }
 
@@ -90,6 +89,10 @@ class Libssh2Connection : public Connection {
     int result = session_.complete(
         [&]() { return libssh2_session_handshake(session_.get(), session_.fd()); }, waitScope_);
     if (result != 0) throw Failure(explainHandshake(result, known.own));
+    if (proxy_) {
+      options_.passed(SshStep::TCP, target_.proxyJump.empty() ? "through ProxyCommand"
+                                                              : "through " + target_.proxyJump);
+    }
     auto key = shownKey(session_);
     // The host may have a certificate too.
     if (mayDefer && known.hasCertAuthority() && judge(known, key) != HostKeyVerdict::KNOWN) {
@@ -189,6 +192,7 @@ std::optional<bool> Libssh2Connection::grantsTerminal(kj::WaitScope& waitScope) 
   int result =
       session_.complete([&]() { return libssh2_channel_request_pty(channel, "dumb"); }, waitScope);
   session_.complete([&]() { return libssh2_channel_free(channel); }, waitScope);
+  if (result != 0 && result != LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED) return std::nullopt;
   return result == 0;
 }
 

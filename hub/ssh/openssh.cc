@@ -29,7 +29,8 @@ constexpr char DESTINATION[] = "[%h]:%p";
 
 // With LogLevel VERBOSE, ssh says when it has logged in, and in the end what it carried.
 constexpr char AUTHENTICATED[] = "Authenticated to ";
-constexpr const char* CHATTER[] = {AUTHENTICATED, "Transferred: ", "Bytes per second: "};
+
+constexpr int SSH_FAILED = 255;  // ssh(1), EXIT STATUS
 
 // ssh with the options that every use of it shares: nobody to ask, nothing forwarded, nothing of
 // the user's that would keep it from being a plain pipe.
@@ -45,11 +46,13 @@ std::vector<std::string> sshCommand(const SshTarget& target, const char* logLeve
   for (auto option :
        {"BatchMode=yes", "ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none",
         // A master of ours would live on in the background.
-        "ControlMaster=no",
-        // From OpenSSH 8.7 on.
-        "IgnoreUnknown=SessionType,StdinNull,ForkAfterAuthentication", "SessionType=default",
-        "StdinNull=no", "ForkAfterAuthentication=no"}) {
+        "ControlMaster=no"}) {
     command.insert(command.end(), {"-o", option});
+  }
+  if (target.hasSessionType) {
+    for (auto option : {"SessionType=default", "StdinNull=no", "ForkAfterAuthentication=no"}) {
+      command.insert(command.end(), {"-o", option});
+    }
   }
   command.insert(command.end(), {"-o", absl::StrCat("LogLevel=", logLevel), "-o",
                                  absl::StrCat("ConnectTimeout=", target.connectTimeout)});
@@ -85,17 +88,32 @@ Hop parseHop(std::string text) {
 // Of ProxyJump, in the order in which they are passed.
 std::vector<Hop> hopsOf(const SshTarget& target) {
   std::vector<Hop> hops;
-  for (absl::string_view text : absl::StrSplit(target.proxyJump, ',')) {
+  auto jump = expandProxyTokens(target.proxyJump, target);
+  for (absl::string_view text : absl::StrSplit(jump, ',')) {
     hops.push_back(parseHop(std::string(text)));
   }
   return hops;
+}
+
+// `word` for a shell, by backslashes alone: these nest, and ssh, which looks for unbalanced quotes
+// in its options, finds none.
+std::string backslashQuote(const std::string& word) {
+  constexpr std::string_view PLAIN =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-";
+  std::string quoted;
+  for (char c : word) {
+    if (PLAIN.find(c) == std::string_view::npos) quoted += '\\';
+    quoted += c;
+  }
+  return quoted;
 }
 
 // A ProxyCommand that runs this. ssh replaces tokens in it: only DESTINATION is meant as one.
 std::string asProxyCommand(const std::vector<std::string>& argv) {
   std::vector<std::string> words;
   for (auto& arg : argv) {
-    words.push_back(shellQuote(arg == DESTINATION ? arg : absl::StrReplaceAll(arg, {{"%", "%%"}})));
+    words.push_back(
+        backslashQuote(arg == DESTINATION ? arg : absl::StrReplaceAll(arg, {{"%", "%%"}})));
   }
   return absl::StrJoin(words, " ");
 }
@@ -142,43 +160,68 @@ std::vector<std::string> proxyCommand(const SshTarget& target) {
   }
   const char* shell = getenv("SHELL");
   return {shell == nullptr || *shell == '\0' ? "/bin/sh" : shell, "-c",
-          "exec " + expandProxyCommand(target)};
+          "exec " + expandProxyTokens(target.proxyCommand, target)};
 }
 
-// ssh's standard error without what it says when all is well.
-std::string withoutChatter(const std::string& errors) {
-  std::vector<std::string> lines = absl::StrSplit(errors, '\n');
-  std::erase_if(lines, [](auto& line) {
-    return std::any_of(std::begin(CHATTER), std::end(CHATTER),
-                       [&](auto* chatter) { return line.starts_with(chatter); });
-  });
-  return absl::StrJoin(lines, "\n");
+// Where, in what ssh wrote, the line that it logged in ends; npos: it did not. A banner of the
+// server may come before.
+size_t endOfLogin(const SshTarget& target, const std::string& errors) {
+  auto line = absl::StrCat(AUTHENTICATED, target.host, " (");
+  for (size_t start = 0; start < errors.size();) {
+    size_t end = std::min(errors.find('\n', start), errors.size());
+    if (errors.compare(start, line.size(), line) == 0) return std::min(end + 1, errors.size());
+    start = end + 1;
+  }
+  return std::string::npos;
 }
 
 class OpensshConnection : public ProcessConnection {
  public:
-  using ProcessConnection::ProcessConnection;
+  OpensshConnection(const SshTarget& target, Spawned child, std::shared_ptr<RateLimiter> limiter,
+                    kj::AsyncIoContext& io)
+      : ProcessConnection(kj::mv(child), std::move(limiter), io), target_(target) {}
 
+  // Leaves of standard error what the command behind ssh wrote.
   Farewell farewell(kj::WaitScope& waitScope) override {
     auto result = ProcessConnection::farewell(waitScope);
-    result.errors = withoutChatter(result.errors);
+    auto end = endOfLogin(target_, result.errors);
+    if (end != std::string::npos) result.errors.erase(0, end);
+    std::vector<std::string> lines = absl::StrSplit(result.errors, '\n');
+    std::erase_if(lines, [](auto& line) {
+      return line.starts_with("Transferred: ") || line.starts_with("Bytes per second: ");
+    });
+    result.errors = absl::StrJoin(lines, "\n");
     return result;
   }
+
+ private:
+  SshTarget target_;
 };
+
+// Whether it was not the target that ssh failed at, but the way there.
+bool failedOnTheWay(const std::string& errors) {
+  return absl::StrContains(errors, "UNKNOWN port 65535") ||
+         absl::StrContains(errors, "kex_exchange_identification");
+}
 
 std::string explainFailedLogin(const SshTarget& target, const std::string& errors,
                                const Denial& denial) {
-  if (target.proxyJump.empty()) return explainOpenssh(target, errors, denial);
+  if (target.proxyJump.empty() || !failedOnTheWay(errors)) {
+    return explainOpenssh(target, errors, denial);
+  }
+  auto hop = hopsOf(target).back();
+  auto port = hop.port.empty() ? "" : absl::StrCat(" -p ", escapeForTerminal(hop.port));
   return absl::StrCat("ssh could not get to ", escapeForTerminal(target.alias),
-                      " through ProxyJump ", escapeForTerminal(target.proxyJump), ": ",
-                      errors.empty() ? "it said nothing" : ownWords(errors),
-                      ". Try each hop by itself with '", sshInvocation(lastHopTarget(target)),
-                      " true', and then '", sshInvocation(target), " true'.");
+                      " through ProxyJump ", escapeForTerminal(target.proxyJump),
+                      " (it said: ", ownWords(errors), "). Try each hop by itself with '",
+                      sshInvocation(lastHopTarget(target)), port, " true', and then '",
+                      sshInvocation(target), " true'.");
 }
 
-// Returns when ssh has logged in, or the command behind it has said something: a connection that
-// was there before, and is shared, logs in no more. Throws Failure if ssh fails before, or takes
-// longer than ConnectTimeout, which ssh itself counts to the server's greeting only.
+// Returns when ssh has logged in, or the command behind it has said something or ended: a
+// connection that was there before, and is shared, logs in no more. Throws Failure if ssh itself
+// fails before, or takes longer than ConnectTimeout, which ssh counts to the server's greeting
+// only.
 void waitForLogin(const SshTarget& target, const Spawned& ssh, const Denial& denial) {
   constexpr int GLANCE = 5;  // milliseconds between two looks at what ssh wrote
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(target.connectTimeout);
@@ -186,11 +229,16 @@ void waitForLogin(const SshTarget& target, const Spawned& ssh, const Denial& den
     struct pollfd output = {ssh.stdio.get(), POLLIN, 0};
     bool said = poll(&output, 1, GLANCE) > 0;
     auto errors = readBack(ssh.errors);
-    if (absl::StrContains(errors, AUTHENTICATED)) return;
+    if (endOfLogin(target, errors) != std::string::npos) return;
     char byte;
     if (said && recv(ssh.stdio, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) return;
-    if (said) throw Failure(explainFailedLogin(target, readBack(ssh.errors), denial));
-    if (std::chrono::steady_clock::now() >= deadline) {
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    if (said) {
+      if (exitStatusOf(ssh.pid, left) != SSH_FAILED) return;
+      throw Failure(explainFailedLogin(target, readBack(ssh.errors), denial));
+    }
+    if (left.count() <= 0) {
       throw Failure(
           absl::StrCat(noAnswer(target), errors.empty() ? "" : " ssh said: ", ownWords(errors)));
     }
@@ -215,8 +263,9 @@ kj::Own<Connection> startOpenssh(const SshTarget& target, const std::string& com
     if (!reached) waitOrKill(child.pid, std::chrono::milliseconds(0), status);
   });
   waitForLogin(target, child, denial);
+  auto connection = kj::heap<OpensshConnection>(target, kj::mv(child), std::move(limiter), io);
   reached = true;
-  return kj::heap<OpensshConnection>(kj::mv(child), std::move(limiter), io);
+  return connection;
 }
 
 Proxy::Proxy(const SshTarget& target)
@@ -230,15 +279,9 @@ Proxy::~Proxy() noexcept(false) {
 }
 
 std::string Proxy::explain() {
-  int status = 0;
-  // It is given a moment to end by itself; a zombie is left for the destructor.
-  siginfo_t info = {};
-  for (int i = 0; i < 50 && info.si_pid == 0; ++i) {
-    if (waitid(P_PID, id_t(child_.pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0) break;
-    if (info.si_pid == 0) usleep(10'000);
-  }
-  if (info.si_pid == 0) return "";
-  status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+  // It is given a moment to end by itself.
+  auto status = exitStatusOf(child_.pid, std::chrono::milliseconds(500));
+  if (!status) return "";
   auto errors = readBack(child_.errors);
   if (!target_.proxyJump.empty() && absl::StrContains(errors, "stdio forwarding failed")) {
     return absl::StrCat("ProxyJump: ", escapeForTerminal(hopsOf(target_).back().host),
@@ -251,8 +294,8 @@ std::string Proxy::explain() {
                         explainOpenssh(lastHopTarget(target_), errors, Denial()));
   }
   return absl::StrCat("the ProxyCommand of ", escapeForTerminal(target_.alias), ", '",
-                      escapeForTerminal(expandProxyCommand(target_)), "', ended with exit status ",
-                      status,
+                      escapeForTerminal(expandProxyTokens(target_.proxyCommand, target_)),
+                      "', ended with exit status ", *status,
                       errors.empty() ? "" : absl::StrCat(" (it said: ", ownWords(errors), ")"),
                       ". Run it by hand: it should print the SSH server's greeting.");
 }

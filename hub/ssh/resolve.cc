@@ -300,12 +300,12 @@ absl::StatusOr<SshTarget> parseSshConfig(const std::string& text, const std::str
   readIdentities(settings, target);
   readAlgorithms(settings, target);
   noteForOpenssh(settings, target);
+  target.hasSessionType = settings.contains("sessiontype");
   return target;
 }
 
-std::string expandProxyCommand(const SshTarget& target) {
+std::string expandProxyTokens(const std::string& text, const SshTarget& target) {
   std::string result;
-  auto& text = target.proxyCommand;
   for (size_t i = 0; i < text.size(); ++i) {
     bool token = text[i] == '%' && i + 1 < text.size() &&
                  std::string_view("%hnpr").find(text[i + 1]) != std::string_view::npos;
@@ -319,17 +319,11 @@ SshResolution::SshResolution(const std::string& user, const std::string& host,
     : user_(user), host_(host), configFile_(configFile) {
   auto ssh = findProgram("ssh");
   if (!ssh) return;
-  // Settings that make ssh complain when it is not to start anything.
-  std::vector<std::string> command{*ssh,
-                                   "-G",
-                                   "-T",
-                                   "-o",
-                                   "IgnoreUnknown=ForkAfterAuthentication",
-                                   "-o",
-                                   "ForkAfterAuthentication=no"};
+  // With a command, ssh does not complain of settings that want one.
+  std::vector<std::string> command{*ssh, "-G", "-T", "-o", "RemoteCommand=none"};
   if (!configFile.empty()) command.insert(command.end(), {"-F", configFile});
   if (!user.empty()) command.insert(command.end(), {"-l", user});
-  command.insert(command.end(), {"--", host});
+  command.insert(command.end(), {"--", host, "true"});
   ssh_ = std::make_unique<RunningProgram>(command);
 }
 

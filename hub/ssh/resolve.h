@@ -42,6 +42,7 @@ struct SshTarget {
   // What may be negotiated, best first. Empty: whatever the library has.
   std::vector<std::string> hostKeyAlgorithms, kexAlgorithms, ciphers, macs, pubkeyAlgorithms;
 
+  bool hasSessionType = false;  // ssh knows this setting: it is OpenSSH 8.7 or later
   // Settings that only OpenSSH's own client can obey, each as "NAME VALUE".
   std::vector<std::string> onlyOpenssh;
 };
@@ -66,7 +67,7 @@ absl::StatusOr<SshTarget> resolveSsh(const std::string& user, const std::string&
 // The answer, from the text that `ssh -G` printed.
 absl::StatusOr<SshTarget> parseSshConfig(const std::string& text, const std::string& alias);
 
-// The command of ProxyCommand with its tokens (%%, %h, %n, %p, %r) replaced.
-std::string expandProxyCommand(const SshTarget& target);
+// The text of a ProxyCommand or ProxyJump with its tokens (%%, %h, %n, %p, %r) replaced.
+std::string expandProxyTokens(const std::string& text, const SshTarget& target);
 
 }  // namespace pibrain

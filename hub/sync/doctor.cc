@@ -267,7 +267,8 @@ class Examiner {
     // Whatever the key lets it run: the login is what counts.
     auto connection = connectSsh(*target, "rsync --version", options(), io);
     connection->stream().shutdownWrite();
-    auto silence = io.provider->getTimer().afterDelay(10 * kj::SECONDS);
+    auto end = kj::systemPreciseMonotonicClock().now() + 10 * kj::SECONDS;
+    auto silence = io.provider->getTimer().atTime(end);
     auto text = connection->stream()
                     .readAllText(64 * 1024)
                     .exclusiveJoin(silence.then([]() { return kj::heapString(""); }))

@@ -137,6 +137,13 @@ class Resolution(SshCase):
         self.sshd.client_setting("UserKnownHostsFile ${NO_SUCH_VARIABLE}/known_hosts")
         self.fails("ssh cannot read its configuration", "NO_SUCH_VARIABLE")
 
+    def test_settings_of_another_system(self):
+        """A configuration shared with a Mac."""
+        for mode in ("auto", "openssh"):
+            self.set_ssh(mode)
+            self.sshd.configure_client(extra=["IgnoreUnknown UseKeychain", "UseKeychain yes"])
+            self.works("libssh2" if mode == "auto" else "OpenSSH")
+
     def test_settings_for_people_at_a_terminal(self):
         for line in ("SessionType none", "StdinNull yes", "ForkAfterAuthentication yes", "RequestTTY force"):
             with self.subTest(line):
@@ -611,6 +618,34 @@ class Openssh(SshCase):
             self.fails("no answer", "within 2 s")
             self.assertLess(time.monotonic() - began, 8)
 
+    def test_banners_are_not_taken_for_messages(self):
+        for number, (banner, word) in enumerate((("Idle sessions are timed out", "off, asleep"),
+                                                 ("Access may be revoked", "REVOKED"),
+                                                 ("REMOTE HOST IDENTIFICATION HAS CHANGED! SHA256:AAAA", "CHANGED"))):
+            with self.subTest(banner):
+                (self.dir / "banner").write_text(banner + "\n")
+                sshd = harness.Sshd(self.dir / f"sshd{number}", [f"Banner {self.dir}/banner"])
+                try:
+                    self.write_config([self.spoke(ssh="openssh")], ssh_config=str(sshd.ssh_config))
+                    self.assertNotIn(word, self.fails("permission denied", "authorized_keys").replace(banner, ""))
+                finally:
+                    sshd.stop()
+
+    def test_a_shared_connection(self):
+        """A master that a person opened is used, and what fails behind it is told apart."""
+        control = self.dir / "control"
+        self.sshd.configure_client(extra=[f"ControlPath {control}"])
+        master = subprocess.Popen(["ssh", "-F", self.sshd.ssh_config, "-M", "-N", "-n", "spoke"])
+        try:
+            harness.wait_for(control.exists, what="the master")
+            self.works("OpenSSH")
+            shutil.rmtree(self.mirror)
+            self.sshd.authorize("/no/such/agent")
+            subprocess.run(["ssh", "-F", self.sshd.ssh_config, "-O", "check", "spoke"], check=True, capture_output=True)
+        finally:
+            master.terminate()
+            master.wait()
+
     def test_a_spoke_that_forges_a_message(self):
         """What comes from behind the login is not ssh's word."""
         self.sshd.authorize("echo '@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! SHA256:AAAA' >&2; exit 255")
@@ -736,6 +771,44 @@ class Jumps(SshCase):
         self.assertEqual([self.passed(hop) - b for hop, b in zip(self.hops, before)], [1, 1])
         self.write("p/large.jsonl", os.urandom(5_000_000))
         self.works()
+
+    def test_messages_of_openssh_behind_a_jump(self):
+        self.set_ssh("openssh")
+        self.configure("ProxyJump hop0")
+        known = self.sshd.known_hosts.read_text()
+        self.sshd.known_hosts.write_text("")
+        self.fails("host key verification failed", f"[127.0.0.1]:{self.sshd.port} is not in known_hosts")
+        self.sshd.known_hosts.write_text(known)
+        self.sshd.authorized_keys.write_text("")
+        self.fails("permission denied", "authorized_keys")
+
+    def test_tokens_in_proxy_jump(self):
+        for mode in ("auto", "openssh"):
+            with self.subTest(mode):
+                self.set_ssh(mode)
+                self.configure("ProxyJump %r@hop0,hop1")
+                self.works("libssh2" if mode == "auto" else "OpenSSH")
+
+    def test_a_path_that_wants_quotes(self):
+        """Each hop's command stands quoted in that of the next."""
+        odd = self.dir / "o'brien \"x\" 100%"
+        odd.mkdir()
+        self.configure("ProxyJump hop1,hop0,hop1")
+        shutil.copy(self.sshd.ssh_config, odd / "config")
+        for mode in ("auto", "openssh"):
+            with self.subTest(mode):
+                self.write_config([self.spoke(ssh=mode)], ssh_config=str(odd / "config"))
+                self.works("libssh2" if mode == "auto" else "OpenSSH")
+
+    def test_an_interrupt_ends_the_proxies(self):
+        lasting = f"63.{os.getpid()}"
+        self.sshd.configure_client(extra=[f"ProxyCommand sleep {lasting}"])
+        run = self.start_run()
+        harness.wait_for(lambda: subprocess.run(["pgrep", "-fx", f"sleep {lasting}"], capture_output=True).stdout)
+        run.send_signal(2)
+        run.communicate()
+        self.assertEqual(run.returncode, -2)
+        harness.wait_for(lambda: not subprocess.run(["pgrep", "-fx", f"sleep {lasting}"], capture_output=True).stdout)
 
     def test_jumps_ask_nobody(self):
         """On a terminal too, no hop asks whether an unknown host is to be trusted."""

@@ -201,7 +201,7 @@ TEST_F(Resolve, knownHostsFilesWithSpaces) {
 
 TEST_F(Resolve, proxyCommandTokens) {
   auto target = parseSshConfig(BASE + "port 99\nproxycommand x %h %n %p %r %% %d %\n", "alias");
-  EXPECT_EQ(expandProxyCommand(*target), "x real.example alias 99 me % %d %");
+  EXPECT_EQ(expandProxyTokens(target->proxyCommand, *target), "x real.example alias 99 me % %d %");
 }
 
 TEST_F(Resolve, outputWithoutAHostOrUserIsAnError) {

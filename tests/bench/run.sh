@@ -1,0 +1,11 @@
+#!/bin/sh
+# Build the release preset and measure `pi-brain sync run` against `rsync -az`, side by side.
+#
+# usage: tests/bench/run.sh [ROW…]        tests/bench/bench.py --help says more
+set -eu
+cd "$(dirname "$0")/../.."
+
+deploy/install-build-deps.sh
+cmake --preset release >/dev/null
+cmake --build --preset release --target pi-brain pi-brain-agent
+PIBRAIN_BIN=$PWD/build/release/bin exec python3 tests/bench/bench.py --out build/bench "$@"
