@@ -635,16 +635,23 @@ class Openssh(SshCase):
         """A master that a person opened is used, and what fails behind it is told apart."""
         control = self.dir / "control"
         self.sshd.configure_client(extra=[f"ControlPath {control}"])
+        self.with_master(control, lambda: self.works("OpenSSH"))
+        shutil.rmtree(self.mirror)
+        self.sshd.authorize("/no/such/agent")
+        self.with_master(control, lambda: self.fails("is not installed"))
+
+    def with_master(self, control, check):
+        logins = self.sshd.log.read_text().count("Accepted publickey")
         master = subprocess.Popen(["ssh", "-F", self.sshd.ssh_config, "-M", "-N", "-n", "spoke"])
         try:
             harness.wait_for(control.exists, what="the master")
-            self.works("OpenSSH")
-            shutil.rmtree(self.mirror)
-            self.sshd.authorize("/no/such/agent")
-            subprocess.run(["ssh", "-F", self.sshd.ssh_config, "-O", "check", "spoke"], check=True, capture_output=True)
+            check()
+            self.assertEqual(self.sshd.log.read_text().count("Accepted publickey"), logins + 1)
         finally:
-            master.terminate()
+            # It sometimes sleeps over a SIGTERM.
+            master.kill()
             master.wait()
+            control.unlink(missing_ok=True)
 
     def test_a_spoke_that_forges_a_message(self):
         """What comes from behind the login is not ssh's word."""
