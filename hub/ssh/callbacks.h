@@ -1,21 +1,18 @@
 #pragma once
 
-#include <libssh2.h>
+#include <sys/types.h>
+
+typedef struct _LIBSSH2_SESSION LIBSSH2_SESSION;
 
 namespace pibrain {
 
+// As LIBSSH2_RECV_FUNC and LIBSSH2_SEND_FUNC of libssh2.h.
+using ReceiveCallback = ssize_t(int socket, void* buffer, size_t length, int flags,
+                                void** abstract);
+using SendCallback = ssize_t(int socket, const void* buffer, size_t length, int flags,
+                             void** abstract);
+
 // Gives the session functions of ours to read and write its socket, and that of an ssh-agent, with.
-inline void setCallbacks(LIBSSH2_SESSION* session, LIBSSH2_RECV_FUNC((*receive)),
-                         LIBSSH2_SEND_FUNC((*send))) {
-#if LIBSSH2_VERSION_NUM >= 0x010b01
-  libssh2_session_callback_set2(session, LIBSSH2_CALLBACK_RECV,
-                                reinterpret_cast<libssh2_cb_generic*>(receive));
-  libssh2_session_callback_set2(session, LIBSSH2_CALLBACK_SEND,
-                                reinterpret_cast<libssh2_cb_generic*>(send));
-#else
-  libssh2_session_callback_set(session, LIBSSH2_CALLBACK_RECV, reinterpret_cast<void*>(receive));
-  libssh2_session_callback_set(session, LIBSSH2_CALLBACK_SEND, reinterpret_cast<void*>(send));
-#endif
-}
+void setCallbacks(LIBSSH2_SESSION* session, ReceiveCallback* receive, SendCallback* send);
 
 }  // namespace pibrain

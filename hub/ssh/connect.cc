@@ -20,7 +20,7 @@ namespace pibrain {
 namespace {
 
 // What the configuration asks for and libssh2 has not, before the first packet; empty: nothing.
-std::string whySetting(const SshTarget& target) {
+std::string whySetting(const SshTarget& target, const KnownTarget& known) {
   if (!target.onlyOpenssh.empty()) {
     return absl::StrCat("the ssh configuration sets ", escapeForTerminal(target.onlyOpenssh[0]));
   }
@@ -28,7 +28,6 @@ std::string whySetting(const SshTarget& target) {
     return absl::StrCat("RevokedHostKeys is a key revocation list: ",
                         escapeForTerminal(target.revokedHostKeys));
   }
-  auto known = knownTargetOf(target);
   auto plain = [](const KnownHost& host) {
     return std::any_of(host.keys.begin(), host.keys.end(), [](auto& key) { return !key.revoked; });
   };
@@ -77,7 +76,8 @@ kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& comma
   };
   if (options.mode == SshMode::OPENSSH) return openssh("", denialBefore(identities));
 
-  auto why = whySetting(target);
+  auto known = knownTargetOf(target);
+  auto why = whySetting(target, known);
   bool choice = options.mode == SshMode::AUTO && findProgram("ssh");
   if (!why.empty() && !choice) {
     throw Failure(absl::StrCat(
@@ -89,7 +89,7 @@ kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& comma
   if (!why.empty()) return openssh(why, denialBefore(identities));
   try {
     options.chose(absl::StrCat("libssh2 ", libssh2_version(0)));
-    return connectLibssh2(target, command, options, identities, choice, io);
+    return connectLibssh2(target, known, command, options, identities, choice, io);
   } catch (const NeedsOpenssh& e) {
     return openssh(e.why, e.denial);
   }

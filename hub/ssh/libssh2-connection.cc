@@ -10,7 +10,6 @@
 #include "common/text.h"
 #include "hub/failure.h"
 #include "hub/ssh/dial.h"
-#include "hub/ssh/host-trust.h"
 #include "hub/ssh/login.h"
 #include "hub/ssh/methods.h"
 #include "hub/ssh/openssh.h"
@@ -52,9 +51,10 @@ class Libssh2Connection : public Connection {
     session_.setDeadline(begun_ + target.connectTimeout * kj::SECONDS);
   }
 
-  void connect(const Identities& identities, const std::string& command, bool mayDefer) {
+  void connect(const KnownTarget& known, const Identities& identities, const std::string& command,
+               bool mayDefer) {
     try {
-      handshake(mayDefer);
+      handshake(known, mayDefer);
       auto key = login(session_, target_, identities, mayDefer, waitScope_);
       options_.passed(SshStep::LOGIN, absl::StrCat(target_.user, " with ", key));
       run(command);
@@ -81,8 +81,7 @@ class Libssh2Connection : public Connection {
     return proxy_->takeSocket();
   }
 
-  void handshake(bool mayDefer) {
-    auto known = knownTargetOf(target_);
+  void handshake(const KnownTarget& known, bool mayDefer) {
     for (auto& warning : known.own.warnings) options_.warn(escapeForTerminal(warning));
     chooseMethods(session_.get(), target_, known.own, mayDefer);
     // The socket is connected already; libssh2 reads and writes it through our callbacks.
@@ -198,11 +197,12 @@ std::optional<bool> Libssh2Connection::grantsTerminal(kj::WaitScope& waitScope) 
 
 }  // namespace
 
-kj::Own<Connection> connectLibssh2(const SshTarget& target, const std::string& command,
-                                   const ConnectOptions& options, const Identities& identities,
-                                   bool mayDefer, kj::AsyncIoContext& io) {
+kj::Own<Connection> connectLibssh2(const SshTarget& target, const KnownTarget& known,
+                                   const std::string& command, const ConnectOptions& options,
+                                   const Identities& identities, bool mayDefer,
+                                   kj::AsyncIoContext& io) {
   auto connection = kj::heap<Libssh2Connection>(target, options, io);
-  connection->connect(identities, command, mayDefer);
+  connection->connect(known, identities, command, mayDefer);
   return connection;
 }
 

@@ -1,14 +1,16 @@
 #pragma once
 
 #include "hub/ssh/connect.h"
+#include "hub/ssh/host-trust.h"
 #include "hub/ssh/identities.h"
 
 namespace pibrain {
 
-// As connectSsh(), by libssh2. With `mayDefer`, throws NeedsOpenssh (hub/ssh/login.h) when it comes
-// to something that libssh2 cannot do.
-kj::Own<Connection> connectLibssh2(const SshTarget& target, const std::string& command,
-                                   const ConnectOptions& options, const Identities& identities,
-                                   bool mayDefer, kj::AsyncIoContext& io);
+// As connectSsh(), by libssh2; `known` is what knownTargetOf() says. With `mayDefer`, throws
+// NeedsOpenssh (hub/ssh/login.h) when it comes to something that libssh2 cannot do.
+kj::Own<Connection> connectLibssh2(const SshTarget& target, const KnownTarget& known,
+                                   const std::string& command, const ConnectOptions& options,
+                                   const Identities& identities, bool mayDefer,
+                                   kj::AsyncIoContext& io);
 
 }  // namespace pibrain

@@ -115,6 +115,25 @@ class Faults(HubCase):
         self.assertIn("nothing was heard", messages[-1])
         self.assertIn("3 s (timeout_seconds)", messages[-1])
 
+    def test_a_peer_that_vanishes(self):
+        """No FIN, no acknowledgement, nothing: as root the link goes down, else the peer stops."""
+        run = self.start_run("--json", "--bwlimit", "1000")
+        agent = harness.wait_for(lambda: harness.agents_below(self.sshd.process.pid), what="the agent")[0]
+        harness.wait_for(lambda: (self.mirror / ".pi-brain-staging").exists(), what="data")
+        link = ["ip", "link", "set", "lo"] if os.geteuid() == 0 else ["true"]
+        subprocess.run([*link, "down"], check=True)
+        if os.geteuid() != 0:
+            os.kill(agent, 19)
+        try:
+            out, _ = run.communicate(timeout=20)
+        finally:
+            subprocess.run([*link, "up"], check=True)
+            harness.kill(agent)
+        self.assertEqual(run.returncode, 1, out)
+        self.assertRegex(out, "nothing was heard|was lost in the middle")
+        self.sync()
+        self.assert_mirrored()
+
     def test_stalls_of_openssh(self):
         self.write_config([self.spoke(ssh="openssh", rsync_options={"timeout_seconds": 3})])
         # What arrived before is not sent again, so the next one breaks earlier.
