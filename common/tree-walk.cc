@@ -3,15 +3,23 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <kj/debug.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <bit>
+#include <condition_variable>
+#include <exception>
+#include <iterator>
+#include <mutex>
+#include <system_error>
+#include <thread>
 
 #include "common/file-io.h"
 #include "common/protocol.h"
+#include "common/rooted-dir.h"
 
 namespace pibrain {
 
@@ -19,125 +27,149 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "digests are over little-endian numbers");
 
-void computeDigest(const Tree& tree, Tree::Directory& directory) {
-  XXH3_state_t state;
-  XXH3_64bits_reset(&state);
-  auto path = tree.path(directory);
-  XXH3_64bits_update(&state, path.data(), path.size());
-  XXH3_64bits_update(&state, "", 1);
-  for (uint32_t i = 0; i < directory.fileCount; ++i) {
-    auto& file = tree.files[directory.firstFile + i];
-    auto name = tree.name(file);
-    XXH3_64bits_update(&state, name.data(), name.size());
-    XXH3_64bits_update(&state, "", 1);
-    XXH3_64bits_update(&state, &file.size, sizeof(file.size));
-    XXH3_64bits_update(&state, &file.mtime, sizeof(file.mtime));
-  }
-  directory.digest = XXH3_64bits_digest(&state);
+// Almost all of a walk's time are the kernel's answers about single files, which several threads
+// can ask for at once. A thread costs as much as some fifty of those.
+constexpr unsigned MAX_THREADS = 4;
+constexpr size_t DIRECTORIES_WORTH_THREADS = 16;
+
+// Enough for a few hundred files: one call of the hash function for most directories.
+constexpr size_t HASH_PIECE = 32 * 1024;
+
+void append(std::string& out, uint64_t number) {
+  out.append(reinterpret_cast<const char*>(&number), sizeof(number));
 }
 
-class Walk {
- public:
-  explicit Walk(const WalkOptions& options) : options_(options) {}
+void appendRecord(std::string& out, const Tree::Directory& directory, const Tree::File& file) {
+  out += directory.name(file);
+  out += '\0';
+  append(out, file.size);
+  append(out, uint64_t(file.mtime));
+}
 
-  // Takes the descriptor over.
-  void directory(int fd, size_t depth) {
-    DIR* dir = fdopendir(fd);
-    if (dir == nullptr) {
-      int error = errno;
-      close(fd);
-      problem(path_, reasonOf(error));
-      return;
+uint64_t digestOf(const Tree::Directory& directory) {
+  XXH3_state_t state;
+  XXH3_64bits_reset(&state);
+  std::string piece = directory.path;
+  piece += '\0';
+  for (auto& file : directory.files) {
+    appendRecord(piece, directory, file);
+    if (piece.size() >= HASH_PIECE) {
+      XXH3_64bits_update(&state, piece.data(), piece.size());
+      piece.clear();
     }
+  }
+  XXH3_64bits_update(&state, piece.data(), piece.size());
+  return XXH3_64bits_digest(&state);
+}
+
+void number(Tree& tree) {
+  uint64_t files = 0;
+  for (auto& directory : tree.directories) {
+    directory.firstFile = uint32_t(files);
+    files += directory.files.size();
+  }
+  KJ_REQUIRE(files <= UINT32_MAX, "more files than ids");
+  tree.files = uint32_t(files);
+}
+
+// Reads directories, one after the other, into a part of a tree.
+class DirectoryReader {
+ public:
+  DirectoryReader(const RootedDir& root, const WalkOptions& options)
+      : root_(root), options_(options) {}
+
+  // Returns the paths of the directories in it.
+  std::vector<std::string> read(const std::string& path) {
+    path_ = path;
+    below_.clear();
+    auto opened = root_.open(path, O_RDONLY | O_DIRECTORY);
+    if (opened.error != 0) {
+      // Gone since the directory above was read: as if it had never been there.
+      if (opened.error != ENOENT) problem(path, reasonOf(opened.error));
+      return {};
+    }
+    DIR* dir = fdopendir(opened.fd);
+    if (dir == nullptr) {
+      problem(path, reasonOf(errno));
+      return {};
+    }
+    opened.fd.release();
     KJ_DEFER(closedir(dir));
-    size_t firstFile = tree_.files.size();
-    std::vector<std::string> below;
+    files_.clear();
+    names_.clear();
     errno = 0;
     while (auto* entry = readdir(dir)) {
-      examine(dirfd(dir), entry, depth, below);
+      examine(dirfd(dir), entry);
       errno = 0;
     }
-    if (errno != 0) problem(path_, reasonOf(errno));
-    finishDirectory(firstFile);
-    for (auto& name : below) descend(dirfd(dir), name, depth);
+    if (errno != 0) problem(path, reasonOf(errno));
+    finish();
+    return std::move(below_);
   }
 
-  Tree take() {
-    tree_.files.shrink_to_fit();
-    tree_.text.shrink_to_fit();
-    return std::move(tree_);
-  }
+  Tree take() { return std::move(part_); }
 
  private:
-  void examine(int dir, const struct dirent* entry, size_t depth, std::vector<std::string>& below) {
+  void examine(int dir, const struct dirent* entry) {
     std::string_view name(entry->d_name);
-    if (name == "." || name == ".." || (depth == 0 && name == options_.skip)) return;
+    if (name == "." || name == ".." || (path_.empty() && name == options_.skip)) return;
     switch (entry->d_type) {
       case DT_DIR:
-        below.emplace_back(name);
-        return;
+        return descend(name);
       case DT_LNK:
-        ++tree_.symlinksSkipped;
+        ++part_.symlinksSkipped;
         return;
       case DT_REG:
       case DT_UNKNOWN:
         break;
       default:
-        ++tree_.specialsSkipped;
+        ++part_.specialsSkipped;
         return;
     }
     struct stat st;
     if (fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-      // Gone since the directory was read: as if it had never been there.
       if (errno != ENOENT) problem(join(name), reasonOf(errno));
     } else if (S_ISREG(st.st_mode)) {
       addFile(name, st);
     } else if (S_ISDIR(st.st_mode)) {
-      below.emplace_back(name);
+      descend(name);
     } else if (S_ISLNK(st.st_mode)) {
-      ++tree_.symlinksSkipped;
+      ++part_.symlinksSkipped;
     } else {
-      ++tree_.specialsSkipped;
+      ++part_.specialsSkipped;
+    }
+  }
+
+  void descend(std::string_view name) {
+    auto path = join(name);
+    if (std::count(path.begin(), path.end(), '/') + 2 > ptrdiff_t(MAX_DEPTH)) {
+      problem(path, proto::Reason::TOO_DEEP);
+    } else {
+      below_.push_back(std::move(path));
     }
   }
 
   void addFile(std::string_view name, const struct stat& st) {
-    if (tree_.text.size() + name.size() > UINT32_MAX || tree_.files.size() >= UINT32_MAX) {
+    if (names_.size() + name.size() > UINT32_MAX) {
       problem(join(name), proto::Reason::TOO_MANY);
       return;
     }
-    tree_.files.push_back({uint64_t(st.st_size), mtimeOf(st), uint32_t(tree_.text.size()),
-                           uint32_t(tree_.directories.size()), uint16_t(name.size())});
-    tree_.text += name;
-    tree_.bytes += uint64_t(st.st_size);
+    files_.push_back({uint64_t(st.st_size), mtimeOf(st), uint32_t(names_.size()),
+                      uint16_t(name.size())});
+    names_ += name;
+    part_.bytes += uint64_t(st.st_size);
   }
 
-  void finishDirectory(size_t firstFile) {
-    size_t count = tree_.files.size() - firstFile;
-    if (count == 0) return;
-    std::sort(tree_.files.begin() + ptrdiff_t(firstFile), tree_.files.end(),
-              [&](auto& a, auto& b) { return tree_.name(a) < tree_.name(b); });
-    Tree::Directory directory{0, uint32_t(tree_.text.size()), uint32_t(path_.size()),
-                              uint32_t(firstFile), uint32_t(count)};
-    tree_.text += path_;
-    computeDigest(tree_, directory);
-    tree_.directories.push_back(directory);
-  }
-
-  void descend(int dir, const std::string& name, size_t depth) {
-    size_t length = path_.size();
-    path_ = join(name);
-    if (depth + 1 >= MAX_DEPTH) {
-      problem(path_, proto::Reason::TOO_DEEP);
-    } else {
-      int fd = openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-      if (fd >= 0) {
-        directory(fd, depth + 1);
-      } else if (errno != ENOENT) {
-        problem(path_, reasonOf(errno));
-      }
-    }
-    path_.resize(length);
+  void finish() {
+    if (files_.empty()) return;
+    auto& directory = part_.directories.emplace_back();
+    directory.path = path_;
+    // Exactly as large as needed: a spoke's memory may be small and its tree large.
+    directory.files = files_;
+    directory.names = names_;
+    std::sort(directory.files.begin(), directory.files.end(),
+              [&](auto& a, auto& b) { return directory.name(a) < directory.name(b); });
+    directory.digest = digestOf(directory);
   }
 
   std::string join(std::string_view name) const {
@@ -148,57 +180,143 @@ class Walk {
   }
 
   void problem(std::string path, proto::Reason reason) {
-    tree_.problems.push_back({std::move(path), reason});
+    part_.problems.push_back({std::move(path), reason});
   }
 
+  const RootedDir& root_;
   const WalkOptions& options_;
+  Tree part_;
+  // Of the directory that is being read; the vectors serve all of them in turn.
+  std::string path_;
+  std::vector<std::string> below_;
+  std::vector<Tree::File> files_;
+  std::string names_;
+};
+
+// The directories still to be read, and the threads that read them.
+class Walk {
+ public:
+  Walk(int root, const WalkOptions& options)
+      : root_(kj::AutoCloseFd(openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC))),
+        options_(options) {
+    if (root_.fd() < 0) throwErrno(errno, "cannot read the directory");
+  }
+
+  Tree run() {
+    work();
+    for (auto& helper : helpers_) helper.join();
+    if (failure_ != nullptr) std::rethrow_exception(failure_);
+    std::sort(tree_.directories.begin(), tree_.directories.end(),
+              [](auto& a, auto& b) { return a.path < b.path; });
+    std::sort(tree_.problems.begin(), tree_.problems.end(),
+              [](auto& a, auto& b) { return a.path < b.path; });
+    number(tree_);
+    return std::move(tree_);
+  }
+
+ private:
+  void work() {
+    DirectoryReader reader(root_, options_);
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [&]() { return !pending_.empty() || busy_ == 0; });
+      if (pending_.empty()) break;  // and nobody reads a directory that might have more
+      auto path = std::move(pending_.back());
+      pending_.pop_back();
+      ++busy_;
+      lock.unlock();
+      std::vector<std::string> below;
+      std::exception_ptr failure;
+      try {
+        below = reader.read(path);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      lock.lock();
+      --busy_;
+      bool news = !below.empty() || (pending_.empty() && busy_ == 0);
+      std::move(below.begin(), below.end(), std::back_inserter(pending_));
+      if (failure != nullptr) {
+        failure_ = failure;
+        pending_.clear();
+        news = true;
+      }
+      getHelp();
+      if (news && !helpers_.empty()) changed_.notify_all();
+    }
+    merge(reader.take());
+  }
+
+  void getHelp() {
+    if (!helpers_.empty() || pending_.size() < DIRECTORIES_WORTH_THREADS) return;
+    unsigned threads = std::min(std::thread::hardware_concurrency(), MAX_THREADS);
+    try {
+      for (unsigned i = 1; i < threads; ++i) helpers_.emplace_back([this]() { work(); });
+    } catch (const std::system_error&) {
+      // No more threads for this user: it goes without.
+    }
+  }
+
+  void merge(Tree part) {
+    std::move(part.directories.begin(), part.directories.end(),
+              std::back_inserter(tree_.directories));
+    std::move(part.problems.begin(), part.problems.end(), std::back_inserter(tree_.problems));
+    tree_.bytes += part.bytes;
+    tree_.symlinksSkipped += part.symlinksSkipped;
+    tree_.specialsSkipped += part.specialsSkipped;
+  }
+
+  const RootedDir root_;
+  const WalkOptions& options_;
+  std::vector<std::thread> helpers_;  // begun, and joined, by the thread in run()
+
+  std::mutex mutex_;  // for what follows
+  std::condition_variable changed_;
+  std::vector<std::string> pending_{""};
+  size_t busy_ = 0;
+  std::exception_ptr failure_;
   Tree tree_;
-  std::string path_;  // of the directory being read
 };
 
 }  // namespace
 
-std::string Tree::pathOf(const File& file) const {
-  std::string result(path(directories[file.directory]));
+std::string Tree::Directory::pathOf(const File& file) const {
+  std::string result = path;
   if (!result.empty()) result += '/';
   result += name(file);
   return result;
 }
 
-Tree walkTree(int root, const WalkOptions& options) {
-  Walk walk(options);
-  int fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) throwErrno(errno, "cannot read the directory");
-  walk.directory(fd, 0);
-  return walk.take();
+kj::Maybe<Tree::Found> Tree::find(uint32_t id) const {
+  if (id >= files) return nullptr;
+  auto after = std::upper_bound(directories.begin(), directories.end(), id,
+                                [](uint32_t i, auto& directory) { return i < directory.firstFile; });
+  auto& directory = *std::prev(after);
+  return Found{directory, directory.files[id - directory.firstFile]};
 }
 
-void dropFiles(Tree& tree, const std::function<bool(const std::string&)>& drop) {
-  std::vector<Tree::Directory> directories;
-  std::vector<Tree::File> files;
-  tree.bytes = 0;
-  for (auto directory : tree.directories) {
-    auto firstFile = uint32_t(files.size());
-    for (uint32_t i = 0; i < directory.fileCount; ++i) {
-      auto file = tree.files[directory.firstFile + i];
-      if (drop(tree.pathOf(file))) continue;
-      file.directory = uint32_t(directories.size());
-      files.push_back(file);
-      tree.bytes += file.size;
-    }
-    directory.firstFile = firstFile;
-    directory.fileCount = uint32_t(files.size()) - firstFile;
-    if (directory.fileCount > 0) directories.push_back(directory);
-  }
-  tree.files = std::move(files);
-  tree.directories = std::move(directories);
-  for (auto& directory : tree.directories) computeDigest(tree, directory);
+Tree walkTree(int root, const WalkOptions& options) { return Walk(root, options).run(); }
+
+void dropFiles(Tree::Directory& directory, const std::function<bool(const std::string&)>& drop) {
+  std::erase_if(directory.files, [&](auto& file) { return drop(directory.pathOf(file)); });
+  directory.digest = digestOf(directory);
+}
+
+uint64_t fingerprintOf(const Tree::Directory& directory, const Tree::File& file) {
+  std::string record;
+  appendRecord(record, directory, file);
+  uint64_t hash = XXH3_64bits(record.data(), record.size());
+  return hash == 0 ? 1 : hash;
 }
 
 Digest treeDigest(const Tree& tree) {
   std::vector<uint64_t> digests;
   digests.reserve(tree.directories.size());
   for (auto& directory : tree.directories) digests.push_back(directory.digest);
+  return treeDigest(std::move(digests));
+}
+
+Digest treeDigest(std::vector<uint64_t> digests) {
   std::sort(digests.begin(), digests.end());
   return digestOf(kj::arrayPtr(reinterpret_cast<const kj::byte*>(digests.data()),
                                digests.size() * sizeof(uint64_t)));

@@ -6,7 +6,8 @@
 // each regular file directly in it, sorted by name as bytes: the name, a NUL, the size and the
 // mtime in ns, both as little-endian 64 bits. A directory without regular files has none. The
 // digest of a tree is XXH3 (128 bits) over its directories' digests, sorted as numbers, each as
-// little-endian 64 bits.
+// little-endian 64 bits. The fingerprint of a file is XXH3 (64 bits) over what a directory's
+// digest says of it, and never 0, which stands for none (but 1).
 
 #include <stdint.h>
 
@@ -21,42 +22,42 @@
 namespace pibrain {
 
 struct Tree {
-  struct Directory {
-    uint64_t digest = 0;
-    uint32_t path = 0;  // offset in `text`
-    uint32_t pathLength = 0;
-    uint32_t firstFile = 0;
-    uint32_t fileCount = 0;
-  };
   struct File {
     uint64_t size;
     int64_t mtime;  // ns since the epoch
-    uint32_t name;  // offset in `text`
-    uint32_t directory;
+    uint32_t name;  // offset in the directory's `names`
     uint16_t nameLength;
+  };
+  struct Directory {
+    std::string path;
+    uint64_t digest = 0;
+    uint32_t firstFile = 0;   // the id of files[0]; the others count up from it
+    std::vector<File> files;  // sorted by name
+    std::string names;
+
+    std::string_view name(const File& file) const {
+      return std::string_view(names).substr(file.name, file.nameLength);
+    }
+    std::string pathOf(const File& file) const;
+  };
+  struct Found {
+    const Directory& directory;
+    const File& file;
   };
   struct Problem {
     std::string path;
     proto::Reason reason;
   };
 
-  // Directories that hold regular files. The files of one directory are adjacent and sorted by
-  // name; a file's id is its index.
-  std::vector<Directory> directories;
-  std::vector<File> files;
+  std::vector<Directory> directories;  // those that hold regular files, sorted by path
   std::vector<Problem> problems;  // what could not be read; nothing if the walk was complete
+  uint32_t files = 0;
   uint64_t bytes = 0;
   uint32_t symlinksSkipped = 0;
   uint32_t specialsSkipped = 0;
-  std::string text;
 
-  std::string_view path(const Directory& directory) const {
-    return std::string_view(text).substr(directory.path, directory.pathLength);
-  }
-  std::string_view name(const File& file) const {
-    return std::string_view(text).substr(file.name, file.nameLength);
-  }
-  std::string pathOf(const File& file) const;
+  // The file with this id; null if there is none.
+  kj::Maybe<Found> find(uint32_t id) const;
 };
 
 struct WalkOptions {
@@ -64,13 +65,18 @@ struct WalkOptions {
   std::string_view skip;
 };
 
-// Walks the tree beneath the directory `root`; symlinks are not followed. What cannot be read is
-// a problem of the result; the walk goes on. Computes the directories' digests.
+// Walks the tree beneath the directory `root` (not owned), in a few threads if it is large;
+// symlinks are not followed. What cannot be read is a problem of the result; the walk goes on.
+// Computes the directories' digests.
 Tree walkTree(int root, const WalkOptions& options = {});
 
-// Drops the files for which `drop(path)` is true and computes the digests anew.
-void dropFiles(Tree& tree, const std::function<bool(const std::string& path)>& drop);
+// Drops the files for which `drop(path)` is true, and makes the digest anew.
+void dropFiles(Tree::Directory& directory,
+               const std::function<bool(const std::string& path)>& drop);
+
+uint64_t fingerprintOf(const Tree::Directory& directory, const Tree::File& file);
 
 Digest treeDigest(const Tree& tree);
+Digest treeDigest(std::vector<uint64_t> directoryDigests);
 
 }  // namespace pibrain

@@ -34,13 +34,15 @@ interface Spoke {
 }
 
 interface Sessions {
-  scan @0 (tree :Hash, known :List(UInt64), knownComplete :Bool, reuse :Bool) -> (listing :Blocks);
+  scan @0 (tree :Hash, known :List(UInt64), knownComplete :Bool, reuse :Bool, newest :Int64)
+      -> (listing :Blocks);
   # Walks the root. `tree` is the digest of all that the hub holds, `known` the digests of its
   # directories (common/tree-walk.h defines both). The listing begins with a Summary. If the
   # digests of the trees are equal, that is all. If they are not and `knownComplete` is false, it
   # is all too (`state` = differs): the hub scans again with every digest, and `reuse` to be
   # answered from the same walk. Otherwise follow the directories whose digest is not in `known`,
-  # and the indexes of those in `known` that the spoke does not have.
+  # and the indexes of those in `known` that the spoke does not have. The hub is taken to know
+  # what was last changed at `newest` or before: such a file is named by its fingerprint alone.
 
   pull @1 (wants :List(Want), options :PullOptions) -> (blocks :Blocks);
   # Answers the wants in their order: for each either begin, data…, end; or differs; or refused.
@@ -50,6 +52,9 @@ interface Sessions {
 
   digest @3 (files :List(UInt32)) -> (blocks :Blocks);
   # For each file a `digest` event, or refused.
+
+  describe @4 (files :List(UInt32)) -> (listing :Blocks);
+  # For each file an `entry` event, or refused: for those whose fingerprint told the hub nothing.
 }
 
 interface Blocks {
@@ -92,6 +97,7 @@ struct Event {
     refused @8 :Refused;
     digest @9 :FileDigest;
     signature @10 :Data;       # the next bytes of the signature
+    entry @11 :FileEntry;
   }
 }
 
@@ -109,11 +115,14 @@ struct Summary {
 struct Directory {
   # Some or all files of one directory; more of them may follow in a further event.
   path @0 :Data;               # relative to the root; empty for the root itself
-  firstFile @1 :UInt32;        # the id of the first entry; the others count up from it
-  entries @2 :List(Entry);
+  firstFile @1 :UInt32;        # the id of the first file; the others count up from it
+  fingerprints @2 :List(UInt64);  # of each file (common/tree-walk.h); 0: it is one of the entries
+  entries @3 :List(Entry);     # in the order of the files
 }
 
 struct Entry { name @0 :Data; size @1 :UInt64; mtime @2 :Int64; }
+
+struct FileEntry { file @0 :UInt32; entry @1 :Entry; }
 
 struct Problem { path @0 :Data; reason @1 :Reason; }
 

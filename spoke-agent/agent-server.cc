@@ -58,9 +58,16 @@ class SessionsImpl : public proto::Sessions::Server {
   kj::Promise<void> scan(ScanContext context) override {
     auto params = context.getParams();
     auto tree = params.getReuse() && root_->tree() != nullptr ? root_->tree() : root_->scan();
-    auto listing = kj::heap<ListingSource>(kj::mv(tree), Digest::from(params.getTree()),
-                                           params.getKnown(), params.getKnownComplete());
+    ListingSource::Known known{Digest::from(params.getTree()), params.getKnown(),
+                               params.getKnownComplete(), params.getNewest()};
+    auto listing = kj::heap<ListingSource>(kj::mv(tree), known);
     context.getResults().setListing(kj::heap<BlocksImpl>(kj::mv(listing), LISTING_COMPRESSION));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> describe(DescribeContext context) override {
+    auto entries = kj::heap<EntriesOf>(tree(), context.getParams().getFiles());
+    context.getResults().setListing(kj::heap<BlocksImpl>(kj::mv(entries), LISTING_COMPRESSION));
     return kj::READY_NOW;
   }
 

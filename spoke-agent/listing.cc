@@ -4,35 +4,41 @@
 #include <unordered_map>
 
 #include "common/protocol.h"
+#include "spoke-agent/pull.h"
 
 namespace pibrain {
 
 namespace {
 
-// Entries in one event: with the longest names these are under 300 KB.
-constexpr uint32_t MAX_ENTRIES = 1000;
+// Files in one event: with the longest names these are under 300 KB.
+constexpr size_t MAX_FILES = 1000;
 constexpr size_t MAX_UNSEEN = 50'000;
 
 capnp::Data::Reader dataOf(std::string_view text) {
   return kj::arrayPtr(reinterpret_cast<const kj::byte*>(text.data()), text.size());
 }
 
+void fill(proto::Entry::Builder entry, const Tree::Directory& directory, const Tree::File& file) {
+  entry.setName(dataOf(directory.name(file)));
+  entry.setSize(file.size);
+  entry.setMtime(file.mtime);
+}
+
 }  // namespace
 
-ListingSource::ListingSource(std::shared_ptr<const Tree> tree, Digest hubTree,
-                             capnp::List<uint64_t>::Reader known, bool knownComplete)
-    : tree_(kj::mv(tree)) {
-  if (tree_->problems.empty() && treeDigest(*tree_) == hubTree) {
+ListingSource::ListingSource(std::shared_ptr<const Tree> tree, const Known& known)
+    : tree_(kj::mv(tree)), newest_(known.newest) {
+  if (tree_->problems.empty() && treeDigest(*tree_) == known.tree) {
     state_ = proto::Summary::State::SAME;
     return;
   }
-  if (!knownComplete) {
+  if (!known.complete) {
     state_ = proto::Summary::State::DIFFERS;
     return;
   }
   state_ = proto::Summary::State::LISTED;
   std::unordered_map<uint64_t, uint32_t> indexes;
-  for (uint32_t i = 0; i < known.size(); ++i) indexes.emplace(known[i], i);
+  for (uint32_t i = 0; i < known.digests.size(); ++i) indexes.emplace(known.digests[i], i);
   for (uint32_t i = 0; i < tree_->directories.size(); ++i) {
     if (indexes.erase(tree_->directories[i].digest) == 0) differing_.push_back(i);
   }
@@ -49,7 +55,7 @@ bool ListingSource::produce(BlockWriter& writer) {
   } else if (!unseen_.empty()) {
     addUnseen(writer);
   } else if (nextDirectory_ < differing_.size()) {
-    addEntries(writer, tree_->directories[differing_[nextDirectory_]]);
+    addFiles(writer, tree_->directories[differing_[nextDirectory_]]);
   }
   return nextProblem_ < std::min(tree_->problems.size(), MAX_PROBLEMS) || !unseen_.empty() ||
          nextDirectory_ < differing_.size();
@@ -61,7 +67,7 @@ void ListingSource::addSummary(BlockWriter& writer) {
     summary.setState(state_);
     summary.setComplete(tree_->problems.empty());
     summary.setDirectories(uint32_t(tree_->directories.size()));
-    summary.setFiles(uint32_t(tree_->files.size()));
+    summary.setFiles(tree_->files);
     summary.setBytes(tree_->bytes);
     summary.setSymlinksSkipped(tree_->symlinksSkipped);
     summary.setSpecialsSkipped(tree_->specialsSkipped);
@@ -85,26 +91,51 @@ void ListingSource::addUnseen(BlockWriter& writer) {
   unseen_.resize(unseen_.size() - count);
 }
 
-void ListingSource::addEntries(BlockWriter& writer, const Tree::Directory& directory) {
-  uint32_t count = std::min(directory.fileCount - nextEntry_, MAX_ENTRIES);
-  uint32_t first = directory.firstFile + nextEntry_;
+void ListingSource::addFiles(BlockWriter& writer, const Tree::Directory& directory) {
+  size_t count = std::min(directory.files.size() - nextFile_, MAX_FILES);
+  auto files = kj::arrayPtr(directory.files.data() + nextFile_, count);
+  auto isNew = [this](auto& file) { return file.mtime > newest_; };
   writer.add([&](proto::Event::Builder event) {
     auto out = event.initDirectory();
-    out.setPath(dataOf(tree_->path(directory)));
-    out.setFirstFile(first);
-    auto entries = out.initEntries(count);
+    out.setPath(dataOf(directory.path));
+    out.setFirstFile(directory.firstFile + uint32_t(nextFile_));
+    auto fingerprints = out.initFingerprints(uint32_t(count));
+    auto entries = out.initEntries(uint32_t(std::count_if(files.begin(), files.end(), isNew)));
+    uint32_t entry = 0;
     for (uint32_t i = 0; i < count; ++i) {
-      auto& file = tree_->files[first + i];
-      entries[i].setName(dataOf(tree_->name(file)));
-      entries[i].setSize(file.size);
-      entries[i].setMtime(file.mtime);
+      if (isNew(files[i])) {
+        fill(entries[entry++], directory, files[i]);
+      } else {
+        fingerprints.set(i, fingerprintOf(directory, files[i]));
+      }
     }
   });
-  nextEntry_ += count;
-  if (nextEntry_ == directory.fileCount) {
-    nextEntry_ = 0;
+  nextFile_ += count;
+  if (nextFile_ == directory.files.size()) {
+    nextFile_ = 0;
     ++nextDirectory_;
   }
+}
+
+EntriesOf::EntriesOf(std::shared_ptr<const Tree> tree, capnp::List<uint32_t>::Reader files)
+    : tree_(kj::mv(tree)) {
+  for (uint32_t file : files) files_.push_back(file);
+}
+
+bool EntriesOf::produce(BlockWriter& writer) {
+  if (files_.empty()) return false;
+  uint32_t id = files_.front();
+  files_.pop_front();
+  KJ_IF_MAYBE(found, tree_->find(id)) {
+    writer.add([&](proto::Event::Builder event) {
+      auto out = event.initEntry();
+      out.setFile(id);
+      fill(out.initEntry(), found->directory, found->file);
+    });
+  } else {
+    refuse(writer, id, proto::Reason::BAD_REQUEST);
+  }
+  return !files_.empty();
 }
 
 }  // namespace pibrain

@@ -2,6 +2,7 @@
 
 #include <capnp/list.h>
 
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -13,26 +14,44 @@ namespace pibrain {
 // The answer to a scan: what the spoke has that the hub does not know.
 class ListingSource : public EventSource {
  public:
-  // `hubTree` and `known` are the hub's digests (agent.capnp, Sessions.scan).
-  ListingSource(std::shared_ptr<const Tree> tree, Digest hubTree,
-                capnp::List<uint64_t>::Reader known, bool knownComplete);
+  // What the hub knows, as in agent.capnp, Sessions.scan.
+  struct Known {
+    Digest tree;
+    capnp::List<uint64_t>::Reader digests;
+    bool complete;
+    int64_t newest;
+  };
+  ListingSource(std::shared_ptr<const Tree> tree, const Known& known);
 
   bool produce(BlockWriter& writer) override;
 
  private:
   void addSummary(BlockWriter& writer);
   void addProblem(BlockWriter& writer, const Tree::Problem& problem);
-  void addEntries(BlockWriter& writer, const Tree::Directory& directory);
+  void addFiles(BlockWriter& writer, const Tree::Directory& directory);
   void addUnseen(BlockWriter& writer);
 
   std::shared_ptr<const Tree> tree_;
+  int64_t newest_;
   proto::Summary::State state_;
   std::vector<uint32_t> differing_;  // indexes of directories to list
   std::vector<uint32_t> unseen_;
   bool summarized_ = false;
   size_t nextProblem_ = 0;
   size_t nextDirectory_ = 0;  // in differing_
-  uint32_t nextEntry_ = 0;    // in that directory
+  size_t nextFile_ = 0;       // in that directory
+};
+
+// The entries of single files.
+class EntriesOf : public EventSource {
+ public:
+  EntriesOf(std::shared_ptr<const Tree> tree, capnp::List<uint32_t>::Reader files);
+
+  bool produce(BlockWriter& writer) override;
+
+ private:
+  std::shared_ptr<const Tree> tree_;
+  std::deque<uint32_t> files_;
 };
 
 }  // namespace pibrain

@@ -25,8 +25,8 @@ void refuse(BlockWriter& writer, uint32_t file, proto::Reason reason) {
   });
 }
 
-uint64_t publishableSize(const Root::File& file, std::string_view name, int64_t now) {
-  if (!name.ends_with(SESSION_SUFFIX) || !changedWithin(QUIET_NANOS, file.mtime, now)) {
+uint64_t publishableSize(const Root::File& file, int64_t now) {
+  if (!file.path.ends_with(SESSION_SUFFIX) || !changedWithin(QUIET_NANOS, file.mtime, now)) {
     return file.size;
   }
   auto buffer = kj::heapArray<kj::byte>(64 * 1024);
@@ -86,7 +86,7 @@ void Pull::start(BlockWriter& writer, Want want) {
   out->id = want.file;
   out->file = kj::mv(opened.get<Root::File>());
   out->unsettled = changedWithin(SETTLED_NANOS, out->file.mtime, now);
-  out->end = publishableSize(out->file, tree_->name(tree_->files[want.file]), now);
+  out->end = publishableSize(out->file, now);
 
   auto content = proto::Begin::Content::WHOLE;
   if (want.basis.is<Prefix>()) {

@@ -66,6 +66,6 @@ void refuse(BlockWriter& writer, uint32_t file, proto::Reason reason);
 
 // How much of a file is published (P4): all of it, or, of a *.jsonl file that changed less than
 // QUIET_NANOS before `now`, what ends with its last newline.
-uint64_t publishableSize(const Root::File& file, std::string_view name, int64_t now);
+uint64_t publishableSize(const Root::File& file, int64_t now);
 
 }  // namespace pibrain

@@ -51,14 +51,19 @@ std::shared_ptr<const Tree> Root::scan() {
 }
 
 kj::OneOf<Root::File, proto::Reason> Root::open(const Tree& tree, uint32_t id) const {
-  if (id >= tree.files.size()) return proto::Reason::BAD_REQUEST;
+  std::string path;
+  KJ_IF_MAYBE(found, tree.find(id)) {
+    path = found->directory.pathOf(found->file);
+  } else {
+    return proto::Reason::BAD_REQUEST;
+  }
   auto& dir = KJ_REQUIRE_NONNULL(dir_);
-  auto opened = dir.open(tree.pathOf(tree.files[id]), O_RDONLY);
+  auto opened = dir.open(path, O_RDONLY);
   if (opened.error != 0) return reasonOf(opened.error);
   struct stat st;
   if (fstat(opened.fd, &st) != 0) return reasonOf(errno);
   if (!S_ISREG(st.st_mode)) return proto::Reason::NOT_REGULAR;
-  return File{kj::mv(opened.fd), uint64_t(st.st_size), mtimeOf(st), uint16_t(st.st_mode & 0777)};
+  return File{kj::mv(opened.fd), std::move(path), uint64_t(st.st_size), mtimeOf(st), uint16_t(st.st_mode & 0777)};
 }
 
 }  // namespace pibrain

@@ -30,6 +30,7 @@ class Root : public kj::Refcounted {
   // A regular file of the tree, opened for reading, as it was when it was opened.
   struct File {
     kj::AutoCloseFd fd;
+    std::string path;  // relative to the root
     uint64_t size = 0;
     int64_t mtime = 0;
     uint16_t mode = 0;

@@ -51,16 +51,20 @@ absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(
   return chosen;
 }
 
-std::vector<std::string> sessionsIn(const std::string& directory) {
+std::vector<std::string> sessionsIn(const std::string& path) {
   std::vector<std::string> sessions;
-  int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return sessions;
   kj::AutoCloseFd owned(fd);
   WalkOptions options;
   options.skip = Mirror::STAGING;
   auto tree = walkTree(fd, options);
-  for (auto& file : tree.files) {
-    if (tree.name(file).ends_with(SESSION_SUFFIX)) sessions.push_back(tree.pathOf(file));
+  for (auto& directory : tree.directories) {
+    for (auto& file : directory.files) {
+      if (directory.name(file).ends_with(SESSION_SUFFIX)) {
+        sessions.push_back(directory.pathOf(file));
+      }
+    }
   }
   std::sort(sessions.begin(), sessions.end());
   return sessions;

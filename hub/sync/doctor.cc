@@ -226,7 +226,7 @@ class Examiner {
 
   void judgeFiles(const Listing& listing, const Tree& tree) {
     bool same = listing.state == proto::Summary::State::SAME;
-    auto detail = absl::StrCat(root_, ": ", countOf(listing.files, "file"), ", ", tree.files.size(),
+    auto detail = absl::StrCat(root_, ": ", countOf(listing.files, "file"), ", ", tree.files,
                                " in the mirror, ", same ? "up to date" : "to be synced", took());
     if (listing.complete) {
       good(detail);

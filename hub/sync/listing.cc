@@ -41,6 +41,9 @@ void ListingReader::event(proto::Event::Reader event) {
     case proto::Event::DIRECTORY:
       directory(event.getDirectory());
       break;
+    case proto::Event::ENTRY:
+      entry(event.getEntry());
+      break;
     case proto::Event::UNSEEN:
       unseen(event.getUnseen());
       break;
@@ -55,9 +58,9 @@ void ListingReader::event(proto::Event::Reader event) {
 }
 
 void ListingReader::unseen(capnp::List<uint32_t>::Reader indexes) {
-  KJ_REQUIRE(indexes.size() <= known_ - listing_.unseen.size(), "more directories than were sent");
+  KJ_REQUIRE(indexes.size() <= known_.digests.size() - listing_.unseen.size(), "more directories than were sent");
   for (uint32_t index : indexes) {
-    KJ_REQUIRE(index < known_, "an index beyond what was sent");
+    KJ_REQUIRE(index < known_.digests.size(), "an index beyond what was sent");
     listing_.unseen.push_back(index);
   }
 }
@@ -69,27 +72,83 @@ void ListingReader::directory(proto::Directory::Reader directory) {
     listing_.directories.push_back(path);
   }
   // Each get counts against the message's traversal limit: once.
+  auto fingerprints = directory.getFingerprints();
   auto entries = directory.getEntries();
-  size_t left = listing_.files - listing_.listed.size() - listing_.reserved.size();
-  KJ_REQUIRE(entries.size() > 0 && entries.size() <= left, "more files than were announced");
+  size_t left =
+      listing_.files - listing_.listed.size() - listing_.reserved.size() - unknown_.size();
+  KJ_REQUIRE(fingerprints.size() > 0 && fingerprints.size() <= left,
+             "more files than were announced");
   uint32_t id = directory.getFirstFile();
-  for (auto entry : entries) {
-    auto name = textOf(entry.getName());
-    KJ_REQUIRE(isSafeName(name), "not a file name", escapeForTerminal(name).c_str());
-    KJ_REQUIRE(entry.getSize() <= uint64_t(INT64_MAX), "not a size", entry.getSize());
-    auto whole = path.empty() ? name : path + "/" + name;
-    KJ_REQUIRE(isSafePath(whole), "a path that is too deep");
-    if (isReserved(whole)) {
-      listing_.reserved.push_back(whole);
-    } else {
-      listing_.listed.push_back({id, whole, entry.getSize(), entry.getMtime()});
+  uint32_t next = 0;
+  for (uint64_t one : fingerprints) {
+    if (one != 0) {
+      fingerprint(id++, path, one);
+      continue;
     }
-    ++id;
+    KJ_REQUIRE(next < entries.size(), "fewer entries than files without a fingerprint");
+    auto entry = entries[next++];
+    auto name = entry.getName().asChars();
+    file(id++, path, {name.begin(), name.size()}, entry.getSize(), entry.getMtime());
   }
+  KJ_REQUIRE(next == entries.size(), "more entries than files without a fingerprint");
+}
+
+void ListingReader::fingerprint(uint32_t id, const std::string& directory, uint64_t fingerprint) {
+  if (mirror_.empty()) indexMirror();
+  auto found = mirror_.find(fingerprint);
+  if (found == mirror_.end()) {
+    KJ_REQUIRE(unknown_.emplace(id, directory).second, "a file twice", id);
+    return;
+  }
+  auto& [where, what] = found->second;
+  file(id, directory, where.name(what), what.size, what.mtime);
+}
+
+// A file that is as it was is in a directory where something else changed, or came from one.
+void ListingReader::indexMirror() {
+  for (uint32_t index : listing_.unseen) {
+    auto& directory = *known_.directories[index];
+    for (auto& file : directory.files) {
+      mirror_.emplace(fingerprintOf(directory, file), Tree::Found{directory, file});
+    }
+  }
+}
+
+void ListingReader::entry(proto::FileEntry::Reader entry) {
+  auto found = unknown_.find(entry.getFile());
+  KJ_REQUIRE(found != unknown_.end(), "an entry that was not asked for", entry.getFile());
+  auto directory = std::move(found->second);
+  unknown_.erase(found);
+  auto about = entry.getEntry();
+  auto name = about.getName().asChars();
+  file(entry.getFile(), directory, {name.begin(), name.size()}, about.getSize(), about.getMtime());
+}
+
+void ListingReader::file(uint32_t id, const std::string& directory, std::string_view name,
+                         uint64_t size, int64_t mtime) {
+  KJ_REQUIRE(isSafeName(name), "not a file name", escapeForTerminal(name).c_str());
+  KJ_REQUIRE(size <= uint64_t(INT64_MAX), "not a size", size);
+  auto path = directory;
+  if (!path.empty()) path += '/';
+  path += name;
+  KJ_REQUIRE(isSafePath(path), "a path that is too deep");
+  if (isReserved(path)) {
+    listing_.reserved.push_back(std::move(path));
+  } else {
+    listing_.listed.push_back({id, std::move(path), size, mtime});
+  }
+}
+
+std::vector<uint32_t> ListingReader::unknown() const {
+  std::vector<uint32_t> ids;
+  for (auto& [id, directory] : unknown_) ids.push_back(id);
+  std::sort(ids.begin(), ids.end());
+  return ids;
 }
 
 Listing ListingReader::take() {
   KJ_REQUIRE(summarized_, "a listing without a summary");
+  KJ_REQUIRE(unknown_.empty(), "a file without an entry");
   std::unordered_set<std::string_view> paths;
   for (auto& file : listing_.listed) {
     KJ_REQUIRE(paths.insert(file.path).second, "a file twice",

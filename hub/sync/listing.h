@@ -4,11 +4,21 @@
 #include <stdint.h>
 
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "common/tree-walk.h"
 #include "proto/agent.capnp.h"
 
 namespace pibrain {
+
+// What the hub tells the spoke that it holds: its mirror without the kept files.
+struct Known {
+  Digest tree;
+  std::vector<uint64_t> digests;                     // of directories
+  std::vector<const Tree::Directory*> directories;  // which ones these are
+  int64_t newest = INT64_MIN;                        // the latest mtime of a file
+};
 
 struct RemoteFile {
   uint32_t id = 0;
@@ -36,17 +46,29 @@ struct Listing {
 // is not one, a file twice, no summary in front.
 class ListingReader {
  public:
-  // `known` is the number of digests that were sent.
-  explicit ListingReader(size_t known) : known_(known) {}
+  // `known` is what was sent, and has to outlive this object.
+  explicit ListingReader(const Known& known) : known_(known) {}
 
   void event(proto::Event::Reader event);
+
+  // The files of which only a fingerprint came that no file of the mirror has: each wants an entry
+  // event before the listing is taken.
+  std::vector<uint32_t> unknown() const;
+
   Listing take();
 
  private:
   void unseen(capnp::List<uint32_t>::Reader indexes);
   void directory(proto::Directory::Reader directory);
+  void entry(proto::FileEntry::Reader entry);
+  void fingerprint(uint32_t id, const std::string& directory, uint64_t fingerprint);
+  void file(uint32_t id, const std::string& directory, std::string_view name, uint64_t size,
+            int64_t mtime);
+  void indexMirror();
 
-  size_t known_;
+  const Known& known_;
+  std::unordered_map<uint64_t, Tree::Found> mirror_;     // by fingerprint
+  std::unordered_map<uint32_t, std::string> unknown_;  // the directory of each
   bool summarized_ = false;
   Listing listing_;
 };

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "common/file-io.h"
 #include "common/rooted-dir.h"
 
 namespace pibrain {
@@ -48,6 +49,12 @@ class MoveFinder {
   std::unordered_multimap<std::string, Candidate> byName_;
 };
 
+Paths parentsOf(const Paths& paths) {
+  Paths parents;
+  for (auto& path : paths) parents.emplace(parentOf(path));
+  return parents;
+}
+
 void sortByAge(std::vector<PlannedFile>& files) {
   std::vector<std::pair<int64_t, size_t>> order;
   for (size_t i = 0; i < files.size(); ++i) {
@@ -64,33 +71,42 @@ void sortByAge(std::vector<PlannedFile>& files) {
 }  // namespace
 
 Known describeMirror(const Tree& mirror, const Paths& kept) {
-  Tree tree = mirror;
-  if (!kept.empty()) {
-    dropFiles(tree, [&](const std::string& path) { return kept.contains(path); });
-  }
+  auto keptIn = parentsOf(kept);
   Known known;
-  known.tree = treeDigest(tree);
-  for (auto& directory : tree.directories) {
-    known.digests.push_back(directory.digest);
-    known.directories.emplace_back(tree.path(directory));
+  for (auto& directory : mirror.directories) {
+    uint64_t digest = directory.digest;
+    if (keptIn.contains(directory.path)) {
+      auto rest = directory;
+      dropFiles(rest, [&](const std::string& path) { return kept.contains(path); });
+      if (rest.files.empty()) continue;
+      digest = rest.digest;
+    }
+    known.digests.push_back(digest);
+    known.directories.push_back(&directory);
+    for (auto& file : directory.files) known.newest = std::max(known.newest, file.mtime);
   }
+  // A file from the future would hide what changes until then.
+  known.newest = std::min(known.newest, wallClockNanos());
+  known.tree = treeDigest(known.digests);
   return known;
 }
 
 Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const Listing& listing) {
   Plan plan;
-  plan.mirrorFiles = uint32_t(mirror.files.size());
+  plan.mirrorFiles = mirror.files;
 
   // Directories whose files may differ; in all others only the kept files do.
   Paths affected(listing.directories.begin(), listing.directories.end());
-  for (uint32_t index : listing.unseen) affected.insert(known.directories[index]);
+  for (uint32_t index : listing.unseen) affected.insert(known.directories[index]->path);
+  auto keptIn = parentsOf(kept);
 
   FilesByPath files;
-  for (auto& file : mirror.files) {
-    auto& directory = mirror.directories[file.directory];
-    auto path = mirror.pathOf(file);
-    if (affected.contains(std::string(mirror.path(directory))) || kept.contains(path)) {
-      files.emplace(std::move(path), &file);
+  for (auto& directory : mirror.directories) {
+    bool all = affected.contains(directory.path);
+    if (!all && !keptIn.contains(directory.path)) continue;
+    for (auto& file : directory.files) {
+      auto path = directory.pathOf(file);
+      if (all || kept.contains(path)) files.emplace(std::move(path), &file);
     }
   }
 

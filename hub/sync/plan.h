@@ -34,16 +34,10 @@ struct Plan {
   uint32_t mirrorFiles = 0;
 };
 
-// What the hub tells the spoke that it holds: its mirror without the kept files.
-struct Known {
-  Digest tree;
-  std::vector<uint64_t> digests;         // of directories
-  std::vector<std::string> directories;  // their paths
-};
-
 using Paths = std::unordered_set<std::string>;
 
-// `kept` are the mirror's files that the spoke does not have, as far as is remembered.
+// `kept` are the mirror's files that the spoke does not have, as far as is remembered. The result
+// points into `mirror`.
 Known describeMirror(const Tree& mirror, const Paths& kept);
 
 // Compares. Unless the listing is complete, nothing is gone and nothing was moved.

@@ -15,6 +15,9 @@ constexpr size_t MAX_KNOWN_AT_ONCE = 400;
 // Blocks asked for ahead: enough for a long, fast link; each is at most about 128 KiB.
 constexpr size_t MAX_ASKS = 16;
 
+// One call asks for the entries of at most so many files: its message stays under 4 MiB.
+constexpr size_t MAX_DESCRIBED = 1'000'000;
+
 constexpr char SILENT[] = "the connection fell silent";
 
 capnp::ReaderOptions readerOptions() {
@@ -100,6 +103,7 @@ capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> SpokeS
   bool complete = everything || known.digests.size() <= MAX_KNOWN_AT_ONCE;
   request.setKnownComplete(complete);
   request.setReuse(everything);
+  request.setNewest(known.newest);
   if (complete) {
     auto list = request.initKnown(uint32_t(known.digests.size()));
     for (uint32_t i = 0; i < list.size(); ++i) list.set(i, known.digests[i]);
@@ -108,9 +112,18 @@ capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> SpokeS
 }
 
 Listing SpokeSession::readListing(proto::Blocks::Client blocks, const Known& known, Ask first) {
-  ListingReader reader(known.digests.size());
-  readBlocks(kj::mv(blocks), kj::mv(first),
-             [&](proto::Event::Reader event) { reader.event(event); });
+  ListingReader reader(known);
+  auto take = [&](proto::Event::Reader event) { reader.event(event); };
+  readBlocks(kj::mv(blocks), kj::mv(first), take);
+  auto unknown = reader.unknown();
+  for (size_t done = 0; done < unknown.size(); done += MAX_DESCRIBED) {
+    size_t count = std::min(unknown.size() - done, MAX_DESCRIBED);
+    auto request = sessions_.describeRequest();
+    request.setFiles(kj::arrayPtr(unknown.data() + done, count));
+    auto entries = request.send().getListing();
+    auto ask = entries.nextRequest().send();
+    readBlocks(kj::mv(entries), kj::mv(ask), take);
+  }
   return reader.take();
 }
 

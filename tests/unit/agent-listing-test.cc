@@ -4,6 +4,7 @@
 
 #include <capnp/message.h>
 #include <gtest/gtest.h>
+#include <kj/debug.h>
 
 #include <set>
 
@@ -19,17 +20,18 @@ struct Answer {
   uint32_t symlinks = 0;
   size_t events = 0;
   std::vector<std::pair<uint32_t, std::string>> listed;  // id, path
+  std::vector<uint32_t> fingerprints;                    // ids
   std::multiset<uint32_t> unseen;
   std::vector<std::string> problems;
 };
 
 Answer ask(std::shared_ptr<const Tree> tree, Digest hubTree, const std::vector<uint64_t>& known,
-           bool knownComplete) {
+           bool knownComplete, int64_t newest = INT64_MIN) {
   capnp::MallocMessageBuilder message;
   auto list =
       message.initRoot<capnp::AnyPointer>().initAs<capnp::List<uint64_t>>(uint32_t(known.size()));
   for (size_t i = 0; i < known.size(); ++i) list.set(uint32_t(i), known[i]);
-  ListingSource listing(tree, hubTree, list.asReader(), knownComplete);
+  ListingSource listing(tree, {hubTree, list.asReader(), knownComplete, newest});
 
   Answer answer;
   BlockWriter writer(1);
@@ -49,12 +51,21 @@ Answer ask(std::shared_ptr<const Tree> tree, Digest hubTree, const std::vector<u
         case proto::Event::DIRECTORY: {
           uint32_t id = event.getDirectory().getFirstFile();
           auto path = textOf(event.getDirectory().getPath());
-          for (auto entry : event.getDirectory().getEntries()) {
-            EXPECT_EQ(entry.getSize(), tree->files[id].size);
-            EXPECT_EQ(entry.getMtime(), tree->files[id].mtime);
-            auto name = textOf(entry.getName());
+          auto entries = event.getDirectory().getEntries();
+          uint32_t next = 0;
+          for (uint64_t fingerprint : event.getDirectory().getFingerprints()) {
+            auto [directory, file] = KJ_ASSERT_NONNULL(tree->find(id));
+            if (fingerprint != 0) {
+              EXPECT_EQ(fingerprint, fingerprintOf(directory, file));
+              answer.fingerprints.push_back(id++);
+              continue;
+            }
+            EXPECT_EQ(entries[next].getSize(), file.size);
+            EXPECT_EQ(entries[next].getMtime(), file.mtime);
+            auto name = textOf(entries[next++].getName());
             answer.listed.emplace_back(id++, path.empty() ? name : path + "/" + name);
           }
+          EXPECT_EQ(next, entries.size());
           break;
         }
         case proto::Event::UNSEEN:
@@ -81,7 +92,7 @@ class AgentListing : public testing::Test {
     EXPECT_EQ(symlink("top", (dir_ / "link").c_str()), 0);
     tree_ = std::make_shared<const Tree>(walkTree(dir_.open()));
     for (auto& directory : tree_->directories) {
-      digests_[std::string(tree_->path(directory))] = directory.digest;
+      digests_[directory.path] = directory.digest;
     }
   }
 
@@ -111,7 +122,11 @@ TEST_F(AgentListing, listsEverythingToWhoKnowsNothing) {
   auto answer = ask(tree_, Digest{}, {}, true);
   EXPECT_EQ(answer.state, proto::Summary::State::LISTED);
   ASSERT_EQ(answer.listed.size(), 4u);
-  for (auto& [id, path] : answer.listed) EXPECT_EQ(tree_->pathOf(tree_->files[id]), path);
+  for (auto& [id, path] : answer.listed) {
+    auto [directory, file] = KJ_ASSERT_NONNULL(tree_->find(id));
+    EXPECT_EQ(directory.pathOf(file), path);
+  }
+  EXPECT_TRUE(answer.fingerprints.empty());
   EXPECT_TRUE(answer.unseen.empty());
 }
 
@@ -125,6 +140,43 @@ TEST_F(AgentListing, listsWhatIsNotKnownAndWhatWasNotSeen) {
   answer = ask(tree_, Digest{}, {digests_[""]}, true);
   EXPECT_EQ(answer.listed.size(), 3u);
   EXPECT_TRUE(answer.unseen.empty());
+}
+
+TEST_F(AgentListing, namesOldFilesByTheirFingerprints) {
+  dir_.write("a/new", "12345", OLD + 1);
+  tree_ = std::make_shared<const Tree>(walkTree(dir_.open()));
+  auto answer = ask(tree_, Digest{}, {digests_[""], digests_["b/c"]}, true, OLD);
+  ASSERT_EQ(answer.listed.size(), 1u);
+  EXPECT_EQ(answer.listed[0].second, "a/new");
+  EXPECT_EQ(answer.fingerprints.size(), 2u);
+
+  answer = ask(tree_, Digest{}, {digests_[""], digests_["b/c"]}, true, OLD - 1);
+  EXPECT_EQ(answer.listed.size(), 3u);
+}
+
+TEST_F(AgentListing, givesEntriesOfSingleFiles) {
+  capnp::MallocMessageBuilder message;
+  auto ids = message.initRoot<capnp::AnyPointer>().initAs<capnp::List<uint32_t>>(3);
+  ids.set(0, 2);
+  ids.set(1, 99);
+  EntriesOf entries(tree_, ids.asReader());
+  BlockWriter writer(1);
+  std::vector<std::string> answers;
+  for (bool more = true; more;) {
+    more = entries.produce(writer);
+    BlockReader().read(writer.finish(true), [&](proto::Event::Reader event) {
+      if (event.isRefused()) {
+        answers.push_back("refused " + std::to_string(event.getRefused().getFile()));
+      } else {
+        auto entry = event.getEntry().getEntry();
+        auto [directory, file] = KJ_ASSERT_NONNULL(tree_->find(event.getEntry().getFile()));
+        EXPECT_EQ(entry.getSize(), file.size);
+        EXPECT_EQ(entry.getMtime(), file.mtime);
+        answers.push_back(textOf(entry.getName()));
+      }
+    });
+  }
+  EXPECT_EQ(answers, (std::vector<std::string>{"2", "refused 99", "top"}));
 }
 
 TEST_F(AgentListing, problemsMakeItIncomplete) {
@@ -148,11 +200,12 @@ TEST_F(AgentListing, emptyTreeIsSameToAnEmptyMirror) {
 
 TEST(AgentListingLarge, manyFilesAndDirectories) {
   auto tree = std::make_shared<Tree>();
-  tree->text = "name";
   constexpr uint32_t FILES = 2500;
   // One directory of many files, which takes several events; the names do not matter here.
-  tree->directories.push_back({42, 0, 0, 0, FILES});
-  tree->files.resize(FILES, {5, OLD, 0, 0, 4});
+  auto& directory = tree->directories.emplace_back();
+  directory.names = "name";
+  directory.files.resize(FILES, {5, OLD, 0, 4});
+  tree->files = FILES;
   std::vector<uint64_t> known(120'000);
   for (size_t i = 0; i < known.size(); ++i) known[i] = 1000 + i;
   auto answer = ask(tree, Digest{}, known, true);

@@ -7,6 +7,7 @@
 #include <kj/exception.h>
 
 #include <functional>
+#include <map>
 
 #include "common/block-stream.h"
 #include "common/protocol.h"
@@ -42,6 +43,7 @@ Fill directory(std::string path, std::vector<std::string> names, uint32_t first 
     auto out = event.initDirectory();
     out.setPath(bytesOf(path));
     out.setFirstFile(first);
+    out.initFingerprints(uint32_t(names.size()));
     auto entries = out.initEntries(uint32_t(names.size()));
     for (uint32_t i = 0; i < names.size(); ++i) {
       entries[i].setName(bytesOf(names[i]));
@@ -58,8 +60,49 @@ Fill unseen(std::vector<uint32_t> indexes) {
   };
 }
 
+// Files of one directory, named by their fingerprints; entries follow for those of 0.
+Fill fingerprints(std::string path, std::vector<uint64_t> values, uint32_t first,
+                  std::vector<std::string> names = {}) {
+  return [=](proto::Event::Builder event) {
+    directory(path, names, first)(event);
+    auto list = event.getDirectory().initFingerprints(uint32_t(values.size()));
+    for (uint32_t i = 0; i < values.size(); ++i) list.set(i, values[i]);
+  };
+}
+
+Fill entry(uint32_t file, std::string name) {
+  return [=](proto::Event::Builder event) {
+    event.initEntry().setFile(file);
+    auto out = event.getEntry().initEntry();
+    out.setName(bytesOf(name));
+    out.setSize(77);
+    out.setMtime(OLD + 7);
+  };
+}
+
+// A mirror whose directories have one file each, "file-0", "file-1", …
+struct SmallMirror {
+  explicit SmallMirror(size_t count) : directories(count) {
+    for (size_t i = 0; i < count; ++i) {
+      auto& directory = directories[i];
+      directory.path = "d" + std::to_string(i);
+      directory.names = "file-" + std::to_string(i);
+      directory.files.push_back({100 + i, OLD, 0, uint16_t(directory.names.size())});
+      known.digests.push_back(i);
+      known.directories.push_back(&directory);
+    }
+  }
+  uint64_t fingerprint(size_t i) const {
+    return fingerprintOf(directories[i], directories[i].files[0]);
+  }
+
+  std::vector<Tree::Directory> directories;
+  Known known;
+};
+
 Listing listingOf(const std::vector<Fill>& events, size_t known = 0) {
-  ListingReader reader(known);
+  SmallMirror mirror(known);
+  ListingReader reader(mirror.known);
   for (auto& event : events) give(reader, event);
   return reader.take();
 }
@@ -160,9 +203,48 @@ TEST(ListingReader, readsTheLargestEventThroughABlock) {
   });
   writer.add(directory("d", names));
   BlockReader decoder;
-  ListingReader reader(0);
+  Known known;
+  ListingReader reader(known);
   decoder.read(writer.finish(true), [&](proto::Event::Reader event) { reader.event(event); });
   EXPECT_EQ(reader.take().listed.size(), 1000u);
+}
+
+TEST(ListingReader, findsFilesByTheirFingerprints) {
+  SmallMirror mirror(3);
+  ListingReader reader(mirror.known);
+  give(reader, summary());
+  give(reader, unseen({0, 2}));
+  // One that is where it was, one that is new, one that moved here.
+  give(reader, fingerprints("d0", {mirror.fingerprint(0), 0, mirror.fingerprint(2)}, 4, {"new"}));
+  // d1 was seen, so its file is not looked for, and the other is nowhere.
+  give(reader, fingerprints("e", {mirror.fingerprint(1), 12345}, 9));
+  EXPECT_EQ(reader.unknown(), (std::vector<uint32_t>{9, 10}));
+  give(reader, entry(10, "ten"));
+  give(reader, entry(9, "nine"));
+  EXPECT_TRUE(reader.unknown().empty());
+  std::map<std::string, std::tuple<uint32_t, uint64_t, int64_t>> found;
+  for (auto& file : reader.take().listed) found[file.path] = {file.id, file.size, file.mtime};
+  EXPECT_EQ(found, (decltype(found){{"d0/file-0", {4, 100, OLD}},
+                                    {"d0/new", {5, 5, OLD}},
+                                    {"d0/file-2", {6, 102, OLD}},
+                                    {"e/nine", {9, 77, OLD + 7}},
+                                    {"e/ten", {10, 77, OLD + 7}}}));
+}
+
+TEST(ListingReader, wantsAnEntryForEachFile) {
+  EXPECT_EQ(listingOf({summary(), fingerprints("d", {5, 6}, 0), entry(0, "a"), entry(1, "b")})
+                .listed.size(),
+            2u);
+  EXPECT_THROW(listingOf({summary(), fingerprints("d", {5}, 0)}), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), fingerprints("d", {5}, 0), entry(1, "a")}), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), fingerprints("d", {5}, 0), entry(0, "a/b")}), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), fingerprints("d", {5}, 0), entry(0, "a"), entry(0, "b")}),
+               kj::Exception);
+  EXPECT_THROW(listingOf({summary(), fingerprints("d", {0}, 0)}), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), fingerprints("d", {0}, 0, {"a", "b"})}), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), fingerprints("d", {1, 2, 3, 4, 5, 6}, 0)}), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), fingerprints("d", {5}, 0), fingerprints("e", {6}, 0)}),
+               kj::Exception);
 }
 
 TEST(ListingReader, refusesMoreThanWasAnnounced) {

@@ -11,8 +11,8 @@ namespace pibrain {
 namespace {
 
 uint64_t publishable(std::string_view content, std::string_view name, int64_t age) {
-  Root::File file{fileWith(content), content.size(), OLD, 0600};
-  return publishableSize(file, name, OLD + age);
+  Root::File file{fileWith(content), std::string(name), content.size(), OLD, 0600};
+  return publishableSize(file, OLD + age);
 }
 
 TEST(Pull, freshSessionsArePublishedUpToTheirLastNewline) {
@@ -64,8 +64,8 @@ TEST(Pull, quietFilesAndOtherFilesArePublishedWhole) {
 
 TEST(Pull, fileThatShrankMeanwhileGivesWhatIsThere) {
   std::string content = "one\ntwo\nthree";
-  Root::File file{fileWith("one\ntw"), content.size(), OLD, 0600};
-  EXPECT_EQ(publishableSize(file, "s.jsonl", OLD), 4u);
+  Root::File file{fileWith("one\ntw"), "s.jsonl", content.size(), OLD, 0600};
+  EXPECT_EQ(publishableSize(file, OLD), 4u);
 }
 
 }  // namespace

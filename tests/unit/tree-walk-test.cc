@@ -1,6 +1,7 @@
 #include "common/tree-walk.h"
 
 #include <gtest/gtest.h>
+#include <kj/debug.h>
 #include <sys/fsuid.h>
 
 #include <functional>
@@ -18,7 +19,9 @@ Tree walk(const TempDir& dir, const WalkOptions& options = {}) {
 
 std::vector<std::string> pathsOf(const Tree& tree) {
   std::vector<std::string> paths;
-  for (auto& file : tree.files) paths.push_back(tree.pathOf(file));
+  for (auto& directory : tree.directories) {
+    for (auto& file : directory.files) paths.push_back(directory.pathOf(file));
+  }
   return paths;
 }
 
@@ -38,16 +41,15 @@ TEST(TreeWalk, findsFilesSortedByNameAsBytes) {
 
   auto tree = walk(dir);
   ASSERT_EQ(tree.directories.size(), 2u);
-  EXPECT_EQ(tree.path(tree.directories[0]), "");
-  EXPECT_EQ(tree.path(tree.directories[1]), "sub");
+  EXPECT_EQ(tree.directories[0].path, "");
+  EXPECT_EQ(tree.directories[1].path, "sub");
   std::sort(names.begin(), names.end());
   std::vector<std::string> expected{"top"};
   for (auto& name : names) expected.push_back("sub/" + name);
   EXPECT_EQ(pathsOf(tree), expected);
   uint64_t bytes = 5;
-  for (auto& file : tree.files) {
-    if (file.directory == 0) continue;
-    EXPECT_EQ(file.size, tree.name(file).size());
+  for (auto& file : tree.directories[1].files) {
+    EXPECT_EQ(file.size, tree.directories[1].name(file).size());
     EXPECT_EQ(file.mtime, OLD + int64_t(file.size));
     bytes += file.size;
   }
@@ -192,7 +194,7 @@ TEST(TreeWalk, tooDeepIsAProblem) {
   }
   auto tree = walk(dir);
   // A file's path has MAX_DEPTH components at most, as isSafePath() demands of it.
-  EXPECT_EQ(tree.files.size(), MAX_DEPTH - 1);
+  EXPECT_EQ(tree.files, MAX_DEPTH - 1);
   ASSERT_EQ(tree.problems.size(), 1u);
   EXPECT_EQ(tree.problems[0].path, path);
   EXPECT_EQ(tree.problems[0].reason, proto::Reason::TOO_DEEP);
@@ -213,28 +215,58 @@ TEST(TreeWalk, skipsOneNameAtTheTopOnly) {
   auto paths = pathsOf(walk(dir, options));
   EXPECT_EQ(std::set<std::string>(paths.begin(), paths.end()),
             (std::set<std::string>{"a/skipped/file", "b/skipped"}));
-  EXPECT_EQ(walk(dir).files.size(), 3u);
+  EXPECT_EQ(walk(dir).files, 3u);
 }
 
-TEST(TreeWalk, dropFilesGivesTheTreeWithoutThem) {
+TEST(TreeWalk, dropFilesGivesTheDirectoryWithoutThem) {
   TempDir all, some;
-  for (auto name : {"top", "a/1", "a/2", "a/3", "b/only", "c/d/1", "c/d/2"}) {
+  for (auto name : {"a/1", "a/2", "a/3", "b/only"}) {
     all.write(name, name);
-    bool dropped =
-        std::string("top") == name || std::string("a/2") == name || std::string("b/only") == name;
-    if (!dropped) some.write(name, name);
+    if (std::string("a/2") != name) some.write(name, name);
   }
-  auto tree = walk(all);
-  dropFiles(tree, [](const std::string& path) {
-    return path == "top" || path == "a/2" || path == "b/only";
-  });
-  auto expected = walk(some);
-  auto paths = pathsOf(tree), expectedPaths = pathsOf(expected);
-  EXPECT_EQ(std::set(paths.begin(), paths.end()),
-            std::set(expectedPaths.begin(), expectedPaths.end()));
+  auto tree = walk(all), expected = walk(some);
+  for (auto& directory : tree.directories) {
+    dropFiles(directory, [](const std::string& path) { return path == "a/2"; });
+  }
+  EXPECT_EQ(pathsOf(tree), pathsOf(expected));
   EXPECT_EQ(treeDigest(tree), treeDigest(expected));
-  EXPECT_EQ(tree.directories.size(), 2u);
-  EXPECT_EQ(tree.bytes, expected.bytes);
+}
+
+TEST(TreeWalk, findsFilesByTheirIds) {
+  TempDir dir;
+  for (auto name : {"top", "a/1", "a/2", "a/3", "b/only"}) dir.write(name, name);
+  auto tree = walk(dir);
+  ASSERT_EQ(tree.files, 5u);
+  auto paths = pathsOf(tree);
+  for (uint32_t id = 0; id < tree.files; ++id) {
+    auto found = KJ_ASSERT_NONNULL(tree.find(id));
+    EXPECT_EQ(found.directory.pathOf(found.file), paths[id]);
+  }
+  EXPECT_TRUE(tree.find(5) == nullptr);
+  EXPECT_TRUE(tree.find(UINT32_MAX) == nullptr);
+  EXPECT_TRUE(Tree().find(0) == nullptr);
+}
+
+// Many directories, wide and deep, are read by several threads.
+TEST(TreeWalk, manyDirectories) {
+  TempDir dir;
+  std::vector<std::string> expected;
+  for (int i = 0; i < 300; ++i) {
+    auto name = std::to_string(i % 20) + "/" + std::to_string(i % 60) + "/" + std::to_string(i);
+    for (auto file : {"/x", "/y"}) {
+      dir.write(name + file, name);
+      expected.push_back(name + file);
+    }
+  }
+  auto tree = walk(dir);
+  std::multiset<std::string> found;
+  for (auto& path : pathsOf(tree)) found.insert(path);
+  EXPECT_EQ(found, std::multiset<std::string>(expected.begin(), expected.end()));
+  EXPECT_EQ(tree.files, 600u);
+  EXPECT_EQ(tree.directories.size(), 300u);
+  EXPECT_TRUE(std::is_sorted(tree.directories.begin(), tree.directories.end(),
+                             [](auto& a, auto& b) { return a.path < b.path; }));
+  EXPECT_EQ(treeDigest(tree), treeDigest(walk(dir)));
 }
 
 }  // namespace
