@@ -154,8 +154,8 @@ class DirectoryReader {
       problem(join(name), proto::Reason::TOO_MANY);
       return;
     }
-    files_.push_back({uint64_t(st.st_size), mtimeOf(st), uint32_t(names_.size()),
-                      uint16_t(name.size())});
+    files_.push_back(
+        {uint64_t(st.st_size), mtimeOf(st), uint32_t(names_.size()), uint16_t(name.size())});
     names_ += name;
     part_.bytes += uint64_t(st.st_size);
   }
@@ -289,10 +289,24 @@ std::string Tree::Directory::pathOf(const File& file) const {
 
 kj::Maybe<Tree::Found> Tree::find(uint32_t id) const {
   if (id >= files) return nullptr;
-  auto after = std::upper_bound(directories.begin(), directories.end(), id,
-                                [](uint32_t i, auto& directory) { return i < directory.firstFile; });
+  auto after =
+      std::upper_bound(directories.begin(), directories.end(), id,
+                       [](uint32_t i, auto& directory) { return i < directory.firstFile; });
   auto& directory = *std::prev(after);
   return Found{directory, directory.files[id - directory.firstFile]};
+}
+
+kj::Maybe<uint32_t> Tree::idOf(std::string_view path) const {
+  auto above = parentOf(path);
+  auto directory = std::lower_bound(directories.begin(), directories.end(), above,
+                                    [](auto& d, auto wanted) { return d.path < wanted; });
+  if (directory == directories.end() || directory->path != above) return nullptr;
+  auto name = baseNameOf(path);
+  auto& inside = directory->files;
+  auto file = std::lower_bound(inside.begin(), inside.end(), name,
+                               [&](auto& f, auto wanted) { return directory->name(f) < wanted; });
+  if (file == inside.end() || directory->name(*file) != name) return nullptr;
+  return directory->firstFile + uint32_t(file - inside.begin());
 }
 
 Tree walkTree(int root, const WalkOptions& options) { return Walk(root, options).run(); }

@@ -50,7 +50,7 @@ struct Tree {
   };
 
   std::vector<Directory> directories;  // those that hold regular files, sorted by path
-  std::vector<Problem> problems;  // what could not be read; nothing if the walk was complete
+  std::vector<Problem> problems;       // what could not be read; nothing if the walk was complete
   uint32_t files = 0;
   uint64_t bytes = 0;
   uint32_t symlinksSkipped = 0;
@@ -58,6 +58,8 @@ struct Tree {
 
   // The file with this id; null if there is none.
   kj::Maybe<Found> find(uint32_t id) const;
+  // The id of the file at this path.
+  kj::Maybe<uint32_t> idOf(std::string_view path) const;
 };
 
 struct WalkOptions {

@@ -77,6 +77,7 @@ struct Want {
   file @0 :UInt32;
   union {
     whole @1 :Void;
+    new @4 :Void;          # the whole, or a delta against the session that it was forked from
     prefix @2 :Basis;      # the tail, if the file's first `size` bytes have this hash
     signature @3 :Data;    # a librsync delta against the file with this signature (RS_BLAKE2_SIG)
   }
@@ -145,7 +146,16 @@ struct Begin {
   mtime @3 :Int64;    # read before the content was
   unsettled @4 :Bool; # so fresh that a later change might leave the same mtime
   mode @5 :UInt16;    # permission bits
-  enum Content { whole @0; tail @1; delta @2; }
+  parent @6 :Parent;  # fork
+  enum Content { whole @0; tail @1; delta @2; fork @3; }
+}
+
+struct Parent {
+  # The file that a fork's librsync delta starts from, as the agent read it: its first `size` bytes,
+  # which have this hash. If the hub's copy does not begin so, it asks again for the whole.
+  path @0 :Data;      # relative to the root
+  size @1 :UInt64;
+  hash @2 :Hash;
 }
 
 struct Piece {

@@ -5,10 +5,14 @@
 
 #include "common/file-io.h"
 #include "common/protocol.h"
+#include "spoke-agent/fork.h"
 
 namespace pibrain {
 
 namespace {
+
+// Less than this is sent whole rather than as a delta against a parent: it is a block or two.
+constexpr uint64_t MIN_FORK = 2048;
 
 bool changedWithin(int64_t nanos, int64_t mtime, int64_t now) {
   // A time in the future is a clock that was wrong; it must not hold a file back for ever.
@@ -29,10 +33,14 @@ uint64_t publishableSize(const Root::File& file, int64_t now) {
   if (!file.path.ends_with(SESSION_SUFFIX) || !changedWithin(QUIET_NANOS, file.mtime, now)) {
     return file.size;
   }
+  return wholeLines(file.fd, file.size);
+}
+
+uint64_t wholeLines(int fd, uint64_t size) {
   auto buffer = kj::heapArray<kj::byte>(64 * 1024);
-  for (uint64_t end = file.size; end > 0;) {
+  for (uint64_t end = size; end > 0;) {
     uint64_t start = end - kj::min(end, uint64_t(buffer.size()));
-    size_t n = readAt(file.fd, buffer.slice(0, size_t(end - start)), start);
+    size_t n = readAt(fd, buffer.slice(0, size_t(end - start)), start);
     if (auto* newline = memrchr(buffer.begin(), '\n', n)) {
       return start + uint64_t(static_cast<kj::byte*>(newline) - buffer.begin()) + 1;
     }
@@ -45,9 +53,12 @@ Pull::Pull(kj::Own<Root> root, std::shared_ptr<const Tree> tree,
            capnp::List<proto::Want>::Reader wants)
     : root_(kj::mv(root)), tree_(kj::mv(tree)) {
   for (auto want : wants) {
-    Want copy{want.getFile(), nullptr};
+    Want copy{want.getFile(), Whole()};
     switch (want.which()) {
       case proto::Want::WHOLE:
+        break;
+      case proto::Want::NEW:
+        copy.basis = New();
         break;
       case proto::Want::PREFIX:
         copy.basis = Prefix{want.getPrefix().getSize(), Digest::from(want.getPrefix().getHash())};
@@ -108,6 +119,8 @@ void Pull::start(BlockWriter& writer, Want want) {
       return;
     }
     content = proto::Begin::Content::DELTA;
+  } else if (want.basis.is<New>() && startFork(*out)) {
+    content = proto::Begin::Content::FORK;
   }
   out_ = kj::mv(out);
   begin(writer, content);
@@ -132,6 +145,34 @@ void Pull::startDelta(Outgoing& out, kj::ArrayPtr<const kj::byte> signature) {
   });
 }
 
+bool Pull::startFork(Outgoing& out) {
+  if (!out.file.path.ends_with(SESSION_SUFFIX) || out.end < MIN_FORK) return false;
+  char beginning[4096];
+  size_t n = readAt(out.file.fd, kj::arrayPtr(beginning, sizeof(beginning)).asBytes(), 0);
+  auto named = parentNamedIn({beginning, n});
+  if (named.empty()) return false;
+  uint32_t id = 0;
+  KJ_IF_MAYBE(found, findParent(*tree_, named, parentOf(out.file.path))) {
+    id = *found;
+  } else {
+    return false;
+  }
+  auto opened = root_->open(*tree_, id);
+  if (id == out.id || opened.is<proto::Reason>()) return false;
+  auto& parent = opened.get<Root::File>();
+  // What the hub has of it if it synced it in this run or before.
+  uint64_t size = kj::min(parent.size, KJ_ASSERT_NONNULL(tree_->find(id)).file.size);
+  size = wholeLines(parent.fd, size);
+  FileHasher hasher;
+  if (size < MIN_FORK || hashPrefix(parent.fd, size, hasher) < size) return false;
+  kj::Vector<kj::byte> signature;
+  makeSignature(parent.fd, size, 0, 0,
+                [&](kj::ArrayPtr<const kj::byte> bytes) { signature.addAll(bytes); });
+  startDelta(out, signature);
+  out.parent = Parent{std::move(parent.path), size, hasher.digest()};
+  return true;
+}
+
 void Pull::begin(BlockWriter& writer, proto::Begin::Content content) {
   writer.add([&](proto::Event::Builder event) {
     auto begin = event.initBegin();
@@ -141,6 +182,12 @@ void Pull::begin(BlockWriter& writer, proto::Begin::Content content) {
     begin.setMtime(out_->file.mtime);
     begin.setUnsettled(out_->unsettled);
     begin.setMode(out_->file.mode);
+    KJ_IF_MAYBE(parent, out_->parent) {
+      auto about = begin.initParent();
+      about.setPath(kj::StringPtr(parent->path.c_str()).asBytes());
+      about.setSize(parent->size);
+      parent->hash.to(about.initHash());
+    }
   });
 }
 

@@ -23,13 +23,21 @@ class Pull : public EventSource {
   bool produce(BlockWriter& writer) override;
 
  private:
+  struct Whole {};
+  struct New {};
   struct Prefix {
     uint64_t size;
     Digest hash;
   };
   struct Want {
     uint32_t file;
-    kj::OneOf<std::nullptr_t, Prefix, kj::Array<kj::byte>> basis;  // whole, prefix, signature
+    kj::OneOf<Whole, New, Prefix, kj::Array<kj::byte>> basis;  // the last: a signature
+  };
+  // What a fork is sent as a delta against.
+  struct Parent {
+    std::string path;
+    uint64_t size;
+    Digest hash;
   };
   // A file on its way out.
   struct Outgoing {
@@ -39,6 +47,7 @@ class Pull : public EventSource {
     uint64_t offset = 0;  // what has been read
     bool unsettled;
     FileHasher hasher;
+    kj::Maybe<Parent> parent;
     kj::Own<Signature> signature;
     kj::Own<DeltaReader> delta;
   };
@@ -47,6 +56,8 @@ class Pull : public EventSource {
   // Whether the file's beginning is the basis; if so, it has been hashed.
   bool startsWith(Outgoing& out, const Prefix& prefix);
   void startDelta(Outgoing& out, kj::ArrayPtr<const kj::byte> signature);
+  // Starts a delta against the file's parent, if it has one here.
+  bool startFork(Outgoing& out);
   void begin(BlockWriter& writer, proto::Begin::Content content);
   void sendPiece(BlockWriter& writer);
   void sendContent(BlockWriter& writer);
@@ -67,5 +78,8 @@ void refuse(BlockWriter& writer, uint32_t file, proto::Reason reason);
 // How much of a file is published (P4): all of it, or, of a *.jsonl file that changed less than
 // QUIET_NANOS before `now`, what ends with its last newline.
 uint64_t publishableSize(const Root::File& file, int64_t now);
+
+// Where the last line ends that is whole within the file's first `size` bytes; 0 if none is.
+uint64_t wholeLines(int fd, uint64_t size);
 
 }  // namespace pibrain

@@ -63,7 +63,8 @@ kj::OneOf<Root::File, proto::Reason> Root::open(const Tree& tree, uint32_t id) c
   struct stat st;
   if (fstat(opened.fd, &st) != 0) return reasonOf(errno);
   if (!S_ISREG(st.st_mode)) return proto::Reason::NOT_REGULAR;
-  return File{kj::mv(opened.fd), std::move(path), uint64_t(st.st_size), mtimeOf(st), uint16_t(st.st_mode & 0777)};
+  return File{kj::mv(opened.fd), std::move(path), uint64_t(st.st_size), mtimeOf(st),
+              uint16_t(st.st_mode & 0777)};
 }
 
 }  // namespace pibrain

@@ -18,10 +18,32 @@ constexpr size_t MAX_HELD = 4 * 1024 * 1024;
 // An interrupted file of less than this is not worth continuing.
 constexpr uint64_t MIN_PARTIAL = 1024 * 1024;
 
-proto::Begin::Content expected(const Basis& basis, bool delta) {
-  if (delta) return proto::Begin::Content::DELTA;
-  return basis.kind == Basis::Kind::NONE ? proto::Begin::Content::WHOLE
-                                         : proto::Begin::Content::TAIL;
+bool answers(proto::Begin::Content content, Want::Kind asked) {
+  using Content = proto::Begin::Content;
+  switch (asked) {
+    case Want::Kind::WHOLE:
+      return content == Content::WHOLE;
+    case Want::Kind::NEW:
+      return content == Content::WHOLE || content == Content::FORK;
+    case Want::Kind::PREFIX:
+      return content == Content::TAIL;
+    case Want::Kind::SIGNATURE:
+      return content == Content::DELTA;
+  }
+  return false;
+}
+
+// The mirror's copy of a fork's parent. Throws if it is not the same as the spoke's.
+Mirror::File openParent(Mirror& mirror, proto::Parent::Reader parent) {
+  auto path = parent.getPath().asChars();
+  auto opened = mirror.openFile(std::string(path.begin(), path.size()));
+  auto& file = KJ_REQUIRE_NONNULL(opened, "the mirror does not have the parent");
+  FileHasher hasher;
+  KJ_REQUIRE(file.size >= parent.getSize() &&
+                 hashPrefix(file.fd, parent.getSize(), hasher) == parent.getSize() &&
+                 hasher.digest() == Digest::from(parent.getHash()),
+             "the mirror's copy of the parent is another one");
+  return kj::mv(file);
 }
 
 // A fresh file gets a time of 1 ns less, so that the next run looks at it again.
@@ -32,8 +54,8 @@ int64_t timeToSet(proto::Begin::Reader begin) {
 
 }  // namespace
 
-Incoming::Incoming(Mirror& mirror, const std::string& path, Basis& basis,
-                   proto::Begin::Reader begin, bool askedForDelta, bool keepModes)
+Incoming::Incoming(Mirror& mirror, const std::string& path, const Basis& basis,
+                   proto::Begin::Reader begin, Want::Kind asked, bool keepModes)
     : mirror_(mirror),
       path_(path),
       basis_(basis),
@@ -42,22 +64,29 @@ Incoming::Incoming(Mirror& mirror, const std::string& path, Basis& basis,
       mode_(keepModes ? mode_t((begin.getMode() & 0777) | 0600) : 0),
       moves_(basis.kind == Basis::Kind::MIRROR && basis.path != path),
       written_(0) {
-  KJ_REQUIRE(begin.getContent() == expected(basis, askedForDelta), "not what was asked for");
+  KJ_REQUIRE(answers(begin.getContent(), asked), "not what was asked for");
   KJ_REQUIRE(size_ <= uint64_t(INT64_MAX), "not a size", size_);
-  if (askedForDelta) {
-    basisFile_ = mirror_.openFile(basis.path);
-    auto& file = KJ_REQUIRE_NONNULL(basisFile_, "the basis is gone");
+  if (begin.getContent() == proto::Begin::Content::FORK) {
+    patch(openParent(mirror_, begin.getParent()));
+  } else if (asked == Want::Kind::SIGNATURE) {
+    auto opened = mirror_.openFile(basis.path);
+    auto& file = KJ_REQUIRE_NONNULL(opened, "the basis is gone");
     KJ_REQUIRE(file.size == basis.size && file.mtime == basis.mtime,
                "the mirror's file was changed by someone else during the run");
-    patcher_ = kj::heap<Patcher>(file.fd, size_, [this](kj::ArrayPtr<const kj::byte> bytes) {
-      hasher_.update(bytes);
-      append(bytes);
-    });
+    patch(kj::mv(file));
   } else if (basis.kind != Basis::Kind::NONE) {
     KJ_REQUIRE(size_ >= basis.size, "a tail that ends before it begins");
     hasher_ = basis.hasher;
     written_ = basis.size;
   }
+}
+
+void Incoming::patch(Mirror::File file) {
+  patcher_ = kj::heap<Patcher>(file.fd, size_, [this](kj::ArrayPtr<const kj::byte> bytes) {
+    hasher_.update(bytes);
+    append(bytes);
+  });
+  basisFile_ = kj::mv(file);
 }
 
 Incoming::~Incoming() noexcept(false) {

@@ -9,6 +9,7 @@
 #include "common/digest.h"
 #include "common/rsync-job.h"
 #include "hub/sync/mirror.h"
+#include "hub/sync/want.h"
 #include "proto/agent.capnp.h"
 
 namespace pibrain {
@@ -31,8 +32,8 @@ class Incoming {
  public:
   // Checks that what begins is what was asked for. `keepModes`: give the file the spoke's
   // permission bits.
-  Incoming(Mirror& mirror, const std::string& path, Basis& basis, proto::Begin::Reader begin,
-           bool askedForDelta, bool keepModes);
+  Incoming(Mirror& mirror, const std::string& path, const Basis& basis, proto::Begin::Reader begin,
+           Want::Kind asked, bool keepModes);
   ~Incoming() noexcept(false);
   KJ_DISALLOW_COPY(Incoming);
 
@@ -51,10 +52,11 @@ class Incoming {
   void openOutput();
   bool inPlace() const { return basis_.kind == Basis::Kind::MIRROR && patcher_.get() == nullptr; }
   void setTimeAndMode(int fd);
+  void patch(Mirror::File file);
 
   Mirror& mirror_;
   const std::string path_;
-  Basis& basis_;
+  const Basis& basis_;
   const uint64_t size_;
   const int64_t mtime_;  // to set
   const mode_t mode_;    // to set; 0: as it is

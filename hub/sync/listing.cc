@@ -58,7 +58,8 @@ void ListingReader::event(proto::Event::Reader event) {
 }
 
 void ListingReader::unseen(capnp::List<uint32_t>::Reader indexes) {
-  KJ_REQUIRE(indexes.size() <= known_.digests.size() - listing_.unseen.size(), "more directories than were sent");
+  KJ_REQUIRE(indexes.size() <= known_.digests.size() - listing_.unseen.size(),
+             "more directories than were sent");
   for (uint32_t index : indexes) {
     KJ_REQUIRE(index < known_.digests.size(), "an index beyond what was sent");
     listing_.unseen.push_back(index);

@@ -15,9 +15,9 @@ namespace pibrain {
 // What the hub tells the spoke that it holds: its mirror without the kept files.
 struct Known {
   Digest tree;
-  std::vector<uint64_t> digests;                     // of directories
+  std::vector<uint64_t> digests;                    // of directories
   std::vector<const Tree::Directory*> directories;  // which ones these are
-  int64_t newest = INT64_MIN;                        // the latest mtime of a file
+  int64_t newest = INT64_MIN;                       // the latest mtime of a file
 };
 
 struct RemoteFile {
@@ -67,7 +67,7 @@ class ListingReader {
   void indexMirror();
 
   const Known& known_;
-  std::unordered_map<uint64_t, Tree::Found> mirror_;     // by fingerprint
+  std::unordered_map<uint64_t, Tree::Found> mirror_;   // by fingerprint
   std::unordered_map<uint32_t, std::string> unknown_;  // the directory of each
   bool summarized_ = false;
   Listing listing_;

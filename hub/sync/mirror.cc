@@ -19,8 +19,9 @@ namespace pibrain {
 
 namespace {
 
-// Many spokes may be at work in one process.
-constexpr size_t MAX_OPEN_DIRECTORIES = 32;
+// A spoke's sessions come in the order of their age, from all its projects in turn. Many spokes may
+// be at work in one process.
+constexpr size_t MAX_OPEN_DIRECTORIES = 256;
 
 std::string quoted(std::string_view path) { return "'" + escapeForTerminal(path) + "'"; }
 

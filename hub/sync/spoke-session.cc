@@ -48,6 +48,9 @@ void fill(proto::Want::Builder out, const Want& want) {
     case Want::Kind::WHOLE:
       out.setWhole();
       break;
+    case Want::Kind::NEW:
+      out.setNew();
+      break;
     case Want::Kind::PREFIX: {
       auto basis = out.initPrefix();
       basis.setSize(want.prefixSize);

@@ -13,19 +13,10 @@
 #include "hub/sync/listing.h"
 #include "hub/sync/plan.h"
 #include "hub/sync/preamble.h"
+#include "hub/sync/want.h"
 #include "proto/agent.capnp.h"
 
 namespace pibrain {
-
-// What is asked of a file: the whole, or what makes it of a basis.
-struct Want {
-  enum class Kind { WHOLE, PREFIX, SIGNATURE };
-  uint32_t file = 0;
-  Kind kind = Kind::WHOLE;
-  uint64_t prefixSize = 0;
-  Digest prefixHash;
-  kj::Array<kj::byte> signature;
-};
 
 // The agent's hello.
 struct AgentInfo {

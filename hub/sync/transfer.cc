@@ -29,7 +29,7 @@ void Transfer::run(const std::vector<PlannedFile>& files) {
   std::deque<Job> jobs;
   std::deque<Job*> queue;
   for (auto& planned : files) {
-    jobs.push_back({&planned, firstWay(planned), {}});
+    jobs.push_back({&planned, firstWay(planned), nullptr});
     queue.push_back(&jobs.back());
     if (planned.kind == ChangeKind::MOVE) unfinishedMoves_.insert(planned.basis);
   }
@@ -51,14 +51,14 @@ Transfer::Way Transfer::firstWay(const PlannedFile& planned) {
       mirror_.openPartial(planned.remote.path) != nullptr) {
     return Way::CONTINUE;
   }
-  if (planned.basisSize == 0) return Way::WHOLE;
+  if (planned.basisSize == 0) return Way::NEW;
   return planned.remote.size >= planned.basisSize ? Way::TAIL : Way::DELTA;
 }
 
 bool Transfer::prepareBasis(Job& job) {
   auto& planned = *job.planned;
-  job.basis = Basis();
-  if (job.way == Way::WHOLE) return true;
+  job.basis = nullptr;
+  if (job.way == Way::NEW || job.way == Way::WHOLE) return true;
   if (job.way == Way::DELTA &&
       (planned.kind == ChangeKind::MOVE || planned.remote.size < MIN_DELTA)) {
     return false;
@@ -69,34 +69,49 @@ bool Transfer::prepareBasis(Job& job) {
   KJ_IF_MAYBE(file, opened) {
     if (file->size == 0 || (job.way != Way::DELTA && file->size > planned.remote.size))
       return false;
-    job.basis.kind = partial ? Basis::Kind::PARTIAL : Basis::Kind::MIRROR;
-    job.basis.path = path;
-    job.basis.size = file->size;
-    job.basis.mtime = file->mtime;
-    if (job.way != Way::DELTA) {
-      return hashPrefix(file->fd, file->size, job.basis.hasher) == file->size;
+    auto basis = std::make_unique<Basis>();
+    basis->kind = partial ? Basis::Kind::PARTIAL : Basis::Kind::MIRROR;
+    basis->path = path;
+    basis->size = file->size;
+    basis->mtime = file->mtime;
+    if (job.way != Way::DELTA && hashPrefix(file->fd, file->size, basis->hasher) != file->size) {
+      return false;
     }
+    job.basis = std::move(basis);
     return true;
   }
   return false;
 }
 
+Want::Kind Transfer::kindFor(Way way) {
+  switch (way) {
+    case Way::CONTINUE:
+    case Way::TAIL:
+      return Want::Kind::PREFIX;
+    case Way::DELTA:
+      return Want::Kind::SIGNATURE;
+    case Way::NEW:
+      return Want::Kind::NEW;
+    case Way::WHOLE:
+      break;
+  }
+  return Want::Kind::WHOLE;
+}
+
 Want Transfer::prepare(Job& job) {
   while (!prepareBasis(job)) {
     job.way = Way(int(job.way) + 1);
-    if (job.way == Way::TAIL && job.planned->basisSize == 0) job.way = Way::WHOLE;
+    if (job.way == Way::TAIL && job.planned->basisSize == 0) job.way = Way::NEW;
   }
   Want want;
   want.file = job.planned->remote.id;
-  if (job.way == Way::WHOLE) return want;
-  if (job.way != Way::DELTA) {
-    want.kind = Want::Kind::PREFIX;
-    want.prefixSize = job.basis.size;
-    want.prefixHash = job.basis.hasher.digest();
-    return want;
+  want.kind = kindFor(job.way);
+  if (want.kind == Want::Kind::PREFIX) {
+    want.prefixSize = job.basis->size;
+    want.prefixHash = job.basis->hasher.digest();
   }
-  want.kind = Want::Kind::SIGNATURE;
-  auto file = KJ_REQUIRE_NONNULL(mirror_.openFile(job.basis.path), "the basis is gone");
+  if (want.kind != Want::Kind::SIGNATURE) return want;
+  auto file = KJ_REQUIRE_NONNULL(mirror_.openFile(job.basis->path), "the basis is gone");
   kj::Vector<kj::byte> signature;
   makeSignature(file.fd, file.size, 0, 0,
                 [&](kj::ArrayPtr<const kj::byte> bytes) { signature.addAll(bytes); });
@@ -116,7 +131,7 @@ void Transfer::round(std::vector<Job*>& jobs) {
     try {
       auto want = prepare(*job);
       signatures += want.signature.size();
-      basis += job->basis.size;
+      if (job->basis != nullptr) basis += job->basis->size;
       KJ_REQUIRE(open_.emplace(want.file, job).second, "two files of one id");
       wants.push_back(kj::mv(want));
     } catch (const kj::Exception& e) {
@@ -173,29 +188,24 @@ void Transfer::onBegin(proto::Begin::Reader begin) {
   current_ = &jobFor(begin.getFile());
   incoming_ = nullptr;
   auto& job = *current_;
+  static const Basis NOTHING;
   try {
-    incoming_ = std::make_unique<Incoming>(mirror_, job.planned->remote.path, job.basis, begin,
-                                           job.way == Way::DELTA, keepModes_);
+    incoming_ = std::make_unique<Incoming>(mirror_, job.planned->remote.path,
+                                           job.basis == nullptr ? NOTHING : *job.basis, begin,
+                                           kindFor(job.way), keepModes_);
   } catch (const kj::Exception& e) {
-    if (e.getType() != kj::Exception::Type::FAILED) throw;
-    fail(job, plainWords(e));
+    failWay(job, e);
   }
 }
 
-// Runs what belongs to the current file. An error of this file's alone fails it (a delta that does
-// not work out is followed by the whole file) and goes on with the next; a full disk ends the run.
+// Runs what belongs to the current file.
 void Transfer::guarded(kj::FunctionParam<void()> work) {
   if (incoming_ == nullptr) return;
   try {
     work();
   } catch (const kj::Exception& e) {
     incoming_ = nullptr;
-    if (e.getType() != kj::Exception::Type::FAILED) throw;
-    if (current_->way == Way::DELTA) {
-      tryNextWay(*current_);
-    } else {
-      fail(*current_, plainWords(e));
-    }
+    failWay(*current_, e);
   }
 }
 
@@ -205,6 +215,7 @@ void Transfer::onEnd(Digest hash) {
     count(*current_, incoming_->size());
   });
   incoming_ = nullptr;
+  current_->basis = nullptr;
   current_ = nullptr;
 }
 
@@ -253,6 +264,17 @@ void Transfer::tryNextWay(Job& job) {
   again_.push_back(&job);
 }
 
+// An error of one file's. A delta that does not work out is followed by another way; a full disk
+// ends the run.
+void Transfer::failWay(Job& job, const kj::Exception& error) {
+  if (error.getType() != kj::Exception::Type::FAILED) kj::throwFatalException(kj::cp(error));
+  if (job.way == Way::DELTA || job.way == Way::NEW) {
+    tryNextWay(job);
+  } else {
+    fail(job, plainWords(error));
+  }
+}
+
 void Transfer::fail(Job& job, const std::string& why) {
   failures_.push_back(absl::StrCat(escapeForTerminal(job.planned->remote.path), ": ", why));
 }
@@ -271,7 +293,8 @@ void Transfer::count(const Job& job, uint64_t size) {
                                       : ChangeKind::TOUCH;
   }
   // The second look at a file that was fresh when it was fetched is nobody's news.
-  bool again = job.basis.mtime < INT64_MAX && job.basis.mtime + 1 == planned.remote.mtime;
+  bool again = job.basis != nullptr && job.basis->mtime < INT64_MAX &&
+               job.basis->mtime + 1 == planned.remote.mtime;
   if (kind == ChangeKind::TOUCH && again) return;
   countChange(kind, report_.counts);
   report_.changes.push_back(

@@ -1,9 +1,10 @@
 #pragma once
 // Fetches what is planned, file by file trying the cheapest way first: the tail after a proved
-// prefix, then a delta, then the whole.
+// prefix, then a delta against the old version, then one against the parent, then the whole.
 
 #include <stdint.h>
 
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -34,14 +35,15 @@ class Transfer {
 
  private:
   // The ways to get a file, in the order in which they are tried.
-  enum class Way { CONTINUE, TAIL, DELTA, WHOLE };
+  enum class Way { CONTINUE, TAIL, DELTA, NEW, WHOLE };
   struct Job {
     const PlannedFile* planned;
     Way way;
-    Basis basis;
-    int retries = 0;  // because the file was changing
+    std::unique_ptr<Basis> basis;  // while it is asked for
+    int retries = 0;               // because the file was changing
   };
 
+  static Want::Kind kindFor(Way way);
   Way firstWay(const PlannedFile& planned);
   // Fills the want, falling to the next way where there is no basis for this one.
   Want prepare(Job& job);
@@ -54,6 +56,7 @@ class Transfer {
   Job& jobFor(uint32_t file);
   void tryNextWay(Job& job);
   void fail(Job& job, const std::string& why);
+  void failWay(Job& job, const kj::Exception& error);
   void guarded(kj::FunctionParam<void()> work);
   void count(const Job& job, uint64_t size);
 

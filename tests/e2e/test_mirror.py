@@ -143,6 +143,46 @@ class Mirror(HubCase):
         self.assertEqual(self.counts(), {"new": 5})
         self.assert_mirrored()
 
+    def parent_and_fork(self, size=1 << 20):
+        """A session that does not compress, and the fork that repeats it."""
+        lines = [line(os.urandom(400).hex(), 10) for _ in range(size // 850)]
+        name = "p/2026-01-01T00-00-00-000Z_parent.jsonl"
+        self.write(name, b'{"type":"session"}\n' + b"".join(lines))
+        header = b'{"type":"session","parentSession":"%s"}\n' % os.fsencode(self.source / name)
+        return name, header + b"".join(lines[:-100]) + line("added")
+
+    def test_a_fork_costs_what_it_adds(self):
+        _, fork = self.parent_and_fork()
+        first = self.sync_one()
+        self.assertGreater(first["wireDown"], 400_000)
+        self.write("q/2026-02-01T00-00-00-000Z_fork.jsonl", fork)
+        report = self.sync_one()
+        self.assertEqual(report["counts"]["new"], 1)
+        self.assertLess(report["wireUp"] + report["wireDown"], 20_000)
+        self.assert_mirrored()
+
+    def test_parent_and_fork_in_one_run(self):
+        _, fork = self.parent_and_fork()
+        self.write("q/2026-02-01T00-00-00-000Z_fork.jsonl", fork)
+        report = self.sync_one()
+        self.assertEqual(report["counts"]["new"], 2)
+        self.assertLess(report["wireDown"], 700_000)
+        self.assert_mirrored()
+
+    def test_a_fork_of_what_the_mirror_has_not(self):
+        name, fork = self.parent_and_fork()
+        self.sync()
+        # The hub's copy was changed by hand, with its size and time: the next run cannot tell.
+        mirrored = self.mirror / name
+        before = mirrored.stat()
+        with open(mirrored, "r+b") as out:
+            out.seek(1000)
+            out.write(b"XXXX")
+        os.utime(mirrored, ns=(before.st_atime_ns, before.st_mtime_ns))
+        self.write("q/2026-02-01T00-00-00-000Z_fork.jsonl", fork)
+        self.assertEqual(self.counts(), {"new": 1})
+        self.assertEqual((self.mirror / "q/2026-02-01T00-00-00-000Z_fork.jsonl").read_bytes(), fork)
+
     def test_removal_is_kept_and_costs_nothing_later(self):
         self.make()
         self.sync()

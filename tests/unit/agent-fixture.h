@@ -23,6 +23,9 @@ struct Answer {
   std::vector<std::string> paths;  // of a listing, by id
   proto::Reason reason = proto::Reason::VANISHED;
   Digest hash;
+  std::string parent;
+  uint64_t parentSize = 0;
+  Digest parentHash;
   int64_t mtime = 0;
   bool unsettled = false;
 };
@@ -75,6 +78,9 @@ class AgentFixture : public testing::Test {
   Answer pullWhole(uint32_t file) {
     return pull(file, [](proto::Want::Builder want) { want.setWhole(); });
   }
+  Answer pullNew(uint32_t file) {
+    return pull(file, [](proto::Want::Builder want) { want.setNew(); });
+  }
   Answer pullTail(uint32_t file, std::string_view prefix) {
     return pull(file, [&](proto::Want::Builder want) {
       auto basis = want.initPrefix();
@@ -123,9 +129,12 @@ class AgentFixture : public testing::Test {
         break;
       case proto::Event::BEGIN: {
         auto begin = event.getBegin();
-        const char* kinds[] = {"whole", "tail", "delta"};
+        const char* kinds[] = {"whole", "tail", "delta", "fork"};
         events.push_back(std::string("begin ") + kinds[int(begin.getContent())] + " " +
                          std::to_string(begin.getSize()));
+        result.parent = textOf(begin.getParent().getPath());
+        result.parentSize = begin.getParent().getSize();
+        result.parentHash = Digest::from(begin.getParent().getHash());
         result.mtime = begin.getMtime();
         result.unsettled = begin.getUnsettled();
         break;

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "common/protocol.h"
 #include "tests/unit/agent-fixture.h"
 #include "tests/unit/rsync-text.h"
@@ -104,6 +106,47 @@ TEST_F(AgentServer, deltaAgainstASignature) {
     EXPECT_EQ(got.events, Events{"refused 0"});
     EXPECT_EQ(got.reason, proto::Reason::BAD_REQUEST);
   }
+}
+
+TEST_F(AgentServer, forks) {
+  auto header = [](std::string parent) {
+    return "{\"type\":\"session\",\"parentSession\":\"" + parent + "\"}\n";
+  };
+  std::string lines;
+  while (lines.size() < 40'000) lines += noise(100, lines.size()) + "\n";
+  auto parent = "{\"type\":\"session\"}\n" + lines;
+  auto child = header("/home/me/sessions/p/parent.jsonl") + lines.substr(0, 30'000) + "more\n";
+  dir_.write("p/child.jsonl", child);
+  dir_.write("p/parent.jsonl", parent);
+  dir_.write("q/moved.jsonl", header("/old/name/parent.jsonl") + lines);
+  dir_.write("q/none.jsonl", header("") + lines);
+  dir_.write("q/parent.jsonl", parent + "unfinished");
+  dir_.write("q/self.jsonl", header("/x/q/self.jsonl") + lines);
+  dir_.write("r/child.txt", child);
+  dir_.write("r/orphan.jsonl", header("/x/y/gone.jsonl") + lines);
+  start(dir_.path());
+  auto paths = scan().paths;
+
+  std::map<std::string, std::string> parents;
+  for (uint32_t id = 0; id < paths.size(); ++id) {
+    auto got = pullNew(id);
+    auto content = dir_.read(paths[id]).value();
+    EXPECT_EQ(got.hash, digestOf(bytesOf(content))) << paths[id];
+    if (got.parent.empty()) {
+      EXPECT_EQ(got.content, content);
+      continue;
+    }
+    parents[paths[id]] = got.parent;
+    auto basis = dir_.read(got.parent)->substr(0, got.parentSize);
+    EXPECT_EQ(basis, parent) << "whole lines of it";
+    EXPECT_EQ(got.parentHash, digestOf(bytesOf(basis)));
+    EXPECT_EQ(got.events, (Events{"begin fork " + std::to_string(content.size()), "end"}));
+    EXPECT_LT(got.content.size(), 2'000u);
+    EXPECT_TRUE(patched(basis, got.content, content.size()) == content);
+  }
+  EXPECT_EQ(parents, (decltype(parents){{"p/child.jsonl", "p/parent.jsonl"},
+                                        {"q/moved.jsonl", "q/parent.jsonl"}}));
+  EXPECT_EQ(pullWhole(0).content, child) << "whole means whole";
 }
 
 TEST_F(AgentServer, idsThatNameNoFileAreRefused) {

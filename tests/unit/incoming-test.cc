@@ -14,7 +14,21 @@ constexpr int64_t STARTED = 1769860800 * SECOND;
 constexpr auto WHOLE = proto::Begin::Content::WHOLE;
 constexpr auto TAIL = proto::Begin::Content::TAIL;
 constexpr auto DELTA = proto::Begin::Content::DELTA;
+constexpr auto FORK = proto::Begin::Content::FORK;
 constexpr int64_t NEW_TIME = OLD + 1000;
+
+Want::Kind askFor(proto::Begin::Content content) {
+  switch (content) {
+    case TAIL:
+      return Want::Kind::PREFIX;
+    case DELTA:
+      return Want::Kind::SIGNATURE;
+    case FORK:
+      return Want::Kind::NEW;
+    default:
+      return Want::Kind::WHOLE;
+  }
+}
 
 class IncomingTest : public testing::Test {
  protected:
@@ -29,8 +43,14 @@ class IncomingTest : public testing::Test {
     event.setMtime(mtime_);
     event.setUnsettled(unsettled_);
     event.setMode(mode_);
+    if (content == FORK) {
+      auto parent = event.initParent();
+      parent.setPath(bytesOf(parentPath_));
+      parent.setSize(parentContent_.size());
+      digestOf(bytesOf(parentContent_)).to(parent.initHash());
+    }
     incoming_ = std::make_unique<Incoming>(mirror_, path, basis_, event.asReader(),
-                                           content == DELTA, keepModes);
+                                           asked_.value_or(askFor(content)), keepModes);
     hasher_ = content == TAIL ? basis_.hasher : FileHasher();
   }
   // A piece with the hash of all so far, or a wrong one.
@@ -68,6 +88,8 @@ class IncomingTest : public testing::Test {
                  Archive(dir_ / "archive", "spoke", STARTED)};
   Basis basis_;
   int64_t mtime_ = NEW_TIME;
+  std::string parentPath_, parentContent_;
+  std::optional<Want::Kind> asked_;  // if not what the content answers
   bool unsettled_ = false;
   uint16_t mode_ = 0644;
   FileHasher hasher_;
@@ -196,6 +218,51 @@ TEST_F(IncomingTest, delta) {
   EXPECT_EQ(incoming_->bytesReceived(), delta.size());
 }
 
+TEST_F(IncomingTest, fork) {
+  auto parent = noise(50'000, 3);
+  auto child = "another header\n" + parent.substr(20, 40'000) + "and more";
+  auto delta = deltaOf(signatureOf(parent), child);
+  EXPECT_LT(delta.size(), 5'000u);
+  // The mirror's copy may have grown meanwhile.
+  dir_.write("mirror/d/parent", parent + "later lines");
+  std::tie(parentPath_, parentContent_) = std::pair("d/parent", parent);
+  begin("d/child", FORK, child.size());
+  data(delta);
+  end(child);
+  EXPECT_TRUE(mirrored("d/child") == child);
+  EXPECT_TRUE(mirrored("d/parent") == parent + "later lines");
+  EXPECT_EQ(incoming_->bytesReceived(), delta.size());
+
+  asked_ = Want::Kind::NEW;
+  begin("whole", WHOLE, 5);
+  data("whole");
+  end("whole");
+  EXPECT_EQ(mirrored("whole"), "whole");
+}
+
+TEST_F(IncomingTest, forkOfWhatTheMirrorDoesNotHaveIsRefused) {
+  dir_.write("mirror/parent", "01234");
+  dir_.write("outside", "01234");
+  parentContent_ = "01234";
+  for (auto path : {"missing", "", "../outside", "/etc/passwd", "d/../parent"}) {
+    parentPath_ = path;
+    EXPECT_THROW(begin("file", FORK, 5), kj::Exception) << path;
+  }
+  parentPath_ = "parent";
+  begin("file", FORK, 5);
+  incoming_ = nullptr;
+  for (auto content : {"01234567", "0123x"}) {
+    parentContent_ = content;
+    EXPECT_THROW(begin("file", FORK, 5), kj::Exception) << content;
+  }
+  parentContent_ = "01234";
+  for (auto asked : {Want::Kind::WHOLE, Want::Kind::PREFIX, Want::Kind::SIGNATURE}) {
+    asked_ = asked;
+    EXPECT_THROW(begin("file", FORK, 5), kj::Exception);
+  }
+  EXPECT_FALSE(dir_.exists("mirror/file"));
+}
+
 TEST_F(IncomingTest, continuesAPartialFile) {
   writeAll(mirror_.openStaged("file", false), bytesOf("01234"));
   basisFrom(Basis::Kind::PARTIAL, "file", "01234");
@@ -298,9 +365,12 @@ TEST_F(IncomingTest, interruptedLargeFileIsKeptToBeContinued) {
 }
 
 TEST_F(IncomingTest, beginThatWasNotAskedForIsRefused) {
+  asked_ = Want::Kind::WHOLE;
   EXPECT_THROW(begin("file", TAIL, 5), kj::Exception);
   mirrorHas("file", "12345");
+  asked_ = Want::Kind::PREFIX;
   EXPECT_THROW(begin("file", WHOLE, 5), kj::Exception);
+  asked_ = {};
   EXPECT_THROW(begin("file", TAIL, 4), kj::Exception) << "it ends before it begins";
   basis_.mtime = OLD + 1;
   EXPECT_THROW(begin("file", DELTA, 5), kj::Exception) << "somebody changed the basis";
