@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <kj/async-io.h>
 #include <kj/debug.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,13 +70,24 @@ void printAuthorizedKeysLine(const Options& options) {
   puts(line.c_str());
 }
 
+// A spoke may be small: what is large is given back as soon as it is free, and the threads of a walk
+// share one heap.
+void saveMemory() {
+  mallopt(M_ARENA_MAX, 1);
+  mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+  mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+}
+
 void serveStdio(const Options& options) {
   signal(SIGPIPE, SIG_IGN);
+  saveMemory();
+  auto root = kj::refcounted<pibrain::Root>(options.root);
+  // The hub is going to ask, but the question is on its way for a round trip.
+  root->beginScan();
   pibrain::initRsync();
   auto io = kj::setupAsyncIo();
   auto stream = pibrain::takeStdio(*io.lowLevelProvider);
-  pibrain::serve(*stream, pibrain::makeSpoke(kj::refcounted<pibrain::Root>(options.root)),
-                 io.waitScope);
+  pibrain::serve(*stream, pibrain::makeSpoke(kj::mv(root)), io.waitScope);
 }
 
 int fail(const kj::Exception& e) {

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <system_error>
+
 #include "common/file-io.h"
 
 namespace pibrain {
@@ -37,7 +39,20 @@ Root::Root(const std::string& path) : path_(expandPath(path)) {
   }
 }
 
+void Root::beginScan() {
+  try {
+    begun_ = std::async(std::launch::async, [this]() { return walk(); });
+  } catch (const std::system_error&) {
+    // No more threads for this user: scan() will walk.
+  }
+}
+
 std::shared_ptr<const Tree> Root::scan() {
+  tree_ = std::make_shared<const Tree>(begun_.valid() ? begun_.get() : walk());
+  return tree_;
+}
+
+Tree Root::walk() const {
   Tree tree;
   KJ_IF_MAYBE(dir, dir_) {
     KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { tree = walkTree(dir->fd()); })) {
@@ -46,8 +61,7 @@ std::shared_ptr<const Tree> Root::scan() {
   } else {
     tree.problems.push_back({"", proto::Reason::VANISHED});
   }
-  tree_ = std::make_shared<const Tree>(std::move(tree));
-  return tree_;
+  return tree;
 }
 
 kj::OneOf<Root::File, proto::Reason> Root::open(const Tree& tree, uint32_t id) const {

@@ -5,6 +5,7 @@
 #include <kj/one-of.h>
 #include <kj/refcount.h>
 
+#include <future>
 #include <memory>
 #include <string>
 
@@ -21,6 +22,9 @@ class Root : public kj::Refcounted {
 
   const std::string& path() const { return path_; }
   proto::RootState state() const { return state_; }
+
+  // Begins a walk in the background, for the first scan().
+  void beginScan();
 
   // Walks the tree anew; ids of earlier scans stay valid for those who hold their tree.
   std::shared_ptr<const Tree> scan();
@@ -42,6 +46,9 @@ class Root : public kj::Refcounted {
   std::string path_;
   kj::Maybe<RootedDir> dir_;
   proto::RootState state_;
+  Tree walk() const;
+
+  std::future<Tree> begun_;  // its thread reads dir_
   std::shared_ptr<const Tree> tree_;
 };
 
