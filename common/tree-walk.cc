@@ -46,10 +46,11 @@ void appendRecord(std::string& out, const Tree::Directory& directory, const Tree
   append(out, uint64_t(file.mtime));
 }
 
-uint64_t digestOf(const Tree::Directory& directory) {
+// `piece` is scratch, so that a walk takes memory for it once.
+uint64_t digestOf(const Tree::Directory& directory, std::string& piece) {
   XXH3_state_t state;
   XXH3_64bits_reset(&state);
-  std::string piece = directory.path;
+  piece = directory.path;
   piece += '\0';
   for (auto& file : directory.files) {
     appendRecord(piece, directory, file);
@@ -169,7 +170,7 @@ class DirectoryReader {
     directory.names = names_;
     std::sort(directory.files.begin(), directory.files.end(),
               [&](auto& a, auto& b) { return directory.name(a) < directory.name(b); });
-    directory.digest = digestOf(directory);
+    directory.digest = digestOf(directory, piece_);
   }
 
   std::string join(std::string_view name) const {
@@ -190,7 +191,7 @@ class DirectoryReader {
   std::string path_;
   std::vector<std::string> below_;
   std::vector<Tree::File> files_;
-  std::string names_;
+  std::string names_, piece_;
 };
 
 // The directories still to be read, and the threads that read them.
@@ -313,7 +314,8 @@ Tree walkTree(int root, const WalkOptions& options) { return Walk(root, options)
 
 void dropFiles(Tree::Directory& directory, const std::function<bool(const std::string&)>& drop) {
   std::erase_if(directory.files, [&](auto& file) { return drop(directory.pathOf(file)); });
-  directory.digest = digestOf(directory);
+  std::string piece;
+  directory.digest = digestOf(directory, piece);
 }
 
 uint64_t fingerprintOf(const Tree::Directory& directory, const Tree::File& file) {

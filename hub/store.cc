@@ -9,7 +9,7 @@ namespace pibrain {
 
 namespace {
 
-constexpr int64_t SCHEMA_VERSION = 1;  // as SCHEMA sets it
+constexpr int64_t SCHEMA_VERSION = 2;  // as SCHEMA sets it
 constexpr char SCHEMA[] = R"(
   CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY,
@@ -38,7 +38,12 @@ constexpr char SCHEMA[] = R"(
     path BLOB NOT NULL,
     PRIMARY KEY (spoke, path)
   ) WITHOUT ROWID;
-  PRAGMA user_version = 1;
+  CREATE TABLE IF NOT EXISTS endpoints (
+    spoke TEXT PRIMARY KEY,
+    address TEXT NOT NULL,
+    port INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  PRAGMA user_version = 2;
 )";
 
 // A prepared statement; binds count from 1, columns from 0.
@@ -136,6 +141,25 @@ absl::StatusOr<Store::LastRuns> Store::lastRuns(const std::string& spoke) {
   last.bind(spoke);
   if (last.step() == SQLITE_ROW && last.integer(0) == 0) result.lastError = last.text(1);
   return result;
+}
+
+std::optional<Endpoint> Store::lastEndpoint(const std::string& spoke) {
+  std::lock_guard lock(mutex_);
+  Statement select(db_, "SELECT address, port FROM endpoints WHERE spoke = ?");
+  if (!select.prepared()) return std::nullopt;
+  select.bind(spoke);
+  if (select.step() != SQLITE_ROW) return std::nullopt;
+  return Endpoint{select.text(0), uint16_t(select.integer(1))};
+}
+
+absl::Status Store::setLastEndpoint(const std::string& spoke, const Endpoint& endpoint) {
+  std::lock_guard lock(mutex_);
+  Statement insert(db_, "INSERT OR REPLACE INTO endpoints (spoke, address, port) VALUES (?, ?, ?)");
+  if (!insert.prepared()) return error();
+  insert.bind(spoke);
+  insert.bind(endpoint.address);
+  insert.bind(int64_t(endpoint.port));
+  return insert.step() == SQLITE_DONE ? absl::OkStatus() : error();
 }
 
 absl::StatusOr<std::vector<std::string>> Store::keptFiles(const std::string& spoke) {

@@ -1,6 +1,7 @@
 #pragma once
-// sync.db: the history of runs, and which files a mirror keeps although the spoke deleted them.
-// Losing it loses the history and costs one listing, nothing else; so its errors are warnings.
+// sync.db: the history of runs, which files a mirror keeps although the spoke deleted them, and where
+// the spokes were reached. Losing it loses the history and costs one listing, nothing else; so its
+// errors are warnings.
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "hub/endpoint.h"
 #include "hub/report.h"
 
 struct sqlite3;
@@ -35,6 +37,10 @@ class Store {
     std::string lastError;            // of the latest run; empty if that was good
   };
   absl::StatusOr<LastRuns> lastRuns(const std::string& spoke);
+
+  // Where the spoke was reached last; none if it never was.
+  std::optional<Endpoint> lastEndpoint(const std::string& spoke);
+  absl::Status setLastEndpoint(const std::string& spoke, const Endpoint& endpoint);
 
   // Paths relative to the mirror.
   absl::StatusOr<std::vector<std::string>> keptFiles(const std::string& spoke);

@@ -74,8 +74,8 @@ void printAuthorizedKeysLine(const Options& options) {
 // share one heap.
 void saveMemory() {
   mallopt(M_ARENA_MAX, 1);
-  mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-  mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+  mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+  mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
 }
 
 void serveStdio(const Options& options) {

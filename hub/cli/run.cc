@@ -189,12 +189,14 @@ int syncRun(const RunArguments& arguments) {
     }
   }
   SyncRun run(*config, ours, options);
-  initLibraries();
   auto store = Store::open(config->hub.databaseDir);
-  if (!store.ok()) {
+  if (store.ok()) {
+    run.dialEarly(**store);
+  } else {
     complain(absl::StrCat("warning: this run will not be recorded: ",
                           std::string(store.status().message())));
   }
+  initLibraries();
   auto synced = run.finish(store.ok() ? store->get() : nullptr, observer);
   reports.insert(reports.end(), synced.begin(), synced.end());
   int code = exitCode(reports);

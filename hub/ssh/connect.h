@@ -7,6 +7,7 @@
 #include <string>
 
 #include "hub/connection.h"
+#include "hub/endpoint.h"
 #include "hub/rate-limiter.h"
 #include "hub/ssh/resolve.h"
 
@@ -23,10 +24,15 @@ const char* toString(SshMode mode);
 // The steps of connecting, in their order. OpenSSH's client does them out of sight.
 enum class SshStep { NAME, TCP, HOST_KEY, LOGIN, COMMAND };
 
+class EarlyDial;
+
 struct ConnectOptions {
   SshMode mode = SshMode::AUTO;
   uint32_t timeoutSeconds = 300;         // after which TCP gives a dead peer up
   std::shared_ptr<RateLimiter> limiter;  // null: none
+  std::shared_ptr<EarlyDial> early;      // null: none
+  // A connection was made.
+  std::function<void(const Endpoint&)> dialed = [](const Endpoint&) {};
   // What a person should hear though it went well.
   std::function<void(std::string)> warn = [](std::string) {};
   // Which program was chosen, and why if it is not the usual one.

@@ -84,6 +84,10 @@ int bindTo(int fd, const struct addrinfo* local, int family) {
   return EADDRNOTAVAIL;
 }
 
+int openSocket(const struct addrinfo& address) {
+  return socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
 [[noreturn]] void explain(const SshTarget& target, int error) {
   switch (error) {
     case ECONNREFUSED:
@@ -104,12 +108,36 @@ int bindTo(int fd, const struct addrinfo* local, int family) {
 
 }  // namespace
 
-kj::AutoCloseFd dial(const SshTarget& target, uint32_t timeoutSeconds,
-                     const std::function<void(SshStep, std::string)>& passed) {
+EarlyDial::EarlyDial(const Endpoint& endpoint) {
+  struct addrinfo hints = {};
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  struct addrinfo* found = nullptr;
+  auto port = absl::StrCat(endpoint.port);
+  if (getaddrinfo(endpoint.address.c_str(), port.c_str(), &hints, &found) != 0) return;
+  Addresses addresses(found);
+  kj::AutoCloseFd fd(openSocket(*found));
+  if (fd < 0) return;
+  if (connect(fd, found->ai_addr, found->ai_addrlen) != 0 && errno != EINPROGRESS) return;
+  memcpy(&address_, found->ai_addr, found->ai_addrlen);
+  length_ = found->ai_addrlen;
+  socket_ = kj::mv(fd);
+}
+
+kj::AutoCloseFd EarlyDial::take(const struct addrinfo& address) {
+  bool same = address.ai_addrlen == length_ && memcmp(address.ai_addr, &address_, length_) == 0;
+  return same ? kj::mv(socket_) : nullptr;
+}
+
+kj::AutoCloseFd dial(const SshTarget& target, const ConnectOptions& options) {
   auto addresses = lookUp(target, target.host, absl::StrCat(target.port));
   Addresses local;
   if (!target.bindAddress.empty()) local = lookUp(target, target.bindAddress, "");
-  passed(SshStep::NAME, numeric(*addresses));
+  options.passed(SshStep::NAME, numeric(*addresses));
+
+  // Only the first address: what is begun must not change the order in which they are tried.
+  kj::AutoCloseFd early;
+  if (options.early != nullptr && local == nullptr) early = options.early->take(*addresses);
 
   // Each address gets its share of the time, so that one that does not answer leaves some to the
   // others.
@@ -119,20 +147,22 @@ kj::AutoCloseFd dial(const SshTarget& target, uint32_t timeoutSeconds,
   int error = EHOSTUNREACH;
   for (auto* address = addresses.get(); address != nullptr; address = address->ai_next, --left) {
     auto deadline = Clock::now() + (end - Clock::now()) / left;
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    auto fd = kj::mv(early);
+    bool begun = fd.get() >= 0;
+    if (!begun) fd = kj::AutoCloseFd(openSocket(*address));
     if (fd < 0) {
       error = errno;
       continue;
     }
-    kj::AutoCloseFd owned(fd);
-    tune(fd, timeoutSeconds);
-    error = bindTo(fd, local.get(), address->ai_family);
-    if (error != 0) continue;
-    error = connect(fd, address->ai_addr, address->ai_addrlen) == 0 ? 0 : errno;
+    tune(fd, options.timeoutSeconds);
+    error = begun ? EINPROGRESS : bindTo(fd, local.get(), address->ai_family);
+    if (error == 0) error = connect(fd, address->ai_addr, address->ai_addrlen) == 0 ? 0 : errno;
     if (error == EINPROGRESS) error = finishConnecting(fd, deadline);
     if (error != 0) continue;
-    passed(SshStep::TCP, absl::StrCat(numeric(*address), " port ", target.port));
-    return owned;
+    auto where = numeric(*address);
+    options.passed(SshStep::TCP, absl::StrCat(where, " port ", target.port));
+    options.dialed({where, target.port});
+    return fd;
   }
   explain(target, error);
 }

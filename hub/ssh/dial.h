@@ -1,15 +1,34 @@
 #pragma once
 
 #include <kj/io.h>
+#include <sys/socket.h>
+
+#include <functional>
+#include <string>
 
 #include "hub/ssh/connect.h"
 
+struct addrinfo;
+
 namespace pibrain {
 
-// Opens a TCP connection to the target, trying each of its addresses, within its connectTimeout.
-// The socket does not block, sends small packets at once, and gives a dead peer up after
-// `timeoutSeconds`. `passed` hears of the steps NAME and TCP. Throws Failure.
-kj::AutoCloseFd dial(const SshTarget& target, uint32_t timeoutSeconds,
-                     const std::function<void(SshStep, std::string)>& passed);
+// A TCP connection to where the target was last time, begun before it is known where it is now.
+// sshd starts a process for it, which takes longer than `ssh -G` and the name server's answer.
+class EarlyDial {
+ public:
+  // Does not block. What fails here is not told: it fails again where it counts.
+  explicit EarlyDial(const Endpoint& endpoint);
+
+  // The socket, if it goes, or is about to go, to this address; or else a null descriptor.
+  kj::AutoCloseFd take(const struct addrinfo& address);
+
+ private:
+  struct sockaddr_storage address_ = {};
+  socklen_t length_ = 0;
+  kj::AutoCloseFd socket_;
+};
+
+// A connected socket that does not block. Throws Failure.
+kj::AutoCloseFd dial(const SshTarget& target, const ConnectOptions& options);
 
 }  // namespace pibrain

@@ -74,7 +74,7 @@ class Libssh2Connection : public Connection {
  private:
   kj::AutoCloseFd reach() {
     if (target_.proxyCommand.empty() && target_.proxyJump.empty()) {
-      return dial(target_, options_.timeoutSeconds, options_.passed);
+      return dial(target_, options_);
     }
     proxy_.emplace(target_);
     options_.passed(SshStep::NAME, "left to the proxy");

@@ -6,7 +6,9 @@
 
 #include "hub/config.h"
 #include "hub/connection.h"
+#include "hub/ssh/connect.h"
 #include "hub/ssh/resolve.h"
+#include "hub/store.h"
 #include "hub/sync/spoke-session.h"
 
 namespace pibrain {
@@ -17,13 +19,21 @@ class SpokeReach {
   // Begins to ask ssh for its configuration, which takes a moment.
   explicit SpokeReach(const SpokeConfig& spoke);
 
+  // Begins to connect to where the spoke was last time, if that is known.
+  void dialEarly(Store& store);
+
   // Starts the agent, with the spoke's own settings in place of `options.mode` and
   // `options.timeoutSeconds`. Throws Failure.
   kj::Own<Connection> connect(ConnectOptions options, kj::AsyncIoContext& io);
 
+  // To be called when the agent has answered: it is here that the next run looks first.
+  void remember(Store& store) const;
+
  private:
   const SpokeConfig& spoke_;
   std::optional<SshResolution> resolution_;  // none: the source is on this machine
+  std::optional<Endpoint> last_, reached_;
+  std::shared_ptr<EarlyDial> early_;
 };
 
 // What an exception of the conversation with the agent meant, for a person.

@@ -23,6 +23,12 @@ SyncRun::SyncRun(const Config& config, std::vector<const SpokeConfig*> spokes, R
 
 SyncRun::~SyncRun() noexcept(false) {}
 
+void SyncRun::dialEarly(Store& store) {
+  for (auto& reach : reaches_) {
+    if (reach != nullptr) reach->dialEarly(store);
+  }
+}
+
 std::vector<SpokeReport> SyncRun::finish(Store* store, const RunObserver& observer) {
   std::vector<SpokeReport> reports(spokes_.size());
   std::mutex observing;

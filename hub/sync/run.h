@@ -38,6 +38,9 @@ class SyncRun {
   SyncRun(const Config& config, std::vector<const SpokeConfig*> spokes, RunOptions options);
   ~SyncRun() noexcept(false);
 
+  // Goes on with that: begins to connect to where those spokes were last time.
+  void dialEarly(Store& store);
+
   // Syncs the spokes, each in a thread of its own, and records them in the store (null: nowhere).
   // One spoke's failure leaves the others alone. The reports come in the order of the spokes.
   std::vector<SpokeReport> finish(Store* store, const RunObserver& observer);

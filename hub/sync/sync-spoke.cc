@@ -58,6 +58,7 @@ class SpokeSync {
           if (!odd.empty()) warn(odd);
         }
       });
+      if (store_ != nullptr) reach->remember(*store_);
       noteListing(listing);
       auto plan = makePlan(tree, kept_, known, listing);
       if (options_.dryRun) {

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <stdint.h>
+
+#include <string>
+
+namespace pibrain {
+
+// Where a TCP connection goes.
+struct Endpoint {
+  std::string address;  // numeric
+  uint16_t port = 0;
+
+  bool operator==(const Endpoint&) const = default;
+};
+
+}  // namespace pibrain
