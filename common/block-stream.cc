@@ -3,6 +3,7 @@
 #include <capnp/message.h>
 #include <capnp/serialize.h>
 #include <kj/debug.h>
+#include <stdlib.h>
 #include <zstd.h>
 
 #include "common/protocol.h"
@@ -15,11 +16,13 @@ namespace {
 // (prompts, the same files read again), so with 4 MiB and a hash table to match, level 1 compresses
 // as well as level 3 does with its own 2 MiB, in less time.
 constexpr int WINDOW_LOG = 22;
-constexpr int HASH_LOG = 18;
+constexpr int HASH_LOG = 17;
 
 // A stream that ends within so many bytes is compressed as one piece: zstd then makes do with tables
 // and a window of its size. Those for a long stream take 5 ms to set up, on both sides together.
 constexpr size_t SMALL_STREAM = 16 * 1024;
+
+constexpr size_t SCRATCH_WORDS = MAX_PIECE / sizeof(capnp::word) + 64;
 
 size_t checked(size_t result) {
   KJ_REQUIRE(!ZSTD_isError(result), "zstd", ZSTD_getErrorName(result));
@@ -30,10 +33,9 @@ size_t checked(size_t result) {
 
 BlockWriter::BlockWriter(int compressionLevel)
     : context_(ZSTD_createCCtx()),
-      scratch_(kj::heapArray<capnp::word>(MAX_PIECE / sizeof(capnp::word) + 64)),
+      scratch_(static_cast<capnp::word*>(calloc(SCRATCH_WORDS, sizeof(capnp::word)))),
       out_(kj::heapArray<kj::byte>(ZSTD_compressBound(MAX_BLOCK_RAW))) {
-  KJ_REQUIRE(context_ != nullptr, "out of memory");
-  memset(scratch_.begin(), 0, scratch_.asBytes().size());
+  KJ_REQUIRE(context_ != nullptr && scratch_ != nullptr, "out of memory");
   checked(ZSTD_CCtx_setParameter(context_, ZSTD_c_compressionLevel, compressionLevel));
   checked(ZSTD_CCtx_setParameter(context_, ZSTD_c_windowLog, WINDOW_LOG));
   checked(ZSTD_CCtx_setParameter(context_, ZSTD_c_hashLog, HASH_LOG));
@@ -53,7 +55,7 @@ bool BlockWriter::tryAdd(kj::FunctionParam<bool(proto::Event::Builder)> build) {
     outSize_ = raw_ = 0;
     finished_ = false;
   }
-  capnp::MallocMessageBuilder message(scratch_);
+  capnp::MallocMessageBuilder message(kj::arrayPtr(scratch_.get(), SCRATCH_WORDS));
   if (!build(message.initRoot<proto::Event>())) return false;
   capnp::writeMessage(*this, message);
   return true;

@@ -7,6 +7,9 @@
 #include <kj/function.h>
 #include <kj/io.h>
 #include <kj/vector.h>
+#include <stdlib.h>
+
+#include <memory>
 
 #include "proto/agent.capnp.h"
 
@@ -41,7 +44,11 @@ class BlockWriter : private kj::OutputStream {
   ZSTD_CCtx* context_;
   kj::Vector<kj::byte> start_;  // what came first, while that is little and the stream not begun
   bool streaming_ = false;
-  kj::Array<capnp::word> scratch_;  // zero between messages
+  struct Free {
+    void operator()(capnp::word* words) const { free(words); }
+  };
+  // Zero between messages. From calloc(), so that a short stream touches few of its pages.
+  std::unique_ptr<capnp::word[], Free> scratch_;
   kj::Array<kj::byte> out_;
   size_t outSize_ = 0;
   size_t raw_ = 0;         // bytes in the block before compression

@@ -41,10 +41,11 @@ void writeAllAt(int fd, kj::ArrayPtr<const kj::byte> bytes, uint64_t offset) {
 }
 
 uint64_t hashPrefix(int fd, uint64_t size, FileHasher& hasher) {
-  auto buffer = kj::heapArray<kj::byte>(kj::min(size, uint64_t(256 * 1024)));
+  // On the stack: a heap would hand out fresh pages for each file, which cost more than the hash.
+  kj::byte buffer[64 * 1024];
   uint64_t done = 0;
   while (done < size) {
-    auto want = buffer.slice(0, kj::min(size - done, uint64_t(buffer.size())));
+    auto want = kj::arrayPtr(buffer, kj::min(size - done, sizeof(buffer)));
     size_t n = readAt(fd, want, done);
     hasher.update(want.slice(0, n));
     done += n;

@@ -22,7 +22,7 @@ namespace {
 
 // librsync 2.3 copies all of the input that it is given, so it gets pieces.
 constexpr size_t IN_PIECE = 64 * 1024;
-constexpr size_t OUT_PIECE = 256 * 1024;
+constexpr size_t OUT_PIECE = 64 * 1024;
 
 constexpr size_t SIGNATURE_HEADER = 12;
 constexpr uint32_t MAX_STRONG = 32;

@@ -37,12 +37,12 @@ uint64_t publishableSize(const Root::File& file, int64_t now) {
 }
 
 uint64_t wholeLines(int fd, uint64_t size) {
-  auto buffer = kj::heapArray<kj::byte>(64 * 1024);
+  kj::byte buffer[64 * 1024];
   for (uint64_t end = size; end > 0;) {
-    uint64_t start = end - kj::min(end, uint64_t(buffer.size()));
-    size_t n = readAt(fd, buffer.slice(0, size_t(end - start)), start);
-    if (auto* newline = memrchr(buffer.begin(), '\n', n)) {
-      return start + uint64_t(static_cast<kj::byte*>(newline) - buffer.begin()) + 1;
+    uint64_t start = end - kj::min(end, sizeof(buffer));
+    size_t n = readAt(fd, kj::arrayPtr(buffer, size_t(end - start)), start);
+    if (auto* newline = memrchr(buffer, '\n', n)) {
+      return start + uint64_t(static_cast<kj::byte*>(newline) - buffer) + 1;
     }
     end = start;
   }
