@@ -18,10 +18,6 @@ namespace {
 constexpr int WINDOW_LOG = 22;
 constexpr int HASH_LOG = 17;
 
-// A stream that ends within so many bytes is compressed as one piece: zstd then makes do with tables
-// and a window of its size. Those for a long stream take 5 ms to set up, on both sides together.
-constexpr size_t SMALL_STREAM = 16 * 1024;
-
 constexpr size_t SCRATCH_WORDS = MAX_PIECE / sizeof(capnp::word) + 64;
 
 size_t checked(size_t result) {
@@ -51,52 +47,46 @@ void BlockWriter::add(kj::FunctionParam<void(proto::Event::Builder)> build) {
 }
 
 bool BlockWriter::tryAdd(kj::FunctionParam<bool(proto::Event::Builder)> build) {
-  if (finished_) {
-    outSize_ = raw_ = 0;
-    finished_ = false;
-  }
   capnp::MallocMessageBuilder message(kj::arrayPtr(scratch_.get(), SCRATCH_WORDS));
   if (!build(message.initRoot<proto::Event>())) return false;
   capnp::writeMessage(*this, message);
   return true;
 }
 
-bool BlockWriter::full() const {
-  return !finished_ && (raw_ >= BLOCK_RAW || outSize_ >= BLOCK_COMPRESSED);
+void BlockWriter::write(const void* buffer, size_t size) {
+  auto* bytes = static_cast<const kj::byte*>(buffer);
+  raw_.insert(raw_.end(), bytes, bytes + size);
 }
 
-kj::ArrayPtr<const kj::byte> BlockWriter::finish(bool last) {
-  if (finished_) outSize_ = raw_ = 0;
-  compress(start_, last ? ZSTD_e_end : ZSTD_e_flush);
-  start_.clear();
-  streaming_ = true;
-  finished_ = true;
+bool BlockWriter::full() const { return raw_.size() >= BLOCK_RAW; }
+
+void BlockWriter::begin(bool last) {
+  compressing_.swap(raw_);
+  raw_.clear();
+  worker_.begin([this, last]() { compress(last); });
+}
+
+kj::ArrayPtr<const kj::byte> BlockWriter::take() {
+  worker_.wait();
   return out_.slice(0, outSize_);
 }
 
-void BlockWriter::write(const void* buffer, size_t size) {
-  raw_ += size;
-  auto bytes = kj::arrayPtr(static_cast<const kj::byte*>(buffer), size);
-  if (!streaming_ && start_.size() + size <= SMALL_STREAM) {
-    start_.addAll(bytes);
-    return;
-  }
-  compress(start_, ZSTD_e_continue);
-  start_.clear();
-  streaming_ = true;
-  compress(bytes, ZSTD_e_continue);
+kj::ArrayPtr<const kj::byte> BlockWriter::finish(bool last) {
+  compressing_.swap(raw_);
+  raw_.clear();
+  compress(last);
+  return out_.slice(0, outSize_);
 }
 
-void BlockWriter::compress(kj::ArrayPtr<const kj::byte> bytes, int operation) {
-  ZSTD_inBuffer in{bytes.begin(), bytes.size(), 0};
-  for (;;) {
-    ZSTD_outBuffer out{out_.begin(), out_.size(), outSize_};
-    size_t left = checked(
-        ZSTD_compressStream2(context_, &out, &in, static_cast<ZSTD_EndDirective>(operation)));
-    outSize_ = out.pos;
-    if (operation == ZSTD_e_continue ? in.pos == in.size : left == 0) return;
-    KJ_REQUIRE(outSize_ < out_.size(), "a block became too large");
-  }
+void BlockWriter::compress(bool last) {
+  // If it is the first block too, zstd knows the whole size and makes do with tables and a window of
+  // that size: those for a long stream take milliseconds to set up.
+  ZSTD_inBuffer in{compressing_.data(), compressing_.size(), 0};
+  ZSTD_outBuffer out{out_.begin(), out_.size(), 0};
+  size_t left =
+      checked(ZSTD_compressStream2(context_, &out, &in, last ? ZSTD_e_end : ZSTD_e_flush));
+  KJ_REQUIRE(left == 0, "a block became too large");
+  outSize_ = out.pos;
 }
 
 BlockReader::BlockReader()

@@ -6,11 +6,12 @@
 #include <kj/array.h>
 #include <kj/function.h>
 #include <kj/io.h>
-#include <kj/vector.h>
 #include <stdlib.h>
 
 #include <memory>
+#include <vector>
 
+#include "common/worker.h"
 #include "proto/agent.capnp.h"
 
 typedef struct ZSTD_CCtx_s ZSTD_CCtx;
@@ -33,26 +34,30 @@ class BlockWriter : private kj::OutputStream {
   // Whether the block is big enough to be sent.
   bool full() const;
 
-  // Ends the block, and the whole stream if it is the last; returns its bytes, valid until the
-  // next call.
+  // Ends the block, and the whole stream if it is the last; returns its bytes, valid until another
+  // block is ended.
   kj::ArrayPtr<const kj::byte> finish(bool last);
+
+  // The same in two steps: another thread compresses, while the next block can be filled.
+  void begin(bool last);
+  kj::ArrayPtr<const kj::byte> take();
 
  private:
   void write(const void* buffer, size_t size) override;
-  void compress(kj::ArrayPtr<const kj::byte> bytes, int operation);
+  void compress(bool last);
 
-  ZSTD_CCtx* context_;
-  kj::Vector<kj::byte> start_;  // what came first, while that is little and the stream not begun
-  bool streaming_ = false;
   struct Free {
     void operator()(capnp::word* words) const { free(words); }
   };
+
+  ZSTD_CCtx* context_;
   // Zero between messages. From calloc(), so that a short stream touches few of its pages.
   std::unique_ptr<capnp::word[], Free> scratch_;
+  std::vector<kj::byte> raw_;          // the block that is being filled
+  std::vector<kj::byte> compressing_;  // the one before
   kj::Array<kj::byte> out_;
   size_t outSize_ = 0;
-  size_t raw_ = 0;         // bytes in the block before compression
-  bool finished_ = false;  // what is in out_ has been handed out
+  Worker worker_;  // last: it uses the others
 };
 
 class BlockReader {

@@ -23,12 +23,10 @@ inline constexpr size_t MAX_DEPTH = 400;
 inline constexpr size_t MAX_PROBLEMS = 1000;
 
 // Blocks (agent.capnp): content comes in pieces of at most MAX_PIECE; a block is closed when it
-// holds BLOCK_RAW bytes, or BLOCK_COMPRESSED after compression. So none decompresses to more
-// than MAX_BLOCK_RAW.
-inline constexpr size_t MAX_PIECE = 256 * 1024;
-inline constexpr size_t BLOCK_COMPRESSED = 128 * 1024;
-inline constexpr size_t BLOCK_RAW = 1024 * 1024;
-inline constexpr size_t MAX_BLOCK_RAW = 2 * 1024 * 1024;
+// holds BLOCK_RAW bytes before compression. So none decompresses to more than MAX_BLOCK_RAW.
+inline constexpr size_t MAX_PIECE = 128 * 1024;
+inline constexpr size_t BLOCK_RAW = 512 * 1024;
+inline constexpr size_t MAX_BLOCK_RAW = 1024 * 1024;
 
 // P4: a *.jsonl file changed less than this ago is sent up to its last newline.
 inline constexpr int64_t QUIET_NANOS = 10'000'000'000;

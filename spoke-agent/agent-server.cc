@@ -29,26 +29,41 @@ class BlocksImpl : public proto::Blocks::Server {
       : source_(kj::mv(source)), writer_(kj::heap<BlockWriter>(compressionLevel)) {}
 
   kj::Promise<void> next(NextContext context) override {
-    if (source_.get() == nullptr) {
+    if (writer_.get() == nullptr) {
       context.getResults().setLast(true);
       return kj::READY_NOW;
     }
-    bool more = true;
-    while (more && !writer_->full()) more = source_->produce(*writer_);
-    auto block = writer_->finish(!more);
-    auto results = context.getResults(capnp::MessageSize{block.size() / 8 + 16, 0});
-    results.setBlock(block);
-    results.setLast(!more);
-    if (!more) {
-      source_ = nullptr;
-      writer_ = nullptr;
+    if (!begun_) fill();
+    if (source_.get() == nullptr && !begun_) {
+      answer(context, writer_->finish(true), true);
+      return kj::READY_NOW;
     }
+    if (!begun_) writer_->begin(false);
+    // While that is compressed, the one after it is read.
+    begun_ = source_.get() != nullptr;
+    if (begun_) fill();
+    answer(context, writer_->take(), !begun_);
+    if (begun_) writer_->begin(source_.get() == nullptr);
     return kj::READY_NOW;
   }
 
  private:
+  void fill() {
+    while (source_.get() != nullptr && !writer_->full()) {
+      if (!source_->produce(*writer_)) source_ = nullptr;
+    }
+  }
+
+  void answer(NextContext& context, kj::ArrayPtr<const kj::byte> block, bool last) {
+    auto results = context.getResults(capnp::MessageSize{block.size() / 8 + 16, 0});
+    results.setBlock(block);
+    results.setLast(last);
+    if (last) writer_ = nullptr;
+  }
+
   kj::Own<EventSource> source_;  // null after its end
-  kj::Own<BlockWriter> writer_;
+  kj::Own<BlockWriter> writer_;  // null after the last block
+  bool begun_ = false;           // a block is being compressed
 };
 
 class SessionsImpl : public proto::Sessions::Server {

@@ -12,8 +12,10 @@ namespace {
 
 // More directories than these, and the tree's digest goes first, alone.
 constexpr size_t MAX_KNOWN_AT_ONCE = 400;
-// Blocks asked for ahead: enough for a long, fast link; each is at most about 128 KiB.
+// Blocks asked for ahead: so many, but not many more bytes than fill a long, fast link, since the
+// agent may have to hold them.
 constexpr size_t MAX_ASKS = 16;
+constexpr size_t MAX_AHEAD = 2 * 1024 * 1024;
 
 // One call asks for the entries of at most so many files: its message stays under 4 MiB.
 constexpr size_t MAX_DESCRIBED = 1'000'000;
@@ -152,6 +154,7 @@ void SpokeSession::readBlocks(proto::Blocks::Client blocks, Ask first,
     while (asked.size() < ahead) asked.push_back(blocks.nextRequest().send());
     auto response = wait(kj::mv(asked.front()));
     asked.pop_front();
+    ahead = std::min(ahead, MAX_AHEAD / std::max<size_t>(response.getBlock().size(), 1));
     bool empty = true;
     decoder.read(response.getBlock(), [&](proto::Event::Reader e) {
       empty = false;

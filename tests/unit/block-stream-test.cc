@@ -65,7 +65,7 @@ TEST(BlockStream, roundTripsManyEventsAcrossBlocks) {
       addSignature(writer, sent[i]);
       if (!writer.full() && i + 1 < sent.size()) continue;
       auto block = writer.finish(i + 1 == sent.size());
-      EXPECT_LT(block.size(), BLOCK_COMPRESSED + 2 * MAX_PIECE);
+      EXPECT_LT(block.size(), BLOCK_RAW + 2 * MAX_PIECE);
       EXPECT_FALSE(writer.full());
       auto found = signaturesIn(reader, block);
       received.insert(received.end(), found.begin(), found.end());
