@@ -41,13 +41,15 @@ def stamp(rng, number):
 
 
 def sentence(rng, words):
-    return " ".join(rng.choices(WORDS, k=words))
+    phrases = [" ".join(rng.choices(WORDS, k=3)) for _ in range(12)]
+    return " ".join(rng.choices(phrases, k=words // 3 + 1))
 
 
 def code(rng, lines):
-    return "\n".join("  " * rng.randint(0, 4) + "const %s_%04x = %s(%s, %d);" % (
-        rng.choice(WORDS), rng.getrandbits(16), rng.choice(WORDS), rng.choice(WORDS),
-        rng.randrange(10000)) for _ in range(lines))
+    names = rng.sample(WORDS, 5)
+    return "\n".join("  " * rng.randint(0, 4) + "const %s_%d = %s(%s, %d);" % (
+        rng.choice(names), rng.randrange(10), rng.choice(names), rng.choice(names),
+        rng.randrange(10)) for _ in range(lines))
 
 
 def message(rng):
@@ -63,11 +65,12 @@ def message(rng):
                 {"type": "toolCall", "id": "call_%012x" % rng.getrandbits(48), "name": "bash",
                  "arguments": {"command": rng.choice(COMMANDS)}}]}
     return {"role": "toolResult", "toolCallId": "call_%012x" % rng.getrandbits(48), "toolName": "bash",
-            "isError": False, "content": [{"type": "text", "text": code(rng, rng.randint(3, 60))}]}
+            "isError": False, "content": [{"type": "text", "text": code(rng, rng.randint(3, 90))}]}
 
 
-def pool(seed=0, size=3000):
-    """Entries to draw from: inventing each line anew would take most of the time."""
+def pool(seed=0, size=2700):
+    """Entries to draw from: inventing each line anew would take most of the time. How many, and how
+    alike, was chosen so that a tree packs about as well as one of real lines drawn in the same way."""
     rng = random.Random("pool %d" % seed)
     return [json.dumps(message(rng), separators=(",", ":")) for _ in range(size)]
 

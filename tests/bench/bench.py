@@ -4,11 +4,13 @@
 usage: bench.py [--out DIR] [--pairs P] [--work DIR] [--tree-5k DIR] [--list] [ROW…]
 
 Each row is a change to a tree of sessions (tests/sessions.py) in --work (default /dev/shm). Before
-each pair of runs the change is made; then both bring their mirrors up to date, which of them first
-changing from pair to pair. A pair to warm up is not counted. Wall time and processor time (user and
-system, of the hub's processes) are medians of P pairs (default 5). One more pair, with the change
-made once more, goes through tests/relay.py, which counts the bytes, with the far ends' peak memory
-measured. Both log in at the same sshd with `SetEnv SHLVL=1`, which spares them root's ~/.bashrc.
+each pair of runs the change is made, and 2 s pass, as they do before almost every run from cron;
+then both bring their mirrors up to date, which of them first changing from pair to pair. A pair to
+warm up is not counted. Wall time and processor time (user and system, of the hub's processes) are
+medians of P pairs (default 5). One more pair, with the change made once more, goes through
+tests/relay.py, which counts the bytes, while the largest process of either end is watched for its
+peak memory. Both log in at the same sshd with `SetEnv SHLVL=1`, which spares them root's ~/.bashrc.
+In the end the mirrors are compared with the tree, byte for byte.
 
 Prints a table; writes results.json and results.svg to --out. PIBRAIN_BIN names the directory of the
 programs. Without ROWs, all of them.
@@ -26,9 +28,10 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "e2e"))
+sys.path[:0] = [str(HERE.parent / "e2e"), str(HERE)]
 import harness  # noqa: E402
 from harness import sessions  # noqa: E402
+from watch import watch  # noqa: E402
 
 SLOW_LINK = ("--rtt-ms", "50", "--mbit", "20")
 
@@ -64,9 +67,9 @@ ROWS = {
 
 def make_tree(name, directory):
     if name == "5k":
-        sessions.make(directory, 5000)
+        sessions.make(directory, 5000, median=32_000)  # 370 MB
     elif name == "50k":
-        sessions.make(directory, 50_000, median=2600)
+        sessions.make(directory, 50_000, median=2050)  # 300 MB
     elif name == "64m":
         (directory / "--big--").mkdir(parents=True)
         rng = sessions.random.Random(64)
@@ -81,15 +84,9 @@ def make_tree(name, directory):
 class Bench:
     def __init__(self, work, given):
         self.work, self.given = work, given
+        self.watching = False
         self.sshd = harness.Sshd(work / "sshd")
         self.rsync_key = harness.keygen(work / "rsync_key")
-        self.measure = work / "measure.py"
-        self.measure.write_text(
-            "import resource, subprocess, sys\n"
-            "code = subprocess.call(sys.argv[2:])\n"
-            "with open(sys.argv[1], 'a') as out:\n"
-            "    out.write('%d\\n' % resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
-            "sys.exit(code)\n")
 
     def tree(self, name):
         if name in self.given:
@@ -109,7 +106,7 @@ class Bench:
         self.sources_now = self.sources(name)
         self.sshd.trust(port)
         self.sshd.configure_client(port=port)
-        wrap = f"python3 {self.measure} {peaks} " if peaks else ""
+        wrap = f"python3 {HERE}/watch.py {peaks} " if peaks else ""
         lines, blocks = [], []
         for spoke, root in self.sources_now.items():
             key = self.work / f"key-{spoke}"
@@ -119,7 +116,7 @@ class Bench:
             lines.append(self.sshd.authorized_keys.read_text())
             blocks.append(self.sshd.ssh_config.read_text().replace("Host spoke", f"Host {spoke}")
                           .replace(str(self.sshd.key), str(key)))
-        forced = f'command="python3 {self.measure} {peaks} $SSH_ORIGINAL_COMMAND" ' if peaks else ""
+        forced = f'command="python3 {HERE}/watch.py {peaks} $SSH_ORIGINAL_COMMAND" ' if peaks else ""
         rsync_public = pathlib.Path(f"{self.rsync_key}.pub").read_text()
         self.sshd.authorized_keys.write_text("".join(lines) + forced + rsync_public)
         self.rsync_config = self.work / "rsync_config"
@@ -135,17 +132,18 @@ class Bench:
                        for spoke, root in self.sources_now.items()]}))
 
     def ours(self):
-        run_quietly([harness.HUB, "sync", "run", "--delete", "--jobs", "8", "-c", self.config])
+        return run_quietly([harness.HUB, "sync", "run", "--delete", "--jobs", "8", "-c", self.config],
+                           self.watching)
 
     def rsync(self):
         def one(item):
             spoke, root = item
             (self.work / "theirs").mkdir(exist_ok=True)
-            run_quietly(["rsync", "-az", "--delete", "-e", f"ssh -F {self.rsync_config}", f"spoke:{root}/",
-                         f"{self.work}/theirs/{spoke}/"])
+            return run_quietly(["rsync", "-az", "--delete", "-e", f"ssh -F {self.rsync_config}",
+                                f"spoke:{root}/", f"{self.work}/theirs/{spoke}/"], self.watching)
 
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            list(pool.map(one, self.sources_now.items()))
+            return max(pool.map(one, self.sources_now.items()))
 
     def forget(self):
         for name in ("ours", "theirs", "archive", "data"):
@@ -177,6 +175,8 @@ class Bench:
             self.forget()
         else:
             change(self.tree(tree), turn + 1000)
+            if change is not touch_nothing:
+                time.sleep(2.1)
 
     def count_wire(self, tree, change, turn, result):
         self.change(tree, change, turn)
@@ -185,14 +185,15 @@ class Bench:
             peaks.unlink(missing_ok=True)
             with RelayTo(self.sshd.port, ("--trace", self.work / "trace")) as way:
                 self.prepare(tree, way.port, peaks)
-                before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-                result[who]["hub_peak"] = peak_of(getattr(self, who), before)
+                self.watching = True
+                result[who]["hub_peak"] = getattr(self, who)()
+                self.watching = False
                 time.sleep(0.3)
             trace = self.work / "trace"
             entries = [json.loads(line) for line in trace.read_text().splitlines()]
             trace.unlink()
             result[who]["up"], result[who]["down"] = (sum(e.get(way, 0) for e in entries) for way in ("up", "down"))
-            result[who]["spoke_peak"] = max(map(int, peaks.read_text().split())) * 1024
+            result[who]["spoke_peak"] = max(map(int, peaks.read_text().split()))
 
     def check(self):
         """Both mirrors hold what the spokes have."""
@@ -233,10 +234,14 @@ class RelayTo:
         self.process.communicate()
 
 
-def run_quietly(command):
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+def run_quietly(command, watching=False):
+    """The peak memory of its largest process, in bytes, if it is to be watched."""
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    peak = watch(child) if watching else 0
+    output = child.communicate()[0]
+    if child.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}: exit {child.returncode}\n{output}")
+    return peak
 
 
 def timed(run):
@@ -247,24 +252,6 @@ def timed(run):
     before, began = cpu(), time.monotonic()
     run()
     return {"wall": time.monotonic() - began, "cpu": cpu() - before}
-
-
-def peak_of(run, _before):
-    """Peak resident memory of the largest process that `run` starts here, in bytes."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            run()
-            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-            os.write(writer, str(peak).encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with open(reader) as out:
-        text = out.read()
-    os.waitpid(pid, 0)
-    return int(text)
 
 
 def ratio(result, what):
