@@ -6,7 +6,7 @@ set -eu
 packages="
   g++ cmake ninja-build pkg-config
   capnproto libcapnp-dev libssh2-1-dev librsync-dev libb2-dev libyaml-cpp-dev libabsl-dev
-  libzstd-dev libxxhash-dev libsqlite3-dev libssl-dev libcli11-dev libgtest-dev
+  libzstd-dev libxxhash-dev libsqlite3-dev libssl-dev libcli11-dev libgtest-dev libbenchmark-dev
   python3 openssh-client openssh-server rsync util-linux iproute2 procps binutils"
 
 if ! command -v apt-get >/dev/null; then
