@@ -79,8 +79,8 @@ kj::ArrayPtr<const kj::byte> BlockWriter::finish(bool last) {
 }
 
 void BlockWriter::compress(bool last) {
-  // If it is the first block too, zstd knows the whole size and makes do with tables and a window of
-  // that size: those for a long stream take milliseconds to set up.
+  // If it is the first block too, zstd knows the whole size and makes do with tables and a window
+  // of that size: those for a long stream take milliseconds to set up.
   ZSTD_inBuffer in{compressing_.data(), compressing_.size(), 0};
   ZSTD_outBuffer out{out_.begin(), out_.size(), 0};
   size_t left =

@@ -1,7 +1,7 @@
 #pragma once
-// sync.db: the history of runs, which files a mirror keeps although the spoke deleted them, and where
-// the spokes were reached. Losing it loses the history and costs one listing, nothing else; so its
-// errors are warnings.
+// sync.db: the history of runs, which files a mirror keeps although the spoke deleted them, and
+// where the spokes were reached. Losing it loses the history and costs one listing, nothing else;
+// so its errors are warnings.
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>

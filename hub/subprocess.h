@@ -20,8 +20,8 @@ struct Spawned {
   kj::AutoCloseFd errors;  // an unlinked file that takes the child's standard error, up to 1 MiB
 };
 
-// Starts a program without a shell, in a session of its own, so without a terminal; the caller waits
-// for it. Throws a KJ exception if it cannot.
+// Starts a program without a shell, in a session of its own, so without a terminal; the caller
+// waits for it. Throws a KJ exception if it cannot.
 Spawned spawnWithSocket(const std::vector<std::string>& argv);
 
 // Waits for the child and gives its wait status; after `patience` it is killed, with what it

@@ -70,8 +70,8 @@ void printAuthorizedKeysLine(const Options& options) {
   puts(line.c_str());
 }
 
-// A spoke may be small: what is large is given back as soon as it is free, and the threads of a walk
-// share one heap.
+// A spoke may be small: what is large is given back as soon as it is free, and the threads of a
+// walk share one heap.
 void saveMemory() {
   mallopt(M_ARENA_MAX, 1);
   mallopt(M_MMAP_THRESHOLD, 1024 * 1024);

@@ -4,7 +4,9 @@
 #include <time.h>
 
 #include <algorithm>
+#include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "common/file-io.h"
 #include "common/rooted-dir.h"
@@ -110,7 +112,7 @@ Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const L
     }
   }
 
-  Paths present;
+  std::unordered_set<std::string_view> present;
   std::vector<const RemoteFile*> created;
   for (auto& remote : listing.listed) {
     present.insert(remote.path);

@@ -3,8 +3,8 @@
 
 usage: growth.py [--out DIR] [--work DIR] [FILES…]
 
-FILES are numbers of files (default 1000 10000 100000; 1000000 wants 10 GB in --work). Each is a tree
-of small sessions in --work (default /dev/shm/pi-brain-growth) and two copies of it as mirrors. Prints
+FILES are numbers of files (default 1000 10000 100000; 1000000 wants 5 GB in --work). Each is a tree
+of small sessions in --work (default /dev/shm/pi-brain-growth) and its mirrors. Prints
 a table; writes growth.json and growth.svg to --out. PIBRAIN_BIN names the directory of the programs.
 """
 import argparse
@@ -28,7 +28,8 @@ def measure(machine, work, files):
     machine.forget()
     for mirror in ("ours", "theirs"):
         (work / mirror).mkdir()
-        subprocess.run(["cp", "-a", tree, work / mirror / str(files)], check=True)
+        # Second names will do: nothing is going to be changed.
+        subprocess.run(["cp", "-al", tree, work / mirror / str(files)], check=True)
     result = {"rsync": {}, "ours": {}}
     machine.prepare(str(files), machine.sshd.port)
     turns = [{who: bench.timed(getattr(machine, who)) for who in result} for _ in range(4)]

@@ -183,6 +183,27 @@ class Mirror(HubCase):
         self.assertEqual(self.counts(), {"new": 1})
         self.assertEqual((self.mirror / "q/2026-02-01T00-00-00-000Z_fork.jsonl").read_bytes(), fork)
 
+    def test_moves_cost_little(self):
+        """A file that moved is named by its fingerprint alone, and proved by its hash."""
+        self.make(200)
+        self.sync()
+        moved = sessions.move(self.source, 50)
+        report = self.sync_one("--delete")
+        self.assertEqual(report["counts"]["moved"], len(moved))
+        # A fingerprint for each of these and of their old neighbours, a hash for each of these.
+        self.assertLess(report["wireUp"] + report["wireDown"], 16_000)
+        self.assert_mirrored()
+
+    def test_an_old_file_that_appears(self):
+        """Restored from a backup, with its time: the hub has to ask for its name."""
+        self.make()
+        self.sync()
+        for name in ("one", "two"):
+            path = self.write(f"--old--/{name}.jsonl", line(name))
+            os.utime(path, (10**9, 10**9))
+        self.assertEqual(self.counts(), {"new": 2})
+        self.assert_mirrored()
+
     def test_removal_is_kept_and_costs_nothing_later(self):
         self.make()
         self.sync()

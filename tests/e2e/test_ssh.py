@@ -104,6 +104,28 @@ class Resolution(SshCase):
         self.sshd.configure_client(key=f"{self.dir}/keys/%C")
         self.assertIn("%C", self.works("OpenSSH")["transport"])
 
+    def test_a_spoke_that_moved(self):
+        """A run begins to connect to where the spoke was last, which counts only if it is there still."""
+        def logins(sshd):
+            return sshd.log.read_text().count("Accepted publickey")
+
+        other = harness.Sshd(self.dir / "other")
+        self.addCleanup(other.stop)
+        other.authorized_keys.write_text(self.sshd.authorized_keys.read_text())
+        self.works()
+        before = logins(self.sshd)
+        self.sshd.configure_client(port=other.port, known_hosts=other.known_hosts)
+        self.write("p/b.jsonl", b'{"line":2}\n')
+        self.works()
+        self.assertEqual((logins(self.sshd), logins(other)), (before, 1))
+        # Back again, with nobody at the other place.
+        other.stop()
+        self.sshd.configure_client()
+        self.write("p/c.jsonl", b'{"line":3}\n')
+        self.works()
+        self.works()
+        self.assertEqual(logins(self.sshd), before + 2)
+
     def test_address_family(self):
         self.sshd.client_setting("AddressFamily inet6")
         self.fails("127.0.0.1", "cannot be resolved")

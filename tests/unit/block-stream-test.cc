@@ -76,6 +76,29 @@ TEST(BlockStream, roundTripsManyEventsAcrossBlocks) {
   }
 }
 
+TEST(BlockStream, compressesWhileTheNextBlockIsFilled) {
+  std::vector<std::string> sent, received;
+  for (size_t i = 0; i < 40; ++i) sent.push_back(noise(60'000, i) + std::string(60'000, 'x'));
+  BlockWriter writer(1);
+  BlockReader reader;
+  auto take = [&]() {
+    auto found = signaturesIn(reader, writer.take());
+    received.insert(received.end(), found.begin(), found.end());
+  };
+  bool begun = false;
+  for (auto& text : sent) {
+    addSignature(writer, text);
+    if (!writer.full()) continue;
+    if (begun) take();
+    writer.begin(false);
+    begun = true;
+  }
+  take();
+  writer.begin(true);
+  take();
+  EXPECT_TRUE(received == sent);
+}
+
 TEST(BlockStream, blockCanBeReadWhenItArrives) {
   BlockWriter writer(3);
   BlockReader reader;

@@ -1,0 +1,57 @@
+#include "common/worker.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <stdexcept>
+
+namespace pibrain {
+namespace {
+
+TEST(Worker, doesOneThingAfterTheOther) {
+  Worker worker;
+  worker.wait();  // for nothing
+  std::vector<int> done;
+  for (int i = 0; i < 100; ++i) {
+    worker.begin([&done, i]() { done.push_back(i); });
+    worker.wait();
+    ASSERT_EQ(done.size(), size_t(i) + 1);
+    ASSERT_EQ(done.back(), i);
+  }
+}
+
+TEST(Worker, worksInAnotherThread) {
+  Worker worker;
+  std::atomic<bool> go{false};
+  worker.begin([&]() {
+    while (!go) std::this_thread::yield();
+  });
+  go = true;  // begin() would never have returned
+  worker.wait();
+}
+
+TEST(Worker, throwsWhatTheWorkThrew) {
+  Worker worker;
+  worker.begin([]() { throw std::runtime_error("broken"); });
+  EXPECT_THROW(worker.wait(), std::runtime_error);
+  bool done = false;
+  worker.begin([&]() { done = true; });
+  worker.wait();
+  EXPECT_TRUE(done);
+}
+
+TEST(Worker, endsWhenItsWorkIsDone) {
+  std::atomic<bool> done{false};
+  {
+    Worker worker;
+    worker.begin([&]() {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      done = true;
+    });
+  }
+  EXPECT_TRUE(done);
+}
+
+}  // namespace
+}  // namespace pibrain
