@@ -32,12 +32,16 @@ BlockWriter::BlockWriter(int compressionLevel)
       scratch_(static_cast<capnp::word*>(calloc(SCRATCH_WORDS, sizeof(capnp::word)))),
       out_(kj::heapArray<kj::byte>(ZSTD_compressBound(MAX_BLOCK_RAW))) {
   KJ_REQUIRE(context_ != nullptr && scratch_ != nullptr, "out of memory");
-  checked(ZSTD_CCtx_setParameter(context_, ZSTD_c_compressionLevel, compressionLevel));
+  restart(compressionLevel);
   checked(ZSTD_CCtx_setParameter(context_, ZSTD_c_windowLog, WINDOW_LOG));
   checked(ZSTD_CCtx_setParameter(context_, ZSTD_c_hashLog, HASH_LOG));
 }
 
 BlockWriter::~BlockWriter() noexcept(false) { ZSTD_freeCCtx(context_); }
+
+void BlockWriter::restart(int compressionLevel) {
+  checked(ZSTD_CCtx_setParameter(context_, ZSTD_c_compressionLevel, compressionLevel));
+}
 
 void BlockWriter::add(kj::FunctionParam<void(proto::Event::Builder)> build) {
   tryAdd([&](proto::Event::Builder event) {

@@ -25,6 +25,9 @@ class BlockWriter : private kj::OutputStream {
   ~BlockWriter() noexcept(false);
   KJ_DISALLOW_COPY(BlockWriter);
 
+  // Begins another stream, once the last block of this one has been taken.
+  void restart(int compressionLevel);
+
   // Adds the event that `build` fills. Should `build` throw, nothing is added.
   void add(kj::FunctionParam<void(proto::Event::Builder)> build);
 

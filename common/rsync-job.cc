@@ -30,6 +30,11 @@ constexpr uint32_t MAX_STRONG = 32;
 // blocks in memory.
 constexpr uint32_t MAX_BLOCK_LENGTH = 1 << 20;
 
+// librsync's choice for small files is 256 bytes, of which the sums are a twentieth: more than the
+// rest of a block that was changed is worth, compressed.
+constexpr uint64_t SMALL_FILE = 1024 * 1024;
+constexpr uint32_t SMALL_BLOCK = 1024;
+
 void check(rs_result result) {
   KJ_REQUIRE(result == RS_DONE || result == RS_BLOCKED, "librsync", rs_strerror(result));
 }
@@ -106,6 +111,7 @@ void initRsync() {
 void makeSignature(int fd, uint64_t size, uint32_t blockLength, uint32_t strongLength,
                    kj::FunctionParam<void(kj::ArrayPtr<const kj::byte>)> sink) {
   KJ_REQUIRE(blockLength <= MAX_BLOCK_LENGTH, "block length", blockLength);
+  if (blockLength == 0 && size < SMALL_FILE && size > SMALL_BLOCK) blockLength = SMALL_BLOCK;
   rs_magic_number magic = RS_RK_BLAKE2_SIG_MAGIC;
   size_t block = blockLength;
   size_t strong = strongLength;

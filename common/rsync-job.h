@@ -20,7 +20,7 @@ namespace pibrain {
 void initRsync();
 
 // Makes the signature of the first `size` bytes of the file, passing pieces of it to `sink`.
-// Lengths of zero are librsync's choice for a file of that size.
+// Lengths of zero are chosen for a file of that size.
 void makeSignature(int fd, uint64_t size, uint32_t blockLength, uint32_t strongLength,
                    kj::FunctionParam<void(kj::ArrayPtr<const kj::byte>)> sink);
 

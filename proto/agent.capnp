@@ -48,7 +48,7 @@ interface Sessions {
   # Answers the wants in their order: for each either begin, data…, end; or differs; or refused.
 
   signature @2 (file :UInt32, blockLength :UInt32, strongLength :UInt32) -> (blocks :Blocks);
-  # librsync's signature of a file as `signature` events, or refused. Zero: librsync's choice.
+  # librsync's signature of a file as `signature` events, or refused. Zero: chosen by its size.
 
   digest @3 (files :List(UInt32)) -> (blocks :Blocks);
   # For each file a `digest` event, or refused.

@@ -23,10 +23,27 @@ constexpr size_t FLOW_LIMIT_WORDS = (4 << 20) / sizeof(capnp::word);
 
 constexpr int LISTING_COMPRESSION = 1;
 
+// The writer of the last stream, kept for the next one: it holds some megabytes, which are slow to
+// get from the system again and again.
+class Writers : public kj::Refcounted {
+ public:
+  kj::Own<BlockWriter> take(int compressionLevel) {
+    if (idle_.get() == nullptr) return kj::heap<BlockWriter>(compressionLevel);
+    idle_->restart(compressionLevel);
+    return kj::mv(idle_);
+  }
+  void giveBack(kj::Own<BlockWriter> writer) { idle_ = kj::mv(writer); }
+
+ private:
+  kj::Own<BlockWriter> idle_;
+};
+
 class BlocksImpl : public proto::Blocks::Server {
  public:
-  BlocksImpl(kj::Own<EventSource> source, int compressionLevel)
-      : source_(kj::mv(source)), writer_(kj::heap<BlockWriter>(compressionLevel)) {}
+  BlocksImpl(kj::Own<EventSource> source, kj::Own<Writers> writers, int compressionLevel)
+      : source_(kj::mv(source)),
+        writers_(kj::mv(writers)),
+        writer_(writers_->take(compressionLevel)) {}
 
   kj::Promise<void> next(NextContext context) override {
     if (writer_.get() == nullptr) {
@@ -58,10 +75,11 @@ class BlocksImpl : public proto::Blocks::Server {
     auto results = context.getResults(capnp::MessageSize{block.size() / 8 + 16, 0});
     results.setBlock(block);
     results.setLast(last);
-    if (last) writer_ = nullptr;
+    if (last) writers_->giveBack(kj::mv(writer_));
   }
 
   kj::Own<EventSource> source_;  // null after its end
+  kj::Own<Writers> writers_;
   kj::Own<BlockWriter> writer_;  // null after the last block
   bool begun_ = false;           // a block is being compressed
 };
@@ -76,13 +94,13 @@ class SessionsImpl : public proto::Sessions::Server {
     ListingSource::Known known{Digest::from(params.getTree()), params.getKnown(),
                                params.getKnownComplete(), params.getNewest()};
     auto listing = kj::heap<ListingSource>(kj::mv(tree), known);
-    context.getResults().setListing(kj::heap<BlocksImpl>(kj::mv(listing), LISTING_COMPRESSION));
+    context.getResults().setListing(stream(kj::mv(listing)));
     return kj::READY_NOW;
   }
 
   kj::Promise<void> describe(DescribeContext context) override {
     auto entries = kj::heap<EntriesOf>(tree(), context.getParams().getFiles());
-    context.getResults().setListing(kj::heap<BlocksImpl>(kj::mv(entries), LISTING_COMPRESSION));
+    context.getResults().setListing(stream(kj::mv(entries)));
     return kj::READY_NOW;
   }
 
@@ -90,7 +108,7 @@ class SessionsImpl : public proto::Sessions::Server {
     auto params = context.getParams();
     int level = std::clamp(int(params.getOptions().getCompressionLevel()), 1, 9);
     auto pull = kj::heap<Pull>(kj::addRef(*root_), tree(), params.getWants());
-    context.getResults().setBlocks(kj::heap<BlocksImpl>(kj::mv(pull), level));
+    context.getResults().setBlocks(stream(kj::mv(pull), level));
     return kj::READY_NOW;
   }
 
@@ -98,7 +116,7 @@ class SessionsImpl : public proto::Sessions::Server {
     auto params = context.getParams();
     auto source = kj::heap<SignatureOf>(kj::addRef(*root_), tree(), params.getFile(),
                                         params.getBlockLength(), params.getStrongLength());
-    context.getResults().setBlocks(kj::heap<BlocksImpl>(kj::mv(source), LISTING_COMPRESSION));
+    context.getResults().setBlocks(stream(kj::mv(source)));
     return kj::READY_NOW;
   }
 
@@ -106,17 +124,22 @@ class SessionsImpl : public proto::Sessions::Server {
     std::deque<uint32_t> files;
     for (uint32_t file : context.getParams().getFiles()) files.push_back(file);
     auto source = kj::heap<DigestsOf>(kj::addRef(*root_), tree(), kj::mv(files));
-    context.getResults().setBlocks(kj::heap<BlocksImpl>(kj::mv(source), LISTING_COMPRESSION));
+    context.getResults().setBlocks(stream(kj::mv(source)));
     return kj::READY_NOW;
   }
 
  private:
+  proto::Blocks::Client stream(kj::Own<EventSource> source, int level = LISTING_COMPRESSION) {
+    return kj::heap<BlocksImpl>(kj::mv(source), kj::addRef(*writers_), level);
+  }
+
   // Before the first scan no id names a file.
   std::shared_ptr<const Tree> tree() const {
     return root_->tree() != nullptr ? root_->tree() : std::make_shared<const Tree>();
   }
 
   kj::Own<Root> root_;
+  kj::Own<Writers> writers_ = kj::refcounted<Writers>();
 };
 
 class SpokeImpl : public proto::Spoke::Server {

@@ -14,7 +14,7 @@ namespace pibrain {
 namespace {
 
 // One pull asks for at most so many files, with so many bytes of signatures.
-constexpr size_t MAX_WANTS = 8192;
+constexpr size_t MAX_WANTS = 4096;
 constexpr size_t MAX_SIGNATURES = 2 * 1024 * 1024;
 // … after reading so much of the mirror, lest the connection look dead meanwhile.
 constexpr uint64_t MAX_BASIS = 256 * 1024 * 1024;
