@@ -33,14 +33,14 @@ BlockWriter::BlockWriter(int compressionLevel)
       out_(kj::heapArray<kj::byte>(ZSTD_compressBound(MAX_BLOCK_RAW))) {
   KJ_REQUIRE(context_ != nullptr && scratch_ != nullptr, "out of memory");
   restart(compressionLevel);
-  checked(ZSTD_CCtx_setParameter(context_, ZSTD_c_windowLog, WINDOW_LOG));
-  checked(ZSTD_CCtx_setParameter(context_, ZSTD_c_hashLog, HASH_LOG));
+  checked(ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_windowLog, WINDOW_LOG));
+  checked(ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_hashLog, HASH_LOG));
 }
 
-BlockWriter::~BlockWriter() noexcept(false) { ZSTD_freeCCtx(context_); }
+void BlockWriter::Free::operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
 
 void BlockWriter::restart(int compressionLevel) {
-  checked(ZSTD_CCtx_setParameter(context_, ZSTD_c_compressionLevel, compressionLevel));
+  checked(ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, compressionLevel));
 }
 
 void BlockWriter::add(kj::FunctionParam<void(proto::Event::Builder)> build) {
@@ -88,7 +88,7 @@ void BlockWriter::compress(bool last) {
   ZSTD_inBuffer in{compressing_.data(), compressing_.size(), 0};
   ZSTD_outBuffer out{out_.begin(), out_.size(), 0};
   size_t left =
-      checked(ZSTD_compressStream2(context_, &out, &in, last ? ZSTD_e_end : ZSTD_e_flush));
+      checked(ZSTD_compressStream2(context_.get(), &out, &in, last ? ZSTD_e_end : ZSTD_e_flush));
   KJ_REQUIRE(left == 0, "a block became too large");
   outSize_ = out.pos;
 }

@@ -22,7 +22,6 @@ namespace pibrain {
 class BlockWriter : private kj::OutputStream {
  public:
   explicit BlockWriter(int compressionLevel);
-  ~BlockWriter() noexcept(false);
   KJ_DISALLOW_COPY(BlockWriter);
 
   // Begins another stream, once the last block of this one has been taken.
@@ -33,6 +32,9 @@ class BlockWriter : private kj::OutputStream {
 
   // The same, but `build` may change its mind by returning false; returns what it did.
   bool tryAdd(kj::FunctionParam<bool(proto::Event::Builder)> build);
+
+  // Whether nothing was added to the block yet.
+  bool empty() const { return raw_.empty(); }
 
   // Whether the block is big enough to be sent.
   bool full() const;
@@ -51,16 +53,17 @@ class BlockWriter : private kj::OutputStream {
 
   struct Free {
     void operator()(capnp::word* words) const { free(words); }
+    void operator()(ZSTD_CCtx* context) const;
   };
 
-  ZSTD_CCtx* context_;
+  std::unique_ptr<ZSTD_CCtx, Free> context_;
   // Zero between messages. From calloc(), so that a short stream touches few of its pages.
   std::unique_ptr<capnp::word[], Free> scratch_;
   std::vector<kj::byte> raw_;          // the block that is being filled
   std::vector<kj::byte> compressing_;  // the one before
   kj::Array<kj::byte> out_;
   size_t outSize_ = 0;
-  Worker worker_;  // last: it uses the others
+  Worker worker_;  // last, so that it ends first: it uses the others
 };
 
 class BlockReader {

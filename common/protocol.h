@@ -12,8 +12,8 @@ namespace pibrain {
 inline constexpr std::string_view PREAMBLE{"\n\0pi-brain-agent/1\n", 19};
 inline constexpr size_t MAX_SHELL_NOISE = 64 * 1024;  // bytes before the preamble
 
-inline constexpr uint32_t PROTOCOL = 1;         // Peer.protocol
-inline constexpr uint32_t OLDEST_PROTOCOL = 1;  // Peer.oldestProtocol
+inline constexpr uint32_t PROTOCOL = 2;         // Peer.protocol
+inline constexpr uint32_t OLDEST_PROTOCOL = 2;  // Peer.oldestProtocol
 
 // A path's component may be this long (NAME_MAX), a tree this deep.
 inline constexpr size_t MAX_NAME = 255;

@@ -85,8 +85,10 @@ class DirectoryReader {
     below_.clear();
     auto opened = root_.open(path, O_RDONLY | O_DIRECTORY);
     if (opened.error != 0) {
-      // Gone since the directory above was read: as if it had never been there.
-      if (opened.error != ENOENT) problem(path, reasonOf(opened.error));
+      // Gone since the directory above was read: as if it had never been there. Deeper, it may be
+      // a directory above that has another name now, with all of this in it.
+      bool gone = opened.error == ENOENT && path.find('/') == std::string::npos;
+      if (!gone) problem(path, reasonOf(opened.error));
       return {};
     }
     DIR* dir = fdopendir(opened.fd);
@@ -203,9 +205,11 @@ class Walk {
     if (root_.fd() < 0) throwErrno(errno, "cannot read the directory");
   }
 
+  ~Walk() { join(); }
+
   Tree run() {
     work();
-    for (auto& helper : helpers_) helper.join();
+    join();
     if (failure_ != nullptr) std::rethrow_exception(failure_);
     std::sort(tree_.directories.begin(), tree_.directories.end(),
               [](auto& a, auto& b) { return a.path < b.path; });
@@ -216,7 +220,24 @@ class Walk {
   }
 
  private:
+  void join() {
+    for (auto& helper : helpers_) {
+      if (helper.joinable()) helper.join();
+    }
+  }
+
   void work() {
+    try {
+      readAll();
+    } catch (...) {
+      std::lock_guard lock(mutex_);
+      failure_ = std::current_exception();
+      pending_.clear();
+      changed_.notify_all();
+    }
+  }
+
+  void readAll() {
     DirectoryReader reader(root_, options_);
     std::unique_lock lock(mutex_);
     for (;;) {
@@ -224,24 +245,16 @@ class Walk {
       if (pending_.empty()) break;  // and nobody reads a directory that might have more
       auto path = std::move(pending_.back());
       pending_.pop_back();
-      ++busy_;
-      lock.unlock();
       std::vector<std::string> below;
-      std::exception_ptr failure;
-      try {
+      {
+        ++busy_;
+        KJ_DEFER(--busy_);
+        lock.unlock();
+        KJ_DEFER(lock.lock());
         below = reader.read(path);
-      } catch (...) {
-        failure = std::current_exception();
       }
-      lock.lock();
-      --busy_;
       bool news = !below.empty() || (pending_.empty() && busy_ == 0);
       std::move(below.begin(), below.end(), std::back_inserter(pending_));
-      if (failure != nullptr) {
-        failure_ = failure;
-        pending_.clear();
-        news = true;
-      }
       getHelp();
       if (news && !helpers_.empty()) changed_.notify_all();
     }

@@ -78,7 +78,7 @@ int dispatch(CLI::App* sync, const RunArguments& run, const StatusArguments& sta
   return sync->got_subcommand("status") ? syncStatus(status) : syncList(list);
 }
 
-// Each spoke holds a few dozen descriptors; the usual soft limit is for one.
+// Each spoke holds descriptors of its mirror's directories; the usual soft limit is for one.
 void raiseDescriptorLimit() {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;

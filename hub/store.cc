@@ -152,13 +152,20 @@ std::optional<Endpoint> Store::lastEndpoint(const std::string& spoke) {
   return Endpoint{select.text(0), uint16_t(select.integer(1))};
 }
 
-absl::Status Store::setLastEndpoint(const std::string& spoke, const Endpoint& endpoint) {
+absl::Status Store::setLastEndpoint(const std::string& spoke,
+                                    const std::optional<Endpoint>& endpoint) {
   std::lock_guard lock(mutex_);
+  if (!endpoint) {
+    Statement forget(db_, "DELETE FROM endpoints WHERE spoke = ?");
+    if (!forget.prepared()) return error();
+    forget.bind(spoke);
+    return forget.step() == SQLITE_DONE ? absl::OkStatus() : error();
+  }
   Statement insert(db_, "INSERT OR REPLACE INTO endpoints (spoke, address, port) VALUES (?, ?, ?)");
   if (!insert.prepared()) return error();
   insert.bind(spoke);
-  insert.bind(endpoint.address);
-  insert.bind(int64_t(endpoint.port));
+  insert.bind(endpoint->address);
+  insert.bind(int64_t(endpoint->port));
   return insert.step() == SQLITE_DONE ? absl::OkStatus() : error();
 }
 

@@ -40,7 +40,7 @@ class Store {
 
   // Where the spoke was reached last; none if it never was.
   std::optional<Endpoint> lastEndpoint(const std::string& spoke);
-  absl::Status setLastEndpoint(const std::string& spoke, const Endpoint& endpoint);
+  absl::Status setLastEndpoint(const std::string& spoke, const std::optional<Endpoint>& endpoint);
 
   // Paths relative to the mirror.
   absl::StatusOr<std::vector<std::string>> keptFiles(const std::string& spoke);

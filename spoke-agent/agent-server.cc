@@ -2,6 +2,7 @@
 
 #include <capnp/rpc-twoparty.h>
 #include <kj/debug.h>
+#include <kj/time.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -22,20 +23,33 @@ constexpr uint64_t MAX_REQUEST_WORDS = (16 << 20) / sizeof(capnp::word);
 constexpr size_t FLOW_LIMIT_WORDS = (4 << 20) / sizeof(capnp::word);
 
 constexpr int LISTING_COMPRESSION = 1;
+constexpr kj::Duration MAX_SILENCE = 1 * kj::SECONDS;
+// Each takes a few MB and a thread. The hub has one at a time.
+constexpr int MAX_STREAMS = 8;
 
 // The writer of the last stream, kept for the next one: it holds some megabytes, which are slow to
 // get from the system again and again.
 class Writers : public kj::Refcounted {
  public:
   kj::Own<BlockWriter> take(int compressionLevel) {
+    if (live_ == MAX_STREAMS) {
+      kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "too many streams at once"));
+    }
+    ++live_;
     if (idle_.get() == nullptr) return kj::heap<BlockWriter>(compressionLevel);
     idle_->restart(compressionLevel);
     return kj::mv(idle_);
   }
-  void giveBack(kj::Own<BlockWriter> writer) { idle_ = kj::mv(writer); }
+  void giveBack(kj::Own<BlockWriter> writer) {
+    drop();
+    idle_ = kj::mv(writer);
+  }
+  // One was not given back.
+  void drop() { --live_; }
 
  private:
   kj::Own<BlockWriter> idle_;
+  int live_ = 0;
 };
 
 class BlocksImpl : public proto::Blocks::Server {
@@ -44,6 +58,9 @@ class BlocksImpl : public proto::Blocks::Server {
       : source_(kj::mv(source)),
         writers_(kj::mv(writers)),
         writer_(writers_->take(compressionLevel)) {}
+  ~BlocksImpl() noexcept(false) {
+    if (writer_.get() != nullptr) writers_->drop();
+  }
 
   kj::Promise<void> next(NextContext context) override {
     if (writer_.get() == nullptr) {
@@ -66,8 +83,12 @@ class BlocksImpl : public proto::Blocks::Server {
 
  private:
   void fill() {
+    // A block of deltas may take long to fill, and the hub must hear of us.
+    auto& clock = kj::systemPreciseMonotonicClock();
+    auto late = clock.now() + MAX_SILENCE;
     while (source_.get() != nullptr && !writer_->full()) {
       if (!source_->produce(*writer_)) source_ = nullptr;
+      if (!writer_->empty() && clock.now() > late) return;
     }
   }
 

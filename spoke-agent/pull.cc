@@ -119,7 +119,7 @@ void Pull::start(BlockWriter& writer, Want want) {
       return;
     }
     content = proto::Begin::Content::DELTA;
-  } else if (want.basis.is<New>() && startFork(*out)) {
+  } else if (want.basis.is<New>() && tryFork(*out)) {
     content = proto::Begin::Content::FORK;
   }
   out_ = kj::mv(out);
@@ -160,9 +160,10 @@ bool Pull::startFork(Outgoing& out) {
   auto opened = root_->open(*tree_, id);
   if (id == out.id || opened.is<proto::Reason>()) return false;
   auto& parent = opened.get<Root::File>();
-  // What the hub has of it if it synced it in this run or before.
+  // What the hub has of it if it synced it in this run or before; and a fork repeats its parent's
+  // beginning.
   uint64_t size = kj::min(parent.size, KJ_ASSERT_NONNULL(tree_->find(id)).file.size);
-  size = wholeLines(parent.fd, size);
+  size = wholeLines(parent.fd, kj::min(size, out.end));
   FileHasher hasher;
   if (size < MIN_FORK || hashPrefix(parent.fd, size, hasher) < size) return false;
   kj::Vector<kj::byte> signature;
@@ -171,6 +172,17 @@ bool Pull::startFork(Outgoing& out) {
   startDelta(out, signature);
   out.parent = Parent{std::move(parent.path), size, hasher.digest()};
   return true;
+}
+
+bool Pull::tryFork(Outgoing& out) {
+  bool started = false;
+  // Whatever is wrong with the parent, the fork itself can be read.
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { started = startFork(out); })) {
+    out.delta = nullptr;
+    out.signature = nullptr;
+    return false;
+  }
+  return started;
 }
 
 void Pull::begin(BlockWriter& writer, proto::Begin::Content content) {

@@ -58,6 +58,8 @@ class Pull : public EventSource {
   void startDelta(Outgoing& out, kj::ArrayPtr<const kj::byte> signature);
   // Starts a delta against the file's parent, if it has one here.
   bool startFork(Outgoing& out);
+  // The same; false too if that fails.
+  bool tryFork(Outgoing& out);
   void begin(BlockWriter& writer, proto::Begin::Content content);
   void sendPiece(BlockWriter& writer);
   void sendContent(BlockWriter& writer);

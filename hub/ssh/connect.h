@@ -31,7 +31,7 @@ struct ConnectOptions {
   uint32_t timeoutSeconds = 300;         // after which TCP gives a dead peer up
   std::shared_ptr<RateLimiter> limiter;  // null: none
   std::shared_ptr<EarlyDial> early;      // null: none
-  // A connection was made.
+  // A connection was made, to where the next one can be begun early.
   std::function<void(const Endpoint&)> dialed = [](const Endpoint&) {};
   // What a person should hear though it went well.
   std::function<void(std::string)> warn = [](std::string) {};

@@ -23,6 +23,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// An early connection that is not made by now may have taken a way that was not open yet (a VPN
+// that the ssh configuration starts): another is tried.
+constexpr std::chrono::seconds PATIENCE{1};
+
 // 0, or why not.
 int finishConnecting(int fd, Clock::time_point deadline) {
   for (;;) {
@@ -106,6 +110,13 @@ int openSocket(const struct addrinfo& address) {
   }
 }
 
+kj::AutoCloseFd connected(kj::AutoCloseFd fd, const struct addrinfo& address,
+                          const SshTarget& target, const ConnectOptions& options) {
+  tune(fd, options.timeoutSeconds);
+  options.passed(SshStep::TCP, absl::StrCat(numeric(address), " port ", target.port));
+  return fd;
+}
+
 }  // namespace
 
 EarlyDial::EarlyDial(const Endpoint& endpoint) {
@@ -125,8 +136,12 @@ EarlyDial::EarlyDial(const Endpoint& endpoint) {
 }
 
 kj::AutoCloseFd EarlyDial::take(const struct addrinfo& address) {
+  auto fd = kj::mv(socket_);
   bool same = address.ai_addrlen == length_ && memcmp(address.ai_addr, &address_, length_) == 0;
-  return same ? kj::mv(socket_) : nullptr;
+  if (fd < 0 || !same) return nullptr;
+  if (finishConnecting(fd, Clock::now() + PATIENCE) != 0) return nullptr;
+  char first;
+  return recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ? nullptr : kj::mv(fd);
 }
 
 kj::AutoCloseFd dial(const SshTarget& target, const ConnectOptions& options) {
@@ -136,8 +151,13 @@ kj::AutoCloseFd dial(const SshTarget& target, const ConnectOptions& options) {
   options.passed(SshStep::NAME, numeric(*addresses));
 
   // Only the first address: what is begun must not change the order in which they are tried.
-  kj::AutoCloseFd early;
-  if (options.early != nullptr && local == nullptr) early = options.early->take(*addresses);
+  if (options.early != nullptr && local == nullptr) {
+    auto fd = options.early->take(*addresses);
+    if (fd.get() >= 0) {
+      options.dialed({numeric(*addresses), target.port});
+      return connected(kj::mv(fd), *addresses, target, options);
+    }
+  }
 
   // Each address gets its share of the time, so that one that does not answer leaves some to the
   // others.
@@ -147,22 +167,19 @@ kj::AutoCloseFd dial(const SshTarget& target, const ConnectOptions& options) {
   int error = EHOSTUNREACH;
   for (auto* address = addresses.get(); address != nullptr; address = address->ai_next, --left) {
     auto deadline = Clock::now() + (end - Clock::now()) / left;
-    auto fd = kj::mv(early);
-    bool begun = fd.get() >= 0;
-    if (!begun) fd = kj::AutoCloseFd(openSocket(*address));
+    kj::AutoCloseFd fd(openSocket(*address));
     if (fd < 0) {
       error = errno;
       continue;
     }
-    tune(fd, options.timeoutSeconds);
-    error = begun ? EINPROGRESS : bindTo(fd, local.get(), address->ai_family);
+    error = bindTo(fd, local.get(), address->ai_family);
     if (error == 0) error = connect(fd, address->ai_addr, address->ai_addrlen) == 0 ? 0 : errno;
     if (error == EINPROGRESS) error = finishConnecting(fd, deadline);
     if (error != 0) continue;
-    auto where = numeric(*address);
-    options.passed(SshStep::TCP, absl::StrCat(where, " port ", target.port));
-    options.dialed({where, target.port});
-    return fd;
+    if (address == addresses.get() && local == nullptr) {
+      options.dialed({numeric(*address), target.port});
+    }
+    return connected(kj::mv(fd), *address, target, options);
   }
   explain(target, error);
 }

@@ -16,10 +16,11 @@ namespace pibrain {
 // sshd starts a process for it, which takes longer than `ssh -G` and the name server's answer.
 class EarlyDial {
  public:
-  // Does not block. What fails here is not told: it fails again where it counts.
+  // Does not block. What fails here is not told: dial() tries again.
   explicit EarlyDial(const Endpoint& endpoint);
 
-  // The socket, if it goes, or is about to go, to this address; or else a null descriptor.
+  // The socket, if it is connected to this address and the peer has not hung up; or else a null
+  // descriptor, and it is closed.
   kj::AutoCloseFd take(const struct addrinfo& address);
 
  private:

@@ -74,8 +74,11 @@ class Libssh2Connection : public Connection {
  private:
   kj::AutoCloseFd reach() {
     if (target_.proxyCommand.empty() && target_.proxyJump.empty()) {
-      return dial(target_, options_);
+      auto socket = dial(target_, options_);
+      options_.early = nullptr;
+      return socket;
     }
+    options_.early = nullptr;
     proxy_.emplace(target_);
     options_.passed(SshStep::NAME, "left to the proxy");
     return proxy_->takeSocket();

@@ -33,8 +33,10 @@ bool answers(proto::Begin::Content content, Want::Kind asked) {
   return false;
 }
 
-// The mirror's copy of a fork's parent. Throws if it is not the same as the spoke's.
-Mirror::File openParent(Mirror& mirror, proto::Parent::Reader parent) {
+// The mirror's copy of a parent, of a fork of `size` bytes. Throws if it is not the same as the
+// spoke's.
+Mirror::File openParent(Mirror& mirror, proto::Parent::Reader parent, uint64_t size) {
+  KJ_REQUIRE(parent.getSize() <= size, "a fork has no use for more of its parent than it is long");
   auto path = parent.getPath().asChars();
   auto opened = mirror.openFile(std::string(path.begin(), path.size()));
   auto& file = KJ_REQUIRE_NONNULL(opened, "the mirror does not have the parent");
@@ -67,7 +69,7 @@ Incoming::Incoming(Mirror& mirror, const std::string& path, const Basis& basis,
   KJ_REQUIRE(answers(begin.getContent(), asked), "not what was asked for");
   KJ_REQUIRE(size_ <= uint64_t(INT64_MAX), "not a size", size_);
   if (begin.getContent() == proto::Begin::Content::FORK) {
-    patch(openParent(mirror_, begin.getParent()));
+    patch(openParent(mirror_, begin.getParent(), size_));
   } else if (asked == Want::Kind::SIGNATURE) {
     auto opened = mirror_.openFile(basis.path);
     auto& file = KJ_REQUIRE_NONNULL(opened, "the basis is gone");

@@ -62,6 +62,8 @@ void ListingReader::unseen(capnp::List<uint32_t>::Reader indexes) {
              "more directories than were sent");
   for (uint32_t index : indexes) {
     KJ_REQUIRE(index < known_.digests.size(), "an index beyond what was sent");
+    KJ_REQUIRE(!unseen_[index], "a directory twice", index);
+    unseen_[index] = true;
     listing_.unseen.push_back(index);
   }
 }
@@ -83,26 +85,27 @@ void ListingReader::directory(proto::Directory::Reader directory) {
   uint32_t next = 0;
   for (uint64_t one : fingerprints) {
     if (one != 0) {
-      fingerprint(id++, path, one);
+      fingerprint(id++, one);
       continue;
     }
     KJ_REQUIRE(next < entries.size(), "fewer entries than files without a fingerprint");
     auto entry = entries[next++];
     auto name = entry.getName().asChars();
-    file(id++, path, {name.begin(), name.size()}, entry.getSize(), entry.getMtime());
+    file(id++, listing_.directories.size() - 1, {name.begin(), name.size()}, entry.getSize(),
+         entry.getMtime());
   }
   KJ_REQUIRE(next == entries.size(), "more entries than files without a fingerprint");
 }
 
-void ListingReader::fingerprint(uint32_t id, const std::string& directory, uint64_t fingerprint) {
+void ListingReader::fingerprint(uint32_t id, uint64_t fingerprint) {
   if (mirror_.empty()) indexMirror();
   auto found = mirror_.find(fingerprint);
   if (found == mirror_.end()) {
-    KJ_REQUIRE(unknown_.emplace(id, directory).second, "a file twice", id);
+    KJ_REQUIRE(unknown_.emplace(id, listing_.directories.size() - 1).second, "a file twice", id);
     return;
   }
   auto& [where, what] = found->second;
-  file(id, directory, where.name(what), what.size, what.mtime);
+  file(id, listing_.directories.size() - 1, where.name(what), what.size, what.mtime);
 }
 
 // A file that is as it was is in a directory where something else changed, or came from one.
@@ -118,18 +121,18 @@ void ListingReader::indexMirror() {
 void ListingReader::entry(proto::FileEntry::Reader entry) {
   auto found = unknown_.find(entry.getFile());
   KJ_REQUIRE(found != unknown_.end(), "an entry that was not asked for", entry.getFile());
-  auto directory = std::move(found->second);
+  size_t directory = found->second;
   unknown_.erase(found);
   auto about = entry.getEntry();
   auto name = about.getName().asChars();
   file(entry.getFile(), directory, {name.begin(), name.size()}, about.getSize(), about.getMtime());
 }
 
-void ListingReader::file(uint32_t id, const std::string& directory, std::string_view name,
-                         uint64_t size, int64_t mtime) {
+void ListingReader::file(uint32_t id, size_t directory, std::string_view name, uint64_t size,
+                         int64_t mtime) {
   KJ_REQUIRE(isSafeName(name), "not a file name", escapeForTerminal(name).c_str());
   KJ_REQUIRE(size <= uint64_t(INT64_MAX), "not a size", size);
-  auto path = directory;
+  auto path = listing_.directories[directory];
   if (!path.empty()) path += '/';
   path += name;
   KJ_REQUIRE(isSafePath(path), "a path that is too deep");

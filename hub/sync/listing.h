@@ -47,7 +47,7 @@ struct Listing {
 class ListingReader {
  public:
   // `known` is what was sent, and has to outlive this object.
-  explicit ListingReader(const Known& known) : known_(known) {}
+  explicit ListingReader(const Known& known) : known_(known), unseen_(known.digests.size()) {}
 
   void event(proto::Event::Reader event);
 
@@ -61,14 +61,14 @@ class ListingReader {
   void unseen(capnp::List<uint32_t>::Reader indexes);
   void directory(proto::Directory::Reader directory);
   void entry(proto::FileEntry::Reader entry);
-  void fingerprint(uint32_t id, const std::string& directory, uint64_t fingerprint);
-  void file(uint32_t id, const std::string& directory, std::string_view name, uint64_t size,
-            int64_t mtime);
+  void fingerprint(uint32_t id, uint64_t fingerprint);
+  void file(uint32_t id, size_t directory, std::string_view name, uint64_t size, int64_t mtime);
   void indexMirror();
 
   const Known& known_;
-  std::unordered_map<uint64_t, Tree::Found> mirror_;   // by fingerprint
-  std::unordered_map<uint32_t, std::string> unknown_;  // the directory of each
+  std::unordered_map<uint64_t, Tree::Found> mirror_;  // by fingerprint
+  std::unordered_map<uint32_t, size_t> unknown_;      // of each, its directory in listing_
+  std::vector<bool> unseen_;                          // by index
   bool summarized_ = false;
   Listing listing_;
 };

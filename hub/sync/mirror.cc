@@ -7,8 +7,11 @@
 #include <kj/debug.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "common/file-io.h"
 #include "common/text.h"
@@ -21,14 +24,20 @@ namespace {
 
 // A spoke's sessions come in the order of their age, from all its projects in turn. Many spokes may
 // be at work in one process.
-constexpr size_t MAX_OPEN_DIRECTORIES = 256;
+constexpr rlim_t MAX_OPEN_DIRECTORIES = 256;
+
+size_t openDirectories() {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 16;
+  return size_t(std::clamp<rlim_t>(limit.rlim_cur / 32, 16, MAX_OPEN_DIRECTORIES));
+}
 
 std::string quoted(std::string_view path) { return "'" + escapeForTerminal(path) + "'"; }
 
 }  // namespace
 
 Mirror::Mirror(const std::string& path, Access access, Archive archive)
-    : archive_(kj::mv(archive)) {
+    : archive_(kj::mv(archive)), maxDirectories_(openDirectories()) {
   if (access == Access::WRITE) {
     auto made = makeDirectories(path);
     if (!made.ok()) {
@@ -122,7 +131,7 @@ int Mirror::directory(const std::string& path) {
     if (fd < 0) throwErrno(errno, "cannot open the directory " + quoted(path));
     opened.fd = kj::AutoCloseFd(fd);
   }
-  if (directories_.size() >= MAX_OPEN_DIRECTORIES) directories_.clear();
+  if (directories_.size() >= maxDirectories_) directories_.clear();
   return directories_.insert_or_assign(path, kj::mv(opened.fd)).first->second;
 }
 

@@ -79,7 +79,8 @@ class Mirror {
   void removeEmptyParents(const std::string& path);
 
   Archive archive_;
-  kj::Maybe<RootedDir> root_;  // null: missing, and only read
+  const size_t maxDirectories_;  // how many may be open
+  kj::Maybe<RootedDir> root_;    // null: missing, and only read
   kj::AutoCloseFd staging_;
   std::map<std::string, kj::AutoCloseFd> directories_;
 };

@@ -21,7 +21,7 @@ void SpokeReach::dialEarly(Store& store) {
 
 void SpokeReach::remember(Store& store) const {
   // A lost one costs a few milliseconds.
-  if (reached_ && reached_ != last_) (void)store.setLastEndpoint(spoke_.name, *reached_);
+  if (reached_ != last_) (void)store.setLastEndpoint(spoke_.name, reached_);
 }
 
 kj::Own<Connection> SpokeReach::connect(ConnectOptions options, kj::AsyncIoContext& io) {

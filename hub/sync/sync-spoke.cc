@@ -36,7 +36,11 @@ class SpokeSync {
         io_(kj::setupAsyncIo()) {}
 
   void run(std::unique_ptr<SpokeReach> begun) {
-    auto reach = begun != nullptr ? std::move(begun) : std::make_unique<SpokeReach>(spoke_);
+    auto reach = std::move(begun);
+    if (reach == nullptr) {
+      reach = std::make_unique<SpokeReach>(spoke_);
+      if (store_ != nullptr) reach->dialEarly(*store_);
+    }
     Mirror mirror(spoke_.path, options_.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
                   Archive(config_.hub.archiveDir, spoke_.name, report_.started));
     loadKept();
@@ -58,7 +62,7 @@ class SpokeSync {
           if (!odd.empty()) warn(odd);
         }
       });
-      if (store_ != nullptr) reach->remember(*store_);
+      if (store_ != nullptr && !options_.dryRun) reach->remember(*store_);
       noteListing(listing);
       auto plan = makePlan(tree, kept_, known, listing);
       if (options_.dryRun) {

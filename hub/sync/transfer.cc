@@ -188,13 +188,15 @@ void Transfer::onBegin(proto::Begin::Reader begin) {
   current_ = &jobFor(begin.getFile());
   incoming_ = nullptr;
   auto& job = *current_;
+  currentIsDelta_ = begin.getContent() == proto::Begin::Content::DELTA ||
+                    begin.getContent() == proto::Begin::Content::FORK;
   static const Basis NOTHING;
   try {
     incoming_ = std::make_unique<Incoming>(mirror_, job.planned->remote.path,
                                            job.basis == nullptr ? NOTHING : *job.basis, begin,
                                            kindFor(job.way), keepModes_);
   } catch (const kj::Exception& e) {
-    failWay(job, e);
+    failCurrent(e);
   }
 }
 
@@ -205,7 +207,7 @@ void Transfer::guarded(kj::FunctionParam<void()> work) {
     work();
   } catch (const kj::Exception& e) {
     incoming_ = nullptr;
-    failWay(*current_, e);
+    failCurrent(e);
   }
 }
 
@@ -264,14 +266,14 @@ void Transfer::tryNextWay(Job& job) {
   again_.push_back(&job);
 }
 
-// An error of one file's. A delta that does not work out is followed by another way; a full disk
-// ends the run.
-void Transfer::failWay(Job& job, const kj::Exception& error) {
+// An error of the current file's alone. A delta that does not work out is followed by another way;
+// a full disk ends the run.
+void Transfer::failCurrent(const kj::Exception& error) {
   if (error.getType() != kj::Exception::Type::FAILED) kj::throwFatalException(kj::cp(error));
-  if (job.way == Way::DELTA || job.way == Way::NEW) {
-    tryNextWay(job);
+  if (currentIsDelta_) {
+    tryNextWay(*current_);
   } else {
-    fail(job, plainWords(error));
+    fail(*current_, plainWords(error));
   }
 }
 

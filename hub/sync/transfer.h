@@ -56,7 +56,7 @@ class Transfer {
   Job& jobFor(uint32_t file);
   void tryNextWay(Job& job);
   void fail(Job& job, const std::string& why);
-  void failWay(Job& job, const kj::Exception& error);
+  void failCurrent(const kj::Exception& error);
   void guarded(kj::FunctionParam<void()> work);
   void count(const Job& job, uint64_t size);
 
@@ -72,7 +72,8 @@ class Transfer {
   std::vector<Job*> again_;                  // for the next round
   std::unordered_map<uint32_t, Job*> open_;  // asked for, not answered yet
   Job* current_ = nullptr;                   // between begin and end
-  std::unique_ptr<Incoming> incoming_;       // null: its pieces are to be ignored
+  bool currentIsDelta_ = false;
+  std::unique_ptr<Incoming> incoming_;  // null: its pieces are to be ignored
 };
 
 }  // namespace pibrain

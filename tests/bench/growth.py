@@ -32,7 +32,8 @@ def measure(machine, work, files):
         subprocess.run(["cp", "-al", tree, work / mirror / str(files)], check=True)
     result = {"rsync": {}, "ours": {}}
     machine.prepare(str(files), machine.sshd.port)
-    turns = [{who: bench.timed(getattr(machine, who)) for who in result} for _ in range(4)]
+    turns = [{who: bench.timed(getattr(machine, who)) for who in order}
+             for order in (("rsync", "ours"), ("ours", "rsync")) * 2]
     for who, values in result.items():
         values["wall"] = statistics.median(turn[who]["wall"] for turn in turns[1:])
     machine.count_wire(str(files), bench.touch_nothing, 0, result)

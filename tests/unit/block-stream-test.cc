@@ -99,6 +99,27 @@ TEST(BlockStream, compressesWhileTheNextBlockIsFilled) {
   EXPECT_TRUE(received == sent);
 }
 
+TEST(BlockStream, writerMayGoWhileItCompresses) {
+  for (int i = 0; i < 50; ++i) {
+    BlockWriter writer(9);
+    for (int k = 0; k < 4; ++k) addSignature(writer, noise(100'000, uint64_t(k)));
+    writer.begin(false);
+  }
+}
+
+TEST(BlockStream, restartBeginsAnotherStream) {
+  BlockWriter writer(1);
+  for (int stream = 0; stream < 3; ++stream) {
+    BlockReader reader;
+    addSignature(writer, "first");
+    EXPECT_EQ(signaturesIn(reader, writer.finish(false)), std::vector<std::string>{"first"});
+    addSignature(writer, "second");
+    EXPECT_EQ(signaturesIn(reader, writer.finish(true)), std::vector<std::string>{"second"});
+    EXPECT_TRUE(writer.empty());
+    writer.restart(3);
+  }
+}
+
 TEST(BlockStream, blockCanBeReadWhenItArrives) {
   BlockWriter writer(3);
   BlockReader reader;

@@ -252,6 +252,8 @@ TEST(ListingReader, refusesMoreThanWasAnnounced) {
                kj::Exception);
   EXPECT_THROW(listingOf({summary(), directory("d", {})}), kj::Exception);
   EXPECT_THROW(listingOf({summary(), unseen({0, 0, 0})}, 2), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), unseen({0, 0})}, 2), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), unseen({1}), unseen({1})}, 5), kj::Exception);
 }
 
 TEST(ListingReader, keepsTheStagingNameToTheHub) {

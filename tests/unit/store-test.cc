@@ -155,12 +155,15 @@ TEST_F(StoreTest, placeThatCannotBeIsAnError) {
 TEST_F(StoreTest, lastEndpoint) {
   open();
   EXPECT_EQ(store_->lastEndpoint("a"), std::nullopt);
-  ASSERT_TRUE(store_->setLastEndpoint("a", {"192.0.2.1", 22}).ok());
-  ASSERT_TRUE(store_->setLastEndpoint("b", {"2001:db8::1", 65535}).ok());
-  ASSERT_TRUE(store_->setLastEndpoint("a", {"192.0.2.2", 2222}).ok());
+  ASSERT_TRUE(store_->setLastEndpoint("a", Endpoint{"192.0.2.1", 22}).ok());
+  ASSERT_TRUE(store_->setLastEndpoint("b", Endpoint{"2001:db8::1", 65535}).ok());
+  ASSERT_TRUE(store_->setLastEndpoint("a", Endpoint{"192.0.2.2", 2222}).ok());
   open();
   EXPECT_EQ(store_->lastEndpoint("a"), (Endpoint{"192.0.2.2", 2222}));
   EXPECT_EQ(store_->lastEndpoint("b"), (Endpoint{"2001:db8::1", 65535}));
+  ASSERT_TRUE(store_->setLastEndpoint("a", std::nullopt).ok());
+  EXPECT_EQ(store_->lastEndpoint("a"), std::nullopt);
+  EXPECT_NE(store_->lastEndpoint("b"), std::nullopt);
 }
 
 }  // namespace
