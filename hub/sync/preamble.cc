@@ -19,11 +19,18 @@ kj::Promise<size_t> PreambleFilter::tryRead(void* buffer, size_t minBytes, size_
   memcpy(buffer, seen_.data() + next_, held);
   next_ += held;
   if (held >= minBytes) return held;
-  return inner_.tryRead(static_cast<kj::byte*>(buffer) + held, minBytes - held, maxBytes - held)
-      .then([this, held](size_t n) {
-        received_ += n;
-        return held + n;
-      });
+  return readOn(static_cast<kj::byte*>(buffer), minBytes, maxBytes, held);
+}
+
+// What comes is counted when it comes: a large message over a slow link takes its time.
+kj::Promise<size_t> PreambleFilter::readOn(kj::byte* buffer, size_t minBytes, size_t maxBytes,
+                                           size_t done) {
+  return inner_.tryRead(buffer + done, 1, maxBytes - done).then([=, this](size_t n) {
+    received_ += n;
+    kj::Promise<size_t> all = done + n;
+    return n == 0 || done + n >= minBytes ? kj::mv(all)
+                                          : readOn(buffer, minBytes, maxBytes, done + n);
+  });
 }
 
 kj::Promise<void> PreambleFilter::seek() {

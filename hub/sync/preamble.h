@@ -33,6 +33,7 @@ class PreambleFilter : public kj::AsyncIoStream {
 
  private:
   kj::Promise<void> seek();
+  kj::Promise<size_t> readOn(kj::byte* buffer, size_t minBytes, size_t maxBytes, size_t done);
 
   kj::AsyncIoStream& inner_;
   char buffer_[4096];

@@ -53,6 +53,21 @@ TEST_F(Preamble, nothingBeforeIt) {
   EXPECT_EQ(filter_.noise(), "");
 }
 
+// Who watches for silence must not take a slow message for it.
+TEST_F(Preamble, countsWhatComesBeforeAMessageIsWhole) {
+  std::string buffer(10, '\0');
+  auto whole = filter_.tryRead(buffer.data(), 10, 10).eagerlyEvaluate(nullptr);
+  for (auto& piece : {MAGIC, std::string("abc"), std::string("def")}) {
+    auto before = filter_.received();
+    pipe_.ends[1]->write(piece.data(), piece.size()).wait(io_.waitScope);
+    EXPECT_FALSE(whole.poll(io_.waitScope));
+    EXPECT_EQ(filter_.received(), before + piece.size());
+  }
+  pipe_.ends[1]->write("ghij", 4).wait(io_.waitScope);
+  EXPECT_EQ(whole.wait(io_.waitScope), 10u);
+  EXPECT_EQ(buffer, "abcdefghij");
+}
+
 TEST_F(Preamble, noiseIsKeptForAWarning) {
   send({"Welcome!\n", "You have mail.\n", MAGIC, "hello", " and more"});
   EXPECT_EQ(receive(), "hello and more");
