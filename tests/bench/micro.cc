@@ -165,7 +165,7 @@ void applyWhole(benchmark::State& state) {
   }
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(applyWhole)->Arg(6 * 1024)->Arg(64 * 1024)->Iterations(2000);
+BENCHMARK(applyWhole)->Arg(6 * 1024)->Arg(64 * 1024)->Iterations(500);
 
 void applyDelta(benchmark::State& state) {
   auto old = sessionText(size_t(state.range(0)));
