@@ -17,6 +17,7 @@ programs. Without ROWs, all of them.
 """
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -206,6 +207,20 @@ class Bench:
                     sys.exit(f"{mirror} differs: {differences[:5]}")
 
 
+@contextlib.contextmanager
+def set_up(work, given):
+    """A Bench in a directory of its own, which must not exist yet and is removed in the end."""
+    work.mkdir()
+    try:
+        bench = Bench(work, given)
+        try:
+            yield bench
+        finally:
+            bench.sshd.stop()
+    finally:
+        shutil.rmtree(work)
+
+
 class Direct:
     def __init__(self, port):
         self.port = port
@@ -310,19 +325,12 @@ def main():
     if args.list or unknown:
         print("\n".join(ROWS))
         sys.exit(f"there is no row {unknown[0]}" if unknown else 0)
-    args.work.mkdir()
     given = {name: path.resolve() for name, path in (("5k", args.tree_5k), ("50k", args.tree_50k)) if path}
     results = {}
-    try:
-        bench = Bench(args.work, given)
-        try:
-            for name in args.rows or ROWS:
-                results[name] = bench.row(name, args.pairs)
-                print(table({name: results[name]}).splitlines()[1], flush=True)
-        finally:
-            bench.sshd.stop()
-    finally:
-        shutil.rmtree(args.work)
+    with set_up(args.work, given) as bench:
+        for name in args.rows or ROWS:
+            results[name] = bench.row(name, args.pairs)
+            print(table({name: results[name]}).splitlines()[1], flush=True)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     (args.out / "results.svg").write_text(chart(results))

@@ -98,21 +98,14 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("build/bench"))
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("/dev/shm/pi-brain-growth"))
     args = parser.parse_args()
-    args.work.mkdir()
     results = {}
-    try:
-        machine = bench.Bench(args.work, {})
-        try:
-            for files in sorted(args.files):
-                results[files] = measure(machine, args.work, files)
-                rsync, ours = results[files]["rsync"], results[files]["ours"]
-                print(f"{files:>9,} files: rsync {rsync['wall']:.3f} s, {bench.wire(rsync):,} B; "
-                      f"pi-brain {ours['wall']:.3f} s, {bench.wire(ours):,} B, "
-                      f"agent {ours['spoke_peak'] / 2**20:.1f} MiB, hub {ours['hub_peak'] / 2**20:.1f} MiB", flush=True)
-        finally:
-            machine.sshd.stop()
-    finally:
-        shutil.rmtree(args.work)
+    with bench.set_up(args.work, {}) as machine:
+        for files in sorted(args.files):
+            results[files] = measure(machine, args.work, files)
+            rsync, ours = results[files]["rsync"], results[files]["ours"]
+            print(f"{files:>9,} files: rsync {rsync['wall']:.3f} s, {bench.wire(rsync):,} B; "
+                  f"pi-brain {ours['wall']:.3f} s, {bench.wire(ours):,} B, "
+                  f"agent {ours['spoke_peak'] / 2**20:.1f} MiB, hub {ours['hub_peak'] / 2**20:.1f} MiB", flush=True)
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "growth.json").write_text(json.dumps(results, indent=2) + "\n")
     (args.out / "growth.svg").write_text(chart(results))
