@@ -64,9 +64,13 @@ void BlockWriter::write(const void* buffer, size_t size) {
 
 bool BlockWriter::full() const { return raw_.size() >= BLOCK_RAW; }
 
-void BlockWriter::begin(bool last) {
+void BlockWriter::endBlock() {
   compressing_.swap(raw_);
   raw_.clear();
+}
+
+void BlockWriter::begin(bool last) {
+  endBlock();
   worker_.begin([this, last]() { compress(last); });
 }
 
@@ -76,8 +80,7 @@ kj::ArrayPtr<const kj::byte> BlockWriter::take() {
 }
 
 kj::ArrayPtr<const kj::byte> BlockWriter::finish(bool last) {
-  compressing_.swap(raw_);
-  raw_.clear();
+  endBlock();
   compress(last);
   return out_.slice(0, outSize_);
 }

@@ -49,6 +49,7 @@ class BlockWriter : private kj::OutputStream {
 
  private:
   void write(const void* buffer, size_t size) override;
+  void endBlock();
   void compress(bool last);
 
   struct Free {

@@ -84,6 +84,13 @@ std::string_view baseNameOf(std::string_view path) {
   return slash == std::string_view::npos ? path : path.substr(slash + 1);
 }
 
+std::string joinPath(std::string_view directory, std::string_view name) {
+  std::string path(directory);
+  if (!path.empty()) path += '/';
+  path += name;
+  return path;
+}
+
 RootedDir::Opened RootedDir::open(std::string_view path, int flags, mode_t mode) const {
   flags |= O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
   if (path.empty()) return result(openat(dir_, ".", flags, mode));

@@ -23,6 +23,8 @@ bool isSafePath(std::string_view path);
 // The directory part of a relative path ("" if it has none), and its last component.
 std::string_view parentOf(std::string_view path);
 std::string_view baseNameOf(std::string_view path);
+// The reverse of these.
+std::string joinPath(std::string_view directory, std::string_view name);
 
 class RootedDir {
  public:

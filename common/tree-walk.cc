@@ -131,7 +131,7 @@ class DirectoryReader {
     }
     struct stat st;
     if (fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-      if (errno != ENOENT) problem(join(name), reasonOf(errno));
+      if (errno != ENOENT) problem(joinPath(path_, name), reasonOf(errno));
     } else if (S_ISREG(st.st_mode)) {
       addFile(name, st);
     } else if (S_ISDIR(st.st_mode)) {
@@ -144,7 +144,7 @@ class DirectoryReader {
   }
 
   void descend(std::string_view name) {
-    auto path = join(name);
+    auto path = joinPath(path_, name);
     if (std::count(path.begin(), path.end(), '/') + 2 > ptrdiff_t(MAX_DEPTH)) {
       problem(path, proto::Reason::TOO_DEEP);
     } else {
@@ -154,7 +154,7 @@ class DirectoryReader {
 
   void addFile(std::string_view name, const struct stat& st) {
     if (names_.size() + name.size() > UINT32_MAX) {
-      problem(join(name), proto::Reason::TOO_MANY);
+      problem(joinPath(path_, name), proto::Reason::TOO_MANY);
       return;
     }
     files_.push_back(
@@ -173,13 +173,6 @@ class DirectoryReader {
     std::sort(directory.files.begin(), directory.files.end(),
               [&](auto& a, auto& b) { return directory.name(a) < directory.name(b); });
     directory.digest = digestOf(directory, piece_);
-  }
-
-  std::string join(std::string_view name) const {
-    std::string path = path_;
-    if (!path.empty()) path += '/';
-    path += name;
-    return path;
   }
 
   void problem(std::string path, proto::Reason reason) {
@@ -294,12 +287,7 @@ class Walk {
 
 }  // namespace
 
-std::string Tree::Directory::pathOf(const File& file) const {
-  std::string result = path;
-  if (!result.empty()) result += '/';
-  result += name(file);
-  return result;
-}
+std::string Tree::Directory::pathOf(const File& file) const { return joinPath(path, name(file)); }
 
 kj::Maybe<Tree::Found> Tree::find(uint32_t id) const {
   if (id >= files) return nullptr;

@@ -26,10 +26,7 @@ kj::Maybe<uint32_t> findParent(const Tree& tree, std::string_view path,
     if (slash == std::string_view::npos) break;
     end.remove_prefix(slash + 1);
   }
-  std::string sibling(directory);
-  if (!sibling.empty()) sibling += '/';
-  sibling += baseNameOf(path);
-  return tree.idOf(sibling);
+  return tree.idOf(joinPath(directory, baseNameOf(path)));
 }
 
 }  // namespace pibrain

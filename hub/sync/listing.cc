@@ -132,9 +132,7 @@ void ListingReader::file(uint32_t id, size_t directory, std::string_view name, u
                          int64_t mtime) {
   KJ_REQUIRE(isSafeName(name), "not a file name", escapeForTerminal(name).c_str());
   KJ_REQUIRE(size <= uint64_t(INT64_MAX), "not a size", size);
-  auto path = listing_.directories[directory];
-  if (!path.empty()) path += '/';
-  path += name;
+  auto path = joinPath(listing_.directories[directory], name);
   KJ_REQUIRE(isSafePath(path), "a path that is too deep");
   if (isReserved(path)) {
     listing_.reserved.push_back(std::move(path));
