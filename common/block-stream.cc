@@ -13,9 +13,9 @@ namespace pibrain {
 namespace {
 
 // Both ends keep to this window: it bounds their memory. Sessions of one project repeat each other
-// (prompts, the same files read again), so with 4 MiB and a hash table to match, level 1 compresses
+// (prompts, the same files read again), so with 8 MiB and a larger hash table, level 1 compresses
 // as well as level 3 does with its own 2 MiB, in less time.
-constexpr int WINDOW_LOG = 22;
+constexpr int WINDOW_LOG = 23;
 constexpr int HASH_LOG = 17;
 
 constexpr size_t SCRATCH_WORDS = MAX_PIECE / sizeof(capnp::word) + 64;
