@@ -23,7 +23,7 @@ struct Peer {
   root @5 :Text;               # agent: the directory that it serves, as an absolute path
   home @6 :Text;               # agent: $HOME, to compare `root` with a configured "~/…"
   rootState @7 :RootState;     # agent
-  sandbox @8 :Text;            # agent: what confines it ("none")
+  sandbox @8 :Text;            # agent: what confines it ("Landlock 7, seccomp, limits")
   forced @9 :Bool;             # agent: sshd started it as a forced command
 }
 

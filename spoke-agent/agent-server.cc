@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "common/file-io.h"
+#include "common/message-guard.h"
 #include "common/protocol.h"
 #include "spoke-agent/inspect.h"
 #include "spoke-agent/listing.h"
@@ -165,7 +166,8 @@ class SessionsImpl : public proto::Sessions::Server {
 
 class SpokeImpl : public proto::Spoke::Server {
  public:
-  explicit SpokeImpl(kj::Own<Root> root) : root_(kj::mv(root)) {}
+  SpokeImpl(kj::Own<Root> root, std::string sandbox)
+      : root_(kj::mv(root)), sandbox_(std::move(sandbox)) {}
 
   kj::Promise<void> hello(HelloContext context) override {
     auto results = context.getResults();
@@ -181,7 +183,7 @@ class SpokeImpl : public proto::Spoke::Server {
     const char* home = getenv("HOME");
     peer.setHome(home == nullptr ? "" : home);
     peer.setRootState(root_->state());
-    peer.setSandbox("none");
+    peer.setSandbox(sandbox_.c_str());
     // sshd(8) sets it to what the client asked for, when a forced command takes its place.
     peer.setForced(getenv("SSH_ORIGINAL_COMMAND") != nullptr);
     results.setSessions(kj::heap<SessionsImpl>(kj::addRef(*root_)));
@@ -190,18 +192,22 @@ class SpokeImpl : public proto::Spoke::Server {
 
  private:
   kj::Own<Root> root_;
+  const std::string sandbox_;
 };
 
 }  // namespace
 
-proto::Spoke::Client makeSpoke(kj::Own<Root> root) { return kj::heap<SpokeImpl>(kj::mv(root)); }
+proto::Spoke::Client makeSpoke(kj::Own<Root> root, std::string sandbox) {
+  return kj::heap<SpokeImpl>(kj::mv(root), std::move(sandbox));
+}
 
 void serve(kj::AsyncIoStream& stream, proto::Spoke::Client spoke, kj::WaitScope& waitScope) {
   stream.write(PREAMBLE.data(), PREAMBLE.size()).wait(waitScope);
+  MessageGuard guard(stream, MAX_REQUEST_WORDS);
   capnp::ReaderOptions options;
   options.traversalLimitInWords = MAX_REQUEST_WORDS;
   options.nestingLimit = 16;
-  capnp::TwoPartyVatNetwork network(stream, capnp::rpc::twoparty::Side::SERVER, options);
+  capnp::TwoPartyVatNetwork network(guard, capnp::rpc::twoparty::Side::SERVER, options);
   auto rpc = capnp::makeRpcServer(network, kj::mv(spoke));
   rpc.setFlowLimit(FLOW_LIMIT_WORDS);
   network.onDisconnect().wait(waitScope);

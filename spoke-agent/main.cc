@@ -16,17 +16,26 @@
 #include "common/rsync-job.h"
 #include "spoke-agent/agent-server.h"
 #include "spoke-agent/authorized-keys.h"
+#include "spoke-agent/sandbox.h"
 #include "spoke-agent/stdio-stream.h"
+
+#ifdef PIBRAIN_ESCAPE_HOOK
+void tryToEscape();  // tests/e2e/escape.cc
+#endif
 
 namespace {
 
 constexpr char HELP[] =
     R"(pi-brain-agent: lets a hub read this machine's pi sessions, and nothing else
 
-usage: pi-brain-agent --root=DIR
+usage: pi-brain-agent --root=DIR [--memory-limit=MIB] [--require-sandbox]
        pi-brain-agent [--root=DIR] --authorized-keys-line KEY.pub [--from=PATTERNS]
 
   --root=DIR    the directory to serve, read-only (default ~/.pi/agent/sessions)
+  --memory-limit=MIB
+                the most memory it may take, in MiB of address space (default 512)
+  --require-sandbox
+                do not serve on a kernel that cannot confine it (Landlock, seccomp)
   --authorized-keys-line KEY.pub
                 print the line for ~/.ssh/authorized_keys that lets this key start
                 the agent and nothing else: no shell, no forwarding, no terminal
@@ -42,11 +51,14 @@ hand: sshd starts it when the hub connects. To set this machine up as a spoke:
 )";
 
 constexpr int EXIT_USAGE = 2;
+constexpr unsigned MIN_MEMORY = 64, MAX_MEMORY = 1024 * 1024;  // MiB
 
 struct Options {
   std::string root = "~/.pi/agent/sessions";
   std::string publicKey;
   std::string from;
+  uint64_t memoryLimit = 512;  // MiB
+  bool requireSandbox = false;
 };
 
 // The text of a small file.
@@ -70,6 +82,16 @@ void printAuthorizedKeysLine(const Options& options) {
   puts(line.c_str());
 }
 
+// 0 if it is no number or out of bounds.
+uint64_t parseMemoryLimit(const char* text) {
+  char* end = nullptr;
+  unsigned long long number = strtoull(text, &end, 10);
+  return *text >= '0' && *text <= '9' && *end == '\0' && number >= MIN_MEMORY &&
+                 number <= MAX_MEMORY
+             ? number
+             : 0;
+}
+
 // A spoke may be small: what is large is given back as soon as it is free, and the threads of a
 // walk share one heap.
 void saveMemory() {
@@ -78,16 +100,30 @@ void saveMemory() {
   mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
 }
 
+[[noreturn]] void refuseToServe(const pibrain::Sandbox& sandbox) {
+  kj::throwFatalException(kj::Exception(
+      kj::Exception::Type::FAILED, __FILE__, __LINE__,
+      kj::str("this machine cannot confine it (", sandbox.describe().c_str(),
+              "), and --require-sandbox is given. Landlock takes Linux 5.13 or later; without "
+              "--require-sandbox it serves with what there is.")));
+}
+
 void serveStdio(const Options& options) {
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // standard error may be a file, which may not grow
   saveMemory();
   auto root = kj::refcounted<pibrain::Root>(options.root);
+  auto sandbox = pibrain::enterSandbox(root->fd(), options.memoryLimit << 20);
+  if (options.requireSandbox && !sandbox.whole()) refuseToServe(sandbox);
+#ifdef PIBRAIN_ESCAPE_HOOK
+  tryToEscape();
+#endif
   // The hub is going to ask, but the question is on its way for a round trip.
   root->beginScan();
   pibrain::initRsync();
   auto io = kj::setupAsyncIo();
   auto stream = pibrain::takeStdio(*io.lowLevelProvider);
-  pibrain::serve(*stream, pibrain::makeSpoke(kj::mv(root)), io.waitScope);
+  pibrain::serve(*stream, pibrain::makeSpoke(kj::mv(root), sandbox.describe()), io.waitScope);
 }
 
 int fail(const kj::Exception& e) {
@@ -102,6 +138,8 @@ int main(int argc, char** argv) {
   const struct option flags[] = {{"root", required_argument, nullptr, 'r'},
                                  {"authorized-keys-line", required_argument, nullptr, 'a'},
                                  {"from", required_argument, nullptr, 'f'},
+                                 {"memory-limit", required_argument, nullptr, 'm'},
+                                 {"require-sandbox", no_argument, nullptr, 's'},
                                  {"version", no_argument, nullptr, 'v'},
                                  {"help", no_argument, nullptr, 'h'},
                                  {nullptr, 0, nullptr, 0}};
@@ -115,6 +153,15 @@ int main(int argc, char** argv) {
         break;
       case 'f':
         options.from = optarg;
+        break;
+      case 'm':
+        options.memoryLimit = parseMemoryLimit(optarg);
+        if (options.memoryLimit > 0) break;
+        fprintf(stderr, "pi-brain-agent: --memory-limit takes a number of MiB from %u to %u.\n",
+                MIN_MEMORY, MAX_MEMORY);
+        return EXIT_USAGE;
+      case 's':
+        options.requireSandbox = true;
         break;
       case 'v':
         puts("pi-brain-agent " PIBRAIN_VERSION);

@@ -39,6 +39,11 @@ Root::Root(const std::string& path) : path_(expandPath(path)) {
   }
 }
 
+int Root::fd() const {
+  KJ_IF_MAYBE(dir, dir_) return dir->fd();
+  return -1;
+}
+
 void Root::beginScan() {
   try {
     begun_ = std::async(std::launch::async, [this]() { return walk(); });

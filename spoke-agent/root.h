@@ -22,6 +22,8 @@ class Root : public kj::Refcounted {
 
   const std::string& path() const { return path_; }
   proto::RootState state() const { return state_; }
+  // The directory's descriptor; -1 if it is not served.
+  int fd() const;
 
   // Begins a walk in the background, for the first scan().
   void beginScan();

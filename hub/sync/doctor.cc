@@ -1,5 +1,6 @@
 #include "hub/sync/doctor.h"
 
+#include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <errno.h>
 #include <kj/debug.h>
@@ -207,7 +208,13 @@ class Examiner {
     }
     step_ = "agent";
     checkVersion(spoke_, agent);
-    good(absl::StrCat("version ", agent.version, ", sandbox ", agent.sandbox, took()));
+    auto about = absl::StrCat("version ", agent.version, ", sandbox: ", agent.sandbox, took());
+    if (absl::StrContains(agent.sandbox, "no ")) {
+      warn(absl::StrCat(about, ". The spoke's kernel cannot confine the agent wholly: Landlock ",
+                        "takes Linux 5.13 or later, in the list of /sys/kernel/security/lsm"));
+    } else {
+      good(about);
+    }
     step_ = "clock";
     auto odd = oddClock(spoke_, agent);
     double seconds = double(clockDifference(agent)) / 1e9;

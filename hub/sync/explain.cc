@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "common/file-io.h"
+#include "common/message-guard.h"
 #include "common/protocol.h"
 #include "common/text.h"
 #include "hub/failure.h"
@@ -111,6 +112,11 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
                         " s (timeout_seconds). The machine may be asleep, or the network gone; "
                         "'ping' it.",
                         RESUME);
+  }
+  if (isNoMessage(error)) {
+    return absl::StrCat("what ", place, " sent is not the protocol of pi-brain-agent.",
+                        saidSuffix(said), " Look at the command=\"…\" of this key in its ",
+                        "~/.ssh/authorized_keys, and try ", agentCommand(spoke), ".", RESUME);
   }
   if (error.getType() == kj::Exception::Type::DISCONNECTED) {
     return absl::StrCat("the connection to ", place, " was lost in the middle of the run.",

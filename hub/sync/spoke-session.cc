@@ -22,10 +22,12 @@ constexpr size_t MAX_DESCRIBED = 1'000'000;
 
 constexpr char SILENT[] = "the connection fell silent";
 
+// The largest answer is one block.
+constexpr uint64_t MAX_ANSWER_WORDS = 2 * MAX_BLOCK_RAW / sizeof(capnp::word);
+
 capnp::ReaderOptions readerOptions() {
   capnp::ReaderOptions options;
-  // The largest answer is one block.
-  options.traversalLimitInWords = 2 * MAX_BLOCK_RAW / sizeof(capnp::word);
+  options.traversalLimitInWords = MAX_ANSWER_WORDS;
   options.nestingLimit = 16;
   return options;
 }
@@ -73,7 +75,8 @@ SpokeSession::SpokeSession(Connection& connection, kj::AsyncIoContext& io, uint3
     : io_(io),
       idleSeconds_(idleSeconds),
       preamble_(connection.stream()),
-      network_(preamble_, capnp::rpc::twoparty::Side::CLIENT, readerOptions()),
+      guard_(preamble_, MAX_ANSWER_WORDS),
+      network_(guard_, capnp::rpc::twoparty::Side::CLIENT, readerOptions()),
       rpc_(capnp::makeRpcClient(network_)),
       sessions_(nullptr) {}
 

@@ -9,6 +9,7 @@
 
 #include "common/block-stream.h"
 #include "common/digest.h"
+#include "common/message-guard.h"
 #include "hub/connection.h"
 #include "hub/sync/listing.h"
 #include "hub/sync/plan.h"
@@ -66,6 +67,7 @@ class SpokeSession {
   kj::AsyncIoContext& io_;
   uint32_t idleSeconds_;
   PreambleFilter preamble_;
+  MessageGuard guard_;
   capnp::TwoPartyVatNetwork network_;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc_;
   proto::Sessions::Client sessions_;

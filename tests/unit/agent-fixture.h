@@ -45,7 +45,7 @@ class AgentFixture : public testing::Test {
     thread_ = std::thread([root, fd = ends[1]]() {
       auto io = kj::setupAsyncIo();
       auto stream = io.lowLevelProvider->wrapSocketFd(kj::AutoCloseFd(fd));
-      serve(*stream, makeSpoke(kj::refcounted<Root>(root)), io.waitScope);
+      serve(*stream, makeSpoke(kj::refcounted<Root>(root), "none"), io.waitScope);
     });
     stream_ = io_.lowLevelProvider->wrapSocketFd(kj::AutoCloseFd(ends[0]));
     std::string preamble(PREAMBLE.size(), '\0');

@@ -1,0 +1,61 @@
+#include "common/message-guard.h"
+
+#include <kj/debug.h>
+#include <string.h>
+
+namespace pibrain {
+
+namespace {
+
+constexpr char NO_MESSAGE[] = "bytes that are no message of the protocol";
+
+[[noreturn]] void refuse() {
+  kj::throwFatalException(
+      kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__, kj::heapString(NO_MESSAGE)));
+}
+
+}  // namespace
+
+bool isNoMessage(const kj::Exception& error) { return error.getDescription() == NO_MESSAGE; }
+
+kj::Promise<size_t> MessageGuard::tryRead(void* buffer, size_t minBytes, size_t maxBytes) {
+  return inner_.tryRead(buffer, minBytes, maxBytes).then([this, buffer](size_t n) {
+    inspect(kj::arrayPtr(static_cast<const kj::byte*>(buffer), n));
+    return n;
+  });
+}
+
+void MessageGuard::inspect(kj::ArrayPtr<const kj::byte> bytes) {
+  while (bytes.size() > 0) {
+    if (content_ == 0) {
+      addToTable(bytes[0]);
+      bytes = bytes.slice(1, bytes.size());
+    } else {
+      size_t skipped = size_t(kj::min(content_, uint64_t(bytes.size())));
+      content_ -= skipped;
+      bytes = bytes.slice(skipped, bytes.size());
+    }
+  }
+}
+
+void MessageGuard::addToTable(kj::byte byte) {
+  number_ |= uint32_t(byte) << (8 * (tableBytes_ % 4));
+  ++tableBytes_;
+  if (tableBytes_ % 4 != 0) return;
+  if (tableBytes_ == 4) {
+    if (number_ >= MAX_SEGMENTS) refuse();
+    segments_ = number_ + 1;
+    tableEnd_ = (4 + 4 * segments_ + 7) / 8 * 8;
+  } else if (segments_ > 0) {
+    words_ += number_;
+    if (words_ > maxWords_) refuse();
+    --segments_;
+  }
+  number_ = 0;
+  if (tableBytes_ < tableEnd_) return;
+  content_ = words_ * 8;
+  words_ = 0;
+  tableBytes_ = 0;
+}
+
+}  // namespace pibrain

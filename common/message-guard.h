@@ -1,0 +1,50 @@
+#pragma once
+
+#include <kj/async-io.h>
+#include <stdint.h>
+
+namespace pibrain {
+
+// Passes a stream of Cap'n Proto messages through, and fails the read in which one begins that no
+// peer of ours sends: of more segments or words than are allowed. Framing as in
+// https://capnproto.org/encoding.html#serialization-over-a-stream. Cap'n Proto before 1.4 takes
+// 0xFFFFFFFF, which stands for 2^32 segments, for none, and then writes where it should not
+// (its security advisory 2026-03-12-0).
+class MessageGuard : public kj::AsyncIoStream {
+ public:
+  static constexpr uint32_t MAX_SEGMENTS = 512;
+
+  // The stream is not owned.
+  MessageGuard(kj::AsyncIoStream& inner, uint64_t maxWords) : inner_(inner), maxWords_(maxWords) {}
+
+  kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override;
+  kj::Promise<void> write(const void* buffer, size_t size) override {
+    return inner_.write(buffer, size);
+  }
+  kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override {
+    return inner_.write(pieces);
+  }
+  kj::Promise<void> whenWriteDisconnected() override { return inner_.whenWriteDisconnected(); }
+  void shutdownWrite() override { inner_.shutdownWrite(); }
+
+ private:
+  void inspect(kj::ArrayPtr<const kj::byte> bytes);
+  void addToTable(kj::byte byte);
+
+  kj::AsyncIoStream& inner_;
+  const uint64_t maxWords_;
+
+  // A message is its table, which is whole words: the number of segments less one, then the size
+  // of each in words, each as a little-endian uint32; then the segments.
+  uint64_t content_ = 0;     // bytes of the segments still to come
+  uint32_t tableBytes_ = 0;  // of the table that have come
+  uint32_t tableEnd_ = 0;    // its length, known after its first four bytes
+  uint32_t number_ = 0;      // of which some bytes have come
+  uint32_t segments_ = 0;    // whose sizes are still to come
+  uint64_t words_ = 0;       // in the segments whose sizes have come
+};
+
+// Whether this error is a guard's.
+bool isNoMessage(const kj::Exception& error);
+
+}  // namespace pibrain

@@ -1,0 +1,32 @@
+#pragma once
+// What keeps the agent to reading beneath its root even if somebody finds a hole in it:
+//   Landlock   https://docs.kernel.org/userspace-api/landlock.html: no file but those beneath the
+//              root, and these for reading alone; no TCP, no abstract sockets, no signals
+//   seccomp    https://docs.kernel.org/userspace-api/seccomp_filter.html, by libseccomp: none but
+//              the system calls that serving takes, so no program, process, socket or tracing, no
+//              file opened for writing, no memory that can be executed; others fail with EPERM
+//   limits     of memory and descriptors; no file may grow, no core be dumped (getrlimit(2))
+
+#include <stdint.h>
+
+#include <string>
+
+namespace pibrain {
+
+struct Sandbox {
+  int landlock = 0;      // the ABI version in force; 0: this kernel has none
+  bool seccomp = false;  // the filter is in force
+  bool limits = false;
+
+  bool whole() const { return landlock > 0 && seccomp && limits; }
+  // For people: "Landlock 7, seccomp, limits", or what is missing.
+  std::string describe() const;
+};
+
+// Confines this thread, and all that begin after it, for good; call it before any other thread
+// begins and before the first byte of input is read. `root` is the directory that may be read, or
+// -1; `memoryLimit` is in bytes of address space. What this kernel does not have is left out, as
+// the result says.
+Sandbox enterSandbox(int root, uint64_t memoryLimit);
+
+}  // namespace pibrain

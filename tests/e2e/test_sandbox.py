@@ -1,0 +1,115 @@
+"""What confines the agent: what an intruder in it would try, what a whole run opens, and machines
+that cannot confine it."""
+import json
+import os
+import re
+import subprocess
+import unittest
+
+from harness import AGENT, HubCase, sessions
+
+ESCAPER = os.environ["PIBRAIN_TEST_ESCAPER"]
+WITHOUT_LANDLOCK = os.environ["PIBRAIN_TEST_WITHOUT_LANDLOCK"]
+
+
+class Sandbox(HubCase):
+    def agent_says(self):
+        done = self.pi_brain("sync", "doctor", "--json")
+        return next(check for check in json.loads(done.stdout)["spokes"][0]["checks"] if check["step"] == "agent")
+
+    def changed(self):
+        """When anything of the tree or its file's status last changed."""
+        return self.source.stat().st_ctime_ns, (self.source / "session.jsonl").stat().st_ctime_ns
+
+    def attempts(self, *wrapper):
+        """Name -> outcome of what tests/e2e/escape.cc tries from within the agent, started by sshd."""
+        (self.dir / "outside").write_text("secret\n")
+        self.write("session.jsonl", b"{}\n")
+        log = self.dir / "attempts"
+        script = self.dir / "start.sh"
+        script.write_text(f"#!/bin/sh\nexport PIBRAIN_ESCAPE_ROOT={self.source}\n"
+                          f"{{ {' '.join(wrapper)} {ESCAPER} --root={self.source} 2>&1 >&3 | cat >{log}; }} 3>&1\n")
+        script.chmod(0o755)
+        self.sshd.authorize(str(script))
+        before = self.changed()
+        self.assertEqual(self.counts(), {"new": 1})  # it serves all the same
+        self.assertEqual(self.changed(), before)
+        self.assertEqual((self.source / "session.jsonl").read_bytes(), b"{}\n")
+        lines = log.read_text().splitlines()
+        self.assertEqual(lines.pop(), "all tried")
+        return dict(line.split(": ") for line in lines)
+
+    def test_what_an_intruder_would_try(self):
+        attempts = self.attempts()
+        self.assertGreaterEqual(len(attempts), 35)
+        self.assertEqual({name: how for name, how in attempts.items() if how not in ("EACCES", "EPERM", "ENOMEM")}, {})
+
+    def test_without_landlock_the_filter_still_holds(self):
+        escaped = {name for name, how in self.attempts(WITHOUT_LANDLOCK).items() if how == "ESCAPED"}
+        # Reading elsewhere is what Landlock alone forbids.
+        self.assertEqual(escaped, {"read outside", "read /etc/passwd", "list outside"})
+
+    def test_the_doctor_says_what_is_in_force(self):
+        self.write("session.jsonl", b"{}\n")
+        says = self.agent_says()
+        self.assertRegex(says["detail"], r"sandbox: Landlock \d+, seccomp, limits")
+        self.assertEqual(says["state"], "ok")
+        self.sshd.authorize(f"{WITHOUT_LANDLOCK} {AGENT} --root={self.source}")
+        says = self.agent_says()
+        self.assertIn("no Landlock, seccomp, limits", says["detail"])
+        self.assertEqual(says["state"], "warning")
+        self.assertEqual(self.counts(), {"new": 1})
+        self.assert_mirrored()
+
+    def test_require_sandbox(self):
+        self.write("session.jsonl", b"{}\n")
+        self.sshd.authorize(f"{AGENT} --root={self.source} --require-sandbox")
+        self.assertEqual(self.counts(), {"new": 1})
+        self.sshd.authorize(f"{WITHOUT_LANDLOCK} {AGENT} --root={self.source} --require-sandbox")
+        error = self.sync_one(code=1)["error"]
+        self.assertIn("this machine cannot confine it (no Landlock, seccomp, limits)", error)
+        self.assertIn("Linux 5.13", error)
+        self.assert_mirrored()
+
+    def test_limits_of_the_memory_limit(self):
+        for value in ("0", "63", "-1", "64k", "", "1048577", "99999999999999999999"):
+            done = subprocess.run([AGENT, f"--memory-limit={value}"], stdin=subprocess.PIPE, capture_output=True,
+                                  text=True, timeout=60)
+            self.assertEqual(done.returncode, 2, value)
+            self.assertIn("from 64 to 1048576", done.stderr)
+
+    def test_what_a_run_opens(self):
+        """strace of every kind of answer: nothing is opened for writing, and, once the filter is
+        loaded, nothing by a path that does not begin beneath the root."""
+        log = self.dir / "strace"
+        self.sshd.authorize(f"strace -f -q -e signal=none -o {log} {AGENT} --root={self.source}")
+        sessions.make(self.source, 60, seed=5)
+        self.assertEqual(self.counts(), {"new": 60})
+        traces = [log.read_text()]
+        for change in (lambda: sessions.grow(self.source, 10, 3, seed=6),
+                       lambda: sessions.rewrite(self.source, 10, seed=7),
+                       lambda: sessions.fork(self.source, 10, seed=8)):
+            change()
+            self.sync_one()
+            traces.append(log.read_text())
+        self.assert_mirrored()
+        for trace in traces:
+            before, after = re.split(r"\bseccomp\(SECCOMP_SET_MODE_FILTER[^\n]*= 0\n", trace, maxsplit=1)
+            self.assertIn("landlock_restrict_self(", before)
+            self.assertNotIn("read(0,", before)
+            self.assertIn("read(0,", after)
+            self.assertNotRegex(trace, r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC")
+            calls = set(re.findall(r"^\d+ +(\w+)\(", after, re.M))
+            self.assertFalse(calls & {"execve", "socket", "connect", "bind", "listen", "fork", "vfork", "ptrace",
+                                      "unlink", "unlinkat", "rename", "renameat", "renameat2", "mkdir", "mkdirat",
+                                      "open", "creat", "truncate", "ftruncate", "kill", "chdir"}, calls)
+            opened = re.findall(r"\bopenat2?\((\w+), \"([^\"]*)\"", after)
+            self.assertTrue(opened)
+            for directory, path in opened:
+                self.assertTrue(directory.isdigit(), (directory, path))
+                self.assertFalse(path.startswith("/") or ".." in path.split("/"), path)
+            self.assertEqual(re.findall(r"\+\+\+ exited with (\d+)", trace)[-1], "0")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
