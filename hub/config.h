@@ -44,6 +44,7 @@ struct HubConfig {
   std::string sessionsDir;
   std::string databaseDir;
   std::string archiveDir;
+  uint32_t archiveDays = 30;  // 0: for ever
   std::string sshConfig;
   SshMode ssh = SshMode::AUTO;
   uint32_t webUiPort = 8765;

@@ -71,11 +71,41 @@ void addDoctor(CLI::App* sync, DoctorArguments& doctor) {
   command->add_flag("--json", doctor.json, "Print one JSON document instead of text");
 }
 
-int dispatch(CLI::App* sync, const RunArguments& run, const StatusArguments& status,
-             const ListArguments& list, const DoctorArguments& doctor) {
-  if (sync->got_subcommand("run")) return syncRun(run);
-  if (sync->got_subcommand("doctor")) return syncDoctor(doctor);
-  return sync->got_subcommand("status") ? syncStatus(status) : syncList(list);
+void addArchive(CLI::App* sync, ArchiveListArguments& list, ArchiveRestoreArguments& restore) {
+  auto* archive =
+      sync->add_subcommand("archive", "What was there before a sync overwrote or deleted it");
+  archive->require_subcommand(1);
+  auto* listing = archive->add_subcommand("list", "List the files in the archive");
+  addConfig(listing, list.config);
+  addSpokes(listing, list.spokes);
+  listing->add_flag("--json", list.json, "Print one JSON document instead of text");
+  auto* restoring = archive->add_subcommand("restore", "Bring a file of the archive back");
+  addConfig(restoring, restore.config);
+  restoring->add_option("ID", restore.id, "From the list; its beginning will do")->required();
+  restoring->add_option("--to", restore.to, "Where to put it (default: its place in the mirror)")
+      ->type_name("PATH");
+}
+
+struct Arguments {
+  RunArguments run;
+  StatusArguments status;
+  ListArguments list;
+  ArchiveListArguments archiveList;
+  ArchiveRestoreArguments archiveRestore;
+  DoctorArguments doctor;
+};
+
+int dispatch(const CLI::App* sync, const Arguments& arguments) {
+  auto* command = sync->get_subcommands().front();
+  auto name = command->get_name();
+  if (name == "run") return syncRun(arguments.run);
+  if (name == "status") return syncStatus(arguments.status);
+  if (name == "list") return syncList(arguments.list);
+  if (name == "doctor") return syncDoctor(arguments.doctor);
+  if (command->get_subcommands().front()->get_name() == "list") {
+    return syncArchiveList(arguments.archiveList);
+  }
+  return syncArchiveRestore(arguments.archiveRestore);
 }
 
 // Each spoke holds descriptors of its mirror's directories; the usual soft limit is for one.
@@ -103,18 +133,16 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   auto* sync = app.add_subcommand("sync", "Mirror sessions from other machines (spokes)");
   sync->require_subcommand(1);
-  RunArguments run;
-  StatusArguments status;
-  ListArguments list;
-  addRun(sync, run);
-  addStatus(sync, status);
-  addList(sync, list);
-  DoctorArguments doctor;
-  addDoctor(sync, doctor);
+  Arguments arguments;
+  addRun(sync, arguments.run);
+  addStatus(sync, arguments.status);
+  addList(sync, arguments.list);
+  addArchive(sync, arguments.archiveList, arguments.archiveRestore);
+  addDoctor(sync, arguments.doctor);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? EXIT_GOOD : EXIT_USAGE;
   }
-  return dispatch(sync, run, status, list, doctor);
+  return dispatch(sync, arguments);
 }

@@ -24,6 +24,7 @@ struct Status {
     lastSync @7 :Text;           # the last good run; null: never
     lastSyncFormatted @8 :Text;
     lastError @9 :Text;          # null: the last run was good
+    archiveBytes @10 :Float64;
   }
 }
 
@@ -72,6 +73,20 @@ struct SessionList {
     syncMethod @1 :Text;
     path @2 :Text;
     sessions @3 :List(Text);     # relative to path; --long: absolute
+  }
+}
+
+struct ArchiveList {
+  files @0 :List(File);          # oldest run first, spoke by spoke
+  bytes @1 :Float64;             # of all of them
+
+  struct File {
+    id @0 :Text;                 # for `archive restore`
+    spoke @1 :Text;
+    path @2 :Text;               # in the mirror, when it was there
+    archived @3 :Text;           # when the run began that archived it
+    modified @4 :Text;
+    size @5 :Float64;
   }
 }
 

@@ -38,6 +38,20 @@ struct ListArguments {
 };
 int syncList(const ListArguments& arguments);
 
+struct ArchiveListArguments {
+  std::string config;
+  std::vector<std::string> spokes;
+  bool json = false;
+};
+int syncArchiveList(const ArchiveListArguments& arguments);
+
+struct ArchiveRestoreArguments {
+  std::string config;
+  std::string id;
+  std::string to;  // empty: the file's place in the mirror
+};
+int syncArchiveRestore(const ArchiveRestoreArguments& arguments);
+
 struct DoctorArguments {
   std::string config;
   std::vector<std::string> spokes;

@@ -66,6 +66,7 @@ void printJson(report::Run::Reader run) {
 
 void printJson(report::SessionList::Reader list) { Printer().print(list); }
 void printJson(report::Doctor::Reader doctor) { Printer().print(doctor); }
+void printJson(report::ArchiveList::Reader list) { Printer().print(list); }
 
 std::string toUtf8(const std::string& bytes) {
   std::string out;

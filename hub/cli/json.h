@@ -15,6 +15,7 @@ void printJson(report::Status::Reader status);
 void printJson(report::Run::Reader run);
 void printJson(report::SessionList::Reader list);
 void printJson(report::Doctor::Reader doctor);
+void printJson(report::ArchiveList::Reader list);
 
 // File names are bytes and JSON is Unicode: what is not UTF-8 becomes U+FFFD.
 std::string toUtf8(const std::string& bytes);

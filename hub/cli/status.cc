@@ -12,6 +12,7 @@
 #include "hub/cli/support.h"
 #include "hub/store.h"
 #include "hub/subprocess.h"
+#include "hub/sync/archive-catalog.h"
 
 namespace pibrain {
 
@@ -22,6 +23,7 @@ struct SpokeStatus {
   bool exists = false;
   uint32_t sessions = 0;
   Store::LastRuns runs;
+  uint64_t archiveBytes = 0;
 };
 
 struct Status {
@@ -51,6 +53,7 @@ Status collect(const Config& config) {
     if (store.ok()) {
       if (auto runs = (*store)->lastRuns(spoke.name); runs.ok()) one.runs = *runs;
     }
+    one.archiveBytes = archivedBytes(config.hub.archiveDir, spoke.name);
     status.total += one.sessions;
     status.spokes.push_back(std::move(one));
   }
@@ -74,6 +77,9 @@ void printText(const Config& config, const Status& status) {
            escapeForTerminal(spoke.config->path).c_str(), spoke.exists ? "" : " (does not exist)");
     if (!spoke.config->sourceText.empty()) {
       printf("      Source: %s\n", escapeForTerminal(spoke.config->sourceText).c_str());
+    }
+    if (spoke.archiveBytes > 0) {
+      printf("      Archive: %s\n", formatBytes(spoke.archiveBytes).c_str());
     }
     printf("      Last sync: %s\n",
            spoke.runs.lastGood ? formatAgo(*spoke.runs.lastGood, now).c_str() : "never synced");
@@ -115,6 +121,7 @@ void printStatusJson(const Config& config, const Status& status) {
     auto last = spoke.runs.lastGood;
     spokes[i].setLastSync(last ? formatTime(*last).c_str() : "");
     spokes[i].setLastSyncFormatted(last ? formatAgo(*last, now).c_str() : "");
+    spokes[i].setArchiveBytes(double(spoke.archiveBytes));
     spokes[i].setLastError(toUtf8(spoke.runs.lastError).c_str());
   }
   printJson(out.asReader());

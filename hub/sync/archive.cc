@@ -19,16 +19,6 @@ namespace pibrain {
 
 namespace {
 
-std::string runName(int64_t nanos) {
-  time_t seconds = nanos / 1'000'000'000;
-  struct tm parts;
-  gmtime_r(&seconds, &parts);
-  char out[48];
-  size_t n = strftime(out, sizeof(out), "%Y%m%dT%H%M%S", &parts);
-  snprintf(out + n, sizeof(out) - n, ".%03dZ", int(nanos / 1'000'000 % 1000));
-  return out;
-}
-
 // A copy of the file, under a name that did not exist, with its time. Gone again if it fails.
 void copyFile(int fromDir, const std::string& from, int toDir, const std::string& to) {
   kj::AutoCloseFd in(openat(fromDir, from.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
@@ -50,44 +40,78 @@ void copyFile(int fromDir, const std::string& from, int toDir, const std::string
   if (fsync(out) != 0) throwErrno(errno, "cannot write to the archive");
 }
 
+RootedDir::Opened openOrMake(const RootedDir& root, const std::string& path) {
+  auto opened = root.open(path, O_RDONLY | O_DIRECTORY);
+  if (opened.error != ENOENT || path.empty()) return opened;
+  auto parent = openOrMake(root, std::string(parentOf(path)));
+  if (parent.error != 0) return parent;
+  auto name = std::string(baseNameOf(path));
+  if (mkdirat(parent.fd, name.c_str(), 0700) != 0 && errno != EEXIST) return {nullptr, errno};
+  int fd = openat(parent.fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return {nullptr, errno};
+  return {kj::AutoCloseFd(fd), 0};
+}
+
 }  // namespace
 
 kj::AutoCloseFd makeDirectoriesBeneath(const RootedDir& root, const std::string& path) {
-  auto opened = root.open(path, O_RDONLY | O_DIRECTORY);
-  if (opened.error == 0) return kj::mv(opened.fd);
-  if (opened.error != ENOENT || path.empty()) throwErrno(opened.error, "cannot open a directory");
-  auto parent = makeDirectoriesBeneath(root, std::string(parentOf(path)));
-  auto name = std::string(baseNameOf(path));
-  if (mkdirat(parent, name.c_str(), 0700) != 0 && errno != EEXIST) {
-    throwErrno(errno, "cannot create a directory");
+  auto made = openOrMake(root, path);
+  if (made.error != 0) throwErrno(made.error, "cannot make a directory");
+  return kj::mv(made.fd);
+}
+
+std::string archiveRunName(int64_t began) {
+  time_t seconds = began / 1'000'000'000;
+  struct tm parts;
+  gmtime_r(&seconds, &parts);
+  char out[48];
+  size_t n = strftime(out, sizeof(out), "%Y%m%dT%H%M%S", &parts);
+  snprintf(out + n, sizeof(out) - n, ".%03dZ", int(began / 1'000'000 % 1000));
+  return out;
+}
+
+std::optional<int64_t> archiveRunTime(const std::string& name) {
+  struct tm parts = {};
+  int milliseconds = 0;
+  if (sscanf(name.c_str(), "%4d%2d%2dT%2d%2d%2d.%3dZ", &parts.tm_year, &parts.tm_mon,
+             &parts.tm_mday, &parts.tm_hour, &parts.tm_min, &parts.tm_sec, &milliseconds) != 7) {
+    return std::nullopt;
   }
-  int fd = openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) throwErrno(errno, "cannot open a directory");
-  return kj::AutoCloseFd(fd);
+  parts.tm_year -= 1900;
+  parts.tm_mon -= 1;
+  int64_t began = (int64_t(timegm(&parts)) * 1000 + milliseconds) * 1'000'000;
+  // What reads back as another name is none.
+  if (archiveRunName(began) != name.substr(0, name.find('~'))) return std::nullopt;
+  return began;
 }
 
 Archive::Archive(std::string directory, std::string spoke, int64_t runStarted)
-    : directory_(std::move(directory)), spoke_(std::move(spoke)), run_(runName(runStarted)) {}
+    : directory_(std::move(directory)),
+      spoke_(std::move(spoke)),
+      run_(archiveRunName(runStarted)) {}
+
+const RootedDir& Archive::runDir(size_t number) {
+  if (number < runDirs_.size()) return runDirs_[number];
+  auto dir = directory_ + "/" + spoke_ + "/" + run_;
+  if (number > 0) dir += "~" + std::to_string(number + 1);
+  auto made = makeDirectories(dir);
+  KJ_REQUIRE(made.ok(), "cannot make the archive", std::string(made.message()).c_str());
+  int fd = open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) throwErrno(errno, "cannot open the archive " + dir);
+  return runDirs_.emplace_back(kj::AutoCloseFd(fd));
+}
 
 Archive::Place Archive::place(const std::string& path) {
-  if (runDir_ == nullptr) {
-    auto dir = directory_ + "/" + spoke_ + "/" + run_;
-    auto made = makeDirectories(dir);
-    KJ_REQUIRE(made.ok(), "cannot make the archive", std::string(made.message()).c_str());
-    int fd = open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) throwErrno(errno, "cannot open the archive " + dir);
-    runDir_ = RootedDir(kj::AutoCloseFd(fd));
+  auto name = std::string(baseNameOf(path));
+  // One run may archive one path twice, an old version and then the new one's failed successor; or
+  // a file, and then one beneath the directory that took its place.
+  for (size_t number = 0;; ++number) {
+    auto dir = openOrMake(runDir(number), std::string(parentOf(path)));
+    if (dir.error == ENOTDIR) continue;
+    if (dir.error != 0) throwErrno(dir.error, "cannot make a directory in the archive");
+    struct stat st;
+    if (fstatat(dir.fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return {kj::mv(dir.fd), name};
   }
-  auto& root = KJ_ASSERT_NONNULL(runDir_);
-  auto dir = makeDirectoriesBeneath(root, std::string(parentOf(path)));
-  auto base = std::string(baseNameOf(path));
-  auto name = base;
-  struct stat st;
-  // One run may archive one path twice: an old version, and then the new one's failed successor.
-  for (int i = 2; fstatat(dir, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0; ++i) {
-    name = base.substr(0, 240) + "~" + std::to_string(i);
-  }
-  return {kj::mv(dir), name};
 }
 
 void Archive::preserve(int dirFd, const std::string& name, const std::string& path) {
@@ -127,9 +151,8 @@ void Archive::takeDirectory(int dirFd, const std::string& name, const std::strin
 }
 
 void Archive::flush() {
-  KJ_IF_MAYBE(dir, runDir_) {
-    if (syncfs(dir->fd()) != 0) throwErrno(errno, "cannot write the archive to the disk");
-  }
+  if (runDirs_.empty()) return;
+  if (syncfs(runDirs_[0].fd()) != 0) throwErrno(errno, "cannot write the archive to the disk");
 }
 
 }  // namespace pibrain

@@ -1,11 +1,14 @@
 #pragma once
-// Where files go before a sync destroys them (P5): ARCHIVE/SPOKE/TIME/PATH, TIME being when the
-// run began, in UTC.
+// Where files go before a sync destroys them (P5): ARCHIVE/SPOKE/RUN/PATH. RUN is when the run
+// began, in UTC: 20260131T120000.123Z; what does not fit in beside what the same run archived
+// before goes to RUN~2, RUN~3, …. hub/sync/archive-catalog.h reads it.
 
 #include <kj/common.h>
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "common/rooted-dir.h"
 
@@ -34,14 +37,21 @@ class Archive {
     kj::AutoCloseFd dir;
     std::string name;
   };
-  // A free name for `path`, its directories made.
+  // A free place for `path`, its directories made.
   Place place(const std::string& path);
+  // Those of the run, numbered from 0.
+  const RootedDir& runDir(size_t number);
 
   std::string directory_;
   std::string spoke_;
   std::string run_;
-  kj::Maybe<RootedDir> runDir_;
+  std::vector<RootedDir> runDirs_;
 };
+
+// The name of the directory of a run that began then (ns since the epoch), and back: for RUN~2 it
+// is that of RUN. None if it is no such name.
+std::string archiveRunName(int64_t began);
+std::optional<int64_t> archiveRunTime(const std::string& name);
 
 // The descriptor of the directory `path` beneath `root`, made with its parents (0700) where
 // missing.

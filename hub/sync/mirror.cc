@@ -261,8 +261,12 @@ void Mirror::clearStaging() {
     std::string_view name(entry->d_name);
     if (name != "." && name != "..") unlinkat(opened.fd, entry->d_name, 0);
   }
+  removeStagingIfEmpty();
+}
+
+void Mirror::removeStagingIfEmpty() {
   staging_ = nullptr;
-  unlinkat(root.fd(), std::string(STAGING).c_str(), AT_REMOVEDIR);
+  unlinkat(KJ_ASSERT_NONNULL(root_).fd(), std::string(STAGING).c_str(), AT_REMOVEDIR);
 }
 
 void Mirror::flush() {

@@ -63,8 +63,10 @@ class Mirror {
   // place, or a file in its directory's, with this very run.
   bool archiveFile(const std::string& path);
 
-  // Removes what earlier runs left in the staging directory, and the directory if it is empty.
+  // Removes what earlier runs left in the staging directory, and the directory.
   void clearStaging();
+  // Leaves what an interrupted run may go on from.
+  void removeStagingIfEmpty();
 
   // Writes everything to the disk.
   void flush();

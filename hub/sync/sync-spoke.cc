@@ -10,6 +10,7 @@
 #include "common/text.h"
 #include "hub/connection.h"
 #include "hub/failure.h"
+#include "hub/sync/archive-catalog.h"
 #include "hub/sync/explain.h"
 #include "hub/sync/mirror.h"
 #include "hub/sync/plan.h"
@@ -165,6 +166,9 @@ class SpokeSync {
     if (listing.complete) rememberKept(gone);
     mirror.clearStaging();
     if (!report_.changes.empty()) mirror.flush();
+    auto expired = expireArchive(config_.hub.archiveDir, spoke_.name, config_.hub.archiveDays,
+                                 report_.started);
+    if (!expired.ok()) warn(std::string(expired.message()));
     requireAll(transfer, listing, refusal);
   }
 

@@ -9,14 +9,14 @@ namespace {
 
 // 2026-01-31T12:00:00.123Z
 constexpr int64_t STARTED = 1769860800 * SECOND + 123 * 1'000'000;
-const std::string RUN = "spoke/20260131T120000.123Z/";
+const std::string RUN = "spoke/20260131T120000.123Z";
 
 // The archive beside the mirror, and on another filesystem where there is one.
 class ArchiveTest : public testing::TestWithParam<const char*> {
  protected:
   Archive archive() { return Archive(archived_ / "new/deep", "spoke", STARTED); }
-  std::optional<std::string> archived(const std::string& path) {
-    return archived_.read("new/deep/" + RUN + path);
+  std::optional<std::string> archived(const std::string& path, const std::string& again = "") {
+    return archived_.read("new/deep/" + RUN + again + "/" + path);
   }
 
   TempDir mirror_;
@@ -38,10 +38,10 @@ TEST_P(ArchiveTest, preserveLeavesTheMirrorsOwn) {
   kj::AutoCloseFd dir(open((mirror_ / "a/b").c_str(), O_RDONLY | O_DIRECTORY));
   archive.preserve(dir, "file", "a/b/file");
   EXPECT_EQ(archived("a/b/file"), "content");
-  EXPECT_EQ(archived_.mtime("new/deep/" + RUN + "a/b/file"), OLD);
+  EXPECT_EQ(archived_.mtime("new/deep/" + RUN + "/a/b/file"), OLD);
   EXPECT_EQ(mirror_.read("a/b/file"), "content");
   EXPECT_EQ(archived_.mode("new"), 0700u);
-  EXPECT_EQ(archived_.mode("new/deep/" + RUN + "a/b"), 0700u);
+  EXPECT_EQ(archived_.mode("new/deep/" + RUN + "/a/b"), 0700u);
   archive.flush();
 }
 
@@ -51,7 +51,7 @@ TEST_P(ArchiveTest, takeMovesIt) {
   auto archive = this->archive();
   archive.take(mirror_.open(), "file", "file");
   EXPECT_TRUE(archived("file") == large);
-  EXPECT_EQ(archived_.mtime("new/deep/" + RUN + "file"), OLD);
+  EXPECT_EQ(archived_.mtime("new/deep/" + RUN + "/file"), OLD);
   EXPECT_FALSE(mirror_.exists("file"));
 }
 
@@ -71,10 +71,31 @@ TEST_P(ArchiveTest, samePathTwiceKeepsBoth) {
     }
   }
   EXPECT_EQ(archived("d/file"), "1");
-  EXPECT_EQ(archived("d/file~2"), "2");
-  EXPECT_EQ(archived("d/file~3"), "3");
+  EXPECT_EQ(archived("d/file", "~2"), "2");
+  EXPECT_EQ(archived("d/file", "~3"), "3");
   EXPECT_EQ(archived("d/" + longName), "1");
-  EXPECT_EQ(archived("d/" + longName.substr(0, 240) + "~2"), "2");
+  EXPECT_EQ(archived("d/" + longName, "~2"), "2");
+}
+
+TEST_P(ArchiveTest, fileBeneathAnArchivedFile) {
+  auto archive = this->archive();
+  mirror_.write("a", "a file");
+  archive.take(mirror_.open(), "a", "a");
+  mirror_.write("a/b/c", "a directory in its place");
+  kj::AutoCloseFd dir(open((mirror_ / "a/b").c_str(), O_RDONLY | O_DIRECTORY));
+  archive.take(dir, "c", "a/b/c");
+  EXPECT_EQ(archived("a"), "a file");
+  EXPECT_EQ(archived("a/b/c", "~2"), "a directory in its place");
+}
+
+TEST(ArchiveRun, namesAndTimes) {
+  EXPECT_EQ(archiveRunName(STARTED), "20260131T120000.123Z");
+  EXPECT_EQ(archiveRunTime("20260131T120000.123Z"), STARTED);
+  EXPECT_EQ(archiveRunTime("20260131T120000.123Z~12"), STARTED);
+  for (auto* no : {"", "x", "20260131", "20261331T120000.123Z", "20260131T120000.123", "~2",
+                   "20260131T120000.123Z.old", "2026-01-31T12:00:00.123Z"}) {
+    EXPECT_EQ(archiveRunTime(no), std::nullopt) << no;
+  }
 }
 
 TEST_P(ArchiveTest, whatFailsIsAsItWas) {
@@ -96,12 +117,12 @@ TEST_P(ArchiveTest, symlinkInTheArchiveIsNotFollowed) {
   auto archive = this->archive();
   mirror_.write("first", "x");
   archive.take(mirror_.open(), "first", "first");
-  EXPECT_EQ(symlink(elsewhere.path().c_str(), (archived_ / "new/deep/" + RUN + "d").c_str()), 0);
+  EXPECT_EQ(symlink(elsewhere.path().c_str(), (archived_ / "new/deep/" + RUN + "/d").c_str()), 0);
   mirror_.write("d/file", "content");
   kj::AutoCloseFd dir(open((mirror_ / "d").c_str(), O_RDONLY | O_DIRECTORY));
-  EXPECT_THROW(archive.take(dir, "file", "d/file"), kj::Exception);
+  archive.take(dir, "file", "d/file");
   EXPECT_FALSE(elsewhere.exists("file"));
-  EXPECT_EQ(mirror_.read("d/file"), "content");
+  EXPECT_EQ(archived("d/file", "~2"), "content");
 }
 
 TEST(Archive, takesADirectoryWhole) {
@@ -109,7 +130,7 @@ TEST(Archive, takesADirectoryWhole) {
   mirror.write("d/e/file", "content");
   Archive archive(archived.path(), "spoke", STARTED);
   archive.take(mirror.open(), "d", "d");
-  EXPECT_EQ(archived.read(RUN + "d/e/file"), "content");
+  EXPECT_EQ(archived.read(RUN + "/d/e/file"), "content");
   EXPECT_FALSE(mirror.exists("d"));
 }
 

@@ -10,7 +10,7 @@ namespace pibrain {
 namespace {
 
 constexpr int64_t STARTED = 1769860800 * SECOND;
-const std::string RUN = "archive/spoke/20260131T120000.000Z/";
+const std::string RUN = "archive/spoke/20260131T120000.000Z";
 
 class MirrorTest : public testing::Test {
  protected:
@@ -27,7 +27,9 @@ class MirrorTest : public testing::Test {
   std::optional<std::string> mirrored(const std::string& path) {
     return dir_.read("mirror/" + path);
   }
-  std::optional<std::string> archived(const std::string& path) { return dir_.read(RUN + path); }
+  std::optional<std::string> archived(const std::string& path, const std::string& again = "") {
+    return dir_.read(RUN + again + "/" + path);
+  }
   std::string opened(const std::string& path) {
     KJ_IF_MAYBE(file, mirror_.openFile(path)) return std::to_string(file->size);
     return "(none)";
@@ -81,9 +83,9 @@ TEST_F(MirrorTest, replacedFileIsArchived) {
   publish("a/file", "new");
   EXPECT_EQ(mirrored("a/file"), "new");
   EXPECT_EQ(archived("a/file"), "old");
-  EXPECT_EQ(dir_.mtime(RUN + "a/file"), OLD);
+  EXPECT_EQ(dir_.mtime(RUN + "/a/file"), OLD);
   publish("a/file", "newer");
-  EXPECT_EQ(archived("a/file~2"), "new");
+  EXPECT_EQ(archived("a/file", "~2"), "new");
   EXPECT_EQ(archived("a/file"), "old");
 
   dir_.write("mirror/empty", "");

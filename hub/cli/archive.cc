@@ -1,0 +1,205 @@
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <capnp/message.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/file-io.h"
+#include "common/rooted-dir.h"
+#include "common/text.h"
+#include "hub/cli/commands.h"
+#include "hub/cli/json.h"
+#include "hub/cli/support.h"
+#include "hub/failure.h"
+#include "hub/sync/archive-catalog.h"
+#include "hub/sync/mirror.h"
+
+namespace pibrain {
+
+namespace {
+
+// Spokes that are no longer in the config may have an archive all the same.
+absl::StatusOr<std::vector<ArchivedFile>> collect(const Config& config,
+                                                  const std::vector<std::string>& spokes) {
+  auto archived = archivedSpokes(config.hub.archiveDir);
+  for (auto& name : spokes) {
+    if (std::count(archived.begin(), archived.end(), name) > 0) continue;
+    auto chosen = chooseSpokes(config, {name});
+    if (!chosen.ok()) return chosen.status();
+  }
+  std::vector<ArchivedFile> all;
+  for (auto& spoke : archived) {
+    if (!spokes.empty() && std::count(spokes.begin(), spokes.end(), spoke) == 0) continue;
+    auto files = archivedFiles(config.hub.archiveDir, spoke);
+    if (!files.ok()) return files.status();
+    all.insert(all.end(), files->begin(), files->end());
+  }
+  return all;
+}
+
+uint64_t bytesOf(const std::vector<ArchivedFile>& files) {
+  uint64_t bytes = 0;
+  for (auto& file : files) bytes += file.size;
+  return bytes;
+}
+
+void printText(const Config& config, const std::vector<ArchivedFile>& files) {
+  std::string spoke;
+  for (auto& file : files) {
+    if (file.spoke != spoke) printf("%s:\n", escapeForTerminal(spoke = file.spoke).c_str());
+    printf("  %s  %s  %8s  %s\n", file.id.c_str(), formatTime(file.archived).c_str(),
+           formatBytes(file.size).c_str(), escapeForTerminal(file.path).c_str());
+  }
+  printf("%s%s in the archive, %s", files.empty() ? "" : "\n",
+         countOf(files.size(), "file").c_str(), formatBytes(bytesOf(files)).c_str());
+  if (config.hub.archiveDays == 0) {
+    printf(", kept for ever\n");
+  } else {
+    printf(", kept for %s\n", countOf(config.hub.archiveDays, "day").c_str());
+  }
+  if (!files.empty()) {
+    printf(
+        "'pi-brain sync archive restore ID' brings one back to its mirror, with --to PATH to "
+        "elsewhere.\n");
+  }
+}
+
+void printArchiveJson(const std::vector<ArchivedFile>& files) {
+  capnp::MallocMessageBuilder message;
+  auto out = message.initRoot<report::ArchiveList>();
+  out.setBytes(double(bytesOf(files)));
+  auto list = out.initFiles(uint32_t(files.size()));
+  for (uint32_t i = 0; i < list.size(); ++i) {
+    list[i].setId(files[i].id.c_str());
+    list[i].setSpoke(toUtf8(files[i].spoke).c_str());
+    list[i].setPath(toUtf8(files[i].path).c_str());
+    list[i].setArchived(formatTime(files[i].archived).c_str());
+    list[i].setModified(formatTime(files[i].mtime).c_str());
+    list[i].setSize(double(files[i].size));
+  }
+  printJson(out.asReader());
+}
+
+// The file whose id begins so.
+absl::StatusOr<ArchivedFile> find(const std::vector<ArchivedFile>& files, const std::string& id) {
+  std::vector<const ArchivedFile*> found;
+  for (auto& file : files) {
+    if (!id.empty() && file.id.starts_with(id)) found.push_back(&file);
+  }
+  if (found.size() == 1) return *found[0];
+  if (found.empty()) {
+    return absl::NotFoundError(absl::StrCat("nothing in the archive has the id '",
+                                            escapeForTerminal(id),
+                                            "'. 'pi-brain sync archive list' shows what there is"));
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "more than one id in the archive begins with '", escapeForTerminal(id),
+      "': ", absl::StrJoin(found, ", ", [](std::string* out, auto* file) { *out += file->id; })));
+}
+
+void copy(int from, int to, int64_t mtime) {
+  auto buffer = kj::heapArray<kj::byte>(256 * 1024);
+  for (uint64_t offset = 0;;) {
+    size_t n = readAt(from, buffer, offset);
+    writeAll(to, buffer.slice(0, n));
+    offset += n;
+    if (n < buffer.size()) break;
+  }
+  setMtime(to, mtime);
+  if (fsync(to) != 0) throwErrno(errno, "cannot write it to the disk");
+}
+
+std::string restoreToMirror(const Config& config, const ArchivedFile& file, int from) {
+  auto spoke = std::find_if(config.spokes.begin(), config.spokes.end(),
+                            [&](auto& one) { return one.name == file.spoke; });
+  if (spoke == config.spokes.end()) {
+    throw Failure(absl::StrCat("there is no spoke '", escapeForTerminal(file.spoke), "' in ",
+                               escapeForTerminal(config.file),
+                               " any more; say where to put the file with --to PATH"));
+  }
+  auto path = spoke->path + "/" + file.path;
+  Mirror mirror(spoke->path, Mirror::Access::WRITE,
+                Archive(config.hub.archiveDir, spoke->name, wallClockNanos()));
+  struct stat st;
+  if (lstat(path.c_str(), &st) == 0) {
+    throw Failure(absl::StrCat("the mirror has a file of this name: ", escapeForTerminal(path),
+                               ". Put the archived one elsewhere with --to PATH"));
+  }
+  KJ_ON_SCOPE_FAILURE(mirror.discardStaged(file.path));
+  copy(from, mirror.openStaged(file.path, false), file.mtime);
+  mirror.publish(file.path);
+  mirror.removeStagingIfEmpty();
+  mirror.flush();
+  return path;
+}
+
+std::string restoreTo(std::string path, const ArchivedFile& file, int from) {
+  struct stat st;
+  if (stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
+    path = joinPath(path, baseNameOf(file.path));
+  }
+  int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) {
+    throw Failure(
+        absl::StrCat("cannot create ", escapeForTerminal(path), ": ", strerror(errno),
+                     errno == EEXIST ? ". It was left as it is; choose another name" : ""));
+  }
+  KJ_ON_SCOPE_FAILURE(unlink(path.c_str()));
+  copy(from, kj::AutoCloseFd(fd), file.mtime);
+  return path;
+}
+
+std::string restore(const Config& config, const ArchiveRestoreArguments& arguments) {
+  auto files = collect(config, {});
+  if (!files.ok()) throw Failure(std::string(files.status().message()));
+  auto file = find(*files, arguments.id);
+  if (!file.ok()) throw Failure(std::string(file.status().message()));
+  auto from = openArchived(config.hub.archiveDir, *file);
+  if (!from.ok()) throw Failure(std::string(from.status().message()));
+  return arguments.to.empty() ? restoreToMirror(config, *file, *from)
+                              : restoreTo(arguments.to, *file, *from);
+}
+
+}  // namespace
+
+int syncArchiveList(const ArchiveListArguments& arguments) {
+  auto config = loadConfig(arguments.config);
+  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
+  auto files = collect(*config, arguments.spokes);
+  if (!files.ok()) {
+    bool usage = files.status().code() == absl::StatusCode::kNotFound;
+    return complain(std::string(files.status().message())), usage ? EXIT_USAGE : EXIT_FAILED;
+  }
+  if (arguments.json) {
+    printArchiveJson(*files);
+  } else {
+    printText(*config, *files);
+  }
+  return EXIT_GOOD;
+}
+
+int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
+  auto config = loadConfig(arguments.config);
+  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
+  try {
+    printf("Restored %s\n", escapeForTerminal(restore(*config, arguments)).c_str());
+    return EXIT_GOOD;
+  } catch (const Mirror::Locked&) {
+    complain("a run is syncing this spoke; try again when it is done");
+    return EXIT_LOCKED;
+  } catch (const Failure& e) {
+    complain(e.what());
+  } catch (const kj::Exception& e) {
+    complain("the file could not be restored: " + plainWords(e));
+  }
+  return EXIT_FAILED;
+}
+
+}  // namespace pibrain

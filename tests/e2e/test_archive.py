@@ -1,0 +1,148 @@
+"""The archive: listed, restored, expired."""
+import fcntl
+import json
+import os
+import time
+import unittest
+
+from harness import HubCase
+
+
+class ArchiveCommands(HubCase):
+    def setUp(self):
+        super().setUp()
+        self.write("--p--/a.jsonl", b'{"n":1}\n' * 50)
+        self.write("--p--/b.jsonl", b'{"n":2}\n')
+        self.write("--p--/stays.jsonl", b'{"n":3}\n')
+        self.sync()
+        self.old = (self.source / "--p--/a.jsonl").stat().st_mtime_ns
+
+    def listed(self, *args):
+        done = self.pi_brain("sync", "archive", "list", "--json", *args)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        document = json.loads(done.stdout)
+        self.assertEqual(document["bytes"], sum(f["size"] for f in document["files"]))
+        return document["files"]
+
+    def restore(self, *args, code=0):
+        done = self.pi_brain("sync", "archive", "restore", *args)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout if code == 0 else done.stderr
+
+    def lose_two(self):
+        """One file rewritten, another deleted."""
+        self.write("--p--/a.jsonl", b'{"m":9}\n' * 20)
+        (self.source / "--p--/b.jsonl").unlink()
+        self.assertEqual(self.counts("--delete"), {"rewritten": 1, "deleted": 1})
+
+    def test_empty(self):
+        self.assertEqual(self.listed(), [])
+        self.assertIn("0 files in the archive", self.pi_brain("sync", "archive", "list").stdout)
+        self.assertIn("archive list", self.restore("abc", code=1))
+
+    def test_list(self):
+        before = time.time()
+        self.lose_two()
+        files = self.listed()
+        self.assertEqual([(f["spoke"], f["path"], f["size"]) for f in files],
+                         [("laptop", "--p--/a.jsonl", 400), ("laptop", "--p--/b.jsonl", 8)])
+        self.assertEqual(files, self.listed("-s", "laptop"))
+        self.assertEqual(len({f["id"] for f in files}), 2)
+        for file in files:
+            archived = time.mktime(time.strptime(file["archived"], "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
+            self.assertAlmostEqual(archived, before, delta=60)
+        text = self.pi_brain("sync", "archive", "list").stdout
+        self.assertIn(f"{files[0]['id']}  {files[0]['archived']}     400 B  --p--/a.jsonl", text)
+        self.assertIn("2 files in the archive, 408 B, kept for 30 days", text)
+        done = self.pi_brain("sync", "archive", "list", "-s", "nobody")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("The spokes are: laptop", done.stderr)
+        status = json.loads(self.pi_brain("sync", "status", "--json").stdout)
+        self.assertEqual(status["spokes"][0]["archiveBytes"], 408)
+        self.assertIn("Archive: 408 B", self.pi_brain("sync", "status").stdout)
+
+    def test_names_that_are_for_no_terminal(self):
+        self.write("--p--/\x1b[31mred\n.jsonl", b"{}\n")
+        self.sync()
+        (self.source / "--p--/\x1b[31mred\n.jsonl").unlink()
+        self.sync("--delete")
+        text = self.pi_brain("sync", "archive", "list").stdout
+        self.assertIn("--p--/\\x1b[31mred\\n.jsonl", text)
+        self.assertNotIn("\x1b", text)
+
+    def test_restore_to_the_mirror(self):
+        self.lose_two()
+        rewritten, deleted = self.listed()
+        self.assertIn(str(self.mirror / "--p--/b.jsonl"), self.restore(deleted["id"]))
+        self.assertEqual((self.mirror / "--p--/b.jsonl").read_bytes(), b'{"n":2}\n')
+        self.assertEqual((self.mirror / "--p--/b.jsonl").stat().st_mode & 0o777, 0o600)
+        # It is nobody's news for the next run, which keeps it.
+        self.assertEqual(self.counts(), {"kept": 1})
+        self.assert_mirrored(besides=["--p--/b.jsonl"])
+        self.assertEqual(len(self.listed()), 2)
+        # The other one's place is taken.
+        error = self.restore(rewritten["id"], code=1)
+        self.assertIn("--to PATH", error)
+        self.assert_mirrored(besides=["--p--/b.jsonl"])
+
+    def test_restore_elsewhere(self):
+        self.lose_two()
+        rewritten, deleted = self.listed()
+        target = self.dir / "old.jsonl"
+        self.restore(rewritten["id"][:6], "--to", str(target))
+        self.assertEqual(target.read_bytes(), b'{"n":1}\n' * 50)
+        self.assertEqual((target.stat().st_mtime_ns, target.stat().st_mode & 0o777), (self.old, 0o600))
+        self.assertIn("old.jsonl", self.restore(rewritten["id"], "--to", str(target), code=1))
+        self.restore(deleted["id"], "--to", str(self.dir))
+        self.assertEqual((self.dir / "b.jsonl").read_bytes(), b'{"n":2}\n')
+        self.assertIn("/no/such", self.restore(deleted["id"], "--to", "/no/such/place", code=1))
+        self.assert_mirrored()
+
+    def test_a_spoke_that_is_no_longer_configured(self):
+        self.lose_two()
+        self.write_config([self.spoke(name="other")])
+        files = self.listed("-s", "laptop")
+        self.assertEqual(len(files), 2)
+        self.assertIn("--to PATH", self.restore(files[0]["id"], code=1))
+        self.restore(files[0]["id"], "--to", str(self.dir / "x"))
+
+    def test_a_run_is_at_work(self):
+        self.lose_two()
+        lock = os.open(self.mirror, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        self.assertIn("try again", self.restore(self.listed()[1]["id"], code=75))
+        os.close(lock)
+
+    def runs(self):
+        return sorted(p.name for p in (self.archive / "laptop").iterdir())
+
+    def test_expiry(self):
+        self.lose_two()
+        recent = self.runs()
+        old = time.strftime("%Y%m%dT%H%M%S.000Z", time.gmtime(time.time() - 31 * 86400))
+        young = time.strftime("%Y%m%dT%H%M%S.000Z", time.gmtime(time.time() - 29 * 86400))
+        for run in (old, old + "~2", young, "20990101T000000.000Z", "mine", old + ".mine"):
+            deep = self.archive / "laptop" / run / "a/b"
+            deep.mkdir(parents=True)
+            (deep / "x.jsonl").write_text("{}\n")
+            (deep / "link").symlink_to(self.source)
+        (self.archive / "other" / old / "a").mkdir(parents=True)
+        kept = sorted([*recent, young, "20990101T000000.000Z", "mine", old + ".mine"])
+        self.sync("-n")
+        self.assertIn(old, self.runs())
+        self.sync()
+        self.assertEqual(self.runs(), kept)
+        self.assertTrue((self.archive / "other" / old).exists())
+        self.assert_mirrored()
+        self.write_config([self.spoke()], archive_days=0)
+        (self.archive / "laptop" / old).mkdir()
+        self.sync()
+        self.assertIn(old, self.runs())
+        self.assertIn("kept for ever", self.pi_brain("sync", "archive", "list").stdout)
+        self.write_config([self.spoke()], archive_days=7)
+        self.sync()
+        self.assertNotIn(young, self.runs())
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
