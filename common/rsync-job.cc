@@ -60,17 +60,8 @@ rs_result iterate(rs_job_t* job, kj::ArrayPtr<const kj::byte>& in, bool eof,
 }
 
 void checkSignature(kj::ArrayPtr<const kj::byte> bytes) {
-  KJ_REQUIRE(bytes.size() >= SIGNATURE_HEADER, "a signature is cut short");
-  uint32_t magic = bigEndian(bytes.begin());
-  uint32_t blockLength = bigEndian(bytes.begin() + 4);
-  uint32_t strongLength = bigEndian(bytes.begin() + 8);
-  KJ_REQUIRE(magic == uint32_t(RS_RK_BLAKE2_SIG_MAGIC), "not a BLAKE2 signature", magic);
-  KJ_REQUIRE(blockLength > 0 && blockLength <= MAX_BLOCK_LENGTH, "block length", blockLength);
-  KJ_REQUIRE(strongLength > 0 && strongLength <= MAX_STRONG, "strong sum length", strongLength);
-  size_t entry = 4 + strongLength;
-  size_t body = bytes.size() - SIGNATURE_HEADER;
-  KJ_REQUIRE(body % entry == 0, "a signature is cut short");
-  size_t count = body / entry;
+  size_t entry = 4 + lengthsIn(bytes).strong;
+  size_t count = (bytes.size() - SIGNATURE_HEADER) / entry;
   KJ_REQUIRE(count <= Signature::MAX_BLOCKS, "a signature has too many blocks", count);
 
   std::vector<uint32_t> weak(count);
@@ -139,6 +130,30 @@ void makeSignature(int fd, uint64_t size, uint32_t blockLength, uint32_t strongL
     if (made > 0) sink(out.slice(0, made));
     if (result == RS_DONE) return;
   }
+}
+
+SignatureLengths lengthsIn(kj::ArrayPtr<const kj::byte> signature) {
+  KJ_REQUIRE(signature.size() >= SIGNATURE_HEADER, "a signature is cut short");
+  uint32_t magic = bigEndian(signature.begin());
+  uint32_t block = bigEndian(signature.begin() + 4);
+  uint32_t strong = bigEndian(signature.begin() + 8);
+  KJ_REQUIRE(magic == uint32_t(RS_RK_BLAKE2_SIG_MAGIC), "not a BLAKE2 signature", magic);
+  KJ_REQUIRE(block > 0 && block <= MAX_BLOCK_LENGTH, "block length", block);
+  KJ_REQUIRE(strong > 0 && strong <= MAX_STRONG, "strong sum length", strong);
+  KJ_REQUIRE((signature.size() - SIGNATURE_HEADER) % (4 + strong) == 0, "a signature is cut short");
+  return {block, strong};
+}
+
+uint64_t commonBlocks(kj::ArrayPtr<const kj::byte> one, kj::ArrayPtr<const kj::byte> other) {
+  auto lengths = lengthsIn(one);
+  auto others = lengthsIn(other);
+  KJ_REQUIRE(lengths.block == others.block && lengths.strong == others.strong,
+             "signatures of different lengths");
+  size_t entry = 4 + lengths.strong;
+  auto end = one.begin() + kj::min(one.size(), other.size());
+  auto differs =
+      std::mismatch(one.begin() + SIGNATURE_HEADER, end, other.begin() + SIGNATURE_HEADER);
+  return size_t(differs.first - one.begin() - SIGNATURE_HEADER) / entry;
 }
 
 Signature::Signature(kj::ArrayPtr<const kj::byte> bytes) {

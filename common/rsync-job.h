@@ -24,6 +24,17 @@ void initRsync();
 void makeSignature(int fd, uint64_t size, uint32_t blockLength, uint32_t strongLength,
                    kj::FunctionParam<void(kj::ArrayPtr<const kj::byte>)> sink);
 
+// The lengths in a signature's header. Throws if `signature` cannot be one.
+struct SignatureLengths {
+  uint32_t block;
+  uint32_t strong;
+};
+SignatureLengths lengthsIn(kj::ArrayPtr<const kj::byte> signature);
+
+// How many blocks are the same, from the first on, in two files with these signatures, which have
+// to be of the same lengths.
+uint64_t commonBlocks(kj::ArrayPtr<const kj::byte> one, kj::ArrayPtr<const kj::byte> other);
+
 // A loaded signature, ready for deltas.
 class Signature {
  public:

@@ -86,12 +86,22 @@ void addArchive(CLI::App* sync, ArchiveListArguments& list, ArchiveRestoreArgume
       ->type_name("PATH");
 }
 
+void addVerify(CLI::App* sync, VerifyArguments& verify) {
+  auto* command =
+      sync->add_subcommand("verify", "Compare the mirrors with the spokes by content hashes");
+  addConfig(command, verify.config);
+  addSpokes(command, verify.spokes);
+  command->add_flag("--repair", verify.repair, "Fetch what differs");
+  command->add_flag("--json", verify.json, "Print one JSON document instead of text");
+}
+
 struct Arguments {
   RunArguments run;
   StatusArguments status;
   ListArguments list;
   ArchiveListArguments archiveList;
   ArchiveRestoreArguments archiveRestore;
+  VerifyArguments verify;
   DoctorArguments doctor;
 };
 
@@ -101,6 +111,7 @@ int dispatch(const CLI::App* sync, const Arguments& arguments) {
   if (name == "run") return syncRun(arguments.run);
   if (name == "status") return syncStatus(arguments.status);
   if (name == "list") return syncList(arguments.list);
+  if (name == "verify") return syncVerify(arguments.verify);
   if (name == "doctor") return syncDoctor(arguments.doctor);
   if (command->get_subcommands().front()->get_name() == "list") {
     return syncArchiveList(arguments.archiveList);
@@ -138,6 +149,7 @@ int main(int argc, char** argv) {
   addStatus(sync, arguments.status);
   addList(sync, arguments.list);
   addArchive(sync, arguments.archiveList, arguments.archiveRestore);
+  addVerify(sync, arguments.verify);
   addDoctor(sync, arguments.doctor);
   try {
     app.parse(argc, argv);

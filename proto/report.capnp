@@ -76,6 +76,34 @@ struct SessionList {
   }
 }
 
+struct Verify {
+  ok @0 :Bool;
+  spokes @1 :List(Spoke);
+
+  struct Spoke {
+    name @0 :Text;
+    outcome @1 :Text;            # as in Run; "ok": it was compared
+    error @2 :Text;              # null: none
+    warnings @3 :List(Text);
+    files @4 :UInt32;            # compared: those on both sides
+    bytes @5 :Float64;           # in them
+    extra @6 :UInt32;            # in the mirror alone
+    differences @7 :List(Difference);
+    repaired @8 :Bool;           # all differences were fetched
+    seconds @9 :Float64;
+    wireUp @10 :Float64;
+    wireDown @11 :Float64;
+  }
+  struct Difference {
+    path @0 :Text;
+    kind @1 :Text;               # "content": size and time are the same; "changed", "missing": a run fetches it
+    size @2 :Float64;            # on the spoke
+    mirrorSize @3 :Float64;
+    offset @4 :Float64 = -1;     # where the first block begins that differs; -1: not looked for
+    blockLength @5 :UInt32;
+  }
+}
+
 struct ArchiveList {
   files @0 :List(File);          # oldest run first, spoke by spoke
   bytes @1 :Float64;             # of all of them

@@ -52,6 +52,14 @@ struct ArchiveRestoreArguments {
 };
 int syncArchiveRestore(const ArchiveRestoreArguments& arguments);
 
+struct VerifyArguments {
+  std::string config;
+  std::vector<std::string> spokes;
+  bool repair = false;
+  bool json = false;
+};
+int syncVerify(const VerifyArguments& arguments);
+
 struct DoctorArguments {
   std::string config;
   std::vector<std::string> spokes;

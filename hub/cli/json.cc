@@ -68,6 +68,10 @@ void printJson(report::SessionList::Reader list) { Printer().print(list); }
 void printJson(report::Doctor::Reader doctor) { Printer().print(doctor); }
 void printJson(report::ArchiveList::Reader list) { Printer().print(list); }
 
+void printJson(report::Verify::Reader verify) {
+  Printer().nullable<report::Verify::Spoke>("error").print(verify);
+}
+
 std::string toUtf8(const std::string& bytes) {
   std::string out;
   for (size_t i = 0; i < bytes.size();) {

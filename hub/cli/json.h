@@ -16,6 +16,7 @@ void printJson(report::Run::Reader run);
 void printJson(report::SessionList::Reader list);
 void printJson(report::Doctor::Reader doctor);
 void printJson(report::ArchiveList::Reader list);
+void printJson(report::Verify::Reader verify);
 
 // File names are bytes and JSON is Unicode: what is not UTF-8 becomes U+FFFD.
 std::string toUtf8(const std::string& bytes);

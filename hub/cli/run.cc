@@ -16,10 +16,6 @@ namespace pibrain {
 
 namespace {
 
-double secondsOf(const SpokeReport& report) {
-  return double(report.finished - report.started) / 1e9;
-}
-
 // "12 new, 40 grown, 1 rewritten", or "nothing new".
 std::string summarize(const Counts& counts, bool dryRun) {
   std::vector<std::string> parts;
@@ -120,36 +116,6 @@ void printRunJson(const std::vector<SpokeReport>& reports, const RunArguments& a
   printJson(run.asReader());
 }
 
-// Why a spoke is not for this program to sync; empty if it is.
-std::string reasonToSkip(const SpokeConfig& spoke) {
-  if (!spoke.enabled) return "it is disabled ('enabled: false')";
-  switch (spoke.method) {
-    case SyncMethod::AGENT:
-      return "";
-    case SyncMethod::RSYNC:
-      return "its sync_method is rsync: run rsync as before, or set it to agent";
-    case SyncMethod::SYNCTHING:
-      return "its sync_method is syncthing, which syncs by itself";
-  }
-  return "";
-}
-
-SpokeReport skipped(const SpokeConfig& spoke, std::string why) {
-  SpokeReport report;
-  report.name = spoke.name;
-  report.outcome = Outcome::SKIPPED;
-  report.error = std::move(why);
-  return report;
-}
-
-int exitCode(const std::vector<SpokeReport>& reports) {
-  auto any = [&](Outcome outcome) {
-    return std::any_of(reports.begin(), reports.end(),
-                       [&](auto& report) { return report.outcome == outcome; });
-  };
-  return any(Outcome::FAILED) ? EXIT_FAILED : any(Outcome::LOCKED) ? EXIT_LOCKED : EXIT_GOOD;
-}
-
 }  // namespace
 
 int syncRun(const RunArguments& arguments) {
@@ -199,7 +165,7 @@ int syncRun(const RunArguments& arguments) {
   initLibraries();
   auto synced = run.finish(store.ok() ? store->get() : nullptr, observer);
   reports.insert(reports.end(), synced.begin(), synced.end());
-  int code = exitCode(reports);
+  int code = exitCodeOf(reports);
   if (arguments.json) printRunJson(reports, arguments, code == EXIT_GOOD);
   return code;
 }

@@ -13,6 +13,7 @@
 #include "common/rsync-job.h"
 #include "common/text.h"
 #include "common/tree-walk.h"
+#include "hub/cli/commands.h"
 #include "hub/ssh/connect.h"
 #include "hub/sync/mirror.h"
 
@@ -49,6 +50,39 @@ absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(
     if (std::find(chosen.begin(), chosen.end(), &*found) == chosen.end()) chosen.push_back(&*found);
   }
   return chosen;
+}
+
+std::string reasonToSkip(const SpokeConfig& spoke) {
+  if (!spoke.enabled) return "it is disabled ('enabled: false')";
+  switch (spoke.method) {
+    case SyncMethod::AGENT:
+      return "";
+    case SyncMethod::RSYNC:
+      return "its sync_method is rsync: run rsync as before, or set it to agent";
+    case SyncMethod::SYNCTHING:
+      return "its sync_method is syncthing, which syncs by itself";
+  }
+  return "";
+}
+
+SpokeReport skipped(const SpokeConfig& spoke, std::string why) {
+  SpokeReport report;
+  report.name = spoke.name;
+  report.outcome = Outcome::SKIPPED;
+  report.error = std::move(why);
+  return report;
+}
+
+int exitCodeOf(const std::vector<SpokeReport>& reports) {
+  auto any = [&](Outcome outcome) {
+    return std::any_of(reports.begin(), reports.end(),
+                       [&](auto& report) { return report.outcome == outcome; });
+  };
+  return any(Outcome::FAILED) ? EXIT_FAILED : any(Outcome::LOCKED) ? EXIT_LOCKED : EXIT_GOOD;
+}
+
+double secondsOf(const SpokeReport& report) {
+  return double(report.finished - report.started) / 1e9;
 }
 
 std::vector<std::string> sessionsIn(const std::string& path) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "hub/config.h"
+#include "hub/report.h"
 
 namespace pibrain {
 
@@ -21,6 +22,16 @@ void complain(const std::string& message);
 // known ones.
 absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(const Config& config,
                                                              const std::vector<std::string>& names);
+
+// Why a spoke is not for this program to sync; empty if it is.
+std::string reasonToSkip(const SpokeConfig& spoke);
+// The report of a spoke that was skipped for that reason.
+SpokeReport skipped(const SpokeConfig& spoke, std::string why);
+
+// What a command over these spokes exits with.
+int exitCodeOf(const std::vector<SpokeReport>& reports);
+
+double secondsOf(const SpokeReport& report);
 
 // Paths, relative to `directory`, of the *.jsonl files beneath it, sorted; none if it does not
 // exist.

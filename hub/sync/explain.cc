@@ -185,6 +185,31 @@ std::string oddClock(const SpokeConfig& spoke, const AgentInfo& agent) {
                       " s apart");
 }
 
+void greet(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& noise,
+           std::vector<std::string>& warnings) {
+  if (!noise.empty()) {
+    warnings.push_back(
+        absl::StrCat("the spoke's shell printed ", noise.size(),
+                     " bytes before the agent's answer, beginning with '",
+                     escapeForTerminal(noise.substr(0, 60)),
+                     "'; its start-up files (~/.bashrc) should be quiet without a terminal"));
+  }
+  checkVersion(spoke, agent);
+  checkRoot(spoke, agent);
+  for (auto& odd : {oddRoot(spoke, agent), oddClock(spoke, agent)}) {
+    if (!odd.empty()) warnings.push_back(odd);
+  }
+}
+
+void requireReadable(const SpokeConfig& spoke, const Tree& mirror) {
+  if (mirror.problems.empty()) return;
+  auto& problem = mirror.problems[0];
+  throw Failure(absl::StrCat("the mirror cannot be read whole: '",
+                             escapeForTerminal(spoke.path + "/" + problem.path),
+                             "' cannot be opened. Check its owner and mode with 'ls -ld'; "
+                             "nothing was changed."));
+}
+
 int64_t clockDifference(const AgentInfo& agent) { return agent.clock - wallClockNanos(); }
 
 }  // namespace pibrain

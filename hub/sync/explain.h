@@ -4,7 +4,9 @@
 #include <kj/exception.h>
 
 #include <string>
+#include <vector>
 
+#include "common/tree-walk.h"
 #include "hub/config.h"
 #include "hub/connection.h"
 #include "hub/sync/spoke-session.h"
@@ -30,6 +32,14 @@ void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent);
 // What is odd, but no reason to stop; empty if nothing is: about the root, about the clock.
 std::string oddRoot(const SpokeConfig& spoke, const AgentInfo& agent);
 std::string oddClock(const SpokeConfig& spoke, const AgentInfo& agent);
+
+// The agent has answered: throws as checkVersion and checkRoot do, and notes what is odd. `noise`
+// is what the spoke's shell printed before.
+void greet(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& noise,
+           std::vector<std::string>& warnings);
+
+// Throws Failure unless the mirror could be read whole.
+void requireReadable(const SpokeConfig& spoke, const Tree& mirror);
 
 // How far the agent's clock is ahead of ours, in ns.
 int64_t clockDifference(const AgentInfo& agent);

@@ -20,6 +20,9 @@ constexpr size_t MAX_AHEAD = 2 * 1024 * 1024;
 // One call asks for the entries of at most so many files: its message stays under 4 MiB.
 constexpr size_t MAX_DESCRIBED = 1'000'000;
 
+// More than librsync makes of a file of a terabyte.
+constexpr size_t MAX_SIGNATURE = 64 * 1024 * 1024;
+
 constexpr char SILENT[] = "the connection fell silent";
 
 // The largest answer is one block.
@@ -144,6 +147,32 @@ void SpokeSession::pull(kj::ArrayPtr<const Want> wants,
   auto blocks = request.send().getBlocks();
   auto first = blocks.nextRequest().send();
   readBlocks(kj::mv(blocks), kj::mv(first), kj::mv(event));
+}
+
+void SpokeSession::digests(kj::ArrayPtr<const uint32_t> files,
+                           kj::FunctionParam<void(proto::Event::Reader)> event) {
+  for (size_t done = 0; done < files.size(); done += MAX_DESCRIBED) {
+    auto request = sessions_.digestRequest();
+    request.setFiles(files.slice(done, std::min(files.size(), done + MAX_DESCRIBED)));
+    auto blocks = request.send().getBlocks();
+    auto first = blocks.nextRequest().send();
+    readBlocks(kj::mv(blocks), kj::mv(first), event);
+  }
+}
+
+kj::Vector<kj::byte> SpokeSession::signature(uint32_t file) {
+  auto request = sessions_.signatureRequest();
+  request.setFile(file);
+  auto blocks = request.send().getBlocks();
+  auto first = blocks.nextRequest().send();
+  kj::Vector<kj::byte> signature;
+  readBlocks(kj::mv(blocks), kj::mv(first), [&](proto::Event::Reader event) {
+    if (event.isRefused()) return;
+    KJ_REQUIRE(event.isSignature(), "an event that does not belong in a signature");
+    signature.addAll(event.getSignature());
+    KJ_REQUIRE(signature.size() <= MAX_SIGNATURE, "a signature that is too long");
+  });
+  return signature;
 }
 
 void SpokeSession::readBlocks(proto::Blocks::Client blocks, Ask first,

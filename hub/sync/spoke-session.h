@@ -48,6 +48,13 @@ class SpokeSession {
   // Sends the wants and calls `event` for each event of the answer.
   void pull(kj::ArrayPtr<const Want> wants, kj::FunctionParam<void(proto::Event::Reader)> event);
 
+  // Calls `event` for the answer about each of these files: digest, or refused.
+  void digests(kj::ArrayPtr<const uint32_t> files,
+               kj::FunctionParam<void(proto::Event::Reader)> event);
+
+  // librsync's signature of a file, of lengths that the agent chooses; empty if it was refused.
+  kj::Vector<kj::byte> signature(uint32_t file);
+
   const PreambleFilter& preamble() const { return preamble_; }
 
  private:

@@ -13,6 +13,7 @@
 #include "hub/sync/archive-catalog.h"
 #include "hub/sync/explain.h"
 #include "hub/sync/mirror.h"
+#include "hub/sync/outcome.h"
 #include "hub/sync/plan.h"
 #include "hub/sync/reach.h"
 #include "hub/sync/spoke-session.h"
@@ -50,18 +51,13 @@ class SpokeSync {
     auto connection = connect(*reach);
     KJ_DEFER(report_.wire = connection->wire());
     auto tree = walking.get();
-    requireReadable(tree);
+    requireReadable(spoke_, tree);
     auto known = describeMirror(tree, kept_);
 
     SpokeSession session(*connection, io_, spoke_.timeoutSeconds);
     try {
       auto listing = session.open(known, [&](const AgentInfo& agent) {
-        noteNoise(session.preamble().noise());
-        checkVersion(spoke_, agent);
-        checkRoot(spoke_, agent);
-        for (auto& odd : {oddRoot(spoke_, agent), oddClock(spoke_, agent)}) {
-          if (!odd.empty()) warn(odd);
-        }
+        greet(spoke_, agent, session.preamble().noise(), report_.warnings);
       });
       if (store_ != nullptr && !options_.dryRun) reach->remember(*store_);
       noteListing(listing);
@@ -96,23 +92,6 @@ class SpokeSync {
     } else {
       warn(std::string(kept.status().message()));
     }
-  }
-
-  void requireReadable(const Tree& tree) {
-    if (tree.problems.empty()) return;
-    auto& problem = tree.problems[0];
-    throw Failure(absl::StrCat("the mirror cannot be read whole: '",
-                               escapeForTerminal(spoke_.path + "/" + problem.path),
-                               "' cannot be opened. Check its owner and mode with 'ls -ld'; "
-                               "nothing was changed."));
-  }
-
-  void noteNoise(const std::string& noise) {
-    if (noise.empty()) return;
-    warn(absl::StrCat("the spoke's shell printed ", noise.size(),
-                      " bytes before the agent's answer, beginning with '",
-                      escapeForTerminal(noise.substr(0, 60)),
-                      "'; its start-up files (~/.bashrc) should be quiet without a terminal"));
   }
 
   void noteListing(const Listing& listing) {
@@ -264,25 +243,9 @@ class SpokeSync {
 SpokeReport syncSpoke(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
                       Store* store, std::unique_ptr<SpokeReach> reach) {
   SpokeReport report;
-  report.name = spoke.name;
-  report.started = wallClockNanos();
-  auto failed = [&](Outcome outcome, std::string why) {
-    report.outcome = outcome;
-    report.error = std::move(why);
-  };
-  try {
+  reportOutcome(spoke, report, [&]() {
     SpokeSync(config, spoke, options, store, report).run(std::move(reach));
-  } catch (const Mirror::Locked&) {
-    failed(Outcome::LOCKED, "another run is syncing this spoke; it was left to it");
-  } catch (const Failure& e) {
-    failed(Outcome::FAILED, e.what());
-  } catch (const kj::Exception& e) {
-    failed(Outcome::FAILED, explainBroken(spoke, e, Farewell()));
-  } catch (const std::exception& e) {
-    failed(Outcome::FAILED, absl::StrCat("an unexpected error: ", e.what(),
-                                         ". It is a bug worth reporting; the mirror is intact."));
-  }
-  report.finished = wallClockNanos();
+  });
   if (store != nullptr && !options.dryRun && report.outcome != Outcome::LOCKED) {
     auto status = store->recordRun(report);
     if (!status.ok()) report.warnings.push_back(std::string(status.message()));

@@ -206,5 +206,34 @@ TEST(RsyncJob, errorOfTheSourceComesThrough) {
   EXPECT_THROW(reader.read(buffer), kj::Exception);
 }
 
+TEST(RsyncJob, commonBlocks) {
+  auto text = noise(300'000, 1);
+  auto signature = signatureOf(text);
+  auto lengths = lengthsIn(bytesOf(signature));
+  uint64_t blocks = (text.size() + lengths.block - 1) / lengths.block;
+  auto common = [&](const std::string& other) {
+    std::string made;
+    auto file = fileWith(other);
+    makeSignature(file, other.size(), lengths.block, lengths.strong,
+                  [&](kj::ArrayPtr<const kj::byte> bytes) { made += textOf(bytes); });
+    EXPECT_EQ(commonBlocks(bytesOf(made), bytesOf(signature)),
+              commonBlocks(bytesOf(signature), bytesOf(made)));
+    return commonBlocks(bytesOf(signature), bytesOf(made));
+  };
+  EXPECT_EQ(common(text), blocks);
+  for (size_t at : {size_t(0), size_t(lengths.block), size_t(150'001), text.size() - 1}) {
+    auto changed = text;
+    changed[at] = char(changed[at] ^ 1);
+    EXPECT_EQ(common(changed), at / lengths.block) << at;
+  }
+  EXPECT_EQ(common(text.substr(0, 10 * lengths.block)), 10u);
+  EXPECT_EQ(common(text + "more"), blocks - 1) << "the last block is a longer one";
+  EXPECT_EQ(common(""), 0u);
+  EXPECT_THROW(commonBlocks(bytesOf(signature), bytesOf(signatureOf(noise(9'000'000, 2)))),
+               kj::Exception);
+  EXPECT_THROW(lengthsIn(bytesOf(signature.substr(0, 11))), kj::Exception);
+  EXPECT_THROW(lengthsIn(bytesOf(signature.substr(0, 100))), kj::Exception);
+}
+
 }  // namespace
 }  // namespace pibrain

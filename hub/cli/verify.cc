@@ -1,0 +1,153 @@
+#include <absl/strings/str_cat.h>
+#include <capnp/message.h>
+#include <stdio.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "common/text.h"
+#include "hub/cli/commands.h"
+#include "hub/cli/json.h"
+#include "hub/cli/support.h"
+#include "hub/parallel.h"
+#include "hub/sync/verify.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr size_t JOBS = 8;
+constexpr size_t MAX_PRINTED = 100;
+
+std::string describe(const Difference& difference) {
+  switch (difference.kind) {
+    case Difference::Kind::MISSING:
+      return "not in the mirror yet";
+    case Difference::Kind::CHANGED:
+      return absl::StrCat("changed since the last run (", formatBytes(difference.size),
+                          " on the spoke, ", formatBytes(difference.mirrorSize), " here)");
+    case Difference::Kind::CONTENT:
+      break;
+  }
+  if (!difference.offset) return "other content, though size and time are the same";
+  return absl::StrCat("other content from byte ", *difference.offset, " on, within a block of ",
+                      difference.blockLength, ", though size and time are the same");
+}
+
+void printText(const SpokeConfig& spoke, const Verification& result) {
+  auto& report = result.report;
+  for (auto& warning : report.warnings) {
+    printf("  ! %s: %s\n", report.name.c_str(), warning.c_str());
+  }
+  for (size_t i = 0; i < std::min(result.differences.size(), MAX_PRINTED); ++i) {
+    auto& difference = result.differences[i];
+    printf("    %s: %s\n", escapeForTerminal(difference.path).c_str(),
+           describe(difference).c_str());
+  }
+  if (result.differences.size() > MAX_PRINTED) {
+    printf("    … and %zu more\n", result.differences.size() - MAX_PRINTED);
+  }
+  if (report.outcome == Outcome::SKIPPED) {
+    printf("  - %s: skipped, %s\n", report.name.c_str(), report.error.c_str());
+  } else if (report.outcome != Outcome::OK) {
+    printf("  ✗ %s: %s\n", report.name.c_str(), report.error.c_str());
+  } else {
+    auto differ = result.differences.empty() ? "all alike"
+                                             : absl::StrCat(result.differences.size(), " differ");
+    printf("  %s %s: %s compared, %s, %s%s%s; %s on the wire, %.1f s\n", result.good() ? "✓" : "✗",
+           report.name.c_str(), countOf(result.files, "file").c_str(),
+           formatBytes(result.bytes).c_str(), differ.c_str(),
+           result.repaired ? " and were fetched" : "",
+           result.extra > 0 ? absl::StrCat(", ", result.extra, " in the mirror alone").c_str() : "",
+           formatBytes(report.wire.up + report.wire.down).c_str(), secondsOf(report));
+    if (!result.good()) {
+      printf("    'pi-brain sync verify --spoke %s --repair' fetches what differs\n",
+             shellQuote(spoke.name).c_str());
+    } else if (!result.differences.empty() && !result.repaired) {
+      printf("    'pi-brain sync run' fetches what differs\n");
+    }
+  }
+  fflush(stdout);
+}
+
+void fillSpoke(const Verification& result, report::Verify::Spoke::Builder out) {
+  auto& report = result.report;
+  out.setName(report.name.c_str());
+  out.setOutcome(toString(report.outcome));
+  out.setError(toUtf8(report.error).c_str());
+  auto warnings = out.initWarnings(uint32_t(report.warnings.size()));
+  for (uint32_t i = 0; i < warnings.size(); ++i) {
+    warnings.set(i, toUtf8(report.warnings[i]).c_str());
+  }
+  out.setFiles(result.files);
+  out.setBytes(double(result.bytes));
+  out.setExtra(result.extra);
+  auto differences = out.initDifferences(uint32_t(result.differences.size()));
+  for (uint32_t i = 0; i < differences.size(); ++i) {
+    auto& difference = result.differences[i];
+    differences[i].setPath(toUtf8(difference.path).c_str());
+    differences[i].setKind(toString(difference.kind));
+    differences[i].setSize(double(difference.size));
+    differences[i].setMirrorSize(double(difference.mirrorSize));
+    if (difference.offset) differences[i].setOffset(double(*difference.offset));
+    differences[i].setBlockLength(difference.blockLength);
+  }
+  out.setRepaired(result.repaired);
+  out.setSeconds(secondsOf(report));
+  out.setWireUp(double(report.wire.up));
+  out.setWireDown(double(report.wire.down));
+}
+
+void printVerifyJson(const std::vector<Verification>& results, bool ok) {
+  capnp::MallocMessageBuilder message;
+  auto out = message.initRoot<report::Verify>();
+  out.setOk(ok);
+  auto spokes = out.initSpokes(uint32_t(results.size()));
+  for (uint32_t i = 0; i < spokes.size(); ++i) fillSpoke(results[i], spokes[i]);
+  printJson(out.asReader());
+}
+
+Verification verifyOrSkip(const Config& config, const SpokeConfig& spoke, bool repair) {
+  auto why = reasonToSkip(spoke);
+  if (why.empty()) return verifySpoke(config, spoke, repair);
+  Verification result;
+  result.report = skipped(spoke, std::move(why));
+  return result;
+}
+
+int exitCodeOf(const std::vector<Verification>& results) {
+  std::vector<SpokeReport> reports;
+  for (auto& result : results) {
+    bool differs = result.report.outcome == Outcome::OK && !result.good();
+    if (differs) return EXIT_FAILED;
+    reports.push_back(result.report);
+  }
+  return exitCodeOf(reports);
+}
+
+}  // namespace
+
+int syncVerify(const VerifyArguments& arguments) {
+  auto config = loadConfig(arguments.config);
+  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
+  auto chosen = chooseSpokes(*config, arguments.spokes);
+  if (!chosen.ok()) return complain(std::string(chosen.status().message())), EXIT_USAGE;
+  if (chosen->empty() && !arguments.json) {
+    fputs(firstSpokeHelp(*config).c_str(), stdout);
+    return EXIT_GOOD;
+  }
+  initLibraries();
+  std::vector<Verification> results(chosen->size());
+  std::mutex printing;
+  forEachInParallel(results.size(), JOBS, [&](size_t i) {
+    auto& spoke = *(*chosen)[i];
+    results[i] = verifyOrSkip(*config, spoke, arguments.repair);
+    std::lock_guard lock(printing);
+    if (!arguments.json) printText(spoke, results[i]);
+  });
+  int code = exitCodeOf(results);
+  if (arguments.json) printVerifyJson(results, code == EXIT_GOOD);
+  return code;
+}
+
+}  // namespace pibrain

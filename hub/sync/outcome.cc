@@ -1,0 +1,34 @@
+#include "hub/sync/outcome.h"
+
+#include <absl/strings/str_cat.h>
+
+#include "common/file-io.h"
+#include "hub/failure.h"
+#include "hub/sync/explain.h"
+#include "hub/sync/mirror.h"
+
+namespace pibrain {
+
+void reportOutcome(const SpokeConfig& spoke, SpokeReport& report, kj::FunctionParam<void()> work) {
+  report.name = spoke.name;
+  report.started = wallClockNanos();
+  auto failed = [&](Outcome outcome, std::string why) {
+    report.outcome = outcome;
+    report.error = std::move(why);
+  };
+  try {
+    work();
+  } catch (const Mirror::Locked&) {
+    failed(Outcome::LOCKED, "another run is syncing this spoke; it was left to it");
+  } catch (const Failure& e) {
+    failed(Outcome::FAILED, e.what());
+  } catch (const kj::Exception& e) {
+    failed(Outcome::FAILED, explainBroken(spoke, e, Farewell()));
+  } catch (const std::exception& e) {
+    failed(Outcome::FAILED, absl::StrCat("an unexpected error: ", e.what(),
+                                         ". It is a bug worth reporting; the mirror is intact."));
+  }
+  report.finished = wallClockNanos();
+}
+
+}  // namespace pibrain

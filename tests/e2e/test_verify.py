@@ -1,0 +1,142 @@
+"""`sync verify`: what differs is found by content, nothing is moved, and --repair fetches it."""
+import json
+import os
+import unittest
+
+from harness import HubCase, sessions
+
+
+class Verify(HubCase):
+    def verify(self, *args, code=0):
+        done = self.pi_brain("sync", "verify", "--json", *args)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        self.assertEqual(done.stderr, "")
+        document = json.loads(done.stdout)
+        self.assertEqual(document["ok"], code == 0)
+        return document["spokes"][0]
+
+    def verify_text(self, *args, code=0):
+        done = self.pi_brain("sync", "verify", *args)
+        self.assertEqual((done.returncode, done.stderr), (code, ""), done.stdout)
+        return done.stdout
+
+    def rot(self, path, offset):
+        """Changes one byte in the mirror; size and time stay."""
+        file = self.mirror / path
+        times = file.stat()
+        with open(file, "r+b") as out:
+            out.seek(offset)
+            byte = out.read(1)
+            out.seek(offset)
+            out.write(bytes([byte[0] ^ 1]))
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    def test_all_alike(self):
+        sessions.make(self.source, 300, seed=21)
+        self.sync()
+        before, archive = self.snapshot(), self.archive.exists()
+        result = self.verify()
+        self.assertEqual((result["files"], result["differences"], result["extra"]), (300, [], 0))
+        self.assertEqual(result["bytes"], sum(p.stat().st_size for p in self.source.rglob("*.jsonl")))
+        self.assertLess(result["wireUp"] + result["wireDown"], 40_000)
+        self.assertEqual((self.snapshot(), self.archive.exists()), (before, archive))
+        self.assertIn("✓ laptop: 300 files compared", self.verify_text())
+
+    def test_a_rotten_bit(self):
+        large = os.urandom(3_000_000)
+        self.write("--p--/large.jsonl", large)
+        self.write("--p--/small.jsonl", b"x" * 2000)
+        self.write("--p--/same.jsonl", b"{}\n")
+        self.sync()
+        self.rot("--p--/large.jsonl", 1_234_567)
+        self.rot("--p--/small.jsonl", 10)
+        self.assertEqual(self.counts(), {})  # a run does not notice
+        result = self.verify(code=1)
+        large_one, small_one = result["differences"]
+        self.assertEqual((large_one["path"], large_one["kind"]), ("--p--/large.jsonl", "content"))
+        self.assertLessEqual(large_one["offset"], 1_234_567)
+        self.assertGreater(large_one["offset"] + large_one["blockLength"], 1_234_567)
+        self.assertLess(large_one["blockLength"], 100_000)
+        self.assertEqual((small_one["path"], small_one["offset"]), ("--p--/small.jsonl", 0))
+        self.assertLess(result["wireUp"] + result["wireDown"], 100_000)
+        text = self.verify_text(code=1)
+        self.assertIn("--p--/small.jsonl: other content from byte 0 on", text)
+        self.assertIn("✗ laptop: 3 files compared, 2.9 MB, 2 differ", text)
+        self.assertIn("sync verify --spoke laptop --repair", text)
+
+        result = self.verify("--repair")
+        self.assertTrue(result["repaired"])
+        self.assertEqual(len(result["differences"]), 2)
+        self.assertLess(result["wireUp"] + result["wireDown"], 200_000)  # not the whole of it
+        self.assert_mirrored()
+        self.assertEqual(self.verify()["differences"], [])
+        # P5: what was there is in the archive.
+        archived = self.archived()
+        self.assertEqual(archived[b"--p--/small.jsonl"], b"x" * 10 + b"y" + b"x" * 1989)
+        self.assertEqual(len(archived[b"--p--/large.jsonl"]), 3_000_000)
+        self.assertFalse((self.mirror / ".pi-brain-staging").exists())
+
+    def test_a_rewrite_that_left_size_and_time(self):
+        path = self.write("a.jsonl", b'{"n":1}\n')
+        self.sync()
+        times = path.stat()
+        path.write_bytes(b'{"n":2}\n')
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        self.assertEqual(self.verify(code=1)["differences"][0]["kind"], "content")
+        self.verify("--repair")
+        self.assert_mirrored()
+
+    def test_what_the_next_run_fetches_is_no_failure(self):
+        self.write("grown.jsonl", b"{}\n")
+        self.write("gone.jsonl", b"{}\n")
+        self.write("cut.jsonl", b"{}\n{}\n")
+        self.sync()
+        self.write("grown.jsonl", b"{}\n{}\n")
+        self.write("cut.jsonl", b"{}\n")
+        self.write("new.jsonl", b"{}\n")
+        (self.source / "gone.jsonl").unlink()
+        result = self.verify()
+        self.assertEqual([(d["path"], d["kind"]) for d in result["differences"]],
+                         [("cut.jsonl", "changed"), ("grown.jsonl", "changed"), ("new.jsonl", "missing")])
+        self.assertEqual(result["extra"], 1)
+        text = self.verify_text()
+        self.assertIn("new.jsonl: not in the mirror yet", text)
+        self.assertIn("'pi-brain sync run' fetches what differs", text)
+        self.assertTrue(self.verify("--repair")["repaired"])
+        self.assert_mirrored(besides=["gone.jsonl"])
+        self.assertEqual(self.counts(), {"kept": 1})
+
+    def test_another_time_alone_is_no_difference(self):
+        path = self.write("a.jsonl", b"{}\n")
+        self.sync()
+        self.age(path)
+        self.assertEqual(self.verify()["differences"], [])
+
+    def test_a_file_that_was_fresh(self):
+        self.write("fresh.jsonl", b"{}\n", age=False)
+        self.sync()
+        self.assertEqual(self.verify()["differences"], [])
+
+    def test_an_empty_spoke_and_no_mirror(self):
+        self.assertEqual(self.verify()["files"], 0)
+        self.assertFalse(self.mirror.exists())
+        self.write("a.jsonl", b"{}\n")
+        self.assertEqual(self.verify()["differences"][0]["kind"], "missing")
+        self.assertFalse(self.mirror.exists())
+
+    def test_failures(self):
+        self.write("a.jsonl", b"{}\n")
+        self.sync()
+        self.sshd.authorize("/no/such/agent")
+        result = self.verify(code=1)
+        self.assertEqual(result["outcome"], "failed")
+        self.assertIn("not installed", result["error"])
+        self.sshd.authorize_agent(self.source)
+        done = self.pi_brain("sync", "verify", "-s", "nobody")
+        self.assertEqual(done.returncode, 2)
+        self.write_config([self.spoke(enabled=False)])
+        self.assertEqual(self.verify()["outcome"], "skipped")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
