@@ -20,8 +20,8 @@ constexpr size_t MAX_AHEAD = 2 * 1024 * 1024;
 // One call asks for the entries of at most so many files: its message stays under 4 MiB.
 constexpr size_t MAX_DESCRIBED = 1'000'000;
 
-// More than librsync makes of a file of a terabyte.
-constexpr size_t MAX_SIGNATURE = 64 * 1024 * 1024;
+// Librsync's choice of lengths keeps a file of a terabyte's under this.
+constexpr size_t MAX_SIGNATURE = 40 * 1024 * 1024;
 
 constexpr char SILENT[] = "the connection fell silent";
 

@@ -176,6 +176,8 @@ class SpokeVerify {
       if (theirs.size() == 0 || opened == nullptr) continue;
       auto& file = KJ_ASSERT_NONNULL(opened);
       auto lengths = lengthsIn(theirs);
+      KJ_REQUIRE(file.size / lengths.block <= Signature::MAX_BLOCKS,
+                 "a signature of blocks that are too short", lengths.block);
       kj::Vector<kj::byte> ours;
       makeSignature(file.fd, file.size, lengths.block, lengths.strong,
                     [&](kj::ArrayPtr<const kj::byte> bytes) { ours.addAll(bytes); });
