@@ -43,7 +43,7 @@ struct Listing {
 };
 
 // Collects the events of a scan. Throws a KJ exception if the agent breaks the rules: a name that
-// is not one, a file twice, no summary in front.
+// is not one, a file twice, no summary in front; Failure if it lists more than fits in memory.
 class ListingReader {
  public:
   // `known` is what was sent, and has to outlive this object.
@@ -58,6 +58,7 @@ class ListingReader {
   Listing take();
 
  private:
+  void hold(size_t bytes);
   void unseen(capnp::List<uint32_t>::Reader indexes);
   void directory(proto::Directory::Reader directory);
   void entry(proto::FileEntry::Reader entry);
@@ -70,6 +71,7 @@ class ListingReader {
   std::unordered_map<uint32_t, size_t> unknown_;      // of each, its directory in listing_
   std::vector<bool> unseen_;                          // by index
   bool summarized_ = false;
+  size_t held_ = 0;  // bytes that the listing takes, about
   Listing listing_;
 };
 

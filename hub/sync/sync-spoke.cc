@@ -118,7 +118,7 @@ class SpokeSync {
     report_.counts.files = listing.files;
     for (size_t i = 0; i < std::min(listing.problems.size(), MAX_DESCRIBED); ++i) {
       auto& [path, reason] = listing.problems[i];
-      warn(absl::StrCat("'", escapeForTerminal(path.empty() ? "." : path),
+      warn(absl::StrCat("'", brief(path.empty() ? "." : path),
                         "' on the spoke was not read: ", describe(reason)));
     }
     if (uint32_t skipped = listing.symlinksSkipped + listing.specialsSkipped; skipped > 0) {
