@@ -87,7 +87,9 @@ std::map<std::string, Raw> rawScripts() {
   all["trickle"] =
       trickling(GREETING, ONE_SEGMENT + littleEndian(5000) + std::string(40'000, '\0'));
   all["trickle-of-noise"] = trickling("", word);
-  all["garbage"] = repeating(GREETING, "\x7f" "ELF no Cap'n Proto at all \x1b[31m");
+  all["garbage"] = repeating(GREETING,
+                             "\x7f"
+                             "ELF no Cap'n Proto at all \x1b[31m");
   all["segments-2-32"] = writing(GREETING + std::string(4, '\xff') + std::string(4096, '\0'));
   all["segments-many"] = writing(GREETING + littleEndian(5000) + std::string(4096, '\1'));
   all["segment-of-32-gib"] = writing(GREETING + ONE_SEGMENT + std::string(4, '\xff') + noise);

@@ -111,15 +111,15 @@ Fill fork(uint32_t file, uint64_t size, std::string parent, uint64_t parentSize,
 }
 
 Fill data(std::string piece, std::string soFar) {
-  return [=](proto::Event::Builder event) {
+  return [piece, hash = hashOf(soFar)](proto::Event::Builder event) {
     auto out = event.initData();
     out.setBytes(dataOf(piece));
-    hashOf(soFar).to(out.initHash());
+    hash.to(out.initHash());
   };
 }
 
 Fill end(std::string content) {
-  return [=](proto::Event::Builder event) { hashOf(content).to(event.initEnd()); };
+  return [hash = hashOf(content)](proto::Event::Builder event) { hash.to(event.initEnd()); };
 }
 
 Fill differs(uint32_t file) {

@@ -182,7 +182,7 @@ void addDeltas(Scripts& all) {
   }
   all["delta-amplified"] = [=]() {
     std::string bytes = MAGIC;
-    for (int i = 0; i < 6000; ++i) bytes += copy(0, basis);
+    for (int i = 0; i < 3000; ++i) bytes += copy(0, basis);
     return shrunk(once(delta(bytes + END, 20'000, "")));
   };
   // Each time it is asked, whichever way.
