@@ -9,12 +9,12 @@ namespace {
 
 constexpr char NO_MESSAGE[] = "bytes that are no message of the protocol";
 
-[[noreturn]] void refuse() {
+}  // namespace
+
+void refuseMessage() {
   kj::throwFatalException(
       kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__, kj::heapString(NO_MESSAGE)));
 }
-
-}  // namespace
 
 bool isNoMessage(const kj::Exception& error) { return error.getDescription() == NO_MESSAGE; }
 
@@ -43,12 +43,12 @@ void MessageGuard::addToTable(kj::byte byte) {
   ++tableBytes_;
   if (tableBytes_ % 4 != 0) return;
   if (tableBytes_ == 4) {
-    if (number_ >= MAX_SEGMENTS) refuse();
+    if (number_ >= MAX_SEGMENTS) refuseMessage();
     segments_ = number_ + 1;
     tableEnd_ = (4 + 4 * segments_ + 7) / 8 * 8;
   } else if (segments_ > 0) {
     words_ += number_;
-    if (words_ > maxWords_) refuse();
+    if (words_ > maxWords_) refuseMessage();
     --segments_;
   }
   number_ = 0;

@@ -44,6 +44,9 @@ class MessageGuard : public kj::AsyncIoStream {
   uint64_t words_ = 0;       // in the segments whose sizes have come
 };
 
+// Throws the error of a guard: what was read is no message of the protocol.
+[[noreturn]] void refuseMessage();
+
 // Whether this error is a guard's.
 bool isNoMessage(const kj::Exception& error);
 

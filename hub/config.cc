@@ -170,12 +170,13 @@ std::optional<SshMode> parseSshMode(const Fields& fields) {
 HubConfig parseHub(const YAML::Node& node) {
   auto hub = defaultHub();
   Fields fields(node, "hub",
-                {"sessions_dir", "database_dir", "archive_dir", "archive_days", "web_ui_port",
-                 "ssh_config", "ssh"});
+                {"sessions_dir", "database_dir", "archive_dir", "archive_days", "listing_mb",
+                 "web_ui_port", "ssh_config", "ssh"});
   if (auto text = fields.text("sessions_dir")) hub.sessionsDir = expandField(*text);
   if (auto text = fields.text("database_dir")) hub.databaseDir = expandField(*text);
   if (auto text = fields.text("archive_dir")) hub.archiveDir = expandField(*text);
   if (auto days = fields.integer("archive_days", 0, 36500)) hub.archiveDays = *days;
+  if (auto size = fields.integer("listing_mb", 1, 1'000'000)) hub.listingMiB = *size;
   if (auto text = fields.text("ssh_config")) hub.sshConfig = expandField(*text);
   if (auto mode = parseSshMode(fields)) hub.ssh = *mode;
   if (auto port = fields.integer("web_ui_port", 1, 65535)) hub.webUiPort = *port;

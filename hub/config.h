@@ -45,6 +45,7 @@ struct HubConfig {
   std::string databaseDir;
   std::string archiveDir;
   uint32_t archiveDays = 30;  // 0: for ever
+  uint32_t listingMiB = 192;  // memory for what a spoke lists
   std::string sshConfig;
   SshMode ssh = SshMode::AUTO;
   uint32_t webUiPort = 8765;

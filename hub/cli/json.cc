@@ -24,6 +24,37 @@ class NullableText : public capnp::JsonCodec::Handler<capnp::Text> {
   }
 };
 
+// JSON, with what a terminal would obey (U+007F…U+009F, and line and bidi controls) written as
+// \uXXXX: the codec does so below U+0020 only. All of it stands in strings.
+std::string escapeControls(std::string_view json) {
+  std::string out;
+  auto byte = [&](size_t i) { return i < json.size() ? uint8_t(json[i]) : 0; };
+  for (size_t i = 0; i < json.size(); ++i) {
+    unsigned code = 0;
+    size_t length = 1;
+    if (byte(i) == 0x7f) {
+      code = 0x7f;
+    } else if (byte(i) == 0xc2 && byte(i + 1) < 0xa0) {
+      code = byte(i + 1);
+      length = 2;
+    } else if (byte(i) == 0xe2 && (byte(i + 1) == 0x80 || byte(i + 1) == 0x81)) {
+      code = 0x2000u | (byte(i + 1) & 0x3fu) << 6 | (byte(i + 2) & 0x3fu);
+      bool control = (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+      code = control ? code : 0;
+      length = 3;
+    }
+    if (code == 0) {
+      out += json[i];
+      continue;
+    }
+    char escaped[8];
+    snprintf(escaped, sizeof(escaped), "\\u%04x", code);
+    out += escaped;
+    i += length - 1;
+  }
+  return out;
+}
+
 class Printer {
  public:
   Printer() { codec_.setPrettyPrint(true); }
@@ -36,8 +67,7 @@ class Printer {
 
   template <typename Document>
   void print(Document document) {
-    auto text = codec_.encode(document);
-    puts(text.cStr());
+    puts(escapeControls(codec_.encode(document).cStr()).c_str());
   }
 
  private:

@@ -162,7 +162,8 @@ class Examiner {
     auto known = describeMirror(tree, kept());
     began_ = std::chrono::steady_clock::now();
     auto connection = SpokeReach(spoke_).connect(options(), io);
-    SpokeSession session(*connection, io, spoke_.timeoutSeconds);
+    SpokeSession session(*connection, io, spoke_.timeoutSeconds,
+                         uint64_t(config_.hub.listingMiB) << 20);
     try {
       auto listing = session.open(known, [&](const AgentInfo& agent) { judge(agent, session); });
       judgeFiles(listing, tree);

@@ -52,6 +52,12 @@ constexpr char UPGRADE[] =
 
 }  // namespace
 
+std::string brief(const std::string& text) {
+  constexpr size_t MAX_TEXT = 300;
+  auto shown = escapeForTerminal(std::string_view(text).substr(0, MAX_TEXT));
+  return text.size() > MAX_TEXT ? shown + "…" : shown;
+}
+
 std::string placeOf(const SpokeConfig& spoke) {
   return spoke.source.host.empty() ? "this machine" : escapeForTerminal(spoke.source.host);
 }
@@ -113,6 +119,13 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
                         "'ping' it.",
                         RESUME);
   }
+  if (trickled(error)) {
+    return absl::StrCat("next to nothing was heard from ", place, " for ",
+                        10 * uint64_t(spoke.timeoutSeconds),
+                        " s (ten times timeout_seconds), a few bytes a second. Its network may "
+                        "be broken, or somebody keeps the hub busy.",
+                        RESUME);
+  }
   if (isNoMessage(error)) {
     return absl::StrCat("what ", place, " sent is not the protocol of pi-brain-agent.",
                         saidSuffix(said), " Look at the command=\"…\" of this key in its ",
@@ -125,16 +138,16 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
                         "network, or the agent was stopped; run it again when it is back.",
                         RESUME);
   }
-  return absl::StrCat("the sync with ", place, " failed: ", escapeForTerminal(what), ".",
-                      saidSuffix(said), RESUME,
+  return absl::StrCat("the sync with ", place, " failed: ", brief(what), ".", saidSuffix(said),
+                      RESUME,
                       " If it happens again with agent and hub of one "
                       "version, it is a bug worth reporting.");
 }
 
 void checkVersion(const SpokeConfig& spoke, const AgentInfo& agent) {
   auto versions = absl::StrCat("the agent on ", placeOf(spoke), " is version ",
-                               escapeForTerminal(agent.version), " (protocol ", agent.protocol,
-                               "), this hub ", PIBRAIN_VERSION, " (protocol ", PROTOCOL, ")");
+                               brief(agent.version), " (protocol ", agent.protocol, "), this hub ",
+                               PIBRAIN_VERSION, " (protocol ", PROTOCOL, ")");
   if (agent.protocol < OLDEST_PROTOCOL) {
     throw Failure(
         absl::StrCat("the agent is too old: ", versions, ". Upgrade the agent: ", UPGRADE, "."));
@@ -149,7 +162,7 @@ void checkVersion(const SpokeConfig& spoke, const AgentInfo& agent) {
 
 void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
   auto place = placeOf(spoke);
-  auto root = escapeForTerminal(agent.root);
+  auto root = brief(agent.root);
   // Where the mistake is, if there is one.
   auto correct = oddRoot(spoke, agent).empty()
                      ? "correct 'source' in the config (or --root in a command=\"…\" in the "
@@ -174,12 +187,13 @@ void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
 std::string oddRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
   auto asked = askedRoot(spoke, agent);
   if (asked == std::filesystem::path(agent.root).lexically_normal().string()) return "";
-  return absl::StrCat("the spoke serves ", escapeForTerminal(agent.root), ", not ",
-                      escapeForTerminal(asked), " as 'source' says: its authorized_keys decides");
+  return absl::StrCat("the spoke serves ", brief(agent.root), ", not ", escapeForTerminal(asked),
+                      " as 'source' says: its authorized_keys decides");
 }
 
 std::string oddClock(const SpokeConfig& spoke, const AgentInfo& agent) {
-  int64_t apart = std::llabs(clockDifference(agent)) / 1'000'000'000;
+  // Whatever it says its clock shows.
+  int64_t apart = std::llabs(clockDifference(agent) / 1'000'000'000);
   if (apart <= 60) return "";
   return absl::StrCat("the clocks of ", placeOf(spoke), " and this machine are ", apart,
                       " s apart");
@@ -210,6 +224,10 @@ void requireReadable(const SpokeConfig& spoke, const Tree& mirror) {
                              "nothing was changed."));
 }
 
-int64_t clockDifference(const AgentInfo& agent) { return agent.clock - wallClockNanos(); }
+int64_t clockDifference(const AgentInfo& agent) {
+  int64_t apart = 0;
+  if (!__builtin_sub_overflow(agent.clock, wallClockNanos(), &apart)) return apart;
+  return agent.clock < 0 ? INT64_MIN : INT64_MAX;
+}
 
 }  // namespace pibrain

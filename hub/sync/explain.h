@@ -13,6 +13,9 @@
 
 namespace pibrain {
 
+// What a peer said, escaped, and cut to what can be read.
+std::string brief(const std::string& text);
+
 // How to call the spoke's machine in a message.
 std::string placeOf(const SpokeConfig& spoke);
 

@@ -1,5 +1,6 @@
 #include "hub/sync/listing.h"
 
+#include <absl/strings/str_cat.h>
 #include <kj/debug.h>
 
 #include <algorithm>
@@ -8,11 +9,26 @@
 #include "common/protocol.h"
 #include "common/rooted-dir.h"
 #include "common/text.h"
+#include "hub/failure.h"
 #include "hub/sync/mirror.h"
 
 namespace pibrain {
 
 namespace {
+
+// What goes with each file, besides its path, which the plan copies: as measured.
+constexpr size_t PER_FILE = 400;
+constexpr size_t PER_ITEM = 100;
+
+// Throws: the spoke sent `text`, which is `what`.
+[[noreturn]] void refuse(const char* what, std::string_view text) {
+  constexpr size_t MAX_SHOWN = 100;
+  std::string shown(text.substr(0, MAX_SHOWN));
+  for (auto& c : shown) c = c == '\0' ? '?' : c;  // it would end here
+  kj::throwFatalException(
+      kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
+                    kj::str(what, ": '", shown.c_str(), text.size() > MAX_SHOWN ? "…'" : "'")));
+}
 
 std::string textOf(capnp::Data::Reader data) {
   return std::string(reinterpret_cast<const char*>(data.begin()), data.size());
@@ -49,6 +65,7 @@ void ListingReader::event(proto::Event::Reader event) {
       break;
     case proto::Event::PROBLEM:
       KJ_REQUIRE(listing_.problems.size() < MAX_PROBLEMS, "too many problems");
+      hold(PER_ITEM + event.getProblem().getPath().size());
       listing_.problems.emplace_back(textOf(event.getProblem().getPath()),
                                      event.getProblem().getReason());
       break;
@@ -57,7 +74,17 @@ void ListingReader::event(proto::Event::Reader event) {
   }
 }
 
+void ListingReader::hold(size_t bytes) {
+  held_ += bytes;
+  if (held_ <= maxHeld_) return;
+  throw Failure(absl::StrCat(
+      "the spoke lists so many files that their names and sizes would take more than the ",
+      maxHeld_ >> 20, " MiB of memory that the hub has for them. If it does have so many, raise ",
+      "'listing_mb' in the 'hub' section of the config. Nothing was changed here."));
+}
+
 void ListingReader::unseen(capnp::List<uint32_t>::Reader indexes) {
+  KJ_REQUIRE(indexes.size() > 0, "an event that says nothing");
   KJ_REQUIRE(indexes.size() <= known_.digests.size() - listing_.unseen.size(),
              "more directories than were sent");
   for (uint32_t index : indexes) {
@@ -70,8 +97,9 @@ void ListingReader::unseen(capnp::List<uint32_t>::Reader indexes) {
 
 void ListingReader::directory(proto::Directory::Reader directory) {
   auto path = textOf(directory.getPath());
-  KJ_REQUIRE(path.empty() || isSafePath(path), "not a path", escapeForTerminal(path).c_str());
+  if (!path.empty() && !isSafePath(path)) refuse("not a path", path);
   if (listing_.directories.empty() || listing_.directories.back() != path) {
+    hold(PER_ITEM + path.size());
     listing_.directories.push_back(path);
   }
   // Each get counts against the message's traversal limit: once.
@@ -101,6 +129,7 @@ void ListingReader::fingerprint(uint32_t id, uint64_t fingerprint) {
   if (mirror_.empty()) indexMirror();
   auto found = mirror_.find(fingerprint);
   if (found == mirror_.end()) {
+    hold(PER_ITEM);
     KJ_REQUIRE(unknown_.emplace(id, listing_.directories.size() - 1).second, "a file twice", id);
     return;
   }
@@ -130,10 +159,11 @@ void ListingReader::entry(proto::FileEntry::Reader entry) {
 
 void ListingReader::file(uint32_t id, size_t directory, std::string_view name, uint64_t size,
                          int64_t mtime) {
-  KJ_REQUIRE(isSafeName(name), "not a file name", escapeForTerminal(name).c_str());
+  if (!isSafeName(name)) refuse("not a file name", name);
   KJ_REQUIRE(size <= uint64_t(INT64_MAX), "not a size", size);
   auto path = joinPath(listing_.directories[directory], name);
-  KJ_REQUIRE(isSafePath(path), "a path that is too deep");
+  if (!isSafePath(path)) refuse("a path that is too deep", path);
+  hold(PER_FILE + 2 * path.size());
   if (isReserved(path)) {
     listing_.reserved.push_back(std::move(path));
   } else {
@@ -153,8 +183,7 @@ Listing ListingReader::take() {
   KJ_REQUIRE(unknown_.empty(), "a file without an entry");
   std::unordered_set<std::string_view> paths;
   for (auto& file : listing_.listed) {
-    KJ_REQUIRE(paths.insert(file.path).second, "a file twice",
-               escapeForTerminal(file.path).c_str());
+    if (!paths.insert(file.path).second) refuse("a file twice", file.path);
   }
   return std::move(listing_);
 }

@@ -43,11 +43,13 @@ struct Listing {
 };
 
 // Collects the events of a scan. Throws a KJ exception if the agent breaks the rules: a name that
-// is not one, a file twice, no summary in front.
+// is not one, a file twice, no summary in front; Failure if it lists more than fits in memory.
 class ListingReader {
  public:
-  // `known` is what was sent, and has to outlive this object.
-  explicit ListingReader(const Known& known) : known_(known), unseen_(known.digests.size()) {}
+  // `known` is what was sent, and has to outlive this object; `maxHeld` is the memory in bytes that
+  // the listing, and the plan made of it, may take.
+  explicit ListingReader(const Known& known, uint64_t maxHeld = UINT64_MAX)
+      : known_(known), maxHeld_(maxHeld), unseen_(known.digests.size()) {}
 
   void event(proto::Event::Reader event);
 
@@ -58,6 +60,7 @@ class ListingReader {
   Listing take();
 
  private:
+  void hold(size_t bytes);
   void unseen(capnp::List<uint32_t>::Reader indexes);
   void directory(proto::Directory::Reader directory);
   void entry(proto::FileEntry::Reader entry);
@@ -66,10 +69,12 @@ class ListingReader {
   void indexMirror();
 
   const Known& known_;
+  const uint64_t maxHeld_;
   std::unordered_map<uint64_t, Tree::Found> mirror_;  // by fingerprint
   std::unordered_map<uint32_t, size_t> unknown_;      // of each, its directory in listing_
   std::vector<bool> unseen_;                          // by index
   bool summarized_ = false;
+  uint64_t held_ = 0;  // bytes that the listing takes, about
   Listing listing_;
 };
 

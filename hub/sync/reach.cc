@@ -43,8 +43,9 @@ std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& e
   // A full disk here is no news of the spoke.
   bool ours = e.getType() == kj::Exception::Type::OVERLOADED;
   auto farewell = ours ? Farewell() : connection.farewell(waitScope);
-  return preamble.found() || fellSilent(e) ? explainBroken(spoke, e, farewell)
-                                           : explainNoAgent(spoke, preamble.noise(), farewell);
+  return preamble.found() || fellSilent(e) || trickled(e)
+             ? explainBroken(spoke, e, farewell)
+             : explainNoAgent(spoke, preamble.noise(), farewell);
 }
 
 }  // namespace pibrain

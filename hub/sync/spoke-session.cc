@@ -23,7 +23,20 @@ constexpr size_t MAX_DESCRIBED = 1'000'000;
 // Librsync's choice of lengths keeps a file of a terabyte's under this.
 constexpr size_t MAX_SIGNATURE = 40 * 1024 * 1024;
 
+// A connection that brings less than this is as good as silent. No link that is of use is so slow,
+// but a peer could keep a run going for ever, a byte at a time.
+constexpr uint64_t MIN_BYTES_PER_SECOND = 16;
+constexpr uint32_t PATIENCE = 10;  // … over so many idle limits, within one answer
+
+// The longest text in a hello is a path.
+constexpr size_t MAX_HELLO_TEXT = 4096;
+
 constexpr char SILENT[] = "the connection fell silent";
+constexpr char TRICKLED[] = "the connection brought next to nothing";
+
+kj::Exception lost(const char* why) {
+  return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__, kj::heapString(why));
+}
 
 // The largest answer is one block.
 constexpr uint64_t MAX_ANSWER_WORDS = 2 * MAX_BLOCK_RAW / sizeof(capnp::word);
@@ -42,10 +55,21 @@ proto::Spoke::Client bootstrap(capnp::RpcSystem<capnp::rpc::twoparty::VatId>& rp
   return rpc.bootstrap(id).castAs<proto::Spoke>();
 }
 
+std::string textFrom(capnp::Text::Reader text) {
+  KJ_REQUIRE(text.size() <= MAX_HELLO_TEXT, "a hello with a text that is too long");
+  return text.cStr();
+}
+
 AgentInfo infoFrom(proto::Peer::Reader peer) {
-  return {peer.getVersion().cStr(), peer.getProtocol(),  peer.getOldestProtocol(),
-          peer.getHost().cStr(),    peer.getClock(),     peer.getRoot().cStr(),
-          peer.getHome().cStr(),    peer.getRootState(), peer.getSandbox().cStr(),
+  return {textFrom(peer.getVersion()),
+          peer.getProtocol(),
+          peer.getOldestProtocol(),
+          textFrom(peer.getHost()),
+          peer.getClock(),
+          textFrom(peer.getRoot()),
+          textFrom(peer.getHome()),
+          peer.getRootState(),
+          textFrom(peer.getSandbox()),
           peer.getForced()};
 }
 
@@ -73,13 +97,17 @@ void fill(proto::Want::Builder out, const Want& want) {
 }  // namespace
 
 bool fellSilent(const kj::Exception& error) { return error.getDescription() == SILENT; }
+bool trickled(const kj::Exception& error) { return error.getDescription() == TRICKLED; }
 
-SpokeSession::SpokeSession(Connection& connection, kj::AsyncIoContext& io, uint32_t idleSeconds)
+SpokeSession::SpokeSession(Connection& connection, kj::AsyncIoContext& io, uint32_t idleSeconds,
+                           uint64_t listingBytes)
     : io_(io),
       idleSeconds_(idleSeconds),
+      listingBytes_(listingBytes),
       preamble_(connection.stream()),
       guard_(preamble_, MAX_ANSWER_WORDS),
-      network_(guard_, capnp::rpc::twoparty::Side::CLIENT, readerOptions()),
+      answers_(guard_),
+      network_(answers_, capnp::rpc::twoparty::Side::CLIENT, readerOptions()),
       rpc_(capnp::makeRpcClient(network_)),
       sessions_(nullptr) {}
 
@@ -123,7 +151,7 @@ capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> SpokeS
 }
 
 Listing SpokeSession::readListing(proto::Blocks::Client blocks, const Known& known, Ask first) {
-  ListingReader reader(known);
+  ListingReader reader(known, listingBytes_);
   auto take = [&](proto::Event::Reader event) { reader.event(event); };
   readBlocks(kj::mv(blocks), kj::mv(first), take);
   auto unknown = reader.unknown();
@@ -199,21 +227,28 @@ void SpokeSession::readBlocks(proto::Blocks::Client blocks, Ask first,
 
 template <typename T>
 T SpokeSession::wait(kj::Promise<T> promise) {
-  auto idle = idleWatch(preamble_.received(), 0).then([]() -> kj::Promise<T> {
-    return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
-                         kj::heapString(SILENT));
-  });
+  uint64_t received = preamble_.received();
+  auto idle = idleWatch({received, received}).then([]() -> kj::Promise<T> { KJ_UNREACHABLE; });
   return promise.exclusiveJoin(kj::mv(idle)).wait(io_.waitScope);
 }
 
-kj::Promise<void> SpokeSession::idleWatch(uint64_t seen, int quietTenths) {
-  if (quietTenths == 10) return kj::READY_NOW;
+kj::Promise<void> SpokeSession::idleWatch(Watch watch) {
+  if (watch.quietTenths == 10) return lost(SILENT);
+  if (watch.tenths == 10 * PATIENCE) {
+    uint64_t least = MIN_BYTES_PER_SECOND * idleSeconds_ * PATIENCE;
+    if (watch.seen - watch.begun < least) return lost(TRICKLED);
+    watch.begun = watch.seen;
+    watch.tenths = 0;
+  }
   return io_.provider->getTimer()
       .afterDelay(idleSeconds_ * kj::SECONDS / 10)
-      .then([this, seen, quietTenths]() {
+      .then([this, watch]() mutable {
         // Not the connection's bytes: those that keep it alive say nothing of the agent.
         uint64_t now = preamble_.received();
-        return idleWatch(now, now == seen ? quietTenths + 1 : 0);
+        watch.quietTenths = now == watch.seen ? watch.quietTenths + 1 : 0;
+        watch.seen = now;
+        ++watch.tenths;
+        return idleWatch(watch);
       });
 }
 

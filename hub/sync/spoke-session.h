@@ -11,6 +11,7 @@
 #include "common/digest.h"
 #include "common/message-guard.h"
 #include "hub/connection.h"
+#include "hub/sync/answers-only.h"
 #include "hub/sync/listing.h"
 #include "hub/sync/plan.h"
 #include "hub/sync/preamble.h"
@@ -33,13 +34,16 @@ struct AgentInfo {
   bool forced = false;
 };
 
-// Whether this is the error of a connection that was silent for too long.
+// Whether this is the error of a connection that was silent for too long, or brought too little.
 bool fellSilent(const kj::Exception& error);
+bool trickled(const kj::Exception& error);
 
 class SpokeSession {
  public:
-  // A connection that is silent for `idleSeconds` has failed.
-  SpokeSession(Connection& connection, kj::AsyncIoContext& io, uint32_t idleSeconds);
+  // A connection that is silent for `idleSeconds` has failed, and so has a spoke whose listing takes
+  // more than `listingBytes` of memory.
+  SpokeSession(Connection& connection, kj::AsyncIoContext& io, uint32_t idleSeconds,
+               uint64_t listingBytes);
 
   // Sends hello and the first scan in one flight. `greeted` gets the answer to the hello, and may
   // throw, before the listing is read.
@@ -68,13 +72,22 @@ class SpokeSession {
                   kj::FunctionParam<void(proto::Event::Reader)> event);
   template <typename T>
   T wait(kj::Promise<T> promise);
-  // Resolves when nothing was received for ten tenths of the idle limit.
-  kj::Promise<void> idleWatch(uint64_t seen, int quietTenths);
+  // Fails when nothing was received for ten tenths of the idle limit, or next to nothing for ten
+  // idle limits.
+  struct Watch {
+    uint64_t begun;  // bytes received when it began, and when it last looked
+    uint64_t seen;
+    uint32_t tenths = 0;  // of the idle limit, since it began, and since anything was received
+    uint32_t quietTenths = 0;
+  };
+  kj::Promise<void> idleWatch(Watch watch);
 
   kj::AsyncIoContext& io_;
   uint32_t idleSeconds_;
+  uint64_t listingBytes_;
   PreambleFilter preamble_;
   MessageGuard guard_;
+  AnswersOnly answers_;
   capnp::TwoPartyVatNetwork network_;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc_;
   proto::Sessions::Client sessions_;

@@ -54,7 +54,8 @@ class SpokeSync {
     requireReadable(spoke_, tree);
     auto known = describeMirror(tree, kept_);
 
-    SpokeSession session(*connection, io_, spoke_.timeoutSeconds);
+    SpokeSession session(*connection, io_, spoke_.timeoutSeconds,
+                         uint64_t(config_.hub.listingMiB) << 20);
     try {
       auto listing = session.open(known, [&](const AgentInfo& agent) {
         greet(spoke_, agent, session.preamble().noise(), report_.warnings);
@@ -98,7 +99,7 @@ class SpokeSync {
     report_.counts.files = listing.files;
     for (size_t i = 0; i < std::min(listing.problems.size(), MAX_DESCRIBED); ++i) {
       auto& [path, reason] = listing.problems[i];
-      warn(absl::StrCat("'", escapeForTerminal(path.empty() ? "." : path),
+      warn(absl::StrCat("'", brief(path.empty() ? "." : path),
                         "' on the spoke was not read: ", describe(reason)));
     }
     if (uint32_t skipped = listing.symlinksSkipped + listing.specialsSkipped; skipped > 0) {
@@ -243,9 +244,8 @@ class SpokeSync {
 SpokeReport syncSpoke(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
                       Store* store, std::unique_ptr<SpokeReach> reach) {
   SpokeReport report;
-  reportOutcome(spoke, report, [&]() {
-    SpokeSync(config, spoke, options, store, report).run(std::move(reach));
-  });
+  reportOutcome(spoke, report,
+                [&]() { SpokeSync(config, spoke, options, store, report).run(std::move(reach)); });
   if (store != nullptr && !options.dryRun && report.outcome != Outcome::LOCKED) {
     auto status = store->recordRun(report);
     if (!status.ok()) report.warnings.push_back(std::string(status.message()));

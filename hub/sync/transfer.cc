@@ -22,6 +22,12 @@ constexpr uint64_t MAX_BASIS = 256 * 1024 * 1024;
 constexpr uint64_t MIN_DELTA = 16 * 1024;
 constexpr int MAX_RETRIES = 2;
 
+// The most that comes of a file of this size: a delta is little more than the file, at worst. A
+// peer could otherwise send what makes nothing, or what is ignored, for ever.
+uint64_t mostContent(uint64_t size) {
+  return (size <= uint64_t(INT64_MAX) ? size + size / 8 : 0) + 64 * 1024;
+}
+
 }  // namespace
 
 void Transfer::run(const std::vector<PlannedFile>& files) {
@@ -152,9 +158,7 @@ void Transfer::onEvent(proto::Event::Reader event) {
       onBegin(event.getBegin());
       break;
     case proto::Event::DATA:
-      KJ_REQUIRE(current_ != nullptr, "content outside a file");
-      report_.bytesLiteral += event.getData().getBytes().size();
-      guarded([&]() { incoming_->data(event.getData()); });
+      onData(event.getData());
       break;
     case proto::Event::END:
       KJ_REQUIRE(current_ != nullptr, "an end outside a file");
@@ -190,6 +194,7 @@ void Transfer::onBegin(proto::Begin::Reader begin) {
   auto& job = *current_;
   currentIsDelta_ = begin.getContent() == proto::Begin::Content::DELTA ||
                     begin.getContent() == proto::Begin::Content::FORK;
+  currentMayBring_ = mostContent(begin.getSize());
   static const Basis NOTHING;
   try {
     incoming_ = std::make_unique<Incoming>(mirror_, job.planned->remote.path,
@@ -198,6 +203,16 @@ void Transfer::onBegin(proto::Begin::Reader begin) {
   } catch (const kj::Exception& e) {
     failCurrent(e);
   }
+}
+
+void Transfer::onData(proto::Piece::Reader piece) {
+  KJ_REQUIRE(current_ != nullptr, "content outside a file");
+  size_t size = piece.getBytes().size();
+  KJ_REQUIRE(size > 0, "a piece of content without any");
+  KJ_REQUIRE(size <= currentMayBring_, "more content than the announced size can need");
+  currentMayBring_ -= size;
+  report_.bytesLiteral += size;
+  guarded([&]() { incoming_->data(piece); });
 }
 
 // Runs what belongs to the current file.
@@ -270,7 +285,7 @@ void Transfer::tryNextWay(Job& job) {
 // a full disk ends the run.
 void Transfer::failCurrent(const kj::Exception& error) {
   if (error.getType() != kj::Exception::Type::FAILED) kj::throwFatalException(kj::cp(error));
-  if (currentIsDelta_) {
+  if (currentIsDelta_ && current_->way != Way::WHOLE) {
     tryNextWay(*current_);
   } else {
     fail(*current_, plainWords(error));

@@ -51,6 +51,7 @@ class Transfer {
   void round(std::vector<Job*>& jobs);
   void onEvent(proto::Event::Reader event);
   void onBegin(proto::Begin::Reader begin);
+  void onData(proto::Piece::Reader piece);
   void onEnd(Digest hash);
   void onRefused(proto::Refused::Reader refused);
   Job& jobFor(uint32_t file);
@@ -73,6 +74,7 @@ class Transfer {
   std::unordered_map<uint32_t, Job*> open_;  // asked for, not answered yet
   Job* current_ = nullptr;                   // between begin and end
   bool currentIsDelta_ = false;
+  uint64_t currentMayBring_ = 0;        // bytes of content, until its end
   std::unique_ptr<Incoming> incoming_;  // null: its pieces are to be ignored
 };
 

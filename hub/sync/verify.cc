@@ -57,7 +57,8 @@ class SpokeVerify {
     options.chose = [this](std::string which) { result_.report.transport = std::move(which); };
     auto connection = SpokeReach(spoke_).connect(std::move(options), io_);
     KJ_DEFER(result_.report.wire = connection->wire());
-    SpokeSession session(*connection, io_, spoke_.timeoutSeconds);
+    SpokeSession session(*connection, io_, spoke_.timeoutSeconds,
+                         uint64_t(config_.hub.listingMiB) << 20);
     try {
       // Nothing is said to be known, so everything is listed.
       Known nothing;

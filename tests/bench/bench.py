@@ -127,7 +127,7 @@ class Bench:
         self.config = self.work / "config.yaml"
         self.config.write_text(json.dumps({
             "hub": {"database_dir": str(self.work / "data"), "archive_dir": str(self.work / "archive"),
-                    "sessions_dir": str(self.work / "none"), "ssh_config": str(self.sshd.ssh_config)},
+                    "sessions_dir": str(self.work / "none"), "listing_mb": 4096, "ssh_config": str(self.sshd.ssh_config)},
             "spokes": [{"name": spoke, "sync_method": "agent", "source": f"{spoke}:{root}",
                         "path": str(self.work / "ours" / spoke)}
                        for spoke, root in self.sources_now.items()]}))

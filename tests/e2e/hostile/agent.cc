@@ -1,0 +1,152 @@
+// An agent that misbehaves as it is told: what a hub meets when somebody has taken over a spoke.
+//
+// usage: hostile-agent CASE        (--list: the names of the cases)
+
+#include <capnp/rpc-twoparty.h>
+#include <kj/debug.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/file-io.h"
+#include "common/protocol.h"
+#include "spoke-agent/stdio-stream.h"
+#include "tests/e2e/hostile/script.h"
+
+namespace hostile {
+namespace {
+
+// Whether the script has something to do in place of the call's answer.
+kj::Maybe<kj::Promise<void>> instead(const Script& script, const char* call) {
+  if (script.mute == call) return kj::Promise<void>(kj::NEVER_DONE);
+  if (script.throwing != call) return nullptr;
+  return kj::Promise<void>(kj::Exception(kj::Exception::Type::FAILED, "agent.cc", 1,
+                                         kj::heapString(script.text.data(), script.text.size())));
+}
+
+class BlocksImpl : public proto::Blocks::Server {
+ public:
+  BlocksImpl(const Script& script, Blocks blocks) : script_(script), blocks_(std::move(blocks)) {}
+
+  kj::Promise<void> next(NextContext context) override {
+    KJ_IF_MAYBE(other, instead(script_, "next")) return kj::mv(*other);
+    return blocks_().then([context](Block block) mutable {
+      context.getResults().setBlock(block.bytes);
+      context.getResults().setLast(block.last);
+    });
+  }
+
+ private:
+  const Script& script_;
+  Blocks blocks_;
+};
+
+class SessionsImpl : public proto::Sessions::Server {
+ public:
+  explicit SessionsImpl(const Script& script) : script_(script) {}
+
+  kj::Promise<void> scan(ScanContext context) override {
+    KJ_IF_MAYBE(other, instead(script_, "scan")) return kj::mv(*other);
+    context.getResults().setListing(kj::heap<BlocksImpl>(script_, script_.listing()));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> pull(PullContext context) override {
+    KJ_IF_MAYBE(other, instead(script_, "pull")) return kj::mv(*other);
+    std::vector<Asked> wants;
+    for (auto want : context.getParams().getWants()) {
+      wants.push_back({want.getFile(), want.which()});
+    }
+    context.getResults().setBlocks(kj::heap<BlocksImpl>(script_, script_.pull(wants)));
+    return kj::READY_NOW;
+  }
+
+ private:
+  const Script& script_;
+};
+
+class SpokeImpl : public proto::Spoke::Server {
+ public:
+  explicit SpokeImpl(Script script) : script_(std::move(script)) {}
+
+  kj::Promise<void> hello(HelloContext context) override {
+    KJ_IF_MAYBE(other, instead(script_, "hello")) return kj::mv(*other);
+    auto results = context.getResults();
+    auto peer = results.initSpoke();
+    peer.setVersion("9.8.7");
+    peer.setProtocol(pibrain::PROTOCOL);
+    peer.setOldestProtocol(pibrain::OLDEST_PROTOCOL);
+    peer.setHost("hostile");
+    peer.setRoot("/hostile");
+    peer.setHome("/root");
+    peer.setClock(pibrain::wallClockNanos());
+    peer.setForced(true);
+    script_.hello(peer);
+    results.setSessions(kj::heap<SessionsImpl>(script_));
+    return kj::READY_NOW;
+  }
+
+ private:
+  const Script script_;
+};
+
+Script complete(Script script) {
+  // Honest, as far as nothing else was said: one new file.
+  if (!script.listing) script.listing = []() { return listingOf("p", {{"new.jsonl"}}); };
+  if (!script.pull) {
+    script.pull = [](const std::vector<Asked>& wants) {
+      Fills all;
+      for (auto& want : wants) {
+        for (auto& fill : whole(want.file, "0123456789abcde\n")) all.push_back(fill);
+      }
+      return events(all);
+    };
+  }
+  return script;
+}
+
+void serve(kj::AsyncIoStream& stream, Script script, kj::WaitScope& waitScope) {
+  stream.write(pibrain::PREAMBLE.data(), pibrain::PREAMBLE.size()).wait(waitScope);
+  capnp::TwoPartyVatNetwork network(stream, capnp::rpc::twoparty::Side::SERVER);
+  auto rpc = capnp::makeRpcServer(network, kj::heap<SpokeImpl>(complete(std::move(script))));
+  network.onDisconnect().wait(waitScope);
+}
+
+int run(const std::string& name) {
+  auto scripts = listingScripts();
+  scripts.merge(transferScripts());
+  auto raw = rawScripts();
+  if (name == "--list") {
+    for (auto& [known, script] : scripts) puts(known.c_str());
+    for (auto& [known, script] : raw) puts(known.c_str());
+    return 0;
+  }
+  auto io = kj::setupAsyncIo();
+  if (auto found = scripts.find(name); found != scripts.end()) {
+    auto stream = pibrain::takeStdio(*io.lowLevelProvider);
+    serve(*stream, found->second(), io.waitScope);
+    return 0;
+  }
+  if (auto found = raw.find(name); found != raw.end()) {
+    auto stream = pibrain::takeStdio(*io.lowLevelProvider);
+    found->second(*stream, io);
+    // With the pipes still open, so that nothing else is the reason for what the hub says.
+    char byte;
+    while (stream->tryRead(&byte, 1, 1).wait(io.waitScope) > 0) continue;
+    return 0;
+  }
+  fprintf(stderr, "no such case: %s\n", name.c_str());
+  return 2;
+}
+
+}  // namespace
+}  // namespace hostile
+
+int main(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);
+  int status = 2;
+  if (argc != 2) return status;
+  // The hub hanging up is how each case ends.
+  kj::runCatchingExceptions([&]() { status = hostile::run(argv[1]); });
+  return status;
+}

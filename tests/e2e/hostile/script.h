@@ -1,0 +1,97 @@
+#pragma once
+// What a hostile agent is told to do: the honest answers, any of which a script may replace.
+
+#include <kj/async-io.h>
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/block-stream.h"
+#include "common/digest.h"
+#include "proto/agent.capnp.h"
+
+namespace hostile {
+
+namespace proto = pibrain::proto;
+
+struct Block {
+  kj::Array<kj::byte> bytes;
+  bool last;
+};
+
+// Answers one next() after the other.
+using Blocks = std::function<kj::Promise<Block>()>;
+
+using Fill = std::function<void(proto::Event::Builder)>;
+using Fills = std::vector<Fill>;
+
+// A want, as it came.
+struct Asked {
+  uint32_t file;
+  proto::Want::Which which;
+};
+
+struct Script {
+  std::function<void(proto::Peer::Builder)> hello = [](proto::Peer::Builder) {};
+  std::function<Blocks()> listing;
+  std::function<Blocks(const std::vector<Asked>&)> pull;
+  // The call that is answered with an exception of this text.
+  std::string throwing, text;
+  std::string mute;  // the call that is not answered
+};
+
+using Scripts = std::map<std::string, std::function<Script()>>;
+// The cases, by name.
+Scripts listingScripts();
+Scripts transferScripts();
+
+// Those that speak no Cap'n Proto, or none that is right: they write what they like.
+using Raw = std::function<void(kj::AsyncIoStream&, kj::AsyncIoContext&)>;
+std::map<std::string, Raw> rawScripts();
+
+// The mirror has a file of this content at "p/a.jsonl".
+std::string mirrored();
+
+// ---- streams of blocks
+
+// All of these events, in one block.
+Blocks events(Fills fills);
+// The same, then one that says no more, over and over, for ever.
+Blocks endless(Fills first, std::function<Fill()> next);
+// The same, and silence.
+Blocks stalling(Fills fills);
+// Bytes as they are, in one block.
+Blocks bytes(std::string block, bool last = true);
+// No block at all that would be the last one.
+Blocks emptyBlocks();
+
+// ---- events
+
+capnp::Data::Reader dataOf(const std::string& text);
+
+Fill summary(uint32_t files, proto::Summary::State state = proto::Summary::State::LISTED,
+             bool complete = true);
+struct Item {
+  std::string name;
+  uint64_t size = 16;
+  int64_t mtime = 1'700'000'000'000'000'000;
+};
+Fill directory(std::string path, std::vector<Item> items, uint32_t firstFile = 0);
+// A listing of one directory.
+Blocks listingOf(std::string path, std::vector<Item> items);
+
+Fill begin(uint32_t file, proto::Begin::Content content, uint64_t size);
+Fill fork(uint32_t file, uint64_t size, std::string parent, uint64_t parentSize,
+          pibrain::Digest parentHash);
+// A piece, with the hash of `soFar`, the file up to and with it.
+Fill data(std::string piece, std::string soFar);
+Fill end(std::string content);
+Fill differs(uint32_t file);
+Fill refused(uint32_t file, proto::Reason reason = proto::Reason::IO_ERROR);
+Fills whole(uint32_t file, std::string content);
+
+pibrain::Digest hashOf(const std::string& text);
+
+}  // namespace hostile

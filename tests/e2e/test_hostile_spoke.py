@@ -1,0 +1,354 @@
+"""Spokes that somebody has taken over, against the hub.
+
+Each case is a spoke of its own, whose forced command is an agent that misbehaves in one way
+(tests/e2e/hostile). Whatever it does, the hub says so in words, the mirror is as it was, memory and
+time are bounded, and an honest spoke of the same run is synced.
+"""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import unittest
+
+import harness
+from harness import HubCase
+
+AGENT = pathlib.Path(os.environ["PIBRAIN_TEST_HOSTILE_AGENT"])
+SANITIZED = "PIBRAIN_TEST_SANITIZED" in os.environ
+TIMEOUT = 3  # seconds that the hub waits for a silent spoke
+MARGIN = 25  # that the rest may take: processes have to start, perhaps on a busy machine
+MAX_MEMORY = 256 << 20
+
+LINE = b"0123456789abcde\n"
+OLD = {b"p/a.jsonl": LINE * 2048, **{b"q/%02d.jsonl" % i: b'{"old":%d}\n' % i for i in range(30)}}
+NEW = b"p/new.jsonl"
+FAILED = "of 1 files could not be synced: "
+
+# Case -> what the message has to say.
+NAMES = {
+    **{f"name-{what}": r"not a file name: '" for what in (
+        "dotdot", "dot", "empty", "slash", "climbing", "absolute", "nul", "256", "64k", "64k-escapes")},
+    **{f"path-{within}{what}": "not a path: '" for within in ("", "within-") for what in (
+        "dotdot", "dot", "climbing", "absolute", "nul", "256", "64k", "64k-escapes")},
+    "path-double-slash": "not a path: 'p//q'", "path-trailing-slash": "not a path: 'p/'",
+    "path-too-deep": "not a path: 'd/d/d",
+    "staging-file": r"\.pi-brain-staging: the mirror uses this name itself",
+    "staging-directory": r"\.pi-brain-staging/new\.jsonl: the mirror uses this name itself",
+    "duplicates": "a file twice: 'p/new.jsonl'",
+}
+LISTINGS = {
+    "listing-without-summary": "a listing begins with its summary",
+    "listing-nothing": "a listing without a summary",
+    "summary-twice": "a listing begins with its summary",
+    "differs-always": "the agent did not list",
+    "more-than-announced": "more files than were announced",
+    "listing-with-content": "an event that does not belong in a listing",
+    "unseen-beyond": "an index beyond what was sent",
+    "unseen-twice": "a directory twice",
+    "entry-not-asked": "an entry that was not asked for",
+    "fingerprint-without-entry": "Method not implemented",
+    "entries-without-fingerprints": "more files than were announced",
+    "ids-twice": "q/new.jsonl: two files of one id",
+    "size-minus-one": "not a size", "size-2-63": "not a size",
+    "hello-megabytes": "a hello with a text that is too long",
+    "hello-megabytes-too-old": "a hello with a text that is too long",
+    "hello-root-denied": r"may not read /\\x1b",
+    **{f"throws-at-{call}": r"failed: remote exception: \\x1b" for call in ("hello", "scan", "next", "pull")},
+    "bomb": "a block decompresses to more than it may",
+    "bomb-window": "Frame requires too much memory",
+    "no-zstd": "zstd", "zeros": "did not contain a root pointer",
+    "block-too-large": "is not the protocol of pi-brain-agent",
+    "event-bad-pointer": "non-struct pointer", "event-cut-short": "ends prematurely",
+    "event-odd-length": "ends inside a message", "event-many-segments": "ends prematurely",
+    "event-empty-messages": "did not contain a root pointer",
+    "event-amplified": "a listing begins with its summary",
+}
+# The agent is asked again by other means after what is wrong with a delta, and then refuses.
+REFUSED = f"1 {FAILED}p/(a|new).jsonl: reading it failed on the spoke"
+TRANSFERS = {
+    "data-before-begin": "content outside a file", "end-without-begin": "an end outside a file",
+    "begin-within-begin": "a file inside a file", "begin-twice": "an answer to what was not asked",
+    "refused-twice": "an answer to what was not asked", "not-listed": "an answer to what was not asked",
+    "out-of-range": "an answer to what was not asked",
+    "refused-not-listed": "an answer to what was not asked",
+    "differs-for-whole": "no prefix was asked about",
+    "differs-always-for-tail": "no prefix was asked about",
+    "never-answered": "did not answer every want", "never-ended": "did not answer every want",
+    "refused-within": "reading it failed on the spoke",
+    "bad-request-always": "the agent did not understand the request",
+    "summary-in-pull": "an event that does not belong in a pull",
+    "wrong-piece-hash": "new.jsonl: content that fails its check",
+    "wrong-end-hash": "new.jsonl: the file fails its check",
+    "whole-short": "less content than was announced", "whole-long": "more content than was announced",
+    "begin-size-minus-one": "not a size", "begin-size-2-63": "not a size",
+    "begin-size-large": "less content than was announced",
+    "tail-short": "a.jsonl: less content than was announced",
+    "tail-long": "a.jsonl: more content than was announced",
+    "tail-negative": "a tail that ends before it begins",
+    "tail-wrong-end": "a.jsonl: the file fails its check",
+    "large-tail-wrong-end": "a.jsonl: the file fails its check",
+    "tail-wrong-piece": "a.jsonl: content that fails its check",
+    **{case: "not what was asked for" for case in (
+        "tail-for-new", "whole-for-tail", "delta-for-tail", "unknown-content", "delta-for-new", "delta-always",
+        "fork-always")},
+    **{f"delta-{what}": REFUSED for what in (
+        "copy-beyond", "copy-far-beyond", "copy-negative", "copy-endless", "copy-nothing", "trailing", "no-end",
+        "wrong-end", "short", "long", "garbage", "bad-op", "amplified")},
+    "delta-empty": "a piece of content without any",
+    **{f"fork-{what}": REFUSED for what in (
+        "outside", "absolute", "nul", "of-a-directory", "empty-path", "missing", "other-parent", "short-parent",
+        "long-parent", "wrong-end")},
+    "pull-bomb": "a block decompresses to more than it may", "pull-no-zstd": "zstd",
+    "pull-empty-blocks": "an empty block that is not the last",
+}
+SILENT = r"nothing was heard from \S+ for 3 s \(timeout_seconds\)"
+TRICKLED = r"next to nothing was heard from \S+ for 30 s"
+NO_MESSAGE = "is not the protocol of pi-brain-agent"
+BROKEN = "was lost in the middle of the run"
+CONVERSATIONS = {
+    **{case: SILENT for case in (
+        "silence", "silence-after-preamble", "silence-within-preamble", "mute-at-hello", "mute-at-scan",
+        "mute-at-next", "mute-at-pull", "stalling-listing", "pull-stalling")},
+    "trickle": TRICKLED, "trickle-of-noise": TRICKLED,
+    **{case: NO_MESSAGE for case in (
+        "garbage", "segments-2-32", "segments-many", "segment-of-32-gib", "message-of-nothing", "pointer-nowhere",
+        "pointer-to-itself", "pointers-deep", "flood-of-bootstraps", "flood-of-calls", "flood-of-unimplemented")},
+    "noise-too-long": "more than 64 KB of something else", "noise-endless": "more than 64 KB of something else",
+    "abort": BROKEN, "return-not-asked": BROKEN,
+}
+TOO_MANY = "lists more files than the hub's memory is meant for"
+ENDLESS = {
+    "million-entries": TOO_MANY, "endless-entries": TOO_MANY, "endless-long-paths": TOO_MANY,
+    "endless-fingerprints": TOO_MANY, "endless-reserved": TOO_MANY, "endless-large-problems": TOO_MANY,
+    "endless-problems": "too many problems", "endless-unseen": "a directory twice",
+    "endless-empty-unseen": "an event that says nothing",
+    "endless-empty-directories": "more files than were announced",
+    "endless-empty-blocks": "an empty block that is not the last",
+    "endless-empty-pieces": "a piece of content without any",
+    "endless-after-failure": "more content than the announced size can need",
+    "endless-empty-copies": "more content than the announced size can need",
+    "endless-empty-literals": "more content than the announced size can need",
+}
+# Nothing was deleted: the spoke says that it has nothing, or too little.
+DELETIONS = {"delete-all": "nothing was deleted: the spoke has no files at all",
+             "delete-most": "nothing was deleted: 31 of the mirror's 31 files are gone"}
+# What came before the offence was proved, and stays.
+PUBLISHED = {case: {NEW: LINE} for case in ("begin-twice", "ids-twice", "delete-most")}
+
+ESCAPES = b"\x1b]0;owned\x07\x1b[31mred\x1b[0m\r\n\x7f\xc2\x9b1mC1\xff"
+# Strange, but a spoke may be so: case -> the files that come.
+LEGAL = {
+    "legal-escapes": {b"p" + ESCAPES + b"/" + ESCAPES: LINE, b"p" + ESCAPES + b"/\xe2\x80\xaegnp.exe": LINE},
+    "legal-case-pairs": {b"p/New.jsonl": LINE, NEW: LINE, b"p/NEW.JSONL": LINE},
+    "legal-times": {b"p/%c-new.jsonl" % c: LINE for c in b"abc"},
+    **{f"legal-{what}": {NEW: LINE} for what in (
+        "clock-1970", "clock-first", "clock-last", "root-escapes", "size-announced-large",
+        "size-announced-0")},
+    "legal-same": {}, "legal-problem-escapes": {}, "changing-always": {},
+}
+REPLACED = ("file-and-directory", "file-for-directory")
+
+
+class Hostile(HubCase):
+    maxDiff = 2000
+
+    def setUp(self):
+        super().setUp()
+        self.befores = {}
+        harness.sessions.make(self.source, 20)
+        self.keys = self.dir / "keys"
+        self.keys.mkdir()
+        self.lines = [self.sshd.authorized_keys.read_text()]
+        self.hosts = [self.sshd.ssh_config.read_text()]
+
+    def hostile(self, case, **fields):
+        """A spoke whose agent does this, and its mirror as earlier runs left it."""
+        key = harness.keygen(self.keys / case)
+        public = pathlib.Path(f"{key}.pub").read_text()
+        self.lines.append(f'restrict,command="{AGENT} {case}" {public}')
+        self.hosts.append("\n    ".join([
+            f"Host {case}", "HostName 127.0.0.1", f"Port {self.sshd.port}", f"IdentityFile {key}",
+            "IdentitiesOnly yes", "IdentityAgent none", "GlobalKnownHostsFile none",
+            f"UserKnownHostsFile {self.sshd.known_hosts}"]) + "\n")
+        mirror = self.mirror_of(case)
+        for path, content in OLD.items():
+            file = mirror / os.fsdecode(path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+            self.age(file)
+        self.befores[case] = self.snapshot(mirror)
+        options = {"timeout_seconds": TIMEOUT, **fields.pop("rsync_options", {})}
+        return self.spoke(case, source=f"{case}:/hostile", rsync_options=options, **fields)
+
+    def mirror_of(self, case):
+        return self.dir / "synced" / case
+
+    def outside(self):
+        """All that is beside the mirrors, but for the hub's own database."""
+        mirrors = self.dir / "synced"
+        found = {p for p in self.dir.rglob("*") if mirrors not in p.parents and p.parent.name != "data"}
+        return found | set(mirrors.iterdir()) | set(pathlib.Path("/tmp").glob("pi-brain-hostile*"))
+
+    def run_hub(self, *args):
+        """Runs to the end; gives the exit code, what was printed, and the peak of memory."""
+        out_path = self.dir.parent / (self.dir.name + ".out")
+        with open(out_path, "wb") as out:
+            process = subprocess.Popen([harness.HUB, "sync", "run", "-c", self.config, *args], stdout=out,
+                                       stderr=subprocess.STDOUT, env=self.environment())
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        return process.returncode, out_path.read_bytes(), usage.ru_maxrss * 1024
+
+    def configure(self, spokes):
+        self.sshd.authorized_keys.write_text("".join(self.lines))
+        self.sshd.ssh_config.write_text("".join(self.hosts))
+        self.write_config([*spokes, self.spoke("honest")])
+
+    def meet(self, spokes, jobs=4, limits=(), code=1):
+        """One run with all of these; gives the report of each."""
+        self.configure(spokes)
+        (self.dir / "data").mkdir(exist_ok=True)
+        outside = self.outside()
+        code_, out, memory = self.run_hub("--json", "-v", "--jobs", str(jobs))
+        with self.subTest("printable"):
+            self.assert_printable(out)
+        self.assertEqual(code_, code, out.decode()[-3000:])
+        reports = {spoke["name"]: spoke for spoke in json.loads(out)["spokes"]}
+        with self.subTest("honest"):
+            self.assertEqual(reports["honest"]["outcome"], "ok")
+            self.assert_mirrored(mirror=self.mirror_of("honest"))
+        with self.subTest("beside the mirrors"):
+            self.assertEqual(self.outside() - outside, {self.mirror_of("honest")})
+        with self.subTest("memory"):
+            if not SANITIZED:
+                self.assertLess(memory, MAX_MEMORY)
+        for name, report in reports.items():
+            with self.subTest(name, of="time"):
+                self.assertLess(report["seconds"], dict(limits).get(name, TIMEOUT + MARGIN))
+        if "PIBRAIN_TEST_SHOW" in os.environ:
+            print(f"\n{self._testMethodName}: {memory >> 20} MiB")
+            for name, report in reports.items():
+                print(f"  {name:32} {report['seconds']:5.1f} s {report['outcome']} "
+                      f"{(report['error'] or '')[:300]} | {str(report['warnings'])[:200]}")
+            sys.stdout.flush()
+        return reports
+
+    def assert_printable(self, out):
+        """No control character but the newline, neither of one byte nor of UTF-8's two."""
+        control = "[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]"
+        self.assertEqual(re.findall(f".{{0,20}}{control}.{{0,20}}", out.decode()), [])
+
+    def assert_mirror(self, case, news, times=True):
+        """The mirror is as it was, and has these new files."""
+        after, before = self.snapshot(self.mirror_of(case)), self.befores[case]
+        self.assertEqual({path: content for path, (content, _) in after.items()},
+                         {**{path: content for path, (content, _) in before.items()}, **news})
+        if times:
+            self.assertEqual({path: after[path] for path in before}, before)
+
+    def refuses(self, cases, jobs=4, limits=(), **fields):
+        """Each of these fails, in the words given for it, and its mirror is as it was."""
+        reports = self.meet([self.hostile(case, **fields) for case in cases], jobs, limits)
+        for case, words in cases.items():
+            with self.subTest(case):
+                self.assertEqual(reports[case]["outcome"], "failed")
+                error = reports[case]["error"]
+                self.assertRegex(error, words)
+                self.assertNotRegex(error, r"kj::|capnp::|std::|\.(cc|h|c\+\+):\d|ForTerminal|c_str")
+                for text in [error, *reports[case]["warnings"]]:
+                    self.assertLess(len(text), 2000)
+                # What was appended before the end proved wrong was cut off again.
+                self.assert_mirror(case, PUBLISHED.get(case, {}), times=case != "large-tail-wrong-end")
+
+    def test_every_case_is_met(self):
+        known = subprocess.run([AGENT, "--list"], check=True, capture_output=True, text=True).stdout.split()
+        tables = [NAMES, LISTINGS, TRANSFERS, CONVERSATIONS, ENDLESS, DELETIONS, LEGAL, REPLACED]
+        self.assertEqual(sorted(known), sorted(case for table in tables for case in table))
+
+    def test_names(self):
+        self.refuses(NAMES)
+
+    def test_listings(self):
+        self.refuses(LISTINGS)
+
+    def test_transfers(self):
+        self.refuses(TRANSFERS)
+
+    def test_conversations(self):
+        trickles = [case for case, words in CONVERSATIONS.items() if words == TRICKLED]
+        cases = {case: CONVERSATIONS[case] for case in [*trickles, *CONVERSATIONS]}
+        self.refuses(cases, jobs=6, limits=[(case, 10 * TIMEOUT + MARGIN) for case in trickles])
+
+    def test_what_does_not_end(self):
+        """One at a time, so that the peak of memory is of one."""
+        self.refuses(ENDLESS, jobs=1)
+
+    def test_deletion(self):
+        self.refuses(DELETIONS, rsync_options={"delete": True})
+
+    def test_what_is_strange_but_legal(self):
+        reports = self.meet([self.hostile(case, keep_modes=True) for case in LEGAL], code=0)
+        for case, files in LEGAL.items():
+            with self.subTest(case):
+                self.assertEqual(reports[case]["outcome"], "ok")
+                self.assert_mirror(case, files)
+                for path in files:
+                    # Set-user-id and the like are not for a mirror.
+                    mode = os.stat(os.path.join(os.fsencode(self.mirror_of(case)), path)).st_mode
+                    self.assertEqual(mode & 0o7777, 0o777)
+                for warning in reports[case]["warnings"]:
+                    self.assertLess(len(warning), 2000)
+        for clock in ("1970", "first", "last"):
+            self.assertRegex(str(reports[f"legal-clock-{clock}"]["warnings"]), r"\d{9,} s apart")
+
+    def test_a_file_in_the_place_of_a_directory(self):
+        """No file system has both; what has to make room goes to the archive."""
+        self.configure([self.hostile(case) for case in REPLACED])
+        code, out, _ = self.run_hub("--json")
+        self.assertEqual(code, 0, out)
+        for case in REPLACED:
+            with self.subTest(case):
+                mirror = {path: content for path, (content, _) in self.snapshot(self.mirror_of(case)).items()}
+                archived = {b"/".join(path.split(b"/")[1:]): harness.read_below(self.archive / case, path)
+                            for path in harness.files_below(self.archive / case)}
+                self.assertTrue(OLD.items() <= {**archived, **mirror}.items())
+        self.assertEqual((self.mirror_of("file-for-directory") / "p").read_bytes(), LINE)
+        self.assertEqual((self.mirror_of("file-and-directory") / "p/new.jsonl/x.jsonl").read_bytes(), LINE)
+
+    def test_what_a_terminal_shows(self):
+        cases = ["legal-escapes", "legal-root-escapes", "legal-problem-escapes", "name-64k-escapes",
+                 "path-64k-escapes", "hello-root-denied", "throws-at-scan", "abort", "noise-too-long"]
+        self.configure([self.hostile(case) for case in cases])
+        for args in (["-v", "--dry-run"], ["-v"]):
+            code, out, _ = self.run_hub(*args)
+            self.assertEqual(code, 1)
+            self.assert_printable(out)
+            self.assertIn(b"p\\x1b]0;owned\\x07", out)
+            self.assertLess(len(out), 60_000)
+        for command in (["status"], ["status", "--json"], ["list"], ["doctor"]):
+            with self.subTest(command):
+                done = self.pi_brain("sync", *command)
+                self.assert_printable((done.stdout + done.stderr).encode(errors="surrogateescape"))
+
+    def test_a_trickle_holds_up_nobody(self):
+        """The others are done meanwhile, and the run can be interrupted."""
+        self.configure([self.hostile("trickle", rsync_options={"timeout_seconds": 300})])
+        run = self.start_run()
+        try:
+            harness.wait_for(lambda: self.mirror_of("honest").exists() and
+                             len(harness.files_below(self.mirror_of("honest"))) == 20, what="the honest spoke")
+            self.assertIsNone(run.poll())
+        finally:
+            run.send_signal(signal.SIGINT)
+        out, _ = run.communicate(timeout=10)
+        self.assertNotEqual(run.returncode, 0)
+        self.assertIn("✓ honest", out)
+        self.assert_mirrored(mirror=self.mirror_of("honest"))
+        self.assert_mirror("trickle", {})
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
