@@ -288,6 +288,14 @@ class Hostile(HubCase):
         """One at a time, so that the peak of memory is of one."""
         self.refuses(ENDLESS, jobs=1)
 
+    def test_over_openssh(self):
+        """The other transport bounds what it takes as well."""
+        tables = {**CONVERSATIONS, **ENDLESS, **LISTINGS}
+        cases = {case: tables[case] for case in (
+            "silence", "pull-stalling", "garbage", "noise-endless", "flood-of-calls", "endless-entries", "bomb")}
+        # ssh may end when nobody takes its errors any more.
+        self.refuses({"errors-endless": f"{SILENT}|{BROKEN}", **cases}, ssh="openssh")
+
     def test_deletion(self):
         self.refuses(DELETIONS, rsync_options={"delete": True})
 
