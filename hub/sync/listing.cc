@@ -47,6 +47,7 @@ void ListingReader::event(proto::Event::Reader event) {
       auto summary = event.getSummary();
       summarized_ = true;
       listing_.state = summary.getState();
+      KJ_REQUIRE(listing_.state <= proto::Summary::State::LISTED, "a summary of an unknown kind");
       listing_.complete = summary.getComplete();
       listing_.files = summary.getFiles();
       listing_.bytes = summary.getBytes();

@@ -43,6 +43,7 @@ LISTINGS = {
     "listing-without-summary": "a listing begins with its summary",
     "listing-nothing": "a listing without a summary",
     "summary-twice": "a listing begins with its summary",
+    "state-unknown": "a summary of an unknown kind",
     "differs-always": "the agent did not list",
     "more-than-announced": "more files than were announced",
     "listing-with-content": "an event that does not belong in a listing",
@@ -111,7 +112,7 @@ BROKEN = "was lost in the middle of the run"
 CONVERSATIONS = {
     **{case: SILENT for case in (
         "silence", "silence-after-preamble", "silence-within-preamble", "mute-at-hello", "mute-at-scan",
-        "mute-at-next", "mute-at-pull", "stalling-listing", "pull-stalling")},
+        "mute-at-next", "mute-at-pull", "errors-endless", "stalling-listing", "pull-stalling")},
     "trickle": TRICKLED, "trickle-of-noise": TRICKLED,
     **{case: NO_MESSAGE for case in (
         "garbage", "segments-2-32", "segments-many", "segment-of-32-gib", "message-of-nothing", "pointer-nowhere",
@@ -147,13 +148,14 @@ LEGAL = {
     **{f"legal-{what}": {NEW: LINE} for what in (
         "clock-1970", "clock-first", "clock-last", "root-escapes", "size-announced-large",
         "size-announced-0")},
-    "legal-same": {}, "legal-problem-escapes": {}, "changing-always": {},
+    "legal-same": {}, "legal-many": {}, "legal-problem-escapes": {}, "changing-always": {},
 }
 REPLACED = ("file-and-directory", "file-for-directory")
 
 
 class Hostile(HubCase):
     maxDiff = 2000
+    libssh2_leaks = True
 
     def setUp(self):
         super().setUp()
@@ -286,11 +288,20 @@ class Hostile(HubCase):
         """One at a time, so that the peak of memory is of one."""
         self.refuses(ENDLESS, jobs=1)
 
+    def test_over_openssh(self):
+        """The other transport bounds what it takes as well."""
+        tables = {**CONVERSATIONS, **ENDLESS, **LISTINGS}
+        cases = {case: tables[case] for case in (
+            "silence", "pull-stalling", "garbage", "noise-endless", "flood-of-calls", "endless-entries", "bomb")}
+        # ssh may end when nobody takes its errors any more.
+        self.refuses({"errors-endless": f"{SILENT}|{BROKEN}", **cases}, ssh="openssh")
+
     def test_deletion(self):
         self.refuses(DELETIONS, rsync_options={"delete": True})
 
     def test_what_is_strange_but_legal(self):
-        reports = self.meet([self.hostile(case, keep_modes=True) for case in LEGAL], code=0)
+        reports = self.meet([self.hostile(case, keep_modes=True) for case in LEGAL], code=0,
+                            limits=[("legal-many", 60)])
         for case, files in LEGAL.items():
             with self.subTest(case):
                 self.assertEqual(reports[case]["outcome"], "ok")

@@ -11,6 +11,7 @@
 
 #include "common/block-stream.h"
 #include "common/protocol.h"
+#include "hub/failure.h"
 #include "hub/sync/mirror.h"
 #include "tests/unit/temp-dir.h"
 
@@ -191,6 +192,47 @@ TEST(ListingReader, refusesOtherEvents) {
   EXPECT_THROW(listingOf({summary(), [](auto event) { event.initData(); }}), kj::Exception);
   EXPECT_THROW(listingOf({summary(), [](auto event) { event.initBegin(); }}), kj::Exception);
   EXPECT_THROW(listingOf({summary(), [](auto event) { event.setDiffers(1); }}), kj::Exception);
+}
+
+TEST(ListingReader, refusesEventsThatSayNothing) {
+  EXPECT_THROW(listingOf({summary(), unseen({})}, 5), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), directory("d", {})}), kj::Exception);
+}
+
+TEST(ListingReader, refusesAnUnknownState) {
+  EXPECT_THROW(
+      listingOf({[](auto event) { event.initSummary().setState(proto::Summary::State(3)); }}),
+      kj::Exception);
+}
+
+TEST(ListingReader, boundsItsMemory) {
+  SmallMirror mirror(0);
+  ListingReader problems(mirror.known);
+  give(problems, summary());
+  auto large = [](proto::Event::Builder event) {
+    event.initProblem().setPath(bytesOf(std::string(1 << 20, 'p')));
+  };
+  for (int i = 0; i < 191; ++i) give(problems, large);
+  EXPECT_THROW(give(problems, large), Failure);
+
+  ListingReader files(mirror.known);
+  give(files, [](proto::Event::Builder event) {
+    summary()(event);
+    event.getSummary().setFiles(UINT32_MAX);
+  });
+  std::vector<std::string> names(1000, std::string(200, 'n'));
+  EXPECT_THROW(for (uint32_t i = 0; i < 1000; ++i) give(files, directory("d", names, i * 1000)),
+               Failure);
+}
+
+TEST(ListingReader, quotesBrieflyWhatItRefuses) {
+  try {
+    listingOf({summary(), directory("d", {std::string(60000, 'x')})});
+    ADD_FAILURE() << "it was taken";
+  } catch (const kj::Exception& e) {
+    std::string text = e.getDescription().cStr();
+    EXPECT_EQ(text, "not a file name: '" + std::string(100, 'x') + "…'");
+  }
 }
 
 TEST(ListingReader, readsTheLargestEventThroughABlock) {

@@ -108,6 +108,29 @@ void addLegal(Scripts& all) {
       peer.setVersion(ESCAPES);
     });
   };
+  // Close to the most that the hub takes.
+  all["legal-many"] = []() {
+    constexpr uint32_t COUNT = 330'000, AT_ONCE = 1000;
+    auto script = listed([]() {
+      Fills fills{summary(COUNT)};
+      for (uint32_t first = 0; first < COUNT; first += AT_ONCE) {
+        fills.push_back([first](proto::Event::Builder event) {
+          std::vector<Item> items;
+          for (uint32_t i = first; i < first + AT_ONCE; ++i) {
+            items.push_back({std::string(70, 'n') + std::to_string(i)});
+          }
+          directory("p", items, first)(event);
+        });
+      }
+      return events(fills);
+    });
+    script.pull = [](const std::vector<Asked>& wants) {
+      Fills fills;
+      for (auto& want : wants) fills.push_back(refused(want.file, proto::Reason::VANISHED));
+      return events(fills);
+    };
+    return script;
+  };
   all["legal-same"] = []() { return saying({summary(7, State::SAME)}); };
   all["legal-problem-escapes"] = []() {
     return saying({summary(0), [](proto::Event::Builder event) {
@@ -160,6 +183,7 @@ void addOdd(Scripts& all) {
   all["listing-without-summary"] = []() { return saying({directory("p", {{"new.jsonl"}})}); };
   all["listing-nothing"] = []() { return listed([]() { return bytes(""); }); };
   all["summary-twice"] = []() { return saying({summary(1), summary(1)}); };
+  all["state-unknown"] = []() { return saying({summary(0, State(9))}); };
   all["differs-always"] = []() { return saying({summary(1, State::DIFFERS)}); };
   all["more-than-announced"] = []() {
     return saying({summary(1), directory("p", {{"new.jsonl"}, {"x.jsonl"}})});

@@ -3,6 +3,7 @@
 #include <capnp/message.h>
 #include <capnp/rpc.capnp.h>
 #include <capnp/serialize-async.h>
+#include <unistd.h>
 
 #include "common/protocol.h"
 #include "tests/e2e/hostile/script.h"
@@ -87,6 +88,10 @@ std::map<std::string, Raw> rawScripts() {
   all["trickle"] =
       trickling(GREETING, ONE_SEGMENT + littleEndian(5000) + std::string(40'000, '\0'));
   all["trickle-of-noise"] = trickling("", word);
+  all["errors-endless"] = [=](kj::AsyncIoStream& stream, kj::AsyncIoContext& io) {
+    stream.write(GREETING.data(), GREETING.size()).wait(io.waitScope);
+    while (write(STDERR_FILENO, noise.data(), noise.size()) > 0) continue;
+  };
   all["garbage"] = repeating(GREETING,
                              "\x7f"
                              "ELF no Cap'n Proto at all \x1b[31m");

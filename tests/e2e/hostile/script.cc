@@ -110,11 +110,13 @@ Fill fork(uint32_t file, uint64_t size, std::string parent, uint64_t parentSize,
   };
 }
 
-Fill data(std::string piece, std::string soFar) {
-  return [piece, hash = hashOf(soFar)](proto::Event::Builder event) {
+Fill data(std::string piece, const std::string& soFar) { return data(piece, hashOf(soFar)); }
+
+Fill data(std::string piece, pibrain::Digest soFar) {
+  return [=](proto::Event::Builder event) {
     auto out = event.initData();
     out.setBytes(dataOf(piece));
-    hash.to(out.initHash());
+    soFar.to(out.initHash());
   };
 }
 

@@ -86,7 +86,8 @@ Fill begin(uint32_t file, proto::Begin::Content content, uint64_t size);
 Fill fork(uint32_t file, uint64_t size, std::string parent, uint64_t parentSize,
           pibrain::Digest parentHash);
 // A piece, with the hash of `soFar`, the file up to and with it.
-Fill data(std::string piece, std::string soFar);
+Fill data(std::string piece, pibrain::Digest soFar);
+Fill data(std::string piece, const std::string& soFar);
 Fill end(std::string content);
 Fill differs(uint32_t file);
 Fill refused(uint32_t file, proto::Reason reason = proto::Reason::IO_ERROR);

@@ -136,12 +136,13 @@ void addContent(Scripts& all) {
   // Above what the hub holds back before it appends.
   all["large-tail-wrong-end"] = []() {
     Fills fills;
-    auto file = mirrored();
+    pibrain::FileHasher hasher;
+    hasher.update(dataOf(mirrored()));
     std::string piece(64 * 1024, 'x');
-    fills.push_back(begin(0, Content::TAIL, file.size() + 100 * piece.size()));
+    fills.push_back(begin(0, Content::TAIL, mirrored().size() + 100 * piece.size()));
     for (int i = 0; i < 100; ++i) {
-      file += piece;
-      fills.push_back(data(piece, file));
+      hasher.update(dataOf(piece));
+      fills.push_back(data(piece, hasher.digest()));
     }
     fills.push_back(end("other"));
     return grown(always(fills));
