@@ -4,6 +4,8 @@
 
 #include "spoke-agent/authorized-keys.h"
 
+#include <vector>
+
 #include "tests/fuzz/fuzz.h"
 
 namespace pibrain::fuzz {

@@ -9,6 +9,7 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
   signal(SIGPIPE, SIG_IGN);
   umask(0077);
   pibrain::initRsync();
+  pibrain::fuzz::asyncIo();  // before anything waits
   return 0;
 }
 

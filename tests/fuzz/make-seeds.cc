@@ -184,7 +184,6 @@ void makeListings() {
     auto name = newest == INT64_MIN ? std::string("entries") : std::string("fingerprints");
     save("listing", "blocks-" + name, bytes({0}) + counted(block));
     save("listing", "events-" + name, bytes({1}) + events);
-  }
     save("listing", "messages-" + name, bytes({2}) + messages);
   }
   auto entry = [](std::string_view name, int size) { return counted(name) + bytes({size, 0}); };
@@ -282,6 +281,7 @@ int main(int argc, char** argv) {
   }
   pibrain::fuzz::corpus = argv[1];
   pibrain::initRsync();
+  pibrain::fuzz::asyncIo();
   pibrain::fuzz::makeStreams();
   pibrain::fuzz::makeListings();
   pibrain::fuzz::makeScripts();

@@ -23,9 +23,9 @@ class SmallTree {
         "{\"type\":\"session\",\"parentSession\":\"/old/a/2026-01-31T12-00-00-000Z_one.jsonl\"}\n" +
             parent + linesOf(500, 2));
     add(UNFINISHED, linesOf(300, 3) + "{\"type\":");
-    add("b/c/large.jsonl", linesOf(40'000, 4));
+    add("b/c/large.jsonl", linesOf(12'000, 4));
     add("b/empty.jsonl", "");
-    add("b/noise", noise(5000, 5));
+    add("b/noise", noise(600, 5));
     add("note.txt", "not a session\n");
     if (symlink("../secret.jsonl", (root() + "/link.jsonl").c_str()) != 0 ||
         symlink("..", (root() + "/b/up").c_str()) != 0 ||
