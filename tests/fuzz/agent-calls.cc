@@ -15,6 +15,8 @@ namespace pibrain::fuzz {
 namespace {
 
 constexpr int MAX_CALLS = 40;
+// Wants of the largest file that fill some blocks.
+constexpr uint32_t MANY = 100;
 
 class Hub {
  public:
@@ -106,9 +108,16 @@ class Hub {
   void pull() {
     auto request = sessions_.pullRequest();
     request.initOptions().setCompressionLevel(int8_t(input_.byte()));
-    for (auto want : request.initWants(input_.byte() % 16)) {
-      want.setFile(file());
-      fill(want);
+    uint8_t count = input_.byte();
+    bool same = count >= 0xf0;
+    auto wants = request.initWants(same ? MANY : count % 16);
+    for (uint32_t i = 0; i < wants.size(); ++i) {
+      if (same && i > 0) {
+        wants.setWithCaveats(i, wants[0].asReader());
+        continue;
+      }
+      wants[i].setFile(file());
+      fill(wants[i]);
     }
     open(request.send().wait(asyncIo().waitScope).getBlocks());
   }

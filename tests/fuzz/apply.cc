@@ -56,8 +56,8 @@ Spoke spokeFrom(const Scene& scene, Input& input) {
   Paths taken;
   for (int count = input.byte() % 6; count >= 0; --count) {
     uint8_t which = input.byte();
-    auto path = which < 0xf0 ? std::string(PATHS[which % std::size(PATHS)])
-                             : std::string(input.text());
+    auto path =
+        which < 0xf0 ? std::string(PATHS[which % std::size(PATHS)]) : std::string(input.text());
     if (!isSafePath(path) || !taken.insert(path).second) continue;
     auto content = contentFor(path, scene, input);
     spoke.files.push_back({path, content, OLD + input.byte()});
@@ -175,8 +175,7 @@ void run(Input input) {
   Server server(*pipe.ends[0], kj::heap<SpokeServer>(spoke, input));
   Plan plan;
   tolerating([&]() {
-    Mirror mirror(scene.mirror(), Mirror::Access::WRITE,
-                  Archive(scene.archive(), "spoke", OLD));
+    Mirror mirror(scene.mirror(), Mirror::Access::WRITE, Archive(scene.archive(), "spoke", OLD));
     if ((options & PARTIAL) != 0) leavePartials(mirror, spoke);
     auto tree = mirror.walk();
     auto known = describeMirror(tree, {});

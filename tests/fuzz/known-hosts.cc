@@ -13,7 +13,8 @@ namespace {
 const std::string BLOB("\0\0\0\x0bssh-ed25519\0\0\0\x04key!", 23);
 
 bool isName(const std::string& name) {
-  return !name.empty() && name.find_first_of(std::string(" \t\r\n*?!,|#@\0", 12)) == std::string::npos;
+  return !name.empty() &&
+         name.find_first_of(std::string(" \t\r\n*?!,|#@\0", 12)) == std::string::npos;
 }
 
 }  // namespace

@@ -131,8 +131,8 @@ void Answers::honest(proto::Want::Reader want) {
   end(whole_);
 }
 
-void Answers::begin(uint32_t file, proto::Begin::Content content, uint64_t size,
-                    uint64_t prefix, std::string_view parent) {
+void Answers::begin(uint32_t file, proto::Begin::Content content, uint64_t size, uint64_t prefix,
+                    std::string_view parent) {
   hasher_ = FileHasher();
   file_ = file;
   whole_ = {};

@@ -74,7 +74,8 @@ struct Recording {
 };
 
 // `talk` is the hub's part, with an agent that serves `root`.
-Recording record(const std::string& root, const std::function<void(kj::Own<kj::AsyncIoStream>)>& talk) {
+Recording record(const std::string& root,
+                 const std::function<void(kj::Own<kj::AsyncIoStream>)>& talk) {
   auto pipe = kj::newTwoWayPipe();
   Server server(*pipe.ends[0], makeSpoke(kj::refcounted<Root>(root), "none"));
   Recorder recorder(kj::mv(pipe.ends[1]));
@@ -157,6 +158,10 @@ void makeStreams() {
   talk = record(same.path(), [](auto stream) { talkAs(false, kj::mv(stream)); });
   save("hub-stream", "one-more", options(0) + talk.agent);
 
+  // Once read into a null buffer.
+  save("hub-stream", "empty-message", options(0) + std::string(8, '\0'));
+  save("agent-stream", "empty-message", options(0) + std::string(8, '\0'));
+
   talk = record(tree.root(), [&](auto stream) { callEverything(tree, kj::mv(stream)); });
   save("agent-stream", "every-call", options(0) + talk.hub);
 }
@@ -189,9 +194,8 @@ void makeListings() {
   auto entry = [](std::string_view name, int size) { return counted(name) + bytes({size, 0}); };
   // Summary, unseen, a directory with entries, one with fingerprints; then their entries.
   save("listing", "script",
-       bytes({3, 0, 2, 0, 30, 99}) + bytes({2, 4, 0, 1, 2, 3}) +
-           bytes({1}) + counted("a") + bytes({0, 3}) + entry("one.jsonl", 11) +
-           entry("two.jsonl", 20) + entry("new.jsonl", 1) +
+       bytes({3, 0, 2, 0, 30, 99}) + bytes({2, 4, 0, 1, 2, 3}) + bytes({1}) + counted("a") +
+           bytes({0, 3}) + entry("one.jsonl", 11) + entry("two.jsonl", 20) + entry("new.jsonl", 1) +
            bytes({5}) + counted("z/y") + bytes({7, 4, 0, 1, 200, 0xff}) + bytes({0}) +
            bytes({6, 4, 0}) + entry("later.jsonl", 5) + bytes({4, 0}) + entry("five.jsonl", 13) +
            bytes({3}) + counted("locked") + bytes({1}));
@@ -203,10 +207,11 @@ void makeListings() {
 // Files of the spoke, and then a script (apply.cc, lying-agent.h).
 void makeScripts() {
   auto file = [](int path, int how, int time = 1) { return bytes({path, how, time}); };
-  save("apply", "honest", bytes({2, 5}) + file(0, 1) + file(1, 4) + file(2, 0) + file(3, 5) +
-                              file(4, 3) + file(5, 1));
-  save("apply", "honest-moves", bytes({6, 5}) + file(2, 0, 0) + file(13, 9) + file(6, 1) +
-                                    file(7, 9) + file(9, 1) + file(8, 1));
+  save("apply", "honest",
+       bytes({2, 5}) + file(0, 1) + file(1, 4) + file(2, 0) + file(3, 5) + file(4, 3) + file(5, 1));
+  save("apply", "honest-moves",
+       bytes({6, 5}) + file(2, 0, 0) + file(13, 9) + file(6, 1) + file(7, 9) + file(9, 1) +
+           file(8, 1));
   save("apply", "honest-partial",
        bytes({8, 3}) + file(0, 1) + file(10, 5) + file(11, 4) + file(3, 2));
   // A fork of a file that the mirror has: begin, its delta in pieces, end.
@@ -216,13 +221,15 @@ void makeScripts() {
   save("apply", "fork", bytes({0, 1}) + file(1, 0, 0) + file(10, 5) + fork);
   // Refused in the middle, another try; then a wrong hash, and a wrong end.
   auto begin = bytes({1, 0, 0});
-  save("apply", "trouble", bytes({0, 1}) + file(0, 1) + file(10, 1) + begin + bytes({2, 0x20}) +
-                               bytes({7, 0, 3}) + begin + bytes({2, 0x40}) + bytes({3, 1}) +
-                               counted("lies") + bytes({5, 7}) + bytes({9, 0}) + bytes({6, 0}));
+  save("apply", "trouble",
+       bytes({0, 1}) + file(0, 1) + file(10, 1) + begin + bytes({2, 0x20}) + bytes({7, 0, 3}) +
+           begin + bytes({2, 0x40}) + bytes({3, 1}) + counted("lies") + bytes({5, 7}) +
+           bytes({9, 0}) + bytes({6, 0}));
   // A tail that is none, a raw event, an answer to another file.
-  save("apply", "nonsense", bytes({4, 2}) + file(0, 1) + file(3, 2) + file(14, 1) +
-                                bytes({1, 0, 1, 3, 2}) + counted("xyz") + bytes({4, 0}) +
-                                bytes({8, 0}) + counted(std::string(24, '\0')) + bytes({1, 0xe1, 2}));
+  save("apply", "nonsense",
+       bytes({4, 2}) + file(0, 1) + file(3, 2) + file(14, 1) + bytes({1, 0, 1, 3, 2}) +
+           counted("xyz") + bytes({4, 0}) + bytes({8, 0}) + counted(std::string(24, '\0')) +
+           bytes({1, 0xe1, 2}));
 }
 
 void makeRsync() {
@@ -242,8 +249,9 @@ void makeRsync() {
   });
   auto delta = kj::heapArray<kj::byte>(64 * 1024);
   size_t size = reader.read(delta);
-  save("patch", "delta", bytes({0xf1, int(changed.size() & 0xff), int(changed.size() >> 8), 99}) +
-                             textOf(delta.slice(0, size)));
+  save("patch", "delta",
+       bytes({0xf1, int(changed.size() & 0xff), int(changed.size() >> 8), 99}) +
+           textOf(delta.slice(0, size)));
   save("signature", "raw", bytes({0}) + counted(changed) + signature);
 
   auto repeating = linesOf(100, 1) + linesOf(3000, 2) + linesOf(100, 1);
@@ -251,23 +259,26 @@ void makeRsync() {
                 [&](kj::ArrayPtr<const kj::byte> piece) { sums += textOf(piece); });
   save("signature", "shaped", bytes({1, 64, 4, 0}) + sums.substr(12));
   save("signature", "shaped-small-buffer", bytes({5, 64, 4, 0}) + sums.substr(12));
-  save("signature", "round-trip", bytes({2}) + counted(linesOf(2500, 1)) + linesOf(1200, 1) +
-                                      "more" + linesOf(900, 3));
+  save("signature", "round-trip",
+       bytes({2}) + counted(linesOf(2500, 1)) + linesOf(1200, 1) + "more" + linesOf(900, 3));
 }
 
 // Calls (agent-calls.cc).
 void makeCalls() {
   auto scan = bytes({0, 4, 2, 0, 9});
-  save("agent-calls", "wholes", bytes({0}) + scan + bytes({1, 1, 7, 0, 0, 1, 0, 2, 0, 3, 0, 4, 0,
-                                                           5, 0, 6, 0}));
+  save("agent-calls", "wholes",
+       bytes({0}) + scan + bytes({1, 1, 7, 0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0}));
   save("agent-calls", "news", bytes({1}) + scan + bytes({1, 3, 3, 1, 1, 0, 1, 2, 1}));
-  save("agent-calls", "prefixes", bytes({1}) + scan + bytes({1, 1, 3, 0, 2, 100, 2, 0x42, 5, 9, 3,
-                                                             0x82, 0, 8}));
-  save("agent-calls", "deltas", bytes({0}) + scan + bytes({1, 9, 2, 1, 4, 3}) + "abc" +
-                                    bytes({0, 3, 2}) + "??" + bytes({5, 0, 5, 1}));
+  save("agent-calls", "prefixes",
+       bytes({1}) + scan + bytes({1, 1, 3, 0, 2, 100, 2, 0x42, 5, 9, 3, 0x82, 0, 8}));
+  save("agent-calls", "deltas",
+       bytes({0}) + scan + bytes({1, 9, 2, 1, 4, 3}) + "abc" + bytes({0, 3, 2}) + "??" +
+           bytes({5, 0, 5, 1}));
+  save("agent-calls", "many-blocks",
+       bytes({0}) + scan + bytes({1, 1, 0xf0, 4, 0, 5, 1, 5, 1, 5, 1}));
   save("agent-calls", "signature", bytes({0}) + scan + bytes({2, 3, 0, 0, 2, 3, 0xf1, 0, 1, 8}));
-  save("agent-calls", "others", bytes({0}) + scan + bytes({3, 3, 0, 1, 99, 4, 2, 0, 6, 5, 1, 6, 0,
-                                                           7, 0, 2, 0, 0}));
+  save("agent-calls", "others",
+       bytes({0}) + scan + bytes({3, 3, 0, 1, 99, 4, 2, 0, 6, 5, 1, 6, 0, 7, 0, 2, 0, 0}));
 }
 
 }  // namespace

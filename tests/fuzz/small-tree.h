@@ -46,7 +46,8 @@ class SmallTree {
 
   // Makes a file look as if it were being written, or not.
   void setFresh(bool fresh) {
-    if (fresh || fresh_) pibrain::setMtime(root() + "/" + UNFINISHED, fresh ? wallClockNanos() : OLD);
+    if (fresh || fresh_)
+      pibrain::setMtime(root() + "/" + UNFINISHED, fresh ? wallClockNanos() : OLD);
     fresh_ = fresh;
   }
 
