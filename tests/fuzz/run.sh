@@ -32,7 +32,7 @@ one='
   mkdir -p "$dir/corpus" "$dir/files"
   cp "tests/fuzz/corpus/$3/"* "$dir/corpus/"
   status=0
-  TMPDIR=$dir/files UBSAN_OPTIONS=print_stacktrace=1 "build/fuzz/bin/fuzz-$3" \
+  TMPDIR=$dir/files ASAN_OPTIONS=quarantine_size_mb=32 UBSAN_OPTIONS=print_stacktrace=1 "build/fuzz/bin/fuzz-$3" \
     -max_total_time="$2" -rss_limit_mb=1024 -timeout=20 -print_final_stats=1 \
     -artifact_prefix="$dir/" "$dir/corpus" >"$dir/log" 2>&1 || status=$?
   count=$(sed -n "s/^stat::number_of_executed_units: *//p" "$dir/log")
