@@ -110,10 +110,13 @@ inline std::string linesOf(size_t size, unsigned seed) {
 // A zstd frame (RFC 8878) that holds `content` as it is: a block as the agent would send it, made
 // at no cost.
 inline std::string storedFrame(std::string_view content) {
-  constexpr size_t MAX_RAW = 128 * 1024;
-  std::string frame("\x28\xb5\x2f\xfd\x00\x38", 6);  // a window of 128 KiB
+  // The smaller the window, the less memory a reader takes, and time to get it.
+  unsigned windowLog = 10;
+  while (windowLog < 17 && content.size() >> windowLog > 0) ++windowLog;
+  std::string frame("\x28\xb5\x2f\xfd\x00", 5);
+  frame += char((windowLog - 10) << 3);
   do {
-    auto piece = content.substr(0, MAX_RAW);
+    auto piece = content.substr(0, size_t(1) << windowLog);
     content.remove_prefix(piece.size());
     uint32_t header = uint32_t(piece.size()) << 3 | (content.empty() ? 1 : 0);
     frame.append(reinterpret_cast<const char*>(&header), 3);

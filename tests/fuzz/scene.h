@@ -16,7 +16,7 @@ class Scene {
  public:
   Scene() : dir_(scratch()) {
     dir_.write("canary/file.jsonl", CANARY);
-    auto large = linesOf(20'000, 1);
+    static const auto large = linesOf(20'000, 1);
     add("a/grows.jsonl", linesOf(600, 2));
     add("a/large.jsonl", large);
     add("a/b/moves.jsonl", linesOf(300, 3));
