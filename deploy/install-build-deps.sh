@@ -1,6 +1,8 @@
 #!/bin/sh
 # Install with apt what building and testing pi-brain needs, saying what. Debian 12, Ubuntu 24.04 or
 # later. Packages that are there already are left alone.
+#
+# usage: deploy/install-build-deps.sh [--fuzz]      --fuzz: and what tests/fuzz/run.sh needs
 set -eu
 
 packages="
@@ -8,6 +10,7 @@ packages="
   capnproto libcapnp-dev libssh2-1-dev librsync-dev libb2-dev libyaml-cpp-dev libabsl-dev
   libzstd-dev libxxhash-dev libseccomp-dev libsqlite3-dev libssl-dev libcli11-dev libgtest-dev libbenchmark-dev
   python3 openssh-client openssh-server rsync util-linux strace iproute2 procps binutils"
+[ "${1:-}" != --fuzz ] || packages="$packages clang libclang-rt-dev"
 
 if ! command -v apt-get >/dev/null; then
   echo "This needs apt (Debian or Ubuntu). Install the equivalents of:$packages" >&2

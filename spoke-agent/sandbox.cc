@@ -50,7 +50,7 @@ bool setLimit(decltype(RLIMIT_AS) which, rlim_t value) {
   return setrlimit(which, &limit) == 0;
 }
 
-bool setLimits(uint64_t memoryLimit) {
+bool setLimits([[maybe_unused]] uint64_t memoryLimit) {
   bool set = setLimit(RLIMIT_NOFILE, MAX_DESCRIPTORS);
   set = setLimit(RLIMIT_CORE, 0) && set;
   set = setLimit(RLIMIT_FSIZE, 0) && set;
@@ -67,7 +67,7 @@ int enterLandlock(int root) {
   RulesetAttr attr = {fsRights(abi), abi >= 4 ? NET_TCP : 0, abi >= 6 ? SCOPES : 0};
   // A kernel refuses what is longer than it knows, if there is anything in it.
   kj::AutoCloseFd ruleset(int(syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0)));
-  if (ruleset < 0) return 0;
+  if (ruleset.get() < 0) return 0;
   if (root >= 0) {
     struct landlock_path_beneath_attr beneath = {};
     beneath.allowed_access = FS_READ;

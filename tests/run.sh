@@ -1,15 +1,21 @@
 #!/bin/sh
 # Install what is needed, build, and run every test: all of them in the release build and under
-# AddressSanitizer + UndefinedBehaviorSanitizer, the end-to-end ones under ThreadSanitizer too.
+# AddressSanitizer + UndefinedBehaviorSanitizer, the end-to-end ones under ThreadSanitizer too; and
+# run the fuzz harnesses for a minute each.
 #
-# usage: tests/run.sh [PRESET…]      presets: release asan tsan debug (default: the first three)
+# usage: tests/run.sh [PRESET…]      presets: release asan tsan fuzz debug (default: the first four)
 set -eu
 cd "$(dirname "$0")/.."
 
 deploy/install-build-deps.sh
 
-[ $# -gt 0 ] || set -- release asan tsan
+[ $# -gt 0 ] || set -- release asan tsan fuzz
 for preset in "$@"; do
+  if [ "$preset" = fuzz ]; then
+    echo "=== fuzz"
+    tests/fuzz/run.sh
+    continue
+  fi
   echo "=== $preset: build"
   cmake --preset "$preset" -DPIBRAIN_WARNINGS_AS_ERRORS=ON
   cmake --build --preset "$preset"

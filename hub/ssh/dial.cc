@@ -128,7 +128,7 @@ EarlyDial::EarlyDial(const Endpoint& endpoint) {
   if (getaddrinfo(endpoint.address.c_str(), port.c_str(), &hints, &found) != 0) return;
   Addresses addresses(found);
   kj::AutoCloseFd fd(openSocket(*found));
-  if (fd < 0) return;
+  if (fd.get() < 0) return;
   if (connect(fd, found->ai_addr, found->ai_addrlen) != 0 && errno != EINPROGRESS) return;
   memcpy(&address_, found->ai_addr, found->ai_addrlen);
   length_ = found->ai_addrlen;
@@ -138,7 +138,7 @@ EarlyDial::EarlyDial(const Endpoint& endpoint) {
 kj::AutoCloseFd EarlyDial::take(const struct addrinfo& address) {
   auto fd = kj::mv(socket_);
   bool same = address.ai_addrlen == length_ && memcmp(address.ai_addr, &address_, length_) == 0;
-  if (fd < 0 || !same) return nullptr;
+  if (fd.get() < 0 || !same) return nullptr;
   if (finishConnecting(fd, Clock::now() + PATIENCE) != 0) return nullptr;
   char first;
   return recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ? nullptr : kj::mv(fd);
@@ -168,7 +168,7 @@ kj::AutoCloseFd dial(const SshTarget& target, const ConnectOptions& options) {
   for (auto* address = addresses.get(); address != nullptr; address = address->ai_next, --left) {
     auto deadline = Clock::now() + (end - Clock::now()) / left;
     kj::AutoCloseFd fd(openSocket(*address));
-    if (fd < 0) {
+    if (fd.get() < 0) {
       error = errno;
       continue;
     }

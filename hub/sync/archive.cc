@@ -22,11 +22,11 @@ namespace {
 // A copy of the file, under a name that did not exist, with its time. Gone again if it fails.
 void copyFile(int fromDir, const std::string& from, int toDir, const std::string& to) {
   kj::AutoCloseFd in(openat(fromDir, from.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (in < 0) throwErrno(errno, "cannot read '" + escapeForTerminal(from) + "'");
+  if (in.get() < 0) throwErrno(errno, "cannot read '" + escapeForTerminal(from) + "'");
   struct stat st;
   if (fstat(in, &st) != 0) throwErrno(errno, "cannot read '" + escapeForTerminal(from) + "'");
   kj::AutoCloseFd out(openat(toDir, to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (out < 0) throwErrno(errno, "cannot create a file in the archive");
+  if (out.get() < 0) throwErrno(errno, "cannot create a file in the archive");
   KJ_ON_SCOPE_FAILURE(unlinkat(toDir, to.c_str(), 0));
   auto buffer = kj::heapArray<kj::byte>(256 * 1024);
   for (uint64_t offset = 0;;) {

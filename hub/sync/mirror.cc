@@ -193,7 +193,7 @@ void Mirror::breakLink(int parent, const std::string& name, const File& file) {
   auto copy = stagedName(name + "/link");
   kj::AutoCloseFd out(
       openat(staging(), copy.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (out < 0) throwErrno(errno, "cannot create a file in the mirror");
+  if (out.get() < 0) throwErrno(errno, "cannot create a file in the mirror");
   KJ_ON_SCOPE_FAILURE(unlinkat(staging_, copy.c_str(), 0));
   auto buffer = kj::heapArray<kj::byte>(256 * 1024);
   for (uint64_t offset = 0; offset < file.size;) {
@@ -211,7 +211,7 @@ void Mirror::breakLink(int parent, const std::string& name, const File& file) {
 void Mirror::move(const std::string& from, const std::string& to) {
   // Each call of directory() may end the last one's descriptor.
   kj::AutoCloseFd source(fcntl(directory(std::string(parentOf(from))), F_DUPFD_CLOEXEC, 3));
-  if (source < 0) throwErrno(errno, "cannot open a directory");
+  if (source.get() < 0) throwErrno(errno, "cannot open a directory");
   auto parent = std::string(parentOf(to)), name = std::string(baseNameOf(to));
   int target = directory(parent);
   struct stat st;

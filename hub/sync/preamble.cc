@@ -16,7 +16,8 @@ kj::Promise<size_t> PreambleFilter::tryRead(void* buffer, size_t minBytes, size_
     return seek().then([=, this]() { return tryRead(buffer, minBytes, maxBytes); });
   }
   size_t held = std::min(seen_.size() - next_, maxBytes);
-  memcpy(buffer, seen_.data() + next_, held);
+  // An empty message is read into no buffer at all.
+  if (held > 0) memcpy(buffer, seen_.data() + next_, held);
   next_ += held;
   if (held >= minBytes) return held;
   return readOn(static_cast<kj::byte*>(buffer), minBytes, maxBytes, held);

@@ -104,6 +104,13 @@ TEST_F(Preamble, readsAreAsLongAsAskedFor) {
   EXPECT_EQ(filter_.tryRead(out.data(), 12, 12).wait(io_.waitScope), 1u) << "the stream ended";
 }
 
+// UndefinedBehaviorSanitizer sees whether the buffer is touched.
+TEST_F(Preamble, nothingIsReadIntoNoBuffer) {
+  send({MAGIC + "hello"});
+  EXPECT_EQ(filter_.tryRead(nullptr, 0, 0).wait(io_.waitScope), 0u);
+  EXPECT_EQ(receive(), "hello");
+}
+
 TEST_F(Preamble, sixtyFourKilobytesOfNoiseAreBorne) {
   std::string noise(MAX_SHELL_NOISE, 'n');
   send({noise, MAGIC + "hello"});

@@ -1,0 +1,48 @@
+// ~/.pi-brain/config.yaml. Input: the file.
+
+#include "hub/config.h"
+
+#include <set>
+
+#include "common/rooted-dir.h"
+#include "common/text.h"
+#include "tests/fuzz/fuzz.h"
+
+namespace pibrain::fuzz {
+
+namespace {
+
+void checkSpoke(const SpokeConfig& spoke) {
+  require(isSafeName(spoke.name) && spoke.name[0] != '-' && spoke.name[0] != '.' &&
+              escapeForTerminal(spoke.name) == spoke.name,
+          "a spoke's name names a directory", spoke.name);
+  require(spoke.path.starts_with('/'), "a mirror's path is absolute", spoke.path);
+  if (spoke.method == SyncMethod::SYNCTHING) return;
+  auto& source = spoke.source;
+  require(!source.path.empty(), "a source has a path");
+  require(!source.host.starts_with('-') && !source.user.starts_with('-'),
+          "a host is no option of ssh", source.host);
+  require(spoke.timeoutSeconds > 0, "a connection is given some time");
+}
+
+}  // namespace
+
+void run(Input input) {
+  static TempDir dir(scratch());
+  static const bool homed = setenv("HOME", "/home/fuzz", 1) == 0;
+  require(homed, "there is a home");
+  dir.write("config.yaml", input.rest());
+  auto config = loadConfig(dir / "config.yaml");
+  if (!config.ok()) {
+    require(!config.status().message().empty(), "an error has words");
+    return;
+  }
+  std::set<std::string> names, paths;
+  for (auto& spoke : config->spokes) {
+    checkSpoke(spoke);
+    require(names.insert(spoke.name).second, "a name is a spoke's own", spoke.name);
+    require(paths.insert(spoke.path).second, "a mirror is a spoke's own", spoke.path);
+  }
+}
+
+}  // namespace pibrain::fuzz
