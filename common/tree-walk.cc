@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <bit>
 #include <condition_variable>
-#include <exception>
 #include <iterator>
 #include <mutex>
 #include <system_error>
@@ -203,7 +202,7 @@ class Walk {
   Tree run() {
     work();
     join();
-    if (failure_ != nullptr) std::rethrow_exception(failure_);
+    KJ_IF_MAYBE(e, failure_) kj::throwFatalException(kj::mv(*e));
     std::sort(tree_.directories.begin(), tree_.directories.end(),
               [](auto& a, auto& b) { return a.path < b.path; });
     std::sort(tree_.problems.begin(), tree_.problems.end(),
@@ -220,11 +219,9 @@ class Walk {
   }
 
   void work() {
-    try {
-      readAll();
-    } catch (...) {
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([this]() { readAll(); })) {
       std::lock_guard lock(mutex_);
-      failure_ = std::current_exception();
+      failure_ = kj::mv(*e);
       pending_.clear();
       changed_.notify_all();
     }
@@ -281,7 +278,8 @@ class Walk {
   std::condition_variable changed_;
   std::vector<std::string> pending_{""};
   size_t busy_ = 0;
-  std::exception_ptr failure_;
+  // A value: KJ aborts if its exceptions end in another thread than the one that threw them.
+  kj::Maybe<kj::Exception> failure_;
   Tree tree_;
 };
 

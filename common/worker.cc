@@ -35,7 +35,11 @@ void Worker::begin(std::function<void()> work) {
 void Worker::wait() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this]() { return !busy_; });
-  if (failure_ != nullptr) std::rethrow_exception(std::exchange(failure_, nullptr));
+  KJ_IF_MAYBE(e, failure_) {
+    auto failure = kj::mv(*e);
+    failure_ = nullptr;
+    kj::throwFatalException(kj::mv(failure));
+  }
 }
 
 void Worker::loop() {
@@ -52,11 +56,7 @@ void Worker::loop() {
 }
 
 void Worker::doWork() {
-  try {
-    work_();
-  } catch (...) {
-    failure_ = std::current_exception();
-  }
+  failure_ = kj::runCatchingExceptions([this]() { work_(); });
 }
 
 }  // namespace pibrain

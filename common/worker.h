@@ -1,7 +1,8 @@
 #pragma once
 
+#include <kj/exception.h>
+
 #include <condition_variable>
-#include <exception>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -28,7 +29,8 @@ class Worker {
 
   std::thread thread_;
   std::function<void()> work_;
-  std::exception_ptr failure_;
+  // A value: KJ aborts if its exceptions end in another thread than the one that threw them.
+  kj::Maybe<kj::Exception> failure_;
 
   std::mutex mutex_;  // for what follows
   std::condition_variable changed_;

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <errno.h>
 #include <kj/exception.h>
+#include <string.h>
 
 #include <stdexcept>
 #include <string>
@@ -19,6 +21,12 @@ inline std::string plainWords(const kj::Exception& e) {
   std::string text = e.getDescription().cStr();
   auto end = text.find("; ");
   return text.starts_with("expected ") && end != std::string::npos ? text.substr(end + 2) : text;
+}
+
+// Whether the text says that a disk is full, as strerror() does.
+inline bool saysDiskIsFull(const std::string& text) {
+  return text.find(strerror(ENOSPC)) != std::string::npos ||
+         text.find(strerror(EDQUOT)) != std::string::npos;
 }
 
 }  // namespace pibrain

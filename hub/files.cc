@@ -22,7 +22,11 @@ absl::Status makeDirectories(const std::string& path) {
     if (end == std::string::npos) break;
   }
   struct stat st;
-  if (stat(path.c_str(), &st) != 0 || !S_ISDIR(st.st_mode)) {
+  if (stat(path.c_str(), &st) != 0) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot read ", escapeForTerminal(path), ": ", strerror(errno)));
+  }
+  if (!S_ISDIR(st.st_mode)) {
     return absl::UnavailableError(escapeForTerminal(path) + " is not a directory");
   }
   return absl::OkStatus();

@@ -132,9 +132,10 @@ absl::Status Store::recordRun(const SpokeReport& report) {
 absl::StatusOr<Store::LastRuns> Store::lastRuns(const std::string& spoke) {
   std::lock_guard lock(mutex_);
   LastRuns result;
-  Statement good(db_, "SELECT max(finished_ns) FROM runs WHERE spoke = ? AND ok = 1");
-  Statement last(db_,
-                 "SELECT ok, error FROM runs WHERE spoke = ? ORDER BY finished_ns DESC LIMIT 1");
+  // The order is that of the ids: the clock may have been ahead for a while.
+  Statement good(
+      db_, "SELECT finished_ns FROM runs WHERE spoke = ? AND ok = 1 ORDER BY id DESC LIMIT 1");
+  Statement last(db_, "SELECT ok, error FROM runs WHERE spoke = ? ORDER BY id DESC LIMIT 1");
   if (!good.prepared() || !last.prepared()) return error();
   good.bind(spoke);
   if (good.step() == SQLITE_ROW && good.integer(0) != 0) result.lastGood = good.integer(0);

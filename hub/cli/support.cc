@@ -22,8 +22,9 @@ namespace pibrain {
 void initLibraries() {
   initRsync();
   initSsh();
-  // KJ fills some tables at its first use.
-  kj::setupAsyncIo();
+  // KJ fills some tables at its first use. What fails here fails again for each spoke, and is
+  // reported there.
+  kj::runCatchingExceptions([]() { kj::setupAsyncIo(); });
 }
 
 void complain(const std::string& message) { fprintf(stderr, "pi-brain: %s\n", message.c_str()); }

@@ -13,21 +13,27 @@
 
 #include "common/file-io.h"
 #include "common/text.h"
+#include "hub/failure.h"
 #include "hub/files.h"
 
 namespace pibrain {
 
 namespace {
 
-// A copy of the file, under a name that did not exist, with its time. Gone again if it fails.
-void copyFile(int fromDir, const std::string& from, int toDir, const std::string& to) {
-  kj::AutoCloseFd in(openat(fromDir, from.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (in.get() < 0) throwErrno(errno, "cannot read '" + escapeForTerminal(from) + "'");
-  struct stat st;
-  if (fstat(in, &st) != 0) throwErrno(errno, "cannot read '" + escapeForTerminal(from) + "'");
-  kj::AutoCloseFd out(openat(toDir, to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (out.get() < 0) throwErrno(errno, "cannot create a file in the archive");
-  KJ_ON_SCOPE_FAILURE(unlinkat(toDir, to.c_str(), 0));
+constexpr char OWN_DESCRIPTORS[] = "/proc/self/fd/";
+
+// A file in the directory that giveName() can name, or -1 where there is no such thing.
+int openNameless(int dir) {
+  if (access(OWN_DESCRIPTORS, X_OK) != 0) return -1;
+  return openat(dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+}
+
+bool giveName(int file, int dir, const std::string& name) {
+  auto self = OWN_DESCRIPTORS + std::to_string(file);
+  return linkat(AT_FDCWD, self.c_str(), dir, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+}
+
+void copyContent(int in, int out) {
   auto buffer = kj::heapArray<kj::byte>(256 * 1024);
   for (uint64_t offset = 0;;) {
     size_t n = readAt(in, buffer, offset);
@@ -35,9 +41,29 @@ void copyFile(int fromDir, const std::string& from, int toDir, const std::string
     offset += n;
     if (n < buffer.size()) break;
   }
-  struct timespec times[2] = {st.st_mtim, st.st_mtim};
-  futimens(out, times);
-  if (fsync(out) != 0) throwErrno(errno, "cannot write to the archive");
+  struct stat st;
+  if (fstat(in, &st) == 0) {
+    struct timespec times[2] = {st.st_mtim, st.st_mtim};
+    futimens(out, times);
+  }
+}
+
+// A copy of the file, under a name that did not exist, with its time. It gets its name when it is
+// complete, so that a hub that is killed leaves nothing of it.
+void copyFile(int fromDir, const std::string& from, int toDir, const std::string& to,
+              const std::string& where) {
+  kj::AutoCloseFd in(openat(fromDir, from.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (in.get() < 0) throwErrno(errno, "cannot read '" + escapeForTerminal(from) + "'");
+  kj::AutoCloseFd out(openNameless(toDir));
+  bool named = out.get() < 0;
+  if (named) {
+    out = kj::AutoCloseFd(openat(toDir, to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  }
+  if (out.get() < 0) throwErrno(errno, "cannot create a file in " + where);
+  KJ_ON_SCOPE_FAILURE(if (named) unlinkat(toDir, to.c_str(), 0));
+  copyContent(in, out);
+  if (fsync(out) != 0) throwErrno(errno, "cannot write to " + where);
+  if (!named && !giveName(out, toDir, to)) throwErrno(errno, "cannot create a file in " + where);
 }
 
 RootedDir::Opened openOrMake(const RootedDir& root, const std::string& path) {
@@ -54,9 +80,10 @@ RootedDir::Opened openOrMake(const RootedDir& root, const std::string& path) {
 
 }  // namespace
 
-kj::AutoCloseFd makeDirectoriesBeneath(const RootedDir& root, const std::string& path) {
+kj::AutoCloseFd makeDirectoriesBeneath(const RootedDir& root, const std::string& path,
+                                        const std::string& where) {
   auto made = openOrMake(root, path);
-  if (made.error != 0) throwErrno(made.error, "cannot make a directory");
+  if (made.error != 0) throwErrno(made.error, "cannot make a directory in " + where);
   return kj::mv(made.fd);
 }
 
@@ -95,11 +122,17 @@ const RootedDir& Archive::runDir(size_t number) {
   auto dir = directory_ + "/" + spoke_ + "/" + run_;
   if (number > 0) dir += "~" + std::to_string(number + 1);
   auto made = makeDirectories(dir);
-  KJ_REQUIRE(made.ok(), "cannot make the archive", std::string(made.message()).c_str());
+  if (!made.ok()) {
+    kj::throwFatalException(
+        kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
+                      kj::str("in ", where().c_str(), ": ", std::string(made.message()).c_str())));
+  }
   int fd = open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) throwErrno(errno, "cannot open the archive " + dir);
+  if (fd < 0) throwErrno(errno, "cannot open " + where());
   return runDirs_.emplace_back(kj::AutoCloseFd(fd));
 }
+
+std::string Archive::where() const { return "the archive " + escapeForTerminal(directory_); }
 
 Archive::Place Archive::place(const std::string& path) {
   auto name = std::string(baseNameOf(path));
@@ -108,28 +141,52 @@ Archive::Place Archive::place(const std::string& path) {
   for (size_t number = 0;; ++number) {
     auto dir = openOrMake(runDir(number), std::string(parentOf(path)));
     if (dir.error == ENOTDIR) continue;
-    if (dir.error != 0) throwErrno(dir.error, "cannot make a directory in the archive");
+    if (dir.error != 0) throwErrno(dir.error, "cannot make a directory in " + where());
     struct stat st;
-    if (fstatat(dir.fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return {kj::mv(dir.fd), name};
+    if (fstatat(dir.fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) continue;
+    // Not known to be free is not free.
+    if (errno != ENOENT) throwErrno(errno, "cannot read " + where());
+    return {kj::mv(dir.fd), name};
+  }
+}
+
+void Archive::minding(kj::FunctionParam<void()> work) const {
+  try {
+    work();
+  } catch (const kj::Exception& e) {
+    auto what = plainWords(e);
+    if (!saysDiskIsFull(what)) throw;
+    auto dir = escapeForTerminal(directory_);
+    throw Failure("no room in the archive, and nothing is overwritten or deleted without it: " +
+                  escapeForTerminal(what) + ". Make room on its disk: 'df -h " + dir +
+                  "' and 'df -i " + dir +
+                  "' show how much is left; or set 'archive_dir' in the config to another. The "
+                  "mirror is intact, and the next run goes on from where this one stopped.");
   }
 }
 
 void Archive::preserve(int dirFd, const std::string& name, const std::string& path) {
-  auto to = place(path);
-  if (linkat(dirFd, name.c_str(), to.dir, to.name.c_str(), 0) == 0) return;
-  // Another filesystem, or one without links.
-  copyFile(dirFd, name, to.dir, to.name);
+  minding([&]() {
+    auto to = place(path);
+    if (linkat(dirFd, name.c_str(), to.dir, to.name.c_str(), 0) == 0) return;
+    // Another filesystem, or one without links.
+    copyFile(dirFd, name, to.dir, to.name, where());
+  });
 }
 
 void Archive::take(int dirFd, const std::string& name, const std::string& path) {
+  minding([&]() { moveHere(dirFd, name, path); });
+}
+
+void Archive::moveHere(int dirFd, const std::string& name, const std::string& path) {
   auto to = place(path);
   if (renameat(dirFd, name.c_str(), to.dir, to.name.c_str()) == 0) return;
-  if (errno != EXDEV) throwErrno(errno, "cannot move to the archive");
+  if (errno != EXDEV) throwErrno(errno, "cannot move to " + where());
   struct stat st;
   if (fstatat(dirFd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) {
     return takeDirectory(dirFd, name, path);
   }
-  copyFile(dirFd, name, to.dir, to.name);
+  copyFile(dirFd, name, to.dir, to.name, where());
   if (unlinkat(dirFd, name.c_str(), 0) != 0) throwErrno(errno, "cannot remove an archived file");
 }
 
@@ -144,7 +201,7 @@ void Archive::takeDirectory(int dirFd, const std::string& name, const std::strin
     std::string_view below(entry->d_name);
     if (below != "." && below != "..") entries.emplace_back(below);
   }
-  for (auto& entry : entries) take(dirfd(dir), entry, path + "/" + entry);
+  for (auto& entry : entries) moveHere(dirfd(dir), entry, path + "/" + entry);
   if (unlinkat(dirFd, name.c_str(), AT_REMOVEDIR) != 0) {
     throwErrno(errno, "cannot remove '" + escapeForTerminal(path) + "'");
   }
@@ -152,7 +209,7 @@ void Archive::takeDirectory(int dirFd, const std::string& name, const std::strin
 
 void Archive::flush() {
   if (runDirs_.empty()) return;
-  if (syncfs(runDirs_[0].fd()) != 0) throwErrno(errno, "cannot write the archive to the disk");
+  if (syncfs(runDirs_[0].fd()) != 0) throwErrno(errno, "cannot write " + where() + " to the disk");
 }
 
 }  // namespace pibrain

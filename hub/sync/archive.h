@@ -4,6 +4,7 @@
 // before goes to RUN~2, RUN~3, …. hub/sync/archive-catalog.h reads it.
 
 #include <kj/common.h>
+#include <kj/function.h>
 
 #include <memory>
 #include <optional>
@@ -20,7 +21,7 @@ class Archive {
   Archive(std::string directory, std::string spoke, int64_t runStarted);
 
   // Both take the entry `name` of the directory `dirFd`, which is the mirror's file `path`. They
-  // throw KJ exceptions, and then the entry is as it was.
+  // throw KJ exceptions, or Failure if the archive's disk is full, and then the entry is as it was.
 
   // Puts a second name for the file, or a copy, in the archive; the mirror keeps its own.
   void preserve(int dirFd, const std::string& name, const std::string& path);
@@ -31,16 +32,20 @@ class Archive {
   void flush();
 
  private:
+  void moveHere(int dirFd, const std::string& name, const std::string& path);
   void takeDirectory(int dirFd, const std::string& name, const std::string& path);
 
   struct Place {
     kj::AutoCloseFd dir;
     std::string name;
   };
+  std::string where() const;
   // A free place for `path`, its directories made.
   Place place(const std::string& path);
   // Those of the run, numbered from 0.
   const RootedDir& runDir(size_t number);
+  // Does the work, and says of a full disk that it is the archive's.
+  void minding(kj::FunctionParam<void()> work) const;
 
   std::string directory_;
   std::string spoke_;
@@ -54,7 +59,8 @@ std::string archiveRunName(int64_t began);
 std::optional<int64_t> archiveRunTime(const std::string& name);
 
 // The descriptor of the directory `path` beneath `root`, made with its parents (0700) where
-// missing.
-kj::AutoCloseFd makeDirectoriesBeneath(const RootedDir& root, const std::string& path);
+// missing. `where` is what errors call it.
+kj::AutoCloseFd makeDirectoriesBeneath(const RootedDir& root, const std::string& path,
+                                       const std::string& where);
 
 }  // namespace pibrain

@@ -35,6 +35,20 @@ std::string saidSuffix(const std::string& said) {
   return said.empty() ? "" : absl::StrCat(" It said: ", said, ".");
 }
 
+// What a person does about a shortage on the hub; empty, or with a space in front.
+std::string howToMakeRoom(const std::string& what, const std::string& mirror) {
+  if (saysDiskIsFull(what)) {
+    auto path = escapeForTerminal(mirror);
+    return absl::StrCat(" Make room on the hub's disk: 'df -h ", path, "' and 'df -i ", path,
+                        "' show how much is left.");
+  }
+  if (contains(what, strerror(EMFILE)) || contains(what, strerror(ENFILE))) {
+    return " Let this program open more files ('ulimit -n' shows how many), or sync fewer spokes "
+           "at a time (--jobs).";
+  }
+  return "";
+}
+
 // The directory that 'source' names, absolute and without "//", "." and "..".
 std::string askedRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
   auto asked = spoke.source.path;
@@ -108,10 +122,7 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
   constexpr char RESUME[] =
       " The mirror is intact, and the next run goes on from where this one stopped.";
   if (error.getType() == kj::Exception::Type::OVERLOADED) {
-    bool disk = contains(what, strerror(ENOSPC)) || contains(what, strerror(EDQUOT));
-    return absl::StrCat(
-        escapeForTerminal(what), disk ? ". Make room on the hub's disk: 'df -h " : "",
-        disk ? escapeForTerminal(spoke.path) + "' shows how much is left." : ".", RESUME);
+    return absl::StrCat(escapeForTerminal(what), ".", howToMakeRoom(what, spoke.path), RESUME);
   }
   if (fellSilent(error)) {
     return absl::StrCat("nothing was heard from ", place, " for ", spoke.timeoutSeconds,
@@ -218,10 +229,13 @@ void greet(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& 
 void requireReadable(const SpokeConfig& spoke, const Tree& mirror) {
   if (mirror.problems.empty()) return;
   auto& problem = mirror.problems[0];
-  throw Failure(absl::StrCat("the mirror cannot be read whole: '",
-                             escapeForTerminal(spoke.path + "/" + problem.path),
-                             "' cannot be opened. Check its owner and mode with 'ls -ld'; "
-                             "nothing was changed."));
+  bool denied = problem.reason == proto::Reason::DENIED;
+  throw Failure(absl::StrCat(
+      "the mirror cannot be read whole: '", escapeForTerminal(spoke.path + "/" + problem.path),
+      denied ? "' cannot be opened. Check its owner and mode with 'ls -ld'; "
+             : "' cannot be read. The disk may be failing ('dmesg' tells), or this program may not "
+               "open enough files ('ulimit -n'); ",
+      "nothing was changed."));
 }
 
 int64_t clockDifference(const AgentInfo& agent) {

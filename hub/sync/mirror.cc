@@ -37,7 +37,7 @@ std::string quoted(std::string_view path) { return "'" + escapeForTerminal(path)
 }  // namespace
 
 Mirror::Mirror(const std::string& path, Access access, Archive archive)
-    : archive_(kj::mv(archive)), maxDirectories_(openDirectories()) {
+    : path_(path), archive_(kj::mv(archive)), maxDirectories_(openDirectories()) {
   if (access == Access::WRITE) {
     auto made = makeDirectories(path);
     if (!made.ok()) {
@@ -56,6 +56,8 @@ Mirror::Mirror(const std::string& path, Access access, Archive archive)
   root_ = RootedDir(kj::AutoCloseFd(fd));
   if (access == Access::WRITE && flock(fd, LOCK_EX | LOCK_NB) != 0) throw Locked();
 }
+
+std::string Mirror::where() const { return "the mirror " + escapeForTerminal(path_); }
 
 Tree Mirror::walk() const {
   KJ_IF_MAYBE(root, root_) {
@@ -94,7 +96,7 @@ std::string Mirror::stagedName(const std::string& path) const {
 int Mirror::staging() {
   if (staging_.get() < 0) {
     auto& root = KJ_ASSERT_NONNULL(root_);
-    staging_ = makeDirectoriesBeneath(root, std::string(STAGING));
+    staging_ = makeDirectoriesBeneath(root, std::string(STAGING), where());
   }
   return staging_;
 }
@@ -102,7 +104,7 @@ int Mirror::staging() {
 kj::AutoCloseFd Mirror::openStaged(const std::string& path, bool continued) {
   int flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | (continued ? 0 : O_TRUNC);
   int fd = openat(staging(), stagedName(path).c_str(), flags, 0600);
-  if (fd < 0) throwErrno(errno, "cannot create a file in the mirror");
+  if (fd < 0) throwErrno(errno, "cannot create a file in " + where());
   return kj::AutoCloseFd(fd);
 }
 
@@ -164,6 +166,9 @@ void Mirror::publish(const std::string& path) {
       makeRoomAt(parent, name, path);
       parent = directory(std::string(parentOf(path)));
     }
+  } else if (errno != ENOENT) {
+    // What is there cannot be seen, so it cannot be archived.
+    throwErrno(errno, "cannot publish " + quoted(path));
   }
   if (renameat(staging(), staged.c_str(), parent, name.c_str()) != 0) {
     throwErrno(errno, "cannot publish " + quoted(path));
@@ -193,7 +198,7 @@ void Mirror::breakLink(int parent, const std::string& name, const File& file) {
   auto copy = stagedName(name + "/link");
   kj::AutoCloseFd out(
       openat(staging(), copy.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (out.get() < 0) throwErrno(errno, "cannot create a file in the mirror");
+  if (out.get() < 0) throwErrno(errno, "cannot create a file in " + where());
   KJ_ON_SCOPE_FAILURE(unlinkat(staging_, copy.c_str(), 0));
   auto buffer = kj::heapArray<kj::byte>(256 * 1024);
   for (uint64_t offset = 0; offset < file.size;) {
@@ -229,11 +234,14 @@ void Mirror::move(const std::string& from, const std::string& to) {
 bool Mirror::archiveFile(const std::string& path) {
   auto name = std::string(baseNameOf(path));
   auto parent = KJ_ASSERT_NONNULL(root_).open(parentOf(path), O_RDONLY | O_DIRECTORY);
-  struct stat st;
-  if (parent.error != 0 || fstatat(parent.fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-      !S_ISREG(st.st_mode)) {
-    return false;
+  struct stat st = {};
+  int error = parent.error != 0                                                 ? parent.error
+              : fstatat(parent.fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0
+                                                                                : errno;
+  if (error != 0 && error != ENOENT && error != ENOTDIR) {
+    throwErrno(error, "cannot read " + quoted(path));
   }
+  if (error != 0 || !S_ISREG(st.st_mode)) return false;
   archive_.take(parent.fd, name, path);
   removeEmptyParents(path);
   return true;
@@ -271,7 +279,7 @@ void Mirror::removeStagingIfEmpty() {
 
 void Mirror::flush() {
   if (syncfs(KJ_ASSERT_NONNULL(root_).fd()) != 0) {
-    throwErrno(errno, "cannot write the mirror to the disk");
+    throwErrno(errno, "cannot write " + where() + " to the disk");
   }
   archive_.flush();
 }

@@ -72,6 +72,7 @@ class Mirror {
   void flush();
 
  private:
+  std::string where() const;  // for messages
   // The directory `path`, made if missing; valid until the next call.
   int directory(const std::string& path);
   int staging();
@@ -80,6 +81,7 @@ class Mirror {
   void breakLink(int parent, const std::string& name, const File& file);
   void removeEmptyParents(const std::string& path);
 
+  const std::string path_;  // as configured
   Archive archive_;
   const size_t maxDirectories_;  // how many may be open
   kj::Maybe<RootedDir> root_;    // null: missing, and only read

@@ -47,10 +47,12 @@ class SpokeSync {
                   Archive(config_.hub.archiveDir, spoke_.name, report_.started));
     loadKept();
     // The walk of the mirror takes no longer than the connection, so it costs no time.
-    auto walking = std::async(std::launch::async, [&]() { return mirror.walk(); });
+    auto walking = std::async(std::launch::async, [&]() { return walk(mirror); });
     auto connection = connect(*reach);
     KJ_DEFER(report_.wire = connection->wire());
-    auto tree = walking.get();
+    auto walked = walking.get();
+    KJ_IF_MAYBE(e, walked.failure) kj::throwFatalException(kj::mv(*e));
+    auto& tree = walked.tree;
     requireReadable(spoke_, tree);
     auto known = describeMirror(tree, kept_);
 
@@ -74,6 +76,18 @@ class SpokeSync {
   }
 
  private:
+  // What another thread returns: KJ aborts if its exceptions end in another one than threw them.
+  struct Walked {
+    Tree tree;
+    kj::Maybe<kj::Exception> failure;
+  };
+
+  static Walked walk(const Mirror& mirror) {
+    Walked walked;
+    walked.failure = kj::runCatchingExceptions([&]() { walked.tree = mirror.walk(); });
+    return walked;
+  }
+
   kj::Own<Connection> connect(SpokeReach& reach) {
     ConnectOptions options;
     options.limiter = options_.limiter;
@@ -160,9 +174,16 @@ class SpokeSync {
     for (auto& file : gone) {
       if (needed.contains(file.path)) {
         stay.push_back(file);
-      } else if (mirror.archiveFile(file.path)) {
+        continue;
+      }
+      try {
+        if (!mirror.archiveFile(file.path)) continue;
         ++report_.counts.deleted;
         report_.changes.push_back({ChangeKind::DELETE, file.path, "", file.size});
+      } catch (const kj::Exception& e) {
+        if (e.getType() != kj::Exception::Type::FAILED) throw;
+        stay.push_back(file);
+        undeleted_.push_back(escapeForTerminal(file.path) + ": " + plainWords(e));
       }
     }
     return stay;
@@ -206,6 +227,7 @@ class SpokeSync {
   void requireAll(const Transfer& transfer, const Listing& listing, const std::string& refusal) {
     std::vector<std::string> wrong;
     auto failures = transfer.failures();
+    failures.insert(failures.end(), undeleted_.begin(), undeleted_.end());
     for (auto& path : listing.reserved) {
       failures.push_back(escapeForTerminal(path) + ": the mirror uses this name itself");
     }
@@ -237,6 +259,7 @@ class SpokeSync {
   SpokeReport& report_;
   kj::AsyncIoContext io_;
   Paths kept_;
+  std::vector<std::string> undeleted_;  // "path: reason"
 };
 
 }  // namespace

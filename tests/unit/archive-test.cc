@@ -137,14 +137,14 @@ TEST(Archive, takesADirectoryWhole) {
 TEST(MakeDirectoriesBeneath, makesParentsAndFollowsNothing) {
   TempDir dir, elsewhere;
   RootedDir root(dir.open());
-  makeDirectoriesBeneath(root, "a/b/c");
-  makeDirectoriesBeneath(root, "a/b/c");
+  makeDirectoriesBeneath(root, "a/b/c", "here");
+  makeDirectoriesBeneath(root, "a/b/c", "here");
   EXPECT_EQ(dir.mode("a/b/c"), 0700u);
-  EXPECT_NO_THROW(makeDirectoriesBeneath(root, ""));
+  EXPECT_NO_THROW(makeDirectoriesBeneath(root, "", "here"));
   EXPECT_EQ(symlink(elsewhere.path().c_str(), (dir / "link").c_str()), 0);
   dir.write("file", "x");
   for (auto path : {"link", "link/x", "file", "file/x", "../x", "/tmp/x"}) {
-    EXPECT_THROW(makeDirectoriesBeneath(root, path), kj::Exception) << path;
+    EXPECT_THROW(makeDirectoriesBeneath(root, path, "here"), kj::Exception) << path;
   }
   EXPECT_FALSE(elsewhere.exists("x"));
 }

@@ -68,6 +68,15 @@ TEST_F(StoreTest, lastRuns) {
   EXPECT_EQ(store_->lastRuns("a")->lastError, "");
 }
 
+TEST_F(StoreTest, lastRunsAfterAClockThatWasAhead) {
+  open();
+  ASSERT_TRUE(store_->recordRun(report("a", OLD + 1'000'000)).ok());
+  ASSERT_TRUE(store_->recordRun(report("a", OLD)).ok());
+  ASSERT_TRUE(store_->recordRun(report("a", OLD + 1, Outcome::FAILED, "broken")).ok());
+  EXPECT_EQ(store_->lastRuns("a")->lastGood, OLD);
+  EXPECT_EQ(store_->lastRuns("a")->lastError, "broken");
+}
+
 TEST_F(StoreTest, keptFiles) {
   open();
   EXPECT_EQ(kept("a"), Paths{});

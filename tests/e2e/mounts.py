@@ -1,0 +1,73 @@
+"""Filesystems of a test's own, in a mount namespace that ends with the test's process."""
+import ctypes
+import os
+import subprocess
+
+CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
+private = False
+
+
+def use_private_mounts():
+    """From here on this process and its children see mounts that nobody else sees. sshd has to be
+    running by then: an unprivileged user becomes root of a user namespace in which it could not
+    start. Whoever may not do this either cannot run these tests, and is told so."""
+    global private
+    if private:
+        return
+    user, group = os.geteuid(), os.getegid()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS | (CLONE_NEWUSER if user else 0)) != 0:
+        error = os.strerror(ctypes.get_errno())
+        raise AssertionError(f"these tests need mounts of their own: run them as root, or allow user namespaces "
+                             f"(sysctl kernel.unprivileged_userns_clone=1, or a container with CAP_SYS_ADMIN): {error}")
+    if user:
+        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
+            with open(f"/proc/self/{name}", "w") as out:
+                out.write(text)
+    run("mount", "--make-rprivate", "/")
+    private = True
+
+
+def run(*command):
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, command))}: {done.stderr}")
+
+
+class Tmpfs:
+    """A small filesystem in memory. `size` in bytes; `inodes`: 0 for any number."""
+
+    def __init__(self, path, size, inodes=0):
+        self.path = path
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        run("mount", "-t", "tmpfs", "-o", f"size={size},nr_inodes={inodes},mode=700", "none", path)
+        # The directory that is mounted, not the one beneath it.
+        self.mounted = True
+
+    def resize(self, size, inodes=0):
+        run("mount", "-o", f"remount,size={size},nr_inodes={inodes}", self.path)
+
+    def fill(self, leave):
+        """Takes all the room but `leave` bytes."""
+        st = os.statvfs(self.path)
+        take = st.f_bavail * st.f_frsize - leave
+        with open(self.path / "filler", "wb") as out:
+            for _ in range(take // 4096):
+                out.write(b"\0" * 4096)
+
+    def fill_inodes(self, leave):
+        (self.path / "fillers").mkdir()
+        for number in range(os.statvfs(self.path).f_ffree - leave):
+            (self.path / "fillers" / str(number)).touch()
+
+    def make_room(self):
+        subprocess.run(["rm", "-rf", self.path / "filler", self.path / "fillers"], check=True)
+
+    def read_only(self, on=True):
+        run("mount", "-o", "remount," + ("ro" if on else "rw"), self.path)
+
+    def unmount(self):
+        if self.mounted:
+            # Lazily: a test that failed may have left something open.
+            run("umount", "-l", self.path)
+            self.mounted = False

@@ -1,0 +1,177 @@
+"""Clocks that are wrong, jump or stand still, on either side: changes are noticed, nothing is lost."""
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+import unittest
+
+import harness
+from faults import FaultCase, lines
+
+YEAR = 365 * 86400
+
+
+def libfaketime():
+    found = sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not found:
+        raise AssertionError("libfaketime is missing: deploy/install-build-deps.sh installs it")
+    return found[0]
+
+
+class Clock(FaultCase):
+    def setUp(self):
+        super().setUp()
+        self.fake = ""
+
+    def environment(self):
+        """The hub's clock is as self.fake says: '-1y', '2030-01-01 00:00:00' (it stands still)."""
+        env = super().environment()
+        if self.fake:
+            env.update(LD_PRELOAD=str(libfaketime()), FAKETIME=self.fake, DONT_FAKE_MONOTONIC="1",
+                       FAKETIME_DONT_FAKE_MONOTONIC="1", FAKETIME_NO_CACHE="1")
+        return env
+
+    def everything_changes(self, *arguments):
+        self.change()
+        report = self.sync_one("--delete", "--max-delete", "1000", *arguments)
+        self.assert_mirrored()
+        self.assert_promised()
+        self.note()
+        return report
+
+    def test_the_hubs_clock_jumps(self):
+        """Back and forth by seconds and by decades, with changes of all kinds between."""
+        self.make(6)
+        for self.fake in ("-3600", "+3600", "-10y", "+3", "-3", "+10y", "", "-1"):
+            with self.subTest(self.fake):
+                report = self.everything_changes()
+                apart = abs(float(self.fake.rstrip("y") or 0)) * (YEAR if self.fake.endswith("y") else 1)
+                self.assertEqual(apart > 60, "the clocks of" in " ".join(report["warnings"]), report["warnings"])
+                # A second look at what was fresh, then nothing.
+                self.sync()
+                self.assertEqual(self.counts(), {})
+
+    def test_the_hubs_clock_stands_still(self):
+        """Two runs of one instant archive two versions of one file, and a third one."""
+        self.fake = "2030-01-01 00:00:00"
+        path = self.write("p/a.jsonl", b"")
+        other = self.write("p/b.jsonl", lines(self.rng, 1000))
+        versions = []
+        for _ in range(4):
+            versions.append(lines(self.rng, 30_000))
+            path.write_bytes(versions[-1])
+            self.age(path)
+            self.sync()
+            self.assert_mirrored()
+        path.unlink()
+        self.assertEqual(self.counts("--delete"), {"deleted": 1})
+        found = {p: harness.read_below(self.archive, p) for p in harness.files_below(self.archive)}
+        self.assertEqual({os.path.dirname(p) for p in found}, {b"laptop/20300101T000000.000Z/p"})
+        self.assertCountEqual(found.values(), versions)
+        self.assertTrue(other.exists())
+
+    def test_names_as_long_as_they_may_be(self):
+        """Versions of one instant get a number, which must not make the name too long nor two alike."""
+        self.fake = "2030-01-01 00:00:00"
+        names = ["x" * 248 + end + ".jsonl" for end in "ab"]
+        versions = []
+        for _ in range(3):
+            for name in names:
+                versions.append(lines(self.rng, 3000))
+                self.write(name, versions[-1])
+            self.sync()
+            self.assert_mirrored()
+        found = [harness.read_below(self.archive, p) for p in harness.files_below(self.archive)]
+        self.assertCountEqual(found, versions[:-2])
+
+    def test_history_after_a_clock_that_was_ahead(self):
+        """What is shown as the last run is the last run."""
+        self.make(3)
+        self.fake = "+2y"
+        self.sync()
+        self.fake = ""
+        self.sshd.authorize("exit 3")
+        self.sync(code=1)
+        self.assertIn("✗ laptop", self.pi_brain("sync", "status").stdout)
+        self.sshd.authorize_agent(self.source)
+        self.sync()
+        self.assertIn("✓ laptop", self.pi_brain("sync", "status").stdout)
+
+    def test_times_far_from_now(self):
+        """The spoke's clock was in 1970, before it, or will be in 2200; and the file grows then."""
+        for seconds in (0, 1, -1, -YEAR, int(time.time()) + YEAR, int(time.time()) + 5, 2**31 - 1, 2**31, 7 * 10**9):
+            with self.subTest(seconds):
+                path = self.write(f"p/{seconds}.jsonl", lines(self.rng, 20_000))
+                for turn in range(3):
+                    with open(path, "ab") as out:
+                        out.write(lines(self.rng, 1000))
+                    os.utime(path, ns=(seconds * 10**9 + turn, seconds * 10**9 + turn))
+                    self.sync()
+                    self.assert_mirrored()
+                self.assertEqual(self.counts(), {})
+
+    def test_the_spokes_clock_steps(self):
+        """Files get older or much newer times as they grow, are rewritten and appear."""
+        self.make(6)
+        for step in (-YEAR, YEAR, -3600, -1, 0, 10 * YEAR, -20 * YEAR):
+            with self.subTest(step):
+                self.change()
+                now = time.time_ns() + step * 10**9
+                for number, path in enumerate(p for p in self.source.rglob("*") if p.is_file()):
+                    if path.stat().st_mtime_ns > self.clock_before:
+                        os.utime(path, ns=(now + number, now + number))
+                self.clock_before = now if step < 0 else self.clock_before
+                self.sync_one("--delete", "--max-delete", "1000")
+                self.assert_mirrored()
+                self.assert_promised()
+                self.note()
+
+    clock_before = harness.LONG_AGO
+
+    def test_growth_that_leaves_the_time(self):
+        """A file grows and its time goes back to what it was: the size tells."""
+        self.make(6)
+        for path in sorted(self.source.rglob("*.jsonl"))[:4]:
+            st = path.stat()
+            with open(path, "ab") as out:
+                out.write(lines(self.rng, 700))
+            os.utime(path, ns=(st.st_atime_ns, st.st_mtime_ns))
+        self.assertEqual(self.counts(), {"grown": 4})
+        self.assert_mirrored()
+
+    def test_growth_that_makes_it_older(self):
+        self.make(6)
+        for path in sorted(self.source.rglob("*.jsonl"))[:4]:
+            with open(path, "ab") as out:
+                out.write(lines(self.rng, 700))
+            os.utime(path, ns=(10**18, 10**18))
+        self.assertEqual(self.counts(), {"grown": 4})
+        self.assert_mirrored()
+
+    def test_all_times_alike(self):
+        """A copy without times (git clone, cp) gave every file the same one."""
+        self.make(6)
+        for path in self.source.rglob("*.jsonl"):
+            os.utime(path, ns=(10**18, 10**18))
+        self.sync()
+        self.assert_mirrored()
+        self.assertEqual(self.counts(), {})
+        self.everything_changes()
+
+    def test_a_source_restored_from_a_backup(self):
+        """Yesterday's state comes back, with its times: that is what the mirror shows, today's is archived."""
+        self.make(6)
+        backup = self.dir / "backup"
+        subprocess.run(["cp", "-a", self.source, backup], check=True)
+        self.change()
+        self.settle()
+        shutil.rmtree(self.source)
+        subprocess.run(["cp", "-a", backup, self.source], check=True)
+        self.sync("--delete", "--max-delete", "1000")
+        self.assert_mirrored()
+        self.assert_promised()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

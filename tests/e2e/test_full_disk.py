@@ -1,0 +1,197 @@
+"""A disk that is full, at every stage of a run: it is said which, nothing is lost, and room is all it takes."""
+import json
+import os
+import unittest
+
+import mounts
+from faults import LARGE_TAIL, MIB, FaultCase, contents, lines
+
+
+class FullDisk(FaultCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        mounts.use_private_mounts()
+
+    def setUp(self):
+        super().setUp()
+        self.small = None
+        self.other_source = self.dir / "other-sessions"
+        self.other_source.mkdir()
+
+    def tearDown(self):
+        self.unmount()
+        super().tearDown()
+
+    def unmount(self):
+        if self.small is not None:
+            self.small.unmount()
+        self.before = {}
+        self.mirror, self.archive = self.dir / "synced" / "laptop", self.dir / "archive"
+
+    def put_on_small_disk(self, what, size=24 * MIB, inodes=0):
+        """`what`: mirror, archive, both (on one filesystem), or data."""
+        self.unmount()
+        self.small = mounts.Tmpfs(self.dir / "small", size, inodes)
+        if what in ("mirror", "both"):
+            self.mirror = self.small.path / "laptop"
+        if what in ("archive", "both"):
+            self.archive = self.small.path / "archive"
+        data = self.small.path / "data" if what == "data" else self.dir / "data"
+        (self.other_source / "o.jsonl").write_bytes(b'{"other":1}\n')
+        self.write_config([self.spoke(path=str(self.mirror)), self.spoke("other", source=str(self.other_source))],
+                          database_dir=str(data))
+
+    def fails_for_want_of_room(self, *arguments, disk=None, told="No space left on device"):
+        """The run says so; another spoke, elsewhere, is synced. Returns the spoke's report."""
+        (self.other_source / f"{os.urandom(4).hex()}.jsonl").write_bytes(b'{"other":2}\n')
+        report = self.sync(*arguments, code=1)
+        laptop, other = report["spokes"]
+        self.assertEqual(laptop["outcome"], "failed")
+        self.assertEqual(other["outcome"], "ok")
+        self.assert_sentence(laptop["error"])
+        self.assertIn(told, laptop["error"])
+        self.assertIn(f"df -h {disk or self.mirror}'", laptop["error"])
+        self.assertIn(f"df -i {disk or self.mirror}'", laptop["error"])
+        self.assert_promised()
+        return laptop
+
+    def with_room_it_ends_right(self, *arguments):
+        self.small.make_room()
+        self.settle(*arguments)
+
+    def test_for_a_new_file(self):
+        self.put_on_small_disk("mirror")
+        self.make()
+        self.small.fill(leave=MIB)
+        for number in range(5):
+            self.write(f"n/{number}.jsonl", lines(self.rng, 400_000))
+        self.fails_for_want_of_room()
+        self.assertIn(b"n/0.jsonl", contents(self.mirror))  # what fitted is there
+        self.assertNotIn(b"n/4.jsonl", contents(self.mirror))
+        self.with_room_it_ends_right()
+
+    def test_for_the_first_directory(self):
+        self.put_on_small_disk("mirror", inodes=20)
+        self.write("p/a.jsonl", lines(self.rng, 1000))
+        self.small.fill_inodes(leave=0)
+        error = self.sync(code=1)["spokes"][0]["error"]
+        self.assertIn("cannot be made", error)
+        self.assertIn("No space left on device", error)
+        self.assertIn(str(self.mirror), error)
+        self.with_room_it_ends_right()
+
+    def test_for_the_staging_directory(self):
+        self.put_on_small_disk("mirror", inodes=200)
+        self.make()
+        self.small.fill_inodes(leave=0)
+        self.write("p/new.jsonl", lines(self.rng, 1000))
+        self.fails_for_want_of_room()
+        self.assert_unchanged()
+        self.with_room_it_ends_right()
+
+    def test_inodes_in_the_middle(self):
+        self.put_on_small_disk("mirror", inodes=200)
+        self.make()
+        self.small.fill_inodes(leave=5)
+        for number in range(10):
+            self.write(f"dir-{number}/n.jsonl", lines(self.rng, 1000))
+        self.fails_for_want_of_room()
+        self.with_room_it_ends_right()
+
+    def test_in_the_middle_of_an_append(self):
+        for size, leave in ((400_000, 200_000), (LARGE_TAIL, MIB), (LARGE_TAIL + 3 * MIB, LARGE_TAIL + MIB)):
+            with self.subTest(size=size):
+                self.put_on_small_disk("mirror")
+                self.make()
+                path = self.source / "p/large.jsonl"
+                with open(path, "ab") as out:
+                    out.write(lines(self.rng, size))
+                self.age(path)
+                self.small.fill(leave)
+                self.fails_for_want_of_room()
+                # What did not fit was taken back.
+                self.assert_unchanged()
+                self.with_room_it_ends_right()
+                self.unmount()
+
+    def test_in_the_middle_of_a_patch(self):
+        self.put_on_small_disk("mirror")
+        self.make()
+        self.change_patched(self.source / "p/patched.jsonl")
+        self.small.fill(leave=150_000)
+        self.fails_for_want_of_room()
+        self.assert_unchanged()
+        self.with_room_it_ends_right()
+
+    def test_of_the_archive(self):
+        """Archive and mirror on different filesystems: what cannot be archived stays."""
+        for full in ("archive", "mirror"):
+            with self.subTest(full=full):
+                self.put_on_small_disk(full)
+                self.make()
+                self.change_patched(self.source / "p/patched.jsonl")
+                (self.source / "p/large.jsonl").unlink()
+                self.small.fill(leave=100_000)
+                disk = self.archive if full == "archive" else None
+                self.fails_for_want_of_room("--delete", disk=disk)
+                self.assert_unchanged()
+                self.assertEqual(self.archived_contents(), {})  # nor half a file there
+                self.with_room_it_ends_right()
+                self.unmount()
+
+    def test_of_the_archive_for_deletes(self):
+        self.put_on_small_disk("archive")
+        self.make()
+        for name in ("large", "patched"):
+            (self.source / f"p/{name}.jsonl").unlink()
+        self.small.fill(leave=500_000)  # for one of them
+        self.fails_for_want_of_room("--delete", disk=self.archive)
+        self.assertEqual(len(self.archived_contents()), 1)
+        self.with_room_it_ends_right()
+
+    def test_of_the_archive_for_its_first_directory(self):
+        self.put_on_small_disk("archive", inodes=12)
+        self.make()
+        (self.source / "p/large.jsonl").unlink()
+        self.small.fill_inodes(leave=1)
+        self.fails_for_want_of_room("--delete", disk=self.archive)
+        self.assert_unchanged()
+        self.with_room_it_ends_right()
+
+    def test_on_one_filesystem_an_archive_needs_no_room(self):
+        """Old versions are given a second name there, or moved."""
+        self.put_on_small_disk("both")
+        self.make()
+        (self.source / "p/large.jsonl").unlink()
+        self.small.fill(leave=40_000)
+        self.sync("--delete")
+        self.assert_nothing_lost()
+        self.assert_mirrored()
+
+    def test_for_the_history(self):
+        self.put_on_small_disk("data", size=2 * MIB, inodes=20)
+        self.small.fill(leave=0)
+        self.make_without_history()
+        self.small.make_room()
+        self.settle()
+        self.small.fill(leave=0)
+        self.change()
+        for path in list(self.source.rglob("*.jsonl"))[:3]:
+            path.unlink()
+        self.make_without_history()
+
+    def make_without_history(self):
+        if not self.before:
+            self.write("p/a.jsonl", lines(self.rng, 1000))
+        done = self.pi_brain("sync", "run", "--json")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        warnings = [w for spoke in json.loads(done.stdout)["spokes"] for w in spoke["warnings"]]
+        said = done.stderr + " ".join(warnings)
+        self.assertIn("full", said)
+        self.assertIn("sync.db", said)
+        self.assert_promised()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,191 @@
+"""The database in every bad state: the history is lost, with a warning, and nothing else is."""
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import time
+import unittest
+
+import harness
+import mounts
+from faults import FaultCase, lines
+
+
+class History(FaultCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        mounts.use_private_mounts()
+
+    def setUp(self):
+        super().setUp()
+        self.database = self.dir / "data" / "sync.db"
+        self.make()
+        # Files that are gone on the spoke and stay: the store remembers them.
+        for name in ("large", "patched"):
+            (self.source / f"p/{name}.jsonl").unlink()
+        self.kept = ["p/large.jsonl", "p/patched.jsonl"]
+        self.assertEqual(self.counts(), {"kept": 2})
+        self.note()
+
+    def sync_said(self, *arguments):
+        """A run that ends well, the mirror as it should be; what it warned of."""
+        self.write(f"p/new-{time.monotonic_ns()}.jsonl", lines(self.rng, 1000))
+        grown = self.source / "p/grown.jsonl"
+        grown.touch()
+        grown.write_bytes(grown.read_bytes() + lines(self.rng, 1000))
+        self.age(grown)
+        done = self.pi_brain("sync", "run", "--json", *arguments)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        report = json.loads(done.stdout)["spokes"][0]
+        self.assertEqual(report["outcome"], "ok")
+        self.assert_promised()
+        said = " ".join([done.stderr, *report["warnings"]])
+        self.assertNotIn(".cc:", said)
+        return said, report
+
+    def goes_on(self, *words):
+        """Without --delete the gone files stay, however little is known of them; with it, and the
+        database still as bad, they go to the archive."""
+        said, report = self.sync_said()
+        for word in words:
+            self.assertIn(word, said)
+        self.assert_mirrored(besides=self.kept)
+        self.assertEqual(report["counts"]["kept"], 2)
+        status = self.pi_brain("sync", "status")
+        self.assertEqual(status.returncode, 0, status.stderr)
+
+    def deletes(self):
+        gone = [self.before[os.fsencode(name)] for name in self.kept]
+        said, report = self.sync_said("--delete")
+        self.assertEqual(report["counts"]["deleted"], 2)
+        self.assert_mirrored()
+        for content in gone:
+            self.assertIn(content, self.archived_contents().values())
+        return said
+
+    def heals(self):
+        """Nothing was done to it: the next run records again."""
+        self.assertEqual(self.sync_said()[0], "")
+        self.assertIn("✓ laptop", self.pi_brain("sync", "status").stdout)
+
+    def test_locked_by_another(self):
+        with contextlib.closing(sqlite3.connect(self.database)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            began = time.monotonic()
+            self.goes_on("locked", "sync.db")
+            self.assertLess(time.monotonic() - began, 60)
+            other.rollback()
+        self.heals()
+        self.deletes()
+
+    def test_locked_for_a_moment(self):
+        """Somebody reads it: that is waited for."""
+        run = None
+        with contextlib.closing(sqlite3.connect(self.database)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            run = self.start_run("--json")
+            time.sleep(1)
+            other.rollback()
+        out = run.communicate(timeout=60)[0]
+        self.assertEqual(run.returncode, 0, out)
+        self.assertNotIn("locked", out)
+
+    def test_garbage(self):
+        self.database.write_bytes(os.urandom(20_000))
+        self.goes_on("not a database", "will not be recorded")
+        self.deletes()
+
+    def test_damaged_pages(self):
+        """A header that is one, and garbage behind it."""
+        content = bytearray(self.database.read_bytes())
+        content[4096:] = os.urandom(len(content) - 4096)
+        self.database.write_bytes(content)
+        self.goes_on("malformed", "sync.db")
+        self.assertIn("malformed", self.deletes())
+
+    def test_truncated(self):
+        content = self.database.read_bytes()
+        for size in (50, 4096, len(content) - 4096):
+            with self.subTest(size):
+                self.database.write_bytes(content[:size])
+                self.goes_on("sync.db")
+        self.assertIn("sync.db", self.deletes())
+
+    def test_empty_and_missing(self):
+        self.database.write_bytes(b"")
+        self.goes_on()
+        self.heals()
+        self.database.unlink()
+        self.goes_on()
+        shutil.rmtree(self.database.parent)
+        self.goes_on()
+        self.heals()
+        self.deletes()
+
+    def test_read_only(self):
+        """On a read-only filesystem: modes do not stop root."""
+        content = self.database.read_bytes()
+        disk = mounts.Tmpfs(self.database.parent, 4 << 20)
+        try:
+            self.database.write_bytes(content)
+            disk.read_only()
+            self.goes_on("readonly", "sync.db")
+            self.deletes()
+            disk.read_only(False)
+            self.heals()
+        finally:
+            disk.unmount()
+
+    def test_a_directory_that_cannot_be_written(self):
+        disk = mounts.Tmpfs(self.dir / "read-only", 1 << 20)
+        try:
+            disk.read_only()
+            for place, word in ((disk.path, "unable to open"), (disk.path / "below", "Read-only file system"),
+                                (self.config / "data", "Not a directory")):
+                with self.subTest(place):
+                    self.write_config([self.spoke()], database_dir=str(place))
+                    self.goes_on(word, "will not be recorded")
+            self.deletes()
+        finally:
+            disk.unmount()
+
+    def test_a_directory_in_its_place(self):
+        self.database.unlink()
+        self.database.mkdir()
+        self.goes_on("unable to open", "will not be recorded")
+        self.deletes()
+
+    def test_a_newer_schema(self):
+        """Of a version to come: what it has in common is used, the rest left as it is."""
+        with contextlib.closing(sqlite3.connect(self.database)) as newer:
+            newer.execute("ALTER TABLE runs ADD COLUMN mood TEXT")
+            newer.execute("PRAGMA user_version = 99")
+            newer.commit()
+        self.goes_on()
+        self.heals()
+        with contextlib.closing(sqlite3.connect(self.database)) as newer:
+            self.assertEqual(newer.execute("PRAGMA user_version").fetchone(), (99,))
+            newer.execute("ALTER TABLE runs RENAME COLUMN files TO sessions")
+            newer.execute("DROP TABLE kept")
+            newer.execute("CREATE TABLE kept (everything TEXT)")
+            newer.commit()
+        self.goes_on("sync.db")
+        self.deletes()
+
+    def test_kept_files_that_are_wrong(self):
+        """The store says of files that they are gone on the spoke, and they are not; and of files
+        that never were."""
+        with contextlib.closing(sqlite3.connect(self.database)) as wrong:
+            present = [str(p.relative_to(self.source)) for p in self.source.rglob("*.jsonl")]
+            wrong.execute("DELETE FROM kept")
+            wrong.executemany("INSERT INTO kept VALUES ('laptop', ?)",
+                              [(os.fsencode(p),) for p in [*present, "../../etc/passwd", "/etc/passwd", "", "p"]])
+            wrong.commit()
+        self.goes_on()
+        self.deletes()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

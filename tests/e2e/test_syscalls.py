@@ -1,0 +1,228 @@
+"""System calls that fail, on the hub and on the agent: a sentence, a mirror as promised, no loss, and the
+next run repairs it. strace makes them fail, one after the other."""
+import collections
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import unittest
+
+import harness
+from faults import LARGE_TAIL, FaultCase, another_filesystem, contents, lines
+from harness import quote, sessions
+
+# A loader, and an ssh that is asked for its configuration, use these too: there they have to be about
+# a path of the test's.
+BY_PATH = ("openat", "newfstatat", "pread64", "write", "read")
+# When a call fails: the first, the second, …; "+": and all that follow.
+POSITIONS = ("1", "2+", "6")
+WHY = {"EIO": "Input/output error", "ENOSPC": "No space left on device", "EMFILE": "Too many open files"}
+
+
+class SystemCalls(FaultCase):
+    def setUp(self):
+        super().setUp()
+        self.prepare()
+
+    def prepare(self):
+        """A mirror, and a spoke with something of everything that a run does; saved, to begin from
+        there again and again."""
+        self.make(8)
+        self.write("thing/inside.jsonl", lines(self.rng, 1000))
+        self.settle()
+        self.change()
+        with open(self.source / "p/large.jsonl", "ab") as out:
+            out.write(lines(self.rng, LARGE_TAIL))
+        shutil.rmtree(self.source / "thing")
+        self.write("thing", lines(self.rng, 500))
+        self.age(*(p for p in self.source.rglob("*") if p.is_file()))
+        gone = next(path for path in sorted(self.before)
+                    if path.startswith(b"--") and (self.source / os.fsdecode(path)).exists())
+        (self.source / os.fsdecode(gone)).unlink()
+        self.gone = {gone}
+        self.saved = self.dir / "saved"
+        self.saved.mkdir()
+        for path in (self.mirror, self.source, self.dir / "data"):
+            subprocess.run(["cp", "-a", path, self.saved / path.name], check=True)
+
+    def restore(self):
+        for path in (self.mirror, self.source, self.dir / "data"):
+            shutil.rmtree(path)
+            subprocess.run(["cp", "-a", self.saved / path.name, path], check=True)
+        shutil.rmtree(self.archive, ignore_errors=True)
+
+    def strace(self, *options):
+        return ["strace", "-f", "-qq", "-o", str(self.dir / "trace"), *map(str, options)]
+
+    def run_traced(self, *options):
+        command = [*self.strace(*options), harness.HUB, "sync", "run", "--json", "--delete", "-c", self.config]
+        return subprocess.run(command, capture_output=True, text=True, env=self.environment(), timeout=60)
+
+    def trace(self):
+        return (self.dir / "trace").read_text(errors="replace")
+
+    def paths_and_counts(self, calls, below):
+        """What an undisturbed run does: the paths that it touches, and how often it makes each call there."""
+        counts, paths = collections.Counter(), set()
+        for text in self.trace().splitlines():
+            found = [p for p in re.findall(r'<([^<>]*)>', text) if p.startswith(str(below))]
+            call = re.match(r"\d+ +(\w+)\(", text)
+            if call and call[1] in calls and found:
+                counts[call[1]] += 1
+                paths.update(p.removesuffix("(deleted)") for p in found)
+        return sorted(paths), counts
+
+    def injections(self, calls, counts, error):
+        for call in calls:
+            for when in POSITIONS:
+                if int(when.rstrip("+")) <= counts[call]:
+                    yield call, f"inject={call}:error={error}:when={when}"
+
+    def judge(self, what, done):
+        """What has to hold whatever failed. Returns the spoke's report."""
+        self.assertIn(done.returncode, (0, 1), done.stdout + done.stderr)
+        # The hub ends an ssh that it needs no more.
+        self.assertNotRegex(self.trace(), "killed by SIG(?!KILL)")
+        self.assertNotIn(".cc:", done.stderr)
+        report = json.loads(done.stdout)["spokes"][0]
+        self.assert_promised()
+        if done.returncode == 0:
+            self.assert_mirrored()
+        else:
+            self.assert_sentence(report["error"])
+        return report
+
+    def each(self, injections, run, check):
+        before = dict(self.before)
+        outcomes = collections.Counter()
+        for call, injection in injections:
+            with self.subTest(injection):
+                self.restore()
+                self.before = dict(before)
+                done = run(injection, call)
+                self.assertIn("(INJECTED)", self.trace())
+                report = self.judge(injection, done)
+                check(call, injection, done.returncode, report)
+                outcomes[done.returncode] += 1
+                self.unbroken_agent()
+                self.settle()
+        self.before = before
+        print(self.id().rsplit(".", 1)[1], dict(outcomes))
+
+    def unbroken_agent(self):
+        self.sshd.authorize_agent(self.source)
+
+    # The hub.
+
+    HUB_CALLS = ("openat2", "openat", "newfstatat", "getdents64", "pread64", "write", "pwrite64", "utimensat",
+                 "ftruncate", "fsync", "syncfs", "mkdirat", "linkat", "renameat2", "renameat", "unlinkat")
+
+    def hub(self, calls, error):
+        by_path = self.by_path(self.HUB_CALLS)
+
+        def run(injection, call):
+            return self.run_traced("-e", "trace=" + call, "-e", injection, *(by_path if call in BY_PATH else ()))
+
+        def check(call, injection, code, report):
+            if code == 1:
+                # A walk of the mirror tells only where.
+                self.assertRegex(report["error"], WHY[error] + "|the mirror cannot be read whole: '/", injection)
+
+        self.each(self.injections(calls, self.counts_there, error), run, check)
+
+    def by_path(self, calls):
+        """strace's options that name each path of the mirror; notes how often each call is made there."""
+        self.restore()
+        self.run_traced("-y", "-e", "trace=" + ",".join(calls))
+        paths, self.counts_there = self.paths_and_counts(calls, self.dir)
+        return [word for path in paths if path.startswith(str(self.mirror)) for word in ("-P", path)]
+
+    def test_io_errors_on_the_hub(self):
+        self.hub(self.HUB_CALLS, "EIO")
+
+    def test_io_errors_with_an_archive_elsewhere(self):
+        """On another filesystem, where old versions have to be copied."""
+        with another_filesystem(self.dir) as elsewhere:
+            self.archive = pathlib.Path(elsewhere) / "archive"
+            self.write_config([self.spoke()])
+            self.hub(("fsync", "syncfs", "linkat", "unlinkat", "renameat"), "EIO")
+
+    # Killed on its way into a call: between any two steps, whatever their order in time.
+
+    KILL_CALLS = ("write", "pwrite64", "utimensat", "mkdirat", "linkat", "renameat2", "renameat", "unlinkat", "fsync",
+                  "syncfs")
+
+    def killed(self, calls):
+        counts = collections.Counter({call: 6 for call in calls})
+        before = dict(self.before)
+        killed = 0
+        for call, injection in self.injections(calls, counts, "EIO"):
+            if injection.endswith("+"):
+                continue
+            with self.subTest(injection):
+                self.restore()
+                self.before = dict(before)
+                done = self.run_traced("-e", "trace=" + call, "-e", injection.replace("error=EIO", "signal=KILL"),
+                                       *(self.by_path(("write",)) if call == "write" else ()))
+                self.assertIn(done.returncode, (0, -9), done.stdout + done.stderr)
+                killed += done.returncode == -9
+                self.assert_promised()
+                self.settle()
+        self.before = before
+        print(f"{self._testMethodName}: killed {killed} times")
+        self.assertGreater(killed, len(calls))
+
+    def test_killed_at_each_step(self):
+        self.killed(self.KILL_CALLS)
+
+    def test_killed_at_each_step_with_an_archive_elsewhere(self):
+        with another_filesystem(self.dir) as elsewhere:
+            self.archive = pathlib.Path(elsewhere) / "archive"
+            self.write_config([self.spoke()])
+            self.killed(("fsync", "linkat", "unlinkat", "renameat", "renameat2", "mkdirat"))
+
+    def test_no_room_on_the_hub(self):
+        self.hub(("openat", "write", "pwrite64", "mkdirat", "linkat", "renameat2", "renameat"), "ENOSPC")
+
+    def test_no_descriptors_on_the_hub(self):
+        self.hub(("openat2", "openat"), "EMFILE")
+
+    # The agent.
+
+    AGENT_CALLS = ("openat2", "getdents64", "newfstatat", "pread64")
+
+    def agent(self, calls, error):
+        def run(injection, *_, options=("-P", self.source, *[
+                w for p in self.source.rglob("*") for w in ("-P", p)])):
+            command = self.strace("-e", injection, *options)
+            self.sshd.authorize(" ".join(map(quote, [*command, harness.AGENT, f"--root={self.source}"])))
+            return self.pi_brain("sync", "run", "--json", "--delete", timeout=60)
+
+        self.restore()
+        run("trace=" + ",".join(self.AGENT_CALLS), options=["-y"])
+        _, counts = self.paths_and_counts(self.AGENT_CALLS, self.source)
+
+        def check(call, injection, code, report):
+            if code == 0:
+                return
+            self.assertRegex(report["error"], "could not be read|reading it failed|may not read|does not exist")
+            if "could not be read" in report["error"]:
+                # Not seen is not gone.
+                self.assertEqual(self.gone - contents(self.mirror).keys(), set(), injection)
+
+        self.each(self.injections(calls, counts, error), run, check)
+
+    def test_io_errors_on_the_agent(self):
+        self.agent(self.AGENT_CALLS, "EIO")
+
+    def test_no_descriptors_on_the_agent(self):
+        self.agent(("openat2",), "EMFILE")
+
+    def test_no_memory_on_the_agent(self):
+        self.agent(("getdents64",), "ENOMEM")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
