@@ -31,10 +31,12 @@ std::string runName(int64_t nanos) {
 
 // A copy of the file, under a name that did not exist, with its time. Gone again if it fails.
 void copyFile(int fromDir, const std::string& from, int toDir, const std::string& to) {
-  kj::AutoCloseFd in(openat(fromDir, from.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  // Not to wait for a writer if it has become a FIFO.
+  kj::AutoCloseFd in(openat(fromDir, from.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (in < 0) throwErrno(errno, "cannot read '" + escapeForTerminal(from) + "'");
   struct stat st;
   if (fstat(in, &st) != 0) throwErrno(errno, "cannot read '" + escapeForTerminal(from) + "'");
+  if (!S_ISREG(st.st_mode)) throwErrno(EINVAL, "cannot read '" + escapeForTerminal(from) + "'");
   kj::AutoCloseFd out(openat(toDir, to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (out < 0) throwErrno(errno, "cannot create a file in the archive");
   KJ_ON_SCOPE_FAILURE(unlinkat(toDir, to.c_str(), 0));
@@ -71,12 +73,13 @@ Archive::Archive(std::string directory, std::string spoke, int64_t runStarted)
 
 Archive::Place Archive::place(const std::string& path) {
   if (runDir_ == nullptr) {
-    auto dir = directory_ + "/" + spoke_ + "/" + run_;
-    auto made = makeDirectories(dir);
+    auto made = makeDirectories(directory_);
     KJ_REQUIRE(made.ok(), "cannot make the archive", std::string(made.message()).c_str());
-    int fd = open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) throwErrno(errno, "cannot open the archive " + dir);
-    runDir_ = RootedDir(kj::AutoCloseFd(fd));
+    int fd = open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) throwErrno(errno, "cannot open the archive " + directory_);
+    // Where the archive is, its owner says; a symlink in it is nobody's wish.
+    RootedDir whole{kj::AutoCloseFd(fd)};
+    runDir_ = RootedDir(makeDirectoriesBeneath(whole, spoke_ + "/" + run_));
   }
   auto& root = KJ_ASSERT_NONNULL(runDir_);
   auto dir = makeDirectoriesBeneath(root, std::string(parentOf(path)));
@@ -92,7 +95,15 @@ Archive::Place Archive::place(const std::string& path) {
 
 void Archive::preserve(int dirFd, const std::string& name, const std::string& path) {
   auto to = place(path);
-  if (linkat(dirFd, name.c_str(), to.dir, to.name.c_str(), 0) == 0) return;
+  if (linkat(dirFd, name.c_str(), to.dir, to.name.c_str(), 0) == 0) {
+    struct stat st;
+    if (fstatat(to.dir, to.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) {
+      return;
+    }
+    // A symlink, say, which was put in the file's place meanwhile.
+    unlinkat(to.dir, to.name.c_str(), 0);
+    throwErrno(EINVAL, "cannot archive '" + escapeForTerminal(path) + "'");
+  }
   // Another filesystem, or one without links.
   copyFile(dirFd, name, to.dir, to.name);
 }
