@@ -84,6 +84,7 @@ proto::Reason reasonOf(int error) {
     case ENOENT:
     case ENOTDIR:
     case ELOOP:
+    case EXDEV:  // openat2(2): it was moved out of the tree meanwhile
       return proto::Reason::VANISHED;
     default:
       return proto::Reason::IO_ERROR;

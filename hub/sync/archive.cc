@@ -52,8 +52,13 @@ void copyContent(int in, int out) {
 // complete, so that a hub that is killed leaves nothing of it.
 void copyFile(int fromDir, const std::string& from, int toDir, const std::string& to,
               const std::string& where) {
-  kj::AutoCloseFd in(openat(fromDir, from.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (in.get() < 0) throwErrno(errno, "cannot read '" + escapeForTerminal(from) + "'");
+  // Not to wait for a writer if it has become a FIFO.
+  kj::AutoCloseFd in(openat(fromDir, from.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat st;
+  if (in.get() < 0 || fstat(in, &st) != 0) {
+    throwErrno(errno, "cannot read '" + escapeForTerminal(from) + "'");
+  }
+  if (!S_ISREG(st.st_mode)) throwErrno(EINVAL, "cannot read '" + escapeForTerminal(from) + "'");
   kj::AutoCloseFd out(openNameless(toDir));
   bool named = out.get() < 0;
   if (named) {
@@ -81,7 +86,7 @@ RootedDir::Opened openOrMake(const RootedDir& root, const std::string& path) {
 }  // namespace
 
 kj::AutoCloseFd makeDirectoriesBeneath(const RootedDir& root, const std::string& path,
-                                        const std::string& where) {
+                                       const std::string& where) {
   auto made = openOrMake(root, path);
   if (made.error != 0) throwErrno(made.error, "cannot make a directory in " + where);
   return kj::mv(made.fd);
@@ -119,17 +124,19 @@ Archive::Archive(std::string directory, std::string spoke, int64_t runStarted)
 
 const RootedDir& Archive::runDir(size_t number) {
   if (number < runDirs_.size()) return runDirs_[number];
-  auto dir = directory_ + "/" + spoke_ + "/" + run_;
-  if (number > 0) dir += "~" + std::to_string(number + 1);
-  auto made = makeDirectories(dir);
+  auto made = makeDirectories(directory_);
   if (!made.ok()) {
     kj::throwFatalException(
         kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
                       kj::str("in ", where().c_str(), ": ", std::string(made.message()).c_str())));
   }
-  int fd = open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int fd = open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) throwErrno(errno, "cannot open " + where());
-  return runDirs_.emplace_back(kj::AutoCloseFd(fd));
+  // Where the archive is, its owner says; a symlink in it is nobody's wish.
+  RootedDir whole{kj::AutoCloseFd(fd)};
+  auto run = spoke_ + "/" + run_;
+  if (number > 0) run += "~" + std::to_string(number + 1);
+  return runDirs_.emplace_back(makeDirectoriesBeneath(whole, run, where()));
 }
 
 std::string Archive::where() const { return "the archive " + escapeForTerminal(directory_); }
@@ -168,7 +175,15 @@ void Archive::minding(kj::FunctionParam<void()> work) const {
 void Archive::preserve(int dirFd, const std::string& name, const std::string& path) {
   minding([&]() {
     auto to = place(path);
-    if (linkat(dirFd, name.c_str(), to.dir, to.name.c_str(), 0) == 0) return;
+    if (linkat(dirFd, name.c_str(), to.dir, to.name.c_str(), 0) == 0) {
+      struct stat st;
+      if (fstatat(to.dir, to.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) {
+        return;
+      }
+      // A symlink, say, which was put in the file's place meanwhile.
+      unlinkat(to.dir, to.name.c_str(), 0);
+      throwErrno(EINVAL, "cannot archive '" + escapeForTerminal(path) + "'");
+    }
     // Another filesystem, or one without links.
     copyFile(dirFd, name, to.dir, to.name, where());
   });

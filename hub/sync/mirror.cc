@@ -102,10 +102,28 @@ int Mirror::staging() {
 }
 
 kj::AutoCloseFd Mirror::openStaged(const std::string& path, bool continued) {
-  int flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | (continued ? 0 : O_TRUNC);
-  int fd = openat(staging(), stagedName(path).c_str(), flags, 0600);
-  if (fd < 0) throwErrno(errno, "cannot create a file in " + where());
-  return kj::AutoCloseFd(fd);
+  auto name = stagedName(path);
+  if (!continued) return createStaged(name);
+  kj::AutoCloseFd fd(
+      openat(staging(), name.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat st;
+  if (fd.get() < 0 || fstat(fd, &st) != 0) throwErrno(errno, "cannot open an incomplete file");
+  KJ_REQUIRE(S_ISREG(st.st_mode) && st.st_nlink == 1,
+             "what was left of an interrupted transfer was changed by someone else");
+  return fd;
+}
+
+// A file that was not there before: not a FIFO on which to wait, nor another name of a file that
+// is elsewhere.
+kj::AutoCloseFd Mirror::createStaged(const std::string& name) {
+  constexpr int ATTEMPTS = 3;
+  for (int attempt = 1;; ++attempt) {
+    int fd = openat(staging(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0) return kj::AutoCloseFd(fd);
+    if (errno != EEXIST || attempt == ATTEMPTS || unlinkat(staging(), name.c_str(), 0) != 0) {
+      throwErrno(errno, "cannot create a file in " + where());
+    }
+  }
 }
 
 void Mirror::discardStaged(const std::string& path) {
@@ -156,7 +174,9 @@ void Mirror::publish(const std::string& path) {
   int parent = directory(std::string(parentOf(path)));
   auto staged = stagedName(path);
   // Most often there is nothing in the way. EINVAL: a filesystem that cannot say so.
-  if (renameat2(staging(), staged.c_str(), parent, name.c_str(), RENAME_NOREPLACE) == 0) return;
+  if (renameat2(staging(), staged.c_str(), parent, name.c_str(), RENAME_NOREPLACE) == 0) {
+    return requirePublished(parent, name, path);
+  }
   if (errno != EEXIST && errno != EINVAL) throwErrno(errno, "cannot publish " + quoted(path));
   struct stat st;
   if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
@@ -173,6 +193,15 @@ void Mirror::publish(const std::string& path) {
   if (renameat(staging(), staged.c_str(), parent, name.c_str()) != 0) {
     throwErrno(errno, "cannot publish " + quoted(path));
   }
+  requirePublished(parent, name, path);
+}
+
+// That somebody did not put a symlink, say, in the staged file's place.
+void Mirror::requirePublished(int parent, const std::string& name, const std::string& path) {
+  struct stat st;
+  if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) return;
+  unlinkat(parent, name.c_str(), 0);
+  KJ_FAIL_REQUIRE("the staged file was replaced by someone else during the run", path.c_str());
 }
 
 kj::AutoCloseFd Mirror::openForAppend(const std::string& path, uint64_t size, int64_t mtime) {
@@ -196,9 +225,7 @@ kj::AutoCloseFd Mirror::openForAppend(const std::string& path, uint64_t size, in
 
 void Mirror::breakLink(int parent, const std::string& name, const File& file) {
   auto copy = stagedName(name + "/link");
-  kj::AutoCloseFd out(
-      openat(staging(), copy.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (out.get() < 0) throwErrno(errno, "cannot create a file in " + where());
+  auto out = createStaged(copy);
   KJ_ON_SCOPE_FAILURE(unlinkat(staging_, copy.c_str(), 0));
   auto buffer = kj::heapArray<kj::byte>(256 * 1024);
   for (uint64_t offset = 0; offset < file.size;) {

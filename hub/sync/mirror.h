@@ -76,6 +76,8 @@ class Mirror {
   // The directory `path`, made if missing; valid until the next call.
   int directory(const std::string& path);
   int staging();
+  kj::AutoCloseFd createStaged(const std::string& name);
+  void requirePublished(int parent, const std::string& name, const std::string& path);
   std::string stagedName(const std::string& path) const;
   void makeRoomAt(int parent, const std::string& name, const std::string& path);
   void breakLink(int parent, const std::string& name, const File& file);

@@ -40,8 +40,8 @@ bool trickled(const kj::Exception& error);
 
 class SpokeSession {
  public:
-  // A connection that is silent for `idleSeconds` has failed, and so has a spoke whose listing takes
-  // more than `listingBytes` of memory.
+  // A connection that is silent for `idleSeconds` has failed, and so has a spoke whose listing
+  // takes more than `listingBytes` of memory.
   SpokeSession(Connection& connection, kj::AsyncIoContext& io, uint32_t idleSeconds,
                uint64_t listingBytes);
 

@@ -32,7 +32,8 @@ constexpr size_t MAX_DESCRIBED = 5;
 struct Pair {
   RemoteFile remote;
   Tree::File mirror;
-  kj::Maybe<Digest> ours;  // null: the mirror's file changed while it was read
+  kj::Maybe<Digest> ours;           // null: the mirror's file changed while it was read
+  kj::Maybe<kj::Exception> failed;  // … or could not be read
 };
 
 bool looksTheSame(const RemoteFile& remote, const Tree::File& mirror) {
@@ -78,7 +79,7 @@ class SpokeVerify {
   void match(const Tree& tree, const Listing& listing) {
     for (auto& remote : listing.listed) {
       KJ_IF_MAYBE(id, tree.idOf(remote.path)) {
-        pairs_.push_back({remote, KJ_ASSERT_NONNULL(tree.find(*id)).file, nullptr});
+        pairs_.push_back({remote, KJ_ASSERT_NONNULL(tree.find(*id)).file, nullptr, nullptr});
         result_.bytes += remote.size;
       } else {
         differ(remote, Difference::Kind::MISSING, 0);
@@ -94,7 +95,10 @@ class SpokeVerify {
 
   void compare(Mirror& mirror, SpokeSession& session) {
     auto hashing = std::async(std::launch::async, [&]() {
-      for (auto& pair : pairs_) pair.ours = digestOf(mirror, pair);
+      for (auto& pair : pairs_) {
+        // No exception crosses threads: KJ counts those that are on their way in each.
+        pair.failed = kj::runCatchingExceptions([&]() { pair.ours = digestOf(mirror, pair); });
+      }
     });
     auto theirs = askDigests(session);
     hashing.get();
@@ -106,8 +110,12 @@ class SpokeVerify {
       KJ_IF_MAYBE(ours, pair.ours) same = size == pair.mirror.size && hash == *ours;
       // That it got another time does not make it another file.
       if (same) continue;
+      KJ_IF_MAYBE(e, pair.failed) {
+        warn(absl::StrCat("'", escapeForTerminal(spoke_.path + "/" + pair.remote.path),
+                          "' cannot be read: ", plainWords(*e)));
+      }
       bool unnoticed = looksTheSame(pair.remote, pair.mirror) && size == pair.remote.size &&
-                       pair.ours != nullptr;
+                       (pair.ours != nullptr || pair.failed != nullptr);
       differ(pair.remote, unnoticed ? Difference::Kind::CONTENT : Difference::Kind::CHANGED,
              pair.mirror.size);
     }

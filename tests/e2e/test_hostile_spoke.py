@@ -120,7 +120,7 @@ CONVERSATIONS = {
     "noise-too-long": "more than 64 KB of something else", "noise-endless": "more than 64 KB of something else",
     "abort": BROKEN, "return-not-asked": BROKEN,
 }
-TOO_MANY = "lists more files than the hub's memory is meant for"
+TOO_MANY = "raise 'listing_mb' in the 'hub' section"
 ENDLESS = {
     "million-entries": TOO_MANY, "endless-entries": TOO_MANY, "endless-long-paths": TOO_MANY,
     "endless-fingerprints": TOO_MANY, "endless-reserved": TOO_MANY, "endless-large-problems": TOO_MANY,

@@ -180,7 +180,7 @@ void run(Input input) {
     auto tree = mirror.walk();
     auto known = describeMirror(tree, {});
     PipeConnection connection(kj::mv(pipe.ends[1]));
-    SpokeSession session(connection, asyncIo(), 300);
+    SpokeSession session(connection, asyncIo(), 300, 64 << 20);
     auto listing = session.open(known, [](const AgentInfo&) {});
     plan = makePlan(tree, {}, known, listing);
     carryOut(mirror, session, plan, options);

@@ -125,6 +125,34 @@ TEST_P(ArchiveTest, symlinkInTheArchiveIsNotFollowed) {
   EXPECT_EQ(archived("d/file", "~2"), "content");
 }
 
+TEST_P(ArchiveTest, symlinkInThePlaceOfASpokesArchiveIsNotFollowed) {
+  TempDir elsewhere;
+  mirror_.write("file", "content");
+  archived_.write("new/deep/x", "x");
+  for (std::string name : {"spoke", "spoke/20260131T120000.123Z"}) {
+    auto link = archived_ / ("new/deep/" + name);
+    EXPECT_EQ(symlink(elsewhere.path().c_str(), link.c_str()), 0);
+    auto archive = this->archive();
+    EXPECT_THROW(archive.take(mirror_.open(), "file", "file"), kj::Exception);
+    EXPECT_THROW(archive.preserve(mirror_.open(), "file", "file"), kj::Exception);
+    unlink(link.c_str());
+    archived_.write("new/deep/spoke/x", "x");
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(elsewhere.path()));
+  EXPECT_EQ(mirror_.read("file"), "content");
+}
+
+TEST_P(ArchiveTest, onlyFilesArePreserved) {
+  auto archive = this->archive();
+  mirror_.write("secret", "x");
+  EXPECT_EQ(symlink((mirror_ / "secret").c_str(), (mirror_ / "link").c_str()), 0);
+  EXPECT_EQ(mkfifo((mirror_ / "fifo").c_str(), 0600), 0);
+  for (std::string name : {"link", "fifo"}) {
+    EXPECT_THROW(archive.preserve(mirror_.open(), name, name), kj::Exception);
+    EXPECT_FALSE(archived_.exists("new/deep/" + RUN + name)) << name;
+  }
+}
+
 TEST(Archive, takesADirectoryWhole) {
   TempDir mirror, archived;
   mirror.write("d/e/file", "content");

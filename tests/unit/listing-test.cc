@@ -207,7 +207,8 @@ TEST(ListingReader, refusesAnUnknownState) {
 
 TEST(ListingReader, boundsItsMemory) {
   SmallMirror mirror(0);
-  ListingReader problems(mirror.known);
+  constexpr uint64_t MOST = 192 << 20;
+  ListingReader problems(mirror.known, MOST);
   give(problems, summary());
   auto large = [](proto::Event::Builder event) {
     event.initProblem().setPath(bytesOf(std::string(1 << 20, 'p')));
@@ -215,7 +216,7 @@ TEST(ListingReader, boundsItsMemory) {
   for (int i = 0; i < 191; ++i) give(problems, large);
   EXPECT_THROW(give(problems, large), Failure);
 
-  ListingReader files(mirror.known);
+  ListingReader files(mirror.known, MOST);
   give(files, [](proto::Event::Builder event) {
     summary()(event);
     event.getSummary().setFiles(UINT32_MAX);

@@ -274,5 +274,43 @@ TEST_F(MirrorTest, manyDirectoriesAreNotAllHeldOpen) {
   EXPECT_LT(std::distance(begin(fds), end(fds)), 400);
 }
 
+TEST_F(MirrorTest, whatStandsInTheStagingDirectoryIsNotWrittenTo) {
+  dir_.write("outside", "content");
+  auto before = dir_.stat("outside");
+  auto fd = mirror_.openStaged("file", false);
+  auto entry = *std::filesystem::directory_iterator(dir_ / "mirror/.pi-brain-staging");
+  auto staged = "mirror/.pi-brain-staging/" + entry.path().filename().string();
+  auto put = [&](auto make) {
+    unlink((dir_ / staged).c_str());
+    EXPECT_EQ(make((dir_ / staged).c_str()), 0);
+  };
+  auto hardLink = [&](const char* at) { return link((dir_ / "outside").c_str(), at); };
+  auto softLink = [&](const char* at) { return symlink((dir_ / "outside").c_str(), at); };
+  auto fifo = [](const char* at) { return mkfifo(at, 0600); };
+
+  put(hardLink);
+  EXPECT_THROW(mirror_.openStaged("file", true), kj::Exception);
+  publish("file", "1");
+  put(softLink);
+  EXPECT_THROW(mirror_.openStaged("file", true), kj::Exception);
+  publish("file", "22");
+  put(fifo);
+  EXPECT_THROW(mirror_.openStaged("file", true), kj::Exception);
+  publish("file", "333");
+  EXPECT_EQ(mirrored("file"), "333");
+  EXPECT_EQ(dir_.read("outside"), "content");
+  EXPECT_EQ(dir_.mtime("outside"), mtimeOf(before));
+
+  for (auto path : {"file", "another"}) {
+    mirror_.openStaged(path, false);
+    for (auto& left : std::filesystem::directory_iterator(dir_ / "mirror/.pi-brain-staging")) {
+      staged = "mirror/.pi-brain-staging/" + left.path().filename().string();
+    }
+    put(softLink);
+    EXPECT_THROW(mirror_.publish(path), kj::Exception);
+    EXPECT_FALSE(dir_.exists("mirror/" + std::string(path))) << "a symlink was published";
+  }
+}
+
 }  // namespace
 }  // namespace pibrain

@@ -1,0 +1,71 @@
+#pragma once
+// A hostile local user: swaps names of a tree with symlinks, FIFOs and the like, over and over,
+// while somebody works in it (renameat2(2), RENAME_EXCHANGE).
+
+#include <fcntl.h>
+#include <stdio.h>
+
+#include <atomic>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "common/rooted-dir.h"
+
+namespace pibrain {
+
+class Flipper {
+ public:
+  // Two paths beneath the base, of which each takes the other's place.
+  using Pair = std::pair<std::string, std::string>;
+
+  Flipper(kj::AutoCloseFd base, std::vector<Pair> pairs)
+      : base_(kj::mv(base)), pairs_(std::move(pairs)), thread_([this]() { loop(); }) {}
+  ~Flipper() {
+    ending_ = true;
+    thread_.join();
+  }
+
+  // Nothing is swapped while this is held.
+  std::unique_lock<std::mutex> pause() {
+    pausing_ = true;  // a mutex is not fair
+    std::unique_lock lock(mutex_);
+    pausing_ = false;
+    return lock;
+  }
+
+  uint64_t swaps() const { return swaps_; }
+
+ private:
+  void loop() {
+    for (size_t i = 0; !ending_; ++i) {
+      while (pausing_) std::this_thread::yield();
+      std::unique_lock lock(mutex_);
+      swap(pairs_[i % pairs_.size()]);
+    }
+  }
+
+  // Its own names are resolved like the product's: it must not follow the symlinks that it made.
+  void swap(const Pair& pair) {
+    auto one = base_.open(parentOf(pair.first), O_RDONLY | O_DIRECTORY);
+    auto other = base_.open(parentOf(pair.second), O_RDONLY | O_DIRECTORY);
+    if (one.error != 0 || other.error != 0) return;
+    auto name = std::string(baseNameOf(pair.first));
+    if (renameat2(one.fd, name.c_str(), other.fd, std::string(baseNameOf(pair.second)).c_str(),
+                  RENAME_EXCHANGE) == 0) {
+      ++swaps_;
+    }
+  }
+
+  const RootedDir base_;
+  const std::vector<Pair> pairs_;
+  std::mutex mutex_;
+  std::atomic<uint64_t> swaps_ = 0;
+  std::atomic<bool> pausing_ = false;
+  std::atomic<bool> ending_ = false;
+  std::thread thread_;
+};
+
+}  // namespace pibrain
