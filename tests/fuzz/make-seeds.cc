@@ -219,6 +219,11 @@ void makeScripts() {
   for (int i = 0; i < 4; ++i) pieces += bytes({2, 0xdf});
   auto fork = bytes({1, 0, 3}) + counted("a/large.jsonl") + pieces + bytes({4, 1});
   save("apply", "fork", bytes({0, 1}) + file(1, 0, 0) + file(10, 5) + fork);
+  // All of a file, or of a fork, but not the hash of it.
+  save("apply", "wrong-end", bytes({0, 0}) + file(10, 0x21) + bytes({1, 0, 0, 2, 0x40, 5, 7}));
+  save("apply", "fork-wrong-end",
+       bytes({0, 1}) + file(1, 0, 0) + file(10, 5) + fork.substr(0, fork.size() - 2) +
+           bytes({5, 7}));
   // Refused in the middle, another try; then a wrong hash, and a wrong end.
   auto begin = bytes({1, 0, 0});
   save("apply", "trouble",
