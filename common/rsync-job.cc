@@ -5,6 +5,7 @@
 #include <kj/exception.h>
 #include <kj/vector.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -59,7 +60,15 @@ rs_result iterate(rs_job_t* job, kj::ArrayPtr<const kj::byte>& in, bool eof,
   return result;
 }
 
-void checkSignature(kj::ArrayPtr<const kj::byte> bytes) {
+// librsync aborts when there is no memory, so it is asked for first.
+void requireMemory(size_t bytes) {
+  void* volatile memory = malloc(bytes);  // or a compiler takes it for useless
+  KJ_REQUIRE(memory != nullptr, "out of memory");
+  free(memory);
+}
+
+// Checks it, and returns the block length.
+uint32_t checkSignature(kj::ArrayPtr<const kj::byte> bytes) {
   KJ_REQUIRE(bytes.size() >= SIGNATURE_HEADER, "a signature is cut short");
   uint32_t magic = bigEndian(bytes.begin());
   uint32_t blockLength = bigEndian(bytes.begin() + 4);
@@ -82,6 +91,16 @@ void checkSignature(kj::ArrayPtr<const kj::byte> bytes) {
     KJ_REQUIRE(weak[i] != weak[i - Signature::MAX_EQUAL],
                "a signature has too many blocks of one weak sum");
   }
+  // For a block librsync has its sums, and up to four places in a table.
+  requireMemory(count * (4 + MAX_STRONG + 4 * sizeof(void*)) + 4 * blockLength);
+  return blockLength;
+}
+
+// How much of the source at once: there may be a block to hash at each of its bytes, and its
+// provider is to be asked now and then.
+size_t pieceFor(uint32_t blockLength) {
+  constexpr size_t MAX_HASHED = 128 * 1024 * 1024;
+  return std::clamp<size_t>(MAX_HASHED / blockLength, 256, IN_PIECE);
 }
 
 rs_result copyFromBasis(void* opaque, rs_long_t position, size_t* length, void** buffer) {
@@ -142,7 +161,7 @@ void makeSignature(int fd, uint64_t size, uint32_t blockLength, uint32_t strongL
 }
 
 Signature::Signature(kj::ArrayPtr<const kj::byte> bytes) {
-  checkSignature(bytes);
+  blockLength_ = checkSignature(bytes);
   rs_job_t* job = rs_loadsig_begin(&sums_);
   KJ_REQUIRE(job != nullptr, "out of memory");
   KJ_DEFER(rs_job_free(job));
@@ -165,7 +184,7 @@ Signature::~Signature() noexcept(false) { rs_free_sumset(sums_); }
 DeltaReader::DeltaReader(Signature& signature, Source source)
     : job_(rs_delta_begin(signature.sums_)),
       source_(kj::mv(source)),
-      in_(kj::heapArray<kj::byte>(IN_PIECE)) {
+      in_(kj::heapArray<kj::byte>(pieceFor(signature.blockLength_))) {
   KJ_REQUIRE(job_ != nullptr, "out of memory");
 }
 
