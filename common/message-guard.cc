@@ -19,9 +19,41 @@ void refuseMessage() {
 bool isNoMessage(const kj::Exception& error) { return error.getDescription() == NO_MESSAGE; }
 
 kj::Promise<size_t> MessageGuard::tryRead(void* buffer, size_t minBytes, size_t maxBytes) {
+  if (ahead_ < MAX_AHEAD) return readOn(buffer, minBytes, maxBytes);
+  return allWritten().then([=, this]() {
+    ahead_ = 0;
+    return readOn(buffer, minBytes, maxBytes);
+  });
+}
+
+kj::Promise<size_t> MessageGuard::readOn(void* buffer, size_t minBytes, size_t maxBytes) {
   return inner_.tryRead(buffer, minBytes, maxBytes).then([this, buffer](size_t n) {
     inspect(kj::arrayPtr(static_cast<const kj::byte*>(buffer), n));
     return n;
+  });
+}
+
+kj::Promise<void> MessageGuard::watched(kj::Promise<void> write) {
+  ++writes_;
+  return write.then([this]() { written(); },
+                    [this](kj::Exception&& e) {
+                      written();
+                      kj::throwFatalException(kj::mv(e));
+                    });
+}
+
+void MessageGuard::written() {
+  --writes_;
+  KJ_IF_MAYBE(waiting, waiting_) (*waiting)->fulfill();
+}
+
+kj::Promise<void> MessageGuard::allWritten() {
+  // Last: after one write, the next one of those that wait for it begins.
+  return kj::evalLast([this]() -> kj::Promise<void> {
+    if (writes_ == 0) return kj::READY_NOW;
+    auto paf = kj::newPromiseAndFulfiller<void>();
+    waiting_ = kj::mv(paf.fulfiller);
+    return paf.promise.then([this]() { return allWritten(); });
   });
 }
 
@@ -53,6 +85,7 @@ void MessageGuard::addToTable(kj::byte byte) {
   }
   number_ = 0;
   if (tableBytes_ < tableEnd_) return;
+  ++ahead_;
   content_ = words_ * 8;
   words_ = 0;
   tableBytes_ = 0;

@@ -10,29 +10,42 @@ namespace pibrain {
 // https://capnproto.org/encoding.html#serialization-over-a-stream. Cap'n Proto before 1.4 takes
 // 0xFFFFFFFF, which stands for 2^32 segments, for none, and then writes where it should not
 // (its security advisory 2026-03-12-0).
+//
+// Nor does it read on for ever while what is written is not taken: answers would pile up.
 class MessageGuard : public kj::AsyncIoStream {
  public:
   static constexpr uint32_t MAX_SEGMENTS = 512;
+  // After so many messages it waits until all that was to be written is. Cap'n Proto writes one
+  // answer after the other, and a peer of ours has a few dozen questions open.
+  static constexpr uint32_t MAX_AHEAD = 256;
 
   // The stream is not owned.
   MessageGuard(kj::AsyncIoStream& inner, uint64_t maxWords) : inner_(inner), maxWords_(maxWords) {}
 
   kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override;
   kj::Promise<void> write(const void* buffer, size_t size) override {
-    return inner_.write(buffer, size);
+    return watched(inner_.write(buffer, size));
   }
   kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override {
-    return inner_.write(pieces);
+    return watched(inner_.write(pieces));
   }
   kj::Promise<void> whenWriteDisconnected() override { return inner_.whenWriteDisconnected(); }
   void shutdownWrite() override { inner_.shutdownWrite(); }
 
  private:
+  kj::Promise<size_t> readOn(void* buffer, size_t minBytes, size_t maxBytes);
+  kj::Promise<void> watched(kj::Promise<void> write);
+  void written();
+  kj::Promise<void> allWritten();
   void inspect(kj::ArrayPtr<const kj::byte> bytes);
   void addToTable(kj::byte byte);
 
   kj::AsyncIoStream& inner_;
   const uint64_t maxWords_;
+
+  uint32_t ahead_ = 0;                                      // messages since all was written
+  uint32_t writes_ = 0;                                     // not done yet
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> waiting_;  // for the last of these
 
   // A message is its table, which is whole words: the number of segments less one, then the size
   // of each in words, each as a little-endian uint32; then the segments.

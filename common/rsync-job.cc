@@ -5,6 +5,7 @@
 #include <kj/exception.h>
 #include <kj/vector.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -59,8 +60,17 @@ rs_result iterate(rs_job_t* job, kj::ArrayPtr<const kj::byte>& in, bool eof,
   return result;
 }
 
-void checkSignature(kj::ArrayPtr<const kj::byte> bytes) {
-  size_t entry = 4 + lengthsIn(bytes).strong;
+// librsync aborts when there is no memory, so it is asked for first.
+void requireMemory(size_t bytes) {
+  void* volatile memory = malloc(bytes);  // or a compiler takes it for useless
+  KJ_REQUIRE(memory != nullptr, "out of memory");
+  free(memory);
+}
+
+// Checks it, and returns the block length.
+uint32_t checkSignature(kj::ArrayPtr<const kj::byte> bytes) {
+  auto [blockLength, strongLength] = lengthsIn(bytes);
+  size_t entry = 4 + strongLength;
   size_t count = (bytes.size() - SIGNATURE_HEADER) / entry;
   KJ_REQUIRE(count <= Signature::MAX_BLOCKS, "a signature has too many blocks", count);
 
@@ -73,6 +83,16 @@ void checkSignature(kj::ArrayPtr<const kj::byte> bytes) {
     KJ_REQUIRE(weak[i] != weak[i - Signature::MAX_EQUAL],
                "a signature has too many blocks of one weak sum");
   }
+  // For a block librsync has its sums, and up to four places in a table.
+  requireMemory(count * (4 + MAX_STRONG + 4 * sizeof(void*)) + 4 * blockLength);
+  return blockLength;
+}
+
+// How much of the source at once: there may be a block to hash at each of its bytes, and its
+// provider is to be asked now and then.
+size_t pieceFor(uint32_t blockLength) {
+  constexpr size_t MAX_HASHED = 128 * 1024 * 1024;
+  return std::clamp<size_t>(MAX_HASHED / blockLength, 256, IN_PIECE);
 }
 
 rs_result copyFromBasis(void* opaque, rs_long_t position, size_t* length, void** buffer) {
@@ -157,7 +177,7 @@ uint64_t commonBlocks(kj::ArrayPtr<const kj::byte> one, kj::ArrayPtr<const kj::b
 }
 
 Signature::Signature(kj::ArrayPtr<const kj::byte> bytes) {
-  checkSignature(bytes);
+  blockLength_ = checkSignature(bytes);
   rs_job_t* job = rs_loadsig_begin(&sums_);
   KJ_REQUIRE(job != nullptr, "out of memory");
   KJ_DEFER(rs_job_free(job));
@@ -180,7 +200,7 @@ Signature::~Signature() noexcept(false) { rs_free_sumset(sums_); }
 DeltaReader::DeltaReader(Signature& signature, Source source)
     : job_(rs_delta_begin(signature.sums_)),
       source_(kj::mv(source)),
-      in_(kj::heapArray<kj::byte>(IN_PIECE)) {
+      in_(kj::heapArray<kj::byte>(pieceFor(signature.blockLength_))) {
   KJ_REQUIRE(job_ != nullptr, "out of memory");
 }
 

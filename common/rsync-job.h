@@ -50,6 +50,7 @@ class Signature {
  private:
   friend class DeltaReader;
   rs_signature_t* sums_ = nullptr;
+  uint32_t blockLength_ = 0;
 };
 
 // The delta that makes a basis, of which there is a signature, into the source.

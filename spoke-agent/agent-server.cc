@@ -108,7 +108,8 @@ class BlocksImpl : public proto::Blocks::Server {
 
 class SessionsImpl : public proto::Sessions::Server {
  public:
-  explicit SessionsImpl(kj::Own<Root> root) : root_(kj::mv(root)) {}
+  SessionsImpl(kj::Own<Root> root, kj::Own<Writers> writers)
+      : root_(kj::mv(root)), writers_(kj::mv(writers)) {}
 
   kj::Promise<void> scan(ScanContext context) override {
     auto params = context.getParams();
@@ -161,7 +162,7 @@ class SessionsImpl : public proto::Sessions::Server {
   }
 
   kj::Own<Root> root_;
-  kj::Own<Writers> writers_ = kj::refcounted<Writers>();
+  kj::Own<Writers> writers_;
 };
 
 class SpokeImpl : public proto::Spoke::Server {
@@ -186,12 +187,13 @@ class SpokeImpl : public proto::Spoke::Server {
     peer.setSandbox(sandbox_.c_str());
     // sshd(8) sets it to what the client asked for, when a forced command takes its place.
     peer.setForced(getenv("SSH_ORIGINAL_COMMAND") != nullptr);
-    results.setSessions(kj::heap<SessionsImpl>(kj::addRef(*root_)));
+    results.setSessions(kj::heap<SessionsImpl>(kj::addRef(*root_), kj::addRef(*writers_)));
     return kj::READY_NOW;
   }
 
  private:
   kj::Own<Root> root_;
+  kj::Own<Writers> writers_ = kj::refcounted<Writers>();  // of all its Sessions
   const std::string sandbox_;
 };
 

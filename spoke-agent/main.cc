@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <new>
 #include <string>
 
 #include "common/file-io.h"
@@ -108,7 +109,16 @@ void saveMemory() {
               "--require-sandbox it serves with what there is.")));
 }
 
+// Not by an exception, which could meet a destructor.
+void endWithoutMemory() {
+  constexpr char WORDS[] =
+      "pi-brain-agent: it would take more memory than its limit; --memory-limit=MIB allows more\n";
+  if (write(STDERR_FILENO, WORDS, sizeof(WORDS) - 1) < 0) _exit(2);
+  _exit(1);
+}
+
 void serveStdio(const Options& options) {
+  std::set_new_handler(endWithoutMemory);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // standard error may be a file, which may not grow
   saveMemory();
@@ -122,6 +132,7 @@ void serveStdio(const Options& options) {
   root->beginScan();
   pibrain::initRsync();
   auto io = kj::setupAsyncIo();
+  pibrain::endAfterHangUp();
   auto stream = pibrain::takeStdio(*io.lowLevelProvider);
   pibrain::serve(*stream, pibrain::makeSpoke(kj::mv(root), sandbox.describe()), io.waitScope);
 }

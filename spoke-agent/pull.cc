@@ -2,6 +2,7 @@
 
 #include <kj/debug.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/file-io.h"
 #include "common/protocol.h"
@@ -13,6 +14,17 @@ namespace {
 
 // Less than this is sent whole rather than as a delta against a parent: it is a block or two.
 constexpr uint64_t MIN_FORK = 2048;
+
+// A signature can be made so that librsync hashes a block for each byte of the file. An honest one
+// takes some 15 ns a byte on a fast machine.
+constexpr int64_t DELTA_PATIENCE = 1'000'000'000;
+constexpr int64_t DELTA_NANOS_PER_BYTE = 500;
+
+int64_t processorNanos() {
+  struct timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return int64_t(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+}
 
 bool changedWithin(int64_t nanos, int64_t mtime, int64_t now) {
   // A time in the future is a clock that was wrong; it must not hold a file back for ever.
@@ -136,13 +148,20 @@ bool Pull::startsWith(Outgoing& out, const Prefix& prefix) {
 
 void Pull::startDelta(Outgoing& out, kj::ArrayPtr<const kj::byte> signature) {
   out.signature = kj::heap<Signature>(signature);
-  out.delta = kj::heap<DeltaReader>(*out.signature, [&out](kj::ArrayPtr<kj::byte> buffer) {
-    auto want = buffer.slice(0, kj::min(uint64_t(buffer.size()), out.end - out.offset));
-    size_t n = readAt(out.file.fd, want, out.offset);
-    out.hasher.update(want.slice(0, n));
-    out.offset += n;
-    return n;
-  });
+  out.delta = kj::heap<DeltaReader>(
+      *out.signature, [&out](kj::ArrayPtr<kj::byte> buffer) { return readForDelta(out, buffer); });
+}
+
+size_t Pull::readForDelta(Outgoing& out, kj::ArrayPtr<kj::byte> buffer) {
+  // deltaTime is a negative time of the clock while librsync is at work.
+  out.tooSlow = out.deltaTime + processorNanos() >
+                DELTA_PATIENCE + int64_t(out.offset) * DELTA_NANOS_PER_BYTE;
+  KJ_REQUIRE(!out.tooSlow, "this signature takes too long");
+  auto want = buffer.slice(0, kj::min(uint64_t(buffer.size()), out.end - out.offset));
+  size_t n = readAt(out.file.fd, want, out.offset);
+  out.hasher.update(want.slice(0, n));
+  out.offset += n;
+  return n;
 }
 
 bool Pull::startFork(Outgoing& out) {
@@ -212,7 +231,8 @@ void Pull::sendPiece(BlockWriter& writer) {
                   sendContent(writer);
                 }
               })) {
-    refuse(writer, id, proto::Reason::IO_ERROR);
+    // Such a signature is the hub's mistake: it asks another way.
+    refuse(writer, id, out_->tooSlow ? proto::Reason::BAD_REQUEST : proto::Reason::IO_ERROR);
     out_ = nullptr;
   }
 }
@@ -234,7 +254,9 @@ void Pull::sendContent(BlockWriter& writer) {
 void Pull::sendDelta(BlockWriter& writer) {
   // Read aside: a delta's length is known only at its end.
   auto buffer = kj::heapArray<kj::byte>(MAX_PIECE / 4);
+  out_->deltaTime -= processorNanos();
   size_t n = out_->delta->read(buffer);
+  out_->deltaTime += processorNanos();
   if (n > 0) {
     writer.add([&](proto::Event::Builder event) { event.initData().setBytes(buffer.slice(0, n)); });
   }

@@ -50,11 +50,15 @@ class Pull : public EventSource {
     kj::Maybe<Parent> parent;
     kj::Own<Signature> signature;
     kj::Own<DeltaReader> delta;
+    int64_t deltaTime = 0;  // of the processor, in nanoseconds
+    bool tooSlow = false;
   };
 
   void start(BlockWriter& writer, Want want);
   // Whether the file's beginning is the basis; if so, it has been hashed.
   bool startsWith(Outgoing& out, const Prefix& prefix);
+  // Reads the file for a delta. Throws when that takes longer than any honest signature makes it.
+  static size_t readForDelta(Outgoing& out, kj::ArrayPtr<kj::byte> buffer);
   void startDelta(Outgoing& out, kj::ArrayPtr<const kj::byte> signature);
   // Starts a delta against the file's parent, if it has one here.
   bool startFork(Outgoing& out);

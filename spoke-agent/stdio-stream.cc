@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <kj/debug.h>
+#include <poll.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,7 +22,30 @@ void requirePipe(int fd, const char* what) {
   }
 }
 
+// A thread's; `out` is standard output's descriptor.
+void* awaitHangUp(void* out) {
+  struct pollfd ends[] = {{STDIN_FILENO, POLLRDHUP, 0}, {int(intptr_t(out)), 0, 0}};
+  while (poll(ends, 2, -1) <= 0) {
+  }
+  // Time for the event loop to find out, and to end properly.
+  sleep(1);
+  _exit(0);
+}
+
 }  // namespace
+
+void endAfterHangUp() {
+  int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  KJ_DEFER(pthread_attr_destroy(&attributes));
+  pthread_attr_setstacksize(&attributes, 128 * 1024);  // of the memory that it may take
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_t thread;
+  // Without it the program ends too, if later.
+  if (out >= 0)
+    pthread_create(&thread, &attributes, awaitHangUp, reinterpret_cast<void*>(intptr_t(out)));
+}
 
 kj::Own<kj::AsyncIoStream> takeStdio(kj::LowLevelAsyncIoProvider& io) {
   requirePipe(STDIN_FILENO, "standard input");

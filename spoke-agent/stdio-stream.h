@@ -27,6 +27,10 @@ class StdioStream : public kj::AsyncIoStream {
   kj::Own<kj::AsyncOutputStream> out_;
 };
 
+// Ends the program, a second after the hub has hung up, whatever it is at then. Call it before
+// takeStdio().
+void endAfterHangUp();
+
 // Takes standard input and output over. File descriptor 1 becomes standard error, so that a stray
 // print cannot corrupt the protocol. Throws, in words for the person who started the program, if
 // either is not a pipe or a socket.
