@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <bit>
 #include <condition_variable>
-#include <exception>
 #include <iterator>
 #include <mutex>
 #include <system_error>
@@ -20,6 +19,7 @@
 #include "common/file-io.h"
 #include "common/protocol.h"
 #include "common/rooted-dir.h"
+#include "common/thread-failure.h"
 
 namespace pibrain {
 
@@ -203,7 +203,7 @@ class Walk {
   Tree run() {
     work();
     join();
-    if (failure_ != nullptr) std::rethrow_exception(failure_);
+    failure_.rethrow();
     std::sort(tree_.directories.begin(), tree_.directories.end(),
               [](auto& a, auto& b) { return a.path < b.path; });
     std::sort(tree_.problems.begin(), tree_.problems.end(),
@@ -220,14 +220,17 @@ class Walk {
   }
 
   void work() {
-    try {
+    ThreadFailure failure;
+    bool done = false;
+    failure.guard([&]() {
       readAll();
-    } catch (...) {
-      std::lock_guard lock(mutex_);
-      failure_ = std::current_exception();
-      pending_.clear();
-      changed_.notify_all();
-    }
+      done = true;
+    });
+    if (done) return;
+    std::lock_guard lock(mutex_);
+    failure_ = kj::mv(failure);
+    pending_.clear();
+    changed_.notify_all();
   }
 
   void readAll() {
@@ -281,7 +284,7 @@ class Walk {
   std::condition_variable changed_;
   std::vector<std::string> pending_{""};
   size_t busy_ = 0;
-  std::exception_ptr failure_;
+  ThreadFailure failure_;
   Tree tree_;
 };
 

@@ -35,7 +35,7 @@ void Worker::begin(std::function<void()> work) {
 void Worker::wait() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this]() { return !busy_; });
-  if (failure_ != nullptr) std::rethrow_exception(std::exchange(failure_, nullptr));
+  failure_.rethrow();
 }
 
 void Worker::loop() {
@@ -51,12 +51,6 @@ void Worker::loop() {
   }
 }
 
-void Worker::doWork() {
-  try {
-    work_();
-  } catch (...) {
-    failure_ = std::current_exception();
-  }
-}
+void Worker::doWork() { failure_.guard(work_); }
 
 }  // namespace pibrain

@@ -1,10 +1,11 @@
 #pragma once
 
 #include <condition_variable>
-#include <exception>
 #include <functional>
 #include <mutex>
 #include <thread>
+
+#include "common/thread-failure.h"
 
 namespace pibrain {
 
@@ -28,7 +29,7 @@ class Worker {
 
   std::thread thread_;
   std::function<void()> work_;
-  std::exception_ptr failure_;
+  ThreadFailure failure_;
 
   std::mutex mutex_;  // for what follows
   std::condition_variable changed_;

@@ -8,6 +8,7 @@
 
 #include "common/file-io.h"
 #include "common/text.h"
+#include "common/thread-failure.h"
 #include "hub/connection.h"
 #include "hub/failure.h"
 #include "hub/sync/explain.h"
@@ -45,10 +46,16 @@ class SpokeSync {
                   Archive(config_.hub.archiveDir, spoke_.name, report_.started));
     loadKept();
     // The walk of the mirror takes no longer than the connection, so it costs no time.
-    auto walking = std::async(std::launch::async, [&]() { return mirror.walk(); });
+    ThreadFailure failure;
+    auto walking = std::async(std::launch::async, [&]() {
+      Tree tree;
+      failure.guard([&]() { tree = mirror.walk(); });
+      return tree;
+    });
     auto connection = connect(*reach);
     KJ_DEFER(report_.wire = connection->wire());
     auto tree = walking.get();
+    failure.rethrow();
     requireReadable(tree);
     auto known = describeMirror(tree, kept_);
 

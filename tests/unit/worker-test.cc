@@ -1,6 +1,7 @@
 #include "common/worker.h"
 
 #include <gtest/gtest.h>
+#include <kj/debug.h>
 
 #include <atomic>
 #include <chrono>
@@ -28,6 +29,16 @@ TEST(Worker, worksInAnotherThread) {
     while (!go) std::this_thread::yield();
   });
   go = true;  // begin() would never have returned
+  worker.wait();
+}
+
+TEST(Worker, throwsKjsExceptionsToo) {
+  Worker worker;
+  for (int i = 0; i < 3; ++i) {
+    worker.begin([]() { KJ_FAIL_REQUIRE("broken"); });
+    // KJ aborts when one of its exceptions ends in another thread than it began in.
+    EXPECT_THROW(worker.wait(), kj::Exception);
+  }
   worker.wait();
 }
 
