@@ -19,7 +19,7 @@ void refuseMessage() {
 bool isNoMessage(const kj::Exception& error) { return error.getDescription() == NO_MESSAGE; }
 
 kj::Promise<size_t> MessageGuard::tryRead(void* buffer, size_t minBytes, size_t maxBytes) {
-  if (ahead_ < MAX_AHEAD) return readOn(buffer, minBytes, maxBytes);
+  if (ahead_ < maxAhead_) return readOn(buffer, minBytes, maxBytes);
   return allWritten().then([=, this]() {
     ahead_ = 0;
     return readOn(buffer, minBytes, maxBytes);

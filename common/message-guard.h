@@ -11,16 +11,18 @@ namespace pibrain {
 // 0xFFFFFFFF, which stands for 2^32 segments, for none, and then writes where it should not
 // (its security advisory 2026-03-12-0).
 //
-// Nor does it read on for ever while what is written is not taken: answers would pile up.
+// If told so, it does not read on for ever while what is written is not taken: answers would pile
+// up. Of two peers only one may do this, or each might wait for the other.
 class MessageGuard : public kj::AsyncIoStream {
  public:
   static constexpr uint32_t MAX_SEGMENTS = 512;
   // After so many messages it waits until all that was to be written is. Cap'n Proto writes one
   // answer after the other, and a peer of ours has a few dozen questions open.
-  static constexpr uint32_t MAX_AHEAD = 256;
+  static constexpr uint32_t AHEAD = 256;  // as maxAhead
 
   // The stream is not owned.
-  MessageGuard(kj::AsyncIoStream& inner, uint64_t maxWords) : inner_(inner), maxWords_(maxWords) {}
+  MessageGuard(kj::AsyncIoStream& inner, uint64_t maxWords, uint32_t maxAhead = UINT32_MAX)
+      : inner_(inner), maxWords_(maxWords), maxAhead_(maxAhead) {}
 
   kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override;
   kj::Promise<void> write(const void* buffer, size_t size) override {
@@ -42,6 +44,7 @@ class MessageGuard : public kj::AsyncIoStream {
 
   kj::AsyncIoStream& inner_;
   const uint64_t maxWords_;
+  const uint32_t maxAhead_;
 
   uint32_t ahead_ = 0;                                      // messages since all was written
   uint32_t writes_ = 0;                                     // not done yet

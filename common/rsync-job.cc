@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <vector>
 
 #include "common/file-io.h"
@@ -83,8 +84,9 @@ uint32_t checkSignature(kj::ArrayPtr<const kj::byte> bytes) {
     KJ_REQUIRE(weak[i] != weak[i - Signature::MAX_EQUAL],
                "a signature has too many blocks of one weak sum");
   }
-  // For a block librsync has its sums, and up to four places in a table.
-  requireMemory(count * (4 + MAX_STRONG + 4 * sizeof(void*)) + 4 * blockLength);
+  // librsync doubles its list of sums as it grows, and makes a table of up to four places a block.
+  requireMemory(std::bit_ceil(count) * (3 * (4 + MAX_STRONG) / 2 + 4 * sizeof(void*)) +
+                4 * blockLength);
   return blockLength;
 }
 

@@ -205,7 +205,7 @@ proto::Spoke::Client makeSpoke(kj::Own<Root> root, std::string sandbox) {
 
 void serve(kj::AsyncIoStream& stream, proto::Spoke::Client spoke, kj::WaitScope& waitScope) {
   stream.write(PREAMBLE.data(), PREAMBLE.size()).wait(waitScope);
-  MessageGuard guard(stream, MAX_REQUEST_WORDS);
+  MessageGuard guard(stream, MAX_REQUEST_WORDS, MessageGuard::AHEAD);
   capnp::ReaderOptions options;
   options.traversalLimitInWords = MAX_REQUEST_WORDS;
   options.nestingLimit = 16;

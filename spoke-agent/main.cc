@@ -113,7 +113,7 @@ void saveMemory() {
 void endWithoutMemory() {
   constexpr char WORDS[] =
       "pi-brain-agent: it would take more memory than its limit; --memory-limit=MIB allows more\n";
-  if (write(STDERR_FILENO, WORDS, sizeof(WORDS) - 1) < 0) _exit(2);
+  [[maybe_unused]] ssize_t said = write(STDERR_FILENO, WORDS, sizeof(WORDS) - 1);
   _exit(1);
 }
 

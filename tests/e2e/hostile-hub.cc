@@ -89,6 +89,7 @@ void Hub::greet() {
   std::string preamble(PREAMBLE.size(), '\0');
   stream->read(preamble.data(), preamble.size()).wait(io.waitScope);
   KJ_REQUIRE(preamble == PREAMBLE, "no preamble");
+  pause("ready");
 }
 
 void Hub::connect() {
@@ -177,7 +178,8 @@ int main(int argc, char** argv) {
     printf("case: %s\n", e->getDescription().cStr());
   }
   hub.pause("done");
-  // Without a goodbye.
+  // Without a goodbye; and ssh would first write out what it has.
+  if (std::string_view(argv[3]).ends_with("ssh")) kill(pid, SIGKILL);
   shutdown(end, SHUT_RDWR);
   await(pid);
   fflush(stdout);

@@ -31,6 +31,16 @@ TEST(Worker, worksInAnotherThread) {
   worker.wait();
 }
 
+TEST(Worker, throwsKjsExceptionsToo) {
+  Worker worker;
+  for (int i = 0; i < 3; ++i) {
+    worker.begin([]() { KJ_FAIL_REQUIRE("broken"); });
+    // KJ aborts when one of its exceptions ends in another thread than it began in.
+    EXPECT_THROW(worker.wait(), kj::Exception);
+  }
+  worker.wait();
+}
+
 TEST(Worker, throwsWhatTheWorkThrew) {
   Worker worker;
   // KJ aborts if its exception ends in another thread than the one that threw it.

@@ -1,0 +1,157 @@
+"""A local user who means ill: names on the spoke, in the mirror and in the archive are swapped with
+symlinks and FIFOs while the real programs run. Each run succeeds or says what failed; nothing
+outside is read or written, and no file is ever a wrong one."""
+import contextlib
+import os
+import shutil
+import subprocess
+import unittest
+
+from harness import HubCase, files_below, read_below
+
+FLIPPER = os.environ["PIBRAIN_TEST_FLIPPER"]
+MARKER = b"CANARY-77b0ae"
+RUNS = 12
+FILES = ("a/b/one.jsonl", "a/b/two.jsonl", "a/three.jsonl", "c/four.jsonl")
+
+
+def content(number, size=3000):
+    """What a session holds in its n-th version, which tells what it is."""
+    return b"".join(b'{"version":%d,"line":%d}\n' % (number, line) for line in range(size // 25))
+
+
+class HostileUser(HubCase):
+    def setUp(self):
+        super().setUp()
+        self.canary = self.dir / "canary"
+        self.flip = self.dir / "flip"
+        for name in FILES + ("b/one.jsonl", "b/canary-only.jsonl", "one.jsonl", "laptop/x/a/b/one.jsonl"):
+            path = self.canary / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(MARKER + b"\n")
+            os.utime(path, ns=(1, 10**18))  # never read
+        self.untouched = self.look()
+
+    def look(self):
+        found = {}
+        for directory, _, files in os.walk(self.canary):
+            for path in [directory] + [os.path.join(directory, name) for name in files]:
+                st = os.lstat(path)
+                read = st.st_atime_ns if path.endswith(".jsonl") else None
+                found[path] = (st.st_ino, st.st_mode, st.st_nlink, st.st_size, st.st_mtime_ns, st.st_ctime_ns, read)
+        return found
+
+    def make_source(self, number):
+        shutil.rmtree(self.source, ignore_errors=True)
+        for name in FILES:
+            self.write(name, content(number))
+
+    def lay_out(self, kinds):
+        """What the names are swapped with: symlinks to the canaries, and FIFOs."""
+        shutil.rmtree(self.flip, ignore_errors=True)
+        self.flip.mkdir()
+        for i, (_, to) in enumerate(kinds):
+            if to is None:
+                os.mkfifo(self.flip / str(i))
+            else:
+                (self.flip / str(i)).symlink_to(to)
+
+    @contextlib.contextmanager
+    def flipping(self, kinds):
+        self.lay_out(kinds)
+        pairs = [part for i, (path, _) in enumerate(kinds)
+                 for part in (os.path.relpath(path, self.dir), f"flip/{i}")]
+        flipper = subprocess.Popen([FLIPPER, self.dir, *pairs], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            yield
+        finally:
+            out, _ = flipper.communicate(timeout=60)
+            self.swaps = int(out)
+
+    def outcome(self, *args):
+        """Runs, and checks what is true of each run, whatever came of it."""
+        done = self.pi_brain("sync", "run", "-v", *args, timeout=60)
+        self.assertIn(done.returncode, (0, 1), done.stdout + done.stderr)
+        said = done.stdout + done.stderr
+        self.assertNotIn(MARKER.decode(), said)
+        self.assertNotIn("canary-only", said)
+        return done.returncode
+
+    def assert_all_is_ours(self):
+        self.assertEqual(self.look(), self.untouched)
+        for root in (self.mirror, self.archive, self.flip):
+            for path in files_below(root) if root.exists() else ():
+                text = read_below(root, path)
+                self.assertNotIn(MARKER, text, path)
+                if path.endswith(b".jsonl") and text:
+                    # Whole, and of one version.
+                    number = int(text.split(b":")[1].split(b",")[0])
+                    self.assertEqual(text, content(number), (root, path))
+
+    def test_on_the_spoke(self):
+        codes = []
+        for run in range(RUNS):
+            self.make_source(run)
+            with self.flipping([(self.source / "a", self.canary / "a"), (self.source / "a/b", self.canary / "a/b"),
+                                (self.source / "a/b/one.jsonl", self.canary / "one.jsonl"),
+                                (self.source / "a/b/two.jsonl", None), (self.source / "c", self.canary / "c")]):
+                codes.append(self.outcome(*["--delete", "--max-delete", "100"] * (run % 2)))
+            self.assertGreater(self.swaps, 10)
+            self.assert_all_is_ours()
+        self.make_source(RUNS)
+        self.assertEqual(self.outcome(), 0)
+        self.assert_mirrored_besides()
+
+    def assert_mirrored_besides(self):
+        for name in FILES:
+            self.assertEqual((self.mirror / name).read_bytes(), (self.source / name).read_bytes())
+
+    def test_in_the_mirror_and_the_archive(self):
+        staging = self.mirror / ".pi-brain-staging"
+        for run in range(RUNS):
+            for made in (self.mirror, self.archive):
+                shutil.rmtree(made, ignore_errors=True)
+            self.make_source(1)
+            self.assertEqual(self.outcome(), 0)
+            self.assert_mirrored()
+            staging.mkdir(mode=0o700)
+            (self.archive / "laptop").mkdir(parents=True)
+            # Rewritten, moved, deleted.
+            self.make_source(2)
+            if run % 2:
+                (self.source / "c").rename(self.source / "moved")
+                (self.source / "a/three.jsonl").unlink()
+            with self.flipping([(self.mirror / "a", self.canary / "a"), (self.mirror / "a/b", self.canary / "a/b"),
+                                (self.mirror / "a/b/one.jsonl", self.canary / "one.jsonl"),
+                                (self.mirror / "a/b/two.jsonl", None), (self.mirror / "c", self.canary / "c"),
+                                (staging, self.canary / "b"), (self.archive / "laptop", self.canary / "laptop")]):
+                self.outcome(*["--delete", "--max-delete", "100"] * (run % 2))
+                self.outcome()
+            self.assertGreater(self.swaps, 10)
+            self.assert_all_is_ours()
+
+    def test_a_mirror_with_symlinks_says_so(self):
+        """The end of such an attack, held still: what stands in the way is named."""
+        self.make_source(1)
+        self.assertEqual(self.outcome(), 0)
+        shutil.rmtree(self.mirror / "a")
+        (self.mirror / "a").symlink_to(self.canary / "a")
+        error = self.sync_one(code=1)["error"]
+        self.assertIn("there is a symlink in the mirror at 'a'", error)
+        (self.mirror / "a").unlink()
+        self.assertEqual(self.outcome(), 0)
+        self.assert_mirrored()
+        self.assertEqual(self.look(), self.untouched)
+        shutil.rmtree(self.archive, ignore_errors=True)
+        self.archive.mkdir()
+        (self.archive / "laptop").symlink_to(self.canary)
+        self.make_source(2)
+        self.sync_one(code=1)
+        (self.archive / "laptop").unlink()
+        self.assertEqual(self.outcome(), 0)
+        self.assert_mirrored()
+        self.assertEqual(self.look(), self.untouched)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
