@@ -67,7 +67,9 @@ class Clock(FaultCase):
         path.unlink()
         self.assertEqual(self.counts("--delete"), {"deleted": 1})
         found = {p: harness.read_below(self.archive, p) for p in harness.files_below(self.archive)}
-        self.assertEqual({os.path.dirname(p) for p in found}, {b"laptop/20300101T000000.000Z/p"})
+        run = b"laptop/20300101T000000.000Z"
+        self.assertEqual({os.path.dirname(p) for p in found},
+                         {run + b"/p", run + b"~2/p", run + b"~3/p", run + b"~4/p"})
         self.assertCountEqual(found.values(), versions)
         self.assertTrue(other.exists())
 
