@@ -61,6 +61,7 @@ class SpokeSync {
     try {
       auto listing = session.open(known, [&](const AgentInfo& agent) {
         greet(spoke_, agent, session.preamble().noise(), report_.warnings);
+        agentClock_ = agent.clock;
       });
       if (store_ != nullptr && !options_.dryRun) reach->remember(*store_);
       noteListing(listing);
@@ -160,8 +161,9 @@ class SpokeSync {
     if (listing.complete) rememberKept(gone);
     mirror.clearStaging();
     if (!report_.changes.empty()) mirror.flush();
+    // By both clocks: one that is years ahead for a day must not empty the archive.
     auto expired = expireArchive(config_.hub.archiveDir, spoke_.name, config_.hub.archiveDays,
-                                 report_.started);
+                                 std::min(report_.started, agentClock_));
     if (!expired.ok()) warn(std::string(expired.message()));
     requireAll(transfer, listing, refusal);
   }
@@ -259,6 +261,7 @@ class SpokeSync {
   SpokeReport& report_;
   kj::AsyncIoContext io_;
   Paths kept_;
+  int64_t agentClock_ = 0;  // ns since the epoch, at its hello
   std::vector<std::string> undeleted_;  // "path: reason"
 };
 

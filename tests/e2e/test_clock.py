@@ -73,6 +73,19 @@ class Clock(FaultCase):
         self.assertCountEqual(found.values(), versions)
         self.assertTrue(other.exists())
 
+    def test_a_clock_that_is_ahead_empties_no_archive(self):
+        """What the archive holds for too long goes when the spoke's clock says so too."""
+        path = self.write("a.jsonl", lines(self.rng, 1000))
+        self.sync()
+        path.write_bytes(lines(self.rng, 900))
+        self.age(path)
+        self.sync()
+        archived = harness.files_below(self.archive)
+        self.assertEqual(len(archived), 1)
+        self.fake = "+2y"
+        self.sync()
+        self.assertEqual(harness.files_below(self.archive).keys(), archived.keys())
+
     def test_names_as_long_as_they_may_be(self):
         """Versions of one instant get a number, which must not make the name too long nor two alike."""
         self.fake = "2030-01-01 00:00:00"
