@@ -5,12 +5,14 @@ import os
 import pathlib
 import random
 import re
+import socket
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
 
-from harness import AGENT, HubCase, agents_below, free_port, keygen, kill, wait_for
+from harness import AGENT, HubCase, agents_below, free_port, keygen, kill, ssh_agent, wait_for
 
 HOSTILE_HUB = os.environ["PIBRAIN_TEST_HOSTILE_HUB"]
 MARKER = b"CANARY-5be1c2"
@@ -296,7 +298,6 @@ class HostileHub(HubCase):
         return err.decode()
 
     def connect_through(self, port, first=b""):
-        import socket
         with socket.create_connection(("127.0.0.1", port), 5) as s:
             s.settimeout(5)
             s.sendall(first)
@@ -331,12 +332,18 @@ class HostileHub(HubCase):
         line = self.sshd.authorized_keys.read_text()
         self.assertIn("restrict,", line)
         self.sshd.authorized_keys.write_text(re.sub('command="[^"]*"', f'command="{script}"', line))
-        held = keygen(self.dir / "held")
-        self.assertTrue(held.exists())
-        self.ssh("-A", "-X", "spoke", env={"DISPLAY": ":9", "SSH_AUTH_SOCK": str(self.dir / "no.sock")})
-        environment = said.read_text()
-        for name in ("SSH_AUTH_SOCK", "DISPLAY", "SSH_TTY"):
-            self.assertNotIn(f"{name}=", environment)
+        self.sshd.client_setting("ForwardAgent yes")
+        for restrict in (True, False):
+            if not restrict:  # what the line keeps away is there without it
+                self.sshd.authorized_keys.write_text(self.sshd.authorized_keys.read_text().replace("restrict,", ""))
+            # Short: the path of a socket has little room.
+            with tempfile.TemporaryDirectory() as short, ssh_agent(short, keygen(self.dir / f"held{restrict}")) as held:
+                self.ssh("-X", "-o", f"IdentityAgent={held}", "spoke", env={"DISPLAY": ":9", "SSH_AUTH_SOCK": str(held)})
+            environment = said.read_text()
+            self.assertEqual("SSH_AUTH_SOCK=" in environment, not restrict)
+            if restrict:
+                self.assertNotIn("DISPLAY=", environment)
+                self.assertNotIn("SSH_TTY=", environment)
 
     def test_environment_of_the_hubs_choice(self):
         """With an sshd that accepts everything, what the agent reads is still sshd's: HOME and
