@@ -159,7 +159,8 @@ class HostileHub(HubCase):
         self.assertEqual(self.outcome(says, "millions of blocks"), "badRequest 1")
         self.assertEqual(self.outcome(says, "afterwards"), "begin 1 data 1 end 1")
         self.hostile("huge-signatures", limit=64)
-        self.assertIn("no message", self.hostile("too-huge-signature")["too huge"])
+        # The agent hangs up before it is all sent: its word of why may or may not arrive first.
+        self.assertRegex(self.hostile("too-huge-signature")["too huge"], "no message|Broken pipe|reset by peer")
 
     def test_sums_made_to_be_equal(self):
         says = self.hostile("equal-sums")
