@@ -339,7 +339,8 @@ class HostileHub(HubCase):
                 self.sshd.authorized_keys.write_text(self.sshd.authorized_keys.read_text().replace("restrict,", ""))
             # Short: the path of a socket has little room.
             with tempfile.TemporaryDirectory() as short, ssh_agent(short, keygen(self.dir / f"held{restrict}")) as held:
-                self.ssh("-X", "-o", f"IdentityAgent={held}", "spoke", env={"DISPLAY": ":9", "SSH_AUTH_SOCK": str(held)})
+                self.ssh("-X", "-o", f"IdentityAgent={held}", "spoke",
+                         env={"DISPLAY": ":9", "SSH_AUTH_SOCK": str(held)})
             environment = said.read_text()
             self.assertEqual("SSH_AUTH_SOCK=" in environment, not restrict)
             if restrict:
