@@ -24,6 +24,29 @@ namespace {
 // A walk holds a directory a thread, a pull two files.
 constexpr rlim_t MAX_DESCRIPTORS = 64;
 
+bool setLimit(decltype(RLIMIT_AS) which, rlim_t value) {
+  struct rlimit limit;
+  if (getrlimit(which, &limit) != 0) return false;
+  limit.rlim_cur = limit.rlim_max = std::min(value, limit.rlim_max);
+  return setrlimit(which, &limit) == 0;
+}
+
+bool setLimits([[maybe_unused]] uint64_t memoryLimit) {
+  bool set = setLimit(RLIMIT_NOFILE, MAX_DESCRIPTORS);
+  set = setLimit(RLIMIT_CORE, 0) && set;
+  set = setLimit(RLIMIT_FSIZE, 0) && set;
+#ifndef PIBRAIN_SANITIZED
+  // A sanitizer's shadow takes terabytes of it.
+  set = setLimit(RLIMIT_AS, rlim_t(memoryLimit)) && set;
+#endif
+  return set;
+}
+
+#ifdef PIBRAIN_SANITIZED
+// A sanitizer's runtime reads /proc, and makes calls of its own, which change with its version.
+int enterLandlock(int) { return 0; }
+bool enterSeccomp(bool) { return false; }
+#else
 // The headers may be older than the kernel: these are the same on every machine.
 constexpr uint64_t FS_READ = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
 // Bits of landlock_ruleset_attr.handled_access_fs, by the ABI that brought them.
@@ -43,24 +66,6 @@ struct RulesetAttr {
   uint64_t scoped;
 };
 
-bool setLimit(decltype(RLIMIT_AS) which, rlim_t value) {
-  struct rlimit limit;
-  if (getrlimit(which, &limit) != 0) return false;
-  limit.rlim_cur = limit.rlim_max = std::min(value, limit.rlim_max);
-  return setrlimit(which, &limit) == 0;
-}
-
-bool setLimits([[maybe_unused]] uint64_t memoryLimit) {
-  bool set = setLimit(RLIMIT_NOFILE, MAX_DESCRIPTORS);
-  set = setLimit(RLIMIT_CORE, 0) && set;
-  set = setLimit(RLIMIT_FSIZE, 0) && set;
-#ifndef PIBRAIN_SANITIZED
-  // A sanitizer's shadow takes terabytes of it.
-  set = setLimit(RLIMIT_AS, rlim_t(memoryLimit)) && set;
-#endif
-  return set;
-}
-
 int enterLandlock(int root) {
   int abi = int(syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION));
   if (abi < 1) return 0;
@@ -78,10 +83,6 @@ int enterLandlock(int root) {
   return syscall(SYS_landlock_restrict_self, ruleset.get(), 0) == 0 ? abi : 0;
 }
 
-#ifdef PIBRAIN_SANITIZED
-// A sanitizer's runtime makes calls of its own, which change with its version.
-bool enterSeccomp(bool) { return false; }
-#else
 // What serving takes, whatever the arguments.
 constexpr int ALLOWED[] = {
     // the hub, and the event loop (KJ)
@@ -136,6 +137,7 @@ bool enterSeccomp(bool landlocked) {
   KJ_DEFER(seccomp_release(filter));
   return addRules(filter, landlocked) && seccomp_load(filter) == 0;
 }
+
 #endif
 
 }  // namespace

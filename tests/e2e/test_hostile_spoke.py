@@ -349,12 +349,13 @@ class Hostile(HubCase):
         self.configure([self.hostile("trickle", rsync_options={"timeout_seconds": 300})])
         run = self.start_run()
         try:
-            harness.wait_for(lambda: self.mirror_of("honest").exists() and
-                             len(harness.files_below(self.mirror_of("honest"))) == 20, what="the honest spoke")
+            out = ""
+            while "✓ honest" not in out:
+                out += run.stdout.readline() or self.fail(out)
             self.assertIsNone(run.poll())
         finally:
             run.send_signal(signal.SIGINT)
-        out, _ = run.communicate(timeout=10)
+        out += run.communicate(timeout=20)[0]
         self.assertNotEqual(run.returncode, 0)
         self.assertIn("✓ honest", out)
         self.assert_mirrored(mirror=self.mirror_of("honest"))

@@ -43,7 +43,7 @@ inline std::vector<Want> wantsFor(const Plan& plan) {
 
 inline void converse(Connection& connection, const Tree& mirror) {
   auto known = describeMirror(mirror, {});
-  SpokeSession session(connection, asyncIo(), 300);
+  SpokeSession session(connection, asyncIo(), 300, 64 << 20);
   size_t heard = 0;
   auto listing = session.open(known, [&](const AgentInfo& info) {
     heard += info.version.size() + info.host.size() + info.root.size() + info.home.size();
