@@ -22,6 +22,7 @@ sys.path.insert(0, str(TESTS))
 import sessions  # noqa: E402  (the generator of session trees)
 
 BIN = pathlib.Path(os.environ["PIBRAIN_BIN"]).resolve()
+SANITIZED = "PIBRAIN_TEST_SANITIZED" in os.environ  # programs built with a sanitizer
 HUB, AGENT = BIN / "pi-brain", BIN / "pi-brain-agent"
 LONG_AGO = 1_700_000_000 * 10**9
 

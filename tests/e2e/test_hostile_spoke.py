@@ -17,7 +17,6 @@ import harness
 from harness import HubCase
 
 AGENT = pathlib.Path(os.environ["PIBRAIN_TEST_HOSTILE_AGENT"])
-SANITIZED = "PIBRAIN_TEST_SANITIZED" in os.environ
 TIMEOUT = 3  # seconds that the hub waits for a silent spoke
 MARGIN = 25  # that the rest may take: processes have to start, perhaps on a busy machine
 MAX_MEMORY = 256 << 20
@@ -225,7 +224,7 @@ class Hostile(HubCase):
         with self.subTest("beside the mirrors"):
             self.assertEqual(self.outside() - outside, {self.mirror_of("honest")})
         with self.subTest("memory"):
-            if not SANITIZED:
+            if not harness.SANITIZED:
                 self.assertLess(memory, MAX_MEMORY)
         for name, report in reports.items():
             with self.subTest(name, of="time"):
