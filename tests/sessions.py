@@ -35,54 +35,75 @@ COMMANDS = ["ls -la src", "git status --short", "npm test -- --watch=false", "rg
             "cat package.json", "git diff HEAD~1", "make -j8 test", "node scripts/check.js"]
 
 
-def stamp(rng, number):
-    moment = EPOCH + datetime.timedelta(seconds=number * STEP + rng.random() * (STEP - 1))
+def time_of(rng, number):
+    return EPOCH + datetime.timedelta(seconds=number * STEP + rng.random() * (STEP - 1))
+
+
+def stamp(moment):
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + "%03dZ" % (moment.microsecond // 1000)
 
 
+def length(rng, median):
+    """Of a text in words or lines: most are short, a few very long."""
+    return min(int(median * rng.lognormvariate(0, 1.2)) + 1, 100 * median)
+
+
 def sentence(rng, words):
-    phrases = [" ".join(rng.choices(WORDS, k=3)) for _ in range(12)]
+    phrases = [" ".join(rng.choices(WORDS, k=3)) for _ in range(24)]
     return " ".join(rng.choices(phrases, k=words // 3 + 1))
 
 
 def code(rng, lines):
-    names = rng.sample(WORDS, 5)
-    return "\n".join("  " * rng.randint(0, 4) + "const %s_%d = %s(%s, %d);" % (
-        rng.choice(names), rng.randrange(10), rng.choice(names), rng.choice(names),
-        rng.randrange(10)) for _ in range(lines))
+    names = rng.sample(WORDS, 10)
+    return ["  " * rng.randint(0, 4) + "const %s_%d = %s(%s, %d);" % (
+        rng.choice(names), rng.randrange(100), rng.choice(names), rng.choice(names),
+        rng.randrange(100)) for _ in range(lines)]
 
 
-def message(rng):
+def output(rng, read):
+    """What a tool returns: often a file that was read before, with a line changed since."""
+    if read and rng.random() < 0.4:
+        lines = list(rng.choice(read))
+        lines[rng.randrange(len(lines))] = code(rng, 1)[0]
+    else:
+        lines = code(rng, length(rng, 26))
+    read.append(lines)
+    return "\n".join(lines)
+
+
+def message(rng, read):
     """The content of one entry, of the kinds and proportions of a coding session."""
     kind = rng.random()
     if kind < 0.15:
-        return {"role": "user", "content": [{"type": "text", "text": sentence(rng, rng.randint(5, 60))}]}
+        return {"role": "user", "content": [{"type": "text", "text": sentence(rng, length(rng, 30))}]}
     if kind < 0.55:
         return {"role": "assistant", "model": "example-model", "usage": {
             "input": rng.randrange(90000), "output": rng.randrange(4000), "cacheRead": rng.randrange(90000)},
             "content": [
-                {"type": "text", "text": sentence(rng, rng.randint(10, 120))},
+                {"type": "text", "text": sentence(rng, length(rng, 50))},
                 {"type": "toolCall", "id": "call_%012x" % rng.getrandbits(48), "name": "bash",
                  "arguments": {"command": rng.choice(COMMANDS)}}]}
     return {"role": "toolResult", "toolCallId": "call_%012x" % rng.getrandbits(48), "toolName": "bash",
-            "isError": False, "content": [{"type": "text", "text": code(rng, rng.randint(3, 90))}]}
+            "isError": False, "content": [{"type": "text", "text": output(rng, read)}]}
 
 
-def pool(seed=0, size=2700):
-    """Entries to draw from: inventing each line anew would take most of the time. How many, and how
-    alike, was chosen so that a tree packs about as well as one of real lines drawn in the same way."""
+def pool(seed=0, size=2000):
+    """Entries to draw from: inventing each line anew would take most of the time. How many, how
+    long, and how alike, was chosen so that a tree packs about as well, with windows of 32 KiB to
+    8 MiB, as one of real lines drawn in the same way."""
     rng = random.Random("pool %d" % seed)
-    return [json.dumps(message(rng), separators=(",", ":")) for _ in range(size)]
+    read = []
+    return [json.dumps(message(rng, read), separators=(",", ":")) for _ in range(size)]
 
 
 POOL = pool()
 
 
 def entry(rng, parent):
-    ident = "%08x" % rng.getrandbits(32)
-    line = '{"type":"message","id":"%s","parentId":%s,"timestamp":"%s","message":%s}\n' % (
-        ident, '"%s"' % parent if parent else "null", stamp(rng, rng.randrange(100000)),
-        POOL[rng.randrange(len(POOL))])
+    ident, moment = "%08x" % rng.getrandbits(32), time_of(rng, rng.randrange(100000))
+    line = '{"type":"message","id":"%s","parentId":%s,"timestamp":"%s","message":%s,"timestamp":%d}}\n' % (
+        ident, '"%s"' % parent if parent else "null", stamp(moment),
+        POOL[rng.randrange(len(POOL))][:-1], moment.timestamp() * 1000)
     return ident, line.encode()
 
 
@@ -121,7 +142,7 @@ def write(path, content, number, rng):
 
 
 def new_path(rng, directory, number):
-    when, ident = stamp(rng, number), str(uuid.UUID(int=rng.getrandbits(128), version=4))
+    when, ident = stamp(time_of(rng, number)), str(uuid.UUID(int=rng.getrandbits(128), version=4))
     name = when.replace(":", "-").replace(".", "-") + "_" + ident + ".jsonl"
     return directory / name, ident, when
 

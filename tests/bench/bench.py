@@ -18,6 +18,7 @@ programs. Without ROWs, all of them.
 import argparse
 import concurrent.futures
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -43,8 +44,10 @@ def touch_nothing(_tree, _turn):
 
 def grow_one(tree, turn):
     path = tree / "--big--" / "large.jsonl"
+    rng = sessions.random.Random(turn)
+    lines = (sessions.entry(rng, None)[1] for _ in itertools.count())
     with open(path, "ab") as out:
-        out.write(sessions.entry(sessions.random.Random(turn), None)[1].ljust(2047) + b"\n")
+        out.write(next(line for line in lines if 1900 < len(line) < 2200))
 
 
 # name: (tree, what happens before each pair, link, the ratio of wall times that is aimed at)
