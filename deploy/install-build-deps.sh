@@ -2,7 +2,9 @@
 # Install with apt what building and testing pi-brain needs, saying what. Debian 12, Ubuntu 24.04 or
 # later. Packages that are there already are left alone.
 #
-# usage: deploy/install-build-deps.sh [--fuzz]      --fuzz: and what tests/fuzz/run.sh needs
+# usage: deploy/install-build-deps.sh [--fuzz | --coverage]
+#   --fuzz      and what tests/fuzz/run.sh needs
+#   --coverage  and what tests/coverage.sh needs
 set -eu
 
 packages="
@@ -10,7 +12,10 @@ packages="
   capnproto libcapnp-dev libssh2-1-dev librsync-dev libb2-dev libyaml-cpp-dev libabsl-dev
   libzstd-dev libxxhash-dev libseccomp-dev libsqlite3-dev libssl-dev libcli11-dev libgtest-dev libbenchmark-dev
   python3 openssh-client openssh-server rsync util-linux strace faketime iproute2 procps binutils"
-[ "${1:-}" != --fuzz ] || packages="$packages clang libclang-rt-dev"
+case "${1:-}" in
+  --fuzz) packages="$packages clang libclang-rt-dev" ;;
+  --coverage) packages="$packages clang libclang-rt-dev llvm" ;;
+esac
 
 if ! command -v apt-get >/dev/null; then
   echo "This needs apt (Debian or Ubuntu). Install the equivalents of:$packages" >&2

@@ -1,0 +1,42 @@
+#!/bin/sh
+# Build with counters, run the tests, and print which share of the lines of common/, hub/ and
+# spoke-agent/ ran, in all of the processes: hubs, agents in their sandbox, those that were killed.
+# build/coverage/html shows the lines.
+#
+# usage: tests/coverage.sh [CTEST-OPTION…]
+set -eu
+cd "$(dirname "$0")/.."
+
+deploy/install-build-deps.sh --coverage
+cmake --preset coverage
+cmake --build --preset coverage
+rm -rf build/coverage/profiles
+status=0
+ctest --preset coverage -j "$(nproc)" "$@" || status=$?
+
+cd build/coverage
+llvm-profdata merge -sparse -o all.profdata profiles/*.profraw
+objects=
+for program in bin/*; do
+  objects="$objects -object $program"
+done
+root=$(cd ../.. && pwd)
+sources="$root/common $root/hub $root/spoke-agent"
+# shellcheck disable=SC2086  # words
+llvm-cov show -instr-profile=all.profdata -format=html -output-dir=html $objects $sources >/dev/null
+# shellcheck disable=SC2086
+llvm-cov export -instr-profile=all.profdata -summary-only $objects $sources | python3 -c '
+import collections, json, os, sys
+totals = collections.defaultdict(lambda: [0, 0])
+for file in json.load(sys.stdin)["data"][0]["files"]:
+    path = os.path.relpath(file["filename"], sys.argv[1])
+    lines = file["summary"]["lines"]
+    print("%6.1f%%  %4d of %4d  %s" % (lines["percent"], lines["covered"], lines["count"], path))
+    for name in (os.path.dirname(path) + "/", "all"):
+        totals[name][0] += lines["covered"]
+        totals[name][1] += lines["count"]
+print()
+for name, (covered, count) in totals.items():
+    print("%6.1f%%  %5d of %5d lines  %s" % (100 * covered / count, covered, count, name))
+' "$root"
+exit $status
