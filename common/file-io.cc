@@ -1,7 +1,9 @@
 #include "common/file-io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <kj/debug.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -56,6 +58,15 @@ uint64_t hashPrefix(int fd, uint64_t size, FileHasher& hasher) {
 
 int64_t mtimeOf(const struct stat& st) {
   return int64_t(st.st_mtim.tv_sec) * 1'000'000'000 + st.st_mtim.tv_nsec;
+}
+
+int renameToNew(int fromDir, const char* from, int toDir, const char* to) {
+  if (renameat2(fromDir, from, toDir, to, RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL) return errno;
+  struct stat st;
+  if (fstatat(toDir, to, &st, AT_SYMLINK_NOFOLLOW) == 0) return EEXIST;
+  if (errno != ENOENT) return errno;
+  return renameat(fromDir, from, toDir, to) == 0 ? 0 : errno;
 }
 
 void setMtime(int fd, int64_t nanos) {

@@ -35,8 +35,8 @@ std::string saidSuffix(const std::string& said) {
   return said.empty() ? "" : absl::StrCat(" It said: ", said, ".");
 }
 
-// What a person does about a shortage on the hub; empty, or with a space in front.
-std::string howToMakeRoom(const std::string& what, const std::string& mirror) {
+// What a person does about what the hub's own machine lacks; empty, or with a space in front.
+std::string howToMendHub(const std::string& what, const std::string& mirror) {
   if (saysDiskIsFull(what)) {
     auto path = escapeForTerminal(mirror);
     return absl::StrCat(" Make room on the hub's disk: 'df -h ", path, "' and 'df -i ", path,
@@ -45,6 +45,14 @@ std::string howToMakeRoom(const std::string& what, const std::string& mirror) {
   if (contains(what, strerror(EMFILE)) || contains(what, strerror(ENFILE))) {
     return " Let this program open more files ('ulimit -n' shows how many), or sync fewer spokes "
            "at a time (--jobs).";
+  }
+  if (contains(what, strerror(EIO))) {
+    return absl::StrCat(" The hub's disk, or what connects it, may be failing: look for it in ",
+                        "'dmesg', and at 'df ", escapeForTerminal(mirror), "'.");
+  }
+  if (contains(what, strerror(EROFS))) {
+    return absl::StrCat(" What is mounted there cannot be written: 'findmnt -T ",
+                        escapeForTerminal(mirror), "' shows it and how.");
   }
   return "";
 }
@@ -121,8 +129,9 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
   auto said = lastWords(farewell.errors);
   constexpr char RESUME[] =
       " The mirror is intact, and the next run goes on from where this one stopped.";
-  if (error.getType() == kj::Exception::Type::OVERLOADED) {
-    return absl::StrCat(escapeForTerminal(what), ".", howToMakeRoom(what, spoke.path), RESUME);
+  auto mend = howToMendHub(what, spoke.path);
+  if (error.getType() == kj::Exception::Type::OVERLOADED || !mend.empty()) {
+    return absl::StrCat(escapeForTerminal(what), ".", mend, RESUME);
   }
   if (fellSilent(error)) {
     return absl::StrCat("nothing was heard from ", place, " for ", spoke.timeoutSeconds,

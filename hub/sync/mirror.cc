@@ -173,11 +173,10 @@ void Mirror::publish(const std::string& path) {
   auto name = std::string(baseNameOf(path));
   int parent = directory(std::string(parentOf(path)));
   auto staged = stagedName(path);
-  // Most often there is nothing in the way. EINVAL: a filesystem that cannot say so.
-  if (renameat2(staging(), staged.c_str(), parent, name.c_str(), RENAME_NOREPLACE) == 0) {
-    return requirePublished(parent, name, path);
-  }
-  if (errno != EEXIST && errno != EINVAL) throwErrno(errno, "cannot publish " + quoted(path));
+  // Most often there is nothing in the way.
+  int error = renameToNew(staging(), staged.c_str(), parent, name.c_str());
+  if (error == 0) return requirePublished(parent, name, path);
+  if (error != EEXIST) throwErrno(error, "cannot publish " + quoted(path));
   struct stat st;
   if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
     if (S_ISREG(st.st_mode)) {
@@ -251,10 +250,8 @@ void Mirror::move(const std::string& from, const std::string& to) {
     makeRoomAt(target, name, to);
     target = directory(parent);
   }
-  if (renameat2(source, std::string(baseNameOf(from)).c_str(), target, name.c_str(),
-                RENAME_NOREPLACE) != 0) {
-    throwErrno(errno, "cannot move " + quoted(from) + " to " + quoted(to));
-  }
+  int error = renameToNew(source, std::string(baseNameOf(from)).c_str(), target, name.c_str());
+  if (error != 0) throwErrno(error, "cannot move " + quoted(from) + " to " + quoted(to));
   removeEmptyParents(from);
 }
 

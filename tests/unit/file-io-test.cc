@@ -1,6 +1,7 @@
 #include "common/file-io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <kj/exception.h>
 
@@ -77,6 +78,19 @@ TEST(FileIo, reasons) {
   EXPECT_EQ(reasonOf(ENOTDIR), proto::Reason::VANISHED);
   EXPECT_EQ(reasonOf(ELOOP), proto::Reason::VANISHED);
   EXPECT_EQ(reasonOf(EIO), proto::Reason::IO_ERROR);
+}
+
+TEST(FileIo, aNewPlaceIsNobodyElses) {
+  TempDir dir;
+  dir.write("one", "1");
+  dir.write("two", "2");
+  kj::AutoCloseFd at(open(dir.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  EXPECT_EQ(renameToNew(at, "one", at, "two"), EEXIST);
+  EXPECT_EQ(dir.read("one"), "1");
+  EXPECT_EQ(dir.read("two"), "2");
+  EXPECT_EQ(renameToNew(at, "none", at, "three"), ENOENT);
+  EXPECT_EQ(renameToNew(at, "one", at, "three"), 0);
+  EXPECT_EQ(dir.read("three"), "1");
 }
 
 TEST(FileIo, mtimeIsInNanoseconds) {

@@ -1,0 +1,40 @@
+"""What the documents name is there: tests, and files of the project."""
+import os
+import pathlib
+import re
+import subprocess
+import unittest
+
+PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
+DOCUMENTS = [PROJECT / name for name in ("README.md", "ARCHITECTURE.md", "SECURITY.md", "tests/fuzz/README.md")]
+DIRECTORIES = "common|deploy|hub|proto|spoke-agent|tests"
+
+
+def quoted(document, pattern):
+    return set(re.findall("`(" + pattern + ")`", document.read_text()))
+
+
+class Documents(unittest.TestCase):
+    def test_each_test_that_is_named(self):
+        listing = subprocess.run(["ctest", "-N"], cwd=pathlib.Path(os.environ["PIBRAIN_BIN"]).parent,
+                                 capture_output=True, text=True, check=True).stdout
+        tests = re.findall(r"Test +#\d+: (.+)", listing)
+        named = {(document.name, name) for document in DOCUMENTS
+                 for name in quoted(document, r"(?:unit|e2e)\.[\w.*]+")}
+        self.assertGreater(len(named), 15)
+        for document, name in sorted(named):
+            pattern = re.compile(re.escape(name).replace(r"\*", ".*"))
+            self.assertTrue(any(map(pattern.fullmatch, tests)), f"{document}: {name}")
+
+    def test_each_file_that_is_named(self):
+        named = {(document.name, name) for document in DOCUMENTS
+                 for name in quoted(document, rf"(?:{DIRECTORIES})/[\w./-]+")}
+        self.assertGreater(len(named), 15)
+        for document, name in sorted(named):
+            # A module is named without .h and .cc.
+            found = list(PROJECT.glob(name.rstrip("/"))) + list(PROJECT.glob(name + ".*"))
+            self.assertTrue(found, f"{document}: {name}")
+
+
+if __name__ == "__main__":
+    unittest.main()
