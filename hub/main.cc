@@ -81,7 +81,7 @@ void addArchive(CLI::App* sync, ArchiveListArguments& list, ArchiveRestoreArgume
   listing->add_flag("--json", list.json, "Print one JSON document instead of text");
   auto* restoring = archive->add_subcommand("restore", "Bring a file of the archive back");
   addConfig(restoring, restore.config);
-  restoring->add_option("ID", restore.id, "From the list; its beginning will do")->required();
+  restoring->add_option("ID", restore.id, "From the list; its beginning will do");
   restoring->add_option("--to", restore.to, "Where to put it (default: its place in the mirror)")
       ->type_name("PATH");
 }

@@ -93,6 +93,7 @@ struct Verify {
     seconds @9 :Float64;
     wireUp @10 :Float64;
     wireDown @11 :Float64;
+    unread @12 :UInt32;          # files and directories that the spoke could not read: not compared
   }
   struct Difference {
     path @0 :Text;

@@ -122,6 +122,8 @@ void serveStdio(const Options& options) {
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // standard error may be a file, which may not grow
   saveMemory();
+  // Whatever else whoever started it left open is none of its business.
+  close_range(STDERR_FILENO + 1, ~0u, 0);
   auto root = kj::refcounted<pibrain::Root>(options.root);
   auto sandbox = pibrain::enterSandbox(root->fd(), options.memoryLimit << 20);
   if (options.requireSandbox && !sandbox.whole()) refuseToServe(sandbox);

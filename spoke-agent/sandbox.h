@@ -1,10 +1,12 @@
 #pragma once
 // What keeps the agent to reading beneath its root even if somebody finds a hole in it:
 //   Landlock   https://docs.kernel.org/userspace-api/landlock.html: no file but those beneath the
-//              root, and these for reading alone; no TCP, no abstract sockets, no signals
+//              root, and these for reading alone; from ABI 4 on no TCP, from 6 on no abstract
+//              sockets and no signals, which seccomp refuses on all kernels
 //   seccomp    https://docs.kernel.org/userspace-api/seccomp_filter.html, by libseccomp: none but
 //              the system calls that serving takes, so no program, process, socket or tracing, no
-//              file opened for writing, no memory that can be executed; others fail with EPERM
+//              file opened for writing, no lock, no signal to others, no memory that can be executed;
+//              what else is tried fails with EPERM
 //   limits     of memory and descriptors; no file may grow, no core be dumped (getrlimit(2))
 
 #include <stdint.h>

@@ -29,13 +29,14 @@ namespace {
 absl::StatusOr<std::vector<ArchivedFile>> collect(const Config& config,
                                                   const std::vector<std::string>& spokes) {
   auto archived = archivedSpokes(config.hub.archiveDir);
+  if (!archived.ok()) return archived.status();
   for (auto& name : spokes) {
-    if (std::count(archived.begin(), archived.end(), name) > 0) continue;
+    if (std::count(archived->begin(), archived->end(), name) > 0) continue;
     auto chosen = chooseSpokes(config, {name});
     if (!chosen.ok()) return chosen.status();
   }
   std::vector<ArchivedFile> all;
-  for (auto& spoke : archived) {
+  for (auto& spoke : *archived) {
     if (!spokes.empty() && std::count(spokes.begin(), spokes.end(), spoke) == 0) continue;
     auto files = archivedFiles(config.hub.archiveDir, spoke);
     if (!files.ok()) return files.status();
@@ -62,7 +63,7 @@ void printText(const Config& config, const std::vector<ArchivedFile>& files) {
   if (config.hub.archiveDays == 0) {
     printf(", kept for ever\n");
   } else {
-    printf(", kept for %s\n", countOf(config.hub.archiveDays, "day").c_str());
+    printf(", kept for %s at least\n", countOf(config.hub.archiveDays, "day").c_str());
   }
   if (!files.empty()) {
     printf(
@@ -116,6 +117,22 @@ void copy(int from, int to, int64_t mtime) {
   if (fsync(to) != 0) throwErrno(errno, "cannot write it to the disk");
 }
 
+// Nothing of the mirror may have to give way: not a file of this name, nor one of a directory's above.
+void requireFree(const std::string& mirror, const std::string& path) {
+  auto refuse = [](const std::string& what, const std::string& where) {
+    throw Failure(absl::StrCat("the mirror has ", what, ": ", escapeForTerminal(where),
+                               ". Put the archived file elsewhere with --to PATH"));
+  };
+  struct stat st;
+  auto exists = [&](const std::string& at) { return lstat((mirror + "/" + at).c_str(), &st) == 0; };
+  if (exists(path)) refuse("a file of this name", mirror + "/" + path);
+  for (auto dir = std::string(parentOf(path)); !dir.empty(); dir = std::string(parentOf(dir))) {
+    if (exists(dir) && !S_ISDIR(st.st_mode)) {
+      refuse("a file where this one needs a directory", mirror + "/" + dir);
+    }
+  }
+}
+
 std::string restoreToMirror(const Config& config, const ArchivedFile& file, int from) {
   auto spoke = std::find_if(config.spokes.begin(), config.spokes.end(),
                             [&](auto& one) { return one.name == file.spoke; });
@@ -127,16 +144,20 @@ std::string restoreToMirror(const Config& config, const ArchivedFile& file, int 
   auto path = spoke->path + "/" + file.path;
   Mirror mirror(spoke->path, Mirror::Access::WRITE,
                 Archive(config.hub.archiveDir, spoke->name, wallClockNanos()));
-  struct stat st;
-  if (lstat(path.c_str(), &st) == 0) {
-    throw Failure(absl::StrCat("the mirror has a file of this name: ", escapeForTerminal(path),
-                               ". Put the archived one elsewhere with --to PATH"));
+  requireFree(spoke->path, file.path);
+  KJ_DEFER(mirror.removeStagingIfEmpty());
+  {
+    KJ_ON_SCOPE_FAILURE(mirror.discardStaged(file.path));
+    copy(from, mirror.openStaged(file.path, false), file.mtime);
+    mirror.publish(file.path);
   }
-  KJ_ON_SCOPE_FAILURE(mirror.discardStaged(file.path));
-  copy(from, mirror.openStaged(file.path, false), file.mtime);
-  mirror.publish(file.path);
-  mirror.removeStagingIfEmpty();
   mirror.flush();
+  if (spoke->deleteGone) {
+    fputs(
+        "The next run archives it again if the spoke does not have it, since this spoke has "
+        "'delete: true'.\n",
+        stderr);
+  }
   return path;
 }
 
@@ -186,6 +207,10 @@ int syncArchiveList(const ArchiveListArguments& arguments) {
 }
 
 int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
+  if (arguments.id.empty()) {
+    complain("which file? 'pi-brain sync archive list' shows what there is, each with its ID");
+    return EXIT_USAGE;
+  }
   auto config = loadConfig(arguments.config);
   if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
   try {
@@ -197,7 +222,11 @@ int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
   } catch (const Failure& e) {
     complain(e.what());
   } catch (const kj::Exception& e) {
-    complain("the file could not be restored: " + plainWords(e));
+    auto what = plainWords(e);
+    complain(absl::StrCat("the file could not be restored: ", what,
+                          saysDiskIsFull(what) ? ". 'df -h' and 'df -i' show which disk is full; "
+                                                 "--to PATH puts it on another"
+                                               : ""));
   }
   return EXIT_FAILED;
 }

@@ -54,20 +54,24 @@ void printText(const SpokeConfig& spoke, const Verification& result) {
   } else {
     auto differ = result.differences.empty() ? "all alike"
                                              : absl::StrCat(result.differences.size(), " differ");
-    printf("  %s %s: %s compared, %s, %s%s%s; %s on the wire, %.1f s\n", result.good() ? "✓" : "✗",
-           report.name.c_str(), countOf(result.files, "file").c_str(),
+    printf("  %s %s: %s compared, %s, %s%s%s%s; %s on the wire, %.1f s\n",
+           result.good() ? "✓" : "✗", report.name.c_str(), countOf(result.files, "file").c_str(),
            formatBytes(result.bytes).c_str(), differ.c_str(),
            result.repaired ? " and were fetched" : "",
+           result.unread > 0 ? absl::StrCat(", ", result.unread, " not compared").c_str() : "",
            result.extra > 0 ? absl::StrCat(", ", result.extra, " in the mirror alone").c_str() : "",
            formatBytes(report.wire.up + report.wire.down).c_str(), secondsOf(report));
+    if (result.unread > 0) {
+      printf("    what was not compared may differ; let the spoke's agent read it, and verify again\n");
+    }
+    if (result.differences.empty() || result.repaired) return;
     if (!result.good()) {
       printf("    'pi-brain sync verify --spoke %s --repair' fetches what differs\n",
              shellQuote(spoke.name).c_str());
-    } else if (!result.differences.empty() && !result.repaired) {
+    } else {
       printf("    'pi-brain sync run' fetches what differs\n");
     }
   }
-  fflush(stdout);
 }
 
 void fillSpoke(const Verification& result, report::Verify::Spoke::Builder out) {
@@ -82,6 +86,7 @@ void fillSpoke(const Verification& result, report::Verify::Spoke::Builder out) {
   out.setFiles(result.files);
   out.setBytes(double(result.bytes));
   out.setExtra(result.extra);
+  out.setUnread(result.unread);
   auto differences = out.initDifferences(uint32_t(result.differences.size()));
   for (uint32_t i = 0; i < differences.size(); ++i) {
     auto& difference = result.differences[i];
@@ -144,6 +149,7 @@ int syncVerify(const VerifyArguments& arguments) {
     results[i] = verifyOrSkip(*config, spoke, arguments.repair);
     std::lock_guard lock(printing);
     if (!arguments.json) printText(spoke, results[i]);
+    fflush(stdout);
   });
   int code = exitCodeOf(results);
   if (arguments.json) printVerifyJson(results, code == EXIT_GOOD);

@@ -27,6 +27,25 @@ int openDirectory(int at, const std::string& path) {
   return openat(at, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+absl::Status cannotOpen(const std::string& path) {
+  return absl::PermissionDeniedError(
+      absl::StrCat("the archive cannot be read whole: '", escapeForTerminal(path),
+                   "' cannot be opened: ", strerror(errno),
+                   ". Check its owner and mode with 'ls -ld'."));
+}
+
+// Null if it does not exist. Where the archive is, its owner says, also by a symlink; what is in it,
+// Archive made.
+absl::StatusOr<kj::AutoCloseFd> openArchive(const std::string& archiveDir,
+                                            const std::string& spoke = "") {
+  kj::AutoCloseFd fd(open(archiveDir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() >= 0 && !spoke.empty()) fd = kj::AutoCloseFd(openDirectory(fd, spoke));
+  if (fd.get() < 0 && errno != ENOENT) {
+    return cannotOpen(spoke.empty() ? archiveDir : joinPath(archiveDir, spoke));
+  }
+  return kj::mv(fd);
+}
+
 // The names in a directory, "." and ".." left out. Consumes the descriptor.
 std::vector<std::string> namesIn(int fd) {
   std::vector<std::string> names;
@@ -46,8 +65,7 @@ std::vector<std::string> namesIn(int fd) {
 
 std::string idOf(const std::string& path) {
   auto digest = digestOf(kj::arrayPtr(path.data(), path.size()).asBytes());
-  auto hex = absl::StrCat(absl::Hex(digest.high, absl::kZeroPad16));
-  return hex.substr(0, 10);
+  return absl::StrCat(absl::Hex(digest.high, absl::kZeroPad16));
 }
 
 // Removes the entry and, if it is a directory, all in it; false, with errno set, if not all went.
@@ -66,30 +84,31 @@ bool removeAll(int at, const std::string& name) {
   return false;
 }
 
-Tree walkArchive(const std::string& archiveDir, const std::string& spoke) {
-  int fd = openDirectory(AT_FDCWD, archiveDir + "/" + spoke);
-  return fd < 0 ? Tree() : walkTree(kj::AutoCloseFd(fd));
+absl::StatusOr<Tree> walkArchive(const std::string& archiveDir, const std::string& spoke) {
+  auto fd = openArchive(archiveDir, spoke);
+  if (!fd.ok()) return fd.status();
+  if (fd->get() < 0) return Tree();
+  auto tree = walkTree(*kj::mv(fd));
+  if (tree.problems.empty()) return tree;
+  errno = tree.problems[0].reason == proto::Reason::DENIED ? EACCES : EIO;
+  return cannotOpen(joinPath(joinPath(archiveDir, spoke), tree.problems[0].path));
 }
 
 }  // namespace
 
-std::vector<std::string> archivedSpokes(const std::string& archiveDir) {
-  int fd = openDirectory(AT_FDCWD, archiveDir);
-  if (fd < 0) return {};
-  return namesIn(fd);
+absl::StatusOr<std::vector<std::string>> archivedSpokes(const std::string& archiveDir) {
+  auto fd = openArchive(archiveDir);
+  if (!fd.ok()) return fd.status();
+  if (fd->get() < 0) return std::vector<std::string>();
+  return namesIn(dup(*fd));
 }
 
 absl::StatusOr<std::vector<ArchivedFile>> archivedFiles(const std::string& archiveDir,
                                                         const std::string& spoke) {
   auto tree = walkArchive(archiveDir, spoke);
-  if (!tree.problems.empty()) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("the archive cannot be read whole: '",
-                     escapeForTerminal(joinPath(archiveDir + "/" + spoke, tree.problems[0].path)),
-                     "' cannot be opened. Check its owner and mode with 'ls -ld'."));
-  }
+  if (!tree.ok()) return tree.status();
   std::vector<ArchivedFile> files;
-  for (auto& directory : tree.directories) {
+  for (auto& directory : tree->directories) {
     auto run = directory.path.substr(0, directory.path.find('/'));
     auto archived = archiveRunTime(run);
     if (!archived) continue;
@@ -103,14 +122,16 @@ absl::StatusOr<std::vector<ArchivedFile>> archivedFiles(const std::string& archi
 }
 
 uint64_t archivedBytes(const std::string& archiveDir, const std::string& spoke) {
-  return walkArchive(archiveDir, spoke).bytes;
+  auto tree = walkArchive(archiveDir, spoke);
+  return tree.ok() ? tree->bytes : 0;
 }
 
 absl::StatusOr<kj::AutoCloseFd> openArchived(const std::string& archiveDir,
                                              const ArchivedFile& file) {
-  int fd = openDirectory(AT_FDCWD, archiveDir);
-  if (fd < 0) return absl::NotFoundError("the archive is gone");
-  RootedDir root{kj::AutoCloseFd(fd)};
+  auto fd = openArchive(archiveDir);
+  if (!fd.ok()) return fd.status();
+  if (fd->get() < 0) return absl::NotFoundError("the archive is gone");
+  RootedDir root{*kj::mv(fd)};
   auto path = file.spoke + "/" + joinPath(file.run, file.path);
   auto opened = root.open(path, O_RDONLY);
   if (opened.error != 0) {
@@ -122,16 +143,19 @@ absl::StatusOr<kj::AutoCloseFd> openArchived(const std::string& archiveDir,
 
 absl::Status expireArchive(const std::string& archiveDir, const std::string& spoke, uint32_t days,
                            int64_t now) {
-  if (days == 0) return absl::OkStatus();
-  auto path = archiveDir + "/" + spoke;
-  int fd = openDirectory(AT_FDCWD, path);
-  if (fd < 0) return absl::OkStatus();
-  kj::AutoCloseFd dir(fd);
+  int64_t oldest = 0;
+  // A time before all others is some clock's invention: nothing is that old.
+  if (days == 0 || __builtin_sub_overflow(now, int64_t(days) * DAY, &oldest)) {
+    return absl::OkStatus();
+  }
+  auto dir = openArchive(archiveDir, spoke);
+  if (!dir.ok()) return dir.status();
+  if (dir->get() < 0) return absl::OkStatus();
   std::string failed;
-  for (auto& run : namesIn(dup(dir))) {
+  for (auto& run : namesIn(dup(*dir))) {
     auto began = archiveRunTime(run);
-    if (!began || *began >= now - int64_t(days) * DAY) continue;
-    if (!removeAll(dir, run) && failed.empty()) failed = path + "/" + run + ": " + strerror(errno);
+    if (!began || *began >= oldest || removeAll(*dir, run) || !failed.empty()) continue;
+    failed = archiveDir + "/" + spoke + "/" + run + ": " + strerror(errno);
   }
   if (failed.empty()) return absl::OkStatus();
   return absl::InternalError(

@@ -11,7 +11,7 @@
 namespace pibrain {
 
 struct ArchivedFile {
-  std::string id;  // ten hexadecimal digits, made of spoke, run and path
+  std::string id;  // 16 hexadecimal digits, made of spoke, run and path
   std::string spoke;
   std::string run;   // the directory's name
   std::string path;  // in the mirror, when it was there
@@ -21,13 +21,13 @@ struct ArchivedFile {
 };
 
 // The names of the spokes that have an archive, sorted; none if there is no archive.
-std::vector<std::string> archivedSpokes(const std::string& archiveDir);
+absl::StatusOr<std::vector<std::string>> archivedSpokes(const std::string& archiveDir);
 
 // All files of a spoke, oldest run first. What is not of our making is left out.
 absl::StatusOr<std::vector<ArchivedFile>> archivedFiles(const std::string& archiveDir,
                                                         const std::string& spoke);
 
-// The bytes in a spoke's archive; 0 if it has none.
+// The bytes in a spoke's archive; 0 if it has none, or it cannot be read.
 uint64_t archivedBytes(const std::string& archiveDir, const std::string& spoke);
 
 // The file, opened for reading.

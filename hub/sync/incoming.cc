@@ -1,12 +1,15 @@
 #include "hub/sync/incoming.h"
 
+#include <absl/strings/str_cat.h>
 #include <errno.h>
 #include <kj/debug.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/file-io.h"
 #include "common/protocol.h"
+#include "common/text.h"
 
 namespace pibrain {
 
@@ -17,6 +20,17 @@ namespace {
 constexpr size_t MAX_HELD = 4 * 1024 * 1024;
 // An interrupted file of less than this is not worth continuing.
 constexpr uint64_t MIN_PARTIAL = 1024 * 1024;
+// What is larger is not begun if the disk has no room for it: it would only be full for others too.
+constexpr uint64_t MIN_CHECKED = 1024 * 1024;
+
+void requireRoom(int fd, const std::string& path, uint64_t bytes) {
+  struct statvfs fs;
+  if (bytes < MIN_CHECKED || fstatvfs(fd, &fs) != 0) return;
+  uint64_t free = uint64_t(fs.f_bavail) * fs.f_frsize;
+  if (bytes <= free) return;
+  throwErrno(ENOSPC, absl::StrCat("'", escapeForTerminal(path), "' needs ", formatBytes(bytes),
+                                  " on the hub's disk, which has ", formatBytes(free)));
+}
 
 bool answers(proto::Begin::Content content, Want::Kind asked) {
   using Content = proto::Begin::Content;
@@ -100,7 +114,7 @@ Incoming::~Incoming() noexcept(false) {
     }
   } else if (out_.get() >= 0) {
     out_ = nullptr;
-    if (written_ < MIN_PARTIAL) mirror_.discardStaged(path_);
+    if (written_ < MIN_PARTIAL || writing_) mirror_.discardStaged(path_);
   }
 }
 
@@ -125,12 +139,14 @@ void Incoming::append(kj::ArrayPtr<const kj::byte> bytes) {
 }
 
 void Incoming::writeOut(kj::ArrayPtr<const kj::byte> bytes) {
-  if (out_.get() < 0) openOutput();
+  if (out_.get() < 0) openOutput(written_ - bytes.size());
+  writing_ = true;
   writeAllAt(out_, bytes, written_ - bytes.size());
+  writing_ = false;
   held_.clear();
 }
 
-void Incoming::openOutput() {
+void Incoming::openOutput(uint64_t there) {
   if (inPlace()) {
     if (moves_) {
       mirror_.move(basis_.path, path_);
@@ -140,6 +156,7 @@ void Incoming::openOutput() {
   } else {
     out_ = mirror_.openStaged(path_, basis_.kind == Basis::Kind::PARTIAL);
   }
+  requireRoom(out_, path_, size_ - there);
 }
 
 void Incoming::end(Digest hash) {

@@ -49,7 +49,8 @@ class Incoming {
  private:
   void append(kj::ArrayPtr<const kj::byte> bytes);
   void writeOut(kj::ArrayPtr<const kj::byte> bytes);
-  void openOutput();
+  // The output will hold `there` bytes before it is written to.
+  void openOutput(uint64_t there);
   bool inPlace() const { return basis_.kind == Basis::Kind::MIRROR && patcher_.get() == nullptr; }
   void setTimeAndMode(int fd);
   void patch(Mirror::File file);
@@ -69,6 +70,7 @@ class Incoming {
   kj::AutoCloseFd out_;                // the staged file, or the mirror's
   kj::Maybe<Mirror::File> basisFile_;  // for the patcher
   kj::Own<Patcher> patcher_;
+  bool writing_ = false;  // afterwards: a write failed, so what is there is of no use
   bool ended_ = false;
 };
 

@@ -162,8 +162,10 @@ void Mirror::makeRoomAt(int parent, const std::string& name, const std::string& 
   struct stat st;
   if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return;
   if (S_ISLNK(st.st_mode)) {
-    throwErrno(ELOOP, "there is a symlink in the mirror at " + quoted(path) +
-                          ", which a sync does not make; remove it");
+    kj::throwFatalException(kj::Exception(
+        kj::Exception::Type::FAILED, __FILE__, __LINE__,
+        kj::str("there is a symlink in the mirror at ", quoted(path).c_str(),
+                ", which a sync does not make; remove it")));
   }
   archive_.take(parent, name, path);
   directories_.clear();

@@ -239,7 +239,10 @@ class SpokeSync {
           failures.begin(), failures.begin() + ptrdiff_t(std::min(failures.size(), MAX_DESCRIBED)));
       wrong.push_back(absl::StrCat(failures.size(), " of ", listing.files,
                                    " files could not be synced: ", absl::StrJoin(some, "; "),
-                                   failures.size() > some.size() ? "; …" : ""));
+                                   failures.size() > some.size() ? "; …" : "",
+                                   ". The next run tries them again; if it fails too, 'pi-brain "
+                                   "sync doctor --spoke ",
+                                   shellQuote(spoke_.name), "' looks for the cause"));
     }
     if (!listing.complete) {
       wrong.push_back(absl::StrCat(

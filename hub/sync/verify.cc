@@ -32,8 +32,8 @@ constexpr size_t MAX_DESCRIBED = 5;
 struct Pair {
   RemoteFile remote;
   Tree::File mirror;
-  kj::Maybe<Digest> ours;           // null: the mirror's file changed while it was read
-  kj::Maybe<kj::Exception> failed;  // … or could not be read
+  kj::Maybe<Digest> ours;  // null: the mirror's file changed while it was read
+  std::string failed;      // … or could not be read, and why
 };
 
 bool looksTheSame(const RemoteFile& remote, const Tree::File& mirror) {
@@ -79,25 +79,27 @@ class SpokeVerify {
   void match(const Tree& tree, const Listing& listing) {
     for (auto& remote : listing.listed) {
       KJ_IF_MAYBE(id, tree.idOf(remote.path)) {
-        pairs_.push_back({remote, KJ_ASSERT_NONNULL(tree.find(*id)).file, nullptr, nullptr});
-        result_.bytes += remote.size;
+        pairs_.push_back({remote, KJ_ASSERT_NONNULL(tree.find(*id)).file, nullptr, ""});
       } else {
         differ(remote, Difference::Kind::MISSING, 0);
       }
     }
-    result_.files = uint32_t(pairs_.size());
-    result_.extra = tree.files - result_.files;
-    for (size_t i = 0; i < std::min(listing.problems.size(), MAX_DESCRIBED); ++i) {
-      auto& [path, reason] = listing.problems[i];
-      unread(path.empty() ? "." : path, reason);
+    result_.extra = tree.files - uint32_t(pairs_.size());
+    if (listing.listed.empty() && result_.extra > 0) {
+      warn(absl::StrCat("the spoke lists no session at all, the mirror has ", result_.extra,
+                        ": is the root that it serves the right one?"));
     }
+    for (auto& [path, reason] : listing.problems) unread(path.empty() ? "." : path, reason);
+    if (!listing.complete && listing.problems.empty()) unread(".", proto::Reason::IO_ERROR);
   }
 
   void compare(Mirror& mirror, SpokeSession& session) {
     auto hashing = std::async(std::launch::async, [&]() {
       for (auto& pair : pairs_) {
         // No exception crosses threads: KJ counts those that are on their way in each.
-        pair.failed = kj::runCatchingExceptions([&]() { pair.ours = digestOf(mirror, pair); });
+        KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { pair.ours = digestOf(mirror, pair); })) {
+          pair.failed = plainWords(*e);
+        }
       }
     });
     auto theirs = askDigests(session);
@@ -106,16 +108,18 @@ class SpokeVerify {
       auto found = theirs.find(pair.remote.id);
       if (found == theirs.end()) continue;
       auto& [size, hash] = found->second;
+      ++result_.files;
+      result_.bytes += size;
       bool same = false;
       KJ_IF_MAYBE(ours, pair.ours) same = size == pair.mirror.size && hash == *ours;
       // That it got another time does not make it another file.
       if (same) continue;
-      KJ_IF_MAYBE(e, pair.failed) {
+      if (!pair.failed.empty()) {
         warn(absl::StrCat("'", escapeForTerminal(spoke_.path + "/" + pair.remote.path),
-                          "' cannot be read: ", plainWords(*e)));
+                          "' cannot be read: ", pair.failed));
       }
       bool unnoticed = looksTheSame(pair.remote, pair.mirror) && size == pair.remote.size &&
-                       (pair.ours != nullptr || pair.failed != nullptr);
+                       (pair.ours != nullptr || !pair.failed.empty());
       differ(pair.remote, unnoticed ? Difference::Kind::CONTENT : Difference::Kind::CHANGED,
              pair.mirror.size);
     }
@@ -222,6 +226,7 @@ class SpokeVerify {
   }
 
   void unread(const std::string& path, proto::Reason reason) {
+    if (++result_.unread > MAX_DESCRIBED) return;
     warn(absl::StrCat("'", escapeForTerminal(path),
                       "' on the spoke was not compared: ", describe(reason)));
   }
@@ -251,7 +256,7 @@ const char* toString(Difference::Kind kind) {
 }
 
 bool Verification::good() const {
-  if (report.outcome != Outcome::OK) return false;
+  if (report.outcome != Outcome::OK || unread > 0) return false;
   return repaired || std::none_of(differences.begin(), differences.end(),
                                   [](auto& one) { return one.kind == Difference::Kind::CONTENT; });
 }

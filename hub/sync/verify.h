@@ -34,10 +34,11 @@ struct Verification {
   uint32_t files = 0;                   // compared, that is on both sides
   uint64_t bytes = 0;                   // in them, on the spoke
   uint32_t extra = 0;                   // in the mirror alone
+  uint32_t unread = 0;                  // files and directories that the spoke could not read
   std::vector<Difference> differences;  // sorted by path
   bool repaired = false;                // all of them were fetched
 
-  // Whether the mirror holds what it should.
+  // Whether the mirror is known to hold what it should.
   bool good() const;
 };
 

@@ -57,6 +57,13 @@ void tryFiles(const std::string& root) {
   report("chmod", chmod(inside.c_str(), 0777) != 0);
   report("chown", chown(inside.c_str(), 1, 1) != 0);
   report("touch", utimensat(AT_FDCWD, inside.c_str(), nullptr, 0) != 0);
+  int session = open(inside.c_str(), O_RDONLY);
+  struct flock lock = {};
+  lock.l_type = F_RDLCK;
+  report("lock", fcntl(session, F_SETLK, &lock) != 0);
+  report("lock an open file", fcntl(session, F_OFD_SETLK, &lock) != 0);
+  report("lease", fcntl(session, F_SETLEASE, F_RDLCK) != 0);
+  report("be told of changes", fcntl(open(root.c_str(), O_RDONLY), F_NOTIFY, DN_MODIFY) != 0);
   report("setxattr", syscall(SYS_setxattr, inside.c_str(), "user.x", "y", 1, 0) != 0);
 }
 
@@ -72,6 +79,9 @@ void tryProcesses() {
   report("vfork", child < 0);
   report("ptrace", ptrace(PTRACE_ATTACH, getppid(), nullptr, nullptr) != 0);
   report("kill parent", kill(getppid(), 0) != 0);
+  report("be told of input", fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK | O_ASYNC) != 0);
+  report("have a parent told of input", fcntl(STDIN_FILENO, F_SETOWN, getppid()) != 0);
+  report("choose the signal", fcntl(STDIN_FILENO, F_SETSIG, SIGKILL) != 0);
   report("memfd", syscall(SYS_memfd_create, "x", 0) < 0);
   report("executable memory", mmap(nullptr, 4096, PROT_READ | PROT_EXEC,
                                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
@@ -91,6 +101,8 @@ void tryNetwork() {
   address.sin_family = AF_INET;
   address.sin_port = htons(22);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  report("TCP connection", connect(socket(AF_INET, SOCK_STREAM, 0),
+                                   reinterpret_cast<struct sockaddr*>(&address), sizeof(address)) != 0);
   // Standard input may be a socket.
   report("connect",
          connect(STDIN_FILENO, reinterpret_cast<struct sockaddr*>(&address), sizeof(address)) != 0);

@@ -53,7 +53,7 @@ class ArchiveCommands(HubCase):
             self.assertAlmostEqual(archived, before, delta=60)
         text = self.pi_brain("sync", "archive", "list").stdout
         self.assertIn(f"{files[0]['id']}  {files[0]['archived']}     400 B  --p--/a.jsonl", text)
-        self.assertIn("2 files in the archive, 408 B, kept for 30 days", text)
+        self.assertIn("2 files in the archive, 408 B, kept for 30 days at least", text)
         done = self.pi_brain("sync", "archive", "list", "-s", "nobody")
         self.assertEqual(done.returncode, 2)
         self.assertIn("The spokes are: laptop", done.stderr)
@@ -97,6 +97,53 @@ class ArchiveCommands(HubCase):
         self.assertEqual((self.dir / "b.jsonl").read_bytes(), b'{"n":2}\n')
         self.assertIn("/no/such", self.restore(deleted["id"], "--to", "/no/such/place", code=1))
         self.assert_mirrored()
+
+    def test_restore_takes_nobodys_place(self):
+        """A file that stands where an archived one needs a directory stays."""
+        self.write("thing/inside.jsonl", b"{}\n")
+        self.sync()
+        (self.source / "thing/inside.jsonl").unlink()
+        (self.source / "thing").rmdir()
+        self.write("thing", b"a file now\n")
+        self.sync("--delete")
+        archived = next(f for f in self.listed() if f["path"] == "thing/inside.jsonl")
+        before = self.snapshot()
+        error = self.restore(archived["id"], code=1)
+        self.assertIn(str(self.mirror / "thing"), error)
+        self.assertIn("--to PATH", error)
+        self.assertEqual(self.snapshot(), before)
+        self.assertIn("archive list", self.restore(code=2))
+
+    def test_restore_where_the_next_run_deletes(self):
+        self.lose_two()
+        deleted = self.listed()[1]
+        self.write_config([self.spoke(rsync_options={"delete": True})])
+        done = self.pi_brain("sync", "archive", "restore", deleted["id"])
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("The next run archives it again", done.stderr)
+
+    def test_an_archive_that_is_elsewhere(self):
+        self.lose_two()
+        self.archive.rename(self.dir / "elsewhere")
+        self.archive.symlink_to(self.dir / "elsewhere")
+        files = self.listed()
+        self.assertEqual(len(files), 2)
+        self.restore(files[1]["id"])
+        self.write("--p--/a.jsonl", b"again\n")
+        self.sync()
+        self.assertEqual(len(self.listed()), 3)
+
+    def test_an_archive_that_cannot_be_read(self):
+        self.lose_two()
+        self.archive.rename(self.dir / "elsewhere")
+        for what in (self.archive, self.archive / "laptop"):
+            what.write_text("not a directory\n")
+            for command in (("list",), ("list", "--json"), ("restore", "0")):
+                done = self.pi_brain("sync", "archive", *command)
+                self.assertEqual(done.returncode, 1, (what, command))
+                self.assertIn(f"'{what}' cannot be opened: Not a directory", done.stderr)
+            what.unlink()
+            self.archive.mkdir(exist_ok=True)
 
     def test_a_spoke_that_is_no_longer_configured(self):
         self.lose_two()

@@ -71,6 +71,24 @@ class FullDisk(FaultCase):
         self.assertNotIn(b"n/4.jsonl", contents(self.mirror))
         self.with_room_it_ends_right()
 
+    def test_a_file_that_no_disk_holds(self):
+        """It costs its spoke nothing to have, so it must not fill the disk that others need too."""
+        self.put_on_small_disk("mirror")
+        self.make()
+        path = self.source / "p/huge.jsonl"
+        os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 1 << 40)
+        self.age(path)
+        free = os.statvfs(self.small.path).f_bavail
+        laptop, other = self.sync(code=1)["spokes"]
+        self.assertEqual((laptop["outcome"], other["outcome"]), ("failed", "ok"))
+        self.assert_sentence(laptop["error"])
+        self.assertIn("'p/huge.jsonl' needs 1.0 TB on the hub's disk", laptop["error"])
+        self.assertIn(f"df -h {self.mirror}'", laptop["error"])
+        self.assertGreater(os.statvfs(self.small.path).f_bavail, free - 100)
+        self.assert_unchanged()
+        path.unlink()
+        self.with_room_it_ends_right()
+
     def test_for_the_first_directory(self):
         self.put_on_small_disk("mirror", inodes=20)
         self.write("p/a.jsonl", lines(self.rng, 1000))

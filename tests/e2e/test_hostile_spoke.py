@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import unittest
 
 import harness
@@ -299,6 +300,11 @@ class Hostile(HubCase):
         self.refuses(DELETIONS, rsync_options={"delete": True})
 
     def test_what_is_strange_but_legal(self):
+        clocks = [f"legal-clock-{clock}" for clock in ("1970", "first", "last")]
+        run = time.strftime("%Y%m%dT%H%M%S.000Z", time.gmtime(time.time() - 86400))
+        for case in clocks:
+            (self.archive / case / run).mkdir(parents=True)
+            (self.archive / case / run / "old.jsonl").write_bytes(LINE)
         reports = self.meet([self.hostile(case, keep_modes=True) for case in LEGAL], code=0,
                             limits=[("legal-many", 60)])
         for case, files in LEGAL.items():
@@ -311,8 +317,10 @@ class Hostile(HubCase):
                     self.assertEqual(mode & 0o7777, 0o777)
                 for warning in reports[case]["warnings"]:
                     self.assertLess(len(warning), 2000)
-        for clock in ("1970", "first", "last"):
-            self.assertRegex(str(reports[f"legal-clock-{clock}"]["warnings"]), r"\d{9,} s apart")
+        for case in clocks:
+            self.assertRegex(str(reports[case]["warnings"]), r"\d{9,} s apart")
+            # Whatever it says the time is, yesterday's archive is not old.
+            self.assertEqual((self.archive / case / run / "old.jsonl").read_bytes(), LINE)
 
     def test_a_file_in_the_place_of_a_directory(self):
         """No file system has both; what has to make room goes to the archive."""

@@ -152,7 +152,10 @@ class SystemCalls(FaultCase):
 
     def test_a_filesystem_that_may_only_replace(self):
         """NFS, and some of FUSE, know no RENAME_NOREPLACE."""
-        self.restore()
+        self.settle()
+        self.write("p/new.jsonl", lines(self.rng, 1000))
+        (self.source / "moved").mkdir()
+        (self.source / "p/large.jsonl").rename(self.source / "moved/here.jsonl")
         done = self.run_traced("-e", "trace=renameat2", "-e", "inject=renameat2:error=EINVAL")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertGreater(self.trace().count("(INJECTED)"), 1)
@@ -199,6 +202,20 @@ class SystemCalls(FaultCase):
 
     def test_no_descriptors_on_the_hub(self):
         self.hub(("openat2", "openat"), "EMFILE")
+
+    def test_verify_is_not_silent_about_what_it_could_not_compare(self):
+        self.settle()
+        for call, path, what in (("pread64", "p/large.jsonl", "'p/large.jsonl'"), ("getdents64", "p", "'p'")):
+            with self.subTest(call):
+                command = self.strace("-e", f"inject={call}:error=EIO", "-P", self.source / path)
+                self.sshd.authorize(" ".join(map(quote, [*command, harness.AGENT, f"--root={self.source}"])))
+                for options in ((), ("--repair",)):
+                    done = self.pi_brain("sync", "verify", *options)
+                    self.assertEqual(done.returncode, 1, done.stdout)
+                    self.assertIn(f"{what} on the spoke was not compared", done.stdout)
+                    self.assertIn("1 not compared", done.stdout)
+                document = json.loads(self.pi_brain("sync", "verify", "--json").stdout)
+                self.assertEqual((document["ok"], document["spokes"][0]["unread"]), (False, 1))
 
     # The agent.
 

@@ -124,6 +124,14 @@ class Verify(HubCase):
         self.assertEqual(self.verify()["differences"][0]["kind"], "missing")
         self.assertFalse(self.mirror.exists())
 
+    def test_an_empty_spoke_and_a_mirror(self):
+        self.write("a.jsonl", b"{}\n")
+        self.sync()
+        (self.source / "a.jsonl").unlink()
+        result = self.verify()
+        self.assertEqual((result["files"], result["extra"]), (0, 1))
+        self.assertIn("is the root that it serves the right one?", result["warnings"][0])
+
     def test_failures(self):
         self.write("a.jsonl", b"{}\n")
         self.sync()

@@ -45,7 +45,7 @@ TEST(AuthorizedKeys, whatCannotBeALineIsRefusedInWords) {
   };
   const std::string privateKey =
       "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n-----END OPENSSH PRIVATE KEY-----\n";
-  for (auto& [key, agent, root, from, says] : {
+  for (auto& it : {
            Case{privateKey, "/a", "/s", "", "private key"},
            {"-----BEGIN RSA PRIVATE KEY-----\nMIIE\n", "/a", "/s", "", "private key"},
            {"", "/a", "/s", "", "not an OpenSSH public key"},
@@ -64,12 +64,12 @@ TEST(AuthorizedKeys, whatCannotBeALineIsRefusedInWords) {
            // sshd would take \" for a quote inside the value.
            {KEY, "/a", "/s", "10.0.0.1\\", ""},
        }) {
-    KJ_IF_MAYBE(e,
-                kj::runCatchingExceptions([&]() { authorizedKeysLine(key, agent, root, from); })) {
-      EXPECT_NE(std::string(e->getDescription().cStr()).find(says), std::string::npos)
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions(
+                       [&]() { authorizedKeysLine(it.key, it.agent, it.root, it.from); })) {
+      EXPECT_NE(std::string(e->getDescription().cStr()).find(it.says), std::string::npos)
           << e->getDescription().cStr();
     } else {
-      ADD_FAILURE() << "accepted: " << key << " / " << root << " / " << from;
+      ADD_FAILURE() << "accepted: " << it.key << " / " << it.root << " / " << it.from;
     }
   }
 }
