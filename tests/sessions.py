@@ -20,8 +20,8 @@ import pathlib
 import random
 import uuid
 
-EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
-STEP = 311  # seconds between the starts of two sessions
+EPOCH = datetime.datetime(2016, 1, 1, tzinfo=datetime.timezone.utc)
+STEP = 311  # seconds between the starts of two sessions: a million of them took less than ten years
 
 WORDS = """the a this that file function test error value returns check build run change line
 module parser handler request response session token config path directory string number list
@@ -130,8 +130,8 @@ def project(root, number):
     return directory, cwd
 
 
-def projects(files):
-    return max(1, min(200, files // 25))
+def projects(files, most):
+    return max(1, min(most, files // 25))
 
 
 def write(path, content, number, rng):
@@ -156,13 +156,13 @@ def add_fork(rng, root, parent, number, directory, cwd):
     return path
 
 
-def make(root, files, median=30000, forks=0.05, seed=1):
+def make(root, files, median=30000, forks=0.05, seed=1, most_projects=200):
     root = pathlib.Path(root)
     root.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
     made = []
     for number in range(files):
-        directory, cwd = project(root, rng.randrange(projects(files)))
+        directory, cwd = project(root, rng.randrange(projects(files, most_projects)))
         if made and rng.random() < forks:
             made.append(add_fork(rng, root, rng.choice(made), number, directory, cwd))
             continue

@@ -11,7 +11,7 @@ namespace pibrain {
 namespace {
 
 // More directories than these, and the tree's digest goes first, alone.
-constexpr size_t MAX_KNOWN_AT_ONCE = 400;
+constexpr size_t MAX_KNOWN_AT_ONCE = 256;
 // Blocks asked for ahead: so many, but not many more bytes than fill a long, fast link, since the
 // agent may have to hold them.
 constexpr size_t MAX_ASKS = 16;

@@ -3,39 +3,45 @@
 
 usage: bench.py [--out DIR] [--pairs P] [--work DIR] [--tree-5k DIR] [--list] [ROW…]
 
-Each row is a change to a tree of sessions (tests/sessions.py) in --work (default /dev/shm). Before
-each pair of runs the change is made, and 2 s pass, as they do before almost every run from cron;
-then both bring their mirrors up to date, which of them first changing from pair to pair. A pair to
-warm up is not counted. Wall time and processor time (user and system, of the hub's processes) are
-medians of P pairs (default 5). One more pair, with the change made once more, goes through
-tests/relay.py, which counts the bytes, while the largest process of either end is watched for its
-peak memory. Both log in at the same sshd with `SetEnv SHLVL=1`, which spares them root's ~/.bashrc.
-In the end the mirrors are compared with the tree, byte for byte.
+Each row is a change to a tree of sessions (tests/sessions.py) in --work (default /dev/shm, where it
+takes some 2 GB). Before each pair of runs the change is made, and 2 s pass, as they do before almost
+every run from cron; then both bring their mirrors up to date, which of them first changing from pair
+to pair. A pair to warm up is not counted. Wall time and processor time (user and system, of the
+hub's processes) are medians of P pairs (default 5). One more pair, with the change made once more,
+goes through tests/relay.py, which counts the bytes, while the largest process of either end is
+watched for its peak memory. Both log in at the same sshd with `SetEnv SHLVL=1`, which spares them
+root's ~/.bashrc. In the end rsync --checksum compares the mirrors with the tree.
 
-Prints a table; writes results.json and results.svg to --out. PIBRAIN_BIN names the directory of the
-programs. Without ROWs, all of them.
+Prints a table; writes results.json, with each run's times, and results.svg to --out. PIBRAIN_BIN
+names the directory of the programs (default build/release/bin). Without ROWs, all of them.
 """
 import argparse
 import concurrent.futures
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
 import pathlib
 import resource
+import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "e2e"), str(HERE)]
+os.environ.setdefault("PIBRAIN_BIN", str(HERE.parent.parent / "build/release/bin"))
 import harness  # noqa: E402
 from harness import sessions  # noqa: E402
 from watch import watch  # noqa: E402
 
 SLOW_LINK = ("--rtt-ms", "50", "--mbit", "20")
+TIME_COLOR, WIRE_COLOR = "#1f5f8b", "#9cc3dd"
 
 
 def touch_nothing(_tree, _turn):
@@ -50,30 +56,45 @@ def grow_one(tree, turn):
         out.write(next(line for line in lines if 1900 < len(line) < 2200))
 
 
-# name: (tree, what happens before each pair, link, the ratio of wall times that is aimed at)
+def grow_some(tree, turn):
+    sessions.grow(tree, 50, 3, seed=turn)
+
+
+@dataclasses.dataclass
+class Row:
+    what: str  # for people
+    tree: str
+    change: object  # made before each pair of runs; None: both begin without a mirror
+    link: tuple  # options of tests/relay.py
+    wall: float  # the ratio of wall times that is aimed at
+    wire: float = None  # … of bytes on the wire; above 1: so many bytes of ours
+
+
 ROWS = {
-    "none-5k": ("5k", touch_nothing, (), 0.25),
-    "none-50k": ("50k", touch_nothing, (), 0.35),
-    "grow-5k": ("5k", lambda tree, turn: sessions.grow(tree, 50, 3, seed=turn), (), 0.30),
-    "rewrite-5k": ("5k", lambda tree, turn: sessions.rewrite(tree, 20, seed=turn), (), 0.40),
-    "fork-5k": ("5k", lambda tree, turn: sessions.fork(tree, 20, seed=turn), (), 0.35),
-    "move-5k": ("5k", lambda tree, turn: sessions.move(tree, 200, seed=turn), (), 0.30),
-    "grow-64m": ("64m", grow_one, (), 0.30),
-    "first-5k": ("5k", None, (), 0.60),
-    "first-50k": ("50k", None, (), 0.60),
-    "none-5k-slow": ("5k", touch_nothing, SLOW_LINK, 0.42),
-    "none-50k-slow": ("50k", touch_nothing, SLOW_LINK, 0.17),
-    "grow-5k-slow": ("5k", lambda tree, turn: sessions.grow(tree, 50, 3, seed=turn), SLOW_LINK, 0.45),
-    "first-5k-slow": ("5k", None, SLOW_LINK, 0.90),
-    "fleet-20": ("fleet", touch_nothing, (), 0.35),
+    "none-5k": Row("nothing changed, 5,000 files", "5k", touch_nothing, (), 0.25, 8192),
+    "none-50k": Row("nothing changed, 50,000 files", "50k", touch_nothing, (), 0.35, 8192),
+    "grow-5k": Row("50 of 5,000 grew by 3 lines", "5k", grow_some, (), 0.30, 0.20),
+    "rewrite-5k": Row("20 of 5,000 rewritten in the middle", "5k",
+                      lambda tree, turn: sessions.rewrite(tree, 20, seed=turn), (), 0.40, 0.60),
+    "fork-5k": Row("20 forks added to 5,000", "5k",
+                   lambda tree, turn: sessions.fork(tree, 20, seed=turn), (), 0.35, 0.10),
+    "move-5k": Row("200 of 5,000 moved", "5k", lambda tree, turn: sessions.move(tree, 200, seed=turn), (), 0.30, 0.02),
+    "grow-64m": Row("one session of 64 MiB grew by 2 KB", "64m", grow_one, (), 0.30, 0.05),
+    "first-5k": Row("first run, 5,000 files", "5k", None, (), 0.60, 0.95),
+    "first-50k": Row("first run, 50,000 files", "50k", None, (), 0.60, 0.95),
+    "none-5k-slow": Row("nothing changed, 5,000, slow link", "5k", touch_nothing, SLOW_LINK, 0.42),
+    "none-50k-slow": Row("nothing changed, 50,000, slow link", "50k", touch_nothing, SLOW_LINK, 0.17),
+    "grow-5k-slow": Row("50 of 5,000 grew, slow link", "5k", grow_some, SLOW_LINK, 0.45),
+    "first-5k-slow": Row("first run, 5,000, slow link", "5k", None, SLOW_LINK, 0.90),
+    "fleet-20": Row("20 spokes of 500 files, nothing changed", "fleet", touch_nothing, (), 0.35),
 }
 
 
 def make_tree(name, directory):
     if name == "5k":
-        sessions.make(directory, 5000, median=32_000)  # 370 MB
+        sessions.make(directory, 5000, median=31_000)  # 370 MB
     elif name == "50k":
-        sessions.make(directory, 50_000, median=2050)  # 300 MB
+        sessions.make(directory, 50_000, median=1350)  # 300 MB
     elif name == "64m":
         (directory / "--big--").mkdir(parents=True)
         rng = sessions.random.Random(64)
@@ -89,6 +110,7 @@ class Bench:
     def __init__(self, work, given):
         self.work, self.given = work, given
         self.watching = False
+        (work / "home").mkdir()
         self.sshd = harness.Sshd(work / "sshd")
         self.rsync_key = harness.keygen(work / "rsync_key")
 
@@ -120,7 +142,7 @@ class Bench:
             lines.append(self.sshd.authorized_keys.read_text())
             blocks.append(self.sshd.ssh_config.read_text().replace("Host spoke", f"Host {spoke}")
                           .replace(str(self.sshd.key), str(key)))
-        forced = f'command="python3 {HERE}/watch.py {peaks} $SSH_ORIGINAL_COMMAND" ' if peaks else ""
+        forced = f'restrict,command="python3 {HERE}/watch.py {peaks} $SSH_ORIGINAL_COMMAND" ' if peaks else "restrict "
         rsync_public = pathlib.Path(f"{self.rsync_key}.pub").read_text()
         self.sshd.authorized_keys.write_text("".join(lines) + forced + rsync_public)
         self.rsync_config = self.work / "rsync_config"
@@ -130,34 +152,47 @@ class Bench:
         self.config = self.work / "config.yaml"
         self.config.write_text(json.dumps({
             "hub": {"database_dir": str(self.work / "data"), "archive_dir": str(self.work / "archive"),
-                    "sessions_dir": str(self.work / "none"), "listing_mb": 4096, "ssh_config": str(self.sshd.ssh_config)},
+                    "sessions_dir": str(self.work / "none"), "ssh_config": str(self.sshd.ssh_config)},
             "spokes": [{"name": spoke, "sync_method": "agent", "source": f"{spoke}:{root}",
                         "path": str(self.work / "ours" / spoke)}
                        for spoke, root in self.sources_now.items()]}))
 
     def ours(self):
-        return run_quietly([harness.HUB, "sync", "run", "--delete", "--jobs", "8", "-c", self.config],
-                           self.watching)
+        return self.run([harness.HUB, "sync", "run", "--delete", "--jobs", "8", "-c", self.config])
 
     def rsync(self):
         def one(item):
             spoke, root = item
             (self.work / "theirs").mkdir(exist_ok=True)
-            return run_quietly(["rsync", "-az", "--delete", "-e", f"ssh -F {self.rsync_config}",
-                                f"spoke:{root}/", f"{self.work}/theirs/{spoke}/"], self.watching)
+            return self.run(["rsync", "-az", "--delete", "-e", f"ssh -F {self.rsync_config}",
+                             f"spoke:{root}/", f"{self.work}/theirs/{spoke}/"])
 
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             return max(pool.map(one, self.sources_now.items()))
+
+    def run(self, command):
+        """Gives the peak memory of its largest process, in bytes, if it is to be watched."""
+        environment = {"HOME": str(self.work / "home"), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+        with tempfile.TemporaryFile(dir=self.work) as output:
+            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                                     env=environment)
+            peak = watch(child) if self.watching else 0
+            if child.wait() != 0:
+                output.seek(0)
+                sys.exit(f"{' '.join(map(str, command))}: exit {child.returncode}\n"
+                         + output.read().decode(errors="replace"))
+        return peak
 
     def forget(self):
         for name in ("ours", "theirs", "archive", "data"):
             shutil.rmtree(self.work / name, ignore_errors=True)
 
     def row(self, name, pairs):
-        tree, change, link, _ = ROWS[name]
+        tree, change, link = ROWS[name].tree, ROWS[name].change, ROWS[name].link
         self.forget()
         with RelayTo(self.sshd.port, link) if link else Direct(self.sshd.port) as way:
             self.prepare(tree, way.port)
+            size = tree_size(self.tree(tree))
             if change is not None:
                 self.rsync()
                 self.ours()
@@ -170,9 +205,11 @@ class Bench:
                     turns.append(measured)
         result = {who: {what: statistics.median(t[who][what] for t in turns) for what in ("wall", "cpu")}
                   for who in ("rsync", "ours")}
-        self.count_wire(tree, change, pairs + 1, result)
+        self.count_wire(tree, change, link, pairs + 1, result)
         self.check()
-        return result
+        if change not in (None, touch_nothing):
+            shutil.rmtree(self.work / "trees" / tree, ignore_errors=True)  # the next row wants it as it was
+        return {**result, "tree": size, "runs": turns}
 
     def change(self, tree, change, turn):
         if change is None:
@@ -182,17 +219,18 @@ class Bench:
             if change is not touch_nothing:
                 time.sleep(2.1)
 
-    def count_wire(self, tree, change, turn, result):
+    def count_wire(self, tree, change, link, turn, result):
         self.change(tree, change, turn)
         for who in ("rsync", "ours"):
             peaks = self.work / f"peaks-{who}"
-            peaks.unlink(missing_ok=True)
-            with RelayTo(self.sshd.port, ("--trace", self.work / "trace")) as way:
+            peaks.write_text("")
+            with RelayTo(self.sshd.port, (*link, "--trace", self.work / "trace")) as way:
                 self.prepare(tree, way.port, peaks)
                 self.watching = True
                 result[who]["hub_peak"] = getattr(self, who)()
                 self.watching = False
-                time.sleep(0.3)
+                # An agent's is written when sshd has ended it, which nobody waits for.
+                harness.wait_for(lambda: len(peaks.read_text().split()) == len(self.sources_now), what="peaks")
             trace = self.work / "trace"
             entries = [json.loads(line) for line in trace.read_text().splitlines()]
             trace.unlink()
@@ -213,7 +251,12 @@ class Bench:
 @contextlib.contextmanager
 def set_up(work, given):
     """A Bench in a directory of its own, which must not exist yet and is removed in the end."""
-    work.mkdir()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        work.mkdir()
+    except OSError as e:
+        sys.exit(f"{e}. It is made by this program and removed when it ends; if nothing uses what an earlier run "
+                 f"left there ('rm -r {work}' removes it), or with another --work, it goes on.")
     try:
         bench = Bench(work, given)
         try:
@@ -252,16 +295,6 @@ class RelayTo:
         self.process.communicate()
 
 
-def run_quietly(command, watching=False):
-    """The peak memory of its largest process, in bytes, if it is to be watched."""
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-    peak = watch(child) if watching else 0
-    output = child.communicate()[0]
-    if child.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))}: exit {child.returncode}\n{output}")
-    return peak
-
-
 def timed(run):
     def cpu():
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -272,6 +305,11 @@ def timed(run):
     return {"wall": time.monotonic() - began, "cpu": cpu() - before}
 
 
+def tree_size(tree):
+    sizes = [path.stat().st_size for path in tree.rglob("*.jsonl")]
+    return {"files": len(sizes), "bytes": sum(sizes)}
+
+
 def ratio(result, what):
     return what(result["ours"]) / what(result["rsync"])
 
@@ -280,16 +318,27 @@ def wire(side):
     return side["up"] + side["down"]
 
 
+def aim_of(row):
+    if row.wire is None:
+        return ""
+    return f"{row.wire:.0f} B" if row.wire > 1 else f"{row.wire:.2f}"
+
+
 def table(results):
-    head = ("row", "rsync s", "ours s", "ratio", "aim", "cpu ratio", "rsync wire", "ours wire", "wire ratio",
-            "hub MiB", "agent MiB")
+    def pair(result, what, form="{:,}"):
+        return " ".join(form.format(result[who][what]) for who in ("rsync", "ours"))
+
+    def mib(result, what):
+        return " ".join(f"{result[who][what] / 2**20:.1f}" for who in ("rsync", "ours"))
+
+    head = ("rsync, then ours:", "wall s", "ratio", "aim", "cpu s", "bytes up", "bytes down", "ratio", "aim",
+            "hub MiB", "spoke MiB")
     lines = [head]
     for name, result in results.items():
-        ours, rsync = result["ours"], result["rsync"]
-        lines.append((name, f"{rsync['wall']:.3f}", f"{ours['wall']:.3f}", f"{ratio(result, lambda s: s['wall']):.2f}",
-                      f"{ROWS[name][3]:.2f}", f"{ratio(result, lambda s: s['cpu']):.2f}", f"{wire(rsync):,}",
-                      f"{wire(ours):,}", f"{ratio(result, wire):.3f}", f"{ours['hub_peak'] / 2**20:.1f}",
-                      f"{ours['spoke_peak'] / 2**20:.1f}"))
+        lines.append((name, pair(result, "wall", "{:.3f}"), f"{ratio(result, lambda s: s['wall']):.2f}",
+                      f"{ROWS[name].wall:.2f}", pair(result, "cpu", "{:.2f}"), pair(result, "up"),
+                      pair(result, "down"), f"{ratio(result, wire):.3f}", aim_of(ROWS[name]),
+                      mib(result, "hub_peak"), mib(result, "spoke_peak")))
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     return "\n".join("  ".join(cell.rjust(width) if i else cell.ljust(width)
                                for i, (cell, width) in enumerate(zip(line, widths))) for line in lines)
@@ -297,21 +346,49 @@ def table(results):
 
 def chart(results):
     """Bars of our wall time and wire, as shares of rsync's."""
-    row, left, full = 44, 130, 420
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + full + 90}" '
-             f'height="{row * len(results) + 60}" font-family="sans-serif" font-size="12">',
-             f'<text x="{left}" y="18">pi-brain as a share of rsync -az: time (dark), bytes on the wire (light)</text>',
-             f'<line x1="{left + full}" y1="28" x2="{left + full}" y2="{row * len(results) + 34}" stroke="#999"/>',
-             f'<text x="{left + full - 12}" y="{row * len(results) + 50}" fill="#666">rsync</text>']
+    row, left, full, top = 44, 270, 420, 66
+    height = top + row * len(results)
+    text = '<text x="{:.1f}" y="{:.1f}" {}>{}</text>'.format
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + full + 80}" height="{height + 34}" '
+             'font-family="sans-serif" font-size="12">', '<rect width="100%" height="100%" fill="white"/>',
+             text(16, 20, 'font-size="14"', "pi-brain sync as a share of rsync -az: shorter is better")]
+    for x, color, what in ((16, TIME_COLOR, "time"), (86, WIRE_COLOR, "bytes on the wire")):
+        parts += [f'<rect x="{x}" y="34" width="12" height="12" fill="{color}"/>', text(x + 18, 44, "", what)]
+    parts += ['<line x1="224" y1="34" x2="224" y2="46" stroke="#e0701e" stroke-width="2"/>',
+              text(232, 44, "", "what was aimed at")]
+    for tenth in range(0, 11, 2):
+        x = left + full * tenth / 10
+        parts.append(f'<line x1="{x}" y1="{top - 6}" x2="{x}" y2="{height}" stroke="{"#999" if tenth == 10 else "#ddd"}"/>')
+        parts.append(text(x, height + 18, 'text-anchor="middle" fill="#666"', f"{tenth / 10:g}" if tenth < 10 else "rsync"))
     for number, (name, result) in enumerate(results.items()):
-        y = 36 + number * row
-        parts.append(f'<text x="{left - 8}" y="{y + 18}" text-anchor="end">{name}</text>')
-        for offset, color, share in ((0, "#1f5f8b", ratio(result, lambda s: s["wall"])),
-                                     (15, "#9cc3dd", ratio(result, wire))):
+        y = top + number * row
+        parts.append(text(left - 8, y + 18, 'text-anchor="end"', ROWS[name].what))
+        for offset, color, share, aim in ((0, TIME_COLOR, ratio(result, lambda s: s["wall"]), ROWS[name].wall),
+                                          (15, WIRE_COLOR, ratio(result, wire), ROWS[name].wire)):
             width = min(share, 1.15) * full
             parts.append(f'<rect x="{left}" y="{y + offset}" width="{width:.1f}" height="13" fill="{color}"/>')
-            parts.append(f'<text x="{left + width + 5:.1f}" y="{y + offset + 11}" font-size="11">{share:.2f}</text>')
+            if aim is not None and aim <= 1:
+                x = left + aim * full
+                parts.append(f'<line x1="{x}" y1="{y + offset}" x2="{x}" y2="{y + offset + 13}" stroke="#e0701e" stroke-width="2"/>')
+            label = max(width, (aim or 0) * full if (aim or 0) <= 1 else 0)
+            parts.append(text(left + label + 5, y + offset + 11, 'font-size="11"',
+                              f"{share:.2f}" if share >= 0.01 else "under 0.01"))
     return "\n".join(parts + ["</svg>\n"])
+
+
+def machine():
+    def first_line(*command):
+        return subprocess.run(command, capture_output=True, text=True).stdout.partition("\n")[0]
+
+    ssh = subprocess.run(["ssh", "-V"], capture_output=True, text=True).stderr.strip()
+    return {"date": time.strftime("%Y-%m-%d"), "kernel": platform.release(), "cores": os.cpu_count(),
+            "rsync": first_line("rsync", "--version"), "ssh": ssh}
+
+
+def write_results(out, results):
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text(json.dumps({"machine": machine(), "rows": results}, indent=2) + "\n")
+    (out / "results.svg").write_text(chart(results))
 
 
 def main():
@@ -326,17 +403,17 @@ def main():
     args = parser.parse_args()
     unknown = [row for row in args.rows if row not in ROWS]
     if args.list or unknown:
-        print("\n".join(ROWS))
+        print("\n".join(f"{name:14} {row.what}" for name, row in ROWS.items()))
         sys.exit(f"there is no row {unknown[0]}" if unknown else 0)
+    if args.pairs < 1:
+        sys.exit("--pairs takes a number from 1 on")
     given = {name: path.resolve() for name, path in (("5k", args.tree_5k), ("50k", args.tree_50k)) if path}
     results = {}
     with set_up(args.work, given) as bench:
         for name in args.rows or ROWS:
             results[name] = bench.row(name, args.pairs)
-            print(table({name: results[name]}).splitlines()[1], flush=True)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    (args.out / "results.svg").write_text(chart(results))
+            print(table({name: results[name]}), flush=True)
+            write_results(args.out, results)
     print("\n" + table(results))
 
 

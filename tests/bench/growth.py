@@ -4,8 +4,10 @@
 usage: growth.py [--out DIR] [--work DIR] [FILES…]
 
 FILES are numbers of files (default 1000 10000 100000; 1000000 wants 5 GB in --work). Each is a tree
-of small sessions in --work (default /dev/shm/pi-brain-growth) and its mirrors. Prints
-a table; writes growth.json and growth.svg to --out. PIBRAIN_BIN names the directory of the programs.
+of small sessions, 25 a directory, in --work (default /dev/shm/pi-brain-growth), and two mirrors, whose
+files are second names of the tree's. Times are medians of 5 runs each, in turn, after one to warm up.
+Prints a table; writes growth.json and growth.svg to --out. PIBRAIN_BIN names the directory of the
+programs (default build/release/bin).
 """
 import argparse
 import json
@@ -23,7 +25,7 @@ COLORS = {"rsync": "#b5651d", "ours": "#1f5f8b"}
 
 def measure(machine, work, files):
     tree = work / "trees" / str(files)
-    sessions.make(tree, files, median=300, forks=0)
+    sessions.make(tree, files, median=300, forks=0, most_projects=files)
     machine.given[str(files)] = tree
     machine.forget()
     for mirror in ("ours", "theirs"):
@@ -33,10 +35,10 @@ def measure(machine, work, files):
     result = {"rsync": {}, "ours": {}}
     machine.prepare(str(files), machine.sshd.port)
     turns = [{who: bench.timed(getattr(machine, who)) for who in order}
-             for order in (("rsync", "ours"), ("ours", "rsync")) * 2]
+             for order in (("rsync", "ours"), ("ours", "rsync")) * 3]
     for who, values in result.items():
         values["wall"] = statistics.median(turn[who]["wall"] for turn in turns[1:])
-    machine.count_wire(str(files), bench.touch_nothing, 0, result)
+    machine.count_wire(str(files), bench.touch_nothing, (), 0, result)
     machine.forget()
     shutil.rmtree(tree)
     return result
@@ -47,29 +49,36 @@ def panel(title, unit, results, value, x, width, height):
     counts = sorted(results)
     points = {who: [(n, value(results[n][who])) for n in counts] for who in COLORS}
     values = [v for line in points.values() for _, v in line]
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    # To the next 1, 2 or 5.
+    steps = [power + math.log10(digit) for power in range(-3, 12) for digit in (1, 2, 5)]
+    low = max(step for step in steps if step <= math.log10(min(values)))
+    high = min(step for step in steps if step >= math.log10(max(values)))
     left, right = math.log10(counts[0]), math.log10(counts[-1])
 
     def place(n, v):
         across = (math.log10(n) - left) / max(right - left, 1e-9)
-        up = (math.log10(v) - low) / max(high - low, 1)
+        up = (math.log10(v) - low) / (high - low)
         return x + across * width, 40 + height - up * height
 
     out = [f'<text x="{x}" y="22" font-size="13">{title}</text>']
-    for power in range(low, high + 1):
+    for power in range(math.ceil(low), math.floor(high) + 1):
         y = place(counts[0], 10.0 ** power)[1]
         out.append(f'<line x1="{x}" y1="{y:.1f}" x2="{x + width}" y2="{y:.1f}" stroke="#ddd"/>')
         out.append(f'<text x="{x - 6}" y="{y + 4:.1f}" text-anchor="end">{unit(10.0 ** power)}</text>')
     for n in counts:
         out.append(f'<text x="{place(n, values[0])[0]:.1f}" y="{60 + height}" text-anchor="middle">{n:,}</text>')
     for who, line in points.items():
+        above = who == "rsync"
         path = " ".join("%.1f,%.1f" % place(n, v) for n, v in line)
         out.append(f'<polyline points="{path}" fill="none" stroke="{COLORS[who]}" stroke-width="2.5"/>')
         for n, v in line:
-            out.append('<circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"/>' % (*place(n, v), COLORS[who]))
+            at = place(n, v)
+            out.append('<circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"/>' % (*at, COLORS[who]))
+            out.append(f'<text x="{at[0]:.1f}" y="{at[1] + (-9 if above else 18):.1f}" text-anchor="middle" '
+                       f'fill="{COLORS[who]}">{unit(float(f"{v:.2g}"))}</text>')
         name = "rsync -az" if who == "rsync" else "pi-brain"
         end = place(*line[-1])
-        out.append(f'<text x="{end[0] + 8:.1f}" y="{end[1] + 4:.1f}" fill="{COLORS[who]}">{name}</text>')
+        out.append(f'<text x="{end[0] + 22:.1f}" y="{end[1] + (-9 if above else 18):.1f}" fill="{COLORS[who]}">{name}</text>')
     return out
 
 
@@ -85,11 +94,13 @@ def size(value):
 
 
 def chart(results):
-    body = panel("Nothing changed: time, by number of files", seconds, results, lambda r: r["wall"], 60, 300, 220)
-    body += panel("… bytes on the wire", size, results, bench.wire, 520, 300, 220)
-    return "\n".join(['<svg xmlns="http://www.w3.org/2000/svg" width="920" height="310" '
+    body = panel("Nothing changed: time", seconds, results, lambda r: r["wall"], 60, 300, 240)
+    body += panel("Nothing changed: bytes on the wire", size, results, bench.wire, 540, 300, 240)
+    for x in (210, 690):
+        body.append(f'<text x="{x}" y="322" text-anchor="middle" fill="#666">files (both scales logarithmic)</text>')
+    return "\n".join(['<svg xmlns="http://www.w3.org/2000/svg" width="960" height="334" '
                       'font-family="sans-serif" font-size="11">',
-                      '<rect width="920" height="310" fill="white"/>', *body, "</svg>\n"])
+                      '<rect width="960" height="334" fill="white"/>', *body, "</svg>\n"])
 
 
 def main():

@@ -57,7 +57,7 @@ void walkAndDigest(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(walkAndDigest)->Arg(500)->Arg(5000)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(walkAndDigest)->Arg(500)->Arg(5000)->Arg(50'000)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 void prefixHash(benchmark::State& state) {
   auto size = uint64_t(state.range(0));
@@ -138,7 +138,21 @@ void plan(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(plan)->Arg(5000)->Unit(benchmark::kMillisecond);
+BENCHMARK(plan)->Arg(5000)->Arg(50'000)->Unit(benchmark::kMillisecond);
+
+// What the agent says of a file, and one piece of its content.
+struct Arriving {
+  capnp::MallocMessageBuilder beginMessage, pieceMessage;
+  proto::Begin::Builder begin = beginMessage.initRoot<proto::Begin>();
+  proto::Piece::Builder piece = pieceMessage.initRoot<proto::Piece>();
+
+  Arriving(proto::Begin::Content content, uint64_t size, int64_t mtime, std::string_view bytes) {
+    begin.setContent(content);
+    begin.setSize(size);
+    begin.setMtime(mtime);
+    piece.setBytes(bytesOf(bytes));
+  }
+};
 
 // A new file of the usual size: staged, checked, given its time and published.
 void applyWhole(benchmark::State& state) {
@@ -146,38 +160,82 @@ void applyWhole(benchmark::State& state) {
   Mirror mirror(dir / "mirror", Mirror::Access::WRITE, Archive(dir / "archive", "spoke", OLD));
   auto content = sessionText(size_t(state.range(0)));
   auto hash = digestOf(bytesOf(content));
-  capnp::MallocMessageBuilder message;
-  auto begin = message.initRoot<proto::Begin>();
-  begin.setContent(proto::Begin::Content::WHOLE);
-  begin.setSize(content.size());
-  begin.setMtime(OLD);
-  capnp::MallocMessageBuilder pieceMessage;
-  auto piece = pieceMessage.initRoot<proto::Piece>();
-  piece.setBytes(bytesOf(content));
-  hash.to(piece.initHash());
+  Arriving arriving(proto::Begin::Content::WHOLE, content.size(), OLD, content);
+  hash.to(arriving.piece.initHash());
   Basis none;
   int64_t number = 0;
   for (auto _ : state) {
-    Incoming incoming(mirror, "project/" + std::to_string(number++), none, begin.asReader(),
-                      Want::Kind::NEW, false);
-    incoming.data(piece.asReader());
+    Incoming incoming(mirror, "project/" + std::to_string(number++), none,
+                      arriving.begin.asReader(), Want::Kind::NEW, false);
+    incoming.data(arriving.piece.asReader());
     incoming.end(hash);
   }
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
 BENCHMARK(applyWhole)->Arg(6 * 1024)->Arg(64 * 1024)->Iterations(500);
 
+Basis mirrored(const TempDir& dir, const std::string& path, const std::string& content) {
+  dir.write("mirror/" + path, content, OLD);
+  Basis basis;
+  basis.kind = Basis::Kind::MIRROR;
+  basis.path = path;
+  basis.size = content.size();
+  basis.mtime = OLD;
+  basis.hasher.update(bytesOf(content));
+  return basis;
+}
+
+// A session that grew by three lines: appended to in place.
+void applyTail(benchmark::State& state) {
+  TempDir dir("/dev/shm");
+  Mirror mirror(dir / "mirror", Mirror::Access::WRITE, Archive(dir / "archive", "spoke", OLD));
+  auto basis = mirrored(dir, "project/one.jsonl", sessionText(64 * 1024));
+  auto tail = sessionText(3000, 7);
+  for (auto _ : state) {
+    auto size = basis.size + tail.size();
+    Arriving arriving(proto::Begin::Content::TAIL, size, basis.mtime + 1, tail);
+    auto hasher = basis.hasher;
+    hasher.update(bytesOf(tail));
+    auto hash = hasher.digest();
+    hash.to(arriving.piece.initHash());
+    Incoming incoming(mirror, basis.path, basis, arriving.begin.asReader(), Want::Kind::PREFIX,
+                      false);
+    incoming.data(arriving.piece.asReader());
+    incoming.end(hash);
+    basis.size = size;
+    ++basis.mtime;
+    basis.hasher = hasher;
+  }
+  state.SetBytesProcessed(state.iterations() * int64_t(tail.size()));
+}
+BENCHMARK(applyTail)->Iterations(500);
+
+// A session rewritten in the middle: patched beside the old version, which goes to the archive.
 void applyDelta(benchmark::State& state) {
+  constexpr int64_t FILES = 40;
+  TempDir dir("/dev/shm");
+  Mirror mirror(dir / "mirror", Mirror::Access::WRITE, Archive(dir / "archive", "spoke", OLD));
   auto old = sessionText(size_t(state.range(0)));
   auto newer = old;
   newer.insert(newer.size() / 2, "a line that was changed\n");
   auto delta = deltaOf(signatureOf(old), newer);
+  auto hash = digestOf(bytesOf(newer));
+  std::vector<Basis> bases;
+  for (int64_t i = 0; i < FILES; ++i) {
+    bases.push_back(mirrored(dir, "project/" + std::to_string(i), old));
+  }
+  size_t number = 0;
   for (auto _ : state) {
-    benchmark::DoNotOptimize(patched(old, delta, newer.size()).size());
+    auto& basis = bases[number++];
+    Arriving arriving(proto::Begin::Content::DELTA, newer.size(), OLD + 1, delta);
+    Incoming incoming(mirror, basis.path, basis, arriving.begin.asReader(), Want::Kind::SIGNATURE,
+                      false);
+    incoming.data(arriving.piece.asReader());
+    incoming.end(hash);
   }
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(applyDelta)->Arg(64 * 1024)->Arg(4 * MIB);
+BENCHMARK(applyDelta)->Arg(64 * 1024)->Arg(4 * MIB)->Iterations(40);
 
 }  // namespace
 }  // namespace pibrain

@@ -16,12 +16,13 @@ import time
 def below(pid):
     """The pids of a process and of all below it."""
     yield pid
-    try:
-        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return  # it has ended
-    for child in children:
-        yield from below(int(child))
+    for thread in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = thread.read_text().split()
+        except OSError:
+            continue  # it has ended
+        for child in children:
+            yield from below(int(child))
 
 
 def watch(child):

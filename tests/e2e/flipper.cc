@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
   std::vector<pibrain::Flipper::Pair> pairs;
   for (int i = 2; i + 1 < argc; i += 2) pairs.emplace_back(argv[i], argv[i + 1]);
   kj::AutoCloseFd base(open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (base < 0) return 1;
+  if (base.get() < 0) return 1;
   pibrain::Flipper flipper(kj::mv(base), pairs);
   char byte;
   while (read(STDIN_FILENO, &byte, 1) > 0) {

@@ -50,7 +50,7 @@ class Footprint(HubCase):
         self.assertEqual(self.counts(), {"new": 50_000})
         self.assertLessEqual(self.peak(), 24 * MIB)
         self.assertEqual(self.counts(), {})
-        self.assertLessEqual(self.peak(), 24 * MIB)
+        self.assertLessEqual(self.peak(), 16 * MIB)
 
     def test_two_gigabytes_in_one_file(self):
         path = self.source / "huge.jsonl"

@@ -152,10 +152,11 @@ class SystemCalls(FaultCase):
 
     def test_a_filesystem_that_may_only_replace(self):
         """NFS, and some of FUSE, know no RENAME_NOREPLACE."""
+        self.age(self.source / "p/large.jsonl")
         self.settle()
         self.write("p/new.jsonl", lines(self.rng, 1000))
         (self.source / "moved").mkdir()
-        (self.source / "p/large.jsonl").rename(self.source / "moved/here.jsonl")
+        (self.source / "p/large.jsonl").rename(self.source / "moved/large.jsonl")
         done = self.run_traced("-e", "trace=renameat2", "-e", "inject=renameat2:error=EINVAL")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertGreater(self.trace().count("(INJECTED)"), 1)
