@@ -194,9 +194,13 @@ kj::Vector<kj::byte> SpokeSession::signature(uint32_t file) {
   auto blocks = request.send().getBlocks();
   auto first = blocks.nextRequest().send();
   kj::Vector<kj::byte> signature;
+  bool refused = false;
   readBlocks(kj::mv(blocks), kj::mv(first), [&](proto::Event::Reader event) {
-    if (event.isRefused()) return;
-    KJ_REQUIRE(event.isSignature(), "an event that does not belong in a signature");
+    KJ_REQUIRE(!refused && (event.isSignature() || (event.isRefused() && signature.empty())),
+               "an event that does not belong in a signature");
+    refused = event.isRefused();
+    if (refused) return;
+    KJ_REQUIRE(event.getSignature().size() > 0, "a piece of a signature without any");
     signature.addAll(event.getSignature());
     KJ_REQUIRE(signature.size() <= MAX_SIGNATURE, "a signature that is too long");
   });

@@ -85,7 +85,7 @@ TRANSFERS = {
     "wrong-end-hash": "new.jsonl: the file fails its check",
     "whole-short": "less content than was announced", "whole-long": "more content than was announced",
     "begin-size-minus-one": "not a size", "begin-size-2-63": "not a size",
-    "begin-size-large": "less content than was announced",
+    "begin-size-large": "needs 8.0 EB on the hub.s disk",
     "tail-short": "a.jsonl: less content than was announced",
     "tail-long": "a.jsonl: more content than was announced",
     "tail-negative": "a tail that ends before it begins",
@@ -153,6 +153,20 @@ LEGAL = {
 REPLACED = ("file-and-directory", "file-for-directory")
 
 
+VERIFICATIONS = {
+    **{case: "an answer to what was not asked" for case in (
+        "digest-of-another", "digest-twice", "digest-and-refusal")},
+    "digest-missing": "did not answer for every file", "digest-differs": "does not belong among digests",
+    "digest-garbage": "Unknown frame descriptor|zstd", "digest-empty-blocks": "an empty block",
+    "digest-stalling": SILENT, "digest-mute": SILENT, "signature-mute": SILENT,
+    "signature-garbage": "not a BLAKE2 signature", "signature-cut": "cut short", "signature-odd": "cut short",
+    "signature-of-no-blocks": "block length", "signature-of-huge-blocks": "block length",
+    "signature-strong": "strong sum length", "signature-endless": "too long",
+    **{case: "does not belong in a signature" for case in ("signature-refused-often", "signature-differs")},
+    "signature-of-nothing": "a piece of a signature without any",
+}
+
+
 class Hostile(HubCase):
     maxDiff = 2000
     libssh2_leaks = True
@@ -194,11 +208,11 @@ class Hostile(HubCase):
         found = {p for p in self.dir.rglob("*") if mirrors not in p.parents and p.parent.name != "data"}
         return found | set(mirrors.iterdir()) | set(pathlib.Path("/tmp").glob("pi-brain-hostile*"))
 
-    def run_hub(self, *args):
+    def run_hub(self, *args, command="run"):
         """Runs to the end; gives the exit code, what was printed, and the peak of memory."""
         out_path = self.dir.parent / (self.dir.name + ".out")
         with open(out_path, "wb") as out:
-            process = subprocess.Popen([harness.HUB, "sync", "run", "-c", self.config, *args], stdout=out,
+            process = subprocess.Popen([harness.HUB, "sync", command, "-c", self.config, *args], stdout=out,
                                        stderr=subprocess.STDOUT, env=self.environment())
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -209,12 +223,13 @@ class Hostile(HubCase):
         self.sshd.ssh_config.write_text("".join(self.hosts))
         self.write_config([*spokes, self.spoke("honest")])
 
-    def meet(self, spokes, jobs=4, limits=(), code=1):
+    def meet(self, spokes, jobs=4, limits=(), code=1, command="run"):
         """One run with all of these; gives the report of each."""
         self.configure(spokes)
         (self.dir / "data").mkdir(exist_ok=True)
         outside = self.outside()
-        code_, out, memory = self.run_hub("--json", "-v", "--jobs", str(jobs))
+        options = ("-v", "--jobs", str(jobs)) if command == "run" else ("--repair",)
+        code_, out, memory = self.run_hub("--json", *options, command=command)
         with self.subTest("printable"):
             self.assert_printable(out)
         self.assertEqual(code_, code, out.decode()[-3000:])
@@ -251,9 +266,9 @@ class Hostile(HubCase):
         if times:
             self.assertEqual({path: after[path] for path in before}, before)
 
-    def refuses(self, cases, jobs=4, limits=(), **fields):
+    def refuses(self, cases, jobs=4, limits=(), command="run", **fields):
         """Each of these fails, in the words given for it, and its mirror is as it was."""
-        reports = self.meet([self.hostile(case, **fields) for case in cases], jobs, limits)
+        reports = self.meet([self.hostile(case, **fields) for case in cases], jobs, limits, command=command)
         for case, words in cases.items():
             with self.subTest(case):
                 self.assertEqual(reports[case]["outcome"], "failed")
@@ -267,7 +282,7 @@ class Hostile(HubCase):
 
     def test_every_case_is_met(self):
         known = subprocess.run([AGENT, "--list"], check=True, capture_output=True, text=True).stdout.split()
-        tables = [NAMES, LISTINGS, TRANSFERS, CONVERSATIONS, ENDLESS, DELETIONS, LEGAL, REPLACED]
+        tables = [NAMES, LISTINGS, TRANSFERS, CONVERSATIONS, ENDLESS, DELETIONS, LEGAL, REPLACED, VERIFICATIONS]
         self.assertEqual(sorted(known), sorted(case for table in tables for case in table))
 
     def test_names(self):
@@ -283,6 +298,9 @@ class Hostile(HubCase):
         trickles = [case for case, words in CONVERSATIONS.items() if words == TRICKLED]
         cases = {case: CONVERSATIONS[case] for case in [*trickles, *CONVERSATIONS]}
         self.refuses(cases, jobs=6, limits=[(case, 10 * TIMEOUT + MARGIN) for case in trickles])
+
+    def test_verify(self):
+        self.refuses(VERIFICATIONS, command="verify")
 
     def test_what_does_not_end(self):
         """One at a time, so that the peak of memory is of one."""

@@ -135,6 +135,8 @@ class Sandbox(HubCase):
             self.assertIn("landlock_restrict_self(", before)
             self.assertNotIn("read(0<", before)
             self.assertIn("read(0<", after)
+            # But for the counters of a build that has them (tests/coverage.sh).
+            trace = re.sub(r"(?m)^.*\.profraw.*\n", "", trace)
             self.assertNotRegex(trace, r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC")
             calls = set(re.findall(r"^\d+ +(\w+)\(", after, re.M))
             self.assertFalse(calls & {"execve", "socket", "connect", "bind", "listen", "fork", "vfork", "ptrace",

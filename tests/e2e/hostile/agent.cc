@@ -61,6 +61,18 @@ class SessionsImpl : public proto::Sessions::Server {
     return kj::READY_NOW;
   }
 
+  kj::Promise<void> digest(DigestContext context) override {
+    KJ_IF_MAYBE(other, instead(script_, "digest")) return kj::mv(*other);
+    context.getResults().setBlocks(kj::heap<BlocksImpl>(script_, script_.digest()));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> signature(SignatureContext context) override {
+    KJ_IF_MAYBE(other, instead(script_, "signature")) return kj::mv(*other);
+    context.getResults().setBlocks(kj::heap<BlocksImpl>(script_, script_.signature()));
+    return kj::READY_NOW;
+  }
+
  private:
   const Script& script_;
 };
@@ -102,6 +114,8 @@ Script complete(Script script) {
       return events(all);
     };
   }
+  if (!script.digest) script.digest = []() { return events({refused(0)}); };
+  if (!script.signature) script.signature = []() { return events({refused(0)}); };
   return script;
 }
 
@@ -115,6 +129,7 @@ void serve(kj::AsyncIoStream& stream, Script script, kj::WaitScope& waitScope) {
 int run(const std::string& name) {
   auto scripts = listingScripts();
   scripts.merge(transferScripts());
+  scripts.merge(verifyScripts());
   auto raw = rawScripts();
   if (name == "--list") {
     for (auto& [known, script] : scripts) puts(known.c_str());

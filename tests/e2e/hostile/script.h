@@ -37,6 +37,7 @@ struct Script {
   std::function<void(proto::Peer::Builder)> hello = [](proto::Peer::Builder) {};
   std::function<Blocks()> listing;
   std::function<Blocks(const std::vector<Asked>&)> pull;
+  std::function<Blocks()> digest, signature;
   // The call that is answered with an exception of this text.
   std::string throwing, text;
   std::string mute;  // the call that is not answered
@@ -46,6 +47,7 @@ using Scripts = std::map<std::string, std::function<Script()>>;
 // The cases, by name.
 Scripts listingScripts();
 Scripts transferScripts();
+Scripts verifyScripts();
 
 // Those that speak no Cap'n Proto, or none that is right: they write what they like.
 using Raw = std::function<void(kj::AsyncIoStream&, kj::AsyncIoContext&)>;
