@@ -324,6 +324,17 @@ class HostileHub(HubCase):
         self.assertFalse(path.exists())
         self.assert_nothing_but_the_agent(self.ssh("-W", f"127.0.0.1:{sshd}", "spoke"))
         self.assert_nothing_but_the_agent(self.ssh("-w", "0:0", "spoke"))
+        # What 'restrict' keeps away is there without it.
+        self.sshd.authorized_keys.write_text(self.sshd.authorized_keys.read_text().replace("restrict,", ""))
+        local, remote, ways = free_port(), free_port(), []
+
+        def both():
+            for port in (local, remote):
+                ways.append(self.connect_through(port))
+
+        self.forwarding("-N", "-L", f"{local}:127.0.0.1:{sshd}", "-R", f"127.0.0.1:{remote}:127.0.0.1:{sshd}",
+                        check=both)
+        self.assertEqual([way[:8] for way in ways], [b"SSH-2.0-"] * 2)
 
     def test_neither_agent_nor_x11_forwarding(self):
         said = self.dir / "environment"
