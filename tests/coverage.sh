@@ -16,16 +16,16 @@ ctest --preset coverage -j "$(nproc)" "$@" || status=$?
 
 cd build/coverage
 llvm-profdata merge -sparse -o all.profdata profiles/*.profraw
-objects=
+objects=bin/pi-brain
 for program in bin/*; do
   objects="$objects -object $program"
 done
 root=$(cd ../.. && pwd)
 sources="$root/common $root/hub $root/spoke-agent"
 # shellcheck disable=SC2086  # words
-llvm-cov show -instr-profile=all.profdata -format=html -output-dir=html $objects $sources >/dev/null
+llvm-cov show -instr-profile=all.profdata -format=html -output-dir=html $objects -sources $sources >/dev/null
 # shellcheck disable=SC2086
-llvm-cov export -instr-profile=all.profdata -summary-only $objects $sources | python3 -c '
+llvm-cov export -instr-profile=all.profdata -summary-only $objects -sources $sources | python3 -c '
 import collections, json, os, sys
 totals = collections.defaultdict(lambda: [0, 0])
 for file in json.load(sys.stdin)["data"][0]["files"]:

@@ -132,12 +132,12 @@ class Sandbox(HubCase):
         self.assert_mirrored()
         for trace in traces:
             before, after = re.split(r"\bseccomp\(SECCOMP_SET_MODE_FILTER[^\n]*= 0\n", trace, maxsplit=1)
-            self.assertIn("landlock_restrict_self(", before)
-            self.assertNotIn("read(0<", before)
-            self.assertIn("read(0<", after)
+            self.assertTrue("landlock_restrict_self(" in before, "landlocked before the filter")
+            self.assertFalse("read(0<" in before, "input read outside of the sandbox")
+            self.assertTrue("read(0<" in after, "input read in the sandbox")
             # But for the counters of a build that has them (tests/coverage.sh).
             trace = re.sub(r"(?m)^.*\.profraw.*\n", "", trace)
-            self.assertNotRegex(trace, r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC")
+            self.assertEqual(re.findall(r".*(?:O_WRONLY|O_RDWR|O_CREAT|O_TRUNC).*", trace), [])
             calls = set(re.findall(r"^\d+ +(\w+)\(", after, re.M))
             self.assertFalse(calls & {"execve", "socket", "connect", "bind", "listen", "fork", "vfork", "ptrace",
                                       "unlink", "unlinkat", "rename", "renameat", "renameat2", "mkdir", "mkdirat",
