@@ -16,11 +16,15 @@ import time
 def below(pid):
     """The pids of a process and of all below it."""
     yield pid
-    for thread in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return  # it has ended
+    for thread in threads:
         try:
-            children = thread.read_text().split()
+            children = pathlib.Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
         except OSError:
-            continue  # it has ended
+            continue
         for child in children:
             yield from below(int(child))
 

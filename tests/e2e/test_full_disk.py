@@ -142,6 +142,31 @@ class FullDisk(FaultCase):
         self.assert_unchanged()
         self.with_room_it_ends_right()
 
+    def test_of_a_restore_and_a_repair(self):
+        self.put_on_small_disk("mirror")
+        self.make()
+        (self.source / "p/large.jsonl").unlink()
+        self.settle()
+        listed = json.loads(self.pi_brain("sync", "archive", "list", "--json").stdout)["files"]
+        large = next(file["id"] for file in listed if file["path"] == "p/large.jsonl")
+        rotten = self.mirror / "p/patched.jsonl"
+        times = rotten.stat()
+        rotten.write_bytes(b"x" * times.st_size)
+        os.utime(rotten, ns=(times.st_atime_ns, times.st_mtime_ns))
+        self.note()
+        self.small.fill(leave=100_000)
+        for command in (("archive", "restore", large), ("verify", "--repair")):
+            done = self.pi_brain("sync", *command)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertIn("No space left on device", done.stdout + done.stderr)
+            self.assertIn("df -h", done.stdout + done.stderr)
+            self.assert_unchanged()
+        self.small.make_room()
+        for command in (("archive", "restore", large), ("verify", "--repair")):
+            done = self.pi_brain("sync", *command)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assert_mirrored(besides=["p/large.jsonl"])
+
     def test_of_the_archive(self):
         """Archive and mirror on different filesystems: what cannot be archived stays."""
         for full in ("archive", "mirror"):
