@@ -16,16 +16,14 @@ ctest --preset coverage -j "$(nproc)" "$@" || status=$?
 
 cd build/coverage
 llvm-profdata merge -sparse -o all.profdata profiles/*.profraw
-objects=bin/pi-brain
+set -- bin/pi-brain
 for program in bin/*; do
-  objects="$objects -object $program"
+  set -- "$@" -object "$program"
 done
-root=$(cd ../.. && pwd)
-sources="$root/common $root/hub $root/spoke-agent"
-# shellcheck disable=SC2086  # words
-llvm-cov show -instr-profile=all.profdata -format=html -output-dir=html $objects -sources $sources >/dev/null
-# shellcheck disable=SC2086
-llvm-cov export -instr-profile=all.profdata -summary-only $objects -sources $sources | python3 -c '
+# What is not the programs' own: libraries, generated code, tests.
+set -- "$@" -instr-profile=all.profdata -ignore-filename-regex='^/usr/|/tests/|/proto/'
+llvm-cov show "$@" -format=html -output-dir=html >/dev/null
+llvm-cov export "$@" -summary-only | python3 -c '
 import collections, json, os, sys
 totals = collections.defaultdict(lambda: [0, 0])
 for file in json.load(sys.stdin)["data"][0]["files"]:
@@ -38,5 +36,5 @@ for file in json.load(sys.stdin)["data"][0]["files"]:
 print()
 for name, (covered, count) in totals.items():
     print("%6.1f%%  %5d of %5d lines  %s" % (100 * covered / count, covered, count, name))
-' "$root"
+' ../..
 exit $status
