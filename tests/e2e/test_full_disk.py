@@ -144,28 +144,31 @@ class FullDisk(FaultCase):
 
     def test_of_a_restore_and_a_repair(self):
         self.put_on_small_disk("mirror")
-        self.make()
-        (self.source / "p/large.jsonl").unlink()
-        self.settle()
+        gone, rots = self.write("p/gone.jsonl", lines(self.rng, MIB)), self.write("p/rots.jsonl", lines(self.rng, MIB))
+        self.sync()
+        gone.unlink()
+        self.sync("--delete")
         listed = json.loads(self.pi_brain("sync", "archive", "list", "--json").stdout)["files"]
-        large = next(file["id"] for file in listed if file["path"] == "p/large.jsonl")
-        rotten = self.mirror / "p/patched.jsonl"
+        rotten = self.mirror / "p/rots.jsonl"
         times = rotten.stat()
-        rotten.write_bytes(b"x" * times.st_size)
+        with open(rotten, "r+b") as out:
+            out.write(b"x")
         os.utime(rotten, ns=(times.st_atime_ns, times.st_mtime_ns))
-        self.note()
+        before = self.snapshot()
         self.small.fill(leave=100_000)
-        for command in (("archive", "restore", large), ("verify", "--repair")):
+        commands = (("archive", "restore", listed[0]["id"]), ("verify", "--repair", "--spoke", "laptop"))
+        for command in commands:
             done = self.pi_brain("sync", *command)
-            self.assertEqual(done.returncode, 1, done.stdout)
-            self.assertIn("No space left on device", done.stdout + done.stderr)
-            self.assertIn("df -h", done.stdout + done.stderr)
-            self.assert_unchanged()
+            said = done.stdout + done.stderr
+            self.assertEqual(done.returncode, 1, said)
+            self.assertIn("No space left on device", said)
+            self.assertIn("df -h", said)
+            self.assertEqual({path: content for path, content in self.snapshot().items() if path != b"filler"}, before)
         self.small.make_room()
-        for command in (("archive", "restore", large), ("verify", "--repair")):
+        for command in commands:
             done = self.pi_brain("sync", *command)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assert_mirrored(besides=["p/large.jsonl"])
+        self.assert_mirrored(besides=["p/gone.jsonl"])
 
     def test_of_the_archive(self):
         """Archive and mirror on different filesystems: what cannot be archived stays."""
