@@ -255,8 +255,8 @@ def set_up(work, given):
     try:
         work.mkdir()
     except OSError as e:
-        sys.exit(f"{e}. It is made by this program and removed when it ends; if nothing uses what an earlier run "
-                 f"left there ('rm -r {work}' removes it), or with another --work, it goes on.")
+        sys.exit(f"{e}. --work has to name a directory that does not exist: this program makes it, and removes it "
+                 "when it ends. If an earlier run left this one, remove it.")
     try:
         bench = Bench(work, given)
         try:
@@ -358,8 +358,9 @@ def chart(results):
               text(232, 44, "", "what was aimed at")]
     for tenth in range(0, 11, 2):
         x = left + full * tenth / 10
-        parts.append(f'<line x1="{x}" y1="{top - 6}" x2="{x}" y2="{height}" stroke="{"#999" if tenth == 10 else "#ddd"}"/>')
-        parts.append(text(x, height + 18, 'text-anchor="middle" fill="#666"', f"{tenth / 10:g}" if tenth < 10 else "rsync"))
+        color, label = ("#999", "rsync") if tenth == 10 else ("#ddd", f"{tenth / 10:g}")
+        parts.append(f'<line x1="{x}" y1="{top - 6}" x2="{x}" y2="{height}" stroke="{color}"/>')
+        parts.append(text(x, height + 18, 'text-anchor="middle" fill="#666"', label))
     for number, (name, result) in enumerate(results.items()):
         y = top + number * row
         parts.append(text(left - 8, y + 18, 'text-anchor="end"', ROWS[name].what))
@@ -367,11 +368,11 @@ def chart(results):
                                           (15, WIRE_COLOR, ratio(result, wire), ROWS[name].wire)):
             width = min(share, 1.15) * full
             parts.append(f'<rect x="{left}" y="{y + offset}" width="{width:.1f}" height="13" fill="{color}"/>')
-            if aim is not None and aim <= 1:
-                x = left + aim * full
-                parts.append(f'<line x1="{x}" y1="{y + offset}" x2="{x}" y2="{y + offset + 13}" stroke="#e0701e" stroke-width="2"/>')
-            label = max(width, (aim or 0) * full if (aim or 0) <= 1 else 0)
-            parts.append(text(left + label + 5, y + offset + 11, 'font-size="11"',
+            aim = aim * full if aim is not None and aim <= 1 else None
+            if aim is not None:
+                parts.append(f'<line x1="{left + aim}" y1="{y + offset}" x2="{left + aim}" y2="{y + offset + 13}" '
+                             'stroke="#e0701e" stroke-width="2"/>')
+            parts.append(text(left + max(width, aim or 0) + 5, y + offset + 11, 'font-size="11"',
                               f"{share:.2f}" if share >= 0.01 else "under 0.01"))
     return "\n".join(parts + ["</svg>\n"])
 

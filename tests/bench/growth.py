@@ -79,7 +79,8 @@ def panel(title, unit, results, value, x, width, height):
                        f'fill="{COLORS[who]}">{unit(float(f"{v:.2g}"))}</text>')
         name = "rsync -az" if who == "rsync" else "pi-brain"
         end = place(*line[-1])
-        out.append(f'<text x="{end[0] + 22:.1f}" y="{end[1] + (-9 if above else 18):.1f}" fill="{COLORS[who]}">{name}</text>')
+        out.append(f'<text x="{end[0] + 22:.1f}" y="{end[1] + (-9 if above else 18):.1f}" '
+                   f'fill="{COLORS[who]}">{name}</text>')
     return out
 
 

@@ -76,7 +76,8 @@ class FullDisk(FaultCase):
         self.put_on_small_disk("mirror")
         self.make()
         path = self.source / "p/huge.jsonl"
-        os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 1 << 40)
+        path.touch()
+        os.truncate(path, 1 << 40)
         self.age(path)
         free = os.statvfs(self.small.path).f_bavail
         laptop, other = self.sync(code=1)["spokes"]
