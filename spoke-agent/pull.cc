@@ -14,7 +14,7 @@ namespace {
 
 // Less than this is sent whole rather than as a delta against a parent. In a first run, where the
 // parent is in zstd's window, that is fewer bytes and less work; alone it costs a KB or two.
-constexpr uint64_t MIN_FORK = 8 * 1024;
+constexpr uint64_t MIN_FORK = 4096;
 
 // A signature can be made so that librsync hashes a block for each byte of the file. An honest one
 // takes some 15 ns a byte on a fast machine.
