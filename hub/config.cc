@@ -15,6 +15,7 @@
 #include "common/rooted-dir.h"
 #include "common/text.h"
 #include "hub/files.h"
+#include "hub/rsync/arguments.h"
 
 namespace pibrain {
 
@@ -203,6 +204,13 @@ void parseRsyncOptions(const YAML::Node& node, const std::string& where, SpokeCo
   if (auto gone = fields.boolean("delete")) spoke.deleteGone = *gone;
   if (auto timeout = fields.integer("timeout_seconds", 1, 86400)) spoke.timeoutSeconds = *timeout;
   spoke.extraArgs = fields.texts("extra_args");
+  for (size_t i = 0; i < spoke.extraArgs.size(); ++i) {
+    auto why = whyNotForRsync(spoke.extraArgs[i]);
+    if (why.empty()) continue;
+    reject((*fields.node("extra_args"))[i],
+           absl::StrCat(fields.field("extra_args"), ": '", escapeForTerminal(spoke.extraArgs[i]),
+                        "' is refused: ", why, ". Settings of ssh belong in ~/.ssh/config."));
+  }
 }
 
 void parseSourceField(const Fields& fields, SpokeConfig& spoke) {
@@ -216,7 +224,27 @@ void parseSourceField(const Fields& fields, SpokeConfig& spoke) {
     reject(*fields.node("source"),
            absl::StrCat(fields.field("source"), ": ", std::string(source.status().message())));
   }
+  if (spoke.method == SyncMethod::RSYNC &&
+      (spoke.sourceText.starts_with("rsync://") || source->path.starts_with(':'))) {
+    reject(*fields.node("source"),
+           absl::StrCat(fields.field("source"), " '", escapeForTerminal(spoke.sourceText),
+                        "' names an rsync daemon, which encrypts nothing. It has to be "
+                        "user@host:path, over ssh."));
+  }
   spoke.source = *source;
+}
+
+void parseScheduleField(const Fields& fields, SpokeConfig& spoke) {
+  auto text = fields.text("schedule");
+  if (!text) return;
+  auto schedule = Schedule::parse(*text);
+  if (!schedule.ok()) {
+    reject(*fields.node("schedule"),
+           absl::StrCat(fields.field("schedule"), " '", escapeForTerminal(*text), "': ",
+                        std::string(schedule.status().message()), "."));
+  }
+  spoke.schedule = *schedule;
+  spoke.scheduleText = *text;
 }
 
 SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const HubConfig& hub) {
@@ -241,7 +269,7 @@ SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const H
   }
   parseSourceField(fields, spoke);
   if (auto enabled = fields.boolean("enabled")) spoke.enabled = *enabled;
-  if (auto schedule = fields.text("schedule")) spoke.schedule = *schedule;
+  parseScheduleField(fields, spoke);
   if (auto keep = fields.boolean("keep_modes")) spoke.keepModes = *keep;
   spoke.sshConfig = hub.sshConfig;
   if (auto file = fields.text("ssh_config")) spoke.sshConfig = expandField(*file);
@@ -266,7 +294,7 @@ void rejectOverlaps(const YAML::Node& node, const Config& config) {
     auto& spoke = config.spokes[i];
     auto check = [&](const std::string& path, const std::string& what) {
       if (!path.empty() && overlap(spoke.path, path)) {
-        reject(node[i], absl::StrCat("spokes[", i, "].path '", escapeForTerminal(spoke.path),
+        reject(node[i]["path"], absl::StrCat("spokes[", i, "].path '", escapeForTerminal(spoke.path),
                                      "' and ", what, " '", escapeForTerminal(path),
                                      "' are the same or one inside the other; a mirror needs a "
                                      "directory of its own."));
@@ -275,7 +303,7 @@ void rejectOverlaps(const YAML::Node& node, const Config& config) {
     check(config.hub.sessionsDir, "hub.sessions_dir");
     check(config.hub.databaseDir, "hub.database_dir");
     check(config.hub.archiveDir, "hub.archive_dir");
-    if (spoke.method == SyncMethod::AGENT && spoke.source.host.empty()) {
+    if (spoke.method != SyncMethod::SYNCTHING && spoke.source.host.empty()) {
       check(expandField(spoke.source.path), "its source");
     }
     for (size_t k = 0; k < i; ++k) {
@@ -293,7 +321,7 @@ void parseSpokes(const YAML::Node& node, Config& config) {
     auto spoke = parseSpoke(node[i], where, config.hub);
     for (auto& other : config.spokes) {
       if (other.name == spoke.name) {
-        reject(node[i], absl::StrCat(where, ".name '", spoke.name,
+        reject(node[i]["name"], absl::StrCat(where, ".name '", spoke.name,
                                      "' is taken by another spoke; each needs its own."));
       }
     }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "hub/schedule.h"
 #include "hub/ssh/connect.h"
 
 namespace pibrain {
@@ -30,7 +31,8 @@ struct SpokeConfig {
   std::string sourceText;  // as written; empty: none
   Source source;
   bool enabled = true;
-  std::string schedule;
+  std::optional<Schedule> schedule;
+  std::string scheduleText;  // as written; empty: none
   uint32_t bwLimit = 0;  // KiB/s; 0: none
   bool deleteGone = false;
   std::vector<std::string> extraArgs;

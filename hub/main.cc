@@ -45,14 +45,31 @@ void addRun(CLI::App* sync, RunArguments& run) {
   command->add_option("--jobs", run.jobs, "Sync this many spokes at a time (default 8)")
       ->type_name("N")
       ->check(CLI::Range(1u, 256u));
-  command->add_flag("-v,--verbose", run.verbose, "List the files that changed");
+  command->add_flag("--due", run.due,
+                    "Only the spokes whose schedule has come due since their last good run");
+  auto* verbose = command->add_flag("-v,--verbose", run.verbose, "List the files that changed");
+  command->add_flag("-q,--quiet", run.quiet, "Print only what failed")->excludes(verbose);
   command->add_flag("--json", run.json, "Print one JSON document instead of text");
 }
 
 void addStatus(CLI::App* sync, StatusArguments& status) {
   auto* command = sync->add_subcommand("status", "Show the hub, its spokes and their last sync");
   addConfig(command, status.config);
-  command->add_flag("--json", status.json, "Print one JSON document instead of text");
+  auto* json = command->add_flag("--json", status.json, "Print one JSON document instead of text");
+  command
+      ->add_flag("--prometheus", status.prometheus,
+                 "Print metrics for the node exporter's textfile collector instead of text")
+      ->excludes(json);
+}
+
+void addHistory(CLI::App* sync, HistoryArguments& history) {
+  auto* command = sync->add_subcommand("history", "Show what the latest runs did");
+  addConfig(command, history.config);
+  addSpokes(command, history.spokes);
+  command->add_option("-n,--limit", history.limit, "Show so many runs (default 20)")
+      ->type_name("N")
+      ->check(CLI::Range(uint32_t(1), uint32_t(10'000'000)));
+  command->add_flag("--json", history.json, "Print one JSON document instead of text");
 }
 
 void addList(CLI::App* sync, ListArguments& list) {
@@ -98,6 +115,7 @@ void addVerify(CLI::App* sync, VerifyArguments& verify) {
 struct Arguments {
   RunArguments run;
   StatusArguments status;
+  HistoryArguments history;
   ListArguments list;
   ArchiveListArguments archiveList;
   ArchiveRestoreArguments archiveRestore;
@@ -110,6 +128,7 @@ int dispatch(const CLI::App* sync, const Arguments& arguments) {
   auto name = command->get_name();
   if (name == "run") return syncRun(arguments.run);
   if (name == "status") return syncStatus(arguments.status);
+  if (name == "history") return syncHistory(arguments.history);
   if (name == "list") return syncList(arguments.list);
   if (name == "verify") return syncVerify(arguments.verify);
   if (name == "doctor") return syncDoctor(arguments.doctor);
@@ -147,6 +166,7 @@ int main(int argc, char** argv) {
   Arguments arguments;
   addRun(sync, arguments.run);
   addStatus(sync, arguments.status);
+  addHistory(sync, arguments.history);
   addList(sync, arguments.list);
   addArchive(sync, arguments.archiveList, arguments.archiveRestore);
   addVerify(sync, arguments.verify);

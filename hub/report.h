@@ -52,6 +52,7 @@ struct SpokeReport {
   std::vector<Change> changes;
   int64_t started = 0;  // ns since the epoch
   int64_t finished = 0;
+  uint64_t bytesGrown = 0;    // by which the grown files did
   uint64_t bytesLiteral = 0;  // content received, decompressed
   WireBytes wire;
 };

@@ -1,6 +1,7 @@
 #include "hub/store.h"
 
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
 #include <sqlite3.h>
 
 #include "hub/files.h"
@@ -9,7 +10,11 @@ namespace pibrain {
 
 namespace {
 
-constexpr int64_t SCHEMA_VERSION = 2;  // as SCHEMA sets it
+constexpr int64_t SCHEMA_VERSION = 3;  // as SCHEMA sets it
+// Before version 3, runs did not say by how much files grew.
+constexpr int64_t HAS_RUNS = 1, HAS_BYTES_GROWN = 3;
+constexpr char ADD_BYTES_GROWN[] =
+    "ALTER TABLE runs ADD COLUMN bytes_grown INTEGER NOT NULL DEFAULT 0";
 constexpr char SCHEMA[] = R"(
   CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY,
@@ -30,9 +35,12 @@ constexpr char SCHEMA[] = R"(
     failed INTEGER NOT NULL,
     bytes_literal INTEGER NOT NULL,
     wire_up INTEGER NOT NULL,
-    wire_down INTEGER NOT NULL
+    wire_down INTEGER NOT NULL,
+    bytes_grown INTEGER NOT NULL
   );
-  CREATE INDEX IF NOT EXISTS runs_by_spoke ON runs (spoke, finished_ns);
+  DROP INDEX IF EXISTS runs_by_spoke;
+  CREATE INDEX IF NOT EXISTS runs_of_spoke ON runs (spoke);
+  CREATE INDEX IF NOT EXISTS runs_of_spoke_by_outcome ON runs (spoke, ok);
   CREATE TABLE IF NOT EXISTS kept (
     spoke TEXT NOT NULL,
     path BLOB NOT NULL,
@@ -43,8 +51,13 @@ constexpr char SCHEMA[] = R"(
     address TEXT NOT NULL,
     port INTEGER NOT NULL
   ) WITHOUT ROWID;
-  PRAGMA user_version = 2;
+  PRAGMA user_version = 3;
 )";
+
+// A run a minute is remembered for a week, one every quarter of an hour for three months. What is
+// older is dropped now and then.
+constexpr int64_t MAX_RUNS = 10'000;
+constexpr int64_t FORGET_EVERY = 256;
 
 // A prepared statement; binds count from 1, columns from 0.
 class Statement {
@@ -97,10 +110,21 @@ absl::StatusOr<std::unique_ptr<Store>> Store::open(const std::string& directory)
   sqlite3_busy_timeout(db, 5000);
   // A lost last record is a lost line of history; waiting for the disk at each run is not worth it.
   auto status = store->execute("PRAGMA synchronous = OFF;");
-  // Only a new database needs the schema, which costs a write.
-  if (status.ok() && store->schemaVersion() < SCHEMA_VERSION) status = store->execute(SCHEMA);
+  // Only a new or older database needs the schema, which costs a write.
+  if (status.ok() && store->schemaVersion() < SCHEMA_VERSION) status = store->migrate();
   if (!status.ok()) return status;
   return store;
+}
+
+absl::Status Store::migrate() {
+  auto status = execute("BEGIN IMMEDIATE");
+  if (!status.ok()) return status;
+  // Another process may have been faster.
+  auto version = schemaVersion();
+  if (version >= HAS_RUNS && version < HAS_BYTES_GROWN) status = execute(ADD_BYTES_GROWN);
+  if (status.ok() && version < SCHEMA_VERSION) status = execute(SCHEMA);
+  auto ended = execute(status.ok() ? "COMMIT" : "ROLLBACK");
+  return status.ok() ? ended : status;
 }
 
 Store::~Store() { sqlite3_close_v2(db_); }
@@ -110,7 +134,8 @@ absl::Status Store::recordRun(const SpokeReport& report) {
   Statement insert(db_,
                    "INSERT INTO runs (spoke, started_ns, finished_ns, ok, error, files, new, grown,"
                    " rewritten, moved, touched, deleted, kept, deferred, failed, bytes_literal,"
-                   " wire_up, wire_down) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+                   " wire_up, wire_down, bytes_grown)"
+                   " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
   if (!insert.prepared()) return error();
   insert.bind(report.name);
   insert.bind(report.started);
@@ -126,7 +151,61 @@ absl::Status Store::recordRun(const SpokeReport& report) {
   insert.bind(int64_t(report.bytesLiteral));
   insert.bind(int64_t(report.wire.up));
   insert.bind(int64_t(report.wire.down));
-  return insert.step() == SQLITE_DONE ? absl::OkStatus() : error();
+  insert.bind(int64_t(report.bytesGrown));
+  if (insert.step() != SQLITE_DONE) return error();
+  return sqlite3_last_insert_rowid(db_) % FORGET_EVERY == 0 ? forgetOldRuns(report.name)
+                                                            : absl::OkStatus();
+}
+
+absl::Status Store::forgetOldRuns(const std::string& spoke) {
+  Statement forget(db_,
+                   "DELETE FROM runs WHERE spoke = ?1"
+                   " AND id <= (SELECT id FROM runs WHERE spoke = ?1 ORDER BY id DESC"
+                   "            LIMIT 1 OFFSET ?2)"
+                   " AND id <> (SELECT coalesce(max(id), 0) FROM runs WHERE spoke = ?1 AND ok = 1)");
+  if (!forget.prepared()) return error();
+  forget.bind(spoke);
+  forget.bind(MAX_RUNS);
+  return forget.step() == SQLITE_DONE ? absl::OkStatus() : error();
+}
+
+absl::StatusOr<std::vector<SpokeReport>> Store::history(const std::vector<std::string>& spokes,
+                                                        uint32_t limit) {
+  std::lock_guard lock(mutex_);
+  std::vector<std::string> marks(spokes.size(), "?");
+  auto sql = absl::StrCat(
+      "SELECT spoke, started_ns, finished_ns, ok, error, files, new, grown, rewritten, moved,"
+      " touched, deleted, kept, deferred, failed, bytes_literal, wire_up, wire_down, bytes_grown"
+      " FROM runs ",
+      spokes.empty() ? "" : absl::StrCat("WHERE spoke IN (", absl::StrJoin(marks, ","), ") "),
+      "ORDER BY id DESC LIMIT ?");
+  Statement select(db_, sql.c_str());
+  if (!select.prepared()) return error();
+  for (auto& spoke : spokes) select.bind(spoke);
+  select.bind(limit);
+  std::vector<SpokeReport> runs;
+  int result;
+  while ((result = select.step()) == SQLITE_ROW) {
+    SpokeReport run;
+    run.name = select.text(0);
+    run.started = select.integer(1);
+    run.finished = select.integer(2);
+    run.outcome = select.integer(3) != 0 ? Outcome::OK : Outcome::FAILED;
+    run.error = select.text(4);
+    auto& counts = run.counts;
+    int column = 5;
+    for (uint32_t* count :
+         {&counts.files, &counts.created, &counts.grown, &counts.rewritten, &counts.moved,
+          &counts.touched, &counts.deleted, &counts.kept, &counts.deferred, &counts.failed}) {
+      *count = uint32_t(select.integer(column++));
+    }
+    run.bytesLiteral = uint64_t(select.integer(15));
+    run.wire = {uint64_t(select.integer(16)), uint64_t(select.integer(17))};
+    run.bytesGrown = uint64_t(select.integer(18));
+    runs.push_back(std::move(run));
+  }
+  if (result != SQLITE_DONE) return error();
+  return runs;
 }
 
 absl::StatusOr<Store::LastRuns> Store::lastRuns(const std::string& spoke) {
@@ -134,13 +213,26 @@ absl::StatusOr<Store::LastRuns> Store::lastRuns(const std::string& spoke) {
   LastRuns result;
   // The order is that of the ids: the clock may have been ahead for a while.
   Statement good(
-      db_, "SELECT finished_ns FROM runs WHERE spoke = ? AND ok = 1 ORDER BY id DESC LIMIT 1");
-  Statement last(db_, "SELECT ok, error FROM runs WHERE spoke = ? ORDER BY id DESC LIMIT 1");
-  if (!good.prepared() || !last.prepared()) return error();
+      db_,
+      "SELECT finished_ns, started_ns FROM runs WHERE spoke = ? AND ok = 1 ORDER BY id DESC LIMIT 1");
+  Statement last(db_,
+                 "SELECT ok, error, started_ns, finished_ns, wire_up + wire_down, files FROM runs"
+                 " WHERE spoke = ? ORDER BY id DESC LIMIT 1");
+  Statement failed(db_, "SELECT count(*) FROM runs WHERE spoke = ? AND ok = 0");
+  if (!good.prepared() || !last.prepared() || !failed.prepared()) return error();
   good.bind(spoke);
-  if (good.step() == SQLITE_ROW && good.integer(0) != 0) result.lastGood = good.integer(0);
+  if (good.step() == SQLITE_ROW && good.integer(0) != 0) {
+    result.lastGood = good.integer(0);
+    result.lastGoodStarted = good.integer(1);
+  }
   last.bind(spoke);
-  if (last.step() == SQLITE_ROW && last.integer(0) == 0) result.lastError = last.text(1);
+  if (last.step() == SQLITE_ROW) {
+    if (last.integer(0) == 0) result.lastError = last.text(1);
+    result.last = LastRun{last.integer(2), last.integer(3), uint64_t(last.integer(4)),
+                          uint32_t(last.integer(5))};
+  }
+  failed.bind(spoke);
+  if (failed.step() == SQLITE_ROW) result.failed = uint64_t(failed.integer(0));
   return result;
 }
 

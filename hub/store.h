@@ -32,11 +32,23 @@ class Store {
 
   absl::Status recordRun(const SpokeReport& report);
 
+  struct LastRun {
+    int64_t started, finished;  // ns since the epoch
+    uint64_t wire;              // bytes, both ways
+    uint32_t files;             // on the spoke
+  };
   struct LastRuns {
     std::optional<int64_t> lastGood;  // ns since the epoch: when it finished
+    std::optional<int64_t> lastGoodStarted;
     std::string lastError;            // of the latest run; empty if that was good
+    std::optional<LastRun> last;      // the latest, good or not
+    uint64_t failed = 0;              // how many failed, of those that are remembered
   };
   absl::StatusOr<LastRuns> lastRuns(const std::string& spoke);
+
+  // The latest runs of these spokes (none: of all), the latest first, at most `limit`.
+  absl::StatusOr<std::vector<SpokeReport>> history(const std::vector<std::string>& spokes,
+                                                   uint32_t limit);
 
   // Where the spoke was reached last; none if it never was.
   std::optional<Endpoint> lastEndpoint(const std::string& spoke);
@@ -50,6 +62,8 @@ class Store {
   explicit Store(sqlite3* db) : db_(db) {}
 
   absl::Status execute(const char* sql);
+  absl::Status migrate();  // to the current schema
+  absl::Status forgetOldRuns(const std::string& spoke);
   int64_t schemaVersion();  // 0: none yet
   absl::Status error() const;
 

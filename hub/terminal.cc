@@ -72,6 +72,8 @@ std::optional<std::string> readLine(int fd) {
 
 }  // namespace
 
+std::unique_lock<std::mutex> tryTerminal() { return std::unique_lock(asking, std::try_to_lock); }
+
 std::optional<std::string> askSecret(const std::string& prompt) {
   // Without a person at standard input, a terminal that some session left behind is not asked.
   if (!isatty(STDIN_FILENO)) return std::nullopt;
@@ -81,7 +83,9 @@ std::optional<std::string> askSecret(const std::string& prompt) {
   kj::AutoCloseFd owned(fd);
   if (tcgetattr(fd, &before) != 0) return std::nullopt;
   Silence silence(fd);
-  (void)!write(fd, prompt.data(), prompt.size());
+  // In place of lines that are redrawn (hub/cli/live.h), if there are any.
+  auto text = "\r\x1b[J" + prompt;
+  (void)!write(fd, text.data(), text.size());
   return readLine(fd);
 }
 

@@ -25,6 +25,11 @@ struct Status {
     lastSyncFormatted @8 :Text;
     lastError @9 :Text;          # null: the last run was good
     archiveBytes @10 :Float64;
+    mirrorBytes @11 :Float64;
+    mirrorFiles @12 :UInt32;     # sessions and all else
+    lastRun @13 :Text;           # the end of the latest run, good or not; null: none
+    lagSeconds @14 :Float64 = -1; # what the spoke wrote in so many seconds may be missing; -1: never synced
+    schedule @15 :Text;          # as in the config; null: none
   }
 }
 
@@ -44,6 +49,7 @@ struct Run {
     wireUp @7 :Float64;          # on the connection, from the hub to the spoke
     wireDown @8 :Float64;
     changes @9 :List(Change);    # with --dry-run or -v
+    bytesGrown @11 :Float64;     # by which the grown files did
     transport @10 :Text;         # what spoke SSH: "libssh2 1.10.0", "OpenSSH, because …"; null: nothing did
   }
   struct Counts {
@@ -132,5 +138,23 @@ struct Doctor {
     step @0 :Text;               # "config", "ssh", "name", "connection", "host key", "login", …
     state @1 :Text;              # "ok", "warning", "failed", "skipped"
     detail @2 :Text;             # what was found; or what is wrong, why, and the cure
+  }
+}
+
+struct History {
+  runs @0 :List(Entry);          # the latest first
+
+  struct Entry {
+    spoke @0 :Text;
+    started @1 :Text;
+    finished @2 :Text;
+    ok @3 :Bool;
+    error @4 :Text;              # null: none
+    counts @5 :Run.Counts;
+    seconds @6 :Float64;
+    bytesGrown @7 :Float64;      # these four as in Run
+    bytesLiteral @8 :Float64;
+    wireUp @9 :Float64;
+    wireDown @10 :Float64;
   }
 }

@@ -19,7 +19,9 @@ struct RunArguments {
   uint64_t maxDelete = 0;
   uint32_t bwLimit = 0;  // KiB/s; 0: none
   uint32_t jobs = 8;
+  bool due = false;
   bool verbose = false;
+  bool quiet = false;
   bool json = false;
 };
 int syncRun(const RunArguments& arguments);
@@ -27,8 +29,17 @@ int syncRun(const RunArguments& arguments);
 struct StatusArguments {
   std::string config;
   bool json = false;
+  bool prometheus = false;
 };
 int syncStatus(const StatusArguments& arguments);
+
+struct HistoryArguments {
+  std::string config;
+  std::vector<std::string> spokes;
+  uint32_t limit = 20;
+  bool json = false;
+};
+int syncHistory(const HistoryArguments& arguments);
 
 struct ListArguments {
   std::string config;

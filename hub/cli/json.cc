@@ -80,7 +80,7 @@ class Printer {
 void printJson(report::Status::Reader status) {
   using Spoke = report::Status::Spoke;
   Printer printer;
-  for (auto* field : {"source", "lastSync", "lastSyncFormatted", "lastError"}) {
+  for (auto* field : {"source", "lastSync", "lastSyncFormatted", "lastError", "lastRun", "schedule"}) {
     printer.nullable<Spoke>(field);
   }
   printer.print(status);
@@ -98,8 +98,25 @@ void printJson(report::SessionList::Reader list) { Printer().print(list); }
 void printJson(report::Doctor::Reader doctor) { Printer().print(doctor); }
 void printJson(report::ArchiveList::Reader list) { Printer().print(list); }
 
+void printJson(report::History::Reader history) {
+  Printer().nullable<report::History::Entry>("error").print(history);
+}
+
 void printJson(report::Verify::Reader verify) {
   Printer().nullable<report::Verify::Spoke>("error").print(verify);
+}
+
+void fillCounts(const Counts& counts, report::Run::Counts::Builder out) {
+  out.setNew(counts.created);
+  out.setGrown(counts.grown);
+  out.setRewritten(counts.rewritten);
+  out.setMoved(counts.moved);
+  out.setTouched(counts.touched);
+  out.setDeleted(counts.deleted);
+  out.setKept(counts.kept);
+  out.setDeferred(counts.deferred);
+  out.setFailed(counts.failed);
+  out.setFiles(counts.files);
 }
 
 std::string toUtf8(const std::string& bytes) {

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "hub/report.h"
 #include "proto/report.capnp.h"
 
 namespace pibrain {
@@ -17,6 +18,9 @@ void printJson(report::SessionList::Reader list);
 void printJson(report::Doctor::Reader doctor);
 void printJson(report::ArchiveList::Reader list);
 void printJson(report::Verify::Reader verify);
+void printJson(report::History::Reader history);
+
+void fillCounts(const Counts& counts, report::Run::Counts::Builder out);
 
 // File names are bytes and JSON is Unicode: what is not UTF-8 becomes U+FFFD.
 std::string toUtf8(const std::string& bytes);

@@ -47,7 +47,7 @@ int syncList(const ListArguments& arguments) {
   if (!chosen.ok()) return complain(std::string(chosen.status().message())), EXIT_USAGE;
   std::vector<Listed> all;
   for (auto* spoke : *chosen) {
-    all.push_back({spoke, sessionsIn(spoke->path)});
+    all.push_back({spoke, contentsOf(spoke->path).sessions});
     if (arguments.absolute) {
       for (auto& session : all.back().sessions) session = spoke->path + "/" + session;
     }

@@ -1,5 +1,6 @@
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_join.h>
+#include <absl/time/clock.h>
+#include <absl/time/time.h>
 #include <capnp/message.h>
 #include <stdio.h>
 
@@ -8,6 +9,8 @@
 #include "common/text.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/json.h"
+#include "hub/cli/live.h"
+#include "hub/cli/run-text.h"
 #include "hub/cli/support.h"
 #include "hub/store.h"
 #include "hub/sync/run.h"
@@ -15,71 +18,6 @@
 namespace pibrain {
 
 namespace {
-
-// "12 new, 40 grown, 1 rewritten", or "nothing new".
-std::string summarize(const Counts& counts, bool dryRun) {
-  std::vector<std::string> parts;
-  auto add = [&](uint32_t count, const char* what) {
-    if (count > 0) parts.push_back(absl::StrCat(count, " ", what));
-  };
-  add(counts.created, "new");
-  add(counts.grown, "grown");
-  add(counts.rewritten, "rewritten");
-  add(counts.moved, "moved");
-  add(counts.touched, dryRun ? "to compare" : "touched");
-  add(counts.deleted, "deleted");
-  add(counts.deferred, "still being written");
-  if (parts.empty()) parts.push_back("nothing new");
-  add(counts.kept, "kept that the spoke no longer has");
-  return absl::StrJoin(parts, ", ");
-}
-
-void printChanges(const SpokeReport& report) {
-  for (auto& change : report.changes) {
-    auto from = change.from.empty() ? "" : escapeForTerminal(change.from) + " -> ";
-    printf("    %-8s %s%s (%s)\n", toString(change.kind), from.c_str(),
-           escapeForTerminal(change.path).c_str(), formatBytes(change.size).c_str());
-  }
-}
-
-void printReport(const SpokeReport& report, const RunArguments& arguments) {
-  if (arguments.verbose && !report.transport.empty()) {
-    printf("    SSH by %s\n", report.transport.c_str());
-  }
-  if (arguments.verbose || arguments.dryRun) printChanges(report);
-  for (auto& warning : report.warnings) {
-    printf("  ! %s: %s\n", report.name.c_str(), warning.c_str());
-  }
-  switch (report.outcome) {
-    case Outcome::OK:
-      printf("  ✓ %s: %s%s; %s, %s on the wire, %.1f s\n", report.name.c_str(),
-             arguments.dryRun ? "would sync: " : "",
-             summarize(report.counts, arguments.dryRun).c_str(),
-             countOf(report.counts.files, "file").c_str(),
-             formatBytes(report.wire.up + report.wire.down).c_str(), secondsOf(report));
-      break;
-    case Outcome::SKIPPED:
-      printf("  - %s: skipped, %s\n", report.name.c_str(), report.error.c_str());
-      break;
-    default:
-      printf("  ✗ %s: %s\n", report.name.c_str(), report.error.c_str());
-      break;
-  }
-  fflush(stdout);
-}
-
-void fillCounts(const Counts& counts, report::Run::Counts::Builder out) {
-  out.setNew(counts.created);
-  out.setGrown(counts.grown);
-  out.setRewritten(counts.rewritten);
-  out.setMoved(counts.moved);
-  out.setTouched(counts.touched);
-  out.setDeleted(counts.deleted);
-  out.setKept(counts.kept);
-  out.setDeferred(counts.deferred);
-  out.setFailed(counts.failed);
-  out.setFiles(counts.files);
-}
 
 void fillSpoke(const SpokeReport& report, bool changes, report::Run::Spoke::Builder out) {
   out.setName(report.name.c_str());
@@ -91,6 +29,7 @@ void fillSpoke(const SpokeReport& report, bool changes, report::Run::Spoke::Buil
     warnings.set(i, toUtf8(report.warnings[i]).c_str());
   fillCounts(report.counts, out.initCounts());
   out.setSeconds(secondsOf(report));
+  out.setBytesGrown(double(report.bytesGrown));
   out.setBytesLiteral(double(report.bytesLiteral));
   out.setWireUp(double(report.wire.up));
   out.setWireDown(double(report.wire.down));
@@ -116,6 +55,80 @@ void printRunJson(const std::vector<SpokeReport>& reports, const RunArguments& a
   printJson(run.asReader());
 }
 
+// What the reports are told to: lines that stay, and on a terminal a line for each spoke at work.
+class RunPrinter {
+ public:
+  RunPrinter(const RunArguments& arguments, const std::vector<const SpokeConfig*>& spokes)
+      : style_(styleOfOutput()), json_(arguments.json) {
+    text_.dryRun = arguments.dryRun;
+    text_.changes = arguments.verbose;
+    text_.quiet = arguments.quiet;
+    if (!style_.terminal || json_ || text_.quiet) return;
+    size_t longest = 0;
+    for (auto* spoke : spokes) longest = std::max(longest, spoke->name.size());
+    live_ = std::make_unique<LiveView>(style_, std::min(longest, LONGEST_NAME));
+  }
+
+  void began(const SpokeConfig& spoke, const Progress& progress) {
+    if (live_ != nullptr) live_->begin(spoke.name, progress);
+  }
+  void ended(const SpokeReport& report) {
+    if (live_ != nullptr) {
+      live_->end(report.name, [&]() { print(report); });
+    } else if (!json_) {
+      print(report);
+    }
+  }
+  void finish(const std::vector<SpokeReport>& reports) {
+    live_ = nullptr;
+    if (!json_ && !text_.quiet) fputs(runSummary(reports).c_str(), stdout);
+  }
+
+ private:
+  static constexpr size_t LONGEST_NAME = 24;
+
+  void print(const SpokeReport& report) {
+    fputs(runText(report, text_, style_).c_str(), stdout);
+    fflush(stdout);
+  }
+
+  const Style style_;
+  const bool json_;
+  RunTextOptions text_;
+  std::unique_ptr<LiveView> live_;  // null: nobody looks on
+};
+
+// Cron and timers start a run for all spokes as often as guides say; one that says nothing about
+// its schedule is due as often.
+constexpr char USUAL_SCHEDULE[] = "*/15 * * * *";
+
+// Whether the spoke has come due since its last good run; also if the store (null: none) does not
+// know of one.
+bool isDue(const SpokeConfig& spoke, Store* store) {
+  std::optional<absl::Time> lastRun;
+  if (store != nullptr) {
+    auto runs = store->lastRuns(spoke.name);
+    if (runs.ok() && runs->lastGoodStarted) lastRun = absl::FromUnixNanos(*runs->lastGoodStarted);
+  }
+  auto schedule = spoke.schedule ? *spoke.schedule : *Schedule::parse(USUAL_SCHEDULE);
+  return schedule.due(lastRun, absl::Now(), absl::LocalTimeZone());
+}
+
+RunOptions optionsOf(const RunArguments& arguments, size_t spokes) {
+  RunOptions options;
+  options.dryRun = arguments.dryRun;
+  options.deleteGone = arguments.deleteGone;
+  options.maxDelete = arguments.maxDelete;
+  options.jobs = arguments.jobs;
+  if (arguments.bwLimit > 0) {
+    options.limiter = std::make_shared<RateLimiter>(arguments.bwLimit * 1024.0);
+    // Programs of their own cannot share one limiter: each gets its part.
+    auto atATime = std::max<size_t>(1, std::min<size_t>(spokes, arguments.jobs));
+    options.rsyncBwLimit = uint32_t(std::max<size_t>(1, arguments.bwLimit / atATime));
+  }
+  return options;
+}
+
 }  // namespace
 
 int syncRun(const RunArguments& arguments) {
@@ -127,35 +140,24 @@ int syncRun(const RunArguments& arguments) {
     fputs(firstSpokeHelp(*config).c_str(), stdout);
     return EXIT_GOOD;
   }
-
-  RunOptions options;
-  options.dryRun = arguments.dryRun;
-  options.deleteGone = arguments.deleteGone;
-  options.maxDelete = arguments.maxDelete;
-  options.jobs = arguments.jobs;
-  if (arguments.bwLimit > 0) {
-    options.limiter = std::make_shared<RateLimiter>(arguments.bwLimit * 1024.0);
-  }
-  RunObserver observer;
-  observer.began = [&](const SpokeConfig& spoke) {
-    if (!arguments.json) printf("Syncing %s…\n", spoke.name.c_str()), fflush(stdout);
-  };
-  observer.ended = [&](const SpokeReport& report) {
-    if (!arguments.json) printReport(report, arguments);
-  };
   std::vector<const SpokeConfig*> ours;
   std::vector<SpokeReport> reports;
   for (auto* spoke : *chosen) {
     auto why = reasonToSkip(*spoke);
     if (why.empty()) {
       ours.push_back(spoke);
-    } else {
+    } else if (!arguments.due) {
       reports.push_back(skipped(*spoke, why));
-      observer.ended(reports.back());
     }
   }
-  SyncRun run(*config, ours, options);
-  auto store = Store::open(config->hub.databaseDir);
+  absl::StatusOr<std::unique_ptr<Store>> store = absl::UnavailableError("not opened");
+  // With a schedule, who is to be synced depends on it; without, connecting need not wait for it.
+  if (arguments.due) {
+    store = Store::open(config->hub.databaseDir);
+    std::erase_if(ours, [&](auto* spoke) { return !isDue(*spoke, store.ok() ? store->get() : nullptr); });
+  }
+  SyncRun run(*config, ours, optionsOf(arguments, ours.size()));
+  if (!arguments.due) store = Store::open(config->hub.databaseDir);
   if (store.ok()) {
     run.dialEarly(**store);
   } else {
@@ -163,8 +165,14 @@ int syncRun(const RunArguments& arguments) {
                           std::string(store.status().message())));
   }
   initLibraries();
+  RunPrinter printer(arguments, ours);
+  for (auto& report : reports) printer.ended(report);
+  RunObserver observer;
+  observer.began = [&](auto& spoke, auto& progress) { printer.began(spoke, progress); };
+  observer.ended = [&](auto& report) { printer.ended(report); };
   auto synced = run.finish(store.ok() ? store->get() : nullptr, observer);
   reports.insert(reports.end(), synced.begin(), synced.end());
+  printer.finish(reports);
   int code = exitCodeOf(reports);
   if (arguments.json) printRunJson(reports, arguments, code == EXIT_GOOD);
   return code;

@@ -1,3 +1,4 @@
+#include <absl/strings/str_cat.h>
 #include <capnp/message.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -9,6 +10,8 @@
 #include "common/text.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/json.h"
+#include "hub/cli/status.h"
+#include "hub/cli/style.h"
 #include "hub/cli/support.h"
 #include "hub/store.h"
 #include "hub/subprocess.h"
@@ -18,28 +21,12 @@ namespace pibrain {
 
 namespace {
 
-struct SpokeStatus {
-  const SpokeConfig* config;
-  bool exists = false;
-  uint32_t sessions = 0;
-  Store::LastRuns runs;
-  uint64_t archiveBytes = 0;
-};
-
-struct Status {
-  std::string hubName;
-  uint32_t hubSessions = 0;
-  bool rsyncAvailable = false;
-  std::vector<SpokeStatus> spokes;
-  uint32_t total = 0;
-};
-
 Status collect(const Config& config) {
   Status status;
   char name[256] = "";
   gethostname(name, sizeof(name) - 1);
   status.hubName = name;
-  status.hubSessions = uint32_t(sessionsIn(config.hub.sessionsDir).size());
+  status.hubSessions = uint32_t(contentsOf(config.hub.sessionsDir).sessions.size());
   status.rsyncAvailable = findProgram("rsync").has_value();
   auto store = Store::open(config.hub.databaseDir);
   if (!store.ok()) {
@@ -49,7 +36,10 @@ Status collect(const Config& config) {
     SpokeStatus one{&spoke};
     struct stat st;
     one.exists = stat(spoke.path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
-    one.sessions = uint32_t(sessionsIn(spoke.path).size());
+    auto contents = contentsOf(spoke.path);
+    one.sessions = uint32_t(contents.sessions.size());
+    one.files = contents.files;
+    one.bytes = contents.bytes;
     if (store.ok()) {
       if (auto runs = (*store)->lastRuns(spoke.name); runs.ok()) one.runs = *runs;
     }
@@ -58,6 +48,44 @@ Status collect(const Config& config) {
     status.spokes.push_back(std::move(one));
   }
   return status;
+}
+
+// "5m ago; what the spoke wrote since is not here", by the minute.
+std::string formatSpan(int64_t nanos) {
+  int64_t minutes = nanos / 60'000'000'000;
+  if (minutes < 1) return "less than a minute";
+  if (minutes < 2 * 60) return countOf(uint64_t(minutes), "minute");
+  if (minutes < 2 * 24 * 60) return countOf(uint64_t(minutes / 60), "hour");
+  return countOf(uint64_t(minutes / (24 * 60)), "day");
+}
+
+void printSpoke(const SpokeStatus& spoke, const Style& style, int64_t now) {
+  bool good = spoke.exists && spoke.runs.lastError.empty();
+  printf("  %s %s (%s)%s\n", style.sign(good ? Sign::GOOD : Sign::BAD).c_str(),
+         spoke.config->name.c_str(), toString(spoke.config->method),
+         spoke.config->enabled ? "" : " disabled");
+  auto line = [](const char* what, const std::string& value) {
+    printf("      %s: %s\n", what, value.c_str());
+  };
+  line("Sessions", absl::StrCat(spoke.sessions));
+  line("Path", escapeForTerminal(spoke.config->path) + (spoke.exists ? "" : " (does not exist)"));
+  if (!spoke.config->sourceText.empty()) {
+    line("Source", escapeForTerminal(spoke.config->sourceText));
+  }
+  if (!spoke.config->scheduleText.empty()) {
+    line("Schedule", escapeForTerminal(spoke.config->scheduleText));
+  }
+  if (spoke.exists) {
+    line("Mirror", absl::StrCat(formatBytes(spoke.bytes), " in ", countOf(spoke.files, "file")));
+  }
+  if (spoke.archiveBytes > 0) line("Archive", formatBytes(spoke.archiveBytes));
+  line("Last sync",
+       spoke.runs.lastGood ? formatAgo(*spoke.runs.lastGood, now) : "never synced");
+  if (auto lag = spoke.lag(now)) line("Lag", formatSpan(*lag));
+  if (!spoke.runs.lastError.empty()) {
+    auto when = spoke.runs.last ? formatAgo(spoke.runs.last->finished, now) + ": " : "";
+    line("Last error", when + spoke.runs.lastError);
+  }
 }
 
 void printText(const Config& config, const Status& status) {
@@ -69,24 +97,8 @@ void printText(const Config& config, const Status& status) {
     return;
   }
   printf("Spokes:\n");
-  for (auto& spoke : status.spokes) {
-    bool good = spoke.exists && spoke.runs.lastError.empty();
-    printf("  %s %s (%s)%s\n", good ? "✓" : "✗", spoke.config->name.c_str(),
-           toString(spoke.config->method), spoke.config->enabled ? "" : " disabled");
-    printf("      Sessions: %u\n      Path: %s%s\n", spoke.sessions,
-           escapeForTerminal(spoke.config->path).c_str(), spoke.exists ? "" : " (does not exist)");
-    if (!spoke.config->sourceText.empty()) {
-      printf("      Source: %s\n", escapeForTerminal(spoke.config->sourceText).c_str());
-    }
-    if (spoke.archiveBytes > 0) {
-      printf("      Archive: %s\n", formatBytes(spoke.archiveBytes).c_str());
-    }
-    printf("      Last sync: %s\n",
-           spoke.runs.lastGood ? formatAgo(*spoke.runs.lastGood, now).c_str() : "never synced");
-    if (!spoke.runs.lastError.empty()) {
-      printf("      Last error: %s\n", spoke.runs.lastError.c_str());
-    }
-  }
+  auto style = styleOfOutput();
+  for (auto& spoke : status.spokes) printSpoke(spoke, style, now);
   printf("\nTotal: %s from %s\n", countOf(status.total, "session").c_str(),
          countOf(status.spokes.size(), "spoke").c_str());
   bool needed = std::any_of(status.spokes.begin(), status.spokes.end(), [](auto& spoke) {
@@ -122,6 +134,11 @@ void printStatusJson(const Config& config, const Status& status) {
     spokes[i].setLastSync(last ? formatTime(*last).c_str() : "");
     spokes[i].setLastSyncFormatted(last ? formatAgo(*last, now).c_str() : "");
     spokes[i].setArchiveBytes(double(spoke.archiveBytes));
+    spokes[i].setMirrorBytes(double(spoke.bytes));
+    spokes[i].setMirrorFiles(spoke.files);
+    spokes[i].setLastRun(spoke.runs.last ? formatTime(spoke.runs.last->finished).c_str() : "");
+    if (auto lag = spoke.lag(now)) spokes[i].setLagSeconds(double(*lag) / 1e9);
+    spokes[i].setSchedule(spoke.config->scheduleText.c_str());
     spokes[i].setLastError(toUtf8(spoke.runs.lastError).c_str());
   }
   printJson(out.asReader());
@@ -129,11 +146,18 @@ void printStatusJson(const Config& config, const Status& status) {
 
 }  // namespace
 
+std::optional<int64_t> SpokeStatus::lag(int64_t now) const {
+  if (!runs.lastGoodStarted) return std::nullopt;
+  return std::max<int64_t>(0, now - *runs.lastGoodStarted);
+}
+
 int syncStatus(const StatusArguments& arguments) {
   auto config = loadConfig(arguments.config);
   if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
   auto status = collect(*config);
-  if (arguments.json) {
+  if (arguments.prometheus) {
+    fputs(prometheusText(status).c_str(), stdout);
+  } else if (arguments.json) {
     printStatusJson(*config, status);
   } else {
     printText(*config, status);

@@ -57,9 +57,8 @@ std::string reasonToSkip(const SpokeConfig& spoke) {
   if (!spoke.enabled) return "it is disabled ('enabled: false')";
   switch (spoke.method) {
     case SyncMethod::AGENT:
-      return "";
     case SyncMethod::RSYNC:
-      return "its sync_method is rsync: run rsync as before, or set it to agent";
+      return "";
     case SyncMethod::SYNCTHING:
       return "its sync_method is syncthing, which syncs by itself";
   }
@@ -86,23 +85,25 @@ double secondsOf(const SpokeReport& report) {
   return double(report.finished - report.started) / 1e9;
 }
 
-std::vector<std::string> sessionsIn(const std::string& path) {
-  std::vector<std::string> sessions;
+Contents contentsOf(const std::string& path) {
+  Contents contents;
   int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return sessions;
+  if (fd < 0) return contents;
   kj::AutoCloseFd owned(fd);
   WalkOptions options;
   options.skip = Mirror::STAGING;
   auto tree = walkTree(fd, options);
+  contents.files = tree.files;
+  contents.bytes = tree.bytes;
   for (auto& directory : tree.directories) {
     for (auto& file : directory.files) {
       if (directory.name(file).ends_with(SESSION_SUFFIX)) {
-        sessions.push_back(directory.pathOf(file));
+        contents.sessions.push_back(directory.pathOf(file));
       }
     }
   }
-  std::sort(sessions.begin(), sessions.end());
-  return sessions;
+  std::sort(contents.sessions.begin(), contents.sessions.end());
+  return contents;
 }
 
 std::string firstSpokeHelp(const Config& config) {

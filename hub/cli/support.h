@@ -33,9 +33,13 @@ int exitCodeOf(const std::vector<SpokeReport>& reports);
 
 double secondsOf(const SpokeReport& report);
 
-// Paths, relative to `directory`, of the *.jsonl files beneath it, sorted; none if it does not
-// exist.
-std::vector<std::string> sessionsIn(const std::string& directory);
+struct Contents {
+  std::vector<std::string> sessions;  // the *.jsonl files, relative to the directory, sorted
+  uint32_t files = 0;                 // all
+  uint64_t bytes = 0;                 // in them
+};
+// What is beneath a directory, but for what a run works with; nothing if it does not exist.
+Contents contentsOf(const std::string& directory);
 
 // The lines to add to a config without spokes.
 std::string firstSpokeHelp(const Config& config);

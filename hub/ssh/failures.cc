@@ -140,8 +140,8 @@ std::string permissionDenied(const SshTarget& target, const Denial& denial) {
   return message;
 }
 
-std::string explainOpenssh(const SshTarget& target, const std::string& errors,
-                           const Denial& denial) {
+std::optional<std::string> explainUsualFailure(const SshTarget& target, const std::string& errors,
+                                               const Denial& denial) {
   // The server's banner, which may say anything, stands before these.
   std::vector<std::string> lines =
       absl::StrSplit(errors, absl::ByAnyChar("\r\n"), absl::SkipEmpty());
@@ -164,6 +164,12 @@ std::string explainOpenssh(const SshTarget& target, const std::string& errors,
   if (says("No route to host") || says("is unreachable")) {
     return unreachable(target, "ssh said: " + ownWords(errors));
   }
+  return std::nullopt;
+}
+
+std::string explainOpenssh(const SshTarget& target, const std::string& errors,
+                           const Denial& denial) {
+  if (auto usual = explainUsualFailure(target, errors, denial)) return *usual;
   return absl::StrCat("ssh could not connect to ", where(target), ": ",
                       errors.empty() ? "it said nothing" : ownWords(errors), ". Try '",
                       sshInvocation(target), " -v true'.");

@@ -1,6 +1,7 @@
 #pragma once
 // The paragraphs (P8) for what goes wrong on the way to a login, whichever program spoke SSH.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,9 @@ std::string permissionDenied(const SshTarget& target, const Denial& denial);
 // in. `denial` is what is known of the keys.
 std::string explainOpenssh(const SshTarget& target, const std::string& errors,
                            const Denial& denial);
+// The same, if `errors` is about one of the usual things; what it wrote may not be ssh's.
+std::optional<std::string> explainUsualFailure(const SshTarget& target, const std::string& errors,
+                                               const Denial& denial);
 
 // The last lines that a program wrote, on one line and safe to print.
 std::string ownWords(const std::string& errors);

@@ -86,7 +86,7 @@ class Examiner {
     }
     examineMirror();
     examineRoom();
-    if (spoke_.method == SyncMethod::AGENT) examineLastRun();
+    if (spoke_.method != SyncMethod::SYNCTHING) examineLastRun();
     return result_;
   }
 

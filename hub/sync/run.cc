@@ -14,8 +14,10 @@ SyncRun::SyncRun(const Config& config, std::vector<const SpokeConfig*> spokes, R
     : config_(config),
       spokes_(std::move(spokes)),
       options_(std::move(options)),
-      reaches_(spokes_.size()) {
+      reaches_(spokes_.size()),
+      progress_(spokes_.size()) {
   for (size_t i = 0; i < std::min<size_t>(options_.jobs, spokes_.size()); ++i) {
+    if (spokes_[i]->method != SyncMethod::AGENT) continue;
     // What fails here fails again in its turn, and is reported there.
     kj::runCatchingExceptions([&]() { reaches_[i] = std::make_unique<SpokeReach>(*spokes_[i]); });
   }
@@ -35,9 +37,10 @@ std::vector<SpokeReport> SyncRun::finish(Store* store, const RunObserver& observ
   forEachInParallel(spokes_.size(), options_.jobs, [&](size_t i) {
     {
       std::lock_guard lock(observing);
-      observer.began(*spokes_[i]);
+      observer.began(*spokes_[i], progress_[i]);
     }
-    reports[i] = syncSpoke(config_, *spokes_[i], options_, store, std::move(reaches_[i]));
+    reports[i] = syncSpoke(config_, *spokes_[i], options_, store, std::move(reaches_[i]),
+                           progress_[i]);
     std::lock_guard lock(observing);
     observer.ended(reports[i]);
   });

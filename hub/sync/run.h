@@ -12,6 +12,7 @@
 #include "hub/rate-limiter.h"
 #include "hub/report.h"
 #include "hub/store.h"
+#include "hub/sync/progress.h"
 
 namespace pibrain {
 
@@ -20,12 +21,14 @@ struct RunOptions {
   bool deleteGone = false;               // for all spokes, whatever their config says
   uint64_t maxDelete = 0;                // 0: half of the mirror
   std::shared_ptr<RateLimiter> limiter;  // shared by all spokes; null: each spoke's own bw_limit
+  uint32_t rsyncBwLimit = 0;             // KiB/s, for each rsync; 0: each spoke's own bw_limit
   uint32_t jobs = 8;                     // spokes at a time
 };
 
-// Told, one call at a time, when a spoke begins and when it has ended.
+// Told, one call at a time, when a spoke begins and when it has ended. The progress can be read
+// from any thread while the SyncRun lives.
 struct RunObserver {
-  std::function<void(const SpokeConfig&)> began;
+  std::function<void(const SpokeConfig&, const Progress&)> began;
   std::function<void(const SpokeReport&)> ended;
 };
 
@@ -50,6 +53,7 @@ class SyncRun {
   std::vector<const SpokeConfig*> spokes_;
   RunOptions options_;
   std::vector<std::unique_ptr<SpokeReach>> reaches_;
+  std::vector<Progress> progress_;
 };
 
 }  // namespace pibrain

@@ -10,7 +10,9 @@
 #include "common/text.h"
 #include "hub/connection.h"
 #include "hub/failure.h"
+#include "hub/rsync/sync.h"
 #include "hub/sync/archive-catalog.h"
+#include "hub/sync/deletion.h"
 #include "hub/sync/explain.h"
 #include "hub/sync/mirror.h"
 #include "hub/sync/outcome.h"
@@ -23,18 +25,18 @@ namespace pibrain {
 
 namespace {
 
-constexpr uint64_t FEW_FILES = 10;  // P5: deleting no more than these needs no leave
 constexpr size_t MAX_DESCRIBED = 5;
 
 class SpokeSync {
  public:
   SpokeSync(const Config& config, const SpokeConfig& spoke, const RunOptions& options, Store* store,
-            SpokeReport& report)
+            SpokeReport& report, Progress& progress)
       : config_(config),
         spoke_(spoke),
         options_(options),
         store_(store),
         report_(report),
+        progress_(progress),
         io_(kj::setupAsyncIo()) {}
 
   void run(std::unique_ptr<SpokeReach> begun) {
@@ -48,7 +50,9 @@ class SpokeSync {
     loadKept();
     // The walk of the mirror takes no longer than the connection, so it costs no time.
     auto walking = std::async(std::launch::async, [&]() { return walk(mirror); });
+    progress_.phase = Progress::Phase::CONNECTING;
     auto connection = connect(*reach);
+    progress_.phase = Progress::Phase::COMPARING;
     KJ_DEFER(report_.wire = connection->wire());
     auto walked = walking.get();
     KJ_IF_MAYBE(e, walked.failure) kj::throwFatalException(kj::mv(*e));
@@ -124,6 +128,7 @@ class SpokeSync {
 
   void showPlan(const Plan& plan, const Listing& listing) {
     for (auto& file : plan.files) {
+      if (file.kind == ChangeKind::GROW) report_.bytesGrown += file.remote.size - file.basisSize;
       report_.changes.push_back({file.kind, file.remote.path,
                                  file.kind == ChangeKind::MOVE ? file.basis : "",
                                  file.remote.size});
@@ -145,7 +150,7 @@ class SpokeSync {
   }
 
   void carryOut(Mirror& mirror, SpokeSession& session, const Plan& plan, const Listing& listing) {
-    Transfer transfer(mirror, session, spoke_.keepModes, report_);
+    Transfer transfer(mirror, session, spoke_.keepModes, report_, progress_);
     transfer.run(plan.files);
 
     std::vector<GoneFile> gone;
@@ -198,23 +203,8 @@ class SpokeSync {
     if (!listing.complete) {
       return "nothing was deleted, because some directories could not be read on the spoke";
     }
-    if (count == 0) return "";
-    if (listing.files == 0) {
-      return absl::StrCat(
-          "nothing was deleted: the spoke has no files at all and the mirror has ",
-          plan.mirrorFiles,
-          ", which looks like an unmounted or wrong directory. If it is right, remove the mirror "
-          "by hand: ",
-          escapeForTerminal(spoke_.path));
-    }
-    uint64_t limit = options_.maxDelete > 0 ? options_.maxDelete
-                                            : std::max<uint64_t>(FEW_FILES, plan.mirrorFiles / 2);
-    if (count <= limit) return "";
-    return absl::StrCat("nothing was deleted: ", count, " of the mirror's ", plan.mirrorFiles,
-                        " files are gone on the spoke, more than ", limit,
-                        ". If they should go, run 'pi-brain sync run --spoke ",
-                        shellQuote(spoke_.name), " --delete --max-delete ", count,
-                        "'; they are moved to the archive");
+    return pibrain::whyNotDelete(spoke_, count, plan.mirrorFiles, listing.files,
+                                 options_.maxDelete);
   }
 
   void rememberKept(const std::vector<GoneFile>& gone) {
@@ -262,6 +252,7 @@ class SpokeSync {
   const RunOptions& options_;
   Store* store_;
   SpokeReport& report_;
+  Progress& progress_;
   kj::AsyncIoContext io_;
   Paths kept_;
   int64_t agentClock_ = 0;  // ns since the epoch, at its hello
@@ -271,10 +262,16 @@ class SpokeSync {
 }  // namespace
 
 SpokeReport syncSpoke(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
-                      Store* store, std::unique_ptr<SpokeReach> reach) {
+                      Store* store, std::unique_ptr<SpokeReach> reach, Progress& progress) {
   SpokeReport report;
-  reportOutcome(spoke, report,
-                [&]() { SpokeSync(config, spoke, options, store, report).run(std::move(reach)); });
+  reportOutcome(spoke, report, [&]() {
+    if (spoke.method == SyncMethod::RSYNC) {
+      syncByRsync(config, spoke, options, report, progress);
+    } else {
+      SpokeSync(config, spoke, options, store, report, progress).run(std::move(reach));
+    }
+  });
+  progress.phase = Progress::Phase::ENDED;
   if (store != nullptr && !options.dryRun && report.outcome != Outcome::LOCKED) {
     auto status = store->recordRun(report);
     if (!status.ok()) report.warnings.push_back(std::string(status.message()));

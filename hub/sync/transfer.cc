@@ -28,10 +28,22 @@ uint64_t mostContent(uint64_t size) {
   return (size <= uint64_t(INT64_MAX) ? size + size / 8 : 0) + 64 * 1024;
 }
 
+// How much content a file will probably need.
+uint64_t expectedBytes(const PlannedFile& planned) {
+  if (planned.kind == ChangeKind::MOVE) return 0;
+  uint64_t size = planned.remote.size;
+  return size >= planned.basisSize ? size - planned.basisSize : size;
+}
+
 }  // namespace
 
 void Transfer::run(const std::vector<PlannedFile>& files) {
   hasPartials_ = mirror_.hasPartials();
+  uint64_t bytes = 0;
+  for (auto& planned : files) bytes += expectedBytes(planned);
+  progress_.bytes = bytes;
+  progress_.files = uint32_t(files.size());
+  progress_.phase = Progress::Phase::FETCHING;
   std::deque<Job> jobs;
   std::deque<Job*> queue;
   for (auto& planned : files) {
@@ -212,6 +224,7 @@ void Transfer::onData(proto::Piece::Reader piece) {
   KJ_REQUIRE(size <= currentMayBring_, "more content than the announced size can need");
   currentMayBring_ -= size;
   report_.bytesLiteral += size;
+  progress_.bytesDone += size;
   guarded([&]() { incoming_->data(piece); });
 }
 
@@ -230,6 +243,7 @@ void Transfer::onEnd(Digest hash) {
   guarded([&]() {
     incoming_->end(hash);
     count(*current_, incoming_->size());
+    finish(*current_->planned);
   });
   incoming_ = nullptr;
   current_->basis = nullptr;
@@ -253,13 +267,14 @@ void Transfer::onRefused(proto::Refused::Reader refused) {
   auto reason = refused.getReason();
   switch (reason) {
     case proto::Reason::VANISHED:
-      return;  // the next listing will not have it
+      return finish(*job.planned);  // the next listing will not have it
     case proto::Reason::UNFINISHED_LINE:
       ++report_.counts.deferred;
-      return;
+      return finish(*job.planned);
     case proto::Reason::CHANGING:
       if (++job.retries > MAX_RETRIES) {
         ++report_.counts.deferred;
+        finish(*job.planned);
       } else {
         again_.push_back(&job);
       }
@@ -293,7 +308,14 @@ void Transfer::failCurrent(const kj::Exception& error) {
 }
 
 void Transfer::fail(Job& job, const std::string& why) {
+  finish(*job.planned);
   failures_.push_back(absl::StrCat(escapeForTerminal(job.planned->remote.path), ": ", why));
+}
+
+void Transfer::finish(const PlannedFile& planned) {
+  bytesFinished_ += expectedBytes(planned);
+  progress_.bytesDone = bytesFinished_;
+  ++progress_.filesDone;
 }
 
 void Transfer::count(const Job& job, uint64_t size) {
@@ -314,6 +336,7 @@ void Transfer::count(const Job& job, uint64_t size) {
                job.basis->mtime + 1 == planned.remote.mtime;
   if (kind == ChangeKind::TOUCH && again) return;
   countChange(kind, report_.counts);
+  if (kind == ChangeKind::GROW) report_.bytesGrown += size - planned.basisSize;
   report_.changes.push_back(
       {kind, planned.remote.path, kind == ChangeKind::MOVE ? planned.basis : "", size});
 }

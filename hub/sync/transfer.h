@@ -13,14 +13,20 @@
 #include "hub/sync/incoming.h"
 #include "hub/sync/mirror.h"
 #include "hub/sync/plan.h"
+#include "hub/sync/progress.h"
 #include "hub/sync/spoke-session.h"
 
 namespace pibrain {
 
 class Transfer {
  public:
-  Transfer(Mirror& mirror, SpokeSession& session, bool keepModes, SpokeReport& report)
-      : mirror_(mirror), session_(session), keepModes_(keepModes), report_(report) {}
+  Transfer(Mirror& mirror, SpokeSession& session, bool keepModes, SpokeReport& report,
+           Progress& progress)
+      : mirror_(mirror),
+        session_(session),
+        keepModes_(keepModes),
+        report_(report),
+        progress_(progress) {}
 
   // Fetches all, or throws when the connection is lost or the disk is full. Files that cannot be
   // had are counted and described in the report.
@@ -60,11 +66,14 @@ class Transfer {
   void failCurrent(const kj::Exception& error);
   void guarded(kj::FunctionParam<void()> work);
   void count(const Job& job, uint64_t size);
+  void finish(const PlannedFile& planned);
 
   Mirror& mirror_;
   SpokeSession& session_;
   bool keepModes_;
   SpokeReport& report_;
+  Progress& progress_;
+  uint64_t bytesFinished_ = 0;  // of progress_.bytes, those of files that are done with
   Paths movedFrom_;
   Paths unfinishedMoves_;
   std::vector<std::string> failures_;

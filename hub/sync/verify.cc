@@ -213,7 +213,8 @@ class SpokeVerify {
         files.push_back({remote, ChangeKind::REWRITE, remote.path, found->second});
       }
     }
-    Transfer transfer(mirror, session, spoke_.keepModes, result_.report);
+    Progress unseen;
+    Transfer transfer(mirror, session, spoke_.keepModes, result_.report, unseen);
     transfer.run(files);
     mirror.clearStaging();
     mirror.flush();

@@ -342,7 +342,9 @@ class HubCase(unittest.TestCase):
 
 
 def child_pids(pid):
-    return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """Of all threads."""
+    return [int(p) for children in pathlib.Path(f"/proc/{pid}/task").glob("*/children")
+            for p in children.read_text().split()]
 
 
 def descendants(pid):

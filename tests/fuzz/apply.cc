@@ -145,7 +145,8 @@ class SpokeServer final : public proto::Spoke::Server {
 // As sync-spoke.cc does it.
 void carryOut(Mirror& mirror, SpokeSession& session, const Plan& plan, uint8_t options) {
   SpokeReport report;
-  Transfer transfer(mirror, session, (options & KEEP_MODES) != 0, report);
+  Progress unseen;
+  Transfer transfer(mirror, session, (options & KEEP_MODES) != 0, report, unseen);
   transfer.run(plan.files);
   if ((options & DELETE) != 0) {
     for (auto& file : plan.gone) {

@@ -79,7 +79,7 @@ spokes:
   EXPECT_EQ(one.source.host, "laptop.example");
   EXPECT_EQ(one.source.path, "~/.pi/agent/sessions");
   EXPECT_FALSE(one.enabled);
-  EXPECT_EQ(one.schedule, "*/5 * * * *");
+  EXPECT_EQ(one.scheduleText, "*/5 * * * *");
   EXPECT_TRUE(one.keepModes);
   EXPECT_EQ(one.sshConfig, "/etc/laptop");
   EXPECT_EQ(one.ssh, SshMode::LIBSSH2);

@@ -1,0 +1,75 @@
+#include <absl/strings/str_cat.h>
+#include <capnp/message.h>
+#include <stdio.h>
+
+#include "common/text.h"
+#include "hub/cli/commands.h"
+#include "hub/cli/json.h"
+#include "hub/cli/run-text.h"
+#include "hub/cli/style.h"
+#include "hub/cli/support.h"
+#include "hub/store.h"
+
+namespace pibrain {
+
+namespace {
+
+void printText(const std::vector<SpokeReport>& runs) {
+  auto style = styleOfOutput();
+  for (auto& run : runs) {
+    bool good = run.outcome == Outcome::OK;
+    auto what = good ? absl::StrCat(summarize(run, false), "; ",
+                                    formatBytes(run.wire.up + run.wire.down), " on the wire")
+                     : run.error;
+    printf("%s  %s %s: %s, %.1f s\n", formatTime(run.started).c_str(),
+           style.sign(good ? Sign::GOOD : Sign::BAD).c_str(), run.name.c_str(), what.c_str(),
+           secondsOf(run));
+  }
+}
+
+void printHistoryJson(const std::vector<SpokeReport>& runs) {
+  capnp::MallocMessageBuilder message;
+  auto list = message.initRoot<report::History>().initRuns(uint32_t(runs.size()));
+  for (uint32_t i = 0; i < list.size(); ++i) {
+    auto& run = runs[i];
+    auto out = list[i];
+    out.setSpoke(run.name.c_str());
+    out.setStarted(formatTime(run.started).c_str());
+    out.setFinished(formatTime(run.finished).c_str());
+    out.setOk(run.outcome == Outcome::OK);
+    out.setError(toUtf8(run.error).c_str());
+    fillCounts(run.counts, out.initCounts());
+    out.setSeconds(secondsOf(run));
+    out.setBytesGrown(double(run.bytesGrown));
+    out.setBytesLiteral(double(run.bytesLiteral));
+    out.setWireUp(double(run.wire.up));
+    out.setWireDown(double(run.wire.down));
+  }
+  printJson(message.getRoot<report::History>().asReader());
+}
+
+}  // namespace
+
+int syncHistory(const HistoryArguments& arguments) {
+  auto config = loadConfig(arguments.config);
+  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
+  auto chosen = chooseSpokes(*config, arguments.spokes);
+  if (!chosen.ok()) return complain(std::string(chosen.status().message())), EXIT_USAGE;
+  auto store = Store::open(config->hub.databaseDir);
+  auto runs = store.ok() ? (*store)->history(arguments.spokes, arguments.limit)
+                         : absl::StatusOr<std::vector<SpokeReport>>(store.status());
+  if (!runs.ok()) {
+    complain("the history cannot be read: " + std::string(runs.status().message()));
+    return EXIT_FAILED;
+  }
+  if (arguments.json) {
+    printHistoryJson(*runs);
+  } else if (runs->empty()) {
+    printf("No runs yet: 'pi-brain sync run' makes one.\n");
+  } else {
+    printText(*runs);
+  }
+  return EXIT_GOOD;
+}
+
+}  // namespace pibrain

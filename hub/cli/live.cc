@@ -1,0 +1,184 @@
+#include "hub/cli/live.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_format.h>
+#include <math.h>
+#include <stdio.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "common/text.h"
+#include "hub/terminal.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr auto INTERVAL = std::chrono::milliseconds(100);
+constexpr double RATE_SECONDS = 2;  // over which a rate is averaged
+constexpr unsigned LONGEST_BAR = 30, SHORTEST_BAR = 8;
+
+double steadySeconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::string formatLeft(double seconds) {
+  if (!(seconds < 100 * 3600)) return "";
+  auto whole = int64_t(ceil(seconds));
+  if (whole >= 3600) return absl::StrFormat("%dh%02d", whole / 3600, whole / 60 % 60);
+  return absl::StrFormat("%d:%02d", whole / 60, whole % 60);
+}
+
+std::string bar(double share, unsigned width, const Style& style) {
+  auto full = unsigned(share * width);
+  std::string out = style.color ? "\x1b[36m" : "";
+  for (unsigned i = 0; i < full; ++i) out += style.unicode ? "█" : "#";
+  if (style.color) out += "\x1b[2m";
+  for (unsigned i = full; i < width; ++i) out += style.unicode ? "░" : ".";
+  if (style.color) out += "\x1b[0m";
+  return out;
+}
+
+// Columns that UTF-8 text takes, as far as bytes tell: names in wide scripts take more.
+size_t columnsOf(const std::string& text) {
+  return size_t(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+std::string cut(const std::string& text, size_t columns) {
+  size_t bytes = 0;
+  for (size_t seen = 0; bytes < text.size(); ++bytes) {
+    if ((text[bytes] & 0xc0) != 0x80 && seen++ == columns) break;
+  }
+  return text.substr(0, bytes);
+}
+
+const char* phaseWord(Progress::Phase phase) {
+  switch (phase) {
+    case Progress::Phase::WAITING:
+      return "waiting";
+    case Progress::Phase::CONNECTING:
+      return "connecting";
+    case Progress::Phase::COMPARING:
+      return "comparing";
+    case Progress::Phase::FETCHING:
+      return "fetching";
+    case Progress::Phase::ENDED:
+      break;
+  }
+  return "finishing";
+}
+
+}  // namespace
+
+std::string drawProgress(const ProgressLine& line, const Style& style, unsigned columns,
+                         size_t nameWidth) {
+  auto name = cut(line.name, std::min<size_t>(nameWidth, columns / 3));
+  name.append(std::min<size_t>(nameWidth, columns / 3) - std::min(nameWidth, columnsOf(name)), ' ');
+  auto start = absl::StrCat("  ", name, "  ");
+  if (line.phase != Progress::Phase::FETCHING || line.files == 0) {
+    auto words = absl::StrCat(phaseWord(line.phase), style.ellipsis());
+    if (line.filesDone > 0) absl::StrAppend(&words, " ", countOf(line.filesDone, "file"));
+    return cut(start + words, columns);
+  }
+  double share = line.bytes > 0 ? double(std::min(line.bytesDone, line.bytes)) / double(line.bytes)
+                                : double(line.filesDone) / line.files;
+  auto percent = absl::StrFormat("%3d%%", int(share * 100));
+  // The most telling first: as many as there is room for.
+  std::vector<std::string> parts{absl::StrCat(line.filesDone, "/", line.files, " files"),
+                                 absl::StrCat(formatBytes(line.bytesDone), "/", formatBytes(line.bytes))};
+  if (line.rate > 0) {
+    parts.push_back(formatBytes(uint64_t(line.rate)) + "/s");
+    auto left = formatLeft(double(line.bytes - std::min(line.bytes, line.bytesDone)) / line.rate);
+    if (!left.empty()) parts.push_back(left + " left");
+  }
+  size_t used = columnsOf(start) + percent.size();
+  if (used > columns) return cut(start, columns);
+  std::string text;
+  for (auto& part : parts) {
+    if (used + 2 + part.size() > columns) break;
+    text += "  " + part;
+    used += 2 + part.size();
+  }
+  unsigned room = columns > used + 2 ? std::min(LONGEST_BAR, unsigned(columns - used - 2)) : 0;
+  return start + (room < SHORTEST_BAR ? "" : bar(share, room, style) + "  ") + percent + text;
+}
+
+LiveView::LiveView(const Style& style, size_t nameWidth)
+    : style_(style), nameWidth_(nameWidth), thread_([this]() { loop(); }) {}
+
+LiveView::~LiveView() {
+  {
+    std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+  erase();
+}
+
+void LiveView::begin(const std::string& name, const Progress& progress) {
+  std::lock_guard lock(mutex_);
+  rows_[name] = {&progress};
+}
+
+void LiveView::end(const std::string& name, const std::function<void()>& print) {
+  std::lock_guard lock(mutex_);
+  rows_.erase(name);
+  erase();
+  print();
+  draw();
+}
+
+void LiveView::loop() {
+  std::unique_lock lock(mutex_);
+  while (!changed_.wait_for(lock, INTERVAL, [this]() { return ending_; })) draw();
+}
+
+void LiveView::erase() {
+  fputs("\r\x1b[J", stdout);
+  fflush(stdout);
+}
+
+ProgressLine LiveView::lineOf(const std::string& name, Row& row) {
+  auto& progress = *row.progress;
+  ProgressLine line{name,
+                    progress.phase,
+                    progress.files,
+                    progress.filesDone,
+                    progress.bytes,
+                    progress.bytesDone,
+                    0};
+  double now = steadySeconds();
+  if (line.phase == Progress::Phase::FETCHING) {
+    if (row.lastTime > 0 && now > row.lastTime) {
+      double latest = double(line.bytesDone - std::min(row.lastBytes, line.bytesDone)) / (now - row.lastTime);
+      double weight = row.rate > 0 ? std::min(1.0, (now - row.lastTime) / RATE_SECONDS) : 1;
+      row.rate += weight * (latest - row.rate);
+    }
+    row.lastTime = now;
+    row.lastBytes = line.bytesDone;
+  }
+  line.rate = row.rate;
+  return line;
+}
+
+void LiveView::draw() {
+  // Somebody is asked for a passphrase: the terminal is theirs.
+  auto mine = tryTerminal();
+  if (!mine) return;
+  unsigned columns = terminalColumns() - 1;  // what ends in the last one may begin a new line
+  unsigned lines = terminalLines();
+  std::string out = "\r\x1b[J";
+  unsigned drawn = 0;
+  for (auto& [name, row] : rows_) {
+    if (drawn + 2 >= lines) break;
+    out += drawProgress(lineOf(name, row), style_, columns, nameWidth_) + "\n";
+    ++drawn;
+  }
+  if (drawn > 0) absl::StrAppend(&out, "\x1b[", drawn, "A");
+  fwrite(out.data(), 1, out.size(), stdout);
+  fflush(stdout);
+}
+
+}  // namespace pibrain

@@ -1,0 +1,83 @@
+#include "hub/cli/run-text.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_format.h>
+#include <absl/strings/str_join.h>
+
+#include <algorithm>
+
+#include "common/text.h"
+#include "hub/cli/support.h"
+
+namespace pibrain {
+
+namespace {
+
+std::string changeLines(const SpokeReport& report) {
+  std::string out;
+  for (auto& change : report.changes) {
+    auto from = change.from.empty() ? "" : escapeForTerminal(change.from) + " -> ";
+    absl::StrAppendFormat(&out, "    %-8s %s%s (%s)\n", toString(change.kind), from,
+                          escapeForTerminal(change.path), formatBytes(change.size));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string summarize(const SpokeReport& report, bool dryRun) {
+  auto& counts = report.counts;
+  std::vector<std::string> parts;
+  auto add = [&](uint32_t count, const std::string& what) {
+    if (count > 0) parts.push_back(absl::StrCat(count, " ", what));
+  };
+  add(counts.created, "new");
+  add(counts.grown, absl::StrCat("grew (+", formatBytes(report.bytesGrown), ")"));
+  add(counts.rewritten, "rewritten");
+  add(counts.moved, "moved");
+  add(counts.touched, dryRun ? "to compare" : "touched");
+  add(counts.deleted, "deleted");
+  add(counts.deferred, "still being written");
+  if (parts.empty()) parts.push_back("nothing new");
+  add(counts.kept, "kept that the spoke no longer has");
+  return absl::StrJoin(parts, ", ");
+}
+
+std::string runText(const SpokeReport& report, const RunTextOptions& options, const Style& style) {
+  auto line = [&](Sign sign, const std::string& rest) {
+    return absl::StrCat("  ", style.sign(sign), " ", report.name, ": ", rest, "\n");
+  };
+  bool good = report.outcome == Outcome::OK, skipped = report.outcome == Outcome::SKIPPED;
+  if (options.quiet) return good || skipped ? "" : line(Sign::BAD, report.error);
+  std::string out;
+  if (options.changes && !options.dryRun && !report.transport.empty()) {
+    absl::StrAppend(&out, "    by ", report.transport, "\n");
+  }
+  if (options.changes || options.dryRun) out += changeLines(report);
+  for (auto& warning : report.warnings) out += line(Sign::WARNING, warning);
+  if (skipped) return out + line(Sign::SKIPPED, "skipped, " + report.error);
+  if (!good) return out + line(Sign::BAD, report.error);
+  return out + line(Sign::GOOD, absl::StrFormat("%s%s; %s, %s on the wire, %.1f s",
+                                                options.dryRun ? "would sync: " : "",
+                                                summarize(report, options.dryRun),
+                                                countOf(report.counts.files, "file"),
+                                                formatBytes(report.wire.up + report.wire.down),
+                                                secondsOf(report)));
+}
+
+std::string runSummary(const std::vector<SpokeReport>& reports) {
+  if (reports.size() < 2) return "";
+  std::vector<std::string> parts;
+  for (auto [outcome, word] : std::initializer_list<std::pair<Outcome, const char*>>{
+           {Outcome::OK, "synced"},
+           {Outcome::FAILED, "failed"},
+           {Outcome::LOCKED, "left to another run"},
+           {Outcome::SKIPPED, "skipped"}}) {
+    auto count = std::count_if(reports.begin(), reports.end(),
+                               [&](auto& report) { return report.outcome == outcome; });
+    if (count > 0) parts.push_back(absl::StrCat(count, " ", word));
+  }
+  return absl::StrCat(countOf(reports.size(), "spoke"), ": ", absl::StrJoin(parts, ", "), "\n");
+}
+
+}  // namespace pibrain

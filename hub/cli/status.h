@@ -1,0 +1,38 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hub/config.h"
+#include "hub/store.h"
+
+namespace pibrain {
+
+// What `sync status` shows, in any of its forms.
+struct SpokeStatus {
+  const SpokeConfig* config;
+  bool exists = false;  // the mirror
+  uint32_t sessions = 0;
+  uint32_t files = 0;
+  uint64_t bytes = 0;
+  Store::LastRuns runs;
+  uint64_t archiveBytes = 0;
+
+  // How long ago the last good run began, in ns: what the spoke wrote since may be missing.
+  std::optional<int64_t> lag(int64_t now) const;
+};
+
+struct Status {
+  std::string hubName;
+  uint32_t hubSessions = 0;
+  bool rsyncAvailable = false;
+  std::vector<SpokeStatus> spokes;
+  uint32_t total = 0;
+};
+
+// In the text format of Prometheus
+// (https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format).
+std::string prometheusText(const Status& status);
+
+}  // namespace pibrain

@@ -1,0 +1,27 @@
+#pragma once
+// What a terminal can show.
+
+#include <string>
+
+namespace pibrain {
+
+enum class Sign { GOOD, BAD, WARNING, SKIPPED };
+
+struct Style {
+  bool terminal = false;  // a person looks on, and what was printed can be changed
+  bool color = false;     // never with NO_COLOR (https://no-color.org)
+  bool unicode = true;    // on a terminal as its locale says; files are UTF-8
+
+  std::string sign(Sign sign) const;
+  const char* ellipsis() const { return unicode ? "…" : "..."; }
+};
+
+// Of this process's standard output.
+Style styleOfOutput();
+
+// The columns of the terminal that is standard output; 80 if it does not say.
+unsigned terminalColumns();
+// … and its lines; 24.
+unsigned terminalLines();
+
+}  // namespace pibrain

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <stdint.h>
+
+#include <atomic>
+
+namespace pibrain {
+
+// How far a spoke's sync is: written by its run, read at any time by whoever shows it.
+struct Progress {
+  enum class Phase { WAITING, CONNECTING, COMPARING, FETCHING, ENDED };
+
+  std::atomic<Phase> phase = Phase::WAITING;
+  // Of FETCHING; 0 of 0 while a total is not known. Bytes are those of content that has to come,
+  // before compression, as far as that can be foreseen.
+  std::atomic<uint32_t> files = 0, filesDone = 0;
+  std::atomic<uint64_t> bytes = 0, bytesDone = 0;
+};
+
+}  // namespace pibrain

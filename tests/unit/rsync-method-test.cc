@@ -1,0 +1,72 @@
+// sync_method: rsync: which arguments are refused, and how rsync's output is read. The rest runs
+// the real one: tests/e2e/test_rsync.py.
+
+#include <gtest/gtest.h>
+
+#include "hub/rsync/arguments.h"
+#include "hub/rsync/output.h"
+
+namespace pibrain {
+namespace {
+
+TEST(RsyncArguments, whatRunsACommandIsRefused) {
+  for (auto argument :
+       {"-e", "-essh", "-e ssh", "-ave", "-zve/bin/sh", "--rsh", "--rsh=sh", "--rs=sh", "--rsync-path=x",
+        "--rsync-p", "-M", "-M--daemon", "-avM--x", "--remote-option=x", "--remote", "--rem=x", "--daemon",
+        "--daem", "--config=x", "--dparam=x", "--server", "--serv", "--sender", "--remove-source-files",
+        "--remove-s", "--remove-sent-files", "--write-devices", "--ignore-errors", "--force", "--", "",
+        "--r", "--s=x"}) {
+    EXPECT_NE(whyNotForRsync(argument), "") << argument;
+  }
+}
+
+TEST(RsyncArguments, othersAreNot) {
+  for (auto argument :
+       {"-v", "-H", "--exclude=*.tmp", "--exclude", "*.tmp", "--bwlimit=5", "--no-compress",
+        "--recursive", "--rsyncable", "--checksum", "--delete", "--delete-excluded", "--safe-links",
+        "--size-only", "--skip-compress=jsonl", "-f- *.tmp/e", "-Be", "-T/tmp/e", "--max-size=1g", "-"}) {
+    EXPECT_EQ(whyNotForRsync(argument), "") << argument;
+  }
+}
+
+RsyncOutput read(std::initializer_list<const char*> lines) {
+  RsyncOutput output;
+  for (auto line : lines) output.line(line);
+  return output;
+}
+
+TEST(RsyncOutput, items) {
+  auto output = read({"cd+++++++++ 4096 d/", ">f+++++++++ 3 d/x y", ">f.st...... 12 grown",
+                      ">f..t...... 5 same", ">fc.t...... 5 checked", ".f..t...... 7 touched",
+                      ".f...p..... 7 mode", ".d..t...... 60 ./", "*deleting   0 gone",
+                      "*deleting   0 dir/", "cL+++++++++ 1 link -> x", "hf+++++++++ 0 hard => x",
+                      "sending incremental file list", "", ">f+++++++++", ">f+++++++++ x y"});
+  std::vector<std::string> items;
+  for (auto& item : output.items()) {
+    items.push_back(std::to_string(int(item.kind)) + " " + item.path + " " + std::to_string(item.size));
+  }
+  EXPECT_EQ(items, (std::vector<std::string>{"0 d/x y 3", "1 grown 12", "1 same 5", "1 checked 5",
+                                             "2 touched 7", "3 gone 0", "0 hard => x 0"}));
+}
+
+TEST(RsyncOutput, numbers) {
+  auto output = read({"Number of files: 1234 (reg: 1200, dir: 34)", "Number of created files: 3 (reg: 2)",
+                      "Literal data: 77 bytes", "Matched data: 5 bytes", "Total bytes sent: 100",
+                      "Total bytes received: 2000", "skipping non-regular file \"p\""});
+  EXPECT_EQ(output.files, 1200u);
+  EXPECT_EQ(output.bytesLiteral, 77u);
+  EXPECT_EQ(output.bytesSent, 100u);
+  EXPECT_EQ(output.bytesReceived, 2000u);
+  EXPECT_EQ(output.skipped, 1u);
+  EXPECT_EQ(read({"Number of files: 1 (dir: 1)"}).files, 0u);
+}
+
+TEST(RsyncOutput, names) {
+  EXPECT_EQ(unescapeRsync("n\\#012l"), "n\nl");
+  EXPECT_EQ(unescapeRsync("\\#134#012"), "\\#012");
+  EXPECT_EQ(unescapeRsync("\\#01"), "\\#01");
+  EXPECT_EQ(unescapeRsync("plain \\ text"), "plain \\ text");
+}
+
+}  // namespace
+}  // namespace pibrain
