@@ -49,6 +49,11 @@ void addRun(CLI::App* sync, RunArguments& run) {
                     "Only the spokes whose schedule has come due since their last good run");
   auto* verbose = command->add_flag("-v,--verbose", run.verbose, "List the files that changed");
   command->add_flag("-q,--quiet", run.quiet, "Print only what failed")->excludes(verbose);
+  command
+      ->add_option("--log", run.log,
+                   "Append what is said to this file too, each line with its time; beyond 1 MB it is "
+                   "rotated, and three old ones are kept")
+      ->type_name("PATH");
   command->add_flag("--json", run.json, "Print one JSON document instead of text");
 }
 
@@ -77,7 +82,20 @@ void addList(CLI::App* sync, ListArguments& list) {
   addConfig(command, list.config);
   addSpokes(command, list.spokes);
   command->add_flag("-l,--long", list.absolute, "Show full paths");
-  command->add_flag("--json", list.json, "Print one JSON document instead of text");
+  auto* json = command->add_flag("--json", list.json, "Print one JSON document instead of text");
+  command->add_flag("--names", list.names, "Only the names of the spokes")->excludes(json);
+}
+
+void addTimer(CLI::App* sync, InstallTimerArguments& timer) {
+  auto* command =
+      sync->add_subcommand("install-timer", "Have systemd start a run now and then, for this user");
+  addConfig(command, timer.config);
+  command
+      ->add_option("--every", timer.every,
+                   "How often: 15min, 2h, 1d (default 15min; with --due, 1min)")
+      ->type_name("SPAN");
+  command->add_flag("--due", timer.due, "Run only the spokes whose schedule has come due");
+  sync->add_subcommand("uninstall-timer", "Remove what install-timer put there");
 }
 
 void addDoctor(CLI::App* sync, DoctorArguments& doctor) {
@@ -117,6 +135,7 @@ struct Arguments {
   StatusArguments status;
   HistoryArguments history;
   ListArguments list;
+  InstallTimerArguments installTimer;
   ArchiveListArguments archiveList;
   ArchiveRestoreArguments archiveRestore;
   VerifyArguments verify;
@@ -130,6 +149,8 @@ int dispatch(const CLI::App* sync, const Arguments& arguments) {
   if (name == "status") return syncStatus(arguments.status);
   if (name == "history") return syncHistory(arguments.history);
   if (name == "list") return syncList(arguments.list);
+  if (name == "install-timer") return syncInstallTimer(arguments.installTimer);
+  if (name == "uninstall-timer") return syncUninstallTimer();
   if (name == "verify") return syncVerify(arguments.verify);
   if (name == "doctor") return syncDoctor(arguments.doctor);
   if (command->get_subcommands().front()->get_name() == "list") {
@@ -168,6 +189,7 @@ int main(int argc, char** argv) {
   addStatus(sync, arguments.status);
   addHistory(sync, arguments.history);
   addList(sync, arguments.list);
+  addTimer(sync, arguments.installTimer);
   addArchive(sync, arguments.archiveList, arguments.archiveRestore);
   addVerify(sync, arguments.verify);
   addDoctor(sync, arguments.doctor);

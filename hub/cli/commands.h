@@ -22,6 +22,7 @@ struct RunArguments {
   bool due = false;
   bool verbose = false;
   bool quiet = false;
+  std::string log;  // a file to append to; empty: none
   bool json = false;
 };
 int syncRun(const RunArguments& arguments);
@@ -45,6 +46,7 @@ struct ListArguments {
   std::string config;
   std::vector<std::string> spokes;
   bool absolute = false;
+  bool names = false;  // of the spokes alone
   bool json = false;
 };
 int syncList(const ListArguments& arguments);
@@ -70,6 +72,14 @@ struct VerifyArguments {
   bool json = false;
 };
 int syncVerify(const VerifyArguments& arguments);
+
+struct InstallTimerArguments {
+  std::string config;
+  std::string every;  // empty: 15min, or 1min with `due`
+  bool due = false;
+};
+int syncInstallTimer(const InstallTimerArguments& arguments);
+int syncUninstallTimer();
 
 struct DoctorArguments {
   std::string config;

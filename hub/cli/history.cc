@@ -1,4 +1,5 @@
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_format.h>
 #include <capnp/message.h>
 #include <stdio.h>
 
@@ -19,11 +20,11 @@ void printText(const std::vector<SpokeReport>& runs) {
   for (auto& run : runs) {
     bool good = run.outcome == Outcome::OK;
     auto what = good ? absl::StrCat(summarize(run, false), "; ",
-                                    formatBytes(run.wire.up + run.wire.down), " on the wire")
+                                    formatBytes(run.wire.up + run.wire.down), " on the wire, ",
+                                    absl::StrFormat("%.1f s", secondsOf(run)))
                      : run.error;
-    printf("%s  %s %s: %s, %.1f s\n", formatTime(run.started).c_str(),
-           style.sign(good ? Sign::GOOD : Sign::BAD).c_str(), run.name.c_str(), what.c_str(),
-           secondsOf(run));
+    printf("%s  %s %s: %s\n", formatTime(run.started).c_str(),
+           style.sign(good ? Sign::GOOD : Sign::BAD).c_str(), run.name.c_str(), what.c_str());
   }
 }
 

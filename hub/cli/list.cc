@@ -45,6 +45,10 @@ int syncList(const ListArguments& arguments) {
   if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
   auto chosen = chooseSpokes(*config, arguments.spokes);
   if (!chosen.ok()) return complain(std::string(chosen.status().message())), EXIT_USAGE;
+  if (arguments.names) {
+    for (auto* spoke : *chosen) puts(spoke->name.c_str());
+    return EXIT_GOOD;
+  }
   std::vector<Listed> all;
   for (auto* spoke : *chosen) {
     all.push_back({spoke, contentsOf(spoke->path).sessions});

@@ -16,8 +16,7 @@ namespace pibrain {
 namespace {
 
 constexpr auto INTERVAL = std::chrono::milliseconds(100);
-constexpr double RATE_SECONDS = 2;  // over which a rate is averaged
-constexpr unsigned LONGEST_BAR = 30, SHORTEST_BAR = 8;
+constexpr unsigned LONGEST_BAR = 30, SHORTEST_BAR = 10, NARROW = 40;
 
 double steadySeconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -84,24 +83,26 @@ std::string drawProgress(const ProgressLine& line, const Style& style, unsigned 
   double share = line.bytes > 0 ? double(std::min(line.bytesDone, line.bytes)) / double(line.bytes)
                                 : double(line.filesDone) / line.files;
   auto percent = absl::StrFormat("%3d%%", int(share * 100));
+  // As wide on every line, whatever else there is room for.
+  unsigned width = columns < NARROW ? 0 : std::clamp(columns / 4, SHORTEST_BAR, LONGEST_BAR);
+  auto text = start + (width == 0 ? "" : bar(share, width, style) + "  ") + percent;
+  size_t used = columnsOf(start) + (width == 0 ? 0 : width + 2) + percent.size();
   // The most telling first: as many as there is room for.
   std::vector<std::string> parts{absl::StrCat(line.filesDone, "/", line.files, " files"),
-                                 absl::StrCat(formatBytes(line.bytesDone), "/", formatBytes(line.bytes))};
+                                 absl::StrCat(formatBytes(line.bytesDone), "/",
+                                              formatBytes(line.bytes))};
   if (line.rate > 0) {
-    parts.push_back(formatBytes(uint64_t(line.rate)) + "/s");
     auto left = formatLeft(double(line.bytes - std::min(line.bytes, line.bytesDone)) / line.rate);
     if (!left.empty()) parts.push_back(left + " left");
+    parts.push_back(formatBytes(uint64_t(line.rate)) + "/s");
   }
-  size_t used = columnsOf(start) + percent.size();
   if (used > columns) return cut(start, columns);
-  std::string text;
   for (auto& part : parts) {
     if (used + 2 + part.size() > columns) break;
     text += "  " + part;
     used += 2 + part.size();
   }
-  unsigned room = columns > used + 2 ? std::min(LONGEST_BAR, unsigned(columns - used - 2)) : 0;
-  return start + (room < SHORTEST_BAR ? "" : bar(share, room, style) + "  ") + percent + text;
+  return text;
 }
 
 LiveView::LiveView(const Style& style, size_t nameWidth)
@@ -149,17 +150,11 @@ ProgressLine LiveView::lineOf(const std::string& name, Row& row) {
                     progress.bytes,
                     progress.bytesDone,
                     0};
+  if (line.phase != Progress::Phase::FETCHING) return line;
+  // Since it began: content comes in blocks of half a megabyte, so over a short time it jumps.
   double now = steadySeconds();
-  if (line.phase == Progress::Phase::FETCHING) {
-    if (row.lastTime > 0 && now > row.lastTime) {
-      double latest = double(line.bytesDone - std::min(row.lastBytes, line.bytesDone)) / (now - row.lastTime);
-      double weight = row.rate > 0 ? std::min(1.0, (now - row.lastTime) / RATE_SECONDS) : 1;
-      row.rate += weight * (latest - row.rate);
-    }
-    row.lastTime = now;
-    row.lastBytes = line.bytesDone;
-  }
-  line.rate = row.rate;
+  if (row.began == 0) row.began = now;
+  if (now > row.began) line.rate = double(line.bytesDone) / (now - row.began);
   return line;
 }
 

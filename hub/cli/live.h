@@ -22,7 +22,7 @@ struct ProgressLine {
   double rate;  // bytes a second; 0: not known yet
 };
 
-// The line, at most `columns` wide and padded to it nowhere; names take `nameWidth` columns.
+// The line, at most `columns` wide; names take `nameWidth` of them, or a third.
 std::string drawProgress(const ProgressLine& line, const Style& style, unsigned columns,
                          size_t nameWidth);
 
@@ -44,9 +44,7 @@ class LiveView {
  private:
   struct Row {
     const Progress* progress;
-    double lastTime = 0;  // s, of a steady clock, when rate was computed
-    uint64_t lastBytes = 0;
-    double rate = 0;
+    double began = 0;  // s, of a steady clock, when it was first seen to fetch; 0: not yet
   };
 
   void loop();

@@ -3,6 +3,7 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
 #include <absl/strings/str_join.h>
+#include <absl/strings/str_replace.h>
 
 #include <algorithm>
 
@@ -43,7 +44,10 @@ std::string summarize(const SpokeReport& report, bool dryRun) {
   return absl::StrJoin(parts, ", ");
 }
 
-std::string runText(const SpokeReport& report, const RunTextOptions& options, const Style& style) {
+namespace {
+
+std::string richText(const SpokeReport& report, const RunTextOptions& options,
+                     const Style& style) {
   auto line = [&](Sign sign, const std::string& rest) {
     return absl::StrCat("  ", style.sign(sign), " ", report.name, ": ", rest, "\n");
   };
@@ -51,7 +55,7 @@ std::string runText(const SpokeReport& report, const RunTextOptions& options, co
   if (options.quiet) return good || skipped ? "" : line(Sign::BAD, report.error);
   std::string out;
   if (options.changes && !options.dryRun && !report.transport.empty()) {
-    absl::StrAppend(&out, "    by ", report.transport, "\n");
+    absl::StrAppend(&out, "    SSH by ", report.transport, "\n");
   }
   if (options.changes || options.dryRun) out += changeLines(report);
   for (auto& warning : report.warnings) out += line(Sign::WARNING, warning);
@@ -63,6 +67,13 @@ std::string runText(const SpokeReport& report, const RunTextOptions& options, co
                                                 countOf(report.counts.files, "file"),
                                                 formatBytes(report.wire.up + report.wire.down),
                                                 secondsOf(report)));
+}
+
+}  // namespace
+
+std::string runText(const SpokeReport& report, const RunTextOptions& options, const Style& style) {
+  auto text = richText(report, options, style);
+  return style.unicode ? text : absl::StrReplaceAll(text, {{"…", "..."}});
 }
 
 std::string runSummary(const std::vector<SpokeReport>& reports) {

@@ -10,6 +10,7 @@
 #include "hub/cli/commands.h"
 #include "hub/cli/json.h"
 #include "hub/cli/live.h"
+#include "hub/cli/run-log.h"
 #include "hub/cli/run-text.h"
 #include "hub/cli/support.h"
 #include "hub/store.h"
@@ -58,8 +59,9 @@ void printRunJson(const std::vector<SpokeReport>& reports, const RunArguments& a
 // What the reports are told to: lines that stay, and on a terminal a line for each spoke at work.
 class RunPrinter {
  public:
-  RunPrinter(const RunArguments& arguments, const std::vector<const SpokeConfig*>& spokes)
-      : style_(styleOfOutput()), json_(arguments.json) {
+  RunPrinter(const RunArguments& arguments, const std::vector<const SpokeConfig*>& spokes,
+             std::unique_ptr<RunLog> log)
+      : style_(styleOfOutput()), json_(arguments.json), log_(std::move(log)) {
     text_.dryRun = arguments.dryRun;
     text_.changes = arguments.verbose;
     text_.quiet = arguments.quiet;
@@ -73,6 +75,11 @@ class RunPrinter {
     if (live_ != nullptr) live_->begin(spoke.name, progress);
   }
   void ended(const SpokeReport& report) {
+    if (log_ != nullptr) {
+      auto all = text_;
+      all.quiet = false;
+      log_->write(runText(report, all, Style()));
+    }
     if (live_ != nullptr) {
       live_->end(report.name, [&]() { print(report); });
     } else if (!json_) {
@@ -95,6 +102,7 @@ class RunPrinter {
   const Style style_;
   const bool json_;
   RunTextOptions text_;
+  std::unique_ptr<RunLog> log_;     // null: none is kept
   std::unique_ptr<LiveView> live_;  // null: nobody looks on
 };
 
@@ -150,6 +158,12 @@ int syncRun(const RunArguments& arguments) {
       reports.push_back(skipped(*spoke, why));
     }
   }
+  std::unique_ptr<RunLog> log;
+  if (!arguments.log.empty()) {
+    auto opened = RunLog::open(expandHome(arguments.log));
+    if (!opened.ok()) return complain(std::string(opened.status().message())), EXIT_USAGE;
+    log = std::move(*opened);
+  }
   absl::StatusOr<std::unique_ptr<Store>> store = absl::UnavailableError("not opened");
   // With a schedule, who is to be synced depends on it; without, connecting need not wait for it.
   if (arguments.due) {
@@ -165,7 +179,7 @@ int syncRun(const RunArguments& arguments) {
                           std::string(store.status().message())));
   }
   initLibraries();
-  RunPrinter printer(arguments, ours);
+  RunPrinter printer(arguments, ours, std::move(log));
   for (auto& report : reports) printer.ended(report);
   RunObserver observer;
   observer.began = [&](auto& spoke, auto& progress) { printer.began(spoke, progress); };

@@ -56,7 +56,6 @@ class RsyncSync {
                   Archive(config_.hub.archiveDir, spoke_.name, report_.started));
     before_ = mirror.walk();
     requireReadable(spoke_, before_);
-    report_.transport = "rsync";
     // What would be deleted is counted before anything is (P5).
     std::string refusal;
     if (deleting()) {

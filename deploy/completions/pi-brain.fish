@@ -1,0 +1,67 @@
+# Completion of pi-brain for fish.
+
+function __pi_brain_spokes
+    # With the configuration that is on the line already, if any.
+    set -l words (commandline -opc)
+    set -l config
+    for i in (seq (count $words))
+        if contains -- $words[$i] -c --config; and test $i -lt (count $words)
+            set config -c (string replace -r '^~' $HOME -- $words[(math $i + 1)])
+        end
+    end
+    $words[1] sync list --names $config 2>/dev/null
+end
+
+function __pi_brain_needs
+    # Whether the words so far, but for options, are these.
+    set -l words (commandline -opc | string match -v -- '-*')
+    test "$words[2..-1]" = "$argv"
+end
+
+function __pi_brain_in
+    # Whether the words so far begin with these.
+    set -l words (commandline -opc)
+    set -l last (math (count $argv) + 1)
+    test "$words[2..$last]" = "$argv"
+end
+
+complete -c pi-brain -f
+complete -c pi-brain -n '__pi_brain_needs' -a sync -d 'Mirror sessions from other machines'
+complete -c pi-brain -n '__pi_brain_needs' -l version
+for pair in 'run|Bring the mirrors up to date' 'status|Show the hub, its spokes and their last sync' \
+        'history|Show what the latest runs did' 'list|List the sessions in the mirrors' \
+        'verify|Compare the mirrors with the spokes by content' 'doctor|Check the way to each spoke' \
+        'archive|What was there before a sync overwrote or deleted it' \
+        'install-timer|Have systemd start a run now and then' 'uninstall-timer|Remove what install-timer put there'
+    set -l parts (string split '|' -- $pair)
+    complete -c pi-brain -n '__pi_brain_needs sync' -a $parts[1] -d $parts[2]
+end
+complete -c pi-brain -n '__pi_brain_needs sync archive' -a list -d 'List the files in the archive'
+complete -c pi-brain -n '__pi_brain_needs sync archive' -a restore -d 'Bring a file back'
+
+for command in run status history list verify doctor install-timer 'archive list' 'archive restore'
+    complete -c pi-brain -n "__pi_brain_in sync $command" -s c -l config -r -F -d 'The config file'
+end
+for command in run history list verify doctor 'archive list'
+    complete -c pi-brain -n "__pi_brain_in sync $command" -s s -l spoke -x -a '(__pi_brain_spokes)' -d 'Only this spoke'
+end
+for command in run status history list verify doctor 'archive list'
+    complete -c pi-brain -n "__pi_brain_in sync $command" -l json -d 'Print JSON'
+end
+complete -c pi-brain -n '__pi_brain_in sync run' -s n -l dry-run -d 'Show what would be done'
+complete -c pi-brain -n '__pi_brain_in sync run' -l delete -d 'Archive what is gone on the spoke'
+complete -c pi-brain -n '__pi_brain_in sync run' -l max-delete -x -d 'Let --delete remove this many'
+complete -c pi-brain -n '__pi_brain_in sync run' -l bwlimit -x -d 'KB/s for all spokes together'
+complete -c pi-brain -n '__pi_brain_in sync run' -l jobs -x -d 'Spokes at a time'
+complete -c pi-brain -n '__pi_brain_in sync run' -l due -d 'Only the spokes that are due'
+complete -c pi-brain -n '__pi_brain_in sync run' -s v -l verbose -d 'List the files that changed'
+complete -c pi-brain -n '__pi_brain_in sync run' -s q -l quiet -d 'Print only what failed'
+complete -c pi-brain -n '__pi_brain_in sync run' -l log -r -F -d 'Append to this file'
+complete -c pi-brain -n '__pi_brain_in sync status' -l prometheus -d 'Print metrics'
+complete -c pi-brain -n '__pi_brain_in sync history' -s n -l limit -x -d 'Show so many'
+complete -c pi-brain -n '__pi_brain_in sync list' -s l -l long -d 'Show full paths'
+complete -c pi-brain -n '__pi_brain_in sync list' -l names -d 'Only the names of the spokes'
+complete -c pi-brain -n '__pi_brain_in sync verify' -l repair -d 'Fetch what differs'
+complete -c pi-brain -n '__pi_brain_in sync install-timer' -l every -x -a '5min 15min 1h 1d' -d 'How often'
+complete -c pi-brain -n '__pi_brain_in sync install-timer' -l due -d 'Only the spokes that are due'
+complete -c pi-brain -n '__pi_brain_in sync archive restore' -l to -r -F -d 'Where to put it'

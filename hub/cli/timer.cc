@@ -1,0 +1,181 @@
+// `sync install-timer` and `uninstall-timer`: systemd user units that start the runs.
+
+#include <absl/strings/ascii.h>
+#include <absl/strings/numbers.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_replace.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/exception.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "common/file-io.h"
+#include "common/text.h"
+#include "hub/cli/commands.h"
+#include "hub/cli/support.h"
+#include "hub/cli/timer-units.h"
+#include "hub/files.h"
+#include "hub/subprocess.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr char SERVICE[] = "pi-brain-sync.service";
+constexpr char TIMER[] = "pi-brain-sync.timer";
+
+std::string unitDirectory() {
+  const char* config = getenv("XDG_CONFIG_HOME");
+  auto base = config == nullptr || config[0] != '/' ? expandHome("~/.config") : std::string(config);
+  return base + "/systemd/user";
+}
+
+// "15min", "90s", "2h", "1d": seconds; none if it is no such span.
+std::optional<int64_t> parseSpan(const std::string& text) {
+  auto digits = text.find_first_not_of("0123456789");
+  int64_t number;
+  if (digits == 0 || digits == std::string::npos || digits > 6 ||
+      !absl::SimpleAtoi(text.substr(0, digits), &number)) {
+    return std::nullopt;
+  }
+  auto unit = text.substr(digits);
+  int64_t factor = unit == "s" || unit == "sec"                    ? 1
+                   : unit == "m" || unit == "min"                  ? 60
+                   : unit == "h" || unit == "hour"                 ? 3600
+                   : unit == "d" || unit == "day"                  ? 86400
+                                                                   : 0;
+  if (factor == 0) return std::nullopt;
+  return number * factor;
+}
+
+// A word of ExecStart= (systemd.service(5), COMMAND LINES).
+std::string unitQuote(const std::string& word) {
+  return "\"" +
+         absl::StrReplaceAll(word, {{"\\", "\\\\"}, {"\"", "\\\""}, {"%", "%%"}, {"$", "$$"}}) +
+         "\"";
+}
+
+std::string thisProgram() {
+  char path[PATH_MAX];
+  ssize_t n = readlink("/proc/self/exe", path, sizeof(path));
+  return n > 0 ? std::string(path, size_t(n)) : std::string("pi-brain");
+}
+
+absl::Status writeUnit(const std::string& path, const std::string& text) {
+  auto made = makeDirectories(unitDirectory());
+  if (!made.ok()) return made;
+  auto fail = [&]() {
+    return absl::UnavailableError(
+        absl::StrCat("cannot write ", escapeForTerminal(path), ": ", strerror(errno)));
+  };
+  auto temporary = path + ".new";
+  int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return fail();
+  kj::AutoCloseFd owned(fd);
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+                writeAll(fd, kj::arrayPtr(text.data(), text.size()).asBytes());
+              })) {
+    unlink(temporary.c_str());
+    return absl::UnavailableError(e->getDescription().cStr());
+  }
+  return rename(temporary.c_str(), path.c_str()) == 0 ? absl::OkStatus() : fail();
+}
+
+// What `systemctl --user` complained of; empty: it did as it was told.
+std::string systemctl(const std::vector<std::string>& arguments) {
+  auto program = findProgram("systemctl");
+  if (!program) return "there is no systemctl on PATH";
+  std::vector<std::string> argv{*program, "--user"};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  auto done = runProgram(argv, std::chrono::seconds(30));
+  if (done.exitStatus == 0) return "";
+  auto said = std::string(absl::StripAsciiWhitespace(done.err));
+  return said.empty() ? absl::StrCat("systemctl ended with exit status ", done.exitStatus) : said;
+}
+
+bool lingers() {
+  auto* user = getpwuid(getuid());
+  struct stat st;
+  return user != nullptr &&
+         stat(absl::StrCat("/var/lib/systemd/linger/", user->pw_name).c_str(), &st) == 0;
+}
+
+}  // namespace
+
+int syncInstallTimer(const InstallTimerArguments& arguments) {
+  auto config = loadConfig(arguments.config);
+  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
+  auto every = arguments.every.empty() ? (arguments.due ? "1min" : "15min") : arguments.every;
+  auto seconds = parseSpan(every);
+  if (!seconds || *seconds < 60 || *seconds > 7 * 86400) {
+    complain(absl::StrCat("--every '", escapeForTerminal(every),
+                          "' is no span from 1min to 7d. Write it like 15min, 2h or 1d"));
+    return EXIT_USAGE;
+  }
+  auto command = absl::StrCat(unitQuote(thisProgram()), " sync run", arguments.due ? " --due" : "");
+  if (!arguments.config.empty()) {
+    absl::StrAppend(&command, " -c ",
+                    unitQuote(std::filesystem::absolute(arguments.config).lexically_normal()));
+  }
+  auto service = absl::StrReplaceAll(SERVICE_UNIT, {{"@COMMAND@", command}});
+  auto timer = absl::StrReplaceAll(
+      TIMER_UNIT, {{"@EVERY@", every},
+                   {"@ACCURACY@", *seconds <= 60 ? "1s" : "15s"}});
+  for (auto& [name, text] : {std::pair(SERVICE, service), std::pair(TIMER, timer)}) {
+    auto path = absl::StrCat(unitDirectory(), "/", name);
+    auto status = writeUnit(path, text);
+    if (!status.ok()) return complain(std::string(status.message())), EXIT_FAILED;
+    printf("wrote %s\n", escapeForTerminal(path).c_str());
+  }
+  auto problem = systemctl({"daemon-reload"});
+  if (problem.empty()) problem = systemctl({"enable", "--now", TIMER});
+  if (!problem.empty()) {
+    complain(absl::StrCat(
+        "the units are in place, but systemd did not start the timer: ", escapeForTerminal(problem),
+        ". Log in as this user (not with su or sudo) and run 'systemctl --user daemon-reload && "
+        "systemctl --user enable --now ",
+        TIMER, "'; or use cron: 'crontab -e', and the line */15 * * * * ",
+        escapeForTerminal(shellQuote(thisProgram())), " sync run --quiet --log ~/.pi-brain/logs/sync.log"));
+    return EXIT_FAILED;
+  }
+  printf("the timer runs: 'systemctl --user list-timers' shows when, 'journalctl --user -u %s' what "
+         "happened\n",
+         SERVICE);
+  if (!lingers()) {
+    printf("It rests while you are logged out. To have it run then too: 'loginctl enable-linger'\n");
+  }
+  return EXIT_GOOD;
+}
+
+int syncUninstallTimer() {
+  auto problem = systemctl({"disable", "--now", TIMER});
+  bool removed = false;
+  for (auto* name : {TIMER, SERVICE}) {
+    auto path = absl::StrCat(unitDirectory(), "/", name);
+    if (unlink(path.c_str()) == 0) {
+      printf("removed %s\n", escapeForTerminal(path).c_str());
+      removed = true;
+    } else if (errno != ENOENT) {
+      complain(absl::StrCat("cannot remove ", escapeForTerminal(path), ": ", strerror(errno)));
+      return EXIT_FAILED;
+    }
+  }
+  if (!removed) return printf("there is no timer in %s\n", escapeForTerminal(unitDirectory()).c_str()), EXIT_GOOD;
+  if (problem.empty()) problem = systemctl({"daemon-reload"});
+  if (!problem.empty()) {
+    complain(absl::StrCat("the units are gone, but systemd could not be told: ", escapeForTerminal(problem),
+                          ". A timer that still runs ends with 'systemctl --user stop ", TIMER, "'"));
+    return EXIT_FAILED;
+  }
+  return EXIT_GOOD;
+}
+
+}  // namespace pibrain

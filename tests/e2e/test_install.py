@@ -1,0 +1,284 @@
+"""What is installed: packages, man pages, completions, and the timer."""
+import os
+import pathlib
+import pty
+import re
+import select
+import shutil
+import subprocess
+import time
+import unittest
+
+import harness
+from harness import HUB, HubCase
+
+PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = harness.BIN.parent
+DEPLOY = PROJECT / "deploy"
+
+
+def commands_of(program, *path):
+    """The subcommands that --help lists."""
+    text = subprocess.run([program, *path, "--help"], capture_output=True, text=True, check=True).stdout
+    _, _, listed = text.partition("Subcommands:")
+    return re.findall(r"^  ([a-z-]+) ", listed, re.M)
+
+
+def options_of(program, *path):
+    text = subprocess.run([program, *path, "--help"], capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"(?<![\w-])--[a-z-]+", text))
+
+
+def all_commands(program, *path):
+    found = []
+    for name in commands_of(program, *path):
+        below = all_commands(program, *path, name)
+        found += below or [(*path, name)]
+    return found
+
+
+class Packages(HubCase):
+    def test_packages_install_run_and_go(self):
+        subprocess.run(["cpack", "-G", "DEB", "-B", self.dir / "packages"], cwd=BUILD, check=True, capture_output=True)
+        packages = sorted((self.dir / "packages").glob("*.deb"), key=lambda p: p.name.partition("_"))
+        self.assertEqual([p.name.partition("_")[0] for p in packages], ["pi-brain", "pi-brain-agent"])
+        depends = [subprocess.check_output(["dpkg-deb", "-f", p, "Depends"], text=True) for p in packages]
+        self.assertRegex(depends[0], r"libc6 .*libssh2-1")
+        if "-static" in (BUILD / "build.ninja").read_text():
+            self.assertEqual(depends[1].strip(), "", "the agent is static")
+        # Into a root of its own; what the packages depend on is outside.
+        root = self.dir / "root"
+        (root / "var/lib/dpkg/updates").mkdir(parents=True)
+        (root / "var/lib/dpkg/info").mkdir()
+        (root / "var/lib/dpkg/status").touch()
+        dpkg = ["dpkg", f"--root={root}", "--force-depends", "--force-not-root", "--log=/dev/null"]
+        subprocess.run([*dpkg, "-i", *packages], check=True, capture_output=True)
+        hub, agent = root / "usr/bin/pi-brain", root / "usr/bin/pi-brain-agent"
+        self.sshd.authorize_agent(self.source, agent=agent)
+        self.write("a.jsonl", b"x\n")
+        done = subprocess.run([hub, "sync", "run", "-c", self.config], env=self.environment(), capture_output=True,
+                              text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assert_mirrored()
+        for path in ("man/man1/pi-brain.1", "man/man1/pi-brain-agent.1", "man/man5/pi-brain-config.5",
+                     "bash-completion/completions/pi-brain", "zsh/vendor-completions/_pi-brain",
+                     "fish/vendor_completions.d/pi-brain.fish", "doc/pi-brain/README.md"):
+            self.assertTrue((root / "usr/share" / path).exists(), path)
+        subprocess.run([*dpkg, "-r", "pi-brain", "pi-brain-agent"], check=True, capture_output=True)
+        self.assertEqual([p for p in (root / "usr").rglob("*") if p.is_file()], [])
+
+    def test_cmake_install(self):
+        subprocess.run(["cmake", "--install", BUILD, "--prefix", self.dir / "prefix"], check=True, capture_output=True)
+        version = subprocess.check_output([self.dir / "prefix/bin/pi-brain", "--version"], text=True)
+        self.assertRegex(version, r"^pi-brain \d")
+        self.assertTrue((self.dir / "prefix/bin/pi-brain-agent").exists())
+
+
+class ManPages(unittest.TestCase):
+    def test_they_are_well_formed(self):
+        for page in (DEPLOY / "man").iterdir():
+            done = subprocess.run(["groff", "-mandoc", "-Tutf8", "-ww", "-z", page], capture_output=True, text=True)
+            self.assertEqual(done.stderr, "", page)
+
+    def text(self, name):
+        rendered = subprocess.run(["groff", "-mandoc", "-Tascii", "-P-c", "-P-b", "-P-u", DEPLOY / "man" / name],
+                                  capture_output=True, text=True, check=True).stdout
+        return re.sub(r".\x08", "", rendered)
+
+    def test_they_know_every_command_and_option(self):
+        text = self.text("pi-brain.1")
+        for command in all_commands(HUB):
+            self.assertIn(" ".join(command), " ".join(text.split()))
+            for option in options_of(HUB, *command) - {"--help"}:
+                self.assertIn(option, text, command)
+        text = self.text("pi-brain-agent.1")
+        for option in options_of(harness.AGENT) - {"--help", "--version"}:
+            self.assertIn(option, text)
+
+    def test_they_know_every_field(self):
+        text = self.text("pi-brain-config.5")
+        source = (PROJECT / "hub/config.cc").read_text()
+        lists = re.findall(r"Fields fields\(node, [^{]*\{([^}]*)\}", source)
+        fields = [field for one in lists for field in re.findall(r'"(\w+)"', one)]
+        self.assertGreater(len(fields), 15)
+        for field in fields:
+            self.assertRegex(text, rf"\b{field}\b")
+
+
+class Completions(HubCase):
+    def setUp(self):
+        super().setUp()
+        self.write_config([self.spoke("laptop"), self.spoke("lab server"), self.spoke("desk")])
+        (self.home / ".pi-brain").mkdir()
+        shutil.copy(self.config, self.home / ".pi-brain/config.yaml")
+
+    def env(self):
+        return {**self.environment(), "PATH": f"{harness.BIN}:{os.environ['PATH']}", "TERM": "dumb"}
+
+    def bash(self, *words):
+        script = f"""
+            source {DEPLOY}/completions/pi-brain.bash
+            COMP_WORDS=({' '.join(map(harness.quote, words))}); COMP_CWORD={len(words) - 1}
+            _pi_brain
+            printf '%s\\n' "${{COMPREPLY[@]}}"
+        """
+        done = subprocess.run(["bash", "--norc", "-c", script], env=self.env(), capture_output=True, text=True, check=True)
+        self.assertEqual(done.stderr, "")
+        return set(filter(None, done.stdout.splitlines()))
+
+    def fish(self, *words):
+        line = " ".join(words)
+        script = f"source {DEPLOY}/completions/pi-brain.fish; complete -C {harness.quote(line)}"
+        done = subprocess.run(["fish", "--no-config", "-c", script], env=self.env(), capture_output=True, text=True, check=True)
+        self.assertEqual(done.stderr, "")
+        return {line.split("\t")[0] for line in done.stdout.splitlines()}
+
+    def zsh(self, *words):
+        """What zsh shows for a Tab at the end of this line."""
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.chdir(self.dir)
+            os.execvpe("zsh", ["zsh", "-f", "-i"], {**self.env(), "PS1": "", "TERM": "xterm", "COLUMNS": "500"})
+
+        def read(until, seconds=20):
+            seen = b""
+            end = time.monotonic() + seconds
+            while until not in seen and time.monotonic() < end:
+                if select.select([fd], [], [], 0.2)[0]:
+                    seen += os.read(fd, 65536)
+            return seen.decode(errors="replace")
+
+        try:
+            setup = (f"stty -echo columns 300; fpath=({DEPLOY}/completions $fpath); autoload -Uz compinit; compinit -u -D; "
+                     "LISTMAX=1000; bindkey '^I' list-choices; setopt no_beep list_rows_first; unset zle_bracketed_paste; "
+                     "echo ready''now\n")
+            os.write(fd, setup.encode())
+            self.assertIn("readynow", read(b"readynow"))
+            os.write(fd, (" ".join(words) + "\t").encode())
+            time.sleep(1.5)
+            os.write(fd, b"\x03echo the''end\n")
+            return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", read(b"theend"))
+        finally:
+            os.close(fd)
+            harness.kill(pid)
+            os.waitpid(pid, 0)
+
+    def test_every_command_and_option(self):
+        for command in all_commands(HUB):
+            *above, last = command
+            self.assertIn(last, self.bash("pi-brain", *above, ""), command)
+            self.assertIn(last, self.fish("pi-brain", *above, ""), command)
+            options = options_of(HUB, *command) - {"--help"}
+            self.assertLessEqual(options, self.bash("pi-brain", *command, "--"), command)
+            self.assertLessEqual(options, self.fish("pi-brain", *command, "--"), command)
+
+    def test_zsh(self):
+        shown = self.zsh("pi-brain", "sync", "")
+        for command in commands_of(HUB, "sync"):
+            self.assertIn(command, shown)
+        shown = self.zsh("pi-brain", "sync", "run", "--")
+        for option in options_of(HUB, "sync", "run"):
+            self.assertIn(option, shown)
+        shown = self.zsh("pi-brain", "sync", "run", "--spoke", "")
+        self.assertIn("laptop", shown)
+        self.assertIn("desk", shown)
+
+    def test_spokes(self):
+        for line in (["sync", "run", "--spoke", ""], ["sync", "list", "-s", ""], ["sync", "archive", "list", "-s", ""]):
+            self.assertEqual(self.bash("pi-brain", *line), {"laptop", "lab server", "desk"})
+            self.assertEqual(self.fish("pi-brain", *line), {"laptop", "lab server", "desk"})
+        self.assertEqual(self.bash("pi-brain", "sync", "run", "-s", "la"), {"laptop", "lab server"})
+        self.write_config([self.spoke("elsewhere")])
+        self.assertEqual(self.bash("pi-brain", "sync", "run", "-c", str(self.config), "-s", ""), {"elsewhere"})
+        self.assertEqual(self.fish("pi-brain", "sync", "run", "-c", str(self.config), "-s", ""), {"elsewhere"})
+
+    def test_a_broken_config_completes_nothing(self):
+        (self.home / ".pi-brain/config.yaml").write_text("spokes: [")
+        self.assertEqual(self.bash("pi-brain", "sync", "run", "--spoke", ""), set())
+
+
+class Timer(HubCase):
+    def setUp(self):
+        super().setUp()
+        self.units = self.home / ".config/systemd/user"
+        # systemd's user manager cannot run in a test: what it is told is written down.
+        self.told = self.dir / "told"
+        programs = self.dir / "bin"
+        programs.mkdir()
+        (programs / "systemctl").write_text(f'#!/bin/sh\necho "$*" >> {self.told}\n')
+        (programs / "systemctl").chmod(0o755)
+        self.path = f"{programs}:{os.environ['PATH']}"
+
+    def timer(self, *arguments, code=0, path=None, config=True):
+        env = {**self.environment(), "PATH": path or self.path}
+        env.pop("XDG_CONFIG_HOME", None)
+        done = self.pi_brain("sync", *arguments, env=env, config=config)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def test_install_and_uninstall(self):
+        said = self.timer("install-timer", "--every", "30min")
+        self.assertIn(str(self.units / "pi-brain-sync.timer"), said)
+        self.assertIn("list-timers", said)
+        self.assertEqual(self.told.read_text().splitlines(),
+                         ["--user daemon-reload", "--user enable --now pi-brain-sync.timer"])
+        service = (self.units / "pi-brain-sync.service").read_text()
+        self.assertIn(f'ExecStart="{HUB}" sync run -c "{self.config}"\n', service)
+        timer = (self.units / "pi-brain-sync.timer").read_text()
+        self.assertIn("OnUnitActiveSec=30min\n", timer)
+        self.assertNotIn("@", timer + service.replace("@system-service", ""))
+        self.timer("install-timer", "--due")
+        self.assertIn("OnUnitActiveSec=1min\n", (self.units / "pi-brain-sync.timer").read_text())
+        self.assertIn("sync run --due", (self.units / "pi-brain-sync.service").read_text())
+        self.timer("uninstall-timer", config=False)
+        self.assertEqual(list(self.units.iterdir()), [])
+        self.assertIn("--user disable --now pi-brain-sync.timer", self.told.read_text())
+        self.assertIn("there is no timer", self.timer("uninstall-timer", config=False))
+
+    def test_the_command_line_of_the_unit_is_what_runs(self):
+        """A config with odd characters in its name, unquoted as systemd.service(5) says."""
+        odd = self.dir / 'a "b" %h $HOME \\ c.yaml'
+        shutil.copy(self.config, odd)
+        self.config = odd
+        self.timer("install-timer")
+        (line,) = re.findall(r"^ExecStart=(.*)$", (self.units / "pi-brain-sync.service").read_text(), re.M)
+        words = [re.sub(r"\\(.)", r"\1", word).replace("%%", "%").replace("$$", "$")
+                 for word in re.findall(r'"((?:[^"\\]|\\.)*)"', line)]
+        self.assertEqual(words, [str(HUB), str(odd)])
+
+    def test_systemd_takes_the_units(self):
+        self.timer("install-timer")
+        runtime = self.dir / "runtime"
+        runtime.mkdir(mode=0o700)
+        env = {**self.environment(), "XDG_RUNTIME_DIR": str(runtime)}
+        units = [self.units / "pi-brain-sync.service", self.units / "pi-brain-sync.timer"]
+        done = subprocess.run(["systemd-analyze", "--user", "--man=no", "verify", *units], env=env, capture_output=True,
+                              text=True)
+        self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+        done = subprocess.run(["systemd-analyze", "--user", "security", "--offline=true", units[0]], env=env,
+                              capture_output=True, text=True)
+        exposure = float(re.search(r"exposure level for \S+: ([\d.]+)", done.stdout).group(1))
+        print(f"exposure level {exposure}")
+        self.assertLessEqual(exposure, 6.5)
+
+    def test_mistakes(self):
+        for span in ("15", "min", "0min", "30s", "8d", "-5min", "5 min", "1e3min", "99999999min"):
+            self.assertIn("is no span from 1min to 7d", self.timer("install-timer", f"--every={span}", code=2))
+        self.config.write_text("spokes: [")
+        self.timer("install-timer", code=2)
+        self.assertFalse(self.units.exists())
+
+    def test_without_a_user_manager(self):
+        broken = self.dir / "broken"
+        broken.mkdir()
+        (broken / "systemctl").write_text("#!/bin/sh\necho Failed to connect to bus >&2\nexit 1\n")
+        (broken / "systemctl").chmod(0o755)
+        said = self.timer("install-timer", code=1, path=f"{broken}:{os.environ['PATH']}")
+        for words in ("units are in place", "Failed to connect to bus", "systemctl --user enable --now", "crontab -e"):
+            self.assertIn(words, said)
+        said = self.timer("install-timer", code=1, path="/nowhere")
+        self.assertIn("there is no systemctl on PATH", said)
+
+
+if __name__ == "__main__":
+    unittest.main()
