@@ -6,7 +6,8 @@ import subprocess
 import unittest
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
-DOCUMENTS = [PROJECT / name for name in ("README.md", "ARCHITECTURE.md", "SECURITY.md", "tests/fuzz/README.md")]
+DOCUMENTS = [PROJECT / name for name in ("README.md", "ARCHITECTURE.md", "SECURITY.md", "tests/fuzz/README.md",
+                                      "deploy/GUIDE.md")]
 DIRECTORIES = "common|deploy|hub|proto|spoke-agent|tests"
 
 
