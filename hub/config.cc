@@ -80,8 +80,11 @@ class Fields {
 
   std::string required(const std::string& name) const {
     auto value = text(name);
-    if (!value) reject(node_, absl::StrCat(field(name), " is missing; it is required."));
-    return *value;
+    if (value) return *value;
+    if (node_[name].IsDefined()) {
+      reject(node_[name], field(name) + " is empty; it is required. (A bare '~' is empty in YAML.)");
+    }
+    reject(node_, absl::StrCat(field(name), " is missing; it is required."));
   }
 
   std::optional<bool> boolean(const std::string& name) const {
@@ -204,12 +207,11 @@ void parseRsyncOptions(const YAML::Node& node, const std::string& where, SpokeCo
   if (auto gone = fields.boolean("delete")) spoke.deleteGone = *gone;
   if (auto timeout = fields.integer("timeout_seconds", 1, 86400)) spoke.timeoutSeconds = *timeout;
   spoke.extraArgs = fields.texts("extra_args");
-  for (size_t i = 0; i < spoke.extraArgs.size(); ++i) {
-    auto why = whyNotForRsync(spoke.extraArgs[i]);
-    if (why.empty()) continue;
-    reject((*fields.node("extra_args"))[i],
-           absl::StrCat(fields.field("extra_args"), ": '", escapeForTerminal(spoke.extraArgs[i]),
-                        "' is refused: ", why, ". Settings of ssh belong in ~/.ssh/config."));
+  if (auto refused = refusedForRsync(spoke.extraArgs)) {
+    reject((*fields.node("extra_args"))[refused->index],
+           absl::StrCat(fields.field("extra_args"), ": '",
+                        escapeForTerminal(spoke.extraArgs[refused->index]), "' is refused: ",
+                        refused->why, "."));
   }
 }
 
@@ -282,10 +284,15 @@ SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const H
 
 // Whether one of the paths is the other, or lies in it.
 bool overlap(const std::string& one, const std::string& other) {
-  auto within = [](const std::string& inner, const std::string& outer) {
-    return (inner + "/").starts_with(outer + "/");
+  // As far as the paths exist, symlinks in them are followed.
+  auto real = [](const std::string& path) {
+    std::error_code error;
+    auto resolved = std::filesystem::weakly_canonical(path, error);
+    auto text = error ? path : resolved.string();
+    return text.ends_with('/') ? text : text + "/";
   };
-  return within(one, other) || within(other, one);
+  auto first = real(one), second = real(other);
+  return first.starts_with(second) || second.starts_with(first);
 }
 
 // A mirror is the spoke's alone: what else lay in it would be archived by --delete.
@@ -355,7 +362,7 @@ absl::StatusOr<std::string> readFile(const std::string& path, bool optional) {
   if (errno == ENOENT && optional) return std::string();
   return absl::InvalidArgumentError(
       absl::StrCat("cannot read the config file ", escapeForTerminal(path), ": ", strerror(errno),
-                   ". Check the path given with -c, and that you may read it."));
+                   ". Check the path and that you may read it: 'ls -l'."));
 }
 
 }  // namespace
@@ -433,7 +440,9 @@ absl::StatusOr<Config> loadConfig(const std::string& path) {
   } catch (const YAML::Exception& e) {
     return fail(e.mark.line + 1,
                 absl::StrCat("this is not YAML: ", e.msg,
-                             ". Look for a tab, a missing space after ':' or a missing quote."));
+                             ". Look for a tab, a missing space after ':', a missing quote, or a "
+                             "value that begins with *, @ or % and needs quotes (schedule: \"*/5 * "
+                             "* * *\")."));
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "common/text.h"
 #include "hub/cli/commands.h"
 #include "hub/subprocess.h"
 
@@ -196,6 +197,13 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
+    auto unknown = sync->parsed() ? sync->remaining() : app.remaining();
+    if (e.get_name() == "RequiredError" && !unknown.empty() && !unknown[0].starts_with('-')) {
+      fprintf(stderr, "pi-brain: there is no command '%s%s'. '%s' lists what there is.\n",
+              sync->parsed() ? "sync " : "", escapeForTerminal(unknown[0]).c_str(),
+              sync->parsed() ? "pi-brain sync --help" : "pi-brain --help");
+      return EXIT_USAGE;
+    }
     return app.exit(e) == 0 ? EXIT_GOOD : EXIT_USAGE;
   }
   return dispatch(sync, arguments);

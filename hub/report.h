@@ -40,6 +40,7 @@ struct Change {
   std::string path;
   std::string from;   // MOVE: the old path
   uint64_t size = 0;  // on the spoke; DELETE, KEEP: in the mirror
+  uint64_t added = 0;  // GROW: how much of it is new
 };
 
 struct SpokeReport {

@@ -41,7 +41,7 @@ absl::Status mistake(const Field& field, const std::string& text) {
       field.least, " to ", field.most,
       field.names.empty() ? ""
                           : absl::StrCat(" (or names: ", field.names[0], ", ", field.names[1], ", …)"),
-      ", ranges (1-5), steps (*/15, 0-30/10) and lists of these (1,3,5-7)"));
+      ", ranges from low to high (1-5), steps (*/15, 0-30/10) and lists of these (1,3,5-7)"));
 }
 
 bool parseNumber(const Field& field, const std::string& text, int& value) {
@@ -72,7 +72,7 @@ bool parseItem(const Field& field, const std::string& text, std::bitset<N>& out)
     if (ends.size() > 2 || !parseNumber(field, ends[0], first)) return false;
     if (ends.size() == 2) {
       if (!parseNumber(field, ends[1], last)) return false;
-      if (&field == &WEEKDAY && last == 0) last = 7;  // fri-sun
+      if (&field == &WEEKDAY && last == 0 && first > 0) last = 7;  // fri-sun
     } else if (parts.size() == 1) {
       last = first;
     }

@@ -153,20 +153,30 @@ absl::Status Store::recordRun(const SpokeReport& report) {
   insert.bind(int64_t(report.wire.down));
   insert.bind(int64_t(report.bytesGrown));
   if (insert.step() != SQLITE_DONE) return error();
-  return sqlite3_last_insert_rowid(db_) % FORGET_EVERY == 0 ? forgetOldRuns(report.name)
+  return sqlite3_last_insert_rowid(db_) % FORGET_EVERY == 0 ? forgetOldRuns()
                                                             : absl::OkStatus();
 }
 
-absl::Status Store::forgetOldRuns(const std::string& spoke) {
+absl::Status Store::forgetOldRuns() {
+  std::vector<std::string> spokes;
+  {
+    Statement all(db_, "SELECT DISTINCT spoke FROM runs");
+    if (!all.prepared()) return error();
+    while (all.step() == SQLITE_ROW) spokes.push_back(all.text(0));
+  }
   Statement forget(db_,
                    "DELETE FROM runs WHERE spoke = ?1"
                    " AND id <= (SELECT id FROM runs WHERE spoke = ?1 ORDER BY id DESC"
                    "            LIMIT 1 OFFSET ?2)"
                    " AND id <> (SELECT coalesce(max(id), 0) FROM runs WHERE spoke = ?1 AND ok = 1)");
   if (!forget.prepared()) return error();
-  forget.bind(spoke);
-  forget.bind(MAX_RUNS);
-  return forget.step() == SQLITE_DONE ? absl::OkStatus() : error();
+  for (auto& spoke : spokes) {
+    forget.reset();
+    forget.bind(spoke);
+    forget.bind(MAX_RUNS);
+    if (forget.step() != SQLITE_DONE) return error();
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<SpokeReport>> Store::history(const std::vector<std::string>& spokes,

@@ -63,7 +63,7 @@ class Store {
 
   absl::Status execute(const char* sql);
   absl::Status migrate();  // to the current schema
-  absl::Status forgetOldRuns(const std::string& spoke);
+  absl::Status forgetOldRuns();
   int64_t schemaVersion();  // 0: none yet
   absl::Status error() const;
 

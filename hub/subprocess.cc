@@ -49,7 +49,10 @@ void replaceChild(pid_t from, pid_t to) {
 void remember(pid_t pid) { replaceChild(0, pid); }
 void forget(pid_t pid) { replaceChild(pid, 0); }
 
+std::atomic<void (*)()> beforeDying = nullptr;
+
 void killChildrenAndDie(int signal) {
+  if (auto* action = beforeDying.load()) action();
   for (auto& child : children) {
     if (pid_t pid = child; pid > 0) kill(-pid, SIGKILL);
   }
@@ -57,15 +60,18 @@ void killChildrenAndDie(int signal) {
   raise(signal);
 }
 
-pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err) {
+// `held` is given to the child as well; -1: nothing.
+pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err, int held = -1) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   KJ_DEFER(posix_spawn_file_actions_destroy(&actions));
   posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
+  constexpr int FIRST_FREE = STDERR_FILENO + 1;
+  if (held >= 0) posix_spawn_file_actions_adddup2(&actions, held, FIRST_FREE);
   // Libraries open files that a child would inherit.
-  posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+  posix_spawn_file_actions_addclosefrom_np(&actions, held >= 0 ? FIRST_FREE + 1 : FIRST_FREE);
 
   // What this process ignores (SIGPIPE) is not for its children to inherit.
   posix_spawnattr_t attributes;
@@ -141,6 +147,17 @@ Spawned spawnWithSocket(const std::vector<std::string>& argv) {
   return {pid, kj::mv(ours), kj::mv(errors)};
 }
 
+Piped spawnWithPipes(const std::vector<std::string>& argv, int held) {
+  int out[2], err[2];
+  if (pipe2(out, O_CLOEXEC) != 0) throwErrno(errno, "cannot make a pipe");
+  kj::AutoCloseFd outEnd(out[0]), childOut(out[1]);
+  if (pipe2(err, O_CLOEXEC) != 0) throwErrno(errno, "cannot make a pipe");
+  kj::AutoCloseFd errEnd(err[0]), childErr(err[1]);
+  kj::AutoCloseFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  pid_t pid = spawn(argv, null, childOut, childErr, held);
+  return {pid, kj::mv(outEnd), kj::mv(errEnd)};
+}
+
 bool waitOrKill(pid_t pid, std::chrono::milliseconds patience, int& status) {
   bool ended = waitUntil(pid, std::chrono::steady_clock::now() + patience);
   if (!ended) kill(-pid, SIGKILL);
@@ -156,6 +173,8 @@ std::optional<int> exitStatusOf(pid_t pid, std::chrono::milliseconds patience) {
   if (waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0) return std::nullopt;
   return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 }
+
+void beforeDyingOfSignal(void (*action)()) { beforeDying = action; }
 
 void killChildrenOnSignals() {
   for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {

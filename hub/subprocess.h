@@ -24,6 +24,15 @@ struct Spawned {
 // waits for it. Throws a KJ exception if it cannot.
 Spawned spawnWithSocket(const std::vector<std::string>& argv);
 
+struct Piped {
+  pid_t pid;
+  kj::AutoCloseFd out, err;  // the reading ends of the child's standard output and error
+};
+
+// The same with /dev/null as standard input. The child keeps a second descriptor of `held`, so that a
+// lock on it lasts as long as the child does.
+Piped spawnWithPipes(const std::vector<std::string>& argv, int held);
+
 // Waits for the child and gives its wait status; after `patience` it is killed, with what it
 // started. Returns whether it ended by itself.
 bool waitOrKill(pid_t pid, std::chrono::milliseconds patience, int& status);
@@ -34,6 +43,9 @@ std::optional<int> exitStatusOf(pid_t pid, std::chrono::milliseconds patience);
 
 // From now on, a signal that ends this program ends its children too. To be called in main.
 void killChildrenOnSignals();
+// What such a signal does first: a function that may be called in a signal handler
+// (signal-safety(7)); null: nothing.
+void beforeDyingOfSignal(void (*action)());
 
 // What a program wrote to such a file so far, at most `limit` bytes of it.
 std::string readBack(int fd, size_t limit = SIZE_MAX);

@@ -18,7 +18,11 @@ _pi_brain() {
   COMPREPLY=()
   case $previous in
     -s | --spoke)
-      mapfile -t COMPREPLY < <(IFS=$'\n'; compgen -W "$(_pi_brain_spokes)" -- "$current")
+      # Not by compgen -W, which expands what it is given.
+      local name
+      while IFS= read -r name; do
+        [[ $name == "$current"* ]] && COMPREPLY+=("$(printf %q "$name")")
+      done < <(_pi_brain_spokes)
       return
       ;;
     -c | --config | --log | --to)

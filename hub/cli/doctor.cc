@@ -84,17 +84,16 @@ std::unique_ptr<Store> openHistory(const Config& config, Examination& hub) {
 }  // namespace
 
 int syncDoctor(const DoctorArguments& arguments) {
-  auto config = loadConfig(arguments.config);
-  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
-  auto chosen = chooseSpokes(*config, arguments.spokes);
-  if (!chosen.ok()) return complain(std::string(chosen.status().message())), EXIT_USAGE;
+  auto chosen = chooseSpokes(arguments.config, arguments.spokes);
+  if (chosen == nullptr) return EXIT_USAGE;
+  auto& config = chosen->config;
 
   initLibraries();
-  auto hub = examineHub(*config, *chosen);
-  auto store = openHistory(*config, hub);
-  std::vector<Examination> spokes(chosen->size());
+  auto hub = examineHub(config, chosen->spokes);
+  auto store = openHistory(config, hub);
+  std::vector<Examination> spokes(chosen->spokes.size());
   forEachInParallel(spokes.size(), JOBS, [&](size_t i) {
-    spokes[i] = examineSpoke(*config, *(*chosen)[i], store.get());
+    spokes[i] = examineSpoke(config, *chosen->spokes[i], store.get());
   });
   bool failed = hub.failed() || std::any_of(spokes.begin(), spokes.end(),
                                             [](auto& spoke) { return spoke.failed(); });
@@ -103,7 +102,7 @@ int syncDoctor(const DoctorArguments& arguments) {
   } else {
     printExamination(hub);
     for (auto& spoke : spokes) printExamination(spoke);
-    if (spokes.empty()) fputs(firstSpokeHelp(*config).c_str(), stdout);
+    if (spokes.empty()) fputs(firstSpokeHelp(config).c_str(), stdout);
   }
   return failed ? EXIT_FAILED : EXIT_GOOD;
 }

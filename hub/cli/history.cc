@@ -24,7 +24,7 @@ void printText(const std::vector<SpokeReport>& runs) {
                                     absl::StrFormat("%.1f s", secondsOf(run)))
                      : run.error;
     printf("%s  %s %s: %s\n", formatTime(run.started).c_str(),
-           style.sign(good ? Sign::GOOD : Sign::BAD).c_str(), run.name.c_str(), what.c_str());
+           style.sign(good ? Sign::GOOD : Sign::BAD).c_str(), run.name.c_str(), style.plain(what).c_str());
   }
 }
 
@@ -52,11 +52,10 @@ void printHistoryJson(const std::vector<SpokeReport>& runs) {
 }  // namespace
 
 int syncHistory(const HistoryArguments& arguments) {
-  auto config = loadConfig(arguments.config);
-  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
-  auto chosen = chooseSpokes(*config, arguments.spokes);
-  if (!chosen.ok()) return complain(std::string(chosen.status().message())), EXIT_USAGE;
-  auto store = Store::open(config->hub.databaseDir);
+  auto chosen = chooseSpokes(arguments.config, arguments.spokes);
+  if (chosen == nullptr) return EXIT_USAGE;
+  auto& config = chosen->config;
+  auto store = Store::open(config.hub.databaseDir);
   auto runs = store.ok() ? (*store)->history(arguments.spokes, arguments.limit)
                          : absl::StatusOr<std::vector<SpokeReport>>(store.status());
   if (!runs.ok()) {

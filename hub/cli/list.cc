@@ -41,16 +41,15 @@ void printListJson(const std::vector<Listed>& all) {
 }  // namespace
 
 int syncList(const ListArguments& arguments) {
-  auto config = loadConfig(arguments.config);
-  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
-  auto chosen = chooseSpokes(*config, arguments.spokes);
-  if (!chosen.ok()) return complain(std::string(chosen.status().message())), EXIT_USAGE;
+  auto chosen = chooseSpokes(arguments.config, arguments.spokes);
+  if (chosen == nullptr) return EXIT_USAGE;
+  auto& config = chosen->config;
   if (arguments.names) {
-    for (auto* spoke : *chosen) puts(spoke->name.c_str());
+    for (auto* spoke : chosen->spokes) puts(spoke->name.c_str());
     return EXIT_GOOD;
   }
   std::vector<Listed> all;
-  for (auto* spoke : *chosen) {
+  for (auto* spoke : chosen->spokes) {
     all.push_back({spoke, contentsOf(spoke->path).sessions});
     if (arguments.absolute) {
       for (auto& session : all.back().sessions) session = spoke->path + "/" + session;
@@ -59,7 +58,7 @@ int syncList(const ListArguments& arguments) {
   if (arguments.json) {
     printListJson(all);
   } else if (all.empty()) {
-    fputs(firstSpokeHelp(*config).c_str(), stdout);
+    fputs(firstSpokeHelp(config).c_str(), stdout);
   } else {
     printText(all);
   }

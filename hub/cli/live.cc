@@ -4,11 +4,13 @@
 #include <absl/strings/str_format.h>
 #include <math.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 
 #include "common/text.h"
+#include "hub/subprocess.h"
 #include "hub/terminal.h"
 
 namespace pibrain {
@@ -16,7 +18,7 @@ namespace pibrain {
 namespace {
 
 constexpr auto INTERVAL = std::chrono::milliseconds(100);
-constexpr unsigned LONGEST_BAR = 30, SHORTEST_BAR = 10, NARROW = 40;
+constexpr unsigned LONGEST_BAR = 30, SHORTEST_BAR = 8, NARROW = 40;
 
 double steadySeconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -84,7 +86,7 @@ std::string drawProgress(const ProgressLine& line, const Style& style, unsigned 
                                 : double(line.filesDone) / line.files;
   auto percent = absl::StrFormat("%3d%%", int(share * 100));
   // As wide on every line, whatever else there is room for.
-  unsigned width = columns < NARROW ? 0 : std::clamp(columns / 4, SHORTEST_BAR, LONGEST_BAR);
+  unsigned width = columns < NARROW ? 0 : std::clamp(columns / 8, SHORTEST_BAR, LONGEST_BAR);
   auto text = start + (width == 0 ? "" : bar(share, width, style) + "  ") + percent;
   size_t used = columnsOf(start) + (width == 0 ? 0 : width + 2) + percent.size();
   // The most telling first: as many as there is room for.
@@ -105,10 +107,23 @@ std::string drawProgress(const ProgressLine& line, const Style& style, unsigned 
   return text;
 }
 
+namespace {
+
+// What a signal finds: the lines are taken away, so that the shell's prompt does not stand in them.
+void takeLinesAway() {
+  constexpr char TEXT[] = "\r\x1b[JInterrupted. What was synced is whole; the next run goes on.\n";
+  (void)!write(STDOUT_FILENO, TEXT, sizeof(TEXT) - 1);
+}
+
+}  // namespace
+
 LiveView::LiveView(const Style& style, size_t nameWidth)
-    : style_(style), nameWidth_(nameWidth), thread_([this]() { loop(); }) {}
+    : style_(style), nameWidth_(nameWidth), thread_([this]() { loop(); }) {
+  beforeDyingOfSignal(takeLinesAway);
+}
 
 LiveView::~LiveView() {
+  beforeDyingOfSignal(nullptr);
   {
     std::lock_guard lock(mutex_);
     ending_ = true;
@@ -167,7 +182,11 @@ void LiveView::draw() {
   std::string out = "\r\x1b[J";
   unsigned drawn = 0;
   for (auto& [name, row] : rows_) {
-    if (drawn + 2 >= lines) break;
+    if (drawn + 3 >= lines && rows_.size() > drawn + 1) {
+      absl::StrAppend(&out, "  and ", rows_.size() - drawn, " more\n");
+      ++drawn;
+      break;
+    }
     out += drawProgress(lineOf(name, row), style_, columns, nameWidth_) + "\n";
     ++drawn;
   }

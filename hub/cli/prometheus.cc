@@ -20,10 +20,6 @@ struct Metric {
   Value value;
 };
 
-std::optional<double> seconds(std::optional<int64_t> nanos) {
-  return nanos ? std::optional(double(*nanos) / 1e9) : std::nullopt;
-}
-
 std::optional<double> ofLastRun(const SpokeStatus& spoke,
                                 const std::function<double(const Store::LastRun&)>& value) {
   return spoke.runs.last ? std::optional(value(*spoke.runs.last)) : std::nullopt;
@@ -31,8 +27,8 @@ std::optional<double> ofLastRun(const SpokeStatus& spoke,
 
 std::vector<Metric> metrics() {
   return {
-      {"last_success_timestamp_seconds", "gauge", "When the last good run ended.",
-       [](auto& spoke) { return seconds(spoke.runs.lastGood); }},
+      {"last_success_timestamp_seconds", "gauge", "When the last good run ended; 0: never.",
+       [](auto& spoke) { return std::optional(double(spoke.runs.lastGood.value_or(0)) / 1e9); }},
       {"last_run_timestamp_seconds", "gauge", "When the latest run ended, good or not.",
        [](auto& spoke) {
          return ofLastRun(spoke, [](auto& run) { return double(run.finished) / 1e9; });
@@ -49,7 +45,7 @@ std::vector<Metric> metrics() {
        [](auto& spoke) { return ofLastRun(spoke, [](auto& run) { return double(run.files); }); }},
       {"last_run_wire_bytes", "gauge", "Bytes on the wire in the latest run, both ways.",
        [](auto& spoke) { return ofLastRun(spoke, [](auto& run) { return double(run.wire); }); }},
-      {"errors_total", "counter", "Failed runs, of those that the history remembers.",
+      {"failed_runs", "gauge", "Failed runs, of those that the history remembers.",
        [](auto& spoke) { return std::optional(double(spoke.runs.failed)); }},
       {"mirror_files", "gauge", "Files in the mirror.",
        [](auto& spoke) { return std::optional(double(spoke.files)); }},

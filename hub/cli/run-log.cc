@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,15 +34,20 @@ absl::StatusOr<std::unique_ptr<RunLog>> RunLog::open(const std::string& path) {
     auto made = makeDirectories(above);
     if (!made.ok()) return made;
   }
-  struct stat st;
-  if (stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && st.st_size > MAX_BYTES) rotate(path);
-  kj::AutoCloseFd fd(
-      ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600));
-  if (fd.get() < 0) {
-    return absl::UnavailableError(absl::StrCat("the log ", escapeForTerminal(path),
-                                               " cannot be opened: ", strerror(errno)));
+  for (bool rotated = false;; rotated = true) {
+    kj::AutoCloseFd fd(
+        ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600));
+    if (fd.get() < 0) {
+      return absl::UnavailableError(absl::StrCat("the log ", escapeForTerminal(path),
+                                                 " cannot be opened: ", strerror(errno)));
+    }
+    struct stat here, there;
+    bool full = !rotated && fstat(fd, &here) == 0 && S_ISREG(here.st_mode) && here.st_size > MAX_BYTES;
+    if (!full) return std::unique_ptr<RunLog>(new RunLog(kj::mv(fd)));
+    // Of two runs that find it full, one rotates: the other then finds another file there.
+    flock(fd, LOCK_EX);
+    if (stat(path.c_str(), &there) == 0 && there.st_ino == here.st_ino) rotate(path);
   }
-  return std::unique_ptr<RunLog>(new RunLog(kj::mv(fd)));
 }
 
 void RunLog::write(const std::string& text) {

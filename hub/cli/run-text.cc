@@ -3,7 +3,6 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
 #include <absl/strings/str_join.h>
-#include <absl/strings/str_replace.h>
 
 #include <algorithm>
 
@@ -14,12 +13,16 @@ namespace pibrain {
 
 namespace {
 
-std::string changeLines(const SpokeReport& report) {
+std::string changeLines(const SpokeReport& report, bool dryRun) {
   std::string out;
+  if (!report.changes.empty()) absl::StrAppend(&out, "  ", report.name, ":\n");
   for (auto& change : report.changes) {
     auto from = change.from.empty() ? "" : escapeForTerminal(change.from) + " -> ";
-    absl::StrAppendFormat(&out, "    %-8s %s%s (%s)\n", toString(change.kind), from,
-                          escapeForTerminal(change.path), formatBytes(change.size));
+    // Before the contents have been compared, that is all that is known.
+    auto* kind = dryRun && change.kind == ChangeKind::TOUCH ? "compare" : toString(change.kind);
+    auto added = change.kind == ChangeKind::GROW ? ", +" + formatBytes(change.added) : "";
+    absl::StrAppendFormat(&out, "    %-8s %s%s (%s%s)\n", kind, from,
+                          escapeForTerminal(change.path), formatBytes(change.size), added);
   }
   return out;
 }
@@ -57,7 +60,7 @@ std::string richText(const SpokeReport& report, const RunTextOptions& options,
   if (options.changes && !options.dryRun && !report.transport.empty()) {
     absl::StrAppend(&out, "    SSH by ", report.transport, "\n");
   }
-  if (options.changes || options.dryRun) out += changeLines(report);
+  if (options.changes || options.dryRun) out += changeLines(report, options.dryRun);
   for (auto& warning : report.warnings) out += line(Sign::WARNING, warning);
   if (skipped) return out + line(Sign::SKIPPED, "skipped, " + report.error);
   if (!good) return out + line(Sign::BAD, report.error);
@@ -73,14 +76,14 @@ std::string richText(const SpokeReport& report, const RunTextOptions& options,
 
 std::string runText(const SpokeReport& report, const RunTextOptions& options, const Style& style) {
   auto text = richText(report, options, style);
-  return style.unicode ? text : absl::StrReplaceAll(text, {{"…", "..."}});
+  return style.plain(text);
 }
 
-std::string runSummary(const std::vector<SpokeReport>& reports) {
+std::string runSummary(const std::vector<SpokeReport>& reports, bool dryRun) {
   if (reports.size() < 2) return "";
   std::vector<std::string> parts;
   for (auto [outcome, word] : std::initializer_list<std::pair<Outcome, const char*>>{
-           {Outcome::OK, "synced"},
+           {Outcome::OK, dryRun ? "looked at" : "synced"},
            {Outcome::FAILED, "failed"},
            {Outcome::LOCKED, "left to another run"},
            {Outcome::SKIPPED, "skipped"}}) {

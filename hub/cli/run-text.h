@@ -19,7 +19,7 @@ struct RunTextOptions {
 std::string runText(const SpokeReport& report, const RunTextOptions& options, const Style& style);
 
 // "3 spokes: 2 synced, 1 failed"; empty for one spoke.
-std::string runSummary(const std::vector<SpokeReport>& reports);
+std::string runSummary(const std::vector<SpokeReport>& reports, bool dryRun);
 
 // "12 new, 40 grew (+310 KB), 1 rewritten", or "nothing new".
 std::string summarize(const SpokeReport& report, bool dryRun);

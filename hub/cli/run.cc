@@ -88,7 +88,8 @@ class RunPrinter {
   }
   void finish(const std::vector<SpokeReport>& reports) {
     live_ = nullptr;
-    if (!json_ && !text_.quiet) fputs(runSummary(reports).c_str(), stdout);
+    if (!json_ && !text_.quiet) fputs(runSummary(reports, text_.dryRun).c_str(), stdout);
+    if (reports.empty() && style_.terminal && !json_) puts("Nothing is due.");
   }
 
  private:
@@ -140,17 +141,16 @@ RunOptions optionsOf(const RunArguments& arguments, size_t spokes) {
 }  // namespace
 
 int syncRun(const RunArguments& arguments) {
-  auto config = loadConfig(arguments.config);
-  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
-  auto chosen = chooseSpokes(*config, arguments.spokes);
-  if (!chosen.ok()) return complain(std::string(chosen.status().message())), EXIT_USAGE;
-  if (chosen->empty() && !arguments.json) {
-    fputs(firstSpokeHelp(*config).c_str(), stdout);
+  auto chosen = chooseSpokes(arguments.config, arguments.spokes);
+  if (chosen == nullptr) return EXIT_USAGE;
+  auto& config = chosen->config;
+  if (chosen->spokes.empty() && !arguments.json) {
+    fputs(firstSpokeHelp(config).c_str(), stdout);
     return EXIT_GOOD;
   }
   std::vector<const SpokeConfig*> ours;
   std::vector<SpokeReport> reports;
-  for (auto* spoke : *chosen) {
+  for (auto* spoke : chosen->spokes) {
     auto why = reasonToSkip(*spoke);
     if (why.empty()) {
       ours.push_back(spoke);
@@ -167,11 +167,11 @@ int syncRun(const RunArguments& arguments) {
   absl::StatusOr<std::unique_ptr<Store>> store = absl::UnavailableError("not opened");
   // With a schedule, who is to be synced depends on it; without, connecting need not wait for it.
   if (arguments.due) {
-    store = Store::open(config->hub.databaseDir);
+    store = Store::open(config.hub.databaseDir);
     std::erase_if(ours, [&](auto* spoke) { return !isDue(*spoke, store.ok() ? store->get() : nullptr); });
   }
-  SyncRun run(*config, ours, optionsOf(arguments, ours.size()));
-  if (!arguments.due) store = Store::open(config->hub.databaseDir);
+  SyncRun run(config, ours, optionsOf(arguments, ours.size()));
+  if (!arguments.due) store = Store::open(config.hub.databaseDir);
   if (store.ok()) {
     run.dialEarly(**store);
   } else {

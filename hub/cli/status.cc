@@ -61,7 +61,8 @@ std::string formatSpan(int64_t nanos) {
 
 void printSpoke(const SpokeStatus& spoke, const Style& style, int64_t now) {
   bool good = spoke.exists && spoke.runs.lastError.empty();
-  printf("  %s %s (%s)%s\n", style.sign(good ? Sign::GOOD : Sign::BAD).c_str(),
+  auto sign = !spoke.config->enabled ? Sign::SKIPPED : good ? Sign::GOOD : Sign::BAD;
+  printf("  %s %s (%s)%s\n", style.sign(sign).c_str(),
          spoke.config->name.c_str(), toString(spoke.config->method),
          spoke.config->enabled ? "" : " disabled");
   auto line = [](const char* what, const std::string& value) {
@@ -84,7 +85,7 @@ void printSpoke(const SpokeStatus& spoke, const Style& style, int64_t now) {
   if (auto lag = spoke.lag(now)) line("Lag", formatSpan(*lag));
   if (!spoke.runs.lastError.empty()) {
     auto when = spoke.runs.last ? formatAgo(spoke.runs.last->finished, now) + ": " : "";
-    line("Last error", when + spoke.runs.lastError);
+    line("Last error", when + style.plain(spoke.runs.lastError));
   }
 }
 

@@ -1,5 +1,6 @@
 #include "hub/cli/style.h"
 
+#include <absl/strings/str_replace.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -57,6 +58,10 @@ std::string Style::sign(Sign sign) const {
       return painted("2", "-", "-");
   }
   return "";
+}
+
+std::string Style::plain(const std::string& text) const {
+  return unicode ? text : absl::StrReplaceAll(text, {{"…", "..."}});
 }
 
 unsigned terminalColumns() {

@@ -13,6 +13,8 @@ struct Style {
   bool unicode = true;    // on a terminal as its locale says; files are UTF-8
 
   std::string sign(Sign sign) const;
+  // The text, with what it may have of other signs as ASCII if need be.
+  std::string plain(const std::string& text) const;
   const char* ellipsis() const { return unicode ? "…" : "..."; }
 };
 

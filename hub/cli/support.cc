@@ -53,6 +53,17 @@ absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(
   return chosen;
 }
 
+std::unique_ptr<Chosen> chooseSpokes(const std::string& configFile,
+                                     const std::vector<std::string>& names) {
+  auto config = loadConfig(configFile);
+  if (!config.ok()) return complain(std::string(config.status().message())), nullptr;
+  auto chosen = std::make_unique<Chosen>(Chosen{*std::move(config), {}});
+  auto spokes = chooseSpokes(chosen->config, names);
+  if (!spokes.ok()) return complain(std::string(spokes.status().message())), nullptr;
+  chosen->spokes = *std::move(spokes);
+  return chosen;
+}
+
 std::string reasonToSkip(const SpokeConfig& spoke) {
   if (!spoke.enabled) return "it is disabled ('enabled: false')";
   switch (spoke.method) {

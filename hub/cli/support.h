@@ -3,7 +3,7 @@
 
 #include <absl/status/statusor.h>
 
-#include <optional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,6 +22,16 @@ void complain(const std::string& message);
 // known ones.
 absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(const Config& config,
                                                              const std::vector<std::string>& names);
+
+// What a command is about: a config, and spokes of it.
+struct Chosen {
+  Config config;
+  std::vector<const SpokeConfig*> spokes;
+};
+// Both of these, from the file (as for loadConfig). Null if one fails: it has been said, and the
+// command ends with EXIT_USAGE.
+std::unique_ptr<Chosen> chooseSpokes(const std::string& configFile,
+                                     const std::vector<std::string>& names);
 
 // Why a spoke is not for this program to sync; empty if it is.
 std::string reasonToSkip(const SpokeConfig& spoke);

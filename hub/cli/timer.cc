@@ -1,6 +1,7 @@
 // `sync install-timer` and `uninstall-timer`: systemd user units that start the runs.
 
 #include <absl/strings/ascii.h>
+#include <absl/strings/match.h>
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_replace.h>
@@ -29,6 +30,7 @@ namespace pibrain {
 
 namespace {
 
+constexpr char UNIT_MARK[] = "pi-brain sync install-timer";  // in each unit of ours
 constexpr char SERVICE[] = "pi-brain-sync.service";
 constexpr char TIMER[] = "pi-brain-sync.timer";
 
@@ -57,10 +59,10 @@ std::optional<int64_t> parseSpan(const std::string& text) {
 }
 
 // A word of ExecStart= (systemd.service(5), COMMAND LINES).
-std::string unitQuote(const std::string& word) {
-  return "\"" +
-         absl::StrReplaceAll(word, {{"\\", "\\\\"}, {"\"", "\\\""}, {"%", "%%"}, {"$", "$$"}}) +
-         "\"";
+std::string unitQuote(const std::string& word, bool program = false) {
+  auto quoted = absl::StrReplaceAll(word, {{"\\", "\\\\"}, {"\"", "\\\""}, {"%", "%%"}, {"\n", "\\n"}});
+  // In the first word no variables are looked for.
+  return absl::StrCat("\"", program ? quoted : absl::StrReplaceAll(quoted, {{"$", "$$"}}), "\"");
 }
 
 std::string thisProgram() {
@@ -76,6 +78,13 @@ absl::Status writeUnit(const std::string& path, const std::string& text) {
     return absl::UnavailableError(
         absl::StrCat("cannot write ", escapeForTerminal(path), ": ", strerror(errno)));
   };
+  // One that somebody wrote by hand is kept.
+  auto before = readWholeFile(path);
+  if (before && !absl::StrContains(*before, UNIT_MARK)) {
+    auto kept = path + ".old";
+    if (rename(path.c_str(), kept.c_str()) != 0) return fail();
+    printf("kept the one that was there as %s\n", escapeForTerminal(kept).c_str());
+  }
   auto temporary = path + ".new";
   int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return fail();
@@ -120,7 +129,7 @@ int syncInstallTimer(const InstallTimerArguments& arguments) {
                           "' is no span from 1min to 7d. Write it like 15min, 2h or 1d"));
     return EXIT_USAGE;
   }
-  auto command = absl::StrCat(unitQuote(thisProgram()), " sync run", arguments.due ? " --due" : "");
+  auto command = absl::StrCat(unitQuote(thisProgram(), true), " sync run", arguments.due ? " --due" : "");
   if (!arguments.config.empty()) {
     absl::StrAppend(&command, " -c ",
                     unitQuote(std::filesystem::absolute(arguments.config).lexically_normal()));
@@ -142,8 +151,11 @@ int syncInstallTimer(const InstallTimerArguments& arguments) {
         "the units are in place, but systemd did not start the timer: ", escapeForTerminal(problem),
         ". Log in as this user (not with su or sudo) and run 'systemctl --user daemon-reload && "
         "systemctl --user enable --now ",
-        TIMER, "'; or use cron: 'crontab -e', and the line */15 * * * * ",
-        escapeForTerminal(shellQuote(thisProgram())), " sync run --quiet --log ~/.pi-brain/logs/sync.log"));
+        TIMER, "'; or use cron: 'crontab -e', and the line ", arguments.due ? "*" : "*/15",
+        " * * * * ", escapeForTerminal(shellQuote(thisProgram())), " sync run",
+        arguments.due ? " --due" : "",
+        arguments.config.empty() ? "" : " -c " + escapeForTerminal(shellQuote(arguments.config)),
+        " --quiet --log ~/.pi-brain/logs/sync.log"));
     return EXIT_FAILED;
   }
   printf("the timer runs: 'systemctl --user list-timers' shows when, 'journalctl --user -u %s' what "

@@ -114,6 +114,9 @@ void printVerifyJson(const std::vector<Verification>& results, bool ok) {
 
 Verification verifyOrSkip(const Config& config, const SpokeConfig& spoke, bool repair) {
   auto why = reasonToSkip(spoke);
+  if (why.empty() && spoke.method == SyncMethod::RSYNC) {
+    why = "its sync_method is rsync, and only the agent can say what it hashes";
+  }
   if (why.empty()) return verifySpoke(config, spoke, repair);
   Verification result;
   result.report = skipped(spoke, std::move(why));
@@ -133,20 +136,19 @@ int exitCodeOf(const std::vector<Verification>& results) {
 }  // namespace
 
 int syncVerify(const VerifyArguments& arguments) {
-  auto config = loadConfig(arguments.config);
-  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
-  auto chosen = chooseSpokes(*config, arguments.spokes);
-  if (!chosen.ok()) return complain(std::string(chosen.status().message())), EXIT_USAGE;
-  if (chosen->empty() && !arguments.json) {
-    fputs(firstSpokeHelp(*config).c_str(), stdout);
+  auto chosen = chooseSpokes(arguments.config, arguments.spokes);
+  if (chosen == nullptr) return EXIT_USAGE;
+  auto& config = chosen->config;
+  if (chosen->spokes.empty() && !arguments.json) {
+    fputs(firstSpokeHelp(config).c_str(), stdout);
     return EXIT_GOOD;
   }
   initLibraries();
-  std::vector<Verification> results(chosen->size());
+  std::vector<Verification> results(chosen->spokes.size());
   std::mutex printing;
   forEachInParallel(results.size(), JOBS, [&](size_t i) {
-    auto& spoke = *(*chosen)[i];
-    results[i] = verifyOrSkip(*config, spoke, arguments.repair);
+    auto& spoke = *chosen->spokes[i];
+    results[i] = verifyOrSkip(config, spoke, arguments.repair);
     std::lock_guard lock(printing);
     if (!arguments.json) printText(spoke, results[i]);
     fflush(stdout);

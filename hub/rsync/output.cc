@@ -71,6 +71,7 @@ void RsyncOutput::line(std::string_view view) {
   if (absl::StartsWith(text, "skipping non-regular file ")) {
     ++skipped;
   } else if (after("Number of files: ")) {
+    ended = true;
     // "12 (reg: 10, dir: 2)": without regular files there is no "reg".
     auto regular = text.find("reg: ");
     files = 0;

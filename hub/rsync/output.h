@@ -31,6 +31,7 @@ class RsyncOutput {
   uint64_t bytesSent = 0;      // in rsync's own protocol, before SSH
   uint64_t bytesReceived = 0;
   uint32_t skipped = 0;  // symlinks and special files
+  bool ended = false;    // the numbers came: rsync did what it was asked
 
  private:
   bool item(std::string_view text);

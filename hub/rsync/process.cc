@@ -5,9 +5,12 @@
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
 #include <errno.h>
+#include <poll.h>
 #include <kj/common.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <functional>
 
 #include "common/file-io.h"
 #include "common/text.h"
@@ -20,26 +23,55 @@ namespace pibrain {
 
 namespace {
 
+constexpr size_t LONGEST_ERRORS = 64 * 1024;
+
 constexpr int BROKE_OFF = 12;    // rsync(1): error in the protocol data stream
 constexpr int NO_COMMAND = 127;  // as shells say it
 constexpr int SSH_FAILED = 255;  // ssh(1), EXIT STATUS
 
-// Calls `line` for each line that comes from the socket, until its end.
-template <typename Line>
-void readLines(int socket, Line&& line) {
-  std::string pending;
-  char buffer[16 * 1024];
-  for (;;) {
-    ssize_t n = read(socket, buffer, sizeof(buffer));
-    if (n < 0 && errno == EINTR) continue;
+// Splits what a program prints into lines.
+class Lines {
+ public:
+  explicit Lines(std::function<void(std::string_view)> line) : line_(std::move(line)) {}
+
+  // Reads once. False at the end.
+  bool readFrom(int fd) {
+    char buffer[16 * 1024];
+    ssize_t n = read(fd, buffer, sizeof(buffer));
+    if (n < 0 && errno == EINTR) return true;
     if (n < 0) throwErrno(errno, "cannot read what rsync prints");
-    if (n == 0) break;
-    pending.append(buffer, size_t(n));
+    pending_.append(buffer, size_t(n));
     size_t start = 0;
-    for (size_t end; (end = pending.find('\n', start)) != std::string::npos; start = end + 1) {
-      line(std::string_view(pending).substr(start, end - start));
+    for (size_t end; (end = pending_.find('\n', start)) != std::string::npos; start = end + 1) {
+      line_(std::string_view(pending_).substr(start, end - start));
     }
-    pending.erase(0, start);
+    pending_.erase(0, start);
+    return n > 0;
+  }
+
+ private:
+  std::function<void(std::string_view)> line_;
+  std::string pending_;
+};
+
+void collect(const Piped& child, RsyncRun& run, Progress& progress) {
+  Lines output([&](std::string_view line) {
+    run.output.line(line);
+    if (!run.output.items().empty()) progress.phase = Progress::Phase::FETCHING;
+    progress.filesDone = uint32_t(run.output.items().size());
+  });
+  Lines errors([&](std::string_view line) {
+    run.errors.append(line).append("\n");
+    // The last lines say what it was.
+    if (run.errors.size() > 2 * LONGEST_ERRORS) {
+      run.errors.erase(0, run.errors.size() - LONGEST_ERRORS);
+    }
+  });
+  struct pollfd open[] = {{child.out.get(), POLLIN, 0}, {child.err.get(), POLLIN, 0}};
+  while (open[0].fd >= 0 || open[1].fd >= 0) {
+    if (poll(open, 2, -1) < 0 && errno != EINTR) throwErrno(errno, "cannot wait for rsync");
+    if (open[0].revents != 0 && !output.readFrom(open[0].fd)) open[0].fd = -1;
+    if (open[1].revents != 0 && !errors.readFrom(open[1].fd)) open[1].fd = -1;
   }
 }
 
@@ -60,13 +92,15 @@ std::optional<std::string> explainSsh(const SpokeConfig& spoke, const RsyncRun& 
   auto target = resolveSsh(spoke.source.user, spoke.source.host, spoke.sshConfig);
   if (!target.ok()) return std::string(target.status().message());
   auto errors = sshLines(run.errors);
-  if (run.exitStatus == SSH_FAILED) return explainOpenssh(*target, errors, Denial());
-  return explainUsualFailure(*target, errors, Denial());
+  Denial denial;
+  denial.forAgent = false;
+  if (run.exitStatus == SSH_FAILED) return explainOpenssh(*target, errors, denial);
+  return explainUsualFailure(*target, errors, denial);
 }
 
 }  // namespace
 
-RsyncRun runRsync(const std::vector<std::string>& options, Progress& progress) {
+RsyncRun runRsync(const std::vector<std::string>& options, int held, Progress& progress) {
   auto rsync = findProgram("rsync");
   if (!rsync) {
     throw Failure(
@@ -75,22 +109,18 @@ RsyncRun runRsync(const std::vector<std::string>& options, Progress& progress) {
   }
   std::vector<std::string> argv{*rsync};
   argv.insert(argv.end(), options.begin(), options.end());
-  auto child = spawnWithSocket(argv);
+  auto child = spawnWithPipes(argv, held);
   RsyncRun run;
   int status = 0;
   {
     bool ended = false;
     KJ_DEFER(if (!ended) waitOrKill(child.pid, std::chrono::milliseconds(0), status));
-    readLines(child.stdio, [&](std::string_view line) {
-      run.output.line(line);
-      progress.filesDone = uint32_t(run.output.items().size());
-    });
+    collect(child, run, progress);
     ended = true;
     // It has closed its output: nothing but its end is to come.
     waitOrKill(child.pid, std::chrono::seconds(10), status);
   }
   run.exitStatus = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  run.errors = readBack(child.errors);
   return run;
 }
 
@@ -101,9 +131,10 @@ std::string explainRsync(const SpokeConfig& spoke, const RsyncRun& run) {
   // A restricted key may answer in place of rsync.
   if (says("rrsync")) {
     return absl::StrCat("rrsync on ", place,
-                        " refused this. Its directory is in ~/.ssh/authorized_keys there; 'source' "
-                        "has to name the same, or a path relative to it",
-                        said, ".");
+                        " refused this. It takes 'source' as a path beneath the directory that "
+                        "~/.ssh/authorized_keys there gives to it: for all of that directory, write "
+                        "'source: ",
+                        escapeForTerminal(spoke.source.host), ":.'", said, ".");
   }
   if (auto ssh = explainSsh(spoke, run)) return *ssh;
   switch (run.exitStatus) {
@@ -115,7 +146,10 @@ std::string explainRsync(const SpokeConfig& spoke, const RsyncRun& run) {
                           said, ".");
     case 1:
     case 4:
-      return absl::StrCat("rsync does not know an option. Check rsync_options.extra_args", said, ".");
+      return absl::StrCat(
+          "rsync does not take these arguments, or cannot read a file that they name. Check "
+          "rsync_options.extra_args",
+          said, ".");
     case 2:
     case BROKE_OFF:
       if (says("is your shell clean")) {
@@ -141,8 +175,14 @@ std::string explainRsync(const SpokeConfig& spoke, const RsyncRun& run) {
         return absl::StrCat("the directory of 'source' does not exist on ", place,
                             ". Did pi run there yet, and as this user?", said, ".");
       }
-      return absl::StrCat("some files could not be synced; check their owner and mode on ", place, said,
-                          ". All else was synced.");
+      if (says("could not make way for")) {
+        return absl::StrCat("the spoke has a file where the mirror has a directory, which rsync does "
+                            "not replace. Move that directory out of ",
+                            escapeForTerminal(spoke.path),
+                            " by hand, or let the agent do it (sync_method: agent)", said, ".");
+      }
+      return absl::StrCat("some files could not be read on ", place,
+                          "; check their owner and mode there", said, ".");
     case 30:
     case 35:
       return absl::StrCat("nothing was heard from ", place, " for ", spoke.timeoutSeconds,

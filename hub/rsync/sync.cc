@@ -33,7 +33,9 @@ using Kind = RsyncOutput::Kind;
 bool extends(int part, uint64_t size, const RootedDir& whole, const std::string& path) {
   auto opened = whole.open(path, O_RDONLY);
   struct stat st;
-  if (opened.error != 0 || fstat(opened.fd, &st) != 0 || uint64_t(st.st_size) < size) return false;
+  bool possible = opened.error == 0 && fstat(opened.fd, &st) == 0 && S_ISREG(st.st_mode) &&
+                  uint64_t(st.st_size) >= size;
+  if (!possible) return false;
   FileHasher old, now;
   return hashPrefix(part, size, old) == size && hashPrefix(opened.fd, size, now) == size &&
          old.digest() == now.digest();
@@ -56,72 +58,108 @@ class RsyncSync {
                   Archive(config_.hub.archiveDir, spoke_.name, report_.started));
     before_ = mirror.walk();
     requireReadable(spoke_, before_);
-    // What would be deleted is counted before anything is (P5).
-    std::string refusal;
-    if (deleting()) {
-      auto preview = rsync({"--dry-run", "--delete"});
-      refusal = whyNot(preview.output);
-      if (options_.dryRun) {
-        take(preview);
-        note(preview);
-        if (!refusal.empty()) throw Failure(refusal);
-        return;
-      }
-    } else if (options_.dryRun) {
-      auto preview = rsync({"--dry-run"});
-      take(preview);
-      return note(preview);
+    for (auto& directory : before_.directories) {
+      for (auto& file : directory.files) sizes_.emplace(directory.pathOf(file), file.size);
     }
-    change(mirror, refusal);
+    if (options_.dryRun) {
+      preview();
+    } else {
+      change(mirror);
+    }
   }
 
  private:
   bool deleting() const { return options_.deleteGone || spoke_.deleteGone; }
 
-  void change(Mirror& mirror, const std::string& refusal) {
+  void preview() {
+    std::vector<std::string> options{"--dry-run"};
+    if (deleting()) options.push_back("--delete");
+    auto ran = rsync(options, -1);
+    requireGood(ran);
+    take(ran);
+    note(ran);
+    if (!deleting()) return;
+    auto refusal = whyNotDelete(spoke_, report_.counts.deleted, before_.files, ran.output.files,
+                                options_.maxDelete);
+    if (!refusal.empty()) throw Failure(refusal);
+  }
+
+  void change(Mirror& mirror) {
     mirror.clearStaging();
     auto made = makeDirectories(backup_);
-    if (!made.ok()) throw Failure(absl::StrCat("in the archive: ", std::string(made.message())));
-    std::vector<std::string> options{"--backup", "--backup-dir=" + backup_};
-    if (deleting() && refusal.empty()) options.push_back("--delete");
+    if (made.ok()) made = makeDirectories(staging());
+    if (!made.ok()) throw Failure(std::string(made.message()));
     RsyncRun ran;
     {
-      KJ_DEFER(tidyBackup());
-      ran = rsync(options, false);
+      KJ_DEFER({
+        tidyBackup();
+        mirror.clearStaging();
+      });
+      ran = rsync({"--backup", "--backup-dir=" + backup_, "--temp-dir=" + staging()},
+                  mirror.lockFd());
     }
     take(ran);
+    std::string refusal;
+    bool good = goodEnd(ran);
+    if (good && deleting()) refusal = deleteGone(mirror);
     if (!report_.changes.empty()) mirror.flush();
     expire();
-    if (ran.exitStatus != 0 && ran.exitStatus != VANISHED) {
-      throw Failure(explainRsync(spoke_, ran));
-    }
+    requireGood(ran);
     note(ran);
     if (!refusal.empty()) throw Failure(refusal + ". All else was synced.");
   }
 
-  // Runs rsync with these options besides those of every run. If `strict`, throws Failure when it
-  // failed.
-  RsyncRun rsync(const std::vector<std::string>& more, bool strict = true) {
-    progress_.phase = Progress::Phase::COMPARING;
-    auto ran = runRsync(arguments(more), progress_);
+  // Moves what is gone on the spoke to the archive, as a second look by rsync finds it. Returns why
+  // it does not (P5); empty if it does.
+  std::string deleteGone(Mirror& mirror) {
+    auto look = rsync({"--dry-run", "--delete"}, mirror.lockFd());
+    if (look.exitStatus != 0 || !look.output.ended) {
+      return "nothing was deleted, because the spoke could not be read whole";
+    }
+    std::vector<std::string> gone;
+    for (auto& item : look.output.items()) {
+      if (item.kind == Kind::DELETED) gone.push_back(item.path);
+    }
+    auto refusal = whyNotDelete(spoke_, gone.size(), mirror.walk().files, look.output.files,
+                                options_.maxDelete);
+    if (!refusal.empty()) return refusal;
+    for (auto& path : gone) {
+      if (!mirror.archiveFile(path)) continue;
+      ++report_.counts.deleted;
+      report_.changes.push_back({ChangeKind::DELETE, path, "", sizeBefore(path)});
+    }
+    return "";
+  }
+
+  static bool goodEnd(const RsyncRun& ran) {
+    return (ran.exitStatus == 0 || ran.exitStatus == VANISHED) && ran.output.ended;
+  }
+
+  void requireGood(const RsyncRun& ran) const {
+    if (goodEnd(ran)) return;
+    if (ran.exitStatus == 0) throw Failure("rsync did not say what it did, so nothing can be said of it");
+    throw Failure(explainRsync(spoke_, ran));
+  }
+
+  std::string staging() const { return absl::StrCat(spoke_.path, "/", std::string(Mirror::STAGING)); }
+
+  RsyncRun rsync(const std::vector<std::string>& more, int held) {
+    auto ran = runRsync(arguments(more), held, progress_);
     report_.wire.up += ran.output.bytesSent;
     report_.wire.down += ran.output.bytesReceived;
-    if (strict && ran.exitStatus != 0 && ran.exitStatus != VANISHED) {
-      throw Failure(explainRsync(spoke_, ran));
-    }
     return ran;
   }
 
   std::vector<std::string> arguments(const std::vector<std::string>& more) const {
-    std::vector<std::string> all{"-az"};
-    // P2: private, regular files of ours.
-    all.insert(all.end(), {"--no-links", "--no-D", "--no-owner", "--no-group"});
-    if (!spoke_.keepModes) all.push_back("--chmod=D700,F600");
+    std::vector<std::string> all{"-az", absl::StrCat("--exclude=/", std::string(Mirror::STAGING))};
     all.insert(all.end(), spoke_.extraArgs.begin(), spoke_.extraArgs.end());
-    // After those, so that they hold: what our report is made of, and what protects the mirror.
-    all.insert(all.end(), {"--stats", "--no-human-readable",
+    // After those, so that these hold. P2: private, regular files of ours; P3: whole ones, and a
+    // rewrite within a second is seen; and what the report is made of.
+    all.insert(all.end(), {"--no-links", "--no-D", "--no-owner", "--no-group", "--no-partial",
+                           "--modify-window=-1",
+                           spoke_.keepModes ? "--chmod=u-s,g-s,-t,Du+rwx,Fu+rw" : "--chmod=D700,F600",
+                           "--stats", "--no-human-readable",
                            absl::StrCat("--out-format=", RsyncOutput::OUT_FORMAT),
-                           absl::StrCat("--exclude=/", std::string(Mirror::STAGING)),
                            absl::StrCat("--timeout=", spoke_.timeoutSeconds)});
     uint32_t limit = options_.rsyncBwLimit > 0 ? options_.rsyncBwLimit : spoke_.bwLimit;
     if (limit > 0) all.push_back(absl::StrCat("--bwlimit=", limit));
@@ -143,29 +181,25 @@ class RsyncSync {
     return spoke_.source.host.empty() ? expandHome(spoke_.source.path) : spoke_.sourceText;
   }
 
-  std::string whyNot(const RsyncOutput& output) const {
-    auto gone = uint64_t(std::count_if(output.items().begin(), output.items().end(),
-                                       [](auto& item) { return item.kind == Kind::DELETED; }));
-    return whyNotDelete(spoke_, gone, before_.files, output.files, options_.maxDelete);
-  }
-
   // Fills the report with what was changed, or would be.
   void take(const RsyncRun& ran) {
-    std::unordered_map<std::string, uint64_t> sizes;
-    for (auto& directory : before_.directories) {
-      for (auto& file : directory.files) sizes.emplace(directory.pathOf(file), file.size);
-    }
     for (auto& item : ran.output.items()) {
-      auto found = sizes.find(item.path);
-      uint64_t before = found == sizes.end() ? 0 : found->second;
+      uint64_t before = sizeBefore(item.path);
       Change change{kindOf(item, before), item.path, "", item.size};
       if (item.kind == Kind::DELETED) change.size = before;
-      if (change.kind == ChangeKind::GROW) report_.bytesGrown += item.size - before;
+      if (change.kind == ChangeKind::GROW) change.added = item.size - before;
+      report_.bytesGrown += change.added;
       countChange(change.kind, report_.counts);
       report_.changes.push_back(std::move(change));
     }
     report_.counts.files = ran.output.files;
     report_.bytesLiteral = ran.output.bytesLiteral;
+  }
+
+  // Of the mirror's file, before this run; 0 if there was none.
+  uint64_t sizeBefore(const std::string& path) const {
+    auto found = sizes_.find(path);
+    return found == sizes_.end() ? 0 : found->second;
   }
 
   ChangeKind kindOf(const RsyncOutput::Item& item, uint64_t before) const {
@@ -204,8 +238,13 @@ class RsyncSync {
     for (auto& directory : walkTree(kept.fd()).directories) {
       for (auto& file : directory.files) {
         auto path = directory.pathOf(file);
-        auto opened = kept.open(path, O_RDONLY);
-        if (opened.error == 0 && extends(opened.fd, file.size, now, path)) {
+        bool grew = false;
+        // What cannot be read stays.
+        kj::runCatchingExceptions([&]() {
+          auto opened = kept.open(path, O_RDONLY);
+          grew = opened.error == 0 && extends(opened.fd, file.size, now, path);
+        });
+        if (grew) {
           unlinkat(kept.fd(), path.c_str(), 0);
         } else {
           rewritten_.insert(path);
@@ -246,6 +285,7 @@ class RsyncSync {
   Progress& progress_;
   const std::string backup_;  // where rsync puts what it replaces: this run's place in the archive
   Tree before_;
+  std::unordered_map<std::string, uint64_t> sizes_;  // of the files in it
   std::unordered_set<std::string> rewritten_;  // whose old versions are in the archive now
 };
 

@@ -134,9 +134,13 @@ std::string permissionDenied(const SshTarget& target, const Denial& denial) {
                     escapeForTerminal(shellQuote(denial.encrypted[0])), "' put in an agent. ");
   }
   absl::StrAppend(&message,
-                  "On the spoke, ~/.ssh/authorized_keys needs the line that 'pi-brain-agent "
-                  "--authorized-keys-line KEY.pub' prints, and neither ~ nor ~/.ssh may be "
-                  "writable by others; on the hub, IdentityFile in ~/.ssh/config names the key.");
+                  denial.forAgent
+                      ? "On the spoke, ~/.ssh/authorized_keys needs the line that 'pi-brain-agent "
+                        "--authorized-keys-line KEY.pub' prints"
+                      : "On the spoke, ~/.ssh/authorized_keys needs the key: 'ssh-copy-id -i KEY.pub' "
+                        "puts it there");
+  absl::StrAppend(&message,
+                  ", and neither ~ nor ~/.ssh may be writable by others; on the hub, IdentityFile in ~/.ssh/config names the key.");
   return message;
 }
 

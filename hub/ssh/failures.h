@@ -26,6 +26,7 @@ std::string revokedHostKey(const SshTarget& target, const std::string& shown,
 struct Denial {
   std::vector<std::string> tried;      // each key and what became of it, safe to print
   std::vector<std::string> encrypted;  // identity files that want a passphrase
+  bool forAgent = true;                // the key is for pi-brain-agent, not for rsync
 };
 std::string permissionDenied(const SshTarget& target, const Denial& denial);
 

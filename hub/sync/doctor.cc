@@ -18,6 +18,7 @@
 #include "common/file-io.h"
 #include "common/text.h"
 #include "hub/failure.h"
+#include "hub/rsync/sync.h"
 #include "hub/subprocess.h"
 #include "hub/sync/explain.h"
 #include "hub/sync/mirror.h"
@@ -268,6 +269,20 @@ class Examiner {
   }
 
   void examineRsync() {
+    if (!spoke_.source.host.empty()) examineRsyncThere();
+    // What a run would do, without doing it: whatever keeps it from syncing shows itself.
+    step_ = "sessions";
+    SpokeReport would;
+    would.started = wallClockNanos();
+    RunOptions options;
+    options.dryRun = true;
+    Progress unseen;
+    syncByRsync(config_, spoke_, options, would, unseen);
+    good(absl::StrCat(countOf(would.counts.files, "file"), " on the spoke, ",
+                      would.changes.size(), " of them to fetch"));
+  }
+
+  void examineRsyncThere() {
     step_ = "ssh";
     auto target = resolveSsh(spoke_.source.user, spoke_.source.host, spoke_.sshConfig);
     if (!target.ok()) throw Failure(std::string(target.status().message()));

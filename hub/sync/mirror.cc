@@ -303,6 +303,8 @@ void Mirror::removeStagingIfEmpty() {
   unlinkat(KJ_ASSERT_NONNULL(root_).fd(), std::string(STAGING).c_str(), AT_REMOVEDIR);
 }
 
+int Mirror::lockFd() const { return KJ_ASSERT_NONNULL(root_).fd(); }
+
 void Mirror::flush() {
   if (syncfs(KJ_ASSERT_NONNULL(root_).fd()) != 0) {
     throwErrno(errno, "cannot write " + where() + " to the disk");

@@ -68,6 +68,9 @@ class Mirror {
   // Leaves what an interrupted run may go on from.
   void removeStagingIfEmpty();
 
+  // A descriptor on which the lock is, while this lives.
+  int lockFd() const;
+
   // Writes everything to the disk.
   void flush();
 

@@ -128,10 +128,11 @@ class SpokeSync {
 
   void showPlan(const Plan& plan, const Listing& listing) {
     for (auto& file : plan.files) {
-      if (file.kind == ChangeKind::GROW) report_.bytesGrown += file.remote.size - file.basisSize;
+      uint64_t added = file.kind == ChangeKind::GROW ? file.remote.size - file.basisSize : 0;
+      report_.bytesGrown += added;
       report_.changes.push_back({file.kind, file.remote.path,
                                  file.kind == ChangeKind::MOVE ? file.basis : "",
-                                 file.remote.size});
+                                 file.remote.size, added});
       countChange(file.kind, report_.counts);
     }
     Paths moved;

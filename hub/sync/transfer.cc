@@ -336,9 +336,10 @@ void Transfer::count(const Job& job, uint64_t size) {
                job.basis->mtime + 1 == planned.remote.mtime;
   if (kind == ChangeKind::TOUCH && again) return;
   countChange(kind, report_.counts);
-  if (kind == ChangeKind::GROW) report_.bytesGrown += size - planned.basisSize;
+  uint64_t added = kind == ChangeKind::GROW ? size - planned.basisSize : 0;
+  report_.bytesGrown += added;
   report_.changes.push_back(
-      {kind, planned.remote.path, kind == ChangeKind::MOVE ? planned.basis : "", size});
+      {kind, planned.remote.path, kind == ChangeKind::MOVE ? planned.basis : "", size, added});
 }
 
 }  // namespace pibrain

@@ -20,7 +20,7 @@ import harness
 from harness import sessions
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
-SPOKES = ("laptop", "laptop.local", "server", "server.example", "old-box")
+SPOKES = ("laptop", "laptop.local", "old-box")
 # What tests of their own run: e2e.demo, and this very run.
 ELSEWHERE = ("deploy/demo.sh ", "tests/run.sh ")
 

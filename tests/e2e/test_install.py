@@ -185,12 +185,21 @@ class Completions(HubCase):
 
     def test_spokes(self):
         for line in (["sync", "run", "--spoke", ""], ["sync", "list", "-s", ""], ["sync", "archive", "list", "-s", ""]):
-            self.assertEqual(self.bash("pi-brain", *line), {"laptop", "lab server", "desk"})
+            self.assertEqual(self.bash("pi-brain", *line), {"laptop", "lab\\ server", "desk"})
             self.assertEqual(self.fish("pi-brain", *line), {"laptop", "lab server", "desk"})
-        self.assertEqual(self.bash("pi-brain", "sync", "run", "-s", "la"), {"laptop", "lab server"})
+        self.assertEqual(self.bash("pi-brain", "sync", "run", "-s", "la"), {"laptop", "lab\\ server"})
         self.write_config([self.spoke("elsewhere")])
         self.assertEqual(self.bash("pi-brain", "sync", "run", "-c", str(self.config), "-s", ""), {"elsewhere"})
         self.assertEqual(self.fish("pi-brain", "sync", "run", "-c", str(self.config), "-s", ""), {"elsewhere"})
+
+    def test_names_are_not_run(self):
+        name = f"$(touch {self.dir}#ran)".replace("/", "#")
+        self.write_config([self.spoke(name)])
+        shutil.copy(self.config, self.home / ".pi-brain/config.yaml")
+        before = sorted(os.listdir())
+        for shell in (self.bash, self.fish):
+            self.assertEqual(len(shell("pi-brain", "sync", "run", "-s", "")), 1)
+        self.assertEqual(sorted(os.listdir()), before)
 
     def test_a_broken_config_completes_nothing(self):
         (self.home / ".pi-brain/config.yaml").write_text("spokes: [")
@@ -227,7 +236,10 @@ class Timer(HubCase):
         timer = (self.units / "pi-brain-sync.timer").read_text()
         self.assertIn("OnUnitActiveSec=30min\n", timer)
         self.assertNotIn("@", timer + service.replace("@system-service", ""))
-        self.timer("install-timer", "--due")
+        (self.units / "pi-brain-sync.timer").write_text("# mine\n")
+        self.assertIn("pi-brain-sync.timer.old", self.timer("install-timer", "--due"))
+        self.assertEqual((self.units / "pi-brain-sync.timer.old").read_text(), "# mine\n")
+        (self.units / "pi-brain-sync.timer.old").unlink()
         self.assertIn("OnUnitActiveSec=1min\n", (self.units / "pi-brain-sync.timer").read_text())
         self.assertIn("sync run --due", (self.units / "pi-brain-sync.service").read_text())
         self.timer("uninstall-timer", config=False)

@@ -80,6 +80,105 @@ class ByRsync(HubCase):
         self.assertEqual(spoke["warnings"], ["symlinks and special files were skipped: 2"])
         self.assertEqual(set(self.snapshot()), {b"real.jsonl"})
 
+    def test_the_guard_holds_whatever_happens_meanwhile(self):
+        """The source is emptied between the transfer and the look at what is gone."""
+        for i in range(30):
+            self.write(f"s{i}.jsonl", b"x\n")
+        self.sync()
+        before = self.snapshot()
+        public = (self.sshd.dir / "client_key.pub").read_text()
+        count = self.dir / "count"
+        script = self.dir / "script"
+        script.write_text(f'#!/bin/sh\necho x >> {count}\n[ $(wc -l < {count}) != 2 ] || rm -f {self.source}/*\n'
+                          'exec $SSH_ORIGINAL_COMMAND\n')
+        script.chmod(0o755)
+        self.sshd.authorized_keys.write_text(f'restrict,command="{script}" {public}')
+        self.assertIn("no files at all", self.sync_one("--delete", code=1)["error"])
+        self.assertEqual(self.snapshot(), before)
+
+    def test_a_directory_in_a_files_place(self):
+        self.write("foo", b"version 1\n")
+        self.write("grows", b"1\n")
+        self.sync()
+        (self.source / "foo").unlink()
+        self.write("foo/bar.jsonl", b"new\n")
+        self.write("grows", b"1\n2\n")
+        self.sync()
+        self.assert_mirrored()
+        self.assertEqual(self.archived(), {b"foo": b"version 1\n"})
+        (self.source / "foo/bar.jsonl").unlink()
+        (self.source / "foo").rmdir()
+        self.write("foo", b"version 2\n")
+        self.assertIn("has a file where the mirror has a directory", self.sync_one(code=1)["error"])
+        self.assertIn(b"foo/bar.jsonl", self.snapshot())
+
+    def test_an_unreadable_directory_stops_deletion_alone(self):
+        self.write("a.jsonl", b"x\n")
+        self.sync()
+        (self.source / "a.jsonl").unlink()
+        self.write("b.jsonl", b"x\n")
+        self.write("secret/c.jsonl", b"x\n")
+        (self.source / "secret").chmod(0)
+        self.as_nobody()
+        self.sync("--delete", code=1)
+        self.assertEqual(set(self.snapshot()), {b"a.jsonl", b"b.jsonl"})
+
+    def as_nobody(self):
+        """root reads everything: let rsync on the spoke be somebody who does not."""
+        if os.geteuid() == 0:
+            public = (self.sshd.dir / "client_key.pub").read_text()
+            for directory in (self.class_dir, self.dir, self.source):
+                directory.chmod(0o755)
+            self.sshd.authorized_keys.write_text(
+                'restrict,command="setpriv --reuid=65534 --clear-groups -- $SSH_ORIGINAL_COMMAND" ' + public)
+
+    def test_a_rewrite_of_the_same_size_in_the_same_second(self):
+        path = self.write("a.jsonl", b"old\n")
+        os.utime(path, ns=(10**18, 10**18))
+        self.sync()
+        path.write_bytes(b"new\n")
+        os.utime(path, ns=(10**18 + 5 * 10**8,) * 2)
+        self.assertEqual(self.counts(), {"rewritten": 1})
+        self.assert_mirrored()
+
+    def test_no_bits_of_privilege(self):
+        self.write("tool", b"x\n").chmod(0o4755)
+        self.configure(keep_modes=True)
+        self.sync()
+        self.assertEqual(stat.S_IMODE((self.mirror / "tool").stat().st_mode), 0o755)
+
+    def test_more_errors_than_anybody_reads(self):
+        for i in range(9000):
+            path = self.source / "d" / f"{'long-name-' * 10}{i}"
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+            path.chmod(0)
+        self.write("z.jsonl", b"x\n")
+        self.as_nobody()
+        self.assertIn("could not be read", self.sync_one(code=1)["error"])
+        self.assertEqual(set(self.snapshot()), {b"z.jsonl"})
+
+    def test_a_killed_hub_leaves_the_lock_to_its_rsync(self):
+        self.write("slow.jsonl", os.urandom(400_000))
+        run = self.start_run("--bwlimit", "100")
+        staging = self.mirror / ".pi-brain-staging"
+        harness.wait_for(lambda: staging.exists() and list(staging.iterdir()), what="rsync at work")
+        run.kill()
+        run.communicate()
+        self.assertEqual(self.pi_brain("sync", "run").returncode, 75)
+        harness.wait_for(lambda: self.pi_brain("sync", "run").returncode == 0, what="rsync's end")
+        self.assert_mirrored()
+
+    def test_rrsync(self):
+        self.write("a.jsonl", b"x\n")
+        public = (self.sshd.dir / "client_key.pub").read_text()
+        self.sshd.authorized_keys.write_text(f'restrict,command="rrsync -ro {self.source}" {public}')
+        self.configure(source="spoke:.")
+        self.assertEqual(self.counts(), {"new": 1})
+        self.assert_mirrored()
+        self.configure(source=f"spoke:{self.source}/nowhere")
+        self.sync_one(code=1)
+
     def test_options(self):
         self.write("a.jsonl", b"x\n")
         self.write("b.tmp", b"x\n")
@@ -100,7 +199,8 @@ class ByRsync(HubCase):
         self.assertLess(time.monotonic() - began, 2)
 
     def test_arguments_that_run_commands_are_refused(self):
-        for argument in ("-e sh", "-ave", "--rsh=sh", "--rsync-p=x", "-M--x", "--daemon", "--remove-source-files"):
+        for argument in ("-e sh", "-ave", "--rsh=sh", "--rsync-p=x", "-M--x", "--daemon", "--remove-source-files", "--delete",
+                         "-q", "-a", "--append", "/etc/"):
             self.configure(rsync_options={"extra_args": ["-v", argument]})
             done = self.pi_brain("sync", "run")
             self.assertEqual(done.returncode, 2, argument)
@@ -114,7 +214,7 @@ class ByRsync(HubCase):
         self.assertIn("just now", self.pi_brain("sync", "status").stdout)
         self.write("slow.jsonl", os.urandom(400_000))
         run = self.start_run("--bwlimit", "100")
-        harness.wait_for(lambda: list(self.mirror.rglob(".slow*")), what="rsync at work")
+        harness.wait_for(lambda: list(self.mirror.rglob("*slow*")), what="rsync at work")
         done = self.pi_brain("sync", "run")
         self.assertEqual(done.returncode, 75, done.stdout)
         self.assertIn("another run", done.stdout)
@@ -124,7 +224,7 @@ class ByRsync(HubCase):
     def test_an_interrupted_run_takes_its_rsync_along(self):
         self.write("slow.jsonl", os.urandom(4_000_000))
         run = self.start_run("--bwlimit", "100")
-        harness.wait_for(lambda: self.mirror.exists() and list(self.mirror.rglob(".slow*")), what="rsync at work")
+        harness.wait_for(lambda: list(self.mirror.rglob("*slow*")), what="rsync at work")
         children = harness.descendants(run.pid)
         self.assertTrue(children)
         run.terminate()
@@ -169,7 +269,6 @@ class ByRsync(HubCase):
     def test_what_goes_wrong_is_said(self):
         self.write("a.jsonl", b"x\n")
         self.assertIn("does not exist on", self.failure(source="spoke:/nowhere/at/all"))
-        self.assertIn("rsync_options.extra_args", self.failure(rsync_options={"extra_args": ["--no-such-option"]}))
         self.assertIn("connection refused by 127.0.0.1 port 1", self.refused_port())
         self.sshd.configure_client(known_hosts=self.dir / "empty")
         self.assertIn("host key verification failed", self.failure())
@@ -197,13 +296,7 @@ class ByRsync(HubCase):
     def test_unreadable_files_are_named(self):
         self.write("a.jsonl", b"x\n")
         self.write("secret.jsonl", b"x\n").chmod(0)
-        # root reads everything: let rsync on the spoke be somebody who does not.
-        if os.geteuid() == 0:
-            public = (self.sshd.dir / "client_key.pub").read_text()
-            for directory in (self.class_dir, self.dir, self.source):
-                directory.chmod(0o755)
-            self.sshd.authorized_keys.write_text(
-                'restrict,command="setpriv --reuid=65534 --clear-groups -- $SSH_ORIGINAL_COMMAND" ' + public)
+        self.as_nobody()
         self.assertIn("secret.jsonl", self.failure())
         self.assertEqual(set(self.snapshot()), {b"a.jsonl"})
 

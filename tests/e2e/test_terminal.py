@@ -56,7 +56,7 @@ class OnATerminal(HubCase):
         shares = [int(m.group(1)) for line in lines for m in [re.search(r"(\d+)%", line)]]
         self.assertEqual(shares, sorted(shares))
         self.assertLess(shares[0], shares[-1])
-        self.assertRegex(seen, r"\d+/40 files  [\d.]+ KB/781 KB  \d:\d\d left  [\d.]+ KB/s")
+        self.assertRegex(seen, r"\d+/40 files  [\d.]+ KB/781 KB  \d:\d\d left  [\d.]+ [KM]B/s")
         for line in lines:
             self.assertLess(len(ESCAPE.sub("", line)), 100)
         self.assertIn("\x1b[32m✓\x1b[0m laptop: 40 new", seen)
@@ -109,6 +109,7 @@ class InALog(HubCase):
 
     def test_verbose_and_dry_run_list_the_files(self):
         self.assertIn("    new      p/a.jsonl (1.1 KB)", self.run_lines("-n"))
+        self.assertIn("  laptop:", self.run_lines("-n"))
         self.assertIn("    new      p/a.jsonl (1.1 KB)", self.run_lines("-v"))
         self.assertEqual(self.pi_brain("sync", "run", "-q", "-v").returncode, 2)
 
@@ -207,8 +208,8 @@ class InALog(HubCase):
         self.assertAlmostEqual(samples["last_success_timestamp_seconds", "laptop"], time.time(), delta=60)
         self.assertEqual(samples["last_run_success", "laptop"], 1)
         self.assertEqual(samples["last_run_success", 'quo\\"te'], 0)
-        self.assertNotIn(("last_success_timestamp_seconds", 'quo\\"te'), samples)
-        self.assertEqual(samples["errors_total", 'quo\\"te'], 1)
+        self.assertEqual(samples["last_success_timestamp_seconds", 'quo\\"te'], 0)
+        self.assertEqual(samples["failed_runs", 'quo\\"te'], 1)
         self.assertEqual(samples["mirror_bytes", "laptop"], 1100)
         self.assertEqual(samples["last_run_files", "laptop"], 1)
         self.assertGreater(samples["last_run_wire_bytes", "laptop"], 1000)

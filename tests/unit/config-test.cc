@@ -193,7 +193,7 @@ TEST_F(ConfigTest, mistakesAreNamedWithTheirPlace) {
             6,
             {"spokes[1].name", "'a'", "taken"}},
            {spokeWith("- name: b\n  sync_method: agent\n  path: /m/\n  source: h:p\n"),
-            6,
+            8,
             {"spokes[1].path", "'a'"}},
            {"hub:\n  web_ui_port: 1: 2\n", 2, {"not YAML", "quote"}},
            {"hub:\n\tx: 1\n", 2, {"not YAML", "tab"}},

@@ -9,24 +9,30 @@
 namespace pibrain {
 namespace {
 
-TEST(RsyncArguments, whatRunsACommandIsRefused) {
+TEST(RsyncArguments, whatIsNotKnownToBeHarmlessIsRefused) {
   for (auto argument :
        {"-e", "-essh", "-e ssh", "-ave", "-zve/bin/sh", "--rsh", "--rsh=sh", "--rs=sh", "--rsync-path=x",
         "--rsync-p", "-M", "-M--daemon", "-avM--x", "--remote-option=x", "--remote", "--rem=x", "--daemon",
         "--daem", "--config=x", "--dparam=x", "--server", "--serv", "--sender", "--remove-source-files",
-        "--remove-s", "--remove-sent-files", "--write-devices", "--ignore-errors", "--force", "--", "",
-        "--r", "--s=x"}) {
-    EXPECT_NE(whyNotForRsync(argument), "") << argument;
+        "--remove-s", "--write-devices", "--ignore-errors", "--force", "--", "", "--r", "--s=x", "-",
+        "--delete", "--del", "--delete-excluded", "-q", "--quiet", "--stderr=all", "--info=none", "--append",
+        "--append-verify", "--inplace", "-a", "-av", "--chmod=F644", "-L", "-l", "-k", "-n", "--list-only",
+        "--help", "--version", "-V", "--write-batch=x", "--only-write-batch=x", "--log-file=x", "-T/tmp",
+        "--temp-dir=x", "--link-dest=x", "--compare-dest=x", "--suffix=x", "--files-from=-", "--iconv=.",
+        "-R", "-b", "--trust-sender", "--copy-as=x", "--timeout=1", "/etc/", "host:/etc/", "--verbose=x"}) {
+    EXPECT_TRUE(refusedForRsync({argument})) << argument;
   }
+  EXPECT_EQ(refusedForRsync({"-v", "--exclude=x", "-e", "sh"})->index, 2u);
+  EXPECT_EQ(refusedForRsync({"--exclude", "a", "/etc/"})->index, 2u);
+  EXPECT_EQ(refusedForRsync({"-v", "--exclude"})->why, "its value is missing");
 }
 
-TEST(RsyncArguments, othersAreNot) {
-  for (auto argument :
-       {"-v", "-H", "--exclude=*.tmp", "--exclude", "*.tmp", "--bwlimit=5", "--no-compress",
-        "--recursive", "--rsyncable", "--checksum", "--delete", "--delete-excluded", "--safe-links",
-        "--size-only", "--skip-compress=jsonl", "-f- *.tmp/e", "-Be", "-T/tmp/e", "--max-size=1g", "-"}) {
-    EXPECT_EQ(whyNotForRsync(argument), "") << argument;
-  }
+TEST(RsyncArguments, theUsualOnesAreNot) {
+  std::vector<std::string> usual{"-v", "-vP", "--exclude=*.tmp", "--exclude", "*.tmp", "--bwlimit=5",
+                                 "--no-compress", "--checksum", "--size-only", "--skip-compress=jsonl",
+                                 "-f- *.tmp/e", "-f", "- x", "-B700", "--max-size=1g", "--exclude", "-e sh",
+                                 "-vf", "-x", "-4"};
+  EXPECT_FALSE(refusedForRsync(usual));
 }
 
 RsyncOutput read(std::initializer_list<const char*> lines) {

@@ -53,6 +53,8 @@ TEST(Schedule, daysOfTheWeek) {
   }
   EXPECT_EQ(lastDue("0 9 * * sat-sun", NOW), "2026-11-22T09:00");
   EXPECT_EQ(lastDue("0 9 * * fri-0", NOW), "2026-11-22T09:00");
+  EXPECT_EQ(lastDue("0 9 * * sun-sun", NOW), "2026-11-22T09:00");
+  EXPECT_EQ(lastDue("0 9 * * 0-0", NOW), "2026-11-22T09:00");
   // crontab(5): either of the two days, unless one of them begins with "*".
   EXPECT_EQ(lastDue("0 9 24 * mon", NOW), "2026-11-24T09:00");
   EXPECT_EQ(lastDue("0 9 20 * mon", NOW), "2026-11-23T09:00");

@@ -77,6 +77,64 @@ TEST_F(StoreTest, lastRunsAfterAClockThatWasAhead) {
   EXPECT_EQ(store_->lastRuns("a")->lastError, "broken");
 }
 
+TEST_F(StoreTest, history) {
+  open();
+  EXPECT_TRUE(store_->history({}, 10)->empty());
+  auto full = report("a", OLD);
+  full.counts = {.files = 1, .created = 2, .grown = 3, .rewritten = 4, .moved = 5, .touched = 6,
+                 .deleted = 7, .kept = 8, .deferred = 9, .failed = 10};
+  full.bytesGrown = 11;
+  full.bytesLiteral = 12;
+  full.wire = {13, 14};
+  ASSERT_TRUE(store_->recordRun(full).ok());
+  ASSERT_TRUE(store_->recordRun(report("b", OLD + 1, Outcome::FAILED, "why")).ok());
+  ASSERT_TRUE(store_->recordRun(report("a", OLD - 5)).ok()) << "by a clock that went back";
+  auto names = [&](const std::vector<std::string>& spokes, uint32_t limit) {
+    std::string all;
+    auto runs = store_->history(spokes, limit);
+    for (auto& run : runs.value()) all += run.name;
+    return all;
+  };
+  EXPECT_EQ(names({}, 10), "aba");
+  EXPECT_EQ(names({}, 2), "ab");
+  EXPECT_EQ(names({"a"}, 10), "aa");
+  EXPECT_EQ(names({"b", "a"}, 10), "aba");
+  EXPECT_EQ(names({"c"}, 10), "");
+  auto runs = *store_->history({}, 10);
+  EXPECT_EQ(runs[1].error, "why");
+  EXPECT_EQ(runs[1].outcome, Outcome::FAILED);
+  auto& read = runs[2];
+  EXPECT_EQ(read.outcome, Outcome::OK);
+  EXPECT_EQ(read.started, full.started);
+  EXPECT_EQ(read.finished, full.finished);
+  auto& counts = read.counts;
+  EXPECT_EQ((std::vector<uint32_t>{counts.files, counts.created, counts.grown, counts.rewritten,
+                                   counts.moved, counts.touched, counts.deleted, counts.kept,
+                                   counts.deferred, counts.failed}),
+            (std::vector<uint32_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
+  EXPECT_EQ(read.bytesGrown, 11u);
+  EXPECT_EQ(read.bytesLiteral, 12u);
+  EXPECT_EQ(read.wire.up, 13u);
+  EXPECT_EQ(read.wire.down, 14u);
+}
+
+TEST_F(StoreTest, oldRunsAreForgottenButNotTheLastGoodOne) {
+  open();
+  ASSERT_TRUE(store_->recordRun(report("a", OLD)).ok());
+  ASSERT_TRUE(store_->recordRun(report("a", OLD + 1)).ok());
+  ASSERT_TRUE(store_->recordRun(report("b", OLD)).ok());
+  for (int i = 0; i < 11'000; ++i) {
+    ASSERT_TRUE(store_->recordRun(report("a", OLD + 2 + i, Outcome::FAILED, "why")).ok());
+  }
+  auto runs = *store_->history({"a"}, 20'000);
+  EXPECT_GT(runs.size(), 10'000u);
+  EXPECT_LT(runs.size(), 10'300u);
+  EXPECT_EQ(runs.back().finished, OLD + 1);
+  EXPECT_EQ(store_->lastRuns("a")->lastGood, OLD + 1);
+  EXPECT_EQ(store_->lastRuns("a")->failed, runs.size() - 1);
+  EXPECT_EQ(store_->lastRuns("b")->lastGood, OLD);
+}
+
 TEST_F(StoreTest, keptFiles) {
   open();
   EXPECT_EQ(kept("a"), Paths{});
