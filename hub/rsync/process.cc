@@ -154,10 +154,10 @@ std::string explainRsync(const SpokeConfig& spoke, const RsyncRun& run) {
     case BROKE_OFF:
       if (says("is your shell clean")) {
         return absl::StrCat("the login shell on ", place,
-                            " prints something before rsync can speak. 'ssh ",
+                            " prints something before rsync can speak, or the key starts another program "
+                            "(pi-brain-agent, say: then set sync_method to agent). 'ssh ",
                             escapeForTerminal(spoke.source.host),
-                            " true' has to print nothing: look into ~/.bashrc there; the agent "
-                            "(sync_method: agent) does not mind",
+                            " true' has to print nothing: look into ~/.bashrc there",
                             said, ".");
       }
       if (says("not found")) {

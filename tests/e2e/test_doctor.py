@@ -189,10 +189,12 @@ class Doctor(HubCase):
              "path": str(self.dir / "synced" / "old")},
             {"name": "other", "sync_method": "syncthing", "path": str(self.dir / "synced" / "other")},
             self.spoke("off", enabled=False), self.spoke()])
-        document = self.doctor()
+        document = self.doctor(code=1)
         states = {s["name"]: {c["step"]: c["state"] for c in s["checks"]} for s in document["spokes"]}
         self.assertEqual(states["old"]["login"], "ok")
-        self.assertEqual(states["old"]["rsync"], "warning")  # the agent answers for it
+        # The key starts the agent.
+        self.assertEqual(states["old"]["rsync"], "warning")
+        self.assertEqual(states["old"]["sessions"], "failed")
         self.assertEqual(states["other"]["mirror"], "warning")
         self.assertEqual(states["off"], {"config": "skipped"})
         self.assertEqual(states["laptop"]["agent"], SOUND_AGENT)
@@ -200,6 +202,10 @@ class Doctor(HubCase):
         self.sshd.authorized_keys.write_text(pathlib.Path(f"{self.sshd.key}.pub").read_text())
         old = {c["step"]: c for c in self.doctor("-s", "old")["spokes"][0]["checks"]}
         self.assertEqual(old["rsync"]["state"], "ok")
+        self.assertRegex(old["sessions"]["detail"], r"^\d+ files? on the spoke, \d+ of them to fetch$")
+        self.write_config([self.spoke("here", sync_method="rsync", source=str(self.source))])
+        self.assertNotIn("ssh", [c["step"] for c in self.doctor()["spokes"][0]["checks"]])
+        self.write_config([self.spoke("old", sync_method="rsync")])
         done = self.pi_brain("sync", "doctor", "-s", "old", env={**self.environment(), "PATH": "/nowhere"})
         self.assertEqual(done.returncode, 1)
         self.assertIn("✗ rsync", done.stdout)

@@ -15,7 +15,7 @@ class TwoRuns(FaultCase):
         self.write("p/slow.jsonl", lines(self.rng, 3 * MIB))
 
     def start_slow_run(self):
-        run = self.start_run("--bwlimit", "2000", "--delete", "--max-delete", "1000")
+        run = self.start_run("--bwlimit", "600", "--delete", "--max-delete", "1000")
         harness.wait_for(lambda: (self.mirror / ".pi-brain-staging").exists(), what="data")
         return run
 
