@@ -2,10 +2,15 @@
 
 _pi_brain_spokes() {
   # With the configuration that is on the line already, if any.
-  local i config=()
+  local i value config=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
-      -c | --config) config=(-c "${COMP_WORDS[i + 1]/#\~/$HOME}") ;;
+      -c | --config)
+        # bash makes three words of --config=FILE.
+        value=${COMP_WORDS[i + 1]}
+        [[ $value == '=' ]] && value=${COMP_WORDS[i + 2]}
+        config=(-c "${value/#\~/$HOME}")
+        ;;
     esac
   done
   "${COMP_WORDS[0]}" sync list --names "${config[@]}" 2>/dev/null
@@ -16,6 +21,11 @@ _pi_brain() {
   local command=${COMP_WORDS[2]} archive=${COMP_WORDS[3]}
   local options
   COMPREPLY=()
+  if [[ $current == '=' ]]; then
+    current=  # and previous is the option
+  elif [[ $previous == '=' ]]; then
+    previous=${COMP_WORDS[COMP_CWORD - 2]}
+  fi
   case $previous in
     -s | --spoke)
       # Not by compgen -W, which expands what it is given.

@@ -188,7 +188,10 @@ class Completions(HubCase):
             self.assertEqual(self.bash("pi-brain", *line), {"laptop", "lab\\ server", "desk"})
             self.assertEqual(self.fish("pi-brain", *line), {"laptop", "lab server", "desk"})
         self.assertEqual(self.bash("pi-brain", "sync", "run", "-s", "la"), {"laptop", "lab\\ server"})
+        self.assertEqual(self.bash("pi-brain", "sync", "run", "--spoke", "=", "de"), {"desk"})
+        self.assertEqual(self.bash("pi-brain", "sync", "run", "--spoke", "="), {"laptop", "lab\\ server", "desk"})
         self.write_config([self.spoke("elsewhere")])
+        self.assertEqual(self.bash("pi-brain", "sync", "run", "--config", "=", str(self.config), "-s", ""), {"elsewhere"})
         self.assertEqual(self.bash("pi-brain", "sync", "run", "-c", str(self.config), "-s", ""), {"elsewhere"})
         self.assertEqual(self.fish("pi-brain", "sync", "run", "-c", str(self.config), "-s", ""), {"elsewhere"})
 
