@@ -7,6 +7,7 @@
 
 #include "hub/cli/commands.h"
 #include "hub/cli/json.h"
+#include "hub/cli/style.h"
 #include "hub/cli/support.h"
 #include "hub/parallel.h"
 #include "hub/store.h"
@@ -18,24 +19,26 @@ namespace {
 
 constexpr size_t JOBS = 8;
 
-const char* signOf(CheckState state) {
+Sign signOf(CheckState state) {
   switch (state) {
     case CheckState::GOOD:
-      return "✓";
+      return Sign::GOOD;
     case CheckState::WARNING:
-      return "!";
+      return Sign::WARNING;
     case CheckState::FAILED:
-      return "✗";
+      return Sign::BAD;
     case CheckState::SKIPPED:
-      return "-";
+      break;
   }
-  return "";
+  return Sign::SKIPPED;
 }
 
 void printExamination(const Examination& examination) {
+  auto style = styleOfOutput();
   printf("%s\n", examination.name.empty() ? "This machine" : examination.name.c_str());
   for (auto& check : examination.checks) {
-    printf("  %s %-11s %s\n", signOf(check.state), check.step.c_str(), check.detail.c_str());
+    printf("  %s %-11s %s\n", style.sign(signOf(check.state)).c_str(), check.step.c_str(),
+           style.plain(check.detail).c_str());
   }
 }
 

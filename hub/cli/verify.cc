@@ -8,6 +8,7 @@
 #include "common/text.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/json.h"
+#include "hub/cli/style.h"
 #include "hub/cli/support.h"
 #include "hub/parallel.h"
 #include "hub/sync/verify.h"
@@ -36,8 +37,10 @@ std::string describe(const Difference& difference) {
 
 void printText(const SpokeConfig& spoke, const Verification& result) {
   auto& report = result.report;
+  auto style = styleOfOutput();
   for (auto& warning : report.warnings) {
-    printf("  ! %s: %s\n", report.name.c_str(), warning.c_str());
+    printf("  %s %s: %s\n", style.sign(Sign::WARNING).c_str(), report.name.c_str(),
+           style.plain(warning).c_str());
   }
   for (size_t i = 0; i < std::min(result.differences.size(), MAX_PRINTED); ++i) {
     auto& difference = result.differences[i];
@@ -45,17 +48,19 @@ void printText(const SpokeConfig& spoke, const Verification& result) {
            describe(difference).c_str());
   }
   if (result.differences.size() > MAX_PRINTED) {
-    printf("    … and %zu more\n", result.differences.size() - MAX_PRINTED);
+    printf("    %s and %zu more\n", style.ellipsis(), result.differences.size() - MAX_PRINTED);
   }
   if (report.outcome == Outcome::SKIPPED) {
-    printf("  - %s: skipped, %s\n", report.name.c_str(), report.error.c_str());
+    printf("  %s %s: skipped, %s\n", style.sign(Sign::SKIPPED).c_str(), report.name.c_str(),
+           report.error.c_str());
   } else if (report.outcome != Outcome::OK) {
-    printf("  ✗ %s: %s\n", report.name.c_str(), report.error.c_str());
+    printf("  %s %s: %s\n", style.sign(Sign::BAD).c_str(), report.name.c_str(),
+           style.plain(report.error).c_str());
   } else {
     auto differ = result.differences.empty() ? "all alike"
                                              : absl::StrCat(result.differences.size(), " differ");
     printf("  %s %s: %s compared, %s, %s%s%s%s; %s on the wire, %.1f s\n",
-           result.good() ? "✓" : "✗", report.name.c_str(), countOf(result.files, "file").c_str(),
+           style.sign(result.good() ? Sign::GOOD : Sign::BAD).c_str(), report.name.c_str(), countOf(result.files, "file").c_str(),
            formatBytes(result.bytes).c_str(), differ.c_str(),
            result.repaired ? " and were fetched" : "",
            result.unread > 0 ? absl::StrCat(", ", result.unread, " not compared").c_str() : "",
