@@ -82,15 +82,15 @@ std::string runText(const SpokeReport& report, const RunTextOptions& options, co
 std::string runSummary(const std::vector<SpokeReport>& reports, bool dryRun) {
   if (reports.size() < 2) return "";
   std::vector<std::string> parts;
-  for (auto [outcome, word] : std::initializer_list<std::pair<Outcome, const char*>>{
-           {Outcome::OK, dryRun ? "looked at" : "synced"},
-           {Outcome::FAILED, "failed"},
-           {Outcome::LOCKED, "left to another run"},
-           {Outcome::SKIPPED, "skipped"}}) {
+  auto add = [&](Outcome outcome, const char* word) {
     auto count = std::count_if(reports.begin(), reports.end(),
                                [&](auto& report) { return report.outcome == outcome; });
     if (count > 0) parts.push_back(absl::StrCat(count, " ", word));
-  }
+  };
+  add(Outcome::OK, dryRun ? "looked at" : "synced");
+  add(Outcome::FAILED, "failed");
+  add(Outcome::LOCKED, "left to another run");
+  add(Outcome::SKIPPED, "skipped");
   return absl::StrCat(countOf(reports.size(), "spoke"), ": ", absl::StrJoin(parts, ", "), "\n");
 }
 
