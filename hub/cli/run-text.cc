@@ -27,28 +27,7 @@ std::string changeLines(const SpokeReport& report, bool dryRun) {
   return out;
 }
 
-}  // namespace
-
-std::string summarize(const SpokeReport& report, bool dryRun) {
-  auto& counts = report.counts;
-  std::vector<std::string> parts;
-  auto add = [&](uint32_t count, const std::string& what) {
-    if (count > 0) parts.push_back(absl::StrCat(count, " ", what));
-  };
-  add(counts.created, "new");
-  add(counts.grown, absl::StrCat("grew (+", formatBytes(report.bytesGrown), ")"));
-  add(counts.rewritten, "rewritten");
-  add(counts.moved, "moved");
-  add(counts.touched, dryRun ? "to compare" : "touched");
-  add(counts.deleted, "deleted");
-  add(counts.deferred, "still being written");
-  if (parts.empty()) parts.push_back("nothing new");
-  add(counts.kept, "kept that the spoke no longer has");
-  return absl::StrJoin(parts, ", ");
-}
-
-namespace {
-
+// With all signs that Unicode has.
 std::string richText(const SpokeReport& report, const RunTextOptions& options,
                      const Style& style) {
   auto line = [&](Sign sign, const std::string& rest) {
@@ -73,6 +52,24 @@ std::string richText(const SpokeReport& report, const RunTextOptions& options,
 }
 
 }  // namespace
+
+std::string summarize(const SpokeReport& report, bool dryRun) {
+  auto& counts = report.counts;
+  std::vector<std::string> parts;
+  auto add = [&](uint32_t count, const std::string& what) {
+    if (count > 0) parts.push_back(absl::StrCat(count, " ", what));
+  };
+  add(counts.created, "new");
+  add(counts.grown, absl::StrCat("grew (+", formatBytes(report.bytesGrown), ")"));
+  add(counts.rewritten, "rewritten");
+  add(counts.moved, "moved");
+  add(counts.touched, dryRun ? "to compare" : "touched");
+  add(counts.deleted, "deleted");
+  add(counts.deferred, "still being written");
+  if (parts.empty()) parts.push_back("nothing new");
+  add(counts.kept, "kept that the spoke no longer has");
+  return absl::StrJoin(parts, ", ");
+}
 
 std::string runText(const SpokeReport& report, const RunTextOptions& options, const Style& style) {
   auto text = richText(report, options, style);

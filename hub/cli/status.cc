@@ -50,7 +50,7 @@ Status collect(const Config& config) {
   return status;
 }
 
-// "5m ago; what the spoke wrote since is not here", by the minute.
+// "less than a minute", "5 minutes", "3 hours", "2 days".
 std::string formatSpan(int64_t nanos) {
   int64_t minutes = nanos / 60'000'000'000;
   if (minutes < 1) return "less than a minute";

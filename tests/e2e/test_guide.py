@@ -6,7 +6,6 @@ names are throw-away ones, and 'laptop' is an sshd on a loopback address, with a
 Stand-ins are sudo (whoever runs this is root there already) and systemctl (there is no systemd that
 serves this user). Needs root, for the namespaces.
 """
-import json
 import os
 import pathlib
 import re

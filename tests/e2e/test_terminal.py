@@ -7,12 +7,10 @@ import re
 import select
 import sqlite3
 import struct
-import subprocess
 import termios
 import time
 import unittest
 
-import harness
 from harness import HUB, HubCase
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
