@@ -80,6 +80,7 @@ std::string drawProgress(const ProgressLine& line, const Style& style, unsigned 
   if (line.phase != Progress::Phase::FETCHING || line.files == 0) {
     auto words = absl::StrCat(phaseWord(line.phase), style.ellipsis());
     if (line.filesDone > 0) absl::StrAppend(&words, " ", countOf(line.filesDone, "file"));
+    if (line.bytesDone > 0) absl::StrAppend(&words, "  ", formatBytes(line.bytesDone));
     return cut(start + words, columns);
   }
   double share = line.bytes > 0 ? double(std::min(line.bytesDone, line.bytes)) / double(line.bytes)
@@ -91,10 +92,12 @@ std::string drawProgress(const ProgressLine& line, const Style& style, unsigned 
   size_t used = columnsOf(start) + (width == 0 ? 0 : width + 2) + percent.size();
   // The most telling first: as many as there is room for.
   std::vector<std::string> parts{absl::StrCat(line.filesDone, "/", line.files, " files"),
-                                 absl::StrCat(formatBytes(line.bytesDone), "/",
-                                              formatBytes(line.bytes))};
+                                 line.bytes > 0 ? absl::StrCat(formatBytes(line.bytesDone), "/",
+                                                               formatBytes(line.bytes))
+                                                : formatBytes(line.bytesDone)};
   if (line.rate > 0) {
-    auto left = formatLeft(double(line.bytes - std::min(line.bytes, line.bytesDone)) / line.rate);
+    double seconds = double(line.bytesDone) / line.rate;  // so far
+    auto left = share > 0 ? formatLeft(seconds * (1 - share) / share) : "";
     if (!left.empty()) parts.push_back(left + " left");
     parts.push_back(formatBytes(uint64_t(line.rate)) + "/s");
   }

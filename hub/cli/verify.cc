@@ -119,9 +119,6 @@ void printVerifyJson(const std::vector<Verification>& results, bool ok) {
 
 Verification verifyOrSkip(const Config& config, const SpokeConfig& spoke, bool repair) {
   auto why = reasonToSkip(spoke);
-  if (why.empty() && spoke.method == SyncMethod::RSYNC) {
-    why = "its sync_method is rsync, and only the agent can say what it hashes";
-  }
   if (why.empty()) return verifySpoke(config, spoke, repair);
   Verification result;
   result.report = skipped(spoke, std::move(why));

@@ -57,12 +57,38 @@ bool RsyncOutput::item(std::string_view view) {
                                              : Kind::CHANGED;
   // Of modes and owners a mirror knows nothing.
   if (kind == Kind::TOUCHED && what[4] != 't' && what[4] != 'T') return true;
-  items_.push_back({kind, std::move(path), size});
+  bool unlike = what[3] != '.' || what[4] != '.';
+  items_.push_back({kind, std::move(path), size, kind == Kind::CHANGED && unlike});
+  return true;
+}
+
+// "   1234  45%   12.34MB/s    0:00:01 (xfr#3, to-chk=5/10)", and "ir-chk" while rsync still finds
+// directories. What stands in brackets is missing while a file is on its way; when the list is
+// whole, rsync says once more of the same file that there is nothing left to check.
+bool RsyncOutput::progress(std::string_view view) {
+  absl::string_view text(view.data(), view.size());
+  if (!absl::ConsumePrefix(&text, " ")) return false;
+  text = absl::StripLeadingAsciiWhitespace(text);
+  uint64_t number = 0;
+  if (!takeNumber(text, number) || !absl::StrContains(text, "% ")) return false;
+  bytesDone = number;
+  auto brackets = text.find("(xfr#");
+  if (brackets == absl::string_view::npos) return true;
+  text.remove_prefix(brackets + 5);
+  uint64_t transfer = 0, left = 0, all = 0;
+  if (!takeNumber(text, transfer) || transfer == lastTransfer_) return true;
+  lastTransfer_ = transfer;
+  if (absl::ConsumePrefix(&text, ", to-chk=") && takeNumber(text, left) &&
+      absl::ConsumePrefix(&text, "/") && takeNumber(text, all) && left <= all &&
+      all <= UINT32_MAX) {
+    entries = uint32_t(all);
+    entriesDone = uint32_t(all - left);
+  }
   return true;
 }
 
 void RsyncOutput::line(std::string_view view) {
-  if (item(view)) return;
+  if (item(view) || progress(view)) return;
   absl::string_view text(view.data(), view.size());
   uint64_t number = 0;
   auto after = [&](absl::string_view words) {
@@ -78,6 +104,8 @@ void RsyncOutput::line(std::string_view view) {
     if (regular == absl::string_view::npos) return;
     text.remove_prefix(regular);
     if (after("reg: ")) files = uint32_t(number);
+  } else if (after("Total file size: ")) {
+    bytes = number;
   } else if (after("Literal data: ")) {
     bytesLiteral = number;
   } else if (after("Total bytes sent: ")) {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <functional>
+#include <optional>
 
 #include "common/file-io.h"
 #include "common/text.h"
@@ -29,7 +30,7 @@ constexpr int BROKE_OFF = 12;    // rsync(1): error in the protocol data stream
 constexpr int NO_COMMAND = 127;  // as shells say it
 constexpr int SSH_FAILED = 255;  // ssh(1), EXIT STATUS
 
-// Splits what a program prints into lines.
+// Splits what a program prints into lines; a carriage return, too, ends one.
 class Lines {
  public:
   explicit Lines(std::function<void(std::string_view)> line) : line_(std::move(line)) {}
@@ -42,7 +43,7 @@ class Lines {
     if (n < 0) throwErrno(errno, "cannot read what rsync prints");
     pending_.append(buffer, size_t(n));
     size_t start = 0;
-    for (size_t end; (end = pending_.find('\n', start)) != std::string::npos; start = end + 1) {
+    for (size_t end; (end = pending_.find_first_of("\r\n", start)) != std::string::npos; start = end + 1) {
       line_(std::string_view(pending_).substr(start, end - start));
     }
     pending_.erase(0, start);
@@ -58,10 +59,13 @@ void collect(const Piped& child, RsyncRun& run, Progress& progress) {
   Lines output([&](std::string_view line) {
     run.output.line(line);
     if (!run.output.items().empty()) progress.phase = Progress::Phase::FETCHING;
-    progress.filesDone = uint32_t(run.output.items().size());
+    progress.files = run.output.entries;
+    progress.filesDone =
+        run.output.entries > 0 ? run.output.entriesDone : uint32_t(run.output.items().size());
+    progress.bytesDone = run.output.bytesDone;
   });
   Lines errors([&](std::string_view line) {
-    run.errors.append(line).append("\n");
+    if (!line.empty()) run.errors.append(line).append("\n");
     // The last lines say what it was.
     if (run.errors.size() > 2 * LONGEST_ERRORS) {
       run.errors.erase(0, run.errors.size() - LONGEST_ERRORS);

@@ -55,37 +55,69 @@ class RsyncSync {
                              archiveRunName(report.started))) {}
 
   void run() {
+    deleting_ = options_.deleteGone || spoke_.deleteGone;
     Mirror mirror(spoke_.path, options_.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
-                  Archive(config_.hub.archiveDir, spoke_.name, report_.started));
+                  archive());
+    lookAt(mirror);
+    if (options_.dryRun) {
+      preview();
+    } else {
+      change(mirror, {});
+    }
+  }
+
+  void verify(Verification& result, bool repair) {
+    Mirror mirror(spoke_.path, repair ? Mirror::Access::WRITE : Mirror::Access::READ, archive());
+    lookAt(mirror);
+    auto look = rsync({"--dry-run", "--checksum", "--delete"}, -1);
+    requireGood(look);
+    note(look);
+    result.files = look.output.files;
+    result.bytes = look.output.bytes;
+    for (auto& item : look.output.items()) {
+      if (item.kind == Kind::DELETED) ++result.extra;
+      if (item.kind != Kind::NEW && item.kind != Kind::CHANGED) continue;
+      Difference difference{Difference::Kind::CONTENT, item.path, item.size, sizeBefore(item.path)};
+      if (item.unlike) difference.kind = Difference::Kind::CHANGED;
+      if (item.kind == Kind::NEW) {
+        difference.kind = Difference::Kind::MISSING;
+        --result.files;
+        result.bytes -= item.size;
+      }
+      result.differences.push_back(std::move(difference));
+    }
+    std::sort(result.differences.begin(), result.differences.end(),
+              [](auto& a, auto& b) { return a.path < b.path; });
+    if (!repair || result.differences.empty()) return;
+    change(mirror, {"--checksum"});
+    result.repaired = true;
+  }
+
+ private:
+  Archive archive() const { return Archive(config_.hub.archiveDir, spoke_.name, report_.started); }
+
+  void lookAt(Mirror& mirror) {
     before_ = mirror.walk();
     requireReadable(spoke_, before_);
     for (auto& directory : before_.directories) {
       for (auto& file : directory.files) sizes_.emplace(directory.pathOf(file), file.size);
     }
-    if (options_.dryRun) {
-      preview();
-    } else {
-      change(mirror);
-    }
   }
-
- private:
-  bool deleting() const { return options_.deleteGone || spoke_.deleteGone; }
 
   void preview() {
     std::vector<std::string> options{"--dry-run"};
-    if (deleting()) options.push_back("--delete");
+    if (deleting_) options.push_back("--delete");
     auto ran = rsync(options, -1);
     requireGood(ran);
     take(ran);
     note(ran);
-    if (!deleting()) return;
+    if (!deleting_) return;
     auto refusal = whyNotDelete(spoke_, report_.counts.deleted, before_.files, ran.output.files,
                                 options_.maxDelete);
     if (!refusal.empty()) throw Failure(refusal);
   }
 
-  void change(Mirror& mirror) {
+  void change(Mirror& mirror, std::vector<std::string> options) {
     mirror.clearStaging();
     auto made = makeDirectories(backup_);
     if (made.ok()) made = makeDirectories(staging());
@@ -96,13 +128,14 @@ class RsyncSync {
         tidyBackup();
         mirror.clearStaging();
       });
-      ran = rsync({"--backup", "--backup-dir=" + backup_, "--temp-dir=" + staging()},
-                  mirror.lockFd());
+      options.insert(options.end(),
+                     {"--backup", "--backup-dir=" + backup_, "--temp-dir=" + staging()});
+      ran = rsync(options, mirror.lockFd());
     }
     take(ran);
     std::string refusal;
     bool good = goodEnd(ran);
-    if (good && deleting()) refusal = deleteGone(mirror);
+    if (good && deleting_) refusal = deleteGone(mirror);
     if (!report_.changes.empty()) mirror.flush();
     expire();
     requireGood(ran);
@@ -159,7 +192,7 @@ class RsyncSync {
     all.insert(all.end(), {"--no-links", "--no-D", "--no-owner", "--no-group", "--no-partial",
                            "--modify-window=-1",
                            spoke_.keepModes ? "--chmod=u-s,g-s,-t,Du+rwx,Fu+rw" : "--chmod=D700,F600",
-                           "--stats", "--no-human-readable",
+                           "--stats", "--info=progress2", "--no-human-readable",
                            absl::StrCat("--out-format=", RsyncOutput::OUT_FORMAT),
                            absl::StrCat("--timeout=", spoke_.timeoutSeconds)});
     uint32_t limit = options_.rsyncBwLimit > 0 ? options_.rsyncBwLimit : spoke_.bwLimit;
@@ -284,6 +317,7 @@ class RsyncSync {
   const RunOptions& options_;
   SpokeReport& report_;
   Progress& progress_;
+  bool deleting_ = false;
   const std::string backup_;  // where rsync puts what it replaces: this run's place in the archive
   Tree before_;
   std::unordered_map<std::string, uint64_t> sizes_;  // of the files in it
@@ -295,6 +329,12 @@ class RsyncSync {
 void syncByRsync(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
                  SpokeReport& report, Progress& progress) {
   RsyncSync(config, spoke, options, report, progress).run();
+}
+
+void verifyByRsync(const Config& config, const SpokeConfig& spoke, bool repair,
+                   Verification& result) {
+  Progress unseen;
+  RsyncSync(config, spoke, RunOptions(), result.report, unseen).verify(result, repair);
 }
 
 }  // namespace pibrain

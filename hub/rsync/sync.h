@@ -5,6 +5,7 @@
 #include "hub/config.h"
 #include "hub/report.h"
 #include "hub/sync/run.h"
+#include "hub/sync/verify.h"
 
 namespace pibrain {
 
@@ -12,5 +13,10 @@ namespace pibrain {
 // Failure, Mirror::Locked or KJ exceptions.
 void syncByRsync(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
                  SpokeReport& report, Progress& progress);
+
+// Compares by content, as verifySpoke() does with an agent: rsync hashes all files on both sides.
+// Which block differs is not looked for. Throws the same.
+void verifyByRsync(const Config& config, const SpokeConfig& spoke, bool repair,
+                   Verification& result);
 
 }  // namespace pibrain

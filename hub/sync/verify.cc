@@ -12,6 +12,7 @@
 #include "common/rsync-job.h"
 #include "common/text.h"
 #include "hub/failure.h"
+#include "hub/rsync/sync.h"
 #include "hub/sync/explain.h"
 #include "hub/sync/mirror.h"
 #include "hub/sync/outcome.h"
@@ -264,7 +265,13 @@ bool Verification::good() const {
 
 Verification verifySpoke(const Config& config, const SpokeConfig& spoke, bool repair) {
   Verification result;
-  reportOutcome(spoke, result.report, [&]() { SpokeVerify(config, spoke, result).run(repair); });
+  reportOutcome(spoke, result.report, [&]() {
+    if (spoke.method == SyncMethod::RSYNC) {
+      verifyByRsync(config, spoke, repair, result);
+    } else {
+      SpokeVerify(config, spoke, result).run(repair);
+    }
+  });
   return result;
 }
 

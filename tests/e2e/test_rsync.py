@@ -1,4 +1,5 @@
 """sync_method: rsync, with the system's rsync over a real sshd; and which spokes a run is for."""
+import json
 import os
 import stat
 import subprocess
@@ -230,6 +231,39 @@ class ByRsync(HubCase):
         run.terminate()
         run.communicate()
         harness.wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children), what="its end")
+
+    def test_verify(self):
+        for name in ("alike", "rotten", "grows"):
+            self.write(f"--p--/{name}.jsonl", b'{"line":1}\n' * 500)
+        self.sync()
+        rotten = self.mirror / "--p--/rotten.jsonl"
+        times = rotten.stat()
+        rotten.write_bytes(b'{"lie":"1"}' + b'{"line":1}\n' * 499)
+        os.utime(rotten, ns=(times.st_atime_ns, times.st_mtime_ns))
+        os.utime(self.source / "--p--/alike.jsonl")
+        self.write("--p--/grows.jsonl", b'{"line":1}\n' * 501)
+        self.write("--p--/new.jsonl", b"x\n")
+        (self.mirror / "ours.jsonl").write_bytes(b"y\n")
+        before = self.snapshot()
+        done = self.pi_brain("sync", "verify", "--json")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        (spoke,) = json.loads(done.stdout)["spokes"]
+        self.assertEqual([(one["path"], one["kind"], one["size"], one["mirrorSize"]) for one in spoke["differences"]],
+                         [("--p--/grows.jsonl", "changed", 5511, 5500), ("--p--/new.jsonl", "missing", 2, 0),
+                          ("--p--/rotten.jsonl", "content", 5500, 5500)])
+        self.assertEqual((spoke["files"], spoke["bytes"], spoke["extra"]), (3, 16511, 1))
+        self.assertEqual(self.snapshot(), before)
+        text = self.pi_brain("sync", "verify").stdout
+        self.assertIn("--p--/rotten.jsonl: other content, though size and time are the same", text)
+        self.assertIn("sync verify --spoke laptop --repair", text)
+        self.assertIn("3 differ and were fetched", self.pi_brain("sync", "verify", "--repair").stdout)
+        self.assert_mirrored(besides=["ours.jsonl"])
+        self.assertEqual(self.archived()[b"--p--/rotten.jsonl"], b'{"lie":"1"}' + b'{"line":1}\n' * 499)
+        self.assertIn("4 files compared, 16 KB, all alike, 1 in the mirror alone",
+                      self.pi_brain("sync", "verify").stdout)
+        self.write_config([self.spoke(sync_method="rsync", source="tester@127.0.0.1:/nowhere")])
+        done = self.pi_brain("sync", "verify")
+        self.assertEqual(done.returncode, 1, done.stdout)
 
     def test_a_grown_mirror_of_the_agent_goes_on_with_rsync(self):
         self.write("a.jsonl", b"x\n")

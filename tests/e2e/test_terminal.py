@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import sqlite3
 import struct
 import termios
@@ -23,12 +24,13 @@ class OnATerminal(HubCase):
             self.write(f"p/s{i}.jsonl", os.urandom(20_000))
         self.write_config([self.spoke(), self.spoke("nowhere", source=str(self.dir / "missing"))])
 
-    def watch(self, *arguments, columns=100, keep=(), **variables):
-        """Runs on a terminal of that width; all that it was sent."""
+    def watch(self, *arguments, columns=100, interrupt_at=None, code=1, **variables):
+        """Runs on a terminal of that width; all that it was sent. Ctrl-C is pressed when it shows `interrupt_at`."""
         env = {**self.environment(), "TERM": "xterm", "LC_ALL": "C.UTF-8", **variables}
         pid, fd = pty.fork()
         if pid == 0:
             os.execve(HUB, [str(HUB), "sync", "run", "-c", str(self.config), *arguments], env)
+        interrupted = interrupt_at is None
         fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         seen = b""
         end = time.monotonic() + 60
@@ -42,8 +44,11 @@ class OnATerminal(HubCase):
             if not data:
                 break
             seen += data
+            if not interrupted and re.search(interrupt_at, seen.decode(errors="replace")):
+                os.write(fd, b"\x03")
+                interrupted = True
         os.close(fd)
-        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 1)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), code)
         return seen.decode()
 
     def test_a_line_a_spoke_is_redrawn(self):
@@ -73,6 +78,23 @@ class OnATerminal(HubCase):
         for line in re.split(r"[\r\n]+", seen):
             if "%" in line:
                 self.assertLess(len(ESCAPE.sub("", line)), 44)
+
+    def test_an_interrupt_takes_the_lines_away(self):
+        seen = self.watch("--bwlimit", "100", interrupt_at=r"1?\d%.* left", code=-signal.SIGINT)
+        last = seen[seen.rindex("\x1b[J"):]
+        self.assertEqual(last, "\x1b[JInterrupted. What was synced is whole; the next run goes on.\r\n")
+
+    def test_a_bar_for_rsync(self):
+        (self.sshd.authorized_keys).write_text("restrict " + (self.sshd.dir / "client_key.pub").read_text())
+        self.write_config([self.spoke(sync_method="rsync"),
+                           self.spoke("nowhere", sync_method="rsync", source=str(self.dir / "missing"))])
+        seen = self.watch("--bwlimit", "400")
+        # 40 files in a directory beneath a directory: 42 entries that rsync looks at.
+        shares = [(int(m[1]), int(m[2])) for m in re.finditer(r"(\d+)%  (\d+)/42 files  [\d.]+ KB", seen)]
+        self.assertGreater(len(set(shares)), 2, seen)
+        self.assertEqual(shares, sorted(shares))
+        self.assertRegex(seen, r"\d+/42 files  [\d.]+ KB  \d:\d\d left  [\d.]+ [KM]B/s")
+        self.assertIn("laptop: 40 new", seen)
 
     def test_a_dumb_terminal_gets_lines(self):
         seen = self.watch(TERM="dumb")

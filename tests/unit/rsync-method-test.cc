@@ -43,16 +43,36 @@ RsyncOutput read(std::initializer_list<const char*> lines) {
 
 TEST(RsyncOutput, items) {
   auto output = read({"cd+++++++++ 4096 d/", ">f+++++++++ 3 d/x y", ">f.st...... 12 grown",
-                      ">f..t...... 5 same", ">fc.t...... 5 checked", ".f..t...... 7 touched",
+                      ">f..t...... 5 same", ">fc.t...... 5 checked", ">fc........ 5 rotten", ".f..t...... 7 touched",
                       ".f...p..... 7 mode", ".d..t...... 60 ./", "*deleting   0 gone",
                       "*deleting   0 dir/", "cL+++++++++ 1 link -> x", "hf+++++++++ 0 hard => x",
                       "sending incremental file list", "", ">f+++++++++", ">f+++++++++ x y"});
   std::vector<std::string> items;
   for (auto& item : output.items()) {
-    items.push_back(std::to_string(int(item.kind)) + " " + item.path + " " + std::to_string(item.size));
+    items.push_back(std::to_string(int(item.kind)) + " " + item.path + " " + std::to_string(item.size) +
+                    (item.unlike ? "" : " alike"));
   }
-  EXPECT_EQ(items, (std::vector<std::string>{"0 d/x y 3", "1 grown 12", "1 same 5", "1 checked 5",
-                                             "2 touched 7", "3 gone 0", "0 hard => x 0"}));
+  EXPECT_EQ(items, (std::vector<std::string>{"0 d/x y 3 alike", "1 grown 12", "1 same 5", "1 checked 5",
+                                             "1 rotten 5 alike", "2 touched 7 alike", "3 gone 0 alike",
+                                             "0 hard => x 0 alike"}));
+}
+
+TEST(RsyncOutput, progress) {
+  auto output = read({"     524288  12%  500.00kB/s    0:00:07  "});
+  EXPECT_EQ(output.bytesDone, 524288u);
+  EXPECT_EQ(output.entries, 0u);
+  output.line("    1048576  25%    1.33GB/s    0:00:00 (xfr#1, ir-chk=1002/1004)");
+  EXPECT_EQ(output.bytesDone, 1048576u);
+  EXPECT_EQ(output.entries, 0u) << "rsync still finds more";
+  output.line("    2097152  50%    1.33GB/s    0:00:00 (xfr#2, to-chk=2/1004)");
+  EXPECT_EQ(output.entries, 1004u);
+  EXPECT_EQ(output.entriesDone, 1002u);
+  output.line("    2097152  50%    1.33GB/s    0:00:00 (xfr#2, to-chk=0/1004)");
+  EXPECT_EQ(output.entriesDone, 1002u) << "said when the list is whole";
+  output.line("    3097152  99%    1.33GB/s    0:00:00 (xfr#3, to-chk=9/4)");
+  EXPECT_EQ(output.entriesDone, 1002u) << "nonsense";
+  output.line(">f+++++++++ 2 5  5% (xfr#2, to-chk=0/7)");
+  EXPECT_EQ(output.bytesDone, 3097152u) << "a name";
 }
 
 TEST(RsyncOutput, numbers) {
