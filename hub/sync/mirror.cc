@@ -32,7 +32,7 @@ size_t openDirectories() {
   return size_t(std::clamp<rlim_t>(limit.rlim_cur / 32, 16, MAX_OPEN_DIRECTORIES));
 }
 
-std::string quoted(std::string_view path) { return "'" + escapeForTerminal(path) + "'"; }
+std::string inQuotes(std::string_view path) { return "'" + escapeForTerminal(path) + "'"; }
 
 }  // namespace
 
@@ -41,7 +41,7 @@ Mirror::Mirror(const std::string& path, Access access, Archive archive)
   if (access == Access::WRITE) {
     auto made = makeDirectories(path);
     if (!made.ok()) {
-      throw Failure(absl::StrCat("the mirror ", quoted(path),
+      throw Failure(absl::StrCat("the mirror ", inQuotes(path),
                                  " cannot be made: ", std::string(made.message()),
                                  ". Check 'path' in the config, and "
                                  "who owns the directory above it with 'ls -ld'."));
@@ -50,7 +50,7 @@ Mirror::Mirror(const std::string& path, Access access, Archive archive)
   int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0 && errno == ENOENT && access == Access::READ) return;
   if (fd < 0) {
-    throw Failure(absl::StrCat("the mirror ", quoted(path), " cannot be opened: ", strerror(errno),
+    throw Failure(absl::StrCat("the mirror ", inQuotes(path), " cannot be opened: ", strerror(errno),
                                ". Check 'path' in the config, and its owner with 'ls -ld'."));
   }
   root_ = RootedDir(kj::AutoCloseFd(fd));
@@ -145,10 +145,10 @@ int Mirror::directory(const std::string& path) {
       parent = directory(above);
     }
     if (mkdirat(parent, name.c_str(), 0700) != 0 && errno != EEXIST) {
-      throwErrno(errno, "cannot create the directory " + quoted(path));
+      throwErrno(errno, "cannot create the directory " + inQuotes(path));
     }
     int fd = openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) throwErrno(errno, "cannot open the directory " + quoted(path));
+    if (fd < 0) throwErrno(errno, "cannot open the directory " + inQuotes(path));
     opened.fd = kj::AutoCloseFd(fd);
   }
   if (directories_.size() >= maxDirectories_) directories_.clear();
@@ -164,7 +164,7 @@ void Mirror::makeRoomAt(int parent, const std::string& name, const std::string& 
   if (S_ISLNK(st.st_mode)) {
     kj::throwFatalException(kj::Exception(
         kj::Exception::Type::FAILED, __FILE__, __LINE__,
-        kj::str("there is a symlink in the mirror at ", quoted(path).c_str(),
+        kj::str("there is a symlink in the mirror at ", inQuotes(path).c_str(),
                 ", which a sync does not make; remove it")));
   }
   archive_.take(parent, name, path);
@@ -178,7 +178,7 @@ void Mirror::publish(const std::string& path) {
   // Most often there is nothing in the way.
   int error = renameToNew(staging(), staged.c_str(), parent, name.c_str());
   if (error == 0) return requirePublished(parent, name, path);
-  if (error != EEXIST) throwErrno(error, "cannot publish " + quoted(path));
+  if (error != EEXIST) throwErrno(error, "cannot publish " + inQuotes(path));
   struct stat st;
   if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
     if (S_ISREG(st.st_mode)) {
@@ -189,10 +189,10 @@ void Mirror::publish(const std::string& path) {
     }
   } else if (errno != ENOENT) {
     // What is there cannot be seen, so it cannot be archived.
-    throwErrno(errno, "cannot publish " + quoted(path));
+    throwErrno(errno, "cannot publish " + inQuotes(path));
   }
   if (renameat(staging(), staged.c_str(), parent, name.c_str()) != 0) {
-    throwErrno(errno, "cannot publish " + quoted(path));
+    throwErrno(errno, "cannot publish " + inQuotes(path));
   }
   requirePublished(parent, name, path);
 }
@@ -210,10 +210,10 @@ kj::AutoCloseFd Mirror::openForAppend(const std::string& path, uint64_t size, in
   int parent = directory(std::string(parentOf(path)));
   for (int attempt = 0;; ++attempt) {
     int fd = openat(parent, name.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) throwErrno(errno, "cannot open " + quoted(path));
+    if (fd < 0) throwErrno(errno, "cannot open " + inQuotes(path));
     File file{kj::AutoCloseFd(fd), 0, 0};
     struct stat st;
-    if (fstat(fd, &st) != 0) throwErrno(errno, "cannot open " + quoted(path));
+    if (fstat(fd, &st) != 0) throwErrno(errno, "cannot open " + inQuotes(path));
     bool same = S_ISREG(st.st_mode) && uint64_t(st.st_size) == size && mtimeOf(st) == mtime;
     KJ_REQUIRE(same, "the mirror's file was changed by someone else during the run");
     if (st.st_nlink == 1) return kj::mv(file.fd);
@@ -253,7 +253,7 @@ void Mirror::move(const std::string& from, const std::string& to) {
     target = directory(parent);
   }
   int error = renameToNew(source, std::string(baseNameOf(from)).c_str(), target, name.c_str());
-  if (error != 0) throwErrno(error, "cannot move " + quoted(from) + " to " + quoted(to));
+  if (error != 0) throwErrno(error, "cannot move " + inQuotes(from) + " to " + inQuotes(to));
   removeEmptyParents(from);
 }
 
@@ -265,7 +265,7 @@ bool Mirror::archiveFile(const std::string& path) {
               : fstatat(parent.fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0
                                                                                 : errno;
   if (error != 0 && error != ENOENT && error != ENOTDIR) {
-    throwErrno(error, "cannot read " + quoted(path));
+    throwErrno(error, "cannot read " + inQuotes(path));
   }
   if (error != 0 || !S_ISREG(st.st_mode)) return false;
   archive_.take(parent.fd, name, path);

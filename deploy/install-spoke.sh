@@ -1,0 +1,417 @@
+#!/bin/sh
+# Make this machine a spoke of pi-brain sync: put the agent into ~/.local/lib/pi-brain, and one line
+# into ~/.ssh/authorized_keys that lets the hub's key start it and do nothing else. Or undo that.
+# Nothing else is touched, root is not needed, and a second time changes nothing.
+#
+# The hub's 'pi-brain spoke add' sends this very script over ssh, with the options that
+# hub/spoke/remote-install.h documents.
+set -eu
+umask 077
+LC_ALL=C
+export LC_ALL
+PATH=$PATH:/usr/bin:/bin
+
+help() {
+  cat <<'END'
+usage: install-spoke.sh --key KEY.pub [--agent FILE] [--root DIR] [--from PATTERNS] [--print]
+       install-spoke.sh --uninstall [--key KEY.pub] [--print]
+
+  --key KEY.pub    the public half of the hub's key: a file, or its text
+  --agent FILE     the agent for this machine (default: pi-brain-agent beside this
+                   script, or on PATH)
+  --root DIR       the sessions that the hub may read (default ~/.pi/agent/sessions)
+  --from PATTERNS  only from these addresses, as in sshd(8): 192.0.2.0/24,…
+  --uninstall      remove the line of this key, or of all keys that start the agent, and
+                   the agent when no line needs it any more
+  --print          say what would be done, and do nothing
+END
+}
+
+main() {
+  key= blob= source= root='~/.pi/agent/sessions' from= uninstall= print=
+  token= hashes= retire= # the hub's
+  committed=yes          # whether what was done is to stay
+  # What there is to take back.
+  staged= previous= new= agent_was= line_was= locked= made_ssh=
+  parse "$@"
+  trap undo EXIT
+  trap 'exit 1' HUP INT TERM
+  trap '' PIPE
+  find_home
+  if [ -n "$uninstall" ]; then uninstall; else install; fi
+}
+
+parse() {
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --key=* | --agent=* | --root=* | --from=* | --token=* | --hashes=* | --retire=*)
+        name=${1%%=*}
+        value=${1#*=}
+        ;;
+      --key | --agent | --root | --from | --token | --hashes | --retire)
+        [ $# -ge 2 ] || usage "$1 takes a value."
+        name=$1 value=$2
+        shift
+        ;;
+      *) name=$1 value= ;;
+    esac
+    case $name in
+      --key) key=$value ;;
+      --agent) source=$value ;;
+      --root) root=$value ;;
+      --from) from=$value ;;
+      --token) token=$value ;;
+      --hashes) hashes=$value ;;
+      --retire) retire=$value ;;
+      --uninstall) uninstall=yes ;;
+      --print) print=yes ;;
+      -h | --help)
+        help
+        exit 0
+        ;;
+      *) usage "unknown argument '$1'." ;;
+    esac
+    shift
+  done
+  [ -n "$uninstall" ] || [ -n "$key" ] || usage "--key is missing: the public half of the hub's key."
+  [ -z "$key" ] || read_key
+}
+
+usage() {
+  echo "install-spoke.sh: $1 --help says what there is." >&2
+  exit 2
+}
+
+# --- talking to whoever started this ------------------------------------------------------------
+
+# A person reads lines; the hub knows those that are meant for it by the token in front.
+say() { printf '%s\n' "${token:+$token say }$*" || :; }
+tell() { [ -z "$token" ] || printf '%s\n' "$token $*"; }
+die() {
+  if [ -n "$token" ]; then tell "fail $*" || :; else echo "install-spoke.sh: $*" >&2; fi
+  exit 1
+}
+would() { [ -z "$print" ] || say "would $*"; }
+
+# --- what there is --------------------------------------------------------------------------------
+
+# Of the user as sshd sees it: $HOME may be another's (su), or have been set by a start-up file.
+find_home() {
+  user=$(id -un)
+  case $user in
+    '' | *[!A-Za-z0-9._-]*) home=$HOME ;;
+    *) home=$(eval "printf '%s' ~$user") ;;
+  esac
+  case $home in
+    /*) ;;
+    *) home=$HOME ;;
+  esac
+  [ -d "$home" ] || die "the home directory $home of user $user does not exist."
+  HOME=$home
+  export HOME
+  dir=$home/.local/lib/pi-brain
+  agent=$dir/pi-brain-agent
+  keys=$home/.ssh/authorized_keys
+}
+
+# Sets key to "TYPE BLOB COMMENT", and blob.
+read_key() {
+  case $key in
+    ssh-* | ecdsa-* | sk-*) ;;
+    *)
+      [ -r "$key" ] || die "cannot read the key $key."
+      key=$(cat "$key")
+      ;;
+  esac
+  case $key in
+    *'PRIVATE KEY'*) die "this is a private key. Give its public half, the file that ends in .pub." ;;
+    *'
+'*) die "more than one line where a public key was expected." ;;
+  esac
+  blob=$(printf '%s\n' "$key" | awk '{ print $2 }')
+  case $blob in
+    AAAA*) ;;
+    *) die "this is no OpenSSH public key: a line such as 'ssh-ed25519 AAAA… comment' was expected." ;;
+  esac
+}
+
+hash_of() {
+  {
+    if command -v sha256sum; then
+      sha256sum
+    elif command -v shasum; then
+      shasum -a 256
+    elif command -v openssl; then
+      openssl dgst -sha256 -r
+    fi
+  } <"$1" 2>/dev/null | awk 'END { print $1 }'
+}
+
+# Sets arch, and wanted: the hash that the agent is to have.
+choose_agent() {
+  [ "$(uname -s)" = Linux ] || die "this is $(uname -s); the agent is for Linux."
+  arch=$(uname -m)
+  case $arch in
+    amd64) arch=x86_64 ;;
+    arm64) arch=aarch64 ;;
+  esac
+  if [ -n "$token" ]; then
+    wanted=
+    for pair in $hashes; do
+      [ "${pair%%=*}" != "$arch" ] || wanted=${pair#*=}
+    done
+    [ -n "$wanted" ] || die "no-agent $arch"
+    return
+  fi
+  here=$(dirname "$0")
+  [ -n "$source" ] || for found in "$here/pi-brain-agent" "$here/pi-brain-agent-$arch" "$(command -v pi-brain-agent)"; do
+    [ -n "$source" ] || [ ! -f "$found" ] || source=$found
+  done
+  [ -n "$source" ] || die "there is no pi-brain-agent beside this script; --agent FILE says where it is."
+  [ -r "$source" ] || die "cannot read $source."
+  wanted=$(hash_of "$source")
+  [ -n "$wanted" ] || die "none of sha256sum, shasum and openssl is here, to check the agent with."
+}
+
+# sshd ignores such a file, or following it would write elsewhere: its owner has to look at it.
+check_authorized_keys() {
+  [ ! -L "$keys" ] || die "$keys is a symlink. Put a file in its place, or add the line that 'pi-brain-agent --authorized-keys-line KEY.pub' prints by hand where it leads."
+  [ -e "$keys" ] || return 0
+  [ -f "$keys" ] || die "$keys is not a file."
+  [ -r "$keys" ] && [ -w "$keys" ] || die "$keys cannot be read and written. Check its owner and mode: 'ls -l $keys'."
+  [ "$(tr -d '\000' <"$keys" | wc -c)" -eq "$(wc -c <"$keys")" ] || die "$keys is broken: there are NUL bytes in it. Look at it with 'cat -v', and mend it first."
+  for path in "$keys" "$home/.ssh" "$home"; do
+    case $(ls -ld "$path") in
+      ????????w*) die "$path may be written to by everybody, so sshd does not trust it: 'chmod go-w $path' mends it." ;;
+      ?????w*) say "$path may be written to by its group; if sshd does not trust it then, 'chmod g-w $path' mends it" ;;
+    esac
+  done
+}
+
+# --- the agent --------------------------------------------------------------------------------------
+
+install_agent() {
+  if [ -f "$agent" ] && [ ! -L "$agent" ] && [ "$(hash_of "$agent")" = "$wanted" ]; then
+    agent_did=same
+    return
+  fi
+  agent_did=new
+  [ ! -e "$agent" ] || agent_did=replaced
+  if [ -n "$print" ]; then
+    would "put the agent for $arch into $agent"
+    return
+  fi
+  mkdir -p "$dir" || die "cannot make the directory $dir."
+  committed=
+  staged=$dir/.pi-brain-agent.$$
+  if [ -n "$token" ]; then
+    tell "need $arch"
+    head -c "$(next_line)" >"$staged" || die "cannot write to $dir. Is the disk full? 'df -h $dir'"
+  else
+    cat "$source" >"$staged" || die "cannot write to $dir. Is the disk full? 'df -h $dir'"
+  fi
+  [ "$(hash_of "$staged")" = "$wanted" ] || die "the agent arrived damaged. Is the disk full ('df -h $dir'), or did the connection break?"
+  chmod 755 "$staged"
+  version=$("$staged" --version 2>&1) || die "the agent does not run here (it said: $version). May programs run from $dir ('findmnt -T $dir' shows noexec)?"
+  if [ "$agent_did" = replaced ]; then
+    previous=$dir/.pi-brain-agent.previous
+    ln -f "$agent" "$previous" 2>/dev/null || cp -p "$agent" "$previous"
+  fi
+  # One that runs goes on with the file that it was started from.
+  mv -f "$staged" "$agent"
+  staged=
+  agent_was=$agent_did
+}
+
+next_line() {
+  read -r line || line=
+  printf '%s' "$line"
+}
+
+# --- authorized_keys ----------------------------------------------------------------------------------
+
+# What awk knows of a line: key(line) is its key's blob.
+awk_key='function key(text,  n, i, word) {
+  if (text ~ /^[ \t]*#/) return ""
+  n = split(text, word, /[ \t\r]+/)
+  for (i = 1; i < n; i++) if (word[i] ~ /^(ssh-|ecdsa-|sk-)/ && word[i + 1] ~ /^AAAA/) return word[i + 1]
+  return ""
+}'
+
+lines_of() { KEY=$1 awk "$awk_key"' key($0) == ENVIRON["KEY"]' "$2"; }
+others_than() { KEY=$1 awk "$awk_key"' key($0) != ENVIRON["KEY"]' "$2"; }
+lines_here() { [ ! -e "$keys" ] || lines_of "$1" "$keys"; }
+
+# Two installations at once would each take the other's back.
+lock() {
+  [ -z "$print" ] || return 0
+  if [ ! -d "$home/.ssh" ]; then
+    mkdir "$home/.ssh" || die "cannot make $home/.ssh."
+    made_ssh=yes
+  fi
+  lock=$home/.ssh/.pi-brain-lock
+  me=$(uname -n):$$
+  tries=0
+  until ln -s "$me" "$lock" 2>/dev/null; do
+    [ -w "$home/.ssh" ] || die "$home/.ssh cannot be written to. Check its owner and mode: 'ls -ld $home/.ssh'."
+    holder=$(ls -l "$lock" 2>/dev/null | sed 's/.* -> //')
+    if [ "${holder%:*}" = "${me%:*}" ] && ! kill -0 "${holder##*:}" 2>/dev/null; then
+      rm -f "$lock" # left behind by one that was killed
+      continue
+    fi
+    tries=$((tries + 1))
+    [ "$tries" -lt 60 ] || die "another installation ($holder) has been at work for a minute. If there is none: 'rm $lock'."
+    sleep 1
+  done
+  locked=yes
+  rm -f "$dir"/.pi-brain-agent.* "$keys".pi-brain.* # of one that was killed
+}
+
+unlock() {
+  [ -z "$locked" ] || rm -f "$lock"
+  locked=
+}
+
+# Puts `line` in the place of the lines of the key `blob`, or behind the others; nothing: removes them.
+# The file appears by rename, with its mode, and the other lines as they were.
+replace_lines() {
+  new=$keys.pi-brain.$$
+  old=$keys
+  if [ -e "$keys" ]; then cp -p "$keys" "$new"; else old=/dev/null; fi
+  KEY=$1 LINE=$2 awk "$awk_key"'
+    key($0) != ENVIRON["KEY"] { print; next }
+    !put && ENVIRON["LINE"] != "" { print ENVIRON["LINE"]; put = 1 }
+    END { if (!put && ENVIRON["LINE"] != "") print ENVIRON["LINE"] }
+  ' "$old" >"$new" || die "cannot write $new. Is the disk full? 'df -h $home'"
+  [ "$(others_than "$1" "$old" | cksum)" = "$(others_than "$1" "$new" | cksum)" ] &&
+    [ "$(lines_of "$1" "$new")" = "$2" ] || die "$new does not hold what it should. Is the disk full? 'df -h $home'"
+  if [ -s "$new" ]; then mv -f "$new" "$keys"; else rm -f "$new" "$keys"; fi
+  new=
+}
+
+install_line() {
+  if [ -n "$print" ] && [ "$agent_did" = new ]; then
+    line_did=added
+    [ -z "$(lines_here "$blob")" ] || line_did=replaced
+    would "$([ "$line_did" = added ] && echo add || echo replace) the line of the key $(fingerprint) in $keys, which lets it read $root and nothing else"
+    return
+  fi
+  line=$(printf '%s\n' "$key" | "$agent" --root="$root" ${from:+"--from=$from"} --authorized-keys-line /dev/stdin 2>&1) || die "$line"
+  before=$(lines_here "$blob")
+  if [ "$before" = "$line" ]; then
+    line_did=same
+    return
+  fi
+  line_did=added
+  [ -z "$before" ] || line_did=replaced
+  if [ -n "$print" ]; then
+    would "put this line into $keys${before:+, in place of the one of the same key}: $line"
+    return
+  fi
+  committed=
+  replace_lines "$blob" "$line"
+  line_was=$line_did
+}
+
+fingerprint() { printf '%s' "$key" | awk '{ print (NF > 2 ? $3 : substr($2, length($2) - 15)) }'; }
+
+# --- all of it ------------------------------------------------------------------------------------------
+
+install() {
+  choose_agent
+  check_authorized_keys
+  lock
+  install_agent
+  install_line
+  if [ -n "$token" ]; then
+    tell "installed $arch $agent_did $line_did"
+    # The hub looks whether it works. If it is not heard of again, nothing happened.
+    [ -n "$print" ] || [ "$(next_line)" = keep ] || exit 1
+  fi
+  committed=yes
+  [ -z "$previous" ] || rm -f "$previous"
+  retire_key
+  [ -n "$print" ] && [ "$agent_did $line_did" != "same same" ] || summary
+  tell "done"
+}
+
+summary() {
+  case $agent_did in
+    same) say "agent: $agent, as it was" ;;
+    *) say "agent: put into $agent ($arch, $("$agent" --version))" ;;
+  esac
+  case $line_did in
+    same) say "authorized_keys: has its line" ;;
+    *) say "authorized_keys: $line_did the line of the key $(fingerprint)" ;;
+  esac
+  [ "$root" != '~/.pi/agent/sessions' ] || [ -d "$home/.pi/agent/sessions" ] || say "$home/.pi/agent/sessions does not exist yet: it comes when pi runs here"
+}
+
+retire_key() {
+  [ -n "$retire" ] && [ -z "$print" ] && [ -n "$(lines_here "$retire")" ] || return 0
+  replace_lines "$retire" ""
+  say "authorized_keys: removed the line of the key …$(printf '%s' "$retire" | tail -c 16)"
+}
+
+# The blobs of all keys that start the agent.
+agent_keys() {
+  [ -e "$keys" ] || return 0
+  AGENT=$agent awk "$awk_key"' key($0) != "" && index($0, ENVIRON["AGENT"]) { print key($0) }' "$keys" | sort -u
+}
+
+uninstall() {
+  check_authorized_keys
+  lock
+  if [ -n "$print" ]; then removed="would remove"; else removed="removed"; fi
+  starting=$(agent_keys)
+  did= left=
+  for one in $starting; do
+    [ "$one" = "${blob:-$one}" ] || left=yes
+  done
+  for one in ${blob:-$starting}; do
+    [ -n "$(lines_here "$one")" ] || continue
+    did=yes
+    say "$removed the line of the key …$(printf '%s' "$one" | tail -c 16) from $keys"
+    [ -n "$print" ] || replace_lines "$one" ""
+  done
+  if [ -n "$left" ]; then
+    say "left the agent, which other keys start"
+  elif [ -e "$agent" ]; then
+    did=yes
+    say "$removed $agent"
+    [ -n "$print" ] || rm -f "$agent"
+  fi
+  [ -n "$print" ] || remove_directories
+  [ -n "$did" ] || say "nothing of pi-brain is here"
+  tell "done"
+}
+
+# Those that are empty.
+remove_directories() {
+  rmdir "$dir" "$home/.local/lib" "$home/.local" 2>/dev/null || :
+}
+
+# At the end, however it comes: what is not to stay is taken back.
+undo() {
+  status=$?
+  trap '' HUP INT TERM
+  set +e
+  [ -z "$staged" ] || rm -f "$staged"
+  [ -z "$new" ] || rm -f "$new"
+  if [ -z "$committed" ]; then
+    case $agent_was in
+      replaced) mv -f "$previous" "$agent" ;;
+      new) rm -f "$agent" ;;
+    esac
+    remove_directories
+    committed=yes
+    # May end this, but for what is above.
+    [ -z "$line_was" ] || replace_lines "$blob" "$(printf '%s\n' "$before" | sed 1q)"
+    say "what was done here is taken back"
+  fi
+  unlock
+  [ -z "$made_ssh" ] || rmdir "$home/.ssh" 2>/dev/null
+  exit $status
+}
+
+main "$@"
