@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
+#include <absl/strings/str_split.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -357,6 +358,16 @@ Config parse(const std::string& text) {
   return config;
 }
 
+// The first line that begins with blanks of which one is a tab; 0: none.
+int tabIndented(const std::string& text) {
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    if (line.substr(0, line.find_first_not_of(" \t")).find('\t') != line.npos) return number;
+  }
+  return 0;
+}
+
 absl::StatusOr<std::string> readFile(const std::string& path, bool optional) {
   if (auto text = readWholeFile(path)) return *text;
   if (errno == ENOENT && optional) return std::string();
@@ -438,6 +449,9 @@ absl::StatusOr<Config> loadConfig(const std::string& path) {
   } catch (const ConfigError& e) {
     return fail(e.line, e.message);
   } catch (const YAML::Exception& e) {
+    if (int line = tabIndented(*text); line > 0) {
+      return fail(line, "this line is indented with a tab, and YAML takes spaces: replace it.");
+    }
     return fail(e.mark.line + 1,
                 absl::StrCat("this is not YAML: ", e.msg,
                              ". Look for a tab, a missing space after ':', a missing quote, or a "

@@ -15,9 +15,15 @@ namespace {
 
 using namespace pibrain;
 
+// An empty one is a variable that somebody forgot to set.
+std::string notEmpty(const std::string& value) {
+  return value.empty() ? "it is empty; a path is needed" : "";
+}
+
 void addConfig(CLI::App* command, std::string& config) {
   command->add_option("-c,--config", config, "The config file (default ~/.pi-brain/config.yaml)")
-      ->type_name("PATH");
+      ->type_name("PATH")
+      ->check(notEmpty);
 }
 
 void addSpokes(CLI::App* command, std::vector<std::string>& spokes) {
@@ -54,7 +60,8 @@ void addRun(CLI::App* sync, RunArguments& run) {
       ->add_option("--log", run.log,
                    "Append what is said to this file too, each line with its time; beyond 1 MB it is "
                    "rotated, and three old ones are kept")
-      ->type_name("PATH");
+      ->type_name("PATH")
+      ->check(notEmpty);
   command->add_flag("--json", run.json, "Print one JSON document instead of text");
 }
 
@@ -198,6 +205,13 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     auto unknown = sync->parsed() ? sync->remaining() : app.remaining();
+    if (!sync->parsed() && !unknown.empty() && (unknown[0] == "daemon" || unknown[0] == "query")) {
+      fprintf(stderr,
+              "pi-brain: '%s' is a command of pi-brain's analysis, which is another program; this one "
+              "syncs: 'pi-brain sync --help'.\n",
+              unknown[0].c_str());
+      return EXIT_USAGE;
+    }
     if (e.get_name() == "RequiredError" && !unknown.empty() && !unknown[0].starts_with('-')) {
       fprintf(stderr, "pi-brain: there is no command '%s%s'. '%s' lists what there is.\n",
               sync->parsed() ? "sync " : "", escapeForTerminal(unknown[0]).c_str(),

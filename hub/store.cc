@@ -2,7 +2,9 @@
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
+#include <errno.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include "hub/files.h"
 
@@ -59,6 +61,8 @@ constexpr char SCHEMA[] = R"(
 constexpr int64_t MAX_RUNS = 10'000;
 constexpr int64_t FORGET_EVERY = 256;
 
+std::string pathIn(const std::string& directory) { return directory + "/sync.db"; }
+
 // A prepared statement; binds count from 1, columns from 0.
 class Statement {
  public:
@@ -100,7 +104,7 @@ class Statement {
 absl::StatusOr<std::unique_ptr<Store>> Store::open(const std::string& directory) {
   auto made = makeDirectories(directory);
   if (!made.ok()) return made;
-  auto path = directory + "/sync.db";
+  auto path = pathIn(directory);
   sqlite3* db = nullptr;
   int result =
       sqlite3_open_v2(path.c_str(), &db,
@@ -114,6 +118,12 @@ absl::StatusOr<std::unique_ptr<Store>> Store::open(const std::string& directory)
   if (status.ok() && store->schemaVersion() < SCHEMA_VERSION) status = store->migrate();
   if (!status.ok()) return status;
   return store;
+}
+
+absl::StatusOr<std::unique_ptr<Store>> Store::openExisting(const std::string& directory) {
+  struct stat st;
+  if (stat(pathIn(directory).c_str(), &st) != 0 && errno == ENOENT) return nullptr;
+  return open(directory);
 }
 
 absl::Status Store::migrate() {

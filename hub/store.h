@@ -24,6 +24,8 @@ class Store {
  public:
   // Opens or creates `directory`/sync.db (directory 0700, file 0600).
   static absl::StatusOr<std::unique_ptr<Store>> open(const std::string& directory);
+  // For those who only look: creates nothing, and is null if there is none.
+  static absl::StatusOr<std::unique_ptr<Store>> openExisting(const std::string& directory);
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;

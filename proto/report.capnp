@@ -69,6 +69,7 @@ struct Run {
     path @1 :Text;
     from @2 :Text;               # move: the old path
     size @3 :Float64;
+    added @4 :Float64;           # grow: how much of it is new
   }
 }
 

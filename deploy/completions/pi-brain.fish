@@ -7,6 +7,8 @@ function __pi_brain_spokes
     for i in (seq (count $words))
         if contains -- $words[$i] -c --config; and test $i -lt (count $words)
             set config -c (string replace -r '^~' $HOME -- $words[(math $i + 1)])
+        else if string match -q -- '--config=*' $words[$i]
+            set config -c (string replace -r '^--config=' '' -- $words[$i] | string replace -r '^~' $HOME)
         end
     end
     $words[1] sync list --names $config 2>/dev/null

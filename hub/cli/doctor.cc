@@ -1,6 +1,5 @@
 #include <capnp/message.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <memory>
@@ -66,13 +65,12 @@ void printDoctorJson(const Examination& hub, const std::vector<Examination>& spo
 
 // The history, if there is one: looking makes none.
 std::unique_ptr<Store> openHistory(const Config& config, Examination& hub) {
-  struct stat st;
   auto path = config.hub.databaseDir + "/sync.db";
-  if (stat(path.c_str(), &st) != 0) {
+  auto store = Store::openExisting(config.hub.databaseDir);
+  if (store.ok() && *store == nullptr) {
     hub.checks.push_back({"history", CheckState::GOOD, "none yet"});
     return nullptr;
   }
-  auto store = Store::open(config.hub.databaseDir);
   if (!store.ok()) {
     hub.checks.push_back({"history", CheckState::WARNING,
                           path + " cannot be used: " + std::string(store.status().message()) +

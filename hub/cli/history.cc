@@ -55,9 +55,13 @@ int syncHistory(const HistoryArguments& arguments) {
   auto chosen = chooseSpokes(arguments.config, arguments.spokes);
   if (chosen == nullptr) return EXIT_USAGE;
   auto& config = chosen->config;
-  auto store = Store::open(config.hub.databaseDir);
-  auto runs = store.ok() ? (*store)->history(arguments.spokes, arguments.limit)
-                         : absl::StatusOr<std::vector<SpokeReport>>(store.status());
+  auto store = Store::openExisting(config.hub.databaseDir);
+  absl::StatusOr<std::vector<SpokeReport>> runs = std::vector<SpokeReport>();
+  if (!store.ok()) {
+    runs = store.status();
+  } else if (*store != nullptr) {
+    runs = (*store)->history(arguments.spokes, arguments.limit);
+  }
   if (!runs.ok()) {
     complain("the history cannot be read: " + std::string(runs.status().message()));
     return EXIT_FAILED;

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "hub/cli/status.h"
+#include "hub/cli/support.h"
 
 namespace pibrain {
 
@@ -18,6 +19,7 @@ struct Metric {
   const char* type;
   const char* help;
   Value value;
+  bool ofRuns = true;  // not of what is on this disk
 };
 
 std::optional<double> ofLastRun(const SpokeStatus& spoke,
@@ -48,13 +50,17 @@ std::vector<Metric> metrics() {
       {"failed_runs", "gauge", "Failed runs, of those that the history remembers.",
        [](auto& spoke) { return std::optional(double(spoke.runs.failed)); }},
       {"mirror_files", "gauge", "Files in the mirror.",
-       [](auto& spoke) { return std::optional(double(spoke.files)); }},
+       [](auto& spoke) { return std::optional(double(spoke.files)); },
+       false},
       {"mirror_sessions", "gauge", "Sessions (*.jsonl) in the mirror.",
-       [](auto& spoke) { return std::optional(double(spoke.sessions)); }},
+       [](auto& spoke) { return std::optional(double(spoke.sessions)); },
+       false},
       {"mirror_bytes", "gauge", "Bytes in the mirror.",
-       [](auto& spoke) { return std::optional(double(spoke.bytes)); }},
+       [](auto& spoke) { return std::optional(double(spoke.bytes)); },
+       false},
       {"archive_bytes", "gauge", "Bytes in the archive of what syncs replaced or deleted.",
-       [](auto& spoke) { return std::optional(double(spoke.archiveBytes)); }},
+       [](auto& spoke) { return std::optional(double(spoke.archiveBytes)); },
+       false},
   };
 }
 
@@ -68,7 +74,8 @@ std::string prometheusText(const Status& status) {
                     "\n");
     for (auto& spoke : status.spokes) {
       auto value = metric.value(spoke);
-      if (!value) continue;
+      // What nobody runs is not late.
+      if (!value || (metric.ofRuns && !reasonToSkip(*spoke.config).empty())) continue;
       auto label = absl::StrReplaceAll(spoke.config->name,
                                        {{"\\", "\\\\"}, {"\"", "\\\""}, {"\n", "\\n"}});
       absl::StrAppendFormat(&out, "%s{spoke=\"%s\"} %.15g\n", name, label, *value);

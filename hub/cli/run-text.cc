@@ -33,8 +33,8 @@ std::string richText(const SpokeReport& report, const RunTextOptions& options,
   auto line = [&](Sign sign, const std::string& rest) {
     return absl::StrCat("  ", style.sign(sign), " ", report.name, ": ", rest, "\n");
   };
-  bool good = report.outcome == Outcome::OK, skipped = report.outcome == Outcome::SKIPPED;
-  if (options.quiet) return good || skipped ? "" : line(Sign::BAD, report.error);
+  bool failed = report.outcome == Outcome::FAILED, skipped = report.outcome == Outcome::SKIPPED;
+  if (options.quiet) return failed ? line(Sign::BAD, report.error) : "";
   std::string out;
   if (options.changes && !options.dryRun && !report.transport.empty()) {
     absl::StrAppend(&out, "    SSH by ", report.transport, "\n");
@@ -42,7 +42,8 @@ std::string richText(const SpokeReport& report, const RunTextOptions& options,
   if (options.changes || options.dryRun) out += changeLines(report, options.dryRun);
   for (auto& warning : report.warnings) out += line(Sign::WARNING, warning);
   if (skipped) return out + line(Sign::SKIPPED, "skipped, " + report.error);
-  if (!good) return out + line(Sign::BAD, report.error);
+  if (report.outcome == Outcome::LOCKED) return out + line(Sign::SKIPPED, report.error);
+  if (failed) return out + line(Sign::BAD, report.error);
   return out + line(Sign::GOOD, absl::StrFormat("%s%s; %s, %s on the wire, %.1f s",
                                                 options.dryRun ? "would sync: " : "",
                                                 summarize(report, options.dryRun),
@@ -63,7 +64,7 @@ std::string summarize(const SpokeReport& report, bool dryRun) {
   add(counts.grown, absl::StrCat("grew (+", formatBytes(report.bytesGrown), ")"));
   add(counts.rewritten, "rewritten");
   add(counts.moved, "moved");
-  add(counts.touched, dryRun ? "to compare" : "touched");
+  add(counts.touched, dryRun ? "just written or touched, to be compared" : "touched");
   add(counts.deleted, "deleted");
   add(counts.deferred, "still being written");
   if (parts.empty()) parts.push_back("nothing new");

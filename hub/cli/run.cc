@@ -41,6 +41,7 @@ void fillSpoke(const SpokeReport& report, bool changes, report::Run::Spoke::Buil
     list[i].setPath(toUtf8(change.path).c_str());
     list[i].setFrom(toUtf8(change.from).c_str());
     list[i].setSize(double(change.size));
+    list[i].setAdded(double(change.added));
   }
 }
 
@@ -165,15 +166,19 @@ int syncRun(const RunArguments& arguments) {
     log = std::move(*opened);
   }
   absl::StatusOr<std::unique_ptr<Store>> store = absl::UnavailableError("not opened");
+  auto open = [&]() {
+    return arguments.dryRun ? Store::openExisting(config.hub.databaseDir)
+                            : Store::open(config.hub.databaseDir);
+  };
   // With a schedule, who is to be synced depends on it; without, connecting need not wait for it.
   if (arguments.due) {
-    store = Store::open(config.hub.databaseDir);
+    store = open();
     std::erase_if(ours, [&](auto* spoke) { return !isDue(*spoke, store.ok() ? store->get() : nullptr); });
   }
   SyncRun run(config, ours, optionsOf(arguments, ours.size()));
-  if (!arguments.due) store = Store::open(config.hub.databaseDir);
+  if (!arguments.due) store = open();
   if (store.ok()) {
-    run.dialEarly(**store);
+    if (*store != nullptr) run.dialEarly(**store);
   } else {
     complain(absl::StrCat("warning: this run will not be recorded: ",
                           std::string(store.status().message())));

@@ -28,7 +28,7 @@ Status collect(const Config& config) {
   status.hubName = name;
   status.hubSessions = uint32_t(contentsOf(config.hub.sessionsDir).sessions.size());
   status.rsyncAvailable = findProgram("rsync").has_value();
-  auto store = Store::open(config.hub.databaseDir);
+  auto store = Store::openExisting(config.hub.databaseDir);
   if (!store.ok()) {
     complain("warning: the history cannot be read: " + std::string(store.status().message()));
   }
@@ -40,7 +40,7 @@ Status collect(const Config& config) {
     one.sessions = uint32_t(contents.sessions.size());
     one.files = contents.files;
     one.bytes = contents.bytes;
-    if (store.ok()) {
+    if (store.ok() && *store != nullptr) {
       if (auto runs = (*store)->lastRuns(spoke.name); runs.ok()) one.runs = *runs;
     }
     one.archiveBytes = archivedBytes(config.hub.archiveDir, spoke.name);

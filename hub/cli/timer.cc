@@ -58,6 +58,13 @@ std::optional<int64_t> parseSpan(const std::string& text) {
   return number * factor;
 }
 
+// The fields of a crontab's line that come as near to it as they can.
+std::string cronFields(int64_t seconds) {
+  if (seconds >= 86400) return "0 0 * * *";
+  if (seconds >= 3600) return absl::StrCat("0 */", seconds / 3600, " * * *");
+  return seconds < 120 ? "* * * * *" : absl::StrCat("*/", seconds / 60, " * * * *");
+}
+
 // A word of ExecStart= (systemd.service(5), COMMAND LINES).
 std::string unitQuote(const std::string& word, bool program = false) {
   auto quoted = absl::StrReplaceAll(word, {{"\\", "\\\\"}, {"\"", "\\\""}, {"%", "%%"}, {"\n", "\\n"}});
@@ -130,9 +137,10 @@ int syncInstallTimer(const InstallTimerArguments& arguments) {
     return EXIT_USAGE;
   }
   auto command = absl::StrCat(unitQuote(thisProgram(), true), " sync run", arguments.due ? " --due" : "");
+  std::string file;
   if (!arguments.config.empty()) {
-    absl::StrAppend(&command, " -c ",
-                    unitQuote(std::filesystem::absolute(arguments.config).lexically_normal()));
+    file = std::filesystem::absolute(arguments.config).lexically_normal();
+    absl::StrAppend(&command, " -c ", unitQuote(file));
   }
   auto service = absl::StrReplaceAll(SERVICE_UNIT, {{"@COMMAND@", command}});
   auto timer = absl::StrReplaceAll(
@@ -151,10 +159,9 @@ int syncInstallTimer(const InstallTimerArguments& arguments) {
         "the units are in place, but systemd did not start the timer: ", escapeForTerminal(problem),
         ". Log in as this user (not with su or sudo) and run 'systemctl --user daemon-reload && "
         "systemctl --user enable --now ",
-        TIMER, "'; or use cron: 'crontab -e', and the line ", arguments.due ? "*" : "*/15",
-        " * * * * ", escapeForTerminal(shellQuote(thisProgram())), " sync run",
-        arguments.due ? " --due" : "",
-        arguments.config.empty() ? "" : " -c " + escapeForTerminal(shellQuote(arguments.config)),
+        TIMER, "'; or use cron: 'crontab -e', and the line ", cronFields(*seconds), " ",
+        escapeForTerminal(shellQuote(thisProgram())), " sync run", arguments.due ? " --due" : "",
+        file.empty() ? "" : " -c " + escapeForTerminal(shellQuote(file)),
         " --quiet --log ~/.pi-brain/logs/sync.log"));
     return EXIT_FAILED;
   }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <kj/common.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@ namespace pibrain {
 
 namespace {
 
+constexpr int GLANCE = 200;  // milliseconds
 constexpr size_t LONGEST_ERRORS = 64 * 1024;
 
 constexpr int BROKE_OFF = 12;    // rsync(1): error in the protocol data stream
@@ -73,7 +75,13 @@ void collect(const Piped& child, RsyncRun& run, Progress& progress) {
   });
   struct pollfd open[] = {{child.out.get(), POLLIN, 0}, {child.err.get(), POLLIN, 0}};
   while (open[0].fd >= 0 || open[1].fd >= 0) {
-    if (poll(open, 2, -1) < 0 && errno != EINTR) throwErrno(errno, "cannot wait for rsync");
+    int ready = poll(open, 2, GLANCE);
+    if (ready < 0 && errno != EINTR) throwErrno(errno, "cannot wait for rsync");
+    if (ready <= 0) {
+      // What it started may outlive it, and hold these open: ssh's ProxyCommand.
+      if (exitStatusOf(child.pid, std::chrono::milliseconds(0))) return;
+      continue;
+    }
     if (open[0].revents != 0 && !output.readFrom(open[0].fd)) open[0].fd = -1;
     if (open[1].revents != 0 && !errors.readFrom(open[1].fd)) open[1].fd = -1;
   }
@@ -122,6 +130,8 @@ RsyncRun runRsync(const std::vector<std::string>& options, int held, Progress& p
     collect(child, run, progress);
     ended = true;
     // It has closed its output: nothing but its end is to come.
+    exitStatusOf(child.pid, std::chrono::seconds(10));
+    kill(-child.pid, SIGKILL);  // it, or what it left behind
     waitOrKill(child.pid, std::chrono::seconds(10), status);
   }
   run.exitStatus = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -176,8 +186,11 @@ std::string explainRsync(const SpokeConfig& spoke, const RsyncRun& run) {
                           "'", said, ".");
     case 23:
       if (says("change_dir") && says("No such file or directory")) {
-        return absl::StrCat("the directory of 'source' does not exist on ", place,
-                            ". Did pi run there yet, and as this user?", said, ".");
+        return absl::StrCat("the directory ", escapeForTerminal(spoke.source.path),
+                            " does not exist on ", place,
+                            ". If pi has not run there yet, run it once; otherwise correct 'source' "
+                            "in the config. Nothing was deleted here",
+                            said, ".");
       }
       if (says("could not make way for")) {
         return absl::StrCat("the spoke has a file where the mirror has a directory, which rsync does "

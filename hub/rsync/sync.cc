@@ -51,6 +51,7 @@ class RsyncSync {
         options_(options),
         report_(report),
         progress_(progress),
+        shell_(remoteShell()),
         backup_(absl::StrCat(config.hub.archiveDir, "/", spoke.name, "/",
                              archiveRunName(report.started))) {}
 
@@ -197,14 +198,25 @@ class RsyncSync {
                            absl::StrCat("--timeout=", spoke_.timeoutSeconds)});
     uint32_t limit = options_.rsyncBwLimit > 0 ? options_.rsyncBwLimit : spoke_.bwLimit;
     if (limit > 0) all.push_back(absl::StrCat("--bwlimit=", limit));
-    if (!spoke_.sshConfig.empty()) {
-      // rsync(1), --rsh: quotes as a shell has them, but a doubled one stands for itself.
-      all.push_back(absl::StrCat("--rsh=ssh -F '",
-                                 absl::StrReplaceAll(spoke_.sshConfig, {{"'", "''"}}), "'"));
-    }
+    if (!spoke_.source.host.empty()) all.push_back("--rsh=" + shell_);
     all.insert(all.end(), more.begin(), more.end());
     all.insert(all.end(), {"--", withSlash(source()), withSlash(spoke_.path)});
     return all;
+  }
+
+  // ssh as rsync is to start it.
+  std::string remoteShell() const {
+    if (spoke_.source.host.empty()) return "";
+    auto target = resolveSsh(spoke_.source.user, spoke_.source.host, spoke_.sshConfig);
+    if (!target.ok()) throw Failure(std::string(target.status().message()));
+    auto shell = absl::StrCat("ssh -o ConnectTimeout=", target->connectTimeout);
+    // rsync(1), --rsh: quotes as a shell has them, but a doubled one stands for itself.
+    auto add = [&](const char* option, const std::string& value) {
+      if (value.empty()) return;
+      absl::StrAppend(&shell, " ", option, " '", absl::StrReplaceAll(value, {{"'", "''"}}), "'");
+    };
+    add("-F", spoke_.sshConfig);
+    return shell;
   }
 
   static std::string withSlash(const std::string& path) {
@@ -318,6 +330,7 @@ class RsyncSync {
   SpokeReport& report_;
   Progress& progress_;
   bool deleting_ = false;
+  const std::string shell_;   // empty: the source is on this machine
   const std::string backup_;  // where rsync puts what it replaces: this run's place in the archive
   Tree before_;
   std::unordered_map<std::string, uint64_t> sizes_;  // of the files in it

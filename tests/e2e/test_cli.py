@@ -28,7 +28,8 @@ class CommandLine(HubCase):
         spoke = "spokes:\n  - name: laptop\n    sync_method: agent\n    source: u@h:~/s\n    path: /m\n"
         for text, words in [
             ("spokes: [", [":1:", "not YAML"]),
-            ("spokes:\n\t- name: x\n", [":2:", "not YAML", "tab"]),
+            ("spokes:\n\t- name: x\n", [":2:", "indented with a tab"]),
+            ("# \tnot this one\nhub:\n  \tsessions_dir: /x\n", [":3:", "indented with a tab"]),
             ("- a\n- b\n", [":1:", "mapping"]),
             ("hub: 3\n", [":1:", "hub", "mapping"]),
             ("hub:\n  session_dir: /x\n", [":2:", "session_dir", "Did you mean 'sessions_dir'?"]),
@@ -88,10 +89,12 @@ class CommandLine(HubCase):
     def test_usage(self):
         for arguments in (["sync", "run", "--no-such-flag"], ["sync", "frobnicate"], ["sync"], [],
                           ["sync", "run", "--jobs", "0"], ["sync", "run", "--bwlimit", "fast"],
-                          ["sync", "run", "--bwlimit", "-5"]):
+                          ["sync", "run", "--bwlimit", "-5"], ["sync", "run", "-c", ""],
+                          ["sync", "run", "--log", ""], ["daemon", "status"]):
             done = self.pi_brain(*arguments, config=False)
             self.assertEqual(done.returncode, 2, arguments)
             self.assertTrue(done.stderr)
+        self.assertIn("another program", self.pi_brain("daemon", "status", "--json", config=False).stderr)
         done = self.pi_brain("--version", config=False)
         self.assertEqual((done.returncode, done.stdout), (0, "pi-brain 0.1.0\n"))
         done = self.pi_brain("sync", "run", "--help", config=False)
@@ -140,6 +143,8 @@ class CommandLine(HubCase):
         self.assertIn("would sync: 2 new", done.stdout)
         self.assertFalse((self.dir / "synced").exists())
         self.assertIn("never synced", self.pi_brain("sync", "status").stdout)
+        self.assertIn("No runs yet", self.pi_brain("sync", "history").stdout)
+        self.assertFalse((self.dir / "data").exists(), "who only looks leaves nothing")
         self.sync()
         before = self.snapshot()
         self.write("p/a.jsonl", b"{}\n" * 20)
@@ -147,7 +152,7 @@ class CommandLine(HubCase):
         changes = self.sync_one("-n", "--delete")["changes"]
         self.assertEqual([(c["kind"], c["path"]) for c in changes],
                          [("grow", "p/a.jsonl"), ("delete", "p/gone.jsonl")])
-        self.assertEqual([c["size"] for c in changes], [60, 30])
+        self.assertEqual([(c["size"], c["added"]) for c in changes], [(60, 30), (30, 0)])
         self.assertEqual(self.snapshot(), before)
 
     def test_status(self):

@@ -72,6 +72,7 @@ class Packages(HubCase):
         version = subprocess.check_output([self.dir / "prefix/bin/pi-brain", "--version"], text=True)
         self.assertRegex(version, r"^pi-brain \d")
         self.assertTrue((self.dir / "prefix/bin/pi-brain-agent").exists())
+        self.assertTrue((self.dir / "prefix/share/zsh/site-functions/_pi-brain").exists())
 
 
 class ManPages(unittest.TestCase):
@@ -179,9 +180,13 @@ class Completions(HubCase):
         shown = self.zsh("pi-brain", "sync", "run", "--")
         for option in options_of(HUB, "sync", "run"):
             self.assertIn(option, shown)
-        shown = self.zsh("pi-brain", "sync", "run", "--spoke", "")
-        self.assertIn("laptop", shown)
-        self.assertIn("desk", shown)
+        for line in (["--spoke", ""], ["--spoke="]):
+            shown = self.zsh("pi-brain", "sync", "run", *line)
+            self.assertIn("laptop", shown, line)
+            self.assertIn("desk", shown, line)
+        self.write_config([self.spoke("elsewhere")])
+        for line in (["-c", str(self.config), "-s", ""], [f"--config={self.config}", "-s", ""]):
+            self.assertIn("elsewhere", self.zsh("pi-brain", "sync", "run", *line), line)
 
     def test_spokes(self):
         for line in (["sync", "run", "--spoke", ""], ["sync", "list", "-s", ""], ["sync", "archive", "list", "-s", ""]):
@@ -193,7 +198,8 @@ class Completions(HubCase):
         self.write_config([self.spoke("elsewhere")])
         self.assertEqual(self.bash("pi-brain", "sync", "run", "--config", "=", str(self.config), "-s", ""), {"elsewhere"})
         self.assertEqual(self.bash("pi-brain", "sync", "run", "-c", str(self.config), "-s", ""), {"elsewhere"})
-        self.assertEqual(self.fish("pi-brain", "sync", "run", "-c", str(self.config), "-s", ""), {"elsewhere"})
+        for line in (["-c", str(self.config)], [f"--config={self.config}"]):
+            self.assertEqual(self.fish("pi-brain", "sync", "run", *line, "-s", ""), {"elsewhere"})
 
     def test_names_are_not_run(self):
         name = f"$(touch {self.dir}#ran)".replace("/", "#")
@@ -291,6 +297,11 @@ class Timer(HubCase):
         said = self.timer("install-timer", code=1, path=f"{broken}:{os.environ['PATH']}")
         for words in ("units are in place", "Failed to connect to bus", "systemctl --user enable --now", "crontab -e"):
             self.assertIn(words, said)
+        os.chdir(self.config.parent)
+        said = self.timer("install-timer", "--every", "2h", "-c", self.config.name, code=1, config=False,
+                          path=f"{broken}:{os.environ['PATH']}")
+        self.assertIn("0 */2 * * * ", said)
+        self.assertIn(f"-c {self.config} --quiet", said)
         said = self.timer("install-timer", code=1, path="/nowhere")
         self.assertIn("there is no systemctl on PATH", said)
 

@@ -1,6 +1,7 @@
 """sync_method: rsync, with the system's rsync over a real sshd; and which spokes a run is for."""
 import json
 import os
+import socket
 import stat
 import subprocess
 import time
@@ -221,6 +222,27 @@ class ByRsync(HubCase):
         self.assertIn("another run", done.stdout)
         self.assertEqual(run.wait(), 0, run.communicate())
         self.assert_mirrored()
+
+    def test_a_proxy_that_hangs_is_given_up(self):
+        self.write("a.jsonl", b"x\n")
+        self.sshd.configure_client(extra=["ProxyCommand sh -c 'sleep 1234; :'"])
+        self.configure(rsync_options={"timeout_seconds": 2})
+        began = time.monotonic()
+        report = self.sync_one(code=1)
+        self.assertLess(time.monotonic() - began, 10)
+        self.assertIn("timeout_seconds", report["error"])
+        left = subprocess.run(["pgrep", "-f", "^sleep 1234$"], capture_output=True, text=True).stdout.split()
+        self.assertEqual(left, [])
+
+    def test_a_host_that_does_not_answer_is_given_up_as_soon_as_by_the_agent(self):
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen(1)
+            self.sshd.configure_client(port=silent.getsockname()[1], extra=["ConnectTimeout 2"])
+            began = time.monotonic()
+            report = self.sync_one(code=1)
+        self.assertLess(time.monotonic() - began, 10)
+        self.assertIn("no answer", report["error"])
 
     def test_an_interrupted_run_takes_its_rsync_along(self):
         self.write("slow.jsonl", os.urandom(4_000_000))

@@ -214,7 +214,9 @@ class InALog(HubCase):
         self.assertRegex(text, "Last error: just now: .*missing")
 
     def test_prometheus(self):
-        self.write_config([self.spoke(), self.spoke('quo"te', source=str(self.dir / "missing"))])
+        off = {"sync_method": "syncthing", "path": str(self.dir / "phone")}
+        self.write_config([self.spoke(), self.spoke('quo"te', source=str(self.dir / "missing")),
+                           self.spoke("off", enabled=False), {"name": "phone", **off}])
         self.run_lines(code=1)
         text = self.pi_brain("sync", "status", "--prometheus").stdout
         samples = {}
@@ -234,6 +236,10 @@ class InALog(HubCase):
         self.assertEqual(samples["last_run_files", "laptop"], 1)
         self.assertGreater(samples["last_run_wire_bytes", "laptop"], 1000)
         self.assertGreater(samples["last_run_duration_seconds", "laptop"], 0)
+        # What nobody runs is never late.
+        for name in ("off", "phone"):
+            self.assertNotIn(("last_success_timestamp_seconds", name), samples)
+            self.assertEqual(samples["mirror_files", name], 0)
         self.assertEqual(self.pi_brain("sync", "status", "--prometheus", "--json").returncode, 2)
 
 

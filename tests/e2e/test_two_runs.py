@@ -4,7 +4,7 @@ import signal
 import unittest
 
 import harness
-from faults import MIB, FaultCase, brief, contents, lines, stop
+from faults import MIB, FaultCase, brief, contents, stop
 
 
 class TwoRuns(FaultCase):
@@ -12,7 +12,7 @@ class TwoRuns(FaultCase):
         super().setUp()
         self.make()
         self.change()
-        self.write("p/slow.jsonl", lines(self.rng, 3 * MIB))
+        self.write("p/slow.jsonl", self.rng.randbytes(3 * MIB) + b"\n")
 
     def start_slow_run(self):
         run = self.start_run("--bwlimit", "600", "--delete", "--max-delete", "1000")
@@ -23,6 +23,8 @@ class TwoRuns(FaultCase):
         report = self.sync_one("--delete", "--max-delete", "1000", code=75)
         self.assertEqual(report["outcome"], "locked")
         self.assertIn("another run", report["error"])
+        quiet = self.pi_brain("sync", "run", "-q")
+        self.assertEqual((quiet.returncode, quiet.stdout), (75, ""), "cron has nothing to mail")
         self.assertEqual(report["changes"], [])
 
     def test_the_first_is_unharmed(self):
@@ -53,7 +55,7 @@ class TwoRuns(FaultCase):
         """Its lock ends with it, even if it was stopped and something of it is left on the spoke."""
         for stopped in (False, True):
             with self.subTest(stopped=stopped):
-                self.write(f"p/slow-{stopped}.jsonl", lines(self.rng, 3 * MIB))
+                self.write(f"p/slow-{stopped}.jsonl", self.rng.randbytes(3 * MIB) + b"\n")
                 first = self.start_slow_run()
                 if stopped:
                     stop(first)

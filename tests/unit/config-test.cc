@@ -196,7 +196,7 @@ TEST_F(ConfigTest, mistakesAreNamedWithTheirPlace) {
             8,
             {"spokes[1].path", "'a'"}},
            {"hub:\n  web_ui_port: 1: 2\n", 2, {"not YAML", "quote"}},
-           {"hub:\n\tx: 1\n", 2, {"not YAML", "tab"}},
+           {"hub:\n\tx: 1\n", 2, {"indented with a tab"}},
            {"hub: *nowhere\n", 1, {"not YAML"}},
        }) {
     auto error = errorOf(text);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace pibrain {
 namespace {
 
@@ -48,11 +50,15 @@ TEST(ProgressLine, fitsWhateverTheWidth) {
 TEST(ProgressLine, phases) {
   auto line = half();
   line.phase = Phase::CONNECTING;
-  EXPECT_EQ(drawProgress(line, PLAIN, 80, 6), "  laptop  connecting... 50 files");
+  EXPECT_EQ(drawProgress(line, PLAIN, 80, 6), "  laptop  connecting... 50 files  4.0 MB");
   line = {"laptop", Phase::COMPARING, 0, 0, 0, 0, 0};
   EXPECT_EQ(drawProgress(line, RICH, 80, 6), "  laptop  comparing…");
   line = {"laptop", Phase::FETCHING, 0, 0, 0, 0, 0};
   EXPECT_EQ(drawProgress(line, RICH, 80, 6), "  laptop  fetching…") << "there is nothing to fetch";
+  line = {"laptop", Phase::FETCHING, 100, 25, 0, 4 << 20, 2 << 20};
+  EXPECT_EQ(drawProgress(line, PLAIN, 100, 6),
+            "  laptop  ###.........   25%  25/100 files  4.0 MB  0:06 left  2.0 MB/s")
+      << "how many bytes there are is not known";
 }
 
 TEST(ProgressLine, numbersThatDoNotFitTogether) {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <kj/debug.h>
 
+#include <algorithm>
+
 #include "common/digest.h"
 #include "hub/sync/mirror.h"
 #include "tests/unit/canary.h"
