@@ -20,7 +20,8 @@ usage: install-spoke.sh --key KEY.pub [--agent FILE] [--root DIR] [--from PATTER
   --agent FILE     the agent for this machine (default: pi-brain-agent beside this
                    script, or on PATH)
   --root DIR       the sessions that the hub may read (default ~/.pi/agent/sessions)
-  --from PATTERNS  only from these addresses, as in sshd(8): 192.0.2.0/24,…
+  --from PATTERNS  only from these addresses, as in sshd(8): 192.0.2.0/24,… ('*': any).
+                   Without it, a line that has some keeps them
   --uninstall      remove the line of this key, or of all keys that start the agent, and
                    the agent when no line needs it any more
   --print          say what would be done, and do nothing
@@ -29,7 +30,7 @@ END
 
 main() {
   key= blob= source= root='~/.pi/agent/sessions' from= uninstall= print=
-  token= hashes= retire= # the hub's
+  token= hashes= retire= agent_only= # the hub's
   committed=yes          # whether what was done is to stay
   # What there is to take back.
   staged= previous= new= agent_was= line_was= locked= made_ssh=
@@ -64,6 +65,7 @@ parse() {
       --hashes) hashes=$value ;;
       --retire) retire=$value ;;
       --uninstall) uninstall=yes ;;
+      --agent-only) agent_only=yes ;;
       --print) print=yes ;;
       -h | --help)
         help
@@ -289,6 +291,17 @@ replace_lines() {
   new=
 }
 
+# The addresses that the key's line is for.
+from_of() { lines_here "$1" | sed -n 's/^\(.*,\)\{0,1\}from="\([^"]*\)".*/\2/p' | sed 1q; }
+
+check_line() {
+  line_did=same
+  case $(lines_here "$blob") in
+    *"$agent"*) ;;
+    *) die "the line of the key $(fingerprint) in $keys does not start $agent, so an upgrade of that would change nothing. 'pi-brain spoke add' mends the line." ;;
+  esac
+}
+
 install_line() {
   if [ -n "$print" ] && [ "$agent_did" = new ]; then
     line_did=added
@@ -296,6 +309,8 @@ install_line() {
     would "$([ "$line_did" = added ] && echo add || echo replace) the line of the key $(fingerprint) in $keys, which lets it read $root and nothing else"
     return
   fi
+  [ -n "$from" ] || from=$(from_of "$blob")
+  [ -n "$from" ] || [ -z "$retire" ] || from=$(from_of "$retire")
   line=$(printf '%s\n' "$key" | "$agent" --root="$root" ${from:+"--from=$from"} --authorized-keys-line /dev/stdin 2>&1) || die "$line"
   before=$(lines_here "$blob")
   if [ "$before" = "$line" ]; then
@@ -321,8 +336,9 @@ install() {
   choose_agent
   check_authorized_keys
   lock
+  [ -z "$agent_only" ] || check_line
   install_agent
-  install_line
+  [ -n "$agent_only" ] || install_line
   if [ -n "$token" ]; then
     tell "installed $arch $agent_did $line_did"
     # The hub looks whether it works. If it is not heard of again, nothing happened.

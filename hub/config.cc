@@ -253,7 +253,7 @@ void parseScheduleField(const Fields& fields, SpokeConfig& spoke) {
 SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const HubConfig& hub) {
   Fields fields(node, where,
                 {"name", "sync_method", "path", "source", "enabled", "schedule", "rsync_options",
-                 "ssh_config", "ssh", "keep_modes"});
+                 "ssh_config", "ssh", "key", "keep_modes"});
   SpokeConfig spoke;
   spoke.name = fields.required("name");
   if (!isSafeName(spoke.name) || spoke.name[0] == '.' || spoke.name[0] == '-' ||
@@ -277,6 +277,7 @@ SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const H
   spoke.sshConfig = hub.sshConfig;
   if (auto file = fields.text("ssh_config")) spoke.sshConfig = expandField(*file);
   spoke.ssh = parseSshMode(fields).value_or(hub.ssh);
+  if (auto key = fields.text("key")) spoke.key = expandField(*key);
   if (auto options = fields.node("rsync_options")) {
     parseRsyncOptions(*options, where + ".rsync_options", spoke);
   }
@@ -434,22 +435,33 @@ absl::StatusOr<Source> parseSource(const std::string& text) {
   return source;
 }
 
+SshRequest sshRequestOf(const SpokeConfig& spoke) {
+  return {spoke.source.host, spoke.source.user, spoke.sshConfig, spoke.key};
+}
+
+std::string configPath(const std::string& path) {
+  return path.empty() ? expandHome("~/.pi-brain/config.yaml") : path;
+}
+
 absl::StatusOr<Config> loadConfig(const std::string& path) {
-  auto file = path.empty() ? expandHome("~/.pi-brain/config.yaml") : path;
-  auto text = readFile(file, path.empty());
+  auto text = readFile(configPath(path), path.empty());
   if (!text.ok()) return text.status();
+  return parseConfig(*text, configPath(path));
+}
+
+absl::StatusOr<Config> parseConfig(const std::string& text, const std::string& file) {
   auto fail = [&](int line, const std::string& message) {
     return absl::InvalidArgumentError(absl::StrCat(
         escapeForTerminal(file), line > 0 ? absl::StrCat(":", line) : "", ": ", message));
   };
   try {
-    auto config = parse(*text);
+    auto config = parse(text);
     config.file = file;
     return config;
   } catch (const ConfigError& e) {
     return fail(e.line, e.message);
   } catch (const YAML::Exception& e) {
-    if (int line = tabIndented(*text); line > 0) {
+    if (int line = tabIndented(text); line > 0) {
       return fail(line, "this line is indented with a tab, and YAML takes spaces: replace it.");
     }
     return fail(e.mark.line + 1,

@@ -38,6 +38,7 @@ struct SpokeConfig {
   std::vector<std::string> extraArgs;
   uint32_t timeoutSeconds = 300;
   std::string sshConfig;  // another file than ~/.ssh/config; empty: that one
+  std::string key;        // the identity file for this spoke alone; empty: as the ssh config has it
   SshMode ssh = SshMode::AUTO;
   bool keepModes = false;
 };
@@ -59,9 +60,16 @@ struct Config {
   std::vector<SpokeConfig> spokes;
 };
 
+// How to reach a spoke whose source has a host.
+SshRequest sshRequestOf(const SpokeConfig& spoke);
+
 // Reads the file; `path` empty is ~/.pi-brain/config.yaml, and if that is missing, the defaults.
 // An error names the file, the line, the field and what is accepted.
 absl::StatusOr<Config> loadConfig(const std::string& path);
+// Where that is.
+std::string configPath(const std::string& path);
+// The same from a text; `file` is for messages.
+absl::StatusOr<Config> parseConfig(const std::string& text, const std::string& file);
 
 // "~" and "~/…" with $HOME.
 std::string expandHome(const std::string& path);

@@ -138,6 +138,76 @@ void addVerify(CLI::App* sync, VerifyArguments& verify) {
   command->add_flag("--json", verify.json, "Print one JSON document instead of text");
 }
 
+void addManage(CLI::App* command, ManageArguments& manage, bool installs) {
+  addConfig(command, manage.config);
+  if (installs) {
+    command
+        ->add_option("--agents", manage.agents,
+                     "Where the agents are, one pi-brain-agent-ARCHITECTURE each")
+        ->type_name("DIR")
+        ->check(notEmpty);
+  }
+  command->add_flag("--batch", manage.batch, "Ask for no password: fail instead");
+  command->add_flag("-n,--dry-run", manage.dryRun, "Show what would be done, and do nothing");
+  command->add_flag("--json", manage.json, "Print one JSON document instead of text");
+}
+
+void addVia(CLI::App* command, ManageArguments& manage) {
+  command
+      ->add_option("--via", manage.via,
+                   "Your own login there (default: that of the spoke's source, without its key)")
+      ->type_name("USER@HOST")
+      ->check(notEmpty);
+}
+
+void addSpokeAdd(CLI::App* spoke, SpokeAddArguments& add) {
+  auto* command = spoke->add_subcommand("add", "Make a machine a spoke, by your own ssh login there");
+  command->add_option("NAME", add.name, "What to call it")->required();
+  command->add_option("TARGET", add.target, "user@host, or a Host of ~/.ssh/config")
+      ->required()
+      ->check(notEmpty);
+  addManage(command, add.manage, true);
+  auto path = [&](const char* name, std::string& value, const char* help, const char* type) {
+    command->add_option(name, value, help)->type_name(type)->check(notEmpty);
+  };
+  path("--root", add.root, "Its sessions (default ~/.pi/agent/sessions)", "PATH");
+  path("--path", add.path, "The mirror here (default ~/.pi-brain/synced/NAME)", "PATH");
+  path("--key", add.key, "The key for syncing (default ~/.ssh/pi-brain-sync, made if missing)", "PATH");
+  path("--from", add.from, "Let the key in only from these addresses, as sshd(8) has them", "CIDR");
+}
+
+void addSpokeUpgrade(CLI::App* spoke, SpokeUpgradeArguments& upgrade) {
+  auto* command = spoke->add_subcommand("upgrade", "Put this version's agent on spokes");
+  command->add_option("NAME", upgrade.names, "Which ones");
+  command->add_flag("--all", upgrade.all, "All of them");
+  addManage(command, upgrade.manage, true);
+  addVia(command, upgrade.manage);
+}
+
+void addSpokeRotate(CLI::App* spoke, SpokeRotateArguments& rotate) {
+  auto* command = spoke->add_subcommand("rotate-key", "Give a spoke a new key, and remove the old one");
+  command->add_option("NAME", rotate.name, "Which one")->required();
+  addManage(command, rotate.manage, true);
+  addVia(command, rotate.manage);
+}
+
+void addSpokeRemove(CLI::App* spoke, SpokeRemoveArguments& remove) {
+  auto* command = spoke->add_subcommand("remove", "Remove agent and key from a spoke, and it from here");
+  command->add_option("NAME", remove.name, "Which one")->required();
+  command->add_flag("--keep-mirror", remove.keepMirror,
+                    "Leave the mirror where it is (default: it goes to the archive)");
+  command->add_flag("--force", remove.force, "Even if the spoke cannot be reached");
+  addManage(command, remove.manage, false);
+  addVia(command, remove.manage);
+}
+
+void addSpokeList(CLI::App* spoke, SpokeListArguments& list) {
+  auto* command = spoke->add_subcommand(
+      "list", "Show the spokes: agent's version, sandbox, last contact, key");
+  addConfig(command, list.config);
+  command->add_flag("--json", list.json, "Print one JSON document instead of text");
+}
+
 struct Arguments {
   RunArguments run;
   StatusArguments status;
@@ -148,9 +218,23 @@ struct Arguments {
   ArchiveRestoreArguments archiveRestore;
   VerifyArguments verify;
   DoctorArguments doctor;
+  SpokeAddArguments spokeAdd;
+  SpokeUpgradeArguments spokeUpgrade;
+  SpokeRotateArguments spokeRotate;
+  SpokeRemoveArguments spokeRemove;
+  SpokeListArguments spokeList;
 };
 
-int dispatch(const CLI::App* sync, const Arguments& arguments) {
+int dispatchSpoke(const CLI::App* spoke, const Arguments& arguments) {
+  auto name = spoke->get_subcommands().front()->get_name();
+  if (name == "add") return spokeAdd(arguments.spokeAdd);
+  if (name == "upgrade") return spokeUpgrade(arguments.spokeUpgrade);
+  if (name == "rotate-key") return spokeRotateKey(arguments.spokeRotate);
+  if (name == "remove") return spokeRemove(arguments.spokeRemove);
+  return spokeList(arguments.spokeList);
+}
+
+int dispatchSync(const CLI::App* sync, const Arguments& arguments) {
   auto* command = sync->get_subcommands().front();
   auto name = command->get_name();
   if (name == "run") return syncRun(arguments.run);
@@ -192,6 +276,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   auto* sync = app.add_subcommand("sync", "Mirror sessions from other machines (spokes)");
   sync->require_subcommand(1);
+  auto* spoke = app.add_subcommand("spoke", "Set up the machines that sessions come from");
+  spoke->require_subcommand(1);
   Arguments arguments;
   addRun(sync, arguments.run);
   addStatus(sync, arguments.status);
@@ -201,11 +287,17 @@ int main(int argc, char** argv) {
   addArchive(sync, arguments.archiveList, arguments.archiveRestore);
   addVerify(sync, arguments.verify);
   addDoctor(sync, arguments.doctor);
+  addSpokeAdd(spoke, arguments.spokeAdd);
+  addSpokeUpgrade(spoke, arguments.spokeUpgrade);
+  addSpokeRotate(spoke, arguments.spokeRotate);
+  addSpokeRemove(spoke, arguments.spokeRemove);
+  addSpokeList(spoke, arguments.spokeList);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    auto unknown = sync->parsed() ? sync->remaining() : app.remaining();
-    if (!sync->parsed() && !unknown.empty() && (unknown[0] == "daemon" || unknown[0] == "query")) {
+    auto* group = sync->parsed() ? sync : spoke->parsed() ? spoke : &app;
+    auto unknown = group->remaining();
+    if (group == &app && !unknown.empty() && (unknown[0] == "daemon" || unknown[0] == "query")) {
       fprintf(stderr,
               "pi-brain: '%s' is a command of pi-brain's analysis, which is another program; this one "
               "syncs: 'pi-brain sync --help'.\n",
@@ -214,11 +306,13 @@ int main(int argc, char** argv) {
     }
     if (e.get_name() == "RequiredError" && !unknown.empty() && !unknown[0].starts_with('-')) {
       fprintf(stderr, "pi-brain: there is no command '%s%s'. '%s' lists what there is.\n",
-              sync->parsed() ? "sync " : "", escapeForTerminal(unknown[0]).c_str(),
-              sync->parsed() ? "pi-brain sync --help" : "pi-brain --help");
+              group == &app ? "" : (group->get_name() + " ").c_str(),
+              escapeForTerminal(unknown[0]).c_str(),
+              group == &app ? "pi-brain --help"
+                            : ("pi-brain " + group->get_name() + " --help").c_str());
       return EXIT_USAGE;
     }
     return app.exit(e) == 0 ? EXIT_GOOD : EXIT_USAGE;
   }
-  return dispatch(sync, arguments);
+  return sync->parsed() ? dispatchSync(sync, arguments) : dispatchSpoke(spoke, arguments);
 }

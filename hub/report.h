@@ -48,6 +48,8 @@ struct SpokeReport {
   Outcome outcome = Outcome::OK;
   std::string error;  // FAILED, LOCKED, SKIPPED: why, for a person
   std::vector<std::string> warnings;
+  // What the agent said of itself; empty: it did not get that far, or the spoke has none.
+  std::string agentVersion, sandbox;
   std::string transport;  // which program spoke SSH, and why; empty: none did
   Counts counts;
   std::vector<Change> changes;

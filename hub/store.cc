@@ -12,7 +12,7 @@ namespace pibrain {
 
 namespace {
 
-constexpr int64_t SCHEMA_VERSION = 3;  // as SCHEMA sets it
+constexpr int64_t SCHEMA_VERSION = 4;  // as SCHEMA sets it
 // Before version 3, runs did not say by how much files grew.
 constexpr int64_t HAS_RUNS = 1, HAS_BYTES_GROWN = 3;
 constexpr char ADD_BYTES_GROWN[] =
@@ -53,7 +53,13 @@ constexpr char SCHEMA[] = R"(
     address TEXT NOT NULL,
     port INTEGER NOT NULL
   ) WITHOUT ROWID;
-  PRAGMA user_version = 3;
+  CREATE TABLE IF NOT EXISTS contacts (
+    spoke TEXT PRIMARY KEY,
+    version TEXT NOT NULL,
+    sandbox TEXT NOT NULL,
+    at_ns INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  PRAGMA user_version = 4;
 )";
 
 // A run a minute is remembered for a week, one every quarter of an hour for three months. What is
@@ -163,8 +169,49 @@ absl::Status Store::recordRun(const SpokeReport& report) {
   insert.bind(int64_t(report.wire.down));
   insert.bind(int64_t(report.bytesGrown));
   if (insert.step() != SQLITE_DONE) return error();
-  return sqlite3_last_insert_rowid(db_) % FORGET_EVERY == 0 ? forgetOldRuns()
-                                                            : absl::OkStatus();
+  auto id = sqlite3_last_insert_rowid(db_);
+  if (!report.agentVersion.empty()) {
+    auto status = putContact(report.name, {report.agentVersion, report.sandbox, report.finished});
+    if (!status.ok()) return status;
+  }
+  return id % FORGET_EVERY == 0 ? forgetOldRuns() : absl::OkStatus();
+}
+
+absl::Status Store::putContact(const std::string& spoke, const Contact& contact) {
+  Statement insert(
+      db_, "INSERT OR REPLACE INTO contacts (spoke, version, sandbox, at_ns) VALUES (?, ?, ?, ?)");
+  if (!insert.prepared()) return error();
+  insert.bind(spoke);
+  insert.bind(contact.version);
+  insert.bind(contact.sandbox);
+  insert.bind(contact.at);
+  return insert.step() == SQLITE_DONE ? absl::OkStatus() : error();
+}
+
+absl::Status Store::setLastContact(const std::string& spoke, const Contact& contact) {
+  std::lock_guard lock(mutex_);
+  return putContact(spoke, contact);
+}
+
+std::optional<Store::Contact> Store::lastContact(const std::string& spoke) {
+  std::lock_guard lock(mutex_);
+  Statement select(db_, "SELECT version, sandbox, at_ns FROM contacts WHERE spoke = ?");
+  if (!select.prepared()) return std::nullopt;
+  select.bind(spoke);
+  if (select.step() != SQLITE_ROW) return std::nullopt;
+  return Contact{select.text(0), select.text(1), select.integer(2)};
+}
+
+absl::Status Store::forgetSpoke(const std::string& spoke) {
+  std::lock_guard lock(mutex_);
+  for (auto* sql : {"DELETE FROM kept WHERE spoke = ?", "DELETE FROM endpoints WHERE spoke = ?",
+                    "DELETE FROM contacts WHERE spoke = ?"}) {
+    Statement forget(db_, sql);
+    if (!forget.prepared()) return error();
+    forget.bind(spoke);
+    if (forget.step() != SQLITE_DONE) return error();
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Store::forgetOldRuns() {

@@ -48,6 +48,17 @@ class Store {
   };
   absl::StatusOr<LastRuns> lastRuns(const std::string& spoke);
 
+  // What an agent said of itself, and when (ns since the epoch). Runs note it, too.
+  struct Contact {
+    std::string version, sandbox;
+    int64_t at = 0;
+  };
+  std::optional<Contact> lastContact(const std::string& spoke);
+  absl::Status setLastContact(const std::string& spoke, const Contact& contact);
+
+  // Forgets all but the history of runs.
+  absl::Status forgetSpoke(const std::string& spoke);
+
   // The latest runs of these spokes (none: of all), the latest first, at most `limit`.
   absl::StatusOr<std::vector<SpokeReport>> history(const std::vector<std::string>& spokes,
                                                    uint32_t limit);
@@ -64,6 +75,7 @@ class Store {
   explicit Store(sqlite3* db) : db_(db) {}
 
   absl::Status execute(const char* sql);
+  absl::Status putContact(const std::string& spoke, const Contact& contact);
   absl::Status migrate();  // to the current schema
   absl::Status forgetOldRuns();
   int64_t schemaVersion();  // 0: none yet

@@ -51,17 +51,23 @@ void forget(pid_t pid) { replaceChild(pid, 0); }
 
 std::atomic<void (*)()> beforeDying = nullptr;
 
+// What has no session of its own is killed alone.
+void killWithChildren(pid_t pid) {
+  if (kill(-pid, SIGKILL) != 0) kill(pid, SIGKILL);
+}
+
 void killChildrenAndDie(int signal) {
   if (auto* action = beforeDying.load()) action();
   for (auto& child : children) {
-    if (pid_t pid = child; pid > 0) kill(-pid, SIGKILL);
+    if (pid_t pid = child; pid > 0) killWithChildren(pid);
   }
   // The handler was for once (SA_RESETHAND).
   raise(signal);
 }
 
 // `held` is given to the child as well; -1: nothing.
-pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err, int held = -1) {
+pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err, int held = -1,
+            Terminal terminal = Terminal::NONE) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   KJ_DEFER(posix_spawn_file_actions_destroy(&actions));
@@ -83,8 +89,9 @@ pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err, int 
   sigaddset(&signals, SIGPIPE);
   posix_spawnattr_setsigdefault(&attributes, &signals);
   // A session of its own: what it starts can be ended with it, and finds no terminal to ask at.
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
+  short flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
+  if (terminal == Terminal::NONE) flags |= POSIX_SPAWN_SETSID;
+  posix_spawnattr_setflags(&attributes, flags);
 
   std::vector<char*> args;
   for (auto& arg : argv) args.push_back(const_cast<char*>(arg.c_str()));
@@ -135,7 +142,7 @@ std::optional<std::string> findProgram(const std::string& name) {
   return std::nullopt;
 }
 
-Spawned spawnWithSocket(const std::vector<std::string>& argv) {
+Spawned spawnWithSocket(const std::vector<std::string>& argv, Terminal terminal) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     throwErrno(errno, "cannot make a socket pair");
@@ -143,7 +150,7 @@ Spawned spawnWithSocket(const std::vector<std::string>& argv) {
   kj::AutoCloseFd ours(ends[0]);
   kj::AutoCloseFd theirs(ends[1]);
   auto errors = memoryFile("stderr");
-  pid_t pid = spawn(argv, theirs, theirs, errors);
+  pid_t pid = spawn(argv, theirs, theirs, errors, -1, terminal);
   return {pid, kj::mv(ours), kj::mv(errors)};
 }
 
@@ -160,7 +167,7 @@ Piped spawnWithPipes(const std::vector<std::string>& argv, int held) {
 
 bool waitOrKill(pid_t pid, std::chrono::milliseconds patience, int& status) {
   bool ended = waitUntil(pid, std::chrono::steady_clock::now() + patience);
-  if (!ended) kill(-pid, SIGKILL);
+  if (!ended) killWithChildren(pid);
   forget(pid);
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }

@@ -20,16 +20,18 @@ struct Spawned {
   kj::AutoCloseFd errors;  // an unlinked file that takes the child's standard error, up to 1 MiB
 };
 
-// Starts a program without a shell, in a session of its own, so without a terminal; the caller
-// waits for it. Throws a KJ exception if it cannot.
-Spawned spawnWithSocket(const std::vector<std::string>& argv);
+// Whether a program may ask a person: otherwise it gets a session of its own, without a terminal.
+enum class Terminal { NONE, OURS };
+
+// Starts a program without a shell; the caller waits for it. Throws a KJ exception if it cannot.
+Spawned spawnWithSocket(const std::vector<std::string>& argv, Terminal terminal = Terminal::NONE);
 
 struct Piped {
   pid_t pid;
   kj::AutoCloseFd out, err;  // the reading ends of the child's standard output and error
 };
 
-// The same with /dev/null as standard input. The child keeps a second descriptor of `held`, so that a
+// The same without a terminal, and with /dev/null as standard input. The child keeps a second descriptor of `held`, so that a
 // lock on it lasts as long as the child does.
 Piped spawnWithPipes(const std::vector<std::string>& argv, int held);
 

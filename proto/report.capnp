@@ -159,3 +159,38 @@ struct History {
     wireDown @10 :Float64;
   }
 }
+
+struct SpokeList {
+  spokes @0 :List(Spoke);
+
+  struct Spoke {
+    name @0 :Text;
+    syncMethod @1 :Text;
+    source @2 :Text;
+    path @3 :Text;
+    enabled @4 :Bool;
+    version @5 :Text;            # of the agent, when it was heard last; null: it never was
+    sandbox @6 :Text;            # what confined it then
+    lastContact @7 :Text;        # null: never
+    key @8 :Text;                # the identity file; null: as the ssh configuration has it
+    fingerprint @9 :Text;        # of that key, "SHA256:…"; null: not known
+  }
+}
+
+struct SpokeChanges {
+  # What `spoke add`, upgrade, remove and rotate-key did.
+  ok @0 :Bool;
+  spokes @1 :List(Spoke);
+
+  struct Spoke {
+    name @0 :Text;
+    target @1 :Text;             # the login that it went by
+    outcome @2 :Text;            # "added", "upgraded", "rotated", "removed", "unchanged", "failed"
+    error @3 :Text;              # null: none
+    architecture @4 :Text;       # null: not known
+    agent @5 :Text;              # on the spoke: "new", "replaced", "same"; null: not touched
+    line @6 :Text;               # in authorized_keys: "added", "replaced", "same"; null: not touched
+    said @7 :List(Text);         # what there was to say of it
+    seconds @8 :Float64;
+  }
+}

@@ -81,6 +81,50 @@ struct InstallTimerArguments {
 int syncInstallTimer(const InstallTimerArguments& arguments);
 int syncUninstallTimer();
 
+// What the commands that change spokes share.
+struct ManageArguments {
+  std::string config;
+  std::string agents;  // a directory; empty: the usual places
+  std::string via;     // another login; empty: the source's
+  bool batch = false;  // ask for nothing
+  bool dryRun = false;
+  bool json = false;
+};
+
+struct SpokeAddArguments {
+  ManageArguments manage;
+  std::string name, target;
+  std::string root, path, key, from;  // empty: the usual
+};
+int spokeAdd(const SpokeAddArguments& arguments);
+
+struct SpokeUpgradeArguments {
+  ManageArguments manage;
+  std::vector<std::string> names;
+  bool all = false;
+};
+int spokeUpgrade(const SpokeUpgradeArguments& arguments);
+
+struct SpokeRotateArguments {
+  ManageArguments manage;
+  std::string name;
+};
+int spokeRotateKey(const SpokeRotateArguments& arguments);
+
+struct SpokeRemoveArguments {
+  ManageArguments manage;
+  std::string name;
+  bool keepMirror = false;
+  bool force = false;
+};
+int spokeRemove(const SpokeRemoveArguments& arguments);
+
+struct SpokeListArguments {
+  std::string config;
+  bool json = false;
+};
+int spokeList(const SpokeListArguments& arguments);
+
 struct DoctorArguments {
   std::string config;
   std::vector<std::string> spokes;

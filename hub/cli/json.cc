@@ -102,6 +102,22 @@ void printJson(report::History::Reader history) {
   Printer().nullable<report::History::Entry>("error").print(history);
 }
 
+void printJson(report::SpokeList::Reader list) {
+  Printer printer;
+  for (auto* field : {"source", "version", "sandbox", "lastContact", "key", "fingerprint"}) {
+    printer.nullable<report::SpokeList::Spoke>(field);
+  }
+  printer.print(list);
+}
+
+void printJson(report::SpokeChanges::Reader changes) {
+  Printer printer;
+  for (auto* field : {"error", "architecture", "agent", "line"}) {
+    printer.nullable<report::SpokeChanges::Spoke>(field);
+  }
+  printer.print(changes);
+}
+
 void printJson(report::Verify::Reader verify) {
   Printer().nullable<report::Verify::Spoke>("error").print(verify);
 }

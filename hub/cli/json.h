@@ -19,6 +19,8 @@ void printJson(report::Doctor::Reader doctor);
 void printJson(report::ArchiveList::Reader list);
 void printJson(report::Verify::Reader verify);
 void printJson(report::History::Reader history);
+void printJson(report::SpokeList::Reader list);
+void printJson(report::SpokeChanges::Reader changes);
 
 void fillCounts(const Counts& counts, report::Run::Counts::Builder out);
 

@@ -101,7 +101,7 @@ std::string sshLines(const std::string& errors) {
 std::optional<std::string> explainSsh(const SpokeConfig& spoke, const RsyncRun& run) {
   bool possible = run.exitStatus == SSH_FAILED || run.exitStatus == BROKE_OFF;
   if (!possible || spoke.source.host.empty()) return std::nullopt;
-  auto target = resolveSsh(spoke.source.user, spoke.source.host, spoke.sshConfig);
+  auto target = resolveSsh(sshRequestOf(spoke));
   if (!target.ok()) return std::string(target.status().message());
   auto errors = sshLines(run.errors);
   Denial denial;

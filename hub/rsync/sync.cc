@@ -207,7 +207,7 @@ class RsyncSync {
   // ssh as rsync is to start it.
   std::string remoteShell() const {
     if (spoke_.source.host.empty()) return "";
-    auto target = resolveSsh(spoke_.source.user, spoke_.source.host, spoke_.sshConfig);
+    auto target = resolveSsh(sshRequestOf(spoke_));
     if (!target.ok()) throw Failure(std::string(target.status().message()));
     auto shell = absl::StrCat("ssh -o ConnectTimeout=", target->connectTimeout);
     // rsync(1), --rsh: quotes as a shell has them, but a doubled one stands for itself.
@@ -216,6 +216,7 @@ class RsyncSync {
       absl::StrAppend(&shell, " ", option, " '", absl::StrReplaceAll(value, {{"'", "''"}}), "'");
     };
     add("-F", spoke_.sshConfig);
+    add("-o IdentitiesOnly=yes -o IdentityAgent=none -i", spoke_.key);
     return shell;
   }
 

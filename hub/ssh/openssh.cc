@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "common/text.h"
@@ -32,9 +33,10 @@ constexpr char AUTHENTICATED[] = "Authenticated to ";
 
 constexpr int SSH_FAILED = 255;  // ssh(1), EXIT STATUS
 
-// ssh with the options that every use of it shares: nobody to ask, nothing forwarded, nothing of
-// the user's that would keep it from being a plain pipe.
-std::vector<std::string> sshCommand(const SshTarget& target, const char* logLevel) {
+}  // namespace
+
+std::vector<std::string> sshCommand(const SshTarget& target, const char* logLevel,
+                                    bool mayAsk) {
   auto ssh = findProgram("ssh");
   if (!ssh) {
     throw Failure(absl::StrCat(
@@ -44,7 +46,7 @@ std::vector<std::string> sshCommand(const SshTarget& target, const char* logLeve
   std::vector<std::string> command{*ssh, "-T", "-a", "-x"};
   if (!target.configFile.empty()) command.insert(command.end(), {"-F", target.configFile});
   for (auto option :
-       {"BatchMode=yes", "ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none",
+       {mayAsk ? "BatchMode=no" : "BatchMode=yes", "ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none",
         // A master of ours would live on in the background.
         "ControlMaster=no"}) {
     command.insert(command.end(), {"-o", option});
@@ -58,6 +60,8 @@ std::vector<std::string> sshCommand(const SshTarget& target, const char* logLeve
                                  absl::StrCat("ConnectTimeout=", target.connectTimeout)});
   return command;
 }
+
+namespace {
 
 struct Hop {
   std::string user, host, port;  // empty: as the ssh configuration has it
@@ -126,7 +130,7 @@ std::vector<std::string> jumpCommand(const SshTarget& target, std::vector<Hop> h
   auto hop = hops.back();
   hops.pop_back();
   // Why a hop cannot connect further is but informative to ssh.
-  auto command = sshCommand(target, "INFO");
+  auto command = sshCommand(target, "INFO", false);
   auto add = [&](const char* option, const std::string& value) {
     if (!value.empty()) command.insert(command.end(), {option, value});
   };
@@ -146,7 +150,7 @@ SshTarget lastHopTarget(const SshTarget& target) {
   SshTarget result;
   result.alias = result.host = hop.host;
   result.user = hop.user;
-  auto resolved = resolveSsh(hop.user, hop.host, target.configFile);
+  auto resolved = resolveSsh({hop.host, hop.user, target.configFile});
   if (resolved.ok()) result = *resolved;
   uint32_t port;
   if (absl::SimpleAtoi(hop.port, &port)) result.port = uint16_t(port);
@@ -250,10 +254,14 @@ void waitForLogin(const SshTarget& target, const Spawned& ssh, const Denial& den
 kj::Own<Connection> startOpenssh(const SshTarget& target, const std::string& command,
                                  std::shared_ptr<RateLimiter> limiter, const Denial& denial,
                                  kj::AsyncIoContext& io) {
-  auto argv = sshCommand(target, "VERBOSE");
+  auto argv = sshCommand(target, "VERBOSE", false);
   if (!target.proxyJump.empty()) {
     auto jump = asProxyCommand(jumpCommand(target, hopsOf(target), DESTINATION));
     argv.insert(argv.end(), {"-o", "ProxyJump=none", "-o", "ProxyCommand=" + jump});
+  }
+  if (!target.key.empty()) {
+    argv.insert(argv.end(),
+                {"-i", target.key, "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none"});
   }
   argv.insert(argv.end(), {"-l", target.user, "--", target.alias, command});
   auto child = spawnWithSocket(argv);

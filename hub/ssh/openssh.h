@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "hub/connection.h"
 #include "hub/rate-limiter.h"
@@ -13,6 +14,11 @@
 #include "hub/subprocess.h"
 
 namespace pibrain {
+
+// ssh with the options that every use of it shares: nothing forwarded, nothing of the user's that
+// would keep it from being a plain pipe. Unless it may ask, nobody is asked for a password. Throws
+// Failure if there is no ssh.
+std::vector<std::string> sshCommand(const SshTarget& target, const char* logLevel, bool mayAsk);
 
 // Runs `command` at the target through `ssh`, with nobody to ask and nothing forwarded. Returns
 // when it has logged in. Throws Failure; `denial` is what is known of the keys, for its message.

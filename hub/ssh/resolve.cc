@@ -314,23 +314,36 @@ std::string expandProxyTokens(const std::string& text, const SshTarget& target) 
   return result;
 }
 
-SshResolution::SshResolution(const std::string& user, const std::string& host,
-                             const std::string& configFile)
-    : user_(user), host_(host), configFile_(configFile) {
+SshResolution::SshResolution(SshRequest request) : request_(std::move(request)) {
   auto ssh = findProgram("ssh");
   if (!ssh) return;
   // With a command, ssh does not complain of settings that want one.
   std::vector<std::string> command{*ssh, "-G", "-T", "-o", "RemoteCommand=none"};
-  if (!configFile.empty()) command.insert(command.end(), {"-F", configFile});
-  if (!user.empty()) command.insert(command.end(), {"-l", user});
-  command.insert(command.end(), {"--", host, "true"});
+  if (!request_.configFile.empty()) {
+    command.insert(command.end(), {"-F", request_.configFile});
+  }
+  if (!request_.user.empty()) command.insert(command.end(), {"-l", request_.user});
+  command.insert(command.end(), {"--", request_.host, "true"});
   ssh_ = std::make_unique<RunningProgram>(command);
 }
 
 absl::StatusOr<SshTarget> SshResolution::get() {
-  if (ssh_ == nullptr) return defaults(user_, host_);
+  auto target = configured();
+  if (!target.ok()) return target;
+  target->configFile = request_.configFile;
+  if (!request_.key.empty()) {
+    target->key = request_.key;
+    target->identityFiles = {request_.key};
+    target->identitiesOnly = true;
+    target->identityAgent.clear();
+  }
+  return target;
+}
+
+absl::StatusOr<SshTarget> SshResolution::configured() {
+  if (ssh_ == nullptr) return defaults(request_.user, request_.host);
   auto output = ssh_->wait(RESOLVE_TIMEOUT);
-  auto host = escapeForTerminal(host_);
+  auto host = escapeForTerminal(request_.host);
   if (output.timedOut) {
     return absl::DeadlineExceededError(
         absl::StrCat("'ssh -G ", host,
@@ -342,14 +355,11 @@ absl::StatusOr<SshTarget> SshResolution::get() {
                                                    "': ", ownWords(output.err), ". 'ssh -G ", host,
                                                    "' shows the same; correct the file."));
   }
-  auto target = parseSshConfig(output.out, host_);
-  if (target.ok()) target->configFile = configFile_;
-  return target;
+  return parseSshConfig(output.out, request_.host);
 }
 
-absl::StatusOr<SshTarget> resolveSsh(const std::string& user, const std::string& host,
-                                     const std::string& configFile) {
-  return SshResolution(user, host, configFile).get();
+absl::StatusOr<SshTarget> resolveSsh(SshRequest request) {
+  return SshResolution(std::move(request)).get();
 }
 
 }  // namespace pibrain

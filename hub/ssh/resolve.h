@@ -19,6 +19,7 @@ struct SshTarget {
   std::string user;
   uint16_t port = 22;
   std::string configFile;  // for `ssh -F`; empty: ssh's own
+  std::string key;         // the only identity, whatever the configuration says; empty: as it says
 
   int addressFamily = 0;                // AF_UNSPEC, AF_INET or AF_INET6
   std::string bindAddress;              // empty: any
@@ -47,22 +48,30 @@ struct SshTarget {
   std::vector<std::string> onlyOpenssh;
 };
 
-// Asks `ssh` on PATH, with `-F configFile` unless that is empty, about `host` as `user` (empty: as
-// configured). ssh takes some 12 ms, in which the caller may do something else.
+// Whom to reach, and as whom. All but the host may be empty: as ssh has it.
+struct SshRequest {
+  std::string host;  // or an alias
+  std::string user;
+  std::string configFile;  // for `ssh -F`
+  std::string key;  // an identity file, to be used in place of all that the configuration names
+};
+
+// Asks `ssh` on PATH. It takes some 12 ms, in which the caller may do something else.
 class SshResolution {
  public:
-  SshResolution(const std::string& user, const std::string& host, const std::string& configFile);
+  explicit SshResolution(SshRequest request);
 
   // The answer, once; without an ssh client, its documented defaults.
   absl::StatusOr<SshTarget> get();
 
  private:
-  std::string user_, host_, configFile_;
+  absl::StatusOr<SshTarget> configured();
+
+  SshRequest request_;
   std::unique_ptr<RunningProgram> ssh_;  // null: there is no ssh client
 };
 
-absl::StatusOr<SshTarget> resolveSsh(const std::string& user, const std::string& host,
-                                     const std::string& configFile);
+absl::StatusOr<SshTarget> resolveSsh(SshRequest request);
 
 // The answer, from the text that `ssh -G` printed.
 absl::StatusOr<SshTarget> parseSshConfig(const std::string& text, const std::string& alias);

@@ -284,7 +284,7 @@ class Examiner {
 
   void examineRsyncThere() {
     step_ = "ssh";
-    auto target = resolveSsh(spoke_.source.user, spoke_.source.host, spoke_.sshConfig);
+    auto target = resolveSsh(sshRequestOf(spoke_));
     if (!target.ok()) throw Failure(std::string(target.status().message()));
     auto io = kj::setupAsyncIo();
     // Whatever the key lets it run: the login is what counts.

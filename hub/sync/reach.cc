@@ -9,8 +9,7 @@
 namespace pibrain {
 
 SpokeReach::SpokeReach(const SpokeConfig& spoke) : spoke_(spoke) {
-  auto& source = spoke.source;
-  if (!source.host.empty()) resolution_.emplace(source.user, source.host, spoke.sshConfig);
+  if (!spoke.source.host.empty()) resolution_.emplace(sshRequestOf(spoke));
 }
 
 void SpokeReach::dialEarly(Store& store) {

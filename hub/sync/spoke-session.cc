@@ -3,6 +3,8 @@
 #include <kj/debug.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "common/file-io.h"
 #include "common/protocol.h"
 
@@ -111,14 +113,23 @@ SpokeSession::SpokeSession(Connection& connection, kj::AsyncIoContext& io, uint3
       rpc_(capnp::makeRpcClient(network_)),
       sessions_(nullptr) {}
 
-Listing SpokeSession::open(const Known& known, kj::FunctionParam<void(const AgentInfo&)> greeted) {
+capnp::RemotePromise<proto::Spoke::HelloResults> SpokeSession::sendHello() {
   auto hello = bootstrap(rpc_).helloRequest();
   auto hub = hello.initHub();
   hub.setVersion(PIBRAIN_VERSION);
   hub.setProtocol(PROTOCOL);
   hub.setOldestProtocol(OLDEST_PROTOCOL);
   hub.setClock(wallClockNanos());
-  auto promise = hello.send();
+  return hello.send();
+}
+
+AgentInfo SpokeSession::greet() {
+  using Answer = capnp::Response<proto::Spoke::HelloResults>;
+  return infoFrom(wait(kj::Promise<Answer>(sendHello())).getSpoke());
+}
+
+Listing SpokeSession::open(const Known& known, kj::FunctionParam<void(const AgentInfo&)> greeted) {
+  auto promise = sendHello();
   sessions_ = promise.getSessions();
   auto blocks = scanRequest(known, false).send().getListing();
   auto firstBlock = blocks.nextRequest().send();

@@ -49,6 +49,9 @@ class SpokeSession {
   // throw, before the listing is read.
   Listing open(const Known& known, kj::FunctionParam<void(const AgentInfo&)> greeted);
 
+  // Sends hello alone.
+  AgentInfo greet();
+
   // Sends the wants and calls `event` for each event of the answer.
   void pull(kj::ArrayPtr<const Want> wants, kj::FunctionParam<void(proto::Event::Reader)> event);
 
@@ -64,6 +67,7 @@ class SpokeSession {
  private:
   using Ask = kj::Promise<capnp::Response<proto::Blocks::NextResults>>;
 
+  capnp::RemotePromise<proto::Spoke::HelloResults> sendHello();
   capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> scanRequest(
       const Known& known, bool everything);
   // Both read a stream of blocks whose first one has been asked for.

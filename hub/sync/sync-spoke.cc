@@ -4,6 +4,7 @@
 #include <absl/strings/str_join.h>
 #include <kj/debug.h>
 
+#include <algorithm>
 #include <future>
 
 #include "common/file-io.h"
@@ -66,6 +67,8 @@ class SpokeSync {
       auto listing = session.open(known, [&](const AgentInfo& agent) {
         greet(spoke_, agent, session.preamble().noise(), report_.warnings);
         agentClock_ = agent.clock;
+        report_.agentVersion = agent.version;
+        report_.sandbox = agent.sandbox;
       });
       if (store_ != nullptr && !options_.dryRun) reach->remember(*store_);
       noteListing(listing);

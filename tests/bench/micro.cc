@@ -4,6 +4,7 @@
 #include <benchmark/benchmark.h>
 #include <capnp/message.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "common/block-stream.h"

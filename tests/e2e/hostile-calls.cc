@@ -11,6 +11,16 @@ namespace pibrain {
 
 namespace {
 
+// A call of this number, with whatever parameters.
+capnp::Request<capnp::AnyPointer, capnp::AnyPointer> rawRequest(Hub& hub, uint64_t interface,
+                                                                uint16_t method) {
+#if CAPNP_VERSION >= 1000000
+  return hub.sessions.typelessRequest(interface, method, nullptr, {});
+#else
+  return hub.sessions.typelessRequest(interface, method, nullptr);
+#endif
+}
+
 constexpr uint32_t BLAKE2_RK = 0x72730147;  // rsync_magic_number: RS_RK_BLAKE2_SIG_MAGIC
 constexpr uint32_t MD4 = 0x72730136;
 constexpr size_t MOST = 15 << 20;  // of a message that is not refused at once
@@ -202,7 +212,7 @@ void emptyElements(Hub& hub) {
   hub.scan();
   for (uint32_t count : {1000u, 2'000'000u, 2'100'000u, 0x1fffffffu}) {
     hub.timed("wants of nothing " + std::to_string(count), [&]() {
-      auto request = hub.sessions.typelessRequest(capnp::typeId<proto::Sessions>(), 1, nullptr);
+      auto request = rawRequest(hub, capnp::typeId<proto::Sessions>(), 1);
       auto params = request.initAsAnyStruct(0, 2);
       params.getPointerSection()[0].initAsListOfAnyStruct(0, 0, count);
       auto response = request.send();
@@ -217,19 +227,19 @@ void deepParameters(Hub& hub) {
   hub.connect();
   hub.scan();
   hub.timed("deep", [&]() {
-    auto request = hub.sessions.typelessRequest(capnp::typeId<proto::Sessions>(), 1, nullptr);
+    auto request = rawRequest(hub, capnp::typeId<proto::Sessions>(), 1);
     auto at = request.initAsAnyStruct(0, 2).getPointerSection()[0].initAsAnyStruct(0, 1);
     for (int i = 0; i < 100'000; ++i) at = at.getPointerSection()[0].initAsAnyStruct(0, 1);
     auto response = request.send();
     return hub.drain(blocksOf(response));
   });
   hub.timed("no such method", [&]() {
-    auto request = hub.sessions.typelessRequest(capnp::typeId<proto::Sessions>(), 99, nullptr);
+    auto request = rawRequest(hub, capnp::typeId<proto::Sessions>(), 99);
     request.send().wait(hub.io.waitScope);
     return std::string("answered");
   });
   hub.timed("no such interface", [&]() {
-    auto request = hub.sessions.typelessRequest(0x123456789abcdef0, 0, nullptr);
+    auto request = rawRequest(hub, 0x123456789abcdef0, 0);
     request.send().wait(hub.io.waitScope);
     return std::string("answered");
   });

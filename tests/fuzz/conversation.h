@@ -2,6 +2,8 @@
 // What the hub says to an agent, and hears from it: hello, a scan, a pull.
 
 #include "hub/sync/plan.h"
+
+#include <algorithm>
 #include "hub/sync/spoke-session.h"
 #include "tests/fuzz/fuzz.h"
 

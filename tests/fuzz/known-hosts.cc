@@ -4,6 +4,8 @@
 
 #include "hub/ssh/known-hosts.h"
 
+#include <algorithm>
+
 #include "tests/fuzz/fuzz.h"
 
 namespace pibrain::fuzz {

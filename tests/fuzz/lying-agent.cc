@@ -1,5 +1,7 @@
 #include "tests/fuzz/lying-agent.h"
 
+#include <algorithm>
+
 namespace pibrain::fuzz {
 
 namespace {

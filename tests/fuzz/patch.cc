@@ -4,6 +4,8 @@
 
 #include "tests/fuzz/fuzz.h"
 
+#include <algorithm>
+
 namespace pibrain::fuzz {
 
 void run(Input input) {

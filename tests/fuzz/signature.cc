@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include <algorithm>
+
 #include "tests/fuzz/fuzz.h"
 
 namespace pibrain::fuzz {

@@ -215,18 +215,18 @@ TEST_F(Resolve, asksSsh) {
   dir.write("config",
             "Host alias\n  HostName real.example\n  Port 2222\n  User configured\n"
             "  IdentityFile ~/.ssh/one\n  IdentityFile /k/two\n");
-  auto target = resolveSsh("", "alias", dir / "config");
+  auto target = resolveSsh({"alias", "", dir / "config"});
   ASSERT_TRUE(target.ok()) << target.status();
   EXPECT_EQ(target->host, "real.example");
   EXPECT_EQ(target->port, 2222);
   EXPECT_EQ(target->user, "configured");
   EXPECT_EQ(target->identityFiles, (Files{home() + "/.ssh/one", "/k/two"}));
-  EXPECT_EQ(resolveSsh("given", "alias", dir / "config")->user, "given");
+  EXPECT_EQ(resolveSsh({"alias", "given", dir / "config"})->user, "given");
   EXPECT_FALSE(target->userKnownHostsFiles.empty());
   EXPECT_EQ(target->configFile, dir / "config");
 
   dir.write("config", "NoSuchSetting yes\n");
-  auto broken = resolveSsh("", "alias", dir / "config");
+  auto broken = resolveSsh({"alias", "", dir / "config"});
   ASSERT_FALSE(broken.ok());
   EXPECT_NE(broken.status().message().find("'alias'"), std::string::npos);
 }
@@ -234,7 +234,7 @@ TEST_F(Resolve, asksSsh) {
 TEST_F(Resolve, withoutSshItKnowsTheDefaults) {
   std::string path = getenv("PATH");
   setenv("PATH", "/nowhere", 1);
-  auto target = resolveSsh("", "host.example", "");
+  auto target = resolveSsh({"host.example"});
   setenv("PATH", path.c_str(), 1);
   ASSERT_TRUE(target.ok()) << target.status();
   EXPECT_EQ(target->host, "host.example");

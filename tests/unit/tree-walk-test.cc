@@ -4,6 +4,7 @@
 #include <kj/debug.h>
 #include <sys/fsuid.h>
 
+#include <algorithm>
 #include <functional>
 #include <set>
 

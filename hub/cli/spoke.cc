@@ -1,0 +1,200 @@
+// `spoke add`, `upgrade`, `rotate-key` and `remove`.
+
+#include <absl/strings/str_cat.h>
+#include <capnp/message.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "common/text.h"
+#include "hub/cli/commands.h"
+#include "hub/cli/json.h"
+#include "hub/cli/style.h"
+#include "hub/cli/support.h"
+#include "hub/parallel.h"
+#include "hub/spoke/manage.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr size_t JOBS = 8;
+
+void printChangesJson(const std::vector<SpokeChange>& changes, bool ok) {
+  capnp::MallocMessageBuilder message;
+  auto out = message.initRoot<report::SpokeChanges>();
+  out.setOk(ok);
+  auto spokes = out.initSpokes(uint32_t(changes.size()));
+  for (uint32_t i = 0; i < spokes.size(); ++i) {
+    auto& change = changes[i];
+    spokes[i].setName(change.name.c_str());
+    spokes[i].setTarget(toUtf8(change.target).c_str());
+    spokes[i].setOutcome(change.outcome.c_str());
+    spokes[i].setError(toUtf8(change.error).c_str());
+    spokes[i].setArchitecture(toUtf8(change.architecture).c_str());
+    spokes[i].setAgent(toUtf8(change.agent).c_str());
+    spokes[i].setLine(toUtf8(change.line).c_str());
+    auto said = spokes[i].initSaid(uint32_t(change.said.size()));
+    for (uint32_t k = 0; k < said.size(); ++k) said.set(k, toUtf8(change.said[k]).c_str());
+    spokes[i].setSeconds(double(change.finished - change.started) / 1e9);
+  }
+  printJson(out.asReader());
+}
+
+// What the commands have in common: a config that may not exist yet, the history, and how to say
+// what happens.
+class Manage {
+ public:
+  explicit Manage(const ManageArguments& arguments) : arguments_(arguments) {
+    options_.configFile = configPath(arguments.config);
+    options_.agents = expandHome(arguments.agents);
+    options_.via = arguments.via;
+    options_.dryRun = arguments.dryRun;
+    options_.mayAsk = !arguments.batch && isatty(STDIN_FILENO);
+    if (!arguments.json) {
+      options_.say = [this](const std::string& text) {
+        printf("  %s\n", style_.plain(text).c_str());
+        fflush(stdout);
+      };
+    }
+  }
+
+  const ManageOptions& options() const { return options_; }
+  const Style& style() const { return style_; }
+
+  // To be called before there are threads.
+  Store* prepare(const Config& config) {
+    initLibraries();
+    auto store = arguments_.dryRun ? Store::openExisting(config.hub.databaseDir)
+                                   : Store::open(config.hub.databaseDir);
+    if (store.ok()) store_ = std::move(*store);
+    return store_.get();
+  }
+
+  void print(const SpokeChange& change) const {
+    if (arguments_.json) return;
+    auto name = escapeForTerminal(change.name);
+    if (!change.ok()) {
+      printf("%s %s: %s\n", style_.sign(Sign::BAD).c_str(), name.c_str(),
+             style_.plain(change.error).c_str());
+    } else {
+      printf("%s %s: %s%s\n", style_.sign(Sign::GOOD).c_str(), name.c_str(),
+             arguments_.dryRun && change.outcome != "unchanged" ? "would be " : "",
+             change.outcome.c_str());
+    }
+    fflush(stdout);
+  }
+
+  int finish(const std::vector<SpokeChange>& changes) const {
+    bool ok = std::all_of(changes.begin(), changes.end(), [](auto& change) { return change.ok(); });
+    if (arguments_.json) printChangesJson(changes, ok);
+    return ok ? EXIT_GOOD : EXIT_FAILED;
+  }
+
+ private:
+  const ManageArguments& arguments_;
+  const Style style_ = styleOfOutput();
+  ManageOptions options_;
+  std::unique_ptr<Store> store_;
+};
+
+// The doctor, and a look at what a run would fetch.
+int lookAt(const SpokeAddArguments& arguments, const SpokeChange& change) {
+  if (change.rootMissing) {
+    printf("\npi has not run there yet: its directory of sessions does not exist. When it does, "
+           "'pi-brain sync run' fetches them.\n");
+    return EXIT_GOOD;
+  }
+  printf("\n");
+  DoctorArguments doctor;
+  doctor.config = arguments.manage.config;
+  doctor.spokes = {change.name};
+  int code = syncDoctor(doctor);
+  printf("\n");
+  RunArguments run;
+  run.config = arguments.manage.config;
+  run.spokes = {change.name};
+  run.dryRun = true;
+  code = std::max(code, syncRun(run));
+  if (code == EXIT_GOOD) printf("\n'pi-brain sync run' fetches what there is.\n");
+  return code;
+}
+
+}  // namespace
+
+int spokeAdd(const SpokeAddArguments& arguments) {
+  Manage manage(arguments.manage);
+  // A config is made if there is none.
+  bool there = access(manage.options().configFile.c_str(), F_OK) == 0;
+  auto config = there ? loadConfig(arguments.manage.config) : parseConfig("", manage.options().configFile);
+  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
+  auto* store = manage.prepare(*config);
+  auto change = addSpoke({arguments.name, arguments.target, arguments.root, arguments.path,
+                          arguments.key, arguments.from},
+                         manage.options(), store);
+  manage.print(change);
+  int code = manage.finish({change});
+  if (!change.ok() || arguments.manage.json || arguments.manage.dryRun) return code;
+  return lookAt(arguments, change);
+}
+
+int spokeUpgrade(const SpokeUpgradeArguments& arguments) {
+  if (arguments.names.empty() != arguments.all) {
+    complain(arguments.all ? "--all and names do not go together"
+                           : "which spokes? Name them, or say --all");
+    return EXIT_USAGE;
+  }
+  if (!arguments.manage.via.empty() && arguments.names.size() != 1) {
+    complain("--via is the login of one spoke: name that one alone");
+    return EXIT_USAGE;
+  }
+  auto chosen = chooseSpokes(arguments.manage.config, arguments.names);
+  if (chosen == nullptr) return EXIT_USAGE;
+  std::vector<const SpokeConfig*> spokes;
+  for (auto* spoke : chosen->spokes) {
+    bool agent = spoke->method == SyncMethod::AGENT && !spoke->source.host.empty();
+    if (agent || !arguments.all) spokes.push_back(spoke);
+  }
+  Manage manage(arguments.manage);
+  auto* store = manage.prepare(chosen->config);
+  std::vector<SpokeChange> changes(spokes.size());
+  // Who may be asked for a password is asked one at a time.
+  std::mutex printing;
+  forEachInParallel(spokes.size(), manage.options().mayAsk ? 1 : JOBS, [&](size_t i) {
+    auto options = manage.options();
+    // Lines of several at once would not tell whose they are.
+    options.say = [](const std::string&) {};
+    changes[i] = upgradeSpoke(*spokes[i], options, store);
+    std::lock_guard lock(printing);
+    if (!arguments.manage.json && arguments.manage.dryRun) {
+      for (auto& line : changes[i].said) manage.options().say(line);
+    }
+    manage.print(changes[i]);
+  });
+  return manage.finish(changes);
+}
+
+int spokeRotateKey(const SpokeRotateArguments& arguments) {
+  auto chosen = chooseSpokes(arguments.manage.config, {arguments.name});
+  if (chosen == nullptr) return EXIT_USAGE;
+  Manage manage(arguments.manage);
+  auto* store = manage.prepare(chosen->config);
+  auto change = rotateKey(chosen->config, *chosen->spokes[0], manage.options(), store);
+  manage.print(change);
+  return manage.finish({change});
+}
+
+int spokeRemove(const SpokeRemoveArguments& arguments) {
+  auto chosen = chooseSpokes(arguments.manage.config, {arguments.name});
+  if (chosen == nullptr) return EXIT_USAGE;
+  Manage manage(arguments.manage);
+  auto* store = manage.prepare(chosen->config);
+  auto change = removeSpoke(chosen->config, *chosen->spokes[0],
+                            {arguments.keepMirror, arguments.force}, manage.options(), store);
+  manage.print(change);
+  return manage.finish({change});
+}
+
+}  // namespace pibrain

@@ -1,0 +1,75 @@
+#pragma once
+// deploy/install-spoke.sh, run on a spoke through the login of the person who sets it up.
+//
+// ssh starts /bin/sh there, whatever the login shell is, and gives it the script on standard input.
+// With --token=WORD the script says each thing as a line "WORD …", so that what start-up files print
+// is passed over:
+//   WORD need ARCHITECTURE       send the agent for it: a line with its size, then its bytes
+//   WORD installed ARCHITECTURE AGENT LINE    what became of both: "new", "added", "replaced", "same"
+//   WORD say TEXT                for a person
+//   WORD fail TEXT               nothing was changed, and why; "no-agent ARCHITECTURE": none to send
+//   WORD done
+// After "installed" it waits for a line "keep". Anything else, and the end of the connection, has it
+// take everything back. --hashes='ARCHITECTURE=SHA256 …' are the agents there are, --agent-only
+// leaves the line, --retire=BLOB removes that key's line when all is kept.
+
+#include <string>
+#include <vector>
+
+#include "hub/spoke/agents.h"
+#include "hub/ssh/resolve.h"
+#include "hub/subprocess.h"
+
+namespace pibrain {
+
+struct InstallRequest {
+  std::string publicKey;  // "TYPE BLOB COMMENT"
+  std::string root;       // as in a source: "~" is the spoke's
+  std::string from;       // patterns as in sshd(8); empty: as it was, or any
+  std::string retire;     // the blob of a key that goes when all is kept; empty: none
+  bool agentOnly = false;
+  bool dryRun = false;
+};
+
+struct Installed {
+  std::string architecture;
+  std::string agent, line;  // "new" or "added", "replaced", "same"
+  bool changed() const { return agent != "same" || line != "same"; }
+};
+
+class RemoteInstall {
+ public:
+  // `target` is the person's own login; with `mayAsk`, ssh may ask at the terminal.
+  RemoteInstall(SshTarget target, bool mayAsk);
+  ~RemoteInstall() noexcept(false);  // takes back what was not kept
+  KJ_DISALLOW_COPY(RemoteInstall);
+
+  // To be called once, one of them. They throw Failure, and then nothing was changed there.
+  Installed install(const InstallRequest& request, const std::vector<AgentProgram>& agents);
+  void uninstall(const std::string& publicKey, bool dryRun);
+
+  // After install(), unless it was a dry run: what it did stays. Throws Failure.
+  void keep();
+
+  // What there was to say, for a person, since the last call.
+  std::vector<std::string> takeSaid();
+
+ private:
+  void start(std::vector<std::string> arguments);
+  void send(const std::string& bytes);
+  // The next line that is meant for us: its first word, and the rest.
+  std::pair<std::string, std::string> answer();
+  bool readMore();
+  [[noreturn]] void explainEnd();
+
+  SshTarget target_;
+  const bool mayAsk_;
+  std::string token_;
+  Spawned ssh_{-1, nullptr, nullptr};
+  std::string received_;  // what has no line's end yet
+  std::string noise_;     // what was not meant for us, its beginning
+  bool heard_ = false;    // anything meant for us
+  std::vector<std::string> said_;
+};
+
+}  // namespace pibrain
