@@ -119,7 +119,7 @@ find_home() {
 # Sets key to "TYPE BLOB COMMENT", and blob.
 read_key() {
   case $key in
-    ssh-* | ecdsa-* | sk-*) ;;
+    ssh-* | ecdsa-* | sk-*) key=$(printf '%s\n' "$key") ;;
     *)
       [ -r "$key" ] || die "cannot read the key $key."
       key=$(cat "$key")
@@ -339,6 +339,7 @@ install() {
   [ -z "$agent_only" ] || check_line
   install_agent
   [ -n "$agent_only" ] || install_line
+  [ -n "$print" ] && [ "$agent_did $line_did" != "same same" ] || summary
   if [ -n "$token" ]; then
     tell "installed $arch $agent_did $line_did"
     # The hub looks whether it works. If it is not heard of again, nothing happened.
@@ -347,7 +348,6 @@ install() {
   committed=yes
   [ -z "$previous" ] || rm -f "$previous"
   retire_key
-  [ -n "$print" ] && [ "$agent_did $line_did" != "same same" ] || summary
   tell "done"
 }
 
@@ -356,8 +356,9 @@ summary() {
     same) say "agent: $agent, as it was" ;;
     *) say "agent: put into $agent ($arch, $("$agent" --version))" ;;
   esac
+  [ -z "$agent_only" ] || return 0
   case $line_did in
-    same) say "authorized_keys: has its line" ;;
+    same) say "authorized_keys: has the line of the key $(fingerprint)" ;;
     *) say "authorized_keys: $line_did the line of the key $(fingerprint)" ;;
   esac
   [ "$root" != '~/.pi/agent/sessions' ] || [ -d "$home/.pi/agent/sessions" ] || say "$home/.pi/agent/sessions does not exist yet: it comes when pi runs here"

@@ -1,0 +1,141 @@
+#!/bin/sh
+# Make many machines spokes, several at a time, with 'pi-brain spoke add'. A second time changes
+# nothing; a machine that fails leaves the others alone. Your own ssh login has to work on each
+# without a question: keys in an ssh-agent, host keys in known_hosts.
+set -eu
+
+help() {
+  cat <<'END'
+usage: fleet.sh --inventory FILE [--jobs N] [--dry-run] [--limit PATTERN] [--report FILE]
+                [--config PATH] [--agents DIR]
+
+  --inventory FILE  a line for each machine: NAME USER@HOST [ROOT]; or an ssh
+                    configuration, each Host of which without a pattern is one
+  --jobs N          so many at a time (default 8)
+  --dry-run         say what would be done, and do nothing
+  --limit PATTERN   only the names that match, as a shell does: 'web-*'
+  --report FILE     where the results go as JSON (default ~/.pi-brain/logs/fleet.json)
+  --config PATH, --agents DIR  as for 'pi-brain spoke add'
+
+Exit code: 0 if all is well, 1 if a machine failed, 2 for a mistake in the call or the file.
+END
+}
+
+mistake() {
+  echo "fleet.sh: $*" >&2
+  exit 2
+}
+
+inventory= jobs=8 dry_run= limit='*' report=$HOME/.pi-brain/logs/fleet.json config= agents=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --*=*)
+      name=${1%%=*}
+      value=${1#*=}
+      shift
+      set -- "$name" "$value" "$@"
+      ;;
+  esac
+  case $1 in
+    --dry-run) dry_run=--dry-run ;;
+    -h | --help)
+      help
+      exit 0
+      ;;
+    --inventory | --jobs | --limit | --report | --config | --agents)
+      [ $# -ge 2 ] && [ -n "$2" ] || mistake "$1 takes a value."
+      case $1 in
+        --inventory) inventory=$2 ;;
+        --jobs) jobs=$2 ;;
+        --limit) limit=$2 ;;
+        --report) report=$2 ;;
+        --config) config=$2 ;;
+        --agents) agents=$2 ;;
+      esac
+      shift
+      ;;
+    *) mistake "unknown argument '$1'. --help says what there is." ;;
+  esac
+  shift
+done
+[ -n "$inventory" ] || mistake "--inventory FILE is missing: a line 'NAME USER@HOST' for each machine."
+[ -r "$inventory" ] || mistake "cannot read the inventory $inventory."
+case $jobs in
+  '' | *[!0-9]* | 0*) mistake "--jobs takes a number from 1." ;;
+esac
+command -v pi-brain >/dev/null || mistake "there is no pi-brain on PATH."
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/pi-brain-fleet.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' HUP INT TERM
+
+# The machines: "NAME<tab>TARGET<tab>ROOT" each.
+awk '
+  function bad(what) { print FILENAME ":" FNR ": " what >"/dev/stderr"; failed = 1; exit 2 }
+  function machine(name, target, root) {
+    if (name in seen) bad("the name " name " is taken by line " seen[name] ".")
+    seen[name] = FNR
+    print name "\t" target "\t" root
+  }
+  { sub(/\r$/, "") }
+  /^[ \t]*(#|$)/ { next }
+  tolower($1) == "host" && !plain { config = 1; for (i = 2; i <= NF; i++) if ($i !~ /[*?!]/) machine($i, $i, ""); next }
+  config { next }
+  NF < 2 { bad("expected NAME USER@HOST [ROOT].") }
+  { plain = 1; root = $0; sub(/^[ \t]*[^ \t]+[ \t]+[^ \t]+[ \t]*/, "", root); machine($1, $2, root) }
+' "$inventory" >"$work/all" || exit 2
+
+number=0
+tab=$(printf '\t')
+while IFS=$tab read -r name target root; do
+  # shellcheck disable=SC2254 # a pattern it is
+  case $name in
+    $limit) ;;
+    *) continue ;;
+  esac
+  number=$((number + 1))
+  printf '%s\n' "$name" "$target" "$root" >"$work/$number.in"
+done <"$work/all"
+[ "$number" -gt 0 ] || mistake "no machine of $inventory matches '$limit'."
+
+# What does one machine: WORK NUMBER, and the options that all share.
+one='
+  work=$1 number=$2
+  shift 2
+  { read -r name; read -r target; read -r root; } <"$work/$number.in"
+  [ -z "$root" ] || set -- "$@" --root "$root"
+  pi-brain spoke add --batch --json "$@" -- "$name" "$target" >"$work/$number.json" 2>"$work/$number.err" || :
+  field() { sed -n "s/^ *\"$1\": \"\(.*\)\",*$/\1/p" "$work/$number.json" | sed 1q; }
+  outcome=$(field outcome) error=$(field error) seconds=$(sed -n "s/^ *\"seconds\": \([0-9.]*\).*/\1/p" "$work/$number.json")
+  if [ -z "$outcome" ]; then
+    outcome=failed error=$(tail -n 1 "$work/$number.err" | tr -d "\"\\\\")
+    printf "{\"ok\": false, \"spokes\": [{\"name\": \"%s\", \"target\": \"%s\", \"outcome\": \"failed\", \"error\": \"%s\"}]}\n" \
+      "$name" "$target" "$error" >"$work/$number.json"
+  fi
+  printf "%s\n" "$outcome" >"$work/$number.outcome"
+  printf "%-20s %-30s %-10s %5.1f s  %s\n" "$name" "$target" "$outcome" "${seconds:-0}" "$error"
+'
+printf '%-20s %-30s %-10s %7s\n' NAME TARGET RESULT TIME
+i=0
+while [ $i -lt $number ]; do
+  i=$((i + 1))
+  echo $i
+done | xargs -P "$jobs" -I NUMBER sh -c "$one" one "$work" NUMBER \
+  ${dry_run:+"$dry_run"} ${config:+--config "$config"} ${agents:+--agents "$agents"}
+
+mkdir -p "$(dirname "$report")"
+{
+  echo '['
+  i=0
+  while [ $i -lt $number ]; do
+    i=$((i + 1))
+    cat "$work/$i.json"
+    [ $i -eq $number ] || echo ','
+  done
+  echo ']'
+} >"$work/report"
+mv "$work/report" "$report"
+
+summary=$(cat "$work"/*.outcome | sort | uniq -c | awk '{ printf "%s%d %s", (NR > 1 ? ", " : ""), $1, $2 }')
+echo "$number machines: $summary${dry_run:+ (nothing was changed)}. The report is $report"
+[ "$(grep -c '^failed$' "$work"/*.outcome | awk -F: '{ n += $NF } END { print n }')" -eq 0 ]

@@ -1,0 +1,162 @@
+"""Spokes with addresses, homes and login shells of their own, for tests of setting machines up.
+
+Each is an sshd on port 22 of its own loopback address, in the network namespace that the test runs
+in, and in a mount namespace in which the list of users has its home and its shell. What listens on
+~/.ssh/authorized_keys, and what `~` is, is thus what it would be on a machine of its own. Needs root.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import harness
+
+# What a start-up file may print, in each shell's own way.
+NOISE = {
+    "/bin/bash": (".bashrc", "echo Welcome back; echo 'and mind the step' >&2\n"),
+    "/bin/sh": (".profile", "echo not read without a login\n"),
+    "/usr/bin/fish": (".config/fish/config.fish", "echo Welcome to fish\n"),
+    "/bin/tcsh": (".tcshrc", "echo Welcome to tcsh\n"),
+    "/bin/zsh": (".zshenv", "print -r -- 'Welcome to zsh %'\n"),
+}
+SHELLS = tuple(NOISE)
+
+
+def run(command, **options):
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
+    if done.returncode != 0:
+        raise AssertionError(f"{command}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+class Spoke:
+    """A machine named `name`; the hub's person may log in as root with her own key."""
+
+    def __init__(self, fleet, number, shell="/bin/bash", noise=True, options=()):
+        self.name = f"box{number:02}"
+        self.address = f"127.0.1.{number}"
+        # Homes are wherever they are.
+        self.home = fleet.dir / f"places for {self.name}" / "user"
+        self.home.mkdir(parents=True, mode=0o755)
+        self.home.chmod(0o755)
+        self.sessions = self.home / ".pi/agent/sessions"
+        self.authorized = self.home / ".ssh/authorized_keys"
+        self.authorized.parent.mkdir(mode=0o700)
+        self.authorized.write_text("# mine\n" + fleet.public_key)
+        self.authorized.chmod(0o640)
+        self.before = self.authorized.read_bytes()
+        if noise:
+            path, text = NOISE[shell]
+            (self.home / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.home / path).write_text(text)
+        users = fleet.dir / f"passwd-{self.name}"
+        users.write_text(re.sub(r"^root:.*\n", f"root:x:0:0::{self.home}:{shell}\n", fleet.users, flags=re.M))
+        config = fleet.dir / f"sshd_config-{self.name}"
+        config.write_text("\n".join([
+            f"ListenAddress {self.address}:22", f"HostKey {fleet.host_key}", "PidFile none", "UsePAM no",
+            "PermitRootLogin yes", "StrictModes yes", "PasswordAuthentication no", *options]) + "\n")
+        sshd = shutil.which("sshd") or "/usr/sbin/sshd"
+        self.log = fleet.dir / f"sshd-{self.name}.log"
+        self.sshd = subprocess.Popen(
+            ["unshare", "-m", "sh", "-ec", f"mount --bind {harness.quote(users)} /etc/passwd; "
+             f"exec {sshd} -D -E {harness.quote(self.log)} -f {harness.quote(config)}"],
+            stdin=subprocess.DEVNULL, env={k: v for k, v in os.environ.items() if k != "SHLVL"})
+
+    @property
+    def agent(self):
+        return self.home / ".local/lib/pi-brain/pi-brain-agent"
+
+    def lines(self):
+        """Those of the agent in authorized_keys."""
+        return [line for line in self.authorized.read_text().splitlines() if "pi-brain-agent" in line]
+
+    def files(self):
+        """Everything in its home but the sessions: relative path -> content."""
+        return {str(path.relative_to(self.home)): path.read_bytes() for path in sorted(self.home.rglob("*"))
+                if path.is_file() and self.sessions not in path.parents}
+
+    def wait(self):
+        def ready():
+            with open(os.devnull, "w") as null:
+                return subprocess.run(["ssh-keyscan", "-T", "1", self.address], stdout=subprocess.PIPE, stderr=null).stdout
+        harness.wait_for(ready, what=self.name)
+
+    def stop(self):
+        self.sshd.kill()
+        self.sshd.wait()
+
+
+class Fleet:
+    """The hub: a home with a person's key and ssh_config, and the spokes."""
+
+    def __init__(self, directory):
+        self.dir = pathlib.Path(directory)
+        run(["ip", "link", "set", "lo", "up"])
+        self.users = pathlib.Path("/etc/passwd").read_text()
+        self.home = self.dir / "hub"
+        ssh = self.home / ".ssh"
+        ssh.mkdir(parents=True, mode=0o700)
+        harness.keygen(ssh / "id_ed25519")
+        self.public_key = (ssh / "id_ed25519.pub").read_text()
+        self.host_key = harness.keygen(self.dir / "host_key")
+        self.host_public = " ".join((self.dir / "host_key.pub").read_text().split()[:2])
+        self.known_hosts = ssh / "known_hosts"
+        self.config = self.home / ".pi-brain/config.yaml"
+        self.spokes = []
+        users = self.dir / "passwd-hub"
+        users.write_text(re.sub(r"^root:.*\n", f"root:x:0:0::{self.home}:/bin/sh\n", self.users, flags=re.M))
+        run(["mount", "--bind", users, "/etc/passwd"])
+        os.makedirs("/run/sshd", exist_ok=True)
+
+    def add(self, *arguments, **options):
+        spoke = Spoke(self, len(self.spokes) + 1, *arguments, **options)
+        self.spokes.append(spoke)
+        with open(self.known_hosts, "a") as known:
+            known.write(f"{spoke.address},{spoke.name} {self.host_public}\n")
+        with open(self.home / ".ssh/config", "a") as config:
+            config.write(f"Host {spoke.name}\n    HostName {spoke.address}\n    HostKeyAlias {spoke.address}\n    User root\n")
+        return spoke
+
+    def environment(self):
+        env = {k: v for k, v in os.environ.items() if k not in ("SSH_AUTH_SOCK", "SHLVL", "XDG_CONFIG_HOME")}
+        return {**env, "HOME": str(self.home), "LC_ALL": "C.UTF-8"}
+
+    def pi_brain(self, *arguments, code=0, program=harness.HUB, **options):
+        done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, env=self.environment(),
+                              stdin=subprocess.DEVNULL, timeout=300, **options)
+        if code is not None and done.returncode != code:
+            raise AssertionError(f"exit {done.returncode} of {arguments}:\n{done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+
+    def stop(self):
+        for spoke in self.spokes:
+            spoke.stop()
+        run(["umount", "-l", "/etc/passwd"])
+
+
+class FleetCase(unittest.TestCase):
+    """Tests that each have a fleet; the whole module runs in namespaces of its own."""
+
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="pi-brain-fleet-", dir="/dev/shm"))
+        self.fleet = Fleet(self.dir)
+        self.addCleanup(self.clean_up)
+
+    def clean_up(self):
+        self.fleet.stop()
+        shutil.rmtree(self.dir)
+
+
+def main():
+    """To be called in place of unittest.main()."""
+    if os.environ.get("PIBRAIN_TEST_NAMESPACES") == "entered":
+        run(["mount", "--make-rprivate", "/"])
+        unittest.main()
+    if os.geteuid() != 0:
+        sys.exit("these tests make machines of namespaces, which takes root: run them with sudo, or in a container")
+    os.environ["PIBRAIN_TEST_NAMESPACES"] = "entered"
+    os.execvp("unshare", ["unshare", "-m", "-n", "-p", "-f", "--mount-proc", sys.executable, *sys.argv])

@@ -1,0 +1,200 @@
+"""deploy/install-spoke.sh, run on the spoke itself, by each shell that may be its sh."""
+import os
+import pathlib
+import signal
+import subprocess
+import unittest
+
+import fleet
+import harness
+
+SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "deploy/install-spoke.sh"
+SHELLS = (["dash"], ["busybox", "sh"], ["bash", "--posix"])
+
+
+class InstallSpoke(fleet.FleetCase):
+    def setUp(self):
+        super().setUp()
+        self.spoke = self.fleet.add()
+        self.spoke.wait()
+        self.key = harness.keygen(self.dir / "sync-key")
+        self.public = (self.dir / "sync-key.pub").read_text()
+
+    def run_script(self, *arguments, shell=("dash",), code=0, home="/nowhere", script=SCRIPT, tools=None):
+        """In the spoke's mount namespace, where the list of users has its home; $HOME is another's."""
+        command = ["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", *shell, script, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd="/", stdin=subprocess.DEVNULL,
+                              env={"PATH": tools or os.environ["PATH"], "HOME": home, "LC_ALL": "de_DE.UTF-8"})
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def install(self, *arguments, **options):
+        return self.run_script("--key", f"{self.key}.pub", "--agent", harness.AGENT, *arguments, **options)
+
+    def hub(self, *arguments, code=0):
+        """`sync run` with the key."""
+        config = self.dir / "config.yaml"
+        config.write_text(f"hub: {{database_dir: {self.dir}/data, archive_dir: {self.dir}/archive}}\n"
+                          f"spokes:\n  - name: box\n    sync_method: agent\n    source: {self.spoke.address}:~/.pi/agent/sessions\n"
+                          f"    path: {self.dir}/synced\n    key: {self.key}\n")
+        return self.fleet.pi_brain("sync", "run", "-c", config, *arguments, code=code)
+
+    def test_install_twice_and_uninstall(self):
+        harness.sessions.make(self.spoke.sessions, 5, seed=1)
+        before = self.spoke.files()
+        for shell in SHELLS:
+            with self.subTest(shell=shell):
+                said = self.install("--print", shell=shell)
+                self.assertIn("would put the agent", said)
+                self.assertEqual(self.spoke.files(), before)
+                said = self.install(shell=shell)
+                self.assertIn("authorized_keys: added", said)
+                after = self.spoke.files()
+                self.assertEqual(set(after) - set(before), {".local/lib/pi-brain/pi-brain-agent"})
+                self.assertEqual(after[".local/lib/pi-brain/pi-brain-agent"], harness.AGENT.read_bytes())
+                line = after[".ssh/authorized_keys"].removeprefix(before[".ssh/authorized_keys"]).decode()
+                self.assertRegex(line, r'^restrict,command="[^\n]*pi-brain-agent[^\n]*" ssh-ed25519 [^\n]+\n$')
+                self.assertEqual(self.spoke.authorized.stat().st_mode & 0o7777, 0o640)
+                inode = self.spoke.agent.stat().st_ino, self.spoke.authorized.stat().st_ino
+                self.assertIn("as it was", self.install(shell=shell))
+                self.assertIn("has the line", self.install("--print", shell=shell))
+                self.assertEqual((self.spoke.agent.stat().st_ino, self.spoke.authorized.stat().st_ino), inode)
+                self.hub()
+                self.assertIn("would remove", self.run_script("--uninstall", "--print", shell=shell))
+                self.assertEqual(self.spoke.files(), after)
+                self.assertIn("removed", self.run_script("--uninstall", shell=shell))
+                self.assertEqual(self.spoke.files(), before)
+                self.assertFalse((self.spoke.home / ".local").exists())
+                self.assertIn("nothing of pi-brain", self.run_script("--uninstall", shell=shell))
+
+    def test_options_are_in_the_line(self):
+        self.install("--root", "~/odd \"place'", "--from=127.0.0.0/8,::1")
+        (line,) = self.spoke.lines()
+        self.assertIn('restrict,from="127.0.0.0/8,::1",command="', line)
+        (self.spoke.home / "odd \"place'").mkdir()
+        (self.spoke.home / "odd \"place'/a.jsonl").write_text("{}\n")
+        self.hub()
+        self.assertTrue((self.dir / "synced/a.jsonl").exists())
+        # What is not said anew stays.
+        self.install("--root", "~/other")
+        (line,) = self.spoke.lines()
+        self.assertIn('from="127.0.0.0/8,::1"', line)
+        self.assertIn("/other", line)
+        self.install("--from", "*")
+        self.assertIn('from="*"', self.spoke.lines()[0])
+
+    def test_other_lines_stay_byte_for_byte(self):
+        other = (b'# a comment with pi-brain-agent in it\r\n\n  \nssh-rsa AAAAB3other caf\xe9 \xff\n'
+                 b'from="*.example",command="echo \\"hi\\"" ssh-ed25519 AAAAC3x me@there\t \n')
+        blob = self.public.split()[1]
+        for before, after in [
+            (other, other), (other + b"ssh-rsa AAAAlast without-an-end", other + b"ssh-rsa AAAAlast without-an-end\n"),
+            # The same key, without its chains, and twice: sshd takes the first line.
+            (self.public.encode() + other + b'no-pty ssh-ed25519 ' + blob.encode() + b'\n', other), (b"", b"")]:
+            self.spoke.authorized.write_bytes(before)
+            self.install()
+            now = self.spoke.authorized.read_bytes()
+            ours = [line for line in now.split(b"\n") if blob.encode() in line]
+            self.assertEqual(len(ours), 1, now)
+            self.assertTrue(ours[0].startswith(b"restrict,command="))
+            self.assertEqual(now.replace(ours[0] + b"\n", b""), after)
+            self.run_script("--uninstall")
+            if after:
+                self.assertEqual(self.spoke.authorized.read_bytes(), after)
+            else:
+                self.assertFalse(self.spoke.authorized.exists())
+
+    def test_a_machine_that_has_nothing_yet(self):
+        self.spoke.authorized.unlink()
+        self.spoke.authorized.parent.rmdir()
+        self.assertIn("does not exist yet", self.install())
+        self.assertEqual(self.spoke.authorized.parent.stat().st_mode & 0o7777, 0o700)
+        self.assertEqual(self.spoke.authorized.stat().st_mode & 0o7777, 0o600)
+        self.spoke.sessions.mkdir(parents=True)
+        self.hub()
+
+    def test_what_is_refused_changes_nothing(self):
+        authorized = self.spoke.authorized
+
+        def symlink():
+            authorized.rename(authorized.with_name("real"))
+            authorized.symlink_to("real")
+
+        def back():
+            authorized.unlink()
+            authorized.with_name("real").rename(authorized)
+
+        def fifo():
+            authorized.rename(authorized.with_name("real"))
+            os.mkfifo(authorized)
+
+        cases = [
+            (symlink, back, "is a symlink"), (fifo, back, "is not a file"),
+            (lambda: authorized.write_bytes(self.spoke.before + b"\0"), lambda: authorized.write_bytes(self.spoke.before), "NUL"),
+            (lambda: authorized.chmod(0o666), lambda: authorized.chmod(0o640), "chmod go-w"),
+            (lambda: self.spoke.home.chmod(0o777), lambda: self.spoke.home.chmod(0o755), "chmod go-w"),
+        ]
+        for prepare, restore, words in cases:
+            with self.subTest(words=words):
+                prepare()
+                before = {path: path.lstat().st_mtime_ns for path in self.spoke.home.rglob("*")}
+                self.assertIn(words, self.install(code=1))
+                self.assertEqual({path: path.lstat().st_mtime_ns for path in self.spoke.home.rglob("*")}, before)
+                restore()
+        broken = self.dir / "broken-agent"
+        broken.write_bytes(b"#!/bin/false\n")
+        self.assertIn("does not run here", self.run_script("--key", self.public, "--agent", broken, code=1))
+        self.assertIn("private key", self.run_script("--key", self.key, "--agent", harness.AGENT, code=1))
+        self.assertIn("no OpenSSH public key", self.run_script("--key", "ssh-ed25519 hello", "--agent", harness.AGENT, code=1))
+        self.assertIn("--key is missing", self.run_script(code=2))
+        self.assertIn("unknown argument '--frm'", self.run_script("--key", self.public, "--frm", "x", code=2))
+        self.assertEqual(self.spoke.files(), {".bashrc": self.spoke.files()[".bashrc"], ".ssh/authorized_keys": self.spoke.before})
+        self.assertFalse((self.spoke.home / ".local").exists())
+
+    def test_a_full_disk(self):
+        small = self.spoke.home / ".local"
+        small.mkdir()
+        subprocess.run(["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", "mount", "-t", "tmpfs", "-o", "size=1m",
+                        "none", small], check=True)
+        self.assertIn("df -h", self.install(code=1))
+        left = subprocess.run(["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", "find", small, "-type", "f"],
+                              check=True, capture_output=True, text=True).stdout
+        self.assertEqual(left, "")
+        self.assertEqual(self.spoke.authorized.read_bytes(), self.spoke.before)
+
+    def test_killed_at_any_instant(self):
+        """The line never starts what is not there, and the next one cleans up."""
+        for after in range(0, 60, 2):
+            process = subprocess.Popen(["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", "dash", SCRIPT, "--key",
+                                        f"{self.key}.pub", "--agent", harness.AGENT], stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL, start_new_session=True)
+            try:
+                process.wait(after / 1000)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            if self.spoke.lines():
+                self.assertEqual(self.spoke.agent.read_bytes(), harness.AGENT.read_bytes())
+            self.assertTrue(self.spoke.authorized.read_bytes().startswith(self.spoke.before))
+            self.install()
+            self.assertEqual(sorted(p.name for p in self.spoke.agent.parent.iterdir()), ["pi-brain-agent"])
+            self.assertEqual([p.name for p in self.spoke.authorized.parent.iterdir()], ["authorized_keys"])
+            self.run_script("--uninstall")
+
+    def test_several_at_once(self):
+        keys = [harness.keygen(self.dir / f"key{i}") for i in range(6)]
+        runs = [subprocess.Popen(["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", "dash", SCRIPT, "--key",
+                                  f"{key}.pub", "--agent", harness.AGENT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                for key in keys]
+        for process in runs:
+            self.assertEqual(process.wait(), 0, process.communicate()[0])
+        self.assertEqual(len(self.spoke.lines()), 6)
+        self.assertIn("other keys start", self.run_script("--uninstall", "--key", f"{keys[0]}.pub"))
+        self.assertEqual(len(self.spoke.lines()), 5)
+        self.run_script("--uninstall")
+        self.assertEqual(self.spoke.lines(), [])
+        self.assertFalse(self.spoke.agent.exists())
+
+
+if __name__ == "__main__":
+    fleet.main()
