@@ -90,7 +90,8 @@ usage() {
 say() { printf '%s\n' "${token:+$token say }$*" || :; }
 tell() { [ -z "$token" ] || printf '%s\n' "$token $*"; }
 die() {
-  if [ -n "$token" ]; then tell "fail $*" || :; else echo "install-spoke.sh: $*" >&2; fi
+  words=$(printf '%s' "$*" | tr '\n' ' ')
+  if [ -n "$token" ]; then tell "fail $words" || :; else echo "install-spoke.sh: $words" >&2; fi
   exit 1
 }
 would() { [ -z "$print" ] || say "would $*"; }

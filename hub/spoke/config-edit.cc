@@ -53,13 +53,21 @@ bool same(const YAML::Node& a, const YAML::Node& b) {
   return true;
 }
 
+// Whether the value can stand without quotes: it is read back as this very text.
+bool isPlain(const std::string& value) {
+  if (value.find_first_of("\n\r\t#\"'") != std::string::npos) return false;
+  try {
+    auto read = YAML::Load("x: " + value);
+    return read.IsMap() && read.size() == 1 && read["x"].IsScalar() && read["x"].Scalar() == value;
+  } catch (const YAML::Exception&) {
+    return false;
+  }
+}
+
 std::string quoteScalar(const std::string& value) {
+  if (isPlain(value)) return value;
   YAML::Emitter out;
-  // As plain text if that is read back as this very text.
-  auto plain = value.find_first_of("\n\r\t#") == std::string::npos && YAML::Load(value).IsScalar() &&
-               YAML::Load(value).Scalar() == value && YAML::Load("x: " + value)["x"].IsScalar();
-  if (!plain) out << YAML::DoubleQuoted;
-  out << value;
+  out << YAML::DoubleQuoted << value;
   return out.c_str();
 }
 
@@ -177,15 +185,14 @@ class Editor {
   void openEmptySection() {
     auto& line = lines_[*section_];
     auto colon = line.find(':');
-    auto value = line.find_first_not_of(" \t", colon + 1);
+    auto rest = line.substr(colon + 1);
+    auto value = std::min(rest.find_first_not_of(" \t\r\n"), rest.size());
     for (std::string_view nothing : {"[]", "~", "null"}) {
-      if (line.compare(value, nothing.size(), nothing) == 0) line.erase(value, nothing.size());
+      if (rest.compare(value, nothing.size(), nothing) == 0) rest.erase(value, nothing.size());
     }
-    if (!isEmpty(line.substr(colon + 1))) fail();
-    while (line.size() > colon + 1 && (line[colon + 1] == ' ' || line[colon + 1] == '\t') &&
-           isEmpty(line.substr(colon + 1)) && line.find('#') == std::string::npos) {
-      line.erase(colon + 1, 1);
-    }
+    if (!isEmpty(rest)) fail();
+    bool comment = rest.find('#') != std::string::npos;
+    line = line.substr(0, colon + 1) + (comment ? rest : ending_);
     if (!line.ends_with('\n')) line += ending_;
   }
 

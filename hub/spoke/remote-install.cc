@@ -134,7 +134,9 @@ void RemoteInstall::explainEnd() {
   if (!heard_ && status == SSH_FAILED) {
     Denial denial;
     denial.forAgent = false;
-    throw Failure(explainOpenssh(target_, errors, denial));
+    throw Failure(absl::StrCat(explainOpenssh(target_, errors, denial),
+                               " Adding a spoke, or changing one, goes by your own login there: '",
+                               sshInvocation(target_), " true' has to work."));
   }
   auto noise = noise_ + received_;
   if (noise.find(std::string(PREAMBLE.substr(2))) != std::string::npos) {

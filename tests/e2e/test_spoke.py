@@ -1,0 +1,451 @@
+"""`pi-brain spoke`: add, upgrade, rotate-key, remove and list, over real sshds with homes of their own."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import unittest
+
+import fleet
+import harness
+
+OTHER_AGE = pathlib.Path(os.environ["PIBRAIN_TEST_AGENT"])
+
+
+class OneSpoke(fleet.FleetCase):
+    shell = "/bin/bash"
+    sshd_options = ()
+
+    def setUp(self):
+        super().setUp()
+        self.box = self.fleet.add(self.shell, options=self.sshd_options)
+        self.box.wait()
+        harness.sessions.make(self.box.sessions, 4, seed=2)
+        self.home = self.fleet.home
+
+    def spoke(self, *arguments, code=0, **options):
+        return self.fleet.pi_brain("spoke", *arguments, code=code, **options)
+
+    def add(self, *arguments, **options):
+        return self.spoke("add", "laptop", "root@box01", *arguments, **options)
+
+    def change(self, *arguments, code=0):
+        return json.loads(self.spoke(*arguments, "--json", code=code))["spokes"][0]
+
+    def sync(self, code=0):
+        return self.fleet.pi_brain("sync", "run", code=code)
+
+    def everything(self):
+        """All that is on both machines, but for known_hosts and the history."""
+        def below(root):
+            return {str(p): (p.read_bytes(), p.stat().st_ino) for p in root.rglob("*")
+                    if p.is_file() and "data" not in p.parts}
+        return {**below(self.home), **below(self.box.home)}
+
+    def agents_dir(self, **programs):
+        directory = self.dir / "agents"
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
+        for architecture, program in (programs or {os.uname().machine: harness.AGENT}).items():
+            shutil.copy(program, directory / f"pi-brain-agent-{architecture}")
+        return directory
+
+
+class Add(OneSpoke):
+    def test_one_command(self):
+        before = self.box.files()
+        said = self.add()
+        for words in ("made the key", "agent: put into", "authorized_keys: added", "the key starts the agent, and nothing else",
+                      "✓ laptop: added", "✓ restrict", "would sync: 4 new"):
+            self.assertIn(words, said)
+        # On the spoke: the agent, and one line.
+        after = self.box.files()
+        self.assertEqual(set(after) - set(before), {".local/lib/pi-brain/pi-brain-agent"})
+        self.assertEqual({p for p in before if before[p] != after[p]}, {".ssh/authorized_keys"})
+        (line,) = self.box.lines()
+        self.assertEqual(after[".ssh/authorized_keys"].decode(), before[".ssh/authorized_keys"].decode() + line + "\n")
+        self.assertTrue(line.startswith('restrict,command="'))
+        key = self.home / ".ssh/pi-brain-sync"
+        self.assertEqual(key.stat().st_mode & 0o777, 0o600)
+        self.assertIn("OPENSSH PRIVATE KEY", key.read_text())
+        self.assertEqual(self.fleet.config.stat().st_mode & 0o777, 0o600)
+        self.sync()
+        self.assertEqual(len(list((self.home / ".pi-brain/synced/laptop").rglob("*.jsonl"))), 4)
+        # Again: nothing changes.
+        everything = self.everything()
+        said = self.add()
+        self.assertIn("✓ laptop: unchanged", said)
+        self.assertEqual(self.everything(), everything)
+
+    def test_the_key_can_do_nothing_else(self):
+        self.add()
+        ssh = ["ssh", "-F", self.home / ".ssh/config", "-i", self.home / ".ssh/pi-brain-sync", "-o", "IdentitiesOnly=yes",
+               "-o", f"UserKnownHostsFile={self.fleet.known_hosts}", "-o", "BatchMode=yes", "box01"]
+        done = subprocess.run([*ssh, "id"], capture_output=True, stdin=subprocess.DEVNULL)
+        self.assertNotIn(b"uid=", done.stdout)
+
+    def test_dry_run(self):
+        everything = self.everything()
+        said = self.add("--dry-run")
+        for words in ("would make the key", "would put the agent for", "would add the line", "would add it in",
+                      "✓ laptop: would be added"):
+            self.assertIn(words, said)
+        self.assertEqual(self.everything(), everything)
+        self.assertFalse((self.home / ".pi-brain").exists())
+        self.add()
+        everything = self.everything()
+        self.assertIn("✓ laptop: unchanged", self.add("-n"))
+        self.assertEqual(self.everything(), everything)
+
+    def test_options(self):
+        other = harness.keygen(self.dir / "my key")
+        (self.box.home / "else where").mkdir()
+        (self.box.home / "else where/a.jsonl").write_text("{}\n")
+        self.add("--root", "~/else where", "--key", other, "--from", "127.0.0.0/8,10.0.0.0/8", "--path", self.dir / "mirror")
+        (line,) = self.box.lines()
+        self.assertIn('from="127.0.0.0/8,10.0.0.0/8"', line)
+        self.sync()
+        self.assertTrue((self.dir / "mirror/a.jsonl").exists())
+        self.assertFalse((self.home / ".ssh/pi-brain-sync").exists())
+        # From elsewhere it is not let in, and then nothing is left there.
+        self.spoke("remove", "laptop")
+        before = self.box.files()
+        change = self.change("add", "laptop", "box01", "--from", "192.0.2.1", code=1)
+        self.assertEqual(change["outcome"], "failed")
+        self.assertIn("taken back", change["error"])
+        self.assertEqual(self.box.files(), before)
+        self.assertNotIn("laptop", self.fleet.config.read_text())
+
+    def test_the_config_keeps_what_is_in_it(self):
+        self.fleet.config.parent.mkdir()
+        text = "# my hub\ndaemon: {x: 1}\nspokes:\n  # by cable\n  - name: phone\n    sync_method: syncthing\n    path: ~/phone # here\n"
+        self.fleet.config.write_text(text)
+        self.add()
+        self.assertTrue(self.fleet.config.read_text().startswith(text))
+        self.spoke("remove", "laptop")
+        self.assertEqual(self.fleet.config.read_text(), text)
+        self.fleet.config.write_text("spokes: [{name: phone, sync_method: syncthing, path: /p}]\n")
+        before = self.everything()
+        said = self.add(code=1)
+        self.assertIn("by hand: add this to 'spokes:'", said)
+        self.assertIn("source: root@box01:~/.pi/agent/sessions", said)
+        self.assertEqual(self.everything(), before)
+
+    def test_moving_over_from_rsync(self):
+        self.fleet.config.parent.mkdir()
+        self.fleet.config.write_text("spokes:\n  - name: laptop # old\n    sync_method: rsync # for now\n"
+                                     "    source: root@box01:~/.pi/agent/sessions\n    path: ~/.pi-brain/synced/laptop\n")
+        (self.box.home / ".bashrc").unlink()
+        self.assertIn("4 new", self.sync())
+        self.add()
+        self.assertEqual(self.fleet.config.read_text(),
+                         "spokes:\n  - name: laptop # old\n    sync_method: agent # for now\n"
+                         "    source: root@box01:~/.pi/agent/sessions\n    path: ~/.pi-brain/synced/laptop\n"
+                         "    key: ~/.ssh/pi-brain-sync\n")
+        self.assertIn("nothing new", self.sync())
+
+    def test_before_pi_has_run_there(self):
+        shutil.rmtree(self.box.home / ".pi")
+        said = self.add()
+        self.assertIn("✓ laptop: added", said)
+        self.assertIn("pi has not run there yet", said)
+        self.box.sessions.mkdir(parents=True)
+        self.assertIn("nothing new", self.sync())
+
+    def test_what_goes_wrong_is_said_and_changes_nothing(self):
+        self.add()
+        everything = self.everything()
+        for arguments, words in [
+            (["add", "laptop", "root@127.0.1.77"], ["there is a spoke 'laptop' already", "spoke remove laptop"]),
+            (["add", "../x", "box01"], ["spokes[1].name", "cannot be used"]),
+            (["add", "new", "box01", "--path", "~/.pi-brain/synced/laptop/in"], ["one inside the other"]),
+            (["add", "new", "root@127.0.1.77"], ["connection refused by 127.0.1.77", "systemctl start ssh"]),
+            (["add", "new", "nobody@box01"], ["permission denied for nobody@box01", "your own login"]),
+            (["add", "--", "new", "-oProxyCommand=x"], ["'-'"]),
+            (["add", "new", "box01", "--agents", str(self.dir)], ["no pi-brain-agent-ARCHITECTURE", "build-agents.sh"]),
+            (["add", "new", "box01", "--agents", str(self.agents_dir(sparc=harness.AGENT))], ["x86_64", "no agent for it"]),
+            (["add", "new", "box01", "--key", str(self.dir / "encrypted")], ["passphrase"]),
+            (["add", "new", "box01", "--key", str(self.home / ".ssh/pi-brain-sync.pub")], ["no private key"]),
+            (["upgrade", "laptop", "--via", "nobody@box01"], ["permission denied"]),
+            (["remove", "laptop", "--via", "root@127.0.1.77"], ["Nothing was removed", "--force"]),
+        ]:
+            with self.subTest(arguments=arguments):
+                if "encrypted" in arguments[-1]:
+                    harness.keygen(self.dir / "encrypted", passphrase="secret")
+                said = self.spoke(*arguments, code=1)
+                for word in words:
+                    self.assertIn(word, said)
+                self.assertEqual(self.everything(), everything)
+        self.assertIn("there is no spoke 'x'", self.spoke("remove", "x", code=2))
+        self.assertIn("--all", self.spoke("upgrade", code=2))
+
+    def test_an_unknown_host_key(self):
+        self.fleet.known_hosts.write_text("")
+        before = self.box.files()
+        said = self.add(code=1)
+        self.assertIn("known_hosts", said)
+        self.assertEqual(self.box.files(), before)
+
+    def test_broken_authorized_keys(self):
+        authorized = self.box.authorized
+        authorized.write_bytes(self.box.before + b"\0\n")
+        self.assertIn("NUL", self.add(code=1))
+        self.assertEqual(authorized.read_bytes(), self.box.before + b"\0\n")
+        self.assertFalse(self.box.agent.exists())
+
+    def test_the_hub_dies_in_between(self):
+        """At any instant: the spoke has all or nothing, and adding again ends well."""
+        for milliseconds in range(20, 420, 25):
+            process = subprocess.Popen([harness.HUB, "spoke", "add", "laptop", "box01"], env=self.fleet.environment(),
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(milliseconds / 1000)
+            process.kill()
+            process.wait()
+            lock = self.box.authorized.with_name(".pi-brain-lock")
+            harness.wait_for(lambda: not lock.is_symlink(), what="the spoke's end of it")
+            self.assertEqual(bool(self.box.lines()), self.box.agent.exists(), milliseconds)
+            self.assertTrue(self.box.authorized.read_bytes().startswith(self.box.before))
+            self.add("--json")
+            self.sync()
+            self.spoke("remove", "laptop", "--keep-mirror")
+            self.assertEqual(self.box.authorized.read_bytes(), self.box.before)
+            self.assertFalse((self.box.home / ".local").exists())
+
+    def test_a_login_that_is_locked_down_already(self):
+        self.add()
+        with open(self.home / ".ssh/config", "a") as config:
+            config.write(f"Host locked\n  HostName {self.box.address}\n  HostKeyAlias {self.box.address}\n"
+                         "  IdentityFile ~/.ssh/pi-brain-sync\n  IdentitiesOnly yes\n")
+        self.assertIn("--via user@host", self.spoke("add", "other", "locked", code=1))
+
+
+class Fish(OneSpoke):
+    shell = "/usr/bin/fish"
+
+    def test_add_and_remove(self):
+        before = self.box.files()
+        self.add()
+        self.sync()
+        self.spoke("rotate-key", "laptop")
+        self.sync()
+        self.spoke("remove", "laptop")
+        self.assertEqual(self.box.files(), before)
+
+
+class Tcsh(Fish):
+    shell = "/bin/tcsh"
+
+
+class AnotherKeyFile(OneSpoke):
+    """sshd does not look into ~/.ssh/authorized_keys at all, or lets the key in elsewhere, too."""
+    sshd_options = ("AuthorizedKeysFile .ssh/authorized_keys .ssh/more",)
+
+    def test_a_key_that_is_let_in_elsewhere(self):
+        key = self.home / ".ssh/pi-brain-sync"
+        harness.keygen(key)
+        more = self.box.authorized.with_name("more")
+        # The first match counts, and the script's file is the first.
+        more.write_text((self.home / ".ssh/pi-brain-sync.pub").read_text())
+        self.add()
+        self.spoke("remove", "laptop")
+        self.box.authorized.rename(more)
+        with open(more, "a") as out:
+            out.write((self.home / ".ssh/pi-brain-sync.pub").read_text())
+        self.add()
+
+
+class Upgrade(OneSpoke):
+    def setUp(self):
+        super().setUp()
+        self.add()
+
+    def old(self):
+        """Puts an agent there that serves and is not this one."""
+        self.box.agent.write_bytes(harness.AGENT.read_bytes() + b"\0")
+
+    def test_upgrade(self):
+        self.assertIn("✓ laptop: unchanged", self.spoke("upgrade", "laptop"))
+        self.old()
+        inode = self.box.agent.stat().st_ino
+        self.assertIn("✓ laptop: would be upgraded", self.spoke("upgrade", "--all", "-n"))
+        self.assertEqual(self.box.agent.stat().st_ino, inode)
+        line = self.box.lines()
+        self.assertIn("✓ laptop: upgraded", self.spoke("upgrade", "--all"))
+        self.assertEqual(self.box.agent.read_bytes(), harness.AGENT.read_bytes())
+        self.assertEqual([p.name for p in self.box.agent.parent.iterdir()], ["pi-brain-agent"])
+        self.assertEqual(self.box.lines(), line)
+        self.sync()
+
+    def test_one_that_does_not_serve_is_taken_back(self):
+        before = self.box.files()
+        other = self.dir / "other"
+        other.write_text(f'#!/bin/sh\n[ "$1" = --version ] || exec {OTHER_AGE} "$@"\n')
+        change = self.change("upgrade", "laptop", "--agents", self.agents_dir(x86_64=other), code=1)
+        self.assertEqual(change["outcome"], "failed")
+        self.assertIn("taken back", change["error"])
+        self.assertEqual(self.box.files(), before)
+        script = self.dir / "script"
+        script.write_text("#!/bin/sh\nexit 3\n")
+        change = self.change("upgrade", "laptop", "--agents", self.agents_dir(x86_64=script), code=1)
+        self.assertIn("does not run here", change["error"])
+        self.assertEqual(self.box.files(), before)
+        self.assertIn("4 new", self.sync())
+
+    def test_a_running_agent_goes_on(self):
+        """Runs never fail, however often the agent is replaced under them."""
+        for i in range(10):
+            (self.box.sessions / f"big{i}.jsonl").write_bytes(os.urandom(2_000_000) + b"\n")
+        stop, failures = threading.Event(), []
+
+        def runs():
+            while not stop.is_set():
+                shutil.rmtree(self.home / ".pi-brain/synced/laptop", ignore_errors=True)
+                done = subprocess.run([harness.HUB, "sync", "run"], env=self.fleet.environment(), capture_output=True, text=True)
+                if done.returncode != 0:
+                    failures.append(done.stdout + done.stderr)
+
+        thread = threading.Thread(target=runs)
+        thread.start()
+        try:
+            for _ in range(15):
+                harness.wait_for(lambda: self.box.agent.exists())
+                new = self.box.agent.with_name("x")
+                new.write_bytes(harness.AGENT.read_bytes() + b"\0")
+                new.chmod(0o755)
+                new.rename(self.box.agent)
+                self.spoke("upgrade", "laptop")
+        finally:
+            stop.set()
+            thread.join()
+        self.assertEqual(failures, [])
+
+    def test_an_agent_elsewhere_is_not_upgraded(self):
+        """A line that was made by hand starts another program."""
+        elsewhere = self.box.home / "bin/pi-brain-agent"
+        elsewhere.parent.mkdir()
+        shutil.copy(harness.AGENT, elsewhere)
+        text = self.box.authorized.read_text().replace(str(self.box.agent), str(elsewhere))
+        self.box.authorized.write_text(text)
+        before = self.box.files()
+        self.assertIn("spoke add", self.spoke("upgrade", "laptop", code=1))
+        self.assertEqual(self.box.files(), before)
+        self.add()
+        self.assertIn(str(self.box.agent), self.box.lines()[0])
+
+
+class RotateKey(OneSpoke):
+    def setUp(self):
+        super().setUp()
+        self.add("--from", "127.0.0.0/8")
+
+    def test_rotate(self):
+        shared = self.home / ".ssh/pi-brain-sync"
+        own = self.home / ".ssh/pi-brain-sync-laptop"
+        (old,) = self.box.lines()
+        self.assertIn("would make a new key", self.spoke("rotate-key", "laptop", "-n"))
+        self.assertEqual(self.box.lines(), [old])
+        self.spoke("rotate-key", "laptop")
+        (line,) = self.box.lines()
+        self.assertEqual(line.split(" ssh-ed25519 ")[0], old.split(" ssh-ed25519 ")[0], "the same but for the key")
+        self.assertIn(own.with_suffix(".pub").read_text().split()[1], line)
+        self.assertTrue(shared.exists(), "other spokes use it")
+        self.assertIn("key: ~/.ssh/pi-brain-sync-laptop", self.fleet.config.read_text())
+        self.sync()
+        # Again: the key is this spoke's alone, so the new one takes its place.
+        text, before = self.fleet.config.read_text(), own.read_text()
+        self.spoke("rotate-key", "laptop")
+        self.assertNotEqual(own.read_text(), before)
+        self.assertEqual(own.stat().st_mode & 0o777, 0o600)
+        self.assertEqual(self.fleet.config.read_text(), text)
+        self.assertEqual(len(self.box.lines()), 1)
+        self.sync()
+        self.assertEqual(sorted(p.name for p in own.parent.glob("pi-brain*")),
+                         ["pi-brain-sync", "pi-brain-sync-laptop", "pi-brain-sync-laptop.pub", "pi-brain-sync.pub"])
+
+    def test_killed_at_any_instant_nobody_is_locked_out(self):
+        for milliseconds in range(20, 300, 20):
+            process = subprocess.Popen([harness.HUB, "spoke", "rotate-key", "laptop"], env=self.fleet.environment(),
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(milliseconds / 1000)
+            process.kill()
+            process.wait()
+            lock = self.box.authorized.with_name(".pi-brain-lock")
+            harness.wait_for(lambda: not lock.is_symlink(), what="the spoke's end of it")
+            self.spoke("rotate-key", "laptop")
+            self.sync()
+            self.assertEqual(len(self.box.lines()), 1)
+
+
+class Remove(OneSpoke):
+    def test_remove(self):
+        before = self.box.files()
+        self.add()
+        self.sync()
+        mirror = self.home / ".pi-brain/synced/laptop"
+        names = {p.name for p in mirror.rglob("*.jsonl")}
+        everything = self.everything()
+        self.assertIn("would remove", self.spoke("remove", "laptop", "-n"))
+        self.assertEqual(self.everything(), everything)
+        said = self.spoke("remove", "laptop")
+        self.assertEqual(self.box.files(), before)
+        self.assertFalse((self.box.home / ".local").exists())
+        self.assertFalse(mirror.exists())
+        # P5: what was synced is in the archive.
+        self.assertIn("moved its mirror to", said)
+        self.assertEqual({p.name for p in (self.home / ".pi-brain/archive").rglob("*.jsonl")}, names)
+        self.assertIn("No spokes are configured", self.sync())
+
+    def test_keep_mirror(self):
+        self.add()
+        self.sync()
+        self.spoke("remove", "laptop", "--keep-mirror")
+        self.assertEqual(len(list((self.home / ".pi-brain/synced/laptop").rglob("*.jsonl"))), 4)
+        # Added again, it goes on from there.
+        self.add()
+        self.assertIn("nothing new", self.sync())
+
+    def test_one_that_is_gone(self):
+        self.add()
+        self.sync()
+        self.box.stop()
+        self.assertIn("--force", self.spoke("remove", "laptop", code=1))
+        self.assertIn("laptop", self.fleet.config.read_text())
+        self.assertIn("left on the spoke", self.spoke("remove", "laptop", "--force"))
+        self.assertNotIn("laptop", self.fleet.config.read_text())
+
+    def test_while_a_run_is_at_work(self):
+        self.add()
+        (self.box.sessions / "big.jsonl").write_bytes(os.urandom(3_000_000) + b"\n")
+        run = subprocess.Popen([harness.HUB, "sync", "run", "--bwlimit", "300"], env=self.fleet.environment(), stdout=subprocess.PIPE)
+        harness.wait_for(lambda: (self.home / ".pi-brain/synced/laptop/.pi-brain-staging").exists(), what="a run")
+        self.assertIn("a run is syncing", self.spoke("remove", "laptop", code=1))
+        run.kill()
+        run.communicate()
+        self.assertIn("laptop", self.fleet.config.read_text())
+
+
+class List(OneSpoke):
+    def test_list(self):
+        self.assertIn("No spokes are configured", self.spoke("list"))
+        self.add()
+        text = self.spoke("list")
+        self.assertRegex(text, r"NAME +METHOD +SOURCE +AGENT +LAST CONTACT +SANDBOX +KEY\n"
+                               r"laptop +agent +root@box01:\S+ +0\.1\.0 +just now +\S.* +SHA256:\S{43}\n")
+        (spoke,) = json.loads(self.spoke("list", "--json"))["spokes"]
+        fingerprint = subprocess.run(["ssh-keygen", "-lf", self.home / ".ssh/pi-brain-sync.pub"], capture_output=True, text=True,
+                                     check=True).stdout.split()[1]
+        self.assertEqual((spoke["name"], spoke["version"], spoke["fingerprint"]), ("laptop", "0.1.0", fingerprint))
+        self.assertIn("seccomp", spoke["sandbox"])
+        self.assertRegex(spoke["lastContact"], r"^\d{4}-\d\d-\d\dT")
+        with open(self.fleet.config, "a") as config:
+            config.write("  - name: phone\n    sync_method: syncthing\n    path: /p\n    enabled: false\n")
+        (_, phone) = json.loads(self.spoke("list", "--json"))["spokes"]
+        self.assertEqual((phone["version"], phone["lastContact"], phone["key"], phone["enabled"]), (None, None, None, False))
+        self.assertRegex(self.spoke("list"), r"phone +syncthing \(disabled\) +- +- +never +- +-\n")
+
+
+if __name__ == "__main__":
+    fleet.main()
