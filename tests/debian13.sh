@@ -1,0 +1,51 @@
+#!/bin/sh
+# Build the project on Debian 13 and run its tests there, in a chroot that debootstrap makes (some
+# 1.5 GB with what the build needs). Takes root, and a Debian or Ubuntu to run on.
+#
+# usage: tests/debian13.sh [DIRECTORY] [CTEST-ARGUMENT…]
+#   DIRECTORY  where the chroot is, or is to be; it stays (default: a temporary one, which goes)
+set -eu
+cd "$(dirname "$0")/.."
+
+[ "$(id -u)" -eq 0 ] || { echo "tests/debian13.sh: a chroot takes root: run it with sudo." >&2; exit 1; }
+if ! command -v debootstrap >/dev/null; then
+  apt-get update -q
+  apt-get install -y -q --no-install-recommends debootstrap
+fi
+case ${1:-} in
+  '' | -*)
+    root=$(mktemp -d /var/tmp/pi-brain-debian13.XXXXXX)
+    trap 'rm -rf --one-file-system "$root"' EXIT
+    trap 'exit 1' HUP INT TERM
+    ;;
+  *)
+    root=$1
+    shift
+    ;;
+esac
+mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+[ -e "$root/usr/bin/apt-get" ] || debootstrap --variant=minbase trixie "$root" "$mirror"
+
+# What is in the work tree now, without what was built from it.
+rm -rf "$root/src/pi-brain.new"
+mkdir -p "$root/src/pi-brain"
+find "$root/src/pi-brain" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
+tar -c --exclude=./build --exclude=./.git . | tar -x -C "$root/src/pi-brain"
+cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+
+inside='
+  mount --make-rprivate /
+  mount -t proc proc "$1/proc"
+  mount --rbind /dev "$1/dev"
+  mount -t tmpfs run "$1/run"
+  root=$1
+  shift
+  exec chroot "$root" /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    sh -euc "
+      cd /src/pi-brain
+      deploy/install-build-deps.sh
+      cmake --preset release
+      cmake --build --preset release
+      exec ctest --preset release \"\$@\"" sh "$@"'
+# A list of processes of its own: nothing of it outlives it.
+unshare --mount --pid --fork sh -euc "$inside" sh "$root" "$@"

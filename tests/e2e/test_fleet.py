@@ -1,0 +1,187 @@
+"""deploy/fleet.sh and what follows, over twenty machines, three of them broken."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+import unittest
+
+import fleet
+import harness
+
+SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "deploy/fleet.sh"
+MACHINES = 20
+
+
+class TwentySpokes(fleet.FleetCase):
+    def setUp(self):
+        super().setUp()
+        for number in range(MACHINES):
+            self.fleet.add(fleet.SHELLS[number % len(fleet.SHELLS)])
+        for box in self.fleet.spokes:
+            box.wait()
+            box.sessions.mkdir(parents=True)
+        self.home = self.fleet.home
+        self.inventory = self.dir / "inventory"
+        self.inventory.write_text("# name  login  [root]\n\n" + "".join(f"{box.name}  root@{box.address}\n" for box in self.fleet.spokes))
+
+    def script(self, *arguments, code=0, inventory=None):
+        env = self.fleet.environment()
+        env["PATH"] = f"{harness.BIN}:{env['PATH']}"
+        began = time.monotonic()
+        done = subprocess.run([SCRIPT, "--inventory", inventory or self.inventory, *map(str, arguments)], env=env,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        self.took = time.monotonic() - began
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def outcomes(self, path=None):
+        report = json.loads((path or self.home / ".pi-brain/logs/fleet.json").read_text())
+        return {one["spokes"][0]["name"]: one["spokes"][0] for one in report}
+
+    def expect(self, outcome, but=()):
+        for name, one in self.outcomes().items():
+            self.assertEqual(one["outcome"], "failed" if name in but else outcome, one)
+        self.assertEqual(len(self.outcomes()), MACHINES)
+
+    def sync(self, *arguments, code=0):
+        said = self.fleet.pi_brain("sync", "run", "--jobs", 8, "--json", *arguments, code=code)
+        return {one["name"]: one for one in json.loads(said)["spokes"]}
+
+    def assert_mirrored(self, boxes):
+        for box in boxes:
+            mirror = self.home / ".pi-brain/synced" / box.name
+            theirs = harness.files_below(box.sessions)
+            self.assertEqual(set(theirs), set(harness.files_below(mirror)), box.name)
+            for path in theirs:
+                self.assertEqual(harness.read_below(box.sessions, path), harness.read_below(mirror, path))
+
+    def test_deploy_run_upgrade_rotate_remove(self):
+        boxes = self.fleet.spokes
+        before = {box.name: box.files() for box in boxes}
+        # Three that cannot be set up: one is off, one has its keys elsewhere, one runs no programs from its home.
+        off, linked, noexec = boxes[4], boxes[10], boxes[16]
+        off.stop()
+        linked.authorized.rename(linked.authorized.with_name("real"))
+        linked.authorized.symlink_to("real")
+        (noexec.home / ".local").mkdir()
+        subprocess.run(["nsenter", f"--mount=/proc/{noexec.sshd.pid}/ns/mnt", "mount", "-t", "tmpfs", "-o", "noexec", "none",
+                        noexec.home / ".local"], check=True)
+        broken = {off.name: "connection refused", linked.name: "symlink", noexec.name: "noexec"}
+
+        self.script("--dry-run", code=1)
+        self.expect("added", but=[off.name, linked.name])  # what programs may do shows when they run
+        self.assertFalse(self.fleet.config.exists())
+        said = self.script(code=1)
+        self.expect("added", but=broken)
+        self.assertIn("20 machines: 17 added, 3 failed", said)
+        for name, words in broken.items():
+            self.assertIn(words, self.outcomes()[name]["error"])
+            (row,) = [line for line in said.splitlines() if line.startswith(name)]
+            self.assertIn(words, row)
+            box = next(box for box in boxes if box.name == name)
+            if box is not linked:
+                self.assertEqual(box.files(), before[name])
+        well = [box for box in boxes if box.name not in broken]
+        for box in well:
+            after = box.files()
+            self.assertEqual(set(after) - set(before[box.name]), {".local/lib/pi-brain/pi-brain-agent"})
+            self.assertEqual(len(box.lines()), 1)
+        config = self.fleet.config.read_text()
+        self.script(code=1)
+        self.expect("unchanged", but=broken)
+        self.assertEqual(self.fleet.config.read_text(), config)
+
+        # Mended, they follow.
+        linked.authorized.unlink()
+        linked.authorized.with_name("real").rename(linked.authorized)
+        self.script("--limit", "*11")
+        self.assertEqual({name: one["outcome"] for name, one in self.outcomes().items()}, {linked.name: "added"})
+        well.append(linked)
+
+        # Three that fail when it comes to syncing: one is off, one lost its sessions, one its agent.
+        for number, box in enumerate(well):
+            harness.sessions.make(box.sessions, 3 + number % 4, seed=number)
+        dead, emptied, bare = well[0], well[5], well[9]
+        dead.stop()
+        shutil.rmtree(emptied.home / ".pi")
+        bare.agent.unlink()
+        results = self.sync(code=1)
+        failed = {name for name, one in results.items() if one["outcome"] != "ok"}
+        self.assertEqual(failed, {dead.name, emptied.name, bare.name})
+        self.assertIn("connection refused", results[dead.name]["error"])
+        self.assertIn("does not exist", results[emptied.name]["error"])
+        self.assertIn("pi-brain-agent", results[bare.name]["error"])
+        self.assert_mirrored([box for box in well if box.name not in failed])
+
+        # The one without an agent is mended by an upgrade, as all are that have an old one.
+        for box in well[10:14]:
+            box.agent.write_bytes(harness.AGENT.read_bytes() + b"\0")
+        emptied.sessions.mkdir(parents=True)
+        changes = json.loads(self.fleet.pi_brain("spoke", "upgrade", "--all", "--json", code=1))["spokes"]
+        self.assertEqual({one["name"]: one["outcome"] for one in changes},
+                         {box.name: "failed" if box is dead else "upgraded" if box in [bare, *well[10:14]] else "unchanged"
+                          for box in well})
+        alive = [box for box in well if box is not dead]
+        for box in alive:
+            self.assertEqual(box.agent.read_bytes(), harness.AGENT.read_bytes())
+        for box in alive[::4]:
+            self.fleet.pi_brain("spoke", "rotate-key", box.name)
+        results = self.sync(code=1)
+        self.assertEqual({name for name, one in results.items() if one["outcome"] != "ok"}, {dead.name})
+        self.assert_mirrored(alive)
+
+        listed = json.loads(self.fleet.pi_brain("spoke", "list", "--json"))["spokes"]
+        self.assertEqual(len({one["fingerprint"] for one in listed}), 1 + len(alive[::4]))
+        for box in alive:
+            self.fleet.pi_brain("spoke", "remove", box.name)
+            self.assertEqual(box.files(), before[box.name])
+        self.fleet.pi_brain("spoke", "remove", dead.name, "--force")
+        self.assertEqual(json.loads(self.fleet.pi_brain("spoke", "list", "--json"))["spokes"], [])
+
+    def test_how_long_it_takes(self):
+        before = {box.name: box.files() for box in self.fleet.spokes}
+        self.script()
+        deploy = self.took
+        self.expect("added")
+        began = time.monotonic()
+        self.sync()
+        run = time.monotonic() - began
+        self.script()
+        self.expect("unchanged")
+        left = [{path: text for path, text in box.files().items() if before[box.name].get(path) != text}
+                for box in self.fleet.spokes]
+        extra = [sum(map(len, files.values())) - len(box.before) for files, box in zip(left, self.fleet.spokes)]
+        print(f"\n{MACHINES} fresh spokes: deployed in {deploy:.1f} s, first run {run:.1f} s, deployed again in {self.took:.1f} s; "
+              f"left on each: {sorted(left[0])}, {min(extra)} to {max(extra)} bytes more than before")
+        self.assertEqual({len(files) for files in left}, {2})
+
+    def test_inventories(self):
+        config = self.dir / "ssh_config"
+        config.write_text("Host *\n  ServerAliveInterval 5\nHost box01 box02\n  User root\nHost !x box-*\nHost box03\n")
+        self.script("--dry-run", inventory=config)
+        self.assertEqual(set(self.outcomes()), {"box01", "box02", "box03"})
+        report = self.dir / "deep/report.json"
+        self.script("--dry-run", "--limit=*[12]", "--report", report, inventory=config)
+        self.assertEqual(set(self.outcomes(report)), {"box01", "box02"})
+        other = self.dir / "other"
+        (self.fleet.spokes[0].home / "my sessions").mkdir()
+        other.write_text("one root@127.0.1.1 ~/my sessions\r\n")
+        self.script(inventory=other)
+        self.assertIn("my sessions", self.fleet.spokes[0].lines()[0])
+        for text, words in [("one\n", ":1: expected NAME USER@HOST"), ("# x\na b\na c\n", ":3: the name a is taken by line 2"),
+                            ("# nothing\n", "no machine")]:
+            other.write_text(text)
+            self.assertIn(words, self.script(inventory=other, code=2))
+        for arguments in (["--jobs", "0"], ["--limit", "nobody"], ["--frob"], ["--inventory", "/nowhere"]):
+            self.script(*arguments, code=2)
+        other.write_text("../x root@127.0.1.1\nquo\"te root@127.0.1.2\n")
+        self.script(inventory=other, code=1)
+        outcomes = self.outcomes()
+        self.assertEqual(outcomes["../x"]["outcome"], "failed")
+        self.assertEqual(outcomes['quo"te']["outcome"], "added")
+
+
+if __name__ == "__main__":
+    fleet.main()
