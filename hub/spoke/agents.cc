@@ -66,10 +66,10 @@ absl::StatusOr<std::vector<AgentProgram>> findAgents(const std::string& director
   }
   std::error_code none;
   auto program = std::filesystem::read_symlink("/proc/self/exe", none).parent_path();
+  auto beside = program / "pi-brain-agent";
+  if (findProgram(beside)) search.file(thisArchitecture(), beside);
   search.directory(program.parent_path() / "lib/pi-brain");
-  auto own = findProgram(program / "pi-brain-agent");
-  if (!own) own = findProgram("pi-brain-agent");
-  if (own) search.file(thisArchitecture(), *own);
+  if (auto onPath = findProgram("pi-brain-agent")) search.file(thisArchitecture(), *onPath);
   if (search.found.empty()) {
     return absl::NotFoundError(
         absl::StrCat("there is no agent to install: no pi-brain-agent beside this program, on PATH, "

@@ -14,9 +14,9 @@ struct AgentProgram {
   std::string sha256;  // of its content, hexadecimal
 };
 
-// Those in `directory`, named pi-brain-agent-ARCHITECTURE. Without one (empty), those in
-// ../lib/pi-brain beside this program, and for this machine's architecture the pi-brain-agent that
-// stands beside this program or on PATH. An error if there are none.
+// Those in `directory`, named pi-brain-agent-ARCHITECTURE. Without one (empty): for this machine's
+// architecture the pi-brain-agent beside this program, those in ../lib/pi-brain, and the one on PATH,
+// of each architecture the first. An error if there are none.
 absl::StatusOr<std::vector<AgentProgram>> findAgents(const std::string& directory);
 
 }  // namespace pibrain

@@ -36,11 +36,11 @@ def run(command, **options):
 class Spoke:
     """A machine named `name`; the hub's person may log in as root with her own key."""
 
-    def __init__(self, fleet, number, shell="/bin/bash", noise=True, options=()):
+    def __init__(self, fleet, number, shell="/bin/bash", noise=True, options=(), place="places for "):
         self.name = f"box{number:02}"
         self.address = f"127.0.1.{number}"
         # Homes are wherever they are.
-        self.home = fleet.dir / f"places for {self.name}" / "user"
+        self.home = fleet.dir / f"{place}{self.name}" / "user"
         self.home.mkdir(parents=True, mode=0o755)
         self.home.chmod(0o755)
         self.sessions = self.home / ".pi/agent/sessions"
@@ -58,7 +58,8 @@ class Spoke:
         config = fleet.dir / f"sshd_config-{self.name}"
         config.write_text("\n".join([
             f"ListenAddress {self.address}:22", f"HostKey {fleet.host_key}", "PidFile none", "UsePAM no",
-            "PermitRootLogin yes", "StrictModes yes", "PasswordAuthentication no", *options]) + "\n")
+            "PermitRootLogin yes", "StrictModes yes", "PasswordAuthentication no",
+            "Subsystem sftp internal-sftp", *options]) + "\n")
         sshd = shutil.which("sshd") or "/usr/sbin/sshd"
         self.log = fleet.dir / f"sshd-{self.name}.log"
         self.sshd = subprocess.Popen(

@@ -22,6 +22,8 @@ sys.path.insert(0, str(TESTS))
 import sessions  # noqa: E402  (the generator of session trees)
 
 BIN = pathlib.Path(os.environ["PIBRAIN_BIN"]).resolve()
+# The program that AGENT, a script, lets an emulator run; its own idea of its path is this one.
+EMULATED = os.environ.get("PIBRAIN_TEST_EMULATED")
 SANITIZED = "PIBRAIN_TEST_SANITIZED" in os.environ  # programs built with a sanitizer
 HUB, AGENT = BIN / "pi-brain", BIN / "pi-brain-agent"
 LONG_AGO = 1_700_000_000 * 10**9
@@ -114,6 +116,8 @@ class Sshd:
         line = subprocess.run(
             [agent, f"--root={root}", "--authorized-keys-line", str(self.key) + ".pub"],
             check=True, capture_output=True, text=True).stdout
+        if EMULATED:
+            line = line.replace(EMULATED, str(agent))
         self.authorized_keys.write_text(line)
 
     def client_setting(self, line):

@@ -1,0 +1,94 @@
+"""deploy/ansible, run by the real ansible against sshds with homes of their own."""
+import json
+import os
+import pathlib
+import re
+import subprocess
+import unittest
+
+import fleet
+import harness
+
+ANSIBLE = pathlib.Path(__file__).resolve().parent.parent.parent / "deploy/ansible"
+
+
+class Ansible(fleet.FleetCase):
+    def setUp(self):
+        super().setUp()
+        for shell in ("/bin/bash", "/bin/sh", "/usr/bin/fish"):
+            # Ansible's own way of copying does not go with spaces in the home directory's path.
+            self.fleet.add(shell, noise=shell == "/bin/bash", place="home-of-").wait()
+        self.key = harness.keygen(self.fleet.home / ".ssh/pi-brain-sync")
+        agents = self.dir / "agents"
+        agents.mkdir()
+        (agents / f"pi-brain-agent-{os.uname().machine}").write_bytes(harness.AGENT.read_bytes())
+        self.variables = {"pi_brain_spoke_agents": str(agents), "ansible_python_interpreter": "/usr/bin/python3"}
+        self.inventory = self.dir / "inventory"
+        self.inventory.write_text("[spokes]\n" + "".join(f"{box.name} ansible_host={box.address} ansible_user=root\n"
+                                                         for box in self.fleet.spokes))
+
+    def play(self, *arguments, code=0, **variables):
+        """Runs the playbook; of each host the counts that the recap shows."""
+        env = {**self.fleet.environment(), "ANSIBLE_HOME": str(self.dir / "ansible"), "ANSIBLE_NOCOLOR": "1",
+               "ANSIBLE_LOCALHOST_WARNING": "0"}
+        env["ANSIBLE_SSH_ARGS"] = f"-F {self.fleet.home}/.ssh/config -o UserKnownHostsFile={self.fleet.known_hosts} " \
+                                  f"-i {self.fleet.home}/.ssh/id_ed25519 -o ControlMaster=no"
+        done = subprocess.run(["ansible-playbook", "-i", self.inventory, ANSIBLE / "spokes.yml", "-e",
+                               json.dumps({**self.variables, **variables}), *arguments], env=env, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(done.returncode, code, done.stdout)
+        recap = re.findall(r"^(\S+) +: (.*)$", done.stdout, re.M)
+        self.said = done.stdout
+        return {name: {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", counts)} for name, counts in recap}
+
+    def test_play(self):
+        boxes = self.fleet.spokes
+        before = {box.name: box.files() for box in boxes}
+        looked = self.play("--check")
+        self.assertEqual({name: one["failed"] for name, one in looked.items()}, {box.name: 0 for box in boxes}, self.said)
+        self.assertTrue(all(one["changed"] > 0 for one in looked.values()), self.said)
+        for box in boxes:
+            self.assertEqual(self.left(box, before), set())
+        self.play()
+        for box in boxes:
+            self.assertEqual(self.left(box, before), {".local/lib/pi-brain/pi-brain-agent", ".ssh/authorized_keys"})
+            (line,) = box.lines()
+            # What 'spoke add' writes, so that it finds nothing to change.
+            self.assertTrue(line.startswith('restrict,command="'), line)
+        for again in (self.play(), self.play("--check")):
+            self.assertEqual({name: one["changed"] for name, one in again.items()}, {box.name: 0 for box in boxes}, self.said)
+        for number, box in enumerate(boxes):
+            harness.sessions.make(box.sessions, 2, seed=number)
+            change = json.loads(self.fleet.pi_brain("spoke", "add", box.name, f"root@{box.address}", "--json"))["spokes"][0]
+            self.assertEqual((change["agent"], change["line"]), ("same", "same"), change)
+        self.assertIn("3 synced", self.fleet.pi_brain("sync", "run"))
+        self.play(pi_brain_spoke_from="192.0.2.0/24")
+        for box in boxes:
+            self.assertIn('restrict,from="192.0.2.0/24",command="', box.lines()[0])
+        self.play(pi_brain_spoke_state="absent")
+        for box in boxes:
+            self.assertEqual(self.left(box, before), set())
+        again = self.play(pi_brain_spoke_state="absent")
+        self.assertEqual({name: one["changed"] for name, one in again.items()}, {box.name: 0 for box in boxes})
+
+    @staticmethod
+    def left(box, before):
+        """What is there and was not, or is another; but for Ansible's own directory."""
+        return {path for path, text in box.files().items() if before[box.name].get(path) != text and not path.startswith(".ansible/")
+                and not path.startswith((".config/", ".local/share/fish/"))}
+
+    def test_odd_roots_and_mistakes(self):
+        self.play(pi_brain_spoke_root="~/odd place's", pi_brain_spoke_from="127.0.0.0/8")
+        for box in self.fleet.spokes:
+            (box.home / "odd place's").mkdir()
+            (box.home / "odd place's/a.jsonl").write_text("{}\n")
+            change = json.loads(self.fleet.pi_brain("spoke", "add", box.name, f"root@{box.address}", "--root", "~/odd place's",
+                                                    "--json"))["spokes"][0]
+            self.assertEqual((change["agent"], change["line"]), ("same", "same"), change)
+        self.assertIn("3 synced", self.fleet.pi_brain("sync", "run"))
+        self.play(pi_brain_spoke_key=self.key.read_text(), code=2)
+        self.assertIn("never the private one", re.sub(r"\s+", " ", self.said))
+
+
+if __name__ == "__main__":
+    fleet.main()
