@@ -16,6 +16,14 @@ _pi_brain_spokes() {
   "${COMP_WORDS[0]}" sync list --names "${config[@]}" 2>/dev/null
 }
 
+# Not by compgen -W, which expands what it is given.
+_pi_brain_offer_spokes() {
+  local name
+  while IFS= read -r name; do
+    [[ $name == "$1"* ]] && COMPREPLY+=("$(printf %q "$name")")
+  done < <(_pi_brain_spokes)
+}
+
 _pi_brain() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local command=${COMP_WORDS[2]} archive=${COMP_WORDS[3]}
@@ -28,14 +36,10 @@ _pi_brain() {
   fi
   case $previous in
     -s | --spoke)
-      # Not by compgen -W, which expands what it is given.
-      local name
-      while IFS= read -r name; do
-        [[ $name == "$current"* ]] && COMPREPLY+=("$(printf %q "$name")")
-      done < <(_pi_brain_spokes)
+      _pi_brain_offer_spokes "$current"
       return
       ;;
-    -c | --config | --log | --to)
+    -c | --config | --log | --to | --path | --key | --agents)
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       compopt -o filenames 2>/dev/null
       return
@@ -44,17 +48,33 @@ _pi_brain() {
       mapfile -t COMPREPLY < <(compgen -W '5min 15min 1h 1d' -- "$current")
       return
       ;;
-    --max-delete | --bwlimit | --jobs | -n | --limit)
-      # A number; but run's -n is --dry-run, which takes none.
-      [[ $previous == -n && $command == run ]] || return
+    --max-delete | --bwlimit | --jobs | --limit | --root | --from | --via) return ;;
+    -n)
+      # A number for history; everywhere else it is --dry-run, which takes none.
+      [[ $command == history ]] && return
       ;;
   esac
   if ((COMP_CWORD == 1)); then
-    options='sync --help --version'
+    options='sync spoke --help --version'
+  elif ((COMP_CWORD == 2)) && [[ ${COMP_WORDS[1]} == spoke ]]; then
+    options='add upgrade rotate-key remove list --help'
   elif ((COMP_CWORD == 2)); then
     options='run status history list verify doctor archive install-timer uninstall-timer --help'
   elif ((COMP_CWORD == 3)) && [[ $command == archive ]]; then
     options='list restore --help'
+  elif [[ ${COMP_WORDS[1]} == spoke ]]; then
+    case $command in
+      upgrade | rotate-key | remove) [[ $current == -* ]] || _pi_brain_offer_spokes "$current" ;;
+    esac
+    local shared='--config --batch --dry-run --json'
+    case $command in
+      add) options="$shared --agents --root --path --key --from --help" ;;
+      upgrade) options="$shared --agents --via --all --help" ;;
+      rotate-key) options="$shared --agents --via --help" ;;
+      remove) options="$shared --via --keep-mirror --force --help" ;;
+      list) options='--config --json --help' ;;
+    esac
+    ((${#COMPREPLY[@]} == 0)) || return
   else
     case $command in
       run) options='--config --spoke --dry-run --delete --max-delete --bwlimit --jobs --due --verbose --quiet --log --json' ;;

@@ -29,7 +29,13 @@ end
 
 complete -c pi-brain -f
 complete -c pi-brain -n '__pi_brain_needs' -a sync -d 'Mirror sessions from other machines'
+complete -c pi-brain -n '__pi_brain_needs' -a spoke -d 'Set up the machines that sessions come from'
 complete -c pi-brain -n '__pi_brain_needs' -l version
+for pair in 'add|Make a machine a spoke' 'upgrade|Put the agent of this version on spokes' \
+        'rotate-key|Give a spoke a new key' 'remove|Remove agent and key from a spoke, and it from here' 'list|Show the spokes'
+    set -l parts (string split '|' -- $pair)
+    complete -c pi-brain -n '__pi_brain_needs spoke' -a $parts[1] -d $parts[2]
+end
 for pair in 'run|Bring the mirrors up to date' 'status|Show the hub, its spokes and their last sync' \
         'history|Show what the latest runs did' 'list|List the sessions in the mirrors' \
         'verify|Compare the mirrors with the spokes by content' 'doctor|Check the way to each spoke' \
@@ -67,3 +73,26 @@ complete -c pi-brain -n '__pi_brain_in sync verify' -l repair -d 'Fetch what dif
 complete -c pi-brain -n '__pi_brain_in sync install-timer' -l every -x -a '5min 15min 1h 1d' -d 'How often'
 complete -c pi-brain -n '__pi_brain_in sync install-timer' -l due -d 'Only the spokes that are due'
 complete -c pi-brain -n '__pi_brain_in sync archive restore' -l to -r -F -d 'Where to put it'
+
+for command in add upgrade rotate-key remove list
+    complete -c pi-brain -n "__pi_brain_in spoke $command" -s c -l config -r -F -d 'The config file'
+    complete -c pi-brain -n "__pi_brain_in spoke $command" -l json -d 'Print JSON'
+end
+for command in add upgrade rotate-key remove
+    complete -c pi-brain -n "__pi_brain_in spoke $command" -l batch -d 'Ask for no password'
+    complete -c pi-brain -n "__pi_brain_in spoke $command" -s n -l dry-run -d 'Show what would be done'
+end
+for command in add upgrade rotate-key
+    complete -c pi-brain -n "__pi_brain_in spoke $command" -l agents -r -F -d 'Where the agents are'
+end
+for command in upgrade rotate-key remove
+    complete -c pi-brain -n "__pi_brain_in spoke $command" -l via -x -d 'Your own login there'
+    complete -c pi-brain -n "__pi_brain_in spoke $command" -a '(__pi_brain_spokes)'
+end
+complete -c pi-brain -n '__pi_brain_in spoke add' -l root -x -d 'Its sessions'
+complete -c pi-brain -n '__pi_brain_in spoke add' -l path -r -F -d 'The mirror here'
+complete -c pi-brain -n '__pi_brain_in spoke add' -l key -r -F -d 'The key for syncing'
+complete -c pi-brain -n '__pi_brain_in spoke add' -l from -x -d 'Only from these addresses'
+complete -c pi-brain -n '__pi_brain_in spoke upgrade' -l all -d 'All of them'
+complete -c pi-brain -n '__pi_brain_in spoke remove' -l keep-mirror -d 'Leave the mirror where it is'
+complete -c pi-brain -n '__pi_brain_in spoke remove' -l force -d 'Even if it cannot be reached'
