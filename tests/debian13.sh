@@ -33,14 +33,16 @@ find "$root/src/pi-brain" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} 
 tar -c --exclude=./build --exclude=./.git . | tar -x -C "$root/src/pi-brain"
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 
+# Not by exec: the shell is the first process of its list, and reaps what others leave.
 inside='
   mount --make-rprivate /
+  mount --bind "$1" "$1" # so that it is a mount point there, too
   mount -t proc proc "$1/proc"
   mount --rbind /dev "$1/dev"
   mount -t tmpfs run "$1/run"
   root=$1
   shift
-  exec chroot "$root" /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+  chroot "$root" /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     sh -euc "
       cd /src/pi-brain
       deploy/install-build-deps.sh

@@ -118,7 +118,8 @@ Contents contentsOf(const std::string& path) {
 }
 
 std::string firstSpokeHelp(const Config& config) {
-  return absl::StrCat("No spokes are configured. Add the machines to sync from to ",
+  return absl::StrCat("No spokes are configured. 'pi-brain spoke add laptop user@laptop' makes a "
+                      "machine one that you can log in to; or add to ",
                       escapeForTerminal(config.file),
                       ":\n\n"
                       "  spokes:\n"

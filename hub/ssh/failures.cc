@@ -136,7 +136,7 @@ std::string permissionDenied(const SshTarget& target, const Denial& denial) {
   absl::StrAppend(&message,
                   denial.forAgent
                       ? "On the spoke, ~/.ssh/authorized_keys needs the line that 'pi-brain-agent "
-                        "--authorized-keys-line KEY.pub' prints"
+                        "--authorized-keys-line KEY.pub' prints ('pi-brain spoke add' puts it there)"
                       : "On the spoke, ~/.ssh/authorized_keys needs the key: 'ssh-copy-id -i KEY.pub' "
                         "puts it there");
   absl::StrAppend(&message,

@@ -250,9 +250,9 @@ class Examiner {
   void judgeForced(Connection& connection, kj::WaitScope& waitScope) {
     if (!forced_) {
       warn(
-          "the key may run any command on the spoke. Put the line that 'pi-brain-agent "
-          "--authorized-keys-line KEY.pub' prints there in place of the key's line in "
-          "~/.ssh/authorized_keys");
+          "the key may run any command on the spoke. 'pi-brain spoke add', again, has it start the "
+          "agent and nothing else; or put the line that 'pi-brain-agent --authorized-keys-line "
+          "KEY.pub' prints there in place of the key's line in ~/.ssh/authorized_keys");
       return;
     }
     auto terminal = connection.grantsTerminal(waitScope);

@@ -68,9 +68,15 @@ std::string askedRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
   return asked;
 }
 
-constexpr char UPGRADE[] =
-    "copy this version's pi-brain-agent over the one that the command=\"…\" in the spoke's "
-    "~/.ssh/authorized_keys names ('scp build/release/bin/pi-brain-agent …')";
+// The commands that put this version's agent there, for a spoke that was added, or by any means.
+std::string upgradeCommand(const SpokeConfig& spoke) {
+  return absl::StrCat("'pi-brain spoke upgrade ", shellQuote(spoke.name), "'");
+}
+std::string addCommand(const SpokeConfig& spoke) {
+  return absl::StrCat("'pi-brain spoke add ", shellQuote(spoke.name), " ",
+                      spoke.source.user.empty() ? "" : escapeForTerminal(spoke.source.user) + "@",
+                      escapeForTerminal(spoke.source.host), "'");
+}
 
 }  // namespace
 
@@ -106,9 +112,12 @@ std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
     return absl::StrCat(
         "pi-brain-agent is not installed on ", place, ", or not where it was looked for.",
         saidSuffix(said),
-        " Copy it there, and give its full path in the command=\"…\" of the "
-        "spoke's ~/.ssh/authorized_keys: 'pi-brain-agent --authorized-keys-line KEY.pub', run on "
-        "the spoke, prints the line.");
+        spoke.source.host.empty()
+            ? std::string(" It has to be on PATH.")
+            : absl::StrCat(" ", addCommand(spoke),
+                           " puts it there, and its full path into the command=\"…\" of the spoke's "
+                           "~/.ssh/authorized_keys. ('pi-brain-agent --authorized-keys-line KEY.pub', "
+                           "run on the spoke, prints that line.)"));
   }
   if (status == 126 || contains(farewell.errors, "ermission denied")) {
     return absl::StrCat("pi-brain-agent on ", place, " cannot be started.", saidSuffix(said),
@@ -170,13 +179,13 @@ void checkVersion(const SpokeConfig& spoke, const AgentInfo& agent) {
                                PIBRAIN_VERSION, " (protocol ", PROTOCOL, ")");
   if (agent.protocol < OLDEST_PROTOCOL) {
     throw Failure(
-        absl::StrCat("the agent is too old: ", versions, ". Upgrade the agent: ", UPGRADE, "."));
+        absl::StrCat("the agent is too old: ", versions, ". Upgrade the agent: ", upgradeCommand(spoke), "."));
   }
   if (agent.oldestProtocol > PROTOCOL) {
     throw Failure(absl::StrCat("the agent is too new: ", versions,
                                ". Upgrade the hub: build and install the version that the agent "
                                "came with, or, to go back, ",
-                               UPGRADE, "."));
+                               upgradeCommand(spoke), "."));
   }
 }
 
