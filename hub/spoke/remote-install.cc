@@ -30,6 +30,7 @@ namespace {
 constexpr int SSH_FAILED = 255;  // ssh(1), EXIT STATUS
 constexpr size_t LONGEST_LINE = 64 * 1024;
 constexpr size_t LONGEST_NOISE = 4096;
+constexpr size_t MOST_HEARD = 1 << 20;  // bytes in all: it has little to say
 // An agent goes through a slow line meanwhile.
 constexpr int PATIENCE = 300'000;  // milliseconds
 
@@ -49,7 +50,7 @@ RemoteInstall::~RemoteInstall() noexcept(false) {
   // It takes back what is not to stay when it sees the end of its input.
   shutdown(ssh_.stdio, SHUT_WR);
   int status;
-  waitOrKill(ssh_.pid, std::chrono::seconds(20), status);
+  waitOrKill(ssh_.pid, patience_, status);
 }
 
 void RemoteInstall::start(std::vector<std::string> arguments) {
@@ -88,6 +89,13 @@ bool RemoteInstall::readMore() {
   char buffer[16 * 1024];
   ssize_t n = recv(ssh_.stdio, buffer, sizeof(buffer), 0);
   if (n <= 0) return false;
+  total_ += size_t(n);
+  if (total_ > MOST_HEARD) {
+    patience_ = std::chrono::seconds(0);
+    throw Failure(absl::StrCat(escapeForTerminal(target_.alias),
+                               " sends without end. What do its shell's start-up files print? Try '",
+                               sshInvocation(target_), " true'."));
+  }
   received_.append(buffer, size_t(n));
   return true;
 }

@@ -13,7 +13,9 @@
 // take everything back. --hashes='ARCHITECTURE=SHA256 …' are the agents there are, --agent-only
 // leaves the line, --retire=BLOB removes that key's line when all is kept.
 
+#include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hub/spoke/agents.h"
@@ -67,8 +69,10 @@ class RemoteInstall {
   std::string token_;
   Spawned ssh_{-1, nullptr, nullptr};
   std::string received_;  // what has no line's end yet
+  size_t total_ = 0;      // bytes that came
   std::string noise_;     // what was not meant for us, its beginning
   bool heard_ = false;    // anything meant for us
+  std::chrono::seconds patience_{20};  // for what it takes back in the end
   std::vector<std::string> said_;
 };
 

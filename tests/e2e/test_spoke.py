@@ -182,6 +182,10 @@ class Add(OneSpoke):
         self.assertIn("there is no spoke 'x'", self.spoke("remove", "x", code=2))
         self.assertIn("--all", self.spoke("upgrade", code=2))
 
+    def test_a_machine_that_never_stops_talking(self):
+        (self.box.home / ".bashrc").write_text("yes 'welcome' 2>/dev/null\n")
+        self.assertIn("sends without end", self.add(code=1))
+
     def test_an_unknown_host_key(self):
         self.fleet.known_hosts.write_text("")
         before = self.box.files()
