@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/file-io.h"
 #include "common/text.h"
 
 namespace pibrain {
@@ -28,6 +29,30 @@ absl::Status makeDirectories(const std::string& path) {
   }
   if (!S_ISDIR(st.st_mode)) {
     return absl::UnavailableError(escapeForTerminal(path) + " is not a directory");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status replaceFile(const std::string& path, const std::string& text, mode_t mode) {
+  auto temporary = path + ".new";
+  auto fail = [&]() {
+    auto status = absl::UnavailableError(
+        absl::StrCat("cannot write ", escapeForTerminal(path), ": ", strerror(errno)));
+    unlink(temporary.c_str());
+    return status;
+  };
+  unlink(temporary.c_str());
+  kj::AutoCloseFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+  if (fd.get() < 0) return fail();
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+                writeAll(fd, kj::arrayPtr(text.data(), text.size()).asBytes());
+              })) {
+    unlink(temporary.c_str());
+    return absl::UnavailableError(e->getDescription().cStr());
+  }
+  // Whatever the umask is; and after a power cut it is the old one or the new.
+  if (fchmod(fd, mode) != 0 || fsync(fd) != 0 || rename(temporary.c_str(), path.c_str()) != 0) {
+    return fail();
   }
   return absl::OkStatus();
 }

@@ -81,28 +81,17 @@ std::string thisProgram() {
 absl::Status writeUnit(const std::string& path, const std::string& text) {
   auto made = makeDirectories(unitDirectory());
   if (!made.ok()) return made;
-  auto fail = [&]() {
-    return absl::UnavailableError(
-        absl::StrCat("cannot write ", escapeForTerminal(path), ": ", strerror(errno)));
-  };
   // One that somebody wrote by hand is kept.
   auto before = readWholeFile(path);
   if (before && !absl::StrContains(*before, UNIT_MARK)) {
     auto kept = path + ".old";
-    if (rename(path.c_str(), kept.c_str()) != 0) return fail();
+    if (rename(path.c_str(), kept.c_str()) != 0) {
+      return absl::UnavailableError(
+          absl::StrCat("cannot move ", escapeForTerminal(path), " away: ", strerror(errno)));
+    }
     printf("kept the one that was there as %s\n", escapeForTerminal(kept).c_str());
   }
-  auto temporary = path + ".new";
-  int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return fail();
-  kj::AutoCloseFd owned(fd);
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
-                writeAll(fd, kj::arrayPtr(text.data(), text.size()).asBytes());
-              })) {
-    unlink(temporary.c_str());
-    return absl::UnavailableError(e->getDescription().cStr());
-  }
-  return rename(temporary.c_str(), path.c_str()) == 0 ? absl::OkStatus() : fail();
+  return replaceFile(path, text, 0644);
 }
 
 // What `systemctl --user` complained of; empty: it did as it was told.

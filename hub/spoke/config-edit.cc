@@ -15,7 +15,6 @@
 #include <filesystem>
 #include <optional>
 
-#include "common/file-io.h"
 #include "common/text.h"
 #include "hub/files.h"
 
@@ -339,24 +338,9 @@ absl::Status editFile(const std::string& path,
                                                             std::string(after.status().message())));
   }
   if (before && *after == *before) return absl::OkStatus();
-  auto temporary = real + ".new";
   struct stat st;
   mode_t mode = stat(real.c_str(), &st) == 0 ? st.st_mode & 07777 : 0600;
-  unlink(temporary.c_str());
-  kj::AutoCloseFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
-  if (fd.get() < 0) return fail("write beside");
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
-                writeAll(fd, kj::arrayPtr(after->data(), after->size()).asBytes());
-              })) {
-    unlink(temporary.c_str());
-    return absl::UnavailableError(e->getDescription().cStr());
-  }
-  if (fchmod(fd, mode) != 0 || fsync(fd) != 0 || rename(temporary.c_str(), real.c_str()) != 0) {
-    auto status = fail("write");
-    unlink(temporary.c_str());
-    return status;
-  }
-  return absl::OkStatus();
+  return replaceFile(real, *after, mode);
 }
 
 }  // namespace pibrain
