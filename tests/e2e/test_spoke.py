@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import pty
 import shutil
 import signal
 import subprocess
@@ -181,6 +182,30 @@ class Add(OneSpoke):
                 self.assertEqual(self.everything(), everything)
         self.assertIn("there is no spoke 'x'", self.spoke("remove", "x", code=2))
         self.assertIn("--all", self.spoke("upgrade", code=2))
+
+    def test_a_login_that_takes_a_passphrase(self):
+        """ssh asks the person at the terminal, once; whoever must not be asked is told."""
+        key = self.home / ".ssh/id_ed25519"
+        subprocess.run(["ssh-keygen", "-q", "-p", "-N", "open sesame", "-f", key], check=True, stdout=subprocess.DEVNULL)
+        self.assertIn("permission denied", self.add("--batch", code=1))
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execve(harness.HUB, [str(harness.HUB), "spoke", "add", "laptop", "root@box01"], self.fleet.environment())
+        seen, asked = b"", 0
+        while True:
+            try:
+                data = os.read(fd, 65536)
+            except OSError:
+                break
+            seen += data
+            if seen.count(b"Enter passphrase") > asked:
+                asked += 1
+                os.write(fd, b"open sesame\n")
+        os.close(fd)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0, seen.decode())
+        self.assertEqual(asked, 1, seen.decode())
+        self.assertIn("laptop: added", seen.decode())
+        self.sync()
 
     def test_a_machine_that_never_stops_talking(self):
         (self.box.home / ".bashrc").write_text("yes 'welcome' 2>/dev/null\n")
