@@ -13,7 +13,8 @@ PATH=$PATH:/usr/bin:/bin
 
 help() {
   cat <<'END'
-usage: install-spoke.sh --key KEY.pub [--agent FILE] [--root DIR] [--from PATTERNS] [--print]
+usage: install-spoke.sh --key KEY.pub [--agent FILE] [--root DIR] [--from PATTERNS]
+                        [--dedicated] [--print]
        install-spoke.sh --uninstall [--key KEY.pub] [--print]
 
   --key KEY.pub    the public half of the hub's key: a file, or its text
@@ -22,6 +23,8 @@ usage: install-spoke.sh --key KEY.pub [--agent FILE] [--root DIR] [--from PATTER
   --root DIR       the sessions that the hub may read (default ~/.pi/agent/sessions)
   --from PATTERNS  only from these addresses, as in sshd(8): 192.0.2.0/24,… ('*': any).
                    Without it, a line that has some keeps them
+  --dedicated      the key is for syncing alone: a line that lets it do more is
+                   replaced (otherwise that is refused: somebody may log in with it)
   --uninstall      remove the line of this key, or of all keys that start the agent, and
                    the agent when no line needs it any more
   --print          say what would be done, and do nothing
@@ -30,10 +33,11 @@ END
 
 main() {
   key= blob= source= root='~/.pi/agent/sessions' from= uninstall= print=
-  token= hashes= retire= agent_only= # the hub's
+  dedicated=
+  token= hashes= retire= agent_only= new_spoke= # the hub's
   committed=yes          # whether what was done is to stay
   # What there is to take back.
-  staged= previous= new= agent_was= line_was= locked= made_ssh=
+  staged= previous= new= saved= agent_was= line_was= locked= made_ssh= watchdog=
   parse "$@"
   trap undo EXIT
   trap 'exit 1' HUP INT TERM
@@ -66,6 +70,8 @@ parse() {
       --retire) retire=$value ;;
       --uninstall) uninstall=yes ;;
       --agent-only) agent_only=yes ;;
+      --dedicated) dedicated=yes ;;
+      --new-spoke) new_spoke=yes ;;
       --print) print=yes ;;
       -h | --help)
         help
@@ -76,6 +82,9 @@ parse() {
     shift
   done
   [ -n "$uninstall" ] || [ -n "$key" ] || usage "--key is missing: the public half of the hub's key."
+  case $from in
+    *[!A-Za-z0-9.:,/*?!_-]*) usage "--from takes addresses and patterns as sshd(8) has them: 192.0.2.0/24,…" ;;
+  esac
   [ -z "$key" ] || read_key
 }
 
@@ -120,12 +129,15 @@ find_home() {
 # Sets key to "TYPE BLOB COMMENT", and blob.
 read_key() {
   case $key in
-    ssh-* | ecdsa-* | sk-*) key=$(printf '%s\n' "$key") ;;
+    *'PRIVATE KEY'*) ;;
     *)
-      [ -r "$key" ] || die "cannot read the key $key."
-      key=$(cat "$key")
+      if [ -f "$key" ]; then
+        [ -r "$key" ] || die "cannot read the key $key."
+        key=$(cat "$key")
+      fi
       ;;
   esac
+  key=$(printf '%s\n' "$key" | tr -d '\r')
   case $key in
     *'PRIVATE KEY'*) die "this is a private key. Give its public half, the file that ends in .pub." ;;
     *'
@@ -134,21 +146,23 @@ read_key() {
   blob=$(printf '%s\n' "$key" | awk '{ print $2 }')
   case $blob in
     AAAA*) ;;
-    *) die "this is no OpenSSH public key: a line such as 'ssh-ed25519 AAAA… comment' was expected." ;;
+    *) die "this is no OpenSSH public key, and no file with one: a line such as 'ssh-ed25519 AAAA… comment' was expected." ;;
   esac
 }
 
-hash_of() {
-  {
-    if command -v sha256sum; then
-      sha256sum
-    elif command -v shasum; then
-      shasum -a 256
-    elif command -v openssl; then
-      openssl dgst -sha256 -r
-    fi
-  } <"$1" 2>/dev/null | awk 'END { print $1 }'
+# The SHA-256 of what comes in.
+digest() {
+  if command -v sha256sum >/dev/null; then
+    sha256sum
+  elif command -v shasum >/dev/null; then
+    shasum -a 256
+  elif command -v openssl >/dev/null; then
+    openssl dgst -sha256 -r
+  else
+    die "none of sha256sum, shasum and openssl is here, to check files with."
+  fi | awk '{ print $1 }'
 }
+hash_of() { digest <"$1"; }
 
 # Sets arch, and wanted: the hash that the agent is to have.
 choose_agent() {
@@ -173,7 +187,6 @@ choose_agent() {
   [ -n "$source" ] || die "there is no pi-brain-agent beside this script; --agent FILE says where it is."
   [ -r "$source" ] || die "cannot read $source."
   wanted=$(hash_of "$source")
-  [ -n "$wanted" ] || die "none of sha256sum, shasum and openssl is here, to check the agent with."
 }
 
 # sshd ignores such a file, or following it would write elsewhere: its owner has to look at it.
@@ -185,7 +198,7 @@ check_authorized_keys() {
   # Read once: another installation may just replace it.
   [ "$(tr -cd '\000' <"$keys" | wc -c)" -eq 0 ] || die "$keys is broken: there are NUL bytes in it. Look at it with 'cat -v', and mend it first."
   for path in "$keys" "$home/.ssh" "$home"; do
-    case $(ls -ld "$path") in
+    case $(ls -ldL "$path") in # where it leads, if it is a symlink
       ????????w*) die "$path may be written to by everybody, so sshd does not trust it: 'chmod go-w $path' mends it." ;;
       ?????w*) say "$path may be written to by its group; if sshd does not trust it then, 'chmod g-w $path' mends it" ;;
     esac
@@ -242,6 +255,10 @@ awk_key='function key(text,  n, i, word) {
   return ""
 }'
 
+# … and of one that starts the agent.
+awk_key="$awk_key
+"'function ours(text) { return text ~ /command="/ && text ~ /pi-brain-agent/ }'
+
 lines_of() { KEY=$1 awk "$awk_key"' key($0) == ENVIRON["KEY"]' "$2"; }
 others_than() { KEY=$1 awk "$awk_key"' key($0) != ENVIRON["KEY"]' "$2"; }
 lines_here() { [ ! -e "$keys" ] || lines_of "$1" "$keys"; }
@@ -259,16 +276,21 @@ lock() {
   until ln -s "$me" "$lock" 2>/dev/null; do
     [ -w "$home/.ssh" ] || die "$home/.ssh cannot be written to. Check its owner and mode: 'ls -ld $home/.ssh'."
     holder=$(ls -l "$lock" 2>/dev/null | sed 's/.* -> //')
-    if [ "${holder%:*}" = "${me%:*}" ] && ! kill -0 "${holder##*:}" 2>/dev/null; then
-      rm -f "$lock" # left behind by one that was killed
+    # One that was killed has left it behind. Only who holds the second lock may take the first
+    # away, so that it is the dead one's and not that of somebody who was faster.
+    if [ "${holder%:*}" = "${me%:*}" ] && ! kill -0 "${holder##*:}" 2>/dev/null && ln -s "$me" "$lock.break" 2>/dev/null; then
+      [ "$(ls -l "$lock" 2>/dev/null | sed 's/.* -> //')" != "$holder" ] || rm -f "$lock"
+      rm -f "$lock.break"
       continue
     fi
     tries=$((tries + 1))
-    [ "$tries" -lt 60 ] || die "another installation ($holder) has been at work for a minute. If there is none: 'rm $lock'."
+    [ "$tries" -lt 60 ] || die "another installation ($holder) has been at work for a minute. If there is none: 'rm -f $lock $lock.break'."
     sleep 1
   done
   locked=yes
-  rm -f "$dir"/.pi-brain-agent.* "$keys".pi-brain.* # of one that was killed
+  # Of one that was killed: an agent that nobody proved goes, the one before comes back.
+  [ ! -e "$dir/.pi-brain-agent.previous" ] || mv -f "$dir/.pi-brain-agent.previous" "$agent"
+  rm -f "$dir"/.pi-brain-agent.* "$keys".pi-brain.*
 }
 
 unlock() {
@@ -276,30 +298,81 @@ unlock() {
   locked=
 }
 
-# Puts `line` in the place of the lines of the key `blob`, or behind the others; nothing: removes them.
-# The file appears by rename, with its mode, and the other lines as they were.
+# Puts the line $2 in the place of the lines of the key $1, or behind the others; nothing: removes
+# those of them that start the agent. The file appears by rename, with its mode, and the other lines as
+# they were.
 replace_lines() {
   new=$keys.pi-brain.$$
   old=$keys
   if [ -e "$keys" ]; then cp -p "$keys" "$new"; else old=/dev/null; fi
   KEY=$1 LINE=$2 awk "$awk_key"'
-    key($0) != ENVIRON["KEY"] { print; next }
+    key($0) != ENVIRON["KEY"] || (ENVIRON["LINE"] == "" && !ours($0)) { print; next }
     !put && ENVIRON["LINE"] != "" { print ENVIRON["LINE"]; put = 1 }
     END { if (!put && ENVIRON["LINE"] != "") print ENVIRON["LINE"] }
   ' "$old" >"$new" || die "cannot write $new. Is the disk full? 'df -h $home'"
-  [ "$(others_than "$1" "$old" | cksum)" = "$(others_than "$1" "$new" | cksum)" ] &&
-    [ "$(lines_of "$1" "$new")" = "$2" ] || die "$new does not hold what it should. Is the disk full? 'df -h $home'"
+  [ "$(others_than "$1" "$old" | digest)" = "$(others_than "$1" "$new" | digest)" ] &&
+    { [ -z "$2" ] || [ "$(lines_of "$1" "$new")" = "$2" ]; } || die "$new does not hold what it should. Is the disk full? 'df -h $home'"
+  sync "$new" 2>/dev/null || : # after a power cut it is the old one or the new
   if [ -s "$new" ]; then mv -f "$new" "$keys"; else rm -f "$new" "$keys"; fi
   new=
 }
 
-# The addresses that the key's line is for.
-from_of() { lines_here "$1" | sed -n 's/^\(.*,\)\{0,1\}from="\([^"]*\)".*/\2/p' | sed 1q; }
+# A key that does more than start the agent may be one that somebody logs in with.
+check_before() {
+  [ -z "$before" ] || [ -n "$dedicated" ] ||
+    [ -z "$(printf '%s\n' "$before" | awk "$awk_key"' !ours($0)')" ] ||
+    die "$keys has a line of this key that does not start the agent: somebody may log in with it. Take another key; or, if it is for syncing alone, say --dedicated."
+  if [ -n "$new_spoke" ] && [ -n "$before" ]; then
+    case $before in
+      *--root="$(expand "$root")"[\'\"\ ]*) ;;
+      *pi-brain-agent*) die "the key starts the agent for another directory here already: $before. If another spoke of this hub uses it, this one needs a key of its own: --key. If none does, 'install-spoke.sh --uninstall' here removes it." ;;
+    esac
+  fi
+}
+
+expand() {
+  case $1 in
+    '~' | '~/'*) printf '%s' "$home${1#'~'}" ;;
+    *) printf '%s' "$1" ;;
+  esac
+}
+
+# What its owner put into the line that was there, or into that of the key that this one follows,
+# stays: the addresses, the agent's options, and for a key that follows another all else.
+keep_settings() {
+  other=$before
+  for one in $retire; do
+    [ -n "$other" ] || other=$(lines_here "$one")
+  done
+  other=$(printf '%s\n' "$other" | awk "$awk_key"' ours($0)' | sed 1q)
+  [ -n "$other" ] || return 0
+  command=$(printf '%s\n' "$line" | sed 's/.*command="\(.*\)" [a-z].*/\1/')
+  case $other in
+    restrict,*"command=\"$command"[\ \"]*)
+      if [ -z "$from" ] || [ "$from" = "$(from_of "$other")" ]; then
+        # The options as they are, with this key behind them.
+        line=$(printf '%s\n' "$other" | sed 's/^\(.*command=".*"\) [a-z].*/\1/')" $key"
+        [ -z "$before" ] || line=$other
+        return
+      fi
+      ;;
+  esac
+  if [ -z "$from" ]; then
+    from=$(from_of "$other")
+    [ -z "$from" ] || line="restrict,from=\"$from\",${line#restrict,}"
+  fi
+  for setting in $(printf '%s\n' "$other" | tr " '\"" '\n\n\n' | grep -xE -e '--require-sandbox|--memory-limit=[0-9]+'); do
+    line=$(printf '%s\n' "$line" | sed "s/\" \([a-z]\)/ $setting\" \1/")
+  done
+}
+
+# The addresses that a line is for.
+from_of() { printf '%s\n' "$1" | sed -n 's/^\(.*,\)\{0,1\}[Ff][Rr][Oo][Mm]="\([^"]*\)".*/\2/p'; }
 
 check_line() {
   line_did=same
   case $(lines_here "$blob") in
-    *"$agent"*) ;;
+    *.local/lib/pi-brain/pi-brain-agent*) ;;
     *) die "the line of the key $(fingerprint) in $keys does not start $agent, so an upgrade of that would change nothing. 'pi-brain spoke add' mends the line." ;;
   esac
 }
@@ -311,10 +384,10 @@ install_line() {
     would "$([ "$line_did" = added ] && echo add || echo replace) the line of the key $(fingerprint) in $keys, which lets it read $root and nothing else"
     return
   fi
-  [ -n "$from" ] || from=$(from_of "$blob")
-  [ -n "$from" ] || [ -z "$retire" ] || from=$(from_of "$retire")
-  line=$(printf '%s\n' "$key" | "$agent" --root="$root" ${from:+"--from=$from"} --authorized-keys-line /dev/stdin 2>&1) || die "$line"
   before=$(lines_here "$blob")
+  check_before
+  line=$(printf '%s\n' "$key" | "$agent" --root="$root" ${from:+"--from=$from"} --authorized-keys-line /dev/stdin 2>&1) || die "$line"
+  keep_settings
   if [ "$before" = "$line" ]; then
     line_did=same
     return
@@ -326,7 +399,10 @@ install_line() {
     return
   fi
   committed=
+  saved=$keys.pi-brain.saved
+  [ ! -e "$keys" ] || cp -p "$keys" "$saved"
   replace_lines "$blob" "$line"
+  line_sum=$(digest <"$keys")
   line_was=$line_did
 }
 
@@ -338,6 +414,7 @@ install() {
   choose_agent
   check_authorized_keys
   lock
+  watch_out
   [ -z "$agent_only" ] || check_line
   install_agent
   [ -n "$agent_only" ] || install_line
@@ -348,9 +425,25 @@ install() {
     [ -n "$print" ] || [ "$(next_line)" = keep ] || exit 1
   fi
   committed=yes
-  [ -z "$previous" ] || rm -f "$previous"
-  retire_key
+  rm -f "$dir/.pi-brain-agent.previous" "$keys.pi-brain.saved"
+  if [ -n "$retire" ] && [ -z "$print" ]; then
+    tell kept
+    [ "$(next_line)" = retire ] || exit 1
+    retire_keys
+  fi
   tell "done"
+}
+
+# A hub that lost its power is not heard of again, and its connection may stay for hours.
+watch_out() {
+  [ -n "$token" ] && [ -z "$print" ] || return 0
+  (
+    sleep 300 &
+    trap 'kill $! 2>/dev/null; exit' TERM
+    wait
+    kill -HUP $$
+  ) </dev/null >/dev/null 2>&1 &
+  watchdog=$!
 }
 
 summary() {
@@ -366,16 +459,18 @@ summary() {
   [ "$root" != '~/.pi/agent/sessions' ] || [ -d "$home/.pi/agent/sessions" ] || say "$home/.pi/agent/sessions does not exist yet: it comes when pi runs here"
 }
 
-retire_key() {
-  [ -n "$retire" ] && [ -z "$print" ] && [ -n "$(lines_here "$retire")" ] || return 0
-  replace_lines "$retire" ""
-  say "authorized_keys: removed the line of the key …$(printf '%s' "$retire" | tail -c 16)"
+retire_keys() {
+  for one in $retire; do
+    [ -n "$(lines_here "$one")" ] || continue
+    replace_lines "$one" ""
+    say "authorized_keys: removed the line of the key …$(printf '%s' "$one" | tail -c 16)"
+  done
 }
 
 # The blobs of all keys that start the agent.
 agent_keys() {
   [ -e "$keys" ] || return 0
-  AGENT=$agent awk "$awk_key"' key($0) != "" && index($0, ENVIRON["AGENT"]) { print key($0) }' "$keys" | sort -u
+  awk "$awk_key"' key($0) != "" && ours($0) { print key($0) }' "$keys" | sort -u
 }
 
 uninstall() {
@@ -388,7 +483,7 @@ uninstall() {
     [ "$one" = "${blob:-$one}" ] || left=yes
   done
   for one in ${blob:-$starting}; do
-    [ -n "$(lines_here "$one")" ] || continue
+    [ -n "$(lines_here "$one" | awk "$awk_key"' ours($0)')" ] || continue
     did=yes
     say "$removed the line of the key …$(printf '%s' "$one" | tail -c 16) from $keys"
     [ -n "$print" ] || replace_lines "$one" ""
@@ -415,6 +510,7 @@ undo() {
   status=$?
   trap '' HUP INT TERM
   set +e
+  [ -z "$watchdog" ] || kill "$watchdog" 2>/dev/null
   [ -z "$staged" ] || rm -f "$staged"
   [ -z "$new" ] || rm -f "$new"
   if [ -z "$committed" ]; then
@@ -424,9 +520,16 @@ undo() {
     esac
     remove_directories
     committed=yes
-    # May end this, but for what is above.
-    [ -z "$line_was" ] || replace_lines "$blob" "$(printf '%s\n' "$before" | sed 1q)"
-    say "what was done here is taken back"
+    if [ -n "$line_was" ]; then
+      # As it was, byte for byte; unless somebody changed it meanwhile.
+      if [ "$(digest <"$keys")" = "$line_sum" ]; then
+        if [ -e "$saved" ]; then mv -f "$saved" "$keys"; else rm -f "$keys"; fi
+      else
+        replace_lines "$blob" "$(printf '%s\n' "$before" | sed 1q)"
+      fi
+    fi
+    rm -f "$keys.pi-brain.saved"
+    tell undone
   fi
   unlock
   [ -z "$made_ssh" ] || rmdir "$home/.ssh" 2>/dev/null

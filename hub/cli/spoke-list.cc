@@ -1,7 +1,6 @@
 #include <absl/strings/str_cat.h>
 #include <capnp/message.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -10,6 +9,7 @@
 #include "hub/cli/commands.h"
 #include "hub/cli/json.h"
 #include "hub/cli/support.h"
+#include "hub/spoke/sync-key.h"
 #include "hub/ssh/key-file.h"
 #include "hub/ssh/known-hosts.h"
 #include "hub/store.h"
@@ -25,24 +25,10 @@ struct Row {
   std::string fingerprint;  // of it
 };
 
-// The key that the ssh configuration has for the spoke.
-std::string configuredKey(const SpokeConfig& spoke) {
-  if (!spoke.key.empty() || spoke.method == SyncMethod::SYNCTHING || spoke.source.host.empty()) {
-    return spoke.key;
-  }
-  auto target = resolveSsh(sshRequestOf(spoke));
-  if (!target.ok()) return "";
-  struct stat st;
-  for (auto& file : target->identityFiles) {
-    if (stat(file.c_str(), &st) == 0) return file;
-  }
-  return "";
-}
-
 std::vector<Row> rowsOf(const Config& config, Store* store) {
   std::vector<Row> rows;
   for (auto& spoke : config.spokes) {
-    Row row{&spoke, std::nullopt, configuredKey(spoke), ""};
+    Row row{&spoke, std::nullopt, syncKeyPath(spoke), ""};
     if (store != nullptr) row.contact = store->lastContact(spoke.name);
     if (!row.key.empty()) {
       auto blob = inspectKeyFile(row.key).publicBlob;

@@ -21,6 +21,8 @@
 #include "hub/spoke/config-edit.h"
 #include "hub/spoke/remote-install.h"
 #include "hub/spoke/sync-key.h"
+#include "hub/ssh/identities.h"
+#include "hub/ssh/key-file.h"
 #include "hub/sync/archive.h"
 #include "hub/sync/explain.h"
 #include "hub/sync/mirror.h"
@@ -34,14 +36,16 @@ namespace {
 constexpr char DEFAULT_ROOT[] = "~/.pi/agent/sessions";
 constexpr char DEFAULT_KEY[] = "~/.ssh/pi-brain-sync";
 
-template <typename T>
-T orThrow(absl::StatusOr<T> result) {
-  if (!result.ok()) throw Failure(absl::StrCat(std::string(result.status().message()), "."));
-  return *std::move(result);
+void orThrow(const absl::Status& status) {
+  if (status.ok()) return;
+  std::string text(status.message());
+  throw Failure(text.ends_with('.') ? text : text + ".");
 }
 
-void orThrow(const absl::Status& status) {
-  if (!status.ok()) throw Failure(absl::StrCat(std::string(status.message()), "."));
+template <typename T>
+T orThrow(absl::StatusOr<T> result) {
+  orThrow(result.status());
+  return *std::move(result);
 }
 
 // A path as it is to stand in the config: "~/…" stays.
@@ -69,6 +73,22 @@ const SpokeConfig* find(const Config& config, const std::string& name) {
   auto found = std::find_if(config.spokes.begin(), config.spokes.end(),
                             [&](auto& spoke) { return spoke.name == name; });
   return found == config.spokes.end() ? nullptr : &*found;
+}
+
+// "user@host" as ssh takes it, and a path that can be told from another user's home.
+void requirePlain(const std::string& target, const std::string& root) {
+  auto host = target.substr(target.rfind('@') + 1);
+  bool port = std::count(host.begin(), host.end(), ':') == 1 && !host.starts_with('[');
+  if (port || target.find("://") != std::string::npos) {
+    throw Failure(absl::StrCat("'", escapeForTerminal(target),
+                               "' is not user@host or a Host of ~/.ssh/config. A port belongs there: "
+                               "'Host NAME', and beneath it 'HostName', 'Port' and 'User'."));
+  }
+  if (root.starts_with('~') && root != "~" && !root.starts_with("~/")) {
+    throw Failure(absl::StrCat("'", escapeForTerminal(root),
+                               "' is no path that is understood: '~/…' is beneath the home directory "
+                               "of the user who logs in."));
+  }
 }
 
 // One change to one spoke, from the first look to the report.
@@ -138,7 +158,8 @@ class Manager {
   }
 
   // Whether the key starts the agent, as it will ever after.
-  void prove(const SpokeConfig& spoke) {
+  // `root`: and for this spoke's directory.
+  void prove(const SpokeConfig& spoke, bool root) {
     auto io = kj::setupAsyncIo();
     auto connection = SpokeReach(spoke).connect(ConnectOptions(), io);
     SpokeSession session(*connection, io, std::min(spoke.timeoutSeconds, 60u), 1 << 20);
@@ -157,6 +178,11 @@ class Manager {
         checkRoot(spoke, agent);
       }
       auto odd = oddRoot(spoke, agent);
+      if (!odd.empty() && root) {
+        throw Failure(absl::StrCat(odd, ": another line for this key comes before the one that was "
+                                        "added, perhaps in another file (AuthorizedKeysFile in "
+                                        "sshd_config). Remove that, and try again."));
+      }
       if (!odd.empty()) say(odd);
       say(absl::StrCat("the key starts the agent, and nothing else: version ",
                        brief(agent.version), ", sandbox: ", brief(agent.sandbox)));
@@ -168,21 +194,59 @@ class Manager {
     }
   }
 
-  // Installs, proves that the spoke works with it, and only then keeps it.
-  void install(RemoteInstall& remote, const InstallRequest& request, const SpokeConfig& spoke) {
+  // Installs, proves that the spoke works with it, does what is to be done before, and only then
+  // keeps it.
+  void install(RemoteInstall& remote, const InstallRequest& request, const SpokeConfig& spoke,
+               const std::function<void()>& beforeKeeping = []() {}) {
     auto installed = remote.install(request, orThrow(findAgents(options_.agents)));
     change_.architecture = installed.architecture;
     change_.agent = installed.agent;
     change_.line = installed.line;
     sayAll(remote);
-    if (!request.dryRun) {
-      try {
-        prove(spoke);
-      } catch (const Failure& e) {
-        throw Failure(absl::StrCat(e.what(), " What was done on the spoke is taken back."));
+    if (request.dryRun) return;
+    try {
+      prove(spoke, !request.agentOnly);
+      beforeKeeping();
+    } catch (const Failure& e) {
+      auto elsewhere = installed.line == "same" || request.agentOnly
+                           ? ""
+                           : " (If sshd there looks for keys in other files than "
+                             "~/.ssh/authorized_keys, AuthorizedKeysFile in its sshd_config says so.)";
+      throw Failure(absl::StrCat(
+          e.what(), elsewhere,
+          remote.takeBack() ? " What was done on the spoke was taken back."
+                            : " Whether what was done on the spoke was taken back is not known: the "
+                              "connection broke off. Doing it again puts it right."));
+    }
+    remote.keep();
+    sayAll(remote);
+  }
+
+  // A key that is for syncing alone cannot be one that its owner logs in with: that login would start
+  // the agent from then on, and nothing else.
+  static void requireDedicated(const SshTarget& target, const SyncKey& key) {
+    auto blob = publicKeyBlob(key.publicText);
+    for (auto& identity : collectIdentities(target).keys) {
+      if (identity.blob != blob) continue;
+      throw Failure(absl::StrCat(
+          "your own login at ", escapeForTerminal(target.alias), " offers the key ",
+          escapeForTerminal(key.path), " too (", identity.name(),
+          "), and would be locked down with it. Give another with --key, or none: then one is made "
+          "for this alone. If it is that one, take it out of your ssh-agent ('ssh-add -d'), or out of "
+          "this host's IdentityFile in ~/.ssh/config."));
+    }
+  }
+
+  // One line in authorized_keys, and so one directory, is all that a key can have on a machine.
+  static void requireOwnKey(const Config& config, const SpokeConfig& spoke) {
+    for (auto& other : config.spokes) {
+      if (other.name == spoke.name || other.key != spoke.key ||
+          other.source.host != spoke.source.host || other.source.user != spoke.source.user) {
+        continue;
       }
-      remote.keep();
-      sayAll(remote);
+      throw Failure(absl::StrCat("the spoke '", other.name, "' is the same login with the same key, which "
+                                 "can start the agent for one directory only. Give this one a key of "
+                                 "its own: --key ~/.ssh/pi-brain-sync-", spoke.name, "."));
     }
   }
 
@@ -216,6 +280,7 @@ class Manager {
   }
 
   void doAdd(const AddRequest& request) {
+    requirePlain(request.target, request.root);
     auto text = readWholeFile(options_.configFile).value_or("");
     auto config = orThrow(parseConfig(text, options_.configFile));
     auto* known = find(config, request.name);
@@ -224,8 +289,11 @@ class Manager {
     auto edit = [&](const std::string& before) -> absl::StatusOr<std::string> {
       auto now = parseConfig(before, options_.configFile);
       if (!now.ok()) return now.status();
-      auto after = find(*now, request.name) != nullptr ? withFields(before, request.name, fields)
-                                                       : withSpoke(before, fields);
+      // Another run may have added one of this name meanwhile.
+      auto* there = find(*now, request.name);
+      if (there != nullptr) requireSameMachine(*there, request);
+      auto after = there != nullptr ? withFields(before, request.name, fields)
+                                    : withSpoke(before, fields);
       if (!after.ok()) return after;
       auto good = parseConfig(*after, options_.configFile);
       return good.ok() ? after : absl::StatusOr<std::string>(good.status());
@@ -234,46 +302,47 @@ class Manager {
     auto after = orThrow(edit(text));
     config = orThrow(parseConfig(after, options_.configFile));
     auto& spoke = *find(config, request.name);
+    requireOwnKey(config, spoke);
     auto target = login(spoke);
 
     InstallRequest wanted;
-    wanted.publicKey = keyFor(spoke);
+    wanted.publicKey = keyFor(spoke, target);
+    wanted.newSpoke = known == nullptr;
     wanted.root = spoke.source.path;
     wanted.from = request.from;
     wanted.dryRun = options_.dryRun;
     RemoteInstall remote(target, options_.mayAsk);
-    install(remote, wanted, spoke);
     bool configured = after != text;
     auto file = escapeForTerminal(options_.configFile);
-    if (options_.dryRun) {
-      if (configured) say(absl::StrCat("would ", known ? "change" : "add", " it in ", file));
-    } else if (configured) {
+    install(remote, wanted, spoke, [&]() {
+      if (!configured) return;
       orThrow(editFile(options_.configFile, edit));
       say(absl::StrCat(known ? "changed" : "added", " in ", file));
+    });
+    if (options_.dryRun && configured) {
+      say(absl::StrCat("would ", known ? "change" : "add", " it in ", file));
     }
     bool changed = change_.agent != "same" || change_.line != "same" || configured;
     change_.outcome = changed ? "added" : "unchanged";
   }
 
   // The public half of the spoke's key, which is made if there is none.
-  std::string keyFor(const SpokeConfig& spoke) {
+  std::string keyFor(const SpokeConfig& spoke, const SshTarget& target) {
     bool there = access(spoke.key.c_str(), F_OK) == 0;
     if (options_.dryRun && !there) {
       say(absl::StrCat("would make the key ", escapeForTerminal(spoke.key)));
       return "ssh-ed25519 AAAA a-key-yet-to-be-made";
     }
     auto key = ensureSyncKey(spoke.key);
+    requireDedicated(target, key);
     if (key.made) say(absl::StrCat("made the key ", escapeForTerminal(spoke.key)));
     return key.publicText;
   }
 
   // The key that a spoke is reached with now.
   static SyncKey currentKey(const SpokeConfig& spoke) {
-    if (!spoke.key.empty()) return readSyncKey(spoke.key);
-    auto target = orThrow(resolveSsh(sshRequestOf(spoke)));
-    for (auto& file : target.identityFiles) {
-      if (access(file.c_str(), F_OK) == 0) return readSyncKey(file);
-    }
+    auto path = syncKeyPath(spoke);
+    if (!path.empty()) return readSyncKey(path);
     throw Failure(absl::StrCat("neither its 'key' in the config nor the ssh configuration of ",
                                escapeForTerminal(spoke.source.host), " names a key that exists."));
   }
@@ -291,87 +360,140 @@ class Manager {
     change_.outcome = change_.agent == "same" ? "unchanged" : "upgraded";
   }
 
-  // Where the new key is to be: in the place of the old one if that is this spoke's alone.
-  static std::string newKeyPath(const Config& config, const SpokeConfig& spoke) {
-    auto own = expandHome(std::string(DEFAULT_KEY) + "-" + spoke.name);
-    if (spoke.key.empty() || spoke.key == expandHome(DEFAULT_KEY)) return own;
-    bool shared = std::any_of(config.spokes.begin(), config.spokes.end(), [&](auto& other) {
-      return other.name != spoke.name && other.key == spoke.key;
-    });
-    return shared ? own : spoke.key;
+  // Keys of this spoke alone are pi-brain-sync-NAME, and after a rotation pi-brain-sync-NAME~2 and so
+  // on: no file is ever written over.
+  static std::string ownKeyPath(const SpokeConfig& spoke, unsigned number) {
+    auto path = expandHome(std::string(DEFAULT_KEY) + "-" + spoke.name);
+    return number < 2 ? path : absl::StrCat(path, "~", number);
+  }
+
+  static bool isOwnKey(const SpokeConfig& spoke, const std::string& path) {
+    auto first = ownKeyPath(spoke, 1);
+    if (!path.starts_with(first)) return false;
+    auto rest = path.substr(first.size());
+    return rest.empty() || (rest[0] == '~' && rest.find_first_not_of("0123456789", 1) == rest.npos);
+  }
+
+  // Those of them that there are, but for `current`, and the first path that is free.
+  static std::pair<std::vector<std::string>, std::string> ownKeys(const SpokeConfig& spoke,
+                                                                  const std::string& current) {
+    std::vector<std::string> there;
+    unsigned number = 1;
+    for (;; ++number) {
+      auto path = ownKeyPath(spoke, number);
+      if (access(path.c_str(), F_OK) != 0) return {there, path};
+      if (path != current) there.push_back(path);
+    }
   }
 
   void doRotate(const Config& config, const SpokeConfig& spoke) {
-    auto target = login(spoke);
     auto old = currentKey(spoke);
-    auto path = newKeyPath(config, spoke);
-    auto next = path + ".new";
+    auto [leftovers, path] = ownKeys(spoke, old.path);
+    auto edit = [&, file = path](const std::string& text) {
+      return withFields(text, spoke.name, {{"key", withTilde(file)}});
+    };
+    // Whether the config can hold it is known before anything is done.
+    orThrow(edit(readWholeFile(options_.configFile).value_or("")));
+    auto target = login(spoke);
     if (options_.dryRun) {
       say(absl::StrCat("would make a new key, ", escapeForTerminal(path), ", put its line in place of that of ",
                        old.fingerprint(), ", and use it for this spoke"));
       change_.outcome = "rotated";
       return;
     }
-    // One that is there may be what the spoke takes already: its hub died before it was renamed.
-    auto key = ensureSyncKey(next);
+    auto key = ensureSyncKey(path);
     auto trial = spoke;
-    trial.key = next;
+    trial.key = path;
     InstallRequest request;
     request.publicKey = key.publicText;
     request.root = spoke.source.path;
-    request.retire = old.blob();
-    RemoteInstall remote(target, options_.mayAsk);
-    install(remote, request, trial);
-    for (auto* suffix : {".pub", ""}) {
-      if (rename((next + suffix).c_str(), (path + suffix).c_str()) != 0 && *suffix == '\0') {
-        throw Failure(absl::StrCat("the new key works, but cannot be renamed to ",
-                                   escapeForTerminal(path), ": ", strerror(errno), ". Do it by hand: 'mv ",
-                                   escapeForTerminal(shellQuote(next)), " ",
-                                   escapeForTerminal(shellQuote(path)), "'."));
-      }
+    request.retire = {old.blob()};
+    // Of rotations that broke off.
+    for (auto& file : leftovers) {
+      auto half = readWholeFile(file + ".pub");
+      if (half && !usedByOthers(config, spoke, file)) request.retire.push_back(SyncKey{file, *half}.blob());
     }
-    orThrow(editFile(options_.configFile, [&](const std::string& text) {
-      auto written = spoke.key == path ? absl::StatusOr<std::string>(text)
-                                       : withFields(text, spoke.name, {{"key", withTilde(path)}});
-      return written;
-    }));
+    RemoteInstall remote(target, options_.mayAsk);
+    bool configured = false;
+    try {
+      // The config follows while both keys work: whenever it ends, one that it names does.
+      install(remote, request, trial);
+      orThrow(editFile(options_.configFile, edit));
+      configured = true;
+      remote.retire();
+      sayAll(remote);
+    } catch (const Failure& e) {
+      if (!configured) removeKey(path);
+      throw Failure(configured ? absl::StrCat(e.what(), " The new key is in use, but the old one may still "
+                                                        "be let in: do it again to be sure.")
+                               : std::string(e.what()));
+    }
+    leftovers.push_back(old.path);
+    for (auto& file : leftovers) {
+      if (isOwnKey(spoke, file) && !usedByOthers(config, spoke, file)) removeKey(file);
+    }
     say(absl::StrCat("the key is now ", escapeForTerminal(path), ", ", key.fingerprint(),
                      "; it was ", old.fingerprint()));
     change_.outcome = "rotated";
   }
 
+  static bool usedByOthers(const Config& config, const SpokeConfig& spoke, const std::string& key) {
+    return std::any_of(config.spokes.begin(), config.spokes.end(), [&](auto& other) {
+      return other.name != spoke.name && other.key == key;
+    });
+  }
+
+  static void removeKey(const std::string& path) {
+    unlink(path.c_str());
+    unlink((path + ".pub").c_str());
+  }
+
   void doRemove(const Config& config, const SpokeConfig& spoke, const RemoveRequest& request) {
-    if (spoke.method == SyncMethod::AGENT && !spoke.source.host.empty()) {
-      try {
-        auto target = login(spoke);
-        auto key = currentKey(spoke).publicText;
-        RemoteInstall remote(target, options_.mayAsk);
-        remote.uninstall(key, options_.dryRun);
-        sayAll(remote);
-      } catch (const Failure& e) {
-        if (!request.force) {
-          throw Failure(absl::StrCat(e.what(),
-                                     " Nothing was removed. --force removes the spoke here all the "
-                                     "same, and leaves its agent and its line there."));
-        }
-        say(absl::StrCat("left on the spoke, which could not be reached: ~/.local/lib/pi-brain, and "
-                         "the line in ~/.ssh/authorized_keys (", e.what(), ")"));
-      }
+    auto edit = [&](const std::string& text) { return withoutSpoke(text, spoke.name); };
+    // What can stand in the way here is known before anything is done there.
+    orThrow(edit(readWholeFile(options_.configFile).value_or("")));
+    bool mirror = archivesMirror(spoke, request);
+    std::optional<Mirror> locked;
+    if (mirror && !options_.dryRun) {
+      locked.emplace(spoke.path, Mirror::Access::WRITE, archiveOf(config, spoke));
     }
+    if (spoke.method == SyncMethod::AGENT && !spoke.source.host.empty()) removeThere(spoke, request);
     auto file = escapeForTerminal(options_.configFile);
+    change_.outcome = "removed";
     if (options_.dryRun) {
       say(absl::StrCat("would remove it from ", file));
-      if (archivesMirror(spoke, request)) say(absl::StrCat("would move ", escapeForTerminal(spoke.path), " to the archive"));
-      change_.outcome = "removed";
+      if (mirror) say(absl::StrCat("would move ", escapeForTerminal(spoke.path), " to the archive"));
       return;
     }
-    if (archivesMirror(spoke, request)) archiveMirror(config, spoke);
-    orThrow(editFile(options_.configFile, [&](const std::string& text) {
-      return withoutSpoke(text, spoke.name);
-    }));
+    if (mirror) archiveMirror(config, spoke, *locked);
+    orThrow(editFile(options_.configFile, edit));
     say(absl::StrCat("removed from ", file));
     if (store_ != nullptr) (void)store_->forgetSpoke(spoke.name);
-    change_.outcome = "removed";
+    if (isOwnKey(spoke, spoke.key) && !usedByOthers(config, spoke, spoke.key)) {
+      say(absl::StrCat("left its key, ", escapeForTerminal(spoke.key), ": nothing uses it any more"));
+    }
+  }
+
+  void removeThere(const SpokeConfig& spoke, const RemoveRequest& request) {
+    try {
+      auto target = login(spoke);
+      auto key = currentKey(spoke).publicText;
+      RemoteInstall remote(target, options_.mayAsk);
+      remote.uninstall(key, options_.dryRun);
+      sayAll(remote);
+    } catch (const Failure& e) {
+      if (!request.force) {
+        throw Failure(absl::StrCat(e.what(),
+                                   " Nothing was removed. --force removes the spoke here all the "
+                                   "same, and leaves its agent and its line there."));
+      }
+      say(absl::StrCat("left on the spoke, which could not be reached: ~/.local/lib/pi-brain, and "
+                       "the line in ~/.ssh/authorized_keys (", e.what(), ")"));
+    }
+  }
+
+  Archive archiveOf(const Config& config, const SpokeConfig& spoke) const {
+    return Archive(config.hub.archiveDir, spoke.name, change_.started);
   }
 
   // A mirror that Syncthing fills is Syncthing's.
@@ -380,28 +502,20 @@ class Manager {
            access(spoke.path.c_str(), F_OK) == 0;
   }
 
-  void archiveMirror(const Config& config, const SpokeConfig& spoke) {
-    auto makeArchive = [&]() {
-      return Archive(config.hub.archiveDir, spoke.name, change_.started);
-    };
-    Mirror locked(spoke.path, Mirror::Access::WRITE, makeArchive());
+  void archiveMirror(const Config& config, const SpokeConfig& spoke, Mirror& locked) {
     locked.clearStaging();
-    auto archive = makeArchive();
+    auto archive = archiveOf(config, spoke);
     kj::AutoCloseFd directory(open(spoke.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     std::vector<std::string> names;
-    {
-      std::error_code error;
-      for (std::filesystem::directory_iterator entry(spoke.path, error), end; entry != end;
-           entry.increment(error)) {
-        names.push_back(entry->path().filename());
-      }
+    std::error_code error;
+    for (std::filesystem::directory_iterator entry(spoke.path, error), end; entry != end;
+         entry.increment(error)) {
+      names.push_back(entry->path().filename());
     }
     for (auto& name : names) archive.take(directory, name, name);
     archive.flush();
-    if (rmdir(spoke.path.c_str()) != 0) {
-      throw Failure(absl::StrCat("the mirror ", escapeForTerminal(spoke.path),
-                                 " cannot be removed: ", strerror(errno), "."));
-    }
+    // A symlink, or a place where something is mounted, may stay: it is empty.
+    if (unlink(spoke.path.c_str()) != 0) rmdir(spoke.path.c_str());
     if (names.empty()) return;
     say(absl::StrCat("moved its mirror to ", escapeForTerminal(config.hub.archiveDir), "/",
                      spoke.name, "/", archiveRunName(change_.started),

@@ -3,6 +3,7 @@
 #include <absl/strings/escaping.h>
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -31,8 +32,8 @@ constexpr int SSH_FAILED = 255;  // ssh(1), EXIT STATUS
 constexpr size_t LONGEST_LINE = 64 * 1024;
 constexpr size_t LONGEST_NOISE = 4096;
 constexpr size_t MOST_HEARD = 1 << 20;  // bytes in all: it has little to say
-// An agent goes through a slow line meanwhile.
-constexpr int PATIENCE = 300'000;  // milliseconds
+// For one answer, and for all of it: an agent goes through a slow line meanwhile.
+constexpr auto PATIENCE = std::chrono::minutes(5), PATIENCE_IN_ALL = std::chrono::minutes(20);
 
 std::string makeToken() {
   unsigned char bytes[16];
@@ -62,30 +63,45 @@ void RemoteInstall::start(std::vector<std::string> arguments) {
   arguments.push_back("--token=" + token_);
   std::string text = "set --";
   for (auto& argument : arguments) absl::StrAppend(&text, " ", shellQuote(argument));
+  deadline_ = std::chrono::steady_clock::now() + PATIENCE_IN_ALL;
   send(text + "\n" + INSTALL_SCRIPT);
 }
 
 void RemoteInstall::send(const std::string& bytes) {
   for (size_t sent = 0; sent < bytes.size();) {
-    ssize_t n = ::send(ssh_.stdio, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
+    awaitTurn(POLLOUT);
+    ssize_t n = ::send(ssh_.stdio, bytes.data() + sent, bytes.size() - sent,
+                       MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     // What it has to say of that comes with the next answer.
     if (n < 0) return;
     sent += size_t(n);
   }
 }
 
-// False at the end.
-bool RemoteInstall::readMore() {
-  struct pollfd input = {ssh_.stdio, POLLIN, 0};
+// Returns when the other side is ready for this, or has gone.
+void RemoteInstall::awaitTurn(short events) {
+  using std::chrono::ceil, std::chrono::milliseconds, std::chrono::steady_clock;
   // A person who is asked for a password takes his time.
-  int ready = poll(&input, 1, mayAsk_ && !heard_ ? -1 : PATIENCE);
-  if (ready < 0 && errno == EINTR) return true;
-  if (ready == 0) {
-    throw Failure(absl::StrCat("nothing was heard from ", escapeForTerminal(target_.alias), " for ",
-                               PATIENCE / 1000, " s. Does '", sshInvocation(target_),
+  bool person = mayAsk_ && !heard_;
+  if (person) deadline_ = steady_clock::now() + PATIENCE_IN_ALL;
+  auto until = std::min(deadline_, steady_clock::now() + PATIENCE);
+  for (;;) {
+    struct pollfd turn = {ssh_.stdio, events, 0};
+    auto left = ceil<milliseconds>(until - steady_clock::now()).count();
+    int ready = poll(&turn, 1, person ? -1 : int(std::max<int64_t>(left, 0)));
+    if (ready > 0) return;
+    if (ready < 0 && errno == EINTR) continue;
+    patience_ = std::chrono::seconds(0);
+    throw Failure(absl::StrCat(escapeForTerminal(target_.alias),
+                               " takes too long to answer. Does '", sshInvocation(target_),
                                " true' come to an end?"));
   }
+}
+
+// False at the end.
+bool RemoteInstall::readMore() {
+  awaitTurn(POLLIN);
   char buffer[16 * 1024];
   ssize_t n = recv(ssh_.stdio, buffer, sizeof(buffer), 0);
   if (n <= 0) return false;
@@ -167,7 +183,12 @@ Installed RemoteInstall::install(const InstallRequest& request,
   std::vector<std::string> arguments{"--key=" + request.publicKey, "--root=" + request.root,
                                      "--hashes=" + hashes};
   if (!request.from.empty()) arguments.push_back("--from=" + request.from);
-  if (!request.retire.empty()) arguments.push_back("--retire=" + request.retire);
+  if (!request.retire.empty()) {
+    arguments.push_back("--retire=" + absl::StrJoin(request.retire, " "));
+  }
+  // Manager has seen to it that nobody logs in with it.
+  arguments.push_back("--dedicated");
+  if (request.newSpoke) arguments.push_back("--new-spoke");
   if (request.agentOnly) arguments.push_back("--agent-only");
   if (request.dryRun) arguments.push_back("--print");
   start(std::move(arguments));
@@ -192,7 +213,24 @@ Installed RemoteInstall::install(const InstallRequest& request,
 
 void RemoteInstall::keep() {
   send("keep\n");
+  for (auto word = answer().first; word != "done" && word != "kept"; word = answer().first) {
+  }
+}
+
+void RemoteInstall::retire() {
+  send("retire\n");
   while (answer().first != "done") {
+  }
+}
+
+bool RemoteInstall::takeBack() {
+  try {
+    send("undo\n");
+    while (answer().first != "undone") {
+    }
+    return true;
+  } catch (const Failure&) {
+    return false;
   }
 }
 

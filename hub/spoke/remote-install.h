@@ -8,10 +8,14 @@
 //   WORD installed ARCHITECTURE AGENT LINE    what became of both: "new", "added", "replaced", "same"
 //   WORD say TEXT                for a person
 //   WORD fail TEXT               nothing was changed, and why; "no-agent ARCHITECTURE": none to send
+//   WORD undone                  all was taken back
+//   WORD kept                    with --retire: it is to stay, and the old lines still do
 //   WORD done
-// After "installed" it waits for a line "keep". Anything else, and the end of the connection, has it
-// take everything back. --hashes='ARCHITECTURE=SHA256 …' are the agents there are, --agent-only
-// leaves the line, --retire=BLOB removes that key's line when all is kept.
+// After "installed" it waits for a line "keep", and after "kept" for "retire". Anything else, the end of
+// the connection, and five minutes of silence have it take everything back, or leave the old lines.
+// --hashes='ARCHITECTURE=SHA256 …' are the agents there are, --agent-only leaves the line,
+// --retire='BLOB …' are the keys whose lines go in the end, and with --new-spoke a line of this key for
+// another directory is a mistake.
 
 #include <chrono>
 #include <string>
@@ -28,7 +32,8 @@ struct InstallRequest {
   std::string publicKey;  // "TYPE BLOB COMMENT"
   std::string root;       // as in a source: "~" is the spoke's
   std::string from;       // patterns as in sshd(8); empty: as it was, or any
-  std::string retire;     // the blob of a key that goes when all is kept; empty: none
+  std::vector<std::string> retire;  // the blobs of keys whose lines go when all is kept
+  bool newSpoke = false;            // the key has no line there yet, as far as the hub knows
   bool agentOnly = false;
   bool dryRun = false;
 };
@@ -36,7 +41,6 @@ struct InstallRequest {
 struct Installed {
   std::string architecture;
   std::string agent, line;  // "new" or "added", "replaced", "same"
-  bool changed() const { return agent != "same" || line != "same"; }
 };
 
 class RemoteInstall {
@@ -52,6 +56,10 @@ class RemoteInstall {
 
   // After install(), unless it was a dry run: what it did stays. Throws Failure.
   void keep();
+  // After keep(): the lines of the retired keys go. Throws Failure.
+  void retire();
+  // Instead of keep(): returns whether it is known that all was taken back.
+  bool takeBack();
 
   // What there was to say, for a person, since the last call.
   std::vector<std::string> takeSaid();
@@ -61,6 +69,7 @@ class RemoteInstall {
   void send(const std::string& bytes);
   // The next line that is meant for us: its first word, and the rest.
   std::pair<std::string, std::string> answer();
+  void awaitTurn(short events);
   bool readMore();
   [[noreturn]] void explainEnd();
 
@@ -73,6 +82,7 @@ class RemoteInstall {
   std::string noise_;     // what was not meant for us, its beginning
   bool heard_ = false;    // anything meant for us
   std::chrono::seconds patience_{20};  // for what it takes back in the end
+  std::chrono::steady_clock::time_point deadline_;  // for all of it; none before a person logged in
   std::vector<std::string> said_;
 };
 

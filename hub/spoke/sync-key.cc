@@ -92,6 +92,18 @@ SyncKey readSyncKey(const std::string& path) {
   return {path, text};
 }
 
+std::string syncKeyPath(const SpokeConfig& spoke) {
+  if (!spoke.key.empty() || spoke.method == SyncMethod::SYNCTHING || spoke.source.host.empty()) {
+    return spoke.key;
+  }
+  auto target = resolveSsh(sshRequestOf(spoke));
+  if (!target.ok()) return "";
+  for (auto& file : target->identityFiles) {
+    if (access(file.c_str(), F_OK) == 0) return file;
+  }
+  return "";
+}
+
 SyncKey ensureSyncKey(const std::string& path) {
   bool made = access(path.c_str(), F_OK) != 0 && errno == ENOENT;
   if (made) makeKey(path);

@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "hub/config.h"
+
 namespace pibrain {
 
 struct SyncKey {
@@ -20,5 +22,9 @@ SyncKey ensureSyncKey(const std::string& path);
 
 // The key in this file. Throws Failure.
 SyncKey readSyncKey(const std::string& path);
+
+// Where the key is that a spoke is reached with: as its config says, or the first identity file of
+// its ssh configuration that exists. Empty if there is none, or no ssh for this spoke.
+std::string syncKeyPath(const SpokeConfig& spoke);
 
 }  // namespace pibrain

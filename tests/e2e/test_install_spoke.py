@@ -1,6 +1,8 @@
 """deploy/install-spoke.sh, run on the spoke itself, by each shell that may be its sh."""
 import os
 import pathlib
+import re
+import shutil
 import signal
 import subprocess
 import unittest
@@ -10,6 +12,9 @@ import harness
 
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "deploy/install-spoke.sh"
 SHELLS = (["dash"], ["busybox", "sh"], ["bash", "--posix"])
+# With busybox, all the tools are its own.
+BUSYBOX_TOOLS = "awk cat chmod cp cut dirname grep head id kill ln ls mkdir mv printf readlink rm rmdir sed sha256sum sleep " \
+                "sort sync tail tr uname wc".split()
 
 
 class InstallSpoke(fleet.FleetCase):
@@ -20,11 +25,20 @@ class InstallSpoke(fleet.FleetCase):
         self.key = harness.keygen(self.dir / "sync-key")
         self.public = (self.dir / "sync-key.pub").read_text()
 
-    def run_script(self, *arguments, shell=("dash",), code=0, home="/nowhere", script=SCRIPT, tools=None):
+    def run_script(self, *arguments, shell=("dash",), code=0, home="/nowhere"):
         """In the spoke's mount namespace, where the list of users has its home; $HOME is another's."""
-        command = ["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", *shell, script, *arguments]
+        path = os.environ["PATH"]
+        if shell[0] == "busybox":
+            tools = self.dir / "busybox"
+            if not tools.exists():
+                tools.mkdir()
+                for tool in BUSYBOX_TOOLS:
+                    (tools / tool).symlink_to(shutil.which("busybox"))
+            path = str(tools)
+        command = ["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", "env", f"PATH={path}", shutil.which(shell[0]), *shell[1:],
+                   SCRIPT, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, cwd="/", stdin=subprocess.DEVNULL,
-                              env={"PATH": tools or os.environ["PATH"], "HOME": home, "LC_ALL": "de_DE.UTF-8"})
+                              env={"PATH": os.environ["PATH"], "HOME": home, "LC_ALL": "de_DE.UTF-8"})
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done.stdout + done.stderr
 
@@ -92,7 +106,13 @@ class InstallSpoke(fleet.FleetCase):
             # The same key, without its chains, and twice: sshd takes the first line.
             (self.public.encode() + other + b'no-pty ssh-ed25519 ' + blob.encode() + b'\n', other), (b"", b"")]:
             self.spoke.authorized.write_bytes(before)
-            self.install()
+            if before.startswith(b"ssh-ed25519"):
+                self.assertIn("somebody may log in with it", self.install(code=1))
+                self.assertEqual(self.spoke.authorized.read_bytes(), before)
+                # Nor is such a line taken away.
+                self.run_script("--uninstall", "--key", f"{self.key}.pub")
+                self.assertEqual(self.spoke.authorized.read_bytes(), before)
+            self.install("--dedicated")
             now = self.spoke.authorized.read_bytes()
             ours = [line for line in now.split(b"\n") if blob.encode() in line]
             self.assertEqual(len(ours), 1, now)
@@ -103,6 +123,66 @@ class InstallSpoke(fleet.FleetCase):
                 self.assertEqual(self.spoke.authorized.read_bytes(), after)
             else:
                 self.assertFalse(self.spoke.authorized.exists())
+
+    def test_what_its_owner_put_into_the_line_stays(self):
+        self.install("--from", "127.0.0.0/8")
+        text = self.spoke.authorized.read_text()
+        mine = re.sub(r"(sessions'?)\" ", r'\1 --require-sandbox" ', text.replace("restrict,", 'restrict,expiry-time="20991231",'))
+        self.spoke.authorized.write_text(mine)
+        self.assertIn("--require-sandbox", self.spoke.lines()[0])
+        self.assertIn("has the line", self.install())
+        self.assertEqual(self.spoke.authorized.read_text(), mine)
+        self.install("--root", "~/other")
+        self.assertIn('from="127.0.0.0/8",command="', self.spoke.lines()[0])
+        self.assertRegex(self.spoke.lines()[0], r"/other'? --require-sandbox\" ssh-ed25519 ")
+
+    def test_a_home_with_quotes_in_its_path(self):
+        box = self.fleet.add(place="it's \"odd\" ")
+        box.wait()
+        first, self.spoke = self.spoke, box
+        self.install()
+        other = harness.keygen(self.dir / "other")
+        self.run_script("--key", f"{other}.pub", "--agent", harness.AGENT)
+        self.run_script("--uninstall", "--key", f"{other}.pub")
+        self.assertTrue(box.agent.exists())
+        self.assertEqual(len(box.lines()), 1)
+        box.sessions.mkdir(parents=True)
+        self.hub()
+        self.run_script("--uninstall")
+        self.assertEqual(box.authorized.read_bytes(), box.before)
+        self.spoke = first
+
+    def test_links_on_the_way(self):
+        """~/.ssh elsewhere is its owner's wish."""
+        ssh = self.spoke.authorized.parent
+        ssh.rename(self.dir / "ssh elsewhere")
+        ssh.symlink_to(self.dir / "ssh elsewhere")
+        self.install()
+        self.assertEqual(len(self.spoke.lines()), 1)
+
+    def test_a_lock_that_was_left_behind(self):
+        lock = self.spoke.authorized.with_name(".pi-brain-lock")
+        keys = [harness.keygen(self.dir / f"key{i}") for i in range(8)]
+        for _ in range(6):
+            lock.symlink_to(f"{os.uname().nodename}:999999")
+            runs = [subprocess.Popen(["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", "dash", SCRIPT, "--key",
+                                      f"{key}.pub", "--agent", harness.AGENT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                    for key in keys]
+            for process in runs:
+                self.assertEqual(process.wait(), 0, process.communicate()[0])
+            self.assertEqual(len(self.spoke.lines()), len(keys))
+            self.assertEqual([p.name for p in lock.parent.iterdir()], ["authorized_keys"])
+            self.run_script("--uninstall")
+
+    def test_an_agent_that_nobody_proved_goes_again(self):
+        """What an upgrade leaves that was killed: the one before it comes back."""
+        self.install()
+        self.spoke.agent.rename(self.spoke.agent.with_name(".pi-brain-agent.previous"))
+        self.spoke.agent.write_text("#!/bin/false\n")
+        broken = self.dir / "broken"
+        broken.write_text("#!/bin/false\n")
+        self.assertIn("does not run", self.run_script("--key", f"{self.key}.pub", "--agent", broken, code=1))
+        self.assertEqual(self.spoke.agent.read_bytes(), harness.AGENT.read_bytes())
 
     def test_a_machine_that_has_nothing_yet(self):
         self.spoke.authorized.unlink()
@@ -146,6 +226,11 @@ class InstallSpoke(fleet.FleetCase):
         self.assertIn("does not run here", self.run_script("--key", self.public, "--agent", broken, code=1))
         self.assertIn("private key", self.run_script("--key", self.key, "--agent", harness.AGENT, code=1))
         self.assertIn("no OpenSSH public key", self.run_script("--key", "ssh-ed25519 hello", "--agent", harness.AGENT, code=1))
+        said = self.run_script("--key", self.key.read_text(), "--agent", harness.AGENT, code=1)
+        self.assertIn("private key", said)
+        self.assertNotIn("BEGIN", said)
+        for patterns in ('1.2.3.4",command="x', "a b", "$(id)"):
+            self.assertIn("--from takes", self.run_script("--key", self.public, "--from", patterns, code=2))
         self.assertIn("--key is missing", self.run_script(code=2))
         self.assertIn("unknown argument '--frm'", self.run_script("--key", self.public, "--frm", "x", code=2))
         self.assertEqual(self.spoke.files(), {".bashrc": self.spoke.files()[".bashrc"], ".ssh/authorized_keys": self.spoke.before})
