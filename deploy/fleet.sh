@@ -12,7 +12,7 @@ usage: fleet.sh --inventory FILE [--jobs N] [--dry-run] [--limit PATTERN] [--rep
   --inventory FILE  a line for each machine: NAME USER@HOST [ROOT]; or an ssh
                     configuration, each Host of which without a pattern is one
   --jobs N          so many at a time (default 8)
-  --dry-run         say what would be done, and do nothing
+  --dry-run         say what would be done, and do nothing but the report
   --limit PATTERN   only the names that match, as a shell does: 'web-*'
   --report FILE     where the results go as JSON (default ~/.pi-brain/logs/fleet.json)
   --config PATH, --agents DIR  as for 'pi-brain spoke add'
@@ -26,7 +26,7 @@ mistake() {
   exit 2
 }
 
-inventory= jobs=8 dry_run= limit='*' report=$HOME/.pi-brain/logs/fleet.json config= agents=
+inventory= jobs=8 dry_run= limit='*' report=${HOME:?}/.pi-brain/logs/fleet.json config= agents=
 while [ $# -gt 0 ]; do
   case $1 in
     --*=*)
@@ -63,26 +63,31 @@ done
 case $jobs in
   '' | *[!0-9]* | 0*) mistake "--jobs takes a number from 1." ;;
 esac
+[ ! -d "$report" ] || mistake "--report $report is a directory; a file is needed."
 command -v pi-brain >/dev/null || mistake "there is no pi-brain on PATH."
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/pi-brain-fleet.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' HUP INT TERM
 
-# The machines: "NAME<tab>TARGET<tab>ROOT" each.
-awk '
+# The machines: "NAME<tab>TARGET<tab>ROOT" each. An inventory has no line "Host NAME…".
+config_lines=$(grep -ciE '^[[:space:]]*host([[:space:]]+|[[:space:]]*=[[:space:]]*)[^@]*$' "$inventory" || :)
+awk -v config="$config_lines" '
   function bad(what) { print FILENAME ":" FNR ": " what >"/dev/stderr"; failed = 1; exit 2 }
   function machine(name, target, root) {
     if (name in seen) bad("the name " name " is taken by line " seen[name] ".")
     seen[name] = FNR
     print name "\t" target "\t" root
   }
-  { sub(/\r$/, "") }
-  /^[ \t]*(#|$)/ { next }
-  tolower($1) == "host" && !plain { config = 1; for (i = 2; i <= NF; i++) if ($i !~ /[*?!]/) machine($i, $i, ""); next }
-  config { next }
+  { sub(/\r$/, ""); sub(/(^|[ \t]+)#.*$/, "") }
+  NF == 0 { next }
+  config {
+    sub(/=/, " ")
+    if (tolower($1) == "host") for (i = 2; i <= NF; i++) if ($i !~ /[*?!]/) machine($i, $i, "")
+    next
+  }
   NF < 2 { bad("expected NAME USER@HOST [ROOT].") }
-  { plain = 1; root = $0; sub(/^[ \t]*[^ \t]+[ \t]+[^ \t]+[ \t]*/, "", root); machine($1, $2, root) }
+  { root = $0; sub(/^[ \t]*[^ \t]+[ \t]+[^ \t]+[ \t]*/, "", root); machine($1, $2, root) }
 ' "$inventory" >"$work/all" || exit 2
 
 number=0
@@ -98,20 +103,25 @@ while IFS=$tab read -r name target root; do
 done <"$work/all"
 [ "$number" -gt 0 ] || mistake "no machine of $inventory matches '$limit'."
 
-# What does one machine: WORK NUMBER, and the options that all share.
+# What does one machine, by its number.
 one='
-  work=$1 number=$2
-  shift 2
+  number=$1
+  set -- ${FLEET_DRY_RUN:+--dry-run}
+  [ -z "$FLEET_CONFIG" ] || set -- "$@" --config "$FLEET_CONFIG"
+  [ -z "$FLEET_AGENTS" ] || set -- "$@" --agents "$FLEET_AGENTS"
+  work=$FLEET_WORK
   { read -r name; read -r target; read -r root; } <"$work/$number.in"
   [ -z "$root" ] || set -- "$@" --root "$root"
   pi-brain spoke add --batch --json "$@" -- "$name" "$target" >"$work/$number.json" 2>"$work/$number.err" || :
   field() { sed -n "s/^ *\"$1\": \"\(.*\)\",*$/\1/p" "$work/$number.json" | sed 1q; }
   outcome=$(field outcome) error=$(field error) seconds=$(sed -n "s/^ *\"seconds\": \([0-9.]*\).*/\1/p" "$work/$number.json")
   if [ -z "$outcome" ]; then
-    outcome=failed error=$(tail -n 1 "$work/$number.err" | tr -d "\"\\\\")
-    printf "{\"ok\": false, \"spokes\": [{\"name\": \"%s\", \"target\": \"%s\", \"outcome\": \"failed\", \"error\": \"%s\"}]}\n" \
-      "$name" "$target" "$error" >"$work/$number.json"
+    outcome=failed error=$(tail -n 1 "$work/$number.err")
+    quoted() { printf "%s" "$1" | tr "\t" " " | sed "s/[\\\\\"]/\\\\&/g; s/^/\"/; s/\$/\"/"; }
+    printf "{\"ok\": false, \"spokes\": [{\"name\": %s, \"target\": %s, \"outcome\": \"failed\", \"error\": %s}]}\n" \
+      "$(quoted "$name")" "$(quoted "$target")" "$(quoted "$error")" >"$work/$number.json"
   fi
+  error=$(printf "%s" "$error" | sed "s/\\\\\([\\\\\"]\)/\1/g")
   printf "%s\n" "$outcome" >"$work/$number.outcome"
   printf "%-20s %-30s %-10s %5.1f s  %s\n" "$name" "$target" "$outcome" "${seconds:-0}" "$error"
 '
@@ -120,8 +130,8 @@ i=0
 while [ $i -lt $number ]; do
   i=$((i + 1))
   echo $i
-done | xargs -P "$jobs" -I NUMBER sh -c "$one" one "$work" NUMBER \
-  ${dry_run:+"$dry_run"} ${config:+--config "$config"} ${agents:+--agents "$agents"}
+done | FLEET_WORK=$work FLEET_DRY_RUN=$dry_run FLEET_CONFIG=$config FLEET_AGENTS=$agents \
+  xargs -P "$jobs" -n 1 sh -c "$one" one || echo "fleet.sh: not all could be tried." >&2
 
 mkdir -p "$(dirname "$report")"
 {
@@ -129,7 +139,7 @@ mkdir -p "$(dirname "$report")"
   i=0
   while [ $i -lt $number ]; do
     i=$((i + 1))
-    cat "$work/$i.json"
+    cat "$work/$i.json" 2>/dev/null || echo '{"ok": false, "spokes": []}'
     [ $i -eq $number ] || echo ','
   done
   echo ']'
@@ -138,4 +148,4 @@ mv "$work/report" "$report"
 
 summary=$(cat "$work"/*.outcome | sort | uniq -c | awk '{ printf "%s%d %s", (NR > 1 ? ", " : ""), $1, $2 }')
 echo "$number machines: $summary${dry_run:+ (nothing was changed)}. The report is $report"
-[ "$(grep -c '^failed$' "$work"/*.outcome | awk -F: '{ n += $NF } END { print n }')" -eq 0 ]
+[ "$(cat "$work"/*.outcome | grep -vc '^failed$')" -eq "$number" ]

@@ -166,8 +166,8 @@ void RemoteInstall::explainEnd() {
   if (noise.find(std::string(PREAMBLE.substr(2))) != std::string::npos) {
     throw Failure(absl::StrCat(
         "the login at ", place,
-        " starts the agent, and nothing else: it is that of the locked-down key. Changing a spoke "
-        "takes a login of your own: --via user@host says which."));
+        " starts the agent, and nothing else: it is that of the locked-down key. This takes a login "
+        "of your own, which 'spoke add' is given, and the other commands by --via user@host."));
   }
   auto said = ownWords(errors.empty() ? noise : errors);
   throw Failure(absl::StrCat("the login at ", place,

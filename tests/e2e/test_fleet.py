@@ -159,7 +159,8 @@ class TwentySpokes(fleet.FleetCase):
 
     def test_inventories(self):
         config = self.dir / "ssh_config"
-        config.write_text("Host *\n  ServerAliveInterval 5\nHost box01 box02\n  User root\nHost !x box-*\nHost box03\n")
+        config.write_text("Include more/*\nUser nobody\nHost *\n  ServerAliveInterval 5\nHost box01 box02 # both\n  User root\n"
+                          "Host !x box-*\nhost=box03\n")
         self.script("--dry-run", inventory=config)
         self.assertEqual(set(self.outcomes()), {"box01", "box02", "box03"})
         report = self.dir / "deep/report.json"
@@ -167,18 +168,21 @@ class TwentySpokes(fleet.FleetCase):
         self.assertEqual(set(self.outcomes(report)), {"box01", "box02"})
         other = self.dir / "other"
         (self.fleet.spokes[0].home / "my sessions").mkdir()
-        other.write_text("one root@127.0.1.1 ~/my sessions\r\n")
+        other.write_text("one root@127.0.1.1 ~/my sessions   # of the first\r\n")
         self.script(inventory=other)
-        self.assertIn("my sessions", self.fleet.spokes[0].lines()[0])
+        self.assertRegex(self.fleet.spokes[0].lines()[0], r"/my sessions'\"")
+        self.script(inventory=other, code=2, *["--report", self.dir])
         for text, words in [("one\n", ":1: expected NAME USER@HOST"), ("# x\na b\na c\n", ":3: the name a is taken by line 2"),
                             ("# nothing\n", "no machine")]:
             other.write_text(text)
             self.assertIn(words, self.script(inventory=other, code=2))
         for arguments in (["--jobs", "0"], ["--limit", "nobody"], ["--frob"], ["--inventory", "/nowhere"]):
             self.script(*arguments, code=2)
-        other.write_text("../x root@127.0.1.1\nquo\"te root@127.0.1.2\n")
-        self.script(inventory=other, code=1)
+        other.write_text("../x root@127.0.1.1\nquo\"te root@127.0.1.2\nba\"d -x\\y\n")
+        said = self.script(inventory=other, code=1)
+        self.assertIn('spokes[1].name "', said.replace("'", '"'))
         outcomes = self.outcomes()
+        self.assertEqual(outcomes['ba"d']["outcome"], "failed")
         self.assertEqual(outcomes["../x"]["outcome"], "failed")
         self.assertEqual(outcomes['quo"te']["outcome"], "added")
 

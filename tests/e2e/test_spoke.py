@@ -211,6 +211,65 @@ class Add(OneSpoke):
         (self.box.home / ".bashrc").write_text("yes 'welcome' 2>/dev/null\n")
         self.assertIn("sends without end", self.add(code=1))
 
+    def test_the_key_that_its_owner_logs_in_with(self):
+        before = self.everything()
+        for arguments in (["--key", "~/.ssh/id_ed25519"], ["--key", str(self.home / ".ssh/id_ed25519"), "-n"]):
+            said = self.add(*arguments, code=1)
+            self.assertIn("would be locked down", said)
+        with harness.ssh_agent(self.dir, harness.keygen(self.dir / "other")) as socket:
+            done = subprocess.run([harness.HUB, "spoke", "add", "laptop", "box01", "--key", self.dir / "other"], text=True,
+                                  env={**self.fleet.environment(), "SSH_AUTH_SOCK": str(socket)}, capture_output=True)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("would be locked down", done.stdout)
+        self.assertEqual(self.everything(), before)
+        # A spoke whose key is guessed from the ssh configuration: what it does not start is left.
+        self.add()
+        self.fleet.config.write_text(self.fleet.config.read_text().replace("    key: ~/.ssh/pi-brain-sync\n", ""))
+        self.spoke("remove", "laptop")
+        self.assertIn(self.fleet.public_key, self.box.authorized.read_text())
+        subprocess.run(["ssh", "-F", self.home / ".ssh/config", "-i", self.home / ".ssh/id_ed25519", "-o",
+                        f"UserKnownHostsFile={self.fleet.known_hosts}", "box01", "true"], check=True)
+
+    def test_two_spokes_on_one_machine(self):
+        (self.box.home / "other").mkdir()
+        (self.box.home / "other/a.jsonl").write_text("{}\n")
+        self.add()
+        line = self.box.lines()
+        said = self.spoke("add", "second", "root@box01", "--root", "~/other", code=1)
+        self.assertIn("--key ~/.ssh/pi-brain-sync-second", said)
+        # By another name of the machine it is seen there.
+        said = self.spoke("add", "second", f"root@{self.box.address}", "--root", "~/other", code=1)
+        self.assertIn("another directory here already", said)
+        self.assertEqual(self.box.lines(), line)
+        self.spoke("add", "second", "root@box01", "--root", "~/other", "--key", "~/.ssh/pi-brain-sync-second")
+        self.assertEqual(len(self.box.lines()), 2)
+        said = self.sync()
+        self.assertIn("laptop: 4 new", said)
+        self.assertIn("second: 1 new", said)
+        self.spoke("remove", "second")
+        self.assertEqual(self.box.lines(), line)
+        self.sync()
+
+    def test_targets_and_roots_that_are_none(self):
+        for target in ("root@box01:2222", "ssh://root@box01"):
+            self.assertIn("A port belongs there", self.spoke("add", "x", target, code=1))
+        self.assertIn("no path that is understood", self.spoke("add", "x", "box01", "--root", "~nobody/x", code=1))
+        self.assertFalse((self.home / ".ssh/pi-brain-sync").exists())
+
+    def test_a_config_that_cannot_be_written(self):
+        self.fleet.config.parent.mkdir()
+        self.fleet.config.write_text("hub: {}\n")
+        subprocess.run(["mount", "--bind", self.fleet.config.parent, self.fleet.config.parent], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", self.fleet.config.parent], check=True)
+        before = self.box.files()
+        try:
+            said = self.add(code=1)
+        finally:
+            subprocess.run(["umount", self.fleet.config.parent], check=True)
+        self.assertIn("Read-only file system", said)
+        self.assertIn("was taken back", said)
+        self.assertEqual(self.box.files(), before)
+
     def test_an_unknown_host_key(self):
         self.fleet.known_hosts.write_text("")
         before = self.box.files()
@@ -248,7 +307,12 @@ class Add(OneSpoke):
         with open(self.home / ".ssh/config", "a") as config:
             config.write(f"Host locked\n  HostName {self.box.address}\n  HostKeyAlias {self.box.address}\n"
                          "  IdentityFile ~/.ssh/pi-brain-sync\n  IdentitiesOnly yes\n")
-        self.assertIn("--via user@host", self.spoke("add", "other", "locked", code=1))
+        self.assertIn("would be locked down", self.spoke("add", "other", "locked", code=1))
+        other = harness.keygen(self.dir / "other")
+        self.assertIn("a login of your own", self.spoke("add", "other", "locked", "--key", other, code=1))
+        self.fleet.config.write_text(self.fleet.config.read_text().replace("root@box01", "locked"))
+        self.assertIn("--via user@host", self.spoke("upgrade", "laptop", code=1))
+        self.spoke("upgrade", "laptop", "--via", "box01")
 
 
 class Fish(OneSpoke):
@@ -270,20 +334,41 @@ class Tcsh(Fish):
 
 class AnotherKeyFile(OneSpoke):
     """sshd does not look into ~/.ssh/authorized_keys at all, or lets the key in elsewhere, too."""
-    sshd_options = ("AuthorizedKeysFile .ssh/authorized_keys .ssh/more",)
+    sshd_options = ("AuthorizedKeysFile .ssh/more .ssh/authorized_keys",)
+
+    def refused(self, *words):
+        before = self.box.files()
+        said = self.add(code=1)
+        for word in (*words, "was taken back", "AuthorizedKeysFile"):
+            self.assertIn(word, said)
+        self.assertEqual(self.box.files(), before)
+        self.assertFalse(self.fleet.config.exists())
 
     def test_a_key_that_is_let_in_elsewhere(self):
         key = self.home / ".ssh/pi-brain-sync"
         harness.keygen(key)
+        public = (self.home / ".ssh/pi-brain-sync.pub").read_text()
         more = self.box.authorized.with_name("more")
-        # The first match counts, and the script's file is the first.
-        more.write_text((self.home / ".ssh/pi-brain-sync.pub").read_text())
+        more.write_text(self.fleet.public_key + public)
+        self.refused("not installed")
+        # It starts an agent that is there, with any command.
+        (self.box.home / "bin").mkdir()
+        shutil.copy(harness.AGENT, self.box.home / "bin/pi-brain-agent")
+        (self.box.home / ".bashrc").write_text("PATH=~/bin:$PATH\n")
+        self.refused("can run any command")
+        # Or another directory's.
+        more.write_text(self.fleet.public_key + f'command="~/bin/pi-brain-agent --root=/" {public}')
+        self.refused("serves /, not")
+        more.write_text(self.fleet.public_key)
         self.add()
-        self.spoke("remove", "laptop")
-        self.box.authorized.rename(more)
-        with open(more, "a") as out:
-            out.write((self.home / ".ssh/pi-brain-sync.pub").read_text())
-        self.add()
+
+    def test_keys_elsewhere_alone(self):
+        box = self.fleet.add(options=("AuthorizedKeysFile .ssh/more",))
+        shutil.copy(box.authorized, box.authorized.with_name("more"))
+        box.wait()
+        said = self.spoke("add", "other", "root@" + box.name, code=1)
+        self.assertIn("permission denied", said)
+        self.assertIn("AuthorizedKeysFile", said)
 
 
 class Upgrade(OneSpoke):
@@ -383,16 +468,41 @@ class RotateKey(OneSpoke):
         self.assertTrue(shared.exists(), "other spokes use it")
         self.assertIn("key: ~/.ssh/pi-brain-sync-laptop", self.fleet.config.read_text())
         self.sync()
-        # Again: the key is this spoke's alone, so the new one takes its place.
-        text, before = self.fleet.config.read_text(), own.read_text()
+        # Again: the key was this spoke's alone, so it goes when it is replaced.
         self.spoke("rotate-key", "laptop")
-        self.assertNotEqual(own.read_text(), before)
-        self.assertEqual(own.stat().st_mode & 0o777, 0o600)
-        self.assertEqual(self.fleet.config.read_text(), text)
+        second = own.with_name(own.name + "~2")
+        self.assertEqual(second.stat().st_mode & 0o777, 0o600)
+        self.assertIn("key: ~/.ssh/pi-brain-sync-laptop~2\n", self.fleet.config.read_text())
         self.assertEqual(len(self.box.lines()), 1)
         self.sync()
         self.assertEqual(sorted(p.name for p in own.parent.glob("pi-brain*")),
-                         ["pi-brain-sync", "pi-brain-sync-laptop", "pi-brain-sync-laptop.pub", "pi-brain-sync.pub"])
+                         ["pi-brain-sync", "pi-brain-sync-laptop~2", "pi-brain-sync-laptop~2.pub", "pi-brain-sync.pub"])
+
+    def test_a_key_that_others_use_stays(self):
+        self.spoke("rotate-key", "laptop")
+        own = self.home / ".ssh/pi-brain-sync-laptop"
+        with open(self.fleet.config, "a") as config:
+            config.write("  - name: desk\n    sync_method: agent\n    source: root@elsewhere:~/s\n    path: ~/desk\n"
+                         "    key: ~/.ssh/pi-brain-sync-laptop\n")
+        before = own.read_text()
+        self.spoke("rotate-key", "laptop")
+        self.assertEqual(own.read_text(), before)
+        self.fleet.pi_brain("sync", "run", "-s", "laptop")
+
+    def test_what_cannot_be_changed_is_known_before(self):
+        self.fleet.config.write_text(f"spokes: [{{name: laptop, sync_method: agent, source: 'root@box01:~/.pi/agent/sessions', "
+                                     f"path: ~/.pi-brain/synced/laptop, key: ~/.ssh/pi-brain-sync}}]\n")
+        before = self.everything()
+        for command in ("rotate-key", "remove"):
+            self.assertIn("by hand", self.spoke(command, "laptop", code=1))
+            self.assertEqual(self.everything(), before)
+        self.sync()
+
+    def test_one_that_fails_leaves_no_key(self):
+        self.box.stop()
+        before = self.everything()
+        self.assertIn("connection refused", self.spoke("rotate-key", "laptop", code=1))
+        self.assertEqual(self.everything(), before)
 
     def test_killed_at_any_instant_nobody_is_locked_out(self):
         for milliseconds in range(20, 300, 20):
@@ -403,9 +513,11 @@ class RotateKey(OneSpoke):
             process.wait()
             lock = self.box.authorized.with_name(".pi-brain-lock")
             harness.wait_for(lambda: not lock.is_symlink(), what="the spoke's end of it")
+            self.sync()
             self.spoke("rotate-key", "laptop")
             self.sync()
             self.assertEqual(len(self.box.lines()), 1)
+            self.assertEqual(len(list((self.home / ".ssh").glob("pi-brain-sync-*"))), 2)
 
 
 class Remove(OneSpoke):
@@ -450,10 +562,23 @@ class Remove(OneSpoke):
         (self.box.sessions / "big.jsonl").write_bytes(os.urandom(3_000_000) + b"\n")
         run = subprocess.Popen([harness.HUB, "sync", "run", "--bwlimit", "300"], env=self.fleet.environment(), stdout=subprocess.PIPE)
         harness.wait_for(lambda: (self.home / ".pi-brain/synced/laptop/.pi-brain-staging").exists(), what="a run")
+        before = self.box.files()
         self.assertIn("a run is syncing", self.spoke("remove", "laptop", code=1))
+        self.assertEqual(self.box.files(), before)
         run.kill()
         run.communicate()
         self.assertIn("laptop", self.fleet.config.read_text())
+
+    def test_a_mirror_behind_a_symlink(self):
+        self.add()
+        mirror = self.home / ".pi-brain/synced/laptop"
+        (self.dir / "large disk").mkdir()
+        mirror.parent.mkdir()
+        mirror.symlink_to(self.dir / "large disk")
+        self.sync()
+        self.spoke("remove", "laptop")
+        self.assertEqual(list((self.dir / "large disk").iterdir()), [])
+        self.assertEqual(len(list((self.home / ".pi-brain/archive").rglob("*.jsonl"))), 4)
 
 
 class List(OneSpoke):
