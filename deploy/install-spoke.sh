@@ -322,18 +322,15 @@ check_before() {
   [ -z "$before" ] || [ -n "$dedicated" ] ||
     [ -z "$(printf '%s\n' "$before" | awk "$awk_key"' !ours($0)')" ] ||
     die "$keys has a line of this key that does not start the agent: somebody may log in with it. Take another key; or, if it is for syncing alone, say --dedicated."
-  if [ -n "$new_spoke" ] && [ -n "$before" ]; then
-    case $before in
-      *--root="$(expand "$root")"[\'\"\ ]*) ;;
-      *pi-brain-agent*) die "the key starts the agent for another directory here already: $before. If another spoke of this hub uses it, this one needs a key of its own: --key. If none does, 'install-spoke.sh --uninstall' here removes it." ;;
-    esac
-  fi
 }
 
-expand() {
-  case $1 in
-    '~' | '~/'*) printf '%s' "$home${1#'~'}" ;;
-    *) printf '%s' "$1" ;;
+# A key that the hub takes for new may be one that it uses by another name of this machine.
+check_root() {
+  [ -n "$new_spoke" ] || return 0
+  served=$(printf '%s\n' "$line" | sed 's/.*\(--root=.*\)" [a-z].*/\1/')
+  case $before in
+    *"$served"* | '') ;;
+    *pi-brain-agent*) die "the key starts the agent for another directory here already: $before. If another spoke of this hub uses it, this one needs a key of its own: --key. If none does, 'install-spoke.sh --uninstall' here removes it." ;;
   esac
 }
 
@@ -387,6 +384,7 @@ install_line() {
   before=$(lines_here "$blob")
   check_before
   line=$(printf '%s\n' "$key" | "$agent" --root="$root" ${from:+"--from=$from"} --authorized-keys-line /dev/stdin 2>&1) || die "$line"
+  check_root
   keep_settings
   if [ "$before" = "$line" ]; then
     line_did=same

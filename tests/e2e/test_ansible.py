@@ -77,6 +77,34 @@ class Ansible(fleet.FleetCase):
         return {path for path, text in box.files().items() if before[box.name].get(path) != text and not path.startswith(".ansible/")
                 and not path.startswith((".config/", ".local/share/fish/"))}
 
+    def test_what_is_somebody_elses_stays(self):
+        box, linked, broken = self.fleet.spokes
+        (box.home / "bin").mkdir(mode=0o755)
+        (box.home / "bin/mine").write_text("mine")
+        other = harness.keygen(self.dir / "other")
+        linked.authorized.rename(linked.authorized.with_name("real"))
+        linked.authorized.symlink_to("real")
+        self.play("--limit", "box01", pi_brain_spoke_directory="{{ ansible_facts.user_dir }}/bin")
+        self.play("--limit", "box01", pi_brain_spoke_directory="{{ ansible_facts.user_dir }}/bin",
+                  pi_brain_spoke_key=(self.dir / "other.pub").read_text().strip())
+        self.assertEqual(len(box.lines()), 2)
+        gone = {"pi_brain_spoke_directory": "{{ ansible_facts.user_dir }}/bin", "pi_brain_spoke_state": "absent"}
+        self.play("--limit", "box01", **gone)
+        self.assertTrue((box.home / "bin/pi-brain-agent").exists(), "the other key starts it")
+        self.play("--limit", "box01", pi_brain_spoke_key=(self.dir / "other.pub").read_text().strip(), **gone)
+        self.assertEqual([p.name for p in (box.home / "bin").iterdir()], ["mine"])
+        self.assertEqual((box.home / "bin").stat().st_mode & 0o777, 0o755)
+        self.play("--limit", "box02", code=2)
+        self.assertIn("is a symlink", re.sub(r"\s+", " ", self.said))
+        self.assertTrue(linked.authorized.is_symlink())
+        # An agent that does not run there takes no other's place.
+        self.play("--limit", "box03")
+        agents = self.dir / "broken"
+        agents.mkdir()
+        (agents / f"pi-brain-agent-{os.uname().machine}").write_text("#!/bin/false\n")
+        self.play("--limit", "box03", code=2, pi_brain_spoke_agents=str(agents))
+        self.assertEqual(broken.agent.read_bytes(), harness.AGENT.read_bytes())
+
     def test_odd_roots_and_mistakes(self):
         self.play(pi_brain_spoke_root="~/odd place's", pi_brain_spoke_from="127.0.0.0/8")
         for box in self.fleet.spokes:
