@@ -28,9 +28,10 @@ constexpr size_t OUT_PIECE = 64 * 1024;
 
 constexpr size_t SIGNATURE_HEADER = 12;
 constexpr uint32_t MAX_STRONG = 32;
-// librsync's choice is about the square root of the size: enough for a terabyte. It keeps a few
-// blocks in memory.
-constexpr uint32_t MAX_BLOCK_LENGTH = 1 << 20;
+// librsync's choice is about the square root of the size, so this is that of 4 GiB; of larger files
+// there are more blocks, which do for 64 GiB. From 2.3.3 on, librsync looks at 64 Ki positions at a
+// time, and who made the signature can have it hash a block at each: of this length, for 7 s.
+constexpr uint32_t MAX_BLOCK_LENGTH = 64 * 1024;
 
 // librsync's choice for small files is 256 bytes, of which the sums are a twentieth: more than the
 // rest of a block that was changed is worth, compressed.
@@ -129,6 +130,7 @@ void makeSignature(int fd, uint64_t size, uint32_t blockLength, uint32_t strongL
   size_t block = blockLength;
   size_t strong = strongLength;
   check(rs_sig_args(rs_long_t(size), &magic, &block, &strong));
+  block = std::min<size_t>(block, MAX_BLOCK_LENGTH);
   rs_job_t* job = rs_sig_begin(block, strong, magic);
   KJ_REQUIRE(job != nullptr, "librsync cannot make this signature", block, strong);
   KJ_DEFER(rs_job_free(job));

@@ -128,7 +128,7 @@ void slowDelta(Hub& hub) {
   auto request = hub.sessions.pullRequest();
   auto want = request.initWants(1)[0];
   want.setFile(ZEROS);
-  auto signature = signatureOf(1 << 20, 32, 512, [](size_t) { return weakOfZeros(1 << 20); });
+  auto signature = signatureOf(64 << 10, 32, 512, [](size_t) { return weakOfZeros(64 << 10); });
   want.setSignature(kj::arrayPtr(signature.data(), signature.size()));
   auto blocks = request.send().getBlocks();
   for (int i = 0; i < 16; ++i) hub.unawaited.push_back(blocks.nextRequest().send().ignoreResult());
