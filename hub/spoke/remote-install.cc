@@ -195,8 +195,9 @@ Installed RemoteInstall::install(const InstallRequest& request,
   for (;;) {
     auto [word, rest] = answer();
     if (word == "need") {
-      auto agent = std::find_if(agents.begin(), agents.end(),
-                                [&](auto& one) { return one.architecture == rest; });
+      auto agent =
+          std::find_if(agents.begin(), agents.end(),
+                       [&, wanted = rest](auto& one) { return one.architecture == wanted; });
       auto content = agent == agents.end() ? std::nullopt : readWholeFile(agent->path);
       if (!content) throw Failure("the agent to send cannot be read.");
       send(absl::StrCat(content->size(), "\n"));
