@@ -71,10 +71,11 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' HUP INT TERM
 
 # The machines: "NAME<tab>TARGET<tab>ROOT" each. An inventory has no line "Host NAME…".
-config_lines=$(grep -ciE '^[[:space:]]*host([[:space:]]+|[[:space:]]*=[[:space:]]*)[^@]*$' "$inventory" || :)
+config_lines=$(sed 's/[[:space:]]#.*//' "$inventory" | grep -ciE '^[[:space:]]*host([[:space:]]+|[[:space:]]*=[[:space:]]*)[^@]*$' || :)
 awk -v config="$config_lines" '
   function bad(what) { print FILENAME ":" FNR ": " what >"/dev/stderr"; failed = 1; exit 2 }
   function machine(name, target, root) {
+    if (name in seen && config) return # a second part about it
     if (name in seen) bad("the name " name " is taken by line " seen[name] ".")
     seen[name] = FNR
     print name "\t" target "\t" root
@@ -83,6 +84,7 @@ awk -v config="$config_lines" '
   NF == 0 { next }
   config {
     sub(/=/, " ")
+    gsub(/"/, "")
     if (tolower($1) == "host") for (i = 2; i <= NF; i++) if ($i !~ /[*?!]/) machine($i, $i, "")
     next
   }
@@ -117,7 +119,7 @@ one='
   outcome=$(field outcome) error=$(field error) seconds=$(sed -n "s/^ *\"seconds\": \([0-9.]*\).*/\1/p" "$work/$number.json")
   if [ -z "$outcome" ]; then
     outcome=failed error=$(tail -n 1 "$work/$number.err")
-    quoted() { printf "%s" "$1" | tr "\t" " " | sed "s/[\\\\\"]/\\\\&/g; s/^/\"/; s/\$/\"/"; }
+    quoted() { printf "\"%s\"" "$(printf "%s" "$1" | tr -d "\000-\037" | sed "s/[\\\\\"]/\\\\&/g")"; }
     printf "{\"ok\": false, \"spokes\": [{\"name\": %s, \"target\": %s, \"outcome\": \"failed\", \"error\": %s}]}\n" \
       "$(quoted "$name")" "$(quoted "$target")" "$(quoted "$error")" >"$work/$number.json"
   fi

@@ -34,7 +34,7 @@ END
 main() {
   key= blob= source= root='~/.pi/agent/sessions' from= uninstall= print=
   dedicated=
-  token= hashes= retire= agent_only= new_spoke= # the hub's
+  token= hashes= retire= agent_only= new_spoke= patience= # the hub's
   committed=yes          # whether what was done is to stay
   # What there is to take back.
   staged= previous= new= saved= agent_was= line_was= locked= made_ssh= watchdog=
@@ -49,7 +49,7 @@ main() {
 parse() {
   while [ $# -gt 0 ]; do
     case $1 in
-      --key=* | --agent=* | --root=* | --from=* | --token=* | --hashes=* | --retire=*)
+      --key=* | --agent=* | --root=* | --from=* | --token=* | --hashes=* | --retire=* | --patience=*)
         name=${1%%=*}
         value=${1#*=}
         ;;
@@ -68,6 +68,7 @@ parse() {
       --token) token=$value ;;
       --hashes) hashes=$value ;;
       --retire) retire=$value ;;
+      --patience) patience=$value ;;
       --uninstall) uninstall=yes ;;
       --agent-only) agent_only=yes ;;
       --dedicated) dedicated=yes ;;
@@ -235,9 +236,9 @@ install_agent() {
     ln -f "$agent" "$previous" 2>/dev/null || cp -p "$agent" "$previous"
   fi
   # One that runs goes on with the file that it was started from.
+  agent_was=$agent_did
   mv -f "$staged" "$agent"
   staged=
-  agent_was=$agent_did
 }
 
 next_line() {
@@ -312,6 +313,7 @@ replace_lines() {
   ' "$old" >"$new" || die "cannot write $new. Is the disk full? 'df -h $home'"
   [ "$(others_than "$1" "$old" | digest)" = "$(others_than "$1" "$new" | digest)" ] &&
     { [ -z "$2" ] || [ "$(lines_of "$1" "$new")" = "$2" ]; } || die "$new does not hold what it should. Is the disk full? 'df -h $home'"
+  line_sum=$(digest <"$new")
   sync "$new" 2>/dev/null || : # after a power cut it is the old one or the new
   if [ -s "$new" ]; then mv -f "$new" "$keys"; else rm -f "$new" "$keys"; fi
   new=
@@ -329,7 +331,7 @@ check_root() {
   [ -n "$new_spoke" ] || return 0
   served=$(printf '%s\n' "$line" | sed 's/.*\(--root=.*\)" [a-z].*/\1/')
   case $before in
-    *"$served"* | '') ;;
+    *"$served"[\"\ ]* | '') ;;
     *pi-brain-agent*) die "the key starts the agent for another directory here already: $before. If another spoke of this hub uses it, this one needs a key of its own: --key. If none does, 'install-spoke.sh --uninstall' here removes it." ;;
   esac
 }
@@ -344,7 +346,12 @@ keep_settings() {
   other=$(printf '%s\n' "$other" | awk "$awk_key"' ours($0)' | sed 1q)
   [ -n "$other" ] || return 0
   command=$(printf '%s\n' "$line" | sed 's/.*command="\(.*\)" [a-z].*/\1/')
-  case $other in
+  # What gives back a part of what 'restrict' takes is not kept.
+  case ,$(printf '%s\n' "$other" | sed 's/"[^"]*"//g; s/ .*//' | tr 'A-Z' 'a-z'), in
+    *,pty,* | *,port-forwarding,* | *,agent-forwarding,* | *,x11-forwarding,* | *,user-rc,*) more=yes ;;
+    *) more= ;;
+  esac
+  [ -n "$more" ] || case $other in
     restrict,*"command=\"$command"[\ \"]*)
       if [ -z "$from" ] || [ "$from" = "$(from_of "$other")" ]; then
         # The options as they are, with this key behind them.
@@ -399,9 +406,8 @@ install_line() {
   committed=
   saved=$keys.pi-brain.saved
   [ ! -e "$keys" ] || cp -p "$keys" "$saved"
-  replace_lines "$blob" "$line"
-  line_sum=$(digest <"$keys")
   line_was=$line_did
+  replace_lines "$blob" "$line"
 }
 
 fingerprint() { printf '%s' "$key" | awk '{ print (NF > 2 ? $3 : substr($2, length($2) - 15)) }'; }
@@ -432,14 +438,15 @@ install() {
   tell "done"
 }
 
-# A hub that lost its power is not heard of again, and its connection may stay for hours.
+# A hub that lost its power is not heard of again, and its connection may stay for hours. Whoever
+# waits for it here, this shell or a program of its, is told.
 watch_out() {
-  [ -n "$token" ] && [ -z "$print" ] || return 0
+  [ -n "$patience" ] && [ -z "$print" ] || return 0
   (
-    sleep 300 &
     trap 'kill $! 2>/dev/null; exit' TERM
+    sleep "$patience" &
     wait
-    kill -HUP $$
+    kill -HUP 0
   ) </dev/null >/dev/null 2>&1 &
   watchdog=$!
 }
@@ -452,7 +459,8 @@ summary() {
   [ -z "$agent_only" ] || return 0
   case $line_did in
     same) say "authorized_keys: has the line of the key $(fingerprint)" ;;
-    *) say "authorized_keys: $line_did the line of the key $(fingerprint)" ;;
+    added) say "authorized_keys: added the line of the key $(fingerprint)" ;;
+    *) say "authorized_keys: replaced the line of the key $(fingerprint), which was: $before" ;;
   esac
   [ "$root" != '~/.pi/agent/sessions' ] || [ -d "$home/.pi/agent/sessions" ] || say "$home/.pi/agent/sessions does not exist yet: it comes when pi runs here"
 }
@@ -513,14 +521,14 @@ undo() {
   [ -z "$new" ] || rm -f "$new"
   if [ -z "$committed" ]; then
     case $agent_was in
-      replaced) mv -f "$previous" "$agent" ;;
+      replaced) [ ! -e "$previous" ] || mv -f "$previous" "$agent" ;;
       new) rm -f "$agent" ;;
     esac
     remove_directories
     committed=yes
     if [ -n "$line_was" ]; then
       # As it was, byte for byte; unless somebody changed it meanwhile.
-      if [ "$(digest <"$keys")" = "$line_sum" ]; then
+      if [ -e "$keys" ] && [ "$(digest <"$keys")" = "$line_sum" ]; then
         if [ -e "$saved" ]; then mv -f "$saved" "$keys"; else rm -f "$keys"; fi
       else
         replace_lines "$blob" "$(printf '%s\n' "$before" | sed 1q)"

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <tuple>
 
 #include "common/file-io.h"
 #include "common/text.h"
@@ -388,10 +389,12 @@ class Manager {
 
   void doRotate(const Config& config, const SpokeConfig& spoke) {
     auto old = currentKey(spoke);
-    auto [leftovers, path] = ownKeys(spoke, old.path);
-    auto edit = [&, file = path](const std::string& text) {
-      return withFields(text, spoke.name, {{"key", withTilde(file)}});
+    std::vector<std::string> leftovers;
+    std::string path;
+    auto edit = [&](const std::string& text) {
+      return withFields(text, spoke.name, {{"key", withTilde(path)}});
     };
+    std::tie(leftovers, path) = ownKeys(spoke, old.path);
     // Whether the config can hold it is known before anything is done.
     orThrow(edit(readWholeFile(options_.configFile).value_or("")));
     auto target = login(spoke);
@@ -401,7 +404,9 @@ class Manager {
       change_.outcome = "rotated";
       return;
     }
-    auto key = ensureSyncKey(path);
+    SyncKey key;
+    // One that another run has just made is that run's.
+    while (!(key = ensureSyncKey(path)).made) std::tie(leftovers, path) = ownKeys(spoke, old.path);
     auto trial = spoke;
     trial.key = path;
     InstallRequest request;

@@ -186,6 +186,8 @@ Installed RemoteInstall::install(const InstallRequest& request,
   if (!request.retire.empty()) {
     arguments.push_back("--retire=" + absl::StrJoin(request.retire, " "));
   }
+  arguments.push_back(
+      absl::StrCat("--patience=", std::chrono::seconds(PATIENCE_IN_ALL).count()));
   // Manager has seen to it that nobody logs in with it.
   arguments.push_back("--dedicated");
   if (request.newSpoke) arguments.push_back("--new-spoke");

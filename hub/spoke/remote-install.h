@@ -12,7 +12,7 @@
 //   WORD kept                    with --retire: it is to stay, and the old lines still do
 //   WORD done
 // After "installed" it waits for a line "keep", and after "kept" for "retire". Anything else, the end of
-// the connection, and five minutes of silence have it take everything back, or leave the old lines.
+// the connection, and so many seconds in all as --patience says have it take everything back, or leave the old lines.
 // --hashes='ARCHITECTURE=SHA256 …' are the agents there are, --agent-only leaves the line,
 // --retire='BLOB …' are the keys whose lines go in the end, and with --new-spoke a line of this key for
 // another directory is a mistake.

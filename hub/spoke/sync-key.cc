@@ -38,19 +38,19 @@ std::string saidBy(const Output& output) {
   return escapeForTerminal(std::string(absl::StripAsciiWhitespace(text)));
 }
 
-void makeKey(const std::string& path) {
+// Whether it was this process that made it: another may have been faster, and then its key is the one.
+bool makeKey(const std::string& path) {
   auto made = makeDirectories(std::filesystem::path(path).parent_path());
   if (!made.ok()) throw Failure(std::string(made.message()));
   auto temporary = absl::StrCat(path, ".", getpid());
   auto output = sshKeygen({"-q", "-t", "ed25519", "-N", "", "-C", "pi-brain-sync", "-f", temporary});
   auto publicFile = temporary + ".pub";
-  // Another run may have been faster: then its key is the one.
   bool linked = output.exitStatus == 0 && link(temporary.c_str(), path.c_str()) == 0;
   int error = errno;
   if (linked) rename(publicFile.c_str(), (path + ".pub").c_str());
   unlink(temporary.c_str());
   unlink(publicFile.c_str());
-  if (linked || (output.exitStatus == 0 && error == EEXIST)) return;
+  if (linked || (output.exitStatus == 0 && error == EEXIST)) return linked;
   throw Failure(absl::StrCat("cannot make the key ", escapeForTerminal(path), ": ",
                              output.exitStatus == 0 ? strerror(error) : saidBy(output)));
 }
@@ -105,8 +105,7 @@ std::string syncKeyPath(const SpokeConfig& spoke) {
 }
 
 SyncKey ensureSyncKey(const std::string& path) {
-  bool made = access(path.c_str(), F_OK) != 0 && errno == ENOENT;
-  if (made) makeKey(path);
+  bool made = access(path.c_str(), F_OK) != 0 && errno == ENOENT && makeKey(path);
   auto key = readSyncKey(path);
   key.made = made;
   return key;

@@ -94,6 +94,12 @@ class Ansible(fleet.FleetCase):
         self.play("--limit", "box01", pi_brain_spoke_key=(self.dir / "other.pub").read_text().strip(), **gone)
         self.assertEqual([p.name for p in (box.home / "bin").iterdir()], ["mine"])
         self.assertEqual((box.home / "bin").stat().st_mode & 0o777, 0o755)
+        # Nor is a line locked down, or taken away, that somebody may log in with.
+        before = box.authorized.read_text()
+        for state in ("present", "absent"):
+            self.play("--limit", "box01", code=2, pi_brain_spoke_key=self.fleet.public_key.strip(), pi_brain_spoke_state=state)
+            self.assertIn("somebody may log in with it", re.sub(r"\s+", " ", self.said))
+        self.assertEqual(box.authorized.read_text(), before)
         self.play("--limit", "box02", code=2)
         self.assertIn("is a symlink", re.sub(r"\s+", " ", self.said))
         self.assertTrue(linked.authorized.is_symlink())

@@ -160,7 +160,7 @@ class TwentySpokes(fleet.FleetCase):
     def test_inventories(self):
         config = self.dir / "ssh_config"
         config.write_text("Include more/*\nUser nobody\nHost *\n  ServerAliveInterval 5\nHost box01 box02 # both\n  User root\n"
-                          "Host !x box-*\nhost=box03\n")
+                          "Host !x box-*\nhost=\"box03\"\nHost box01 # ask admin@example.com\n  Port 22\n")
         self.script("--dry-run", inventory=config)
         self.assertEqual(set(self.outcomes()), {"box01", "box02", "box03"})
         report = self.dir / "deep/report.json"

@@ -1,4 +1,5 @@
 """deploy/install-spoke.sh, run on the spoke itself, by each shell that may be its sh."""
+import hashlib
 import os
 import pathlib
 import re
@@ -135,6 +136,32 @@ class InstallSpoke(fleet.FleetCase):
         self.install("--root", "~/other")
         self.assertIn('from="127.0.0.0/8",command="', self.spoke.lines()[0])
         self.assertRegex(self.spoke.lines()[0], r"/other'? --require-sandbox\" ssh-ed25519 ")
+
+    def test_what_gives_the_key_more_does_not_stay(self):
+        self.install()
+        text = self.spoke.authorized.read_text()
+        for more in ("port-forwarding", "no-pty,Pty"):
+            self.spoke.authorized.write_text(text.replace("restrict,", f"restrict,{more},"))
+            self.assertIn("which was: restrict,", self.install())
+            self.assertEqual(self.spoke.authorized.read_text(), text)
+
+    def test_a_hub_that_is_not_heard_of_again(self):
+        """Its connection stays open, and nothing comes."""
+        for waiting_for in ("keep", "the agent"):
+            agent = harness.AGENT.read_bytes()
+            hashes = f"--hashes={os.uname().machine}={hashlib.sha256(agent).hexdigest()}"
+            process = subprocess.Popen(["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", "dash", SCRIPT, "--key", self.public,
+                                        "--token=T", hashes, "--patience=2"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                       start_new_session=True)
+            self.assertIn(b"need", process.stdout.readline())
+            process.stdin.write(b"%d\n" % len(agent) + (agent if waiting_for == "keep" else agent[:1000]))
+            process.stdin.flush()
+            said = process.stdout.read().decode()
+            self.assertIn("T undone" if waiting_for == "keep" else "T", said)
+            self.assertEqual(process.wait(), 1)
+            self.assertEqual(self.spoke.authorized.read_bytes(), self.spoke.before)
+            self.assertFalse(self.spoke.agent.exists())
+            self.assertEqual([p.name for p in self.spoke.authorized.parent.iterdir()], ["authorized_keys"])
 
     def test_a_home_with_quotes_in_its_path(self):
         box = self.fleet.add(place="it's \"odd\" ")
