@@ -379,12 +379,16 @@ class Manager {
   static std::pair<std::vector<std::string>, std::string> ownKeys(const SpokeConfig& spoke,
                                                                   const std::string& current) {
     std::vector<std::string> there;
-    unsigned number = 1;
-    for (;; ++number) {
-      auto path = ownKeyPath(spoke, number);
-      if (access(path.c_str(), F_OK) != 0) return {there, path};
-      if (path != current) there.push_back(path);
+    std::error_code none;
+    auto directory = std::filesystem::path(ownKeyPath(spoke, 1)).parent_path();
+    for (std::filesystem::directory_iterator entry(directory, none), end; entry != end;
+         entry.increment(none)) {
+      auto path = entry->path().string();
+      if (isOwnKey(spoke, path) && path != current) there.push_back(path);
     }
+    unsigned number = 1;
+    while (access(ownKeyPath(spoke, number).c_str(), F_OK) == 0) ++number;
+    return {there, ownKeyPath(spoke, number)};
   }
 
   void doRotate(const Config& config, const SpokeConfig& spoke) {

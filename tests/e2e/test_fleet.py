@@ -66,7 +66,7 @@ class TwentySpokes(fleet.FleetCase):
         linked.authorized.rename(linked.authorized.with_name("real"))
         linked.authorized.symlink_to("real")
         (noexec.home / ".local").mkdir()
-        subprocess.run(["nsenter", f"--mount=/proc/{noexec.sshd.pid}/ns/mnt", "mount", "-t", "tmpfs", "-o", "noexec", "none",
+        subprocess.run(["nsenter", f"--mount=/proc/{noexec.sshd.pid}/ns/mnt", f"--root=/proc/{noexec.sshd.pid}/root", "mount", "-t", "tmpfs", "-o", "noexec", "none",
                         noexec.home / ".local"], check=True)
         broken = {off.name: "connection refused", linked.name: "symlink", noexec.name: "noexec"}
 

@@ -288,7 +288,7 @@ class Add(OneSpoke):
     def test_the_hub_dies_in_between(self):
         """At any instant: the spoke has all or nothing, and adding again ends well."""
         for milliseconds in range(20, 420, 25):
-            process = subprocess.Popen([harness.HUB, "spoke", "add", "laptop", "box01"], env=self.fleet.environment(),
+            process = subprocess.Popen([harness.HUB, "spoke", "add", "laptop", "root@box01"], env=self.fleet.environment(),
                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             time.sleep(milliseconds / 1000)
             process.kill()
@@ -478,6 +478,18 @@ class RotateKey(OneSpoke):
         self.sync()
         self.assertEqual(sorted(p.name for p in own.parent.glob("pi-brain*")),
                          ["pi-brain-sync", "pi-brain-sync-laptop~2", "pi-brain-sync-laptop~2.pub", "pi-brain-sync.pub"])
+
+    def test_what_a_broken_off_rotation_left(self):
+        """A key of another number, that is still let in."""
+        left = harness.keygen(self.home / ".ssh/pi-brain-sync-laptop~7")
+        line = self.box.lines()[0]
+        options = line[:line.index(" ssh-ed25519")]
+        with open(self.box.authorized, "a") as out:
+            out.write(f"{options} {(self.home / '.ssh/pi-brain-sync-laptop~7.pub').read_text()}")
+        self.spoke("rotate-key", "laptop")
+        self.assertEqual(len(self.box.lines()), 1)
+        self.assertFalse(left.exists())
+        self.sync()
 
     def test_a_key_that_others_use_stays(self):
         self.spoke("rotate-key", "laptop")
