@@ -367,6 +367,13 @@ def descendants(pid):
     return found
 
 
+def name_of(pid):
+    """What /proc calls it; empty if it has ended."""
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
 def agents_below(pid):
     """The pids of running agents among the descendants of a process."""
     agents = []
