@@ -1,7 +1,6 @@
 #include "hub/spoke/manage.h"
 
 #include <absl/strings/str_cat.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <kj/async-io.h>

@@ -37,6 +37,16 @@ class OneSpoke(fleet.FleetCase):
     def change(self, *arguments, code=0):
         return json.loads(self.spoke(*arguments, "--json", code=code))["spokes"][0]
 
+    def killed_after(self, milliseconds, *arguments):
+        """Runs the hub, kills it, and waits until the spoke has noticed."""
+        process = subprocess.Popen([harness.HUB, *arguments], env=self.fleet.environment(), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(milliseconds / 1000)
+        process.kill()
+        process.wait()
+        lock = self.box.authorized.with_name(".pi-brain-lock")
+        harness.wait_for(lambda: not lock.is_symlink(), what="the spoke's end of it")
+
     def sync(self, code=0):
         return self.fleet.pi_brain("sync", "run", code=code)
 
@@ -288,13 +298,7 @@ class Add(OneSpoke):
     def test_the_hub_dies_in_between(self):
         """At any instant: the spoke has all or nothing, and adding again ends well."""
         for milliseconds in range(20, 420, 25):
-            process = subprocess.Popen([harness.HUB, "spoke", "add", "laptop", "root@box01"], env=self.fleet.environment(),
-                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(milliseconds / 1000)
-            process.kill()
-            process.wait()
-            lock = self.box.authorized.with_name(".pi-brain-lock")
-            harness.wait_for(lambda: not lock.is_symlink(), what="the spoke's end of it")
+            self.killed_after(milliseconds, "spoke", "add", "laptop", "root@box01")
             self.assertEqual(bool(self.box.lines()), self.box.agent.exists(), milliseconds)
             self.assertTrue(self.box.authorized.read_bytes().startswith(self.box.before))
             self.add("--json")
@@ -519,13 +523,7 @@ class RotateKey(OneSpoke):
 
     def test_killed_at_any_instant_nobody_is_locked_out(self):
         for milliseconds in range(20, 300, 20):
-            process = subprocess.Popen([harness.HUB, "spoke", "rotate-key", "laptop"], env=self.fleet.environment(),
-                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(milliseconds / 1000)
-            process.kill()
-            process.wait()
-            lock = self.box.authorized.with_name(".pi-brain-lock")
-            harness.wait_for(lambda: not lock.is_symlink(), what="the spoke's end of it")
+            self.killed_after(milliseconds, "spoke", "rotate-key", "laptop")
             self.sync()
             self.spoke("rotate-key", "laptop")
             self.sync()
