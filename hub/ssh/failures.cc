@@ -98,6 +98,14 @@ std::string unknownHostKey(const SshTarget& target, bool hasCertAuthority,
       addingCommand(target), ".");
 }
 
+std::string unreadKnownHosts(const SshTarget& target, const std::string& unread,
+                             const std::string& shown) {
+  return absl::StrCat("host key verification failed: whether ", shownName(target),
+                      " is in known_hosts, which shows ", shown, ", is not known: ",
+                      escapeForTerminal(unread),
+                      ". Until the file can be read, or is removed, no new key is trusted.");
+}
+
 std::string changedHostKey(const SshTarget& target, const KnownHost& known,
                            const std::string& shown) {
   auto file = known.keys.empty() ? "" : absl::StrCat(" -f ", shellQuote(known.keys[0].file));

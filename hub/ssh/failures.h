@@ -18,6 +18,9 @@ std::string unreachable(const SshTarget& target, const std::string& why);
 // `shown` is the fingerprint and type of the key that the host shows; empty: not known.
 std::string unknownHostKey(const SshTarget& target, bool hasCertAuthority,
                            const std::string& shown);
+// `unread` is a file, and why it cannot be read.
+std::string unreadKnownHosts(const SshTarget& target, const std::string& unread,
+                             const std::string& shown);
 std::string changedHostKey(const SshTarget& target, const KnownHost& known,
                            const std::string& shown);
 std::string revokedHostKey(const SshTarget& target, const std::string& shown,

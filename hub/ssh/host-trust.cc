@@ -55,6 +55,13 @@ bool isRevoked(const std::string& path, std::string_view blob) {
   return false;
 }
 
+// What could not be read may have the key, or another one: unknown is not yet what it is.
+void requireAllRead(const SshTarget& target, const KnownTarget& known, const std::string& shown) {
+  for (auto* host : {&known.own, &known.standardPort}) {
+    if (!host->unread.empty()) throw Failure(unreadKnownHosts(target, host->unread[0], shown));
+  }
+}
+
 // Another run may have added the key meanwhile, or another key.
 void addUnderLock(int fd, const SshTarget& target, std::string_view blob) {
   while (flock(fd, LOCK_EX) != 0) {
@@ -65,6 +72,7 @@ void addUnderLock(int fd, const SshTarget& target, std::string_view blob) {
     case HostKeyVerdict::KNOWN:
       return;
     case HostKeyVerdict::UNKNOWN:
+      requireAllRead(target, known, fingerprint(blob));
       break;
     default:
       throw Failure(changedHostKey(target, known.own, fingerprint(blob)));
@@ -138,6 +146,7 @@ void requireTrusted(const SshTarget& target, const KnownTarget& known, std::stri
     case HostKeyVerdict::CHANGED:
       throw Failure(changedHostKey(target, known.own, shown));
     case HostKeyVerdict::UNKNOWN:
+      requireAllRead(target, known, shown);
       if (!target.acceptNewHostKeys)
         throw Failure(unknownHostKey(target, known.hasCertAuthority(), shown));
       acceptNew(target, blob, shown, warn);

@@ -26,8 +26,9 @@ KnownTarget knownTargetOf(const SshTarget& target);
 
 HostKeyVerdict judge(const KnownTarget& known, std::string_view blob);
 
-// Throws Failure unless the key `blob` is known, not revoked, and the only one known; or unknown
-// and to be accepted (StrictHostKeyChecking accept-new), which adds it to the user's first file.
+// Throws Failure unless the key `blob` is known, not revoked, and the only one known; or unknown,
+// all files read, and to be accepted (StrictHostKeyChecking accept-new), which adds it to the
+// user's first file.
 // To be called before anything is told to the host. `warn` hears of keys added.
 void requireTrusted(const SshTarget& target, const KnownTarget& known, std::string_view blob,
                     const std::function<void(std::string)>& warn);

@@ -145,8 +145,8 @@ KnownHost loadKnownHosts(const std::vector<std::string>& files, const std::strin
   for (auto& path : files) {
     if (auto text = readWholeFile(path)) {
       readKnownHosts(*text, path, name, host);
-    } else if (errno != ENOENT) {
-      host.warnings.push_back(absl::StrCat(path, " cannot be read: ", strerror(errno)));
+    } else if (errno != ENOENT && errno != ENOTDIR) {
+      host.unread.push_back(absl::StrCat(path, " cannot be read: ", strerror(errno)));
     }
   }
   return host;

@@ -24,6 +24,7 @@ struct KnownHost {
   std::vector<KnownKey> keys;
   bool hasCertAuthority = false;
   std::vector<std::string> warnings;  // broken lines: skipped
+  std::vector<std::string> unread;    // "FILE cannot be read: WHY": its keys are not among `keys`
 };
 
 enum class HostKeyVerdict { KNOWN, UNKNOWN, CHANGED, REVOKED };
@@ -35,7 +36,7 @@ std::string knownHostName(const std::string& host, uint16_t port);
 void readKnownHosts(std::string_view text, const std::string& file, const std::string& name,
                     KnownHost& host);
 
-// Reads the files, those that do not exist passed over; others that cannot be read give a warning.
+// Reads the files, those that do not exist passed over.
 KnownHost loadKnownHosts(const std::vector<std::string>& files, const std::string& name);
 
 // A line, with its newline, that makes the key known for the name; with `hashed`, which host it is

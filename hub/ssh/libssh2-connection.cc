@@ -86,6 +86,7 @@ class Libssh2Connection : public Connection {
 
   void handshake(const KnownTarget& known, bool mayDefer) {
     for (auto& warning : known.own.warnings) options_.warn(escapeForTerminal(warning));
+    for (auto& file : known.own.unread) options_.warn(escapeForTerminal(file));
     chooseMethods(session_.get(), target_, known.own, mayDefer);
     // The socket is connected already; libssh2 reads and writes it through our callbacks.
     int result = session_.complete(

@@ -103,6 +103,24 @@ TEST_F(HostTrust, aKeyThatCameMeanwhileCounts) {
   EXPECT_EQ(known(), knownHostsLine("laptop.example", two_, false));
 }
 
+// A file that cannot be read may have the key, or another: neither is it unknown, nor accepted.
+TEST_F(HostTrust, filesThatCannotBeRead) {
+  std::filesystem::create_directory(dir_ / "unreadable");
+  target_.globalKnownHostsFiles = {dir_ / "unreadable"};
+  for (bool accept : {false, true}) {
+    target_.acceptNewHostKeys = accept;
+    auto error = judgeKey(one_);
+    EXPECT_NE(error.find("unreadable cannot be read: Is a directory"), std::string::npos) << error;
+    EXPECT_EQ(error.find("is not in known_hosts"), std::string::npos) << error;
+    EXPECT_FALSE(dir_.read("ssh/known_hosts"));
+  }
+  // Nor if that shows when the key is about to be added.
+  EXPECT_THROW(requireTrusted(target_, KnownTarget(), one_, [](std::string) {}), Failure);
+  EXPECT_EQ(dir_.read("ssh/known_hosts").value_or(""), "");
+  dir_.write("ssh/known_hosts", knownHostsLine("laptop.example", one_, false));
+  EXPECT_EQ(judgeKey(one_), "");
+}
+
 TEST_F(HostTrust, whereNothingCanBeAdded) {
   target_.acceptNewHostKeys = true;
   target_.userKnownHostsFiles.clear();
