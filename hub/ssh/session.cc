@@ -127,6 +127,9 @@ ssize_t SshSession::receive(void* buffer, size_t length) {
   if (limiter_ != nullptr) limiter_->giveBack(allowed - size_t(n > 0 ? n : 0));
   if (n > 0) {
     wire_.down += uint64_t(n);
+    // Given too little to begin a packet with, libssh2 says "again" without asking for more. The
+    // rest may be all that comes: no edge would tell of it.
+    if (allowed < length) wakeAfter(limiter_->untilNext());
     // Without this the kernel may sit on its acknowledgement while the peer, by Nagle's algorithm,
     // waits for it: 40 ms at each turn of the handshake.
     int on = 1;
