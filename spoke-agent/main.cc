@@ -1,7 +1,7 @@
 // pi-brain-agent: what sshd starts on a spoke. It reads below one directory, and that is all.
 
 #include <getopt.h>
-#include <kj/async-io.h>
+#include <kj/async-unix.h>
 #include <kj/debug.h>
 #include <malloc.h>
 #include <signal.h>
@@ -133,10 +133,12 @@ void serveStdio(const Options& options) {
   // The hub is going to ask, but the question is on its way for a round trip.
   root->beginScan();
   pibrain::initRsync();
-  auto io = kj::setupAsyncIo();
+  kj::UnixEventPort port;
+  kj::EventLoop loop(port);
+  kj::WaitScope waitScope(loop);
   pibrain::endAfterHangUp();
-  auto stream = pibrain::takeStdio(*io.lowLevelProvider);
-  pibrain::serve(*stream, pibrain::makeSpoke(kj::mv(root), sandbox.describe()), io.waitScope);
+  auto stream = pibrain::takeStdio(port);
+  pibrain::serve(*stream, pibrain::makeSpoke(kj::mv(root), sandbox.describe()), waitScope);
 }
 
 int fail(const kj::Exception& e) {

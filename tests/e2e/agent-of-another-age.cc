@@ -38,7 +38,7 @@ class Spoke : public pibrain::proto::Spoke::Server {
 
 int main(int argc, char** argv) {
   auto io = kj::setupAsyncIo();
-  auto stream = pibrain::takeStdio(*io.lowLevelProvider);
+  auto stream = pibrain::takeStdio(io.unixEventPort);
   stream->write(pibrain::PREAMBLE.data(), pibrain::PREAMBLE.size()).wait(io.waitScope);
   capnp::TwoPartyVatNetwork network(*stream, capnp::rpc::twoparty::Side::SERVER);
   auto rpc = capnp::makeRpcServer(network,

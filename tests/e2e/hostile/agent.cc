@@ -138,12 +138,12 @@ int run(const std::string& name) {
   }
   auto io = kj::setupAsyncIo();
   if (auto found = scripts.find(name); found != scripts.end()) {
-    auto stream = pibrain::takeStdio(*io.lowLevelProvider);
+    auto stream = pibrain::takeStdio(io.unixEventPort);
     serve(*stream, found->second(), io.waitScope);
     return 0;
   }
   if (auto found = raw.find(name); found != raw.end()) {
-    auto stream = pibrain::takeStdio(*io.lowLevelProvider);
+    auto stream = pibrain::takeStdio(io.unixEventPort);
     found->second(*stream, io);
     // With the pipes still open, so that nothing else is the reason for what the hub says.
     char byte;
