@@ -27,9 +27,9 @@ uint64_t hashPrefix(int fd, uint64_t size, FileHasher& hasher);
 // Modification time in nanoseconds since the epoch.
 int64_t mtimeOf(const struct stat& st);
 
-// Gives a file another directory or name, if nothing is there yet. Returns 0, or the error: EEXIST if
-// something is. A filesystem that cannot do both at once (EINVAL of renameat2(2): NFS, some of FUSE) is
-// asked first, so that there somebody else's file of that very moment could be replaced.
+// Gives a file another directory or name, if nothing is there yet. Returns 0, or the error: EEXIST
+// if something is. A filesystem that cannot do both at once (EINVAL of renameat2(2): NFS, some of
+// FUSE) is asked first, so that there somebody else's file of that very moment could be replaced.
 int renameToNew(int fromDir, const char* from, int toDir, const char* to);
 
 // Sets the modification and access times. Throws.

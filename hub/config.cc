@@ -83,7 +83,8 @@ class Fields {
     auto value = text(name);
     if (value) return *value;
     if (node_[name].IsDefined()) {
-      reject(node_[name], field(name) + " is empty; it is required. (A bare '~' is empty in YAML.)");
+      reject(node_[name],
+             field(name) + " is empty; it is required. (A bare '~' is empty in YAML.)");
     }
     reject(node_, absl::StrCat(field(name), " is missing; it is required."));
   }
@@ -211,8 +212,8 @@ void parseRsyncOptions(const YAML::Node& node, const std::string& where, SpokeCo
   if (auto refused = refusedForRsync(spoke.extraArgs)) {
     reject((*fields.node("extra_args"))[refused->index],
            absl::StrCat(fields.field("extra_args"), ": '",
-                        escapeForTerminal(spoke.extraArgs[refused->index]), "' is refused: ",
-                        refused->why, "."));
+                        escapeForTerminal(spoke.extraArgs[refused->index]),
+                        "' is refused: ", refused->why, "."));
   }
 }
 
@@ -243,8 +244,8 @@ void parseScheduleField(const Fields& fields, SpokeConfig& spoke) {
   auto schedule = Schedule::parse(*text);
   if (!schedule.ok()) {
     reject(*fields.node("schedule"),
-           absl::StrCat(fields.field("schedule"), " '", escapeForTerminal(*text), "': ",
-                        std::string(schedule.status().message()), "."));
+           absl::StrCat(fields.field("schedule"), " '", escapeForTerminal(*text),
+                        "': ", std::string(schedule.status().message()), "."));
   }
   spoke.schedule = *schedule;
   spoke.scheduleText = *text;
@@ -303,10 +304,11 @@ void rejectOverlaps(const YAML::Node& node, const Config& config) {
     auto& spoke = config.spokes[i];
     auto check = [&](const std::string& path, const std::string& what) {
       if (!path.empty() && overlap(spoke.path, path)) {
-        reject(node[i]["path"], absl::StrCat("spokes[", i, "].path '", escapeForTerminal(spoke.path),
-                                     "' and ", what, " '", escapeForTerminal(path),
-                                     "' are the same or one inside the other; a mirror needs a "
-                                     "directory of its own."));
+        reject(node[i]["path"],
+               absl::StrCat("spokes[", i, "].path '", escapeForTerminal(spoke.path), "' and ", what,
+                            " '", escapeForTerminal(path),
+                            "' are the same or one inside the other; a mirror needs a "
+                            "directory of its own."));
       }
     };
     check(config.hub.sessionsDir, "hub.sessions_dir");
@@ -331,7 +333,7 @@ void parseSpokes(const YAML::Node& node, Config& config) {
     for (auto& other : config.spokes) {
       if (other.name == spoke.name) {
         reject(node[i]["name"], absl::StrCat(where, ".name '", spoke.name,
-                                     "' is taken by another spoke; each needs its own."));
+                                             "' is taken by another spoke; each needs its own."));
       }
     }
     config.spokes.push_back(std::move(spoke));

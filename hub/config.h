@@ -33,7 +33,7 @@ struct SpokeConfig {
   bool enabled = true;
   std::optional<Schedule> schedule;
   std::string scheduleText;  // as written; empty: none
-  uint32_t bwLimit = 0;  // KiB/s; 0: none
+  uint32_t bwLimit = 0;      // KiB/s; 0: none
   bool deleteGone = false;
   std::vector<std::string> extraArgs;
   uint32_t timeoutSeconds = 300;

@@ -44,9 +44,8 @@ absl::Status replaceFile(const std::string& path, const std::string& text, mode_
   unlink(temporary.c_str());
   kj::AutoCloseFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   if (fd.get() < 0) return fail();
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
-                writeAll(fd, kj::arrayPtr(text.data(), text.size()).asBytes());
-              })) {
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions(
+                     [&]() { writeAll(fd, kj::arrayPtr(text.data(), text.size()).asBytes()); })) {
     unlink(temporary.c_str());
     return absl::UnavailableError(e->getDescription().cStr());
   }

@@ -57,9 +57,10 @@ void addRun(CLI::App* sync, RunArguments& run) {
   auto* verbose = command->add_flag("-v,--verbose", run.verbose, "List the files that changed");
   command->add_flag("-q,--quiet", run.quiet, "Print only what failed")->excludes(verbose);
   command
-      ->add_option("--log", run.log,
-                   "Append what is said to this file too, each line with its time; beyond 1 MB it is "
-                   "rotated, and three old ones are kept")
+      ->add_option(
+          "--log", run.log,
+          "Append what is said to this file too, each line with its time; beyond 1 MB it is "
+          "rotated, and three old ones are kept")
       ->type_name("PATH")
       ->check(notEmpty);
   command->add_flag("--json", run.json, "Print one JSON document instead of text");
@@ -161,7 +162,8 @@ void addVia(CLI::App* command, ManageArguments& manage) {
 }
 
 void addSpokeAdd(CLI::App* spoke, SpokeAddArguments& add) {
-  auto* command = spoke->add_subcommand("add", "Make a machine a spoke, by your own ssh login there");
+  auto* command =
+      spoke->add_subcommand("add", "Make a machine a spoke, by your own ssh login there");
   command->add_option("NAME", add.name, "What to call it")->required();
   command->add_option("TARGET", add.target, "user@host, or a Host of ~/.ssh/config")
       ->required()
@@ -172,7 +174,8 @@ void addSpokeAdd(CLI::App* spoke, SpokeAddArguments& add) {
   };
   path("--root", add.root, "Its sessions (default ~/.pi/agent/sessions)", "PATH");
   path("--path", add.path, "The mirror here (default ~/.pi-brain/synced/NAME)", "PATH");
-  path("--key", add.key, "The key for syncing (default ~/.ssh/pi-brain-sync, made if missing)", "PATH");
+  path("--key", add.key, "The key for syncing (default ~/.ssh/pi-brain-sync, made if missing)",
+       "PATH");
   path("--from", add.from, "Let the key in only from these addresses, as sshd(8) has them", "CIDR");
 }
 
@@ -185,14 +188,16 @@ void addSpokeUpgrade(CLI::App* spoke, SpokeUpgradeArguments& upgrade) {
 }
 
 void addSpokeRotate(CLI::App* spoke, SpokeRotateArguments& rotate) {
-  auto* command = spoke->add_subcommand("rotate-key", "Give a spoke a new key, and remove the old one");
+  auto* command =
+      spoke->add_subcommand("rotate-key", "Give a spoke a new key, and remove the old one");
   command->add_option("NAME", rotate.name, "Which one")->required();
   addManage(command, rotate.manage, true);
   addVia(command, rotate.manage);
 }
 
 void addSpokeRemove(CLI::App* spoke, SpokeRemoveArguments& remove) {
-  auto* command = spoke->add_subcommand("remove", "Remove agent and key from a spoke, and it from here");
+  auto* command =
+      spoke->add_subcommand("remove", "Remove agent and key from a spoke, and it from here");
   command->add_option("NAME", remove.name, "Which one")->required();
   command->add_flag("--keep-mirror", remove.keepMirror,
                     "Leave the mirror where it is (default: it goes to the archive)");
@@ -202,8 +207,8 @@ void addSpokeRemove(CLI::App* spoke, SpokeRemoveArguments& remove) {
 }
 
 void addSpokeList(CLI::App* spoke, SpokeListArguments& list) {
-  auto* command = spoke->add_subcommand(
-      "list", "Show the spokes: agent's version, sandbox, last contact, key");
+  auto* command =
+      spoke->add_subcommand("list", "Show the spokes: agent's version, sandbox, last contact, key");
   addConfig(command, list.config);
   command->add_flag("--json", list.json, "Print one JSON document instead of text");
 }
@@ -298,10 +303,11 @@ int main(int argc, char** argv) {
     auto* group = sync->parsed() ? sync : spoke->parsed() ? spoke : &app;
     auto unknown = group->remaining();
     if (group == &app && !unknown.empty() && (unknown[0] == "daemon" || unknown[0] == "query")) {
-      fprintf(stderr,
-              "pi-brain: '%s' is a command of pi-brain's analysis, which is another program; this one "
-              "syncs: 'pi-brain sync --help'.\n",
-              unknown[0].c_str());
+      fprintf(
+          stderr,
+          "pi-brain: '%s' is a command of pi-brain's analysis, which is another program; this one "
+          "syncs: 'pi-brain sync --help'.\n",
+          unknown[0].c_str());
       return EXIT_USAGE;
     }
     if (e.get_name() == "RequiredError" && !unknown.empty() && !unknown[0].starts_with('-')) {

@@ -38,8 +38,8 @@ void countChange(ChangeKind kind, Counts& counts);
 struct Change {
   ChangeKind kind;
   std::string path;
-  std::string from;   // MOVE: the old path
-  uint64_t size = 0;  // on the spoke; DELETE, KEEP: in the mirror
+  std::string from;    // MOVE: the old path
+  uint64_t size = 0;   // on the spoke; DELETE, KEEP: in the mirror
   uint64_t added = 0;  // GROW: how much of it is new
 };
 

@@ -39,8 +39,9 @@ absl::Status mistake(const Field& field, const std::string& text) {
   return absl::InvalidArgumentError(absl::StrCat(
       "the ", field.what, " '", escapeForTerminal(text), "' is none. It takes '*' or numbers from ",
       field.least, " to ", field.most,
-      field.names.empty() ? ""
-                          : absl::StrCat(" (or names: ", field.names[0], ", ", field.names[1], ", …)"),
+      field.names.empty()
+          ? ""
+          : absl::StrCat(" (or names: ", field.names[0], ", ", field.names[1], ", …)"),
       ", ranges from low to high (1-5), steps (*/15, 0-30/10) and lists of these (1,3,5-7)"));
 }
 
@@ -60,10 +61,9 @@ bool parseItem(const Field& field, const std::string& text, std::bitset<N>& out)
   std::vector<std::string> parts = absl::StrSplit(text, '/');
   if (parts.size() > 2) return false;
   int step = 1;
-  if (parts.size() == 2 &&
-      (parts[1].empty() || parts[1].size() > 4 ||
-       parts[1].find_first_not_of("0123456789") != std::string::npos ||
-       !absl::SimpleAtoi(parts[1], &step) || step < 1)) {
+  if (parts.size() == 2 && (parts[1].empty() || parts[1].size() > 4 ||
+                            parts[1].find_first_not_of("0123456789") != std::string::npos ||
+                            !absl::SimpleAtoi(parts[1], &step) || step < 1)) {
     return false;
   }
   int first = field.least, last = field.most;
@@ -95,9 +95,9 @@ struct Word {
   const char* word;
   const char* expression;
 };
-constexpr Word WORDS[] = {{"@hourly", "0 * * * *"},    {"@daily", "0 0 * * *"},
-                          {"@midnight", "0 0 * * *"},  {"@weekly", "0 0 * * 0"},
-                          {"@monthly", "0 0 1 * *"},   {"@yearly", "0 0 1 1 *"},
+constexpr Word WORDS[] = {{"@hourly", "0 * * * *"},   {"@daily", "0 0 * * *"},
+                          {"@midnight", "0 0 * * *"}, {"@weekly", "0 0 * * 0"},
+                          {"@monthly", "0 0 1 * *"},  {"@yearly", "0 0 1 1 *"},
                           {"@annually", "0 0 1 1 *"}};
 
 }  // namespace

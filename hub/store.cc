@@ -221,11 +221,12 @@ absl::Status Store::forgetOldRuns() {
     if (!all.prepared()) return error();
     while (all.step() == SQLITE_ROW) spokes.push_back(all.text(0));
   }
-  Statement forget(db_,
-                   "DELETE FROM runs WHERE spoke = ?1"
-                   " AND id <= (SELECT id FROM runs WHERE spoke = ?1 ORDER BY id DESC"
-                   "            LIMIT 1 OFFSET ?2)"
-                   " AND id <> (SELECT coalesce(max(id), 0) FROM runs WHERE spoke = ?1 AND ok = 1)");
+  Statement forget(
+      db_,
+      "DELETE FROM runs WHERE spoke = ?1"
+      " AND id <= (SELECT id FROM runs WHERE spoke = ?1 ORDER BY id DESC"
+      "            LIMIT 1 OFFSET ?2)"
+      " AND id <> (SELECT coalesce(max(id), 0) FROM runs WHERE spoke = ?1 AND ok = 1)");
   if (!forget.prepared()) return error();
   for (auto& spoke : spokes) {
     forget.reset();
@@ -279,9 +280,9 @@ absl::StatusOr<Store::LastRuns> Store::lastRuns(const std::string& spoke) {
   std::lock_guard lock(mutex_);
   LastRuns result;
   // The order is that of the ids: the clock may have been ahead for a while.
-  Statement good(
-      db_,
-      "SELECT finished_ns, started_ns FROM runs WHERE spoke = ? AND ok = 1 ORDER BY id DESC LIMIT 1");
+  Statement good(db_,
+                 "SELECT finished_ns, started_ns FROM runs WHERE spoke = ? AND ok = 1 ORDER BY id "
+                 "DESC LIMIT 1");
   Statement last(db_,
                  "SELECT ok, error, started_ns, finished_ns, wire_up + wire_down, files FROM runs"
                  " WHERE spoke = ? ORDER BY id DESC LIMIT 1");

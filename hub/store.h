@@ -42,9 +42,9 @@ class Store {
   struct LastRuns {
     std::optional<int64_t> lastGood;  // ns since the epoch: when it finished
     std::optional<int64_t> lastGoodStarted;
-    std::string lastError;            // of the latest run; empty if that was good
-    std::optional<LastRun> last;      // the latest, good or not
-    uint64_t failed = 0;              // how many failed, of those that are remembered
+    std::string lastError;        // of the latest run; empty if that was good
+    std::optional<LastRun> last;  // the latest, good or not
+    uint64_t failed = 0;          // how many failed, of those that are remembered
   };
   absl::StatusOr<LastRuns> lastRuns(const std::string& spoke);
 

@@ -31,8 +31,8 @@ struct Piped {
   kj::AutoCloseFd out, err;  // the reading ends of the child's standard output and error
 };
 
-// The same without a terminal, and with /dev/null as standard input. The child keeps a second descriptor of `held`, so that a
-// lock on it lasts as long as the child does.
+// The same without a terminal, and with /dev/null as standard input. The child keeps a second
+// descriptor of `held`, so that a lock on it lasts as long as the child does.
 Piped spawnWithPipes(const std::vector<std::string>& argv, int held);
 
 // Waits for the child and gives its wait status; after `patience` it is killed, with what it

@@ -5,8 +5,8 @@
 //              sockets and no signals, which seccomp refuses on all kernels
 //   seccomp    https://docs.kernel.org/userspace-api/seccomp_filter.html, by libseccomp: none but
 //              the system calls that serving takes, so no program, process, socket or tracing, no
-//              file opened for writing, no lock, no signal to others, no memory that can be executed;
-//              what else is tried fails with EPERM
+//              file opened for writing, no lock, no signal to others, no memory that can be
+//              executed; what else is tried fails with EPERM
 //   limits     of memory and descriptors; no file may grow, no core be dumped (getrlimit(2))
 
 #include <stdint.h>

@@ -117,7 +117,8 @@ void copy(int from, int to, int64_t mtime) {
   if (fsync(to) != 0) throwErrno(errno, "cannot write it to the disk");
 }
 
-// Nothing of the mirror may have to give way: not a file of this name, nor one of a directory's above.
+// Nothing of the mirror may have to give way: not a file of this name, nor one of a directory's
+// above.
 void requireFree(const std::string& mirror, const std::string& path) {
   auto refuse = [](const std::string& what, const std::string& where) {
     throw Failure(absl::StrCat("the mirror has ", what, ": ", escapeForTerminal(where),

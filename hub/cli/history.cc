@@ -19,12 +19,13 @@ void printText(const std::vector<SpokeReport>& runs) {
   auto style = styleOfOutput();
   for (auto& run : runs) {
     bool good = run.outcome == Outcome::OK;
-    auto what = good ? absl::StrCat(summarize(run, false), "; ",
-                                    formatBytes(run.wire.up + run.wire.down), " on the wire, ",
-                                    absl::StrFormat("%.1f s", secondsOf(run)))
-                     : run.error;
+    auto what =
+        good ? absl::StrCat(summarize(run, false), "; ", formatBytes(run.wire.up + run.wire.down),
+                            " on the wire, ", absl::StrFormat("%.1f s", secondsOf(run)))
+             : run.error;
     printf("%s  %s %s: %s\n", formatTime(run.started).c_str(),
-           style.sign(good ? Sign::GOOD : Sign::BAD).c_str(), run.name.c_str(), style.plain(what).c_str());
+           style.sign(good ? Sign::GOOD : Sign::BAD).c_str(), run.name.c_str(),
+           style.plain(what).c_str());
   }
 }
 

@@ -80,7 +80,8 @@ class Printer {
 void printJson(report::Status::Reader status) {
   using Spoke = report::Status::Spoke;
   Printer printer;
-  for (auto* field : {"source", "lastSync", "lastSyncFormatted", "lastError", "lastRun", "schedule"}) {
+  for (auto* field :
+       {"source", "lastSync", "lastSyncFormatted", "lastError", "lastRun", "schedule"}) {
     printer.nullable<Spoke>(field);
   }
   printer.print(status);

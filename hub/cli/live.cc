@@ -91,10 +91,10 @@ std::string drawProgress(const ProgressLine& line, const Style& style, unsigned 
   auto text = start + (width == 0 ? "" : bar(share, width, style) + "  ") + percent;
   size_t used = columnsOf(start) + (width == 0 ? 0 : width + 2) + percent.size();
   // The most telling first: as many as there is room for.
-  std::vector<std::string> parts{absl::StrCat(line.filesDone, "/", line.files, " files"),
-                                 line.bytes > 0 ? absl::StrCat(formatBytes(line.bytesDone), "/",
-                                                               formatBytes(line.bytes))
-                                                : formatBytes(line.bytesDone)};
+  std::vector<std::string> parts{
+      absl::StrCat(line.filesDone, "/", line.files, " files"),
+      line.bytes > 0 ? absl::StrCat(formatBytes(line.bytesDone), "/", formatBytes(line.bytes))
+                     : formatBytes(line.bytesDone)};
   if (line.rate > 0) {
     double seconds = double(line.bytesDone) / line.rate;  // so far
     auto left = share > 0 ? formatLeft(seconds * (1 - share) / share) : "";
@@ -161,13 +161,9 @@ void LiveView::erase() {
 
 ProgressLine LiveView::lineOf(const std::string& name, Row& row) {
   auto& progress = *row.progress;
-  ProgressLine line{name,
-                    progress.phase,
-                    progress.files,
-                    progress.filesDone,
-                    progress.bytes,
-                    progress.bytesDone,
-                    0};
+  ProgressLine line{
+      name, progress.phase, progress.files, progress.filesDone, progress.bytes, progress.bytesDone,
+      0};
   if (line.phase != Progress::Phase::FETCHING) return line;
   // Since it began: content comes in blocks of half a megabyte, so over a short time it jumps.
   double now = steadySeconds();

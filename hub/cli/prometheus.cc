@@ -41,7 +41,8 @@ std::vector<Metric> metrics() {
        }},
       {"last_run_duration_seconds", "gauge", "How long the latest run took.",
        [](auto& spoke) {
-         return ofLastRun(spoke, [](auto& run) { return double(run.finished - run.started) / 1e9; });
+         return ofLastRun(spoke,
+                          [](auto& run) { return double(run.finished - run.started) / 1e9; });
        }},
       {"last_run_files", "gauge", "Files on the spoke in the latest run.",
        [](auto& spoke) { return ofLastRun(spoke, [](auto& run) { return double(run.files); }); }},
@@ -50,17 +51,13 @@ std::vector<Metric> metrics() {
       {"failed_runs", "gauge", "Failed runs, of those that the history remembers.",
        [](auto& spoke) { return std::optional(double(spoke.runs.failed)); }},
       {"mirror_files", "gauge", "Files in the mirror.",
-       [](auto& spoke) { return std::optional(double(spoke.files)); },
-       false},
+       [](auto& spoke) { return std::optional(double(spoke.files)); }, false},
       {"mirror_sessions", "gauge", "Sessions (*.jsonl) in the mirror.",
-       [](auto& spoke) { return std::optional(double(spoke.sessions)); },
-       false},
+       [](auto& spoke) { return std::optional(double(spoke.sessions)); }, false},
       {"mirror_bytes", "gauge", "Bytes in the mirror.",
-       [](auto& spoke) { return std::optional(double(spoke.bytes)); },
-       false},
+       [](auto& spoke) { return std::optional(double(spoke.bytes)); }, false},
       {"archive_bytes", "gauge", "Bytes in the archive of what syncs replaced or deleted.",
-       [](auto& spoke) { return std::optional(double(spoke.archiveBytes)); },
-       false},
+       [](auto& spoke) { return std::optional(double(spoke.archiveBytes)); }, false},
   };
 }
 
@@ -76,8 +73,8 @@ std::string prometheusText(const Status& status) {
       auto value = metric.value(spoke);
       // What nobody runs is not late.
       if (!value || (metric.ofRuns && !reasonToSkip(*spoke.config).empty())) continue;
-      auto label = absl::StrReplaceAll(spoke.config->name,
-                                       {{"\\", "\\\\"}, {"\"", "\\\""}, {"\n", "\\n"}});
+      auto label =
+          absl::StrReplaceAll(spoke.config->name, {{"\\", "\\\\"}, {"\"", "\\\""}, {"\n", "\\n"}});
       absl::StrAppendFormat(&out, "%s{spoke=\"%s\"} %.15g\n", name, label, *value);
     }
   }

@@ -42,7 +42,8 @@ absl::StatusOr<std::unique_ptr<RunLog>> RunLog::open(const std::string& path) {
                                                  " cannot be opened: ", strerror(errno)));
     }
     struct stat here, there;
-    bool full = !rotated && fstat(fd, &here) == 0 && S_ISREG(here.st_mode) && here.st_size > MAX_BYTES;
+    bool full =
+        !rotated && fstat(fd, &here) == 0 && S_ISREG(here.st_mode) && here.st_size > MAX_BYTES;
     if (!full) return std::unique_ptr<RunLog>(new RunLog(kj::mv(fd)));
     // Of two runs that find it full, one rotates: the other then finds another file there.
     flock(fd, LOCK_EX);

@@ -9,8 +9,8 @@
 namespace pibrain {
 
 // A log file for runs that nobody watches: what a run says, each line with the time before it.
-// When it has grown beyond MAX_BYTES it becomes FILE.1, the one before FILE.2, up to FILE.KEPT; that
-// bounds what months of runs leave.
+// When it has grown beyond MAX_BYTES it becomes FILE.1, the one before FILE.2, up to FILE.KEPT;
+// that bounds what months of runs leave.
 class RunLog {
  public:
   static constexpr int64_t MAX_BYTES = 1 << 20;

@@ -28,8 +28,7 @@ std::string changeLines(const SpokeReport& report, bool dryRun) {
 }
 
 // With all signs that Unicode has.
-std::string richText(const SpokeReport& report, const RunTextOptions& options,
-                     const Style& style) {
+std::string richText(const SpokeReport& report, const RunTextOptions& options, const Style& style) {
   auto line = [&](Sign sign, const std::string& rest) {
     return absl::StrCat("  ", style.sign(sign), " ", report.name, ": ", rest, "\n");
   };
@@ -44,12 +43,11 @@ std::string richText(const SpokeReport& report, const RunTextOptions& options,
   if (skipped) return out + line(Sign::SKIPPED, "skipped, " + report.error);
   if (report.outcome == Outcome::LOCKED) return out + line(Sign::SKIPPED, report.error);
   if (failed) return out + line(Sign::BAD, report.error);
-  return out + line(Sign::GOOD, absl::StrFormat("%s%s; %s, %s on the wire, %.1f s",
-                                                options.dryRun ? "would sync: " : "",
-                                                summarize(report, options.dryRun),
-                                                countOf(report.counts.files, "file"),
-                                                formatBytes(report.wire.up + report.wire.down),
-                                                secondsOf(report)));
+  return out + line(Sign::GOOD,
+                    absl::StrFormat(
+                        "%s%s; %s, %s on the wire, %.1f s", options.dryRun ? "would sync: " : "",
+                        summarize(report, options.dryRun), countOf(report.counts.files, "file"),
+                        formatBytes(report.wire.up + report.wire.down), secondsOf(report)));
 }
 
 }  // namespace

@@ -173,7 +173,8 @@ int syncRun(const RunArguments& arguments) {
   // With a schedule, who is to be synced depends on it; without, connecting need not wait for it.
   if (arguments.due) {
     store = open();
-    std::erase_if(ours, [&](auto* spoke) { return !isDue(*spoke, store.ok() ? store->get() : nullptr); });
+    std::erase_if(ours,
+                  [&](auto* spoke) { return !isDue(*spoke, store.ok() ? store->get() : nullptr); });
   }
   SyncRun run(config, ours, optionsOf(arguments, ours.size()));
   if (!arguments.due) store = open();

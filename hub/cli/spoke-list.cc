@@ -44,13 +44,14 @@ void printText(const std::vector<Row>& rows) {
       {"NAME", "METHOD", "SOURCE", "AGENT", "LAST CONTACT", "SANDBOX", "KEY"}};
   for (auto& row : rows) {
     auto& contact = row.contact;
-    table.push_back({row.spoke->name,
-                     absl::StrCat(toString(row.spoke->method), row.spoke->enabled ? "" : " (disabled)"),
-                     row.spoke->sourceText.empty() ? "-" : escapeForTerminal(row.spoke->sourceText),
-                     contact ? escapeForTerminal(contact->version) : "-",
-                     contact ? formatAgo(contact->at, wallClockNanos()) : "never",
-                     contact ? escapeForTerminal(contact->sandbox) : "-",
-                     row.fingerprint.empty() ? "-" : row.fingerprint});
+    table.push_back(
+        {row.spoke->name,
+         absl::StrCat(toString(row.spoke->method), row.spoke->enabled ? "" : " (disabled)"),
+         row.spoke->sourceText.empty() ? "-" : escapeForTerminal(row.spoke->sourceText),
+         contact ? escapeForTerminal(contact->version) : "-",
+         contact ? formatAgo(contact->at, wallClockNanos()) : "never",
+         contact ? escapeForTerminal(contact->sandbox) : "-",
+         row.fingerprint.empty() ? "-" : row.fingerprint});
   }
   std::vector<size_t> widths(table[0].size());
   for (auto& cells : table) {

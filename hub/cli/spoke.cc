@@ -103,8 +103,9 @@ class Manage {
 // The doctor, and a look at what a run would fetch.
 int lookAt(const SpokeAddArguments& arguments, const SpokeChange& change) {
   if (change.rootMissing) {
-    printf("\npi has not run there yet: its directory of sessions does not exist. When it does, "
-           "'pi-brain sync run' fetches them.\n");
+    printf(
+        "\npi has not run there yet: its directory of sessions does not exist. When it does, "
+        "'pi-brain sync run' fetches them.\n");
     return EXIT_GOOD;
   }
   printf("\n");
@@ -128,7 +129,8 @@ int spokeAdd(const SpokeAddArguments& arguments) {
   Manage manage(arguments.manage);
   // A config is made if there is none.
   bool there = access(manage.options().configFile.c_str(), F_OK) == 0;
-  auto config = there ? loadConfig(arguments.manage.config) : parseConfig("", manage.options().configFile);
+  auto config =
+      there ? loadConfig(arguments.manage.config) : parseConfig("", manage.options().configFile);
   if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
   auto* store = manage.prepare(*config);
   auto change = addSpoke({arguments.name, arguments.target, arguments.root, arguments.path,

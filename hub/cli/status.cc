@@ -62,9 +62,8 @@ std::string formatSpan(int64_t nanos) {
 void printSpoke(const SpokeStatus& spoke, const Style& style, int64_t now) {
   bool good = spoke.exists && spoke.runs.lastError.empty();
   auto sign = !spoke.config->enabled ? Sign::SKIPPED : good ? Sign::GOOD : Sign::BAD;
-  printf("  %s %s (%s)%s\n", style.sign(sign).c_str(),
-         spoke.config->name.c_str(), toString(spoke.config->method),
-         spoke.config->enabled ? "" : " disabled");
+  printf("  %s %s (%s)%s\n", style.sign(sign).c_str(), spoke.config->name.c_str(),
+         toString(spoke.config->method), spoke.config->enabled ? "" : " disabled");
   auto line = [](const char* what, const std::string& value) {
     printf("      %s: %s\n", what, value.c_str());
   };
@@ -80,8 +79,7 @@ void printSpoke(const SpokeStatus& spoke, const Style& style, int64_t now) {
     line("Mirror", absl::StrCat(formatBytes(spoke.bytes), " in ", countOf(spoke.files, "file")));
   }
   if (spoke.archiveBytes > 0) line("Archive", formatBytes(spoke.archiveBytes));
-  line("Last sync",
-       spoke.runs.lastGood ? formatAgo(*spoke.runs.lastGood, now) : "never synced");
+  line("Last sync", spoke.runs.lastGood ? formatAgo(*spoke.runs.lastGood, now) : "never synced");
   if (auto lag = spoke.lag(now)) line("Lag", formatSpan(*lag));
   if (!spoke.runs.lastError.empty()) {
     auto when = spoke.runs.last ? formatAgo(spoke.runs.last->finished, now) + ": " : "";

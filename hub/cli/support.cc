@@ -118,15 +118,16 @@ Contents contentsOf(const std::string& path) {
 }
 
 std::string firstSpokeHelp(const Config& config) {
-  return absl::StrCat("No spokes are configured. 'pi-brain spoke add laptop user@laptop' makes a "
-                      "machine one that you can log in to; or add to ",
-                      escapeForTerminal(config.file),
-                      ":\n\n"
-                      "  spokes:\n"
-                      "    - name: laptop\n"
-                      "      sync_method: agent\n"
-                      "      source: user@laptop:~/.pi/agent/sessions\n"
-                      "      path: ~/.pi-brain/synced/laptop\n");
+  return absl::StrCat(
+      "No spokes are configured. 'pi-brain spoke add laptop user@laptop' makes a "
+      "machine one that you can log in to; or add to ",
+      escapeForTerminal(config.file),
+      ":\n\n"
+      "  spokes:\n"
+      "    - name: laptop\n"
+      "      sync_method: agent\n"
+      "      source: user@laptop:~/.pi/agent/sessions\n"
+      "      path: ~/.pi-brain/synced/laptop\n");
 }
 
 }  // namespace pibrain

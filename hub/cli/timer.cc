@@ -49,11 +49,11 @@ std::optional<int64_t> parseSpan(const std::string& text) {
     return std::nullopt;
   }
   auto unit = text.substr(digits);
-  int64_t factor = unit == "s" || unit == "sec"                    ? 1
-                   : unit == "m" || unit == "min"                  ? 60
-                   : unit == "h" || unit == "hour"                 ? 3600
-                   : unit == "d" || unit == "day"                  ? 86400
-                                                                   : 0;
+  int64_t factor = unit == "s" || unit == "sec"    ? 1
+                   : unit == "m" || unit == "min"  ? 60
+                   : unit == "h" || unit == "hour" ? 3600
+                   : unit == "d" || unit == "day"  ? 86400
+                                                   : 0;
   if (factor == 0) return std::nullopt;
   return number * factor;
 }
@@ -67,7 +67,8 @@ std::string cronFields(int64_t seconds) {
 
 // A word of ExecStart= (systemd.service(5), COMMAND LINES).
 std::string unitQuote(const std::string& word, bool program = false) {
-  auto quoted = absl::StrReplaceAll(word, {{"\\", "\\\\"}, {"\"", "\\\""}, {"%", "%%"}, {"\n", "\\n"}});
+  auto quoted =
+      absl::StrReplaceAll(word, {{"\\", "\\\\"}, {"\"", "\\\""}, {"%", "%%"}, {"\n", "\\n"}});
   // In the first word no variables are looked for.
   return absl::StrCat("\"", program ? quoted : absl::StrReplaceAll(quoted, {{"$", "$$"}}), "\"");
 }
@@ -125,7 +126,8 @@ int syncInstallTimer(const InstallTimerArguments& arguments) {
                           "' is no span from 1min to 7d. Write it like 15min, 2h or 1d"));
     return EXIT_USAGE;
   }
-  auto command = absl::StrCat(unitQuote(thisProgram(), true), " sync run", arguments.due ? " --due" : "");
+  auto command =
+      absl::StrCat(unitQuote(thisProgram(), true), " sync run", arguments.due ? " --due" : "");
   std::string file;
   if (!arguments.config.empty()) {
     file = std::filesystem::absolute(arguments.config).lexically_normal();
@@ -133,8 +135,7 @@ int syncInstallTimer(const InstallTimerArguments& arguments) {
   }
   auto service = absl::StrReplaceAll(SERVICE_UNIT, {{"@COMMAND@", command}});
   auto timer = absl::StrReplaceAll(
-      TIMER_UNIT, {{"@EVERY@", every},
-                   {"@ACCURACY@", *seconds <= 60 ? "1s" : "15s"}});
+      TIMER_UNIT, {{"@EVERY@", every}, {"@ACCURACY@", *seconds <= 60 ? "1s" : "15s"}});
   for (auto& [name, text] : {std::pair(SERVICE, service), std::pair(TIMER, timer)}) {
     auto path = absl::StrCat(unitDirectory(), "/", name);
     auto status = writeUnit(path, text);
@@ -154,11 +155,13 @@ int syncInstallTimer(const InstallTimerArguments& arguments) {
         " --quiet --log ~/.pi-brain/logs/sync.log"));
     return EXIT_FAILED;
   }
-  printf("the timer runs: 'systemctl --user list-timers' shows when, 'journalctl --user -u %s' what "
-         "happened\n",
-         SERVICE);
+  printf(
+      "the timer runs: 'systemctl --user list-timers' shows when, 'journalctl --user -u %s' what "
+      "happened\n",
+      SERVICE);
   if (!lingers()) {
-    printf("It rests while you are logged out. To have it run then too: 'loginctl enable-linger'\n");
+    printf(
+        "It rests while you are logged out. To have it run then too: 'loginctl enable-linger'\n");
   }
   return EXIT_GOOD;
 }
@@ -176,11 +179,14 @@ int syncUninstallTimer() {
       return EXIT_FAILED;
     }
   }
-  if (!removed) return printf("there is no timer in %s\n", escapeForTerminal(unitDirectory()).c_str()), EXIT_GOOD;
+  if (!removed)
+    return printf("there is no timer in %s\n", escapeForTerminal(unitDirectory()).c_str()),
+           EXIT_GOOD;
   if (problem.empty()) problem = systemctl({"daemon-reload"});
   if (!problem.empty()) {
-    complain(absl::StrCat("the units are gone, but systemd could not be told: ", escapeForTerminal(problem),
-                          ". A timer that still runs ends with 'systemctl --user stop ", TIMER, "'"));
+    complain(absl::StrCat(
+        "the units are gone, but systemd could not be told: ", escapeForTerminal(problem),
+        ". A timer that still runs ends with 'systemctl --user stop ", TIMER, "'"));
     return EXIT_FAILED;
   }
   return EXIT_GOOD;

@@ -60,14 +60,16 @@ void printText(const SpokeConfig& spoke, const Verification& result) {
     auto differ = result.differences.empty() ? "all alike"
                                              : absl::StrCat(result.differences.size(), " differ");
     printf("  %s %s: %s compared, %s, %s%s%s%s; %s on the wire, %.1f s\n",
-           style.sign(result.good() ? Sign::GOOD : Sign::BAD).c_str(), report.name.c_str(), countOf(result.files, "file").c_str(),
-           formatBytes(result.bytes).c_str(), differ.c_str(),
+           style.sign(result.good() ? Sign::GOOD : Sign::BAD).c_str(), report.name.c_str(),
+           countOf(result.files, "file").c_str(), formatBytes(result.bytes).c_str(), differ.c_str(),
            result.repaired ? " and were fetched" : "",
            result.unread > 0 ? absl::StrCat(", ", result.unread, " not compared").c_str() : "",
            result.extra > 0 ? absl::StrCat(", ", result.extra, " in the mirror alone").c_str() : "",
            formatBytes(report.wire.up + report.wire.down).c_str(), secondsOf(report));
     if (result.unread > 0) {
-      printf("    what was not compared may differ; let the spoke's agent read it, and verify again\n");
+      printf(
+          "    what was not compared may differ; let the spoke's agent read it, and verify "
+          "again\n");
     }
     if (result.differences.empty() || result.repaired) return;
     if (!result.good()) {

@@ -23,7 +23,9 @@ bool takeNumber(absl::string_view& text, uint64_t& value) {
 std::string unescapeRsync(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
-    auto octal = [&](size_t k) { return i + k < text.size() && text[i + k] >= '0' && text[i + k] <= '7'; };
+    auto octal = [&](size_t k) {
+      return i + k < text.size() && text[i + k] >= '0' && text[i + k] <= '7';
+    };
     if (text.substr(i, 2) == "\\#" && octal(2) && octal(3) && octal(4)) {
       out += char((text[i + 2] - '0') * 64 + (text[i + 3] - '0') * 8 + (text[i + 4] - '0'));
       i += 4;

@@ -18,20 +18,20 @@ class RsyncOutput {
   enum class Kind { NEW, CHANGED, TOUCHED, DELETED };
   struct Item {
     Kind kind;
-    std::string path;  // relative to the source, as bytes
-    uint64_t size;     // on the spoke; 0: deleted
+    std::string path;     // relative to the source, as bytes
+    uint64_t size;        // on the spoke; 0: deleted
     bool unlike = false;  // CHANGED: size or time tell it
   };
 
-  // One line without its end, which is \n, or \r after progress. What says nothing about a regular file's content or the numbers
-  // below is passed over.
+  // One line without its end, which is \n, or \r after progress. What says nothing about a regular
+  // file's content or the numbers below is passed over.
   void line(std::string_view text);
 
   const std::vector<Item>& items() const { return items_; }
-  uint32_t files = 0;          // regular ones on the spoke
-  uint64_t bytes = 0;          // in them
-  uint64_t bytesLiteral = 0;   // content that came as such
-  uint64_t bytesSent = 0;      // in rsync's own protocol, before SSH
+  uint32_t files = 0;         // regular ones on the spoke
+  uint64_t bytes = 0;         // in them
+  uint64_t bytesLiteral = 0;  // content that came as such
+  uint64_t bytesSent = 0;     // in rsync's own protocol, before SSH
   uint64_t bytesReceived = 0;
   uint32_t skipped = 0;  // symlinks and special files
   bool ended = false;    // the numbers came: rsync did what it was asked

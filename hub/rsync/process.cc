@@ -5,8 +5,8 @@
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
 #include <errno.h>
-#include <poll.h>
 #include <kj/common.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,7 +45,8 @@ class Lines {
     if (n < 0) throwErrno(errno, "cannot read what rsync prints");
     pending_.append(buffer, size_t(n));
     size_t start = 0;
-    for (size_t end; (end = pending_.find_first_of("\r\n", start)) != std::string::npos; start = end + 1) {
+    for (size_t end; (end = pending_.find_first_of("\r\n", start)) != std::string::npos;
+         start = end + 1) {
       line_(std::string_view(pending_).substr(start, end - start));
     }
     pending_.erase(0, start);
@@ -144,20 +145,22 @@ std::string explainRsync(const SpokeConfig& spoke, const RsyncRun& run) {
   auto says = [&](const char* words) { return absl::StrContains(run.errors, words); };
   // A restricted key may answer in place of rsync.
   if (says("rrsync")) {
-    return absl::StrCat("rrsync on ", place,
-                        " refused this. It takes 'source' as a path beneath the directory that "
-                        "~/.ssh/authorized_keys there gives to it: for all of that directory, write "
-                        "'source: ",
-                        escapeForTerminal(spoke.source.host), ":.'", said, ".");
+    return absl::StrCat(
+        "rrsync on ", place,
+        " refused this. It takes 'source' as a path beneath the directory that "
+        "~/.ssh/authorized_keys there gives to it: for all of that directory, write "
+        "'source: ",
+        escapeForTerminal(spoke.source.host), ":.'", said, ".");
   }
   if (auto ssh = explainSsh(spoke, run)) return *ssh;
   switch (run.exitStatus) {
     case NO_COMMAND:
     case 126:
-      return absl::StrCat("rsync was not found on ", place,
-                          ". Install it there: 'sudo apt install rsync'; or put the agent there, and "
-                          "set sync_method to agent",
-                          said, ".");
+      return absl::StrCat(
+          "rsync was not found on ", place,
+          ". Install it there: 'sudo apt install rsync'; or put the agent there, and "
+          "set sync_method to agent",
+          said, ".");
     case 1:
     case 4:
       return absl::StrCat(
@@ -167,12 +170,12 @@ std::string explainRsync(const SpokeConfig& spoke, const RsyncRun& run) {
     case 2:
     case BROKE_OFF:
       if (says("is your shell clean")) {
-        return absl::StrCat("the login shell on ", place,
-                            " prints something before rsync can speak, or the key starts another program "
-                            "(pi-brain-agent, say: then set sync_method to agent). 'ssh ",
-                            escapeForTerminal(spoke.source.host),
-                            " true' has to print nothing: look into ~/.bashrc there",
-                            said, ".");
+        return absl::StrCat(
+            "the login shell on ", place,
+            " prints something before rsync can speak, or the key starts another program "
+            "(pi-brain-agent, say: then set sync_method to agent). 'ssh ",
+            escapeForTerminal(spoke.source.host),
+            " true' has to print nothing: look into ~/.bashrc there", said, ".");
       }
       if (says("not found")) {
         return absl::StrCat("rsync was not found on ", place,
@@ -182,21 +185,22 @@ std::string explainRsync(const SpokeConfig& spoke, const RsyncRun& run) {
                           " broke off. Is it there, and does the key allow it?", said, ".");
     case 11:
       return absl::StrCat("a disk failed rsync, here or on ", place,
-                          ". Check the room with 'df -h ", escapeForTerminal(shellQuote(spoke.path)),
-                          "'", said, ".");
+                          ". Check the room with 'df -h ",
+                          escapeForTerminal(shellQuote(spoke.path)), "'", said, ".");
     case 23:
       if (says("change_dir") && says("No such file or directory")) {
-        return absl::StrCat("the directory ", escapeForTerminal(spoke.source.path),
-                            " does not exist on ", place,
-                            ". If pi has not run there yet, run it once; otherwise correct 'source' "
-                            "in the config. Nothing was deleted here",
-                            said, ".");
+        return absl::StrCat(
+            "the directory ", escapeForTerminal(spoke.source.path), " does not exist on ", place,
+            ". If pi has not run there yet, run it once; otherwise correct 'source' "
+            "in the config. Nothing was deleted here",
+            said, ".");
       }
       if (says("could not make way for")) {
-        return absl::StrCat("the spoke has a file where the mirror has a directory, which rsync does "
-                            "not replace. Move that directory out of ",
-                            escapeForTerminal(spoke.path),
-                            " by hand, or let the agent do it (sync_method: agent)", said, ".");
+        return absl::StrCat(
+            "the spoke has a file where the mirror has a directory, which rsync does "
+            "not replace. Move that directory out of ",
+            escapeForTerminal(spoke.path), " by hand, or let the agent do it (sync_method: agent)",
+            said, ".");
       }
       return absl::StrCat("some files could not be read on ", place,
                           "; check their owner and mode there", said, ".");

@@ -172,11 +172,14 @@ class RsyncSync {
 
   void requireGood(const RsyncRun& ran) const {
     if (goodEnd(ran)) return;
-    if (ran.exitStatus == 0) throw Failure("rsync did not say what it did, so nothing can be said of it");
+    if (ran.exitStatus == 0)
+      throw Failure("rsync did not say what it did, so nothing can be said of it");
     throw Failure(explainRsync(spoke_, ran));
   }
 
-  std::string staging() const { return absl::StrCat(spoke_.path, "/", std::string(Mirror::STAGING)); }
+  std::string staging() const {
+    return absl::StrCat(spoke_.path, "/", std::string(Mirror::STAGING));
+  }
 
   RsyncRun rsync(const std::vector<std::string>& more, int held) {
     auto ran = runRsync(arguments(more), held, progress_);
@@ -190,12 +193,13 @@ class RsyncSync {
     all.insert(all.end(), spoke_.extraArgs.begin(), spoke_.extraArgs.end());
     // After those, so that these hold. P2: private, regular files of ours; P3: whole ones, and a
     // rewrite within a second is seen; and what the report is made of.
-    all.insert(all.end(), {"--no-links", "--no-D", "--no-owner", "--no-group", "--no-partial",
-                           "--modify-window=-1",
-                           spoke_.keepModes ? "--chmod=u-s,g-s,-t,Du+rwx,Fu+rw" : "--chmod=D700,F600",
-                           "--stats", "--info=progress2", "--no-human-readable",
-                           absl::StrCat("--out-format=", RsyncOutput::OUT_FORMAT),
-                           absl::StrCat("--timeout=", spoke_.timeoutSeconds)});
+    all.insert(
+        all.end(),
+        {"--no-links", "--no-D", "--no-owner", "--no-group", "--no-partial", "--modify-window=-1",
+         spoke_.keepModes ? "--chmod=u-s,g-s,-t,Du+rwx,Fu+rw" : "--chmod=D700,F600", "--stats",
+         "--info=progress2", "--no-human-readable",
+         absl::StrCat("--out-format=", RsyncOutput::OUT_FORMAT),
+         absl::StrCat("--timeout=", spoke_.timeoutSeconds)});
     uint32_t limit = options_.rsyncBwLimit > 0 ? options_.rsyncBwLimit : spoke_.bwLimit;
     if (limit > 0) all.push_back(absl::StrCat("--bwlimit=", limit));
     if (!spoke_.source.host.empty()) all.push_back("--rsh=" + shell_);
@@ -335,7 +339,7 @@ class RsyncSync {
   const std::string backup_;  // where rsync puts what it replaces: this run's place in the archive
   Tree before_;
   std::unordered_map<std::string, uint64_t> sizes_;  // of the files in it
-  std::unordered_set<std::string> rewritten_;  // whose old versions are in the archive now
+  std::unordered_set<std::string> rewritten_;        // whose old versions are in the archive now
 };
 
 }  // namespace

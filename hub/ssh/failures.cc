@@ -101,8 +101,8 @@ std::string unknownHostKey(const SshTarget& target, bool hasCertAuthority,
 std::string unreadKnownHosts(const SshTarget& target, const std::string& unread,
                              const std::string& shown) {
   return absl::StrCat("host key verification failed: whether ", shownName(target),
-                      " is in known_hosts, which shows ", shown, ", is not known: ",
-                      escapeForTerminal(unread),
+                      " is in known_hosts, which shows ", shown,
+                      ", is not known: ", escapeForTerminal(unread),
                       ". Until the file can be read, or is removed, no new key is trusted.");
 }
 
@@ -141,14 +141,16 @@ std::string permissionDenied(const SshTarget& target, const Denial& denial) {
                     "'ssh-add ",
                     escapeForTerminal(shellQuote(denial.encrypted[0])), "' put in an agent. ");
   }
+  absl::StrAppend(
+      &message,
+      denial.forAgent
+          ? "On the spoke, ~/.ssh/authorized_keys needs the line that 'pi-brain-agent "
+            "--authorized-keys-line KEY.pub' prints ('pi-brain spoke add' puts it there)"
+          : "On the spoke, ~/.ssh/authorized_keys needs the key: 'ssh-copy-id -i KEY.pub' "
+            "puts it there");
   absl::StrAppend(&message,
-                  denial.forAgent
-                      ? "On the spoke, ~/.ssh/authorized_keys needs the line that 'pi-brain-agent "
-                        "--authorized-keys-line KEY.pub' prints ('pi-brain spoke add' puts it there)"
-                      : "On the spoke, ~/.ssh/authorized_keys needs the key: 'ssh-copy-id -i KEY.pub' "
-                        "puts it there");
-  absl::StrAppend(&message,
-                  ", and neither ~ nor ~/.ssh may be writable by others; on the hub, IdentityFile in ~/.ssh/config names the key.");
+                  ", and neither ~ nor ~/.ssh may be writable by others; on the hub, IdentityFile "
+                  "in ~/.ssh/config names the key.");
   return message;
 }
 

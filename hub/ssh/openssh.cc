@@ -35,8 +35,7 @@ constexpr int SSH_FAILED = 255;  // ssh(1), EXIT STATUS
 
 }  // namespace
 
-std::vector<std::string> sshCommand(const SshTarget& target, const char* logLevel,
-                                    bool mayAsk) {
+std::vector<std::string> sshCommand(const SshTarget& target, const char* logLevel, bool mayAsk) {
   auto ssh = findProgram("ssh");
   if (!ssh) {
     throw Failure(absl::StrCat(
@@ -45,10 +44,10 @@ std::vector<std::string> sshCommand(const SshTarget& target, const char* logLeve
   }
   std::vector<std::string> command{*ssh, "-T", "-a", "-x"};
   if (!target.configFile.empty()) command.insert(command.end(), {"-F", target.configFile});
-  for (auto option :
-       {mayAsk ? "BatchMode=no" : "BatchMode=yes", "ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none",
-        // A master of ours would live on in the background.
-        "ControlMaster=no"}) {
+  for (auto option : {mayAsk ? "BatchMode=no" : "BatchMode=yes", "ClearAllForwardings=yes",
+                      "PermitLocalCommand=no", "RemoteCommand=none",
+                      // A master of ours would live on in the background.
+                      "ControlMaster=no"}) {
     command.insert(command.end(), {"-o", option});
   }
   if (target.hasSessionType) {

@@ -28,14 +28,13 @@ int openDirectory(int at, const std::string& path) {
 }
 
 absl::Status cannotOpen(const std::string& path) {
-  return absl::PermissionDeniedError(
-      absl::StrCat("the archive cannot be read whole: '", escapeForTerminal(path),
-                   "' cannot be opened: ", strerror(errno),
-                   ". Check its owner and mode with 'ls -ld'."));
+  return absl::PermissionDeniedError(absl::StrCat(
+      "the archive cannot be read whole: '", escapeForTerminal(path),
+      "' cannot be opened: ", strerror(errno), ". Check its owner and mode with 'ls -ld'."));
 }
 
-// Null if it does not exist. Where the archive is, its owner says, also by a symlink; what is in it,
-// Archive made.
+// Null if it does not exist. Where the archive is, its owner says, also by a symlink; what is in
+// it, Archive made.
 absl::StatusOr<kj::AutoCloseFd> openArchive(const std::string& archiveDir,
                                             const std::string& spoke = "") {
   kj::AutoCloseFd fd(open(archiveDir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

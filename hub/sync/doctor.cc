@@ -278,8 +278,8 @@ class Examiner {
     options.dryRun = true;
     Progress unseen;
     syncByRsync(config_, spoke_, options, would, unseen);
-    good(absl::StrCat(countOf(would.counts.files, "file"), " on the spoke, ",
-                      would.changes.size(), " of them to fetch"));
+    good(absl::StrCat(countOf(would.counts.files, "file"), " on the spoke, ", would.changes.size(),
+                      " of them to fetch"));
   }
 
   void examineRsyncThere() {

@@ -114,10 +114,11 @@ std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
         saidSuffix(said),
         spoke.source.host.empty()
             ? std::string(" It has to be on PATH.")
-            : absl::StrCat(" ", addCommand(spoke),
-                           " puts it there, and its full path into the command=\"…\" of the spoke's "
-                           "~/.ssh/authorized_keys. ('pi-brain-agent --authorized-keys-line KEY.pub', "
-                           "run on the spoke, prints that line.)"));
+            : absl::StrCat(
+                  " ", addCommand(spoke),
+                  " puts it there, and its full path into the command=\"…\" of the spoke's "
+                  "~/.ssh/authorized_keys. ('pi-brain-agent --authorized-keys-line KEY.pub', "
+                  "run on the spoke, prints that line.)"));
   }
   if (status == 126 || contains(farewell.errors, "ermission denied")) {
     return absl::StrCat("pi-brain-agent on ", place, " cannot be started.", saidSuffix(said),
@@ -178,8 +179,8 @@ void checkVersion(const SpokeConfig& spoke, const AgentInfo& agent) {
                                brief(agent.version), " (protocol ", agent.protocol, "), this hub ",
                                PIBRAIN_VERSION, " (protocol ", PROTOCOL, ")");
   if (agent.protocol < OLDEST_PROTOCOL) {
-    throw Failure(
-        absl::StrCat("the agent is too old: ", versions, ". Upgrade the agent: ", upgradeCommand(spoke), "."));
+    throw Failure(absl::StrCat("the agent is too old: ", versions,
+                               ". Upgrade the agent: ", upgradeCommand(spoke), "."));
   }
   if (agent.oldestProtocol > PROTOCOL) {
     throw Failure(absl::StrCat("the agent is too new: ", versions,

@@ -50,7 +50,8 @@ Mirror::Mirror(const std::string& path, Access access, Archive archive)
   int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0 && errno == ENOENT && access == Access::READ) return;
   if (fd < 0) {
-    throw Failure(absl::StrCat("the mirror ", inQuotes(path), " cannot be opened: ", strerror(errno),
+    throw Failure(absl::StrCat("the mirror ", inQuotes(path),
+                               " cannot be opened: ", strerror(errno),
                                ". Check 'path' in the config, and its owner with 'ls -ld'."));
   }
   root_ = RootedDir(kj::AutoCloseFd(fd));
@@ -162,10 +163,10 @@ void Mirror::makeRoomAt(int parent, const std::string& name, const std::string& 
   struct stat st;
   if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return;
   if (S_ISLNK(st.st_mode)) {
-    kj::throwFatalException(kj::Exception(
-        kj::Exception::Type::FAILED, __FILE__, __LINE__,
-        kj::str("there is a symlink in the mirror at ", inQuotes(path).c_str(),
-                ", which a sync does not make; remove it")));
+    kj::throwFatalException(
+        kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
+                      kj::str("there is a symlink in the mirror at ", inQuotes(path).c_str(),
+                              ", which a sync does not make; remove it")));
   }
   archive_.take(parent, name, path);
   directories_.clear();

@@ -39,8 +39,8 @@ std::vector<SpokeReport> SyncRun::finish(Store* store, const RunObserver& observ
       std::lock_guard lock(observing);
       observer.began(*spokes_[i], progress_[i]);
     }
-    reports[i] = syncSpoke(config_, *spokes_[i], options_, store, std::move(reaches_[i]),
-                           progress_[i]);
+    reports[i] =
+        syncSpoke(config_, *spokes_[i], options_, store, std::move(reaches_[i]), progress_[i]);
     std::lock_guard lock(observing);
     observer.ended(reports[i]);
   });

@@ -134,8 +134,8 @@ class SpokeSync {
       uint64_t added = file.kind == ChangeKind::GROW ? file.remote.size - file.basisSize : 0;
       report_.bytesGrown += added;
       report_.changes.push_back({file.kind, file.remote.path,
-                                 file.kind == ChangeKind::MOVE ? file.basis : "",
-                                 file.remote.size, added});
+                                 file.kind == ChangeKind::MOVE ? file.basis : "", file.remote.size,
+                                 added});
       countChange(file.kind, report_.counts);
     }
     Paths moved;
@@ -259,7 +259,7 @@ class SpokeSync {
   Progress& progress_;
   kj::AsyncIoContext io_;
   Paths kept_;
-  int64_t agentClock_ = 0;  // ns since the epoch, at its hello
+  int64_t agentClock_ = 0;              // ns since the epoch, at its hello
   std::vector<std::string> undeleted_;  // "path: reason"
 };
 

@@ -43,7 +43,8 @@ struct Verification {
 };
 
 // Verifies one spoke whose method is AGENT or RSYNC; with `repair`, under the mirror's lock, what
-// differs is fetched, and what was there before goes to the archive. Never throws: failures are in the report.
+// differs is fetched, and what was there before goes to the archive. Never throws: failures are in
+// the report.
 Verification verifySpoke(const Config& config, const SpokeConfig& spoke, bool repair);
 
 }  // namespace pibrain

@@ -58,7 +58,12 @@ void walkAndDigest(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(walkAndDigest)->Arg(500)->Arg(5000)->Arg(50'000)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(walkAndDigest)
+    ->Arg(500)
+    ->Arg(5000)
+    ->Arg(50'000)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 void prefixHash(benchmark::State& state) {
   auto size = uint64_t(state.range(0));

@@ -101,8 +101,9 @@ void tryNetwork() {
   address.sin_family = AF_INET;
   address.sin_port = htons(22);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  report("TCP connection", connect(socket(AF_INET, SOCK_STREAM, 0),
-                                   reinterpret_cast<struct sockaddr*>(&address), sizeof(address)) != 0);
+  report("TCP connection",
+         connect(socket(AF_INET, SOCK_STREAM, 0), reinterpret_cast<struct sockaddr*>(&address),
+                 sizeof(address)) != 0);
   // Standard input may be a socket.
   report("connect",
          connect(STDIN_FILENO, reinterpret_cast<struct sockaddr*>(&address), sizeof(address)) != 0);

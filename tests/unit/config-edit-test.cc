@@ -16,7 +16,8 @@
 namespace pibrain {
 namespace {
 
-const SpokeFields LAPTOP{{"name", "laptop"}, {"sync_method", "agent"}, {"source", "u@h:~/s"}, {"path", "/m"}};
+const SpokeFields LAPTOP{
+    {"name", "laptop"}, {"sync_method", "agent"}, {"source", "u@h:~/s"}, {"path", "/m"}};
 
 std::string added(const std::string& text, const SpokeFields& fields = LAPTOP) {
   auto result = withSpoke(text, fields);
@@ -29,8 +30,10 @@ constexpr char ITEM[] =
 TEST(ConfigEdit, theFirstSpoke) {
   EXPECT_EQ(added(""), std::string("spokes:\n") + ITEM);
   EXPECT_EQ(added("# only words\n"), std::string("# only words\nspokes:\n") + ITEM);
-  EXPECT_EQ(added("hub:\n  web_ui_port: 1"), std::string("hub:\n  web_ui_port: 1\n\nspokes:\n") + ITEM);
-  for (auto empty : {"spokes:\n", "spokes: []\n", "spokes: ~\n", "spokes: null\n", "spokes:   \n", "spokes:"}) {
+  EXPECT_EQ(added("hub:\n  web_ui_port: 1"),
+            std::string("hub:\n  web_ui_port: 1\n\nspokes:\n") + ITEM);
+  for (auto empty :
+       {"spokes:\n", "spokes: []\n", "spokes: ~\n", "spokes: null\n", "spokes:   \n", "spokes:"}) {
     EXPECT_EQ(added(empty), std::string("spokes:\n") + ITEM) << empty;
   }
   EXPECT_EQ(added("spokes: # mine\nquery: {a: 1} # other\n"),
@@ -43,52 +46,70 @@ TEST(ConfigEdit, oneMore) {
   EXPECT_EQ(added(one + "\n# of the daemon\ndaemon:\n  x: [1,\n    2]\n"),
             one + ITEM + "\n# of the daemon\ndaemon:\n  x: [1,\n    2]\n");
   EXPECT_EQ(added("spokes:\n- name: a\n  path: /a\n"),
-            "spokes:\n- name: a\n  path: /a\n- name: laptop\n  sync_method: agent\n  source: u@h:~/s\n  path: /m\n");
+            "spokes:\n- name: a\n  path: /a\n- name: laptop\n  sync_method: agent\n  source: "
+            "u@h:~/s\n  path: /m\n");
   EXPECT_EQ(added("spokes:\n    -   name: a\n        path: /a"),
-            "spokes:\n    -   name: a\n        path: /a\n    -   name: laptop\n        sync_method: agent\n"
+            "spokes:\n    -   name: a\n        path: /a\n    -   name: laptop\n        "
+            "sync_method: agent\n"
             "        source: u@h:~/s\n        path: /m\n");
-  auto spaced = std::string("spokes:\n  - name: a\n    path: /a\n\n  # the second\n  -\n    name: b\n    path: /b\n");
+  auto spaced = std::string(
+      "spokes:\n  - name: a\n    path: /a\n\n  # the second\n  -\n    name: b\n    path: /b\n");
   EXPECT_EQ(added(spaced), spaced + ITEM);
   auto blank = std::string("spokes:\n  - name: a\n    path: /a\n\n  - name: b\n    path: /b\n");
   EXPECT_EQ(added(blank), blank + "\n" + ITEM);
-  EXPECT_EQ(added("spokes:\r\n  - name: a\r\n    path: /a\r\n"),
-            "spokes:\r\n  - name: a\r\n    path: /a\r\n  - name: laptop\r\n    sync_method: agent\r\n"
-            "    source: u@h:~/s\r\n    path: /m\r\n");
+  EXPECT_EQ(
+      added("spokes:\r\n  - name: a\r\n    path: /a\r\n"),
+      "spokes:\r\n  - name: a\r\n    path: /a\r\n  - name: laptop\r\n    sync_method: agent\r\n"
+      "    source: u@h:~/s\r\n    path: /m\r\n");
 }
 
 TEST(ConfigEdit, valuesAreQuotedIfTheyNeedIt) {
-  SpokeFields odd{{"name", "a: b"}, {"path", "/x # y"}, {"key", "true"}, {"source", "*"}, {"ssh", "line\nline"}};
+  SpokeFields odd{{"name", "a: b"},
+                  {"path", "/x # y"},
+                  {"key", "true"},
+                  {"source", "*"},
+                  {"ssh", "line\nline"}};
   auto text = added("spokes:\n", odd);
   EXPECT_EQ(text.find("! "), std::string::npos) << text;
   EXPECT_NE(text.find("\"/x # y\""), std::string::npos) << text;
 }
 
 TEST(ConfigEdit, whatItDoesNotEditItSays) {
-  for (auto text : {"spokes: [{name: a, path: /a}]\n", "{spokes: [], hub: {}}\n", "spokes:\n  a: 1\n", "- a\n", "spokes: 3\n",
-                    "spokes:\n  - {name: a, path: /a}\n", "a: [\n", "---\nhub: {}\n---\nhub: {}\n"}) {
+  for (auto text :
+       {"spokes: [{name: a, path: /a}]\n", "{spokes: [], hub: {}}\n", "spokes:\n  a: 1\n", "- a\n",
+        "spokes: 3\n", "spokes:\n  - {name: a, path: /a}\n", "a: [\n",
+        "---\nhub: {}\n---\nhub: {}\n"}) {
     auto result = added(text);
     EXPECT_EQ(result.rfind("! ", 0), 0u) << text << "became\n" << result;
-    EXPECT_NE(result.find("by hand: add this to 'spokes:':\n  - name: laptop"), std::string::npos) << result;
+    EXPECT_NE(result.find("by hand: add this to 'spokes:':\n  - name: laptop"), std::string::npos)
+        << result;
   }
 }
 
 constexpr char TWO[] =
-    "# mine\nspokes:\n  # the first\n  - name: 'a'   # called a\n    source: \"u@h:~/s\" # there\n    path: /a\n"
-    "    rsync_options:\n      delete: true\n\n  # the second\n  - name: b\n    path: /b\n\nhub: {}\n";
+    "# mine\nspokes:\n  # the first\n  - name: 'a'   # called a\n    source: \"u@h:~/s\" # there\n "
+    "   path: /a\n"
+    "    rsync_options:\n      delete: true\n\n  # the second\n  - name: b\n    path: /b\n\nhub: "
+    "{}\n";
 
 TEST(ConfigEdit, fields) {
   auto edited = *withFields(TWO, "a", {{"source", "v@i:~/s"}, {"key", "~/.ssh/k"}, {"path", "/a"}});
   EXPECT_EQ(edited,
-            "# mine\nspokes:\n  # the first\n  - name: 'a'   # called a\n    source: v@i:~/s # there\n    path: /a\n"
-            "    rsync_options:\n      delete: true\n    key: ~/.ssh/k\n\n  # the second\n  - name: b\n    path: /b\n\nhub: {}\n");
+            "# mine\nspokes:\n  # the first\n  - name: 'a'   # called a\n    source: v@i:~/s # "
+            "there\n    path: /a\n"
+            "    rsync_options:\n      delete: true\n    key: ~/.ssh/k\n\n  # the second\n  - "
+            "name: b\n    path: /b\n\nhub: {}\n");
   EXPECT_EQ(*withFields(edited, "a", {{"source", "v@i:~/s"}, {"key", "~/.ssh/k"}}), edited);
   EXPECT_FALSE(withFields(TWO, "nobody", {{"key", "k"}}).ok());
 }
 
 TEST(ConfigEdit, removing) {
-  EXPECT_EQ(*withoutSpoke(TWO, "a"), "# mine\nspokes:\n  # the first\n\n  # the second\n  - name: b\n    path: /b\n\nhub: {}\n");
+  EXPECT_EQ(
+      *withoutSpoke(TWO, "a"),
+      "# mine\nspokes:\n  # the first\n\n  # the second\n  - name: b\n    path: /b\n\nhub: {}\n");
   EXPECT_EQ(*withoutSpoke(TWO, "b"),
-            "# mine\nspokes:\n  # the first\n  - name: 'a'   # called a\n    source: \"u@h:~/s\" # there\n    path: /a\n"
+            "# mine\nspokes:\n  # the first\n  - name: 'a'   # called a\n    source: \"u@h:~/s\" # "
+            "there\n    path: /a\n"
             "    rsync_options:\n      delete: true\n\n  # the second\n\nhub: {}\n");
   EXPECT_EQ(*withoutSpoke(std::string("spokes:\n") + ITEM, "laptop"), "spokes:\n");
   EXPECT_EQ(*withoutSpoke("spokes:\n  - name: a\n    path: /a\n\n  - name: b\n    path: /b\n", "b"),
@@ -97,7 +118,8 @@ TEST(ConfigEdit, removing) {
 }
 
 TEST(ConfigEdit, addingAndRemovingIsNothing) {
-  for (auto text : {TWO, "spokes:\n  - name: a\n    path: /a\n", "hub: {}\n\nspokes:\n- name: a\n  path: /a\n\n- name: b\n  path: /b\n"}) {
+  for (auto text : {TWO, "spokes:\n  - name: a\n    path: /a\n",
+                    "hub: {}\n\nspokes:\n- name: a\n  path: /a\n\n- name: b\n  path: /b\n"}) {
     EXPECT_EQ(*withoutSpoke(added(text), "laptop"), text);
   }
 }
@@ -148,7 +170,8 @@ TEST_F(EditFile, isLeftAloneIfNothingChanges) {
 TEST_F(EditFile, byManyAtOnce) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 16; ++i) {
-    threads.emplace_back([this, i]() { EXPECT_TRUE(add(path_, "spoke" + std::to_string(i)).ok()); });
+    threads.emplace_back(
+        [this, i]() { EXPECT_TRUE(add(path_, "spoke" + std::to_string(i)).ok()); });
   }
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(loadConfig(path_)->spokes.size(), 16u);

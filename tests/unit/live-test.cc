@@ -67,7 +67,8 @@ TEST(ProgressLine, numbersThatDoNotFitTogether) {
   line = {"laptop", Phase::FETCHING, 4, 1, 0, 0, 0};
   EXPECT_NE(drawProgress(line, PLAIN, 100, 6).find("25%"), std::string::npos) << "of the files";
   line = {"laptop", Phase::FETCHING, 4, 1, UINT64_MAX, 1, 1e-300};
-  EXPECT_EQ(drawProgress(line, PLAIN, 100, 6).find("left"), std::string::npos) << "in no time that counts";
+  EXPECT_EQ(drawProgress(line, PLAIN, 100, 6).find("left"), std::string::npos)
+      << "in no time that counts";
 }
 
 }  // namespace

@@ -10,16 +10,78 @@ namespace pibrain {
 namespace {
 
 TEST(RsyncArguments, whatIsNotKnownToBeHarmlessIsRefused) {
-  for (auto argument :
-       {"-e", "-essh", "-e ssh", "-ave", "-zve/bin/sh", "--rsh", "--rsh=sh", "--rs=sh", "--rsync-path=x",
-        "--rsync-p", "-M", "-M--daemon", "-avM--x", "--remote-option=x", "--remote", "--rem=x", "--daemon",
-        "--daem", "--config=x", "--dparam=x", "--server", "--serv", "--sender", "--remove-source-files",
-        "--remove-s", "--write-devices", "--ignore-errors", "--force", "--", "", "--r", "--s=x", "-",
-        "--delete", "--del", "--delete-excluded", "-q", "--quiet", "--stderr=all", "--info=none", "--append",
-        "--append-verify", "--inplace", "-a", "-av", "--chmod=F644", "-L", "-l", "-k", "-n", "--list-only",
-        "--help", "--version", "-V", "--write-batch=x", "--only-write-batch=x", "--log-file=x", "-T/tmp",
-        "--temp-dir=x", "--link-dest=x", "--compare-dest=x", "--suffix=x", "--files-from=-", "--iconv=.",
-        "-R", "-b", "--trust-sender", "--copy-as=x", "--timeout=1", "/etc/", "host:/etc/", "--verbose=x"}) {
+  for (auto argument : {"-e",
+                        "-essh",
+                        "-e ssh",
+                        "-ave",
+                        "-zve/bin/sh",
+                        "--rsh",
+                        "--rsh=sh",
+                        "--rs=sh",
+                        "--rsync-path=x",
+                        "--rsync-p",
+                        "-M",
+                        "-M--daemon",
+                        "-avM--x",
+                        "--remote-option=x",
+                        "--remote",
+                        "--rem=x",
+                        "--daemon",
+                        "--daem",
+                        "--config=x",
+                        "--dparam=x",
+                        "--server",
+                        "--serv",
+                        "--sender",
+                        "--remove-source-files",
+                        "--remove-s",
+                        "--write-devices",
+                        "--ignore-errors",
+                        "--force",
+                        "--",
+                        "",
+                        "--r",
+                        "--s=x",
+                        "-",
+                        "--delete",
+                        "--del",
+                        "--delete-excluded",
+                        "-q",
+                        "--quiet",
+                        "--stderr=all",
+                        "--info=none",
+                        "--append",
+                        "--append-verify",
+                        "--inplace",
+                        "-a",
+                        "-av",
+                        "--chmod=F644",
+                        "-L",
+                        "-l",
+                        "-k",
+                        "-n",
+                        "--list-only",
+                        "--help",
+                        "--version",
+                        "-V",
+                        "--write-batch=x",
+                        "--only-write-batch=x",
+                        "--log-file=x",
+                        "-T/tmp",
+                        "--temp-dir=x",
+                        "--link-dest=x",
+                        "--compare-dest=x",
+                        "--suffix=x",
+                        "--files-from=-",
+                        "--iconv=.",
+                        "-R",
+                        "-b",
+                        "--trust-sender",
+                        "--copy-as=x",
+                        "--timeout=1",
+                        "/etc/",
+                        "host:/etc/",
+                        "--verbose=x"}) {
     EXPECT_TRUE(refusedForRsync({argument})) << argument;
   }
   EXPECT_EQ(refusedForRsync({"-v", "--exclude=x", "-e", "sh"})->index, 2u);
@@ -28,10 +90,26 @@ TEST(RsyncArguments, whatIsNotKnownToBeHarmlessIsRefused) {
 }
 
 TEST(RsyncArguments, theUsualOnesAreNot) {
-  std::vector<std::string> usual{"-v", "-vP", "--exclude=*.tmp", "--exclude", "*.tmp", "--bwlimit=5",
-                                 "--no-compress", "--checksum", "--size-only", "--skip-compress=jsonl",
-                                 "-f- *.tmp/e", "-f", "- x", "-B700", "--max-size=1g", "--exclude", "-e sh",
-                                 "-vf", "-x", "-4"};
+  std::vector<std::string> usual{"-v",
+                                 "-vP",
+                                 "--exclude=*.tmp",
+                                 "--exclude",
+                                 "*.tmp",
+                                 "--bwlimit=5",
+                                 "--no-compress",
+                                 "--checksum",
+                                 "--size-only",
+                                 "--skip-compress=jsonl",
+                                 "-f- *.tmp/e",
+                                 "-f",
+                                 "- x",
+                                 "-B700",
+                                 "--max-size=1g",
+                                 "--exclude",
+                                 "-e sh",
+                                 "-vf",
+                                 "-x",
+                                 "-4"};
   EXPECT_FALSE(refusedForRsync(usual));
 }
 
@@ -43,18 +121,19 @@ RsyncOutput read(std::initializer_list<const char*> lines) {
 
 TEST(RsyncOutput, items) {
   auto output = read({"cd+++++++++ 4096 d/", ">f+++++++++ 3 d/x y", ">f.st...... 12 grown",
-                      ">f..t...... 5 same", ">fc.t...... 5 checked", ">fc........ 5 rotten", ".f..t...... 7 touched",
-                      ".f...p..... 7 mode", ".d..t...... 60 ./", "*deleting   0 gone",
-                      "*deleting   0 dir/", "cL+++++++++ 1 link -> x", "hf+++++++++ 0 hard => x",
-                      "sending incremental file list", "", ">f+++++++++", ">f+++++++++ x y"});
+                      ">f..t...... 5 same", ">fc.t...... 5 checked", ">fc........ 5 rotten",
+                      ".f..t...... 7 touched", ".f...p..... 7 mode", ".d..t...... 60 ./",
+                      "*deleting   0 gone", "*deleting   0 dir/", "cL+++++++++ 1 link -> x",
+                      "hf+++++++++ 0 hard => x", "sending incremental file list", "", ">f+++++++++",
+                      ">f+++++++++ x y"});
   std::vector<std::string> items;
   for (auto& item : output.items()) {
-    items.push_back(std::to_string(int(item.kind)) + " " + item.path + " " + std::to_string(item.size) +
-                    (item.unlike ? "" : " alike"));
+    items.push_back(std::to_string(int(item.kind)) + " " + item.path + " " +
+                    std::to_string(item.size) + (item.unlike ? "" : " alike"));
   }
-  EXPECT_EQ(items, (std::vector<std::string>{"0 d/x y 3 alike", "1 grown 12", "1 same 5", "1 checked 5",
-                                             "1 rotten 5 alike", "2 touched 7 alike", "3 gone 0 alike",
-                                             "0 hard => x 0 alike"}));
+  EXPECT_EQ(items, (std::vector<std::string>{"0 d/x y 3 alike", "1 grown 12", "1 same 5",
+                                             "1 checked 5", "1 rotten 5 alike", "2 touched 7 alike",
+                                             "3 gone 0 alike", "0 hard => x 0 alike"}));
 }
 
 TEST(RsyncOutput, progress) {
@@ -76,9 +155,10 @@ TEST(RsyncOutput, progress) {
 }
 
 TEST(RsyncOutput, numbers) {
-  auto output = read({"Number of files: 1234 (reg: 1200, dir: 34)", "Number of created files: 3 (reg: 2)",
-                      "Literal data: 77 bytes", "Matched data: 5 bytes", "Total bytes sent: 100",
-                      "Total bytes received: 2000", "skipping non-regular file \"p\""});
+  auto output =
+      read({"Number of files: 1234 (reg: 1200, dir: 34)", "Number of created files: 3 (reg: 2)",
+            "Literal data: 77 bytes", "Matched data: 5 bytes", "Total bytes sent: 100",
+            "Total bytes received: 2000", "skipping non-regular file \"p\""});
   EXPECT_EQ(output.files, 1200u);
   EXPECT_EQ(output.bytesLiteral, 77u);
   EXPECT_EQ(output.bytesSent, 100u);

@@ -120,8 +120,9 @@ TEST(Schedule, mistakesAreNamed) {
            {"* * 0 * *", "the day of the month '0'"},
            {"* * 32 * *", "the day of the month '32'"},
            {"* * * 13 *", "the month '13'"},
-           {"* * * januar *", "the month 'januar' is none. It takes '*' or numbers from 1 to 12 "
-                              "(or names: jan, feb, …)"},
+           {"* * * januar *",
+            "the month 'januar' is none. It takes '*' or numbers from 1 to 12 "
+            "(or names: jan, feb, …)"},
            {"* * * * 8", "the day of the week '8'"},
            {"* jan * * *", "the hour 'jan'"},
            {"0 0 30 2 *", "there is no such day in any year"},

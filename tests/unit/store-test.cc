@@ -81,8 +81,16 @@ TEST_F(StoreTest, history) {
   open();
   EXPECT_TRUE(store_->history({}, 10)->empty());
   auto full = report("a", OLD);
-  full.counts = {.files = 1, .created = 2, .grown = 3, .rewritten = 4, .moved = 5, .touched = 6,
-                 .deleted = 7, .kept = 8, .deferred = 9, .failed = 10};
+  full.counts = {.files = 1,
+                 .created = 2,
+                 .grown = 3,
+                 .rewritten = 4,
+                 .moved = 5,
+                 .touched = 6,
+                 .deleted = 7,
+                 .kept = 8,
+                 .deferred = 9,
+                 .failed = 10};
   full.bytesGrown = 11;
   full.bytesLiteral = 12;
   full.wire = {13, 14};

@@ -62,7 +62,9 @@ Scripts verifyScripts() {
     script.mute = "digest";
     return script;
   };
-  all["signature-garbage"] = []() { return signing([]() { return events({piece("garbage!garb")}); }); };
+  all["signature-garbage"] = []() {
+    return signing([]() { return events({piece("garbage!garb")}); });
+  };
   all["signature-cut"] = []() { return signing([]() { return events({piece("rs")}); }); };
   all["signature-of-no-blocks"] = []() {
     return signing([]() { return events({piece(signatureOf(0, 8, 4))}); });
