@@ -33,16 +33,20 @@ find "$root/src/pi-brain" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} 
 tar -c --exclude=./build --exclude=./.git . | tar -x -C "$root/src/pi-brain"
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 
-# Not by exec: the shell is the first process of its list, and reaps what others leave.
+# Not by exec: the shell is the first process of its list, and reaps what others leave. It becomes the
+# root of its mounts, since a chroot would be left by those tests that enter a namespace of mounts.
 inside='
   mount --make-rprivate /
-  mount --bind "$1" "$1" # so that it is a mount point there, too
+  mount --bind "$1" "$1"
   mount -t proc proc "$1/proc"
   mount --rbind /dev "$1/dev"
   mount -t tmpfs run "$1/run"
-  root=$1
+  mkdir "$1/run/before"
+  cd "$1"
   shift
-  chroot "$root" /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+  pivot_root . run/before
+  umount -l run/before
+  /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     sh -euc "
       cd /src/pi-brain
       deploy/install-build-deps.sh

@@ -71,12 +71,12 @@ absl::StatusOr<std::vector<AgentProgram>> findAgents(const std::string& director
   search.directory(program.parent_path() / "lib/pi-brain");
   if (auto onPath = findProgram("pi-brain-agent")) search.file(thisArchitecture(), *onPath);
   if (search.found.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat("there is no agent to install: no pi-brain-agent beside this program, on PATH, "
-                     "or in ",
-                     (program.parent_path() / "lib/pi-brain").string(),
-                     ". 'deploy/build-agents.sh' of the source makes them, and --agents DIR says "
-                     "where they are"));
+    return absl::NotFoundError(absl::StrCat(
+        "there is no agent to install: no pi-brain-agent beside this program, on PATH, "
+        "or in ",
+        (program.parent_path() / "lib/pi-brain").string(),
+        ". 'deploy/build-agents.sh' of the source makes them, and --agents DIR says "
+        "where they are"));
   }
   return search.found;
 }

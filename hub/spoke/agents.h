@@ -15,8 +15,8 @@ struct AgentProgram {
 };
 
 // Those in `directory`, named pi-brain-agent-ARCHITECTURE. Without one (empty): for this machine's
-// architecture the pi-brain-agent beside this program, those in ../lib/pi-brain, and the one on PATH,
-// of each architecture the first. An error if there are none.
+// architecture the pi-brain-agent beside this program, those in ../lib/pi-brain, and the one on
+// PATH, of each architecture the first. An error if there are none.
 absl::StatusOr<std::vector<AgentProgram>> findAgents(const std::string& directory);
 
 }  // namespace pibrain

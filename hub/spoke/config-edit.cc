@@ -318,12 +318,12 @@ absl::Status editFile(const std::string& path,
                       const std::function<absl::StatusOr<std::string>(const std::string&)>& edit) {
   std::error_code none;
   // A symlink that leads nowhere yet is followed, too.
-  auto real = std::filesystem::weakly_canonical(
-                  std::filesystem::is_symlink(path, none)
-                      ? std::filesystem::absolute(path).parent_path() /
-                            std::filesystem::read_symlink(path, none)
-                      : std::filesystem::absolute(path))
-                  .string();
+  auto real =
+      std::filesystem::weakly_canonical(std::filesystem::is_symlink(path, none)
+                                            ? std::filesystem::absolute(path).parent_path() /
+                                                  std::filesystem::read_symlink(path, none)
+                                            : std::filesystem::absolute(path))
+          .string();
   auto fail = [&](const char* what) {
     return absl::UnavailableError(absl::StrCat("cannot ", what, " ", escapeForTerminal(real), ": ",
                                                strerror(errno), ". Check it with 'ls -l'"));

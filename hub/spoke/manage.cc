@@ -11,14 +11,15 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
-#include <tuple>
 
 #include "common/file-io.h"
 #include "common/text.h"
 #include "hub/failure.h"
 #include "hub/files.h"
 #include "hub/spoke/agents.h"
+#include "hub/spoke/archive-mirror.h"
 #include "hub/spoke/config-edit.h"
+#include "hub/spoke/own-keys.h"
 #include "hub/spoke/remote-install.h"
 #include "hub/spoke/sync-key.h"
 #include "hub/ssh/identities.h"
@@ -34,7 +35,6 @@ namespace pibrain {
 namespace {
 
 constexpr char DEFAULT_ROOT[] = "~/.pi/agent/sessions";
-constexpr char DEFAULT_KEY[] = "~/.ssh/pi-brain-sync";
 
 void orThrow(const absl::Status& status) {
   if (status.ok()) return;
@@ -80,14 +80,16 @@ void requirePlain(const std::string& target, const std::string& root) {
   auto host = target.substr(target.rfind('@') + 1);
   bool port = std::count(host.begin(), host.end(), ':') == 1 && !host.starts_with('[');
   if (port || target.find("://") != std::string::npos) {
-    throw Failure(absl::StrCat("'", escapeForTerminal(target),
-                               "' is not user@host or a Host of ~/.ssh/config. A port belongs there: "
-                               "'Host NAME', and beneath it 'HostName', 'Port' and 'User'."));
+    throw Failure(
+        absl::StrCat("'", escapeForTerminal(target),
+                     "' is not user@host or a Host of ~/.ssh/config. A port belongs there: "
+                     "'Host NAME', and beneath it 'HostName', 'Port' and 'User'."));
   }
   if (root.starts_with('~') && root != "~" && !root.starts_with("~/")) {
-    throw Failure(absl::StrCat("'", escapeForTerminal(root),
-                               "' is no path that is understood: '~/…' is beneath the home directory "
-                               "of the user who logs in."));
+    throw Failure(
+        absl::StrCat("'", escapeForTerminal(root),
+                     "' is no path that is understood: '~/…' is beneath the home directory "
+                     "of the user who logs in."));
   }
 }
 
@@ -179,13 +181,14 @@ class Manager {
       }
       auto odd = oddRoot(spoke, agent);
       if (!odd.empty() && root) {
-        throw Failure(absl::StrCat(odd, ": another line for this key comes before the one that was "
-                                        "added, perhaps in another file (AuthorizedKeysFile in "
-                                        "sshd_config). Remove that, and try again."));
+        throw Failure(absl::StrCat(odd,
+                                   ": another line for this key comes before the one that was "
+                                   "added, perhaps in another file (AuthorizedKeysFile in "
+                                   "sshd_config). Remove that, and try again."));
       }
       if (!odd.empty()) say(odd);
-      say(absl::StrCat("the key starts the agent, and nothing else: version ",
-                       brief(agent.version), ", sandbox: ", brief(agent.sandbox)));
+      say(absl::StrCat("the key starts the agent, and nothing else: version ", brief(agent.version),
+                       ", sandbox: ", brief(agent.sandbox)));
       if (store_ != nullptr) {
         (void)store_->setLastContact(spoke.name, {agent.version, agent.sandbox, wallClockNanos()});
       }
@@ -196,8 +199,9 @@ class Manager {
 
   // Installs, proves that the spoke works with it, does what is to be done before, and only then
   // keeps it.
-  void install(RemoteInstall& remote, const InstallRequest& request, const SpokeConfig& spoke,
-               const std::function<void()>& beforeKeeping = []() {}) {
+  void install(
+      RemoteInstall& remote, const InstallRequest& request, const SpokeConfig& spoke,
+      const std::function<void()>& beforeKeeping = []() {}) {
     auto installed = remote.install(request, orThrow(findAgents(options_.agents)));
     change_.architecture = installed.architecture;
     change_.agent = installed.agent;
@@ -208,22 +212,24 @@ class Manager {
       prove(spoke, !request.agentOnly);
       beforeKeeping();
     } catch (const Failure& e) {
-      auto elsewhere = installed.line == "same" || request.agentOnly
-                           ? ""
-                           : " (If sshd there looks for keys in other files than "
-                             "~/.ssh/authorized_keys, AuthorizedKeysFile in its sshd_config says so.)";
-      throw Failure(absl::StrCat(
-          e.what(), elsewhere,
-          remote.takeBack() ? " What was done on the spoke was taken back."
-                            : " Whether what was done on the spoke was taken back is not known: the "
-                              "connection broke off. Doing it again puts it right."));
+      auto elsewhere =
+          installed.line == "same" || request.agentOnly
+              ? ""
+              : " (If sshd there looks for keys in other files than "
+                "~/.ssh/authorized_keys, AuthorizedKeysFile in its sshd_config says so.)";
+      throw Failure(
+          absl::StrCat(e.what(), elsewhere,
+                       remote.takeBack()
+                           ? " What was done on the spoke was taken back."
+                           : " Whether what was done on the spoke was taken back is not known: the "
+                             "connection broke off. Doing it again puts it right."));
     }
     remote.keep();
     sayAll(remote);
   }
 
-  // A key that is for syncing alone cannot be one that its owner logs in with: that login would start
-  // the agent from then on, and nothing else.
+  // A key that is for syncing alone cannot be one that its owner logs in with: that login would
+  // start the agent from then on, and nothing else.
   static void requireDedicated(const SshTarget& target, const SyncKey& key) {
     auto blob = publicKeyBlob(key.publicText);
     for (auto& identity : collectIdentities(target).keys) {
@@ -232,7 +238,8 @@ class Manager {
           "your own login at ", escapeForTerminal(target.alias), " offers the key ",
           escapeForTerminal(key.path), " too (", identity.name(),
           "), and would be locked down with it. Give another with --key, or none: then one is made "
-          "for this alone. If it is that one, take it out of your ssh-agent ('ssh-add -d'), or out of "
+          "for this alone. If it is that one, take it out of your ssh-agent ('ssh-add -d'), or out "
+          "of "
           "this host's IdentityFile in ~/.ssh/config."));
     }
   }
@@ -244,15 +251,38 @@ class Manager {
           other.source.host != spoke.source.host || other.source.user != spoke.source.user) {
         continue;
       }
-      throw Failure(absl::StrCat("the spoke '", other.name, "' is the same login with the same key, which "
-                                 "can start the agent for one directory only. Give this one a key of "
-                                 "its own: --key ~/.ssh/pi-brain-sync-", spoke.name, "."));
+      throw Failure(
+          absl::StrCat("the spoke '", other.name,
+                       "' is the same login with the same key, which "
+                       "can start the agent for one directory only. Give this one a key of "
+                       "its own: --key ~/.ssh/pi-brain-sync-",
+                       spoke.name, "."));
+    }
+  }
+
+  // The line was there before the spoke was: lost from the config, or it is a spoke already, by
+  // another name of the machine.
+  static void requireNoOther(const Config& config, const SpokeConfig& spoke) {
+    auto here = orThrow(resolveSsh(sshRequestOf(spoke)));
+    for (auto& other : config.spokes) {
+      if (other.name == spoke.name || other.key != spoke.key || other.source.host.empty() ||
+          other.method != SyncMethod::AGENT) {
+        continue;
+      }
+      auto there = resolveSsh(sshRequestOf(other));
+      if (!there.ok() || there->host != here.host || there->port != here.port ||
+          there->user != here.user) {
+        continue;
+      }
+      throw Failure(absl::StrCat("it is the spoke '", other.name, "' already: ",
+                                 escapeForTerminal(other.sourceText), " is the same login."));
     }
   }
 
   // The fields that the spoke is to have in the config.
   static SpokeFields fieldsOf(const AddRequest& request, const SpokeConfig* known) {
-    auto or_ = [](const std::string& given, const std::string& before, const std::string& otherwise) {
+    auto or_ = [](const std::string& given, const std::string& before,
+                  const std::string& otherwise) {
       return !given.empty() ? given : !before.empty() ? before : otherwise;
     };
     bool agent = known != nullptr && known->method == SyncMethod::AGENT;
@@ -261,11 +291,11 @@ class Manager {
                        {"sync_method", "agent"},
                        {"source", sourceOf(request.target, root)}};
     if (known == nullptr || !request.path.empty()) {
-      fields.push_back(
-          {"path", request.path.empty() ? "~/.pi-brain/synced/" + request.name : absolute(request.path)});
+      fields.push_back({"path", request.path.empty() ? "~/.pi-brain/synced/" + request.name
+                                                     : absolute(request.path)});
     }
     if (known == nullptr || !request.key.empty() || known->key.empty()) {
-      fields.push_back({"key", request.key.empty() ? DEFAULT_KEY : absolute(request.key)});
+      fields.push_back({"key", request.key.empty() ? SHARED_KEY : absolute(request.key)});
     }
     return fields;
   }
@@ -292,8 +322,8 @@ class Manager {
       // Another run may have added one of this name meanwhile.
       auto* there = find(*now, request.name);
       if (there != nullptr) requireSameMachine(*there, request);
-      auto after = there != nullptr ? withFields(before, request.name, fields)
-                                    : withSpoke(before, fields);
+      auto after =
+          there != nullptr ? withFields(before, request.name, fields) : withSpoke(before, fields);
       if (!after.ok()) return after;
       auto good = parseConfig(*after, options_.configFile);
       return good.ok() ? after : absl::StatusOr<std::string>(good.status());
@@ -314,11 +344,16 @@ class Manager {
     RemoteInstall remote(target, options_.mayAsk);
     bool configured = after != text;
     auto file = escapeForTerminal(options_.configFile);
+    auto check = [&]() {
+      if (known == nullptr && change_.line == "same") requireNoOther(config, spoke);
+    };
     install(remote, wanted, spoke, [&]() {
+      check();
       if (!configured) return;
       orThrow(editFile(options_.configFile, edit));
       say(absl::StrCat(known ? "changed" : "added", " in ", file));
     });
+    if (options_.dryRun) check();
     if (options_.dryRun && configured) {
       say(absl::StrCat("would ", known ? "change" : "add", " it in ", file));
     }
@@ -360,56 +395,26 @@ class Manager {
     change_.outcome = change_.agent == "same" ? "unchanged" : "upgraded";
   }
 
-  // Keys of this spoke alone are pi-brain-sync-NAME, and after a rotation pi-brain-sync-NAME~2 and so
-  // on: no file is ever written over.
-  static std::string ownKeyPath(const SpokeConfig& spoke, unsigned number) {
-    auto path = expandHome(std::string(DEFAULT_KEY) + "-" + spoke.name);
-    return number < 2 ? path : absl::StrCat(path, "~", number);
-  }
-
-  static bool isOwnKey(const SpokeConfig& spoke, const std::string& path) {
-    auto first = ownKeyPath(spoke, 1);
-    if (!path.starts_with(first)) return false;
-    auto rest = path.substr(first.size());
-    return rest.empty() || (rest[0] == '~' && rest.find_first_not_of("0123456789", 1) == rest.npos);
-  }
-
-  // Those of them that there are, but for `current`, and the first path that is free.
-  static std::pair<std::vector<std::string>, std::string> ownKeys(const SpokeConfig& spoke,
-                                                                  const std::string& current) {
-    std::vector<std::string> there;
-    std::error_code none;
-    auto directory = std::filesystem::path(ownKeyPath(spoke, 1)).parent_path();
-    for (std::filesystem::directory_iterator entry(directory, none), end; entry != end;
-         entry.increment(none)) {
-      auto path = entry->path().string();
-      if (isOwnKey(spoke, path) && path != current) there.push_back(path);
-    }
-    unsigned number = 1;
-    while (access(ownKeyPath(spoke, number).c_str(), F_OK) == 0) ++number;
-    return {there, ownKeyPath(spoke, number)};
-  }
-
   void doRotate(const Config& config, const SpokeConfig& spoke) {
     auto old = currentKey(spoke);
-    std::vector<std::string> leftovers;
-    std::string path;
+    auto path = nextOwnKey(spoke);
     auto edit = [&](const std::string& text) {
       return withFields(text, spoke.name, {{"key", withTilde(path)}});
     };
-    std::tie(leftovers, path) = ownKeys(spoke, old.path);
     // Whether the config can hold it is known before anything is done.
     orThrow(edit(readWholeFile(options_.configFile).value_or("")));
     auto target = login(spoke);
     if (options_.dryRun) {
-      say(absl::StrCat("would make a new key, ", escapeForTerminal(path), ", put its line in place of that of ",
-                       old.fingerprint(), ", and use it for this spoke"));
+      say(absl::StrCat("would make a new key, ", escapeForTerminal(path),
+                       ", put its line in place of that of ", old.fingerprint(),
+                       ", and use it for this spoke"));
       change_.outcome = "rotated";
       return;
     }
+    auto leftovers = ownKeys(spoke);
     SyncKey key;
     // One that another run has just made is that run's.
-    while (!(key = ensureSyncKey(path)).made) std::tie(leftovers, path) = ownKeys(spoke, old.path);
+    while (!(key = ensureSyncKey(path)).made) path = nextOwnKey(spoke);
     auto trial = spoke;
     trial.key = path;
     InstallRequest request;
@@ -418,8 +423,10 @@ class Manager {
     request.retire = {old.blob()};
     // Of rotations that broke off.
     for (auto& file : leftovers) {
+      if (file == old.path) continue;
       auto half = readWholeFile(file + ".pub");
-      if (half && !usedByOthers(config, spoke, file)) request.retire.push_back(SyncKey{file, *half}.blob());
+      if (half && !usedByOthers(config, spoke, file))
+        request.retire.push_back(SyncKey{file, *half}.blob());
     }
     RemoteInstall remote(target, options_.mayAsk);
     bool configured = false;
@@ -432,28 +439,17 @@ class Manager {
       sayAll(remote);
     } catch (const Failure& e) {
       if (!configured) removeKey(path);
-      throw Failure(configured ? absl::StrCat(e.what(), " The new key is in use, but the old one may still "
-                                                        "be let in: do it again to be sure.")
+      throw Failure(configured ? absl::StrCat(e.what(),
+                                              " The new key is in use, but the old one may still "
+                                              "be let in: do it again to be sure.")
                                : std::string(e.what()));
     }
-    leftovers.push_back(old.path);
     for (auto& file : leftovers) {
-      if (isOwnKey(spoke, file) && !usedByOthers(config, spoke, file)) removeKey(file);
+      if (!usedByOthers(config, spoke, file)) removeKey(file);
     }
     say(absl::StrCat("the key is now ", escapeForTerminal(path), ", ", key.fingerprint(),
                      "; it was ", old.fingerprint()));
     change_.outcome = "rotated";
-  }
-
-  static bool usedByOthers(const Config& config, const SpokeConfig& spoke, const std::string& key) {
-    return std::any_of(config.spokes.begin(), config.spokes.end(), [&](auto& other) {
-      return other.name != spoke.name && other.key == key;
-    });
-  }
-
-  static void removeKey(const std::string& path) {
-    unlink(path.c_str());
-    unlink((path + ".pub").c_str());
   }
 
   void doRemove(const Config& config, const SpokeConfig& spoke, const RemoveRequest& request) {
@@ -465,20 +461,27 @@ class Manager {
     if (mirror && !options_.dryRun) {
       locked.emplace(spoke.path, Mirror::Access::WRITE, archiveOf(config, spoke));
     }
-    if (spoke.method == SyncMethod::AGENT && !spoke.source.host.empty()) removeThere(spoke, request);
+    if (spoke.method == SyncMethod::AGENT && !spoke.source.host.empty())
+      removeThere(spoke, request);
     auto file = escapeForTerminal(options_.configFile);
     change_.outcome = "removed";
     if (options_.dryRun) {
       say(absl::StrCat("would remove it from ", file));
-      if (mirror) say(absl::StrCat("would move ", escapeForTerminal(spoke.path), " to the archive"));
+      if (mirror)
+        say(absl::StrCat("would move ", escapeForTerminal(spoke.path), " to the archive"));
       return;
     }
-    if (mirror) archiveMirror(config, spoke, *locked);
+    if (mirror && archiveMirror(spoke, *locked, archiveOf(config, spoke))) {
+      say(absl::StrCat("moved its mirror to ", escapeForTerminal(config.hub.archiveDir), "/",
+                       spoke.name, "/", archiveRunName(change_.started),
+                       ", where it stays until you remove it"));
+    }
     orThrow(editFile(options_.configFile, edit));
     say(absl::StrCat("removed from ", file));
     if (store_ != nullptr) (void)store_->forgetSpoke(spoke.name);
     if (isOwnKey(spoke, spoke.key) && !usedByOthers(config, spoke, spoke.key)) {
-      say(absl::StrCat("left its key, ", escapeForTerminal(spoke.key), ": nothing uses it any more"));
+      say(absl::StrCat("left its key, ", escapeForTerminal(spoke.key),
+                       ": nothing uses it any more"));
     }
   }
 
@@ -495,8 +498,10 @@ class Manager {
                                    " Nothing was removed. --force removes the spoke here all the "
                                    "same, and leaves its agent and its line there."));
       }
-      say(absl::StrCat("left on the spoke, which could not be reached: ~/.local/lib/pi-brain, and "
-                       "the line in ~/.ssh/authorized_keys (", e.what(), ")"));
+      say(
+          absl::StrCat("left on the spoke, which could not be reached: ~/.local/lib/pi-brain, and "
+                       "the line in ~/.ssh/authorized_keys (",
+                       e.what(), ")"));
     }
   }
 
@@ -508,26 +513,6 @@ class Manager {
   static bool archivesMirror(const SpokeConfig& spoke, const RemoveRequest& request) {
     return !request.keepMirror && spoke.method != SyncMethod::SYNCTHING &&
            access(spoke.path.c_str(), F_OK) == 0;
-  }
-
-  void archiveMirror(const Config& config, const SpokeConfig& spoke, Mirror& locked) {
-    locked.clearStaging();
-    auto archive = archiveOf(config, spoke);
-    kj::AutoCloseFd directory(open(spoke.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    std::vector<std::string> names;
-    std::error_code error;
-    for (std::filesystem::directory_iterator entry(spoke.path, error), end; entry != end;
-         entry.increment(error)) {
-      names.push_back(entry->path().filename());
-    }
-    for (auto& name : names) archive.take(directory, name, name);
-    archive.flush();
-    // A symlink, or a place where something is mounted, may stay: it is empty.
-    if (unlink(spoke.path.c_str()) != 0) rmdir(spoke.path.c_str());
-    if (names.empty()) return;
-    say(absl::StrCat("moved its mirror to ", escapeForTerminal(config.hub.archiveDir), "/",
-                     spoke.name, "/", archiveRunName(change_.started),
-                     ", where it stays until you remove it"));
   }
 
   const ManageOptions& options_;

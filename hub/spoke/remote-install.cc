@@ -70,8 +70,8 @@ void RemoteInstall::start(std::vector<std::string> arguments) {
 void RemoteInstall::send(const std::string& bytes) {
   for (size_t sent = 0; sent < bytes.size();) {
     awaitTurn(POLLOUT);
-    ssize_t n = ::send(ssh_.stdio, bytes.data() + sent, bytes.size() - sent,
-                       MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t n =
+        ::send(ssh_.stdio, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     // What it has to say of that comes with the next answer.
     if (n < 0) return;
@@ -108,9 +108,10 @@ bool RemoteInstall::readMore() {
   total_ += size_t(n);
   if (total_ > MOST_HEARD) {
     patience_ = std::chrono::seconds(0);
-    throw Failure(absl::StrCat(escapeForTerminal(target_.alias),
-                               " sends without end. What do its shell's start-up files print? Try '",
-                               sshInvocation(target_), " true'."));
+    throw Failure(
+        absl::StrCat(escapeForTerminal(target_.alias),
+                     " sends without end. What do its shell's start-up files print? Try '",
+                     sshInvocation(target_), " true'."));
   }
   received_.append(buffer, size_t(n));
   return true;
@@ -126,8 +127,8 @@ std::pair<std::string, std::string> RemoteInstall::answer() {
     auto line = received_.substr(0, end);
     received_.erase(0, end + 1);
     if (!line.starts_with(token_ + " ")) {
-      absl::StrAppend(&noise_, line.substr(0, LONGEST_NOISE - std::min(noise_.size(), LONGEST_NOISE)),
-                      "\n");
+      absl::StrAppend(&noise_,
+                      line.substr(0, LONGEST_NOISE - std::min(noise_.size(), LONGEST_NOISE)), "\n");
       continue;
     }
     heard_ = true;
@@ -143,8 +144,8 @@ std::pair<std::string, std::string> RemoteInstall::answer() {
           ", and there is no agent for it here. 'deploy/build-agents.sh' of the source makes those "
           "for x86_64 and aarch64; --agents DIR says where they are."));
     } else if (word == "fail") {
-      throw Failure(absl::StrCat("on ", escapeForTerminal(target_.alias), ": ",
-                                 escapeForTerminal(rest)));
+      throw Failure(
+          absl::StrCat("on ", escapeForTerminal(target_.alias), ": ", escapeForTerminal(rest)));
     } else {
       return {word, rest};
     }
@@ -166,14 +167,16 @@ void RemoteInstall::explainEnd() {
   if (noise.find(std::string(PREAMBLE.substr(2))) != std::string::npos) {
     throw Failure(absl::StrCat(
         "the login at ", place,
-        " starts the agent, and nothing else: it is that of the locked-down key. This takes a login "
+        " starts the agent, and nothing else: it is that of the locked-down key. This takes a "
+        "login "
         "of your own, which 'spoke add' is given, and the other commands by --via user@host."));
   }
   auto said = ownWords(errors.empty() ? noise : errors);
-  throw Failure(absl::StrCat("the login at ", place,
-                             heard_ ? " broke off" : " does not run /bin/sh, or ended before it did",
-                             said.empty() ? "" : absl::StrCat(" (it said: ", said, ")"), ". Try '",
-                             sshInvocation(target_), " true'."));
+  throw Failure(
+      absl::StrCat("the login at ", place,
+                   heard_ ? " broke off" : " does not run /bin/sh, or ended before it did",
+                   said.empty() ? "" : absl::StrCat(" (it said: ", said, ")"), ". Try '",
+                   sshInvocation(target_), " true'."));
 }
 
 Installed RemoteInstall::install(const InstallRequest& request,
@@ -186,8 +189,7 @@ Installed RemoteInstall::install(const InstallRequest& request,
   if (!request.retire.empty()) {
     arguments.push_back("--retire=" + absl::StrJoin(request.retire, " "));
   }
-  arguments.push_back(
-      absl::StrCat("--patience=", std::chrono::seconds(PATIENCE_IN_ALL).count()));
+  arguments.push_back(absl::StrCat("--patience=", std::chrono::seconds(PATIENCE_IN_ALL).count()));
   // Manager has seen to it that nobody logs in with it.
   arguments.push_back("--dedicated");
   if (request.newSpoke) arguments.push_back("--new-spoke");
@@ -197,9 +199,9 @@ Installed RemoteInstall::install(const InstallRequest& request,
   for (;;) {
     auto [word, rest] = answer();
     if (word == "need") {
-      auto agent =
-          std::find_if(agents.begin(), agents.end(),
-                       [&, wanted = rest](auto& one) { return one.architecture == wanted; });
+      auto agent = std::find_if(agents.begin(), agents.end(), [&, wanted = rest](auto& one) {
+        return one.architecture == wanted;
+      });
       auto content = agent == agents.end() ? std::nullopt : readWholeFile(agent->path);
       if (!content) throw Failure("the agent to send cannot be read.");
       send(absl::StrCat(content->size(), "\n"));

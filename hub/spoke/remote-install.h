@@ -2,20 +2,20 @@
 // deploy/install-spoke.sh, run on a spoke through the login of the person who sets it up.
 //
 // ssh starts /bin/sh there, whatever the login shell is, and gives it the script on standard input.
-// With --token=WORD the script says each thing as a line "WORD …", so that what start-up files print
-// is passed over:
+// With --token=WORD the script says each thing as a line "WORD …", so that what start-up files
+// print is passed over:
 //   WORD need ARCHITECTURE       send the agent for it: a line with its size, then its bytes
-//   WORD installed ARCHITECTURE AGENT LINE    what became of both: "new", "added", "replaced", "same"
-//   WORD say TEXT                for a person
-//   WORD fail TEXT               nothing was changed, and why; "no-agent ARCHITECTURE": none to send
-//   WORD undone                  all was taken back
-//   WORD kept                    with --retire: it is to stay, and the old lines still do
-//   WORD done
-// After "installed" it waits for a line "keep", and after "kept" for "retire". Anything else, the end of
-// the connection, and so many seconds in all as --patience says have it take everything back, or leave the old lines.
+//   WORD installed ARCHITECTURE AGENT LINE    what became of both: "new", "added", "replaced",
+//   "same" WORD say TEXT                for a person WORD fail TEXT               nothing was
+//   changed, and why; "no-agent ARCHITECTURE": none to send WORD undone                  all was
+//   taken back WORD kept                    with --retire: it is to stay, and the old lines still
+//   do WORD done
+// After "installed" it waits for a line "keep", and after "kept" for "retire". Anything else, the
+// end of the connection, and so many seconds in all as --patience says have it take everything
+// back, or leave the old lines.
 // --hashes='ARCHITECTURE=SHA256 …' are the agents there are, --agent-only leaves the line,
-// --retire='BLOB …' are the keys whose lines go in the end, and with --new-spoke a line of this key for
-// another directory is a mistake.
+// --retire='BLOB …' are the keys whose lines go in the end, and with --new-spoke a line of this key
+// for another directory is a mistake.
 
 #include <chrono>
 #include <string>
@@ -29,9 +29,9 @@
 namespace pibrain {
 
 struct InstallRequest {
-  std::string publicKey;  // "TYPE BLOB COMMENT"
-  std::string root;       // as in a source: "~" is the spoke's
-  std::string from;       // patterns as in sshd(8); empty: as it was, or any
+  std::string publicKey;            // "TYPE BLOB COMMENT"
+  std::string root;                 // as in a source: "~" is the spoke's
+  std::string from;                 // patterns as in sshd(8); empty: as it was, or any
   std::vector<std::string> retire;  // the blobs of keys whose lines go when all is kept
   bool newSpoke = false;            // the key has no line there yet, as far as the hub knows
   bool agentOnly = false;
@@ -77,11 +77,11 @@ class RemoteInstall {
   const bool mayAsk_;
   std::string token_;
   Spawned ssh_{-1, nullptr, nullptr};
-  std::string received_;  // what has no line's end yet
-  size_t total_ = 0;      // bytes that came
-  std::string noise_;     // what was not meant for us, its beginning
-  bool heard_ = false;    // anything meant for us
-  std::chrono::seconds patience_{20};  // for what it takes back in the end
+  std::string received_;                            // what has no line's end yet
+  size_t total_ = 0;                                // bytes that came
+  std::string noise_;                               // what was not meant for us, its beginning
+  bool heard_ = false;                              // anything meant for us
+  std::chrono::seconds patience_{20};               // for what it takes back in the end
   std::chrono::steady_clock::time_point deadline_;  // for all of it; none before a person logged in
   std::vector<std::string> said_;
 };

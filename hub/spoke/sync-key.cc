@@ -38,12 +38,14 @@ std::string saidBy(const Output& output) {
   return escapeForTerminal(std::string(absl::StripAsciiWhitespace(text)));
 }
 
-// Whether it was this process that made it: another may have been faster, and then its key is the one.
+// Whether it was this process that made it: another may have been faster, and then its key is the
+// one.
 bool makeKey(const std::string& path) {
   auto made = makeDirectories(std::filesystem::path(path).parent_path());
   if (!made.ok()) throw Failure(std::string(made.message()));
   auto temporary = absl::StrCat(path, ".", getpid());
-  auto output = sshKeygen({"-q", "-t", "ed25519", "-N", "", "-C", "pi-brain-sync", "-f", temporary});
+  auto output =
+      sshKeygen({"-q", "-t", "ed25519", "-N", "", "-C", "pi-brain-sync", "-f", temporary});
   auto publicFile = temporary + ".pub";
   bool linked = output.exitStatus == 0 && link(temporary.c_str(), path.c_str()) == 0;
   int error = errno;
@@ -68,10 +70,14 @@ SyncKey readSyncKey(const std::string& path) {
   auto name = escapeForTerminal(path);
   auto file = inspectKeyFile(path);
   if (!file.exists) throw Failure(absl::StrCat("there is no key ", name, "."));
-  if (!file.readable) throw Failure(absl::StrCat("the key ", name, " cannot be read: 'ls -l'."));
+  if (!file.readable) {
+    throw Failure(absl::StrCat("the key ", name, " cannot be read. 'ls -l ",
+                               escapeForTerminal(shellQuote(path)), "' shows whose it is."));
+  }
   if (!file.isPrivate) {
-    throw Failure(absl::StrCat(name, " is no private key. Give the file that 'ssh-keygen' made, "
-                                     "without .pub."));
+    throw Failure(absl::StrCat(name,
+                               " is no private key. Give the file that 'ssh-keygen' made, "
+                               "without .pub."));
   }
   if (file.exposed) {
     throw Failure(absl::StrCat("others may read the key ", name,

@@ -117,7 +117,7 @@ class TwentySpokes(fleet.FleetCase):
 
         # The one without an agent is mended by an upgrade, as all are that have an old one.
         for box in well[10:14]:
-            box.agent.write_bytes(harness.AGENT.read_bytes() + b"\0")
+            box.age_agent()
         emptied.sessions.mkdir(parents=True)
         changes = json.loads(self.fleet.pi_brain("spoke", "upgrade", "--all", "--json", code=1))["spokes"]
         self.assertEqual({one["name"]: one["outcome"] for one in changes},

@@ -251,6 +251,10 @@ class Add(OneSpoke):
         # By another name of the machine it is seen there.
         said = self.spoke("add", "second", f"root@{self.box.address}", "--root", "~/other", code=1)
         self.assertIn("another directory here already", said)
+        for options in ((), ("--dry-run",)):
+            said = self.spoke("add", "second", f"root@{self.box.address}", *options, code=1)
+            self.assertIn("it is the spoke 'laptop' already: root@box01:", said)
+        self.assertNotIn("second", (self.home / ".pi-brain/config.yaml").read_text())
         self.assertEqual(self.box.lines(), line)
         self.spoke("add", "second", "root@box01", "--root", "~/other", "--key", "~/.ssh/pi-brain-sync-second")
         self.assertEqual(len(self.box.lines()), 2)
@@ -381,13 +385,9 @@ class Upgrade(OneSpoke):
         super().setUp()
         self.add()
 
-    def old(self):
-        """Puts an agent there that serves and is not this one."""
-        self.box.agent.write_bytes(harness.AGENT.read_bytes() + b"\0")
-
     def test_upgrade(self):
         self.assertIn("✓ laptop: unchanged", self.spoke("upgrade", "laptop"))
-        self.old()
+        self.box.age_agent()
         inode = self.box.agent.stat().st_ino
         self.assertIn("✓ laptop: would be upgraded", self.spoke("upgrade", "--all", "-n"))
         self.assertEqual(self.box.agent.stat().st_ino, inode)
@@ -431,10 +431,7 @@ class Upgrade(OneSpoke):
         try:
             for _ in range(15):
                 harness.wait_for(lambda: self.box.agent.exists())
-                new = self.box.agent.with_name("x")
-                new.write_bytes(harness.AGENT.read_bytes() + b"\0")
-                new.chmod(0o755)
-                new.rename(self.box.agent)
+                self.box.age_agent()
                 self.spoke("upgrade", "laptop")
         finally:
             stop.set()
