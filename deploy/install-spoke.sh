@@ -37,7 +37,7 @@ main() {
   token= hashes= retire= agent_only= new_spoke= patience= # the hub's
   committed=yes          # whether what was done is to stay
   # What there is to take back.
-  staged= previous= new= saved= agent_was= line_was= locked= made_ssh= watchdog=
+  staged= previous= new= saved= agent_was= line_sum= locked= drop_ssh= watchdog=
   parse "$@"
   trap undo EXIT
   trap 'exit 1' HUP INT TERM
@@ -110,7 +110,7 @@ would() { [ -z "$print" ] || say "would $*"; }
 
 # Of the user as sshd sees it: $HOME may be another's (su), or have been set by a start-up file.
 find_home() {
-  user=$(id -un)
+  user=$(id -un 2>/dev/null) || user=
   case $user in
     '' | *[!A-Za-z0-9._-]*) home=$HOME ;;
     *) home=$(eval "printf '%s' ~$user") ;;
@@ -248,18 +248,25 @@ next_line() {
 
 # --- authorized_keys ----------------------------------------------------------------------------------
 
-# What awk knows of a line: key(line) is its key's blob.
-awk_key='function key(text,  n, i, word) {
-  if (text ~ /^[ \t]*#/) return ""
-  n = split(text, word, /[ \t\r]+/)
-  for (i = 1; i < n; i++) if (word[i] ~ /^(ssh-|ecdsa-|sk-)/ && word[i + 1] ~ /^AAAA/) return word[i + 1]
-  return ""
+# What awk knows of a line: where its key begins, what is before that, and the key's blob.
+awk_key='function place(text) {
+  return text ~ /^[ \t]*#/ ? 0 : match(text, /(^|[ \t])(ssh-|ecdsa-|sk-)[^ \t]*[ \t]+AAAA/)
+}
+function options(text) { return substr(text, 1, place(text) - 1) }
+function key(text) {
+  if (!place(text)) return ""
+  text = substr(text, place(text))
+  sub(/^[ \t]*[^ \t]+[ \t]+/, "", text)
+  sub(/[ \t\r].*/, "", text)
+  return text
 }'
 
-# … and of one that starts the agent.
+# … and whether it starts the agent.
 awk_key="$awk_key
-"'function ours(text) { return text ~ /command="/ && text ~ /pi-brain-agent/ }'
+"'function ours(text) { return tolower(options(text)) ~ /(^|,)command="([^"\\]|\\.)*pi-brain-agent/ }'
 
+options_of() { printf '%s\n' "$1" | awk "$awk_key"'{ print options($0) }'; }
+command_of() { options_of "$1" | sed -n 's/.*[Cc][Oo][Mm][Mm][Aa][Nn][Dd]="\(.*\)"$/\1/p'; }
 lines_of() { KEY=$1 awk "$awk_key"' key($0) == ENVIRON["KEY"]' "$2"; }
 others_than() { KEY=$1 awk "$awk_key"' key($0) != ENVIRON["KEY"]' "$2"; }
 lines_here() { [ ! -e "$keys" ] || lines_of "$1" "$keys"; }
@@ -269,13 +276,14 @@ lock() {
   [ -z "$print" ] || return 0
   if [ ! -d "$home/.ssh" ]; then
     mkdir "$home/.ssh" || die "cannot make $home/.ssh."
-    made_ssh=yes
+    drop_ssh=yes
   fi
   lock=$home/.ssh/.pi-brain-lock
   me=$(uname -n):$$
   tries=0
-  until ln -s "$me" "$lock" 2>/dev/null; do
+  until why=$(ln -s "$me" "$lock" 2>&1); do
     [ -w "$home/.ssh" ] || die "$home/.ssh cannot be written to. Check its owner and mode: 'ls -ld $home/.ssh'."
+    [ -L "$lock" ] || [ "$tries" -lt 3 ] || die "nothing can be made in $home/.ssh ($why). Is the disk full? 'df -h $home/.ssh; df -i $home/.ssh'"
     holder=$(ls -l "$lock" 2>/dev/null | sed 's/.* -> //')
     # One that was killed has left it behind. Only who holds the second lock may take the first
     # away, so that it is the dead one's and not that of somebody who was faster.
@@ -305,7 +313,7 @@ unlock() {
 replace_lines() {
   new=$keys.pi-brain.$$
   old=$keys
-  if [ -e "$keys" ]; then cp -p "$keys" "$new"; else old=/dev/null; fi
+  if [ -e "$keys" ]; then copy "$keys" "$new"; else old=/dev/null; fi
   KEY=$1 LINE=$2 awk "$awk_key"'
     key($0) != ENVIRON["KEY"] || (ENVIRON["LINE"] == "" && !ours($0)) { print; next }
     !put && ENVIRON["LINE"] != "" { print ENVIRON["LINE"]; put = 1 }
@@ -315,9 +323,12 @@ replace_lines() {
     { [ -z "$2" ] || [ "$(lines_of "$1" "$new")" = "$2" ]; } || die "$new does not hold what it should. Is the disk full? 'df -h $home'"
   line_sum=$(digest <"$new")
   sync "$new" 2>/dev/null || : # after a power cut it is the old one or the new
-  if [ -s "$new" ]; then mv -f "$new" "$keys"; else rm -f "$new" "$keys"; fi
+  if [ -s "$new" ]; then mv -f "$new" "$keys"; else rm -f "$new" "$keys"; fi || die "$keys cannot be replaced."
   new=
 }
+
+# With its mode and owner.
+copy() { cp -p "$1" "$2" || die "cannot write $2. Is the disk full? 'df -h $home'"; }
 
 # A key that does more than start the agent may be one that somebody logs in with.
 check_before() {
@@ -329,7 +340,7 @@ check_before() {
 # A key that the hub takes for new may be one that it uses by another name of this machine.
 check_root() {
   [ -n "$new_spoke" ] || return 0
-  served=$(printf '%s\n' "$line" | sed 's/.*\(--root=.*\)" [a-z].*/\1/')
+  served=$(command_of "$line" | sed 's/.*\(--root=.*\)/\1/')
   case $before in
     *"$served"[\"\ ]* | '') ;;
     *pi-brain-agent*) die "the key starts the agent for another directory here already: $before. If another spoke of this hub uses it, this one needs a key of its own: --key. If none does, 'install-spoke.sh --uninstall' here removes it." ;;
@@ -345,9 +356,9 @@ keep_settings() {
   done
   other=$(printf '%s\n' "$other" | awk "$awk_key"' ours($0)' | sed 1q)
   [ -n "$other" ] || return 0
-  command=$(printf '%s\n' "$line" | sed 's/.*command="\(.*\)" [a-z].*/\1/')
+  command=$(command_of "$line")
   # What gives back a part of what 'restrict' takes is not kept.
-  case ,$(printf '%s\n' "$other" | sed 's/"[^"]*"//g; s/ .*//' | tr 'A-Z' 'a-z'), in
+  case ,$(options_of "$other" | sed 's/"[^"]*"//g; s/ .*//' | tr 'A-Z' 'a-z'), in
     *,pty,* | *,port-forwarding,* | *,agent-forwarding,* | *,x11-forwarding,* | *,user-rc,*) more=yes ;;
     *) more= ;;
   esac
@@ -355,7 +366,7 @@ keep_settings() {
     restrict,*"command=\"$command"[\ \"]*)
       if [ -z "$from" ] || [ "$from" = "$(from_of "$other")" ]; then
         # The options as they are, with this key behind them.
-        line=$(printf '%s\n' "$other" | sed 's/^\(.*command=".*"\) [a-z].*/\1/')" $key"
+        line="$(options_of "$other") $key"
         [ -z "$before" ] || line=$other
         return
       fi
@@ -365,9 +376,11 @@ keep_settings() {
     from=$(from_of "$other")
     [ -z "$from" ] || line="restrict,from=\"$from\",${line#restrict,}"
   fi
-  for setting in $(printf '%s\n' "$other" | tr " '\"" '\n\n\n' | grep -xE -e '--require-sandbox|--memory-limit=[0-9]+'); do
-    line=$(printf '%s\n' "$line" | sed "s/\" \([a-z]\)/ $setting\" \1/")
+  options=$(options_of "$line")
+  for setting in $(options_of "$other" | tr " '\"" '\n\n\n' | grep -xE -e '--require-sandbox|--memory-limit=[0-9]+'); do
+    options="${options%\"} $setting\""
   done
+  line="$options $key"
 }
 
 # The addresses that a line is for.
@@ -405,8 +418,7 @@ install_line() {
   fi
   committed=
   saved=$keys.pi-brain.saved
-  [ ! -e "$keys" ] || cp -p "$keys" "$saved"
-  line_was=$line_did
+  [ ! -e "$keys" ] || copy "$keys" "$saved"
   replace_lines "$blob" "$line"
 }
 
@@ -469,7 +481,9 @@ retire_keys() {
   for one in $retire; do
     [ -n "$(lines_here "$one")" ] || continue
     replace_lines "$one" ""
-    say "authorized_keys: removed the line of the key …$(printf '%s' "$one" | tail -c 16)"
+    say "authorized_keys: $(
+      [ -z "$(lines_here "$one")" ] && echo removed || echo 'left, since it does not start the agent,'
+    ) the line of the key …$(printf '%s' "$one" | tail -c 16)"
   done
 }
 
@@ -502,6 +516,7 @@ uninstall() {
     [ -n "$print" ] || rm -f "$agent"
   fi
   [ -n "$print" ] || remove_directories
+  [ -e "$keys" ] || drop_ssh=yes
   [ -n "$did" ] || say "nothing of pi-brain is here"
   tell "done"
 }
@@ -511,7 +526,18 @@ remove_directories() {
   rmdir "$dir" "$home/.local/lib" "$home/.local" 2>/dev/null || :
 }
 
-# At the end, however it comes: what is not to stay is taken back.
+# As it was, byte for byte; unless somebody changed it meanwhile.
+put_line_back() {
+  now=
+  [ ! -e "$keys" ] || now=$(digest <"$keys")
+  if [ "$now" = "$line_sum" ]; then
+    if [ -e "$saved" ]; then mv -f "$saved" "$keys"; else rm -f "$keys"; fi
+  elif [ -n "$now" ] && { [ ! -e "$saved" ] || [ "$now" != "$(digest <"$saved")" ]; }; then
+    replace_lines "$blob" "$(printf '%s\n' "$before" | sed 1q)"
+  fi
+}
+
+# At the end, however it comes: what is not to stay is taken back, and ~/.ssh if nothing is in it.
 undo() {
   status=$?
   trap '' HUP INT TERM
@@ -526,19 +552,13 @@ undo() {
     esac
     remove_directories
     committed=yes
-    if [ -n "$line_was" ]; then
-      # As it was, byte for byte; unless somebody changed it meanwhile.
-      if [ -e "$keys" ] && [ "$(digest <"$keys")" = "$line_sum" ]; then
-        if [ -e "$saved" ]; then mv -f "$saved" "$keys"; else rm -f "$keys"; fi
-      else
-        replace_lines "$blob" "$(printf '%s\n' "$before" | sed 1q)"
-      fi
-    fi
-    rm -f "$keys.pi-brain.saved"
+    # In a process of its own: what fails there fails alone.
+    [ -z "$line_sum" ] || (put_line_back)
+    rm -f "$keys".pi-brain.*
     tell undone
   fi
   unlock
-  [ -z "$made_ssh" ] || rmdir "$home/.ssh" 2>/dev/null
+  [ -z "$drop_ssh" ] || rmdir "$home/.ssh" 2>/dev/null
   exit $status
 }
 

@@ -26,8 +26,8 @@ class InstallSpoke(fleet.FleetCase):
         self.key = harness.keygen(self.dir / "sync-key")
         self.public = (self.dir / "sync-key.pub").read_text()
 
-    def run_script(self, *arguments, shell=("dash",), code=0, home="/nowhere"):
-        """In the spoke's mount namespace, where the list of users has its home; $HOME is another's."""
+    def command(self, *arguments, shell=("dash",)):
+        """In the spoke's mount namespace, where the list of users has its home."""
         path = os.environ["PATH"]
         if shell[0] == "busybox":
             tools = self.dir / "busybox"
@@ -36,9 +36,12 @@ class InstallSpoke(fleet.FleetCase):
                 for tool in BUSYBOX_TOOLS:
                     (tools / tool).symlink_to(shutil.which("busybox"))
             path = str(tools)
-        command = ["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", "env", f"PATH={path}", shutil.which(shell[0]), *shell[1:],
-                   SCRIPT, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, cwd="/", stdin=subprocess.DEVNULL,
+        return ["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", "env", f"PATH={path}", shutil.which(shell[0]), *shell[1:],
+                SCRIPT, *arguments]
+
+    def run_script(self, *arguments, code=0, home="/nowhere", **options):
+        """$HOME is another's."""
+        done = subprocess.run(self.command(*arguments, **options), capture_output=True, text=True, cwd="/", stdin=subprocess.DEVNULL,
                               env={"PATH": os.environ["PATH"], "HOME": home, "LC_ALL": "de_DE.UTF-8"})
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done.stdout + done.stderr
@@ -219,6 +222,127 @@ class InstallSpoke(fleet.FleetCase):
         self.assertEqual(self.spoke.authorized.stat().st_mode & 0o7777, 0o600)
         self.spoke.sessions.mkdir(parents=True)
         self.hub()
+        self.run_script("--uninstall")
+        self.assertFalse(self.spoke.authorized.parent.exists())
+
+    def test_what_only_looks_like_a_line_of_the_agent(self):
+        other = f'command="/usr/bin/backup" {self.public.split()[0]} {self.public.split()[1]} will@pi-brain-agent-builder\n'
+        self.spoke.authorized.write_text(other)
+        self.assertIn("nothing of pi-brain", self.run_script("--uninstall"))
+        self.assertIn("somebody may log in with it", self.install(code=1))
+        self.assertEqual(self.spoke.authorized.read_text(), other)
+        # Options have no case, and comments may have anything in them.
+        self.spoke.authorized.write_text(self.spoke.before.decode())
+        self.install("--from", "127.0.0.0/8")
+        line = self.spoke.lines()[0]
+        same = line.replace("command=", "Command=") + ' "quoted" words command="x'
+        self.spoke.authorized.write_text(same + "\n")
+        self.install("--root", "~/a\" b")
+        self.assertRegex(self.spoke.lines()[0], r'^restrict,from="127.0.0.0/8",command=".*pi-brain-agent\S* \S*--root=.*a\S*\\" b\S*" ssh-ed25519 ')
+        strict = re.sub(r'" (ssh-ed25519 )', r' --require-sandbox" \1', self.spoke.lines()[0])
+        self.spoke.authorized.write_text(strict + "\n")
+        self.install("--root", "~/c\" d")
+        self.assertRegex(self.spoke.lines()[0], r'd\S* --require-sandbox" ssh-ed25519 ')
+        (self.spoke.home / 'c" d').mkdir()
+        self.hub()
+        self.run_script("--uninstall")
+        self.assertFalse(self.spoke.authorized.exists())
+
+    def in_mounts(self, *command):
+        return subprocess.run(["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", *command], check=True, capture_output=True,
+                              text=True).stdout
+
+    def test_a_disk_without_room_for_the_line(self):
+        """Full, without inodes, and a file that nothing can take the place of."""
+        ssh = self.spoke.authorized.parent
+        text = self.spoke.before + b"# " + b"x" * 3000 + b"\n"
+        cases = [("size=8k", "df -h"), ("size=4k", "df -h"), ("nr_inodes=2", "df -i"), (None, "cannot be replaced")]
+        for options, words in cases:
+            with self.subTest(options):
+                if options:
+                    self.in_mounts("mount", "-t", "tmpfs", "-o", f"mode=700,{options}", "none", ssh)
+                    self.in_mounts("sh", "-c", f"cat >{harness.quote(self.spoke.authorized)} <<'END'\n{text.decode()}END")
+                else:
+                    self.in_mounts("mount", "--bind", self.spoke.authorized, self.spoke.authorized)
+                before = self.in_mounts("cat", self.spoke.authorized)
+                said = self.install(code=1)
+                self.assertIn(words, said)
+                self.assertNotIn("parameter", said)
+                self.assertEqual(self.in_mounts("ls", "-A", ssh).split(), ["authorized_keys"])
+                self.assertEqual(self.in_mounts("cat", self.spoke.authorized), before)
+                self.assertFalse((self.spoke.home / ".local").exists())
+                self.in_mounts("umount", ssh if options else self.spoke.authorized)
+
+    def test_as_a_user_who_may_not(self):
+        """What belongs to others, or is closed, is refused, and stays as it was."""
+        self.dir.chmod(0o755)
+        user = 4242
+        for path in (self.spoke.home, *self.spoke.home.rglob("*")):
+            os.chown(path, user, user)
+        ssh, keys = self.spoke.authorized.parent, self.spoke.authorized
+        (self.dir / "agent").write_bytes(harness.AGENT.read_bytes())
+        command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "dash", SCRIPT, "--key", self.public, "--agent",
+                   self.dir / "agent"]
+        def run():
+            done = subprocess.run(command, capture_output=True, text=True, cwd="/", stdin=subprocess.DEVNULL,
+                                  env={"PATH": os.environ["PATH"], "HOME": str(self.spoke.home)})
+            return done.returncode, done.stdout + done.stderr
+        for prepare, restore, words in (
+                (lambda: keys.chmod(0o400), lambda: keys.chmod(0o640), "cannot be read and written"),
+                (lambda: keys.chmod(0), lambda: keys.chmod(0o640), "cannot be read and written"),
+                (lambda: os.chown(keys, 0, 0), lambda: os.chown(keys, user, user), "cannot be read and written"),
+                (lambda: ssh.chmod(0o500), lambda: ssh.chmod(0o700), "cannot be written to"),
+                (lambda: self.spoke.home.chmod(0o555), lambda: self.spoke.home.chmod(0o755), "cannot make the directory")):
+            with self.subTest(words):
+                prepare()
+                code, said = run()
+                restore()
+                self.assertEqual(code, 1, said)
+                self.assertIn(words, said)
+                self.assertEqual(self.spoke.files()[".ssh/authorized_keys"], self.spoke.before)
+                self.assertFalse((self.spoke.home / ".local").exists())
+        code, said = run()
+        self.assertEqual(code, 0, said)
+        self.assertEqual(len(self.spoke.lines()), 1)
+
+    def test_what_the_hub_sends_is_checked(self):
+        """As 'pi-brain spoke add' speaks with it, by each sh: an agent that arrives damaged is not kept."""
+        agent = harness.AGENT.read_bytes()
+        hashes = f"--hashes={os.uname().machine}={hashlib.sha256(agent).hexdigest()}"
+        damaged = agent[:5000] + bytes([agent[5000] ^ 1]) + agent[5001:]
+        for shell in SHELLS:
+            for content, then, words in ((damaged, None, "T fail the agent arrived damaged"), (agent, "keep", "T done"),
+                                         (agent, "undo", "T undone")):
+                with self.subTest(shell=shell, words=words):
+                    process = subprocess.Popen(self.command("--key", self.public, "--token=T", hashes, shell=shell), stdin=subprocess.PIPE,
+                                               stdout=subprocess.PIPE, env={"PATH": os.environ["PATH"], "HOME": "/nowhere"})
+                    process.stdin.write(b"%d\n" % len(content) + content)
+                    process.stdin.flush()
+                    said = ""
+                    for line in process.stdout:
+                        said += line.decode()
+                        if b" installed " in line:
+                            process.stdin.write(then.encode() + b"\n")
+                            process.stdin.flush()
+                    process.stdin.close()
+                    process.stdout.close()
+                    self.assertEqual(process.wait(), 0 if then == "keep" else 1, said)
+                    self.assertIn(words, said)
+                    if then == "keep":
+                        self.assertEqual(self.spoke.agent.read_bytes(), agent)
+                        self.run_script("--uninstall", shell=shell)
+                    self.assertFalse((self.spoke.home / ".local").exists())
+                    self.assertEqual(self.spoke.authorized.read_bytes(), self.spoke.before)
+
+    def test_another_system(self):
+        tools = self.dir / "tools"
+        tools.mkdir()
+        (tools / "uname").write_text("#!/bin/sh\necho Darwin\n")
+        (tools / "uname").chmod(0o755)
+        os.environ["PATH"], path = f"{tools}:{os.environ['PATH']}", os.environ["PATH"]
+        self.addCleanup(os.environ.update, PATH=path)
+        self.assertIn("this is Darwin; the agent is for Linux", self.install(code=1))
+        self.assertFalse((self.spoke.home / ".local").exists())
 
     def test_what_is_refused_changes_nothing(self):
         authorized = self.spoke.authorized
