@@ -61,28 +61,46 @@ done
 [ -n "$inventory" ] || mistake "--inventory FILE is missing: a line 'NAME USER@HOST' for each machine."
 [ -r "$inventory" ] || mistake "cannot read the inventory $inventory."
 case $jobs in
-  '' | *[!0-9]* | 0*) mistake "--jobs takes a number from 1." ;;
+  '' | *[!0-9]* | 0* | ????*) mistake "--jobs takes a number from 1 to 999." ;;
 esac
-[ ! -d "$report" ] || mistake "--report $report is a directory; a file is needed."
 command -v pi-brain >/dev/null || mistake "there is no pi-brain on PATH."
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/pi-brain-fleet.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' HUP INT TERM
 
-# The machines: "NAME<tab>TARGET<tab>ROOT" each. An inventory has no line "Host NAME…".
-config_lines=$(sed 's/[[:space:]]#.*//' "$inventory" | grep -ciE '^[[:space:]]*host([[:space:]]+|[[:space:]]*=[[:space:]]*)[^@]*$' || :)
-awk -v config="$config_lines" '
-  function bad(what) { print FILENAME ":" FNR ": " what >"/dev/stderr"; failed = 1; exit 2 }
+# Whether the results can be kept is known before anything is done. A file is replaced; what is none, as
+# /dev/stdout, or is a symlink, is written to.
+[ ! -d "$report" ] || mistake "--report $report is a directory; a file is needed."
+mkdir -p "$(dirname "$report")" || mistake "cannot make the directory of --report $report."
+if [ -e "$report" ] && { [ ! -f "$report" ] || [ -L "$report" ]; }; then
+  [ -w "$report" ] || mistake "cannot write to --report $report."
+  new_report=
+else
+  new_report=$(mktemp "$report.XXXXXX") || mistake "cannot write to the directory of --report $report."
+  trap 'rm -rf "$work" "$new_report"' EXIT
+fi
+
+# The machines: "NAME<tab>TARGET<tab>ROOT" each. An inventory has no line "Host NAME…", and an ssh
+# configuration no "NAME USER@HOST", but for the settings that take such. Read once: it may be a pipe.
+cat -- "$inventory" >"$work/inventory" || mistake "cannot read the inventory $inventory."
+config_lines=$(sed 's/[[:space:]]#.*//' "$work/inventory" | grep -ciE '^[[:space:]]*host([[:space:]]+|[[:space:]]*=[[:space:]]*)[^@]*$' || :)
+FILE=$inventory LC_ALL=C awk -v config="$config_lines" '
+  function bad(what) { print ENVIRON["FILE"] ":" FNR ": " what >"/dev/stderr"; failed = 1; exit 2 }
   function machine(name, target, root) {
     if (name in seen && config) return # a second part about it
     if (name in seen) bad("the name " name " is taken by line " seen[name] ".")
     seen[name] = FNR
     print name "\t" target "\t" root
   }
-  { sub(/\r$/, ""); sub(/(^|[ \t]+)#.*$/, "") }
+  NR == 1 { sub(/^\357\273\277/, "") }
+  { sub(/\r$/, "") }
+  /[\001-\010\013-\037\177]/ { bad("there is a control character in this line. Do its lines end as they do on Unix?") }
+  { sub(/(^|[ \t]+)#.*$/, "") }
   NF == 0 { next }
   config {
+    if (NF <= 3 && $2 ~ /^[^@\/%]+@[^@\/%]+$/ && tolower($1) !~ /^(proxyjump|proxycommand|match|user|hostkeyalias|[a-z]*file|[a-z]*command)$/)
+      bad("this looks like a machine, and other lines like an ssh configuration (\"Host …\"). Make it two files.")
     sub(/=/, " ")
     gsub(/"/, "")
     if (tolower($1) == "host") for (i = 2; i <= NF; i++) if ($i !~ /[*?!]/) machine($i, $i, "")
@@ -90,7 +108,7 @@ awk -v config="$config_lines" '
   }
   NF < 2 { bad("expected NAME USER@HOST [ROOT].") }
   { root = $0; sub(/^[ \t]*[^ \t]+[ \t]+[^ \t]+[ \t]*/, "", root); machine($1, $2, root) }
-' "$inventory" >"$work/all" || exit 2
+' "$work/inventory" >"$work/all" || exit 2
 
 number=0
 tab=$(printf '\t')
@@ -123,7 +141,7 @@ one='
     printf "{\"ok\": false, \"spokes\": [{\"name\": %s, \"target\": %s, \"outcome\": \"failed\", \"error\": %s}]}\n" \
       "$(quoted "$name")" "$(quoted "$target")" "$(quoted "$error")" >"$work/$number.json"
   fi
-  error=$(printf "%s" "$error" | sed "s/\\\\\([\\\\\"]\)/\1/g")
+  error=$(printf "%s" "$error" | sed "s/\\\\n/ /g; s/\\\\\([\\\\\"]\)/\1/g")
   printf "%s\n" "$outcome" >"$work/$number.outcome"
   printf "%-20s %-30s %-10s %5.1f s  %s\n" "$name" "$target" "$outcome" "${seconds:-0}" "$error"
 '
@@ -135,7 +153,6 @@ while [ $i -lt $number ]; do
 done | FLEET_WORK=$work FLEET_DRY_RUN=$dry_run FLEET_CONFIG=$config FLEET_AGENTS=$agents \
   xargs -P "$jobs" -n 1 sh -c "$one" one || echo "fleet.sh: not all could be tried." >&2
 
-mkdir -p "$(dirname "$report")"
 {
   echo '['
   i=0
@@ -146,8 +163,13 @@ mkdir -p "$(dirname "$report")"
   done
   echo ']'
 } >"$work/report"
-mv "$work/report" "$report"
+if [ -n "$new_report" ]; then
+  cat "$work/report" >"$new_report"
+  mv -f "$new_report" "$report"
+else
+  cat "$work/report" >"$report"
+fi
 
 summary=$(cat "$work"/*.outcome | sort | uniq -c | awk '{ printf "%s%d %s", (NR > 1 ? ", " : ""), $1, $2 }')
-echo "$number machines: $summary${dry_run:+ (nothing was changed)}. The report is $report"
+echo "$number machine$([ "$number" -eq 1 ] || echo s): $summary${dry_run:+ (nothing was changed)}. The report is $report"
 [ "$(cat "$work"/*.outcome | grep -vc '^failed$')" -eq "$number" ]

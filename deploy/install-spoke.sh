@@ -185,14 +185,15 @@ choose_agent() {
   [ -n "$source" ] || for found in "$here/pi-brain-agent" "$here/pi-brain-agent-$arch" "$(command -v pi-brain-agent)"; do
     [ -n "$source" ] || [ ! -f "$found" ] || source=$found
   done
-  [ -n "$source" ] || die "there is no pi-brain-agent beside this script; --agent FILE says where it is."
-  [ -r "$source" ] || die "cannot read $source."
-  wanted=$(hash_of "$source")
+  wanted=
+  [ -n "$source$print" ] || die "there is no pi-brain-agent beside this script; --agent FILE says where it is."
+  [ -z "$source" ] || [ -r "$source" ] || die "cannot read $source."
+  [ -z "$source" ] || wanted=$(hash_of "$source")
 }
 
 # sshd ignores such a file, or following it would write elsewhere: its owner has to look at it.
 check_authorized_keys() {
-  [ ! -L "$keys" ] || die "$keys is a symlink. Put a file in its place, or add the line that 'pi-brain-agent --authorized-keys-line KEY.pub' prints by hand where it leads."
+  [ ! -L "$keys" ] || die "$keys is a symlink. Put a file in its place; or, where it leads, add by hand the line that 'pi-brain-agent --authorized-keys-line KEY.pub' prints (to undo that, remove it)."
   [ -e "$keys" ] || return 0
   [ -f "$keys" ] || die "$keys is not a file."
   [ -r "$keys" ] && [ -w "$keys" ] || die "$keys cannot be read and written. Check its owner and mode: 'ls -l $keys'."
@@ -213,6 +214,7 @@ install_agent() {
     agent_did=same
     return
   fi
+  [ ! -d "$agent" ] || die "$agent is a directory: the agent is to be in its place."
   agent_did=new
   [ ! -e "$agent" ] || agent_did=replaced
   if [ -n "$print" ]; then

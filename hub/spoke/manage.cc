@@ -6,6 +6,7 @@
 #include <kj/async-io.h>
 #include <kj/debug.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -91,6 +92,16 @@ void requirePlain(const std::string& target, const std::string& root) {
                      "' is no path that is understood: '~/…' is beneath the home directory "
                      "of the user who logs in."));
   }
+}
+
+// As install-spoke.sh takes them.
+void requirePatterns(const std::string& from) {
+  auto odd = from.find_first_not_of(
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:,/*?!_-");
+  if (odd == std::string::npos) return;
+  throw Failure(absl::StrCat("'", escapeForTerminal(from),
+                             "': --from takes addresses and patterns as sshd(8) has them, with "
+                             "commas between: 192.0.2.0/24,2001:db8::1."));
 }
 
 // One change to one spoke, from the first look to the report.
@@ -213,8 +224,10 @@ class Manager {
       beforeKeeping();
     } catch (const Failure& e) {
       auto elsewhere =
-          installed.line == "same" || request.agentOnly
-              ? ""
+          installed.line == "same" || request.agentOnly ? ""
+          : !request.from.empty()
+              ? " (Does this machine come from an address that --from lets in, as the spoke sees "
+                "it?)"
               : " (If sshd there looks for keys in other files than "
                 "~/.ssh/authorized_keys, AuthorizedKeysFile in its sshd_config says so.)";
       throw Failure(
@@ -311,6 +324,7 @@ class Manager {
 
   void doAdd(const AddRequest& request) {
     requirePlain(request.target, request.root);
+    requirePatterns(request.from);
     auto text = readWholeFile(options_.configFile).value_or("");
     auto config = orThrow(parseConfig(text, options_.configFile));
     auto* known = find(config, request.name);
@@ -344,8 +358,12 @@ class Manager {
     RemoteInstall remote(target, options_.mayAsk);
     bool configured = after != text;
     auto file = escapeForTerminal(options_.configFile);
+    // Another run may have added this very machine meanwhile.
     auto check = [&]() {
-      if (known == nullptr && change_.line == "same") requireNoOther(config, spoke);
+      auto now = orThrow(
+          parseConfig(readWholeFile(options_.configFile).value_or(""), options_.configFile));
+      requireOwnKey(now, spoke);
+      if (known == nullptr && change_.line == "same") requireNoOther(now, spoke);
     };
     install(remote, wanted, spoke, [&]() {
       check();
@@ -383,6 +401,7 @@ class Manager {
   }
 
   void doUpgrade(const SpokeConfig& spoke) {
+    requireAgent(spoke, "agent");
     auto target = login(spoke);
     InstallRequest request;
     request.publicKey = currentKey(spoke).publicText;
@@ -395,14 +414,45 @@ class Manager {
     change_.outcome = change_.agent == "same" ? "unchanged" : "upgraded";
   }
 
+  static void requireAgent(const SpokeConfig& spoke, const char* what) {
+    if (spoke.method == SyncMethod::AGENT) return;
+    auto login =
+        spoke.source.user.empty() ? spoke.source.host : spoke.source.user + "@" + spoke.source.host;
+    throw Failure(absl::StrCat("its sync_method is not agent, so there is no ", what,
+                               ". 'pi-brain spoke add ", spoke.name, " ", escapeForTerminal(login),
+                               "' moves it over to the agent."));
+  }
+
+  // Rotations away from the same key go one after the other.
+  static kj::AutoCloseFd lockKey(const SyncKey& key) {
+    kj::AutoCloseFd file(open(key.path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.get() < 0 || flock(file, LOCK_EX) != 0) {
+      throw Failure(absl::StrCat("cannot lock the key ", escapeForTerminal(key.path), ": ",
+                                 strerror(errno), "."));
+    }
+    return file;
+  }
+
   void doRotate(const Config& config, const SpokeConfig& spoke) {
+    requireAgent(spoke, "key for syncing alone");
     auto old = currentKey(spoke);
-    auto path = nextOwnKey(spoke);
-    auto edit = [&](const std::string& text) {
-      return withFields(text, spoke.name, {{"key", withTilde(path)}});
+    auto lock = lockKey(old);
+    auto text = readWholeFile(options_.configFile).value_or("");
+    auto now = orThrow(parseConfig(text, options_.configFile));
+    auto* still = find(now, spoke.name);
+    if (still == nullptr || still->key != spoke.key) {
+      throw Failure(
+          "the config changed meanwhile, perhaps by another rotation. Do it again if it is still "
+          "to "
+          "be done.");
+    }
+    OwnKeys own(config, spoke);
+    auto path = own.next();
+    auto edit = [&](const std::string& before) {
+      return withFields(before, spoke.name, {{"key", withTilde(path)}});
     };
     // Whether the config can hold it is known before anything is done.
-    orThrow(edit(readWholeFile(options_.configFile).value_or("")));
+    orThrow(edit(text));
     auto target = login(spoke);
     if (options_.dryRun) {
       say(absl::StrCat("would make a new key, ", escapeForTerminal(path),
@@ -411,45 +461,50 @@ class Manager {
       change_.outcome = "rotated";
       return;
     }
-    auto leftovers = ownKeys(spoke);
-    SyncKey key;
-    // One that another run has just made is that run's.
-    while (!(key = ensureSyncKey(path)).made) path = nextOwnKey(spoke);
-    auto trial = spoke;
-    trial.key = path;
+    // The old one, and those of rotations that broke off.
+    auto replaced = own.existing();
+    std::erase_if(replaced, [&](auto& file) { return own.usedByOthers(file); });
+    auto key = ensureSyncKey(path);
+    if (!key.made) {
+      throw Failure(absl::StrCat(escapeForTerminal(path), " has just been made by another."));
+    }
     InstallRequest request;
     request.publicKey = key.publicText;
     request.root = spoke.source.path;
     request.retire = {old.blob()};
-    // Of rotations that broke off.
-    for (auto& file : leftovers) {
-      if (file == old.path) continue;
+    for (auto& file : replaced) {
       auto half = readWholeFile(file + ".pub");
-      if (half && !usedByOthers(config, spoke, file))
-        request.retire.push_back(SyncKey{file, *half}.blob());
+      if (half && file != old.path) request.retire.push_back(SyncKey{file, *half}.blob());
     }
+    exchange(spoke, request, target, key, edit);
+    for (auto& file : replaced) OwnKeys::remove(file);
+    say(absl::StrCat("the key is now ", escapeForTerminal(path), ", ", key.fingerprint(),
+                     "; it was ", old.fingerprint()));
+    change_.outcome = "rotated";
+  }
+
+  // The config follows while both keys work: whenever it ends, one that it names does.
+  void exchange(const SpokeConfig& spoke, const InstallRequest& request, const SshTarget& target,
+                const SyncKey& key,
+                const std::function<absl::StatusOr<std::string>(const std::string&)>& edit) {
+    auto trial = spoke;
+    trial.key = key.path;
     RemoteInstall remote(target, options_.mayAsk);
     bool configured = false;
     try {
-      // The config follows while both keys work: whenever it ends, one that it names does.
       install(remote, request, trial);
       orThrow(editFile(options_.configFile, edit));
       configured = true;
       remote.retire();
       sayAll(remote);
     } catch (const Failure& e) {
-      if (!configured) removeKey(path);
-      throw Failure(configured ? absl::StrCat(e.what(),
-                                              " The new key is in use, but the old one may still "
-                                              "be let in: do it again to be sure.")
-                               : std::string(e.what()));
+      if (!configured) OwnKeys::remove(key.path);
+      throw Failure(configured
+                        ? absl::StrCat(e.what(),
+                                       " The new key is in use, but the old one may still be let "
+                                       "in: do it again to be sure.")
+                        : std::string(e.what()));
     }
-    for (auto& file : leftovers) {
-      if (!usedByOthers(config, spoke, file)) removeKey(file);
-    }
-    say(absl::StrCat("the key is now ", escapeForTerminal(path), ", ", key.fingerprint(),
-                     "; it was ", old.fingerprint()));
-    change_.outcome = "rotated";
   }
 
   void doRemove(const Config& config, const SpokeConfig& spoke, const RemoveRequest& request) {
@@ -479,7 +534,8 @@ class Manager {
     orThrow(editFile(options_.configFile, edit));
     say(absl::StrCat("removed from ", file));
     if (store_ != nullptr) (void)store_->forgetSpoke(spoke.name);
-    if (isOwnKey(spoke, spoke.key) && !usedByOthers(config, spoke, spoke.key)) {
+    OwnKeys own(config, spoke);
+    if (own.contains(spoke.key) && !own.usedByOthers(spoke.key)) {
       say(absl::StrCat("left its key, ", escapeForTerminal(spoke.key),
                        ": nothing uses it any more"));
     }

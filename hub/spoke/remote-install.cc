@@ -61,7 +61,8 @@ void RemoteInstall::start(std::vector<std::string> arguments) {
                            "exec /bin/sh"});
   ssh_ = spawnWithSocket(argv, mayAsk_ ? Terminal::OURS : Terminal::NONE);
   arguments.push_back("--token=" + token_);
-  std::string text = "set --";
+  // What start-up files print may have no line's end.
+  std::string text = "echo\nset --";
   for (auto& argument : arguments) absl::StrAppend(&text, " ", shellQuote(argument));
   deadline_ = std::chrono::steady_clock::now() + PATIENCE_IN_ALL;
   send(text + "\n" + INSTALL_SCRIPT);

@@ -4,12 +4,14 @@
 // ssh starts /bin/sh there, whatever the login shell is, and gives it the script on standard input.
 // With --token=WORD the script says each thing as a line "WORD …", so that what start-up files
 // print is passed over:
-//   WORD need ARCHITECTURE       send the agent for it: a line with its size, then its bytes
-//   WORD installed ARCHITECTURE AGENT LINE    what became of both: "new", "added", "replaced",
-//   "same" WORD say TEXT                for a person WORD fail TEXT               nothing was
-//   changed, and why; "no-agent ARCHITECTURE": none to send WORD undone                  all was
-//   taken back WORD kept                    with --retire: it is to stay, and the old lines still
-//   do WORD done
+//   WORD need ARCHITECTURE    send the agent for it: a line with its size, then its bytes
+//   WORD installed ARCHITECTURE AGENT LINE
+//                             what became of both: "new", "added", "replaced", "same"
+//   WORD say TEXT             for a person
+//   WORD fail TEXT            nothing was changed, and why; "no-agent ARCHITECTURE": none to send
+//   WORD undone               all was taken back
+//   WORD kept                 with --retire: it is to stay, and the old lines still do
+//   WORD done
 // After "installed" it waits for a line "keep", and after "kept" for "retire". Anything else, the
 // end of the connection, and so many seconds in all as --patience says have it take everything
 // back, or leave the old lines.

@@ -17,7 +17,8 @@ import harness
 
 # What a start-up file may print, in each shell's own way.
 NOISE = {
-    "/bin/bash": (".bashrc", "echo Welcome back; echo 'and mind the step' >&2\n"),
+    # Ends in the window's title, and not in a line's end.
+    "/bin/bash": (".bashrc", "echo Welcome back; echo 'and mind the step' >&2; printf '\\033]0;title\\007'\n"),
     "/bin/sh": (".profile", "echo not read without a login\n"),
     "/usr/bin/fish": (".config/fish/config.fish", "echo Welcome to fish\n"),
     "/bin/tcsh": (".tcshrc", "echo Welcome to tcsh\n"),
@@ -80,7 +81,7 @@ class Spoke:
 
     def lines(self):
         """Those of the agent in authorized_keys."""
-        return [line for line in self.authorized.read_text().splitlines() if "pi-brain-agent" in line]
+        return [line for line in self.authorized.read_text(errors="surrogateescape").splitlines() if "pi-brain-agent" in line]
 
     def files(self):
         """Everything in its home but the sessions: relative path -> content."""

@@ -16,9 +16,12 @@ class Ansible(fleet.FleetCase):
     def setUp(self):
         super().setUp()
         for shell in ("/bin/bash", "/bin/sh", "/usr/bin/fish"):
-            # Ansible's own way of copying does not go with spaces in the home directory's path.
-            self.fleet.add(shell, noise=shell == "/bin/bash", place="home-of-").wait()
+            # Ansible's own way of copying does not go with spaces in the home directory's path, nor its way of
+            # making directories with noise that has no line's end.
+            self.fleet.add(shell, noise=False, place="home-of-").wait()
+        (self.fleet.spokes[0].home / ".bashrc").write_text("echo Welcome back; echo 'and mind the step' >&2\n")
         self.key = harness.keygen(self.fleet.home / ".ssh/pi-brain-sync")
+        self.public = self.key.with_suffix(".pub").read_text().strip()
         agents = self.dir / "agents"
         agents.mkdir()
         (agents / f"pi-brain-agent-{os.uname().machine}").write_bytes(harness.AGENT.read_bytes())
@@ -79,27 +82,39 @@ class Ansible(fleet.FleetCase):
 
     def test_what_is_somebody_elses_stays(self):
         box, linked, broken = self.fleet.spokes
-        (box.home / "bin").mkdir(mode=0o755)
-        (box.home / "bin/mine").write_text("mine")
         other = harness.keygen(self.dir / "other")
         linked.authorized.rename(linked.authorized.with_name("real"))
         linked.authorized.symlink_to("real")
-        self.play("--limit", "box01", pi_brain_spoke_directory="{{ ansible_facts.user_dir }}/bin")
-        self.play("--limit", "box01", pi_brain_spoke_directory="{{ ansible_facts.user_dir }}/bin",
-                  pi_brain_spoke_key=(self.dir / "other.pub").read_text().strip())
-        self.assertEqual(len(box.lines()), 2)
-        gone = {"pi_brain_spoke_directory": "{{ ansible_facts.user_dir }}/bin", "pi_brain_spoke_state": "absent"}
+        mine = box.home / ".local/lib/pi-brain/mine"
+        mine.parent.mkdir(parents=True, mode=0o755)
+        mine.write_text("mine")
+        # Lines as they come: without an end, of another system, commented out, and what its owner put into ours.
+        before = self.fleet.public_key.encode() + b"ssh-rsa AAAAother caf\xe9\r\n#" + self.public.encode() + b"\n# no end"
+        box.authorized.write_bytes(before)
+        self.play("--limit", "box01", pi_brain_spoke_from="127.0.0.0/8")
+        self.assertTrue(box.authorized.read_bytes().startswith(before + b"\nrestrict,"))
+        (line,) = [line for line in box.lines() if line.startswith("restrict")]
+        strict = line.replace('" ssh-ed25519', ' --require-sandbox" ssh-ed25519')
+        box.authorized.write_bytes(box.authorized.read_bytes().replace(line.encode(), strict.encode()))
+        self.play("--limit", "box01")
+        self.assertIn(strict, box.lines())
+        self.play("--limit", "box01", pi_brain_spoke_key=(self.dir / "other.pub").read_text().strip())
+        gone = {"pi_brain_spoke_state": "absent"}
         self.play("--limit", "box01", **gone)
-        self.assertTrue((box.home / "bin/pi-brain-agent").exists(), "the other key starts it")
+        self.assertTrue(box.agent.exists(), "the other key starts it")
+        self.play("--check", "--limit", "box01", pi_brain_spoke_key=(self.dir / "other.pub").read_text().strip(), **gone)
+        self.assertTrue(box.agent.exists())
         self.play("--limit", "box01", pi_brain_spoke_key=(self.dir / "other.pub").read_text().strip(), **gone)
-        self.assertEqual([p.name for p in (box.home / "bin").iterdir()], ["mine"])
-        self.assertEqual((box.home / "bin").stat().st_mode & 0o777, 0o755)
+        self.assertEqual([p.name for p in mine.parent.iterdir()], ["mine"])
+        self.assertEqual(box.authorized.read_bytes(), before + b"\n")
         # Nor is a line locked down, or taken away, that somebody may log in with.
-        before = box.authorized.read_text()
-        for state in ("present", "absent"):
-            self.play("--limit", "box01", code=2, pi_brain_spoke_key=self.fleet.public_key.strip(), pi_brain_spoke_state=state)
-            self.assertIn("somebody may log in with it", re.sub(r"\s+", " ", self.said))
-        self.assertEqual(box.authorized.read_text(), before)
+        before = box.authorized.read_bytes()
+        self.play("--limit", "box01", code=2, pi_brain_spoke_key=self.fleet.public_key.strip())
+        self.assertIn("somebody may log in with it", re.sub(r"\s+", " ", self.said))
+        self.play("--limit", "box01", pi_brain_spoke_key=self.fleet.public_key.strip(), **gone)
+        self.assertEqual(box.authorized.read_bytes(), before)
+        self.play("--limit", "box01", code=2, pi_brain_spoke_from='1.2.3.4",command="x')
+        self.assertIn("--from takes", re.sub(r"\s+", " ", self.said))
         self.play("--limit", "box02", code=2)
         self.assertIn("is a symlink", re.sub(r"\s+", " ", self.said))
         self.assertTrue(linked.authorized.is_symlink())

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import time
 import unittest
@@ -26,12 +27,14 @@ class TwentySpokes(fleet.FleetCase):
         self.inventory = self.dir / "inventory"
         self.inventory.write_text("# name  login  [root]\n\n" + "".join(f"{box.name}  root@{box.address}\n" for box in self.fleet.spokes))
 
-    def script(self, *arguments, code=0, inventory=None):
+    def script_environment(self):
         env = self.fleet.environment()
-        env["PATH"] = f"{harness.BIN}:{env['PATH']}"
+        return {**env, "PATH": f"{harness.BIN}:{env['PATH']}"}
+
+    def script(self, *arguments, code=0, inventory=None):
         began = time.monotonic()
-        done = subprocess.run([SCRIPT, "--inventory", inventory or self.inventory, *map(str, arguments)], env=env,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        done = subprocess.run([SCRIPT, "--inventory", inventory or self.inventory, *map(str, arguments)],
+                              env=self.script_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
         self.took = time.monotonic() - began
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done.stdout + done.stderr
@@ -173,10 +176,11 @@ class TwentySpokes(fleet.FleetCase):
         self.assertRegex(self.fleet.spokes[0].lines()[0], r"/my sessions'\"")
         self.script(inventory=other, code=2, *["--report", self.dir])
         for text, words in [("one\n", ":1: expected NAME USER@HOST"), ("# x\na b\na c\n", ":3: the name a is taken by line 2"),
-                            ("# nothing\n", "no machine")]:
+                            ("# nothing\n", "no machine"), ("a root@b\nhost c\n", ":1: this looks like a machine"),
+                            ("a b\rc d\n", ":1: there is a control character")]:
             other.write_text(text)
             self.assertIn(words, self.script(inventory=other, code=2))
-        for arguments in (["--jobs", "0"], ["--limit", "nobody"], ["--frob"], ["--inventory", "/nowhere"]):
+        for arguments in (["--jobs", "0"], ["--jobs", "99999999999999"], ["--report", "/proc/none/x"], ["--limit", "nobody"], ["--frob"], ["--inventory", "/nowhere"]):
             self.script(*arguments, code=2)
         other.write_text("../x root@127.0.1.1\nquo\"te root@127.0.1.2\nba\"d -x\\y\n")
         said = self.script(inventory=other, code=1)
@@ -185,6 +189,38 @@ class TwentySpokes(fleet.FleetCase):
         self.assertEqual(outcomes['ba"d']["outcome"], "failed")
         self.assertEqual(outcomes["../x"]["outcome"], "failed")
         self.assertEqual(outcomes['quo"te']["outcome"], "added")
+
+    def test_where_it_reads_from_and_writes_to(self):
+        """A pipe, a file of another system, a name that awk would take for a setting; a device, a symlink."""
+        inventory = b"\xef\xbb\xbfone root@127.0.1.1\r\n"
+        named = self.dir / "in=v"
+        named.write_bytes(inventory)
+        null, real, link = self.dir / "null", self.dir / "real", self.dir / "link"
+        subprocess.run(["mknod", null, "c", "1", "3"], check=True)
+        real.write_text("before")
+        link.symlink_to(real)
+        for source, report in (("in=v", null), ("in=v", link), ("/dev/stdin", "/dev/stdout")):
+            done = subprocess.run([SCRIPT, "--inventory", source, "--report", report], env=self.script_environment(), cwd=self.dir,
+                                  input=inventory, capture_output=True)
+            self.assertEqual(done.returncode, 0, done)
+            self.assertIn(b"1 machine:", done.stdout)
+            if report == "/dev/stdout":
+                self.assertIn(b'"name": "one"', done.stdout)
+        self.assertTrue(null.is_char_device())
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(set(self.outcomes(real)), {"one"})
+        self.assertEqual(sorted(p.name for p in self.dir.glob("link*")), ["link"])
+
+    def test_a_machine_that_says_nothing(self):
+        inventory = self.dir / "silent"
+        inventory.write_text("silent root@127.0.1.99\none root@127.0.1.1\n")
+        with open(self.fleet.known_hosts, "a") as known:
+            known.write(f"127.0.1.99 {self.fleet.host_public}\n")
+        with socket.create_server(("127.0.1.99", 22)):
+            said = self.script(inventory=inventory, code=1)
+        self.assertLess(self.took, 40)
+        outcomes = self.outcomes()
+        self.assertEqual((outcomes["silent"]["outcome"], outcomes["one"]["outcome"]), ("failed", "added"), said)
 
 
 if __name__ == "__main__":

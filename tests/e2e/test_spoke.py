@@ -47,6 +47,13 @@ class OneSpoke(fleet.FleetCase):
         lock = self.box.authorized.with_name(".pi-brain-lock")
         harness.wait_for(lambda: not lock.is_symlink(), what="the spoke's end of it")
 
+    def at_once(self, *commands):
+        """The exit codes of several, and all that they said."""
+        runs = [subprocess.Popen([harness.HUB, "spoke", *command], env=self.fleet.environment(), stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for command in commands]
+        said = "".join(run.communicate()[0] for run in runs)
+        return sorted(run.returncode for run in runs), said
+
     def sync(self, code=0):
         return self.fleet.pi_brain("sync", "run", code=code)
 
@@ -265,6 +272,16 @@ class Add(OneSpoke):
         self.assertEqual(self.box.lines(), line)
         self.sync()
 
+    def test_one_machine_twice_at_once(self):
+        for other in ("root@box01", f"root@{self.box.address}"):
+            codes, said = self.at_once(["add", "laptop", "root@box01"], ["add", "second", other])
+            self.assertEqual(codes, [0, 1], said)
+            self.assertRegex(said, "is the same login with the same key|it is the spoke '(laptop|second)' already")
+            self.assertEqual(len(self.box.lines()), 1)
+            self.sync()
+            name = re.search("name: (laptop|second)", self.fleet.config.read_text())[1]
+            self.spoke("remove", name, "--keep-mirror")
+
     def test_targets_and_roots_that_are_none(self):
         for target in ("root@box01:2222", "ssh://root@box01"):
             self.assertIn("A port belongs there", self.spoke("add", "x", target, code=1))
@@ -413,6 +430,15 @@ class Upgrade(OneSpoke):
         self.assertEqual(self.box.files(), before)
         self.assertIn("4 new", self.sync())
 
+    def test_killed_at_any_instant_there_is_one_that_works(self):
+        for milliseconds in range(20, 300, 20):
+            self.box.age_agent()
+            self.killed_after(milliseconds, "spoke", "upgrade", "laptop")
+            self.sync()
+            self.spoke("upgrade", "laptop")
+            self.assertEqual(self.box.agent.read_bytes(), harness.AGENT.read_bytes())
+            self.assertEqual([p.name for p in self.box.agent.parent.iterdir()], ["pi-brain-agent"])
+
     def test_a_running_agent_goes_on(self):
         """Runs never fail, however often the agent is replaced under them."""
         for i in range(10):
@@ -503,6 +529,53 @@ class RotateKey(OneSpoke):
         self.assertEqual(own.read_text(), before)
         self.fleet.pi_brain("sync", "run", "-s", "laptop")
 
+    def test_two_at_once(self):
+        before = self.box.lines()[0].split(" ssh-ed25519 ")[0]
+        for _ in range(3):
+            codes, said = self.at_once(*[["rotate-key", "laptop"]] * 2)
+            self.assertEqual(codes, [0, 1], said)
+            self.assertIn("the config changed meanwhile", said)
+            (line,) = self.box.lines()
+            self.assertEqual(line.split(" ssh-ed25519 ")[0], before)
+            self.assertEqual(len(self.own_keys()), 1)
+            self.sync()
+
+    def own_keys(self):
+        return [p.name for p in (self.home / ".ssh").iterdir() if re.fullmatch(r"pi-brain-sync-laptop(@\w+)?(~\d+)?", p.name)]
+
+    def test_two_configs_with_a_spoke_of_the_same_name(self):
+        other = self.fleet.add()
+        other.wait()
+        other.sessions.mkdir(parents=True)
+        second = self.dir / "second.yaml"
+        second.write_text(f"hub: {{database_dir: {self.dir}/data2, archive_dir: {self.dir}/archive2}}\n")
+        self.spoke("add", "laptop", f"root@{other.name}", "--path", self.dir / "synced2", "-c", second)
+        for _ in range(2):
+            self.spoke("rotate-key", "laptop")
+            self.spoke("rotate-key", "laptop", "-c", second)
+            self.sync()
+            self.fleet.pi_brain("sync", "run", "-c", second)
+        self.assertEqual(len(self.own_keys()), 2)
+
+    def test_a_spoke_without_the_agent(self):
+        text = self.fleet.config.read_text()
+        self.fleet.config.write_text(text.replace("sync_method: agent", "sync_method: rsync"))
+        before = self.everything()
+        for command in ("rotate-key", "upgrade"):
+            self.assertIn("'pi-brain spoke add laptop root@box01' moves it over", self.spoke(command, "laptop", code=1))
+        self.assertEqual(self.everything(), before)
+
+    def test_a_key_that_its_owner_logs_in_with_too(self):
+        """Its line is no concern of ours, nor is it said to be gone."""
+        self.spoke("remove", "laptop")
+        self.add("--key", "~/.ssh/pi-brain-sync-laptop")
+        own = self.home / ".ssh/pi-brain-sync-laptop"
+        line = f"no-pty {own.with_suffix('.pub').read_text()}"
+        self.box.authorized.write_text(self.box.authorized.read_text() + line)
+        said = self.spoke("rotate-key", "laptop")
+        self.assertIn("left, since it does not start the agent", said)
+        self.assertIn(line, self.box.authorized.read_text())
+
     def test_what_cannot_be_changed_is_known_before(self):
         self.fleet.config.write_text(f"spokes: [{{name: laptop, sync_method: agent, source: 'root@box01:~/.pi/agent/sessions', "
                                      f"path: ~/.pi-brain/synced/laptop, key: ~/.ssh/pi-brain-sync}}]\n")
@@ -526,8 +599,7 @@ class RotateKey(OneSpoke):
             self.sync()
             self.assertEqual(len(self.box.lines()), 1)
             # What ssh-keygen was at when it was killed is no key of anybody's.
-            keys = [p.name for p in (self.home / ".ssh").iterdir() if re.fullmatch(r"pi-brain-sync-laptop(~\d+)?", p.name)]
-            self.assertEqual(len(keys), 1)
+            self.assertEqual(len(self.own_keys()), 1)
 
 
 class Remove(OneSpoke):
