@@ -27,8 +27,8 @@ install() {
     as_root=sudo
   fi
   echo "Installing with apt:$missing"
-  for architecture in amd64 arm64; do
-    dpkg --print-architecture | grep -qx $architecture || $as_root dpkg --add-architecture $architecture
+  for foreign in amd64 arm64; do
+    dpkg --print-architecture | grep -qx $foreign || $as_root dpkg --add-architecture $foreign
   done
   $as_root apt-get update -q
   # shellcheck disable=SC2086 # a list it is
