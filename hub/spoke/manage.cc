@@ -17,14 +17,13 @@
 #include "common/text.h"
 #include "hub/failure.h"
 #include "hub/files.h"
+#include "hub/spoke/add-checks.h"
 #include "hub/spoke/agents.h"
 #include "hub/spoke/archive-mirror.h"
 #include "hub/spoke/config-edit.h"
 #include "hub/spoke/own-keys.h"
 #include "hub/spoke/remote-install.h"
 #include "hub/spoke/sync-key.h"
-#include "hub/ssh/identities.h"
-#include "hub/ssh/key-file.h"
 #include "hub/sync/archive.h"
 #include "hub/sync/explain.h"
 #include "hub/sync/mirror.h"
@@ -74,34 +73,6 @@ const SpokeConfig* find(const Config& config, const std::string& name) {
   auto found = std::find_if(config.spokes.begin(), config.spokes.end(),
                             [&](auto& spoke) { return spoke.name == name; });
   return found == config.spokes.end() ? nullptr : &*found;
-}
-
-// "user@host" as ssh takes it, and a path that can be told from another user's home.
-void requirePlain(const std::string& target, const std::string& root) {
-  auto host = target.substr(target.rfind('@') + 1);
-  bool port = std::count(host.begin(), host.end(), ':') == 1 && !host.starts_with('[');
-  if (port || target.find("://") != std::string::npos) {
-    throw Failure(
-        absl::StrCat("'", escapeForTerminal(target),
-                     "' is not user@host or a Host of ~/.ssh/config. A port belongs there: "
-                     "'Host NAME', and beneath it 'HostName', 'Port' and 'User'."));
-  }
-  if (root.starts_with('~') && root != "~" && !root.starts_with("~/")) {
-    throw Failure(
-        absl::StrCat("'", escapeForTerminal(root),
-                     "' is no path that is understood: '~/…' is beneath the home directory "
-                     "of the user who logs in."));
-  }
-}
-
-// As install-spoke.sh takes them.
-void requirePatterns(const std::string& from) {
-  auto odd = from.find_first_not_of(
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:,/*?!_-");
-  if (odd == std::string::npos) return;
-  throw Failure(absl::StrCat("'", escapeForTerminal(from),
-                             "': --from takes addresses and patterns as sshd(8) has them, with "
-                             "commas between: 192.0.2.0/24,2001:db8::1."));
 }
 
 // One change to one spoke, from the first look to the report.
@@ -239,57 +210,6 @@ class Manager {
     }
     remote.keep();
     sayAll(remote);
-  }
-
-  // A key that is for syncing alone cannot be one that its owner logs in with: that login would
-  // start the agent from then on, and nothing else.
-  static void requireDedicated(const SshTarget& target, const SyncKey& key) {
-    auto blob = publicKeyBlob(key.publicText);
-    for (auto& identity : collectIdentities(target).keys) {
-      if (identity.blob != blob) continue;
-      throw Failure(absl::StrCat(
-          "your own login at ", escapeForTerminal(target.alias), " offers the key ",
-          escapeForTerminal(key.path), " too (", identity.name(),
-          "), and would be locked down with it. Give another with --key, or none: then one is made "
-          "for this alone. If it is that one, take it out of your ssh-agent ('ssh-add -d'), or out "
-          "of "
-          "this host's IdentityFile in ~/.ssh/config."));
-    }
-  }
-
-  // One line in authorized_keys, and so one directory, is all that a key can have on a machine.
-  static void requireOwnKey(const Config& config, const SpokeConfig& spoke) {
-    for (auto& other : config.spokes) {
-      if (other.name == spoke.name || other.key != spoke.key ||
-          other.source.host != spoke.source.host || other.source.user != spoke.source.user) {
-        continue;
-      }
-      throw Failure(
-          absl::StrCat("the spoke '", other.name,
-                       "' is the same login with the same key, which "
-                       "can start the agent for one directory only. Give this one a key of "
-                       "its own: --key ~/.ssh/pi-brain-sync-",
-                       spoke.name, "."));
-    }
-  }
-
-  // The line was there before the spoke was: lost from the config, or it is a spoke already, by
-  // another name of the machine.
-  static void requireNoOther(const Config& config, const SpokeConfig& spoke) {
-    auto here = orThrow(resolveSsh(sshRequestOf(spoke)));
-    for (auto& other : config.spokes) {
-      if (other.name == spoke.name || other.key != spoke.key || other.source.host.empty() ||
-          other.method != SyncMethod::AGENT) {
-        continue;
-      }
-      auto there = resolveSsh(sshRequestOf(other));
-      if (!there.ok() || there->host != here.host || there->port != here.port ||
-          there->user != here.user) {
-        continue;
-      }
-      throw Failure(absl::StrCat("it is the spoke '", other.name, "' already: ",
-                                 escapeForTerminal(other.sourceText), " is the same login."));
-    }
   }
 
   // The fields that the spoke is to have in the config.

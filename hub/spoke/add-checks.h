@@ -1,0 +1,30 @@
+#pragma once
+// What has to hold before a machine becomes a spoke. All throw Failure.
+
+#include <string>
+
+#include "hub/config.h"
+#include "hub/spoke/sync-key.h"
+#include "hub/ssh/resolve.h"
+
+namespace pibrain {
+
+// The target is "user@host" as ssh takes it, and the root a path that can be told from one in
+// another user's home.
+void requirePlain(const std::string& target, const std::string& root);
+
+// The addresses are as install-spoke.sh takes them.
+void requirePatterns(const std::string& from);
+
+// A key that is for syncing alone cannot be one that its owner logs in with: that login would start
+// the agent from then on, and nothing else.
+void requireDedicated(const SshTarget& target, const SyncKey& key);
+
+// One line in authorized_keys, and so one directory, is all that a key can have on a machine.
+void requireOwnKey(const Config& config, const SpokeConfig& spoke);
+
+// Of a spoke whose line was there before it was: either the config has lost it, or it is a spoke
+// already, by another name of the machine. Asks ssh(1) about each spoke with the same key.
+void requireNoOther(const Config& config, const SpokeConfig& spoke);
+
+}  // namespace pibrain
