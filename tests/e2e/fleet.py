@@ -2,7 +2,8 @@
 
 Each is an sshd on port 22 of its own loopback address, in the network namespace that the test runs
 in, and in a mount namespace in which the list of users has its home and its shell. What listens on
-~/.ssh/authorized_keys, and what `~` is, is thus what it would be on a machine of its own. Needs root.
+~/.ssh/authorized_keys, and what `~` is, is thus what it would be on a machine of its own. Who is not
+root gets the namespaces of a user, in which the name `root` is that user's.
 """
 import os
 import pathlib
@@ -55,7 +56,7 @@ class Spoke:
             (self.home / path).parent.mkdir(parents=True, exist_ok=True)
             (self.home / path).write_text(text)
         users = fleet.dir / f"passwd-{self.name}"
-        users.write_text(re.sub(r"^root:.*\n", f"root:x:0:0::{self.home}:{shell}\n", fleet.users, flags=re.M))
+        users.write_text(re.sub(r"^root:.*\n", f"root:x:{os.getuid()}:{os.getgid()}::{self.home}:{shell}\n", fleet.users, flags=re.M))
         config = fleet.dir / f"sshd_config-{self.name}"
         config.write_text("\n".join([
             f"ListenAddress {self.address}:22", f"HostKey {fleet.host_key}", "PidFile none", "UsePAM no",
@@ -65,6 +66,7 @@ class Spoke:
         self.log = fleet.dir / f"sshd-{self.name}.log"
         self.sshd = subprocess.Popen(
             ["unshare", "-m", "sh", "-ec", f"mount --bind {harness.quote(users)} /etc/passwd; "
+             f"mount --bind {harness.quote(fleet.shadow)} /etc/shadow; "
              f"exec {sshd} -D -E {harness.quote(self.log)} -f {harness.quote(config)}"],
             stdin=subprocess.DEVNULL, env={k: v for k, v in os.environ.items() if k != "SHLVL"})
 
@@ -115,11 +117,15 @@ class Fleet:
         self.host_public = " ".join((self.dir / "host_key.pub").read_text().split()[:2])
         self.known_hosts = ssh / "known_hosts"
         self.config = self.home / ".pi-brain/config.yaml"
+        # One that sshd may read, whoever runs it.
+        self.shadow = self.dir / "shadow"
+        self.shadow.write_text("root:*:20000:0:99999:7:::\n")
         self.spokes = []
         users = self.dir / "passwd-hub"
-        users.write_text(re.sub(r"^root:.*\n", f"root:x:0:0::{self.home}:/bin/sh\n", self.users, flags=re.M))
+        users.write_text(re.sub(r"^root:.*\n", f"root:x:{os.getuid()}:{os.getgid()}::{self.home}:/bin/sh\n", self.users, flags=re.M))
         run(["mount", "--bind", users, "/etc/passwd"])
-        os.makedirs("/run/sshd", exist_ok=True)
+        if os.geteuid() == 0:
+            os.makedirs("/run/sshd", exist_ok=True)
 
     def add(self, *arguments, **options):
         spoke = Spoke(self, len(self.spokes) + 1, *arguments, **options)
@@ -165,7 +171,6 @@ def main():
     if os.environ.get("PIBRAIN_TEST_NAMESPACES") == "entered":
         run(["mount", "--make-rprivate", "/"])
         unittest.main()
-    if os.geteuid() != 0:
-        sys.exit("these tests make machines of namespaces, which takes root: run them with sudo, or in a container")
     os.environ["PIBRAIN_TEST_NAMESPACES"] = "entered"
-    os.execvp("unshare", ["unshare", "-m", "-n", "-p", "-f", "--mount-proc", sys.executable, *sys.argv])
+    user = [] if os.geteuid() == 0 else ["--user", "--map-current-user", "--keep-caps"]
+    os.execvp("unshare", ["unshare", *user, "-m", "-n", "-p", "-f", "--mount-proc", sys.executable, *sys.argv])

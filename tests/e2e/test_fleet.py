@@ -191,22 +191,24 @@ class TwentySpokes(fleet.FleetCase):
         self.assertEqual(outcomes['quo"te']["outcome"], "added")
 
     def test_where_it_reads_from_and_writes_to(self):
-        """A pipe, a file of another system, a name that awk would take for a setting; a device, a symlink."""
+        """A pipe, a file of another system, a name that awk would take for a setting; a pipe, a symlink."""
         inventory = b"\xef\xbb\xbfone root@127.0.1.1\r\n"
         named = self.dir / "in=v"
         named.write_bytes(inventory)
-        null, real, link = self.dir / "null", self.dir / "real", self.dir / "link"
-        subprocess.run(["mknod", null, "c", "1", "3"], check=True)
+        fifo, real, link = self.dir / "fifo", self.dir / "real", self.dir / "link"
+        os.mkfifo(fifo)
+        reader = subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE)
         real.write_text("before")
         link.symlink_to(real)
-        for source, report in (("in=v", null), ("in=v", link), ("/dev/stdin", "/dev/stdout")):
+        for source, report in (("in=v", fifo), ("in=v", link), ("/dev/stdin", "/dev/stdout")):
             done = subprocess.run([SCRIPT, "--inventory", source, "--report", report], env=self.script_environment(), cwd=self.dir,
                                   input=inventory, capture_output=True)
             self.assertEqual(done.returncode, 0, done)
             self.assertIn(b"1 machine:", done.stdout)
             if report == "/dev/stdout":
                 self.assertIn(b'"name": "one"', done.stdout)
-        self.assertTrue(null.is_char_device())
+        self.assertIn(b'"name": "one"', reader.communicate()[0])
+        self.assertTrue(fifo.is_fifo())
         self.assertTrue(link.is_symlink())
         self.assertEqual(set(self.outcomes(real)), {"one"})
         self.assertEqual(sorted(p.name for p in self.dir.glob("link*")), ["link"])

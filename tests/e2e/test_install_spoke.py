@@ -276,13 +276,15 @@ class InstallSpoke(fleet.FleetCase):
     def test_as_a_user_who_may_not(self):
         """What belongs to others, or is closed, is refused, and stays as it was."""
         self.dir.chmod(0o755)
-        user = 4242
+        root = os.geteuid() == 0
+        user = 4242 if root else os.getuid()
         for path in (self.spoke.home, *self.spoke.home.rglob("*")):
-            os.chown(path, user, user)
+            os.chown(path, user, -1)
         ssh, keys = self.spoke.authorized.parent, self.spoke.authorized
         (self.dir / "agent").write_bytes(harness.AGENT.read_bytes())
-        command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "dash", SCRIPT, "--key", self.public, "--agent",
-                   self.dir / "agent"]
+        other = ["--reuid=4242", "--regid=4242", "--clear-groups"] if root else []
+        command = ["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", "setpriv", *other, "--inh-caps=-all", "--ambient-caps=-all", "dash", SCRIPT,
+                   "--key", self.public, "--agent", self.dir / "agent"]
         def run():
             done = subprocess.run(command, capture_output=True, text=True, cwd="/", stdin=subprocess.DEVNULL,
                                   env={"PATH": os.environ["PATH"], "HOME": str(self.spoke.home)})
@@ -290,7 +292,7 @@ class InstallSpoke(fleet.FleetCase):
         for prepare, restore, words in (
                 (lambda: keys.chmod(0o400), lambda: keys.chmod(0o640), "cannot be read and written"),
                 (lambda: keys.chmod(0), lambda: keys.chmod(0o640), "cannot be read and written"),
-                (lambda: os.chown(keys, 0, 0), lambda: os.chown(keys, user, user), "cannot be read and written"),
+                *([(lambda: os.chown(keys, 0, 0), lambda: os.chown(keys, user, user), "cannot be read and written")] if root else []),
                 (lambda: ssh.chmod(0o500), lambda: ssh.chmod(0o700), "cannot be written to"),
                 (lambda: self.spoke.home.chmod(0o555), lambda: self.spoke.home.chmod(0o755), "cannot make the directory")):
             with self.subTest(words):
