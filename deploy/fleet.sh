@@ -69,15 +69,16 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/pi-brain-fleet.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' HUP INT TERM
 
-# Whether the results can be kept is known before anything is done. A file is replaced; what is none, as
-# /dev/stdout, or is a symlink, is written to.
+# Whether the results can be kept is known before anything is done. A file is replaced; a symlink, and
+# what is no file, is written to.
 [ ! -d "$report" ] || mistake "--report $report is a directory; a file is needed."
 mkdir -p "$(dirname "$report")" || mistake "cannot make the directory of --report $report."
-if [ -e "$report" ] && { [ ! -f "$report" ] || [ -L "$report" ]; }; then
-  [ -w "$report" ] || mistake "cannot write to --report $report."
+if [ -L "$report" ] || { [ -e "$report" ] && [ ! -f "$report" ]; }; then
+  [ -w "$report" ] || [ ! -e "$report" ] || mistake "cannot write to --report $report."
   new_report=
 else
-  new_report=$(mktemp "$report.XXXXXX") || mistake "cannot write to the directory of --report $report."
+  new_report=$report.$$
+  : >"$new_report" || mistake "cannot write to the directory of --report $report."
   trap 'rm -rf "$work" "$new_report"' EXIT
 fi
 
@@ -99,7 +100,7 @@ FILE=$inventory LC_ALL=C awk -v config="$config_lines" '
   { sub(/(^|[ \t]+)#.*$/, "") }
   NF == 0 { next }
   config {
-    if (NF <= 3 && $2 ~ /^[^@\/%]+@[^@\/%]+$/ && tolower($1) !~ /^(proxyjump|proxycommand|match|user|hostkeyalias|[a-z]*file|[a-z]*command)$/)
+    if (NF <= 3 && $2 ~ /^[^@\/%]+@[^@\/%]+$/ && tolower($1) !~ /^(proxyjump|match|user|hostkeyalias|setenv|sendenv|ciphers|macs|[a-z]*(file|command|algorithms|types))$/)
       bad("this looks like a machine, and other lines like an ssh configuration (\"Host …\"). Make it two files.")
     sub(/=/, " ")
     gsub(/"/, "")
@@ -166,6 +167,8 @@ done | FLEET_WORK=$work FLEET_DRY_RUN=$dry_run FLEET_CONFIG=$config FLEET_AGENTS
 if [ -n "$new_report" ]; then
   cat "$work/report" >"$new_report"
   mv -f "$new_report" "$report"
+elif [ "$report" = /dev/stdout ]; then
+  cat "$work/report" # opened anew, a file behind it would begin anew
 else
   cat "$work/report" >"$report"
 fi

@@ -285,7 +285,10 @@ lock() {
   tries=0
   until why=$(ln -s "$me" "$lock" 2>&1); do
     [ -w "$home/.ssh" ] || die "$home/.ssh cannot be written to. Check its owner and mode: 'ls -ld $home/.ssh'."
-    [ -L "$lock" ] || [ "$tries" -lt 3 ] || die "nothing can be made in $home/.ssh ($why). Is the disk full? 'df -h $home/.ssh; df -i $home/.ssh'"
+    case $why in
+      *' exists'*) ;;
+      *) die "nothing can be made in $home/.ssh ($why). Is the disk full? 'df -h $home/.ssh; df -i $home/.ssh'" ;;
+    esac
     holder=$(ls -l "$lock" 2>/dev/null | sed 's/.* -> //')
     # One that was killed has left it behind. Only who holds the second lock may take the first
     # away, so that it is the dead one's and not that of somebody who was faster.
@@ -397,14 +400,14 @@ check_line() {
 }
 
 install_line() {
-  if [ -n "$print" ] && [ "$agent_did" = new ]; then
+  before=$(lines_here "$blob")
+  check_before
+  if [ -n "$print" ] && { [ "$agent_did" = new ] || ! "$agent" --version >/dev/null 2>&1; }; then
     line_did=added
-    [ -z "$(lines_here "$blob")" ] || line_did=replaced
+    [ -z "$before" ] || line_did=replaced
     would "$([ "$line_did" = added ] && echo add || echo replace) the line of the key $(fingerprint) in $keys, which lets it read $root and nothing else"
     return
   fi
-  before=$(lines_here "$blob")
-  check_before
   line=$(printf '%s\n' "$key" | "$agent" --root="$root" ${from:+"--from=$from"} --authorized-keys-line /dev/stdin 2>&1) || die "$line"
   check_root
   keep_settings
@@ -440,6 +443,7 @@ install() {
   if [ -n "$token" ]; then
     tell "installed $arch $agent_did $line_did"
     # The hub looks whether it works. If it is not heard of again, nothing happened.
+    [ -n "$print" ] || committed=
     [ -n "$print" ] || [ "$(next_line)" = keep ] || exit 1
   fi
   committed=yes
@@ -518,8 +522,8 @@ uninstall() {
     [ -n "$print" ] || rm -f "$agent"
   fi
   [ -n "$print" ] || remove_directories
-  [ -e "$keys" ] || drop_ssh=yes
-  [ -n "$did" ] || say "nothing of pi-brain is here"
+  [ -n "$print" ] || [ -z "$did" ] || [ -e "$keys" ] || drop_ssh=yes
+  [ -n "$did$left" ] || say "nothing of pi-brain is here"
   tell "done"
 }
 
@@ -533,7 +537,7 @@ put_line_back() {
   now=
   [ ! -e "$keys" ] || now=$(digest <"$keys")
   if [ "$now" = "$line_sum" ]; then
-    if [ -e "$saved" ]; then mv -f "$saved" "$keys"; else rm -f "$keys"; fi
+    if [ -e "$saved" ]; then mv -f "$saved" "$keys"; else rm -f "$keys"; fi || return 1
   elif [ -n "$now" ] && { [ ! -e "$saved" ] || [ "$now" != "$(digest <"$saved")" ]; }; then
     replace_lines "$blob" "$(printf '%s\n' "$before" | sed 1q)"
   fi
@@ -555,9 +559,10 @@ undo() {
     remove_directories
     committed=yes
     # In a process of its own: what fails there fails alone.
-    [ -z "$line_sum" ] || (put_line_back)
-    rm -f "$keys".pi-brain.*
-    tell undone
+    if [ -z "$line_sum" ] || (put_line_back); then
+      rm -f "$keys".pi-brain.*
+      tell undone
+    fi
   fi
   unlock
   [ -z "$drop_ssh" ] || rmdir "$home/.ssh" 2>/dev/null

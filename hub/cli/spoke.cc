@@ -183,7 +183,7 @@ int spokeRotateKey(const SpokeRotateArguments& arguments) {
   if (chosen == nullptr) return EXIT_USAGE;
   Manage manage(arguments.manage);
   auto* store = manage.prepare(chosen->config);
-  auto change = rotateKey(chosen->config, *chosen->spokes[0], manage.options(), store);
+  auto change = rotateKey(*chosen->spokes[0], manage.options(), store);
   manage.print(change);
   return manage.finish({change});
 }

@@ -6,6 +6,7 @@
 
 #include "common/text.h"
 #include "hub/failure.h"
+#include "hub/spoke/own-keys.h"
 #include "hub/ssh/identities.h"
 #include "hub/ssh/key-file.h"
 
@@ -59,8 +60,8 @@ void requireOwnKey(const Config& config, const SpokeConfig& spoke) {
     throw Failure(absl::StrCat("the spoke '", other.name,
                                "' is the same login with the same key, which "
                                "can start the agent for one directory only. Give this one a key of "
-                               "its own: --key ~/.ssh/pi-brain-sync-",
-                               spoke.name, "."));
+                               "its own: --key ",
+                               escapeForTerminal(OwnKeys(config, spoke).next()), "."));
   }
 }
 

@@ -23,8 +23,8 @@ void requireDedicated(const SshTarget& target, const SyncKey& key);
 // One line in authorized_keys, and so one directory, is all that a key can have on a machine.
 void requireOwnKey(const Config& config, const SpokeConfig& spoke);
 
-// Of a spoke whose line was there before it was: either the config has lost it, or it is a spoke
-// already, by another name of the machine. Asks ssh(1) about each spoke with the same key.
+// Of a spoke whose key had a line there before it was a spoke: either the config has lost it, or it
+// is one already, by another name of the machine. Asks ssh(1) about each spoke with the same key.
 void requireNoOther(const Config& config, const SpokeConfig& spoke);
 
 }  // namespace pibrain

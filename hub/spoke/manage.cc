@@ -90,8 +90,8 @@ class Manager {
   SpokeChange upgrade(const SpokeConfig& spoke) {
     return run([&]() { doUpgrade(spoke); });
   }
-  SpokeChange rotate(const Config& config, const SpokeConfig& spoke) {
-    return run([&]() { doRotate(config, spoke); });
+  SpokeChange rotate(const SpokeConfig& spoke) {
+    return run([&]() { doRotate(spoke); });
   }
   SpokeChange remove(const Config& config, const SpokeConfig& spoke, const RemoveRequest& request) {
     return run([&]() { doRemove(config, spoke, request); });
@@ -283,7 +283,7 @@ class Manager {
       auto now = orThrow(
           parseConfig(readWholeFile(options_.configFile).value_or(""), options_.configFile));
       requireOwnKey(now, spoke);
-      if (known == nullptr && change_.line == "same") requireNoOther(now, spoke);
+      if (known == nullptr && change_.line != "added") requireNoOther(now, spoke);
     };
     install(remote, wanted, spoke, [&]() {
       check();
@@ -345,31 +345,39 @@ class Manager {
 
   // Rotations away from the same key go one after the other.
   static kj::AutoCloseFd lockKey(const SyncKey& key) {
-    kj::AutoCloseFd file(open(key.path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (file.get() < 0 || flock(file, LOCK_EX) != 0) {
+    // NFS locks only what is open for writing.
+    int fd = open(key.path.c_str(), O_RDWR | O_CLOEXEC);
+    if (fd < 0) fd = open(key.path.c_str(), O_RDONLY | O_CLOEXEC);
+    kj::AutoCloseFd file(fd);
+    int locked;
+    do {
+      locked = flock(file, LOCK_EX);
+    } while (locked != 0 && errno == EINTR);
+    if (locked != 0) {
       throw Failure(absl::StrCat("cannot lock the key ", escapeForTerminal(key.path), ": ",
                                  strerror(errno), "."));
     }
     return file;
   }
 
-  void doRotate(const Config& config, const SpokeConfig& spoke) {
-    requireAgent(spoke, "key for syncing alone");
-    auto old = currentKey(spoke);
+  void doRotate(const SpokeConfig& before) {
+    requireAgent(before, "key for syncing alone");
+    auto old = currentKey(before);
     auto lock = lockKey(old);
     auto text = readWholeFile(options_.configFile).value_or("");
-    auto now = orThrow(parseConfig(text, options_.configFile));
-    auto* still = find(now, spoke.name);
-    if (still == nullptr || still->key != spoke.key) {
+    auto config = orThrow(parseConfig(text, options_.configFile));
+    auto* now = find(config, before.name);
+    if (now == nullptr || now->key != before.key) {
       throw Failure(
           "the config changed meanwhile, perhaps by another rotation. Do it again if it is still "
           "to "
           "be done.");
     }
+    auto& spoke = *now;
     OwnKeys own(config, spoke);
     auto path = own.next();
-    auto edit = [&](const std::string& before) {
-      return withFields(before, spoke.name, {{"key", withTilde(path)}});
+    auto edit = [&](const std::string& whole) {
+      return withFields(whole, spoke.name, {{"key", withTilde(path)}});
     };
     // Whether the config can hold it is known before anything is done.
     orThrow(edit(text));
@@ -506,9 +514,8 @@ SpokeChange upgradeSpoke(const SpokeConfig& spoke, const ManageOptions& options,
   return Manager(spoke.name, options, store).upgrade(spoke);
 }
 
-SpokeChange rotateKey(const Config& config, const SpokeConfig& spoke, const ManageOptions& options,
-                      Store* store) {
-  return Manager(spoke.name, options, store).rotate(config, spoke);
+SpokeChange rotateKey(const SpokeConfig& spoke, const ManageOptions& options, Store* store) {
+  return Manager(spoke.name, options, store).rotate(spoke);
 }
 
 SpokeChange removeSpoke(const Config& config, const SpokeConfig& spoke,

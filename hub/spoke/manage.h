@@ -55,8 +55,7 @@ SpokeChange addSpoke(const AddRequest& request, const ManageOptions& options, St
 SpokeChange upgradeSpoke(const SpokeConfig& spoke, const ManageOptions& options, Store* store);
 
 // Makes a new key for this spoke, proves it, and removes the old one from the spoke.
-SpokeChange rotateKey(const Config& config, const SpokeConfig& spoke, const ManageOptions& options,
-                      Store* store);
+SpokeChange rotateKey(const SpokeConfig& spoke, const ManageOptions& options, Store* store);
 
 struct RemoveRequest {
   bool keepMirror = false;  // else it goes to the archive

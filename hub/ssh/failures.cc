@@ -52,6 +52,9 @@ std::string explainKeyProblem(const SshTarget& target, const std::string& errors
   if (absl::StrContains(errors, "revoked")) {
     return revokedHostKey(target, fingerprintIn(errors), "known_hosts or RevokedHostKeys");
   }
+  if (!known.own.unread.empty()) {
+    return unreadKnownHosts(target, known.own.unread[0], fingerprintIn(errors));
+  }
   return unknownHostKey(target, known.hasCertAuthority(), fingerprintIn(errors));
 }
 
@@ -100,10 +103,11 @@ std::string unknownHostKey(const SshTarget& target, bool hasCertAuthority,
 
 std::string unreadKnownHosts(const SshTarget& target, const std::string& unread,
                              const std::string& shown) {
-  return absl::StrCat("host key verification failed: whether ", shownName(target),
-                      " is in known_hosts, which shows ", shown,
-                      ", is not known: ", escapeForTerminal(unread),
-                      ". Until the file can be read, or is removed, no new key is trusted.");
+  return absl::StrCat(
+      "host key verification failed: ", shownName(target), " shows ",
+      shown.empty() ? "a key" : shown,
+      ", and whether that is in known_hosts is not known: ", escapeForTerminal(unread),
+      ". Until the file can be read, or is removed, no new key is trusted.");
 }
 
 std::string changedHostKey(const SshTarget& target, const KnownHost& known,

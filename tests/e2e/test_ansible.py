@@ -110,6 +110,7 @@ class Ansible(fleet.FleetCase):
         # Nor is a line locked down, or taken away, that somebody may log in with.
         before = box.authorized.read_bytes()
         self.play("--limit", "box01", code=2, pi_brain_spoke_key=self.fleet.public_key.strip())
+        self.assertFalse(box.agent.exists())
         self.assertIn("somebody may log in with it", re.sub(r"\s+", " ", self.said))
         self.play("--limit", "box01", pi_brain_spoke_key=self.fleet.public_key.strip(), **gone)
         self.assertEqual(box.authorized.read_bytes(), before)
@@ -124,6 +125,11 @@ class Ansible(fleet.FleetCase):
         agents.mkdir()
         (agents / f"pi-brain-agent-{os.uname().machine}").write_text("#!/bin/false\n")
         self.play("--limit", "box03", code=2, pi_brain_spoke_agents=str(agents))
+        self.assertEqual(broken.agent.read_bytes(), harness.AGENT.read_bytes())
+        # One that is broken is mended.
+        broken.agent.chmod(0o600)
+        broken.agent.write_text("broken")
+        self.play("--limit", "box03")
         self.assertEqual(broken.agent.read_bytes(), harness.AGENT.read_bytes())
 
     def test_odd_roots_and_mistakes(self):

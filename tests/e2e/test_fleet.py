@@ -162,7 +162,8 @@ class TwentySpokes(fleet.FleetCase):
 
     def test_inventories(self):
         config = self.dir / "ssh_config"
-        config.write_text("Include more/*\nUser nobody\nHost *\n  ServerAliveInterval 5\nHost box01 box02 # both\n  User root\n"
+        config.write_text("Include more/*\nUser nobody\nHost *\n  ServerAliveInterval 5\n  Ciphers aes256-gcm@openssh.com\n"
+                          "  ControlPath ~/.ssh/%r@%h\n  SetEnv A=b@c\nHost box01 box02 # both\n  User root\n"
                           "Host !x box-*\nhost=\"box03\"\nHost box01 # ask admin@example.com\n  Port 22\n")
         self.script("--dry-run", inventory=config)
         self.assertEqual(set(self.outcomes()), {"box01", "box02", "box03"})
@@ -195,12 +196,15 @@ class TwentySpokes(fleet.FleetCase):
         inventory = b"\xef\xbb\xbfone root@127.0.1.1\r\n"
         named = self.dir / "in=v"
         named.write_bytes(inventory)
+        logs = self.dir / "logs"
         fifo, real, link = self.dir / "fifo", self.dir / "real", self.dir / "link"
         os.mkfifo(fifo)
         reader = subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE)
         real.write_text("before")
+        dangling = self.dir / "dangling"
+        dangling.symlink_to(logs)
         link.symlink_to(real)
-        for source, report in (("in=v", fifo), ("in=v", link), ("/dev/stdin", "/dev/stdout")):
+        for source, report in (("in=v", fifo), ("in=v", link), ("in=v", dangling), ("/dev/stdin", "/dev/stdout")):
             done = subprocess.run([SCRIPT, "--inventory", source, "--report", report], env=self.script_environment(), cwd=self.dir,
                                   input=inventory, capture_output=True)
             self.assertEqual(done.returncode, 0, done)
@@ -210,6 +214,11 @@ class TwentySpokes(fleet.FleetCase):
         self.assertIn(b'"name": "one"', reader.communicate()[0])
         self.assertTrue(fifo.is_fifo())
         self.assertTrue(link.is_symlink())
+        self.assertEqual(set(self.outcomes(logs)), {"one"})
+        with open(self.dir / "all", "w") as out:
+            subprocess.run([SCRIPT, "--inventory", "in=v", "--report", "/dev/stdout"], env=self.script_environment(), cwd=self.dir,
+                           stdin=subprocess.DEVNULL, stdout=out, check=True)
+        self.assertRegex((self.dir / "all").read_text(), r"(?s)^NAME .*\n\[\n.*1 machine: ")
         self.assertEqual(set(self.outcomes(real)), {"one"})
         self.assertEqual(sorted(p.name for p in self.dir.glob("link*")), ["link"])
 

@@ -85,6 +85,18 @@ class InstallSpoke(fleet.FleetCase):
                 self.assertFalse((self.spoke.home / ".local").exists())
                 self.assertIn("nothing of pi-brain", self.run_script("--uninstall", shell=shell))
 
+    def test_uninstall_over_ssh(self):
+        """As the guide has it, by the person's own login, whatever start-up files print."""
+        self.install()
+        ssh = self.fleet.home / ".ssh"
+        with open(SCRIPT) as script:
+            done = subprocess.run(["ssh", "-F", ssh / "config", "-o", f"UserKnownHostsFile={self.fleet.known_hosts}", "-i",
+                                   ssh / "id_ed25519", "root@box01", "sh", "-s", "--", "--uninstall"], stdin=script, capture_output=True,
+                                  text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.spoke.authorized.read_bytes(), self.spoke.before)
+        self.assertFalse((self.spoke.home / ".local").exists())
+
     def test_options_are_in_the_line(self):
         self.install("--root", "~/odd \"place'", "--from=127.0.0.0/8,::1")
         (line,) = self.spoke.lines()
@@ -224,6 +236,20 @@ class InstallSpoke(fleet.FleetCase):
         self.hub()
         self.run_script("--uninstall")
         self.assertFalse(self.spoke.authorized.parent.exists())
+
+    def test_print_does_nothing_and_says_all(self):
+        """Nor where there is little, or what is there is broken."""
+        self.spoke.authorized.unlink()
+        self.run_script("--uninstall", "--print")
+        self.run_script("--uninstall")
+        self.assertTrue(self.spoke.authorized.parent.exists())
+        self.spoke.authorized.write_text(self.public)
+        self.assertIn("somebody may log in with it", self.install("--print", code=1))
+        self.spoke.authorized.write_bytes(self.spoke.before)
+        self.install()
+        self.spoke.agent.chmod(0o644)
+        said = self.run_script("--key", self.public, "--agent", self.spoke.agent, "--print")
+        self.assertIn("would replace the line", said)
 
     def test_what_only_looks_like_a_line_of_the_agent(self):
         other = f'command="/usr/bin/backup" {self.public.split()[0]} {self.public.split()[1]} will@pi-brain-agent-builder\n'

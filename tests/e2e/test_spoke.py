@@ -254,13 +254,16 @@ class Add(OneSpoke):
         self.add()
         line = self.box.lines()
         said = self.spoke("add", "second", "root@box01", "--root", "~/other", code=1)
-        self.assertIn("--key ~/.ssh/pi-brain-sync-second", said)
+        self.assertIn(f"--key {self.home}/.ssh/pi-brain-sync-second.", said)
         # By another name of the machine it is seen there.
         said = self.spoke("add", "second", f"root@{self.box.address}", "--root", "~/other", code=1)
         self.assertIn("another directory here already", said)
-        for options in ((), ("--dry-run",)):
+        for options in ((), ("--dry-run",), ("--from", "127.0.0.0/8"), ("--from", "127.0.0.0/8", "--dry-run")):
             said = self.spoke("add", "second", f"root@{self.box.address}", *options, code=1)
             self.assertIn("it is the spoke 'laptop' already: root@box01:", said)
+            if "--dry-run" not in options:
+                self.assertIn("taken back.", said)
+            self.assertEqual(self.box.lines(), line)
         self.assertNotIn("second", (self.home / ".pi-brain/config.yaml").read_text())
         self.assertEqual(self.box.lines(), line)
         self.spoke("add", "second", "root@box01", "--root", "~/other", "--key", "~/.ssh/pi-brain-sync-second")
