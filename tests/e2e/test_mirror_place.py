@@ -24,7 +24,7 @@ class ReplacedDuringARun(FaultCase):
         self.change_patched(self.source / "p/patched.jsonl")
 
     def run_with(self, replace):
-        run = self.start_run("--bwlimit", "2000", "--delete", "--json")
+        run = self.start_run("--bwlimit", "100", "--delete", "--json")
         harness.wait_for(lambda: len(contents(self.mirror)) > len(self.before) + 1, what="the first new files")
         stop(run)
         try:
