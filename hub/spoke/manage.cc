@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <vector>
 
 #include "common/file-io.h"
 #include "common/text.h"
@@ -242,29 +243,37 @@ class Manager {
         request.name, "' first; or correct its source in ", escapeForTerminal("config.yaml"), "."));
   }
 
+  std::string configText() const { return readWholeFile(options_.configFile).value_or(""); }
+  Config parse(const std::string& text) const {
+    return orThrow(parseConfig(text, options_.configFile));
+  }
+
+  // The config with what `request` asks for. Another run may have added one of this name since it
+  // was looked at last.
+  absl::StatusOr<std::string> withAdded(const std::string& before, const AddRequest& request,
+                                        const SpokeFields& fields) const {
+    auto now = parseConfig(before, options_.configFile);
+    if (!now.ok()) return now.status();
+    auto* there = find(*now, request.name);
+    if (there != nullptr) requireSameMachine(*there, request);
+    auto after =
+        there != nullptr ? withFields(before, request.name, fields) : withSpoke(before, fields);
+    if (!after.ok()) return after;
+    auto good = parseConfig(*after, options_.configFile);
+    return good.ok() ? after : absl::StatusOr<std::string>(good.status());
+  }
+
   void doAdd(const AddRequest& request) {
     requirePlain(request.target, request.root);
     requirePatterns(request.from);
-    auto text = readWholeFile(options_.configFile).value_or("");
-    auto config = orThrow(parseConfig(text, options_.configFile));
-    auto* known = find(config, request.name);
+    auto text = configText();
+    auto before = parse(text);
+    auto* known = find(before, request.name);
     if (known != nullptr) requireSameMachine(*known, request);
     auto fields = fieldsOf(request, known);
-    auto edit = [&](const std::string& before) -> absl::StatusOr<std::string> {
-      auto now = parseConfig(before, options_.configFile);
-      if (!now.ok()) return now.status();
-      // Another run may have added one of this name meanwhile.
-      auto* there = find(*now, request.name);
-      if (there != nullptr) requireSameMachine(*there, request);
-      auto after =
-          there != nullptr ? withFields(before, request.name, fields) : withSpoke(before, fields);
-      if (!after.ok()) return after;
-      auto good = parseConfig(*after, options_.configFile);
-      return good.ok() ? after : absl::StatusOr<std::string>(good.status());
-    };
     // Whether the config can hold it is known before anything is done.
-    auto after = orThrow(edit(text));
-    config = orThrow(parseConfig(after, options_.configFile));
+    auto after = orThrow(withAdded(text, request, fields));
+    auto config = parse(after);
     auto& spoke = *find(config, request.name);
     requireOwnKey(config, spoke);
     auto target = login(spoke);
@@ -280,15 +289,16 @@ class Manager {
     auto file = escapeForTerminal(options_.configFile);
     // Another run may have added this very machine meanwhile.
     auto check = [&]() {
-      auto now = orThrow(
-          parseConfig(readWholeFile(options_.configFile).value_or(""), options_.configFile));
+      auto now = parse(configText());
       requireOwnKey(now, spoke);
-      if (known == nullptr && change_.line != "added") requireNoOther(now, spoke);
+      if (wanted.newSpoke && change_.line != "added") requireNoOther(now, spoke);
     };
     install(remote, wanted, spoke, [&]() {
       check();
       if (!configured) return;
-      orThrow(editFile(options_.configFile, edit));
+      orThrow(editFile(options_.configFile, [&](const std::string& whole) {
+        return withAdded(whole, request, fields);
+      }));
       say(absl::StrCat(known ? "changed" : "added", " in ", file));
     });
     if (options_.dryRun) check();
@@ -360,20 +370,22 @@ class Manager {
     return file;
   }
 
+  // The spoke in the config of this moment. Throws if its key is another by now.
+  static const SpokeConfig& unchanged(const Config& config, const SpokeConfig& before) {
+    auto* now = find(config, before.name);
+    if (now != nullptr && now->key == before.key) return *now;
+    throw Failure(
+        "the config changed meanwhile, perhaps by another rotation. If the key is still to be "
+        "replaced, do it again.");
+  }
+
   void doRotate(const SpokeConfig& before) {
     requireAgent(before, "key for syncing alone");
     auto old = currentKey(before);
     auto lock = lockKey(old);
-    auto text = readWholeFile(options_.configFile).value_or("");
-    auto config = orThrow(parseConfig(text, options_.configFile));
-    auto* now = find(config, before.name);
-    if (now == nullptr || now->key != before.key) {
-      throw Failure(
-          "the config changed meanwhile, perhaps by another rotation. Do it again if it is still "
-          "to "
-          "be done.");
-    }
-    auto& spoke = *now;
+    auto text = configText();
+    auto config = parse(text);
+    auto& spoke = unchanged(config, before);
     OwnKeys own(config, spoke);
     auto path = own.next();
     auto edit = [&](const std::string& whole) {
@@ -382,11 +394,11 @@ class Manager {
     // Whether the config can hold it is known before anything is done.
     orThrow(edit(text));
     auto target = login(spoke);
+    change_.outcome = "rotated";
     if (options_.dryRun) {
       say(absl::StrCat("would make a new key, ", escapeForTerminal(path),
                        ", put its line in place of that of ", old.fingerprint(),
                        ", and use it for this spoke"));
-      change_.outcome = "rotated";
       return;
     }
     // The old one, and those of rotations that broke off.
@@ -399,16 +411,22 @@ class Manager {
     InstallRequest request;
     request.publicKey = key.publicText;
     request.root = spoke.source.path;
-    request.retire = {old.blob()};
-    for (auto& file : replaced) {
-      auto half = readWholeFile(file + ".pub");
-      if (half && file != old.path) request.retire.push_back(SyncKey{file, *half}.blob());
-    }
+    request.retire = blobs(old, replaced);
     exchange(spoke, request, target, key, edit);
     for (auto& file : replaced) OwnKeys::remove(file);
     say(absl::StrCat("the key is now ", escapeForTerminal(path), ", ", key.fingerprint(),
                      "; it was ", old.fingerprint()));
-    change_.outcome = "rotated";
+  }
+
+  // Those of a key and of the others whose public halves are there.
+  static std::vector<std::string> blobs(const SyncKey& key,
+                                        const std::vector<std::string>& others) {
+    std::vector<std::string> all{key.blob()};
+    for (auto& file : others) {
+      auto half = readWholeFile(file + ".pub");
+      if (half && file != key.path) all.push_back(SyncKey{file, *half}.blob());
+    }
+    return all;
   }
 
   // The config follows while both keys work: whenever it ends, one that it names does.
@@ -438,7 +456,7 @@ class Manager {
   void doRemove(const Config& config, const SpokeConfig& spoke, const RemoveRequest& request) {
     auto edit = [&](const std::string& text) { return withoutSpoke(text, spoke.name); };
     // What can stand in the way here is known before anything is done there.
-    orThrow(edit(readWholeFile(options_.configFile).value_or("")));
+    orThrow(edit(configText()));
     bool mirror = archivesMirror(spoke, request);
     std::optional<Mirror> locked;
     if (mirror && !options_.dryRun) {
