@@ -54,6 +54,15 @@ std::string escapeForTerminal(std::string_view text) {
   return out;
 }
 
+std::string shorten(std::string_view text, size_t most) {
+  if (text.size() <= most) return std::string(text);
+  auto continues = [&](size_t at) { return at < text.size() && (text[at] & 0xc0) == 0x80; };
+  size_t end = text.size() - most / 3, begin = most - most / 3;
+  while (begin > 0 && continues(begin)) --begin;
+  while (continues(end)) ++end;
+  return std::string(text.substr(0, begin)) + "…" + std::string(text.substr(end));
+}
+
 std::string formatBytes(uint64_t bytes) {
   const char* units[] = {"B", "KB", "MB", "GB", "TB", "PB", "EB"};
   double value = double(bytes);

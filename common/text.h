@@ -12,6 +12,10 @@ namespace pibrain {
 // print on a terminal, whoever chose it.
 std::string escapeForTerminal(std::string_view text);
 
+// `text`, but with "…" in place of its middle if it has more than `most` bytes: it keeps that many,
+// or a few less, so that no UTF-8 sequence is cut in two.
+std::string shorten(std::string_view text, size_t most);
+
 // "0 B", "38 KB", "1.2 GB": powers of 1024, at most one decimal.
 std::string formatBytes(uint64_t bytes);
 

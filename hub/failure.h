@@ -23,10 +23,12 @@ inline std::string plainWords(const kj::Exception& e) {
   return text.starts_with("expected ") && end != std::string::npos ? text.substr(end + 2) : text;
 }
 
-// Whether the text says that a disk is full, as strerror() does.
+// Whether it is what the peer threw: type and text are the peer's choice. (rpc.c++, toException().)
+inline bool isThePeers(const kj::Exception& e) { return strcmp(e.getFile(), "(remote)") == 0; }
+
+// Whether the text says that a disk is full, as throwErrno() ends it.
 inline bool saysDiskIsFull(const std::string& text) {
-  return text.find(strerror(ENOSPC)) != std::string::npos ||
-         text.find(strerror(EDQUOT)) != std::string::npos;
+  return text.ends_with(strerror(ENOSPC)) || text.ends_with(strerror(EDQUOT));
 }
 
 }  // namespace pibrain

@@ -25,9 +25,14 @@ namespace pibrain {
 
 namespace {
 
-// Spokes that are no longer in the config may have an archive all the same.
-absl::StatusOr<std::vector<ArchivedFile>> collect(const Config& config,
-                                                  const std::vector<std::string>& spokes) {
+struct Collected {
+  std::vector<ArchivedFile> files;
+  std::string problem;  // of what could not be read; empty if all was
+};
+
+// Spokes that are no longer in the config may have an archive all the same. One that cannot be read
+// takes nothing from the others.
+absl::StatusOr<Collected> collect(const Config& config, const std::vector<std::string>& spokes) {
   auto archived = archivedSpokes(config.hub.archiveDir);
   if (!archived.ok()) return archived.status();
   for (auto& name : spokes) {
@@ -35,12 +40,15 @@ absl::StatusOr<std::vector<ArchivedFile>> collect(const Config& config,
     auto chosen = chooseSpokes(config, {name});
     if (!chosen.ok()) return chosen.status();
   }
-  std::vector<ArchivedFile> all;
+  Collected all;
   for (auto& spoke : *archived) {
     if (!spokes.empty() && std::count(spokes.begin(), spokes.end(), spoke) == 0) continue;
     auto files = archivedFiles(config.hub.archiveDir, spoke);
-    if (!files.ok()) return files.status();
-    all.insert(all.end(), files->begin(), files->end());
+    if (files.ok()) {
+      all.files.insert(all.files.end(), files->begin(), files->end());
+    } else if (all.problem.empty()) {
+      all.problem = std::string(files.status().message());
+    }
   }
   return all;
 }
@@ -179,9 +187,10 @@ std::string restoreTo(std::string path, const ArchivedFile& file, int from) {
 }
 
 std::string restore(const Config& config, const ArchiveRestoreArguments& arguments) {
-  auto files = collect(config, {});
-  if (!files.ok()) throw Failure(std::string(files.status().message()));
-  auto file = find(*files, arguments.id);
+  auto all = collect(config, {});
+  if (!all.ok()) throw Failure(std::string(all.status().message()));
+  auto file = find(all->files, arguments.id);
+  if (absl::IsNotFound(file.status()) && !all->problem.empty()) throw Failure(all->problem);
   if (!file.ok()) throw Failure(std::string(file.status().message()));
   auto from = openArchived(config.hub.archiveDir, *file);
   if (!from.ok()) throw Failure(std::string(from.status().message()));
@@ -194,17 +203,18 @@ std::string restore(const Config& config, const ArchiveRestoreArguments& argumen
 int syncArchiveList(const ArchiveListArguments& arguments) {
   auto config = loadConfig(arguments.config);
   if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
-  auto files = collect(*config, arguments.spokes);
-  if (!files.ok()) {
-    bool usage = files.status().code() == absl::StatusCode::kNotFound;
-    return complain(std::string(files.status().message())), usage ? EXIT_USAGE : EXIT_FAILED;
+  auto all = collect(*config, arguments.spokes);
+  if (!all.ok()) {
+    bool usage = absl::IsNotFound(all.status());
+    return complain(std::string(all.status().message())), usage ? EXIT_USAGE : EXIT_FAILED;
   }
   if (arguments.json) {
-    printArchiveJson(*files);
+    printArchiveJson(all->files);
   } else {
-    printText(*config, *files);
+    printText(*config, all->files);
   }
-  return EXIT_GOOD;
+  if (all->problem.empty()) return EXIT_GOOD;
+  return complain(all->problem), EXIT_FAILED;
 }
 
 int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <kj/common.h>
+#include <kj/function.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,14 +84,28 @@ bool removeAll(int at, const std::string& name) {
   return false;
 }
 
-absl::StatusOr<Tree> walkArchive(const std::string& archiveDir, const std::string& spoke) {
-  auto fd = openArchive(archiveDir, spoke);
-  if (!fd.ok()) return fd.status();
-  if (fd->get() < 0) return Tree();
-  auto tree = walkTree(*kj::mv(fd));
-  if (tree.problems.empty()) return tree;
-  errno = tree.problems[0].reason == proto::Reason::DENIED ? EACCES : EIO;
-  return cannotOpen(joinPath(joinPath(archiveDir, spoke), tree.problems[0].path));
+// Calls `visit` with the name of each run that archived something of the spoke's, and the tree of
+// what it archived.
+absl::Status walkRuns(const std::string& archiveDir, const std::string& spoke,
+                      kj::FunctionParam<void(const std::string& run, const Tree& tree)> visit) {
+  auto dir = openArchive(archiveDir, spoke);
+  if (!dir.ok()) return dir.status();
+  if (dir->get() < 0) return absl::OkStatus();
+  for (auto& run : namesIn(dup(*dir))) {
+    if (!archiveRunTime(run)) continue;
+    auto path = joinPath(joinPath(archiveDir, spoke), run);
+    // Each by itself: as deep as a mirror may be, so deep is what was archived of it.
+    kj::AutoCloseFd fd(openDirectory(*dir, run));
+    if (fd.get() < 0 && errno == ENOENT) continue;  // it has just expired
+    if (fd.get() < 0) return cannotOpen(path);
+    auto tree = walkTree(fd);
+    if (!tree.problems.empty()) {
+      errno = tree.problems[0].reason == proto::Reason::DENIED ? EACCES : EIO;
+      return cannotOpen(joinPath(path, tree.problems[0].path));
+    }
+    visit(run, tree);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -104,37 +119,37 @@ absl::StatusOr<std::vector<std::string>> archivedSpokes(const std::string& archi
 
 absl::StatusOr<std::vector<ArchivedFile>> archivedFiles(const std::string& archiveDir,
                                                         const std::string& spoke) {
-  auto tree = walkArchive(archiveDir, spoke);
-  if (!tree.ok()) return tree.status();
   std::vector<ArchivedFile> files;
-  for (auto& directory : tree->directories) {
-    auto run = directory.path.substr(0, directory.path.find('/'));
-    auto archived = archiveRunTime(run);
-    if (!archived) continue;
-    for (auto& file : directory.files) {
-      auto path = directory.pathOf(file);
-      files.push_back({idOf(joinPath(spoke, path)), spoke, run, path.substr(run.size() + 1),
-                       *archived, file.size, file.mtime});
+  auto walked = walkRuns(archiveDir, spoke, [&](const std::string& run, const Tree& tree) {
+    for (auto& directory : tree.directories) {
+      for (auto& file : directory.files) {
+        auto path = directory.pathOf(file);
+        files.push_back({idOf(joinPath(spoke, joinPath(run, path))), spoke, run, path,
+                         *archiveRunTime(run), file.size, file.mtime});
+      }
     }
-  }
+  });
+  if (!walked.ok()) return walked;
   return files;
 }
 
 uint64_t archivedBytes(const std::string& archiveDir, const std::string& spoke) {
-  auto tree = walkArchive(archiveDir, spoke);
-  return tree.ok() ? tree->bytes : 0;
+  uint64_t bytes = 0;
+  auto walked = walkRuns(archiveDir, spoke,
+                         [&](const std::string&, const Tree& tree) { bytes += tree.bytes; });
+  return walked.ok() ? bytes : 0;
 }
 
 absl::StatusOr<kj::AutoCloseFd> openArchived(const std::string& archiveDir,
                                              const ArchivedFile& file) {
-  auto fd = openArchive(archiveDir);
-  if (!fd.ok()) return fd.status();
-  if (fd->get() < 0) return absl::NotFoundError("the archive is gone");
-  RootedDir root{*kj::mv(fd)};
-  auto path = file.spoke + "/" + joinPath(file.run, file.path);
-  auto opened = root.open(path, O_RDONLY);
+  auto dir = openArchive(archiveDir, file.spoke);
+  if (!dir.ok()) return dir.status();
+  auto run = joinPath(joinPath(archiveDir, file.spoke), file.run);
+  kj::AutoCloseFd fd(openDirectory(*dir, file.run));
+  if (fd.get() < 0) return cannotOpen(run);
+  auto opened = RootedDir(kj::mv(fd)).open(file.path, O_RDONLY);
   if (opened.error != 0) {
-    return absl::NotFoundError(absl::StrCat("'", escapeForTerminal(archiveDir + "/" + path),
+    return absl::NotFoundError(absl::StrCat("'", escapeForTerminal(joinPath(run, file.path)),
                                             "' cannot be read: ", strerror(opened.error)));
   }
   return kj::mv(opened.fd);

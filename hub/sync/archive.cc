@@ -20,18 +20,8 @@ namespace pibrain {
 
 namespace {
 
-constexpr char OWN_DESCRIPTORS[] = "/proc/self/fd/";
-
-// A file in the directory that giveName() can name, or -1 where there is no such thing.
-int openNameless(int dir) {
-  if (access(OWN_DESCRIPTORS, X_OK) != 0) return -1;
-  return openat(dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
-}
-
-bool giveName(int file, int dir, const std::string& name) {
-  auto self = OWN_DESCRIPTORS + std::to_string(file);
-  return linkat(AT_FDCWD, self.c_str(), dir, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
-}
+// The copy that is being made, beside the directories of the runs.
+constexpr char INCOMPLETE[] = "incomplete";
 
 void copyContent(int in, int out) {
   auto buffer = kj::heapArray<kj::byte>(256 * 1024);
@@ -46,29 +36,6 @@ void copyContent(int in, int out) {
     struct timespec times[2] = {st.st_mtim, st.st_mtim};
     futimens(out, times);
   }
-}
-
-// A copy of the file, under a name that did not exist, with its time. It gets its name when it is
-// complete, so that a hub that is killed leaves nothing of it.
-void copyFile(int fromDir, const std::string& from, int toDir, const std::string& to,
-              const std::string& where) {
-  // Not to wait for a writer if it has become a FIFO.
-  kj::AutoCloseFd in(openat(fromDir, from.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  struct stat st;
-  if (in.get() < 0 || fstat(in, &st) != 0) {
-    throwErrno(errno, "cannot read '" + escapeForTerminal(from) + "'");
-  }
-  if (!S_ISREG(st.st_mode)) throwErrno(EINVAL, "cannot read '" + escapeForTerminal(from) + "'");
-  kj::AutoCloseFd out(openNameless(toDir));
-  bool named = out.get() < 0;
-  if (named) {
-    out = kj::AutoCloseFd(openat(toDir, to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  }
-  if (out.get() < 0) throwErrno(errno, "cannot create a file in " + where);
-  KJ_ON_SCOPE_FAILURE(if (named) unlinkat(toDir, to.c_str(), 0));
-  copyContent(in, out);
-  if (fsync(out) != 0) throwErrno(errno, "cannot write to " + where);
-  if (!named && !giveName(out, toDir, to)) throwErrno(errno, "cannot create a file in " + where);
 }
 
 RootedDir::Opened openOrMake(const RootedDir& root, const std::string& path) {
@@ -122,8 +89,8 @@ Archive::Archive(std::string directory, std::string spoke, int64_t runStarted)
       spoke_(std::move(spoke)),
       run_(archiveRunName(runStarted)) {}
 
-const RootedDir& Archive::runDir(size_t number) {
-  if (number < runDirs_.size()) return runDirs_[number];
+const RootedDir& Archive::spokeDir() {
+  if (spokeDir_) return *spokeDir_;
   auto made = makeDirectories(directory_);
   if (!made.ok()) {
     kj::throwFatalException(
@@ -134,9 +101,13 @@ const RootedDir& Archive::runDir(size_t number) {
   if (fd < 0) throwErrno(errno, "cannot open " + where());
   // Where the archive is, its owner says; a symlink in it is nobody's wish.
   RootedDir whole{kj::AutoCloseFd(fd)};
-  auto run = spoke_ + "/" + run_;
-  if (number > 0) run += "~" + std::to_string(number + 1);
-  return runDirs_.emplace_back(makeDirectoriesBeneath(whole, run, where()));
+  return spokeDir_.emplace(makeDirectoriesBeneath(whole, spoke_, where()));
+}
+
+const RootedDir& Archive::runDir(size_t number) {
+  if (number < runDirs_.size()) return runDirs_[number];
+  auto run = number == 0 ? run_ : run_ + "~" + std::to_string(number + 1);
+  return runDirs_.emplace_back(makeDirectoriesBeneath(spokeDir(), run, where()));
 }
 
 std::string Archive::where() const { return "the archive " + escapeForTerminal(directory_); }
@@ -185,8 +156,38 @@ void Archive::preserve(int dirFd, const std::string& name, const std::string& pa
       throwErrno(EINVAL, "cannot archive '" + escapeForTerminal(path) + "'");
     }
     // Another filesystem, or one without links.
-    copyFile(dirFd, name, to.dir, to.name, where());
+    copyFile(dirFd, name, to);
   });
+}
+
+// A copy of the file, with its time. It gets its place when it is complete, so that a hub that is
+// killed leaves nothing of it there.
+void Archive::copyFile(int fromDir, const std::string& from, const Place& to) {
+  // Not to wait for a writer if it has become a FIFO.
+  kj::AutoCloseFd in(openat(fromDir, from.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat st;
+  if (in.get() < 0 || fstat(in, &st) != 0) {
+    throwErrno(errno, "cannot read '" + escapeForTerminal(from) + "'");
+  }
+  if (!S_ISREG(st.st_mode)) throwErrno(EINVAL, "cannot read '" + escapeForTerminal(from) + "'");
+  int staging = spokeDir().fd();
+  unlinkat(staging, INCOMPLETE, 0);
+  kj::AutoCloseFd out(
+      openat(staging, INCOMPLETE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (out.get() < 0) throwErrno(errno, "cannot create a file in " + where());
+  KJ_ON_SCOPE_FAILURE(unlinkat(staging, INCOMPLETE, 0));
+  copyContent(in, out);
+  if (fsync(out) != 0) throwErrno(errno, "cannot write to " + where());
+  int error = renameToNew(staging, INCOMPLETE, to.dir, to.name.c_str());
+  if (error != 0) throwErrno(error, "cannot create a file in " + where());
+}
+
+void Archive::clearStaging() const {
+  kj::AutoCloseFd whole(open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (whole.get() < 0) return;
+  kj::AutoCloseFd spoke(
+      openat(whole, spoke_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (spoke.get() >= 0) unlinkat(spoke, INCOMPLETE, 0);
 }
 
 void Archive::take(int dirFd, const std::string& name, const std::string& path) {
@@ -201,7 +202,7 @@ void Archive::moveHere(int dirFd, const std::string& name, const std::string& pa
   if (fstatat(dirFd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) {
     return takeDirectory(dirFd, name, path);
   }
-  copyFile(dirFd, name, to.dir, to.name, where());
+  copyFile(dirFd, name, to);
   if (unlinkat(dirFd, name.c_str(), 0) != 0) throwErrno(errno, "cannot remove an archived file");
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 // Where files go before a sync destroys them (P5): ARCHIVE/SPOKE/RUN/PATH. RUN is when the run
 // began, in UTC: 20260131T120000.123Z; what does not fit in beside what the same run archived
-// before goes to RUN~2, RUN~3, …. hub/sync/archive-catalog.h reads it.
+// before goes to RUN~2, RUN~3, …. A copy is made in ARCHIVE/SPOKE/incomplete.
+// hub/sync/archive-catalog.h reads it.
 
 #include <kj/common.h>
 #include <kj/function.h>
@@ -28,6 +29,9 @@ class Archive {
   // Moves the entry, a file or a directory, to the archive.
   void take(int dirFd, const std::string& name, const std::string& path);
 
+  // Removes what a hub that was killed left half copied.
+  void clearStaging() const;
+
   // Writes what was archived to the disk.
   void flush();
 
@@ -39,9 +43,11 @@ class Archive {
     kj::AutoCloseFd dir;
     std::string name;
   };
+  void copyFile(int fromDir, const std::string& from, const Place& to);
   std::string where() const;
   // A free place for `path`, its directories made.
   Place place(const std::string& path);
+  const RootedDir& spokeDir();
   // Those of the run, numbered from 0.
   const RootedDir& runDir(size_t number);
   // Does the work, and says of a full disk that it is the archive's.
@@ -50,6 +56,7 @@ class Archive {
   std::string directory_;
   std::string spoke_;
   std::string run_;
+  std::optional<RootedDir> spokeDir_;
   std::vector<RootedDir> runDirs_;
 };
 

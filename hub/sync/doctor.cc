@@ -241,10 +241,9 @@ class Examiner {
       good(detail);
       return;
     }
-    throw Failure(
-        absl::StrCat("parts of ", escapeForTerminal(root_), " cannot be read: '",
-                     escapeForTerminal(listing.problems.empty() ? "?" : listing.problems[0].first),
-                     "'. Check their owner and mode on ", placeOf(spoke_), "."));
+    throw Failure(absl::StrCat("parts of ", escapeForTerminal(root_), " cannot be read: '",
+                               brief(listing.problems.empty() ? "?" : listing.problems[0].first),
+                               "'. Check their owner and mode on ", placeOf(spoke_), "."));
   }
 
   void judgeForced(Connection& connection, kj::WaitScope& waitScope) {

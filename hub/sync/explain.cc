@@ -42,15 +42,15 @@ std::string howToMendHub(const std::string& what, const std::string& mirror) {
     return absl::StrCat(" Make room on the hub's disk: 'df -h ", path, "' and 'df -i ", path,
                         "' show how much is left.");
   }
-  if (contains(what, strerror(EMFILE)) || contains(what, strerror(ENFILE))) {
+  if (what.ends_with(strerror(EMFILE)) || what.ends_with(strerror(ENFILE))) {
     return " Let this program open more files ('ulimit -n' shows how many), or sync fewer spokes "
            "at a time (--jobs).";
   }
-  if (contains(what, strerror(EIO))) {
+  if (what.ends_with(strerror(EIO))) {
     return absl::StrCat(" The hub's disk, or what connects it, may be failing: look for it in ",
                         "'dmesg', and at 'df ", escapeForTerminal(mirror), "'.");
   }
-  if (contains(what, strerror(EROFS))) {
+  if (what.ends_with(strerror(EROFS))) {
     return absl::StrCat(" What is mounted there cannot be written: 'findmnt -T ",
                         escapeForTerminal(mirror), "' shows it and how.");
   }
@@ -80,10 +80,12 @@ std::string addCommand(const SpokeConfig& spoke) {
 
 }  // namespace
 
-std::string brief(const std::string& text) {
-  constexpr size_t MAX_TEXT = 300;
-  auto shown = escapeForTerminal(std::string_view(text).substr(0, MAX_TEXT));
-  return text.size() > MAX_TEXT ? shown + "…" : shown;
+std::string brief(std::string_view text, size_t most) {
+  return escapeForTerminal(shorten(text, most));
+}
+
+bool lacksMeans(const kj::Exception& error) {
+  return error.getType() == kj::Exception::Type::OVERLOADED && !isThePeers(error);
 }
 
 std::string placeOf(const SpokeConfig& spoke) {
@@ -139,9 +141,9 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
   auto said = lastWords(farewell.errors);
   constexpr char RESUME[] =
       " The mirror is intact, and the next run goes on from where this one stopped.";
-  auto mend = howToMendHub(what, spoke.path);
-  if (error.getType() == kj::Exception::Type::OVERLOADED || !mend.empty()) {
-    return absl::StrCat(escapeForTerminal(what), ".", mend, RESUME);
+  auto mend = isThePeers(error) ? "" : howToMendHub(what, spoke.path);
+  if (lacksMeans(error) || !mend.empty()) {
+    return absl::StrCat(brief(what, MAX_OWN_TEXT), ".", mend, RESUME);
   }
   if (fellSilent(error)) {
     return absl::StrCat("nothing was heard from ", place, " for ", spoke.timeoutSeconds,

@@ -4,6 +4,7 @@
 #include <kj/exception.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/tree-walk.h"
@@ -13,8 +14,15 @@
 
 namespace pibrain {
 
-// What a peer said, escaped, and cut to what can be read.
-std::string brief(const std::string& text);
+// What a peer said, escaped, and its middle cut out if it is of more than `most` bytes.
+std::string brief(std::string_view text, size_t most = 300);
+
+// What an error of this machine's takes at the most, in bytes: two paths and what is wrong with
+// them.
+inline constexpr size_t MAX_OWN_TEXT = 1000;
+
+// Whether this machine has no room, memory or descriptors left: no news of the spoke.
+bool lacksMeans(const kj::Exception& error);
 
 // How to call the spoke's machine in a message.
 std::string placeOf(const SpokeConfig& spoke);

@@ -65,10 +65,7 @@ void ListingReader::event(proto::Event::Reader event) {
       unseen(event.getUnseen());
       break;
     case proto::Event::PROBLEM:
-      KJ_REQUIRE(listing_.problems.size() < MAX_PROBLEMS, "too many problems");
-      hold(PER_ITEM + event.getProblem().getPath().size());
-      listing_.problems.emplace_back(textOf(event.getProblem().getPath()),
-                                     event.getProblem().getReason());
+      problem(event.getProblem());
       break;
     default:
       KJ_FAIL_REQUIRE("an event that does not belong in a listing", uint(event.which()));
@@ -82,6 +79,14 @@ void ListingReader::hold(size_t bytes) {
       "the spoke lists so many files that their names and sizes would take more than the ",
       maxHeld_ >> 20, " MiB of memory that the hub has for them. If it does have so many, raise ",
       "'listing_mb' in the 'hub' section of the config. Nothing was changed here."));
+}
+
+void ListingReader::problem(proto::Problem::Reader problem) {
+  KJ_REQUIRE(listing_.problems.size() < MAX_PROBLEMS, "too many problems");
+  auto path = textOf(problem.getPath());
+  if (!path.empty() && !isSafePath(path)) refuse("not a path", path);
+  hold(PER_ITEM + path.size());
+  listing_.problems.emplace_back(std::move(path), problem.getReason());
 }
 
 void ListingReader::unseen(capnp::List<uint32_t>::Reader indexes) {

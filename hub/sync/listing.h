@@ -61,6 +61,7 @@ class ListingReader {
 
  private:
   void hold(size_t bytes);
+  void problem(proto::Problem::Reader problem);
   void unseen(capnp::List<uint32_t>::Reader indexes);
   void directory(proto::Directory::Reader directory);
   void entry(proto::FileEntry::Reader entry);

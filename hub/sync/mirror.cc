@@ -157,19 +157,25 @@ int Mirror::directory(const std::string& path) {
 }
 
 // Something stands where the spoke has something else: a file in a directory's place, or the
-// other way round. Files and directories go to the archive; a symlink is not ours to judge. Ends
-// all descriptors that directory() gave.
+// other way round. What the spoke no longer has goes by a deletion, with all that guards one (P5),
+// or stays; what remains of a directory without files is nobody's. Ends all descriptors that
+// directory() gave.
 void Mirror::makeRoomAt(int parent, const std::string& name, const std::string& path) {
   struct stat st;
   if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return;
-  if (S_ISLNK(st.st_mode)) {
-    kj::throwFatalException(
-        kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
-                      kj::str("there is a symlink in the mirror at ", inQuotes(path).c_str(),
-                              ", which a sync does not make; remove it")));
+  if (S_ISDIR(st.st_mode) && unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0) {
+    directories_.clear();
+    return;
   }
-  archive_.take(parent, name, path);
-  directories_.clear();
+  auto what = S_ISLNK(st.st_mode) ? "there is a symlink in the mirror at "
+              : S_ISDIR(st.st_mode)
+                  ? "the mirror has a directory of this name, with what the spoke no longer has: "
+                  : "the mirror has a file of this name, which the spoke no longer has: ";
+  auto mend = S_ISLNK(st.st_mode) ? ", which a sync does not make; remove it"
+                                  : ". It has to go first: by a run with --delete, which moves it "
+                                    "to the archive, or by hand";
+  kj::throwFatalException(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
+                                        kj::str(what, inQuotes(path).c_str(), mend)));
 }
 
 void Mirror::publish(const std::string& path) {
@@ -286,6 +292,7 @@ void Mirror::removeEmptyParents(const std::string& path) {
 }
 
 void Mirror::clearStaging() {
+  archive_.clearStaging();
   auto& root = KJ_ASSERT_NONNULL(root_);
   auto opened = root.open(STAGING, O_RDONLY | O_DIRECTORY);
   if (opened.error != 0) return;

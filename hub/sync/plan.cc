@@ -134,6 +134,7 @@ Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const L
     }
     std::sort(plan.gone.begin(), plan.gone.end());
   }
+  plan.spokeFiles = mirror.files - plan.gone.size() + created.size();
   MoveFinder moves(plan.gone, files);
   for (auto* remote : created) {
     auto from = moves.take(*remote);

@@ -32,6 +32,7 @@ struct Plan {
   std::vector<PlannedFile> files;  // oldest first, so that parents come before their forks
   std::vector<GoneFile> gone;      // sorted by path
   uint32_t mirrorFiles = 0;
+  uint64_t spokeFiles = 0;  // counted, not what the spoke says; of no use unless it listed all
 };
 
 using Paths = std::unordered_set<std::string>;

@@ -39,9 +39,7 @@ kj::Own<Connection> SpokeReach::connect(ConnectOptions options, kj::AsyncIoConte
 std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& e,
                                 Connection& connection, const PreambleFilter& preamble,
                                 kj::WaitScope& waitScope) {
-  // A full disk here is no news of the spoke.
-  bool ours = e.getType() == kj::Exception::Type::OVERLOADED;
-  auto farewell = ours ? Farewell() : connection.farewell(waitScope);
+  auto farewell = lacksMeans(e) ? Farewell() : connection.farewell(waitScope);
   return preamble.found() || fellSilent(e) || trickled(e)
              ? explainBroken(spoke, e, farewell)
              : explainNoAgent(spoke, preamble.noise(), farewell);

@@ -26,9 +26,10 @@ constexpr size_t MAX_DESCRIBED = 1'000'000;
 constexpr size_t MAX_SIGNATURE = 40 * 1024 * 1024;
 
 // A connection that brings less than this is as good as silent. No link that is of use is so slow,
-// but a peer could keep a run going for ever, a byte at a time.
-constexpr uint64_t MIN_BYTES_PER_SECOND = 16;
-constexpr uint32_t PATIENCE = 10;  // … over so many idle limits, within one answer
+// nor an agent that reads large files between two short answers; but a peer could keep a run going
+// for ever, a byte at a time.
+constexpr uint64_t MIN_BYTES_PER_SECOND = 8;
+constexpr uint32_t PATIENCE = 10;  // … over so many idle limits in which the agent was waited for
 
 // The longest text in a hello is a path.
 constexpr size_t MAX_HELLO_TEXT = 4096;
@@ -242,29 +243,33 @@ void SpokeSession::readBlocks(proto::Blocks::Client blocks, Ask first,
 
 template <typename T>
 T SpokeSession::wait(kj::Promise<T> promise) {
-  uint64_t received = preamble_.received();
-  auto idle = idleWatch({received, received}).then([]() -> kj::Promise<T> { KJ_UNREACHABLE; });
+  waitBegan_ = kj::systemCoarseMonotonicClock().now();
+  auto idle = idleWatch(preamble_.received(), 0).then([]() -> kj::Promise<T> { KJ_UNREACHABLE; });
+  KJ_DEFER(waited_ += kj::systemCoarseMonotonicClock().now() - waitBegan_);
   return promise.exclusiveJoin(kj::mv(idle)).wait(io_.waitScope);
 }
 
-kj::Promise<void> SpokeSession::idleWatch(Watch watch) {
-  if (watch.quietTenths == 10) return lost(SILENT);
-  if (watch.tenths == 10 * PATIENCE) {
-    uint64_t least = MIN_BYTES_PER_SECOND * idleSeconds_ * PATIENCE;
-    if (watch.seen - watch.begun < least) return lost(TRICKLED);
-    watch.begun = watch.seen;
-    watch.tenths = 0;
-  }
+kj::Promise<void> SpokeSession::idleWatch(uint64_t seen, uint32_t quietTenths) {
+  if (quietTenths == 10) return lost(SILENT);
+  if (bringsNextToNothing()) return lost(TRICKLED);
   return io_.provider->getTimer()
       .afterDelay(idleSeconds_ * kj::SECONDS / 10)
-      .then([this, watch]() mutable {
+      .then([this, seen, quietTenths]() {
         // Not the connection's bytes: those that keep it alive say nothing of the agent.
         uint64_t now = preamble_.received();
-        watch.quietTenths = now == watch.seen ? watch.quietTenths + 1 : 0;
-        watch.seen = now;
-        ++watch.tenths;
-        return idleWatch(watch);
+        return idleWatch(now, now == seen ? quietTenths + 1 : 0);
       });
+}
+
+bool SpokeSession::bringsNextToNothing() {
+  auto now = kj::systemCoarseMonotonicClock().now();
+  auto patience = PATIENCE * idleSeconds_ * kj::SECONDS;
+  if (waited_ + (now - waitBegan_) < patience) return false;
+  uint64_t brought = preamble_.received() - judged_;
+  waited_ = 0 * kj::SECONDS;
+  waitBegan_ = now;
+  judged_ += brought;
+  return brought < MIN_BYTES_PER_SECOND * idleSeconds_ * PATIENCE;
 }
 
 }  // namespace pibrain

@@ -2,6 +2,7 @@
 // The hub's side of the protocol with one agent. Every method blocks, running the event loop.
 
 #include <capnp/rpc-twoparty.h>
+#include <kj/time.h>
 
 #include <deque>
 #include <string>
@@ -77,18 +78,20 @@ class SpokeSession {
   template <typename T>
   T wait(kj::Promise<T> promise);
   // Fails when nothing was received for ten tenths of the idle limit, or next to nothing for ten
-  // idle limits.
-  struct Watch {
-    uint64_t begun;  // bytes received when it began, and when it last looked
-    uint64_t seen;
-    uint32_t tenths = 0;  // of the idle limit, since it began, and since anything was received
-    uint32_t quietTenths = 0;
-  };
-  kj::Promise<void> idleWatch(Watch watch);
+  // idle limits. `seen`: the bytes received when it last looked; `quietTenths`: how often there
+  // were no more since.
+  kj::Promise<void> idleWatch(uint64_t seen, uint32_t quietTenths);
+  bool bringsNextToNothing();
 
   kj::AsyncIoContext& io_;
   uint32_t idleSeconds_;
   uint64_t listingBytes_;
+  // How long all answers were waited for since the rate was judged last, but for the wait that is
+  // going on, and the bytes that had been received then. One answer says little: a peer may bring
+  // many short ones, each a little late.
+  kj::Duration waited_ = 0 * kj::SECONDS;
+  kj::TimePoint waitBegan_ = kj::origin<kj::TimePoint>();
+  uint64_t judged_ = 0;
   PreambleFilter preamble_;
   MessageGuard guard_;
   AnswersOnly answers_;

@@ -194,7 +194,7 @@ class SpokeSync {
       } catch (const kj::Exception& e) {
         if (e.getType() != kj::Exception::Type::FAILED) throw;
         stay.push_back(file);
-        undeleted_.push_back(escapeForTerminal(file.path) + ": " + plainWords(e));
+        undeleted_.push_back(brief(file.path) + ": " + shorten(plainWords(e), MAX_OWN_TEXT));
       }
     }
     return stay;
@@ -207,7 +207,7 @@ class SpokeSync {
     if (!listing.complete) {
       return "nothing was deleted, because some directories could not be read on the spoke";
     }
-    return pibrain::whyNotDelete(spoke_, count, plan.mirrorFiles, listing.files,
+    return pibrain::whyNotDelete(spoke_, count, plan.mirrorFiles, plan.spokeFiles,
                                  options_.maxDelete);
   }
 
@@ -225,7 +225,7 @@ class SpokeSync {
     auto failures = transfer.failures();
     failures.insert(failures.end(), undeleted_.begin(), undeleted_.end());
     for (auto& path : listing.reserved) {
-      failures.push_back(escapeForTerminal(path) + ": the mirror uses this name itself");
+      failures.push_back(brief(path) + ": the mirror uses this name itself");
     }
     report_.counts.failed = uint32_t(failures.size());
     if (!failures.empty()) {
@@ -239,11 +239,11 @@ class SpokeSync {
                                    shellQuote(spoke_.name), "' looks for the cause"));
     }
     if (!listing.complete) {
-      wrong.push_back(absl::StrCat(
-          "parts of the spoke's tree could not be read: '",
-          escapeForTerminal(listing.problems.empty() ? "?" : listing.problems[0].first),
-          "' and what is below; check the owner and mode of these directories on ",
-          placeOf(spoke_)));
+      wrong.push_back(
+          absl::StrCat("parts of the spoke's tree could not be read: '",
+                       brief(listing.problems.empty() ? "?" : listing.problems[0].first),
+                       "' and what is below; check the owner and mode of these directories on ",
+                       placeOf(spoke_)));
     }
     if (!refusal.empty()) wrong.push_back(refusal);
     if (!wrong.empty()) throw Failure(absl::StrJoin(wrong, ". ") + ". All else was synced.");

@@ -8,6 +8,7 @@
 #include "common/file-io.h"
 #include "common/text.h"
 #include "hub/failure.h"
+#include "hub/sync/explain.h"
 
 namespace pibrain {
 
@@ -309,7 +310,8 @@ void Transfer::failCurrent(const kj::Exception& error) {
 
 void Transfer::fail(Job& job, const std::string& why) {
   finish(*job.planned);
-  failures_.push_back(absl::StrCat(escapeForTerminal(job.planned->remote.path), ": ", why));
+  failures_.push_back(
+      absl::StrCat(brief(job.planned->remote.path), ": ", shorten(why, MAX_OWN_TEXT)));
 }
 
 void Transfer::finish(const PlannedFile& planned) {

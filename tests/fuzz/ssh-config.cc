@@ -16,9 +16,10 @@ void run(Input input) {
   }
   require(!target->host.empty() && !target->user.empty(), "a target has a host and a user");
   require(target->port > 0 && target->connectTimeout > 0, "a target can be tried");
-  // But for one whose name a variable makes that: so it is for ssh.
-  bool variables = text.find("${") != text.npos;
-  for (auto& file : target->identityFiles) require(file != "none" || variables, "none is no file");
+  // But for one whose name a variable makes that, or a token ("none%j" without a jump): so it is
+  // for ssh.
+  bool expanded = text.find_first_of("$%") != text.npos;
+  for (auto& file : target->identityFiles) require(file != "none" || expanded, "none is no file");
   expandProxyTokens(target->proxyCommand, *target);
   expandProxyTokens(target->proxyJump, *target);
 }

@@ -208,12 +208,15 @@ TEST(ListingReader, refusesAnUnknownState) {
 TEST(ListingReader, boundsItsMemory) {
   SmallMirror mirror(0);
   constexpr uint64_t MOST = 192 << 20;
-  ListingReader problems(mirror.known, MOST);
-  give(problems, summary());
   auto large = [](proto::Event::Builder event) {
-    event.initProblem().setPath(bytesOf(std::string(1 << 20, 'p')));
+    std::string path(255, 'p');
+    while (path.size() < 100'000) path += "/" + std::string(255, 'p');
+    event.initProblem().setPath(bytesOf(path));
   };
-  for (int i = 0; i < 191; ++i) give(problems, large);
+  constexpr uint64_t FEW = 19 << 20;
+  ListingReader problems(mirror.known, FEW);
+  give(problems, summary());
+  for (int i = 0; i < 198; ++i) give(problems, large);
   EXPECT_THROW(give(problems, large), Failure);
 
   ListingReader files(mirror.known, MOST);

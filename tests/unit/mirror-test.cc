@@ -172,43 +172,49 @@ TEST_F(MirrorTest, archiveFileRemovesWhatItLeavesEmpty) {
   EXPECT_EQ(mirrored("a/b/c/file"), "again");
 }
 
-TEST_F(MirrorTest, fileGivesWayToADirectory) {
+TEST_F(MirrorTest, aFileDoesNotGiveWayToADirectory) {
   dir_.write("mirror/top", "a file");
-  publish("top/below", "new");
-  EXPECT_EQ(mirrored("top/below"), "new");
-  EXPECT_EQ(archived("top"), "a file");
+  EXPECT_THROW(publish("top/below", "new"), kj::Exception);
+  EXPECT_EQ(mirrored("top"), "a file");
 
   // The same further down, where the parent's descriptor is a cached one.
   dir_.write("mirror/x/y/file", "a file");
   publish("x/y/other", "other");
+  EXPECT_THROW(publish("x/y/file/below", "new"), kj::Exception);
+  EXPECT_EQ(mirrored("x/y/file"), "a file");
+  publish("x/y/more", "more");
+  EXPECT_EQ(mirrored("x/y/more"), "more");
+
+  // Once a deletion took it, there is room.
+  EXPECT_TRUE(mirror_.archiveFile("x/y/file"));
   publish("x/y/file/below", "new");
   EXPECT_EQ(mirrored("x/y/file/below"), "new");
   EXPECT_EQ(archived("x/y/file"), "a file");
 }
 
-TEST_F(MirrorTest, directoryGivesWayToAFile) {
+TEST_F(MirrorTest, onlyAnEmptyDirectoryGivesWayToAFile) {
   dir_.write("mirror/x/y/file", "below");
   publish("x/y/other", "other");
-  publish("x/y", "new");
-  EXPECT_EQ(mirrored("x/y"), "new");
-  EXPECT_EQ(archived("x/y/file"), "below");
-  EXPECT_EQ(archived("x/y/other"), "other");
+  EXPECT_THROW(publish("x/y", "new"), kj::Exception);
+  EXPECT_EQ(mirrored("x/y/file"), "below");
+  EXPECT_EQ(mirrored("x/y/other"), "other");
+  dir_.write("mirror/moved", "moved");
+  EXPECT_THROW(mirror_.move("moved", "x/y"), kj::Exception);
+  EXPECT_EQ(mirrored("moved"), "moved");
+
+  EXPECT_EQ(mkdir((dir_ / "mirror/x/empty").c_str(), 0700), 0);
+  publish("x/empty", "new");
+  EXPECT_EQ(mirrored("x/empty"), "new");
 }
 
 TEST_F(MirrorTest, archiveFileTakesNothingThatCameInItsPlace) {
-  // A file became a directory on the spoke: the file is gone, and archived already.
-  dir_.write("mirror/one", "a file");
-  publish("one/below", "new");
-  auto archiveFile = [&](const char* path) {
-    // Whether it complains does not matter.
-    auto error = kj::runCatchingExceptions([&]() { mirror_.archiveFile(path); });
-  };
-  archiveFile("one");
+  // A file became a directory: whether it complains does not matter.
+  dir_.write("mirror/one/below", "new");
+  auto error = kj::runCatchingExceptions([&]() { mirror_.archiveFile("one"); });
   EXPECT_EQ(mirrored("one/below"), "new");
   // And the other way round.
-  dir_.write("mirror/two/below", "old");
-  publish("two", "new");
-  archiveFile("two/below");
+  dir_.write("mirror/two", "new");
+  error = kj::runCatchingExceptions([&]() { mirror_.archiveFile("two/below"); });
   EXPECT_EQ(mirrored("two"), "new");
 }
 

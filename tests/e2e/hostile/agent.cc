@@ -20,9 +20,43 @@ namespace {
 kj::Maybe<kj::Promise<void>> instead(const Script& script, const char* call) {
   if (script.mute == call) return kj::Promise<void>(kj::NEVER_DONE);
   if (script.throwing != call) return nullptr;
-  return kj::Promise<void>(kj::Exception(kj::Exception::Type::FAILED, "agent.cc", 1,
+  return kj::Promise<void>(kj::Exception(script.type, "agent.cc", 1,
                                          kj::heapString(script.text.data(), script.text.size())));
 }
+
+// A stream that can be told to write a byte at a time, five in a second.
+class Dribble : public kj::AsyncIoStream {
+ public:
+  Dribble(kj::AsyncIoStream& stream, kj::Timer& timer) : stream_(stream), timer_(timer) {}
+
+  static inline bool begun = false;
+
+  kj::Promise<size_t> read(void* buffer, size_t least, size_t most) override {
+    return stream_.read(buffer, least, most);
+  }
+  kj::Promise<size_t> tryRead(void* buffer, size_t least, size_t most) override {
+    return stream_.tryRead(buffer, least, most);
+  }
+  kj::Promise<void> write(const void* buffer, size_t size) override {
+    if (!begun || size == 0) return stream_.write(buffer, size);
+    auto bytes = static_cast<const char*>(buffer);
+    return stream_.write(bytes, 1)
+        .then([this]() { return timer_.afterDelay(200 * kj::MILLISECONDS); })
+        .then([this, bytes, size]() { return write(bytes + 1, size - 1); });
+  }
+  kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override {
+    if (pieces.size() == 0) return kj::READY_NOW;
+    return write(pieces[0].begin(), pieces[0].size()).then([this, pieces]() {
+      return write(pieces.slice(1, pieces.size()));
+    });
+  }
+  kj::Promise<void> whenWriteDisconnected() override { return stream_.whenWriteDisconnected(); }
+  void shutdownWrite() override { stream_.shutdownWrite(); }
+
+ private:
+  kj::AsyncIoStream& stream_;
+  kj::Timer& timer_;
+};
 
 class BlocksImpl : public proto::Blocks::Server {
  public:
@@ -30,6 +64,8 @@ class BlocksImpl : public proto::Blocks::Server {
 
   kj::Promise<void> next(NextContext context) override {
     KJ_IF_MAYBE(other, instead(script_, "next")) return kj::mv(*other);
+    Dribble::begun = script_.dribbling && answered_;
+    answered_ = true;
     return blocks_().then([context](Block block) mutable {
       context.getResults().setBlock(block.bytes);
       context.getResults().setLast(block.last);
@@ -39,6 +75,7 @@ class BlocksImpl : public proto::Blocks::Server {
  private:
   const Script& script_;
   Blocks blocks_;
+  bool answered_ = false;
 };
 
 class SessionsImpl : public proto::Sessions::Server {
@@ -139,7 +176,8 @@ int run(const std::string& name) {
   auto io = kj::setupAsyncIo();
   if (auto found = scripts.find(name); found != scripts.end()) {
     auto stream = pibrain::takeStdio(io.unixEventPort);
-    serve(*stream, found->second(), io.waitScope);
+    Dribble dribble(*stream, io.provider->getTimer());
+    serve(dribble, found->second(), io.waitScope);
     return 0;
   }
   if (auto found = raw.find(name); found != raw.end()) {

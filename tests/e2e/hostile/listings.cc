@@ -1,6 +1,8 @@
 // Lies in the answers to hello and scan.
 
+#include <errno.h>
 #include <limits.h>
+#include <string.h>
 
 #include "common/file-io.h"
 #include "common/protocol.h"
@@ -148,6 +150,13 @@ void addDeletions(Scripts& all) {
                           }});
     return script;
   };
+  // It has none, whatever it says that it has.
+  all["delete-all-uncounted"] = []() {
+    return saying({summary(1000), [](proto::Event::Builder event) {
+                     event.initUnseen(2).set(0, 0);
+                     event.getUnseen().set(1, 1);
+                   }});
+  };
   all["delete-most"] = []() {
     return saying({summary(1),
                    [](proto::Event::Builder event) {
@@ -220,6 +229,33 @@ void addOdd(Scripts& all) {
       return script;
     };
   }
+  // What only this machine's own errors may say: that its disk is full, and as much of it as is.
+  for (auto& [what, type] : std::map<std::string, kj::Exception::Type>{
+           {"full", kj::Exception::Type::OVERLOADED}, {"failing", kj::Exception::Type::FAILED}}) {
+    all["throws-disk-" + what] = [type = type]() {
+      Script script;
+      script.throwing = "scan";
+      script.type = type;
+      script.text = std::string(900'000, 'x') + ": " +
+                    strerror(type == kj::Exception::Type::OVERLOADED ? ENOSPC : EIO);
+      return script;
+    };
+  }
+  all["problem-no-path"] = []() { return saying({summary(0), problem("../x")}); };
+  // The longest path that there can be, of what was not read, of a file, and of one not to be had.
+  auto longest = [](size_t components) {
+    std::string path(250, 'd');
+    for (size_t i = 1; i < components; ++i) path += "/" + std::string(250, 'd');
+    return path;
+  };
+  all["problem-long"] = [=]() {
+    return saying({summary(0, State::LISTED, false), problem(longest(400))});
+  };
+  all["refused-long"] = [=]() {
+    auto script = inDirectory(longest(399));
+    script.pull = [](const std::vector<Asked>& wants) { return events({refused(wants[0].file)}); };
+    return script;
+  };
   all["hello-megabytes"] = []() {
     return helloing([](auto peer) {
       peer.setRoot(std::string(900'000, '\x1b'));
@@ -290,7 +326,9 @@ void addEndless(Scripts& all) {
   };
   all["endless-large-problems"] = []() {
     return listed([]() {
-      return endless({summary(1)}, []() { return problem(std::string(500'000, 'x')); });
+      std::string path(250, 'd');
+      for (int i = 1; i < 400; ++i) path += "/" + std::string(250, 'd');
+      return endless({summary(1)}, [path]() { return problem(path); });
     });
   };
   all["endless-unseen"] = []() {
@@ -303,6 +341,17 @@ void addEndless(Scripts& all) {
     return listed([]() { return endless({summary(1)}, []() { return directory("p", {}); }); });
   };
   all["endless-empty-blocks"] = []() { return listed([]() { return emptyBlocks(); }); };
+  // Each of them small, and there within the idle limit.
+  all["dribbling-entries"] = []() {
+    auto script = listed([]() {
+      return singly({summary(UINT32_MAX)}, [first = uint32_t(0)]() mutable {
+        ++first;
+        return directory("p", {{std::to_string(first)}}, first);
+      });
+    });
+    script.dribbling = true;
+    return script;
+  };
   all["stalling-listing"] = []() { return listed([]() { return stalling({summary(1)}); }); };
 }
 

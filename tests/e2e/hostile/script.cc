@@ -39,6 +39,15 @@ Blocks endless(Fills first, std::function<Fill()> next) {
   });
 }
 
+Blocks singly(Fills first, std::function<Fill()> next) {
+  auto writer = std::make_shared<pibrain::BlockWriter>(1);
+  return [=, done = size_t(0)]() mutable -> kj::Promise<Block> {
+    writer->add(done < first.size() ? first[done] : next());
+    ++done;
+    return Block{kj::heapArray(writer->finish(false)), false};
+  };
+}
+
 Blocks stalling(Fills fills) {
   auto writer = std::make_shared<pibrain::BlockWriter>(1);
   return [=, begun = false]() mutable -> kj::Promise<Block> {

@@ -38,9 +38,11 @@ struct Script {
   std::function<Blocks()> listing;
   std::function<Blocks(const std::vector<Asked>&)> pull;
   std::function<Blocks()> digest, signature;
-  // The call that is answered with an exception of this text.
+  // The call that is answered with an exception of this text and type.
   std::string throwing, text;
-  std::string mute;  // the call that is not answered
+  kj::Exception::Type type = kj::Exception::Type::FAILED;
+  std::string mute;        // the call that is not answered
+  bool dribbling = false;  // whether what follows the first block goes a byte at a time
 };
 
 using Scripts = std::map<std::string, std::function<Script()>>;
@@ -62,7 +64,9 @@ std::string mirrored();
 Blocks events(Fills fills);
 // The same, then one that says no more, over and over, for ever.
 Blocks endless(Fills first, std::function<Fill()> next);
-// The same, and silence.
+// The same, but a block for each event.
+Blocks singly(Fills first, std::function<Fill()> next);
+// These events, and silence.
 Blocks stalling(Fills fills);
 // Bytes as they are, in one block.
 Blocks bytes(std::string block, bool last = true);
