@@ -17,7 +17,7 @@ size_t RateLimiter::take(size_t wanted, Clock::time_point now) {
     tokens_ = std::min(burst_, tokens_ + seconds * rate_);
     filled_ = now;
   }
-  if (tokens_ < 1) return 0;
+  if (tokens_ < 1 || tokens_ < std::min(double(wanted), burst_ / 10)) return 0;
   size_t granted = std::min(wanted, size_t(tokens_));
   tokens_ -= double(granted);
   return granted;
@@ -31,9 +31,8 @@ void RateLimiter::giveBack(size_t bytes) {
 RateLimiter::Clock::duration RateLimiter::untilNext(Clock::time_point now) const {
   std::lock_guard lock(mutex_);
   double tokens = tokens_ + std::chrono::duration<double>(now - filled_).count() * rate_;
-  // A tenth of the burst at once: few wake-ups, and still smooth.
-  double missing = std::max(burst_ / 10, 1.0) - tokens;
-  if (tokens >= 1 || missing <= 0) return Clock::duration::zero();
+  double missing = burst_ / 10 - tokens;
+  if (missing <= 0) return Clock::duration::zero();
   return std::chrono::ceil<Clock::duration>(std::chrono::duration<double>(missing / rate_));
 }
 

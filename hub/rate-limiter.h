@@ -16,11 +16,12 @@ class RateLimiter {
 
   explicit RateLimiter(double bytesPerSecond, Clock::time_point now = Clock::now());
 
-  // How many of `wanted` bytes may pass now; they count as passed.
+  // How many of `wanted` bytes may pass now; they count as passed. All, or a tenth of the burst at
+  // least, or none: few calls, and still smooth.
   size_t take(size_t wanted, Clock::time_point now = Clock::now());
   // Gives back what was taken but did not pass.
   void giveBack(size_t bytes);
-  // How long until it is worth calling take() again; zero if it would give something now.
+  // How long until take() gives something, however much is wanted.
   Clock::duration untilNext(Clock::time_point now = Clock::now()) const;
 
   double bytesPerSecond() const { return rate_; }

@@ -219,6 +219,8 @@ class RsyncSync {
       if (value.empty()) return;
       absl::StrAppend(&shell, " ", option, " '", absl::StrReplaceAll(value, {{"'", "''"}}), "'");
     };
+    // As addHostKeyOptions() has it.
+    if (target->acceptNewHostKeys) absl::StrAppend(&shell, " -o StrictHostKeyChecking=accept-new");
     add("-F", spoke_.sshConfig);
     add("-o IdentitiesOnly=yes -o IdentityAgent=none -i", spoke_.key);
     return shell;

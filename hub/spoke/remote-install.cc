@@ -57,6 +57,7 @@ RemoteInstall::~RemoteInstall() noexcept(false) {
 void RemoteInstall::start(std::vector<std::string> arguments) {
   auto argv = sshCommand(target_, "INFO", mayAsk_);
   // A spoke that went away is noticed.
+  addHostKeyOptions(target_, argv);
   argv.insert(argv.end(), {"-o", "ServerAliveInterval=15", "-l", target_.user, "--", target_.alias,
                            "exec /bin/sh"});
   ssh_ = spawnWithSocket(argv, mayAsk_ ? Terminal::OURS : Terminal::NONE);

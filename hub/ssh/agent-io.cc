@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <kj/common.h>
+#include <kj/io.h>
 #include <libssh2.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <string_view>
 
@@ -46,6 +49,16 @@ LIBSSH2_SEND_FUNC(onDeadSend) {
   return -ECONNRESET;
 }
 
+bool answers(const std::string& socketPath) {
+  struct sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (socketPath.size() >= sizeof(address.sun_path)) return false;
+  memcpy(address.sun_path, socketPath.data(), socketPath.size());
+  kj::AutoCloseFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return probe.get() >= 0 &&
+         connect(probe, reinterpret_cast<struct sockaddr*>(&address), sizeof(address)) == 0;
+}
+
 }  // namespace
 
 ssize_t receiveFromAgent(int fd, void* buffer, size_t length, int flags) {
@@ -79,17 +92,30 @@ bool opensPrivateKey(const std::string& path, const std::string& passphrase) {
   return result != LIBSSH2_ERROR_FILE;
 }
 
+LIBSSH2_AGENT* openAgent(LIBSSH2_SESSION* session, const std::string& socketPath) {
+  LIBSSH2_AGENT* agent = libssh2_agent_init(session);
+  if (agent == nullptr) return nullptr;
+  if (!answers(socketPath)) {
+    libssh2_agent_free(agent);
+    return nullptr;
+  }
+  libssh2_agent_set_identity_path(agent, socketPath.c_str());
+  if (libssh2_agent_connect(agent) == 0) return agent;
+  // Not freed: up to 1.11.1 at least it would close its socket a second time (agent.c,
+  // agent_connect_unix()), which by then may be another thread's file.
+  return nullptr;
+}
+
 bool listAgentKeys(const std::string& socketPath, std::vector<AgentKey>& keys) {
   // A session that never connects: libssh2 has its agent code nowhere else.
   LIBSSH2_SESSION* session = libssh2_session_init();
   if (session == nullptr) return false;
   KJ_DEFER(libssh2_session_free(session));
   setCallbacks(session, onReceive, onSend);
-  LIBSSH2_AGENT* agent = libssh2_agent_init(session);
+  LIBSSH2_AGENT* agent = openAgent(session, socketPath);
   if (agent == nullptr) return false;
   KJ_DEFER(libssh2_agent_free(agent));
-  libssh2_agent_set_identity_path(agent, socketPath.c_str());
-  if (libssh2_agent_connect(agent) != 0 || libssh2_agent_list_identities(agent) != 0) return false;
+  if (libssh2_agent_list_identities(agent) != 0) return false;
   struct libssh2_agent_publickey* key = nullptr;
   while (libssh2_agent_get_identity(agent, &key, key) == 0) {
     keys.push_back({std::string(reinterpret_cast<char*>(key->blob), key->blob_len),

@@ -7,12 +7,19 @@
 #include <string>
 #include <vector>
 
+typedef struct _LIBSSH2_AGENT LIBSSH2_AGENT;
+typedef struct _LIBSSH2_SESSION LIBSSH2_SESSION;
+
 namespace pibrain {
 
 // For a session's SEND and RECV callbacks; results are as those want them. The agent's silence for
 // 10 s is an error, and so is its end: libssh2 would ask for ever.
 ssize_t receiveFromAgent(int fd, void* buffer, size_t length, int flags);
 ssize_t sendToAgent(int fd, const void* buffer, size_t length, int flags);
+
+// The agent at `socketPath`, connected, to be freed with libssh2_agent_free(); null if nobody
+// answers there.
+LIBSSH2_AGENT* openAgent(LIBSSH2_SESSION* session, const std::string& socketPath);
 
 struct AgentKey {
   std::string blob;  // RFC 4253, section 6.6

@@ -141,7 +141,9 @@ kj::AutoCloseFd EarlyDial::take(const struct addrinfo& address) {
   if (fd.get() < 0 || !same) return nullptr;
   if (finishConnecting(fd, Clock::now() + PATIENCE) != 0) return nullptr;
   char first;
-  return recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ? nullptr : kj::mv(fd);
+  ssize_t n = recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
+  bool ended = n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK);
+  return ended ? nullptr : kj::mv(fd);
 }
 
 kj::AutoCloseFd dial(const SshTarget& target, const ConnectOptions& options) {

@@ -75,12 +75,8 @@ class Login {
 
   struct libssh2_agent_publickey* findInAgent(const std::string& blob) {
     if (agent_ == nullptr) {
-      agent_ = libssh2_agent_init(session_.get());
-      KJ_REQUIRE(agent_ != nullptr, "out of memory");
-      libssh2_agent_set_identity_path(agent_, target_.identityAgent.c_str());
-      if (libssh2_agent_connect(agent_) != 0 || libssh2_agent_list_identities(agent_) != 0) {
-        return nullptr;
-      }
+      agent_ = openAgent(session_.get(), target_.identityAgent);
+      if (agent_ == nullptr || libssh2_agent_list_identities(agent_) != 0) return nullptr;
     }
     struct libssh2_agent_publickey* key = nullptr;
     while (libssh2_agent_get_identity(agent_, &key, key) == 0) {

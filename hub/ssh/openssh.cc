@@ -60,6 +60,11 @@ std::vector<std::string> sshCommand(const SshTarget& target, const char* logLeve
   return command;
 }
 
+void addHostKeyOptions(const SshTarget& target, std::vector<std::string>& command) {
+  if (!target.acceptNewHostKeys) return;
+  command.insert(command.end(), {"-o", "StrictHostKeyChecking=accept-new"});
+}
+
 namespace {
 
 struct Hop {
@@ -262,6 +267,7 @@ kj::Own<Connection> startOpenssh(const SshTarget& target, const std::string& com
     argv.insert(argv.end(),
                 {"-i", target.key, "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none"});
   }
+  addHostKeyOptions(target, argv);
   argv.insert(argv.end(), {"-l", target.user, "--", target.alias, command});
   auto child = spawnWithSocket(argv);
   bool reached = false;

@@ -20,6 +20,10 @@ namespace {
 // Bytes that were sent are dropped from the buffer when they are so many.
 constexpr size_t MAX_SENT_KEPT = 256 * 1024;
 
+// libssh2 goes on in one call as long as bytes come, whatever they are. After so many the event
+// loop has its turn, with its timers: deadlines and silence are found there.
+constexpr size_t MAX_A_TURN = 1024 * 1024;
+
 static_assert(SSH_AGAIN == LIBSSH2_ERROR_EAGAIN);
 
 LIBSSH2_RECV_FUNC(onReceive) {
@@ -85,7 +89,10 @@ kj::Promise<void> SshSession::keepAlivePump(uint32_t interval, uint32_t countMax
     if (unanswered >= countMax) return die(ETIMEDOUT), kj::READY_NOW;
     int next = 0;
     libssh2_keepalive_send(session_, &next);
-    return keepAlivePump(interval, countMax, unanswered + 1);
+    // It goes by the wall clock: after that was set back it sends none, and says so by a longer
+    // time until the next one.
+    bool asked = next <= int(std::max(interval, 2u));
+    return keepAlivePump(interval, countMax, unanswered + asked);
   });
 }
 
@@ -111,6 +118,10 @@ std::string SshSession::lastError() {
 
 ssize_t SshSession::receive(void* buffer, size_t length) {
   if (error_ != 0) return -ECONNRESET;
+  if (thisTurn_ >= MAX_A_TURN) {
+    wakeAfter(RateLimiter::Clock::duration::zero());
+    return -EAGAIN;
+  }
   size_t allowed = length;
   if (limiter_ != nullptr) {
     allowed = limiter_->take(length);
@@ -127,6 +138,7 @@ ssize_t SshSession::receive(void* buffer, size_t length) {
   if (limiter_ != nullptr) limiter_->giveBack(allowed - size_t(n > 0 ? n : 0));
   if (n > 0) {
     wire_.down += uint64_t(n);
+    thisTurn_ += size_t(n);
     // Given too little to begin a packet with, libssh2 says "again" without asking for more. The
     // rest may be all that comes: no edge would tell of it.
     if (allowed < length) wakeAfter(limiter_->untilNext());
@@ -154,6 +166,7 @@ ssize_t SshSession::send(const void* buffer, size_t length) {
 
 kj::Promise<void> SshSession::readPump() {
   return observer_.whenBecomesReadable().then([this]() {
+    thisTurn_ = 0;
     wakeAll();
     return readPump();
   });
@@ -218,6 +231,7 @@ void SshSession::wakeAfter(RateLimiter::Clock::duration delay) {
   wakePump_ = afterDelay(delay)
                   .then([this]() {
                     waking_ = false;
+                    thisTurn_ = 0;
                     wakeAll();
                   })
                   .eagerlyEvaluate(nullptr);
@@ -236,6 +250,9 @@ void SshSession::waitForProgress(kj::WaitScope& waitScope) {
 
 void SshSession::die(int error) {
   if (error_ == 0) error_ = error;
+  // Nobody takes it any more, and nobody is to wait until it is less.
+  out_.clear();
+  outStart_ = 0;
   wakeAll();
 }
 

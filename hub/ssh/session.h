@@ -95,6 +95,7 @@ class SshSession {
   kj::UnixEventPort::FdObserver observer_;
   LIBSSH2_SESSION* session_;
   WireBytes wire_;
+  size_t thisTurn_ = 0;    // bytes received since the event loop had its turn
   uint64_t seenDown_ = 0;  // wire_.down when called() last looked
   kj::Maybe<kj::TimePoint> deadline_;
 

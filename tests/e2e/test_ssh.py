@@ -340,14 +340,19 @@ class Trust(SshCase):
         self.assertEqual(self.sshd.known_hosts.read_text(), f"{before}\n{self.name} {self.kind} {self.blob}\n")
 
     def test_accept_new_does_not_accept_changed(self):
+        by_rsync = {"sync_method": "rsync", "source": f"spoke:{self.source}"}
         for strict in ("accept-new", "no"):
             for known in (f"{self.name} {self.kind} {self.other_blob}\n", f"{self.name} {self.ecdsa}\n",
                           f"@revoked * {self.kind} {self.blob}\n"):
-                with self.subTest(f"{strict} {known[:30]}"):
-                    self.sshd.client_setting(f"StrictHostKeyChecking {strict}")
-                    self.sshd.known_hosts.write_text(known)
-                    self.sync_one(code=1)
-                    self.assertEqual(self.sshd.known_hosts.read_text(), known)
+                for fields in ({}, {"ssh": "openssh"}, by_rsync):
+                    with self.subTest(f"{strict} {known[:30]} {fields}"):
+                        self.sshd.client_setting(f"StrictHostKeyChecking {strict}")
+                        self.sshd.known_hosts.write_text(known)
+                        self.write_config([self.spoke(**fields)])
+                        before = self.sshd.log.read_text().count("Accepted publickey")
+                        self.sync_one(code=1)
+                        self.assertEqual(self.sshd.log.read_text().count("Accepted publickey"), before)
+                        self.assertEqual(self.sshd.known_hosts.read_text(), known)
 
     def test_accept_new_by_many_at_once(self):
         """Twenty spokes behind one new key: one line."""

@@ -33,6 +33,21 @@ TEST(RateLimiter, waitsUntilATenthOfTheBurstIsThere) {
   EXPECT_LE(granted, 1001u);
 }
 
+TEST(RateLimiter, givesNoCrumbsToWhoAsksOften) {
+  RateLimiter limiter(5'000'000, START);
+  size_t passed = 0, grants = 0;
+  for (int i = 0; i < 1'000'000; ++i) {
+    size_t granted = limiter.take(16'384, START + std::chrono::microseconds(i));
+    passed += granted;
+    grants += granted > 0;
+  }
+  EXPECT_GE(passed, 5'000'000u);
+  EXPECT_LE(passed, 5'500'000u);
+  EXPECT_LE(grants, 5'500'000u / 16'384 + 1);
+  // Less than that is not held back until more is there.
+  EXPECT_EQ(limiter.take(1, START + std::chrono::seconds(1)), 1u);
+}
+
 TEST(RateLimiter, keepsTheRateOverTime) {
   for (double rate : {600.0, 1024.0, 100'000.0, 1e9}) {
     RateLimiter limiter(rate, START);
