@@ -301,7 +301,7 @@ class Mirror(HubCase):
         self.sync()
         shutil.rmtree(self.source / "new/x.jsonl")
         os.rename(self.source / "old/x.jsonl", self.source / "new/x.jsonl")
-        self.sync()
+        self.makes_room_by_deletion("new/x.jsonl: the mirror has a directory of this name")
         self.assert_mirrored()
         self.assertEqual(self.archived(), {b"new/x.jsonl/inside.jsonl": line("inside")})
 
@@ -319,7 +319,8 @@ class Mirror(HubCase):
             rewritten.write_bytes(line("new"))
             self.age(rewritten)
             (self.source / "p/gone.jsonl").unlink()
-            self.sync("--delete")
+            self.sync("--delete", code=1)  # which makes room for "thing"
+            self.sync()
             self.assert_mirrored()
             self.assertEqual(self.archived(), {b"thing/deep/a.jsonl": line("inside"),
                                                b"p/b.jsonl": line("old"), b"p/gone.jsonl": line("gone")})
@@ -427,9 +428,21 @@ class Mirror(HubCase):
         (self.source / "other").unlink()
         self.write("thing", line("now a file"))
         self.write("other/b.jsonl", line("now a directory"))
-        self.sync()
+        self.makes_room_by_deletion("thing: the mirror has a directory of this name",
+                                    "other/b.jsonl: the mirror has a file of this name")
         self.assert_mirrored()
         self.assertEqual(self.archived(), {b"thing/a.jsonl": line("inside"), b"other": line("a file")})
+
+    def makes_room_by_deletion(self, *words):
+        """Without --delete nothing gives way; with it the old goes, and the next run brings the new."""
+        before = self.snapshot(self.mirror)
+        error = self.sync_one(code=1)["error"]
+        for word in words:
+            self.assertIn(word, error)
+        self.assertEqual(self.snapshot(self.mirror), before)
+        self.assertEqual(self.archived(), {})
+        self.sync("--delete", code=1)
+        self.sync()
 
     def test_a_local_edit_is_archived(self):
         self.write("p/a.jsonl", line("one"))
