@@ -12,6 +12,7 @@ import harness
 from harness import HubCase, files_below, read_below, sessions
 
 STAGING = b".pi-brain-staging"
+INCOMPLETE = b"incomplete"  # in a spoke's archive
 MIB = 1 << 20
 # More than the hub holds back of a tail: it is appended while it comes.
 LARGE_TAIL = 4 * MIB + 300_000
@@ -90,6 +91,7 @@ class FaultCase(HubCase):
         report = self.sync_one("--delete", "--max-delete", "1000", *arguments)
         self.assert_mirrored()
         self.assertFalse((self.mirror / os.fsdecode(STAGING)).exists(), report)
+        self.assertFalse((self.archive / "laptop" / os.fsdecode(INCOMPLETE)).exists(), report)
         self.note()
         return report
 
@@ -180,6 +182,7 @@ class FaultCase(HubCase):
         """Of the spoke whose mirror is self.mirror."""
         below = self.archive / "laptop"
         found = {path: read_below(below, path) for path in (files_below(below) if below.exists() else ())}
+        found.pop(INCOMPLETE, None)  # what a kill left of a copy
         for path in found:
             self.assertRegex(path, re.compile(rb"^\d{8}T\d{6}\.\d{3}Z(~\d+)?/."))
         return found

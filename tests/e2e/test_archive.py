@@ -105,7 +105,8 @@ class ArchiveCommands(HubCase):
         (self.source / "thing/inside.jsonl").unlink()
         (self.source / "thing").rmdir()
         self.write("thing", b"a file now\n")
-        self.sync("--delete")
+        self.sync("--delete", code=1)  # which makes room
+        self.sync()
         archived = next(f for f in self.listed() if f["path"] == "thing/inside.jsonl")
         before = self.snapshot()
         error = self.restore(archived["id"], code=1)

@@ -4,7 +4,7 @@ import os
 import unittest
 
 import mounts
-from faults import LARGE_TAIL, MIB, FaultCase, contents, lines
+from faults import INCOMPLETE, LARGE_TAIL, MIB, FaultCase, contents, lines
 
 
 class FullDisk(FaultCase):
@@ -184,6 +184,7 @@ class FullDisk(FaultCase):
                 self.fails_for_want_of_room("--delete", disk=disk)
                 self.assert_unchanged()
                 self.assertEqual(self.archived_contents(), {})  # nor half a file there
+                self.assertFalse((self.archive / "laptop" / os.fsdecode(INCOMPLETE)).exists())
                 self.with_room_it_ends_right()
                 self.unmount()
 

@@ -36,12 +36,11 @@ class SystemCalls(FaultCase):
         with open(self.source / "p/large.jsonl", "ab") as out:
             out.write(lines(self.rng, LARGE_TAIL))
         shutil.rmtree(self.source / "thing")
-        self.write("thing", lines(self.rng, 500))
         self.age(*(p for p in self.source.rglob("*") if p.is_file()))
         gone = next(path for path in sorted(self.before)
                     if path.startswith(b"--") and (self.source / os.fsdecode(path)).exists())
         (self.source / os.fsdecode(gone)).unlink()
-        self.gone = {gone}
+        self.gone = {gone, b"thing/inside.jsonl"}
         self.saved = self.dir / "saved"
         self.saved.mkdir()
         for path in (self.mirror, self.source, self.dir / "data"):
