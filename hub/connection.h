@@ -16,6 +16,7 @@ namespace pibrain {
 struct Farewell {
   std::string errors;             // its standard error, as it came
   std::optional<int> exitStatus;  // none: it was killed, or nobody said
+  std::string cutOff;             // why the connection ended before it did; empty: it did not
 };
 
 class Connection {

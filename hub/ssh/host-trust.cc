@@ -62,26 +62,36 @@ void requireAllRead(const SshTarget& target, const KnownTarget& known, const std
   }
 }
 
-// Another run may have added the key meanwhile, or another key.
-void addUnderLock(int fd, const SshTarget& target, std::string_view blob) {
+// Appends the line whole, or returns an errno with the file as it was.
+int append(int fd, std::string line) {
+  off_t size = lseek(fd, 0, SEEK_END);
+  char last = '\n';
+  if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n') line = "\n" + line;
+  ssize_t n = write(fd, line.data(), line.size());
+  if (n == ssize_t(line.size())) return 0;
+  // A disk that is full may take the beginning.
+  int error = n < 0 ? errno : ENOSPC;
+  if (n > 0 && lseek(fd, 0, SEEK_END) == size + n) (void)!ftruncate(fd, size);
+  return error;
+}
+
+// Another run may have added the key meanwhile, or another key. Returns an errno if it cannot be
+// added.
+int addUnderLock(int fd, const SshTarget& target, std::string_view blob) {
   while (flock(fd, LOCK_EX) != 0) {
-    if (errno != EINTR) throw Failure(strerror(errno));
+    if (errno != EINTR) return errno;
   }
   auto known = knownTargetOf(target);
   switch (judge(known, blob)) {
     case HostKeyVerdict::KNOWN:
-      return;
+      return 0;
     case HostKeyVerdict::UNKNOWN:
       requireAllRead(target, known, fingerprint(blob));
       break;
     default:
       throw Failure(changedHostKey(target, known.own, fingerprint(blob)));
   }
-  auto line = knownHostsLine(knownHostsNameOf(target), blob, target.hashKnownHosts);
-  char last = '\n';
-  off_t size = lseek(fd, 0, SEEK_END);
-  if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n') line = "\n" + line;
-  if (write(fd, line.data(), line.size()) != ssize_t(line.size())) throw Failure(strerror(errno));
+  return append(fd, knownHostsLine(knownHostsNameOf(target), blob, target.hashKnownHosts));
 }
 
 void acceptNew(const SshTarget& target, std::string_view blob, const std::string& shown,
@@ -98,12 +108,12 @@ void acceptNew(const SshTarget& target, std::string_view blob, const std::string
   auto slash = file.rfind('/');
   if (slash != std::string::npos && slash > 0) (void)makeDirectories(file.substr(0, slash));
   kj::AutoCloseFd fd(open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600));
-  if (fd.get() < 0) {
+  int error = fd.get() < 0 ? errno : addUnderLock(fd, target, blob);
+  if (error != 0) {
     warn(absl::StrCat("the key of ", name, ", ", shown, ", was accepted, but cannot be added to ",
-                      escapeForTerminal(file), ": ", strerror(errno)));
+                      escapeForTerminal(file), ": ", strerror(error)));
     return;
   }
-  addUnderLock(fd, target, blob);
   warn(absl::StrCat("the key of ", name, ", ", shown, ", was unknown; it was added to ",
                     escapeForTerminal(file), ", as StrictHostKeyChecking says"));
 }

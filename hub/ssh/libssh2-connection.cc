@@ -176,14 +176,17 @@ Farewell Libssh2Connection::farewell(kj::WaitScope& waitScope) {
   // What cannot be had in that time is not worth an error of its own.
   kj::runCatchingExceptions([&]() {
     session_.complete([&]() { return libssh2_channel_close(channel); }, waitScope);
-    session_.complete([&]() { return libssh2_channel_wait_closed(channel); }, waitScope);
+    int closed =
+        session_.complete([&]() { return libssh2_channel_wait_closed(channel); }, waitScope);
     stream_->drainErrors();
+    if (closed != 0) return;
     char* signal = nullptr;
     libssh2_channel_get_exit_signal(channel, &signal, nullptr, nullptr, nullptr, nullptr, nullptr);
     if (signal == nullptr) result.exitStatus = libssh2_channel_get_exit_status(channel);
     if (signal != nullptr) libssh2_free(session_.get(), signal);
   });
   result.errors = stream_->errors();
+  if (!result.exitStatus && session_.dead()) result.cutOff = session_.lastError();
   return result;
 }
 

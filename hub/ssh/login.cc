@@ -127,11 +127,14 @@ class Login {
 
   bool accepted(int result, const Identity& identity) {
     if (result == 0) return true;
-    if (result == LIBSSH2_ERROR_SOCKET_DISCONNECT || result == LIBSSH2_ERROR_SOCKET_RECV ||
-        result == LIBSSH2_ERROR_SOCKET_SEND) {
-      denial_.tried.push_back(identity.name() +
-                              " was refused, and then the spoke closed the connection (its "
-                              "MaxAuthTries, if there were many keys)");
+    // Without a word of the spoke's, and before it refused one: no denial.
+    if (session_.dead() && denial_.tried.empty()) {
+      kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, session_.lastError().c_str()));
+    }
+    if (session_.dead() || result == LIBSSH2_ERROR_SOCKET_DISCONNECT ||
+        result == LIBSSH2_ERROR_SOCKET_RECV || result == LIBSSH2_ERROR_SOCKET_SEND) {
+      denial_.tried.push_back("the spoke closed the connection when " + identity.name() +
+                              " was offered (its MaxAuthTries, if there were many keys)");
       throw Failure(permissionDenied(target_, denial_));
     }
     bool refused = result == LIBSSH2_ERROR_AUTHENTICATION_FAILED ||

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <kj/debug.h>
 #include <libssh2.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -24,6 +26,10 @@ constexpr size_t MAX_SENT_KEPT = 256 * 1024;
 // loop has its turn, with its timers: deadlines and silence are found there.
 constexpr size_t MAX_A_TURN = 1024 * 1024;
 
+// What a session may keep in memory: the window of its channel, four times. More is a peer's that
+// sends what nobody reads: packets of unknown types, requests whose answers it does not take.
+constexpr size_t MAX_KEPT = 64 * 1024 * 1024;
+
 static_assert(SSH_AGAIN == LIBSSH2_ERROR_EAGAIN);
 
 LIBSSH2_RECV_FUNC(onReceive) {
@@ -38,6 +44,12 @@ LIBSSH2_SEND_FUNC(onSend) {
   return session.send(buffer, length);
 }
 
+LIBSSH2_ALLOC_FUNC(onAllocate) { return static_cast<SshSession*>(*abstract)->allocate(count); }
+LIBSSH2_REALLOC_FUNC(onReallocate) {
+  return static_cast<SshSession*>(*abstract)->reallocate(ptr, count);
+}
+LIBSSH2_FREE_FUNC(onFree) { static_cast<SshSession*>(*abstract)->release(ptr); }
+
 }  // namespace
 
 SshSession::SshSession(kj::AutoCloseFd socket, kj::UnixEventPort& port, kj::Timer& timer,
@@ -46,7 +58,7 @@ SshSession::SshSession(kj::AutoCloseFd socket, kj::UnixEventPort& port, kj::Time
       timer_(timer),
       limiter_(std::move(limiter)),
       observer_(port, socket_, kj::UnixEventPort::FdObserver::OBSERVE_READ_WRITE),
-      session_(libssh2_session_init_ex(nullptr, nullptr, nullptr, this)),
+      session_(libssh2_session_init_ex(onAllocate, onFree, onReallocate, this)),
       readPump_(nullptr),
       writePump_(nullptr),
       wakePump_(nullptr),
@@ -59,8 +71,22 @@ SshSession::SshSession(kj::AutoCloseFd socket, kj::UnixEventPort& port, kj::Time
 
 SshSession::~SshSession() noexcept(false) {
   // A dead socket lets libssh2 free everything without asking to be called again.
-  die(ECONNRESET);
+  die("it was ended");
   libssh2_session_free(session_);
+}
+
+void* SshSession::allocate(size_t size) { return reallocate(nullptr, size); }
+
+void* SshSession::reallocate(void* block, size_t size) {
+  size_t before = malloc_usable_size(block);
+  void* result = realloc(block, size);
+  if (result != nullptr) allocated_ += malloc_usable_size(result) - before;
+  return result;
+}
+
+void SshSession::release(void* block) {
+  allocated_ -= malloc_usable_size(block);
+  free(block);
 }
 
 void SshSession::setDeadlineAfter(uint32_t seconds) {
@@ -86,7 +112,7 @@ kj::Promise<void> SshSession::keepAlivePump(uint32_t interval, uint32_t countMax
   uint64_t before = wire_.down;
   return timer_.afterDelay(interval * kj::SECONDS).then([=, this]() -> kj::Promise<void> {
     if (wire_.down != before) return keepAlivePump(interval, countMax, 0);
-    if (unanswered >= countMax) return die(ETIMEDOUT), kj::READY_NOW;
+    if (unanswered >= countMax) return die(strerror(ETIMEDOUT)), kj::READY_NOW;
     int next = 0;
     libssh2_keepalive_send(session_, &next);
     // It goes by the wall clock: after that was set back it sends none, and says so by a longer
@@ -103,21 +129,22 @@ void SshSession::called() {
 }
 
 kj::Promise<void> SshSession::progress() {
-  if (error_ != 0) return kj::READY_NOW;
+  if (dead()) return kj::READY_NOW;
   auto paf = kj::newPromiseAndFulfiller<void>();
   waiting_.add(kj::mv(paf.fulfiller));
   return kj::mv(paf.promise);
 }
 
 std::string SshSession::lastError() {
-  if (error_ != 0) return strerror(error_);
+  if (dead()) return death_;
   char* text = nullptr;
   libssh2_session_last_error(session_, &text, nullptr, 0);
   return text == nullptr || *text == '\0' ? "no reason given" : text;
 }
 
 ssize_t SshSession::receive(void* buffer, size_t length) {
-  if (error_ != 0) return -ECONNRESET;
+  if (allocated_ + queued() > MAX_KEPT) die("it sends what nobody asked for, without end");
+  if (dead()) return -ECONNRESET;
   if (thisTurn_ >= MAX_A_TURN) {
     wakeAfter(RateLimiter::Clock::duration::zero());
     return -EAGAIN;
@@ -149,12 +176,12 @@ ssize_t SshSession::receive(void* buffer, size_t length) {
     return n;
   }
   if (n < 0 && (error == EAGAIN || error == EWOULDBLOCK)) return -EAGAIN;
-  die(n == 0 ? ECONNRESET : error);
+  die(strerror(n == 0 ? ECONNRESET : error));
   return n == 0 ? 0 : -error;
 }
 
 ssize_t SshSession::send(const void* buffer, size_t length) {
-  if (error_ != 0) return -ECONNRESET;
+  if (dead()) return -ECONNRESET;
   if (outStart_ >= MAX_SENT_KEPT) {
     out_.erase(0, outStart_);
     outStart_ = 0;
@@ -181,7 +208,7 @@ void SshSession::flush() {
 }
 
 SshSession::Sent SshSession::trySend() {
-  while (queued() > 0 && error_ == 0) {
+  while (queued() > 0 && !dead()) {
     size_t allowed = limiter_ == nullptr ? queued() : limiter_->take(queued());
     if (allowed == 0) return Sent::PACED;
     ssize_t n = ::send(socket_, out_.data() + outStart_, allowed, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -193,7 +220,7 @@ SshSession::Sent SshSession::trySend() {
     } else if (error == EAGAIN || error == EWOULDBLOCK) {
       return Sent::BLOCKED;
     } else if (error != EINTR) {
-      die(error);
+      die(strerror(error));
     }
   }
   out_.clear();
@@ -239,17 +266,19 @@ void SshSession::wakeAfter(RateLimiter::Clock::duration delay) {
 
 void SshSession::waitForProgress(kj::WaitScope& waitScope) {
   KJ_IF_MAYBE(deadline, deadline_) {
+    auto late = []() { return KJ_EXCEPTION(DISCONNECTED, "timed out"); };
+    // Of a peer that never pauses there is always progress, which would come first.
+    if (kj::systemPreciseMonotonicClock().now() >= *deadline) kj::throwFatalException(late());
     progress()
-        .exclusiveJoin(timer_.atTime(*deadline).then(
-            []() -> kj::Promise<void> { return KJ_EXCEPTION(DISCONNECTED, "timed out"); }))
+        .exclusiveJoin(timer_.atTime(*deadline).then([=]() -> kj::Promise<void> { return late(); }))
         .wait(waitScope);
   } else {
     progress().wait(waitScope);
   }
 }
 
-void SshSession::die(int error) {
-  if (error_ == 0) error_ = error;
+void SshSession::die(const std::string& why) {
+  if (!dead()) death_ = why;
   // Nobody takes it any more, and nobody is to wait until it is less.
   out_.clear();
   outStart_ = 0;

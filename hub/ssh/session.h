@@ -66,10 +66,16 @@ class SshSession {
   // Bytes taken from libssh2 that the socket has not taken yet.
   size_t queued() const { return out_.size() - outStart_; }
 
-  // The last error in libssh2's words, or the socket's.
+  // Whether nothing goes over the socket any more.
+  bool dead() const { return !death_.empty(); }
+  // What the session died of, or the last error in libssh2's words.
   std::string lastError();
 
-  // For the callbacks.
+  // For the callbacks. What libssh2 allocates is counted: it keeps every packet that nobody asks
+  // for.
+  void* allocate(size_t size);
+  void* reallocate(void* block, size_t size);
+  void release(void* block);
   ssize_t receive(void* buffer, size_t length);
   ssize_t send(const void* buffer, size_t length);
   int fd() const { return socket_; }
@@ -86,9 +92,10 @@ class SshSession {
   void wakeAll();
   void wakeAfter(RateLimiter::Clock::duration delay);
   void waitForProgress(kj::WaitScope& waitScope);
-  void die(int error);
+  void die(const std::string& why);
   kj::Promise<void> keepAlivePump(uint32_t interval, uint32_t countMax, uint32_t unanswered);
 
+  size_t allocated_ = 0;  // by session_, so before it
   kj::AutoCloseFd socket_;
   kj::Timer& timer_;
   std::shared_ptr<RateLimiter> limiter_;
@@ -102,7 +109,7 @@ class SshSession {
   std::string out_;  // from outStart_ on: not sent yet
   size_t outStart_ = 0;
   bool writing_ = false;  // writePump_ sends what is queued
-  int error_ = 0;         // errno of the socket's failure
+  std::string death_;     // what the session died of
 
   kj::Vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
   bool waking_ = false;  // a timer will wake those who wait

@@ -164,7 +164,8 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
                         "~/.ssh/authorized_keys, and try ", agentCommand(spoke), ".", RESUME);
   }
   if (error.getType() == kj::Exception::Type::DISCONNECTED) {
-    return absl::StrCat("the connection to ", place, " was lost in the middle of the run.",
+    return absl::StrCat("the connection to ", place, " was lost in the middle of the run",
+                        farewell.cutOff.empty() ? "" : " (" + farewell.cutOff + ")", ".",
                         saidSuffix(said),
                         " The machine may have gone to sleep or lost its "
                         "network, or the agent was stopped; run it again when it is back.",

@@ -108,10 +108,9 @@ void Incoming::patch(Mirror::File file) {
 Incoming::~Incoming() noexcept(false) {
   if (ended_) return;
   if (inPlace()) {
-    // Back to what was proved on both sides. The time stays wrong, so the next run looks again.
-    if (out_.get() >= 0 && ftruncate(out_, off_t(basis_.size)) != 0) {
-      KJ_LOG(ERROR, "cannot take back an incomplete append", errno);
-    }
+    // Back to what was proved on both sides. The time stays wrong, so the next run looks again; if
+    // this fails, it finds what it finds after a kill.
+    if (out_.get() >= 0) (void)!ftruncate(out_, off_t(basis_.size));
   } else if (out_.get() >= 0) {
     out_ = nullptr;
     if (written_ < MIN_PARTIAL || writing_) mirror_.discardStaged(path_);

@@ -167,6 +167,9 @@ void Mirror::makeRoomAt(int parent, const std::string& name, const std::string& 
     directories_.clear();
     return;
   }
+  if (S_ISDIR(st.st_mode) && errno != ENOTEMPTY && errno != EEXIST) {
+    throwErrno(errno, "cannot remove the directory " + inQuotes(path));
+  }
   auto what = S_ISLNK(st.st_mode) ? "there is a symlink in the mirror at "
               : S_ISDIR(st.st_mode)
                   ? "the mirror has a directory of this name, with what the spoke no longer has: "

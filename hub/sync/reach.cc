@@ -40,7 +40,7 @@ std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& e
                                 Connection& connection, const PreambleFilter& preamble,
                                 kj::WaitScope& waitScope) {
   auto farewell = lacksMeans(e) ? Farewell() : connection.farewell(waitScope);
-  return preamble.found() || fellSilent(e) || trickled(e)
+  return preamble.found() || fellSilent(e) || trickled(e) || !farewell.cutOff.empty()
              ? explainBroken(spoke, e, farewell)
              : explainNoAgent(spoke, preamble.noise(), farewell);
 }

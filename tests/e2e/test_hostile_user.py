@@ -2,6 +2,7 @@
 symlinks and FIFOs while the real programs run. Each run succeeds or says what failed; nothing
 outside is read or written, and no file is ever a wrong one."""
 import contextlib
+import ctypes
 import os
 import shutil
 import subprocess
@@ -13,6 +14,30 @@ FLIPPER = os.environ["PIBRAIN_TEST_FLIPPER"]
 MARKER = b"CANARY-77b0ae"
 RUNS = 12
 FILES = ("a/b/one.jsonl", "a/b/two.jsonl", "a/three.jsonl", "c/four.jsonl")
+
+
+class Watch:
+    """Tells, by inotify, whether anything below a directory was opened, whatever the filesystem notes."""
+    ALL_EVENTS = 0xfff
+
+    def __init__(self, root):
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = self.libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+        for directory, _, _ in os.walk(root):
+            if self.libc.inotify_add_watch(self.fd, os.fsencode(directory), self.ALL_EVENTS) < 0:
+                raise OSError(ctypes.get_errno(), directory)
+        self.seen()  # the walk's own
+
+    def seen(self):
+        """Since it was asked the last time."""
+        found = b""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                found += os.read(self.fd, 1 << 16)
+        return found
+
+    def close(self):
+        os.close(self.fd)
 
 
 def content(number, size=3000):
@@ -29,17 +54,25 @@ class HostileUser(HubCase):
             path = self.canary / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(MARKER + b"\n")
-            os.utime(path, ns=(1, 10**18))  # never read
         self.untouched = self.look()
+        self.watch = Watch(self.canary)
+        self.addCleanup(self.watch.close)
 
     def look(self):
         found = {}
         for directory, _, files in os.walk(self.canary):
             for path in [directory] + [os.path.join(directory, name) for name in files]:
                 st = os.lstat(path)
-                read = st.st_atime_ns if path.endswith(".jsonl") else None
-                found[path] = (st.st_ino, st.st_mode, st.st_nlink, st.st_size, st.st_mtime_ns, st.st_ctime_ns, read)
+                found[path] = (st.st_ino, st.st_mode, st.st_nlink, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
         return found
+
+    def assert_canaries_untouched(self):
+        self.assertEqual(self.watch.seen(), b"")
+        self.assertEqual(self.look(), self.untouched)
+        # Had one been opened, it would have been seen.
+        self.watch.seen()
+        (self.canary / "one.jsonl").read_bytes()
+        self.assertIn(b"one.jsonl", self.watch.seen())
 
     def make_source(self, number):
         shutil.rmtree(self.source, ignore_errors=True)
@@ -78,7 +111,7 @@ class HostileUser(HubCase):
         return done.returncode
 
     def assert_all_is_ours(self):
-        self.assertEqual(self.look(), self.untouched)
+        self.assert_canaries_untouched()
         for root in (self.mirror, self.archive, self.flip):
             for path in files_below(root) if root.exists() else ():
                 text = read_below(root, path)
@@ -141,7 +174,7 @@ class HostileUser(HubCase):
         (self.mirror / "a").unlink()
         self.assertEqual(self.outcome(), 0)
         self.assert_mirrored()
-        self.assertEqual(self.look(), self.untouched)
+        self.assert_canaries_untouched()
         shutil.rmtree(self.archive, ignore_errors=True)
         self.archive.mkdir()
         (self.archive / "laptop").symlink_to(self.canary)
@@ -150,7 +183,7 @@ class HostileUser(HubCase):
         (self.archive / "laptop").unlink()
         self.assertEqual(self.outcome(), 0)
         self.assert_mirrored()
-        self.assertEqual(self.look(), self.untouched)
+        self.assert_canaries_untouched()
 
 
 if __name__ == "__main__":

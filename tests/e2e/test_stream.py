@@ -108,6 +108,21 @@ class Faults(HubCase):
         messages = self.breaks("fin")
         self.assertIn("was lost in the middle of the run", messages[-1])
 
+    def test_a_cut_at_any_place(self):
+        """From the greeting to the agent's first words: blamed neither on the key nor on the agent."""
+        messages = set()
+        for fault in ("reset", "fin"):
+            for after in range(0, 3800, 60):
+                with self.subTest(f"{fault} after {after}"), self.relay(fault, after):
+                    message = self.fails_in_time(15)
+                    self.assertRegex(message, "handshake.*failed|failed before it was of use|was lost in the middle")
+                    messages.add(message.split(":")[0])
+        # Of each stage there was one.
+        for stage in ("handshake", "failed before it was of use", "was lost in the middle"):
+            self.assertTrue(any(stage in message for message in messages), (stage, messages))
+        self.sync()
+        self.assert_mirrored()
+
     def test_stalls(self):
         messages = self.breaks("stall", "ConnectTimeout 2")
         for message in messages[:-1]:

@@ -62,11 +62,11 @@ class SystemCalls(FaultCase):
     def trace(self):
         return (self.dir / "trace").read_text(errors="replace")
 
-    def paths_and_counts(self, calls, below):
+    def paths_and_counts(self, calls, *below):
         """What an undisturbed run does: the paths that it touches, and how often it makes each call there."""
         counts, paths = collections.Counter(), set()
         for text in self.trace().splitlines():
-            found = [p for p in re.findall(r'<([^<>]*)>', text) if p.startswith(str(below))]
+            found = [p for p in re.findall(r'<([^<>]*)>', text) if p.startswith(tuple(map(str, below)))]
             call = re.match(r"\d+ +(\w+)\(", text)
             if call and call[1] in calls and found:
                 counts[call[1]] += 1
@@ -75,6 +75,7 @@ class SystemCalls(FaultCase):
 
     def injections(self, calls, counts, error):
         for call in calls:
+            self.assertGreater(counts[call], 0, f"no {call} to disturb")
             for when in POSITIONS:
                 if int(when.rstrip("+")) <= counts[call]:
                     yield call, f"inject={call}:error={error}:when={when}"
@@ -116,7 +117,7 @@ class SystemCalls(FaultCase):
     # The hub.
 
     HUB_CALLS = ("openat2", "openat", "newfstatat", "getdents64", "pread64", "write", "pwrite64", "utimensat",
-                 "ftruncate", "fsync", "syncfs", "mkdirat", "linkat", "renameat2", "renameat", "unlinkat")
+                 "fsync", "syncfs", "mkdirat", "linkat", "renameat2", "renameat", "unlinkat")
 
     def hub(self, calls, error):
         by_path = self.by_path(self.HUB_CALLS)
@@ -136,7 +137,7 @@ class SystemCalls(FaultCase):
         """strace's options that name each path of the mirror; notes how often each call is made there."""
         self.restore()
         self.run_traced("-y", "-e", "trace=" + ",".join(calls))
-        paths, self.counts_there = self.paths_and_counts(calls, self.dir)
+        paths, self.counts_there = self.paths_and_counts(calls, self.dir, self.archive)
         return [word for path in paths if path.startswith(str(self.mirror)) for word in ("-P", path)]
 
     def test_io_errors_on_the_hub(self):
@@ -148,6 +149,21 @@ class SystemCalls(FaultCase):
             self.archive = pathlib.Path(elsewhere) / "archive"
             self.write_config([self.spoke()])
             self.hub(("fsync", "syncfs", "linkat", "unlinkat", "renameat"), "EIO")
+
+    def test_an_append_that_can_be_neither_made_nor_taken_back(self):
+        large = self.mirror / "p/large.jsonl"
+        before = large.stat().st_size
+        for when in ("1", "2+"):
+            with self.subTest(when):
+                self.restore()
+                done = self.run_traced("-P", large, "-e", "trace=pwrite64,ftruncate",
+                                       "-e", f"inject=pwrite64:error=EIO:when={when}", "-e", "inject=ftruncate:error=EIO")
+                for call in ("pwrite64", "ftruncate"):
+                    self.assertRegex(self.trace(), rf"{call}\(.*\(INJECTED\)")
+                self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+                self.judge(when, done)
+                self.assertEqual(large.stat().st_size > before, when != "1")
+        self.settle()
 
     def test_a_filesystem_that_may_only_replace(self):
         """NFS, and some of FUSE, know no RENAME_NOREPLACE."""

@@ -2,8 +2,12 @@
 // Files outside of what is worked in, which nobody may read or change.
 
 #include <gtest/gtest.h>
+#include <limits.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 #include <map>
+#include <set>
 
 #include "tests/unit/temp-dir.h"
 
@@ -17,14 +21,26 @@ class Canary {
   Canary(const TempDir& dir, const std::vector<std::string>& files) : dir_(dir) {
     for (auto& file : files) {
       dir_.write("canary/" + file, std::string(MARKER) + "\n");
-      // So old that a filesystem with "relatime" notes the first reading.
-      struct timespec times[2] = {{1, 0}, {OLD / SECOND, 0}};
-      utimensat(AT_FDCWD, (dir_ / ("canary/" + file)).c_str(), times, 0);
     }
     before_ = look();
+    watch(dir_ / "canary");
+    for (auto& entry : std::filesystem::recursive_directory_iterator(dir_ / "canary")) {
+      if (!entry.is_directory() || entry.is_symlink()) continue;
+      // Whoever goes deeper opens those above.
+      if (entry.path().native().size() < PATH_MAX) watch(entry.path());
+    }
+    (void)seen();  // the walk's own
   }
 
-  void expectUntouched() const { EXPECT_EQ(look(), before_); }
+  // Nor opened: inotify tells of it, whatever the filesystem notes.
+  void expectUntouched() const {
+    EXPECT_EQ(seen(), std::set<std::string>());
+    EXPECT_EQ(look(), before_);
+    // Had it been opened, it would have been seen.
+    (void)seen();
+    std::ifstream(before_.rbegin()->first).get();
+    EXPECT_FALSE(seen().empty());
+  }
 
   // That nothing below `name` holds the marker, by any name that is not a symlink.
   void expectNotIn(std::string_view name) const {
@@ -48,15 +64,35 @@ class Canary {
       auto& is = found[entry.path().string()];
       for (int64_t number :
            {int64_t(st.st_ino), int64_t(st.st_mode), int64_t(st.st_nlink), int64_t(st.st_size),
-            mtimeOf(st), int64_t(st.st_ctim.tv_sec), int64_t(st.st_ctim.tv_nsec),
-            S_ISREG(st.st_mode) ? int64_t(st.st_atim.tv_sec) : 0}) {
+            mtimeOf(st), int64_t(st.st_ctim.tv_sec), int64_t(st.st_ctim.tv_nsec)}) {
         is += std::to_string(number) + " ";
       }
     }
     return found;
   }
 
+  // Of the directory, and of all that is directly in it.
+  void watch(const std::filesystem::path& directory) const {
+    ASSERT_GE(inotify_add_watch(inotify_, directory.c_str(), IN_ALL_EVENTS), 0) << strerror(errno);
+  }
+
+  // What happened since it was asked the last time: names, "." for a directory.
+  std::set<std::string> seen() const {
+    std::set<std::string> names;
+    alignas(struct inotify_event) char buffer[64 * 1024];
+    ssize_t n;
+    while ((n = read(inotify_, buffer, sizeof(buffer))) > 0) {
+      for (ssize_t at = 0; at < n;) {
+        auto* event = reinterpret_cast<struct inotify_event*>(buffer + at);
+        names.insert(event->len > 0 ? event->name : ".");
+        at += ssize_t(sizeof(*event) + event->len);
+      }
+    }
+    return names;
+  }
+
   const TempDir& dir_;
+  const kj::AutoCloseFd inotify_{inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
   std::map<std::string, std::string> before_;
 };
 

@@ -120,7 +120,8 @@ TEST_F(MirrorFlipper, tenThousandRounds) {
                                 {"archive/spoke", "flip/archive-spoke"},
                                 {RUN, "flip/archive-spoke-run"},
                                 {RUN + "/a", "flip/archive-spoke-run-a"}});
-  for (int round = 0; round < ROUNDS; round += ROUNDS_A_MIRROR) {
+  for (int round = 0; round < ROUNDS || flipper.swaps() < ROUNDS;
+       round += ROUNDS_A_MIRROR) {
     {
       auto pause = flipper.pause();
       for (auto name : {"mirror", "archive"}) canary.expectNotIn(name);
@@ -138,7 +139,7 @@ TEST_F(MirrorFlipper, tenThousandRounds) {
     EXPECT_GT(succeeded_[what], ROUNDS / 100) << what;
     EXPECT_GT(failed_[what], 0) << what;
   }
-  EXPECT_GT(flipper.swaps(), uint64_t(ROUNDS) / 10);
+  std::cout << flipper.swaps() << " swaps\n";
 }
 
 }  // namespace

@@ -98,6 +98,12 @@ class SessionsImpl : public proto::Sessions::Server {
     return kj::READY_NOW;
   }
 
+  kj::Promise<void> describe(DescribeContext context) override {
+    KJ_IF_MAYBE(other, instead(script_, "describe")) return kj::mv(*other);
+    context.getResults().setListing(kj::heap<BlocksImpl>(script_, script_.describe()));
+    return kj::READY_NOW;
+  }
+
   kj::Promise<void> digest(DigestContext context) override {
     KJ_IF_MAYBE(other, instead(script_, "digest")) return kj::mv(*other);
     context.getResults().setBlocks(kj::heap<BlocksImpl>(script_, script_.digest()));
@@ -151,6 +157,7 @@ Script complete(Script script) {
       return events(all);
     };
   }
+  if (!script.describe) script.describe = []() { return events({}); };
   if (!script.digest) script.digest = []() { return events({refused(0)}); };
   if (!script.signature) script.signature = []() { return events({refused(0)}); };
   return script;

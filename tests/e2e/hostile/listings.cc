@@ -188,6 +188,37 @@ Fill fingerprints(uint32_t first, uint32_t count) {
   };
 }
 
+Fill entry(uint32_t file, std::string name = "new.jsonl") {
+  return [=](proto::Event::Builder event) {
+    auto out = event.initEntry();
+    out.setFile(file);
+    out.initEntry().setName(dataOf(name));
+  };
+}
+
+// A file that the hub has never seen, by its fingerprint; and what it is told when it asks which.
+Script describing(std::function<Blocks()> describe) {
+  auto script = saying({summary(1), fingerprints(0, 1)});
+  script.describe = std::move(describe);
+  return script;
+}
+
+void addDescriptions(Scripts& all) {
+  auto add = [&](const char* name, std::vector<Fill> fills) {
+    all[name] = [=]() { return describing([=]() { return events(fills); }); };
+  };
+  add("described-not", {});
+  add("described-twice", {entry(0), entry(0)});
+  add("described-another", {entry(7)});
+  add("described-climbing", {entry(0, "../../x")});
+  add("described-by-a-summary", {summary(1)});
+  add("described-by-more", {fingerprints(1, 1)});
+  add("described-with-content", {data("x", "x")});
+  all["described-garbage"] = []() { return describing([]() { return bytes("garbage"); }); };
+  all["described-empty-blocks"] = []() { return describing([]() { return emptyBlocks(); }); };
+  all["described-stalling"] = []() { return describing([]() { return stalling({entry(0)}); }); };
+}
+
 void addOdd(Scripts& all) {
   all["listing-without-summary"] = []() { return saying({directory("p", {{"new.jsonl"}})}); };
   all["listing-nothing"] = []() { return listed([]() { return bytes(""); }); };
@@ -203,7 +234,6 @@ void addOdd(Scripts& all) {
   all["entry-not-asked"] = []() {
     return saying({summary(1), [](proto::Event::Builder event) { event.initEntry().setFile(3); }});
   };
-  all["fingerprint-without-entry"] = []() { return saying({summary(1), fingerprints(0, 1)}); };
   all["entries-without-fingerprints"] = []() {
     return saying(
         {summary(9), [](proto::Event::Builder event) { event.initDirectory().initEntries(3); }});
@@ -216,15 +246,15 @@ void addOdd(Scripts& all) {
   all["size-2-63"] = []() { return sized(uint64_t(1) << 63); };
   all["legal-size-announced-large"] = []() { return sized(INT64_MAX); };
   all["legal-size-announced-0"] = []() { return sized(0); };
-  for (auto* call : {"hello", "scan", "next", "pull"}) {
+  for (auto* call : {"hello", "scan", "next", "describe", "pull"}) {
     all["throws-at-" + std::string(call)] = [=]() {
-      Script script;
+      auto script = call == std::string("describe") ? describing(nullptr) : Script();
       script.throwing = call;
       while (script.text.size() < 300'000) script.text += ESCAPES;
       return script;
     };
     all["mute-at-" + std::string(call)] = [=]() {
-      Script script;
+      auto script = call == std::string("describe") ? describing(nullptr) : Script();
       script.mute = call;
       return script;
     };
@@ -362,6 +392,7 @@ Scripts listingScripts() {
   addNames(all);
   addLegal(all);
   addDeletions(all);
+  addDescriptions(all);
   addOdd(all);
   addEndless(all);
   return all;

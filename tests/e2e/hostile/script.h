@@ -37,7 +37,7 @@ struct Script {
   std::function<void(proto::Peer::Builder)> hello = [](proto::Peer::Builder) {};
   std::function<Blocks()> listing;
   std::function<Blocks(const std::vector<Asked>&)> pull;
-  std::function<Blocks()> digest, signature;
+  std::function<Blocks()> describe, digest, signature;
   // The call that is answered with an exception of this text and type.
   std::string throwing, text;
   kj::Exception::Type type = kj::Exception::Type::FAILED;
