@@ -109,6 +109,7 @@ class Libssh2Connection : public Connection {
     unsigned window = windowFor(options_.limiter.get());
     auto* channel = openChannel(window);
     if (channel == nullptr) {
+      session_.requireAlive();
       throw Failure(absl::StrCat("the spoke opened no session: ", session_.lastError(),
                                  ". Its sshd_config may limit sessions (MaxSessions)."));
     }
@@ -116,6 +117,7 @@ class Libssh2Connection : public Connection {
     int result = session_.complete([&]() { return libssh2_channel_exec(channel, command.c_str()); },
                                    waitScope_);
     if (result != 0) {
+      session_.requireAlive();
       throw Failure(absl::StrCat("the spoke refused to run a command for ",
                                  escapeForTerminal(target_.alias), ": ", session_.lastError(),
                                  ". Check the command=\"…\" in its authorized_keys."));

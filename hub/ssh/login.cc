@@ -128,9 +128,7 @@ class Login {
   bool accepted(int result, const Identity& identity) {
     if (result == 0) return true;
     // Without a word of the spoke's, and before it refused one: no denial.
-    if (session_.dead() && denial_.tried.empty()) {
-      kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, session_.lastError().c_str()));
-    }
+    if (denial_.tried.empty()) session_.requireAlive();
     if (session_.dead() || result == LIBSSH2_ERROR_SOCKET_DISCONNECT ||
         result == LIBSSH2_ERROR_SOCKET_RECV || result == LIBSSH2_ERROR_SOCKET_SEND) {
       denial_.tried.push_back("the spoke closed the connection when " + identity.name() +

@@ -135,6 +135,10 @@ kj::Promise<void> SshSession::progress() {
   return kj::mv(paf.promise);
 }
 
+void SshSession::requireAlive() const {
+  if (dead()) kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, death_.c_str()));
+}
+
 std::string SshSession::lastError() {
   if (dead()) return death_;
   char* text = nullptr;

@@ -68,6 +68,8 @@ class SshSession {
 
   // Whether nothing goes over the socket any more.
   bool dead() const { return !death_.empty(); }
+  // Throws a DISCONNECTED exception if so: then libssh2's results tell nothing of what was asked.
+  void requireAlive() const;
   // What the session died of, or the last error in libssh2's words.
   std::string lastError();
 
