@@ -136,7 +136,9 @@ kj::Promise<void> SshSession::progress() {
 }
 
 void SshSession::requireAlive() const {
-  if (dead()) kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, death_.c_str()));
+  if (!dead()) return;
+  kj::throwFatalException(kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
+                                        kj::heapString(death_.c_str())));
 }
 
 std::string SshSession::lastError() {

@@ -115,7 +115,8 @@ class Faults(HubCase):
             for after in range(0, 3800, 60):
                 with self.subTest(f"{fault} after {after}"), self.relay(fault, after):
                     message = self.fails_in_time(15)
-                    self.assertRegex(message, "handshake.*failed|failed before it was of use|was lost in the middle")
+                    self.assertRegex(message, r"(handshake.* failed|failed before it was of use): Connection reset by peer\.|"
+                                              r"was lost in the middle of the run \(Connection reset by peer\)\.")
                     messages.add(message.split(":")[0])
         # Of each stage there was one.
         for stage in ("handshake", "failed before it was of use", "was lost in the middle"):
