@@ -29,11 +29,11 @@ class ArchiveCommands(HubCase):
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done.stdout if code == 0 else done.stderr
 
-    def lose_two(self):
-        """One file rewritten, another deleted."""
+    def lose_two(self, others=0):
+        """One file rewritten, another deleted; `others` were rewritten before."""
         self.write("--p--/a.jsonl", b'{"m":9}\n' * 20)
         (self.source / "--p--/b.jsonl").unlink()
-        self.assertEqual(self.counts("--delete"), {"rewritten": 1, "deleted": 1})
+        self.assertEqual(self.counts("--delete"), {"rewritten": 1 + others, "deleted": 1})
 
     def test_empty(self):
         self.assertEqual(self.listed(), [])
@@ -69,6 +69,20 @@ class ArchiveCommands(HubCase):
         text = self.pi_brain("sync", "archive", "list").stdout
         self.assertIn("--p--/\\x1b[31mred\\n.jsonl", text)
         self.assertNotIn("\x1b", text)
+
+    def test_a_file_as_deep_as_may_be(self):
+        """It is archived, listed and restored as any other, and keeps no other from it."""
+        deep = "d/" * 399 + "deep.jsonl"
+        self.write(deep, b"{}\n" * 9)
+        self.sync()
+        self.write(deep, b"[]\n")
+        self.lose_two(others=1)
+        listed = {f["path"]: f["id"] for f in self.listed()}
+        self.assertEqual(sorted(listed), ["--p--/a.jsonl", "--p--/b.jsonl", deep])
+        target = self.dir / "old.jsonl"
+        self.restore(listed[deep], "--to", str(target))
+        self.assertEqual(target.read_bytes(), b"{}\n" * 9)
+        self.restore(listed["--p--/b.jsonl"])
 
     def test_restore_to_the_mirror(self):
         self.lose_two()

@@ -23,6 +23,7 @@ class Clock(FaultCase):
     def setUp(self):
         super().setUp()
         self.fake = ""
+        self.clock = self.dir / "clock"
 
     def environment(self):
         """The hub's clock is as self.fake says: '-1y', '2030-01-01 00:00:00' (it stands still)."""
@@ -30,6 +31,9 @@ class Clock(FaultCase):
         if self.fake:
             env.update(LD_PRELOAD=str(libfaketime()), FAKETIME=self.fake, DONT_FAKE_MONOTONIC="1",
                        FAKETIME_DONT_FAKE_MONOTONIC="1", FAKETIME_NO_CACHE="1")
+        if self.fake == "file":  # what the file says at the moment
+            del env["FAKETIME"]
+            env["FAKETIME_TIMESTAMP_FILE"] = str(self.clock)
         return env
 
     def everything_changes(self, *arguments):
@@ -51,6 +55,38 @@ class Clock(FaultCase):
                 # A second look at what was fresh, then nothing.
                 self.sync()
                 self.assertEqual(self.counts(), {})
+
+    def set_clock(self, to):
+        """A reader sees the old text or the new one."""
+        new = self.dir / "clock.new"
+        new.write_text(to + "\n")
+        new.rename(self.clock)
+
+    def test_the_hubs_clock_jumps_during_a_run(self):
+        """Neither waits nor keep-alives go by it; what it wrote into the history is readable after."""
+        self.make(4)
+        self.sshd.configure_client(extra=["ServerAliveInterval 1", "ServerAliveCountMax 2"])
+        self.fake = "file"
+        self.set_clock("+0")
+        self.write("p/incompressible.jsonl", self.rng.randbytes(2_000_000))
+        run = self.start_run("--json", "--bwlimit", "300")
+        began = time.monotonic()
+        harness.wait_for(lambda: (self.mirror / ".pi-brain-staging").exists(), what="data")
+        jumps = 0
+        for to in ("-1h", "+1h", "-10y", "+10y", "-3", "+0") * 3:
+            if run.poll() is None:
+                self.set_clock(to)
+                jumps += 1
+                time.sleep(0.5)
+        out, _ = run.communicate(timeout=60)
+        self.assertGreater(jumps, 6)
+        self.assertEqual(run.returncode, 0, out)
+        self.assertLess(time.monotonic() - began, 30)
+        self.fake = ""
+        self.assert_mirrored()
+        self.assertEqual(self.pi_brain("sync", "status").returncode, 0)
+        self.sync()
+        self.assertEqual(self.counts(), {})
 
     def test_the_hubs_clock_stands_still(self):
         """Two runs of one instant archive two versions of one file, and a third one."""

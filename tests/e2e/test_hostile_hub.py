@@ -336,6 +336,16 @@ class HostileHub(HubCase):
         self.forwarding("-N", "-L", f"{local}:127.0.0.1:{sshd}", "-R", f"127.0.0.1:{remote}:127.0.0.1:{sshd}",
                         check=both)
         self.assertEqual([way[:8] for way in ways], [b"SSH-2.0-"] * 2)
+        local = free_port()
+        self.forwarding("-N", "-D", str(local),
+                        check=lambda: self.assertIn(b"\0\x5a", self.connect_through(local, socks)))
+        self.assertIn(b"SSH-2.0-", self.ssh("-W", f"127.0.0.1:{sshd}", "spoke").stdout)
+
+    def test_no_terminal(self):
+        said = "PTY allocation request failed"
+        self.assertIn(said, self.ssh("-tt", "spoke").stderr.decode())
+        self.sshd.authorized_keys.write_text(self.sshd.authorized_keys.read_text().replace("restrict,", ""))
+        self.assertNotIn(said, self.ssh("-tt", "spoke").stderr.decode())
 
     def test_neither_agent_nor_x11_forwarding(self):
         said = self.dir / "environment"

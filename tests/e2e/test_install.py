@@ -259,6 +259,8 @@ class Timer(HubCase):
                          ["--user daemon-reload", "--user enable --now pi-brain-sync.timer"])
         service = (self.units / "pi-brain-sync.service").read_text()
         self.assertIn(f'ExecStart="{HUB}" sync run -c "{self.config}"\n', service)
+        # One spoke that never ends holds up the next run no longer than that.
+        self.assertIn("\nTimeoutStartSec=6h\n", service)
         timer = (self.units / "pi-brain-sync.timer").read_text()
         self.assertIn("OnUnitActiveSec=30min\n", timer)
         self.assertNotIn("@", timer + service.replace("@system-service", ""))

@@ -1,6 +1,7 @@
 """`sync verify`: what differs is found by content, nothing is moved, and --repair fetches it."""
 import json
 import os
+import pathlib
 import unittest
 
 from harness import HubCase, sessions
@@ -116,6 +117,26 @@ class Verify(HubCase):
         self.write("fresh.jsonl", b"{}\n", age=False)
         self.sync()
         self.assertEqual(self.verify()["differences"], [])
+
+    def test_one_spoke_of_two(self):
+        """The other one is neither compared nor repaired."""
+        self.write("a.jsonl", b"{}\n" * 50)
+        both = [self.spoke(), self.spoke("desktop")]
+        self.write_config(both)
+        self.sync()
+        mirrors = {spoke["name"]: spoke["path"] for spoke in both}
+        for self.mirror in map(pathlib.Path, mirrors.values()):
+            self.rot("a.jsonl", 20)
+        rotten = self.mirror.joinpath("a.jsonl").read_bytes()
+        done = self.pi_brain("sync", "verify", "--json", "--spoke", "laptop", "--repair")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertEqual([s["name"] for s in json.loads(done.stdout)["spokes"]], ["laptop"])
+        self.assert_mirrored(mirror=pathlib.Path(mirrors["laptop"]))
+        self.assertEqual(self.mirror.joinpath("a.jsonl").read_bytes(), rotten)
+        done = self.pi_brain("sync", "verify", "--json")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual([(s["name"], len(s["differences"])) for s in json.loads(done.stdout)["spokes"]],
+                         [("laptop", 0), ("desktop", 1)])
 
     def test_an_empty_spoke_and_no_mirror(self):
         self.assertEqual(self.verify()["files"], 0)
