@@ -181,6 +181,24 @@ class SystemCalls(FaultCase):
         for kind in ("new", "moved"):
             self.assertGreater(report["counts"][kind], 0, kind)
 
+    def test_a_new_key_that_cannot_be_written_down(self):
+        """It is accepted, as OpenSSH does, and the warning says where it could not be added and why."""
+        self.sshd.client_setting("StrictHostKeyChecking accept-new")
+        known = self.sshd.known_hosts
+        known.write_text("")
+        try:
+            done = self.run_traced("-P", known, "-e", "trace=write", "-e", "inject=write:error=ENOSPC")
+            self.assertIn("(INJECTED)", self.trace())
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            (warning,) = json.loads(done.stdout)["spokes"][0]["warnings"]
+            self.assertIn(f"was accepted, but cannot be added to {known}: No space left on device", warning)
+            self.assertEqual(known.read_text(), "")
+            self.assertIn("it was added to", str(self.settle()["warnings"]))
+            self.assertEqual(known.read_text().count("\n"), 1)
+        finally:
+            self.sshd.trust()
+            self.sshd.configure_client()
+
     # Killed on its way into a call: between any two steps, whatever their order in time.
 
     KILL_CALLS = ("pwrite64", "utimensat", "mkdirat", "linkat", "renameat2", "renameat", "unlinkat", "syncfs")
