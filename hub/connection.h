@@ -17,6 +17,7 @@ struct Farewell {
   std::string errors;             // its standard error, as it came
   std::optional<int> exitStatus;  // none: it was killed, or nobody said
   std::string cutOff;             // why the connection ended before it did; empty: it did not
+  bool flooded = false;           // it was this machine that ended it: what came had no end
 };
 
 class Connection {

@@ -181,14 +181,16 @@ Farewell Libssh2Connection::farewell(kj::WaitScope& waitScope) {
     int closed =
         session_.complete([&]() { return libssh2_channel_wait_closed(channel); }, waitScope);
     stream_->drainErrors();
-    if (closed != 0) return;
+    if (closed != 0 && session_.ended()) return;
     char* signal = nullptr;
     libssh2_channel_get_exit_signal(channel, &signal, nullptr, nullptr, nullptr, nullptr, nullptr);
     if (signal == nullptr) result.exitStatus = libssh2_channel_get_exit_status(channel);
     if (signal != nullptr) libssh2_free(session_.get(), signal);
   });
   result.errors = stream_->errors();
-  if (!result.exitStatus && session_.dead()) result.cutOff = session_.lastError();
+  if (!result.exitStatus && session_.ended())
+    result.cutOff = escapeForTerminal(session_.lastError());
+  result.flooded = session_.flooded();
   return result;
 }
 

@@ -128,7 +128,7 @@ class Login {
   bool accepted(int result, const Identity& identity) {
     if (result == 0) return true;
     // Without a word of the spoke's, and before it refused one: no denial.
-    if (denial_.tried.empty()) session_.requireAlive();
+    if (session_.dead() && !refused_) session_.requireAlive();
     if (session_.dead() || result == LIBSSH2_ERROR_SOCKET_DISCONNECT ||
         result == LIBSSH2_ERROR_SOCKET_RECV || result == LIBSSH2_ERROR_SOCKET_SEND) {
       denial_.tried.push_back("the spoke closed the connection when " + identity.name() +
@@ -137,6 +137,7 @@ class Login {
     }
     bool refused = result == LIBSSH2_ERROR_AUTHENTICATION_FAILED ||
                    result == LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED;
+    refused_ |= refused;
     denial_.tried.push_back(
         identity.name() +
         (refused ? " was refused" : " cannot be used: " + escapeForTerminal(session_.lastError())));
@@ -149,6 +150,7 @@ class Login {
   kj::WaitScope& waitScope_;
   LIBSSH2_AGENT* agent_ = nullptr;
   Denial denial_;
+  bool refused_ = false;  // the spoke has refused a key
 };
 
 }  // namespace

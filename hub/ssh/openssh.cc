@@ -183,6 +183,15 @@ size_t endOfLogin(const SshTarget& target, const std::string& errors) {
   return std::string::npos;
 }
 
+// Whether ssh, as it ended, says that its connection did.
+bool wasCut(const std::string& errors) {
+  for (auto* words :
+       {"closed by remote host", "Connection reset", "Broken pipe", "not responding"}) {
+    if (absl::StrContains(errors, words)) return true;
+  }
+  return false;
+}
+
 class OpensshConnection : public ProcessConnection {
  public:
   OpensshConnection(const SshTarget& target, Spawned child, std::shared_ptr<RateLimiter> limiter,
@@ -199,6 +208,10 @@ class OpensshConnection : public ProcessConnection {
       return line.starts_with("Transferred: ") || line.starts_with("Bytes per second: ");
     });
     result.errors = absl::StrJoin(lines, "\n");
+    if (result.exitStatus == SSH_FAILED && wasCut(result.errors)) {
+      result.cutOff = ownWords(result.errors);
+      result.errors.clear();
+    }
     return result;
   }
 

@@ -135,10 +135,16 @@ kj::Promise<void> SshSession::progress() {
   return kj::mv(paf.promise);
 }
 
-void SshSession::requireAlive() const {
-  if (!dead()) return;
+bool SshSession::ended() {
+  int error = libssh2_session_last_errno(session_);
+  return dead() || error == LIBSSH2_ERROR_SOCKET_DISCONNECT || error == LIBSSH2_ERROR_SOCKET_RECV ||
+         error == LIBSSH2_ERROR_SOCKET_SEND;
+}
+
+void SshSession::requireAlive() {
+  if (!ended()) return;
   kj::throwFatalException(kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
-                                        kj::heapString(death_.c_str())));
+                                        kj::heapString(lastError().c_str())));
 }
 
 std::string SshSession::lastError() {
@@ -149,7 +155,10 @@ std::string SshSession::lastError() {
 }
 
 ssize_t SshSession::receive(void* buffer, size_t length) {
-  if (allocated_ + queued() > MAX_KEPT) die("it sends what nobody asked for, without end");
+  if (allocated_ + queued() > MAX_KEPT) {
+    flooded_ = true;
+    die("it sends what nobody asked for, without end");
+  }
   if (dead()) return -ECONNRESET;
   if (thisTurn_ >= MAX_A_TURN) {
     wakeAfter(RateLimiter::Clock::duration::zero());

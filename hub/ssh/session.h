@@ -68,8 +68,13 @@ class SshSession {
 
   // Whether nothing goes over the socket any more.
   bool dead() const { return !death_.empty(); }
-  // Throws a DISCONNECTED exception if so: then libssh2's results tell nothing of what was asked.
-  void requireAlive() const;
+  // Whether that is so because the peer sent without end what nobody asked for.
+  bool flooded() const { return flooded_; }
+  // Whether it is dead, or the peer took its leave: then libssh2's results tell nothing of what was
+  // asked.
+  bool ended();
+  // Throws a DISCONNECTED exception if so.
+  void requireAlive();
   // What the session died of, or the last error in libssh2's words.
   std::string lastError();
 
@@ -112,6 +117,7 @@ class SshSession {
   size_t outStart_ = 0;
   bool writing_ = false;  // writePump_ sends what is queued
   std::string death_;     // what the session died of
+  bool flooded_ = false;
 
   kj::Vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
   bool waking_ = false;  // a timer will wake those who wait

@@ -163,6 +163,11 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
                         saidSuffix(said), " Look at the command=\"…\" of this key in its ",
                         "~/.ssh/authorized_keys, and try ", agentCommand(spoke), ".", RESUME);
   }
+  if (farewell.flooded) {
+    return absl::StrCat("the connection to ", place, " was ended by the hub: ", farewell.cutOff,
+                        ". Its SSH server, or what stands in its place, may be in other hands.",
+                        RESUME);
+  }
   if (error.getType() == kj::Exception::Type::DISCONNECTED) {
     return absl::StrCat("the connection to ", place, " was lost in the middle of the run",
                         farewell.cutOff.empty() ? "" : " (" + farewell.cutOff + ")", ".",

@@ -1,5 +1,6 @@
 #include "hub/sync/reach.h"
 
+#include "common/protocol.h"
 #include "common/text.h"
 #include "hub/failure.h"
 #include "hub/ssh/connect.h"
@@ -40,7 +41,8 @@ std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& e
                                 Connection& connection, const PreambleFilter& preamble,
                                 kj::WaitScope& waitScope) {
   auto farewell = lacksMeans(e) ? Farewell() : connection.farewell(waitScope);
-  return preamble.found() || fellSilent(e) || trickled(e) || !farewell.cutOff.empty()
+  bool noisy = preamble.noise().size() > MAX_SHELL_NOISE;
+  return preamble.found() || fellSilent(e) || trickled(e) || (!farewell.cutOff.empty() && !noisy)
              ? explainBroken(spoke, e, farewell)
              : explainNoAgent(spoke, preamble.noise(), farewell);
 }

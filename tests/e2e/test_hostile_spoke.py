@@ -133,7 +133,7 @@ CONVERSATIONS = {
         "garbage", "segments-2-32", "segments-many", "segment-of-32-gib", "message-of-nothing", "pointer-nowhere",
         "pointer-to-itself", "pointers-deep", "flood-of-bootstraps", "flood-of-calls", "flood-of-unimplemented")},
     "noise-too-long": "more than 64 KB of something else", "noise-endless": "more than 64 KB of something else",
-    "abort": BROKEN, "return-not-asked": BROKEN, "answer-deep": SILENT,
+    "abort": BROKEN, "return-not-asked": BROKEN,
 }
 TOO_MANY = "raise 'listing_mb' in the 'hub' section"
 ENDLESS = {

@@ -124,6 +124,26 @@ class Faults(HubCase):
         self.sync()
         self.assert_mirrored()
 
+    def test_a_cut_at_any_place_of_openssh(self):
+        self.write_config([self.spoke(ssh="openssh", rsync_options={"timeout_seconds": 3})])
+        lost = 0
+        for fault in ("reset", "fin"):
+            for after in range(0, 3800, 200):
+                with self.subTest(f"{fault} after {after}"), self.relay(fault, after):
+                    message = self.fails_in_time(15)
+                    self.assertRegex(message, "ssh could not connect to|was lost in the middle of the run")
+                    lost += "was lost" in message
+        self.assertGreater(lost, 2)
+
+    def test_a_cut_at_the_second_key(self):
+        """The first one needs a passphrase, and was never offered."""
+        locked = harness.keygen(self.dir / "locked", passphrase="x")
+        for after in range(1200, 2000, 50):
+            with self.subTest(after), self.relay("reset", after):
+                config = self.sshd.ssh_config
+                config.write_text(config.read_text().replace("IdentityFile", f"IdentityFile {locked}\n    IdentityFile", 1))
+                self.assertNotIn("permission denied", self.fails_in_time(15))
+
     def test_stalls(self):
         messages = self.breaks("stall", "ConnectTimeout 2")
         for message in messages[:-1]:

@@ -1,11 +1,74 @@
 #include "hub/ssh/session.h"
 
 #include <gtest/gtest.h>
+#include <kj/debug.h>
+#include <malloc.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <string_view>
+#include <vector>
+
 namespace pibrain {
 namespace {
+
+class Session : public testing::Test {
+ protected:
+  ~Session() noexcept override {}
+
+  void write(std::string_view text) {
+    ASSERT_EQ(::write(peers_, text.data(), text.size()), ssize_t(text.size()));
+  }
+
+  kj::AsyncIoContext io_ = kj::setupAsyncIo();
+  kj::AutoCloseFd peers_;
+  SshSession session_{ends(), io_.unixEventPort, io_.provider->getTimer(), nullptr};
+  char buffer_[16384];
+
+ private:
+  kj::AutoCloseFd ends() {
+    int both[2];
+    KJ_SYSCALL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, both));
+    peers_ = kj::AutoCloseFd(both[1]);
+    return kj::AutoCloseFd(both[0]);
+  }
+};
+
+TEST_F(Session, whatItKeepsIsBounded) {
+  constexpr size_t MIB = 1024 * 1024;
+  std::vector<void*> kept;
+  for (int i = 0; i < 60; ++i) kept.push_back(session_.allocate(MIB));
+  // What was given back does not count, nor what only changed its size.
+  for (int i = 0; i < 60; ++i) session_.release(session_.allocate(MIB));
+  for (int i = 0; i < 60; ++i) kept[0] = session_.reallocate(kept[0], i % 2 ? MIB : MIB / 2);
+  write("x");
+  EXPECT_EQ(session_.receive(buffer_, sizeof(buffer_)), 1);
+  EXPECT_FALSE(session_.dead());
+  for (int i = 0; i < 5; ++i) kept.push_back(session_.allocate(MIB));
+  write("x");
+  EXPECT_EQ(session_.receive(buffer_, sizeof(buffer_)), -ECONNRESET);
+  EXPECT_TRUE(session_.dead() && session_.flooded());
+  EXPECT_EQ(session_.lastError(), "it sends what nobody asked for, without end");
+  for (auto* block : kept) session_.release(block);
+}
+
+TEST_F(Session, aDeadlinePassesThoughBytesKeepComing) {
+  session_.setDeadlineAfter(1);
+  uint64_t calls = 0;
+  auto call = [&]() {
+    ++calls;
+    session_.receive(buffer_, sizeof(buffer_));
+    write("some more");
+    return SSH_AGAIN;
+  };
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { session_.complete(call, io_.waitScope); })) {
+    EXPECT_EQ(e->getType(), kj::Exception::Type::DISCONNECTED);
+    EXPECT_EQ(e->getDescription(), "timed out");
+  } else {
+    FAIL();
+  }
+  EXPECT_GT(calls, 10u);
+}
 
 // libssh2 says "again" when it was given less than the block that begins a packet, and does not ask
 // for the rest. If that is in the socket already, and the peer waits for us, nothing else comes.

@@ -112,13 +112,6 @@ std::map<std::string, Raw> rawScripts() {
         },
         false)(stream, io);
   };
-  // To the first question, which is for a capability.
-  all["answer-deep"] = messages(
-      [](capnp::rpc::Message::Builder message, uint32_t) {
-        auto at = message.initReturn().initResults().getContent();
-        for (int i = 0; i < 5000; ++i) at = at.initAsAnyStruct(0, 1).getPointerSection()[0];
-      },
-      false);
   all["abort"] = messages(
       [word](capnp::rpc::Message::Builder message, uint32_t) {
         std::string text;
