@@ -53,8 +53,8 @@ struct SpokeReport {
   std::string transport;  // which program spoke SSH, and why; empty: none did
   Counts counts;
   std::vector<Change> changes;
-  int64_t started = 0;  // ns since the epoch
-  int64_t finished = 0;
+  int64_t started = 0;        // ns since the epoch
+  int64_t finished = 0;       // later by as long as it took
   uint64_t bytesGrown = 0;    // by which the grown files did
   uint64_t bytesLiteral = 0;  // content received, decompressed
   WireBytes wire;

@@ -2,6 +2,8 @@
 
 #include <absl/strings/str_cat.h>
 
+#include <chrono>
+
 #include "common/file-io.h"
 #include "hub/failure.h"
 #include "hub/sync/explain.h"
@@ -12,6 +14,7 @@ namespace pibrain {
 void reportOutcome(const SpokeConfig& spoke, SpokeReport& report, kj::FunctionParam<void()> work) {
   report.name = spoke.name;
   report.started = wallClockNanos();
+  auto begun = std::chrono::steady_clock::now();
   auto failed = [&](Outcome outcome, std::string why) {
     report.outcome = outcome;
     report.error = std::move(why);
@@ -28,7 +31,9 @@ void reportOutcome(const SpokeConfig& spoke, SpokeReport& report, kj::FunctionPa
     failed(Outcome::FAILED, absl::StrCat("an unexpected error: ", e.what(),
                                          ". It is a bug worth reporting; the mirror is intact."));
   }
-  report.finished = wallClockNanos();
+  // Not when the clock on the wall says so, which may have been set meanwhile.
+  std::chrono::nanoseconds took = std::chrono::steady_clock::now() - begun;
+  report.finished = report.started + took.count();
 }
 
 }  // namespace pibrain
