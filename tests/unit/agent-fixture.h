@@ -102,8 +102,11 @@ class AgentFixture : public testing::Test {
   Answer answer(proto::Blocks::Client blocks) {
     Answer result;
     BlockReader reader;
+    compressed_.clear();
     for (bool last = false; !last;) {
       auto response = blocks.nextRequest().send().wait(io_.waitScope);
+      auto chars = response.getBlock().asChars();
+      compressed_.append(chars.begin(), chars.size());
       reader.read(response.getBlock(), [&](proto::Event::Reader event) { note(event, result); });
       last = response.getLast();
     }
@@ -173,6 +176,7 @@ class AgentFixture : public testing::Test {
   kj::Own<kj::AsyncIoStream> stream_;
   kj::Own<capnp::TwoPartyVatNetwork> network_;
   kj::Own<capnp::RpcSystem<capnp::rpc::twoparty::VatId>> rpc_;
+  std::string compressed_;  // the blocks of the last answer, as they came
   proto::Spoke::Client spoke_ = nullptr;
   proto::Sessions::Client sessions_ = nullptr;
 };
