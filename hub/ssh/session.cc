@@ -130,6 +130,12 @@ void SshSession::called() {
 
 kj::Promise<void> SshSession::progress() {
   if (dead()) return kj::READY_NOW;
+  if (undrained_) {
+    // Given too little to begin a packet with, libssh2 says "again" without asking for more. If the
+    // rest, or the end, is there already, no edge will tell of it: one more look.
+    undrained_ = false;
+    wakeAfter(RateLimiter::Clock::duration::zero());
+  }
   auto paf = kj::newPromiseAndFulfiller<void>();
   waiting_.add(kj::mv(paf.fulfiller));
   return kj::mv(paf.promise);
@@ -181,15 +187,14 @@ ssize_t SshSession::receive(void* buffer, size_t length) {
   if (n > 0) {
     wire_.down += uint64_t(n);
     thisTurn_ += size_t(n);
-    // Given too little to begin a packet with, libssh2 says "again" without asking for more. The
-    // rest may be all that comes: no edge would tell of it.
-    if (allowed < length) wakeAfter(limiter_->untilNext());
+    undrained_ = true;
     // Without this the kernel may sit on its acknowledgement while the peer, by Nagle's algorithm,
     // waits for it: 40 ms at each turn of the handshake.
     int on = 1;
     setsockopt(socket_, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
     return n;
   }
+  undrained_ = false;
   if (n < 0 && (error == EAGAIN || error == EWOULDBLOCK)) return -EAGAIN;
   die(strerror(n == 0 ? ECONNRESET : error));
   return n == 0 ? 0 : -error;

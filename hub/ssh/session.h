@@ -120,7 +120,8 @@ class SshSession {
   bool flooded_ = false;
 
   kj::Vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
-  bool waking_ = false;  // a timer will wake those who wait
+  bool waking_ = false;     // a timer will wake those who wait
+  bool undrained_ = false;  // what receive() took last may not be all that is there
   kj::Promise<void> readPump_;
   kj::Promise<void> writePump_;
   kj::Promise<void> wakePump_;

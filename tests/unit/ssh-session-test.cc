@@ -52,6 +52,23 @@ TEST_F(Session, whatItKeepsIsBounded) {
   for (auto* block : kept) session_.release(block);
 }
 
+// One edge tells of the bytes and of the end behind them, and libssh2 may take the bytes alone.
+TEST_F(Session, theEndBehindHalfAPacketIsSeen) {
+  write("half");
+  peers_ = nullptr;
+  session_.progress().wait(io_.waitScope);
+  EXPECT_EQ(session_.receive(buffer_, sizeof(buffer_)), 4);
+  bool woken = session_.progress()
+                   .then([]() { return true; })
+                   .exclusiveJoin(io_.provider->getTimer().afterDelay(5 * kj::SECONDS).then([]() {
+                     return false;
+                   }))
+                   .wait(io_.waitScope);
+  EXPECT_TRUE(woken);
+  EXPECT_EQ(session_.receive(buffer_, sizeof(buffer_)), 0);
+  EXPECT_TRUE(session_.dead());
+}
+
 TEST_F(Session, aDeadlinePassesThoughBytesKeepComing) {
   session_.setDeadlineAfter(1);
   uint64_t calls = 0;
