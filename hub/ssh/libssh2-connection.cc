@@ -188,8 +188,9 @@ Farewell Libssh2Connection::farewell(kj::WaitScope& waitScope) {
     if (signal != nullptr) libssh2_free(session_.get(), signal);
   });
   result.errors = stream_->errors();
-  if (!result.exitStatus && session_.ended())
+  if (!result.exitStatus && session_.ended()) {
     result.cutOff = escapeForTerminal(session_.lastError());
+  }
   result.flooded = session_.flooded();
   return result;
 }

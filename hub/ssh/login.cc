@@ -129,8 +129,7 @@ class Login {
     if (result == 0) return true;
     // Without a word of the spoke's, and before it refused one: no denial.
     if (session_.dead() && !refused_) session_.requireAlive();
-    if (session_.dead() || result == LIBSSH2_ERROR_SOCKET_DISCONNECT ||
-        result == LIBSSH2_ERROR_SOCKET_RECV || result == LIBSSH2_ERROR_SOCKET_SEND) {
+    if (session_.ended()) {
       denial_.tried.push_back("the spoke closed the connection when " + identity.name() +
                               " was offered (its MaxAuthTries, if there were many keys)");
       throw Failure(permissionDenied(target_, denial_));

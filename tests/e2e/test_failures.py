@@ -105,6 +105,17 @@ class Failures(HubCase):
         self.sshd.configure_client()
         self.recovers()
 
+    def test_more_keys_than_the_spoke_listens_to(self):
+        """It takes its leave at the first one: a denial, not a connection that was lost."""
+        sshd = harness.Sshd(self.dir / "sshd", ["MaxAuthTries 1"])
+        try:
+            sshd.configure_client(key=harness.keygen(self.dir / "stranger"))
+            sshd.client_setting(f"IdentityFile {harness.keygen(self.dir / 'other')}")
+            self.write_config([self.spoke(), self.other], ssh_config=str(sshd.ssh_config))
+            self.fails("permission denied", "authorized_keys")
+        finally:
+            sshd.stop()
+
     def test_no_key(self):
         self.sshd.configure_client(key=self.dir / "no-such-key")
         self.fails("permission denied", "no key to offer", "IdentityFile")
