@@ -11,6 +11,20 @@
 
 namespace pibrain {
 
+namespace {
+
+struct timespec timespecOf(int64_t nanos) {
+  int64_t seconds = nanos / 1'000'000'000;
+  int64_t rest = nanos % 1'000'000'000;
+  if (rest < 0) {
+    --seconds;
+    rest += 1'000'000'000;
+  }
+  return {seconds, rest};
+}
+
+}  // namespace
+
 size_t readAt(int fd, kj::ArrayPtr<kj::byte> buffer, uint64_t offset) {
   size_t done = 0;
   while (done < buffer.size()) {
@@ -70,15 +84,15 @@ int renameToNew(int fromDir, const char* from, int toDir, const char* to) {
 }
 
 void setMtime(int fd, int64_t nanos) {
-  int64_t seconds = nanos / 1'000'000'000;
-  int64_t rest = nanos % 1'000'000'000;
-  if (rest < 0) {
-    --seconds;
-    rest += 1'000'000'000;
-  }
-  struct timespec time = {seconds, rest};
-  struct timespec times[2] = {time, time};
+  struct timespec times[2] = {timespecOf(nanos), timespecOf(nanos)};
   if (futimens(fd, times) != 0) throwErrno(errno, "cannot set a file's time");
+}
+
+void setMtimeOf(int dir, const std::string& name, int64_t nanos) {
+  struct timespec times[2] = {timespecOf(nanos), timespecOf(nanos)};
+  if (utimensat(dir, name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) {
+    throwErrno(errno, "cannot set a file's time");
+  }
 }
 
 int64_t wallClockNanos() {

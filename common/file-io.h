@@ -34,6 +34,8 @@ int renameToNew(int fromDir, const char* from, int toDir, const char* to);
 
 // Sets the modification and access times. Throws.
 void setMtime(int fd, int64_t nanos);
+// The same for an entry of a directory; a symlink's own.
+void setMtimeOf(int dir, const std::string& name, int64_t nanos);
 
 int64_t wallClockNanos();
 

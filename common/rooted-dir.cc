@@ -1,7 +1,9 @@
 #include "common/rooted-dir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <kj/common.h>
 #include <limits.h>
 #ifdef __linux__
 #include <linux/openat2.h>
@@ -11,6 +13,7 @@
 
 #include <algorithm>
 
+#include "common/file-io.h"
 #include "common/protocol.h"
 
 namespace pibrain {
@@ -89,6 +92,23 @@ std::string joinPath(std::string_view directory, std::string_view name) {
   if (!path.empty()) path += '/';
   path += name;
   return path;
+}
+
+std::vector<std::string> namesIn(int directory) {
+  // Opened anew, for a reading position of its own.
+  int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* dir = fd < 0 ? nullptr : fdopendir(fd);
+  if (dir == nullptr) throwErrno(errno, "cannot read a directory");
+  KJ_DEFER(closedir(dir));
+  std::vector<std::string> names;
+  errno = 0;
+  while (auto* entry = readdir(dir)) {
+    std::string_view name(entry->d_name);
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  if (errno != 0) throwErrno(errno, "cannot read a directory");
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 RootedDir::Opened RootedDir::open(std::string_view path, int flags, mode_t mode) const {

@@ -10,6 +10,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pibrain {
 
@@ -25,6 +26,9 @@ std::string_view parentOf(std::string_view path);
 std::string_view baseNameOf(std::string_view path);
 // The reverse of these.
 std::string joinPath(std::string_view directory, std::string_view name);
+
+// The names in a directory, sorted, without "." and "..". Throws a KJ exception.
+std::vector<std::string> namesIn(int directory);
 
 class RootedDir {
  public:

@@ -159,8 +159,8 @@ std::string restoreToMirror(const Config& config, const ArchivedFile& file, int 
     KJ_ON_SCOPE_FAILURE(mirror.discardStaged(file.path));
     copy(from, mirror.openStaged(file.path, false), file.mtime);
     mirror.publish(file.path);
+    mirror.finish();
   }
-  mirror.flush();
   if (spoke->deleteGone) {
     fputs(
         "The next run archives it again if the spoke does not have it, since this spoke has "

@@ -137,7 +137,7 @@ class RsyncSync {
     std::string refusal;
     bool good = goodEnd(ran);
     if (good && deleting_) refusal = deleteGone(mirror);
-    if (!report_.changes.empty()) mirror.flush();
+    if (!report_.changes.empty()) mirror.finish();
     expire();
     requireGood(ran);
     note(ran);

@@ -46,23 +46,6 @@ absl::StatusOr<kj::AutoCloseFd> openArchive(const std::string& archiveDir,
   return kj::mv(fd);
 }
 
-// The names in a directory, "." and ".." left out. Consumes the descriptor.
-std::vector<std::string> namesIn(int fd) {
-  std::vector<std::string> names;
-  DIR* dir = fdopendir(fd);
-  if (dir == nullptr) {
-    close(fd);
-    return names;
-  }
-  KJ_DEFER(closedir(dir));
-  while (auto* entry = readdir(dir)) {
-    std::string_view name(entry->d_name);
-    if (name != "." && name != "..") names.emplace_back(name);
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 std::string idOf(const std::string& path) {
   auto digest = digestOf(kj::arrayPtr(path.data(), path.size()).asBytes());
   return absl::StrCat(absl::Hex(digest.high, absl::kZeroPad16));
@@ -76,7 +59,7 @@ bool removeAll(int at, const std::string& name) {
   if (fd < 0) return false;
   kj::AutoCloseFd dir(fd);
   int error = 0;
-  for (auto& below : namesIn(dup(dir))) {
+  for (auto& below : namesIn(dir)) {
     if (!removeAll(dir, below)) error = errno;
   }
   if (error == 0) return unlinkat(at, name.c_str(), AT_REMOVEDIR) == 0;
@@ -91,7 +74,7 @@ absl::Status walkRuns(const std::string& archiveDir, const std::string& spoke,
   auto dir = openArchive(archiveDir, spoke);
   if (!dir.ok()) return dir.status();
   if (dir->get() < 0) return absl::OkStatus();
-  for (auto& run : namesIn(dup(*dir))) {
+  for (auto& run : namesIn(*dir)) {
     if (!archiveRunTime(run)) continue;
     auto path = joinPath(joinPath(archiveDir, spoke), run);
     // Each by itself: as deep as a mirror may be, so deep is what was archived of it.
@@ -114,7 +97,7 @@ absl::StatusOr<std::vector<std::string>> archivedSpokes(const std::string& archi
   auto fd = openArchive(archiveDir);
   if (!fd.ok()) return fd.status();
   if (fd->get() < 0) return std::vector<std::string>();
-  return namesIn(dup(*fd));
+  return namesIn(*fd);
 }
 
 absl::StatusOr<std::vector<ArchivedFile>> archivedFiles(const std::string& archiveDir,
@@ -155,8 +138,12 @@ absl::StatusOr<kj::AutoCloseFd> openArchived(const std::string& archiveDir,
   return kj::mv(opened.fd);
 }
 
+std::string archiveAgesFile(const std::string& databaseDir, const std::string& spoke) {
+  return joinPath(joinPath(databaseDir, "archive-ages"), spoke);
+}
+
 absl::Status expireArchive(const std::string& archiveDir, const std::string& spoke, uint32_t days,
-                           int64_t now) {
+                           int64_t now, const std::string& agesFile, const AgeClocks& clocks) {
   int64_t oldest = 0;
   // A time before all others is some clock's invention: nothing is that old.
   if (days == 0 || __builtin_sub_overflow(now, int64_t(days) * DAY, &oldest)) {
@@ -165,12 +152,21 @@ absl::Status expireArchive(const std::string& archiveDir, const std::string& spo
   auto dir = openArchive(archiveDir, spoke);
   if (!dir.ok()) return dir.status();
   if (dir->get() < 0) return absl::OkStatus();
+  std::optional<ArchiveAges> ages;
+  if (!agesFile.empty()) ages.emplace(agesFile, clocks);
   std::string failed;
-  for (auto& run : namesIn(dup(*dir))) {
+  for (auto& run : namesIn(*dir)) {
     auto began = archiveRunTime(run);
-    if (!began || *began >= oldest || removeAll(*dir, run) || !failed.empty()) continue;
-    failed = archiveDir + "/" + spoke + "/" + run + ": " + strerror(errno);
+    if (!began || *began >= oldest) continue;
+    auto age = ages ? ages->of(run) : std::nullopt;
+    if (age && *age < int64_t(days) * DAY) continue;
+    if (!removeAll(*dir, run)) {
+      if (failed.empty()) failed = archiveDir + "/" + spoke + "/" + run + ": " + strerror(errno);
+    } else if (ages && run.find('~') == std::string::npos) {
+      ages->forget(run);
+    }
   }
+  if (ages) ages->save();
   if (failed.empty()) return absl::OkStatus();
   return absl::InternalError(
       absl::StrCat("what the archive holds for more than ", days,

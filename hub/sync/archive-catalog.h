@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "hub/sync/archive-age.h"
+
 namespace pibrain {
 
 struct ArchivedFile {
@@ -34,10 +36,15 @@ uint64_t archivedBytes(const std::string& archiveDir, const std::string& spoke);
 absl::StatusOr<kj::AutoCloseFd> openArchived(const std::string& archiveDir,
                                              const ArchivedFile& file);
 
-// Removes what runs archived that began more than `days` before `now` (ns since the epoch); 0 days
-// keep all. To be called under the lock of the spoke's mirror. The error says what could not be
-// removed; the rest is.
+// Removes what runs archived that began more than `days` before `now` (ns since the epoch) and that
+// have been there for so long by `agesFile` too, if they are counted there; 0 days keep all. To be
+// called under the lock of the spoke's mirror. The error says what could not be removed; the rest
+// is.
 absl::Status expireArchive(const std::string& archiveDir, const std::string& spoke, uint32_t days,
-                           int64_t now);
+                           int64_t now, const std::string& agesFile = "",
+                           const AgeClocks& clocks = AgeClocks::now());
+
+// The file in which the ages of a spoke's archive are counted.
+std::string archiveAgesFile(const std::string& databaseDir, const std::string& spoke);
 
 }  // namespace pibrain

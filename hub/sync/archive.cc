@@ -9,12 +9,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <functional>
 #include <vector>
 
 #include "common/file-io.h"
 #include "common/text.h"
 #include "hub/failure.h"
 #include "hub/files.h"
+#include "hub/sync/archive-age.h"
 
 namespace pibrain {
 
@@ -84,10 +87,27 @@ std::optional<int64_t> archiveRunTime(const std::string& name) {
   return began;
 }
 
-Archive::Archive(std::string directory, std::string spoke, int64_t runStarted)
+Archive::Archive(std::string directory, std::string spoke, int64_t runStarted, std::string agesFile)
     : directory_(std::move(directory)),
       spoke_(std::move(spoke)),
-      run_(archiveRunName(runStarted)) {}
+      agesFile_(std::move(agesFile)),
+      latest_(runStarted) {}
+
+void Archive::clockShows(int64_t now) { latest_ = std::max(latest_, now); }
+
+const std::string& Archive::run() {
+  if (!run_.empty()) return run_;
+  constexpr int64_t MILLISECOND = 1'000'000;
+  kj::AutoCloseFd whole(open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  kj::AutoCloseFd there(
+      openat(whole, spoke_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (there.get() >= 0) {
+    for (auto& name : namesIn(there)) {
+      if (auto began = archiveRunTime(name)) latest_ = std::max(latest_, *began + MILLISECOND);
+    }
+  }
+  return run_ = archiveRunName(latest_);
+}
 
 const RootedDir& Archive::spokeDir() {
   if (spokeDir_) return *spokeDir_;
@@ -106,8 +126,10 @@ const RootedDir& Archive::spokeDir() {
 
 const RootedDir& Archive::runDir(size_t number) {
   if (number < runDirs_.size()) return runDirs_[number];
-  auto run = number == 0 ? run_ : run_ + "~" + std::to_string(number + 1);
-  return runDirs_.emplace_back(makeDirectoriesBeneath(spokeDir(), run, where()));
+  auto name = number == 0 ? run() : run() + "~" + std::to_string(number + 1);
+  auto& made = runDirs_.emplace_back(makeDirectoriesBeneath(spokeDir(), name, where()));
+  if (number == 0 && !agesFile_.empty()) noteArchiveRun(agesFile_, name, AgeClocks::now());
+  return made;
 }
 
 std::string Archive::where() const { return "the archive " + escapeForTerminal(directory_); }
@@ -124,7 +146,7 @@ Archive::Place Archive::place(const std::string& path) {
     if (fstatat(dir.fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) continue;
     // Not known to be free is not free.
     if (errno != ENOENT) throwErrno(errno, "cannot read " + where());
-    return {kj::mv(dir.fd), name};
+    return {number, kj::mv(dir.fd), name};
   }
 }
 
@@ -143,26 +165,53 @@ void Archive::minding(kj::FunctionParam<void()> work) const {
   }
 }
 
-void Archive::preserve(int dirFd, const std::string& name, const std::string& path) {
-  minding([&]() {
-    auto to = place(path);
-    if (linkat(dirFd, name.c_str(), to.dir, to.name.c_str(), 0) == 0) {
-      struct stat st;
-      if (fstatat(to.dir, to.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) {
-        return;
-      }
-      // A symlink, say, which was put in the file's place meanwhile.
-      unlinkat(to.dir, to.name.c_str(), 0);
-      throwErrno(EINVAL, "cannot archive '" + escapeForTerminal(path) + "'");
-    }
-    // Another filesystem, or one without links.
-    copyFile(dirFd, name, to);
-  });
+bool Archive::Preserved::holds(const struct stat& file) const {
+  // A second name shares whatever happens to the file; a copy is of what it was.
+  return uint64_t(file.st_ino) == inode &&
+         (!copied || (uint64_t(file.st_size) == size && mtimeOf(file) == mtime));
 }
 
-// A copy of the file, with its time. It gets its place when it is complete, so that a hub that is
-// killed leaves nothing of it there.
-void Archive::copyFile(int fromDir, const std::string& from, const Place& to) {
+Archive::Preserved Archive::preserve(int dirFd, const std::string& name, const std::string& path) {
+  Preserved preserved;
+  minding([&]() {
+    auto to = place(path);
+    if (linkat(dirFd, name.c_str(), to.dir, to.name.c_str(), 0) != 0) {
+      // Another filesystem, or one without links.
+      preserved = copyFile(dirFd, name, path, kj::mv(to));
+      return;
+    }
+    struct stat st;
+    if (fstatat(to.dir, to.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) {
+      preserved = {to.run, path, uint64_t(st.st_ino), uint64_t(st.st_size), mtimeOf(st), false};
+      return;
+    }
+    // A symlink, say, which was put in the file's place meanwhile.
+    unlinkat(to.dir, to.name.c_str(), 0);
+    throwErrno(EINVAL, "cannot archive '" + escapeForTerminal(path) + "'");
+  });
+  return preserved;
+}
+
+void Archive::discard(const Preserved& preserved) {
+  auto& run = runDir(preserved.run);
+  auto path = preserved.path;
+  auto dir = run.open(parentOf(path), O_RDONLY | O_DIRECTORY);
+  if (dir.error != 0 || unlinkat(dir.fd, std::string(baseNameOf(path)).c_str(), 0) != 0) return;
+  // The directories that were made for it, as far as nothing else is in them.
+  for (path = parentOf(path); !path.empty(); path = parentOf(path)) {
+    dir = run.open(parentOf(path), O_RDONLY | O_DIRECTORY);
+    if (dir.error != 0) return;
+    if (unlinkat(dir.fd, std::string(baseNameOf(path)).c_str(), AT_REMOVEDIR) != 0) return;
+  }
+  if (preserved.run + 1 != runDirs_.size()) return;
+  auto name = preserved.run == 0 ? run_ : run_ + "~" + std::to_string(preserved.run + 1);
+  if (unlinkat(spokeDir().fd(), name.c_str(), AT_REMOVEDIR) == 0) runDirs_.pop_back();
+}
+
+// A copy of the file, with its time. It gets its place when it is complete and on the disk, so that
+// a hub that is killed, or loses its power, leaves nothing of it there.
+Archive::Preserved Archive::copyFile(int fromDir, const std::string& from, const std::string& path,
+                                     Place to) {
   // Not to wait for a writer if it has become a FIFO.
   kj::AutoCloseFd in(openat(fromDir, from.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat st;
@@ -180,6 +229,7 @@ void Archive::copyFile(int fromDir, const std::string& from, const Place& to) {
   if (fsync(out) != 0) throwErrno(errno, "cannot write to " + where());
   int error = renameToNew(staging, INCOMPLETE, to.dir, to.name.c_str());
   if (error != 0) throwErrno(error, "cannot create a file in " + where());
+  return {to.run, path, uint64_t(st.st_ino), uint64_t(st.st_size), mtimeOf(st), true};
 }
 
 void Archive::clearStaging() const {
@@ -191,40 +241,61 @@ void Archive::clearStaging() const {
 }
 
 void Archive::take(int dirFd, const std::string& name, const std::string& path) {
-  minding([&]() { moveHere(dirFd, name, path); });
+  minding([&]() {
+    auto to = place(path);
+    if (renameat(dirFd, name.c_str(), to.dir, to.name.c_str()) == 0) return;
+    if (errno != EXDEV) throwErrno(errno, "cannot move to " + where());
+    // To another filesystem: all is copied, and on the disk, before any of it goes.
+    std::vector<Copied> copied;
+    copyTree(dirFd, name, path, copied);
+    flush();
+    RootedDir from{kj::AutoCloseFd(openat(dirFd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC))};
+    for (auto& file : copied) {
+      auto at = from.open(parentOf(file.path), O_RDONLY | O_DIRECTORY);
+      auto base = std::string(baseNameOf(file.path));
+      struct stat st;
+      if (at.error != 0) throwErrno(at.error, "cannot remove an archived file");
+      bool same = fstatat(at.fd, base.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                  (S_ISDIR(st.st_mode) || file.what.holds(st));
+      KJ_REQUIRE(same, "a file was changed by someone else while it was archived");
+      if (unlinkat(at.fd, base.c_str(), S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) != 0) {
+        throwErrno(errno, "cannot remove an archived file");
+      }
+    }
+  });
 }
 
-void Archive::moveHere(int dirFd, const std::string& name, const std::string& path) {
-  auto to = place(path);
-  if (renameat(dirFd, name.c_str(), to.dir, to.name.c_str()) == 0) return;
-  if (errno != EXDEV) throwErrno(errno, "cannot move to " + where());
+// `copied` gets what was copied in the order in which it can be removed: directories after what was
+// in them.
+void Archive::copyTree(int dirFd, const std::string& name, const std::string& path,
+                       std::vector<Copied>& copied) {
+  RootedDir root{kj::AutoCloseFd(openat(dirFd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC))};
+  std::function<void(const std::string&, const std::string&)> copy =
+      [&](const std::string& from, const std::string& as) {
+        auto opened = root.open(from, O_RDONLY | O_DIRECTORY);
+        if (opened.error == ENOTDIR) {
+          auto above = root.open(parentOf(from), O_RDONLY | O_DIRECTORY);
+          if (above.error != 0) throwErrno(above.error, "cannot read a directory");
+          auto what = copyFile(above.fd, std::string(baseNameOf(from)), as, place(as));
+          copied.push_back({from, std::move(what)});
+          return;
+        }
+        if (opened.error != 0) {
+          throwErrno(opened.error, "cannot read '" + escapeForTerminal(as) + "'");
+        }
+        for (auto& below : namesIn(opened.fd)) copy(joinPath(from, below), joinPath(as, below));
+        copied.push_back({from, {}});
+      };
+  copy(name, path);
+}
+
+bool Archive::isElsewhere(uint64_t device) {
   struct stat st;
-  if (fstatat(dirFd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) {
-    return takeDirectory(dirFd, name, path);
-  }
-  copyFile(dirFd, name, to);
-  if (unlinkat(dirFd, name.c_str(), 0) != 0) throwErrno(errno, "cannot remove an archived file");
+  return fstat(spokeDir().fd(), &st) != 0 || uint64_t(st.st_dev) != device;
 }
 
-// To another filesystem: file by file, so that what fails is either here or there.
-void Archive::takeDirectory(int dirFd, const std::string& name, const std::string& path) {
-  int fd = openat(dirFd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  DIR* dir = fd < 0 ? nullptr : fdopendir(fd);
-  if (dir == nullptr) throwErrno(errno, "cannot read '" + escapeForTerminal(path) + "'");
-  KJ_DEFER(closedir(dir));
-  std::vector<std::string> entries;
-  while (auto* entry = readdir(dir)) {
-    std::string_view below(entry->d_name);
-    if (below != "." && below != "..") entries.emplace_back(below);
-  }
-  for (auto& entry : entries) moveHere(dirfd(dir), entry, path + "/" + entry);
-  if (unlinkat(dirFd, name.c_str(), AT_REMOVEDIR) != 0) {
-    throwErrno(errno, "cannot remove '" + escapeForTerminal(path) + "'");
-  }
-}
-
-void Archive::flush() {
-  if (runDirs_.empty()) return;
+void Archive::flush(uint64_t exceptOn) {
+  if (runDirs_.empty() || !isElsewhere(exceptOn)) return;
   if (syncfs(runDirs_[0].fd()) != 0) throwErrno(errno, "cannot write " + where() + " to the disk");
 }
 

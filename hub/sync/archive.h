@@ -1,6 +1,6 @@
 #pragma once
 // Where files go before a sync destroys them (P5): ARCHIVE/SPOKE/RUN/PATH. RUN is when the run
-// began, in UTC: 20260131T120000.123Z; what does not fit in beside what the same run archived
+// began, in UTC and by the latest of the clocks that are known: 20260131T120000.123Z; what does not fit in beside what the same run archived
 // before goes to RUN~2, RUN~3, …. A copy is made in ARCHIVE/SPOKE/incomplete.
 // hub/sync/archive-catalog.h reads it.
 
@@ -14,36 +14,73 @@
 
 #include "common/rooted-dir.h"
 
+struct stat;
+
 namespace pibrain {
 
 class Archive {
  public:
-  // Nothing is created before something is archived.
-  Archive(std::string directory, std::string spoke, int64_t runStarted);
+  // Nothing is created before something is archived. `agesFile` (none: "") counts how long runs are
+  // there (hub/sync/archive-age.h).
+  Archive(std::string directory, std::string spoke, int64_t runStarted, std::string agesFile = "");
 
-  // Both take the entry `name` of the directory `dirFd`, which is the mirror's file `path`. They
-  // throw KJ exceptions, or Failure if the archive's disk is full, and then the entry is as it was.
+  // Another clock shows this time (ns since the epoch). The run is named by the latest of all
+  // clocks, and never before the newest run that is there: one that is behind must not make what
+  // is archived now look old. To be called before anything is archived.
+  void clockShows(int64_t now);
+  // The name of this run's directory. It is settled by the first call.
+  const std::string& run();
 
-  // Puts a second name for the file, or a copy, in the archive; the mirror keeps its own.
-  void preserve(int dirFd, const std::string& name, const std::string& path);
-  // Moves the entry, a file or a directory, to the archive.
+  // What preserve() put in the archive.
+  struct Preserved {
+    size_t run = 0;  // in which of the run's directories
+    std::string path;
+    // The file of which it is a second name; if `copied`, the one that it is a copy of.
+    uint64_t inode = 0;
+    uint64_t size = 0;
+    int64_t mtime = 0;
+    bool copied = false;
+
+    // Whether this file is all in the archive.
+    bool holds(const struct stat& file) const;
+  };
+
+  // These take the entry `name` of the directory `dirFd`, which is the mirror's `path`. They throw
+  // KJ exceptions, or Failure if the archive's disk is full, and then the entry is as it was.
+
+  // Puts a second name for the file, or a copy, in the archive; the mirror keeps its own. The file
+  // must not go from the mirror before flush() has returned.
+  Preserved preserve(int dirFd, const std::string& name, const std::string& path);
+  // Takes that back: the file was not replaced after all.
+  void discard(const Preserved& preserved);
+  // Moves the entry, a file or a directory, to the archive. Where that is a copy, it is on the disk
+  // before the entry goes.
   void take(int dirFd, const std::string& name, const std::string& path);
 
   // Removes what a hub that was killed left half copied.
   void clearStaging() const;
 
-  // Writes what was archived to the disk.
-  void flush();
+  // Whether the archive is on another filesystem than the one with this device.
+  bool isElsewhere(uint64_t device);
+
+  // Writes what was archived to the disk, with its directories, unless it lies on the filesystem
+  // with this device, which somebody else sees to. Throws a KJ exception.
+  void flush(uint64_t exceptOn = 0);
 
  private:
-  void moveHere(int dirFd, const std::string& name, const std::string& path);
-  void takeDirectory(int dirFd, const std::string& name, const std::string& path);
-
+  // A file that was copied and has to go from where it was.
+  struct Copied {
+    std::string path;  // relative to the entry
+    Preserved what;
+  };
   struct Place {
+    size_t run;
     kj::AutoCloseFd dir;
     std::string name;
   };
-  void copyFile(int fromDir, const std::string& from, const Place& to);
+  void copyTree(int dirFd, const std::string& name, const std::string& path,
+                std::vector<Copied>& copied);
+  Preserved copyFile(int fromDir, const std::string& from, const std::string& path, Place to);
   std::string where() const;
   // A free place for `path`, its directories made.
   Place place(const std::string& path);
@@ -55,7 +92,9 @@ class Archive {
 
   std::string directory_;
   std::string spoke_;
-  std::string run_;
+  std::string agesFile_;
+  int64_t latest_;   // of what all clocks show
+  std::string run_;  // empty: not settled yet
   std::optional<RootedDir> spokeDir_;
   std::vector<RootedDir> runDirs_;
 };

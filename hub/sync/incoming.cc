@@ -3,9 +3,12 @@
 #include <absl/strings/str_cat.h>
 #include <errno.h>
 #include <kj/debug.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+
+#include <optional>
 
 #include "common/file-io.h"
 #include "common/protocol.h"
@@ -15,21 +18,58 @@ namespace pibrain {
 
 namespace {
 
-// A tail is held back before it is appended in place: while it fits here, nothing of it reaches
-// the mirror before the agent has said that the file still holds it.
+// Nothing of a tail reaches the mirror's file before the agent has said that the spoke's still
+// holds it. What does not fit here is staged.
 constexpr size_t MAX_HELD = 4 * 1024 * 1024;
 // An interrupted file of less than this is not worth continuing.
 constexpr uint64_t MIN_PARTIAL = 1024 * 1024;
 // What is larger is not begun if the disk has no room for it: it would only be full for others too.
 constexpr uint64_t MIN_CHECKED = 1024 * 1024;
 
-void requireRoom(int fd, const std::string& path, uint64_t bytes) {
+// Room for less than this is as good as none: what it lacks, all other files lack too.
+constexpr uint64_t MIN_ROOM = 1024 * 1024;
+
+// The bytes free on a file's filesystem, as far as it says: some of FUSE tell nothing.
+std::optional<uint64_t> freeBytes(int fd) {
   struct statvfs fs;
-  if (bytes < MIN_CHECKED || fstatvfs(fd, &fs) != 0) return;
-  uint64_t free = uint64_t(fs.f_bavail) * fs.f_frsize;
-  if (bytes <= free) return;
-  throwErrno(ENOSPC, absl::StrCat("'", escapeForTerminal(path), "' needs ", formatBytes(bytes),
-                                  " on the hub's disk, which has ", formatBytes(free)));
+  if (fstatvfs(fd, &fs) != 0 || fs.f_blocks == 0) return std::nullopt;
+  return uint64_t(fs.f_bavail) * fs.f_frsize;
+}
+
+// Throws FAILED: this file alone has no room.
+void requireRoom(int fd, uint64_t bytes) {
+  auto free = freeBytes(fd);
+  if (bytes < MIN_CHECKED || !free || bytes <= *free) return;
+  kj::throwFatalException(
+      kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
+                    kj::str("it needs ", formatBytes(bytes).c_str(), " on the hub's disk, which has ",
+                            formatBytes(*free).c_str())));
+}
+
+// Writes the bytes but for blocks of nothing but zeros: what is sparse on the spoke stays so.
+// extendTo() is to follow.
+void writeSparsely(int fd, kj::ArrayPtr<const kj::byte> bytes, uint64_t offset) {
+  constexpr size_t BLOCK = 4096;
+  auto isZero = [](kj::ArrayPtr<const kj::byte> block) {
+    return block[0] == 0 && memcmp(block.begin(), block.begin() + 1, block.size() - 1) == 0;
+  };
+  size_t written = 0, end = 0;
+  while (end < bytes.size()) {
+    size_t next = kj::min(bytes.size(), end + BLOCK - (offset + end) % BLOCK);
+    if (isZero(bytes.slice(end, next))) {
+      if (written < end) writeAllAt(fd, bytes.slice(written, end), offset + written);
+      written = next;
+    }
+    end = next;
+  }
+  if (written < end) writeAllAt(fd, bytes.slice(written, end), offset + written);
+}
+
+// Of zeros at the end nothing was written.
+void extendTo(int fd, uint64_t length) {
+  struct stat st;
+  if (fstat(fd, &st) == 0 && uint64_t(st.st_size) >= length) return;
+  if (ftruncate(fd, off_t(length)) != 0) throwErrno(errno, "cannot write");
 }
 
 bool answers(proto::Begin::Content content, Want::Kind asked) {
@@ -62,22 +102,18 @@ Mirror::File openParent(Mirror& mirror, proto::Parent::Reader parent, uint64_t s
   return kj::mv(file);
 }
 
-// A fresh file gets a time of 1 ns less, so that the next run looks at it again.
-int64_t timeToSet(proto::Begin::Reader begin) {
-  int64_t mtime = begin.getMtime();
-  return begin.getUnsettled() && mtime > INT64_MIN ? mtime - 1 : mtime;
-}
-
 }  // namespace
 
 Incoming::Incoming(Mirror& mirror, const std::string& path, const Basis& basis,
-                   proto::Begin::Reader begin, Want::Kind asked, bool keepModes)
+                   proto::Begin::Reader begin, Want::Kind asked, bool keepModes, bool replaces)
     : mirror_(mirror),
       path_(path),
       basis_(basis),
       size_(begin.getSize()),
-      mtime_(timeToSet(begin)),
+      // The next run looks at a fresh file again.
+      mtime_(begin.getUnsettled() ? mirror.earlierThan(begin.getMtime()) : begin.getMtime()),
       mode_(keepModes ? mode_t((begin.getMode() & 0777) | 0600) : 0),
+      replaces_(replaces),
       moves_(basis.kind == Basis::Kind::MIRROR && basis.path != path),
       written_(0) {
   KJ_REQUIRE(answers(begin.getContent(), asked), "not what was asked for");
@@ -106,14 +142,10 @@ void Incoming::patch(Mirror::File file) {
 }
 
 Incoming::~Incoming() noexcept(false) {
-  if (ended_) return;
-  if (inPlace()) {
-    // Back to what was proved on both sides. The time stays wrong, so the next run looks again; if
-    // this fails, it finds what it finds after a kill.
-    if (out_.get() >= 0) (void)!ftruncate(out_, off_t(basis_.size));
-  } else if (out_.get() >= 0) {
-    out_ = nullptr;
-    if (written_ < MIN_PARTIAL || writing_) mirror_.discardStaged(path_);
+  if (ended_ || out_.get() < 0) return;
+  out_ = nullptr;
+  if (written_ - (inPlace() ? mirrorSize() : 0) < MIN_PARTIAL || writing_) {
+    mirror_.discardStaged(path_, staged());
   }
 }
 
@@ -132,46 +164,105 @@ void Incoming::data(proto::Piece::Reader piece) {
 
 void Incoming::append(kj::ArrayPtr<const kj::byte> bytes) {
   written_ += bytes.size();
-  if (!inPlace()) return writeOut(bytes);
+  if (!inPlace()) return stage(bytes);
   held_.addAll(bytes);
-  if (held_.size() > MAX_HELD) writeOut(held_.asPtr());
-}
-
-void Incoming::writeOut(kj::ArrayPtr<const kj::byte> bytes) {
-  if (out_.get() < 0) openOutput(written_ - bytes.size());
-  writing_ = true;
-  writeAllAt(out_, bytes, written_ - bytes.size());
-  writing_ = false;
+  if (held_.size() <= MAX_HELD) return;
+  stage(held_.asPtr());
   held_.clear();
 }
 
-void Incoming::openOutput(uint64_t there) {
-  if (inPlace()) {
-    if (moves_) {
-      mirror_.move(basis_.path, path_);
-      moves_ = false;
-    }
-    out_ = mirror_.openForAppend(path_, basis_.size, basis_.mtime);
-  } else {
-    out_ = mirror_.openStaged(path_, basis_.kind == Basis::Kind::PARTIAL);
+void Incoming::stage(kj::ArrayPtr<const kj::byte> bytes) {
+  uint64_t at = written_ - bytes.size();
+  if (out_.get() < 0) {
+    out_ = mirror_.openStaged(path_, basis_.kind == Basis::Kind::PARTIAL || basis_.stagedTail > 0,
+                              staged());
+    // A tail is there twice while it is appended.
+    requireRoom(out_, inPlace() ? 2 * (size_ - mirrorSize()) : size_ - at);
   }
-  requireRoom(out_, path_, size_ - there);
+  // What is in the way of others when it fails is not kept to go on from.
+  writing_ = true;
+  try {
+    writeSparsely(out_, bytes, inPlace() ? at - mirrorSize() : at);
+  } catch (const kj::Exception& e) {
+    if (e.getType() != kj::Exception::Type::OVERLOADED) throw;
+    mirror_.discardStaged(path_, staged());
+    auto free = freeBytes(out_);
+    uint64_t held = 0;
+    struct stat st;
+    if (fstat(out_, &st) == 0) held = uint64_t(st.st_blocks) * 512;
+    // Without this file there is room for others.
+    if (free && *free + held >= MIN_ROOM) {
+      kj::throwFatalException(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
+                                            kj::str(e.getDescription())));
+    }
+    throw;
+  }
+  writing_ = false;
 }
 
 void Incoming::end(Digest hash) {
   if (patcher_.get() != nullptr) patcher_->finish();
   KJ_REQUIRE(written_ == size_, "less content than was announced");
   KJ_REQUIRE(hasher_.digest() == hash, "the file fails its check");
-  writeOut(held_.asPtr());
-  setTimeAndMode(out_);
+  if (inPlace()) {
+    appendInPlace();
+  } else {
+    stage(nullptr);
+    extendTo(out_, size_);
+    setMode(out_);
+    setMtime(out_, mtime_);
+    mirror_.publish(path_, replaces_);
+  }
   ended_ = true;
-  out_ = nullptr;
-  if (!inPlace()) mirror_.publish(path_);
 }
 
-void Incoming::setTimeAndMode(int fd) {
+void Incoming::appendInPlace() {
+  if (out_.get() >= 0 || basis_.stagedTail > 0) {
+    stage(held_.asPtr());
+    held_.clear();
+    extendTo(out_, size_ - mirrorSize());
+  }
+  if (moves_) {
+    mirror_.move(basis_.path, path_);
+    moves_ = false;
+  }
+  auto file = mirror_.openForAppend(path_, mirrorSize(), basis_.mtime);
+  {
+    // Back to what was proved on both sides. The time stays wrong, so the next run looks again; if
+    // this fails, it finds what it finds after a kill.
+    KJ_ON_SCOPE_FAILURE((void)!ftruncate(file, off_t(mirrorSize())));
+    if (out_.get() >= 0) {
+      copyTail(file);
+    } else if (held_.size() > 0) {
+      requireRoom(file, held_.size());
+      writeSparsely(file, held_, mirrorSize());
+    }
+    extendTo(file, size_);
+  }
+  setMode(file);
+  mirror_.settle(path_, file, mtime_);
+  if (out_.get() >= 0) mirror_.discardStaged(path_, staged());
+}
+
+// Copies the staged tail to the end of the mirror's file, in pieces that end with a line where there
+// is one: whoever reads meanwhile finds whole lines.
+void Incoming::copyTail(int to) {
+  constexpr size_t PIECE = 1024 * 1024;
+  auto buffer = kj::heapArray<kj::byte>(PIECE);
+  uint64_t length = size_ - mirrorSize();
+  for (uint64_t offset = 0; offset < length;) {
+    size_t n = readAt(out_, buffer.slice(0, kj::min(buffer.size(), length - offset)), offset);
+    KJ_REQUIRE(n > 0, "what was staged was changed by someone else during the run");
+    if (auto* newline = memrchr(buffer.begin(), '\n', n)) {
+      n = size_t(static_cast<kj::byte*>(newline) - buffer.begin()) + 1;
+    }
+    writeSparsely(to, buffer.slice(0, n), mirrorSize() + offset);
+    offset += n;
+  }
+}
+
+void Incoming::setMode(int fd) {
   if (mode_ != 0 && fchmod(fd, mode_) != 0) throwErrno(errno, "cannot set a file's mode");
-  setMtime(fd, mtime_);
 }
 
 }  // namespace pibrain

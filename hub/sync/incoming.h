@@ -18,29 +18,31 @@ namespace pibrain {
 struct Basis {
   enum class Kind {
     NONE,     // the whole file is sent
-    MIRROR,   // the mirror's file, of this path or of the one that moved here
+    MIRROR,   // the mirror's file, of this path or of the one that moved here, and maybe a tail
     PARTIAL,  // what an interrupted run staged
   };
   Kind kind = Kind::NONE;
   std::string path;  // MIRROR: in the mirror
   uint64_t size = 0;
   int64_t mtime = 0;
-  FileHasher hasher;  // of the whole basis
+  FileHasher hasher;        // of the whole basis
+  uint64_t stagedTail = 0;  // MIRROR: how much of `size` an interrupted run staged, to be appended
 };
 
 class Incoming {
  public:
   // Checks that what begins is what was asked for. `keepModes`: give the file the spoke's
-  // permission bits.
+  // permission bits. `replaces`: as for Mirror::publish().
   Incoming(Mirror& mirror, const std::string& path, const Basis& basis, proto::Begin::Reader begin,
-           Want::Kind asked, bool keepModes);
+           Want::Kind asked, bool keepModes, bool replaces = true);
   ~Incoming() noexcept(false);
   KJ_DISALLOW_COPY(Incoming);
 
   // Throws a KJ exception if the piece is not what it should be, or cannot be written.
   void data(proto::Piece::Reader piece);
 
-  // Checks the hash and publishes the file, with its time.
+  // Checks the hash and gives the file to the mirror, with its time: it is published, or settled,
+  // with the next commit.
   void end(Digest hash);
 
   uint64_t size() const { return size_; }
@@ -48,11 +50,15 @@ class Incoming {
 
  private:
   void append(kj::ArrayPtr<const kj::byte> bytes);
-  void writeOut(kj::ArrayPtr<const kj::byte> bytes);
-  // The output will hold `there` bytes before it is written to.
-  void openOutput(uint64_t there);
+  // Stages these bytes, the last of the file's first `written_`.
+  void stage(kj::ArrayPtr<const kj::byte> bytes);
+  // Appends the tail to the mirror's file.
+  void appendInPlace();
+  void copyTail(int to);
   bool inPlace() const { return basis_.kind == Basis::Kind::MIRROR && patcher_.get() == nullptr; }
-  void setTimeAndMode(int fd);
+  Mirror::Staged staged() const { return inPlace() ? Mirror::Staged::TAIL : Mirror::Staged::FILE; }
+  uint64_t mirrorSize() const { return basis_.size - basis_.stagedTail; }
+  void setMode(int fd);
   void patch(Mirror::File file);
 
   Mirror& mirror_;
@@ -61,13 +67,14 @@ class Incoming {
   const uint64_t size_;
   const int64_t mtime_;  // to set
   const mode_t mode_;    // to set; 0: as it is
+  const bool replaces_;
   bool moves_;           // the basis is at another path
 
   FileHasher hasher_;
   uint64_t written_;                   // the file's length so far, held bytes included
   uint64_t received_ = 0;              // content bytes
-  kj::Vector<kj::byte> held_;          // of a tail: not written yet
-  kj::AutoCloseFd out_;                // the staged file, or the mirror's
+  kj::Vector<kj::byte> held_;          // of a tail: not staged
+  kj::AutoCloseFd out_;                // what is staged; null: nothing is
   kj::Maybe<Mirror::File> basisFile_;  // for the patcher
   kj::Own<Patcher> patcher_;
   bool writing_ = false;  // afterwards: a write failed, so what is there is of no use

@@ -1,7 +1,6 @@
 #include "hub/sync/mirror.h"
 
 #include <absl/strings/str_cat.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <kj/debug.h>
@@ -55,7 +54,17 @@ Mirror::Mirror(const std::string& path, Access access, Archive archive)
                                ". Check 'path' in the config, and its owner with 'ls -ld'."));
   }
   root_ = RootedDir(kj::AutoCloseFd(fd));
-  if (access == Access::WRITE && flock(fd, LOCK_EX | LOCK_NB) != 0) throw Locked();
+  if (access == Access::WRITE && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) throw Locked();
+    throw Failure(absl::StrCat("the mirror ", inQuotes(path), " cannot be locked: ",
+                               strerror(errno), ". Its filesystem may not know locks ('findmnt -T ",
+                               escapeForTerminal(path), "' shows which it is): move the mirror to "
+                               "another, and correct 'path' in the config."));
+  }
+  auto left = KJ_ASSERT_NONNULL(root_).open(STAGING, O_RDONLY | O_DIRECTORY);
+  struct stat st;
+  unclean_ = left.error == 0;
+  lostWrites_ = unclean_ && fstatat(left.fd, LOST_WRITES, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 std::string Mirror::where() const { return "the mirror " + escapeForTerminal(path_); }
@@ -71,7 +80,9 @@ Tree Mirror::walk() const {
 
 kj::Maybe<Mirror::File> Mirror::openFile(const std::string& path) {
   KJ_IF_MAYBE(root, root_) {
-    auto opened = root->open(path, O_RDONLY);
+    bool staged = !staged_.empty() && staged_.contains(path);
+    auto opened = root->open(
+        staged ? joinPath(std::string(STAGING), stagedName(path)) : path, O_RDONLY);
     struct stat st;
     if (opened.error != 0 || fstat(opened.fd, &st) != 0 || !S_ISREG(st.st_mode)) return nullptr;
     return File{kj::mv(opened.fd), uint64_t(st.st_size), mtimeOf(st)};
@@ -79,19 +90,21 @@ kj::Maybe<Mirror::File> Mirror::openFile(const std::string& path) {
   return nullptr;
 }
 
-bool Mirror::hasPartials() const {
-  KJ_IF_MAYBE(root, root_) return root->open(STAGING, O_RDONLY | O_DIRECTORY).error == 0;
-  return false;
+kj::Maybe<Mirror::File> Mirror::openPartial(const std::string& path, Staged what) {
+  return openFile(joinPath(std::string(STAGING), stagedName(path, what)));
 }
 
-kj::Maybe<Mirror::File> Mirror::openPartial(const std::string& path) {
-  return openFile(absl::StrCat(std::string(STAGING), "/", stagedName(path)));
+void Mirror::readFromDisk(const File& file) {
+  // What is not written yet cannot be dropped. Whether that succeeds, reading shows.
+  if (!cacheWritten_) (void)syncfs(KJ_ASSERT_NONNULL(root_).fd());
+  cacheWritten_ = true;
+  (void)posix_fadvise(file.fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
-std::string Mirror::stagedName(const std::string& path) const {
+std::string Mirror::stagedName(const std::string& path, Staged what) {
   auto hash = digestOf(kj::arrayPtr(reinterpret_cast<const kj::byte*>(path.data()), path.size()));
   return absl::StrCat(absl::Hex(hash.high, absl::kZeroPad16), absl::Hex(hash.low, absl::kZeroPad16),
-                      ".part");
+                      what == Staged::FILE ? ".part" : ".tail");
 }
 
 int Mirror::staging() {
@@ -102,11 +115,11 @@ int Mirror::staging() {
   return staging_;
 }
 
-kj::AutoCloseFd Mirror::openStaged(const std::string& path, bool continued) {
-  auto name = stagedName(path);
+kj::AutoCloseFd Mirror::openStaged(const std::string& path, bool continued, Staged what) {
+  auto name = stagedName(path, what);
   if (!continued) return createStaged(name);
   kj::AutoCloseFd fd(
-      openat(staging(), name.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+      openat(staging(), name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat st;
   if (fd.get() < 0 || fstat(fd, &st) != 0) throwErrno(errno, "cannot open an incomplete file");
   KJ_REQUIRE(S_ISREG(st.st_mode) && st.st_nlink == 1,
@@ -119,7 +132,7 @@ kj::AutoCloseFd Mirror::openStaged(const std::string& path, bool continued) {
 kj::AutoCloseFd Mirror::createStaged(const std::string& name) {
   constexpr int ATTEMPTS = 3;
   for (int attempt = 1;; ++attempt) {
-    int fd = openat(staging(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = openat(staging(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd >= 0) return kj::AutoCloseFd(fd);
     if (errno != EEXIST || attempt == ATTEMPTS || unlinkat(staging(), name.c_str(), 0) != 0) {
       throwErrno(errno, "cannot create a file in " + where());
@@ -127,8 +140,8 @@ kj::AutoCloseFd Mirror::createStaged(const std::string& name) {
   }
 }
 
-void Mirror::discardStaged(const std::string& path) {
-  unlinkat(staging(), stagedName(path).c_str(), 0);
+void Mirror::discardStaged(const std::string& path, Staged what) {
+  unlinkat(staging(), stagedName(path, what).c_str(), 0);
 }
 
 int Mirror::directory(const std::string& path) {
@@ -181,32 +194,6 @@ void Mirror::makeRoomAt(int parent, const std::string& name, const std::string& 
                                         kj::str(what, inQuotes(path).c_str(), mend)));
 }
 
-void Mirror::publish(const std::string& path) {
-  auto name = std::string(baseNameOf(path));
-  int parent = directory(std::string(parentOf(path)));
-  auto staged = stagedName(path);
-  // Most often there is nothing in the way.
-  int error = renameToNew(staging(), staged.c_str(), parent, name.c_str());
-  if (error == 0) return requirePublished(parent, name, path);
-  if (error != EEXIST) throwErrno(error, "cannot publish " + inQuotes(path));
-  struct stat st;
-  if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
-    if (S_ISREG(st.st_mode)) {
-      if (st.st_size > 0) archive_.preserve(parent, name, path);
-    } else {
-      makeRoomAt(parent, name, path);
-      parent = directory(std::string(parentOf(path)));
-    }
-  } else if (errno != ENOENT) {
-    // What is there cannot be seen, so it cannot be archived.
-    throwErrno(errno, "cannot publish " + inQuotes(path));
-  }
-  if (renameat(staging(), staged.c_str(), parent, name.c_str()) != 0) {
-    throwErrno(errno, "cannot publish " + inQuotes(path));
-  }
-  requirePublished(parent, name, path);
-}
-
 // That somebody did not put a symlink, say, in the staged file's place.
 void Mirror::requirePublished(int parent, const std::string& name, const std::string& path) {
   struct stat st;
@@ -216,6 +203,7 @@ void Mirror::requirePublished(int parent, const std::string& name, const std::st
 }
 
 kj::AutoCloseFd Mirror::openForAppend(const std::string& path, uint64_t size, int64_t mtime) {
+  staging();  // which shows, if this run does not come to its end
   auto name = std::string(baseNameOf(path));
   int parent = directory(std::string(parentOf(path)));
   for (int attempt = 0;; ++attempt) {
@@ -246,6 +234,7 @@ void Mirror::breakLink(int parent, const std::string& name, const File& file) {
     offset += n;
   }
   setMtime(out, file.mtime);
+  if (fsync(out) != 0) throwErrno(errno, "cannot write a file to the disk");
   if (renameat(staging(), copy.c_str(), parent, name.c_str()) != 0) {
     throwErrno(errno, "cannot replace a file that has two names");
   }
@@ -264,23 +253,8 @@ void Mirror::move(const std::string& from, const std::string& to) {
   }
   int error = renameToNew(source, std::string(baseNameOf(from)).c_str(), target, name.c_str());
   if (error != 0) throwErrno(error, "cannot move " + inQuotes(from) + " to " + inQuotes(to));
+  unflushed_ = true;
   removeEmptyParents(from);
-}
-
-bool Mirror::archiveFile(const std::string& path) {
-  auto name = std::string(baseNameOf(path));
-  auto parent = KJ_ASSERT_NONNULL(root_).open(parentOf(path), O_RDONLY | O_DIRECTORY);
-  struct stat st = {};
-  int error = parent.error != 0                                                 ? parent.error
-              : fstatat(parent.fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0
-                                                                                : errno;
-  if (error != 0 && error != ENOENT && error != ENOTDIR) {
-    throwErrno(error, "cannot read " + inQuotes(path));
-  }
-  if (error != 0 || !S_ISREG(st.st_mode)) return false;
-  archive_.take(parent.fd, name, path);
-  removeEmptyParents(path);
-  return true;
 }
 
 void Mirror::removeEmptyParents(const std::string& path) {
@@ -299,12 +273,13 @@ void Mirror::clearStaging() {
   auto& root = KJ_ASSERT_NONNULL(root_);
   auto opened = root.open(STAGING, O_RDONLY | O_DIRECTORY);
   if (opened.error != 0) return;
-  DIR* dir = fdopendir(dup(opened.fd));
-  if (dir == nullptr) return;
-  KJ_DEFER(closedir(dir));
-  while (auto* entry = readdir(dir)) {
-    std::string_view name(entry->d_name);
-    if (name != "." && name != "..") unlinkat(opened.fd, entry->d_name, 0);
+  for (auto& name : namesIn(opened.fd)) {
+    if (isSwapped(name)) {
+      // A run was killed between the exchange of two files and the look at what came out.
+      archive_.take(opened.fd, name, "recovered/" + name.substr(0, name.find('.')));
+    } else {
+      unlinkat(opened.fd, name.c_str(), 0);
+    }
   }
   removeStagingIfEmpty();
 }
@@ -315,12 +290,5 @@ void Mirror::removeStagingIfEmpty() {
 }
 
 int Mirror::lockFd() const { return KJ_ASSERT_NONNULL(root_).fd(); }
-
-void Mirror::flush() {
-  if (syncfs(KJ_ASSERT_NONNULL(root_).fd()) != 0) {
-    throwErrno(errno, "cannot write " + where() + " to the disk");
-  }
-  archive_.flush();
-}
 
 }  // namespace pibrain

@@ -1,11 +1,20 @@
 #pragma once
 // The hub's copy of a spoke's tree. All that changes it goes through here: names are resolved
 // beneath held descriptors (P2), files appear whole (P3), what would be lost is archived (P5).
+//
+// Durable before visible, times last: a staged file gets its name, and a file that was written in
+// place its true time, only when what it holds is on the disk. Both wait for commit(), which asks
+// for that once for all of them. Until then a file that was written in place has an earlier time
+// (earlierThan()), so whatever happens, the next run looks at it again.
 
+#include <kj/exception.h>
 #include <kj/io.h>
 
 #include <map>
+#include <optional>
 #include <string>
+#include <unordered_set>
+#include <vector>
 
 #include "common/rooted-dir.h"
 #include "common/tree-walk.h"
@@ -39,29 +48,66 @@ class Mirror {
   };
   kj::Maybe<File> openFile(const std::string& path);
 
-  // Whether an earlier run was interrupted and may have left something.
-  bool hasPartials() const;
-  // An incomplete file that an earlier run left for `path`.
-  kj::Maybe<File> openPartial(const std::string& path);
+  // What is staged for a path: the file, or what is to be appended to the one that is there.
+  enum class Staged { FILE, TAIL };
+
+  // Whether the last run that changed the mirror did not come to its end: it may have left
+  // something, and what the kernel has in its cache may not be what is on the disk.
+  bool endedUncleanly() const { return unclean_; }
+  // Whether that run could not write all to the disk: what it appended cannot be built upon.
+  bool lostWrites() const { return lostWrites_; }
+  // What an earlier run staged, whole or not.
+  kj::Maybe<File> openPartial(const std::string& path, Staged what = Staged::FILE);
+
+  // From now on what is to be read of this file comes from the disk, not from the kernel's cache.
+  // Of use for a mirror whose last run ended uncleanly, and to verify one.
+  void readFromDisk(const File& file);
 
   // Opens the staging file for `path`, emptied unless it is to be continued.
-  kj::AutoCloseFd openStaged(const std::string& path, bool continued);
-  void discardStaged(const std::string& path);
+  kj::AutoCloseFd openStaged(const std::string& path, bool continued, Staged what = Staged::FILE);
+  void discardStaged(const std::string& path, Staged what = Staged::FILE);
 
-  // Makes the staged file the mirror's `path`. What was there before is archived.
-  void publish(const std::string& path);
+  // With the next commit(), the staged file becomes the mirror's `path`; what was there before is
+  // archived. Until then openFile() finds the staged one. `replaces`: there was one, as far as is
+  // known, which saves a look.
+  void publish(const std::string& path, bool replaces = true);
 
   // Opens the mirror's `path` to append to it. It still has to be what openFile() returned. If it
   // has a second name, it is first replaced by a copy, which has one only.
   kj::AutoCloseFd openForAppend(const std::string& path, uint64_t size, int64_t mtime);
 
+  // The time that a file has until commit() settles its true one: such that the next run looks at
+  // it again.
+  int64_t earlierThan(int64_t mtime) const;
+  // The file at `path`, open as `fd`, was written in place. It gets an earlier time, and this one
+  // with the next commit() unless somebody else changes it meanwhile.
+  void settle(const std::string& path, int fd, int64_t mtime);
+
   // Renames within the mirror; nothing may be at `to`.
   void move(const std::string& from, const std::string& to);
 
-  // Moves the file to the archive, and removes the directories that this leaves empty. Returns
-  // false if there is no regular file of this path any more: a directory may have come in its
-  // place, or a file in its directory's, with this very run.
+  // With the next commit(), the file moves to the archive, and the directories go that this leaves
+  // empty. Returns false if there is no regular file of this path any more: a directory may have
+  // come in its place, or a file in its directory's, with this very run.
   bool archiveFile(const std::string& path);
+
+  // Whether so much waits for commit(), or for so long, that it should not wait any more.
+  bool shouldCommit() const;
+  struct Uncommitted {
+    std::string path;
+    kj::Exception why;
+    bool noRoom = false;  // in the archive; then `why` is a paragraph for a person
+  };
+  // Writes all to the disk, and then makes it visible. Returns what could not be made so; the rest
+  // is. Throws Failure if the disk does not take it: then nothing became visible, and the next run
+  // knows.
+  std::vector<Uncommitted> commit();
+  // What commit() returned ends the run.
+  [[noreturn]] static void fail(const Uncommitted& uncommitted);
+
+  // The end of a run that did all that it wanted to: commits, waits until the disk has what became
+  // visible, and removes what was staged. Throws as commit() does, or for what it returned.
+  void finish();
 
   // Removes what earlier runs left in the staging directory, and the directory.
   void clearStaging();
@@ -71,17 +117,43 @@ class Mirror {
   // A descriptor on which the lock is, while this lives.
   int lockFd() const;
 
-  // Writes everything to the disk.
-  void flush();
+  Archive& archive() { return archive_; }
 
  private:
+  // What waits for commit().
+  struct Pending {
+    enum class Kind { PUBLISH, SETTLE, ARCHIVE };
+    Kind kind;
+    std::string path;
+    bool replaces = false;         // PUBLISH
+    uint64_t inode = 0, size = 0;  // SETTLE: of the file
+    int64_t mtime = 0;             // SETTLE: to set
+    std::optional<Archive::Preserved> preserved;
+    bool failed = false;
+  };
+
+  // In the staging directory: the mark of a run whose writes the disk did not take.
+  static constexpr char LOST_WRITES[] = "lost-writes";
+
   std::string where() const;  // for messages
   // The directory `path`, made if missing; valid until the next call.
   int directory(const std::string& path);
   int staging();
   kj::AutoCloseFd createStaged(const std::string& name);
   void requirePublished(int parent, const std::string& name, const std::string& path);
-  std::string stagedName(const std::string& path) const;
+  static std::string stagedName(const std::string& path, Staged what = Staged::FILE);
+  static bool isSwapped(const std::string& stagedName);
+  void addPending(Pending pending, uint64_t bytes);
+  void preserve(Pending& pending);
+  void reveal(Pending& pending);
+  void publish(Pending& pending);
+  void replace(int parent, const std::string& name, Pending& pending);
+  void exchange(int parent, const std::string& name, const Pending& pending);
+  void settle(const Pending& pending);
+  void archive(Pending& pending);
+  uint64_t device() const;
+  void flush();
+  void noteLostWrites();
   void makeRoomAt(int parent, const std::string& name, const std::string& path);
   void breakLink(int parent, const std::string& name, const File& file);
   void removeEmptyParents(const std::string& path);
@@ -92,6 +164,14 @@ class Mirror {
   kj::Maybe<RootedDir> root_;    // null: missing, and only read
   kj::AutoCloseFd staging_;
   std::map<std::string, kj::AutoCloseFd> directories_;
+  bool unclean_ = false;
+  bool lostWrites_ = false;
+  bool cacheWritten_ = false;  // what the kernel had to write when the mirror was opened
+  std::vector<Pending> pending_;
+  std::unordered_set<std::string> staged_;  // the paths of those to publish
+  uint64_t pendingBytes_ = 0;
+  int64_t oldestPending_ = 0;  // ns, monotonic
+  bool unflushed_ = false;     // something became visible since the last flush
 };
 
 }  // namespace pibrain

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <future>
+#include <unordered_map>
 
 #include "common/file-io.h"
 #include "common/text.h"
@@ -47,7 +48,7 @@ class SpokeSync {
       if (store_ != nullptr) reach->dialEarly(*store_);
     }
     Mirror mirror(spoke_.path, options_.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
-                  Archive(config_.hub.archiveDir, spoke_.name, report_.started));
+                  Archive(config_.hub.archiveDir, spoke_.name, report_.started, agesFile()));
     loadKept();
     // The walk of the mirror takes no longer than the connection, so it costs no time.
     auto walking = std::async(std::launch::async, [&]() { return walk(mirror); });
@@ -67,6 +68,7 @@ class SpokeSync {
       auto listing = session.open(known, [&](const AgentInfo& agent) {
         greet(spoke_, agent, session.preamble().noise(), report_.warnings);
         agentClock_ = agent.clock;
+        mirror.archive().clockShows(agent.clock);
         report_.agentVersion = agent.version;
         report_.sandbox = agent.sandbox;
       });
@@ -168,11 +170,10 @@ class SpokeSync {
     }
     report_.counts.kept = uint32_t(gone.size());
     if (listing.complete) rememberKept(gone);
-    mirror.clearStaging();
-    if (!report_.changes.empty()) mirror.flush();
+    mirror.finish();
     // By both clocks: one that is years ahead for a day must not empty the archive.
     auto expired = expireArchive(config_.hub.archiveDir, spoke_.name, config_.hub.archiveDays,
-                                 std::min(report_.started, agentClock_));
+                                 std::min(report_.started, agentClock_), agesFile());
     if (!expired.ok()) warn(std::string(expired.message()));
     requireAll(transfer, listing, refusal);
   }
@@ -181,24 +182,40 @@ class SpokeSync {
   // be fetched at its new place yet: they are all that there is of it.
   std::vector<GoneFile> deleteGone(Mirror& mirror, const std::vector<GoneFile>& gone,
                                    const Paths& needed) {
-    std::vector<GoneFile> stay;
+    std::vector<GoneFile> stay, going;
+    std::unordered_map<std::string, std::string> failed;  // the reason, by path
     for (auto& file : gone) {
       if (needed.contains(file.path)) {
         stay.push_back(file);
         continue;
       }
       try {
-        if (!mirror.archiveFile(file.path)) continue;
-        ++report_.counts.deleted;
-        report_.changes.push_back({ChangeKind::DELETE, file.path, "", file.size});
+        if (mirror.archiveFile(file.path)) going.push_back(file);
       } catch (const kj::Exception& e) {
         if (e.getType() != kj::Exception::Type::FAILED) throw;
-        stay.push_back(file);
-        undeleted_.push_back(brief(file.path) + ": " + shorten(plainWords(e), MAX_OWN_TEXT));
+        going.push_back(file);
+        failed.emplace(file.path, plainWords(e));
       }
+    }
+    auto uncommitted = mirror.commit();
+    for (auto& one : uncommitted) failed.emplace(one.path, plainWords(one.why));
+    for (auto& file : going) {
+      auto why = failed.find(file.path);
+      if (why == failed.end()) {
+        ++report_.counts.deleted;
+        report_.changes.push_back({ChangeKind::DELETE, file.path, "", file.size});
+      } else {
+        stay.push_back(file);
+        undeleted_.push_back(brief(file.path) + ": " + shorten(why->second, MAX_OWN_TEXT));
+      }
+    }
+    for (auto& one : uncommitted) {
+      if (one.why.getType() != kj::Exception::Type::FAILED) Mirror::fail(one);
     }
     return stay;
   }
+
+  std::string agesFile() const { return archiveAgesFile(config_.hub.databaseDir, spoke_.name); }
 
   bool deleting() const { return options_.deleteGone || spoke_.deleteGone; }
 

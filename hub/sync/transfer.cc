@@ -39,7 +39,6 @@ uint64_t expectedBytes(const PlannedFile& planned) {
 }  // namespace
 
 void Transfer::run(const std::vector<PlannedFile>& files) {
-  hasPartials_ = mirror_.hasPartials();
   uint64_t bytes = 0;
   for (auto& planned : files) bytes += expectedBytes(planned);
   progress_.bytes = bytes;
@@ -52,6 +51,8 @@ void Transfer::run(const std::vector<PlannedFile>& files) {
     queue.push_back(&jobs.back());
     if (planned.kind == ChangeKind::MOVE) unfinishedMoves_.insert(planned.basis);
   }
+  // What came before the end is good, whatever the end was.
+  KJ_ON_SCOPE_FAILURE(kj::runCatchingExceptions([this]() { commit(); }));
   while (!queue.empty()) {
     std::vector<Job*> batch;
     while (!queue.empty() && batch.size() < MAX_WANTS) {
@@ -63,15 +64,29 @@ void Transfer::run(const std::vector<PlannedFile>& files) {
     queue.insert(queue.begin(), again_.begin(), again_.end());
     again_.clear();
   }
+  commit();
 }
 
 Transfer::Way Transfer::firstWay(const PlannedFile& planned) {
-  if (hasPartials_ && planned.kind != ChangeKind::MOVE &&
-      mirror_.openPartial(planned.remote.path) != nullptr) {
+  if (planned.kind == ChangeKind::MOVE) return Way::TAIL;
+  // What is lost may be anywhere in what was written then.
+  if (mirror_.lostWrites() && planned.basisSize > 0) return Way::WHOLE;
+  auto isStaged = [&](Mirror::Staged what) {
+    return mirror_.openPartial(planned.remote.path, what) != nullptr;
+  };
+  if (mirror_.endedUncleanly() &&
+      (isStaged(Mirror::Staged::FILE) || isStaged(Mirror::Staged::TAIL))) {
     return Way::CONTINUE;
   }
   if (planned.basisSize == 0) return Way::NEW;
   return planned.remote.size >= planned.basisSize ? Way::TAIL : Way::DELTA;
+}
+
+// Feeds what a proof is about to the basis' hasher. False if that is not to be had.
+bool Transfer::hashBasis(const Mirror::File& file, Basis& basis) {
+  if (mirror_.endedUncleanly()) mirror_.readFromDisk(file);
+  basis.size += file.size;
+  return file.size > 0 && hashPrefix(file.fd, file.size, basis.hasher) == file.size;
 }
 
 bool Transfer::prepareBasis(Job& job) {
@@ -82,24 +97,41 @@ bool Transfer::prepareBasis(Job& job) {
       (planned.kind == ChangeKind::MOVE || planned.remote.size < MIN_DELTA)) {
     return false;
   }
-  bool partial = job.way == Way::CONTINUE;
-  auto& path = partial ? planned.remote.path : planned.basis;
-  auto opened = partial ? mirror_.openPartial(path) : mirror_.openFile(path);
+  auto basis = std::make_unique<Basis>();
+  if (job.way == Way::CONTINUE) {
+    KJ_IF_MAYBE(file, mirror_.openPartial(planned.remote.path)) {
+      basis->kind = Basis::Kind::PARTIAL;
+      if (file->size > planned.remote.size || !hashBasis(*file, *basis)) return false;
+      job.basis = std::move(basis);
+      return true;
+    }
+    if (planned.basis != planned.remote.path) return false;
+  }
+  auto opened = mirror_.openFile(planned.basis);
   KJ_IF_MAYBE(file, opened) {
-    if (file->size == 0 || (job.way != Way::DELTA && file->size > planned.remote.size))
-      return false;
-    auto basis = std::make_unique<Basis>();
-    basis->kind = partial ? Basis::Kind::PARTIAL : Basis::Kind::MIRROR;
-    basis->path = path;
-    basis->size = file->size;
+    basis->kind = Basis::Kind::MIRROR;
+    basis->path = planned.basis;
     basis->mtime = file->mtime;
-    if (job.way != Way::DELTA && hashPrefix(file->fd, file->size, basis->hasher) != file->size) {
+    if (job.way == Way::DELTA) {
+      basis->size = file->size;
+      job.basis = std::move(basis);
+      return file->size > 0;
+    }
+    if (file->size > planned.remote.size || !hashBasis(*file, *basis)) return false;
+  } else {
+    return false;
+  }
+  if (job.way == Way::CONTINUE) {
+    auto tail = mirror_.openPartial(planned.remote.path, Mirror::Staged::TAIL);
+    KJ_IF_MAYBE(file, tail) {
+      basis->stagedTail = file->size;
+      if (basis->size + file->size > planned.remote.size || !hashBasis(*file, *basis)) return false;
+    } else {
       return false;
     }
-    job.basis = std::move(basis);
-    return true;
   }
-  return false;
+  job.basis = std::move(basis);
+  return true;
 }
 
 Want::Kind Transfer::kindFor(Way way) {
@@ -210,9 +242,11 @@ void Transfer::onBegin(proto::Begin::Reader begin) {
   currentMayBring_ = mostContent(begin.getSize());
   static const Basis NOTHING;
   try {
-    incoming_ = std::make_unique<Incoming>(mirror_, job.planned->remote.path,
+    auto& planned = *job.planned;
+    incoming_ = std::make_unique<Incoming>(mirror_, planned.remote.path,
                                            job.basis == nullptr ? NOTHING : *job.basis, begin,
-                                           kindFor(job.way), keepModes_);
+                                           kindFor(job.way), keepModes_,
+                                           planned.basis == planned.remote.path);
   } catch (const kj::Exception& e) {
     failCurrent(e);
   }
@@ -243,12 +277,38 @@ void Transfer::guarded(kj::FunctionParam<void()> work) {
 void Transfer::onEnd(Digest hash) {
   guarded([&]() {
     incoming_->end(hash);
-    count(*current_, incoming_->size());
-    finish(*current_->planned);
+    auto& job = *current_;
+    auto& planned = *job.planned;
+    job.size = incoming_->size();
+    job.extends = job.way == Way::TAIL || planned.basisSize == 0 ||
+                  (job.basis != nullptr && job.basis->stagedTail > 0);
+    job.again = job.basis != nullptr && job.basis->mtime < INT64_MAX &&
+                job.basis->mtime == mirror_.earlierThan(planned.remote.mtime);
+    received_.push_back(&job);
+    finish(planned);
   });
   incoming_ = nullptr;
   current_->basis = nullptr;
   current_ = nullptr;
+  if (mirror_.shouldCommit()) commit();
+}
+
+void Transfer::commit() {
+  auto received = std::move(received_);
+  received_.clear();
+  auto uncommitted = mirror_.commit();
+  Paths failed;
+  for (auto& one : uncommitted) {
+    failed.insert(one.path);
+    failures_.push_back(
+        absl::StrCat(brief(one.path), ": ", shorten(plainWords(one.why), MAX_OWN_TEXT)));
+  }
+  for (auto* job : received) {
+    if (!failed.contains(job->planned->remote.path)) count(*job);
+  }
+  for (auto& one : uncommitted) {
+    if (one.why.getType() != kj::Exception::Type::FAILED) Mirror::fail(one);
+  }
 }
 
 void Transfer::onRefused(proto::Refused::Reader refused) {
@@ -320,7 +380,7 @@ void Transfer::finish(const PlannedFile& planned) {
   ++progress_.filesDone;
 }
 
-void Transfer::count(const Job& job, uint64_t size) {
+void Transfer::count(const Job& job) {
   auto& planned = *job.planned;
   if (planned.kind == ChangeKind::MOVE) unfinishedMoves_.erase(planned.basis);
   auto kind = ChangeKind::NEW;
@@ -328,20 +388,17 @@ void Transfer::count(const Job& job, uint64_t size) {
     kind = ChangeKind::MOVE;
     movedFrom_.insert(planned.basis);
   } else if (planned.basis == planned.remote.path) {
-    bool extends = job.way == Way::TAIL || planned.basisSize == 0;
-    kind = !extends                   ? ChangeKind::REWRITE
-           : size > planned.basisSize ? ChangeKind::GROW
-                                      : ChangeKind::TOUCH;
+    kind = !job.extends                       ? ChangeKind::REWRITE
+           : job.size > planned.basisSize ? ChangeKind::GROW
+                                          : ChangeKind::TOUCH;
   }
-  // The second look at a file that was fresh when it was fetched is nobody's news.
-  bool again = job.basis != nullptr && job.basis->mtime < INT64_MAX &&
-               job.basis->mtime + 1 == planned.remote.mtime;
-  if (kind == ChangeKind::TOUCH && again) return;
+  // The second look at a file that was fresh when it was fetched is no change.
+  if (kind == ChangeKind::TOUCH && job.again) return;
   countChange(kind, report_.counts);
-  uint64_t added = kind == ChangeKind::GROW ? size - planned.basisSize : 0;
+  uint64_t added = kind == ChangeKind::GROW ? job.size - planned.basisSize : 0;
   report_.bytesGrown += added;
   report_.changes.push_back(
-      {kind, planned.remote.path, kind == ChangeKind::MOVE ? planned.basis : "", size, added});
+      {kind, planned.remote.path, kind == ChangeKind::MOVE ? planned.basis : "", job.size, added});
 }
 
 }  // namespace pibrain

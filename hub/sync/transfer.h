@@ -47,6 +47,10 @@ class Transfer {
     Way way;
     std::unique_ptr<Basis> basis;  // while it is asked for
     int retries = 0;               // because the file was changing
+    // Of the file that came: its size, whether the mirror's begins it, and whether it was fresh
+    // when an earlier run fetched it.
+    uint64_t size = 0;
+    bool extends = false, again = false;
   };
 
   static Want::Kind kindFor(Way way);
@@ -54,6 +58,7 @@ class Transfer {
   // Fills the want, falling to the next way where there is no basis for this one.
   Want prepare(Job& job);
   bool prepareBasis(Job& job);
+  bool hashBasis(const Mirror::File& file, Basis& basis);
   void round(std::vector<Job*>& jobs);
   void onEvent(proto::Event::Reader event);
   void onBegin(proto::Begin::Reader begin);
@@ -65,7 +70,9 @@ class Transfer {
   void fail(Job& job, const std::string& why);
   void failCurrent(const kj::Exception& error);
   void guarded(kj::FunctionParam<void()> work);
-  void count(const Job& job, uint64_t size);
+  // Makes what came visible, and counts it.
+  void commit();
+  void count(const Job& job);
   void finish(const PlannedFile& planned);
 
   Mirror& mirror_;
@@ -78,7 +85,7 @@ class Transfer {
   Paths unfinishedMoves_;
   std::vector<std::string> failures_;
 
-  bool hasPartials_ = false;
+  std::vector<Job*> received_;               // waits for commit()
   std::vector<Job*> again_;                  // for the next round
   std::unordered_map<uint32_t, Job*> open_;  // asked for, not answered yet
   Job* current_ = nullptr;                   // between begin and end

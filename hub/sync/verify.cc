@@ -13,6 +13,7 @@
 #include "common/text.h"
 #include "hub/failure.h"
 #include "hub/rsync/sync.h"
+#include "hub/sync/archive-catalog.h"
 #include "hub/sync/explain.h"
 #include "hub/sync/mirror.h"
 #include "hub/sync/outcome.h"
@@ -51,7 +52,8 @@ class SpokeVerify {
 
   void run(bool repair) {
     Mirror mirror(spoke_.path, repair ? Mirror::Access::WRITE : Mirror::Access::READ,
-                  Archive(config_.hub.archiveDir, spoke_.name, result_.report.started));
+                  Archive(config_.hub.archiveDir, spoke_.name, result_.report.started,
+                          archiveAgesFile(config_.hub.databaseDir, spoke_.name)));
     auto tree = mirror.walk();
     requireReadable(spoke_, tree);
     ConnectOptions options;
@@ -67,6 +69,7 @@ class SpokeVerify {
       nothing.tree = treeDigest(std::vector<uint64_t>());
       auto listing = session.open(nothing, [&](const AgentInfo& agent) {
         greet(spoke_, agent, session.preamble().noise(), result_.report.warnings);
+        mirror.archive().clockShows(agent.clock);
       });
       match(tree, listing);
       compare(mirror, session);
@@ -132,6 +135,7 @@ class SpokeVerify {
   static kj::Maybe<Digest> digestOf(Mirror& mirror, const Pair& pair) {
     KJ_IF_MAYBE(file, mirror.openFile(pair.remote.path)) {
       FileHasher hasher;
+      mirror.readFromDisk(*file);  // it is the disk that is in question
       if (file->size == pair.mirror.size && file->mtime == pair.mirror.mtime &&
           hashPrefix(file->fd, file->size, hasher) == file->size) {
         return hasher.digest();
@@ -217,8 +221,7 @@ class SpokeVerify {
     Progress unseen;
     Transfer transfer(mirror, session, spoke_.keepModes, result_.report, unseen);
     transfer.run(files);
-    mirror.clearStaging();
-    mirror.flush();
+    mirror.finish();
     if (!transfer.failures().empty()) {
       throw Failure(
           absl::StrCat(transfer.failures().size(), " of ", files.size(),

@@ -1,7 +1,10 @@
 #include "hub/sync/archive.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include "hub/sync/archive-age.h"
+#include "hub/sync/archive-catalog.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {
@@ -133,8 +136,14 @@ TEST_P(ArchiveTest, symlinkInThePlaceOfASpokesArchiveIsNotFollowed) {
     auto link = archived_ / ("new/deep/" + name);
     EXPECT_EQ(symlink(elsewhere.path().c_str(), link.c_str()), 0);
     auto archive = this->archive();
-    EXPECT_THROW(archive.take(mirror_.open(), "file", "file"), kj::Exception);
-    EXPECT_THROW(archive.preserve(mirror_.open(), "file", "file"), kj::Exception);
+    if (name == "spoke") {
+      EXPECT_THROW(archive.take(mirror_.open(), "file", "file"), kj::Exception);
+      EXPECT_THROW(archive.preserve(mirror_.open(), "file", "file"), kj::Exception);
+    } else {
+      // This name is taken, so the run gets another.
+      archive.preserve(mirror_.open(), "file", "file");
+      EXPECT_EQ(archive.run(), "20260131T120000.124Z");
+    }
     unlink(link.c_str());
     archived_.write("new/deep/spoke/x", "x");
   }
@@ -153,13 +162,98 @@ TEST_P(ArchiveTest, onlyFilesArePreserved) {
   }
 }
 
-TEST(Archive, takesADirectoryWhole) {
+TEST_P(ArchiveTest, whatIsTakenBackLeavesNothing) {
+  mirror_.write("d/one", "1");
+  mirror_.write("d/two", "2");
+  auto archive = this->archive();
+  kj::AutoCloseFd dir(open((mirror_ / "d").c_str(), O_RDONLY | O_DIRECTORY));
+  auto one = archive.preserve(dir, "one", "d/one");
+  auto two = archive.preserve(dir, "two", "d/two");
+  EXPECT_TRUE(one.holds(mirror_.stat("d/one")));
+  EXPECT_FALSE(one.holds(mirror_.stat("d/two")));
+  archive.discard(one);
+  EXPECT_FALSE(archived("d/one"));
+  EXPECT_EQ(archived("d/two"), "2");
+  archive.discard(two);
+  EXPECT_FALSE(archived_.exists("new/deep/" + RUN));
+  EXPECT_EQ(mirror_.read("d/one"), "1");
+  archive.take(dir, "one", "d/one");
+  EXPECT_EQ(archived("d/one"), "1");
+}
+
+TEST(ArchiveRun, isNamedByTheLatestClock) {
+  constexpr int64_t DAY = 86'400 * SECOND;
   TempDir mirror, archived;
-  mirror.write("d/e/file", "content");
-  Archive archive(archived.path(), "spoke", STARTED);
-  archive.take(mirror.open(), "d", "d");
-  EXPECT_EQ(archived.read(RUN + "/d/e/file"), "content");
-  EXPECT_FALSE(mirror.exists("d"));
+  auto nameOf = [&](int64_t hub, int64_t other) {
+    Archive archive(archived.path(), "spoke", hub);
+    archive.clockShows(other);
+    mirror.write("file", "x");
+    archive.take(mirror.open(), "file", "file");
+    return archive.run();
+  };
+  EXPECT_EQ(nameOf(STARTED - 60 * DAY, STARTED), "20260131T120000.123Z");
+  // Not before the newest that is there, should all clocks be behind.
+  EXPECT_EQ(nameOf(STARTED - 60 * DAY, STARTED - 61 * DAY), "20260131T120000.124Z");
+  EXPECT_EQ(nameOf(STARTED + DAY, STARTED), "20260201T120000.123Z");
+}
+
+class ArchiveExpiry : public testing::Test {
+ protected:
+  static constexpr int64_t DAY = 86'400 * SECOND;
+  ~ArchiveExpiry() noexcept override {}
+
+  void archive(const AgeClocks& clocks) {
+    mirror_.write("file", "x");
+    Archive archive(dir_ / "archive", "spoke", clocks.wall);
+    archive.take(mirror_.open(), "file", "file");
+    noteArchiveRun(ages_, archive.run(), clocks);
+  }
+  // How many runs are left after an expiry of what is older than 30 days.
+  size_t left(const AgeClocks& clocks) {
+    EXPECT_TRUE(expireArchive(dir_ / "archive", "spoke", 30, clocks.wall, ages_, clocks).ok());
+    return namesIn(open((dir_ / "archive/spoke").c_str(), O_RDONLY | O_DIRECTORY)).size();
+  }
+
+  TempDir mirror_, dir_;
+  std::string ages_ = dir_ / "data/archive-ages/spoke";
+};
+
+TEST_F(ArchiveExpiry, countsWhatCertainlyWentBy) {
+  archive({STARTED, 5 * DAY, "boot"});
+  EXPECT_EQ(left({STARTED + 29 * DAY, 34 * DAY, "boot"}), 1u);
+  EXPECT_EQ(left({STARTED + 31 * DAY, 36 * DAY, "boot"}), 0u);
+}
+
+TEST_F(ArchiveExpiry, takesNothingWhenAClockIsSet) {
+  // Behind when it was archived, and put right.
+  archive({STARTED - 4000 * DAY, DAY, "boot"});
+  EXPECT_EQ(left({STARTED, DAY + SECOND, "boot"}), 1u);
+  // Ahead for a while, over boots.
+  EXPECT_EQ(left({STARTED + 4000 * DAY, 0, "second"}), 1u);
+  EXPECT_EQ(left({STARTED + 4000 * DAY, DAY, "second"}), 1u);
+  EXPECT_EQ(left({STARTED, 0, "third"}), 1u);
+  EXPECT_EQ(left({STARTED + SECOND, SECOND, ""}), 1u) << "no uptime to be had";
+  // Only the days that it was up count, and one for each boot.
+  EXPECT_EQ(left({STARTED + 26 * DAY, 26 * DAY, "fourth"}), 1u);
+  EXPECT_EQ(left({STARTED + 60 * DAY, 60 * DAY, "fourth"}), 0u);
+}
+
+TEST_F(ArchiveExpiry, goesByTheNameOfWhatIsNotCounted) {
+  archive({STARTED, DAY, "boot"});
+  archive({STARTED + 20 * DAY, 21 * DAY, "boot"});
+  dir_.write("data/archive-ages/spoke", "garbage\n\n1 2 3 4 5\n");
+  EXPECT_EQ(left({STARTED + 31 * DAY, 32 * DAY, "boot"}), 1u);
+  EXPECT_EQ(left({STARTED + 51 * DAY, 52 * DAY, "boot"}), 0u);
+}
+
+TEST_P(ArchiveTest, takesADirectoryWhole) {
+  mirror_.write("d/e/file", "content");
+  mirror_.write("d/other", "more");
+  auto archive = this->archive();
+  archive.take(mirror_.open(), "d", "d");
+  EXPECT_EQ(archived("d/e/file"), "content");
+  EXPECT_EQ(archived("d/other"), "more");
+  EXPECT_FALSE(mirror_.exists("d"));
 }
 
 TEST(MakeDirectoriesBeneath, makesParentsAndFollowsNothing) {

@@ -64,7 +64,11 @@ class IncomingTest : public testing::Test {
     digest.to(piece.initHash());
     incoming_->data(piece.asReader());
   }
-  void end(std::string_view content) { incoming_->end(digestOf(bytesOf(content))); }
+  void end(std::string_view content) {
+    incoming_->end(digestOf(bytesOf(content)));
+    auto uncommitted = mirror_.commit();
+    if (!uncommitted.empty()) Mirror::fail(uncommitted[0]);
+  }
 
   void basisFrom(Basis::Kind kind, const std::string& path, std::string_view content) {
     basis_ = Basis();
@@ -185,22 +189,108 @@ TEST_F(IncomingTest, tailOfAMovedFile) {
   EXPECT_FALSE(dir_.exists("mirror/old"));
 }
 
-TEST_F(IncomingTest, longTailThatFailsIsTakenBack) {
+TEST_F(IncomingTest, nothingOfALongTailIsInTheFileBeforeItIsProved) {
   mirrorHas("file", "one");
   auto large = noise(5 << 20, 1);
   begin("file", TAIL, 3 + large.size() + 5);
   data(large);
-  EXPECT_GT(mirrored("file")->size(), 3u) << "more than is held";
+  EXPECT_EQ(mirrored("file"), "one");
   EXPECT_THROW(data("wrong", false), kj::Exception);
   incoming_ = nullptr;
   EXPECT_EQ(mirrored("file"), "one");
+  EXPECT_TRUE(mirror_.openPartial("file", Mirror::Staged::TAIL) != nullptr) << "to go on from";
 
   mirrorHas("file", "one");
   begin("file", TAIL, 3 + large.size());
   data(large);
+  EXPECT_EQ(mirrored("file"), "one");
   end("one" + large);
   incoming_ = nullptr;
   EXPECT_TRUE(mirrored("file") == "one" + large);
+  EXPECT_EQ(dir_.mtime("mirror/file"), NEW_TIME);
+  EXPECT_TRUE(mirror_.openPartial("file", Mirror::Staged::TAIL) == nullptr);
+}
+
+TEST_F(IncomingTest, aLongTailGoesOnFromWhatIsStaged) {
+  mirrorHas("file", "one");
+  auto large = noise(5 << 20, 1);
+  begin("file", TAIL, 3 + large.size() + 4);
+  data(large);
+  incoming_ = nullptr;
+
+  mirrorHas("file", "one" + large);  // the basis, that is
+  basis_.stagedTail = large.size();
+  dir_.write("mirror/file", "one");
+  for (auto rest : {" two", ""}) {
+    begin("file", TAIL, 3 + large.size() + strlen(rest));
+    if (*rest != '\0') data(rest);
+    if (*rest == '\0') {
+      incoming_ = nullptr;
+      continue;
+    }
+    end("one" + large + rest);
+    EXPECT_TRUE(mirrored("file") == "one" + large + rest);
+    // The same once more, with nothing that is missing.
+    writeAll(mirror_.openStaged("file", false, Mirror::Staged::TAIL), bytesOf(large));
+    dir_.write("mirror/file", "one");
+  }
+  begin("file", TAIL, 3 + large.size());
+  end("one" + large);
+  EXPECT_TRUE(mirrored("file") == "one" + large);
+}
+
+TEST_F(IncomingTest, anEditOfTheMirrorWhileALongTailComesIsSeen) {
+  mirrorHas("file", "one");
+  auto large = noise(5 << 20, 1);
+  begin("file", TAIL, 3 + large.size());
+  data(large);
+  dir_.write("mirror/file", "edited", OLD + 5);
+  EXPECT_THROW(end("one" + large), kj::Exception);
+  incoming_ = nullptr;
+  EXPECT_EQ(mirrored("file"), "edited");
+}
+
+TEST_F(IncomingTest, whatIsWrittenInPlaceGetsItsTimeWithTheCommit) {
+  mirrorHas("file", "one");
+  begin("file", TAIL, 7);
+  data(" two");
+  incoming_->end(digestOf(bytesOf("one two")));
+  EXPECT_EQ(mirrored("file"), "one two");
+  EXPECT_EQ(dir_.mtime("mirror/file"), NEW_TIME - 1);
+  EXPECT_TRUE(mirror_.commit().empty());
+  EXPECT_EQ(dir_.mtime("mirror/file"), NEW_TIME);
+}
+
+TEST_F(IncomingTest, whatIsStagedGetsItsNameWithTheCommit) {
+  for (auto version : {"first", "second"}) {
+    auto before = mirrored("file");
+    begin("file", WHOLE, strlen(version));
+    data(version);
+    incoming_->end(digestOf(bytesOf(version)));
+    EXPECT_EQ(mirrored("file"), before);
+    EXPECT_TRUE(mirror_.openFile("file") != nullptr) << "a fork's parent";
+    EXPECT_TRUE(mirror_.commit().empty());
+    EXPECT_EQ(mirrored("file"), version);
+  }
+}
+
+TEST_F(IncomingTest, holesStayHoles) {
+  std::string sparse(9 << 20, '\0');
+  sparse.replace(0, 4, "head").replace(5 << 20, 4, "mark");
+  begin("file", WHOLE, sparse.size());
+  for (size_t at = 0; at < sparse.size(); at += 100'000) {
+    data(std::string_view(sparse).substr(at, 100'000));
+  }
+  end(sparse);
+  EXPECT_TRUE(mirrored("file") == sparse);
+  EXPECT_LT(dir_.stat("mirror/file").st_blocks, 64) << "of 512 bytes each";
+
+  auto grown = sparse + std::string(6 << 20, '\0');
+  mirrorHas("file", sparse);
+  begin("file", TAIL, grown.size());
+  data(std::string_view(grown).substr(sparse.size()));
+  end(grown);
+  EXPECT_TRUE(mirrored("file") == grown);
 }
 
 TEST_F(IncomingTest, delta) {

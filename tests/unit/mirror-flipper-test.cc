@@ -58,12 +58,17 @@ class MirrorFlipper : public testing::Test {
     }
   }
 
+  static void commit(Mirror& mirror) {
+    auto uncommitted = mirror.commit();
+    if (!uncommitted.empty()) Mirror::fail(uncommitted[0]);
+  }
   void publish(Mirror& mirror, const std::string& path) {
     attempt("publish", [&]() {
       auto fd = mirror.openStaged(path, false);
       writeAll(fd, bytesOf("version 1\n"));
       fd = nullptr;
       mirror.publish(path);
+      commit(mirror);
     });
   }
   void read(Mirror& mirror, const std::string& path) {
@@ -95,7 +100,10 @@ class MirrorFlipper : public testing::Test {
     });
     attempt("continue",
             [&]() { writeAll(mirror.openStaged("a/b/file", true), bytesOf("version")); });
-    attempt("delete", [&]() { mirror.archiveFile("a/b/pipe"); });
+    attempt("delete", [&]() {
+      mirror.archiveFile("a/b/pipe");
+      commit(mirror);
+    });
     attempt("clear", [&]() { mirror.clearStaging(); });
   }
 

@@ -23,6 +23,16 @@ class MirrorTest : public testing::Test {
     auto fd = mirror_.openStaged(path, false);
     writeAll(fd, bytesOf(content));
     mirror_.publish(path);
+    commit();
+  }
+  void commit() {
+    auto uncommitted = mirror_.commit();
+    if (!uncommitted.empty()) Mirror::fail(uncommitted[0]);
+  }
+  bool archiveFile(const std::string& path) {
+    bool there = mirror_.archiveFile(path);
+    commit();
+    return there;
   }
   std::optional<std::string> mirrored(const std::string& path) {
     return dir_.read("mirror/" + path);
@@ -70,6 +80,8 @@ TEST_F(MirrorTest, publishMakesAFileWhole) {
   EXPECT_FALSE(dir_.exists("mirror/a"));
   EXPECT_TRUE(mirror_.walk().files == 0) << "what is staged is not the mirror's";
   mirror_.publish("a/b/new");
+  EXPECT_FALSE(dir_.exists("mirror/a"));
+  commit();
   EXPECT_EQ(mirrored("a/b/new"), "content");
   EXPECT_EQ(dir_.mode("mirror/a/b/new"), 0600u);
   EXPECT_EQ(dir_.mode("mirror/a/b"), 0700u);
@@ -91,6 +103,66 @@ TEST_F(MirrorTest, replacedFileIsArchived) {
   dir_.write("mirror/empty", "");
   publish("empty", "x");
   EXPECT_FALSE(archived("empty")) << "nothing to keep";
+}
+
+TEST_F(MirrorTest, whatIsNotReplacedLeavesNothingInTheArchive) {
+  dir_.write("mirror/a/file", "old");
+  writeAll(mirror_.openStaged("a/file", false), bytesOf("new"));
+  mirror_.publish("a/file");
+  mirror_.publish("b");  // of which nothing is staged
+  auto uncommitted = mirror_.commit();
+  ASSERT_EQ(uncommitted.size(), 1u) << "one file's failure is its own";
+  EXPECT_EQ(uncommitted[0].path, "b");
+  EXPECT_EQ(mirrored("a/file"), "new");
+
+  dir_.write("mirror/b", "old");
+  mirror_.publish("b");
+  EXPECT_EQ(mirror_.commit().size(), 1u);
+  EXPECT_EQ(mirrored("b"), "old");
+  EXPECT_FALSE(archived("b"));
+  EXPECT_EQ(archived("a/file"), "old");
+}
+
+TEST_F(MirrorTest, whatSomebodySavedSinceItWasArchivedIsArchivedToo) {
+  dir_.write("mirror/file", "old");
+  writeAll(mirror_.openStaged("file", false), bytesOf("new"));
+  mirror_.publish("file", false);  // not known to be there, so archived at the last moment
+  commit();
+  EXPECT_EQ(mirrored("file"), "new");
+  EXPECT_EQ(archived("file"), "old");
+}
+
+TEST_F(MirrorTest, aTimeThatSomebodyChangedIsNotSettled) {
+  dir_.write("mirror/file", "one");
+  kj::AutoCloseFd fd(::open((dir_ / "mirror/file").c_str(), O_RDWR));
+  mirror_.settle("file", fd, OLD + 7);
+  EXPECT_EQ(dir_.mtime("mirror/file"), OLD + 6);
+  dir_.write("mirror/file", "two", OLD + 9);
+  commit();
+  EXPECT_EQ(dir_.mtime("mirror/file"), OLD + 9);
+}
+
+TEST_F(MirrorTest, aRunThatDidNotEndIsSeenByTheNext) {
+  EXPECT_FALSE(mirror_.endedUncleanly());
+  dir_.write("mirror/file", "one");
+  mirror_.openForAppend("file", 3, OLD);
+  {
+    auto next = open(Mirror::Access::READ);
+    EXPECT_TRUE(next.endedUncleanly());
+    EXPECT_FALSE(next.lostWrites());
+  }
+  dir_.write("mirror/.pi-brain-staging/lost-writes", "");
+  EXPECT_TRUE(open(Mirror::Access::READ).lostWrites());
+  mirror_.finish();
+  EXPECT_FALSE(open(Mirror::Access::READ).endedUncleanly());
+}
+
+TEST_F(MirrorTest, whatAKilledRunExchangedIsRecovered) {
+  dir_.write("mirror/.pi-brain-staging/0123456789abcdef0123456789abcdef.swap", "old");
+  dir_.write("mirror/.pi-brain-staging/0123456789abcdef0123456789abcdef.part", "half");
+  mirror_.clearStaging();
+  EXPECT_EQ(archived("recovered/0123456789abcdef0123456789abcdef"), "old");
+  EXPECT_FALSE(dir_.exists("mirror/.pi-brain-staging"));
 }
 
 TEST_F(MirrorTest, openFileTakesRegularFilesOnly) {
@@ -161,11 +233,11 @@ TEST_F(MirrorTest, moves) {
 TEST_F(MirrorTest, archiveFileRemovesWhatItLeavesEmpty) {
   dir_.write("mirror/a/b/c/file", "1");
   dir_.write("mirror/a/other", "2");
-  mirror_.archiveFile("a/b/c/file");
+  archiveFile("a/b/c/file");
   EXPECT_EQ(archived("a/b/c/file"), "1");
   EXPECT_FALSE(dir_.exists("mirror/a/b"));
   EXPECT_EQ(mirrored("a/other"), "2");
-  mirror_.archiveFile("a/other");
+  archiveFile("a/other");
   EXPECT_FALSE(dir_.exists("mirror/a"));
   EXPECT_TRUE(dir_.exists("mirror"));
   publish("a/b/c/file", "again");
@@ -186,7 +258,7 @@ TEST_F(MirrorTest, aFileDoesNotGiveWayToADirectory) {
   EXPECT_EQ(mirrored("x/y/more"), "more");
 
   // Once a deletion took it, there is room.
-  EXPECT_TRUE(mirror_.archiveFile("x/y/file"));
+  EXPECT_TRUE(archiveFile("x/y/file"));
   publish("x/y/file/below", "new");
   EXPECT_EQ(mirrored("x/y/file/below"), "new");
   EXPECT_EQ(archived("x/y/file"), "a file");
@@ -210,11 +282,11 @@ TEST_F(MirrorTest, onlyAnEmptyDirectoryGivesWayToAFile) {
 TEST_F(MirrorTest, archiveFileTakesNothingThatCameInItsPlace) {
   // A file became a directory: whether it complains does not matter.
   dir_.write("mirror/one/below", "new");
-  auto error = kj::runCatchingExceptions([&]() { mirror_.archiveFile("one"); });
+  auto error = kj::runCatchingExceptions([&]() { archiveFile("one"); });
   EXPECT_EQ(mirrored("one/below"), "new");
   // And the other way round.
   dir_.write("mirror/two", "new");
-  error = kj::runCatchingExceptions([&]() { mirror_.archiveFile("two/below"); });
+  error = kj::runCatchingExceptions([&]() { archiveFile("two/below"); });
   EXPECT_EQ(mirrored("two"), "new");
 }
 
@@ -229,7 +301,7 @@ TEST_F(MirrorTest, symlinksAreRefused) {
   EXPECT_THROW(mirror_.openForAppend("dir/file", 6, OLD), kj::Exception);
   EXPECT_THROW(mirror_.move("file", "dir/new"), kj::Exception);
   EXPECT_THROW(mirror_.move("dir/file", "new"), kj::Exception);
-  EXPECT_FALSE(mirror_.archiveFile("dir/file"));
+  EXPECT_FALSE(archiveFile("dir/file"));
   EXPECT_EQ(dir_.read("outside/file"), "secret");
   EXPECT_FALSE(dir_.exists("outside/new"));
   EXPECT_FALSE(dir_.exists("outside/sub"));
@@ -254,6 +326,7 @@ TEST_F(MirrorTest, partialFiles) {
     EXPECT_FALSE(entry.path().string().ends_with(".jsonl"));
   }
   mirror_.publish("a/file");
+  commit();
   EXPECT_EQ(mirrored("a/file"), "1234567");
 
   mirror_.openStaged("b", false);
@@ -266,7 +339,7 @@ TEST_F(MirrorTest, partialFiles) {
   EXPECT_FALSE(dir_.exists("mirror/" + std::string(Mirror::STAGING)));
   publish("d", "after it was cleared");
   EXPECT_EQ(mirrored("d"), "after it was cleared");
-  mirror_.flush();
+  mirror_.finish();
 }
 
 TEST_F(MirrorTest, manyDirectoriesAreNotAllHeldOpen) {
@@ -313,7 +386,8 @@ TEST_F(MirrorTest, whatStandsInTheStagingDirectoryIsNotWrittenTo) {
       staged = "mirror/.pi-brain-staging/" + left.path().filename().string();
     }
     put(softLink);
-    EXPECT_THROW(mirror_.publish(path), kj::Exception);
+    mirror_.publish(path);
+    EXPECT_THROW(commit(), kj::Exception);
     EXPECT_FALSE(dir_.exists("mirror/" + std::string(path))) << "a symlink was published";
   }
 }

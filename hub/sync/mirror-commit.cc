@@ -1,0 +1,333 @@
+// What waits in a Mirror until it is on the disk, and then becomes visible.
+
+#include <absl/strings/str_cat.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/file-io.h"
+#include "common/text.h"
+#include "hub/failure.h"
+#include "hub/sync/mirror.h"
+
+namespace pibrain {
+
+namespace {
+
+// What waits takes room twice where it replaces something, and is not there yet for those who look
+// for it.
+constexpr size_t MAX_PENDING = 4096;
+constexpr uint64_t MAX_PENDING_BYTES = 512 << 20;
+constexpr int64_t MAX_PENDING_NANOS = 5'000'000'000;
+
+// What a staged file is called while it changes places with the one that it replaces.
+constexpr std::string_view SWAPPED = ".swap";
+
+constexpr long FUSE = 0x65735546;  // statfs(2)
+
+int64_t monotonicNanos() {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+}
+
+std::string inQuotes(const std::string& path) { return "'" + escapeForTerminal(path) + "'"; }
+
+std::string swappedName(const std::string& staged) {
+  return staged.substr(0, staged.find('.')) + std::string(SWAPPED);
+}
+
+}  // namespace
+
+bool Mirror::isSwapped(const std::string& stagedName) { return stagedName.ends_with(SWAPPED); }
+
+int64_t Mirror::earlierThan(int64_t mtime) const {
+  return mtime > INT64_MIN ? mtime - 1 : mtime;
+}
+
+void Mirror::addPending(Pending pending, uint64_t bytes) {
+  if (pending_.empty()) oldestPending_ = monotonicNanos();
+  pendingBytes_ += bytes;
+  pending_.push_back(kj::mv(pending));
+}
+
+void Mirror::publish(const std::string& path, bool replaces) {
+  Pending pending{Pending::Kind::PUBLISH, path};
+  pending.replaces = replaces;
+  struct stat st;
+  bool known = replaces && fstatat(staging(), stagedName(path).c_str(), &st, 0) == 0;
+  addPending(kj::mv(pending), known ? uint64_t(st.st_size) : 0);
+  staged_.insert(path);
+}
+
+void Mirror::settle(const std::string& path, int fd, int64_t mtime) {
+  Pending pending{Pending::Kind::SETTLE, path};
+  setMtime(fd, earlierThan(mtime));
+  struct stat st;
+  if (fstat(fd, &st) != 0) throwErrno(errno, "cannot read " + inQuotes(path));
+  pending.inode = uint64_t(st.st_ino);
+  pending.size = uint64_t(st.st_size);
+  pending.mtime = mtime;
+  addPending(kj::mv(pending), 0);
+}
+
+bool Mirror::archiveFile(const std::string& path) {
+  auto name = std::string(baseNameOf(path));
+  auto parent = KJ_ASSERT_NONNULL(root_).open(parentOf(path), O_RDONLY | O_DIRECTORY);
+  struct stat st = {};
+  int error = parent.error != 0                                                 ? parent.error
+              : fstatat(parent.fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0
+                                                                                : errno;
+  if (error != 0 && error != ENOENT && error != ENOTDIR) {
+    throwErrno(error, "cannot read " + inQuotes(path));
+  }
+  if (error != 0 || !S_ISREG(st.st_mode)) return false;
+  addPending({Pending::Kind::ARCHIVE, path}, 0);
+  return true;
+}
+
+bool Mirror::shouldCommit() const {
+  return !pending_.empty() &&
+         (pending_.size() >= MAX_PENDING || pendingBytes_ >= MAX_PENDING_BYTES ||
+          monotonicNanos() - oldestPending_ >= MAX_PENDING_NANOS);
+}
+
+std::vector<Mirror::Uncommitted> Mirror::commit() {
+  std::vector<Uncommitted> uncommitted;
+  if (pending_.empty()) return uncommitted;
+  staging();  // which shows, if this does not come to its end
+  auto pending = kj::mv(pending_);
+  pending_.clear();
+  pendingBytes_ = 0;
+  KJ_DEFER(staged_.clear());
+
+  auto attempt = [&](Pending& one, auto step) {
+    auto failed = [&](kj::Exception why, bool noRoom) {
+      one.failed = true;
+      uncommitted.push_back({one.path, kj::mv(why), noRoom});
+    };
+    try {
+      step(one);
+    } catch (const kj::Exception& e) {
+      failed(kj::cp(e), false);
+    } catch (const Failure& e) {
+      failed(kj::Exception(kj::Exception::Type::OVERLOADED, __FILE__, __LINE__,
+                           kj::heapString(e.what())),
+             true);
+    }
+  };
+  for (auto& one : pending) attempt(one, [this](Pending& p) { preserve(p); });
+  {
+    KJ_ON_SCOPE_FAILURE({
+      for (auto& one : pending) {
+        if (one.preserved) archive_.discard(*one.preserved);
+      }
+    });
+    flush();
+  }
+  for (auto& one : pending) {
+    if (!one.failed) attempt(one, [this](Pending& p) { reveal(p); });
+  }
+  return uncommitted;
+}
+
+void Mirror::fail(const Uncommitted& uncommitted) {
+  if (uncommitted.noRoom) throw Failure(uncommitted.why.getDescription().cStr());
+  kj::throwFatalException(kj::cp(uncommitted.why));
+  KJ_UNREACHABLE;
+}
+
+void Mirror::finish() {
+  auto uncommitted = commit();
+  if (!uncommitted.empty()) fail(uncommitted[0]);
+  if (unflushed_) flush();
+  clearStaging();
+}
+
+// What will be replaced or removed goes to the archive, before all is written to the disk.
+void Mirror::preserve(Pending& pending) {
+  bool replaced = pending.kind == Pending::Kind::PUBLISH && pending.replaces;
+  bool removed = pending.kind == Pending::Kind::ARCHIVE;
+  // On one filesystem it moves there, in one step.
+  if (removed) removed = archive_.isElsewhere(device());
+  if (!replaced && !removed) return;
+  struct stat st;
+  int parent = directory(std::string(parentOf(pending.path)));
+  auto name = std::string(baseNameOf(pending.path));
+  if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) return;
+  if (replaced && st.st_size == 0) return;
+  pending.preserved = archive_.preserve(parent, name, pending.path);
+}
+
+uint64_t Mirror::device() const {
+  struct stat st;
+  return fstat(KJ_ASSERT_NONNULL(root_).fd(), &st) == 0 ? uint64_t(st.st_dev) : 0;
+}
+
+void Mirror::flush() {
+  try {
+    int root = KJ_ASSERT_NONNULL(root_).fd();
+    archive_.flush(device());
+    struct statfs fs;
+    // Most of FUSE does not know syncfs(2).
+    if (fstatfs(root, &fs) == 0 && fs.f_type == FUSE) {
+      for (auto& path : staged_) {
+        auto opened = KJ_ASSERT_NONNULL(root_).open(
+            joinPath(std::string(STAGING), stagedName(path)), O_RDONLY);
+        if (opened.error == 0 && fsync(opened.fd) != 0) {
+          throwErrno(errno, "cannot write " + where() + " to the disk");
+        }
+      }
+    }
+    if (syncfs(root) != 0) throwErrno(errno, "cannot write " + where() + " to the disk");
+    unflushed_ = false;
+  } catch (const kj::Exception& e) {
+    noteLostWrites();
+    auto what = plainWords(e);
+    auto path = escapeForTerminal(path_);
+    throw Failure(absl::StrCat(
+        "the hub's disk did not take what was written: ", escapeForTerminal(what),
+        ". Some of it may be lost, although it looks as if it were there; the next run fetches it "
+        "again. 'dmesg' tells what is wrong with the disk, or with what it lies on; 'df -h ", path,
+        "' and 'df -i ", path, "' show how much room there is."));
+  }
+}
+
+void Mirror::noteLostWrites() {
+  kj::AutoCloseFd mark(
+      openat(staging(), LOST_WRITES, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (mark.get() >= 0) (void)fsync(mark);
+}
+
+void Mirror::reveal(Pending& pending) {
+  switch (pending.kind) {
+    case Pending::Kind::PUBLISH:
+      unflushed_ = true;
+      return publish(pending);
+    case Pending::Kind::SETTLE:
+      return settle(pending);
+    case Pending::Kind::ARCHIVE:
+      unflushed_ = true;
+      return archive(pending);
+  }
+}
+
+void Mirror::publish(Pending& pending) {
+  auto& path = pending.path;
+  auto name = std::string(baseNameOf(path));
+  int parent = directory(std::string(parentOf(path)));
+  if (!pending.preserved) {
+    // Most often there is nothing in the way.
+    int error = renameToNew(staging(), stagedName(path).c_str(), parent, name.c_str());
+    if (error == 0) return requirePublished(parent, name, path);
+    if (error != EEXIST) throwErrno(error, "cannot publish " + inQuotes(path));
+  }
+  replace(parent, name, pending);
+}
+
+// Puts the staged file in the place of what is there.
+void Mirror::replace(int parent, const std::string& name, Pending& pending) {
+  auto& path = pending.path;
+  auto staged = stagedName(path);
+  struct stat st;
+  bool there = fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+  // What is there cannot be seen, so it cannot be archived.
+  if (!there && errno != ENOENT) throwErrno(errno, "cannot publish " + inQuotes(path));
+  if (there && !S_ISREG(st.st_mode)) {
+    makeRoomAt(parent, name, path);
+    parent = directory(std::string(parentOf(path)));
+    there = false;
+  }
+  if (!there) {
+    int error = renameToNew(staging(), staged.c_str(), parent, name.c_str());
+    if (error != 0) throwErrno(error, "cannot publish " + inQuotes(path));
+    return requirePublished(parent, name, path);
+  }
+  if (!pending.preserved && st.st_size > 0) {
+    pending.preserved = archive_.preserve(parent, name, path);
+    if (pending.preserved->copied) archive_.flush();
+  }
+  auto swapped = swappedName(staged);
+  {
+    KJ_ON_SCOPE_FAILURE({
+      renameat(staging_, swapped.c_str(), staging_, staged.c_str());
+      if (pending.preserved) archive_.discard(*pending.preserved);
+    });
+    if (renameat(staging(), staged.c_str(), staging(), swapped.c_str()) != 0) {
+      throwErrno(errno, "cannot publish " + inQuotes(path));
+    }
+    exchange(parent, name, pending);
+  }
+  requirePublished(parent, name, path);
+}
+
+// The staged file and the one that it replaces change places, in one step, so that what comes out
+// can be looked at: somebody may have saved another file there since it was archived.
+void Mirror::exchange(int parent, const std::string& name, const Pending& pending) {
+  auto swapped = swappedName(stagedName(pending.path));
+  struct stat st;
+  auto isPreserved = [&]() {
+    return S_ISREG(st.st_mode) &&
+           (st.st_size == 0 || (pending.preserved && pending.preserved->holds(st)));
+  };
+  if (renameat2(staging(), swapped.c_str(), parent, name.c_str(), RENAME_EXCHANGE) != 0) {
+    if (errno != EINVAL && errno != ENOSYS) {
+      throwErrno(errno, "cannot publish " + inQuotes(pending.path));
+    }
+    // A filesystem that does not know how: a look and a step.
+    KJ_REQUIRE(fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && isPreserved(),
+               "the mirror's file was changed by someone else during the run");
+    if (renameat(staging(), swapped.c_str(), parent, name.c_str()) != 0) {
+      throwErrno(errno, "cannot publish " + inQuotes(pending.path));
+    }
+    return;
+  }
+  if (fstatat(staging(), swapped.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return;
+  if (isPreserved()) {
+    unlinkat(staging(), swapped.c_str(), 0);
+  } else if (S_ISREG(st.st_mode)) {
+    archive_.take(staging(), swapped, pending.path);
+  } else {
+    renameat2(staging(), swapped.c_str(), parent, name.c_str(), RENAME_EXCHANGE);
+    KJ_FAIL_REQUIRE("the mirror's file was replaced by someone else during the run");
+  }
+}
+
+void Mirror::settle(const Pending& pending) {
+  int parent = directory(std::string(parentOf(pending.path)));
+  auto name = std::string(baseNameOf(pending.path));
+  struct stat st;
+  bool same = fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+              S_ISREG(st.st_mode) && uint64_t(st.st_ino) == pending.inode &&
+              uint64_t(st.st_size) == pending.size &&
+              mtimeOf(st) == earlierThan(pending.mtime);
+  // Else the next run finds what somebody made of it.
+  if (same) setMtimeOf(parent, name, pending.mtime);
+}
+
+void Mirror::archive(Pending& pending) {
+  auto name = std::string(baseNameOf(pending.path));
+  int parent = directory(std::string(parentOf(pending.path)));
+  struct stat st;
+  if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) return;
+  if (!pending.preserved) {
+    archive_.take(parent, name, pending.path);
+  } else {
+    KJ_REQUIRE(pending.preserved->holds(st),
+               "the mirror's file was changed by someone else during the run");
+    if (unlinkat(parent, name.c_str(), 0) != 0) {
+      int error = errno;
+      archive_.discard(*pending.preserved);
+      throwErrno(error, "cannot remove " + inQuotes(pending.path));
+    }
+  }
+  removeEmptyParents(pending.path);
+}
+
+}  // namespace pibrain
