@@ -22,11 +22,27 @@ inline constexpr size_t MAX_DEPTH = 400;
 // More problems than these in a listing tell nobody more.
 inline constexpr size_t MAX_PROBLEMS = 1000;
 
+// Of what a walk passes over (symlinks, sockets, …) at most so many are named.
+inline constexpr size_t MAX_SKIPPED = 10'000;
+
 // Blocks (agent.capnp): content comes in pieces of at most MAX_PIECE; a block is closed when it
 // holds BLOCK_RAW bytes before compression. So none decompresses to more than MAX_BLOCK_RAW.
 inline constexpr size_t MAX_PIECE = 128 * 1024;
 inline constexpr size_t BLOCK_RAW = 512 * 1024;
 inline constexpr size_t MAX_BLOCK_RAW = 1024 * 1024;
+
+// Messages of the RPC, in bytes. What a side takes and what the other one sends are not one limit:
+// Cap'n Proto refuses to send what it would not take itself, so both ends are told the larger one,
+// and each bounds by itself what comes in (message-guard.h).
+inline constexpr size_t MAX_REQUEST = 16 * 1024 * 1024;   // an agent takes
+inline constexpr size_t MAX_ANSWER = 2 * MAX_BLOCK_RAW;   // a hub takes: a block, little more
+// A hub keeps its requests below MAX_REQUEST, whatever the number and size of files: it asks several
+// times.
+inline constexpr size_t MAX_WANTS = 4096;                        // of one pull …
+inline constexpr size_t MAX_WANTED_SIGNATURES = 4 * 1024 * 1024;  // … but for one larger alone,
+inline constexpr size_t MAX_WANTED_SIGNATURE = 8 * 1024 * 1024;  // of which this is the largest
+inline constexpr size_t MAX_IDS = 500'000;                       // of files, to describe or digest
+inline constexpr size_t MAX_KNOWN = 1'000'000;                   // digests of directories
 
 // P4: a *.jsonl file changed less than this ago is sent up to its last newline.
 inline constexpr int64_t QUIET_NANOS = 10'000'000'000;

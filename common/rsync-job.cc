@@ -116,6 +116,16 @@ rs_result copyFromBasis(void* opaque, rs_long_t position, size_t* length, void**
   return result;
 }
 
+// Zero: as fits a file of that size.
+SignatureLengths chooseLengths(uint64_t size, uint32_t blockLength, uint32_t strongLength) {
+  if (blockLength == 0 && size < SMALL_FILE && size > SMALL_BLOCK) blockLength = SMALL_BLOCK;
+  rs_magic_number magic = RS_RK_BLAKE2_SIG_MAGIC;
+  size_t block = blockLength;
+  size_t strong = strongLength;
+  check(rs_sig_args(rs_long_t(size), &magic, &block, &strong));
+  return {uint32_t(std::min<size_t>(block, MAX_BLOCK_LENGTH)), uint32_t(strong)};
+}
+
 }  // namespace
 
 void initRsync() {
@@ -125,13 +135,8 @@ void initRsync() {
 void makeSignature(int fd, uint64_t size, uint32_t blockLength, uint32_t strongLength,
                    kj::FunctionParam<void(kj::ArrayPtr<const kj::byte>)> sink) {
   KJ_REQUIRE(blockLength <= MAX_BLOCK_LENGTH, "block length", blockLength);
-  if (blockLength == 0 && size < SMALL_FILE && size > SMALL_BLOCK) blockLength = SMALL_BLOCK;
-  rs_magic_number magic = RS_RK_BLAKE2_SIG_MAGIC;
-  size_t block = blockLength;
-  size_t strong = strongLength;
-  check(rs_sig_args(rs_long_t(size), &magic, &block, &strong));
-  block = std::min<size_t>(block, MAX_BLOCK_LENGTH);
-  rs_job_t* job = rs_sig_begin(block, strong, magic);
+  auto [block, strong] = chooseLengths(size, blockLength, strongLength);
+  rs_job_t* job = rs_sig_begin(block, strong, RS_RK_BLAKE2_SIG_MAGIC);
   KJ_REQUIRE(job != nullptr, "librsync cannot make this signature", block, strong);
   KJ_DEFER(rs_job_free(job));
 
@@ -154,6 +159,11 @@ void makeSignature(int fd, uint64_t size, uint32_t blockLength, uint32_t strongL
     if (made > 0) sink(out.slice(0, made));
     if (result == RS_DONE) return;
   }
+}
+
+uint64_t signatureLength(uint64_t size, uint32_t strongLength) {
+  auto [block, strong] = chooseLengths(size, 0, strongLength);
+  return SIGNATURE_HEADER + (size + block - 1) / block * (4 + strong);
 }
 
 SignatureLengths lengthsIn(kj::ArrayPtr<const kj::byte> signature) {

@@ -24,6 +24,9 @@ void initRsync();
 void makeSignature(int fd, uint64_t size, uint32_t blockLength, uint32_t strongLength,
                    kj::FunctionParam<void(kj::ArrayPtr<const kj::byte>)> sink);
 
+// How many bytes that signature will have.
+uint64_t signatureLength(uint64_t size, uint32_t strongLength);
+
 // The lengths in a signature's header. Throws if `signature` cannot be one.
 struct SignatureLengths {
   uint32_t block;

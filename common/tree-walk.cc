@@ -31,6 +31,9 @@ static_assert(std::endian::native == std::endian::little, "digests are over litt
 constexpr unsigned MAX_THREADS = 4;
 constexpr size_t DIRECTORIES_WORTH_THREADS = 16;
 
+// How often what changes while it is read is read again.
+constexpr int MAX_ATTEMPTS = 3;
+
 // Enough for a few hundred files: one call of the hash function for most directories.
 constexpr size_t HASH_PIECE = 32 * 1024;
 
@@ -38,21 +41,26 @@ void append(std::string& out, uint64_t number) {
   out.append(reinterpret_cast<const char*>(&number), sizeof(number));
 }
 
-void appendRecord(std::string& out, const Tree::Directory& directory, const Tree::File& file) {
+void appendRecord(std::string& out, const Tree::Directory& directory, const Tree::File& file,
+                  const DigestOptions& options) {
   out += directory.name(file);
   out += '\0';
   append(out, file.size);
-  append(out, uint64_t(file.mtime));
+  append(out, uint64_t(options.times.stored(file.mtime)));
+  if (!options.modes) return;
+  uint16_t mode = mirroredMode(file.mode);
+  out.append(reinterpret_cast<const char*>(&mode), sizeof(mode));
 }
 
 // `piece` is scratch, so that a walk takes memory for it once.
-uint64_t digestOf(const Tree::Directory& directory, std::string& piece) {
+uint64_t digestOf(const Tree::Directory& directory, const DigestOptions& options,
+                  std::string& piece) {
   XXH3_state_t state;
   XXH3_64bits_reset(&state);
   piece = directory.path;
   piece += '\0';
   for (auto& file : directory.files) {
-    appendRecord(piece, directory, file);
+    appendRecord(piece, directory, file, options);
     if (piece.size() >= HASH_PIECE) {
       XXH3_64bits_update(&state, piece.data(), piece.size());
       piece.clear();
@@ -72,6 +80,9 @@ void number(Tree& tree) {
   tree.files = uint32_t(files);
 }
 
+// What mkfs leaves at the top of a filesystem for fsck: nobody but root may look into it.
+constexpr std::string_view LOST_AND_FOUND = "lost+found";
+
 // Reads directories, one after the other, into a part of a tree.
 class DirectoryReader {
  public:
@@ -81,13 +92,14 @@ class DirectoryReader {
   // Returns the paths of the directories in it.
   std::vector<std::string> read(const std::string& path) {
     path_ = path;
-    below_.clear();
     auto opened = root_.open(path, O_RDONLY | O_DIRECTORY);
     if (opened.error != 0) {
-      // Gone since the directory above was read: as if it had never been there. Deeper, it may be
-      // a directory above that has another name now, with all of this in it.
-      bool gone = opened.error == ENOENT && path.find('/') == std::string::npos;
-      if (!gone) problem(path, reasonOf(opened.error));
+      if (path == LOST_AND_FOUND && (opened.error == EACCES || opened.error == EPERM)) {
+        ++part_.specialsSkipped;
+        skip(path);
+      } else {
+        problem(path, reasonOf(opened.error));
+      }
       return {};
     }
     DIR* dir = fdopendir(opened.fd);
@@ -97,94 +109,147 @@ class DirectoryReader {
     }
     opened.fd.release();
     KJ_DEFER(closedir(dir));
-    files_.clear();
-    names_.clear();
-    errno = 0;
-    while (auto* entry = readdir(dir)) {
-      examine(dirfd(dir), entry);
+    // A name that is replaced by rename meanwhile may be returned twice (btrfs, tmpfs): that is seen,
+    // and so it is read again; or never, which nobody sees.
+    for (int attempt = 1;; ++attempt) {
+      names_.clear();
+      entries_.clear();
+      problems_.clear();
       errno = 0;
+      while (auto* entry = readdir(dir)) {
+        examine(dirfd(dir), entry);
+        errno = 0;
+      }
+      if (errno != 0) problems_.push_back({path, reasonOf(errno)});
+      if (!dropRepeated() || attempt == MAX_ATTEMPTS) break;
+      rewinddir(dir);
     }
-    if (errno != 0) problem(path, reasonOf(errno));
-    finish();
-    return std::move(below_);
+    return finish();
   }
 
   Tree take() { return std::move(part_); }
 
  private:
+  enum class Kind : uint16_t { FILE, DIRECTORY, SYMLINK, SPECIAL };
+  struct Entry {
+    Tree::File file;  // of the others, only the name
+    Kind kind;
+  };
+
+  std::string_view nameOf(const Tree::File& file) const {
+    return std::string_view(names_).substr(file.name, file.nameLength);
+  }
+
   void examine(int dir, const struct dirent* entry) {
     std::string_view name(entry->d_name);
     if (name == "." || name == ".." || (path_.empty() && name == options_.skip)) return;
-    switch (entry->d_type) {
-      case DT_DIR:
-        return descend(name);
-      case DT_LNK:
-        ++part_.symlinksSkipped;
+    auto kind = entry->d_type == DT_DIR   ? Kind::DIRECTORY
+                : entry->d_type == DT_LNK ? Kind::SYMLINK
+                : entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN ? Kind::FILE
+                                                                         : Kind::SPECIAL;
+    struct stat st = {};
+    if (kind == Kind::FILE) {
+      if (fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno != ENOENT) problems_.push_back({joinPath(path_, name), reasonOf(errno)});
         return;
-      case DT_REG:
-      case DT_UNKNOWN:
-        break;
-      default:
-        ++part_.specialsSkipped;
+      }
+      kind = S_ISREG(st.st_mode)   ? Kind::FILE
+             : S_ISDIR(st.st_mode) ? Kind::DIRECTORY
+             : S_ISLNK(st.st_mode) ? Kind::SYMLINK
+                                   : Kind::SPECIAL;
+    }
+    if (kind == Kind::FILE || kind == Kind::DIRECTORY) {
+      if (name.size() > MAX_NAME) {
+        problems_.push_back({joinPath(path_, name), proto::Reason::NAME_TOO_LONG});
         return;
+      }
+      if (names_.size() + name.size() > UINT32_MAX) {
+        problems_.push_back({joinPath(path_, name), proto::Reason::TOO_MANY});
+        return;
+      }
     }
-    struct stat st;
-    if (fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-      if (errno != ENOENT) problem(joinPath(path_, name), reasonOf(errno));
-    } else if (S_ISREG(st.st_mode)) {
-      addFile(name, st);
-    } else if (S_ISDIR(st.st_mode)) {
-      descend(name);
-    } else if (S_ISLNK(st.st_mode)) {
-      ++part_.symlinksSkipped;
-    } else {
-      ++part_.specialsSkipped;
-    }
+    entries_.push_back({{uint64_t(st.st_size), mtimeOf(st), uint32_t(names_.size()),
+                         uint16_t(name.size()), uint16_t(st.st_mode & 0777)},
+                        kind});
+    names_ += name;
   }
 
-  void descend(std::string_view name) {
+  // Sorts the entries. Returns whether a name came twice; of these one is left.
+  bool dropRepeated() {
+    auto name = [this](const Entry& entry) { return nameOf(entry.file); };
+    std::sort(entries_.begin(), entries_.end(),
+              [&](auto& a, auto& b) { return name(a) < name(b); });
+    auto end = std::unique(entries_.begin(), entries_.end(),
+                           [&](auto& a, auto& b) { return name(a) == name(b); });
+    bool repeated = end != entries_.end();
+    entries_.erase(end, entries_.end());
+    return repeated;
+  }
+
+  std::vector<std::string> finish() {
+    std::vector<std::string> below;
+    for (auto& problem : problems_) part_.problems.push_back(std::move(problem));
+    size_t files = 0;
+    for (auto& entry : entries_) {
+      switch (entry.kind) {
+        case Kind::FILE:
+          ++files;
+          break;
+        case Kind::DIRECTORY:
+          descend(nameOf(entry.file), below);
+          break;
+        case Kind::SYMLINK:
+          ++part_.symlinksSkipped;
+          skip(joinPath(path_, nameOf(entry.file)));
+          break;
+        case Kind::SPECIAL:
+          ++part_.specialsSkipped;
+          skip(joinPath(path_, nameOf(entry.file)));
+          break;
+      }
+    }
+    if (files > 0) addFiles(files);
+    return below;
+  }
+
+  void descend(std::string_view name, std::vector<std::string>& below) {
     auto path = joinPath(path_, name);
     if (std::count(path.begin(), path.end(), '/') + 2 > ptrdiff_t(MAX_DEPTH)) {
       problem(path, proto::Reason::TOO_DEEP);
     } else {
-      below_.push_back(std::move(path));
+      below.push_back(std::move(path));
     }
   }
 
-  void addFile(std::string_view name, const struct stat& st) {
-    if (names_.size() + name.size() > UINT32_MAX) {
-      problem(joinPath(path_, name), proto::Reason::TOO_MANY);
-      return;
-    }
-    files_.push_back(
-        {uint64_t(st.st_size), mtimeOf(st), uint32_t(names_.size()), uint16_t(name.size())});
-    names_ += name;
-    part_.bytes += uint64_t(st.st_size);
-  }
-
-  void finish() {
-    if (files_.empty()) return;
+  void addFiles(size_t count) {
     auto& directory = part_.directories.emplace_back();
     directory.path = path_;
     // Exactly as large as needed: a spoke's memory may be small and its tree large.
-    directory.files = files_;
+    directory.files.reserve(count);
+    for (auto& entry : entries_) {
+      if (entry.kind != Kind::FILE) continue;
+      directory.files.push_back(entry.file);
+      part_.bytes += entry.file.size;
+    }
     directory.names = names_;
-    std::sort(directory.files.begin(), directory.files.end(),
-              [&](auto& a, auto& b) { return directory.name(a) < directory.name(b); });
-    directory.digest = digestOf(directory, piece_);
+    directory.digest = digestOf(directory, options_.digests, piece_);
   }
 
   void problem(std::string path, proto::Reason reason) {
     part_.problems.push_back({std::move(path), reason});
   }
 
+  void skip(std::string path) {
+    if (part_.skipped.size() < MAX_SKIPPED) part_.skipped.push_back(std::move(path));
+  }
+
   const RootedDir& root_;
   const WalkOptions& options_;
   Tree part_;
-  // Of the directory that is being read; the vectors serve all of them in turn.
+  // Of the directory that is being read; these serve all of them in turn.
   std::string path_;
-  std::vector<std::string> below_;
-  std::vector<Tree::File> files_;
+  std::vector<Entry> entries_;
+  std::vector<Tree::Problem> problems_;
   std::string names_, piece_;
 };
 
@@ -207,6 +272,7 @@ class Walk {
               [](auto& a, auto& b) { return a.path < b.path; });
     std::sort(tree_.problems.begin(), tree_.problems.end(),
               [](auto& a, auto& b) { return a.path < b.path; });
+    std::sort(tree_.skipped.begin(), tree_.skipped.end());
     number(tree_);
     return std::move(tree_);
   }
@@ -265,6 +331,8 @@ class Walk {
     std::move(part.directories.begin(), part.directories.end(),
               std::back_inserter(tree_.directories));
     std::move(part.problems.begin(), part.problems.end(), std::back_inserter(tree_.problems));
+    std::move(part.skipped.begin(), part.skipped.end(), std::back_inserter(tree_.skipped));
+    if (tree_.skipped.size() > MAX_SKIPPED) tree_.skipped.resize(MAX_SKIPPED);
     tree_.bytes += part.bytes;
     tree_.symlinksSkipped += part.symlinksSkipped;
     tree_.specialsSkipped += part.specialsSkipped;
@@ -309,17 +377,33 @@ kj::Maybe<uint32_t> Tree::idOf(std::string_view path) const {
   return directory->firstFile + uint32_t(file - inside.begin());
 }
 
-Tree walkTree(int root, const WalkOptions& options) { return Walk(root, options).run(); }
-
-void dropFiles(Tree::Directory& directory, const std::function<bool(const std::string&)>& drop) {
-  std::erase_if(directory.files, [&](auto& file) { return drop(directory.pathOf(file)); });
-  std::string piece;
-  directory.digest = digestOf(directory, piece);
+Tree walkTree(int root, const WalkOptions& options) {
+  for (int attempt = 1;; ++attempt) {
+    auto tree = Walk(root, options).run();
+    // It is no error that a directory goes; but what it was in may have been renamed, with all that
+    // is in it, and not have been met under the new name.
+    bool settled = std::none_of(tree.problems.begin(), tree.problems.end(), [](auto& problem) {
+      return problem.reason == proto::Reason::VANISHED && !problem.path.empty();
+    });
+    if (settled || attempt == MAX_ATTEMPTS) return tree;
+  }
 }
 
-uint64_t fingerprintOf(const Tree::Directory& directory, const Tree::File& file) {
+uint64_t digestOf(const Tree::Directory& directory, const DigestOptions& options) {
+  std::string piece;
+  return digestOf(directory, options, piece);
+}
+
+void dropFiles(Tree::Directory& directory, const std::function<bool(const std::string&)>& drop,
+               const DigestOptions& options) {
+  std::erase_if(directory.files, [&](auto& file) { return drop(directory.pathOf(file)); });
+  directory.digest = digestOf(directory, options);
+}
+
+uint64_t fingerprintOf(const Tree::Directory& directory, const Tree::File& file,
+                       const DigestOptions& options) {
   std::string record;
-  appendRecord(record, directory, file);
+  appendRecord(record, directory, file, options);
   uint64_t hash = XXH3_64bits(record.data(), record.size());
   return hash == 0 ? 1 : hash;
 }

@@ -8,6 +8,10 @@
 // digest of a tree is XXH3 (128 bits) over its directories' digests, sorted as numbers, each as
 // little-endian 64 bits. The fingerprint of a file is XXH3 (64 bits) over what a directory's
 // digest says of it, and never 0, which stands for none (but 1).
+//
+// Two sides may agree on other digests (DigestOptions): over the times as the mirror's filesystem
+// stores them, and with the permission bits, (mode & 0777) | 0600, as little-endian 16 bits after
+// each mtime.
 
 #include <stdint.h>
 
@@ -17,6 +21,7 @@
 #include <vector>
 
 #include "common/digest.h"
+#include "common/stored-times.h"
 #include "proto/agent.capnp.h"
 
 namespace pibrain {
@@ -27,6 +32,7 @@ struct Tree {
     int64_t mtime;  // ns since the epoch
     uint32_t name;  // offset in the directory's `names`
     uint16_t nameLength;
+    uint16_t mode = 0;  // permission bits
   };
   struct Directory {
     std::string path;
@@ -55,6 +61,7 @@ struct Tree {
   uint64_t bytes = 0;
   uint32_t symlinksSkipped = 0;
   uint32_t specialsSkipped = 0;
+  std::vector<std::string> skipped;  // the paths of these, of not more than MAX_SKIPPED
 
   // The file with this id; null if there is none.
   kj::Maybe<Found> find(uint32_t id) const;
@@ -62,21 +69,35 @@ struct Tree {
   kj::Maybe<uint32_t> idOf(std::string_view path) const;
 };
 
+struct DigestOptions {
+  StoredTimes times;
+  bool modes = false;
+
+  auto operator<=>(const DigestOptions&) const = default;
+};
+
+// The permission bits that a mirror gives a file of this mode, if it keeps modes at all.
+inline uint16_t mirroredMode(uint32_t mode) { return uint16_t((mode & 0777) | 0600); }
+
 struct WalkOptions {
   // A name directly beneath the root that is passed over, if not empty.
   std::string_view skip;
+  DigestOptions digests;
 };
 
 // Walks the tree beneath the directory `root` (not owned), in a few threads if it is large;
-// symlinks are not followed. What cannot be read is a problem of the result; the walk goes on.
-// Computes the directories' digests.
+// symlinks are not followed. What cannot be read is a problem of the result; the walk goes on. A
+// directory that goes away meanwhile may have another name now: then all is walked again, a few
+// times, until it settles. Computes the directories' digests.
 Tree walkTree(int root, const WalkOptions& options = {});
 
 // Drops the files for which `drop(path)` is true, and makes the digest anew.
-void dropFiles(Tree::Directory& directory,
-               const std::function<bool(const std::string& path)>& drop);
+void dropFiles(Tree::Directory& directory, const std::function<bool(const std::string& path)>& drop,
+               const DigestOptions& options = {});
 
-uint64_t fingerprintOf(const Tree::Directory& directory, const Tree::File& file);
+uint64_t digestOf(const Tree::Directory& directory, const DigestOptions& options);
+uint64_t fingerprintOf(const Tree::Directory& directory, const Tree::File& file,
+                       const DigestOptions& options = {});
 
 Digest treeDigest(const Tree& tree);
 Digest treeDigest(std::vector<uint64_t> directoryDigests);

@@ -34,8 +34,8 @@ interface Spoke {
 }
 
 interface Sessions {
-  scan @0 (tree :Hash, known :List(UInt64), knownComplete :Bool, reuse :Bool, newest :Int64)
-      -> (listing :Blocks);
+  scan @0 (tree :Hash, known :List(UInt64), knownComplete :Bool, reuse :Bool, newest :Int64,
+           maxSkipped :UInt32, times :StoredTimes, modes :Bool) -> (listing :Blocks);
   # Walks the root. `tree` is the digest of all that the hub holds, `known` the digests of its
   # directories (common/tree-walk.h defines both). The listing begins with a Summary. If the
   # digests of the trees are equal, that is all. If they are not and `knownComplete` is false, it
@@ -43,6 +43,9 @@ interface Sessions {
   # answered from the same walk. Otherwise follow the directories whose digest is not in `known`,
   # and the indexes of those in `known` that the spoke does not have. The hub is taken to know
   # what was last changed at `newest` or before: such a file is named by its fingerprint alone.
+  # Unless the trees are equal, or the state is `differs`, at most `maxSkipped` of the entries that
+  # were skipped are named. `times` and `modes` say what the digests and fingerprints are over
+  # (DigestOptions there); an agent that does not know them answers with all of its directories.
 
   pull @1 (wants :List(Want), options :PullOptions) -> (blocks :Blocks);
   # Answers the wants in their order: for each either begin, data…, end; or differs; or refused.
@@ -68,6 +71,13 @@ interface Blocks {
 }
 
 struct Hash { low @0 :UInt64; high @1 :UInt64; }   # XXH3, 128 bits
+
+struct StoredTimes {
+  # What the hub's filesystem keeps of a time: clamped to these, then rounded down.
+  grain @0 :Int64 = 1;
+  oldest @1 :Int64 = -0x8000000000000000;
+  newest @2 :Int64 = 0x7fffffffffffffff;
+}
 
 struct PullOptions {
   compressionLevel @0 :Int32 = 1;   # zstd's; the agent clamps it to 1…9
@@ -99,6 +109,7 @@ struct Event {
     digest @9 :FileDigest;
     signature @10 :Data;       # the next bytes of the signature
     entry @11 :FileEntry;
+    skipped @12 :Data;         # the path of a symlink, socket, FIFO or device
   }
 }
 
@@ -121,7 +132,7 @@ struct Directory {
   entries @3 :List(Entry);     # in the order of the files
 }
 
-struct Entry { name @0 :Data; size @1 :UInt64; mtime @2 :Int64; }
+struct Entry { name @0 :Data; size @1 :UInt64; mtime @2 :Int64; mode @3 :UInt16; }
 
 struct FileEntry { file @0 :UInt32; entry @1 :Entry; }
 
@@ -137,6 +148,7 @@ enum Reason {
   tooMany @6;
   ioError @7;
   badRequest @8;      # no such id, a signature that cannot be one, …
+  nameTooLong @9;     # longer than a name can be on the hub
 }
 
 struct Begin {

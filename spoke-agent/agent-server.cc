@@ -19,8 +19,7 @@ namespace pibrain {
 
 namespace {
 
-// The largest request is a pull whose wants carry signatures; the hub keeps those under 4 MiB.
-constexpr uint64_t MAX_REQUEST_WORDS = (16 << 20) / sizeof(capnp::word);
+constexpr uint64_t MAX_REQUEST_WORDS = MAX_REQUEST / sizeof(capnp::word);
 constexpr size_t FLOW_LIMIT_WORDS = (4 << 20) / sizeof(capnp::word);
 
 constexpr int LISTING_COMPRESSION = 1;
@@ -114,8 +113,11 @@ class SessionsImpl : public proto::Sessions::Server {
   kj::Promise<void> scan(ScanContext context) override {
     auto params = context.getParams();
     auto tree = params.getReuse() && root_->tree() != nullptr ? root_->tree() : root_->scan();
-    ListingSource::Known known{Digest::from(params.getTree()), params.getKnown(),
-                               params.getKnownComplete(), params.getNewest()};
+    auto times = params.getTimes();
+    ListingSource::Known known{
+        Digest::from(params.getTree()), params.getKnown(), params.getKnownComplete(),
+        params.getNewest(), params.getMaxSkipped(),
+        {{times.getGrain(), times.getOldest(), times.getNewest()}, params.getModes()}};
     auto listing = kj::heap<ListingSource>(kj::mv(tree), known);
     context.getResults().setListing(stream(kj::mv(listing)));
     return kj::READY_NOW;

@@ -22,13 +22,21 @@ void fill(proto::Entry::Builder entry, const Tree::Directory& directory, const T
   entry.setName(dataOf(directory.name(file)));
   entry.setSize(file.size);
   entry.setMtime(file.mtime);
+  entry.setMode(file.mode);
 }
 
 }  // namespace
 
 ListingSource::ListingSource(std::shared_ptr<const Tree> tree, const Known& known)
-    : tree_(kj::mv(tree)), newest_(known.newest) {
-  if (tree_->problems.empty() && treeDigest(*tree_) == known.tree) {
+    : tree_(kj::mv(tree)), newest_(known.newest), options_(known.options) {
+  std::vector<uint64_t> digests;
+  digests.reserve(tree_->directories.size());
+  for (auto& directory : tree_->directories) {
+    // The walk made those that go without options.
+    bool made = options_ == DigestOptions();
+    digests.push_back(made ? directory.digest : digestOf(directory, options_));
+  }
+  if (tree_->problems.empty() && treeDigest(digests) == known.tree) {
     state_ = proto::Summary::State::SAME;
     return;
   }
@@ -37,10 +45,11 @@ ListingSource::ListingSource(std::shared_ptr<const Tree> tree, const Known& know
     return;
   }
   state_ = proto::Summary::State::LISTED;
+  maxSkipped_ = std::min<size_t>(known.maxSkipped, tree_->skipped.size());
   std::unordered_map<uint64_t, uint32_t> indexes;
   for (uint32_t i = 0; i < known.digests.size(); ++i) indexes.emplace(known.digests[i], i);
   for (uint32_t i = 0; i < tree_->directories.size(); ++i) {
-    if (indexes.erase(tree_->directories[i].digest) == 0) differing_.push_back(i);
+    if (indexes.erase(digests[i]) == 0) differing_.push_back(i);
   }
   for (auto& left : indexes) unseen_.push_back(left.second);
   std::sort(unseen_.begin(), unseen_.end());
@@ -52,13 +61,22 @@ bool ListingSource::produce(BlockWriter& writer) {
     summarized_ = true;
   } else if (nextProblem_ < std::min(tree_->problems.size(), MAX_PROBLEMS)) {
     addProblem(writer, tree_->problems[nextProblem_++]);
+  } else if (nextSkipped_ < maxSkipped_) {
+    writer.add([&](proto::Event::Builder event) {
+      event.setSkipped(dataOf(tree_->skipped[nextSkipped_]));
+    });
+    ++nextSkipped_;
   } else if (!unseen_.empty()) {
     addUnseen(writer);
   } else if (nextDirectory_ < differing_.size()) {
     addFiles(writer, tree_->directories[differing_[nextDirectory_]]);
   }
-  return nextProblem_ < std::min(tree_->problems.size(), MAX_PROBLEMS) || !unseen_.empty() ||
-         nextDirectory_ < differing_.size();
+  return !atEnd();
+}
+
+bool ListingSource::atEnd() const {
+  return nextProblem_ >= std::min(tree_->problems.size(), MAX_PROBLEMS) &&
+         nextSkipped_ >= maxSkipped_ && unseen_.empty() && nextDirectory_ >= differing_.size();
 }
 
 void ListingSource::addSummary(BlockWriter& writer) {
@@ -106,7 +124,7 @@ void ListingSource::addFiles(BlockWriter& writer, const Tree::Directory& directo
       if (isNew(files[i])) {
         fill(entries[entry++], directory, files[i]);
       } else {
-        fingerprints.set(i, fingerprintOf(directory, files[i]));
+        fingerprints.set(i, fingerprintOf(directory, files[i], options_));
       }
     }
   });

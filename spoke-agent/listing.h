@@ -20,6 +20,8 @@ class ListingSource : public EventSource {
     capnp::List<uint64_t>::Reader digests;
     bool complete;
     int64_t newest;
+    uint32_t maxSkipped = 0;
+    DigestOptions options = {};
   };
   ListingSource(std::shared_ptr<const Tree> tree, const Known& known);
 
@@ -30,14 +32,18 @@ class ListingSource : public EventSource {
   void addProblem(BlockWriter& writer, const Tree::Problem& problem);
   void addFiles(BlockWriter& writer, const Tree::Directory& directory);
   void addUnseen(BlockWriter& writer);
+  bool atEnd() const;
 
   std::shared_ptr<const Tree> tree_;
   int64_t newest_;
+  DigestOptions options_;
+  size_t maxSkipped_ = 0;
   proto::Summary::State state_;
   std::vector<uint32_t> differing_;  // indexes of directories to list
   std::vector<uint32_t> unseen_;
   bool summarized_ = false;
   size_t nextProblem_ = 0;
+  size_t nextSkipped_ = 0;
   size_t nextDirectory_ = 0;  // in differing_
   size_t nextFile_ = 0;       // in that directory
 };

@@ -99,7 +99,7 @@ class RsyncSync {
 
   void lookAt(Mirror& mirror) {
     before_ = mirror.walk();
-    requireReadable(spoke_, before_);
+    requireReadable(spoke_, before_, report_.warnings);
     for (auto& directory : before_.directories) {
       for (auto& file : directory.files) sizes_.emplace(directory.pathOf(file), file.size);
     }

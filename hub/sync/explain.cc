@@ -13,6 +13,7 @@
 #include "common/protocol.h"
 #include "common/text.h"
 #include "hub/failure.h"
+#include "hub/sync/listing.h"
 
 namespace pibrain {
 
@@ -168,9 +169,12 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
                         ". Its SSH server, or what stands in its place, may be in other hands.",
                         RESUME);
   }
-  if (error.getType() == kj::Exception::Type::DISCONNECTED) {
-    return absl::StrCat("the connection to ", place, " was lost in the middle of the run",
-                        farewell.cutOff.empty() ? "" : " (" + farewell.cutOff + ")", ".",
+  // What this side itself refused is no loss of the connection, though it ends with it.
+  bool refusedHere = absl::StartsWith(error.getDescription().cStr(), "expected ");
+  if (error.getType() == kj::Exception::Type::DISCONNECTED && !refusedHere) {
+    auto how = farewell.cutOff.empty() ? brief(what) : farewell.cutOff;
+    return absl::StrCat("the connection to ", place, " was lost in the middle of the run (", how,
+                        ").",
                         saidSuffix(said),
                         " The machine may have gone to sleep or lost its "
                         "network, or the agent was stopped; run it again when it is back.",
@@ -253,16 +257,27 @@ void greet(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& 
   }
 }
 
-void requireReadable(const SpokeConfig& spoke, const Tree& mirror) {
-  if (mirror.problems.empty()) return;
-  auto& problem = mirror.problems[0];
-  bool denied = problem.reason == proto::Reason::DENIED;
-  throw Failure(absl::StrCat(
-      "the mirror cannot be read whole: '", escapeForTerminal(spoke.path + "/" + problem.path),
-      denied ? "' cannot be opened. Check its owner and mode with 'ls -ld'; "
-             : "' cannot be read. The disk may be failing ('dmesg' tells), or this program may not "
-               "open enough files ('ulimit -n'); ",
-      "nothing was changed."));
+void requireReadable(const SpokeConfig& spoke, const Tree& mirror,
+                     std::vector<std::string>& warnings) {
+  for (auto& problem : mirror.problems) {
+    auto path = escapeForTerminal(spoke.path + "/" + problem.path);
+    if (problem.reason == proto::Reason::IO_ERROR || problem.path.empty()) {
+      throw Failure(absl::StrCat(
+          "the mirror cannot be read whole: '", path,
+          problem.reason == proto::Reason::DENIED
+              ? "' cannot be opened. Check its owner and mode with 'ls -ld'; "
+              : "' cannot be read. The disk may be failing ('dmesg' tells), or this program may "
+                "not open enough files ('ulimit -n'); ",
+          "nothing was changed."));
+    }
+    // mkfs makes it for root alone; sessions are never in it.
+    if (problem.path == "lost+found" || problem.reason == proto::Reason::VANISHED) continue;
+    warnings.push_back(absl::StrCat(
+        "'", path, "' in the mirror was passed over: ",
+        problem.reason == proto::Reason::DENIED
+            ? "it cannot be opened. Check its owner and mode with 'ls -ld'"
+            : describe(problem.reason)));
+  }
 }
 
 int64_t clockDifference(const AgentInfo& agent) {

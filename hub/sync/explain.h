@@ -49,8 +49,10 @@ std::string oddClock(const SpokeConfig& spoke, const AgentInfo& agent);
 void greet(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& noise,
            std::vector<std::string>& warnings);
 
-// Throws Failure unless the mirror could be read whole.
-void requireReadable(const SpokeConfig& spoke, const Tree& mirror);
+// Throws Failure if reading the mirror failed. What this program may not read of it (lost+found, say)
+// or cannot have made is a warning: all else can be synced.
+void requireReadable(const SpokeConfig& spoke, const Tree& mirror,
+                     std::vector<std::string>& warnings);
 
 // How far the agent's clock is ahead of ours, in ns.
 int64_t clockDifference(const AgentInfo& agent);

@@ -1,5 +1,6 @@
 #include "hub/sync/listing.h"
 
+#include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <kj/debug.h>
 
@@ -34,8 +35,9 @@ std::string textOf(capnp::Data::Reader data) {
   return std::string(reinterpret_cast<const char*>(data.begin()), data.size());
 }
 
+// Also where the mirror's filesystem ignores case.
 bool isReserved(const std::string& path) {
-  return path.substr(0, path.find('/')) == Mirror::STAGING;
+  return absl::EqualsIgnoreCase(path.substr(0, path.find('/')), std::string(Mirror::STAGING));
 }
 
 }  // namespace
@@ -48,6 +50,13 @@ void ListingReader::event(proto::Event::Reader event) {
       summarized_ = true;
       listing_.state = summary.getState();
       KJ_REQUIRE(listing_.state <= proto::Summary::State::LISTED, "a summary of an unknown kind");
+      if (listing_.state == proto::Summary::State::LISTED) {
+        // The agent was not told of these, so it did not say whether it has them.
+        for (size_t i = MAX_KNOWN; i < known_.digests.size(); ++i) {
+          unseen_[i] = true;
+          listing_.unseen.push_back(uint32_t(i));
+        }
+      }
       listing_.complete = summary.getComplete();
       listing_.files = summary.getFiles();
       listing_.bytes = summary.getBytes();
@@ -67,6 +76,9 @@ void ListingReader::event(proto::Event::Reader event) {
     case proto::Event::PROBLEM:
       problem(event.getProblem());
       break;
+    case proto::Event::SKIPPED:
+      skipped(event.getSkipped());
+      break;
     default:
       KJ_FAIL_REQUIRE("an event that does not belong in a listing", uint(event.which()));
   }
@@ -83,10 +95,18 @@ void ListingReader::hold(size_t bytes) {
 
 void ListingReader::problem(proto::Problem::Reader problem) {
   KJ_REQUIRE(listing_.problems.size() < MAX_PROBLEMS, "too many problems");
+  // It is only shown, and what is wrong with it may be its length.
   auto path = textOf(problem.getPath());
-  if (!path.empty() && !isSafePath(path)) refuse("not a path", path);
   hold(PER_ITEM + path.size());
   listing_.problems.emplace_back(std::move(path), problem.getReason());
+}
+
+void ListingReader::skipped(capnp::Data::Reader data) {
+  KJ_REQUIRE(listing_.skipped.size() < known_.maxSkipped, "more was skipped than was asked for");
+  auto path = textOf(data);
+  KJ_REQUIRE(!path.empty(), "something without a name was skipped");
+  hold(PER_ITEM + path.size());
+  listing_.skipped.push_back(std::move(path));
 }
 
 void ListingReader::unseen(capnp::List<uint32_t>::Reader indexes) {
@@ -126,7 +146,7 @@ void ListingReader::directory(proto::Directory::Reader directory) {
     auto entry = entries[next++];
     auto name = entry.getName().asChars();
     file(id++, listing_.directories.size() - 1, {name.begin(), name.size()}, entry.getSize(),
-         entry.getMtime());
+         entry.getMtime(), entry.getMode());
   }
   KJ_REQUIRE(next == entries.size(), "more entries than files without a fingerprint");
 }
@@ -140,7 +160,7 @@ void ListingReader::fingerprint(uint32_t id, uint64_t fingerprint) {
     return;
   }
   auto& [where, what] = found->second;
-  file(id, listing_.directories.size() - 1, where.name(what), what.size, what.mtime);
+  file(id, listing_.directories.size() - 1, where.name(what), what.size, what.mtime, what.mode);
 }
 
 // A file that is as it was is in a directory where something else changed, or came from one.
@@ -148,7 +168,8 @@ void ListingReader::indexMirror() {
   for (uint32_t index : listing_.unseen) {
     auto& directory = *known_.directories[index];
     for (auto& file : directory.files) {
-      mirror_.emplace(fingerprintOf(directory, file), Tree::Found{directory, file});
+      mirror_.emplace(fingerprintOf(directory, file, known_.options),
+                      Tree::Found{directory, file});
     }
   }
 }
@@ -160,11 +181,12 @@ void ListingReader::entry(proto::FileEntry::Reader entry) {
   unknown_.erase(found);
   auto about = entry.getEntry();
   auto name = about.getName().asChars();
-  file(entry.getFile(), directory, {name.begin(), name.size()}, about.getSize(), about.getMtime());
+  file(entry.getFile(), directory, {name.begin(), name.size()}, about.getSize(), about.getMtime(),
+       about.getMode());
 }
 
 void ListingReader::file(uint32_t id, size_t directory, std::string_view name, uint64_t size,
-                         int64_t mtime) {
+                         int64_t mtime, uint16_t mode) {
   if (!isSafeName(name)) refuse("not a file name", name);
   KJ_REQUIRE(size <= uint64_t(INT64_MAX), "not a size", size);
   auto path = joinPath(listing_.directories[directory], name);
@@ -173,7 +195,7 @@ void ListingReader::file(uint32_t id, size_t directory, std::string_view name, u
   if (isReserved(path)) {
     listing_.reserved.push_back(std::move(path));
   } else {
-    listing_.listed.push_back({id, std::move(path), size, mtime});
+    listing_.listed.push_back({id, std::move(path), size, mtime, mode});
   }
 }
 
@@ -212,6 +234,8 @@ const char* describe(proto::Reason reason) {
       return "there are too many files";
     case proto::Reason::IO_ERROR:
       return "reading it failed on the spoke";
+    case proto::Reason::NAME_TOO_LONG:
+      return "its name is longer than the 255 bytes that a name can have on the hub";
     case proto::Reason::BAD_REQUEST:
       return "the agent did not understand the request";
   }

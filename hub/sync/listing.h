@@ -18,6 +18,9 @@ struct Known {
   std::vector<uint64_t> digests;                    // of directories
   std::vector<const Tree::Directory*> directories;  // which ones these are
   int64_t newest = INT64_MIN;                       // the latest mtime of a file
+  DigestOptions options;                            // what the digests are over
+  bool remembersKept = true;  // else what is gone may have been so for long, and did not move now
+  uint32_t maxSkipped = 5;    // how many of the entries that the spoke skips are to be named
 };
 
 struct RemoteFile {
@@ -25,6 +28,7 @@ struct RemoteFile {
   std::string path;
   uint64_t size = 0;
   int64_t mtime = 0;
+  uint16_t mode = 0;  // permission bits; 0: the agent does not say
 };
 
 struct Listing {
@@ -40,6 +44,12 @@ struct Listing {
   std::vector<std::string> reserved;  // files whose names only this program may use in a mirror
   std::vector<uint32_t> unseen;       // indexes into what was known
   std::vector<std::pair<std::string, proto::Reason>> problems;
+  std::vector<std::string> skipped;  // the paths of symlinks and the like, as far as they were named
+
+  // Whether each entry that was skipped was named.
+  bool namesAllSkipped() const {
+    return skipped.size() >= uint64_t(symlinksSkipped) + specialsSkipped;
+  }
 };
 
 // Collects the events of a scan. Throws a KJ exception if the agent breaks the rules: a name that
@@ -66,7 +76,9 @@ class ListingReader {
   void directory(proto::Directory::Reader directory);
   void entry(proto::FileEntry::Reader entry);
   void fingerprint(uint32_t id, uint64_t fingerprint);
-  void file(uint32_t id, size_t directory, std::string_view name, uint64_t size, int64_t mtime);
+  void skipped(capnp::Data::Reader path);
+  void file(uint32_t id, size_t directory, std::string_view name, uint64_t size, int64_t mtime,
+            uint16_t mode);
   void indexMirror();
 
   const Known& known_;

@@ -3,6 +3,7 @@
 #include <absl/time/civil_time.h>
 
 #include <algorithm>
+#include <iterator>
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
@@ -16,38 +17,95 @@ namespace {
 
 using FilesByPath = std::unordered_map<std::string, const Tree::File*>;
 
-// The mirror's files that were left over, by name: a file that moved is one of them.
+// Finds what created files may have been before: among the files that went with this run, in the
+// order of likeliness. Time and memory are linear in the number of files, whatever their names are.
 class MoveFinder {
  public:
-  MoveFinder(const std::vector<GoneFile>& gone, const FilesByPath& files) {
+  MoveFinder(const std::vector<GoneFile>& gone, const Paths& kept, const FilesByPath& files) {
     for (auto& [path, size] : gone) {
-      byName_.emplace(std::string(baseNameOf(path)), Candidate{path, files.at(path)});
+      if (kept.contains(path) || size == 0) continue;
+      auto* file = files.at(path);
+      gone_.emplace(path, file);
+      exact_[keyOf(path, file->size, file->mtime)].paths.push_back(path);
+      byName_[std::string(baseNameOf(path))].push_back(path);
     }
   }
 
-  // The path of the file that `remote` was, taken out of the candidates; empty if there is none.
-  std::string take(const RemoteFile& remote) {
-    auto range = byName_.equal_range(std::string(baseNameOf(remote.path)));
-    auto best = byName_.end();
-    for (auto it = range.first; it != range.second; ++it) {
-      auto& file = *it->second.file;
-      if (file.size == 0 || file.size > remote.size) continue;
-      bool exact = file.size == remote.size && file.mtime == remote.mtime;
-      if (exact || best == byName_.end()) best = it;
-      if (exact) break;
+  // Of a file with the same name, size and time. To be asked for all files before the other one is.
+  std::vector<std::string> exact(const RemoteFile& remote, int64_t mtime) {
+    auto found = exact_.find(keyOf(remote.path, remote.size, mtime));
+    if (found == exact_.end()) return {};
+    auto& [paths, next] = found->second;
+    std::vector<std::string> candidates;
+    // Of equals each comes first once, so that most find theirs at the first try.
+    for (size_t i = 0; i < std::min(paths.size(), MAX_CANDIDATES); ++i) {
+      candidates.push_back(paths[(next + i) % paths.size()]);
     }
-    if (best == byName_.end()) return "";
-    auto path = best->second.path;
-    byName_.erase(best);
-    return path;
+    ++next;
+    taken_.insert(candidates[0]);
+    rememberDirectory(remote.path, candidates[0]);
+    return candidates;
+  }
+
+  // Of one that grew since: where its directory was, or the only ones of its name.
+  std::vector<std::string> grown(const RemoteFile& remote) {
+    std::vector<std::string> candidates;
+    auto take = [&](const std::string& path) {
+      auto found = gone_.find(path);
+      if (found == gone_.end() || found->second->size > remote.size || taken_.contains(path)) return;
+      candidates.push_back(path);
+    };
+    for (auto above = parentOf(remote.path);; above = parentOf(above)) {
+      auto found = movedFrom_.find(std::string(above));
+      if (found != movedFrom_.end()) {
+        take(joinPath(found->second, remote.path.substr(above.empty() ? 0 : above.size() + 1)));
+        break;
+      }
+      if (above.empty()) break;
+    }
+    if (candidates.empty()) {
+      auto found = byName_.find(std::string(baseNameOf(remote.path)));
+      if (found != byName_.end() && found->second.size() <= MAX_CANDIDATES) {
+        for (auto& path : found->second) take(path);
+      }
+      std::stable_sort(candidates.begin(), candidates.end(), [this](auto& a, auto& b) {
+        return gone_.at(a)->size > gone_.at(b)->size;
+      });
+    }
+    if (!candidates.empty()) taken_.insert(candidates[0]);
+    return candidates;
   }
 
  private:
-  struct Candidate {
-    std::string path;
-    const Tree::File* file;
+  static constexpr size_t MAX_CANDIDATES = 8;
+
+  struct Equals {
+    std::vector<std::string> paths;
+    size_t next = 0;
   };
-  std::unordered_multimap<std::string, Candidate> byName_;
+
+  static std::string keyOf(std::string_view path, uint64_t size, int64_t mtime) {
+    std::string key(baseNameOf(path));
+    key += '\0';
+    key.append(reinterpret_cast<const char*>(&size), sizeof(size));
+    key.append(reinterpret_cast<const char*>(&mtime), sizeof(mtime));
+    return key;
+  }
+
+  // A directory that was renamed takes all with it: those above the components that both end with.
+  void rememberDirectory(std::string_view to, std::string_view from) {
+    while (!to.empty() && baseNameOf(to) == baseNameOf(from)) {
+      to = parentOf(to);
+      from = parentOf(from);
+      if (!movedFrom_.emplace(to, from).second) return;
+    }
+  }
+
+  std::unordered_map<std::string, const Tree::File*> gone_;
+  std::unordered_map<std::string, Equals> exact_;
+  std::unordered_map<std::string, std::vector<std::string>> byName_;
+  std::unordered_map<std::string, std::string> movedFrom_;  // of directories
+  Paths taken_;  // what comes first for some file
 };
 
 Paths parentsOf(const Paths& paths) {
@@ -71,14 +129,15 @@ void sortByAge(std::vector<PlannedFile>& files) {
 
 }  // namespace
 
-Known describeMirror(const Tree& mirror, const Paths& kept) {
+Known describeMirror(const Tree& mirror, const Paths& kept, const DigestOptions& options) {
   auto keptIn = parentsOf(kept);
   Known known;
+  known.options = options;
   for (auto& directory : mirror.directories) {
     uint64_t digest = directory.digest;
     if (keptIn.contains(directory.path)) {
       auto rest = directory;
-      dropFiles(rest, [&](const std::string& path) { return kept.contains(path); });
+      dropFiles(rest, [&](const std::string& path) { return kept.contains(path); }, options);
       if (rest.files.empty()) continue;
       digest = rest.digest;
     }
@@ -121,11 +180,16 @@ Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const L
       continue;
     }
     auto& file = *found->second;
-    if (file.size == remote.size && file.mtime == remote.mtime) continue;
+    bool sameMode = !known.options.modes || remote.mode == 0 ||
+                    mirroredMode(remote.mode) == mirroredMode(file.mode);
+    if (file.size == remote.size && file.mtime == known.options.times.stored(remote.mtime) &&
+        sameMode) {
+      continue;
+    }
     auto kind = remote.size > file.size    ? ChangeKind::GROW
                 : remote.size == file.size ? ChangeKind::TOUCH
                                            : ChangeKind::REWRITE;
-    plan.files.push_back({remote, kind, remote.path, file.size});
+    plan.files.push_back({remote, kind, remote.path, file.size, {}});
   }
 
   if (listing.complete) {
@@ -135,17 +199,39 @@ Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const L
     std::sort(plan.gone.begin(), plan.gone.end());
   }
   plan.spokeFiles = mirror.files - plan.gone.size() + created.size();
-  MoveFinder moves(plan.gone, files);
+  MoveFinder moves(known.remembersKept ? plan.gone : std::vector<GoneFile>(), kept, files);
+  auto planMove = [&](const RemoteFile& remote, std::vector<std::string> candidates) {
+    if (candidates.empty()) return false;
+    auto size = files.at(candidates[0])->size;
+    plan.files.push_back({remote, ChangeKind::MOVE, "", size, std::move(candidates)});
+    return true;
+  };
+  std::erase_if(created, [&](auto* remote) {
+    return planMove(*remote, moves.exact(*remote, known.options.times.stored(remote->mtime)));
+  });
   for (auto* remote : created) {
-    auto from = moves.take(*remote);
-    if (from.empty()) {
-      plan.files.push_back({*remote, ChangeKind::NEW, "", 0});
-    } else {
-      plan.files.push_back({*remote, ChangeKind::MOVE, from, files.at(from)->size});
-    }
+    if (planMove(*remote, moves.grown(*remote))) continue;
+    plan.files.push_back({*remote, ChangeKind::NEW, "", 0, {}});
   }
   sortByAge(plan.files);
   return plan;
+}
+
+std::vector<GoneFile> goneTwice(const Plan& plan, const Tree& mirror, const Paths& kept,
+                                const Known& known, const Listing& second) {
+  auto goneNow = makePlan(mirror, kept, known, second).gone;
+  Paths skipped(second.skipped.begin(), second.skipped.end());
+  auto isShielded = [&](std::string_view path) {
+    for (; !path.empty(); path = parentOf(path)) {
+      if (skipped.contains(std::string(path))) return true;
+    }
+    return false;
+  };
+  std::vector<GoneFile> gone;
+  std::set_intersection(plan.gone.begin(), plan.gone.end(), goneNow.begin(), goneNow.end(),
+                        std::back_inserter(gone));
+  std::erase_if(gone, [&](auto& file) { return isShielded(file.path); });
+  return gone;
 }
 
 int64_t sessionStart(std::string_view name, int64_t otherwise) {

@@ -16,8 +16,10 @@ namespace pibrain {
 struct PlannedFile {
   RemoteFile remote;
   ChangeKind kind;    // a guess for GROW and REWRITE, until the contents have been compared
-  std::string basis;  // the mirror's file to start from: the same path, or a MOVE's old one
+  std::string basis;  // the mirror's file to start from: the same path; empty: a MOVE's, or none
   uint64_t basisSize = 0;
+  // MOVE: what it may have been, the likeliest first. Its content tells.
+  std::vector<std::string> candidates;
 };
 
 // A file of the mirror that the spoke does not have.
@@ -37,12 +39,19 @@ struct Plan {
 
 using Paths = std::unordered_set<std::string>;
 
-// `kept` are the mirror's files that the spoke does not have, as far as is remembered. The result
-// points into `mirror`.
-Known describeMirror(const Tree& mirror, const Paths& kept);
+// `kept` are the mirror's files that the spoke does not have, as far as is remembered. The mirror
+// was walked with `options` for its digests. The result points into `mirror`.
+Known describeMirror(const Tree& mirror, const Paths& kept, const DigestOptions& options = {});
 
-// Compares. Unless the listing is complete, nothing is gone and nothing was moved.
+// Compares. Unless the listing is complete, nothing is gone and nothing was moved. A file that moved
+// is one that the spoke still had at the last run: what is kept stays where it is.
 Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const Listing& listing);
+
+// What is gone by both listings, the second of which was begun after the first ended; `plan` was
+// made of the first. Without what the spoke may have, but skips: a symlink to a directory, say,
+// stands for all that the mirror has beneath its path.
+std::vector<GoneFile> goneTwice(const Plan& plan, const Tree& mirror, const Paths& kept,
+                                const Known& known, const Listing& second);
 
 // When the session in a file of this name began, in seconds since the epoch, as pi writes it into
 // names (2026-01-31T12-00-00-000Z_…); `otherwise` if the name does not say.

@@ -19,9 +19,6 @@ constexpr size_t MAX_KNOWN_AT_ONCE = 256;
 constexpr size_t MAX_ASKS = 16;
 constexpr size_t MAX_AHEAD = 2 * 1024 * 1024;
 
-// One call asks for the entries of at most so many files: its message stays under 4 MiB.
-constexpr size_t MAX_DESCRIBED = 1'000'000;
-
 // Librsync's choice of lengths keeps a file of a terabyte's under this.
 constexpr size_t MAX_SIGNATURE = 40 * 1024 * 1024;
 
@@ -41,12 +38,12 @@ kj::Exception lost(const char* why) {
   return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__, kj::heapString(why));
 }
 
-// The largest answer is one block.
-constexpr uint64_t MAX_ANSWER_WORDS = 2 * MAX_BLOCK_RAW / sizeof(capnp::word);
+constexpr uint64_t MAX_ANSWER_WORDS = MAX_ANSWER / sizeof(capnp::word);
 
+// The network's limit is on what is sent, too. What comes is bounded by the guard before it.
 capnp::ReaderOptions readerOptions() {
   capnp::ReaderOptions options;
-  options.traversalLimitInWords = MAX_ANSWER_WORDS;
+  options.traversalLimitInWords = MAX_REQUEST / sizeof(capnp::word);
   options.nestingLimit = 16;
   return options;
 }
@@ -147,17 +144,36 @@ Listing SpokeSession::open(const Known& known, kj::FunctionParam<void(const Agen
   return listing;
 }
 
+Listing SpokeSession::scanAgain(const Known& known) {
+  auto request = scanRequest(known, true);
+  request.setReuse(false);
+  Digest().to(request.getTree());  // which no tree has
+  auto blocks = request.send().getListing();
+  auto ask = blocks.nextRequest().send();
+  auto listing = readListing(kj::mv(blocks), known, kj::mv(ask));
+  KJ_REQUIRE(listing.state == proto::Summary::State::LISTED, "the agent did not list");
+  return listing;
+}
+
 capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> SpokeSession::scanRequest(
     const Known& known, bool everything) {
   auto request = sessions_.scanRequest();
   known.tree.to(request.initTree());
   bool complete = everything || known.digests.size() <= MAX_KNOWN_AT_ONCE;
+  // Directories beyond these are listed, whether they changed or not.
+  auto digests = kj::arrayPtr(known.digests.data(), std::min(known.digests.size(), MAX_KNOWN));
   request.setKnownComplete(complete);
   request.setReuse(everything);
   request.setNewest(known.newest);
+  request.setMaxSkipped(known.maxSkipped);
+  auto times = request.initTimes();
+  times.setGrain(known.options.times.grain);
+  times.setOldest(known.options.times.oldest);
+  times.setNewest(known.options.times.newest);
+  request.setModes(known.options.modes);
   if (complete) {
-    auto list = request.initKnown(uint32_t(known.digests.size()));
-    for (uint32_t i = 0; i < list.size(); ++i) list.set(i, known.digests[i]);
+    auto list = request.initKnown(uint32_t(digests.size()));
+    for (uint32_t i = 0; i < list.size(); ++i) list.set(i, digests[i]);
   }
   return request;
 }
@@ -167,8 +183,8 @@ Listing SpokeSession::readListing(proto::Blocks::Client blocks, const Known& kno
   auto take = [&](proto::Event::Reader event) { reader.event(event); };
   readBlocks(kj::mv(blocks), kj::mv(first), take);
   auto unknown = reader.unknown();
-  for (size_t done = 0; done < unknown.size(); done += MAX_DESCRIBED) {
-    size_t count = std::min(unknown.size() - done, MAX_DESCRIBED);
+  for (size_t done = 0; done < unknown.size(); done += MAX_IDS) {
+    size_t count = std::min(unknown.size() - done, MAX_IDS);
     auto request = sessions_.describeRequest();
     request.setFiles(kj::arrayPtr(unknown.data() + done, count));
     auto entries = request.send().getListing();
@@ -191,9 +207,9 @@ void SpokeSession::pull(kj::ArrayPtr<const Want> wants,
 
 void SpokeSession::digests(kj::ArrayPtr<const uint32_t> files,
                            kj::FunctionParam<void(proto::Event::Reader)> event) {
-  for (size_t done = 0; done < files.size(); done += MAX_DESCRIBED) {
+  for (size_t done = 0; done < files.size(); done += MAX_IDS) {
     auto request = sessions_.digestRequest();
-    request.setFiles(files.slice(done, std::min(files.size(), done + MAX_DESCRIBED)));
+    request.setFiles(files.slice(done, std::min(files.size(), done + MAX_IDS)));
     auto blocks = request.send().getBlocks();
     auto first = blocks.nextRequest().send();
     readBlocks(kj::mv(blocks), kj::mv(first), event);

@@ -50,6 +50,10 @@ class SpokeSession {
   // throw, before the listing is read.
   Listing open(const Known& known, kj::FunctionParam<void(const AgentInfo&)> greeted);
 
+  // Lets the agent walk its tree anew, and list what differs from what is known, even if nothing
+  // does. open() comes first.
+  Listing scanAgain(const Known& known);
+
   // Sends hello alone.
   AgentInfo greet();
 

@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "common/file-io.h"
+#include "common/protocol.h"
 #include "common/text.h"
 #include "hub/connection.h"
 #include "hub/failure.h"
@@ -59,8 +60,9 @@ class SpokeSync {
     auto walked = walking.get();
     KJ_IF_MAYBE(e, walked.failure) kj::throwFatalException(kj::mv(*e));
     auto& tree = walked.tree;
-    requireReadable(spoke_, tree);
+    requireReadable(spoke_, tree, report_.warnings);
     auto known = describeMirror(tree, kept_);
+    known.remembersKept = remembersKept_;
 
     SpokeSession session(*connection, io_, spoke_.timeoutSeconds,
                          uint64_t(config_.hub.listingMiB) << 20);
@@ -76,9 +78,9 @@ class SpokeSync {
       noteListing(listing);
       auto plan = makePlan(tree, kept_, known, listing);
       if (options_.dryRun) {
-        showPlan(plan, listing);
+        showPlan(session, {tree, known, plan, listing});
       } else {
-        carryOut(mirror, session, plan, listing);
+        carryOut(mirror, session, {tree, known, plan, listing});
       }
     } catch (const kj::Exception& e) {
       throw Failure(explainConversation(spoke_, e, *connection, session.preamble(), io_.waitScope));
@@ -114,6 +116,8 @@ class SpokeSync {
     auto kept = store_->keptFiles(spoke_.name);
     if (kept.ok()) {
       kept_.insert(kept->begin(), kept->end());
+      auto last = store_->lastRuns(spoke_.name);
+      remembersKept_ = last.ok() && last->lastGood;
     } else {
       warn(std::string(kept.status().message()));
     }
@@ -121,54 +125,88 @@ class SpokeSync {
 
   void noteListing(const Listing& listing) {
     report_.counts.files = listing.files;
-    for (size_t i = 0; i < std::min(listing.problems.size(), MAX_DESCRIBED); ++i) {
-      auto& [path, reason] = listing.problems[i];
+    size_t described = 0;
+    bool vanished = false;
+    for (auto& [path, reason] : listing.problems) {
+      vanished |= reason == proto::Reason::VANISHED;
+      if (reason == proto::Reason::VANISHED || ++described > MAX_DESCRIBED) continue;
       warn(absl::StrCat("'", brief(path.empty() ? "." : path),
                         "' on the spoke was not read: ", describe(reason)));
     }
+    if (vanished) {
+      warn("directories went away while they were read; the next run sees what became of them");
+    }
     if (uint32_t skipped = listing.symlinksSkipped + listing.specialsSkipped; skipped > 0) {
-      warn(absl::StrCat("symlinks and special files were skipped: ", skipped));
+      warn(absl::StrCat("symlinks and special files were skipped: ", skipped, namesOf(listing)));
     }
   }
 
-  void showPlan(const Plan& plan, const Listing& listing) {
+  // Some of the entries that were skipped, in parentheses and with a space in front.
+  static std::string namesOf(const Listing& listing) {
+    if (listing.skipped.empty()) return "";
+    std::vector<std::string> names;
+    for (auto& path : listing.skipped) {
+      if (names.size() < MAX_DESCRIBED) names.push_back(brief(path));
+    }
+    return absl::StrCat(" (", absl::StrJoin(names, ", "),
+                        listing.namesAllSkipped() && names.size() == listing.skipped.size()
+                            ? ")"
+                            : ", …)");
+  }
+
+  // What is known when a run begins to change the mirror.
+  struct Compared {
+    const Tree& tree;
+    const Known& known;
+    const Plan& plan;
+    const Listing& listing;
+  };
+
+  void showPlan(SpokeSession& session, const Compared& all) {
+    auto& plan = all.plan;
     for (auto& file : plan.files) {
       uint64_t added = file.kind == ChangeKind::GROW ? file.remote.size - file.basisSize : 0;
       report_.bytesGrown += added;
       report_.changes.push_back({file.kind, file.remote.path,
-                                 file.kind == ChangeKind::MOVE ? file.basis : "", file.remote.size,
-                                 added});
+                                 file.kind == ChangeKind::MOVE ? file.candidates[0] : "",
+                                 file.remote.size, added});
       countChange(file.kind, report_.counts);
     }
     Paths moved;
     for (auto& change : report_.changes) {
       if (change.kind == ChangeKind::MOVE) moved.insert(change.from);
     }
-    for (auto& [path, size] : plan.gone) {
-      if (moved.contains(path)) continue;
-      auto kind = deleting() ? ChangeKind::DELETE : ChangeKind::KEEP;
+    std::vector<GoneFile> gone;
+    for (auto& file : plan.gone) {
+      if (!moved.contains(file.path)) gone.push_back(file);
+    }
+    std::string refusal;
+    auto going = mayGo(session, all, gone, refusal);
+    for (auto& [path, size] : gone) {
+      auto kind = going.contains(path) ? ChangeKind::DELETE : ChangeKind::KEEP;
       report_.changes.push_back({kind, path, "", size});
       countChange(kind, report_.counts);
     }
-    if (!deleting()) return;
-    auto refusal = whyNotDelete(plan, report_.counts.deleted, listing);
     if (!refusal.empty()) throw Failure(refusal);
   }
 
-  void carryOut(Mirror& mirror, SpokeSession& session, const Plan& plan, const Listing& listing) {
+  void carryOut(Mirror& mirror, SpokeSession& session, const Compared& all) {
+    auto& listing = all.listing;
     Transfer transfer(mirror, session, spoke_.keepModes, report_, progress_);
-    transfer.run(plan.files);
+    transfer.run(all.plan.files);
 
     std::vector<GoneFile> gone;
-    for (auto& file : plan.gone) {
+    for (auto& file : all.plan.gone) {
       if (!transfer.movedFrom().contains(file.path)) gone.push_back(file);
     }
     std::string refusal;
-    if (deleting()) {
-      refusal = whyNotDelete(plan, gone.size(), listing);
-      if (refusal.empty()) gone = deleteGone(mirror, gone, transfer.unfinishedMoves());
-    }
+    // What a file that could not be fetched yet may have been is all that there is of it.
+    auto unfinished = transfer.unfinishedMoves();
+    auto going = mayGo(session, all, gone, refusal);
+    std::erase_if(going, [&](auto& path) { return unfinished.contains(path); });
+    gone = deleteGone(mirror, gone, going);
     report_.counts.kept = uint32_t(gone.size());
+    std::erase_if(gone, [&](auto& file) { return unfinished.contains(file.path); });
     if (listing.complete) rememberKept(gone);
     mirror.finish();
     // By both clocks: one that is years ahead for a day must not empty the archive.
@@ -178,14 +216,41 @@ class SpokeSync {
     requireAll(transfer, listing, refusal);
   }
 
-  // Moves the files to the archive; returns those that stay, because a file that moved could not
-  // be fetched at its new place yet: they are all that there is of it.
+  // Which of the gone files a deletion takes: none unless one is asked for; else those that a second
+  // walk of the spoke's tree did not find either, as P5 has it. `refusal` becomes why not, if so.
+  Paths mayGo(SpokeSession& session, const Compared& all, const std::vector<GoneFile>& gone,
+              std::string& refusal) {
+    if (!deleting() || gone.empty()) return {};
+    refusal = whyNotDelete(all.plan, gone.size(), all.listing);
+    if (!refusal.empty()) return {};
+    auto known = all.known;
+    known.maxSkipped = MAX_SKIPPED;
+    auto second = session.scanAgain(known);
+    refusal = whyNotDelete(all.plan, gone.size(), second);
+    if (refusal.empty() && !second.namesAllSkipped()) {
+      refusal = absl::StrCat(
+          "nothing was deleted, because the spoke has ",
+          second.symlinksSkipped + second.specialsSkipped,
+          " symlinks and special files, and its agent names ", second.skipped.size(),
+          " of them: what stands in their places in the mirror must not go. If there are not so "
+          "many, the agent is an older one: 'pi-brain spoke upgrade ",
+          shellQuote(spoke_.name), "'");
+    }
+    if (!refusal.empty()) return {};
+    Paths going;
+    for (auto& file : goneTwice(all.plan, all.tree, kept_, known, second)) {
+      going.insert(file.path);
+    }
+    return going;
+  }
+
+  // Moves those of the gone files that are going to the archive; returns those that stay.
   std::vector<GoneFile> deleteGone(Mirror& mirror, const std::vector<GoneFile>& gone,
-                                   const Paths& needed) {
+                                   const Paths& asked) {
     std::vector<GoneFile> stay, going;
     std::unordered_map<std::string, std::string> failed;  // the reason, by path
     for (auto& file : gone) {
-      if (needed.contains(file.path)) {
+      if (!asked.contains(file.path)) {
         stay.push_back(file);
         continue;
       }
@@ -241,6 +306,14 @@ class SpokeSync {
     std::vector<std::string> wrong;
     auto failures = transfer.failures();
     failures.insert(failures.end(), undeleted_.begin(), undeleted_.end());
+    const std::string* unread = nullptr;
+    for (auto& [path, reason] : listing.problems) {
+      if (reason == proto::Reason::NAME_TOO_LONG || reason == proto::Reason::TOO_DEEP) {
+        failures.push_back(absl::StrCat(brief(path), ": ", describe(reason)));
+      } else if (reason != proto::Reason::VANISHED && unread == nullptr) {
+        unread = &path;
+      }
+    }
     for (auto& path : listing.reserved) {
       failures.push_back(brief(path) + ": the mirror uses this name itself");
     }
@@ -255,10 +328,10 @@ class SpokeSync {
                                    "sync doctor --spoke ",
                                    shellQuote(spoke_.name), "' looks for the cause"));
     }
-    if (!listing.complete) {
+    if (unread != nullptr || (!listing.complete && listing.problems.empty())) {
       wrong.push_back(
           absl::StrCat("parts of the spoke's tree could not be read: '",
-                       brief(listing.problems.empty() ? "?" : listing.problems[0].first),
+                       unread == nullptr ? "?" : brief(*unread),
                        "' and what is below; check the owner and mode of these directories on ",
                        placeOf(spoke_)));
     }
@@ -276,6 +349,7 @@ class SpokeSync {
   Progress& progress_;
   kj::AsyncIoContext io_;
   Paths kept_;
+  bool remembersKept_ = false;
   int64_t agentClock_ = 0;              // ns since the epoch, at its hello
   std::vector<std::string> undeleted_;  // "path: reason"
 };

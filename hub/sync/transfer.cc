@@ -6,6 +6,7 @@
 #include <deque>
 
 #include "common/file-io.h"
+#include "common/protocol.h"
 #include "common/text.h"
 #include "hub/failure.h"
 #include "hub/sync/explain.h"
@@ -14,14 +15,18 @@ namespace pibrain {
 
 namespace {
 
-// One pull asks for at most so many files, with so many bytes of signatures.
-constexpr size_t MAX_WANTS = 4096;
-constexpr size_t MAX_SIGNATURES = 2 * 1024 * 1024;
-// … after reading so much of the mirror, lest the connection look dead meanwhile.
+// One pull asks after reading so much of the mirror, lest the connection look dead meanwhile.
 constexpr uint64_t MAX_BASIS = 256 * 1024 * 1024;
 // For a file of less than this a signature saves nothing over sending it, compressed.
 constexpr uint64_t MIN_DELTA = 16 * 1024;
 constexpr int MAX_RETRIES = 2;
+
+// The strong sums of a very large file are shortened, to make one request. What comes of them is
+// checked as a whole, so a collision costs time and nothing else.
+uint32_t strongLengthFor(uint64_t size) {
+  constexpr uint32_t SHORT = 12;
+  return signatureLength(size, 0) <= MAX_WANTED_SIGNATURES ? 0 : SHORT;
+}
 
 // The most that comes of a file of this size: a delta is little more than the file, at worst. A
 // peer could otherwise send what makes nothing, or what is ignored, for ever.
@@ -44,12 +49,10 @@ void Transfer::run(const std::vector<PlannedFile>& files) {
   progress_.bytes = bytes;
   progress_.files = uint32_t(files.size());
   progress_.phase = Progress::Phase::FETCHING;
-  std::deque<Job> jobs;
   std::deque<Job*> queue;
   for (auto& planned : files) {
-    jobs.push_back({&planned, firstWay(planned), nullptr});
-    queue.push_back(&jobs.back());
-    if (planned.kind == ChangeKind::MOVE) unfinishedMoves_.insert(planned.basis);
+    jobs_.push_back({&planned, firstWay(planned), planned.basis});
+    queue.push_back(&jobs_.back());
   }
   // What came before the end is good, whatever the end was.
   KJ_ON_SCOPE_FAILURE(kj::runCatchingExceptions([this]() { commit(); }));
@@ -89,6 +92,44 @@ bool Transfer::hashBasis(const Mirror::File& file, Basis& basis) {
   return file.size > 0 && hashPrefix(file.fd, file.size, basis.hasher) == file.size;
 }
 
+bool Transfer::isMove(const Job& job) {
+  return job.planned->kind == ChangeKind::MOVE && job.way == Way::TAIL;
+}
+
+bool Transfer::nextCandidate(Job& job, bool& wait) {
+  auto& candidates = job.planned->candidates;
+  for (; job.nextCandidate < candidates.size(); ++job.nextCandidate) {
+    auto& path = candidates[job.nextCandidate];
+    if (spent_.contains(path)) continue;
+    wait = !trying_.insert(path).second;
+    if (wait) return false;
+    ++job.nextCandidate;
+    job.basisPath = path;
+    return true;
+  }
+  return false;
+}
+
+void Transfer::fallBack(Job& job) {
+  if (isMove(job)) {
+    trying_.erase(job.basisPath);
+    job.basisPath.clear();
+    return;
+  }
+  auto& planned = *job.planned;
+  job.way = Way(int(job.way) + 1);
+  if (job.way == Way::TAIL && planned.basisSize == 0) job.way = Way::NEW;
+  if (job.way == Way::TAIL && planned.remote.size < planned.basisSize) job.way = Way::DELTA;
+}
+
+Paths Transfer::unfinishedMoves() const {
+  Paths paths;
+  for (auto& job : jobs_) {
+    if (!job.done) paths.insert(job.planned->candidates.begin(), job.planned->candidates.end());
+  }
+  return paths;
+}
+
 bool Transfer::prepareBasis(Job& job) {
   auto& planned = *job.planned;
   job.basis = nullptr;
@@ -105,17 +146,18 @@ bool Transfer::prepareBasis(Job& job) {
       job.basis = std::move(basis);
       return true;
     }
-    if (planned.basis != planned.remote.path) return false;
+    if (planned.basis.empty()) return false;
   }
-  auto opened = mirror_.openFile(planned.basis);
+  auto opened = mirror_.openFile(job.basisPath);
   KJ_IF_MAYBE(file, opened) {
     basis->kind = Basis::Kind::MIRROR;
-    basis->path = planned.basis;
+    basis->path = job.basisPath;
     basis->mtime = file->mtime;
     if (job.way == Way::DELTA) {
       basis->size = file->size;
       job.basis = std::move(basis);
-      return file->size > 0;
+      return file->size > 0 &&
+             signatureLength(file->size, strongLengthFor(file->size)) <= MAX_WANTED_SIGNATURE;
     }
     if (file->size > planned.remote.size || !hashBasis(*file, *basis)) return false;
   } else {
@@ -149,10 +191,15 @@ Want::Kind Transfer::kindFor(Way way) {
   return Want::Kind::WHOLE;
 }
 
-Want Transfer::prepare(Job& job) {
-  while (!prepareBasis(job)) {
-    job.way = Way(int(job.way) + 1);
-    if (job.way == Way::TAIL && job.planned->basisSize == 0) job.way = Way::NEW;
+std::optional<Want> Transfer::prepare(Job& job) {
+  for (;;) {
+    bool wait = false;
+    if (isMove(job) && job.basisPath.empty() && !nextCandidate(job, wait)) {
+      if (wait) return std::nullopt;
+      job.way = Way::NEW;
+    }
+    if (prepareBasis(job)) break;
+    fallBack(job);
   }
   Want want;
   want.file = job.planned->remote.id;
@@ -164,7 +211,7 @@ Want Transfer::prepare(Job& job) {
   if (want.kind != Want::Kind::SIGNATURE) return want;
   auto file = KJ_REQUIRE_NONNULL(mirror_.openFile(job.basis->path), "the basis is gone");
   kj::Vector<kj::byte> signature;
-  makeSignature(file.fd, file.size, 0, 0,
+  makeSignature(file.fd, file.size, 0, strongLengthFor(file.size),
                 [&](kj::ArrayPtr<const kj::byte> bytes) { signature.addAll(bytes); });
   want.signature = signature.releaseAsArray();
   return want;
@@ -175,12 +222,26 @@ void Transfer::round(std::vector<Job*>& jobs) {
   size_t signatures = 0;
   uint64_t basis = 0;
   for (auto* job : jobs) {
-    if (signatures >= MAX_SIGNATURES || basis >= MAX_BASIS) {
+    bool full = wants.size() >= MAX_WANTS || basis >= MAX_BASIS;
+    if (full) {
       again_.push_back(job);
       continue;
     }
     try {
-      auto want = prepare(*job);
+      auto prepared = job->prepared ? kj::mv(job->prepared) : prepare(*job);
+      job->prepared.reset();
+      if (!prepared) {
+        again_.push_back(job);
+        continue;
+      }
+      auto& want = *prepared;
+      if (!wants.empty() && signatures + want.signature.size() > MAX_WANTED_SIGNATURES) {
+        // It is not worth making twice.
+        job->prepared = kj::mv(want);
+        basis = MAX_BASIS;
+        again_.push_back(job);
+        continue;
+      }
       signatures += want.signature.size();
       if (job->basis != nullptr) basis += job->basis->size;
       KJ_REQUIRE(open_.emplace(want.file, job).second, "two files of one id");
@@ -284,8 +345,9 @@ void Transfer::onEnd(Digest hash) {
                   (job.basis != nullptr && job.basis->stagedTail > 0);
     job.again = job.basis != nullptr && job.basis->mtime < INT64_MAX &&
                 job.basis->mtime == mirror_.earlierThan(planned.remote.mtime);
+    if (isMove(job)) spent_.insert(job.basisPath);
     received_.push_back(&job);
-    finish(planned);
+    finish(job);
   });
   incoming_ = nullptr;
   current_->basis = nullptr;
@@ -328,14 +390,14 @@ void Transfer::onRefused(proto::Refused::Reader refused) {
   auto reason = refused.getReason();
   switch (reason) {
     case proto::Reason::VANISHED:
-      return finish(*job.planned);  // the next listing will not have it
+      return finish(job);  // the next listing will not have it
     case proto::Reason::UNFINISHED_LINE:
       ++report_.counts.deferred;
-      return finish(*job.planned);
+      return finish(job);
     case proto::Reason::CHANGING:
       if (++job.retries > MAX_RETRIES) {
         ++report_.counts.deferred;
-        finish(*job.planned);
+        finish(job);
       } else {
         again_.push_back(&job);
       }
@@ -350,10 +412,7 @@ void Transfer::onRefused(proto::Refused::Reader refused) {
 }
 
 void Transfer::tryNextWay(Job& job) {
-  job.way = Way(int(job.way) + 1);
-  if (job.way == Way::TAIL && job.planned->remote.size < job.planned->basisSize) {
-    job.way = Way::DELTA;
-  }
+  fallBack(job);
   again_.push_back(&job);
 }
 
@@ -369,24 +428,25 @@ void Transfer::failCurrent(const kj::Exception& error) {
 }
 
 void Transfer::fail(Job& job, const std::string& why) {
-  finish(*job.planned);
+  finish(job);
   failures_.push_back(
       absl::StrCat(brief(job.planned->remote.path), ": ", shorten(why, MAX_OWN_TEXT)));
 }
 
-void Transfer::finish(const PlannedFile& planned) {
-  bytesFinished_ += expectedBytes(planned);
+void Transfer::finish(Job& job) {
+  trying_.erase(job.basisPath);
+  bytesFinished_ += expectedBytes(*job.planned);
   progress_.bytesDone = bytesFinished_;
   ++progress_.filesDone;
 }
 
-void Transfer::count(const Job& job) {
+void Transfer::count(Job& job) {
   auto& planned = *job.planned;
-  if (planned.kind == ChangeKind::MOVE) unfinishedMoves_.erase(planned.basis);
+  job.done = true;
   auto kind = ChangeKind::NEW;
   if (planned.kind == ChangeKind::MOVE && job.way == Way::TAIL) {
     kind = ChangeKind::MOVE;
-    movedFrom_.insert(planned.basis);
+    movedFrom_.insert(job.basisPath);
   } else if (planned.basis == planned.remote.path) {
     kind = !job.extends                       ? ChangeKind::REWRITE
            : job.size > planned.basisSize ? ChangeKind::GROW
@@ -398,7 +458,7 @@ void Transfer::count(const Job& job) {
   uint64_t added = kind == ChangeKind::GROW ? job.size - planned.basisSize : 0;
   report_.bytesGrown += added;
   report_.changes.push_back(
-      {kind, planned.remote.path, kind == ChangeKind::MOVE ? planned.basis : "", job.size, added});
+      {kind, planned.remote.path, kind == ChangeKind::MOVE ? job.basisPath : "", job.size, added});
 }
 
 }  // namespace pibrain

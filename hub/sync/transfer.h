@@ -4,7 +4,9 @@
 
 #include <stdint.h>
 
+#include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -34,8 +36,8 @@ class Transfer {
 
   // The old paths of files that were moved.
   const Paths& movedFrom() const { return movedFrom_; }
-  // The old paths of files that were to be moved and are not at their new place yet.
-  const Paths& unfinishedMoves() const { return unfinishedMoves_; }
+  // What files may have been that were to be moved and are not at their new place yet.
+  Paths unfinishedMoves() const;
   // "path: reason" for files that failed.
   const std::vector<std::string>& failures() const { return failures_; }
 
@@ -45,19 +47,30 @@ class Transfer {
   struct Job {
     const PlannedFile* planned;
     Way way;
+    std::string basisPath;         // in the mirror; empty: none
+    size_t nextCandidate = 0;      // of a MOVE's
     std::unique_ptr<Basis> basis;  // while it is asked for
+    std::optional<Want> prepared;  // with a signature, for the next round
     int retries = 0;               // because the file was changing
     // Of the file that came: its size, whether the mirror's begins it, and whether it was fresh
     // when an earlier run fetched it.
     uint64_t size = 0;
     bool extends = false, again = false;
+    bool done = false;  // it is in the mirror
   };
 
   static Want::Kind kindFor(Way way);
   Way firstWay(const PlannedFile& planned);
-  // Fills the want, falling to the next way where there is no basis for this one.
-  Want prepare(Job& job);
+  // Fills the want, falling back where there is no basis for the way. None: it has to wait for what
+  // becomes of other files.
+  std::optional<Want> prepare(Job& job);
   bool prepareBasis(Job& job);
+  // Whether it is tried whether the file was one of its candidates.
+  static bool isMove(const Job& job);
+  // Takes the next candidate. False if there is none; `wait`: but others try one that is left.
+  bool nextCandidate(Job& job, bool& wait);
+  // The way, or the candidate, is not the right one.
+  void fallBack(Job& job);
   bool hashBasis(const Mirror::File& file, Basis& basis);
   void round(std::vector<Job*>& jobs);
   void onEvent(proto::Event::Reader event);
@@ -72,8 +85,8 @@ class Transfer {
   void guarded(kj::FunctionParam<void()> work);
   // Makes what came visible, and counts it.
   void commit();
-  void count(const Job& job);
-  void finish(const PlannedFile& planned);
+  void count(Job& job);
+  void finish(Job& job);
 
   Mirror& mirror_;
   SpokeSession& session_;
@@ -82,7 +95,8 @@ class Transfer {
   Progress& progress_;
   uint64_t bytesFinished_ = 0;  // of progress_.bytes, those of files that are done with
   Paths movedFrom_;
-  Paths unfinishedMoves_;
+  std::deque<Job> jobs_;
+  Paths trying_, spent_;  // candidates that are asked about, and those that were moved
   std::vector<std::string> failures_;
 
   std::vector<Job*> received_;               // waits for commit()

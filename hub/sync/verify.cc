@@ -55,7 +55,7 @@ class SpokeVerify {
                   Archive(config_.hub.archiveDir, spoke_.name, result_.report.started,
                           archiveAgesFile(config_.hub.databaseDir, spoke_.name)));
     auto tree = mirror.walk();
-    requireReadable(spoke_, tree);
+    requireReadable(spoke_, tree, result_.report.warnings);
     ConnectOptions options;
     options.warn = [this](std::string text) { warn(std::move(text)); };
     options.chose = [this](std::string which) { result_.report.transport = std::move(which); };
@@ -213,9 +213,9 @@ class SpokeVerify {
     for (auto& remote : differing_) {
       auto found = mirrored.find(remote.path);
       if (found == mirrored.end()) {
-        files.push_back({remote, ChangeKind::NEW, "", 0});
+        files.push_back({remote, ChangeKind::NEW, "", 0, {}});
       } else {
-        files.push_back({remote, ChangeKind::REWRITE, remote.path, found->second});
+        files.push_back({remote, ChangeKind::REWRITE, remote.path, found->second, {}});
       }
     }
     Progress unseen;

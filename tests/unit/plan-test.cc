@@ -1,6 +1,9 @@
 #include "hub/sync/plan.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <chrono>
 
 #include <algorithm>
 #include <map>
@@ -41,7 +44,7 @@ class PlanTest : public testing::Test {
     std::vector<std::string> out;
     for (auto& file : plan_.files) {
       out.push_back(std::string(toString(file.kind)) + " " + file.remote.path +
-                    (file.kind == ChangeKind::MOVE ? " < " + file.basis : ""));
+                    (file.kind == ChangeKind::MOVE ? " < " + file.candidates[0] : ""));
     }
     return out;
   }
@@ -153,7 +156,9 @@ TEST_F(PlanTest, exactCandidateIsPreferredAndUsedOnce) {
             3);
   EXPECT_EQ(std::set<std::string>(files.begin(), files.end()).size(), 4u);
   std::set<std::string> bases;
-  for (auto& file : plan_.files) bases.insert(file.basis);
+  for (auto& file : plan_.files) {
+    bases.insert(file.candidates.empty() ? "" : file.candidates[0]);
+  }
   EXPECT_EQ(bases, (std::set<std::string>{"one/a", "two/a", "three/a", ""}));
 }
 
@@ -194,9 +199,132 @@ TEST_F(PlanTest, keptFileThatComesBack) {
   EXPECT_TRUE(plan_.gone.empty());
   spokeHas({{"d/kept", {9, OLD + 1}}});
   EXPECT_EQ(planned(), Texts{"grow d/kept"});
-  // It may also come back elsewhere.
+  // One that comes elsewhere did not move now: what is kept stays.
   spokeHas({{"e/kept", {5, OLD}}});
-  EXPECT_EQ(planned(), Texts{"move e/kept < d/kept"});
+  EXPECT_EQ(planned(), Texts{"new e/kept"});
+}
+
+TEST_F(PlanTest, nothingMovedIfWhatIsKeptIsNotRemembered) {
+  mirror_.write("old/a", "12345");
+  spokeHas({{"new/a", {5, OLD}}});
+  EXPECT_EQ(planned(), Texts{"move new/a < old/a"});
+  known_.remembersKept = false;
+  EXPECT_EQ(planned(), Texts{"new new/a"});
+}
+
+TEST_F(PlanTest, equalsAreTriedEachFirstOnce) {
+  for (auto dir : {"one", "two", "three"}) mirror_.write(std::string(dir) + "/session", "12345");
+  spokeHas({{"x/session", {5, OLD}}, {"y/session", {5, OLD}}, {"z/session", {5, OLD}}});
+  planned();
+  std::set<std::string> first;
+  for (auto& file : plan_.files) {
+    EXPECT_EQ(std::set<std::string>(file.candidates.begin(), file.candidates.end()),
+              (std::set<std::string>{"one/session", "two/session", "three/session"}));
+    first.insert(file.candidates[0]);
+  }
+  EXPECT_EQ(first.size(), 3u);
+}
+
+TEST_F(PlanTest, aRenamedDirectoryTakesAlongWhatGrew) {
+  for (auto run : {"run-1", "run-2", "run-3", "run-4", "run-5", "run-6", "run-7", "run-8", "run-9"}) {
+    mirror_.write("old/" + std::string(run) + "/session", "12345");
+  }
+  mirror_.write("old/2026_a", "12345");
+  spokeHas({{"new/2026_a", {5, OLD}}, {"new/run-7/session", {9, OLD + 5}}});
+  auto files = planned();
+  std::sort(files.begin(), files.end());
+  EXPECT_EQ(files, (Texts{"move new/2026_a < old/2026_a",
+                          "move new/run-7/session < old/run-7/session"}));
+}
+
+TEST_F(PlanTest, manyFilesOfOneNameTakeNoLonger) {
+  // Twice 80,000 of one name, none of them exact: quadratic, this would take minutes.
+  std::vector<GoneFile> gone;
+  constexpr uint32_t FILES = 80'000;
+  for (uint32_t i = 0; i < FILES; ++i) {
+    auto& directory = tree_.directories.emplace_back();
+    char path[32];
+    snprintf(path, sizeof(path), "old/%06u", i);
+    directory.path = path;
+    directory.names = "session.jsonl";
+    directory.files.push_back({1 + i % 7, OLD, 0, 13});
+    snprintf(path, sizeof(path), "new/%06u", i);
+    listing_.directories.push_back(path);
+    listing_.listed.push_back({i, std::string(path) + "/session.jsonl", 100 + i % 5, OLD + 1});
+  }
+  tree_.files = FILES;
+  listing_.state = proto::Summary::State::LISTED;
+  listing_.complete = true;
+  listing_.files = FILES;
+  known_ = describeMirror(tree_, {});
+  for (uint32_t i = 0; i < FILES; ++i) listing_.unseen.push_back(i);
+  auto begun = std::chrono::steady_clock::now();
+  plan_ = makePlan(tree_, kept_, known_, listing_);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(10));
+  EXPECT_EQ(plan_.files.size(), FILES);
+}
+
+TEST_F(PlanTest, goneIsWhatTwoWalksMissed) {
+  mirror_.write("a/first", "1");
+  mirror_.write("a/second", "1");
+  mirror_.write("a/both", "1");
+  mirror_.write("link/below/file", "1");
+  mirror_.write("links/file", "1");
+  mirror_.write("socket", "1");
+  spokeHas({{"a/first", {1, OLD}}});
+  planned();
+  auto first = plan_;
+  spokeHas({{"a/second", {1, OLD}}});
+  listing_.skipped = {"link", "socket"};
+  Texts gone;
+  for (auto& file : goneTwice(first, tree_, kept_, known_, listing_)) gone.push_back(file.path);
+  EXPECT_EQ(gone, (Texts{"a/both", "links/file"}));
+  listing_.complete = false;
+  EXPECT_TRUE(goneTwice(first, tree_, kept_, known_, listing_).empty());
+}
+
+TEST_F(PlanTest, timesAreComparedAsTheMirrorStoresThem) {
+  constexpr int64_t ROUND = OLD - OLD % 1000;
+  for (auto name : {"a", "b", "c"}) mirror_.write(name, "1", ROUND);
+  spokeHas({{"a", {1, ROUND + 999}}, {"b", {1, ROUND + 1000}}, {"c", {1, ROUND - 1}}});
+  auto files = planned();
+  EXPECT_EQ(files.size(), 3u);
+  known_.options.times.grain = 1000;
+  files = planned();
+  std::sort(files.begin(), files.end());
+  EXPECT_EQ(files, (Texts{"touch b", "touch c"}));
+  known_.options.times = {1, ROUND, ROUND};
+  EXPECT_EQ(planned(), Texts{});
+}
+
+TEST_F(PlanTest, modesAreComparedIfTheyAreKept) {
+  mirror_.write("a", "1");  // 0644
+  chmod((mirror_ / "a").c_str(), 0640);
+  spokeHas({{"a", {1, OLD}}});
+  listing_.listed[0].mode = 0644;
+  EXPECT_EQ(planned(), Texts{});
+  known_.options.modes = true;
+  EXPECT_EQ(planned(), Texts{"touch a"});
+  listing_.listed[0].mode = 0040;  // the owner may read and write it in any case
+  EXPECT_EQ(planned(), Texts{});
+  listing_.listed[0].mode = 0;  // an agent that does not say
+  EXPECT_EQ(planned(), Texts{});
+}
+
+TEST(StoredTimes, areClampedAndRoundedDown) {
+  StoredTimes exact;
+  for (int64_t time : {INT64_MIN, int64_t(-1), int64_t(0), OLD, INT64_MAX}) {
+    EXPECT_EQ(exact.stored(time), time);
+  }
+  StoredTimes coarse{2'000'000'000, 0, 100'000'000'000};
+  EXPECT_EQ(coarse.stored(3'999'999'999), 2'000'000'000);
+  EXPECT_EQ(coarse.stored(-5), 0);
+  EXPECT_EQ(coarse.stored(INT64_MAX), 100'000'000'000);
+  StoredTimes seconds{1'000'000'000};
+  EXPECT_EQ(seconds.stored(-1), -1'000'000'000);
+  EXPECT_EQ(seconds.stored(INT64_MIN), INT64_MIN);
+  // What a hostile hub says must not be undefined.
+  EXPECT_EQ((StoredTimes{-7, 5, 3}).stored(42), 42);
 }
 
 TEST(SessionStart, isInTheName) {
