@@ -39,7 +39,9 @@ void fillSpoke(const SpokeReport& report, bool changes, report::Run::Spoke::Buil
     auto& change = report.changes[i];
     list[i].setKind(toString(change.kind));
     list[i].setPath(toUtf8(change.path).c_str());
+    list[i].setPathBytes(exactPath(change.path).c_str());
     list[i].setFrom(toUtf8(change.from).c_str());
+    list[i].setFromBytes(exactPath(change.from).c_str());
     list[i].setSize(double(change.size));
     list[i].setAdded(double(change.added));
   }

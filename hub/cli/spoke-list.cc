@@ -76,11 +76,13 @@ void printSpokesJson(const std::vector<Row>& rows) {
     list[i].setSyncMethod(toString(row.spoke->method));
     list[i].setSource(toUtf8(row.spoke->sourceText).c_str());
     list[i].setPath(toUtf8(row.spoke->path).c_str());
+    list[i].setPathBytes(exactPath(row.spoke->path).c_str());
     list[i].setEnabled(row.spoke->enabled);
     list[i].setVersion(row.contact ? toUtf8(row.contact->version).c_str() : "");
     list[i].setSandbox(row.contact ? toUtf8(row.contact->sandbox).c_str() : "");
     list[i].setLastContact(row.contact ? formatTime(row.contact->at).c_str() : "");
     list[i].setKey(toUtf8(row.key).c_str());
+    list[i].setKeyBytes(exactPath(row.key).c_str());
     list[i].setFingerprint(row.fingerprint.c_str());
   }
   printJson(message.getRoot<report::SpokeList>().asReader());
