@@ -169,8 +169,8 @@ int syncRun(const RunArguments& arguments) {
   }
   absl::StatusOr<std::unique_ptr<Store>> store = absl::UnavailableError("not opened");
   auto open = [&]() {
-    return arguments.dryRun ? Store::openExisting(config.hub.databaseDir)
-                            : Store::open(config.hub.databaseDir);
+    return arguments.dryRun ? Store::openExisting(config.hub.databaseDir, warn)
+                            : Store::open(config.hub.databaseDir, warn);
   };
   // With a schedule, who is to be synced depends on it; without, connecting need not wait for it.
   if (arguments.due) {
@@ -183,8 +183,7 @@ int syncRun(const RunArguments& arguments) {
   if (store.ok()) {
     if (*store != nullptr) run.dialEarly(**store);
   } else {
-    complain(absl::StrCat("warning: this run will not be recorded: ",
-                          std::string(store.status().message())));
+    warn(absl::StrCat("this run will not be recorded: ", store.status().message()));
   }
   initLibraries();
   RunPrinter printer(arguments, ours, std::move(log));

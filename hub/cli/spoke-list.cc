@@ -93,9 +93,9 @@ void printSpokesJson(const std::vector<Row>& rows) {
 int spokeList(const SpokeListArguments& arguments) {
   auto chosen = chooseSpokes(arguments.config, {});
   if (chosen == nullptr) return EXIT_USAGE;
-  auto store = Store::openExisting(chosen->config.hub.databaseDir);
+  auto store = Store::openExisting(chosen->config.hub.databaseDir, warn);
   if (!store.ok()) {
-    complain("warning: the history cannot be read: " + std::string(store.status().message()));
+    warn("the history cannot be read: " + std::string(store.status().message()));
   }
   auto rows = rowsOf(chosen->config, store.ok() ? store->get() : nullptr);
   if (arguments.json) {

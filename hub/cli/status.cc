@@ -28,9 +28,9 @@ Status collect(const Config& config) {
   status.hubName = name;
   status.hubSessions = uint32_t(contentsOf(config.hub.sessionsDir).sessions.size());
   status.rsyncAvailable = findProgram("rsync").has_value();
-  auto store = Store::openExisting(config.hub.databaseDir);
+  auto store = Store::openExisting(config.hub.databaseDir, warn);
   if (!store.ok()) {
-    complain("warning: the history cannot be read: " + std::string(store.status().message()));
+    warn("the history cannot be read: " + std::string(store.status().message()));
   }
   for (auto& spoke : config.spokes) {
     SpokeStatus one{&spoke};
