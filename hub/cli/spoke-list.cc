@@ -39,6 +39,12 @@ std::vector<Row> rowsOf(const Config& config, Store* store) {
   return rows;
 }
 
+// What an agent says of itself is as long as it likes, and pads every row.
+std::string cellOf(const std::string& said) {
+  constexpr size_t WIDEST = 60;
+  return shorten(escapeForTerminal(said), WIDEST);
+}
+
 void printText(const std::vector<Row>& rows) {
   std::vector<std::vector<std::string>> table{
       {"NAME", "METHOD", "SOURCE", "AGENT", "LAST CONTACT", "SANDBOX", "KEY"}};
@@ -48,9 +54,9 @@ void printText(const std::vector<Row>& rows) {
         {row.spoke->name,
          absl::StrCat(toString(row.spoke->method), row.spoke->enabled ? "" : " (disabled)"),
          row.spoke->sourceText.empty() ? "-" : escapeForTerminal(row.spoke->sourceText),
-         contact ? escapeForTerminal(contact->version) : "-",
+         contact ? cellOf(contact->version) : "-",
          contact ? formatAgo(contact->at, wallClockNanos()) : "never",
-         contact ? escapeForTerminal(contact->sandbox) : "-",
+         contact ? cellOf(contact->sandbox) : "-",
          row.fingerprint.empty() ? "-" : row.fingerprint});
   }
   std::vector<size_t> widths(table[0].size());
