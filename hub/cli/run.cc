@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include <algorithm>
+#include <system_error>
 
 #include "common/text.h"
 #include "hub/cli/commands.h"
@@ -71,7 +72,11 @@ class RunPrinter {
     if (!style_.terminal || json_ || text_.quiet) return;
     size_t longest = 0;
     for (auto* spoke : spokes) longest = std::max(longest, spoke->name.size());
-    live_ = std::make_unique<LiveView>(style_, std::min(longest, LONGEST_NAME));
+    try {
+      live_ = std::make_unique<LiveView>(style_, std::min(longest, LONGEST_NAME));
+    } catch (const std::system_error&) {
+      // No thread is to be had that would draw; the lines that stay are printed all the same.
+    }
   }
 
   void began(const SpokeConfig& spoke, const Progress& progress) {
