@@ -1,7 +1,6 @@
 // pi-brain: the hub's command line.
 
 #include <malloc.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -279,13 +278,13 @@ void raiseDescriptorLimit() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  settleProcess();
   raiseDescriptorLimit();
   // What this program makes holds secrets.
   umask(0077);
   // Blocks come and go by the thousand: let the allocator keep their pages.
   mallopt(M_MMAP_THRESHOLD, 16 << 20);
   mallopt(M_TRIM_THRESHOLD, 64 << 20);
-  signal(SIGPIPE, SIG_IGN);
   killChildrenOnSignals();
 
   CLI::App app("pi-brain: keeps the pi sessions of all your machines on one");
