@@ -289,7 +289,8 @@ int main(int argc, char** argv) {
 
   CLI::App app("pi-brain: keeps the pi sessions of all your machines on one");
   app.set_version_flag("--version", "pi-brain " PIBRAIN_VERSION);
-  app.footer("A PATH may be given as bytes:…, percent-encoded, as JSON has those that are no UTF-8.");
+  app.footer(
+      "A PATH may be given as bytes:…, percent-encoded, as JSON has those that are no UTF-8.");
   app.require_subcommand(1);
   auto* sync = app.add_subcommand("sync", "Mirror sessions from other machines (spokes)");
   sync->require_subcommand(1);

@@ -255,7 +255,8 @@ class CommandLine(HubCase):
         os.mkdir(source + b"/\xf0")
         os.rename(source + b"/" + names[0], source + b"/\xf0/\xff.jsonl")
         [moved] = self.json_of("sync", "run", "-v")["spokes"][0]["changes"]
-        self.assertEqual((moved["kind"], moved["pathBytes"], moved["fromBytes"]), ("move", "%F0/%FF.jsonl", "p/%FF.jsonl"))
+        self.assertEqual([moved[field] for field in ("kind", "pathBytes", "fromBytes")],
+                         ["move", "%F0/%FF.jsonl", "p/%FF.jsonl"])
         os.rename(source + b"/\xf0/\xff.jsonl", source + b"/" + names[0])
         self.sync()
 
