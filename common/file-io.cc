@@ -9,16 +9,20 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace pibrain {
 
 namespace {
 
+constexpr int64_t SECOND = 1'000'000'000;  // in nanoseconds
+
 struct timespec timespecOf(int64_t nanos) {
-  int64_t seconds = nanos / 1'000'000'000;
-  int64_t rest = nanos % 1'000'000'000;
+  int64_t seconds = nanos / SECOND;
+  int64_t rest = nanos % SECOND;
   if (rest < 0) {
     --seconds;
-    rest += 1'000'000'000;
+    rest += SECOND;
   }
   return {seconds, rest};
 }
@@ -71,7 +75,8 @@ uint64_t hashPrefix(int fd, uint64_t size, FileHasher& hasher) {
 }
 
 int64_t mtimeOf(const struct stat& st) {
-  return int64_t(st.st_mtim.tv_sec) * 1'000'000'000 + st.st_mtim.tv_nsec;
+  auto nanos = __int128(st.st_mtim.tv_sec) * SECOND + st.st_mtim.tv_nsec;
+  return int64_t(std::clamp<__int128>(nanos, INT64_MIN, INT64_MAX));
 }
 
 int renameToNew(int fromDir, const char* from, int toDir, const char* to) {
@@ -98,7 +103,7 @@ void setMtimeOf(int dir, const std::string& name, int64_t nanos) {
 int64_t wallClockNanos() {
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
-  return int64_t(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+  return int64_t(now.tv_sec) * SECOND + now.tv_nsec;
 }
 
 proto::Reason reasonOf(int error) {

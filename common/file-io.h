@@ -24,7 +24,8 @@ void writeAllAt(int fd, kj::ArrayPtr<const kj::byte> bytes, uint64_t offset);
 // fewer if the file is shorter.
 uint64_t hashPrefix(int fd, uint64_t size, FileHasher& hasher);
 
-// Modification time in nanoseconds since the epoch.
+// Modification time in nanoseconds since the epoch. What these cannot say (before 1677, after 2262)
+// is INT64_MIN or INT64_MAX.
 int64_t mtimeOf(const struct stat& st);
 
 // Gives a file another directory or name, if nothing is there yet. Returns 0, or the error: EEXIST

@@ -3,42 +3,19 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "common/utf8.h"
+
 namespace pibrain {
-
-namespace {
-
-// The length of the valid, printable UTF-8 sequence at the start of `text`; 0 if there is none.
-// C1 controls (U+0080…U+009F) are not printable, nor are line and bidi controls
-// (U+2028…U+202E, U+2066…U+2069).
-size_t printableSequence(std::string_view text) {
-  auto byte = [&](size_t i) { return uint8_t(text[i]); };
-  auto first = byte(0);
-  if (first >= 0x20 && first < 0x7f) return 1;
-  size_t length = first >= 0xc2 && first <= 0xdf   ? 2
-                  : first >= 0xe0 && first <= 0xef ? 3
-                  : first >= 0xf0 && first <= 0xf4 ? 4
-                                                   : 0;
-  if (length == 0 || text.size() < length) return 0;
-  uint32_t code = first & (0xffu >> (length + 1));
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-    code = code << 6 | (byte(i) & 0x3f);
-  }
-  constexpr uint32_t SMALLEST[] = {0, 0, 0xa0, 0x800, 0x10000};
-  if (code < SMALLEST[length] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return 0;
-  if ((code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069)) return 0;
-  return length;
-}
-
-}  // namespace
 
 std::string escapeForTerminal(std::string_view text) {
   std::string out;
   while (!text.empty()) {
-    size_t length = printableSequence(text);
+    auto character = firstCharacter(text);
+    bool printable = character.length > 0 && !isControl(character.code);
+    size_t length = printable ? character.length : 1;
     if (text[0] == '\\') {
       out += "\\\\";
-    } else if (length > 0) {
+    } else if (printable) {
       out += text.substr(0, length);
     } else if (text[0] == '\n') {
       out += "\\n";
@@ -49,17 +26,20 @@ std::string escapeForTerminal(std::string_view text) {
       snprintf(hex, sizeof(hex), "\\x%02x", unsigned(uint8_t(text[0])));
       out += hex;
     }
-    text.remove_prefix(length > 0 ? length : 1);
+    text.remove_prefix(length);
   }
   return out;
 }
 
 std::string shorten(std::string_view text, size_t most) {
   if (text.size() <= most) return std::string(text);
-  auto continues = [&](size_t at) { return at < text.size() && (text[at] & 0xc0) == 0x80; };
-  size_t end = text.size() - most / 3, begin = most - most / 3;
-  while (begin > 0 && continues(begin)) --begin;
-  while (continues(end)) ++end;
+  // The head ends, and the tail begins, where a character does.
+  size_t longestHead = most - most / 3, longestTail = text.size() - most / 3;
+  size_t begin = 0, end = 0;
+  while (end < longestTail) {
+    end += stepOf(text.substr(end));
+    if (end <= longestHead) begin = end;
+  }
   return std::string(text.substr(0, begin)) + "…" + std::string(text.substr(end));
 }
 

@@ -1,13 +1,13 @@
 // pi-brain: the hub's command line.
 
 #include <malloc.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 
 #include "common/text.h"
+#include "common/utf8.h"
 #include "hub/cli/commands.h"
 #include "hub/subprocess.h"
 
@@ -20,10 +20,28 @@ std::string notEmpty(const std::string& value) {
   return value.empty() ? "it is empty; a path is needed" : "";
 }
 
-void addConfig(CLI::App* command, std::string& config) {
-  command->add_option("-c,--config", config, "The config file (default ~/.pi-brain/config.yaml)")
-      ->type_name("PATH")
+// What JSON says of a path that is no UTF-8 becomes that path again.
+std::string takeExactPath(std::string& value) {
+  constexpr std::string_view EXACT = "bytes:";
+  if (!value.starts_with(EXACT)) return "";
+  auto path = percentDecode(value.substr(EXACT.size()));
+  if (!path || path->find('\0') != std::string::npos) {
+    return "what stands behind 'bytes:' is no percent-encoded path";
+  }
+  value = *path;
+  return "";
+}
+
+void addPath(CLI::App* command, const std::string& name, std::string& path, const std::string& help,
+             const std::string& type = "PATH") {
+  command->add_option(name, path, help)
+      ->type_name(type)
+      ->transform(CLI::Validator(takeExactPath, ""))
       ->check(notEmpty);
+}
+
+void addConfig(CLI::App* command, std::string& config) {
+  addPath(command, "-c,--config", config, "The config file (default ~/.pi-brain/config.yaml)");
 }
 
 void addSpokes(CLI::App* command, std::vector<std::string>& spokes) {
@@ -56,13 +74,9 @@ void addRun(CLI::App* sync, RunArguments& run) {
                     "Only the spokes whose schedule has come due since their last good run");
   auto* verbose = command->add_flag("-v,--verbose", run.verbose, "List the files that changed");
   command->add_flag("-q,--quiet", run.quiet, "Print only what failed")->excludes(verbose);
-  command
-      ->add_option(
-          "--log", run.log,
+  addPath(command, "--log", run.log,
           "Append what is said to this file too, each line with its time; beyond 1 MB it is "
-          "rotated, and three old ones are kept")
-      ->type_name("PATH")
-      ->check(notEmpty);
+          "rotated, and three old ones are kept");
   command->add_flag("--json", run.json, "Print one JSON document instead of text");
 }
 
@@ -126,8 +140,7 @@ void addArchive(CLI::App* sync, ArchiveListArguments& list, ArchiveRestoreArgume
   auto* restoring = archive->add_subcommand("restore", "Bring a file of the archive back");
   addConfig(restoring, restore.config);
   restoring->add_option("ID", restore.id, "From the list; its beginning will do");
-  restoring->add_option("--to", restore.to, "Where to put it (default: its place in the mirror)")
-      ->type_name("PATH");
+  addPath(restoring, "--to", restore.to, "Where to put it (default: its place in the mirror)");
 }
 
 void addVerify(CLI::App* sync, VerifyArguments& verify) {
@@ -142,11 +155,8 @@ void addVerify(CLI::App* sync, VerifyArguments& verify) {
 void addManage(CLI::App* command, ManageArguments& manage, bool installs) {
   addConfig(command, manage.config);
   if (installs) {
-    command
-        ->add_option("--agents", manage.agents,
-                     "Where the agents are, one pi-brain-agent-ARCHITECTURE each")
-        ->type_name("DIR")
-        ->check(notEmpty);
+    addPath(command, "--agents", manage.agents,
+            "Where the agents are, one pi-brain-agent-ARCHITECTURE each", "DIR");
   }
   command->add_flag("--batch", manage.batch, "Ask for no password: fail instead");
   command->add_flag("-n,--dry-run", manage.dryRun, "Show what would be done, and do nothing");
@@ -169,14 +179,15 @@ void addSpokeAdd(CLI::App* spoke, SpokeAddArguments& add) {
       ->required()
       ->check(notEmpty);
   addManage(command, add.manage, true);
-  auto path = [&](const char* name, std::string& value, const char* help, const char* type) {
-    command->add_option(name, value, help)->type_name(type)->check(notEmpty);
-  };
-  path("--root", add.root, "Its sessions (default ~/.pi/agent/sessions)", "PATH");
-  path("--path", add.path, "The mirror here (default ~/.pi-brain/synced/NAME)", "PATH");
-  path("--key", add.key, "The key for syncing (default ~/.ssh/pi-brain-sync, made if missing)",
-       "PATH");
-  path("--from", add.from, "Let the key in only from these addresses, as sshd(8) has them", "CIDR");
+  addPath(command, "--root", add.root, "Its sessions (default ~/.pi/agent/sessions)");
+  addPath(command, "--path", add.path, "The mirror here (default ~/.pi-brain/synced/NAME)");
+  addPath(command, "--key", add.key,
+          "The key for syncing (default ~/.ssh/pi-brain-sync, made if missing)");
+  command
+      ->add_option("--from", add.from,
+                   "Let the key in only from these addresses, as sshd(8) has them")
+      ->type_name("CIDR")
+      ->check(notEmpty);
 }
 
 void addSpokeUpgrade(CLI::App* spoke, SpokeUpgradeArguments& upgrade) {
@@ -267,17 +278,19 @@ void raiseDescriptorLimit() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  settleProcess();
   raiseDescriptorLimit();
   // What this program makes holds secrets.
   umask(0077);
   // Blocks come and go by the thousand: let the allocator keep their pages.
   mallopt(M_MMAP_THRESHOLD, 16 << 20);
   mallopt(M_TRIM_THRESHOLD, 64 << 20);
-  signal(SIGPIPE, SIG_IGN);
   killChildrenOnSignals();
 
   CLI::App app("pi-brain: keeps the pi sessions of all your machines on one");
   app.set_version_flag("--version", "pi-brain " PIBRAIN_VERSION);
+  app.footer(
+      "A PATH may be given as bytes:…, percent-encoded, as JSON has those that are no UTF-8.");
   app.require_subcommand(1);
   auto* sync = app.add_subcommand("sync", "Mirror sessions from other machines (spokes)");
   sync->require_subcommand(1);

@@ -5,21 +5,29 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 namespace pibrain {
 
-// Calls work(0) … work(count − 1), in that order, `jobs` of them at a time, each in a thread.
-// `work` may not throw.
+// Calls work(0) … work(count − 1), in that order, `jobs` of them at a time, each in a thread. Fewer
+// at a time if there can be no more threads, and in this one if there can be none. `work` may not
+// throw.
 inline void forEachInParallel(size_t count, size_t jobs, const std::function<void(size_t)>& work) {
   std::atomic<size_t> next = 0;
+  auto workOn = [&]() {
+    for (size_t item; (item = next++) < count;) work(item);
+  };
   std::vector<std::thread> threads;
-  for (size_t i = 0; i < std::min(std::max<size_t>(jobs, 1), count); ++i) {
-    threads.emplace_back([&]() {
-      for (size_t item; (item = next++) < count;) work(item);
-    });
+  size_t wanted = std::min(std::max<size_t>(jobs, 1), count);
+  threads.reserve(wanted);
+  try {
+    while (threads.size() < wanted) threads.emplace_back(workOn);
+  } catch (const std::system_error&) {
+    // A limit of processes, or of memory.
   }
+  if (threads.empty()) workOn();
   for (auto& thread : threads) thread.join();
 }
 

@@ -3,9 +3,16 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <kj/io.h>
 #include <sqlite3.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+#include <system_error>
+
+#include "common/text.h"
 #include "hub/files.h"
 
 namespace pibrain {
@@ -67,13 +74,74 @@ constexpr char SCHEMA[] = R"(
 constexpr int64_t MAX_RUNS = 10'000;
 constexpr int64_t FORGET_EVERY = 256;
 
+constexpr int BUSY_TIMEOUT = 5000;  // ms
+// Of what an agent says of itself; more is not worth keeping, nor is there room for it in a table.
+constexpr size_t MAX_SAID = 200;
+
 std::string pathIn(const std::string& directory) { return directory + "/sync.db"; }
 
-// A prepared statement; binds count from 1, columns from 0.
-class Statement {
+bool tellsOfDamage(int result) {
+  int primary = result & 0xff;
+  return primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB;
+}
+
+// A connection for the time that it takes to look at a database.
+class Connection {
  public:
-  Statement(sqlite3* db, const char* sql) {
-    if (sqlite3_prepare_v2(db, sql, -1, &statement_, nullptr) != SQLITE_OK) statement_ = nullptr;
+  explicit Connection(const std::string& path) {
+    int result = sqlite3_open_v2(path.c_str(), &db_, SQLITE_OPEN_READWRITE, nullptr);
+    if (result == SQLITE_OK) sqlite3_busy_timeout(db_, BUSY_TIMEOUT);
+  }
+  ~Connection() { sqlite3_close_v2(db_); }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Looks at every page. What cannot be found out, because it is locked, say, is no damage.
+  bool damaged() {
+    std::string verdict;
+    auto note = [](void* out, int, char** columns, char**) {
+      *static_cast<std::string*>(out) = columns[0];
+      return 0;
+    };
+    int result = sqlite3_exec(db_, "PRAGMA integrity_check(1)", note, &verdict, nullptr);
+    return tellsOfDamage(result) || (result == SQLITE_OK && verdict != "ok");
+  }
+
+  // Empties the database in its place, which SQLite does under its own lock: a new file in the
+  // place of one that others have open would get their journals.
+  int empty() {
+    sqlite3_db_config(db_, SQLITE_DBCONFIG_RESET_DATABASE, 1, nullptr);
+    int result = sqlite3_exec(db_, "VACUUM", nullptr, nullptr, nullptr);
+    sqlite3_db_config(db_, SQLITE_DBCONFIG_RESET_DATABASE, 0, nullptr);
+    return result;
+  }
+
+ private:
+  sqlite3* db_ = nullptr;
+};
+
+// Copies a database, with what SQLite has beside it, to the same name with `suffix`.
+std::error_code copyAside(const std::string& path, const std::string& suffix) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  for (auto* beside : {"", "-journal", "-wal"}) {
+    auto from = path + beside, to = path + suffix + beside;
+    // The older one's must not seem to be this one's.
+    fs::remove(to, error);
+    if (!error && fs::exists(from, error)) fs::copy_file(from, to, error);
+    if (error) return error;
+  }
+  return error;
+}
+
+}  // namespace
+
+// A prepared statement; binds count from 1, columns from 0.
+class Store::Statement {
+ public:
+  Statement(Store& store, const char* sql) : store_(store) {
+    int result = sqlite3_prepare_v2(store.db_, sql, -1, &statement_, nullptr);
+    if (store.noted(result) != SQLITE_OK) statement_ = nullptr;
   }
   ~Statement() { sqlite3_finalize(statement_); }
   Statement(const Statement&) = delete;
@@ -88,7 +156,7 @@ class Statement {
   void bindBlob(const std::string& bytes) {
     sqlite3_bind_blob64(statement_, ++bound_, bytes.data(), bytes.size(), SQLITE_TRANSIENT);
   }
-  int step() { return sqlite3_step(statement_); }
+  int step() { return store_.noted(sqlite3_step(statement_)); }
   void reset() {
     sqlite3_reset(statement_);
     bound_ = 0;
@@ -101,35 +169,81 @@ class Statement {
   }
 
  private:
+  Store& store_;
   sqlite3_stmt* statement_ = nullptr;
   int bound_ = 0;
 };
 
-}  // namespace
+template <typename Work>
+auto Store::use(const Work& work) {
+  std::lock_guard lock(mutex_);
+  auto result = work();
+  if (damaged_ && beginAnew().ok()) result = work();
+  return result;
+}
 
-absl::StatusOr<std::unique_ptr<Store>> Store::open(const std::string& directory) {
+absl::StatusOr<std::unique_ptr<Store>> Store::open(const std::string& directory, Warn warn) {
   auto made = makeDirectories(directory);
   if (!made.ok()) return made;
-  auto path = pathIn(directory);
-  sqlite3* db = nullptr;
-  int result =
-      sqlite3_open_v2(path.c_str(), &db,
-                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);
-  std::unique_ptr<Store> store(new Store(db));
-  if (result != SQLITE_OK) return store->error();
-  sqlite3_busy_timeout(db, 5000);
-  // A lost last record is a lost line of history; waiting for the disk at each run is not worth it.
-  auto status = store->execute("PRAGMA synchronous = OFF;");
-  // Only a new or older database needs the schema, which costs a write.
-  if (status.ok() && store->schemaVersion() < SCHEMA_VERSION) status = store->migrate();
+  std::unique_ptr<Store> store(new Store(directory, std::move(warn)));
+  auto status = store->use([&]() { return store->connect(); });
   if (!status.ok()) return status;
   return store;
 }
 
-absl::StatusOr<std::unique_ptr<Store>> Store::openExisting(const std::string& directory) {
+absl::StatusOr<std::unique_ptr<Store>> Store::openExisting(const std::string& directory,
+                                                           Warn warn) {
   struct stat st;
   if (stat(pathIn(directory).c_str(), &st) != 0 && errno == ENOENT) return nullptr;
-  return open(directory);
+  return open(directory, std::move(warn));
+}
+
+absl::Status Store::connect() {
+  sqlite3_close_v2(db_);
+  db_ = nullptr;
+  int result = noted(
+      sqlite3_open_v2(pathIn(directory_).c_str(), &db_,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr));
+  if (result != SQLITE_OK) return error();
+  sqlite3_busy_timeout(db_, BUSY_TIMEOUT);
+  // A lost last record is a lost line of history; waiting for the disk at each run is not worth it.
+  auto status = execute("PRAGMA synchronous = OFF;");
+  // Only a new or older database needs the schema, which costs a write.
+  if (status.ok() && schemaVersion() < SCHEMA_VERSION) status = migrate();
+  return status;
+}
+
+absl::Status Store::beginAnew() {
+  if (begunAnew_) return error();
+  begunAnew_ = true;
+  auto path = pathIn(directory_);
+  // Of several processes one does it. The others then find no damage, and keep what is new.
+  kj::AutoCloseFd lock(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (lock.get() >= 0) flock(lock, LOCK_EX);
+  Connection connection(path);
+  if (connection.damaged()) {
+    auto error = copyAside(path, ".broken");
+    auto why = error ? error.message() : "";
+    if (!error) {
+      int result = connection.empty();
+      if (result != SQLITE_OK) why = sqlite3_errstr(result);
+    }
+    if (!why.empty()) {
+      why = absl::StrCat(escapeForTerminal(path), " is damaged, and cannot be begun anew: ", why,
+                         ". Move it away, and the next run makes a new one");
+      if (warn_) warn_(why);
+      return absl::UnavailableError(why);
+    }
+    if (warn_) {
+      warn_(
+          absl::StrCat("sync.db was damaged, so a new one was begun. The history of runs so far "
+                       "is lost, and which files are kept that a spoke no longer has, which the "
+                       "next run finds out; no session is. The damaged one is ",
+                       escapeForTerminal(path), ".broken"));
+    }
+  }
+  damaged_ = false;
+  return connect();
 }
 
 absl::Status Store::migrate() {
@@ -146,83 +260,89 @@ absl::Status Store::migrate() {
 Store::~Store() { sqlite3_close_v2(db_); }
 
 absl::Status Store::recordRun(const SpokeReport& report) {
-  std::lock_guard lock(mutex_);
-  Statement insert(db_,
-                   "INSERT INTO runs (spoke, started_ns, finished_ns, ok, error, files, new, grown,"
-                   " rewritten, moved, touched, deleted, kept, deferred, failed, bytes_literal,"
-                   " wire_up, wire_down, bytes_grown)"
-                   " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
-  if (!insert.prepared()) return error();
-  insert.bind(report.name);
-  insert.bind(report.started);
-  insert.bind(report.finished);
-  insert.bind(int64_t(report.outcome == Outcome::OK));
-  insert.bind(report.error);
-  auto& counts = report.counts;
-  for (uint32_t count :
-       {counts.files, counts.created, counts.grown, counts.rewritten, counts.moved, counts.touched,
-        counts.deleted, counts.kept, counts.deferred, counts.failed}) {
-    insert.bind(int64_t(count));
-  }
-  insert.bind(int64_t(report.bytesLiteral));
-  insert.bind(int64_t(report.wire.up));
-  insert.bind(int64_t(report.wire.down));
-  insert.bind(int64_t(report.bytesGrown));
-  if (insert.step() != SQLITE_DONE) return error();
-  auto id = sqlite3_last_insert_rowid(db_);
-  if (!report.agentVersion.empty()) {
-    auto status = putContact(report.name, {report.agentVersion, report.sandbox, report.finished});
-    if (!status.ok()) return status;
-  }
-  return id % FORGET_EVERY == 0 ? forgetOldRuns() : absl::OkStatus();
+  return use([&]() -> absl::Status {
+    Statement insert(
+        *this,
+        "INSERT INTO runs (spoke, started_ns, finished_ns, ok, error, files, new, grown,"
+        " rewritten, moved, touched, deleted, kept, deferred, failed, bytes_literal,"
+        " wire_up, wire_down, bytes_grown)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+    if (!insert.prepared()) return error();
+    insert.bind(report.name);
+    insert.bind(report.started);
+    insert.bind(report.finished);
+    insert.bind(int64_t(report.outcome == Outcome::OK));
+    insert.bind(report.error);
+    auto& counts = report.counts;
+    for (uint32_t count :
+         {counts.files, counts.created, counts.grown, counts.rewritten, counts.moved,
+          counts.touched, counts.deleted, counts.kept, counts.deferred, counts.failed}) {
+      insert.bind(int64_t(count));
+    }
+    insert.bind(int64_t(report.bytesLiteral));
+    insert.bind(int64_t(report.wire.up));
+    insert.bind(int64_t(report.wire.down));
+    insert.bind(int64_t(report.bytesGrown));
+    if (insert.step() != SQLITE_DONE) return error();
+    auto id = sqlite3_last_insert_rowid(db_);
+    if (!report.agentVersion.empty()) {
+      auto status = putContact(report.name, {report.agentVersion, report.sandbox, report.finished});
+      if (!status.ok()) return status;
+    }
+    return id % FORGET_EVERY == 0 ? forgetOldRuns() : absl::OkStatus();
+  });
 }
 
 absl::Status Store::putContact(const std::string& spoke, const Contact& contact) {
   Statement insert(
-      db_, "INSERT OR REPLACE INTO contacts (spoke, version, sandbox, at_ns) VALUES (?, ?, ?, ?)");
+      *this,
+      "INSERT OR REPLACE INTO contacts (spoke, version, sandbox, at_ns) VALUES (?, ?, ?, ?)");
   if (!insert.prepared()) return error();
   insert.bind(spoke);
-  insert.bind(contact.version);
-  insert.bind(contact.sandbox);
+  insert.bind(shorten(contact.version, MAX_SAID));
+  insert.bind(shorten(contact.sandbox, MAX_SAID));
   insert.bind(contact.at);
   return insert.step() == SQLITE_DONE ? absl::OkStatus() : error();
 }
 
 absl::Status Store::setLastContact(const std::string& spoke, const Contact& contact) {
-  std::lock_guard lock(mutex_);
-  return putContact(spoke, contact);
+  return use([&]() -> absl::Status { return putContact(spoke, contact); });
 }
 
 std::optional<Store::Contact> Store::lastContact(const std::string& spoke) {
-  std::lock_guard lock(mutex_);
-  Statement select(db_, "SELECT version, sandbox, at_ns FROM contacts WHERE spoke = ?");
-  if (!select.prepared()) return std::nullopt;
-  select.bind(spoke);
-  if (select.step() != SQLITE_ROW) return std::nullopt;
-  return Contact{select.text(0), select.text(1), select.integer(2)};
+  return use([&]() -> std::optional<Contact> {
+    Statement select(*this, "SELECT version, sandbox, at_ns FROM contacts WHERE spoke = ?");
+    if (!select.prepared()) return std::nullopt;
+    select.bind(spoke);
+    if (select.step() != SQLITE_ROW) return std::nullopt;
+    return Contact{select.text(0), select.text(1), select.integer(2)};
+  });
 }
 
 absl::Status Store::forgetSpoke(const std::string& spoke) {
-  std::lock_guard lock(mutex_);
-  for (auto* sql : {"DELETE FROM kept WHERE spoke = ?", "DELETE FROM endpoints WHERE spoke = ?",
-                    "DELETE FROM contacts WHERE spoke = ?"}) {
-    Statement forget(db_, sql);
-    if (!forget.prepared()) return error();
-    forget.bind(spoke);
-    if (forget.step() != SQLITE_DONE) return error();
-  }
-  return absl::OkStatus();
+  return use([&]() -> absl::Status {
+    for (auto* sql : {"DELETE FROM kept WHERE spoke = ?", "DELETE FROM endpoints WHERE spoke = ?",
+                      "DELETE FROM contacts WHERE spoke = ?"}) {
+      Statement forget(*this, sql);
+      if (!forget.prepared()) return error();
+      forget.bind(spoke);
+      if (forget.step() != SQLITE_DONE) return error();
+    }
+    return absl::OkStatus();
+  });
 }
 
 absl::Status Store::forgetOldRuns() {
   std::vector<std::string> spokes;
   {
-    Statement all(db_, "SELECT DISTINCT spoke FROM runs");
+    Statement all(*this, "SELECT DISTINCT spoke FROM runs");
     if (!all.prepared()) return error();
-    while (all.step() == SQLITE_ROW) spokes.push_back(all.text(0));
+    int result;
+    while ((result = all.step()) == SQLITE_ROW) spokes.push_back(all.text(0));
+    if (result != SQLITE_DONE) return error();
   }
   Statement forget(
-      db_,
+      *this,
       "DELETE FROM runs WHERE spoke = ?1"
       " AND id <= (SELECT id FROM runs WHERE spoke = ?1 ORDER BY id DESC"
       "            LIMIT 1 OFFSET ?2)"
@@ -239,141 +359,159 @@ absl::Status Store::forgetOldRuns() {
 
 absl::StatusOr<std::vector<SpokeReport>> Store::history(const std::vector<std::string>& spokes,
                                                         uint32_t limit) {
-  std::lock_guard lock(mutex_);
-  std::vector<std::string> marks(spokes.size(), "?");
-  auto sql = absl::StrCat(
-      "SELECT spoke, started_ns, finished_ns, ok, error, files, new, grown, rewritten, moved,"
-      " touched, deleted, kept, deferred, failed, bytes_literal, wire_up, wire_down, bytes_grown"
-      " FROM runs ",
-      spokes.empty() ? "" : absl::StrCat("WHERE spoke IN (", absl::StrJoin(marks, ","), ") "),
-      "ORDER BY id DESC LIMIT ?");
-  Statement select(db_, sql.c_str());
-  if (!select.prepared()) return error();
-  for (auto& spoke : spokes) select.bind(spoke);
-  select.bind(limit);
-  std::vector<SpokeReport> runs;
-  int result;
-  while ((result = select.step()) == SQLITE_ROW) {
-    SpokeReport run;
-    run.name = select.text(0);
-    run.started = select.integer(1);
-    run.finished = select.integer(2);
-    run.outcome = select.integer(3) != 0 ? Outcome::OK : Outcome::FAILED;
-    run.error = select.text(4);
-    auto& counts = run.counts;
-    int column = 5;
-    for (uint32_t* count :
-         {&counts.files, &counts.created, &counts.grown, &counts.rewritten, &counts.moved,
-          &counts.touched, &counts.deleted, &counts.kept, &counts.deferred, &counts.failed}) {
-      *count = uint32_t(select.integer(column++));
+  return use([&]() -> absl::StatusOr<std::vector<SpokeReport>> {
+    std::vector<std::string> marks(spokes.size(), "?");
+    auto sql = absl::StrCat(
+        "SELECT spoke, started_ns, finished_ns, ok, error, files, new, grown, rewritten, moved,"
+        " touched, deleted, kept, deferred, failed, bytes_literal, wire_up, wire_down, bytes_grown"
+        " FROM runs ",
+        spokes.empty() ? "" : absl::StrCat("WHERE spoke IN (", absl::StrJoin(marks, ","), ") "),
+        "ORDER BY id DESC LIMIT ?");
+    Statement select(*this, sql.c_str());
+    if (!select.prepared()) return error();
+    for (auto& spoke : spokes) select.bind(spoke);
+    select.bind(limit);
+    std::vector<SpokeReport> runs;
+    int result;
+    while ((result = select.step()) == SQLITE_ROW) {
+      SpokeReport run;
+      run.name = select.text(0);
+      run.started = select.integer(1);
+      run.finished = select.integer(2);
+      run.outcome = select.integer(3) != 0 ? Outcome::OK : Outcome::FAILED;
+      run.error = select.text(4);
+      auto& counts = run.counts;
+      int column = 5;
+      for (uint32_t* count :
+           {&counts.files, &counts.created, &counts.grown, &counts.rewritten, &counts.moved,
+            &counts.touched, &counts.deleted, &counts.kept, &counts.deferred, &counts.failed}) {
+        *count = uint32_t(select.integer(column++));
+      }
+      run.bytesLiteral = uint64_t(select.integer(15));
+      run.wire = {uint64_t(select.integer(16)), uint64_t(select.integer(17))};
+      run.bytesGrown = uint64_t(select.integer(18));
+      runs.push_back(std::move(run));
     }
-    run.bytesLiteral = uint64_t(select.integer(15));
-    run.wire = {uint64_t(select.integer(16)), uint64_t(select.integer(17))};
-    run.bytesGrown = uint64_t(select.integer(18));
-    runs.push_back(std::move(run));
-  }
-  if (result != SQLITE_DONE) return error();
-  return runs;
+    if (result != SQLITE_DONE) return error();
+    return runs;
+  });
 }
 
 absl::StatusOr<Store::LastRuns> Store::lastRuns(const std::string& spoke) {
-  std::lock_guard lock(mutex_);
-  LastRuns result;
-  // The order is that of the ids: the clock may have been ahead for a while.
-  Statement good(db_,
-                 "SELECT finished_ns, started_ns FROM runs WHERE spoke = ? AND ok = 1 ORDER BY id "
-                 "DESC LIMIT 1");
-  Statement last(db_,
-                 "SELECT ok, error, started_ns, finished_ns, wire_up + wire_down, files FROM runs"
-                 " WHERE spoke = ? ORDER BY id DESC LIMIT 1");
-  Statement failed(db_, "SELECT count(*) FROM runs WHERE spoke = ? AND ok = 0");
-  if (!good.prepared() || !last.prepared() || !failed.prepared()) return error();
-  good.bind(spoke);
-  if (good.step() == SQLITE_ROW && good.integer(0) != 0) {
-    result.lastGood = good.integer(0);
-    result.lastGoodStarted = good.integer(1);
-  }
-  last.bind(spoke);
-  if (last.step() == SQLITE_ROW) {
-    if (last.integer(0) == 0) result.lastError = last.text(1);
-    result.last = LastRun{last.integer(2), last.integer(3), uint64_t(last.integer(4)),
-                          uint32_t(last.integer(5))};
-  }
-  failed.bind(spoke);
-  if (failed.step() == SQLITE_ROW) result.failed = uint64_t(failed.integer(0));
-  return result;
+  return use([&]() -> absl::StatusOr<LastRuns> {
+    LastRuns result;
+    auto status = absl::OkStatus();
+    // The order is that of the ids: the clock may have been ahead for a while.
+    Statement good(
+        *this,
+        "SELECT finished_ns, started_ns FROM runs WHERE spoke = ? AND ok = 1 ORDER BY id "
+        "DESC LIMIT 1");
+    Statement last(*this,
+                   "SELECT ok, error, started_ns, finished_ns, wire_up + wire_down, files FROM runs"
+                   " WHERE spoke = ? ORDER BY id DESC LIMIT 1");
+    Statement failed(*this, "SELECT count(*) FROM runs WHERE spoke = ? AND ok = 0");
+    if (!good.prepared() || !last.prepared() || !failed.prepared()) return error();
+    auto found = [&](Statement& select) {
+      select.bind(spoke);
+      int step = select.step();
+      if (step != SQLITE_ROW && step != SQLITE_DONE) status = error();
+      return step == SQLITE_ROW;
+    };
+    if (found(good) && good.integer(0) != 0) {
+      result.lastGood = good.integer(0);
+      result.lastGoodStarted = good.integer(1);
+    }
+    if (found(last)) {
+      if (last.integer(0) == 0) result.lastError = last.text(1);
+      result.last = LastRun{last.integer(2), last.integer(3), uint64_t(last.integer(4)),
+                            uint32_t(last.integer(5))};
+    }
+    if (found(failed)) result.failed = uint64_t(failed.integer(0));
+    if (!status.ok()) return status;
+    return result;
+  });
 }
 
 std::optional<Endpoint> Store::lastEndpoint(const std::string& spoke) {
-  std::lock_guard lock(mutex_);
-  Statement select(db_, "SELECT address, port FROM endpoints WHERE spoke = ?");
-  if (!select.prepared()) return std::nullopt;
-  select.bind(spoke);
-  if (select.step() != SQLITE_ROW) return std::nullopt;
-  return Endpoint{select.text(0), uint16_t(select.integer(1))};
+  return use([&]() -> std::optional<Endpoint> {
+    Statement select(*this, "SELECT address, port FROM endpoints WHERE spoke = ?");
+    if (!select.prepared()) return std::nullopt;
+    select.bind(spoke);
+    if (select.step() != SQLITE_ROW) return std::nullopt;
+    return Endpoint{select.text(0), uint16_t(select.integer(1))};
+  });
 }
 
 absl::Status Store::setLastEndpoint(const std::string& spoke,
                                     const std::optional<Endpoint>& endpoint) {
-  std::lock_guard lock(mutex_);
-  if (!endpoint) {
-    Statement forget(db_, "DELETE FROM endpoints WHERE spoke = ?");
-    if (!forget.prepared()) return error();
-    forget.bind(spoke);
-    return forget.step() == SQLITE_DONE ? absl::OkStatus() : error();
-  }
-  Statement insert(db_, "INSERT OR REPLACE INTO endpoints (spoke, address, port) VALUES (?, ?, ?)");
-  if (!insert.prepared()) return error();
-  insert.bind(spoke);
-  insert.bind(endpoint->address);
-  insert.bind(int64_t(endpoint->port));
-  return insert.step() == SQLITE_DONE ? absl::OkStatus() : error();
+  return use([&]() -> absl::Status {
+    if (!endpoint) {
+      Statement forget(*this, "DELETE FROM endpoints WHERE spoke = ?");
+      if (!forget.prepared()) return error();
+      forget.bind(spoke);
+      return forget.step() == SQLITE_DONE ? absl::OkStatus() : error();
+    }
+    Statement insert(*this,
+                     "INSERT OR REPLACE INTO endpoints (spoke, address, port) VALUES (?, ?, ?)");
+    if (!insert.prepared()) return error();
+    insert.bind(spoke);
+    insert.bind(endpoint->address);
+    insert.bind(int64_t(endpoint->port));
+    return insert.step() == SQLITE_DONE ? absl::OkStatus() : error();
+  });
 }
 
 absl::StatusOr<std::vector<std::string>> Store::keptFiles(const std::string& spoke) {
-  std::lock_guard lock(mutex_);
-  Statement select(db_, "SELECT path FROM kept WHERE spoke = ?");
-  if (!select.prepared()) return error();
-  select.bind(spoke);
-  std::vector<std::string> paths;
-  int result;
-  while ((result = select.step()) == SQLITE_ROW) paths.push_back(select.text(0));
-  if (result != SQLITE_DONE) return error();
-  return paths;
+  return use([&]() -> absl::StatusOr<std::vector<std::string>> {
+    Statement select(*this, "SELECT path FROM kept WHERE spoke = ?");
+    if (!select.prepared()) return error();
+    select.bind(spoke);
+    std::vector<std::string> paths;
+    int result;
+    while ((result = select.step()) == SQLITE_ROW) paths.push_back(select.text(0));
+    if (result != SQLITE_DONE) return error();
+    return paths;
+  });
 }
 
 absl::Status Store::setKeptFiles(const std::string& spoke, const std::vector<std::string>& paths) {
-  std::lock_guard lock(mutex_);
-  auto status = execute("BEGIN IMMEDIATE");
-  if (!status.ok()) return status;
-  {
-    Statement clear(db_, "DELETE FROM kept WHERE spoke = ?");
-    Statement insert(db_, "INSERT INTO kept (spoke, path) VALUES (?, ?)");
-    bool good = clear.prepared() && insert.prepared();
-    if (good) {
-      clear.bind(spoke);
-      good = clear.step() == SQLITE_DONE;
+  return use([&]() -> absl::Status {
+    auto status = execute("BEGIN IMMEDIATE");
+    if (!status.ok()) return status;
+    {
+      Statement clear(*this, "DELETE FROM kept WHERE spoke = ?");
+      Statement insert(*this, "INSERT INTO kept (spoke, path) VALUES (?, ?)");
+      bool good = clear.prepared() && insert.prepared();
+      if (good) {
+        clear.bind(spoke);
+        good = clear.step() == SQLITE_DONE;
+      }
+      for (size_t i = 0; good && i < paths.size(); ++i) {
+        insert.reset();
+        insert.bind(spoke);
+        insert.bindBlob(paths[i]);
+        good = insert.step() == SQLITE_DONE;
+      }
+      if (!good) status = error();
     }
-    for (size_t i = 0; good && i < paths.size(); ++i) {
-      insert.reset();
-      insert.bind(spoke);
-      insert.bindBlob(paths[i]);
-      good = insert.step() == SQLITE_DONE;
-    }
-    if (!good) status = error();
-  }
-  auto ended = execute(status.ok() ? "COMMIT" : "ROLLBACK");
-  return status.ok() ? ended : status;
+    auto ended = execute(status.ok() ? "COMMIT" : "ROLLBACK");
+    return status.ok() ? ended : status;
+  });
+}
+
+int Store::noted(int result) {
+  if (tellsOfDamage(result)) damaged_ = true;
+  return result;
 }
 
 int64_t Store::schemaVersion() {
-  Statement query(db_, "PRAGMA user_version");
+  Statement query(*this, "PRAGMA user_version");
   return query.prepared() && query.step() == SQLITE_ROW ? query.integer(0) : 0;
 }
 
 absl::Status Store::execute(const char* sql) {
-  return sqlite3_exec(db_, sql, nullptr, nullptr, nullptr) == SQLITE_OK ? absl::OkStatus()
-                                                                        : error();
+  int result = noted(sqlite3_exec(db_, sql, nullptr, nullptr, nullptr));
+  return result == SQLITE_OK ? absl::OkStatus() : error();
 }
 
 absl::Status Store::error() const {

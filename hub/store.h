@@ -1,11 +1,13 @@
 #pragma once
 // sync.db: the history of runs, which files a mirror keeps although the spoke deleted them, and
 // where the spokes were reached. Losing it loses the history and costs one listing, nothing else;
-// so its errors are warnings.
+// so its errors are warnings, and one that is damaged is put aside as sync.db.broken, in the place
+// of an older one, and begun anew, whichever call finds the damage.
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -16,16 +18,19 @@
 #include "hub/report.h"
 
 struct sqlite3;
-struct sqlite3_stmt;
 
 namespace pibrain {
 
 class Store {
  public:
+  // Told what became of a damaged database; called by any thread that uses the store, at most once.
+  using Warn = std::function<void(const std::string&)>;
+
   // Opens or creates `directory`/sync.db (directory 0700, file 0600).
-  static absl::StatusOr<std::unique_ptr<Store>> open(const std::string& directory);
+  static absl::StatusOr<std::unique_ptr<Store>> open(const std::string& directory, Warn warn);
   // For those who only look: creates nothing, and is null if there is none.
-  static absl::StatusOr<std::unique_ptr<Store>> openExisting(const std::string& directory);
+  static absl::StatusOr<std::unique_ptr<Store>> openExisting(const std::string& directory,
+                                                             Warn warn);
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -72,17 +77,31 @@ class Store {
   absl::Status setKeptFiles(const std::string& spoke, const std::vector<std::string>& paths);
 
  private:
-  explicit Store(sqlite3* db) : db_(db) {}
+  class Statement;
 
+  Store(const std::string& directory, Warn warn) : directory_(directory), warn_(std::move(warn)) {}
+
+  // Does `work` under the lock; if it meets damage, once more with a new database.
+  template <typename Work>
+  auto use(const Work& work);
+
+  // All that follow are to be called under the lock.
+  absl::Status connect();
+  absl::Status beginAnew();
   absl::Status execute(const char* sql);
   absl::Status putContact(const std::string& spoke, const Contact& contact);
   absl::Status migrate();  // to the current schema
   absl::Status forgetOldRuns();
   int64_t schemaVersion();  // 0: none yet
+  int noted(int result);    // the same, once damage that it tells of is remembered
   absl::Status error() const;
 
-  std::mutex mutex_;
-  sqlite3* db_;
+  const std::string directory_;
+  const Warn warn_;
+  std::mutex mutex_;  // for all that follows
+  sqlite3* db_ = nullptr;
+  bool damaged_ = false;    // a call has told so
+  bool begunAnew_ = false;  // or tried to, which is done once
 };
 
 }  // namespace pibrain

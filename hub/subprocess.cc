@@ -65,6 +65,10 @@ void killChildrenAndDie(int signal) {
   raise(signal);
 }
 
+// What a write that fails would raise: nobody listens, or the file would be larger than
+// RLIMIT_FSIZE.
+constexpr int OF_WRITING[] = {SIGPIPE, SIGXFSZ};
+
 // `held` is given to the child as well; -1: nothing.
 pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err, int held = -1,
             Terminal terminal = Terminal::NONE) {
@@ -79,14 +83,14 @@ pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err, int 
   // Libraries open files that a child would inherit.
   posix_spawn_file_actions_addclosefrom_np(&actions, held >= 0 ? FIRST_FREE + 1 : FIRST_FREE);
 
-  // What this process ignores (SIGPIPE) is not for its children to inherit.
+  // What this process ignores is not for its children to inherit.
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   KJ_DEFER(posix_spawnattr_destroy(&attributes));
   sigset_t signals;
   sigemptyset(&signals);
   posix_spawnattr_setsigmask(&attributes, &signals);
-  sigaddset(&signals, SIGPIPE);
+  for (int signal : OF_WRITING) sigaddset(&signals, signal);
   posix_spawnattr_setsigdefault(&attributes, &signals);
   // A session of its own: what it starts can be ended with it, and finds no terminal to ask at.
   short flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
@@ -179,6 +183,19 @@ std::optional<int> exitStatusOf(pid_t pid, std::chrono::milliseconds patience) {
   siginfo_t info = {};
   if (waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0) return std::nullopt;
   return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+}
+
+void settleProcess() {
+  // What was closed would become a file of ours, and what is meant for the terminal go into it.
+  for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // The lowest that is free is taken, which is this one.
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) _exit(1);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  signal(SIGCHLD, SIG_DFL);
+  for (int each : OF_WRITING) signal(each, SIG_IGN);
 }
 
 void beforeDyingOfSignal(void (*action)()) { beforeDying = action; }

@@ -1,6 +1,9 @@
 @0x8683008751ea7272;
 # What the hub reports: the documents that --json prints, by Cap'n Proto's JSON codec.
 # Times are ISO 8601 in UTC, durations seconds, sizes bytes (Float64: JSON's number).
+# A path is bytes, and JSON is Unicode: what is no UTF-8 is shown as U+FFFD. Then the field beside it
+# whose name ends in "Bytes" has the exact path, percent-encoded as in a URL; it is null if the path
+# stands for itself. Options that take a path take this too, with "bytes:" before it.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("pibrain::report");
@@ -12,6 +15,7 @@ struct Status {
   rsyncAvailable @3 :Bool;
   spokes @4 :List(Spoke);
   totalSpokeSessionCount @5 :UInt32;
+  hubSessionsDirBytes @6 :Text;
 
   struct Spoke {
     name @0 :Text;
@@ -30,6 +34,7 @@ struct Status {
     lastRun @13 :Text;           # the end of the latest run, good or not; null: none
     lagSeconds @14 :Float64 = -1; # what the spoke wrote in so many seconds may be missing; -1: never synced
     schedule @15 :Text;          # as in the config; null: none
+    pathBytes @16 :Text;
   }
 }
 
@@ -70,6 +75,8 @@ struct Run {
     from @2 :Text;               # move: the old path
     size @3 :Float64;
     added @4 :Float64;           # grow: how much of it is new
+    pathBytes @5 :Text;
+    fromBytes @6 :Text;
   }
 }
 
@@ -80,6 +87,8 @@ struct SessionList {
     syncMethod @1 :Text;
     path @2 :Text;
     sessions @3 :List(Text);     # relative to path; --long: absolute
+    pathBytes @4 :Text;
+    sessionsBytes @5 :List(Text); # one for each of `sessions`, null or exact
   }
 }
 
@@ -109,6 +118,7 @@ struct Verify {
     mirrorSize @3 :Float64;
     offset @4 :Float64 = -1;     # where the first block begins that differs; -1: not looked for
     blockLength @5 :UInt32;
+    pathBytes @6 :Text;
   }
 }
 
@@ -123,6 +133,7 @@ struct ArchiveList {
     archived @3 :Text;           # when the run began that archived it
     modified @4 :Text;
     size @5 :Float64;
+    pathBytes @6 :Text;
   }
 }
 
@@ -174,6 +185,8 @@ struct SpokeList {
     lastContact @7 :Text;        # null: never
     key @8 :Text;                # the identity file; null: as the ssh configuration has it
     fingerprint @9 :Text;        # of that key, "SHA256:…"; null: not known
+    pathBytes @10 :Text;
+    keyBytes @11 :Text;
   }
 }
 

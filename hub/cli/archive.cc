@@ -89,6 +89,7 @@ void printArchiveJson(const std::vector<ArchivedFile>& files) {
     list[i].setId(files[i].id.c_str());
     list[i].setSpoke(toUtf8(files[i].spoke).c_str());
     list[i].setPath(toUtf8(files[i].path).c_str());
+    list[i].setPathBytes(exactPath(files[i].path).c_str());
     list[i].setArchived(formatTime(files[i].archived).c_str());
     list[i].setModified(formatTime(files[i].mtime).c_str());
     list[i].setSize(double(files[i].size));

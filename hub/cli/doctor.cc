@@ -66,7 +66,9 @@ void printDoctorJson(const Examination& hub, const std::vector<Examination>& spo
 // The history, if there is one: looking makes none.
 std::unique_ptr<Store> openHistory(const Config& config, Examination& hub) {
   auto path = config.hub.databaseDir + "/sync.db";
-  auto store = Store::openExisting(config.hub.databaseDir);
+  auto store = Store::openExisting(config.hub.databaseDir, [&](const std::string& message) {
+    hub.checks.push_back({"history", CheckState::WARNING, message});
+  });
   if (store.ok() && *store == nullptr) {
     hub.checks.push_back({"history", CheckState::GOOD, "none yet"});
     return nullptr;
@@ -78,7 +80,9 @@ std::unique_ptr<Store> openHistory(const Config& config, Examination& hub) {
                               "the next run makes a new one"});
     return nullptr;
   }
-  hub.checks.push_back({"history", CheckState::GOOD, path});
+  if (hub.checks.back().step != "history") {
+    hub.checks.push_back({"history", CheckState::GOOD, path});
+  }
   return std::move(*store);
 }
 

@@ -56,7 +56,7 @@ int syncHistory(const HistoryArguments& arguments) {
   auto chosen = chooseSpokes(arguments.config, arguments.spokes);
   if (chosen == nullptr) return EXIT_USAGE;
   auto& config = chosen->config;
-  auto store = Store::openExisting(config.hub.databaseDir);
+  auto store = Store::openExisting(config.hub.databaseDir, warn);
   absl::StatusOr<std::vector<SpokeReport>> runs = std::vector<SpokeReport>();
   if (!store.ok()) {
     runs = store.status();

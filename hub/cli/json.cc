@@ -3,6 +3,8 @@
 #include <capnp/compat/json.h>
 #include <stdio.h>
 
+#include "common/utf8.h"
+
 namespace pibrain {
 
 namespace {
@@ -24,33 +26,42 @@ class NullableText : public capnp::JsonCodec::Handler<capnp::Text> {
   }
 };
 
+// The same for the texts of a list.
+class NullableTexts : public capnp::JsonCodec::Handler<capnp::List<capnp::Text>> {
+ public:
+  void encode(const capnp::JsonCodec&, capnp::List<capnp::Text>::Reader input,
+              capnp::json::Value::Builder output) const override {
+    auto array = output.initArray(input.size());
+    for (uint32_t i = 0; i < input.size(); ++i) {
+      if (input[i].size() == 0) {
+        array[i].setNull();
+      } else {
+        array[i].setString(input[i]);
+      }
+    }
+  }
+  capnp::Orphan<capnp::List<capnp::Text>> decode(const capnp::JsonCodec&,
+                                                 capnp::json::Value::Reader,
+                                                 capnp::Orphanage orphanage) const override {
+    return orphanage.newOrphan<capnp::List<capnp::Text>>(0);
+  }
+};
+
 // JSON, with what a terminal would obey (U+007F…U+009F, and line and bidi controls) written as
 // \uXXXX: the codec does so below U+0020 only. All of it stands in strings.
 std::string escapeControls(std::string_view json) {
   std::string out;
-  auto byte = [&](size_t i) { return i < json.size() ? uint8_t(json[i]) : 0; };
-  for (size_t i = 0; i < json.size(); ++i) {
-    unsigned code = 0;
-    size_t length = 1;
-    if (byte(i) == 0x7f) {
-      code = 0x7f;
-    } else if (byte(i) == 0xc2 && byte(i + 1) < 0xa0) {
-      code = byte(i + 1);
-      length = 2;
-    } else if (byte(i) == 0xe2 && (byte(i + 1) == 0x80 || byte(i + 1) == 0x81)) {
-      code = 0x2000u | (byte(i + 1) & 0x3fu) << 6 | (byte(i + 2) & 0x3fu);
-      bool control = (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
-      code = control ? code : 0;
-      length = 3;
+  while (!json.empty()) {
+    auto [code, length] = firstCharacter(json);
+    if (code > 0x20 && isControl(code)) {
+      char escaped[12];
+      snprintf(escaped, sizeof(escaped), "\\u%04x", unsigned(code));
+      out += escaped;
+    } else {
+      out += json.substr(0, length);
     }
-    if (code == 0) {
-      out += json[i];
-      continue;
-    }
-    char escaped[8];
-    snprintf(escaped, sizeof(escaped), "\\u%04x", code);
-    out += escaped;
-    i += length - 1;
+    // No byte of it is invalid; one that were would be left out.
+    json.remove_prefix(length > 0 ? length : 1);
   }
   return out;
 }
@@ -65,6 +76,12 @@ class Printer {
     return *this;
   }
 
+  template <typename Struct>
+  Printer& nullableTexts(const char* field) {
+    codec_.addFieldHandler(capnp::Schema::from<Struct>().getFieldByName(field), listHandler_);
+    return *this;
+  }
+
   template <typename Document>
   void print(Document document) {
     puts(escapeControls(codec_.encode(document).cStr()).c_str());
@@ -72,6 +89,7 @@ class Printer {
 
  private:
   NullableText handler_;
+  NullableTexts listHandler_;
   capnp::JsonCodec codec_;
 };
 
@@ -80,24 +98,35 @@ class Printer {
 void printJson(report::Status::Reader status) {
   using Spoke = report::Status::Spoke;
   Printer printer;
-  for (auto* field :
-       {"source", "lastSync", "lastSyncFormatted", "lastError", "lastRun", "schedule"}) {
+  for (auto* field : {"source", "lastSync", "lastSyncFormatted", "lastError", "lastRun", "schedule",
+                      "pathBytes"}) {
     printer.nullable<Spoke>(field);
   }
-  printer.print(status);
+  printer.nullable<report::Status>("hubSessionsDirBytes").print(status);
 }
 
 void printJson(report::Run::Reader run) {
   Printer printer;
   printer.nullable<report::Run::Spoke>("error")
       .nullable<report::Run::Spoke>("transport")
-      .nullable<report::Run::Change>("from");
+      .nullable<report::Run::Change>("from")
+      .nullable<report::Run::Change>("pathBytes")
+      .nullable<report::Run::Change>("fromBytes");
   printer.print(run);
 }
 
-void printJson(report::SessionList::Reader list) { Printer().print(list); }
+void printJson(report::SessionList::Reader list) {
+  Printer()
+      .nullable<report::SessionList::Spoke>("pathBytes")
+      .nullableTexts<report::SessionList::Spoke>("sessionsBytes")
+      .print(list);
+}
+
 void printJson(report::Doctor::Reader doctor) { Printer().print(doctor); }
-void printJson(report::ArchiveList::Reader list) { Printer().print(list); }
+
+void printJson(report::ArchiveList::Reader list) {
+  Printer().nullable<report::ArchiveList::File>("pathBytes").print(list);
+}
 
 void printJson(report::History::Reader history) {
   Printer().nullable<report::History::Entry>("error").print(history);
@@ -105,7 +134,8 @@ void printJson(report::History::Reader history) {
 
 void printJson(report::SpokeList::Reader list) {
   Printer printer;
-  for (auto* field : {"source", "version", "sandbox", "lastContact", "key", "fingerprint"}) {
+  for (auto* field : {"source", "version", "sandbox", "lastContact", "key", "fingerprint",
+                      "pathBytes", "keyBytes"}) {
     printer.nullable<report::SpokeList::Spoke>(field);
   }
   printer.print(list);
@@ -120,7 +150,10 @@ void printJson(report::SpokeChanges::Reader changes) {
 }
 
 void printJson(report::Verify::Reader verify) {
-  Printer().nullable<report::Verify::Spoke>("error").print(verify);
+  Printer()
+      .nullable<report::Verify::Spoke>("error")
+      .nullable<report::Verify::Difference>("pathBytes")
+      .print(verify);
 }
 
 void fillCounts(const Counts& counts, report::Run::Counts::Builder out) {
@@ -136,26 +169,6 @@ void fillCounts(const Counts& counts, report::Run::Counts::Builder out) {
   out.setFiles(counts.files);
 }
 
-std::string toUtf8(const std::string& bytes) {
-  std::string out;
-  for (size_t i = 0; i < bytes.size();) {
-    auto lead = uint8_t(bytes[i]);
-    size_t length = lead < 0x80                    ? 1
-                    : lead >= 0xc2 && lead <= 0xdf ? 2
-                    : lead >= 0xe0 && lead <= 0xef ? 3
-                    : lead >= 0xf0 && lead <= 0xf4 ? 4
-                                                   : 0;
-    bool good = length > 0 && i + length <= bytes.size();
-    for (size_t k = 1; good && k < length; ++k) good = (uint8_t(bytes[i + k]) & 0xc0) == 0x80;
-    if (good) {
-      out += bytes.substr(i, length);
-      i += length;
-    } else {
-      out += "\xef\xbf\xbd";
-      ++i;
-    }
-  }
-  return out;
-}
+std::string exactPath(const std::string& path) { return isUtf8(path) ? "" : percentEncode(path); }
 
 }  // namespace pibrain

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "common/utf8.h"
 #include "hub/report.h"
 #include "proto/report.capnp.h"
 
@@ -24,7 +25,8 @@ void printJson(report::SpokeChanges::Reader changes);
 
 void fillCounts(const Counts& counts, report::Run::Counts::Builder out);
 
-// File names are bytes and JSON is Unicode: what is not UTF-8 becomes U+FFFD.
-std::string toUtf8(const std::string& bytes);
+// What stands beside a path that is printed by toUtf8: the exact one, percent-encoded; empty if the
+// path is UTF-8 and so stands for itself.
+std::string exactPath(const std::string& path);
 
 }  // namespace pibrain

@@ -30,9 +30,12 @@ void printListJson(const std::vector<Listed>& all) {
     out[i].setName(all[i].spoke->name.c_str());
     out[i].setSyncMethod(toString(all[i].spoke->method));
     out[i].setPath(toUtf8(all[i].spoke->path).c_str());
+    out[i].setPathBytes(exactPath(all[i].spoke->path).c_str());
     auto sessions = out[i].initSessions(uint32_t(all[i].sessions.size()));
+    auto exact = out[i].initSessionsBytes(sessions.size());
     for (uint32_t k = 0; k < sessions.size(); ++k) {
       sessions.set(k, toUtf8(all[i].sessions[k]).c_str());
+      exact.set(k, exactPath(all[i].sessions[k]).c_str());
     }
   }
   printJson(message.getRoot<report::SessionList>().asReader());

@@ -10,6 +10,7 @@
 #include <chrono>
 
 #include "common/text.h"
+#include "common/utf8.h"
 #include "hub/subprocess.h"
 #include "hub/terminal.h"
 
@@ -41,17 +42,18 @@ std::string bar(double share, unsigned width, const Style& style) {
   return out;
 }
 
-// Columns that UTF-8 text takes, as far as bytes tell: names in wide scripts take more.
-size_t columnsOf(const std::string& text) {
-  return size_t(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+// Columns that text takes, as far as the number of characters tells: those of wide scripts take
+// more.
+size_t columnsOf(std::string_view text) {
+  size_t columns = 0;
+  for (; !text.empty(); ++columns) text.remove_prefix(stepOf(text));
+  return columns;
 }
 
-std::string cut(const std::string& text, size_t columns) {
+std::string cut(std::string_view text, size_t columns) {
   size_t bytes = 0;
-  for (size_t seen = 0; bytes < text.size(); ++bytes) {
-    if ((text[bytes] & 0xc0) != 0x80 && seen++ == columns) break;
-  }
-  return text.substr(0, bytes);
+  for (; bytes < text.size() && columns > 0; --columns) bytes += stepOf(text.substr(bytes));
+  return std::string(text.substr(0, bytes));
 }
 
 const char* phaseWord(Progress::Phase phase) {

@@ -30,7 +30,8 @@ std::string drawProgress(const ProgressLine& line, const Style& style, unsigned 
 // begins, so whatever else is printed takes the lines' place, and they come again below it.
 class LiveView {
  public:
-  // `style.terminal` has to be true; names take at most `nameWidth` columns.
+  // `style.terminal` has to be true; names take at most `nameWidth` columns. Throws
+  // std::system_error if there can be no thread.
   LiveView(const Style& style, size_t nameWidth);
   ~LiveView();  // takes the lines away
   LiveView(const LiveView&) = delete;

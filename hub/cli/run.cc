@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include <algorithm>
+#include <system_error>
 
 #include "common/text.h"
 #include "hub/cli/commands.h"
@@ -39,7 +40,9 @@ void fillSpoke(const SpokeReport& report, bool changes, report::Run::Spoke::Buil
     auto& change = report.changes[i];
     list[i].setKind(toString(change.kind));
     list[i].setPath(toUtf8(change.path).c_str());
+    list[i].setPathBytes(exactPath(change.path).c_str());
     list[i].setFrom(toUtf8(change.from).c_str());
+    list[i].setFromBytes(exactPath(change.from).c_str());
     list[i].setSize(double(change.size));
     list[i].setAdded(double(change.added));
   }
@@ -69,7 +72,11 @@ class RunPrinter {
     if (!style_.terminal || json_ || text_.quiet) return;
     size_t longest = 0;
     for (auto* spoke : spokes) longest = std::max(longest, spoke->name.size());
-    live_ = std::make_unique<LiveView>(style_, std::min(longest, LONGEST_NAME));
+    try {
+      live_ = std::make_unique<LiveView>(style_, std::min(longest, LONGEST_NAME));
+    } catch (const std::system_error&) {
+      // No thread is to be had that would draw; the lines that stay are printed all the same.
+    }
   }
 
   void began(const SpokeConfig& spoke, const Progress& progress) {
@@ -167,8 +174,8 @@ int syncRun(const RunArguments& arguments) {
   }
   absl::StatusOr<std::unique_ptr<Store>> store = absl::UnavailableError("not opened");
   auto open = [&]() {
-    return arguments.dryRun ? Store::openExisting(config.hub.databaseDir)
-                            : Store::open(config.hub.databaseDir);
+    return arguments.dryRun ? Store::openExisting(config.hub.databaseDir, warn)
+                            : Store::open(config.hub.databaseDir, warn);
   };
   // With a schedule, who is to be synced depends on it; without, connecting need not wait for it.
   if (arguments.due) {
@@ -181,8 +188,7 @@ int syncRun(const RunArguments& arguments) {
   if (store.ok()) {
     if (*store != nullptr) run.dialEarly(**store);
   } else {
-    complain(absl::StrCat("warning: this run will not be recorded: ",
-                          std::string(store.status().message())));
+    warn(absl::StrCat("this run will not be recorded: ", store.status().message()));
   }
   initLibraries();
   RunPrinter printer(arguments, ours, std::move(log));

@@ -39,6 +39,12 @@ std::vector<Row> rowsOf(const Config& config, Store* store) {
   return rows;
 }
 
+// What an agent says of itself is as long as it likes, and pads every row.
+std::string cellOf(const std::string& said) {
+  constexpr size_t WIDEST = 60;
+  return shorten(escapeForTerminal(said), WIDEST);
+}
+
 void printText(const std::vector<Row>& rows) {
   std::vector<std::vector<std::string>> table{
       {"NAME", "METHOD", "SOURCE", "AGENT", "LAST CONTACT", "SANDBOX", "KEY"}};
@@ -48,9 +54,9 @@ void printText(const std::vector<Row>& rows) {
         {row.spoke->name,
          absl::StrCat(toString(row.spoke->method), row.spoke->enabled ? "" : " (disabled)"),
          row.spoke->sourceText.empty() ? "-" : escapeForTerminal(row.spoke->sourceText),
-         contact ? escapeForTerminal(contact->version) : "-",
+         contact ? cellOf(contact->version) : "-",
          contact ? formatAgo(contact->at, wallClockNanos()) : "never",
-         contact ? escapeForTerminal(contact->sandbox) : "-",
+         contact ? cellOf(contact->sandbox) : "-",
          row.fingerprint.empty() ? "-" : row.fingerprint});
   }
   std::vector<size_t> widths(table[0].size());
@@ -76,11 +82,13 @@ void printSpokesJson(const std::vector<Row>& rows) {
     list[i].setSyncMethod(toString(row.spoke->method));
     list[i].setSource(toUtf8(row.spoke->sourceText).c_str());
     list[i].setPath(toUtf8(row.spoke->path).c_str());
+    list[i].setPathBytes(exactPath(row.spoke->path).c_str());
     list[i].setEnabled(row.spoke->enabled);
     list[i].setVersion(row.contact ? toUtf8(row.contact->version).c_str() : "");
     list[i].setSandbox(row.contact ? toUtf8(row.contact->sandbox).c_str() : "");
     list[i].setLastContact(row.contact ? formatTime(row.contact->at).c_str() : "");
     list[i].setKey(toUtf8(row.key).c_str());
+    list[i].setKeyBytes(exactPath(row.key).c_str());
     list[i].setFingerprint(row.fingerprint.c_str());
   }
   printJson(message.getRoot<report::SpokeList>().asReader());
@@ -91,9 +99,9 @@ void printSpokesJson(const std::vector<Row>& rows) {
 int spokeList(const SpokeListArguments& arguments) {
   auto chosen = chooseSpokes(arguments.config, {});
   if (chosen == nullptr) return EXIT_USAGE;
-  auto store = Store::openExisting(chosen->config.hub.databaseDir);
+  auto store = Store::openExisting(chosen->config.hub.databaseDir, warn);
   if (!store.ok()) {
-    complain("warning: the history cannot be read: " + std::string(store.status().message()));
+    warn("the history cannot be read: " + std::string(store.status().message()));
   }
   auto rows = rowsOf(chosen->config, store.ok() ? store->get() : nullptr);
   if (arguments.json) {

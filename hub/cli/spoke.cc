@@ -67,8 +67,8 @@ class Manage {
   // To be called before there are threads.
   Store* prepare(const Config& config) {
     initLibraries();
-    auto store = arguments_.dryRun ? Store::openExisting(config.hub.databaseDir)
-                                   : Store::open(config.hub.databaseDir);
+    auto store = arguments_.dryRun ? Store::openExisting(config.hub.databaseDir, warn)
+                                   : Store::open(config.hub.databaseDir, warn);
     if (store.ok()) store_ = std::move(*store);
     return store_.get();
   }

@@ -28,9 +28,9 @@ Status collect(const Config& config) {
   status.hubName = name;
   status.hubSessions = uint32_t(contentsOf(config.hub.sessionsDir).sessions.size());
   status.rsyncAvailable = findProgram("rsync").has_value();
-  auto store = Store::openExisting(config.hub.databaseDir);
+  auto store = Store::openExisting(config.hub.databaseDir, warn);
   if (!store.ok()) {
-    complain("warning: the history cannot be read: " + std::string(store.status().message()));
+    warn("the history cannot be read: " + std::string(store.status().message()));
   }
   for (auto& spoke : config.spokes) {
     SpokeStatus one{&spoke};
@@ -116,6 +116,7 @@ void printStatusJson(const Config& config, const Status& status) {
   auto out = message.initRoot<report::Status>();
   out.setHubName(toUtf8(status.hubName).c_str());
   out.setHubSessionsDir(toUtf8(config.hub.sessionsDir).c_str());
+  out.setHubSessionsDirBytes(exactPath(config.hub.sessionsDir).c_str());
   out.setHubSessionCount(status.hubSessions);
   out.setRsyncAvailable(status.rsyncAvailable);
   out.setTotalSpokeSessionCount(status.total);
@@ -125,6 +126,7 @@ void printStatusJson(const Config& config, const Status& status) {
     spokes[i].setName(spoke.config->name.c_str());
     spokes[i].setSyncMethod(toString(spoke.config->method));
     spokes[i].setPath(toUtf8(spoke.config->path).c_str());
+    spokes[i].setPathBytes(exactPath(spoke.config->path).c_str());
     spokes[i].setSource(toUtf8(spoke.config->sourceText).c_str());
     spokes[i].setEnabled(spoke.config->enabled);
     spokes[i].setExists(spoke.exists);

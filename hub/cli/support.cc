@@ -28,6 +28,7 @@ void initLibraries() {
 }
 
 void complain(const std::string& message) { fprintf(stderr, "pi-brain: %s\n", message.c_str()); }
+void warn(const std::string& message) { complain("warning: " + message); }
 
 absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(
     const Config& config, const std::vector<std::string>& names) {

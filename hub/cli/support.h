@@ -17,6 +17,8 @@ void initLibraries();
 
 // Prints "pi-brain: message" to standard error.
 void complain(const std::string& message);
+// The same of what the command goes on without.
+void warn(const std::string& message);
 
 // The spokes of these names, or all if there are none; an unknown name is an error that lists the
 // known ones.

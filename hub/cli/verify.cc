@@ -98,6 +98,7 @@ void fillSpoke(const Verification& result, report::Verify::Spoke::Builder out) {
   for (uint32_t i = 0; i < differences.size(); ++i) {
     auto& difference = result.differences[i];
     differences[i].setPath(toUtf8(difference.path).c_str());
+    differences[i].setPathBytes(exactPath(difference.path).c_str());
     differences[i].setKind(toString(difference.kind));
     differences[i].setSize(double(difference.size));
     differences[i].setMirrorSize(double(difference.mirrorSize));

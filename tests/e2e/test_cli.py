@@ -1,9 +1,13 @@
 """The command line: what is printed, what is refused, exit codes."""
+import contextlib
 import json
 import os
 import resource
 import shutil
+import sqlite3
+import subprocess
 import unittest
+import urllib.parse
 
 import harness
 from harness import HubCase
@@ -206,6 +210,117 @@ class CommandLine(HubCase):
         listed = json.loads(self.pi_brain("sync", "list", "--json").stdout)
         self.assertEqual([s["name"] for s in listed["spokes"]], ["laptop", "second"])
         self.assertEqual(listed["spokes"][0]["sessions"], ["p/a.jsonl", "q/c.jsonl"])
+
+    def json_of(self, *args):
+        """What is printed is strictly UTF-8."""
+        done = self.pi_brain(*args, "--json")
+        return json.loads(done.stdout.encode(errors="surrogateescape").decode())
+
+    def test_names_that_are_no_utf8(self):
+        """JSON tells them apart, and commands take what it says."""
+        names = [b"p/%s.jsonl" % name for name in (
+            b"\xff", b"\xfe", b"\xc0\xaf", b"\xe0\x80\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"cut \xe2\x82")]
+        proper = ["p/a b%41.jsonl", "p/größe.jsonl"]
+        contents = {name: b'{"n":%d}\n' % n * 99 for n, name in enumerate([*names, *map(os.fsencode, proper)])}
+        for name, content in contents.items():
+            self.write(os.fsdecode(name), content)
+
+        def check(pairs):
+            """One (shown, exact) for each name."""
+            self.assertEqual(sorted(urllib.parse.unquote_to_bytes(exact) for _, exact in pairs if exact), sorted(names))
+            self.assertEqual(sorted(shown for shown, exact in pairs if exact is None), proper)
+            for shown, exact in pairs:
+                self.assertEqual("\ufffd" in shown, exact is not None)
+                self.assertRegex(exact or "", r"^([A-Za-z0-9._~/-]|%[0-9A-F]{2})*$")
+
+        report = self.json_of("sync", "run", "-v")["spokes"][0]
+        check([(c["path"], c["pathBytes"]) for c in report["changes"]])
+        self.assertEqual({c["fromBytes"] for c in report["changes"]}, {None})
+        spoke = self.json_of("sync", "list")["spokes"][0]
+        self.assertEqual(len(spoke["sessions"]), len(spoke["sessionsBytes"]))
+        check(list(zip(spoke["sessions"], spoke["sessionsBytes"])))
+        self.assertIsNone(spoke["pathBytes"])
+
+        for name in contents:
+            path = os.fsencode(self.mirror) + b"/" + name
+            times = os.stat(path)
+            with open(path, "r+b") as file:
+                file.write(b"x")
+            os.utime(path, ns=(times.st_mtime_ns, times.st_mtime_ns))
+        report = self.json_of("sync", "verify", "--repair")["spokes"][0]
+        check([(d["path"], d["pathBytes"]) for d in report["differences"]])
+        self.assert_mirrored()
+
+        source = os.fsencode(self.source)
+        os.mkdir(source + b"/\xf0")
+        os.rename(source + b"/" + names[0], source + b"/\xf0/\xff.jsonl")
+        [moved] = self.json_of("sync", "run", "-v")["spokes"][0]["changes"]
+        self.assertEqual([moved[field] for field in ("kind", "pathBytes", "fromBytes")],
+                         ["move", "%F0/%FF.jsonl", "p/%FF.jsonl"])
+        os.rename(source + b"/\xf0/\xff.jsonl", source + b"/" + names[0])
+        self.sync()
+
+        shutil.rmtree(self.archive)
+        for name in contents:
+            os.unlink(source + b"/" + name)
+        self.write("stays.jsonl", b"{}\n")
+        self.sync("--delete", "--max-delete", "99")
+        files = self.json_of("sync", "archive", "list")["files"]
+        check([(f["path"], f["pathBytes"]) for f in files])
+        for file in files:
+            if file["pathBytes"] is not None:
+                target = f"{self.dir}/{file['pathBytes'].replace('/', '-')}"
+                done = self.pi_brain("sync", "archive", "restore", file["id"], "--to", "bytes:" + target)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                with open(urllib.parse.unquote_to_bytes(target), "rb") as restored:
+                    self.assertEqual(restored.read(), contents[urllib.parse.unquote_to_bytes(file["pathBytes"])])
+        for wrong in ("bytes:%zz", "bytes:/tmp/%F", "bytes:/tmp/%00", "bytes:", ""):
+            done = self.pi_brain("sync", "archive", "restore", files[0]["id"], "--to", wrong)
+            self.assertEqual(done.returncode, 2, wrong)
+        # What has "bytes:" in its own name is given with a directory.
+        self.pi_brain("sync", "archive", "restore", files[0]["id"], "--to", "./bytes:%41", cwd=self.dir)
+        self.assertTrue((self.dir / "bytes:%41").exists())
+
+    def test_descriptors_that_are_closed(self):
+        """Nothing that is meant for the terminal goes into a file."""
+        self.write("p/a.jsonl", b"{}\n")
+        log = self.dir / "log"
+        for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+            with self.subTest(closed):
+                shutil.rmtree(self.mirror, ignore_errors=True)
+                log.unlink(missing_ok=True)
+                command = f'"$0" sync run -v -c "$1" --log "$2" {closed}'
+                done = subprocess.run(["sh", "-c", command, harness.HUB, self.config, log], env=self.environment(),
+                                      capture_output=True, timeout=60)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assert_mirrored()
+                for line in log.read_text().splitlines():
+                    self.assertRegex(line, r"^\d{4}-\d\d-\d\dT")
+
+    def test_a_limit_of_file_sizes(self):
+        """One file is too large; the hub reports that, and lives."""
+        self.write("p/large.jsonl", os.urandom(3 << 20))
+        self.write("p/small.jsonl", b"{}\n")
+        command = 'ulimit -f 2048; exec "$0" sync run --json -c "$1"'
+        done = subprocess.run(["sh", "-c", command, harness.HUB, self.config], env=self.environment(),
+                              capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 1, done)
+        report = json.loads(done.stdout)["spokes"][0]
+        self.assertIn("File too large", report["error"])
+        self.assertEqual([p.name for p in self.mirror.rglob("*.jsonl")], ["small.jsonl"])
+
+    def test_the_table_of_spokes(self):
+        """It is no wider than usual, whatever an agent once said of itself."""
+        self.write_config([self.spoke(), self.spoke("second")])
+        self.sync()
+        usual = self.pi_brain("spoke", "list").stdout
+        self.assertIn("laptop", usual)
+        with contextlib.closing(sqlite3.connect(self.dir / "data" / "sync.db")) as database:
+            database.execute("UPDATE contacts SET version = ?, sandbox = ? WHERE spoke = 'second'",
+                             ("\x1b" * 4096, "é" * 4096))
+            database.commit()
+        for line in self.pi_brain("spoke", "list").stdout.splitlines():
+            self.assertLess(len(line), 300)
 
     def test_many_spokes_at_once(self):
         spokes = []

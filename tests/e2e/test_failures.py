@@ -298,12 +298,13 @@ class Failures(HubCase):
         self.assert_mirrored()
 
     def test_no_history(self):
-        """A database that is not one: the sync goes on."""
+        """A database that is not one: the sync goes on, with a new one."""
         (self.dir / "data" / "sync.db").write_bytes(b"this is no database" * 100)
         done = self.pi_brain("sync", "run")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn("will not be recorded", done.stderr)
+        self.assertIn("sync.db.broken", done.stderr)
         self.assert_mirrored()
+        self.assertIn("✓ laptop", self.pi_brain("sync", "history").stdout)
 
 
 if __name__ == "__main__":

@@ -92,26 +92,53 @@ class History(FaultCase):
         self.assertEqual(run.returncode, 0, out)
         self.assertNotIn("locked", out)
 
+    def begins_anew(self, damaged, *arguments):
+        """One warning; the damaged one is aside, and from then on all is recorded."""
+        self.database.write_bytes(damaged)
+        if arguments:
+            self.pi_brain(*arguments)
+        else:
+            self.goes_on("sync.db was damaged", "sync.db.broken")
+        self.assertEqual((self.database.parent / "sync.db.broken").read_bytes(), damaged)
+        self.heals()
+        self.assertEqual(len(self.pi_brain("sync", "history").stdout.splitlines()), 1 if arguments else 2)
+
     def test_garbage(self):
-        self.database.write_bytes(os.urandom(20_000))
-        self.goes_on("not a database", "will not be recorded")
+        self.begins_anew(os.urandom(20_000))
+        self.begins_anew(bytes(20_000))
         self.deletes()
 
     def test_damaged_pages(self):
         """A header that is one, and garbage behind it."""
         content = bytearray(self.database.read_bytes())
         content[4096:] = os.urandom(len(content) - 4096)
-        self.database.write_bytes(content)
-        self.goes_on("malformed", "sync.db")
-        self.assertIn("malformed", self.deletes())
+        self.begins_anew(bytes(content))
+        self.deletes()
 
     def test_truncated(self):
         content = self.database.read_bytes()
-        for size in (50, 4096, len(content) - 4096):
+        for size in (50, 4096, 6000, len(content) - 4096):
             with self.subTest(size):
-                self.database.write_bytes(content[:size])
-                self.goes_on("sync.db")
-        self.assertIn("sync.db", self.deletes())
+                self.begins_anew(content[:size])
+        self.deletes()
+
+    def test_who_looks_finds_the_damage(self):
+        for command in (("sync", "status"), ("sync", "history"), ("sync", "doctor"), ("spoke", "list")):
+            with self.subTest(command):
+                self.begins_anew(os.urandom(20_000), *command)
+        done = self.pi_brain("sync", "run", "--dry-run")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_no_room_to_put_it_aside(self):
+        """Nothing is thrown away that was not put aside."""
+        disk = mounts.Tmpfs(self.database.parent, 1 << 20)
+        try:
+            damaged = os.urandom(700 << 10)
+            self.database.write_bytes(damaged)
+            self.goes_on("Move it away", "will not be recorded")
+            self.assertEqual(self.database.read_bytes(), damaged)
+        finally:
+            disk.unmount()
 
     def test_empty_and_missing(self):
         self.database.write_bytes(b"")

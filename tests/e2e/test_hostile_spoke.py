@@ -155,7 +155,9 @@ DELETIONS = {"delete-all": "nothing was deleted: the spoke has no files at all",
 # What came before the offence was proved, and stays.
 PUBLISHED = {case: {NEW: LINE} for case in ("begin-twice", "ids-twice", "delete-most", "file-and-directory")}
 
-ESCAPES = b"\x1b]0;owned\x07\x1b[31mred\x1b[0m\r\n\x7f\xc2\x9b1mC1\xff"
+# What terminals obey, and what is no UTF-8: stray, overlong, a surrogate, beyond U+10FFFF.
+ESCAPES = (b"\x1b]0;owned\x07\x1b[31mred\x1b[0m\r\n\x7f\xc2\x9b1mC1\xff"
+           b"\xc0\xaf\xe0\x80\xaf\xed\xa0\x80\xf4\x90\x80\x80")
 # Strange, but a spoke may be so: case -> the files that come.
 LEGAL = {
     "legal-escapes": {b"p" + ESCAPES + b"/" + ESCAPES: LINE, b"p" + ESCAPES + b"/\xe2\x80\xaegnp.exe": LINE},

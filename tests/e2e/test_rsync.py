@@ -407,7 +407,8 @@ class WhichSpokes(HubCase):
         (self.dir / "data/sync.db").write_text("not a database")
         done = self.pi_brain("sync", "run", "--due")
         self.assertIn("✓ laptop", done.stdout)
-        self.assertIn("will not be recorded", done.stderr)
+        self.assertIn("sync.db.broken", done.stderr)
+        self.assertEqual(self.run_due(), "")
 
     def test_other_methods(self):
         syncthing = self.dir / "synced/desk"

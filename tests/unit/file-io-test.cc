@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <kj/exception.h>
+#include <sys/mman.h>
 
 #include "tests/unit/temp-dir.h"
 
@@ -100,6 +101,43 @@ TEST(FileIo, mtimeIsInNanoseconds) {
     EXPECT_EQ(dir.mtime("file"), time);
   }
   EXPECT_GT(wallClockNanos(), OLD);
+}
+
+TEST(FileIo, mtimesBeyondWhatNanosecondsCanSay) {
+  struct Case {
+    int64_t seconds, nanos, mtime;
+  };
+  // 9,223,372,036.854775807 s is the last time that 64 bits hold, -9,223,372,036.854775808 s the
+  // first.
+  for (auto [seconds, nanos, mtime] : {Case{9'223'372'036, 854'775'806, INT64_MAX - 1},
+                                       {9'223'372'036, 854'775'807, INT64_MAX},
+                                       {9'223'372'036, 854'775'808, INT64_MAX},
+                                       {9'223'372'037, 0, INT64_MAX},
+                                       {253'402'300'799, 999'999'999, INT64_MAX},
+                                       {INT64_MAX, 999'999'999, INT64_MAX},
+                                       {-9'223'372'037, 145'224'193, INT64_MIN + 1},
+                                       {-9'223'372'037, 145'224'192, INT64_MIN},
+                                       {-9'223'372'037, 145'224'191, INT64_MIN},
+                                       {-9'223'372'038, 999'999'999, INT64_MIN},
+                                       {INT64_MIN, 0, INT64_MIN},
+                                       {-1, 999'999'999, -1},
+                                       {-1, 0, -SECOND}}) {
+    struct stat st = {};
+    st.st_mtim.tv_sec = seconds;
+    st.st_mtim.tv_nsec = nanos;
+    EXPECT_EQ(mtimeOf(st), mtime) << seconds << " s, " << nanos << " ns";
+  }
+}
+
+TEST(FileIo, theFirstAndTheLastMtimeCanBeSet) {
+  // In memory: a filesystem on a disk may keep a shorter range.
+  kj::AutoCloseFd fd(memfd_create("file", MFD_CLOEXEC));
+  for (int64_t time : {INT64_MIN, INT64_MIN + 1, int64_t(-1), INT64_MAX - 1, INT64_MAX}) {
+    setMtime(fd, time);
+    struct stat st;
+    ASSERT_EQ(fstat(fd, &st), 0);
+    EXPECT_EQ(mtimeOf(st), time);
+  }
 }
 
 }  // namespace

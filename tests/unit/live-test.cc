@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <system_error>
+
+#include "tests/unit/own-process.h"
 
 namespace pibrain {
 namespace {
@@ -69,6 +72,20 @@ TEST(ProgressLine, numbersThatDoNotFitTogether) {
   line = {"laptop", Phase::FETCHING, 4, 1, UINT64_MAX, 1, 1e-300};
   EXPECT_EQ(drawProgress(line, PLAIN, 100, 6).find("left"), std::string::npos)
       << "in no time that counts";
+}
+
+TEST(LiveView, withoutAThreadIsAnErrorToGoOnFrom) {
+  if (getuid() != 0) GTEST_SKIP() << "root alone can be another user";
+  EXPECT_EQ(inAProcessOfItsOwn([]() {
+              if (!limitThreads(1)) return 100;
+              try {
+                LiveView view(PLAIN, 8);
+              } catch (const std::system_error&) {
+                return 1;
+              }
+              return 0;
+            }),
+            1);
 }
 
 }  // namespace

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
+
 #include <algorithm>
+#include <functional>
 
 #include "tests/unit/temp-dir.h"
 
@@ -24,7 +27,8 @@ class StoreTest : public testing::Test {
  protected:
   void open() {
     store_ = nullptr;
-    auto store = Store::open(dir_ / "data/deep");
+    auto store = Store::open(dir_ / "data/deep",
+                             [this](const std::string& message) { said_.push_back(message); });
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = std::move(*store);
   }
@@ -36,6 +40,7 @@ class StoreTest : public testing::Test {
   }
 
   TempDir dir_;
+  std::vector<std::string> said_;
   std::unique_ptr<Store> store_;
 };
 
@@ -191,40 +196,164 @@ TEST_F(StoreTest, countsOfAnySizeAreTaken) {
   EXPECT_EQ(store_->lastRuns("a")->lastGood, INT64_MAX);
 }
 
-TEST_F(StoreTest, corruptFileIsAnError) {
-  open();
-  for (int i = 0; i < 2000; ++i) {
-    ASSERT_TRUE(store_->recordRun(report("a", OLD + i, Outcome::FAILED, "some error")).ok());
+class DamagedStoreTest : public StoreTest {
+ protected:
+  DamagedStoreTest() {
+    open();
+    for (int i = 0; i < 500; ++i) {
+      EXPECT_TRUE(store_->recordRun(report("a", OLD + i, Outcome::FAILED, "some error")).ok());
+    }
+    EXPECT_TRUE(store_->setKeptFiles("a", {"one"}).ok());
+    EXPECT_TRUE(store_->setLastEndpoint("a", Endpoint{"192.0.2.1", 22}).ok());
+    store_ = nullptr;
+    good_ = dir_.read("data/deep/sync.db").value();
   }
-  ASSERT_TRUE(store_->setKeptFiles("a", {"one"}).ok());
-  store_ = nullptr;
-  auto good = dir_.read("data/deep/sync.db").value();
 
-  dir_.write("data/deep/sync.db",
-             "this is not a database, and it is longer than a header. " + std::string(200, 'x'));
-  auto garbage = Store::open(dir_ / "data/deep");
-  ASSERT_FALSE(garbage.ok());
-  EXPECT_NE(garbage.status().message().find("sync.db"), std::string::npos);
-  EXPECT_NE(garbage.status().message().find("not a database"), std::string::npos);
+  // The damaged one is aside, the new one works, and that was said once.
+  void expectNew(const std::string& damaged) {
+    EXPECT_EQ(dir_.read("data/deep/sync.db.broken"), damaged);
+    EXPECT_EQ(dir_.mode("data/deep/sync.db.broken"), 0600u);
+    ASSERT_EQ(said_.size(), 1u);
+    for (auto* word : {"damaged", "history", "kept", "sync.db.broken"}) {
+      EXPECT_NE(said_[0].find(word), std::string::npos) << said_[0];
+    }
+    for (int round = 0; round < 2; ++round) {
+      EXPECT_TRUE(store_->recordRun(report("b", OLD + 1)).ok());
+      EXPECT_TRUE(store_->setKeptFiles("b", {"two"}).ok());
+      EXPECT_EQ(store_->lastRuns("b")->lastGood, OLD + 1);
+      EXPECT_EQ(store_->lastRuns("a")->last, std::nullopt);
+      EXPECT_EQ(kept("b"), Paths{"two"});
+      EXPECT_EQ(kept("a"), Paths());
+      open();
+    }
+    EXPECT_EQ(said_.size(), 1u);
+  }
 
-  // Damage behind the header shows itself later, as an error.
-  auto damaged = good.substr(0, 100) + noise(good.size() - 100, 1);
+  std::string good_;
+};
+
+TEST_F(DamagedStoreTest, whatIsNoDatabaseIsPutAside) {
+  for (auto& damaged : {"this is no database, and it is longer than a header. " + good_,
+                        std::string(good_.size(), '\0'), noise(20'000, 1), good_.substr(0, 50),
+                        good_.substr(0, 6000), good_.substr(0, good_.size() - 4096)}) {
+    said_.clear();
+    dir_.write("data/deep/sync.db", damaged);
+    open();
+    // Of what was cut off, the first call that needs it tells.
+    (void)store_->history({}, 1'000'000);
+    (void)store_->keptFiles("a");
+    expectNew(damaged);
+  }
+}
+
+// Each call that may be the first to find damage behind the header.
+TEST_F(DamagedStoreTest, whateverCallFindsTheDamage) {
+  auto damaged = good_.substr(0, 4096) + noise(good_.size() - 4096, 1);
+  std::function<void()> calls[] = {
+      [&]() { EXPECT_TRUE(store_->recordRun(report("a", OLD)).ok()); },
+      [&]() { EXPECT_TRUE(store_->lastRuns("a").ok()); },
+      [&]() { EXPECT_TRUE(store_->history({}, 1000).ok()); },
+      [&]() { EXPECT_TRUE(store_->keptFiles("a").ok()); },
+      [&]() { EXPECT_TRUE(store_->setKeptFiles("a", {"x"}).ok()); },
+      [&]() { EXPECT_EQ(store_->lastEndpoint("a"), std::nullopt); },
+      [&]() {
+        EXPECT_TRUE(store_->setLastEndpoint("a", Endpoint{"192.0.2.2", 22}).ok());
+      },
+      [&]() { EXPECT_EQ(store_->lastContact("a"), std::nullopt); },
+      [&]() {
+        EXPECT_TRUE(store_->setLastContact("a", {"1", "2", OLD}).ok());
+      },
+      [&]() { EXPECT_TRUE(store_->forgetSpoke("a").ok()); }};
+  for (auto& call : calls) {
+    said_.clear();
+    dir_.write("data/deep/sync.db", damaged);
+    open();
+    EXPECT_EQ(said_.size(), 0u);
+    call();
+    EXPECT_EQ(said_.size(), 1u);
+    EXPECT_TRUE(store_->forgetSpoke("a").ok());
+    std::filesystem::remove(dir_ / "data/deep/sync.db");
+  }
   dir_.write("data/deep/sync.db", damaged);
-  auto store = Store::open(dir_ / "data/deep");
-  bool failed = !store.ok() || !(*store)->lastRuns("a").ok() || !(*store)->keptFiles("a").ok() ||
-                !(*store)->recordRun(report("a", OLD)).ok() ||
-                !(*store)->setKeptFiles("a", {"x"}).ok();
-  EXPECT_TRUE(failed);
+  said_.clear();
+  open();
+  EXPECT_TRUE(store_->keptFiles("a").ok());
+  expectNew(damaged);
+}
+
+TEST_F(DamagedStoreTest, whatLiesBesideItGoesWithIt) {
+  dir_.write("data/deep/sync.db.broken-journal", "of an older one");
+  dir_.write("data/deep/sync.db", noise(20'000, 1));
+  dir_.write("data/deep/sync.db-wal", "no log either");
+  open();
+  EXPECT_EQ(dir_.read("data/deep/sync.db.broken-wal"), "no log either");
+  EXPECT_EQ(dir_.read("data/deep/sync.db.broken-journal"), std::nullopt);
+  expectNew(noise(20'000, 1));
+}
+
+// Others that have the damaged one open find the new one, and take nothing from it.
+TEST_F(DamagedStoreTest, severalAtOnceMakeOneNewDatabase) {
+  auto damaged = good_.substr(0, 4096) + noise(good_.size() - 4096, 1);
+  constexpr int PROCESSES = 6;
+  for (int round = 0; round < 5; ++round) {
+    dir_.write("data/deep/sync.db", damaged);
+    std::vector<pid_t> children;
+    for (int i = 0; i < PROCESSES; ++i) {
+      children.push_back(fork());
+      if (children.back() != 0) continue;
+      int warned = 0;
+      auto store = Store::open(dir_ / "data/deep", [&](auto&) { ++warned; });
+      bool good = store.ok();
+      for (int k = 0; good && k < 5; ++k) {
+        good = (*store)->recordRun(report("p" + std::to_string(i), OLD + k)).ok();
+      }
+      _exit(good ? warned : 100);
+    }
+    int warned = 0;
+    for (pid_t child : children) {
+      int status = 0;
+      waitpid(child, &status, 0);
+      ASSERT_TRUE(WIFEXITED(status));
+      warned += WEXITSTATUS(status);
+    }
+    EXPECT_EQ(warned, 1);
+    said_.clear();
+    open();
+    EXPECT_EQ(store_->history({}, 1000)->size(), size_t(PROCESSES * 5));
+    EXPECT_EQ(said_.size(), 0u);
+    store_ = nullptr;
+    EXPECT_EQ(dir_.read("data/deep/sync.db.broken"), damaged);
+  }
+}
+
+TEST_F(DamagedStoreTest, whatCannotBePutAsideStays) {
+  auto damaged = noise(20'000, 1);
+  dir_.write("data/deep/sync.db", damaged);
+  dir_.write("data/deep/sync.db.broken/in-the-way", "");
+  std::string said;
+  auto store = Store::open(dir_ / "data/deep", [&](auto& message) { said += message; });
+  ASSERT_FALSE(store.ok());
+  EXPECT_NE(store.status().message().find("not a database"), std::string::npos);
+  EXPECT_NE(said.find("Move it away"), std::string::npos) << said;
+  EXPECT_EQ(dir_.read("data/deep/sync.db"), damaged);
+}
+
+TEST_F(StoreTest, whatAnAgentSaysOfItselfIsCutShort) {
+  open();
+  std::string endless(4096, '\x1b');
+  ASSERT_TRUE(store_->setLastContact("a", {endless, endless, OLD}).ok());
+  EXPECT_LT(store_->lastContact("a")->version.size(), 250u);
+  EXPECT_LT(store_->lastContact("a")->sandbox.size(), 250u);
 }
 
 TEST_F(StoreTest, placeThatCannotBeIsAnError) {
   dir_.write("file", "x");
-  auto inFile = Store::open(dir_ / "file");
+  auto inFile = Store::open(dir_ / "file", {});
   ASSERT_FALSE(inFile.ok());
   EXPECT_NE(inFile.status().message().find(dir_ / "file"), std::string::npos);
-  EXPECT_FALSE(Store::open(dir_ / "file/below").ok());
+  EXPECT_FALSE(Store::open(dir_ / "file/below", {}).ok());
   std::filesystem::create_directories(dir_ / "taken/sync.db");
-  EXPECT_FALSE(Store::open(dir_ / "taken").ok());
+  EXPECT_FALSE(Store::open(dir_ / "taken", {}).ok());
 }
 
 TEST_F(StoreTest, lastEndpoint) {

@@ -1,9 +1,11 @@
 #include "hub/subprocess.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "tests/unit/own-process.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {
@@ -107,10 +109,61 @@ TEST(Subprocess, missingProgramThrows) {
 }
 
 TEST(Subprocess, ignoredSignalsAreNotInherited) {
-  auto before = signal(SIGPIPE, SIG_IGN);
-  auto output = runProgram({"/bin/sh", "-c", "kill -PIPE $$; echo alive"}, seconds(10));
-  signal(SIGPIPE, before);
-  EXPECT_EQ(output.exitStatus, 128 + SIGPIPE);
+  for (auto [number, name] : {std::pair(SIGPIPE, "PIPE"), std::pair(SIGXFSZ, "XFSZ")}) {
+    auto before = signal(number, SIG_IGN);
+    auto killed = std::string("kill -") + name + " $$; echo alive";
+    auto output = runProgram({"/bin/sh", "-c", killed}, seconds(10));
+    signal(number, before);
+    EXPECT_EQ(output.exitStatus, 128 + number) << name;
+  }
+}
+
+TEST(SettleProcess, descriptorsThatWereClosedAreOpen) {
+  for (int closed = 0; closed < 8; ++closed) {
+    auto wrong = inAProcessOfItsOwn([&]() {
+      struct stat before[3], null;
+      stat("/dev/null", &null);
+      for (int fd = 0; fd < 3; ++fd) {
+        fstat(fd, &before[fd]);
+        if (closed & 1 << fd) close(fd);
+      }
+      settleProcess();
+      int different = 0;
+      for (int fd = 0; fd < 3; ++fd) {
+        auto& expected = closed & 1 << fd ? null : before[fd];
+        struct stat now;
+        if (fstat(fd, &now) != 0 || now.st_ino != expected.st_ino) different |= 1 << fd;
+      }
+      kj::AutoCloseFd next(open("/", O_RDONLY | O_CLOEXEC));
+      return next.get() < 3 ? 8 : different;
+    });
+    EXPECT_EQ(wrong, 0) << closed;
+  }
+}
+
+TEST(SettleProcess, childrenAreWaitedForWhateverWasInherited) {
+  auto status = inAProcessOfItsOwn([]() {
+    signal(SIGCHLD, SIG_IGN);
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, nullptr);
+    settleProcess();
+    sigprocmask(SIG_SETMASK, nullptr, &all);
+    if (sigismember(&all, SIGTERM)) return 100;
+    return runProgram({"/bin/sh", "-c", "exit 7"}, seconds(10)).exitStatus;
+  });
+  EXPECT_EQ(status, 7);
+}
+
+TEST(SettleProcess, aWriteThatFailsIsAnError) {
+  auto error = inAProcessOfItsOwn([]() {
+    settleProcess();
+    struct rlimit limit = {1000, 1000};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    auto fd = fileWith(std::string(1000, 'x'));
+    return write(fd, "x", 1) < 0 ? errno : 0;
+  });
+  EXPECT_EQ(error, EFBIG);
 }
 
 TEST(Subprocess, socketIsInputAndOutput) {

@@ -16,7 +16,9 @@ using State = proto::Summary::State;
 
 const std::string ESCAPES =
     "\x1b]0;owned\x07\x1b[31mred\x1b[0m\r\n\x7f\xc2\x9b"
-    "1mC1\xff";
+    "1mC1\xff"
+    // No UTF-8: overlong, a surrogate, beyond U+10FFFF.
+    "\xc0\xaf\xe0\x80\xaf\xed\xa0\x80\xf4\x90\x80\x80";
 
 Script listed(std::function<Blocks()> listing) {
   Script script;

@@ -1,0 +1,39 @@
+#pragma once
+// Names of files and what peers say are bytes; terminals and JSON want UTF-8. Nothing else in this
+// program decodes it.
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace pibrain {
+
+struct Character {
+  uint32_t code;  // 0 if there is none
+  size_t length;  // in bytes; 0: there is none
+};
+
+// The character that `bytes` begin with, by RFC 3629: overlong forms, surrogates and what lies
+// beyond U+10FFFF are none.
+Character firstCharacter(std::string_view bytes);
+
+// How far the next character is: a byte that begins none counts as one.
+size_t stepOf(std::string_view bytes);
+
+// What a terminal may obey: C0 and C1 controls, and line and bidi controls.
+bool isControl(uint32_t code);
+
+bool isUtf8(std::string_view bytes);
+
+// Each byte that belongs to no character becomes U+FFFD, so that different bytes may look the same.
+std::string toUtf8(std::string_view bytes);
+
+// The exact bytes, as RFC 3986 writes them in a path: all but letters, digits and "-._~/" as %XX.
+std::string percentEncode(std::string_view bytes);
+// What that was made of; nullopt if a '%' has no two hexadecimal digits behind it.
+std::optional<std::string> percentDecode(std::string_view text);
+
+}  // namespace pibrain

@@ -1,0 +1,30 @@
+#pragma once
+// For what a test may not do to its own process.
+
+#include <grp.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <functional>
+
+namespace pibrain {
+
+// What `action` returns in a process of its own, or 128 + the signal that killed it.
+inline int inAProcessOfItsOwn(const std::function<int()>& action) {
+  pid_t pid = fork();
+  if (pid == 0) _exit(action());
+  int status = 0;
+  waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+// Lets this process, which is root's, have `most` threads. False if it cannot.
+inline bool limitThreads(rlim_t most) {
+  // The limit does not bind root, and counts what else a user runs: nobody has this number.
+  constexpr uid_t NOBODYS = 63'421;
+  struct rlimit limit = {most, most};
+  return setgroups(0, nullptr) == 0 && setuid(NOBODYS) == 0 && setrlimit(RLIMIT_NPROC, &limit) == 0;
+}
+
+}  // namespace pibrain
