@@ -11,8 +11,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <string_view>
+#include <unordered_set>
 #include <vector>
 
+#include "common/digest.h"
 #include "common/file-io.h"
 
 // After stdio.h: librsync.h names FILE.
@@ -89,6 +92,22 @@ uint32_t checkSignature(kj::ArrayPtr<const kj::byte> bytes) {
   requireMemory(std::bit_ceil(count) * (3 * (4 + MAX_STRONG) / 2 + 4 * sizeof(void*)) +
                 4 * blockLength);
   return blockLength;
+}
+
+// The same signature, in which of equal blocks only the first can be found: of a sparse file nearly
+// all blocks are equal, and librsync's table would be quadratic in them. The others get sums that
+// no block has, but by a chance that costs one comparison.
+std::vector<kj::byte> withoutRepeats(kj::ArrayPtr<const kj::byte> bytes) {
+  std::vector<kj::byte> out(bytes.begin(), bytes.end());
+  size_t entry = 4 + lengthsIn(bytes).strong;
+  std::unordered_set<std::string_view> seen;
+  for (size_t at = SIGNATURE_HEADER; at + entry <= out.size(); at += entry) {
+    std::string_view sums(reinterpret_cast<const char*>(bytes.begin() + at), entry);
+    if (seen.insert(sums).second) continue;
+    uint64_t instead = XXH3_64bits(&at, sizeof(at));
+    for (size_t i = 0; i < entry; ++i) out[at + i] = kj::byte(instead >> (8 * (i % 8)));
+  }
+  return out;
 }
 
 // How much of the source at once: there may be a block to hash at each of its bytes, and its
@@ -190,7 +209,9 @@ uint64_t commonBlocks(kj::ArrayPtr<const kj::byte> one, kj::ArrayPtr<const kj::b
   return size_t(differs.first - one.begin() - SIGNATURE_HEADER) / entry;
 }
 
-Signature::Signature(kj::ArrayPtr<const kj::byte> bytes) {
+Signature::Signature(kj::ArrayPtr<const kj::byte> whole) {
+  auto once = withoutRepeats(whole);
+  kj::ArrayPtr<const kj::byte> bytes(once.data(), once.size());
   blockLength_ = checkSignature(bytes);
   rs_job_t* job = rs_loadsig_begin(&sums_);
   KJ_REQUIRE(job != nullptr, "out of memory");

@@ -95,8 +95,10 @@ void ListingReader::hold(size_t bytes) {
 
 void ListingReader::problem(proto::Problem::Reader problem) {
   KJ_REQUIRE(listing_.problems.size() < MAX_PROBLEMS, "too many problems");
-  // It is only shown, and what is wrong with it may be its length.
   auto path = textOf(problem.getPath());
+  // What is wrong with it may be its length.
+  bool tooLong = problem.getReason() == proto::Reason::NAME_TOO_LONG;
+  if (!path.empty() && !tooLong && !isSafePath(path)) refuse("not a path", path);
   hold(PER_ITEM + path.size());
   listing_.problems.emplace_back(std::move(path), problem.getReason());
 }

@@ -162,7 +162,11 @@ int Mirror::directory(const std::string& path) {
       throwErrno(errno, "cannot create the directory " + inQuotes(path));
     }
     int fd = openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) throwErrno(errno, "cannot open the directory " + inQuotes(path));
+    if (fd < 0) {
+      throwErrno(errno, absl::StrCat("cannot open the mirror's directory ",
+                                     inQuotes(path_ + "/" + path),
+                                     " (check its owner and mode with 'ls -ld')"));
+    }
     opened.fd = kj::AutoCloseFd(fd);
   }
   if (directories_.size() >= maxDirectories_) directories_.clear();

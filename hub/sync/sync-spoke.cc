@@ -220,12 +220,13 @@ class SpokeSync {
   // walk of the spoke's tree did not find either, as P5 has it. `refusal` becomes why not, if so.
   Paths mayGo(SpokeSession& session, const Compared& all, const std::vector<GoneFile>& gone,
               std::string& refusal) {
-    if (!deleting() || gone.empty()) return {};
+    if (!deleting() || onlyVanished(all.listing)) return {};
     refusal = whyNotDelete(all.plan, gone.size(), all.listing);
-    if (!refusal.empty()) return {};
+    if (!refusal.empty() || gone.empty()) return {};
     auto known = all.known;
     known.maxSkipped = MAX_SKIPPED;
     auto second = session.scanAgain(known);
+    if (onlyVanished(second)) return {};
     refusal = whyNotDelete(all.plan, gone.size(), second);
     if (refusal.empty() && !second.namesAllSkipped()) {
       refusal = absl::StrCat(
@@ -242,6 +243,15 @@ class SpokeSync {
       going.insert(file.path);
     }
     return going;
+  }
+
+  // Whether nothing was wrong but directories that went away while they were read, and did not
+  // settle. There is nothing to put right: a later run finds them at rest.
+  static bool onlyVanished(const Listing& listing) {
+    return !listing.complete && !listing.problems.empty() &&
+           std::all_of(listing.problems.begin(), listing.problems.end(), [](auto& problem) {
+             return problem.second == proto::Reason::VANISHED;
+           });
   }
 
   // Moves those of the gone files that are going to the archive; returns those that stay.
@@ -308,7 +318,7 @@ class SpokeSync {
     failures.insert(failures.end(), undeleted_.begin(), undeleted_.end());
     const std::string* unread = nullptr;
     for (auto& [path, reason] : listing.problems) {
-      if (reason == proto::Reason::NAME_TOO_LONG || reason == proto::Reason::TOO_DEEP) {
+      if (reason == proto::Reason::NAME_TOO_LONG) {
         failures.push_back(absl::StrCat(brief(path), ": ", describe(reason)));
       } else if (reason != proto::Reason::VANISHED && unread == nullptr) {
         unread = &path;
@@ -328,7 +338,7 @@ class SpokeSync {
                                    "sync doctor --spoke ",
                                    shellQuote(spoke_.name), "' looks for the cause"));
     }
-    if (unread != nullptr || (!listing.complete && listing.problems.empty())) {
+    if (!listing.complete && (unread != nullptr || listing.problems.empty())) {
       wrong.push_back(
           absl::StrCat("parts of the spoke's tree could not be read: '",
                        unread == nullptr ? "?" : brief(*unread),

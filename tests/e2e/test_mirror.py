@@ -417,7 +417,8 @@ class Mirror(HubCase):
         os.mkfifo(self.source / "p" / "fifo.jsonl")
         report = self.sync_one()
         self.assertEqual(report["counts"]["new"], 1)
-        self.assertIn("symlinks and special files were skipped: 3", report["warnings"])
+        self.assertIn("symlinks and special files were skipped: 3 (etc, p/fifo.jsonl, p/link.jsonl)",
+                      report["warnings"])
         self.assert_mirrored()
 
     def test_a_file_in_a_directorys_place(self):
