@@ -177,7 +177,10 @@ Fill unseen(std::vector<uint32_t> indexes) {
 }
 
 Fill problem(std::string path) {
-  return [=](proto::Event::Builder event) { event.initProblem().setPath(dataOf(path)); };
+  return [=](proto::Event::Builder event) {
+    event.initProblem().setPath(dataOf(path));
+    event.getProblem().setReason(proto::Reason::DENIED);
+  };
 }
 
 Fill fingerprints(uint32_t first, uint32_t count) {
