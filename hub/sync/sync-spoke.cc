@@ -50,6 +50,8 @@ class SpokeSync {
     }
     Mirror mirror(spoke_.path, options_.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
                   Archive(config_.hub.archiveDir, spoke_.name, report_.started, agesFile()));
+    mirror.keepModes(spoke_.keepModes);
+    mirror.setTraits(traitsOf(mirror, spoke_.name, store_, !options_.dryRun));
     loadKept();
     // The walk of the mirror takes no longer than the connection, so it costs no time.
     auto walking = std::async(std::launch::async, [&]() { return walk(mirror); });
@@ -61,7 +63,7 @@ class SpokeSync {
     KJ_IF_MAYBE(e, walked.failure) kj::throwFatalException(kj::mv(*e));
     auto& tree = walked.tree;
     requireReadable(spoke_, tree, report_.warnings);
-    auto known = describeMirror(tree, kept_);
+    auto known = describeMirror(tree, kept_, {mirror.traits().times, spoke_.keepModes});
     known.remembersKept = remembersKept_;
 
     SpokeSession session(*connection, io_, spoke_.timeoutSeconds,
@@ -192,6 +194,9 @@ class SpokeSync {
 
   void carryOut(Mirror& mirror, SpokeSession& session, const Compared& all) {
     auto& listing = all.listing;
+    Paths onSpoke;
+    if (mirror.traits().foldsNames) onSpoke = pathsOf(all.known, listing);
+    mirror.spokeHas([&](const std::string& path) { return onSpoke.contains(path); });
     Transfer transfer(mirror, session, spoke_.keepModes, report_, progress_);
     transfer.run(all.plan.files);
 
