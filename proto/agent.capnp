@@ -143,7 +143,7 @@ enum Reason {
   denied @1;
   notRegular @2;
   changing @3;        # it changed while it was read: ask again
-  unfinishedLine @4;  # P4: it holds no whole line yet
+  unfinishedLine @4;  # P4: it holds no whole line yet; or it is a part of a database in use
   tooDeep @5;
   tooMany @6;
   ioError @7;

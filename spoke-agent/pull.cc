@@ -21,6 +21,10 @@ constexpr uint64_t MIN_FORK = 4096;
 constexpr int64_t DELTA_PATIENCE = 1'000'000'000;
 constexpr int64_t DELTA_NANOS_PER_BYTE = 500;
 
+// SQLite's write-ahead log and rollback journal (https://sqlite.org/tempfiles.html): with the
+// database they are one thing in several files, which makes sense only while nobody writes.
+constexpr std::string_view DATABASE_SUFFIXES[] = {"-wal", "-journal"};
+
 int64_t processorNanos() {
   struct timespec now;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -99,6 +103,25 @@ bool Pull::produce(BlockWriter& writer) {
   return out_ != nullptr || !wants_.empty();
 }
 
+bool Pull::isDatabaseInUse(const Root::File& file, int64_t now) const {
+  std::string_view base = file.path;
+  for (std::string_view suffix : DATABASE_SUFFIXES) {
+    if (base.ends_with(suffix)) base.remove_suffix(suffix.size());
+  }
+  // Only what has a journal beside it is taken for a database.
+  if (tree_->idOf(base) == nullptr) return false;
+  bool isDatabase = false, fresh = changedWithin(SETTLED_NANOS, file.mtime, now);
+  for (std::string_view suffix : {std::string_view(), DATABASE_SUFFIXES[0], DATABASE_SUFFIXES[1]}) {
+    KJ_IF_MAYBE(id, tree_->idOf(std::string(base) + std::string(suffix))) {
+      isDatabase |= !suffix.empty();
+      auto beside = root_->open(*tree_, *id);
+      if (!beside.is<Root::File>()) continue;
+      fresh |= changedWithin(SETTLED_NANOS, beside.get<Root::File>().mtime, now);
+    }
+  }
+  return isDatabase && fresh;
+}
+
 void Pull::start(BlockWriter& writer, Want want) {
   int64_t now = wallClockNanos();
   auto opened = root_->open(*tree_, want.file);
@@ -109,6 +132,10 @@ void Pull::start(BlockWriter& writer, Want want) {
   auto out = std::make_unique<Outgoing>();
   out->id = want.file;
   out->file = kj::mv(opened.get<Root::File>());
+  if (isDatabaseInUse(out->file, now)) {
+    refuse(writer, want.file, proto::Reason::UNFINISHED_LINE);
+    return;
+  }
   out->unsettled = changedWithin(SETTLED_NANOS, out->file.mtime, now);
   out->end = publishableSize(out->file, now);
 

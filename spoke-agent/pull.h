@@ -55,6 +55,8 @@ class Pull : public EventSource {
   };
 
   void start(BlockWriter& writer, Want want);
+  // Whether the file is a part of a database that was written to a moment ago.
+  bool isDatabaseInUse(const Root::File& file, int64_t now) const;
   // Whether the file's beginning is the basis; if so, it has been hashed.
   bool startsWith(Outgoing& out, const Prefix& prefix);
   // Reads the file for a delta. Throws when that takes longer than any honest signature makes it.

@@ -181,7 +181,7 @@ capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> SpokeS
 Listing SpokeSession::readListing(proto::Blocks::Client blocks, const Known& known, Ask first) {
   ListingReader reader(known, listingBytes_);
   auto take = [&](proto::Event::Reader event) { reader.event(event); };
-  readBlocks(kj::mv(blocks), kj::mv(first), take);
+  readAllBlocks(kj::mv(blocks), kj::mv(first), take);
   auto unknown = reader.unknown();
   for (size_t done = 0; done < unknown.size(); done += MAX_IDS) {
     size_t count = std::min(unknown.size() - done, MAX_IDS);
@@ -189,13 +189,13 @@ Listing SpokeSession::readListing(proto::Blocks::Client blocks, const Known& kno
     request.setFiles(kj::arrayPtr(unknown.data() + done, count));
     auto entries = request.send().getListing();
     auto ask = entries.nextRequest().send();
-    readBlocks(kj::mv(entries), kj::mv(ask), take);
+    readAllBlocks(kj::mv(entries), kj::mv(ask), take);
   }
   return reader.take();
 }
 
 void SpokeSession::pull(kj::ArrayPtr<const Want> wants,
-                        kj::FunctionParam<void(proto::Event::Reader)> event) {
+                        kj::FunctionParam<bool(proto::Event::Reader)> event) {
   auto request = sessions_.pullRequest();
   auto list = request.initWants(uint32_t(wants.size()));
   for (uint32_t i = 0; i < list.size(); ++i) fill(list[i], wants[i]);
@@ -212,7 +212,7 @@ void SpokeSession::digests(kj::ArrayPtr<const uint32_t> files,
     request.setFiles(files.slice(done, std::min(files.size(), done + MAX_IDS)));
     auto blocks = request.send().getBlocks();
     auto first = blocks.nextRequest().send();
-    readBlocks(kj::mv(blocks), kj::mv(first), event);
+    readAllBlocks(kj::mv(blocks), kj::mv(first), event);
   }
 }
 
@@ -223,7 +223,7 @@ kj::Vector<kj::byte> SpokeSession::signature(uint32_t file) {
   auto first = blocks.nextRequest().send();
   kj::Vector<kj::byte> signature;
   bool refused = false;
-  readBlocks(kj::mv(blocks), kj::mv(first), [&](proto::Event::Reader event) {
+  readAllBlocks(kj::mv(blocks), kj::mv(first), [&](proto::Event::Reader event) {
     KJ_REQUIRE(!refused && (event.isSignature() || (event.isRefused() && signature.empty())),
                "an event that does not belong in a signature");
     refused = event.isRefused();
@@ -235,8 +235,16 @@ kj::Vector<kj::byte> SpokeSession::signature(uint32_t file) {
   return signature;
 }
 
+void SpokeSession::readAllBlocks(proto::Blocks::Client blocks, Ask first,
+                                 kj::FunctionParam<void(proto::Event::Reader)> event) {
+  readBlocks(kj::mv(blocks), kj::mv(first), [&](proto::Event::Reader e) {
+    event(e);
+    return true;
+  });
+}
+
 void SpokeSession::readBlocks(proto::Blocks::Client blocks, Ask first,
-                              kj::FunctionParam<void(proto::Event::Reader)> event) {
+                              kj::FunctionParam<bool(proto::Event::Reader)> event) {
   BlockReader decoder;
   std::deque<Ask> asked;
   asked.push_back(kj::mv(first));
@@ -247,12 +255,12 @@ void SpokeSession::readBlocks(proto::Blocks::Client blocks, Ask first,
     auto response = wait(kj::mv(asked.front()));
     asked.pop_front();
     ahead = std::min(ahead, MAX_AHEAD / std::max<size_t>(response.getBlock().size(), 1));
-    bool empty = true;
+    bool empty = true, goesOn = true;
     decoder.read(response.getBlock(), [&](proto::Event::Reader e) {
       empty = false;
-      event(e);
+      goesOn = goesOn && event(e);
     });
-    if (response.getLast()) return;
+    if (response.getLast() || !goesOn) return;
     KJ_REQUIRE(!empty, "an empty block that is not the last");
   }
 }

@@ -57,8 +57,9 @@ class SpokeSession {
   // Sends hello alone.
   AgentInfo greet();
 
-  // Sends the wants and calls `event` for each event of the answer.
-  void pull(kj::ArrayPtr<const Want> wants, kj::FunctionParam<void(proto::Event::Reader)> event);
+  // Sends the wants and calls `event` for each event of the answer, until it returns false: the rest
+  // is not asked for any more.
+  void pull(kj::ArrayPtr<const Want> wants, kj::FunctionParam<bool(proto::Event::Reader)> event);
 
   // Calls `event` for the answer about each of these files: digest, or refused.
   void digests(kj::ArrayPtr<const uint32_t> files,
@@ -78,7 +79,9 @@ class SpokeSession {
   // Both read a stream of blocks whose first one has been asked for.
   Listing readListing(proto::Blocks::Client blocks, const Known& known, Ask first);
   void readBlocks(proto::Blocks::Client blocks, Ask first,
-                  kj::FunctionParam<void(proto::Event::Reader)> event);
+                  kj::FunctionParam<bool(proto::Event::Reader)> event);
+  void readAllBlocks(proto::Blocks::Client blocks, Ask first,
+                     kj::FunctionParam<void(proto::Event::Reader)> event);
   template <typename T>
   T wait(kj::Promise<T> promise);
   // Fails when nothing was received for ten tenths of the idle limit, or next to nothing for ten

@@ -79,6 +79,9 @@ class SpokeSync {
       if (store_ != nullptr && !options_.dryRun) reach->remember(*store_);
       noteListing(listing);
       auto plan = makePlan(tree, kept_, known, listing);
+      // What failed the last time is not in the way of others this time.
+      std::stable_partition(plan.files.begin(), plan.files.end(),
+                            [&](auto& file) { return !failed_.contains(file.remote.path); });
       if (options_.dryRun) {
         showPlan(session, {tree, known, plan, listing});
       } else {
@@ -120,6 +123,8 @@ class SpokeSync {
       kept_.insert(kept->begin(), kept->end());
       auto last = store_->lastRuns(spoke_.name);
       remembersKept_ = last.ok() && last->lastGood;
+      auto failed = store_->failedFiles(spoke_.name);
+      if (failed.ok()) failed_.insert(failed->begin(), failed->end());
     } else {
       warn(std::string(kept.status().message()));
     }
@@ -213,6 +218,10 @@ class SpokeSync {
     report_.counts.kept = uint32_t(gone.size());
     std::erase_if(gone, [&](auto& file) { return unfinished.contains(file.path); });
     if (listing.complete) rememberKept(gone);
+    if (store_ != nullptr && transfer.failed() != failed_) {
+      auto& failed = transfer.failed();
+      (void)store_->setFailedFiles(spoke_.name, {failed.begin(), failed.end()});
+    }
     mirror.finish();
     // By both clocks: one that is years ahead for a day must not empty the archive.
     auto expired = expireArchive(config_.hub.archiveDir, spoke_.name, config_.hub.archiveDays,
@@ -363,7 +372,7 @@ class SpokeSync {
   SpokeReport& report_;
   Progress& progress_;
   kj::AsyncIoContext io_;
-  Paths kept_;
+  Paths kept_, failed_;
   bool remembersKept_ = false;
   int64_t agentClock_ = 0;              // ns since the epoch, at its hello
   std::vector<std::string> undeleted_;  // "path: reason"
