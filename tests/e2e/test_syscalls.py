@@ -50,7 +50,7 @@ class SystemCalls(FaultCase):
         for path in (self.mirror, self.source, self.dir / "data"):
             shutil.rmtree(path)
             subprocess.run(["cp", "-a", self.saved / path.name, path], check=True)
-        shutil.rmtree(self.archive, ignore_errors=True)
+        self.note_archive()
 
     def strace(self, *options):
         return ["strace", "-f", "-qq", "-o", str(self.dir / "trace"), *map(str, options)]
