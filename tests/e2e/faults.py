@@ -81,7 +81,7 @@ class FaultCase(HubCase):
         self.turn = 0
         self.held = set()  # every content that the mirror was seen to hold
         self.before = {}   # the mirror before the run that was disturbed
-        self.kept = {}     # what each archive held then
+        self.in_archive = {}     # what each archive held then
 
     def make(self, files=12):
         sessions.make(self.source, files, median=6000)
@@ -109,7 +109,7 @@ class FaultCase(HubCase):
         """What it holds now was checked, and stays: no later run may take it away."""
         if sum(size for size, _, _ in self.archive_stamps().values()) > ENOUGH_ARCHIVED:
             shutil.rmtree(self.archive / "laptop")
-        self.kept[self.archive] = self.archive_stamps()
+        self.in_archive[self.archive] = self.archive_stamps()
 
     def archive_stamps(self):
         below = self.archive / "laptop"
@@ -195,7 +195,7 @@ class FaultCase(HubCase):
 
     def archived_contents(self):
         """What was archived since the archive was noted; what it held then is there still."""
-        stamps, kept = self.archive_stamps(), self.kept.get(self.archive, {})
+        stamps, kept = self.archive_stamps(), self.in_archive.get(self.archive, {})
         for path, stamp in kept.items():
             self.assertEqual(stamps.get(path), stamp, f"turn {self.turn}: {path} is no more in the archive as it was")
         found = {path: read_below(self.archive / "laptop", path) for path in stamps.keys() - kept.keys()}

@@ -7,17 +7,15 @@ while both are cloned, so that the second one holds nothing that it did after th
 import fcntl
 import itertools
 import os
-import pathlib
 import random
 import subprocess
-import tempfile
 import time
 import unittest
 
 import harness
 import mounts
-from faults import LARGE_TAIL, MIB, FaultCase, contents, lines, stop
-from harness import HubCase, files_below
+from faults import MIB, FaultCase, contents, lines, stop
+from harness import files_below
 
 CUTS = int(os.environ.get("PIBRAIN_POWER_CUTS", "60"))  # of all tests together, about
 SEED = os.environ.get("PIBRAIN_SEED", "1")
