@@ -22,8 +22,9 @@ def strace(output, *options):
 
 
 class Event:
-    def __init__(self, begin, call):
+    def __init__(self, begin, pid, call):
         self.begin = self.end = begin
+        self.pid = pid
         self.call = call
         self.text = ""
         self.result = None  # a number; None if the process ended in it
@@ -43,7 +44,7 @@ class Event:
 
 def parse(file):
     events, begun = [], {}
-    for number, line in enumerate(open(file, errors="replace"), 1):
+    for number, line in enumerate(file.read_text(errors="replace").splitlines(), 1):
         pid, text = line.rstrip("\n").split(None, 1)
         resumed = re.match(r"<\.\.\. (\w+) resumed>", text)
         call = re.match(r"(\w+)\(", text)
@@ -51,7 +52,7 @@ def parse(file):
             event = begun.pop((pid, resumed[1]))
             event.text += text[resumed.end():]
         elif call:
-            event = Event(number, call[1])
+            event = Event(number, pid, call[1])
             event.text = text
             events.append(event)
             if text.endswith("<unfinished ...>"):
@@ -71,6 +72,8 @@ def parse(file):
 def _paths(event):
     """A descriptor, or a directory's and a name; of some calls two."""
     arguments = event.text[len(event.call) + 1:]
+    if event.call == "rename":
+        return re.findall(r'"((?:[^"\\]|\\.)*)"', arguments)
     found = re.findall(_AT.replace("{0}", "a").replace("{1}", "b"), arguments)
     if found and (event.call in RENAMES or event.call in ("openat", "openat2", "linkat", "unlinkat", "mkdirat", "utimensat")):
         return [os.path.normpath(os.path.join(directory, name)) for directory, name in found]
@@ -83,7 +86,7 @@ class Order:
 
     def __init__(self, case, file, mirror, archive, times, unflushed=()):
         self.case, self.times = case, times
-        self.events = [e for e in parse(file)]
+        self.events = [e for e in parse(file) if e.paths]
         self.mirror, self.archive = str(mirror), str(archive)
         self.one = not os.path.exists(archive) or os.stat(mirror).st_dev == os.stat(archive).st_dev
         self.unflushed_before = set(map(str, unflushed))
@@ -176,17 +179,16 @@ class Order:
         return all(self.fsynced(os.path.dirname(e.paths[-1]), e.end, before) for e in (archived, *made))
 
     def check_staging(self, clean):
-        """It is there before anything is written, and goes after all was flushed, if this run ended well."""
+        """It is there before anything is written, and goes after all was flushed; it does go if this run ended well."""
         first = min((e.begin for e in self.of(*WRITES) if any(self.inside(p, self.mirror) for p in e.paths)), default=None)
         directory = f"{self.mirror}/{STAGING}"
         removed = [e for e in self.of("unlinkat") if e.paths[0] == directory]
         if first is not None and self.unflushed_before == set():
             made = [e for e in self.of("mkdirat") if e.paths[0] == directory]
             self.case.assertTrue(made and made[0].end < first, "written to the mirror before there was a mark of it")
-        if not clean:
-            self.case.assertEqual(removed, [], "the mark of a run that did not end well is gone")
+        self.case.assertLessEqual(int(clean), len(removed))
+        if not removed:
             return
-        self.case.assertEqual(len(removed), 1)
         last = max([e.end for e in self.of(*WRITES) if any(self.live(p) for p in e.paths)]
                    + [e.end for e, _, _ in self.publications()], default=None)
         if last is not None:
@@ -196,7 +198,9 @@ class Order:
         """Files of the mirror, live or staged, that were written and not known to have got to the disk."""
         end = self.events[-1].end + 1
         paths = {p for e in self.of(*WRITES) for p in e.paths if self.inside(p, self.mirror)}
+        paths -= {e.paths[0] for e in self.of("unlinkat") if self.last_write(e.paths[0], end) in range(e.begin)}
         return {p for p in paths if not self.synced(self.mirror, self.last_write(p, end), end)}
 
-    def opened(self):
-        return {e.paths[0] for e in self.of("openat", "openat2") if e.paths}
+    def looked_at(self):
+        """What was opened, removed or replaced."""
+        return {e.paths[-1] for e in self.of("openat", "openat2", "unlinkat", *RENAMES)}
