@@ -1,6 +1,7 @@
 """The mirror's place changes: replaced during a run, unmounted, read-only. Nothing outside is touched and
 nothing is thought gone that was only out of sight."""
 import os
+import re
 import shutil
 import signal
 import subprocess
