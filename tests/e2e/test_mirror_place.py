@@ -13,6 +13,7 @@ import unittest
 import harness
 import mounts
 from faults import MIB, STAGING, FaultCase, another_filesystem, contents, lines, stop
+from harness import files_below
 
 
 class ReplacedDuringARun(FaultCase):
@@ -29,7 +30,8 @@ class ReplacedDuringARun(FaultCase):
 
     def run_with(self, replace):
         run = self.start_run("--bwlimit", "100", "--delete", "--json")
-        harness.wait_for(lambda: len(contents(self.mirror)) > len(self.before) + 1, what="the first new files")
+        harness.wait_for(lambda: len(files_below(self.mirror)) > len(self.before) + 1,
+                         what="the first new files, where they are staged or at their places")
         stop(run)
         try:
             replace()
