@@ -26,7 +26,7 @@ class FullDisk(FaultCase):
     def unmount(self):
         if self.small is not None:
             self.small.unmount()
-        self.before = {}
+        self.before, self.in_archive = {}, {}
         self.mirror, self.archive = self.dir / "synced" / "laptop", self.dir / "archive"
 
     def put_on_small_disk(self, what, size=24 * MIB, inodes=0):
