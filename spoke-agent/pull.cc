@@ -67,8 +67,8 @@ uint64_t wholeLines(int fd, uint64_t size) {
 }
 
 Pull::Pull(kj::Own<Root> root, std::shared_ptr<const Tree> tree,
-           capnp::List<proto::Want>::Reader wants)
-    : root_(kj::mv(root)), tree_(kj::mv(tree)) {
+           capnp::List<proto::Want>::Reader wants, kj::Array<kj::byte> secret)
+    : root_(kj::mv(root)), tree_(kj::mv(tree)), secret_(kj::mv(secret)) {
   for (auto want : wants) {
     Want copy{want.getFile(), Whole()};
     switch (want.which()) {
@@ -131,6 +131,7 @@ void Pull::start(BlockWriter& writer, Want want) {
   }
   auto out = std::make_unique<Outgoing>();
   out->id = want.file;
+  out->hasher = FileHasher(secret_);
   out->file = kj::mv(opened.get<Root::File>());
   if (isDatabaseInUse(out->file, now)) {
     refuse(writer, want.file, proto::Reason::UNFINISHED_LINE);
@@ -211,7 +212,7 @@ bool Pull::startFork(Outgoing& out) {
   // beginning.
   uint64_t size = kj::min(parent.size, KJ_ASSERT_NONNULL(tree_->find(id)).file.size);
   size = wholeLines(parent.fd, kj::min(size, out.end));
-  FileHasher hasher;
+  FileHasher hasher(secret_);
   if (size < MIN_FORK || hashPrefix(parent.fd, size, hasher) < size) return false;
   kj::Vector<kj::byte> signature;
   makeSignature(parent.fd, size, 0, 0,
@@ -309,7 +310,7 @@ bool Pull::stillHolds(const Outgoing& out) const {
   if (!out.unsettled && mtimeOf(st) == out.file.mtime && uint64_t(st.st_size) == out.file.size) {
     return true;
   }
-  FileHasher again;
+  FileHasher again(secret_);
   return hashPrefix(out.file.fd, out.end, again) == out.end &&
          again.digest() == out.hasher.digest();
 }

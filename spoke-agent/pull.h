@@ -17,8 +17,9 @@ namespace pibrain {
 // The answers to a list of wants, in their order.
 class Pull : public EventSource {
  public:
+  // `secret`: what all hashes are made with (FileHasher).
   Pull(kj::Own<Root> root, std::shared_ptr<const Tree> tree,
-       capnp::List<proto::Want>::Reader wants);
+       capnp::List<proto::Want>::Reader wants, kj::Array<kj::byte> secret = nullptr);
 
   bool produce(BlockWriter& writer) override;
 
@@ -76,6 +77,7 @@ class Pull : public EventSource {
 
   kj::Own<Root> root_;
   std::shared_ptr<const Tree> tree_;
+  const kj::Array<kj::byte> secret_;
   std::deque<Want> wants_;
   std::unique_ptr<Outgoing> out_;
 };

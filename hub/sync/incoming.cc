@@ -89,12 +89,13 @@ bool answers(proto::Begin::Content content, Want::Kind asked) {
 
 // The mirror's copy of a parent, of a fork of `size` bytes. Throws if it is not the same as the
 // spoke's.
-Mirror::File openParent(Mirror& mirror, proto::Parent::Reader parent, uint64_t size) {
+Mirror::File openParent(Mirror& mirror, proto::Parent::Reader parent, uint64_t size,
+                        FileHasher::Secret secret) {
   KJ_REQUIRE(parent.getSize() <= size, "a fork has no use for more of its parent than it is long");
   auto path = parent.getPath().asChars();
   auto opened = mirror.openFile(std::string(path.begin(), path.size()));
   auto& file = KJ_REQUIRE_NONNULL(opened, "the mirror does not have the parent");
-  FileHasher hasher;
+  FileHasher hasher(secret);
   KJ_REQUIRE(file.size >= parent.getSize() &&
                  hashPrefix(file.fd, parent.getSize(), hasher) == parent.getSize() &&
                  hasher.digest() == Digest::from(parent.getHash()),
@@ -105,7 +106,8 @@ Mirror::File openParent(Mirror& mirror, proto::Parent::Reader parent, uint64_t s
 }  // namespace
 
 Incoming::Incoming(Mirror& mirror, const std::string& path, const Basis& basis,
-                   proto::Begin::Reader begin, Want::Kind asked, bool keepModes, bool replaces)
+                   proto::Begin::Reader begin, Want::Kind asked, bool keepModes, bool replaces,
+                   FileHasher::Secret secret)
     : mirror_(mirror),
       path_(path),
       basis_(basis),
@@ -115,11 +117,12 @@ Incoming::Incoming(Mirror& mirror, const std::string& path, const Basis& basis,
       mode_(keepModes ? mode_t((begin.getMode() & 0777) | 0600) : 0),
       replaces_(replaces),
       moves_(basis.kind == Basis::Kind::MIRROR && basis.path != path),
+      hasher_(secret),
       written_(0) {
   KJ_REQUIRE(answers(begin.getContent(), asked), "not what was asked for");
   KJ_REQUIRE(size_ <= uint64_t(INT64_MAX), "not a size", size_);
   if (begin.getContent() == proto::Begin::Content::FORK) {
-    patch(openParent(mirror_, begin.getParent(), size_));
+    patch(openParent(mirror_, begin.getParent(), size_, secret));
   } else if (asked == Want::Kind::SIGNATURE) {
     auto opened = mirror_.openFile(basis.path);
     auto& file = KJ_REQUIRE_NONNULL(opened, "the basis is gone");

@@ -333,12 +333,19 @@ void Mirror::archive(Pending& pending) {
   if (!pending.preserved) {
     archive_.take(parent, name, pending.path);
   } else {
-    KJ_REQUIRE(pending.preserved->holds(st),
-               "the mirror's file was changed by someone else during the run");
-    if (unlinkat(parent, name.c_str(), 0) != 0) {
+    // Aside first, and then a look at what that is: somebody may have saved another file there.
+    auto aside = swappedName(stagedName(pending.path));
+    if (renameat(parent, name.c_str(), staging(), aside.c_str()) != 0) {
       int error = errno;
       archive_.discard(*pending.preserved);
       throwErrno(error, "cannot remove " + inQuotes(pending.path));
+    }
+    bool same = fstatat(staging(), aside.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                S_ISREG(st.st_mode) && pending.preserved->holds(st);
+    if (same) {
+      unlinkat(staging(), aside.c_str(), 0);
+    } else {
+      archive_.take(staging(), aside, pending.path);
     }
   }
   removeEmptyParents(pending.path);

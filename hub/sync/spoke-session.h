@@ -33,6 +33,7 @@ struct AgentInfo {
   proto::RootState rootState = proto::RootState::SERVED;
   std::string sandbox;
   bool forced = false;
+  bool keyed = false;
 };
 
 // Whether this is the error of a connection that was silent for too long, or brought too little.
@@ -68,6 +69,10 @@ class SpokeSession {
   // librsync's signature of a file, of lengths that the agent chooses; empty if it was refused.
   kj::Vector<kj::byte> signature(uint32_t file);
 
+  // What hashes are made with in this conversation. Before the hello is answered, and if the agent
+  // knows no secrets, that is the one that everybody knows.
+  FileHasher::Secret secret() const { return keyed_ ? secret_.asPtr() : nullptr; }
+
   const PreambleFilter& preamble() const { return preamble_; }
 
  private:
@@ -90,7 +95,11 @@ class SpokeSession {
   kj::Promise<void> idleWatch(uint64_t seen, uint32_t quietTenths);
   bool bringsNextToNothing();
 
+  AgentInfo answered(proto::Peer::Reader peer);
+
   kj::AsyncIoContext& io_;
+  const kj::Array<kj::byte> secret_;
+  bool keyed_ = false;
   uint32_t idleSeconds_;
   uint64_t listingBytes_;
   // How long all answers were waited for since the rate was judged last, but for the wait that is

@@ -142,6 +142,7 @@ bool Transfer::prepareBasis(Job& job) {
     return false;
   }
   auto basis = std::make_unique<Basis>();
+  basis->hasher = FileHasher(session_.secret());
   if (job.way == Way::CONTINUE) {
     KJ_IF_MAYBE(file, mirror_.openPartial(planned.remote.path)) {
       basis->kind = Basis::Kind::PARTIAL;
@@ -322,7 +323,8 @@ void Transfer::onBegin(proto::Begin::Reader begin) {
     incoming_ = std::make_unique<Incoming>(mirror_, planned.remote.path,
                                            job.basis == nullptr ? NOTHING : *job.basis, begin,
                                            kindFor(job.way), keepModes_,
-                                           planned.basis == planned.remote.path);
+                                           planned.basis == planned.remote.path,
+                                           session_.secret());
   } catch (const kj::Exception& e) {
     failCurrent(e);
   }
