@@ -36,14 +36,15 @@ std::optional<uint64_t> freeBytes(int fd) {
   return uint64_t(fs.f_bavail) * fs.f_frsize;
 }
 
-// Throws FAILED: this file alone has no room.
-void requireRoom(int fd, uint64_t bytes) {
+// Throws FAILED: this file alone has no room in `mirror`.
+void requireRoom(int fd, uint64_t bytes, const std::string& mirror) {
   auto free = freeBytes(fd);
   if (bytes < MIN_CHECKED || !free || bytes <= *free) return;
   kj::throwFatalException(
       kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
                     kj::str("it needs ", formatBytes(bytes).c_str(), " on the hub's disk, which has ",
-                            formatBytes(*free).c_str())));
+                            formatBytes(*free).c_str(), " ('df -h ",
+                            escapeForTerminal(mirror).c_str(), "' shows it)")));
 }
 
 // Writes the bytes but for blocks of nothing but zeros: what is sparse on the spoke stays so.
@@ -180,7 +181,7 @@ void Incoming::stage(kj::ArrayPtr<const kj::byte> bytes) {
     out_ = mirror_.openStaged(path_, basis_.kind == Basis::Kind::PARTIAL || basis_.stagedTail > 0,
                               staged());
     // A tail is there twice while it is appended.
-    requireRoom(out_, inPlace() ? 2 * (size_ - mirrorSize()) : size_ - at);
+    requireRoom(out_, inPlace() ? 2 * (size_ - mirrorSize()) : size_ - at, mirror_.path());
   }
   // What is in the way of others when it fails is not kept to go on from.
   writing_ = true;
@@ -237,7 +238,7 @@ void Incoming::appendInPlace() {
     if (out_.get() >= 0) {
       copyTail(file);
     } else if (held_.size() > 0) {
-      requireRoom(file, held_.size());
+      requireRoom(file, held_.size(), mirror_.path());
       writeSparsely(file, held_, mirrorSize());
     }
     extendTo(file, size_);

@@ -80,9 +80,14 @@ Tree Mirror::walk() const {
   return Tree();
 }
 
+Mirror::~Mirror() noexcept(false) {
+  if (onlyProbed_ && staging_.get() >= 0) removeStagingIfEmpty();
+}
+
 FilesystemTraits Mirror::probe() {
+  // The directory stays, lest it look as if a run had come to its end.
   auto traits = probeFilesystem(staging());
-  removeStagingIfEmpty();
+  onlyProbed_ = !unclean_;
   return traits;
 }
 
@@ -156,6 +161,7 @@ std::string Mirror::stagedName(const std::string& path, Staged what) {
 }
 
 int Mirror::staging() {
+  onlyProbed_ = false;
   if (staging_.get() < 0) {
     auto& root = KJ_ASSERT_NONNULL(root_);
     staging_ = makeDirectoriesBeneath(root, std::string(STAGING), where());

@@ -38,6 +38,11 @@ class Mirror {
 
   struct Locked {};
 
+  ~Mirror() noexcept(false);
+  Mirror(Mirror&&) = default;
+
+  const std::string& path() const { return path_; }  // as configured
+
   // Files keep the modes that they are given, for those who asked for that. Otherwise the mirror is
   // its owner's alone (P2): what is written to is closed to others, should it have been open. To be
   // called before anything else.
@@ -193,6 +198,7 @@ class Mirror {
   FilesystemTraits traits_;
   bool keepModes_ = false;
   std::function<bool(const std::string&)> spokeHas_;
+  bool onlyProbed_ = false;  // nothing but probe() used the staging directory
   bool unclean_ = false;
   bool lostWrites_ = false;
   bool cacheWritten_ = false;  // what the kernel had to write when the mirror was opened
