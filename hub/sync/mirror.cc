@@ -120,6 +120,7 @@ void Mirror::requireOwnName(int parent, const std::string& name, const std::stri
   auto other = joinPath(parentOf(path), *found);
   bool free = !spokeHas_ || !spokeHas_(other);
   if (free && renameat(parent, found->c_str(), parent, name.c_str()) == 0) {
+    ++renames_;
     names = namesIn(parent);
     if (std::binary_search(names.begin(), names.end(), name)) return;
   }
@@ -203,10 +204,14 @@ int Mirror::directory(const std::string& path) {
   auto found = directories_.find(path);
   if (found != directories_.end()) return found->second;
   auto opened = KJ_ASSERT_NONNULL(root_).open(path, O_RDONLY | O_DIRECTORY);
-  if (opened.error == 0) {
-    requireOwnDirectory(path, opened.fd);
-    closeToOthers(opened.fd);
+  auto renames = renames_;
+  if (opened.error == 0) requireOwnDirectory(path, opened.fd);
+  if (renames_ != renames) {
+    // Descriptors of what was renamed, and of what is in it, may be of no use any more (FUSE).
+    directories_.clear();
+    opened = KJ_ASSERT_NONNULL(root_).open(path, O_RDONLY | O_DIRECTORY);
   }
+  if (opened.error == 0) closeToOthers(opened.fd);
   if (opened.error != 0) {
     auto above = std::string(parentOf(path));
     auto name = std::string(baseNameOf(path));
@@ -315,9 +320,6 @@ void Mirror::breakLink(int parent, const std::string& name, const File& file) {
 }
 
 void Mirror::move(const std::string& from, const std::string& to) {
-  // Each call of directory() may end the last one's descriptor.
-  kj::AutoCloseFd source(fcntl(directory(std::string(parentOf(from))), F_DUPFD_CLOEXEC, 3));
-  if (source.get() < 0) throwErrno(errno, "cannot open a directory");
   auto parent = std::string(parentOf(to)), name = std::string(baseNameOf(to));
   int target = directory(parent);
   struct stat st;
@@ -325,21 +327,18 @@ void Mirror::move(const std::string& from, const std::string& to) {
     makeRoomAt(target, name, to);
     target = directory(parent);
   }
+  if (traits_.foldsNames && absl::EqualsIgnoreCase(from, to)) {
+    // It is there already, by another name; so was its directory.
+    requireOwnName(target, name, to);
+    unflushed_ = true;
+    return;
+  }
+  // Only now: what it is in may have been renamed for the target's sake.
+  auto opened = KJ_ASSERT_NONNULL(root_).open(parentOf(from), O_RDONLY | O_DIRECTORY);
+  if (opened.error != 0) throwErrno(opened.error, "cannot open a directory");
+  int source = opened.fd;
   auto oldName = std::string(baseNameOf(from));
   int error = renameToNew(source, oldName.c_str(), target, name.c_str());
-  if (error == EEXIST && traits_.foldsNames && parent == parentOf(from) &&
-      foldsTo(target, oldName, name)) {
-    // It is in its own way.
-    error = renameat(source, oldName.c_str(), target, name.c_str()) == 0 ? 0 : errno;
-  }
-  if (error == EEXIST && traits_.foldsNames) {
-    // Its directory was renamed, to a name that differs in case, so that it is there already.
-    struct stat one, two;
-    bool same = fstatat(source, oldName.c_str(), &one, AT_SYMLINK_NOFOLLOW) == 0 &&
-                fstatat(target, name.c_str(), &two, AT_SYMLINK_NOFOLLOW) == 0 &&
-                one.st_dev == two.st_dev && one.st_ino == two.st_ino;
-    if (same) return;
-  }
   if (error != 0) throwErrno(error, "cannot move " + inQuotes(from) + " to " + inQuotes(to));
   unflushed_ = true;
   removeEmptyParents(from);

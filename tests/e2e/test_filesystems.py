@@ -1,0 +1,258 @@
+"""Mirrors on filesystems that keep names and times in their own ways, and spokes on others."""
+import json
+import os
+import stat
+import subprocess
+import unittest
+
+import harness
+import mounts
+from harness import HubCase, files_below, read_below
+
+
+def line(text):
+    return b'{"type":"message","text":"%s"}\n' % text.encode()
+
+
+class Exfat:
+    """exFAT by FUSE: ignores case, keeps seconds, knows neither links nor exchanges, and no syncfs(2)."""
+
+    def __init__(self, directory, path):
+        self.file, self.path = directory / "exfat.img", path
+        with open(self.file, "wb") as out:
+            out.truncate(64 << 20)
+        mounts.run("mkfs.exfat", self.file)
+        path.mkdir()
+        self.mount()
+
+    def mount(self):
+        mounts.run("mount", "-t", "exfat-fuse", "-o", "loop", self.file, self.path)
+
+    def unmount(self):
+        mounts.run("umount", self.path)
+
+
+class FilesystemCase(HubCase):
+    def setUp(self):
+        super().setUp()
+        mounts.use_private_mounts()
+        self.disk = None
+
+    def put_mirror_on(self, disk):
+        self.disk = disk
+        self.addCleanup(disk.unmount)
+        self.mirror = disk.path / "mirror"
+        self.write_config([self.spoke(path=str(self.mirror))])
+
+    def settle_at(self, grain):
+        """Two runs at most, and then all is as on the spoke, but for what the grain hides."""
+        self.assertEqual(self.counts(), {})
+        theirs, ours = files_below(self.source), files_below(self.mirror)
+        self.assertEqual(set(theirs), set(ours))
+        for path, their in theirs.items():
+            self.assertEqual(read_below(self.source, path), read_below(self.mirror, path), path)
+            self.assertEqual(their.st_mtime_ns // grain * grain, ours[path].st_mtime_ns, path)
+
+    def archived(self):
+        return files_below(self.archive) if self.archive.exists() else {}
+
+
+class CoarseTimes(FilesystemCase):
+    """ext4 with inodes of 128 bytes keeps seconds, from 1901 to 2038."""
+
+    def setUp(self):
+        super().setUp()
+        self.put_mirror_on(mounts.Image(self.dir / "img", self.dir / "disk", "ext4", 64 << 20, ("-I", "128")))
+
+    def test_every_change_is_seen_and_nothing_else(self):
+        for i in range(300):
+            self.write(f"p{i % 20}/{i}.jsonl", line(f"one of {i}"))
+        self.assertEqual(self.counts(), {"new": 300})
+        report = self.sync_one()
+        self.assertLess(report["wireUp"] + report["wireDown"], 8192)
+        self.settle_at(10**9)
+        for i in range(3):
+            with open(self.write(f"p{i}/{i}.jsonl", line(f"one of {i}")), "ab") as out:
+                out.write(line("more"))
+        self.age(*(self.source / f"p{i}/{i}.jsonl" for i in range(3)))
+        self.write("p3/3.jsonl", line("one of x"))
+        self.assertEqual(self.counts(), {"grown": 3, "rewritten": 1})
+        self.settle_at(10**9)
+
+    def test_a_time_beyond_its_years(self):
+        for year, name in ((2100, "late"), (1800, "early"), (2300, "beyond")):
+            path = self.write(f"p/{name}.jsonl", line(name))
+            mounts.run("touch", "-d", f"{year}-01-01", path)
+        self.assertEqual(self.counts(), {"new": 3})
+        report = self.sync_one()
+        self.assertEqual({k: v for k, v in report["counts"].items() if v and k != "files"}, {})
+        self.assertLess(report["wireUp"] + report["wireDown"], 8192)
+
+    def test_a_fresh_file_is_looked_at_again(self):
+        self.write("p/fresh.jsonl", line("one"), age=False)
+        self.sync()
+        ours = (self.mirror / "p/fresh.jsonl").stat().st_mtime_ns
+        theirs = (self.source / "p/fresh.jsonl").stat().st_mtime_ns
+        self.assertEqual(ours, theirs // 10**9 * 10**9 - 10**9)
+        self.age(self.source / "p/fresh.jsonl")
+        self.sync()
+        self.settle_at(10**9)
+
+
+class NamesThatFold(FilesystemCase):
+    def setUp(self):
+        super().setUp()
+        self.put_mirror_on(Exfat(self.dir, self.dir / "disk"))
+
+    def names(self):
+        return sorted(str(p.relative_to(self.mirror)) for p in self.mirror.rglob("*") if p.is_file())
+
+    def test_two_names_that_are_one(self):
+        self.write("p/Notes.jsonl", line("A" * 50))
+        self.write("p/notes.jsonl", line("B" * 90))
+        self.write("p/other.jsonl", line("C"))
+        for _ in range(4):
+            error = self.sync_one(code=1)["error"]
+            self.assertRegex(error, r"p/[Nn]otes\.jsonl: the mirror's filesystem takes its name for 'p/[Nn]otes\.jsonl'")
+        self.assertEqual(len(self.names()), 2)
+        self.assertEqual(self.archived(), {})
+        # The one that is there is whole, and the other comes when there is room for its name.
+        there = [name for name in self.names() if name.lower() == "p/notes.jsonl"][0]
+        self.assertEqual((self.mirror / there).read_bytes(), (self.source / there).read_bytes())
+        other = {"p/Notes.jsonl": "p/notes.jsonl", "p/notes.jsonl": "p/Notes.jsonl"}[there]
+        (self.source / other).rename(self.source / "p/renamed.jsonl")
+        self.assertEqual(self.counts(), {"new": 1})
+        self.settle_at(10**9)
+
+    def test_two_directories_that_are_one(self):
+        self.write("Project/a.jsonl", line("a"))
+        self.write("project/b.jsonl", line("b"))
+        for _ in range(3):
+            error = self.sync_one(code=1)["error"]
+            self.assertIn("the mirror's filesystem takes its name for", error)
+        self.assertEqual(len(self.names()), 1)
+        self.assertEqual(self.archived(), {})
+
+    def test_a_rename_in_case_only(self):
+        self.write("p/notes.jsonl", line("a"))
+        self.write("Old/deep/one.jsonl", line("b"))
+        self.write("Old/two.jsonl", line("c"))
+        self.sync()
+        (self.source / "p/notes.jsonl").rename(self.source / "p/Notes.jsonl")
+        (self.source / "Old").rename(self.source / "old")
+        self.sync()
+        self.assertEqual(self.names(), ["old/deep/one.jsonl", "old/two.jsonl", "p/Notes.jsonl"])
+        self.settle_at(10**9)
+        # And with other content.
+        (self.source / "p/Notes.jsonl").rename(self.source / "p/NOTES.jsonl")
+        self.write("p/NOTES.jsonl", line("quite another"))
+        self.sync()
+        self.assertEqual(self.names(), ["old/deep/one.jsonl", "old/two.jsonl", "p/NOTES.jsonl"])
+        self.settle_at(10**9)
+        self.assertIn(line("a"), [read_below(self.archive, path) for path in self.archived()])
+
+    def test_the_staging_directory_by_another_name(self):
+        self.write(".Pi-Brain-Staging/x.jsonl", line("x"))
+        self.write("p/a.jsonl", line("a"))
+        error = self.sync_one(code=1)["error"]
+        self.assertIn(".Pi-Brain-Staging/x.jsonl: the mirror uses this name itself", error)
+        self.assertEqual(self.names(), ["p/a.jsonl"])
+
+    def test_what_is_replaced_and_removed_is_archived(self):
+        """Without links, and without an exchange."""
+        self.write("p/a.jsonl", line("one") * 100)
+        self.write("p/b.jsonl", line("two"))
+        self.write("p/c.jsonl", line("three"))
+        self.sync()
+        self.write("p/a.jsonl", line("another"))
+        (self.source / "p/b.jsonl").unlink()
+        self.assertEqual(self.counts("--delete"), {"rewritten": 1, "deleted": 1})
+        self.settle_at(10**9)
+        self.assertEqual(sorted(read_below(self.archive, path) for path in self.archived()),
+                         sorted([line("one") * 100, line("two")]))
+        self.disk.unmount()
+        self.disk.mount()
+        self.assertEqual(self.counts(), {})
+
+
+class Others(FilesystemCase):
+    def test_what_mkfs_leaves_at_the_top(self):
+        """lost+found, on both sides, for hub and agent that are not root."""
+        self.put_mirror_on(mounts.Image(self.dir / "img", self.dir / "disk", "ext4", 64 << 20))
+        (self.disk.path / "lost+found").chmod(0o700)
+        self.assertIn("lost+found", os.listdir(self.disk.path))
+        self.mirror = self.disk.path
+        self.write_config([self.spoke(path=str(self.mirror))])
+        self.write("p/a.jsonl", line("a"))
+        self.write("p/b.jsonl", line("b"))
+        (self.source / "lost+found").mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            self.sshd.authorize("setpriv --bounding-set=-dac_override,-dac_read_search "
+                                f"{harness.AGENT} --root={self.source}")
+            os.chown(self.source / "lost+found", 1, 1)
+        self.assertEqual(self.counts(), {"new": 2})
+        (self.source / "p/b.jsonl").unlink()
+        self.assertEqual(self.counts("--delete"), {"deleted": 1})
+
+    def test_modes_are_followed_where_they_are_kept(self):
+        self.write_config([self.spoke(keep_modes=True)])
+        path = self.write("p/a.jsonl", line("a"))
+        path.chmod(0o644)
+        self.sync()
+        mode = lambda: stat.S_IMODE((self.mirror / "p/a.jsonl").stat().st_mode)
+        self.assertEqual(mode(), 0o644)
+        path.chmod(0o640)
+        self.assertEqual(self.counts(), {"touched": 1})
+        self.assertEqual(mode(), 0o640)
+        self.assertEqual(self.counts(), {})
+        self.write_config([self.spoke()])
+        self.sync()
+        path.chmod(0o664)
+        self.assertEqual(self.counts(), {})
+        self.write_config([self.spoke(keep_modes=True)])
+        self.sync()
+        self.assertEqual(mode(), 0o664)
+
+    def test_a_mirror_that_was_open_to_others(self):
+        path = self.write("p/a.jsonl", line("a"))
+        self.write("p/b.jsonl", line("b"))
+        self.mirror.mkdir(parents=True)
+        mounts.run("cp", "-a", f"{self.source}/.", self.mirror)
+        for made in (self.mirror, self.mirror / "p"):
+            made.chmod(0o755)
+        for made in (self.mirror / "p").iterdir():
+            made.chmod(0o644)
+        with open(path, "ab") as out:
+            out.write(line("more"))
+        self.age(path)
+        self.assertEqual(self.counts(), {"grown": 1})
+        self.assertEqual(stat.S_IMODE((self.mirror / "p").stat().st_mode), 0o700)
+        self.assertEqual(stat.S_IMODE((self.mirror / "p/a.jsonl").stat().st_mode), 0o600)
+        doctor = self.pi_brain("sync", "doctor").stdout
+        self.assertIn("others may read 1 file of the mirror", doctor)
+
+    def test_a_name_that_is_too_long(self):
+        """NTFS has names of 255 UTF-16 units: 765 bytes."""
+        file = self.dir / "ntfs.img"
+        with open(file, "wb") as out:
+            out.truncate(64 << 20)
+        mounts.run("mkfs.ntfs", "-F", "-q", file)
+        disk = self.dir / "ntfs"
+        disk.mkdir()
+        mounts.run("mount", "-t", "ntfs-3g", "-o", "loop", file, disk)
+        try:
+            self.write_config([self.spoke(source=f"spoke:{disk}")])
+            self.sshd.authorize_agent(disk)
+            (disk / "p").mkdir()
+            (disk / "p" / ("\u20ac" * 200 + ".jsonl")).write_bytes(line("long"))
+            (disk / "p" / "short.jsonl").write_bytes(line("short"))
+            error = self.sync_one(code=1)["error"]
+            self.assertIn("its name is longer than the 255 bytes", error)
+            self.assertIn("\u20ac\u20ac", error)
+            self.assertEqual((self.mirror / "p/short.jsonl").read_bytes(), line("short"))
+        finally:
+            subprocess.run(["umount", disk], check=True)
+
+
+if __name__ == "__main__":
+    unittest.main()
