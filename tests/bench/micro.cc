@@ -175,7 +175,9 @@ void applyWhole(benchmark::State& state) {
                       arriving.begin.asReader(), Want::Kind::NEW, false);
     incoming.data(arriving.piece.asReader());
     incoming.end(hash);
+    if (mirror.shouldCommit()) mirror.commit();
   }
+  mirror.commit();
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
 BENCHMARK(applyWhole)->Arg(6 * 1024)->Arg(64 * 1024)->Iterations(500);
@@ -208,6 +210,7 @@ void applyTail(benchmark::State& state) {
                       false);
     incoming.data(arriving.piece.asReader());
     incoming.end(hash);
+    mirror.commit();
     basis.size = size;
     ++basis.mtime;
     basis.hasher = hasher;
@@ -238,6 +241,7 @@ void applyDelta(benchmark::State& state) {
                       false);
     incoming.data(arriving.piece.asReader());
     incoming.end(hash);
+    mirror.commit();
   }
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
