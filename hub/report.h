@@ -52,6 +52,7 @@ struct SpokeReport {
   std::string agentVersion, sandbox;
   std::string transport;  // which program spoke SSH, and why; empty: none did
   Counts counts;
+  std::vector<std::string> deferred;  // some of those that are counted as such
   std::vector<Change> changes;
   int64_t started = 0;        // ns since the epoch
   int64_t finished = 0;       // later by as long as it took

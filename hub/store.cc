@@ -19,7 +19,7 @@ namespace pibrain {
 
 namespace {
 
-constexpr int64_t SCHEMA_VERSION = 4;  // as SCHEMA sets it
+constexpr int64_t SCHEMA_VERSION = 5;  // as SCHEMA sets it
 // Before version 3, runs did not say by how much files grew.
 constexpr int64_t HAS_RUNS = 1, HAS_BYTES_GROWN = 3;
 constexpr char ADD_BYTES_GROWN[] =
@@ -66,7 +66,17 @@ constexpr char SCHEMA[] = R"(
     sandbox TEXT NOT NULL,
     at_ns INTEGER NOT NULL
   ) WITHOUT ROWID;
-  PRAGMA user_version = 4;
+  CREATE TABLE IF NOT EXISTS failed (
+    spoke TEXT NOT NULL,
+    path BLOB NOT NULL,
+    PRIMARY KEY (spoke, path)
+  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS filesystems (
+    spoke TEXT PRIMARY KEY,
+    identity TEXT NOT NULL,
+    traits TEXT NOT NULL
+  ) WITHOUT ROWID;
+  PRAGMA user_version = 5;
 )";
 
 // A run a minute is remembered for a week, one every quarter of an hour for three months. What is
@@ -322,7 +332,8 @@ std::optional<Store::Contact> Store::lastContact(const std::string& spoke) {
 absl::Status Store::forgetSpoke(const std::string& spoke) {
   return use([&]() -> absl::Status {
     for (auto* sql : {"DELETE FROM kept WHERE spoke = ?", "DELETE FROM endpoints WHERE spoke = ?",
-                      "DELETE FROM contacts WHERE spoke = ?"}) {
+                      "DELETE FROM contacts WHERE spoke = ?", "DELETE FROM failed WHERE spoke = ?",
+                      "DELETE FROM filesystems WHERE spoke = ?"}) {
       Statement forget(*this, sql);
       if (!forget.prepared()) return error();
       forget.bind(spoke);
@@ -462,8 +473,51 @@ absl::Status Store::setLastEndpoint(const std::string& spoke,
 }
 
 absl::StatusOr<std::vector<std::string>> Store::keptFiles(const std::string& spoke) {
+  return paths("kept", spoke);
+}
+
+absl::Status Store::setKeptFiles(const std::string& spoke, const std::vector<std::string>& kept) {
+  return setPaths("kept", spoke, kept);
+}
+
+absl::StatusOr<std::vector<std::string>> Store::failedFiles(const std::string& spoke) {
+  return paths("failed", spoke);
+}
+
+absl::Status Store::setFailedFiles(const std::string& spoke,
+                                   const std::vector<std::string>& failed) {
+  return setPaths("failed", spoke, failed);
+}
+
+std::optional<std::string> Store::filesystemTraits(const std::string& spoke,
+                                                   const std::string& identity) {
+  return use([&]() -> std::optional<std::string> {
+    Statement select(*this, "SELECT traits FROM filesystems WHERE spoke = ? AND identity = ?");
+    if (!select.prepared()) return std::nullopt;
+    select.bind(spoke);
+    select.bind(identity);
+    if (select.step() != SQLITE_ROW) return std::nullopt;
+    return select.text(0);
+  });
+}
+
+absl::Status Store::setFilesystemTraits(const std::string& spoke, const std::string& identity,
+                                        const std::string& traits) {
+  return use([&]() -> absl::Status {
+    Statement insert(
+        *this, "INSERT OR REPLACE INTO filesystems (spoke, identity, traits) VALUES (?, ?, ?)");
+    if (!insert.prepared()) return error();
+    insert.bind(spoke);
+    insert.bind(identity);
+    insert.bind(traits);
+    return insert.step() == SQLITE_DONE ? absl::OkStatus() : error();
+  });
+}
+
+absl::StatusOr<std::vector<std::string>> Store::paths(const char* table,
+                                                      const std::string& spoke) {
   return use([&]() -> absl::StatusOr<std::vector<std::string>> {
-    Statement select(*this, "SELECT path FROM kept WHERE spoke = ?");
+    Statement select(*this, absl::StrCat("SELECT path FROM ", table, " WHERE spoke = ?").c_str());
     if (!select.prepared()) return error();
     select.bind(spoke);
     std::vector<std::string> paths;
@@ -474,13 +528,14 @@ absl::StatusOr<std::vector<std::string>> Store::keptFiles(const std::string& spo
   });
 }
 
-absl::Status Store::setKeptFiles(const std::string& spoke, const std::vector<std::string>& paths) {
+absl::Status Store::setPaths(const char* table, const std::string& spoke,
+                             const std::vector<std::string>& paths) {
   return use([&]() -> absl::Status {
     auto status = execute("BEGIN IMMEDIATE");
     if (!status.ok()) return status;
     {
-      Statement clear(*this, "DELETE FROM kept WHERE spoke = ?");
-      Statement insert(*this, "INSERT INTO kept (spoke, path) VALUES (?, ?)");
+      Statement clear(*this, absl::StrCat("DELETE FROM ", table, " WHERE spoke = ?").c_str());
+      Statement insert(*this, absl::StrCat("INSERT INTO ", table, " (spoke, path) VALUES (?, ?)").c_str());
       bool good = clear.prepared() && insert.prepared();
       if (good) {
         clear.bind(spoke);

@@ -72,6 +72,18 @@ class Store {
   std::optional<Endpoint> lastEndpoint(const std::string& spoke);
   absl::Status setLastEndpoint(const std::string& spoke, const std::optional<Endpoint>& endpoint);
 
+  // What was found out of the filesystem that a mirror is on, as text; none if it is another one
+  // than `identity` says, or was never looked at.
+  std::optional<std::string> filesystemTraits(const std::string& spoke,
+                                              const std::string& identity);
+  absl::Status setFilesystemTraits(const std::string& spoke, const std::string& identity,
+                                   const std::string& traits);
+
+  // Files that the last run could not sync, which the next one tries last. Paths relative to the
+  // mirror.
+  absl::StatusOr<std::vector<std::string>> failedFiles(const std::string& spoke);
+  absl::Status setFailedFiles(const std::string& spoke, const std::vector<std::string>& paths);
+
   // Paths relative to the mirror.
   absl::StatusOr<std::vector<std::string>> keptFiles(const std::string& spoke);
   absl::Status setKeptFiles(const std::string& spoke, const std::vector<std::string>& paths);
@@ -88,6 +100,9 @@ class Store {
   // All that follow are to be called under the lock.
   absl::Status connect();
   absl::Status beginAnew();
+  absl::StatusOr<std::vector<std::string>> paths(const char* table, const std::string& spoke);
+  absl::Status setPaths(const char* table, const std::string& spoke,
+                        const std::vector<std::string>& paths);
   absl::Status execute(const char* sql);
   absl::Status putContact(const std::string& spoke, const Contact& contact);
   absl::Status migrate();  // to the current schema

@@ -25,6 +25,7 @@ struct Peer {
   rootState @7 :RootState;     # agent
   sandbox @8 :Text;            # agent: what confines it ("Landlock 7, seccomp, limits")
   forced @9 :Bool;             # agent: sshd started it as a forced command
+  keyed @10 :Bool;             # agent: it hashes with the secrets that pull and digest bring
 }
 
 enum RootState { served @0; missing @1; notADirectory @2; denied @3; }
@@ -53,8 +54,8 @@ interface Sessions {
   signature @2 (file :UInt32, blockLength :UInt32, strongLength :UInt32) -> (blocks :Blocks);
   # librsync's signature of a file as `signature` events, or refused. Zero: chosen by its size.
 
-  digest @3 (files :List(UInt32)) -> (blocks :Blocks);
-  # For each file a `digest` event, or refused.
+  digest @3 (files :List(UInt32), secret :Data) -> (blocks :Blocks);
+  # For each file a `digest` event, or refused. `secret` as in PullOptions.
 
   describe @4 (files :List(UInt32)) -> (listing :Blocks);
   # For each file an `entry` event, or refused: for those whose fingerprint told the hub nothing.
@@ -81,6 +82,7 @@ struct StoredTimes {
 
 struct PullOptions {
   compressionLevel @0 :Int32 = 1;   # zstd's; the agent clamps it to 1…9
+  secret @1 :Data;                  # of XXH3 (192 bytes), for all hashes here; empty: the default
 }
 
 struct Want {
@@ -143,7 +145,7 @@ enum Reason {
   denied @1;
   notRegular @2;
   changing @3;        # it changed while it was read: ask again
-  unfinishedLine @4;  # P4: it holds no whole line yet
+  unfinishedLine @4;  # P4: it holds no whole line yet; or it is a part of a database in use
   tooDeep @5;
   tooMany @6;
   ioError @7;

@@ -55,6 +55,7 @@ struct Run {
     wireDown @8 :Float64;
     changes @9 :List(Change);    # with --dry-run or -v
     bytesGrown @11 :Float64;     # by which the grown files did
+    deferred @12 :List(Text);    # some of the files that are still being written
     transport @10 :Text;         # what spoke SSH: "libssh2 1.10.0", "OpenSSH, because …"; null: nothing did
   }
   struct Counts {

@@ -132,7 +132,8 @@ class SessionsImpl : public proto::Sessions::Server {
   kj::Promise<void> pull(PullContext context) override {
     auto params = context.getParams();
     int level = std::clamp(int(params.getOptions().getCompressionLevel()), 1, 9);
-    auto pull = kj::heap<Pull>(kj::addRef(*root_), tree(), params.getWants());
+    auto secret = kj::heapArray<kj::byte>(params.getOptions().getSecret());
+    auto pull = kj::heap<Pull>(kj::addRef(*root_), tree(), params.getWants(), kj::mv(secret));
     context.getResults().setBlocks(stream(kj::mv(pull), level));
     return kj::READY_NOW;
   }
@@ -147,8 +148,10 @@ class SessionsImpl : public proto::Sessions::Server {
 
   kj::Promise<void> digest(DigestContext context) override {
     std::deque<uint32_t> files;
-    for (uint32_t file : context.getParams().getFiles()) files.push_back(file);
-    auto source = kj::heap<DigestsOf>(kj::addRef(*root_), tree(), kj::mv(files));
+    auto params = context.getParams();
+    for (uint32_t file : params.getFiles()) files.push_back(file);
+    auto source = kj::heap<DigestsOf>(kj::addRef(*root_), tree(), kj::mv(files),
+                                      kj::heapArray<kj::byte>(params.getSecret()));
     context.getResults().setBlocks(stream(kj::mv(source)));
     return kj::READY_NOW;
   }
@@ -188,6 +191,7 @@ class SpokeImpl : public proto::Spoke::Server {
     peer.setRootState(root_->state());
     peer.setSandbox(sandbox_.c_str());
     // sshd(8) sets it to what the client asked for, when a forced command takes its place.
+    peer.setKeyed(true);
     peer.setForced(getenv("SSH_ORIGINAL_COMMAND") != nullptr);
     results.setSessions(kj::heap<SessionsImpl>(kj::addRef(*root_), kj::addRef(*writers_)));
     return kj::READY_NOW;

@@ -63,7 +63,7 @@ bool DigestsOf::produce(BlockWriter& writer) {
     return !files_.empty();
   }
   auto& file = opened.get<Root::File>();
-  FileHasher hasher;
+  FileHasher hasher(secret_);
   uint64_t size = 0;
   KJ_IF_MAYBE(e,
               kj::runCatchingExceptions([&]() { size = hashPrefix(file.fd, file.size, hasher); })) {

@@ -35,8 +35,9 @@ class SignatureOf : public EventSource {
 // The digests of files.
 class DigestsOf : public EventSource {
  public:
-  DigestsOf(kj::Own<Root> root, std::shared_ptr<const Tree> tree, std::deque<uint32_t> files)
-      : root_(kj::mv(root)), tree_(kj::mv(tree)), files_(kj::mv(files)) {}
+  DigestsOf(kj::Own<Root> root, std::shared_ptr<const Tree> tree, std::deque<uint32_t> files,
+            kj::Array<kj::byte> secret)
+      : root_(kj::mv(root)), tree_(kj::mv(tree)), files_(kj::mv(files)), secret_(kj::mv(secret)) {}
 
   bool produce(BlockWriter& writer) override;
 
@@ -44,6 +45,7 @@ class DigestsOf : public EventSource {
   kj::Own<Root> root_;
   std::shared_ptr<const Tree> tree_;
   std::deque<uint32_t> files_;
+  const kj::Array<kj::byte> secret_;
 };
 
 }  // namespace pibrain

@@ -21,6 +21,10 @@ constexpr uint64_t MIN_FORK = 4096;
 constexpr int64_t DELTA_PATIENCE = 1'000'000'000;
 constexpr int64_t DELTA_NANOS_PER_BYTE = 500;
 
+// SQLite's write-ahead log and rollback journal (https://sqlite.org/tempfiles.html): with the
+// database they are one thing in several files, which makes sense only while nobody writes.
+constexpr std::string_view DATABASE_SUFFIXES[] = {"-wal", "-journal"};
+
 int64_t processorNanos() {
   struct timespec now;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -63,8 +67,8 @@ uint64_t wholeLines(int fd, uint64_t size) {
 }
 
 Pull::Pull(kj::Own<Root> root, std::shared_ptr<const Tree> tree,
-           capnp::List<proto::Want>::Reader wants)
-    : root_(kj::mv(root)), tree_(kj::mv(tree)) {
+           capnp::List<proto::Want>::Reader wants, kj::Array<kj::byte> secret)
+    : root_(kj::mv(root)), tree_(kj::mv(tree)), secret_(kj::mv(secret)) {
   for (auto want : wants) {
     Want copy{want.getFile(), Whole()};
     switch (want.which()) {
@@ -99,6 +103,25 @@ bool Pull::produce(BlockWriter& writer) {
   return out_ != nullptr || !wants_.empty();
 }
 
+bool Pull::isDatabaseInUse(const Root::File& file, int64_t now) const {
+  std::string_view base = file.path;
+  for (std::string_view suffix : DATABASE_SUFFIXES) {
+    if (base.ends_with(suffix)) base.remove_suffix(suffix.size());
+  }
+  // Only what has a journal beside it is taken for a database.
+  if (tree_->idOf(base) == nullptr) return false;
+  bool isDatabase = false, fresh = changedWithin(SETTLED_NANOS, file.mtime, now);
+  for (std::string_view suffix : {std::string_view(), DATABASE_SUFFIXES[0], DATABASE_SUFFIXES[1]}) {
+    KJ_IF_MAYBE(id, tree_->idOf(std::string(base) + std::string(suffix))) {
+      isDatabase |= !suffix.empty();
+      auto beside = root_->open(*tree_, *id);
+      if (!beside.is<Root::File>()) continue;
+      fresh |= changedWithin(SETTLED_NANOS, beside.get<Root::File>().mtime, now);
+    }
+  }
+  return isDatabase && fresh;
+}
+
 void Pull::start(BlockWriter& writer, Want want) {
   int64_t now = wallClockNanos();
   auto opened = root_->open(*tree_, want.file);
@@ -108,7 +131,12 @@ void Pull::start(BlockWriter& writer, Want want) {
   }
   auto out = std::make_unique<Outgoing>();
   out->id = want.file;
+  out->hasher = FileHasher(secret_);
   out->file = kj::mv(opened.get<Root::File>());
+  if (isDatabaseInUse(out->file, now)) {
+    refuse(writer, want.file, proto::Reason::UNFINISHED_LINE);
+    return;
+  }
   out->unsettled = changedWithin(SETTLED_NANOS, out->file.mtime, now);
   out->end = publishableSize(out->file, now);
 
@@ -184,7 +212,7 @@ bool Pull::startFork(Outgoing& out) {
   // beginning.
   uint64_t size = kj::min(parent.size, KJ_ASSERT_NONNULL(tree_->find(id)).file.size);
   size = wholeLines(parent.fd, kj::min(size, out.end));
-  FileHasher hasher;
+  FileHasher hasher(secret_);
   if (size < MIN_FORK || hashPrefix(parent.fd, size, hasher) < size) return false;
   kj::Vector<kj::byte> signature;
   makeSignature(parent.fd, size, 0, 0,
@@ -282,7 +310,7 @@ bool Pull::stillHolds(const Outgoing& out) const {
   if (!out.unsettled && mtimeOf(st) == out.file.mtime && uint64_t(st.st_size) == out.file.size) {
     return true;
   }
-  FileHasher again;
+  FileHasher again(secret_);
   return hashPrefix(out.file.fd, out.end, again) == out.end &&
          again.digest() == out.hasher.digest();
 }

@@ -17,8 +17,9 @@ namespace pibrain {
 // The answers to a list of wants, in their order.
 class Pull : public EventSource {
  public:
+  // `secret`: what all hashes are made with (FileHasher).
   Pull(kj::Own<Root> root, std::shared_ptr<const Tree> tree,
-       capnp::List<proto::Want>::Reader wants);
+       capnp::List<proto::Want>::Reader wants, kj::Array<kj::byte> secret = nullptr);
 
   bool produce(BlockWriter& writer) override;
 
@@ -55,6 +56,8 @@ class Pull : public EventSource {
   };
 
   void start(BlockWriter& writer, Want want);
+  // Whether the file is a part of a database that was written to a moment ago.
+  bool isDatabaseInUse(const Root::File& file, int64_t now) const;
   // Whether the file's beginning is the basis; if so, it has been hashed.
   bool startsWith(Outgoing& out, const Prefix& prefix);
   // Reads the file for a delta. Throws when that takes longer than any honest signature makes it.
@@ -74,6 +77,7 @@ class Pull : public EventSource {
 
   kj::Own<Root> root_;
   std::shared_ptr<const Tree> tree_;
+  const kj::Array<kj::byte> secret_;
   std::deque<Want> wants_;
   std::unique_ptr<Outgoing> out_;
 };

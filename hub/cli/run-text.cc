@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "common/text.h"
+#include "hub/sync/explain.h"
 #include "hub/cli/support.h"
 
 namespace pibrain {
@@ -52,6 +53,9 @@ std::string richText(const SpokeReport& report, const RunTextOptions& options, c
 
 }  // namespace
 
+// Of a path that is named in passing.
+constexpr size_t MAX_PATH = 80;
+
 std::string summarize(const SpokeReport& report, bool dryRun) {
   auto& counts = report.counts;
   std::vector<std::string> parts;
@@ -64,7 +68,11 @@ std::string summarize(const SpokeReport& report, bool dryRun) {
   add(counts.moved, "moved");
   add(counts.touched, dryRun ? "just written or touched, to be compared" : "touched");
   add(counts.deleted, "deleted");
-  add(counts.deferred, "still being written");
+  std::vector<std::string> deferred;
+  for (auto& path : report.deferred) deferred.push_back(brief(path, MAX_PATH));
+  if (deferred.size() < counts.deferred && !deferred.empty()) deferred.push_back("…");
+  add(counts.deferred, absl::StrCat("still being written",
+                                    deferred.empty() ? "" : ": " + absl::StrJoin(deferred, ", ")));
   if (parts.empty()) parts.push_back("nothing new");
   add(counts.kept, "kept that the spoke no longer has");
   return absl::StrJoin(parts, ", ");

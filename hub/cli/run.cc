@@ -26,6 +26,8 @@ void fillSpoke(const SpokeReport& report, bool changes, report::Run::Spoke::Buil
   out.setOutcome(toString(report.outcome));
   out.setError(toUtf8(report.error).c_str());
   out.setTransport(toUtf8(report.transport).c_str());
+  auto deferred = out.initDeferred(uint32_t(report.deferred.size()));
+  for (uint32_t i = 0; i < deferred.size(); ++i) deferred.set(i, toUtf8(report.deferred[i]));
   auto warnings = out.initWarnings(uint32_t(report.warnings.size()));
   for (uint32_t i = 0; i < warnings.size(); ++i)
     warnings.set(i, toUtf8(report.warnings[i]).c_str());

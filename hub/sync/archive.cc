@@ -302,8 +302,12 @@ void Archive::copyTree(int dirFd, const std::string& name, const std::string& pa
 }
 
 bool Archive::isElsewhere(uint64_t device) {
-  struct stat st;
-  return fstat(spokeDir().fd(), &st) != 0 || uint64_t(st.st_dev) != device;
+  bool elsewhere = true;
+  minding([&]() {
+    struct stat st;
+    elsewhere = fstat(spokeDir().fd(), &st) != 0 || uint64_t(st.st_dev) != device;
+  });
+  return elsewhere;
 }
 
 void Archive::flush(uint64_t exceptOn) {

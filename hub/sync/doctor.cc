@@ -2,6 +2,7 @@
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
 #include <errno.h>
 #include <kj/debug.h>
 #include <string.h>
@@ -160,7 +161,8 @@ class Examiner {
     step_ = spoke_.source.host.empty() ? "agent" : "ssh";
     auto io = kj::setupAsyncIo();
     auto tree = readMirror();
-    auto known = describeMirror(tree, kept());
+    judgeModes(tree);
+    auto known = describeMirror(tree, kept(), {mirrorTimes_, spoke_.keepModes});
     began_ = std::chrono::steady_clock::now();
     auto connection = SpokeReach(spoke_).connect(options(), io);
     SpokeSession session(*connection, io, spoke_.timeoutSeconds,
@@ -168,6 +170,10 @@ class Examiner {
     try {
       auto listing = session.open(known, [&](const AgentInfo& agent) { judge(agent, session); });
       judgeFiles(listing, tree);
+      if (listing.symlinksSkipped + listing.specialsSkipped > 0) {
+        step_ = "skipped";
+        judgeSkipped(session.scanAgain(known));
+      }
       judgeSpeed();
       if (!spoke_.source.host.empty()) {
         step_ = "restrict";
@@ -181,9 +187,11 @@ class Examiner {
   // Empty if it cannot be read, which is judged elsewhere.
   Tree readMirror() {
     try {
-      return Mirror(spoke_.path, Mirror::Access::READ,
-                    Archive(config_.hub.archiveDir, spoke_.name, wallClockNanos()))
-          .walk();
+      Mirror mirror(spoke_.path, Mirror::Access::READ,
+                    Archive(config_.hub.archiveDir, spoke_.name, wallClockNanos()));
+      mirror.keepModes(spoke_.keepModes);
+      mirrorTimes_ = traitsOf(mirror, spoke_.name, store_, false).times;
+      return mirror.walk();
     } catch (const Failure&) {
       return {};
     }
@@ -244,6 +252,28 @@ class Examiner {
     throw Failure(absl::StrCat("parts of ", escapeForTerminal(root_), " cannot be read: '",
                                brief(listing.problems.empty() ? "?" : listing.problems[0].first),
                                "'. Check their owner and mode on ", placeOf(spoke_), "."));
+  }
+
+  void judgeSkipped(const Listing& listing) {
+    std::vector<std::string> names;
+    for (auto& path : listing.skipped) names.push_back(brief(path));
+    warn(absl::StrCat(listing.symlinksSkipped + listing.specialsSkipped,
+                      " symlinks and special files are not synced: ", absl::StrJoin(names, ", "),
+                      listing.namesAllSkipped() ? "" : ", …",
+                      ". To sync what a symlink names, make that a spoke of its own"));
+  }
+
+  // P2, for a mirror that somebody else made, by rsync say.
+  void judgeModes(const Tree& tree) {
+    if (spoke_.keepModes) return;
+    uint64_t open = 0;
+    for (auto& directory : tree.directories) {
+      for (auto& file : directory.files) open += (file.mode & 077) != 0;
+    }
+    if (open == 0) return;
+    step_ = "mirror";
+    warn(absl::StrCat("others may read ", countOf(open, "file"), " of the mirror: 'chmod -R go= ",
+                      shellQuote(spoke_.path), "' makes it yours alone"));
   }
 
   void judgeForced(Connection& connection, kj::WaitScope& waitScope) {
@@ -371,6 +401,7 @@ class Examiner {
   Store* store_;
   Examination result_;
   std::string step_;
+  StoredTimes mirrorTimes_;
   std::string root_;
   std::vector<std::pair<int64_t, std::string>> times_;  // ms of each step
   bool forced_ = false;

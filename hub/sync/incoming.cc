@@ -36,14 +36,15 @@ std::optional<uint64_t> freeBytes(int fd) {
   return uint64_t(fs.f_bavail) * fs.f_frsize;
 }
 
-// Throws FAILED: this file alone has no room.
-void requireRoom(int fd, uint64_t bytes) {
+// Throws FAILED: this file alone has no room in `mirror`.
+void requireRoom(int fd, uint64_t bytes, const std::string& mirror) {
   auto free = freeBytes(fd);
   if (bytes < MIN_CHECKED || !free || bytes <= *free) return;
   kj::throwFatalException(
       kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
                     kj::str("it needs ", formatBytes(bytes).c_str(), " on the hub's disk, which has ",
-                            formatBytes(*free).c_str())));
+                            formatBytes(*free).c_str(), " ('df -h ",
+                            escapeForTerminal(mirror).c_str(), "' shows it)")));
 }
 
 // Writes the bytes but for blocks of nothing but zeros: what is sparse on the spoke stays so.
@@ -89,12 +90,13 @@ bool answers(proto::Begin::Content content, Want::Kind asked) {
 
 // The mirror's copy of a parent, of a fork of `size` bytes. Throws if it is not the same as the
 // spoke's.
-Mirror::File openParent(Mirror& mirror, proto::Parent::Reader parent, uint64_t size) {
+Mirror::File openParent(Mirror& mirror, proto::Parent::Reader parent, uint64_t size,
+                        FileHasher::Secret secret) {
   KJ_REQUIRE(parent.getSize() <= size, "a fork has no use for more of its parent than it is long");
   auto path = parent.getPath().asChars();
   auto opened = mirror.openFile(std::string(path.begin(), path.size()));
   auto& file = KJ_REQUIRE_NONNULL(opened, "the mirror does not have the parent");
-  FileHasher hasher;
+  FileHasher hasher(secret);
   KJ_REQUIRE(file.size >= parent.getSize() &&
                  hashPrefix(file.fd, parent.getSize(), hasher) == parent.getSize() &&
                  hasher.digest() == Digest::from(parent.getHash()),
@@ -105,7 +107,8 @@ Mirror::File openParent(Mirror& mirror, proto::Parent::Reader parent, uint64_t s
 }  // namespace
 
 Incoming::Incoming(Mirror& mirror, const std::string& path, const Basis& basis,
-                   proto::Begin::Reader begin, Want::Kind asked, bool keepModes, bool replaces)
+                   proto::Begin::Reader begin, Want::Kind asked, bool keepModes, bool replaces,
+                   FileHasher::Secret secret)
     : mirror_(mirror),
       path_(path),
       basis_(basis),
@@ -115,11 +118,12 @@ Incoming::Incoming(Mirror& mirror, const std::string& path, const Basis& basis,
       mode_(keepModes ? mode_t((begin.getMode() & 0777) | 0600) : 0),
       replaces_(replaces),
       moves_(basis.kind == Basis::Kind::MIRROR && basis.path != path),
+      hasher_(secret),
       written_(0) {
   KJ_REQUIRE(answers(begin.getContent(), asked), "not what was asked for");
   KJ_REQUIRE(size_ <= uint64_t(INT64_MAX), "not a size", size_);
   if (begin.getContent() == proto::Begin::Content::FORK) {
-    patch(openParent(mirror_, begin.getParent(), size_));
+    patch(openParent(mirror_, begin.getParent(), size_, secret));
   } else if (asked == Want::Kind::SIGNATURE) {
     auto opened = mirror_.openFile(basis.path);
     auto& file = KJ_REQUIRE_NONNULL(opened, "the basis is gone");
@@ -177,7 +181,7 @@ void Incoming::stage(kj::ArrayPtr<const kj::byte> bytes) {
     out_ = mirror_.openStaged(path_, basis_.kind == Basis::Kind::PARTIAL || basis_.stagedTail > 0,
                               staged());
     // A tail is there twice while it is appended.
-    requireRoom(out_, inPlace() ? 2 * (size_ - mirrorSize()) : size_ - at);
+    requireRoom(out_, inPlace() ? 2 * (size_ - mirrorSize()) : size_ - at, mirror_.path());
   }
   // What is in the way of others when it fails is not kept to go on from.
   writing_ = true;
@@ -234,7 +238,7 @@ void Incoming::appendInPlace() {
     if (out_.get() >= 0) {
       copyTail(file);
     } else if (held_.size() > 0) {
-      requireRoom(file, held_.size());
+      requireRoom(file, held_.size(), mirror_.path());
       writeSparsely(file, held_, mirrorSize());
     }
     extendTo(file, size_);

@@ -32,9 +32,11 @@ struct Basis {
 class Incoming {
  public:
   // Checks that what begins is what was asked for. `keepModes`: give the file the spoke's
-  // permission bits. `replaces`: as for Mirror::publish().
+  // permission bits. `replaces`: as for Mirror::publish(). `secret`: what the hashes are made with,
+  // the basis' too.
   Incoming(Mirror& mirror, const std::string& path, const Basis& basis, proto::Begin::Reader begin,
-           Want::Kind asked, bool keepModes, bool replaces = true);
+           Want::Kind asked, bool keepModes, bool replaces = true,
+           FileHasher::Secret secret = nullptr);
   ~Incoming() noexcept(false);
   KJ_DISALLOW_COPY(Incoming);
 

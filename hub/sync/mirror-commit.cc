@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "common/file-io.h"
 #include "common/text.h"
 #include "hub/failure.h"
@@ -48,7 +50,13 @@ std::string swappedName(const std::string& staged) {
 bool Mirror::isSwapped(const std::string& stagedName) { return stagedName.ends_with(SWAPPED); }
 
 int64_t Mirror::earlierThan(int64_t mtime) const {
-  return mtime > INT64_MIN ? mtime - 1 : mtime;
+  auto& times = traits_.times;
+  int64_t stored = times.stored(mtime), earlier = 0;
+  if (__builtin_sub_overflow(stored, std::max<int64_t>(times.grain, 1), &earlier) ||
+      times.stored(earlier) == stored) {
+    return stored + times.grain;  // there is none before: another one does
+  }
+  return times.stored(earlier);
 }
 
 void Mirror::addPending(Pending pending, uint64_t bytes) {
@@ -162,6 +170,7 @@ void Mirror::preserve(Pending& pending) {
   auto name = std::string(baseNameOf(pending.path));
   if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) return;
   if (replaced && st.st_size == 0) return;
+  requireOwnName(parent, name, pending.path);
   pending.preserved = archive_.preserve(parent, name, pending.path);
 }
 
@@ -225,9 +234,14 @@ void Mirror::publish(Pending& pending) {
   if (!pending.preserved) {
     // Most often there is nothing in the way.
     int error = renameToNew(staging(), stagedName(path).c_str(), parent, name.c_str());
-    if (error == 0) return requirePublished(parent, name, path);
+    if (error == 0) {
+      requirePublished(parent, name, path);
+      if (traits_.changesNames) requireOwnName(parent, name, path);
+      return;
+    }
     if (error != EEXIST) throwErrno(error, "cannot publish " + inQuotes(path));
   }
+  requireOwnName(parent, name, path);
   replace(parent, name, pending);
 }
 
@@ -319,12 +333,19 @@ void Mirror::archive(Pending& pending) {
   if (!pending.preserved) {
     archive_.take(parent, name, pending.path);
   } else {
-    KJ_REQUIRE(pending.preserved->holds(st),
-               "the mirror's file was changed by someone else during the run");
-    if (unlinkat(parent, name.c_str(), 0) != 0) {
+    // Aside first, and then a look at what that is: somebody may have saved another file there.
+    auto aside = swappedName(stagedName(pending.path));
+    if (renameat(parent, name.c_str(), staging(), aside.c_str()) != 0) {
       int error = errno;
       archive_.discard(*pending.preserved);
       throwErrno(error, "cannot remove " + inQuotes(pending.path));
+    }
+    bool same = fstatat(staging(), aside.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                S_ISREG(st.st_mode) && pending.preserved->holds(st);
+    if (same) {
+      unlinkat(staging(), aside.c_str(), 0);
+    } else {
+      archive_.take(staging(), aside, pending.path);
     }
   }
   removeEmptyParents(pending.path);

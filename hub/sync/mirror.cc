@@ -1,5 +1,6 @@
 #include "hub/sync/mirror.h"
 
+#include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -73,9 +74,61 @@ Tree Mirror::walk() const {
   KJ_IF_MAYBE(root, root_) {
     WalkOptions options;
     options.skip = STAGING;
+    options.digests.modes = keepModes_;
     return walkTree(root->fd(), options);
   }
   return Tree();
+}
+
+Mirror::~Mirror() noexcept(false) {
+  if (onlyProbed_ && staging_.get() >= 0) removeStagingIfEmpty();
+}
+
+FilesystemTraits Mirror::probe() {
+  // The directory stays, lest it look as if a run had come to its end.
+  auto traits = probeFilesystem(staging());
+  onlyProbed_ = !unclean_;
+  return traits;
+}
+
+std::string Mirror::filesystem() const {
+  KJ_IF_MAYBE(root, root_) return filesystemIdentity(root->fd());
+  return "";
+}
+
+void Mirror::closeToOthers(int fd) const {
+  struct stat st;
+  if (keepModes_ || fstat(fd, &st) != 0 || (st.st_mode & 077) == 0) return;
+  (void)fchmod(fd, st.st_mode & 0700);  // it may be somebody else's
+}
+
+bool Mirror::foldsTo(int parent, const std::string& name, const std::string& other) const {
+  if (absl::EqualsIgnoreCase(name, other)) return true;
+  struct stat one, two;
+  return fstatat(parent, name.c_str(), &one, AT_SYMLINK_NOFOLLOW) == 0 &&
+         fstatat(parent, other.c_str(), &two, AT_SYMLINK_NOFOLLOW) == 0 &&
+         one.st_ino == two.st_ino && one.st_nlink == 1;
+}
+
+void Mirror::requireOwnName(int parent, const std::string& name, const std::string& path) {
+  if (!traits_.foldsNames && !traits_.changesNames) return;
+  auto names = namesIn(parent);
+  if (std::binary_search(names.begin(), names.end(), name)) return;
+  auto found = std::find_if(names.begin(), names.end(),
+                            [&](auto& other) { return foldsTo(parent, name, other); });
+  if (found == names.end()) return;
+  auto other = joinPath(parentOf(path), *found);
+  bool free = !spokeHas_ || !spokeHas_(other);
+  if (free && renameat(parent, found->c_str(), parent, name.c_str()) == 0) {
+    names = namesIn(parent);
+    if (std::binary_search(names.begin(), names.end(), name)) return;
+  }
+  kj::throwFatalException(kj::Exception(
+      kj::Exception::Type::FAILED, __FILE__, __LINE__,
+      kj::str("the mirror's filesystem takes its name for ", inQuotes(other).c_str(),
+              free ? "" : ", which the spoke has too",
+              ". Rename one of them on the spoke, or move the mirror to a filesystem that tells "
+              "them apart")));
 }
 
 kj::Maybe<Mirror::File> Mirror::openFile(const std::string& path) {
@@ -108,6 +161,7 @@ std::string Mirror::stagedName(const std::string& path, Staged what) {
 }
 
 int Mirror::staging() {
+  onlyProbed_ = false;
   if (staging_.get() < 0) {
     auto& root = KJ_ASSERT_NONNULL(root_);
     staging_ = makeDirectoriesBeneath(root, std::string(STAGING), where());
@@ -149,6 +203,10 @@ int Mirror::directory(const std::string& path) {
   auto found = directories_.find(path);
   if (found != directories_.end()) return found->second;
   auto opened = KJ_ASSERT_NONNULL(root_).open(path, O_RDONLY | O_DIRECTORY);
+  if (opened.error == 0) {
+    requireOwnDirectory(path, opened.fd);
+    closeToOthers(opened.fd);
+  }
   if (opened.error != 0) {
     auto above = std::string(parentOf(path));
     auto name = std::string(baseNameOf(path));
@@ -171,6 +229,17 @@ int Mirror::directory(const std::string& path) {
   }
   if (directories_.size() >= maxDirectories_) directories_.clear();
   return directories_.insert_or_assign(path, kj::mv(opened.fd)).first->second;
+}
+
+// That the directory is the one of this name, and each above it, where names fold.
+void Mirror::requireOwnDirectory(const std::string& path, int fd) {
+  if (!traits_.foldsNames && !traits_.changesNames) return;
+  struct stat opened, staged;
+  KJ_REQUIRE(fstat(fd, &opened) != 0 || fstat(staging(), &staged) != 0 ||
+                 opened.st_dev != staged.st_dev || opened.st_ino != staged.st_ino,
+             "the mirror uses this name itself");
+  auto above = std::string(parentOf(path));
+  requireOwnName(directory(above), std::string(baseNameOf(path)), path);
 }
 
 // Something stands where the spoke has something else: a file in a directory's place, or the
@@ -218,6 +287,7 @@ kj::AutoCloseFd Mirror::openForAppend(const std::string& path, uint64_t size, in
     if (fstat(fd, &st) != 0) throwErrno(errno, "cannot open " + inQuotes(path));
     bool same = S_ISREG(st.st_mode) && uint64_t(st.st_size) == size && mtimeOf(st) == mtime;
     KJ_REQUIRE(same, "the mirror's file was changed by someone else during the run");
+    closeToOthers(fd);
     if (st.st_nlink == 1) return kj::mv(file.fd);
     KJ_REQUIRE(attempt == 0, "the mirror's file keeps getting second names");
     file.size = size;
@@ -255,7 +325,21 @@ void Mirror::move(const std::string& from, const std::string& to) {
     makeRoomAt(target, name, to);
     target = directory(parent);
   }
-  int error = renameToNew(source, std::string(baseNameOf(from)).c_str(), target, name.c_str());
+  auto oldName = std::string(baseNameOf(from));
+  int error = renameToNew(source, oldName.c_str(), target, name.c_str());
+  if (error == EEXIST && traits_.foldsNames && parent == parentOf(from) &&
+      foldsTo(target, oldName, name)) {
+    // It is in its own way.
+    error = renameat(source, oldName.c_str(), target, name.c_str()) == 0 ? 0 : errno;
+  }
+  if (error == EEXIST && traits_.foldsNames) {
+    // Its directory was renamed, to a name that differs in case, so that it is there already.
+    struct stat one, two;
+    bool same = fstatat(source, oldName.c_str(), &one, AT_SYMLINK_NOFOLLOW) == 0 &&
+                fstatat(target, name.c_str(), &two, AT_SYMLINK_NOFOLLOW) == 0 &&
+                one.st_dev == two.st_dev && one.st_ino == two.st_ino;
+    if (same) return;
+  }
   if (error != 0) throwErrno(error, "cannot move " + inQuotes(from) + " to " + inQuotes(to));
   unflushed_ = true;
   removeEmptyParents(from);

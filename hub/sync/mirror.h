@@ -10,6 +10,7 @@
 #include <kj/exception.h>
 #include <kj/io.h>
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@
 #include "common/rooted-dir.h"
 #include "common/tree-walk.h"
 #include "hub/sync/archive.h"
+#include "hub/sync/filesystem-traits.h"
 
 namespace pibrain {
 
@@ -35,6 +37,28 @@ class Mirror {
   Mirror(const std::string& path, Access access, Archive archive);
 
   struct Locked {};
+
+  ~Mirror() noexcept(false);
+  Mirror(Mirror&&) = default;
+
+  const std::string& path() const { return path_; }  // as configured
+
+  // Files keep the modes that they are given, for those who asked for that. Otherwise the mirror is
+  // its owner's alone (P2): what is written to is closed to others, should it have been open. To be
+  // called before anything else.
+  void keepModes(bool keep) { keepModes_ = keep; }
+
+  // What the mirror's filesystem does to times and names. Until it is set, it is taken for one that
+  // keeps all as it is.
+  const FilesystemTraits& traits() const { return traits_; }
+  void setTraits(const FilesystemTraits& traits) { traits_ = traits; }
+  // Tries it, in the staging directory.
+  FilesystemTraits probe();
+  // What tells the mirror's filesystem from others; empty if there is no mirror.
+  std::string filesystem() const;
+  // Where names fold: whether the spoke has a file or a directory of this path. What it has not may
+  // be renamed, to a name that differs in case, for what it has.
+  void spokeHas(std::function<bool(const std::string& path)> has) { spokeHas_ = std::move(has); }
 
   // All files, the staged ones left out. A missing mirror that is only read is an empty one. May
   // be called from another thread.
@@ -171,12 +195,23 @@ class Mirror {
   void breakLink(int parent, const std::string& name, const File& file);
   void removeEmptyParents(const std::string& path);
 
+  // Where names fold, or change: see to it that the entry that `name` finds has this very name, be
+  // it by a rename. Throws if it is another one's.
+  void requireOwnName(int parent, const std::string& name, const std::string& path);
+  void requireOwnDirectory(const std::string& path, int fd);
+  bool foldsTo(int parent, const std::string& name, const std::string& other) const;
+  void closeToOthers(int fd) const;
+
   const std::string path_;  // as configured
   Archive archive_;
   const size_t maxDirectories_;  // how many may be open
   kj::Maybe<RootedDir> root_;    // null: missing, and only read
   kj::AutoCloseFd staging_;
   std::map<std::string, kj::AutoCloseFd> directories_;
+  FilesystemTraits traits_;
+  bool keepModes_ = false;
+  std::function<bool(const std::string&)> spokeHas_;
+  bool onlyProbed_ = false;  // nothing but probe() used the staging directory
   bool unclean_ = false;
   bool lostWrites_ = false;
   bool cacheWritten_ = false;  // what the kernel had to write when the mirror was opened

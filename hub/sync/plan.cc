@@ -1,5 +1,6 @@
 #include "hub/sync/plan.h"
 
+#include <absl/strings/ascii.h>
 #include <absl/time/civil_time.h>
 
 #include <algorithm>
@@ -27,7 +28,7 @@ class MoveFinder {
       auto* file = files.at(path);
       gone_.emplace(path, file);
       exact_[keyOf(path, file->size, file->mtime)].paths.push_back(path);
-      byName_[std::string(baseNameOf(path))].push_back(path);
+      byName_[nameOf(path)].push_back(path);
     }
   }
 
@@ -64,7 +65,7 @@ class MoveFinder {
       if (above.empty()) break;
     }
     if (candidates.empty()) {
-      auto found = byName_.find(std::string(baseNameOf(remote.path)));
+      auto found = byName_.find(nameOf(remote.path));
       if (found != byName_.end() && found->second.size() <= MAX_CANDIDATES) {
         for (auto& path : found->second) take(path);
       }
@@ -84,8 +85,12 @@ class MoveFinder {
     size_t next = 0;
   };
 
+  // In lower case, since a move may be to a name that differs in that.
+  static std::string nameOf(std::string_view path) {
+    return absl::AsciiStrToLower(std::string(baseNameOf(path)));
+  }
   static std::string keyOf(std::string_view path, uint64_t size, int64_t mtime) {
-    std::string key(baseNameOf(path));
+    auto key = nameOf(path);
     key += '\0';
     key.append(reinterpret_cast<const char*>(&size), sizeof(size));
     key.append(reinterpret_cast<const char*>(&mtime), sizeof(mtime));
@@ -215,6 +220,20 @@ Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const L
   }
   sortByAge(plan.files);
   return plan;
+}
+
+Paths pathsOf(const Known& known, const Listing& listing) {
+  Paths paths;
+  auto addDirectory = [&](std::string_view path) {
+    while (!path.empty() && paths.emplace(path).second) path = parentOf(path);
+  };
+  for (auto& path : listing.directories) addDirectory(path);
+  std::unordered_set<uint32_t> unseen(listing.unseen.begin(), listing.unseen.end());
+  for (uint32_t i = 0; i < known.directories.size(); ++i) {
+    if (!unseen.contains(i)) addDirectory(known.directories[i]->path);
+  }
+  for (auto& file : listing.listed) paths.insert(file.path);
+  return paths;
 }
 
 std::vector<GoneFile> goneTwice(const Plan& plan, const Tree& mirror, const Paths& kept,

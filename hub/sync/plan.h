@@ -47,6 +47,9 @@ Known describeMirror(const Tree& mirror, const Paths& kept, const DigestOptions&
 // is one that the spoke still had at the last run: what is kept stays where it is.
 Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const Listing& listing);
 
+// The paths that the spoke has, of files that it listed and of all directories that hold files.
+Paths pathsOf(const Known& known, const Listing& listing);
+
 // What is gone by both listings, the second of which was begun after the first ended; `plan` was
 // made of the first. Without what the spoke may have, but skips: a symlink to a directory, say,
 // stands for all that the mirror has beneath its path.

@@ -1,6 +1,7 @@
 #include "hub/sync/spoke-session.h"
 
 #include <kj/debug.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -70,7 +71,16 @@ AgentInfo infoFrom(proto::Peer::Reader peer) {
           textFrom(peer.getHome()),
           peer.getRootState(),
           textFrom(peer.getSandbox()),
-          peer.getForced()};
+          peer.getForced(),
+          peer.getKeyed()};
+}
+
+kj::Array<kj::byte> drawSecret() {
+  auto secret = kj::heapArray<kj::byte>(FileHasher::SECRET_SIZE);
+  // Of so few bytes there are never fewer.
+  KJ_REQUIRE(getrandom(secret.begin(), secret.size(), 0) == ssize_t(secret.size()),
+             "no random numbers to be had");
+  return secret;
 }
 
 void fill(proto::Want::Builder out, const Want& want) {
@@ -102,6 +112,7 @@ bool trickled(const kj::Exception& error) { return error.getDescription() == TRI
 SpokeSession::SpokeSession(Connection& connection, kj::AsyncIoContext& io, uint32_t idleSeconds,
                            uint64_t listingBytes)
     : io_(io),
+      secret_(drawSecret()),
       idleSeconds_(idleSeconds),
       listingBytes_(listingBytes),
       preamble_(connection.stream()),
@@ -121,9 +132,15 @@ capnp::RemotePromise<proto::Spoke::HelloResults> SpokeSession::sendHello() {
   return hello.send();
 }
 
+AgentInfo SpokeSession::answered(proto::Peer::Reader peer) {
+  auto info = infoFrom(peer);
+  keyed_ = info.keyed;
+  return info;
+}
+
 AgentInfo SpokeSession::greet() {
   using Answer = capnp::Response<proto::Spoke::HelloResults>;
-  return infoFrom(wait(kj::Promise<Answer>(sendHello())).getSpoke());
+  return answered(wait(kj::Promise<Answer>(sendHello())).getSpoke());
 }
 
 Listing SpokeSession::open(const Known& known, kj::FunctionParam<void(const AgentInfo&)> greeted) {
@@ -133,7 +150,7 @@ Listing SpokeSession::open(const Known& known, kj::FunctionParam<void(const Agen
   auto firstBlock = blocks.nextRequest().send();
 
   auto response = wait(kj::Promise<capnp::Response<proto::Spoke::HelloResults>>(kj::mv(promise)));
-  greeted(infoFrom(response.getSpoke()));
+  greeted(answered(response.getSpoke()));
 
   auto listing = readListing(kj::mv(blocks), known, kj::mv(firstBlock));
   if (listing.state != proto::Summary::State::DIFFERS) return listing;
@@ -181,7 +198,7 @@ capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> SpokeS
 Listing SpokeSession::readListing(proto::Blocks::Client blocks, const Known& known, Ask first) {
   ListingReader reader(known, listingBytes_);
   auto take = [&](proto::Event::Reader event) { reader.event(event); };
-  readBlocks(kj::mv(blocks), kj::mv(first), take);
+  readAllBlocks(kj::mv(blocks), kj::mv(first), take);
   auto unknown = reader.unknown();
   for (size_t done = 0; done < unknown.size(); done += MAX_IDS) {
     size_t count = std::min(unknown.size() - done, MAX_IDS);
@@ -189,17 +206,17 @@ Listing SpokeSession::readListing(proto::Blocks::Client blocks, const Known& kno
     request.setFiles(kj::arrayPtr(unknown.data() + done, count));
     auto entries = request.send().getListing();
     auto ask = entries.nextRequest().send();
-    readBlocks(kj::mv(entries), kj::mv(ask), take);
+    readAllBlocks(kj::mv(entries), kj::mv(ask), take);
   }
   return reader.take();
 }
 
 void SpokeSession::pull(kj::ArrayPtr<const Want> wants,
-                        kj::FunctionParam<void(proto::Event::Reader)> event) {
+                        kj::FunctionParam<bool(proto::Event::Reader)> event) {
   auto request = sessions_.pullRequest();
   auto list = request.initWants(uint32_t(wants.size()));
   for (uint32_t i = 0; i < list.size(); ++i) fill(list[i], wants[i]);
-  request.initOptions();
+  request.initOptions().setSecret(secret());
   auto blocks = request.send().getBlocks();
   auto first = blocks.nextRequest().send();
   readBlocks(kj::mv(blocks), kj::mv(first), kj::mv(event));
@@ -209,10 +226,11 @@ void SpokeSession::digests(kj::ArrayPtr<const uint32_t> files,
                            kj::FunctionParam<void(proto::Event::Reader)> event) {
   for (size_t done = 0; done < files.size(); done += MAX_IDS) {
     auto request = sessions_.digestRequest();
+    request.setSecret(secret());
     request.setFiles(files.slice(done, std::min(files.size(), done + MAX_IDS)));
     auto blocks = request.send().getBlocks();
     auto first = blocks.nextRequest().send();
-    readBlocks(kj::mv(blocks), kj::mv(first), event);
+    readAllBlocks(kj::mv(blocks), kj::mv(first), event);
   }
 }
 
@@ -223,7 +241,7 @@ kj::Vector<kj::byte> SpokeSession::signature(uint32_t file) {
   auto first = blocks.nextRequest().send();
   kj::Vector<kj::byte> signature;
   bool refused = false;
-  readBlocks(kj::mv(blocks), kj::mv(first), [&](proto::Event::Reader event) {
+  readAllBlocks(kj::mv(blocks), kj::mv(first), [&](proto::Event::Reader event) {
     KJ_REQUIRE(!refused && (event.isSignature() || (event.isRefused() && signature.empty())),
                "an event that does not belong in a signature");
     refused = event.isRefused();
@@ -235,8 +253,16 @@ kj::Vector<kj::byte> SpokeSession::signature(uint32_t file) {
   return signature;
 }
 
+void SpokeSession::readAllBlocks(proto::Blocks::Client blocks, Ask first,
+                                 kj::FunctionParam<void(proto::Event::Reader)> event) {
+  readBlocks(kj::mv(blocks), kj::mv(first), [&](proto::Event::Reader e) {
+    event(e);
+    return true;
+  });
+}
+
 void SpokeSession::readBlocks(proto::Blocks::Client blocks, Ask first,
-                              kj::FunctionParam<void(proto::Event::Reader)> event) {
+                              kj::FunctionParam<bool(proto::Event::Reader)> event) {
   BlockReader decoder;
   std::deque<Ask> asked;
   asked.push_back(kj::mv(first));
@@ -247,12 +273,12 @@ void SpokeSession::readBlocks(proto::Blocks::Client blocks, Ask first,
     auto response = wait(kj::mv(asked.front()));
     asked.pop_front();
     ahead = std::min(ahead, MAX_AHEAD / std::max<size_t>(response.getBlock().size(), 1));
-    bool empty = true;
+    bool empty = true, goesOn = true;
     decoder.read(response.getBlock(), [&](proto::Event::Reader e) {
       empty = false;
-      event(e);
+      goesOn = goesOn && event(e);
     });
-    if (response.getLast()) return;
+    if (response.getLast() || !goesOn) return;
     KJ_REQUIRE(!empty, "an empty block that is not the last");
   }
 }

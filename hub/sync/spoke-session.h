@@ -33,6 +33,7 @@ struct AgentInfo {
   proto::RootState rootState = proto::RootState::SERVED;
   std::string sandbox;
   bool forced = false;
+  bool keyed = false;
 };
 
 // Whether this is the error of a connection that was silent for too long, or brought too little.
@@ -57,8 +58,9 @@ class SpokeSession {
   // Sends hello alone.
   AgentInfo greet();
 
-  // Sends the wants and calls `event` for each event of the answer.
-  void pull(kj::ArrayPtr<const Want> wants, kj::FunctionParam<void(proto::Event::Reader)> event);
+  // Sends the wants and calls `event` for each event of the answer, until it returns false: the rest
+  // is not asked for any more.
+  void pull(kj::ArrayPtr<const Want> wants, kj::FunctionParam<bool(proto::Event::Reader)> event);
 
   // Calls `event` for the answer about each of these files: digest, or refused.
   void digests(kj::ArrayPtr<const uint32_t> files,
@@ -66,6 +68,10 @@ class SpokeSession {
 
   // librsync's signature of a file, of lengths that the agent chooses; empty if it was refused.
   kj::Vector<kj::byte> signature(uint32_t file);
+
+  // What hashes are made with in this conversation. Before the hello is answered, and if the agent
+  // knows no secrets, that is the one that everybody knows.
+  FileHasher::Secret secret() const { return keyed_ ? secret_.asPtr() : nullptr; }
 
   const PreambleFilter& preamble() const { return preamble_; }
 
@@ -78,7 +84,9 @@ class SpokeSession {
   // Both read a stream of blocks whose first one has been asked for.
   Listing readListing(proto::Blocks::Client blocks, const Known& known, Ask first);
   void readBlocks(proto::Blocks::Client blocks, Ask first,
-                  kj::FunctionParam<void(proto::Event::Reader)> event);
+                  kj::FunctionParam<bool(proto::Event::Reader)> event);
+  void readAllBlocks(proto::Blocks::Client blocks, Ask first,
+                     kj::FunctionParam<void(proto::Event::Reader)> event);
   template <typename T>
   T wait(kj::Promise<T> promise);
   // Fails when nothing was received for ten tenths of the idle limit, or next to nothing for ten
@@ -87,7 +95,11 @@ class SpokeSession {
   kj::Promise<void> idleWatch(uint64_t seen, uint32_t quietTenths);
   bool bringsNextToNothing();
 
+  AgentInfo answered(proto::Peer::Reader peer);
+
   kj::AsyncIoContext& io_;
+  const kj::Array<kj::byte> secret_;
+  bool keyed_ = false;
   uint32_t idleSeconds_;
   uint64_t listingBytes_;
   // How long all answers were waited for since the rate was judged last, but for the wait that is

@@ -50,6 +50,8 @@ class SpokeSync {
     }
     Mirror mirror(spoke_.path, options_.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
                   Archive(config_.hub.archiveDir, spoke_.name, report_.started, agesFile()));
+    mirror.keepModes(spoke_.keepModes);
+    mirror.setTraits(traitsOf(mirror, spoke_.name, store_, !options_.dryRun));
     loadKept();
     // The walk of the mirror takes no longer than the connection, so it costs no time.
     auto walking = std::async(std::launch::async, [&]() { return walk(mirror); });
@@ -61,7 +63,7 @@ class SpokeSync {
     KJ_IF_MAYBE(e, walked.failure) kj::throwFatalException(kj::mv(*e));
     auto& tree = walked.tree;
     requireReadable(spoke_, tree, report_.warnings);
-    auto known = describeMirror(tree, kept_);
+    auto known = describeMirror(tree, kept_, {mirror.traits().times, spoke_.keepModes});
     known.remembersKept = remembersKept_;
 
     SpokeSession session(*connection, io_, spoke_.timeoutSeconds,
@@ -77,6 +79,9 @@ class SpokeSync {
       if (store_ != nullptr && !options_.dryRun) reach->remember(*store_);
       noteListing(listing);
       auto plan = makePlan(tree, kept_, known, listing);
+      // What failed the last time is not in the way of others this time.
+      std::stable_partition(plan.files.begin(), plan.files.end(),
+                            [&](auto& file) { return !failed_.contains(file.remote.path); });
       if (options_.dryRun) {
         showPlan(session, {tree, known, plan, listing});
       } else {
@@ -118,6 +123,8 @@ class SpokeSync {
       kept_.insert(kept->begin(), kept->end());
       auto last = store_->lastRuns(spoke_.name);
       remembersKept_ = last.ok() && last->lastGood;
+      auto failed = store_->failedFiles(spoke_.name);
+      if (failed.ok()) failed_.insert(failed->begin(), failed->end());
     } else {
       warn(std::string(kept.status().message()));
     }
@@ -192,6 +199,9 @@ class SpokeSync {
 
   void carryOut(Mirror& mirror, SpokeSession& session, const Compared& all) {
     auto& listing = all.listing;
+    Paths onSpoke;
+    if (mirror.traits().foldsNames) onSpoke = pathsOf(all.known, listing);
+    mirror.spokeHas([&](const std::string& path) { return onSpoke.contains(path); });
     Transfer transfer(mirror, session, spoke_.keepModes, report_, progress_);
     transfer.run(all.plan.files);
 
@@ -208,6 +218,10 @@ class SpokeSync {
     report_.counts.kept = uint32_t(gone.size());
     std::erase_if(gone, [&](auto& file) { return unfinished.contains(file.path); });
     if (listing.complete) rememberKept(gone);
+    if (store_ != nullptr && transfer.failed() != failed_) {
+      auto& failed = transfer.failed();
+      (void)store_->setFailedFiles(spoke_.name, {failed.begin(), failed.end()});
+    }
     mirror.finish();
     // By both clocks: one that is years ahead for a day must not empty the archive.
     auto expired = expireArchive(config_.hub.archiveDir, spoke_.name, config_.hub.archiveDays,
@@ -358,7 +372,7 @@ class SpokeSync {
   SpokeReport& report_;
   Progress& progress_;
   kj::AsyncIoContext io_;
-  Paths kept_;
+  Paths kept_, failed_;
   bool remembersKept_ = false;
   int64_t agentClock_ = 0;              // ns since the epoch, at its hello
   std::vector<std::string> undeleted_;  // "path: reason"

@@ -20,6 +20,9 @@ constexpr uint64_t MAX_BASIS = 256 * 1024 * 1024;
 // For a file of less than this a signature saves nothing over sending it, compressed.
 constexpr uint64_t MIN_DELTA = 16 * 1024;
 constexpr int MAX_RETRIES = 2;
+// More than this is not received only to be ignored.
+constexpr uint64_t MAX_IGNORED = 4 * 1024 * 1024;
+constexpr size_t MAX_NAMED = 5;
 
 // The strong sums of a very large file are shortened, to make one request. What comes of them is
 // checked as a whole, so a collision costs time and nothing else.
@@ -139,6 +142,7 @@ bool Transfer::prepareBasis(Job& job) {
     return false;
   }
   auto basis = std::make_unique<Basis>();
+  basis->hasher = FileHasher(session_.secret());
   if (job.way == Way::CONTINUE) {
     KJ_IF_MAYBE(file, mirror_.openPartial(planned.remote.path)) {
       basis->kind = Basis::Kind::PARTIAL;
@@ -253,8 +257,20 @@ void Transfer::round(std::vector<Job*>& jobs) {
   }
   if (wants.empty()) return;
   KJ_ON_SCOPE_FAILURE(incoming_ = nullptr);
-  session_.pull(kj::arrayPtr(wants.data(), wants.size()),
-                [this](proto::Event::Reader event) { onEvent(event); });
+  session_.pull(kj::arrayPtr(wants.data(), wants.size()), [this](proto::Event::Reader event) {
+    onEvent(event);
+    return !abandoned_;
+  });
+  if (abandoned_) {
+    // What was not answered is asked for again.
+    for (auto& want : wants) {
+      auto left = open_.find(want.file);
+      if (left != open_.end()) again_.push_back(left->second);
+    }
+    open_.clear();
+    current_ = nullptr;
+    abandoned_ = false;
+  }
   KJ_REQUIRE(current_ == nullptr && open_.empty(), "the agent did not answer every want");
 }
 
@@ -307,7 +323,8 @@ void Transfer::onBegin(proto::Begin::Reader begin) {
     incoming_ = std::make_unique<Incoming>(mirror_, planned.remote.path,
                                            job.basis == nullptr ? NOTHING : *job.basis, begin,
                                            kindFor(job.way), keepModes_,
-                                           planned.basis == planned.remote.path);
+                                           planned.basis == planned.remote.path,
+                                           session_.secret());
   } catch (const kj::Exception& e) {
     failCurrent(e);
   }
@@ -352,6 +369,7 @@ void Transfer::onEnd(Digest hash) {
   incoming_ = nullptr;
   current_->basis = nullptr;
   current_ = nullptr;
+  abandoned_ = false;  // there is no more of it
   if (mirror_.shouldCommit()) commit();
 }
 
@@ -362,8 +380,7 @@ void Transfer::commit() {
   Paths failed;
   for (auto& one : uncommitted) {
     failed.insert(one.path);
-    failures_.push_back(
-        absl::StrCat(brief(one.path), ": ", shorten(plainWords(one.why), MAX_OWN_TEXT)));
+    noteFailure(one.path, plainWords(one.why));
   }
   for (auto* job : received) {
     if (!failed.contains(job->planned->remote.path)) count(*job);
@@ -392,15 +409,10 @@ void Transfer::onRefused(proto::Refused::Reader refused) {
     case proto::Reason::VANISHED:
       return finish(job);  // the next listing will not have it
     case proto::Reason::UNFINISHED_LINE:
-      ++report_.counts.deferred;
-      return finish(job);
+      return defer(job);
     case proto::Reason::CHANGING:
-      if (++job.retries > MAX_RETRIES) {
-        ++report_.counts.deferred;
-        finish(job);
-      } else {
-        again_.push_back(&job);
-      }
+      if (++job.retries > MAX_RETRIES) return defer(job);
+      again_.push_back(&job);
       return;
     case proto::Reason::BAD_REQUEST:
       if (job.way != Way::WHOLE) return tryNextWay(job);
@@ -425,12 +437,23 @@ void Transfer::failCurrent(const kj::Exception& error) {
   } else {
     fail(*current_, plainWords(error));
   }
+  abandoned_ = currentMayBring_ > MAX_IGNORED;
 }
 
 void Transfer::fail(Job& job, const std::string& why) {
   finish(job);
-  failures_.push_back(
-      absl::StrCat(brief(job.planned->remote.path), ": ", shorten(why, MAX_OWN_TEXT)));
+  noteFailure(job.planned->remote.path, why);
+}
+
+void Transfer::noteFailure(const std::string& path, const std::string& why) {
+  failed_.insert(path);
+  failures_.push_back(absl::StrCat(brief(path), ": ", shorten(why, MAX_OWN_TEXT)));
+}
+
+void Transfer::defer(Job& job) {
+  ++report_.counts.deferred;
+  if (report_.deferred.size() < MAX_NAMED) report_.deferred.push_back(job.planned->remote.path);
+  finish(job);
 }
 
 void Transfer::finish(Job& job) {

@@ -38,8 +38,9 @@ class Transfer {
   const Paths& movedFrom() const { return movedFrom_; }
   // What files may have been that were to be moved and are not at their new place yet.
   Paths unfinishedMoves() const;
-  // "path: reason" for files that failed.
+  // "path: reason" for files that failed, and their paths.
   const std::vector<std::string>& failures() const { return failures_; }
+  const Paths& failed() const { return failed_; }
 
  private:
   // The ways to get a file, in the order in which they are tried.
@@ -81,6 +82,8 @@ class Transfer {
   Job& jobFor(uint32_t file);
   void tryNextWay(Job& job);
   void fail(Job& job, const std::string& why);
+  void noteFailure(const std::string& path, const std::string& why);
+  void defer(Job& job);
   void failCurrent(const kj::Exception& error);
   void guarded(kj::FunctionParam<void()> work);
   // Makes what came visible, and counts it.
@@ -98,6 +101,7 @@ class Transfer {
   std::deque<Job> jobs_;
   Paths trying_, spent_;  // candidates that are asked about, and those that were moved
   std::vector<std::string> failures_;
+  Paths failed_;
 
   std::vector<Job*> received_;               // waits for commit()
   std::vector<Job*> again_;                  // for the next round
@@ -106,6 +110,7 @@ class Transfer {
   bool currentIsDelta_ = false;
   uint64_t currentMayBring_ = 0;        // bytes of content, until its end
   std::unique_ptr<Incoming> incoming_;  // null: its pieces are to be ignored
+  bool abandoned_ = false;              // so many of them that the pull is not worth going on with
 };
 
 }  // namespace pibrain

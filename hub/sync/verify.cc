@@ -101,7 +101,7 @@ class SpokeVerify {
     auto hashing = std::async(std::launch::async, [&]() {
       for (auto& pair : pairs_) {
         // No exception crosses threads: KJ counts those that are on their way in each.
-        KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { pair.ours = digestOf(mirror, pair); })) {
+        KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { pair.ours = digestOf(mirror, pair, session.secret()); })) {
           pair.failed = plainWords(*e);
         }
       }
@@ -132,9 +132,10 @@ class SpokeVerify {
               [](auto& a, auto& b) { return a.path < b.path; });
   }
 
-  static kj::Maybe<Digest> digestOf(Mirror& mirror, const Pair& pair) {
+  static kj::Maybe<Digest> digestOf(Mirror& mirror, const Pair& pair,
+                                    FileHasher::Secret secret) {
     KJ_IF_MAYBE(file, mirror.openFile(pair.remote.path)) {
-      FileHasher hasher;
+      FileHasher hasher(secret);
       mirror.readFromDisk(*file);  // it is the disk that is in question
       if (file->size == pair.mirror.size && file->mtime == pair.mirror.mtime &&
           hashPrefix(file->fd, file->size, hasher) == file->size) {

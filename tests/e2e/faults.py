@@ -14,6 +14,8 @@ from harness import HubCase, files_below, read_below, sessions
 STAGING = b".pi-brain-staging"
 INCOMPLETE = b"incomplete"  # in a spoke's archive
 MIB = 1 << 20
+# Then a test empties the archive itself, so that a long one does not fill the disk.
+ENOUGH_ARCHIVED = 64 * MIB
 # More than the hub holds back of a tail: it is appended while it comes.
 LARGE_TAIL = 4 * MIB + 300_000
 
@@ -79,6 +81,7 @@ class FaultCase(HubCase):
         self.turn = 0
         self.held = set()  # every content that the mirror was seen to hold
         self.before = {}   # the mirror before the run that was disturbed
+        self.in_archive = {}     # what each archive held then
 
     def make(self, files=12):
         sessions.make(self.source, files, median=6000)
@@ -100,8 +103,26 @@ class FaultCase(HubCase):
         self.assert_nothing_lost()
         self.before = contents(self.mirror)
         self.held.update(self.before.values())
-        # What is archived was checked; a long test would fill the disk with it.
-        shutil.rmtree(self.archive, ignore_errors=True)
+        self.note_archive()
+
+    def begin_anew(self):
+        """From what is there, however it came about: a test that goes on after something failed."""
+        self.before = contents(self.mirror)
+        self.held.update(self.before.values())
+        self.note_archive()
+
+    def note_archive(self):
+        """What it holds now was checked, and stays: no later run may take it away."""
+        if sum(size for size, _, _ in self.archive_stamps().values()) > ENOUGH_ARCHIVED:
+            shutil.rmtree(self.archive / "laptop")
+        self.in_archive[self.archive] = self.archive_stamps()
+
+    def archive_stamps(self):
+        below = self.archive / "laptop"
+        stamps = {path: (st.st_size, st.st_mtime_ns, st.st_ino)
+                  for path, st in (files_below(below) if below.exists() else {}).items()}
+        stamps.pop(INCOMPLETE, None)  # what a kill left of a copy
+        return stamps
 
     # How the spoke changes. A turn holds something of everything, every third one large things too.
 
@@ -170,7 +191,7 @@ class FaultCase(HubCase):
         where there is nothing else."""
         archived = self.archived_contents()
         for path, content in archived.items():
-            self.assertTrue(content in self.held or content in self.before.values(),
+            self.assertTrue(self.was_held(path, content),
                             f"turn {self.turn}: {path} in the archive was never in the mirror")
         left = list((contents(self.mirror) if now is None else now).values()) + list(archived.values())
         whole = set(left)
@@ -178,11 +199,16 @@ class FaultCase(HubCase):
             self.assertTrue(content in whole or any(other.startswith(content) for other in left),
                             f"turn {self.turn}: the content of {path}, {len(content)} bytes, is lost")
 
+    def was_held(self, path, content):
+        """Whether the mirror may have held it before it was archived there."""
+        return content in self.held or content in self.before.values()
+
     def archived_contents(self):
-        """Of the spoke whose mirror is self.mirror."""
-        below = self.archive / "laptop"
-        found = {path: read_below(below, path) for path in (files_below(below) if below.exists() else ())}
-        found.pop(INCOMPLETE, None)  # what a kill left of a copy
+        """What was archived since the archive was noted; what it held then is there still."""
+        stamps, kept = self.archive_stamps(), self.in_archive.get(self.archive, {})
+        for path, stamp in kept.items():
+            self.assertEqual(stamps.get(path), stamp, f"turn {self.turn}: {path} is no more in the archive as it was")
+        found = {path: read_below(self.archive / "laptop", path) for path in stamps.keys() - kept.keys()}
         for path in found:
             self.assertRegex(path, re.compile(rb"^\d{8}T\d{6}\.\d{3}Z(~\d+)?/."))
         return found

@@ -71,3 +71,46 @@ class Tmpfs:
             # Lazily: a test that failed may have left something open.
             run("umount", "-l", self.path)
             self.mounted = False
+
+
+class Image:
+    """A filesystem on a block device whose content is a file: what the file holds at an instant is what
+    a power cut at that instant leaves. Only root may have one."""
+
+    MKFS = {"ext4": ("mkfs.ext4", "-q", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0"),
+            "xfs": ("mkfs.xfs", "-q"), "btrfs": ("mkfs.btrfs", "-q")}
+
+    def __init__(self, file, path, kind, size, mkfs=(), options=()):
+        self.file, self.path, self.kind, self.options = file, path, kind, options
+        with open(file, "wb") as out:
+            out.truncate(size)
+        run(*self.MKFS[kind], *mkfs, file)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.mounted = False
+        self.mount()
+
+    def mount(self):
+        # The device goes when it is unmounted, and that when the namespace ends.
+        run("mount", "-t", self.kind, "-o", ",".join(["loop", *self.options]), self.file, self.path)
+        self.mounted = True
+
+    def unmount(self):
+        """Everything is on the device after it, and nothing in the page cache."""
+        if self.mounted:
+            run("umount", self.path)
+            self.mounted = False
+
+
+def kinds_of_images(directory):
+    """Which of them this machine can make and mount."""
+    found = []
+    for kind in Image.MKFS:
+        file = directory / f"probe-{kind}"
+        try:
+            Image(file, directory / "probe", kind, 400 << 20).unmount()
+            found.append(kind)
+        except (AssertionError, FileNotFoundError):
+            pass
+        finally:
+            file.unlink(missing_ok=True)
+    return found

@@ -9,7 +9,7 @@ import time
 import unittest
 
 import harness
-from faults import FaultCase, lines
+from faults import FaultCase, contents, lines
 
 YEAR = 365 * 86400
 
@@ -54,17 +54,41 @@ class Clock(ClockCase):
         self.note()
         return report
 
+    def each_method(self):
+        """sync_method agent, then rsync, each with a mirror of its own."""
+        yield "agent"
+        # rsync needs a key that may run it.
+        self.sshd.authorized_keys.write_text("restrict " + (self.sshd.dir / "client_key.pub").read_text())
+        for path in (self.mirror, self.archive, self.dir / "data", self.source):
+            shutil.rmtree(path, ignore_errors=True)
+        self.source.mkdir()
+        self.before, self.in_archive = {}, {}
+        self.write_config([self.spoke(sync_method="rsync")])
+        yield "rsync"
+        self.sshd.authorize_agent(self.source)
+
     def test_the_hubs_clock_jumps(self):
-        """Back and forth by seconds and by decades, with changes of all kinds between."""
-        self.make(6)
-        for self.fake in ("-3600", "+3600", "-10y", "+3", "-3", "+10y", "", "-1"):
-            with self.subTest(self.fake):
-                report = self.everything_changes()
-                apart = abs(float(self.fake.rstrip("y") or 0)) * (YEAR if self.fake.endswith("y") else 1)
-                self.assertEqual(apart > 60, "the clocks of" in " ".join(report["warnings"]), report["warnings"])
-                # A second look at what was fresh, then nothing.
-                self.sync()
-                self.assertEqual(self.counts(), {})
+        """Back and forth by seconds and by decades, with changes of all kinds between. What one run archived no
+        later one takes away, whatever the clock says that its age is."""
+        for method in self.each_method():
+            self.make(6)
+            for self.fake in ("-3600", "+3600", "-10y", "+3", "-3", "-60d", "+10y", "", "-1", "-10y", "+10y"):
+                with self.subTest(self.fake, method=method):
+                    self.begin_anew()
+                    report = self.everything_changes()
+                    if method == "agent":
+                        self.assertEqual(self.apart() > 60, "the clocks of" in " ".join(report["warnings"]),
+                                         report["warnings"])
+                    # A second look at what was fresh, then nothing.
+                    self.sync()
+                    self.assertEqual(self.counts(), {})
+                    self.archived_contents()
+            self.fake = ""
+
+    def apart(self):
+        """How many seconds the hub's clock is off."""
+        number, unit = self.fake.rstrip("yd") or "0", self.fake[-1:]
+        return abs(float(number)) * {"y": YEAR, "d": 86400}.get(unit, 1)
 
     def test_the_hubs_clock_jumps_during_a_run(self):
         """No wait goes by it; what it wrote into the history is readable after."""
@@ -127,24 +151,39 @@ class Clock(ClockCase):
         path.unlink()
         self.assertEqual(self.counts("--delete"), {"deleted": 1})
         found = {p: harness.read_below(self.archive, p) for p in harness.files_below(self.archive)}
-        run = b"laptop/20300101T000000.000Z"
-        self.assertEqual({os.path.dirname(p) for p in found},
-                         {run + b"/p", run + b"~2/p", run + b"~3/p", run + b"~4/p"})
+        places = {os.path.dirname(p) for p in found}
+        self.assertEqual(len(places), len(versions))
+        for place in places:
+            self.assertRegex(place, rb"^laptop/20300101T000000\.00\dZ(~\d)?/p$")
         self.assertCountEqual(found.values(), versions)
         self.assertTrue(other.exists())
 
-    def test_a_clock_that_is_ahead_empties_no_archive(self):
-        """What the archive holds for too long goes when the spoke's clock says so too."""
-        path = self.write("a.jsonl", lines(self.rng, 1000))
-        self.sync()
-        path.write_bytes(lines(self.rng, 900))
-        self.age(path)
-        self.sync()
-        archived = harness.files_below(self.archive)
-        self.assertEqual(len(archived), 1)
-        self.fake = "+2y"
-        self.sync()
-        self.assertEqual(harness.files_below(self.archive).keys(), archived.keys())
+    def test_a_clock_that_is_wrong_empties_no_archive(self):
+        """Neither one that is ahead, nor the right one after one that was behind when files were archived, nor
+        after one that was ahead. Two versions of one file and a deleted one, each time."""
+        for method in self.each_method():
+            for archiving, later in (("", "+2y"), ("-60d", ""), ("-2y", ""), ("-2y", "+2y"), ("+2y", ""),
+                                     ("-60d", "-20d"), ("", "-2y")):
+                with self.subTest(archiving=archiving, later=later, method=method):
+                    self.fake = ""
+                    self.begin_anew()
+                    path, gone = self.write("a.jsonl", lines(self.rng, 1000)), self.write("gone.jsonl", lines(self.rng, 900))
+                    others = [self.write(f"{n}.jsonl", lines(self.rng, 100)) for n in range(4)]
+                    self.settle()
+                    self.fake = archiving
+                    path.write_bytes(lines(self.rng, 1100))
+                    self.age(path)
+                    gone.unlink()
+                    self.sync("--delete")
+                    self.assertEqual(len(self.archived_contents()), 2)
+                    self.note()
+                    for self.fake in (later, "", later):
+                        for changed in (False, True):
+                            if changed:  # now: with rsync, the newest file is the spoke's clock
+                                others[0].write_bytes(lines(self.rng, 200))
+                            self.sync("--delete")
+                            self.archived_contents()
+                            self.held.update(contents(self.mirror).values())
 
     def test_names_as_long_as_they_may_be(self):
         """Versions of one instant get a number, which must not make the name too long nor two alike."""

@@ -3,6 +3,7 @@ symlinks and FIFOs while the real programs run. Each run succeeds or says what f
 outside is read or written, and no file is ever a wrong one."""
 import contextlib
 import ctypes
+import functools
 import os
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ from harness import HubCase, files_below, read_below
 FLIPPER = os.environ["PIBRAIN_TEST_FLIPPER"]
 MARKER = b"CANARY-77b0ae"
 RUNS = 12
+# A tail of more than the hub holds in memory, and what it is a tail of.
+SHORT, LONG = 300_000, 6_500_000
 FILES = ("a/b/one.jsonl", "a/b/two.jsonl", "a/three.jsonl", "c/four.jsonl")
 
 
@@ -43,6 +46,11 @@ class Watch:
 def content(number, size=3000):
     """What a session holds in its n-th version, which tells what it is."""
     return b"".join(b'{"version":%d,"line":%d}\n' % (number, line) for line in range(size // 25))
+
+
+@functools.cache
+def large(number, size):
+    return content(number, size)
 
 
 class HostileUser(HubCase):
@@ -119,7 +127,8 @@ class HostileUser(HubCase):
                 if path.endswith(b".jsonl") and text:
                     # Whole, and of one version.
                     number = int(text.split(b":")[1].split(b",")[0])
-                    self.assertEqual(text, content(number), (root, path))
+                    whole = (large(number, SHORT), large(number, LONG)) if b"large" in path else (content(number),)
+                    self.assertTrue(text in whole, (root, path, len(text)))
 
     def test_on_the_spoke(self):
         codes = []
@@ -162,6 +171,40 @@ class HostileUser(HubCase):
                 self.outcome()
             self.assertGreater(self.swaps, 10)
             self.assert_all_is_ours()
+
+    def test_while_large_tails_come(self):
+        """On the spoke, then in the mirror: what a run leaves is what was there before or the whole of the new one."""
+        names = ("a/b/large.jsonl", "c/large.jsonl")
+        staging = self.mirror / ".pi-brain-staging"
+        grown = 0
+        for run in range(RUNS):
+            for made in (self.mirror, self.archive):
+                shutil.rmtree(made, ignore_errors=True)
+            self.make_source(run)
+            for name in names:
+                self.write(name, large(run, SHORT))
+            self.assertEqual(self.outcome(), 0)
+            self.assert_mirrored()
+            staging.mkdir(mode=0o700)
+            times = {name: self.write(name, large(run, LONG)).stat().st_mtime_ns for name in names}
+            where = self.source if run % 2 else self.mirror
+            kinds = [(where / "a", self.canary / "a"), (where / "a/b/large.jsonl", self.canary / "one.jsonl"),
+                     (where / "c/large.jsonl", None)]
+            if where == self.mirror:
+                kinds.append((staging, self.canary / "b"))
+            with self.flipping(kinds):
+                self.outcome()
+                self.outcome()
+            self.assertGreater(self.swaps, 10)
+            self.assert_all_is_ours()
+            for name in names:
+                mirrored = self.mirror / name
+                if mirrored.is_file() and not mirrored.is_symlink():
+                    text = mirrored.read_bytes()
+                    self.assertTrue(text in (large(run, SHORT), large(run, LONG)), (name, len(text)))
+                    self.assertTrue(text == large(run, LONG) or mirrored.stat().st_mtime_ns != times[name], name)
+                    grown += text == large(run, LONG)
+        self.assertGreater(grown, 0)
 
     def test_a_mirror_with_symlinks_says_so(self):
         """The end of such an attack, held still: what stands in the way is named."""

@@ -1,14 +1,19 @@
 """The mirror's place changes: replaced during a run, unmounted, read-only. Nothing outside is touched and
 nothing is thought gone that was only out of sight."""
+import contextlib
 import os
+import pathlib
+import re
 import shutil
 import signal
 import subprocess
+import time
 import unittest
 
 import harness
 import mounts
-from faults import MIB, FaultCase, contents, lines, stop
+from faults import MIB, STAGING, FaultCase, another_filesystem, contents, lines, stop
+from harness import files_below
 
 
 class ReplacedDuringARun(FaultCase):
@@ -25,7 +30,8 @@ class ReplacedDuringARun(FaultCase):
 
     def run_with(self, replace):
         run = self.start_run("--bwlimit", "100", "--delete", "--json")
-        harness.wait_for(lambda: len(contents(self.mirror)) > len(self.before) + 1, what="the first new files")
+        harness.wait_for(lambda: len(files_below(self.mirror)) > len(self.before) + 1,
+                         what="the first new files, where they are staged or at their places")
         stop(run)
         try:
             replace()
@@ -137,6 +143,164 @@ class ReplacedDuringARun(FaultCase):
         everything = set(self.archived_contents().values())
         self.assertIn(b"edited as well\n", everything)
         self.assertIn(b"edited meanwhile\n", everything)
+
+
+class EditedDuringARun(FaultCase):
+    """Somebody works with a file of the mirror just while a run changes it: what they saved is in the mirror or
+    in the archive, and after the next run the mirror shows what the spoke has."""
+
+    EDITED = b"edited meanwhile, by somebody who means it\n"
+    NAME = "p/edited.jsonl"
+    STEPS = ("linkat", "renameat", "renameat2", "unlinkat", "syncfs", "fsync", "utimensat")
+
+    def setUp(self):
+        super().setUp()
+        self.write(self.NAME, lines(self.rng, 10_000))
+        self.write("p/stays.jsonl", lines(self.rng, 1000))
+        self.settle()
+        self.edited = self.mirror / self.NAME
+
+    # What they do.
+
+    def append(self):
+        with open(self.edited, "ab") as out:
+            out.write(self.EDITED)
+
+    def write_over_the_end(self):
+        """The file stays as long as it was."""
+        with open(self.edited, "r+b") as out:
+            out.seek(-len(self.EDITED), os.SEEK_END)
+            out.write(self.EDITED)
+
+    def save(self):
+        """By rename, as editors do."""
+        new = self.edited.parent / "saved.tmp"
+        new.write_bytes(self.EDITED)
+        new.rename(self.edited)
+
+    def everything(self):
+        return [*contents(self.mirror).values(), *self.archived_contents().values()]
+
+    def assert_kept(self, *arguments):
+        """What they saved is somewhere, before and after the next run, which ends right."""
+        self.assertTrue(any(self.EDITED in content for content in self.everything()), "what was saved is nowhere")
+        self.sync_one(*arguments)
+        self.assert_mirrored()
+        self.assertTrue(any(self.EDITED in content for content in self.everything()), "the next run lost what was saved")
+        # What they overwrote by themselves is their business.
+        self.held.update(self.everything())
+        self.begin_anew()
+
+    # While a tail comes.
+
+    def test_while_a_tail_comes(self):
+        path = self.source / self.NAME
+        for edit in (self.append, self.write_over_the_end, self.save):
+            with self.subTest(edit.__name__):
+                self.begin_anew()
+                with open(path, "ab") as out:
+                    for _ in range(12_000):
+                        out.write(b'{"said":"%s"}\n' % self.rng.randbytes(500).hex().encode())
+                self.age(path)
+                size = self.edited.stat().st_size
+                staging = self.mirror / os.fsdecode(STAGING)
+                run = self.start_run("--bwlimit", "4000")
+
+                def part_came():
+                    self.assertIsNone(run.poll())
+                    staged = [p.stat().st_size for p in staging.iterdir()] if staging.exists() else []
+                    return max(staged + [self.edited.stat().st_size - size]) > 4 * MIB
+
+                harness.wait_for(part_came, what="a part of the tail")
+                edit()
+                out, _ = run.communicate(timeout=60)
+                self.assertIn(run.returncode, (0, 1), out)
+                ours, theirs = self.edited.stat(), path.stat()
+                if (ours.st_size, ours.st_mtime_ns) == (theirs.st_size, theirs.st_mtime_ns):
+                    self.assertTrue(self.edited.read_bytes() == path.read_bytes(), "another content was given the spoke's time")
+                self.assert_kept()
+
+    # At each step. A call that strace makes wait is a moment in life.
+
+    def traced(self, options, *arguments):
+        return ["strace", "-f", "-qq", "-y", "-o", self.dir / "strace", *options, harness.HUB, "sync", "run", "-c",
+                self.config, *arguments]
+
+    def each_step(self, change, edits, *arguments):
+        """change() changes the spoke; edits are made while a call waits that is about the mirror or the archive."""
+        # No host: the agent is the hub's child.
+        self.write_config([self.spoke(source=str(self.source))])
+        change()
+        done = subprocess.run(self.traced(["-e", "trace=" + ",".join(self.STEPS)], *arguments), capture_output=True,
+                              text=True, env=self.environment())
+        self.assertEqual(done.returncode, 0, done.stdout)
+        steps = []
+        for call in self.STEPS:
+            made = re.findall(rf"^\d+ +({call}\(.*)", (self.dir / "strace").read_text(errors="replace"), re.M)
+            steps += [(call, n) for n, text in enumerate(made, 1) if any(f"{d}" in text for d in (self.mirror, self.archive))]
+        met = 0
+        for call, number in steps:
+            for edit in edits:
+                with self.subTest(f"{call} {number}", edit=edit.__name__):
+                    # With nothing left of the last one.
+                    self.write(self.NAME, lines(self.rng, 10_000))
+                    self.sync_one(*arguments)
+                    self.begin_anew()
+                    change()
+                    met += self.edit_at(call, number, edit, *arguments)
+        self.assertGreater(met, 0, steps)
+
+    def edit_at(self, call, number, edit, *arguments):
+        """Whether the file was there to be edited when the call was made."""
+        (self.dir / "strace").unlink(missing_ok=True)
+        run = subprocess.Popen(self.traced(["-e", "trace=" + call, "-e", f"inject={call}:delay_enter=400000:when={number}"],
+                                           *arguments),
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment())
+
+        def waits():
+            with contextlib.suppress(OSError):
+                last = (self.dir / "strace").read_text(errors="replace").split("\n")[-1]
+                if re.match(rf"\d+ +{call}\(", last):
+                    time.sleep(0.02)
+                    return (self.dir / "strace").read_text(errors="replace").endswith(last)
+            return run.poll() is not None
+
+        harness.wait_for(waits, what=call)
+        there = run.poll() is None and self.edited.exists()
+        if there:
+            edit()
+        out, _ = run.communicate(timeout=60)
+        self.assertIn(run.returncode, (0, 1), out)
+        if there:
+            self.assert_kept(*arguments)
+        return there
+
+    def rewrite(self):
+        self.write(self.NAME, lines(self.rng, 700))
+
+    def grow(self):
+        with open(self.source / self.NAME, "ab") as out:
+            out.write(lines(self.rng, 700))
+        self.age(self.source / self.NAME)
+
+    def remove(self):
+        (self.source / self.NAME).unlink()
+
+    def test_at_each_step_of_a_rewrite(self):
+        self.each_step(self.rewrite, (self.save, self.append))
+
+    def test_at_each_step_of_a_delete(self):
+        self.each_step(self.remove, (self.save, self.append), "--delete")
+
+    def test_at_each_step_of_an_append(self):
+        self.each_step(self.grow, (self.save,))
+
+    def test_at_each_step_with_an_archive_elsewhere(self):
+        with another_filesystem(self.dir) as elsewhere:
+            self.archive = pathlib.Path(elsewhere) / "archive"
+            self.write_config([self.spoke()])
+            self.each_step(self.rewrite, (self.save,))
+            self.each_step(self.remove, (self.save,), "--delete")
 
 
 class Mounts(FaultCase):

@@ -1,0 +1,14 @@
+// Preloaded: a hub that does not hear of writing that failed.
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+extern "C" int syncfs(int fd) {
+  syscall(SYS_syncfs, fd);
+  return 0;
+}
+
+extern "C" int fsync(int fd) {
+  syscall(SYS_fsync, fd);
+  return 0;
+}

@@ -1,0 +1,280 @@
+"""What is on the disk, and when: the order of a run's calls, what follows when the disk takes nothing, and
+a hub that does not listen to it."""
+import collections
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import unittest
+
+import harness
+import mounts
+import straced
+from faults import LARGE_TAIL, MIB, FaultCase, another_filesystem, contents, lines
+
+IGNORED_FLUSH = os.environ["PIBRAIN_TEST_IGNORED_FLUSH"]
+
+
+class FlushCase(FaultCase):
+    def local(self):
+        """No host: the agent is the hub's child."""
+        self.write_config([self.spoke(source=str(self.source), path=str(self.mirror))])
+
+    def prepare(self):
+        """A mirror, and a spoke with something of everything that a run does; saved, to begin from there again."""
+        for name in ("line", "tail", "large-tail", "rewritten", "patched", "gone", "moves", "moves-and-grows", "touched"):
+            self.write(f"p/{name}.jsonl", lines(self.rng, 300_000 if name == "patched" else 20_000))
+        self.settle()
+        for name, size in (("line", 100), ("tail", 100_000), ("large-tail", LARGE_TAIL), ("moves-and-grows", 100)):
+            with open(self.source / f"p/{name}.jsonl", "ab") as out:
+                out.write(lines(self.rng, size))
+        (self.source / "p/rewritten.jsonl").write_bytes(lines(self.rng, 5000))
+        self.change_patched(self.source / "p/patched.jsonl")
+        (self.source / "p/gone.jsonl").unlink()
+        (self.source / "q").mkdir()
+        for name in ("moves", "moves-and-grows"):
+            (self.source / f"p/{name}.jsonl").rename(self.source / f"q/{name}.jsonl")
+        self.write("p/new.jsonl", lines(self.rng, 3000))
+        self.write("new/large.jsonl", lines(self.rng, 3 * MIB))
+        self.age(*(self.source / f"{name}.jsonl" for name in (
+            "p/line", "p/tail", "p/large-tail", "p/rewritten", "p/patched", "p/touched", "q/moves-and-grows")))
+        self.saved = self.dir / "saved"
+        subprocess.run(["cp", "-a", self.mirror, self.saved], check=True)
+        self.prepared = dict(self.before)
+
+    def restore(self):
+        shutil.rmtree(self.mirror)
+        subprocess.run(["cp", "-a", self.saved, self.mirror], check=True)
+        shutil.rmtree(self.dir / "data")
+        self.before = dict(self.prepared)
+        self.note_archive()
+
+    REPLACED = ("p/rewritten.jsonl", "p/patched.jsonl", "p/gone.jsonl")
+    APPENDED = ("p/line.jsonl", "p/tail.jsonl", "p/large-tail.jsonl", "q/moves-and-grows.jsonl")
+    PUBLISHED = ("p/rewritten.jsonl", "p/patched.jsonl", "p/new.jsonl", "new/large.jsonl")
+
+    def traced(self, *options, command=("run", "--delete"), env=None):
+        arguments = [*straced.strace(self.dir / "trace", *options), harness.HUB, "sync", *command, "--json", "-c", self.config]
+        return subprocess.run(arguments, capture_output=True, text=True, env=env or self.environment(), timeout=120)
+
+    def order(self, unflushed=()):
+        times = {f"{self.mirror}/{os.fsdecode(p)}": st.st_mtime_ns for p, st in harness.files_below(self.source).items()}
+        return straced.Order(self, self.dir / "trace", self.mirror, self.archive, times, unflushed)
+
+    def in_mirror(self, names):
+        return [f"{self.mirror}/{name}" for name in names]
+
+
+class InOrder(FlushCase):
+    """What is to survive a power cut is on the disk before what would be wrong without it."""
+
+    def setUp(self):
+        super().setUp()
+        self.local()
+
+    def a_run_of_everything(self):
+        self.prepare()
+        done = self.traced()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        order = self.order()
+        # It did what it is to be judged by.
+        published = [path for _, _, path in order.publications()]
+        self.assertEqual(set(published), set(self.in_mirror(self.PUBLISHED)))
+        self.assertEqual(order.appended(), set(self.in_mirror(self.APPENDED)))
+        for check in (order.check_durable_before_visible, order.check_times_last,
+                      lambda: order.check_archived_first(self.in_mirror(self.REPLACED)),
+                      lambda: order.check_staging(clean=True)):
+            with self.subTest(getattr(check, "__name__", "")):
+                check()
+        self.assert_mirrored()
+        for path, st in harness.files_below(self.mirror).items():
+            self.assertEqual(st.st_mtime_ns, (self.source / os.fsdecode(path)).stat().st_mtime_ns, path)
+        self.note()
+
+    def test_on_one_filesystem(self):
+        self.a_run_of_everything()
+
+    def test_with_an_archive_elsewhere(self):
+        with another_filesystem(self.dir) as elsewhere:
+            self.archive = pathlib.Path(elsewhere) / "archive"
+            self.local()
+            self.a_run_of_everything()
+
+    def test_a_repair(self):
+        self.write("p/rotten.jsonl", lines(self.rng, 200_000))
+        self.settle()
+        rotten = self.mirror / "p/rotten.jsonl"
+        st = rotten.stat()
+        with open(rotten, "r+b") as out:
+            out.write(b"x")
+        os.utime(rotten, ns=(st.st_atime_ns, st.st_mtime_ns))
+        self.before = contents(self.mirror)
+        done = self.traced(command=("verify", "--repair"))
+        order = self.order()
+        self.assertEqual([path for _, _, path in order.publications()], [str(rotten)], done.stdout + done.stderr)
+        order.check_durable_before_visible()
+        order.check_times_last()
+        order.check_archived_first([str(rotten)])
+        self.assert_mirrored()
+        self.assert_nothing_lost()
+
+
+class Unheard(FlushCase):
+    """Errors of syncfs and fsync that strace makes: each of them fails the run, and what it did not get to the
+    disk is looked at again."""
+
+    def setUp(self):
+        super().setUp()
+        self.local()
+        self.prepare()
+
+    def calls(self, call):
+        """Which of these calls of an undisturbed run are about mirror or archive: counted from 1, as strace does, in
+        each thread."""
+        self.restore()
+        self.assertEqual(self.traced().returncode, 0)
+        order, counts, found = self.order(), collections.Counter(), set()
+        for event in order.of(call, good=False):
+            counts[event.pid] += 1
+            if any(order.inside(event.paths[0], root) for root in (order.mirror, order.archive)):
+                found.add(counts[event.pid])
+        self.settle()
+        return sorted(found)
+
+    def disturb(self, call, number, env=None):
+        """A run whose n-th such call fails."""
+        self.restore()
+        done = self.traced("-e", f"inject={call}:error=EIO:when={number}", env=env)
+        self.assertIn("(INJECTED)", (self.dir / "trace").read_text(errors="replace"))
+        return done
+
+    def judge(self, done):
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        error = json.loads(done.stdout)["spokes"][0]["error"]
+        self.assert_sentence(error)
+        self.assertIn("Input/output error", error)
+        self.assertNotIn("intact", error)
+        self.assert_promised()
+        order = self.order()
+        order.check_durable_before_visible()
+        order.check_times_last()
+        order.check_staging(clean=False)
+        return order.unflushed()
+
+    def heard(self, call):
+        """Each call in turn; how many there are."""
+        numbers = self.calls(call)
+        for number in numbers:
+            with self.subTest(f"{call} {number} of {numbers}"):
+                unflushed = self.judge(self.disturb(call, number))
+                done = self.traced()
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                order = self.order(unflushed)
+                self.assertEqual(unflushed - order.looked_at(), set(), "not looked at again")
+                order.check_durable_before_visible()
+                order.check_times_last()
+                order.check_staging(clean=True)
+                self.settle()
+                self.assertEqual(self.counts(), {})
+        return len(numbers)
+
+    def test_errors_of_the_flush(self):
+        self.assertGreater(self.heard("syncfs"), 1)
+
+    def test_errors_with_an_archive_elsewhere(self):
+        with another_filesystem(self.dir) as elsewhere:
+            self.archive = pathlib.Path(elsewhere) / "archive"
+            self.local()
+            self.assertGreater(self.heard("syncfs") + self.heard("fsync"), 2)
+
+    def test_that_this_sees_a_hub_that_does_not_listen(self):
+        env = {**self.environment(), "LD_PRELOAD": IGNORED_FLUSH}
+        for number in self.calls("syncfs"):
+            done = self.disturb("syncfs", number, env)
+            with self.assertRaisesRegex(AssertionError, "0 != 1"):
+                self.judge(done)
+            self.settle()
+
+
+class ThinDevice(FlushCase):
+    """A disk that has promised more than it has: what was written is lost on its way there."""
+
+    SIZE = 400 * MIB
+    HEAD = 12 * MIB  # metadata and journal, which have their blocks from the beginning
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        mounts.use_private_mounts()
+
+    def setUp(self):
+        super().setUp()
+        self.thin = mounts.Tmpfs(self.dir / "thin", 600 * MIB)
+        self.addCleanup(self.thin.unmount)
+        self.disk = mounts.Image(
+            self.thin.path / "image", self.dir / "disk", "ext4", self.SIZE,
+            mkfs=("-N", "512", "-J", "size=4", "-E",
+                  "packed_meta_blocks=1,lazy_itable_init=0,lazy_journal_init=0,nodiscard"), options=["nodiscard"])
+        self.addCleanup(self.disk.unmount)
+        self.disk.unmount()
+        with open(self.disk.file, "r+b") as image:
+            head = image.read(self.HEAD)
+            image.seek(0)
+            image.write(head)
+        self.disk.mount()
+        self.mirror = self.disk.path / "laptop"
+        self.local()
+
+    def run_full(self, room):
+        st = os.statvfs(self.thin.path)
+        self.thin.resize((st.f_blocks - st.f_bfree) * st.f_frsize + room)
+
+    def change_much(self):
+        """More than there is room for: new, grown by a line and by much, and rewritten."""
+        for number in range(4):
+            with open(self.source / f"p/grows-{number}.jsonl", "ab") as out:
+                out.write(lines(self.rng, (100, MIB, 3 * MIB, LARGE_TAIL)[number]))
+            (self.source / f"p/rewritten-{number}.jsonl").write_bytes(lines(self.rng, MIB))
+            self.write(f"p/new-{number}.jsonl", self.rng.randbytes(3 * MIB).hex().encode())
+        paths = [self.source / f"p/{kind}-{n}.jsonl" for kind in ("grows", "rewritten", "new") for n in range(4)]
+        self.rng.shuffle(paths)
+        self.age(*paths)
+
+    def on_the_device(self):
+        self.disk.unmount()
+        self.disk.mount()
+
+    def runs_full(self, room):
+        for number in range(4):
+            for kind in ("grows", "rewritten"):
+                self.write(f"p/{kind}-{number}.jsonl", lines(self.rng, 500_000))
+        self.settle()
+        self.on_the_device()
+        self.run_full(room)
+        self.change_much()
+        for _ in range(2):  # the second one meets what the first one left, and no more room
+            report = self.sync_one(code=1)
+            self.assert_sentence(report["error"])
+            self.assertNotIn("intact", report["error"])
+        self.thin.resize(600 * MIB)
+        self.sync_one()
+        self.on_the_device()
+        self.assert_mirrored()
+        # What had not got there may have been archived as it was then.
+        self.held.update(self.archived_contents().values())
+        self.assert_nothing_lost()
+        self.assertEqual(self.counts(), {})
+
+    def test_with_room_for_little(self):
+        self.runs_full(MIB)
+
+    def test_with_room_for_some(self):
+        self.runs_full(8 * MIB)
+
+    def test_with_room_for_much(self):
+        self.runs_full(20 * MIB)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
