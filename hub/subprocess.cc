@@ -69,9 +69,10 @@ void killChildrenAndDie(int signal) {
 // RLIMIT_FSIZE.
 constexpr int OF_WRITING[] = {SIGPIPE, SIGXFSZ};
 
-// `held` is given to the child as well; -1: nothing.
+// `held` is given to the child as well; -1: nothing. `toldOfLimits`: a file that would be larger
+// than RLIMIT_FSIZE is an error to the child too, so that it can say which.
 pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err, int held = -1,
-            Terminal terminal = Terminal::NONE) {
+            Terminal terminal = Terminal::NONE, bool toldOfLimits = false) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   KJ_DEFER(posix_spawn_file_actions_destroy(&actions));
@@ -91,6 +92,7 @@ pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err, int 
   sigemptyset(&signals);
   posix_spawnattr_setsigmask(&attributes, &signals);
   for (int signal : OF_WRITING) sigaddset(&signals, signal);
+  if (toldOfLimits) sigdelset(&signals, SIGXFSZ);
   posix_spawnattr_setsigdefault(&attributes, &signals);
   // A session of its own: what it starts can be ended with it, and finds no terminal to ask at.
   short flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
@@ -165,7 +167,7 @@ Piped spawnWithPipes(const std::vector<std::string>& argv, int held) {
   if (pipe2(err, O_CLOEXEC) != 0) throwErrno(errno, "cannot make a pipe");
   kj::AutoCloseFd errEnd(err[0]), childErr(err[1]);
   kj::AutoCloseFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
-  pid_t pid = spawn(argv, null, childOut, childErr, held);
+  pid_t pid = spawn(argv, null, childOut, childErr, held, Terminal::NONE, true);
   return {pid, kj::mv(outEnd), kj::mv(errEnd)};
 }
 

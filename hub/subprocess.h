@@ -32,7 +32,8 @@ struct Piped {
 };
 
 // The same without a terminal, and with /dev/null as standard input. The child keeps a second
-// descriptor of `held`, so that a lock on it lasts as long as the child does.
+// descriptor of `held`, so that a lock on it lasts as long as the child does. What would be larger
+// than RLIMIT_FSIZE is an error to it as to this process, not its end.
 Piped spawnWithPipes(const std::vector<std::string>& argv, int held);
 
 // Waits for the child and gives its wait status; after `patience` it is killed, with what it

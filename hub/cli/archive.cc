@@ -68,10 +68,20 @@ void printText(const Config& config, const std::vector<ArchivedFile>& files) {
   }
   printf("%s%s in the archive, %s", files.empty() ? "" : "\n",
          countOf(files.size(), "file").c_str(), formatBytes(bytesOf(files)).c_str());
+  auto forGood =
+      size_t(std::count_if(files.begin(), files.end(), [](auto& f) { return f.forGood; }));
   if (config.hub.archiveDays == 0) {
     printf(", kept for ever\n");
+  } else if (forGood > 0 && forGood == files.size()) {
+    printf(", of spokes that were removed: kept until you remove %s\n",
+           forGood == 1 ? "it" : "them");
   } else {
     printf(", kept for %s at least\n", countOf(config.hub.archiveDays, "day").c_str());
+    if (forGood > 0) {
+      printf("%s of these, of spokes that were removed, %s kept until you remove %s.\n",
+             countOf(forGood, "file").c_str(), forGood == 1 ? "is" : "are",
+             forGood == 1 ? "it" : "them");
+    }
   }
   if (!files.empty()) {
     printf(

@@ -28,6 +28,7 @@ namespace {
 constexpr int GLANCE = 200;  // milliseconds
 constexpr size_t LONGEST_ERRORS = 64 * 1024;
 
+constexpr int FILE_IO = 11;      // rsync(1): error in file I/O
 constexpr int BROKE_OFF = 12;    // rsync(1): error in the protocol data stream
 constexpr int NO_COMMAND = 127;  // as shells say it
 constexpr int SSH_FAILED = 255;  // ssh(1), EXIT STATUS
@@ -111,16 +112,23 @@ std::optional<std::string> explainSsh(const SpokeConfig& spoke, const RsyncRun& 
   return explainUsualFailure(*target, errors, denial);
 }
 
+std::string findRsync() {
+  auto rsync = findProgram("rsync");
+  if (rsync) return *rsync;
+  throw Failure(
+      "rsync was not found on PATH, and this spoke's sync_method is rsync. Install it: 'sudo apt "
+      "install rsync'; or put the agent on the spoke, and set sync_method to agent.");
+}
+
 }  // namespace
 
+bool rsyncKnows(const std::string& option) {
+  static const std::string help = runProgram({findRsync(), "--help"}, std::chrono::seconds(10)).out;
+  return absl::StrContains(help, option + " ");
+}
+
 RsyncRun runRsync(const std::vector<std::string>& options, int held, Progress& progress) {
-  auto rsync = findProgram("rsync");
-  if (!rsync) {
-    throw Failure(
-        "rsync was not found on PATH, and this spoke's sync_method is rsync. Install it: 'sudo apt "
-        "install rsync'; or put the agent on the spoke, and set sync_method to agent.");
-  }
-  std::vector<std::string> argv{*rsync};
+  std::vector<std::string> argv{findRsync()};
   argv.insert(argv.end(), options.begin(), options.end());
   auto child = spawnWithPipes(argv, held);
   RsyncRun run;
@@ -137,6 +145,23 @@ RsyncRun runRsync(const std::vector<std::string>& options, int held, Progress& p
   }
   run.exitStatus = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return run;
+}
+
+// 'rsync: [receiver] write failed on "/mirror/p/a.jsonl": File too large (27)'
+std::optional<Unwritten> unwrittenFile(const RsyncRun& run, const std::string& mirror) {
+  if (run.exitStatus != FILE_IO) return std::nullopt;
+  constexpr absl::string_view FAILED = "write failed on \"", END = "\": ";
+  for (absl::string_view line : absl::StrSplit(run.errors, '\n', absl::SkipEmpty())) {
+    auto begin = line.find(FAILED);
+    auto end = line.rfind(END);
+    if (begin == line.npos || end == line.npos || end < begin + FAILED.size()) continue;
+    auto name = line.substr(begin + FAILED.size(), end - begin - FAILED.size());
+    auto path = unescapeRsync({name.data(), name.size()});
+    auto above = mirror + (mirror.ends_with('/') ? "" : "/");
+    if (!path.starts_with(above)) return std::nullopt;
+    return Unwritten{path.substr(above.size()), std::string(line.substr(end + END.size()))};
+  }
+  return std::nullopt;
 }
 
 std::string explainRsync(const SpokeConfig& spoke, const RsyncRun& run) {
@@ -183,7 +208,7 @@ std::string explainRsync(const SpokeConfig& spoke, const RsyncRun& run) {
       }
       return absl::StrCat("the conversation with rsync on ", place,
                           " broke off. Is it there, and does the key allow it?", said, ".");
-    case 11:
+    case FILE_IO:
       return absl::StrCat("a disk failed rsync, here or on ", place,
                           ". Check the room with 'df -h ",
                           escapeForTerminal(shellQuote(spoke.path)), "'", said, ".");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,9 +16,21 @@ struct RsyncRun {
   int exitStatus = 0;  // rsync(1), EXIT VALUES
 };
 
+// Whether the rsync that there is here names this option among those that it knows. It is asked
+// once. Throws Failure if there is none on PATH.
+bool rsyncKnows(const std::string& option);
+
 // Runs rsync to its end, which keeps a descriptor of `held`; the progress counts the changes.
 // Throws Failure if there is none on PATH.
 RsyncRun runRsync(const std::vector<std::string>& options, int held, Progress& progress);
+
+// What rsync could not write here and gave up for, if it was one file: it is too large for the
+// disk, say, or for 'ulimit -f'.
+struct Unwritten {
+  std::string path;  // in the mirror
+  std::string why;
+};
+std::optional<Unwritten> unwrittenFile(const RsyncRun& run, const std::string& mirror);
 
 // Why rsync ended so, for a person (P8). Of 0 and 24 (files vanished meanwhile) there is nothing to
 // explain.

@@ -1,14 +1,13 @@
 #include "hub/rsync/sync.h"
 
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
 #include <absl/strings/str_replace.h>
-#include <fcntl.h>
 #include <kj/debug.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
+#include <map>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -17,6 +16,7 @@
 #include "hub/failure.h"
 #include "hub/files.h"
 #include "hub/rsync/process.h"
+#include "hub/rsync/replaced.h"
 #include "hub/sync/archive-catalog.h"
 #include "hub/sync/deletion.h"
 #include "hub/sync/explain.h"
@@ -30,16 +30,18 @@ constexpr int VANISHED = 24;  // rsync(1): source files vanished before they cou
 
 using Kind = RsyncOutput::Kind;
 
-// Whether the file `path` beneath `whole` begins with all that is in `part` of that size.
-bool extends(int part, uint64_t size, const RootedDir& whole, const std::string& path) {
-  auto opened = whole.open(path, O_RDONLY);
-  struct stat st;
-  bool possible = opened.error == 0 && fstat(opened.fd, &st) == 0 && S_ISREG(st.st_mode) &&
-                  uint64_t(st.st_size) >= size;
-  if (!possible) return false;
-  FileHasher old, now;
-  return hashPrefix(part, size, old) == size && hashPrefix(opened.fd, size, now) == size &&
-         old.digest() == now.digest();
+// A file's time that is later than the clocks by more than this is no clock.
+constexpr int64_t DAY = 86'400'000'000'000;  // ns
+constexpr size_t MAX_DESCRIBED = 5;
+// rsync runs again without so many files that cannot be written; of a disk that is full there would
+// be no end.
+constexpr size_t MAX_UNWRITTEN = 3;
+
+// A path as rsync's filters take it, which is a pattern if one of these is in it (rsync(1)).
+std::string filterFor(const std::string& path) {
+  if (path.find_first_of("*?[") == std::string::npos) return "/" + path;
+  return "/" +
+         absl::StrReplaceAll(path, {{"\\", "\\\\"}, {"*", "\\*"}, {"?", "\\?"}, {"[", "\\["}});
 }
 
 class RsyncSync {
@@ -52,8 +54,7 @@ class RsyncSync {
         report_(report),
         progress_(progress),
         shell_(remoteShell()),
-        backup_(absl::StrCat(config.hub.archiveDir, "/", spoke.name, "/",
-                             archiveRunName(report.started))) {}
+        agesFile_(archiveAgesFile(config.hub.databaseDir, spoke.name)) {}
 
   void run() {
     deleting_ = options_.deleteGone || spoke_.deleteGone;
@@ -70,7 +71,10 @@ class RsyncSync {
   void verify(Verification& result, bool repair) {
     Mirror mirror(spoke_.path, repair ? Mirror::Access::WRITE : Mirror::Access::READ, archive());
     lookAt(mirror);
-    auto look = rsync({"--dry-run", "--checksum", "--delete"}, -1);
+    readFromDisk(mirror);  // it is the disk that is in question
+    auto options = lookingForGone();
+    options.push_back("--checksum");
+    auto look = rsync(options, -1);
     requireGood(look);
     note(look);
     result.files = look.output.files;
@@ -95,7 +99,9 @@ class RsyncSync {
   }
 
  private:
-  Archive archive() const { return Archive(config_.hub.archiveDir, spoke_.name, report_.started); }
+  Archive archive() const {
+    return Archive(config_.hub.archiveDir, spoke_.name, report_.started, agesFile_);
+  }
 
   void lookAt(Mirror& mirror) {
     before_ = mirror.walk();
@@ -105,65 +111,133 @@ class RsyncSync {
     }
   }
 
+  // What is compared from now on is what the disk has.
+  void readFromDisk(Mirror& mirror) const {
+    for (auto& [path, size] : sizes_) {
+      KJ_IF_MAYBE(file, mirror.openFile(path)) mirror.readFromDisk(*file);
+    }
+  }
+
   void preview() {
-    std::vector<std::string> options{"--dry-run"};
-    if (deleting_) options.push_back("--delete");
-    auto ran = rsync(options, -1);
+    auto ran = rsync(deleting_ ? lookingForGone() : std::vector<std::string>{"--dry-run"}, -1);
     requireGood(ran);
     take(ran);
     note(ran);
     if (!deleting_) return;
-    auto refusal = whyNotDelete(spoke_, report_.counts.deleted, before_.files, ran.output.files,
-                                options_.maxDelete);
+    std::string refusal;
+    for (auto& path : goneTwice(ran, -1, before_.files, refusal)) noteDeleted(path);
     if (!refusal.empty()) throw Failure(refusal);
   }
 
   void change(Mirror& mirror, std::vector<std::string> options) {
-    mirror.clearStaging();
-    auto made = makeDirectories(backup_);
-    if (made.ok()) made = makeDirectories(staging());
-    if (!made.ok()) throw Failure(std::string(made.message()));
-    RsyncRun ran;
-    {
-      KJ_DEFER({
-        tidyBackup();
-        mirror.clearStaging();
-      });
-      options.insert(options.end(),
-                     {"--backup", "--backup-dir=" + backup_, "--temp-dir=" + staging()});
-      ran = rsync(options, mirror.lockFd());
+    // Content is on the disk before it has its name (P3).
+    if (rsyncKnows("--fsync")) options.push_back("--fsync");
+    lookAtClocks(mirror);
+    bool unclean = mirror.endedUncleanly();
+    if (unclean) {
+      // Size and time prove nothing.
+      options.push_back("--checksum");
+      readFromDisk(mirror);
+      warn("the last run did not come to its end, so contents were compared");
     }
-    take(ran);
-    std::string refusal;
+    dropGrown(replaced(), spoke_.path);
+    mirror.handOver();
+    options.insert(options.end(),
+                   {"--backup", "--backup-dir=" + replaced(), "--temp-dir=" + staging()});
+    auto runs = allButUnwritable(options, mirror.lockFd());
+    auto& ran = runs.back();
     bool good = goodEnd(ran);
+    // Else there is no other name or content than before.
+    if (unclean || !good || runs.size() > 1 || !ran.output.items().empty()) mirror.takeBack();
+    rewritten_ = dropGrown(replaced(), spoke_.path);
+    mirror.archiveReplaced();
+    for (auto& one : runs) take(one);
+    std::string refusal;
     if (good && deleting_) refusal = deleteGone(mirror);
-    if (!report_.changes.empty()) mirror.finish();
+    mirror.finish();
     expire();
     requireGood(ran);
     note(ran);
-    if (!refusal.empty()) throw Failure(refusal + ". All else was synced.");
+    requireAll(refusal);
   }
 
-  // Moves what is gone on the spoke to the archive, as a second look by rsync finds it. Returns why
-  // it does not (P5); empty if it does.
-  std::string deleteGone(Mirror& mirror) {
-    auto look = rsync({"--dry-run", "--delete"}, mirror.lockFd());
-    if (look.exitStatus != 0 || !look.output.ended) {
-      return "nothing was deleted, because the spoke could not be read whole";
+  // One file that cannot be written ends rsync: then it runs again for the others.
+  std::vector<RsyncRun> allButUnwritable(const std::vector<std::string>& options, int held) {
+    std::vector<RsyncRun> runs;
+    for (;;) {
+      runs.push_back(rsync(options, held));
+      auto unwritten = unwrittenFile(runs.back(), spoke_.path);
+      if (!unwritten || unwritten_.size() == MAX_UNWRITTEN ||
+          !unwritten_.emplace(unwritten->path, unwritten->why).second) {
+        return runs;
+      }
     }
+  }
+
+  // Moves what is gone on the spoke to the archive. Returns why it does not (P5); empty if it does.
+  std::string deleteGone(Mirror& mirror) {
+    auto mirrored = mirror.walk().files;
+    std::string refusal;
+    std::vector<std::string> going;
+    auto first = rsync(lookingForGone(), mirror.lockFd());
+    for (auto& path : goneTwice(first, mirror.lockFd(), mirrored, refusal)) {
+      try {
+        if (mirror.archiveFile(path)) going.push_back(path);
+      } catch (const kj::Exception& e) {
+        if (e.getType() != kj::Exception::Type::FAILED) throw;
+        undeleted_.emplace(path, plainWords(e));
+      }
+    }
+    auto uncommitted = mirror.commit();
+    for (auto& one : uncommitted) undeleted_.emplace(one.path, plainWords(one.why));
+    for (auto& path : going) {
+      if (!undeleted_.contains(path)) noteDeleted(path);
+    }
+    for (auto& one : uncommitted) {
+      if (one.why.getType() != kj::Exception::Type::FAILED) Mirror::fail(one);
+    }
+    return refusal;
+  }
+
+  std::vector<std::string> lookingForGone() const {
+    std::vector<std::string> options{"--dry-run", "--delete"};
+    // What cannot be read in the mirror is not for rsync to stumble over.
+    for (auto& problem : before_.problems) {
+      options.push_back("--filter=P " + filterFor(problem.path) + "/");
+    }
+    return options;
+  }
+
+  // What the spoke did not have at two looks, of which the second begins when the first has ended:
+  // in one alone a file may be missing that moved, or was replaced, meanwhile. `refusal` becomes
+  // why nothing may go, if so.
+  std::vector<std::string> goneTwice(const RsyncRun& first, int held, uint64_t mirrored,
+                                     std::string& refusal) {
+    std::vector<std::string> twice;
+    auto once = goneAt(first, mirrored, refusal);
+    if (once.empty()) return twice;
+    auto second = goneAt(rsync(lookingForGone(), held), mirrored, refusal);
+    std::unordered_set<std::string> again(second.begin(), second.end());
+    for (auto& path : once) {
+      if (again.contains(path)) twice.push_back(path);
+    }
+    return twice;
+  }
+
+  std::vector<std::string> goneAt(const RsyncRun& look, uint64_t mirrored, std::string& refusal) {
     std::vector<std::string> gone;
+    // There is nothing to put right: a later run finds at rest what went away while it was read.
+    if (look.exitStatus == VANISHED && look.output.ended) return gone;
+    if (look.exitStatus != 0 || !look.output.ended) {
+      refusal = "nothing was deleted, because the spoke could not be read whole";
+      return gone;
+    }
     for (auto& item : look.output.items()) {
       if (item.kind == Kind::DELETED) gone.push_back(item.path);
     }
-    auto refusal = whyNotDelete(spoke_, gone.size(), mirror.walk().files, look.output.files,
-                                options_.maxDelete);
-    if (!refusal.empty()) return refusal;
-    for (auto& path : gone) {
-      if (!mirror.archiveFile(path)) continue;
-      ++report_.counts.deleted;
-      report_.changes.push_back({ChangeKind::DELETE, path, "", sizeBefore(path)});
-    }
-    return "";
+    refusal = whyNotDelete(spoke_, gone.size(), mirrored, look.output.files, options_.maxDelete);
+    if (!refusal.empty()) gone.clear();
+    return gone;
   }
 
   static bool goodEnd(const RsyncRun& ran) {
@@ -177,8 +251,35 @@ class RsyncSync {
     throw Failure(explainRsync(spoke_, ran));
   }
 
+  // Throws, all in one, what kept this run from being a good one although rsync ended well.
+  void requireAll(const std::string& refusal) {
+    std::vector<std::string> wrong;
+    auto add = [&](const std::map<std::string, std::string>& files, const char* what) {
+      if (files.empty()) return;
+      std::vector<std::string> some;
+      for (auto& [path, why] : files) {
+        if (some.size() < MAX_DESCRIBED)
+          some.push_back(brief(path) + ": " + shorten(why, MAX_OWN_TEXT));
+      }
+      wrong.push_back(absl::StrCat(files.size(), files.size() == 1 ? " file " : " files ", what,
+                                   ": ", absl::StrJoin(some, "; "),
+                                   files.size() > some.size() ? "; …" : ""));
+    };
+    add(unwritten_, "could not be written here");
+    add(undeleted_, "gone on the spoke could not be moved to the archive");
+    report_.counts.failed = uint32_t(unwritten_.size() + undeleted_.size());
+    if (!refusal.empty()) wrong.push_back(refusal);
+    if (!wrong.empty()) throw Failure(absl::StrJoin(wrong, ". ") + ". All else was synced.");
+  }
+
   std::string staging() const {
     return absl::StrCat(spoke_.path, "/", std::string(Mirror::STAGING));
+  }
+
+  // Where rsync puts what it replaces. From there it goes to the archive, so that it is there or
+  // here whatever happens.
+  std::string replaced() const {
+    return absl::StrCat(staging(), "/", std::string(Mirror::REPLACED));
   }
 
   RsyncRun rsync(const std::vector<std::string>& more, int held) {
@@ -189,7 +290,10 @@ class RsyncSync {
   }
 
   std::vector<std::string> arguments(const std::vector<std::string>& more) const {
-    std::vector<std::string> all{"-az", absl::StrCat("--exclude=/", std::string(Mirror::STAGING))};
+    std::vector<std::string> all{"-az", absl::StrCat("--exclude=/", std::string(Mirror::STAGING)),
+                                 // mkfs makes it for root alone; sessions are never in it.
+                                 "--exclude=/lost+found/"};
+    for (auto& [path, why] : unwritten_) all.push_back("--exclude=" + filterFor(path));
     all.insert(all.end(), spoke_.extraArgs.begin(), spoke_.extraArgs.end());
     // After those, so that these hold. P2: private, regular files of ours; P3: whole ones, and a
     // rewrite within a second is seen; and what the report is made of.
@@ -237,17 +341,24 @@ class RsyncSync {
   // Fills the report with what was changed, or would be.
   void take(const RsyncRun& ran) {
     for (auto& item : ran.output.items()) {
+      if (item.kind == Kind::DELETED || unwritten_.contains(item.path)) continue;
       uint64_t before = sizeBefore(item.path);
       Change change{kindOf(item, before), item.path, "", item.size};
-      if (item.kind == Kind::DELETED) change.size = before;
       if (change.kind == ChangeKind::GROW) change.added = item.size - before;
       report_.bytesGrown += change.added;
       countChange(change.kind, report_.counts);
       report_.changes.push_back(std::move(change));
     }
-    report_.counts.files = ran.output.files;
-    report_.bytesLiteral = ran.output.bytesLiteral;
+    report_.counts.files = ran.output.files + uint32_t(unwritten_.size());
+    report_.bytesLiteral += ran.output.bytesLiteral;
   }
+
+  void noteDeleted(const std::string& path) {
+    ++report_.counts.deleted;
+    report_.changes.push_back({ChangeKind::DELETE, path, "", sizeBefore(path)});
+  }
+
+  void warn(std::string text) { report_.warnings.push_back(std::move(text)); }
 
   // Of the mirror's file, before this run; 0 if there was none.
   uint64_t sizeBefore(const std::string& path) const {
@@ -272,63 +383,36 @@ class RsyncSync {
 
   void note(const RsyncRun& ran) {
     if (ran.output.skipped > 0) {
-      report_.warnings.push_back(
-          absl::StrCat("symlinks and special files were skipped: ", ran.output.skipped));
+      warn(absl::StrCat("symlinks and special files were skipped: ", ran.output.skipped));
     }
     if (ran.exitStatus == VANISHED) {
-      report_.warnings.push_back(
-          "some files went away while they were read; the next run sees what became of them");
+      warn("some files went away while they were read; the next run sees what became of them");
     }
   }
 
-  // rsync keeps each version that it replaces or deletes. Of a file that grew, the mirror still has
-  // the old one: it is the beginning of the new.
-  void tidyBackup() {
-    kj::AutoCloseFd backup(open(backup_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    kj::AutoCloseFd mirror(open(spoke_.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (backup.get() < 0 || mirror.get() < 0) return;
-    RootedDir kept(kj::mv(backup)), now(kj::mv(mirror));
-    for (auto& directory : walkTree(kept.fd()).directories) {
+  // The spoke's clock is not known. Its newest file shows where it was at least, but for files from
+  // the future; and the mirror's directory, in which each run makes and removes something, where
+  // the hub's own clock was at the last run, should it be behind now.
+  void lookAtClocks(Mirror& mirror) {
+    struct stat st;
+    int64_t lastRun = fstat(mirror.lockFd(), &st) == 0
+                          ? int64_t(st.st_ctim.tv_sec) * 1'000'000'000 + st.st_ctim.tv_nsec
+                          : 0;
+    mirror.archive().clockShows(lastRun);
+    int64_t latest = std::max(report_.started, lastRun) + DAY;
+    for (auto& directory : before_.directories) {
       for (auto& file : directory.files) {
-        auto path = directory.pathOf(file);
-        bool grew = false;
-        // What cannot be read stays.
-        kj::runCatchingExceptions([&]() {
-          auto opened = kept.open(path, O_RDONLY);
-          grew = opened.error == 0 && extends(opened.fd, file.size, now, path);
-        });
-        if (grew) {
-          unlinkat(kept.fd(), path.c_str(), 0);
-        } else {
-          rewritten_.insert(path);
-        }
+        if (file.mtime <= latest) newest_ = std::max(newest_, file.mtime);
       }
     }
-    removeEmptyDirectories(backup_);
-  }
-
-  // The directory and those in it, as far as they are empty.
-  static void removeEmptyDirectories(const std::string& path) {
-    std::error_code ignored;
-    for (std::filesystem::directory_iterator entry(path, ignored), end; entry != end;
-         entry.increment(ignored)) {
-      if (entry->is_directory(ignored) && !entry->is_symlink(ignored)) {
-        removeEmptyDirectories(entry->path());
-      }
-    }
-    if (rmdir(path.c_str()) == 0) rmdir(std::string(parentOf(path)).c_str());
+    mirror.archive().clockShows(newest_);
   }
 
   void expire() {
-    // The spoke's clock is not known. Its newest file shows where it was: one of ours that is years
-    // ahead must not empty the archive.
-    int64_t newest = 0;
-    for (auto& directory : before_.directories) {
-      for (auto& file : directory.files) newest = std::max(newest, file.mtime);
-    }
+    // By both clocks: one of ours that is years ahead must not empty the archive.
     auto expired = expireArchive(config_.hub.archiveDir, spoke_.name, config_.hub.archiveDays,
-                                 std::min(report_.started, newest));
-    if (!expired.ok()) report_.warnings.push_back(std::string(expired.message()));
+                                 std::min(report_.started, newest_), agesFile_);
+    if (!expired.ok()) warn(std::string(expired.message()));
   }
 
   const Config& config_;
@@ -338,10 +422,12 @@ class RsyncSync {
   Progress& progress_;
   bool deleting_ = false;
   const std::string shell_;   // empty: the source is on this machine
-  const std::string backup_;  // where rsync puts what it replaces: this run's place in the archive
+  const std::string agesFile_;
   Tree before_;
+  int64_t newest_ = 0;                               // the second clock, ns since the epoch
   std::unordered_map<std::string, uint64_t> sizes_;  // of the files in it
   std::unordered_set<std::string> rewritten_;        // whose old versions are in the archive now
+  std::map<std::string, std::string> unwritten_, undeleted_;  // why, by path
 };
 
 }  // namespace

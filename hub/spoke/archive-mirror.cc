@@ -32,15 +32,18 @@ std::vector<std::string> namesIn(const std::string& path) {
 
 }  // namespace
 
-bool archiveMirror(const SpokeConfig& spoke, Mirror& locked, Archive archive) {
+std::string archiveMirror(const SpokeConfig& spoke, Mirror& locked) {
   locked.clearStaging();
   auto names = namesIn(spoke.path);
+  // What mkfs made is the filesystem's.
+  std::erase(names, "lost+found");
+  auto& archive = locked.archive();
   kj::AutoCloseFd directory(open(spoke.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   for (auto& name : names) archive.take(directory, name, name);
   archive.flush();
   // A symlink, or a place where something is mounted, may stay: it is empty.
   if (unlink(spoke.path.c_str()) != 0) rmdir(spoke.path.c_str());
-  return !names.empty();
+  return names.empty() ? "" : archive.run();
 }
 
 }  // namespace pibrain

@@ -472,10 +472,12 @@ class Manager {
         say(absl::StrCat("would move ", escapeForTerminal(spoke.path), " to the archive"));
       return;
     }
-    if (mirror && archiveMirror(spoke, *locked, archiveOf(config, spoke))) {
-      say(absl::StrCat("moved its mirror to ", escapeForTerminal(config.hub.archiveDir), "/",
-                       spoke.name, "/", archiveRunName(change_.started),
-                       ", where it stays until you remove it"));
+    if (mirror) {
+      auto run = archiveMirror(spoke, *locked);
+      if (!run.empty()) {
+        say(absl::StrCat("moved its mirror to ", escapeForTerminal(config.hub.archiveDir), "/",
+                         spoke.name, "/", run, ", where it stays until you remove it"));
+      }
     }
     orThrow(editFile(options_.configFile, edit));
     say(absl::StrCat("removed from ", file));
@@ -508,7 +510,9 @@ class Manager {
   }
 
   Archive archiveOf(const Config& config, const SpokeConfig& spoke) const {
-    return Archive(config.hub.archiveDir, spoke.name, change_.started);
+    Archive archive(config.hub.archiveDir, spoke.name, change_.started);
+    archive.keepForGood();
+    return archive;
   }
 
   // A mirror that Syncthing fills is Syncthing's.

@@ -67,6 +67,12 @@ bool removeAll(int at, const std::string& name) {
   return false;
 }
 
+// Of what expires and of what does not.
+std::optional<int64_t> timeOf(const std::string& run) {
+  auto began = archiveRunTime(run);
+  return began ? began : removedRunTime(run);
+}
+
 // Calls `visit` with the name of each run that archived something of the spoke's, and the tree of
 // what it archived.
 absl::Status walkRuns(const std::string& archiveDir, const std::string& spoke,
@@ -75,7 +81,7 @@ absl::Status walkRuns(const std::string& archiveDir, const std::string& spoke,
   if (!dir.ok()) return dir.status();
   if (dir->get() < 0) return absl::OkStatus();
   for (auto& run : namesIn(*dir)) {
-    if (!archiveRunTime(run)) continue;
+    if (!timeOf(run)) continue;
     auto path = joinPath(joinPath(archiveDir, spoke), run);
     // Each by itself: as deep as a mirror may be, so deep is what was archived of it.
     kj::AutoCloseFd fd(openDirectory(*dir, run));
@@ -107,8 +113,8 @@ absl::StatusOr<std::vector<ArchivedFile>> archivedFiles(const std::string& archi
     for (auto& directory : tree.directories) {
       for (auto& file : directory.files) {
         auto path = directory.pathOf(file);
-        files.push_back({idOf(joinPath(spoke, joinPath(run, path))), spoke, run, path,
-                         *archiveRunTime(run), file.size, file.mtime});
+        files.push_back({idOf(joinPath(spoke, joinPath(run, path))), spoke, run, path, *timeOf(run),
+                         file.size, file.mtime, removedRunTime(run).has_value()});
       }
     }
   });

@@ -20,6 +20,7 @@ struct ArchivedFile {
   int64_t archived;  // when the run began, ns since the epoch
   uint64_t size;
   int64_t mtime;  // ns since the epoch
+  bool forGood;   // it does not expire: its spoke was removed
 };
 
 // The names of the spokes that have an archive, sorted; none if there is no archive.

@@ -26,6 +26,9 @@ namespace {
 // The copy that is being made, beside the directories of the runs.
 constexpr char INCOMPLETE[] = "incomplete";
 
+// In front of the name of what is kept for good.
+constexpr std::string_view REMOVED = "removed-";
+
 void copyContent(int in, int out) {
   auto buffer = kj::heapArray<kj::byte>(256 * 1024);
   for (uint64_t offset = 0;;) {
@@ -87,6 +90,11 @@ std::optional<int64_t> archiveRunTime(const std::string& name) {
   return began;
 }
 
+std::optional<int64_t> removedRunTime(const std::string& name) {
+  if (!name.starts_with(REMOVED)) return std::nullopt;
+  return archiveRunTime(name.substr(REMOVED.size()));
+}
+
 Archive::Archive(std::string directory, std::string spoke, int64_t runStarted, std::string agesFile)
     : directory_(std::move(directory)),
       spoke_(std::move(spoke)),
@@ -95,8 +103,11 @@ Archive::Archive(std::string directory, std::string spoke, int64_t runStarted, s
 
 void Archive::clockShows(int64_t now) { latest_ = std::max(latest_, now); }
 
+void Archive::keepForGood() { forGood_ = true; }
+
 const std::string& Archive::run() {
   if (!run_.empty()) return run_;
+  if (forGood_) return run_ = std::string(REMOVED) + archiveRunName(latest_);
   constexpr int64_t MILLISECOND = 1'000'000;
   kj::AutoCloseFd whole(open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   kj::AutoCloseFd there(
@@ -128,7 +139,8 @@ const RootedDir& Archive::runDir(size_t number) {
   if (number < runDirs_.size()) return runDirs_[number];
   auto name = number == 0 ? run() : run() + "~" + std::to_string(number + 1);
   auto& made = runDirs_.emplace_back(makeDirectoriesBeneath(spokeDir(), name, where()));
-  if (number == 0 && !agesFile_.empty()) noteArchiveRun(agesFile_, name, AgeClocks::now());
+  if (number == 0 && !agesFile_.empty() && !forGood_)
+    noteArchiveRun(agesFile_, name, AgeClocks::now());
   return made;
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 // Where files go before a sync destroys them (P5): ARCHIVE/SPOKE/RUN/PATH. RUN is when the run
-// began, in UTC and by the latest of the clocks that are known: 20260131T120000.123Z; what does not fit in beside what the same run archived
-// before goes to RUN~2, RUN~3, …. A copy is made in ARCHIVE/SPOKE/incomplete.
+// began, in UTC and by the latest of the clocks that are known: 20260131T120000.123Z; what does not
+// fit in beside what the same run archived before goes to RUN~2, RUN~3, …. What is not to expire is
+// in removed-RUN. A copy is made in ARCHIVE/SPOKE/incomplete.
 // hub/sync/archive-catalog.h reads it.
 
 #include <kj/common.h>
@@ -28,6 +29,8 @@ class Archive {
   // clocks, and never before the newest run that is there: one that is behind must not make what
   // is archived now look old. To be called before anything is archived.
   void clockShows(int64_t now);
+  // What is archived is there for good: the spoke is removed. To be called before anything is.
+  void keepForGood();
   // The name of this run's directory. It is settled by the first call.
   const std::string& run();
 
@@ -94,6 +97,7 @@ class Archive {
   std::string spoke_;
   std::string agesFile_;
   int64_t latest_;   // of what all clocks show
+  bool forGood_ = false;
   std::string run_;  // empty: not settled yet
   std::optional<RootedDir> spokeDir_;
   std::vector<RootedDir> runDirs_;
@@ -103,6 +107,8 @@ class Archive {
 // is that of RUN. None if it is no such name.
 std::string archiveRunName(int64_t began);
 std::optional<int64_t> archiveRunTime(const std::string& name);
+// The same for removed-RUN alone, which archiveRunTime() does not know.
+std::optional<int64_t> removedRunTime(const std::string& name);
 
 // The descriptor of the directory `path` beneath `root`, made with its parents (0700) where
 // missing. `where` is what errors call it.

@@ -356,20 +356,54 @@ void Mirror::removeEmptyParents(const std::string& path) {
 }
 
 void Mirror::clearStaging() {
+  emptyStaging();
+  auto opened = KJ_ASSERT_NONNULL(root_).open(STAGING, O_RDONLY | O_DIRECTORY);
+  if (opened.error == 0) unlinkat(opened.fd, LOST_WRITES, 0);
+  removeStagingIfEmpty();
+}
+
+// Leaves the mark of lost writes.
+void Mirror::emptyStaging() {
   archive_.clearStaging();
   auto& root = KJ_ASSERT_NONNULL(root_);
   auto opened = root.open(STAGING, O_RDONLY | O_DIRECTORY);
   if (opened.error != 0) return;
+  archiveReplaced();
   for (auto& name : namesIn(opened.fd)) {
     if (isSwapped(name)) {
       // A run was killed between the exchange of two files and the look at what came out.
       archive_.take(opened.fd, name, "recovered/" + name.substr(0, name.find('.')));
-    } else {
+    } else if (name != LOST_WRITES) {
       unlinkat(opened.fd, name.c_str(), 0);
     }
   }
-  removeStagingIfEmpty();
 }
+
+void Mirror::archiveReplaced() {
+  auto& root = KJ_ASSERT_NONNULL(root_);
+  auto replaced = joinPath(STAGING, REPLACED);
+  auto opened = root.open(replaced, O_RDONLY | O_DIRECTORY);
+  if (opened.error != 0) return;
+  for (auto& name : namesIn(opened.fd)) {
+    unflushed_ = true;
+    archive_.take(opened.fd, name, name);
+  }
+  auto above = root.open(STAGING, O_RDONLY | O_DIRECTORY);
+  unlinkat(above.fd, std::string(REPLACED).c_str(), AT_REMOVEDIR);
+}
+
+void Mirror::handOver() {
+  emptyStaging();
+  if (mkdirat(staging(), std::string(REPLACED).c_str(), 0700) != 0) {
+    throwErrno(errno, "cannot create a directory in " + where());
+  }
+  // EINVAL: a filesystem that does not know how.
+  if (fsync(KJ_ASSERT_NONNULL(root_).fd()) != 0 && errno != EINVAL) {
+    throwErrno(errno, "cannot write " + where() + " to the disk");
+  }
+}
+
+void Mirror::takeBack() { flush(); }
 
 void Mirror::removeStagingIfEmpty() {
   staging_ = nullptr;

@@ -129,6 +129,18 @@ class Mirror {
   // What commit() returned ends the run.
   [[noreturn]] static void fail(const Uncommitted& uncommitted);
 
+  // Another program, rsync, changes the mirror in our stead. What it replaces it has to put into
+  // REPLACED, a directory in STAGING, which handOver() leaves empty. When that returns it is on the
+  // disk that this run is not at its end; when takeBack() does, all that the program wrote. Both
+  // throw as commit() does.
+  static constexpr std::string_view REPLACED = "replaced";
+  void handOver();
+  void takeBack();
+  // Moves what is in REPLACED to the archive. It is there until it is in the archive, on the disk
+  // if that lies elsewhere; if this is not called, or fails, the next clearStaging() or handOver()
+  // does it.
+  void archiveReplaced();
+
   // The end of a run that did all that it wanted to: commits, waits until the disk has what became
   // visible, and removes what was staged. Throws as commit() does, or for what it returned.
   void finish();
@@ -163,6 +175,7 @@ class Mirror {
   // The directory `path`, made if missing; valid until the next call.
   int directory(const std::string& path);
   int staging();
+  void emptyStaging();
   kj::AutoCloseFd createStaged(const std::string& name);
   void requirePublished(int parent, const std::string& name, const std::string& path);
   static std::string stagedName(const std::string& path, Staged what = Staged::FILE);

@@ -1,4 +1,5 @@
 """Clocks that are wrong, jump or stand still, on either side: changes are noticed, nothing is lost."""
+import calendar
 import json
 import os
 import pathlib
@@ -20,7 +21,7 @@ def libfaketime():
     return found[0]
 
 
-class Clock(FaultCase):
+class ClockCase(FaultCase):
     def setUp(self):
         super().setUp()
         self.fake = ""
@@ -37,6 +38,14 @@ class Clock(FaultCase):
             env["FAKETIME_TIMESTAMP_FILE"] = str(self.clock)
         return env
 
+    def set_clock(self, to):
+        """A reader sees the old text or the new one."""
+        new = self.dir / "clock.new"
+        new.write_text(to + "\n")
+        new.rename(self.clock)
+
+
+class Clock(ClockCase):
     def everything_changes(self, *arguments):
         self.change()
         report = self.sync_one("--delete", "--max-delete", "1000", *arguments)
@@ -80,12 +89,6 @@ class Clock(FaultCase):
         """How many seconds the hub's clock is off."""
         number, unit = self.fake.rstrip("yd") or "0", self.fake[-1:]
         return abs(float(number)) * {"y": YEAR, "d": 86400}.get(unit, 1)
-
-    def set_clock(self, to):
-        """A reader sees the old text or the new one."""
-        new = self.dir / "clock.new"
-        new.write_text(to + "\n")
-        new.rename(self.clock)
 
     def test_the_hubs_clock_jumps_during_a_run(self):
         """No wait goes by it; what it wrote into the history is readable after."""
@@ -282,6 +285,101 @@ class Clock(FaultCase):
         self.sync("--delete", "--max-delete", "1000")
         self.assert_mirrored()
         self.assert_promised()
+
+
+class ByRsync(ClockCase):
+    """The spoke's clock is not known: what there is are the mirror's times."""
+
+    DAY = 86400
+
+    def setUp(self):
+        super().setUp()
+        self.sshd.authorized_keys.write_text("restrict " + self.sshd.key.with_suffix(".pub").read_text())
+        self.write_config([self.spoke(sync_method="rsync")])
+        self.path = self.write("p/a.jsonl", b"")
+
+    def rewritten(self):
+        """A version of it is archived; returns the run's name, and when that says it was."""
+        before = set(self.runs())
+        self.path.write_bytes(lines(self.rng, 3000))
+        os.utime(self.path)
+        self.sync()
+        (run,) = set(self.runs()) - before
+        return run, calendar.timegm(time.strptime(run[:15], "%Y%m%dT%H%M%S"))
+
+    def runs(self):
+        return sorted(os.listdir(self.archive / "laptop")) if (self.archive / "laptop").exists() else []
+
+    def forget_ages(self):
+        shutil.rmtree(self.dir / "data/archive-ages")
+
+    def first(self):
+        self.path.write_bytes(lines(self.rng, 4000))
+        os.utime(self.path)
+        self.sync()
+
+    def test_a_clock_that_is_behind_makes_nothing_old(self):
+        """The name alone says how old it is: not so old as that clock."""
+        self.first()
+        for self.fake in ("-60d", "-20y", ""):
+            self.assertAlmostEqual(self.rewritten()[1], time.time(), delta=self.DAY, msg=self.fake)
+            self.forget_ages()
+        self.assertEqual(len(self.runs()), 3)
+
+    def test_a_clock_that_was_ahead_is_not_followed_for_ever(self):
+        """But no run's name is before another's that was there."""
+        self.first()
+        self.fake = "+40d"
+        ahead = self.rewritten()[1]
+        self.assertAlmostEqual(ahead, time.time() + 40 * self.DAY, delta=self.DAY)
+        self.fake = ""
+        self.assertAlmostEqual(self.rewritten()[1], ahead, delta=1)
+        shutil.rmtree(self.archive)
+        self.assertAlmostEqual(self.rewritten()[1], time.time(), delta=self.DAY)
+
+    def test_files_from_the_future_are_no_clock(self):
+        """They name no run, and expire none when the hub's clock is ahead too."""
+        self.first()
+        future = self.write("p/future.jsonl", b"x\n")
+        os.utime(future, ns=((2**63 - 1), (2**63 - 1)))
+        near = self.write("p/near.jsonl", b"x\n")
+        os.utime(near, (time.time() + 400 * self.DAY,) * 2)
+        self.sync()
+        run, when = self.rewritten()
+        self.assertAlmostEqual(when, time.time(), delta=self.DAY)
+        for self.fake in ("+2y", "+2y", "+399d", ""):
+            self.sync()
+            self.assertIn(run, self.runs(), self.fake)
+
+    def test_nothing_expires_by_clocks_that_jump(self):
+        """Whatever hub and spoke say: what was archived just now is not old."""
+        self.first()
+        seen = []
+        for self.fake in ("-10y", "+10y", "", "-3y", "+3y", "+31d", "-31d", ""):
+            seen.append(self.rewritten()[0])
+            # The spoke's is as wrong: its newest file says so.
+            self.write("p/b.jsonl", self.fake.encode())
+            if self.fake:
+                ahead = int(self.fake[:-1]) * (YEAR if self.fake.endswith("y") else self.DAY)
+                os.utime(self.source / "p/b.jsonl", (time.time() + ahead,) * 2)
+            self.sync()
+            self.sync()
+            self.assertLessEqual(set(seen), set(self.runs()), self.fake)
+
+    def test_an_old_name_is_not_enough(self):
+        """What a hub archived whose clock was behind, with nothing to tell it so."""
+        self.first()
+        run, _ = self.rewritten()
+        old = "20010203T040506.789Z"
+        (self.archive / "laptop" / run).rename(self.archive / "laptop" / old)
+        ages = self.dir / "data/archive-ages/laptop"
+        ages.write_text(ages.read_text().replace(run, old))
+        self.sync()
+        self.assertEqual(self.runs(), [old])
+        # Counted for long enough, it goes.
+        ages.write_text(ages.read_text().replace(f"{old} 0", f"{old} {31 * self.DAY * 10**9}"))
+        self.first()
+        self.assertNotIn(old, self.runs())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """sync_method: rsync, with the system's rsync over a real sshd; and which spokes a run is for."""
 import json
 import os
+import re
+import resource
+import shutil
 import socket
 import stat
 import subprocess
@@ -8,7 +11,12 @@ import time
 import unittest
 
 import harness
-from harness import HubCase
+import mounts
+from faults import another_filesystem
+from harness import HubCase, quote
+
+CUT_OFF = "the last run did not come to its end, so contents were compared"
+STAGING = ".pi-brain-staging"
 
 
 class ByRsync(HubCase):
@@ -16,7 +24,11 @@ class ByRsync(HubCase):
         super().setUp()
         # The key that users have: any command, here rsync's.
         self.sshd.authorized_keys.write_text("restrict " + (self.sshd.dir / "client_key.pub").read_text())
+        self.path = os.environ["PATH"]
         self.configure()
+
+    def environment(self):
+        return {**super().environment(), "PATH": self.path}
 
     def configure(self, **fields):
         self.write_config([self.spoke(sync_method="rsync", **fields)])
@@ -164,7 +176,7 @@ class ByRsync(HubCase):
         self.write("slow.jsonl", os.urandom(400_000))
         run = self.start_run("--bwlimit", "100")
         staging = self.mirror / ".pi-brain-staging"
-        harness.wait_for(lambda: staging.exists() and list(staging.iterdir()), what="rsync at work")
+        harness.wait_for(lambda: list(staging.glob("slow.jsonl.*")), what="rsync at work")
         run.kill()
         run.communicate()
         self.assertEqual(self.pi_brain("sync", "run").returncode, 75)
@@ -348,6 +360,295 @@ class ByRsync(HubCase):
             return self.failure()
         finally:
             self.sshd.configure_client()
+
+    def at_each_rsync(self, *lines):
+        """The hub runs this sh script in rsync's place; $N counts the calls that are not for --help, $RSYNC is the real one."""
+        real = shutil.which("rsync")
+        programs = self.dir / "programs"
+        programs.mkdir(exist_ok=True)
+        count = self.dir / "count"
+        script = programs / "rsync"
+        script.write_text("\n".join([
+            "#!/bin/sh", f"RSYNC={quote(real)}", f"COUNT={quote(count)}",
+            '[ "$1" = --help ] || echo x >> "$COUNT"', '[ ! -e "$COUNT" ] || N=$(wc -l < "$COUNT")',
+            *lines, 'exec "$RSYNC" "$@"']) + "\n")
+        script.chmod(0o755)
+        count.unlink(missing_ok=True)
+        self.path = f"{programs}:{os.environ['PATH']}"
+        return count
+
+    # Power cuts, kills and disks.
+
+    def damage(self, name):
+        """The mirror's file gets other bytes; size and time are as they were, as after a power cut."""
+        path = self.mirror / name
+        st = path.stat()
+        path.write_bytes(b"\0" * st.st_size)
+        os.utime(path, ns=(st.st_atime_ns, st.st_mtime_ns))
+
+    def test_after_a_run_that_was_cut_off_contents_are_compared(self):
+        for name in ("a", "d/b", "c"):
+            self.write(f"{name}.jsonl", b"line\n" * 100)
+        self.sync()
+        self.damage("d/b.jsonl")
+        self.assertEqual(self.counts(), {}, "nobody looks")
+        for mark in ("", "lost-writes"):
+            (self.mirror / STAGING).mkdir()
+            if mark:
+                (self.mirror / STAGING / mark).touch()
+            spoke = self.sync_one()
+            self.assertEqual(spoke["warnings"], [CUT_OFF])
+            self.assertEqual(spoke["counts"]["rewritten"], 1)
+            self.assert_mirrored()
+            self.damage("d/b.jsonl")
+        (self.mirror / STAGING).mkdir()
+        self.assertEqual(self.counts(), {"rewritten": 1})
+        spoke = self.sync_one()
+        self.assertEqual((spoke["warnings"], spoke["counts"]["rewritten"]), ([], 0))
+
+    def test_what_is_compared_is_the_disks(self):
+        """The kernel's cache is written and dropped for each of the mirror's files, before rsync reads them."""
+        for name in ("a", "b"):
+            self.write(f"{name}.jsonl", b"line\n" * 100)
+        self.sync()
+        (self.mirror / STAGING).mkdir()
+        trace = self.traced("syncfs,fadvise64,execve", "run")
+        dropped = [trace.index(f"{self.mirror}/{name}.jsonl>, 0, 0, POSIX_FADV_DONTNEED") for name in ("a", "b")]
+        self.assertLess(trace.index("syncfs"), min(dropped))
+        self.assertLess(max(dropped), re.search(r"execve\(.*--checksum", trace).start())
+        trace = self.traced("fadvise64,execve", "verify")
+        self.assertLess(trace.index("POSIX_FADV_DONTNEED"), re.search(r"execve\(.*--checksum", trace).start())
+
+    def traced(self, calls, command, *arguments):
+        log = self.dir / "trace"
+        done = subprocess.run(
+            ["strace", "-f", "-y", "-qq", "-s", "300", "-v", "-e", "signal=none", "-e", f"trace={calls}", "-o", log,
+             harness.HUB, "sync", command, "-c", self.config, *arguments],
+            capture_output=True, text=True, env=self.environment())
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return log.read_text(errors="replace")
+
+    def test_what_is_on_the_disk_when(self):
+        """That a run is under way, before rsync begins; contents, before they have their names; all, before the mark goes."""
+        self.write("a.jsonl", b"line\n" * 100)
+        self.configure(source=str(self.source))
+        trace = self.traced("mkdirat,fsync,syncfs,rename,renameat,renameat2,unlinkat,execve", "run")
+        steps = [re.search(pattern, trace) for pattern in (
+            rf'mkdirat\([^\n]*"{STAGING}"', rf"fsync\(\d+<{re.escape(str(self.mirror))}>",
+            r"execve\([^\n]*--backup-dir=", rf"fsync\(\d+<{re.escape(str(self.mirror))}/{STAGING}/a\.jsonl\.",
+            r'rename\w*\([^\n]*"a\.jsonl"', rf"syncfs\(\d+<{re.escape(str(self.mirror))}>",
+            rf'unlinkat\([^\n]*"{STAGING}", AT_REMOVEDIR')]
+        self.assertNotIn(None, steps, trace)
+        at = [step.start() for step in steps]
+        self.assertEqual(at, sorted(at), trace)
+        self.assert_mirrored()
+
+    def test_a_run_that_failed_came_to_its_end(self):
+        self.write("a.jsonl", b"x\n")
+        self.write("secret.jsonl", b"x\n").chmod(0)
+        self.as_nobody()
+        self.sync_one(code=1)
+        self.assertFalse((self.mirror / STAGING).exists())
+        self.assertNotIn(CUT_OFF, self.sync_one(code=1)["warnings"])
+
+    def test_a_killed_run_is_made_up_for(self):
+        """Whatever rsync had replaced by then is archived, but what merely grew."""
+        for name in ("a", "b", "z"):
+            self.write(f"d/{name}.jsonl", b"old\n" * 100)
+        self.sync()
+        self.write("d/a.jsonl", b"new\n" * 90)
+        self.write("d/b.jsonl", b"old\n" * 101)
+        self.write("d/z.jsonl", os.urandom(400_000))
+        run = self.start_run("--bwlimit", "100")
+        staging = self.mirror / STAGING
+        harness.wait_for(lambda: list(staging.glob("z.jsonl.*")), what="rsync at its last file")
+        children = harness.descendants(run.pid)
+        for pid in (run.pid, *children):
+            harness.kill(pid)
+        run.communicate()
+        self.assertTrue(staging.exists())
+        harness.wait_for(lambda: not any(harness.name_of(pid) for pid in children), what="their end")
+        spoke = self.sync_one()
+        self.assertEqual(spoke["warnings"], [CUT_OFF])
+        self.assert_mirrored()
+        self.assertEqual(self.archived(), {b"d/a.jsonl": b"old\n" * 100, b"d/z.jsonl": b"old\n" * 100})
+        self.assertFalse(staging.exists())
+
+    def test_an_older_rsync(self):
+        """One that does not know --fsync."""
+        self.at_each_rsync('case "$1" in --help) "$RSYNC" --help | grep -v fsync; exit;; esac',
+                           'for a; do case $a in --fsync) echo "rsync: --fsync: unknown option" >&2; exit 1;; esac; done')
+        self.write("a.jsonl", b"x\n")
+        self.assertEqual(self.counts(), {"new": 1})
+        self.assert_mirrored()
+
+    def test_an_archive_on_another_filesystem(self):
+        """What is replaced or deleted is there, on the disk, before it is gone from the mirror."""
+        with another_filesystem(self.dir) as elsewhere:
+            self.archive = type(self.archive)(elsewhere) / "archive"
+            self.configure()
+            for name in ("grows", "rewritten", "gone"):
+                self.write(f"d/{name}.jsonl", b"old\n" * 100)
+            self.sync()
+            self.write("d/grows.jsonl", b"old\n" * 101)
+            self.write("d/rewritten.jsonl", b"new\n" * 100)
+            (self.source / "d/gone.jsonl").unlink()
+            trace = self.traced("syncfs,unlinkat", "run", "--delete")
+            self.assert_mirrored()
+            self.assertEqual(self.archived(), {b"d/rewritten.jsonl": b"old\n" * 100, b"d/gone.jsonl": b"old\n" * 100})
+            flushed = [m.start() for m in re.finditer(rf"syncfs\(\d+<{re.escape(elsewhere)}/", trace)]
+            for place in (rf"{re.escape(str(self.mirror))}/{STAGING}/replaced[^\n]*rewritten\.jsonl",
+                          rf"{re.escape(str(self.mirror))}/d>, \"gone\.jsonl\""):
+                removed = re.search(rf"unlinkat\(\d+<{place}", trace).start()
+                self.assertLess(flushed[0], removed, trace)
+                flushed = [at for at in flushed if at > removed]
+
+    def test_no_archive_no_change(self):
+        """What cannot be archived stays where it is."""
+        self.write("a.jsonl", b"old\n" * 100)
+        self.sync()
+        self.write("a.jsonl", b"new\n" * 90)
+        self.archive.write_text("in the way")
+        self.assertIn("archive", self.sync_one(code=1)["error"])
+        self.assertIn("archive", self.sync_one(code=1)["error"])
+        self.archive.unlink()
+        self.sync()
+        self.assert_mirrored()
+        self.assertEqual(self.archived(), {b"a.jsonl": b"old\n" * 100})
+
+    def test_old_modes_become_private(self):
+        path = self.write("d/a.jsonl", b"x\n")
+        (self.mirror / "d").mkdir(parents=True)
+        shutil.copy2(path, self.mirror / "d/a.jsonl")
+        for there, mode in ((self.mirror, 0o755), (self.mirror / "d", 0o755), (self.mirror / "d/a.jsonl", 0o644)):
+            there.chmod(mode)
+        self.assertEqual(self.counts(), {})
+        self.assert_mirrored()
+
+    # What cannot be read or written.
+
+    def run_limited(self, *arguments, prefix=(), code=0, **options):
+        done = subprocess.run([*prefix, harness.HUB, "sync", "run", "--json", "-v", "-c", self.config, *arguments],
+                              capture_output=True, text=True, env=self.environment(), **options)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return json.loads(done.stdout)["spokes"][0]
+
+    def test_files_that_are_too_large(self):
+        """ulimit -f: they are named, the others come."""
+        for name in ("a", "b/core*", "d/core[1]"):
+            self.write(name + ".big", b"x" * 3_000_000)
+        for name in ("a", "b/b", "d/d", "z"):
+            self.write(name + ".jsonl", b"line\n")
+        for expected in ({"new": 4, "failed": 3}, {"failed": 3}):
+            spoke = self.run_limited(
+                code=1, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000)))
+            self.assertIn("3 files could not be written here: a.big: File too large (27); b/core*.big: File too large (27); "
+                          "d/core[1].big: File too large (27). All else was synced.", spoke["error"])
+            self.assertEqual({k: v for k, v in spoke["counts"].items() if v and k != "files"}, expected)
+        theirs, ours = (set(harness.files_below(d)) for d in (self.source, self.mirror))
+        self.assertEqual(theirs - ours, {b"a.big", b"b/core*.big", b"d/core[1].big"})
+        self.assertFalse((self.mirror / STAGING).exists())
+        self.assertEqual(self.counts(), {"new": 3})
+        self.assert_mirrored()
+
+    def test_directories_of_the_mirror_that_cannot_be_read(self):
+        """lost+found, and one that is not the spoke's: they stop nothing, and stay."""
+        for name in ("a", "b"):
+            self.write(f"{name}.jsonl", b"x\n")
+        self.sync()
+        (self.source / "a.jsonl").unlink()
+        for name in ("lost+found", "pri[v]ate *"):
+            (self.mirror / name).mkdir()
+            (self.mirror / name / "x").write_text("x")
+            (self.mirror / name).chmod(0)
+        as_owner = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+        for arguments in (["--delete", "--dry-run"], ["--delete"]):
+            spoke = self.run_limited(*arguments, prefix=as_owner)
+            self.assertEqual(spoke["counts"]["deleted"], 1)
+            self.assertEqual(len(spoke["warnings"]), 1, spoke["warnings"])
+            self.assertIn("pri[v]ate *' in the mirror was passed over", spoke["warnings"][0])
+        for name in ("lost+found", "pri[v]ate *"):
+            (self.mirror / name).chmod(0o700)
+            self.assertTrue((self.mirror / name / "x").exists(), name)
+
+    def test_lost_and_found_of_the_spoke(self):
+        self.write("a.jsonl", b"x\n")
+        self.write("lost+found/x", b"x\n")
+        (self.source / "lost+found").chmod(0)
+        self.as_nobody()
+        self.assertEqual(self.counts("--delete"), {"new": 1})
+
+    # Deletion.
+
+    def test_gone_means_gone_twice(self):
+        """A file that one look by rsync misses is not deleted."""
+        for i in range(5):
+            self.write(f"{i}.jsonl", b"x\n")
+        self.sync()
+        before = self.snapshot()
+        hidden = self.dir / "hidden"
+        for arguments, looks in ((["--delete"], (2, 3)), (["--delete", "--dry-run"], (1, 2))):
+            for missing in looks:
+                count = self.at_each_rsync(
+                    f'if [ "$N" = {missing} ]; then mv {self.source}/1.jsonl {hidden}; "$RSYNC" "$@"; '
+                    f'r=$?; mv {hidden} {self.source}/1.jsonl; exit $r; fi')
+                self.assertEqual(self.counts(*arguments), {}, (arguments, missing))
+                self.assertEqual(self.snapshot(), before)
+                self.assertLessEqual(len(count.read_text().split()), looks[1])
+        (self.source / "1.jsonl").unlink()
+        count = self.at_each_rsync()
+        self.assertEqual(self.counts("--delete", "--dry-run"), {"deleted": 1})
+        self.assertEqual(len(count.read_text().split()), 2)
+        self.assertEqual(self.counts("--delete"), {"deleted": 1})
+        self.assert_mirrored()
+
+    def test_nothing_is_deleted_while_files_come_and_go(self):
+        """rsync's exit status 24, at any of its looks: no failure, and nothing is deleted in this run."""
+        for i in range(5):
+            self.write(f"{i}.jsonl", b"x\n")
+        self.sync()
+        (self.source / "1.jsonl").unlink()
+        before = self.snapshot()
+        for arguments, looks in ((["--delete"], (2, 3)), (["--delete", "--dry-run"], (1, 2))):
+            for vanished in looks:
+                self.at_each_rsync(f'if [ "$N" = {vanished} ]; then "$RSYNC" "$@"; exit 24; fi')
+                self.assertEqual(self.counts(*arguments), {}, (arguments, vanished))
+                self.assertEqual(self.snapshot(), before)
+        self.at_each_rsync()
+        self.assertEqual(self.counts("--delete"), {"deleted": 1})
+
+    def test_the_second_look_has_the_guards_too(self):
+        for i in range(30):
+            self.write(f"{i}.jsonl", b"x\n")
+        self.sync()
+        (self.source / "1.jsonl").unlink()
+        before = self.snapshot()
+        for what, error in (('exit 23', "could not be read whole"),
+                            (f'mv {self.source} {self.source}.away; mkdir {self.source}; "$RSYNC" "$@"; r=$?; '
+                             f'rmdir {self.source}; mv {self.source}.away {self.source}; exit $r', "no files at all")):
+            self.at_each_rsync(f'if [ "$N" = 3 ]; then {what}; fi')
+            self.assertIn(error, self.sync_one("--delete", code=1)["error"])
+            self.assertEqual(self.snapshot(), before)
+
+    def test_what_cannot_be_deleted_is_named(self):
+        """Something is mounted on it."""
+        for name in ("a", "b", "c"):
+            self.write(f"{name}.jsonl", b"x\n")
+        self.sync()
+        mounts.use_private_mounts()
+        busy = self.mirror / "b.jsonl"
+        mounts.run("mount", "--bind", busy, busy)
+        try:
+            for name in ("a", "b"):
+                (self.source / f"{name}.jsonl").unlink()
+            spoke = self.sync_one("--delete", code=1)
+        finally:
+            mounts.run("umount", busy)
+        self.assertEqual({k: v for k, v in spoke["counts"].items() if v and k != "files"}, {"deleted": 1, "failed": 1})
+        self.assertIn("1 file gone on the spoke could not be moved to the archive: b.jsonl: ", spoke["error"])
+        self.assert_mirrored(besides=["b.jsonl"])
+        self.assertEqual(self.counts("--delete"), {"deleted": 1})
+        self.assert_mirrored()
 
     def test_unreadable_files_are_named(self):
         self.write("a.jsonl", b"x\n")

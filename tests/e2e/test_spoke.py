@@ -624,6 +624,41 @@ class Remove(OneSpoke):
         self.assertEqual({p.name for p in (self.home / ".pi-brain/archive").rglob("*.jsonl")}, names)
         self.assertIn("No spokes are configured", self.sync())
 
+    def test_what_was_put_away_stays(self):
+        """Until a person removes it: a new spoke of that name, however old it gets, does not."""
+        self.add()
+        self.sync()
+        mirror = self.home / ".pi-brain/synced/laptop"
+        kept = {p.name: p.read_bytes() for p in mirror.rglob("*.jsonl")}
+        (mirror / "lost+found").mkdir()
+        said = self.spoke("remove", "laptop")
+        archive = self.home / ".pi-brain/archive/laptop"
+        (run,) = archive.iterdir()
+        self.assertRegex(run.name, r"^removed-\d{8}T\d{6}\.\d{3}Z$")
+        self.assertIn(f"moved its mirror to {run}, where it stays until you remove it", said)
+        self.assertEqual([p.name for p in mirror.iterdir()], ["lost+found"])
+        # As if it had been ten years ago, by clocks and counts.
+        old = run.with_name("removed-" + "20160131T120000.123Z")
+        run.rename(old)
+        self.add()
+        for _ in range(2):
+            self.sync()
+        self.assertEqual({p.name: p.read_bytes() for p in old.rglob("*.jsonl")}, kept)
+        listed = self.fleet.pi_brain("sync", "archive", "list")
+        self.assertIn(f"{len(kept)} files in the archive", listed)
+        self.assertIn("of spokes that were removed: kept until you remove them", listed)
+        files = json.loads(self.fleet.pi_brain("sync", "archive", "list", "--json"))["files"]
+        self.assertEqual({f["archived"] for f in files}, {"2016-01-31T12:00:00Z"})
+        back = self.dir / "back.jsonl"
+        self.fleet.pi_brain("sync", "archive", "restore", files[0]["id"], "--to", back)
+        self.assertEqual(back.read_bytes(), kept[os.path.basename(files[0]["path"])])
+        # Beside it, what does expire.
+        next(self.box.sessions.rglob("*.jsonl")).write_text('{"other": 1}\n')
+        self.sync()
+        listed = self.fleet.pi_brain("sync", "archive", "list")
+        self.assertIn(f"kept for 30 days at least\n{len(kept)} files of these, of spokes that were removed, are kept until "
+                      "you remove them.\n", listed)
+
     def test_keep_mirror(self):
         self.add()
         self.sync()

@@ -246,6 +246,31 @@ TEST_F(ArchiveExpiry, goesByTheNameOfWhatIsNotCounted) {
   EXPECT_EQ(left({STARTED + 51 * DAY, 52 * DAY, "boot"}), 0u);
 }
 
+TEST_F(ArchiveExpiry, takesNothingThatIsKeptForGood) {
+  mirror_.write("file", "x");
+  Archive gone(dir_ / "archive", "spoke", STARTED, ages_);
+  gone.keepForGood();
+  gone.take(mirror_.open(), "file", "file");
+  EXPECT_EQ(gone.run(), "removed-20260131T120000.123Z");
+  EXPECT_EQ(removedRunTime(gone.run()), STARTED);
+  EXPECT_EQ(removedRunTime("20260131T120000.123Z"), std::nullopt);
+  EXPECT_EQ(archiveRunTime(gone.run()), std::nullopt);
+  // A spoke of that name, years later.
+  archive({STARTED + 4000 * DAY, 0, ""});
+  EXPECT_EQ(left({STARTED + 5000 * DAY, 0, ""}), 2u) << "not counted for so long";
+  dir_.write("data/archive-ages/spoke", "");
+  EXPECT_EQ(left({STARTED + 5000 * DAY, 0, ""}), 1u);
+  auto files = archivedFiles(dir_ / "archive", "spoke");
+  ASSERT_TRUE(files.ok());
+  ASSERT_EQ(files->size(), 1u);
+  auto& file = files->front();
+  EXPECT_EQ(file.run, gone.run());
+  EXPECT_EQ(file.archived, STARTED);
+  EXPECT_TRUE(file.forGood);
+  EXPECT_TRUE(openArchived(dir_ / "archive", file).ok());
+  EXPECT_EQ(archivedBytes(dir_ / "archive", "spoke"), 1u);
+}
+
 TEST_P(ArchiveTest, takesADirectoryWhole) {
   mirror_.write("d/e/file", "content");
   mirror_.write("d/other", "more");

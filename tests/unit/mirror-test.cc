@@ -165,6 +165,40 @@ TEST_F(MirrorTest, whatAKilledRunExchangedIsRecovered) {
   EXPECT_FALSE(dir_.exists("mirror/.pi-brain-staging"));
 }
 
+TEST_F(MirrorTest, whatAnotherProgramReplacesIsArchived) {
+  dir_.write("mirror/.pi-brain-staging/left.part", "x");
+  dir_.write("mirror/.pi-brain-staging/lost-writes", "");
+  mirror_.handOver();
+  EXPECT_FALSE(dir_.exists("mirror/.pi-brain-staging/left.part"));
+  EXPECT_TRUE(dir_.exists("mirror/.pi-brain-staging/lost-writes")) << "nothing is mended yet";
+  dir_.write("mirror/.pi-brain-staging/replaced/d/file", "old");
+  dir_.write("mirror/d/file", "new");
+  mirror_.takeBack();
+  EXPECT_EQ(archived("d/file"), std::nullopt);
+  mirror_.archiveReplaced();
+  EXPECT_EQ(archived("d/file"), "old");
+  EXPECT_TRUE(dir_.exists("mirror/.pi-brain-staging")) << "the run is not at its end";
+  mirror_.finish();
+  EXPECT_FALSE(dir_.exists("mirror/.pi-brain-staging"));
+  EXPECT_EQ(mirrored("d/file"), "new");
+}
+
+TEST_F(MirrorTest, whatAKilledRunLeftOfAnotherProgramIsArchived) {
+  for (std::string again : {"", "~2"}) {
+    mirror_.handOver();
+    dir_.write("mirror/.pi-brain-staging/replaced/d/file", "old" + again);
+    dir_.write("mirror/.pi-brain-staging/.file.abcdef", "half");
+    if (again.empty()) {
+      mirror_.handOver();
+      EXPECT_TRUE(dir_.exists("mirror/.pi-brain-staging"));
+    } else {
+      mirror_.clearStaging();
+      EXPECT_FALSE(dir_.exists("mirror/.pi-brain-staging"));
+    }
+    EXPECT_EQ(archived("d/file", again), "old" + again);
+  }
+}
+
 TEST_F(MirrorTest, openFileTakesRegularFilesOnly) {
   dir_.write("mirror/d/file", "12345");
   dir_.write("secret", "x");

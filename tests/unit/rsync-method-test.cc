@@ -1,10 +1,13 @@
-// sync_method: rsync: which arguments are refused, and how rsync's output is read. The rest runs
-// the real one: tests/e2e/test_rsync.py.
+// sync_method: rsync: which arguments are refused, how rsync's output is read, and what becomes of
+// what it replaced. The rest runs the real one: tests/e2e/test_rsync.py.
 
 #include <gtest/gtest.h>
 
 #include "hub/rsync/arguments.h"
 #include "hub/rsync/output.h"
+#include "hub/rsync/process.h"
+#include "hub/rsync/replaced.h"
+#include "tests/unit/temp-dir.h"
 
 namespace pibrain {
 namespace {
@@ -172,6 +175,56 @@ TEST(RsyncOutput, names) {
   EXPECT_EQ(unescapeRsync("\\#134#012"), "\\#012");
   EXPECT_EQ(unescapeRsync("\\#01"), "\\#01");
   EXPECT_EQ(unescapeRsync("plain \\ text"), "plain \\ text");
+}
+
+// What a run reads in it: the path and why, or "(none)".
+std::string unwritten(const std::string& errors, int exitStatus = 11) {
+  RsyncRun run;
+  run.errors = errors;
+  run.exitStatus = exitStatus;
+  auto found = unwrittenFile(run, "/the mirror");
+  return found ? found->path + ": " + found->why : "(none)";
+}
+
+TEST(UnwrittenFile, isNamed) {
+  EXPECT_EQ(unwritten("noise\n"
+                      "rsync: [receiver] write failed on \"/the mirror/p/a.jsonl\": File too large "
+                      "(27)\n"
+                      "rsync error: error in file IO (code 11) at receiver.c(380)\n"),
+            "p/a.jsonl: File too large (27)");
+  EXPECT_EQ(unwritten("write failed on \"/the mirror/n\\#012\": x\": No space left on device (28)"),
+            "n\n\": x: No space left on device (28)");
+}
+
+TEST(UnwrittenFile, isNoOther) {
+  std::string error = "write failed on \"/the mirror/a\": File too large (27)\n";
+  EXPECT_NE(unwritten(error), "(none)");
+  EXPECT_EQ(unwritten(error, 23), "(none)");
+  EXPECT_EQ(unwritten("write failed on \"/the mirror2/a\": File too large (27)\n"), "(none)");
+  EXPECT_EQ(unwritten("write failed on \""), "(none)");
+  EXPECT_EQ(unwritten("write failed on \"\": "), "(none)");
+  EXPECT_EQ(unwritten(""), "(none)");
+}
+
+TEST(DropGrown, leavesWhatTheMirrorDoesNotBeginWith) {
+  TempDir dir;
+  auto make = [&](const std::string& name, const std::string& old, const std::string& now) {
+    dir.write("replaced/" + name, old);
+    if (!now.empty()) dir.write("mirror/" + name, now);
+  };
+  make("grew/deep/a", "1\n", "1\n2\n");
+  make("touched/b", "1\n", "1\n");
+  make("d/rewritten", "1\n2\n", "1\n3\n");
+  make("d/cut", "1\n2\n", "1\n");
+  make("d/gone", "1\n", "");
+  EXPECT_EQ(dropGrown(dir / "replaced", dir / "mirror"),
+            (std::unordered_set<std::string>{"d/rewritten", "d/cut", "d/gone"}));
+  EXPECT_FALSE(dir.exists("replaced/grew"));
+  EXPECT_FALSE(dir.exists("replaced/touched"));
+  EXPECT_EQ(dir.read("replaced/d/rewritten"), "1\n2\n");
+  EXPECT_EQ(dir.read("replaced/d/cut"), "1\n2\n");
+  EXPECT_EQ(dir.read("replaced/d/gone"), "1\n");
+  EXPECT_TRUE(dropGrown(dir / "missing", dir / "mirror").empty());
 }
 
 }  // namespace

@@ -1,0 +1,69 @@
+#include "hub/rsync/replaced.h"
+
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "common/file-io.h"
+#include "common/rooted-dir.h"
+#include "common/tree-walk.h"
+
+namespace pibrain {
+
+namespace {
+
+// Whether the file `path` beneath `whole` begins with all that is in `part` of that size.
+bool extends(int part, uint64_t size, const RootedDir& whole, const std::string& path) {
+  auto opened = whole.open(path, O_RDONLY);
+  struct stat st;
+  bool possible = opened.error == 0 && fstat(opened.fd, &st) == 0 && S_ISREG(st.st_mode) &&
+                  uint64_t(st.st_size) >= size;
+  if (!possible) return false;
+  FileHasher old, now;
+  return hashPrefix(part, size, old) == size && hashPrefix(opened.fd, size, now) == size &&
+         old.digest() == now.digest();
+}
+
+// Those in the directory, as far as nothing is in them.
+void removeEmptyDirectories(const std::string& path) {
+  std::error_code ignored;
+  for (std::filesystem::directory_iterator entry(path, ignored), end; entry != end;
+       entry.increment(ignored)) {
+    if (!entry->is_directory(ignored) || entry->is_symlink(ignored)) continue;
+    removeEmptyDirectories(entry->path());
+    rmdir(entry->path().c_str());
+  }
+}
+
+}  // namespace
+
+std::unordered_set<std::string> dropGrown(const std::string& replaced, const std::string& mirror) {
+  std::unordered_set<std::string> others;
+  kj::AutoCloseFd old(open(replaced.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  kj::AutoCloseFd whole(open(mirror.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (old.get() < 0 || whole.get() < 0) return others;
+  RootedDir kept(kj::mv(old)), now(kj::mv(whole));
+  for (auto& directory : walkTree(kept.fd()).directories) {
+    for (auto& file : directory.files) {
+      auto path = directory.pathOf(file);
+      bool grew = false;
+      kj::runCatchingExceptions([&]() {
+        auto opened = kept.open(path, O_RDONLY);
+        grew = opened.error == 0 && extends(opened.fd, file.size, now, path);
+      });
+      if (!grew) {
+        others.insert(path);
+        continue;
+      }
+      auto above = kept.open(parentOf(path), O_RDONLY | O_DIRECTORY);
+      if (above.error == 0) unlinkat(above.fd, std::string(baseNameOf(path)).c_str(), 0);
+    }
+  }
+  removeEmptyDirectories(replaced);
+  return others;
+}
+
+}  // namespace pibrain
