@@ -60,6 +60,7 @@ class RsyncSync {
     deleting_ = options_.deleteGone || spoke_.deleteGone;
     Mirror mirror(spoke_.path, options_.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
                   archive());
+    mirror.keepModes(spoke_.keepModes);
     lookAt(mirror);
     if (options_.dryRun) {
       preview();
@@ -70,6 +71,7 @@ class RsyncSync {
 
   void verify(Verification& result, bool repair) {
     Mirror mirror(spoke_.path, repair ? Mirror::Access::WRITE : Mirror::Access::READ, archive());
+    mirror.keepModes(spoke_.keepModes);
     lookAt(mirror);
     readFromDisk(mirror);  // it is the disk that is in question
     auto options = lookingForGone();

@@ -52,6 +52,8 @@ def fsync_another_file(device):
 
 
 class PowerCut(FaultCase):
+    method = "agent"
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -87,7 +89,7 @@ class PowerCut(FaultCase):
     def begin(self, mirror, archive):
         self.mirror, self.archive = mirror / "laptop", archive / "archive"
         # No host: the agent is the hub's child.
-        self.write_config([self.spoke(source=str(self.source), path=str(self.mirror))])
+        self.write_config([self.spoke(source=str(self.source), path=str(self.mirror), sync_method=self.method)])
         for number in range(5):
             self.write(f"p/line-{number}.jsonl", lines(self.rng, 2000))
         self.make(8)
@@ -167,8 +169,12 @@ class PowerCut(FaultCase):
             device.file.with_suffix(".cut").rename(device.file)
             device.mount()
 
+    def at_work(self, pid):
+        """What a run has started, to bring it the files."""
+        return harness.agents_below(pid)
+
     def wait_for_agents(self):
-        harness.wait_for(lambda: not harness.agents_below(os.getpid()), what="the agent's end")
+        harness.wait_for(lambda: not self.at_work(os.getpid()), what="the agent's end")
 
     def part_of_a_run(self, share):
         run = self.start_run(*self.ARGUMENTS)
@@ -187,7 +193,7 @@ class PowerCut(FaultCase):
 
     def cut_lost(self, share, others):
         run = self.part_of_a_run(share)
-        for agent in harness.agents_below(run.pid):
+        for agent in self.at_work(run.pid):
             harness.kill(agent)
         run.communicate(timeout=60)
         self.power_fails(others)
@@ -280,6 +286,40 @@ class PowerCut(FaultCase):
         disk = self.device("a", kind)
         self.begin(disk, disk)
         self.power_cuts(max(3, CUTS * 3 // 20))
+
+
+class ByRsync(PowerCut):
+    """sync_method rsync. What it replaced may still be in the staging directory: from there the next run archives it."""
+    method = "rsync"
+
+    def power_cuts(self, rounds):
+        super().power_cuts(max(7, rounds // 2))
+
+    def at_work(self, pid):
+        return [child for child in harness.descendants(pid) if harness.name_of(child) == "rsync"]
+
+    def wait_for_agents(self):
+        """They may be nobody's children by now, and hold the lock as long as they live."""
+        mirror = os.open(self.mirror, os.O_RDONLY)
+
+        def is_free():
+            try:
+                fcntl.flock(mirror, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                return False
+
+        try:
+            harness.wait_for(is_free, what="rsync's end")
+        finally:
+            os.close(mirror)
+
+    def assert_nothing_lost(self, now=None):
+        now = dict(contents(self.mirror) if now is None else now)
+        replaced = self.mirror / ".pi-brain-staging/replaced"
+        for path in files_below(replaced) if replaced.exists() else ():
+            now[b"replaced/" + path] = harness.read_below(replaced, path)
+        super().assert_nothing_lost(now)
 
 
 if __name__ == "__main__":
