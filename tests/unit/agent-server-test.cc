@@ -154,6 +154,68 @@ TEST_F(AgentServer, forks) {
   EXPECT_EQ(pullWhole(0).content, child) << "whole means whole";
 }
 
+// What a hub sends at most is well below what is taken, and that is refused alone, if at all.
+TEST_F(AgentServer, requestsUpToTheLimitAreTaken) {
+  dir_.write("file", "content");
+  start(dir_.path());
+  scan();
+  std::string most(MAX_REQUEST - 4096, 'x');
+  for (auto size : {MAX_WANTED_SIGNATURE, most.size()}) {
+    auto got = pullDelta(0, std::string_view(most).substr(0, size));
+    EXPECT_EQ(got.events, Events{"refused 0"});
+    EXPECT_EQ(got.reason, proto::Reason::BAD_REQUEST);
+  }
+  {
+    auto request = sessions_.scanRequest();
+    request.setKnownComplete(true);
+    request.initKnown(uint32_t(MAX_KNOWN));
+    EXPECT_EQ(answer(request.send().wait(io_.waitScope).getListing()).paths, Events{"file"});
+  }
+  {
+    auto request = sessions_.digestRequest();
+    request.initFiles(uint32_t(MAX_IDS));
+    auto blocks = request.send().wait(io_.waitScope).getBlocks();
+    EXPECT_EQ(answer(kj::mv(blocks)).events.size(), MAX_IDS);
+  }
+  std::string more(MAX_REQUEST + 4096, 'x');
+  EXPECT_THROW(pullDelta(0, more), kj::Exception);
+}
+
+TEST_F(AgentServer, hashesAreMadeWithTheSecretThatComes) {
+  dir_.write("file", "content");
+  start(dir_.path());
+  scan();
+  std::string secret = noise(FileHasher::SECRET_SIZE, 1), other = noise(FileHasher::SECRET_SIZE, 2);
+  auto ask = [&](const std::string& with) {
+    auto request = sessions_.digestRequest();
+    request.setFiles({0});
+    request.setSecret(bytesOf(with));
+    return answer(request.send().wait(io_.waitScope).getBlocks()).hash;
+  };
+  auto hash = [](FileHasher hasher) {
+    hasher.update(bytesOf("content"));
+    return hasher.digest();
+  };
+  EXPECT_EQ(ask(""), hash(FileHasher()));
+  EXPECT_EQ(ask(secret), hash(FileHasher(bytesOf(secret))));
+  EXPECT_NE(ask(secret), ask(other));
+  EXPECT_EQ(ask("short"), ask("")) << "such a secret is none";
+}
+
+TEST_F(AgentServer, namesWhatItSkipsIfAsked) {
+  dir_.write("file", "content");
+  ASSERT_EQ(symlink("file", (dir_ / "link").c_str()), 0);
+  ASSERT_EQ(mkfifo((dir_ / "pipe").c_str(), 0600), 0);
+  start(dir_.path());
+  for (uint32_t most : {0, 1, 5}) {
+    auto request = sessions_.scanRequest();
+    request.setKnownComplete(true);
+    request.setMaxSkipped(most);
+    auto got = answer(request.send().wait(io_.waitScope).getListing());
+    EXPECT_EQ(got.events.size(), 1 + std::min<uint32_t>(most, 2));
+  }
+}
+
 // Of equal blocks one is enough: a table of all would be quadratic.
 TEST_F(AgentServer, forkOfAParentOfEqualBlocks) {
   auto parent = "{}\n" + std::string(900'000, 'A') + "\n";

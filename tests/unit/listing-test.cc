@@ -108,6 +108,40 @@ Listing listingOf(const std::vector<Fill>& events, size_t known = 0) {
   return reader.take();
 }
 
+// Of more directories than fit one request the agent is not told: it lists them, changed or not.
+TEST(ListingReader, directoriesBeyondTheLimitAreTakenForUnseen) {
+  Tree::Directory same;
+  Known known;
+  known.digests.resize(MAX_KNOWN + 3);
+  known.directories.resize(MAX_KNOWN + 3, &same);
+  ListingReader listed(known);
+  give(listed, summary());
+  give(listed, unseen({5}));
+  auto listing = listed.take();
+  std::sort(listing.unseen.begin(), listing.unseen.end());
+  EXPECT_EQ(listing.unseen,
+            (std::vector<uint32_t>{5, MAX_KNOWN, MAX_KNOWN + 1, MAX_KNOWN + 2}));
+  ListingReader wrong(known);
+  give(wrong, summary());
+  EXPECT_THROW(give(wrong, unseen({MAX_KNOWN})), kj::Exception) << "it was not sent";
+}
+
+TEST(ListingReader, namesWhatWasSkipped) {
+  SmallMirror mirror(0);
+  mirror.known.maxSkipped = 2;
+  ListingReader reader(mirror.known);
+  auto skipped = [](const char* path) {
+    return [=](proto::Event::Builder event) { event.setSkipped(bytesOf(path)); };
+  };
+  give(reader, summary());  // 1 symlink and 2 special files
+  give(reader, skipped("a/link"));
+  give(reader, skipped("socket"));
+  EXPECT_THROW(give(reader, skipped("one more than was asked for")), kj::Exception);
+  auto listing = reader.take();
+  EXPECT_EQ(listing.skipped, (std::vector<std::string>{"a/link", "socket"}));
+  EXPECT_FALSE(listing.namesAllSkipped());
+}
+
 TEST(ListingReader, collectsEverything) {
   auto listing = listingOf({summary(), directory("", {"top"}, 7), directory("a/b", {"x", "y"}, 8),
                             directory("a/b", {"z"}, 10), unseen({0, 2}), unseen({1}),

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "common/protocol.h"
 #include "tests/unit/rsync-text.h"
 #include "tests/unit/temp-dir.h"
 
@@ -64,6 +65,27 @@ TEST(RsyncJob, signatureIsOfTheBytesAskedFor) {
   EXPECT_EQ(signature, signatureOf(text.substr(0, 40'000), 1024, 16));
   EXPECT_EQ(signature.size(), 12 + 40 * (4 + 16u));
   EXPECT_EQ(signature.substr(0, 12), std::string_view("rs\x01\x47\0\0\x04\0\0\0\0\x10", 12));
+}
+
+TEST(RsyncJob, theLengthOfASignatureIsKnownBefore) {
+  for (size_t size : {0, 1, 1024, 1025, 50'000, 900'000, 2'000'000}) {
+    auto text = noise(size, 3);
+    for (uint32_t strong : {0, 12}) {
+      EXPECT_EQ(signatureLength(size, strong), signatureOf(text, 0, strong).size()) << size;
+    }
+  }
+  // No session is so large that its signature does not fit one request.
+  EXPECT_LE(signatureLength(uint64_t(5) << 30, 0), MAX_WANTED_SIGNATURES);
+  EXPECT_LE(signatureLength(uint64_t(30) << 30, 12), MAX_WANTED_SIGNATURE);
+}
+
+TEST(RsyncJob, ofEqualBlocksOneIsEnough) {
+  std::string basis = noise(4096, 1) + std::string(40 << 20, '\0') + noise(4096, 2);
+  auto newer = basis;
+  newer[30 << 20] = 'x';
+  auto delta = deltaOf(signatureOf(basis), newer);
+  EXPECT_LT(delta.size(), 100'000u);
+  EXPECT_TRUE(patched(basis, delta, newer.size()) == newer);
 }
 
 TEST(RsyncJob, lengthsThatLibrsyncRefusesThrow) {
