@@ -1,7 +1,8 @@
 #pragma once
 // XXH3 digests (https://github.com/Cyan4973/xxHash): of files, while they are read or written. XXH3
-// is no cryptographic hash: files of one digest can be made by hand, as long as its secret is known.
-// So a hub draws one for each conversation (agent.capnp), and what was made before does not fit.
+// is no cryptographic hash: files of one digest can be made by hand, as long as its secret is
+// known. So a hub draws one for each conversation (agent.capnp), and what was made before does not
+// fit.
 
 #include <kj/common.h>
 #define XXH_STATIC_LINKING_ONLY
@@ -34,8 +35,8 @@ class FileHasher {
   using Secret = kj::ArrayPtr<const kj::byte>;
   static constexpr size_t SECRET_SIZE = 192;  // as long as the default one
 
-  // A secret of another size than SECRET_SIZE is none: then the one that everybody knows is used. It
-  // is not copied, and must outlive this object and its copies.
+  // A secret of another size than SECRET_SIZE is none: then the one that everybody knows is used.
+  // It is not copied, and must outlive this object and its copies.
   explicit FileHasher(Secret secret = nullptr) {
     if (secret.size() == SECRET_SIZE) {
       XXH3_128bits_reset_withSecret(&state_, secret.begin(), secret.size());

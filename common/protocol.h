@@ -34,15 +34,15 @@ inline constexpr size_t MAX_BLOCK_RAW = 1024 * 1024;
 // Messages of the RPC, in bytes. What a side takes and what the other one sends are not one limit:
 // Cap'n Proto refuses to send what it would not take itself, so both ends are told the larger one,
 // and each bounds by itself what comes in (message-guard.h).
-inline constexpr size_t MAX_REQUEST = 16 * 1024 * 1024;   // an agent takes
-inline constexpr size_t MAX_ANSWER = 2 * MAX_BLOCK_RAW;   // a hub takes: a block, little more
-// A hub keeps its requests below MAX_REQUEST, whatever the number and size of files: it asks several
-// times.
-inline constexpr size_t MAX_WANTS = 4096;                        // of one pull …
+inline constexpr size_t MAX_REQUEST = 16 * 1024 * 1024;  // an agent takes
+inline constexpr size_t MAX_ANSWER = 2 * MAX_BLOCK_RAW;  // a hub takes: a block, little more
+// A hub keeps its requests below MAX_REQUEST, whatever the number and size of files: it asks
+// several times.
+inline constexpr size_t MAX_WANTS = 4096;                         // of one pull …
 inline constexpr size_t MAX_WANTED_SIGNATURES = 4 * 1024 * 1024;  // … but for one larger alone,
-inline constexpr size_t MAX_WANTED_SIGNATURE = 8 * 1024 * 1024;  // of which this is the largest
-inline constexpr size_t MAX_IDS = 500'000;                       // of files, to describe or digest
-inline constexpr size_t MAX_KNOWN = 1'000'000;                   // digests of directories
+inline constexpr size_t MAX_WANTED_SIGNATURE = 8 * 1024 * 1024;   // of which this is the largest
+inline constexpr size_t MAX_IDS = 500'000;                        // of files, to describe or digest
+inline constexpr size_t MAX_KNOWN = 1'000'000;                    // digests of directories
 
 // P4: a *.jsonl file changed less than this ago is sent up to its last newline.
 inline constexpr int64_t QUIET_NANOS = 10'000'000'000;

@@ -6,8 +6,8 @@
 
 namespace pibrain {
 
-// The times that a filesystem can give a file. Many keep less than nanoseconds (FAT two seconds, NTFS
-// 100 ns, ext4 with small inodes a second), and not all years.
+// The times that a filesystem can give a file. Many keep less than nanoseconds (FAT two seconds,
+// NTFS 100 ns, ext4 with small inodes a second), and not all years.
 struct StoredTimes {
   int64_t grain = 1;           // ns
   int64_t oldest = INT64_MIN;  // ns since the epoch, as `newest`

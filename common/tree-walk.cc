@@ -109,8 +109,8 @@ class DirectoryReader {
     }
     opened.fd.release();
     KJ_DEFER(closedir(dir));
-    // A name that is replaced by rename meanwhile may be returned twice (btrfs, tmpfs): that is seen,
-    // and so it is read again; or never, which nobody sees.
+    // A name that is replaced by rename meanwhile may be returned twice (btrfs, tmpfs): that is
+    // seen, and so it is read again; or never, which nobody sees.
     for (int attempt = 1;; ++attempt) {
       names_.clear();
       entries_.clear();
@@ -143,8 +143,8 @@ class DirectoryReader {
   void examine(int dir, const struct dirent* entry) {
     std::string_view name(entry->d_name);
     if (name == "." || name == ".." || (path_.empty() && name == options_.skip)) return;
-    auto kind = entry->d_type == DT_DIR   ? Kind::DIRECTORY
-                : entry->d_type == DT_LNK ? Kind::SYMLINK
+    auto kind = entry->d_type == DT_DIR                                  ? Kind::DIRECTORY
+                : entry->d_type == DT_LNK                                ? Kind::SYMLINK
                 : entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN ? Kind::FILE
                                                                          : Kind::SPECIAL;
     struct stat st = {};

@@ -514,8 +514,7 @@ absl::Status Store::setFilesystemTraits(const std::string& spoke, const std::str
   });
 }
 
-absl::StatusOr<std::vector<std::string>> Store::paths(const char* table,
-                                                      const std::string& spoke) {
+absl::StatusOr<std::vector<std::string>> Store::paths(const char* table, const std::string& spoke) {
   return use([&]() -> absl::StatusOr<std::vector<std::string>> {
     Statement select(*this, absl::StrCat("SELECT path FROM ", table, " WHERE spoke = ?").c_str());
     if (!select.prepared()) return error();
@@ -535,7 +534,8 @@ absl::Status Store::setPaths(const char* table, const std::string& spoke,
     if (!status.ok()) return status;
     {
       Statement clear(*this, absl::StrCat("DELETE FROM ", table, " WHERE spoke = ?").c_str());
-      Statement insert(*this, absl::StrCat("INSERT INTO ", table, " (spoke, path) VALUES (?, ?)").c_str());
+      Statement insert(*this,
+                       absl::StrCat("INSERT INTO ", table, " (spoke, path) VALUES (?, ?)").c_str());
       bool good = clear.prepared() && insert.prepared();
       if (good) {
         clear.bind(spoke);

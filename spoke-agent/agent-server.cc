@@ -115,8 +115,11 @@ class SessionsImpl : public proto::Sessions::Server {
     auto tree = params.getReuse() && root_->tree() != nullptr ? root_->tree() : root_->scan();
     auto times = params.getTimes();
     ListingSource::Known known{
-        Digest::from(params.getTree()), params.getKnown(), params.getKnownComplete(),
-        params.getNewest(), params.getMaxSkipped(),
+        Digest::from(params.getTree()),
+        params.getKnown(),
+        params.getKnownComplete(),
+        params.getNewest(),
+        params.getMaxSkipped(),
         {{times.getGrain(), times.getOldest(), times.getNewest()}, params.getModes()}};
     auto listing = kj::heap<ListingSource>(kj::mv(tree), known);
     context.getResults().setListing(stream(kj::mv(listing)));

@@ -18,8 +18,8 @@ namespace pibrain {
 class Pull : public EventSource {
  public:
   // `secret`: what all hashes are made with (FileHasher).
-  Pull(kj::Own<Root> root, std::shared_ptr<const Tree> tree,
-       capnp::List<proto::Want>::Reader wants, kj::Array<kj::byte> secret = nullptr);
+  Pull(kj::Own<Root> root, std::shared_ptr<const Tree> tree, capnp::List<proto::Want>::Reader wants,
+       kj::Array<kj::byte> secret = nullptr);
 
   bool produce(BlockWriter& writer) override;
 

@@ -7,8 +7,8 @@
 #include <algorithm>
 
 #include "common/text.h"
-#include "hub/sync/explain.h"
 #include "hub/cli/support.h"
+#include "hub/sync/explain.h"
 
 namespace pibrain {
 

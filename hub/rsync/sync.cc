@@ -423,7 +423,7 @@ class RsyncSync {
   SpokeReport& report_;
   Progress& progress_;
   bool deleting_ = false;
-  const std::string shell_;   // empty: the source is on this machine
+  const std::string shell_;  // empty: the source is on this machine
   const std::string agesFile_;
   Tree before_;
   int64_t newest_ = 0;                               // the second clock, ns since the epoch

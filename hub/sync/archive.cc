@@ -282,22 +282,22 @@ void Archive::take(int dirFd, const std::string& name, const std::string& path) 
 void Archive::copyTree(int dirFd, const std::string& name, const std::string& path,
                        std::vector<Copied>& copied) {
   RootedDir root{kj::AutoCloseFd(openat(dirFd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC))};
-  std::function<void(const std::string&, const std::string&)> copy =
-      [&](const std::string& from, const std::string& as) {
-        auto opened = root.open(from, O_RDONLY | O_DIRECTORY);
-        if (opened.error == ENOTDIR) {
-          auto above = root.open(parentOf(from), O_RDONLY | O_DIRECTORY);
-          if (above.error != 0) throwErrno(above.error, "cannot read a directory");
-          auto what = copyFile(above.fd, std::string(baseNameOf(from)), as, place(as));
-          copied.push_back({from, std::move(what)});
-          return;
-        }
-        if (opened.error != 0) {
-          throwErrno(opened.error, "cannot read '" + escapeForTerminal(as) + "'");
-        }
-        for (auto& below : namesIn(opened.fd)) copy(joinPath(from, below), joinPath(as, below));
-        copied.push_back({from, {}});
-      };
+  std::function<void(const std::string&, const std::string&)> copy = [&](const std::string& from,
+                                                                         const std::string& as) {
+    auto opened = root.open(from, O_RDONLY | O_DIRECTORY);
+    if (opened.error == ENOTDIR) {
+      auto above = root.open(parentOf(from), O_RDONLY | O_DIRECTORY);
+      if (above.error != 0) throwErrno(above.error, "cannot read a directory");
+      auto what = copyFile(above.fd, std::string(baseNameOf(from)), as, place(as));
+      copied.push_back({from, std::move(what)});
+      return;
+    }
+    if (opened.error != 0) {
+      throwErrno(opened.error, "cannot read '" + escapeForTerminal(as) + "'");
+    }
+    for (auto& below : namesIn(opened.fd)) copy(joinPath(from, below), joinPath(as, below));
+    copied.push_back({from, {}});
+  };
   copy(name, path);
 }
 

@@ -96,7 +96,7 @@ class Archive {
   std::string directory_;
   std::string spoke_;
   std::string agesFile_;
-  int64_t latest_;   // of what all clocks show
+  int64_t latest_;  // of what all clocks show
   bool forGood_ = false;
   std::string run_;  // empty: not settled yet
   std::optional<RootedDir> spokeDir_;

@@ -174,8 +174,7 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
   if (error.getType() == kj::Exception::Type::DISCONNECTED && !refusedHere) {
     auto how = farewell.cutOff.empty() ? brief(what) : farewell.cutOff;
     return absl::StrCat("the connection to ", place, " was lost in the middle of the run (", how,
-                        ").",
-                        saidSuffix(said),
+                        ").", saidSuffix(said),
                         " The machine may have gone to sleep or lost its "
                         "network, or the agent was stopped; run it again when it is back.",
                         RESUME);
@@ -272,11 +271,11 @@ void requireReadable(const SpokeConfig& spoke, const Tree& mirror,
     }
     // mkfs makes it for root alone; sessions are never in it.
     if (problem.path == "lost+found" || problem.reason == proto::Reason::VANISHED) continue;
-    warnings.push_back(absl::StrCat(
-        "'", path, "' in the mirror was passed over: ",
-        problem.reason == proto::Reason::DENIED
-            ? "it cannot be opened. Check its owner and mode with 'ls -ld'"
-            : describe(problem.reason)));
+    warnings.push_back(
+        absl::StrCat("'", path, "' in the mirror was passed over: ",
+                     problem.reason == proto::Reason::DENIED
+                         ? "it cannot be opened. Check its owner and mode with 'ls -ld'"
+                         : describe(problem.reason)));
   }
 }
 

@@ -49,8 +49,8 @@ std::string oddClock(const SpokeConfig& spoke, const AgentInfo& agent);
 void greet(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& noise,
            std::vector<std::string>& warnings);
 
-// Throws Failure if reading the mirror failed. What this program may not read of it (lost+found, say)
-// or cannot have made is a warning: all else can be synced.
+// Throws Failure if reading the mirror failed. What this program may not read of it (lost+found,
+// say) or cannot have made is a warning: all else can be synced.
 void requireReadable(const SpokeConfig& spoke, const Tree& mirror,
                      std::vector<std::string>& warnings);
 

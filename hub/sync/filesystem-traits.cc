@@ -46,8 +46,7 @@ int64_t storedTime(int fd, int64_t time) {
 int64_t grainOf(int fd) {
   // An odd second, and another digit at each place.
   constexpr int64_t TIME = 1'000'000'001'987'654'321;
-  constexpr int64_t GRAINS[] = {1,          100,           1'000,        1'000'000,
-                                10'000'000, 1'000'000'000, 2'000'000'000};
+  constexpr int64_t GRAINS[] = {1, 100, 1'000, 1'000'000, 10'000'000, 1'000'000'000, 2'000'000'000};
   auto stored = storedTime(fd, TIME);
   for (auto grain : GRAINS) {
     if (StoredTimes{grain}.stored(TIME) == stored) return grain;

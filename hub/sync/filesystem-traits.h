@@ -21,15 +21,16 @@ struct FilesystemTraits {
   static FilesystemTraits fromText(const std::string& text);
 };
 
-// Tries it with files in the directory, and removes them. Throws a KJ exception if none can be made.
+// Tries it with files in the directory, and removes them. Throws a KJ exception if none can be
+// made.
 FilesystemTraits probeFilesystem(int directory);
 
 class Mirror;
 class Store;
 
-// The traits of a spoke's mirror: as they are remembered (`store`: null if nothing is), or found out
-// now if the mirror may be written to, and remembered. If neither can be, those of a filesystem that
-// keeps all as it is.
+// The traits of a spoke's mirror: as they are remembered (`store`: null if nothing is), or found
+// out now if the mirror may be written to, and remembered. If neither can be, those of a filesystem
+// that keeps all as it is.
 FilesystemTraits traitsOf(Mirror& mirror, const std::string& spoke, Store* store, bool mayProbe);
 
 // What tells this directory's filesystem from another one that is mounted in its place.

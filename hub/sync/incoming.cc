@@ -42,9 +42,9 @@ void requireRoom(int fd, uint64_t bytes, const std::string& mirror) {
   if (bytes < MIN_CHECKED || !free || bytes <= *free) return;
   kj::throwFatalException(
       kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
-                    kj::str("it needs ", formatBytes(bytes).c_str(), " on the hub's disk, which has ",
-                            formatBytes(*free).c_str(), " ('df -h ",
-                            escapeForTerminal(mirror).c_str(), "' shows it)")));
+                    kj::str("it needs ", formatBytes(bytes).c_str(),
+                            " on the hub's disk, which has ", formatBytes(*free).c_str(),
+                            " ('df -h ", escapeForTerminal(mirror).c_str(), "' shows it)")));
 }
 
 // Writes the bytes but for blocks of nothing but zeros: what is sparse on the spoke stays so.
@@ -248,8 +248,8 @@ void Incoming::appendInPlace() {
   if (out_.get() >= 0) mirror_.discardStaged(path_, staged());
 }
 
-// Copies the staged tail to the end of the mirror's file, in pieces that end with a line where there
-// is one: whoever reads meanwhile finds whole lines.
+// Copies the staged tail to the end of the mirror's file, in pieces that end with a line where
+// there is one: whoever reads meanwhile finds whole lines.
 void Incoming::copyTail(int to) {
   constexpr size_t PIECE = 1024 * 1024;
   auto buffer = kj::heapArray<kj::byte>(PIECE);

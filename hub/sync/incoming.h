@@ -70,7 +70,7 @@ class Incoming {
   const int64_t mtime_;  // to set
   const mode_t mode_;    // to set; 0: as it is
   const bool replaces_;
-  bool moves_;           // the basis is at another path
+  bool moves_;  // the basis is at another path
 
   FileHasher hasher_;
   uint64_t written_;                   // the file's length so far, held bytes included

@@ -170,8 +170,7 @@ void ListingReader::indexMirror() {
   for (uint32_t index : listing_.unseen) {
     auto& directory = *known_.directories[index];
     for (auto& file : directory.files) {
-      mirror_.emplace(fingerprintOf(directory, file, known_.options),
-                      Tree::Found{directory, file});
+      mirror_.emplace(fingerprintOf(directory, file, known_.options), Tree::Found{directory, file});
     }
   }
 }

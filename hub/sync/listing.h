@@ -44,7 +44,8 @@ struct Listing {
   std::vector<std::string> reserved;  // files whose names only this program may use in a mirror
   std::vector<uint32_t> unseen;       // indexes into what was known
   std::vector<std::pair<std::string, proto::Reason>> problems;
-  std::vector<std::string> skipped;  // the paths of symlinks and the like, as far as they were named
+  std::vector<std::string>
+      skipped;  // the paths of symlinks and the like, as far as they were named
 
   // Whether each entry that was skipped was named.
   bool namesAllSkipped() const {

@@ -203,8 +203,8 @@ void Mirror::flush() {
     throw Failure(absl::StrCat(
         "the hub's disk did not take what was written: ", escapeForTerminal(what),
         ". Some of it may be lost, although it looks as if it were there; the next run fetches it "
-        "again. 'dmesg' tells what is wrong with the disk, or with what it lies on; 'df -h ", path,
-        "' and 'df -i ", path, "' show how much room there is."));
+        "again. 'dmesg' tells what is wrong with the disk, or with what it lies on; 'df -h ",
+        path, "' and 'df -i ", path, "' show how much room there is."));
   }
 }
 
@@ -317,9 +317,8 @@ void Mirror::settle(const Pending& pending) {
   int parent = directory(std::string(parentOf(pending.path)));
   auto name = std::string(baseNameOf(pending.path));
   struct stat st;
-  bool same = fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-              S_ISREG(st.st_mode) && uint64_t(st.st_ino) == pending.inode &&
-              uint64_t(st.st_size) == pending.size &&
+  bool same = fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+              uint64_t(st.st_ino) == pending.inode && uint64_t(st.st_size) == pending.size &&
               mtimeOf(st) == earlierThan(pending.mtime);
   // Else the next run finds what somebody made of it.
   if (same) setMtimeOf(parent, name, pending.mtime);

@@ -57,10 +57,11 @@ Mirror::Mirror(const std::string& path, Access access, Archive archive)
   root_ = RootedDir(kj::AutoCloseFd(fd));
   if (access == Access::WRITE && flock(fd, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) throw Locked();
-    throw Failure(absl::StrCat("the mirror ", inQuotes(path), " cannot be locked: ",
-                               strerror(errno), ". Its filesystem may not know locks ('findmnt -T ",
-                               escapeForTerminal(path), "' shows which it is): move the mirror to "
-                               "another, and correct 'path' in the config."));
+    throw Failure(
+        absl::StrCat("the mirror ", inQuotes(path), " cannot be locked: ", strerror(errno),
+                     ". Its filesystem may not know locks ('findmnt -T ", escapeForTerminal(path),
+                     "' shows which it is): move the mirror to "
+                     "another, and correct 'path' in the config."));
   }
   auto left = KJ_ASSERT_NONNULL(root_).open(STAGING, O_RDONLY | O_DIRECTORY);
   struct stat st;
@@ -135,8 +136,8 @@ void Mirror::requireOwnName(int parent, const std::string& name, const std::stri
 kj::Maybe<Mirror::File> Mirror::openFile(const std::string& path) {
   KJ_IF_MAYBE(root, root_) {
     bool staged = !staged_.empty() && staged_.contains(path);
-    auto opened = root->open(
-        staged ? joinPath(std::string(STAGING), stagedName(path)) : path, O_RDONLY);
+    auto opened =
+        root->open(staged ? joinPath(std::string(STAGING), stagedName(path)) : path, O_RDONLY);
     struct stat st;
     if (opened.error != 0 || fstat(opened.fd, &st) != 0 || !S_ISREG(st.st_mode)) return nullptr;
     return File{kj::mv(opened.fd), uint64_t(st.st_size), mtimeOf(st)};
@@ -173,8 +174,7 @@ int Mirror::staging() {
 kj::AutoCloseFd Mirror::openStaged(const std::string& path, bool continued, Staged what) {
   auto name = stagedName(path, what);
   if (!continued) return createStaged(name);
-  kj::AutoCloseFd fd(
-      openat(staging(), name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  kj::AutoCloseFd fd(openat(staging(), name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat st;
   if (fd.get() < 0 || fstat(fd, &st) != 0) throwErrno(errno, "cannot open an incomplete file");
   KJ_REQUIRE(S_ISREG(st.st_mode) && st.st_nlink == 1,
@@ -226,9 +226,9 @@ int Mirror::directory(const std::string& path) {
     }
     int fd = openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
-      throwErrno(errno, absl::StrCat("cannot open the mirror's directory ",
-                                     inQuotes(path_ + "/" + path),
-                                     " (check its owner and mode with 'ls -ld')"));
+      throwErrno(errno,
+                 absl::StrCat("cannot open the mirror's directory ", inQuotes(path_ + "/" + path),
+                              " (check its owner and mode with 'ls -ld')"));
     }
     opened.fd = kj::AutoCloseFd(fd);
   }

@@ -211,7 +211,7 @@ class Mirror {
   FilesystemTraits traits_;
   bool keepModes_ = false;
   std::function<bool(const std::string&)> spokeHas_;
-  uint32_t renames_ = 0;  // by requireOwnName()
+  uint32_t renames_ = 0;     // by requireOwnName()
   bool onlyProbed_ = false;  // nothing but probe() used the staging directory
   bool unclean_ = false;
   bool lostWrites_ = false;

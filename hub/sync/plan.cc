@@ -53,7 +53,8 @@ class MoveFinder {
     std::vector<std::string> candidates;
     auto take = [&](const std::string& path) {
       auto found = gone_.find(path);
-      if (found == gone_.end() || found->second->size > remote.size || taken_.contains(path)) return;
+      if (found == gone_.end() || found->second->size > remote.size || taken_.contains(path))
+        return;
       candidates.push_back(path);
     };
     for (auto above = parentOf(remote.path);; above = parentOf(above)) {
@@ -69,9 +70,8 @@ class MoveFinder {
       if (found != byName_.end() && found->second.size() <= MAX_CANDIDATES) {
         for (auto& path : found->second) take(path);
       }
-      std::stable_sort(candidates.begin(), candidates.end(), [this](auto& a, auto& b) {
-        return gone_.at(a)->size > gone_.at(b)->size;
-      });
+      std::stable_sort(candidates.begin(), candidates.end(),
+                       [this](auto& a, auto& b) { return gone_.at(a)->size > gone_.at(b)->size; });
     }
     if (!candidates.empty()) taken_.insert(candidates[0]);
     return candidates;
@@ -110,7 +110,7 @@ class MoveFinder {
   std::unordered_map<std::string, Equals> exact_;
   std::unordered_map<std::string, std::vector<std::string>> byName_;
   std::unordered_map<std::string, std::string> movedFrom_;  // of directories
-  Paths taken_;  // what comes first for some file
+  Paths taken_;                                             // what comes first for some file
 };
 
 Paths parentsOf(const Paths& paths) {
@@ -142,7 +142,8 @@ Known describeMirror(const Tree& mirror, const Paths& kept, const DigestOptions&
     uint64_t digest = directory.digest;
     if (keptIn.contains(directory.path)) {
       auto rest = directory;
-      dropFiles(rest, [&](const std::string& path) { return kept.contains(path); }, options);
+      dropFiles(
+          rest, [&](const std::string& path) { return kept.contains(path); }, options);
       if (rest.files.empty()) continue;
       digest = rest.digest;
     }

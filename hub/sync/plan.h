@@ -43,8 +43,8 @@ using Paths = std::unordered_set<std::string>;
 // was walked with `options` for its digests. The result points into `mirror`.
 Known describeMirror(const Tree& mirror, const Paths& kept, const DigestOptions& options = {});
 
-// Compares. Unless the listing is complete, nothing is gone and nothing was moved. A file that moved
-// is one that the spoke still had at the last run: what is kept stays where it is.
+// Compares. Unless the listing is complete, nothing is gone and nothing was moved. A file that
+// moved is one that the spoke still had at the last run: what is kept stays where it is.
 Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const Listing& listing);
 
 // The paths that the spoke has, of files that it listed and of all directories that hold files.

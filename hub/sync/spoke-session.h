@@ -58,8 +58,8 @@ class SpokeSession {
   // Sends hello alone.
   AgentInfo greet();
 
-  // Sends the wants and calls `event` for each event of the answer, until it returns false: the rest
-  // is not asked for any more.
+  // Sends the wants and calls `event` for each event of the answer, until it returns false: the
+  // rest is not asked for any more.
   void pull(kj::ArrayPtr<const Want> wants, kj::FunctionParam<bool(proto::Event::Reader)> event);
 
   // Calls `event` for the answer about each of these files: digest, or refused.

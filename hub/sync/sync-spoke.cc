@@ -155,10 +155,9 @@ class SpokeSync {
     for (auto& path : listing.skipped) {
       if (names.size() < MAX_DESCRIBED) names.push_back(brief(path));
     }
-    return absl::StrCat(" (", absl::StrJoin(names, ", "),
-                        listing.namesAllSkipped() && names.size() == listing.skipped.size()
-                            ? ")"
-                            : ", …)");
+    return absl::StrCat(
+        " (", absl::StrJoin(names, ", "),
+        listing.namesAllSkipped() && names.size() == listing.skipped.size() ? ")" : ", …)");
   }
 
   // What is known when a run begins to change the mirror.
@@ -230,8 +229,9 @@ class SpokeSync {
     requireAll(transfer, listing, refusal);
   }
 
-  // Which of the gone files a deletion takes: none unless one is asked for; else those that a second
-  // walk of the spoke's tree did not find either, as P5 has it. `refusal` becomes why not, if so.
+  // Which of the gone files a deletion takes: none unless one is asked for; else those that a
+  // second walk of the spoke's tree did not find either, as P5 has it. `refusal` becomes why not,
+  // if so.
   Paths mayGo(SpokeSession& session, const Compared& all, const std::vector<GoneFile>& gone,
               std::string& refusal) {
     if (!deleting() || onlyVanished(all.listing)) return {};
@@ -263,9 +263,8 @@ class SpokeSync {
   // settle. There is nothing to put right: a later run finds them at rest.
   static bool onlyVanished(const Listing& listing) {
     return !listing.complete && !listing.problems.empty() &&
-           std::all_of(listing.problems.begin(), listing.problems.end(), [](auto& problem) {
-             return problem.second == proto::Reason::VANISHED;
-           });
+           std::all_of(listing.problems.begin(), listing.problems.end(),
+                       [](auto& problem) { return problem.second == proto::Reason::VANISHED; });
   }
 
   // Moves those of the gone files that are going to the archive; returns those that stay.

@@ -320,11 +320,9 @@ void Transfer::onBegin(proto::Begin::Reader begin) {
   static const Basis NOTHING;
   try {
     auto& planned = *job.planned;
-    incoming_ = std::make_unique<Incoming>(mirror_, planned.remote.path,
-                                           job.basis == nullptr ? NOTHING : *job.basis, begin,
-                                           kindFor(job.way), keepModes_,
-                                           planned.basis == planned.remote.path,
-                                           session_.secret());
+    incoming_ = std::make_unique<Incoming>(
+        mirror_, planned.remote.path, job.basis == nullptr ? NOTHING : *job.basis, begin,
+        kindFor(job.way), keepModes_, planned.basis == planned.remote.path, session_.secret());
   } catch (const kj::Exception& e) {
     failCurrent(e);
   }
@@ -471,7 +469,7 @@ void Transfer::count(Job& job) {
     kind = ChangeKind::MOVE;
     movedFrom_.insert(job.basisPath);
   } else if (planned.basis == planned.remote.path) {
-    kind = !job.extends                       ? ChangeKind::REWRITE
+    kind = !job.extends                   ? ChangeKind::REWRITE
            : job.size > planned.basisSize ? ChangeKind::GROW
                                           : ChangeKind::TOUCH;
   }

@@ -101,7 +101,8 @@ class SpokeVerify {
     auto hashing = std::async(std::launch::async, [&]() {
       for (auto& pair : pairs_) {
         // No exception crosses threads: KJ counts those that are on their way in each.
-        KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { pair.ours = digestOf(mirror, pair, session.secret()); })) {
+        KJ_IF_MAYBE(e, kj::runCatchingExceptions(
+                           [&]() { pair.ours = digestOf(mirror, pair, session.secret()); })) {
           pair.failed = plainWords(*e);
         }
       }
@@ -132,8 +133,7 @@ class SpokeVerify {
               [](auto& a, auto& b) { return a.path < b.path; });
   }
 
-  static kj::Maybe<Digest> digestOf(Mirror& mirror, const Pair& pair,
-                                    FileHasher::Secret secret) {
+  static kj::Maybe<Digest> digestOf(Mirror& mirror, const Pair& pair, FileHasher::Secret secret) {
     KJ_IF_MAYBE(file, mirror.openFile(pair.remote.path)) {
       FileHasher hasher(secret);
       mirror.readFromDisk(*file);  // it is the disk that is in question

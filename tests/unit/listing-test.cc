@@ -119,8 +119,7 @@ TEST(ListingReader, directoriesBeyondTheLimitAreTakenForUnseen) {
   give(listed, unseen({5}));
   auto listing = listed.take();
   std::sort(listing.unseen.begin(), listing.unseen.end());
-  EXPECT_EQ(listing.unseen,
-            (std::vector<uint32_t>{5, MAX_KNOWN, MAX_KNOWN + 1, MAX_KNOWN + 2}));
+  EXPECT_EQ(listing.unseen, (std::vector<uint32_t>{5, MAX_KNOWN, MAX_KNOWN + 1, MAX_KNOWN + 2}));
   ListingReader wrong(known);
   give(wrong, summary());
   EXPECT_THROW(give(wrong, unseen({MAX_KNOWN})), kj::Exception) << "it was not sent";

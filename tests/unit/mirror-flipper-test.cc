@@ -128,8 +128,7 @@ TEST_F(MirrorFlipper, tenThousandRounds) {
                                 {"archive/spoke", "flip/archive-spoke"},
                                 {RUN, "flip/archive-spoke-run"},
                                 {RUN + "/a", "flip/archive-spoke-run-a"}});
-  for (int round = 0; round < ROUNDS || flipper.swaps() < ROUNDS;
-       round += ROUNDS_A_MIRROR) {
+  for (int round = 0; round < ROUNDS || flipper.swaps() < ROUNDS; round += ROUNDS_A_MIRROR) {
     {
       auto pause = flipper.pause();
       for (auto name : {"mirror", "archive"}) canary.expectNotIn(name);

@@ -226,15 +226,16 @@ TEST_F(PlanTest, equalsAreTriedEachFirstOnce) {
 }
 
 TEST_F(PlanTest, aRenamedDirectoryTakesAlongWhatGrew) {
-  for (auto run : {"run-1", "run-2", "run-3", "run-4", "run-5", "run-6", "run-7", "run-8", "run-9"}) {
+  for (auto run :
+       {"run-1", "run-2", "run-3", "run-4", "run-5", "run-6", "run-7", "run-8", "run-9"}) {
     mirror_.write("old/" + std::string(run) + "/session", "12345");
   }
   mirror_.write("old/2026_a", "12345");
   spokeHas({{"new/2026_a", {5, OLD}}, {"new/run-7/session", {9, OLD + 5}}});
   auto files = planned();
   std::sort(files.begin(), files.end());
-  EXPECT_EQ(files, (Texts{"move new/2026_a < old/2026_a",
-                          "move new/run-7/session < old/run-7/session"}));
+  EXPECT_EQ(files,
+            (Texts{"move new/2026_a < old/2026_a", "move new/run-7/session < old/run-7/session"}));
 }
 
 TEST_F(PlanTest, manyFilesOfOneNameTakeNoLonger) {
