@@ -100,48 +100,84 @@ bool Mirror::archiveFile(const std::string& path) {
   return true;
 }
 
-bool Mirror::shouldCommit() const {
+bool Mirror::shouldFlush() const {
   return !pending_.empty() &&
          (pending_.size() >= MAX_PENDING || pendingBytes_ >= MAX_PENDING_BYTES ||
           monotonicNanos() - oldestPending_ >= MAX_PENDING_NANOS);
 }
 
-std::vector<Mirror::Uncommitted> Mirror::commit() {
-  std::vector<Uncommitted> uncommitted;
-  if (pending_.empty()) return uncommitted;
+template <typename Step>
+void Mirror::attempt(Pending& pending, std::vector<Uncommitted>& uncommitted, Step&& step) {
+  auto failed = [&](kj::Exception why, bool noRoom) {
+    pending.failed = true;
+    uncommitted.push_back({pending.path, kj::mv(why), noRoom});
+  };
+  try {
+    step();
+  } catch (const kj::Exception& e) {
+    failed(kj::cp(e), false);
+  } catch (const Failure& e) {
+    failed(kj::Exception(kj::Exception::Type::OVERLOADED, __FILE__, __LINE__,
+                         kj::heapString(e.what())),
+           true);
+  }
+}
+
+void Mirror::flushPending(std::vector<Uncommitted>& uncommitted) {
+  if (pending_.empty()) return;
   staging();  // which shows, if this does not come to its end
   auto pending = kj::mv(pending_);
   pending_.clear();
   pendingBytes_ = 0;
-  KJ_DEFER(staged_.clear());
-
-  auto attempt = [&](Pending& one, auto step) {
-    auto failed = [&](kj::Exception why, bool noRoom) {
-      one.failed = true;
-      uncommitted.push_back({one.path, kj::mv(why), noRoom});
-    };
-    try {
-      step(one);
-    } catch (const kj::Exception& e) {
-      failed(kj::cp(e), false);
-    } catch (const Failure& e) {
-      failed(kj::Exception(kj::Exception::Type::OVERLOADED, __FILE__, __LINE__,
-                           kj::heapString(e.what())),
-             true);
-    }
-  };
-  for (auto& one : pending) attempt(one, [this](Pending& p) { preserve(p); });
+  for (auto& one : pending) {
+    attempt(one, uncommitted, [&]() { preserve(one); });
+  }
   {
     KJ_ON_SCOPE_FAILURE({
       for (auto& one : pending) {
+        staged_.erase(one.path);
         if (one.preserved) archive_.discard(*one.preserved);
       }
     });
     flush();
   }
   for (auto& one : pending) {
-    if (!one.failed) attempt(one, [this](Pending& p) { reveal(p); });
+    if (one.failed) {
+      staged_.erase(one.path);
+    } else {
+      written_.push_back(kj::mv(one));
+    }
   }
+}
+
+void Mirror::revealSome(size_t count, std::vector<Uncommitted>& uncommitted) {
+  for (; count > 0 && !written_.empty(); --count) {
+    auto one = kj::mv(written_.front());
+    written_.pop_front();
+    attempt(one, uncommitted, [&]() { reveal(one); });
+    if (one.kind == Pending::Kind::PUBLISH) staged_.erase(one.path);
+  }
+}
+
+std::vector<Mirror::Uncommitted> Mirror::commit() {
+  std::vector<Uncommitted> uncommitted;
+  // What is written need not wait for a disk that takes no more.
+  revealSome(SIZE_MAX, uncommitted);
+  flushPending(uncommitted);
+  revealSome(SIZE_MAX, uncommitted);
+  return uncommitted;
+}
+
+std::vector<Mirror::Uncommitted> Mirror::proceed() {
+  // As fast as files come, and no faster: while all of a batch became visible at once, the other
+  // side would have to wait.
+  constexpr size_t STEP = 2;
+  std::vector<Uncommitted> uncommitted;
+  if (shouldFlush()) {
+    revealSome(SIZE_MAX, uncommitted);
+    flushPending(uncommitted);
+  }
+  revealSome(STEP, uncommitted);
   return uncommitted;
 }
 

@@ -10,6 +10,7 @@
 #include <kj/exception.h>
 #include <kj/io.h>
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -115,8 +116,6 @@ class Mirror {
   // come in its place, or a file in its directory's, with this very run.
   bool archiveFile(const std::string& path);
 
-  // Whether so much waits for commit(), or for so long, that it should not wait any more.
-  bool shouldCommit() const;
   struct Uncommitted {
     std::string path;
     kj::Exception why;
@@ -126,6 +125,9 @@ class Mirror {
   // is. Throws Failure if the disk does not take it: then nothing became visible, and the next run
   // knows.
   std::vector<Uncommitted> commit();
+  // The same, bit by bit, to be called now and then while more comes: if much waits, or for long,
+  // it is written to the disk; and of what is there, a little becomes visible.
+  std::vector<Uncommitted> proceed();
   // What commit() returned ends the run.
   [[noreturn]] static void fail(const Uncommitted& uncommitted);
 
@@ -181,6 +183,13 @@ class Mirror {
   static std::string stagedName(const std::string& path, Staged what = Staged::FILE);
   static bool isSwapped(const std::string& stagedName);
   void addPending(Pending pending, uint64_t bytes);
+  bool shouldFlush() const;
+  // Writes what is pending to the disk. What cannot be archived goes to `uncommitted`.
+  void flushPending(std::vector<Uncommitted>& uncommitted);
+  // Makes the first `count` of what was written visible.
+  void revealSome(size_t count, std::vector<Uncommitted>& uncommitted);
+  template <typename Step>
+  void attempt(Pending& pending, std::vector<Uncommitted>& uncommitted, Step&& step);
   void preserve(Pending& pending);
   void reveal(Pending& pending);
   void publish(Pending& pending);
@@ -217,6 +226,7 @@ class Mirror {
   bool lostWrites_ = false;
   bool cacheWritten_ = false;  // what the kernel had to write when the mirror was opened
   std::vector<Pending> pending_;
+  std::deque<Pending> written_;             // is on the disk, and to become visible
   std::unordered_set<std::string> staged_;  // the paths of those to publish
   uint64_t pendingBytes_ = 0;
   int64_t oldestPending_ = 0;  // ns, monotonic

@@ -368,13 +368,15 @@ void Transfer::onEnd(Digest hash) {
   current_->basis = nullptr;
   current_ = nullptr;
   abandoned_ = false;  // there is no more of it
-  if (mirror_.shouldCommit()) commit();
+  proceed();
 }
 
 void Transfer::commit() {
   auto received = std::move(received_);
   received_.clear();
-  auto uncommitted = mirror_.commit();
+  auto uncommitted = std::move(uncommitted_);
+  uncommitted_.clear();
+  for (auto& one : mirror_.commit()) uncommitted.push_back(kj::mv(one));
   Paths failed;
   for (auto& one : uncommitted) {
     failed.insert(one.path);
@@ -386,6 +388,15 @@ void Transfer::commit() {
   for (auto& one : uncommitted) {
     if (one.why.getType() != kj::Exception::Type::FAILED) Mirror::fail(one);
   }
+}
+
+void Transfer::proceed() {
+  bool ends = false;
+  for (auto& one : mirror_.proceed()) {
+    ends |= one.why.getType() != kj::Exception::Type::FAILED;
+    uncommitted_.push_back(kj::mv(one));
+  }
+  if (ends) commit();
 }
 
 void Transfer::onRefused(proto::Refused::Reader refused) {

@@ -86,8 +86,9 @@ class Transfer {
   void defer(Job& job);
   void failCurrent(const kj::Exception& error);
   void guarded(kj::FunctionParam<void()> work);
-  // Makes what came visible, and counts it.
+  // Makes what came visible, and counts it: all, or bit by bit, and counted at the end.
   void commit();
+  void proceed();
   void count(Job& job);
   void finish(Job& job);
 
@@ -108,9 +109,10 @@ class Transfer {
   std::unordered_map<uint32_t, Job*> open_;  // asked for, not answered yet
   Job* current_ = nullptr;                   // between begin and end
   bool currentIsDelta_ = false;
-  uint64_t currentMayBring_ = 0;        // bytes of content, until its end
-  std::unique_ptr<Incoming> incoming_;  // null: its pieces are to be ignored
-  bool abandoned_ = false;              // so many of them that the pull is not worth going on with
+  uint64_t currentMayBring_ = 0;                  // bytes of content, until its end
+  std::unique_ptr<Incoming> incoming_;            // null: its pieces are to be ignored
+  std::vector<Mirror::Uncommitted> uncommitted_;  // of what came and is not counted yet
+  bool abandoned_ = false;  // so many of them that the pull is not worth going on with
 };
 
 }  // namespace pibrain

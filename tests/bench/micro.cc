@@ -175,7 +175,7 @@ void applyWhole(benchmark::State& state) {
                       arriving.begin.asReader(), Want::Kind::NEW, false);
     incoming.data(arriving.piece.asReader());
     incoming.end(hash);
-    if (mirror.shouldCommit()) mirror.commit();
+    mirror.proceed();
   }
   mirror.commit();
   state.SetBytesProcessed(state.iterations() * state.range(0));

@@ -132,6 +132,23 @@ TEST_F(MirrorTest, whatSomebodySavedSinceItWasArchivedIsArchivedToo) {
   EXPECT_EQ(archived("file"), "old");
 }
 
+TEST_F(MirrorTest, whatComesBecomesVisibleBitByBit) {
+  constexpr int FILES = 9'000;
+  int most = 0;
+  for (int i = 0; i < FILES; ++i) {
+    auto path = "d/" + std::to_string(i);
+    writeAll(mirror_.openStaged(path, false), bytesOf("x"));
+    mirror_.publish(path, false);
+    EXPECT_TRUE(mirror_.openFile(path) != nullptr) << "staged or not";
+    EXPECT_TRUE(mirror_.proceed().empty());
+    if (i % 100 == 0) most = std::max(most, i - int(mirror_.walk().files));
+  }
+  EXPECT_GT(mirror_.walk().files, 5'000u);
+  EXPECT_LT(most, 5'000);
+  commit();
+  EXPECT_EQ(mirror_.walk().files, uint32_t(FILES));
+}
+
 TEST_F(MirrorTest, aTimeThatSomebodyChangedIsNotSettled) {
   dir_.write("mirror/file", "one");
   kj::AutoCloseFd fd(::open((dir_ / "mirror/file").c_str(), O_RDWR));
