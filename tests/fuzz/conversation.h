@@ -54,6 +54,7 @@ inline void converse(Connection& connection, const Tree& mirror) {
   auto wants = wantsFor(plan);
   session.pull(kj::arrayPtr(wants.data(), wants.size()), [&](proto::Event::Reader event) {
     if (event.isData()) digestOf(event.getData().getBytes());
+    return true;
   });
 }
 
