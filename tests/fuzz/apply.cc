@@ -176,8 +176,13 @@ void run(Input input) {
   Server server(*pipe.ends[0], kj::heap<SpokeServer>(spoke, input));
   Plan plan;
   tolerating([&]() {
-    Mirror mirror(scene.mirror(), Mirror::Access::WRITE, Archive(scene.archive(), "spoke", OLD));
-    if ((options & PARTIAL) != 0) leavePartials(mirror, spoke);
+    Archive archive(scene.archive(), "spoke", OLD);
+    if ((options & PARTIAL) != 0) {
+      // By an earlier run, which did not come to its end.
+      Mirror earlier(scene.mirror(), Mirror::Access::WRITE, Archive(scene.archive(), "spoke", OLD));
+      leavePartials(earlier, spoke);
+    }
+    Mirror mirror(scene.mirror(), Mirror::Access::WRITE, kj::mv(archive));
     auto tree = mirror.walk();
     auto known = describeMirror(tree, {});
     PipeConnection connection(kj::mv(pipe.ends[1]));
@@ -193,7 +198,9 @@ void run(Input input) {
   // Its new place, before what it has grown by.
   for (auto& file : plan.files) {
     if (file.kind != ChangeKind::MOVE) continue;
-    allowed[file.remote.path].insert(digestOfText(scene.before().at(file.basis)));
+    for (auto& from : file.candidates) {
+      allowed[file.remote.path].insert(digestOfText(scene.before().at(from)));
+    }
   }
   scene.check(allowed);
 }

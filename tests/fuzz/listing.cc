@@ -138,17 +138,20 @@ void checkPlan(const Having& having, const Listing& listing, const Plan& plan) {
   for (auto& directory : having.tree.directories) {
     for (auto& file : directory.files) mirror.insert(directory.pathOf(file));
   }
-  Paths bases;
   for (auto& file : plan.files) {
     require(planned.insert(file.remote.path).second, "a file is planned once", file.remote.path);
     bool arrives = file.kind == ChangeKind::NEW || file.kind == ChangeKind::MOVE;
     require(!arrives || !mirror.contains(file.remote.path), "what is new was not there",
             file.remote.path);
     if (file.kind == ChangeKind::NEW) continue;
-    require(mirror.contains(file.basis), "what it starts from is there", file.basis);
     if (file.kind == ChangeKind::MOVE) {
-      require(bases.insert(file.basis).second, "a file moves once", file.basis);
+      require(!file.candidates.empty(), "what moves was somewhere", file.remote.path);
+      for (auto& from : file.candidates) {
+        require(mirror.contains(from), "what it may have been is there", from);
+        require(!having.kept.contains(from), "what is kept does not move", from);
+      }
     } else {
+      require(mirror.contains(file.basis), "what it starts from is there", file.basis);
       require(file.basis == file.remote.path, "what changes is where it was", file.basis);
     }
   }
