@@ -104,6 +104,17 @@ Mirror::File openParent(Mirror& mirror, proto::Parent::Reader parent, uint64_t s
   return kj::mv(file);
 }
 
+// Copies the first `length` bytes of a file to a place in another one.
+void copySparsely(int from, uint64_t length, int to, uint64_t at) {
+  auto buffer = kj::heapArray<kj::byte>(256 * 1024);
+  for (uint64_t offset = 0; offset < length;) {
+    size_t n = readAt(from, buffer.slice(0, kj::min(buffer.size(), length - offset)), offset);
+    KJ_REQUIRE(n > 0, "what was staged was changed by someone else during the run");
+    writeSparsely(to, buffer.slice(0, n), at + offset);
+    offset += n;
+  }
+}
+
 }  // namespace
 
 Incoming::Incoming(Mirror& mirror, const std::string& path, const Basis& basis,
@@ -231,13 +242,12 @@ void Incoming::appendInPlace() {
     moves_ = false;
   }
   auto file = mirror_.openForAppend(path_, mirrorSize(), basis_.mtime);
+  if (out_.get() >= 0) return replaceByGrown(file);
   {
     // Back to what was proved on both sides. The time stays wrong, so the next run looks again; if
     // this fails, it finds what it finds after a kill.
     KJ_ON_SCOPE_FAILURE((void)!ftruncate(file, off_t(mirrorSize())));
-    if (out_.get() >= 0) {
-      copyTail(file);
-    } else if (held_.size() > 0) {
+    if (held_.size() > 0) {
       requireRoom(file, held_.size(), mirror_.path());
       writeSparsely(file, held_, mirrorSize());
     }
@@ -245,24 +255,29 @@ void Incoming::appendInPlace() {
   }
   setMode(file);
   mirror_.settle(path_, file, mtime_);
-  if (out_.get() >= 0) mirror_.discardStaged(path_, staged());
 }
 
-// Copies the staged tail to the end of the mirror's file, in pieces that end with a line where
-// there is one: whoever reads meanwhile finds whole lines.
-void Incoming::copyTail(int to) {
-  constexpr size_t PIECE = 1024 * 1024;
-  auto buffer = kj::heapArray<kj::byte>(PIECE);
-  uint64_t length = size_ - mirrorSize();
-  for (uint64_t offset = 0; offset < length;) {
-    size_t n = readAt(out_, buffer.slice(0, kj::min(buffer.size(), length - offset)), offset);
-    KJ_REQUIRE(n > 0, "what was staged was changed by someone else during the run");
-    if (auto* newline = memrchr(buffer.begin(), '\n', n)) {
-      n = size_t(static_cast<kj::byte*>(newline) - buffer.begin()) + 1;
+// A long tail takes a while to write, in which a reader of the file would find half a line. So it
+// is put behind a copy of the file, which takes its place.
+void Incoming::replaceByGrown(int file) {
+  struct stat base;
+  if (fstat(file, &base) != 0) throwErrno(errno, "cannot read the mirror's file");
+  requireRoom(file, size_, mirror_.path());
+  auto grown = mirror_.openStaged(path_, false, Mirror::Staged::FILE);
+  {
+    KJ_ON_SCOPE_FAILURE(mirror_.discardStaged(path_, Mirror::Staged::FILE));
+    copySparsely(file, mirrorSize(), grown, 0);
+    copySparsely(out_, size_ - mirrorSize(), grown, mirrorSize());
+    extendTo(grown, size_);
+    if (mode_ == 0) {
+      if (fchmod(grown, base.st_mode & 0777) != 0) throwErrno(errno, "cannot set a file's mode");
+    } else {
+      setMode(grown);
     }
-    writeSparsely(to, buffer.slice(0, n), mirrorSize() + offset);
-    offset += n;
+    setMtime(grown, mtime_);
+    mirror_.publishGrown(path_, base);
   }
+  mirror_.discardStaged(path_, staged());
 }
 
 void Incoming::setMode(int fd) {

@@ -56,7 +56,7 @@ class Incoming {
   void stage(kj::ArrayPtr<const kj::byte> bytes);
   // Appends the tail to the mirror's file.
   void appendInPlace();
-  void copyTail(int to);
+  void replaceByGrown(int file);
   bool inPlace() const { return basis_.kind == Basis::Kind::MIRROR && patcher_.get() == nullptr; }
   Mirror::Staged staged() const { return inPlace() ? Mirror::Staged::TAIL : Mirror::Staged::FILE; }
   uint64_t mirrorSize() const { return basis_.size - basis_.stagedTail; }

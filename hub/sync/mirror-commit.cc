@@ -74,6 +74,12 @@ void Mirror::publish(const std::string& path, bool replaces) {
   staged_.insert(path);
 }
 
+void Mirror::publishGrown(const std::string& path, const struct stat& base) {
+  publish(path);
+  pending_.back().base = Archive::Preserved{
+      0, path, uint64_t(base.st_ino), uint64_t(base.st_size), mtimeOf(base), true};
+}
+
 void Mirror::settle(const std::string& path, int fd, int64_t mtime) {
   Pending pending{Pending::Kind::SETTLE, path};
   setMtime(fd, earlierThan(mtime));
@@ -200,7 +206,7 @@ void Mirror::preserve(Pending& pending) {
   bool removed = pending.kind == Pending::Kind::ARCHIVE;
   // On one filesystem it moves there, in one step.
   if (removed) removed = archive_.isElsewhere(device());
-  if (!replaced && !removed) return;
+  if ((!replaced && !removed) || pending.base) return;
   struct stat st;
   int parent = directory(std::string(parentOf(pending.path)));
   auto name = std::string(baseNameOf(pending.path));
@@ -267,7 +273,7 @@ void Mirror::publish(Pending& pending) {
   auto& path = pending.path;
   auto name = std::string(baseNameOf(path));
   int parent = directory(std::string(parentOf(path)));
-  if (!pending.preserved) {
+  if (!pending.preserved && !pending.base) {
     // Most often there is nothing in the way.
     int error = renameToNew(staging(), stagedName(path).c_str(), parent, name.c_str());
     if (error == 0) {
@@ -299,7 +305,8 @@ void Mirror::replace(int parent, const std::string& name, Pending& pending) {
     if (error != 0) throwErrno(error, "cannot publish " + inQuotes(path));
     return requirePublished(parent, name, path);
   }
-  if (!pending.preserved && st.st_size > 0) {
+  if (pending.base && !pending.base->holds(st)) pending.base.reset();
+  if (!pending.preserved && !pending.base && st.st_size > 0) {
     pending.preserved = archive_.preserve(parent, name, path);
     if (pending.preserved->copied) archive_.flush();
   }
@@ -324,7 +331,8 @@ void Mirror::exchange(int parent, const std::string& name, const Pending& pendin
   struct stat st;
   auto isPreserved = [&]() {
     return S_ISREG(st.st_mode) &&
-           (st.st_size == 0 || (pending.preserved && pending.preserved->holds(st)));
+           (st.st_size == 0 || (pending.preserved && pending.preserved->holds(st)) ||
+            (pending.base && pending.base->holds(st)));
   };
   if (renameat2(staging(), swapped.c_str(), parent, name.c_str(), RENAME_EXCHANGE) != 0) {
     if (errno != EINVAL && errno != ENOSYS) {

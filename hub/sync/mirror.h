@@ -96,6 +96,9 @@ class Mirror {
   // archived. Until then openFile() finds the staged one. `replaces`: there was one, as far as is
   // known, which saves a look.
   void publish(const std::string& path, bool replaces = true);
+  // The same for a staged file that begins with the one that is there, which `base` is of: that one
+  // is not archived.
+  void publishGrown(const std::string& path, const struct stat& base);
 
   // Opens the mirror's `path` to append to it. It still has to be what openFile() returned. If it
   // has a second name, it is first replaced by a copy, which has one only.
@@ -167,6 +170,7 @@ class Mirror {
     uint64_t inode = 0, size = 0;  // SETTLE: of the file
     int64_t mtime = 0;             // SETTLE: to set
     std::optional<Archive::Preserved> preserved;
+    std::optional<Archive::Preserved> base;  // PUBLISH: what is there, if it need not be archived
     bool failed = false;
   };
 
