@@ -51,8 +51,8 @@ class FlushCase(FaultCase):
         self.note_archive()
 
     REPLACED = ("p/rewritten.jsonl", "p/patched.jsonl", "p/gone.jsonl")
-    APPENDED = ("p/line.jsonl", "p/tail.jsonl", "p/large-tail.jsonl", "q/moves-and-grows.jsonl")
-    PUBLISHED = ("p/rewritten.jsonl", "p/patched.jsonl", "p/new.jsonl", "new/large.jsonl")
+    APPENDED = ("p/line.jsonl", "p/tail.jsonl", "q/moves-and-grows.jsonl")
+    PUBLISHED = ("p/large-tail.jsonl", "p/rewritten.jsonl", "p/patched.jsonl", "p/new.jsonl", "new/large.jsonl")
 
     def traced(self, *options, command=("run", "--delete"), env=None):
         arguments = [*straced.strace(self.dir / "trace", *options), harness.HUB, "sync", *command, "--json", "-c", self.config]
