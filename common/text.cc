@@ -31,6 +31,8 @@ std::string escapeForTerminal(std::string_view text) {
   return out;
 }
 
+std::string inQuotes(std::string_view text) { return "'" + escapeForTerminal(text) + "'"; }
+
 std::string shorten(std::string_view text, size_t most) {
   if (text.size() <= most) return std::string(text);
   // The head ends, and the tail begins, where a character does.

@@ -11,6 +11,8 @@ namespace pibrain {
 // `text` with control characters, invalid UTF-8 and a backslash written as \n, \x1b, …: safe to
 // print on a terminal, whoever chose it.
 std::string escapeForTerminal(std::string_view text);
+// The same in single quotes.
+std::string inQuotes(std::string_view text);
 
 // `text`, but with "…" in place of its middle if it has more than `most` bytes: it keeps that many,
 // or a few less, so that no UTF-8 sequence is cut in two.

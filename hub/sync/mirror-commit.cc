@@ -39,8 +39,6 @@ int64_t monotonicNanos() {
   return int64_t(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
 
-std::string inQuotes(const std::string& path) { return "'" + escapeForTerminal(path) + "'"; }
-
 std::string swappedName(const std::string& staged) {
   return staged.substr(0, staged.find('.')) + std::string(SWAPPED);
 }

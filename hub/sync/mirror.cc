@@ -32,8 +32,6 @@ size_t openDirectories() {
   return size_t(std::clamp<rlim_t>(limit.rlim_cur / 32, 16, MAX_OPEN_DIRECTORIES));
 }
 
-std::string inQuotes(std::string_view path) { return "'" + escapeForTerminal(path) + "'"; }
-
 }  // namespace
 
 Mirror::Mirror(const std::string& path, Access access, Archive archive)

@@ -28,6 +28,15 @@ def use_private_mounts():
     private = True
 
 
+class PrivateMounts:
+    """Mixed into a test case, before its base: its mounts are seen by nobody else. Its sshd runs by then."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        use_private_mounts()
+
+
 def run(*command):
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
     if done.returncode != 0:

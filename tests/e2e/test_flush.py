@@ -197,16 +197,11 @@ class Unheard(FlushCase):
             self.settle()
 
 
-class ThinDevice(FlushCase):
+class ThinDevice(mounts.PrivateMounts, FlushCase):
     """A disk that has promised more than it has: what was written is lost on its way there."""
 
     SIZE = 400 * MIB
     HEAD = 12 * MIB  # metadata and journal, which have their blocks from the beginning
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        mounts.use_private_mounts()
 
     def setUp(self):
         super().setUp()

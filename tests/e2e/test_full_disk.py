@@ -7,12 +7,7 @@ import mounts
 from faults import INCOMPLETE, LARGE_TAIL, MIB, FaultCase, contents, lines
 
 
-class FullDisk(FaultCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        mounts.use_private_mounts()
-
+class FullDisk(mounts.PrivateMounts, FaultCase):
     def setUp(self):
         super().setUp()
         self.small = None

@@ -12,12 +12,7 @@ import mounts
 from faults import FaultCase, lines
 
 
-class History(FaultCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        mounts.use_private_mounts()
-
+class History(mounts.PrivateMounts, FaultCase):
     def setUp(self):
         super().setUp()
         self.database = self.dir / "data" / "sync.db"

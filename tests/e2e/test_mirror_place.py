@@ -303,12 +303,7 @@ class EditedDuringARun(FaultCase):
             self.each_step(self.remove, (self.save,), "--delete")
 
 
-class Mounts(FaultCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        mounts.use_private_mounts()
-
+class Mounts(mounts.PrivateMounts, FaultCase):
     def setUp(self):
         super().setUp()
         self.disk = mounts.Tmpfs(self.mirror, 32 * MIB)

@@ -51,13 +51,8 @@ def fsync_another_file(device):
             fcntl.ioctl(out, BTRFS_IOC_WAIT_SYNC, transaction)
 
 
-class PowerCut(FaultCase):
+class PowerCut(mounts.PrivateMounts, FaultCase):
     method = "agent"
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        mounts.use_private_mounts()
 
     def setUp(self):
         super().setUp()

@@ -32,12 +32,7 @@ while os.getppid() == int(os.environ["PARENT"]):
 """
 
 
-class SavedByRename(FaultCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        mounts.use_private_mounts()
-
+class SavedByRename(mounts.PrivateMounts, FaultCase):
     def setUp(self):
         super().setUp()
         self.memory = mounts.Tmpfs(self.dir / "memory", 1000 * MIB)
