@@ -60,6 +60,43 @@ void writeAllAt(int fd, kj::ArrayPtr<const kj::byte> bytes, uint64_t offset) {
   }
 }
 
+void writeSparsely(int fd, kj::ArrayPtr<const kj::byte> bytes, uint64_t offset) {
+  constexpr size_t BLOCK = 4096;
+  auto isZero = [](kj::ArrayPtr<const kj::byte> block) {
+    return block[0] == 0 && memcmp(block.begin(), block.begin() + 1, block.size() - 1) == 0;
+  };
+  size_t written = 0, end = 0;
+  while (end < bytes.size()) {
+    size_t next = kj::min(bytes.size(), end + BLOCK - (offset + end) % BLOCK);
+    if (isZero(bytes.slice(end, next))) {
+      if (written < end) writeAllAt(fd, bytes.slice(written, end), offset + written);
+      written = next;
+    }
+    end = next;
+  }
+  if (written < end) writeAllAt(fd, bytes.slice(written, end), offset + written);
+}
+
+void extendTo(int fd, uint64_t length) {
+  struct stat st;
+  if (fstat(fd, &st) == 0 && uint64_t(st.st_size) >= length) return;
+  if (ftruncate(fd, off_t(length)) != 0) throwErrno(errno, "cannot write");
+}
+
+uint64_t copyBytes(int from, uint64_t length, int to, uint64_t at) {
+  auto buffer = kj::heapArray<kj::byte>(256 * 1024);
+  uint64_t done = 0;
+  while (done < length) {
+    auto want = buffer.slice(0, size_t(kj::min(uint64_t(buffer.size()), length - done)));
+    size_t n = readAt(from, want, done);
+    if (n > 0) writeSparsely(to, want.slice(0, n), at + done);
+    done += n;
+    if (n < want.size()) break;
+  }
+  extendTo(to, at + done);
+  return done;
+}
+
 uint64_t hashPrefix(int fd, uint64_t size, FileHasher& hasher) {
   // On the stack: a heap would hand out fresh pages for each file, which cost more than the hash.
   kj::byte buffer[64 * 1024];

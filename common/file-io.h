@@ -20,6 +20,15 @@ size_t readAt(int fd, kj::ArrayPtr<kj::byte> buffer, uint64_t offset);
 void writeAll(int fd, kj::ArrayPtr<const kj::byte> bytes);
 void writeAllAt(int fd, kj::ArrayPtr<const kj::byte> bytes, uint64_t offset);
 
+// The same but for blocks of nothing but zeros: what is sparse stays so. extendTo() is to follow,
+// since zeros at the end are not written.
+void writeSparsely(int fd, kj::ArrayPtr<const kj::byte> bytes, uint64_t offset);
+// Makes a file at least so long.
+void extendTo(int fd, uint64_t length);
+// Copies the first `length` bytes of a file to `at` in another one, holes as holes; returns the
+// bytes there were, which are fewer if the file is shorter.
+uint64_t copyBytes(int from, uint64_t length, int to, uint64_t at);
+
 // Feeds the first `size` bytes of the file to `hasher`; returns the bytes there were, which are
 // fewer if the file is shorter.
 uint64_t hashPrefix(int fd, uint64_t size, FileHasher& hasher);

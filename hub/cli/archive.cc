@@ -125,13 +125,7 @@ absl::StatusOr<ArchivedFile> find(const std::vector<ArchivedFile>& files, const 
 }
 
 void copy(int from, int to, int64_t mtime) {
-  auto buffer = kj::heapArray<kj::byte>(256 * 1024);
-  for (uint64_t offset = 0;;) {
-    size_t n = readAt(from, buffer, offset);
-    writeAll(to, buffer.slice(0, n));
-    offset += n;
-    if (n < buffer.size()) break;
-  }
+  copyBytes(from, UINT64_MAX, to, 0);
   setMtime(to, mtime);
   if (fsync(to) != 0) throwErrno(errno, "cannot write it to the disk");
 }

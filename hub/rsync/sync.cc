@@ -180,24 +180,11 @@ class RsyncSync {
   std::string deleteGone(Mirror& mirror) {
     auto mirrored = mirror.walk().files;
     std::string refusal;
-    std::vector<std::string> going;
     auto first = rsync(lookingForGone(), mirror.lockFd());
-    for (auto& path : goneTwice(first, mirror.lockFd(), mirrored, refusal)) {
-      try {
-        if (mirror.archiveFile(path)) going.push_back(path);
-      } catch (const kj::Exception& e) {
-        if (e.getType() != kj::Exception::Type::FAILED) throw;
-        undeleted_.emplace(path, plainWords(e));
-      }
-    }
-    auto uncommitted = mirror.commit();
-    for (auto& one : uncommitted) undeleted_.emplace(one.path, plainWords(one.why));
-    for (auto& path : going) {
-      if (!undeleted_.contains(path)) noteDeleted(path);
-    }
-    for (auto& one : uncommitted) {
-      if (one.why.getType() != kj::Exception::Type::FAILED) Mirror::fail(one);
-    }
+    auto deletion = archiveGone(mirror, goneTwice(first, mirror.lockFd(), mirrored, refusal));
+    undeleted_ = std::move(deletion.failed);
+    for (auto& path : deletion.archived) noteDeleted(path);
+    Mirror::requireOfSingleFiles(deletion.uncommitted);
     return refusal;
   }
 

@@ -30,13 +30,7 @@ constexpr char INCOMPLETE[] = "incomplete";
 constexpr std::string_view REMOVED = "removed-";
 
 void copyContent(int in, int out) {
-  auto buffer = kj::heapArray<kj::byte>(256 * 1024);
-  for (uint64_t offset = 0;;) {
-    size_t n = readAt(in, buffer, offset);
-    writeAll(out, buffer.slice(0, n));
-    offset += n;
-    if (n < buffer.size()) break;
-  }
+  copyBytes(in, UINT64_MAX, out, 0);
   struct stat st;
   if (fstat(in, &st) == 0) {
     struct timespec times[2] = {st.st_mtim, st.st_mtim};

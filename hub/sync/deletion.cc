@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/text.h"
+#include "hub/failure.h"
 
 namespace pibrain {
 
@@ -31,6 +32,25 @@ std::string whyNotDelete(const SpokeConfig& spoke, uint64_t count, uint64_t mirr
                       ". If they should go, run 'pi-brain sync run --spoke ",
                       shellQuote(spoke.name), " --delete --max-delete ", count,
                       "'; they are moved to the archive");
+}
+
+Deletion archiveGone(Mirror& mirror, const std::vector<std::string>& paths) {
+  Deletion deletion;
+  std::vector<std::string> going;
+  for (auto& path : paths) {
+    try {
+      if (mirror.archiveFile(path)) going.push_back(path);
+    } catch (const kj::Exception& e) {
+      if (e.getType() != kj::Exception::Type::FAILED) throw;
+      deletion.failed.emplace(path, plainWords(e));
+    }
+  }
+  deletion.uncommitted = mirror.commit();
+  for (auto& one : deletion.uncommitted) deletion.failed.emplace(one.path, plainWords(one.why));
+  for (auto& path : going) {
+    if (!deletion.failed.contains(path)) deletion.archived.push_back(path);
+  }
+  return deletion;
 }
 
 }  // namespace pibrain

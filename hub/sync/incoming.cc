@@ -47,32 +47,6 @@ void requireRoom(int fd, uint64_t bytes, const std::string& mirror) {
                             " ('df -h ", escapeForTerminal(mirror).c_str(), "' shows it)")));
 }
 
-// Writes the bytes but for blocks of nothing but zeros: what is sparse on the spoke stays so.
-// extendTo() is to follow.
-void writeSparsely(int fd, kj::ArrayPtr<const kj::byte> bytes, uint64_t offset) {
-  constexpr size_t BLOCK = 4096;
-  auto isZero = [](kj::ArrayPtr<const kj::byte> block) {
-    return block[0] == 0 && memcmp(block.begin(), block.begin() + 1, block.size() - 1) == 0;
-  };
-  size_t written = 0, end = 0;
-  while (end < bytes.size()) {
-    size_t next = kj::min(bytes.size(), end + BLOCK - (offset + end) % BLOCK);
-    if (isZero(bytes.slice(end, next))) {
-      if (written < end) writeAllAt(fd, bytes.slice(written, end), offset + written);
-      written = next;
-    }
-    end = next;
-  }
-  if (written < end) writeAllAt(fd, bytes.slice(written, end), offset + written);
-}
-
-// Of zeros at the end nothing was written.
-void extendTo(int fd, uint64_t length) {
-  struct stat st;
-  if (fstat(fd, &st) == 0 && uint64_t(st.st_size) >= length) return;
-  if (ftruncate(fd, off_t(length)) != 0) throwErrno(errno, "cannot write");
-}
-
 bool answers(proto::Begin::Content content, Want::Kind asked) {
   using Content = proto::Begin::Content;
   switch (asked) {
@@ -102,17 +76,6 @@ Mirror::File openParent(Mirror& mirror, proto::Parent::Reader parent, uint64_t s
                  hasher.digest() == Digest::from(parent.getHash()),
              "the mirror's copy of the parent is another one");
   return kj::mv(file);
-}
-
-// Copies the first `length` bytes of a file to a place in another one.
-void copySparsely(int from, uint64_t length, int to, uint64_t at) {
-  auto buffer = kj::heapArray<kj::byte>(256 * 1024);
-  for (uint64_t offset = 0; offset < length;) {
-    size_t n = readAt(from, buffer.slice(0, kj::min(buffer.size(), length - offset)), offset);
-    KJ_REQUIRE(n > 0, "what was staged was changed by someone else during the run");
-    writeSparsely(to, buffer.slice(0, n), at + offset);
-    offset += n;
-  }
 }
 
 }  // namespace
@@ -266,9 +229,10 @@ void Incoming::replaceByGrown(int file) {
   auto grown = mirror_.openStaged(path_, false, Mirror::Staged::FILE);
   {
     KJ_ON_SCOPE_FAILURE(mirror_.discardStaged(path_, Mirror::Staged::FILE));
-    copySparsely(file, mirrorSize(), grown, 0);
-    copySparsely(out_, size_ - mirrorSize(), grown, mirrorSize());
-    extendTo(grown, size_);
+    uint64_t length = size_ - mirrorSize();
+    KJ_REQUIRE(copyBytes(file, mirrorSize(), grown, 0) == mirrorSize() &&
+                   copyBytes(out_, length, grown, mirrorSize()) == length,
+               "it was cut short by someone else during the run");
     if (mode_ == 0) {
       if (fchmod(grown, base.st_mode & 0777) != 0) throwErrno(errno, "cannot set a file's mode");
     } else {

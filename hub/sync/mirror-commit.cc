@@ -191,6 +191,12 @@ void Mirror::fail(const Uncommitted& uncommitted) {
   KJ_UNREACHABLE;
 }
 
+void Mirror::requireOfSingleFiles(const std::vector<Uncommitted>& uncommitted) {
+  for (auto& one : uncommitted) {
+    if (one.why.getType() != kj::Exception::Type::FAILED) fail(one);
+  }
+}
+
 void Mirror::finish() {
   auto uncommitted = commit();
   if (!uncommitted.empty()) fail(uncommitted[0]);

@@ -303,13 +303,8 @@ void Mirror::breakLink(int parent, const std::string& name, const File& file) {
   auto copy = stagedName(name + "/link");
   auto out = createStaged(copy);
   KJ_ON_SCOPE_FAILURE(unlinkat(staging_, copy.c_str(), 0));
-  auto buffer = kj::heapArray<kj::byte>(256 * 1024);
-  for (uint64_t offset = 0; offset < file.size;) {
-    size_t n = readAt(file.fd, buffer.slice(0, kj::min(buffer.size(), file.size - offset)), offset);
-    KJ_REQUIRE(n > 0, "the mirror's file was cut short during the run");
-    writeAll(out, buffer.slice(0, n));
-    offset += n;
-  }
+  KJ_REQUIRE(copyBytes(file.fd, file.size, out, 0) == file.size,
+             "the mirror's file was cut short during the run");
   setMtime(out, file.mtime);
   if (fsync(out) != 0) throwErrno(errno, "cannot write a file to the disk");
   if (renameat(staging(), copy.c_str(), parent, name.c_str()) != 0) {

@@ -131,8 +131,9 @@ class Mirror {
   // The same, bit by bit, to be called now and then while more comes: if much waits, or for long,
   // it is written to the disk; and of what is there, a little becomes visible.
   std::vector<Uncommitted> proceed();
-  // What commit() returned ends the run.
   [[noreturn]] static void fail(const Uncommitted& uncommitted);
+  // Throws the first of these that is more than one file's failure: a disk that is full, say.
+  static void requireOfSingleFiles(const std::vector<Uncommitted>& uncommitted);
 
   // Another program, rsync, changes the mirror in our stead. What it replaces it has to put into
   // REPLACED, a directory in STAGING, which handOver() leaves empty. When that returns it is on the

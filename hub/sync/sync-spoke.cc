@@ -270,36 +270,25 @@ class SpokeSync {
   // Moves those of the gone files that are going to the archive; returns those that stay.
   std::vector<GoneFile> deleteGone(Mirror& mirror, const std::vector<GoneFile>& gone,
                                    const Paths& asked) {
-    std::vector<GoneFile> stay, going;
-    std::unordered_map<std::string, std::string> failed;  // the reason, by path
+    std::vector<std::string> going;
     for (auto& file : gone) {
-      if (!asked.contains(file.path)) {
-        stay.push_back(file);
-        continue;
-      }
-      try {
-        if (mirror.archiveFile(file.path)) going.push_back(file);
-      } catch (const kj::Exception& e) {
-        if (e.getType() != kj::Exception::Type::FAILED) throw;
-        going.push_back(file);
-        failed.emplace(file.path, plainWords(e));
-      }
+      if (asked.contains(file.path)) going.push_back(file.path);
     }
-    auto uncommitted = mirror.commit();
-    for (auto& one : uncommitted) failed.emplace(one.path, plainWords(one.why));
-    for (auto& file : going) {
-      auto why = failed.find(file.path);
-      if (why == failed.end()) {
+    auto deletion = archiveGone(mirror, going);
+    Paths archived(deletion.archived.begin(), deletion.archived.end());
+    std::vector<GoneFile> stay;
+    for (auto& file : gone) {
+      if (archived.contains(file.path)) {
         ++report_.counts.deleted;
         report_.changes.push_back({ChangeKind::DELETE, file.path, "", file.size});
-      } else {
+      } else if (!asked.contains(file.path) || deletion.failed.contains(file.path)) {
         stay.push_back(file);
-        undeleted_.push_back(brief(file.path) + ": " + shorten(why->second, MAX_OWN_TEXT));
       }
     }
-    for (auto& one : uncommitted) {
-      if (one.why.getType() != kj::Exception::Type::FAILED) Mirror::fail(one);
+    for (auto& [path, why] : deletion.failed) {
+      undeleted_.push_back(brief(path) + ": " + shorten(why, MAX_OWN_TEXT));
     }
+    Mirror::requireOfSingleFiles(deletion.uncommitted);
     return stay;
   }
 

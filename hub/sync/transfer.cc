@@ -385,9 +385,7 @@ void Transfer::commit() {
   for (auto* job : received) {
     if (!failed.contains(job->planned->remote.path)) count(*job);
   }
-  for (auto& one : uncommitted) {
-    if (one.why.getType() != kj::Exception::Type::FAILED) Mirror::fail(one);
-  }
+  Mirror::requireOfSingleFiles(uncommitted);
 }
 
 void Transfer::proceed() {

@@ -173,8 +173,8 @@ class SystemCalls(FaultCase):
         with another_filesystem(self.dir) as elsewhere:
             self.archive = pathlib.Path(elsewhere) / "archive"
             self.write_config([self.spoke()])
-            self.hub(("write", "fsync", "syncfs", "linkat", "unlinkat", "renameat", "renameat2"), "EIO")
-            self.hub(("write", "fsync"), "ENOSPC")
+            self.hub(("pwrite64", "fsync", "syncfs", "linkat", "unlinkat", "renameat", "renameat2"), "EIO")
+            self.hub(("pwrite64", "fsync"), "ENOSPC")
 
     def test_an_append_that_can_be_neither_made_nor_taken_back(self):
         """Of a tail that is short enough to be appended in place."""
@@ -259,7 +259,7 @@ class SystemCalls(FaultCase):
         with another_filesystem(self.dir) as elsewhere:
             self.archive = pathlib.Path(elsewhere) / "archive"
             self.write_config([self.spoke()])
-            self.killed(("write", "fsync", "linkat", "unlinkat", "renameat", "renameat2", "mkdirat"))
+            self.killed(("pwrite64", "fsync", "linkat", "unlinkat", "renameat", "renameat2", "mkdirat"))
 
     def test_no_room_on_the_hub(self):
         self.hub(("openat", "pwrite64", "mkdirat", "linkat", "renameat2", "renameat"), "ENOSPC")

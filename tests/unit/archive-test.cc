@@ -58,6 +58,20 @@ TEST_P(ArchiveTest, takeMovesIt) {
   EXPECT_FALSE(mirror_.exists("file"));
 }
 
+TEST_P(ArchiveTest, holesStayHoles) {
+  std::string sparse(9 << 20, '\0');
+  sparse.replace(5 << 20, 4, "mark");
+  mirror_.write("file", "x");
+  ASSERT_EQ(truncate((mirror_ / "file").c_str(), 0), 0);
+  ASSERT_EQ(truncate((mirror_ / "file").c_str(), off_t(sparse.size())), 0);
+  kj::AutoCloseFd fd(open((mirror_ / "file").c_str(), O_WRONLY));
+  writeAllAt(fd, bytesOf("mark"), 5 << 20);
+  auto archive = this->archive();
+  archive.take(mirror_.open(), "file", "file");
+  EXPECT_TRUE(archived("file") == sparse);
+  EXPECT_LT(archived_.stat("new/deep/" + RUN + "/file").st_blocks, 64) << "of 512 bytes each";
+}
+
 TEST_P(ArchiveTest, samePathTwiceKeepsBoth) {
   auto archive = this->archive();
   std::string longName(255, 'n');
