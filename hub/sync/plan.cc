@@ -1,6 +1,5 @@
 #include "hub/sync/plan.h"
 
-#include <absl/strings/ascii.h>
 #include <absl/time/civil_time.h>
 
 #include <algorithm>
@@ -11,107 +10,11 @@
 
 #include "common/file-io.h"
 #include "common/rooted-dir.h"
+#include "hub/sync/move-finder.h"
 
 namespace pibrain {
 
 namespace {
-
-using FilesByPath = std::unordered_map<std::string, const Tree::File*>;
-
-// Finds what created files may have been before: among the files that went with this run, in the
-// order of likeliness. Time and memory are linear in the number of files, whatever their names are.
-class MoveFinder {
- public:
-  MoveFinder(const std::vector<GoneFile>& gone, const Paths& kept, const FilesByPath& files) {
-    for (auto& [path, size] : gone) {
-      if (kept.contains(path) || size == 0) continue;
-      auto* file = files.at(path);
-      gone_.emplace(path, file);
-      exact_[keyOf(path, file->size, file->mtime)].paths.push_back(path);
-      byName_[nameOf(path)].push_back(path);
-    }
-  }
-
-  // Of a file with the same name, size and time. To be asked for all files before the other one is.
-  std::vector<std::string> exact(const RemoteFile& remote, int64_t mtime) {
-    auto found = exact_.find(keyOf(remote.path, remote.size, mtime));
-    if (found == exact_.end()) return {};
-    auto& [paths, next] = found->second;
-    std::vector<std::string> candidates;
-    // Of equals each comes first once, so that most find theirs at the first try.
-    for (size_t i = 0; i < std::min(paths.size(), MAX_CANDIDATES); ++i) {
-      candidates.push_back(paths[(next + i) % paths.size()]);
-    }
-    ++next;
-    taken_.insert(candidates[0]);
-    rememberDirectory(remote.path, candidates[0]);
-    return candidates;
-  }
-
-  // Of one that grew since: where its directory was, or the only ones of its name.
-  std::vector<std::string> grown(const RemoteFile& remote) {
-    std::vector<std::string> candidates;
-    auto take = [&](const std::string& path) {
-      auto found = gone_.find(path);
-      if (found == gone_.end() || found->second->size > remote.size || taken_.contains(path))
-        return;
-      candidates.push_back(path);
-    };
-    for (auto above = parentOf(remote.path);; above = parentOf(above)) {
-      auto found = movedFrom_.find(std::string(above));
-      if (found != movedFrom_.end()) {
-        take(joinPath(found->second, remote.path.substr(above.empty() ? 0 : above.size() + 1)));
-        break;
-      }
-      if (above.empty()) break;
-    }
-    if (candidates.empty()) {
-      auto found = byName_.find(nameOf(remote.path));
-      if (found != byName_.end() && found->second.size() <= MAX_CANDIDATES) {
-        for (auto& path : found->second) take(path);
-      }
-      std::stable_sort(candidates.begin(), candidates.end(),
-                       [this](auto& a, auto& b) { return gone_.at(a)->size > gone_.at(b)->size; });
-    }
-    if (!candidates.empty()) taken_.insert(candidates[0]);
-    return candidates;
-  }
-
- private:
-  static constexpr size_t MAX_CANDIDATES = 8;
-
-  struct Equals {
-    std::vector<std::string> paths;
-    size_t next = 0;
-  };
-
-  // In lower case, since a move may be to a name that differs in that.
-  static std::string nameOf(std::string_view path) {
-    return absl::AsciiStrToLower(std::string(baseNameOf(path)));
-  }
-  static std::string keyOf(std::string_view path, uint64_t size, int64_t mtime) {
-    auto key = nameOf(path);
-    key += '\0';
-    key.append(reinterpret_cast<const char*>(&size), sizeof(size));
-    key.append(reinterpret_cast<const char*>(&mtime), sizeof(mtime));
-    return key;
-  }
-
-  // A directory that was renamed takes all with it: those above the components that both end with.
-  void rememberDirectory(std::string_view to, std::string_view from) {
-    while (!to.empty() && baseNameOf(to) == baseNameOf(from)) {
-      to = parentOf(to);
-      from = parentOf(from);
-      if (!movedFrom_.emplace(to, from).second) return;
-    }
-  }
-
-  std::unordered_map<std::string, const Tree::File*> gone_;
-  std::unordered_map<std::string, Equals> exact_;
-  std::unordered_map<std::string, std::vector<std::string>> byName_;
-  std::unordered_map<std::string, std::string> movedFrom_;  // of directories
-  Paths taken_;                                             // what comes first for some file
-};
 
 Paths parentsOf(const Paths& paths) {
   Paths parents;
