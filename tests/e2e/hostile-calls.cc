@@ -37,7 +37,8 @@ std::vector<kj::byte> header(uint32_t magic, uint32_t blockLength, uint32_t stro
   return out;
 }
 
-// A signature of blocks with the weak sums that `weakOf` gives, and strong sums that fit nothing.
+// A signature of blocks with the weak sums that `weakOf` gives, and strong sums that fit nothing and
+// differ (of equal blocks the agent takes one).
 template <typename WeakOf>
 std::vector<kj::byte> signatureOf(uint32_t blockLength, uint32_t strongLength, size_t blocks,
                                   WeakOf&& weakOf) {
@@ -45,7 +46,7 @@ std::vector<kj::byte> signatureOf(uint32_t blockLength, uint32_t strongLength, s
   out.reserve(out.size() + blocks * (4 + strongLength));
   for (size_t i = 0; i < blocks; ++i) {
     append(out, weakOf(i));
-    out.insert(out.end(), strongLength, kj::byte(i * 31 + 7));
+    for (uint32_t k = 0; k < strongLength; ++k) out.push_back(kj::byte((i + 7) >> (8 * (k % 4))));
   }
   return out;
 }
