@@ -17,6 +17,7 @@
 #include "hub/files.h"
 #include "hub/rsync/process.h"
 #include "hub/rsync/replaced.h"
+#include "hub/ssh/openssh-command.h"
 #include "hub/sync/archive-catalog.h"
 #include "hub/sync/deletion.h"
 #include "hub/sync/explain.h"
@@ -306,16 +307,14 @@ class RsyncSync {
     if (spoke_.source.host.empty()) return "";
     auto target = resolveSsh(sshRequestOf(spoke_));
     if (!target.ok()) throw Failure(std::string(target.status().message()));
-    auto shell = absl::StrCat("ssh -o ConnectTimeout=", target->connectTimeout);
     // rsync(1), --rsh: quotes as a shell has them, but a doubled one stands for itself.
-    auto add = [&](const char* option, const std::string& value) {
-      if (value.empty()) return;
-      absl::StrAppend(&shell, " ", option, " '", absl::StrReplaceAll(value, {{"'", "''"}}), "'");
-    };
-    // As addHostKeyOptions() has it.
-    if (target->acceptNewHostKeys) absl::StrAppend(&shell, " -o StrictHostKeyChecking=accept-new");
-    add("-F", spoke_.sshConfig);
-    add("-o IdentitiesOnly=yes -o IdentityAgent=none -i", spoke_.key);
+    std::string shell;
+    auto words = opensshOptions(*target, OpensshUse());
+    words.insert(words.end(), {"-l", target->user});
+    for (auto& word : words) {
+      absl::StrAppend(&shell, shell.empty() ? "'" : " '",
+                      absl::StrReplaceAll(word, {{"'", "''"}}), "'");
+    }
     return shell;
   }
 

@@ -22,7 +22,7 @@
 #include "hub/files.h"
 #include "hub/spoke/install-script.h"
 #include "hub/ssh/failures.h"
-#include "hub/ssh/openssh.h"
+#include "hub/ssh/openssh-command.h"
 
 namespace pibrain {
 
@@ -55,11 +55,9 @@ RemoteInstall::~RemoteInstall() noexcept(false) {
 }
 
 void RemoteInstall::start(std::vector<std::string> arguments) {
-  auto argv = sshCommand(target_, "INFO", mayAsk_);
   // A spoke that went away is noticed.
-  addHostKeyOptions(target_, argv);
-  argv.insert(argv.end(), {"-o", "ServerAliveInterval=15", "-l", target_.user, "--", target_.alias,
-                           "exec /bin/sh"});
+  auto argv = opensshCommand(target_, {"INFO", mayAsk_}, {"-o", "ServerAliveInterval=15"});
+  argv.push_back("exec /bin/sh");
   ssh_ = spawnWithSocket(argv, mayAsk_ ? Terminal::OURS : Terminal::NONE);
   arguments.push_back("--token=" + token_);
   // What start-up files print may have no line's end.

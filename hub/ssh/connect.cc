@@ -12,8 +12,8 @@
 #include "hub/ssh/identities.h"
 #include "hub/ssh/libssh2-connection.h"
 #include "hub/ssh/login.h"
+#include "hub/ssh/openssh-client.h"
 #include "hub/ssh/openssh.h"
-#include "hub/subprocess.h"
 
 namespace pibrain {
 
@@ -78,7 +78,7 @@ kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& comma
 
   auto known = knownTargetOf(target);
   auto why = whySetting(target, known);
-  bool choice = options.mode == SshMode::AUTO && findProgram("ssh");
+  bool choice = options.mode == SshMode::AUTO && findOpenssh();
   if (!why.empty() && !choice) {
     throw Failure(absl::StrCat(
         "libssh2 cannot connect to ", escapeForTerminal(target.alias), " as configured: ", why,

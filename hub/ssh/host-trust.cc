@@ -134,6 +134,16 @@ KnownTarget knownTargetOf(const SshTarget& target) {
   return known;
 }
 
+std::vector<std::string> knownAlgorithms(const KnownHost& known) {
+  std::vector<std::string> names;
+  for (auto& key : known.keys) {
+    if (key.revoked) continue;
+    if (key.type == "ssh-rsa") names.insert(names.end(), {"rsa-sha2-512", "rsa-sha2-256"});
+    names.push_back(key.type);
+  }
+  return names;
+}
+
 HostKeyVerdict judge(const KnownTarget& known, std::string_view blob) {
   auto verdict = judge(known.own, blob);
   if (verdict != HostKeyVerdict::UNKNOWN) return verdict;

@@ -24,6 +24,10 @@ struct KnownTarget {
 };
 KnownTarget knownTargetOf(const SshTarget& target);
 
+// The algorithms by which the host can show a key that is known: of a host with several keys, none
+// but these count, since one of another type would be unknown, which an impostor can offer too.
+std::vector<std::string> knownAlgorithms(const KnownHost& known);
+
 HostKeyVerdict judge(const KnownTarget& known, std::string_view blob);
 
 // Throws Failure unless the key `blob` is known, not revoked, and the only one known; or unknown,

@@ -8,6 +8,7 @@
 
 #include "common/text.h"
 #include "hub/failure.h"
+#include "hub/ssh/host-trust.h"
 #include "hub/ssh/login.h"
 
 namespace pibrain {
@@ -51,16 +52,9 @@ Names among(const Names& wanted, const Names& allowed) {
   return result;
 }
 
-// The host has to prove itself with a key of a type that known_hosts has: one of another type
-// would be an unknown key, which an impostor can offer too.
 Names hostKeyTypes(const SshTarget& target, const KnownHost& known) {
-  Names types;
-  for (auto& key : known.keys) {
-    if (key.revoked) continue;
-    if (key.type == "ssh-rsa") types.insert(types.end(), {"rsa-sha2-512", "rsa-sha2-256"});
-    types.push_back(key.type);
-  }
-  return types.empty() ? target.hostKeyAlgorithms : among(types, target.hostKeyAlgorithms);
+  auto names = knownAlgorithms(known);
+  return names.empty() ? target.hostKeyAlgorithms : among(names, target.hostKeyAlgorithms);
 }
 
 class Chooser {

@@ -15,15 +15,6 @@
 
 namespace pibrain {
 
-// ssh with the options that every use of it shares: nothing forwarded, nothing of the user's that
-// would keep it from being a plain pipe. Unless it may ask, nobody is asked for a password. Throws
-// Failure if there is no ssh.
-std::vector<std::string> sshCommand(const SshTarget& target, const char* logLevel, bool mayAsk);
-
-// Adds what keeps ssh from letting in a host whose key has changed or was revoked, as "no" would.
-// For the target alone: its jump hosts have settings of their own.
-void addHostKeyOptions(const SshTarget& target, std::vector<std::string>& command);
-
 // Runs `command` at the target through `ssh`, with nobody to ask and nothing forwarded. Returns
 // when it has logged in. Throws Failure; `denial` is what is known of the keys, for its message.
 kj::Own<Connection> startOpenssh(const SshTarget& target, const std::string& command,

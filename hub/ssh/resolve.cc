@@ -11,11 +11,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <map>
+#include <algorithm>
+#include <iterator>
 #include <optional>
+#include <string_view>
 
 #include "common/text.h"
 #include "hub/ssh/failures.h"
+#include "hub/ssh/openssh-client.h"
 
 namespace pibrain {
 
@@ -24,6 +27,12 @@ namespace {
 using Settings = std::multimap<std::string, std::string>;
 
 constexpr std::chrono::seconds RESOLVE_TIMEOUT{5};
+// What says with which identities, or by which other proofs, one logs in; as in
+// SshTarget::onlyOpenssh.
+constexpr std::string_view OF_IDENTITY[] = {
+    "PKCS11Provider ",       "HostbasedAuthentication ",  "GSSAPIAuthentication ",
+    "PubkeyAuthentication ", "PreferredAuthentications ", "IdentityFile ",
+    "IdentityAgent "};
 constexpr uint32_t DEFAULT_RSA_BITS = 1024;  // ssh_config(5), RequiredRSASize
 
 std::string environment(const char* name) {
@@ -150,7 +159,8 @@ std::vector<std::string> fileList(const std::string& setting, const std::string&
   for (auto& piece : split(list, ' ')) {
     if (piece == "none") continue;
     if (!files.empty() && piece.find_first_of("/~%$") != 0) {
-      target.onlyOpenssh.push_back(absl::StrCat(setting, " ", list));
+      target.unclearFiles = absl::StrCat(setting, " ", list);
+      target.onlyOpenssh.push_back(target.unclearFiles);
       return {};
     }
     files.push_back(expandFile(setting, piece, target));
@@ -263,6 +273,18 @@ void noteForOpenssh(const Settings& settings, SshTarget& target) {
   }
 }
 
+// The configuration's identities, and other proofs than a key, do not count then.
+void onlyBy(const std::string& key, SshTarget& target) {
+  target.key = key;
+  target.identityFiles = {key};
+  target.identitiesOnly = true;
+  target.identityAgent.clear();
+  std::erase_if(target.onlyOpenssh, [](auto& setting) {
+    return std::any_of(std::begin(OF_IDENTITY), std::end(OF_IDENTITY),
+                       [&](auto& name) { return setting.starts_with(name); });
+  });
+}
+
 absl::StatusOr<SshTarget> defaults(const std::string& user, const std::string& host) {
   auto home = passwdHome();
   return parseSshConfig(
@@ -275,6 +297,17 @@ absl::StatusOr<SshTarget> defaults(const std::string& user, const std::string& h
 }
 
 }  // namespace
+
+std::string SshTarget::setting(const std::string& name) const {
+  return valueOf(settings, absl::AsciiStrToLower(name));
+}
+
+std::vector<std::string> SshTarget::settingsOf(const std::string& name) const {
+  std::vector<std::string> values;
+  auto [begin, end] = settings.equal_range(absl::AsciiStrToLower(name));
+  for (auto each = begin; each != end; ++each) values.push_back(each->second);
+  return values;
+}
 
 absl::StatusOr<SshTarget> parseSshConfig(const std::string& text, const std::string& alias) {
   Settings settings;
@@ -301,6 +334,7 @@ absl::StatusOr<SshTarget> parseSshConfig(const std::string& text, const std::str
   readAlgorithms(settings, target);
   noteForOpenssh(settings, target);
   target.hasSessionType = settings.contains("sessiontype");
+  target.settings = std::move(settings);
   return target;
 }
 
@@ -315,7 +349,7 @@ std::string expandProxyTokens(const std::string& text, const SshTarget& target) 
 }
 
 SshResolution::SshResolution(SshRequest request) : request_(std::move(request)) {
-  auto ssh = findProgram("ssh");
+  auto ssh = findOpenssh();
   if (!ssh) return;
   // With a command, ssh does not complain of settings that want one.
   std::vector<std::string> command{*ssh, "-G", "-T", "-o", "RemoteCommand=none"};
@@ -332,10 +366,7 @@ absl::StatusOr<SshTarget> SshResolution::get() {
   if (!target.ok()) return target;
   target->configFile = request_.configFile;
   if (!request_.key.empty()) {
-    target->key = request_.key;
-    target->identityFiles = {request_.key};
-    target->identitiesOnly = true;
-    target->identityAgent.clear();
+    onlyBy(request_.key, *target);
   }
   return target;
 }

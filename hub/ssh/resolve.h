@@ -4,6 +4,7 @@
 #include <absl/status/statusor.h>
 #include <stdint.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,6 +43,18 @@ struct SshTarget {
 
   // What may be negotiated, best first. Empty: whatever the library has.
   std::vector<std::string> hostKeyAlgorithms, kexAlgorithms, ciphers, macs, pubkeyAlgorithms;
+
+  // A list of known_hosts files, as "NAME LIST", of which `ssh -G` does not tell where one name ends
+  // and the next begins; empty: none.
+  std::string unclearFiles;
+
+  int jumps = 0;  // over how many hops this one is a hop itself
+
+  // All of it, as `ssh -G` printed it: names in lower case, in their order.
+  std::multimap<std::string, std::string> settings;
+  // The value of a setting that counts (the first), as printed; empty if there is none, or "none".
+  std::string setting(const std::string& name) const;
+  std::vector<std::string> settingsOf(const std::string& name) const;
 
   bool hasSessionType = false;  // ssh knows this setting: it is OpenSSH 8.7 or later
   // Settings that only OpenSSH's own client can obey, each as "NAME VALUE".
