@@ -19,7 +19,7 @@ namespace pibrain {
 
 namespace {
 
-constexpr int64_t SCHEMA_VERSION = 5;  // as SCHEMA sets it
+constexpr int64_t SCHEMA_VERSION = 6;  // as SCHEMA sets it
 // Before version 3, runs did not say by how much files grew.
 constexpr int64_t HAS_RUNS = 1, HAS_BYTES_GROWN = 3;
 constexpr char ADD_BYTES_GROWN[] =
@@ -76,13 +76,22 @@ constexpr char SCHEMA[] = R"(
     identity TEXT NOT NULL,
     traits TEXT NOT NULL
   ) WITHOUT ROWID;
-  PRAGMA user_version = 5;
+  CREATE TABLE IF NOT EXISTS not_libssh2 (
+    spoke TEXT PRIMARY KEY,
+    server TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at_ns INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  PRAGMA user_version = 6;
 )";
 
 // A run a minute is remembered for a week, one every quarter of an hour for three months. What is
 // older is dropped now and then.
 constexpr int64_t MAX_RUNS = 10'000;
 constexpr int64_t FORGET_EVERY = 256;
+
+// A server may be set up anew. In ns.
+constexpr int64_t KNOWN_FOR = int64_t(7) * 86400 * 1'000'000'000;
 
 constexpr int BUSY_TIMEOUT = 5000;  // ms
 // Of what an agent says of itself; more is not worth keeping, nor is there room for it in a table.
@@ -333,7 +342,8 @@ absl::Status Store::forgetSpoke(const std::string& spoke) {
   return use([&]() -> absl::Status {
     for (auto* sql : {"DELETE FROM kept WHERE spoke = ?", "DELETE FROM endpoints WHERE spoke = ?",
                       "DELETE FROM contacts WHERE spoke = ?", "DELETE FROM failed WHERE spoke = ?",
-                      "DELETE FROM filesystems WHERE spoke = ?"}) {
+                      "DELETE FROM filesystems WHERE spoke = ?",
+                      "DELETE FROM not_libssh2 WHERE spoke = ?"}) {
       Statement forget(*this, sql);
       if (!forget.prepared()) return error();
       forget.bind(spoke);
@@ -468,6 +478,37 @@ absl::Status Store::setLastEndpoint(const std::string& spoke,
     insert.bind(spoke);
     insert.bind(endpoint->address);
     insert.bind(int64_t(endpoint->port));
+    return insert.step() == SQLITE_DONE ? absl::OkStatus() : error();
+  });
+}
+
+std::optional<std::string> Store::whyNotLibssh2(const std::string& spoke, const std::string& server,
+                                                int64_t now) {
+  return use([&]() -> std::optional<std::string> {
+    Statement select(*this,
+                     "SELECT reason FROM not_libssh2 WHERE spoke = ? AND server = ? AND at_ns BETWEEN "
+                     "? AND ?");
+    if (!select.prepared()) return std::nullopt;
+    select.bind(spoke);
+    select.bind(server);
+    select.bind(now - KNOWN_FOR);
+    select.bind(now + KNOWN_FOR);
+    if (select.step() != SQLITE_ROW) return std::nullopt;
+    return select.text(0);
+  });
+}
+
+absl::Status Store::setWhyNotLibssh2(const std::string& spoke, const std::string& server,
+                                     const std::string& reason, int64_t now) {
+  return use([&]() -> absl::Status {
+    Statement insert(*this,
+                     "INSERT OR REPLACE INTO not_libssh2 (spoke, server, reason, at_ns) VALUES (?, "
+                     "?, ?, ?)");
+    if (!insert.prepared()) return error();
+    insert.bind(spoke);
+    insert.bind(server);
+    insert.bind(reason);
+    insert.bind(now);
     return insert.step() == SQLITE_DONE ? absl::OkStatus() : error();
   });
 }

@@ -72,6 +72,13 @@ class Store {
   std::optional<Endpoint> lastEndpoint(const std::string& spoke);
   absl::Status setLastEndpoint(const std::string& spoke, const std::optional<Endpoint>& endpoint);
 
+  // Why libssh2 could not connect to this server, by the text of whoever asks, within the last week;
+  // none if it could, or was not asked to. `now`: ns since the epoch.
+  std::optional<std::string> whyNotLibssh2(const std::string& spoke, const std::string& server,
+                                           int64_t now);
+  absl::Status setWhyNotLibssh2(const std::string& spoke, const std::string& server,
+                                const std::string& reason, int64_t now);
+
   // What was found out of the filesystem that a mirror is on, as text; none if it is another one
   // than `identity` says, or was never looked at.
   std::optional<std::string> filesystemTraits(const std::string& spoke,

@@ -5,6 +5,8 @@
 #include <libssh2.h>
 
 #include <algorithm>
+#include <optional>
+#include <random>
 
 #include "common/text.h"
 #include "hub/failure.h"
@@ -14,6 +16,8 @@
 #include "hub/ssh/login.h"
 #include "hub/ssh/openssh-client.h"
 #include "hub/ssh/openssh.h"
+#include "hub/ssh/turned-away.h"
+#include "hub/ssh/turns.h"
 
 namespace pibrain {
 
@@ -66,16 +70,16 @@ const char* toString(SshMode mode) {
   return "";
 }
 
+std::string libssh2Version() { return libssh2_version(0); }
+
 void initSsh() { KJ_REQUIRE(libssh2_init(0) == 0, "cannot initialise libssh2"); }
 
-kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& command,
-                               const ConnectOptions& options, kj::AsyncIoContext& io) {
-  auto identities = collectIdentities(target);
-  auto openssh = [&](const std::string& why, const Denial& denial) {
-    return byOpenssh(target, command, options, why, denial, io);
-  };
-  if (options.mode == SshMode::OPENSSH) return openssh("", denialBefore(identities));
+namespace {
 
+// By libssh2, or by OpenSSH for what that cannot do.
+kj::Own<Connection> connectAuto(const SshTarget& target, const std::string& command,
+                                const ConnectOptions& options, const Identities& identities,
+                                kj::AsyncIoContext& io) {
   auto known = knownTargetOf(target);
   auto why = whySetting(target, known);
   bool choice = options.mode == SshMode::AUTO && findOpenssh();
@@ -86,13 +90,54 @@ kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& comma
         "installed; or remove the setting for this host."));
   }
   if (choice && why.empty()) why = whyKey(identities);
-  if (!why.empty()) return openssh(why, denialBefore(identities));
-  try {
-    options.chose(absl::StrCat("libssh2 ", libssh2_version(0)));
-    return connectLibssh2(target, known, command, options, identities, choice, io);
-  } catch (const NeedsOpenssh& e) {
-    return openssh(e.why, e.denial);
+  if (choice && why.empty()) why = options.notLibssh2;
+  std::optional<NeedsOpenssh> needs;
+  if (why.empty()) {
+    try {
+      options.chose(absl::StrCat("libssh2 ", libssh2_version(0)));
+      return connectLibssh2(target, known, command, options, identities, choice, io);
+    } catch (const NeedsOpenssh& e) {
+      needs = e;
+    }
   }
+  auto denial = needs ? needs->denial : denialBefore(identities);
+  auto connection = byOpenssh(target, command, options, needs ? needs->why : why, denial, io);
+  if (needs) options.learned(needs->why);
+  return connection;
+}
+
+kj::Own<Connection> connectOnce(const SshTarget& target, const std::string& command,
+                                const ConnectOptions& options, kj::AsyncIoContext& io) {
+  auto identities = collectIdentities(target);
+  ConnectTurn turn(absl::StrCat(target.host, " port ", target.port));
+  return options.mode == SshMode::OPENSSH
+             ? byOpenssh(target, command, options, "", denialBefore(identities), io)
+             : connectAuto(target, command, options, identities, io);
+}
+
+// Before another try at a server that turned the connection away. Spokes of one server that were
+// turned away together come back apart.
+void pauseBefore(int attempt, kj::AsyncIoContext& io) {
+  std::random_device random;
+  auto part = kj::Duration(std::uniform_int_distribution<int>(500, 1500)(random) * kj::MILLISECONDS);
+  io.provider->getTimer().afterDelay((attempt == 1 ? 1 : 3) * part).wait(io.waitScope);
+}
+
+}  // namespace
+
+kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& command,
+                               const ConnectOptions& options, kj::AsyncIoContext& io) {
+  constexpr int ATTEMPTS = 3;
+  std::string turnedAway;
+  for (int attempt = 0; attempt < ATTEMPTS; ++attempt) {
+    if (attempt > 0) pauseBefore(attempt, io);
+    try {
+      return connectOnce(target, command, options, io);
+    } catch (const TurnedAway& e) {
+      turnedAway = e.message;
+    }
+  }
+  throw Failure(turnedAway);
 }
 
 }  // namespace pibrain

@@ -10,6 +10,7 @@
 #include "hub/endpoint.h"
 #include "hub/rate-limiter.h"
 #include "hub/ssh/resolve.h"
+#include "hub/ssh/step.h"
 
 namespace pibrain {
 
@@ -20,9 +21,6 @@ enum class SshMode {
   OPENSSH,
 };
 const char* toString(SshMode mode);
-
-// The steps of connecting, in their order. OpenSSH's client does them out of sight.
-enum class SshStep { NAME, TCP, HOST_KEY, LOGIN, COMMAND };
 
 class EarlyDial;
 
@@ -37,16 +35,24 @@ struct ConnectOptions {
   std::function<void(std::string)> warn = [](std::string) {};
   // Which program was chosen, and why if it is not the usual one.
   std::function<void(std::string)> chose = [](std::string) {};
-  // A step was done; `detail` says with what, for a person.
+  // With AUTO: why libssh2 could not connect there last time, so that it is not tried again. Empty:
+  // it was not so.
+  std::string notLibssh2;
+  // libssh2 cannot connect there, and why; OpenSSH did.
+  std::function<void(std::string)> learned = [](std::string) {};
+  // A step was done; `detail` says with what, for a person. OpenSSH's client tells of LOGIN and
+  // COMMAND alone.
   std::function<void(SshStep, std::string)> passed = [](SshStep, std::string) {};
 };
 
 // Once, before threads.
 void initSsh();
 
+std::string libssh2Version();
+
 // Connects, checks the host's key before anything is told to it, logs in with a key, and runs
-// `command` there. Throws Failure, with cause and cure; OpenSSH's failures come with the
-// connection's Farewell instead.
+// `command` there. A server that turns the connection away is tried twice more, after a pause; and
+// what libssh2 cannot do, with AUTO, OpenSSH's client does. Throws Failure, with cause and cure.
 kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& command,
                                const ConnectOptions& options, kj::AsyncIoContext& io);
 

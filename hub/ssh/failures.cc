@@ -4,6 +4,7 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
+#include <absl/strings/strip.h>
 
 #include "common/text.h"
 #include "hub/ssh/host-trust.h"
@@ -11,6 +12,11 @@
 namespace pibrain {
 
 namespace {
+
+// With LogLevel DEBUG1, ssh tells each of its steps in lines that begin so.
+constexpr absl::string_view DEBUG = "debug1: ";
+
+bool isDebugMessage(const std::string& line) { return absl::StartsWith(line, DEBUG); }
 
 std::string where(const SshTarget& target) {
   return absl::StrCat(escapeForTerminal(target.host), " port ", target.port);
@@ -88,6 +94,97 @@ std::string unreachable(const SshTarget& target, const std::string& why) {
                       " -v true'.");
 }
 
+const char* nameOf(SshStep step) {
+  switch (step) {
+    case SshStep::NAME:
+      return "name";
+    case SshStep::TCP:
+      return "connection";
+    case SshStep::GREETING:
+      return "greeting";
+    case SshStep::KEY_EXCHANGE:
+      return "key exchange";
+    case SshStep::HOST_KEY:
+      return "host key";
+    case SshStep::LOGIN:
+      return "login";
+    case SshStep::COMMAND:
+      return "command";
+  }
+  return "";
+}
+
+std::string tookTooLong(const SshTarget& target, SshStep step) {
+  auto seconds = absl::StrCat(target.connectTimeout, " s (ConnectTimeout)");
+  auto look = absl::StrCat("Try '", sshInvocation(target), " -v true'.");
+  switch (step) {
+    case SshStep::NAME:
+      return absl::StrCat("the name server did not say within ", seconds, " where ",
+                          escapeForTerminal(target.host), " is. 'getent hosts ",
+                          escapeForTerminal(target.host),
+                          "' asks it again; an address as HostName in ~/.ssh/config does without "
+                          "it.");
+    case SshStep::TCP:
+      return noAnswer(target);
+    case SshStep::GREETING:
+      return absl::StrCat(where(target), " took the connection, but sent no SSH greeting within ",
+                          seconds,
+                          ". The machine may be very busy, or another program may hold that "
+                          "port. ",
+                          look);
+    case SshStep::KEY_EXCHANGE:
+    case SshStep::HOST_KEY:
+      return absl::StrCat(where(target), " greeted, but its key exchange took longer than ",
+                          seconds, ". The machine or the network may be very busy. ", look);
+    case SshStep::LOGIN:
+      return absl::StrCat("the login at ", where(target), " took longer than ", seconds,
+                          ". sshd there may wait for a name server ('UseDNS no' in its "
+                          "sshd_config) or for PAM. ",
+                          look);
+    case SshStep::COMMAND:
+      return absl::StrCat("the login at ", where(target),
+                          " worked, but the command was not begun within ", seconds, ". ", look);
+  }
+  return "";
+}
+
+std::string brokeOff(const SshTarget& target, SshStep step, const std::string& why) {
+  return absl::StrCat("the SSH connection to ", where(target), " broke off at the step '",
+                      nameOf(step), "': ", escapeForTerminal(why), ". Try '",
+                      sshInvocation(target), " -v true'.");
+}
+
+std::string notSsh(const SshTarget& target, std::string_view said) {
+  return absl::StrCat("what listens at ", where(target), " is no SSH server: it began with '",
+                      escapeForTerminal(shorten(said, 60)),
+                      "'. Check HostName and Port in ~/.ssh/config.");
+}
+
+std::string nothingInCommon(const SshTarget& target, const std::string& said) {
+  return absl::StrCat(
+      "the SSH server at ", where(target),
+      " and this machine have no method in common for some part of the connection (", said,
+      "). Allow what it offers in ~/.ssh/config (KexAlgorithms, Ciphers, MACs, HostKeyAlgorithms), "
+      "or upgrade the older of the two.");
+}
+
+bool turnsAway(std::string_view said) {
+  // sshd's words of MaxStartups and PerSourcePenalties; other ones say nothing.
+  return said.empty() || said.find("Exceeded MaxStartups") != said.npos ||
+         said.find("Not allowed at this time") != said.npos;
+}
+
+std::string turnedAway(const SshTarget& target, std::string_view said) {
+  return absl::StrCat(
+      where(target), " closed the connection before its SSH greeting",
+      said.empty() ? "" : absl::StrCat(" (it said: ", escapeForTerminal(shorten(said, 60)), ")"),
+      ", several times. Servers turn connections away for a while when there are too many "
+      "(MaxStartups in its sshd_config), or after refused keys (PerSourcePenalties, fail2ban). It "
+      "passes by itself; --jobs makes fewer at a time. If it does not pass, another program may "
+      "hold that port: 'nc ",
+      escapeForTerminal(target.host), " ", target.port, "' shows its greeting.");
+}
+
 std::string unknownHostKey(const SshTarget& target, bool hasCertAuthority,
                            const std::string& shown) {
   return absl::StrCat(
@@ -130,39 +227,99 @@ std::string revokedHostKey(const SshTarget& target, const std::string& shown,
                       ". Do not connect; ask who runs the machine for its new key.");
 }
 
+namespace {
+
+// The key is right; what else the spoke wants cannot be had unattended.
+std::string secondFactor(const SshTarget& target, const std::string& wanted) {
+  return absl::StrCat("the spoke accepted the key, and wants more: ", wanted,
+                      ". A run has nobody to ask. For this login, its sshd_config needs an "
+                      "exception: 'Match User ",
+                      escapeForTerminal(target.user),
+                      "', and beneath it 'AuthenticationMethods publickey'");
+}
+
+std::string agentDidNotSign(const std::string& key) {
+  return absl::StrCat("the spoke would let ", key,
+                      " in, but the ssh-agent refused to sign with it: it may want a person's "
+                      "confirmation ('ssh-add -c'), a passphrase or a token. For runs that nobody "
+                      "is at, use a key without these");
+}
+
+std::string keyIsMissingThere(const Denial& denial) {
+  return absl::StrCat(
+      denial.forAgent
+          ? "On the spoke, ~/.ssh/authorized_keys needs the line that 'pi-brain-agent "
+            "--authorized-keys-line KEY.pub' prints ('pi-brain spoke add' puts it there)"
+          : "On the spoke, ~/.ssh/authorized_keys needs the key: 'ssh-copy-id -i KEY.pub' "
+            "puts it there",
+      ", and neither ~ nor ~/.ssh may be writable by others; on the hub, IdentityFile in "
+      "~/.ssh/config names the key");
+}
+
+constexpr char NO_KEY[] =
+    "There is no key to offer: none of the identity files exists, and no ssh-agent has one (one "
+    "that is locked shows none: 'ssh-add -l')";
+
+}  // namespace
+
 std::string permissionDenied(const SshTarget& target, const Denial& denial) {
-  auto who = absl::StrCat(escapeForTerminal(target.user), target.user.empty() ? "" : "@",
-                          escapeForTerminal(target.alias));
-  auto message = absl::StrCat(
-      "permission denied for ", who, ". ",
-      denial.tried.empty() ? "There is no key to offer: none of the identity files exists, and no "
-                             "ssh-agent has one"
-                           : "Tried: " + absl::StrJoin(denial.tried, "; "),
-      ". ");
+  auto message = absl::StrCat("permission denied for ", escapeForTerminal(target.user),
+                              target.user.empty() ? "" : "@", escapeForTerminal(target.alias), ". ");
+  if (!denial.wanted.empty()) {
+    return absl::StrCat(message, secondFactor(target, denial.wanted), ".");
+  }
+  absl::StrAppend(&message,
+                  denial.tried.empty() ? NO_KEY : "Tried: " + absl::StrJoin(denial.tried, "; "),
+                  ". ");
+  if (!denial.notSigned.empty()) {
+    return absl::StrCat(message, agentDidNotSign(denial.notSigned), ".");
+  }
   if (!denial.encrypted.empty()) {
     absl::StrAppend(&message,
                     "A run without a person at it needs a key without a passphrase, or one that "
                     "'ssh-add ",
                     escapeForTerminal(shellQuote(denial.encrypted[0])), "' put in an agent. ");
   }
-  absl::StrAppend(
-      &message,
-      denial.forAgent
-          ? "On the spoke, ~/.ssh/authorized_keys needs the line that 'pi-brain-agent "
-            "--authorized-keys-line KEY.pub' prints ('pi-brain spoke add' puts it there)"
-          : "On the spoke, ~/.ssh/authorized_keys needs the key: 'ssh-copy-id -i KEY.pub' "
-            "puts it there");
-  absl::StrAppend(&message,
-                  ", and neither ~ nor ~/.ssh may be writable by others; on the hub, IdentityFile "
-                  "in ~/.ssh/config names the key.");
-  return message;
+  return absl::StrCat(message, keyIsMissingThere(denial), ".");
 }
+
+namespace {
+
+std::string withoutFullStop(std::string text) {
+  while (text.ends_with('.')) text.pop_back();
+  return text;
+}
+
+// With what ssh wrote of the login, of which `last` is the end.
+Denial withOpenssh(const std::vector<std::string>& lines, const std::string& last, Denial denial) {
+  denial.tried.push_back("ssh said: " + withoutFullStop(escapeForTerminal(shorten(last, 300))));
+  for (auto& line : lines) {
+    // sign_and_send_pubkey: signing failed for TYPE "NAME" from agent: agent refused operation
+    if (line.starts_with("sign_and_send_pubkey: ") && absl::StrContains(line, "agent")) {
+      auto from = line.find('"'), to = line.rfind('"');
+      denial.notSigned = from < to && to != std::string::npos
+                             ? escapeForTerminal(line.substr(from + 1, to - from - 1))
+                             : "a key";
+    }
+    if (line.starts_with("Authenticated ") && absl::StrContains(line, "partial success")) {
+      auto from = last.find('('), to = last.rfind(')');
+      denial.wanted = from < to && to != std::string::npos
+                          ? escapeForTerminal(last.substr(from + 1, to - from - 1))
+                          : "something else";
+    }
+  }
+  return denial;
+}
+
+}  // namespace
 
 std::optional<std::string> explainUsualFailure(const SshTarget& target, const std::string& errors,
                                                const Denial& denial) {
-  // The server's banner, which may say anything, stands before these.
-  std::vector<std::string> lines =
+  std::vector<std::string> all =
       absl::StrSplit(errors, absl::ByAnyChar("\r\n"), absl::SkipEmpty());
+  // The server's banner, which may say anything, stands before these.
+  auto lines = all;
+  std::erase_if(lines, isDebugMessage);
   if (lines.size() > 2) lines.erase(lines.begin(), lines.end() - 2);
   auto last = absl::StrJoin(lines, "\n");
   auto says = [&](const char* words) { return absl::StrContains(last, words); };
@@ -170,19 +327,43 @@ std::optional<std::string> explainUsualFailure(const SshTarget& target, const st
   // What is about the host's key comes before any banner, and is the end.
   if (says("ost key verification failed")) return explainKeyProblem(target, errors) + said;
   if (says("Permission denied (") || says("Too many authentication failures")) {
-    auto all = denial;
-    all.tried.push_back("ssh said: " + ownWords(errors));
-    return permissionDenied(target, all);
+    return permissionDenied(target, withOpenssh(all, lines.back(), denial));
   }
   if (says("Could not resolve hostname")) {
     return unresolvedName(target, "ssh said: " + ownWords(errors));
   }
   if (says("Connection refused")) return connectionRefused(target) + said;
+  if (says("during banner exchange") && says("timed out")) {
+    return tookTooLong(target, SshStep::GREETING) + said;
+  }
   if (says("timed out")) return noAnswer(target) + said;
   if (says("No route to host") || says("is unreachable")) {
     return unreachable(target, "ssh said: " + ownWords(errors));
   }
+  if (says("Unable to negotiate")) return nothingInCommon(target, "ssh said: " + ownWords(errors));
+  if (auto instead = insteadOfGreeting(target, errors)) {
+    return (turnsAway(*instead) ? turnedAway(target, *instead) : notSsh(target, *instead)) + said;
+  }
   return std::nullopt;
+}
+
+std::optional<std::string> insteadOfGreeting(const SshTarget& target, const std::string& errors) {
+  // Behind a proxy it may be the proxy that ended.
+  if (!target.proxyJump.empty() || !target.proxyCommand.empty()) return std::nullopt;
+  constexpr absl::string_view STEP = "kex_exchange_identification: ", LINE = "banner line ";
+  bool failed = false;
+  std::string greeting;
+  for (absl::string_view line : absl::StrSplit(errors, absl::ByAnyChar("\r\n"))) {
+    bool debug = absl::ConsumePrefix(&line, DEBUG);
+    if (!absl::ConsumePrefix(&line, STEP)) continue;
+    failed |= !debug;
+    // banner line NUMBER: WORDS
+    auto colon = line.find(": ");
+    if (absl::ConsumePrefix(&line, LINE) && colon != line.npos && greeting.empty()) {
+      greeting = std::string(line.substr(line.find(": ") + 2));
+    }
+  }
+  return failed ? std::optional(greeting) : std::nullopt;
 }
 
 std::string explainOpenssh(const SshTarget& target, const std::string& errors,
@@ -196,6 +377,7 @@ std::string explainOpenssh(const SshTarget& target, const std::string& errors,
 std::string ownWords(const std::string& errors) {
   std::vector<std::string> lines =
       absl::StrSplit(errors, absl::ByAnyChar("\r\n"), absl::SkipEmpty());
+  std::erase_if(lines, isDebugMessage);
   // The banner of a changed key and the like: the last lines say it.
   constexpr size_t LAST = 3;
   if (lines.size() > LAST) lines.erase(lines.begin(), lines.end() - LAST);

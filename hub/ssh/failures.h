@@ -3,10 +3,12 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hub/ssh/known-hosts.h"
 #include "hub/ssh/resolve.h"
+#include "hub/ssh/step.h"
 
 namespace pibrain {
 
@@ -14,6 +16,20 @@ std::string unresolvedName(const SshTarget& target, const std::string& why);
 std::string connectionRefused(const SshTarget& target);
 std::string noAnswer(const SshTarget& target);
 std::string unreachable(const SshTarget& target, const std::string& why);
+
+// A step that was not done within ConnectTimeout.
+std::string tookTooLong(const SshTarget& target, SshStep step);
+// The connection ended in that step, after the server's greeting.
+std::string brokeOff(const SshTarget& target, SshStep step, const std::string& why);
+// What the server sent in place of a greeting is that of another service.
+std::string notSsh(const SshTarget& target, std::string_view said);
+// What both sides can do (key exchange, ciphers, …) has nothing in common.
+std::string nothingInCommon(const SshTarget& target, const std::string& said);
+
+// The server ended the connection before its greeting, after it had sent `said`.
+std::string turnedAway(const SshTarget& target, std::string_view said);
+// Whether that means that it turns connections away, which may be over a moment later.
+bool turnsAway(std::string_view said);
 
 // `shown` is the fingerprint and type of the key that the host shows; empty: not known.
 std::string unknownHostKey(const SshTarget& target, bool hasCertAuthority,
@@ -26,10 +42,13 @@ std::string changedHostKey(const SshTarget& target, const KnownHost& known,
 std::string revokedHostKey(const SshTarget& target, const std::string& shown,
                            const std::string& where);
 
+// What is known of the keys with which nobody was let in. All of it is safe to print but the paths.
 struct Denial {
-  std::vector<std::string> tried;      // each key and what became of it, safe to print
-  std::vector<std::string> encrypted;  // identity files that want a passphrase
-  bool forAgent = true;                // the key is for pi-brain-agent, not for rsync
+  std::vector<std::string> tried;      // each key and what became of it
+  std::vector<std::string> encrypted;  // paths of identity files that want a passphrase
+  std::string notSigned;               // a key that would do, but whose agent did not sign
+  std::string wanted;    // what the spoke wants besides a key that it accepted: "password"
+  bool forAgent = true;  // the key is for pi-brain-agent, not for rsync
 };
 std::string permissionDenied(const SshTarget& target, const Denial& denial);
 
@@ -41,7 +60,12 @@ std::string explainOpenssh(const SshTarget& target, const std::string& errors,
 std::optional<std::string> explainUsualFailure(const SshTarget& target, const std::string& errors,
                                                const Denial& denial);
 
-// The last lines that a program wrote, on one line and safe to print.
+// What the server sent in place of a greeting before it ended the connection, by the same errors:
+// the words themselves if ssh ran with LogLevel DEBUG1, or else none. nullopt: it was not that.
+std::optional<std::string> insteadOfGreeting(const SshTarget& target, const std::string& errors);
+
+// The last lines that a program wrote, on one line and safe to print; ssh's debug messages are left
+// out.
 std::string ownWords(const std::string& errors);
 
 // "ssh …" as a person would type it to get there.

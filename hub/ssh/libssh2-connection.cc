@@ -15,6 +15,7 @@
 #include "hub/ssh/openssh.h"
 #include "hub/ssh/session.h"
 #include "hub/ssh/stream.h"
+#include "hub/ssh/turned-away.h"
 
 namespace pibrain {
 
@@ -39,27 +40,37 @@ std::string_view shownKey(SshSession& session) {
   return {bytes, length};
 }
 
+bool isGreeting(std::string_view line) { return line.starts_with("SSH-"); }
+
+// Up to 1.11.1 at least, libssh2 takes the first 255 bytes of it, and the rest for a packet
+// (session.c, banner_receive()).
+bool greetingIsTooLong(std::string_view received) {
+  constexpr size_t MOST = 255;
+  size_t start = isGreeting(received) ? 0 : received.find("\nSSH-");
+  if (start == received.npos) return false;
+  return std::min(received.find('\n', start + 1), received.size()) - start > MOST;
+}
+
 class Libssh2Connection : public Connection {
  public:
   Libssh2Connection(const SshTarget& target, const ConnectOptions& options, kj::AsyncIoContext& io)
       : target_(target),
         options_(options),
         waitScope_(io.waitScope),
-        begun_(kj::systemPreciseMonotonicClock().now()),
         socket_(reach()),
-        session_(kj::mv(socket_), io.unixEventPort, io.provider->getTimer(), options.limiter) {
-    session_.setDeadline(begun_ + target.connectTimeout * kj::SECONDS);
-  }
+        session_(kj::mv(socket_), io.unixEventPort, io.provider->getTimer(), options.limiter) {}
 
   void connect(const KnownTarget& known, const Identities& identities, const std::string& command,
                bool mayDefer) {
     try {
       handshake(known, mayDefer);
+      begin(SshStep::LOGIN);
       auto key = login(session_, target_, identities, mayDefer, waitScope_);
       options_.passed(SshStep::LOGIN, absl::StrCat(target_.user, " with ", key));
-      run(command);
+      begin(SshStep::COMMAND);
+      run(command, mayDefer);
     } catch (const kj::Exception& e) {
-      throw Failure(explainBreak(e.getDescription().cStr()));
+      explainBreak(e.getDescription().cStr());
     }
     session_.clearDeadline();
     session_.keepAlive(target_.serverAliveInterval, target_.serverAliveCountMax);
@@ -84,18 +95,21 @@ class Libssh2Connection : public Connection {
     return proxy_->takeSocket();
   }
 
+  // Each step has its own time.
+  void begin(SshStep step) {
+    step_ = step;
+    session_.setDeadlineAfter(target_.connectTimeout);
+  }
+
   void handshake(const KnownTarget& known, bool mayDefer) {
     for (auto& warning : known.own.warnings) options_.warn(escapeForTerminal(warning));
     for (auto& file : known.own.unread) options_.warn(escapeForTerminal(file));
     chooseMethods(session_.get(), target_, known.own, mayDefer);
-    // The socket is connected already; libssh2 reads and writes it through our callbacks.
-    int result = session_.complete(
-        [&]() { return libssh2_session_handshake(session_.get(), session_.fd()); }, waitScope_);
-    if (result != 0) throw Failure(explainHandshake(result, known.own));
-    if (proxy_) {
-      options_.passed(SshStep::TCP, target_.proxyJump.empty() ? "through ProxyCommand"
-                                                              : "through " + target_.proxyJump);
-    }
+    begin(SshStep::GREETING);
+    int result = session_.complete([&]() { return shakeHands(); }, waitScope_);
+    if (result != 0) cannotShakeHands(result, known.own, mayDefer);
+    options_.passed(SshStep::KEY_EXCHANGE, "");
+    begin(SshStep::HOST_KEY);
     auto key = shownKey(session_);
     // The host may have a certificate too.
     if (mayDefer && known.hasCertAuthority() && judge(known, key) != HostKeyVerdict::KNOWN) {
@@ -105,11 +119,56 @@ class Libssh2Connection : public Connection {
     options_.passed(SshStep::HOST_KEY, absl::StrCat(fingerprint(key), " (", keyType(key), ")"));
   }
 
-  void run(const std::string& command) {
+  int shakeHands() {
+    // The socket is connected already; libssh2 reads and writes it through our callbacks.
+    int result = libssh2_session_handshake(session_.get(), session_.fd());
+    if (greetingIsTooLong(session_.beginning())) return LIBSSH2_ERROR_BANNER_RECV;
+    // It shows lines that came before the greeting as well.
+    auto* greeting = libssh2_session_banner_get(session_.get());
+    if (step_ == SshStep::GREETING && greeting != nullptr && isGreeting(greeting)) {
+      greeted(greeting);
+    }
+    return result;
+  }
+
+  void greeted(const char* greeting) {
+    if (proxy_) {
+      options_.passed(SshStep::TCP, target_.proxyJump.empty() ? "through ProxyCommand"
+                                                              : "through " + target_.proxyJump);
+    }
+    options_.passed(SshStep::GREETING, escapeForTerminal(greeting));
+    begin(SshStep::KEY_EXCHANGE);
+  }
+
+  // Nothing was told to the host yet: OpenSSH may begin anew.
+  [[noreturn]] void cannotShakeHands(int result, const KnownHost& known, bool mayDefer) {
+    bool tooLong = greetingIsTooLong(session_.beginning());
+    if (!tooLong) session_.requireAlive();
+    if (step_ == SshStep::GREETING && !tooLong) {
+      throw Failure(notSsh(target_, session_.beginning()));
+    }
+    auto said = escapeForTerminal(
+        tooLong ? "its greeting is longer than 255 bytes" : session_.lastError());
+    if (mayDefer) {
+      throw NeedsOpenssh{absl::StrCat("libssh2 ", libssh2_version(0),
+                                      " could not agree with the server: ", said),
+                         {}};
+    }
+    throw Failure(absl::StrCat(
+        nothingInCommon(target_, "libssh2 said: " + said),
+        result == LIBSSH2_ERROR_KEX_FAILURE && !known.keys.empty()
+            ? " It may also have no host key of a type that known_hosts lists: if its new key is "
+              "right, " +
+                  addingCommand(target_) + "."
+            : "",
+        " 'ssh: auto' in the config lets OpenSSH's client try."));
+  }
+
+  void run(const std::string& command, bool mayDefer) {
     unsigned window = windowFor(options_.limiter.get());
     auto* channel = openChannel(window);
     if (channel == nullptr) {
-      session_.requireAlive();
+      requireItsRefusal(LIBSSH2_ERROR_CHANNEL_FAILURE, mayDefer);
       throw Failure(absl::StrCat("the spoke opened no session: ", session_.lastError(),
                                  ". Its sshd_config may limit sessions (MaxSessions)."));
     }
@@ -117,11 +176,18 @@ class Libssh2Connection : public Connection {
     int result = session_.complete([&]() { return libssh2_channel_exec(channel, command.c_str()); },
                                    waitScope_);
     if (result != 0) {
-      session_.requireAlive();
+      requireItsRefusal(LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED, mayDefer);
       throw Failure(absl::StrCat("the spoke refused to run a command for ",
                                  escapeForTerminal(target_.alias), ": ", session_.lastError(),
                                  ". Check the command=\"…\" in its authorized_keys."));
     }
+  }
+
+  // Returns if the last error is the spoke's refusal, which libssh2 tells by this code. Other
+  // errors are of the connection, or of what libssh2 does not understand.
+  void requireItsRefusal(int code, bool mayDefer) {
+    session_.requireAlive();
+    if (libssh2_session_last_errno(session_.get()) != code) cannotGoOn(session_, mayDefer);
   }
 
   LIBSSH2_CHANNEL* openChannel(unsigned window) {
@@ -136,34 +202,22 @@ class Libssh2Connection : public Connection {
     return channel;
   }
 
-  std::string explainHandshake(int result, const KnownHost& known) {
+  // Throws what the end of the connection means, in the step where it came.
+  [[noreturn]] void explainBreak(const std::string& what) {
     auto proxy = proxy_ ? proxy_->explain() : "";
-    if (!proxy.empty()) return proxy;
-    bool noCommonMethod =
-        result == LIBSSH2_ERROR_KEX_FAILURE || result == LIBSSH2_ERROR_METHOD_NONE;
-    return absl::StrCat(
-        "the SSH handshake with ", escapeForTerminal(target_.host), " port ", target_.port,
-        " failed: ", escapeForTerminal(session_.lastError()), ". ",
-        noCommonMethod && !known.keys.empty()
-            ? "The spoke may have no host key of a type that known_hosts lists: if its new key is "
-              "right, " +
-                  addingCommand(target_) + "."
-            : "Is an SSH server listening on that port? Try '" + sshInvocation(target_) +
-                  " -v true'.");
-  }
-
-  std::string explainBreak(const std::string& what) {
-    auto proxy = proxy_ ? proxy_->explain() : "";
-    if (!proxy.empty()) return proxy;
-    return absl::StrCat("the SSH connection to ", escapeForTerminal(target_.host), " port ",
-                        target_.port, " failed before it was of use: ", escapeForTerminal(what),
-                        ". Try '", sshInvocation(target_), " -v true'.");
+    if (!proxy.empty()) throw Failure(proxy);
+    if (session_.timedOut()) throw Failure(tookTooLong(target_, step_));
+    auto& said = session_.beginning();
+    if (step_ != SshStep::GREETING) throw Failure(brokeOff(target_, step_, what));
+    if (proxy_) throw Failure(brokeOff(target_, step_, what));
+    if (!turnsAway(said)) throw Failure(notSsh(target_, said));
+    throw TurnedAway{turnedAway(target_, said)};
   }
 
   SshTarget target_;
   ConnectOptions options_;
   kj::WaitScope& waitScope_;
-  const kj::TimePoint begun_;
+  SshStep step_ = SshStep::NAME;
   std::optional<Proxy> proxy_;
   kj::AutoCloseFd socket_;  // until session_ has it
   SshSession session_;

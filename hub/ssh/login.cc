@@ -1,5 +1,6 @@
 #include "hub/ssh/login.h"
 
+#include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <kj/debug.h>
 #include <libssh2.h>
@@ -36,22 +37,24 @@ Passphrases& passphrases() {
 // One attempt to log in: collects what was tried, for the message if nothing worked.
 class Login {
  public:
-  Login(SshSession& session, const SshTarget& target, const Identities& identities,
+  Login(SshSession& session, const SshTarget& target, const Identities& identities, bool mayDefer,
         kj::WaitScope& waitScope)
       : session_(session),
         target_(target),
         identities_(identities),
-        waitScope_(waitScope),
-        denial_{identities.problems, {}} {}
+        mayDefer_(mayDefer),
+        waitScope_(waitScope) {
+    denial_.tried = identities.problems;
+  }
 
   ~Login() noexcept(false) {
     if (agent_ != nullptr) libssh2_agent_free(agent_);
   }
 
-  std::string run(bool mayDefer) {
+  std::string run() {
     for (auto& identity : identities_.keys) {
       auto why = whyNotLibssh2(identity);
-      if (!why.empty() && mayDefer) throw NeedsOpenssh{why, denial_};
+      if (!why.empty() && mayDefer_) throw NeedsOpenssh{why, denial_};
       if (!why.empty()) {
         denial_.tried.push_back(why + ", so 'ssh: openssh' is needed for it");
         continue;
@@ -134,18 +137,54 @@ class Login {
                               " was offered (its MaxAuthTries, if there were many keys)");
       throw Failure(permissionDenied(target_, denial_));
     }
-    bool refused = result == LIBSSH2_ERROR_AUTHENTICATION_FAILED ||
-                   result == LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED;
-    refused_ |= refused;
-    denial_.tried.push_back(
-        identity.name() +
-        (refused ? " was refused" : " cannot be used: " + escapeForTerminal(session_.lastError())));
+    switch (result) {
+      case LIBSSH2_ERROR_AUTHENTICATION_FAILED:
+        refused_ = true;
+        denial_.tried.push_back(identity.name() + " was refused");
+        return false;
+      case LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED:
+        // The spoke would take this key, so it has the agent, or the file, to sign.
+        if (absl::StrContains(session_.lastError(), "allback")) return notSigned(identity);
+        return notEnough(identity);
+      case LIBSSH2_ERROR_FILE:
+        denial_.tried.push_back(identity.name() +
+                                " cannot be used: " + escapeForTerminal(session_.lastError()));
+        if (mayDefer_) throw NeedsOpenssh{denial_.tried.back() + " (by libssh2)", denial_};
+        return false;
+      default:
+        cannotGoOn(session_, mayDefer_, denial_);
+    }
+  }
+
+  bool notSigned(const Identity& identity) {
+    denial_.tried.push_back(identity.name() + " is known there, but the " +
+                            (identity.inAgent ? "ssh-agent did not sign with it"
+                                              : "file could not be used to sign"));
+    if (identity.inAgent) denial_.notSigned = identity.name();
+    return false;
+  }
+
+  // The spoke took key and signature, and wants something else as well: what, it says now (RFC
+  // 4252, section 5.1, partial success).
+  bool notEnough(const Identity& identity) {
+    refused_ = true;
+    denial_.tried.push_back(identity.name() + " was accepted, but is not enough");
+    const char* methods = nullptr;
+    session_.complete(
+        [&]() {
+          methods = libssh2_userauth_list(session_.get(), target_.user.c_str(),
+                                          unsigned(target_.user.size()));
+          return methods == nullptr ? libssh2_session_last_errno(session_.get()) : 0;
+        },
+        waitScope_);
+    denial_.wanted = methods == nullptr ? "something else" : escapeForTerminal(methods);
     return false;
   }
 
   SshSession& session_;
   const SshTarget& target_;
   const Identities& identities_;
+  const bool mayDefer_;
   kj::WaitScope& waitScope_;
   LIBSSH2_AGENT* agent_ = nullptr;
   Denial denial_;
@@ -156,11 +195,19 @@ class Login {
 
 std::string login(SshSession& session, const SshTarget& target, const Identities& identities,
                   bool mayDefer, kj::WaitScope& waitScope) {
-  return Login(session, target, identities, waitScope).run(mayDefer);
+  return Login(session, target, identities, mayDefer, waitScope).run();
+}
+
+void cannotGoOn(SshSession& session, bool mayDefer, const Denial& denial) {
+  auto why = absl::StrCat("libssh2 ", libssh2_version(0),
+                          " does not understand the server: ", escapeForTerminal(session.lastError()));
+  if (mayDefer) throw NeedsOpenssh{why, denial};
+  throw Failure(why + ". 'ssh: auto' in the config lets OpenSSH's client try.");
 }
 
 Denial denialBefore(const Identities& identities) {
-  Denial denial{identities.problems, {}};
+  Denial denial;
+  denial.tried = identities.problems;
   for (auto& identity : identities.keys) {
     if (!identity.encrypted) continue;
     denial.encrypted.push_back(identity.path);

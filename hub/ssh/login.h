@@ -26,6 +26,10 @@ struct NeedsOpenssh {
 std::string login(SshSession& session, const SshTarget& target, const Identities& identities,
                   bool mayDefer, kj::WaitScope& waitScope);
 
+// For an error of the session that is neither the spoke's refusal nor the connection's end: libssh2
+// does not understand what came. Throws NeedsOpenssh with `mayDefer`, or else Failure.
+[[noreturn]] void cannotGoOn(SshSession& session, bool mayDefer, const Denial& denial = {});
+
 // What is known of the keys before any was tried.
 Denial denialBefore(const Identities& identities);
 

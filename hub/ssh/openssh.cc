@@ -21,13 +21,30 @@
 #include "hub/failure.h"
 #include "hub/process-connection.h"
 #include "hub/ssh/openssh-command.h"
+#include "hub/ssh/turned-away.h"
 
 namespace pibrain {
 
 namespace {
 
-// With LogLevel VERBOSE, ssh says when it has logged in, and in the end what it carried.
+// With LogLevel DEBUG1, ssh says which steps it has done, and when it has logged in.
+constexpr char LOG_LEVEL[] = "DEBUG1";
+constexpr char DEBUG[] = "debug1: ";
 constexpr char AUTHENTICATED[] = "Authenticated to ";
+
+// The step that begins when ssh says this, which it may leave out.
+struct StepBegins {
+  const char* words;
+  SshStep step;
+};
+constexpr StepBegins STEPS[] = {
+    {"debug1: Executing proxy command: ", SshStep::GREETING},
+    {"debug1: Connecting to ", SshStep::TCP},
+    {"debug1: Connection established.", SshStep::GREETING},
+    {"debug1: Remote protocol version ", SshStep::KEY_EXCHANGE},
+    {"debug1: Server host key: ", SshStep::HOST_KEY},
+    {"debug1: SSH2_MSG_SERVICE_ACCEPT received", SshStep::LOGIN},
+};
 
 constexpr int SSH_FAILED = 255;  // ssh(1), EXIT STATUS
 
@@ -74,7 +91,8 @@ class OpensshConnection : public ProcessConnection {
     if (end != std::string::npos) result.errors.erase(0, end);
     std::vector<std::string> lines = absl::StrSplit(result.errors, '\n');
     std::erase_if(lines, [](auto& line) {
-      return line.starts_with("Transferred: ") || line.starts_with("Bytes per second: ");
+      return line.starts_with(DEBUG) || line.starts_with("Transferred: ") ||
+             line.starts_with("Bytes per second: ");
     });
     result.errors = absl::StrJoin(lines, "\n");
     if (result.exitStatus == SSH_FAILED && wasCut(result.errors)) {
@@ -91,7 +109,8 @@ class OpensshConnection : public ProcessConnection {
 // Whether it was not the target that ssh failed at, but the way there.
 bool failedOnTheWay(const std::string& errors) {
   return absl::StrContains(errors, "UNKNOWN port 65535") ||
-         absl::StrContains(errors, "kex_exchange_identification");
+         absl::StrContains(errors, "kex_exchange_identification: Connection") ||
+         absl::StrContains(errors, "kex_exchange_identification: read: ");
 }
 
 std::string explainFailedLogin(const SshTarget& target, const std::string& errors,
@@ -107,13 +126,35 @@ std::string explainFailedLogin(const SshTarget& target, const std::string& error
                       " true', and then '", sshInvocation(target), " true'.");
 }
 
+// The latest step that ssh has begun.
+SshStep stepIn(const std::string& errors) {
+  auto latest = SshStep::NAME;
+  for (absl::string_view line : absl::StrSplit(errors, '\n')) {
+    for (auto& [words, step] : STEPS) {
+      if (step > latest && absl::StartsWith(line, words)) latest = step;
+    }
+  }
+  return latest;
+}
+
+// Throws what it means that ssh ended by itself before it had logged in.
+[[noreturn]] void explainEnd(const SshTarget& target, const std::string& errors,
+                             const Denial& denial) {
+  auto instead = insteadOfGreeting(target, errors);
+  if (instead && turnsAway(*instead)) throw TurnedAway{turnedAway(target, *instead)};
+  throw Failure(explainFailedLogin(target, errors, denial));
+}
+
 // Returns when ssh has logged in, or the command behind it has said something or ended: a
-// connection that was there before, and is shared, logs in no more. Throws Failure if ssh itself
-// fails before, or takes longer than ConnectTimeout, which ssh counts to the server's greeting
-// only.
+// connection that was there before, and is shared, logs in no more. Throws Failure or TurnedAway if
+// ssh itself fails before, or a step takes longer than ConnectTimeout, which ssh counts to the
+// server's greeting only.
 void waitForLogin(const SshTarget& target, const Spawned& ssh, const Denial& denial) {
+  using std::chrono::steady_clock;
   constexpr int GLANCE = 5;  // milliseconds between two looks at what ssh wrote
-  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(target.connectTimeout);
+  const std::chrono::seconds patience(target.connectTimeout);
+  auto step = SshStep::NAME;
+  auto deadline = steady_clock::now() + patience;
   for (;;) {
     struct pollfd output = {ssh.stdio.get(), POLLIN, 0};
     bool said = poll(&output, 1, GLANCE) > 0;
@@ -121,15 +162,20 @@ void waitForLogin(const SshTarget& target, const Spawned& ssh, const Denial& den
     if (endOfLogin(target, errors) != std::string::npos) return;
     char byte;
     if (said && recv(ssh.stdio, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) return;
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        deadline - std::chrono::steady_clock::now());
+    if (auto now = stepIn(errors); now > step) {
+      step = now;
+      deadline = steady_clock::now() + patience;
+    }
+    auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - steady_clock::now());
     if (said) {
       if (exitStatusOf(ssh.pid, left) != SSH_FAILED) return;
-      throw Failure(explainFailedLogin(target, readBack(ssh.errors), denial));
+      explainEnd(target, readBack(ssh.errors), denial);
     }
     if (left.count() <= 0) {
+      auto words = ownWords(errors);
       throw Failure(
-          absl::StrCat(noAnswer(target), errors.empty() ? "" : " ssh said: ", ownWords(errors)));
+          absl::StrCat(tookTooLong(target, step), words.empty() ? "" : " ssh said: ", words));
     }
   }
 }
@@ -139,7 +185,7 @@ void waitForLogin(const SshTarget& target, const Spawned& ssh, const Denial& den
 kj::Own<Connection> startOpenssh(const SshTarget& target, const std::string& command,
                                  std::shared_ptr<RateLimiter> limiter, const Denial& denial,
                                  kj::AsyncIoContext& io) {
-  auto argv = opensshCommand(target, {"VERBOSE"});
+  auto argv = opensshCommand(target, {LOG_LEVEL});
   argv.push_back(command);
   auto child = spawnWithSocket(argv);
   bool reached = false;

@@ -188,6 +188,8 @@ ssize_t SshSession::receive(void* buffer, size_t length) {
     wire_.down += uint64_t(n);
     thisTurn_ += size_t(n);
     undrained_ = true;
+    beginning_.append(static_cast<const char*>(buffer),
+                      std::min(size_t(n), MAX_BEGINNING - beginning_.size()));
     // Without this the kernel may sit on its acknowledgement while the peer, by Nagle's algorithm,
     // waits for it: 40 ms at each turn of the handshake.
     int on = 1;
@@ -286,7 +288,10 @@ void SshSession::wakeAfter(RateLimiter::Clock::duration delay) {
 
 void SshSession::waitForProgress(kj::WaitScope& waitScope) {
   KJ_IF_MAYBE(deadline, deadline_) {
-    auto late = []() { return KJ_EXCEPTION(DISCONNECTED, "timed out"); };
+    auto late = [this]() {
+      timedOut_ = true;
+      return KJ_EXCEPTION(DISCONNECTED, "timed out");
+    };
     // Of a peer that never pauses there is always progress, which would come first.
     if (kj::systemPreciseMonotonicClock().now() >= *deadline) kj::throwFatalException(late());
     progress()

@@ -52,6 +52,8 @@ class SshSession {
   void setDeadlineAfter(uint32_t seconds);
   void extendDeadline(kj::Duration by);
   void clearDeadline() { deadline_ = nullptr; }
+  // Whether the deadline passed.
+  bool timedOut() const { return timedOut_; }
 
   // From now on, asks the peer for a sign of life after each `interval` seconds of silence, and
   // gives up when `countMax` of these were not answered (ssh_config(5), ServerAliveInterval). Zero:
@@ -62,6 +64,10 @@ class SshSession {
   void called();
   // When to call again after SSH_AGAIN.
   kj::Promise<void> progress();
+
+  // The first bytes that were received, at most MAX_BEGINNING of them.
+  const std::string& beginning() const { return beginning_; }
+  static constexpr size_t MAX_BEGINNING = 512;
 
   // Bytes taken from libssh2 that the socket has not taken yet.
   size_t queued() const { return out_.size() - outStart_; }
@@ -118,6 +124,8 @@ class SshSession {
   bool writing_ = false;  // writePump_ sends what is queued
   std::string death_;     // what the session died of
   bool flooded_ = false;
+  bool timedOut_ = false;
+  std::string beginning_;
 
   kj::Vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
   bool waking_ = false;     // a timer will wake those who wait

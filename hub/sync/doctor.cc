@@ -36,22 +36,6 @@ constexpr uint64_t NO_ROOM = 64 << 20;     // a failure
 constexpr int64_t SLOW = 3000;             // ms until the agent has looked at its files
 constexpr int64_t LONG_AGO_DAYS = 2;       // for a last good run
 
-const char* nameOf(SshStep step) {
-  switch (step) {
-    case SshStep::NAME:
-      return "name";
-    case SshStep::TCP:
-      return "connection";
-    case SshStep::HOST_KEY:
-      return "host key";
-    case SshStep::LOGIN:
-      return "login";
-    case SshStep::COMMAND:
-      return "command";
-  }
-  return "";
-}
-
 // The path, or the nearest directory above it that exists.
 std::string existing(std::string path) {
   struct stat st;
@@ -121,7 +105,10 @@ class Examiner {
     };
     options.passed = [this](SshStep step, std::string detail) {
       step_ = nameOf(step);
-      if (step != SshStep::COMMAND) good(absl::StrCat(detail, took()));
+      // Of these there is nothing to tell but that one of them failed.
+      bool quiet = step == SshStep::GREETING || step == SshStep::KEY_EXCHANGE ||
+                   step == SshStep::COMMAND;
+      if (!quiet) good(absl::StrCat(detail, took()));
       step_ = step == SshStep::COMMAND ? "agent" : nameOf(SshStep(int(step) + 1));
     };
     return options;

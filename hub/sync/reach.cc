@@ -1,5 +1,8 @@
 #include "hub/sync/reach.h"
 
+#include <absl/strings/str_cat.h>
+
+#include "common/file-io.h"
 #include "common/protocol.h"
 #include "common/text.h"
 #include "hub/failure.h"
@@ -15,13 +18,17 @@ SpokeReach::SpokeReach(const SpokeConfig& spoke) : spoke_(spoke) {
 
 void SpokeReach::dialEarly(Store& store) {
   if (!resolution_ || spoke_.ssh == SshMode::OPENSSH) return;
+  store_ = &store;
   last_ = store.lastEndpoint(spoke_.name);
   if (last_) early_ = std::make_shared<EarlyDial>(*last_);
 }
 
 void SpokeReach::remember(Store& store) const {
-  // A lost one costs a few milliseconds.
+  // What is lost here costs a few milliseconds.
   if (reached_ != last_) (void)store.setLastEndpoint(spoke_.name, reached_);
+  if (!whyNotLibssh2_.empty()) {
+    (void)store.setWhyNotLibssh2(spoke_.name, server_, whyNotLibssh2_, wallClockNanos());
+  }
 }
 
 kj::Own<Connection> SpokeReach::connect(ConnectOptions options, kj::AsyncIoContext& io) {
@@ -32,6 +39,16 @@ kj::Own<Connection> SpokeReach::connect(ConnectOptions options, kj::AsyncIoConte
   options.timeoutSeconds = spoke_.timeoutSeconds;
   options.early = std::move(early_);
   options.dialed = [this](const Endpoint& endpoint) { reached_ = endpoint; };
+  // By another version of libssh2 it may be otherwise.
+  server_ = absl::StrCat(target->host, " port ", target->port, ", libssh2 ", libssh2Version());
+  if (store_ != nullptr) {
+    options.notLibssh2 =
+        store_->whyNotLibssh2(spoke_.name, server_, wallClockNanos()).value_or("");
+  }
+  options.learned = [this](std::string why) {
+    whyNotLibssh2_ = std::move(why);
+    reached_.reset();  // ssh makes its own connection
+  };
   // What an unrestricted key runs; a forced command takes its place.
   auto command = "pi-brain-agent " + shellQuote("--root=" + spoke_.source.path);
   return connectSsh(*target, command, options, io);

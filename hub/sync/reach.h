@@ -19,7 +19,8 @@ class SpokeReach {
   // Begins to ask ssh for its configuration, which takes a moment.
   explicit SpokeReach(const SpokeConfig& spoke);
 
-  // Begins to connect to where the spoke was last time, if that is known.
+  // Uses what is known of the way from last time, and begins to connect to where the spoke was. The
+  // store has to outlive connect().
   void dialEarly(Store& store);
 
   // Starts the agent, with the spoke's own settings in place of `options.mode` and
@@ -32,7 +33,10 @@ class SpokeReach {
  private:
   const SpokeConfig& spoke_;
   std::optional<SshResolution> resolution_;  // none: the source is on this machine
+  Store* store_ = nullptr;
   std::optional<Endpoint> last_, reached_;
+  std::string server_;      // what whyNotLibssh2_ is about
+  std::string whyNotLibssh2_;  // as this connection found; empty: it did not
   std::shared_ptr<EarlyDial> early_;
 };
 

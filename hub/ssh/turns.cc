@@ -1,0 +1,41 @@
+#include "hub/ssh/turns.h"
+
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <utility>
+
+namespace pibrain {
+
+namespace {
+
+struct Servers {
+  std::mutex mutex;
+  std::condition_variable someoneIsDone;
+  std::map<std::string, int> connecting;
+};
+
+Servers& servers() {
+  static Servers all;
+  return all;
+}
+
+}  // namespace
+
+ConnectTurn::ConnectTurn(std::string server) : server_(std::move(server)) {
+  auto& all = servers();
+  std::unique_lock lock(all.mutex);
+  all.someoneIsDone.wait(lock, [&]() { return all.connecting[server_] < MOST; });
+  ++all.connecting[server_];
+}
+
+ConnectTurn::~ConnectTurn() {
+  auto& all = servers();
+  {
+    std::lock_guard lock(all.mutex);
+    if (--all.connecting[server_] == 0) all.connecting.erase(server_);
+  }
+  all.someoneIsDone.notify_all();
+}
+
+}  // namespace pibrain

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+
+namespace pibrain {
+
+// A turn to connect to a server, for as long as this object lives. A server turns away those who
+// have not logged in yet, beyond a few at a time (sshd_config(5), MaxStartups: ten): so do not more
+// than MOST of this program's. Any thread may take one.
+class ConnectTurn {
+ public:
+  static constexpr int MOST = 4;
+
+  // Waits until there is one. `server` is host and port.
+  explicit ConnectTurn(std::string server);
+  ~ConnectTurn();
+  ConnectTurn(const ConnectTurn&) = delete;
+  ConnectTurn& operator=(const ConnectTurn&) = delete;
+
+ private:
+  const std::string server_;
+};
+
+}  // namespace pibrain
