@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "hub/access.h"
 #include "hub/rate-limiter.h"
 #include "hub/report.h"
 
@@ -30,9 +31,9 @@ class Connection {
   // Bytes that crossed so far, with all that the transport adds to them.
   virtual WireBytes wire() const = 0;
 
-  // Whether the login would be given a terminal as well: a key that is for the agent alone should
-  // not be. nullopt where that cannot be asked.
-  virtual std::optional<bool> grantsTerminal(kj::WaitScope&) { return std::nullopt; }
+  // Whether the login is let do this as well, found out by trying. It ends the agent, so nothing but
+  // this is to be called afterwards. UNKNOWN where it cannot be found out.
+  virtual Grant grants(Access, kj::AsyncIoContext&) { return Grant::UNKNOWN; }
 
   // To be called when the stream has ended or failed; waits a moment for the last words.
   virtual Farewell farewell(kj::WaitScope& waitScope) = 0;

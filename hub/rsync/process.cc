@@ -122,6 +122,14 @@ std::string findRsync() {
 
 }  // namespace
 
+bool wasTurnedAway(const SpokeConfig& spoke, const RsyncRun& run) {
+  bool possible = run.exitStatus == SSH_FAILED || run.exitStatus == BROKE_OFF;
+  if (!possible || spoke.source.host.empty()) return false;
+  auto target = resolveSsh(sshRequestOf(spoke));
+  auto instead = target.ok() ? insteadOfGreeting(*target, sshLines(run.errors)) : std::nullopt;
+  return instead && turnsAway(*instead);
+}
+
 bool rsyncKnows(const std::string& option) {
   static const std::string help = runProgram({findRsync(), "--help"}, std::chrono::seconds(10)).out;
   return absl::StrContains(help, option + " ");

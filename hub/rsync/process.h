@@ -24,6 +24,9 @@ bool rsyncKnows(const std::string& option);
 // Throws Failure if there is none on PATH.
 RsyncRun runRsync(const std::vector<std::string>& options, int held, Progress& progress);
 
+// Whether the server of this spoke turned the connection away, which it may not do a moment later.
+bool wasTurnedAway(const SpokeConfig& spoke, const RsyncRun& run);
+
 // What rsync could not write here and gave up for, if it was one file: it is too large for the
 // disk, say, or for 'ulimit -f'.
 struct Unwritten {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <map>
+#include <thread>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -18,6 +19,7 @@
 #include "hub/rsync/process.h"
 #include "hub/rsync/replaced.h"
 #include "hub/ssh/openssh-command.h"
+#include "hub/ssh/turns.h"
 #include "hub/sync/archive-catalog.h"
 #include "hub/sync/deletion.h"
 #include "hub/sync/explain.h"
@@ -274,6 +276,10 @@ class RsyncSync {
 
   RsyncRun rsync(const std::vector<std::string>& more, int held) {
     auto ran = runRsync(arguments(more), held, progress_);
+    for (int attempt = 1; attempt < ConnectTurn::ATTEMPTS && wasTurnedAway(spoke_, ran); ++attempt) {
+      std::this_thread::sleep_for(ConnectTurn::pauseBefore(attempt));
+      ran = runRsync(arguments(more), held, progress_);
+    }
     report_.wire.up += ran.output.bytesSent;
     report_.wire.down += ran.output.bytesReceived;
     return ran;

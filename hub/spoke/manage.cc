@@ -27,6 +27,7 @@
 #include "hub/spoke/sync-key.h"
 #include "hub/sync/archive.h"
 #include "hub/sync/explain.h"
+#include "hub/sync/lockdown.h"
 #include "hub/sync/mirror.h"
 #include "hub/sync/reach.h"
 #include "hub/sync/spoke-session.h"
@@ -147,36 +148,52 @@ class Manager {
   void prove(const SpokeConfig& spoke, bool root) {
     auto io = kj::setupAsyncIo();
     auto connection = SpokeReach(spoke).connect(ConnectOptions(), io);
-    SpokeSession session(*connection, io, std::min(spoke.timeoutSeconds, 60u), 1 << 20);
+    auto agent = converse(spoke, *connection, io);
+    if (!agent.forced) {
+      throw Failure(absl::StrCat(
+          "the key can run any command on ", placeOf(spoke),
+          ": another line of its authorized_keys, or another file (AuthorizedKeysFile in "
+          "sshd_config), gives it more. Remove that, and try again."));
+    }
+    if (agent.rootState == proto::RootState::MISSING) {
+      change_.rootMissing = true;
+    } else {
+      checkRoot(spoke, agent);
+    }
+    auto odd = oddRoot(spoke, agent);
+    if (!odd.empty() && root) {
+      throw Failure(absl::StrCat(odd,
+                                 ": another line for this key comes before the one that was "
+                                 "added, perhaps in another file (AuthorizedKeysFile in "
+                                 "sshd_config). Remove that, and try again."));
+    }
+    if (!odd.empty()) say(odd);
+    auto lockdown = examineLockdown(*connection, io);
+    if (!lockdown.given.empty()) {
+      throw Failure(absl::StrCat("the key starts the agent on ", placeOf(spoke), ", but it may ",
+                                 Lockdown::inWords(lockdown.given), " as well: ", whereItIsGiven(),
+                                 ". Remove that, and try again."));
+    }
+    say(absl::StrCat("the key starts the agent, and nothing else: version ", brief(agent.version),
+                     ", sandbox: ", brief(agent.sandbox)));
+    if (!lockdown.unknown.empty()) {
+      say(absl::StrCat("whether it may ", Lockdown::inWords(lockdown.unknown),
+                       " could not be found out"));
+    }
+    if (store_ != nullptr) {
+      (void)store_->setLastContact(spoke.name, {agent.version, agent.sandbox, wallClockNanos()});
+    }
+  }
+
+  static AgentInfo converse(const SpokeConfig& spoke, Connection& connection,
+                            kj::AsyncIoContext& io) {
+    SpokeSession session(connection, io, std::min(spoke.timeoutSeconds, 60u), 1 << 20);
     try {
       auto agent = session.greet();
       checkVersion(spoke, agent);
-      if (!agent.forced) {
-        throw Failure(absl::StrCat(
-            "the key can run any command on ", placeOf(spoke),
-            ": another line of its authorized_keys, or another file (AuthorizedKeysFile in "
-            "sshd_config), gives it more. Remove that, and try again."));
-      }
-      if (agent.rootState == proto::RootState::MISSING) {
-        change_.rootMissing = true;
-      } else {
-        checkRoot(spoke, agent);
-      }
-      auto odd = oddRoot(spoke, agent);
-      if (!odd.empty() && root) {
-        throw Failure(absl::StrCat(odd,
-                                   ": another line for this key comes before the one that was "
-                                   "added, perhaps in another file (AuthorizedKeysFile in "
-                                   "sshd_config). Remove that, and try again."));
-      }
-      if (!odd.empty()) say(odd);
-      say(absl::StrCat("the key starts the agent, and nothing else: version ", brief(agent.version),
-                       ", sandbox: ", brief(agent.sandbox)));
-      if (store_ != nullptr) {
-        (void)store_->setLastContact(spoke.name, {agent.version, agent.sandbox, wallClockNanos()});
-      }
+      return agent;
     } catch (const kj::Exception& e) {
-      throw Failure(explainConversation(spoke, e, *connection, session.preamble(), io.waitScope));
+      throw Failure(explainConversation(spoke, e, connection, session, io.waitScope));
     }
   }
 

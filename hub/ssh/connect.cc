@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <random>
 
 #include "common/text.h"
 #include "hub/failure.h"
@@ -115,22 +114,16 @@ kj::Own<Connection> connectOnce(const SshTarget& target, const std::string& comm
              : connectAuto(target, command, options, identities, io);
 }
 
-// Before another try at a server that turned the connection away. Spokes of one server that were
-// turned away together come back apart.
-void pauseBefore(int attempt, kj::AsyncIoContext& io) {
-  std::random_device random;
-  auto part = kj::Duration(std::uniform_int_distribution<int>(500, 1500)(random) * kj::MILLISECONDS);
-  io.provider->getTimer().afterDelay((attempt == 1 ? 1 : 3) * part).wait(io.waitScope);
-}
-
 }  // namespace
 
 kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& command,
                                const ConnectOptions& options, kj::AsyncIoContext& io) {
-  constexpr int ATTEMPTS = 3;
   std::string turnedAway;
-  for (int attempt = 0; attempt < ATTEMPTS; ++attempt) {
-    if (attempt > 0) pauseBefore(attempt, io);
+  for (int attempt = 0; attempt < ConnectTurn::ATTEMPTS; ++attempt) {
+    if (attempt > 0) {
+      auto pause = ConnectTurn::pauseBefore(attempt).count() * kj::MILLISECONDS;
+      io.provider->getTimer().afterDelay(pause).wait(io.waitScope);
+    }
     try {
       return connectOnce(target, command, options, io);
     } catch (const TurnedAway& e) {

@@ -11,7 +11,11 @@
 #include <sys/socket.h>
 
 #include <chrono>
+#include <future>
 #include <memory>
+#include <optional>
+#include <thread>
+#include <vector>
 
 #include "common/text.h"
 #include "hub/failure.h"
@@ -56,14 +60,36 @@ struct FreeAddresses {
 };
 using Addresses = std::unique_ptr<struct addrinfo, FreeAddresses>;
 
+struct Answer {
+  int failed = 0;  // getaddrinfo(3)
+  Addresses addresses;
+};
+
+// nullopt: there was none in time. getaddrinfo(3) has no limit of its own, so it may go on in its
+// thread, for whose result nobody waits any more.
+std::optional<Answer> askNameServer(const std::string& host, const std::string& port,
+                                    const struct addrinfo& hints, std::chrono::seconds patience) {
+  std::packaged_task<Answer()> task([=]() {
+    struct addrinfo* addresses = nullptr;
+    int failed =
+        getaddrinfo(host.c_str(), port.empty() ? nullptr : port.c_str(), &hints, &addresses);
+    return failed == 0 ? Answer{0, Addresses(addresses)} : Answer{failed, nullptr};
+  });
+  auto answer = task.get_future();
+  std::thread(std::move(task)).detach();
+  if (answer.wait_for(patience) != std::future_status::ready) return std::nullopt;
+  return answer.get();
+}
+
 // The addresses of the host, or, without a port, of BindAddress. Throws Failure.
 Addresses lookUp(const SshTarget& target, const std::string& host, const std::string& port) {
   struct addrinfo hints = {};
   hints.ai_family = target.addressFamily;
   hints.ai_socktype = SOCK_STREAM;
-  struct addrinfo* addresses = nullptr;
-  int failed = getaddrinfo(host.c_str(), port.empty() ? nullptr : port.c_str(), &hints, &addresses);
-  if (failed == 0) return Addresses(addresses);
+  auto answer = askNameServer(host, port, hints, std::chrono::seconds(target.connectTimeout));
+  if (!answer) throw Failure(tookTooLong(target, SshStep::NAME));
+  int failed = answer->failed;
+  if (failed == 0) return std::move(answer->addresses);
   if (port.empty()) {
     throw Failure(absl::StrCat(
         "BindAddress '", escapeForTerminal(host),
@@ -110,6 +136,86 @@ int openSocket(const struct addrinfo& address) {
   }
 }
 
+// Connects to the first of some addresses that answers. They are tried in their order, each when the
+// one before has failed or said nothing for a moment (RFC 8305, section 5): one that is dead does
+// not hold the others up.
+class Race {
+ public:
+  Race(const SshTarget& target, const struct addrinfo* local) : target_(target), local_(local) {}
+
+  struct Won {
+    kj::AutoCloseFd fd;
+    const struct addrinfo* address;
+  };
+
+  // Throws Failure, about the first address that said why.
+  Won run(const struct addrinfo* next) {
+    constexpr std::chrono::milliseconds HEAD_START{250};
+    auto deadline = Clock::now() + std::chrono::seconds(target_.connectTimeout);
+    for (;;) {
+      if (next != nullptr) {
+        begin(*next);
+        next = next->ai_next;
+      }
+      auto until = next == nullptr ? deadline : std::min(deadline, Clock::now() + HEAD_START);
+      // The next one begins early if there is none to wait for.
+      while (!runners_.empty()) {
+        auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
+        if (left <= 0) break;
+        if (auto won = waitForOne(int(left))) return kj::mv(*won);
+      }
+      if (next != nullptr) continue;
+      if (runners_.empty()) explain(target_, error_ == 0 ? EHOSTUNREACH : error_);
+      if (Clock::now() >= deadline) explain(target_, ETIMEDOUT);
+    }
+  }
+
+ private:
+  struct Runner {
+    kj::AutoCloseFd fd;
+    const struct addrinfo* address;
+  };
+
+  void begin(const struct addrinfo& address) {
+    kj::AutoCloseFd fd(openSocket(address));
+    int error = fd.get() < 0 ? errno : bindTo(fd, local_, address.ai_family);
+    if (error == 0 && connect(fd, address.ai_addr, address.ai_addrlen) != 0) error = errno;
+    if (error == 0 || error == EINPROGRESS) {
+      runners_.push_back({kj::mv(fd), &address});
+    } else {
+      lost(error);
+    }
+  }
+
+  // Waits until one is connected, or has failed.
+  std::optional<Won> waitForOne(int milliseconds) {
+    std::vector<struct pollfd> all;
+    for (auto& runner : runners_) all.push_back({runner.fd.get(), POLLOUT, 0});
+    if (poll(all.data(), nfds_t(all.size()), milliseconds) <= 0) return std::nullopt;
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (all[i].revents == 0) continue;
+      auto runner = kj::mv(runners_[i]);
+      runners_.erase(runners_.begin() + ptrdiff_t(i));
+      int error = 0;
+      socklen_t length = sizeof(error);
+      getsockopt(runner.fd, SOL_SOCKET, SO_ERROR, &error, &length);
+      if (error == 0) return Won{kj::mv(runner.fd), runner.address};
+      lost(error);
+      return std::nullopt;
+    }
+    return std::nullopt;
+  }
+
+  void lost(int error) {
+    if (error_ == 0) error_ = error;
+  }
+
+  const SshTarget& target_;
+  const struct addrinfo* local_;
+  std::vector<Runner> runners_;
+  int error_ = 0;  // of the first that failed
+};
+
 kj::AutoCloseFd connected(kj::AutoCloseFd fd, const struct addrinfo& address,
                           const SshTarget& target, const ConnectOptions& options) {
   tune(fd, options.timeoutSeconds);
@@ -135,10 +241,16 @@ EarlyDial::EarlyDial(const Endpoint& endpoint) {
   socket_ = kj::mv(fd);
 }
 
-kj::AutoCloseFd EarlyDial::take(const struct addrinfo& address) {
+const struct addrinfo* EarlyDial::among(const struct addrinfo* addresses) const {
+  for (auto* each = addresses; each != nullptr; each = each->ai_next) {
+    if (each->ai_addrlen == length_ && memcmp(each->ai_addr, &address_, length_) == 0) return each;
+  }
+  return nullptr;
+}
+
+kj::AutoCloseFd EarlyDial::take() {
   auto fd = kj::mv(socket_);
-  bool same = address.ai_addrlen == length_ && memcmp(address.ai_addr, &address_, length_) == 0;
-  if (fd.get() < 0 || !same) return nullptr;
+  if (fd.get() < 0) return nullptr;
   if (finishConnecting(fd, Clock::now() + PATIENCE) != 0) return nullptr;
   char first;
   ssize_t n = recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
@@ -152,38 +264,20 @@ kj::AutoCloseFd dial(const SshTarget& target, const ConnectOptions& options) {
   if (!target.bindAddress.empty()) local = lookUp(target, target.bindAddress, "");
   options.passed(SshStep::NAME, numeric(*addresses));
 
-  // Only the first address: what is begun must not change the order in which they are tried.
   if (options.early != nullptr && local == nullptr) {
-    auto fd = options.early->take(*addresses);
-    if (fd.get() >= 0) {
-      options.dialed({numeric(*addresses), target.port});
-      return connected(kj::mv(fd), *addresses, target, options);
+    if (auto* address = options.early->among(addresses.get())) {
+      auto fd = options.early->take();
+      if (fd.get() >= 0) {
+        options.dialed({numeric(*address), target.port});
+        return connected(kj::mv(fd), *address, target, options);
+      }
     }
   }
 
-  // Each address gets its share of the time, so that one that does not answer leaves some to the
-  // others.
-  int left = 0;
-  for (auto* address = addresses.get(); address != nullptr; address = address->ai_next) ++left;
-  auto end = Clock::now() + std::chrono::seconds(target.connectTimeout);
-  int error = EHOSTUNREACH;
-  for (auto* address = addresses.get(); address != nullptr; address = address->ai_next, --left) {
-    auto deadline = Clock::now() + (end - Clock::now()) / left;
-    kj::AutoCloseFd fd(openSocket(*address));
-    if (fd.get() < 0) {
-      error = errno;
-      continue;
-    }
-    error = bindTo(fd, local.get(), address->ai_family);
-    if (error == 0) error = connect(fd, address->ai_addr, address->ai_addrlen) == 0 ? 0 : errno;
-    if (error == EINPROGRESS) error = finishConnecting(fd, deadline);
-    if (error != 0) continue;
-    if (address == addresses.get() && local == nullptr) {
-      options.dialed({numeric(*address), target.port});
-    }
-    return connected(kj::mv(fd), *address, target, options);
-  }
-  explain(target, error);
+  Race race(target, local.get());
+  auto won = race.run(addresses.get());
+  if (local == nullptr) options.dialed({numeric(*won.address), target.port});
+  return connected(kj::mv(won.fd), *won.address, target, options);
 }
 
 }  // namespace pibrain

@@ -19,9 +19,12 @@ class EarlyDial {
   // Does not block. What fails here is not told: dial() tries again.
   explicit EarlyDial(const Endpoint& endpoint);
 
-  // The socket, if it is connected to this address and the peer has not hung up; or else a null
-  // descriptor, and it is closed.
-  kj::AutoCloseFd take(const struct addrinfo& address);
+  // The address that it goes to, if it is one of these; null otherwise.
+  const struct addrinfo* among(const struct addrinfo* addresses) const;
+
+  // The socket, if it is connected and the peer has not hung up; or else a null descriptor, and it
+  // is closed.
+  kj::AutoCloseFd take();
 
  private:
   struct sockaddr_storage address_ = {};

@@ -127,6 +127,11 @@ std::string tookTooLong(const SshTarget& target, SshStep step) {
     case SshStep::TCP:
       return noAnswer(target);
     case SshStep::GREETING:
+      if (!target.proxyCommand.empty() || !target.proxyJump.empty()) {
+        return absl::StrCat("no SSH greeting of ", where(target), " came through ",
+                            target.proxyJump.empty() ? "its ProxyCommand" : "ProxyJump ",
+                            escapeForTerminal(target.proxyJump), " within ", seconds, ". ", look);
+      }
       return absl::StrCat(where(target), " took the connection, but sent no SSH greeting within ",
                           seconds,
                           ". The machine may be very busy, or another program may hold that "
@@ -231,7 +236,7 @@ namespace {
 
 // The key is right; what else the spoke wants cannot be had unattended.
 std::string secondFactor(const SshTarget& target, const std::string& wanted) {
-  return absl::StrCat("the spoke accepted the key, and wants more: ", wanted,
+  return absl::StrCat("The spoke accepted the key, and wants more: ", wanted,
                       ". A run has nobody to ask. For this login, its sshd_config needs an "
                       "exception: 'Match User ",
                       escapeForTerminal(target.user),
@@ -239,7 +244,7 @@ std::string secondFactor(const SshTarget& target, const std::string& wanted) {
 }
 
 std::string agentDidNotSign(const std::string& key) {
-  return absl::StrCat("the spoke would let ", key,
+  return absl::StrCat("The spoke would let ", key,
                       " in, but the ssh-agent refused to sign with it: it may want a person's "
                       "confirmation ('ssh-add -c'), a passphrase or a token. For runs that nobody "
                       "is at, use a key without these");

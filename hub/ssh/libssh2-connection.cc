@@ -10,6 +10,7 @@
 #include "common/text.h"
 #include "hub/failure.h"
 #include "hub/ssh/dial.h"
+#include "hub/ssh/libssh2-access.h"
 #include "hub/ssh/login.h"
 #include "hub/ssh/methods.h"
 #include "hub/ssh/openssh.h"
@@ -24,7 +25,6 @@ namespace {
 // The window bounds what is in flight, so the speed over a long link; libssh2 refills it.
 constexpr unsigned WINDOW = 16 * 1024 * 1024;
 constexpr unsigned MIN_WINDOW = 4 * 1024;
-constexpr unsigned PACKET = 32768;
 
 unsigned windowFor(const RateLimiter* limiter) {
   if (limiter == nullptr) return WINDOW;
@@ -80,7 +80,7 @@ class Libssh2Connection : public Connection {
   kj::AsyncIoStream& stream() override { return *stream_; }
   WireBytes wire() const override { return session_.wire(); }
   Farewell farewell(kj::WaitScope& waitScope) override;
-  std::optional<bool> grantsTerminal(kj::WaitScope& waitScope) override;
+  Grant grants(Access access, kj::AsyncIoContext& io) override;
 
  private:
   kj::AutoCloseFd reach() {
@@ -166,7 +166,7 @@ class Libssh2Connection : public Connection {
 
   void run(const std::string& command, bool mayDefer) {
     unsigned window = windowFor(options_.limiter.get());
-    auto* channel = openChannel(window);
+    auto* channel = openSession(session_, window, waitScope_);
     if (channel == nullptr) {
       requireItsRefusal(LIBSSH2_ERROR_CHANNEL_FAILURE, mayDefer);
       throw Failure(absl::StrCat("the spoke opened no session: ", session_.lastError(),
@@ -190,18 +190,6 @@ class Libssh2Connection : public Connection {
     if (libssh2_session_last_errno(session_.get()) != code) cannotGoOn(session_, mayDefer);
   }
 
-  LIBSSH2_CHANNEL* openChannel(unsigned window) {
-    LIBSSH2_CHANNEL* channel = nullptr;
-    session_.complete(
-        [&]() {
-          channel =
-              libssh2_channel_open_ex(session_.get(), "session", 7, window, PACKET, nullptr, 0);
-          return channel == nullptr ? libssh2_session_last_errno(session_.get()) : 0;
-        },
-        waitScope_);
-    return channel;
-  }
-
   // Throws what the end of the connection means, in the step where it came.
   [[noreturn]] void explainBreak(const std::string& what) {
     auto proxy = proxy_ ? proxy_->explain() : "";
@@ -218,6 +206,7 @@ class Libssh2Connection : public Connection {
   ConnectOptions options_;
   kj::WaitScope& waitScope_;
   SshStep step_ = SshStep::NAME;
+  bool agentEnded_ = false;
   std::optional<Proxy> proxy_;
   kj::AutoCloseFd socket_;  // until session_ has it
   SshSession session_;
@@ -249,16 +238,12 @@ Farewell Libssh2Connection::farewell(kj::WaitScope& waitScope) {
   return result;
 }
 
-std::optional<bool> Libssh2Connection::grantsTerminal(kj::WaitScope& waitScope) {
-  session_.setDeadlineAfter(target_.connectTimeout);
-  KJ_DEFER(session_.clearDeadline());
-  auto* channel = openChannel(MIN_WINDOW);
-  if (channel == nullptr) return std::nullopt;  // MaxSessions 1
-  int result =
-      session_.complete([&]() { return libssh2_channel_request_pty(channel, "dumb"); }, waitScope);
-  session_.complete([&]() { return libssh2_channel_free(channel); }, waitScope);
-  if (result != 0 && result != LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED) return std::nullopt;
-  return result == 0;
+Grant Libssh2Connection::grants(Access access, kj::AsyncIoContext& io) {
+  // There may be but one channel at a time (MaxSessions).
+  if (!agentEnded_) farewell(io.waitScope);
+  agentEnded_ = true;
+  return tryByLibssh2(session_, access, target_.connectTimeout, io.provider->getTimer(),
+                      io.waitScope);
 }
 
 }  // namespace

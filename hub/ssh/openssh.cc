@@ -20,6 +20,7 @@
 #include "common/text.h"
 #include "hub/failure.h"
 #include "hub/process-connection.h"
+#include "hub/ssh/openssh-access.h"
 #include "hub/ssh/openssh-command.h"
 #include "hub/ssh/turned-away.h"
 
@@ -100,6 +101,11 @@ class OpensshConnection : public ProcessConnection {
       result.errors.clear();
     }
     return result;
+  }
+
+  // By a connection of its own: this one is for one command.
+  Grant grants(Access access, kj::AsyncIoContext&) override {
+    return tryByOpenssh(target_, access);
   }
 
  private:

@@ -19,6 +19,20 @@ kj::Exception lost(SshSession& session) {
 
 }  // namespace
 
+LIBSSH2_CHANNEL* openSession(SshSession& session, unsigned window, kj::WaitScope& waitScope) {
+  constexpr char TYPE[] = "session";
+  constexpr unsigned PACKET = 32768;
+  LIBSSH2_CHANNEL* channel = nullptr;
+  session.complete(
+      [&]() {
+        channel = libssh2_channel_open_ex(session.get(), TYPE, sizeof(TYPE) - 1, window, PACKET,
+                                          nullptr, 0);
+        return channel == nullptr ? libssh2_session_last_errno(session.get()) : 0;
+      },
+      waitScope);
+  return channel;
+}
+
 SshStream::~SshStream() noexcept(false) {
   // Would block: then the session frees it, when it is freed itself.
   libssh2_channel_free(channel_);

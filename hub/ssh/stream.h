@@ -11,6 +11,10 @@ typedef struct _LIBSSH2_CHANNEL LIBSSH2_CHANNEL;
 
 namespace pibrain {
 
+// A channel in which one command, or the like, can be asked for. Null: the spoke refused it, or the
+// session broke; its last error says why.
+LIBSSH2_CHANNEL* openSession(SshSession& session, unsigned window, kj::WaitScope& waitScope);
+
 class SshStream : public kj::AsyncIoStream {
  public:
   // Takes the channel over; the session has to outlive this object. One read asks libssh2 for at

@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <random>
 #include <utility>
 
 namespace pibrain {
@@ -21,6 +22,12 @@ Servers& servers() {
 }
 
 }  // namespace
+
+std::chrono::milliseconds ConnectTurn::pauseBefore(int attempt) {
+  std::random_device random;
+  std::chrono::milliseconds part(std::uniform_int_distribution<int>(500, 1500)(random));
+  return attempt == 1 ? part : 3 * part;
+}
 
 ConnectTurn::ConnectTurn(std::string server) : server_(std::move(server)) {
   auto& all = servers();

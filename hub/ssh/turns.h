@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <string>
 
 namespace pibrain {
@@ -10,6 +11,11 @@ namespace pibrain {
 class ConnectTurn {
  public:
   static constexpr int MOST = 4;
+
+  // How often it is tried to connect to a server that turns connections away, and how long to wait
+  // before each but the first. Spokes of one server that were turned away together come back apart.
+  static constexpr int ATTEMPTS = 3;
+  static std::chrono::milliseconds pauseBefore(int attempt);
 
   // Waits until there is one. `server` is host and port.
   explicit ConnectTurn(std::string server);

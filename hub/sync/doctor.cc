@@ -22,6 +22,7 @@
 #include "hub/rsync/sync.h"
 #include "hub/subprocess.h"
 #include "hub/sync/explain.h"
+#include "hub/sync/lockdown.h"
 #include "hub/sync/mirror.h"
 #include "hub/sync/plan.h"
 #include "hub/sync/reach.h"
@@ -152,7 +153,18 @@ class Examiner {
     auto known = describeMirror(tree, kept(), {mirrorTimes_, spoke_.keepModes});
     began_ = std::chrono::steady_clock::now();
     auto connection = SpokeReach(spoke_).connect(options(), io);
-    SpokeSession session(*connection, io, spoke_.timeoutSeconds,
+    converse(*connection, known, tree, io);
+    judgeSpeed();
+    if (!spoke_.source.host.empty()) {
+      step_ = "restrict";
+      judgeForced(*connection, io);
+    }
+  }
+
+  // All that the agent has to say.
+  void converse(Connection& connection, const Known& known, const Tree& tree,
+                kj::AsyncIoContext& io) {
+    SpokeSession session(connection, io, spoke_.timeoutSeconds,
                          uint64_t(config_.hub.listingMiB) << 20);
     try {
       auto listing = session.open(known, [&](const AgentInfo& agent) { judge(agent, session); });
@@ -161,13 +173,8 @@ class Examiner {
         step_ = "skipped";
         judgeSkipped(session.scanAgain(known));
       }
-      judgeSpeed();
-      if (!spoke_.source.host.empty()) {
-        step_ = "restrict";
-        judgeForced(*connection, io.waitScope);
-      }
     } catch (const kj::Exception& e) {
-      throw Failure(explainConversation(spoke_, e, *connection, session.preamble(), io.waitScope));
+      throw Failure(explainConversation(spoke_, e, connection, session, io.waitScope));
     }
   }
 
@@ -263,7 +270,7 @@ class Examiner {
                       shellQuote(spoke_.path), "' makes it yours alone"));
   }
 
-  void judgeForced(Connection& connection, kj::WaitScope& waitScope) {
+  void judgeForced(Connection& connection, kj::AsyncIoContext& io) {
     if (!forced_) {
       warn(
           "the key may run any command on the spoke. 'pi-brain spoke add', again, has it start the "
@@ -271,14 +278,13 @@ class Examiner {
           "KEY.pub' prints there in place of the key's line in ~/.ssh/authorized_keys");
       return;
     }
-    auto terminal = connection.grantsTerminal(waitScope);
-    if (!terminal) {
-      good("the key starts the agent; whether it may have a terminal too was not asked");
-    } else if (*terminal) {
-      warn(
-          "the key starts the agent only, but is given a terminal, and so perhaps port "
-          "forwarding: its line in the spoke's ~/.ssh/authorized_keys should begin with "
-          "'restrict,command=…'");
+    auto lockdown = examineLockdown(connection, io);
+    if (!lockdown.given.empty()) {
+      warn(absl::StrCat("the key starts the agent, but it may ", Lockdown::inWords(lockdown.given),
+                        " as well: ", whereItIsGiven()));
+    } else if (!lockdown.unknown.empty()) {
+      warn(absl::StrCat("the key starts the agent; whether it may ",
+                        Lockdown::inWords(lockdown.unknown), " could not be found out"));
     } else {
       good("the key starts the agent, and nothing else");
     }

@@ -135,6 +135,17 @@ std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
       agentCommand(spoke), ".");
 }
 
+std::string explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std::string& noise) {
+  auto host = escapeForTerminal(spoke.source.host);
+  auto said = lastWords(noise);
+  return absl::StrCat(
+      "the login at ", host, " worked, but pi-brain-agent did not start there within ", seconds,
+      " s.", saidSuffix(said),
+      " The login shell's start-up files (~/.bashrc) may wait for something, or read what is meant "
+      "for the agent; or the command=\"…\" in ~/.ssh/authorized_keys starts something else. 'ssh ",
+      host, " true' should end at once. Nothing was changed here.");
+}
+
 std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
                           const Farewell& farewell) {
   auto place = placeOf(spoke);

@@ -31,6 +31,9 @@ std::string placeOf(const SpokeConfig& spoke);
 std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
                            const Farewell& farewell);
 
+// The login worked, and nothing came for so many seconds but, perhaps, noise.
+std::string explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std::string& noise);
+
 // Something failed after it.
 std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
                           const Farewell& farewell);

@@ -16,11 +16,11 @@ SpokeReach::SpokeReach(const SpokeConfig& spoke) : spoke_(spoke) {
   if (!spoke.source.host.empty()) resolution_.emplace(sshRequestOf(spoke));
 }
 
-void SpokeReach::dialEarly(Store& store) {
+void SpokeReach::dialEarly(Store& store, const std::function<bool(const Endpoint&)>& mayDial) {
   if (!resolution_ || spoke_.ssh == SshMode::OPENSSH) return;
   store_ = &store;
   last_ = store.lastEndpoint(spoke_.name);
-  if (last_) early_ = std::make_shared<EarlyDial>(*last_);
+  if (last_ && mayDial(*last_)) early_ = std::make_shared<EarlyDial>(*last_);
 }
 
 void SpokeReach::remember(Store& store) const {
@@ -55,11 +55,18 @@ kj::Own<Connection> SpokeReach::connect(ConnectOptions options, kj::AsyncIoConte
 }
 
 std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& e,
-                                Connection& connection, const PreambleFilter& preamble,
+                                Connection& connection, const SpokeSession& session,
                                 kj::WaitScope& waitScope) {
+  auto& preamble = session.preamble();
   auto farewell = lacksMeans(e) ? Farewell() : connection.farewell(waitScope);
+  if (preamble.found()) return explainBroken(spoke, e, farewell);
+  bool silent = fellSilent(e) || trickled(e);
+  // Behind a login that worked, silence is not the network's.
+  if (silent && !spoke.source.host.empty()) {
+    return explainNoStart(spoke, session.idleSeconds(), preamble.noise());
+  }
   bool noisy = preamble.noise().size() > MAX_SHELL_NOISE;
-  return preamble.found() || fellSilent(e) || trickled(e) || (!farewell.cutOff.empty() && !noisy)
+  return silent || (!farewell.cutOff.empty() && !noisy)
              ? explainBroken(spoke, e, farewell)
              : explainNoAgent(spoke, preamble.noise(), farewell);
 }

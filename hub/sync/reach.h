@@ -2,7 +2,9 @@
 
 #include <kj/async-io.h>
 
+#include <functional>
 #include <optional>
+#include <string>
 
 #include "hub/config.h"
 #include "hub/connection.h"
@@ -20,8 +22,10 @@ class SpokeReach {
   explicit SpokeReach(const SpokeConfig& spoke);
 
   // Uses what is known of the way from last time, and begins to connect to where the spoke was. The
-  // store has to outlive connect().
-  void dialEarly(Store& store);
+  // store has to outlive connect(). `mayDial`: whether one more may be begun to that place.
+  void dialEarly(
+      Store& store,
+      const std::function<bool(const Endpoint&)>& mayDial = [](auto&) { return true; });
 
   // Starts the agent, with the spoke's own settings in place of `options.mode` and
   // `options.timeoutSeconds`. Throws Failure.
@@ -42,7 +46,7 @@ class SpokeReach {
 
 // What an exception of the conversation with the agent meant, for a person.
 std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& e,
-                                Connection& connection, const PreambleFilter& preamble,
+                                Connection& connection, const SpokeSession& session,
                                 kj::WaitScope& waitScope);
 
 }  // namespace pibrain

@@ -1,11 +1,15 @@
 #include "hub/sync/run.h"
 
+#include <absl/strings/str_cat.h>
 #include <kj/exception.h>
 
 #include <algorithm>
+#include <map>
 #include <mutex>
+#include <string>
 
 #include "hub/parallel.h"
+#include "hub/ssh/turns.h"
 #include "hub/sync/sync-spoke.h"
 
 namespace pibrain {
@@ -26,8 +30,13 @@ SyncRun::SyncRun(const Config& config, std::vector<const SpokeConfig*> spokes, R
 SyncRun::~SyncRun() noexcept(false) {}
 
 void SyncRun::dialEarly(Store& store) {
+  // Those who have to wait for their turn would be connections that nobody logs in with.
+  std::map<std::string, int> begun;
+  auto mayDial = [&](const Endpoint& to) {
+    return begun[absl::StrCat(to.address, " ", to.port)]++ < ConnectTurn::MOST;
+  };
   for (auto& reach : reaches_) {
-    if (reach != nullptr) reach->dialEarly(store);
+    if (reach != nullptr) reach->dialEarly(store, mayDial);
   }
 }
 

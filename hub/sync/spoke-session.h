@@ -74,6 +74,7 @@ class SpokeSession {
   FileHasher::Secret secret() const { return keyed_ ? secret_.asPtr() : nullptr; }
 
   const PreambleFilter& preamble() const { return preamble_; }
+  uint32_t idleSeconds() const { return idleSeconds_; }
 
  private:
   using Ask = kj::Promise<capnp::Response<proto::Blocks::NextResults>>;

@@ -88,7 +88,7 @@ class SpokeSync {
         carryOut(mirror, session, {tree, known, plan, listing});
       }
     } catch (const kj::Exception& e) {
-      throw Failure(explainConversation(spoke_, e, *connection, session.preamble(), io_.waitScope));
+      throw Failure(explainConversation(spoke_, e, *connection, session, io_.waitScope));
     }
   }
 

@@ -75,7 +75,7 @@ class SpokeVerify {
       compare(mirror, session);
       if (repair) fetch(mirror, session);
     } catch (const kj::Exception& e) {
-      throw Failure(explainConversation(spoke_, e, *connection, session.preamble(), io_.waitScope));
+      throw Failure(explainConversation(spoke_, e, *connection, session, io_.waitScope));
     }
   }
 

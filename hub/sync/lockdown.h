@@ -1,0 +1,27 @@
+#pragma once
+
+#include <kj/async-io.h>
+
+#include <string>
+#include <vector>
+
+#include "hub/connection.h"
+
+namespace pibrain {
+
+// What a key lets in besides the agent, by having tried it all.
+struct Lockdown {
+  std::vector<Access> given;    // it is let do this
+  std::vector<Access> unknown;  // whether it is could not be found out
+
+  // "run other commands and open a shell"
+  static std::string inWords(const std::vector<Access>& some);
+};
+
+// To be called last: it ends the agent.
+Lockdown examineLockdown(Connection& connection, kj::AsyncIoContext& io);
+
+// Where what a key is given beyond its line in authorized_keys may come from, and what to do.
+std::string whereItIsGiven();
+
+}  // namespace pibrain
