@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <string_view>
 
 #include "common/file-io.h"
 
@@ -127,6 +128,16 @@ bool waitUntil(pid_t pid, std::chrono::steady_clock::time_point deadline) {
   }
 }
 
+// ssh runs ProxyCommand and the like by $SHELL. Of accounts that nobody logs in to (systemd's, for
+// services) it is one that runs nothing.
+void settleShell() {
+  const char* shell = getenv("SHELL");
+  if (shell == nullptr) return;
+  std::string_view name(shell);
+  bool none = name.ends_with("/nologin") || name.ends_with("/false") || access(shell, X_OK) != 0;
+  if (none) setenv("SHELL", "/bin/sh", 1);
+}
+
 }  // namespace
 
 std::optional<std::string> findProgram(const std::string& name) {
@@ -198,6 +209,7 @@ void settleProcess() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   signal(SIGCHLD, SIG_DFL);
   for (int each : OF_WRITING) signal(each, SIG_IGN);
+  settleShell();
 }
 
 void beforeDyingOfSignal(void (*action)()) { beforeDying = action; }

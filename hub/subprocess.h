@@ -45,8 +45,8 @@ bool waitOrKill(pid_t pid, std::chrono::milliseconds patience, int& status);
 std::optional<int> exitStatusOf(pid_t pid, std::chrono::milliseconds patience);
 
 // Makes of what was inherited what this program relies on: descriptors 0 to 2 are open, no signal
-// is blocked, children that have ended can be waited for; and to write what cannot be written is an
-// error, not a signal. To be called first in main. Exits if it cannot.
+// is blocked, children that have ended can be waited for, $SHELL runs commands; and to write what
+// cannot be written is an error, not a signal. To be called first in main. Exits if it cannot.
 void settleProcess();
 
 // From now on, a signal that ends this program ends its children too. To be called in main.

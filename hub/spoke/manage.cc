@@ -170,9 +170,7 @@ class Manager {
     if (!odd.empty()) say(odd);
     auto lockdown = examineLockdown(*connection, io);
     if (!lockdown.given.empty()) {
-      throw Failure(absl::StrCat("the key starts the agent on ", placeOf(spoke), ", but it may ",
-                                 Lockdown::inWords(lockdown.given), " as well: ", whereItIsGiven(),
-                                 ". Remove that, and try again."));
+      throw Failure(lockdown.complaint(placeOf(spoke)) + ".");
     }
     say(absl::StrCat("the key starts the agent, and nothing else: version ", brief(agent.version),
                      ", sandbox: ", brief(agent.sandbox)));

@@ -79,6 +79,9 @@ SyncKey readSyncKey(const std::string& path) {
                                " is no private key. Give the file that 'ssh-keygen' made, "
                                "without .pub."));
   }
+  if (!file.unusable.empty()) {
+    throw Failure(absl::StrCat("the key ", name, " ", file.unusable, "."));
+  }
   if (file.exposed) {
     throw Failure(absl::StrCat("others may read the key ", name,
                                ", so ssh does not use it. 'chmod 600 ",

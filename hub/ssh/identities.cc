@@ -96,6 +96,8 @@ Identities collectIdentities(const SshTarget& target) {
     auto name = escapeForTerminal(file.path);
     if (!file.readable) {
       result.problems.push_back(name + " cannot be read");
+    } else if (!file.unusable.empty()) {
+      result.problems.push_back(name + " " + file.unusable);
     } else if (file.exposed && file.isPrivate) {
       result.problems.push_back(absl::StrCat(
           name, " may be read by others, so it is not used, by ssh neither: 'chmod 600 ",

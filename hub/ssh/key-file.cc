@@ -14,6 +14,7 @@
 #include <optional>
 #include <vector>
 
+#include "common/text.h"
 #include "hub/files.h"
 #include "hub/ssh/known-hosts.h"
 
@@ -36,10 +37,25 @@ std::string takeString(std::string& bytes) {
   return value;
 }
 
+// OpenSSH takes a key whose lines end as its own do (sshkey.c, private2_uudecode()).
+std::string oddLines(const std::string& text, size_t begin, size_t end, const std::string& path) {
+  auto file = escapeForTerminal(shellQuote(path));
+  if (text.find('\r', begin) != std::string::npos) {
+    return absl::StrCat("has the line ends of Windows, which ssh does not take: \"sed -i 's/\\r$//' ",
+                        file, "\" mends it");
+  }
+  if (text.compare(end + sizeof(END) - 1, 1, "\n") != 0) {
+    return absl::StrCat("has no newline at its end, without which ssh does not take it: 'echo >> ",
+                        file, "' mends it");
+  }
+  return "";
+}
+
 void readOpensshHeader(const std::string& text, size_t begin, KeyFile& key) {
   size_t start = begin + sizeof(BEGIN) - 1;
   size_t end = text.find(END, start);
   if (end == std::string::npos) return;
+  key.unusable = oddLines(text, begin, end, key.path);
   auto body = absl::StrReplaceAll(text.substr(start, end - start), {{"\n", ""}, {"\r", ""}});
   std::string bytes;
   if (!absl::Base64Unescape(body, &bytes) || bytes.size() < MAGIC_LENGTH) return;
@@ -112,8 +128,16 @@ KeyFile inspectKeyFile(const std::string& path) {
     key.exposed = key.exists && st.st_uid == getuid() && (st.st_mode & 077) != 0;
   }
   // The private half may live in an agent only, or be a PEM file, which does not tell.
-  if (key.publicBlob.empty()) {
-    if (auto half = readWholeFile(path + ".pub")) key.publicBlob = publicKeyBlob(*half);
+  if (auto half = readWholeFile(path + ".pub")) {
+    auto blob = publicKeyBlob(*half);
+    if (key.publicBlob.empty()) key.publicBlob = blob;
+    if (!blob.empty() && blob != key.publicBlob && key.unusable.empty()) {
+      key.unusable = absl::StrCat(
+          "has beside it, in ", escapeForTerminal(path),
+          ".pub, the public half of another key, by which ssh goes: \"ssh-keygen -y -f ",
+          escapeForTerminal(shellQuote(path)), " > ", escapeForTerminal(shellQuote(path + ".pub")),
+          "\" mends it");
+    }
   }
   if (!key.publicBlob.empty()) key.type = keyType(key.publicBlob);
   return key;

@@ -11,6 +11,9 @@ struct KeyFile {
   bool readable = false;
   bool isPrivate = false;  // not just a public key
   bool exposed = false;    // others may read it: ssh does not use such a key
+  // Why OpenSSH does not read it, and how to mend that, for a person; empty: it does. libssh2 would
+  // take some of these, for as long as nothing makes OpenSSH connect.
+  std::string unusable;
   bool encrypted = false;
   std::string cipher;           // "aes256-ctr", …; empty: not encrypted, or unknown
   std::string publicBlob;       // from FILE.pub or the file's own header; empty: unknown

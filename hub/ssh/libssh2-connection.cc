@@ -103,7 +103,6 @@ class Libssh2Connection : public Connection {
 
   void handshake(const KnownTarget& known, bool mayDefer) {
     for (auto& warning : known.own.warnings) options_.warn(escapeForTerminal(warning));
-    for (auto& file : known.own.unread) options_.warn(escapeForTerminal(file));
     chooseMethods(session_.get(), target_, known.own, mayDefer);
     begin(SshStep::GREETING);
     int result = session_.complete([&]() { return shakeHands(); }, waitScope_);

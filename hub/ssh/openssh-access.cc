@@ -24,12 +24,15 @@ constexpr int SSH_FAILED = 255;     // ssh(1), EXIT STATUS
 std::vector<std::string> commandFor(const SshTarget& target, Access access,
                                     const Question& question) {
   std::vector<std::string> more;
-  if (access == Access::SUBSYSTEM) more = {"-s"};
   if (access == Access::FORWARDING) more = {"-W", absl::StrCat("127.0.0.1:", FORWARDED_PORT)};
   if (access == Access::TERMINAL) more = {"-t", "-t"};
   auto argv = opensshCommand(target, OpensshUse(), more);
   if (access == Access::COMMAND || access == Access::TERMINAL) argv.push_back(question.command);
-  if (access == Access::SUBSYSTEM) argv.push_back("sftp");
+  if (access == Access::SUBSYSTEM) {
+    // Before SessionType, or ssh takes it for a contradiction.
+    argv.insert(argv.begin() + 1, "-s");
+    argv.push_back("sftp");
+  }
   return argv;
 }
 

@@ -280,8 +280,7 @@ class Examiner {
     }
     auto lockdown = examineLockdown(connection, io);
     if (!lockdown.given.empty()) {
-      warn(absl::StrCat("the key starts the agent, but it may ", Lockdown::inWords(lockdown.given),
-                        " as well: ", whereItIsGiven()));
+      warn(lockdown.complaint(placeOf(spoke_)));
     } else if (!lockdown.unknown.empty()) {
       warn(absl::StrCat("the key starts the agent; whether it may ",
                         Lockdown::inWords(lockdown.unknown), " could not be found out"));

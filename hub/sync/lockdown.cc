@@ -3,6 +3,8 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 
+#include <algorithm>
+
 namespace pibrain {
 
 std::string Lockdown::inWords(const std::vector<Access>& some) {
@@ -24,10 +26,17 @@ Lockdown examineLockdown(Connection& connection, kj::AsyncIoContext& io) {
   return result;
 }
 
-std::string whereItIsGiven() {
-  return "another line of ~/.ssh/authorized_keys there, or its sshd_config (ForceCommand with a "
-         "program that runs what is asked for, AuthorizedKeysFile), gives it more than its line "
-         "'restrict,command=\"…\"' does";
+std::string Lockdown::complaint(const std::string& place) const {
+  auto has = [&](Access access) {
+    return std::find(given.begin(), given.end(), access) != given.end();
+  };
+  return absl::StrCat(
+      has(Access::COMMAND) || has(Access::SHELL) ? "the key can run any command on "
+                                                 : "the key starts the agent, but not it alone, on ",
+      place, ": it may ", inWords(given),
+      ". Its line in ~/.ssh/authorized_keys there has to begin with 'restrict,command=\"…\"', be "
+      "the only one for this key, and not be overruled by sshd_config (ForceCommand, "
+      "AuthorizedKeysFile)");
 }
 
 }  // namespace pibrain

@@ -16,12 +16,11 @@ struct Lockdown {
 
   // "run other commands and open a shell"
   static std::string inWords(const std::vector<Access>& some);
+  // What is given that should not be, and the cure, without its full stop.
+  std::string complaint(const std::string& place) const;
 };
 
 // To be called last: it ends the agent.
 Lockdown examineLockdown(Connection& connection, kj::AsyncIoContext& io);
-
-// Where what a key is given beyond its line in authorized_keys may come from, and what to do.
-std::string whereItIsGiven();
 
 }  // namespace pibrain

@@ -132,7 +132,7 @@ class Doctor(HubCase):
             # Forced, but not restricted.
             sshd.authorized_keys.write_text(f'command="{harness.AGENT} --root={self.source}" '
                                             + pathlib.Path(f"{sshd.key}.pub").read_text())
-            self.warns_at("restrict", "given a terminal", "restrict,command")
+            self.warns_at("restrict", "it may forward connections and have a terminal.", "restrict,command")
         finally:
             sshd.stop()
 

@@ -939,7 +939,7 @@ class Jumps(SshCase):
         lasting = f"61.{os.getpid()}"
         self.sshd.configure_client(extra=[f"ProxyCommand sleep {lasting}", "ConnectTimeout 2"])
         began = time.monotonic()
-        self.fails("no SSH greeting within 2 s")
+        self.fails("no SSH greeting", "its ProxyCommand within 2 s")
         self.assertLess(time.monotonic() - began, 10)
         self.assert_none_runs(f"sleep {lasting}")
 
