@@ -18,6 +18,8 @@
 #include "common/text.h"
 #include "hub/failure.h"
 #include "hub/ssh/failures.h"
+#include "hub/ssh/identities.h"
+#include "hub/ssh/login.h"
 #include "hub/subprocess.h"
 #include "hub/sync/explain.h"
 
@@ -106,7 +108,7 @@ std::optional<std::string> explainSsh(const SpokeConfig& spoke, const RsyncRun& 
   auto target = resolveSsh(sshRequestOf(spoke));
   if (!target.ok()) return std::string(target.status().message());
   auto errors = sshLines(run.errors);
-  Denial denial;
+  auto denial = denialBefore(collectIdentities(*target));
   denial.forAgent = false;
   if (run.exitStatus == SSH_FAILED) return explainOpenssh(*target, errors, denial);
   return explainUsualFailure(*target, errors, denial);

@@ -115,6 +115,18 @@ void readKey(const std::string& text, KeyFile& key) {
 
 }  // namespace
 
+bool isCertificateOf(const std::string& path, const std::string& publicBlob) {
+  auto text = readWholeFile(path);
+  auto certificate = text ? publicKeyBlob(*text) : "";
+  auto key = publicBlob;
+  if (certificate.empty() || key.empty()) return false;
+  // Behind type and nonce, a certificate has what a key has behind its type.
+  takeString(certificate);
+  takeString(certificate);
+  takeString(key);
+  return certificate.starts_with(key);
+}
+
 KeyFile inspectKeyFile(const std::string& path) {
   KeyFile key;
   key.path = path;

@@ -24,6 +24,9 @@ struct KeyFile {
 // Understands OpenSSH's format (openssh/PROTOCOL.key) and PEM.
 KeyFile inspectKeyFile(const std::string& path);
 
+// Whether the file is a certificate of this public key (openssh/PROTOCOL.certkeys).
+bool isCertificateOf(const std::string& path, const std::string& publicBlob);
+
 // The blob in the text of a .pub file; empty if there is none.
 std::string publicKeyBlob(const std::string& text);
 

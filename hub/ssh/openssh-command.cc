@@ -120,8 +120,8 @@ void addOnlyKey(const SshTarget& target, Argv& argv) {
         "HostbasedAuthentication=no", "GSSAPIAuthentication=no", "ControlPath=none"}) {
     argv.insert(argv.end(), {"-o", option});
   }
-  // A certificate is for its key, whichever file it is in.
-  for (auto& file : target.settingsOf("CertificateFile")) add(argv, "CertificateFile", asWord(file));
+  // These are of this key.
+  for (auto& file : target.certificateFiles) add(argv, "CertificateFile", asWord(file));
 }
 
 // --- Trust.

@@ -18,6 +18,7 @@
 
 #include "common/text.h"
 #include "hub/ssh/failures.h"
+#include "hub/ssh/key-file.h"
 #include "hub/ssh/openssh-client.h"
 
 namespace pibrain {
@@ -267,9 +268,9 @@ void noteForOpenssh(const Settings& settings, SshTarget& target) {
   auto certificates = settings.equal_range("certificatefile");
   for (auto file = certificates.first; file != certificates.second; ++file) {
     auto path = expandFile("CertificateFile", file->second, target);
-    if (access(path.c_str(), F_OK) == 0) {
-      target.onlyOpenssh.push_back("CertificateFile " + file->second);
-    }
+    if (access(path.c_str(), F_OK) != 0) continue;
+    target.certificateFiles.push_back(path);
+    target.onlyOpenssh.push_back("CertificateFile " + file->second);
   }
 }
 
@@ -279,7 +280,12 @@ void onlyBy(const std::string& key, SshTarget& target) {
   target.identityFiles = {key};
   target.identitiesOnly = true;
   target.identityAgent.clear();
-  std::erase_if(target.onlyOpenssh, [](auto& setting) {
+  auto blob = inspectKeyFile(key).publicBlob;
+  std::erase_if(target.certificateFiles,
+                [&](auto& file) { return !isCertificateOf(file, blob); });
+  bool certified = !target.certificateFiles.empty();
+  std::erase_if(target.onlyOpenssh, [&](auto& setting) {
+    if (setting.starts_with("CertificateFile ")) return !certified;
     return std::any_of(std::begin(OF_IDENTITY), std::end(OF_IDENTITY),
                        [&](auto& name) { return setting.starts_with(name); });
   });
@@ -300,13 +306,6 @@ absl::StatusOr<SshTarget> defaults(const std::string& user, const std::string& h
 
 std::string SshTarget::setting(const std::string& name) const {
   return valueOf(settings, absl::AsciiStrToLower(name));
-}
-
-std::vector<std::string> SshTarget::settingsOf(const std::string& name) const {
-  std::vector<std::string> values;
-  auto [begin, end] = settings.equal_range(absl::AsciiStrToLower(name));
-  for (auto each = begin; each != end; ++each) values.push_back(each->second);
-  return values;
 }
 
 absl::StatusOr<SshTarget> parseSshConfig(const std::string& text, const std::string& alias) {

@@ -37,6 +37,7 @@ struct SshTarget {
   bool hashKnownHosts = false;
 
   std::vector<std::string> identityFiles;  // expanded; some may not exist
+  std::vector<std::string> certificateFiles;  // expanded; those that exist
   bool identitiesOnly = false;
   std::string identityAgent;  // the agent's socket; empty: no agent
   bool batchMode = false;
@@ -54,7 +55,6 @@ struct SshTarget {
   std::multimap<std::string, std::string> settings;
   // The value of a setting that counts (the first), as printed; empty if there is none, or "none".
   std::string setting(const std::string& name) const;
-  std::vector<std::string> settingsOf(const std::string& name) const;
 
   bool hasSessionType = false;  // ssh knows this setting: it is OpenSSH 8.7 or later
   // Settings that only OpenSSH's own client can obey, each as "NAME VALUE".

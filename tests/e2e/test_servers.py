@@ -1,0 +1,214 @@
+"""SSH servers as people harden them: which program reaches each, and that a run by `ssh: auto` does."""
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import unittest
+
+import harness
+import mounts
+from harness import HubCase
+
+
+class Served:
+    """A server for this user, whose home is a directory of its own there."""
+
+    def __init__(self, directory):
+        self.dir = pathlib.Path(directory)
+        self.home = self.dir / "home"
+        (self.home / ".ssh").mkdir(parents=True)
+        (self.home / ".ssh").chmod(0o700)
+        self.authorized = self.home / ".ssh" / "authorized_keys"
+        self.port = harness.free_port()
+        self.process = None
+
+    def start(self, *command):
+        """In a mount namespace where this user's home is that one, and its shell one that it may have."""
+        users = self.dir / "passwd"
+        name = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
+        lines = [f"{name}:x:{os.getuid()}:{os.getgid()}::{self.home}:/bin/sh" if line.startswith(f"{name}:") else line
+                 for line in pathlib.Path("/etc/passwd").read_text().splitlines()]
+        users.write_text("\n".join(lines) + "\n")
+        shell = f"mount --bind {harness.quote(str(users))} /etc/passwd; exec \"$@\""
+        self.process = subprocess.Popen(["unshare", "-m", "sh", "-ec", shell, "sh", *map(str, command)],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        harness.wait_for(lambda: harness.answers(self.port), what=command[0])
+
+    def stop(self):
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+
+
+class Servers(HubCase):
+    def setUp(self):
+        super().setUp()
+        self.write("p/a.jsonl", b'{"line":1}\n')
+
+    def runs(self, port, known, key, transport, again=None):
+        """A run by `auto` reaches it by this program; the next one is the same, without another connection."""
+        self.sshd.configure_client(port=port, known_hosts=known)
+        shutil.rmtree(self.mirror, ignore_errors=True)
+        shutil.rmtree(self.dir / "data", ignore_errors=True)
+        self.write_config([self.spoke(key=str(key))])
+        report = self.sync_one()
+        self.assertRegex(report["transport"], transport)
+        self.assert_mirrored()
+        self.assertRegex(self.sync_one()["transport"], again or transport)
+        return report
+
+    def test_openssh(self):
+        libssh2, by_ssh = "^libssh2 ", "^OpenSSH, because libssh2 .* could not agree with the server"
+        for option, transport in (
+                ("Compression no", libssh2),
+                ("Ciphers chacha20-poly1305@openssh.com", "^libssh2 1.1[1-9]|" + by_ssh),
+                ("Ciphers aes256-gcm@openssh.com,aes128-gcm@openssh.com", "^libssh2 1.1[1-9]|" + by_ssh),
+                ("Ciphers aes256-ctr", libssh2),
+                ("MACs hmac-sha2-512-etm@openssh.com,hmac-sha2-256-etm@openssh.com", "^libssh2 1.1[1-9]|" + by_ssh),
+                ("MACs umac-128-etm@openssh.com", by_ssh),
+                ("KexAlgorithms sntrup761x25519-sha512@openssh.com", by_ssh),
+                ("KexAlgorithms diffie-hellman-group16-sha512", libssh2),
+                ("KexAlgorithms curve25519-sha256", libssh2),
+                ("VersionAddendum " + "authorised use only " * 15, "^OpenSSH, because .* its greeting is longer"),
+                (f"Banner {self.banner(53_000)}", "^OpenSSH, because libssh2 .* does not understand"),
+                (f"Banner {self.banner(2_000)}", libssh2)):
+            with self.subTest(option[:60]):
+                sshd = harness.Sshd(self.dir / f"sshd-{abs(hash(option))}", [option])
+                try:
+                    sshd.authorize_agent(self.source)
+                    logins = sshd.log.read_text().count("Connection from")
+                    self.runs(sshd.port, sshd.known_hosts, sshd.key, transport)
+                    del logins
+                finally:
+                    sshd.stop()
+
+    def banner(self, size):
+        path = self.dir / f"banner-{size}"
+        path.write_text(("x" * 79 + "\n") * (size // 80))
+        return path
+
+    def test_it_is_remembered(self):
+        """The second run makes one connection, not two."""
+        sshd = harness.Sshd(self.dir / "sshd", ["KexAlgorithms sntrup761x25519-sha512@openssh.com", "LogLevel VERBOSE"])
+        self.addCleanup(sshd.stop)
+        sshd.authorize_agent(self.source)
+
+        def connections(run):
+            before = sshd.log.read_text().count("Connection from")
+            run()
+            return sshd.log.read_text().count("Connection from") - before
+
+        self.sshd.configure_client(port=sshd.port, known_hosts=sshd.known_hosts, key=sshd.key)
+        self.assertEqual([connections(self.sync_one) for _ in range(3)], [2, 1, 1])
+        # A server set up anew is looked at by nobody but the doctor, for a week.
+        self.assertIn("could not agree", self.pi_brain("sync", "doctor").stdout)
+
+    def test_a_new_host_that_has_an_rsa_key_alone(self):
+        sshd = harness.Sshd(self.dir / "sshd", host_key_type="rsa")
+        self.addCleanup(sshd.stop)
+        sshd.authorize_agent(self.source)
+        known = self.dir / "known_hosts"
+        self.sshd.configure_client(port=sshd.port, known_hosts=known, key=sshd.key, extra=["StrictHostKeyChecking accept-new"])
+        self.sync_one()
+        self.assert_mirrored()
+        self.assertIn("ssh-rsa", known.read_text())
+
+    def test_neither_can(self):
+        sshd = harness.Sshd(self.dir / "sshd", ["Ciphers aes128-cbc"])
+        self.addCleanup(sshd.stop)
+        sshd.authorize_agent(self.source)
+        self.sshd.configure_client(port=sshd.port, known_hosts=sshd.known_hosts, key=sshd.key)
+        error = self.sync_one(code=1)["error"]
+        self.assertIn("no method in common", error)
+        self.assertIn("no matching cipher found", error)
+        self.assertNotIn("known_hosts", error)
+
+    def test_dropbear(self):
+        for options, transport in (((), "^libssh2"), (("-w",) if os.getuid() else ("-s",), "^libssh2"), (("-j", "-k"), "^libssh2")):
+            with self.subTest(options):
+                served = Served(self.dir / f"dropbear{len(options)}{''.join(options)}")
+                host_key = served.dir / "host_key"
+                subprocess.run(["dropbearkey", "-t", "ed25519", "-f", host_key], check=True, capture_output=True)
+                public = next(line for line in subprocess.run(
+                    ["dropbearkey", "-y", "-f", host_key], capture_output=True, text=True).stdout.splitlines()
+                    if line.startswith("ssh-"))
+                self.reach(served, public, transport, "dropbear", "-F", "-E", "-p", f"127.0.0.1:{served.port}", "-r", host_key,
+                           "-P", served.dir / "pid", *options)
+
+    def reach(self, served, public, transport, *command):
+        key = harness.keygen(served.dir / "key")
+        line = subprocess.run([harness.AGENT, f"--root={self.source}", "--authorized-keys-line", f"{key}.pub"],
+                              check=True, capture_output=True, text=True).stdout
+        served.authorized.write_text(line)
+        served.authorized.chmod(0o600)
+        try:
+            served.start(*command)
+            known = served.dir / "known_hosts"
+            known.write_text(f"[127.0.0.1]:{served.port} {' '.join(public.split()[:2])}\n")
+            self.runs(served.port, known, key, transport)
+        finally:
+            served.stop()
+
+    def test_tinyssh(self):
+        """It has one cipher, which libssh2 1.10 has not, and reads no options in authorized_keys: what the key may do
+        is for its own -e."""
+        served = Served(self.dir / "tinyssh")
+        keys = served.dir / "keys"
+        subprocess.run(["tinysshd-makekey", keys], check=True, capture_output=True)
+        public = subprocess.run(["tinysshd-printkey", keys], capture_output=True, text=True).stdout
+        key = harness.keygen(served.dir / "key")
+        served.authorized.write_text(pathlib.Path(f"{key}.pub").read_text())
+        served.authorized.chmod(0o600)
+        listen = ("import socket, subprocess, sys\n"
+                  "s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+                  f"s.bind(('127.0.0.1', {served.port})); s.listen(8)\n"
+                  "while True:\n"
+                  "    c, _ = s.accept()\n"
+                  f"    subprocess.Popen(['tinysshd', '-e', {f'{harness.AGENT} --root={self.source}'!r}, {str(keys)!r}], stdin=c, stdout=c)\n"
+                  "    c.close()\n")
+        try:
+            served.start(sys.executable, "-c", listen)
+            known = served.dir / "known_hosts"
+            host = next(line for line in public.splitlines() if "ssh-ed25519" in line)
+            known.write_text(f"[127.0.0.1]:{served.port} {' '.join(host.split()[-2:])}\n")
+            self.runs(served.port, known, key, "^libssh2 1.1[1-9]|^OpenSSH, because libssh2")
+        finally:
+            served.stop()
+
+    def test_another_service(self):
+        """What is no SSH server is said to be none, by what it says."""
+        for said, words in ((b"220 mail ESMTP\r\n", "is no SSH server.*220 mail ESMTP"), (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is no SSH server.*HTTP/1.1"),
+                            (b"", "closed the connection before its SSH greeting"), (b"Not allowed at this time\r\n", "PerSourcePenalties"),
+                            (b"Exceeded MaxStartups\r\n", "MaxStartups")):
+            with self.subTest(said):
+                listener = socket.create_server(("127.0.0.1", 0))
+                seen = []
+
+                def serve():
+                    while True:
+                        try:
+                            peer, _ = listener.accept()
+                        except OSError:
+                            return
+                        seen.append(peer)
+                        peer.sendall(said)
+                        peer.shutdown(socket.SHUT_WR)
+                        peer.recv(1000)
+                        peer.close()
+
+                threading.Thread(target=serve, daemon=True).start()
+                for mode in ("auto", "openssh"):
+                    seen.clear()
+                    self.sshd.configure_client(port=listener.getsockname()[1])
+                    self.write_config([self.spoke(ssh=mode)])
+                    self.assertRegex(self.sync_one(code=1)["error"], words)
+                    self.assertEqual(len(seen), 1 if said[:3] in (b"220", b"HTT") else 3)
+                listener.close()
+
+
+if __name__ == "__main__":
+    mounts.use_private_mounts()
+    unittest.main(verbosity=2)
