@@ -1,7 +1,7 @@
 #include "hub/sync/reach.h"
 
+#include "common/login-shell.h"
 #include "common/protocol.h"
-#include "common/text.h"
 #include "hub/failure.h"
 #include "hub/ssh/connect.h"
 #include "hub/ssh/dial.h"
@@ -33,7 +33,7 @@ kj::Own<Connection> SpokeReach::connect(ConnectOptions options, kj::AsyncIoConte
   options.early = std::move(early_);
   options.dialed = [this](const Endpoint& endpoint) { reached_ = endpoint; };
   // What an unrestricted key runs; a forced command takes its place.
-  auto command = "pi-brain-agent " + shellQuote("--root=" + spoke_.source.path);
+  auto command = "pi-brain-agent " + rootOption(spoke_.source.path);
   return connectSsh(*target, command, options, io);
 }
 
