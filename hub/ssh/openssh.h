@@ -24,6 +24,10 @@ std::vector<std::string> sshCommand(const SshTarget& target, const char* logLeve
 // For the target alone: its jump hosts have settings of their own.
 void addHostKeyOptions(const SshTarget& target, std::vector<std::string>& command);
 
+// Of what ssh wrote with LogLevel VERBOSE: what the command behind it wrote; nullopt if ssh has not
+// logged in.
+std::optional<std::string> errorsAfterLogin(const SshTarget& target, const std::string& errors);
+
 // Runs `command` at the target through `ssh`, with nobody to ask and nothing forwarded. Returns
 // when it has logged in. Throws Failure; `denial` is what is known of the keys, for its message.
 kj::Own<Connection> startOpenssh(const SshTarget& target, const std::string& command,
