@@ -206,7 +206,7 @@ std::string restore(const Config& config, const ArchiveRestoreArguments& argumen
 }  // namespace
 
 int syncArchiveList(const ArchiveListArguments& arguments) {
-  auto config = loadConfig(arguments.config);
+  auto config = openConfig(arguments.config);
   if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
   auto all = collect(*config, arguments.spokes);
   if (!all.ok()) {
@@ -227,7 +227,7 @@ int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
     complain("which file? 'pi-brain sync archive list' shows what there is, each with its ID");
     return EXIT_USAGE;
   }
-  auto config = loadConfig(arguments.config);
+  auto config = openConfig(arguments.config);
   if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
   try {
     printf("Restored %s\n", escapeForTerminal(restore(*config, arguments)).c_str());

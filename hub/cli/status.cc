@@ -153,7 +153,7 @@ std::optional<int64_t> SpokeStatus::lag(int64_t now) const {
 }
 
 int syncStatus(const StatusArguments& arguments) {
-  auto config = loadConfig(arguments.config);
+  auto config = openConfig(arguments.config);
   if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
   auto status = collect(*config);
   if (arguments.prometheus) {

@@ -2,10 +2,14 @@
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <kj/async-io.h>
 #include <kj/io.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -14,6 +18,7 @@
 #include "common/text.h"
 #include "common/tree-walk.h"
 #include "hub/cli/commands.h"
+#include "hub/files.h"
 #include "hub/ssh/connect.h"
 #include "hub/sync/mirror.h"
 
@@ -54,9 +59,25 @@ absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(
   return chosen;
 }
 
+absl::StatusOr<Config> openConfig(const std::string& file) {
+  if (!file.empty() && file != "~" && !file.starts_with("~/")) return loadConfig(file);
+  auto home = expandHome("~");
+  struct stat st;
+  bool found = home.starts_with('/') && stat(home.c_str(), &st) == 0;
+  if (found && S_ISDIR(st.st_mode)) return loadConfig(file);
+  auto why = found || !home.starts_with('/') ? "it is not a directory" : strerror(errno);
+  const char* set = getenv("HOME");
+  return absl::FailedPreconditionError(absl::StrCat(
+      set != nullptr && *set != '\0' ? "HOME names no directory that exists: "
+                                     : "HOME is not set, and this user has no home directory: ",
+      inQuotes(home), " (", why,
+      "). Set HOME to the directory that .pi-brain/config.yaml is in, "
+      "or name the config with --config."));
+}
+
 std::unique_ptr<Chosen> chooseSpokes(const std::string& configFile,
                                      const std::vector<std::string>& names) {
-  auto config = loadConfig(configFile);
+  auto config = openConfig(configFile);
   if (!config.ok()) return complain(std::string(config.status().message())), nullptr;
   auto chosen = std::make_unique<Chosen>(Chosen{*std::move(config), {}});
   auto spokes = chooseSpokes(chosen->config, names);
@@ -100,11 +121,22 @@ double secondsOf(const SpokeReport& report) {
 Contents contentsOf(const std::string& path) {
   Contents contents;
   int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return contents;
+  if (fd < 0 && errno == ENOENT) return contents;
+  if (fd < 0) {
+    int error = errno;
+    warn(absl::StrCat("what is in ", escapeForTerminal(path),
+                      " is not known: ", explainObstacle(nearestTo(path).path, error)));
+    return contents;
+  }
   kj::AutoCloseFd owned(fd);
   WalkOptions options;
   options.skip = Mirror::STAGING;
   auto tree = walkTree(fd, options);
+  for (auto& problem : tree.problems) {
+    auto place = escapeForTerminal(path + (problem.path.empty() ? "" : "/" + problem.path));
+    if (problem.path == "lost+found" || problem.reason == proto::Reason::VANISHED) continue;
+    warn(absl::StrCat(place, " was passed over: it cannot be read. 'ls -ld' shows whose it is"));
+  }
   contents.files = tree.files;
   contents.bytes = tree.bytes;
   for (auto& directory : tree.directories) {

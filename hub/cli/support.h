@@ -25,12 +25,16 @@ void warn(const std::string& message);
 absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(const Config& config,
                                                              const std::vector<std::string>& names);
 
+// loadConfig(), for commands. If the config is to be found in the home directory, there has to be
+// one.
+absl::StatusOr<Config> openConfig(const std::string& file);
+
 // What a command is about: a config, and spokes of it.
 struct Chosen {
   Config config;
   std::vector<const SpokeConfig*> spokes;
 };
-// Both of these, from the file (as for loadConfig). Null if one fails: it has been said, and the
+// Both of these, from the file (as for openConfig). Null if one fails: it has been said, and the
 // command ends with EXIT_USAGE.
 std::unique_ptr<Chosen> chooseSpokes(const std::string& configFile,
                                      const std::vector<std::string>& names);
@@ -50,7 +54,8 @@ struct Contents {
   uint32_t files = 0;                 // all
   uint64_t bytes = 0;                 // in them
 };
-// What is beneath a directory, but for what a run works with; nothing if it does not exist.
+// What is beneath a directory, but for what a run works with; nothing if it does not exist. Warns
+// of what cannot be read.
 Contents contentsOf(const std::string& directory);
 
 // The lines to add to a config without spokes.
