@@ -120,7 +120,7 @@ find_home() {
     /*) ;;
     *) home=$HOME ;;
   esac
-  [ -d "$home" ] || die "the home directory $home of user $user does not exist."
+  [ -d "$home" ] || die "the home directory $home of user $user does not exist, or cannot be looked at: 'ls -ld $home' says which."
   HOME=$home
   export HOME
   dir=$home/.local/lib/pi-brain
@@ -255,6 +255,7 @@ install_agent() {
   why=$(mkdir -p "$dir" 2>&1) || die "cannot make the directory $dir: $(obstacle "$dir" "$why")."
   committed=
   staged=$dir/.pi-brain-agent.$$
+  why=$( (: >"$staged") 2>&1) || die "cannot write to $dir: $(obstacle "$dir" "$why")."
   if [ -n "$token" ]; then
     tell "need $arch"
     head -c "$(next_line)" >"$staged" || die "cannot write to $dir. Is the disk full? 'df -h $dir'"
@@ -566,7 +567,7 @@ uninstall() {
   elif [ -e "$agent" ]; then
     did=yes
     say "$removed $agent"
-    [ -n "$print" ] || rm -f "$agent"
+    [ -n "$print" ] || why=$(rm -f "$agent" 2>&1) || die "cannot remove $agent: $(obstacle "$dir" "$why")."
   fi
   [ -n "$print" ] || remove_directories
   [ -n "$print" ] || [ -z "$did" ] || [ -e "$keys" ] || drop_ssh=yes

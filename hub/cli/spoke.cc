@@ -131,9 +131,13 @@ int spokeAdd(const SpokeAddArguments& arguments) {
   // A config is made if there is none.
   bool missing = access(manage.options().configFile.c_str(), F_OK) != 0 && errno == ENOENT;
   bool named = !arguments.manage.config.empty();
-  auto config = missing && named ? parseConfig("", manage.options().configFile)
-                                 : openConfig(arguments.manage.config);
-  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
+  std::optional<Config> config;
+  if (missing && named) {
+    config = parseConfig("", manage.options().configFile).value();
+  } else {
+    config = takeConfig(arguments.manage.config);
+  }
+  if (!config) return EXIT_USAGE;
   auto* store = manage.prepare(*config);
   auto change = addSpoke({arguments.name, arguments.target, arguments.root, arguments.path,
                           arguments.key, arguments.from},

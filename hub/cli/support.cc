@@ -35,6 +35,36 @@ void initLibraries() {
 void complain(const std::string& message) { fprintf(stderr, "pi-brain: %s\n", message.c_str()); }
 void warn(const std::string& message) { complain("warning: " + message); }
 
+namespace {
+
+// Without a home directory, ~ is nowhere, and a config in it is not merely missing. Empty: there is
+// one.
+std::string whyNoHome() {
+  auto home = expandHome("~");
+  struct stat st;
+  bool found = home.starts_with('/') && stat(home.c_str(), &st) == 0;
+  if (found && S_ISDIR(st.st_mode)) return "";
+  auto why = found || !home.starts_with('/') ? "it is not a directory" : strerror(errno);
+  const char* set = getenv("HOME");
+  return absl::StrCat(set != nullptr && *set != '\0'
+                          ? "HOME names no directory that exists: "
+                          : "HOME is not set, and this user has no home directory: ",
+                      inQuotes(home), " (", why,
+                      "). Set HOME to the directory that .pi-brain/config.yaml is in, or name the "
+                      "config with --config.");
+}
+
+}  // namespace
+
+std::optional<Config> takeConfig(const std::string& configFile) {
+  bool inHome = configFile.empty() || configFile == "~" || configFile.starts_with("~/");
+  auto why = inHome ? whyNoHome() : "";
+  if (!why.empty()) return complain(why), std::nullopt;
+  auto config = loadConfig(configFile);
+  if (!config.ok()) return complain(std::string(config.status().message())), std::nullopt;
+  return *std::move(config);
+}
+
 absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(
     const Config& config, const std::vector<std::string>& names) {
   std::vector<const SpokeConfig*> chosen;
@@ -59,26 +89,10 @@ absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(
   return chosen;
 }
 
-absl::StatusOr<Config> openConfig(const std::string& file) {
-  if (!file.empty() && file != "~" && !file.starts_with("~/")) return loadConfig(file);
-  auto home = expandHome("~");
-  struct stat st;
-  bool found = home.starts_with('/') && stat(home.c_str(), &st) == 0;
-  if (found && S_ISDIR(st.st_mode)) return loadConfig(file);
-  auto why = found || !home.starts_with('/') ? "it is not a directory" : strerror(errno);
-  const char* set = getenv("HOME");
-  return absl::FailedPreconditionError(absl::StrCat(
-      set != nullptr && *set != '\0' ? "HOME names no directory that exists: "
-                                     : "HOME is not set, and this user has no home directory: ",
-      inQuotes(home), " (", why,
-      "). Set HOME to the directory that .pi-brain/config.yaml is in, "
-      "or name the config with --config."));
-}
-
 std::unique_ptr<Chosen> chooseSpokes(const std::string& configFile,
                                      const std::vector<std::string>& names) {
-  auto config = openConfig(configFile);
-  if (!config.ok()) return complain(std::string(config.status().message())), nullptr;
+  auto config = takeConfig(configFile);
+  if (!config) return nullptr;
   auto chosen = std::make_unique<Chosen>(Chosen{*std::move(config), {}});
   auto spokes = chooseSpokes(chosen->config, names);
   if (!spokes.ok()) return complain(std::string(spokes.status().message())), nullptr;

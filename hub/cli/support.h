@@ -4,6 +4,7 @@
 #include <absl/status/statusor.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,21 +21,21 @@ void complain(const std::string& message);
 // The same of what the command goes on without.
 void warn(const std::string& message);
 
+// As loadConfig, and says what is wrong with it, or that there is no home directory to find it in:
+// nullopt has been said, and the command ends with EXIT_USAGE.
+std::optional<Config> takeConfig(const std::string& configFile);
+
 // The spokes of these names, or all if there are none; an unknown name is an error that lists the
 // known ones.
 absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(const Config& config,
                                                              const std::vector<std::string>& names);
-
-// loadConfig(), for commands. If the config is to be found in the home directory, there has to be
-// one.
-absl::StatusOr<Config> openConfig(const std::string& file);
 
 // What a command is about: a config, and spokes of it.
 struct Chosen {
   Config config;
   std::vector<const SpokeConfig*> spokes;
 };
-// Both of these, from the file (as for openConfig). Null if one fails: it has been said, and the
+// Both of these, from the file (as for takeConfig). Null if one fails: it has been said, and the
 // command ends with EXIT_USAGE.
 std::unique_ptr<Chosen> chooseSpokes(const std::string& configFile,
                                      const std::vector<std::string>& names);

@@ -156,14 +156,15 @@ void RemoteInstall::explainSilence() {
   auto errors = readBack(ssh_.errors);
   auto said = ownWords(errorsAfterLogin(target_, errors).value_or(errors));
   auto saying = said.empty() ? "" : absl::StrCat(" (it said: ", said, ")");
+  auto waited = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() -
+                                                                 loggedIn_.value_or(start_));
   if (!loggedIn_) {
-    throw Failure(absl::StrCat("ssh has not logged in at ", place, " for ",
-                               mayAsk_ ? "20 minutes" : "a minute", saying, ". Try '", invocation,
-                               " -v true'."));
+    throw Failure(absl::StrCat("ssh did not log in to ", place, " within ", waited.count(), " s",
+                               saying, ". Try '", invocation, " -v true'."));
   }
   throw Failure(absl::StrCat(
-      "the login at ", place, " works, but its shell has not started the command, '/bin/sh', for ",
-      START_PATIENCE.count(), " s", saying,
+      "the login at ", place, " works, but its shell did not start the command '/bin/sh' within ",
+      waited.count(), " s", saying,
       ". A start-up file of that shell (~/.bashrc, ~/.zshenv, ~/.config/fish/config.fish, "
       "~/.tcshrc) may wait for input, or run a program that does not end. See whether '",
       invocation, " true </dev/null' ends; while it does not, 'ps f -u ", shellQuote(target_.user),

@@ -1,9 +1,12 @@
 """The login shell is any shell: what it is given means the same to all of them, or it is refused in words."""
+import contextlib
 import os
 import pathlib
+import pty
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 import fleet
@@ -14,7 +17,6 @@ SHELLS = {name: found.split() for name, found in {
     "dash": "dash", "bash": "bash", "posix": "bash --posix", "tcsh": "tcsh", "csh": "bsd-csh", "fish": "fish", "zsh": "zsh",
     "zsh with all globs": "zsh -o extendedglob -o magicequalsubst", "mksh": "mksh", "ksh93": "ksh93", "busybox": "busybox sh",
     "nu": "nu"}.items() if shutil.which(found.split()[0])}  # Debian has no nu
-RESTRICTED = ("/bin/rbash", "/usr/sbin/nologin", "/bin/false")
 ODD = "it's o!d \"pl@ce\" \\ $HOME `id` *?[x] {a,b} ~ ^ # & ; | < > ( ) = % é"
 
 
@@ -190,9 +192,29 @@ class Login(fleet.FleetCase):
         self.refused(box, "does not run the command that it is given, '/bin/sh', but another shell", "Nothing was changed")
 
     def test_a_start_up_file_that_never_ends(self):
-        """The login works, and that is said; nobody waits without end."""
+        """The login works, and that is said; nobody waits without end, nor where a person could be asked."""
         box = self.machine("/bin/bash", (".bashrc", "cat >/dev/null\n"))
-        self.refused(box, "works, but its shell has not started the command", "60 s", "~/.bashrc", "ps f -u root")
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(harness.HUB, [str(harness.HUB), "spoke", "add", "box", f"root@{box.name}"], self.fleet.environment())
+        words = ("works, but its shell did not start the command '/bin/sh' within 6", "~/.bashrc", "ps f -u root")
+        self.refused(box, *words)
+        seen = b""
+        with contextlib.suppress(OSError):
+            while data := os.read(terminal, 65536):
+                seen += data
+        os.close(terminal)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 1)
+        for word in words:
+            self.assertIn(word, seen.decode().replace("\r\n", "\n"))
+
+    def test_a_login_that_never_ends(self):
+        """Nobody can be asked, so that is not waited for either; ssh itself gives up first."""
+        box = self.machine("/bin/bash", options=["AuthorizedKeysFile none", "AuthorizedKeysCommand /usr/bin/sleep 100",
+                                                 "AuthorizedKeysCommandUser root"])
+        began = time.monotonic()
+        self.refused(box, f"'ssh -l root {box.name} true' has to work")
+        self.assertLess(time.monotonic() - began, 70)
 
 
 if __name__ == "__main__":
