@@ -106,4 +106,11 @@ std::optional<std::string> percentDecode(std::string_view text) {
   return out;
 }
 
+std::optional<std::string> readExactPath(std::string_view text) {
+  if (!text.starts_with(EXACT_PATH)) return std::string(text);
+  auto path = percentDecode(text.substr(EXACT_PATH.size()));
+  bool good = path && path->find('\0') == std::string::npos;
+  return good ? path : std::nullopt;
+}
+
 }  // namespace pibrain

@@ -36,4 +36,9 @@ std::string percentEncode(std::string_view bytes);
 // What that was made of; nullopt if a '%' has no two hexadecimal digits behind it.
 std::optional<std::string> percentDecode(std::string_view text);
 
+// How a path is written of which not all bytes can be typed: this, and the path percent-encoded.
+inline constexpr std::string_view EXACT_PATH = "bytes:";
+// The path that `text` names, in this form or as it is; nullopt if that is no path.
+std::optional<std::string> readExactPath(std::string_view text);
+
 }  // namespace pibrain

@@ -13,7 +13,7 @@ packages="
   libzstd-dev libxxhash-dev libseccomp-dev libsqlite3-dev libssl-dev libcli11-dev libgtest-dev libbenchmark-dev
   python3 openssh-client openssh-server rsync util-linux strace faketime iproute2 procps binutils
   e2fsprogs xfsprogs btrfs-progs exfatprogs exfat-fuse ntfs-3g
-  systemd groff-base zsh fish tcsh busybox file dpkg-dev ansible"
+  systemd groff-base zsh fish tcsh csh mksh ksh93u+m busybox file dpkg-dev ansible"
 case "${1:-}" in
   --fuzz) packages="$packages clang libclang-rt-dev" ;;
   --coverage) packages="$packages clang libclang-rt-dev llvm" ;;

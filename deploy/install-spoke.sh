@@ -5,6 +5,7 @@
 #
 # The hub's 'pi-brain spoke add' sends this very script over ssh, with the options that
 # hub/spoke/remote-install.h documents.
+[ -z "${ZSH_VERSION:-}" ] || emulate sh # where zsh is what reads this
 set -eu
 umask 077
 LC_ALL=C
@@ -119,12 +120,41 @@ find_home() {
     /*) ;;
     *) home=$HOME ;;
   esac
-  [ -d "$home" ] || die "the home directory $home of user $user does not exist."
+  [ -d "$home" ] || die "the home directory $home of user $user does not exist, or cannot be looked at: 'ls -ld $home' says which."
   HOME=$home
   export HOME
   dir=$home/.local/lib/pi-brain
   agent=$dir/pi-brain-agent
   keys=$home/.ssh/authorized_keys
+}
+
+# The shell that sshd gives commands to.
+login_shell() {
+  entry=$(getent passwd "$user" 2>/dev/null) || entry=$(awk -F: -v user="$user" '$1 == user' /etc/passwd 2>/dev/null) || entry=
+  [ -n "$entry" ] || entry=${SHELL:-}
+  printf '%s' "${entry##*:}"
+}
+
+owner_of() { ls -ld "$1" 2>/dev/null | awk '{ print $3 }'; }
+
+# Why something cannot be made or written at the path $1, and what to do: $2 is what the program that
+# tried said.
+obstacle() {
+  at=$1 me=${user:-$(id -u)}
+  while [ ! -e "$at" ] && [ ! -L "$at" ] && [ -n "${at%/*}" ]; do at=${at%/*}; done
+  case $2 in
+    *ead-only*) printf '%s' "it is the file system that is read-only. 'findmnt -T $at' shows what is mounted there" ;;
+    *' space'* | *uota*) printf '%s' "$2. Is the disk full? 'df -h $at; df -i $at'" ;;
+    *ermi*)
+      owner=$(owner_of "$at")
+      if [ -n "$owner" ] && [ "$owner" != "$me" ]; then
+        printf '%s' "$at belongs to $owner, not to $me: 'ls -ld $at' shows its mode. If it should be $me's, 'sudo chown -R $me $at' gives it back"
+      else
+        printf '%s' "$at does not let $me do so. Check its owner and mode: 'ls -ld $at'"
+      fi
+      ;;
+    *) printf '%s' "$2. 'ls -ld $at' shows what is there" ;;
+  esac
 }
 
 # Sets key to "TYPE BLOB COMMENT", and blob.
@@ -196,13 +226,14 @@ check_authorized_keys() {
   [ ! -L "$keys" ] || die "$keys is a symlink. Put a file in its place; or, where it leads, add by hand the line that 'pi-brain-agent --authorized-keys-line KEY.pub' prints (to undo that, remove it)."
   [ -e "$keys" ] || return 0
   [ -f "$keys" ] || die "$keys is not a file."
-  [ -r "$keys" ] && [ -w "$keys" ] || die "$keys cannot be read and written. Check its owner and mode: 'ls -l $keys'."
+  # The second changes nothing.
+  why=$( (: <"$keys") 2>&1 && (: >>"$keys") 2>&1) || die "$keys cannot be read and written: $(obstacle "$keys" "$why")."
   # Read once: another installation may just replace it.
   [ "$(tr -cd '\000' <"$keys" | wc -c)" -eq 0 ] || die "$keys is broken: there are NUL bytes in it. Look at it with 'cat -v', and mend it first."
-  for path in "$keys" "$home/.ssh" "$home"; do
-    case $(ls -ldL "$path") in # where it leads, if it is a symlink
-      ????????w*) die "$path may be written to by everybody, so sshd does not trust it: 'chmod go-w $path' mends it." ;;
-      ?????w*) say "$path may be written to by its group; if sshd does not trust it then, 'chmod g-w $path' mends it" ;;
+  for place in "$keys" "$home/.ssh" "$home"; do
+    case $(ls -ldL "$place") in # where it leads, if it is a symlink
+      ????????w*) die "$place may be written to by everybody, so sshd does not trust it: 'chmod go-w $place' mends it." ;;
+      ?????w*) say "$place may be written to by its group; if sshd does not trust it then, 'chmod g-w $place' mends it" ;;
     esac
   done
 }
@@ -221,9 +252,10 @@ install_agent() {
     would "put the agent for $arch into $agent"
     return
   fi
-  mkdir -p "$dir" || die "cannot make the directory $dir."
+  why=$(mkdir -p "$dir" 2>&1) || die "cannot make the directory $dir: $(obstacle "$dir" "$why")."
   committed=
   staged=$dir/.pi-brain-agent.$$
+  why=$( (: >"$staged") 2>&1) || die "cannot write to $dir: $(obstacle "$dir" "$why")."
   if [ -n "$token" ]; then
     tell "need $arch"
     head -c "$(next_line)" >"$staged" || die "cannot write to $dir. Is the disk full? 'df -h $dir'"
@@ -277,14 +309,14 @@ lines_here() { [ ! -e "$keys" ] || lines_of "$1" "$keys"; }
 lock() {
   [ -z "$print" ] || return 0
   if [ ! -d "$home/.ssh" ]; then
-    mkdir "$home/.ssh" || die "cannot make $home/.ssh."
+    why=$(mkdir "$home/.ssh" 2>&1) || die "cannot make $home/.ssh: $(obstacle "$home/.ssh" "$why")."
     drop_ssh=yes
   fi
   lock=$home/.ssh/.pi-brain-lock
   me=$(uname -n):$$
   tries=0
   until why=$(ln -s "$me" "$lock" 2>&1); do
-    [ -w "$home/.ssh" ] || die "$home/.ssh cannot be written to. Check its owner and mode: 'ls -ld $home/.ssh'."
+    [ -w "$home/.ssh" ] || die "$home/.ssh cannot be written to: $(obstacle "$home/.ssh" "$why")."
     case $why in
       *' exists'*) ;;
       *) die "nothing can be made in $home/.ssh ($why). Is the disk full? 'df -h $home/.ssh; df -i $home/.ssh'" ;;
@@ -346,8 +378,12 @@ check_before() {
 check_root() {
   [ -n "$new_spoke" ] || return 0
   served=$(command_of "$line" | sed 's/.*\(--root=.*\)/\1/')
+  case $root in
+    '~' | '~/'*) once="'--root=$home${root#?}'" ;; # as older agents wrote it
+    *) once="'--root=$root'" ;;
+  esac
   case $before in
-    *"$served"[\"\ ]* | '') ;;
+    *"$served"[\"\ ]* | *"$once"[\"\ ]* | '') ;;
     *pi-brain-agent*) die "the key starts the agent for another directory here already: $before. If another spoke of this hub uses it, this one needs a key of its own: --key. If none does, 'install-spoke.sh --uninstall' here removes it." ;;
   esac
 }
@@ -381,11 +417,22 @@ keep_settings() {
     from=$(from_of "$other")
     [ -z "$from" ] || line="restrict,from=\"$from\",${line#restrict,}"
   fi
-  options=$(options_of "$line")
+  start=$(options_of "$line")
   for setting in $(options_of "$other" | tr " '\"" '\n\n\n' | grep -xE -e '--require-sandbox|--memory-limit=[0-9]+'); do
-    options="${options%\"} $setting\""
+    start="${start%\"} $setting\""
   done
-  line="$options $key"
+  line="$start $key"
+}
+
+# sshd gives the command to the login shell, which may be a restricted one, or take it otherwise.
+check_login_shell() {
+  shell=$(login_shell)
+  answer=$("${shell:-/bin/sh}" -c "$(command_of "$line" | sed 's/\\"/"/g') --version" </dev/null 2>&1) || :
+  case $answer in
+    *'pi-brain-agent '[0-9]*) return ;;
+  esac
+  [ -z "$answer" ] || answer=" (it said: $(printf '%s' "$answer" | tail -c 300))"
+  die "the login shell of ${user:-this user}, ${shell:-/bin/sh}, does not start the agent$answer. It has to be a shell that runs a program by its path, not nologin, nor a restricted one such as rbash: 'sudo chsh -s /bin/sh ${user:-USER}' gives the account another."
 }
 
 # The addresses that a line is for.
@@ -408,9 +455,10 @@ install_line() {
     would "$([ "$line_did" = added ] && echo add || echo replace) the line of the key $(fingerprint) in $keys, which lets it read $root and nothing else"
     return
   fi
-  line=$(printf '%s\n' "$key" | "$agent" --root="$root" ${from:+"--from=$from"} --authorized-keys-line /dev/stdin 2>&1) || die "$line"
+  line=$(printf '%s\n' "$key" | "$agent" --root="$root" ${from:+"--from=$from"} --authorized-keys-line - 2>&1) || die "$line"
   check_root
   keep_settings
+  check_login_shell
   if [ "$before" = "$line" ]; then
     line_did=same
     return
@@ -519,7 +567,7 @@ uninstall() {
   elif [ -e "$agent" ]; then
     did=yes
     say "$removed $agent"
-    [ -n "$print" ] || rm -f "$agent"
+    [ -n "$print" ] || why=$(rm -f "$agent" 2>&1) || die "cannot remove $agent: $(obstacle "$dir" "$why")."
   fi
   [ -n "$print" ] || remove_directories
   [ -n "$print" ] || [ -z "$did" ] || [ -e "$keys" ] || drop_ssh=yes
@@ -545,7 +593,7 @@ put_line_back() {
 
 # At the end, however it comes: what is not to stay is taken back, and ~/.ssh if nothing is in it.
 undo() {
-  status=$?
+  code=$?
   trap '' HUP INT TERM
   set +e
   [ -z "$watchdog" ] || kill "$watchdog" 2>/dev/null
@@ -566,7 +614,7 @@ undo() {
   fi
   unlock
   [ -z "$drop_ssh" ] || rmdir "$home/.ssh" 2>/dev/null
-  exit $status
+  exit $code
 }
 
 main "$@"

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <kj/io.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,8 +18,11 @@ absl::Status makeDirectories(const std::string& path) {
   for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     auto part = path.substr(0, end);
     if (mkdir(part.c_str(), 0700) != 0 && errno != EEXIST) {
-      return absl::UnavailableError(absl::StrCat("cannot create the directory ",
-                                                 escapeForTerminal(part), ": ", strerror(errno)));
+      int error = errno;
+      bool denied = error == EACCES || error == EPERM || error == EROFS;
+      auto why = denied ? "; " + explainObstacle(nearestTo(part).path, error) : "";
+      return absl::UnavailableError(absl::StrCat(
+          "cannot create the directory ", escapeForTerminal(part), ": ", strerror(error), why));
     }
     if (end == std::string::npos) break;
   }
@@ -54,6 +58,51 @@ absl::Status replaceFile(const std::string& path, const std::string& text, mode_
     return fail();
   }
   return absl::OkStatus();
+}
+
+namespace {
+
+// Read anew each time: it is for what went wrong.
+std::string nameOfUser(uid_t id) {
+  auto* user = getpwuid(id);
+  return user == nullptr ? absl::StrCat("the user ", id) : escapeForTerminal(user->pw_name);
+}
+
+}  // namespace
+
+Reached nearestTo(const std::string& path) {
+  Reached reached{path, 0};
+  struct stat st;
+  while (stat(reached.path.c_str(), &st) != 0) {
+    // That of the last look is about what is directly below the path that is reached.
+    reached.error = errno;
+    auto slash = reached.path.rfind('/');
+    if (slash == std::string::npos || reached.path == "/") break;
+    reached.path.resize(slash == 0 ? 1 : slash);
+  }
+  return reached;
+}
+
+std::string explainObstacle(const std::string& path, int error) {
+  auto shown = escapeForTerminal(path), quoted = escapeForTerminal(shellQuote(path));
+  struct stat st;
+  if (error == EROFS) {
+    return absl::StrCat("the file system of ", shown, " is read-only: 'findmnt -T ", quoted,
+                        "' shows what is mounted there");
+  }
+  if (error == ENOTDIR) {
+    return absl::StrCat(shown, " is not a directory ('ls -ld ", quoted, "' shows what it is)");
+  }
+  bool denied = error == EACCES || error == EPERM;
+  if (denied && stat(path.c_str(), &st) == 0 && st.st_uid != geteuid()) {
+    auto own = nameOfUser(geteuid());
+    return absl::StrCat(shown, " belongs to ", nameOfUser(st.st_uid), ", not to ", own,
+                        ": 'ls -ld ", quoted,
+                        "' shows its mode. If it should be yours, 'sudo "
+                        "chown -R ",
+                        geteuid(), " ", quoted, "' gives it back");
+  }
+  return absl::StrCat(shown, ": ", strerror(error), ". Check it with 'ls -ld ", quoted, "'");
 }
 
 std::optional<std::string> readWholeFile(const std::string& path) {

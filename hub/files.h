@@ -18,4 +18,15 @@ absl::Status replaceFile(const std::string& path, const std::string& text, mode_
 // All that is in a file of at most 64 MiB; nullopt, with errno set, if it cannot be read.
 std::optional<std::string> readWholeFile(const std::string& path);
 
+// As much of a path as can be looked at.
+struct Reached {
+  std::string path;  // itself, or the nearest above it
+  int error;         // why not what is below that: an errno; 0: it is the path itself
+};
+Reached nearestTo(const std::string& path);
+
+// Why the user of this process may not do something at `path`, which exists, after `error`, and
+// what to do; for the end of a sentence, and safe to print.
+std::string explainObstacle(const std::string& path, int error);
+
 }  // namespace pibrain

@@ -1,6 +1,4 @@
-#include <limits.h>
-#include <unistd.h>
-
+#include "common/own-program.h"
 #include "hub/connection.h"
 #include "hub/failure.h"
 #include "hub/process-connection.h"
@@ -11,12 +9,10 @@ namespace pibrain {
 namespace {
 
 std::string findAgent() {
-  char self[PATH_MAX];
-  ssize_t length = readlink("/proc/self/exe", self, sizeof(self));
-  if (length > 0) {
-    std::string path(self, size_t(length));
-    path = path.substr(0, path.rfind('/')) + "/pi-brain-agent";
-    if (auto found = findProgram(path)) return *found;
+  auto self = ownProgram();
+  if (!self.empty()) {
+    auto beside = self.substr(0, self.rfind('/')) + "/pi-brain-agent";
+    if (auto found = findProgram(beside)) return *found;
   }
   if (auto found = findProgram("pi-brain-agent")) return *found;
   throw Failure(

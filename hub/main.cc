@@ -22,12 +22,8 @@ std::string notEmpty(const std::string& value) {
 
 // What JSON says of a path that is no UTF-8 becomes that path again.
 std::string takeExactPath(std::string& value) {
-  constexpr std::string_view EXACT = "bytes:";
-  if (!value.starts_with(EXACT)) return "";
-  auto path = percentDecode(value.substr(EXACT.size()));
-  if (!path || path->find('\0') != std::string::npos) {
-    return "what stands behind 'bytes:' is no percent-encoded path";
-  }
+  auto path = readExactPath(value);
+  if (!path) return "what stands behind 'bytes:' is no percent-encoded path";
   value = *path;
   return "";
 }

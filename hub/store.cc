@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <system_error>
@@ -18,6 +19,18 @@
 namespace pibrain {
 
 namespace {
+
+// The errno for which SQLite cannot open or write its file: it says only that it could not. 0: it
+// is another error.
+int whyNotOpened(sqlite3* db, const std::string& path) {
+  auto writing = [](const std::string& at) { return access(at.c_str(), W_OK) == 0 ? 0 : errno; };
+  int code = sqlite3_errcode(db) & 0xff;
+  if (code == SQLITE_READONLY) return writing(path);
+  if (code != SQLITE_CANTOPEN) return 0;
+  int why = sqlite3_system_errno(db);
+  // Its second attempt, read-only, has another reason.
+  return why == ENOENT ? writing(nearestTo(path).path) : why;
+}
 
 constexpr int64_t SCHEMA_VERSION = 6;  // as SCHEMA sets it
 // Before version 3, runs did not say by how much files grew.
@@ -611,6 +624,12 @@ absl::Status Store::execute(const char* sql) {
 }
 
 absl::Status Store::error() const {
+  auto path = pathIn(directory_);
+  int why = db_ == nullptr ? 0 : whyNotOpened(db_, path);
+  if (why != 0) {
+    return absl::UnavailableError(
+        absl::StrCat("sync.db cannot be opened: ", explainObstacle(nearestTo(path).path, why)));
+  }
   return absl::UnavailableError(
       absl::StrCat("sync.db: ", db_ == nullptr ? "out of memory" : sqlite3_errmsg(db_)));
 }

@@ -3,6 +3,7 @@
 #include <kj/debug.h>
 #include <kj/exception.h>
 
+#include "common/login-shell.h"
 #include "common/text.h"
 
 namespace pibrain {
@@ -15,20 +16,29 @@ namespace {
   KJ_UNREACHABLE;
 }
 
-// An option's value in double quotes; sshd knows \" and nothing else.
-std::string quoted(const std::string& value, const char* what) {
-  if (value.find_first_of(std::string("\n\r\0", 3)) != std::string::npos) {
-    refuse(std::string(what) + " contains a line break, which authorized_keys cannot hold.");
+// For from="…". OpenSSH takes \" for a quote in it, dropbear for two characters.
+std::string quotedPatterns(const std::string& from) {
+  if (from.find_first_of(std::string("\n\r\0", 3)) != std::string::npos) {
+    refuse("--from contains a line break, which authorized_keys cannot hold.");
   }
-  if (value.ends_with('\\')) {
-    refuse(std::string(what) + " ends with a backslash, which authorized_keys cannot hold.");
+  if (from.find_first_of("\"\\") != std::string::npos) {
+    refuse("--from contains a quote or a backslash, which no address has.");
   }
-  std::string out = "\"";
-  for (char c : value) {
-    if (c == '"') out += '\\';
-    out += c;
+  return "\"" + from + "\"";
+}
+
+// Without quotes: which ones its login shell takes is that account's own affair.
+std::string commandOf(const std::string& agent, const std::string& home, const std::string& root) {
+  if (agent.empty()) {
+    refuse("The path of this program cannot be found out: is it started by its full path?");
   }
-  return out + "\"";
+  auto command = commandFor(agent, home);
+  if (command.empty()) {
+    refuse("The path of this program, " + inQuotes(agent) +
+           ", needs quotes, which login shells read in different ways. Put it where the path has "
+           "only letters, digits and _ . / , @ % + : -, for example into /usr/local/bin.");
+  }
+  return command + " " + rootOption(root);
 }
 
 bool isKeyType(const std::string& word) {
@@ -38,7 +48,8 @@ bool isKeyType(const std::string& word) {
 }  // namespace
 
 std::string authorizedKeysLine(const std::string& publicKey, const std::string& agent,
-                               const std::string& root, const std::string& from) {
+                               const std::string& home, const std::string& root,
+                               const std::string& from) {
   if (publicKey.find("PRIVATE KEY") != std::string::npos) {
     refuse("This is a private key. Give the public half, the file that ends in .pub.");
   }
@@ -55,9 +66,8 @@ std::string authorizedKeysLine(const std::string& publicKey, const std::string& 
     refuse("The file holds more than one line; a dedicated key has one.");
   }
   std::string options = "restrict";
-  if (!from.empty()) options += ",from=" + quoted(from, "--from");
-  auto command = shellQuote(agent) + " " + shellQuote("--root=" + root);
-  return options + ",command=" + quoted(command, "the command") + " " + key;
+  if (!from.empty()) options += ",from=" + quotedPatterns(from);
+  return options + ",command=\"" + commandOf(agent, home, root) + "\" " + key;
 }
 
 }  // namespace pibrain

@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <kj/async-unix.h>
 #include <kj/debug.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,7 +15,9 @@
 #include <string>
 
 #include "common/file-io.h"
+#include "common/own-program.h"
 #include "common/rsync-job.h"
+#include "common/utf8.h"
 #include "spoke-agent/agent-server.h"
 #include "spoke-agent/authorized-keys.h"
 #include "spoke-agent/sandbox.h"
@@ -32,7 +35,8 @@ constexpr char HELP[] =
 usage: pi-brain-agent --root=DIR [--memory-limit=MIB] [--require-sandbox]
        pi-brain-agent [--root=DIR] --authorized-keys-line KEY.pub [--from=PATTERNS]
 
-  --root=DIR    the directory to serve, read-only (default ~/.pi/agent/sessions)
+  --root=DIR    the directory to serve, read-only (default ~/.pi/agent/sessions);
+                bytes:… is a path percent-encoded, which needs no quotes in any shell
   --memory-limit=MIB
                 the most memory it may take, in MiB of address space (default 512)
   --require-sandbox
@@ -40,6 +44,7 @@ usage: pi-brain-agent --root=DIR [--memory-limit=MIB] [--require-sandbox]
   --authorized-keys-line KEY.pub
                 print the line for ~/.ssh/authorized_keys that lets this key start
                 the agent and nothing else: no shell, no forwarding, no terminal
+                (-: the key comes on standard input)
   --from=PATTERNS
                 with it: only from these addresses, as in sshd(8): 192.0.2.0/24,…
   --version     print the version
@@ -62,24 +67,26 @@ struct Options {
   bool requireSandbox = false;
 };
 
-// The text of a small file.
+// The text of a small file; "-": standard input, for which /dev/stdin would need a /proc.
 std::string readText(const std::string& path) {
-  FILE* file = fopen(path.c_str(), "re");
+  FILE* file = path == "-" ? stdin : fopen(path.c_str(), "re");
   if (file == nullptr) pibrain::throwErrno(errno, "cannot open " + path);
   KJ_DEFER(fclose(file));
   char buffer[32768];
   return std::string(buffer, fread(buffer, 1, sizeof(buffer), file));
 }
 
-std::string ownPath() {
-  char path[4096];
-  ssize_t length = readlink("/proc/self/exe", path, sizeof(path));
-  return length > 0 ? std::string(path, size_t(length)) : "pi-brain-agent";
+// Of the login, without symlinks, as ownProgram() gives the agent's path; empty: not known.
+std::string homeDirectory() {
+  char path[PATH_MAX];
+  const char* home = getenv("HOME");
+  return home != nullptr && realpath(home, path) != nullptr ? path : "";
 }
 
 void printAuthorizedKeysLine(const Options& options) {
-  auto line = pibrain::authorizedKeysLine(readText(options.publicKey), ownPath(),
-                                          pibrain::expandPath(options.root), options.from);
+  auto line =
+      pibrain::authorizedKeysLine(readText(options.publicKey), pibrain::ownProgram(),
+                                  homeDirectory(), pibrain::expandPath(options.root), options.from);
   puts(line.c_str());
 }
 
@@ -161,8 +168,13 @@ int main(int argc, char** argv) {
   for (int flag; (flag = getopt_long(argc, argv, "h", flags, nullptr)) != -1;) {
     switch (flag) {
       case 'r':
-        options.root = optarg;
-        break;
+        if (auto root = pibrain::readExactPath(optarg)) {
+          options.root = *root;
+          break;
+        }
+        fputs("pi-brain-agent: what stands behind --root=bytes: is no percent-encoded path.\n",
+              stderr);
+        return EXIT_USAGE;
       case 'a':
         options.publicKey = optarg;
         break;

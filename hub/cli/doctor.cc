@@ -1,5 +1,6 @@
 #include <capnp/message.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -74,10 +75,11 @@ std::unique_ptr<Store> openHistory(const Config& config, Examination& hub) {
     return nullptr;
   }
   if (!store.ok()) {
+    bool ours = access(path.c_str(), R_OK | W_OK) == 0;
+    std::string cure = ours ? "; move it away, and the next run makes a new one" : "";
     hub.checks.push_back({"history", CheckState::WARNING,
                           path + " cannot be used: " + std::string(store.status().message()) +
-                              ". Runs work without it, but are not recorded; move it away, and "
-                              "the next run makes a new one"});
+                              ". Runs work without it, but are not recorded" + cure});
     return nullptr;
   }
   if (hub.checks.back().step != "history") {

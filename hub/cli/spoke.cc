@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 #include <capnp/message.h>
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -128,10 +129,15 @@ int lookAt(const SpokeAddArguments& arguments, const SpokeChange& change) {
 int spokeAdd(const SpokeAddArguments& arguments) {
   Manage manage(arguments.manage);
   // A config is made if there is none.
-  bool there = access(manage.options().configFile.c_str(), F_OK) == 0;
-  auto config =
-      there ? loadConfig(arguments.manage.config) : parseConfig("", manage.options().configFile);
-  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
+  bool missing = access(manage.options().configFile.c_str(), F_OK) != 0 && errno == ENOENT;
+  bool named = !arguments.manage.config.empty();
+  std::optional<Config> config;
+  if (missing && named) {
+    config = parseConfig("", manage.options().configFile).value();
+  } else {
+    config = takeConfig(arguments.manage.config);
+  }
+  if (!config) return EXIT_USAGE;
   auto* store = manage.prepare(*config);
   auto change = addSpoke({arguments.name, arguments.target, arguments.root, arguments.path,
                           arguments.key, arguments.from},

@@ -2,10 +2,14 @@
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <kj/async-io.h>
 #include <kj/io.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -14,6 +18,7 @@
 #include "common/text.h"
 #include "common/tree-walk.h"
 #include "hub/cli/commands.h"
+#include "hub/files.h"
 #include "hub/ssh/connect.h"
 #include "hub/sync/mirror.h"
 
@@ -29,6 +34,36 @@ void initLibraries() {
 
 void complain(const std::string& message) { fprintf(stderr, "pi-brain: %s\n", message.c_str()); }
 void warn(const std::string& message) { complain("warning: " + message); }
+
+namespace {
+
+// Without a home directory, ~ is nowhere, and a config in it is not merely missing. Empty: there is
+// one.
+std::string whyNoHome() {
+  auto home = expandHome("~");
+  struct stat st;
+  bool found = home.starts_with('/') && stat(home.c_str(), &st) == 0;
+  if (found && S_ISDIR(st.st_mode)) return "";
+  auto why = found || !home.starts_with('/') ? "it is not a directory" : strerror(errno);
+  const char* set = getenv("HOME");
+  return absl::StrCat(set != nullptr && *set != '\0'
+                          ? "HOME names no directory that exists: "
+                          : "HOME is not set, and this user has no home directory: ",
+                      inQuotes(home), " (", why,
+                      "). Set HOME to the directory that .pi-brain/config.yaml is in, or name the "
+                      "config with --config.");
+}
+
+}  // namespace
+
+std::optional<Config> takeConfig(const std::string& configFile) {
+  bool inHome = configFile.empty() || configFile == "~" || configFile.starts_with("~/");
+  auto why = inHome ? whyNoHome() : "";
+  if (!why.empty()) return complain(why), std::nullopt;
+  auto config = loadConfig(configFile);
+  if (!config.ok()) return complain(std::string(config.status().message())), std::nullopt;
+  return *std::move(config);
+}
 
 absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(
     const Config& config, const std::vector<std::string>& names) {
@@ -56,8 +91,8 @@ absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(
 
 std::unique_ptr<Chosen> chooseSpokes(const std::string& configFile,
                                      const std::vector<std::string>& names) {
-  auto config = loadConfig(configFile);
-  if (!config.ok()) return complain(std::string(config.status().message())), nullptr;
+  auto config = takeConfig(configFile);
+  if (!config) return nullptr;
   auto chosen = std::make_unique<Chosen>(Chosen{*std::move(config), {}});
   auto spokes = chooseSpokes(chosen->config, names);
   if (!spokes.ok()) return complain(std::string(spokes.status().message())), nullptr;
@@ -100,11 +135,22 @@ double secondsOf(const SpokeReport& report) {
 Contents contentsOf(const std::string& path) {
   Contents contents;
   int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return contents;
+  if (fd < 0 && errno == ENOENT) return contents;
+  if (fd < 0) {
+    int error = errno;
+    warn(absl::StrCat("what is in ", escapeForTerminal(path),
+                      " is not known: ", explainObstacle(nearestTo(path).path, error)));
+    return contents;
+  }
   kj::AutoCloseFd owned(fd);
   WalkOptions options;
   options.skip = Mirror::STAGING;
   auto tree = walkTree(fd, options);
+  for (auto& problem : tree.problems) {
+    auto place = escapeForTerminal(path + (problem.path.empty() ? "" : "/" + problem.path));
+    if (problem.path == "lost+found" || problem.reason == proto::Reason::VANISHED) continue;
+    warn(absl::StrCat(place, " was passed over: it cannot be read. 'ls -ld' shows whose it is"));
+  }
   contents.files = tree.files;
   contents.bytes = tree.bytes;
   for (auto& directory : tree.directories) {

@@ -4,6 +4,7 @@
 #include <absl/status/statusor.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,10 @@ void complain(const std::string& message);
 // The same of what the command goes on without.
 void warn(const std::string& message);
 
+// As loadConfig, and says what is wrong with it, or that there is no home directory to find it in:
+// nullopt has been said, and the command ends with EXIT_USAGE.
+std::optional<Config> takeConfig(const std::string& configFile);
+
 // The spokes of these names, or all if there are none; an unknown name is an error that lists the
 // known ones.
 absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(const Config& config,
@@ -30,7 +35,7 @@ struct Chosen {
   Config config;
   std::vector<const SpokeConfig*> spokes;
 };
-// Both of these, from the file (as for loadConfig). Null if one fails: it has been said, and the
+// Both of these, from the file (as for takeConfig). Null if one fails: it has been said, and the
 // command ends with EXIT_USAGE.
 std::unique_ptr<Chosen> chooseSpokes(const std::string& configFile,
                                      const std::vector<std::string>& names);
@@ -50,7 +55,8 @@ struct Contents {
   uint32_t files = 0;                 // all
   uint64_t bytes = 0;                 // in them
 };
-// What is beneath a directory, but for what a run works with; nothing if it does not exist.
+// What is beneath a directory, but for what a run works with; nothing if it does not exist. Warns
+// of what cannot be read.
 Contents contentsOf(const std::string& directory);
 
 // The lines to add to a config without spokes.

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <kj/exception.h>
-#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include <filesystem>
 
 #include "common/file-io.h"
+#include "common/own-program.h"
 #include "common/text.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/support.h"
@@ -74,9 +74,8 @@ std::string unitQuote(const std::string& word, bool program = false) {
 }
 
 std::string thisProgram() {
-  char path[PATH_MAX];
-  ssize_t n = readlink("/proc/self/exe", path, sizeof(path));
-  return n > 0 ? std::string(path, size_t(n)) : std::string("pi-brain");
+  auto path = ownProgram();
+  return path.empty() ? "pi-brain" : path;
 }
 
 absl::Status writeUnit(const std::string& path, const std::string& text) {
@@ -117,8 +116,8 @@ bool lingers() {
 }  // namespace
 
 int syncInstallTimer(const InstallTimerArguments& arguments) {
-  auto config = loadConfig(arguments.config);
-  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
+  auto config = takeConfig(arguments.config);
+  if (!config) return EXIT_USAGE;
   auto every = arguments.every.empty() ? (arguments.due ? "1min" : "15min") : arguments.every;
   auto seconds = parseSpan(every);
   if (!seconds || *seconds < 60 || *seconds > 7 * 86400) {

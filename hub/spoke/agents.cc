@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "common/own-program.h"
 #include "common/text.h"
 #include "hub/files.h"
 #include "hub/subprocess.h"
@@ -64,8 +65,7 @@ absl::StatusOr<std::vector<AgentProgram>> findAgents(const std::string& director
     }
     return search.found;
   }
-  std::error_code none;
-  auto program = std::filesystem::read_symlink("/proc/self/exe", none).parent_path();
+  auto program = std::filesystem::path(ownProgram()).parent_path();
   auto beside = program / "pi-brain-agent";
   if (findProgram(beside)) search.file(thisArchitecture(), beside);
   search.directory(program.parent_path() / "lib/pi-brain");

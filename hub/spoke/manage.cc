@@ -532,8 +532,8 @@ class Manager {
 
   // A mirror that Syncthing fills is Syncthing's.
   static bool archivesMirror(const SpokeConfig& spoke, const RemoveRequest& request) {
-    return !request.keepMirror && spoke.method != SyncMethod::SYNCTHING &&
-           access(spoke.path.c_str(), F_OK) == 0;
+    bool missing = access(spoke.path.c_str(), F_OK) != 0 && errno == ENOENT;
+    return !request.keepMirror && spoke.method != SyncMethod::SYNCTHING && !missing;
   }
 
   const ManageOptions& options_;

@@ -5,12 +5,15 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
+#include <absl/strings/strip.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -23,6 +26,7 @@
 #include "hub/spoke/install-script.h"
 #include "hub/ssh/failures.h"
 #include "hub/ssh/openssh-command.h"
+#include "hub/ssh/openssh.h"
 
 namespace pibrain {
 
@@ -32,8 +36,13 @@ constexpr int SSH_FAILED = 255;  // ssh(1), EXIT STATUS
 constexpr size_t LONGEST_LINE = 64 * 1024;
 constexpr size_t LONGEST_NOISE = 4096;
 constexpr size_t MOST_HEARD = 1 << 20;  // bytes in all: it has little to say
-// For one answer, and for all of it: an agent goes through a slow line meanwhile.
+// For one answer, and for all of it: an agent goes through a slow line meanwhile. A person who is
+// asked for a password has the latter, too.
 constexpr auto PATIENCE = std::chrono::minutes(5), PATIENCE_IN_ALL = std::chrono::minutes(20);
+// For ssh to log in when nobody can be asked, and for the command to start once it has.
+constexpr auto LOGIN_PATIENCE = std::chrono::seconds(60), START_PATIENCE = std::chrono::seconds(60);
+// Between two looks at what ssh wrote.
+constexpr auto GLANCE = std::chrono::milliseconds(200);
 
 std::string makeToken() {
   unsigned char bytes[16];
@@ -41,10 +50,28 @@ std::string makeToken() {
   return absl::BytesToHexString({reinterpret_cast<const char*>(bytes), sizeof(bytes)});
 }
 
+// sshd says the same of an account that it does not let in as of a wrong key.
+std::string shellHint(const SshTarget& target, const std::string& errors) {
+  if (!absl::StrContains(errors, "Permission denied (")) return "";
+  return absl::StrCat(
+      " If the key is right, look at the account on the spoke: 'getent passwd ",
+      shellQuote(target.user),
+      "' shows its login shell, and sshd lets nobody in whose shell does not exist.");
+}
+
+// Whether ssh finds somebody to ask.
+bool hasTerminal() {
+  kj::AutoCloseFd terminal(open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+  return terminal.get() >= 0;
+}
+bool hasAskpass() { return getenv("SSH_ASKPASS") != nullptr; }
+
 }  // namespace
 
 RemoteInstall::RemoteInstall(SshTarget target, bool mayAsk)
-    : target_(std::move(target)), mayAsk_(mayAsk), token_(makeToken()) {}
+    : target_(std::move(target)),
+      mayAsk_(mayAsk && (hasTerminal() || hasAskpass())),
+      token_(makeToken()) {}
 
 RemoteInstall::~RemoteInstall() noexcept(false) {
   if (ssh_.pid < 0) return;
@@ -55,16 +82,30 @@ RemoteInstall::~RemoteInstall() noexcept(false) {
 }
 
 void RemoteInstall::start(std::vector<std::string> arguments) {
-  // A spoke that went away is noticed.
-  auto argv = opensshCommand(target_, {"INFO", mayAsk_}, {"-o", "ServerAliveInterval=15"});
+  // VERBOSE, to see when it has logged in; and a spoke that went away is noticed.
+  auto argv = opensshCommand(target_, {"VERBOSE", mayAsk_}, {"-o", "ServerAliveInterval=15"});
   argv.push_back("exec /bin/sh");
   ssh_ = spawnWithSocket(argv, mayAsk_ ? Terminal::OURS : Terminal::NONE);
+  start_ = std::chrono::steady_clock::now();
+  requireSh();
   arguments.push_back("--token=" + token_);
-  // What start-up files print may have no line's end.
-  std::string text = "echo\nset --";
+  std::string text = "set --";
   for (auto& argument : arguments) absl::StrAppend(&text, " ", shellQuote(argument));
-  deadline_ = std::chrono::steady_clock::now() + PATIENCE_IN_ALL;
   send(text + "\n" + INSTALL_SCRIPT);
+}
+
+// A start-up file may have put another shell in sh's place.
+void RemoteInstall::requireSh() {
+  // What start-up files print may have no line's end; one that reads a line gets the empty one. To
+  // csh, $?x is whether there is an x.
+  send(absl::StrCat("\necho; echo ", token_, " reads $?x\n"));
+  if (answer() == std::pair<std::string, std::string>("reads", "0x")) return;
+  patience_ = std::chrono::seconds(0);
+  throw Failure(absl::StrCat(
+      "the login at ", escapeForTerminal(target_.alias),
+      " does not run the command that it is given, '/bin/sh', but another shell. Nothing was "
+      "changed there. Does a start-up file of its shell start that one? Try '",
+      sshInvocation(target_), " exec /bin/sh -c pwd'."));
 }
 
 void RemoteInstall::send(const std::string& bytes) {
@@ -82,21 +123,50 @@ void RemoteInstall::send(const std::string& bytes) {
 // Returns when the other side is ready for this, or has gone.
 void RemoteInstall::awaitTurn(short events) {
   using std::chrono::ceil, std::chrono::milliseconds, std::chrono::steady_clock;
-  // A person who is asked for a password takes his time.
-  bool person = mayAsk_ && !heard_;
-  if (person) deadline_ = steady_clock::now() + PATIENCE_IN_ALL;
-  auto until = std::min(deadline_, steady_clock::now() + PATIENCE);
+  auto began = steady_clock::now();
   for (;;) {
+    auto left = ceil<milliseconds>(limit(began) - steady_clock::now());
+    if (left.count() <= 0) explainSilence();
     struct pollfd turn = {ssh_.stdio, events, 0};
-    auto left = ceil<milliseconds>(until - steady_clock::now()).count();
-    int ready = poll(&turn, 1, person ? -1 : int(std::max<int64_t>(left, 0)));
-    if (ready > 0) return;
-    if (ready < 0 && errno == EINTR) continue;
-    patience_ = std::chrono::seconds(0);
-    throw Failure(absl::StrCat(escapeForTerminal(target_.alias),
-                               " takes too long to answer. Does '", sshInvocation(target_),
-                               " true' come to an end?"));
+    if (poll(&turn, 1, int(heard_ ? left.count() : std::min(left, GLANCE).count())) > 0) return;
   }
+}
+
+std::chrono::steady_clock::time_point RemoteInstall::limit(
+    std::chrono::steady_clock::time_point began) {
+  if (heard_) return std::min(heardAt_ + PATIENCE_IN_ALL, began + PATIENCE);
+  if (!loggedIn_ && errorsAfterLogin(target_, readBack(ssh_.errors))) {
+    loggedIn_ = std::chrono::steady_clock::now();
+  }
+  if (loggedIn_) return *loggedIn_ + START_PATIENCE;
+  if (mayAsk_) return start_ + PATIENCE_IN_ALL;
+  return start_ + std::max(LOGIN_PATIENCE, std::chrono::seconds(target_.connectTimeout));
+}
+
+void RemoteInstall::explainSilence() {
+  patience_ = std::chrono::seconds(0);
+  auto place = escapeForTerminal(target_.alias);
+  auto invocation = sshInvocation(target_);
+  if (heard_) {
+    throw Failure(
+        absl::StrCat(place, " stopped answering. Does '", invocation, " true' come to an end?"));
+  }
+  auto errors = readBack(ssh_.errors);
+  auto said = ownWords(errorsAfterLogin(target_, errors).value_or(errors));
+  auto saying = said.empty() ? "" : absl::StrCat(" (it said: ", said, ")");
+  auto waited = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() -
+                                                                 loggedIn_.value_or(start_));
+  if (!loggedIn_) {
+    throw Failure(absl::StrCat("ssh did not log in to ", place, " within ", waited.count(), " s",
+                               saying, ". Try '", invocation, " -v true'."));
+  }
+  throw Failure(absl::StrCat(
+      "the login at ", place, " works, but its shell did not start the command '/bin/sh' within ",
+      waited.count(), " s", saying,
+      ". A start-up file of that shell (~/.bashrc, ~/.zshenv, ~/.config/fish/config.fish, "
+      "~/.tcshrc) may wait for input, or run a program that does not end. See whether '",
+      invocation, " true </dev/null' ends; while it does not, 'ps f -u ", shellQuote(target_.user),
+      "' on the spoke shows what runs."));
 }
 
 // False at the end.
@@ -131,6 +201,7 @@ std::pair<std::string, std::string> RemoteInstall::answer() {
                       line.substr(0, LONGEST_NOISE - std::min(noise_.size(), LONGEST_NOISE)), "\n");
       continue;
     }
+    if (!heard_) heardAt_ = std::chrono::steady_clock::now();
     heard_ = true;
     line.erase(0, token_.size() + 1);
     auto space = std::min(line.find(' '), line.size());
@@ -161,7 +232,8 @@ void RemoteInstall::explainEnd() {
     denial.forAgent = false;
     throw Failure(absl::StrCat(explainOpenssh(target_, errors, denial),
                                " Adding a spoke, or changing one, goes by your own login there: '",
-                               sshInvocation(target_), " true' has to work."));
+                               sshInvocation(target_), " true' has to work.",
+                               shellHint(target_, errors)));
   }
   auto noise = noise_ + received_;
   if (noise.find(std::string(PREAMBLE.substr(2))) != std::string::npos) {
@@ -171,12 +243,18 @@ void RemoteInstall::explainEnd() {
         "login "
         "of your own, which 'spoke add' is given, and the other commands by --via user@host."));
   }
-  auto said = ownWords(errors.empty() ? noise : errors);
-  throw Failure(
-      absl::StrCat("the login at ", place,
-                   heard_ ? " broke off" : " does not run /bin/sh, or ended before it did",
-                   said.empty() ? "" : absl::StrCat(" (it said: ", said, ")"), ". Try '",
-                   sshInvocation(target_), " true'."));
+  auto own = errorsAfterLogin(target_, errors).value_or(errors);
+  auto said = ownWords(absl::StripAsciiWhitespace(own).empty() ? noise : own);
+  auto saying = said.empty() ? "" : absl::StrCat(" (it said: ", said, ")");
+  if (heard_) {
+    throw Failure(absl::StrCat("the login at ", place, " broke off", saying, ". Try '",
+                               sshInvocation(target_), " true'."));
+  }
+  throw Failure(absl::StrCat(
+      "the login at ", place, " does not run /bin/sh, or ended before it did", saying,
+      ". Is its login shell one that runs commands, not nologin or a restricted one such as rbash? "
+      "On the spoke, 'getent passwd ",
+      shellQuote(target_.user), "' shows it. Try '", sshInvocation(target_), " true'."));
 }
 
 Installed RemoteInstall::install(const InstallRequest& request,

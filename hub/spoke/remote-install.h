@@ -1,9 +1,11 @@
 #pragma once
 // deploy/install-spoke.sh, run on a spoke through the login of the person who sets it up.
 //
-// ssh starts /bin/sh there, whatever the login shell is, and gives it the script on standard input.
+// ssh starts /bin/sh there, whatever the login shell is, and gives it the script on standard input,
+// once that has shown that it is what reads: another shell would run parts of the script.
 // With --token=WORD the script says each thing as a line "WORD …", so that what start-up files
 // print is passed over:
+//   WORD reads 0x             a shell of sh's kind does (before the script is sent)
 //   WORD need ARCHITECTURE    send the agent for it: a line with its size, then its bytes
 //   WORD installed ARCHITECTURE AGENT LINE
 //                             what became of both: "new", "added", "replaced", "same"
@@ -20,6 +22,7 @@
 // for another directory is a mistake.
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -72,19 +75,25 @@ class RemoteInstall {
   // The next line that is meant for us: its first word, and the rest.
   std::pair<std::string, std::string> answer();
   void awaitTurn(short events);
+  void requireSh();
   bool readMore();
+  // When awaitTurn(), which began then, gives up; and why it did.
+  std::chrono::steady_clock::time_point limit(std::chrono::steady_clock::time_point began);
+  [[noreturn]] void explainSilence();
   [[noreturn]] void explainEnd();
 
   SshTarget target_;
   const bool mayAsk_;
   std::string token_;
   Spawned ssh_{-1, nullptr, nullptr};
-  std::string received_;                            // what has no line's end yet
-  size_t total_ = 0;                                // bytes that came
-  std::string noise_;                               // what was not meant for us, its beginning
-  bool heard_ = false;                              // anything meant for us
-  std::chrono::seconds patience_{20};               // for what it takes back in the end
-  std::chrono::steady_clock::time_point deadline_;  // for all of it; none before a person logged in
+  std::string received_;                           // what has no line's end yet
+  size_t total_ = 0;                               // bytes that came
+  std::string noise_;                              // what was not meant for us, its beginning
+  bool heard_ = false;                             // anything meant for us
+  std::chrono::seconds patience_{20};              // for what it takes back in the end
+  std::chrono::steady_clock::time_point start_;    // of ssh
+  std::chrono::steady_clock::time_point heardAt_;  // of anything meant for us, the first time
+  std::optional<std::chrono::steady_clock::time_point> loggedIn_;  // when ssh was seen to have
   std::vector<std::string> said_;
 };
 

@@ -70,6 +70,16 @@ size_t endOfLogin(const SshTarget& target, const std::string& errors) {
   return std::string::npos;
 }
 
+// Of what came after the login, what the command behind ssh wrote.
+std::string withoutWordsOfSsh(const std::string& errors) {
+  std::vector<std::string> lines = absl::StrSplit(errors, '\n');
+  std::erase_if(lines, [](auto& line) {
+    return line.starts_with(DEBUG) || line.starts_with("Transferred: ") ||
+           line.starts_with("Bytes per second: ");
+  });
+  return absl::StrJoin(lines, "\n");
+}
+
 // Whether ssh, as it ended, says that its connection did.
 bool wasCut(const std::string& errors) {
   for (auto* words :
@@ -90,12 +100,7 @@ class OpensshConnection : public ProcessConnection {
     auto result = ProcessConnection::farewell(waitScope);
     auto end = endOfLogin(target_, result.errors);
     if (end != std::string::npos) result.errors.erase(0, end);
-    std::vector<std::string> lines = absl::StrSplit(result.errors, '\n');
-    std::erase_if(lines, [](auto& line) {
-      return line.starts_with(DEBUG) || line.starts_with("Transferred: ") ||
-             line.starts_with("Bytes per second: ");
-    });
-    result.errors = absl::StrJoin(lines, "\n");
+    result.errors = withoutWordsOfSsh(result.errors);
     if (result.exitStatus == SSH_FAILED && wasCut(result.errors)) {
       result.cutOff = ownWords(result.errors);
       result.errors.clear();
@@ -187,6 +192,12 @@ void waitForLogin(const SshTarget& target, const Spawned& ssh, const Denial& den
 }
 
 }  // namespace
+
+std::optional<std::string> errorsAfterLogin(const SshTarget& target, const std::string& errors) {
+  auto end = endOfLogin(target, errors);
+  if (end == std::string::npos) return std::nullopt;
+  return withoutWordsOfSsh(errors.substr(end));
+}
 
 kj::Own<Connection> startOpenssh(const SshTarget& target, const std::string& command,
                                  std::shared_ptr<RateLimiter> limiter, const Denial& denial,

@@ -15,6 +15,10 @@
 
 namespace pibrain {
 
+// Of what ssh wrote with LogLevel VERBOSE or DEBUG1: what the command behind it wrote; nullopt if
+// ssh has not logged in.
+std::optional<std::string> errorsAfterLogin(const SshTarget& target, const std::string& errors);
+
 // Runs `command` at the target through `ssh`, with nobody to ask and nothing forwarded. Returns
 // when it has logged in. Throws Failure; `denial` is what is known of the keys, for its message.
 kj::Own<Connection> startOpenssh(const SshTarget& target, const std::string& command,

@@ -19,6 +19,7 @@
 #include "common/file-io.h"
 #include "common/text.h"
 #include "hub/failure.h"
+#include "hub/files.h"
 #include "hub/rsync/sync.h"
 #include "hub/subprocess.h"
 #include "hub/sync/explain.h"
@@ -37,13 +38,18 @@ constexpr uint64_t NO_ROOM = 64 << 20;     // a failure
 constexpr int64_t SLOW = 3000;             // ms until the agent has looked at its files
 constexpr int64_t LONG_AGO_DAYS = 2;       // for a last good run
 
-// The path, or the nearest directory above it that exists.
-std::string existing(std::string path) {
-  struct stat st;
-  while (path.size() > 1 && stat(path.c_str(), &st) != 0 && errno == ENOENT) {
-    path = path.substr(0, std::max<size_t>(path.rfind('/'), 1));
+// Why nothing can be put at the path, for the end of a sentence; empty: something can.
+std::string whyNotWritable(const std::string& path) {
+  auto reached = nearestTo(path);
+  if (reached.error != 0 && reached.error != ENOENT) {
+    return explainObstacle(reached.path, reached.error);
   }
-  return path;
+  struct stat st;
+  if (stat(reached.path.c_str(), &st) == 0 && !S_ISDIR(st.st_mode)) {
+    return explainObstacle(reached.path, ENOTDIR);
+  }
+  bool writable = access(reached.path.c_str(), W_OK | X_OK) == 0;
+  return writable ? "" : explainObstacle(reached.path, errno);
 }
 
 class Examiner {
@@ -330,16 +336,13 @@ class Examiner {
 
   void examineMirror() {
     step_ = "mirror";
-    struct stat st;
-    auto above = existing(spoke_.path);
-    bool there = above == spoke_.path;
-    bool directory = stat(above.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
-    if (!directory || access(above.c_str(), W_OK | X_OK) != 0) {
-      add(step_, CheckState::FAILED,
-          absl::StrCat(above, directory ? " may not be written to" : " is not a directory",
-                       ", so the mirror ", spoke_.path,
-                       " cannot be kept. Check it with 'ls -ld', or correct 'path' in the "
-                       "config"));
+    bool there = nearestTo(spoke_.path).error == 0;
+    auto why = whyNotWritable(spoke_.path);
+    if (!why.empty()) {
+      result_.checks.push_back(
+          {step_, CheckState::FAILED,
+           absl::StrCat("the mirror ", escapeForTerminal(spoke_.path), " cannot be kept: ", why,
+                        ". If the path is wrong, correct 'path' in the config")});
     } else if (!there && spoke_.method == SyncMethod::SYNCTHING) {
       warn(spoke_.path + " does not exist: Syncthing has not put anything there yet");
     } else {
@@ -349,11 +352,15 @@ class Examiner {
 
   void examineRoom() {
     step_ = "disk";
-    std::set<std::string> paths{existing(spoke_.path), existing(config_.hub.archiveDir)};
-    paths.insert(existing(config_.hub.databaseDir));
+    auto mirror = nearestTo(spoke_.path).path;
+    std::set<std::string> paths{mirror, nearestTo(config_.hub.archiveDir).path};
+    paths.insert(nearestTo(config_.hub.databaseDir).path);
     for (auto& path : paths) {
       struct statvfs fs;
-      if (statvfs(path.c_str(), &fs) != 0) continue;
+      if (statvfs(path.c_str(), &fs) != 0) {
+        warn(absl::StrCat("how much is free at ", path, " is not known: ", strerror(errno)));
+        continue;
+      }
       uint64_t room = uint64_t(fs.f_bavail) * fs.f_frsize;
       auto detail = absl::StrCat(formatBytes(room), " free at ", path);
       if (room < NO_ROOM || (fs.f_files > 0 && fs.f_favail == 0)) {
@@ -362,7 +369,7 @@ class Examiner {
                 ". Make room: 'df -h' and 'df -i' show what is used");
       } else if (room < LITTLE_ROOM) {
         warn(detail + ". A large session more, and it is full");
-      } else if (path == existing(spoke_.path)) {
+      } else if (path == mirror) {
         good(detail);
       }
     }
@@ -444,6 +451,11 @@ Examination examineHub(const Config& config, const std::vector<const SpokeConfig
   check("rsync", needs([](auto& spoke) { return spoke.method == SyncMethod::RSYNC; }),
         "no rsync on PATH, and some spokes need it ('sync_method: rsync'): 'sudo apt install "
         "rsync'");
+  if (auto why = whyNotWritable(config.hub.archiveDir); !why.empty()) {
+    result.checks.push_back({"archive", CheckState::FAILED,
+                             absl::StrCat("nothing can be archived in ",
+                                          escapeForTerminal(config.hub.archiveDir), ": ", why)});
+  }
   return result;
 }
 

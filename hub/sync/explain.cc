@@ -12,6 +12,7 @@
 #include "common/message-guard.h"
 #include "common/protocol.h"
 #include "common/text.h"
+#include "common/utf8.h"
 #include "hub/failure.h"
 #include "hub/sync/listing.h"
 
@@ -69,6 +70,11 @@ std::string askedRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
   return asked;
 }
 
+// Whether the agent is from before roots were written as "bytes:…" if they need it.
+bool readsNoExactPath(const AgentInfo& agent) {
+  return absl::StrContains(agent.root, "/" + std::string(EXACT_PATH));
+}
+
 // The commands that put this version's agent there, for a spoke that was added, or by any means.
 std::string upgradeCommand(const SpokeConfig& spoke) {
   return absl::StrCat("'pi-brain spoke upgrade ", shellQuote(spoke.name), "'");
@@ -110,6 +116,13 @@ std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
         ". Make the start-up files quiet "
         "for shells without a terminal, and check with 'ssh ",
         escapeForTerminal(spoke.source.host), " true', which should print nothing.");
+  }
+  if (contains(farewell.errors, "restricted") || contains(said, "account is currently not")) {
+    return absl::StrCat("the login shell on ", place, " does not start pi-brain-agent.",
+                        saidSuffix(said),
+                        " It has to be a shell that runs a program by its path, not nologin, nor a "
+                        "restricted one such as rbash. On the spoke, 'getent passwd USER' shows "
+                        "it, and 'sudo chsh -s /bin/sh USER' gives the account another.");
   }
   if (missing) {
     return absl::StrCat(
@@ -225,6 +238,11 @@ void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
     case proto::RootState::SERVED:
       return;
     case proto::RootState::MISSING:
+      if (readsNoExactPath(agent)) {
+        throw Failure(absl::StrCat("the agent on ", place,
+                                   " is too old for this root: it takes --root=bytes:… for a ",
+                                   "name. Upgrade the agent: ", upgradeCommand(spoke), "."));
+      }
       throw Failure(absl::StrCat("the directory ", root, " does not exist on ", place,
                                  ". If pi has not run there yet, run it once; otherwise ", correct,
                                  ". Nothing was deleted here."));

@@ -3,8 +3,8 @@
 #include <absl/strings/str_cat.h>
 
 #include "common/file-io.h"
+#include "common/login-shell.h"
 #include "common/protocol.h"
-#include "common/text.h"
 #include "hub/failure.h"
 #include "hub/ssh/connect.h"
 #include "hub/ssh/dial.h"
@@ -50,7 +50,7 @@ kj::Own<Connection> SpokeReach::connect(ConnectOptions options, kj::AsyncIoConte
     reached_.reset();  // ssh makes its own connection
   };
   // What an unrestricted key runs; a forced command takes its place.
-  auto command = "pi-brain-agent " + shellQuote("--root=" + spoke_.source.path);
+  auto command = "pi-brain-agent " + rootOption(spoke_.source.path);
   return connectSsh(*target, command, options, io);
 }
 

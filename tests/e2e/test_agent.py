@@ -46,7 +46,7 @@ class Agent(HubCase):
         line = run("--root=/srv/pi sessions", "--authorized-keys-line", f"{self.sshd.key}.pub",
                    "--from=127.0.0.0/8,::1").stdout
         self.assertEqual(line, f'restrict,from="127.0.0.0/8,::1",command="{harness.EMULATED or AGENT} '
-                               f"'--root=/srv/pi sessions'\" {public}")
+                               f'--root=bytes:/srv/pi%20sessions" {public}')
         done = run("--authorized-keys-line", str(self.sshd.key))
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn("private key", done.stderr)

@@ -90,6 +90,22 @@ class CommandLine(HubCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("cannot read the config file", done.stderr)
 
+    def test_a_home_that_is_none(self):
+        """Without a config by name, nothing is made up: HOME has to be a directory."""
+        file = self.dir / "file"
+        file.write_text("")
+        for home, why in (("/nonexistent", "No such file or directory"), (str(file), "it is not a directory"),
+                          ("relative", "it is not a directory"), (str(file / "below"), "Not a directory")):
+            for command in (["sync", "run"], ["sync", "status"], ["sync", "list"], ["sync", "doctor"], ["sync", "archive", "list"],
+                            ["spoke", "list"], ["spoke", "add", "box", "box.invalid"]):
+                done = self.pi_brain(*command, config=False, env={**self.environment(), "HOME": home})
+                self.assertEqual(done.returncode, 2, (home, command, done.stdout))
+                self.assertIn(f"HOME names no directory that exists: '{home}' ({why})", done.stderr)
+        self.assertFalse(os.path.exists("/nonexistent"))
+        # With a config, and no path in it that needs one, all is well.
+        done = self.pi_brain("sync", "run", env={**self.environment(), "HOME": "/nonexistent"})
+        self.assertNotIn("HOME", done.stderr)
+
     def test_usage(self):
         for arguments in (["sync", "run", "--no-such-flag"], ["sync", "frobnicate"], ["sync"], [],
                           ["sync", "run", "--jobs", "0"], ["sync", "run", "--bwlimit", "fast"],

@@ -160,6 +160,36 @@ class Doctor(HubCase):
         self.assertIn("✗ disk        2.0 MB free", done.stdout)
         self.assertIn("df -h", done.stdout)
 
+    @unittest.skipIf(os.geteuid() != 0, "root's files in another user's place take root")
+    def test_what_root_left_behind(self):
+        """Root's run with the user's HOME, and then the user: whose it is, and no word that is not so."""
+        self.sync()
+        for path in (self.class_dir, self.dir, self.sshd.dir):
+            path.chmod(0o755)
+        for path in (self.sshd.key, self.sshd.ssh_config, self.sshd.known_hosts, self.config, self.home):
+            os.chown(path, 4243, 4243)
+        (self.dir / "synced").chmod(0o700)
+        self.archive.mkdir(exist_ok=True)
+
+        def as_user(command):
+            return subprocess.run(["setpriv", "--reuid=4243", "--regid=4243", "--clear-groups", harness.HUB, "sync", command, "-c",
+                                   self.config], capture_output=True, text=True, env=self.environment(), cwd="/")
+        done = as_user("doctor")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn(f"the mirror {self.mirror} cannot be kept: {self.dir}/synced belongs to root, not to the user 4243: "
+                      f"'ls -ld {self.dir}/synced'", done.stdout)
+        self.assertIn(f"sudo chown -R 4243 {self.dir}/synced", done.stdout)
+        self.assertIn(f"nothing can be archived in {self.archive}: {self.archive} belongs to root", done.stdout)
+        self.assertNotIn("not a directory", done.stdout)
+        for command in ("status", "list"):
+            self.assertIn(f"what is in {self.mirror} is not known: {self.dir}/synced belongs to root", as_user(command).stderr)
+
+    def test_a_mirror_that_is_no_directory(self):
+        (self.dir / "file").write_text("x")
+        for path in (self.dir / "file", self.dir / "file/below/it"):
+            self.write_config([self.spoke(path=str(path))])
+            self.fails_at("mirror", f"{self.dir}/file is not a directory")
+
     def test_the_last_run_failed(self):
         self.sync()
         self.sshd.configure_client(port=harness.free_port())

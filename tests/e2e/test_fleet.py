@@ -174,7 +174,7 @@ class TwentySpokes(fleet.FleetCase):
         (self.fleet.spokes[0].home / "my sessions").mkdir()
         other.write_text("one root@127.0.1.1 ~/my sessions   # of the first\r\n")
         self.script(inventory=other)
-        self.assertRegex(self.fleet.spokes[0].lines()[0], r"/my sessions'\"")
+        self.assertRegex(self.fleet.spokes[0].lines()[0], r'/my%20sessions"')
         self.script(inventory=other, code=2, *["--report", self.dir])
         for text, words in [("one\n", ":1: expected NAME USER@HOST"), ("# x\na b\na c\n", ":3: the name a is taken by line 2"),
                             ("# nothing\n", "no machine"), ("a root@b\nhost c\n", ":1: this looks like a machine"),

@@ -12,7 +12,7 @@ import fleet
 import harness
 
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "deploy/install-spoke.sh"
-SHELLS = (["dash"], ["busybox", "sh"], ["bash", "--posix"])
+SHELLS = (["dash"], ["busybox", "sh"], ["bash", "--posix"], ["mksh"], ["ksh93"], ["zsh"])
 # With busybox, all the tools are its own.
 BUSYBOX_TOOLS = "awk cat chmod cp cut dirname grep head id kill ln ls mkdir mv printf readlink rm rmdir sed sha256sum sleep " \
                 "sort sync tail tr uname wc".split()
@@ -150,7 +150,7 @@ class InstallSpoke(fleet.FleetCase):
         self.assertEqual(self.spoke.authorized.read_text(), mine)
         self.install("--root", "~/other")
         self.assertIn('from="127.0.0.0/8",command="', self.spoke.lines()[0])
-        self.assertRegex(self.spoke.lines()[0], r"/other'? --require-sandbox\" ssh-ed25519 ")
+        self.assertRegex(self.spoke.lines()[0], r"/other --require-sandbox\" ssh-ed25519 ")
 
     def test_what_gives_the_key_more_does_not_stay(self):
         self.install()
@@ -264,11 +264,11 @@ class InstallSpoke(fleet.FleetCase):
         same = line.replace("command=", "Command=") + ' "quoted" words command="x'
         self.spoke.authorized.write_text(same + "\n")
         self.install("--root", "~/a\" b")
-        self.assertRegex(self.spoke.lines()[0], r'^restrict,from="127.0.0.0/8",command=".*pi-brain-agent\S* \S*--root=.*a\S*\\" b\S*" ssh-ed25519 ')
+        self.assertRegex(self.spoke.lines()[0], r'^restrict,from="127.0.0.0/8",command="~/\S*pi-brain-agent --root=bytes:/\S*/a%22%20b" ssh-ed25519 ')
         strict = re.sub(r'" (ssh-ed25519 )', r' --require-sandbox" \1', self.spoke.lines()[0])
         self.spoke.authorized.write_text(strict + "\n")
         self.install("--root", "~/c\" d")
-        self.assertRegex(self.spoke.lines()[0], r'd\S* --require-sandbox" ssh-ed25519 ')
+        self.assertRegex(self.spoke.lines()[0], r'/c%22%20d --require-sandbox" ssh-ed25519 ')
         (self.spoke.home / 'c" d').mkdir()
         self.hub()
         self.run_script("--uninstall")
@@ -316,6 +316,9 @@ class InstallSpoke(fleet.FleetCase):
                                   env={"PATH": os.environ["PATH"], "HOME": str(self.spoke.home)})
             return done.returncode, done.stdout + done.stderr
         for prepare, restore, words in (
+                *([(lambda: os.chown(ssh, 0, 0), lambda: os.chown(ssh, user, user), f"{ssh} belongs to root, not to {user}: 'ls -ld {ssh}'"),
+                   (self.local_of_root, self.local_gone, f"{self.spoke.home}/.local belongs to root, not to {user}: 'ls -ld ")]
+                  if root else []),
                 (lambda: keys.chmod(0o400), lambda: keys.chmod(0o640), "cannot be read and written"),
                 (lambda: keys.chmod(0), lambda: keys.chmod(0o640), "cannot be read and written"),
                 *([(lambda: os.chown(keys, 0, 0), lambda: os.chown(keys, user, user), "cannot be read and written")] if root else []),
@@ -332,6 +335,42 @@ class InstallSpoke(fleet.FleetCase):
         code, said = run()
         self.assertEqual(code, 0, said)
         self.assertEqual(len(self.spoke.lines()), 1)
+
+    def local_of_root(self):
+        (self.spoke.home / ".local").mkdir()
+
+    def local_gone(self):
+        (self.spoke.home / ".local").rmdir()
+
+    def test_a_home_that_is_read_only(self):
+        ssh = self.spoke.authorized.parent
+        home = self.spoke.home
+        for place, prepare in (("authorized_keys", lambda: None), (".ssh", lambda: self.spoke.authorized.unlink()),
+                               (".ssh", lambda: ssh.rmdir())):
+            with self.subTest(place):
+                prepare()
+                self.in_mounts("mount", "--bind", home, home)
+                self.in_mounts("mount", "-o", "remount,bind,ro", home)
+                said = self.install(code=1)
+                self.in_mounts("umount", home)
+                self.assertIn("it is the file system that is read-only. 'findmnt -T ", said)
+                self.assertIn(place, said)
+                self.assertNotIn("owner and mode", said)
+        self.assertEqual(set(self.spoke.files()), {".bashrc"})
+
+    def test_without_proc_and_without_tmp(self):
+        """Neither the script nor the agent asks for them."""
+        self.in_mounts("sh", "-c", "for place in /tmp /var/tmp; do mount -t tmpfs -o ro none $place; done; while umount -l /proc 2>/dev/null; do :; done")
+        command = self.command("--key", self.public, "--agent", str(harness.AGENT))
+        done = subprocess.run(command, capture_output=True, text=True, env={"PATH": os.environ["PATH"], "HOME": "/nowhere"})
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn('command="~/.local/lib/pi-brain/pi-brain-agent --root=', self.spoke.lines()[0])
+        self.spoke.sessions.mkdir(parents=True)
+        (self.spoke.sessions / "a.jsonl").write_text("{}\n")
+        self.hub()
+        self.assertTrue((self.dir / "synced/a.jsonl").exists())
+        self.run_script("--uninstall")
+        self.assertEqual(self.spoke.authorized.read_bytes(), self.spoke.before)
 
     def test_what_the_hub_sends_is_checked(self):
         """As 'pi-brain spoke add' speaks with it, by each sh: an agent that arrives damaged is not kept."""

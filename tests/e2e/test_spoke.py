@@ -472,13 +472,15 @@ class Upgrade(OneSpoke):
         elsewhere = self.box.home / "bin/pi-brain-agent"
         elsewhere.parent.mkdir()
         shutil.copy(harness.AGENT, elsewhere)
-        text = self.box.authorized.read_text().replace(str(self.box.agent), str(elsewhere))
+        # The home's own path would need quotes.
+        text = self.box.authorized.read_text().replace("~/.local/lib/pi-brain/", "~/bin/")
+        self.assertIn("~/bin/pi-brain-agent", text)
         self.box.authorized.write_text(text)
         before = self.box.files()
         self.assertIn("spoke add", self.spoke("upgrade", "laptop", code=1))
         self.assertEqual(self.box.files(), before)
         self.add()
-        self.assertIn(str(self.box.agent), self.box.lines()[0])
+        self.assertIn("~/.local/lib/pi-brain/pi-brain-agent", self.box.lines()[0])
 
 
 class RotateKey(OneSpoke):

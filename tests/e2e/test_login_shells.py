@@ -1,0 +1,221 @@
+"""The login shell is any shell: what it is given means the same to all of them, or it is refused in words."""
+import contextlib
+import os
+import pathlib
+import pty
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+
+import fleet
+import harness
+
+# Each runs `-c COMMAND`, as sshd has it do. Those of the restricted kind are apart.
+SHELLS = {name: found.split() for name, found in {
+    "dash": "dash", "bash": "bash", "posix": "bash --posix", "tcsh": "tcsh", "csh": "bsd-csh", "fish": "fish", "zsh": "zsh",
+    "zsh with all globs": "zsh -o extendedglob -o magicequalsubst", "mksh": "mksh", "ksh93": "ksh93", "busybox": "busybox sh",
+    "nu": "nu"}.items() if shutil.which(found.split()[0])}  # Debian has no nu
+ODD = "it's o!d \"pl@ce\" \\ $HOME `id` *?[x] {a,b} ~ ^ # & ; | < > ( ) = % é"
+
+
+class Words(unittest.TestCase):
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="pi-brain-words-"))
+        self.addCleanup(shutil.rmtree, self.dir)
+        harness.keygen(self.dir / "key")
+        self.home = self.dir / "my home's \"own\" é"
+        self.home.mkdir()
+
+    def command(self, agent, root):
+        """Of the line that the agent prints."""
+        line = subprocess.run([agent, b"--root=" + os.fsencode(root), "--authorized-keys-line", self.dir / "key.pub"], check=True,
+                              capture_output=True, env={"HOME": str(self.home)}).stdout.decode()
+        self.assertTrue(line.startswith('restrict,command="'), line)
+        command, rest = line.removeprefix('restrict,command="').split('"', 1)
+        self.assertTrue(rest.startswith(" ssh-ed25519 "), line)
+        return command
+
+    def test_every_root_reaches_the_agent(self):
+        """No shell is at a loss, whichever byte is in it: what the agent is given is what it was asked for."""
+        show = self.home / "pi-brain-agent"
+        bytes_ = [bytes([b]) for b in range(1, 256)]
+        roots = [b"/a" + one + b"b" for one in bytes_] + [b"/" + one for one in bytes_] + [os.fsencode("/" + ODD), b"/plain/root"]
+        shutil.copy(harness.AGENT, show)
+        commands = [self.command(show, root) for root in roots]
+        self.assertEqual(commands[-1], "~/pi-brain-agent --root=/plain/root")
+        show.write_text("#!/bin/sh\nprintf '%s\\n' \"$1\" >>$OUT\n")
+        for name, shell in SHELLS.items():
+            with self.subTest(shell=name):
+                if name == "fish":
+                    self.use_home_that_fish_reads(show)
+                out = self.dir / f"out-{name}"
+                done = subprocess.run([*shell, "-c", "\n".join(commands)], capture_output=True, stdin=subprocess.DEVNULL,
+                                      env={"HOME": str(self.home), "PATH": "/usr/bin:/bin", "OUT": str(out)}, cwd="/")
+                said = out.read_text().splitlines() if out.exists() else []
+                self.assertEqual(said, [command.split(" ", 1)[1] for command in commands], done.stderr[:500])
+
+    def use_home_that_fish_reads(self, show):
+        """In the C locale, fish makes something else of what is not ASCII in "~"."""
+        self.home = self.dir / "my home's \"own\""
+        self.home.mkdir()
+        shutil.copy(show, self.home)
+
+    def test_the_agent_reads_what_it_wrote(self):
+        """And what people write, which may be wrong."""
+        root = self.dir / ODD
+        self.assertIn("--root=bytes:", self.command(harness.AGENT, root))
+        for wrong in ("%", "%zz", "/a%00b"):
+            done = subprocess.run([harness.AGENT, "--root=bytes:" + wrong], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("no percent-encoded path", done.stderr)
+
+    def test_an_agent_whose_path_takes_quotes(self):
+        place = self.dir / "my tools"
+        place.mkdir()
+        shutil.copy(harness.AGENT, place)
+        done = subprocess.run([place / "pi-brain-agent", "--authorized-keys-line", self.dir / "key.pub"], capture_output=True, text=True,
+                              env={"HOME": str(self.home)})
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("needs quotes, which login shells read in different ways. Put it where", done.stderr)
+
+    def test_the_key_on_standard_input(self):
+        with open(self.dir / "key.pub") as key:
+            done = subprocess.run([harness.AGENT, "--root=/s", "--authorized-keys-line", "-"], stdin=key, capture_output=True, text=True)
+        self.assertIn(f'command="{harness.AGENT} --root=/s" ssh-ed25519 ', done.stdout)
+
+
+class Login(fleet.FleetCase):
+    """A machine whose accounts have these shells, and the hub's whole way with it."""
+
+    def machine(self, shell, start_up=None, **options):
+        box = self.fleet.add(shell, noise=False, **options)
+        if start_up:
+            path, text = start_up
+            (box.home / path).parent.mkdir(parents=True, exist_ok=True)
+            (box.home / path).write_text(text)
+        box.wait()
+        return box
+
+    def refused(self, box, *words):
+        before = box.files()
+        said = self.fleet.pi_brain("spoke", "add", box.name, f"root@{box.name}", code=1)
+        for word in words:
+            self.assertIn(word, said)
+        self.assertEqual(box.files(), before)
+        self.assertFalse((box.home / ".local").exists())
+        self.assertFalse(self.fleet.config.exists())
+
+    def test_the_whole_way(self):
+        for name, shell in SHELLS.items():
+            if len(shell) > 1:
+                continue
+            with self.subTest(shell=name):
+                box = self.machine(shutil.which(shell[0]))
+                before = box.files()
+                sessions = box.home / ODD
+                sessions.mkdir()
+                (sessions / "a.jsonl").write_text("{}\n")
+                self.fleet.pi_brain("spoke", "add", name, f"root@{box.name}", "--root", f"~/{ODD}")
+                self.assertTrue(box.lines()[0].startswith('restrict,command="~/.local/lib/pi-brain/pi-brain-agent --root=bytes:/'),
+                                box.lines())
+                self.fleet.pi_brain("sync", "run", "-s", name)
+                mirror = self.fleet.home / ".pi-brain/synced" / name
+                self.assertTrue((mirror / "a.jsonl").exists())
+                self.assertIn("unchanged", self.fleet.pi_brain("spoke", "add", name, f"root@{box.name}"))
+                self.fleet.pi_brain("spoke", "rotate-key", name)
+                self.fleet.pi_brain("sync", "run", "-s", name)
+                self.fleet.pi_brain("spoke", "remove", name)
+                (sessions / "a.jsonl").unlink()
+                self.assertEqual(box.files(), before)
+
+    def test_a_key_that_is_not_locked_down(self):
+        """Its command is the hub's, and has any root, too; the agent is on PATH there."""
+        for name, shell in SHELLS.items():
+            if len(shell) > 1:
+                continue
+            with self.subTest(shell=name):
+                box = self.machine(shutil.which(shell[0]), options=[f"SetEnv PATH={harness.BIN}:/usr/bin:/bin"])
+                sessions = box.home / ODD
+                sessions.mkdir()
+                (sessions / "a.jsonl").write_text("{}\n")
+                config = self.dir / "config.yaml"
+                config.write_text(
+                    f"hub: {{database_dir: {self.dir}/data, archive_dir: {self.dir}/archive}}\nspokes:\n  - name: box\n"
+                    f"    sync_method: agent\n    path: {self.dir}/synced-{box.name}\n    source: "
+                    f"\"root@{box.name}:~/" + ODD.replace("\\", "\\\\").replace('"', '\\"') + "\"\n")
+                self.fleet.pi_brain("sync", "run", "-c", config)
+                self.assertTrue((self.dir / f"synced-{box.name}/a.jsonl").exists())
+
+    def test_shells_that_start_no_program(self):
+        self.refused(self.machine("/bin/rbash"), "does not run /bin/sh", "restricted", "getent passwd root")
+        for shell in ("/usr/sbin/nologin", "/bin/false"):
+            self.refused(self.machine(shell), "does not run /bin/sh", "nologin", "getent passwd root")
+        self.refused(self.machine("/bin/no-such-shell"), "permission denied", "sshd lets nobody in whose shell does not exist",
+                     "getent passwd root")
+
+    def test_a_shell_that_is_restricted_later(self):
+        """A run is told what stands in the way, and that it is not the agent."""
+        box = self.machine("/bin/bash")
+        box.sessions.mkdir(parents=True)
+        self.fleet.pi_brain("spoke", "add", "box", f"root@{box.name}")
+        subprocess.run(["nsenter", f"--mount=/proc/{box.sshd.pid}/ns/mnt", "sh", "-c",
+                        "sed 's|^\\(root:.*\\):/bin/bash$|\\1:/bin/rbash|' /etc/passwd >/dev/shm/p$$ && cat /dev/shm/p$$ >/etc/passwd; rm /dev/shm/p$$"],
+                       check=True)
+        said = self.fleet.pi_brain("sync", "run", code=1)
+        self.assertIn("login shell", said)
+        self.assertIn("restricted", said)
+        self.assertNotIn("not installed", said)
+
+    def test_by_hand_with_a_restricted_shell(self):
+        """The script alone cannot know but from the list of users."""
+        for shell, words in (("/bin/rbash", "restricted: cannot specify"), ("/usr/sbin/nologin", "not available")):
+            box = self.machine(shell)
+            script = harness.TESTS.parent / "deploy/install-spoke.sh"
+            key = harness.keygen(self.dir / f"key-{box.name}")
+            done = subprocess.run(["nsenter", f"--mount=/proc/{box.sshd.pid}/ns/mnt", "sh", script, "--key", f"{key}.pub", "--agent",
+                                   harness.AGENT], capture_output=True, text=True, env={"PATH": os.environ["PATH"], "HOME": "/nowhere"})
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"the login shell of root, {shell}, does not start the agent (it said: ", done.stderr)
+            self.assertIn(words, done.stderr)
+            self.assertEqual(box.authorized.read_bytes(), box.before)
+            self.assertFalse((box.home / ".local").exists())
+
+    def test_a_start_up_file_that_starts_another_shell(self):
+        """zsh can read the script like sh; csh cannot, and reads none of it."""
+        box = self.machine("/usr/bin/zsh", (".zshenv", "[ -n \"$IN\" ] || IN=1 exec zsh\n"))
+        box.sessions.mkdir(parents=True)
+        # The key's command is not run either, so the rest fails.
+        self.refused(box, "taken back")
+        box = self.machine("/bin/tcsh", (".tcshrc", "if (! $?IN) then\nsetenv IN 1\nexec tcsh\nendif\n"))
+        self.refused(box, "does not run the command that it is given, '/bin/sh', but another shell", "Nothing was changed")
+
+    def test_a_start_up_file_that_never_ends(self):
+        """The login works, and that is said; nobody waits without end, nor where a person could be asked."""
+        box = self.machine("/bin/bash", (".bashrc", "cat >/dev/null\n"))
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(harness.HUB, [str(harness.HUB), "spoke", "add", "box", f"root@{box.name}"], self.fleet.environment())
+        words = ("works, but its shell did not start the command '/bin/sh' within 6", "~/.bashrc", "ps f -u root")
+        self.refused(box, *words)
+        seen = b""
+        with contextlib.suppress(OSError):
+            while data := os.read(terminal, 65536):
+                seen += data
+        os.close(terminal)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 1)
+        for word in words:
+            self.assertIn(word, seen.decode().replace("\r\n", "\n"))
+
+    def test_a_login_that_never_ends(self):
+        """Nobody can be asked, so that is not waited for either; ssh itself gives up first."""
+        box = self.machine("/bin/bash", options=["AuthorizedKeysFile none", "AuthorizedKeysCommand /usr/bin/sleep 100",
+                                                 "AuthorizedKeysCommandUser root"])
+        began = time.monotonic()
+        self.refused(box, f"'ssh -l root {box.name} true' has to work")
+        self.assertLess(time.monotonic() - began, 70)
+
+
+if __name__ == "__main__":
+    fleet.main()

@@ -1,0 +1,63 @@
+#include "hub/files.h"
+
+#include <errno.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace pibrain {
+namespace {
+
+class Files : public testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/pi-brain-files-XXXXXX";
+    ASSERT_NE(mkdtemp(name), nullptr);
+    dir_ = name;
+  }
+  void TearDown() override {
+    chmod((dir_ + "/closed").c_str(), 0700);
+    std::filesystem::remove_all(dir_);
+  }
+  void expectReached(const std::string& path, const std::string& reached, int error) {
+    auto nearest = nearestTo(dir_ + path);
+    EXPECT_EQ(nearest.path, dir_ + reached);
+    EXPECT_EQ(nearest.error, error) << path;
+  }
+  std::string dir_;
+};
+
+TEST_F(Files, asMuchOfAPathAsCanBeLookedAt) {
+  std::filesystem::create_directories(dir_ + "/closed/in");
+  std::ofstream(dir_ + "/file") << "x";
+  expectReached("/closed/in", "/closed/in", 0);
+  expectReached("/closed/no/such", "/closed", ENOENT);
+  expectReached("/file/below/it", "/file", ENOTDIR);
+  EXPECT_EQ(nearestTo("/").path, "/");
+  EXPECT_EQ(nearestTo("/no-such-thing/x").path, "/");
+  if (geteuid() == 0) return;
+  chmod((dir_ + "/closed").c_str(), 0);
+  expectReached("/closed/in", "/closed", EACCES);
+  expectReached("/closed/in/deeper", "/closed", EACCES);
+}
+
+TEST_F(Files, obstacles) {
+  auto says = [&](int error, const std::string& words) {
+    auto text = explainObstacle(dir_, error);
+    EXPECT_NE(text.find(words), std::string::npos) << text;
+  };
+  says(EROFS, "read-only: 'findmnt -T " + dir_ + "'");
+  says(ENOTDIR, "is not a directory");
+  says(EACCES, "Permission denied. Check it with 'ls -ld " + dir_ + "'");
+  says(EIO, "Input/output error");
+  if (geteuid() != 0) {
+    EXPECT_NE(explainObstacle("/", EACCES).find("/ belongs to root, not to "), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace pibrain
