@@ -145,7 +145,8 @@ class Login {
       case LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED:
         // The spoke would take this key, so it has the agent, or the file, to sign.
         if (absl::StrContains(session_.lastError(), "allback")) return notSigned(identity);
-        return notEnough(identity);
+        if (absl::StrContains(session_.lastError(), "signature")) return notEnough(identity);
+        cannotGoOn(session_, mayDefer_, denial_);
       case LIBSSH2_ERROR_FILE:
         denial_.tried.push_back(identity.name() +
                                 " cannot be used: " + escapeForTerminal(session_.lastError()));
