@@ -153,7 +153,7 @@ std::string explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std
   auto said = lastWords(noise);
   return absl::StrCat(
       "the login at ", host, " worked, but pi-brain-agent did not start there within ", seconds,
-      " s.", saidSuffix(said),
+      seconds == spoke.timeoutSeconds ? " s (timeout_seconds)." : " s.", saidSuffix(said),
       " The login shell's start-up files (~/.bashrc) may wait for something, or read what is meant "
       "for the agent; or the command=\"…\" in ~/.ssh/authorized_keys starts something else. 'ssh ",
       host, " true' should end at once. Nothing was changed here.");

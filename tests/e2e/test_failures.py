@@ -75,7 +75,7 @@ class Failures(HubCase):
             mute.bind(("127.0.0.1", 0))
             mute.listen(5)
             self.sshd.configure_client(port=mute.getsockname()[1], extra=["ConnectTimeout 1"])
-            self.fails("timed out", "spoke -v true")
+            self.fails("sent no SSH greeting within 1 s", "spoke -v true")
 
     def test_a_server_that_is_not_ssh(self):
         with socket.socket() as web:
@@ -90,7 +90,7 @@ class Failures(HubCase):
             server = threading.Thread(target=answer)
             server.start()
             self.sshd.configure_client(port=web.getsockname()[1])
-            self.fails("SSH", "spoke -v true")
+            self.fails("is no SSH server", "HTTP/1.0 400", "HostName and Port")
             server.join()
 
     def test_a_name_that_does_not_resolve(self):
@@ -244,7 +244,7 @@ class Failures(HubCase):
         self.write_config([self.spoke(rsync_options={"timeout_seconds": 2}), self.other])
         self.sshd.authorize(f"sleep 30; exec {harness.AGENT} --root={self.source}")
         began = time.monotonic()
-        self.fails("nothing was heard", "timeout_seconds")
+        self.fails("did not start there within 2 s (timeout_seconds)", "start-up files")
         self.assertLess(time.monotonic() - began, 15)
 
     def test_a_full_disk(self):

@@ -115,11 +115,12 @@ class Faults(HubCase):
             for after in range(0, 3800, 60):
                 with self.subTest(f"{fault} after {after}"), self.relay(fault, after):
                     message = self.fails_in_time(15)
-                    self.assertRegex(message, r"(handshake.* failed|failed before it was of use): Connection reset by peer\.|"
+                    self.assertRegex(message, r"closed the connection before its SSH greeting, several times|"
+                                              r"broke off at the step '.*': Connection reset by peer\.|"
                                               r"was lost in the middle of the run \(Connection reset by peer\)\.")
                     messages.add(message.split(":")[0])
         # Of each stage there was one.
-        for stage in ("handshake", "failed before it was of use", "was lost in the middle"):
+        for stage in ("before its SSH greeting", "'key exchange'", "'login'", "was lost in the middle"):
             self.assertTrue(any(stage in message for message in messages), (stage, messages))
         self.sync()
         self.assert_mirrored()
@@ -131,7 +132,7 @@ class Faults(HubCase):
             for after in range(0, 3800, 200):
                 with self.subTest(f"{fault} after {after}"), self.relay(fault, after):
                     message = self.fails_in_time(15)
-                    self.assertRegex(message, "ssh could not connect to|was lost in the middle of the run")
+                    self.assertRegex(message, "ssh could not connect to|before its SSH greeting|was lost in the middle of the run")
                     lost += "was lost" in message
         self.assertGreater(lost, 2)
 
@@ -147,7 +148,7 @@ class Faults(HubCase):
     def test_stalls(self):
         messages = self.breaks("stall", "ConnectTimeout 2")
         for message in messages[:-1]:
-            self.assertIn("timed out", message)
+            self.assertIn("2 s (ConnectTimeout)", message)
         self.assertIn("nothing was heard", messages[-1])
         self.assertIn("3 s (timeout_seconds)", messages[-1])
 
