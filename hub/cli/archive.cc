@@ -206,8 +206,8 @@ std::string restore(const Config& config, const ArchiveRestoreArguments& argumen
 }  // namespace
 
 int syncArchiveList(const ArchiveListArguments& arguments) {
-  auto config = loadConfig(arguments.config);
-  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
+  auto config = takeConfig(arguments.config);
+  if (!config) return EXIT_USAGE;
   auto all = collect(*config, arguments.spokes);
   if (!all.ok()) {
     bool usage = absl::IsNotFound(all.status());
@@ -227,8 +227,8 @@ int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
     complain("which file? 'pi-brain sync archive list' shows what there is, each with its ID");
     return EXIT_USAGE;
   }
-  auto config = loadConfig(arguments.config);
-  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
+  auto config = takeConfig(arguments.config);
+  if (!config) return EXIT_USAGE;
   try {
     printf("Restored %s\n", escapeForTerminal(restore(*config, arguments)).c_str());
     return EXIT_GOOD;

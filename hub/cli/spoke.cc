@@ -129,9 +129,13 @@ int spokeAdd(const SpokeAddArguments& arguments) {
   Manage manage(arguments.manage);
   // A config is made if there is none.
   bool there = access(manage.options().configFile.c_str(), F_OK) == 0;
-  auto config =
-      there ? loadConfig(arguments.manage.config) : parseConfig("", manage.options().configFile);
-  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
+  std::optional<Config> config;
+  if (there) {
+    config = takeConfig(arguments.manage.config);
+  } else {
+    config = parseConfig("", manage.options().configFile).value();
+  }
+  if (!config) return EXIT_USAGE;
   auto* store = manage.prepare(*config);
   auto change = addSpoke({arguments.name, arguments.target, arguments.root, arguments.path,
                           arguments.key, arguments.from},

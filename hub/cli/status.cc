@@ -153,8 +153,8 @@ std::optional<int64_t> SpokeStatus::lag(int64_t now) const {
 }
 
 int syncStatus(const StatusArguments& arguments) {
-  auto config = loadConfig(arguments.config);
-  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
+  auto config = takeConfig(arguments.config);
+  if (!config) return EXIT_USAGE;
   auto status = collect(*config);
   if (arguments.prometheus) {
     fputs(prometheusText(status).c_str(), stdout);

@@ -30,6 +30,13 @@ void initLibraries() {
 void complain(const std::string& message) { fprintf(stderr, "pi-brain: %s\n", message.c_str()); }
 void warn(const std::string& message) { complain("warning: " + message); }
 
+std::optional<Config> takeConfig(const std::string& configFile) {
+  auto config = loadConfig(configFile);
+  if (!config.ok()) return complain(std::string(config.status().message())), std::nullopt;
+  if (!config->doubt.empty()) warn(config->doubt);
+  return *std::move(config);
+}
+
 absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(
     const Config& config, const std::vector<std::string>& names) {
   std::vector<const SpokeConfig*> chosen;
@@ -56,8 +63,8 @@ absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(
 
 std::unique_ptr<Chosen> chooseSpokes(const std::string& configFile,
                                      const std::vector<std::string>& names) {
-  auto config = loadConfig(configFile);
-  if (!config.ok()) return complain(std::string(config.status().message())), nullptr;
+  auto config = takeConfig(configFile);
+  if (!config) return nullptr;
   auto chosen = std::make_unique<Chosen>(Chosen{*std::move(config), {}});
   auto spokes = chooseSpokes(chosen->config, names);
   if (!spokes.ok()) return complain(std::string(spokes.status().message())), nullptr;

@@ -4,6 +4,7 @@
 #include <absl/status/statusor.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,10 @@ void initLibraries();
 void complain(const std::string& message);
 // The same of what the command goes on without.
 void warn(const std::string& message);
+
+// As loadConfig, and says what is wrong with it or doubtful: nullopt has been said, and the command
+// ends with EXIT_USAGE.
+std::optional<Config> takeConfig(const std::string& configFile);
 
 // The spokes of these names, or all if there are none; an unknown name is an error that lists the
 // known ones.

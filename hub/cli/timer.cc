@@ -117,8 +117,8 @@ bool lingers() {
 }  // namespace
 
 int syncInstallTimer(const InstallTimerArguments& arguments) {
-  auto config = loadConfig(arguments.config);
-  if (!config.ok()) return complain(std::string(config.status().message())), EXIT_USAGE;
+  auto config = takeConfig(arguments.config);
+  if (!config) return EXIT_USAGE;
   auto every = arguments.every.empty() ? (arguments.due ? "1min" : "15min") : arguments.every;
   auto seconds = parseSpan(every);
   if (!seconds || *seconds < 60 || *seconds > 7 * 86400) {
