@@ -16,7 +16,7 @@ namespace pibrain {
 
 namespace {
 
-constexpr char TO_THE_LEFT[] = "'spokes:' has to begin at the left margin.";
+constexpr char TO_THE_LEFT[] = "'spokes:' must begin at the left margin.";
 
 std::string nameOf(const YAML::Node& key) { return key.IsScalar() ? key.Scalar() : std::string(); }
 
@@ -89,7 +89,7 @@ std::optional<ShapeMistake> checkName(const YAML::Node& key, const YAML::Node& v
 std::optional<ShapeMistake> checkHubName(const YAML::Node& key, const YAML::Node& value) {
   auto distance = editDistance(wordOf(nameOf(key)), "hub");
   bool ours = countFields(value, {"sessions_dir", "database_dir", "archive_dir", "archive_days",
-                                  "listing_mb", "web_ui_port", "ssh_config"}) > 0;
+                                  "listing_mb"}) > 0;
   if (distance > 0 && !(distance == 1 && ours)) return std::nullopt;
   return mistakeAt(key, absl::StrCat("the section ", inQuotes(nameOf(key)),
                                      " is not read. If it is about the hub, call it 'hub'."));
@@ -126,8 +126,9 @@ class Search {
  public:
   void look(const YAML::Node& key, const YAML::Node& value, const std::string& section) {
     // Aliases can make a small file endless.
-    if (left_ == 0 || found) return;
-    --left_;
+    auto cost = 1 + value.size();
+    if (cost > left_ || found) return;
+    left_ -= cost;
     bool inside = nameOf(key) != section;
     if (areSpokes(value) || (inside && isCalledSpokes(key) && mayBeSpokes(value))) {
       found =
@@ -145,7 +146,7 @@ class Search {
   std::optional<ShapeMistake> found;
 
  private:
-  size_t left_ = 10'000;  // nodes
+  size_t left_ = 100'000;  // nodes to be looked at
 };
 
 }  // namespace

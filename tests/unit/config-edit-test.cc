@@ -138,6 +138,17 @@ TEST(ConfigEdit, fields) {
   EXPECT_FALSE(withFields(TWO, "nobody", {{"key", "k"}}).ok());
 }
 
+TEST(ConfigEdit, whatOthersShareIsNotChanged) {
+  for (std::string text : {"x: &k ~/.ssh/k\nspokes:\n- name: a\n  key: *k\n- name: b\n  key: *k\n",
+                           "spokes:\n- name: b\n  key: &k ~/.ssh/k\n- name: a\n  key: *k\n",
+                           "spokes:\n- name: a\n  key: &k ~/.ssh/k\n- name: b\n  key: *k\n",
+                           "spokes:\n- name: a\n  path: &k ~/.ssh/k\n  key: *k\n"}) {
+    auto edited = withFields(text, "a", {{"key", "~/.ssh/new"}});
+    EXPECT_FALSE(edited.ok()) << *edited;
+    EXPECT_NE(edited.status().message().find("Change it by hand"), std::string::npos);
+  }
+}
+
 TEST(ConfigEdit, removing) {
   EXPECT_EQ(
       *withoutSpoke(TWO, "a"),
