@@ -53,6 +53,20 @@ bool isControl(uint32_t code) {
          (code >= 0x2066 && code <= 0x2069);
 }
 
+bool isOddBlank(uint32_t code) {
+  return code == 0xa0 || code == 0xad || (code >= 0x2000 && code <= 0x200f) || code == 0x202f ||
+         (code >= 0x205f && code <= 0x2064) || code == 0x3000 || code == 0xfeff;
+}
+
+bool anyCharacter(std::string_view bytes, bool (*wanted)(uint32_t code)) {
+  while (!bytes.empty()) {
+    auto character = firstCharacter(bytes);
+    if (character.length > 0 && wanted(character.code)) return true;
+    bytes.remove_prefix(stepOf(bytes));
+  }
+  return false;
+}
+
 bool isUtf8(std::string_view bytes) {
   while (!bytes.empty()) {
     size_t length = firstCharacter(bytes).length;

@@ -26,6 +26,11 @@ size_t stepOf(std::string_view bytes);
 // What a terminal may obey: C0 and C1 controls, and line and bidi controls.
 bool isControl(uint32_t code);
 
+// Blanks beyond ASCII, and what cannot be seen. They come with text that was copied from a page.
+bool isOddBlank(uint32_t code);
+
+bool anyCharacter(std::string_view bytes, bool (*wanted)(uint32_t code));
+
 bool isUtf8(std::string_view bytes);
 
 // Each byte that belongs to no character becomes U+FFFD, so that different bytes may look the same.

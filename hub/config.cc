@@ -15,8 +15,10 @@
 
 #include "common/rooted-dir.h"
 #include "common/text.h"
+#include "hub/config-shape.h"
 #include "hub/files.h"
 #include "hub/rsync/arguments.h"
+#include "hub/spelling.h"
 
 namespace pibrain {
 
@@ -29,21 +31,6 @@ struct ConfigError {
 
 [[noreturn]] void reject(const YAML::Node& node, std::string message) {
   throw ConfigError{node.Mark().line + 1, std::move(message)};
-}
-
-size_t editDistance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
 }
 
 // A mapping whose fields are taken one by one; what is left over at the end is a mistake.
@@ -69,24 +56,28 @@ class Fields {
     return value;
   }
 
-  std::optional<std::string> text(const std::string& name) const {
+  // `instead`: what to write in place of what is no text.
+  std::optional<std::string> text(const std::string& name, const std::string& instead = "") const {
     auto value = node(name);
     if (!value) return std::nullopt;
     if (!value->IsScalar() || value->Scalar().empty() ||
         value->Scalar().find('\0') != std::string::npos) {
-      reject(*value, absl::StrCat(field(name), " has to be a text that is not empty."));
+      reject(*value, absl::StrCat(field(name), " has to be a text that is not empty.", instead));
     }
     return value->Scalar();
   }
 
-  std::string required(const std::string& name) const {
-    auto value = text(name);
+  std::string required(const std::string& name, const std::string& instead = "") const {
+    auto value = text(name, instead);
     if (value) return *value;
-    if (node_[name].IsDefined()) {
-      reject(node_[name],
-             field(name) + " is empty; it is required. (A bare '~' is empty in YAML.)");
+    for (auto entry : node_) {
+      // What is empty may have the next line for its place.
+      if (!entry.first.IsScalar() || entry.first.Scalar() != name) continue;
+      reject(entry.first,
+             absl::StrCat(field(name), " is empty; it is required.", instead,
+                          " (A bare '~' or 'null' is empty in YAML; in quotes it is not.)"));
     }
-    reject(node_, absl::StrCat(field(name), " is missing; it is required."));
+    reject(node_, absl::StrCat(field(name), " is missing; it is required.", instead));
   }
 
   std::optional<bool> boolean(const std::string& name) const {
@@ -222,18 +213,14 @@ void parseSourceField(const Fields& fields, SpokeConfig& spoke) {
     spoke.sourceText = fields.text("source").value_or("");
     return;
   }
-  spoke.sourceText = fields.required("source");
+  spoke.sourceText = fields.required(
+      "source", " Write user@host:path, for example will@laptop:~/.pi/agent/sessions.");
   auto source = parseSource(spoke.sourceText);
-  if (!source.ok()) {
+  auto good = source.status();
+  if (good.ok() && spoke.method == SyncMethod::AGENT) good = checkAgentPath(source->path);
+  if (!good.ok()) {
     reject(*fields.node("source"),
-           absl::StrCat(fields.field("source"), ": ", std::string(source.status().message())));
-  }
-  if (spoke.method == SyncMethod::RSYNC &&
-      (spoke.sourceText.starts_with("rsync://") || source->path.starts_with(':'))) {
-    reject(*fields.node("source"),
-           absl::StrCat(fields.field("source"), " '", escapeForTerminal(spoke.sourceText),
-                        "' names an rsync daemon, which encrypts nothing. It has to be "
-                        "user@host:path, over ssh."));
+           absl::StrCat(fields.field("source"), ": ", std::string(good.message())));
   }
   spoke.source = *source;
 }
@@ -341,34 +328,44 @@ void parseSpokes(const YAML::Node& node, Config& config) {
   rejectOverlaps(node, config);
 }
 
+// The one document of the text; undefined if there is none.
+YAML::Node onlyDocument(const std::string& text) {
+  auto documents = YAML::LoadAll(withMarkerEnded(text));
+  if (documents.empty()) return YAML::Node(YAML::NodeType::Undefined);
+  if (documents.size() == 1) return documents[0];
+  // The line that divides them stands above the second one.
+  std::vector<std::string> lines = absl::StrSplit(text, '\n');
+  auto line = std::min(size_t(std::max(documents[1].Mark().line, 0)), lines.size() - 1);
+  while (line > 0 && !lines[line].starts_with("---") && !lines[line].starts_with("...")) --line;
+  throw ConfigError{
+      int(line) + 1,
+      "a second document begins here, and it would not be read. Put all of the file into one "
+      "document: remove the lines '---' and '...' that divide it."};
+}
+
 Config parse(const std::string& text) {
   Config config;
   config.hub = defaultHub();
-  YAML::Node root = YAML::Load(text);
+  if (auto mistake = findLoneReturn(text)) throw ConfigError{mistake->line, mistake->message};
+  YAML::Node root = onlyDocument(text);
   if (!root.IsDefined() || root.IsNull()) return config;
   if (!root.IsMap()) reject(root, "the file has to be a mapping with 'hub:' and 'spokes:'.");
   for (auto* section : {"hub", "spokes"}) {
-    auto named = [&](auto entry) {
-      return entry.first.IsScalar() && entry.first.Scalar() == section;
-    };
-    if (std::count_if(root.begin(), root.end(), named) > 1) {
-      reject(root, absl::StrCat("'", section, ":' is given twice; put all of it under one."));
+    size_t given = 0;
+    for (auto entry : root) {
+      if (!entry.first.IsScalar() || entry.first.Scalar() != section || ++given < 2) continue;
+      reject(entry.first,
+             absl::StrCat("'", section, ":' is given twice; put all of it under one."));
     }
+  }
+  if (auto mistake = findShapeMistake(root)) {
+    if (mistake->certain) throw ConfigError{mistake->line, mistake->message};
+    config.doubt = absl::StrCat("line ", mistake->line, ": ", mistake->message);
   }
   // Other sections belong to other parts of pi-brain.
   if (root["hub"].IsDefined() && !root["hub"].IsNull()) config.hub = parseHub(root["hub"]);
   if (root["spokes"].IsDefined() && !root["spokes"].IsNull()) parseSpokes(root["spokes"], config);
   return config;
-}
-
-// The first line that begins with blanks of which one is a tab; 0: none.
-int tabIndented(const std::string& text) {
-  int number = 0;
-  for (absl::string_view line : absl::StrSplit(text, '\n')) {
-    ++number;
-    if (line.substr(0, line.find_first_not_of(" \t")).find('\t') != line.npos) return number;
-  }
-  return 0;
 }
 
 absl::StatusOr<std::string> readFile(const std::string& path, bool optional) {
@@ -403,40 +400,6 @@ std::string expandHome(const std::string& path) {
   return home + path.substr(1);
 }
 
-absl::StatusOr<Source> parseSource(const std::string& text) {
-  Source source;
-  bool bracketed = text.starts_with('[') || text.find("@[") < text.find_first_of(":/");
-  size_t colon = bracketed ? text.find("]:") : text.find(':');
-  if (colon != std::string::npos && text[colon] == ']') ++colon;
-  bool local = colon == std::string::npos || text.find('/') < colon;
-  if (local) {
-    source.path = text;
-    if (text.starts_with('/') || text == "~" || text.starts_with("~/")) return source;
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", escapeForTerminal(text),
-                     "' is neither user@host:path nor a local path that begins with '/' or '~/'."));
-  }
-  auto target = text.substr(0, colon);
-  source.path = text.substr(colon + 1);
-  if (auto at = target.rfind('@'); at != std::string::npos) {
-    source.user = target.substr(0, at);
-    target = target.substr(at + 1);
-    if (source.user.empty() || source.user[0] == '-') target.clear();
-  }
-  if (target.starts_with('[') && target.ends_with(']'))
-    target = target.substr(1, target.size() - 2);
-  source.host = target;
-  bool control = std::any_of(text.begin(), text.end(), [](char c) { return uint8_t(c) < 0x20; }) ||
-                 target.find(' ') != std::string::npos;
-  if (target.empty() || target[0] == '-' || control || source.path.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", escapeForTerminal(text),
-                     "' is not user@host:path. A host and a path are needed, and neither user nor "
-                     "host may begin with '-'."));
-  }
-  return source;
-}
-
 SshRequest sshRequestOf(const SpokeConfig& spoke) {
   return {spoke.source.host, spoke.source.user, spoke.sshConfig, spoke.key};
 }
@@ -459,13 +422,17 @@ absl::StatusOr<Config> parseConfig(const std::string& text, const std::string& f
   try {
     auto config = parse(text);
     config.file = file;
+    if (!config.doubt.empty()) {
+      config.doubt = absl::StrCat(escapeForTerminal(file), ", ", config.doubt);
+    }
     return config;
   } catch (const ConfigError& e) {
-    return fail(e.line, e.message);
+    // A field that nobody knows may have a blank in front that nobody sees.
+    auto odd = findOddBlank(text);
+    bool here = odd && (odd->line == e.line || odd->line == e.line + 1);
+    return here ? fail(odd->line, odd->message) : fail(e.line, e.message);
   } catch (const YAML::Exception& e) {
-    if (int line = tabIndented(text); line > 0) {
-      return fail(line, "this line is indented with a tab, and YAML takes spaces: replace it.");
-    }
+    if (auto odd = findOddBlank(text)) return fail(odd->line, odd->message);
     return fail(e.mark.line + 1,
                 absl::StrCat("this is not YAML: ", e.msg,
                              ". Look for a tab, a missing space after ':', a missing quote, or a "

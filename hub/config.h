@@ -9,20 +9,13 @@
 #include <vector>
 
 #include "hub/schedule.h"
+#include "hub/source.h"
 #include "hub/ssh/connect.h"
 
 namespace pibrain {
 
 enum class SyncMethod { AGENT, RSYNC, SYNCTHING };
 const char* toString(SyncMethod method);
-
-// Where a spoke's sessions are: "user@host:path", "host:path", "[2001:db8::1]:path", or a local
-// path.
-struct Source {
-  std::string user;  // empty: whatever the ssh config says
-  std::string host;  // empty: this machine
-  std::string path;
-};
 
 struct SpokeConfig {
   std::string name;
@@ -58,6 +51,8 @@ struct Config {
   std::string file;  // for messages
   HubConfig hub;
   std::vector<SpokeConfig> spokes;
+  // What may be meant for this program and is not read, for a warning. Empty: nothing.
+  std::string doubt;
 };
 
 // How to reach a spoke whose source has a host.
@@ -73,7 +68,5 @@ absl::StatusOr<Config> parseConfig(const std::string& text, const std::string& f
 
 // "~" and "~/…" with $HOME.
 std::string expandHome(const std::string& path);
-
-absl::StatusOr<Source> parseSource(const std::string& text);
 
 }  // namespace pibrain

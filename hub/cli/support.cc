@@ -62,6 +62,7 @@ std::optional<Config> takeConfig(const std::string& configFile) {
   if (!why.empty()) return complain(why), std::nullopt;
   auto config = loadConfig(configFile);
   if (!config.ok()) return complain(std::string(config.status().message())), std::nullopt;
+  if (!config->doubt.empty()) warn(config->doubt);
   return *std::move(config);
 }
 

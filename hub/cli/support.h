@@ -21,8 +21,8 @@ void complain(const std::string& message);
 // The same of what the command goes on without.
 void warn(const std::string& message);
 
-// As loadConfig, and says what is wrong with it, or that there is no home directory to find it in:
-// nullopt has been said, and the command ends with EXIT_USAGE.
+// As loadConfig, with errors and doubts printed, or that there is no home directory to find it in.
+// Returns nullopt after an error: the command ends with EXIT_USAGE.
 std::optional<Config> takeConfig(const std::string& configFile);
 
 // The spokes of these names, or all if there are none; an unknown name is an error that lists the

@@ -13,20 +13,10 @@
 namespace pibrain {
 
 void requirePlain(const std::string& target, const std::string& root) {
-  auto host = target.substr(target.rfind('@') + 1);
-  bool port = std::count(host.begin(), host.end(), ':') == 1 && !host.starts_with('[');
-  if (port || target.find("://") != std::string::npos) {
-    throw Failure(
-        absl::StrCat("'", escapeForTerminal(target),
-                     "' is not user@host or a Host of ~/.ssh/config. A port belongs there: "
-                     "'Host NAME', and beneath it 'HostName', 'Port' and 'User'."));
-  }
-  if (root.starts_with('~') && root != "~" && !root.starts_with("~/")) {
-    throw Failure(
-        absl::StrCat("'", escapeForTerminal(root),
-                     "' is no path that is understood: '~/…' is beneath the home directory "
-                     "of the user who logs in."));
-  }
+  auto good = parseLogin(target).status();
+  if (good.ok() && !root.empty()) good = parseSource(sourceOf(target, root)).status();
+  if (good.ok()) good = checkAgentPath(root);
+  if (!good.ok()) throw Failure(std::string(good.message()));
 }
 
 void requirePatterns(const std::string& from) {

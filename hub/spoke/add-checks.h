@@ -9,8 +9,7 @@
 
 namespace pibrain {
 
-// The target is "user@host" as ssh takes it, and the root a path that can be told from one in
-// another user's home.
+// The target is a login, and the root (empty: none is given) a path, such as a source has them.
 void requirePlain(const std::string& target, const std::string& root);
 
 // The addresses are as install-spoke.sh takes them.

@@ -16,7 +16,10 @@
 #include <optional>
 
 #include "common/text.h"
+#include "common/utf8.h"
+#include "hub/config-shape.h"
 #include "hub/files.h"
+#include "hub/spoke/yaml-scalar.h"
 
 namespace pibrain {
 
@@ -52,22 +55,16 @@ bool same(const YAML::Node& a, const YAML::Node& b) {
   return true;
 }
 
-// Whether the value can stand without quotes: it is read back as this very text.
-bool isPlain(const std::string& value) {
-  if (value.find_first_of("\n\r\t#\"'") != std::string::npos) return false;
-  try {
-    auto read = YAML::Load("x: " + value);
-    return read.IsMap() && read.size() == 1 && read["x"].IsScalar() && read["x"].Scalar() == value;
-  } catch (const YAML::Exception&) {
-    return false;
-  }
-}
+YAML::Node load(const std::string& text) { return YAML::Load(withMarkerEnded(text)); }
 
-std::string quoteScalar(const std::string& value) {
-  if (isPlain(value)) return value;
-  YAML::Emitter out;
-  out << YAML::DoubleQuoted << value;
-  return out.c_str();
+// The line that ends the document ("...", on a line of its own), or the end of the text: nothing
+// can be put behind it.
+size_t endOfDocument(const std::vector<std::string>& lines) {
+  auto ends = [](const std::string& line) {
+    return line.starts_with("...") &&
+           (line.size() == 3 || std::string_view(" \t\r\n").find(line[3]) != line.npos);
+  };
+  return size_t(std::find_if(lines.begin(), lines.end(), ends) - lines.begin());
 }
 
 // A config as lines, and where its spokes are among them.
@@ -75,7 +72,10 @@ class Editor {
  public:
   explicit Editor(const std::string& text)
       : lines_(splitLines(text)), ending_(text.find("\r\n") == text.npos ? "\n" : "\r\n") {
-    root_ = YAML::Load(text);
+    auto end = lines_.begin() + long(endOfDocument(lines_));
+    tail_.assign(end, lines_.end());
+    lines_.erase(end, lines_.end());
+    root_ = load(text);
     if (!root_.IsDefined() || root_.IsNull()) return;
     if (!root_.IsMap() || root_.Style() == YAML::EmitterStyle::Flow) fail();
     sectionEnd_ = lines_.size();
@@ -140,7 +140,9 @@ class Editor {
     lines_.erase(lines_.begin() + long(at.begin), lines_.begin() + long(end));
   }
 
-  std::string text() const { return absl::StrJoin(lines_, ""); }
+  std::string text() const {
+    return absl::StrCat(absl::StrJoin(lines_, ""), absl::StrJoin(tail_, ""));
+  }
 
  private:
   struct Place {
@@ -208,12 +210,12 @@ class Editor {
     } else {
       end = std::min(line.find(" #", start), line.find_last_not_of(" \t\r\n") + 1);
     }
-    line.replace(start, end - start, quoteScalar(value));
+    line.replace(start, end - start, yamlScalar(value));
   }
 
   std::string line(const std::string& indent, const std::string& name,
                    const std::string& value) const {
-    return absl::StrCat(indent, name, ": ", quoteScalar(value), ending_);
+    return absl::StrCat(indent, name, ": ", yamlScalar(value), ending_);
   }
 
   std::vector<std::string> item(const std::string& dash, const std::string& indent,
@@ -235,6 +237,7 @@ class Editor {
   }
 
   std::vector<std::string> lines_;
+  std::vector<std::string> tail_;  // from the line that ends the document
   const std::string ending_;
   YAML::Node root_, spokes_;
   std::optional<size_t> section_;  // the line of "spokes:"
@@ -256,9 +259,9 @@ absl::StatusOr<std::string> edited(const std::string& text,
     Editor editor(text);
     edit(editor);
     auto result = editor.text();
-    YAML::Node meant = YAML::Load(text);
+    YAML::Node meant = load(text);
     mean(meant);
-    if (same(meant, YAML::Load(result))) return result;
+    if (same(meant, load(result))) return result;
   } catch (const std::string&) {
   } catch (const YAML::Exception&) {
   }
@@ -266,10 +269,21 @@ absl::StatusOr<std::string> edited(const std::string& text,
       "it is written in a way that this program does not edit. Change it by hand: ", byHand));
 }
 
+absl::Status checkUtf8(const SpokeFields& fields) {
+  for (auto& [name, value] : fields) {
+    if (isUtf8(value)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("the ", name, " ", inQuotes(value),
+                     " is not UTF-8, and a YAML file cannot hold it. Make a symlink with a name in "
+                     "UTF-8 that leads there, and give that"));
+  }
+  return absl::OkStatus();
+}
+
 std::string asText(const SpokeFields& fields) {
   std::string out;
   for (auto& [name, value] : fields) {
-    absl::StrAppend(&out, "\n  ", out.empty() ? "- " : "  ", name, ": ", quoteScalar(value));
+    absl::StrAppend(&out, "\n  ", out.empty() ? "- " : "  ", name, ": ", yamlScalar(value));
   }
   return out;
 }
@@ -277,6 +291,7 @@ std::string asText(const SpokeFields& fields) {
 }  // namespace
 
 absl::StatusOr<std::string> withSpoke(const std::string& text, const SpokeFields& fields) {
+  if (auto status = checkUtf8(fields); !status.ok()) return status;
   return edited(
       text, [&](Editor& editor) { editor.add(fields); },
       [&](YAML::Node& root) {
@@ -290,6 +305,7 @@ absl::StatusOr<std::string> withSpoke(const std::string& text, const SpokeFields
 
 absl::StatusOr<std::string> withFields(const std::string& text, const std::string& spoke,
                                        const SpokeFields& fields) {
+  if (auto status = checkUtf8(fields); !status.ok()) return status;
   return edited(
       text, [&](Editor& editor) { editor.set(spoke, fields); },
       [&](YAML::Node& root) {

@@ -62,15 +62,6 @@ std::string withTilde(const std::string& path) {
   return path.starts_with(home) ? "~/" + path.substr(home.size()) : path;
 }
 
-// "user@host:root"
-std::string sourceOf(const std::string& target, const std::string& root) {
-  auto at = target.rfind('@');
-  auto host = at == std::string::npos ? target : target.substr(at + 1);
-  bool bare6 = host.find(':') != std::string::npos && !host.starts_with('[');
-  auto user = at == std::string::npos ? "" : target.substr(0, at + 1);
-  return absl::StrCat(user, bare6 ? absl::StrCat("[", host, "]") : host, ":", root);
-}
-
 const SpokeConfig* find(const Config& config, const std::string& name) {
   auto found = std::find_if(config.spokes.begin(), config.spokes.end(),
                             [&](auto& spoke) { return spoke.name == name; });
@@ -102,6 +93,8 @@ class Manager {
  private:
   SpokeChange run(const std::function<void()>& work) {
     try {
+      // `remove --force` would take a login that is none for a spoke that is gone.
+      if (!options_.via.empty()) orThrow(parseLogin(options_.via));
       work();
     } catch (const Failure& e) {
       fail(e.what());
@@ -131,9 +124,9 @@ class Manager {
   SshTarget login(const SpokeConfig& spoke) {
     SshRequest request{spoke.source.host, spoke.source.user, spoke.sshConfig};
     if (!options_.via.empty()) {
-      auto source = orThrow(parseSource(sourceOf(options_.via, "~")));
-      request.host = source.host;
-      request.user = source.user;
+      auto via = orThrow(parseLogin(options_.via));
+      request.host = via.host;
+      request.user = via.user;
     }
     if (request.host.empty()) {
       throw Failure("its source is on this machine, so there is nothing to set up over ssh.");
@@ -250,7 +243,7 @@ class Manager {
   }
 
   static void requireSameMachine(const SpokeConfig& known, const AddRequest& request) {
-    auto asked = orThrow(parseSource(sourceOf(request.target, DEFAULT_ROOT)));
+    auto asked = orThrow(parseLogin(request.target));
     if (known.source.host == asked.host && known.source.user == asked.user) return;
     throw Failure(absl::StrCat(
         "there is a spoke '", request.name, "' already, with the source ",

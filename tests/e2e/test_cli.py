@@ -66,6 +66,16 @@ class CommandLine(HubCase):
             ("hub:\n  archive_dir: /m/archive\n" + spoke, ["hub.archive_dir", "/m/archive"]),
             (spoke.replace("u@h:~/s", "/m"), ["its source", "'/m'"]),
             (spoke.replace("u@h:~/s", "my host:~/s"), [":4:", "user@host:path"]),
+            (spoke.replace("u@h:~/s", "ssh://u@h:2222/s"), [":4:", "spokes[0].source", "URL", "'Port 2222'"]),
+            (spoke.replace("u@h:~/s", "u@h:2222:~/s"), [":4:", "a port", "'Host NAME'", "'HostName h'", "'User u'"]),
+            (spoke.replace("u@h:~/s", "h::s"), [":4:", "rsync daemon", "h:s"]),
+            (spoke.replace("u@h:~/s", "fe80::1:~/s"), [":4:", "IPv6", "[fe80::1]:~/s"]),
+            (spoke.replace("u@h:~/s", "C:/s"), [":4:", "Windows"]),
+            (spoke.replace("u@h:~/s", "~"), [":4:", "spokes[0].source is empty", "user@host:path"]),
+            (spoke.replace("spokes", "spoke"), [":1:", "'spoke' is not read", "'spokes'"]),
+            ("hub: {}\n---\n" + spoke, [":2:", "second document"]),
+            (spoke.replace("  ", "\u00a0\u00a0"), [":2:", "U+00A0"]),
+            ("sync:\n  " + spoke.replace("\n", "\n  ").rstrip(" "), [":2:", "beneath 'sync'", "left margin"]),
         ]:
             with self.subTest(text=text):
                 self.refused(text, *words)
@@ -75,6 +85,15 @@ class CommandLine(HubCase):
         done = self.pi_brain("sync", "run")
         self.assertEqual(done.returncode, 0)
         self.assertIn("sync_method: agent", done.stdout)
+
+    def test_a_section_that_may_be_meant(self):
+        """It may be another part's, so the command goes on; but not without a word."""
+        self.config_text("spoke: {role: x}\n")
+        for command in (["sync", "run"], ["sync", "status"], ["spoke", "list"], ["sync", "archive", "list"]):
+            done = self.pi_brain(*command)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(done.stderr, f"pi-brain: warning: {self.config}, line 1: the section 'spoke' is not read. "
+                                          "If it is the list of spokes, call it 'spokes'.\n")
 
     def test_no_config_and_an_empty_one(self):
         for prepare in (lambda: None, lambda: (self.home / ".pi-brain/config.yaml").write_text("")):

@@ -14,6 +14,7 @@ import unittest
 import fleet
 import harness
 
+YAML_READERS = pathlib.Path(__file__).parent.parent / "unit/yaml-readers.py"
 OTHER_AGE = pathlib.Path(os.environ["PIBRAIN_TEST_AGENT"])
 
 
@@ -286,10 +287,46 @@ class Add(OneSpoke):
             self.spoke("remove", name, "--keep-mirror")
 
     def test_targets_and_roots_that_are_none(self):
-        for target in ("root@box01:2222", "ssh://root@box01"):
-            self.assertIn("A port belongs there", self.spoke("add", "x", target, code=1))
-        self.assertIn("no path that is understood", self.spoke("add", "x", "box01", "--root", "~nobody/x", code=1))
+        """Nothing is looked up, and nothing made, before they are known to be good."""
+        for target, words in [
+            ("root@box01:2222", ["A port belongs there", "'HostName box01'", "'Port 2222'", "'User root'"]),
+            ("ssh://root@box01", ["URL", "A port belongs there"]),
+            ("root@box01::x", ["rsync daemon", "Write root@box01."]),
+            ("root@box01:~/x", ["has a path", "--root"]),
+            ("root@::1", ["IPv6", "Write root@[::1]."]),
+            ("C:/x", ["Windows"]),
+            ("root@", ["user@host"]),
+            ("root@box01 ", ["no blanks"]),
+        ]:
+            said = self.spoke("add", "x", target, code=1)
+            for word in words:
+                self.assertIn(word, said)
+        for root, words in [("~nobody/x", "'~nobody/x' is not a path"), ("2222/x", "./2222/x"), (":x", "rsync daemon"),
+                            (" x", "blank"), ("x ", "blank")]:
+            self.assertIn(words, self.spoke("add", "x", "box01", "--root", root, code=1))
         self.assertFalse((self.home / ".ssh/pi-brain-sync").exists())
+        self.add()
+        before = self.everything()
+        for command in (["upgrade", "laptop"], ["rotate-key", "laptop"], ["remove", "laptop", "--force"]):
+            self.assertIn("Write root@[::1].", self.spoke(*command, "--via", "root@::1", code=1))
+        self.assertEqual(self.everything(), before)
+
+    def test_other_readers_read_the_same(self):
+        """The config is for other parts of pi-brain too, which may read it as YAML 1.1 or 1.2."""
+        self.fleet.config.parent.mkdir()
+        end = "...\n# the end\n"
+        self.fleet.config.write_text("daemon: {x: 1}\n" + end)
+        for name in ("007", "no", "12:30:45", "<<", "büro: 1", "~"):
+            with self.subTest(name=name):
+                path = str(self.home / f"mirror # {name}")
+                self.spoke("add", "--path", path, "--key", "~/.ssh/1_000", "--", name, "root@box01")
+                self.spoke("rotate-key", "--", name)
+                fields = {"name": name, "path": path, "source": "root@box01:~/.pi/agent/sessions"}
+                (self.dir / "expected").write_text(
+                    "".join(f"0 {field} {text.encode().hex()}\n" for field, text in fields.items()))
+                subprocess.run(["/usr/bin/python3", YAML_READERS, self.fleet.config, self.dir / "expected"], check=True)
+                self.assertTrue(self.fleet.config.read_text().endswith(end))
+                self.spoke("remove", "--keep-mirror", "--", name)
 
     def test_a_config_that_cannot_be_written(self):
         self.fleet.config.parent.mkdir()

@@ -22,6 +22,17 @@ void checkSpoke(const SpokeConfig& spoke) {
   require(!source.path.empty(), "a source has a path");
   require(!source.host.starts_with('-') && !source.user.starts_with('-'),
           "a host is no option of ssh", source.host);
+  require(source.host.find_first_of(" '\"$;/") == source.host.npos, "a host is no command",
+          source.host);
+  if (!source.host.empty()) {
+    // What a command would be given for the same.
+    bool address = source.host.find(':') != source.host.npos;
+    auto login = (source.user.empty() ? "" : source.user + "@") +
+                 (address ? "[" + source.host + "]" : source.host);
+    auto again = parseLogin(login);
+    require(again.ok() && again->user == source.user && again->host == source.host,
+            "a source's login is one", login);
+  }
   require(spoke.timeoutSeconds > 0, "a connection is given some time");
 }
 

@@ -74,6 +74,41 @@ TEST(ConfigEdit, valuesAreQuotedIfTheyNeedIt) {
   EXPECT_NE(text.find("\"/x # y\""), std::string::npos) << text;
 }
 
+TEST(ConfigEdit, whatOthersTakeForSomethingElseIsQuoted) {
+  auto text = added("", {{"name", "007"}, {"source", "on"}, {"path", "/m"}});
+  EXPECT_EQ(text, "spokes:\n  - name: \"007\"\n    source: \"on\"\n    path: /m\n");
+  // What its owner wrote so stays so, in what is changed as well.
+  EXPECT_EQ(*withFields("spokes:\n- name: 007\n  path: 1e3\n  source: a\n", "007",
+                        {{"name", "007"}, {"path", "1e3"}, {"source", "no"}}),
+            "spokes:\n- name: 007\n  path: 1e3\n  source: \"no\"\n");
+  EXPECT_EQ(*withoutSpoke("spokes:\n- name: true\n  path: /a\n- name: 007\n", "true"),
+            "spokes:\n- name: 007\n");
+  auto bytes = withSpoke("", {{"name", "a"}, {"path", "/\xff"}});
+  EXPECT_NE(bytes.status().message().find("the path '/\\xff' is not UTF-8"), std::string::npos)
+      << bytes.status();
+  EXPECT_FALSE(withFields("spokes:\n- name: a\n", "a", {{"path", "/\xff"}}).ok());
+}
+
+TEST(ConfigEdit, whatStandsBehindTheEndOfTheDocumentStaysThere) {
+  for (std::string end : {"...\n", "...", "... # the end\n", "...\n\n# the end\n...\n"}) {
+    EXPECT_EQ(added("hub: {}\n" + end), std::string("hub: {}\n\nspokes:\n") + ITEM + end);
+    EXPECT_EQ(added("spokes:\n" + end), std::string("spokes:\n") + ITEM + end);
+    EXPECT_EQ(added("---\nspokes: [] # none\n" + end),
+              std::string("---\nspokes:  # none\n") + ITEM + end);
+    EXPECT_EQ(added("spokes:\n  - name: a\n    path: /a\n" + end),
+              std::string("spokes:\n  - name: a\n    path: /a\n") + ITEM + end);
+    auto one = std::string("spokes:\n") + ITEM + end;
+    EXPECT_EQ(*withFields(one, "laptop", {{"key", "k"}}),
+              std::string("spokes:\n") + ITEM + "    key: k\n" + end);
+    EXPECT_EQ(*withoutSpoke(one, "laptop"), "spokes:\n" + end);
+  }
+  EXPECT_EQ(added("hub: {}\r\n...\r\n").substr(0, 20), "hub: {}\r\n\r\nspokes:\r\n");
+  EXPECT_TRUE(added("hub: {}\r\n...\r\n").ends_with("\r\n...\r\n"));
+  // This one ends nothing.
+  auto text = std::string("x: |\n  a\n  ...\n  b\n");
+  EXPECT_EQ(added(text), text + "\nspokes:\n" + ITEM);
+}
+
 TEST(ConfigEdit, whatItDoesNotEditItSays) {
   for (auto text :
        {"spokes: [{name: a, path: /a}]\n", "{spokes: [], hub: {}}\n", "spokes:\n  a: 1\n", "- a\n",
@@ -101,6 +136,17 @@ TEST(ConfigEdit, fields) {
             "name: b\n    path: /b\n\nhub: {}\n");
   EXPECT_EQ(*withFields(edited, "a", {{"source", "v@i:~/s"}, {"key", "~/.ssh/k"}}), edited);
   EXPECT_FALSE(withFields(TWO, "nobody", {{"key", "k"}}).ok());
+}
+
+TEST(ConfigEdit, whatOthersShareIsNotChanged) {
+  for (std::string text : {"x: &k ~/.ssh/k\nspokes:\n- name: a\n  key: *k\n- name: b\n  key: *k\n",
+                           "spokes:\n- name: b\n  key: &k ~/.ssh/k\n- name: a\n  key: *k\n",
+                           "spokes:\n- name: a\n  key: &k ~/.ssh/k\n- name: b\n  key: *k\n",
+                           "spokes:\n- name: a\n  path: &k ~/.ssh/k\n  key: *k\n"}) {
+    auto edited = withFields(text, "a", {{"key", "~/.ssh/new"}});
+    EXPECT_FALSE(edited.ok()) << *edited;
+    EXPECT_NE(edited.status().message().find("Change it by hand"), std::string::npos);
+  }
 }
 
 TEST(ConfigEdit, removing) {

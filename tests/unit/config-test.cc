@@ -222,40 +222,154 @@ TEST_F(ConfigTest, names) {
   EXPECT_NE(errorOf(named(std::string(256, 'x'))), "(accepted)");
 }
 
-TEST(Source, parse) {
+constexpr char SPOKE[] = "  - name: a\n    sync_method: agent\n    source: h1:~/x\n    path: /m\n";
+
+// Each line with these in front.
+std::string indented(const std::string& text, const std::string& blanks) {
+  std::string out;
+  for (size_t start = 0; start < text.size();) {
+    auto end = text.find('\n', start) + 1;
+    out += blanks + text.substr(start, end - start);
+    start = end;
+  }
+  return out;
+}
+
+std::string replaced(std::string text, const std::string& what, const std::string& with) {
+  for (size_t at = 0; (at = text.find(what, at)) != text.npos; at += with.size()) {
+    text.replace(at, what.size(), with);
+  }
+  return text;
+}
+
+TEST_F(ConfigTest, spokesThatAreMeantAreNeverOverlooked) {
+  const std::string spoke = SPOKE, list = "spokes:\n" + spoke, nbsp = "\u00a0";
   struct Case {
-    std::string text, user, host, path;
+    std::string text;
+    int line;
+    std::vector<std::string> says;
   };
-  for (auto& [text, user, host, path] : {
-           Case{"host:path", "", "host", "path"},
-           {"user@host:path", "user", "host", "path"},
-           {"user@host.example:~/.pi/agent/sessions", "user", "host.example",
-            "~/.pi/agent/sessions"},
-           {"host:/a:b", "", "host", "/a:b"},
-           {"host:/dir@[x]:y", "", "host", "/dir@[x]:y"},
-           {"a@b@host:p", "a@b", "host", "p"},
-           {"[2001:db8::1]:path", "", "2001:db8::1", "path"},
-           {"me@[fe80::1%eth0]:/a", "me", "fe80::1%eth0", "/a"},
-           {"me@[::1]:~/a:b]:c", "me", "::1", "~/a:b]:c"},
-           {"/local/path", "", "", "/local/path"},
-           {"/local:with/colon", "", "", "/local:with/colon"},
-           {"~", "", "", "~"},
-           {"~/sessions:x", "", "", "~/sessions:x"},
+  for (auto& [text, line, says] : {
+           Case{"hub: {}\nspoke:\n" + spoke, 2, {"'spoke' is not read", "call it 'spokes'"}},
+           {"Spokes:\n" + spoke, 1, {"'Spokes'", "'spokes'"}},
+           {"SPOKES:\n", 1, {"'SPOKES'"}},
+           {"spoke:\n", 1, {"'spoke'"}},
+           {"spoks: []\n", 1, {"'spoks'"}},
+           {"sopkes:\n" + spoke, 1, {"'sopkes'"}},
+           {"spokes :x:\n" + spoke, 1, {"'spokes :x'"}},
+           {"spokes:- name: a\n", 1, {"'spokes:- name'"}},
+           {list + "spoke:\n" + spoke, 6, {"'spoke'"}},
+           {"sync:\n  spokes:\n" + indented(spoke, "  "), 2, {"beneath 'sync'", "left margin"}},
+           {"hub:\n  spokes:\n" + indented(spoke, "  "), 2, {"beneath 'hub'", "left margin"}},
+           {"x: [{y: {spokes: [{name: a, source: b}]}}]\n", 1, {"beneath 'x'"}},
+           {"machines:\n" + spoke, 1, {"'machines'", "Call it 'spokes'"}},
+           {"machines:\n  a: {sync_method: agent}\n", 1, {"'machines'"}},
+           {"base: &b\n  spokes:\n" + indented(spoke, "  ") + "<<: *b\n", 2, {"beneath 'base'"}},
+           {"spokes:\nname: a\nsync_method: agent\n", 3, {"field of a spoke", "- name"}},
+           {"spokes:\n-name: a\n", 2, {"'-'", "'- name: …'"}},
+           {"spokes:\n" + replaced(spoke, "  ", nbsp + nbsp), 2, {"U+00A0"}},
+           {"spokes:\n" + replaced(spoke, "- ", "-" + nbsp), 2, {"U+00A0"}},
+           {"spokes:\n" + replaced(spoke, "    path", "    " + nbsp + "path"), 5, {"U+00A0"}},
+           {"spokes:\n" + replaced(spoke, "    path", "  " + nbsp + " path"), 5, {"U+00A0"}},
+           {"spokes:" + nbsp + "\n" + spoke, 1, {"U+00A0"}},
+           {"spokes:\n" + replaced(spoke, "  ", "\u3000"), 2, {"U+3000"}},
+           {"hub: {}\n\ufeffspokes:\n" + spoke, 2, {"U+FEFF"}},
+           {"spokes:\n" + replaced(spoke, "  ", "\t"), 2, {"indented with a tab"}},
+           {"spokes: a\n", 1, {"has to be a list"}},
+           {"spokes: |\n" + spoke, 1, {"has to be a list"}},
+           {"spokes:\n  a: {sync_method: agent}\n", 2, {"has to be a list"}},
+           {"spokes: {}\n", 1, {"has to be a list"}},
+           {"spokes\n", 1, {"mapping"}},
+           {"hub: {}\n---\n" + list, 2, {"second document", "'---'"}},
+           {"hub: {}\n...\n" + list, 2, {"second document", "'...'"}},
+           {list + "---\n", 6, {"second document"}},
+           {replaced(list, "\n", "\r"), 1, {"carriage return"}},
+           {"# spokes\r" + list, 1, {"carriage return"}},
+           {replaced(list, "\n", "\r\r\n"), 1, {"carriage return"}},
+           {list + "spokes: []\n", 6, {"'spokes:' is given twice"}},
+           {list + "\"spokes\": []\n", 6, {"'spokes:' is given twice"}},
+           {"Hub: {}\n", 1, {"'Hub'", "call it 'hub'"}},
+           {"hubs:\n  archive_dir: /x\n", 1, {"'hubs'"}},
+           {"hub:\narchive_dir: /x\n", 2, {"'archive_dir' is a field of 'hub:'"}},
        }) {
-    auto source = parseSource(text);
-    ASSERT_TRUE(source.ok()) << text << source.status();
-    EXPECT_EQ(source->user, user) << text;
-    EXPECT_EQ(source->host, host) << text;
-    EXPECT_EQ(source->path, path) << text;
+    auto error = errorOf(text);
+    auto place = dir_ / "config.yaml" + ":" + std::to_string(line) + ": ";
+    EXPECT_EQ(error.substr(0, place.size()), place) << text << error;
+    for (auto& part : says) EXPECT_NE(error.find(part), std::string::npos) << part << "\n" << error;
   }
+}
+
+TEST_F(ConfigTest, sectionsOfOthersAreLeftAlone) {
+  const std::string list = std::string("spokes:\n") + SPOKE;
   for (std::string text :
-       {"", "relative", "relative/path", "./x:y", "host:", ":path", "@host:path", "user@:path",
-        "-oProxyCommand=id:path", "user@-host:path", "-luser@host:path", "[-oX]:path", "[]:path",
-        "[::1]", "[::1]path", "host:a\nb", "ho\x1bst:path"}) {
-    auto source = parseSource(text);
-    EXPECT_FALSE(source.ok()) << text;
-    EXPECT_EQ(source.status().message().find('\x1b'), std::string::npos);
+       {"daemon: {spokes: [a, b]}\nagents: [1]\n", "spoke_defaults: {a: b}\n", "hub_url: x\n",
+        "smoke: {name: a, path: b}\n", "sub: {archive: x}\n", "sources: [{name: a, source: b}]\n",
+        "? [a]\n: b\n", "1: 2\n~: 3\n", "dashboard:\n  spokes:\n    - {name: a, color: red}\n"}) {
+    for (auto& whole : {text, text + list}) {
+      auto config = load(whole);
+      ASSERT_TRUE(config.ok()) << whole << config.status();
+      EXPECT_EQ(config->doubt, "") << whole;
+    }
   }
+  // It may be another part's, or be the list of spokes.
+  EXPECT_NE(load("query: {}\nspoke: {role: x}\n")->doubt.find("line 2: the section 'spoke'"),
+            std::string::npos);
+  EXPECT_EQ(load(list + "spoke: {role: x}\n")->doubt, "");
+  EXPECT_EQ(load(list + "spoke: {name: me, path: /x}\n")->doubt, "");
+}
+
+TEST_F(ConfigTest, formsOfAFileThatAreGood) {
+  const std::string list = std::string("spokes:\n") + SPOKE;
+  for (auto& text : {list, "\ufeff" + list, replaced(list, "\n", "\r\n"), list + "...\n",
+                     list + "...\n# the end\n", "%YAML 1.2\n---\n" + list, "--- # mine\n" + list,
+                     indented(list, "  "), "\"spokes\":\n" + std::string(SPOKE)}) {
+    auto config = load(text);
+    ASSERT_TRUE(config.ok()) << text << config.status();
+    ASSERT_EQ(config->spokes.size(), 1u) << text;
+    EXPECT_EQ(config->spokes[0].path, "/m") << text;
+  }
+}
+
+TEST_F(ConfigTest, aFileThatGoesOnForEverThroughItsAliases) {
+  std::string text = "a0: &a0 [x, x]\n";
+  for (int i = 1; i < 60; ++i) {
+    auto before = "*a" + std::to_string(i - 1);
+    text += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + before + ", " + before +
+            "]\n";
+  }
+  EXPECT_TRUE(load(text).ok());
+}
+
+// What other readers take for a number or a truth value is the text that it is.
+TEST_F(ConfigTest, plainTexts) {
+  for (std::string name : {"007", "true", "no", "1e3", "12:30:45", "2026-01-01", "=", "0x1f"}) {
+    auto config = load(replaced(std::string("spokes:\n") + SPOKE, "name: a", "name: " + name));
+    ASSERT_TRUE(config.ok()) << config.status();
+    EXPECT_EQ(config->spokes[0].name, name);
+  }
+}
+
+TEST_F(ConfigTest, sources) {
+  auto with = [&](const std::string& source, const std::string& method = "agent") {
+    return errorOf("spokes:\n- name: a\n  sync_method: " + method +
+                   "\n  path: /m\n  source: " + source + "\n");
+  };
+  for (auto method : {"agent", "rsync"}) {
+    for (auto source : {"ssh://u@h:2222/x", "u@h:2222:~/x", "box::sessions", "'u@h:'", "::1:/x",
+                        "C:/x", "relative", "'h:~/x '"}) {
+      auto error = with(source, method);
+      EXPECT_NE(error.find("config.yaml:5: spokes[0].source: '"), std::string::npos) << error;
+    }
+    for (auto none : {"", "~", "null", "''"}) {
+      auto error = with(none, method);
+      EXPECT_NE(error.find("config.yaml:5: spokes[0].source "), std::string::npos) << error;
+      EXPECT_NE(error.find("Write user@host:path"), std::string::npos) << error;
+    }
+  }
+  EXPECT_NE(with("h:~other/x").find("'~other/x' is not a path that the agent can follow"),
+            std::string::npos);
+  EXPECT_EQ(with("h:~other/x", "rsync"), "(accepted)") << "a shell expands it";
+  EXPECT_EQ(with("", "syncthing"), "(accepted)");
 }
 
 }  // namespace
