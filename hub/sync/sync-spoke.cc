@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <future>
+#include <optional>
 #include <unordered_map>
 
 #include "common/file-io.h"
@@ -62,6 +63,7 @@ class SpokeSync {
     auto walked = walking.get();
     KJ_IF_MAYBE(e, walked.failure) kj::throwFatalException(kj::mv(*e));
     auto& tree = walked.tree;
+    mirror.walked(tree);
     requireReadable(spoke_, tree, report_.warnings);
     auto known = describeMirror(tree, kept_, {mirror.traits().times, spoke_.keepModes});
     known.remembersKept = remembersKept_;
@@ -198,15 +200,18 @@ class SpokeSync {
 
   void carryOut(Mirror& mirror, SpokeSession& session, const Compared& all) {
     auto& listing = all.listing;
-    Paths onSpoke;
-    if (mirror.traits().foldsNames) onSpoke = pathsOf(all.known, listing);
-    mirror.spokeHas([&](const std::string& path) { return onSpoke.contains(path); });
+    std::optional<Paths> onSpoke;  // made when names turn out to fold
+    mirror.spokeHas([&](const std::string& path) {
+      if (!onSpoke) onSpoke = pathsOf(all.known, listing);
+      return onSpoke->contains(path);
+    });
     Transfer transfer(mirror, session, spoke_.keepModes, report_, progress_);
     transfer.run(all.plan.files);
 
     std::vector<GoneFile> gone;
     for (auto& file : all.plan.gone) {
-      if (!transfer.movedFrom().contains(file.path)) gone.push_back(file);
+      if (transfer.movedFrom().contains(file.path) || !mirror.stillNamed(file.path)) continue;
+      gone.push_back(file);
     }
     std::string refusal;
     // What a file that could not be fetched yet may have been is all that there is of it.

@@ -151,6 +151,70 @@ class NamesThatFold(FilesystemCase):
         self.settle_at(10**9)
         self.assertIn(line("a"), [read_below(self.archive, path) for path in self.archived()])
 
+    def other_content(self, name, text):
+        """A file of another time and size under a name that differs in case from one that is there."""
+        path = self.write(name, line(text))
+        mounts.run("touch", "-d", "2026-03-02 03:04:06", path)
+
+    def test_a_deletion_takes_no_file_of_another_name(self):
+        """Gone is 'Notes'; what the mirror finds by that name is 'notes', which lives."""
+        self.write("p/Notes.jsonl", line("A" * 50))
+        for i in range(4):
+            self.write(f"p/{i}.jsonl", line(str(i)))
+        for archive in (self.archive, self.disk.path / "archive"):  # on another filesystem, and on this one
+            self.archive = archive
+            self.write_config([self.spoke(path=str(self.mirror))], archive_dir=str(archive))
+            self.sync()
+            (self.source / "p/Notes.jsonl").unlink()
+            self.other_content("p/notes.jsonl", "B")
+            self.assertEqual(self.counts("--delete"), {"new": 1})
+            self.settle_at(10**9)
+            self.assertIn("p/notes.jsonl", self.names())
+            # The old content was replaced, and went to the archive once.
+            self.assertEqual([read_below(archive, path) for path in self.archived()], [line("A" * 50)])
+            (self.source / "p/notes.jsonl").unlink()
+            self.write("p/Notes.jsonl", line("A" * 50))
+            self.sync("--delete")
+            subprocess.run(["rm", "-rf", archive], check=True)
+
+    def test_a_deletion_takes_no_directory_of_another_name(self):
+        for i in range(3):
+            self.write(f"Proj/{i}.jsonl", line("A" * 50))
+            self.write(f"q/{i}.jsonl", line("q"))
+        self.sync()
+        subprocess.run(["rm", "-r", self.source / "Proj"], check=True)
+        for i in range(3):
+            self.other_content(f"proj/{i}.jsonl", "B")
+        self.assertEqual(self.counts("--delete"), {"new": 3})
+        self.settle_at(10**9)
+        self.assertEqual([name for name in self.names() if "roj/" in name], [f"proj/{i}.jsonl" for i in range(3)])
+        self.assertEqual([read_below(self.archive, path) for path in self.archived()], [line("A" * 50)] * 3)
+        # And what is really gone goes, beside a name that folds to it.
+        (self.source / "proj/1.jsonl").unlink()
+        self.assertEqual(self.counts("--delete"), {"deleted": 1})
+
+    def test_a_name_that_took_its_place_is_not_kept(self):
+        self.write("p/one.jsonl", line("A" * 50))
+        self.sync()
+        (self.source / "p/one.jsonl").unlink()
+        self.other_content("p/ONE.jsonl", "B")
+        self.assertEqual(self.counts(), {"new": 1})
+        self.settle_at(10**9)
+
+    def test_letters_beyond_ascii(self):
+        """Which the hub cannot fold by itself: a rename works all the same, and two are refused."""
+        self.write("p/\u00c9t\u00e9.jsonl", line("A" * 50))
+        self.write("p/other.jsonl", line("o"))
+        self.sync()
+        (self.source / "p/\u00c9t\u00e9.jsonl").unlink()
+        self.other_content("p/\u00e9t\u00e9.jsonl", "B")
+        self.assertEqual(self.counts("--delete"), {"new": 1})
+        self.settle_at(10**9)
+        self.write("p/\u00c9t\u00e9.jsonl", line("C" * 70))
+        self.assertIn("the mirror's filesystem takes its name for", self.sync_one(code=1)["error"])
+        self.assertEqual((self.mirror / "p/\u00e9t\u00e9.jsonl").read_bytes(), line("B"))
+        self.assertEqual(len(self.names()), 2)
+
     def test_the_staging_directory_by_another_name(self):
         self.write(".Pi-Brain-Staging/x.jsonl", line("x"))
         self.write("p/a.jsonl", line("a"))
