@@ -73,7 +73,7 @@ Tree Mirror::walk() const {
   KJ_IF_MAYBE(root, root_) {
     WalkOptions options;
     options.skip = STAGING;
-    options.digests.modes = keepModes_;
+    options.digests.modes = keepsModes();
     return walkTree(root->fd(), options);
   }
   return Tree();

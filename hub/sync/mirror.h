@@ -49,6 +49,9 @@ class Mirror {
   // its owner's alone (P2): what is written to is closed to others, should it have been open. To be
   // called before anything else.
   void keepModes(bool keep) { keepModes_ = keep; }
+  // Whether they do, on this filesystem; and whether that is asked of one that has none.
+  bool keepsModes() const { return keepModes_ && traits_.keepsModes; }
+  bool lacksModes() const { return keepModes_ && !traits_.keepsModes; }
 
   // What the mirror's filesystem does to times and names. Until it is set, it is taken for one that
   // keeps all as it is.
@@ -56,7 +59,9 @@ class Mirror {
   void setTraits(const FilesystemTraits& traits) { traits_ = traits; }
   // Tries it, in the staging directory.
   FilesystemTraits probe();
-  // What tells the mirror's filesystem from others; empty if there is no mirror.
+  // How this mirror is compared with a spoke's tree.
+  DigestOptions digestOptions() const { return {traits_.times, keepsModes()}; }
+  // What filesystemIdentity() says of it; empty if there is no mirror.
   std::string filesystem() const;
   // Where names fold: whether the spoke has a file or a directory of this path. What it has not may
   // be renamed, to a name that differs in case, for what it has. Until this is set, nothing is.

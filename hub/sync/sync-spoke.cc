@@ -53,6 +53,8 @@ class SpokeSync {
                   Archive(config_.hub.archiveDir, spoke_.name, report_.started, agesFile()));
     mirror.keepModes(spoke_.keepModes);
     mirror.setTraits(traitsOf(mirror, spoke_.name, store_, !options_.dryRun));
+    auto modes = warningOfModes(mirror, spoke_.name, store_, !options_.dryRun);
+    if (!modes.empty()) warn(std::move(modes));
     loadKept();
     // The walk of the mirror takes no longer than the connection, so it costs no time.
     auto walking = std::async(std::launch::async, [&]() { return walk(mirror); });
@@ -65,7 +67,7 @@ class SpokeSync {
     auto& tree = walked.tree;
     mirror.walked(tree);
     requireReadable(spoke_, tree, report_.warnings);
-    auto known = describeMirror(tree, kept_, {mirror.traits().times, spoke_.keepModes});
+    auto known = describeMirror(tree, kept_, mirror.digestOptions());
     known.remembersKept = remembersKept_;
 
     SpokeSession session(*connection, io_, spoke_.timeoutSeconds,
@@ -205,7 +207,7 @@ class SpokeSync {
       if (!onSpoke) onSpoke = pathsOf(all.known, listing);
       return onSpoke->contains(path);
     });
-    Transfer transfer(mirror, session, spoke_.keepModes, report_, progress_);
+    Transfer transfer(mirror, session, mirror.keepsModes(), report_, progress_);
     transfer.run(all.plan.files);
 
     std::vector<GoneFile> gone;
@@ -378,7 +380,7 @@ SpokeReport syncSpoke(const Config& config, const SpokeConfig& spoke, const RunO
   SpokeReport report;
   reportOutcome(spoke, report, [&]() {
     if (spoke.method == SyncMethod::RSYNC) {
-      syncByRsync(config, spoke, options, report, progress);
+      syncByRsync(config, spoke, options, store, report, progress);
     } else {
       SpokeSync(config, spoke, options, store, report, progress).run(std::move(reach));
     }
