@@ -33,16 +33,48 @@ std::string escapeForTerminal(std::string_view text) {
 
 std::string inQuotes(std::string_view text) { return "'" + escapeForTerminal(text) + "'"; }
 
-std::string shorten(std::string_view text, size_t most) {
+namespace {
+
+// `step` says how far the next place is at which the text may be cut.
+std::string cutMiddle(std::string_view text, size_t most, size_t (*step)(std::string_view)) {
   if (text.size() <= most) return std::string(text);
   // The head ends, and the tail begins, where a character does.
   size_t longestHead = most - most / 3, longestTail = text.size() - most / 3;
   size_t begin = 0, end = 0;
   while (end < longestTail) {
-    end += stepOf(text.substr(end));
+    end += step(text.substr(end));
     if (end <= longestHead) begin = end;
   }
   return std::string(text.substr(0, begin)) + "…" + std::string(text.substr(end));
+}
+
+// As escapeForTerminal() writes it: \xNN, or a backslash and one more.
+size_t stepOfEscaped(std::string_view text) {
+  if (text[0] != '\\') return stepOf(text);
+  return text.starts_with("\\x") ? 4 : 2;
+}
+
+}  // namespace
+
+std::string shorten(std::string_view text, size_t most) { return cutMiddle(text, most, stepOf); }
+
+std::string escapeBriefly(std::string_view text, size_t most) {
+  return cutMiddle(escapeForTerminal(text), most, stepOfEscaped);
+}
+
+std::string_view headOf(std::string_view text, size_t most) {
+  if (text.size() <= most) return text;
+  size_t end = 0, next = 0;
+  while ((next = end + stepOf(text.substr(end))) <= most) end = next;
+  return text.substr(0, end);
+}
+
+std::string_view tailOf(std::string_view text, size_t most) {
+  if (text.size() <= most) return text;
+  // The whole is stepped through: what is a sequence's middle and what is none of UTF-8 look alike.
+  size_t begin = 0;
+  while (begin < text.size() - most) begin += stepOf(text.substr(begin));
+  return text.substr(begin);
 }
 
 std::string formatBytes(uint64_t bytes) {

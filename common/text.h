@@ -18,6 +18,14 @@ std::string inQuotes(std::string_view text);
 // or a few less, so that no UTF-8 sequence is cut in two.
 std::string shorten(std::string_view text, size_t most);
 
+// escapeForTerminal(text), of `most` bytes at most, but for the "…": no escape is cut in two
+// either.
+std::string escapeBriefly(std::string_view text, size_t most);
+
+// The beginning of `text`, and its end: at most `most` bytes, and no UTF-8 sequence is cut in two.
+std::string_view headOf(std::string_view text, size_t most);
+std::string_view tailOf(std::string_view text, size_t most);
+
 // "0 B", "38 KB", "1.2 GB": powers of 1024, at most one decimal.
 std::string formatBytes(uint64_t bytes);
 

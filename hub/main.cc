@@ -43,6 +43,7 @@ void addConfig(CLI::App* command, std::string& config) {
 void addSpokes(CLI::App* command, std::vector<std::string>& spokes) {
   command->add_option("-s,--spoke", spokes, "Only this spoke; may be given several times")
       ->type_name("NAME")
+      ->transform(CLI::Validator(takeExactPath, ""))
       ->allow_extra_args(false);
 }
 

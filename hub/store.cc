@@ -6,11 +6,14 @@
 #include <fcntl.h>
 #include <kj/io.h>
 #include <sqlite3.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <system_error>
 
 #include "common/text.h"
@@ -22,7 +25,7 @@ namespace {
 
 // The errno for which SQLite cannot open or write its file: it says only that it could not. 0: it
 // is another error.
-int whyNotOpened(sqlite3* db, const std::string& path) {
+int errnoOf(sqlite3* db, const std::string& path) {
   auto writing = [](const std::string& at) { return access(at.c_str(), W_OK) == 0 ? 0 : errno; };
   int code = sqlite3_errcode(db) & 0xff;
   if (code == SQLITE_READONLY) return writing(path);
@@ -98,6 +101,17 @@ constexpr char SCHEMA[] = R"(
   PRAGMA user_version = 6;
 )";
 
+// What the runs have had since version 1, and what all have of this version.
+constexpr char OLDEST_COLUMNS[] =
+    "SELECT id, spoke, started_ns, finished_ns, ok, error, files, new, grown, rewritten, moved,"
+    " touched, deleted, kept, deferred, failed, bytes_literal, wire_up, wire_down FROM runs";
+constexpr const char* COLUMNS[] = {"SELECT bytes_grown FROM runs",
+                                   "SELECT spoke, path FROM kept",
+                                   "SELECT spoke, address, port FROM endpoints",
+                                   "SELECT spoke, version, sandbox, at_ns FROM contacts",
+                                   "SELECT spoke, path FROM failed",
+                                   "SELECT spoke, identity, traits FROM filesystems"};
+
 // A run a minute is remembered for a week, one every quarter of an hour for three months. What is
 // older is dropped now and then.
 constexpr int64_t MAX_RUNS = 10'000;
@@ -139,6 +153,23 @@ class Connection {
     return tellsOfDamage(result) || (result == SQLITE_OK && verdict != "ok");
   }
 
+  // Whether it opens, and lacks what a database of its version has. Of a later version than ours
+  // nobody here knows.
+  bool lacksTables() {
+    int64_t version = 0;
+    auto note = [](void* out, int, char** columns, char**) {
+      *static_cast<int64_t*>(out) = atoll(columns[0]);
+      return 0;
+    };
+    sqlite3_exec(db_, "PRAGMA user_version", note, &version, nullptr);
+    if (version > SCHEMA_VERSION || (version < HAS_RUNS && !knows("SELECT 1 FROM runs"))) {
+      return false;
+    }
+    if (!knows(OLDEST_COLUMNS)) return true;
+    return version == SCHEMA_VERSION && !std::all_of(std::begin(COLUMNS), std::end(COLUMNS),
+                                                     [&](auto* sql) { return knows(sql); });
+  }
+
   // Empties the database in its place, which SQLite does under its own lock: a new file in the
   // place of one that others have open would get their journals.
   int empty() {
@@ -149,6 +180,14 @@ class Connection {
   }
 
  private:
+  // Whether it has all that this statement names. What cannot be found out is taken to be there.
+  bool knows(const char* sql) {
+    sqlite3_stmt* statement = nullptr;
+    int result = sqlite3_prepare_v2(db_, sql, -1, &statement, nullptr);
+    sqlite3_finalize(statement);
+    return (result & 0xff) != SQLITE_ERROR;
+  }
+
   sqlite3* db_ = nullptr;
 };
 
@@ -219,20 +258,23 @@ absl::StatusOr<std::unique_ptr<Store>> Store::open(const std::string& directory,
   if (!made.ok()) return made;
   std::unique_ptr<Store> store(new Store(directory, std::move(warn)));
   auto status = store->use([&]() { return store->connect(); });
-  if (!status.ok()) return status;
-  return store;
+  if (status.ok()) return store;
+  bool cannotOpen = (sqlite3_errcode(store->db_) & 0xff) == SQLITE_CANTOPEN;
+  return absl::UnavailableError(
+      absl::StrCat(status.message(), cannotOpen ? store->whyNotOpened() : ""));
 }
 
 absl::StatusOr<std::unique_ptr<Store>> Store::openExisting(const std::string& directory,
                                                            Warn warn) {
   struct stat st;
-  if (stat(pathIn(directory).c_str(), &st) != 0 && errno == ENOENT) return nullptr;
+  if (lstat(pathIn(directory).c_str(), &st) != 0 && errno == ENOENT) return nullptr;
   return open(directory, std::move(warn));
 }
 
 absl::Status Store::connect() {
   sqlite3_close_v2(db_);
   db_ = nullptr;
+  keepLostLog();
   int result = noted(
       sqlite3_open_v2(pathIn(directory_).c_str(), &db_,
                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr));
@@ -253,7 +295,7 @@ absl::Status Store::beginAnew() {
   kj::AutoCloseFd lock(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (lock.get() >= 0) flock(lock, LOCK_EX);
   Connection connection(path);
-  if (connection.damaged()) {
+  if (connection.damaged() || connection.lacksTables()) {
     auto error = copyAside(path, ".broken");
     auto why = error ? error.message() : "";
     if (!error) {
@@ -266,16 +308,50 @@ absl::Status Store::beginAnew() {
       if (warn_) warn_(why);
       return absl::UnavailableError(why);
     }
-    if (warn_) {
-      warn_(
-          absl::StrCat("sync.db was damaged, so a new one was begun. The history of runs so far "
-                       "is lost, and which files are kept that a spoke no longer has, which the "
-                       "next run finds out; no session is. The damaged one is ",
-                       escapeForTerminal(path), ".broken"));
-    }
+    warnOfLoss();
   }
   damaged_ = false;
   return connect();
+}
+
+void Store::warnOfLoss() const {
+  if (!warn_) return;
+  warn_(absl::StrCat(
+      "sync.db was damaged, so a new one was begun. The history of runs so far is lost, and which "
+      "files are kept that a spoke no longer has, which the next run finds out; no session is. The "
+      "damaged one is ",
+      escapeForTerminal(pathIn(directory_)), ".broken"));
+}
+
+// SQLite takes an empty database for a new one, and removes the log beside it, in which all may be
+// that it held.
+void Store::keepLostLog() const {
+  auto path = pathIn(directory_), log = path + "-wal";
+  struct stat database, beside;
+  if (stat(path.c_str(), &database) != 0 || database.st_size > 0 ||
+      stat(log.c_str(), &beside) != 0 || beside.st_size == 0) {
+    return;
+  }
+  if (!copyAside(path, ".broken")) warnOfLoss();
+}
+
+// What keeps sync.db from being opened that a person can put right; empty if nothing is known.
+std::string Store::whyNotOpened() const {
+  auto path = pathIn(directory_);
+  auto quoted = shellQuote(escapeForTerminal(path));
+  struct stat itself, target;
+  if (lstat(path.c_str(), &itself) != 0) return "";
+  bool there = stat(path.c_str(), &target) == 0;
+  if (!there && S_ISLNK(itself.st_mode)) {
+    return absl::StrCat(
+        ". It is a symlink, and what it names is not there: make or mount that, or ",
+        "remove the symlink, and the next run makes a new one: 'rm ", quoted, "'");
+  }
+  if (there && !S_ISREG(target.st_mode)) {
+    return absl::StrCat(". It is no file. Move it away, and the next run makes a new one: 'mv ",
+                        quoted, " ", quoted, ".old'");
+  }
+  return absl::StrCat(". Check its owner and mode with 'ls -l ", quoted, "'");
 }
 
 absl::Status Store::migrate() {
@@ -609,7 +685,8 @@ absl::Status Store::setPaths(const char* table, const std::string& spoke,
 }
 
 int Store::noted(int result) {
-  if (tellsOfDamage(result)) damaged_ = true;
+  // What is asked is always the same and right: it is the database that lacks what is asked for.
+  if (tellsOfDamage(result) || (result & 0xff) == SQLITE_ERROR) damaged_ = true;
   return result;
 }
 
@@ -623,15 +700,20 @@ absl::Status Store::execute(const char* sql) {
   return result == SQLITE_OK ? absl::OkStatus() : error();
 }
 
-absl::Status Store::error() const {
+absl::Status Store::error() {
   auto path = pathIn(directory_);
-  int why = db_ == nullptr ? 0 : whyNotOpened(db_, path);
-  if (why != 0) {
-    return absl::UnavailableError(
-        absl::StrCat("sync.db cannot be opened: ", explainObstacle(nearestTo(path).path, why)));
+  int why = db_ == nullptr ? 0 : errnoOf(db_, path);
+  auto what =
+      why != 0 ? absl::StrCat("sync.db cannot be opened: ",
+                              explainObstacle(nearestTo(path).path, why))
+               : absl::StrCat("sync.db: ", db_ == nullptr ? "out of memory" : sqlite3_errmsg(db_));
+  bool lacks = db_ != nullptr && (sqlite3_errcode(db_) & 0xff) == SQLITE_ERROR;
+  if (lacks && schemaVersion() > SCHEMA_VERSION) {
+    auto quoted = shellQuote(escapeForTerminal(pathIn(directory_)));
+    absl::StrAppend(&what, ". A newer pi-brain made it: use that one, or move the database away, ",
+                    "and the next run makes a new one: 'mv ", quoted, " ", quoted, ".newer'");
   }
-  return absl::UnavailableError(
-      absl::StrCat("sync.db: ", db_ == nullptr ? "out of memory" : sqlite3_errmsg(db_)));
+  return absl::UnavailableError(what);
 }
 
 }  // namespace pibrain

@@ -1,8 +1,9 @@
 #pragma once
 // sync.db: the history of runs, which files a mirror keeps although the spoke deleted them, and
 // where the spokes were reached. Losing it loses the history and costs one listing, nothing else;
-// so its errors are warnings, and one that is damaged is put aside as sync.db.broken, in the place
-// of an older one, and begun anew, whichever call finds the damage.
+// so its errors are warnings, and one that is damaged, or lacks a table, is put aside as
+// sync.db.broken, in the place of an older one, and begun anew, whichever call finds the damage.
+// What stands in its place and is no file of ours is left alone, and said with what to do.
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -107,6 +108,9 @@ class Store {
   // All that follow are to be called under the lock.
   absl::Status connect();
   absl::Status beginAnew();
+  void warnOfLoss() const;
+  void keepLostLog() const;
+  std::string whyNotOpened() const;
   absl::StatusOr<std::vector<std::string>> paths(const char* table, const std::string& spoke);
   absl::Status setPaths(const char* table, const std::string& spoke,
                         const std::vector<std::string>& paths);
@@ -116,7 +120,7 @@ class Store {
   absl::Status forgetOldRuns();
   int64_t schemaVersion();  // 0: none yet
   int noted(int result);    // the same, once damage that it tells of is remembered
-  absl::Status error() const;
+  absl::Status error();
 
   const std::string directory_;
   const Warn warn_;

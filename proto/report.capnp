@@ -135,6 +135,7 @@ struct ArchiveList {
     modified @4 :Text;
     size @5 :Float64;
     pathBytes @6 :Text;
+    spokeBytes @7 :Text;         # as pathBytes: of a directory that somebody put there
   }
 }
 

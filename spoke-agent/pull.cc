@@ -31,9 +31,13 @@ int64_t processorNanos() {
   return int64_t(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
 
+// A file server's clock may be ahead of ours, in another time zone at worst. What is later than
+// that is no clock's time, and must not hold a file back until then.
+constexpr int64_t MAX_AHEAD = 86'400'000'000'000;  // ns
+
+// Whether it may have been changed so lately. A time that is ahead says no more than that.
 bool changedWithin(int64_t nanos, int64_t mtime, int64_t now) {
-  // A time in the future is a clock that was wrong; it must not hold a file back for ever.
-  return mtime > now - nanos && mtime < now + nanos;
+  return mtime > now - nanos && mtime <= now + MAX_AHEAD;
 }
 
 }  // namespace
@@ -137,6 +141,7 @@ void Pull::start(BlockWriter& writer, Want want) {
     refuse(writer, want.file, proto::Reason::UNFINISHED_LINE);
     return;
   }
+  out->opened = now;
   out->unsettled = changedWithin(SETTLED_NANOS, out->file.mtime, now);
   out->end = publishableSize(out->file, now);
 
@@ -302,12 +307,14 @@ void Pull::end(BlockWriter& writer) {
 }
 
 bool Pull::stillHolds(const Outgoing& out) const {
-  // Untouched for a while before and not touched since: nothing can have changed. Otherwise it
-  // may have been appended to, which is fine, or rewritten while it was read, which would be
-  // neither the old file nor the new one (P3): a second reading tells.
+  // Untouched for a while before and not touched since: nothing can have changed. Otherwise, and if
+  // its time is ahead of the clock and so tells nothing, it may have been appended to, which is
+  // fine, or rewritten while it was read, which would be neither the old file nor the new one (P3):
+  // a second reading tells.
   struct stat st;
   if (fstat(out.file.fd, &st) != 0) return false;
-  if (!out.unsettled && mtimeOf(st) == out.file.mtime && uint64_t(st.st_size) == out.file.size) {
+  bool settled = !out.unsettled && out.file.mtime <= out.opened;
+  if (settled && mtimeOf(st) == out.file.mtime && uint64_t(st.st_size) == out.file.size) {
     return true;
   }
   FileHasher again(secret_);

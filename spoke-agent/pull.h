@@ -46,6 +46,7 @@ class Pull : public EventSource {
     Root::File file;
     uint64_t end;         // the size that is sent: P4 may hold back the last line
     uint64_t offset = 0;  // what has been read
+    int64_t opened;       // when, ns since the epoch
     bool unsettled;
     FileHasher hasher;
     kj::Maybe<Parent> parent;

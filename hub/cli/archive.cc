@@ -98,6 +98,7 @@ void printArchiveJson(const std::vector<ArchivedFile>& files) {
   for (uint32_t i = 0; i < list.size(); ++i) {
     list[i].setId(files[i].id.c_str());
     list[i].setSpoke(toUtf8(files[i].spoke).c_str());
+    list[i].setSpokeBytes(exactPath(files[i].spoke).c_str());
     list[i].setPath(toUtf8(files[i].path).c_str());
     list[i].setPathBytes(exactPath(files[i].path).c_str());
     list[i].setArchived(formatTime(files[i].archived).c_str());
@@ -163,7 +164,7 @@ std::string restoreToMirror(const Config& config, const ArchivedFile& file, int 
   {
     KJ_ON_SCOPE_FAILURE(mirror.discardStaged(file.path));
     copy(from, mirror.openStaged(file.path, false), file.mtime);
-    mirror.publish(file.path);
+    mirror.publish(file.path, false);
     mirror.finish();
   }
   if (spoke->deleteGone) {

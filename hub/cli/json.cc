@@ -125,7 +125,10 @@ void printJson(report::SessionList::Reader list) {
 void printJson(report::Doctor::Reader doctor) { Printer().print(doctor); }
 
 void printJson(report::ArchiveList::Reader list) {
-  Printer().nullable<report::ArchiveList::File>("pathBytes").print(list);
+  Printer()
+      .nullable<report::ArchiveList::File>("pathBytes")
+      .nullable<report::ArchiveList::File>("spokeBytes")
+      .print(list);
 }
 
 void printJson(report::History::Reader history) {

@@ -11,6 +11,7 @@
 #include "hub/cli/style.h"
 #include "hub/cli/support.h"
 #include "hub/parallel.h"
+#include "hub/store.h"
 #include "hub/sync/verify.h"
 
 namespace pibrain {
@@ -120,9 +121,10 @@ void printVerifyJson(const std::vector<Verification>& results, bool ok) {
   printJson(out.asReader());
 }
 
-Verification verifyOrSkip(const Config& config, const SpokeConfig& spoke, bool repair) {
+Verification verifyOrSkip(const Config& config, const SpokeConfig& spoke, bool repair,
+                          Store* store) {
   auto why = reasonToSkip(spoke);
-  if (why.empty()) return verifySpoke(config, spoke, repair);
+  if (why.empty()) return verifySpoke(config, spoke, repair, store);
   Verification result;
   result.report = skipped(spoke, std::move(why));
   return result;
@@ -149,11 +151,12 @@ int syncVerify(const VerifyArguments& arguments) {
     return EXIT_GOOD;
   }
   initLibraries();
+  auto store = Store::openExisting(config.hub.databaseDir, warn);
   std::vector<Verification> results(chosen->spokes.size());
   std::mutex printing;
   forEachInParallel(results.size(), JOBS, [&](size_t i) {
     auto& spoke = *chosen->spokes[i];
-    results[i] = verifyOrSkip(config, spoke, arguments.repair);
+    results[i] = verifyOrSkip(config, spoke, arguments.repair, store.ok() ? store->get() : nullptr);
     std::lock_guard lock(printing);
     if (!arguments.json) printText(spoke, results[i]);
     fflush(stdout);

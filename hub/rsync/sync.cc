@@ -47,13 +47,21 @@ std::string filterFor(const std::string& path) {
          absl::StrReplaceAll(path, {{"\\", "\\\\"}, {"*", "\\*"}, {"?", "\\?"}, {"[", "\\["}});
 }
 
+// Has rsync, which compares nanoseconds or whole seconds, take times for the same that a mirror of
+// this grain (ns) cannot tell apart.
+std::string withinAGrain(int64_t grain) {
+  constexpr int64_t SECOND = 1'000'000'000;
+  return absl::StrCat("--modify-window=", std::max<int64_t>(grain - 1, 0) / SECOND);
+}
+
 class RsyncSync {
  public:
-  RsyncSync(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
+  RsyncSync(const Config& config, const SpokeConfig& spoke, const RunOptions& options, Store* store,
             SpokeReport& report, Progress& progress)
       : config_(config),
         spoke_(spoke),
         options_(options),
+        store_(store),
         report_(report),
         progress_(progress),
         shell_(remoteShell()),
@@ -64,6 +72,7 @@ class RsyncSync {
     Mirror mirror(spoke_.path, options_.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
                   archive());
     mirror.keepModes(spoke_.keepModes);
+    mirror.setTraits(traitsOf(mirror, spoke_.name, store_, !options_.dryRun));
     lookAt(mirror);
     if (options_.dryRun) {
       preview();
@@ -75,10 +84,13 @@ class RsyncSync {
   void verify(Verification& result, bool repair) {
     Mirror mirror(spoke_.path, repair ? Mirror::Access::WRITE : Mirror::Access::READ, archive());
     mirror.keepModes(spoke_.keepModes);
+    mirror.setTraits(traitsOf(mirror, spoke_.name, store_, repair));
     lookAt(mirror);
     readFromDisk(mirror);  // it is the disk that is in question
     auto options = lookingForGone();
     options.push_back("--checksum");
+    auto grain = mirror.traits().times.grain;
+    if (grain > 1) options.push_back(withinAGrain(grain));
     auto look = rsync(options, -1);
     requireGood(look);
     note(look);
@@ -412,6 +424,7 @@ class RsyncSync {
   const Config& config_;
   const SpokeConfig& spoke_;
   const RunOptions& options_;
+  Store* store_;
   SpokeReport& report_;
   Progress& progress_;
   bool deleting_ = false;
@@ -427,14 +440,14 @@ class RsyncSync {
 }  // namespace
 
 void syncByRsync(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
-                 SpokeReport& report, Progress& progress) {
-  RsyncSync(config, spoke, options, report, progress).run();
+                 Store* store, SpokeReport& report, Progress& progress) {
+  RsyncSync(config, spoke, options, store, report, progress).run();
 }
 
-void verifyByRsync(const Config& config, const SpokeConfig& spoke, bool repair,
+void verifyByRsync(const Config& config, const SpokeConfig& spoke, bool repair, Store* store,
                    Verification& result) {
   Progress unseen;
-  RsyncSync(config, spoke, RunOptions(), result.report, unseen).verify(result, repair);
+  RsyncSync(config, spoke, RunOptions(), store, result.report, unseen).verify(result, repair);
 }
 
 }  // namespace pibrain

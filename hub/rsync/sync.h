@@ -9,14 +9,15 @@
 
 namespace pibrain {
 
-// Brings the mirror up to date and fills the report, as syncSpoke() does for an agent. Throws
-// Failure, Mirror::Locked or KJ exceptions.
+// Brings the mirror up to date and fills the report, as syncSpoke() does for an agent. `store`
+// (null: none) remembers what the mirror's filesystem is like. Throws Failure, Mirror::Locked or KJ
+// exceptions.
 void syncByRsync(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
-                 SpokeReport& report, Progress& progress);
+                 Store* store, SpokeReport& report, Progress& progress);
 
 // Compares by content, as verifySpoke() does with an agent: rsync hashes all files on both sides.
 // Which block differs is not looked for. Throws the same.
-void verifyByRsync(const Config& config, const SpokeConfig& spoke, bool repair,
+void verifyByRsync(const Config& config, const SpokeConfig& spoke, bool repair, Store* store,
                    Verification& result);
 
 }  // namespace pibrain

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include <algorithm>
-#include <vector>
+#include <set>
 
 #include "common/file-io.h"
 #include "common/rooted-dir.h"
@@ -27,6 +27,9 @@ int64_t certainBetween(const AgeClocks& then, const AgeClocks& now) {
   if (__builtin_sub_overflow(now.wall, then.wall, &passed)) return 0;
   return std::clamp<int64_t>(passed, 0, DAY);
 }
+
+// What does not fit in beside what a run archived before goes to RUN~2 (hub/sync/archive.h).
+std::string countedAs(const std::string& run) { return run.substr(0, run.find('~')); }
 
 }  // namespace
 
@@ -65,15 +68,20 @@ ArchiveAges::ArchiveAges(const std::string& file, const AgeClocks& now) : file_(
 }
 
 std::optional<int64_t> ArchiveAges::of(const std::string& run) const {
-  // What does not fit in beside what a run archived before goes to RUN~2 (hub/sync/archive.h).
-  auto found = ages_.find(run.substr(0, run.find('~')));
+  auto found = ages_.find(countedAs(run));
   if (found == ages_.end()) return std::nullopt;
   return found->second;
 }
 
-void ArchiveAges::begin(const std::string& run) { changed_ |= ages_.emplace(run, 0).second; }
+void ArchiveAges::begin(const std::string& run) {
+  changed_ |= ages_.emplace(countedAs(run), 0).second;
+}
 
-void ArchiveAges::forget(const std::string& run) { changed_ |= ages_.erase(run) > 0; }
+void ArchiveAges::forgetAllBut(const std::vector<std::string>& runs) {
+  std::set<std::string> there;
+  for (auto& run : runs) there.insert(countedAs(run));
+  changed_ |= std::erase_if(ages_, [&](auto& one) { return !there.contains(one.first); }) > 0;
+}
 
 void ArchiveAges::save() {
   if (!changed_ && passed_ < HOUR) return;

@@ -5,8 +5,8 @@
 // virtual machine that was put back, at a broken time server. So the hub also counts, in the file
 // DATABASE/archive-ages/SPOKE, the time that certainly went by since each run: as long as the
 // machine does not boot anew, its uptime tells; of the time over a boot at most a day counts,
-// whatever the clock on the wall says. Nothing that is counted expires before both, name and count,
-// say that it is old enough.
+// whatever the clock on the wall says. Nothing expires before both, name and count, say that it is
+// old enough; a run that is not counted yet is from when it is first seen.
 //
 // The file is text: a line "seen UPTIME WALL BOOT" (both in ns; the boot's id, or "-") of when it
 // was written last, then for each run a line "RUN NS", its count. A file that cannot be read is as
@@ -17,6 +17,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace pibrain {
 
@@ -36,9 +37,10 @@ class ArchiveAges {
   // How long this run's files have been there at least, in ns; none: it is not counted.
   std::optional<int64_t> of(const std::string& run) const;
 
-  // Begins to count.
+  // Begins to count, unless it is counted already.
   void begin(const std::string& run);
-  void forget(const std::string& run);
+  // Of the others there is nothing left.
+  void forgetAllBut(const std::vector<std::string>& runs);
 
   // Writes the file if more changed than some minutes. The counts of what could not be written are
   // lower the next time, so things are kept longer: no reason to fail.

@@ -158,21 +158,21 @@ absl::Status expireArchive(const std::string& archiveDir, const std::string& spo
   auto dir = openArchive(archiveDir, spoke);
   if (!dir.ok()) return dir.status();
   if (dir->get() < 0) return absl::OkStatus();
-  std::optional<ArchiveAges> ages;
-  if (!agesFile.empty()) ages.emplace(agesFile, clocks);
+  ArchiveAges ages(agesFile, clocks);
   std::string failed;
   for (auto& run : namesIn(*dir)) {
     auto began = archiveRunTime(run);
-    if (!began || *began >= oldest) continue;
-    auto age = ages ? ages->of(run) : std::nullopt;
-    if (age && *age < int64_t(days) * DAY) continue;
-    if (!removeAll(*dir, run)) {
-      if (failed.empty()) failed = archiveDir + "/" + spoke + "/" + run + ": " + strerror(errno);
-    } else if (ages && run.find('~') == std::string::npos) {
-      ages->forget(run);
+    if (!began) continue;
+    // A run of an older version, or of before sync.db's directory was lost: its name alone does not
+    // tell how long it has been there.
+    ages.begin(run);
+    if (*began >= oldest || ages.of(run).value_or(0) < int64_t(days) * DAY) continue;
+    if (!removeAll(*dir, run) && failed.empty()) {
+      failed = archiveDir + "/" + spoke + "/" + run + ": " + strerror(errno);
     }
   }
-  if (ages) ages->save();
+  ages.forgetAllBut(namesIn(*dir));
+  ages.save();
   if (failed.empty()) return absl::OkStatus();
   return absl::InternalError(
       absl::StrCat("what the archive holds for more than ", days,

@@ -38,11 +38,11 @@ absl::StatusOr<kj::AutoCloseFd> openArchived(const std::string& archiveDir,
                                              const ArchivedFile& file);
 
 // Removes what runs archived that began more than `days` before `now` (ns since the epoch) and that
-// have been there for so long by `agesFile` too, if they are counted there; 0 days keep all. To be
-// called under the lock of the spoke's mirror. The error says what could not be removed; the rest
-// is.
+// have been there for so long by `agesFile` too; what is not counted there yet is from now on. 0
+// days keep all. To be called under the lock of the spoke's mirror. The error says what could not
+// be removed; the rest is.
 absl::Status expireArchive(const std::string& archiveDir, const std::string& spoke, uint32_t days,
-                           int64_t now, const std::string& agesFile = "",
+                           int64_t now, const std::string& agesFile,
                            const AgeClocks& clocks = AgeClocks::now());
 
 // The file in which the ages of a spoke's archive are counted.

@@ -156,7 +156,7 @@ class Examiner {
     auto io = kj::setupAsyncIo();
     auto tree = readMirror();
     judgeModes(tree);
-    auto known = describeMirror(tree, kept(), {mirrorTimes_, spoke_.keepModes});
+    auto known = describeMirror(tree, kept(), mirrorDigests_);
     began_ = std::chrono::steady_clock::now();
     auto connection = SpokeReach(spoke_).connect(options(), io);
     converse(*connection, known, tree, io);
@@ -190,7 +190,9 @@ class Examiner {
       Mirror mirror(spoke_.path, Mirror::Access::READ,
                     Archive(config_.hub.archiveDir, spoke_.name, wallClockNanos()));
       mirror.keepModes(spoke_.keepModes);
-      mirrorTimes_ = traitsOf(mirror, spoke_.name, store_, false).times;
+      mirror.setTraits(traitsOf(mirror, spoke_.name, store_, false));
+      mirrorDigests_ = mirror.digestOptions();
+      lacksModes_ = mirror.lacksModes();
       return mirror.walk();
     } catch (const Failure&) {
       return {};
@@ -212,7 +214,7 @@ class Examiner {
       warn(absl::StrCat("the spoke's shell printed ", noise.size(),
                         " bytes before the agent's "
                         "answer, beginning with '",
-                        noise.substr(0, 60),
+                        std::string(headOf(noise, 60)),
                         "'. Make its start-up files (~/.bashrc) quiet without a terminal: it "
                         "costs time, and breaks other programs"));
     }
@@ -265,6 +267,11 @@ class Examiner {
 
   // P2, for a mirror that somebody else made, by rsync say.
   void judgeModes(const Tree& tree) {
+    if (lacksModes_) {
+      step_ = "mirror";
+      warn(absl::StrCat("'keep_modes' does nothing: the filesystem of ",
+                        escapeForTerminal(spoke_.path), " keeps no modes"));
+    }
     if (spoke_.keepModes) return;
     uint64_t open = 0;
     for (auto& directory : tree.directories) {
@@ -304,7 +311,7 @@ class Examiner {
     RunOptions options;
     options.dryRun = true;
     Progress unseen;
-    syncByRsync(config_, spoke_, options, would, unseen);
+    syncByRsync(config_, spoke_, options, store_, would, unseen);
     good(absl::StrCat(countOf(would.counts.files, "file"), " on the spoke, ", would.changes.size(),
                       " of them to fetch"));
   }
@@ -400,7 +407,8 @@ class Examiner {
   Store* store_;
   Examination result_;
   std::string step_;
-  StoredTimes mirrorTimes_;
+  DigestOptions mirrorDigests_;
+  bool lacksModes_ = false;  // the mirror's filesystem has none to keep
   std::string root_;
   std::vector<std::pair<int64_t, std::string>> times_;  // ms of each step
   bool forced_ = false;

@@ -23,8 +23,7 @@ namespace {
 // The last lines that say something, for a message: the first of a traceback says least.
 std::string lastWords(const std::string& text) {
   std::string trimmed = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
-  auto start = trimmed.size() > 400 ? trimmed.size() - 400 : 0;
-  return escapeForTerminal(trimmed.substr(start));
+  return escapeForTerminal(tailOf(trimmed, 400));
 }
 
 bool contains(const std::string& text, const char* word) { return absl::StrContains(text, word); }
@@ -87,9 +86,7 @@ std::string addCommand(const SpokeConfig& spoke) {
 
 }  // namespace
 
-std::string brief(std::string_view text, size_t most) {
-  return escapeForTerminal(shorten(text, most));
-}
+std::string brief(std::string_view text, size_t most) { return escapeBriefly(text, most); }
 
 bool lacksMeans(const kj::Exception& error) {
   return error.getType() == kj::Exception::Type::OVERLOADED && !isThePeers(error);
@@ -112,7 +109,7 @@ std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
         " sent more than 64 KB of something else before any answer of pi-brain-agent: a "
         "noisy shell start-up file (~/.bashrc), or another program in the forced command. It "
         "began with: ",
-        escapeForTerminal(noise.substr(0, 200)),
+        escapeForTerminal(headOf(noise, 200)),
         ". Make the start-up files quiet "
         "for shells without a terminal, and check with 'ssh ",
         escapeForTerminal(spoke.source.host), " true', which should print nothing.");
@@ -272,11 +269,10 @@ std::string oddClock(const SpokeConfig& spoke, const AgentInfo& agent) {
 void greet(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& noise,
            std::vector<std::string>& warnings) {
   if (!noise.empty()) {
-    warnings.push_back(
-        absl::StrCat("the spoke's shell printed ", noise.size(),
-                     " bytes before the agent's answer, beginning with '",
-                     escapeForTerminal(noise.substr(0, 60)),
-                     "'; its start-up files (~/.bashrc) should be quiet without a terminal"));
+    warnings.push_back(absl::StrCat(
+        "the spoke's shell printed ", noise.size(),
+        " bytes before the agent's answer, beginning with '", escapeForTerminal(headOf(noise, 60)),
+        "'; its start-up files (~/.bashrc) should be quiet without a terminal"));
   }
   checkVersion(spoke, agent);
   checkRoot(spoke, agent);

@@ -14,7 +14,7 @@
 
 namespace pibrain {
 
-// What a peer said, escaped, and its middle cut out if it is of more than `most` bytes.
+// What a peer said, escaped, and its middle cut out if that is of more than `most` bytes.
 std::string brief(std::string_view text, size_t most = 300);
 
 // What an error of this machine's takes at the most, in bytes: two paths and what is wrong with

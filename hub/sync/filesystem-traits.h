@@ -6,13 +6,15 @@
 
 namespace pibrain {
 
-// What a filesystem makes of times and names. It is asked, once for each mirror and after a change
-// of device, since its type does not tell: ext4 keeps seconds only in inodes of 128 bytes, and
-// ignores case where a directory says so.
+// What a filesystem makes of times, names and modes. It is asked, once for each mirror and when
+// another one is mounted, or with other options, since its type does not tell: ext4 keeps seconds
+// only in inodes of 128 bytes, and ignores case where a directory says so.
 struct FilesystemTraits {
   StoredTimes times;
   bool foldsNames = false;    // takes names that differ in case, or in their normal form, for one
-  bool changesNames = false;  // gives a file another name than it was given, in its normal form
+  bool changesNames = false;  // lists a file by another name than it was given, in its normal form
+  bool keepsModes = true;     // or all files have those that its mount says
+  bool toldOfModes = false;   // a run has warned of that
 
   auto operator<=>(const FilesystemTraits&) const = default;
 
@@ -33,7 +35,12 @@ class Store;
 // that keeps all as it is.
 FilesystemTraits traitsOf(Mirror& mirror, const std::string& spoke, Store* store, bool mayProbe);
 
-// What tells this directory's filesystem from another one that is mounted in its place.
+// Of modes that are asked for (Mirror::keepModes()) and cannot be kept: a warning, the first time;
+// empty after that, which is remembered as traitsOf() does it.
+std::string warningOfModes(Mirror& mirror, const std::string& spoke, Store* store, bool remember);
+
+// What tells this directory's filesystem from another one that is mounted in its place, and from
+// itself mounted with other options.
 std::string filesystemIdentity(int directory);
 
 }  // namespace pibrain

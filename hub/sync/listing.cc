@@ -24,7 +24,7 @@ constexpr size_t PER_ITEM = 100;
 // Throws: the spoke sent `text`, which is `what`.
 [[noreturn]] void refuse(const char* what, std::string_view text) {
   constexpr size_t MAX_SHOWN = 100;
-  std::string shown(text.substr(0, MAX_SHOWN));
+  std::string shown(headOf(text, MAX_SHOWN));
   for (auto& c : shown) c = c == '\0' ? '?' : c;  // it would end here
   kj::throwFatalException(
       kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,

@@ -99,7 +99,7 @@ bool Mirror::archiveFile(const std::string& path) {
   if (error != 0 && error != ENOENT && error != ENOTDIR) {
     throwErrno(error, "cannot read " + inQuotes(path));
   }
-  if (error != 0 || !S_ISREG(st.st_mode)) return false;
+  if (error != 0 || !S_ISREG(st.st_mode) || !stillNamed(path)) return false;
   addPending({Pending::Kind::ARCHIVE, path}, 0);
   return true;
 }
@@ -211,12 +211,13 @@ void Mirror::preserve(Pending& pending) {
   // On one filesystem it moves there, in one step.
   if (removed) removed = archive_.isElsewhere(device());
   if ((!replaced && !removed) || pending.base) return;
+  if (removed && !stillNamed(pending.path)) return;
   struct stat st;
   int parent = directory(std::string(parentOf(pending.path)));
   auto name = std::string(baseNameOf(pending.path));
   if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) return;
   if (replaced && st.st_size == 0) return;
-  requireOwnName(parent, name, pending.path);
+  if (mayFold()) requireOwnName(parent, name, pending.path);
   pending.preserved = archive_.preserve(parent, name, pending.path);
 }
 
@@ -281,13 +282,14 @@ void Mirror::publish(Pending& pending) {
     // Most often there is nothing in the way.
     int error = renameToNew(staging(), stagedName(path).c_str(), parent, name.c_str());
     if (error == 0) {
+      noteName(path);
       requirePublished(parent, name, path);
       if (traits_.changesNames) requireOwnName(parent, name, path);
       return;
     }
     if (error != EEXIST) throwErrno(error, "cannot publish " + inQuotes(path));
   }
-  requireOwnName(parent, name, path);
+  if (mayFold() || !pending.replaces) requireOwnName(parent, name, path);
   replace(parent, name, pending);
 }
 
@@ -307,6 +309,7 @@ void Mirror::replace(int parent, const std::string& name, Pending& pending) {
   if (!there) {
     int error = renameToNew(staging(), staged.c_str(), parent, name.c_str());
     if (error != 0) throwErrno(error, "cannot publish " + inQuotes(path));
+    noteName(path);
     return requirePublished(parent, name, path);
   }
   if (pending.base && !pending.base->holds(st)) pending.base.reset();
@@ -373,6 +376,10 @@ void Mirror::settle(const Pending& pending) {
 }
 
 void Mirror::archive(Pending& pending) {
+  if (!stillNamed(pending.path)) {
+    if (pending.preserved) archive_.discard(*pending.preserved);
+    return;
+  }
   auto name = std::string(baseNameOf(pending.path));
   int parent = directory(std::string(parentOf(pending.path)));
   struct stat st;
@@ -395,6 +402,7 @@ void Mirror::archive(Pending& pending) {
       archive_.take(staging(), aside, pending.path);
     }
   }
+  names_.remove(pending.path);
   removeEmptyParents(pending.path);
 }
 

@@ -73,7 +73,7 @@ Tree Mirror::walk() const {
   KJ_IF_MAYBE(root, root_) {
     WalkOptions options;
     options.skip = STAGING;
-    options.digests.modes = keepModes_;
+    options.digests.modes = keepsModes();
     return walkTree(root->fd(), options);
   }
   return Tree();
@@ -99,36 +99,6 @@ void Mirror::closeToOthers(int fd) const {
   struct stat st;
   if (keepModes_ || fstat(fd, &st) != 0 || (st.st_mode & 077) == 0) return;
   (void)fchmod(fd, st.st_mode & 0700);  // it may be somebody else's
-}
-
-bool Mirror::foldsTo(int parent, const std::string& name, const std::string& other) const {
-  if (absl::EqualsIgnoreCase(name, other)) return true;
-  struct stat one, two;
-  return fstatat(parent, name.c_str(), &one, AT_SYMLINK_NOFOLLOW) == 0 &&
-         fstatat(parent, other.c_str(), &two, AT_SYMLINK_NOFOLLOW) == 0 &&
-         one.st_ino == two.st_ino && one.st_nlink == 1;
-}
-
-void Mirror::requireOwnName(int parent, const std::string& name, const std::string& path) {
-  if (!traits_.foldsNames && !traits_.changesNames) return;
-  auto names = namesIn(parent);
-  if (std::binary_search(names.begin(), names.end(), name)) return;
-  auto found = std::find_if(names.begin(), names.end(),
-                            [&](auto& other) { return foldsTo(parent, name, other); });
-  if (found == names.end()) return;
-  auto other = joinPath(parentOf(path), *found);
-  bool free = !spokeHas_ || !spokeHas_(other);
-  if (free && renameat(parent, found->c_str(), parent, name.c_str()) == 0) {
-    ++renames_;
-    names = namesIn(parent);
-    if (std::binary_search(names.begin(), names.end(), name)) return;
-  }
-  kj::throwFatalException(kj::Exception(
-      kj::Exception::Type::FAILED, __FILE__, __LINE__,
-      kj::str("the mirror's filesystem takes its name for ", inQuotes(other).c_str(),
-              free ? "" : ", which the spoke has too",
-              ". Rename one of them on the spoke, or move the mirror to a filesystem that tells "
-              "them apart")));
 }
 
 kj::Maybe<Mirror::File> Mirror::openFile(const std::string& path) {
@@ -203,7 +173,9 @@ int Mirror::directory(const std::string& path) {
   if (found != directories_.end()) return found->second;
   auto opened = KJ_ASSERT_NONNULL(root_).open(path, O_RDONLY | O_DIRECTORY);
   auto renames = renames_;
-  if (opened.error == 0) requireOwnDirectory(path, opened.fd);
+  if (opened.error == 0 && (mayFold() || !isKnownDirectory(path))) {
+    requireOwnDirectory(path, opened.fd);
+  }
   if (renames_ != renames) {
     // Descriptors of what was renamed, and of what is in it, may be of no use any more (FUSE).
     directories_.clear();
@@ -219,7 +191,10 @@ int Mirror::directory(const std::string& path) {
       makeRoomAt(parent, name, path);
       parent = directory(above);
     }
-    if (mkdirat(parent, name.c_str(), 0700) != 0 && errno != EEXIST) {
+    if (mkdirat(parent, name.c_str(), 0700) == 0) {
+      noteName(path);
+      made_.insert(path);
+    } else if (errno != EEXIST) {
       throwErrno(errno, "cannot create the directory " + inQuotes(path));
     }
     int fd = openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -234,17 +209,6 @@ int Mirror::directory(const std::string& path) {
   return directories_.insert_or_assign(path, kj::mv(opened.fd)).first->second;
 }
 
-// That the directory is the one of this name, and each above it, where names fold.
-void Mirror::requireOwnDirectory(const std::string& path, int fd) {
-  if (!traits_.foldsNames && !traits_.changesNames) return;
-  struct stat opened, staged;
-  KJ_REQUIRE(fstat(fd, &opened) != 0 || fstat(staging(), &staged) != 0 ||
-                 opened.st_dev != staged.st_dev || opened.st_ino != staged.st_ino,
-             "the mirror uses this name itself");
-  auto above = std::string(parentOf(path));
-  requireOwnName(directory(above), std::string(baseNameOf(path)), path);
-}
-
 // Something stands where the spoke has something else: a file in a directory's place, or the
 // other way round. What the spoke no longer has goes by a deletion, with all that guards one (P5),
 // or stays; what remains of a directory without files is nobody's. Ends all descriptors that
@@ -254,6 +218,8 @@ void Mirror::makeRoomAt(int parent, const std::string& name, const std::string& 
   if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return;
   if (S_ISDIR(st.st_mode) && unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0) {
     directories_.clear();
+    names_.remove(path);
+    made_.erase(path);
     return;
   }
   if (S_ISDIR(st.st_mode) && errno != ENOTEMPTY && errno != EEXIST) {
@@ -332,7 +298,16 @@ void Mirror::move(const std::string& from, const std::string& to) {
   int source = opened.fd;
   auto oldName = std::string(baseNameOf(from));
   int error = renameToNew(source, oldName.c_str(), target, name.c_str());
+  if (error == EEXIST) {
+    requireOwnName(target, name, to);
+    if (mayFold() && !hasOwnPath(from)) {
+      unflushed_ = true;  // that was it
+      return;
+    }
+  }
   if (error != 0) throwErrno(error, "cannot move " + inQuotes(from) + " to " + inQuotes(to));
+  names_.remove(from);
+  noteName(to);
   unflushed_ = true;
   removeEmptyParents(from);
 }
@@ -345,6 +320,8 @@ void Mirror::removeEmptyParents(const std::string& path) {
         unlinkat(parent.fd, std::string(baseNameOf(dir)).c_str(), AT_REMOVEDIR) != 0) {
       return;
     }
+    names_.remove(dir);
+    made_.erase(dir);
   }
 }
 
@@ -396,7 +373,10 @@ void Mirror::handOver() {
   }
 }
 
-void Mirror::takeBack() { flush(); }
+void Mirror::takeBack() {
+  names_.forgetAll();
+  flush();
+}
 
 void Mirror::removeStagingIfEmpty() {
   staging_ = nullptr;

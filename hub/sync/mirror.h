@@ -21,6 +21,7 @@
 #include "common/rooted-dir.h"
 #include "common/tree-walk.h"
 #include "hub/sync/archive.h"
+#include "hub/sync/directory-names.h"
 #include "hub/sync/filesystem-traits.h"
 
 namespace pibrain {
@@ -48,6 +49,9 @@ class Mirror {
   // its owner's alone (P2): what is written to is closed to others, should it have been open. To be
   // called before anything else.
   void keepModes(bool keep) { keepModes_ = keep; }
+  // Whether they do, on this filesystem; and whether that is asked of one that has none.
+  bool keepsModes() const { return keepModes_ && traits_.keepsModes; }
+  bool lacksModes() const { return keepModes_ && !traits_.keepsModes; }
 
   // What the mirror's filesystem does to times and names. Until it is set, it is taken for one that
   // keeps all as it is.
@@ -55,15 +59,22 @@ class Mirror {
   void setTraits(const FilesystemTraits& traits) { traits_ = traits; }
   // Tries it, in the staging directory.
   FilesystemTraits probe();
-  // What tells the mirror's filesystem from others; empty if there is no mirror.
+  // How this mirror is compared with a spoke's tree.
+  DigestOptions digestOptions() const { return {traits_.times, keepsModes()}; }
+  // What filesystemIdentity() says of it; empty if there is no mirror.
   std::string filesystem() const;
   // Where names fold: whether the spoke has a file or a directory of this path. What it has not may
-  // be renamed, to a name that differs in case, for what it has.
+  // be renamed, to a name that differs in case, for what it has. Until this is set, nothing is.
   void spokeHas(std::function<bool(const std::string& path)> has) { spokeHas_ = std::move(has); }
 
   // All files, the staged ones left out. A missing mirror that is only read is an empty one. May
   // be called from another thread.
   Tree walk() const;
+  // What walk() returned, which has to stay while the mirror is changed. What it has need not be
+  // looked at again to know its name.
+  void walked(const Tree& tree) { tree_ = &tree; }
+  // Whether the file is still there by this very name, as far as this run changed names.
+  bool stillNamed(const std::string& path);
 
   // A regular file, as the sync finds it before it decides.
   struct File {
@@ -116,7 +127,8 @@ class Mirror {
 
   // With the next commit(), the file moves to the archive, and the directories go that this leaves
   // empty. Returns false if there is no regular file of this path any more: a directory may have
-  // come in its place, or a file in its directory's, with this very run.
+  // come in its place, or a file in its directory's, with this very run; or, where names fold, a
+  // file whose name differs in case.
   bool archiveFile(const std::string& path);
 
   struct Uncommitted {
@@ -209,11 +221,22 @@ class Mirror {
   void breakLink(int parent, const std::string& name, const File& file);
   void removeEmptyParents(const std::string& path);
 
-  // Where names fold, or change: see to it that the entry that `name` finds has this very name, be
-  // it by a rename. Throws if it is another one's.
+  // What is found by a name may have another one: where the filesystem folds or changes names, and
+  // that may be in one directory alone (ext4's casefold, a mount). So the name of what was neither
+  // walked nor made here is looked at, whatever the traits say, and of everything where they say
+  // so.
+  bool mayFold() const { return traits_.foldsNames || traits_.changesNames; }
+  // Whether the directory is known to have this very name, without a look.
+  bool isKnownDirectory(const std::string& path) const;
+  // Whether there is an entry of this very path.
+  bool hasOwnPath(const std::string& path);
+  // Sees to it that the entry that `name` finds, if any, has this very name, be it by a rename.
+  // Throws if it is another one's.
   void requireOwnName(int parent, const std::string& name, const std::string& path);
   void requireOwnDirectory(const std::string& path, int fd);
-  bool foldsTo(int parent, const std::string& name, const std::string& other) const;
+  std::optional<std::string> ownNameOf(int parent, const std::string& name,
+                                       const DirectoryNames::Names& names) const;
+  void noteName(const std::string& path);
   void closeToOthers(int fd) const;
 
   const std::string path_;  // as configured
@@ -225,8 +248,11 @@ class Mirror {
   FilesystemTraits traits_;
   bool keepModes_ = false;
   std::function<bool(const std::string&)> spokeHas_;
-  uint32_t renames_ = 0;     // by requireOwnName()
-  bool onlyProbed_ = false;  // nothing but probe() used the staging directory
+  const Tree* tree_ = nullptr;  // null: not walked
+  DirectoryNames names_;
+  std::unordered_set<std::string> made_;  // directories
+  uint32_t renames_ = 0;                  // by requireOwnName()
+  bool onlyProbed_ = false;               // nothing but probe() used the staging directory
   bool unclean_ = false;
   bool lostWrites_ = false;
   bool cacheWritten_ = false;  // what the kernel had to write when the mirror was opened

@@ -132,6 +132,7 @@ Paths pathsOf(const Known& known, const Listing& listing) {
     while (!path.empty() && paths.emplace(path).second) path = parentOf(path);
   };
   for (auto& path : listing.directories) addDirectory(path);
+  for (auto& [path, reason] : listing.problems) addDirectory(path);
   std::unordered_set<uint32_t> unseen(listing.unseen.begin(), listing.unseen.end());
   for (uint32_t i = 0; i < known.directories.size(); ++i) {
     if (!unseen.contains(i)) addDirectory(known.directories[i]->path);

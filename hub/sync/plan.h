@@ -47,7 +47,8 @@ Known describeMirror(const Tree& mirror, const Paths& kept, const DigestOptions&
 // moved is one that the spoke still had at the last run: what is kept stays where it is.
 Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const Listing& listing);
 
-// The paths that the spoke has, of files that it listed and of all directories that hold files.
+// The paths that the spoke has, of files that it listed and of all directories that hold files or
+// could not be read.
 Paths pathsOf(const Known& known, const Listing& listing);
 
 // What is gone by both listings, the second of which was begun after the first ended; `plan` was

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <future>
+#include <optional>
 #include <unordered_map>
 
 #include "common/file-io.h"
@@ -52,6 +53,8 @@ class SpokeSync {
                   Archive(config_.hub.archiveDir, spoke_.name, report_.started, agesFile()));
     mirror.keepModes(spoke_.keepModes);
     mirror.setTraits(traitsOf(mirror, spoke_.name, store_, !options_.dryRun));
+    auto modes = warningOfModes(mirror, spoke_.name, store_, !options_.dryRun);
+    if (!modes.empty()) warn(std::move(modes));
     loadKept();
     // The walk of the mirror takes no longer than the connection, so it costs no time.
     auto walking = std::async(std::launch::async, [&]() { return walk(mirror); });
@@ -62,8 +65,9 @@ class SpokeSync {
     auto walked = walking.get();
     KJ_IF_MAYBE(e, walked.failure) kj::throwFatalException(kj::mv(*e));
     auto& tree = walked.tree;
+    mirror.walked(tree);
     requireReadable(spoke_, tree, report_.warnings);
-    auto known = describeMirror(tree, kept_, {mirror.traits().times, spoke_.keepModes});
+    auto known = describeMirror(tree, kept_, mirror.digestOptions());
     known.remembersKept = remembersKept_;
 
     SpokeSession session(*connection, io_, spoke_.timeoutSeconds,
@@ -198,15 +202,18 @@ class SpokeSync {
 
   void carryOut(Mirror& mirror, SpokeSession& session, const Compared& all) {
     auto& listing = all.listing;
-    Paths onSpoke;
-    if (mirror.traits().foldsNames) onSpoke = pathsOf(all.known, listing);
-    mirror.spokeHas([&](const std::string& path) { return onSpoke.contains(path); });
-    Transfer transfer(mirror, session, spoke_.keepModes, report_, progress_);
+    std::optional<Paths> onSpoke;  // made when names turn out to fold
+    mirror.spokeHas([&](const std::string& path) {
+      if (!onSpoke) onSpoke = pathsOf(all.known, listing);
+      return onSpoke->contains(path);
+    });
+    Transfer transfer(mirror, session, mirror.keepsModes(), report_, progress_);
     transfer.run(all.plan.files);
 
     std::vector<GoneFile> gone;
     for (auto& file : all.plan.gone) {
-      if (!transfer.movedFrom().contains(file.path)) gone.push_back(file);
+      if (transfer.movedFrom().contains(file.path) || !mirror.stillNamed(file.path)) continue;
+      gone.push_back(file);
     }
     std::string refusal;
     // What a file that could not be fetched yet may have been is all that there is of it.
@@ -373,7 +380,7 @@ SpokeReport syncSpoke(const Config& config, const SpokeConfig& spoke, const RunO
   SpokeReport report;
   reportOutcome(spoke, report, [&]() {
     if (spoke.method == SyncMethod::RSYNC) {
-      syncByRsync(config, spoke, options, report, progress);
+      syncByRsync(config, spoke, options, store, report, progress);
     } else {
       SpokeSync(config, spoke, options, store, report, progress).run(std::move(reach));
     }

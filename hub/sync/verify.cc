@@ -38,23 +38,27 @@ struct Pair {
   std::string failed;      // … or could not be read, and why
 };
 
-bool looksTheSame(const RemoteFile& remote, const Tree::File& mirror) {
-  // A file that was fresh when it was fetched has a time of 1 ns less (Incoming).
-  return remote.size == mirror.size &&
-         (remote.mtime == mirror.mtime ||
-          (mirror.mtime < INT64_MAX && remote.mtime == mirror.mtime + 1));
+bool looksTheSame(const RemoteFile& remote, const Tree::File& mirror, const StoredTimes& times) {
+  if (remote.size != mirror.size) return false;
+  if (mirror.mtime == times.stored(remote.mtime)) return true;
+  // A file that was fresh when it was fetched has a time of 1 ns less (Incoming). With a coarser
+  // grain that may be another time as well, and the next run looks.
+  return times.grain <= 1 && mirror.mtime < INT64_MAX && remote.mtime == mirror.mtime + 1;
 }
 
 class SpokeVerify {
  public:
-  SpokeVerify(const Config& config, const SpokeConfig& spoke, Verification& result)
-      : config_(config), spoke_(spoke), result_(result), io_(kj::setupAsyncIo()) {}
+  SpokeVerify(const Config& config, const SpokeConfig& spoke, Store* store, Verification& result)
+      : config_(config), spoke_(spoke), store_(store), result_(result), io_(kj::setupAsyncIo()) {}
 
   void run(bool repair) {
     Mirror mirror(spoke_.path, repair ? Mirror::Access::WRITE : Mirror::Access::READ,
                   Archive(config_.hub.archiveDir, spoke_.name, result_.report.started,
                           archiveAgesFile(config_.hub.databaseDir, spoke_.name)));
+    mirror.keepModes(spoke_.keepModes);
+    mirror.setTraits(traitsOf(mirror, spoke_.name, store_, repair));
     auto tree = mirror.walk();
+    mirror.walked(tree);
     requireReadable(spoke_, tree, result_.report.warnings);
     ConnectOptions options;
     options.warn = [this](std::string text) { warn(std::move(text)); };
@@ -73,7 +77,7 @@ class SpokeVerify {
       });
       match(tree, listing);
       compare(mirror, session);
-      if (repair) fetch(mirror, session);
+      if (repair) fetch(mirror, session, pathsOf(nothing, listing));
     } catch (const kj::Exception& e) {
       throw Failure(explainConversation(spoke_, e, *connection, session, io_.waitScope));
     }
@@ -123,8 +127,8 @@ class SpokeVerify {
         warn(absl::StrCat("'", escapeForTerminal(spoke_.path + "/" + pair.remote.path),
                           "' cannot be read: ", pair.failed));
       }
-      bool unnoticed = looksTheSame(pair.remote, pair.mirror) && size == pair.remote.size &&
-                       (pair.ours != nullptr || !pair.failed.empty());
+      bool unnoticed = looksTheSame(pair.remote, pair.mirror, mirror.traits().times) &&
+                       size == pair.remote.size && (pair.ours != nullptr || !pair.failed.empty());
       differ(pair.remote, unnoticed ? Difference::Kind::CONTENT : Difference::Kind::CHANGED,
              pair.mirror.size);
     }
@@ -206,8 +210,9 @@ class SpokeVerify {
     }
   }
 
-  void fetch(Mirror& mirror, SpokeSession& session) {
+  void fetch(Mirror& mirror, SpokeSession& session, const Paths& onSpoke) {
     if (differing_.empty()) return;
+    mirror.spokeHas([&](const std::string& path) { return onSpoke.contains(path); });
     std::vector<PlannedFile> files;
     std::unordered_map<std::string, uint64_t> mirrored;
     for (auto& pair : pairs_) mirrored.emplace(pair.remote.path, pair.mirror.size);
@@ -220,7 +225,7 @@ class SpokeVerify {
       }
     }
     Progress unseen;
-    Transfer transfer(mirror, session, spoke_.keepModes, result_.report, unseen);
+    Transfer transfer(mirror, session, mirror.keepsModes(), result_.report, unseen);
     transfer.run(files);
     mirror.finish();
     if (!transfer.failures().empty()) {
@@ -241,6 +246,7 @@ class SpokeVerify {
 
   const Config& config_;
   const SpokeConfig& spoke_;
+  Store* store_;
   Verification& result_;
   kj::AsyncIoContext io_;
   std::vector<Pair> pairs_;
@@ -267,13 +273,14 @@ bool Verification::good() const {
                                   [](auto& one) { return one.kind == Difference::Kind::CONTENT; });
 }
 
-Verification verifySpoke(const Config& config, const SpokeConfig& spoke, bool repair) {
+Verification verifySpoke(const Config& config, const SpokeConfig& spoke, bool repair,
+                         Store* store) {
   Verification result;
   reportOutcome(spoke, result.report, [&]() {
     if (spoke.method == SyncMethod::RSYNC) {
-      verifyByRsync(config, spoke, repair, result);
+      verifyByRsync(config, spoke, repair, store, result);
     } else {
-      SpokeVerify(config, spoke, result).run(repair);
+      SpokeVerify(config, spoke, store, result).run(repair);
     }
   });
   return result;

@@ -13,6 +13,8 @@
 
 namespace pibrain {
 
+class Store;
+
 struct Difference {
   enum class Kind {
     CONTENT,  // size and time are those of the spoke, the bytes are not: no run would notice
@@ -43,8 +45,8 @@ struct Verification {
 };
 
 // Verifies one spoke whose method is AGENT or RSYNC; with `repair`, under the mirror's lock, what
-// differs is fetched, and what was there before goes to the archive. Never throws: failures are in
-// the report.
-Verification verifySpoke(const Config& config, const SpokeConfig& spoke, bool repair);
+// differs is fetched, and what was there before goes to the archive. `store` (null: none) remembers
+// what the mirror's filesystem is like. Never throws: failures are in the report.
+Verification verifySpoke(const Config& config, const SpokeConfig& spoke, bool repair, Store* store);
 
 }  // namespace pibrain

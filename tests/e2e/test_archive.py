@@ -178,6 +178,13 @@ class ArchiveCommands(HubCase):
     def runs(self):
         return sorted(p.name for p in (self.archive / "laptop").iterdir())
 
+    def age_by(self, days):
+        """As if the hub had counted so many days more."""
+        ages = self.dir / "data/archive-ages/laptop"
+        first, *counts = ages.read_text().splitlines()
+        more = [f"{run} {int(age) + days * 86400 * 10**9}" for run, age in map(str.split, counts)]
+        ages.write_text("\n".join([first, *more]) + "\n")
+
     def test_expiry(self):
         self.lose_two()
         recent = self.runs()
@@ -191,6 +198,11 @@ class ArchiveCommands(HubCase):
         (self.archive / "other" / old / "a").mkdir(parents=True)
         kept = sorted([*recent, young, "20990101T000000.000Z", "mine", old + ".mine"])
         self.sync("-n")
+        # Nobody knows how long these have been there: it is counted from now on.
+        self.sync()
+        self.assertEqual(self.runs(), sorted([*kept, old, old + "~2"]))
+        self.age_by(31)
+        self.sync("-n")
         self.assertIn(old, self.runs())
         self.sync()
         self.assertEqual(self.runs(), kept)
@@ -198,6 +210,8 @@ class ArchiveCommands(HubCase):
         self.assert_mirrored()
         self.write_config([self.spoke()], archive_days=0)
         (self.archive / "laptop" / old).mkdir()
+        self.sync()
+        self.age_by(31)
         self.sync()
         self.assertIn(old, self.runs())
         self.assertIn("kept for ever", self.pi_brain("sync", "archive", "list").stdout)

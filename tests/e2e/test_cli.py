@@ -309,6 +309,13 @@ class CommandLine(HubCase):
                 self.assertEqual(done.returncode, 0, done.stderr)
                 with open(urllib.parse.unquote_to_bytes(target), "rb") as restored:
                     self.assertEqual(restored.read(), contents[urllib.parse.unquote_to_bytes(file["pathBytes"])])
+        # An archive's directory that somebody put there, of a spoke that nobody configured.
+        os.rename(os.fsencode(self.archive) + b"/laptop", os.fsencode(self.archive) + b"/l\xff")
+        other = self.json_of("sync", "archive", "list", "-s", "bytes:l%FF")["files"]
+        self.assertEqual({(f["spoke"], f["spokeBytes"]) for f in other}, {("l\ufffd", "l%FF")})
+        self.assertEqual(len(other), len(files))
+        os.rename(os.fsencode(self.archive) + b"/l\xff", os.fsencode(self.archive) + b"/laptop")
+        self.assertEqual({f["spokeBytes"] for f in files}, {None})
         for wrong in ("bytes:%zz", "bytes:/tmp/%F", "bytes:/tmp/%00", "bytes:", ""):
             done = self.pi_brain("sync", "archive", "restore", files[0]["id"], "--to", wrong)
             self.assertEqual(done.returncode, 2, wrong)

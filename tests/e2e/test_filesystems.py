@@ -1,6 +1,7 @@
 """Mirrors on filesystems that keep names and times in their own ways, and spokes on others."""
 import json
 import os
+import sqlite3
 import stat
 import subprocess
 import unittest
@@ -14,22 +15,36 @@ def line(text):
     return b'{"type":"message","text":"%s"}\n' % text.encode()
 
 
-class Exfat:
-    """exFAT by FUSE: ignores case, keeps seconds, knows neither links nor exchanges, and no syncfs(2)."""
+class Fuse:
+    """A filesystem in a file, by a program of its own."""
 
-    def __init__(self, directory, path):
-        self.file, self.path = directory / "exfat.img", path
+    def __init__(self, directory, path, kind, mkfs):
+        self.file, self.path, self.kind = directory / f"{kind}.img", path, kind
         with open(self.file, "wb") as out:
             out.truncate(64 << 20)
-        mounts.run("mkfs.exfat", self.file)
+        mounts.run(*mkfs, self.file)
         path.mkdir()
         self.mount()
 
-    def mount(self):
-        mounts.run("mount", "-t", "exfat-fuse", "-o", "loop", self.file, self.path)
+    def mount(self, kind=None, *options):
+        mounts.run("mount", "-t", kind or self.kind, "-o", ",".join(["loop", *options]), self.file, self.path)
 
     def unmount(self):
         mounts.run("umount", self.path)
+
+
+class Exfat(Fuse):
+    """Ignores case, keeps seconds and no modes, knows neither links nor exchanges, and no syncfs(2)."""
+
+    def __init__(self, directory, path):
+        super().__init__(directory, path, "exfat-fuse", ["mkfs.exfat"])
+
+
+class Ntfs(Fuse):
+    """As it is mounted by default: keeps 100 ns and no modes, and tells names apart."""
+
+    def __init__(self, directory, path):
+        super().__init__(directory, path, "ntfs-3g", ["mkfs.ntfs", "-F", "-Q", "-q"])
 
 
 class FilesystemCase(HubCase):
@@ -55,6 +70,21 @@ class FilesystemCase(HubCase):
 
     def archived(self):
         return files_below(self.archive) if self.archive.exists() else {}
+
+    def rot(self, path):
+        """Changes one byte in the mirror; size and time stay."""
+        file = self.mirror / path
+        times = file.stat()
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        with open(file, "r+b") as out:
+            out.write(content)
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    def verify(self, *args, code=0):
+        done = self.pi_brain("sync", "verify", "--json", *args)
+        self.assertEqual((done.returncode, done.stderr), (code, ""), done.stdout)
+        return json.loads(done.stdout)["spokes"][0]
 
 
 class CoarseTimes(FilesystemCase):
@@ -87,6 +117,30 @@ class CoarseTimes(FilesystemCase):
         report = self.sync_one()
         self.assertEqual({k: v for k, v in report["counts"].items() if v and k != "files"}, {})
         self.assertLess(report["wireUp"] + report["wireDown"], 8192)
+
+    def test_verify_compares_times_as_they_are_kept(self):
+        """Other content of the same size and time is rot here too, for both methods."""
+        for method in ("agent", "rsync"):
+            with self.subTest(method):
+                if method == "rsync":
+                    self.sshd.authorized_keys.write_text("restrict " + self.sshd.key.with_suffix(".pub").read_text())
+                self.write_config([self.spoke(path=str(self.mirror), sync_method=method)])
+                self.write("p/rots.jsonl", line("one") * 500)
+                self.write("p/changes.jsonl", line(f"of {method}") * 300)
+                self.sync()
+                self.rot("p/rots.jsonl")
+                differences = self.verify(code=1)["differences"]
+                self.assertEqual([(d["path"], d["kind"]) for d in differences], [("p/rots.jsonl", "content")])
+                path = self.write("p/changes.jsonl", line(f"by {method}") * 300)
+                mounts.run("touch", "-d", "2026-03-04 05:06:07.5", path)
+                differences = self.verify(code=1)["differences"]
+                self.assertEqual([(d["path"], d["kind"]) for d in differences],
+                                 [("p/changes.jsonl", "changed"), ("p/rots.jsonl", "content")])
+                self.assertTrue(self.verify("--repair")["repaired"])
+                self.assertEqual(self.verify()["differences"], [])
+                for path in files_below(self.source):
+                    self.assertEqual(read_below(self.source, path), read_below(self.mirror, path), path)
+                subprocess.run(["rm", "-rf", self.mirror, self.archive], check=True)
 
     def test_a_fresh_file_is_looked_at_again(self):
         self.write("p/fresh.jsonl", line("one"), age=False)
@@ -124,6 +178,19 @@ class NamesThatFold(FilesystemCase):
         self.assertEqual(self.counts(), {"new": 1})
         self.settle_at(10**9)
 
+    def test_verify_repairs_no_file_into_another(self):
+        self.write("p/Notes.jsonl", line("A" * 50))
+        self.sync()
+        self.write("p/notes.jsonl", line("B" * 90))
+        self.write("p/other.jsonl", line("C"))
+        for _ in range(2):
+            result = self.verify("--repair", code=1)
+            self.assertIn("p/notes.jsonl: the mirror's filesystem takes its name for 'p/Notes.jsonl', "
+                          "which the spoke has too", result["error"])
+        self.assertEqual(self.names(), ["p/Notes.jsonl", "p/other.jsonl"])
+        self.assertEqual((self.mirror / "p/Notes.jsonl").read_bytes(), line("A" * 50))
+        self.assertEqual(self.archived(), {})
+
     def test_two_directories_that_are_one(self):
         self.write("Project/a.jsonl", line("a"))
         self.write("project/b.jsonl", line("b"))
@@ -151,6 +218,70 @@ class NamesThatFold(FilesystemCase):
         self.settle_at(10**9)
         self.assertIn(line("a"), [read_below(self.archive, path) for path in self.archived()])
 
+    def other_content(self, name, text):
+        """A file of another time and size under a name that differs in case from one that is there."""
+        path = self.write(name, line(text))
+        mounts.run("touch", "-d", "2026-03-02 03:04:06", path)
+
+    def test_a_deletion_takes_no_file_of_another_name(self):
+        """Gone is 'Notes'; what the mirror finds by that name is 'notes', which lives."""
+        self.write("p/Notes.jsonl", line("A" * 50))
+        for i in range(4):
+            self.write(f"p/{i}.jsonl", line(str(i)))
+        for archive in (self.archive, self.disk.path / "archive"):  # on another filesystem, and on this one
+            self.archive = archive
+            self.write_config([self.spoke(path=str(self.mirror))], archive_dir=str(archive))
+            self.sync()
+            (self.source / "p/Notes.jsonl").unlink()
+            self.other_content("p/notes.jsonl", "B")
+            self.assertEqual(self.counts("--delete"), {"new": 1})
+            self.settle_at(10**9)
+            self.assertIn("p/notes.jsonl", self.names())
+            # The old content was replaced, and went to the archive once.
+            self.assertEqual([read_below(archive, path) for path in self.archived()], [line("A" * 50)])
+            (self.source / "p/notes.jsonl").unlink()
+            self.write("p/Notes.jsonl", line("A" * 50))
+            self.sync("--delete")
+            subprocess.run(["rm", "-rf", archive], check=True)
+
+    def test_a_deletion_takes_no_directory_of_another_name(self):
+        for i in range(3):
+            self.write(f"Proj/{i}.jsonl", line("A" * 50))
+            self.write(f"q/{i}.jsonl", line("q"))
+        self.sync()
+        subprocess.run(["rm", "-r", self.source / "Proj"], check=True)
+        for i in range(3):
+            self.other_content(f"proj/{i}.jsonl", "B")
+        self.assertEqual(self.counts("--delete"), {"new": 3})
+        self.settle_at(10**9)
+        self.assertEqual([name for name in self.names() if "roj/" in name], [f"proj/{i}.jsonl" for i in range(3)])
+        self.assertEqual([read_below(self.archive, path) for path in self.archived()], [line("A" * 50)] * 3)
+        # And what is really gone goes, beside a name that folds to it.
+        (self.source / "proj/1.jsonl").unlink()
+        self.assertEqual(self.counts("--delete"), {"deleted": 1})
+
+    def test_a_name_that_took_its_place_is_not_kept(self):
+        self.write("p/one.jsonl", line("A" * 50))
+        self.sync()
+        (self.source / "p/one.jsonl").unlink()
+        self.other_content("p/ONE.jsonl", "B")
+        self.assertEqual(self.counts(), {"new": 1})
+        self.settle_at(10**9)
+
+    def test_letters_beyond_ascii(self):
+        """Which the hub cannot fold by itself: a rename works all the same, and two are refused."""
+        self.write("p/\u00c9t\u00e9.jsonl", line("A" * 50))
+        self.write("p/other.jsonl", line("o"))
+        self.sync()
+        (self.source / "p/\u00c9t\u00e9.jsonl").unlink()
+        self.other_content("p/\u00e9t\u00e9.jsonl", "B")
+        self.assertEqual(self.counts("--delete"), {"new": 1})
+        self.settle_at(10**9)
+        self.write("p/\u00c9t\u00e9.jsonl", line("C" * 70))
+        self.assertIn("the mirror's filesystem takes its name for", self.sync_one(code=1)["error"])
+        self.assertEqual((self.mirror / "p/\u00e9t\u00e9.jsonl").read_bytes(), line("B"))
+        self.assertEqual(len(self.names()), 2)
+
     def test_the_staging_directory_by_another_name(self):
         self.write(".Pi-Brain-Staging/x.jsonl", line("x"))
         self.write("p/a.jsonl", line("a"))
@@ -173,6 +304,104 @@ class NamesThatFold(FilesystemCase):
         self.disk.unmount()
         self.disk.mount()
         self.assertEqual(self.counts(), {})
+
+
+class NoModes(FilesystemCase):
+    """keep_modes where there are none."""
+
+    def follow(self, disk):
+        self.put_mirror_on(disk)
+        self.write_config([self.spoke(path=str(self.mirror), keep_modes=True)])
+        self.write("p/a.jsonl", line("a")).chmod(0o640)
+        self.write("p/b.jsonl", line("b")).chmod(0o600)
+        report = self.sync_one()
+        self.assertEqual(report["counts"]["new"], 2)
+        [said] = report["warnings"]
+        self.assertIn("keeps no modes, so 'keep_modes' does nothing there", said)
+        for mode in (0o640, 0o604, 0o600):
+            (self.source / "p/a.jsonl").chmod(mode)
+            report = self.sync_one()
+            self.assertEqual({k: v for k, v in report["counts"].items() if v and k != "files"}, {})
+            self.assertEqual(report["warnings"], [], "it was said")
+        with open(self.source / "p/a.jsonl", "ab") as out:
+            out.write(line("more"))
+        self.age(self.source / "p/a.jsonl")
+        self.assertEqual(self.counts(), {"grown": 1})
+        self.assertIn("'keep_modes' does nothing", self.pi_brain("sync", "doctor").stdout)
+
+    def test_exfat(self):
+        self.follow(Exfat(self.dir, self.dir / "disk"))
+
+    def test_ntfs(self):
+        self.follow(Ntfs(self.dir, self.dir / "disk"))
+
+
+class OtherTraitsThanBefore(FilesystemCase):
+    def test_mounted_with_other_options(self):
+        """The same device, which now ignores case."""
+        self.put_mirror_on(Ntfs(self.dir, self.dir / "disk"))
+        self.write("p/notes.jsonl", line("A" * 50))
+        self.write("p/x.jsonl", line("x"))
+        self.sync()
+        self.write("p/Notes.jsonl", line("B" * 90))
+        self.assertEqual(self.counts(), {"new": 1})
+        (self.mirror / "p/Notes.jsonl").unlink()
+        self.disk.unmount()
+        self.disk.mount("lowntfs-3g", "ignore_case")
+        for _ in range(3):
+            error = self.sync_one(code=1)["error"]
+            self.assertIn("p/Notes.jsonl: the mirror's filesystem takes its name for 'p/notes.jsonl', which the spoke "
+                          "has too", error)
+            self.assertEqual(self.archived(), {})
+        self.assertEqual((self.mirror / "p/notes.jsonl").read_bytes(), line("A" * 50))
+
+    def test_remembered_wrongly(self):
+        """Whatever was found out once, what is met by another name is not replaced."""
+        self.put_mirror_on(Exfat(self.dir, self.dir / "disk"))
+        self.write("p/Notes.jsonl", line("A" * 50))
+        self.write("Proj/a.jsonl", line("a"))
+        self.sync()
+        database = sqlite3.connect(self.dir / "data/sync.db")
+        [[traits]] = database.execute("SELECT traits FROM filesystems").fetchall()
+        words = traits.split()
+        self.assertEqual(words[3], "1")
+        words[3] = "0"
+        database.execute("UPDATE filesystems SET traits = ?", (" ".join(words),))
+        database.commit()
+        database.close()
+        self.write("p/notes.jsonl", line("B" * 90))
+        self.write("proj/b.jsonl", line("b"))
+        for _ in range(2):
+            error = self.sync_one(code=1)["error"]
+            self.assertIn("p/notes.jsonl: the mirror's filesystem takes its name for 'p/Notes.jsonl'", error)
+            self.assertIn("proj/b.jsonl: the mirror's filesystem takes its name for 'Proj'", error)
+        self.assertEqual((self.mirror / "p/Notes.jsonl").read_bytes(), line("A" * 50))
+        self.assertEqual(self.archived(), {})
+        # A rename in case only.
+        (self.source / "p/Notes.jsonl").unlink()
+        subprocess.run(["rm", "-r", self.source / "proj"], check=True)
+        (self.source / "Proj").rename(self.source / "proj")
+        self.sync("--delete")
+        self.settle_at(10**9)
+
+    def test_a_mount_inside_the_mirror(self):
+        """Nothing can be renamed to there: that is said by name, and nothing is harmed."""
+        disk = Exfat(self.dir, self.dir / "disk")
+        disk.unmount()
+        self.write("p/Notes.jsonl", line("A" * 50))
+        self.write("q/a.jsonl", line("a"))
+        inside = self.mirror / "p"
+        inside.mkdir(parents=True)
+        disk.path = inside
+        disk.mount()
+        self.addCleanup(disk.unmount)
+        (inside / "notes.jsonl").write_bytes(line("mine"))
+        for _ in range(2):
+            error = self.sync_one(code=1)["error"]
+            self.assertIn("p/Notes.jsonl", error)
+        self.assertEqual((inside / "notes.jsonl").read_bytes(), line("mine"))
+        self.assertEqual((self.mirror / "q/a.jsonl").read_bytes(), line("a"))
+        self.assertEqual(self.archived(), {})
 
 
 class Others(FilesystemCase):

@@ -176,7 +176,24 @@ class History(mounts.PrivateMounts, FaultCase):
     def test_a_directory_in_its_place(self):
         self.database.unlink()
         self.database.mkdir()
-        self.goes_on(f"{self.database}: Is a directory", "will not be recorded")
+        self.goes_on(f"{self.database}: Is a directory", "will not be recorded", f"'mv {self.database} {self.database}.old'")
+        self.deletes()
+
+    def test_a_symlink_to_nothing(self):
+        self.database.unlink()
+        self.database.symlink_to("/nonexistent/sync.db")
+        self.goes_on("sync.db cannot be opened", "will not be recorded", f"'rm {self.database}'")
+        self.assertIn(f"'rm {self.database}'", self.pi_brain("sync", "status").stderr)
+        self.assertTrue(self.database.is_symlink())
+        self.deletes()
+
+    def test_a_table_that_is_missing(self):
+        for table in ("runs", "kept", "filesystems"):
+            with self.subTest(table):
+                with contextlib.closing(sqlite3.connect(self.database)) as database:
+                    database.execute(f"DROP TABLE {table}")
+                    database.commit()
+                self.begins_anew(self.database.read_bytes())
         self.deletes()
 
     def test_a_newer_schema(self):

@@ -229,8 +229,8 @@ class Hostile(HubCase):
 
     def outside(self):
         """All that is beside the mirrors, but for the hub's own database."""
-        mirrors = self.dir / "synced"
-        found = {p for p in self.dir.rglob("*") if mirrors not in p.parents and p.parent.name != "data"}
+        mirrors, data = self.dir / "synced", self.dir / "data"
+        found = {p for p in self.dir.rglob("*") if not {mirrors, data} & set(p.parents)}
         return found | set(mirrors.iterdir()) | set(pathlib.Path("/tmp").glob("pi-brain-hostile*"))
 
     def run_hub(self, *args, command="run"):

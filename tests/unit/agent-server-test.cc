@@ -307,6 +307,21 @@ TEST_F(AgentServer, freshSessions) {
   EXPECT_EQ(pullTail(1, "line\npa").events, (Events{"begin tail 7", "end"}));
 }
 
+TEST_F(AgentServer, sessionsFromTheFuture) {
+  // Of a file server whose clock is ahead, and a time that is no clock's.
+  int64_t now = wallClockNanos();
+  dir_.write("a.jsonl", "line\npart", now + 3600 * SECOND);
+  dir_.write("b.jsonl", "line\npart", now + 3 * 365 * 24 * 3600 * SECOND);
+  start(dir_.path());
+  scan();
+  auto got = pullWhole(0);
+  EXPECT_EQ(got.events, (Events{"begin whole 5", "end"}));
+  EXPECT_TRUE(got.unsettled);
+  got = pullWhole(1);
+  EXPECT_EQ(got.events, (Events{"begin whole 9", "end"}));
+  EXPECT_FALSE(got.unsettled);
+}
+
 TEST_F(AgentServer, wantsAreAnsweredInTheirOrder) {
   dir_.write("a", "aa");
   dir_.write("b", "bb");

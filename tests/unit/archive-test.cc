@@ -252,12 +252,22 @@ TEST_F(ArchiveExpiry, takesNothingWhenAClockIsSet) {
   EXPECT_EQ(left({STARTED + 60 * DAY, 60 * DAY, "fourth"}), 0u);
 }
 
-TEST_F(ArchiveExpiry, goesByTheNameOfWhatIsNotCounted) {
+TEST_F(ArchiveExpiry, countsWhatItSeesForTheFirstTime) {
+  // Of another version, or of before the counts were lost: names prove nothing.
+  dir_.write("archive/spoke/20200101T000000.000Z/file", "x");
+  dir_.write("archive/spoke/20200101T000000.000Z~2/file", "x");
   archive({STARTED, DAY, "boot"});
-  archive({STARTED + 20 * DAY, 21 * DAY, "boot"});
   dir_.write("data/archive-ages/spoke", "garbage\n\n1 2 3 4 5\n");
-  EXPECT_EQ(left({STARTED + 31 * DAY, 32 * DAY, "boot"}), 1u);
-  EXPECT_EQ(left({STARTED + 51 * DAY, 52 * DAY, "boot"}), 0u);
+  EXPECT_EQ(left({STARTED + 31 * DAY, 32 * DAY, "boot"}), 3u);
+  EXPECT_EQ(left({STARTED + 60 * DAY, 61 * DAY, "boot"}), 3u);
+  // One that is newer by its name is counted from then on as well.
+  archive({STARTED + 60 * DAY, 61 * DAY, "boot"});
+  EXPECT_EQ(left({STARTED + 62 * DAY, 63 * DAY, "boot"}), 1u) << "RUN~2 goes with RUN";
+  EXPECT_EQ(left({STARTED + 89 * DAY, 90 * DAY, "boot"}), 1u);
+  EXPECT_EQ(left({STARTED + 91 * DAY, 92 * DAY, "boot"}), 0u);
+  // What is gone is not counted any more: another one of its name is new.
+  dir_.write("archive/spoke/20200101T000000.000Z/file", "x");
+  EXPECT_EQ(left({STARTED + 200 * DAY, 201 * DAY, "boot"}), 1u);
 }
 
 TEST_F(ArchiveExpiry, takesNothingThatIsKeptForGood) {
@@ -272,8 +282,8 @@ TEST_F(ArchiveExpiry, takesNothingThatIsKeptForGood) {
   // A spoke of that name, years later.
   archive({STARTED + 4000 * DAY, 0, ""});
   EXPECT_EQ(left({STARTED + 5000 * DAY, 0, ""}), 2u) << "not counted for so long";
-  dir_.write("data/archive-ages/spoke", "");
-  EXPECT_EQ(left({STARTED + 5000 * DAY, 0, ""}), 1u);
+  EXPECT_EQ(left({STARTED + 5000 * DAY, DAY, "boot"}), 2u);
+  EXPECT_EQ(left({STARTED + 5031 * DAY, 32 * DAY, "boot"}), 1u);
   auto files = archivedFiles(dir_ / "archive", "spoke");
   ASSERT_TRUE(files.ok());
   ASSERT_EQ(files->size(), 1u);

@@ -48,11 +48,13 @@ TEST(Pull, quietFilesAndOtherFilesArePublishedWhole) {
            {"s.jsonl", QUIET_NANOS - 1, 6},
            {"s.jsonl", QUIET_NANOS, 10},
            {"s.jsonl", 3600 * SECOND, 10},
-           // A clock that was wrong a little, and one that was wrong much.
+           // A file server's clock that is ahead says nothing of how fresh it is; a time that no
+           // clock shows does not hold it back.
            {"s.jsonl", -SECOND, 6},
-           {"s.jsonl", -(QUIET_NANOS - 1), 6},
-           {"s.jsonl", -QUIET_NANOS, 10},
-           {"s.jsonl", -3600 * SECOND, 10},
+           {"s.jsonl", -QUIET_NANOS, 6},
+           {"s.jsonl", -24 * 3600 * SECOND, 6},
+           {"s.jsonl", -24 * 3600 * SECOND - 1, 10},
+           {"s.jsonl", -20 * 365 * 24 * 3600 * SECOND, 10},
            {"s.json", 0, 10},
            {"jsonl", 0, 10},
            {"s.jsonl.bak", 0, 10},

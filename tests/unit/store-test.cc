@@ -1,7 +1,7 @@
 #include "hub/store.h"
 
 #include <gtest/gtest.h>
-
+#include <sqlite3.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -229,6 +229,15 @@ class DamagedStoreTest : public StoreTest {
     EXPECT_EQ(said_.size(), 1u);
   }
 
+  // As sqlite3 does it.
+  void change(const std::string& sql) {
+    sqlite3* db = nullptr;
+    ASSERT_EQ(sqlite3_open((dir_ / "data/deep/sync.db").c_str(), &db), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
+        << sqlite3_errmsg(db);
+    sqlite3_close(db);
+  }
+
   std::string good_;
 };
 
@@ -289,6 +298,66 @@ TEST_F(DamagedStoreTest, whatLiesBesideItGoesWithIt) {
   EXPECT_EQ(dir_.read("data/deep/sync.db.broken-wal"), "no log either");
   EXPECT_EQ(dir_.read("data/deep/sync.db.broken-journal"), std::nullopt);
   expectNew(noise(20'000, 1));
+}
+
+TEST_F(DamagedStoreTest, whatLacksATableIsPutAside) {
+  for (auto* sql : {"DROP TABLE runs", "DROP TABLE kept", "DROP TABLE failed",
+                    "ALTER TABLE runs DROP COLUMN bytes_grown",
+                    "ALTER TABLE endpoints RENAME COLUMN port TO door",
+                    "DROP TABLE runs; PRAGMA user_version = 2",
+                    "DROP TABLE runs; CREATE TABLE runs (of TEXT); PRAGMA user_version = 0"}) {
+    dir_.write("data/deep/sync.db", good_);
+    change(sql);
+    auto damaged = dir_.read("data/deep/sync.db").value();
+    said_.clear();
+    open();
+    (void)store_->lastRuns("a");
+    (void)store_->keptFiles("a");
+    (void)store_->failedFiles("a");
+    (void)store_->lastEndpoint("a");
+    (void)store_->history({}, 1000);
+    SCOPED_TRACE(sql);
+    expectNew(damaged);
+  }
+}
+
+TEST_F(DamagedStoreTest, whatIsOfANewerVersionIsLeftAlone) {
+  change("ALTER TABLE kept RENAME COLUMN path TO file; PRAGMA user_version = 99");
+  auto newer = dir_.read("data/deep/sync.db");
+  open();
+  auto kept = store_->keptFiles("a");
+  ASSERT_FALSE(kept.ok());
+  EXPECT_NE(kept.status().message().find("A newer pi-brain made it"), std::string::npos);
+  EXPECT_TRUE(store_->lastRuns("a").ok());
+  EXPECT_EQ(dir_.read("data/deep/sync.db"), newer);
+  EXPECT_EQ(said_.size(), 0u);
+}
+
+// SQLite would take the log away with a database that is empty.
+TEST_F(DamagedStoreTest, aLogWithoutItsDatabaseIsPutAside) {
+  dir_.write("data/deep/sync.db", "");
+  dir_.write("data/deep/sync.db-wal", "all that it held");
+  open();
+  EXPECT_EQ(dir_.read("data/deep/sync.db.broken-wal"), "all that it held");
+  EXPECT_EQ(dir_.read("data/deep/sync.db-wal"), std::nullopt);
+  expectNew("");
+}
+
+TEST_F(StoreTest, whatIsNoDatabaseOfOursIsSaidAndLeftAlone) {
+  auto path = dir_ / "data/sync.db";
+  auto why = [&]() {
+    auto store = Store::openExisting(dir_ / "data", [](auto&) {});
+    return store.ok() ? std::string("(opened)") : std::string(store.status().message());
+  };
+  dir_.write("data/sync.db/file", "");
+  EXPECT_NE(why().find("'mv " + path + " " + path + ".old'"), std::string::npos) << why();
+  EXPECT_TRUE(dir_.exists("data/sync.db/file"));
+  std::filesystem::remove_all(path);
+  std::filesystem::create_symlink(dir_ / "not/mounted.db", path);
+  EXPECT_NE(why().find("'rm " + path + "'"), std::string::npos) << why();
+  EXPECT_TRUE(std::filesystem::is_symlink(path));
+  std::filesystem::create_directory(dir_ / "not");
+  EXPECT_EQ(why(), "(opened)") << "SQLite makes what the symlink names";
 }
 
 // Others that have the damaged one open find the new one, and take nothing from it.

@@ -25,6 +25,46 @@ TEST(Text, shortensInTheMiddle) {
   }
 }
 
+TEST(Text, escapesBeforeItShortens) {
+  EXPECT_EQ(escapeBriefly("a\nb", 10), "a\\nb");
+  // What is escaped is longer, and no escape is cut in two.
+  std::string text;
+  for (int i = 0; i < 50; ++i) text += "a\x1b\xff\\\n€";
+  for (size_t most = 0; most < 200; ++most) {
+    auto some = escapeBriefly(text, most);
+    EXPECT_LE(some.size(), most + std::string_view("…").size());
+    auto middle = some.find("…");
+    ASSERT_NE(middle, std::string::npos);
+    auto whole = escapeForTerminal(text);
+    auto head = some.substr(0, middle), tail = some.substr(middle + std::string_view("…").size());
+    EXPECT_TRUE(whole.starts_with(head) && whole.ends_with(tail)) << most;
+    for (auto& part : {head, tail}) {
+      size_t backslashes = 0;
+      for (size_t at = 0; at < part.size(); ++at) {
+        if (part[at] != '\\') continue;
+        at += part[at + 1] == 'x' ? 3 : 1;
+        ++backslashes;
+        EXPECT_LT(at, part.size()) << most << ": " << part;
+      }
+      EXPECT_TRUE(part.empty() || part[0] != 'x') << most << ": " << part;
+    }
+  }
+}
+
+TEST(Text, headsAndTailsEndWhereACharacterDoes) {
+  std::string text = "aé€😀\xff\xe2\x82z";
+  EXPECT_EQ(headOf(text, 100), text);
+  EXPECT_EQ(tailOf(text, 100), text);
+  for (auto [most, head] :
+       {std::pair{0, ""}, {1, "a"}, {2, "a"}, {3, "aé"}, {5, "aé"}, {6, "aé€"}}) {
+    EXPECT_EQ(headOf(text, size_t(most)), head) << most;
+  }
+  for (auto [most, tail] :
+       {std::pair{0, ""}, {1, "z"}, {2, "\x82z"}, {4, "\xff\xe2\x82z"}, {5, "\xff\xe2\x82z"}}) {
+    EXPECT_EQ(tailOf(text, size_t(most)), tail) << most;
+  }
+}
+
 TEST(Text, escapesWhatATerminalWouldObey) {
   struct Case {
     std::string_view text, escaped;
