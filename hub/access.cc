@@ -45,8 +45,7 @@ std::string inputOf(Access access, const Question& question) {
   return access == Access::SUBSYSTEM ? std::string(SFTP_INIT) : "";
 }
 
-std::optional<Grant> judgeOutput(Access access, const Question& question,
-                                 std::string_view output) {
+std::optional<Grant> judgeOutput(Access access, const Question& question, std::string_view output) {
   if (output.find(PREAMBLE) != output.npos) return Grant::REFUSED;
   if (access == Access::SUBSYSTEM) {
     bool answered = output.size() > SFTP_TYPE && output[SFTP_TYPE] == SFTP_VERSION &&

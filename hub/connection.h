@@ -31,8 +31,8 @@ class Connection {
   // Bytes that crossed so far, with all that the transport adds to them.
   virtual WireBytes wire() const = 0;
 
-  // Whether the login is let do this as well, found out by trying. It ends the agent, so nothing but
-  // this is to be called afterwards. UNKNOWN where it cannot be found out.
+  // Whether the login is let do this as well, found out by trying. It ends the agent, so nothing
+  // but this is to be called afterwards. UNKNOWN where it cannot be found out.
   virtual Grant grants(Access, kj::AsyncIoContext&) { return Grant::UNKNOWN; }
 
   // To be called when the stream has ended or failed; waits a moment for the last words.

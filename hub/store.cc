@@ -429,10 +429,10 @@ std::optional<Store::Contact> Store::lastContact(const std::string& spoke) {
 
 absl::Status Store::forgetSpoke(const std::string& spoke) {
   return use([&]() -> absl::Status {
-    for (auto* sql : {"DELETE FROM kept WHERE spoke = ?", "DELETE FROM endpoints WHERE spoke = ?",
-                      "DELETE FROM contacts WHERE spoke = ?", "DELETE FROM failed WHERE spoke = ?",
-                      "DELETE FROM filesystems WHERE spoke = ?",
-                      "DELETE FROM not_libssh2 WHERE spoke = ?"}) {
+    for (auto* sql :
+         {"DELETE FROM kept WHERE spoke = ?", "DELETE FROM endpoints WHERE spoke = ?",
+          "DELETE FROM contacts WHERE spoke = ?", "DELETE FROM failed WHERE spoke = ?",
+          "DELETE FROM filesystems WHERE spoke = ?", "DELETE FROM not_libssh2 WHERE spoke = ?"}) {
       Statement forget(*this, sql);
       if (!forget.prepared()) return error();
       forget.bind(spoke);
@@ -574,9 +574,10 @@ absl::Status Store::setLastEndpoint(const std::string& spoke,
 std::optional<std::string> Store::whyNotLibssh2(const std::string& spoke, const std::string& server,
                                                 int64_t now) {
   return use([&]() -> std::optional<std::string> {
-    Statement select(*this,
-                     "SELECT reason FROM not_libssh2 WHERE spoke = ? AND server = ? AND at_ns BETWEEN "
-                     "? AND ?");
+    Statement select(
+        *this,
+        "SELECT reason FROM not_libssh2 WHERE spoke = ? AND server = ? AND at_ns BETWEEN "
+        "? AND ?");
     if (!select.prepared()) return std::nullopt;
     select.bind(spoke);
     select.bind(server);
@@ -704,9 +705,9 @@ absl::Status Store::error() {
   auto path = pathIn(directory_);
   int why = db_ == nullptr ? 0 : errnoOf(db_, path);
   auto what =
-      why != 0 ? absl::StrCat("sync.db cannot be opened: ",
-                              explainObstacle(nearestTo(path).path, why))
-               : absl::StrCat("sync.db: ", db_ == nullptr ? "out of memory" : sqlite3_errmsg(db_));
+      why != 0
+          ? absl::StrCat("sync.db cannot be opened: ", explainObstacle(nearestTo(path).path, why))
+          : absl::StrCat("sync.db: ", db_ == nullptr ? "out of memory" : sqlite3_errmsg(db_));
   bool lacks = db_ != nullptr && (sqlite3_errcode(db_) & 0xff) == SQLITE_ERROR;
   if (lacks && schemaVersion() > SCHEMA_VERSION) {
     auto quoted = shellQuote(escapeForTerminal(pathIn(directory_)));

@@ -73,8 +73,8 @@ class Store {
   std::optional<Endpoint> lastEndpoint(const std::string& spoke);
   absl::Status setLastEndpoint(const std::string& spoke, const std::optional<Endpoint>& endpoint);
 
-  // Why libssh2 could not connect to this server, by the text of whoever asks, within the last week;
-  // none if it could, or was not asked to. `now`: ns since the epoch.
+  // Why libssh2 could not connect to this server, by the text of whoever asks, within the last
+  // week; none if it could, or was not asked to. `now`: ns since the epoch.
   std::optional<std::string> whyNotLibssh2(const std::string& spoke, const std::string& server,
                                            int64_t now);
   absl::Status setWhyNotLibssh2(const std::string& spoke, const std::string& server,

@@ -288,7 +288,8 @@ class RsyncSync {
 
   RsyncRun rsync(const std::vector<std::string>& more, int held) {
     auto ran = runRsync(arguments(more), held, progress_);
-    for (int attempt = 1; attempt < ConnectTurn::ATTEMPTS && wasTurnedAway(spoke_, ran); ++attempt) {
+    for (int attempt = 1; attempt < ConnectTurn::ATTEMPTS && wasTurnedAway(spoke_, ran);
+         ++attempt) {
       std::this_thread::sleep_for(ConnectTurn::pauseBefore(attempt));
       ran = runRsync(arguments(more), held, progress_);
     }
@@ -330,8 +331,8 @@ class RsyncSync {
     auto words = opensshOptions(*target, OpensshUse());
     words.insert(words.end(), {"-l", target->user});
     for (auto& word : words) {
-      absl::StrAppend(&shell, shell.empty() ? "'" : " '",
-                      absl::StrReplaceAll(word, {{"'", "''"}}), "'");
+      absl::StrAppend(&shell, shell.empty() ? "'" : " '", absl::StrReplaceAll(word, {{"'", "''"}}),
+                      "'");
     }
     return shell;
   }

@@ -136,9 +136,9 @@ int openSocket(const struct addrinfo& address) {
   }
 }
 
-// Connects to the first of some addresses that answers. They are tried in their order, each when the
-// one before has failed or said nothing for a moment (RFC 8305, section 5): one that is dead does
-// not hold the others up.
+// Connects to the first of some addresses that answers. They are tried in their order, each when
+// the one before has failed or said nothing for a moment (RFC 8305, section 5): one that is dead
+// does not hold the others up.
 class Race {
  public:
   Race(const SshTarget& target, const struct addrinfo* local) : target_(target), local_(local) {}

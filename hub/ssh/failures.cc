@@ -155,8 +155,8 @@ std::string tookTooLong(const SshTarget& target, SshStep step) {
 
 std::string brokeOff(const SshTarget& target, SshStep step, const std::string& why) {
   return absl::StrCat("the SSH connection to ", where(target), " broke off at the step '",
-                      nameOf(step), "': ", escapeForTerminal(why), ". Try '",
-                      sshInvocation(target), " -v true'.");
+                      nameOf(step), "': ", escapeForTerminal(why), ". Try '", sshInvocation(target),
+                      " -v true'.");
 }
 
 std::string notSsh(const SshTarget& target, std::string_view said) {
@@ -268,8 +268,9 @@ constexpr char NO_KEY[] =
 }  // namespace
 
 std::string permissionDenied(const SshTarget& target, const Denial& denial) {
-  auto message = absl::StrCat("permission denied for ", escapeForTerminal(target.user),
-                              target.user.empty() ? "" : "@", escapeForTerminal(target.alias), ". ");
+  auto message =
+      absl::StrCat("permission denied for ", escapeForTerminal(target.user),
+                   target.user.empty() ? "" : "@", escapeForTerminal(target.alias), ". ");
   if (!denial.wanted.empty()) {
     return absl::StrCat(message, secondFactor(target, denial.wanted), ".");
   }
@@ -320,8 +321,7 @@ Denial withOpenssh(const std::vector<std::string>& lines, const std::string& las
 
 std::optional<std::string> explainUsualFailure(const SshTarget& target, const std::string& errors,
                                                const Denial& denial) {
-  std::vector<std::string> all =
-      absl::StrSplit(errors, absl::ByAnyChar("\r\n"), absl::SkipEmpty());
+  std::vector<std::string> all = absl::StrSplit(errors, absl::ByAnyChar("\r\n"), absl::SkipEmpty());
   // The server's banner, which may say anything, stands before these.
   auto lines = all;
   std::erase_if(lines, isDebugMessage);

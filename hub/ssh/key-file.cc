@@ -41,8 +41,9 @@ std::string takeString(std::string& bytes) {
 std::string oddLines(const std::string& text, size_t begin, size_t end, const std::string& path) {
   auto file = escapeForTerminal(shellQuote(path));
   if (text.find('\r', begin) != std::string::npos) {
-    return absl::StrCat("has the line ends of Windows, which ssh does not take: \"sed -i 's/\\r$//' ",
-                        file, "\" mends it");
+    return absl::StrCat(
+        "has the line ends of Windows, which ssh does not take: \"sed -i 's/\\r$//' ", file,
+        "\" mends it");
   }
   if (text.compare(end + sizeof(END) - 1, 1, "\n") != 0) {
     return absl::StrCat("has no newline at its end, without which ssh does not take it: 'echo >> ",

@@ -52,9 +52,8 @@ class Attempt {
     char buffer[4096];
     while (output.size() < MOST) {
       size_t n = 0;
-      bool came = within(stream.tryRead(buffer, 1, sizeof(buffer)).then([&](size_t got) {
-        n = got;
-      }));
+      bool came =
+          within(stream.tryRead(buffer, 1, sizeof(buffer)).then([&](size_t got) { n = got; }));
       if (!came) return Grant::UNKNOWN;
       if (n == 0) return Grant::REFUSED;
       output.append(buffer, n);

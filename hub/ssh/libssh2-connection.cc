@@ -146,12 +146,12 @@ class Libssh2Connection : public Connection {
     if (step_ == SshStep::GREETING && !tooLong) {
       throw Failure(notSsh(target_, session_.beginning()));
     }
-    auto said = escapeForTerminal(
-        tooLong ? "its greeting is longer than 255 bytes" : session_.lastError());
+    auto said =
+        escapeForTerminal(tooLong ? "its greeting is longer than 255 bytes" : session_.lastError());
     if (mayDefer) {
-      throw NeedsOpenssh{absl::StrCat("libssh2 ", libssh2_version(0),
-                                      " could not agree with the server: ", said),
-                         {}};
+      throw NeedsOpenssh{
+          absl::StrCat("libssh2 ", libssh2_version(0), " could not agree with the server: ", said),
+          {}};
     }
     throw Failure(absl::StrCat(
         nothingInCommon(target_, "libssh2 said: " + said),

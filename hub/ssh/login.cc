@@ -158,9 +158,9 @@ class Login {
   }
 
   bool notSigned(const Identity& identity) {
-    denial_.tried.push_back(identity.name() + " is known there, but the " +
-                            (identity.inAgent ? "ssh-agent did not sign with it"
-                                              : "file could not be used to sign"));
+    denial_.tried.push_back(
+        identity.name() + " is known there, but the " +
+        (identity.inAgent ? "ssh-agent did not sign with it" : "file could not be used to sign"));
     if (identity.inAgent) denial_.notSigned = identity.name();
     return false;
   }
@@ -200,8 +200,9 @@ std::string login(SshSession& session, const SshTarget& target, const Identities
 }
 
 void cannotGoOn(SshSession& session, bool mayDefer, const Denial& denial) {
-  auto why = absl::StrCat("libssh2 ", libssh2_version(0),
-                          " does not understand the server: ", escapeForTerminal(session.lastError()));
+  auto why =
+      absl::StrCat("libssh2 ", libssh2_version(0),
+                   " does not understand the server: ", escapeForTerminal(session.lastError()));
   if (mayDefer) throw NeedsOpenssh{why, denial};
   throw Failure(why + ". 'ssh: auto' in the config lets OpenSSH's client try.");
 }

@@ -42,8 +42,8 @@ std::optional<Grant> listen(int fd, Access access, const Question& question,
   std::string output;
   char buffer[4096];
   while (output.size() < MOST) {
-    auto left = std::chrono::ceil<std::chrono::milliseconds>(until -
-                                                             std::chrono::steady_clock::now());
+    auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
     struct pollfd ready = {fd, POLLIN, 0};
     int n = left.count() <= 0 ? 0 : poll(&ready, 1, int(left.count()));
     if (n < 0 && errno == EINTR) continue;

@@ -281,8 +281,7 @@ void onlyBy(const std::string& key, SshTarget& target) {
   target.identitiesOnly = true;
   target.identityAgent.clear();
   auto blob = inspectKeyFile(key).publicBlob;
-  std::erase_if(target.certificateFiles,
-                [&](auto& file) { return !isCertificateOf(file, blob); });
+  std::erase_if(target.certificateFiles, [&](auto& file) { return !isCertificateOf(file, blob); });
   bool certified = !target.certificateFiles.empty();
   std::erase_if(target.onlyOpenssh, [&](auto& setting) {
     if (setting.starts_with("CertificateFile ")) return !certified;

@@ -36,7 +36,7 @@ struct SshTarget {
   bool acceptNewHostKeys = false;
   bool hashKnownHosts = false;
 
-  std::vector<std::string> identityFiles;  // expanded; some may not exist
+  std::vector<std::string> identityFiles;     // expanded; some may not exist
   std::vector<std::string> certificateFiles;  // expanded; those that exist
   bool identitiesOnly = false;
   std::string identityAgent;  // the agent's socket; empty: no agent
@@ -45,8 +45,8 @@ struct SshTarget {
   // What may be negotiated, best first. Empty: whatever the library has.
   std::vector<std::string> hostKeyAlgorithms, kexAlgorithms, ciphers, macs, pubkeyAlgorithms;
 
-  // A list of known_hosts files, as "NAME LIST", of which `ssh -G` does not tell where one name ends
-  // and the next begins; empty: none.
+  // A list of known_hosts files, as "NAME LIST", of which `ssh -G` does not tell where one name
+  // ends and the next begins; empty: none.
   std::string unclearFiles;
 
   int jumps = 0;  // over how many hops this one is a hop itself

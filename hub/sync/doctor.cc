@@ -113,8 +113,8 @@ class Examiner {
     options.passed = [this](SshStep step, std::string detail) {
       step_ = nameOf(step);
       // Of these there is nothing to tell but that one of them failed.
-      bool quiet = step == SshStep::GREETING || step == SshStep::KEY_EXCHANGE ||
-                   step == SshStep::COMMAND;
+      bool quiet =
+          step == SshStep::GREETING || step == SshStep::KEY_EXCHANGE || step == SshStep::COMMAND;
       if (!quiet) good(absl::StrCat(detail, took()));
       step_ = step == SshStep::COMMAND ? "agent" : nameOf(SshStep(int(step) + 1));
     };

@@ -31,8 +31,9 @@ std::string Lockdown::complaint(const std::string& place) const {
     return std::find(given.begin(), given.end(), access) != given.end();
   };
   return absl::StrCat(
-      has(Access::COMMAND) || has(Access::SHELL) ? "the key can run any command on "
-                                                 : "the key starts the agent, but not it alone, on ",
+      has(Access::COMMAND) || has(Access::SHELL)
+          ? "the key can run any command on "
+          : "the key starts the agent, but not it alone, on ",
       place, ": it may ", inWords(given),
       ". Its line in ~/.ssh/authorized_keys there has to begin with 'restrict,command=\"…\"', be "
       "the only one for this key, and not be overruled by sshd_config (ForceCommand, "

@@ -42,8 +42,7 @@ kj::Own<Connection> SpokeReach::connect(ConnectOptions options, kj::AsyncIoConte
   // By another version of libssh2 it may be otherwise.
   server_ = absl::StrCat(target->host, " port ", target->port, ", libssh2 ", libssh2Version());
   if (store_ != nullptr) {
-    options.notLibssh2 =
-        store_->whyNotLibssh2(spoke_.name, server_, wallClockNanos()).value_or("");
+    options.notLibssh2 = store_->whyNotLibssh2(spoke_.name, server_, wallClockNanos()).value_or("");
   }
   options.learned = [this](std::string why) {
     whyNotLibssh2_ = std::move(why);

@@ -49,8 +49,8 @@ void halfATable(Hub& hub) {
   send(hub, part);
 }
 
-// A message that is nearly as long as may be, of which nothing comes. (With Cap'n Proto 1.1 its table
-// counts.)
+// A message that is nearly as long as may be, of which nothing comes. (With Cap'n Proto 1.1 its
+// table counts.)
 void promisedMessage(Hub& hub) {
   hub.greet();
   sendNumbers(hub, {0, (15 << 20) / 8});

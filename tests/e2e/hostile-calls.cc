@@ -37,8 +37,8 @@ std::vector<kj::byte> header(uint32_t magic, uint32_t blockLength, uint32_t stro
   return out;
 }
 
-// A signature of blocks with the weak sums that `weakOf` gives, and strong sums that fit nothing and
-// differ (of equal blocks the agent takes one).
+// A signature of blocks with the weak sums that `weakOf` gives, and strong sums that fit nothing
+// and differ (of equal blocks the agent takes one).
 template <typename WeakOf>
 std::vector<kj::byte> signatureOf(uint32_t blockLength, uint32_t strongLength, size_t blocks,
                                   WeakOf&& weakOf) {

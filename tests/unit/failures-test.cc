@@ -31,7 +31,25 @@ TEST(Failures, whatOpensshSays) {
             {"connection refused by laptop.example port 2222", "systemctl start ssh"}},
            {"ssh: connect to host laptop.example port 2222: Connection timed out\r\n",
             {"no answer from laptop.example port 2222 within 15 s", "ping laptop.example"}},
-           {"Connection timed out during banner exchange\r\n", {"no answer"}},
+           {"Connection timed out during banner exchange\r\n",
+            {"sent no SSH greeting within 15 s"}},
+           {"Unable to negotiate with 192.0.2.1 port 2222: no matching cipher found. Their offer: "
+            "x\r\n",
+            {"no method in common", "no matching cipher found", "Ciphers"}},
+           {"debug1: kex_exchange_identification: banner line 0: HTTP/1.1 400 Bad\r\n"
+            "kex_exchange_identification: Connection closed by remote host\r\n",
+            {"is no SSH server", "HTTP/1.1 400 Bad"}},
+           {"debug1: kex_exchange_identification: banner line 0: Not allowed at this time\r\n"
+            "kex_exchange_identification: Connection closed by remote host\r\n",
+            {"closed the connection before its SSH greeting", "Not allowed at this time",
+             "PerSourcePenalties"}},
+           {"sign_and_send_pubkey: signing failed for ED25519 \"/k\" from agent: agent refused "
+            "operation\r\nme@laptop.example: Permission denied (publickey).\r\n",
+            {"permission denied for me@laptop", "let /k in", "ssh-agent refused to sign"}},
+           {"Authenticated using \"publickey\" with partial success.\r\nme@laptop.example: "
+            "Permission "
+            "denied (password).\r\n",
+            {"accepted the key, and wants more: password", "AuthenticationMethods publickey"}},
            {"ssh: connect to host laptop.example port 2222: No route to host\r\n",
             {"cannot reach laptop.example", "No route to host"}},
            {"connect to host laptop.example port 2222: Network is unreachable\r\n",
@@ -55,8 +73,8 @@ TEST(Failures, whatOpensshSays) {
            {"Received disconnect from 192.0.2.1: Too many authentication failures\r\n",
             {"permission denied for me@laptop", "Too many"}},
            {"kex_exchange_identification: Connection closed by remote host\r\n",
-            {"ssh could not connect to laptop.example port 2222", "Connection closed",
-             "'ssh -l me laptop -v true'"}},
+            {"laptop.example port 2222 closed the connection before its SSH greeting",
+             "MaxStartups", "--jobs"}},
            {"", {"ssh could not connect", "it said nothing"}},
        }) {
     auto message = explainOpenssh(laptop(), errors, Denial());
