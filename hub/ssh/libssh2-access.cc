@@ -24,13 +24,30 @@ class Attempt {
     auto* channel = openSession(session_, WINDOW, waitScope_);
     if (channel == nullptr) return Grant::UNKNOWN;
     SshStream stream(session_, channel, WINDOW / 2);
+    auto grant = ask(stream);
+    close(channel);
+    return grant;
+  }
+
+ private:
+  Grant ask(SshStream& stream) {
+    auto* channel = stream.channel();
     int result = session_.complete([&]() { return request(channel); }, waitScope_);
     if (result == LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED) return Grant::REFUSED;
     if (result != 0) return Grant::UNKNOWN;
     return access_ == Access::TERMINAL ? Grant::GIVEN : listen(stream);
   }
 
- private:
+  // The next one may find no room before this one is closed there too (MaxSessions).
+  void close(LIBSSH2_CHANNEL* channel) {
+    constexpr uint32_t PATIENCE = 3;  // seconds
+    session_.setDeadlineAfter(PATIENCE);
+    kj::runCatchingExceptions([&]() {
+      session_.complete([&]() { return libssh2_channel_close(channel); }, waitScope_);
+      session_.complete([&]() { return libssh2_channel_wait_closed(channel); }, waitScope_);
+    });
+  }
+
   int request(LIBSSH2_CHANNEL* channel) {
     switch (access_) {
       case Access::SHELL:

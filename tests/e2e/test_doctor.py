@@ -136,6 +136,36 @@ class Doctor(HubCase):
         finally:
             sshd.stop()
 
+    def test_a_command_that_passes_on_what_is_asked_for(self):
+        """A wrapper in authorized_keys or in sshd_config: what is asked for first is the agent, so it looks forced."""
+        wrapper = self.dir / "wrapper"
+        wrapper.write_text(f'#!/bin/sh\ncase $SSH_ORIGINAL_COMMAND in\n  pi-brain-agent*) exec {harness.AGENT} --root={self.source};;\n'
+                           '  "") exec /bin/sh;;\nesac\nexec /bin/sh -c "$SSH_ORIGINAL_COMMAND"\n')
+        wrapper.chmod(0o755)
+        agent = f'restrict,command="{harness.AGENT} --root={self.source}" '
+        for number, (options, line, may) in enumerate((
+                ([], f'restrict,command="{wrapper}" ', "run other commands and open a shell."),
+                (["MaxSessions 1"], f'restrict,command="{wrapper}" ', "run other commands and open a shell."),
+                ([f"ForceCommand {wrapper}"], agent, "run other commands and open a shell."),
+                ([f"ForceCommand {wrapper}"], agent.replace("restrict,", ""),
+                 "run other commands, open a shell, forward connections and have a terminal."),
+                (["ForceCommand internal-sftp"], agent, None),
+                (["MaxSessions 1"], agent, ""))):
+            sshd = harness.Sshd(self.dir / f"sshd{number}", options)
+            try:
+                sshd.authorized_keys.write_text(line + pathlib.Path(f"{sshd.key}.pub").read_text())
+                for mode in ("auto", "openssh"):
+                    with self.subTest(options=options, mode=mode):
+                        self.write_config([self.spoke(ssh=mode)], ssh_config=str(sshd.ssh_config))
+                        if may is None:
+                            self.assertEqual(self.checks(code=1)["agent"][0], "failed")
+                        elif may:
+                            self.warns_at("restrict", "can run any command", f"it may {may}", "ForceCommand")
+                        else:
+                            self.assertEqual(self.checks()["restrict"], ("ok", "the key starts the agent, and nothing else"))
+            finally:
+                sshd.stop()
+
     def test_the_clock(self):
         """Nothing makes a static program see another time, so an agent of the test's own says it."""
         self.sshd.authorize(f"{OTHER_AGE} 2 2 7200")

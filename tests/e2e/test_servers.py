@@ -1,4 +1,5 @@
 """SSH servers as people harden them: which program reaches each, and that a run by `ssh: auto` does."""
+import json
 import os
 import pathlib
 import shutil
@@ -6,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 import harness
@@ -181,6 +183,122 @@ class Servers(HubCase):
             self.runs(served.port, known, key, "^libssh2 1.1[1-9]|^OpenSSH, because libssh2")
         finally:
             served.stop()
+
+    def test_a_second_factor(self):
+        sshd = harness.Sshd(self.dir / "sshd", ["Match all", "PasswordAuthentication yes", "AuthenticationMethods publickey,password"])
+        self.addCleanup(sshd.stop)
+        sshd.authorize_agent(self.source)
+        self.sshd.configure_client(port=sshd.port, known_hosts=sshd.known_hosts, key=sshd.key)
+        for mode in ("auto", "openssh"):
+            self.write_config([self.spoke(ssh=mode)])
+            error = self.sync_one(code=1)["error"]
+            self.assertIn("accepted the key, and wants more: password", error)
+            self.assertNotIn("authorized_keys", error)
+
+    def test_two_keys(self):
+        """AuthenticationMethods publickey,publickey: the second one is offered when the first is not enough."""
+        sshd = harness.Sshd(self.dir / "sshd", ["AuthenticationMethods publickey,publickey"])
+        self.addCleanup(sshd.stop)
+        sshd.authorize_agent(self.source)
+        first = sshd.authorized_keys.read_text()
+        second = harness.keygen(self.dir / "second")
+        sshd.authorize(f"{harness.AGENT} --root={self.source}", key=second)
+        sshd.authorized_keys.write_text(first + sshd.authorized_keys.read_text())
+        self.sshd.configure_client(port=sshd.port, known_hosts=sshd.known_hosts, key=sshd.key, extra=[f"IdentityFile {second}"])
+        for mode in ("auto", "openssh"):
+            self.write_config([self.spoke(ssh=mode)])
+            self.sync_one()
+
+    def test_an_agent_that_does_not_sign(self):
+        self.sshd.authorize_agent(self.source)
+        with harness.ssh_agent(self.dir) as agent:
+            environment = {**self.environment(), "SSH_AUTH_SOCK": str(agent), "SSH_ASKPASS": "/bin/false", "SSH_ASKPASS_REQUIRE": "force"}
+            subprocess.run(["ssh-add", "-q", "-c", self.sshd.key], check=True, env=environment, stdin=subprocess.DEVNULL, capture_output=True)
+            self.sshd.configure_client(key=f"{self.sshd.key}.pub")
+            self.sshd.client_setting(f"IdentityAgent {agent}")
+            for mode in ("auto", "openssh"):
+                self.write_config([self.spoke(ssh=mode)])
+                error = self.sync_one(code=1)["error"]
+                self.assertRegex(error, "ssh-agent refused to sign")
+                self.assertNotIn("authorized_keys needs", error)
+
+    def test_a_crowd(self):
+        """More spokes of one server than it lets log in at a time."""
+        sshd = harness.Sshd(self.dir / "sshd", ["MaxStartups 2:100:2"])
+        self.addCleanup(sshd.stop)
+        sshd.authorize_agent(self.source)
+        for mode in ("auto", "openssh"):
+            self.write_config([self.spoke(f"spoke{i}", ssh=mode) for i in range(8)], ssh_config=str(sshd.ssh_config))
+            done = self.pi_brain("sync", "run", "--json")
+            for spoke in json.loads(done.stdout)["spokes"]:
+                self.assertRegex(spoke["error"] or "none", "^none$|MaxStartups.*--jobs")
+
+    def bind(self, text, path):
+        file = self.dir / pathlib.Path(path).name
+        file.write_text(text)
+        mounts.run("mount", "--bind", file, path)
+        self.addCleanup(mounts.run, "umount", path)
+
+    def test_a_name_server_that_says_nothing(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
+            mute.bind(("127.0.0.77", 53))
+            self.bind("nameserver 127.0.0.77\noptions timeout:20\n", "/etc/resolv.conf")
+            self.sshd.ssh_config.write_text(self.sshd.ssh_config.read_text().replace("HostName 127.0.0.1", "HostName laptop.example"))
+            self.sshd.client_setting("ConnectTimeout 2")
+            for mode in ("auto", "openssh"):
+                self.write_config([self.spoke(ssh=mode)])
+                began = time.monotonic()
+                self.assertIn("the name server did not say within 2 s", self.sync_one(code=1)["error"])
+                self.assertLess(time.monotonic() - began, 8)
+
+    def test_an_address_that_is_dead(self):
+        """Of a host's two addresses the first does not answer: that costs a moment, not its share of the time."""
+        self.bind("127.0.0.66 laptop.example\n127.0.0.1 laptop.example\n", "/etc/hosts")
+        with socket.socket() as dead, socket.socket() as one, socket.socket() as two:
+            # Its queue is full, so that it answers as a machine that is off.
+            dead.bind(("127.0.0.66", self.sshd.port))
+            dead.listen(0)
+            for client in (one, two):
+                client.setblocking(False)
+                client.connect_ex(dead.getsockname())
+            time.sleep(0.2)
+            self.sshd.ssh_config.write_text(self.sshd.ssh_config.read_text().replace("HostName 127.0.0.1", "HostName laptop.example"))
+            self.sshd.client_setting("HostKeyAlias laptop")
+            self.sshd.known_hosts.write_text("laptop " + self.sshd.known_hosts.read_text().split(" ", 1)[1])
+            self.write_config([self.spoke(ssh="libssh2")])
+            for _ in range(2):
+                began = time.monotonic()
+                self.sync_one()
+                self.assertLess(time.monotonic() - began, 3)
+
+    def test_an_ssh_that_is_another_program(self):
+        """dropbear's client takes options for something else: it is asked what it is, and nothing besides."""
+        programs = self.dir / "bin"
+        programs.mkdir()
+        shutil.copy(shutil.which("dbclient"), programs / "ssh")
+        environment = {**self.environment(), "PATH": f"{programs}:{os.environ['PATH']}"}
+        before = self.sshd.log.read_text().count("Connection from")
+        self.write_config([{**self.spoke(ssh="openssh"), "source": f"127.0.0.1:{self.source}"}])
+        done = self.pi_brain("sync", "run", env=environment)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"{programs}/ssh is not OpenSSH's client ('ssh -V' says: Dropbear", done.stdout)
+        self.assertEqual(self.sshd.log.read_text().count("Connection from"), before)
+
+    def test_a_user_whose_shell_runs_nothing(self):
+        through = ("import os, socket, sys, threading; s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n"
+                   "def up():\n"
+                   "    while data := os.read(0, 65536):\n"
+                   "        s.sendall(data)\n"
+                   "    s.shutdown(1)\n"
+                   "threading.Thread(target=up, daemon=True).start()\n"
+                   "while data := s.recv(65536):\n"
+                   "    os.write(1, data)\n")
+        (self.dir / "through.py").write_text(through)
+        self.sshd.client_setting(f"ProxyCommand {sys.executable} {self.dir}/through.py %p")
+        for mode in ("auto", "openssh"):
+            self.write_config([self.spoke(ssh=mode)])
+            done = self.pi_brain("sync", "run", env={**self.environment(), "SHELL": "/usr/sbin/nologin"})
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_another_service(self):
         """What is no SSH server is said to be none, by what it says."""
