@@ -4,9 +4,12 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 #include <stdio.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <sstream>
+#include <vector>
 
 #include "common/text.h"
 #include "common/utf8.h"
@@ -124,10 +127,11 @@ std::optional<ShapeMistake> checkMargin(const YAML::Node& root, const YAML::Node
 // Looks for a list of spokes in sections that are not read.
 class Search {
  public:
-  void look(const YAML::Node& key, const YAML::Node& value, const std::string& section) {
-    // Aliases can make a small file endless.
+  void look(const YAML::Node& key, const YAML::Node& value, const std::string& section,
+            int depth = 0) {
+    // Aliases can make a small file endless, wide and deep: a section may even hold itself.
     auto cost = 1 + value.size();
-    if (cost > left_ || found) return;
+    if (cost > left_ || depth > DEEPEST || found) return;
     left_ -= cost;
     bool inside = nameOf(key) != section;
     if (areSpokes(value) || (inside && isCalledSpokes(key) && mayBeSpokes(value))) {
@@ -137,16 +141,35 @@ class Search {
                                 : absl::StrCat("the list of spokes beneath ", inQuotes(section),
                                                " is not read. Call it 'spokes'. ", TO_THE_LEFT));
     } else if (value.IsMap()) {
-      for (auto entry : value) look(entry.first, entry.second, section);
+      for (auto entry : value) look(entry.first, entry.second, section, depth + 1);
     } else if (value.IsSequence()) {
-      for (auto item : value) look(key, item, section);
+      for (auto item : value) look(key, item, section, depth + 1);
     }
   }
 
   std::optional<ShapeMistake> found;
 
  private:
+  static constexpr int DEEPEST = 16;
   size_t left_ = 100'000;  // nodes to be looked at
+};
+
+// Notes where documents begin.
+struct DocumentStarts : YAML::EventHandler {
+  std::vector<int> lines;  // from 0
+
+  void OnDocumentStart(const YAML::Mark& mark) override { lines.push_back(mark.line); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
 };
 
 }  // namespace
@@ -176,6 +199,34 @@ std::optional<ShapeMistake> findShapeMistake(const YAML::Node& root) {
 std::string withMarkerEnded(const std::string& text) {
   auto last = text.substr(text.rfind('\n') + 1);
   return last.starts_with("...") || last.starts_with("---") ? text + '\n' : text;
+}
+
+std::optional<ShapeMistake> findSecondDocument(const std::string& text) {
+  // Not YAML::LoadAll(), to which a lone ',' is documents without end.
+  std::istringstream input(withMarkerEnded(text));
+  YAML::Parser parser(input);
+  DocumentStarts starts;
+  while (starts.lines.size() < 2 && parser.HandleNextDocument(starts)) {
+  }
+  if (starts.lines.size() < 2) return std::nullopt;
+  std::vector<std::string> lines = absl::StrSplit(text, '\n');
+  // The line that divides them stands above the second one.
+  auto begin = std::min(size_t(std::max(starts.lines[1], 0)), lines.size() - 1);
+  auto divider = begin;
+  auto divides = [&](size_t i) {
+    return lines[i].starts_with("---") || lines[i].starts_with("...");
+  };
+  while (divider > 0 && !divides(divider)) --divider;
+  if (!divides(divider)) {
+    return ShapeMistake{int(begin) + 1,
+                        "this is not YAML: what begins here belongs to nothing above it. Is it "
+                        "indented like the other lines?",
+                        true};
+  }
+  return ShapeMistake{int(divider) + 1,
+                      "a second document begins here, and it would not be read. Put all of the "
+                      "file into one document: remove the lines '---' and '...' that divide it.",
+                      true};
 }
 
 std::optional<ShapeMistake> findLoneReturn(const std::string& text) {

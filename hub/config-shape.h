@@ -29,6 +29,10 @@ std::string withMarkerEnded(const std::string& text);
 // line end, and this one does not.
 std::optional<ShapeMistake> findLoneReturn(const std::string& text);
 
+// Where a document begins behind the first, which is the only one that is read. Throws
+// YAML::Exception for what is no YAML.
+std::optional<ShapeMistake> findSecondDocument(const std::string& text);
+
 // The first line that is indented with what YAML takes for no blank, or has such a one behind ':'
 // or
 // '-'. It is a mistake if the text could not be read.

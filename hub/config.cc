@@ -328,26 +328,13 @@ void parseSpokes(const YAML::Node& node, Config& config) {
   rejectOverlaps(node, config);
 }
 
-// The one document of the text; undefined if there is none.
-YAML::Node onlyDocument(const std::string& text) {
-  auto documents = YAML::LoadAll(withMarkerEnded(text));
-  if (documents.empty()) return YAML::Node(YAML::NodeType::Undefined);
-  if (documents.size() == 1) return documents[0];
-  // The line that divides them stands above the second one.
-  std::vector<std::string> lines = absl::StrSplit(text, '\n');
-  auto line = std::min(size_t(std::max(documents[1].Mark().line, 0)), lines.size() - 1);
-  while (line > 0 && !lines[line].starts_with("---") && !lines[line].starts_with("...")) --line;
-  throw ConfigError{
-      int(line) + 1,
-      "a second document begins here, and it would not be read. Put all of the file into one "
-      "document: remove the lines '---' and '...' that divide it."};
-}
-
 Config parse(const std::string& text) {
   Config config;
   config.hub = defaultHub();
-  if (auto mistake = findLoneReturn(text)) throw ConfigError{mistake->line, mistake->message};
-  YAML::Node root = onlyDocument(text);
+  auto mistake = findLoneReturn(text);
+  if (!mistake) mistake = findSecondDocument(text);
+  if (mistake) throw ConfigError{mistake->line, mistake->message};
+  YAML::Node root = YAML::Load(withMarkerEnded(text));
   if (!root.IsDefined() || root.IsNull()) return config;
   if (!root.IsMap()) reject(root, "the file has to be a mapping with 'hub:' and 'spokes:'.");
   for (auto* section : {"hub", "spokes"}) {
@@ -358,7 +345,8 @@ Config parse(const std::string& text) {
              absl::StrCat("'", section, ":' is given twice; put all of it under one."));
     }
   }
-  if (auto mistake = findShapeMistake(root)) {
+  mistake = findShapeMistake(root);
+  if (mistake) {
     if (mistake->certain) throw ConfigError{mistake->line, mistake->message};
     config.doubt = absl::StrCat("line ", mistake->line, ": ", mistake->message);
   }

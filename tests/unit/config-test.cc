@@ -330,6 +330,12 @@ TEST_F(ConfigTest, formsOfAFileThatAreGood) {
   }
 }
 
+// yaml-cpp finds documents without end in the first, and reads only half of the second.
+TEST_F(ConfigTest, whatBelongsToNothing) {
+  EXPECT_NE(errorOf(",").find("config.yaml:1: this is not YAML"), std::string::npos);
+  EXPECT_NE(errorOf("- a\nspokes\n").find("config.yaml:2: this is not YAML"), std::string::npos);
+}
+
 TEST_F(ConfigTest, aFileThatGoesOnForEverThroughItsAliases) {
   std::string text = "a0: &a0 [x, x]\n";
   for (int i = 1; i < 60; ++i) {
@@ -338,6 +344,7 @@ TEST_F(ConfigTest, aFileThatGoesOnForEverThroughItsAliases) {
             "]\n";
   }
   EXPECT_TRUE(load(text).ok());
+  EXPECT_TRUE(load("a: &a\n  b: *a\n  c: [*a]\nd: *a\n").ok());
 }
 
 // What other readers take for a number or a truth value is the text that it is.
