@@ -110,6 +110,24 @@ class Image:
             self.mounted = False
 
 
+class Exfat:
+    """exFAT by FUSE: ignores case, keeps seconds, knows neither links nor exchanges, and no syncfs(2)."""
+
+    def __init__(self, directory, path):
+        self.file, self.path = directory / "exfat.img", path
+        with open(self.file, "wb") as out:
+            out.truncate(64 << 20)
+        run("mkfs.exfat", self.file)
+        path.mkdir()
+        self.mount()
+
+    def mount(self):
+        run("mount", "-t", "exfat-fuse", "-o", "loop", self.file, self.path)
+
+    def unmount(self):
+        run("umount", self.path)
+
+
 def kinds_of_images(directory):
     """Which of them this machine can make and mount."""
     found = []

@@ -14,24 +14,6 @@ def line(text):
     return b'{"type":"message","text":"%s"}\n' % text.encode()
 
 
-class Exfat:
-    """exFAT by FUSE: ignores case, keeps seconds, knows neither links nor exchanges, and no syncfs(2)."""
-
-    def __init__(self, directory, path):
-        self.file, self.path = directory / "exfat.img", path
-        with open(self.file, "wb") as out:
-            out.truncate(64 << 20)
-        mounts.run("mkfs.exfat", self.file)
-        path.mkdir()
-        self.mount()
-
-    def mount(self):
-        mounts.run("mount", "-t", "exfat-fuse", "-o", "loop", self.file, self.path)
-
-    def unmount(self):
-        mounts.run("umount", self.path)
-
-
 class FilesystemCase(HubCase):
     def setUp(self):
         super().setUp()
@@ -102,7 +84,7 @@ class CoarseTimes(FilesystemCase):
 class NamesThatFold(FilesystemCase):
     def setUp(self):
         super().setUp()
-        self.put_mirror_on(Exfat(self.dir, self.dir / "disk"))
+        self.put_mirror_on(mounts.Exfat(self.dir, self.dir / "disk"))
 
     def names(self):
         return sorted(str(p.relative_to(self.mirror)) for p in self.mirror.rglob("*") if p.is_file())
