@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -156,7 +157,9 @@ class RsyncSync {
     for (auto& one : runs) take(one);
     std::string refusal;
     if (good && deleting_) refusal = deleteGone(mirror);
-    mirror.finish();
+    Mirror::Left left{{}, !good || ran.exitStatus == VANISHED};
+    for (auto& [path, why] : unwritten_) left.paths.insert(path);
+    mirror.finish(left);
     expire();
     requireGood(ran);
     note(ran);
@@ -184,6 +187,9 @@ class RsyncSync {
     auto deletion = archiveGone(mirror, goneTwice(first, mirror.lockFd(), mirrored, refusal));
     undeleted_ = std::move(deletion.failed);
     for (auto& path : deletion.archived) noteDeleted(path);
+    for (auto& one : deletion.uncommitted) {
+      if (!one.remedy.empty()) remedies_.insert(one.remedy);
+    }
     Mirror::requireOfSingleFiles(deletion.uncommitted);
     return refusal;
   }
@@ -256,6 +262,7 @@ class RsyncSync {
     };
     add(unwritten_, "could not be written here");
     add(undeleted_, "gone on the spoke could not be moved to the archive");
+    wrong.insert(wrong.end(), remedies_.begin(), remedies_.end());
     report_.counts.failed = uint32_t(unwritten_.size() + undeleted_.size());
     if (!refusal.empty()) wrong.push_back(refusal);
     if (!wrong.empty()) throw Failure(absl::StrJoin(wrong, ". ") + ". All else was synced.");
@@ -417,6 +424,7 @@ class RsyncSync {
   std::unordered_map<std::string, uint64_t> sizes_;  // of the files in it
   std::unordered_set<std::string> rewritten_;        // whose old versions are in the archive now
   std::map<std::string, std::string> unwritten_, undeleted_;  // why, by path
+  std::set<std::string> remedies_;  // what a person does about those of them that want room
 };
 
 }  // namespace
