@@ -29,6 +29,17 @@ void extendTo(int fd, uint64_t length);
 // bytes there were, which are fewer if the file is shorter.
 uint64_t copyBytes(int from, uint64_t length, int to, uint64_t at);
 
+// Makes the empty file `to` one of the first `length` bytes of the other, which takes no room where
+// the filesystem lets two files share it. Throws if there are fewer.
+void copyBeginning(int from, uint64_t length, int to);
+// The first of its ways alone: false, and an empty file, if there is none, or if there are fewer.
+bool shareBeginning(int from, uint64_t length, int to);
+
+// Whether syncfs(2) brings what was written on this file's filesystem to a disk, as far as that is
+// known: most of FUSE does not know it, nor do some filesystems of other machines. There each file
+// and directory wants its fsync(2).
+bool syncfsReaches(int fd);
+
 // Feeds the first `size` bytes of the file to `hasher`; returns the bytes there were, which are
 // fewer if the file is shorter.
 uint64_t hashPrefix(int fd, uint64_t size, FileHasher& hasher);

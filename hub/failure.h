@@ -31,4 +31,17 @@ inline bool saysDiskIsFull(const std::string& text) {
   return text.ends_with(strerror(ENOSPC)) || text.ends_with(strerror(EDQUOT));
 }
 
+// Whether this machine's disk had no room for it.
+inline bool lacksRoom(const kj::Exception& e) {
+  return e.getType() == kj::Exception::Type::OVERLOADED && !isThePeers(e) &&
+         saysDiskIsFull(plainWords(e));
+}
+
+// What a person does about that, a sentence without its end. `path`: on the disk, as a terminal may
+// show it.
+inline std::string howToMakeRoom(const std::string& path) {
+  return "Make room on the hub's disk: 'df -h " + path + "' and 'df -i " + path +
+         "' show how much is left";
+}
+
 }  // namespace pibrain

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <future>
 #include <system_error>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 namespace pibrain {
@@ -29,6 +31,17 @@ inline void forEachInParallel(size_t count, size_t jobs, const std::function<voi
   }
   if (threads.empty()) workOn();
   for (auto& thread : threads) thread.join();
+}
+
+// Begins the work in a thread of its own. If there can be none, it is done by who asks for its
+// result.
+template <typename Work>
+std::future<std::invoke_result_t<Work>> startInBackground(Work work) {
+  try {
+    return std::async(std::launch::async, work);
+  } catch (const std::system_error&) {
+    return std::async(std::launch::deferred, work);
+  }
 }
 
 }  // namespace pibrain

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -26,13 +27,21 @@ namespace pibrain {
 
 namespace {
 
+// How large a memory file can be: less than RLIMIT_FSIZE, which would kill who writes so far.
+off_t memoryFileLimit() {
+  constexpr rlim_t LIMIT = 1 << 20;
+  struct rlimit files;
+  if (getrlimit(RLIMIT_FSIZE, &files) != 0 || files.rlim_cur > LIMIT) return LIMIT;
+  return files.rlim_cur == 0 ? 0 : off_t(files.rlim_cur - 1);
+}
+
 // An unlinked file for what a program writes. It cannot grow: writes past its end fail.
 kj::AutoCloseFd memoryFile(const char* name) {
-  constexpr off_t LIMIT = 1 << 20;
   int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0) throwErrno(errno, "cannot create a memory file");
   kj::AutoCloseFd owned(fd);
-  if (ftruncate(fd, LIMIT) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) != 0) {
+  if (ftruncate(fd, memoryFileLimit()) != 0 ||
+      fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) != 0) {
     throwErrno(errno, "cannot limit a memory file");
   }
   return owned;

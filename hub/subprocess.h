@@ -65,8 +65,8 @@ struct Output {
   std::string err;
 };
 
-// A program without standard input whose output is collected; beyond 1 MiB its writes fail. It is
-// killed if it still runs when this is destroyed.
+// A program without standard input whose output is collected; beyond 1 MiB, or RLIMIT_FSIZE, its
+// writes fail. It is killed if it still runs when this is destroyed.
 class RunningProgram {
  public:
   // Throws a KJ exception if it cannot be started.

@@ -161,6 +161,7 @@ struct Begin {
   unsettled @4 :Bool; # so fresh that a later change might leave the same mtime
   mode @5 :UInt16;    # permission bits
   parent @6 :Parent;  # fork
+  holes @7 :UInt64;   # how much of the size takes no room on the spoke's disk, about
   enum Content { whole @0; tail @1; delta @2; fork @3; }
 }
 

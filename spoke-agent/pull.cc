@@ -247,6 +247,7 @@ void Pull::begin(BlockWriter& writer, proto::Begin::Content content) {
     begin.setMtime(out_->file.mtime);
     begin.setUnsettled(out_->unsettled);
     begin.setMode(out_->file.mode);
+    begin.setHoles(kj::min(out_->file.holes, out_->end));
     KJ_IF_MAYBE(parent, out_->parent) {
       auto about = begin.initParent();
       about.setPath(kj::StringPtr(parent->path.c_str()).asBytes());

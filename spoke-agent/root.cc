@@ -14,6 +14,9 @@
 
 namespace pibrain {
 
+// Fewer bytes than these in holes are not worth telling.
+constexpr uint64_t MIN_HOLES = 1 << 20;
+
 std::string expandPath(const std::string& path) {
   if (path == "~" || path.starts_with("~/")) {
     const char* home = getenv("HOME");
@@ -82,8 +85,10 @@ kj::OneOf<Root::File, proto::Reason> Root::open(const Tree& tree, uint32_t id) c
   struct stat st;
   if (fstat(opened.fd, &st) != 0) return reasonOf(errno);
   if (!S_ISREG(st.st_mode)) return proto::Reason::NOT_REGULAR;
-  return File{kj::mv(opened.fd), std::move(path), uint64_t(st.st_size), mtimeOf(st),
-              uint16_t(st.st_mode & 0777)};
+  uint64_t size = uint64_t(st.st_size), taken = uint64_t(st.st_blocks) * 512;
+  uint64_t holes = size > taken && size - taken >= MIN_HOLES ? size - taken : 0;
+  return File{
+      kj::mv(opened.fd), std::move(path), size, mtimeOf(st), uint16_t(st.st_mode & 0777), holes};
 }
 
 }  // namespace pibrain

@@ -40,6 +40,7 @@ class Root : public kj::Refcounted {
     uint64_t size = 0;
     int64_t mtime = 0;
     uint16_t mode = 0;
+    uint64_t holes = 0;  // bytes of `size` that take no room, if they are many
   };
   // The file, or the reason why it cannot be read.
   kj::OneOf<File, proto::Reason> open(const Tree& tree, uint32_t id) const;

@@ -165,7 +165,7 @@ std::string restoreToMirror(const Config& config, const ArchivedFile& file, int 
     KJ_ON_SCOPE_FAILURE(mirror.discardStaged(file.path));
     copy(from, mirror.openStaged(file.path, false), file.mtime);
     mirror.publish(file.path, false);
-    mirror.finish();
+    mirror.finish({{}, true});  // nothing else was looked at
   }
   if (spoke->deleteGone) {
     fputs(

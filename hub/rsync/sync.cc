@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <thread>
 #include <unordered_map>
 #include <unordered_set>
@@ -171,7 +172,9 @@ class RsyncSync {
     for (auto& one : runs) take(one);
     std::string refusal;
     if (good && deleting_) refusal = deleteGone(mirror);
-    mirror.finish();
+    Mirror::Left left{{}, !good || ran.exitStatus == VANISHED};
+    for (auto& [path, why] : unwritten_) left.paths.insert(path);
+    mirror.finish(left);
     expire();
     requireGood(ran);
     note(ran);
@@ -199,6 +202,9 @@ class RsyncSync {
     auto deletion = archiveGone(mirror, goneTwice(first, mirror.lockFd(), mirrored, refusal));
     undeleted_ = std::move(deletion.failed);
     for (auto& path : deletion.archived) noteDeleted(path);
+    for (auto& one : deletion.uncommitted) {
+      if (!one.remedy.empty()) remedies_.insert(one.remedy);
+    }
     Mirror::requireOfSingleFiles(deletion.uncommitted);
     return refusal;
   }
@@ -271,6 +277,7 @@ class RsyncSync {
     };
     add(unwritten_, "could not be written here");
     add(undeleted_, "gone on the spoke could not be moved to the archive");
+    wrong.insert(wrong.end(), remedies_.begin(), remedies_.end());
     report_.counts.failed = uint32_t(unwritten_.size() + undeleted_.size());
     if (!refusal.empty()) wrong.push_back(refusal);
     if (!wrong.empty()) throw Failure(absl::StrJoin(wrong, ". ") + ". All else was synced.");
@@ -436,6 +443,7 @@ class RsyncSync {
   std::unordered_map<std::string, uint64_t> sizes_;  // of the files in it
   std::unordered_set<std::string> rewritten_;        // whose old versions are in the archive now
   std::map<std::string, std::string> unwritten_, undeleted_;  // why, by path
+  std::set<std::string> remedies_;  // what a person does about those of them that want room
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <kj/debug.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,6 +37,15 @@ void copyContent(int in, int out) {
     struct timespec times[2] = {st.st_mtim, st.st_mtim};
     futimens(out, times);
   }
+}
+
+// Not to copy for long what does not fit, for each file that goes, at each run.
+void requireRoom(int out, const struct stat& file) {
+  constexpr uint64_t WORTH_ASKING = 1 << 20;
+  uint64_t taken = std::min(uint64_t(file.st_size), uint64_t(file.st_blocks) * 512);
+  struct statvfs fs;
+  if (taken < WORTH_ASKING || fstatvfs(out, &fs) != 0 || fs.f_blocks == 0) return;
+  if (taken > uint64_t(fs.f_bavail) * fs.f_frsize) throwErrno(ENOSPC, "cannot write");
 }
 
 RootedDir::Opened openOrMake(const RootedDir& root, const std::string& path) {
@@ -78,7 +88,10 @@ std::optional<int64_t> archiveRunTime(const std::string& name) {
   }
   parts.tm_year -= 1900;
   parts.tm_mon -= 1;
-  int64_t began = (int64_t(timegm(&parts)) * 1000 + milliseconds) * 1'000'000;
+  int64_t began = 0;  // which a year may be too late for
+  if (__builtin_mul_overflow(int64_t(timegm(&parts)) * 1000 + milliseconds, 1'000'000, &began)) {
+    return std::nullopt;
+  }
   // What reads back as another name is none.
   if (archiveRunName(began) != name.substr(0, name.find('~'))) return std::nullopt;
   return began;
@@ -108,7 +121,11 @@ const std::string& Archive::run() {
       openat(whole, spoke_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (there.get() >= 0) {
     for (auto& name : namesIn(there)) {
-      if (auto began = archiveRunTime(name)) latest_ = std::max(latest_, *began + MILLISECOND);
+      auto began = archiveRunTime(name);
+      if (!began) continue;
+      int64_t after = INT64_MAX;
+      if (*began <= INT64_MAX - MILLISECOND) after = *began + MILLISECOND;
+      latest_ = std::max(latest_, after);
     }
   }
   return run_ = archiveRunName(latest_);
@@ -124,6 +141,7 @@ const RootedDir& Archive::spokeDir() {
   }
   int fd = open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) throwErrno(errno, "cannot open " + where());
+  syncfsReaches_ = syncfsReaches(fd);
   // Where the archive is, its owner says; a symlink in it is nobody's wish.
   RootedDir whole{kj::AutoCloseFd(fd)};
   return spokeDir_.emplace(makeDirectoriesBeneath(whole, spoke_, where()));
@@ -152,6 +170,7 @@ Archive::Place Archive::place(const std::string& path) {
     if (fstatat(dir.fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) continue;
     // Not known to be free is not free.
     if (errno != ENOENT) throwErrno(errno, "cannot read " + where());
+    if (!syncfsReaches_) touched_.emplace(number, parentOf(path));
     return {number, kj::mv(dir.fd), name};
   }
 }
@@ -163,13 +182,19 @@ void Archive::minding(kj::FunctionParam<void()> work) const {
     auto what = plainWords(e);
     if (!saysDiskIsFull(what)) throw;
     auto dir = escapeForTerminal(directory_);
-    throw Failure("no room in the archive, and nothing is overwritten or deleted without it: " +
-                  escapeForTerminal(what) + ". Make room on its disk: 'df -h " + dir +
-                  "' and 'df -i " + dir +
-                  "' show how much is left; or set 'archive_dir' in the config to another. The "
-                  "mirror is intact, and the next run goes on from where this one stopped.");
+    throw NoRoomInArchive(
+        "no room in the archive, and nothing is overwritten or deleted without it: " +
+            escapeForTerminal(what),
+        "Make room on the archive's disk: 'df -h " + dir + "' and 'df -i " + dir +
+            "' show how much is left; or set 'archive_dir' in the config to another");
   }
 }
+
+NoRoomInArchive::NoRoomInArchive(const std::string& cause, const std::string& advice)
+    : Failure(cause + ". " + advice +
+              ". The mirror is intact, and the next run goes on from where this one stopped."),
+      why(cause),
+      remedy(advice) {}
 
 bool Archive::Preserved::holds(const struct stat& file) const {
   // A second name shares whatever happens to the file; a copy is of what it was.
@@ -179,6 +204,7 @@ bool Archive::Preserved::holds(const struct stat& file) const {
 
 Archive::Preserved Archive::preserve(int dirFd, const std::string& name, const std::string& path) {
   Preserved preserved;
+  KJ_ON_SCOPE_FAILURE(removeEmpty(path));
   minding([&]() {
     auto to = place(path);
     if (linkat(dirFd, name.c_str(), to.dir, to.name.c_str(), 0) != 0) {
@@ -203,15 +229,23 @@ void Archive::discard(const Preserved& preserved) {
   auto path = preserved.path;
   auto dir = run.open(parentOf(path), O_RDONLY | O_DIRECTORY);
   if (dir.error != 0 || unlinkat(dir.fd, std::string(baseNameOf(path)).c_str(), 0) != 0) return;
-  // The directories that were made for it, as far as nothing else is in them.
-  for (path = parentOf(path); !path.empty(); path = parentOf(path)) {
-    dir = run.open(parentOf(path), O_RDONLY | O_DIRECTORY);
-    if (dir.error != 0) return;
-    if (unlinkat(dir.fd, std::string(baseNameOf(path)).c_str(), AT_REMOVEDIR) != 0) return;
+  removeEmpty(preserved.run, path);
+}
+
+void Archive::removeEmpty(size_t run, const std::string& path) {
+  for (auto below = std::string(parentOf(path)); !below.empty(); below = parentOf(below)) {
+    auto above = runDirs_[run].open(parentOf(below), O_RDONLY | O_DIRECTORY);
+    if (above.error != 0) return;
+    int error = unlinkat(above.fd, std::string(baseNameOf(below)).c_str(), AT_REMOVEDIR);
+    if (error != 0 && errno != ENOENT) return;
   }
-  if (preserved.run + 1 != runDirs_.size()) return;
-  auto name = preserved.run == 0 ? run_ : run_ + "~" + std::to_string(preserved.run + 1);
+  if (run + 1 != runDirs_.size()) return;
+  auto name = run == 0 ? run_ : run_ + "~" + std::to_string(run + 1);
   if (unlinkat(spokeDir().fd(), name.c_str(), AT_REMOVEDIR) == 0) runDirs_.pop_back();
+}
+
+void Archive::removeEmpty(const std::string& path) {
+  for (size_t run = runDirs_.size(); run > 0; --run) removeEmpty(run - 1, path);
 }
 
 // A copy of the file, with its time. It gets its place when it is complete and on the disk, so that
@@ -231,6 +265,7 @@ Archive::Preserved Archive::copyFile(int fromDir, const std::string& from, const
       openat(staging, INCOMPLETE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (out.get() < 0) throwErrno(errno, "cannot create a file in " + where());
   KJ_ON_SCOPE_FAILURE(unlinkat(staging, INCOMPLETE, 0));
+  requireRoom(out, st);
   copyContent(in, out);
   if (fsync(out) != 0) throwErrno(errno, "cannot write to " + where());
   int error = renameToNew(staging, INCOMPLETE, to.dir, to.name.c_str());
@@ -247,6 +282,7 @@ void Archive::clearStaging() const {
 }
 
 void Archive::take(int dirFd, const std::string& name, const std::string& path) {
+  KJ_ON_SCOPE_FAILURE(removeEmpty(path));
   minding([&]() {
     auto to = place(path);
     if (renameat(dirFd, name.c_str(), to.dir, to.name.c_str()) == 0) return;
@@ -304,7 +340,28 @@ bool Archive::isElsewhere(uint64_t device) {
   return elsewhere;
 }
 
+// Each directory that got a new entry, and those above, which may have been made for it. A copy is
+// on the disk before it is there.
+void Archive::fsyncTouched() {
+  auto writeOut = [&](const RootedDir& root, std::string_view path) {
+    auto opened = root.open(path, O_RDONLY | O_DIRECTORY);
+    // EINVAL: a filesystem that does not know how.
+    if (opened.error == 0 && fsync(opened.fd) != 0 && errno != EINVAL) {
+      throwErrno(errno, "cannot write " + where() + " to the disk");
+    }
+  };
+  for (auto& [run, touched] : touched_) {
+    if (run >= runDirs_.size()) continue;
+    std::string_view path = touched;
+    for (; !path.empty(); path = parentOf(path)) writeOut(runDirs_[run], path);
+    writeOut(runDirs_[run], "");
+  }
+  if (!touched_.empty()) writeOut(spokeDir(), "");
+  touched_.clear();
+}
+
 void Archive::flush(uint64_t exceptOn) {
+  if (!syncfsReaches_) fsyncTouched();
   if (runDirs_.empty() || !isElsewhere(exceptOn)) return;
   if (syncfs(runDirs_[0].fd()) != 0) throwErrno(errno, "cannot write " + where() + " to the disk");
 }

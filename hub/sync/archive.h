@@ -10,14 +10,24 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "common/rooted-dir.h"
+#include "hub/failure.h"
 
 struct stat;
 
 namespace pibrain {
+
+// The archive has no room for something. What it says as a Failure is for a run that ends with it.
+class NoRoomInArchive : public Failure {
+ public:
+  NoRoomInArchive(const std::string& why, const std::string& remedy);
+  const std::string why;     // for one file of several
+  const std::string remedy;  // for all of them: a sentence without its end
+};
 
 class Archive {
  public:
@@ -49,7 +59,7 @@ class Archive {
   };
 
   // These take the entry `name` of the directory `dirFd`, which is the mirror's `path`. They throw
-  // KJ exceptions, or Failure if the archive's disk is full, and then the entry is as it was.
+  // KJ exceptions, or NoRoomInArchive, and then the entry is as it was.
 
   // Puts a second name for the file, or a copy, in the archive; the mirror keeps its own. The file
   // must not go from the mirror before flush() has returned.
@@ -92,6 +102,10 @@ class Archive {
   const RootedDir& runDir(size_t number);
   // Does the work, and says of a full disk that it is the archive's.
   void minding(kj::FunctionParam<void()> work) const;
+  // The directories for `path` that nothing is in, the run's own too.
+  void fsyncTouched();
+  void removeEmpty(size_t run, const std::string& path);
+  void removeEmpty(const std::string& path);  // of all the run's
 
   std::string directory_;
   std::string spoke_;
@@ -101,6 +115,8 @@ class Archive {
   std::string run_;  // empty: not settled yet
   std::optional<RootedDir> spokeDir_;
   std::vector<RootedDir> runDirs_;
+  bool syncfsReaches_ = true;                         // it brings all to the disk
+  std::set<std::pair<size_t, std::string>> touched_;  // otherwise: directories, with their runs
 };
 
 // The name of the directory of a run that began then (ns since the epoch), and back: for RUN~2 it

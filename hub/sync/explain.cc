@@ -38,14 +38,14 @@ std::string saidSuffix(const std::string& said) {
 
 // What a person does about what the hub's own machine lacks; empty, or with a space in front.
 std::string howToMendHub(const std::string& what, const std::string& mirror) {
-  if (saysDiskIsFull(what)) {
-    auto path = escapeForTerminal(mirror);
-    return absl::StrCat(" Make room on the hub's disk: 'df -h ", path, "' and 'df -i ", path,
-                        "' show how much is left.");
-  }
+  if (saysDiskIsFull(what)) return absl::StrCat(" ", howToMakeRoom(escapeForTerminal(mirror)), ".");
   if (what.ends_with(strerror(EMFILE)) || what.ends_with(strerror(ENFILE))) {
     return " Let this program open more files ('ulimit -n' shows how many), or sync fewer spokes "
            "at a time (--jobs).";
+  }
+  if (what.ends_with(strerror(EAGAIN))) {
+    return " Let this user run more processes and threads: 'ulimit -u' shows how many there may "
+           "be.";
   }
   if (what.ends_with(strerror(EIO))) {
     return absl::StrCat(" The hub's disk, or what connects it, may be failing: look for it in ",
@@ -282,9 +282,14 @@ void greet(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& 
 }
 
 void requireReadable(const SpokeConfig& spoke, const Tree& mirror,
-                     std::vector<std::string>& warnings) {
+                     std::vector<std::string>& warnings, std::unordered_set<std::string>* unread) {
   for (auto& problem : mirror.problems) {
     auto path = escapeForTerminal(spoke.path + "/" + problem.path);
+    bool failing = problem.reason == proto::Reason::IO_ERROR && !problem.path.empty();
+    if (failing && unread != nullptr) {
+      unread->insert(problem.path);
+      continue;
+    }
     if (problem.reason == proto::Reason::IO_ERROR || problem.path.empty()) {
       throw Failure(absl::StrCat(
           "the mirror cannot be read whole: '", path,

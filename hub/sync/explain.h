@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "common/tree-walk.h"
@@ -53,9 +54,12 @@ void greet(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& 
            std::vector<std::string>& warnings);
 
 // Throws Failure if reading the mirror failed. What this program may not read of it (lost+found,
-// say) or cannot have made is a warning: all else can be synced.
+// say) or cannot have made is a warning: all else can be synced. `unread`, if given, gets the
+// directories of which the disk has something that cannot be read, and then these are no reason to
+// throw: what is in them has to stay as it is.
 void requireReadable(const SpokeConfig& spoke, const Tree& mirror,
-                     std::vector<std::string>& warnings);
+                     std::vector<std::string>& warnings,
+                     std::unordered_set<std::string>* unread = nullptr);
 
 // How far the agent's clock is ahead of ours, in ns.
 int64_t clockDifference(const AgentInfo& agent);

@@ -8,11 +8,13 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "common/file-io.h"
 #include "common/protocol.h"
 #include "common/text.h"
+#include "hub/failure.h"
 
 namespace pibrain {
 
@@ -26,9 +28,6 @@ constexpr uint64_t MIN_PARTIAL = 1024 * 1024;
 // What is larger is not begun if the disk has no room for it: it would only be full for others too.
 constexpr uint64_t MIN_CHECKED = 1024 * 1024;
 
-// Room for less than this is as good as none: what it lacks, all other files lack too.
-constexpr uint64_t MIN_ROOM = 1024 * 1024;
-
 // The bytes free on a file's filesystem, as far as it says: some of FUSE tell nothing.
 std::optional<uint64_t> freeBytes(int fd) {
   struct statvfs fs;
@@ -36,15 +35,16 @@ std::optional<uint64_t> freeBytes(int fd) {
   return uint64_t(fs.f_bavail) * fs.f_frsize;
 }
 
-// Throws FAILED: this file alone has no room in `mirror`.
-void requireRoom(int fd, uint64_t bytes, const std::string& mirror) {
+bool hasRoom(int fd, uint64_t bytes) {
   auto free = freeBytes(fd);
-  if (bytes < MIN_CHECKED || !free || bytes <= *free) return;
-  kj::throwFatalException(
-      kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
-                    kj::str("it needs ", formatBytes(bytes).c_str(),
-                            " on the hub's disk, which has ", formatBytes(*free).c_str(),
-                            " ('df -h ", escapeForTerminal(mirror).c_str(), "' shows it)")));
+  return !free || bytes <= *free;
+}
+
+// How much of a file's size takes room. More than so much in holes is not believed: it would be
+// received for hours.
+uint64_t denseBytes(uint64_t size, uint64_t holes) {
+  constexpr uint64_t MAX_HOLES = uint64_t(64) << 30;
+  return holes <= std::min(size, MAX_HOLES) ? size - holes : size;
 }
 
 bool answers(proto::Begin::Content content, Want::Kind asked) {
@@ -87,6 +87,7 @@ Incoming::Incoming(Mirror& mirror, const std::string& path, const Basis& basis,
       path_(path),
       basis_(basis),
       size_(begin.getSize()),
+      dense_(denseBytes(size_, begin.getHoles())),
       // The next run looks at a fresh file again.
       mtime_(begin.getUnsettled() ? mirror.earlierThan(begin.getMtime()) : begin.getMtime()),
       mode_(keepModes ? mode_t((begin.getMode() & 0777) | 0600) : 0),
@@ -155,27 +156,21 @@ void Incoming::stage(kj::ArrayPtr<const kj::byte> bytes) {
     out_ = mirror_.openStaged(path_, basis_.kind == Basis::Kind::PARTIAL || basis_.stagedTail > 0,
                               staged());
     // A tail is there twice while it is appended.
-    requireRoom(out_, inPlace() ? 2 * (size_ - mirrorSize()) : size_ - at, mirror_.path());
+    requireRoom(out_, inPlace() ? 2 * (size_ - mirrorSize()) : size_ - at);
   }
   // What is in the way of others when it fails is not kept to go on from.
   writing_ = true;
-  try {
-    writeSparsely(out_, bytes, inPlace() ? at - mirrorSize() : at);
-  } catch (const kj::Exception& e) {
-    if (e.getType() != kj::Exception::Type::OVERLOADED) throw;
-    mirror_.discardStaged(path_, staged());
-    auto free = freeBytes(out_);
-    uint64_t held = 0;
-    struct stat st;
-    if (fstat(out_, &st) == 0) held = uint64_t(st.st_blocks) * 512;
-    // Without this file there is room for others.
-    if (free && *free + held >= MIN_ROOM) {
-      kj::throwFatalException(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
-                                            kj::str(e.getDescription())));
-    }
-    throw;
-  }
+  writeSparsely(out_, bytes, inPlace() ? at - mirrorSize() : at);
   writing_ = false;
+}
+
+// Throws as a write would: others may fit.
+void Incoming::requireRoom(int fd, uint64_t bytes) const {
+  bytes = std::min(bytes, inPlace() ? 2 * dense_ : dense_);
+  auto free = freeBytes(fd);
+  if (bytes < MIN_CHECKED || !free || bytes <= *free) return;
+  throwErrno(ENOSPC, absl::StrCat("it needs ", formatBytes(bytes), " on the hub's disk, which has ",
+                                  formatBytes(*free)));
 }
 
 void Incoming::end(Digest hash) {
@@ -183,7 +178,7 @@ void Incoming::end(Digest hash) {
   KJ_REQUIRE(written_ == size_, "less content than was announced");
   KJ_REQUIRE(hasher_.digest() == hash, "the file fails its check");
   if (inPlace()) {
-    appendInPlace();
+    appendTail();
   } else {
     stage(nullptr);
     extendTo(out_, size_);
@@ -194,7 +189,7 @@ void Incoming::end(Digest hash) {
   ended_ = true;
 }
 
-void Incoming::appendInPlace() {
+void Incoming::appendTail() {
   if (out_.get() >= 0 || basis_.stagedTail > 0) {
     stage(held_.asPtr());
     held_.clear();
@@ -205,43 +200,66 @@ void Incoming::appendInPlace() {
     moves_ = false;
   }
   auto file = mirror_.openForAppend(path_, mirrorSize(), basis_.mtime);
-  if (out_.get() >= 0) return replaceByGrown(file);
+  bool isStaged = out_.get() >= 0;
+  if (!isStaged || !replaceByGrown(file)) appendInPlace(file);
+  if (isStaged) mirror_.discardStaged(path_, staged());
+}
+
+void Incoming::appendInPlace(int file) {
+  uint64_t length = size_ - mirrorSize();
+  requireRoom(file, length);
+  writing_ = true;
   {
     // Back to what was proved on both sides. The time stays wrong, so the next run looks again; if
     // this fails, it finds what it finds after a kill.
     KJ_ON_SCOPE_FAILURE((void)!ftruncate(file, off_t(mirrorSize())));
-    if (held_.size() > 0) {
-      requireRoom(file, held_.size(), mirror_.path());
+    if (out_.get() >= 0) {
+      KJ_REQUIRE(copyBytes(out_, length, file, mirrorSize()) == length,
+                 "it was cut short by someone else during the run");
+    } else if (held_.size() > 0) {
       writeSparsely(file, held_, mirrorSize());
     }
     extendTo(file, size_);
   }
+  writing_ = false;
   setMode(file);
   mirror_.settle(path_, file, mtime_);
 }
 
 // A long tail takes a while to write, in which a reader of the file would find half a line. So it
-// is put behind a copy of the file, which takes its place.
-void Incoming::replaceByGrown(int file) {
+// is put behind a copy of the file, which takes its place, unless there is no room for one: else a
+// file could not grow any more, though its disk has room for what it grew by.
+bool Incoming::replaceByGrown(int file) {
+  try {
+    return tryReplaceByGrown(file);
+  } catch (const kj::Exception& e) {
+    if (!lacksRoom(e)) throw;
+    return false;
+  }
+}
+
+bool Incoming::tryReplaceByGrown(int file) {
   struct stat base;
   if (fstat(file, &base) != 0) throwErrno(errno, "cannot read the mirror's file");
-  requireRoom(file, size_, mirror_.path());
+  uint64_t length = size_ - mirrorSize(), tail = std::min(dense_, length);
   auto grown = mirror_.openStaged(path_, false, Mirror::Staged::FILE);
-  {
-    KJ_ON_SCOPE_FAILURE(mirror_.discardStaged(path_, Mirror::Staged::FILE));
-    uint64_t length = size_ - mirrorSize();
-    KJ_REQUIRE(copyBytes(file, mirrorSize(), grown, 0) == mirrorSize() &&
-                   copyBytes(out_, length, grown, mirrorSize()) == length,
-               "it was cut short by someone else during the run");
-    if (mode_ == 0) {
-      if (fchmod(grown, base.st_mode & 0777) != 0) throwErrno(errno, "cannot set a file's mode");
-    } else {
-      setMode(grown);
-    }
-    setMtime(grown, mtime_);
-    mirror_.publishGrown(path_, base);
+  KJ_ON_SCOPE_FAILURE(mirror_.discardStaged(path_, Mirror::Staged::FILE));
+  bool shared = shareBeginning(file, mirrorSize(), grown);
+  if (!hasRoom(grown, shared ? tail : tail + uint64_t(base.st_blocks) * 512)) {
+    mirror_.discardStaged(path_, Mirror::Staged::FILE);
+    return false;
   }
-  mirror_.discardStaged(path_, staged());
+  if (!shared) copyBeginning(file, mirrorSize(), grown);
+  KJ_REQUIRE(copyBytes(out_, length, grown, mirrorSize()) == length,
+             "it was cut short by someone else during the run");
+  if (mode_ == 0) {
+    if (fchmod(grown, base.st_mode & 0777) != 0) throwErrno(errno, "cannot set a file's mode");
+  } else {
+    setMode(grown);
+  }
+  setMtime(grown, mtime_);
+  mirror_.publishGrown(path_, base);
+  return true;
 }
 
 void Incoming::setMode(int fd) {

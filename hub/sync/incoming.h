@@ -54,9 +54,14 @@ class Incoming {
   void append(kj::ArrayPtr<const kj::byte> bytes);
   // Stages these bytes, the last of the file's first `written_`.
   void stage(kj::ArrayPtr<const kj::byte> bytes);
-  // Appends the tail to the mirror's file.
-  void appendInPlace();
-  void replaceByGrown(int file);
+  // Gives the mirror's file the tail.
+  void appendTail();
+  void appendInPlace(int file);
+  // Puts a copy of the file with the staged tail in its place. False if there is no room for one.
+  bool replaceByGrown(int file);
+  bool tryReplaceByGrown(int file);
+  // Whether there is room for so much of the file: what is in its holes takes none.
+  void requireRoom(int fd, uint64_t bytes) const;
   bool inPlace() const { return basis_.kind == Basis::Kind::MIRROR && patcher_.get() == nullptr; }
   Mirror::Staged staged() const { return inPlace() ? Mirror::Staged::TAIL : Mirror::Staged::FILE; }
   uint64_t mirrorSize() const { return basis_.size - basis_.stagedTail; }
@@ -67,8 +72,9 @@ class Incoming {
   const std::string path_;
   const Basis& basis_;
   const uint64_t size_;
-  const int64_t mtime_;  // to set
-  const mode_t mode_;    // to set; 0: as it is
+  const uint64_t dense_;  // how much of that takes room, as the spoke says
+  const int64_t mtime_;   // to set
+  const mode_t mode_;     // to set; 0: as it is
   const bool replaces_;
   bool moves_;  // the basis is at another path
 

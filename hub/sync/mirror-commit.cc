@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,8 +30,6 @@ constexpr int64_t MAX_PENDING_NANOS = 5'000'000'000;
 
 // What a staged file is called while it changes places with the one that it replaces.
 constexpr std::string_view SWAPPED = ".swap";
-
-constexpr long FUSE = 0x65735546;  // statfs(2)
 
 int64_t monotonicNanos() {
   struct timespec now;
@@ -112,19 +110,37 @@ bool Mirror::shouldFlush() const {
 
 template <typename Step>
 void Mirror::attempt(Pending& pending, std::vector<Uncommitted>& uncommitted, Step&& step) {
-  auto failed = [&](kj::Exception why, bool noRoom) {
+  auto failed = [&](kj::Exception why, std::string remedy) {
     pending.failed = true;
-    uncommitted.push_back({pending.path, kj::mv(why), noRoom});
+    uncommitted.push_back({pending.path, kj::mv(why), std::move(remedy)});
+  };
+  // Another file may need less, or none.
+  auto failedForRoom = [&](const std::string& why, std::string remedy) {
+    failed(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__, kj::heapString(why)),
+           std::move(remedy));
   };
   try {
     step();
   } catch (const kj::Exception& e) {
-    failed(kj::cp(e), false);
-  } catch (const Failure& e) {
-    failed(kj::Exception(kj::Exception::Type::OVERLOADED, __FILE__, __LINE__,
-                         kj::heapString(e.what())),
-           true);
+    if (lacksRoom(e)) {
+      failedForRoom(plainWords(e), howToMakeRoom());
+    } else {
+      failed(kj::cp(e), "");
+    }
+  } catch (const NoRoomInArchive& e) {
+    failedForRoom(e.why, e.remedy);
   }
+}
+
+bool Mirror::hasRoomFor(uint64_t bytes, bool newFile) const {
+  struct statvfs fs;
+  if (fstatvfs(KJ_ASSERT_NONNULL(root_).fd(), &fs) != 0 || fs.f_blocks == 0) return true;
+  bool inode = !newFile || fs.f_files == 0 || fs.f_favail > 0;
+  return inode && bytes <= uint64_t(fs.f_bavail) * fs.f_frsize;
+}
+
+std::string Mirror::howToMakeRoom() const {
+  return pibrain::howToMakeRoom(escapeForTerminal(path_));
 }
 
 void Mirror::flushPending(std::vector<Uncommitted>& uncommitted) {
@@ -143,7 +159,7 @@ void Mirror::flushPending(std::vector<Uncommitted>& uncommitted) {
         if (one.preserved) archive_.discard(*one.preserved);
       }
     });
-    flush();
+    flush(&pending);
   }
   for (auto& one : pending) {
     if (one.failed) {
@@ -169,6 +185,9 @@ std::vector<Mirror::Uncommitted> Mirror::commit() {
   revealSome(SIZE_MAX, uncommitted);
   flushPending(uncommitted);
   revealSome(SIZE_MAX, uncommitted);
+  // Lest a run that is cut short again and again begins anew each time.
+  if (foundAgain_) lost_.writeTo(staging());
+  foundAgain_ = false;
   return uncommitted;
 }
 
@@ -186,7 +205,10 @@ std::vector<Mirror::Uncommitted> Mirror::proceed() {
 }
 
 void Mirror::fail(const Uncommitted& uncommitted) {
-  if (uncommitted.noRoom) throw Failure(uncommitted.why.getDescription().cStr());
+  if (!uncommitted.remedy.empty()) {
+    throw Failure(absl::StrCat(plainWords(uncommitted.why), ". ", uncommitted.remedy,
+                               ". The mirror is intact."));
+  }
   kj::throwFatalException(kj::cp(uncommitted.why));
   KJ_UNREACHABLE;
 }
@@ -197,12 +219,18 @@ void Mirror::requireOfSingleFiles(const std::vector<Uncommitted>& uncommitted) {
   }
 }
 
-void Mirror::finish() {
+void Mirror::finish(const Left& left) {
   auto uncommitted = commit();
   if (!uncommitted.empty()) fail(uncommitted[0]);
   if (unflushed_) flush();
-  clearStaging();
+  if (!unclean_ || (!left.more && left.paths.empty())) return clearStaging();
+  emptyStaging();
+  if (!left.more) lost_.keepOnly(left.paths);
+  lost_.writeTo(staging());
 }
+
+// It is on the disk, whatever happened to it before.
+void Mirror::noteWritten(const std::string& path) { foundAgain_ |= lost_.remove(path); }
 
 // What will be replaced or removed goes to the archive, before all is written to the disk.
 void Mirror::preserve(Pending& pending) {
@@ -226,25 +254,15 @@ uint64_t Mirror::device() const {
   return fstat(KJ_ASSERT_NONNULL(root_).fd(), &st) == 0 ? uint64_t(st.st_dev) : 0;
 }
 
-void Mirror::flush() {
+void Mirror::flush(const std::vector<Pending>* pending) {
   try {
     int root = KJ_ASSERT_NONNULL(root_).fd();
     archive_.flush(device());
-    struct statfs fs;
-    // Most of FUSE does not know syncfs(2).
-    if (fstatfs(root, &fs) == 0 && fs.f_type == FUSE) {
-      for (auto& path : staged_) {
-        auto opened = KJ_ASSERT_NONNULL(root_).open(
-            joinPath(std::string(STAGING), stagedName(path)), O_RDONLY);
-        if (opened.error == 0 && fsync(opened.fd) != 0) {
-          throwErrno(errno, "cannot write " + where() + " to the disk");
-        }
-      }
-    }
+    if (!syncfsReaches_) fsyncEach(pending);
     if (syncfs(root) != 0) throwErrno(errno, "cannot write " + where() + " to the disk");
     unflushed_ = false;
   } catch (const kj::Exception& e) {
-    noteLostWrites();
+    noteLostWrites(pending);
     auto what = plainWords(e);
     auto path = escapeForTerminal(path_);
     throw Failure(absl::StrCat(
@@ -255,22 +273,67 @@ void Mirror::flush() {
   }
 }
 
-void Mirror::noteLostWrites() {
-  kj::AutoCloseFd mark(
-      openat(staging(), LOST_WRITES, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (mark.get() >= 0) (void)fsync(mark);
+// What syncfs(2) does not reach: files that are to become visible, or to get their times, and
+// directories with other names in them than before.
+void Mirror::fsyncEach(const std::vector<Pending>* pending) {
+  auto& root = KJ_ASSERT_NONNULL(root_);
+  auto writeOut = [&](const std::string& path, int flags) {
+    auto opened = root.open(path, O_RDONLY | flags);
+    bool gone = opened.error == ENOENT || opened.error == ENOTDIR;
+    if (opened.error != 0 && !gone) throwErrno(opened.error, "cannot open " + inQuotes(path));
+    // EINVAL: a directory on a filesystem that does not know how.
+    if (opened.error == 0 && fsync(opened.fd) != 0 && (flags == 0 || errno != EINVAL)) {
+      throwErrno(errno, "cannot write " + where() + " to the disk");
+    }
+  };
+  if (pending != nullptr) {
+    for (auto& one : *pending) {
+      if (one.kind == Pending::Kind::SETTLE) writeOut(one.path, 0);
+      if (one.kind == Pending::Kind::PUBLISH && !one.failed) {
+        writeOut(joinPath(STAGING, stagedName(one.path)), 0);
+      }
+    }
+  }
+  for (auto& path : touched_) writeOut(path, O_DIRECTORY);
+  touched_.clear();
+}
+
+void Mirror::touch(std::string_view directory) {
+  if (!syncfsReaches_) touched_.emplace(directory);
+}
+
+void Mirror::noteLostWrites(const std::vector<Pending>* pending) {
+  unclean_ = true;
+  if (pending == nullptr) {
+    lost_.addAll();
+  } else {
+    for (auto& one : *pending) lost_.add(one.path);
+  }
+  kj::runCatchingExceptions([&]() {
+    lost_.writeTo(staging());
+    // Nothing goes on from what is staged, which is as doubtful.
+    for (auto& name : namesIn(staging())) {
+      if (!isSwapped(name) && name != LostWrites::NAME) unlinkat(staging(), name.c_str(), 0);
+    }
+  });
 }
 
 void Mirror::reveal(Pending& pending) {
   switch (pending.kind) {
     case Pending::Kind::PUBLISH:
       unflushed_ = true;
-      return publish(pending);
+      touch(parentOf(pending.path));
+      touch(STAGING);
+      publish(pending);
+      return noteWritten(pending.path);
     case Pending::Kind::SETTLE:
-      return settle(pending);
+      if (settle(pending)) noteWritten(pending.path);
+      return;
     case Pending::Kind::ARCHIVE:
       unflushed_ = true;
-      return archive(pending);
+      touch(parentOf(pending.path));
+      archive(pending);
+      return noteWritten(pending.path);
   }
 }
 
@@ -364,15 +427,16 @@ void Mirror::exchange(int parent, const std::string& name, const Pending& pendin
   }
 }
 
-void Mirror::settle(const Pending& pending) {
+// Returns false if it is another file now: the next run finds what somebody made of it.
+bool Mirror::settle(const Pending& pending) {
   int parent = directory(std::string(parentOf(pending.path)));
   auto name = std::string(baseNameOf(pending.path));
   struct stat st;
   bool same = fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
               uint64_t(st.st_ino) == pending.inode && uint64_t(st.st_size) == pending.size &&
               mtimeOf(st) == earlierThan(pending.mtime);
-  // Else the next run finds what somebody made of it.
   if (same) setMtimeOf(parent, name, pending.mtime);
+  return same;
 }
 
 void Mirror::archive(Pending& pending) {

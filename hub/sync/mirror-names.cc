@@ -60,6 +60,7 @@ void Mirror::requireOwnName(int parent, const std::string& name, const std::stri
   bool free = found && spokeHas_ && !spokeHas_(other);
   if (free && renameat(parent, found->c_str(), parent, name.c_str()) == 0) {
     ++renames_;
+    touch(above);
     names_.forgetAll();  // it may be a directory
     if (names_.read(above, parent).contains(name)) return;
   }

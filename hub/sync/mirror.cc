@@ -62,9 +62,9 @@ Mirror::Mirror(const std::string& path, Access access, Archive archive)
                      "another, and correct 'path' in the config."));
   }
   auto left = KJ_ASSERT_NONNULL(root_).open(STAGING, O_RDONLY | O_DIRECTORY);
-  struct stat st;
   unclean_ = left.error == 0;
-  lostWrites_ = unclean_ && fstatat(left.fd, LOST_WRITES, &st, AT_SYMLINK_NOFOLLOW) == 0;
+  syncfsReaches_ = pibrain::syncfsReaches(fd);
+  lost_ = LostWrites::readFrom(left.fd);
 }
 
 std::string Mirror::where() const { return "the mirror " + escapeForTerminal(path_); }
@@ -77,6 +77,19 @@ Tree Mirror::walk() const {
     return walkTree(root->fd(), options);
   }
   return Tree();
+}
+
+void Mirror::makeLostUnlike(Tree& tree, const DigestOptions& options) const {
+  if (lost_.paths().empty()) return;
+  for (auto& directory : tree.directories) {
+    bool changed = false;
+    for (auto& file : directory.files) {
+      if (!lost_.paths().contains(directory.pathOf(file))) continue;
+      file.mtime = INT64_MIN;
+      changed = true;
+    }
+    if (changed) directory.digest = digestOf(directory, options);
+  }
 }
 
 Mirror::~Mirror() noexcept(false) {
@@ -117,10 +130,16 @@ kj::Maybe<Mirror::File> Mirror::openPartial(const std::string& path, Staged what
   return openFile(joinPath(std::string(STAGING), stagedName(path, what)));
 }
 
-void Mirror::readFromDisk(const File& file) {
-  // What is not written yet cannot be dropped. Whether that succeeds, reading shows.
-  if (!cacheWritten_) (void)syncfs(KJ_ASSERT_NONNULL(root_).fd());
+void Mirror::writeCache() {
+  if (cacheWritten_) return;
   cacheWritten_ = true;
+  // Whether that succeeds, reading shows; an error is of runs before, and is not to be this one's.
+  KJ_IF_MAYBE(root, root_) (void)syncfs(root->fd());
+}
+
+void Mirror::readFromDisk(const File& file) {
+  // What is not written yet cannot be dropped.
+  writeCache();
   (void)posix_fadvise(file.fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
@@ -191,6 +210,7 @@ int Mirror::directory(const std::string& path) {
       makeRoomAt(parent, name, path);
       parent = directory(above);
     }
+    touch(above);
     if (mkdirat(parent, name.c_str(), 0700) == 0) {
       noteName(path);
       made_.insert(path);
@@ -246,6 +266,7 @@ void Mirror::requirePublished(int parent, const std::string& name, const std::st
 
 kj::AutoCloseFd Mirror::openForAppend(const std::string& path, uint64_t size, int64_t mtime) {
   staging();  // which shows, if this run does not come to its end
+  unflushed_ = true;
   auto name = std::string(baseNameOf(path));
   int parent = directory(std::string(parentOf(path)));
   for (int attempt = 0;; ++attempt) {
@@ -269,8 +290,7 @@ void Mirror::breakLink(int parent, const std::string& name, const File& file) {
   auto copy = stagedName(name + "/link");
   auto out = createStaged(copy);
   KJ_ON_SCOPE_FAILURE(unlinkat(staging_, copy.c_str(), 0));
-  KJ_REQUIRE(copyBytes(file.fd, file.size, out, 0) == file.size,
-             "the mirror's file was cut short during the run");
+  copyBeginning(file.fd, file.size, out);
   setMtime(out, file.mtime);
   if (fsync(out) != 0) throwErrno(errno, "cannot write a file to the disk");
   if (renameat(staging(), copy.c_str(), parent, name.c_str()) != 0) {
@@ -309,6 +329,8 @@ void Mirror::move(const std::string& from, const std::string& to) {
   names_.remove(from);
   noteName(to);
   unflushed_ = true;
+  touch(parent);
+  touch(parentOf(from));
   removeEmptyParents(from);
 }
 
@@ -322,13 +344,16 @@ void Mirror::removeEmptyParents(const std::string& path) {
     }
     names_.remove(dir);
     made_.erase(dir);
+    touch(parentOf(dir));
   }
 }
 
 void Mirror::clearStaging() {
   emptyStaging();
   auto opened = KJ_ASSERT_NONNULL(root_).open(STAGING, O_RDONLY | O_DIRECTORY);
-  if (opened.error == 0) unlinkat(opened.fd, LOST_WRITES, 0);
+  if (opened.error == 0) unlinkat(opened.fd, LostWrites::NAME, 0);
+  lost_ = {};
+  unclean_ = false;
   removeStagingIfEmpty();
 }
 
@@ -343,7 +368,7 @@ void Mirror::emptyStaging() {
     if (isSwapped(name)) {
       // A run was killed between the exchange of two files and the look at what came out.
       archive_.take(opened.fd, name, "recovered/" + name.substr(0, name.find('.')));
-    } else if (name != LOST_WRITES) {
+    } else if (name != LostWrites::NAME) {
       unlinkat(opened.fd, name.c_str(), 0);
     }
   }
@@ -380,6 +405,7 @@ void Mirror::takeBack() {
 
 void Mirror::removeStagingIfEmpty() {
   staging_ = nullptr;
+  if (unclean_) return;  // it shows that
   unlinkat(KJ_ASSERT_NONNULL(root_).fd(), std::string(STAGING).c_str(), AT_REMOVEDIR);
 }
 

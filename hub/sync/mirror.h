@@ -23,6 +23,7 @@
 #include "hub/sync/archive.h"
 #include "hub/sync/directory-names.h"
 #include "hub/sync/filesystem-traits.h"
+#include "hub/sync/lost-writes.h"
 
 namespace pibrain {
 
@@ -87,17 +88,24 @@ class Mirror {
   // What is staged for a path: the file, or what is to be appended to the one that is there.
   enum class Staged { FILE, TAIL };
 
-  // Whether the last run that changed the mirror did not come to its end: it may have left
-  // something, and what the kernel has in its cache may not be what is on the disk.
+  // Whether a run before did not come to its end, and not all that it may have written was looked
+  // at since: it may have left something, and what the kernel has in its cache may not be what is
+  // on the disk.
   bool endedUncleanly() const { return unclean_; }
-  // Whether that run could not write all to the disk: what it appended cannot be built upon.
-  bool lostWrites() const { return lostWrites_; }
+  // Whether that run could not write this file to the disk: what is there cannot be built upon.
+  bool mayBeLost(const std::string& path) const { return lost_.concern(path); }
+  // Gives these files a time in `tree` that none of the spoke's has, so that they are asked for
+  // whatever they look like. `options`: for the digests.
+  void makeLostUnlike(Tree& tree, const DigestOptions& options) const;
   // What an earlier run staged, whole or not.
   kj::Maybe<File> openPartial(const std::string& path, Staged what = Staged::FILE);
 
   // From now on what is to be read of this file comes from the disk, not from the kernel's cache.
   // Of use for a mirror whose last run ended uncleanly, and to verify one.
   void readFromDisk(const File& file);
+
+  // What the kernel had to write when the mirror was opened is on the disk then, or lost.
+  void writeCache();
 
   // Opens the staging file for `path`, emptied unless it is to be continued.
   kj::AutoCloseFd openStaged(const std::string& path, bool continued, Staged what = Staged::FILE);
@@ -133,8 +141,8 @@ class Mirror {
 
   struct Uncommitted {
     std::string path;
-    kj::Exception why;
-    bool noRoom = false;  // in the archive; then `why` is a paragraph for a person
+    kj::Exception why;   // FAILED: it concerns this file alone
+    std::string remedy;  // if a disk has no room for it: a sentence, without its end
   };
   // Writes all to the disk, and then makes it visible. Returns what could not be made so; the rest
   // is. Throws Failure if the disk does not take it: then nothing became visible, and the next run
@@ -143,8 +151,13 @@ class Mirror {
   // The same, bit by bit, to be called now and then while more comes: if much waits, or for long,
   // it is written to the disk; and of what is there, a little becomes visible.
   std::vector<Uncommitted> proceed();
+  // Whether there is room for so many bytes, and, if need be, for a file more; as far as the
+  // filesystem says.
+  bool hasRoomFor(uint64_t bytes, bool newFile) const;
+  // What a person does if not: a sentence without its end.
+  std::string howToMakeRoom() const;
   [[noreturn]] static void fail(const Uncommitted& uncommitted);
-  // Throws the first of these that is more than one file's failure: a disk that is full, say.
+  // Throws the first of these that is more than one file's failure: no descriptors left, say.
   static void requireOfSingleFiles(const std::vector<Uncommitted>& uncommitted);
 
   // Another program, rsync, changes the mirror in our stead. What it replaces it has to put into
@@ -159,9 +172,15 @@ class Mirror {
   // does it.
   void archiveReplaced();
 
+  // What a run leaves as it is, although the spoke may have another version of it.
+  struct Left {
+    std::unordered_set<std::string> paths;  // what was put off, failed, went away meanwhile, …
+    bool more = false;                      // and what the run does not know of
+  };
   // The end of a run that did all that it wanted to: commits, waits until the disk has what became
-  // visible, and removes what was staged. Throws as commit() does, or for what it returned.
-  void finish();
+  // visible, and removes what was staged. Throws as commit() does, or for what it returned. If a
+  // run before did not come to its end, that stays known as long as anything is left.
+  void finish(const Left& left);
 
   // Removes what earlier runs left in the staging directory, and the directory.
   void clearStaging();
@@ -187,9 +206,6 @@ class Mirror {
     bool failed = false;
   };
 
-  // In the staging directory: the mark of a run whose writes the disk did not take.
-  static constexpr char LOST_WRITES[] = "lost-writes";
-
   std::string where() const;  // for messages
   // The directory `path`, made if missing; valid until the next call.
   int directory(const std::string& path);
@@ -212,11 +228,15 @@ class Mirror {
   void publish(Pending& pending);
   void replace(int parent, const std::string& name, Pending& pending);
   void exchange(int parent, const std::string& name, const Pending& pending);
-  void settle(const Pending& pending);
+  bool settle(const Pending& pending);
   void archive(Pending& pending);
   uint64_t device() const;
-  void flush();
-  void noteLostWrites();
+  // `pending`: what is not on the disk before this returns.
+  void flush(const std::vector<Pending>* pending = nullptr);
+  void noteLostWrites(const std::vector<Pending>* pending);
+  void noteWritten(const std::string& path);
+  void fsyncEach(const std::vector<Pending>* pending);
+  void touch(std::string_view directory);
   void makeRoomAt(int parent, const std::string& name, const std::string& path);
   void breakLink(int parent, const std::string& name, const File& file);
   void removeEmptyParents(const std::string& path);
@@ -254,14 +274,17 @@ class Mirror {
   uint32_t renames_ = 0;                  // by requireOwnName()
   bool onlyProbed_ = false;               // nothing but probe() used the staging directory
   bool unclean_ = false;
-  bool lostWrites_ = false;
+  LostWrites lost_;            // by runs before, and this one
+  bool foundAgain_ = false;    // there is less in lost_ than in the mark
   bool cacheWritten_ = false;  // what the kernel had to write when the mirror was opened
   std::vector<Pending> pending_;
   std::deque<Pending> written_;             // is on the disk, and to become visible
   std::unordered_set<std::string> staged_;  // the paths of those to publish
   uint64_t pendingBytes_ = 0;
-  int64_t oldestPending_ = 0;  // ns, monotonic
-  bool unflushed_ = false;     // something became visible since the last flush
+  int64_t oldestPending_ = 0;                // ns, monotonic
+  bool unflushed_ = false;                   // something was written in place, or became visible
+  bool syncfsReaches_ = true;                // syncfs(2) brings all to the disk
+  std::unordered_set<std::string> touched_;  // otherwise: directories that changed since
 };
 
 }  // namespace pibrain

@@ -3,6 +3,7 @@
 #include <absl/strings/str_cat.h>
 
 #include <chrono>
+#include <system_error>
 
 #include "common/file-io.h"
 #include "hub/failure.h"
@@ -28,6 +29,15 @@ void reportOutcome(const SpokeConfig& spoke, SpokeReport& report, kj::FunctionPa
   } catch (const kj::Exception& e) {
     failed(Outcome::FAILED, explainBroken(spoke, e, Farewell()));
   } catch (const std::exception& e) {
+    auto* system = dynamic_cast<const std::system_error*>(&e);
+    if (system != nullptr && system->code() == std::errc::resource_unavailable_try_again) {
+      failed(Outcome::FAILED,
+             absl::StrCat("a thread could not be started: ", e.what(),
+                          ". Let this user run more processes and threads ('ulimit -u' shows how "
+                          "many there may be), or sync fewer spokes at a time (--jobs). The mirror "
+                          "is intact."));
+      return;
+    }
     failed(Outcome::FAILED, absl::StrCat("an unexpected error: ", e.what(),
                                          ". It is a bug worth reporting; the mirror is intact."));
   }

@@ -126,6 +126,27 @@ Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const L
   return plan;
 }
 
+bool isWithin(std::string_view path, const Paths& directories) {
+  for (; !directories.empty() && !path.empty(); path = parentOf(path)) {
+    if (directories.contains(std::string(path))) return true;
+  }
+  return false;
+}
+
+void leaveAlone(Plan& plan, const Paths& directories) {
+  if (directories.empty()) return;
+  auto within = [&](const std::string& path) { return isWithin(path, directories); };
+  std::erase_if(plan.files, [&](auto& file) { return within(file.remote.path); });
+  std::erase_if(plan.gone, [&](auto& file) { return within(file.path); });
+  for (auto& file : plan.files) {
+    if (file.kind != ChangeKind::MOVE) continue;
+    std::erase_if(file.candidates, within);
+    if (!file.candidates.empty()) continue;
+    file.kind = ChangeKind::NEW;
+    file.basisSize = 0;
+  }
+}
+
 Paths pathsOf(const Known& known, const Listing& listing) {
   Paths paths;
   auto addDirectory = [&](std::string_view path) {

@@ -47,6 +47,12 @@ Known describeMirror(const Tree& mirror, const Paths& kept, const DigestOptions&
 // moved is one that the spoke still had at the last run: what is kept stays where it is.
 Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const Listing& listing);
 
+// Whether it is one of these directories, or beneath one.
+bool isWithin(std::string_view path, const Paths& directories);
+
+// Takes out what would change something within these directories of the mirror.
+void leaveAlone(Plan& plan, const Paths& directories);
+
 // The paths that the spoke has, of files that it listed and of all directories that hold files or
 // could not be read.
 Paths pathsOf(const Known& known, const Listing& listing);

@@ -5,8 +5,8 @@
 #include <kj/debug.h>
 
 #include <algorithm>
-#include <future>
 #include <optional>
+#include <set>
 #include <unordered_map>
 
 #include "common/file-io.h"
@@ -14,6 +14,7 @@
 #include "common/text.h"
 #include "hub/connection.h"
 #include "hub/failure.h"
+#include "hub/parallel.h"
 #include "hub/rsync/sync.h"
 #include "hub/sync/archive-catalog.h"
 #include "hub/sync/deletion.h"
@@ -57,7 +58,7 @@ class SpokeSync {
     if (!modes.empty()) warn(std::move(modes));
     loadKept();
     // The walk of the mirror takes no longer than the connection, so it costs no time.
-    auto walking = std::async(std::launch::async, [&]() { return walk(mirror); });
+    auto walking = startInBackground([&]() { return walk(mirror); });
     progress_.phase = Progress::Phase::CONNECTING;
     auto connection = connect(*reach);
     progress_.phase = Progress::Phase::COMPARING;
@@ -66,8 +67,10 @@ class SpokeSync {
     KJ_IF_MAYBE(e, walked.failure) kj::throwFatalException(kj::mv(*e));
     auto& tree = walked.tree;
     mirror.walked(tree);
-    requireReadable(spoke_, tree, report_.warnings);
-    auto known = describeMirror(tree, kept_, mirror.digestOptions());
+    requireReadable(spoke_, tree, report_.warnings, &unread_);
+    auto digests = mirror.digestOptions();
+    mirror.makeLostUnlike(tree, digests);
+    auto known = describeMirror(tree, kept_, digests);
     known.remembersKept = remembersKept_;
 
     SpokeSession session(*connection, io_, spoke_.timeoutSeconds,
@@ -83,6 +86,7 @@ class SpokeSync {
       if (store_ != nullptr && !options_.dryRun) reach->remember(*store_);
       noteListing(listing);
       auto plan = makePlan(tree, kept_, known, listing);
+      leaveAlone(plan, unread_);
       // What failed the last time is not in the way of others this time.
       std::stable_partition(plan.files.begin(), plan.files.end(),
                             [&](auto& file) { return !failed_.contains(file.remote.path); });
@@ -197,6 +201,7 @@ class SpokeSync {
       report_.changes.push_back({kind, path, "", size});
       countChange(kind, report_.counts);
     }
+    if (refusal.empty()) refusal = unreadInMirror();
     if (!refusal.empty()) throw Failure(refusal);
   }
 
@@ -208,7 +213,10 @@ class SpokeSync {
       return onSpoke->contains(path);
     });
     Transfer transfer(mirror, session, mirror.keepsModes(), report_, progress_);
-    transfer.run(all.plan.files);
+    {
+      KJ_ON_SCOPE_FAILURE(rememberFailed(transfer, failed_));
+      transfer.run(all.plan.files);
+    }
 
     std::vector<GoneFile> gone;
     for (auto& file : all.plan.gone) {
@@ -223,12 +231,12 @@ class SpokeSync {
     gone = deleteGone(mirror, gone, going);
     report_.counts.kept = uint32_t(gone.size());
     std::erase_if(gone, [&](auto& file) { return unfinished.contains(file.path); });
-    if (listing.complete) rememberKept(gone);
-    if (store_ != nullptr && transfer.failed() != failed_) {
-      auto& failed = transfer.failed();
-      (void)store_->setFailedFiles(spoke_.name, {failed.begin(), failed.end()});
+    for (auto& path : kept_) {
+      if (isWithin(path, unread_)) gone.push_back({path});
     }
-    mirror.finish();
+    if (listing.complete) rememberKept(gone);
+    rememberFailed(transfer);
+    mirror.finish({transfer.left(), !listing.complete || !unread_.empty()});
     // By both clocks: one that is years ahead for a day must not empty the archive.
     auto expired = expireArchive(config_.hub.archiveDir, spoke_.name, config_.hub.archiveDays,
                                  std::min(report_.started, agentClock_), agesFile());
@@ -295,6 +303,9 @@ class SpokeSync {
     for (auto& [path, why] : deletion.failed) {
       undeleted_.push_back(brief(path) + ": " + shorten(why, MAX_OWN_TEXT));
     }
+    for (auto& one : deletion.uncommitted) {
+      if (!one.remedy.empty()) remedies_.insert(one.remedy);
+    }
     Mirror::requireOfSingleFiles(deletion.uncommitted);
     return stay;
   }
@@ -310,6 +321,14 @@ class SpokeSync {
     }
     return pibrain::whyNotDelete(spoke_, count, plan.mirrorFiles, plan.spokeFiles,
                                  options_.maxDelete);
+  }
+
+  // `untried`: those that failed before, and may not have been tried again.
+  void rememberFailed(const Transfer& transfer, Paths untried = {}) {
+    report_.counts.failed = uint32_t(transfer.failures().size());
+    untried.insert(transfer.failed().begin(), transfer.failed().end());
+    if (store_ == nullptr || untried == failed_) return;
+    (void)store_->setFailedFiles(spoke_.name, {untried.begin(), untried.end()});
   }
 
   void rememberKept(const std::vector<GoneFile>& gone) {
@@ -342,10 +361,8 @@ class SpokeSync {
           failures.begin(), failures.begin() + ptrdiff_t(std::min(failures.size(), MAX_DESCRIBED)));
       wrong.push_back(absl::StrCat(failures.size(), " of ", listing.files,
                                    " files could not be synced: ", absl::StrJoin(some, "; "),
-                                   failures.size() > some.size() ? "; …" : "",
-                                   ". The next run tries them again; if it fails too, 'pi-brain "
-                                   "sync doctor --spoke ",
-                                   shellQuote(spoke_.name), "' looks for the cause"));
+                                   failures.size() > some.size() ? "; …" : "", ". ",
+                                   howToMend(transfer)));
     }
     if (!listing.complete && (unread != nullptr || listing.problems.empty())) {
       wrong.push_back(
@@ -354,8 +371,28 @@ class SpokeSync {
                        "' and what is below; check the owner and mode of these directories on ",
                        placeOf(spoke_)));
     }
+    if (!unread_.empty()) wrong.push_back(unreadInMirror());
     if (!refusal.empty()) wrong.push_back(refusal);
     if (!wrong.empty()) throw Failure(absl::StrJoin(wrong, ". ") + ". All else was synced.");
+  }
+
+  std::string unreadInMirror() const {
+    if (unread_.empty()) return "";
+    return absl::StrCat(
+        "the mirror cannot be read whole: '", escapeForTerminal(spoke_.path), "/",
+        brief(*unread_.begin()), "'",
+        unread_.size() > 1 ? absl::StrCat(" and ", unread_.size() - 1, " more") : "",
+        " stays as it is, with all that is in it. The disk may be failing ('dmesg' tells), or this "
+        "program may not open enough files ('ulimit -n')");
+  }
+
+  std::string howToMend(const Transfer& transfer) const {
+    auto remedies = remedies_;
+    remedies.insert(transfer.remedies().begin(), transfer.remedies().end());
+    if (!remedies.empty()) return absl::StrJoin(remedies, ". ") + ". The next run tries them again";
+    return absl::StrCat(
+        "The next run tries them again; if it fails too, 'pi-brain sync doctor --spoke ",
+        shellQuote(spoke_.name), "' looks for the cause");
   }
 
   void warn(std::string text) { report_.warnings.push_back(std::move(text)); }
@@ -371,6 +408,8 @@ class SpokeSync {
   bool remembersKept_ = false;
   int64_t agentClock_ = 0;              // ns since the epoch, at its hello
   std::vector<std::string> undeleted_;  // "path: reason"
+  std::set<std::string> remedies_;      // of these
+  Paths unread_;                        // of the mirror: directories, and files
 };
 
 }  // namespace

@@ -23,6 +23,8 @@ constexpr int MAX_RETRIES = 2;
 // More than this is not received only to be ignored.
 constexpr uint64_t MAX_IGNORED = 4 * 1024 * 1024;
 constexpr size_t MAX_NAMED = 5;
+// After so much for which there turned out to be no room, only what may fit is asked for.
+constexpr uint64_t MAX_IN_VAIN = 64 * 1024 * 1024;
 
 // The strong sums of a very large file are shortened, to make one request. What comes of them is
 // checked as a whole, so a collision costs time and nothing else.
@@ -52,6 +54,7 @@ void Transfer::run(const std::vector<PlannedFile>& files) {
   progress_.bytes = bytes;
   progress_.files = uint32_t(files.size());
   progress_.phase = Progress::Phase::FETCHING;
+  if (mirror_.endedUncleanly()) mirror_.writeCache();
   std::deque<Job*> queue;
   for (auto& planned : files) {
     jobs_.push_back({&planned, firstWay(planned), planned.basis});
@@ -76,7 +79,9 @@ void Transfer::run(const std::vector<PlannedFile>& files) {
 Transfer::Way Transfer::firstWay(const PlannedFile& planned) {
   if (planned.kind == ChangeKind::MOVE) return Way::TAIL;
   // What is lost may be anywhere in what was written then.
-  if (mirror_.lostWrites() && planned.basisSize > 0) return Way::WHOLE;
+  if (mirror_.mayBeLost(planned.remote.path)) {
+    return planned.basisSize > 0 ? Way::WHOLE : Way::NEW;
+  }
   auto isStaged = [&](Mirror::Staged what) {
     return mirror_.openPartial(planned.remote.path, what) != nullptr;
   };
@@ -103,7 +108,7 @@ bool Transfer::nextCandidate(Job& job, bool& wait) {
   auto& candidates = job.planned->candidates;
   for (; job.nextCandidate < candidates.size(); ++job.nextCandidate) {
     auto& path = candidates[job.nextCandidate];
-    if (spent_.contains(path)) continue;
+    if (spent_.contains(path) || mirror_.mayBeLost(path)) continue;
     wait = !trying_.insert(path).second;
     if (wait) return false;
     ++job.nextCandidate;
@@ -123,6 +128,14 @@ void Transfer::fallBack(Job& job) {
   job.way = Way(int(job.way) + 1);
   if (job.way == Way::TAIL && planned.basisSize == 0) job.way = Way::NEW;
   if (job.way == Way::TAIL && planned.remote.size < planned.basisSize) job.way = Way::DELTA;
+}
+
+Paths Transfer::left() const {
+  auto paths = unfinishedMoves();
+  for (auto& job : jobs_) {
+    if (!job.done && !job.planned->basis.empty()) paths.insert(job.planned->basis);
+  }
+  return paths;
 }
 
 Paths Transfer::unfinishedMoves() const {
@@ -231,6 +244,10 @@ void Transfer::round(std::vector<Job*>& jobs) {
       again_.push_back(job);
       continue;
     }
+    if (!isWorthAsking(*job)) {
+      fail(*job, "there is no room for it on the hub's disk", mirror_.howToMakeRoom());
+      continue;
+    }
     try {
       auto prepared = job->prepared ? kj::mv(job->prepared) : prepare(*job);
       job->prepared.reset();
@@ -259,9 +276,9 @@ void Transfer::round(std::vector<Job*>& jobs) {
   KJ_ON_SCOPE_FAILURE(incoming_ = nullptr);
   session_.pull(kj::arrayPtr(wants.data(), wants.size()), [this](proto::Event::Reader event) {
     onEvent(event);
-    return !abandoned_;
+    return !abandoned_ && !askAnew_;
   });
-  if (abandoned_) {
+  if (abandoned_ || askAnew_) {
     // What was not answered is asked for again.
     for (auto& want : wants) {
       auto left = open_.find(want.file);
@@ -269,7 +286,7 @@ void Transfer::round(std::vector<Job*>& jobs) {
     }
     open_.clear();
     current_ = nullptr;
-    abandoned_ = false;
+    abandoned_ = askAnew_ = false;
   }
   KJ_REQUIRE(current_ == nullptr && open_.empty(), "the agent did not answer every want");
 }
@@ -380,7 +397,7 @@ void Transfer::commit() {
   Paths failed;
   for (auto& one : uncommitted) {
     failed.insert(one.path);
-    noteFailure(one.path, plainWords(one.why));
+    noteFailure(one.path, plainWords(one.why), one.remedy);
   }
   for (auto* job : received) {
     if (!failed.contains(job->planned->remote.path)) count(*job);
@@ -438,7 +455,14 @@ void Transfer::tryNextWay(Job& job) {
 // An error of the current file's alone. A delta that does not work out is followed by another way;
 // a full disk ends the run.
 void Transfer::failCurrent(const kj::Exception& error) {
-  if (error.getType() != kj::Exception::Type::FAILED) kj::throwFatalException(kj::cp(error));
+  if (lacksRoom(error)) return failForRoom(*current_, plainWords(error));
+  if (error.getType() != kj::Exception::Type::FAILED) {
+    auto& path = current_->planned->remote.path;
+    noteFailure(path, plainWords(error));
+    auto why = absl::StrCat(brief(path), ": ", plainWords(error));
+    kj::throwFatalException(
+        kj::Exception(error.getType(), __FILE__, __LINE__, kj::heapString(why)));
+  }
   if (currentIsDelta_ && current_->way != Way::WHOLE) {
     tryNextWay(*current_);
   } else {
@@ -447,12 +471,30 @@ void Transfer::failCurrent(const kj::Exception& error) {
   abandoned_ = currentMayBring_ > MAX_IGNORED;
 }
 
-void Transfer::fail(Job& job, const std::string& why) {
-  finish(job);
-  noteFailure(job.planned->remote.path, why);
+void Transfer::failForRoom(Job& job, const std::string& why) {
+  bool enough = cameInVain_ > MAX_IN_VAIN;
+  cameInVain_ += expectedBytes(*job.planned);
+  abandoned_ = currentMayBring_ > MAX_IGNORED;
+  // What is on its way is asked for again, as far as it may fit.
+  askAnew_ = !enough && cameInVain_ > MAX_IN_VAIN;
+  fail(job, why, mirror_.howToMakeRoom());
 }
 
-void Transfer::noteFailure(const std::string& path, const std::string& why) {
+bool Transfer::isWorthAsking(const Job& job) const {
+  if (cameInVain_ <= MAX_IN_VAIN) return true;
+  auto& planned = *job.planned;
+  bool newFile = planned.basis.empty() || planned.remote.size < planned.basisSize;
+  return planned.kind == ChangeKind::MOVE || mirror_.hasRoomFor(expectedBytes(planned), newFile);
+}
+
+void Transfer::fail(Job& job, const std::string& why, const std::string& remedy) {
+  finish(job);
+  noteFailure(job.planned->remote.path, why, remedy);
+}
+
+void Transfer::noteFailure(const std::string& path, const std::string& why,
+                           const std::string& remedy) {
+  if (!remedy.empty()) remedies_.insert(remedy);
   failed_.insert(path);
   failures_.push_back(absl::StrCat(brief(path), ": ", shorten(why, MAX_OWN_TEXT)));
 }

@@ -7,6 +7,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -38,9 +39,13 @@ class Transfer {
   const Paths& movedFrom() const { return movedFrom_; }
   // What files may have been that were to be moved and are not at their new place yet.
   Paths unfinishedMoves() const;
+  // The mirror's files that stay as they are, though they are not what the spoke has.
+  Paths left() const;
   // "path: reason" for files that failed, and their paths.
   const std::vector<std::string>& failures() const { return failures_; }
   const Paths& failed() const { return failed_; }
+  // What a person does about those of them that a disk has no room for: sentences.
+  const std::set<std::string>& remedies() const { return remedies_; }
 
  private:
   // The ways to get a file, in the order in which they are tried.
@@ -81,8 +86,11 @@ class Transfer {
   void onRefused(proto::Refused::Reader refused);
   Job& jobFor(uint32_t file);
   void tryNextWay(Job& job);
-  void fail(Job& job, const std::string& why);
-  void noteFailure(const std::string& path, const std::string& why);
+  void fail(Job& job, const std::string& why, const std::string& remedy = "");
+  // There is no room for it, but maybe for others.
+  void failForRoom(Job& job, const std::string& why);
+  bool isWorthAsking(const Job& job) const;
+  void noteFailure(const std::string& path, const std::string& why, const std::string& remedy = "");
   void defer(Job& job);
   void failCurrent(const kj::Exception& error);
   void guarded(kj::FunctionParam<void()> work);
@@ -103,6 +111,9 @@ class Transfer {
   Paths trying_, spent_;  // candidates that are asked about, and those that were moved
   std::vector<std::string> failures_;
   Paths failed_;
+  std::set<std::string> remedies_;
+  uint64_t cameInVain_ = 0;  // bytes of files that there was no room for, about
+  bool askAnew_ = false;     // so many of them that the pull is not worth going on with
 
   std::vector<Job*> received_;               // waits for commit()
   std::vector<Job*> again_;                  // for the next round

@@ -1,10 +1,10 @@
 #include "hub/sync/verify.h"
 
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
 #include <kj/debug.h>
 
 #include <algorithm>
-#include <future>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -12,6 +12,7 @@
 #include "common/rsync-job.h"
 #include "common/text.h"
 #include "hub/failure.h"
+#include "hub/parallel.h"
 #include "hub/rsync/sync.h"
 #include "hub/sync/archive-catalog.h"
 #include "hub/sync/explain.h"
@@ -102,7 +103,7 @@ class SpokeVerify {
   }
 
   void compare(Mirror& mirror, SpokeSession& session) {
-    auto hashing = std::async(std::launch::async, [&]() {
+    auto hashing = startInBackground([&]() {
       for (auto& pair : pairs_) {
         // No exception crosses threads: KJ counts those that are on their way in each.
         KJ_IF_MAYBE(e, kj::runCatchingExceptions(
@@ -227,11 +228,12 @@ class SpokeVerify {
     Progress unseen;
     Transfer transfer(mirror, session, mirror.keepsModes(), result_.report, unseen);
     transfer.run(files);
-    mirror.finish();
+    mirror.finish({transfer.left(), result_.unread > 0});
     if (!transfer.failures().empty()) {
-      throw Failure(
-          absl::StrCat(transfer.failures().size(), " of ", files.size(),
-                       " files could not be repaired, the first: ", transfer.failures().front()));
+      throw Failure(absl::StrCat(
+          transfer.failures().size(), " of ", files.size(),
+          " files could not be repaired, the first: ", transfer.failures().front(),
+          transfer.remedies().empty() ? "" : ". ", absl::StrJoin(transfer.remedies(), ". ")));
     }
     result_.repaired = true;
   }

@@ -110,6 +110,38 @@ class Image:
             self.mounted = False
 
 
+class Fuse:
+    """A filesystem in a file, by a program of its own."""
+
+    def __init__(self, directory, path, kind, mkfs):
+        self.file, self.path, self.kind = directory / f"{kind}.img", path, kind
+        with open(self.file, "wb") as out:
+            out.truncate(64 << 20)
+        run(*mkfs, self.file)
+        path.mkdir()
+        self.mount()
+
+    def mount(self, kind=None, *options):
+        run("mount", "-t", kind or self.kind, "-o", ",".join(["loop", *options]), self.file, self.path)
+
+    def unmount(self):
+        run("umount", self.path)
+
+
+class Exfat(Fuse):
+    """Ignores case, keeps seconds and no modes, knows neither links nor exchanges, and no syncfs(2)."""
+
+    def __init__(self, directory, path):
+        super().__init__(directory, path, "exfat-fuse", ["mkfs.exfat"])
+
+
+class Ntfs(Fuse):
+    """As it is mounted by default: keeps 100 ns and no modes, and tells names apart."""
+
+    def __init__(self, directory, path):
+        super().__init__(directory, path, "ntfs-3g", ["mkfs.ntfs", "-F", "-Q", "-q"])
+
+
 def kinds_of_images(directory):
     """Which of them this machine can make and mount."""
     found = []

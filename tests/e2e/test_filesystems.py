@@ -15,38 +15,6 @@ def line(text):
     return b'{"type":"message","text":"%s"}\n' % text.encode()
 
 
-class Fuse:
-    """A filesystem in a file, by a program of its own."""
-
-    def __init__(self, directory, path, kind, mkfs):
-        self.file, self.path, self.kind = directory / f"{kind}.img", path, kind
-        with open(self.file, "wb") as out:
-            out.truncate(64 << 20)
-        mounts.run(*mkfs, self.file)
-        path.mkdir()
-        self.mount()
-
-    def mount(self, kind=None, *options):
-        mounts.run("mount", "-t", kind or self.kind, "-o", ",".join(["loop", *options]), self.file, self.path)
-
-    def unmount(self):
-        mounts.run("umount", self.path)
-
-
-class Exfat(Fuse):
-    """Ignores case, keeps seconds and no modes, knows neither links nor exchanges, and no syncfs(2)."""
-
-    def __init__(self, directory, path):
-        super().__init__(directory, path, "exfat-fuse", ["mkfs.exfat"])
-
-
-class Ntfs(Fuse):
-    """As it is mounted by default: keeps 100 ns and no modes, and tells names apart."""
-
-    def __init__(self, directory, path):
-        super().__init__(directory, path, "ntfs-3g", ["mkfs.ntfs", "-F", "-Q", "-q"])
-
-
 class FilesystemCase(HubCase):
     def setUp(self):
         super().setUp()
@@ -156,7 +124,7 @@ class CoarseTimes(FilesystemCase):
 class NamesThatFold(FilesystemCase):
     def setUp(self):
         super().setUp()
-        self.put_mirror_on(Exfat(self.dir, self.dir / "disk"))
+        self.put_mirror_on(mounts.Exfat(self.dir, self.dir / "disk"))
 
     def names(self):
         return sorted(str(p.relative_to(self.mirror)) for p in self.mirror.rglob("*") if p.is_file())
@@ -330,16 +298,16 @@ class NoModes(FilesystemCase):
         self.assertIn("'keep_modes' does nothing", self.pi_brain("sync", "doctor").stdout)
 
     def test_exfat(self):
-        self.follow(Exfat(self.dir, self.dir / "disk"))
+        self.follow(mounts.Exfat(self.dir, self.dir / "disk"))
 
     def test_ntfs(self):
-        self.follow(Ntfs(self.dir, self.dir / "disk"))
+        self.follow(mounts.Ntfs(self.dir, self.dir / "disk"))
 
 
 class OtherTraitsThanBefore(FilesystemCase):
     def test_mounted_with_other_options(self):
         """The same device, which now ignores case."""
-        self.put_mirror_on(Ntfs(self.dir, self.dir / "disk"))
+        self.put_mirror_on(mounts.Ntfs(self.dir, self.dir / "disk"))
         self.write("p/notes.jsonl", line("A" * 50))
         self.write("p/x.jsonl", line("x"))
         self.sync()
@@ -357,7 +325,7 @@ class OtherTraitsThanBefore(FilesystemCase):
 
     def test_remembered_wrongly(self):
         """Whatever was found out once, what is met by another name is not replaced."""
-        self.put_mirror_on(Exfat(self.dir, self.dir / "disk"))
+        self.put_mirror_on(mounts.Exfat(self.dir, self.dir / "disk"))
         self.write("p/Notes.jsonl", line("A" * 50))
         self.write("Proj/a.jsonl", line("a"))
         self.sync()
@@ -386,7 +354,7 @@ class OtherTraitsThanBefore(FilesystemCase):
 
     def test_a_mount_inside_the_mirror(self):
         """Nothing can be renamed to there: that is said by name, and nothing is harmed."""
-        disk = Exfat(self.dir, self.dir / "disk")
+        disk = mounts.Exfat(self.dir, self.dir / "disk")
         disk.unmount()
         self.write("p/Notes.jsonl", line("A" * 50))
         self.write("q/a.jsonl", line("a"))

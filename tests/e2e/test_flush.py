@@ -58,9 +58,9 @@ class FlushCase(FaultCase):
         arguments = [*straced.strace(self.dir / "trace", *options), harness.HUB, "sync", *command, "--json", "-c", self.config]
         return subprocess.run(arguments, capture_output=True, text=True, env=env or self.environment(), timeout=120)
 
-    def order(self, unflushed=()):
+    def order(self, unflushed=(), syncfs=True):
         times = {f"{self.mirror}/{os.fsdecode(p)}": st.st_mtime_ns for p, st in harness.files_below(self.source).items()}
-        return straced.Order(self, self.dir / "trace", self.mirror, self.archive, times, unflushed)
+        return straced.Order(self, self.dir / "trace", self.mirror, self.archive, times, unflushed, syncfs)
 
     def in_mirror(self, names):
         return [f"{self.mirror}/{name}" for name in names]
@@ -118,6 +118,163 @@ class InOrder(FlushCase):
         order.check_archived_first([str(rotten)])
         self.assert_mirrored()
         self.assert_nothing_lost()
+
+
+class WithoutSyncfs(mounts.PrivateMounts, FlushCase):
+    """FUSE, most of which does not know syncfs(2): each file and directory is written to the disk by itself."""
+
+    def setUp(self):
+        super().setUp()
+        self.disk = mounts.Exfat(self.dir, self.dir / "disk")
+        self.addCleanup(self.disk.unmount)
+        self.mirror = self.disk.path / "laptop"
+        self.local()
+        for name in ("grows", "grows-much", "rewritten", "gone"):
+            self.write(f"p/{name}.jsonl", lines(self.rng, 20_000))
+        self.sync()
+        for name, size in (("grows", 100), ("grows-much", LARGE_TAIL)):
+            with open(self.source / f"p/{name}.jsonl", "ab") as out:
+                out.write(lines(self.rng, size))
+        (self.source / "p/rewritten.jsonl").write_bytes(lines(self.rng, 5000))
+        (self.source / "p/gone.jsonl").unlink()
+        self.write("new/deep/new.jsonl", lines(self.rng, 3000))
+        for name in ("grows", "grows-much", "rewritten"):
+            second = 1_700_000_000 + len(name)
+            os.utime(self.source / f"p/{name}.jsonl", (second, second))
+
+    def test_each_file_and_directory_is_written(self):
+        done = self.traced()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        order = self.order(syncfs=False)
+        self.assertEqual(order.appended(), set(self.in_mirror(["p/grows.jsonl"])))
+        self.assertEqual(len(order.publications()), 3)
+        order.check_durable_before_visible()
+        order.check_times_last()
+        order.check_staging(clean=True)
+        for directory in ("p", "new", "new/deep", "."):
+            path = os.path.normpath(self.mirror / directory)
+            self.assertTrue(order.fsynced(path, 0, order.events[-1].end + 1), path)
+        self.assertEqual(contents(self.mirror), contents(self.source))
+
+    def test_an_error_leaves_the_mark(self):
+        grows = self.mirror / "p/grows.jsonl"
+        done = self.traced("-P", grows, "-e", "inject=fsync:error=EIO:when=1")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn(b"p/grows.jsonl\0", (self.mirror / ".pi-brain-staging/lost-writes").read_bytes())
+        self.assertNotEqual(grows.stat().st_mtime, (self.source / "p/grows.jsonl").stat().st_mtime)
+        self.sync("--delete")
+        self.assertEqual(contents(self.mirror), contents(self.source))
+        self.assertFalse((self.mirror / ".pi-brain-staging").exists())
+
+
+class UnreadableDirectory(FlushCase):
+    """The disk cannot read one directory of the mirror."""
+
+    def test_all_in_it_stays_and_the_others_are_synced(self):
+        self.local()
+        for name in ("p/grows", "p/gone", "p/deep/same", "q/grows", "q/gone"):
+            self.write(f"{name}.jsonl", lines(self.rng, 2000))
+        self.settle()
+        for name in ("p/new", "p/grows", "q/new", "q/grows"):
+            self.write(f"{name}.jsonl", lines(self.rng, 3000))
+        for name in ("p/gone", "q/gone"):
+            (self.source / f"{name}.jsonl").unlink()
+        done = self.traced("-P", self.mirror / "p", "-e", "trace=getdents64", "-e", "inject=getdents64:error=EIO")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        report = json.loads(done.stdout)["spokes"][0]
+        self.assert_sentence(report["error"])
+        self.assertIn(f"the mirror cannot be read whole: '{self.mirror}/p' stays as it is", report["error"])
+        counts = report["counts"]
+        self.assertEqual((counts["new"], counts["rewritten"], counts["deleted"]), (1, 1, 1))
+        now = contents(self.mirror)
+        for path in (b"p/grows.jsonl", b"p/gone.jsonl", b"p/deep/same.jsonl"):
+            self.assertEqual(now[path], self.before[path])
+        self.assertNotIn(b"p/new.jsonl", now)
+        self.assertEqual(now[b"q/grows.jsonl"], (self.source / "q/grows.jsonl").read_bytes())
+        self.assert_nothing_lost()
+        self.held.update(now.values())
+        self.settle()
+
+
+class PutOff(FlushCase):
+    """A file that was being written when a run failed, or was killed, and that the next run does not get."""
+
+    def setUp(self):
+        super().setUp()
+        self.local()
+        for name in ("a.db", "b.jsonl", "c.jsonl"):
+            self.write(f"p/{name}", lines(self.rng, 20_000))
+        self.settle()
+        for name in ("a.db", "b.jsonl"):
+            with open(self.source / "p" / name, "ab") as out:
+                out.write(lines(self.rng, 1000))
+            self.age(self.source / "p" / name)
+        self.staging = self.mirror / ".pi-brain-staging"
+        self.mark = self.staging / "lost-writes"
+        self.journal = self.source / "p/a.db-wal"
+
+    def run_that_ends_badly(self, how):
+        done = self.traced("-e", f"inject=syncfs:{how}:when=1", command=("run",))
+        self.assertNotEqual(done.returncode, 0)
+        self.held.update(contents(self.mirror).values())
+        self.journal.touch()  # now the database is in use
+        for _ in range(2):
+            self.assertIn("deferred", self.counts())
+            self.assertTrue(self.staging.exists(), "forgotten, though nobody looked at it")
+
+    def test_after_a_flush_that_failed(self):
+        self.run_that_ends_badly("error=EIO")
+        self.assertEqual(self.mark.read_bytes(), b"p/a.db\0")  # the other one was fetched
+        # What is on the disk is not what the cache has: of the right size, with the right time.
+        mirrored = self.mirror / "p/a.db"
+        times = (self.source / "p/a.db").stat()
+        with open(mirrored, "r+b") as out:
+            out.seek(-500, os.SEEK_END)
+            out.write(b"\0" * 500)
+        os.utime(mirrored, ns=(times.st_mtime_ns, times.st_mtime_ns))
+        self.before = contents(self.mirror)
+        self.journal.unlink()
+        self.assertEqual(self.counts(), {"rewritten": 1})
+        self.assertFalse(self.staging.exists())
+        self.settle()
+
+    def test_after_a_kill(self):
+        self.run_that_ends_badly("signal=KILL")
+        self.assertFalse(self.mark.exists())
+        self.journal.unlink()
+        done = self.traced(command=("run",))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertFalse(self.staging.exists())
+        self.settle()
+
+    def test_a_file_that_goes_meanwhile(self):
+        self.run_that_ends_badly("error=EIO")
+        for name in ("a.db", "a.db-wal"):
+            (self.source / "p" / name).unlink()
+        self.assertEqual(self.counts("--delete"), {"deleted": 1})
+        self.assertFalse(self.staging.exists())
+        self.settle()
+
+    def test_a_file_that_is_put_back(self):
+        """Its size and time are the mirror's again, whatever that holds."""
+        self.run_that_ends_badly("error=EIO")
+        self.journal.unlink()
+        stat = (self.mirror / "p/a.db").stat()
+        self.write("p/a.db", lines(self.rng, stat.st_size)[:stat.st_size].ljust(stat.st_size, b"x"))
+        os.utime(self.source / "p/a.db", ns=(stat.st_mtime_ns, stat.st_mtime_ns))
+        self.assertEqual(self.counts(), {"rewritten": 1})
+        self.assertFalse(self.staging.exists())
+        self.settle()
+
+    def test_something_is_restored_meanwhile(self):
+        self.run_that_ends_badly("error=EIO")
+        (self.source / "p/c.jsonl").unlink()
+        self.sync("--delete")
+        listed = json.loads(self.pi_brain("sync", "archive", "list", "--json").stdout)["files"]
+        gone = [one["id"] for one in listed if one["path"] == "p/c.jsonl"]
+        done = self.pi_brain("sync", "archive", "restore", gone[0])
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(self.mark.read_bytes(), b"p/a.db\0")
 
 
 class Unheard(FlushCase):
@@ -259,6 +416,32 @@ class ThinDevice(mounts.PrivateMounts, FlushCase):
         # What had not got there may have been archived as it was then.
         self.held.update(self.archived_contents().values())
         self.assert_nothing_lost()
+        self.assertEqual(self.counts(), {})
+
+    def test_what_was_lost_and_is_put_off(self):
+        """Until a run has got it, whatever the kernel's cache has of it is not believed."""
+        databases = [f"p/{number}.db" for number in range(8)]
+        for path in databases:
+            self.write(path, lines(self.rng, 130_000))
+        self.settle()
+        self.on_the_device()
+        self.run_full(0)
+        for path in databases:
+            with open(self.source / path, "ab") as out:
+                out.write(lines(self.rng, 3 * MIB))
+            self.age(self.source / path)
+        self.sync_one(code=1)
+        self.thin.resize(600 * MIB)
+        journals = [self.source / f"{path}-wal" for path in databases]
+        for journal in journals:
+            journal.touch()
+        self.assertEqual(self.counts(), {"deferred": 16})
+        for journal in journals:
+            journal.unlink()
+        self.pi_brain("sync", "run")  # which may hear of the error once more
+        self.sync_one()
+        self.on_the_device()
+        self.assert_mirrored()
         self.assertEqual(self.counts(), {})
 
     def test_with_room_for_little(self):

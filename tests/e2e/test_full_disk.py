@@ -85,6 +85,69 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
         path.unlink()
         self.with_room_it_ends_right()
 
+    def test_a_file_with_holes(self):
+        """It needs what is in it."""
+        self.put_on_small_disk("mirror")
+        self.make()
+        self.small.fill(leave=2 * MIB)
+        for name, size in (("p/holes.bin", 1 << 30), ("p/nothing.bin", 100 * MIB)):
+            os.truncate(self.write(name, b"x\n"), size)
+            self.age(self.source / name)
+        self.settle()
+        with open(self.source / "p/holes.bin", "ab") as out:
+            out.write(b"y\n")
+        os.truncate(self.source / "p/nothing.bin", 200 * MIB)
+        self.age(self.source / "p/holes.bin", self.source / "p/nothing.bin")
+        self.settle()
+
+    def test_one_file_that_does_not_fit(self):
+        """Others do, be they before or after it, and the next run begins with them."""
+        for leave, size in ((700_000, 850_000), (20_000, 40_000)):
+            with self.subTest(leave=leave):
+                self.put_on_small_disk("mirror")
+                self.make()
+                self.small.fill(leave)
+                self.write("p/large.bin", self.rng.randbytes(size))
+                for number in range(3):
+                    self.write(f"p/small-{number}.jsonl", lines(self.rng, 600))
+                for _ in range(2):
+                    report = self.fails_for_want_of_room()
+                    self.assertEqual(report["counts"]["failed"], 1)
+                    self.assertIn("p/large.bin: ", report["error"])
+                    for number in range(3):
+                        self.assertIn(b"p/small-%d.jsonl" % number, contents(self.mirror))
+                    self.begin_anew()
+                self.with_room_it_ends_right()
+                self.unmount()
+
+    def test_many_that_do_not_fit(self):
+        """What cannot fit is not asked for again and again."""
+        self.put_on_small_disk("mirror")
+        self.make()
+        self.small.fill(leave=2 * MIB)
+        many = 150
+        for number in range(many):
+            self.write(f"p/{number}.bin", self.rng.randbytes(MIB - 100_000))
+        self.write("p/small.jsonl", lines(self.rng, 600))
+        report = self.fails_for_want_of_room()
+        self.assertIn(b"p/small.jsonl", contents(self.mirror))
+        self.assertEqual(report["counts"]["failed"], many - 2)
+        self.assertLess(report["wireDown"], 90 * MIB)
+        self.begin_anew()
+        for number in range(many):
+            (self.source / f"p/{number}.bin").unlink()
+        self.with_room_it_ends_right()
+
+    def test_a_file_of_more_than_half_of_the_disk_that_grows(self):
+        """By so much that it is not appended in place, where there is room for a copy."""
+        self.put_on_small_disk("mirror")
+        path = self.write("p/large.jsonl", lines(self.rng, 9 * MIB))
+        self.settle()
+        with open(path, "ab") as out:
+            out.write(lines(self.rng, LARGE_TAIL))
+        self.age(path)
+        self.settle()
+
     def test_for_the_first_directory(self):
         self.put_on_small_disk("mirror", inodes=20)
         self.write("p/a.jsonl", lines(self.rng, 1000))
@@ -184,11 +247,39 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
                 self.small.fill(leave=100_000)
                 disk = self.archive if full == "archive" else None
                 self.fails_for_want_of_room("--delete", disk=disk)
-                self.assert_unchanged()
-                self.assertEqual(self.archived_contents(), {})  # nor half a file there
+                if full == "archive":
+                    self.assert_unchanged()
+                    self.assertEqual(list((self.archive / "laptop").rglob("*")), [])  # nor half a file there
+                else:
+                    # That one was deleted does not need room in the mirror.
+                    self.assertEqual(self.before.keys() - contents(self.mirror).keys(), {b"p/large.jsonl"})
+                    self.begin_anew()
                 self.assertFalse((self.archive / "laptop" / os.fsdecode(INCOMPLETE)).exists())
                 self.with_room_it_ends_right()
                 self.unmount()
+
+    def test_of_the_archive_for_one_of_them(self):
+        """All others are rewritten, and deleted."""
+        self.put_on_small_disk("archive", size=3 * MIB)
+        for name, size in (("large", 8 * MIB), ("one", 1000), ("two", 1000), ("gone", 1000)):
+            self.write(f"p/{name}.jsonl", lines(self.rng, size))
+        self.settle()
+        for name, size in (("large", 8 * MIB), ("one", 700), ("two", 700)):
+            self.write(f"p/{name}.jsonl", lines(self.rng, size))
+        (self.source / "p/gone.jsonl").unlink()
+        for _ in range(2):
+            self.held.update(contents(self.mirror).values())
+            report = self.sync("--delete", code=1)["spokes"][0]
+            self.assertEqual(report["counts"]["failed"], 1)
+            self.assertIn("p/large.jsonl: no room in the archive", report["error"])
+            self.assertIn(f"df -h {self.archive}'", report["error"])
+            self.assert_nothing_lost()
+            now = contents(self.mirror)
+            self.assertEqual(now.keys(), {b"p/large.jsonl", b"p/one.jsonl", b"p/two.jsonl"})
+            self.assertEqual(now[b"p/one.jsonl"], (self.source / "p/one.jsonl").read_bytes())
+            self.assertEqual(len(os.listdir(self.archive / "laptop")), 1)  # no empty directories
+        self.small.resize(24 * MIB)
+        self.settle()
 
     def test_of_the_archive_for_deletes(self):
         self.put_on_small_disk("archive")

@@ -196,7 +196,7 @@ class PowerCut(mounts.PrivateMounts, FaultCase):
     def run_that_fails(self):
         """By itself, after all else has come: a file is larger than the disk."""
         huge = self.write("p/huge.bin", b"")
-        os.truncate(huge, 1 << 30)
+        os.truncate(huge, 1 << 40)
         self.age(huge)
         done = self.pi_brain("sync", "run", *self.ARGUMENTS, timeout=60)
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)

@@ -195,6 +195,27 @@ TEST_P(ArchiveTest, whatIsTakenBackLeavesNothing) {
   EXPECT_EQ(archived("d/one"), "1");
 }
 
+TEST_P(ArchiveTest, whatCannotBeArchivedLeavesNothing) {
+  mirror_.write("file", "old");
+  auto archive = this->archive();
+  auto dir = mirror_.open();
+  EXPECT_ANY_THROW(archive.preserve(dir, "missing", "a/b/missing"));
+  EXPECT_ANY_THROW(archive.take(dir, "missing", "a/b/missing"));
+  EXPECT_FALSE(archived_.exists("new/deep/" + RUN));
+  archive.preserve(dir, "file", "a/file");
+  EXPECT_ANY_THROW(archive.preserve(dir, "missing", "a/b/missing"));
+  EXPECT_EQ(archived("a/file"), "old");
+  EXPECT_FALSE(archived_.exists("new/deep/" + RUN + "/a/b"));
+}
+
+TEST(ArchiveRun, theLastOneThatCanBeNamedHasNoneAfterIt) {
+  EXPECT_FALSE(archiveRunTime("99991231T235959.999Z"));
+  TempDir dir;
+  auto last = archiveRunName(INT64_MAX);
+  dir.write("archive/spoke/" + last + "/file", "");
+  EXPECT_EQ(Archive(dir / "archive", "spoke", 0).run(), last);
+}
+
 TEST(ArchiveRun, isNamedByTheLatestClock) {
   constexpr int64_t DAY = 86'400 * SECOND;
   TempDir mirror, archived;

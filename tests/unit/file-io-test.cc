@@ -140,5 +140,15 @@ TEST(FileIo, theFirstAndTheLastMtimeCanBeSet) {
   }
 }
 
+TEST(CopyBeginning, takesSoMuchAndNoMore) {
+  auto from = fileWith("0123456789"), to = fileWith("");
+  copyBeginning(from, 4, to);
+  struct stat st;
+  ASSERT_EQ(fstat(to, &st), 0);
+  EXPECT_EQ(st.st_size, 4);
+  auto longer = fileWith("");
+  EXPECT_THROW(copyBeginning(from, 11, longer), kj::Exception);
+}
+
 }  // namespace
 }  // namespace pibrain

@@ -166,12 +166,91 @@ TEST_F(MirrorTest, aRunThatDidNotEndIsSeenByTheNext) {
   {
     auto next = open(Mirror::Access::READ);
     EXPECT_TRUE(next.endedUncleanly());
-    EXPECT_FALSE(next.lostWrites());
+    EXPECT_FALSE(next.mayBeLost("file"));
   }
-  dir_.write("mirror/.pi-brain-staging/lost-writes", "");
-  EXPECT_TRUE(open(Mirror::Access::READ).lostWrites());
-  mirror_.finish();
+  mirror_.finish({});
   EXPECT_FALSE(open(Mirror::Access::READ).endedUncleanly());
+}
+
+// Mirrors that are opened again and again, as by one run after the other.
+class LostWritesTest : public testing::Test {
+ protected:
+  ~LostWritesTest() noexcept override {}
+
+  void run() {
+    mirror_.reset();
+    mirror_.emplace(dir_ / "mirror", Mirror::Access::WRITE,
+                    Archive(dir_ / "archive", "spoke", STARTED));
+  }
+  void runAfter(std::string_view mark) {
+    dir_.write(MARK, mark);
+    run();
+  }
+  std::optional<std::string> mark() { return dir_.read(MARK); }
+
+  const std::string STAGING = "mirror/.pi-brain-staging", MARK = STAGING + "/lost-writes";
+  const std::string TWO{"a/two\0", 6}, BOTH{"a/one\0a/two\0", 12};
+  TempDir dir_;
+  std::optional<Mirror> mirror_;
+};
+
+TEST_F(LostWritesTest, stayKnownUntilTheyWereFetched) {
+  dir_.write("mirror/a/one", "1");
+  runAfter(BOTH);
+  EXPECT_TRUE(mirror_->mayBeLost("a/one") && mirror_->mayBeLost("a/two"));
+  EXPECT_FALSE(mirror_->mayBeLost("a/three"));
+  auto before = mirror_->walk(), tree = mirror_->walk();
+  mirror_->makeLostUnlike(tree, {});
+  EXPECT_NE(tree.directories[0].digest, before.directories[0].digest) << "so it is asked for";
+
+  mirror_->finish({{"a/two", "a/three"}, false});
+  EXPECT_EQ(mark(), TWO) << "the other one was fetched";
+  run();
+  EXPECT_TRUE(mirror_->endedUncleanly());
+  EXPECT_FALSE(mirror_->mayBeLost("a/one"));
+  mirror_->finish({});
+  EXPECT_FALSE(dir_.exists(STAGING));
+
+  runAfter(BOTH);
+  mirror_->finish({{}, true});
+  run();
+  EXPECT_TRUE(mirror_->mayBeLost("a/one")) << "it was not looked for";
+}
+
+TEST_F(LostWritesTest, mayBeInAnyFile) {
+  for (auto mark : {std::string(), std::string(1, '\0'), std::string("a/tw")}) {
+    runAfter(mark);
+    EXPECT_TRUE(mirror_->mayBeLost("a/three"));
+    mirror_->finish({{"a/two"}, false});
+    EXPECT_EQ(dir_.read(MARK), TWO) << "all others were looked at";
+  }
+}
+
+TEST_F(LostWritesTest, areNoMoreOfAFileThatWasWrittenAgain) {
+  dir_.write("mirror/a/two", "2");
+  runAfter(BOTH);
+  writeAll(mirror_->openStaged("a/two", false), bytesOf("whole"));
+  mirror_->publish("a/two");
+  EXPECT_TRUE(mirror_->commit().empty());
+  EXPECT_FALSE(mirror_->mayBeLost("a/two"));
+  EXPECT_EQ(mark(), std::string("a/one\0", 6)) << "whatever becomes of this run";
+}
+
+TEST_F(LostWritesTest, anUncleanEndStaysKnownUntilAllWasLookedAt) {
+  const auto PART = STAGING + "/0123456789abcdef0123456789abcdef.part";
+  dir_.write(PART, "half");
+  for (auto& left : {Mirror::Left{{"file"}, false}, Mirror::Left{{}, true}}) {
+    run();
+    EXPECT_TRUE(mirror_->endedUncleanly());
+    mirror_->finish(left);
+    mirror_->removeStagingIfEmpty();
+    EXPECT_FALSE(dir_.exists(PART));
+  }
+  run();
+  EXPECT_TRUE(mirror_->endedUncleanly());
+  mirror_->finish({});
+  run();
+  EXPECT_FALSE(mirror_->endedUncleanly());
 }
 
 TEST_F(MirrorTest, whatAKilledRunExchangedIsRecovered) {
@@ -195,7 +274,7 @@ TEST_F(MirrorTest, whatAnotherProgramReplacesIsArchived) {
   mirror_.archiveReplaced();
   EXPECT_EQ(archived("d/file"), "old");
   EXPECT_TRUE(dir_.exists("mirror/.pi-brain-staging")) << "the run is not at its end";
-  mirror_.finish();
+  mirror_.finish({});
   EXPECT_FALSE(dir_.exists("mirror/.pi-brain-staging"));
   EXPECT_EQ(mirrored("d/file"), "new");
 }
@@ -390,7 +469,7 @@ TEST_F(MirrorTest, partialFiles) {
   EXPECT_FALSE(dir_.exists("mirror/" + std::string(Mirror::STAGING)));
   publish("d", "after it was cleared");
   EXPECT_EQ(mirrored("d"), "after it was cleared");
-  mirror_.finish();
+  mirror_.finish({});
 }
 
 TEST_F(MirrorTest, manyDirectoriesAreNotAllHeldOpen) {

@@ -89,6 +89,32 @@ TEST_F(PlanTest, kinds) {
   }
 }
 
+TEST_F(PlanTest, whatCannotBeReadInTheMirrorIsLeftAlone) {
+  mirror_.write("d/changed", "12345");
+  mirror_.write("d/deep/gone", "1234567");
+  mirror_.write("dd/gone", "12");
+  spokeHas({{"d/changed", {6, OLD + 1}},
+            {"d/deep/new", {1, OLD + 2}},
+            {"dd/new", {1, OLD + 3}},
+            {"e/new", {1, OLD + 4}}});
+  planned();
+  leaveAlone(plan_, {"d"});
+  Texts files;
+  for (auto& file : plan_.files) files.push_back(file.remote.path);
+  EXPECT_EQ(files, (Texts{"dd/new", "e/new"}));
+  EXPECT_EQ(gonePaths(), Texts{"dd/gone"});
+}
+
+TEST_F(PlanTest, nothingMovesOutOfADirectoryThatIsLeftAlone) {
+  mirror_.write("d/old", "12345");
+  spokeHas({{"e/old", {5, OLD}}});
+  ASSERT_EQ(planned(), Texts{"move e/old < d/old"});
+  leaveAlone(plan_, {"d"});
+  ASSERT_EQ(plan_.files.size(), 1u);
+  EXPECT_EQ(plan_.files[0].kind, ChangeKind::NEW);
+  EXPECT_EQ(plan_.files[0].basisSize, 0u);
+}
+
 TEST_F(PlanTest, sameTimeAndOtherSizeIsAChange) {
   mirror_.write("a", "12345");
   spokeHas({{"a", {6, OLD}}});

@@ -97,6 +97,19 @@ TEST(Subprocess, outputHasALimit) {
   EXPECT_EQ(output.out.size(), size_t(1) << 20);
 }
 
+TEST(Subprocess, aLimitOfFileSizesLimitsOutputToo) {
+  auto isSaid = []() {
+    struct rlimit limit = {5000, 5000};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    auto few = runProgram({"sh", "-c", "echo few"}, seconds(20));
+    auto many =
+        runProgram({"sh", "-c", "head -c 9000 /dev/zero 2>/dev/null; echo $? >&2"}, seconds(20));
+    // An error, and not a signal.
+    return few.out == "few\n" && many.out.size() < 5000 && many.err == "1\n";
+  };
+  EXPECT_EXIT(_exit(isSaid() ? 0 : 1), testing::ExitedWithCode(0), "");
+}
+
 TEST(Subprocess, aProgramNobodyWaitsForIsKilled) {
   auto begun = Clock::now();
   RunningProgram({"sleep", "60"});
