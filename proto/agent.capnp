@@ -36,7 +36,8 @@ interface Spoke {
 
 interface Sessions {
   scan @0 (tree :Hash, known :List(UInt64), knownComplete :Bool, reuse :Bool, newest :Int64,
-           maxSkipped :UInt32, times :StoredTimes, modes :Bool) -> (listing :Blocks);
+           maxSkipped :UInt32, times :StoredTimes, modes :Bool,
+           untilAtRest :Bool) -> (listing :Blocks);
   # Walks the root. `tree` is the digest of all that the hub holds, `known` the digests of its
   # directories (common/tree-walk.h defines both). The listing begins with a Summary. If the
   # digests of the trees are equal, that is all. If they are not and `knownComplete` is false, it
@@ -47,6 +48,8 @@ interface Sessions {
   # Unless the trees are equal, or the state is `differs`, at most `maxSkipped` of the entries that
   # were skipped are named. `times` and `modes` say what the digests and fingerprints are over
   # (DigestOptions there); an agent that does not know them answers with all of its directories.
+  # `untilAtRest`: it is walked a few times, until no directory changed from one walk to the next,
+  # and the summary says whether that came to pass.
 
   pull @1 (wants :List(Want), options :PullOptions) -> (blocks :Blocks);
   # Answers the wants in their order: for each either begin, data…, end; or differs; or refused.
@@ -112,6 +115,7 @@ struct Event {
     signature @10 :Data;       # the next bytes of the signature
     entry @11 :FileEntry;
     skipped @12 :Data;         # the path of a symlink, socket, FIFO or device
+    unsettled @13 :Data;       # the path of a directory that changed whenever it was read
   }
 }
 
@@ -123,6 +127,8 @@ struct Summary {
   bytes @4 :UInt64;
   symlinksSkipped @5 :UInt32;
   specialsSkipped @6 :UInt32;  # sockets, FIFOs, devices
+  rest @7 :Rest;               # if `untilAtRest` was asked for
+  enum Rest { unsaid @0; atRest @1; changing @2; }
   enum State { same @0; differs @1; listed @2; }
 }
 

@@ -112,7 +112,10 @@ class SessionsImpl : public proto::Sessions::Server {
 
   kj::Promise<void> scan(ScanContext context) override {
     auto params = context.getParams();
-    auto tree = params.getReuse() && root_->tree() != nullptr ? root_->tree() : root_->scan();
+    bool atRest = false;
+    auto tree = params.getUntilAtRest()                         ? root_->scanUntilAtRest(atRest)
+                : params.getReuse() && root_->tree() != nullptr ? root_->tree()
+                                                                : root_->scan();
     auto times = params.getTimes();
     ListingSource::Known known{
         Digest::from(params.getTree()),
@@ -120,7 +123,10 @@ class SessionsImpl : public proto::Sessions::Server {
         params.getKnownComplete(),
         params.getNewest(),
         params.getMaxSkipped(),
-        {{times.getGrain(), times.getOldest(), times.getNewest()}, params.getModes()}};
+        {{times.getGrain(), times.getOldest(), times.getNewest()}, params.getModes()},
+        !params.getUntilAtRest() ? proto::Summary::Rest::UNSAID
+        : atRest                 ? proto::Summary::Rest::AT_REST
+                                 : proto::Summary::Rest::CHANGING};
     auto listing = kj::heap<ListingSource>(kj::mv(tree), known);
     context.getResults().setListing(stream(kj::mv(listing)));
     return kj::READY_NOW;

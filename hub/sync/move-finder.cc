@@ -27,7 +27,7 @@ std::string keyOf(std::string_view path, uint64_t size, int64_t mtime) {
 
 MoveFinder::MoveFinder(const std::vector<GoneFile>& gone, const Paths& kept,
                        const FilesByPath& files) {
-  for (auto& [path, size] : gone) {
+  for (auto& [path, size, mtime] : gone) {
     if (kept.contains(path) || size == 0) continue;
     auto* file = files.at(path);
     gone_.emplace(path, file);

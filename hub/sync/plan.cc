@@ -3,6 +3,7 @@
 #include <absl/time/civil_time.h>
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <string_view>
 #include <unordered_map>
@@ -34,6 +35,36 @@ void sortByAge(std::vector<PlannedFile>& files) {
   for (auto& [start, index] : order) sorted.push_back(std::move(files[index]));
   files = std::move(sorted);
 }
+
+// Files that came to the spoke while a run was on its way, and are not in the mirror yet. Each may
+// be one that is gone from its old place.
+class Arrivals {
+ public:
+  Arrivals(const std::vector<PlannedFile>& files, const Paths& fetched, const StoredTimes& times) {
+    for (auto& [remote, kind, basis, basisSize, candidates] : files) {
+      bool isNew = kind == ChangeKind::NEW || kind == ChangeKind::MOVE;
+      if (!isNew || fetched.contains(remote.path)) continue;
+      names_.emplace(baseNameOf(remote.path));
+      largest_.emplace_back(remote.size, times.stored(remote.mtime));
+    }
+    std::sort(largest_.begin(), largest_.end(), std::greater<>());
+    int64_t latest = INT64_MIN;
+    for (auto& [size, mtime] : largest_) latest = mtime = std::max(mtime, latest);
+  }
+
+  // By its name; or it may have been renamed, and have grown.
+  bool mayBe(const GoneFile& gone) const {
+    if (names_.contains(std::string(baseNameOf(gone.path)))) return true;
+    auto smaller = std::partition_point(largest_.begin(), largest_.end(),
+                                        [&](auto& one) { return one.first >= gone.size; });
+    return smaller != largest_.begin() && std::prev(smaller)->second >= gone.mtime;
+  }
+
+ private:
+  Paths names_;
+  // Sizes, the largest first, each with the latest time of a file that is not smaller.
+  std::vector<std::pair<uint64_t, int64_t>> largest_;
+};
 
 }  // namespace
 
@@ -103,7 +134,7 @@ Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const L
 
   if (listing.complete) {
     for (auto& [path, file] : files) {
-      if (!present.contains(path)) plan.gone.push_back({path, file->size});
+      if (!present.contains(path)) plan.gone.push_back({path, file->size, file->mtime});
     }
     std::sort(plan.gone.begin(), plan.gone.end());
   }
@@ -141,19 +172,22 @@ Paths pathsOf(const Known& known, const Listing& listing) {
 }
 
 std::vector<GoneFile> goneTwice(const Plan& plan, const Tree& mirror, const Paths& kept,
-                                const Known& known, const Listing& second) {
-  auto goneNow = makePlan(mirror, kept, known, second).gone;
-  Paths skipped(second.skipped.begin(), second.skipped.end());
+                                const Known& known, const Listing& second, const Paths& fetched) {
+  std::vector<GoneFile> gone;
+  if (second.rest == proto::Summary::Rest::CHANGING) return gone;
+  auto now = makePlan(mirror, kept, known, second);
+  std::set_intersection(plan.gone.begin(), plan.gone.end(), now.gone.begin(), now.gone.end(),
+                        std::back_inserter(gone));
+  Paths shields(second.skipped.begin(), second.skipped.end());
+  shields.insert(second.unsettled.begin(), second.unsettled.end());
   auto isShielded = [&](std::string_view path) {
     for (; !path.empty(); path = parentOf(path)) {
-      if (skipped.contains(std::string(path))) return true;
+      if (shields.contains(std::string(path))) return true;
     }
-    return false;
+    return shields.contains("");
   };
-  std::vector<GoneFile> gone;
-  std::set_intersection(plan.gone.begin(), plan.gone.end(), goneNow.begin(), goneNow.end(),
-                        std::back_inserter(gone));
-  std::erase_if(gone, [&](auto& file) { return isShielded(file.path); });
+  Arrivals arrivals(now.files, fetched, known.options.times);
+  std::erase_if(gone, [&](auto& file) { return isShielded(file.path) || arrivals.mayBe(file); });
   return gone;
 }
 

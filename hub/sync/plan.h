@@ -26,6 +26,7 @@ struct PlannedFile {
 struct GoneFile {
   std::string path;
   uint64_t size = 0;
+  int64_t mtime = 0;
 
   auto operator<=>(const GoneFile&) const = default;
 };
@@ -51,10 +52,14 @@ Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const L
 Paths pathsOf(const Known& known, const Listing& listing);
 
 // What is gone by both listings, the second of which was begun after the first ended; `plan` was
-// made of the first. Without what the spoke may have, but skips: a symlink to a directory, say,
-// stands for all that the mirror has beneath its path.
+// made of the first, and of that the files `fetched` are in the mirror by now. Nothing if the
+// spoke's directories did not rest meanwhile. Without what the spoke may have:
+// - but skips: a symlink to a directory, say, stands for all that the mirror has beneath its path;
+// - or in a directory that did not settle;
+// - or under another name that the mirror has not yet.
 std::vector<GoneFile> goneTwice(const Plan& plan, const Tree& mirror, const Paths& kept,
-                                const Known& known, const Listing& second);
+                                const Known& known, const Listing& second,
+                                const Paths& fetched = {});
 
 // When the session in a file of this name began, in seconds since the epoch, as pi writes it into
 // names (2026-01-31T12-00-00-000Z_…); `otherwise` if the name does not say.

@@ -183,6 +183,7 @@ capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> SpokeS
   request.setReuse(everything);
   request.setNewest(known.newest);
   request.setMaxSkipped(known.maxSkipped);
+  request.setUntilAtRest(known.untilAtRest);
   auto times = request.initTimes();
   times.setGrain(known.options.times.grain);
   times.setOldest(known.options.times.oldest);

@@ -125,6 +125,14 @@ void Transfer::fallBack(Job& job) {
   if (job.way == Way::TAIL && planned.remote.size < planned.basisSize) job.way = Way::DELTA;
 }
 
+Paths Transfer::fetched() const {
+  Paths paths;
+  for (auto& job : jobs_) {
+    if (job.done) paths.insert(job.planned->remote.path);
+  }
+  return paths;
+}
+
 Paths Transfer::unfinishedMoves() const {
   Paths paths;
   for (auto& job : jobs_) {

@@ -7,6 +7,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <memory>
 
@@ -217,6 +218,30 @@ TEST_F(AgentServer, namesWhatItSkipsIfAsked) {
 }
 
 // Of equal blocks one is enough: a table of all would be quadratic.
+TEST_F(AgentServer, saysWhetherTheTreeRests) {
+  dir_.write("a/file", "x");
+  start(dir_.path());
+  auto rest = [&](bool asked) {
+    auto request = sessions_.scanRequest();
+    request.setKnownComplete(true);
+    request.setUntilAtRest(asked);
+    return answer(request.send().wait(io_.waitScope).getListing()).rest;
+  };
+  EXPECT_EQ(rest(false), proto::Summary::Rest::UNSAID);
+  EXPECT_EQ(rest(true), proto::Summary::Rest::AT_REST);
+  std::atomic<bool> stop = false;
+  std::thread creates([&]() {
+    for (int i = 0; !stop; ++i) {
+      dir_.write("b/" + std::to_string(i), "x");
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+  });
+  EXPECT_EQ(rest(true), proto::Summary::Rest::CHANGING);
+  stop = true;
+  creates.join();
+  EXPECT_EQ(rest(true), proto::Summary::Rest::AT_REST);
+}
+
 TEST_F(AgentServer, forkOfAParentOfEqualBlocks) {
   auto parent = "{}\n" + std::string(900'000, 'A') + "\n";
   auto child = "{\"parentSession\":\"/x/parent.jsonl\"}\n" + std::string(900'000, 'A') + "\n";
