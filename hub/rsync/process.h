@@ -29,6 +29,7 @@ RsyncRun runRsync(const std::vector<std::string>& options, int held, Progress& p
 struct Unwritten {
   std::string path;  // in the mirror
   std::string why;
+  int error = 0;  // errno
 };
 std::optional<Unwritten> unwrittenFile(const RsyncRun& run, const std::string& mirror);
 

@@ -4,15 +4,16 @@
 
 #include "hub/config.h"
 #include "hub/report.h"
+#include "hub/store.h"
 #include "hub/sync/run.h"
 #include "hub/sync/verify.h"
 
 namespace pibrain {
 
 // Brings the mirror up to date and fills the report, as syncSpoke() does for an agent. Throws
-// Failure, Mirror::Locked or KJ exceptions.
+// Failure, Mirror::Locked or KJ exceptions. `store`: null if there is none.
 void syncByRsync(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
-                 SpokeReport& report, Progress& progress);
+                 Store* store, SpokeReport& report, Progress& progress);
 
 // Compares by content, as verifySpoke() does with an agent: rsync hashes all files on both sides.
 // Which block differs is not looked for. Throws the same.

@@ -306,7 +306,7 @@ class Examiner {
     RunOptions options;
     options.dryRun = true;
     Progress unseen;
-    syncByRsync(config_, spoke_, options, would, unseen);
+    syncByRsync(config_, spoke_, options, store_, would, unseen);
     good(absl::StrCat(countOf(would.counts.files, "file"), " on the spoke, ", would.changes.size(),
                       " of them to fetch"));
   }

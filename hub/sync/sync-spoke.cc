@@ -382,7 +382,7 @@ SpokeReport syncSpoke(const Config& config, const SpokeConfig& spoke, const RunO
   SpokeReport report;
   reportOutcome(spoke, report, [&]() {
     if (spoke.method == SyncMethod::RSYNC) {
-      syncByRsync(config, spoke, options, report, progress);
+      syncByRsync(config, spoke, options, store, report, progress);
     } else {
       SpokeSync(config, spoke, options, store, report, progress).run(std::move(reach));
     }
