@@ -147,11 +147,12 @@ class DirectoryReader {
         errno = 0;
       }
       if (errno != 0) problems_.push_back({path_, reasonOf(errno)});
-      bool repeated = dropRepeated();
-      if (!repeated && stampOf(dirfd(dir)) == before) return addStamp(before, now);
+      bool settled = !dropRepeated() && stampOf(dirfd(dir)) == before;
+      if (settled && reading_ == 1) addStamp(before, now);
+      if (settled) break;
+      if (reading_ == 1) part_.unsettled.push_back(path_);
       rewinddir(dir);
     }
-    part_.unsettled.push_back(path_);
   }
 
   // The clock that the kernel takes files' times from.

@@ -68,8 +68,8 @@ struct Tree {
   uint32_t symlinksSkipped = 0;
   uint32_t specialsSkipped = 0;
   std::vector<std::string> skipped;  // the paths of these, of not more than MAX_SKIPPED
-  // Directories that changed whenever they were read. All names that were met are in the tree, but
-  // one that is replaced again and again may have been missed each time.
+  // Directories that changed while they were read. All names that were met then, and when they were
+  // read again, are in the tree, but one that is replaced all the time may have been missed.
   std::vector<std::string> unsettled;
   Stamps stamps;
 

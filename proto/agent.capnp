@@ -26,6 +26,7 @@ struct Peer {
   sandbox @8 :Text;            # agent: what confines it ("Landlock 7, seccomp, limits")
   forced @9 :Bool;             # agent: sshd started it as a forced command
   keyed @10 :Bool;             # agent: it hashes with the secrets that pull and digest bring
+  hashesBeginnings @11 :Bool;  # agent: it knows the `lengths` of digest
 }
 
 enum RootState { served @0; missing @1; notADirectory @2; denied @3; }
@@ -57,8 +58,9 @@ interface Sessions {
   signature @2 (file :UInt32, blockLength :UInt32, strongLength :UInt32) -> (blocks :Blocks);
   # librsync's signature of a file as `signature` events, or refused. Zero: chosen by its size.
 
-  digest @3 (files :List(UInt32), secret :Data) -> (blocks :Blocks);
-  # For each file a `digest` event, or refused. `secret` as in PullOptions.
+  digest @3 (files :List(UInt32), secret :Data, lengths :List(UInt64)) -> (blocks :Blocks);
+  # For each file a `digest` event, or refused. `secret` as in PullOptions. `lengths`: of how many
+  # of each file's first bytes, or of all if it has fewer; empty: of all.
 
   describe @4 (files :List(UInt32)) -> (listing :Blocks);
   # For each file an `entry` event, or refused: for those whose fingerprint told the hub nothing.
@@ -115,7 +117,7 @@ struct Event {
     signature @10 :Data;       # the next bytes of the signature
     entry @11 :FileEntry;
     skipped @12 :Data;         # the path of a symlink, socket, FIFO or device
-    unsettled @13 :Data;       # the path of a directory that changed whenever it was read
+    unsettled @13 :Data;       # the path of a directory that changed while it was read
   }
 }
 

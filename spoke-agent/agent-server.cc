@@ -156,9 +156,13 @@ class SessionsImpl : public proto::Sessions::Server {
   }
 
   kj::Promise<void> digest(DigestContext context) override {
-    std::deque<uint32_t> files;
+    std::deque<DigestsOf::Ask> files;
     auto params = context.getParams();
-    for (uint32_t file : params.getFiles()) files.push_back(file);
+    auto lengths = params.getLengths();
+    for (uint32_t file : params.getFiles()) {
+      files.push_back(
+          {file, files.size() < lengths.size() ? lengths[uint32_t(files.size())] : UINT64_MAX});
+    }
     auto source = kj::heap<DigestsOf>(kj::addRef(*root_), tree(), kj::mv(files),
                                       kj::heapArray<kj::byte>(params.getSecret()));
     context.getResults().setBlocks(stream(kj::mv(source)));
@@ -201,6 +205,7 @@ class SpokeImpl : public proto::Spoke::Server {
     peer.setSandbox(sandbox_.c_str());
     // sshd(8) sets it to what the client asked for, when a forced command takes its place.
     peer.setKeyed(true);
+    peer.setHashesBeginnings(true);
     peer.setForced(getenv("SSH_ORIGINAL_COMMAND") != nullptr);
     results.setSessions(kj::heap<SessionsImpl>(kj::addRef(*root_), kj::addRef(*writers_)));
     return kj::READY_NOW;

@@ -36,15 +36,22 @@ void sortByAge(std::vector<PlannedFile>& files) {
   files = std::move(sorted);
 }
 
-// Files that came to the spoke while a run was on its way, and are not in the mirror yet. Each may
-// be one that is gone from its old place.
+// Files that the mirror has not yet: they came to the spoke while a run was on its way, or could
+// not be fetched. Each may be one that is gone from its old place.
 class Arrivals {
  public:
-  Arrivals(const std::vector<PlannedFile>& files, const Paths& fetched, const StoredTimes& times) {
-    for (auto& [remote, kind, basis, basisSize, candidates] : files) {
-      bool isNew = kind == ChangeKind::NEW || kind == ChangeKind::MOVE;
+  // `files` as they are now, `planned` as they were.
+  Arrivals(const std::vector<PlannedFile>& files, const std::vector<PlannedFile>& planned,
+           const Paths& fetched, const StoredTimes& times) {
+    Paths before;
+    for (auto& file : planned) before.insert(file.remote.path);
+    for (auto& file : files) {
+      auto& remote = file.remote;
+      bool isNew = file.kind == ChangeKind::NEW || file.kind == ChangeKind::MOVE;
       if (!isNew || fetched.contains(remote.path)) continue;
-      names_.emplace(baseNameOf(remote.path));
+      names_[std::string(baseNameOf(remote.path))].push_back(remote.path);
+      // What was there before and could not be fetched is no reason to keep all that is smaller.
+      if (before.contains(remote.path)) continue;
       largest_.emplace_back(remote.size, times.stored(remote.mtime));
     }
     std::sort(largest_.begin(), largest_.end(), std::greater<>());
@@ -54,14 +61,20 @@ class Arrivals {
 
   // By its name; or it may have been renamed, and have grown.
   bool mayBe(const GoneFile& gone) const {
-    if (names_.contains(std::string(baseNameOf(gone.path)))) return true;
+    auto named = names_.find(std::string(baseNameOf(gone.path)));
+    // What is in a file's way goes, so that it can come.
+    auto isElsewhere = [&](auto& path) { return !gone.path.starts_with(path + "/"); };
+    if (named != names_.end() &&
+        std::any_of(named->second.begin(), named->second.end(), isElsewhere)) {
+      return true;
+    }
     auto smaller = std::partition_point(largest_.begin(), largest_.end(),
                                         [&](auto& one) { return one.first >= gone.size; });
     return smaller != largest_.begin() && std::prev(smaller)->second >= gone.mtime;
   }
 
  private:
-  Paths names_;
+  std::unordered_map<std::string, std::vector<std::string>> names_;  // paths, by name
   // Sizes, the largest first, each with the latest time of a file that is not smaller.
   std::vector<std::pair<uint64_t, int64_t>> largest_;
 };
@@ -129,7 +142,7 @@ Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const L
     auto kind = remote.size > file.size    ? ChangeKind::GROW
                 : remote.size == file.size ? ChangeKind::TOUCH
                                            : ChangeKind::REWRITE;
-    plan.files.push_back({remote, kind, remote.path, file.size, {}});
+    plan.files.push_back({remote, kind, remote.path, file.size, {}, NO_MOVE_GROUP});
   }
 
   if (listing.complete) {
@@ -140,19 +153,22 @@ Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const L
   }
   plan.spokeFiles = mirror.files - plan.gone.size() + created.size();
   MoveFinder moves(known.remembersKept ? plan.gone : std::vector<GoneFile>(), kept, files);
-  auto planMove = [&](const RemoteFile& remote, std::vector<std::string> candidates) {
-    if (candidates.empty()) return false;
-    auto size = files.at(candidates[0])->size;
-    plan.files.push_back({remote, ChangeKind::MOVE, "", size, std::move(candidates)});
+  auto planMove = [&](const RemoteFile& remote, MoveFinder::Found found) {
+    if (found.candidates.empty()) return false;
+    auto size = files.at(found.candidates[0])->size;
+    plan.files.push_back(
+        {remote, ChangeKind::MOVE, "", size, std::move(found.candidates), found.group});
     return true;
   };
   std::erase_if(created, [&](auto* remote) {
     return planMove(*remote, moves.exact(*remote, known.options.times.stored(remote->mtime)));
   });
   for (auto* remote : created) {
-    if (planMove(*remote, moves.grown(*remote))) continue;
-    plan.files.push_back({*remote, ChangeKind::NEW, "", 0, {}});
+    auto found = moves.grown(*remote);
+    if (planMove(*remote, found)) continue;
+    plan.files.push_back({*remote, ChangeKind::NEW, "", 0, {}, found.group});
   }
+  plan.moveGroups = moves.takeGroups();
   sortByAge(plan.files);
   return plan;
 }
@@ -186,7 +202,7 @@ std::vector<GoneFile> goneTwice(const Plan& plan, const Tree& mirror, const Path
     }
     return shields.contains("");
   };
-  Arrivals arrivals(now.files, fetched, known.options.times);
+  Arrivals arrivals(now.files, plan.files, fetched, known.options.times);
   std::erase_if(gone, [&](auto& file) { return isShielded(file.path) || arrivals.mayBe(file); });
   return gone;
 }

@@ -13,6 +13,8 @@
 
 namespace pibrain {
 
+constexpr uint32_t NO_MOVE_GROUP = UINT32_MAX;
+
 struct PlannedFile {
   RemoteFile remote;
   ChangeKind kind;    // a guess for GROW and REWRITE, until the contents have been compared
@@ -20,6 +22,14 @@ struct PlannedFile {
   uint64_t basisSize = 0;
   // MOVE: what it may have been, the likeliest first. Its content tells.
   std::vector<std::string> candidates;
+  // If there are several: in Plan::moveGroups. Then the candidates are some of these.
+  uint32_t moveGroup = NO_MOVE_GROUP;
+};
+
+// Files that went, of which some created ones may be any.
+struct MoveGroup {
+  bool exact = false;                                   // they have the same size and time, too
+  std::vector<std::pair<std::string, uint64_t>> files;  // paths and sizes
 };
 
 // A file of the mirror that the spoke does not have.
@@ -34,6 +44,7 @@ struct GoneFile {
 struct Plan {
   std::vector<PlannedFile> files;  // oldest first, so that parents come before their forks
   std::vector<GoneFile> gone;      // sorted by path
+  std::vector<MoveGroup> moveGroups;
   uint32_t mirrorFiles = 0;
   uint64_t spokeFiles = 0;  // counted, not what the spoke says; of no use unless it listed all
 };

@@ -18,6 +18,7 @@
 #include "hub/sync/deletion.h"
 #include "hub/sync/explain.h"
 #include "hub/sync/mirror.h"
+#include "hub/sync/move-matcher.h"
 #include "hub/sync/outcome.h"
 #include "hub/sync/plan.h"
 #include "hub/sync/reach.h"
@@ -79,6 +80,7 @@ class SpokeSync {
       if (store_ != nullptr && !options_.dryRun) reach->remember(*store_);
       noteListing(listing);
       auto plan = makePlan(tree, kept_, known, listing);
+      matchMoves(plan, mirror, session);
       // What failed the last time is not in the way of others this time.
       std::stable_partition(plan.files.begin(), plan.files.end(),
                             [&](auto& file) { return !failed_.contains(file.remote.path); });

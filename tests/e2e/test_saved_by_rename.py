@@ -65,7 +65,8 @@ class SavedByRename(mounts.PrivateMounts, FaultCase):
         """Runs the program until the caller's end."""
         child = subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True,
                                  env={**os.environ, "PARENT": str(os.getpid())})
-        self.addCleanup(child.communicate)
+        self.addCleanup(child.stdout.close)
+        self.addCleanup(child.wait)
         self.addCleanup(child.kill)
         self.assertEqual(child.stdout.readline(), "ready\n")
         return child
@@ -87,7 +88,7 @@ class SavedByRename(mounts.PrivateMounts, FaultCase):
             nowhere += moving - {os.path.basename(os.fsdecode(path)) for path in files_below(self.mirror)}
         self.assertEqual((failed, nowhere), ([], []))
         mover.kill()
-        mover.communicate()
+        mover.wait()
         (self.source / "d7/7.jsonl").unlink()
         self.assertIn("deleted", self.counts("--delete"))
         self.assertEqual(set(files_below(self.source)), set(files_below(self.mirror)))
@@ -131,7 +132,7 @@ class SavedByRename(mounts.PrivateMounts, FaultCase):
                 self.note_archive()
         finally:
             saver.kill()
-            saver.communicate()
+            saver.wait()
         self.assertEqual((failed, sum(deleted), sum(missing)), ([], 0, 0), f"archived per run: {deleted}, missing: {missing}")
         self.settle()
 

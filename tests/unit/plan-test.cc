@@ -316,6 +316,13 @@ TEST_F(PlanTest, goneIsNotWhatMayBeElsewhere) {
   EXPECT_EQ(gone({"x/d"}), (Texts{"cold/c", "cold/d", "hot/a", "hot/below/b"}));
   spokeHas({{"stays", {1, OLD}}, {"new", {5, OLD}}, {"large", {9, OLD - 1}}});
   EXPECT_EQ(gone(), Texts{"cold/d"});
+  // What could not be fetched may be it by its name alone, and not if that is in its way.
+  auto plan = [&](const char* path) { first.files.emplace_back().remote.path = path; };
+  plan("new");
+  EXPECT_EQ(gone(), (Texts{"cold/c", "cold/d", "hot/a", "hot/below/b"}));
+  spokeHas({{"stays", {1, OLD}}, {"x/c", {500, OLD + 1}}, {"hot", {500, OLD + 1}}});
+  for (auto path : {"x/c", "hot"}) plan(path);
+  EXPECT_EQ(gone(), (Texts{"cold/d", "hot/a", "hot/below/b"}));
   spokeHas({{"stays", {100, OLD + 5}}, {"new", {100, OLD - 1}}});
   EXPECT_EQ(gone(), (Texts{"cold/c", "cold/d", "hot/a", "hot/below/b"})) << "sessions grow";
 }

@@ -97,8 +97,8 @@ TEST_F(RootFlipper, tenThousandRounds) {
     swaps = flipper.swaps();
   }
   canary.expectUntouched();
-  std::cout << swaps << " swaps, " << read_ << " read, " << refused_[proto::Reason::VANISHED] << " vanished, "
-            << refused_[proto::Reason::NOT_REGULAR] << " not regular\n";
+  std::cout << swaps << " swaps, " << read_ << " read, " << refused_[proto::Reason::VANISHED]
+            << " vanished, " << refused_[proto::Reason::NOT_REGULAR] << " not regular\n";
   EXPECT_GT(read_, ROUNDS);
   EXPECT_GT(refused_[proto::Reason::VANISHED], ROUNDS / 100);
   EXPECT_GT(refused_[proto::Reason::NOT_REGULAR], 0);
