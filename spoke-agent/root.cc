@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <system_error>
 #include <thread>
@@ -20,8 +21,8 @@ namespace {
 
 // For a tree at rest: the pauses between walks are of the length of a tick of the kernel's, and
 // more.
-constexpr int MAX_WALKS = 5;
-constexpr std::chrono::milliseconds FIRST_PAUSE(5);
+constexpr int MAX_WALKS = 20;
+constexpr std::chrono::milliseconds FIRST_PAUSE(5), MAX_PAUSE(20);
 constexpr std::chrono::seconds PATIENCE(2);
 
 }  // namespace
@@ -80,7 +81,7 @@ std::shared_ptr<const Tree> Root::scanUntilAtRest(bool& atRest) {
     bool tooLong = std::chrono::steady_clock::now() - begun > PATIENCE;
     if (atRest || walks == MAX_WALKS || tooLong) return tree_;
     std::this_thread::sleep_for(pause);
-    pause *= 2;
+    pause = std::min(2 * pause, MAX_PAUSE);
   }
 }
 

@@ -16,10 +16,6 @@ namespace pibrain {
 
 namespace {
 
-bool isAscii(const std::string& name) {
-  return std::all_of(name.begin(), name.end(), [](char c) { return uint8_t(c) < 0x80; });
-}
-
 // The paths with all directories above them; "" is none.
 std::set<std::string> withDirectories(const std::set<std::string>& paths) {
   std::set<std::string> all;
@@ -29,19 +25,35 @@ std::set<std::string> withDirectories(const std::set<std::string>& paths) {
   return all;
 }
 
+bool create(int fd, const std::string& name) {
+  kj::AutoCloseFd file(
+      openat(fd, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  return file.get() >= 0;
+}
+
+// Which of the files is found by this name, too: the one without which it is not. Inodes do not
+// tell, since FUSE may give each name one of its own.
+std::string whoseName(const std::string& name, const std::vector<std::string>& made, int fd) {
+  for (auto& other : made) {
+    unlinkat(fd, other.c_str(), 0);
+    bool gone = faccessat(fd, name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0;
+    create(fd, other);
+    if (gone) return other;
+  }
+  return name;
+}
+
 std::map<std::string, std::string> foldedByTrying(const std::vector<std::string>& names, int fd) {
   std::map<std::string, std::string> out;
-  std::map<ino_t, std::string> made;
+  std::vector<std::string> made;
   for (auto& name : names) {
-    int file = openat(fd, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    bool taken = file < 0 && errno == EEXIST;
-    if (file >= 0) close(file);
-    struct stat st;
-    if (fstatat(fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
-    auto first = made.emplace(st.st_ino, name).first;
-    if (taken && first->second != name) out.emplace(name, first->second);
+    if (create(fd, name)) {
+      made.push_back(name);
+    } else if (errno == EEXIST) {
+      out.emplace(name, whoseName(name, made, fd));
+    }
   }
-  for (auto& [inode, name] : made) unlinkat(fd, name.c_str(), 0);
+  for (auto& name : made) unlinkat(fd, name.c_str(), 0);
   return out;
 }
 
@@ -58,6 +70,10 @@ ScratchDirectory::ScratchDirectory(const std::string& above) : above_(above) {
 ScratchDirectory::~ScratchDirectory() {
   rmdir((above_ + "/names").c_str());
   if (made_) rmdir(above_.c_str());
+}
+
+bool isAscii(const std::string& name) {
+  return std::all_of(name.begin(), name.end(), [](char c) { return uint8_t(c) < 0x80; });
 }
 
 std::string folded(const std::string& path) { return absl::AsciiStrToLower(path); }

@@ -37,6 +37,7 @@ class ScratchDirectory {
 
 // A path in the spelling by which ASCII names are compared.
 std::string folded(const std::string& path);
+bool isAscii(const std::string& path);
 
 struct Folding {
   // Paths of the spoke that cannot be in the mirror, and whose place in it is taken by which.

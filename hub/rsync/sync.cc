@@ -6,6 +6,7 @@
 #include <absl/strings/str_split.h>
 #include <kj/debug.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <map>
@@ -147,6 +148,7 @@ class RsyncSync {
     take(ran);
     note(ran);
     if (!deleting_) return;
+    lookForRespelled(before_);
     std::string refusal;
     for (auto& path : goneTwice(ran, -1, before_.files, refusal)) noteDeleted(path);
     report_.counts.failed = uint32_t(folded_.size());
@@ -165,6 +167,7 @@ class RsyncSync {
       if (reserved) folded_.emplace(item.path, "the mirror uses this name itself");
       if (!reserved) onSpoke_.insert(item.path);
     }
+    for (auto& path : onSpoke_) foldedOnSpoke_.insert(folded(path));
     for (auto& [path, size] : sizes_) ours.insert(path);
     std::optional<ScratchDirectory> scratch;
     if (mayChange) scratch.emplace(staging());
@@ -292,7 +295,9 @@ class RsyncSync {
 
   // Moves what is gone on the spoke to the archive. Returns why it does not (P5); empty if it does.
   std::string deleteGone(Mirror& mirror) {
-    auto mirrored = mirror.walk().files;
+    auto now = mirror.walk();
+    auto mirrored = now.files;
+    lookForRespelled(now);
     std::string refusal;
     auto first = rsync(lookingForGone(), mirror.lockFd());
     auto deletion = archiveGone(mirror, goneTwice(first, mirror.lockFd(), mirrored, refusal));
@@ -338,20 +343,24 @@ class RsyncSync {
 
   // By another spelling, or under the name of what could not be written here.
   bool mayBeOnSpoke(const std::string& path) const {
-    auto sameFile = [&](const std::string& other) {
-      return folded(path) == folded(other) || isOneFile(path, other);
-    };
-    if (std::any_of(onSpoke_.begin(), onSpoke_.end(), sameFile)) return true;
+    if (foldedOnSpoke_.contains(folded(path))) return true;
+    if (respelled_ && !isAscii(path)) return true;
     return std::any_of(unwritten_.begin(), unwritten_.end(),
                        [&](auto& one) { return baseNameOf(one.first) == baseNameOf(path); });
   }
 
-  // Of the mirror's files: what has a path of the spoke's, but not this very name.
-  bool isOneFile(const std::string& path, const std::string& other) const {
-    struct stat one, two;
-    return !sizes_.contains(other) && lstat((spoke_.path + "/" + path).c_str(), &one) == 0 &&
-           lstat((spoke_.path + "/" + other).c_str(), &two) == 0 && one.st_ino == two.st_ino &&
-           one.st_nlink == 1;
+  // Whether the mirror has a file of the spoke's by another spelling, in which it is not ASCII: the
+  // filesystem does not say by which.
+  void lookForRespelled(const Tree& mirror) {
+    std::unordered_set<std::string> ours;
+    if (onSpoke_.empty()) return;
+    for (auto& directory : mirror.directories) {
+      for (auto& file : directory.files) ours.insert(directory.pathOf(file));
+    }
+    respelled_ = std::any_of(onSpoke_.begin(), onSpoke_.end(), [&](auto& path) {
+      return !isAscii(path) && !ours.contains(path) &&
+             access((spoke_.path + "/" + path).c_str(), F_OK) == 0;
+    });
   }
 
   static bool saysNotADirectory(const RsyncRun& run) {
@@ -597,7 +606,9 @@ class RsyncSync {
   std::set<std::string> failedBefore_, last_;  // what the last run could not write, while it waits
   std::unordered_set<std::string> taken_;      // is in the report
   int64_t grain_ = 1;                          // ns, of the mirror's times
-  std::set<std::string> onSpoke_;              // all of its files, if the mirror folds names
+  bool respelled_ = false;         // some of its names are not ASCII, and not the spoke's
+  std::set<std::string> onSpoke_;  // all of its files, if the mirror folds names
+  std::unordered_set<std::string> foldedOnSpoke_;
 };
 
 }  // namespace
