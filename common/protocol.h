@@ -25,6 +25,9 @@ inline constexpr size_t MAX_PROBLEMS = 1000;
 // Of what a walk passes over (symlinks, sockets, …) at most so many are named.
 inline constexpr size_t MAX_SKIPPED = 10'000;
 
+// More directories than these that change all the time, and no deletion can rely on the walk.
+inline constexpr size_t MAX_UNSETTLED = 1000;
+
 // Blocks (agent.capnp): content comes in pieces of at most MAX_PIECE; a block is closed when it
 // holds BLOCK_RAW bytes before compression. So none decompresses to more than MAX_BLOCK_RAW.
 inline constexpr size_t MAX_PIECE = 128 * 1024;
@@ -41,7 +44,8 @@ inline constexpr size_t MAX_ANSWER = 2 * MAX_BLOCK_RAW;  // a hub takes: a block
 inline constexpr size_t MAX_WANTS = 4096;                         // of one pull …
 inline constexpr size_t MAX_WANTED_SIGNATURES = 4 * 1024 * 1024;  // … but for one larger alone,
 inline constexpr size_t MAX_WANTED_SIGNATURE = 8 * 1024 * 1024;   // of which this is the largest
-inline constexpr size_t MAX_IDS = 500'000;                        // of files, to describe or digest
+inline constexpr size_t MAX_IDS = 500'000;                        // of files, to describe or digest;
+                                                           // these may have lengths, too
 inline constexpr size_t MAX_KNOWN = 1'000'000;                    // digests of directories
 
 // P4: a *.jsonl file changed less than this ago is sent up to its last newline.

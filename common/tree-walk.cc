@@ -6,6 +6,7 @@
 #include <kj/debug.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,8 +32,10 @@ static_assert(std::endian::native == std::endian::little, "digests are over litt
 constexpr unsigned MAX_THREADS = 4;
 constexpr size_t DIRECTORIES_WORTH_THREADS = 16;
 
-// How often what changes while it is read is read again.
+// How often what changes while it is read is read.
 constexpr int MAX_ATTEMPTS = 3;
+
+constexpr int64_t NANOS = 1'000'000'000;  // of a second
 
 // Enough for a few hundred files: one call of the hash function for most directories.
 constexpr size_t HASH_PIECE = 32 * 1024;
@@ -109,21 +112,7 @@ class DirectoryReader {
     }
     opened.fd.release();
     KJ_DEFER(closedir(dir));
-    // A name that is replaced by rename meanwhile may be returned twice (btrfs, tmpfs): that is
-    // seen, and so it is read again; or never, which nobody sees.
-    for (int attempt = 1;; ++attempt) {
-      names_.clear();
-      entries_.clear();
-      problems_.clear();
-      errno = 0;
-      while (auto* entry = readdir(dir)) {
-        examine(dirfd(dir), entry);
-        errno = 0;
-      }
-      if (errno != 0) problems_.push_back({path, reasonOf(errno)});
-      if (!dropRepeated() || attempt == MAX_ATTEMPTS) break;
-      rewinddir(dir);
-    }
+    readUntilSettled(dir);
     return finish();
   }
 
@@ -134,7 +123,67 @@ class DirectoryReader {
   struct Entry {
     Tree::File file;  // of the others, only the name
     Kind kind;
+    uint16_t reading;
   };
+  struct Stamp {
+    dev_t device = 0;
+    ino_t inode = 0;
+    int64_t mtime = 0, ctime = 0;
+    bool operator==(const Stamp&) const = default;
+  };
+
+  // A name that is replaced by rename meanwhile may be returned twice (btrfs, tmpfs), or not at
+  // all. The directory's times tell, and then it is read again; what any reading met is there.
+  void readUntilSettled(DIR* dir) {
+    names_.clear();
+    entries_.clear();
+    for (reading_ = 1; reading_ <= MAX_ATTEMPTS; ++reading_) {
+      auto now = coarseNow();
+      auto before = stampOf(dirfd(dir));
+      problems_.clear();
+      errno = 0;
+      while (auto* entry = readdir(dir)) {
+        examine(dirfd(dir), entry);
+        errno = 0;
+      }
+      if (errno != 0) problems_.push_back({path_, reasonOf(errno)});
+      bool settled = !dropRepeated() && stampOf(dirfd(dir)) == before;
+      if (settled && reading_ == 1) addStamp(before, now);
+      if (settled) break;
+      if (reading_ == 1) part_.unsettled.push_back(path_);
+      rewinddir(dir);
+    }
+  }
+
+  // The clock that the kernel takes files' times from.
+  static int64_t coarseNow() {
+    struct timespec now = {};
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return int64_t(now.tv_sec) * NANOS + now.tv_nsec;
+  }
+
+  static Stamp stampOf(int dir) {
+    struct stat st;
+    if (fstat(dir, &st) != 0) return {};
+    return {st.st_dev, st.st_ino, mtimeOf(st),
+            int64_t(st.st_ctim.tv_sec) * NANOS + st.st_ctim.tv_nsec};
+  }
+
+  void addStamp(const Stamp& stamp, int64_t now) {
+    piece_ = path_;
+    piece_ += '\0';
+    for (uint64_t one : {uint64_t(stamp.device), uint64_t(stamp.inode), uint64_t(stamp.mtime),
+                         uint64_t(stamp.ctime)}) {
+      append(piece_, one);
+    }
+    part_.stamps.sum += XXH3_64bits(piece_.data(), piece_.size());
+    // Whole seconds are those of a filesystem that keeps no less; FAT counts two at a time.
+    bool coarse = stamp.mtime % NANOS == 0 && stamp.ctime % NANOS == 0;
+    auto isFresh = [&](int64_t time) {
+      return time >= now - (coarse ? 2 * NANOS : 0) && time < now + NANOS;
+    };
+    part_.stamps.fresh |= isFresh(stamp.mtime) || isFresh(stamp.ctime);
+  }
 
   std::string_view nameOf(const Tree::File& file) const {
     return std::string_view(names_).substr(file.name, file.nameLength);
@@ -170,18 +219,24 @@ class DirectoryReader {
     }
     entries_.push_back({{uint64_t(st.st_size), mtimeOf(st), uint32_t(names_.size()),
                          uint16_t(name.size()), uint16_t(st.st_mode & 0777)},
-                        kind});
+                        kind,
+                        uint16_t(reading_)});
     names_ += name;
   }
 
-  // Sorts the entries. Returns whether a name came twice; of these one is left.
+  // Sorts the entries. Of a name the latest reading's is left. Returns whether that had it twice.
   bool dropRepeated() {
     auto name = [this](const Entry& entry) { return nameOf(entry.file); };
-    std::sort(entries_.begin(), entries_.end(),
-              [&](auto& a, auto& b) { return name(a) < name(b); });
-    auto end = std::unique(entries_.begin(), entries_.end(),
-                           [&](auto& a, auto& b) { return name(a) == name(b); });
-    bool repeated = end != entries_.end();
+    std::sort(entries_.begin(), entries_.end(), [&](auto& a, auto& b) {
+      auto order = name(a) <=> name(b);
+      return order != 0 ? order < 0 : a.reading > b.reading;
+    });
+    bool repeated = false;
+    auto end = std::unique(entries_.begin(), entries_.end(), [&](auto& first, auto& second) {
+      if (name(first) != name(second)) return false;
+      repeated |= first.reading == reading_ && second.reading == reading_;
+      return true;
+    });
     entries_.erase(end, entries_.end());
     return repeated;
   }
@@ -251,6 +306,7 @@ class DirectoryReader {
   std::vector<Entry> entries_;
   std::vector<Tree::Problem> problems_;
   std::string names_, piece_;
+  int reading_ = 0;
 };
 
 // The directories still to be read, and the threads that read them.
@@ -273,6 +329,7 @@ class Walk {
     std::sort(tree_.problems.begin(), tree_.problems.end(),
               [](auto& a, auto& b) { return a.path < b.path; });
     std::sort(tree_.skipped.begin(), tree_.skipped.end());
+    std::sort(tree_.unsettled.begin(), tree_.unsettled.end());
     number(tree_);
     return std::move(tree_);
   }
@@ -333,6 +390,9 @@ class Walk {
     std::move(part.problems.begin(), part.problems.end(), std::back_inserter(tree_.problems));
     std::move(part.skipped.begin(), part.skipped.end(), std::back_inserter(tree_.skipped));
     if (tree_.skipped.size() > MAX_SKIPPED) tree_.skipped.resize(MAX_SKIPPED);
+    std::move(part.unsettled.begin(), part.unsettled.end(), std::back_inserter(tree_.unsettled));
+    tree_.stamps.sum += part.stamps.sum;
+    tree_.stamps.fresh |= part.stamps.fresh;
     tree_.bytes += part.bytes;
     tree_.symlinksSkipped += part.symlinksSkipped;
     tree_.specialsSkipped += part.specialsSkipped;
@@ -387,6 +447,10 @@ Tree walkTree(int root, const WalkOptions& options) {
     });
     if (settled || attempt == MAX_ATTEMPTS) return tree;
   }
+}
+
+bool agree(const Tree::Stamps& first, const Tree::Stamps& second) {
+  return !first.fresh && first.sum == second.sum;
 }
 
 uint64_t digestOf(const Tree::Directory& directory, const DigestOptions& options) {

@@ -54,6 +54,12 @@ struct Tree {
     std::string path;
     proto::Reason reason;
   };
+  // What all directories' inodes and times were before they were read, in one number; but for the
+  // unsettled ones.
+  struct Stamps {
+    uint64_t sum = 0;
+    bool fresh = false;  // one changed just then: a change after it might leave the same times
+  };
 
   std::vector<Directory> directories;  // those that hold regular files, sorted by path
   std::vector<Problem> problems;       // what could not be read; nothing if the walk was complete
@@ -62,6 +68,10 @@ struct Tree {
   uint32_t symlinksSkipped = 0;
   uint32_t specialsSkipped = 0;
   std::vector<std::string> skipped;  // the paths of these, of not more than MAX_SKIPPED
+  // Directories that changed while they were read. All names that were met then, and when they were
+  // read again, are in the tree, but one that is replaced all the time may have been missed.
+  std::vector<std::string> unsettled;
+  Stamps stamps;
 
   // The file with this id; null if there is none.
   kj::Maybe<Found> find(uint32_t id) const;
@@ -87,9 +97,14 @@ struct WalkOptions {
 
 // Walks the tree beneath the directory `root` (not owned), in a few threads if it is large;
 // symlinks are not followed. What cannot be read is a problem of the result; the walk goes on. A
-// directory that goes away meanwhile may have another name now: then all is walked again, a few
-// times, until it settles. Computes the directories' digests.
+// directory that changes while it is read is read again, and one that goes away may have another
+// name now: then all is walked again; both a few times, until it settles. Computes the directories'
+// digests.
 Tree walkTree(int root, const WalkOptions& options = {});
+
+// Whether no directory changed between two walks, the second of which began after the first ended:
+// then both show the tree as it was at one instant, but for what is beneath unsettled directories.
+bool agree(const Tree::Stamps& first, const Tree::Stamps& second);
 
 // Drops the files for which `drop(path)` is true, and makes the digest anew.
 void dropFiles(Tree::Directory& directory, const std::function<bool(const std::string& path)>& drop,

@@ -26,6 +26,7 @@ struct Peer {
   sandbox @8 :Text;            # agent: what confines it ("Landlock 7, seccomp, limits")
   forced @9 :Bool;             # agent: sshd started it as a forced command
   keyed @10 :Bool;             # agent: it hashes with the secrets that pull and digest bring
+  hashesBeginnings @11 :Bool;  # agent: it knows the `lengths` of digest
 }
 
 enum RootState { served @0; missing @1; notADirectory @2; denied @3; }
@@ -36,7 +37,8 @@ interface Spoke {
 
 interface Sessions {
   scan @0 (tree :Hash, known :List(UInt64), knownComplete :Bool, reuse :Bool, newest :Int64,
-           maxSkipped :UInt32, times :StoredTimes, modes :Bool) -> (listing :Blocks);
+           maxSkipped :UInt32, times :StoredTimes, modes :Bool,
+           untilAtRest :Bool) -> (listing :Blocks);
   # Walks the root. `tree` is the digest of all that the hub holds, `known` the digests of its
   # directories (common/tree-walk.h defines both). The listing begins with a Summary. If the
   # digests of the trees are equal, that is all. If they are not and `knownComplete` is false, it
@@ -47,6 +49,8 @@ interface Sessions {
   # Unless the trees are equal, or the state is `differs`, at most `maxSkipped` of the entries that
   # were skipped are named. `times` and `modes` say what the digests and fingerprints are over
   # (DigestOptions there); an agent that does not know them answers with all of its directories.
+  # `untilAtRest`: it is walked a few times, until no directory changed from one walk to the next,
+  # and the summary says whether that came to pass.
 
   pull @1 (wants :List(Want), options :PullOptions) -> (blocks :Blocks);
   # Answers the wants in their order: for each either begin, data…, end; or differs; or refused.
@@ -54,8 +58,9 @@ interface Sessions {
   signature @2 (file :UInt32, blockLength :UInt32, strongLength :UInt32) -> (blocks :Blocks);
   # librsync's signature of a file as `signature` events, or refused. Zero: chosen by its size.
 
-  digest @3 (files :List(UInt32), secret :Data) -> (blocks :Blocks);
-  # For each file a `digest` event, or refused. `secret` as in PullOptions.
+  digest @3 (files :List(UInt32), secret :Data, lengths :List(UInt64)) -> (blocks :Blocks);
+  # For each file a `digest` event, or refused. `secret` as in PullOptions. `lengths`: of how many
+  # of each file's first bytes, or of all if it has fewer; empty: of all.
 
   describe @4 (files :List(UInt32)) -> (listing :Blocks);
   # For each file an `entry` event, or refused: for those whose fingerprint told the hub nothing.
@@ -112,6 +117,7 @@ struct Event {
     signature @10 :Data;       # the next bytes of the signature
     entry @11 :FileEntry;
     skipped @12 :Data;         # the path of a symlink, socket, FIFO or device
+    unsettled @13 :Data;       # the path of a directory that changed while it was read
   }
 }
 
@@ -123,6 +129,8 @@ struct Summary {
   bytes @4 :UInt64;
   symlinksSkipped @5 :UInt32;
   specialsSkipped @6 :UInt32;  # sockets, FIFOs, devices
+  rest @7 :Rest;               # if `untilAtRest` was asked for
+  enum Rest { unsaid @0; atRest @1; changing @2; }
   enum State { same @0; differs @1; listed @2; }
 }
 

@@ -112,7 +112,10 @@ class SessionsImpl : public proto::Sessions::Server {
 
   kj::Promise<void> scan(ScanContext context) override {
     auto params = context.getParams();
-    auto tree = params.getReuse() && root_->tree() != nullptr ? root_->tree() : root_->scan();
+    bool atRest = false;
+    auto tree = params.getUntilAtRest()                         ? root_->scanUntilAtRest(atRest)
+                : params.getReuse() && root_->tree() != nullptr ? root_->tree()
+                                                                : root_->scan();
     auto times = params.getTimes();
     ListingSource::Known known{
         Digest::from(params.getTree()),
@@ -120,7 +123,10 @@ class SessionsImpl : public proto::Sessions::Server {
         params.getKnownComplete(),
         params.getNewest(),
         params.getMaxSkipped(),
-        {{times.getGrain(), times.getOldest(), times.getNewest()}, params.getModes()}};
+        {{times.getGrain(), times.getOldest(), times.getNewest()}, params.getModes()},
+        !params.getUntilAtRest() ? proto::Summary::Rest::UNSAID
+        : atRest                 ? proto::Summary::Rest::AT_REST
+                                 : proto::Summary::Rest::CHANGING};
     auto listing = kj::heap<ListingSource>(kj::mv(tree), known);
     context.getResults().setListing(stream(kj::mv(listing)));
     return kj::READY_NOW;
@@ -150,9 +156,13 @@ class SessionsImpl : public proto::Sessions::Server {
   }
 
   kj::Promise<void> digest(DigestContext context) override {
-    std::deque<uint32_t> files;
+    std::deque<DigestsOf::Ask> files;
     auto params = context.getParams();
-    for (uint32_t file : params.getFiles()) files.push_back(file);
+    auto lengths = params.getLengths();
+    for (uint32_t file : params.getFiles()) {
+      files.push_back(
+          {file, files.size() < lengths.size() ? lengths[uint32_t(files.size())] : UINT64_MAX});
+    }
     auto source = kj::heap<DigestsOf>(kj::addRef(*root_), tree(), kj::mv(files),
                                       kj::heapArray<kj::byte>(params.getSecret()));
     context.getResults().setBlocks(stream(kj::mv(source)));
@@ -195,6 +205,7 @@ class SpokeImpl : public proto::Spoke::Server {
     peer.setSandbox(sandbox_.c_str());
     // sshd(8) sets it to what the client asked for, when a forced command takes its place.
     peer.setKeyed(true);
+    peer.setHashesBeginnings(true);
     peer.setForced(getenv("SSH_ORIGINAL_COMMAND") != nullptr);
     results.setSessions(kj::heap<SessionsImpl>(kj::addRef(*root_), kj::addRef(*writers_)));
     return kj::READY_NOW;

@@ -55,7 +55,7 @@ bool SignatureOf::produce(BlockWriter& writer) {
 
 bool DigestsOf::produce(BlockWriter& writer) {
   if (files_.empty()) return false;
-  uint32_t id = files_.front();
+  auto [id, length] = files_.front();
   files_.pop_front();
   auto opened = root_->open(*tree_, id);
   if (opened.is<proto::Reason>()) {
@@ -64,9 +64,8 @@ bool DigestsOf::produce(BlockWriter& writer) {
   }
   auto& file = opened.get<Root::File>();
   FileHasher hasher(secret_);
-  uint64_t size = 0;
-  KJ_IF_MAYBE(e,
-              kj::runCatchingExceptions([&]() { size = hashPrefix(file.fd, file.size, hasher); })) {
+  uint64_t size = 0, wanted = kj::min(file.size, length);
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { size = hashPrefix(file.fd, wanted, hasher); })) {
     refuse(writer, id, proto::Reason::IO_ERROR);
     return !files_.empty();
   }

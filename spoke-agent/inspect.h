@@ -32,10 +32,14 @@ class SignatureOf : public EventSource {
   size_t sent_ = 0;
 };
 
-// The digests of files.
+// The digests of files, or of their beginnings.
 class DigestsOf : public EventSource {
  public:
-  DigestsOf(kj::Own<Root> root, std::shared_ptr<const Tree> tree, std::deque<uint32_t> files,
+  struct Ask {
+    uint32_t file;
+    uint64_t length;
+  };
+  DigestsOf(kj::Own<Root> root, std::shared_ptr<const Tree> tree, std::deque<Ask> files,
             kj::Array<kj::byte> secret)
       : root_(kj::mv(root)), tree_(kj::mv(tree)), files_(kj::mv(files)), secret_(kj::mv(secret)) {}
 
@@ -44,7 +48,7 @@ class DigestsOf : public EventSource {
  private:
   kj::Own<Root> root_;
   std::shared_ptr<const Tree> tree_;
-  std::deque<uint32_t> files_;
+  std::deque<Ask> files_;
   const kj::Array<kj::byte> secret_;
 };
 

@@ -28,7 +28,7 @@ void fill(proto::Entry::Builder entry, const Tree::Directory& directory, const T
 }  // namespace
 
 ListingSource::ListingSource(std::shared_ptr<const Tree> tree, const Known& known)
-    : tree_(kj::mv(tree)), newest_(known.newest), options_(known.options) {
+    : tree_(kj::mv(tree)), newest_(known.newest), options_(known.options), rest_(known.rest) {
   std::vector<uint64_t> digests;
   digests.reserve(tree_->directories.size());
   for (auto& directory : tree_->directories) {
@@ -46,6 +46,11 @@ ListingSource::ListingSource(std::shared_ptr<const Tree> tree, const Known& know
   }
   state_ = proto::Summary::State::LISTED;
   maxSkipped_ = std::min<size_t>(known.maxSkipped, tree_->skipped.size());
+  if (rest_ != proto::Summary::Rest::UNSAID) unsettled_ = tree_->unsettled.size();
+  if (unsettled_ > MAX_UNSETTLED) {
+    unsettled_ = 0;
+    rest_ = proto::Summary::Rest::CHANGING;
+  }
   std::unordered_map<uint64_t, uint32_t> indexes;
   for (uint32_t i = 0; i < known.digests.size(); ++i) indexes.emplace(known.digests[i], i);
   for (uint32_t i = 0; i < tree_->directories.size(); ++i) {
@@ -66,6 +71,11 @@ bool ListingSource::produce(BlockWriter& writer) {
       event.setSkipped(dataOf(tree_->skipped[nextSkipped_]));
     });
     ++nextSkipped_;
+  } else if (nextUnsettled_ < unsettled_) {
+    writer.add([&](proto::Event::Builder event) {
+      event.setUnsettled(dataOf(tree_->unsettled[nextUnsettled_]));
+    });
+    ++nextUnsettled_;
   } else if (!unseen_.empty()) {
     addUnseen(writer);
   } else if (nextDirectory_ < differing_.size()) {
@@ -76,7 +86,8 @@ bool ListingSource::produce(BlockWriter& writer) {
 
 bool ListingSource::atEnd() const {
   return nextProblem_ >= std::min(tree_->problems.size(), MAX_PROBLEMS) &&
-         nextSkipped_ >= maxSkipped_ && unseen_.empty() && nextDirectory_ >= differing_.size();
+         nextSkipped_ >= maxSkipped_ && nextUnsettled_ >= unsettled_ && unseen_.empty() &&
+         nextDirectory_ >= differing_.size();
 }
 
 void ListingSource::addSummary(BlockWriter& writer) {
@@ -89,6 +100,7 @@ void ListingSource::addSummary(BlockWriter& writer) {
     summary.setBytes(tree_->bytes);
     summary.setSymlinksSkipped(tree_->symlinksSkipped);
     summary.setSpecialsSkipped(tree_->specialsSkipped);
+    summary.setRest(rest_);
   });
 }
 

@@ -22,6 +22,7 @@ class ListingSource : public EventSource {
     int64_t newest;
     uint32_t maxSkipped = 0;
     DigestOptions options = {};
+    proto::Summary::Rest rest = proto::Summary::Rest::UNSAID;
   };
   ListingSource(std::shared_ptr<const Tree> tree, const Known& known);
 
@@ -44,6 +45,8 @@ class ListingSource : public EventSource {
   bool summarized_ = false;
   size_t nextProblem_ = 0;
   size_t nextSkipped_ = 0;
+  size_t nextUnsettled_ = 0, unsettled_ = 0;
+  proto::Summary::Rest rest_;
   size_t nextDirectory_ = 0;  // in differing_
   size_t nextFile_ = 0;       // in that directory
 };

@@ -21,9 +21,10 @@ constexpr uint64_t MIN_FORK = 4096;
 constexpr int64_t DELTA_PATIENCE = 1'000'000'000;
 constexpr int64_t DELTA_NANOS_PER_BYTE = 500;
 
-// SQLite's write-ahead log and rollback journal (https://sqlite.org/tempfiles.html): with the
-// database they are one thing in several files, which makes sense only while nobody writes.
-constexpr std::string_view DATABASE_SUFFIXES[] = {"-wal", "-journal"};
+// SQLite's write-ahead log, rollback journal, and index of the log that those who use the database
+// share (https://sqlite.org/tempfiles.html): with the database they are one thing in several files,
+// which makes sense only while nobody writes.
+constexpr std::string_view DATABASE_SUFFIXES[] = {"-wal", "-journal", "-shm"};
 
 int64_t processorNanos() {
   struct timespec now;
@@ -115,7 +116,8 @@ bool Pull::isDatabaseInUse(const Root::File& file, int64_t now) const {
   // Only what has a journal beside it is taken for a database.
   if (tree_->idOf(base) == nullptr) return false;
   bool isDatabase = false, fresh = changedWithin(SETTLED_NANOS, file.mtime, now);
-  for (std::string_view suffix : {std::string_view(), DATABASE_SUFFIXES[0], DATABASE_SUFFIXES[1]}) {
+  for (std::string_view suffix :
+       {std::string_view(), DATABASE_SUFFIXES[0], DATABASE_SUFFIXES[1], DATABASE_SUFFIXES[2]}) {
     KJ_IF_MAYBE(id, tree_->idOf(std::string(base) + std::string(suffix))) {
       isDatabase |= !suffix.empty();
       auto beside = root_->open(*tree_, *id);

@@ -8,14 +8,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <system_error>
+#include <thread>
 
 #include "common/file-io.h"
 
 namespace pibrain {
 
+namespace {
+
+// For a tree at rest: the pauses between walks are of the length of a tick of the kernel's, and
+// more.
+constexpr int MAX_WALKS = 20;
+constexpr std::chrono::milliseconds FIRST_PAUSE(5), MAX_PAUSE(20);
+constexpr std::chrono::seconds PATIENCE(2);
+
 // Fewer bytes than these in holes are not worth telling.
 constexpr uint64_t MIN_HOLES = 1 << 20;
+
+}  // namespace
 
 std::string expandPath(const std::string& path) {
   if (path == "~" || path.starts_with("~/")) {
@@ -58,6 +71,21 @@ void Root::beginScan() {
 std::shared_ptr<const Tree> Root::scan() {
   tree_ = std::make_shared<const Tree>(begun_.valid() ? begun_.get() : walk());
   return tree_;
+}
+
+std::shared_ptr<const Tree> Root::scanUntilAtRest(bool& atRest) {
+  auto begun = std::chrono::steady_clock::now();
+  auto pause = FIRST_PAUSE;
+  if (tree_ == nullptr) scan();
+  for (int walks = 1;; ++walks) {
+    auto before = tree_->stamps;
+    scan();
+    atRest = agree(before, tree_->stamps);
+    bool tooLong = std::chrono::steady_clock::now() - begun > PATIENCE;
+    if (atRest || walks == MAX_WALKS || tooLong) return tree_;
+    std::this_thread::sleep_for(pause);
+    pause = std::min(2 * pause, MAX_PAUSE);
+  }
 }
 
 Tree Root::walk() const {

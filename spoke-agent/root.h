@@ -30,6 +30,9 @@ class Root : public kj::Refcounted {
 
   // Walks the tree anew; ids of earlier scans stay valid for those who hold their tree.
   std::shared_ptr<const Tree> scan();
+  // Walks it anew, a few times if need be, until no directory changed since the walk before. That
+  // may be the last scan's. Sets `atRest` to whether that came to pass.
+  std::shared_ptr<const Tree> scanUntilAtRest(bool& atRest);
   // The latest scan's tree; null before the first.
   std::shared_ptr<const Tree> tree() const { return tree_; }
 

@@ -64,6 +64,22 @@ bool RsyncOutput::item(std::string_view view) {
   return true;
 }
 
+bool RsyncOutput::directory(std::string_view view) {
+  absl::string_view text(view.data(), view.size());
+  auto what = text.substr(0, ITEM_LENGTH);
+  bool update = what.size() == ITEM_LENGTH && absl::StrContains(".c", what.substr(0, 1)) &&
+                what[1] == 'd' && text.size() > ITEM_LENGTH && text[ITEM_LENGTH] == ' ';
+  if (!update) return false;
+  text.remove_prefix(ITEM_LENGTH + 1);
+  uint64_t size = 0;
+  if (!takeNumber(text, size) || !absl::ConsumePrefix(&text, " ")) return false;
+  if (what[0] == '.' && what[4] != 't' && what[4] != 'T') return true;
+  auto path = unescapeRsync({text.data(), text.size()});
+  if (path.ends_with('/')) path.pop_back();
+  directories_.push_back(path == "." ? "" : path);
+  return true;
+}
+
 // "   1234  45%   12.34MB/s    0:00:01 (xfr#3, to-chk=5/10)", and "ir-chk" while rsync still finds
 // directories. What stands in brackets is missing while a file is on its way; when the list is
 // whole, rsync says once more of the same file that there is nothing left to check.
@@ -90,7 +106,7 @@ bool RsyncOutput::progress(std::string_view view) {
 }
 
 void RsyncOutput::line(std::string_view view) {
-  if (item(view) || progress(view)) return;
+  if (item(view) || directory(view) || progress(view)) return;
   absl::string_view text(view.data(), view.size());
   uint64_t number = 0;
   auto after = [&](absl::string_view words) {

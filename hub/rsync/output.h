@@ -28,6 +28,9 @@ class RsyncOutput {
   void line(std::string_view text);
 
   const std::vector<Item>& items() const { return items_; }
+  // Directories that are new, or have another time: what is in them came, went or was renamed. The
+  // source itself is "".
+  const std::vector<std::string>& directories() const { return directories_; }
   uint32_t files = 0;         // regular ones on the spoke
   uint64_t bytes = 0;         // in them
   uint64_t bytesLiteral = 0;  // content that came as such
@@ -42,9 +45,11 @@ class RsyncOutput {
 
  private:
   bool item(std::string_view text);
+  bool directory(std::string_view text);
   bool progress(std::string_view text);
 
   std::vector<Item> items_;
+  std::vector<std::string> directories_;
   uint64_t lastTransfer_ = 0;  // the number of the file of which progress was last said
 };
 

@@ -1,9 +1,11 @@
 #include "hub/rsync/process.h"
 
 #include <absl/strings/match.h>
+#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
+#include <absl/strings/strip.h>
 #include <errno.h>
 #include <kj/common.h>
 #include <poll.h>
@@ -169,7 +171,12 @@ std::optional<Unwritten> unwrittenFile(const RsyncRun& run, const std::string& m
     auto path = unescapeRsync({name.data(), name.size()});
     auto above = mirror + (mirror.ends_with('/') ? "" : "/");
     if (!path.starts_with(above)) return std::nullopt;
-    return Unwritten{path.substr(above.size()), std::string(line.substr(end + END.size()))};
+    Unwritten unwritten{path.substr(above.size()), std::string(line.substr(end + END.size()))};
+    absl::string_view why = unwritten.why;
+    if (absl::ConsumeSuffix(&why, ")")) {
+      (void)absl::SimpleAtoi(why.substr(why.rfind('(') + 1), &unwritten.error);
+    }
+    return unwritten;
   }
   return std::nullopt;
 }

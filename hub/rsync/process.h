@@ -32,6 +32,7 @@ bool wasTurnedAway(const SpokeConfig& spoke, const RsyncRun& run);
 struct Unwritten {
   std::string path;  // in the mirror
   std::string why;
+  int error = 0;  // errno
 };
 std::optional<Unwritten> unwrittenFile(const RsyncRun& run, const std::string& mirror);
 

@@ -3,22 +3,29 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_replace.h>
+#include <absl/strings/str_split.h>
 #include <kj/debug.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <thread>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "common/file-io.h"
+#include "common/rooted-dir.h"
 #include "common/text.h"
 #include "hub/failure.h"
 #include "hub/files.h"
+#include "hub/rsync/folding.h"
+#include "hub/rsync/name-list.h"
 #include "hub/rsync/process.h"
 #include "hub/rsync/replaced.h"
+#include "hub/rsync/room.h"
 #include "hub/ssh/openssh-command.h"
 #include "hub/ssh/turns.h"
 #include "hub/sync/archive-catalog.h"
@@ -37,22 +44,17 @@ using Kind = RsyncOutput::Kind;
 // A file's time that is later than the clocks by more than this is no clock.
 constexpr int64_t DAY = 86'400'000'000'000;  // ns
 constexpr size_t MAX_DESCRIBED = 5;
-// rsync runs again without so many files that cannot be written; of a disk that is full there would
-// be no end.
-constexpr size_t MAX_UNWRITTEN = 3;
+// So often rsync runs again without what could not be written. Each time all that has no room
+// either is left out, so this is for disks that fail in other ways.
+constexpr int MAX_ROUNDS = 20;
+// What can be left out by name: the system limits a command line to 2 MiB or so.
+constexpr size_t MAX_LEFT_OUT = 512 * 1024;
 
 // A path as rsync's filters take it, which is a pattern if one of these is in it (rsync(1)).
 std::string filterFor(const std::string& path) {
   if (path.find_first_of("*?[") == std::string::npos) return "/" + path;
   return "/" +
          absl::StrReplaceAll(path, {{"\\", "\\\\"}, {"*", "\\*"}, {"?", "\\?"}, {"[", "\\["}});
-}
-
-// Has rsync, which compares nanoseconds or whole seconds, take times for the same that a mirror of
-// this grain (ns) cannot tell apart.
-std::string withinAGrain(int64_t grain) {
-  constexpr int64_t SECOND = 1'000'000'000;
-  return absl::StrCat("--modify-window=", std::max<int64_t>(grain - 1, 0) / SECOND);
 }
 
 class RsyncSync {
@@ -72,9 +74,7 @@ class RsyncSync {
     deleting_ = options_.deleteGone || spoke_.deleteGone;
     Mirror mirror(spoke_.path, options_.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
                   archive());
-    mirror.keepModes(spoke_.keepModes);
-    mirror.setTraits(traitsOf(mirror, spoke_.name, store_, !options_.dryRun));
-    lookAt(mirror);
+    prepare(mirror, !options_.dryRun);
     if (options_.dryRun) {
       preview();
     } else {
@@ -84,14 +84,10 @@ class RsyncSync {
 
   void verify(Verification& result, bool repair) {
     Mirror mirror(spoke_.path, repair ? Mirror::Access::WRITE : Mirror::Access::READ, archive());
-    mirror.keepModes(spoke_.keepModes);
-    mirror.setTraits(traitsOf(mirror, spoke_.name, store_, repair));
-    lookAt(mirror);
+    prepare(mirror, repair);
     readFromDisk(mirror);  // it is the disk that is in question
     auto options = lookingForGone();
     options.push_back("--checksum");
-    auto grain = mirror.traits().times.grain;
-    if (grain > 1) options.push_back(withinAGrain(grain));
     auto look = rsync(options, -1);
     requireGood(look);
     note(look);
@@ -121,9 +117,22 @@ class RsyncSync {
     return Archive(config_.hub.archiveDir, spoke_.name, report_.started, agesFile_);
   }
 
+  void prepare(Mirror& mirror, bool mayProbe) {
+    mirror.keepModes(spoke_.keepModes);
+    mirror.setTraits(traitsOf(mirror, spoke_.name, store_, mayProbe));
+    grain_ = mirror.traits().times.grain;
+    lookAt(mirror);
+    requireReadable(spoke_, before_, report_.warnings);
+    if (mirror.traits().foldsNames || mirror.traits().changesNames)
+      lookForFolding(mirror, mayProbe);
+    if (store_ == nullptr) return;
+    auto failed = store_->failedFiles(spoke_.name);
+    if (failed.ok()) failedBefore_.insert(failed->begin(), failed->end());
+  }
+
   void lookAt(Mirror& mirror) {
     before_ = mirror.walk();
-    requireReadable(spoke_, before_, report_.warnings);
+    sizes_.clear();
     for (auto& directory : before_.directories) {
       for (auto& file : directory.files) sizes_.emplace(directory.pathOf(file), file.size);
     }
@@ -142,9 +151,58 @@ class RsyncSync {
     take(ran);
     note(ran);
     if (!deleting_) return;
+    lookForRespelled(before_);
     std::string refusal;
     for (auto& path : goneTwice(ran, -1, before_.files, refusal)) noteDeleted(path);
+    report_.counts.failed = uint32_t(folded_.size());
     if (!refusal.empty()) throw Failure(refusal);
+  }
+
+  // What the mirror's filesystem takes for one name, before rsync does: it would write one file
+  // over the other, and the next run the other over the one.
+  void lookForFolding(Mirror& mirror, bool mayChange) {
+    auto look = rsync({"--dry-run"}, mayChange ? mirror.lockFd() : -1,
+                      staging() + "/a-directory-that-is-not-there");
+    requireGood(look);
+    std::set<std::string> ours;
+    for (auto& item : look.output.items()) {
+      bool reserved = folded(item.path.substr(0, item.path.find('/'))) == Mirror::STAGING;
+      if (reserved) folded_.emplace(item.path, "the mirror uses this name itself");
+      if (!reserved) onSpoke_.insert(item.path);
+    }
+    for (auto& path : onSpoke_) foldedOnSpoke_.insert(folded(path));
+    for (auto& [path, size] : sizes_) ours.insert(path);
+    std::optional<ScratchDirectory> scratch;
+    if (mayChange) scratch.emplace(staging());
+    auto folding = findFolding(onSpoke_, ours, [&](auto& names) {
+      return foldedNames(names, scratch ? scratch->fd() : -1);
+    });
+    scratch.reset();
+    for (auto& [path, other] : folding.refused) {
+      folded_.emplace(path,
+                      absl::StrCat("the mirror's filesystem takes its name for ", inQuotes(other),
+                                   ", which the spoke has too. Rename one of them on the "
+                                   "spoke, or move the mirror to a filesystem that tells "
+                                   "them apart"));
+    }
+    if (!mayChange || folding.respelled.empty()) return;
+    mirror.spokeHas([&](const std::string& path) { return isOnSpoke(path); });
+    for (auto& [from, to] : folding.respelled) {
+      try {
+        mirror.move(from, to);
+      } catch (const kj::Exception& e) {
+        if (e.getType() != kj::Exception::Type::FAILED) throw;
+        folded_.emplace(to, plainWords(e));
+      }
+    }
+    lookAt(mirror);
+  }
+
+  // A file, or a directory that holds one.
+  bool isOnSpoke(const std::string& path) const {
+    if (onSpoke_.contains(path)) return true;
+    auto below = onSpoke_.lower_bound(path + "/");
+    return below != onSpoke_.end() && below->starts_with(path + "/");
   }
 
   void change(Mirror& mirror, std::vector<std::string> options) {
@@ -163,6 +221,7 @@ class RsyncSync {
     options.insert(options.end(),
                    {"--backup", "--backup-dir=" + replaced(), "--temp-dir=" + staging()});
     auto runs = allButUnwritable(options, mirror.lockFd());
+    rememberFailed();
     auto& ran = runs.back();
     bool good = goodEnd(ran);
     // Else there is no other name or content than before.
@@ -181,22 +240,69 @@ class RsyncSync {
     requireAll(refusal);
   }
 
-  // One file that cannot be written ends rsync: then it runs again for the others.
+  // One file that cannot be written ends rsync: then it runs again for the others. What failed the
+  // last time waits until these are there.
   std::vector<RsyncRun> allButUnwritable(const std::vector<std::string>& options, int held) {
     std::vector<RsyncRun> runs;
-    for (;;) {
+    last_ = failedBefore_;
+    if (leftOutBytes() > MAX_LEFT_OUT) last_.clear();
+    for (int rounds = 0;;) {
       runs.push_back(rsync(options, held));
-      auto unwritten = unwrittenFile(runs.back(), spoke_.path);
-      if (!unwritten || unwritten_.size() == MAX_UNWRITTEN ||
-          !unwritten_.emplace(unwritten->path, unwritten->why).second) {
+      if (auto unwritten = unwrittenFile(runs.back(), spoke_.path)) {
+        if (++rounds == MAX_ROUNDS || !leaveOut(*unwritten, held)) return runs;
+      } else if (last_.empty() || !goodEnd(runs.back())) {
         return runs;
+      } else {
+        last_.clear();
       }
     }
   }
 
+  // Leaves out what could not be written, and what cannot be written for the same reason. False if
+  // that is nothing new.
+  bool leaveOut(const Unwritten& unwritten, int held) {
+    if (unwritten_.contains(unwritten.path)) return false;
+    auto look = rsync({"--dry-run"}, held);
+    std::vector<PendingFile> pending;
+    if (goodEnd(look)) {
+      for (auto& item : look.output.items()) {
+        if (item.kind == Kind::NEW || item.kind == Kind::CHANGED) {
+          pending.push_back({item.path, item.size});
+        }
+      }
+    }
+    auto without = withoutRoom(std::move(pending), unwritten, roomAt(spoke_.path));
+    for (auto& path : without) unwritten_.emplace(path, unwritten.why);
+    unwritten_.emplace(unwritten.path, unwritten.why);
+    return leftOutBytes() <= MAX_LEFT_OUT;
+  }
+
+  size_t leftOutBytes() const {
+    size_t bytes = 0;
+    for (auto& path : leftOut()) bytes += path.size();
+    return bytes;
+  }
+
+  std::set<std::string> leftOut() const {
+    std::set<std::string> paths(last_.begin(), last_.end());
+    for (auto* files : {&unwritten_, &folded_}) {
+      for (auto& [path, why] : *files) paths.insert(path);
+    }
+    return paths;
+  }
+
+  void rememberFailed() {
+    std::set<std::string> failed;
+    for (auto& [path, why] : unwritten_) failed.insert(path);
+    if (store_ == nullptr || failed == failedBefore_) return;
+    (void)store_->setFailedFiles(spoke_.name, {failed.begin(), failed.end()});
+  }
+
   // Moves what is gone on the spoke to the archive. Returns why it does not (P5); empty if it does.
   std::string deleteGone(Mirror& mirror) {
-    auto mirrored = mirror.walk().files;
+    auto now = mirror.walk();
+    auto mirrored = now.files;
+    lookForRespelled(now);
     std::string refusal;
     auto first = rsync(lookingForGone(), mirror.lockFd());
     auto deletion = archiveGone(mirror, goneTwice(first, mirror.lockFd(), mirrored, refusal));
@@ -218,20 +324,75 @@ class RsyncSync {
     return options;
   }
 
-  // What the spoke did not have at two looks, of which the second begins when the first has ended:
-  // in one alone a file may be missing that moved, or was replaced, meanwhile. `refusal` becomes
-  // why nothing may go, if so.
+  // What the spoke did not have at two looks, of which the second begins when the first has ended,
+  // nor has by name: in a look alone a file may be missing that moved, or was replaced, meanwhile.
+  // The mirror's directories have the times that the spoke's had when rsync ran; if one differs
+  // now, what is gone may be in it. `refusal` becomes why nothing may go, if so.
   std::vector<std::string> goneTwice(const RsyncRun& first, int held, uint64_t mirrored,
                                      std::string& refusal) {
-    std::vector<std::string> twice;
     auto once = goneAt(first, mirrored, refusal);
-    if (once.empty()) return twice;
-    auto second = goneAt(rsync(lookingForGone(), held), mirrored, refusal);
+    if (once.empty()) return {};
+    auto look = rsync(lookingForGone(), held);
+    auto second = goneAt(look, mirrored, refusal);
     std::unordered_set<std::string> again(second.begin(), second.end());
-    for (auto& path : once) {
-      if (again.contains(path)) twice.push_back(path);
+    std::erase_if(once, [&](auto& path) { return !again.contains(path) || mayBeOnSpoke(path); });
+    if (once.empty()) return {};
+    if (!options_.dryRun && !look.output.directories().empty()) {
+      warn(
+          "nothing was deleted, because files came, went or were renamed on the spoke meanwhile; a "
+          "later run does it");
+      return {};
     }
-    return twice;
+    auto there = thereByName(once, held, refusal);
+    if (!refusal.empty()) return {};
+    std::erase_if(once, [&](auto& path) { return there.contains(path); });
+    return once;
+  }
+
+  // By another spelling, or under the name of what could not be written here.
+  bool mayBeOnSpoke(const std::string& path) const {
+    if (foldedOnSpoke_.contains(folded(path))) return true;
+    if (respelled_ && !isAscii(path)) return true;
+    return std::any_of(unwritten_.begin(), unwritten_.end(),
+                       [&](auto& one) { return baseNameOf(one.first) == baseNameOf(path); });
+  }
+
+  // Whether the mirror has a file of the spoke's by another spelling, in which it is not ASCII: the
+  // filesystem does not say by which.
+  void lookForRespelled(const Tree& mirror) {
+    std::unordered_set<std::string> ours;
+    if (onSpoke_.empty()) return;
+    for (auto& directory : mirror.directories) {
+      for (auto& file : directory.files) ours.insert(directory.pathOf(file));
+    }
+    respelled_ = std::any_of(onSpoke_.begin(), onSpoke_.end(), [&](auto& path) {
+      return !isAscii(path) && !ours.contains(path) &&
+             access((spoke_.path + "/" + path).c_str(), F_OK) == 0;
+    });
+  }
+
+  static bool saysNotADirectory(const RsyncRun& run) {
+    constexpr int PARTIAL = 23;  // rsync(1): partial transfer due to error
+    std::vector<std::string> lines = absl::StrSplit(run.errors, '\n', absl::SkipEmpty());
+    return run.exitStatus == PARTIAL && std::all_of(lines.begin(), lines.end(), [](auto& line) {
+             return line.starts_with("rsync error: ") || line.ends_with("Not a directory (20)");
+           });
+  }
+
+  // Those of the files that are on the spoke. It looks for each, and reads no directory.
+  std::unordered_set<std::string> thereByName(const std::vector<std::string>& paths, int held,
+                                              std::string& refusal) {
+    NameList names(paths);
+    auto look = rsync({"--dry-run", "--ignore-times", "--ignore-missing-args", "--from0",
+                       "--files-from=" + names.path()},
+                      held);
+    std::unordered_set<std::string> there;
+    if (look.exitStatus == VANISHED) return {paths.begin(), paths.end()};
+    if (!look.output.ended || (look.exitStatus != 0 && !saysNotADirectory(look))) {
+      refusal = "nothing was deleted, because the spoke could not be read whole";
+    }
+    for (auto& item : look.output.items()) there.insert(item.path);
+    return there;
   }
 
   std::vector<std::string> goneAt(const RsyncRun& look, uint64_t mirrored, std::string& refusal) {
@@ -275,10 +436,12 @@ class RsyncSync {
                                    ": ", absl::StrJoin(some, "; "),
                                    files.size() > some.size() ? "; …" : ""));
     };
-    add(unwritten_, "could not be written here");
+    auto unwritten = folded_;
+    unwritten.insert(unwritten_.begin(), unwritten_.end());
+    add(unwritten, "could not be written here");
     add(undeleted_, "gone on the spoke could not be moved to the archive");
     wrong.insert(wrong.end(), remedies_.begin(), remedies_.end());
-    report_.counts.failed = uint32_t(unwritten_.size() + undeleted_.size());
+    report_.counts.failed = uint32_t(unwritten.size() + undeleted_.size());
     if (!refusal.empty()) wrong.push_back(refusal);
     if (!wrong.empty()) throw Failure(absl::StrJoin(wrong, ". ") + ". All else was synced.");
   }
@@ -293,38 +456,47 @@ class RsyncSync {
     return absl::StrCat(staging(), "/", std::string(Mirror::REPLACED));
   }
 
-  RsyncRun rsync(const std::vector<std::string>& more, int held) {
-    auto ran = runRsync(arguments(more), held, progress_);
+  RsyncRun rsync(const std::vector<std::string>& more, int held, const std::string& to = "") {
+    auto all = arguments(more, to.empty() ? spoke_.path : to);
+    auto ran = runRsync(all, held, progress_);
     for (int attempt = 1; attempt < ConnectTurn::ATTEMPTS && wasTurnedAway(spoke_, ran);
          ++attempt) {
       std::this_thread::sleep_for(ConnectTurn::pauseBefore(attempt));
-      ran = runRsync(arguments(more), held, progress_);
+      ran = runRsync(all, held, progress_);
     }
     report_.wire.up += ran.output.bytesSent;
     report_.wire.down += ran.output.bytesReceived;
     return ran;
   }
 
-  std::vector<std::string> arguments(const std::vector<std::string>& more) const {
+  // How far two times are one, in seconds; -1: not at all. Whole seconds are all that it compares
+  // where the mirror keeps less than nanoseconds.
+  int64_t modifyWindow() const {
+    constexpr int64_t SECOND = 1'000'000'000;
+    return grain_ <= 1 ? -1 : std::max<int64_t>(0, (grain_ + SECOND - 1) / SECOND - 1);
+  }
+
+  std::vector<std::string> arguments(const std::vector<std::string>& more,
+                                     const std::string& to) const {
     std::vector<std::string> all{"-az", absl::StrCat("--exclude=/", std::string(Mirror::STAGING)),
                                  // mkfs makes it for root alone; sessions are never in it.
                                  "--exclude=/lost+found/"};
-    for (auto& [path, why] : unwritten_) all.push_back("--exclude=" + filterFor(path));
+    for (auto& path : leftOut()) all.push_back("--exclude=" + filterFor(path));
     all.insert(all.end(), spoke_.extraArgs.begin(), spoke_.extraArgs.end());
     // After those, so that these hold. P2: private, regular files of ours; P3: whole ones, and a
     // rewrite within a second is seen; and what the report is made of.
-    all.insert(
-        all.end(),
-        {"--no-links", "--no-D", "--no-owner", "--no-group", "--no-partial", "--modify-window=-1",
-         spoke_.keepModes ? "--chmod=u-s,g-s,-t,Du+rwx,Fu+rw" : "--chmod=D700,F600", "--stats",
-         "--info=progress2", "--no-human-readable",
-         absl::StrCat("--out-format=", RsyncOutput::OUT_FORMAT),
-         absl::StrCat("--timeout=", spoke_.timeoutSeconds)});
+    all.insert(all.end(),
+               {"--no-links", "--no-D", "--no-owner", "--no-group", "--no-partial", "--sparse",
+                absl::StrCat("--modify-window=", modifyWindow()),
+                spoke_.keepModes ? "--chmod=u-s,g-s,-t,Du+rwx,Fu+rw" : "--chmod=D700,F600",
+                "--stats", "--info=progress2", "--no-human-readable",
+                absl::StrCat("--out-format=", RsyncOutput::OUT_FORMAT),
+                absl::StrCat("--timeout=", spoke_.timeoutSeconds)});
     uint32_t limit = options_.rsyncBwLimit > 0 ? options_.rsyncBwLimit : spoke_.bwLimit;
     if (limit > 0) all.push_back(absl::StrCat("--bwlimit=", limit));
     if (!spoke_.source.host.empty()) all.push_back("--rsh=" + shell_);
     all.insert(all.end(), more.begin(), more.end());
-    all.insert(all.end(), {"--", withSlash(source()), withSlash(spoke_.path)});
+    all.insert(all.end(), {"--", withSlash(source()), withSlash(to)});
     return all;
   }
 
@@ -356,6 +528,7 @@ class RsyncSync {
   void take(const RsyncRun& ran) {
     for (auto& item : ran.output.items()) {
       if (item.kind == Kind::DELETED || unwritten_.contains(item.path)) continue;
+      if (!taken_.insert(item.path).second) continue;
       uint64_t before = sizeBefore(item.path);
       Change change{kindOf(item, before), item.path, "", item.size};
       if (change.kind == ChangeKind::GROW) change.added = item.size - before;
@@ -363,7 +536,7 @@ class RsyncSync {
       countChange(change.kind, report_.counts);
       report_.changes.push_back(std::move(change));
     }
-    report_.counts.files = ran.output.files + uint32_t(unwritten_.size());
+    report_.counts.files = ran.output.files + uint32_t(unwritten_.size() + folded_.size());
     report_.bytesLiteral += ran.output.bytesLiteral;
   }
 
@@ -442,7 +615,13 @@ class RsyncSync {
   int64_t newest_ = 0;                               // the second clock, ns since the epoch
   std::unordered_map<std::string, uint64_t> sizes_;  // of the files in it
   std::unordered_set<std::string> rewritten_;        // whose old versions are in the archive now
-  std::map<std::string, std::string> unwritten_, undeleted_;  // why, by path
+  std::map<std::string, std::string> unwritten_, folded_, undeleted_;  // why, by path
+  std::set<std::string> failedBefore_, last_;  // what the last run could not write, while it waits
+  std::unordered_set<std::string> taken_;      // is in the report
+  int64_t grain_ = 1;                          // ns, of the mirror's times
+  bool respelled_ = false;         // some of its names are not ASCII, and not the spoke's
+  std::set<std::string> onSpoke_;  // all of its files, if the mirror folds names
+  std::unordered_set<std::string> foldedOnSpoke_;
   std::set<std::string> remedies_;  // what a person does about those of them that want room
 };
 

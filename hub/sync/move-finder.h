@@ -23,12 +23,20 @@ class MoveFinder {
   // Of the files that are gone on the spoke, those that are kept went with an earlier run.
   MoveFinder(const std::vector<GoneFile>& gone, const Paths& kept, const FilesByPath& files);
 
-  // Paths of files with the same name and size, and the time `mtime`, at most MAX_CANDIDATES. To be
-  // asked for all files before grown() is.
-  std::vector<std::string> exact(const RemoteFile& remote, int64_t mtime);
+  struct Found {
+    std::vector<std::string> candidates;  // paths, at most MAX_CANDIDATES
+    uint32_t group = NO_MOVE_GROUP;       // of takeGroups(), if there are several that it may be
+  };
 
-  // Of files that may have grown since: where its directory was, or the only ones of its name.
-  std::vector<std::string> grown(const RemoteFile& remote);
+  // Files with the same name and size, and the time `mtime`. To be asked for all files before
+  // grown() is.
+  Found exact(const RemoteFile& remote, int64_t mtime);
+
+  // Files that may have grown since: where its directory was, or those of its name; no candidates
+  // if these are too many.
+  Found grown(const RemoteFile& remote);
+
+  std::vector<MoveGroup> takeGroups() { return std::move(groups_); }
 
   static constexpr size_t MAX_CANDIDATES = 8;
 
@@ -36,13 +44,17 @@ class MoveFinder {
   struct Equals {
     std::vector<std::string> paths;
     size_t next = 0;
+    uint32_t group = NO_MOVE_GROUP;
   };
 
+  // The group of these, which is made at the first call.
+  uint32_t groupOf(Equals& equals, bool exact);
   void rememberDirectory(std::string_view to, std::string_view from);
 
   std::unordered_map<std::string, const Tree::File*> gone_;
   std::unordered_map<std::string, Equals> exact_;
-  std::unordered_map<std::string, std::vector<std::string>> byName_;
+  std::unordered_map<std::string, Equals> byName_;
+  std::vector<MoveGroup> groups_;
   std::unordered_map<std::string, std::string> movedFrom_;  // of directories
   Paths taken_;                                             // what comes first for some file
 };

@@ -3,6 +3,7 @@
 #include <absl/time/civil_time.h>
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <string_view>
 #include <unordered_map>
@@ -34,6 +35,49 @@ void sortByAge(std::vector<PlannedFile>& files) {
   for (auto& [start, index] : order) sorted.push_back(std::move(files[index]));
   files = std::move(sorted);
 }
+
+// Files that the mirror has not yet: they came to the spoke while a run was on its way, or could
+// not be fetched. Each may be one that is gone from its old place.
+class Arrivals {
+ public:
+  // `files` as they are now, `planned` as they were.
+  Arrivals(const std::vector<PlannedFile>& files, const std::vector<PlannedFile>& planned,
+           const Paths& fetched, const StoredTimes& times) {
+    Paths before;
+    for (auto& file : planned) before.insert(file.remote.path);
+    for (auto& file : files) {
+      auto& remote = file.remote;
+      bool isNew = file.kind == ChangeKind::NEW || file.kind == ChangeKind::MOVE;
+      if (!isNew || fetched.contains(remote.path)) continue;
+      names_[std::string(baseNameOf(remote.path))].push_back(remote.path);
+      // What was there before and could not be fetched is no reason to keep all that is smaller.
+      if (before.contains(remote.path)) continue;
+      largest_.emplace_back(remote.size, times.stored(remote.mtime));
+    }
+    std::sort(largest_.begin(), largest_.end(), std::greater<>());
+    int64_t latest = INT64_MIN;
+    for (auto& [size, mtime] : largest_) latest = mtime = std::max(mtime, latest);
+  }
+
+  // By its name; or it may have been renamed, and have grown.
+  bool mayBe(const GoneFile& gone) const {
+    auto named = names_.find(std::string(baseNameOf(gone.path)));
+    // What is in a file's way goes, so that it can come.
+    auto isElsewhere = [&](auto& path) { return !gone.path.starts_with(path + "/"); };
+    if (named != names_.end() &&
+        std::any_of(named->second.begin(), named->second.end(), isElsewhere)) {
+      return true;
+    }
+    auto smaller = std::partition_point(largest_.begin(), largest_.end(),
+                                        [&](auto& one) { return one.first >= gone.size; });
+    return smaller != largest_.begin() && std::prev(smaller)->second >= gone.mtime;
+  }
+
+ private:
+  std::unordered_map<std::string, std::vector<std::string>> names_;  // paths, by name
+  // Sizes, the largest first, each with the latest time of a file that is not smaller.
+  std::vector<std::pair<uint64_t, int64_t>> largest_;
+};
 
 }  // namespace
 
@@ -98,30 +142,33 @@ Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const L
     auto kind = remote.size > file.size    ? ChangeKind::GROW
                 : remote.size == file.size ? ChangeKind::TOUCH
                                            : ChangeKind::REWRITE;
-    plan.files.push_back({remote, kind, remote.path, file.size, {}});
+    plan.files.push_back({remote, kind, remote.path, file.size, {}, NO_MOVE_GROUP});
   }
 
   if (listing.complete) {
     for (auto& [path, file] : files) {
-      if (!present.contains(path)) plan.gone.push_back({path, file->size});
+      if (!present.contains(path)) plan.gone.push_back({path, file->size, file->mtime});
     }
     std::sort(plan.gone.begin(), plan.gone.end());
   }
   plan.spokeFiles = mirror.files - plan.gone.size() + created.size();
   MoveFinder moves(known.remembersKept ? plan.gone : std::vector<GoneFile>(), kept, files);
-  auto planMove = [&](const RemoteFile& remote, std::vector<std::string> candidates) {
-    if (candidates.empty()) return false;
-    auto size = files.at(candidates[0])->size;
-    plan.files.push_back({remote, ChangeKind::MOVE, "", size, std::move(candidates)});
+  auto planMove = [&](const RemoteFile& remote, MoveFinder::Found found) {
+    if (found.candidates.empty()) return false;
+    auto size = files.at(found.candidates[0])->size;
+    plan.files.push_back(
+        {remote, ChangeKind::MOVE, "", size, std::move(found.candidates), found.group});
     return true;
   };
   std::erase_if(created, [&](auto* remote) {
     return planMove(*remote, moves.exact(*remote, known.options.times.stored(remote->mtime)));
   });
   for (auto* remote : created) {
-    if (planMove(*remote, moves.grown(*remote))) continue;
-    plan.files.push_back({*remote, ChangeKind::NEW, "", 0, {}});
+    auto found = moves.grown(*remote);
+    if (planMove(*remote, found)) continue;
+    plan.files.push_back({*remote, ChangeKind::NEW, "", 0, {}, found.group});
   }
+  plan.moveGroups = moves.takeGroups();
   sortByAge(plan.files);
   return plan;
 }
@@ -163,19 +210,22 @@ Paths pathsOf(const Known& known, const Listing& listing) {
 }
 
 std::vector<GoneFile> goneTwice(const Plan& plan, const Tree& mirror, const Paths& kept,
-                                const Known& known, const Listing& second) {
-  auto goneNow = makePlan(mirror, kept, known, second).gone;
-  Paths skipped(second.skipped.begin(), second.skipped.end());
+                                const Known& known, const Listing& second, const Paths& fetched) {
+  std::vector<GoneFile> gone;
+  if (second.rest == proto::Summary::Rest::CHANGING) return gone;
+  auto now = makePlan(mirror, kept, known, second);
+  std::set_intersection(plan.gone.begin(), plan.gone.end(), now.gone.begin(), now.gone.end(),
+                        std::back_inserter(gone));
+  Paths shields(second.skipped.begin(), second.skipped.end());
+  shields.insert(second.unsettled.begin(), second.unsettled.end());
   auto isShielded = [&](std::string_view path) {
     for (; !path.empty(); path = parentOf(path)) {
-      if (skipped.contains(std::string(path))) return true;
+      if (shields.contains(std::string(path))) return true;
     }
-    return false;
+    return shields.contains("");
   };
-  std::vector<GoneFile> gone;
-  std::set_intersection(plan.gone.begin(), plan.gone.end(), goneNow.begin(), goneNow.end(),
-                        std::back_inserter(gone));
-  std::erase_if(gone, [&](auto& file) { return isShielded(file.path); });
+  Arrivals arrivals(now.files, plan.files, fetched, known.options.times);
+  std::erase_if(gone, [&](auto& file) { return isShielded(file.path) || arrivals.mayBe(file); });
   return gone;
 }
 

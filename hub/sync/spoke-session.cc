@@ -72,7 +72,8 @@ AgentInfo infoFrom(proto::Peer::Reader peer) {
           peer.getRootState(),
           textFrom(peer.getSandbox()),
           peer.getForced(),
-          peer.getKeyed()};
+          peer.getKeyed(),
+          peer.getHashesBeginnings()};
 }
 
 kj::Array<kj::byte> drawSecret() {
@@ -135,6 +136,7 @@ capnp::RemotePromise<proto::Spoke::HelloResults> SpokeSession::sendHello() {
 AgentInfo SpokeSession::answered(proto::Peer::Reader peer) {
   auto info = infoFrom(peer);
   keyed_ = info.keyed;
+  hashesBeginnings_ = info.hashesBeginnings;
   return info;
 }
 
@@ -183,6 +185,7 @@ capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> SpokeS
   request.setReuse(everything);
   request.setNewest(known.newest);
   request.setMaxSkipped(known.maxSkipped);
+  request.setUntilAtRest(known.untilAtRest);
   auto times = request.initTimes();
   times.setGrain(known.options.times.grain);
   times.setOldest(known.options.times.oldest);
@@ -223,11 +226,14 @@ void SpokeSession::pull(kj::ArrayPtr<const Want> wants,
 }
 
 void SpokeSession::digests(kj::ArrayPtr<const uint32_t> files,
-                           kj::FunctionParam<void(proto::Event::Reader)> event) {
+                           kj::FunctionParam<void(proto::Event::Reader)> event,
+                           kj::ArrayPtr<const uint64_t> lengths) {
   for (size_t done = 0; done < files.size(); done += MAX_IDS) {
     auto request = sessions_.digestRequest();
     request.setSecret(secret());
-    request.setFiles(files.slice(done, std::min(files.size(), done + MAX_IDS)));
+    size_t end = std::min(files.size(), done + MAX_IDS);
+    request.setFiles(files.slice(done, end));
+    if (lengths.size() > 0) request.setLengths(lengths.slice(done, end));
     auto blocks = request.send().getBlocks();
     auto first = blocks.nextRequest().send();
     readAllBlocks(kj::mv(blocks), kj::mv(first), event);

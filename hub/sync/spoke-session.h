@@ -34,6 +34,7 @@ struct AgentInfo {
   std::string sandbox;
   bool forced = false;
   bool keyed = false;
+  bool hashesBeginnings = false;
 };
 
 // Whether this is the error of a connection that was silent for too long, or brought too little.
@@ -62,9 +63,13 @@ class SpokeSession {
   // rest is not asked for any more.
   void pull(kj::ArrayPtr<const Want> wants, kj::FunctionParam<bool(proto::Event::Reader)> event);
 
-  // Calls `event` for the answer about each of these files: digest, or refused.
+  // Calls `event` for the answer about each of these files, in their order: digest, or refused.
+  // `lengths`: of how many of each file's first bytes, if the agent hashesBeginnings(); empty: of
+  // all.
   void digests(kj::ArrayPtr<const uint32_t> files,
-               kj::FunctionParam<void(proto::Event::Reader)> event);
+               kj::FunctionParam<void(proto::Event::Reader)> event,
+               kj::ArrayPtr<const uint64_t> lengths = nullptr);
+  bool hashesBeginnings() const { return hashesBeginnings_; }
 
   // librsync's signature of a file, of lengths that the agent chooses; empty if it was refused.
   kj::Vector<kj::byte> signature(uint32_t file);
@@ -101,6 +106,7 @@ class SpokeSession {
   kj::AsyncIoContext& io_;
   const kj::Array<kj::byte> secret_;
   bool keyed_ = false;
+  bool hashesBeginnings_ = false;
   uint32_t idleSeconds_;
   uint64_t listingBytes_;
   // How long all answers were waited for since the rate was judged last, but for the wait that is

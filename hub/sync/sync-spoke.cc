@@ -20,6 +20,7 @@
 #include "hub/sync/deletion.h"
 #include "hub/sync/explain.h"
 #include "hub/sync/mirror.h"
+#include "hub/sync/move-matcher.h"
 #include "hub/sync/outcome.h"
 #include "hub/sync/plan.h"
 #include "hub/sync/reach.h"
@@ -87,6 +88,7 @@ class SpokeSync {
       noteListing(listing);
       auto plan = makePlan(tree, kept_, known, listing);
       leaveAlone(plan, unread_);
+      matchMoves(plan, mirror, session);
       // What failed the last time is not in the way of others this time.
       std::stable_partition(plan.files.begin(), plan.files.end(),
                             [&](auto& file) { return !failed_.contains(file.remote.path); });
@@ -195,8 +197,10 @@ class SpokeSync {
       if (!moved.contains(file.path)) gone.push_back(file);
     }
     std::string refusal;
-    auto going = mayGo(session, all, gone, refusal);
-    for (auto& [path, size] : gone) {
+    Paths seen;
+    for (auto& file : plan.files) seen.insert(file.remote.path);
+    auto going = mayGo(session, all, gone, seen, refusal);
+    for (auto& [path, size, mtime] : gone) {
       auto kind = going.contains(path) ? ChangeKind::DELETE : ChangeKind::KEEP;
       report_.changes.push_back({kind, path, "", size});
       countChange(kind, report_.counts);
@@ -226,7 +230,7 @@ class SpokeSync {
     std::string refusal;
     // What a file that could not be fetched yet may have been is all that there is of it.
     auto unfinished = transfer.unfinishedMoves();
-    auto going = mayGo(session, all, gone, refusal);
+    auto going = mayGo(session, all, gone, transfer.fetched(), refusal);
     std::erase_if(going, [&](auto& path) { return unfinished.contains(path); });
     gone = deleteGone(mirror, gone, going);
     report_.counts.kept = uint32_t(gone.size());
@@ -245,17 +249,24 @@ class SpokeSync {
   }
 
   // Which of the gone files a deletion takes: none unless one is asked for; else those that a
-  // second walk of the spoke's tree did not find either, as P5 has it. `refusal` becomes why not,
-  // if so.
+  // second walk of the spoke's tree did not find either, as P5 has it. `fetched`: what the plan had
+  // and is in the mirror now. `refusal` becomes why not, if so.
   Paths mayGo(SpokeSession& session, const Compared& all, const std::vector<GoneFile>& gone,
-              std::string& refusal) {
+              const Paths& fetched, std::string& refusal) {
     if (!deleting() || onlyVanished(all.listing)) return {};
     refusal = whyNotDelete(all.plan, gone.size(), all.listing);
     if (!refusal.empty() || gone.empty()) return {};
     auto known = all.known;
     known.maxSkipped = MAX_SKIPPED;
+    known.untilAtRest = true;
     auto second = session.scanAgain(known);
     if (onlyVanished(second)) return {};
+    if (second.rest == proto::Summary::Rest::CHANGING) {
+      warn(
+          "nothing was deleted, because files came, went or were renamed on the spoke meanwhile; a "
+          "later run does it");
+      return {};
+    }
     refusal = whyNotDelete(all.plan, gone.size(), second);
     if (refusal.empty() && !second.namesAllSkipped()) {
       refusal = absl::StrCat(
@@ -268,7 +279,7 @@ class SpokeSync {
     }
     if (!refusal.empty()) return {};
     Paths going;
-    for (auto& file : goneTwice(all.plan, all.tree, kept_, known, second)) {
+    for (auto& file : goneTwice(all.plan, all.tree, kept_, known, second, fetched)) {
       going.insert(file.path);
     }
     return going;

@@ -138,6 +138,14 @@ Paths Transfer::left() const {
   return paths;
 }
 
+Paths Transfer::fetched() const {
+  Paths paths;
+  for (auto& job : jobs_) {
+    if (job.done) paths.insert(job.planned->remote.path);
+  }
+  return paths;
+}
+
 Paths Transfer::unfinishedMoves() const {
   Paths paths;
   for (auto& job : jobs_) {

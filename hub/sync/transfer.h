@@ -37,6 +37,8 @@ class Transfer {
 
   // The old paths of files that were moved.
   const Paths& movedFrom() const { return movedFrom_; }
+  // The paths of files that are in the mirror now.
+  Paths fetched() const;
   // What files may have been that were to be moved and are not at their new place yet.
   Paths unfinishedMoves() const;
   // The mirror's files that stay as they are, though they are not what the spoke has.

@@ -16,16 +16,20 @@ def line(text):
 
 
 class FilesystemCase(HubCase):
+    method = "agent"
+
     def setUp(self):
         super().setUp()
         mounts.use_private_mounts()
         self.disk = None
+        if self.method == "rsync":
+            self.sshd.authorized_keys.write_text("restrict " + (self.sshd.dir / "client_key.pub").read_text())
 
     def put_mirror_on(self, disk):
         self.disk = disk
         self.addCleanup(disk.unmount)
         self.mirror = disk.path / "mirror"
-        self.write_config([self.spoke(path=str(self.mirror))])
+        self.write_config([self.spoke(path=str(self.mirror), sync_method=self.method)])
 
     def settle_at(self, grain):
         """Two runs at most, and then all is as on the spoke, but for what the grain hides."""
@@ -370,6 +374,36 @@ class OtherTraitsThanBefore(FilesystemCase):
         self.assertEqual((inside / "notes.jsonl").read_bytes(), line("mine"))
         self.assertEqual((self.mirror / "q/a.jsonl").read_bytes(), line("a"))
         self.assertEqual(self.archived(), {})
+
+
+class NamesThatFoldByRsync(NamesThatFold):
+    method = "rsync"
+
+    def test_a_rename_in_case_only_and_deletion(self):
+        self.write("p/notes.jsonl", line("a"))
+        self.write("p/gone.jsonl", line("b"))
+        self.write("Überblick/Ärger.jsonl", line("c"))
+        self.sync()
+        (self.source / "p/notes.jsonl").rename(self.source / "p/Notes.jsonl")
+        (self.source / "Überblick/Ärger.jsonl").rename(self.source / "Überblick/ärger.jsonl")
+        (self.source / "p/gone.jsonl").unlink()
+        self.assertEqual(self.counts("--delete"), {"deleted": 1})
+        self.assertEqual([name.lower() for name in self.names()], ["p/notes.jsonl", "überblick/ärger.jsonl"])
+        self.assertIn("p/Notes.jsonl", self.names())
+
+
+class CoarseTimesByRsync(FilesystemCase):
+    method = "rsync"
+
+    def test_nothing_is_rewritten_for_its_time(self):
+        self.put_mirror_on(mounts.Exfat(self.dir, self.dir / "disk"))
+        for number in range(5):
+            self.write(f"p/{number}.jsonl", line("x" * number))
+        self.assertEqual(self.counts(), {"new": 5})
+        self.settle_at(10**9)
+        self.write("p/3.jsonl", line("another"))
+        self.assertEqual(self.counts(), {"rewritten": 1})
+        self.settle_at(10**9)
 
 
 class Others(FilesystemCase):

@@ -194,6 +194,36 @@ class Mirror(HubCase):
         self.assertLess(report["wireUp"] + report["wireDown"], 16_000)
         self.assert_mirrored()
 
+    def test_moves_of_equals(self):
+        """Of one name, size and time, and even of one beginning: what they hold tells."""
+        beginning = line("x" * 6000)
+        for number in range(60):
+            self.write(f"p{number}/session.jsonl", beginning + line(f"{number:08}"))
+        self.sync()
+        for number in range(60):
+            (self.source / f"new/q{59 - number:02}").mkdir(parents=True)
+            (self.source / f"p{number}").rename(self.source / f"new/q{59 - number:02}/p")
+        self.write("copy/session.jsonl", beginning + line(f"{7:08}"))
+        report = self.sync_one()
+        self.assertEqual((report["counts"]["moved"], report["counts"]["new"], report["counts"]["kept"]), (60, 1, 0))
+        self.assert_mirrored()
+        self.assertEqual(self.archived(), {})
+
+    def test_moves_of_many_that_grew(self):
+        for number in range(60):
+            self.write(f"p{number}/session.jsonl", line(f"{number:08}") + line("x" * 5000) * (1 + number % 3))
+        self.write("small/session.jsonl", line("tiny"))
+        self.sync()
+        for number in range(60):
+            (self.source / f"p{number}").rename(self.source / f"q{number}")
+            self.write(f"q{number}/session.jsonl", (self.source / f"q{number}/session.jsonl").read_bytes() + line("more"))
+        (self.source / "small").rename(self.source / "little")
+        report = self.sync_one()
+        self.assertEqual((report["counts"]["moved"], report["counts"]["new"], report["counts"]["kept"]), (61, 0, 0))
+        self.assertLess(report["bytesLiteral"], 61 * 300)
+        self.assert_mirrored()
+        self.assertEqual(self.archived(), {})
+
     def test_an_old_file_that_appears(self):
         """Restored from a backup, with its time: the hub has to ask for its name."""
         self.make()

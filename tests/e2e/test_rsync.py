@@ -495,6 +495,44 @@ class ByRsync(RsyncCase):
         self.assertEqual(self.counts(), {"new": 3})
         self.assert_mirrored()
 
+    def test_a_disk_that_is_too_small_for_many(self):
+        self.use_small_disk()
+        for number in range(6):
+            self.write(f"a{number}.bin", os.urandom(9_000_000))
+        self.write("b.bin", os.urandom(3_000_000))
+        for name in ("a", "z/z"):
+            self.write(name + ".jsonl", b"line\n")
+        for expected in ({"new": 3, "failed": 6}, {"failed": 6}):
+            spoke = self.sync_one(code=1)
+            self.assertIn("6 files could not be written here: a0.bin: No space left on device (28); ", spoke["error"])
+            self.assertIn("All else was synced.", spoke["error"])
+            self.assertEqual({k: v for k, v in spoke["counts"].items() if v and k != "files"}, expected)
+        # What is new comes before what failed.
+        self.write("later.jsonl", b"line\n")
+        for number in range(1, 6):
+            (self.source / f"a{number}.bin").unlink()
+        self.write("a0.bin", b"small")
+        self.assertEqual(self.counts(), {"new": 2})
+        self.assert_mirrored()
+
+    def use_small_disk(self):
+        mounts.use_private_mounts()
+        disk = mounts.Tmpfs(self.dir / "disk", 8_000_000)
+        self.addCleanup(disk.unmount)
+        self.mirror = disk.path / "mirror"
+        self.configure(path=str(self.mirror))
+
+    def test_holes_stay_holes(self):
+        path = self.write("sparse", b"x")
+        os.truncate(path, 50_000_000)
+        self.sync()
+        self.assert_mirrored()
+        self.assertLess((self.mirror / "sparse").stat().st_blocks * 512, 1_000_000)
+        path.write_bytes(b"y")
+        self.sync()
+        self.assertEqual(len(self.archived()[b"sparse"]), 50_000_000)
+        self.assertLess(sum(p.stat().st_blocks for p in self.archive.rglob("sparse")) * 512, 1_000_000)
+
     def test_directories_of_the_mirror_that_cannot_be_read(self):
         """lost+found, and one that is not the spoke's: they stop nothing, and stay."""
         for name in ("a", "b"):
@@ -531,18 +569,24 @@ class ByRsync(RsyncCase):
         self.sync()
         before = self.snapshot()
         hidden = self.dir / "hidden"
-        for arguments, looks in ((["--delete"], (2, 3)), (["--delete", "--dry-run"], (1, 2))):
-            for missing in looks:
+        for arguments, looks in ((["--delete"], (2, 3, 4)), (["--delete", "--dry-run"], (1, 2, 3))):
+            for missing in looks[:2]:
                 count = self.at_each_rsync(
                     f'if [ "$N" = {missing} ]; then mv {self.source}/1.jsonl {hidden}; "$RSYNC" "$@"; '
                     f'r=$?; mv {hidden} {self.source}/1.jsonl; exit $r; fi')
                 self.assertEqual(self.counts(*arguments), {}, (arguments, missing))
                 self.assertEqual(self.snapshot(), before)
-                self.assertLessEqual(len(count.read_text().split()), looks[1])
+                self.assertLessEqual(len(count.read_text().split()), looks[2])
+            # Both looks miss it, and a look for its name finds it.
+            self.at_each_rsync(
+                f'case $N in {looks[0]}|{looks[1]}) mv {self.source}/1.jsonl {hidden}; touch -r {self.mirror} {self.source}; '
+                f'"$RSYNC" "$@"; r=$?; mv {hidden} {self.source}/1.jsonl; touch -r {self.mirror} {self.source}; exit $r;; esac')
+            self.assertEqual(self.counts(*arguments), {}, arguments)
+            self.assertEqual(self.snapshot(), before)
         (self.source / "1.jsonl").unlink()
         count = self.at_each_rsync()
         self.assertEqual(self.counts("--delete", "--dry-run"), {"deleted": 1})
-        self.assertEqual(len(count.read_text().split()), 2)
+        self.assertEqual(len(count.read_text().split()), 3)
         self.assertEqual(self.counts("--delete"), {"deleted": 1})
         self.assert_mirrored()
 
@@ -553,13 +597,31 @@ class ByRsync(RsyncCase):
         self.sync()
         (self.source / "1.jsonl").unlink()
         before = self.snapshot()
-        for arguments, looks in ((["--delete"], (2, 3)), (["--delete", "--dry-run"], (1, 2))):
+        for arguments, looks in ((["--delete"], (2, 3, 4)), (["--delete", "--dry-run"], (1, 2, 3))):
             for vanished in looks:
                 self.at_each_rsync(f'if [ "$N" = {vanished} ]; then "$RSYNC" "$@"; exit 24; fi')
                 self.assertEqual(self.counts(*arguments), {}, (arguments, vanished))
                 self.assertEqual(self.snapshot(), before)
         self.at_each_rsync()
         self.assertEqual(self.counts("--delete"), {"deleted": 1})
+
+    def test_nothing_is_deleted_while_directories_change(self):
+        """What is gone may have been moved to where a look had been already."""
+        for name in ("a/1", "b/2", "3"):
+            self.write(f"{name}.jsonl", b"x\n")
+        self.sync()
+        (self.source / "a/1.jsonl").unlink()
+        before = self.snapshot()
+        for where in ("", "b", "c"):
+            (self.source / where).mkdir(exist_ok=True)
+            self.at_each_rsync(f'if [ "$N" = 2 ]; then touch {self.source}/{where}/new; rm {self.source}/{where}/new; fi')
+            spoke = self.sync_one("--delete")
+            self.assertEqual(spoke["counts"]["deleted"], 0)
+            self.assertIn("files came, went or were renamed on the spoke meanwhile", spoke["warnings"][0])
+            self.assertEqual(self.snapshot(), before)
+        self.at_each_rsync()
+        self.write("b/2.jsonl", b"x\ny\n")
+        self.assertEqual(self.counts("--delete"), {"deleted": 1, "grown": 1}, "what grows does not matter")
 
     def test_the_second_look_has_the_guards_too(self):
         for i in range(30):

@@ -1,5 +1,6 @@
-"""Sessions that are saved by rename again and again while the agent walks, on filesystems whose directories then
-show a name twice or not at all: what was there at every instant is not deleted."""
+"""Sessions that are saved by rename again and again while the agent or rsync walks, on filesystems whose directories
+then show a name twice or not at all, or that move from directory to directory: what was there at every instant is not
+deleted."""
 import os
 import subprocess
 import sys
@@ -32,25 +33,95 @@ while os.getppid() == int(os.environ["PARENT"]):
 """
 
 
+# Moves each file of the first directory to another one, and on, and on.
+MOVER = """
+import os, sys, time, random
+root, pause = sys.argv[1], float(sys.argv[2])
+directories = ["a", "b", "c/d", "z"]
+where = {name: "a" for name in os.listdir(root + "/a")}
+print("ready", flush=True)
+while os.getppid() == int(os.environ["PARENT"]):
+    for name, old in where.items():
+        new = random.choice([d for d in directories if d != old])
+        os.rename(f"{root}/{old}/{name}", f"{root}/{new}/{name}")
+        where[name] = new
+        time.sleep(pause)
+"""
+
+
 class SavedByRename(mounts.PrivateMounts, FaultCase):
+    method = "agent"
+
     def setUp(self):
         super().setUp()
         self.memory = mounts.Tmpfs(self.dir / "memory", 1000 * MIB)
         self.addCleanup(self.memory.unmount)
 
+    def sessions_at(self, place):
+        self.source = place / "sessions"
+        self.write_config([self.spoke(source=str(self.source), sync_method=self.method)])
+
+    def meanwhile(self, program, *arguments):
+        """Runs the program until the caller's end."""
+        child = subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True,
+                                 env={**os.environ, "PARENT": str(os.getpid())})
+        self.addCleanup(child.stdout.close)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        self.assertEqual(child.stdout.readline(), "ready\n")
+        return child
+
+    def moved(self, pause):
+        self.sessions_at(self.memory.path)
+        for number in range(200):
+            self.write(f"d{number}/{number}.jsonl", lines(self.rng, 400))
+        moving = {os.path.basename(self.write(f"a/m{number}.jsonl", lines(self.rng, 400))) for number in range(6)}
+        for directory in ("b", "c/d", "z"):
+            (self.source / directory).mkdir(parents=True)
+        self.settle()
+        mover = self.meanwhile(MOVER, self.source, str(pause))
+        nowhere, failed = [], []
+        for number in range(RUNS):
+            done = self.pi_brain("sync", "run", "--delete")
+            if done.returncode != 0:
+                failed.append(done.stdout + done.stderr)
+            nowhere += moving - {os.path.basename(os.fsdecode(path)) for path in files_below(self.mirror)}
+        self.assertEqual((failed, nowhere), ([], []))
+        mover.kill()
+        mover.wait()
+        (self.source / "d7/7.jsonl").unlink()
+        self.assertIn("deleted", self.counts("--delete"))
+        self.assertEqual(set(files_below(self.source)), set(files_below(self.mirror)))
+
+    def test_moved_between_directories(self):
+        self.moved(0.001)
+
+    def test_moved_between_directories_now_and_then(self):
+        self.moved(0.03)
+
+    def test_what_is_gone_elsewhere_goes(self):
+        self.sessions_at(self.memory.path)
+        for number in range(300):
+            self.write(f"p/{number}.jsonl", lines(self.rng, 400))
+            self.write(f"q/{number}.jsonl", lines(self.rng, 400))
+        self.settle()
+        self.meanwhile(SAVER, self.source / "p", self.memory.path / "beside")
+        for number in range(5):
+            (self.source / f"q/{number}.jsonl").unlink()
+            self.pi_brain("sync", "run", "--delete")
+        gone = [number for number in range(5) if not (self.mirror / f"q/{number}.jsonl").exists()]
+        self.assertGreater(len(gone), 0, "in all but the last runs, or in that")
+
     def saved(self, place, files):
         """Runs with --delete while each of so many files of one directory is replaced all the time."""
-        self.source = place / "sessions"
-        self.write_config([self.spoke(source=str(self.source))])
+        self.sessions_at(place)
         for number in range(files):
             self.write(f"p/{number}.jsonl", lines(self.rng, 400))
         self.write("q/stays.jsonl", lines(self.rng, 400))
         self.settle()
         names = set(contents(self.mirror))
-        saver = subprocess.Popen([sys.executable, "-c", SAVER, self.source / "p", place / "beside"],
-                                 stdout=subprocess.PIPE, text=True, env={**os.environ, "PARENT": str(os.getpid())})
+        saver = self.meanwhile(SAVER, self.source / "p", place / "beside")
         try:
-            self.assertEqual(saver.stdout.readline(), "ready\n")
             deleted, missing, failed = [], [], []
             for number in range(RUNS):
                 done = self.pi_brain("sync", "run", "--delete", "--max-delete", str(files))
@@ -61,7 +132,7 @@ class SavedByRename(mounts.PrivateMounts, FaultCase):
                 self.note_archive()
         finally:
             saver.kill()
-            saver.communicate()
+            saver.wait()
         self.assertEqual((failed, sum(deleted), sum(missing)), ([], 0, 0), f"archived per run: {deleted}, missing: {missing}")
         self.settle()
 

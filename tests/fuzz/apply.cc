@@ -154,7 +154,7 @@ void carryOut(Mirror& mirror, SpokeSession& session, const Plan& plan, uint8_t o
       if (!transfer.unfinishedMoves().contains(file.path)) mirror.archiveFile(file.path);
     }
   }
-  mirror.finish();
+  mirror.finish({{}, true});
 }
 
 void leavePartials(Mirror& mirror, const Spoke& spoke) {

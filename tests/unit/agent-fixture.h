@@ -28,6 +28,7 @@ struct Answer {
   Digest parentHash;
   int64_t mtime = 0;
   bool unsettled = false;
+  proto::Summary::Rest rest = proto::Summary::Rest::UNSAID;
 };
 
 class AgentFixture : public testing::Test {
@@ -122,6 +123,7 @@ class AgentFixture : public testing::Test {
       case proto::Event::SUMMARY:
         events.push_back("summary " + std::to_string(event.getSummary().getFiles()) +
                          (event.getSummary().getComplete() ? "" : " incomplete"));
+        result.rest = event.getSummary().getRest();
         break;
       case proto::Event::DIRECTORY:
         for (auto entry : event.getDirectory().getEntries()) {

@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 #include <malloc.h>
+#include <sys/stat.h>
 #include <zstd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <memory>
 
@@ -217,6 +219,31 @@ TEST_F(AgentServer, namesWhatItSkipsIfAsked) {
 }
 
 // Of equal blocks one is enough: a table of all would be quadratic.
+TEST_F(AgentServer, saysWhetherTheTreeRests) {
+  dir_.write("a/file", "x");
+  start(dir_.path());
+  auto rest = [&](bool asked) {
+    auto request = sessions_.scanRequest();
+    request.setKnownComplete(true);
+    request.setUntilAtRest(asked);
+    return answer(request.send().wait(io_.waitScope).getListing()).rest;
+  };
+  EXPECT_EQ(rest(false), proto::Summary::Rest::UNSAID);
+  EXPECT_EQ(rest(true), proto::Summary::Rest::AT_REST);
+  std::atomic<bool> stop = false;
+  std::thread creates([&]() {
+    for (int i = 0; !stop; ++i) {
+      dir_.write("b/" + std::to_string(i), "x");
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  while (access((dir_ / "b/1").c_str(), F_OK) != 0) std::this_thread::yield();
+  EXPECT_EQ(rest(true), proto::Summary::Rest::CHANGING);
+  stop = true;
+  creates.join();
+  EXPECT_EQ(rest(true), proto::Summary::Rest::AT_REST);
+}
+
 TEST_F(AgentServer, forkOfAParentOfEqualBlocks) {
   auto parent = "{}\n" + std::string(900'000, 'A') + "\n";
   auto child = "{\"parentSession\":\"/x/parent.jsonl\"}\n" + std::string(900'000, 'A') + "\n";
@@ -352,6 +379,39 @@ TEST_F(AgentServer, signatureServesADelta) {
   EXPECT_TRUE(patched(basis, delta, newer.size()) == newer);
   EXPECT_EQ(signature(0, 1).reason, proto::Reason::BAD_REQUEST) << "as large as the file";
   EXPECT_EQ(signature(0, 512, 100).reason, proto::Reason::BAD_REQUEST);
+}
+
+TEST_F(AgentServer, digestsOfBeginnings) {
+  dir_.write("a", "content");
+  dir_.write("b", "con");
+  start(dir_.path());
+  scan();
+  auto request = sessions_.digestRequest();
+  request.setFiles({0, 1, 0, 7});
+  request.setLengths({3, 9, 0});
+  auto got = answer(request.send().wait(io_.waitScope).getBlocks());
+  EXPECT_EQ(got.events, (Events{"digest 0 3", "digest 1 3", "digest 0 0", "refused 7"}));
+  request = sessions_.digestRequest();
+  request.setFiles({0});
+  request.setLengths({3});
+  EXPECT_EQ(answer(request.send().wait(io_.waitScope).getBlocks()).hash, digestOf(bytesOf("con")));
+}
+
+TEST_F(AgentServer, databasesInUseArePutOffAsOne) {
+  for (auto name : {"x.db", "x.db-shm", "x.db-wal", "y.db", "y.db-shm", "z-shm"}) {
+    dir_.write(name, name);
+  }
+  utimensat(AT_FDCWD, (dir_ / "x.db-wal").c_str(), nullptr, 0);  // now
+  start(dir_.path());
+  auto paths = scan().paths;
+  for (uint32_t id = 0; id < paths.size(); ++id) {
+    bool inUse = paths[id].starts_with("x");
+    auto got = pullWhole(id);
+    EXPECT_EQ(got.events.front() == "refused " + std::to_string(id), inUse) << paths[id];
+    if (inUse) {
+      EXPECT_EQ(got.reason, proto::Reason::UNFINISHED_LINE);
+    }
+  }
 }
 
 TEST_F(AgentServer, digests) {

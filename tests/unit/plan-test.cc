@@ -310,6 +310,49 @@ TEST_F(PlanTest, goneIsWhatTwoWalksMissed) {
   EXPECT_TRUE(goneTwice(first, tree_, kept_, known_, listing_).empty());
 }
 
+TEST_F(PlanTest, goneIsNotWhatMayBeElsewhere) {
+  mirror_.write("hot/a", "1");
+  mirror_.write("hot/below/b", "1");
+  mirror_.write("cold/c", "123");
+  mirror_.write("cold/d", "1234567");
+  mirror_.write("stays", "1");
+  spokeHas({{"stays", {1, OLD}}});
+  planned();
+  auto first = plan_;
+  auto gone = [&](const Paths& fetched = {}) {
+    Texts paths;
+    for (auto& file : goneTwice(first, tree_, kept_, known_, listing_, fetched)) {
+      paths.push_back(file.path);
+    }
+    return paths;
+  };
+  EXPECT_EQ(gone(), (Texts{"cold/c", "cold/d", "hot/a", "hot/below/b"}));
+  listing_.rest = proto::Summary::Rest::AT_REST;
+  listing_.unsettled = {"hot"};
+  EXPECT_EQ(gone(), (Texts{"cold/c", "cold/d"}));
+  listing_.unsettled = {""};
+  EXPECT_EQ(gone(), Texts{});
+  listing_.unsettled = {};
+  listing_.rest = proto::Summary::Rest::CHANGING;
+  EXPECT_EQ(gone(), Texts{});
+
+  // What came meanwhile may be what is gone: by its name, or with another one, and grown.
+  spokeHas({{"stays", {1, OLD}}, {"x/d", {1, OLD - 1}}});
+  EXPECT_EQ(gone(), (Texts{"cold/c", "hot/a", "hot/below/b"}));
+  EXPECT_EQ(gone({"x/d"}), (Texts{"cold/c", "cold/d", "hot/a", "hot/below/b"}));
+  spokeHas({{"stays", {1, OLD}}, {"new", {5, OLD}}, {"large", {9, OLD - 1}}});
+  EXPECT_EQ(gone(), Texts{"cold/d"});
+  // What could not be fetched may be it by its name alone, and not if that is in its way.
+  auto plan = [&](const char* path) { first.files.emplace_back().remote.path = path; };
+  plan("new");
+  EXPECT_EQ(gone(), (Texts{"cold/c", "cold/d", "hot/a", "hot/below/b"}));
+  spokeHas({{"stays", {1, OLD}}, {"x/c", {500, OLD + 1}}, {"hot", {500, OLD + 1}}});
+  for (auto path : {"x/c", "hot"}) plan(path);
+  EXPECT_EQ(gone(), (Texts{"cold/d", "hot/a", "hot/below/b"}));
+  spokeHas({{"stays", {100, OLD + 5}}, {"new", {100, OLD - 1}}});
+  EXPECT_EQ(gone(), (Texts{"cold/c", "cold/d", "hot/a", "hot/below/b"})) << "sessions grow";
+}
+
 TEST_F(PlanTest, timesAreComparedAsTheMirrorStoresThem) {
   constexpr int64_t ROUND = OLD - OLD % 1000;
   for (auto name : {"a", "b", "c"}) mirror_.write(name, "1", ROUND);

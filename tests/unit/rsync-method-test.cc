@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include "hub/rsync/arguments.h"
+#include "hub/rsync/folding.h"
 #include "hub/rsync/output.h"
 #include "hub/rsync/process.h"
 #include "hub/rsync/replaced.h"
+#include "hub/rsync/room.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {
@@ -225,6 +227,46 @@ TEST(DropGrown, leavesWhatTheMirrorDoesNotBeginWith) {
   EXPECT_EQ(dir.read("replaced/d/cut"), "1\n2\n");
   EXPECT_EQ(dir.read("replaced/d/gone"), "1\n");
   EXPECT_TRUE(dropGrown(dir / "missing", dir / "mirror").empty());
+}
+
+TEST(RsyncRoom, whatCannotFitIsLeftOutAtOnce) {
+  using Paths = std::vector<std::string>;
+  std::vector<PendingFile> pending{{"d", 50'000}, {"a", 10'000'000}, {"b", 100}, {"c", 60'000}};
+  Unwritten full{"a", "No space left on device (28)", ENOSPC},
+      large{"c", "File too large (27)", EFBIG};
+  EXPECT_EQ(withoutRoom(pending, full, {1'000'000}), Paths{"a"});
+  EXPECT_EQ(withoutRoom(pending, full, {100'000}), (Paths{"c", "a"})) << "the smaller first";
+  EXPECT_EQ(withoutRoom(pending, full, {0}), (Paths{"b", "d", "c", "a"}));
+  EXPECT_EQ(withoutRoom(pending, large, {}), (Paths{"c", "a"})) << "and all that is larger";
+  EXPECT_EQ(withoutRoom(pending, large, {UINT64_MAX, 50'000}), (Paths{"c", "a"}));
+  EXPECT_EQ(withoutRoom(pending, large, {UINT64_MAX, 49'999}), (Paths{"d", "c", "a"}));
+  EXPECT_EQ(withoutRoom(pending, {"b", "Input/output error (5)", EIO}, {0}), Paths{"b"});
+  EXPECT_EQ(withoutRoom({{"x", UINT64_MAX}}, full, {UINT64_MAX}), Paths{"x"});
+}
+
+TEST(RsyncFolding, namesThatAreOne) {
+  auto byCase = [](auto& names) { return foldedNames(names, -1); };
+  using Pairs = std::map<std::string, std::string>;
+  auto found = findFolding({"p/A", "p/a", "p/b"}, {}, byCase);
+  EXPECT_EQ(found.refused, (Pairs{{"p/a", "p/A"}}));
+  EXPECT_TRUE(found.respelled.empty());
+  found = findFolding({"p/A", "p/a", "p/b"}, {"p/a"}, byCase);
+  EXPECT_EQ(found.refused, (Pairs{{"p/A", "p/a"}})) << "what the mirror has stays";
+  found = findFolding({"P/x/1", "p/x/1", "p/y", "q"}, {}, byCase);
+  EXPECT_EQ(found.refused, (Pairs{{"p/x/1", "P/x/1"}, {"p/y", "P/y"}}));
+  found = findFolding({"New/Name", "new2"}, {"new/name", "NEW2", "other"}, byCase);
+  EXPECT_TRUE(found.refused.empty());
+  EXPECT_EQ(found.respelled, (Pairs{{"new/name", "New/Name"}, {"NEW2", "new2"}}));
+}
+
+TEST(RsyncFolding, namesThatAreNotAsciiAreTried) {
+  TempDir dir;
+  {
+    ScratchDirectory scratch(dir / "staging");
+    EXPECT_TRUE(foldedNames({"\xc3\xa4", "\xc3\x84", "a", "A"}, scratch.fd()).empty())
+        << "this filesystem tells them apart";
+  }
+  EXPECT_NE(access((dir / "staging").c_str(), F_OK), 0);
 }
 
 }  // namespace

@@ -5,8 +5,11 @@
 #include <sys/fsuid.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <set>
+#include <thread>
 
 #include "common/protocol.h"
 #include "tests/unit/temp-dir.h"
@@ -246,6 +249,72 @@ TEST(TreeWalk, findsFilesByTheirIds) {
   EXPECT_TRUE(tree.find(5) == nullptr);
   EXPECT_TRUE(tree.find(UINT32_MAX) == nullptr);
   EXPECT_TRUE(Tree().find(0) == nullptr);
+}
+
+// Replaces a file by another one of its name, again and again, while it lives.
+class SavedByRename {
+ public:
+  SavedByRename(const TempDir& dir, std::string name)
+      : thread_([this, path = dir / name, beside = dir / "beside"]() {
+          while (!stop_) {
+            kj::AutoCloseFd(open(beside.c_str(), O_WRONLY | O_CREAT, 0600));
+            rename(beside.c_str(), path.c_str());
+          }
+        }) {}
+  ~SavedByRename() {
+    stop_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> stop_ = false;
+  std::thread thread_;
+};
+
+TEST(TreeWalk, whatChangesAllTheTimeIsUnsettled) {
+  TempDir dir;
+  for (int i = 0; i < 2000; ++i) dir.write("hot/" + std::to_string(i), "x");
+  dir.write("cold/file", "x");
+  {
+    SavedByRename saved(dir, "hot/1000");
+    int unsettled = 0;
+    for (int i = 0; i < 20; ++i)
+      unsettled += walk(dir).unsettled == std::vector<std::string>{"hot"};
+    EXPECT_GT(unsettled, 0);
+  }
+  unlink((dir / "beside").c_str());
+  auto tree = walk(dir);
+  EXPECT_TRUE(tree.unsettled.empty());
+  EXPECT_EQ(tree.files, 2001u);
+}
+
+TEST(TreeWalk, agreesUnlessADirectoryChanged) {
+  auto pause = []() { std::this_thread::sleep_for(std::chrono::milliseconds(20)); };
+  TempDir dir;
+  dir.write("a/file", "x");
+  dir.write("b/file", "x");
+  mkdir((dir / "empty").c_str(), 0700);
+  mkdir((dir / "other").c_str(), 0700);
+  EXPECT_TRUE(walk(dir).stamps.fresh);
+  pause();
+  auto changes = [&](std::function<void()> change) {
+    auto before = walk(dir).stamps;
+    change();
+    bool changed = !agree(before, walk(dir).stamps);
+    pause();
+    return changed;
+  };
+  EXPECT_FALSE(changes([]() {}));
+  EXPECT_FALSE(changes([&]() { dir.write("a/file", "longer"); })) << "sessions grow";
+  EXPECT_TRUE(changes([&]() { dir.write("a/new", "x"); }));
+  EXPECT_TRUE(changes([&]() { unlink((dir / "a/new").c_str()); }));
+  EXPECT_TRUE(changes([&]() { rename((dir / "a/file").c_str(), (dir / "empty/file").c_str()); }));
+  EXPECT_TRUE(changes([&]() { rename((dir / "other").c_str(), (dir / "another").c_str()); }));
+  EXPECT_TRUE(changes([&]() {
+    // There and back: only the times tell.
+    rename((dir / "b/file").c_str(), (dir / "a/moved").c_str());
+    rename((dir / "a/moved").c_str(), (dir / "b/file").c_str());
+  }));
 }
 
 // Many directories, wide and deep, are read by several threads.
