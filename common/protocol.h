@@ -44,8 +44,7 @@ inline constexpr size_t MAX_ANSWER = 2 * MAX_BLOCK_RAW;  // a hub takes: a block
 inline constexpr size_t MAX_WANTS = 4096;                         // of one pull …
 inline constexpr size_t MAX_WANTED_SIGNATURES = 4 * 1024 * 1024;  // … but for one larger alone,
 inline constexpr size_t MAX_WANTED_SIGNATURE = 8 * 1024 * 1024;   // of which this is the largest
-inline constexpr size_t MAX_IDS = 500'000;                        // of files, to describe or digest;
-                                                           // these may have lengths, too
+inline constexpr size_t MAX_IDS = 500'000;                        // of files, to describe or digest
 inline constexpr size_t MAX_KNOWN = 1'000'000;                    // digests of directories
 
 // P4: a *.jsonl file changed less than this ago is sent up to its last newline.
