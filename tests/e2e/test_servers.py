@@ -185,7 +185,7 @@ class Servers(HubCase):
             served.stop()
 
     def test_a_second_factor(self):
-        sshd = harness.Sshd(self.dir / "sshd", ["Match all", "PasswordAuthentication yes", "AuthenticationMethods publickey,password"])
+        sshd = harness.Sshd(self.dir / "sshd", ["Match User *", "PasswordAuthentication yes", "AuthenticationMethods publickey,password"])
         self.addCleanup(sshd.stop)
         sshd.authorize_agent(self.source)
         self.sshd.configure_client(port=sshd.port, known_hosts=sshd.known_hosts, key=sshd.key)
