@@ -71,10 +71,12 @@ constexpr char SCHEMA[] = R"(
     path BLOB NOT NULL,
     PRIMARY KEY (spoke, path)
   ) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS endpoints (
+  DROP TABLE IF EXISTS endpoints;
+  CREATE TABLE IF NOT EXISTS reached (
     spoke TEXT PRIMARY KEY,
     address TEXT NOT NULL,
-    port INTEGER NOT NULL
+    port INTEGER NOT NULL,
+    config_state TEXT NOT NULL
   ) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS contacts (
     spoke TEXT PRIMARY KEY,
@@ -107,7 +109,7 @@ constexpr char OLDEST_COLUMNS[] =
     " touched, deleted, kept, deferred, failed, bytes_literal, wire_up, wire_down FROM runs";
 constexpr const char* COLUMNS[] = {"SELECT bytes_grown FROM runs",
                                    "SELECT spoke, path FROM kept",
-                                   "SELECT spoke, address, port FROM endpoints",
+                                   "SELECT spoke, address, port, config_state FROM reached",
                                    "SELECT spoke, version, sandbox, at_ns FROM contacts",
                                    "SELECT spoke, path FROM failed",
                                    "SELECT spoke, identity, traits FROM filesystems"};
@@ -430,7 +432,7 @@ std::optional<Store::Contact> Store::lastContact(const std::string& spoke) {
 absl::Status Store::forgetSpoke(const std::string& spoke) {
   return use([&]() -> absl::Status {
     for (auto* sql :
-         {"DELETE FROM kept WHERE spoke = ?", "DELETE FROM endpoints WHERE spoke = ?",
+         {"DELETE FROM kept WHERE spoke = ?", "DELETE FROM reached WHERE spoke = ?",
           "DELETE FROM contacts WHERE spoke = ?", "DELETE FROM failed WHERE spoke = ?",
           "DELETE FROM filesystems WHERE spoke = ?", "DELETE FROM not_libssh2 WHERE spoke = ?"}) {
       Statement forget(*this, sql);
@@ -544,11 +546,11 @@ absl::StatusOr<Store::LastRuns> Store::lastRuns(const std::string& spoke) {
 
 std::optional<Endpoint> Store::lastEndpoint(const std::string& spoke) {
   return use([&]() -> std::optional<Endpoint> {
-    Statement select(*this, "SELECT address, port FROM endpoints WHERE spoke = ?");
+    Statement select(*this, "SELECT address, port, config_state FROM reached WHERE spoke = ?");
     if (!select.prepared()) return std::nullopt;
     select.bind(spoke);
     if (select.step() != SQLITE_ROW) return std::nullopt;
-    return Endpoint{select.text(0), uint16_t(select.integer(1))};
+    return Endpoint{select.text(0), uint16_t(select.integer(1)), select.text(2)};
   });
 }
 
@@ -556,17 +558,19 @@ absl::Status Store::setLastEndpoint(const std::string& spoke,
                                     const std::optional<Endpoint>& endpoint) {
   return use([&]() -> absl::Status {
     if (!endpoint) {
-      Statement forget(*this, "DELETE FROM endpoints WHERE spoke = ?");
+      Statement forget(*this, "DELETE FROM reached WHERE spoke = ?");
       if (!forget.prepared()) return error();
       forget.bind(spoke);
       return forget.step() == SQLITE_DONE ? absl::OkStatus() : error();
     }
     Statement insert(*this,
-                     "INSERT OR REPLACE INTO endpoints (spoke, address, port) VALUES (?, ?, ?)");
+                     "INSERT OR REPLACE INTO reached (spoke, address, port, config_state) VALUES "
+                     "(?, ?, ?, ?)");
     if (!insert.prepared()) return error();
     insert.bind(spoke);
     insert.bind(endpoint->address);
     insert.bind(int64_t(endpoint->port));
+    insert.bind(endpoint->configState);
     return insert.step() == SQLITE_DONE ? absl::OkStatus() : error();
   });
 }

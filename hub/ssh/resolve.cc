@@ -303,6 +303,8 @@ absl::StatusOr<SshTarget> defaults(const std::string& user, const std::string& h
 
 }  // namespace
 
+std::string sshHome() { return passwdHome(); }
+
 std::string SshTarget::setting(const std::string& name) const {
   return valueOf(settings, absl::AsciiStrToLower(name));
 }

@@ -89,6 +89,9 @@ absl::StatusOr<SshTarget> resolveSsh(SshRequest request);
 // The answer, from the text that `ssh -G` printed.
 absl::StatusOr<SshTarget> parseSshConfig(const std::string& text, const std::string& alias);
 
+// The home directory as ssh has it: that of the user database, not $HOME.
+std::string sshHome();
+
 // The text of a ProxyCommand or ProxyJump with its tokens (%%, %h, %n, %p, %r) replaced.
 std::string expandProxyTokens(const std::string& text, const SshTarget& target);
 

@@ -6,6 +6,7 @@
 #include "common/login-shell.h"
 #include "common/protocol.h"
 #include "hub/failure.h"
+#include "hub/ssh/config-files.h"
 #include "hub/ssh/connect.h"
 #include "hub/ssh/dial.h"
 #include "hub/sync/explain.h"
@@ -13,14 +14,19 @@
 namespace pibrain {
 
 SpokeReach::SpokeReach(const SpokeConfig& spoke) : spoke_(spoke) {
-  if (!spoke.source.host.empty()) resolution_.emplace(sshRequestOf(spoke));
+  if (spoke.source.host.empty()) return;
+  // Before ssh reads it: what is changed meanwhile is seen by the next run.
+  configState_ = sshConfigState(spoke.sshConfig);
+  resolution_.emplace(sshRequestOf(spoke));
 }
 
 void SpokeReach::dialEarly(Store& store, const std::function<bool(const Endpoint&)>& mayDial) {
   if (!resolution_ || spoke_.ssh == SshMode::OPENSSH) return;
   store_ = &store;
   last_ = store.lastEndpoint(spoke_.name);
-  if (last_ && mayDial(*last_)) early_ = std::make_shared<EarlyDial>(*last_);
+  // Otherwise the way there may be another by now: through a proxy, say.
+  bool sameWay = last_ && !configState_.empty() && last_->configState == configState_;
+  if (sameWay && mayDial(*last_)) early_ = std::make_shared<EarlyDial>(*last_);
 }
 
 void SpokeReach::remember(Store& store) const {
@@ -38,7 +44,10 @@ kj::Own<Connection> SpokeReach::connect(ConnectOptions options, kj::AsyncIoConte
   options.mode = spoke_.ssh;
   options.timeoutSeconds = spoke_.timeoutSeconds;
   options.early = std::move(early_);
-  options.dialed = [this](const Endpoint& endpoint) { reached_ = endpoint; };
+  options.dialed = [this](const Endpoint& endpoint) {
+    reached_ = endpoint;
+    reached_->configState = configState_;
+  };
   // By another version of libssh2 it may be otherwise.
   server_ = absl::StrCat(target->host, " port ", target->port, ", libssh2 ", libssh2Version());
   if (store_ != nullptr) {

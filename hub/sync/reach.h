@@ -39,6 +39,7 @@ class SpokeReach {
   std::optional<SshResolution> resolution_;  // none: the source is on this machine
   Store* store_ = nullptr;
   std::optional<Endpoint> last_, reached_;
+  std::string configState_;
   std::string server_;         // what whyNotLibssh2_ is about
   std::string whyNotLibssh2_;  // as this connection found; empty: it did not
   std::shared_ptr<EarlyDial> early_;

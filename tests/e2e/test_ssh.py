@@ -126,6 +126,30 @@ class Resolution(SshCase):
         self.works()
         self.assertEqual(logins(self.sshd), before + 2)
 
+    def test_a_proxy_that_came_since(self):
+        """No connection goes past it to where the spoke was last, not even one that says nothing."""
+        sshd = harness.Sshd(self.dir / "verbose", ["LogLevel VERBOSE"])
+        self.addCleanup(sshd.stop)
+        sshd.authorize_agent(self.source)
+
+        def connections(run):
+            before = sshd.log.read_text().count("Connection from")
+            run()
+            time.sleep(0.3)
+            return sshd.log.read_text().count("Connection from") - before
+
+        extra = self.dir / "extra_config"
+        for place in (self.sshd.ssh_config, extra):
+            with self.subTest(place.name):
+                extra.write_text("")
+                self.sshd.configure_client(port=sshd.port, known_hosts=sshd.known_hosts, key=sshd.key)
+                self.sshd.ssh_config.write_text(f"Include {extra}\n" + self.sshd.ssh_config.read_text())
+                self.assertEqual([connections(self.works) for _ in range(2)], [1, 1])
+                text = place.read_text()
+                place.write_text(f"Host spoke\n  ProxyCommand exit 3\n{text}")
+                shutil.rmtree(self.mirror)
+                self.assertEqual(connections(lambda: self.fails("ProxyCommand")), 0)
+
     def test_address_family(self):
         self.sshd.client_setting("AddressFamily inet6")
         self.fails("127.0.0.1", "cannot be resolved")

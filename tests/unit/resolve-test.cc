@@ -1,10 +1,12 @@
 #include "hub/ssh/resolve.h"
 
+#include <absl/strings/str_cat.h>
 #include <gtest/gtest.h>
 #include <pwd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "hub/ssh/config-files.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {
@@ -241,6 +243,32 @@ TEST_F(Resolve, withoutSshItKnowsTheDefaults) {
   EXPECT_EQ(target->user, getpwuid(getuid())->pw_name);
   EXPECT_EQ(target->identityFiles.size(), 3u);
   EXPECT_EQ(target->userKnownHostsFiles.at(0), home() + "/.ssh/known_hosts");
+}
+
+TEST(SshConfigState, changesWithEachFile) {
+  TempDir dir;
+  auto path = [&](const std::string& name) { return std::string(dir / name); };
+  dir.write("config", "Include " + path("conf.d") + "/*\nHost a\n  Port 1\n");
+  auto before = sshConfigState(path("config"));
+  EXPECT_NE(before, "");
+  EXPECT_EQ(sshConfigState(path("config")), before);
+  dir.write("conf.d/one", "Host b\n");
+  auto one = sshConfigState(path("config"));
+  EXPECT_NE(one, before);
+  dir.write("conf.d/one", "Host b\n  ProxyJump c\n");
+  EXPECT_NE(sshConfigState(path("config")), one);
+  EXPECT_NE(sshConfigState(path("missing")), "");
+}
+
+TEST(SshConfigState, isNotToldWhereACommandDecides) {
+  TempDir dir;
+  for (auto* line :
+       {"Match host a exec \"on-vpn\"", "  match Exec=x", "Include %d/x", "Include \"a b\""}) {
+    dir.write("config", absl::StrCat("Host a\n", line, "\n"));
+    EXPECT_EQ(sshConfigState(std::string(dir / "config")), "") << line;
+  }
+  dir.write("config", "Include config\n");
+  EXPECT_EQ(sshConfigState(std::string(dir / "config")), "");
 }
 
 }  // namespace

@@ -303,7 +303,7 @@ TEST_F(DamagedStoreTest, whatLiesBesideItGoesWithIt) {
 TEST_F(DamagedStoreTest, whatLacksATableIsPutAside) {
   for (auto* sql : {"DROP TABLE runs", "DROP TABLE kept", "DROP TABLE failed",
                     "ALTER TABLE runs DROP COLUMN bytes_grown",
-                    "ALTER TABLE endpoints RENAME COLUMN port TO door",
+                    "ALTER TABLE reached RENAME COLUMN port TO door",
                     "DROP TABLE runs; PRAGMA user_version = 2",
                     "DROP TABLE runs; CREATE TABLE runs (of TEXT); PRAGMA user_version = 0"}) {
     dir_.write("data/deep/sync.db", good_);
