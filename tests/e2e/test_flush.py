@@ -175,8 +175,10 @@ class UnreadableDirectory(FlushCase):
         for name in ("p/grows", "p/gone", "p/deep/same", "q/grows", "q/gone"):
             self.write(f"{name}.jsonl", lines(self.rng, 2000))
         self.settle()
-        for name in ("p/new", "p/grows", "q/new", "q/grows"):
+        for name in ("p/grows", "q/new", "q/grows"):
             self.write(f"{name}.jsonl", lines(self.rng, 3000))
+        # Too small to be what is gone, which would stay: it is not fetched.
+        self.write("p/new.jsonl", lines(self.rng, 1000))
         for name in ("p/gone", "q/gone"):
             (self.source / f"{name}.jsonl").unlink()
         done = self.traced("-P", self.mirror / "p", "-e", "trace=getdents64", "-e", "inject=getdents64:error=EIO")

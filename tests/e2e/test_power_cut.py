@@ -293,6 +293,14 @@ class ByRsync(PowerCut):
     def power_cuts(self, rounds):
         super().power_cuts(max(7, rounds // 2))
 
+    def run_that_fails(self):
+        """A file is larger than this run may write. One with a hole of a terabyte would be read to its end."""
+        huge = self.write("p/huge.bin", os.urandom(24 << 20))
+        done = subprocess.run(["prlimit", f"--fsize={16 << 20}", harness.HUB, "sync", "run", *self.ARGUMENTS, "-c", self.config],
+                              capture_output=True, text=True, env=self.environment(), timeout=60)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        huge.unlink()
+
     def at_work(self, pid):
         return [child for child in harness.descendants(pid) if harness.name_of(child) == "rsync"]
 
