@@ -40,11 +40,11 @@ void sortByAge(std::vector<PlannedFile>& files) {
 // not be fetched. Each may be one that is gone from its old place.
 class Arrivals {
  public:
-  // `files` as they are now, `planned` as they were.
-  Arrivals(const std::vector<PlannedFile>& files, const std::vector<PlannedFile>& planned,
-           const Paths& fetched, const StoredTimes& times) {
-    Paths before;
-    for (auto& file : planned) before.insert(file.remote.path);
+  // `files` as they are now, `plan` as it was made.
+  Arrivals(const std::vector<PlannedFile>& files, const Plan& plan, const Paths& fetched,
+           const StoredTimes& times) {
+    auto before = plan.leftAlone;
+    for (auto& file : plan.files) before.insert(file.remote.path);
     for (auto& file : files) {
       auto& remote = file.remote;
       bool isNew = file.kind == ChangeKind::NEW || file.kind == ChangeKind::MOVE;
@@ -183,7 +183,11 @@ bool isWithin(std::string_view path, const Paths& directories) {
 void leaveAlone(Plan& plan, const Paths& directories) {
   if (directories.empty()) return;
   auto within = [&](const std::string& path) { return isWithin(path, directories); };
-  std::erase_if(plan.files, [&](auto& file) { return within(file.remote.path); });
+  std::erase_if(plan.files, [&](auto& file) {
+    if (!within(file.remote.path)) return false;
+    plan.leftAlone.insert(file.remote.path);
+    return true;
+  });
   std::erase_if(plan.gone, [&](auto& file) { return within(file.path); });
   for (auto& file : plan.files) {
     if (file.kind != ChangeKind::MOVE) continue;
@@ -224,7 +228,7 @@ std::vector<GoneFile> goneTwice(const Plan& plan, const Tree& mirror, const Path
     }
     return shields.contains("");
   };
-  Arrivals arrivals(now.files, plan.files, fetched, known.options.times);
+  Arrivals arrivals(now.files, plan, fetched, known.options.times);
   std::erase_if(gone, [&](auto& file) { return isShielded(file.path) || arrivals.mayBe(file); });
   return gone;
 }

@@ -41,15 +41,16 @@ struct GoneFile {
   auto operator<=>(const GoneFile&) const = default;
 };
 
+using Paths = std::unordered_set<std::string>;
+
 struct Plan {
   std::vector<PlannedFile> files;  // oldest first, so that parents come before their forks
   std::vector<GoneFile> gone;      // sorted by path
   std::vector<MoveGroup> moveGroups;
+  Paths leftAlone;  // files that leaveAlone() took out
   uint32_t mirrorFiles = 0;
   uint64_t spokeFiles = 0;  // counted, not what the spoke says; of no use unless it listed all
 };
-
-using Paths = std::unordered_set<std::string>;
 
 // `kept` are the mirror's files that the spoke does not have, as far as is remembered. The mirror
 // was walked with `options` for its digests. The result points into `mirror`.

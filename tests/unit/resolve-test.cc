@@ -267,7 +267,7 @@ TEST(SshConfigState, isNotToldWhereACommandDecides) {
     dir.write("config", absl::StrCat("Host a\n", line, "\n"));
     EXPECT_EQ(sshConfigState(std::string(dir / "config")), "") << line;
   }
-  dir.write("config", "Include config\n");
+  dir.write("config", "Include " + std::string(dir / "config") + "\n");
   EXPECT_EQ(sshConfigState(std::string(dir / "config")), "");
 }
 
