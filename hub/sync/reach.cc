@@ -70,7 +70,7 @@ std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& e
   if (preamble.found()) return explainBroken(spoke, e, farewell);
   bool silent = fellSilent(e) || trickled(e);
   // Behind a login that worked, silence is not the network's.
-  if (silent && !spoke.source.host.empty()) {
+  if (fellSilent(e) && !spoke.source.host.empty()) {
     return explainNoStart(spoke, session.idleSeconds(), preamble.noise());
   }
   bool noisy = preamble.noise().size() > MAX_SHELL_NOISE;

@@ -150,19 +150,6 @@ class NamesThatFold(FilesystemCase):
         self.assertEqual(self.counts(), {"new": 1})
         self.settle_at(10**9)
 
-    def test_verify_repairs_no_file_into_another(self):
-        self.write("p/Notes.jsonl", line("A" * 50))
-        self.sync()
-        self.write("p/notes.jsonl", line("B" * 90))
-        self.write("p/other.jsonl", line("C"))
-        for _ in range(2):
-            result = self.verify("--repair", code=1)
-            self.assertIn("p/notes.jsonl: the mirror's filesystem takes its name for 'p/Notes.jsonl', "
-                          "which the spoke has too", result["error"])
-        self.assertEqual(self.names(), ["p/Notes.jsonl", "p/other.jsonl"])
-        self.assertEqual((self.mirror / "p/Notes.jsonl").read_bytes(), line("A" * 50))
-        self.assertEqual(self.archived(), {})
-
     def test_two_directories_that_are_one(self):
         self.write("Project/a.jsonl", line("a"))
         self.write("project/b.jsonl", line("b"))
@@ -194,6 +181,46 @@ class NamesThatFold(FilesystemCase):
         """A file of another time and size under a name that differs in case from one that is there."""
         path = self.write(name, line(text))
         mounts.run("touch", "-d", "2026-03-02 03:04:06", path)
+
+    def test_the_staging_directory_by_another_name(self):
+        self.write(".Pi-Brain-Staging/x.jsonl", line("x"))
+        self.write("p/a.jsonl", line("a"))
+        error = self.sync_one(code=1)["error"]
+        self.assertIn(".Pi-Brain-Staging/x.jsonl: the mirror uses this name itself", error)
+        self.assertEqual(self.names(), ["p/a.jsonl"])
+
+    def test_what_is_replaced_and_removed_is_archived(self):
+        """Without links, and without an exchange."""
+        self.write("p/a.jsonl", line("one") * 100)
+        self.write("p/b.jsonl", line("two"))
+        self.write("p/c.jsonl", line("three"))
+        self.sync()
+        self.write("p/a.jsonl", line("another"))
+        (self.source / "p/b.jsonl").unlink()
+        self.assertEqual(self.counts("--delete"), {"rewritten": 1, "deleted": 1})
+        self.settle_at(10**9)
+        self.assertEqual(sorted(read_below(self.archive, path) for path in self.archived()),
+                         sorted([line("one") * 100, line("two")]))
+        self.disk.unmount()
+        self.disk.mount()
+        self.assertEqual(self.counts(), {})
+
+
+class NamesThatFoldByAgent(NamesThatFold):
+    """What the agent does and rsync does in another way, or cannot do."""
+
+    def test_verify_repairs_no_file_into_another(self):
+        self.write("p/Notes.jsonl", line("A" * 50))
+        self.sync()
+        self.write("p/notes.jsonl", line("B" * 90))
+        self.write("p/other.jsonl", line("C"))
+        for _ in range(2):
+            result = self.verify("--repair", code=1)
+            self.assertIn("p/notes.jsonl: the mirror's filesystem takes its name for 'p/Notes.jsonl', "
+                          "which the spoke has too", result["error"])
+        self.assertEqual(self.names(), ["p/Notes.jsonl", "p/other.jsonl"])
+        self.assertEqual((self.mirror / "p/Notes.jsonl").read_bytes(), line("A" * 50))
+        self.assertEqual(self.archived(), {})
 
     def test_a_deletion_takes_no_file_of_another_name(self):
         """Gone is 'Notes'; what the mirror finds by that name is 'notes', which lives."""
@@ -253,29 +280,6 @@ class NamesThatFold(FilesystemCase):
         self.assertIn("the mirror's filesystem takes its name for", self.sync_one(code=1)["error"])
         self.assertEqual((self.mirror / "p/\u00e9t\u00e9.jsonl").read_bytes(), line("B"))
         self.assertEqual(len(self.names()), 2)
-
-    def test_the_staging_directory_by_another_name(self):
-        self.write(".Pi-Brain-Staging/x.jsonl", line("x"))
-        self.write("p/a.jsonl", line("a"))
-        error = self.sync_one(code=1)["error"]
-        self.assertIn(".Pi-Brain-Staging/x.jsonl: the mirror uses this name itself", error)
-        self.assertEqual(self.names(), ["p/a.jsonl"])
-
-    def test_what_is_replaced_and_removed_is_archived(self):
-        """Without links, and without an exchange."""
-        self.write("p/a.jsonl", line("one") * 100)
-        self.write("p/b.jsonl", line("two"))
-        self.write("p/c.jsonl", line("three"))
-        self.sync()
-        self.write("p/a.jsonl", line("another"))
-        (self.source / "p/b.jsonl").unlink()
-        self.assertEqual(self.counts("--delete"), {"rewritten": 1, "deleted": 1})
-        self.settle_at(10**9)
-        self.assertEqual(sorted(read_below(self.archive, path) for path in self.archived()),
-                         sorted([line("one") * 100, line("two")]))
-        self.disk.unmount()
-        self.disk.mount()
-        self.assertEqual(self.counts(), {})
 
 
 class NoModes(FilesystemCase):

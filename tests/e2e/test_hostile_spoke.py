@@ -130,8 +130,8 @@ CONVERSATIONS = {
     **{case: SILENT for case in (
         "silence-after-preamble", "mute-at-hello", "mute-at-scan",
         "mute-at-next", "mute-at-describe", "mute-at-pull", "described-stalling", "errors-endless", "stalling-listing", "pull-stalling")},
-    "silence": UNSTARTED, "silence-within-preamble": UNSTARTED, "trickle-of-noise": UNSTARTED,
-    "trickle": TRICKLED, "dribbling-entries": TRICKLED,
+    "silence": UNSTARTED, "silence-within-preamble": UNSTARTED,
+    "trickle": TRICKLED, "trickle-of-noise": TRICKLED, "dribbling-entries": TRICKLED,
     **{case: NO_MESSAGE for case in (
         "garbage", "segments-2-32", "segments-many", "segment-of-32-gib", "message-of-nothing", "pointer-nowhere",
         "pointer-to-itself", "pointers-deep", "flood-of-bootstraps", "flood-of-calls", "flood-of-unimplemented")},
