@@ -6,11 +6,15 @@
 
 #include <vector>
 
+#include "common/login-shell.h"
+#include "common/utf8.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace pibrain::fuzz {
 
 namespace {
+
+const std::string HOME = "/home/me";
 
 // The value of an option in double quotes, as sshd's opt_dequote() reads it; moves past it.
 std::string dequoted(std::string_view& line) {
@@ -25,26 +29,30 @@ std::string dequoted(std::string_view& line) {
   return value;
 }
 
-// The words that a POSIX shell makes of a command of plain and single-quoted parts.
+// The words that any login shell makes of it: nothing in it is special to one of them.
 std::vector<std::string> shellWords(std::string_view command) {
-  constexpr std::string_view SPECIAL = "|&;<>()$`\"*?[#~! \t\n";
   std::vector<std::string> words(1);
   for (size_t i = 0; i < command.size(); ++i) {
     if (command[i] == ' ') {
       words.emplace_back();
-    } else if (command[i] == '\\' && i + 1 < command.size()) {
-      words.back() += command[++i];
-    } else if (command[i] != '\'') {
-      require(SPECIAL.find(command[i]) == std::string_view::npos, "a shell sees nothing special");
-      words.back() += command[i];
-    } else {
-      auto end = command.find('\'', i + 1);
-      require(end != std::string_view::npos, "a shell sees quotes closed");
-      words.back() += command.substr(i + 1, end - i - 1);
-      i = end;
+      continue;
     }
+    bool home =
+        command.substr(i).starts_with("~/") && (words.back().empty() || words.back() == "--root=");
+    require(home || isPlainWord(std::string{'a', command[i]}), "no shell sees anything special",
+            std::string(command));
+    words.back() += command[i];
   }
   return words;
+}
+
+// What the agent makes of its option.
+std::string rootIn(const std::string& option) {
+  constexpr std::string_view NAME = "--root=";
+  require(option.starts_with(NAME), "the root is an option", option);
+  auto root = readExactPath(std::string_view(option).substr(NAME.size()));
+  require(root.has_value(), "the agent understands it", option);
+  return *root;
 }
 
 void skip(std::string_view& line, std::string_view expected) {
@@ -57,7 +65,7 @@ void skip(std::string_view& line, std::string_view expected) {
 void run(Input input) {
   std::string agent(input.text()), root(input.text()), from(input.text());
   std::string key(input.rest()), made;
-  if (!tolerating([&]() { made = authorizedKeysLine(key, agent, root, from); })) return;
+  if (!tolerating([&]() { made = authorizedKeysLine(key, agent, HOME, root, from); })) return;
   require(made.find_first_of("\r\n") == std::string::npos, "it is one line", made);
   std::string_view line = made;
   skip(line, "restrict,");
@@ -68,7 +76,10 @@ void run(Input input) {
   }
   skip(line, "command=");
   auto words = shellWords(dequoted(line));
-  require(words == std::vector{agent, "--root=" + root}, "the shell runs the agent", made);
+  require(words.size() == 2, "the shell runs the agent with one option", made);
+  auto program = words[0].starts_with("~/") ? HOME + words[0].substr(1) : words[0];
+  require(program == agent, "the shell runs the agent", made);
+  require(rootIn(words[1]) == root, "the agent serves the root", made);
   skip(line, " ");
   require(key.starts_with(line), "the key is what was given", made);
 }
