@@ -229,11 +229,11 @@ check_authorized_keys() {
   # The second changes nothing.
   why=$( (: <"$keys") 2>&1 && (: >>"$keys") 2>&1) || die "$keys cannot be read and written: $(obstacle "$keys" "$why")."
   # Read once: another installation may just replace it.
-  [ "$(tr -cd '\000' <"$keys" | wc -c)" -eq 0 ] || die "$keys is broken: there are NUL bytes in it. Look at it with 'cat -v', and mend it first."
+  [ "$(tr -cd '\000' <"$keys" | wc -c)" -eq 0 ] || die "$keys is damaged: it contains NUL bytes. Inspect it with 'cat -v' and repair it first."
   for place in "$keys" "$home/.ssh" "$home"; do
     case $(ls -ldL "$place") in # where it leads, if it is a symlink
-      ????????w*) die "$place may be written to by everybody, so sshd does not trust it: 'chmod go-w $place' mends it." ;;
-      ?????w*) say "$place may be written to by its group; if sshd does not trust it then, 'chmod g-w $place' mends it" ;;
+      ????????w*) die "$place is writable by everyone, so sshd does not trust it. Run 'chmod go-w $place' to fix that." ;;
+      ?????w*) say "$place is writable by its group. If sshd refuses the key because of that, run 'chmod g-w $place'" ;;
     esac
   done
 }
@@ -330,7 +330,7 @@ lock() {
       continue
     fi
     tries=$((tries + 1))
-    [ "$tries" -lt 60 ] || die "another installation ($holder) has been at work for a minute. If there is none: 'rm -f $lock $lock.break'."
+    [ "$tries" -lt 60 ] || die "another installation ($holder) has been running for more than a minute. If that is not so, remove its lock: 'rm -f $lock $lock.break'."
     sleep 1
   done
   locked=yes

@@ -22,6 +22,7 @@
 #include "hub/ssh/failures.h"
 #include "hub/ssh/identities.h"
 #include "hub/ssh/login.h"
+#include "hub/ssh/openssh-command.h"
 #include "hub/subprocess.h"
 #include "hub/sync/explain.h"
 
@@ -35,7 +36,6 @@ constexpr size_t LONGEST_ERRORS = 64 * 1024;
 constexpr int FILE_IO = 11;      // rsync(1): error in file I/O
 constexpr int BROKE_OFF = 12;    // rsync(1): error in the protocol data stream
 constexpr int NO_COMMAND = 127;  // as shells say it
-constexpr int SSH_FAILED = 255;  // ssh(1), EXIT STATUS
 
 // Splits what a program prints into lines; a carriage return, too, ends one.
 class Lines {

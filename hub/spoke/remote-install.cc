@@ -32,7 +32,6 @@ namespace pibrain {
 
 namespace {
 
-constexpr int SSH_FAILED = 255;  // ssh(1), EXIT STATUS
 constexpr size_t LONGEST_LINE = 64 * 1024;
 constexpr size_t LONGEST_NOISE = 4096;
 constexpr size_t MOST_HEARD = 1 << 20;  // bytes in all: it has little to say

@@ -14,6 +14,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -65,18 +66,28 @@ struct Answer {
   Addresses addresses;
 };
 
-// nullopt: there was none in time. getaddrinfo(3) has no limit of its own, so it may go on in its
-// thread, for whose result nobody waits any more.
+Answer ask(const std::string& host, const std::string& port, const struct addrinfo& hints) {
+  struct addrinfo* addresses = nullptr;
+  int failed = getaddrinfo(host.c_str(), port.empty() ? nullptr : port.c_str(), &hints, &addresses);
+  return {failed, Addresses(failed == 0 ? addresses : nullptr)};
+}
+
+// nullopt: there was no answer in time. getaddrinfo(3) has no limit of its own, so it may go on in
+// its thread, for whose result nobody waits any more.
 std::optional<Answer> askNameServer(const std::string& host, const std::string& port,
-                                    const struct addrinfo& hints, std::chrono::seconds patience) {
-  std::packaged_task<Answer()> task([=]() {
-    struct addrinfo* addresses = nullptr;
-    int failed =
-        getaddrinfo(host.c_str(), port.empty() ? nullptr : port.c_str(), &hints, &addresses);
-    return failed == 0 ? Answer{0, Addresses(addresses)} : Answer{failed, nullptr};
-  });
-  auto answer = task.get_future();
-  std::thread(std::move(task)).detach();
+                                    struct addrinfo hints, std::chrono::seconds patience) {
+  auto numeric = hints;
+  numeric.ai_flags |= AI_NUMERICHOST;
+  if (auto answer = ask(host, port, numeric); answer.failed == 0) return answer;
+  auto task =
+      std::make_shared<std::packaged_task<Answer()>>([=]() { return ask(host, port, hints); });
+  auto answer = task->get_future();
+  try {
+    std::thread([task]() { (*task)(); }).detach();
+  } catch (const std::system_error&) {
+    // A limit of processes: it takes what it takes.
+    (*task)();
+  }
   if (answer.wait_for(patience) != std::future_status::ready) return std::nullopt;
   return answer.get();
 }

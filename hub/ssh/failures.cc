@@ -13,10 +13,7 @@ namespace pibrain {
 
 namespace {
 
-// With LogLevel DEBUG1, ssh tells each of its steps in lines that begin so.
 constexpr absl::string_view DEBUG = "debug1: ";
-
-bool isDebugMessage(const std::string& line) { return absl::StartsWith(line, DEBUG); }
 
 std::string where(const SshTarget& target) {
   return absl::StrCat(escapeForTerminal(target.host), " port ", target.port);
@@ -65,6 +62,8 @@ std::string explainKeyProblem(const SshTarget& target, const std::string& errors
 }
 
 }  // namespace
+
+bool isDebugMessage(const std::string& line) { return absl::StartsWith(line, DEBUG); }
 
 std::string unresolvedName(const SshTarget& target, const std::string& why) {
   auto host = escapeForTerminal(target.host);
@@ -363,10 +362,10 @@ std::optional<std::string> insteadOfGreeting(const SshTarget& target, const std:
     if (!absl::ConsumePrefix(&line, STEP)) continue;
     failed |= !debug;
     // banner line NUMBER: WORDS
+    bool instead = absl::ConsumePrefix(&line, LINE);
     auto colon = line.find(": ");
-    if (absl::ConsumePrefix(&line, LINE) && colon != line.npos && greeting.empty()) {
-      greeting = std::string(line.substr(line.find(": ") + 2));
-    }
+    if (instead && colon != line.npos && greeting.empty())
+      greeting = std::string(line.substr(colon + 2));
   }
   return failed ? std::optional(greeting) : std::nullopt;
 }

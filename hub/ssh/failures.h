@@ -64,6 +64,9 @@ std::optional<std::string> explainUsualFailure(const SshTarget& target, const st
 // the words themselves if ssh ran with LogLevel DEBUG1, or else none. nullopt: it was not that.
 std::optional<std::string> insteadOfGreeting(const SshTarget& target, const std::string& errors);
 
+// Whether this line is one of those in which ssh, with LogLevel DEBUG1, tells each of its steps.
+bool isDebugMessage(const std::string& line);
+
 // The last lines that a program wrote, on one line and safe to print; ssh's debug messages are left
 // out.
 std::string ownWords(const std::string& errors);

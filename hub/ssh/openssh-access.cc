@@ -19,7 +19,6 @@ namespace pibrain {
 namespace {
 
 constexpr size_t MOST = 64 * 1024;  // bytes of an answer
-constexpr int SSH_FAILED = 255;     // ssh(1), EXIT STATUS
 
 std::vector<std::string> commandFor(const SshTarget& target, Access access,
                                     const Question& question) {

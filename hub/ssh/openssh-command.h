@@ -10,6 +10,9 @@
 
 namespace pibrain {
 
+inline constexpr int SSH_FAILED =
+    255;  // ssh(1), EXIT STATUS: it is ssh's own, or else the command's
+
 struct OpensshUse {
   const char* logLevel = "INFO";
   bool mayAsk = false;  // a person, at the terminal: for a password, or about an unknown host

@@ -1,10 +1,8 @@
 #include "hub/ssh/openssh.h"
 
 #include <absl/strings/match.h>
-#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
-#include <absl/strings/str_replace.h>
 #include <absl/strings/str_split.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +28,6 @@ namespace {
 
 // With LogLevel DEBUG1, ssh says which steps it has done, and when it has logged in.
 constexpr char LOG_LEVEL[] = "DEBUG1";
-constexpr char DEBUG[] = "debug1: ";
 constexpr char AUTHENTICATED[] = "Authenticated to ";
 
 // The step that begins when ssh says this, which it may leave out.
@@ -46,8 +43,6 @@ constexpr StepBegins STEPS[] = {
     {"debug1: Server host key: ", SshStep::HOST_KEY},
     {"debug1: SSH2_MSG_SERVICE_ACCEPT received", SshStep::LOGIN},
 };
-
-constexpr int SSH_FAILED = 255;  // ssh(1), EXIT STATUS
 
 std::vector<std::string> proxyCommand(const SshTarget& target) {
   if (!target.proxyJump.empty()) {
@@ -74,7 +69,7 @@ size_t endOfLogin(const SshTarget& target, const std::string& errors) {
 std::string withoutWordsOfSsh(const std::string& errors) {
   std::vector<std::string> lines = absl::StrSplit(errors, '\n');
   std::erase_if(lines, [](auto& line) {
-    return line.starts_with(DEBUG) || line.starts_with("Transferred: ") ||
+    return isDebugMessage(line) || line.starts_with("Transferred: ") ||
            line.starts_with("Bytes per second: ");
   });
   return absl::StrJoin(lines, "\n");

@@ -160,29 +160,29 @@ class Transports(HubCase):
         for known, expected in (("", False), (good, True)):
             self.judge(known, expected, "StrictHostKeyChecking accept-new", f"GlobalKnownHostsFile {unread}")
 
-    def test_keys_of_several_types(self):
-        """The host has to show the one that is known."""
+    def use_a_host_of_two_keys(self):
+        """In the place of the other, for this test. Returns the second key."""
         ecdsa = harness.keygen(self.dir / "second_host_key", kind="ecdsa")
         sshd = harness.Sshd(self.dir / "two", [f"HostKey {ecdsa}"])
         self.addCleanup(sshd.stop)
         before, self.sshd = self.sshd, sshd
         self.addCleanup(setattr, self, "sshd", before)
         self.let_in(self.own)
-        name, kind, blob = sshd.known_hosts.read_text().split()
+        return ecdsa
+
+    def test_keys_of_several_types(self):
+        """The host has to show the one that is known."""
+        ecdsa = self.use_a_host_of_two_keys()
+        name, kind, blob = self.sshd.known_hosts.read_text().split()
         for key in (" ".join(pathlib.Path(f"{ecdsa}.pub").read_text().split()[:2]), f"{kind} {blob}"):
             self.judge(f"{name} {key}\n", True)
 
     def test_what_the_host_would_have_us_know(self):
         """UpdateHostKeys: a host that is trusted adds no keys to the files."""
-        ecdsa = harness.keygen(self.dir / "second_host_key", kind="ecdsa")
-        sshd = harness.Sshd(self.dir / "two", [f"HostKey {ecdsa}"])
-        self.addCleanup(sshd.stop)
-        before, self.sshd = self.sshd, sshd
-        self.addCleanup(setattr, self, "sshd", before)
-        self.let_in(self.own)
-        known = sshd.known_hosts.read_text()
+        self.use_a_host_of_two_keys()
+        known = self.sshd.known_hosts.read_text()
         self.judge(known, True, "UpdateHostKeys yes")
-        self.assertEqual(sshd.known_hosts.read_text(), known)
+        self.assertEqual(self.sshd.known_hosts.read_text(), known)
 
 
 if __name__ == "__main__":
