@@ -47,7 +47,6 @@ class SshSession {
       waitForProgress(waitScope);
     }
   }
-  void setDeadline(kj::TimePoint deadline) { deadline_ = deadline; }
   // Counted from this moment: timer_ stands still while the event loop does not run.
   void setDeadlineAfter(uint32_t seconds);
   void extendDeadline(kj::Duration by);
