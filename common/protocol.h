@@ -25,9 +25,6 @@ inline constexpr size_t MAX_PROBLEMS = 1000;
 // Of what a walk passes over (symlinks, sockets, …) at most so many are named.
 inline constexpr size_t MAX_SKIPPED = 10'000;
 
-// More directories than these that change all the time, and no deletion can rely on the walk.
-inline constexpr size_t MAX_UNSETTLED = 1000;
-
 // Blocks (agent.capnp): content comes in pieces of at most MAX_PIECE; a block is closed when it
 // holds BLOCK_RAW bytes before compression. So none decompresses to more than MAX_BLOCK_RAW.
 inline constexpr size_t MAX_PIECE = 128 * 1024;

@@ -148,9 +148,8 @@ class DirectoryReader {
       }
       if (errno != 0) problems_.push_back({path_, reasonOf(errno)});
       bool settled = !dropRepeated() && stampOf(dirfd(dir)) == before;
-      if (settled && reading_ == 1) addStamp(before, now);
+      if (reading_ == 1) addStamp(before, now, settled);
       if (settled) break;
-      if (reading_ == 1) part_.unsettled.push_back(path_);
       rewinddir(dir);
     }
   }
@@ -169,7 +168,7 @@ class DirectoryReader {
             int64_t(st.st_ctim.tv_sec) * NANOS + st.st_ctim.tv_nsec};
   }
 
-  void addStamp(const Stamp& stamp, int64_t now) {
+  void addStamp(const Stamp& stamp, int64_t now, bool settled) {
     piece_ = path_;
     piece_ += '\0';
     for (uint64_t one : {uint64_t(stamp.device), uint64_t(stamp.inode), uint64_t(stamp.mtime),
@@ -182,7 +181,7 @@ class DirectoryReader {
     auto isFresh = [&](int64_t time) {
       return time >= now - (coarse ? 2 * NANOS : 0) && time < now + NANOS;
     };
-    part_.stamps.fresh |= isFresh(stamp.mtime) || isFresh(stamp.ctime);
+    part_.stamps.unsettled |= !settled || isFresh(stamp.mtime) || isFresh(stamp.ctime);
   }
 
   std::string_view nameOf(const Tree::File& file) const {
@@ -329,7 +328,6 @@ class Walk {
     std::sort(tree_.problems.begin(), tree_.problems.end(),
               [](auto& a, auto& b) { return a.path < b.path; });
     std::sort(tree_.skipped.begin(), tree_.skipped.end());
-    std::sort(tree_.unsettled.begin(), tree_.unsettled.end());
     number(tree_);
     return std::move(tree_);
   }
@@ -390,9 +388,8 @@ class Walk {
     std::move(part.problems.begin(), part.problems.end(), std::back_inserter(tree_.problems));
     std::move(part.skipped.begin(), part.skipped.end(), std::back_inserter(tree_.skipped));
     if (tree_.skipped.size() > MAX_SKIPPED) tree_.skipped.resize(MAX_SKIPPED);
-    std::move(part.unsettled.begin(), part.unsettled.end(), std::back_inserter(tree_.unsettled));
     tree_.stamps.sum += part.stamps.sum;
-    tree_.stamps.fresh |= part.stamps.fresh;
+    tree_.stamps.unsettled |= part.stamps.unsettled;
     tree_.bytes += part.bytes;
     tree_.symlinksSkipped += part.symlinksSkipped;
     tree_.specialsSkipped += part.specialsSkipped;
@@ -450,7 +447,7 @@ Tree walkTree(int root, const WalkOptions& options) {
 }
 
 bool agree(const Tree::Stamps& first, const Tree::Stamps& second) {
-  return !first.fresh && first.sum == second.sum;
+  return !first.unsettled && !second.unsettled && first.sum == second.sum;
 }
 
 uint64_t digestOf(const Tree::Directory& directory, const DigestOptions& options) {

@@ -54,11 +54,12 @@ struct Tree {
     std::string path;
     proto::Reason reason;
   };
-  // What all directories' inodes and times were before they were read, in one number; but for the
-  // unsettled ones.
+  // What all directories' inodes and times were before they were read, in one number.
   struct Stamps {
     uint64_t sum = 0;
-    bool fresh = false;  // one changed just then: a change after it might leave the same times
+    // One changed while it was read, or just before, so that a change after it might leave the same
+    // times.
+    bool unsettled = false;
   };
 
   std::vector<Directory> directories;  // those that hold regular files, sorted by path
@@ -68,9 +69,6 @@ struct Tree {
   uint32_t symlinksSkipped = 0;
   uint32_t specialsSkipped = 0;
   std::vector<std::string> skipped;  // the paths of these, of not more than MAX_SKIPPED
-  // Directories that changed while they were read. All names that were met then, and when they were
-  // read again, are in the tree, but one that is replaced all the time may have been missed.
-  std::vector<std::string> unsettled;
   Stamps stamps;
 
   // The file with this id; null if there is none.
@@ -103,7 +101,7 @@ struct WalkOptions {
 Tree walkTree(int root, const WalkOptions& options = {});
 
 // Whether no directory changed between two walks, the second of which began after the first ended:
-// then both show the tree as it was at one instant, but for what is beneath unsettled directories.
+// then both show the tree as it was at one instant.
 bool agree(const Tree::Stamps& first, const Tree::Stamps& second);
 
 // Drops the files for which `drop(path)` is true, and makes the digest anew.

@@ -117,7 +117,6 @@ struct Event {
     signature @10 :Data;       # the next bytes of the signature
     entry @11 :FileEntry;
     skipped @12 :Data;         # the path of a symlink, socket, FIFO or device
-    unsettled @13 :Data;       # the path of a directory that changed while it was read
   }
 }
 

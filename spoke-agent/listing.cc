@@ -46,11 +46,6 @@ ListingSource::ListingSource(std::shared_ptr<const Tree> tree, const Known& know
   }
   state_ = proto::Summary::State::LISTED;
   maxSkipped_ = std::min<size_t>(known.maxSkipped, tree_->skipped.size());
-  if (rest_ != proto::Summary::Rest::UNSAID) unsettled_ = tree_->unsettled.size();
-  if (unsettled_ > MAX_UNSETTLED) {
-    unsettled_ = 0;
-    rest_ = proto::Summary::Rest::CHANGING;
-  }
   std::unordered_map<uint64_t, uint32_t> indexes;
   for (uint32_t i = 0; i < known.digests.size(); ++i) indexes.emplace(known.digests[i], i);
   for (uint32_t i = 0; i < tree_->directories.size(); ++i) {
@@ -71,11 +66,6 @@ bool ListingSource::produce(BlockWriter& writer) {
       event.setSkipped(dataOf(tree_->skipped[nextSkipped_]));
     });
     ++nextSkipped_;
-  } else if (nextUnsettled_ < unsettled_) {
-    writer.add([&](proto::Event::Builder event) {
-      event.setUnsettled(dataOf(tree_->unsettled[nextUnsettled_]));
-    });
-    ++nextUnsettled_;
   } else if (!unseen_.empty()) {
     addUnseen(writer);
   } else if (nextDirectory_ < differing_.size()) {
@@ -86,7 +76,7 @@ bool ListingSource::produce(BlockWriter& writer) {
 
 bool ListingSource::atEnd() const {
   return nextProblem_ >= std::min(tree_->problems.size(), MAX_PROBLEMS) &&
-         nextSkipped_ >= maxSkipped_ && nextUnsettled_ >= unsettled_ && unseen_.empty() &&
+         nextSkipped_ >= maxSkipped_ && unseen_.empty() &&
          nextDirectory_ >= differing_.size();
 }
 

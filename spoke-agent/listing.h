@@ -45,7 +45,6 @@ class ListingSource : public EventSource {
   bool summarized_ = false;
   size_t nextProblem_ = 0;
   size_t nextSkipped_ = 0;
-  size_t nextUnsettled_ = 0, unsettled_ = 0;
   proto::Summary::Rest rest_;
   size_t nextDirectory_ = 0;  // in differing_
   size_t nextFile_ = 0;       // in that directory

@@ -81,9 +81,6 @@ void ListingReader::event(proto::Event::Reader event) {
     case proto::Event::SKIPPED:
       skipped(event.getSkipped());
       break;
-    case proto::Event::UNSETTLED:
-      unsettled(event.getUnsettled());
-      break;
     default:
       KJ_FAIL_REQUIRE("an event that does not belong in a listing", uint(event.which()));
   }
@@ -114,15 +111,6 @@ void ListingReader::skipped(capnp::Data::Reader data) {
   KJ_REQUIRE(!path.empty(), "something without a name was skipped");
   hold(PER_ITEM + path.size());
   listing_.skipped.push_back(std::move(path));
-}
-
-void ListingReader::unsettled(capnp::Data::Reader data) {
-  size_t most = known_.untilAtRest ? MAX_UNSETTLED : 0;
-  KJ_REQUIRE(listing_.unsettled.size() < most, "more is unsettled than was asked for");
-  auto path = textOf(data);
-  if (!path.empty() && !isSafePath(path)) refuse("not a path", path);
-  hold(PER_ITEM + path.size());
-  listing_.unsettled.push_back(std::move(path));
 }
 
 void ListingReader::unseen(capnp::List<uint32_t>::Reader indexes) {

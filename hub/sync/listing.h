@@ -47,9 +47,8 @@ struct Listing {
   std::vector<std::pair<std::string, proto::Reason>> problems;
   std::vector<std::string>
       skipped;  // the paths of symlinks and the like, as far as they were named
-  // If the listing was to be of a tree at rest: whether it is, but for these directories.
+  // If the listing was to be of a tree at rest: whether it is.
   proto::Summary::Rest rest = proto::Summary::Rest::UNSAID;
-  std::vector<std::string> unsettled;
 
   // Whether each entry that was skipped was named.
   bool namesAllSkipped() const {
@@ -82,7 +81,6 @@ class ListingReader {
   void entry(proto::FileEntry::Reader entry);
   void fingerprint(uint32_t id, uint64_t fingerprint);
   void skipped(capnp::Data::Reader path);
-  void unsettled(capnp::Data::Reader path);
   void file(uint32_t id, size_t directory, std::string_view name, uint64_t size, int64_t mtime,
             uint16_t mode);
   void indexMirror();

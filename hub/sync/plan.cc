@@ -221,7 +221,6 @@ std::vector<GoneFile> goneTwice(const Plan& plan, const Tree& mirror, const Path
   std::set_intersection(plan.gone.begin(), plan.gone.end(), now.gone.begin(), now.gone.end(),
                         std::back_inserter(gone));
   Paths shields(second.skipped.begin(), second.skipped.end());
-  shields.insert(second.unsettled.begin(), second.unsettled.end());
   auto isShielded = [&](std::string_view path) {
     for (; !path.empty(); path = parentOf(path)) {
       if (shields.contains(std::string(path))) return true;

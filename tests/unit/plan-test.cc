@@ -327,12 +327,6 @@ TEST_F(PlanTest, goneIsNotWhatMayBeElsewhere) {
     return paths;
   };
   EXPECT_EQ(gone(), (Texts{"cold/c", "cold/d", "hot/a", "hot/below/b"}));
-  listing_.rest = proto::Summary::Rest::AT_REST;
-  listing_.unsettled = {"hot"};
-  EXPECT_EQ(gone(), (Texts{"cold/c", "cold/d"}));
-  listing_.unsettled = {""};
-  EXPECT_EQ(gone(), Texts{});
-  listing_.unsettled = {};
   listing_.rest = proto::Summary::Rest::CHANGING;
   EXPECT_EQ(gone(), Texts{});
 
