@@ -4,7 +4,7 @@
 # Nothing else is touched, root is not needed, and a second time changes nothing.
 #
 # The hub's 'pi-brain spoke add' sends this very script over ssh, with the options that
-# hub/spoke/remote-install.h documents.
+# hub/setup/remote-install.h documents.
 [ -z "${ZSH_VERSION:-}" ] || emulate sh # where zsh is what reads this
 set -eu
 umask 077

@@ -6,10 +6,10 @@
 
 #include <CLI/CLI.hpp>
 
-#include "common/text.h"
-#include "common/utf8.h"
+#include "common/text/text.h"
+#include "common/text/utf8.h"
+#include "hub/base/subprocess.h"
 #include "hub/cli/commands.h"
-#include "hub/subprocess.h"
 
 namespace {
 

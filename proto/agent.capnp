@@ -1,7 +1,7 @@
 @0xe2e3af943411aa73;
 # The wire contract between the hub and the agent on a spoke.
 #
-# The agent writes the preamble (common/protocol.h), then both sides speak Cap'n Proto's
+# The agent writes the preamble (common/wire/protocol.h), then both sides speak Cap'n Proto's
 # two-party protocol. The agent's bootstrap capability is a Spoke. The hub sends
 # hello, scan and the first next in one flight, by promise pipelining.
 #
@@ -40,7 +40,7 @@ interface Sessions {
            maxSkipped :UInt32, times :StoredTimes, modes :Bool,
            untilAtRest :Bool) -> (listing :Blocks);
   # Walks the root. `tree` is the digest of all that the hub holds, `known` the digests of its
-  # directories (common/tree-walk.h defines both). The listing begins with a Summary. If the
+  # directories (common/tree/tree-walk.h defines both). The listing begins with a Summary. If the
   # digests of the trees are equal, that is all. If they are not and `knownComplete` is false, it
   # is all too (`state` = differs): the hub scans again with every digest, and `reuse` to be
   # answered from the same walk. Otherwise follow the directories whose digest is not in `known`,
@@ -137,7 +137,7 @@ struct Directory {
   # Some or all files of one directory; more of them may follow in a further event.
   path @0 :Data;               # relative to the root; empty for the root itself
   firstFile @1 :UInt32;        # the id of the first file; the others count up from it
-  fingerprints @2 :List(UInt64);  # of each file (common/tree-walk.h); 0: it is one of the entries
+  fingerprints @2 :List(UInt64);  # of each file (common/tree/tree-walk.h); 0: it is one of the entries
   entries @3 :List(Entry);     # in the order of the files
 }
 

@@ -14,14 +14,14 @@
 #include <new>
 #include <string>
 
-#include "common/file-io.h"
-#include "common/own-program.h"
-#include "common/rsync-job.h"
-#include "common/utf8.h"
-#include "spoke-agent/agent-server.h"
-#include "spoke-agent/authorized-keys.h"
-#include "spoke-agent/sandbox.h"
-#include "spoke-agent/stdio-stream.h"
+#include "common/delta/rsync-job.h"
+#include "common/fs/file-io.h"
+#include "common/fs/own-program.h"
+#include "common/text/utf8.h"
+#include "spoke-agent/confine/sandbox.h"
+#include "spoke-agent/confine/stdio-stream.h"
+#include "spoke-agent/serve/agent-server.h"
+#include "spoke-agent/setup/authorized-keys.h"
 
 #ifdef PIBRAIN_ESCAPE_HOOK
 void tryToEscape();  // tests/e2e/escape.cc

@@ -11,15 +11,15 @@
 
 #include <algorithm>
 
-#include "common/file-io.h"
-#include "common/rooted-dir.h"
-#include "common/text.h"
+#include "common/fs/file-io.h"
+#include "common/fs/rooted-dir.h"
+#include "common/text/text.h"
+#include "hub/base/failure.h"
 #include "hub/cli/commands.h"
-#include "hub/cli/json.h"
 #include "hub/cli/support.h"
-#include "hub/failure.h"
-#include "hub/sync/archive-catalog.h"
-#include "hub/sync/mirror.h"
+#include "hub/mirror/archive-catalog.h"
+#include "hub/mirror/mirror.h"
+#include "hub/report/json.h"
 
 namespace pibrain {
 

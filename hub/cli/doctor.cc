@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <memory>
 
+#include "hub/base/parallel.h"
 #include "hub/cli/commands.h"
-#include "hub/cli/json.h"
-#include "hub/cli/style.h"
 #include "hub/cli/support.h"
-#include "hub/parallel.h"
-#include "hub/store.h"
-#include "hub/sync/doctor.h"
+#include "hub/history/store.h"
+#include "hub/report/json.h"
+#include "hub/run/doctor.h"
+#include "hub/view/style.h"
 
 namespace pibrain {
 

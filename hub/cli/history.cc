@@ -3,13 +3,13 @@
 #include <capnp/message.h>
 #include <stdio.h>
 
-#include "common/text.h"
+#include "common/text/text.h"
 #include "hub/cli/commands.h"
-#include "hub/cli/json.h"
-#include "hub/cli/run-text.h"
-#include "hub/cli/style.h"
 #include "hub/cli/support.h"
-#include "hub/store.h"
+#include "hub/history/store.h"
+#include "hub/report/json.h"
+#include "hub/view/run-text.h"
+#include "hub/view/style.h"
 
 namespace pibrain {
 

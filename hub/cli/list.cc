@@ -1,10 +1,10 @@
 #include <capnp/message.h>
 #include <stdio.h>
 
-#include "common/text.h"
+#include "common/text/text.h"
 #include "hub/cli/commands.h"
-#include "hub/cli/json.h"
 #include "hub/cli/support.h"
+#include "hub/report/json.h"
 
 namespace pibrain {
 

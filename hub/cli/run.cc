@@ -7,15 +7,15 @@
 #include <algorithm>
 #include <system_error>
 
-#include "common/text.h"
+#include "common/text/text.h"
 #include "hub/cli/commands.h"
-#include "hub/cli/json.h"
-#include "hub/cli/live.h"
-#include "hub/cli/run-log.h"
-#include "hub/cli/run-text.h"
 #include "hub/cli/support.h"
-#include "hub/store.h"
-#include "hub/sync/run.h"
+#include "hub/history/store.h"
+#include "hub/report/json.h"
+#include "hub/run/run.h"
+#include "hub/view/live.h"
+#include "hub/view/run-log.h"
+#include "hub/view/run-text.h"
 
 namespace pibrain {
 

@@ -4,15 +4,15 @@
 
 #include <algorithm>
 
-#include "common/file-io.h"
-#include "common/text.h"
+#include "common/fs/file-io.h"
+#include "common/text/text.h"
 #include "hub/cli/commands.h"
-#include "hub/cli/json.h"
 #include "hub/cli/support.h"
-#include "hub/spoke/sync-key.h"
+#include "hub/history/store.h"
+#include "hub/report/json.h"
+#include "hub/setup/sync-key.h"
 #include "hub/ssh/key-file.h"
 #include "hub/ssh/known-hosts.h"
-#include "hub/store.h"
 
 namespace pibrain {
 

@@ -9,13 +9,13 @@
 #include <algorithm>
 #include <mutex>
 
-#include "common/text.h"
+#include "common/text/text.h"
+#include "hub/base/parallel.h"
 #include "hub/cli/commands.h"
-#include "hub/cli/json.h"
-#include "hub/cli/style.h"
 #include "hub/cli/support.h"
-#include "hub/parallel.h"
-#include "hub/spoke/manage.h"
+#include "hub/report/json.h"
+#include "hub/setup/manage.h"
+#include "hub/view/style.h"
 
 namespace pibrain {
 

@@ -6,16 +6,16 @@
 
 #include <algorithm>
 
-#include "common/file-io.h"
-#include "common/text.h"
+#include "common/fs/file-io.h"
+#include "common/text/text.h"
+#include "hub/base/subprocess.h"
 #include "hub/cli/commands.h"
-#include "hub/cli/json.h"
 #include "hub/cli/status.h"
-#include "hub/cli/style.h"
 #include "hub/cli/support.h"
-#include "hub/store.h"
-#include "hub/subprocess.h"
-#include "hub/sync/archive-catalog.h"
+#include "hub/history/store.h"
+#include "hub/mirror/archive-catalog.h"
+#include "hub/report/json.h"
+#include "hub/view/style.h"
 
 namespace pibrain {
 

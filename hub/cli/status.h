@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "hub/config.h"
-#include "hub/store.h"
+#include "hub/config/config.h"
+#include "hub/history/store.h"
 
 namespace pibrain {
 

@@ -13,14 +13,14 @@
 
 #include <algorithm>
 
-#include "common/protocol.h"
-#include "common/rsync-job.h"
-#include "common/text.h"
-#include "common/tree-walk.h"
+#include "common/delta/rsync-job.h"
+#include "common/text/text.h"
+#include "common/tree/tree-walk.h"
+#include "common/wire/protocol.h"
+#include "hub/base/files.h"
 #include "hub/cli/commands.h"
-#include "hub/files.h"
-#include "hub/ssh/connect.h"
-#include "hub/sync/mirror.h"
+#include "hub/connect/connect.h"
+#include "hub/mirror/mirror.h"
 
 namespace pibrain {
 

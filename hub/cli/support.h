@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "hub/config.h"
-#include "hub/report.h"
+#include "hub/config/config.h"
+#include "hub/result/spoke-report.h"
 
 namespace pibrain {
 

@@ -17,14 +17,14 @@
 
 #include <filesystem>
 
-#include "common/file-io.h"
-#include "common/own-program.h"
-#include "common/text.h"
+#include "common/fs/file-io.h"
+#include "common/fs/own-program.h"
+#include "common/text/text.h"
+#include "hub/base/files.h"
+#include "hub/base/subprocess.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/support.h"
 #include "hub/cli/timer-units.h"
-#include "hub/files.h"
-#include "hub/subprocess.h"
 
 namespace pibrain {
 

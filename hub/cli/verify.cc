@@ -5,14 +5,14 @@
 #include <algorithm>
 #include <mutex>
 
-#include "common/text.h"
+#include "common/text/text.h"
+#include "hub/agent/verify.h"
+#include "hub/base/parallel.h"
 #include "hub/cli/commands.h"
-#include "hub/cli/json.h"
-#include "hub/cli/style.h"
 #include "hub/cli/support.h"
-#include "hub/parallel.h"
-#include "hub/store.h"
-#include "hub/sync/verify.h"
+#include "hub/history/store.h"
+#include "hub/report/json.h"
+#include "hub/view/style.h"
 
 namespace pibrain {
 

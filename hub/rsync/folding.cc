@@ -9,8 +9,8 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include "common/file-io.h"
-#include "common/rooted-dir.h"
+#include "common/fs/file-io.h"
+#include "common/fs/rooted-dir.h"
 
 namespace pibrain {
 

@@ -9,7 +9,7 @@
 
 #include <filesystem>
 
-#include "common/file-io.h"
+#include "common/fs/file-io.h"
 
 namespace pibrain {
 

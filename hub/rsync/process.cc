@@ -16,15 +16,15 @@
 #include <functional>
 #include <optional>
 
-#include "common/file-io.h"
-#include "common/text.h"
-#include "hub/failure.h"
+#include "common/fs/file-io.h"
+#include "common/text/text.h"
+#include "hub/agent/explain.h"
+#include "hub/base/failure.h"
+#include "hub/base/subprocess.h"
 #include "hub/ssh/failures.h"
 #include "hub/ssh/identities.h"
-#include "hub/ssh/login.h"
-#include "hub/ssh/openssh-command.h"
-#include "hub/subprocess.h"
-#include "hub/sync/explain.h"
+#include "hub/ssh/libssh2/login.h"
+#include "hub/ssh/openssh/openssh-command.h"
 
 namespace pibrain {
 

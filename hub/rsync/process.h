@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "hub/config.h"
+#include "hub/config/config.h"
+#include "hub/result/progress.h"
 #include "hub/rsync/output.h"
-#include "hub/sync/progress.h"
 
 namespace pibrain {
 

@@ -7,9 +7,9 @@
 
 #include <filesystem>
 
-#include "common/file-io.h"
-#include "common/rooted-dir.h"
-#include "common/tree-walk.h"
+#include "common/fs/file-io.h"
+#include "common/fs/rooted-dir.h"
+#include "common/tree/tree-walk.h"
 
 namespace pibrain {
 

@@ -16,22 +16,22 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "common/file-io.h"
-#include "common/rooted-dir.h"
-#include "common/text.h"
-#include "hub/failure.h"
-#include "hub/files.h"
+#include "common/fs/file-io.h"
+#include "common/fs/rooted-dir.h"
+#include "common/text/text.h"
+#include "hub/agent/explain.h"
+#include "hub/base/failure.h"
+#include "hub/base/files.h"
+#include "hub/mirror/archive-catalog.h"
+#include "hub/mirror/deletion.h"
+#include "hub/mirror/mirror.h"
 #include "hub/rsync/folding.h"
 #include "hub/rsync/name-list.h"
 #include "hub/rsync/process.h"
 #include "hub/rsync/replaced.h"
 #include "hub/rsync/room.h"
-#include "hub/ssh/openssh-command.h"
+#include "hub/ssh/openssh/openssh-command.h"
 #include "hub/ssh/turns.h"
-#include "hub/sync/archive-catalog.h"
-#include "hub/sync/deletion.h"
-#include "hub/sync/explain.h"
-#include "hub/sync/mirror.h"
 
 namespace pibrain {
 

@@ -2,11 +2,11 @@
 // sync_method: rsync. The system's rsync, run as users ran it themselves, under this program's lock
 // and with its archive.
 
-#include "hub/config.h"
-#include "hub/report.h"
-#include "hub/store.h"
-#include "hub/sync/run.h"
-#include "hub/sync/verify.h"
+#include "hub/agent/verify.h"
+#include "hub/config/config.h"
+#include "hub/history/store.h"
+#include "hub/result/spoke-report.h"
+#include "hub/run/run.h"
 
 namespace pibrain {
 

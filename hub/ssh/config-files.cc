@@ -11,7 +11,7 @@
 
 #include <vector>
 
-#include "hub/files.h"
+#include "hub/base/files.h"
 #include "hub/ssh/resolve.h"
 
 namespace pibrain {

@@ -6,7 +6,7 @@
 #include <absl/strings/str_split.h>
 #include <absl/strings/strip.h>
 
-#include "common/text.h"
+#include "common/text/text.h"
 #include "hub/ssh/host-trust.h"
 
 namespace pibrain {

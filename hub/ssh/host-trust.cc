@@ -10,9 +10,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "common/text.h"
-#include "hub/failure.h"
-#include "hub/files.h"
+#include "common/text/text.h"
+#include "hub/base/failure.h"
+#include "hub/base/files.h"
 #include "hub/ssh/failures.h"
 #include "hub/ssh/key-file.h"
 

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "common/text.h"
+#include "common/text/text.h"
 #include "hub/ssh/agent-io.h"
 #include "hub/ssh/key-file.h"
 #include "hub/ssh/known-hosts.h"

@@ -14,8 +14,8 @@
 #include <optional>
 #include <vector>
 
-#include "common/text.h"
-#include "hub/files.h"
+#include "common/text/text.h"
+#include "hub/base/files.h"
 #include "hub/ssh/known-hosts.h"
 
 namespace pibrain {

@@ -14,7 +14,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "hub/files.h"
+#include "hub/base/files.h"
 
 namespace pibrain {
 

@@ -6,9 +6,9 @@
 #include <chrono>
 #include <mutex>
 
-#include "common/text.h"
-#include "hub/failure.h"
-#include "hub/subprocess.h"
+#include "common/text/text.h"
+#include "hub/base/failure.h"
+#include "hub/base/subprocess.h"
 
 namespace pibrain {
 

@@ -16,7 +16,7 @@
 #include <optional>
 #include <string_view>
 
-#include "common/text.h"
+#include "common/text/text.h"
 #include "hub/ssh/failures.h"
 #include "hub/ssh/key-file.h"
 #include "hub/ssh/openssh-client.h"

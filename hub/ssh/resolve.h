@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "hub/subprocess.h"
+#include "hub/base/subprocess.h"
 
 namespace pibrain {
 

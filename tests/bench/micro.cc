@@ -7,13 +7,13 @@
 #include <algorithm>
 #include <functional>
 
-#include "common/block-stream.h"
-#include "common/file-io.h"
-#include "common/protocol.h"
-#include "common/tree-walk.h"
-#include "hub/sync/incoming.h"
-#include "hub/sync/mirror.h"
-#include "hub/sync/plan.h"
+#include "common/fs/file-io.h"
+#include "common/tree/tree-walk.h"
+#include "common/wire/block-stream.h"
+#include "common/wire/protocol.h"
+#include "hub/agent/incoming.h"
+#include "hub/agent/plan.h"
+#include "hub/mirror/mirror.h"
 #include "tests/unit/rsync-text.h"
 #include "tests/unit/temp-dir.h"
 

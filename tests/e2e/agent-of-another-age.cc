@@ -7,10 +7,10 @@
 #include <kj/async-io.h>
 #include <stdlib.h>
 
-#include "common/file-io.h"
-#include "common/protocol.h"
+#include "common/fs/file-io.h"
+#include "common/wire/protocol.h"
 #include "proto/agent.capnp.h"
-#include "spoke-agent/stdio-stream.h"
+#include "spoke-agent/confine/stdio-stream.h"
 
 namespace {
 

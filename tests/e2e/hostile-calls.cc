@@ -4,7 +4,7 @@
 #include <kj/debug.h>
 #include <unistd.h>
 
-#include "common/protocol.h"
+#include "common/wire/protocol.h"
 #include "tests/e2e/hostile-hub.h"
 
 namespace pibrain {

@@ -15,8 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/file-io.h"
-#include "common/protocol.h"
+#include "common/fs/file-io.h"
+#include "common/wire/protocol.h"
 
 namespace pibrain {
 

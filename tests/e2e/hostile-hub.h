@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "common/block-stream.h"
+#include "common/wire/block-stream.h"
 #include "proto/agent.capnp.h"
 
 namespace pibrain {

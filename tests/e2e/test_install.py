@@ -98,7 +98,7 @@ class ManPages(unittest.TestCase):
 
     def test_they_know_every_field(self):
         text = self.text("pi-brain-config.5")
-        source = (PROJECT / "hub/config.cc").read_text()
+        source = (PROJECT / "hub/config/config.cc").read_text()
         lists = re.findall(r"Fields fields\(node, [^{]*\{([^}]*)\}", source)
         fields = [field for one in lists for field in re.findall(r'"(\w+)"', one)]
         self.assertGreater(len(fields), 15)

@@ -5,8 +5,8 @@
 
 #include <set>
 
-#include "common/block-stream.h"
-#include "spoke-agent/agent-server.h"
+#include "common/wire/block-stream.h"
+#include "spoke-agent/serve/agent-server.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/small-tree.h"
 

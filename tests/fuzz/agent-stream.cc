@@ -2,7 +2,7 @@
 //
 // Input: a byte of options, then the bytes of the connection.
 
-#include "spoke-agent/agent-server.h"
+#include "spoke-agent/serve/agent-server.h"
 #include "tests/fuzz/delivery.h"
 #include "tests/fuzz/small-tree.h"
 

@@ -5,7 +5,7 @@
 
 #include <deque>
 
-#include "hub/sync/transfer.h"
+#include "hub/agent/transfer.h"
 #include "tests/fuzz/lying-agent.h"
 #include "tests/fuzz/pipe-connection.h"
 #include "tests/fuzz/scene.h"

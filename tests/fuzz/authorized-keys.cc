@@ -2,12 +2,12 @@
 //
 // Input: the agent's path, the root and the --from pattern (a text each), then the public key.
 
-#include "spoke-agent/authorized-keys.h"
+#include "spoke-agent/setup/authorized-keys.h"
 
 #include <vector>
 
-#include "common/login-shell.h"
-#include "common/utf8.h"
+#include "common/text/login-shell.h"
+#include "common/text/utf8.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace pibrain::fuzz {

@@ -1,11 +1,11 @@
 // ~/.pi-brain/config.yaml. Input: the file.
 
-#include "hub/config.h"
+#include "hub/config/config.h"
 
 #include <set>
 
-#include "common/rooted-dir.h"
-#include "common/text.h"
+#include "common/fs/rooted-dir.h"
+#include "common/text/text.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace pibrain::fuzz {

@@ -1,10 +1,10 @@
 #pragma once
 // What the hub says to an agent, and hears from it: hello, a scan, a pull.
 
-#include "hub/sync/plan.h"
+#include "hub/agent/plan.h"
 
 #include <algorithm>
-#include "hub/sync/spoke-session.h"
+#include "hub/agent/spoke-session.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace pibrain::fuzz {

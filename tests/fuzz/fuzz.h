@@ -13,9 +13,9 @@
 #include <string>
 #include <string_view>
 
-#include "common/digest.h"
-#include "common/rsync-job.h"
-#include "hub/failure.h"
+#include "common/delta/rsync-job.h"
+#include "common/wire/digest.h"
+#include "hub/base/failure.h"
 #include "proto/agent.capnp.h"
 #include "tests/unit/temp-dir.h"
 

@@ -7,9 +7,9 @@
 //   3  a script of events (see Script)
 // In 2 and 3 a length of 0, or the script's BLOCK, ends a block.
 
-#include "common/block-stream.h"
-#include "hub/sync/mirror.h"
-#include "hub/sync/plan.h"
+#include "common/wire/block-stream.h"
+#include "hub/agent/plan.h"
+#include "hub/mirror/mirror.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace pibrain::fuzz {

@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <functional>
 
-#include "common/block-stream.h"
-#include "hub/sync/mirror.h"
-#include "spoke-agent/agent-server.h"
-#include "spoke-agent/listing.h"
+#include "common/wire/block-stream.h"
+#include "hub/mirror/mirror.h"
+#include "spoke-agent/answers/listing.h"
+#include "spoke-agent/serve/agent-server.h"
 #include "tests/fuzz/conversation.h"
 #include "tests/fuzz/pipe-connection.h"
 #include "tests/fuzz/small-tree.h"

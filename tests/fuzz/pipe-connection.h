@@ -3,8 +3,8 @@
 
 #include <capnp/rpc-twoparty.h>
 
-#include "common/protocol.h"
-#include "hub/connection.h"
+#include "common/wire/protocol.h"
+#include "hub/link/connection.h"
 #include "proto/agent.capnp.h"
 
 namespace pibrain::fuzz {

@@ -6,8 +6,8 @@
 #include <map>
 #include <set>
 
-#include "hub/sync/mirror.h"
-#include "hub/sync/plan.h"
+#include "hub/agent/plan.h"
+#include "hub/mirror/mirror.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace pibrain::fuzz {

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <map>
 
-#include "common/rooted-dir.h"
-#include "common/tree-walk.h"
+#include "common/fs/rooted-dir.h"
+#include "common/tree/tree-walk.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace pibrain::fuzz {

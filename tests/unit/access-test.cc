@@ -1,8 +1,8 @@
-#include "hub/access.h"
+#include "hub/link/access.h"
 
 #include <gtest/gtest.h>
 
-#include "common/protocol.h"
+#include "common/wire/protocol.h"
 
 namespace pibrain {
 namespace {

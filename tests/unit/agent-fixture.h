@@ -9,9 +9,9 @@
 #include <thread>
 #include <vector>
 
-#include "common/block-stream.h"
-#include "common/protocol.h"
-#include "spoke-agent/agent-server.h"
+#include "common/wire/block-stream.h"
+#include "common/wire/protocol.h"
+#include "spoke-agent/serve/agent-server.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

@@ -1,6 +1,6 @@
-// The agent's side of a scan: spoke-agent/listing.
+// The agent's side of a scan: spoke-agent/answers/listing.
 
-#include "spoke-agent/listing.h"
+#include "spoke-agent/answers/listing.h"
 
 #include <capnp/message.h>
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // The agent served in a thread, spoken to over a socket as the hub does.
 
-#include "spoke-agent/agent-server.h"
+#include "spoke-agent/serve/agent-server.h"
 
 #include <gtest/gtest.h>
 #include <malloc.h>
@@ -12,7 +12,7 @@
 #include <map>
 #include <memory>
 
-#include "common/protocol.h"
+#include "common/wire/protocol.h"
 #include "tests/unit/agent-fixture.h"
 #include "tests/unit/rsync-text.h"
 #include "tests/unit/temp-dir.h"

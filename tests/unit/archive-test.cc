@@ -1,10 +1,10 @@
-#include "hub/sync/archive.h"
+#include "hub/mirror/archive.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
-#include "hub/sync/archive-age.h"
-#include "hub/sync/archive-catalog.h"
+#include "hub/mirror/archive-age.h"
+#include "hub/mirror/archive-catalog.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

@@ -1,4 +1,4 @@
-#include "spoke-agent/authorized-keys.h"
+#include "spoke-agent/setup/authorized-keys.h"
 
 #include <gtest/gtest.h>
 #include <kj/exception.h>

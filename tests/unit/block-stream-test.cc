@@ -1,4 +1,4 @@
-#include "common/block-stream.h"
+#include "common/wire/block-stream.h"
 
 #include <capnp/message.h>
 #include <capnp/serialize.h>
@@ -8,7 +8,7 @@
 
 #include <vector>
 
-#include "common/protocol.h"
+#include "common/wire/protocol.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

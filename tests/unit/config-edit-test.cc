@@ -1,6 +1,6 @@
 // Changes to config.yaml leave all else as it was.
 
-#include "hub/spoke/config-edit.h"
+#include "hub/config/config-edit.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -9,8 +9,8 @@
 #include <fstream>
 #include <thread>
 
-#include "hub/config.h"
-#include "hub/files.h"
+#include "hub/base/files.h"
+#include "hub/config/config.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

@@ -1,4 +1,4 @@
-#include "hub/config.h"
+#include "hub/config/config.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "common/digest.h"
+#include "common/wire/digest.h"
 
 #include <capnp/message.h>
 #include <gtest/gtest.h>

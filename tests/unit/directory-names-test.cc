@@ -1,4 +1,4 @@
-#include "hub/sync/directory-names.h"
+#include "hub/mirror/directory-names.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "common/file-io.h"
+#include "common/fs/file-io.h"
 
 #include <errno.h>
 #include <fcntl.h>

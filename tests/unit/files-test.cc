@@ -1,4 +1,4 @@
-#include "hub/files.h"
+#include "hub/base/files.h"
 
 #include <errno.h>
 #include <gtest/gtest.h>

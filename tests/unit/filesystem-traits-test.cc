@@ -1,8 +1,8 @@
-#include "hub/sync/filesystem-traits.h"
+#include "hub/mirror/filesystem-traits.h"
 
 #include <gtest/gtest.h>
 
-#include "common/rooted-dir.h"
+#include "common/fs/rooted-dir.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

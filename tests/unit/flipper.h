@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/rooted-dir.h"
+#include "common/fs/rooted-dir.h"
 
 namespace pibrain {
 

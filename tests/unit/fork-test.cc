@@ -1,4 +1,4 @@
-#include "spoke-agent/fork.h"
+#include "spoke-agent/answers/fork.h"
 
 #include <gtest/gtest.h>
 

@@ -5,10 +5,10 @@
 
 #include <thread>
 
-#include "hub/failure.h"
-#include "hub/parallel.h"
+#include "hub/base/failure.h"
+#include "hub/base/parallel.h"
+#include "hub/base/subprocess.h"
 #include "hub/ssh/key-file.h"
-#include "hub/subprocess.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

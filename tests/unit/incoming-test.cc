@@ -1,4 +1,4 @@
-#include "hub/sync/incoming.h"
+#include "hub/agent/incoming.h"
 
 #include <capnp/message.h>
 #include <gtest/gtest.h>

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "hub/base/subprocess.h"
 #include "hub/ssh/known-hosts.h"
-#include "hub/subprocess.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

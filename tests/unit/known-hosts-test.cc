@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "hub/base/subprocess.h"
 #include "hub/ssh/key-file.h"
-#include "hub/subprocess.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

@@ -1,6 +1,6 @@
 // The hub's reading of a listing: P2 begins here.
 
-#include "hub/sync/listing.h"
+#include "hub/agent/listing.h"
 
 #include <capnp/message.h>
 #include <gtest/gtest.h>
@@ -9,10 +9,10 @@
 #include <functional>
 #include <map>
 
-#include "common/block-stream.h"
-#include "common/protocol.h"
-#include "hub/failure.h"
-#include "hub/sync/mirror.h"
+#include "common/wire/block-stream.h"
+#include "common/wire/protocol.h"
+#include "hub/base/failure.h"
+#include "hub/mirror/mirror.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

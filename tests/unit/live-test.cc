@@ -1,4 +1,4 @@
-#include "hub/cli/live.h"
+#include "hub/view/live.h"
 
 #include <gtest/gtest.h>
 

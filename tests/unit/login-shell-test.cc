@@ -1,8 +1,8 @@
-#include "common/login-shell.h"
+#include "common/text/login-shell.h"
 
 #include <gtest/gtest.h>
 
-#include "common/utf8.h"
+#include "common/text/utf8.h"
 
 namespace pibrain {
 namespace {

@@ -1,9 +1,9 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include "common/rsync-job.h"
+#include "common/delta/rsync-job.h"
 #ifdef PIBRAIN_TEST_HUB
-#include "hub/ssh/connect.h"
+#include "hub/connect/connect.h"
 #endif
 
 int main(int argc, char** argv) {

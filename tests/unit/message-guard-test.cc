@@ -1,4 +1,4 @@
-#include "common/message-guard.h"
+#include "common/wire/message-guard.h"
 
 #include <capnp/message.h>
 #include <capnp/serialize.h>

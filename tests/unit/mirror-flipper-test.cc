@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
-#include "common/digest.h"
-#include "hub/sync/mirror.h"
+#include "common/wire/digest.h"
+#include "hub/mirror/mirror.h"
 #include "tests/unit/canary.h"
 #include "tests/unit/flipper.h"
 

@@ -1,9 +1,9 @@
-#include "hub/sync/mirror.h"
+#include "hub/mirror/mirror.h"
 
 #include <gtest/gtest.h>
 #include <kj/debug.h>
 
-#include "hub/failure.h"
+#include "hub/base/failure.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

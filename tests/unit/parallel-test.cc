@@ -1,4 +1,4 @@
-#include "hub/parallel.h"
+#include "hub/base/parallel.h"
 
 #include <gtest/gtest.h>
 

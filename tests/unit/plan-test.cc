@@ -1,4 +1,4 @@
-#include "hub/sync/plan.h"
+#include "hub/agent/plan.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -9,7 +9,7 @@
 #include <map>
 #include <set>
 
-#include "common/rooted-dir.h"
+#include "common/fs/rooted-dir.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

@@ -1,8 +1,8 @@
-#include "hub/sync/preamble.h"
+#include "hub/agent/preamble.h"
 
 #include <gtest/gtest.h>
 
-#include "common/protocol.h"
+#include "common/wire/protocol.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

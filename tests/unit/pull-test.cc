@@ -1,10 +1,10 @@
 // P4: how much of a file that is being written is published.
 
-#include "spoke-agent/pull.h"
+#include "spoke-agent/answers/pull.h"
 
 #include <gtest/gtest.h>
 
-#include "common/protocol.h"
+#include "common/wire/protocol.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

@@ -1,4 +1,4 @@
-#include "hub/rate-limiter.h"
+#include "hub/base/rate-limiter.h"
 
 #include <gtest/gtest.h>
 

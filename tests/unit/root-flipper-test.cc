@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <kj/debug.h>
 
-#include "spoke-agent/root.h"
+#include "spoke-agent/tree/root.h"
 #include "tests/unit/canary.h"
 #include "tests/unit/flipper.h"
 

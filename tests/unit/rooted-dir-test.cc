@@ -1,10 +1,10 @@
-#include "common/rooted-dir.h"
+#include "common/fs/rooted-dir.h"
 
 #include <errno.h>
 #include <gtest/gtest.h>
 #include <limits.h>
 
-#include "common/protocol.h"
+#include "common/wire/protocol.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

@@ -1,8 +1,8 @@
-#include "common/rsync-job.h"
+#include "common/delta/rsync-job.h"
 
 #include <gtest/gtest.h>
 
-#include "common/protocol.h"
+#include "common/wire/protocol.h"
 #include "tests/unit/rsync-text.h"
 #include "tests/unit/temp-dir.h"
 

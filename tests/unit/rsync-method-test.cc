@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "hub/rsync/arguments.h"
+#include "hub/config/rsync-arguments.h"
 #include "hub/rsync/folding.h"
 #include "hub/rsync/output.h"
 #include "hub/rsync/process.h"

@@ -1,4 +1,4 @@
-#include "hub/schedule.h"
+#include "hub/config/schedule.h"
 
 #include <gtest/gtest.h>
 

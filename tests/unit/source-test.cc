@@ -1,4 +1,4 @@
-#include "hub/source.h"
+#include "hub/config/source.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "hub/ssh/session.h"
+#include "hub/ssh/libssh2/session.h"
 
 #include <gtest/gtest.h>
 #include <kj/debug.h>

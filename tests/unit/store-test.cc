@@ -1,4 +1,4 @@
-#include "hub/store.h"
+#include "hub/history/store.h"
 
 #include <gtest/gtest.h>
 #include <sqlite3.h>

@@ -1,4 +1,4 @@
-#include "hub/subprocess.h"
+#include "hub/base/subprocess.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>

@@ -16,7 +16,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/file-io.h"
+#include "common/fs/file-io.h"
 
 namespace pibrain {
 

@@ -1,8 +1,8 @@
-#include "common/text.h"
+#include "common/text/text.h"
 
 #include <gtest/gtest.h>
 
-#include "hub/subprocess.h"
+#include "hub/base/subprocess.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

@@ -1,4 +1,4 @@
-#include "common/tree-walk.h"
+#include "common/tree/tree-walk.h"
 
 #include <gtest/gtest.h>
 #include <kj/debug.h>
@@ -11,7 +11,7 @@
 #include <set>
 #include <thread>
 
-#include "common/protocol.h"
+#include "common/wire/protocol.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

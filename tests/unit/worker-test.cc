@@ -1,4 +1,4 @@
-#include "common/worker.h"
+#include "common/wire/worker.h"
 
 #include <gtest/gtest.h>
 #include <kj/debug.h>

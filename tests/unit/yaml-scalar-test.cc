@@ -1,6 +1,6 @@
 // What is written is the same text for each reader of YAML.
 
-#include "hub/spoke/yaml-scalar.h"
+#include "hub/config/yaml-scalar.h"
 
 #include <absl/strings/escaping.h>
 #include <absl/strings/str_cat.h>
@@ -10,7 +10,7 @@
 
 #include <vector>
 
-#include "hub/spoke/config-edit.h"
+#include "hub/config/config-edit.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/file-io.h"
-#include "common/protocol.h"
-#include "spoke-agent/stdio-stream.h"
+#include "common/fs/file-io.h"
+#include "common/wire/protocol.h"
+#include "spoke-agent/confine/stdio-stream.h"
 #include "tests/e2e/hostile/script.h"
 
 namespace hostile {

@@ -4,8 +4,8 @@
 #include <limits.h>
 #include <string.h>
 
-#include "common/file-io.h"
-#include "common/protocol.h"
+#include "common/fs/file-io.h"
+#include "common/wire/protocol.h"
 #include "tests/e2e/hostile/script.h"
 
 namespace hostile {

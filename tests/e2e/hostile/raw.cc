@@ -5,7 +5,7 @@
 #include <capnp/serialize-async.h>
 #include <unistd.h>
 
-#include "common/protocol.h"
+#include "common/wire/protocol.h"
 #include "tests/e2e/hostile/script.h"
 
 namespace hostile {

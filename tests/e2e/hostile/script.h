@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "common/block-stream.h"
-#include "common/digest.h"
+#include "common/wire/block-stream.h"
+#include "common/wire/digest.h"
 #include "proto/agent.capnp.h"
 
 namespace hostile {

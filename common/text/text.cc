@@ -1,0 +1,131 @@
+#include "common/text/text.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "common/text/utf8.h"
+
+namespace pibrain {
+
+std::string escapeForTerminal(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    auto character = firstCharacter(text);
+    bool printable = character.length > 0 && !isControl(character.code);
+    size_t length = printable ? character.length : 1;
+    if (text[0] == '\\') {
+      out += "\\\\";
+    } else if (printable) {
+      out += text.substr(0, length);
+    } else if (text[0] == '\n') {
+      out += "\\n";
+    } else if (text[0] == '\t') {
+      out += "\\t";
+    } else {
+      char hex[8];
+      snprintf(hex, sizeof(hex), "\\x%02x", unsigned(uint8_t(text[0])));
+      out += hex;
+    }
+    text.remove_prefix(length);
+  }
+  return out;
+}
+
+std::string inQuotes(std::string_view text) { return "'" + escapeForTerminal(text) + "'"; }
+
+namespace {
+
+// `step` says how far the next place is at which the text may be cut.
+std::string cutMiddle(std::string_view text, size_t most, size_t (*step)(std::string_view)) {
+  if (text.size() <= most) return std::string(text);
+  // The head ends, and the tail begins, where a character does.
+  size_t longestHead = most - most / 3, longestTail = text.size() - most / 3;
+  size_t begin = 0, end = 0;
+  while (end < longestTail) {
+    end += step(text.substr(end));
+    if (end <= longestHead) begin = end;
+  }
+  return std::string(text.substr(0, begin)) + "…" + std::string(text.substr(end));
+}
+
+// As escapeForTerminal() writes it: \xNN, or a backslash and one more.
+size_t stepOfEscaped(std::string_view text) {
+  if (text[0] != '\\') return stepOf(text);
+  return text.starts_with("\\x") ? 4 : 2;
+}
+
+}  // namespace
+
+std::string shorten(std::string_view text, size_t most) { return cutMiddle(text, most, stepOf); }
+
+std::string escapeBriefly(std::string_view text, size_t most) {
+  return cutMiddle(escapeForTerminal(text), most, stepOfEscaped);
+}
+
+std::string_view headOf(std::string_view text, size_t most) {
+  if (text.size() <= most) return text;
+  size_t end = 0, next = 0;
+  while ((next = end + stepOf(text.substr(end))) <= most) end = next;
+  return text.substr(0, end);
+}
+
+std::string_view tailOf(std::string_view text, size_t most) {
+  if (text.size() <= most) return text;
+  // The whole is stepped through: what is a sequence's middle and what is none of UTF-8 look alike.
+  size_t begin = 0;
+  while (begin < text.size() - most) begin += stepOf(text.substr(begin));
+  return text.substr(begin);
+}
+
+std::string formatBytes(uint64_t bytes) {
+  const char* units[] = {"B", "KB", "MB", "GB", "TB", "PB", "EB"};
+  double value = double(bytes);
+  size_t unit = 0;
+  while (value >= 1023.5 && unit < 6) {
+    value /= 1024;
+    ++unit;
+  }
+  char out[32];
+  snprintf(out, sizeof(out), unit > 0 && value < 9.95 ? "%.1f %s" : "%.0f %s", value, units[unit]);
+  return out;
+}
+
+std::string countOf(uint64_t count, std::string_view thing) {
+  return std::to_string(count) + " " + std::string(thing) + (count == 1 ? "" : "s");
+}
+
+std::string formatTime(int64_t nanos) {
+  time_t seconds = nanos / 1'000'000'000;
+  struct tm parts;
+  gmtime_r(&seconds, &parts);
+  char out[40];
+  strftime(out, sizeof(out), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return out;
+}
+
+std::string formatAgo(int64_t then, int64_t now) {
+  int64_t minutes = (now - then) / 60'000'000'000;
+  if (minutes < 1) return "just now";
+  if (minutes < 60) return std::to_string(minutes) + "m ago";
+  if (minutes < 24 * 60) return std::to_string(minutes / 60) + "h ago";
+  return std::to_string(minutes / (24 * 60)) + "d ago";
+}
+
+std::string shellQuote(std::string_view path) {
+  constexpr std::string_view PLAIN =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./=,:+@%";
+  if (!path.empty() && path.find_first_not_of(PLAIN) == std::string_view::npos) {
+    return std::string(path);
+  }
+  std::string out = "'";
+  for (char c : path) {
+    if (c == '\'') {
+      out += "'\\''";
+    } else {
+      out += c;
+    }
+  }
+  return out + "'";
+}
+
+}  // namespace pibrain

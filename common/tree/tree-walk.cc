@@ -1,0 +1,485 @@
+#include "common/tree/tree-walk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <condition_variable>
+#include <iterator>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+#include "common/fs/file-io.h"
+#include "common/fs/rooted-dir.h"
+#include "common/wire/protocol.h"
+
+namespace pibrain {
+
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "digests are over little-endian numbers");
+
+// Almost all of a walk's time are the kernel's answers about single files, which several threads
+// can ask for at once. A thread costs as much as some fifty of those.
+constexpr unsigned MAX_THREADS = 4;
+constexpr size_t DIRECTORIES_WORTH_THREADS = 16;
+
+// How often what changes while it is read is read.
+constexpr int MAX_ATTEMPTS = 3;
+
+constexpr int64_t NANOS = 1'000'000'000;  // of a second
+
+// Enough for a few hundred files: one call of the hash function for most directories.
+constexpr size_t HASH_PIECE = 32 * 1024;
+
+void append(std::string& out, uint64_t number) {
+  out.append(reinterpret_cast<const char*>(&number), sizeof(number));
+}
+
+void appendRecord(std::string& out, const Tree::Directory& directory, const Tree::File& file,
+                  const DigestOptions& options) {
+  out += directory.name(file);
+  out += '\0';
+  append(out, file.size);
+  append(out, uint64_t(options.times.stored(file.mtime)));
+  if (!options.modes) return;
+  uint16_t mode = mirroredMode(file.mode);
+  out.append(reinterpret_cast<const char*>(&mode), sizeof(mode));
+}
+
+// `piece` is scratch, so that a walk takes memory for it once.
+uint64_t digestOf(const Tree::Directory& directory, const DigestOptions& options,
+                  std::string& piece) {
+  XXH3_state_t state;
+  XXH3_64bits_reset(&state);
+  piece = directory.path;
+  piece += '\0';
+  for (auto& file : directory.files) {
+    appendRecord(piece, directory, file, options);
+    if (piece.size() >= HASH_PIECE) {
+      XXH3_64bits_update(&state, piece.data(), piece.size());
+      piece.clear();
+    }
+  }
+  XXH3_64bits_update(&state, piece.data(), piece.size());
+  return XXH3_64bits_digest(&state);
+}
+
+void number(Tree& tree) {
+  uint64_t files = 0;
+  for (auto& directory : tree.directories) {
+    directory.firstFile = uint32_t(files);
+    files += directory.files.size();
+  }
+  KJ_REQUIRE(files <= UINT32_MAX, "more files than ids");
+  tree.files = uint32_t(files);
+}
+
+// What mkfs leaves at the top of a filesystem for fsck: nobody but root may look into it.
+constexpr std::string_view LOST_AND_FOUND = "lost+found";
+
+// Reads directories, one after the other, into a part of a tree.
+class DirectoryReader {
+ public:
+  DirectoryReader(const RootedDir& root, const WalkOptions& options)
+      : root_(root), options_(options) {}
+
+  // Returns the paths of the directories in it.
+  std::vector<std::string> read(const std::string& path) {
+    path_ = path;
+    auto opened = root_.open(path, O_RDONLY | O_DIRECTORY);
+    if (opened.error != 0) {
+      if (path == LOST_AND_FOUND && (opened.error == EACCES || opened.error == EPERM)) {
+        ++part_.specialsSkipped;
+        skip(path);
+      } else {
+        problem(path, reasonOf(opened.error));
+      }
+      return {};
+    }
+    DIR* dir = fdopendir(opened.fd);
+    if (dir == nullptr) {
+      problem(path, reasonOf(errno));
+      return {};
+    }
+    opened.fd.release();
+    KJ_DEFER(closedir(dir));
+    readUntilSettled(dir);
+    return finish();
+  }
+
+  Tree take() { return std::move(part_); }
+
+ private:
+  enum class Kind : uint16_t { FILE, DIRECTORY, SYMLINK, SPECIAL };
+  struct Entry {
+    Tree::File file;  // of the others, only the name
+    Kind kind;
+    uint16_t reading;
+  };
+  struct Stamp {
+    dev_t device = 0;
+    ino_t inode = 0;
+    int64_t mtime = 0, ctime = 0;
+    bool operator==(const Stamp&) const = default;
+  };
+
+  // A name that is replaced by rename meanwhile may be returned twice (btrfs, tmpfs), or not at
+  // all. The directory's times tell, and then it is read again; what any reading met is there.
+  void readUntilSettled(DIR* dir) {
+    names_.clear();
+    entries_.clear();
+    for (reading_ = 1; reading_ <= MAX_ATTEMPTS; ++reading_) {
+      auto now = coarseNow();
+      auto before = stampOf(dirfd(dir));
+      problems_.clear();
+      errno = 0;
+      while (auto* entry = readdir(dir)) {
+        examine(dirfd(dir), entry);
+        errno = 0;
+      }
+      if (errno != 0) problems_.push_back({path_, reasonOf(errno)});
+      bool settled = !dropRepeated() && stampOf(dirfd(dir)) == before;
+      if (reading_ == 1) addStamp(before, now, settled);
+      if (settled) break;
+      rewinddir(dir);
+    }
+  }
+
+  // The clock that the kernel takes files' times from.
+  static int64_t coarseNow() {
+    struct timespec now = {};
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return int64_t(now.tv_sec) * NANOS + now.tv_nsec;
+  }
+
+  static Stamp stampOf(int dir) {
+    struct stat st;
+    if (fstat(dir, &st) != 0) return {};
+    return {st.st_dev, st.st_ino, mtimeOf(st),
+            int64_t(st.st_ctim.tv_sec) * NANOS + st.st_ctim.tv_nsec};
+  }
+
+  void addStamp(const Stamp& stamp, int64_t now, bool settled) {
+    piece_ = path_;
+    piece_ += '\0';
+    for (uint64_t one : {uint64_t(stamp.device), uint64_t(stamp.inode), uint64_t(stamp.mtime),
+                         uint64_t(stamp.ctime)}) {
+      append(piece_, one);
+    }
+    part_.stamps.sum += XXH3_64bits(piece_.data(), piece_.size());
+    // Whole seconds are those of a filesystem that keeps no less; FAT counts two at a time.
+    bool coarse = stamp.mtime % NANOS == 0 && stamp.ctime % NANOS == 0;
+    auto isFresh = [&](int64_t time) {
+      return time >= now - (coarse ? 2 * NANOS : 0) && time < now + NANOS;
+    };
+    part_.stamps.unsettled |= !settled || isFresh(stamp.mtime) || isFresh(stamp.ctime);
+  }
+
+  std::string_view nameOf(const Tree::File& file) const {
+    return std::string_view(names_).substr(file.name, file.nameLength);
+  }
+
+  void examine(int dir, const struct dirent* entry) {
+    std::string_view name(entry->d_name);
+    if (name == "." || name == ".." || (path_.empty() && name == options_.skip)) return;
+    auto kind = entry->d_type == DT_DIR                                  ? Kind::DIRECTORY
+                : entry->d_type == DT_LNK                                ? Kind::SYMLINK
+                : entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN ? Kind::FILE
+                                                                         : Kind::SPECIAL;
+    struct stat st = {};
+    if (kind == Kind::FILE) {
+      if (fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno != ENOENT) problems_.push_back({joinPath(path_, name), reasonOf(errno)});
+        return;
+      }
+      kind = S_ISREG(st.st_mode)   ? Kind::FILE
+             : S_ISDIR(st.st_mode) ? Kind::DIRECTORY
+             : S_ISLNK(st.st_mode) ? Kind::SYMLINK
+                                   : Kind::SPECIAL;
+    }
+    if (kind == Kind::FILE || kind == Kind::DIRECTORY) {
+      if (name.size() > MAX_NAME) {
+        problems_.push_back({joinPath(path_, name), proto::Reason::NAME_TOO_LONG});
+        return;
+      }
+      if (names_.size() + name.size() > UINT32_MAX) {
+        problems_.push_back({joinPath(path_, name), proto::Reason::TOO_MANY});
+        return;
+      }
+    }
+    entries_.push_back({{uint64_t(st.st_size), mtimeOf(st), uint32_t(names_.size()),
+                         uint16_t(name.size()), uint16_t(st.st_mode & 0777)},
+                        kind,
+                        uint16_t(reading_)});
+    names_ += name;
+  }
+
+  // Sorts the entries. Of a name the latest reading's is left. Returns whether that had it twice.
+  bool dropRepeated() {
+    auto name = [this](const Entry& entry) { return nameOf(entry.file); };
+    std::sort(entries_.begin(), entries_.end(), [&](auto& a, auto& b) {
+      auto order = name(a) <=> name(b);
+      return order != 0 ? order < 0 : a.reading > b.reading;
+    });
+    bool repeated = false;
+    auto end = std::unique(entries_.begin(), entries_.end(), [&](auto& first, auto& second) {
+      if (name(first) != name(second)) return false;
+      repeated |= first.reading == reading_ && second.reading == reading_;
+      return true;
+    });
+    entries_.erase(end, entries_.end());
+    return repeated;
+  }
+
+  std::vector<std::string> finish() {
+    std::vector<std::string> below;
+    for (auto& problem : problems_) part_.problems.push_back(std::move(problem));
+    size_t files = 0;
+    for (auto& entry : entries_) {
+      switch (entry.kind) {
+        case Kind::FILE:
+          ++files;
+          break;
+        case Kind::DIRECTORY:
+          descend(nameOf(entry.file), below);
+          break;
+        case Kind::SYMLINK:
+          ++part_.symlinksSkipped;
+          skip(joinPath(path_, nameOf(entry.file)));
+          break;
+        case Kind::SPECIAL:
+          ++part_.specialsSkipped;
+          skip(joinPath(path_, nameOf(entry.file)));
+          break;
+      }
+    }
+    if (files > 0) addFiles(files);
+    return below;
+  }
+
+  void descend(std::string_view name, std::vector<std::string>& below) {
+    auto path = joinPath(path_, name);
+    if (std::count(path.begin(), path.end(), '/') + 2 > ptrdiff_t(MAX_DEPTH)) {
+      problem(path, proto::Reason::TOO_DEEP);
+    } else {
+      below.push_back(std::move(path));
+    }
+  }
+
+  void addFiles(size_t count) {
+    auto& directory = part_.directories.emplace_back();
+    directory.path = path_;
+    // Exactly as large as needed: a spoke's memory may be small and its tree large.
+    directory.files.reserve(count);
+    for (auto& entry : entries_) {
+      if (entry.kind != Kind::FILE) continue;
+      directory.files.push_back(entry.file);
+      part_.bytes += entry.file.size;
+    }
+    directory.names = names_;
+    directory.digest = digestOf(directory, options_.digests, piece_);
+  }
+
+  void problem(std::string path, proto::Reason reason) {
+    part_.problems.push_back({std::move(path), reason});
+  }
+
+  void skip(std::string path) {
+    if (part_.skipped.size() < MAX_SKIPPED) part_.skipped.push_back(std::move(path));
+  }
+
+  const RootedDir& root_;
+  const WalkOptions& options_;
+  Tree part_;
+  // Of the directory that is being read; these serve all of them in turn.
+  std::string path_;
+  std::vector<Entry> entries_;
+  std::vector<Tree::Problem> problems_;
+  std::string names_, piece_;
+  int reading_ = 0;
+};
+
+// The directories still to be read, and the threads that read them.
+class Walk {
+ public:
+  Walk(int root, const WalkOptions& options)
+      : root_(kj::AutoCloseFd(openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC))),
+        options_(options) {
+    if (root_.fd() < 0) throwErrno(errno, "cannot read the directory");
+  }
+
+  ~Walk() { join(); }
+
+  Tree run() {
+    work();
+    join();
+    KJ_IF_MAYBE(e, failure_) kj::throwFatalException(kj::mv(*e));
+    std::sort(tree_.directories.begin(), tree_.directories.end(),
+              [](auto& a, auto& b) { return a.path < b.path; });
+    std::sort(tree_.problems.begin(), tree_.problems.end(),
+              [](auto& a, auto& b) { return a.path < b.path; });
+    std::sort(tree_.skipped.begin(), tree_.skipped.end());
+    number(tree_);
+    return std::move(tree_);
+  }
+
+ private:
+  void join() {
+    for (auto& helper : helpers_) {
+      if (helper.joinable()) helper.join();
+    }
+  }
+
+  void work() {
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([this]() { readAll(); })) {
+      std::lock_guard lock(mutex_);
+      failure_ = kj::mv(*e);
+      pending_.clear();
+      changed_.notify_all();
+    }
+  }
+
+  void readAll() {
+    DirectoryReader reader(root_, options_);
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [&]() { return !pending_.empty() || busy_ == 0; });
+      if (pending_.empty()) break;  // and nobody reads a directory that might have more
+      auto path = std::move(pending_.back());
+      pending_.pop_back();
+      std::vector<std::string> below;
+      {
+        ++busy_;
+        KJ_DEFER(--busy_);
+        lock.unlock();
+        KJ_DEFER(lock.lock());
+        below = reader.read(path);
+      }
+      bool news = !below.empty() || (pending_.empty() && busy_ == 0);
+      std::move(below.begin(), below.end(), std::back_inserter(pending_));
+      getHelp();
+      if (news && !helpers_.empty()) changed_.notify_all();
+    }
+    merge(reader.take());
+  }
+
+  void getHelp() {
+    if (!helpers_.empty() || pending_.size() < DIRECTORIES_WORTH_THREADS) return;
+    unsigned threads = std::min(std::thread::hardware_concurrency(), MAX_THREADS);
+    try {
+      for (unsigned i = 1; i < threads; ++i) helpers_.emplace_back([this]() { work(); });
+    } catch (const std::system_error&) {
+      // No more threads for this user: it goes without.
+    }
+  }
+
+  void merge(Tree part) {
+    std::move(part.directories.begin(), part.directories.end(),
+              std::back_inserter(tree_.directories));
+    std::move(part.problems.begin(), part.problems.end(), std::back_inserter(tree_.problems));
+    std::move(part.skipped.begin(), part.skipped.end(), std::back_inserter(tree_.skipped));
+    if (tree_.skipped.size() > MAX_SKIPPED) tree_.skipped.resize(MAX_SKIPPED);
+    tree_.stamps.sum += part.stamps.sum;
+    tree_.stamps.unsettled |= part.stamps.unsettled;
+    tree_.bytes += part.bytes;
+    tree_.symlinksSkipped += part.symlinksSkipped;
+    tree_.specialsSkipped += part.specialsSkipped;
+  }
+
+  const RootedDir root_;
+  const WalkOptions& options_;
+  std::vector<std::thread> helpers_;  // begun, and joined, by the thread in run()
+
+  std::mutex mutex_;  // for what follows
+  std::condition_variable changed_;
+  std::vector<std::string> pending_{""};
+  size_t busy_ = 0;
+  // A value: KJ aborts if its exceptions end in another thread than the one that threw them.
+  kj::Maybe<kj::Exception> failure_;
+  Tree tree_;
+};
+
+}  // namespace
+
+std::string Tree::Directory::pathOf(const File& file) const { return joinPath(path, name(file)); }
+
+kj::Maybe<Tree::Found> Tree::find(uint32_t id) const {
+  if (id >= files) return nullptr;
+  auto after =
+      std::upper_bound(directories.begin(), directories.end(), id,
+                       [](uint32_t i, auto& directory) { return i < directory.firstFile; });
+  auto& directory = *std::prev(after);
+  return Found{directory, directory.files[id - directory.firstFile]};
+}
+
+kj::Maybe<uint32_t> Tree::idOf(std::string_view path) const {
+  auto above = parentOf(path);
+  auto directory = std::lower_bound(directories.begin(), directories.end(), above,
+                                    [](auto& d, auto wanted) { return d.path < wanted; });
+  if (directory == directories.end() || directory->path != above) return nullptr;
+  auto name = baseNameOf(path);
+  auto& inside = directory->files;
+  auto file = std::lower_bound(inside.begin(), inside.end(), name,
+                               [&](auto& f, auto wanted) { return directory->name(f) < wanted; });
+  if (file == inside.end() || directory->name(*file) != name) return nullptr;
+  return directory->firstFile + uint32_t(file - inside.begin());
+}
+
+Tree walkTree(int root, const WalkOptions& options) {
+  for (int attempt = 1;; ++attempt) {
+    auto tree = Walk(root, options).run();
+    // It is no error that a directory goes; but what it was in may have been renamed, with all that
+    // is in it, and not have been met under the new name.
+    bool settled = std::none_of(tree.problems.begin(), tree.problems.end(), [](auto& problem) {
+      return problem.reason == proto::Reason::VANISHED && !problem.path.empty();
+    });
+    if (settled || attempt == MAX_ATTEMPTS) return tree;
+  }
+}
+
+bool agree(const Tree::Stamps& first, const Tree::Stamps& second) {
+  return !first.unsettled && !second.unsettled && first.sum == second.sum;
+}
+
+uint64_t digestOf(const Tree::Directory& directory, const DigestOptions& options) {
+  std::string piece;
+  return digestOf(directory, options, piece);
+}
+
+void dropFiles(Tree::Directory& directory, const std::function<bool(const std::string&)>& drop,
+               const DigestOptions& options) {
+  std::erase_if(directory.files, [&](auto& file) { return drop(directory.pathOf(file)); });
+  directory.digest = digestOf(directory, options);
+}
+
+uint64_t fingerprintOf(const Tree::Directory& directory, const Tree::File& file,
+                       const DigestOptions& options) {
+  std::string record;
+  appendRecord(record, directory, file, options);
+  uint64_t hash = XXH3_64bits(record.data(), record.size());
+  return hash == 0 ? 1 : hash;
+}
+
+Digest treeDigest(const Tree& tree) {
+  std::vector<uint64_t> digests;
+  digests.reserve(tree.directories.size());
+  for (auto& directory : tree.directories) digests.push_back(directory.digest);
+  return treeDigest(std::move(digests));
+}
+
+Digest treeDigest(std::vector<uint64_t> digests) {
+  std::sort(digests.begin(), digests.end());
+  return digestOf(kj::arrayPtr(reinterpret_cast<const kj::byte*>(digests.data()),
+                               digests.size() * sizeof(uint64_t)));
+}
+
+}  // namespace pibrain

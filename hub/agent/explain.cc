@@ -1,0 +1,318 @@
+#include "hub/agent/explain.h"
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <filesystem>
+
+#include "common/fs/file-io.h"
+#include "common/text/text.h"
+#include "common/text/utf8.h"
+#include "common/wire/message-guard.h"
+#include "common/wire/protocol.h"
+#include "hub/agent/listing.h"
+#include "hub/base/failure.h"
+
+namespace pibrain {
+
+namespace {
+
+// The last lines that say something, for a message: the first of a traceback says least.
+std::string lastWords(const std::string& text) {
+  std::string trimmed = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
+  return escapeForTerminal(tailOf(trimmed, 400));
+}
+
+bool contains(const std::string& text, const char* word) { return absl::StrContains(text, word); }
+
+std::string agentCommand(const SpokeConfig& spoke) {
+  return absl::StrCat("'ssh ", escapeForTerminal(spoke.source.host), " pi-brain-agent --version'");
+}
+
+std::string saidSuffix(const std::string& said) {
+  return said.empty() ? "" : absl::StrCat(" It said: ", said, ".");
+}
+
+// What a person does about what the hub's own machine lacks; empty, or with a space in front.
+std::string howToMendHub(const std::string& what, const std::string& mirror) {
+  if (saysDiskIsFull(what)) return absl::StrCat(" ", howToMakeRoom(escapeForTerminal(mirror)), ".");
+  if (what.ends_with(strerror(EMFILE)) || what.ends_with(strerror(ENFILE))) {
+    return " Let this program open more files ('ulimit -n' shows how many), or sync fewer spokes "
+           "at a time (--jobs).";
+  }
+  if (what.ends_with(strerror(EAGAIN))) {
+    return " Let this user run more processes and threads: 'ulimit -u' shows how many there may "
+           "be.";
+  }
+  if (what.ends_with(strerror(EIO))) {
+    return absl::StrCat(" The hub's disk, or what connects it, may be failing: look for it in ",
+                        "'dmesg', and at 'df ", escapeForTerminal(mirror), "'.");
+  }
+  if (what.ends_with(strerror(EROFS))) {
+    return absl::StrCat(" What is mounted there cannot be written: 'findmnt -T ",
+                        escapeForTerminal(mirror), "' shows it and how.");
+  }
+  return "";
+}
+
+// The directory that 'source' names, absolute and without "//", "." and "..".
+std::string askedRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
+  auto asked = spoke.source.path;
+  if (asked == "~" || asked.starts_with("~/")) asked = agent.home + asked.substr(1);
+  // A relative path is below the home, as for scp and rsync.
+  if (!asked.starts_with('/')) asked = agent.home + "/" + asked;
+  asked = std::filesystem::path(asked).lexically_normal().string();
+  while (asked.size() > 1 && asked.ends_with('/')) asked.pop_back();
+  return asked;
+}
+
+// Whether the agent is from before roots were written as "bytes:…" if they need it.
+bool readsNoExactPath(const AgentInfo& agent) {
+  return absl::StrContains(agent.root, "/" + std::string(EXACT_PATH));
+}
+
+// The commands that put this version's agent there, for a spoke that was added, or by any means.
+std::string upgradeCommand(const SpokeConfig& spoke) {
+  return absl::StrCat("'pi-brain spoke upgrade ", shellQuote(spoke.name), "'");
+}
+std::string addCommand(const SpokeConfig& spoke) {
+  return absl::StrCat("'pi-brain spoke add ", shellQuote(spoke.name), " ",
+                      spoke.source.user.empty() ? "" : escapeForTerminal(spoke.source.user) + "@",
+                      escapeForTerminal(spoke.source.host), "'");
+}
+
+}  // namespace
+
+std::string brief(std::string_view text, size_t most) { return escapeBriefly(text, most); }
+
+bool lacksMeans(const kj::Exception& error) {
+  return error.getType() == kj::Exception::Type::OVERLOADED && !isThePeers(error);
+}
+
+std::string placeOf(const SpokeConfig& spoke) {
+  return spoke.source.host.empty() ? "this machine" : escapeForTerminal(spoke.source.host);
+}
+
+std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
+                           const Farewell& farewell) {
+  auto place = placeOf(spoke);
+  auto said = lastWords(farewell.errors.empty() ? noise : farewell.errors);
+  int status = farewell.exitStatus.value_or(-1);
+  bool missing = status == 127 || contains(farewell.errors, "not found") ||
+                 contains(farewell.errors, "No such file");
+  if (noise.size() > MAX_SHELL_NOISE) {
+    return absl::StrCat(
+        place,
+        " sent more than 64 KB of something else before any answer of pi-brain-agent: a "
+        "noisy shell start-up file (~/.bashrc), or another program in the forced command. It "
+        "began with: ",
+        escapeForTerminal(headOf(noise, 200)),
+        ". Make the start-up files quiet "
+        "for shells without a terminal, and check with 'ssh ",
+        escapeForTerminal(spoke.source.host), " true', which should print nothing.");
+  }
+  if (contains(farewell.errors, "restricted") || contains(said, "account is currently not")) {
+    return absl::StrCat("the login shell on ", place, " does not start pi-brain-agent.",
+                        saidSuffix(said),
+                        " It has to be a shell that runs a program by its path, not nologin, nor a "
+                        "restricted one such as rbash. On the spoke, 'getent passwd USER' shows "
+                        "it, and 'sudo chsh -s /bin/sh USER' gives the account another.");
+  }
+  if (missing) {
+    return absl::StrCat(
+        "pi-brain-agent is not installed on ", place, ", or not where it was looked for.",
+        saidSuffix(said),
+        spoke.source.host.empty()
+            ? std::string(" It has to be on PATH.")
+            : absl::StrCat(
+                  " ", addCommand(spoke),
+                  " puts it there, and its full path into the command=\"…\" of the spoke's "
+                  "~/.ssh/authorized_keys. ('pi-brain-agent --authorized-keys-line KEY.pub', "
+                  "run on the spoke, prints that line.)"));
+  }
+  if (status == 126 || contains(farewell.errors, "ermission denied")) {
+    return absl::StrCat("pi-brain-agent on ", place, " cannot be started.", saidSuffix(said),
+                        " Make it executable: 'chmod 755' on the file that the command=\"…\" in "
+                        "the spoke's ~/.ssh/authorized_keys names.");
+  }
+  return absl::StrCat(
+      "the command that ", place, " ran for this key is not a working pi-brain-agent",
+      status >= 0 ? absl::StrCat(" (exit status ", status, ")") : "", ".", saidSuffix(said),
+      " Look at the command=\"…\" of this key in the spoke's ~/.ssh/authorized_keys, and try ",
+      agentCommand(spoke), ".");
+}
+
+std::string explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std::string& noise) {
+  auto host = escapeForTerminal(spoke.source.host);
+  auto said = lastWords(noise);
+  return absl::StrCat(
+      "the login at ", host, " worked, but pi-brain-agent did not start there within ", seconds,
+      seconds == spoke.timeoutSeconds ? " s (timeout_seconds)." : " s.", saidSuffix(said),
+      " The login shell's start-up files (~/.bashrc) may wait for something, or read what is meant "
+      "for the agent; or the command=\"…\" in ~/.ssh/authorized_keys starts something else. 'ssh ",
+      host, " true' should end at once. Nothing was changed here.");
+}
+
+std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
+                          const Farewell& farewell) {
+  auto place = placeOf(spoke);
+  auto what = plainWords(error);
+  auto said = lastWords(farewell.errors);
+  constexpr char RESUME[] =
+      " The mirror is intact, and the next run goes on from where this one stopped.";
+  auto mend = isThePeers(error) ? "" : howToMendHub(what, spoke.path);
+  if (lacksMeans(error) || !mend.empty()) {
+    return absl::StrCat(brief(what, MAX_OWN_TEXT), ".", mend, RESUME);
+  }
+  if (fellSilent(error)) {
+    return absl::StrCat("nothing was heard from ", place, " for ", spoke.timeoutSeconds,
+                        " s (timeout_seconds). The machine may be asleep, or the network gone; "
+                        "'ping' it.",
+                        RESUME);
+  }
+  if (trickled(error)) {
+    return absl::StrCat("next to nothing was heard from ", place, " for ",
+                        10 * uint64_t(spoke.timeoutSeconds),
+                        " s (ten times timeout_seconds), a few bytes a second. Its network may "
+                        "be broken, or somebody keeps the hub busy.",
+                        RESUME);
+  }
+  if (isNoMessage(error)) {
+    return absl::StrCat("what ", place, " sent is not the protocol of pi-brain-agent.",
+                        saidSuffix(said), " Look at the command=\"…\" of this key in its ",
+                        "~/.ssh/authorized_keys, and try ", agentCommand(spoke), ".", RESUME);
+  }
+  if (farewell.flooded) {
+    return absl::StrCat("the connection to ", place, " was ended by the hub: ", farewell.cutOff,
+                        ". Its SSH server, or what stands in its place, may be in other hands.",
+                        RESUME);
+  }
+  // What this side itself refused is no loss of the connection, though it ends with it.
+  bool refusedHere = absl::StartsWith(error.getDescription().cStr(), "expected ");
+  if (error.getType() == kj::Exception::Type::DISCONNECTED && !refusedHere) {
+    auto how = farewell.cutOff.empty() ? brief(what) : farewell.cutOff;
+    return absl::StrCat("the connection to ", place, " was lost in the middle of the run (", how,
+                        ").", saidSuffix(said),
+                        " The machine may have gone to sleep or lost its "
+                        "network, or the agent was stopped; run it again when it is back.",
+                        RESUME);
+  }
+  return absl::StrCat("the sync with ", place, " failed: ", brief(what), ".", saidSuffix(said),
+                      RESUME,
+                      " If it happens again with agent and hub of one "
+                      "version, it is a bug worth reporting.");
+}
+
+void checkVersion(const SpokeConfig& spoke, const AgentInfo& agent) {
+  auto versions = absl::StrCat("the agent on ", placeOf(spoke), " is version ",
+                               brief(agent.version), " (protocol ", agent.protocol, "), this hub ",
+                               PIBRAIN_VERSION, " (protocol ", PROTOCOL, ")");
+  if (agent.protocol < OLDEST_PROTOCOL) {
+    throw Failure(absl::StrCat("the agent is too old: ", versions,
+                               ". Upgrade the agent: ", upgradeCommand(spoke), "."));
+  }
+  if (agent.oldestProtocol > PROTOCOL) {
+    throw Failure(absl::StrCat("the agent is too new: ", versions,
+                               ". Upgrade the hub: build and install the version that the agent "
+                               "came with, or, to go back, ",
+                               upgradeCommand(spoke), "."));
+  }
+}
+
+void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
+  auto place = placeOf(spoke);
+  auto root = brief(agent.root);
+  // Where the mistake is, if there is one.
+  auto correct = oddRoot(spoke, agent).empty()
+                     ? "correct 'source' in the config (or --root in a command=\"…\" in the "
+                       "spoke's ~/.ssh/authorized_keys)"
+                     : "correct --root in the command=\"…\" of the spoke's "
+                       "~/.ssh/authorized_keys, which decides";
+  switch (agent.rootState) {
+    case proto::RootState::SERVED:
+      return;
+    case proto::RootState::MISSING:
+      if (readsNoExactPath(agent)) {
+        throw Failure(absl::StrCat("the agent on ", place,
+                                   " is too old for this root: it takes --root=bytes:… for a ",
+                                   "name. Upgrade the agent: ", upgradeCommand(spoke), "."));
+      }
+      throw Failure(absl::StrCat("the directory ", root, " does not exist on ", place,
+                                 ". If pi has not run there yet, run it once; otherwise ", correct,
+                                 ". Nothing was deleted here."));
+    case proto::RootState::NOT_A_DIRECTORY:
+      throw Failure(absl::StrCat(root, " on ", place, " is not a directory: ", correct, "."));
+    default:
+      throw Failure(absl::StrCat("the agent on ", place, " may not read ", root,
+                                 ". Check its owner and mode there with 'ls -ld ", root, "'."));
+  }
+}
+
+std::string oddRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
+  auto asked = askedRoot(spoke, agent);
+  if (asked == std::filesystem::path(agent.root).lexically_normal().string()) return "";
+  return absl::StrCat("the spoke serves ", brief(agent.root), ", not ", escapeForTerminal(asked),
+                      " as 'source' says: its authorized_keys decides");
+}
+
+std::string oddClock(const SpokeConfig& spoke, const AgentInfo& agent) {
+  // Whatever it says its clock shows.
+  int64_t apart = std::llabs(clockDifference(agent) / 1'000'000'000);
+  if (apart <= 60) return "";
+  return absl::StrCat("the clocks of ", placeOf(spoke), " and this machine are ", apart,
+                      " s apart");
+}
+
+void greet(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& noise,
+           std::vector<std::string>& warnings) {
+  if (!noise.empty()) {
+    warnings.push_back(absl::StrCat(
+        "the spoke's shell printed ", noise.size(),
+        " bytes before the agent's answer, beginning with '", escapeForTerminal(headOf(noise, 60)),
+        "'; its start-up files (~/.bashrc) should be quiet without a terminal"));
+  }
+  checkVersion(spoke, agent);
+  checkRoot(spoke, agent);
+  for (auto& odd : {oddRoot(spoke, agent), oddClock(spoke, agent)}) {
+    if (!odd.empty()) warnings.push_back(odd);
+  }
+}
+
+void requireReadable(const SpokeConfig& spoke, const Tree& mirror,
+                     std::vector<std::string>& warnings, std::unordered_set<std::string>* unread) {
+  for (auto& problem : mirror.problems) {
+    auto path = escapeForTerminal(spoke.path + "/" + problem.path);
+    bool failing = problem.reason == proto::Reason::IO_ERROR && !problem.path.empty();
+    if (failing && unread != nullptr) {
+      unread->insert(problem.path);
+      continue;
+    }
+    if (problem.reason == proto::Reason::IO_ERROR || problem.path.empty()) {
+      throw Failure(absl::StrCat(
+          "the mirror cannot be read whole: '", path,
+          problem.reason == proto::Reason::DENIED
+              ? "' cannot be opened. Check its owner and mode with 'ls -ld'; "
+              : "' cannot be read. The disk may be failing ('dmesg' tells), or this program may "
+                "not open enough files ('ulimit -n'); ",
+          "nothing was changed."));
+    }
+    // mkfs makes it for root alone; sessions are never in it.
+    if (problem.path == "lost+found" || problem.reason == proto::Reason::VANISHED) continue;
+    warnings.push_back(
+        absl::StrCat("'", path, "' in the mirror was passed over: ",
+                     problem.reason == proto::Reason::DENIED
+                         ? "it cannot be opened. Check its owner and mode with 'ls -ld'"
+                         : describe(problem.reason)));
+  }
+}
+
+int64_t clockDifference(const AgentInfo& agent) {
+  int64_t apart = 0;
+  if (!__builtin_sub_overflow(agent.clock, wallClockNanos(), &apart)) return apart;
+  return agent.clock < 0 ? INT64_MIN : INT64_MAX;
+}
+
+}  // namespace pibrain

@@ -1,0 +1,269 @@
+#include "hub/agent/incoming.h"
+
+#include <absl/strings/str_cat.h>
+#include <errno.h>
+#include <kj/debug.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "common/fs/file-io.h"
+#include "common/text/text.h"
+#include "common/wire/protocol.h"
+#include "hub/base/failure.h"
+
+namespace pibrain {
+
+namespace {
+
+// Nothing of a tail reaches the mirror's file before the agent has said that the spoke's still
+// holds it. What does not fit here is staged.
+constexpr size_t MAX_HELD = 4 * 1024 * 1024;
+// An interrupted file of less than this is not worth continuing.
+constexpr uint64_t MIN_PARTIAL = 1024 * 1024;
+// What is larger is not begun if the disk has no room for it: it would only be full for others too.
+constexpr uint64_t MIN_CHECKED = 1024 * 1024;
+
+// The bytes free on a file's filesystem, as far as it says: some of FUSE tell nothing.
+std::optional<uint64_t> freeBytes(int fd) {
+  struct statvfs fs;
+  if (fstatvfs(fd, &fs) != 0 || fs.f_blocks == 0) return std::nullopt;
+  return uint64_t(fs.f_bavail) * fs.f_frsize;
+}
+
+bool hasRoom(int fd, uint64_t bytes) {
+  auto free = freeBytes(fd);
+  return !free || bytes <= *free;
+}
+
+// How much of a file's size takes room. More than so much in holes is not believed: it would be
+// received for hours.
+uint64_t denseBytes(uint64_t size, uint64_t holes) {
+  constexpr uint64_t MAX_HOLES = uint64_t(64) << 30;
+  return holes <= std::min(size, MAX_HOLES) ? size - holes : size;
+}
+
+bool answers(proto::Begin::Content content, Want::Kind asked) {
+  using Content = proto::Begin::Content;
+  switch (asked) {
+    case Want::Kind::WHOLE:
+      return content == Content::WHOLE;
+    case Want::Kind::NEW:
+      return content == Content::WHOLE || content == Content::FORK;
+    case Want::Kind::PREFIX:
+      return content == Content::TAIL;
+    case Want::Kind::SIGNATURE:
+      return content == Content::DELTA;
+  }
+  return false;
+}
+
+// The mirror's copy of a parent, of a fork of `size` bytes. Throws if it is not the same as the
+// spoke's.
+Mirror::File openParent(Mirror& mirror, proto::Parent::Reader parent, uint64_t size,
+                        FileHasher::Secret secret) {
+  KJ_REQUIRE(parent.getSize() <= size, "a fork has no use for more of its parent than it is long");
+  auto path = parent.getPath().asChars();
+  auto opened = mirror.openFile(std::string(path.begin(), path.size()));
+  auto& file = KJ_REQUIRE_NONNULL(opened, "the mirror does not have the parent");
+  FileHasher hasher(secret);
+  KJ_REQUIRE(file.size >= parent.getSize() &&
+                 hashPrefix(file.fd, parent.getSize(), hasher) == parent.getSize() &&
+                 hasher.digest() == Digest::from(parent.getHash()),
+             "the mirror's copy of the parent is another one");
+  return kj::mv(file);
+}
+
+}  // namespace
+
+Incoming::Incoming(Mirror& mirror, const std::string& path, const Basis& basis,
+                   proto::Begin::Reader begin, Want::Kind asked, bool keepModes, bool replaces,
+                   FileHasher::Secret secret)
+    : mirror_(mirror),
+      path_(path),
+      basis_(basis),
+      size_(begin.getSize()),
+      dense_(denseBytes(size_, begin.getHoles())),
+      // The next run looks at a fresh file again.
+      mtime_(begin.getUnsettled() ? mirror.earlierThan(begin.getMtime()) : begin.getMtime()),
+      mode_(keepModes ? mode_t((begin.getMode() & 0777) | 0600) : 0),
+      replaces_(replaces),
+      moves_(basis.kind == Basis::Kind::MIRROR && basis.path != path),
+      hasher_(secret),
+      written_(0) {
+  KJ_REQUIRE(answers(begin.getContent(), asked), "not what was asked for");
+  KJ_REQUIRE(size_ <= uint64_t(INT64_MAX), "not a size", size_);
+  if (begin.getContent() == proto::Begin::Content::FORK) {
+    patch(openParent(mirror_, begin.getParent(), size_, secret));
+  } else if (asked == Want::Kind::SIGNATURE) {
+    auto opened = mirror_.openFile(basis.path);
+    auto& file = KJ_REQUIRE_NONNULL(opened, "the basis is gone");
+    KJ_REQUIRE(file.size == basis.size && file.mtime == basis.mtime,
+               "the mirror's file was changed by someone else during the run");
+    patch(kj::mv(file));
+  } else if (basis.kind != Basis::Kind::NONE) {
+    KJ_REQUIRE(size_ >= basis.size, "a tail that ends before it begins");
+    hasher_ = basis.hasher;
+    written_ = basis.size;
+  }
+}
+
+void Incoming::patch(Mirror::File file) {
+  patcher_ = kj::heap<Patcher>(file.fd, size_, [this](kj::ArrayPtr<const kj::byte> bytes) {
+    hasher_.update(bytes);
+    append(bytes);
+  });
+  basisFile_ = kj::mv(file);
+}
+
+Incoming::~Incoming() noexcept(false) {
+  if (ended_ || out_.get() < 0) return;
+  out_ = nullptr;
+  if (written_ - (inPlace() ? mirrorSize() : 0) < MIN_PARTIAL || writing_) {
+    mirror_.discardStaged(path_, staged());
+  }
+}
+
+void Incoming::data(proto::Piece::Reader piece) {
+  auto bytes = piece.getBytes();
+  received_ += bytes.size();
+  if (patcher_.get() != nullptr) {
+    patcher_->write(bytes);
+    return;
+  }
+  KJ_REQUIRE(bytes.size() <= size_ - written_, "more content than was announced");
+  hasher_.update(bytes);
+  KJ_REQUIRE(hasher_.digest() == Digest::from(piece.getHash()), "content that fails its check");
+  append(bytes);
+}
+
+void Incoming::append(kj::ArrayPtr<const kj::byte> bytes) {
+  written_ += bytes.size();
+  if (!inPlace()) return stage(bytes);
+  held_.addAll(bytes);
+  if (held_.size() <= MAX_HELD) return;
+  stage(held_.asPtr());
+  held_.clear();
+}
+
+void Incoming::stage(kj::ArrayPtr<const kj::byte> bytes) {
+  uint64_t at = written_ - bytes.size();
+  if (out_.get() < 0) {
+    out_ = mirror_.openStaged(path_, basis_.kind == Basis::Kind::PARTIAL || basis_.stagedTail > 0,
+                              staged());
+    // A tail is there twice while it is appended.
+    requireRoom(out_, inPlace() ? 2 * (size_ - mirrorSize()) : size_ - at);
+  }
+  // What is in the way of others when it fails is not kept to go on from.
+  writing_ = true;
+  writeSparsely(out_, bytes, inPlace() ? at - mirrorSize() : at);
+  writing_ = false;
+}
+
+// Throws as a write would: others may fit.
+void Incoming::requireRoom(int fd, uint64_t bytes) const {
+  bytes = std::min(bytes, inPlace() ? 2 * dense_ : dense_);
+  auto free = freeBytes(fd);
+  if (bytes < MIN_CHECKED || !free || bytes <= *free) return;
+  throwErrno(ENOSPC, absl::StrCat("it needs ", formatBytes(bytes), " on the hub's disk, which has ",
+                                  formatBytes(*free)));
+}
+
+void Incoming::end(Digest hash) {
+  if (patcher_.get() != nullptr) patcher_->finish();
+  KJ_REQUIRE(written_ == size_, "less content than was announced");
+  KJ_REQUIRE(hasher_.digest() == hash, "the file fails its check");
+  if (inPlace()) {
+    appendTail();
+  } else {
+    stage(nullptr);
+    extendTo(out_, size_);
+    setMode(out_);
+    setMtime(out_, mtime_);
+    mirror_.publish(path_, replaces_);
+  }
+  ended_ = true;
+}
+
+void Incoming::appendTail() {
+  if (out_.get() >= 0 || basis_.stagedTail > 0) {
+    stage(held_.asPtr());
+    held_.clear();
+    extendTo(out_, size_ - mirrorSize());
+  }
+  if (moves_) {
+    mirror_.move(basis_.path, path_);
+    moves_ = false;
+  }
+  auto file = mirror_.openForAppend(path_, mirrorSize(), basis_.mtime);
+  bool isStaged = out_.get() >= 0;
+  if (!isStaged || !replaceByGrown(file)) appendInPlace(file);
+  if (isStaged) mirror_.discardStaged(path_, staged());
+}
+
+void Incoming::appendInPlace(int file) {
+  uint64_t length = size_ - mirrorSize();
+  requireRoom(file, length);
+  writing_ = true;
+  {
+    // Back to what was proved on both sides. The time stays wrong, so the next run looks again; if
+    // this fails, it finds what it finds after a kill.
+    KJ_ON_SCOPE_FAILURE((void)!ftruncate(file, off_t(mirrorSize())));
+    if (out_.get() >= 0) {
+      KJ_REQUIRE(copyBytes(out_, length, file, mirrorSize()) == length,
+                 "it was cut short by someone else during the run");
+    } else if (held_.size() > 0) {
+      writeSparsely(file, held_, mirrorSize());
+    }
+    extendTo(file, size_);
+  }
+  writing_ = false;
+  setMode(file);
+  mirror_.settle(path_, file, mtime_);
+}
+
+// A long tail takes a while to write, in which a reader of the file would find half a line. So it
+// is put behind a copy of the file, which takes its place, unless there is no room for one: else a
+// file could not grow any more, though its disk has room for what it grew by.
+bool Incoming::replaceByGrown(int file) {
+  try {
+    return tryReplaceByGrown(file);
+  } catch (const kj::Exception& e) {
+    if (!lacksRoom(e)) throw;
+    return false;
+  }
+}
+
+bool Incoming::tryReplaceByGrown(int file) {
+  struct stat base;
+  if (fstat(file, &base) != 0) throwErrno(errno, "cannot read the mirror's file");
+  uint64_t length = size_ - mirrorSize(), tail = std::min(dense_, length);
+  auto grown = mirror_.openStaged(path_, false, Mirror::Staged::FILE);
+  KJ_ON_SCOPE_FAILURE(mirror_.discardStaged(path_, Mirror::Staged::FILE));
+  bool shared = shareBeginning(file, mirrorSize(), grown);
+  if (!hasRoom(grown, shared ? tail : tail + uint64_t(base.st_blocks) * 512)) {
+    mirror_.discardStaged(path_, Mirror::Staged::FILE);
+    return false;
+  }
+  if (!shared) copyBeginning(file, mirrorSize(), grown);
+  KJ_REQUIRE(copyBytes(out_, length, grown, mirrorSize()) == length,
+             "it was cut short by someone else during the run");
+  if (mode_ == 0) {
+    if (fchmod(grown, base.st_mode & 0777) != 0) throwErrno(errno, "cannot set a file's mode");
+  } else {
+    setMode(grown);
+  }
+  setMtime(grown, mtime_);
+  mirror_.publishGrown(path_, base);
+  return true;
+}
+
+void Incoming::setMode(int fd) {
+  if (mode_ != 0 && fchmod(fd, mode_) != 0) throwErrno(errno, "cannot set a file's mode");
+}
+
+}  // namespace pibrain

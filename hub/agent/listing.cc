@@ -1,0 +1,248 @@
+#include "hub/agent/listing.h"
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <kj/debug.h>
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "common/fs/rooted-dir.h"
+#include "common/text/text.h"
+#include "common/wire/protocol.h"
+#include "hub/base/failure.h"
+#include "hub/mirror/mirror.h"
+
+namespace pibrain {
+
+namespace {
+
+// What goes with each file, besides its path, which the plan copies: as measured.
+constexpr size_t PER_FILE = 400;
+constexpr size_t PER_ITEM = 100;
+
+// Throws: the spoke sent `text`, which is `what`.
+[[noreturn]] void refuse(const char* what, std::string_view text) {
+  constexpr size_t MAX_SHOWN = 100;
+  std::string shown(headOf(text, MAX_SHOWN));
+  for (auto& c : shown) c = c == '\0' ? '?' : c;  // it would end here
+  kj::throwFatalException(
+      kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
+                    kj::str(what, ": '", shown.c_str(), text.size() > MAX_SHOWN ? "…'" : "'")));
+}
+
+std::string textOf(capnp::Data::Reader data) {
+  return std::string(reinterpret_cast<const char*>(data.begin()), data.size());
+}
+
+// Also where the mirror's filesystem ignores case.
+bool isReserved(const std::string& path) {
+  return absl::EqualsIgnoreCase(path.substr(0, path.find('/')), std::string(Mirror::STAGING));
+}
+
+}  // namespace
+
+void ListingReader::event(proto::Event::Reader event) {
+  KJ_REQUIRE(summarized_ != event.isSummary(), "a listing begins with its summary");
+  switch (event.which()) {
+    case proto::Event::SUMMARY: {
+      auto summary = event.getSummary();
+      summarized_ = true;
+      listing_.state = summary.getState();
+      KJ_REQUIRE(listing_.state <= proto::Summary::State::LISTED, "a summary of an unknown kind");
+      if (listing_.state == proto::Summary::State::LISTED) {
+        // The agent was not told of these, so it did not say whether it has them.
+        for (size_t i = MAX_KNOWN; i < known_.digests.size(); ++i) {
+          unseen_[i] = true;
+          listing_.unseen.push_back(uint32_t(i));
+        }
+      }
+      listing_.complete = summary.getComplete();
+      listing_.files = summary.getFiles();
+      listing_.bytes = summary.getBytes();
+      listing_.symlinksSkipped = summary.getSymlinksSkipped();
+      listing_.specialsSkipped = summary.getSpecialsSkipped();
+      listing_.rest = summary.getRest();
+      KJ_REQUIRE(listing_.rest <= proto::Summary::Rest::CHANGING, "a summary of an unknown kind");
+      break;
+    }
+    case proto::Event::DIRECTORY:
+      directory(event.getDirectory());
+      break;
+    case proto::Event::ENTRY:
+      entry(event.getEntry());
+      break;
+    case proto::Event::UNSEEN:
+      unseen(event.getUnseen());
+      break;
+    case proto::Event::PROBLEM:
+      problem(event.getProblem());
+      break;
+    case proto::Event::SKIPPED:
+      skipped(event.getSkipped());
+      break;
+    default:
+      KJ_FAIL_REQUIRE("an event that does not belong in a listing", uint(event.which()));
+  }
+}
+
+void ListingReader::hold(size_t bytes) {
+  held_ += bytes;
+  if (held_ <= maxHeld_) return;
+  throw Failure(absl::StrCat(
+      "the spoke lists so many files that their names and sizes would take more than the ",
+      maxHeld_ >> 20, " MiB of memory that the hub has for them. If it does have so many, raise ",
+      "'listing_mb' in the 'hub' section of the config. Nothing was changed here."));
+}
+
+void ListingReader::problem(proto::Problem::Reader problem) {
+  KJ_REQUIRE(listing_.problems.size() < MAX_PROBLEMS, "too many problems");
+  auto path = textOf(problem.getPath());
+  // What is wrong with it may be its length.
+  bool tooLong = problem.getReason() == proto::Reason::NAME_TOO_LONG;
+  if (!path.empty() && !tooLong && !isSafePath(path)) refuse("not a path", path);
+  hold(PER_ITEM + path.size());
+  listing_.problems.emplace_back(std::move(path), problem.getReason());
+}
+
+void ListingReader::skipped(capnp::Data::Reader data) {
+  KJ_REQUIRE(listing_.skipped.size() < known_.maxSkipped, "more was skipped than was asked for");
+  auto path = textOf(data);
+  KJ_REQUIRE(!path.empty(), "something without a name was skipped");
+  hold(PER_ITEM + path.size());
+  listing_.skipped.push_back(std::move(path));
+}
+
+void ListingReader::unseen(capnp::List<uint32_t>::Reader indexes) {
+  KJ_REQUIRE(indexes.size() > 0, "an event that says nothing");
+  KJ_REQUIRE(indexes.size() <= known_.digests.size() - listing_.unseen.size(),
+             "more directories than were sent");
+  for (uint32_t index : indexes) {
+    KJ_REQUIRE(index < known_.digests.size(), "an index beyond what was sent");
+    KJ_REQUIRE(!unseen_[index], "a directory twice", index);
+    unseen_[index] = true;
+    listing_.unseen.push_back(index);
+  }
+}
+
+void ListingReader::directory(proto::Directory::Reader directory) {
+  auto path = textOf(directory.getPath());
+  if (!path.empty() && !isSafePath(path)) refuse("not a path", path);
+  if (listing_.directories.empty() || listing_.directories.back() != path) {
+    hold(PER_ITEM + path.size());
+    listing_.directories.push_back(path);
+  }
+  // Each get counts against the message's traversal limit: once.
+  auto fingerprints = directory.getFingerprints();
+  auto entries = directory.getEntries();
+  size_t left =
+      listing_.files - listing_.listed.size() - listing_.reserved.size() - unknown_.size();
+  KJ_REQUIRE(fingerprints.size() > 0 && fingerprints.size() <= left,
+             "more files than were announced");
+  uint32_t id = directory.getFirstFile();
+  uint32_t next = 0;
+  for (uint64_t one : fingerprints) {
+    if (one != 0) {
+      fingerprint(id++, one);
+      continue;
+    }
+    KJ_REQUIRE(next < entries.size(), "fewer entries than files without a fingerprint");
+    auto entry = entries[next++];
+    auto name = entry.getName().asChars();
+    file(id++, listing_.directories.size() - 1, {name.begin(), name.size()}, entry.getSize(),
+         entry.getMtime(), entry.getMode());
+  }
+  KJ_REQUIRE(next == entries.size(), "more entries than files without a fingerprint");
+}
+
+void ListingReader::fingerprint(uint32_t id, uint64_t fingerprint) {
+  if (mirror_.empty()) indexMirror();
+  auto found = mirror_.find(fingerprint);
+  if (found == mirror_.end()) {
+    hold(PER_ITEM);
+    KJ_REQUIRE(unknown_.emplace(id, listing_.directories.size() - 1).second, "a file twice", id);
+    return;
+  }
+  auto& [where, what] = found->second;
+  file(id, listing_.directories.size() - 1, where.name(what), what.size, what.mtime, what.mode);
+}
+
+// A file that is as it was is in a directory where something else changed, or came from one.
+void ListingReader::indexMirror() {
+  for (uint32_t index : listing_.unseen) {
+    auto& directory = *known_.directories[index];
+    for (auto& file : directory.files) {
+      mirror_.emplace(fingerprintOf(directory, file, known_.options), Tree::Found{directory, file});
+    }
+  }
+}
+
+void ListingReader::entry(proto::FileEntry::Reader entry) {
+  auto found = unknown_.find(entry.getFile());
+  KJ_REQUIRE(found != unknown_.end(), "an entry that was not asked for", entry.getFile());
+  size_t directory = found->second;
+  unknown_.erase(found);
+  auto about = entry.getEntry();
+  auto name = about.getName().asChars();
+  file(entry.getFile(), directory, {name.begin(), name.size()}, about.getSize(), about.getMtime(),
+       about.getMode());
+}
+
+void ListingReader::file(uint32_t id, size_t directory, std::string_view name, uint64_t size,
+                         int64_t mtime, uint16_t mode) {
+  if (!isSafeName(name)) refuse("not a file name", name);
+  KJ_REQUIRE(size <= uint64_t(INT64_MAX), "not a size", size);
+  auto path = joinPath(listing_.directories[directory], name);
+  if (!isSafePath(path)) refuse("a path that is too deep", path);
+  hold(PER_FILE + 2 * path.size());
+  if (isReserved(path)) {
+    listing_.reserved.push_back(std::move(path));
+  } else {
+    listing_.listed.push_back({id, std::move(path), size, mtime, mode});
+  }
+}
+
+std::vector<uint32_t> ListingReader::unknown() const {
+  std::vector<uint32_t> ids;
+  for (auto& [id, directory] : unknown_) ids.push_back(id);
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+Listing ListingReader::take() {
+  KJ_REQUIRE(summarized_, "a listing without a summary");
+  KJ_REQUIRE(unknown_.empty(), "a file without an entry");
+  std::unordered_set<std::string_view> paths;
+  for (auto& file : listing_.listed) {
+    if (!paths.insert(file.path).second) refuse("a file twice", file.path);
+  }
+  return std::move(listing_);
+}
+
+const char* describe(proto::Reason reason) {
+  switch (reason) {
+    case proto::Reason::VANISHED:
+      return "it is gone";
+    case proto::Reason::DENIED:
+      return "permission denied on the spoke";
+    case proto::Reason::NOT_REGULAR:
+      return "it is no longer a regular file";
+    case proto::Reason::CHANGING:
+      return "it is being rewritten";
+    case proto::Reason::UNFINISHED_LINE:
+      return "its first line is still being written";
+    case proto::Reason::TOO_DEEP:
+      return "it is nested too deeply";
+    case proto::Reason::TOO_MANY:
+      return "there are too many files";
+    case proto::Reason::IO_ERROR:
+      return "reading it failed on the spoke";
+    case proto::Reason::NAME_TOO_LONG:
+      return "its name is longer than the 255 bytes that a name can have on the hub";
+    case proto::Reason::BAD_REQUEST:
+      return "the agent did not understand the request";
+  }
+  return "a reason that this version does not know";
+}
+
+}  // namespace pibrain

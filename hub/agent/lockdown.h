@@ -1,0 +1,26 @@
+#pragma once
+
+#include <kj/async-io.h>
+
+#include <string>
+#include <vector>
+
+#include "hub/link/connection.h"
+
+namespace pibrain {
+
+// What a key lets in besides the agent, by having tried it all.
+struct Lockdown {
+  std::vector<Access> given;    // it is let do this
+  std::vector<Access> unknown;  // whether it is could not be found out
+
+  // "run other commands and open a shell"
+  static std::string inWords(const std::vector<Access>& some);
+  // What is given that should not be, and the cure, without its full stop.
+  std::string complaint(const std::string& place) const;
+};
+
+// To be called last: it ends the agent.
+Lockdown examineLockdown(Connection& connection, kj::AsyncIoContext& io);
+
+}  // namespace pibrain

@@ -1,0 +1,323 @@
+#include "hub/agent/spoke-session.h"
+
+#include <kj/debug.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/fs/file-io.h"
+#include "common/wire/protocol.h"
+
+namespace pibrain {
+
+namespace {
+
+// More directories than these, and the tree's digest goes first, alone.
+constexpr size_t MAX_KNOWN_AT_ONCE = 256;
+// Blocks asked for ahead: so many, but not many more bytes than fill a long, fast link, since the
+// agent may have to hold them.
+constexpr size_t MAX_ASKS = 16;
+constexpr size_t MAX_AHEAD = 2 * 1024 * 1024;
+
+// Librsync's choice of lengths keeps a file of a terabyte's under this.
+constexpr size_t MAX_SIGNATURE = 40 * 1024 * 1024;
+
+// A connection that brings less than this is as good as silent. No link that is of use is so slow,
+// nor an agent that reads large files between two short answers; but a peer could keep a run going
+// for ever, a byte at a time.
+constexpr uint64_t MIN_BYTES_PER_SECOND = 8;
+constexpr uint32_t PATIENCE = 10;  // … over so many idle limits in which the agent was waited for
+
+// The longest text in a hello is a path.
+constexpr size_t MAX_HELLO_TEXT = 4096;
+
+constexpr char SILENT[] = "the connection fell silent";
+constexpr char TRICKLED[] = "the connection brought next to nothing";
+
+kj::Exception lost(const char* why) {
+  return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__, kj::heapString(why));
+}
+
+constexpr uint64_t MAX_ANSWER_WORDS = MAX_ANSWER / sizeof(capnp::word);
+
+// The network's limit is on what is sent, too. What comes is bounded by the guard before it.
+capnp::ReaderOptions readerOptions() {
+  capnp::ReaderOptions options;
+  options.traversalLimitInWords = MAX_REQUEST / sizeof(capnp::word);
+  options.nestingLimit = 16;
+  return options;
+}
+
+proto::Spoke::Client bootstrap(capnp::RpcSystem<capnp::rpc::twoparty::VatId>& rpc) {
+  capnp::MallocMessageBuilder message;
+  auto id = message.initRoot<capnp::rpc::twoparty::VatId>();
+  id.setSide(capnp::rpc::twoparty::Side::SERVER);
+  return rpc.bootstrap(id).castAs<proto::Spoke>();
+}
+
+std::string textFrom(capnp::Text::Reader text) {
+  KJ_REQUIRE(text.size() <= MAX_HELLO_TEXT, "a hello with a text that is too long");
+  return text.cStr();
+}
+
+AgentInfo infoFrom(proto::Peer::Reader peer) {
+  return {textFrom(peer.getVersion()),
+          peer.getProtocol(),
+          peer.getOldestProtocol(),
+          textFrom(peer.getHost()),
+          peer.getClock(),
+          textFrom(peer.getRoot()),
+          textFrom(peer.getHome()),
+          peer.getRootState(),
+          textFrom(peer.getSandbox()),
+          peer.getForced(),
+          peer.getKeyed(),
+          peer.getHashesBeginnings()};
+}
+
+kj::Array<kj::byte> drawSecret() {
+  auto secret = kj::heapArray<kj::byte>(FileHasher::SECRET_SIZE);
+  // Of so few bytes there are never fewer.
+  KJ_REQUIRE(getrandom(secret.begin(), secret.size(), 0) == ssize_t(secret.size()),
+             "no random numbers to be had");
+  return secret;
+}
+
+void fill(proto::Want::Builder out, const Want& want) {
+  out.setFile(want.file);
+  switch (want.kind) {
+    case Want::Kind::WHOLE:
+      out.setWhole();
+      break;
+    case Want::Kind::NEW:
+      out.setNew();
+      break;
+    case Want::Kind::PREFIX: {
+      auto basis = out.initPrefix();
+      basis.setSize(want.prefixSize);
+      want.prefixHash.to(basis.initHash());
+      break;
+    }
+    case Want::Kind::SIGNATURE:
+      out.setSignature(want.signature);
+      break;
+  }
+}
+
+}  // namespace
+
+bool fellSilent(const kj::Exception& error) { return error.getDescription() == SILENT; }
+bool trickled(const kj::Exception& error) { return error.getDescription() == TRICKLED; }
+
+SpokeSession::SpokeSession(Connection& connection, kj::AsyncIoContext& io, uint32_t idleSeconds,
+                           uint64_t listingBytes)
+    : io_(io),
+      secret_(drawSecret()),
+      idleSeconds_(idleSeconds),
+      listingBytes_(listingBytes),
+      preamble_(connection.stream()),
+      guard_(preamble_, MAX_ANSWER_WORDS),
+      answers_(guard_),
+      network_(answers_, capnp::rpc::twoparty::Side::CLIENT, readerOptions()),
+      rpc_(capnp::makeRpcClient(network_)),
+      sessions_(nullptr) {}
+
+capnp::RemotePromise<proto::Spoke::HelloResults> SpokeSession::sendHello() {
+  auto hello = bootstrap(rpc_).helloRequest();
+  auto hub = hello.initHub();
+  hub.setVersion(PIBRAIN_VERSION);
+  hub.setProtocol(PROTOCOL);
+  hub.setOldestProtocol(OLDEST_PROTOCOL);
+  hub.setClock(wallClockNanos());
+  return hello.send();
+}
+
+AgentInfo SpokeSession::answered(proto::Peer::Reader peer) {
+  auto info = infoFrom(peer);
+  keyed_ = info.keyed;
+  hashesBeginnings_ = info.hashesBeginnings;
+  return info;
+}
+
+AgentInfo SpokeSession::greet() {
+  using Answer = capnp::Response<proto::Spoke::HelloResults>;
+  return answered(wait(kj::Promise<Answer>(sendHello())).getSpoke());
+}
+
+Listing SpokeSession::open(const Known& known, kj::FunctionParam<void(const AgentInfo&)> greeted) {
+  auto promise = sendHello();
+  sessions_ = promise.getSessions();
+  auto blocks = scanRequest(known, false).send().getListing();
+  auto firstBlock = blocks.nextRequest().send();
+
+  auto response = wait(kj::Promise<capnp::Response<proto::Spoke::HelloResults>>(kj::mv(promise)));
+  greeted(answered(response.getSpoke()));
+
+  auto listing = readListing(kj::mv(blocks), known, kj::mv(firstBlock));
+  if (listing.state != proto::Summary::State::DIFFERS) return listing;
+  auto all = scanRequest(known, true).send().getListing();
+  auto ask = all.nextRequest().send();
+  listing = readListing(kj::mv(all), known, kj::mv(ask));
+  KJ_REQUIRE(listing.state != proto::Summary::State::DIFFERS, "the agent did not list");
+  return listing;
+}
+
+Listing SpokeSession::scanAgain(const Known& known) {
+  auto request = scanRequest(known, true);
+  request.setReuse(false);
+  Digest().to(request.getTree());  // which no tree has
+  auto blocks = request.send().getListing();
+  auto ask = blocks.nextRequest().send();
+  auto listing = readListing(kj::mv(blocks), known, kj::mv(ask));
+  KJ_REQUIRE(listing.state == proto::Summary::State::LISTED, "the agent did not list");
+  return listing;
+}
+
+capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> SpokeSession::scanRequest(
+    const Known& known, bool everything) {
+  auto request = sessions_.scanRequest();
+  known.tree.to(request.initTree());
+  bool complete = everything || known.digests.size() <= MAX_KNOWN_AT_ONCE;
+  // Directories beyond these are listed, whether they changed or not.
+  auto digests = kj::arrayPtr(known.digests.data(), std::min(known.digests.size(), MAX_KNOWN));
+  request.setKnownComplete(complete);
+  request.setReuse(everything);
+  request.setNewest(known.newest);
+  request.setMaxSkipped(known.maxSkipped);
+  request.setUntilAtRest(known.untilAtRest);
+  auto times = request.initTimes();
+  times.setGrain(known.options.times.grain);
+  times.setOldest(known.options.times.oldest);
+  times.setNewest(known.options.times.newest);
+  request.setModes(known.options.modes);
+  if (complete) {
+    auto list = request.initKnown(uint32_t(digests.size()));
+    for (uint32_t i = 0; i < list.size(); ++i) list.set(i, digests[i]);
+  }
+  return request;
+}
+
+Listing SpokeSession::readListing(proto::Blocks::Client blocks, const Known& known, Ask first) {
+  ListingReader reader(known, listingBytes_);
+  auto take = [&](proto::Event::Reader event) { reader.event(event); };
+  readAllBlocks(kj::mv(blocks), kj::mv(first), take);
+  auto unknown = reader.unknown();
+  for (size_t done = 0; done < unknown.size(); done += MAX_IDS) {
+    size_t count = std::min(unknown.size() - done, MAX_IDS);
+    auto request = sessions_.describeRequest();
+    request.setFiles(kj::arrayPtr(unknown.data() + done, count));
+    auto entries = request.send().getListing();
+    auto ask = entries.nextRequest().send();
+    readAllBlocks(kj::mv(entries), kj::mv(ask), take);
+  }
+  return reader.take();
+}
+
+void SpokeSession::pull(kj::ArrayPtr<const Want> wants,
+                        kj::FunctionParam<bool(proto::Event::Reader)> event) {
+  auto request = sessions_.pullRequest();
+  auto list = request.initWants(uint32_t(wants.size()));
+  for (uint32_t i = 0; i < list.size(); ++i) fill(list[i], wants[i]);
+  request.initOptions().setSecret(secret());
+  auto blocks = request.send().getBlocks();
+  auto first = blocks.nextRequest().send();
+  readBlocks(kj::mv(blocks), kj::mv(first), kj::mv(event));
+}
+
+void SpokeSession::digests(kj::ArrayPtr<const uint32_t> files,
+                           kj::FunctionParam<void(proto::Event::Reader)> event,
+                           kj::ArrayPtr<const uint64_t> lengths) {
+  for (size_t done = 0; done < files.size(); done += MAX_IDS) {
+    auto request = sessions_.digestRequest();
+    request.setSecret(secret());
+    size_t end = std::min(files.size(), done + MAX_IDS);
+    request.setFiles(files.slice(done, end));
+    if (lengths.size() > 0) request.setLengths(lengths.slice(done, end));
+    auto blocks = request.send().getBlocks();
+    auto first = blocks.nextRequest().send();
+    readAllBlocks(kj::mv(blocks), kj::mv(first), event);
+  }
+}
+
+kj::Vector<kj::byte> SpokeSession::signature(uint32_t file) {
+  auto request = sessions_.signatureRequest();
+  request.setFile(file);
+  auto blocks = request.send().getBlocks();
+  auto first = blocks.nextRequest().send();
+  kj::Vector<kj::byte> signature;
+  bool refused = false;
+  readAllBlocks(kj::mv(blocks), kj::mv(first), [&](proto::Event::Reader event) {
+    KJ_REQUIRE(!refused && (event.isSignature() || (event.isRefused() && signature.empty())),
+               "an event that does not belong in a signature");
+    refused = event.isRefused();
+    if (refused) return;
+    KJ_REQUIRE(event.getSignature().size() > 0, "a piece of a signature without any");
+    signature.addAll(event.getSignature());
+    KJ_REQUIRE(signature.size() <= MAX_SIGNATURE, "a signature that is too long");
+  });
+  return signature;
+}
+
+void SpokeSession::readAllBlocks(proto::Blocks::Client blocks, Ask first,
+                                 kj::FunctionParam<void(proto::Event::Reader)> event) {
+  readBlocks(kj::mv(blocks), kj::mv(first), [&](proto::Event::Reader e) {
+    event(e);
+    return true;
+  });
+}
+
+void SpokeSession::readBlocks(proto::Blocks::Client blocks, Ask first,
+                              kj::FunctionParam<bool(proto::Event::Reader)> event) {
+  BlockReader decoder;
+  std::deque<Ask> asked;
+  asked.push_back(kj::mv(first));
+  // Each block that was not the last raises the number of asks ahead: a short answer is not
+  // followed by a dozen empty ones.
+  for (size_t ahead = 1;; ahead = std::min(ahead + 2, MAX_ASKS)) {
+    while (asked.size() < ahead) asked.push_back(blocks.nextRequest().send());
+    auto response = wait(kj::mv(asked.front()));
+    asked.pop_front();
+    ahead = std::min(ahead, MAX_AHEAD / std::max<size_t>(response.getBlock().size(), 1));
+    bool empty = true, goesOn = true;
+    decoder.read(response.getBlock(), [&](proto::Event::Reader e) {
+      empty = false;
+      goesOn = goesOn && event(e);
+    });
+    if (response.getLast() || !goesOn) return;
+    KJ_REQUIRE(!empty, "an empty block that is not the last");
+  }
+}
+
+template <typename T>
+T SpokeSession::wait(kj::Promise<T> promise) {
+  waitBegan_ = kj::systemCoarseMonotonicClock().now();
+  auto idle = idleWatch(preamble_.received(), 0).then([]() -> kj::Promise<T> { KJ_UNREACHABLE; });
+  KJ_DEFER(waited_ += kj::systemCoarseMonotonicClock().now() - waitBegan_);
+  return promise.exclusiveJoin(kj::mv(idle)).wait(io_.waitScope);
+}
+
+kj::Promise<void> SpokeSession::idleWatch(uint64_t seen, uint32_t quietTenths) {
+  if (quietTenths == 10) return lost(SILENT);
+  if (bringsNextToNothing()) return lost(TRICKLED);
+  return io_.provider->getTimer()
+      .afterDelay(idleSeconds_ * kj::SECONDS / 10)
+      .then([this, seen, quietTenths]() {
+        // Not the connection's bytes: those that keep it alive say nothing of the agent.
+        uint64_t now = preamble_.received();
+        return idleWatch(now, now == seen ? quietTenths + 1 : 0);
+      });
+}
+
+bool SpokeSession::bringsNextToNothing() {
+  auto now = kj::systemCoarseMonotonicClock().now();
+  auto patience = PATIENCE * idleSeconds_ * kj::SECONDS;
+  if (waited_ + (now - waitBegan_) < patience) return false;
+  uint64_t brought = preamble_.received() - judged_;
+  waited_ = 0 * kj::SECONDS;
+  waitBegan_ = now;
+  judged_ += brought;
+  return brought < MIN_BYTES_PER_SECOND * idleSeconds_ * PATIENCE;
+}
+
+}  // namespace pibrain

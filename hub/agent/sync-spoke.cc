@@ -1,0 +1,446 @@
+#include "hub/agent/sync-spoke.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <kj/debug.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <unordered_map>
+
+#include "common/fs/file-io.h"
+#include "common/text/text.h"
+#include "common/wire/protocol.h"
+#include "hub/agent/explain.h"
+#include "hub/agent/move-matcher.h"
+#include "hub/agent/plan.h"
+#include "hub/agent/spoke-session.h"
+#include "hub/agent/transfer.h"
+#include "hub/base/failure.h"
+#include "hub/base/parallel.h"
+#include "hub/connect/reach.h"
+#include "hub/link/connection.h"
+#include "hub/mirror/archive-catalog.h"
+#include "hub/mirror/deletion.h"
+#include "hub/mirror/mirror.h"
+#include "hub/rsync/sync.h"
+#include "hub/run/outcome.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr size_t MAX_DESCRIBED = 5;
+
+class SpokeSync {
+ public:
+  SpokeSync(const Config& config, const SpokeConfig& spoke, const RunOptions& options, Store* store,
+            SpokeReport& report, Progress& progress)
+      : config_(config),
+        spoke_(spoke),
+        options_(options),
+        store_(store),
+        report_(report),
+        progress_(progress),
+        io_(kj::setupAsyncIo()) {}
+
+  void run(std::unique_ptr<SpokeReach> begun) {
+    auto reach = std::move(begun);
+    if (reach == nullptr) {
+      reach = std::make_unique<SpokeReach>(spoke_);
+      if (store_ != nullptr) reach->dialEarly(*store_);
+    }
+    Mirror mirror(spoke_.path, options_.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
+                  Archive(config_.hub.archiveDir, spoke_.name, report_.started, agesFile()));
+    mirror.keepModes(spoke_.keepModes);
+    mirror.setTraits(traitsOf(mirror, spoke_.name, store_, !options_.dryRun));
+    auto modes = warningOfModes(mirror, spoke_.name, store_, !options_.dryRun);
+    if (!modes.empty()) warn(std::move(modes));
+    loadKept();
+    // The walk of the mirror takes no longer than the connection, so it costs no time.
+    auto walking = startInBackground([&]() { return walk(mirror); });
+    progress_.phase = Progress::Phase::CONNECTING;
+    auto connection = connect(*reach);
+    progress_.phase = Progress::Phase::COMPARING;
+    KJ_DEFER(report_.wire = connection->wire());
+    auto walked = walking.get();
+    KJ_IF_MAYBE(e, walked.failure) kj::throwFatalException(kj::mv(*e));
+    auto& tree = walked.tree;
+    mirror.walked(tree);
+    requireReadable(spoke_, tree, report_.warnings, &unread_);
+    auto digests = mirror.digestOptions();
+    mirror.makeLostUnlike(tree, digests);
+    auto known = describeMirror(tree, kept_, digests);
+    known.remembersKept = remembersKept_;
+
+    SpokeSession session(*connection, io_, spoke_.timeoutSeconds,
+                         uint64_t(config_.hub.listingMiB) << 20);
+    try {
+      auto listing = session.open(known, [&](const AgentInfo& agent) {
+        greet(spoke_, agent, session.preamble().noise(), report_.warnings);
+        agentClock_ = agent.clock;
+        mirror.archive().clockShows(agent.clock);
+        report_.agentVersion = agent.version;
+        report_.sandbox = agent.sandbox;
+      });
+      if (store_ != nullptr && !options_.dryRun) reach->remember(*store_);
+      noteListing(listing);
+      auto plan = makePlan(tree, kept_, known, listing);
+      leaveAlone(plan, unread_);
+      matchMoves(plan, mirror, session);
+      // What failed the last time is not in the way of others this time.
+      std::stable_partition(plan.files.begin(), plan.files.end(),
+                            [&](auto& file) { return !failed_.contains(file.remote.path); });
+      if (options_.dryRun) {
+        showPlan(session, {tree, known, plan, listing});
+      } else {
+        carryOut(mirror, session, {tree, known, plan, listing});
+      }
+    } catch (const kj::Exception& e) {
+      throw Failure(explainConversation(spoke_, e, *connection, session, io_.waitScope));
+    }
+  }
+
+ private:
+  // What another thread returns: KJ aborts if its exceptions end in another one than threw them.
+  struct Walked {
+    Tree tree;
+    kj::Maybe<kj::Exception> failure;
+  };
+
+  static Walked walk(const Mirror& mirror) {
+    Walked walked;
+    walked.failure = kj::runCatchingExceptions([&]() { walked.tree = mirror.walk(); });
+    return walked;
+  }
+
+  kj::Own<Connection> connect(SpokeReach& reach) {
+    ConnectOptions options;
+    options.limiter = options_.limiter;
+    if (options.limiter == nullptr && spoke_.bwLimit > 0) {
+      options.limiter = std::make_shared<RateLimiter>(spoke_.bwLimit * 1024.0);
+    }
+    options.warn = [this](std::string text) { warn(text); };
+    options.chose = [this](std::string which) { report_.transport = std::move(which); };
+    return reach.connect(std::move(options), io_);
+  }
+
+  void loadKept() {
+    if (store_ == nullptr) return;
+    auto kept = store_->keptFiles(spoke_.name);
+    if (kept.ok()) {
+      kept_.insert(kept->begin(), kept->end());
+      auto last = store_->lastRuns(spoke_.name);
+      remembersKept_ = last.ok() && last->lastGood;
+      auto failed = store_->failedFiles(spoke_.name);
+      if (failed.ok()) failed_.insert(failed->begin(), failed->end());
+    } else {
+      warn(std::string(kept.status().message()));
+    }
+  }
+
+  void noteListing(const Listing& listing) {
+    report_.counts.files = listing.files;
+    size_t described = 0;
+    bool vanished = false;
+    for (auto& [path, reason] : listing.problems) {
+      vanished |= reason == proto::Reason::VANISHED;
+      if (reason == proto::Reason::VANISHED || ++described > MAX_DESCRIBED) continue;
+      warn(absl::StrCat("'", brief(path.empty() ? "." : path),
+                        "' on the spoke was not read: ", describe(reason)));
+    }
+    if (vanished) {
+      warn("directories went away while they were read; the next run sees what became of them");
+    }
+    if (uint32_t skipped = listing.symlinksSkipped + listing.specialsSkipped; skipped > 0) {
+      warn(absl::StrCat("symlinks and special files were skipped: ", skipped, namesOf(listing)));
+    }
+  }
+
+  // Some of the entries that were skipped, in parentheses and with a space in front.
+  static std::string namesOf(const Listing& listing) {
+    if (listing.skipped.empty()) return "";
+    std::vector<std::string> names;
+    for (auto& path : listing.skipped) {
+      if (names.size() < MAX_DESCRIBED) names.push_back(brief(path));
+    }
+    return absl::StrCat(
+        " (", absl::StrJoin(names, ", "),
+        listing.namesAllSkipped() && names.size() == listing.skipped.size() ? ")" : ", …)");
+  }
+
+  // What is known when a run begins to change the mirror.
+  struct Compared {
+    const Tree& tree;
+    const Known& known;
+    const Plan& plan;
+    const Listing& listing;
+  };
+
+  void showPlan(SpokeSession& session, const Compared& all) {
+    auto& plan = all.plan;
+    for (auto& file : plan.files) {
+      uint64_t added = file.kind == ChangeKind::GROW ? file.remote.size - file.basisSize : 0;
+      report_.bytesGrown += added;
+      report_.changes.push_back({file.kind, file.remote.path,
+                                 file.kind == ChangeKind::MOVE ? file.candidates[0] : "",
+                                 file.remote.size, added});
+      countChange(file.kind, report_.counts);
+    }
+    Paths moved;
+    for (auto& change : report_.changes) {
+      if (change.kind == ChangeKind::MOVE) moved.insert(change.from);
+    }
+    std::vector<GoneFile> gone;
+    for (auto& file : plan.gone) {
+      if (!moved.contains(file.path)) gone.push_back(file);
+    }
+    std::string refusal;
+    Paths seen;
+    for (auto& file : plan.files) seen.insert(file.remote.path);
+    auto going = mayGo(session, all, gone, seen, refusal);
+    for (auto& [path, size, mtime] : gone) {
+      auto kind = going.contains(path) ? ChangeKind::DELETE : ChangeKind::KEEP;
+      report_.changes.push_back({kind, path, "", size});
+      countChange(kind, report_.counts);
+    }
+    if (refusal.empty()) refusal = unreadInMirror();
+    if (!refusal.empty()) throw Failure(refusal);
+  }
+
+  void carryOut(Mirror& mirror, SpokeSession& session, const Compared& all) {
+    auto& listing = all.listing;
+    std::optional<Paths> onSpoke;  // made when names turn out to fold
+    mirror.spokeHas([&](const std::string& path) {
+      if (!onSpoke) onSpoke = pathsOf(all.known, listing);
+      return onSpoke->contains(path);
+    });
+    Transfer transfer(mirror, session, mirror.keepsModes(), report_, progress_);
+    {
+      KJ_ON_SCOPE_FAILURE(rememberFailed(transfer, failed_));
+      transfer.run(all.plan.files);
+    }
+
+    std::vector<GoneFile> gone;
+    for (auto& file : all.plan.gone) {
+      if (transfer.movedFrom().contains(file.path) || !mirror.stillNamed(file.path)) continue;
+      gone.push_back(file);
+    }
+    std::string refusal;
+    // What a file that could not be fetched yet may have been is all that there is of it.
+    auto unfinished = transfer.unfinishedMoves();
+    auto going = mayGo(session, all, gone, transfer.fetched(), refusal);
+    std::erase_if(going, [&](auto& path) { return unfinished.contains(path); });
+    gone = deleteGone(mirror, gone, going);
+    report_.counts.kept = uint32_t(gone.size());
+    std::erase_if(gone, [&](auto& file) { return unfinished.contains(file.path); });
+    for (auto& path : kept_) {
+      if (isWithin(path, unread_)) gone.push_back({path});
+    }
+    if (listing.complete) rememberKept(gone);
+    rememberFailed(transfer);
+    mirror.finish({transfer.left(), !listing.complete || !unread_.empty()});
+    // By both clocks: one that is years ahead for a day must not empty the archive.
+    auto expired = expireArchive(config_.hub.archiveDir, spoke_.name, config_.hub.archiveDays,
+                                 std::min(report_.started, agentClock_), agesFile());
+    if (!expired.ok()) warn(std::string(expired.message()));
+    requireAll(transfer, listing, refusal);
+  }
+
+  // Which of the gone files a deletion takes: none unless one is asked for; else those that a
+  // second walk of the spoke's tree did not find either, as P5 has it. `fetched`: what the plan had
+  // and is in the mirror now. `refusal` becomes why not, if so.
+  Paths mayGo(SpokeSession& session, const Compared& all, const std::vector<GoneFile>& gone,
+              const Paths& fetched, std::string& refusal) {
+    if (!deleting() || onlyVanished(all.listing)) return {};
+    refusal = whyNotDelete(all.plan, gone.size(), all.listing);
+    if (!refusal.empty() || gone.empty()) return {};
+    auto known = all.known;
+    known.maxSkipped = MAX_SKIPPED;
+    known.untilAtRest = true;
+    auto second = session.scanAgain(known);
+    if (onlyVanished(second)) return {};
+    if (second.rest == proto::Summary::Rest::CHANGING) {
+      warn(
+          "nothing was deleted, because files came, went or were renamed on the spoke meanwhile; a "
+          "later run does it");
+      return {};
+    }
+    refusal = whyNotDelete(all.plan, gone.size(), second);
+    if (refusal.empty() && !second.namesAllSkipped()) {
+      refusal = absl::StrCat(
+          "nothing was deleted, because the spoke has ",
+          second.symlinksSkipped + second.specialsSkipped,
+          " symlinks and special files, and its agent names ", second.skipped.size(),
+          " of them: what stands in their places in the mirror must not go. If there are not so "
+          "many, the agent is an older one: 'pi-brain spoke upgrade ",
+          shellQuote(spoke_.name), "'");
+    }
+    if (!refusal.empty()) return {};
+    Paths going;
+    for (auto& file : goneTwice(all.plan, all.tree, kept_, known, second, fetched)) {
+      going.insert(file.path);
+    }
+    return going;
+  }
+
+  // Whether nothing was wrong but directories that went away while they were read, and did not
+  // settle. There is nothing to put right: a later run finds them at rest.
+  static bool onlyVanished(const Listing& listing) {
+    return !listing.complete && !listing.problems.empty() &&
+           std::all_of(listing.problems.begin(), listing.problems.end(),
+                       [](auto& problem) { return problem.second == proto::Reason::VANISHED; });
+  }
+
+  // Moves those of the gone files that are going to the archive; returns those that stay.
+  std::vector<GoneFile> deleteGone(Mirror& mirror, const std::vector<GoneFile>& gone,
+                                   const Paths& asked) {
+    std::vector<std::string> going;
+    for (auto& file : gone) {
+      if (asked.contains(file.path)) going.push_back(file.path);
+    }
+    auto deletion = archiveGone(mirror, going);
+    Paths archived(deletion.archived.begin(), deletion.archived.end());
+    std::vector<GoneFile> stay;
+    for (auto& file : gone) {
+      if (archived.contains(file.path)) {
+        ++report_.counts.deleted;
+        report_.changes.push_back({ChangeKind::DELETE, file.path, "", file.size});
+      } else if (!asked.contains(file.path) || deletion.failed.contains(file.path)) {
+        stay.push_back(file);
+      }
+    }
+    for (auto& [path, why] : deletion.failed) {
+      undeleted_.push_back(brief(path) + ": " + shorten(why, MAX_OWN_TEXT));
+    }
+    for (auto& one : deletion.uncommitted) {
+      if (!one.remedy.empty()) remedies_.insert(one.remedy);
+    }
+    Mirror::requireOfSingleFiles(deletion.uncommitted);
+    return stay;
+  }
+
+  std::string agesFile() const { return archiveAgesFile(config_.hub.databaseDir, spoke_.name); }
+
+  bool deleting() const { return options_.deleteGone || spoke_.deleteGone; }
+
+  // P5: why nothing may be deleted, however it was asked for; empty if it may.
+  std::string whyNotDelete(const Plan& plan, uint64_t count, const Listing& listing) {
+    if (!listing.complete) {
+      return "nothing was deleted, because some directories could not be read on the spoke";
+    }
+    return pibrain::whyNotDelete(spoke_, count, plan.mirrorFiles, plan.spokeFiles,
+                                 options_.maxDelete);
+  }
+
+  // `untried`: those that failed before, and may not have been tried again.
+  void rememberFailed(const Transfer& transfer, Paths untried = {}) {
+    report_.counts.failed = uint32_t(transfer.failures().size());
+    untried.insert(transfer.failed().begin(), transfer.failed().end());
+    if (store_ == nullptr || untried == failed_) return;
+    (void)store_->setFailedFiles(spoke_.name, {untried.begin(), untried.end()});
+  }
+
+  void rememberKept(const std::vector<GoneFile>& gone) {
+    Paths paths;
+    for (auto& file : gone) paths.insert(file.path);
+    if (store_ == nullptr || paths == kept_) return;
+    auto status = store_->setKeptFiles(spoke_.name, {paths.begin(), paths.end()});
+    if (!status.ok()) warn(std::string(status.message()));
+  }
+
+  // Throws, all in one, what kept this run from being a good one.
+  void requireAll(const Transfer& transfer, const Listing& listing, const std::string& refusal) {
+    std::vector<std::string> wrong;
+    auto failures = transfer.failures();
+    failures.insert(failures.end(), undeleted_.begin(), undeleted_.end());
+    const std::string* unread = nullptr;
+    for (auto& [path, reason] : listing.problems) {
+      if (reason == proto::Reason::NAME_TOO_LONG) {
+        failures.push_back(absl::StrCat(brief(path), ": ", describe(reason)));
+      } else if (reason != proto::Reason::VANISHED && unread == nullptr) {
+        unread = &path;
+      }
+    }
+    for (auto& path : listing.reserved) {
+      failures.push_back(brief(path) + ": the mirror uses this name itself");
+    }
+    report_.counts.failed = uint32_t(failures.size());
+    if (!failures.empty()) {
+      std::vector<std::string> some(
+          failures.begin(), failures.begin() + ptrdiff_t(std::min(failures.size(), MAX_DESCRIBED)));
+      wrong.push_back(absl::StrCat(failures.size(), " of ", listing.files,
+                                   " files could not be synced: ", absl::StrJoin(some, "; "),
+                                   failures.size() > some.size() ? "; …" : "", ". ",
+                                   howToMend(transfer)));
+    }
+    if (!listing.complete && (unread != nullptr || listing.problems.empty())) {
+      wrong.push_back(
+          absl::StrCat("parts of the spoke's tree could not be read: '",
+                       unread == nullptr ? "?" : brief(*unread),
+                       "' and what is below; check the owner and mode of these directories on ",
+                       placeOf(spoke_)));
+    }
+    if (!unread_.empty()) wrong.push_back(unreadInMirror());
+    if (!refusal.empty()) wrong.push_back(refusal);
+    if (!wrong.empty()) throw Failure(absl::StrJoin(wrong, ". ") + ". All else was synced.");
+  }
+
+  std::string unreadInMirror() const {
+    if (unread_.empty()) return "";
+    return absl::StrCat(
+        "the mirror cannot be read whole: '", escapeForTerminal(spoke_.path), "/",
+        brief(*unread_.begin()), "'",
+        unread_.size() > 1 ? absl::StrCat(" and ", unread_.size() - 1, " more") : "",
+        " stays as it is, with all that is in it. The disk may be failing ('dmesg' tells), or this "
+        "program may not open enough files ('ulimit -n')");
+  }
+
+  std::string howToMend(const Transfer& transfer) const {
+    auto remedies = remedies_;
+    remedies.insert(transfer.remedies().begin(), transfer.remedies().end());
+    if (!remedies.empty()) return absl::StrJoin(remedies, ". ") + ". The next run tries them again";
+    return absl::StrCat(
+        "The next run tries them again; if it fails too, 'pi-brain sync doctor --spoke ",
+        shellQuote(spoke_.name), "' looks for the cause");
+  }
+
+  void warn(std::string text) { report_.warnings.push_back(std::move(text)); }
+
+  const Config& config_;
+  const SpokeConfig& spoke_;
+  const RunOptions& options_;
+  Store* store_;
+  SpokeReport& report_;
+  Progress& progress_;
+  kj::AsyncIoContext io_;
+  Paths kept_, failed_;
+  bool remembersKept_ = false;
+  int64_t agentClock_ = 0;              // ns since the epoch, at its hello
+  std::vector<std::string> undeleted_;  // "path: reason"
+  std::set<std::string> remedies_;      // of these
+  Paths unread_;                        // of the mirror: directories, and files
+};
+
+}  // namespace
+
+SpokeReport syncSpoke(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
+                      Store* store, std::unique_ptr<SpokeReach> reach, Progress& progress) {
+  SpokeReport report;
+  reportOutcome(spoke, report, [&]() {
+    if (spoke.method == SyncMethod::RSYNC) {
+      syncByRsync(config, spoke, options, store, report, progress);
+    } else {
+      SpokeSync(config, spoke, options, store, report, progress).run(std::move(reach));
+    }
+  });
+  progress.phase = Progress::Phase::ENDED;
+  if (store != nullptr && !options.dryRun && report.outcome != Outcome::LOCKED) {
+    auto status = store->recordRun(report);
+    if (!status.ok()) report.warnings.push_back(std::string(status.message()));
+  }
+  return report;
+}
+
+}  // namespace pibrain

@@ -1,0 +1,291 @@
+#include "hub/agent/verify.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <kj/debug.h>
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "common/delta/rsync-job.h"
+#include "common/fs/file-io.h"
+#include "common/text/text.h"
+#include "hub/agent/explain.h"
+#include "hub/agent/plan.h"
+#include "hub/agent/spoke-session.h"
+#include "hub/agent/transfer.h"
+#include "hub/base/failure.h"
+#include "hub/base/parallel.h"
+#include "hub/connect/reach.h"
+#include "hub/mirror/archive-catalog.h"
+#include "hub/mirror/mirror.h"
+#include "hub/rsync/sync.h"
+#include "hub/run/outcome.h"
+
+namespace pibrain {
+
+namespace {
+
+// Of more files than these nobody wants to know the block.
+constexpr size_t MAX_LOCATED = 100;
+constexpr size_t MAX_DESCRIBED = 5;
+
+// A file of both sides.
+struct Pair {
+  RemoteFile remote;
+  Tree::File mirror;
+  kj::Maybe<Digest> ours;  // null: the mirror's file changed while it was read
+  std::string failed;      // … or could not be read, and why
+};
+
+bool looksTheSame(const RemoteFile& remote, const Tree::File& mirror, const StoredTimes& times) {
+  if (remote.size != mirror.size) return false;
+  if (mirror.mtime == times.stored(remote.mtime)) return true;
+  // A file that was fresh when it was fetched has a time of 1 ns less (Incoming). With a coarser
+  // grain that may be another time as well, and the next run looks.
+  return times.grain <= 1 && mirror.mtime < INT64_MAX && remote.mtime == mirror.mtime + 1;
+}
+
+class SpokeVerify {
+ public:
+  SpokeVerify(const Config& config, const SpokeConfig& spoke, Store* store, Verification& result)
+      : config_(config), spoke_(spoke), store_(store), result_(result), io_(kj::setupAsyncIo()) {}
+
+  void run(bool repair) {
+    Mirror mirror(spoke_.path, repair ? Mirror::Access::WRITE : Mirror::Access::READ,
+                  Archive(config_.hub.archiveDir, spoke_.name, result_.report.started,
+                          archiveAgesFile(config_.hub.databaseDir, spoke_.name)));
+    mirror.keepModes(spoke_.keepModes);
+    mirror.setTraits(traitsOf(mirror, spoke_.name, store_, repair));
+    auto tree = mirror.walk();
+    mirror.walked(tree);
+    requireReadable(spoke_, tree, result_.report.warnings);
+    ConnectOptions options;
+    options.warn = [this](std::string text) { warn(std::move(text)); };
+    options.chose = [this](std::string which) { result_.report.transport = std::move(which); };
+    auto connection = SpokeReach(spoke_).connect(std::move(options), io_);
+    KJ_DEFER(result_.report.wire = connection->wire());
+    SpokeSession session(*connection, io_, spoke_.timeoutSeconds,
+                         uint64_t(config_.hub.listingMiB) << 20);
+    try {
+      // Nothing is said to be known, so everything is listed.
+      Known nothing;
+      nothing.tree = treeDigest(std::vector<uint64_t>());
+      auto listing = session.open(nothing, [&](const AgentInfo& agent) {
+        greet(spoke_, agent, session.preamble().noise(), result_.report.warnings);
+        mirror.archive().clockShows(agent.clock);
+      });
+      match(tree, listing);
+      compare(mirror, session);
+      if (repair) fetch(mirror, session, pathsOf(nothing, listing));
+    } catch (const kj::Exception& e) {
+      throw Failure(explainConversation(spoke_, e, *connection, session, io_.waitScope));
+    }
+  }
+
+ private:
+  void match(const Tree& tree, const Listing& listing) {
+    for (auto& remote : listing.listed) {
+      KJ_IF_MAYBE(id, tree.idOf(remote.path)) {
+        pairs_.push_back({remote, KJ_ASSERT_NONNULL(tree.find(*id)).file, nullptr, ""});
+      } else {
+        differ(remote, Difference::Kind::MISSING, 0);
+      }
+    }
+    result_.extra = tree.files - uint32_t(pairs_.size());
+    if (listing.listed.empty() && result_.extra > 0) {
+      warn(absl::StrCat("the spoke lists no session at all, the mirror has ", result_.extra,
+                        ": is the root that it serves the right one?"));
+    }
+    for (auto& [path, reason] : listing.problems) unread(path.empty() ? "." : path, reason);
+    if (!listing.complete && listing.problems.empty()) unread(".", proto::Reason::IO_ERROR);
+  }
+
+  void compare(Mirror& mirror, SpokeSession& session) {
+    auto hashing = startInBackground([&]() {
+      for (auto& pair : pairs_) {
+        // No exception crosses threads: KJ counts those that are on their way in each.
+        KJ_IF_MAYBE(e, kj::runCatchingExceptions(
+                           [&]() { pair.ours = digestOf(mirror, pair, session.secret()); })) {
+          pair.failed = plainWords(*e);
+        }
+      }
+    });
+    auto theirs = askDigests(session);
+    hashing.get();
+    for (auto& pair : pairs_) {
+      auto found = theirs.find(pair.remote.id);
+      if (found == theirs.end()) continue;
+      auto& [size, hash] = found->second;
+      ++result_.files;
+      result_.bytes += size;
+      bool same = false;
+      KJ_IF_MAYBE(ours, pair.ours) same = size == pair.mirror.size && hash == *ours;
+      // That it got another time does not make it another file.
+      if (same) continue;
+      if (!pair.failed.empty()) {
+        warn(absl::StrCat("'", escapeForTerminal(spoke_.path + "/" + pair.remote.path),
+                          "' cannot be read: ", pair.failed));
+      }
+      bool unnoticed = looksTheSame(pair.remote, pair.mirror, mirror.traits().times) &&
+                       size == pair.remote.size && (pair.ours != nullptr || !pair.failed.empty());
+      differ(pair.remote, unnoticed ? Difference::Kind::CONTENT : Difference::Kind::CHANGED,
+             pair.mirror.size);
+    }
+    locate(mirror, session);
+    std::sort(result_.differences.begin(), result_.differences.end(),
+              [](auto& a, auto& b) { return a.path < b.path; });
+  }
+
+  static kj::Maybe<Digest> digestOf(Mirror& mirror, const Pair& pair, FileHasher::Secret secret) {
+    KJ_IF_MAYBE(file, mirror.openFile(pair.remote.path)) {
+      FileHasher hasher(secret);
+      mirror.readFromDisk(*file);  // it is the disk that is in question
+      if (file->size == pair.mirror.size && file->mtime == pair.mirror.mtime &&
+          hashPrefix(file->fd, file->size, hasher) == file->size) {
+        return hasher.digest();
+      }
+    }
+    return nullptr;
+  }
+
+  // By id: size and hash of the files that the agent could read.
+  std::unordered_map<uint32_t, std::pair<uint64_t, Digest>> askDigests(SpokeSession& session) {
+    std::unordered_map<uint32_t, const Pair*> asked;
+    std::vector<uint32_t> ids;
+    for (auto& pair : pairs_) {
+      asked.emplace(pair.remote.id, &pair);
+      ids.push_back(pair.remote.id);
+    }
+    auto answered = [&](uint32_t id) {
+      auto found = asked.find(id);
+      KJ_REQUIRE(found != asked.end(), "an answer to what was not asked", id);
+      auto* pair = found->second;
+      asked.erase(found);
+      return pair;
+    };
+    std::unordered_map<uint32_t, std::pair<uint64_t, Digest>> digests;
+    session.digests(kj::arrayPtr(ids.data(), ids.size()), [&](proto::Event::Reader event) {
+      if (event.isRefused()) {
+        auto refused = event.getRefused();
+        auto* pair = answered(refused.getFile());
+        bool gone = refused.getReason() == proto::Reason::VANISHED;
+        if (!gone) unread(pair->remote.path, refused.getReason());
+        return;
+      }
+      KJ_REQUIRE(event.isDigest(), "an event that does not belong among digests");
+      auto digest = event.getDigest();
+      answered(digest.getFile());
+      digests[digest.getFile()] = {digest.getSize(), Digest::from(digest.getHash())};
+    });
+    KJ_REQUIRE(asked.empty(), "the agent did not answer for every file");
+    return digests;
+  }
+
+  void differ(const RemoteFile& remote, Difference::Kind kind, uint64_t mirrorSize) {
+    result_.differences.push_back({kind, remote.path, remote.size, mirrorSize, std::nullopt, 0});
+    differing_.push_back(remote);
+  }
+
+  // Finds the first block that differs, for the first files of those that do.
+  void locate(Mirror& mirror, SpokeSession& session) {
+    size_t located = 0;
+    for (size_t i = 0; i < differing_.size() && located < MAX_LOCATED; ++i) {
+      auto& difference = result_.differences[i];
+      if (difference.kind == Difference::Kind::MISSING) continue;
+      ++located;
+      auto theirs = session.signature(differing_[i].id);
+      auto opened = mirror.openFile(difference.path);
+      if (theirs.size() == 0 || opened == nullptr) continue;
+      auto& file = KJ_ASSERT_NONNULL(opened);
+      auto lengths = lengthsIn(theirs);
+      KJ_REQUIRE(file.size / lengths.block <= Signature::MAX_BLOCKS,
+                 "a signature of blocks that are too short", lengths.block);
+      kj::Vector<kj::byte> ours;
+      makeSignature(file.fd, file.size, lengths.block, lengths.strong,
+                    [&](kj::ArrayPtr<const kj::byte> bytes) { ours.addAll(bytes); });
+      difference.offset = std::min(
+          {commonBlocks(ours, theirs) * lengths.block, difference.size, difference.mirrorSize});
+      difference.blockLength = lengths.block;
+    }
+  }
+
+  void fetch(Mirror& mirror, SpokeSession& session, const Paths& onSpoke) {
+    if (differing_.empty()) return;
+    mirror.spokeHas([&](const std::string& path) { return onSpoke.contains(path); });
+    std::vector<PlannedFile> files;
+    std::unordered_map<std::string, uint64_t> mirrored;
+    for (auto& pair : pairs_) mirrored.emplace(pair.remote.path, pair.mirror.size);
+    for (auto& remote : differing_) {
+      auto found = mirrored.find(remote.path);
+      if (found == mirrored.end()) {
+        files.push_back({remote, ChangeKind::NEW, "", 0, {}});
+      } else {
+        files.push_back({remote, ChangeKind::REWRITE, remote.path, found->second, {}});
+      }
+    }
+    Progress unseen;
+    Transfer transfer(mirror, session, mirror.keepsModes(), result_.report, unseen);
+    transfer.run(files);
+    mirror.finish({transfer.left(), result_.unread > 0});
+    if (!transfer.failures().empty()) {
+      throw Failure(absl::StrCat(
+          transfer.failures().size(), " of ", files.size(),
+          " files could not be repaired, the first: ", transfer.failures().front(),
+          transfer.remedies().empty() ? "" : ". ", absl::StrJoin(transfer.remedies(), ". ")));
+    }
+    result_.repaired = true;
+  }
+
+  void unread(const std::string& path, proto::Reason reason) {
+    if (++result_.unread > MAX_DESCRIBED) return;
+    warn(absl::StrCat("'", escapeForTerminal(path),
+                      "' on the spoke was not compared: ", describe(reason)));
+  }
+
+  void warn(std::string text) { result_.report.warnings.push_back(std::move(text)); }
+
+  const Config& config_;
+  const SpokeConfig& spoke_;
+  Store* store_;
+  Verification& result_;
+  kj::AsyncIoContext io_;
+  std::vector<Pair> pairs_;
+  std::vector<RemoteFile> differing_;  // as result_.differences before that is sorted
+};
+
+}  // namespace
+
+const char* toString(Difference::Kind kind) {
+  switch (kind) {
+    case Difference::Kind::CONTENT:
+      return "content";
+    case Difference::Kind::CHANGED:
+      return "changed";
+    case Difference::Kind::MISSING:
+      return "missing";
+  }
+  return "";
+}
+
+bool Verification::good() const {
+  if (report.outcome != Outcome::OK || unread > 0) return false;
+  return repaired || std::none_of(differences.begin(), differences.end(),
+                                  [](auto& one) { return one.kind == Difference::Kind::CONTENT; });
+}
+
+Verification verifySpoke(const Config& config, const SpokeConfig& spoke, bool repair,
+                         Store* store) {
+  Verification result;
+  reportOutcome(spoke, result.report, [&]() {
+    if (spoke.method == SyncMethod::RSYNC) {
+      verifyByRsync(config, spoke, repair, store, result);
+    } else {
+      SpokeVerify(config, spoke, store, result).run(repair);
+    }
+  });
+  return result;
+}
+
+}  // namespace pibrain

@@ -1,0 +1,126 @@
+#include "hub/base/files.h"
+
+#include <absl/strings/str_cat.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/io.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/fs/file-io.h"
+#include "common/text/text.h"
+
+namespace pibrain {
+
+absl::Status makeDirectories(const std::string& path) {
+  for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+    auto part = path.substr(0, end);
+    if (mkdir(part.c_str(), 0700) != 0 && errno != EEXIST) {
+      int error = errno;
+      bool denied = error == EACCES || error == EPERM || error == EROFS;
+      auto why = denied ? "; " + explainObstacle(nearestTo(part).path, error) : "";
+      return absl::UnavailableError(absl::StrCat(
+          "cannot create the directory ", escapeForTerminal(part), ": ", strerror(error), why));
+    }
+    if (end == std::string::npos) break;
+  }
+  struct stat st;
+  if (stat(path.c_str(), &st) != 0) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot read ", escapeForTerminal(path), ": ", strerror(errno)));
+  }
+  if (!S_ISDIR(st.st_mode)) {
+    return absl::UnavailableError(escapeForTerminal(path) + " is not a directory");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status replaceFile(const std::string& path, const std::string& text, mode_t mode) {
+  auto temporary = path + ".new";
+  auto fail = [&]() {
+    auto status = absl::UnavailableError(
+        absl::StrCat("cannot write ", escapeForTerminal(path), ": ", strerror(errno)));
+    unlink(temporary.c_str());
+    return status;
+  };
+  unlink(temporary.c_str());
+  kj::AutoCloseFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+  if (fd.get() < 0) return fail();
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions(
+                     [&]() { writeAll(fd, kj::arrayPtr(text.data(), text.size()).asBytes()); })) {
+    unlink(temporary.c_str());
+    return absl::UnavailableError(e->getDescription().cStr());
+  }
+  // Whatever the umask is; and after a power cut it is the old one or the new.
+  if (fchmod(fd, mode) != 0 || fsync(fd) != 0 || rename(temporary.c_str(), path.c_str()) != 0) {
+    return fail();
+  }
+  return absl::OkStatus();
+}
+
+namespace {
+
+// Read anew each time: it is for what went wrong.
+std::string nameOfUser(uid_t id) {
+  auto* user = getpwuid(id);
+  return user == nullptr ? absl::StrCat("the user ", id) : escapeForTerminal(user->pw_name);
+}
+
+}  // namespace
+
+Reached nearestTo(const std::string& path) {
+  Reached reached{path, 0};
+  struct stat st;
+  while (stat(reached.path.c_str(), &st) != 0) {
+    // That of the last look is about what is directly below the path that is reached.
+    reached.error = errno;
+    auto slash = reached.path.rfind('/');
+    if (slash == std::string::npos || reached.path == "/") break;
+    reached.path.resize(slash == 0 ? 1 : slash);
+  }
+  return reached;
+}
+
+std::string explainObstacle(const std::string& path, int error) {
+  auto shown = escapeForTerminal(path), quoted = escapeForTerminal(shellQuote(path));
+  struct stat st;
+  if (error == EROFS) {
+    return absl::StrCat("the file system of ", shown, " is read-only: 'findmnt -T ", quoted,
+                        "' shows what is mounted there");
+  }
+  if (error == ENOTDIR) {
+    return absl::StrCat(shown, " is not a directory ('ls -ld ", quoted, "' shows what it is)");
+  }
+  bool denied = error == EACCES || error == EPERM;
+  if (denied && stat(path.c_str(), &st) == 0 && st.st_uid != geteuid()) {
+    auto own = nameOfUser(geteuid());
+    return absl::StrCat(shown, " belongs to ", nameOfUser(st.st_uid), ", not to ", own,
+                        ": 'ls -ld ", quoted,
+                        "' shows its mode. If it should be yours, 'sudo "
+                        "chown -R ",
+                        geteuid(), " ", quoted, "' gives it back");
+  }
+  return absl::StrCat(shown, ": ", strerror(error), ". Check it with 'ls -ld ", quoted, "'");
+}
+
+std::optional<std::string> readWholeFile(const std::string& path) {
+  constexpr size_t LARGEST = 64 << 20;
+  // Not to wait for a writer if it is a FIFO.
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  if (fd < 0) return std::nullopt;
+  kj::AutoCloseFd owned(fd);
+  std::string text;
+  char buffer[16384];
+  for (;;) {
+    ssize_t n = read(fd, buffer, sizeof(buffer));
+    if (n == 0) return text;
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return std::nullopt;
+    if (text.size() + size_t(n) > LARGEST) return errno = EFBIG, std::nullopt;
+    text.append(buffer, size_t(n));
+  }
+}
+
+}  // namespace pibrain

@@ -1,0 +1,366 @@
+#include "hub/config/config-edit.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/io.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include "common/text/text.h"
+#include "common/text/utf8.h"
+#include "hub/base/files.h"
+#include "hub/config/config-shape.h"
+#include "hub/config/yaml-scalar.h"
+
+namespace pibrain {
+
+namespace {
+
+// The lines of a text, each with its end.
+std::vector<std::string> splitLines(const std::string& text) {
+  std::vector<std::string> lines;
+  for (size_t start = 0; start < text.size();) {
+    size_t end = text.find('\n', start);
+    end = end == std::string::npos ? text.size() : end + 1;
+    lines.push_back(text.substr(start, end - start));
+    start = end;
+  }
+  return lines;
+}
+
+// Nothing but blanks, or a comment.
+bool isEmpty(const std::string& line) {
+  auto first = line.find_first_not_of(" \t\r\n");
+  return first == std::string::npos || line[first] == '#';
+}
+
+bool same(const YAML::Node& a, const YAML::Node& b) {
+  if (a.Type() != b.Type() || a.size() != b.size()) return false;
+  if (a.IsScalar()) return a.Scalar() == b.Scalar();
+  for (auto left = a.begin(), right = b.begin(); left != a.end(); ++left, ++right) {
+    if (a.IsMap() ? !same(left->first, right->first) || !same(left->second, right->second)
+                  : !same(*left, *right)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+YAML::Node load(const std::string& text) { return YAML::Load(withMarkerEnded(text)); }
+
+// The line that ends the document ("...", on a line of its own), or the end of the text: nothing
+// can be put behind it.
+size_t endOfDocument(const std::vector<std::string>& lines) {
+  auto ends = [](const std::string& line) {
+    return line.starts_with("...") &&
+           (line.size() == 3 || std::string_view(" \t\r\n").find(line[3]) != line.npos);
+  };
+  return size_t(std::find_if(lines.begin(), lines.end(), ends) - lines.begin());
+}
+
+// A config as lines, and where its spokes are among them.
+class Editor {
+ public:
+  explicit Editor(const std::string& text)
+      : lines_(splitLines(text)), ending_(text.find("\r\n") == text.npos ? "\n" : "\r\n") {
+    auto end = lines_.begin() + long(endOfDocument(lines_));
+    tail_.assign(end, lines_.end());
+    lines_.erase(end, lines_.end());
+    root_ = load(text);
+    if (!root_.IsDefined() || root_.IsNull()) return;
+    if (!root_.IsMap() || root_.Style() == YAML::EmitterStyle::Flow) fail();
+    sectionEnd_ = lines_.size();
+    for (auto entry : root_) {
+      auto line = size_t(entry.first.Mark().line);
+      if (entry.first.Scalar() == "spokes") {
+        section_ = line;
+        spokes_ = entry.second;
+        sectionEnd_ = lines_.size();
+      } else if (section_ && line > *section_) {
+        sectionEnd_ = std::min(sectionEnd_, line);
+      }
+    }
+  }
+
+  void add(const SpokeFields& fields) {
+    if (!section_) {
+      endLastLine();
+      if (!lines_.empty() && !isEmpty(lines_.back())) lines_.push_back(ending_);
+      lines_.push_back("spokes:" + ending_);
+      return insert(lines_.size(), item("  ", "    ", fields));
+    }
+    if (count() == 0) {
+      openEmptySection();
+      return insert(*section_ + 1, item("  ", "    ", fields));
+    }
+    auto last = place(count() - 1);
+    auto text = item(std::string(last.dash, ' '), std::string(last.column, ' '), fields);
+    bool spaced = count() > 1 && last.begin > 0 && isEmpty(lines_[last.begin - 1]) &&
+                  lines_[last.begin - 1].find('#') == std::string::npos;
+    if (spaced) text.insert(text.begin(), ending_);
+    insert(last.end, text);
+  }
+
+  void set(const std::string& spoke, const SpokeFields& fields) {
+    // From the last line to the first, so that those above stay where they are.
+    auto at = place(indexOf(spoke));
+    auto node = spokes_[indexOf(spoke)];
+    std::vector<std::string> added;
+    for (auto& [name, value] : fields) {
+      if (!node[name].IsDefined()) added.push_back(line(std::string(at.column, ' '), name, value));
+    }
+    insert(at.end, added);
+    for (auto& [name, value] : fields) {
+      if (node[name].IsDefined() && !(node[name].IsScalar() && node[name].Scalar() == value)) {
+        replaceValue(node, name, value);
+      }
+    }
+  }
+
+  void remove(const std::string& spoke) {
+    auto at = place(indexOf(spoke));
+    // Of the blank lines on both sides, one side's are enough.
+    auto blank = [&](size_t i) {
+      return i < lines_.size() && isEmpty(lines_[i]) && lines_[i].find('#') == std::string::npos;
+    };
+    size_t end = at.end;
+    if (at.begin > 0 && blank(at.begin - 1)) {
+      while (blank(end)) ++end;
+      if (end == lines_.size() && blank(at.begin - 1)) --at.begin;
+    }
+    lines_.erase(lines_.begin() + long(at.begin), lines_.begin() + long(end));
+  }
+
+  std::string text() const {
+    return absl::StrCat(absl::StrJoin(lines_, ""), absl::StrJoin(tail_, ""));
+  }
+
+ private:
+  struct Place {
+    size_t begin, end;    // lines; of the spoke, without what blank lines and comments follow
+    size_t dash, column;  // of the '-', and of the fields
+  };
+
+  [[noreturn]] static void fail() { throw std::string(); }
+
+  size_t count() const { return spokes_.IsSequence() ? spokes_.size() : 0; }
+
+  size_t indexOf(const std::string& spoke) const {
+    for (size_t i = 0; i < count(); ++i) {
+      if (spokes_[i]["name"].Scalar() == spoke) return i;
+    }
+    fail();
+  }
+
+  Place place(size_t index) const {
+    auto begin = beginOf(index);
+    size_t end = index + 1 < count() ? beginOf(index + 1).first : sectionEnd_;
+    while (end > begin.first + 1 && isEmpty(lines_[end - 1])) --end;
+    return {begin.first, end, begin.second, size_t(spokes_[index].Mark().column)};
+  }
+
+  // The line and the column of the spoke's '-'.
+  std::pair<size_t, size_t> beginOf(size_t index) const {
+    if (spokes_.Style() == YAML::EmitterStyle::Flow ||
+        spokes_[index].Style() == YAML::EmitterStyle::Flow) {
+      fail();
+    }
+    for (auto number = size_t(spokes_[index].Mark().line) + 1; number-- > *section_ + 1;) {
+      auto& line = lines_[number];
+      auto first = line.find_first_not_of(' ');
+      if (first != std::string::npos && line[first] == '-') return {number, first};
+    }
+    fail();
+  }
+
+  // "spokes: []", "spokes: ~" or "spokes:", with a comment perhaps.
+  void openEmptySection() {
+    auto& line = lines_[*section_];
+    auto colon = line.find(':');
+    auto rest = line.substr(colon + 1);
+    auto value = std::min(rest.find_first_not_of(" \t\r\n"), rest.size());
+    for (std::string_view nothing : {"[]", "~", "null"}) {
+      if (rest.compare(value, nothing.size(), nothing) == 0) rest.erase(value, nothing.size());
+    }
+    if (!isEmpty(rest)) fail();
+    bool comment = rest.find('#') != std::string::npos;
+    line = line.substr(0, colon + 1) + (comment ? rest : ending_);
+    if (!line.ends_with('\n')) line += ending_;
+  }
+
+  void replaceValue(const YAML::Node& node, const std::string& name, const std::string& value) {
+    auto mark = node[name].Mark();
+    if (!node[name].IsScalar() || mark.line < 0) fail();
+    auto& line = lines_[size_t(mark.line)];
+    auto start = size_t(mark.column);
+    size_t end;
+    if (line[start] == '"' || line[start] == '\'') {
+      end = line.find(line[start], start + 1);
+      if (end == std::string::npos) fail();
+      ++end;
+    } else {
+      end = std::min(line.find(" #", start), line.find_last_not_of(" \t\r\n") + 1);
+    }
+    line.replace(start, end - start, yamlScalar(value));
+  }
+
+  std::string line(const std::string& indent, const std::string& name,
+                   const std::string& value) const {
+    return absl::StrCat(indent, name, ": ", yamlScalar(value), ending_);
+  }
+
+  std::vector<std::string> item(const std::string& dash, const std::string& indent,
+                                const SpokeFields& fields) const {
+    std::vector<std::string> out;
+    for (auto& [name, value] : fields) out.push_back(line(indent, name, value));
+    // As many blanks behind the dash as the others have.
+    out[0] = dash + "-" + out[0].substr(std::min(dash.size() + 1, indent.size() - 1));
+    return out;
+  }
+
+  void endLastLine() {
+    if (!lines_.empty() && !lines_.back().ends_with('\n')) lines_.back() += ending_;
+  }
+
+  void insert(size_t at, const std::vector<std::string>& lines) {
+    if (at == lines_.size()) endLastLine();
+    lines_.insert(lines_.begin() + long(at), lines.begin(), lines.end());
+  }
+
+  std::vector<std::string> lines_;
+  std::vector<std::string> tail_;  // from the line that ends the document
+  const std::string ending_;
+  YAML::Node root_, spokes_;
+  std::optional<size_t> section_;  // the line of "spokes:"
+  size_t sectionEnd_ = 0;          // the line after it and its spokes
+};
+
+YAML::Node asNode(const SpokeFields& fields) {
+  YAML::Node node(YAML::NodeType::Map);
+  for (auto& [name, value] : fields) node[name] = value;
+  return node;
+}
+
+// The edited text, if it means what `mean` makes of the old one.
+absl::StatusOr<std::string> edited(const std::string& text,
+                                   const std::function<void(Editor&)>& edit,
+                                   const std::function<void(YAML::Node&)>& mean,
+                                   const std::string& byHand) {
+  try {
+    Editor editor(text);
+    edit(editor);
+    auto result = editor.text();
+    YAML::Node meant = load(text);
+    mean(meant);
+    if (same(meant, load(result))) return result;
+  } catch (const std::string&) {
+  } catch (const YAML::Exception&) {
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "it is written in a way that this program does not edit. Change it by hand: ", byHand));
+}
+
+absl::Status checkUtf8(const SpokeFields& fields) {
+  for (auto& [name, value] : fields) {
+    if (isUtf8(value)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("the ", name, " ", inQuotes(value),
+                     " is not UTF-8, and a YAML file cannot hold it. Make a symlink with a name in "
+                     "UTF-8 that leads there, and give that"));
+  }
+  return absl::OkStatus();
+}
+
+std::string asText(const SpokeFields& fields) {
+  std::string out;
+  for (auto& [name, value] : fields) {
+    absl::StrAppend(&out, "\n  ", out.empty() ? "- " : "  ", name, ": ", yamlScalar(value));
+  }
+  return out;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> withSpoke(const std::string& text, const SpokeFields& fields) {
+  if (auto status = checkUtf8(fields); !status.ok()) return status;
+  return edited(
+      text, [&](Editor& editor) { editor.add(fields); },
+      [&](YAML::Node& root) {
+        if (!root["spokes"].IsDefined() || !root["spokes"].IsSequence()) {
+          root["spokes"] = YAML::Node(YAML::NodeType::Sequence);
+        }
+        root["spokes"].push_back(asNode(fields));
+      },
+      absl::StrCat("add this to 'spokes:':", asText(fields)));
+}
+
+absl::StatusOr<std::string> withFields(const std::string& text, const std::string& spoke,
+                                       const SpokeFields& fields) {
+  if (auto status = checkUtf8(fields); !status.ok()) return status;
+  return edited(
+      text, [&](Editor& editor) { editor.set(spoke, fields); },
+      [&](YAML::Node& root) {
+        for (auto node : root["spokes"]) {
+          if (node["name"].Scalar() != spoke) continue;
+          for (auto& [name, value] : fields) node[name] = value;
+        }
+      },
+      absl::StrCat("the spoke '", spoke, "' has to have", asText(fields)));
+}
+
+absl::StatusOr<std::string> withoutSpoke(const std::string& text, const std::string& spoke) {
+  return edited(
+      text, [&](Editor& editor) { editor.remove(spoke); },
+      [&](YAML::Node& root) {
+        YAML::Node left(YAML::NodeType::Sequence);
+        for (auto node : root["spokes"]) {
+          if (node["name"].Scalar() != spoke) left.push_back(node);
+        }
+        root["spokes"] = left.size() > 0 ? left : YAML::Node(YAML::NodeType::Null);
+      },
+      absl::StrCat("remove the spoke '", spoke, "'"));
+}
+
+absl::Status editFile(const std::string& path,
+                      const std::function<absl::StatusOr<std::string>(const std::string&)>& edit) {
+  std::error_code none;
+  // A symlink that leads nowhere yet is followed, too.
+  auto real =
+      std::filesystem::weakly_canonical(std::filesystem::is_symlink(path, none)
+                                            ? std::filesystem::absolute(path).parent_path() /
+                                                  std::filesystem::read_symlink(path, none)
+                                            : std::filesystem::absolute(path))
+          .string();
+  auto fail = [&](const char* what) {
+    return absl::UnavailableError(absl::StrCat("cannot ", what, " ", escapeForTerminal(real), ": ",
+                                               strerror(errno), ". Check it with 'ls -l'"));
+  };
+  auto directory = std::filesystem::path(real).parent_path().string();
+  auto made = makeDirectories(directory);
+  if (!made.ok()) return made;
+  // The directory is locked: the file is replaced.
+  kj::AutoCloseFd lock(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (lock.get() < 0 || flock(lock, LOCK_EX) != 0) return fail("lock the directory of");
+  auto before = readWholeFile(real);
+  if (!before && errno != ENOENT) return fail("read");
+  auto after = edit(before.value_or(""));
+  if (!after.ok()) {
+    return absl::Status(after.status().code(), absl::StrCat(escapeForTerminal(real), ": ",
+                                                            std::string(after.status().message())));
+  }
+  if (before && *after == *before) return absl::OkStatus();
+  struct stat st;
+  mode_t mode = stat(real.c_str(), &st) == 0 ? st.st_mode & 07777 : 0600;
+  return replaceFile(real, *after, mode);
+}
+
+}  // namespace pibrain

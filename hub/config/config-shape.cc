@@ -1,0 +1,278 @@
+#include "hub/config/config-shape.h"
+
+#include <absl/strings/ascii.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
+#include <stdio.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <sstream>
+#include <vector>
+
+#include "common/text/text.h"
+#include "common/text/utf8.h"
+#include "hub/config/spelling.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr char TO_THE_LEFT[] = "'spokes:' must begin at the left margin.";
+
+std::string nameOf(const YAML::Node& key) { return key.IsScalar() ? key.Scalar() : std::string(); }
+
+ShapeMistake mistakeAt(const YAML::Node& key, std::string message) {
+  return {key.Mark().line + 1, std::move(message), true};
+}
+
+bool anyOf(const YAML::Node& node, bool (*wanted)(const YAML::Node&)) {
+  for (auto entry : node) {
+    if (wanted(node.IsMap() ? entry.second : entry)) return true;
+  }
+  return false;
+}
+
+size_t countFields(const YAML::Node& node, std::initializer_list<std::string_view> fields) {
+  if (!node.IsMap()) return 0;
+  return size_t(std::count_if(node.begin(), node.end(), [&](auto entry) {
+    return std::find(fields.begin(), fields.end(), nameOf(entry.first)) != fields.end();
+  }));
+}
+
+// Nothing but a spoke has a sync_method.
+bool isSpoke(const YAML::Node& node) {
+  return node.IsMap() && std::any_of(node.begin(), node.end(), [](auto entry) {
+           return editDistance(nameOf(entry.first), "sync_method") <= 2;
+         });
+}
+
+// Enough of one in a section with nearly the right name.
+bool mayBeSpoke(const YAML::Node& node) {
+  return isSpoke(node) || countFields(node, {"name", "source", "path"}) >= 2;
+}
+
+// A list of spokes, or a mapping from names to spokes.
+bool areSpokes(const YAML::Node& node) { return anyOf(node, isSpoke); }
+bool mayBeSpokes(const YAML::Node& node) { return mayBeSpoke(node) || anyOf(node, mayBeSpoke); }
+
+// The word that a name consists of, in small letters: "Spokes", "spokes -", and one with a mark in
+// front that cannot be seen. Empty if there is more than that, as in "spoke_defaults".
+std::string wordOf(const std::string& name) {
+  auto isLetter = [](char c) { return absl::ascii_isalpha(uint8_t(c)); };
+  auto isFront = [](char c) {
+    return uint8_t(c) >= 0x80 || std::string_view(" \"'-?").find(c) != std::string_view::npos;
+  };
+  auto begin = std::find_if_not(name.begin(), name.end(), isFront);
+  auto end = std::find_if_not(begin, name.end(), isLetter);
+  bool more = end != name.end() && (absl::ascii_isalnum(uint8_t(*end)) ||
+                                    std::string_view("_./-").find(*end) != std::string_view::npos);
+  return more ? "" : absl::AsciiStrToLower(std::string(begin, end));
+}
+
+bool isCalledSpokes(const YAML::Node& key) {
+  return editDistance(wordOf(nameOf(key)), "spokes") <= 1;
+}
+
+std::optional<ShapeMistake> checkName(const YAML::Node& key, const YAML::Node& value,
+                                      bool hasSpokes) {
+  auto word = wordOf(nameOf(key));
+  auto distance = editDistance(word, "spokes");
+  if (distance > 2) return std::nullopt;
+  auto message = absl::StrCat("the section ", inQuotes(nameOf(key)),
+                              " is not read. If it is the list of spokes, call it 'spokes'.");
+  bool ours = distance <= 1 && !hasSpokes ? mayBeSpokes(value) : isSpoke(value) || areSpokes(value);
+  bool list = distance <= 1 && (distance == 0 || value.IsSequence() || value.IsNull());
+  if (ours || (list && !hasSpokes)) return mistakeAt(key, message);
+  if (distance > 1 || hasSpokes) return std::nullopt;
+  return ShapeMistake{key.Mark().line + 1, message, false};
+}
+
+std::optional<ShapeMistake> checkHubName(const YAML::Node& key, const YAML::Node& value) {
+  auto distance = editDistance(wordOf(nameOf(key)), "hub");
+  bool ours = countFields(value, {"sessions_dir", "database_dir", "archive_dir", "archive_days",
+                                  "listing_mb"}) > 0;
+  if (distance > 0 && !(distance == 1 && ours)) return std::nullopt;
+  return mistakeAt(key, absl::StrCat("the section ", inQuotes(nameOf(key)),
+                                     " is not read. If it is about the hub, call it 'hub'."));
+}
+
+// A line that was to be beneath the one above it.
+std::optional<ShapeMistake> checkMargin(const YAML::Node& root, const YAML::Node& key,
+                                        const YAML::Node& value) {
+  auto name = nameOf(key);
+  if (name.starts_with('-')) {
+    return mistakeAt(key, "a '-' that begins an entry needs a blank behind it: '- name: …'.");
+  }
+  if (isOddBlank(firstCharacter(name).code)) {
+    return mistakeAt(key, "this line begins with a character that cannot be seen. Remove it.");
+  }
+  if (value.IsScalar() && editDistance(name, "sync_method") <= 2) {
+    return mistakeAt(key, absl::StrCat(inQuotes(name),
+                                       " is a field of a spoke, and stands at the left margin. "
+                                       "Begin each spoke with '  - name: …' beneath 'spokes:', and "
+                                       "indent its other fields as far as 'name'."));
+  }
+  bool bare = root["hub"].IsDefined() && root["hub"].IsNull();
+  if (bare && value.IsScalar() &&
+      (name == "sessions_dir" || name == "database_dir" || name == "archive_dir" ||
+       name == "archive_days" || name == "listing_mb" || name == "web_ui_port")) {
+    return mistakeAt(
+        key, absl::StrCat(inQuotes(name), " is a field of 'hub:'. Indent it by two blanks."));
+  }
+  return std::nullopt;
+}
+
+// Looks for a list of spokes in sections that are not read.
+class Search {
+ public:
+  void look(const YAML::Node& key, const YAML::Node& value, const std::string& section,
+            int depth = 0) {
+    // Aliases can make a small file endless, wide and deep: a section may even hold itself.
+    auto cost = 1 + value.size();
+    if (cost > left_ || depth > DEEPEST || found) return;
+    left_ -= cost;
+    bool inside = nameOf(key) != section;
+    if (areSpokes(value) || (inside && isCalledSpokes(key) && mayBeSpokes(value))) {
+      found =
+          mistakeAt(key, inside ? absl::StrCat("this list of spokes is beneath ", inQuotes(section),
+                                               ", where it is not read. ", TO_THE_LEFT)
+                                : absl::StrCat("the list of spokes beneath ", inQuotes(section),
+                                               " is not read. Call it 'spokes'. ", TO_THE_LEFT));
+    } else if (value.IsMap()) {
+      for (auto entry : value) look(entry.first, entry.second, section, depth + 1);
+    } else if (value.IsSequence()) {
+      for (auto item : value) look(key, item, section, depth + 1);
+    }
+  }
+
+  std::optional<ShapeMistake> found;
+
+ private:
+  static constexpr int DEEPEST = 16;
+  size_t left_ = 100'000;  // nodes to be looked at
+};
+
+// Notes where documents begin.
+struct DocumentStarts : YAML::EventHandler {
+  std::vector<int> lines;  // from 0
+
+  void OnDocumentStart(const YAML::Mark& mark) override { lines.push_back(mark.line); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+}  // namespace
+
+std::optional<ShapeMistake> findShapeMistake(const YAML::Node& root) {
+  auto spokes = root["spokes"];
+  bool hasSpokes =
+      spokes.IsDefined() && !spokes.IsNull() && !(spokes.IsSequence() && spokes.size() == 0);
+  std::optional<ShapeMistake> doubt;
+  Search search;
+  for (auto entry : root) {
+    auto name = nameOf(entry.first);
+    if (name == "spokes") continue;
+    if (name != "hub") {
+      for (auto& mistake : {checkMargin(root, entry.first, entry.second),
+                            checkName(entry.first, entry.second, hasSpokes),
+                            checkHubName(entry.first, entry.second)}) {
+        if (mistake && mistake->certain) return mistake;
+        if (mistake) doubt = mistake;
+      }
+    }
+    if (!hasSpokes) search.look(entry.first, entry.second, name);
+  }
+  return search.found ? search.found : doubt;
+}
+
+std::string withMarkerEnded(const std::string& text) {
+  auto last = text.substr(text.rfind('\n') + 1);
+  return last.starts_with("...") || last.starts_with("---") ? text + '\n' : text;
+}
+
+std::optional<ShapeMistake> findSecondDocument(const std::string& text) {
+  // Not YAML::LoadAll(), to which a lone ',' is documents without end.
+  std::istringstream input(withMarkerEnded(text));
+  YAML::Parser parser(input);
+  DocumentStarts starts;
+  while (starts.lines.size() < 2 && parser.HandleNextDocument(starts)) {
+  }
+  if (starts.lines.size() < 2) return std::nullopt;
+  std::vector<std::string> lines = absl::StrSplit(text, '\n');
+  // The line that divides them stands above the second one.
+  auto begin = std::min(size_t(std::max(starts.lines[1], 0)), lines.size() - 1);
+  auto divider = begin;
+  auto divides = [&](size_t i) {
+    return lines[i].starts_with("---") || lines[i].starts_with("...");
+  };
+  while (divider > 0 && !divides(divider)) --divider;
+  if (!divides(divider)) {
+    return ShapeMistake{int(begin) + 1,
+                        "this is not YAML: what begins here belongs to nothing above it. Is it "
+                        "indented like the other lines?",
+                        true};
+  }
+  return ShapeMistake{int(divider) + 1,
+                      "a second document begins here, and it would not be read. Put all of the "
+                      "file into one document: remove the lines '---' and '...' that divide it.",
+                      true};
+}
+
+std::optional<ShapeMistake> findLoneReturn(const std::string& text) {
+  int line = 1;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\n') ++line;
+    if (text[i] != '\r' || text.substr(i + 1, 1) == "\n") continue;
+    return ShapeMistake{
+        line,
+        "there is a carriage return here that ends no line (an old Mac's file, or one that "
+        "was converted twice). Let lines end as on Unix: tr '\\r' '\\n' <old >new.",
+        true};
+  }
+  return std::nullopt;
+}
+
+std::optional<ShapeMistake> findOddBlank(const std::string& text) {
+  int number = 0;
+  for (absl::string_view each : absl::StrSplit(text, '\n')) {
+    std::string_view line(each.data(), each.size());
+    ++number;
+    if (number == 1 && line.starts_with("\xef\xbb\xbf")) line.remove_prefix(3);
+    // A blank is to be here: in front, or behind one of these.
+    char before = ' ';
+    bool front = true;
+    for (; !line.empty(); line.remove_prefix(stepOf(line))) {
+      auto code = firstCharacter(line).code;
+      bool odd = isOddBlank(code);
+      if (front && code == '\t') {
+        return ShapeMistake{
+            number, "this line is indented with a tab, and YAML takes spaces: replace it.", true};
+      }
+      if (odd && (front || before == ':' || before == '-')) {
+        char hex[16];
+        snprintf(hex, sizeof(hex), "U+%04X", code);
+        return ShapeMistake{number,
+                            absl::StrCat("this line has the character ", hex,
+                                         " where a space belongs; it looks like one, or cannot be "
+                                         "seen. Replace or remove it."),
+                            true};
+      }
+      before = line[0];
+      front = front && code == ' ';
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace pibrain

@@ -1,0 +1,432 @@
+#include "hub/config/config.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <absl/strings/str_split.h>
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "common/fs/rooted-dir.h"
+#include "common/text/text.h"
+#include "hub/base/files.h"
+#include "hub/config/config-shape.h"
+#include "hub/config/rsync-arguments.h"
+#include "hub/config/spelling.h"
+
+namespace pibrain {
+
+namespace {
+
+struct ConfigError {
+  int line;  // from 1; 0: none
+  std::string message;
+};
+
+[[noreturn]] void reject(const YAML::Node& node, std::string message) {
+  throw ConfigError{node.Mark().line + 1, std::move(message)};
+}
+
+// A mapping whose fields are taken one by one; what is left over at the end is a mistake.
+class Fields {
+ public:
+  Fields(YAML::Node node, std::string where, std::vector<std::string> known)
+      : node_(std::move(node)), where_(std::move(where)), known_(std::move(known)) {
+    if (!node_.IsMap()) reject(node_, where_ + " has to be a mapping of fields ('field: value').");
+    std::vector<std::string> seen;
+    for (auto entry : node_) {
+      auto name = entry.first.IsScalar() ? entry.first.Scalar() : std::string("?");
+      if (std::find(known_.begin(), known_.end(), name) == known_.end()) rejectName(entry.first);
+      if (std::find(seen.begin(), seen.end(), name) != seen.end()) {
+        reject(entry.first, absl::StrCat(field(name), " is given twice."));
+      }
+      seen.push_back(name);
+    }
+  }
+
+  std::optional<YAML::Node> node(const std::string& name) const {
+    YAML::Node value = node_[name];
+    if (!value.IsDefined() || value.IsNull()) return std::nullopt;
+    return value;
+  }
+
+  // `instead`: what to write in place of what is no text.
+  std::optional<std::string> text(const std::string& name, const std::string& instead = "") const {
+    auto value = node(name);
+    if (!value) return std::nullopt;
+    if (!value->IsScalar() || value->Scalar().empty() ||
+        value->Scalar().find('\0') != std::string::npos) {
+      reject(*value, absl::StrCat(field(name), " has to be a text that is not empty.", instead));
+    }
+    return value->Scalar();
+  }
+
+  std::string required(const std::string& name, const std::string& instead = "") const {
+    auto value = text(name, instead);
+    if (value) return *value;
+    for (auto entry : node_) {
+      // What is empty may have the next line for its place.
+      if (!entry.first.IsScalar() || entry.first.Scalar() != name) continue;
+      reject(entry.first,
+             absl::StrCat(field(name), " is empty; it is required.", instead,
+                          " (A bare '~' or 'null' is empty in YAML; in quotes it is not.)"));
+    }
+    reject(node_, absl::StrCat(field(name), " is missing; it is required.", instead));
+  }
+
+  std::optional<bool> boolean(const std::string& name) const {
+    auto value = node(name);
+    if (!value) return std::nullopt;
+    bool result;
+    if (!value->IsScalar() || !YAML::convert<bool>::decode(*value, result)) {
+      reject(*value, absl::StrCat(field(name), " has to be true or false, not '",
+                                  escapeForTerminal(written(*value)), "'."));
+    }
+    return result;
+  }
+
+  std::optional<uint32_t> integer(const std::string& name, int64_t least, int64_t most) const {
+    auto value = node(name);
+    if (!value) return std::nullopt;
+    int64_t result = 0;
+    if (!value->IsScalar() || !YAML::convert<int64_t>::decode(*value, result) || result < least ||
+        result > most) {
+      reject(*value, absl::StrCat(field(name), " has to be a whole number from ", least, " to ",
+                                  most, ", not '", escapeForTerminal(written(*value)), "'."));
+    }
+    return uint32_t(result);
+  }
+
+  std::vector<std::string> texts(const std::string& name) const {
+    std::vector<std::string> result;
+    auto value = node(name);
+    if (!value) return result;
+    if (!value->IsSequence()) reject(*value, field(name) + " has to be a list of texts.");
+    for (auto item : *value) {
+      if (!item.IsScalar()) reject(item, field(name) + " has to be a list of texts.");
+      result.push_back(item.Scalar());
+    }
+    return result;
+  }
+
+  std::string field(const std::string& name) const { return where_ + "." + name; }
+
+ private:
+  static std::string written(const YAML::Node& value) {
+    return value.IsScalar() ? value.Scalar() : std::string("a list or mapping");
+  }
+
+  [[noreturn]] void rejectName(const YAML::Node& key) const {
+    auto name = key.IsScalar() ? key.Scalar() : std::string("?");
+    auto nearest = *std::min_element(known_.begin(), known_.end(), [&](auto& a, auto& b) {
+      return editDistance(name, a) < editDistance(name, b);
+    });
+    bool near = editDistance(name, nearest) <= std::max<size_t>(2, name.size() / 3);
+    reject(key, absl::StrCat("unknown field '", escapeForTerminal(name), "' in ", where_, ".",
+                             near ? absl::StrCat(" Did you mean '", nearest, "'?") : "",
+                             " The fields are: ", absl::StrJoin(known_, ", "), "."));
+  }
+
+  YAML::Node node_;
+  std::string where_;
+  std::vector<std::string> known_;
+};
+
+std::string expandField(const std::string& path) {
+  auto expanded = std::filesystem::path(expandHome(path)).lexically_normal().string();
+  while (expanded.size() > 1 && expanded.ends_with('/')) expanded.pop_back();
+  return expanded;
+}
+
+HubConfig defaultHub() {
+  HubConfig hub;
+  hub.sessionsDir = expandHome("~/.pi/agent/sessions");
+  hub.databaseDir = expandHome("~/.pi-brain/data");
+  hub.archiveDir = expandHome("~/.pi-brain/archive");
+  return hub;
+}
+
+std::optional<SshMode> parseSshMode(const Fields& fields) {
+  auto text = fields.text("ssh");
+  if (!text) return std::nullopt;
+  for (auto mode : {SshMode::AUTO, SshMode::LIBSSH2, SshMode::OPENSSH}) {
+    if (*text == toString(mode)) return mode;
+  }
+  reject(*fields.node("ssh"), absl::StrCat(fields.field("ssh"),
+                                           " has to be auto, libssh2 or "
+                                           "openssh, not '",
+                                           escapeForTerminal(*text), "'."));
+}
+
+HubConfig parseHub(const YAML::Node& node) {
+  auto hub = defaultHub();
+  Fields fields(node, "hub",
+                {"sessions_dir", "database_dir", "archive_dir", "archive_days", "listing_mb",
+                 "web_ui_port", "ssh_config", "ssh"});
+  if (auto text = fields.text("sessions_dir")) hub.sessionsDir = expandField(*text);
+  if (auto text = fields.text("database_dir")) hub.databaseDir = expandField(*text);
+  if (auto text = fields.text("archive_dir")) hub.archiveDir = expandField(*text);
+  if (auto days = fields.integer("archive_days", 0, 36500)) hub.archiveDays = *days;
+  if (auto size = fields.integer("listing_mb", 1, 1'000'000)) hub.listingMiB = *size;
+  if (auto text = fields.text("ssh_config")) hub.sshConfig = expandField(*text);
+  if (auto mode = parseSshMode(fields)) hub.ssh = *mode;
+  if (auto port = fields.integer("web_ui_port", 1, 65535)) hub.webUiPort = *port;
+  return hub;
+}
+
+SyncMethod parseMethod(const Fields& fields) {
+  auto text = fields.required("sync_method");
+  if (text == "agent") return SyncMethod::AGENT;
+  if (text == "rsync") return SyncMethod::RSYNC;
+  if (text == "syncthing") return SyncMethod::SYNCTHING;
+  auto node = *fields.node("sync_method");
+  if (text == "api") {
+    reject(node, fields.field("sync_method") +
+                     ": 'api' is not implemented. The methods are: agent, rsync, syncthing.");
+  }
+  reject(node, absl::StrCat(fields.field("sync_method"), " '", escapeForTerminal(text),
+                            "' does not exist. The methods are: agent, rsync, syncthing."));
+}
+
+void parseRsyncOptions(const YAML::Node& node, const std::string& where, SpokeConfig& spoke) {
+  Fields fields(node, where, {"bw_limit", "delete", "extra_args", "timeout_seconds"});
+  if (auto limit = fields.integer("bw_limit", 0, 100'000'000)) spoke.bwLimit = *limit;
+  if (auto gone = fields.boolean("delete")) spoke.deleteGone = *gone;
+  if (auto timeout = fields.integer("timeout_seconds", 1, 86400)) spoke.timeoutSeconds = *timeout;
+  spoke.extraArgs = fields.texts("extra_args");
+  if (auto refused = refusedForRsync(spoke.extraArgs)) {
+    reject((*fields.node("extra_args"))[refused->index],
+           absl::StrCat(fields.field("extra_args"), ": '",
+                        escapeForTerminal(spoke.extraArgs[refused->index]),
+                        "' is refused: ", refused->why, "."));
+  }
+}
+
+void parseSourceField(const Fields& fields, SpokeConfig& spoke) {
+  if (spoke.method == SyncMethod::SYNCTHING) {
+    spoke.sourceText = fields.text("source").value_or("");
+    return;
+  }
+  spoke.sourceText = fields.required(
+      "source", " Write user@host:path, for example will@laptop:~/.pi/agent/sessions.");
+  auto source = parseSource(spoke.sourceText);
+  auto good = source.status();
+  if (good.ok() && spoke.method == SyncMethod::AGENT) good = checkAgentPath(source->path);
+  if (!good.ok()) {
+    reject(*fields.node("source"),
+           absl::StrCat(fields.field("source"), ": ", std::string(good.message())));
+  }
+  spoke.source = *source;
+}
+
+void parseScheduleField(const Fields& fields, SpokeConfig& spoke) {
+  auto text = fields.text("schedule");
+  if (!text) return;
+  auto schedule = Schedule::parse(*text);
+  if (!schedule.ok()) {
+    reject(*fields.node("schedule"),
+           absl::StrCat(fields.field("schedule"), " '", escapeForTerminal(*text),
+                        "': ", std::string(schedule.status().message()), "."));
+  }
+  spoke.schedule = *schedule;
+  spoke.scheduleText = *text;
+}
+
+SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const HubConfig& hub) {
+  Fields fields(node, where,
+                {"name", "sync_method", "path", "source", "enabled", "schedule", "rsync_options",
+                 "ssh_config", "ssh", "key", "keep_modes"});
+  SpokeConfig spoke;
+  spoke.name = fields.required("name");
+  if (!isSafeName(spoke.name) || spoke.name[0] == '.' || spoke.name[0] == '-' ||
+      escapeForTerminal(spoke.name) != spoke.name) {
+    reject(*fields.node("name"),
+           absl::StrCat(fields.field("name"), " '", escapeForTerminal(spoke.name),
+                        "' cannot be used: it names a directory and is typed on command lines, so "
+                        "no '/', control characters or '\\', and no '.' or '-' in front."));
+  }
+  spoke.method = parseMethod(fields);
+  spoke.path = expandField(fields.required("path"));
+  if (!spoke.path.starts_with('/')) {
+    reject(*fields.node("path"),
+           absl::StrCat(fields.field("path"), " has to be absolute or begin with '~/', not '",
+                        escapeForTerminal(spoke.path), "'."));
+  }
+  parseSourceField(fields, spoke);
+  if (auto enabled = fields.boolean("enabled")) spoke.enabled = *enabled;
+  parseScheduleField(fields, spoke);
+  if (auto keep = fields.boolean("keep_modes")) spoke.keepModes = *keep;
+  spoke.sshConfig = hub.sshConfig;
+  if (auto file = fields.text("ssh_config")) spoke.sshConfig = expandField(*file);
+  spoke.ssh = parseSshMode(fields).value_or(hub.ssh);
+  if (auto key = fields.text("key")) spoke.key = expandField(*key);
+  if (auto options = fields.node("rsync_options")) {
+    parseRsyncOptions(*options, where + ".rsync_options", spoke);
+  }
+  return spoke;
+}
+
+// Whether one of the paths is the other, or lies in it.
+bool overlap(const std::string& one, const std::string& other) {
+  // As far as the paths exist, symlinks in them are followed.
+  auto real = [](const std::string& path) {
+    std::error_code error;
+    auto resolved = std::filesystem::weakly_canonical(path, error);
+    auto text = error ? path : resolved.string();
+    return text.ends_with('/') ? text : text + "/";
+  };
+  auto first = real(one), second = real(other);
+  return first.starts_with(second) || second.starts_with(first);
+}
+
+// A mirror is the spoke's alone: what else lay in it would be archived by --delete.
+void rejectOverlaps(const YAML::Node& node, const Config& config) {
+  for (size_t i = 0; i < config.spokes.size(); ++i) {
+    auto& spoke = config.spokes[i];
+    auto check = [&](const std::string& path, const std::string& what) {
+      if (!path.empty() && overlap(spoke.path, path)) {
+        reject(node[i]["path"],
+               absl::StrCat("spokes[", i, "].path '", escapeForTerminal(spoke.path), "' and ", what,
+                            " '", escapeForTerminal(path),
+                            "' are the same or one inside the other; a mirror needs a "
+                            "directory of its own."));
+      }
+    };
+    check(config.hub.sessionsDir, "hub.sessions_dir");
+    check(config.hub.databaseDir, "hub.database_dir");
+    check(config.hub.archiveDir, "hub.archive_dir");
+    if (spoke.method != SyncMethod::SYNCTHING && spoke.source.host.empty()) {
+      check(expandField(spoke.source.path), "its source");
+    }
+    for (size_t k = 0; k < i; ++k) {
+      check(config.spokes[k].path, "the path of spoke '" + config.spokes[k].name + "',");
+    }
+  }
+}
+
+void parseSpokes(const YAML::Node& node, Config& config) {
+  if (!node.IsSequence()) {
+    reject(node, "spokes has to be a list: one '- name: …' for each machine.");
+  }
+  for (size_t i = 0; i < node.size(); ++i) {
+    auto where = absl::StrCat("spokes[", i, "]");
+    auto spoke = parseSpoke(node[i], where, config.hub);
+    for (auto& other : config.spokes) {
+      if (other.name == spoke.name) {
+        reject(node[i]["name"], absl::StrCat(where, ".name '", spoke.name,
+                                             "' is taken by another spoke; each needs its own."));
+      }
+    }
+    config.spokes.push_back(std::move(spoke));
+  }
+  rejectOverlaps(node, config);
+}
+
+Config parse(const std::string& text) {
+  Config config;
+  config.hub = defaultHub();
+  auto mistake = findLoneReturn(text);
+  if (!mistake) mistake = findSecondDocument(text);
+  if (mistake) throw ConfigError{mistake->line, mistake->message};
+  YAML::Node root = YAML::Load(withMarkerEnded(text));
+  if (!root.IsDefined() || root.IsNull()) return config;
+  if (!root.IsMap()) reject(root, "the file has to be a mapping with 'hub:' and 'spokes:'.");
+  for (auto* section : {"hub", "spokes"}) {
+    size_t given = 0;
+    for (auto entry : root) {
+      if (!entry.first.IsScalar() || entry.first.Scalar() != section || ++given < 2) continue;
+      reject(entry.first,
+             absl::StrCat("'", section, ":' is given twice; put all of it under one."));
+    }
+  }
+  mistake = findShapeMistake(root);
+  if (mistake) {
+    if (mistake->certain) throw ConfigError{mistake->line, mistake->message};
+    config.doubt = absl::StrCat("line ", mistake->line, ": ", mistake->message);
+  }
+  // Other sections belong to other parts of pi-brain.
+  if (root["hub"].IsDefined() && !root["hub"].IsNull()) config.hub = parseHub(root["hub"]);
+  if (root["spokes"].IsDefined() && !root["spokes"].IsNull()) parseSpokes(root["spokes"], config);
+  return config;
+}
+
+absl::StatusOr<std::string> readFile(const std::string& path, bool optional) {
+  if (auto text = readWholeFile(path)) return *text;
+  if (errno == ENOENT && optional) return std::string();
+  return absl::InvalidArgumentError(
+      absl::StrCat("cannot read the config file ", escapeForTerminal(path), ": ", strerror(errno),
+                   ". Check the path and that you may read it: 'ls -l'."));
+}
+
+}  // namespace
+
+const char* toString(SyncMethod method) {
+  switch (method) {
+    case SyncMethod::AGENT:
+      return "agent";
+    case SyncMethod::RSYNC:
+      return "rsync";
+    case SyncMethod::SYNCTHING:
+      return "syncthing";
+  }
+  return "?";
+}
+
+std::string expandHome(const std::string& path) {
+  if (path != "~" && !path.starts_with("~/")) return path;
+  const char* home = getenv("HOME");
+  if (home == nullptr || *home == '\0') {
+    auto* user = getpwuid(getuid());
+    home = user == nullptr ? "" : user->pw_dir;
+  }
+  return home + path.substr(1);
+}
+
+SshRequest sshRequestOf(const SpokeConfig& spoke) {
+  return {spoke.source.host, spoke.source.user, spoke.sshConfig, spoke.key};
+}
+
+std::string configPath(const std::string& path) {
+  return path.empty() ? expandHome("~/.pi-brain/config.yaml") : path;
+}
+
+absl::StatusOr<Config> loadConfig(const std::string& path) {
+  auto text = readFile(configPath(path), path.empty());
+  if (!text.ok()) return text.status();
+  return parseConfig(*text, configPath(path));
+}
+
+absl::StatusOr<Config> parseConfig(const std::string& text, const std::string& file) {
+  auto fail = [&](int line, const std::string& message) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        escapeForTerminal(file), line > 0 ? absl::StrCat(":", line) : "", ": ", message));
+  };
+  try {
+    auto config = parse(text);
+    config.file = file;
+    if (!config.doubt.empty()) {
+      config.doubt = absl::StrCat(escapeForTerminal(file), ", ", config.doubt);
+    }
+    return config;
+  } catch (const ConfigError& e) {
+    // A field that nobody knows may have a blank in front that nobody sees.
+    auto odd = findOddBlank(text);
+    bool here = odd && (odd->line == e.line || odd->line == e.line + 1);
+    return here ? fail(odd->line, odd->message) : fail(e.line, e.message);
+  } catch (const YAML::Exception& e) {
+    if (auto odd = findOddBlank(text)) return fail(odd->line, odd->message);
+    return fail(e.mark.line + 1,
+                absl::StrCat("this is not YAML: ", e.msg,
+                             ". Look for a tab, a missing space after ':', a missing quote, or a "
+                             "value that begins with *, @ or % and needs quotes (schedule: \"*/5 * "
+                             "* * *\")."));
+  }
+}
+
+}  // namespace pibrain

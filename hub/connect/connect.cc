@@ -1,0 +1,136 @@
+#include "hub/connect/connect.h"
+
+#include <absl/strings/str_cat.h>
+#include <kj/debug.h>
+#include <libssh2.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "common/text/text.h"
+#include "hub/base/failure.h"
+#include "hub/ssh/host-trust.h"
+#include "hub/ssh/identities.h"
+#include "hub/ssh/libssh2/libssh2-connection.h"
+#include "hub/ssh/libssh2/login.h"
+#include "hub/ssh/openssh-client.h"
+#include "hub/ssh/openssh/openssh.h"
+#include "hub/ssh/turned-away.h"
+#include "hub/ssh/turns.h"
+
+namespace pibrain {
+
+namespace {
+
+// What the configuration asks for and libssh2 has not, before the first packet; empty: nothing.
+std::string whySetting(const SshTarget& target, const KnownTarget& known) {
+  if (!target.onlyOpenssh.empty()) {
+    return absl::StrCat("the ssh configuration sets ", escapeForTerminal(target.onlyOpenssh[0]));
+  }
+  if (!target.revokedHostKeys.empty() && isRevocationList(target.revokedHostKeys)) {
+    return absl::StrCat("RevokedHostKeys is a key revocation list: ",
+                        escapeForTerminal(target.revokedHostKeys));
+  }
+  auto plain = [](const KnownHost& host) {
+    return std::any_of(host.keys.begin(), host.keys.end(), [](auto& key) { return !key.revoked; });
+  };
+  if (known.hasCertAuthority() && !plain(known.own) && !plain(known.standardPort)) {
+    return VOUCHED;
+  }
+  return "";
+}
+
+std::string whyKey(const Identities& identities) {
+  return identities.keys.empty() ? "" : whyNotLibssh2(identities.keys[0]);
+}
+
+kj::Own<Connection> byOpenssh(const SshTarget& target, const std::string& command,
+                              const ConnectOptions& options, const std::string& why,
+                              const Denial& denial, kj::AsyncIoContext& io) {
+  options.chose(why.empty() ? "OpenSSH" : absl::StrCat("OpenSSH, because ", why));
+  auto connection = startOpenssh(target, command, options.limiter, denial, io);
+  options.passed(SshStep::LOGIN,
+                 absl::StrCat(target.user, "@", target.host, " port ", target.port));
+  options.passed(SshStep::COMMAND, "");
+  return connection;
+}
+
+}  // namespace
+
+const char* toString(SshMode mode) {
+  switch (mode) {
+    case SshMode::AUTO:
+      return "auto";
+    case SshMode::LIBSSH2:
+      return "libssh2";
+    case SshMode::OPENSSH:
+      return "openssh";
+  }
+  return "";
+}
+
+std::string libssh2Version() { return libssh2_version(0); }
+
+void initSsh() { KJ_REQUIRE(libssh2_init(0) == 0, "cannot initialise libssh2"); }
+
+namespace {
+
+// By libssh2, or by OpenSSH for what that cannot do.
+kj::Own<Connection> connectAuto(const SshTarget& target, const std::string& command,
+                                const ConnectOptions& options, const Identities& identities,
+                                kj::AsyncIoContext& io) {
+  auto known = knownTargetOf(target);
+  auto why = whySetting(target, known);
+  bool choice = options.mode == SshMode::AUTO && findOpenssh();
+  if (!why.empty() && !choice) {
+    throw Failure(absl::StrCat(
+        "libssh2 cannot connect to ", escapeForTerminal(target.alias), " as configured: ", why,
+        ". Set 'ssh: openssh' (or auto) for this spoke in the config, with an ssh client "
+        "installed; or remove the setting for this host."));
+  }
+  if (choice && why.empty()) why = whyKey(identities);
+  if (choice && why.empty()) why = options.notLibssh2;
+  std::optional<NeedsOpenssh> needs;
+  if (why.empty()) {
+    try {
+      options.chose(absl::StrCat("libssh2 ", libssh2_version(0)));
+      return connectLibssh2(target, known, command, options, identities, choice, io);
+    } catch (const NeedsOpenssh& e) {
+      needs = e;
+    }
+  }
+  auto denial = needs ? needs->denial : denialBefore(identities);
+  auto connection = byOpenssh(target, command, options, needs ? needs->why : why, denial, io);
+  if (needs) options.learned(needs->why);
+  return connection;
+}
+
+kj::Own<Connection> connectOnce(const SshTarget& target, const std::string& command,
+                                const ConnectOptions& options, kj::AsyncIoContext& io) {
+  auto identities = collectIdentities(target);
+  ConnectTurn turn(absl::StrCat(target.host, " port ", target.port));
+  return options.mode == SshMode::OPENSSH
+             ? byOpenssh(target, command, options, "", denialBefore(identities), io)
+             : connectAuto(target, command, options, identities, io);
+}
+
+}  // namespace
+
+kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& command,
+                               const ConnectOptions& options, kj::AsyncIoContext& io) {
+  std::string turnedAway;
+  for (int attempt = 0; attempt < ConnectTurn::ATTEMPTS; ++attempt) {
+    if (attempt > 0) {
+      auto pause = ConnectTurn::pauseBefore(attempt).count() * kj::MILLISECONDS;
+      io.provider->getTimer().afterDelay(pause).wait(io.waitScope);
+    }
+    try {
+      return connectOnce(target, command, options, io);
+    } catch (const TurnedAway& e) {
+      turnedAway = e.message;
+    }
+  }
+  throw Failure(turnedAway);
+}
+
+}  // namespace pibrain

@@ -1,0 +1,82 @@
+#include "hub/connect/reach.h"
+
+#include <absl/strings/str_cat.h>
+
+#include "common/fs/file-io.h"
+#include "common/text/login-shell.h"
+#include "common/wire/protocol.h"
+#include "hub/agent/explain.h"
+#include "hub/base/failure.h"
+#include "hub/connect/connect.h"
+#include "hub/ssh/config-files.h"
+#include "hub/ssh/libssh2/dial.h"
+
+namespace pibrain {
+
+SpokeReach::SpokeReach(const SpokeConfig& spoke) : spoke_(spoke) {
+  if (spoke.source.host.empty()) return;
+  // Before ssh reads it: what is changed meanwhile is seen by the next run.
+  configState_ = sshConfigState(spoke.sshConfig);
+  resolution_.emplace(sshRequestOf(spoke));
+}
+
+void SpokeReach::dialEarly(Store& store, const std::function<bool(const Endpoint&)>& mayDial) {
+  if (!resolution_ || spoke_.ssh == SshMode::OPENSSH) return;
+  store_ = &store;
+  last_ = store.lastEndpoint(spoke_.name);
+  // Otherwise the way there may be another by now: through a proxy, say.
+  bool sameWay = last_ && !configState_.empty() && last_->configState == configState_;
+  if (sameWay && mayDial(*last_)) early_ = std::make_shared<EarlyDial>(*last_);
+}
+
+void SpokeReach::remember(Store& store) const {
+  // What is lost here costs a few milliseconds.
+  if (reached_ != last_) (void)store.setLastEndpoint(spoke_.name, reached_);
+  if (!whyNotLibssh2_.empty()) {
+    (void)store.setWhyNotLibssh2(spoke_.name, server_, whyNotLibssh2_, wallClockNanos());
+  }
+}
+
+kj::Own<Connection> SpokeReach::connect(ConnectOptions options, kj::AsyncIoContext& io) {
+  if (!resolution_) return startLocalAgent(spoke_.source.path, io);
+  auto target = resolution_->get();
+  if (!target.ok()) throw Failure(std::string(target.status().message()));
+  options.mode = spoke_.ssh;
+  options.timeoutSeconds = spoke_.timeoutSeconds;
+  options.early = std::move(early_);
+  options.dialed = [this](const Endpoint& endpoint) {
+    reached_ = endpoint;
+    reached_->configState = configState_;
+  };
+  // By another version of libssh2 it may be otherwise.
+  server_ = absl::StrCat(target->host, " port ", target->port, ", libssh2 ", libssh2Version());
+  if (store_ != nullptr) {
+    options.notLibssh2 = store_->whyNotLibssh2(spoke_.name, server_, wallClockNanos()).value_or("");
+  }
+  options.learned = [this](std::string why) {
+    whyNotLibssh2_ = std::move(why);
+    reached_.reset();  // ssh makes its own connection
+  };
+  // What an unrestricted key runs; a forced command takes its place.
+  auto command = "pi-brain-agent " + rootOption(spoke_.source.path);
+  return connectSsh(*target, command, options, io);
+}
+
+std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& e,
+                                Connection& connection, const SpokeSession& session,
+                                kj::WaitScope& waitScope) {
+  auto& preamble = session.preamble();
+  auto farewell = lacksMeans(e) ? Farewell() : connection.farewell(waitScope);
+  if (preamble.found()) return explainBroken(spoke, e, farewell);
+  bool silent = fellSilent(e) || trickled(e);
+  // Behind a login that worked, silence is not the network's.
+  if (fellSilent(e) && !spoke.source.host.empty()) {
+    return explainNoStart(spoke, session.idleSeconds(), preamble.noise());
+  }
+  bool noisy = preamble.noise().size() > MAX_SHELL_NOISE;
+  return silent || (!farewell.cutOff.empty() && !noisy)
+             ? explainBroken(spoke, e, farewell)
+             : explainNoAgent(spoke, preamble.noise(), farewell);
+}
+
+}  // namespace pibrain

@@ -1,0 +1,133 @@
+#pragma once
+// sync.db: the history of runs, which files a mirror keeps although the spoke deleted them, and
+// where the spokes were reached. Losing it loses the history and costs one listing, nothing else;
+// so its errors are warnings, and one that is damaged, or lacks a table, is put aside as
+// sync.db.broken, in the place of an older one, and begun anew, whichever call finds the damage.
+// What stands in its place and is no file of ours is left alone, and said with what to do.
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hub/history/endpoint.h"
+#include "hub/result/spoke-report.h"
+
+struct sqlite3;
+
+namespace pibrain {
+
+class Store {
+ public:
+  // Told what became of a damaged database; called by any thread that uses the store, at most once.
+  using Warn = std::function<void(const std::string&)>;
+
+  // Opens or creates `directory`/sync.db (directory 0700, file 0600).
+  static absl::StatusOr<std::unique_ptr<Store>> open(const std::string& directory, Warn warn);
+  // For those who only look: creates nothing, and is null if there is none.
+  static absl::StatusOr<std::unique_ptr<Store>> openExisting(const std::string& directory,
+                                                             Warn warn);
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // All calls may come from any thread.
+
+  absl::Status recordRun(const SpokeReport& report);
+
+  struct LastRun {
+    int64_t started, finished;  // ns since the epoch
+    uint64_t wire;              // bytes, both ways
+    uint32_t files;             // on the spoke
+  };
+  struct LastRuns {
+    std::optional<int64_t> lastGood;  // ns since the epoch: when it finished
+    std::optional<int64_t> lastGoodStarted;
+    std::string lastError;        // of the latest run; empty if that was good
+    std::optional<LastRun> last;  // the latest, good or not
+    uint64_t failed = 0;          // how many failed, of those that are remembered
+  };
+  absl::StatusOr<LastRuns> lastRuns(const std::string& spoke);
+
+  // What an agent said of itself, and when (ns since the epoch). Runs note it, too.
+  struct Contact {
+    std::string version, sandbox;
+    int64_t at = 0;
+  };
+  std::optional<Contact> lastContact(const std::string& spoke);
+  absl::Status setLastContact(const std::string& spoke, const Contact& contact);
+
+  // Forgets all but the history of runs.
+  absl::Status forgetSpoke(const std::string& spoke);
+
+  // The latest runs of these spokes (none: of all), the latest first, at most `limit`.
+  absl::StatusOr<std::vector<SpokeReport>> history(const std::vector<std::string>& spokes,
+                                                   uint32_t limit);
+
+  // Where the spoke was reached last; none if it never was.
+  std::optional<Endpoint> lastEndpoint(const std::string& spoke);
+  absl::Status setLastEndpoint(const std::string& spoke, const std::optional<Endpoint>& endpoint);
+
+  // Why libssh2 could not connect to this server, by the text of whoever asks, within the last
+  // week; none if it could, or was not asked to. `now`: ns since the epoch.
+  std::optional<std::string> whyNotLibssh2(const std::string& spoke, const std::string& server,
+                                           int64_t now);
+  absl::Status setWhyNotLibssh2(const std::string& spoke, const std::string& server,
+                                const std::string& reason, int64_t now);
+
+  // What was found out of the filesystem that a mirror is on, as text; none if it is another one
+  // than `identity` says, or was never looked at.
+  std::optional<std::string> filesystemTraits(const std::string& spoke,
+                                              const std::string& identity);
+  absl::Status setFilesystemTraits(const std::string& spoke, const std::string& identity,
+                                   const std::string& traits);
+
+  // Files that the last run could not sync, which the next one tries last. Paths relative to the
+  // mirror.
+  absl::StatusOr<std::vector<std::string>> failedFiles(const std::string& spoke);
+  absl::Status setFailedFiles(const std::string& spoke, const std::vector<std::string>& paths);
+
+  // Paths relative to the mirror.
+  absl::StatusOr<std::vector<std::string>> keptFiles(const std::string& spoke);
+  absl::Status setKeptFiles(const std::string& spoke, const std::vector<std::string>& paths);
+
+ private:
+  class Statement;
+
+  Store(const std::string& directory, Warn warn) : directory_(directory), warn_(std::move(warn)) {}
+
+  // Does `work` under the lock; if it meets damage, once more with a new database.
+  template <typename Work>
+  auto use(const Work& work);
+
+  // All that follow are to be called under the lock.
+  absl::Status connect();
+  absl::Status beginAnew();
+  void warnOfLoss() const;
+  void keepLostLog() const;
+  std::string whyNotOpened() const;
+  absl::StatusOr<std::vector<std::string>> paths(const char* table, const std::string& spoke);
+  absl::Status setPaths(const char* table, const std::string& spoke,
+                        const std::vector<std::string>& paths);
+  absl::Status execute(const char* sql);
+  absl::Status putContact(const std::string& spoke, const Contact& contact);
+  absl::Status migrate();  // to the current schema
+  absl::Status forgetOldRuns();
+  int64_t schemaVersion();  // 0: none yet
+  int noted(int result);    // the same, once damage that it tells of is remembered
+  absl::Status error();
+
+  const std::string directory_;
+  const Warn warn_;
+  std::mutex mutex_;  // for all that follows
+  sqlite3* db_ = nullptr;
+  bool damaged_ = false;    // a call has told so
+  bool begunAnew_ = false;  // or tried to, which is done once
+};
+
+}  // namespace pibrain

@@ -1,0 +1,369 @@
+#include "hub/mirror/archive.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <functional>
+#include <vector>
+
+#include "common/fs/file-io.h"
+#include "common/text/text.h"
+#include "hub/base/failure.h"
+#include "hub/base/files.h"
+#include "hub/mirror/archive-age.h"
+
+namespace pibrain {
+
+namespace {
+
+// The copy that is being made, beside the directories of the runs.
+constexpr char INCOMPLETE[] = "incomplete";
+
+// In front of the name of what is kept for good.
+constexpr std::string_view REMOVED = "removed-";
+
+void copyContent(int in, int out) {
+  copyBytes(in, UINT64_MAX, out, 0);
+  struct stat st;
+  if (fstat(in, &st) == 0) {
+    struct timespec times[2] = {st.st_mtim, st.st_mtim};
+    futimens(out, times);
+  }
+}
+
+// Not to copy for long what does not fit, for each file that goes, at each run.
+void requireRoom(int out, const struct stat& file) {
+  constexpr uint64_t WORTH_ASKING = 1 << 20;
+  uint64_t taken = std::min(uint64_t(file.st_size), uint64_t(file.st_blocks) * 512);
+  struct statvfs fs;
+  if (taken < WORTH_ASKING || fstatvfs(out, &fs) != 0 || fs.f_blocks == 0) return;
+  if (taken > uint64_t(fs.f_bavail) * fs.f_frsize) throwErrno(ENOSPC, "cannot write");
+}
+
+RootedDir::Opened openOrMake(const RootedDir& root, const std::string& path) {
+  auto opened = root.open(path, O_RDONLY | O_DIRECTORY);
+  if (opened.error != ENOENT || path.empty()) return opened;
+  auto parent = openOrMake(root, std::string(parentOf(path)));
+  if (parent.error != 0) return parent;
+  auto name = std::string(baseNameOf(path));
+  if (mkdirat(parent.fd, name.c_str(), 0700) != 0 && errno != EEXIST) return {nullptr, errno};
+  int fd = openat(parent.fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return {nullptr, errno};
+  return {kj::AutoCloseFd(fd), 0};
+}
+
+}  // namespace
+
+kj::AutoCloseFd makeDirectoriesBeneath(const RootedDir& root, const std::string& path,
+                                       const std::string& where) {
+  auto made = openOrMake(root, path);
+  if (made.error != 0) throwErrno(made.error, "cannot make a directory in " + where);
+  return kj::mv(made.fd);
+}
+
+std::string archiveRunName(int64_t began) {
+  time_t seconds = began / 1'000'000'000;
+  struct tm parts;
+  gmtime_r(&seconds, &parts);
+  char out[48];
+  size_t n = strftime(out, sizeof(out), "%Y%m%dT%H%M%S", &parts);
+  snprintf(out + n, sizeof(out) - n, ".%03dZ", int(began / 1'000'000 % 1000));
+  return out;
+}
+
+std::optional<int64_t> archiveRunTime(const std::string& name) {
+  struct tm parts = {};
+  int milliseconds = 0;
+  if (sscanf(name.c_str(), "%4d%2d%2dT%2d%2d%2d.%3dZ", &parts.tm_year, &parts.tm_mon,
+             &parts.tm_mday, &parts.tm_hour, &parts.tm_min, &parts.tm_sec, &milliseconds) != 7) {
+    return std::nullopt;
+  }
+  parts.tm_year -= 1900;
+  parts.tm_mon -= 1;
+  int64_t began = 0;  // which a year may be too late for
+  if (__builtin_mul_overflow(int64_t(timegm(&parts)) * 1000 + milliseconds, 1'000'000, &began)) {
+    return std::nullopt;
+  }
+  // What reads back as another name is none.
+  if (archiveRunName(began) != name.substr(0, name.find('~'))) return std::nullopt;
+  return began;
+}
+
+std::optional<int64_t> removedRunTime(const std::string& name) {
+  if (!name.starts_with(REMOVED)) return std::nullopt;
+  return archiveRunTime(name.substr(REMOVED.size()));
+}
+
+Archive::Archive(std::string directory, std::string spoke, int64_t runStarted, std::string agesFile)
+    : directory_(std::move(directory)),
+      spoke_(std::move(spoke)),
+      agesFile_(std::move(agesFile)),
+      latest_(runStarted) {}
+
+void Archive::clockShows(int64_t now) { latest_ = std::max(latest_, now); }
+
+void Archive::keepForGood() { forGood_ = true; }
+
+const std::string& Archive::run() {
+  if (!run_.empty()) return run_;
+  if (forGood_) return run_ = std::string(REMOVED) + archiveRunName(latest_);
+  constexpr int64_t MILLISECOND = 1'000'000;
+  kj::AutoCloseFd whole(open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  kj::AutoCloseFd there(
+      openat(whole, spoke_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (there.get() >= 0) {
+    for (auto& name : namesIn(there)) {
+      auto began = archiveRunTime(name);
+      if (!began) continue;
+      int64_t after = INT64_MAX;
+      if (*began <= INT64_MAX - MILLISECOND) after = *began + MILLISECOND;
+      latest_ = std::max(latest_, after);
+    }
+  }
+  return run_ = archiveRunName(latest_);
+}
+
+const RootedDir& Archive::spokeDir() {
+  if (spokeDir_) return *spokeDir_;
+  auto made = makeDirectories(directory_);
+  if (!made.ok()) {
+    kj::throwFatalException(
+        kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
+                      kj::str("in ", where().c_str(), ": ", std::string(made.message()).c_str())));
+  }
+  int fd = open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) throwErrno(errno, "cannot open " + where());
+  syncfsReaches_ = syncfsReaches(fd);
+  // Where the archive is, its owner says; a symlink in it is nobody's wish.
+  RootedDir whole{kj::AutoCloseFd(fd)};
+  return spokeDir_.emplace(makeDirectoriesBeneath(whole, spoke_, where()));
+}
+
+const RootedDir& Archive::runDir(size_t number) {
+  if (number < runDirs_.size()) return runDirs_[number];
+  auto name = number == 0 ? run() : run() + "~" + std::to_string(number + 1);
+  auto& made = runDirs_.emplace_back(makeDirectoriesBeneath(spokeDir(), name, where()));
+  if (number == 0 && !agesFile_.empty() && !forGood_)
+    noteArchiveRun(agesFile_, name, AgeClocks::now());
+  return made;
+}
+
+std::string Archive::where() const { return "the archive " + escapeForTerminal(directory_); }
+
+Archive::Place Archive::place(const std::string& path) {
+  auto name = std::string(baseNameOf(path));
+  // One run may archive one path twice, an old version and then the new one's failed successor; or
+  // a file, and then one beneath the directory that took its place.
+  for (size_t number = 0;; ++number) {
+    auto dir = openOrMake(runDir(number), std::string(parentOf(path)));
+    if (dir.error == ENOTDIR) continue;
+    if (dir.error != 0) throwErrno(dir.error, "cannot make a directory in " + where());
+    struct stat st;
+    if (fstatat(dir.fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) continue;
+    // Not known to be free is not free.
+    if (errno != ENOENT) throwErrno(errno, "cannot read " + where());
+    if (!syncfsReaches_) touched_.emplace(number, parentOf(path));
+    return {number, kj::mv(dir.fd), name};
+  }
+}
+
+void Archive::minding(kj::FunctionParam<void()> work) const {
+  try {
+    work();
+  } catch (const kj::Exception& e) {
+    auto what = plainWords(e);
+    if (!saysDiskIsFull(what)) throw;
+    auto dir = escapeForTerminal(directory_);
+    throw NoRoomInArchive(
+        "no room in the archive, and nothing is overwritten or deleted without it: " +
+            escapeForTerminal(what),
+        "Make room on the archive's disk: 'df -h " + dir + "' and 'df -i " + dir +
+            "' show how much is left; or set 'archive_dir' in the config to another");
+  }
+}
+
+NoRoomInArchive::NoRoomInArchive(const std::string& cause, const std::string& advice)
+    : Failure(cause + ". " + advice +
+              ". The mirror is intact, and the next run goes on from where this one stopped."),
+      why(cause),
+      remedy(advice) {}
+
+bool Archive::Preserved::holds(const struct stat& file) const {
+  // A second name shares whatever happens to the file; a copy is of what it was.
+  return uint64_t(file.st_ino) == inode &&
+         (!copied || (uint64_t(file.st_size) == size && mtimeOf(file) == mtime));
+}
+
+Archive::Preserved Archive::preserve(int dirFd, const std::string& name, const std::string& path) {
+  Preserved preserved;
+  KJ_ON_SCOPE_FAILURE(removeEmpty(path));
+  minding([&]() {
+    auto to = place(path);
+    if (linkat(dirFd, name.c_str(), to.dir, to.name.c_str(), 0) != 0) {
+      // Another filesystem, or one without links.
+      preserved = copyFile(dirFd, name, path, kj::mv(to));
+      return;
+    }
+    struct stat st;
+    if (fstatat(to.dir, to.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) {
+      preserved = {to.run, path, uint64_t(st.st_ino), uint64_t(st.st_size), mtimeOf(st), false};
+      return;
+    }
+    // A symlink, say, which was put in the file's place meanwhile.
+    unlinkat(to.dir, to.name.c_str(), 0);
+    throwErrno(EINVAL, "cannot archive '" + escapeForTerminal(path) + "'");
+  });
+  return preserved;
+}
+
+void Archive::discard(const Preserved& preserved) {
+  auto& run = runDir(preserved.run);
+  auto path = preserved.path;
+  auto dir = run.open(parentOf(path), O_RDONLY | O_DIRECTORY);
+  if (dir.error != 0 || unlinkat(dir.fd, std::string(baseNameOf(path)).c_str(), 0) != 0) return;
+  removeEmpty(preserved.run, path);
+}
+
+void Archive::removeEmpty(size_t run, const std::string& path) {
+  for (auto below = std::string(parentOf(path)); !below.empty(); below = parentOf(below)) {
+    auto above = runDirs_[run].open(parentOf(below), O_RDONLY | O_DIRECTORY);
+    if (above.error != 0) return;
+    int error = unlinkat(above.fd, std::string(baseNameOf(below)).c_str(), AT_REMOVEDIR);
+    if (error != 0 && errno != ENOENT) return;
+  }
+  if (run + 1 != runDirs_.size()) return;
+  auto name = run == 0 ? run_ : run_ + "~" + std::to_string(run + 1);
+  if (unlinkat(spokeDir().fd(), name.c_str(), AT_REMOVEDIR) == 0) runDirs_.pop_back();
+}
+
+void Archive::removeEmpty(const std::string& path) {
+  for (size_t run = runDirs_.size(); run > 0; --run) removeEmpty(run - 1, path);
+}
+
+// A copy of the file, with its time. It gets its place when it is complete and on the disk, so that
+// a hub that is killed, or loses its power, leaves nothing of it there.
+Archive::Preserved Archive::copyFile(int fromDir, const std::string& from, const std::string& path,
+                                     Place to) {
+  // Not to wait for a writer if it has become a FIFO.
+  kj::AutoCloseFd in(openat(fromDir, from.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat st;
+  if (in.get() < 0 || fstat(in, &st) != 0) {
+    throwErrno(errno, "cannot read '" + escapeForTerminal(from) + "'");
+  }
+  if (!S_ISREG(st.st_mode)) throwErrno(EINVAL, "cannot read '" + escapeForTerminal(from) + "'");
+  int staging = spokeDir().fd();
+  unlinkat(staging, INCOMPLETE, 0);
+  kj::AutoCloseFd out(
+      openat(staging, INCOMPLETE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (out.get() < 0) throwErrno(errno, "cannot create a file in " + where());
+  KJ_ON_SCOPE_FAILURE(unlinkat(staging, INCOMPLETE, 0));
+  requireRoom(out, st);
+  copyContent(in, out);
+  if (fsync(out) != 0) throwErrno(errno, "cannot write to " + where());
+  int error = renameToNew(staging, INCOMPLETE, to.dir, to.name.c_str());
+  if (error != 0) throwErrno(error, "cannot create a file in " + where());
+  return {to.run, path, uint64_t(st.st_ino), uint64_t(st.st_size), mtimeOf(st), true};
+}
+
+void Archive::clearStaging() const {
+  kj::AutoCloseFd whole(open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (whole.get() < 0) return;
+  kj::AutoCloseFd spoke(
+      openat(whole, spoke_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (spoke.get() >= 0) unlinkat(spoke, INCOMPLETE, 0);
+}
+
+void Archive::take(int dirFd, const std::string& name, const std::string& path) {
+  KJ_ON_SCOPE_FAILURE(removeEmpty(path));
+  minding([&]() {
+    auto to = place(path);
+    if (renameat(dirFd, name.c_str(), to.dir, to.name.c_str()) == 0) return;
+    if (errno != EXDEV) throwErrno(errno, "cannot move to " + where());
+    // To another filesystem: all is copied, and on the disk, before any of it goes.
+    std::vector<Copied> copied;
+    copyTree(dirFd, name, path, copied);
+    flush();
+    RootedDir from{kj::AutoCloseFd(openat(dirFd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC))};
+    for (auto& file : copied) {
+      auto at = from.open(parentOf(file.path), O_RDONLY | O_DIRECTORY);
+      auto base = std::string(baseNameOf(file.path));
+      struct stat st;
+      if (at.error != 0) throwErrno(at.error, "cannot remove an archived file");
+      bool same = fstatat(at.fd, base.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                  (S_ISDIR(st.st_mode) || file.what.holds(st));
+      KJ_REQUIRE(same, "a file was changed by someone else while it was archived");
+      if (unlinkat(at.fd, base.c_str(), S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) != 0) {
+        throwErrno(errno, "cannot remove an archived file");
+      }
+    }
+  });
+}
+
+// `copied` gets what was copied in the order in which it can be removed: directories after what was
+// in them.
+void Archive::copyTree(int dirFd, const std::string& name, const std::string& path,
+                       std::vector<Copied>& copied) {
+  RootedDir root{kj::AutoCloseFd(openat(dirFd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC))};
+  std::function<void(const std::string&, const std::string&)> copy = [&](const std::string& from,
+                                                                         const std::string& as) {
+    auto opened = root.open(from, O_RDONLY | O_DIRECTORY);
+    if (opened.error == ENOTDIR) {
+      auto above = root.open(parentOf(from), O_RDONLY | O_DIRECTORY);
+      if (above.error != 0) throwErrno(above.error, "cannot read a directory");
+      auto what = copyFile(above.fd, std::string(baseNameOf(from)), as, place(as));
+      copied.push_back({from, std::move(what)});
+      return;
+    }
+    if (opened.error != 0) {
+      throwErrno(opened.error, "cannot read '" + escapeForTerminal(as) + "'");
+    }
+    for (auto& below : namesIn(opened.fd)) copy(joinPath(from, below), joinPath(as, below));
+    copied.push_back({from, {}});
+  };
+  copy(name, path);
+}
+
+bool Archive::isElsewhere(uint64_t device) {
+  bool elsewhere = true;
+  minding([&]() {
+    struct stat st;
+    elsewhere = fstat(spokeDir().fd(), &st) != 0 || uint64_t(st.st_dev) != device;
+  });
+  return elsewhere;
+}
+
+// Each directory that got a new entry, and those above, which may have been made for it. A copy is
+// on the disk before it is there.
+void Archive::fsyncTouched() {
+  auto writeOut = [&](const RootedDir& root, std::string_view path) {
+    auto opened = root.open(path, O_RDONLY | O_DIRECTORY);
+    // EINVAL: a filesystem that does not know how.
+    if (opened.error == 0 && fsync(opened.fd) != 0 && errno != EINVAL) {
+      throwErrno(errno, "cannot write " + where() + " to the disk");
+    }
+  };
+  for (auto& [run, touched] : touched_) {
+    if (run >= runDirs_.size()) continue;
+    std::string_view path = touched;
+    for (; !path.empty(); path = parentOf(path)) writeOut(runDirs_[run], path);
+    writeOut(runDirs_[run], "");
+  }
+  if (!touched_.empty()) writeOut(spokeDir(), "");
+  touched_.clear();
+}
+
+void Archive::flush(uint64_t exceptOn) {
+  if (!syncfsReaches_) fsyncTouched();
+  if (runDirs_.empty() || !isElsewhere(exceptOn)) return;
+  if (syncfs(runDirs_[0].fd()) != 0) throwErrno(errno, "cannot write " + where() + " to the disk");
+}
+
+}  // namespace pibrain

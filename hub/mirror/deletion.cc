@@ -1,0 +1,56 @@
+#include "hub/mirror/deletion.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+
+#include "common/text/text.h"
+#include "hub/base/failure.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr uint64_t FEW_FILES = 10;  // deleting no more than these needs no leave
+
+}  // namespace
+
+std::string whyNotDelete(const SpokeConfig& spoke, uint64_t count, uint64_t mirrorFiles,
+                         uint64_t spokeFiles, uint64_t maxDelete) {
+  if (count == 0) return "";
+  if (spokeFiles == 0) {
+    return absl::StrCat(
+        "nothing was deleted: the spoke has no files at all and the mirror has ", mirrorFiles,
+        ", which looks like an unmounted or wrong directory. If it is right, remove the mirror by "
+        "hand: ",
+        escapeForTerminal(spoke.path));
+  }
+  uint64_t limit = maxDelete > 0 ? maxDelete : std::max<uint64_t>(FEW_FILES, mirrorFiles / 2);
+  if (count <= limit) return "";
+  return absl::StrCat("nothing was deleted: ", count, " of the mirror's ", mirrorFiles,
+                      " files are gone on the spoke, more than ", limit,
+                      ". If they should go, run 'pi-brain sync run --spoke ",
+                      shellQuote(spoke.name), " --delete --max-delete ", count,
+                      "'; they are moved to the archive");
+}
+
+Deletion archiveGone(Mirror& mirror, const std::vector<std::string>& paths) {
+  Deletion deletion;
+  std::vector<std::string> going;
+  for (auto& path : paths) {
+    try {
+      if (mirror.archiveFile(path)) going.push_back(path);
+    } catch (const kj::Exception& e) {
+      if (e.getType() != kj::Exception::Type::FAILED) throw;
+      deletion.failed.emplace(path, plainWords(e));
+    }
+  }
+  deletion.uncommitted = mirror.commit();
+  for (auto& one : deletion.uncommitted) deletion.failed.emplace(one.path, plainWords(one.why));
+  for (auto& path : going) {
+    if (!deletion.failed.contains(path)) deletion.archived.push_back(path);
+  }
+  return deletion;
+}
+
+}  // namespace pibrain

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <stdint.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "hub/config/config.h"
+#include "hub/mirror/mirror.h"
+
+namespace pibrain {
+
+// P5: why `count` of the mirror's `mirrorFiles` files may not be deleted because they are gone on
+// the spoke, which has `spokeFiles`; empty if they may. `maxDelete` is what the user allows (0:
+// half of a mirror, and always a few).
+std::string whyNotDelete(const SpokeConfig& spoke, uint64_t count, uint64_t mirrorFiles,
+                         uint64_t spokeFiles, uint64_t maxDelete);
+
+// What became of files that were to go.
+struct Deletion {
+  std::vector<std::string> archived;
+  std::map<std::string, std::string> failed;     // why, by path
+  std::vector<Mirror::Uncommitted> uncommitted;  // for Mirror::requireOfSingleFiles()
+};
+
+// Moves the files to the archive. What is no regular file of its path any more is left alone.
+Deletion archiveGone(Mirror& mirror, const std::vector<std::string>& paths);
+
+}  // namespace pibrain

@@ -1,0 +1,473 @@
+// What waits in a Mirror until it is on the disk, and then becomes visible.
+
+#include <absl/strings/str_cat.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/fs/file-io.h"
+#include "common/text/text.h"
+#include "hub/base/failure.h"
+#include "hub/mirror/mirror.h"
+
+namespace pibrain {
+
+namespace {
+
+// What waits takes room twice where it replaces something, and is not there yet for those who look
+// for it.
+constexpr size_t MAX_PENDING = 4096;
+constexpr uint64_t MAX_PENDING_BYTES = 512 << 20;
+constexpr int64_t MAX_PENDING_NANOS = 5'000'000'000;
+
+// What a staged file is called while it changes places with the one that it replaces.
+constexpr std::string_view SWAPPED = ".swap";
+
+int64_t monotonicNanos() {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+}
+
+std::string swappedName(const std::string& staged) {
+  return staged.substr(0, staged.find('.')) + std::string(SWAPPED);
+}
+
+}  // namespace
+
+bool Mirror::isSwapped(const std::string& stagedName) { return stagedName.ends_with(SWAPPED); }
+
+int64_t Mirror::earlierThan(int64_t mtime) const {
+  auto& times = traits_.times;
+  int64_t stored = times.stored(mtime), earlier = 0;
+  if (__builtin_sub_overflow(stored, std::max<int64_t>(times.grain, 1), &earlier) ||
+      times.stored(earlier) == stored) {
+    return stored + times.grain;  // there is none before: another one does
+  }
+  return times.stored(earlier);
+}
+
+void Mirror::addPending(Pending pending, uint64_t bytes) {
+  if (pending_.empty()) oldestPending_ = monotonicNanos();
+  pendingBytes_ += bytes;
+  pending_.push_back(kj::mv(pending));
+}
+
+void Mirror::publish(const std::string& path, bool replaces) {
+  Pending pending{Pending::Kind::PUBLISH, path};
+  pending.replaces = replaces;
+  struct stat st;
+  bool known = replaces && fstatat(staging(), stagedName(path).c_str(), &st, 0) == 0;
+  addPending(kj::mv(pending), known ? uint64_t(st.st_size) : 0);
+  staged_.insert(path);
+}
+
+void Mirror::publishGrown(const std::string& path, const struct stat& base) {
+  publish(path);
+  pending_.back().base = Archive::Preserved{
+      0, path, uint64_t(base.st_ino), uint64_t(base.st_size), mtimeOf(base), true};
+}
+
+void Mirror::settle(const std::string& path, int fd, int64_t mtime) {
+  Pending pending{Pending::Kind::SETTLE, path};
+  setMtime(fd, earlierThan(mtime));
+  struct stat st;
+  if (fstat(fd, &st) != 0) throwErrno(errno, "cannot read " + inQuotes(path));
+  pending.inode = uint64_t(st.st_ino);
+  pending.size = uint64_t(st.st_size);
+  pending.mtime = mtime;
+  addPending(kj::mv(pending), 0);
+}
+
+bool Mirror::archiveFile(const std::string& path) {
+  auto name = std::string(baseNameOf(path));
+  auto parent = KJ_ASSERT_NONNULL(root_).open(parentOf(path), O_RDONLY | O_DIRECTORY);
+  struct stat st = {};
+  int error = parent.error != 0                                                 ? parent.error
+              : fstatat(parent.fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0
+                                                                                : errno;
+  if (error != 0 && error != ENOENT && error != ENOTDIR) {
+    throwErrno(error, "cannot read " + inQuotes(path));
+  }
+  if (error != 0 || !S_ISREG(st.st_mode) || !stillNamed(path)) return false;
+  addPending({Pending::Kind::ARCHIVE, path}, 0);
+  return true;
+}
+
+bool Mirror::shouldFlush() const {
+  return !pending_.empty() &&
+         (pending_.size() >= MAX_PENDING || pendingBytes_ >= MAX_PENDING_BYTES ||
+          monotonicNanos() - oldestPending_ >= MAX_PENDING_NANOS);
+}
+
+template <typename Step>
+void Mirror::attempt(Pending& pending, std::vector<Uncommitted>& uncommitted, Step&& step) {
+  auto failed = [&](kj::Exception why, std::string remedy) {
+    pending.failed = true;
+    uncommitted.push_back({pending.path, kj::mv(why), std::move(remedy)});
+  };
+  // Another file may need less, or none.
+  auto failedForRoom = [&](const std::string& why, std::string remedy) {
+    failed(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__, kj::heapString(why)),
+           std::move(remedy));
+  };
+  try {
+    step();
+  } catch (const kj::Exception& e) {
+    if (lacksRoom(e)) {
+      failedForRoom(plainWords(e), howToMakeRoom());
+    } else {
+      failed(kj::cp(e), "");
+    }
+  } catch (const NoRoomInArchive& e) {
+    failedForRoom(e.why, e.remedy);
+  }
+}
+
+bool Mirror::hasRoomFor(uint64_t bytes, bool newFile) const {
+  struct statvfs fs;
+  if (fstatvfs(KJ_ASSERT_NONNULL(root_).fd(), &fs) != 0 || fs.f_blocks == 0) return true;
+  bool inode = !newFile || fs.f_files == 0 || fs.f_favail > 0;
+  return inode && bytes <= uint64_t(fs.f_bavail) * fs.f_frsize;
+}
+
+std::string Mirror::howToMakeRoom() const {
+  return pibrain::howToMakeRoom(escapeForTerminal(path_));
+}
+
+void Mirror::flushPending(std::vector<Uncommitted>& uncommitted) {
+  if (pending_.empty()) return;
+  staging();  // which shows, if this does not come to its end
+  auto pending = kj::mv(pending_);
+  pending_.clear();
+  pendingBytes_ = 0;
+  for (auto& one : pending) {
+    attempt(one, uncommitted, [&]() { preserve(one); });
+  }
+  {
+    KJ_ON_SCOPE_FAILURE({
+      for (auto& one : pending) {
+        staged_.erase(one.path);
+        if (one.preserved) archive_.discard(*one.preserved);
+      }
+    });
+    flush(&pending);
+  }
+  for (auto& one : pending) {
+    if (one.failed) {
+      staged_.erase(one.path);
+    } else {
+      written_.push_back(kj::mv(one));
+    }
+  }
+}
+
+void Mirror::revealSome(size_t count, std::vector<Uncommitted>& uncommitted) {
+  for (; count > 0 && !written_.empty(); --count) {
+    auto one = kj::mv(written_.front());
+    written_.pop_front();
+    attempt(one, uncommitted, [&]() { reveal(one); });
+    if (one.kind == Pending::Kind::PUBLISH) staged_.erase(one.path);
+  }
+}
+
+std::vector<Mirror::Uncommitted> Mirror::commit() {
+  std::vector<Uncommitted> uncommitted;
+  // What is written need not wait for a disk that takes no more.
+  revealSome(SIZE_MAX, uncommitted);
+  flushPending(uncommitted);
+  revealSome(SIZE_MAX, uncommitted);
+  // Lest a run that is cut short again and again begins anew each time.
+  if (foundAgain_) lost_.writeTo(staging());
+  foundAgain_ = false;
+  return uncommitted;
+}
+
+std::vector<Mirror::Uncommitted> Mirror::proceed() {
+  // As fast as files come, and no faster: while all of a batch became visible at once, the other
+  // side would have to wait.
+  constexpr size_t STEP = 2;
+  std::vector<Uncommitted> uncommitted;
+  if (shouldFlush()) {
+    revealSome(SIZE_MAX, uncommitted);
+    flushPending(uncommitted);
+  }
+  revealSome(STEP, uncommitted);
+  return uncommitted;
+}
+
+void Mirror::fail(const Uncommitted& uncommitted) {
+  if (!uncommitted.remedy.empty()) {
+    throw Failure(absl::StrCat(plainWords(uncommitted.why), ". ", uncommitted.remedy,
+                               ". The mirror is intact."));
+  }
+  kj::throwFatalException(kj::cp(uncommitted.why));
+  KJ_UNREACHABLE;
+}
+
+void Mirror::requireOfSingleFiles(const std::vector<Uncommitted>& uncommitted) {
+  for (auto& one : uncommitted) {
+    if (one.why.getType() != kj::Exception::Type::FAILED) fail(one);
+  }
+}
+
+void Mirror::finish(const Left& left) {
+  auto uncommitted = commit();
+  if (!uncommitted.empty()) fail(uncommitted[0]);
+  if (unflushed_) flush();
+  if (!unclean_ || (!left.more && left.paths.empty())) return clearStaging();
+  emptyStaging();
+  if (!left.more) lost_.keepOnly(left.paths);
+  lost_.writeTo(staging());
+}
+
+// It is on the disk, whatever happened to it before.
+void Mirror::noteWritten(const std::string& path) { foundAgain_ |= lost_.remove(path); }
+
+// What will be replaced or removed goes to the archive, before all is written to the disk.
+void Mirror::preserve(Pending& pending) {
+  bool replaced = pending.kind == Pending::Kind::PUBLISH && pending.replaces;
+  bool removed = pending.kind == Pending::Kind::ARCHIVE;
+  // On one filesystem it moves there, in one step.
+  if (removed) removed = archive_.isElsewhere(device());
+  if ((!replaced && !removed) || pending.base) return;
+  if (removed && !stillNamed(pending.path)) return;
+  struct stat st;
+  int parent = directory(std::string(parentOf(pending.path)));
+  auto name = std::string(baseNameOf(pending.path));
+  if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) return;
+  if (replaced && st.st_size == 0) return;
+  if (mayFold()) requireOwnName(parent, name, pending.path);
+  pending.preserved = archive_.preserve(parent, name, pending.path);
+}
+
+uint64_t Mirror::device() const {
+  struct stat st;
+  return fstat(KJ_ASSERT_NONNULL(root_).fd(), &st) == 0 ? uint64_t(st.st_dev) : 0;
+}
+
+void Mirror::flush(const std::vector<Pending>* pending) {
+  try {
+    int root = KJ_ASSERT_NONNULL(root_).fd();
+    archive_.flush(device());
+    if (!syncfsReaches_) fsyncEach(pending);
+    if (syncfs(root) != 0) throwErrno(errno, "cannot write " + where() + " to the disk");
+    unflushed_ = false;
+  } catch (const kj::Exception& e) {
+    noteLostWrites(pending);
+    auto what = plainWords(e);
+    auto path = escapeForTerminal(path_);
+    throw Failure(absl::StrCat(
+        "the hub's disk did not take what was written: ", escapeForTerminal(what),
+        ". Some of it may be lost, although it looks as if it were there; the next run fetches it "
+        "again. 'dmesg' tells what is wrong with the disk, or with what it lies on; 'df -h ",
+        path, "' and 'df -i ", path, "' show how much room there is."));
+  }
+}
+
+// What syncfs(2) does not reach: files that are to become visible, or to get their times, and
+// directories with other names in them than before.
+void Mirror::fsyncEach(const std::vector<Pending>* pending) {
+  auto& root = KJ_ASSERT_NONNULL(root_);
+  auto writeOut = [&](const std::string& path, int flags) {
+    auto opened = root.open(path, O_RDONLY | flags);
+    bool gone = opened.error == ENOENT || opened.error == ENOTDIR;
+    if (opened.error != 0 && !gone) throwErrno(opened.error, "cannot open " + inQuotes(path));
+    // EINVAL: a directory on a filesystem that does not know how.
+    if (opened.error == 0 && fsync(opened.fd) != 0 && (flags == 0 || errno != EINVAL)) {
+      throwErrno(errno, "cannot write " + where() + " to the disk");
+    }
+  };
+  if (pending != nullptr) {
+    for (auto& one : *pending) {
+      if (one.kind == Pending::Kind::SETTLE) writeOut(one.path, 0);
+      if (one.kind == Pending::Kind::PUBLISH && !one.failed) {
+        writeOut(joinPath(STAGING, stagedName(one.path)), 0);
+      }
+    }
+  }
+  for (auto& path : touched_) writeOut(path, O_DIRECTORY);
+  touched_.clear();
+}
+
+void Mirror::touch(std::string_view directory) {
+  if (!syncfsReaches_) touched_.emplace(directory);
+}
+
+void Mirror::noteLostWrites(const std::vector<Pending>* pending) {
+  unclean_ = true;
+  if (pending == nullptr) {
+    lost_.addAll();
+  } else {
+    for (auto& one : *pending) lost_.add(one.path);
+  }
+  kj::runCatchingExceptions([&]() {
+    lost_.writeTo(staging());
+    // Nothing goes on from what is staged, which is as doubtful.
+    for (auto& name : namesIn(staging())) {
+      if (!isSwapped(name) && name != LostWrites::NAME) unlinkat(staging(), name.c_str(), 0);
+    }
+  });
+}
+
+void Mirror::reveal(Pending& pending) {
+  switch (pending.kind) {
+    case Pending::Kind::PUBLISH:
+      unflushed_ = true;
+      touch(parentOf(pending.path));
+      touch(STAGING);
+      publish(pending);
+      return noteWritten(pending.path);
+    case Pending::Kind::SETTLE:
+      if (settle(pending)) noteWritten(pending.path);
+      return;
+    case Pending::Kind::ARCHIVE:
+      unflushed_ = true;
+      touch(parentOf(pending.path));
+      archive(pending);
+      return noteWritten(pending.path);
+  }
+}
+
+void Mirror::publish(Pending& pending) {
+  auto& path = pending.path;
+  auto name = std::string(baseNameOf(path));
+  int parent = directory(std::string(parentOf(path)));
+  if (!pending.preserved && !pending.base) {
+    // Most often there is nothing in the way.
+    int error = renameToNew(staging(), stagedName(path).c_str(), parent, name.c_str());
+    if (error == 0) {
+      noteName(path);
+      requirePublished(parent, name, path);
+      if (traits_.changesNames) requireOwnName(parent, name, path);
+      return;
+    }
+    if (error != EEXIST) throwErrno(error, "cannot publish " + inQuotes(path));
+  }
+  if (mayFold() || !pending.replaces) requireOwnName(parent, name, path);
+  replace(parent, name, pending);
+}
+
+// Puts the staged file in the place of what is there.
+void Mirror::replace(int parent, const std::string& name, Pending& pending) {
+  auto& path = pending.path;
+  auto staged = stagedName(path);
+  struct stat st;
+  bool there = fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+  // What is there cannot be seen, so it cannot be archived.
+  if (!there && errno != ENOENT) throwErrno(errno, "cannot publish " + inQuotes(path));
+  if (there && !S_ISREG(st.st_mode)) {
+    makeRoomAt(parent, name, path);
+    parent = directory(std::string(parentOf(path)));
+    there = false;
+  }
+  if (!there) {
+    int error = renameToNew(staging(), staged.c_str(), parent, name.c_str());
+    if (error != 0) throwErrno(error, "cannot publish " + inQuotes(path));
+    noteName(path);
+    return requirePublished(parent, name, path);
+  }
+  if (pending.base && !pending.base->holds(st)) pending.base.reset();
+  if (!pending.preserved && !pending.base && st.st_size > 0) {
+    pending.preserved = archive_.preserve(parent, name, path);
+    if (pending.preserved->copied) archive_.flush();
+  }
+  auto swapped = swappedName(staged);
+  {
+    KJ_ON_SCOPE_FAILURE({
+      renameat(staging_, swapped.c_str(), staging_, staged.c_str());
+      if (pending.preserved) archive_.discard(*pending.preserved);
+    });
+    if (renameat(staging(), staged.c_str(), staging(), swapped.c_str()) != 0) {
+      throwErrno(errno, "cannot publish " + inQuotes(path));
+    }
+    exchange(parent, name, pending);
+  }
+  requirePublished(parent, name, path);
+}
+
+// The staged file and the one that it replaces change places, in one step, so that what comes out
+// can be looked at: somebody may have saved another file there since it was archived.
+void Mirror::exchange(int parent, const std::string& name, const Pending& pending) {
+  auto swapped = swappedName(stagedName(pending.path));
+  struct stat st;
+  auto isPreserved = [&]() {
+    return S_ISREG(st.st_mode) &&
+           (st.st_size == 0 || (pending.preserved && pending.preserved->holds(st)) ||
+            (pending.base && pending.base->holds(st)));
+  };
+  if (renameat2(staging(), swapped.c_str(), parent, name.c_str(), RENAME_EXCHANGE) != 0) {
+    if (errno != EINVAL && errno != ENOSYS) {
+      throwErrno(errno, "cannot publish " + inQuotes(pending.path));
+    }
+    // A filesystem that does not know how: a look and a step.
+    KJ_REQUIRE(fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && isPreserved(),
+               "the mirror's file was changed by someone else during the run");
+    if (renameat(staging(), swapped.c_str(), parent, name.c_str()) != 0) {
+      throwErrno(errno, "cannot publish " + inQuotes(pending.path));
+    }
+    return;
+  }
+  if (fstatat(staging(), swapped.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return;
+  if (isPreserved()) {
+    unlinkat(staging(), swapped.c_str(), 0);
+  } else if (S_ISREG(st.st_mode)) {
+    archive_.take(staging(), swapped, pending.path);
+  } else {
+    renameat2(staging(), swapped.c_str(), parent, name.c_str(), RENAME_EXCHANGE);
+    KJ_FAIL_REQUIRE("the mirror's file was replaced by someone else during the run");
+  }
+}
+
+// Returns false if it is another file now: the next run finds what somebody made of it.
+bool Mirror::settle(const Pending& pending) {
+  int parent = directory(std::string(parentOf(pending.path)));
+  auto name = std::string(baseNameOf(pending.path));
+  struct stat st;
+  bool same = fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+              uint64_t(st.st_ino) == pending.inode && uint64_t(st.st_size) == pending.size &&
+              mtimeOf(st) == earlierThan(pending.mtime);
+  if (same) setMtimeOf(parent, name, pending.mtime);
+  return same;
+}
+
+void Mirror::archive(Pending& pending) {
+  if (!stillNamed(pending.path)) {
+    if (pending.preserved) archive_.discard(*pending.preserved);
+    return;
+  }
+  auto name = std::string(baseNameOf(pending.path));
+  int parent = directory(std::string(parentOf(pending.path)));
+  struct stat st;
+  if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) return;
+  if (!pending.preserved) {
+    archive_.take(parent, name, pending.path);
+  } else {
+    // Aside first, and then a look at what that is: somebody may have saved another file there.
+    auto aside = swappedName(stagedName(pending.path));
+    if (renameat(parent, name.c_str(), staging(), aside.c_str()) != 0) {
+      int error = errno;
+      archive_.discard(*pending.preserved);
+      throwErrno(error, "cannot remove " + inQuotes(pending.path));
+    }
+    bool same = fstatat(staging(), aside.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                S_ISREG(st.st_mode) && pending.preserved->holds(st);
+    if (same) {
+      unlinkat(staging(), aside.c_str(), 0);
+    } else {
+      archive_.take(staging(), aside, pending.path);
+    }
+  }
+  names_.remove(pending.path);
+  removeEmptyParents(pending.path);
+}
+
+}  // namespace pibrain

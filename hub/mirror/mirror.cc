@@ -1,0 +1,414 @@
+#include "hub/mirror/mirror.h"
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/fs/file-io.h"
+#include "common/text/text.h"
+#include "hub/base/failure.h"
+#include "hub/base/files.h"
+
+namespace pibrain {
+
+namespace {
+
+// A spoke's sessions come in the order of their age, from all its projects in turn. Many spokes may
+// be at work in one process.
+constexpr rlim_t MAX_OPEN_DIRECTORIES = 256;
+
+size_t openDirectories() {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 16;
+  return size_t(std::clamp<rlim_t>(limit.rlim_cur / 32, 16, MAX_OPEN_DIRECTORIES));
+}
+
+}  // namespace
+
+Mirror::Mirror(const std::string& path, Access access, Archive archive)
+    : path_(path), archive_(kj::mv(archive)), maxDirectories_(openDirectories()) {
+  if (access == Access::WRITE) {
+    auto made = makeDirectories(path);
+    if (!made.ok()) {
+      throw Failure(absl::StrCat("the mirror ", inQuotes(path),
+                                 " cannot be made: ", std::string(made.message()),
+                                 ". Check 'path' in the config, and "
+                                 "who owns the directory above it with 'ls -ld'."));
+    }
+  }
+  int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT && access == Access::READ) return;
+  if (fd < 0) {
+    throw Failure(absl::StrCat("the mirror ", inQuotes(path),
+                               " cannot be opened: ", strerror(errno),
+                               ". Check 'path' in the config, and its owner with 'ls -ld'."));
+  }
+  root_ = RootedDir(kj::AutoCloseFd(fd));
+  if (access == Access::WRITE && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) throw Locked();
+    throw Failure(
+        absl::StrCat("the mirror ", inQuotes(path), " cannot be locked: ", strerror(errno),
+                     ". Its filesystem may not know locks ('findmnt -T ", escapeForTerminal(path),
+                     "' shows which it is): move the mirror to "
+                     "another, and correct 'path' in the config."));
+  }
+  auto left = KJ_ASSERT_NONNULL(root_).open(STAGING, O_RDONLY | O_DIRECTORY);
+  unclean_ = left.error == 0;
+  syncfsReaches_ = pibrain::syncfsReaches(fd);
+  lost_ = LostWrites::readFrom(left.fd);
+}
+
+std::string Mirror::where() const { return "the mirror " + escapeForTerminal(path_); }
+
+Tree Mirror::walk() const {
+  KJ_IF_MAYBE(root, root_) {
+    WalkOptions options;
+    options.skip = STAGING;
+    options.digests.modes = keepsModes();
+    return walkTree(root->fd(), options);
+  }
+  return Tree();
+}
+
+void Mirror::makeLostUnlike(Tree& tree, const DigestOptions& options) const {
+  if (lost_.paths().empty()) return;
+  for (auto& directory : tree.directories) {
+    bool changed = false;
+    for (auto& file : directory.files) {
+      if (!lost_.paths().contains(directory.pathOf(file))) continue;
+      file.mtime = INT64_MIN;
+      changed = true;
+    }
+    if (changed) directory.digest = digestOf(directory, options);
+  }
+}
+
+Mirror::~Mirror() noexcept(false) {
+  if (onlyProbed_ && staging_.get() >= 0) removeStagingIfEmpty();
+}
+
+FilesystemTraits Mirror::probe() {
+  // The directory stays, lest it look as if a run had come to its end.
+  auto traits = probeFilesystem(staging());
+  onlyProbed_ = !unclean_;
+  return traits;
+}
+
+std::string Mirror::filesystem() const {
+  KJ_IF_MAYBE(root, root_) return filesystemIdentity(root->fd());
+  return "";
+}
+
+void Mirror::closeToOthers(int fd) const {
+  struct stat st;
+  if (keepModes_ || fstat(fd, &st) != 0 || (st.st_mode & 077) == 0) return;
+  (void)fchmod(fd, st.st_mode & 0700);  // it may be somebody else's
+}
+
+kj::Maybe<Mirror::File> Mirror::openFile(const std::string& path) {
+  KJ_IF_MAYBE(root, root_) {
+    bool staged = !staged_.empty() && staged_.contains(path);
+    auto opened =
+        root->open(staged ? joinPath(std::string(STAGING), stagedName(path)) : path, O_RDONLY);
+    struct stat st;
+    if (opened.error != 0 || fstat(opened.fd, &st) != 0 || !S_ISREG(st.st_mode)) return nullptr;
+    return File{kj::mv(opened.fd), uint64_t(st.st_size), mtimeOf(st)};
+  }
+  return nullptr;
+}
+
+kj::Maybe<Mirror::File> Mirror::openPartial(const std::string& path, Staged what) {
+  return openFile(joinPath(std::string(STAGING), stagedName(path, what)));
+}
+
+void Mirror::writeCache() {
+  if (cacheWritten_) return;
+  cacheWritten_ = true;
+  // Whether that succeeds, reading shows; an error is of runs before, and is not to be this one's.
+  KJ_IF_MAYBE(root, root_) (void)syncfs(root->fd());
+}
+
+void Mirror::readFromDisk(const File& file) {
+  // What is not written yet cannot be dropped.
+  writeCache();
+  (void)posix_fadvise(file.fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+std::string Mirror::stagedName(const std::string& path, Staged what) {
+  auto hash = digestOf(kj::arrayPtr(reinterpret_cast<const kj::byte*>(path.data()), path.size()));
+  return absl::StrCat(absl::Hex(hash.high, absl::kZeroPad16), absl::Hex(hash.low, absl::kZeroPad16),
+                      what == Staged::FILE ? ".part" : ".tail");
+}
+
+int Mirror::staging() {
+  onlyProbed_ = false;
+  if (staging_.get() < 0) {
+    auto& root = KJ_ASSERT_NONNULL(root_);
+    staging_ = makeDirectoriesBeneath(root, std::string(STAGING), where());
+  }
+  return staging_;
+}
+
+kj::AutoCloseFd Mirror::openStaged(const std::string& path, bool continued, Staged what) {
+  auto name = stagedName(path, what);
+  if (!continued) return createStaged(name);
+  kj::AutoCloseFd fd(openat(staging(), name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat st;
+  if (fd.get() < 0 || fstat(fd, &st) != 0) throwErrno(errno, "cannot open an incomplete file");
+  KJ_REQUIRE(S_ISREG(st.st_mode) && st.st_nlink == 1,
+             "what was left of an interrupted transfer was changed by someone else");
+  return fd;
+}
+
+// A file that was not there before: not a FIFO on which to wait, nor another name of a file that
+// is elsewhere.
+kj::AutoCloseFd Mirror::createStaged(const std::string& name) {
+  constexpr int ATTEMPTS = 3;
+  for (int attempt = 1;; ++attempt) {
+    int fd = openat(staging(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0) return kj::AutoCloseFd(fd);
+    if (errno != EEXIST || attempt == ATTEMPTS || unlinkat(staging(), name.c_str(), 0) != 0) {
+      throwErrno(errno, "cannot create a file in " + where());
+    }
+  }
+}
+
+void Mirror::discardStaged(const std::string& path, Staged what) {
+  unlinkat(staging(), stagedName(path, what).c_str(), 0);
+}
+
+int Mirror::directory(const std::string& path) {
+  if (path.empty()) return KJ_ASSERT_NONNULL(root_).fd();
+  auto found = directories_.find(path);
+  if (found != directories_.end()) return found->second;
+  auto opened = KJ_ASSERT_NONNULL(root_).open(path, O_RDONLY | O_DIRECTORY);
+  auto renames = renames_;
+  if (opened.error == 0 && (mayFold() || !isKnownDirectory(path))) {
+    requireOwnDirectory(path, opened.fd);
+  }
+  if (renames_ != renames) {
+    // Descriptors of what was renamed, and of what is in it, may be of no use any more (FUSE).
+    directories_.clear();
+    opened = KJ_ASSERT_NONNULL(root_).open(path, O_RDONLY | O_DIRECTORY);
+  }
+  if (opened.error == 0) closeToOthers(opened.fd);
+  if (opened.error != 0) {
+    auto above = std::string(parentOf(path));
+    auto name = std::string(baseNameOf(path));
+    int parent = directory(above);
+    struct stat st;
+    if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode)) {
+      makeRoomAt(parent, name, path);
+      parent = directory(above);
+    }
+    touch(above);
+    if (mkdirat(parent, name.c_str(), 0700) == 0) {
+      noteName(path);
+      made_.insert(path);
+    } else if (errno != EEXIST) {
+      throwErrno(errno, "cannot create the directory " + inQuotes(path));
+    }
+    int fd = openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+      throwErrno(errno,
+                 absl::StrCat("cannot open the mirror's directory ", inQuotes(path_ + "/" + path),
+                              " (check its owner and mode with 'ls -ld')"));
+    }
+    opened.fd = kj::AutoCloseFd(fd);
+  }
+  if (directories_.size() >= maxDirectories_) directories_.clear();
+  return directories_.insert_or_assign(path, kj::mv(opened.fd)).first->second;
+}
+
+// Something stands where the spoke has something else: a file in a directory's place, or the
+// other way round. What the spoke no longer has goes by a deletion, with all that guards one (P5),
+// or stays; what remains of a directory without files is nobody's. Ends all descriptors that
+// directory() gave.
+void Mirror::makeRoomAt(int parent, const std::string& name, const std::string& path) {
+  struct stat st;
+  if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return;
+  if (S_ISDIR(st.st_mode) && unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0) {
+    directories_.clear();
+    names_.remove(path);
+    made_.erase(path);
+    return;
+  }
+  if (S_ISDIR(st.st_mode) && errno != ENOTEMPTY && errno != EEXIST) {
+    throwErrno(errno, "cannot remove the directory " + inQuotes(path));
+  }
+  auto what = S_ISLNK(st.st_mode) ? "there is a symlink in the mirror at "
+              : S_ISDIR(st.st_mode)
+                  ? "the mirror has a directory of this name, with what the spoke no longer has: "
+                  : "the mirror has a file of this name, which the spoke no longer has: ";
+  auto mend = S_ISLNK(st.st_mode) ? ", which a sync does not make; remove it"
+                                  : ". It has to go first: by a run with --delete, which moves it "
+                                    "to the archive, or by hand";
+  kj::throwFatalException(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
+                                        kj::str(what, inQuotes(path).c_str(), mend)));
+}
+
+// That somebody did not put a symlink, say, in the staged file's place.
+void Mirror::requirePublished(int parent, const std::string& name, const std::string& path) {
+  struct stat st;
+  if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) return;
+  unlinkat(parent, name.c_str(), 0);
+  KJ_FAIL_REQUIRE("the staged file was replaced by someone else during the run", path.c_str());
+}
+
+kj::AutoCloseFd Mirror::openForAppend(const std::string& path, uint64_t size, int64_t mtime) {
+  staging();  // which shows, if this run does not come to its end
+  unflushed_ = true;
+  auto name = std::string(baseNameOf(path));
+  int parent = directory(std::string(parentOf(path)));
+  for (int attempt = 0;; ++attempt) {
+    int fd = openat(parent, name.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) throwErrno(errno, "cannot open " + inQuotes(path));
+    File file{kj::AutoCloseFd(fd), 0, 0};
+    struct stat st;
+    if (fstat(fd, &st) != 0) throwErrno(errno, "cannot open " + inQuotes(path));
+    bool same = S_ISREG(st.st_mode) && uint64_t(st.st_size) == size && mtimeOf(st) == mtime;
+    KJ_REQUIRE(same, "the mirror's file was changed by someone else during the run");
+    closeToOthers(fd);
+    if (st.st_nlink == 1) return kj::mv(file.fd);
+    KJ_REQUIRE(attempt == 0, "the mirror's file keeps getting second names");
+    file.size = size;
+    file.mtime = mtime;
+    breakLink(parent, name, file);
+  }
+}
+
+void Mirror::breakLink(int parent, const std::string& name, const File& file) {
+  auto copy = stagedName(name + "/link");
+  auto out = createStaged(copy);
+  KJ_ON_SCOPE_FAILURE(unlinkat(staging_, copy.c_str(), 0));
+  copyBeginning(file.fd, file.size, out);
+  setMtime(out, file.mtime);
+  if (fsync(out) != 0) throwErrno(errno, "cannot write a file to the disk");
+  if (renameat(staging(), copy.c_str(), parent, name.c_str()) != 0) {
+    throwErrno(errno, "cannot replace a file that has two names");
+  }
+}
+
+void Mirror::move(const std::string& from, const std::string& to) {
+  auto parent = std::string(parentOf(to)), name = std::string(baseNameOf(to));
+  int target = directory(parent);
+  struct stat st;
+  if (fstatat(target, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode)) {
+    makeRoomAt(target, name, to);
+    target = directory(parent);
+  }
+  if (traits_.foldsNames && absl::EqualsIgnoreCase(from, to)) {
+    // It is there already, by another name; so was its directory.
+    requireOwnName(target, name, to);
+    unflushed_ = true;
+    return;
+  }
+  // Only now: what it is in may have been renamed for the target's sake.
+  auto opened = KJ_ASSERT_NONNULL(root_).open(parentOf(from), O_RDONLY | O_DIRECTORY);
+  if (opened.error != 0) throwErrno(opened.error, "cannot open a directory");
+  int source = opened.fd;
+  auto oldName = std::string(baseNameOf(from));
+  int error = renameToNew(source, oldName.c_str(), target, name.c_str());
+  if (error == EEXIST) {
+    requireOwnName(target, name, to);
+    if (mayFold() && !hasOwnPath(from)) {
+      unflushed_ = true;  // that was it
+      return;
+    }
+  }
+  if (error != 0) throwErrno(error, "cannot move " + inQuotes(from) + " to " + inQuotes(to));
+  names_.remove(from);
+  noteName(to);
+  unflushed_ = true;
+  touch(parent);
+  touch(parentOf(from));
+  removeEmptyParents(from);
+}
+
+void Mirror::removeEmptyParents(const std::string& path) {
+  for (auto dir = std::string(parentOf(path)); !dir.empty(); dir = std::string(parentOf(dir))) {
+    directories_.erase(dir);
+    auto parent = KJ_ASSERT_NONNULL(root_).open(parentOf(dir), O_RDONLY | O_DIRECTORY);
+    if (parent.error != 0 ||
+        unlinkat(parent.fd, std::string(baseNameOf(dir)).c_str(), AT_REMOVEDIR) != 0) {
+      return;
+    }
+    names_.remove(dir);
+    made_.erase(dir);
+    touch(parentOf(dir));
+  }
+}
+
+void Mirror::clearStaging() {
+  emptyStaging();
+  auto opened = KJ_ASSERT_NONNULL(root_).open(STAGING, O_RDONLY | O_DIRECTORY);
+  if (opened.error == 0) unlinkat(opened.fd, LostWrites::NAME, 0);
+  lost_ = {};
+  unclean_ = false;
+  removeStagingIfEmpty();
+}
+
+// Leaves the mark of lost writes.
+void Mirror::emptyStaging() {
+  archive_.clearStaging();
+  auto& root = KJ_ASSERT_NONNULL(root_);
+  auto opened = root.open(STAGING, O_RDONLY | O_DIRECTORY);
+  if (opened.error != 0) return;
+  archiveReplaced();
+  for (auto& name : namesIn(opened.fd)) {
+    if (isSwapped(name)) {
+      // A run was killed between the exchange of two files and the look at what came out.
+      archive_.take(opened.fd, name, "recovered/" + name.substr(0, name.find('.')));
+    } else if (name != LostWrites::NAME) {
+      unlinkat(opened.fd, name.c_str(), 0);
+    }
+  }
+}
+
+void Mirror::archiveReplaced() {
+  auto& root = KJ_ASSERT_NONNULL(root_);
+  auto replaced = joinPath(STAGING, REPLACED);
+  auto opened = root.open(replaced, O_RDONLY | O_DIRECTORY);
+  if (opened.error != 0) return;
+  for (auto& name : namesIn(opened.fd)) {
+    unflushed_ = true;
+    archive_.take(opened.fd, name, name);
+  }
+  auto above = root.open(STAGING, O_RDONLY | O_DIRECTORY);
+  unlinkat(above.fd, std::string(REPLACED).c_str(), AT_REMOVEDIR);
+}
+
+void Mirror::handOver() {
+  emptyStaging();
+  if (mkdirat(staging(), std::string(REPLACED).c_str(), 0700) != 0) {
+    throwErrno(errno, "cannot create a directory in " + where());
+  }
+  // EINVAL: a filesystem that does not know how.
+  if (fsync(KJ_ASSERT_NONNULL(root_).fd()) != 0 && errno != EINVAL) {
+    throwErrno(errno, "cannot write " + where() + " to the disk");
+  }
+}
+
+void Mirror::takeBack() {
+  names_.forgetAll();
+  flush();
+}
+
+void Mirror::removeStagingIfEmpty() {
+  staging_ = nullptr;
+  if (unclean_) return;  // it shows that
+  unlinkat(KJ_ASSERT_NONNULL(root_).fd(), std::string(STAGING).c_str(), AT_REMOVEDIR);
+}
+
+int Mirror::lockFd() const { return KJ_ASSERT_NONNULL(root_).fd(); }
+
+}  // namespace pibrain

@@ -1,0 +1,177 @@
+#include "hub/report/json.h"
+
+#include <capnp/compat/json.h>
+#include <stdio.h>
+
+#include "common/text/utf8.h"
+
+namespace pibrain {
+
+namespace {
+
+// For texts that may be null.
+class NullableText : public capnp::JsonCodec::Handler<capnp::Text> {
+ public:
+  void encode(const capnp::JsonCodec&, capnp::Text::Reader input,
+              capnp::json::Value::Builder output) const override {
+    if (input.size() == 0) {
+      output.setNull();
+    } else {
+      output.setString(input);
+    }
+  }
+  capnp::Orphan<capnp::Text> decode(const capnp::JsonCodec&, capnp::json::Value::Reader,
+                                    capnp::Orphanage orphanage) const override {
+    return orphanage.newOrphanCopy(capnp::Text::Reader(""));
+  }
+};
+
+// The same for the texts of a list.
+class NullableTexts : public capnp::JsonCodec::Handler<capnp::List<capnp::Text>> {
+ public:
+  void encode(const capnp::JsonCodec&, capnp::List<capnp::Text>::Reader input,
+              capnp::json::Value::Builder output) const override {
+    auto array = output.initArray(input.size());
+    for (uint32_t i = 0; i < input.size(); ++i) {
+      if (input[i].size() == 0) {
+        array[i].setNull();
+      } else {
+        array[i].setString(input[i]);
+      }
+    }
+  }
+  capnp::Orphan<capnp::List<capnp::Text>> decode(const capnp::JsonCodec&,
+                                                 capnp::json::Value::Reader,
+                                                 capnp::Orphanage orphanage) const override {
+    return orphanage.newOrphan<capnp::List<capnp::Text>>(0);
+  }
+};
+
+// JSON, with what a terminal would obey (U+007F…U+009F, and line and bidi controls) written as
+// \uXXXX: the codec does so below U+0020 only. All of it stands in strings.
+std::string escapeControls(std::string_view json) {
+  std::string out;
+  while (!json.empty()) {
+    auto [code, length] = firstCharacter(json);
+    if (code > 0x20 && isControl(code)) {
+      char escaped[12];
+      snprintf(escaped, sizeof(escaped), "\\u%04x", unsigned(code));
+      out += escaped;
+    } else {
+      out += json.substr(0, length);
+    }
+    // No byte of it is invalid; one that were would be left out.
+    json.remove_prefix(length > 0 ? length : 1);
+  }
+  return out;
+}
+
+class Printer {
+ public:
+  Printer() { codec_.setPrettyPrint(true); }
+
+  template <typename Struct>
+  Printer& nullable(const char* field) {
+    codec_.addFieldHandler(capnp::Schema::from<Struct>().getFieldByName(field), handler_);
+    return *this;
+  }
+
+  template <typename Struct>
+  Printer& nullableTexts(const char* field) {
+    codec_.addFieldHandler(capnp::Schema::from<Struct>().getFieldByName(field), listHandler_);
+    return *this;
+  }
+
+  template <typename Document>
+  void print(Document document) {
+    puts(escapeControls(codec_.encode(document).cStr()).c_str());
+  }
+
+ private:
+  NullableText handler_;
+  NullableTexts listHandler_;
+  capnp::JsonCodec codec_;
+};
+
+}  // namespace
+
+void printJson(report::Status::Reader status) {
+  using Spoke = report::Status::Spoke;
+  Printer printer;
+  for (auto* field : {"source", "lastSync", "lastSyncFormatted", "lastError", "lastRun", "schedule",
+                      "pathBytes"}) {
+    printer.nullable<Spoke>(field);
+  }
+  printer.nullable<report::Status>("hubSessionsDirBytes").print(status);
+}
+
+void printJson(report::Run::Reader run) {
+  Printer printer;
+  printer.nullable<report::Run::Spoke>("error")
+      .nullable<report::Run::Spoke>("transport")
+      .nullable<report::Run::Change>("from")
+      .nullable<report::Run::Change>("pathBytes")
+      .nullable<report::Run::Change>("fromBytes");
+  printer.print(run);
+}
+
+void printJson(report::SessionList::Reader list) {
+  Printer()
+      .nullable<report::SessionList::Spoke>("pathBytes")
+      .nullableTexts<report::SessionList::Spoke>("sessionsBytes")
+      .print(list);
+}
+
+void printJson(report::Doctor::Reader doctor) { Printer().print(doctor); }
+
+void printJson(report::ArchiveList::Reader list) {
+  Printer()
+      .nullable<report::ArchiveList::File>("pathBytes")
+      .nullable<report::ArchiveList::File>("spokeBytes")
+      .print(list);
+}
+
+void printJson(report::History::Reader history) {
+  Printer().nullable<report::History::Entry>("error").print(history);
+}
+
+void printJson(report::SpokeList::Reader list) {
+  Printer printer;
+  for (auto* field : {"source", "version", "sandbox", "lastContact", "key", "fingerprint",
+                      "pathBytes", "keyBytes"}) {
+    printer.nullable<report::SpokeList::Spoke>(field);
+  }
+  printer.print(list);
+}
+
+void printJson(report::SpokeChanges::Reader changes) {
+  Printer printer;
+  for (auto* field : {"error", "architecture", "agent", "line"}) {
+    printer.nullable<report::SpokeChanges::Spoke>(field);
+  }
+  printer.print(changes);
+}
+
+void printJson(report::Verify::Reader verify) {
+  Printer()
+      .nullable<report::Verify::Spoke>("error")
+      .nullable<report::Verify::Difference>("pathBytes")
+      .print(verify);
+}
+
+void fillCounts(const Counts& counts, report::Run::Counts::Builder out) {
+  out.setNew(counts.created);
+  out.setGrown(counts.grown);
+  out.setRewritten(counts.rewritten);
+  out.setMoved(counts.moved);
+  out.setTouched(counts.touched);
+  out.setDeleted(counts.deleted);
+  out.setKept(counts.kept);
+  out.setDeferred(counts.deferred);
+  out.setFailed(counts.failed);
+  out.setFiles(counts.files);
+}
+
+std::string exactPath(const std::string& path) { return isUtf8(path) ? "" : percentEncode(path); }
+
+}  // namespace pibrain

@@ -1,0 +1,36 @@
+#pragma once
+// Walks the chain from the config to the spoke's files and says which links hold.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "hub/config/config.h"
+#include "hub/history/store.h"
+
+namespace pibrain {
+
+enum class CheckState { GOOD, WARNING, FAILED, SKIPPED };
+const char* toString(CheckState state);
+
+struct Check {
+  std::string step;  // "host key", …: the same from run to run
+  CheckState state = CheckState::GOOD;
+  std::string detail;  // GOOD: what was found; otherwise what is wrong, why and the cure
+};
+
+struct Examination {
+  std::string name;  // of the spoke; empty: this machine
+  std::vector<Check> checks;
+
+  bool failed() const;
+};
+
+// This machine: the programs, the history, `configFile`.
+Examination examineHub(const Config& config, const std::vector<const SpokeConfig*>& spokes);
+
+// One spoke. Changes nothing, here or there, except that a new host key is remembered as in a run,
+// if StrictHostKeyChecking says so. Without a store there was no run yet.
+Examination examineSpoke(const Config& config, const SpokeConfig& spoke, Store* store);
+
+}  // namespace pibrain

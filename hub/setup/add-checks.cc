@@ -1,0 +1,76 @@
+#include "hub/setup/add-checks.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+
+#include "common/text/text.h"
+#include "hub/base/failure.h"
+#include "hub/setup/own-keys.h"
+#include "hub/ssh/identities.h"
+#include "hub/ssh/key-file.h"
+
+namespace pibrain {
+
+void requirePlain(const std::string& target, const std::string& root) {
+  auto good = parseLogin(target).status();
+  if (good.ok() && !root.empty()) good = parseSource(sourceOf(target, root)).status();
+  if (good.ok()) good = checkAgentPath(root);
+  if (!good.ok()) throw Failure(std::string(good.message()));
+}
+
+void requirePatterns(const std::string& from) {
+  auto odd = from.find_first_not_of(
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:,/*?!_-");
+  if (odd == std::string::npos) return;
+  throw Failure(absl::StrCat("'", escapeForTerminal(from),
+                             "': --from takes addresses and patterns as sshd(8) has them, with "
+                             "commas between: 192.0.2.0/24,2001:db8::1."));
+}
+
+void requireDedicated(const SshTarget& target, const SyncKey& key) {
+  auto blob = publicKeyBlob(key.publicText);
+  for (auto& identity : collectIdentities(target).keys) {
+    if (identity.blob != blob) continue;
+    throw Failure(absl::StrCat(
+        "your own login at ", escapeForTerminal(target.alias), " offers the key ",
+        escapeForTerminal(key.path), " too (", identity.name(),
+        "), and would be locked down with it. Give another with --key, or none: then one is made "
+        "for this alone. If it is that one, take it out of your ssh-agent ('ssh-add -d'), or out "
+        "of this host's IdentityFile in ~/.ssh/config."));
+  }
+}
+
+void requireOwnKey(const Config& config, const SpokeConfig& spoke) {
+  for (auto& other : config.spokes) {
+    if (other.name == spoke.name || other.key != spoke.key ||
+        other.source.host != spoke.source.host || other.source.user != spoke.source.user) {
+      continue;
+    }
+    throw Failure(absl::StrCat("the spoke '", other.name,
+                               "' is the same login with the same key, which "
+                               "can start the agent for one directory only. Give this one a key of "
+                               "its own: --key ",
+                               escapeForTerminal(OwnKeys(config, spoke).next()), "."));
+  }
+}
+
+void requireNoOther(const Config& config, const SpokeConfig& spoke) {
+  auto here = resolveSsh(sshRequestOf(spoke));
+  if (!here.ok()) return;  // the login there says why
+  for (auto& other : config.spokes) {
+    if (other.name == spoke.name || other.key != spoke.key || other.source.host.empty() ||
+        other.method != SyncMethod::AGENT) {
+      continue;
+    }
+    auto there = resolveSsh(sshRequestOf(other));
+    if (!there.ok() || there->host != here->host || there->port != here->port ||
+        there->user != here->user) {
+      continue;
+    }
+    throw Failure(absl::StrCat("it is the spoke '", other.name, "' already: ",
+                               escapeForTerminal(other.sourceText), " is the same login."));
+  }
+}
+
+}  // namespace pibrain

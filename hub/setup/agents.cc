@@ -1,0 +1,84 @@
+#include "hub/setup/agents.h"
+
+#include <absl/strings/escaping.h>
+#include <absl/strings/str_cat.h>
+#include <openssl/sha.h>
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "common/fs/own-program.h"
+#include "common/text/text.h"
+#include "hub/base/files.h"
+#include "hub/base/subprocess.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr std::string_view PREFIX = "pi-brain-agent-";
+
+std::string sha256(const std::string& bytes) {
+  unsigned char hash[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), hash);
+  return absl::BytesToHexString({reinterpret_cast<const char*>(hash), sizeof(hash)});
+}
+
+std::string thisArchitecture() {
+  struct utsname name;
+  return uname(&name) == 0 ? name.machine : "";
+}
+
+class Search {
+ public:
+  void directory(const std::string& path) {
+    std::error_code none;
+    for (std::filesystem::directory_iterator entry(path, none), end; entry != end;
+         entry.increment(none)) {
+      auto name = entry->path().filename().string();
+      if (name.starts_with(PREFIX)) file(name.substr(PREFIX.size()), entry->path());
+    }
+  }
+
+  // The first of an architecture counts.
+  void file(const std::string& architecture, const std::string& path) {
+    auto known = [&](auto& agent) { return agent.architecture == architecture; };
+    if (std::any_of(found.begin(), found.end(), known)) return;
+    auto content = readWholeFile(path);
+    if (content) found.push_back({architecture, path, sha256(*content)});
+  }
+
+  std::vector<AgentProgram> found;
+};
+
+}  // namespace
+
+absl::StatusOr<std::vector<AgentProgram>> findAgents(const std::string& directory) {
+  Search search;
+  if (!directory.empty()) {
+    search.directory(directory);
+    if (search.found.empty()) {
+      return absl::NotFoundError(
+          absl::StrCat("there is no pi-brain-agent-ARCHITECTURE in ", escapeForTerminal(directory),
+                       ". 'deploy/build-agents.sh' of the source makes them"));
+    }
+    return search.found;
+  }
+  auto program = std::filesystem::path(ownProgram()).parent_path();
+  auto beside = program / "pi-brain-agent";
+  if (findProgram(beside)) search.file(thisArchitecture(), beside);
+  search.directory(program.parent_path() / "lib/pi-brain");
+  if (auto onPath = findProgram("pi-brain-agent")) search.file(thisArchitecture(), *onPath);
+  if (search.found.empty()) {
+    return absl::NotFoundError(absl::StrCat(
+        "there is no agent to install: no pi-brain-agent beside this program, on PATH, "
+        "or in ",
+        (program.parent_path() / "lib/pi-brain").string(),
+        ". 'deploy/build-agents.sh' of the source makes them, and --agents DIR says "
+        "where they are"));
+  }
+  return search.found;
+}
+
+}  // namespace pibrain

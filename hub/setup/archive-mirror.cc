@@ -1,0 +1,49 @@
+#include "hub/setup/archive-mirror.h"
+
+#include <absl/strings/str_cat.h>
+#include <fcntl.h>
+#include <kj/common.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "common/text/text.h"
+#include "hub/base/failure.h"
+
+namespace pibrain {
+
+namespace {
+
+std::vector<std::string> namesIn(const std::string& path) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(path, error), end; !error && entry != end;
+       entry.increment(error)) {
+    names.push_back(entry->path().filename());
+  }
+  if (error) {
+    throw Failure(absl::StrCat("cannot read the mirror ", escapeForTerminal(path), ": ",
+                               error.message(), "."));
+  }
+  return names;
+}
+
+}  // namespace
+
+std::string archiveMirror(const SpokeConfig& spoke, Mirror& locked) {
+  locked.clearStaging();
+  auto names = namesIn(spoke.path);
+  // What mkfs made is the filesystem's.
+  std::erase(names, "lost+found");
+  auto& archive = locked.archive();
+  kj::AutoCloseFd directory(open(spoke.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (auto& name : names) archive.take(directory, name, name);
+  archive.flush();
+  // A symlink, or a place where something is mounted, may stay: it is empty.
+  if (unlink(spoke.path.c_str()) != 0) rmdir(spoke.path.c_str());
+  return names.empty() ? "" : archive.run();
+}
+
+}  // namespace pibrain

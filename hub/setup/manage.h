@@ -1,0 +1,68 @@
+#pragma once
+// Adding spokes, and what is done to them afterwards. It takes the person's own login there; the
+// dedicated key can start the agent and nothing else.
+
+#include <stdint.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "hub/config/config.h"
+#include "hub/history/store.h"
+
+namespace pibrain {
+
+struct ManageOptions {
+  std::string configFile;  // the path of config.yaml
+  std::string agents;      // where the agents' programs are; empty: beside this one
+  std::string via;         // the person's login, "user@host"; empty: that of the spoke's source
+  bool mayAsk = true;      // for passwords, at the terminal
+  bool dryRun = false;
+  // What there is to say, line by line, as it happens.
+  std::function<void(const std::string&)> say = [](const std::string&) {};
+};
+
+// What was done to one spoke.
+struct SpokeChange {
+  std::string name;
+  std::string target;   // the login that it went by
+  std::string outcome;  // "added", "upgraded", "rotated", "removed", "unchanged", "failed"
+  std::string error;    // "failed": why, for a person
+  std::string architecture, agent, line;  // as in Installed; empty: not touched
+  bool rootMissing = false;               // pi has not run there yet
+  std::vector<std::string> said;
+  int64_t started = 0, finished = 0;  // ns since the epoch
+  bool ok() const { return error.empty(); }
+};
+
+struct AddRequest {
+  std::string name;
+  std::string target;  // "user@host", or an alias of the ssh configuration
+  std::string root;    // empty: as it was, or ~/.pi/agent/sessions
+  std::string path;    // of the mirror; empty: as it was, or ~/.pi-brain/synced/NAME
+  std::string key;     // empty: as it was, or ~/.ssh/pi-brain-sync
+  std::string from;    // as in sshd(8); empty: as it was, or from anywhere
+};
+
+// None of these throws. `store` (null: none) gets what the agent said of itself.
+
+// Makes the machine a spoke: key, agent, line, config. What is there already is left alone; what
+// does not work in the end is taken back on the spoke.
+SpokeChange addSpoke(const AddRequest& request, const ManageOptions& options, Store* store);
+
+// Puts this version's agent there; one that does not serve is taken back.
+SpokeChange upgradeSpoke(const SpokeConfig& spoke, const ManageOptions& options, Store* store);
+
+// Makes a new key for this spoke, proves it, and removes the old one from the spoke.
+SpokeChange rotateKey(const SpokeConfig& spoke, const ManageOptions& options, Store* store);
+
+struct RemoveRequest {
+  bool keepMirror = false;  // else it goes to the archive
+  bool force = false;       // although the spoke cannot be reached
+};
+// Removes line and agent there, and the spoke from the config here.
+SpokeChange removeSpoke(const Config& config, const SpokeConfig& spoke,
+                        const RemoveRequest& request, const ManageOptions& options, Store* store);
+
+}  // namespace pibrain

@@ -1,0 +1,329 @@
+#include "hub/setup/remote-install.h"
+
+#include <absl/strings/escaping.h>
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <absl/strings/str_split.h>
+#include <absl/strings/strip.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "common/fs/file-io.h"
+#include "common/text/text.h"
+#include "common/wire/protocol.h"
+#include "hub/base/failure.h"
+#include "hub/base/files.h"
+#include "hub/setup/install-script.h"
+#include "hub/ssh/failures.h"
+#include "hub/ssh/openssh/openssh-command.h"
+#include "hub/ssh/openssh/openssh.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr size_t LONGEST_LINE = 64 * 1024;
+constexpr size_t LONGEST_NOISE = 4096;
+constexpr size_t MOST_HEARD = 1 << 20;  // bytes in all: it has little to say
+// For one answer, and for all of it: an agent goes through a slow line meanwhile. A person who is
+// asked for a password has the latter, too.
+constexpr auto PATIENCE = std::chrono::minutes(5), PATIENCE_IN_ALL = std::chrono::minutes(20);
+// For ssh to log in when nobody can be asked, and for the command to start once it has.
+constexpr auto LOGIN_PATIENCE = std::chrono::seconds(60), START_PATIENCE = std::chrono::seconds(60);
+// Between two looks at what ssh wrote.
+constexpr auto GLANCE = std::chrono::milliseconds(200);
+
+std::string makeToken() {
+  unsigned char bytes[16];
+  if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes)) throwErrno(errno, "no random numbers");
+  return absl::BytesToHexString({reinterpret_cast<const char*>(bytes), sizeof(bytes)});
+}
+
+// sshd says the same of an account that it does not let in as of a wrong key.
+std::string shellHint(const SshTarget& target, const std::string& errors) {
+  if (!absl::StrContains(errors, "Permission denied (")) return "";
+  return absl::StrCat(
+      " If the key is right, look at the account on the spoke: 'getent passwd ",
+      shellQuote(target.user),
+      "' shows its login shell, and sshd lets nobody in whose shell does not exist.");
+}
+
+// Whether ssh finds somebody to ask.
+bool hasTerminal() {
+  kj::AutoCloseFd terminal(open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+  return terminal.get() >= 0;
+}
+bool hasAskpass() { return getenv("SSH_ASKPASS") != nullptr; }
+
+}  // namespace
+
+RemoteInstall::RemoteInstall(SshTarget target, bool mayAsk)
+    : target_(std::move(target)),
+      mayAsk_(mayAsk && (hasTerminal() || hasAskpass())),
+      token_(makeToken()) {}
+
+RemoteInstall::~RemoteInstall() noexcept(false) {
+  if (ssh_.pid < 0) return;
+  // It takes back what is not to stay when it sees the end of its input.
+  shutdown(ssh_.stdio, SHUT_WR);
+  int status;
+  waitOrKill(ssh_.pid, patience_, status);
+}
+
+void RemoteInstall::start(std::vector<std::string> arguments) {
+  // VERBOSE, to see when it has logged in; and a spoke that went away is noticed.
+  auto argv = opensshCommand(target_, {"VERBOSE", mayAsk_}, {"-o", "ServerAliveInterval=15"});
+  argv.push_back("exec /bin/sh");
+  ssh_ = spawnWithSocket(argv, mayAsk_ ? Terminal::OURS : Terminal::NONE);
+  start_ = std::chrono::steady_clock::now();
+  requireSh();
+  arguments.push_back("--token=" + token_);
+  std::string text = "set --";
+  for (auto& argument : arguments) absl::StrAppend(&text, " ", shellQuote(argument));
+  send(text + "\n" + INSTALL_SCRIPT);
+}
+
+// A start-up file may have put another shell in sh's place.
+void RemoteInstall::requireSh() {
+  // What start-up files print may have no line's end; one that reads a line gets the empty one. To
+  // csh, $?x is whether there is an x.
+  send(absl::StrCat("\necho; echo ", token_, " reads $?x\n"));
+  if (answer() == std::pair<std::string, std::string>("reads", "0x")) return;
+  patience_ = std::chrono::seconds(0);
+  throw Failure(absl::StrCat(
+      "the login at ", escapeForTerminal(target_.alias),
+      " does not run the command that it is given, '/bin/sh', but another shell. Nothing was "
+      "changed there. Does a start-up file of its shell start that one? Try '",
+      sshInvocation(target_), " exec /bin/sh -c pwd'."));
+}
+
+void RemoteInstall::send(const std::string& bytes) {
+  for (size_t sent = 0; sent < bytes.size();) {
+    awaitTurn(POLLOUT);
+    ssize_t n =
+        ::send(ssh_.stdio, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    // What it has to say of that comes with the next answer.
+    if (n < 0) return;
+    sent += size_t(n);
+  }
+}
+
+// Returns when the other side is ready for this, or has gone.
+void RemoteInstall::awaitTurn(short events) {
+  using std::chrono::ceil, std::chrono::milliseconds, std::chrono::steady_clock;
+  auto began = steady_clock::now();
+  for (;;) {
+    auto left = ceil<milliseconds>(limit(began) - steady_clock::now());
+    if (left.count() <= 0) explainSilence();
+    struct pollfd turn = {ssh_.stdio, events, 0};
+    if (poll(&turn, 1, int(heard_ ? left.count() : std::min(left, GLANCE).count())) > 0) return;
+  }
+}
+
+std::chrono::steady_clock::time_point RemoteInstall::limit(
+    std::chrono::steady_clock::time_point began) {
+  if (heard_) return std::min(heardAt_ + PATIENCE_IN_ALL, began + PATIENCE);
+  if (!loggedIn_ && errorsAfterLogin(target_, readBack(ssh_.errors))) {
+    loggedIn_ = std::chrono::steady_clock::now();
+  }
+  if (loggedIn_) return *loggedIn_ + START_PATIENCE;
+  if (mayAsk_) return start_ + PATIENCE_IN_ALL;
+  return start_ + std::max(LOGIN_PATIENCE, std::chrono::seconds(target_.connectTimeout));
+}
+
+void RemoteInstall::explainSilence() {
+  patience_ = std::chrono::seconds(0);
+  auto place = escapeForTerminal(target_.alias);
+  auto invocation = sshInvocation(target_);
+  if (heard_) {
+    throw Failure(
+        absl::StrCat(place, " stopped answering. Does '", invocation, " true' come to an end?"));
+  }
+  auto errors = readBack(ssh_.errors);
+  auto said = ownWords(errorsAfterLogin(target_, errors).value_or(errors));
+  auto saying = said.empty() ? "" : absl::StrCat(" (it said: ", said, ")");
+  auto waited = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() -
+                                                                 loggedIn_.value_or(start_));
+  if (!loggedIn_) {
+    throw Failure(absl::StrCat("ssh did not log in to ", place, " within ", waited.count(), " s",
+                               saying, ". Try '", invocation, " -v true'."));
+  }
+  throw Failure(absl::StrCat(
+      "the login at ", place, " works, but its shell did not start the command '/bin/sh' within ",
+      waited.count(), " s", saying,
+      ". A start-up file of that shell (~/.bashrc, ~/.zshenv, ~/.config/fish/config.fish, "
+      "~/.tcshrc) may wait for input, or run a program that does not end. See whether '",
+      invocation, " true </dev/null' ends; while it does not, 'ps f -u ", shellQuote(target_.user),
+      "' on the spoke shows what runs."));
+}
+
+// False at the end.
+bool RemoteInstall::readMore() {
+  awaitTurn(POLLIN);
+  char buffer[16 * 1024];
+  ssize_t n = recv(ssh_.stdio, buffer, sizeof(buffer), 0);
+  if (n <= 0) return false;
+  total_ += size_t(n);
+  if (total_ > MOST_HEARD) {
+    patience_ = std::chrono::seconds(0);
+    throw Failure(
+        absl::StrCat(escapeForTerminal(target_.alias),
+                     " sends without end. What do its shell's start-up files print? Try '",
+                     sshInvocation(target_), " true'."));
+  }
+  received_.append(buffer, size_t(n));
+  return true;
+}
+
+std::pair<std::string, std::string> RemoteInstall::answer() {
+  for (;;) {
+    auto end = received_.find('\n');
+    if (end == std::string::npos) {
+      if (received_.size() > LONGEST_LINE || !readMore()) explainEnd();
+      continue;
+    }
+    auto line = received_.substr(0, end);
+    received_.erase(0, end + 1);
+    if (!line.starts_with(token_ + " ")) {
+      absl::StrAppend(&noise_,
+                      line.substr(0, LONGEST_NOISE - std::min(noise_.size(), LONGEST_NOISE)), "\n");
+      continue;
+    }
+    if (!heard_) heardAt_ = std::chrono::steady_clock::now();
+    heard_ = true;
+    line.erase(0, token_.size() + 1);
+    auto space = std::min(line.find(' '), line.size());
+    auto word = line.substr(0, space), rest = line.substr(std::min(space + 1, line.size()));
+    if (word == "say") {
+      said_.push_back(escapeForTerminal(rest));
+    } else if (word == "fail" && rest.starts_with("no-agent ")) {
+      throw Failure(absl::StrCat(
+          escapeForTerminal(target_.alias), " is of the architecture ",
+          escapeForTerminal(rest.substr(9)),
+          ", and there is no agent for it here. 'deploy/build-agents.sh' of the source makes those "
+          "for x86_64 and aarch64; --agents DIR says where they are."));
+    } else if (word == "fail") {
+      throw Failure(
+          absl::StrCat("on ", escapeForTerminal(target_.alias), ": ", escapeForTerminal(rest)));
+    } else {
+      return {word, rest};
+    }
+  }
+}
+
+void RemoteInstall::explainEnd() {
+  auto status = exitStatusOf(ssh_.pid, std::chrono::seconds(5));
+  auto errors = readBack(ssh_.errors);
+  auto place = escapeForTerminal(target_.alias);
+  if (!heard_ && status == SSH_FAILED) {
+    Denial denial;
+    denial.forAgent = false;
+    throw Failure(absl::StrCat(explainOpenssh(target_, errors, denial),
+                               " Adding a spoke, or changing one, goes by your own login there: '",
+                               sshInvocation(target_), " true' has to work.",
+                               shellHint(target_, errors)));
+  }
+  auto noise = noise_ + received_;
+  if (noise.find(std::string(PREAMBLE.substr(2))) != std::string::npos) {
+    throw Failure(absl::StrCat(
+        "the login at ", place,
+        " starts the agent, and nothing else: it is that of the locked-down key. This takes a "
+        "login "
+        "of your own, which 'spoke add' is given, and the other commands by --via user@host."));
+  }
+  auto own = errorsAfterLogin(target_, errors).value_or(errors);
+  auto said = ownWords(absl::StripAsciiWhitespace(own).empty() ? noise : own);
+  auto saying = said.empty() ? "" : absl::StrCat(" (it said: ", said, ")");
+  if (heard_) {
+    throw Failure(absl::StrCat("the login at ", place, " broke off", saying, ". Try '",
+                               sshInvocation(target_), " true'."));
+  }
+  throw Failure(absl::StrCat(
+      "the login at ", place, " does not run /bin/sh, or ended before it did", saying,
+      ". Is its login shell one that runs commands, not nologin or a restricted one such as rbash? "
+      "On the spoke, 'getent passwd ",
+      shellQuote(target_.user), "' shows it. Try '", sshInvocation(target_), " true'."));
+}
+
+Installed RemoteInstall::install(const InstallRequest& request,
+                                 const std::vector<AgentProgram>& agents) {
+  std::string hashes;
+  for (auto& agent : agents) absl::StrAppend(&hashes, agent.architecture, "=", agent.sha256, " ");
+  std::vector<std::string> arguments{"--key=" + request.publicKey, "--root=" + request.root,
+                                     "--hashes=" + hashes};
+  if (!request.from.empty()) arguments.push_back("--from=" + request.from);
+  if (!request.retire.empty()) {
+    arguments.push_back("--retire=" + absl::StrJoin(request.retire, " "));
+  }
+  arguments.push_back(absl::StrCat("--patience=", std::chrono::seconds(PATIENCE_IN_ALL).count()));
+  // Manager has seen to it that nobody logs in with it.
+  arguments.push_back("--dedicated");
+  if (request.newSpoke) arguments.push_back("--new-spoke");
+  if (request.agentOnly) arguments.push_back("--agent-only");
+  if (request.dryRun) arguments.push_back("--print");
+  start(std::move(arguments));
+  for (;;) {
+    auto [word, rest] = answer();
+    if (word == "need") {
+      auto agent = std::find_if(agents.begin(), agents.end(), [&, wanted = rest](auto& one) {
+        return one.architecture == wanted;
+      });
+      auto content = agent == agents.end() ? std::nullopt : readWholeFile(agent->path);
+      if (!content) throw Failure("the agent to send cannot be read.");
+      send(absl::StrCat(content->size(), "\n"));
+      send(*content);
+    } else if (word == "installed") {
+      std::vector<std::string> words = absl::StrSplit(rest, ' ');
+      if (words.size() == 3) return {words[0], words[1], words[2]};
+      explainEnd();
+    } else {
+      explainEnd();
+    }
+  }
+}
+
+void RemoteInstall::keep() {
+  send("keep\n");
+  for (auto word = answer().first; word != "done" && word != "kept"; word = answer().first) {
+  }
+}
+
+void RemoteInstall::retire() {
+  send("retire\n");
+  while (answer().first != "done") {
+  }
+}
+
+bool RemoteInstall::takeBack() {
+  try {
+    send("undo\n");
+    while (answer().first != "undone") {
+    }
+    return true;
+  } catch (const Failure&) {
+    return false;
+  }
+}
+
+void RemoteInstall::uninstall(const std::string& publicKey, bool dryRun) {
+  std::vector<std::string> arguments{"--uninstall", "--key=" + publicKey};
+  if (dryRun) arguments.push_back("--print");
+  start(std::move(arguments));
+  while (answer().first != "done") {
+  }
+}
+
+std::vector<std::string> RemoteInstall::takeSaid() { return std::exchange(said_, {}); }
+
+}  // namespace pibrain

@@ -1,0 +1,123 @@
+#include "hub/setup/sync-key.h"
+
+#include <absl/strings/ascii.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+
+#include "common/text/text.h"
+#include "hub/base/failure.h"
+#include "hub/base/files.h"
+#include "hub/base/subprocess.h"
+#include "hub/ssh/key-file.h"
+#include "hub/ssh/known-hosts.h"
+
+namespace pibrain {
+
+namespace {
+
+Output sshKeygen(std::vector<std::string> arguments) {
+  auto program = findProgram("ssh-keygen");
+  if (!program) {
+    throw Failure(
+        "there is no ssh-keygen on PATH, which makes and reads keys: 'sudo apt install "
+        "openssh-client'.");
+  }
+  arguments.insert(arguments.begin(), *program);
+  return runProgram(arguments, std::chrono::seconds(60));
+}
+
+std::string saidBy(const Output& output) {
+  auto text = output.err + output.out;
+  return escapeForTerminal(std::string(absl::StripAsciiWhitespace(text)));
+}
+
+// Whether it was this process that made it: another may have been faster, and then its key is the
+// one.
+bool makeKey(const std::string& path) {
+  auto made = makeDirectories(std::filesystem::path(path).parent_path());
+  if (!made.ok()) throw Failure(std::string(made.message()));
+  auto temporary = absl::StrCat(path, ".", getpid());
+  auto output =
+      sshKeygen({"-q", "-t", "ed25519", "-N", "", "-C", "pi-brain-sync", "-f", temporary});
+  auto publicFile = temporary + ".pub";
+  bool linked = output.exitStatus == 0 && link(temporary.c_str(), path.c_str()) == 0;
+  int error = errno;
+  if (linked) rename(publicFile.c_str(), (path + ".pub").c_str());
+  unlink(temporary.c_str());
+  unlink(publicFile.c_str());
+  if (linked || (output.exitStatus == 0 && error == EEXIST)) return linked;
+  throw Failure(absl::StrCat("cannot make the key ", escapeForTerminal(path), ": ",
+                             output.exitStatus == 0 ? strerror(error) : saidBy(output)));
+}
+
+}  // namespace
+
+std::string SyncKey::blob() const {
+  std::vector<std::string> words = absl::StrSplit(publicText, ' ');
+  return words.size() > 1 ? words[1] : "";
+}
+
+std::string SyncKey::fingerprint() const { return pibrain::fingerprint(publicKeyBlob(publicText)); }
+
+SyncKey readSyncKey(const std::string& path) {
+  auto name = escapeForTerminal(path);
+  auto file = inspectKeyFile(path);
+  if (!file.exists) throw Failure(absl::StrCat("there is no key ", name, "."));
+  if (!file.readable) {
+    throw Failure(absl::StrCat("the key ", name, " cannot be read. 'ls -l ",
+                               escapeForTerminal(shellQuote(path)), "' shows whose it is."));
+  }
+  if (!file.isPrivate) {
+    throw Failure(absl::StrCat(name,
+                               " is no private key. Give the file that 'ssh-keygen' made, "
+                               "without .pub."));
+  }
+  if (!file.unusable.empty()) {
+    throw Failure(absl::StrCat("the key ", name, " ", file.unusable, "."));
+  }
+  if (file.exposed) {
+    throw Failure(absl::StrCat("others may read the key ", name,
+                               ", so ssh does not use it. 'chmod 600 ",
+                               escapeForTerminal(shellQuote(path)), "' mends it."));
+  }
+  if (file.encrypted) {
+    throw Failure(absl::StrCat("the key ", name,
+                               " has a passphrase, and syncing runs unattended. Give another one "
+                               "with --key, or none: then one is made for this alone."));
+  }
+  auto output = sshKeygen({"-y", "-f", path});
+  std::string text(absl::StripAsciiWhitespace(output.out));
+  if (output.exitStatus != 0 || publicKeyBlob(text).empty()) {
+    throw Failure(absl::StrCat("the key ", name, " cannot be used: ", saidBy(output)));
+  }
+  if (std::count(text.begin(), text.end(), ' ') == 1) text += " pi-brain-sync";
+  return {path, text};
+}
+
+std::string syncKeyPath(const SpokeConfig& spoke) {
+  if (!spoke.key.empty() || spoke.method == SyncMethod::SYNCTHING || spoke.source.host.empty()) {
+    return spoke.key;
+  }
+  auto target = resolveSsh(sshRequestOf(spoke));
+  if (!target.ok()) return "";
+  for (auto& file : target->identityFiles) {
+    if (access(file.c_str(), F_OK) == 0) return file;
+  }
+  return "";
+}
+
+SyncKey ensureSyncKey(const std::string& path) {
+  bool made = access(path.c_str(), F_OK) != 0 && errno == ENOENT && makeKey(path);
+  auto key = readSyncKey(path);
+  key.made = made;
+  return key;
+}
+
+}  // namespace pibrain

@@ -1,0 +1,259 @@
+#include "hub/ssh/libssh2/libssh2-connection.h"
+
+#include <absl/strings/str_cat.h>
+#include <kj/debug.h>
+#include <libssh2.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "common/text/text.h"
+#include "hub/base/failure.h"
+#include "hub/ssh/libssh2/dial.h"
+#include "hub/ssh/libssh2/libssh2-access.h"
+#include "hub/ssh/libssh2/login.h"
+#include "hub/ssh/libssh2/methods.h"
+#include "hub/ssh/libssh2/session.h"
+#include "hub/ssh/libssh2/stream.h"
+#include "hub/ssh/openssh/openssh.h"
+#include "hub/ssh/turned-away.h"
+
+namespace pibrain {
+
+namespace {
+
+// The window bounds what is in flight, so the speed over a long link; libssh2 refills it.
+constexpr unsigned WINDOW = 16 * 1024 * 1024;
+constexpr unsigned MIN_WINDOW = 4 * 1024;
+
+unsigned windowFor(const RateLimiter* limiter) {
+  if (limiter == nullptr) return WINDOW;
+  // The peer may send a window's worth before it feels the limit: a quarter of a second.
+  return unsigned(std::clamp(limiter->bytesPerSecond() / 4, double(MIN_WINDOW), double(WINDOW)));
+}
+
+std::string_view shownKey(SshSession& session) {
+  size_t length = 0;
+  int type = 0;
+  const char* bytes = libssh2_session_hostkey(session.get(), &length, &type);
+  KJ_REQUIRE(bytes != nullptr, "the spoke showed no host key");
+  return {bytes, length};
+}
+
+bool isGreeting(std::string_view line) { return line.starts_with("SSH-"); }
+
+// Up to 1.11.1 at least, libssh2 takes the first 255 bytes of it, and the rest for a packet
+// (session.c, banner_receive()).
+bool greetingIsTooLong(std::string_view received) {
+  constexpr size_t MOST = 255;
+  size_t start = isGreeting(received) ? 0 : received.find("\nSSH-");
+  if (start == received.npos) return false;
+  return std::min(received.find('\n', start + 1), received.size()) - start > MOST;
+}
+
+class Libssh2Connection : public Connection {
+ public:
+  Libssh2Connection(const SshTarget& target, const ConnectOptions& options, kj::AsyncIoContext& io)
+      : target_(target),
+        options_(options),
+        waitScope_(io.waitScope),
+        socket_(reach()),
+        session_(kj::mv(socket_), io.unixEventPort, io.provider->getTimer(), options.limiter) {}
+
+  void connect(const KnownTarget& known, const Identities& identities, const std::string& command,
+               bool mayDefer) {
+    try {
+      handshake(known, mayDefer);
+      begin(SshStep::LOGIN);
+      auto key = login(session_, target_, identities, mayDefer, waitScope_);
+      options_.passed(SshStep::LOGIN, absl::StrCat(target_.user, " with ", key));
+      begin(SshStep::COMMAND);
+      run(command, mayDefer);
+    } catch (const kj::Exception& e) {
+      explainBreak(e.getDescription().cStr());
+    }
+    session_.clearDeadline();
+    session_.keepAlive(target_.serverAliveInterval, target_.serverAliveCountMax);
+    options_.passed(SshStep::COMMAND, "");
+  }
+
+  kj::AsyncIoStream& stream() override { return *stream_; }
+  WireBytes wire() const override { return session_.wire(); }
+  Farewell farewell(kj::WaitScope& waitScope) override;
+  Grant grants(Access access, kj::AsyncIoContext& io) override;
+
+ private:
+  kj::AutoCloseFd reach() {
+    if (target_.proxyCommand.empty() && target_.proxyJump.empty()) {
+      auto socket = dial(target_, options_);
+      options_.early = nullptr;
+      return socket;
+    }
+    options_.early = nullptr;
+    proxy_.emplace(target_);
+    options_.passed(SshStep::NAME, "left to the proxy");
+    return proxy_->takeSocket();
+  }
+
+  // Each step has its own time.
+  void begin(SshStep step) {
+    step_ = step;
+    session_.setDeadlineAfter(target_.connectTimeout);
+  }
+
+  void handshake(const KnownTarget& known, bool mayDefer) {
+    for (auto& warning : known.own.warnings) options_.warn(escapeForTerminal(warning));
+    chooseMethods(session_.get(), target_, known.own, mayDefer);
+    begin(SshStep::GREETING);
+    int result = session_.complete([&]() { return shakeHands(); }, waitScope_);
+    if (result != 0) cannotShakeHands(result, known.own, mayDefer);
+    options_.passed(SshStep::KEY_EXCHANGE, "");
+    begin(SshStep::HOST_KEY);
+    auto key = shownKey(session_);
+    // The host may have a certificate too.
+    if (mayDefer && known.hasCertAuthority() && judge(known, key) != HostKeyVerdict::KNOWN) {
+      throw NeedsOpenssh{VOUCHED, {}};
+    }
+    requireTrusted(target_, known, key, options_.warn);
+    options_.passed(SshStep::HOST_KEY, absl::StrCat(fingerprint(key), " (", keyType(key), ")"));
+  }
+
+  int shakeHands() {
+    // The socket is connected already; libssh2 reads and writes it through our callbacks.
+    int result = libssh2_session_handshake(session_.get(), session_.fd());
+    if (greetingIsTooLong(session_.beginning())) return LIBSSH2_ERROR_BANNER_RECV;
+    // It shows lines that came before the greeting as well.
+    auto* greeting = libssh2_session_banner_get(session_.get());
+    if (step_ == SshStep::GREETING && greeting != nullptr && isGreeting(greeting)) {
+      greeted(greeting);
+    }
+    return result;
+  }
+
+  void greeted(const char* greeting) {
+    if (proxy_) {
+      options_.passed(SshStep::TCP, target_.proxyJump.empty() ? "through ProxyCommand"
+                                                              : "through " + target_.proxyJump);
+    }
+    options_.passed(SshStep::GREETING, escapeForTerminal(greeting));
+    begin(SshStep::KEY_EXCHANGE);
+  }
+
+  // Nothing was told to the host yet: OpenSSH may begin anew.
+  [[noreturn]] void cannotShakeHands(int result, const KnownHost& known, bool mayDefer) {
+    bool tooLong = greetingIsTooLong(session_.beginning());
+    if (!tooLong) session_.requireAlive();
+    if (step_ == SshStep::GREETING && !tooLong) {
+      throw Failure(notSsh(target_, session_.beginning()));
+    }
+    auto said =
+        escapeForTerminal(tooLong ? "its greeting is longer than 255 bytes" : session_.lastError());
+    if (mayDefer) {
+      throw NeedsOpenssh{
+          absl::StrCat("libssh2 ", libssh2_version(0), " could not agree with the server: ", said),
+          {}};
+    }
+    throw Failure(absl::StrCat(
+        nothingInCommon(target_, "libssh2 said: " + said),
+        result == LIBSSH2_ERROR_KEX_FAILURE && !known.keys.empty()
+            ? " It may also have no host key of a type that known_hosts lists: if its new key is "
+              "right, " +
+                  addingCommand(target_) + "."
+            : "",
+        " 'ssh: auto' in the config lets OpenSSH's client try."));
+  }
+
+  void run(const std::string& command, bool mayDefer) {
+    unsigned window = windowFor(options_.limiter.get());
+    auto* channel = openSession(session_, window, waitScope_);
+    if (channel == nullptr) {
+      requireItsRefusal(LIBSSH2_ERROR_CHANNEL_FAILURE, mayDefer);
+      throw Failure(absl::StrCat("the spoke opened no session: ", session_.lastError(),
+                                 ". Its sshd_config may limit sessions (MaxSessions)."));
+    }
+    stream_ = kj::heap<SshStream>(session_, channel, window / 2);
+    int result = session_.complete([&]() { return libssh2_channel_exec(channel, command.c_str()); },
+                                   waitScope_);
+    if (result != 0) {
+      requireItsRefusal(LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED, mayDefer);
+      throw Failure(absl::StrCat("the spoke refused to run a command for ",
+                                 escapeForTerminal(target_.alias), ": ", session_.lastError(),
+                                 ". Check the command=\"…\" in its authorized_keys."));
+    }
+  }
+
+  // Returns if the last error is the spoke's refusal, which libssh2 tells by this code. Other
+  // errors are of the connection, or of what libssh2 does not understand.
+  void requireItsRefusal(int code, bool mayDefer) {
+    session_.requireAlive();
+    if (libssh2_session_last_errno(session_.get()) != code) cannotGoOn(session_, mayDefer);
+  }
+
+  // Throws what the end of the connection means, in the step where it came.
+  [[noreturn]] void explainBreak(const std::string& what) {
+    auto proxy = proxy_ ? proxy_->explain() : "";
+    if (!proxy.empty()) throw Failure(proxy);
+    if (session_.timedOut()) throw Failure(tookTooLong(target_, step_));
+    auto& said = session_.beginning();
+    if (step_ != SshStep::GREETING) throw Failure(brokeOff(target_, step_, what));
+    if (proxy_) throw Failure(brokeOff(target_, step_, what));
+    if (!turnsAway(said)) throw Failure(notSsh(target_, said));
+    throw TurnedAway{turnedAway(target_, said)};
+  }
+
+  SshTarget target_;
+  ConnectOptions options_;
+  kj::WaitScope& waitScope_;
+  SshStep step_ = SshStep::NAME;
+  bool agentEnded_ = false;
+  std::optional<Proxy> proxy_;
+  kj::AutoCloseFd socket_;  // until session_ has it
+  SshSession session_;
+  kj::Own<SshStream> stream_;
+};
+
+Farewell Libssh2Connection::farewell(kj::WaitScope& waitScope) {
+  constexpr uint32_t PATIENCE = 3;  // seconds
+  Farewell result;
+  auto* channel = stream_->channel();
+  session_.setDeadlineAfter(PATIENCE);
+  // What cannot be had in that time is not worth an error of its own.
+  kj::runCatchingExceptions([&]() {
+    session_.complete([&]() { return libssh2_channel_close(channel); }, waitScope);
+    int closed =
+        session_.complete([&]() { return libssh2_channel_wait_closed(channel); }, waitScope);
+    stream_->drainErrors();
+    if (closed != 0 && session_.ended()) return;
+    char* signal = nullptr;
+    libssh2_channel_get_exit_signal(channel, &signal, nullptr, nullptr, nullptr, nullptr, nullptr);
+    if (signal == nullptr) result.exitStatus = libssh2_channel_get_exit_status(channel);
+    if (signal != nullptr) libssh2_free(session_.get(), signal);
+  });
+  result.errors = stream_->errors();
+  if (!result.exitStatus && session_.ended()) {
+    result.cutOff = escapeForTerminal(session_.lastError());
+  }
+  result.flooded = session_.flooded();
+  return result;
+}
+
+Grant Libssh2Connection::grants(Access access, kj::AsyncIoContext& io) {
+  // There may be but one channel at a time (MaxSessions).
+  if (!agentEnded_) farewell(io.waitScope);
+  agentEnded_ = true;
+  return tryByLibssh2(session_, access, target_.connectTimeout, io.provider->getTimer(),
+                      io.waitScope);
+}
+
+}  // namespace
+
+kj::Own<Connection> connectLibssh2(const SshTarget& target, const KnownTarget& known,
+                                   const std::string& command, const ConnectOptions& options,
+                                   const Identities& identities, bool mayDefer,
+                                   kj::AsyncIoContext& io) {
+  auto connection = kj::heap<Libssh2Connection>(target, options, io);
+  connection->connect(known, identities, command, mayDefer);
+  return connection;
+}
+
+}  // namespace pibrain

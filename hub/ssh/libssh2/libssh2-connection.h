@@ -1,0 +1,16 @@
+#pragma once
+
+#include "hub/connect/connect.h"
+#include "hub/ssh/host-trust.h"
+#include "hub/ssh/identities.h"
+
+namespace pibrain {
+
+// As connectSsh(), by libssh2; `known` is what knownTargetOf() says. With `mayDefer`, throws
+// NeedsOpenssh (hub/ssh/libssh2/login.h) when it comes to something that libssh2 cannot do.
+kj::Own<Connection> connectLibssh2(const SshTarget& target, const KnownTarget& known,
+                                   const std::string& command, const ConnectOptions& options,
+                                   const Identities& identities, bool mayDefer,
+                                   kj::AsyncIoContext& io);
+
+}  // namespace pibrain

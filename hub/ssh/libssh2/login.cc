@@ -1,0 +1,222 @@
+#include "hub/ssh/libssh2/login.h"
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <kj/debug.h>
+#include <libssh2.h>
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+
+#include "common/text/text.h"
+#include "hub/base/failure.h"
+#include "hub/base/terminal.h"
+#include "hub/ssh/agent-io.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr int PASSPHRASE_TRIES = 3;  // as ssh's NumberOfPasswordPrompts
+
+// What people typed: a key that serves for many spokes is asked for once, and a person who does not
+// know its passphrase is left alone after that.
+struct Passphrases {
+  std::mutex mutex;                          // held while one is asked for
+  std::map<std::string, std::string> right;  // by the key's path
+  std::set<std::string> unknown;             // to the person; paths
+};
+
+Passphrases& passphrases() {
+  static Passphrases all;
+  return all;
+}
+
+// One attempt to log in: collects what was tried, for the message if nothing worked.
+class Login {
+ public:
+  Login(SshSession& session, const SshTarget& target, const Identities& identities, bool mayDefer,
+        kj::WaitScope& waitScope)
+      : session_(session),
+        target_(target),
+        identities_(identities),
+        mayDefer_(mayDefer),
+        waitScope_(waitScope) {
+    denial_.tried = identities.problems;
+  }
+
+  ~Login() noexcept(false) {
+    if (agent_ != nullptr) libssh2_agent_free(agent_);
+  }
+
+  std::string run() {
+    for (auto& identity : identities_.keys) {
+      auto why = whyNotLibssh2(identity);
+      if (!why.empty() && mayDefer_) throw NeedsOpenssh{why, denial_};
+      if (!why.empty()) {
+        denial_.tried.push_back(why + ", so 'ssh: openssh' is needed for it");
+        continue;
+      }
+      if (identity.inAgent ? tryAgentKey(identity) : tryFile(identity)) return identity.name();
+    }
+    throw Failure(permissionDenied(target_, denial_));
+  }
+
+ private:
+  bool tryAgentKey(const Identity& identity) {
+    auto* key = findInAgent(identity.blob);
+    if (key == nullptr) {
+      denial_.tried.push_back(identity.name() + " is gone from the ssh-agent");
+      return false;
+    }
+    int result = session_.complete(
+        [&]() { return libssh2_agent_userauth(agent_, target_.user.c_str(), key); }, waitScope_);
+    return accepted(result, identity);
+  }
+
+  struct libssh2_agent_publickey* findInAgent(const std::string& blob) {
+    if (agent_ == nullptr) {
+      agent_ = openAgent(session_.get(), target_.identityAgent);
+      if (agent_ == nullptr || libssh2_agent_list_identities(agent_) != 0) return nullptr;
+    }
+    struct libssh2_agent_publickey* key = nullptr;
+    while (libssh2_agent_get_identity(agent_, &key, key) == 0) {
+      if (std::string_view(reinterpret_cast<char*>(key->blob), key->blob_len) == blob) return key;
+    }
+    return nullptr;
+  }
+
+  bool tryFile(const Identity& identity) {
+    if (!identity.encrypted) return accepted(offer(identity, nullptr), identity);
+    if (auto passphrase = passphraseOf(identity)) {
+      return accepted(offer(identity, passphrase->c_str()), identity);
+    }
+    denial_.encrypted.push_back(identity.path);
+    denial_.tried.push_back(identity.name() +
+                            " is protected by a passphrase and not in an ssh-agent");
+    return false;
+  }
+
+  std::optional<std::string> passphraseOf(const Identity& identity) {
+    auto& all = passphrases();
+    auto begun = kj::systemPreciseMonotonicClock().now();
+    std::lock_guard lock(all.mutex);
+    // Time in which a person is asked, here or for another spoke, does not count.
+    KJ_DEFER(session_.extendDeadline(kj::systemPreciseMonotonicClock().now() - begun));
+    if (auto known = all.right.find(identity.path); known != all.right.end()) return known->second;
+    if (target_.batchMode || all.unknown.contains(identity.path)) return std::nullopt;
+    for (int i = 0; i < PASSPHRASE_TRIES; ++i) {
+      auto passphrase = askSecret(absl::StrCat("Enter the passphrase of ", identity.name(), ": "));
+      if (!passphrase) return std::nullopt;
+      if (!opensPrivateKey(identity.path, *passphrase)) continue;
+      all.right[identity.path] = *passphrase;
+      return passphrase;
+    }
+    all.unknown.insert(identity.path);
+    return std::nullopt;
+  }
+
+  int offer(const Identity& identity, const char* passphrase) {
+    return session_.complete(
+        [&]() {
+          return libssh2_userauth_publickey_fromfile_ex(session_.get(), target_.user.c_str(),
+                                                        unsigned(target_.user.size()), nullptr,
+                                                        identity.path.c_str(), passphrase);
+        },
+        waitScope_);
+  }
+
+  bool accepted(int result, const Identity& identity) {
+    if (result == 0) return true;
+    // Without a word of the spoke's, and before it refused one: no denial.
+    if (session_.dead() && !refused_) session_.requireAlive();
+    if (session_.ended()) {
+      denial_.tried.push_back("the spoke closed the connection when " + identity.name() +
+                              " was offered (its MaxAuthTries, if there were many keys)");
+      throw Failure(permissionDenied(target_, denial_));
+    }
+    switch (result) {
+      case LIBSSH2_ERROR_AUTHENTICATION_FAILED:
+        refused_ = true;
+        denial_.tried.push_back(identity.name() + " was refused");
+        return false;
+      case LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED:
+        // The spoke would take this key, so it has the agent, or the file, to sign.
+        if (absl::StrContains(session_.lastError(), "allback")) return notSigned(identity);
+        if (absl::StrContains(session_.lastError(), "signature")) return notEnough(identity);
+        cannotGoOn(session_, mayDefer_, denial_);
+      case LIBSSH2_ERROR_FILE:
+        denial_.tried.push_back(identity.name() +
+                                " cannot be used: " + escapeForTerminal(session_.lastError()));
+        if (mayDefer_) throw NeedsOpenssh{denial_.tried.back() + " (by libssh2)", denial_};
+        return false;
+      default:
+        cannotGoOn(session_, mayDefer_, denial_);
+    }
+  }
+
+  bool notSigned(const Identity& identity) {
+    denial_.tried.push_back(
+        identity.name() + " is known there, but the " +
+        (identity.inAgent ? "ssh-agent did not sign with it" : "file could not be used to sign"));
+    if (identity.inAgent) denial_.notSigned = identity.name();
+    return false;
+  }
+
+  // The spoke took key and signature, and wants something else as well: what, it says now (RFC
+  // 4252, section 5.1, partial success).
+  bool notEnough(const Identity& identity) {
+    refused_ = true;
+    denial_.tried.push_back(identity.name() + " was accepted, but is not enough");
+    const char* methods = nullptr;
+    session_.complete(
+        [&]() {
+          methods = libssh2_userauth_list(session_.get(), target_.user.c_str(),
+                                          unsigned(target_.user.size()));
+          return methods == nullptr ? libssh2_session_last_errno(session_.get()) : 0;
+        },
+        waitScope_);
+    denial_.wanted = methods == nullptr ? "something else" : escapeForTerminal(methods);
+    return false;
+  }
+
+  SshSession& session_;
+  const SshTarget& target_;
+  const Identities& identities_;
+  const bool mayDefer_;
+  kj::WaitScope& waitScope_;
+  LIBSSH2_AGENT* agent_ = nullptr;
+  Denial denial_;
+  bool refused_ = false;  // the spoke has refused a key
+};
+
+}  // namespace
+
+std::string login(SshSession& session, const SshTarget& target, const Identities& identities,
+                  bool mayDefer, kj::WaitScope& waitScope) {
+  return Login(session, target, identities, mayDefer, waitScope).run();
+}
+
+void cannotGoOn(SshSession& session, bool mayDefer, const Denial& denial) {
+  auto why =
+      absl::StrCat("libssh2 ", libssh2_version(0),
+                   " does not understand the server: ", escapeForTerminal(session.lastError()));
+  if (mayDefer) throw NeedsOpenssh{why, denial};
+  throw Failure(why + ". 'ssh: auto' in the config lets OpenSSH's client try.");
+}
+
+Denial denialBefore(const Identities& identities) {
+  Denial denial;
+  denial.tried = identities.problems;
+  for (auto& identity : identities.keys) {
+    if (!identity.encrypted) continue;
+    denial.encrypted.push_back(identity.path);
+    denial.tried.push_back(identity.name() +
+                           " is protected by a passphrase and not in an ssh-agent");
+  }
+  return denial;
+}
+
+}  // namespace pibrain

@@ -1,0 +1,109 @@
+#include "hub/ssh/libssh2/methods.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <libssh2.h>
+
+#include <algorithm>
+
+#include "common/text/text.h"
+#include "hub/base/failure.h"
+#include "hub/ssh/host-trust.h"
+#include "hub/ssh/libssh2/login.h"
+
+namespace pibrain {
+
+namespace {
+
+using Names = std::vector<std::string>;
+
+// What is fast, or safe, first; libssh2's own order begins with what it is slow at. What it has
+// beyond these is of yesterday. Its ChaCha20, GCM and encrypt-then-MAC code, new in 1.11, comes
+// last: it has had advisories.
+const Names CIPHERS = {"aes128-ctr",
+                       "aes256-ctr",
+                       "aes192-ctr",
+                       "aes256-gcm@openssh.com",
+                       "aes128-gcm@openssh.com",
+                       "chacha20-poly1305@openssh.com"};
+const Names MACS = {"hmac-sha2-256", "hmac-sha2-512", "hmac-sha2-256-etm@openssh.com",
+                    "hmac-sha2-512-etm@openssh.com"};
+
+bool contains(const Names& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+Names supported(LIBSSH2_SESSION* session, int type) {
+  const char** names = nullptr;
+  int count = libssh2_session_supported_algs(session, type, &names);
+  if (count <= 0) return {};
+  Names result(names, names + count);
+  libssh2_free(session, names);
+  return result;
+}
+
+// Those of `wanted` that are in `allowed`, unless that is empty: then all of them.
+Names among(const Names& wanted, const Names& allowed) {
+  if (allowed.empty()) return wanted;
+  Names result;
+  for (auto& name : wanted) {
+    if (contains(allowed, name)) result.push_back(name);
+  }
+  return result;
+}
+
+Names hostKeyTypes(const SshTarget& target, const KnownHost& known) {
+  auto names = knownAlgorithms(known);
+  return names.empty() ? target.hostKeyAlgorithms : among(names, target.hostKeyAlgorithms);
+}
+
+class Chooser {
+ public:
+  Chooser(LIBSSH2_SESSION* session, const SshTarget& target, bool mayDefer)
+      : session_(session), target_(target), mayDefer_(mayDefer) {}
+
+  // `setting` is the one that the user may have narrowed.
+  void prefer(std::initializer_list<int> types, const Names& wanted, const char* setting) {
+    auto names = among(wanted, supported(session_, *types.begin()));
+    if (names.empty()) nothing(setting);
+    auto list = absl::StrJoin(names, ",");
+    for (int type : types) libssh2_session_method_pref(session_, type, list.c_str());
+  }
+
+  Names supportedNames(int type) const { return supported(session_, type); }
+
+ private:
+  [[noreturn]] void nothing(const char* setting) {
+    auto why =
+        absl::StrCat("libssh2 ", libssh2_version(0), " has nothing in common with ", setting);
+    if (mayDefer_) throw NeedsOpenssh{why, {}};
+    throw Failure(absl::StrCat(why, " of ", escapeForTerminal(target_.alias),
+                               ". Set 'ssh: openssh' for this spoke in the config."));
+  }
+
+  LIBSSH2_SESSION* session_;
+  const SshTarget& target_;
+  bool mayDefer_;
+};
+
+}  // namespace
+
+void chooseMethods(LIBSSH2_SESSION* session, const SshTarget& target, const KnownHost& known,
+                   bool mayDefer) {
+  Chooser chooser(session, target, mayDefer);
+  chooser.prefer({LIBSSH2_METHOD_CRYPT_CS, LIBSSH2_METHOD_CRYPT_SC}, among(CIPHERS, target.ciphers),
+                 "Ciphers");
+  chooser.prefer({LIBSSH2_METHOD_MAC_CS, LIBSSH2_METHOD_MAC_SC}, among(MACS, target.macs), "MACs");
+  auto kex = chooser.supportedNames(LIBSSH2_METHOD_KEX);
+  // Without a configuration to go by: no SHA-1.
+  if (target.kexAlgorithms.empty())
+    std::erase_if(kex, [](auto& n) { return n.ends_with("-sha1"); });
+  chooser.prefer({LIBSSH2_METHOD_KEX}, among(kex, target.kexAlgorithms), "KexAlgorithms");
+  auto types = hostKeyTypes(target, known);
+  if (types.empty() && known.keys.empty()) return;  // no ssh client to ask: libssh2's own
+  chooser.prefer({LIBSSH2_METHOD_HOSTKEY}, types,
+                 known.keys.empty() ? "HostKeyAlgorithms"
+                                    : "the host's keys in known_hosts (or HostKeyAlgorithms)");
+}
+
+}  // namespace pibrain

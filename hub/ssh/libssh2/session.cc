@@ -1,0 +1,313 @@
+#include "hub/ssh/libssh2/session.h"
+
+#include <errno.h>
+#include <kj/debug.h>
+#include <libssh2.h>
+#include <malloc.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "hub/ssh/agent-io.h"
+#include "hub/ssh/libssh2/callbacks.h"
+
+namespace pibrain {
+
+namespace {
+
+// Bytes that were sent are dropped from the buffer when they are so many.
+constexpr size_t MAX_SENT_KEPT = 256 * 1024;
+
+// libssh2 goes on in one call as long as bytes come, whatever they are. After so many the event
+// loop has its turn, with its timers: deadlines and silence are found there.
+constexpr size_t MAX_A_TURN = 1024 * 1024;
+
+// What a session may keep in memory: the window of its channel, four times. More is a peer's that
+// sends what nobody reads: packets of unknown types, requests whose answers it does not take.
+constexpr size_t MAX_KEPT = 64 * 1024 * 1024;
+
+static_assert(SSH_AGAIN == LIBSSH2_ERROR_EAGAIN);
+
+LIBSSH2_RECV_FUNC(onReceive) {
+  auto& session = *static_cast<SshSession*>(*abstract);
+  if (!session.owns(socket)) return receiveFromAgent(socket, buffer, length, flags);
+  return session.receive(buffer, length);
+}
+
+LIBSSH2_SEND_FUNC(onSend) {
+  auto& session = *static_cast<SshSession*>(*abstract);
+  if (!session.owns(socket)) return sendToAgent(socket, buffer, length, flags);
+  return session.send(buffer, length);
+}
+
+LIBSSH2_ALLOC_FUNC(onAllocate) { return static_cast<SshSession*>(*abstract)->allocate(count); }
+LIBSSH2_REALLOC_FUNC(onReallocate) {
+  return static_cast<SshSession*>(*abstract)->reallocate(ptr, count);
+}
+LIBSSH2_FREE_FUNC(onFree) { static_cast<SshSession*>(*abstract)->release(ptr); }
+
+}  // namespace
+
+SshSession::SshSession(kj::AutoCloseFd socket, kj::UnixEventPort& port, kj::Timer& timer,
+                       std::shared_ptr<RateLimiter> limiter)
+    : socket_(kj::mv(socket)),
+      timer_(timer),
+      limiter_(std::move(limiter)),
+      observer_(port, socket_, kj::UnixEventPort::FdObserver::OBSERVE_READ_WRITE),
+      session_(libssh2_session_init_ex(onAllocate, onFree, onReallocate, this)),
+      readPump_(nullptr),
+      writePump_(nullptr),
+      wakePump_(nullptr),
+      keepAlivePump_(nullptr) {
+  KJ_REQUIRE(session_ != nullptr, "out of memory");
+  libssh2_session_set_blocking(session_, 0);
+  setCallbacks(session_, onReceive, onSend);
+  readPump_ = readPump().eagerlyEvaluate(nullptr);
+}
+
+SshSession::~SshSession() noexcept(false) {
+  // A dead socket lets libssh2 free everything without asking to be called again.
+  die("it was ended");
+  libssh2_session_free(session_);
+}
+
+void* SshSession::allocate(size_t size) { return reallocate(nullptr, size); }
+
+void* SshSession::reallocate(void* block, size_t size) {
+  size_t before = malloc_usable_size(block);
+  void* result = realloc(block, size);
+  if (result != nullptr) allocated_ += malloc_usable_size(result) - before;
+  return result;
+}
+
+void SshSession::release(void* block) {
+  allocated_ -= malloc_usable_size(block);
+  free(block);
+}
+
+void SshSession::setDeadlineAfter(uint32_t seconds) {
+  deadline_ = kj::systemPreciseMonotonicClock().now() + seconds * kj::SECONDS;
+}
+
+void SshSession::extendDeadline(kj::Duration by) {
+  KJ_IF_MAYBE(deadline, deadline_) {
+    *deadline += by;
+  }
+}
+
+void SshSession::keepAlive(uint32_t interval, uint32_t countMax) {
+  if (interval == 0) return;
+  // libssh2 sends none within this many seconds of the last one; 2 is its least. Each answer stays
+  // in its memory until the session ends: some 100 bytes.
+  libssh2_keepalive_config(session_, 1, std::max(interval, 2u) - 1);
+  keepAlivePump_ = keepAlivePump(interval, countMax, 0).eagerlyEvaluate(nullptr);
+}
+
+kj::Promise<void> SshSession::keepAlivePump(uint32_t interval, uint32_t countMax,
+                                            uint32_t unanswered) {
+  uint64_t before = wire_.down;
+  return timer_.afterDelay(interval * kj::SECONDS).then([=, this]() -> kj::Promise<void> {
+    if (wire_.down != before) return keepAlivePump(interval, countMax, 0);
+    if (unanswered >= countMax) return die(strerror(ETIMEDOUT)), kj::READY_NOW;
+    int next = 0;
+    libssh2_keepalive_send(session_, &next);
+    // It goes by the wall clock: after that was set back it sends none, and says so by a longer
+    // time until the next one.
+    bool asked = next <= int(std::max(interval, 2u));
+    return keepAlivePump(interval, countMax, unanswered + asked);
+  });
+}
+
+void SshSession::called() {
+  if (wire_.down == seenDown_) return;
+  seenDown_ = wire_.down;
+  wakeAll();
+}
+
+kj::Promise<void> SshSession::progress() {
+  if (dead()) return kj::READY_NOW;
+  if (undrained_) {
+    // Given too little to begin a packet with, libssh2 says "again" without asking for more. If the
+    // rest, or the end, is there already, no edge will tell of it: one more look.
+    undrained_ = false;
+    wakeAfter(RateLimiter::Clock::duration::zero());
+  }
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  waiting_.add(kj::mv(paf.fulfiller));
+  return kj::mv(paf.promise);
+}
+
+bool SshSession::ended() {
+  int error = libssh2_session_last_errno(session_);
+  return dead() || error == LIBSSH2_ERROR_SOCKET_DISCONNECT || error == LIBSSH2_ERROR_SOCKET_RECV ||
+         error == LIBSSH2_ERROR_SOCKET_SEND;
+}
+
+void SshSession::requireAlive() {
+  if (!ended()) return;
+  kj::throwFatalException(kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
+                                        kj::heapString(lastError().c_str())));
+}
+
+std::string SshSession::lastError() {
+  if (dead()) return death_;
+  char* text = nullptr;
+  libssh2_session_last_error(session_, &text, nullptr, 0);
+  return text == nullptr || *text == '\0' ? "no reason given" : text;
+}
+
+ssize_t SshSession::receive(void* buffer, size_t length) {
+  if (allocated_ + queued() > MAX_KEPT) {
+    flooded_ = true;
+    die("it sends what nobody asked for, without end");
+  }
+  if (dead()) return -ECONNRESET;
+  if (thisTurn_ >= MAX_A_TURN) {
+    wakeAfter(RateLimiter::Clock::duration::zero());
+    return -EAGAIN;
+  }
+  size_t allowed = length;
+  if (limiter_ != nullptr) {
+    allowed = limiter_->take(length);
+    if (allowed == 0) {
+      wakeAfter(limiter_->untilNext());
+      return -EAGAIN;
+    }
+  }
+  ssize_t n;
+  do {
+    n = recv(socket_, buffer, allowed, MSG_DONTWAIT);
+  } while (n < 0 && errno == EINTR);
+  int error = errno;
+  if (limiter_ != nullptr) limiter_->giveBack(allowed - size_t(n > 0 ? n : 0));
+  if (n > 0) {
+    wire_.down += uint64_t(n);
+    thisTurn_ += size_t(n);
+    undrained_ = true;
+    beginning_.append(static_cast<const char*>(buffer),
+                      std::min(size_t(n), MAX_BEGINNING - beginning_.size()));
+    // Without this the kernel may sit on its acknowledgement while the peer, by Nagle's algorithm,
+    // waits for it: 40 ms at each turn of the handshake.
+    int on = 1;
+    setsockopt(socket_, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+    return n;
+  }
+  undrained_ = false;
+  if (n < 0 && (error == EAGAIN || error == EWOULDBLOCK)) return -EAGAIN;
+  die(strerror(n == 0 ? ECONNRESET : error));
+  return n == 0 ? 0 : -error;
+}
+
+ssize_t SshSession::send(const void* buffer, size_t length) {
+  if (dead()) return -ECONNRESET;
+  if (outStart_ >= MAX_SENT_KEPT) {
+    out_.erase(0, outStart_);
+    outStart_ = 0;
+  }
+  out_.append(static_cast<const char*>(buffer), length);
+  flush();
+  return ssize_t(length);
+}
+
+kj::Promise<void> SshSession::readPump() {
+  return observer_.whenBecomesReadable().then([this]() {
+    thisTurn_ = 0;
+    wakeAll();
+    return readPump();
+  });
+}
+
+void SshSession::flush() {
+  if (writing_) return;
+  auto sent = trySend();
+  if (sent == Sent::ALL) return;
+  writing_ = true;
+  writePump_ = writePump(sent).eagerlyEvaluate(nullptr);
+}
+
+SshSession::Sent SshSession::trySend() {
+  while (queued() > 0 && !dead()) {
+    size_t allowed = limiter_ == nullptr ? queued() : limiter_->take(queued());
+    if (allowed == 0) return Sent::PACED;
+    ssize_t n = ::send(socket_, out_.data() + outStart_, allowed, MSG_DONTWAIT | MSG_NOSIGNAL);
+    int error = errno;
+    if (limiter_ != nullptr) limiter_->giveBack(allowed - size_t(n > 0 ? n : 0));
+    if (n > 0) {
+      wire_.up += uint64_t(n);
+      outStart_ += size_t(n);
+    } else if (error == EAGAIN || error == EWOULDBLOCK) {
+      return Sent::BLOCKED;
+    } else if (error != EINTR) {
+      die(strerror(error));
+    }
+  }
+  out_.clear();
+  outStart_ = 0;
+  return Sent::ALL;
+}
+
+kj::Promise<void> SshSession::writePump(Sent sent) {
+  // Only a socket that was full gives an edge; one that waits for its allowance never was.
+  auto when =
+      sent == Sent::PACED ? afterDelay(limiter_->untilNext()) : observer_.whenBecomesWritable();
+  return when.then([this]() -> kj::Promise<void> {
+    auto again = trySend();
+    if (again != Sent::ALL) return writePump(again);
+    writing_ = false;
+    wakeAll();
+    return kj::READY_NOW;
+  });
+}
+
+kj::Promise<void> SshSession::afterDelay(RateLimiter::Clock::duration delay) {
+  auto nanos = std::chrono::duration_cast<std::chrono::nanoseconds>(delay).count();
+  return timer_.afterDelay(nanos * kj::NANOSECONDS);
+}
+
+void SshSession::wakeAll() {
+  auto waiting = kj::mv(waiting_);
+  waiting_ = kj::Vector<kj::Own<kj::PromiseFulfiller<void>>>();
+  for (auto& fulfiller : waiting) fulfiller->fulfill();
+}
+
+void SshSession::wakeAfter(RateLimiter::Clock::duration delay) {
+  if (waking_) return;
+  waking_ = true;
+  wakePump_ = afterDelay(delay)
+                  .then([this]() {
+                    waking_ = false;
+                    thisTurn_ = 0;
+                    wakeAll();
+                  })
+                  .eagerlyEvaluate(nullptr);
+}
+
+void SshSession::waitForProgress(kj::WaitScope& waitScope) {
+  KJ_IF_MAYBE(deadline, deadline_) {
+    auto late = [this]() {
+      timedOut_ = true;
+      return KJ_EXCEPTION(DISCONNECTED, "timed out");
+    };
+    // Of a peer that never pauses there is always progress, which would come first.
+    if (kj::systemPreciseMonotonicClock().now() >= *deadline) kj::throwFatalException(late());
+    progress()
+        .exclusiveJoin(timer_.atTime(*deadline).then([=]() -> kj::Promise<void> { return late(); }))
+        .wait(waitScope);
+  } else {
+    progress().wait(waitScope);
+  }
+}
+
+void SshSession::die(const std::string& why) {
+  if (!dead()) death_ = why;
+  // Nobody takes it any more, and nobody is to wait until it is less.
+  out_.clear();
+  outStart_ = 0;
+  wakeAll();
+}
+
+}  // namespace pibrain

@@ -1,0 +1,271 @@
+#include "hub/ssh/openssh/openssh-command.h"
+
+#include <absl/strings/numbers.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <absl/strings/str_replace.h>
+
+#include <algorithm>
+
+#include "common/text/text.h"
+#include "hub/base/failure.h"
+#include "hub/ssh/host-trust.h"
+#include "hub/ssh/openssh-client.h"
+
+namespace pibrain {
+
+namespace {
+
+// What ssh puts into the destination of -W, in a ProxyCommand.
+constexpr char DESTINATION[] = "[%h]:%p";
+
+constexpr int MAX_JUMPS = 16;
+
+using Argv = std::vector<std::string>;
+
+void add(Argv& argv, const std::string& name, const std::string& value) {
+  argv.insert(argv.end(), {"-o", absl::StrCat(name, "=", value)});
+}
+
+// One word of ssh_config(5), as `ssh -G` prints it: without the quotes that it needs if it has
+// blanks.
+std::string asWord(const std::string& value) { return absl::StrCat("\"", value, "\""); }
+
+// --- With a key of its own.
+
+// How a setting's value stands in a line of the configuration.
+enum class Form {
+  LINE,  // whatever it is, as printed
+  WORD,  // one, as printed without its quotes
+};
+
+struct Setting {
+  const char* name;
+  Form form = Form::LINE;
+};
+
+// What is taken over from the person's configuration: all that says how to get there and what to
+// negotiate; nothing that names identities or lets other proofs count.
+constexpr Setting TAKEN_OVER[] = {
+    {"AddressFamily"},
+    {"BindAddress", Form::WORD},
+    {"BindInterface", Form::WORD},
+    {"CASignatureAlgorithms"},
+    {"CheckHostIP"},
+    {"Ciphers"},
+    {"Compression"},
+    {"ConnectionAttempts"},
+    {"HashKnownHosts"},
+    {"HostKeyAlias", Form::WORD},
+    {"IPQoS"},
+    {"KexAlgorithms"},
+    {"KnownHostsCommand"},
+    {"MACs"},
+    {"ProxyCommand"},
+    {"ProxyUseFdpass"},
+    {"PubkeyAcceptedAlgorithms"},
+    {"PubkeyAcceptedKeyTypes"},  // its name before OpenSSH 8.5
+    {"RekeyLimit"},
+    {"RequiredRSASize"},
+    {"RevokedHostKeys", Form::WORD},
+    {"SecurityKeyProvider", Form::WORD},
+    {"ServerAliveCountMax"},
+    {"ServerAliveInterval"},
+    {"TCPKeepAlive"},
+    {"VerifyHostKeyDNS"},
+};
+
+// A list that ssh itself would have put in this order (ssh_config(5), HostKeyAlgorithms), had it
+// not been given: the types that are known for the host first.
+std::string orderedHostKeyAlgorithms(const SshTarget& target, const KnownTarget& known) {
+  auto& host = known.own.keys.empty() ? known.standardPort : known.own;
+  auto names = target.hostKeyAlgorithms;
+  auto good = knownAlgorithms(host);
+  std::stable_partition(names.begin(), names.end(), [&](auto& name) {
+    return std::find(good.begin(), good.end(), name) != good.end();
+  });
+  return absl::StrJoin(names, ",");
+}
+
+void addSettings(const SshTarget& target, const KnownTarget& known, Argv& argv) {
+  for (auto& [name, form] : TAKEN_OVER) {
+    auto value = target.setting(name);
+    if (value.empty()) continue;
+    add(argv, name, form == Form::WORD ? asWord(value) : value);
+  }
+  if (!target.unclearFiles.empty()) {
+    throw Failure(absl::StrCat(
+        "the ssh configuration of ", escapeForTerminal(target.alias), " sets ",
+        escapeForTerminal(target.unclearFiles),
+        ", and whether that is one name with blanks in it cannot be told. Write absolute names "
+        "without blanks there, or give the spoke no 'key' of its own."));
+  }
+  for (auto* name : {"UserKnownHostsFile", "GlobalKnownHostsFile"}) {
+    auto value = target.setting(name);
+    add(argv, name, value.empty() ? "none" : value);
+  }
+  if (!target.hostKeyAlgorithms.empty()) {
+    add(argv, "HostKeyAlgorithms", orderedHostKeyAlgorithms(target, known));
+  }
+  // "%" begins a token there.
+  add(argv, "HostName", absl::StrReplaceAll(target.host, {{"%", "%%"}}));
+}
+
+// `target.key`, and nothing else: no other key, and no other proof than a key.
+void addOnlyKey(const SshTarget& target, Argv& argv) {
+  argv.insert(argv.end(), {"-i", target.key});
+  for (auto option :
+       {"IdentitiesOnly=yes", "IdentityAgent=none", "PubkeyAuthentication=yes",
+        "PreferredAuthentications=publickey", "PasswordAuthentication=no",
+        "HostbasedAuthentication=no", "GSSAPIAuthentication=no", "ControlPath=none"}) {
+    argv.insert(argv.end(), {"-o", option});
+  }
+  // These are of this key.
+  for (auto& file : target.certificateFiles) add(argv, "CertificateFile", asWord(file));
+}
+
+// --- Trust.
+
+// "accept-new" and "yes" as requireTrusted() has them: while a file of known hosts cannot be read,
+// an unknown host may be a known one.
+void addTrust(const SshTarget& target, const KnownTarget& known, const OpensshUse& use,
+              Argv& argv) {
+  bool allRead = known.own.unread.empty() && known.standardPort.unread.empty();
+  if (target.acceptNewHostKeys && allRead) {
+    add(argv, "StrictHostKeyChecking", "accept-new");
+  } else if (!use.mayAsk || target.acceptNewHostKeys) {
+    add(argv, "StrictHostKeyChecking", "yes");
+  }
+  add(argv, "NoHostAuthenticationForLocalhost", "no");
+  // Whom to trust is not for the host to say.
+  if (!use.mayAsk) add(argv, "UpdateHostKeys", "no");
+}
+
+// --- Jumps.
+
+struct Hop {
+  std::string user, host, port;  // empty: as the ssh configuration has it
+};
+
+// [user@]host[:port], or an ssh:// URI of these (ssh_config(5), ProxyJump).
+Hop parseHop(std::string text) {
+  Hop hop;
+  if (text.starts_with("ssh://")) text = text.substr(6);
+  if (auto at = text.rfind('@'); at != std::string::npos) {
+    hop.user = text.substr(0, at);
+    text = text.substr(at + 1);
+  }
+  auto colon = text.rfind(':');
+  bool bracketed = text.starts_with('[');
+  // An IPv6 address has colons of its own.
+  bool hasPort =
+      colon != std::string::npos && (bracketed ? text[colon - 1] == ']' : text.find(':') == colon);
+  if (hasPort) {
+    hop.port = text.substr(colon + 1);
+    text = text.substr(0, colon);
+  }
+  if (bracketed && text.ends_with(']')) text = text.substr(1, text.size() - 2);
+  hop.host = text;
+  return hop;
+}
+
+// `word` for a shell, by backslashes alone: these nest, and ssh, which looks for unbalanced quotes
+// in its options, finds none.
+std::string backslashQuote(const std::string& word) {
+  constexpr std::string_view PLAIN =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-";
+  std::string quoted;
+  for (char c : word) {
+    if (PLAIN.find(c) == std::string_view::npos) quoted += '\\';
+    quoted += c;
+  }
+  return quoted;
+}
+
+// A ProxyCommand that runs this. ssh replaces tokens in it: only DESTINATION is meant as one.
+std::string asProxyCommand(const Argv& argv) {
+  std::vector<std::string> words;
+  for (auto& arg : argv) {
+    words.push_back(
+        backslashQuote(arg == DESTINATION ? arg : absl::StrReplaceAll(arg, {{"%", "%%"}})));
+  }
+  return absl::StrJoin(words, " ");
+}
+
+// An ssh to the last hop that connects its standard input and output to `destination`.
+Argv jumpTo(const SshTarget& target, const std::string& destination) {
+  return opensshCommand(lastHop(target), OpensshUse(), {"-W", destination});
+}
+
+}  // namespace
+
+std::vector<std::string> opensshOptions(const SshTarget& target, const OpensshUse& use) {
+  Argv argv{requireOpenssh(target.alias), "-T", "-a", "-x"};
+  bool ownKey = !target.key.empty();
+  if (ownKey) {
+    argv.insert(argv.end(), {"-F", "none"});
+  } else if (!target.configFile.empty()) {
+    argv.insert(argv.end(), {"-F", target.configFile});
+  }
+  for (auto option : {use.mayAsk ? "BatchMode=no" : "BatchMode=yes", "ClearAllForwardings=yes",
+                      "PermitLocalCommand=no", "RemoteCommand=none",
+                      // A master of ours would live on in the background.
+                      "ControlMaster=no"}) {
+    argv.insert(argv.end(), {"-o", option});
+  }
+  if (target.hasSessionType) {
+    for (auto option : {"SessionType=default", "StdinNull=no", "ForkAfterAuthentication=no"}) {
+      argv.insert(argv.end(), {"-o", option});
+    }
+  }
+  argv.insert(argv.end(), {"-p", absl::StrCat(target.port)});
+  add(argv, "LogLevel", use.logLevel);
+  add(argv, "ConnectTimeout", absl::StrCat(target.connectTimeout));
+  auto known = knownTargetOf(target);
+  addTrust(target, known, use, argv);
+  // ssh's own way would let the hops ask questions, and give them no time limit.
+  if (!target.proxyJump.empty() && !use.mayAsk) {
+    add(argv, "ProxyJump", "none");
+    add(argv, "ProxyCommand", asProxyCommand(jumpTo(target, DESTINATION)));
+  }
+  if (ownKey) {
+    addOnlyKey(target, argv);
+    addSettings(target, known, argv);
+  }
+  return argv;
+}
+
+std::vector<std::string> opensshCommand(const SshTarget& target, const OpensshUse& use,
+                                        const std::vector<std::string>& more) {
+  auto argv = opensshOptions(target, use);
+  argv.insert(argv.end(), more.begin(), more.end());
+  argv.insert(argv.end(), {"-l", target.user, "--", target.alias});
+  return argv;
+}
+
+std::vector<std::string> jumpCommand(const SshTarget& target) {
+  return jumpTo(target, absl::StrCat("[", target.host, "]:", target.port));
+}
+
+SshTarget lastHop(const SshTarget& target) {
+  auto jump = expandProxyTokens(target.proxyJump, target);
+  auto comma = jump.rfind(',');
+  auto hop = parseHop(comma == std::string::npos ? jump : jump.substr(comma + 1));
+  auto resolved = resolveSsh({hop.host, hop.user, target.configFile});
+  if (!resolved.ok()) throw Failure(std::string(resolved.status().message()));
+  auto result = *std::move(resolved);
+  uint32_t port;
+  if (absl::SimpleAtoi(hop.port, &port)) result.port = uint16_t(port);
+  result.connectTimeout = target.connectTimeout;
+  // The hops before it are its own way; without any, it is as configured.
+  if (comma != std::string::npos) result.proxyJump = jump.substr(0, comma);
+  result.jumps = target.jumps + 1;
+  if (result.jumps > MAX_JUMPS) {
+    throw Failure(absl::StrCat("the ProxyJump of ", escapeForTerminal(target.alias),
+                               " leads in a circle. 'ssh -G ", escapeForTerminal(hop.host),
+                               "' shows what it is for each hop."));
+  }
+  return result;
+}
+
+}  // namespace pibrain

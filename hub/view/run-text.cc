@@ -1,0 +1,101 @@
+#include "hub/view/run-text.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_format.h>
+#include <absl/strings/str_join.h>
+
+#include <algorithm>
+
+#include "common/text/text.h"
+#include "hub/agent/explain.h"
+#include "hub/cli/support.h"
+
+namespace pibrain {
+
+namespace {
+
+std::string changeLines(const SpokeReport& report, bool dryRun) {
+  std::string out;
+  if (!report.changes.empty()) absl::StrAppend(&out, "  ", report.name, ":\n");
+  for (auto& change : report.changes) {
+    auto from = change.from.empty() ? "" : escapeForTerminal(change.from) + " -> ";
+    // Before the contents have been compared, that is all that is known.
+    auto* kind = dryRun && change.kind == ChangeKind::TOUCH ? "compare" : toString(change.kind);
+    auto added = change.kind == ChangeKind::GROW ? ", +" + formatBytes(change.added) : "";
+    absl::StrAppendFormat(&out, "    %-8s %s%s (%s%s)\n", kind, from,
+                          escapeForTerminal(change.path), formatBytes(change.size), added);
+  }
+  return out;
+}
+
+// With all signs that Unicode has.
+std::string richText(const SpokeReport& report, const RunTextOptions& options, const Style& style) {
+  auto line = [&](Sign sign, const std::string& rest) {
+    return absl::StrCat("  ", style.sign(sign), " ", report.name, ": ", rest, "\n");
+  };
+  bool failed = report.outcome == Outcome::FAILED, skipped = report.outcome == Outcome::SKIPPED;
+  if (options.quiet) return failed ? line(Sign::BAD, report.error) : "";
+  std::string out;
+  if (options.changes && !options.dryRun && !report.transport.empty()) {
+    absl::StrAppend(&out, "    SSH by ", report.transport, "\n");
+  }
+  if (options.changes || options.dryRun) out += changeLines(report, options.dryRun);
+  for (auto& warning : report.warnings) out += line(Sign::WARNING, warning);
+  if (skipped) return out + line(Sign::SKIPPED, "skipped, " + report.error);
+  if (report.outcome == Outcome::LOCKED) return out + line(Sign::SKIPPED, report.error);
+  if (failed) return out + line(Sign::BAD, report.error);
+  return out + line(Sign::GOOD,
+                    absl::StrFormat(
+                        "%s%s; %s, %s on the wire, %.1f s", options.dryRun ? "would sync: " : "",
+                        summarize(report, options.dryRun), countOf(report.counts.files, "file"),
+                        formatBytes(report.wire.up + report.wire.down), secondsOf(report)));
+}
+
+}  // namespace
+
+// Of a path that is named in passing.
+constexpr size_t MAX_PATH = 80;
+
+std::string summarize(const SpokeReport& report, bool dryRun) {
+  auto& counts = report.counts;
+  std::vector<std::string> parts;
+  auto add = [&](uint32_t count, const std::string& what) {
+    if (count > 0) parts.push_back(absl::StrCat(count, " ", what));
+  };
+  add(counts.created, "new");
+  add(counts.grown, absl::StrCat("grew (+", formatBytes(report.bytesGrown), ")"));
+  add(counts.rewritten, "rewritten");
+  add(counts.moved, "moved");
+  add(counts.touched, dryRun ? "just written or touched, to be compared" : "touched");
+  add(counts.deleted, "deleted");
+  std::vector<std::string> deferred;
+  for (auto& path : report.deferred) deferred.push_back(brief(path, MAX_PATH));
+  if (deferred.size() < counts.deferred && !deferred.empty()) deferred.push_back("…");
+  add(counts.deferred, absl::StrCat("still being written",
+                                    deferred.empty() ? "" : ": " + absl::StrJoin(deferred, ", ")));
+  if (parts.empty()) parts.push_back("nothing new");
+  add(counts.kept, "kept that the spoke no longer has");
+  return absl::StrJoin(parts, ", ");
+}
+
+std::string runText(const SpokeReport& report, const RunTextOptions& options, const Style& style) {
+  auto text = richText(report, options, style);
+  return style.plain(text);
+}
+
+std::string runSummary(const std::vector<SpokeReport>& reports, bool dryRun) {
+  if (reports.size() < 2) return "";
+  std::vector<std::string> parts;
+  auto add = [&](Outcome outcome, const char* word) {
+    auto count = std::count_if(reports.begin(), reports.end(),
+                               [&](auto& report) { return report.outcome == outcome; });
+    if (count > 0) parts.push_back(absl::StrCat(count, " ", word));
+  };
+  add(Outcome::OK, dryRun ? "looked at" : "synced");
+  add(Outcome::FAILED, "failed");
+  add(Outcome::LOCKED, "left to another run");
+  add(Outcome::SKIPPED, "skipped");
+  return absl::StrCat(countOf(reports.size(), "spoke"), ": ", absl::StrJoin(parts, ", "), "\n");
+}
+
+}  // namespace pibrain

@@ -1,0 +1,77 @@
+#include "hub/view/style.h"
+
+#include <absl/strings/str_replace.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+namespace pibrain {
+
+namespace {
+
+bool set(const char* variable) {
+  const char* value = getenv(variable);
+  return value != nullptr && *value != '\0';
+}
+
+bool localeIsUtf8() {
+  auto* locale = newlocale(LC_CTYPE_MASK, "", locale_t(nullptr));
+  if (locale == nullptr) return false;
+  bool utf8 = strcmp(nl_langinfo_l(CODESET, locale), "UTF-8") == 0;
+  freelocale(locale);
+  return utf8;
+}
+
+struct winsize sizeOfTerminal() {
+  struct winsize size = {};
+  ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+  return size;
+}
+
+}  // namespace
+
+Style styleOfOutput() {
+  Style style;
+  const char* kind = getenv("TERM");
+  style.terminal = isatty(STDOUT_FILENO) && kind != nullptr && strcmp(kind, "dumb") != 0;
+  style.color = style.terminal && !set("NO_COLOR");
+  style.unicode = !isatty(STDOUT_FILENO) || localeIsUtf8();
+  return style;
+}
+
+std::string Style::sign(Sign sign) const {
+  auto painted = [&](const char* code, const char* rich, const char* plain) {
+    std::string text = unicode ? rich : plain;
+    return color ? std::string("\x1b[") + code + "m" + text + "\x1b[0m" : text;
+  };
+  switch (sign) {
+    case Sign::GOOD:
+      return painted("32", "✓", "+");
+    case Sign::BAD:
+      return painted("31", "✗", "x");
+    case Sign::WARNING:
+      return painted("33", "!", "!");
+    case Sign::SKIPPED:
+      return painted("2", "-", "-");
+  }
+  return "";
+}
+
+std::string Style::plain(const std::string& text) const {
+  return unicode ? text : absl::StrReplaceAll(text, {{"…", "..."}});
+}
+
+unsigned terminalColumns() {
+  unsigned columns = sizeOfTerminal().ws_col;
+  return columns == 0 ? 80 : columns;
+}
+
+unsigned terminalLines() {
+  unsigned lines = sizeOfTerminal().ws_row;
+  return lines == 0 ? 24 : lines;
+}
+
+}  // namespace pibrain

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "common/wire/block-stream.h"
+
+namespace pibrain {
+
+// Events in the making: what is behind one Blocks capability.
+class EventSource {
+ public:
+  virtual ~EventSource() noexcept(false) {}
+
+  // Adds the next event or two; false if these were the last.
+  virtual bool produce(BlockWriter& writer) = 0;
+};
+
+}  // namespace pibrain

@@ -1,0 +1,55 @@
+#pragma once
+// Looking at the spoke's files without moving them: signatures and digests, as `verify` wants.
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "spoke-agent/answers/event-source.h"
+#include "spoke-agent/tree/root.h"
+
+namespace pibrain {
+
+// librsync's signature of one file.
+class SignatureOf : public EventSource {
+ public:
+  SignatureOf(kj::Own<Root> root, std::shared_ptr<const Tree> tree, uint32_t file,
+              uint32_t blockLength, uint32_t strongLength);
+
+  bool produce(BlockWriter& writer) override;
+
+ private:
+  void make();
+
+  kj::Own<Root> root_;
+  std::shared_ptr<const Tree> tree_;
+  uint32_t file_;
+  uint32_t blockLength_;
+  uint32_t strongLength_;
+  bool made_ = false;
+  kj::Maybe<proto::Reason> refused_;
+  std::vector<kj::byte> signature_;
+  size_t sent_ = 0;
+};
+
+// The digests of files, or of their beginnings.
+class DigestsOf : public EventSource {
+ public:
+  struct Ask {
+    uint32_t file;
+    uint64_t length;
+  };
+  DigestsOf(kj::Own<Root> root, std::shared_ptr<const Tree> tree, std::deque<Ask> files,
+            kj::Array<kj::byte> secret)
+      : root_(kj::mv(root)), tree_(kj::mv(tree)), files_(kj::mv(files)), secret_(kj::mv(secret)) {}
+
+  bool produce(BlockWriter& writer) override;
+
+ private:
+  kj::Own<Root> root_;
+  std::shared_ptr<const Tree> tree_;
+  std::deque<Ask> files_;
+  const kj::Array<kj::byte> secret_;
+};
+
+}  // namespace pibrain

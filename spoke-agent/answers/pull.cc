@@ -1,0 +1,328 @@
+#include "spoke-agent/answers/pull.h"
+
+#include <kj/debug.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/fs/file-io.h"
+#include "common/wire/protocol.h"
+#include "spoke-agent/answers/fork.h"
+
+namespace pibrain {
+
+namespace {
+
+// Less than this is sent whole rather than as a delta against a parent. In a first run, where the
+// parent is in zstd's window, that is fewer bytes and less work; alone it costs a KB or two.
+constexpr uint64_t MIN_FORK = 4096;
+
+// A signature can be made so that librsync hashes a block for each byte of the file. An honest one
+// takes some 15 ns a byte on a fast machine.
+constexpr int64_t DELTA_PATIENCE = 1'000'000'000;
+constexpr int64_t DELTA_NANOS_PER_BYTE = 500;
+
+// SQLite's write-ahead log, rollback journal, and index of the log that those who use the database
+// share (https://sqlite.org/tempfiles.html): with the database they are one thing in several files,
+// which makes sense only while nobody writes.
+constexpr std::string_view DATABASE_SUFFIXES[] = {"-wal", "-journal", "-shm"};
+
+int64_t processorNanos() {
+  struct timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return int64_t(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+}
+
+// A file server's clock may be ahead of ours, in another time zone at worst. What is later than
+// that is no clock's time, and must not hold a file back until then.
+constexpr int64_t MAX_AHEAD = 86'400'000'000'000;  // ns
+
+// Whether it may have been changed so lately. A time that is ahead says no more than that.
+bool changedWithin(int64_t nanos, int64_t mtime, int64_t now) {
+  return mtime > now - nanos && mtime <= now + MAX_AHEAD;
+}
+
+}  // namespace
+
+void refuse(BlockWriter& writer, uint32_t file, proto::Reason reason) {
+  writer.add([&](proto::Event::Builder event) {
+    auto refused = event.initRefused();
+    refused.setFile(file);
+    refused.setReason(reason);
+  });
+}
+
+uint64_t publishableSize(const Root::File& file, int64_t now) {
+  if (!file.path.ends_with(SESSION_SUFFIX) || !changedWithin(QUIET_NANOS, file.mtime, now)) {
+    return file.size;
+  }
+  return wholeLines(file.fd, file.size);
+}
+
+uint64_t wholeLines(int fd, uint64_t size) {
+  kj::byte buffer[64 * 1024];
+  for (uint64_t end = size; end > 0;) {
+    uint64_t start = end - kj::min(end, sizeof(buffer));
+    size_t n = readAt(fd, kj::arrayPtr(buffer, size_t(end - start)), start);
+    if (auto* newline = memrchr(buffer, '\n', n)) {
+      return start + uint64_t(static_cast<kj::byte*>(newline) - buffer) + 1;
+    }
+    end = start;
+  }
+  return 0;
+}
+
+Pull::Pull(kj::Own<Root> root, std::shared_ptr<const Tree> tree,
+           capnp::List<proto::Want>::Reader wants, kj::Array<kj::byte> secret)
+    : root_(kj::mv(root)), tree_(kj::mv(tree)), secret_(kj::mv(secret)) {
+  for (auto want : wants) {
+    Want copy{want.getFile(), Whole()};
+    switch (want.which()) {
+      case proto::Want::WHOLE:
+        break;
+      case proto::Want::NEW:
+        copy.basis = New();
+        break;
+      case proto::Want::PREFIX:
+        copy.basis = Prefix{want.getPrefix().getSize(), Digest::from(want.getPrefix().getHash())};
+        break;
+      case proto::Want::SIGNATURE:
+        copy.basis = kj::heapArray<kj::byte>(want.getSignature());
+        break;
+    }
+    wants_.push_back(kj::mv(copy));
+  }
+}
+
+bool Pull::produce(BlockWriter& writer) {
+  if (out_ != nullptr) {
+    sendPiece(writer);
+  } else if (!wants_.empty()) {
+    auto want = kj::mv(wants_.front());
+    wants_.pop_front();
+    uint32_t id = want.file;
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { start(writer, kj::mv(want)); })) {
+      out_ = nullptr;
+      refuse(writer, id, proto::Reason::IO_ERROR);
+    }
+  }
+  return out_ != nullptr || !wants_.empty();
+}
+
+bool Pull::isDatabaseInUse(const Root::File& file, int64_t now) const {
+  std::string_view base = file.path;
+  for (std::string_view suffix : DATABASE_SUFFIXES) {
+    if (base.ends_with(suffix)) base.remove_suffix(suffix.size());
+  }
+  // Only what has a journal beside it is taken for a database.
+  if (tree_->idOf(base) == nullptr) return false;
+  bool isDatabase = false, fresh = changedWithin(SETTLED_NANOS, file.mtime, now);
+  for (std::string_view suffix :
+       {std::string_view(), DATABASE_SUFFIXES[0], DATABASE_SUFFIXES[1], DATABASE_SUFFIXES[2]}) {
+    KJ_IF_MAYBE(id, tree_->idOf(std::string(base) + std::string(suffix))) {
+      isDatabase |= !suffix.empty();
+      auto beside = root_->open(*tree_, *id);
+      if (!beside.is<Root::File>()) continue;
+      fresh |= changedWithin(SETTLED_NANOS, beside.get<Root::File>().mtime, now);
+    }
+  }
+  return isDatabase && fresh;
+}
+
+void Pull::start(BlockWriter& writer, Want want) {
+  int64_t now = wallClockNanos();
+  auto opened = root_->open(*tree_, want.file);
+  if (opened.is<proto::Reason>()) {
+    refuse(writer, want.file, opened.get<proto::Reason>());
+    return;
+  }
+  auto out = std::make_unique<Outgoing>();
+  out->id = want.file;
+  out->hasher = FileHasher(secret_);
+  out->file = kj::mv(opened.get<Root::File>());
+  if (isDatabaseInUse(out->file, now)) {
+    refuse(writer, want.file, proto::Reason::UNFINISHED_LINE);
+    return;
+  }
+  out->opened = now;
+  out->unsettled = changedWithin(SETTLED_NANOS, out->file.mtime, now);
+  out->end = publishableSize(out->file, now);
+
+  auto content = proto::Begin::Content::WHOLE;
+  if (want.basis.is<Prefix>()) {
+    auto& prefix = want.basis.get<Prefix>();
+    if (!startsWith(*out, prefix)) {
+      writer.add([&](proto::Event::Builder event) { event.setDiffers(want.file); });
+      return;
+    }
+    // The hub holds these bytes already, whole line or not.
+    out->end = kj::max(out->end, prefix.size);
+    content = proto::Begin::Content::TAIL;
+  } else if (out->end == 0 && out->file.size > 0) {
+    refuse(writer, want.file, proto::Reason::UNFINISHED_LINE);
+    return;
+  } else if (want.basis.is<kj::Array<kj::byte>>()) {
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions(
+                       [&]() { startDelta(*out, want.basis.get<kj::Array<kj::byte>>()); })) {
+      refuse(writer, want.file, proto::Reason::BAD_REQUEST);
+      return;
+    }
+    content = proto::Begin::Content::DELTA;
+  } else if (want.basis.is<New>() && tryFork(*out)) {
+    content = proto::Begin::Content::FORK;
+  }
+  out_ = kj::mv(out);
+  begin(writer, content);
+  if (out_->delta.get() == nullptr && out_->offset == out_->end) end(writer);
+}
+
+bool Pull::startsWith(Outgoing& out, const Prefix& prefix) {
+  if (prefix.size > out.file.size) return false;
+  if (hashPrefix(out.file.fd, prefix.size, out.hasher) != prefix.size) return false;
+  out.offset = prefix.size;
+  return out.hasher.digest() == prefix.hash;
+}
+
+void Pull::startDelta(Outgoing& out, kj::ArrayPtr<const kj::byte> signature) {
+  out.signature = kj::heap<Signature>(signature);
+  out.delta = kj::heap<DeltaReader>(
+      *out.signature, [&out](kj::ArrayPtr<kj::byte> buffer) { return readForDelta(out, buffer); });
+}
+
+size_t Pull::readForDelta(Outgoing& out, kj::ArrayPtr<kj::byte> buffer) {
+  // deltaTime is a negative time of the clock while librsync is at work.
+  out.tooSlow = out.deltaTime + processorNanos() >
+                DELTA_PATIENCE + int64_t(out.offset) * DELTA_NANOS_PER_BYTE;
+  KJ_REQUIRE(!out.tooSlow, "this signature takes too long");
+  auto want = buffer.slice(0, kj::min(uint64_t(buffer.size()), out.end - out.offset));
+  size_t n = readAt(out.file.fd, want, out.offset);
+  out.hasher.update(want.slice(0, n));
+  out.offset += n;
+  return n;
+}
+
+bool Pull::startFork(Outgoing& out) {
+  if (!out.file.path.ends_with(SESSION_SUFFIX) || out.end < MIN_FORK) return false;
+  char beginning[4096];
+  size_t n = readAt(out.file.fd, kj::arrayPtr(beginning, sizeof(beginning)).asBytes(), 0);
+  auto named = parentNamedIn({beginning, n});
+  if (named.empty()) return false;
+  uint32_t id = 0;
+  KJ_IF_MAYBE(found, findParent(*tree_, named, parentOf(out.file.path))) {
+    id = *found;
+  } else {
+    return false;
+  }
+  auto opened = root_->open(*tree_, id);
+  if (id == out.id || opened.is<proto::Reason>()) return false;
+  auto& parent = opened.get<Root::File>();
+  // What the hub has of it if it synced it in this run or before; and a fork repeats its parent's
+  // beginning.
+  uint64_t size = kj::min(parent.size, KJ_ASSERT_NONNULL(tree_->find(id)).file.size);
+  size = wholeLines(parent.fd, kj::min(size, out.end));
+  FileHasher hasher(secret_);
+  if (size < MIN_FORK || hashPrefix(parent.fd, size, hasher) < size) return false;
+  kj::Vector<kj::byte> signature;
+  makeSignature(parent.fd, size, 0, 0,
+                [&](kj::ArrayPtr<const kj::byte> bytes) { signature.addAll(bytes); });
+  startDelta(out, signature);
+  out.parent = Parent{std::move(parent.path), size, hasher.digest()};
+  return true;
+}
+
+bool Pull::tryFork(Outgoing& out) {
+  bool started = false;
+  // Whatever is wrong with the parent, the fork itself can be read.
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { started = startFork(out); })) {
+    out.delta = nullptr;
+    out.signature = nullptr;
+    return false;
+  }
+  return started;
+}
+
+void Pull::begin(BlockWriter& writer, proto::Begin::Content content) {
+  writer.add([&](proto::Event::Builder event) {
+    auto begin = event.initBegin();
+    begin.setFile(out_->id);
+    begin.setContent(content);
+    begin.setSize(out_->end);
+    begin.setMtime(out_->file.mtime);
+    begin.setUnsettled(out_->unsettled);
+    begin.setMode(out_->file.mode);
+    begin.setHoles(kj::min(out_->file.holes, out_->end));
+    KJ_IF_MAYBE(parent, out_->parent) {
+      auto about = begin.initParent();
+      about.setPath(kj::StringPtr(parent->path.c_str()).asBytes());
+      about.setSize(parent->size);
+      parent->hash.to(about.initHash());
+    }
+  });
+}
+
+void Pull::sendPiece(BlockWriter& writer) {
+  uint32_t id = out_->id;
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+                if (out_->delta.get() != nullptr) {
+                  sendDelta(writer);
+                } else {
+                  sendContent(writer);
+                }
+              })) {
+    // Such a signature is the hub's mistake: it asks another way.
+    refuse(writer, id, out_->tooSlow ? proto::Reason::BAD_REQUEST : proto::Reason::IO_ERROR);
+    out_ = nullptr;
+  }
+}
+
+void Pull::sendContent(BlockWriter& writer) {
+  auto size = uint32_t(kj::min(out_->end - out_->offset, uint64_t(MAX_PIECE)));
+  bool whole = writer.tryAdd([&](proto::Event::Builder event) {
+    auto piece = event.initData();
+    auto bytes = piece.initBytes(size);
+    if (readAt(out_->file.fd, bytes, out_->offset) < size) return false;
+    out_->hasher.update(bytes);
+    out_->hasher.digest().to(piece.initHash());
+    return true;
+  });
+  if (whole) out_->offset += size;
+  if (!whole || out_->offset == out_->end) end(writer);
+}
+
+void Pull::sendDelta(BlockWriter& writer) {
+  // Read aside: a delta's length is known only at its end.
+  auto buffer = kj::heapArray<kj::byte>(MAX_PIECE / 4);
+  out_->deltaTime -= processorNanos();
+  size_t n = out_->delta->read(buffer);
+  out_->deltaTime += processorNanos();
+  if (n > 0) {
+    writer.add([&](proto::Event::Builder event) { event.initData().setBytes(buffer.slice(0, n)); });
+  }
+  if (n < buffer.size()) end(writer);
+}
+
+void Pull::end(BlockWriter& writer) {
+  auto out = kj::mv(out_);
+  if (out->offset == out->end && stillHolds(*out)) {
+    writer.add([&](proto::Event::Builder event) { out->hasher.digest().to(event.initEnd()); });
+  } else {
+    refuse(writer, out->id, proto::Reason::CHANGING);
+  }
+}
+
+bool Pull::stillHolds(const Outgoing& out) const {
+  // Untouched for a while before and not touched since: nothing can have changed. Otherwise, and if
+  // its time is ahead of the clock and so tells nothing, it may have been appended to, which is
+  // fine, or rewritten while it was read, which would be neither the old file nor the new one (P3):
+  // a second reading tells.
+  struct stat st;
+  if (fstat(out.file.fd, &st) != 0) return false;
+  bool settled = !out.unsettled && out.file.mtime <= out.opened;
+  if (settled && mtimeOf(st) == out.file.mtime && uint64_t(st.st_size) == out.file.size) {
+    return true;
+  }
+  FileHasher again(secret_);
+  return hashPrefix(out.file.fd, out.end, again) == out.end &&
+         again.digest() == out.hasher.digest();
+}
+
+}  // namespace pibrain

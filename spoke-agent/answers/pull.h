@@ -1,0 +1,96 @@
+#pragma once
+
+#include <capnp/list.h>
+#include <kj/one-of.h>
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "common/delta/rsync-job.h"
+#include "common/wire/digest.h"
+#include "spoke-agent/answers/event-source.h"
+#include "spoke-agent/tree/root.h"
+
+namespace pibrain {
+
+// The answers to a list of wants, in their order.
+class Pull : public EventSource {
+ public:
+  // `secret`: what all hashes are made with (FileHasher).
+  Pull(kj::Own<Root> root, std::shared_ptr<const Tree> tree, capnp::List<proto::Want>::Reader wants,
+       kj::Array<kj::byte> secret = nullptr);
+
+  bool produce(BlockWriter& writer) override;
+
+ private:
+  struct Whole {};
+  struct New {};
+  struct Prefix {
+    uint64_t size;
+    Digest hash;
+  };
+  struct Want {
+    uint32_t file;
+    kj::OneOf<Whole, New, Prefix, kj::Array<kj::byte>> basis;  // the last: a signature
+  };
+  // What a fork is sent as a delta against.
+  struct Parent {
+    std::string path;
+    uint64_t size;
+    Digest hash;
+  };
+  // A file on its way out.
+  struct Outgoing {
+    uint32_t id;
+    Root::File file;
+    uint64_t end;         // the size that is sent: P4 may hold back the last line
+    uint64_t offset = 0;  // what has been read
+    int64_t opened;       // when, ns since the epoch
+    bool unsettled;
+    FileHasher hasher;
+    kj::Maybe<Parent> parent;
+    kj::Own<Signature> signature;
+    kj::Own<DeltaReader> delta;
+    int64_t deltaTime = 0;  // of the processor, in nanoseconds
+    bool tooSlow = false;
+  };
+
+  void start(BlockWriter& writer, Want want);
+  // Whether the file is a part of a database that was written to a moment ago.
+  bool isDatabaseInUse(const Root::File& file, int64_t now) const;
+  // Whether the file's beginning is the basis; if so, it has been hashed.
+  bool startsWith(Outgoing& out, const Prefix& prefix);
+  // Reads the file for a delta. Throws when that takes longer than any honest signature makes it.
+  static size_t readForDelta(Outgoing& out, kj::ArrayPtr<kj::byte> buffer);
+  void startDelta(Outgoing& out, kj::ArrayPtr<const kj::byte> signature);
+  // Starts a delta against the file's parent, if it has one here.
+  bool startFork(Outgoing& out);
+  // The same; false too if that fails.
+  bool tryFork(Outgoing& out);
+  void begin(BlockWriter& writer, proto::Begin::Content content);
+  void sendPiece(BlockWriter& writer);
+  void sendContent(BlockWriter& writer);
+  void sendDelta(BlockWriter& writer);
+  void end(BlockWriter& writer);
+  // Whether what was sent is what the file still holds.
+  bool stillHolds(const Outgoing& out) const;
+
+  kj::Own<Root> root_;
+  std::shared_ptr<const Tree> tree_;
+  const kj::Array<kj::byte> secret_;
+  std::deque<Want> wants_;
+  std::unique_ptr<Outgoing> out_;
+};
+
+// Adds a `refused` event.
+void refuse(BlockWriter& writer, uint32_t file, proto::Reason reason);
+
+// How much of a file is published (P4): all of it, or, of a *.jsonl file that changed less than
+// QUIET_NANOS before `now`, what ends with its last newline.
+uint64_t publishableSize(const Root::File& file, int64_t now);
+
+// Where the last line ends that is whole within the file's first `size` bytes; 0 if none is.
+uint64_t wholeLines(int fd, uint64_t size);
+
+}  // namespace pibrain

@@ -1,0 +1,238 @@
+#include "spoke-agent/serve/agent-server.h"
+
+#include <capnp/rpc-twoparty.h>
+#include <kj/debug.h>
+#include <kj/time.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/fs/file-io.h"
+#include "common/wire/message-guard.h"
+#include "common/wire/protocol.h"
+#include "spoke-agent/answers/inspect.h"
+#include "spoke-agent/answers/listing.h"
+#include "spoke-agent/answers/pull.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr uint64_t MAX_REQUEST_WORDS = MAX_REQUEST / sizeof(capnp::word);
+constexpr size_t FLOW_LIMIT_WORDS = (4 << 20) / sizeof(capnp::word);
+
+constexpr int LISTING_COMPRESSION = 1;
+constexpr kj::Duration MAX_SILENCE = 1 * kj::SECONDS;
+// Each takes a few MB and a thread. The hub has one at a time.
+constexpr int MAX_STREAMS = 8;
+
+// The writer of the last stream, kept for the next one: it holds some megabytes, which are slow to
+// get from the system again and again.
+class Writers : public kj::Refcounted {
+ public:
+  kj::Own<BlockWriter> take(int compressionLevel) {
+    if (live_ == MAX_STREAMS) {
+      kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "too many streams at once"));
+    }
+    ++live_;
+    if (idle_.get() == nullptr) return kj::heap<BlockWriter>(compressionLevel);
+    idle_->restart(compressionLevel);
+    return kj::mv(idle_);
+  }
+  void giveBack(kj::Own<BlockWriter> writer) {
+    drop();
+    idle_ = kj::mv(writer);
+  }
+  // One was not given back.
+  void drop() { --live_; }
+
+ private:
+  kj::Own<BlockWriter> idle_;
+  int live_ = 0;
+};
+
+class BlocksImpl : public proto::Blocks::Server {
+ public:
+  BlocksImpl(kj::Own<EventSource> source, kj::Own<Writers> writers, int compressionLevel)
+      : source_(kj::mv(source)),
+        writers_(kj::mv(writers)),
+        writer_(writers_->take(compressionLevel)) {}
+  ~BlocksImpl() noexcept(false) {
+    if (writer_.get() != nullptr) writers_->drop();
+  }
+
+  kj::Promise<void> next(NextContext context) override {
+    if (writer_.get() == nullptr) {
+      context.getResults().setLast(true);
+      return kj::READY_NOW;
+    }
+    if (!begun_) fill();
+    if (source_.get() == nullptr && !begun_) {
+      answer(context, writer_->finish(true), true);
+      return kj::READY_NOW;
+    }
+    if (!begun_) writer_->begin(false);
+    // While that is compressed, the one after it is read.
+    begun_ = source_.get() != nullptr;
+    if (begun_) fill();
+    answer(context, writer_->take(), !begun_);
+    if (begun_) writer_->begin(source_.get() == nullptr);
+    return kj::READY_NOW;
+  }
+
+ private:
+  void fill() {
+    // A block of deltas may take long to fill, and the hub must hear of us.
+    auto& clock = kj::systemPreciseMonotonicClock();
+    auto late = clock.now() + MAX_SILENCE;
+    while (source_.get() != nullptr && !writer_->full()) {
+      if (!source_->produce(*writer_)) source_ = nullptr;
+      if (!writer_->empty() && clock.now() > late) return;
+    }
+  }
+
+  void answer(NextContext& context, kj::ArrayPtr<const kj::byte> block, bool last) {
+    auto results = context.getResults(capnp::MessageSize{block.size() / 8 + 16, 0});
+    results.setBlock(block);
+    results.setLast(last);
+    if (last) writers_->giveBack(kj::mv(writer_));
+  }
+
+  kj::Own<EventSource> source_;  // null after its end
+  kj::Own<Writers> writers_;
+  kj::Own<BlockWriter> writer_;  // null after the last block
+  bool begun_ = false;           // a block is being compressed
+};
+
+class SessionsImpl : public proto::Sessions::Server {
+ public:
+  SessionsImpl(kj::Own<Root> root, kj::Own<Writers> writers)
+      : root_(kj::mv(root)), writers_(kj::mv(writers)) {}
+
+  kj::Promise<void> scan(ScanContext context) override {
+    auto params = context.getParams();
+    bool atRest = false;
+    auto tree = params.getUntilAtRest()                         ? root_->scanUntilAtRest(atRest)
+                : params.getReuse() && root_->tree() != nullptr ? root_->tree()
+                                                                : root_->scan();
+    auto times = params.getTimes();
+    ListingSource::Known known{
+        Digest::from(params.getTree()),
+        params.getKnown(),
+        params.getKnownComplete(),
+        params.getNewest(),
+        params.getMaxSkipped(),
+        {{times.getGrain(), times.getOldest(), times.getNewest()}, params.getModes()},
+        !params.getUntilAtRest() ? proto::Summary::Rest::UNSAID
+        : atRest                 ? proto::Summary::Rest::AT_REST
+                                 : proto::Summary::Rest::CHANGING};
+    auto listing = kj::heap<ListingSource>(kj::mv(tree), known);
+    context.getResults().setListing(stream(kj::mv(listing)));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> describe(DescribeContext context) override {
+    auto entries = kj::heap<EntriesOf>(tree(), context.getParams().getFiles());
+    context.getResults().setListing(stream(kj::mv(entries)));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> pull(PullContext context) override {
+    auto params = context.getParams();
+    int level = std::clamp(int(params.getOptions().getCompressionLevel()), 1, 9);
+    auto secret = kj::heapArray<kj::byte>(params.getOptions().getSecret());
+    auto pull = kj::heap<Pull>(kj::addRef(*root_), tree(), params.getWants(), kj::mv(secret));
+    context.getResults().setBlocks(stream(kj::mv(pull), level));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> signature(SignatureContext context) override {
+    auto params = context.getParams();
+    auto source = kj::heap<SignatureOf>(kj::addRef(*root_), tree(), params.getFile(),
+                                        params.getBlockLength(), params.getStrongLength());
+    context.getResults().setBlocks(stream(kj::mv(source)));
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> digest(DigestContext context) override {
+    std::deque<DigestsOf::Ask> files;
+    auto params = context.getParams();
+    auto lengths = params.getLengths();
+    for (uint32_t file : params.getFiles()) {
+      files.push_back(
+          {file, files.size() < lengths.size() ? lengths[uint32_t(files.size())] : UINT64_MAX});
+    }
+    auto source = kj::heap<DigestsOf>(kj::addRef(*root_), tree(), kj::mv(files),
+                                      kj::heapArray<kj::byte>(params.getSecret()));
+    context.getResults().setBlocks(stream(kj::mv(source)));
+    return kj::READY_NOW;
+  }
+
+ private:
+  proto::Blocks::Client stream(kj::Own<EventSource> source, int level = LISTING_COMPRESSION) {
+    return kj::heap<BlocksImpl>(kj::mv(source), kj::addRef(*writers_), level);
+  }
+
+  // Before the first scan no id names a file.
+  std::shared_ptr<const Tree> tree() const {
+    return root_->tree() != nullptr ? root_->tree() : std::make_shared<const Tree>();
+  }
+
+  kj::Own<Root> root_;
+  kj::Own<Writers> writers_;
+};
+
+class SpokeImpl : public proto::Spoke::Server {
+ public:
+  SpokeImpl(kj::Own<Root> root, std::string sandbox)
+      : root_(kj::mv(root)), sandbox_(std::move(sandbox)) {}
+
+  kj::Promise<void> hello(HelloContext context) override {
+    auto results = context.getResults();
+    auto peer = results.initSpoke();
+    peer.setVersion(PIBRAIN_VERSION);
+    peer.setProtocol(PROTOCOL);
+    peer.setOldestProtocol(OLDEST_PROTOCOL);
+    char host[256] = "";
+    gethostname(host, sizeof(host) - 1);
+    peer.setHost(host);
+    peer.setClock(wallClockNanos());
+    peer.setRoot(root_->path().c_str());
+    const char* home = getenv("HOME");
+    peer.setHome(home == nullptr ? "" : home);
+    peer.setRootState(root_->state());
+    peer.setSandbox(sandbox_.c_str());
+    // sshd(8) sets it to what the client asked for, when a forced command takes its place.
+    peer.setKeyed(true);
+    peer.setHashesBeginnings(true);
+    peer.setForced(getenv("SSH_ORIGINAL_COMMAND") != nullptr);
+    results.setSessions(kj::heap<SessionsImpl>(kj::addRef(*root_), kj::addRef(*writers_)));
+    return kj::READY_NOW;
+  }
+
+ private:
+  kj::Own<Root> root_;
+  kj::Own<Writers> writers_ = kj::refcounted<Writers>();  // of all its Sessions
+  const std::string sandbox_;
+};
+
+}  // namespace
+
+proto::Spoke::Client makeSpoke(kj::Own<Root> root, std::string sandbox) {
+  return kj::heap<SpokeImpl>(kj::mv(root), std::move(sandbox));
+}
+
+void serve(kj::AsyncIoStream& stream, proto::Spoke::Client spoke, kj::WaitScope& waitScope) {
+  stream.write(PREAMBLE.data(), PREAMBLE.size()).wait(waitScope);
+  MessageGuard guard(stream, MAX_REQUEST_WORDS, MessageGuard::AHEAD);
+  capnp::ReaderOptions options;
+  options.traversalLimitInWords = MAX_REQUEST_WORDS;
+  options.nestingLimit = 16;
+  capnp::TwoPartyVatNetwork network(guard, capnp::rpc::twoparty::Side::SERVER, options);
+  auto rpc = capnp::makeRpcServer(network, kj::mv(spoke));
+  rpc.setFlowLimit(FLOW_LIMIT_WORDS);
+  network.onDisconnect().wait(waitScope);
+}
+
+}  // namespace pibrain

@@ -1,0 +1,73 @@
+#include "spoke-agent/setup/authorized-keys.h"
+
+#include <kj/debug.h>
+#include <kj/exception.h>
+
+#include "common/text/login-shell.h"
+#include "common/text/text.h"
+
+namespace pibrain {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& why) {
+  kj::throwFatalException(
+      kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__, kj::heapString(why.c_str())));
+  KJ_UNREACHABLE;
+}
+
+// For from="…". OpenSSH takes \" for a quote in it, dropbear for two characters.
+std::string quotedPatterns(const std::string& from) {
+  if (from.find_first_of(std::string("\n\r\0", 3)) != std::string::npos) {
+    refuse("--from contains a line break, which authorized_keys cannot hold.");
+  }
+  if (from.find_first_of("\"\\") != std::string::npos) {
+    refuse("--from contains a quote or a backslash, which no address has.");
+  }
+  return "\"" + from + "\"";
+}
+
+// Without quotes: which ones its login shell takes is that account's own affair.
+std::string commandOf(const std::string& agent, const std::string& home, const std::string& root) {
+  if (agent.empty()) {
+    refuse("The path of this program cannot be found out: is it started by its full path?");
+  }
+  auto command = commandFor(agent, home);
+  if (command.empty()) {
+    refuse("The path of this program, " + inQuotes(agent) +
+           ", needs quotes, which login shells read in different ways. Put it where the path has "
+           "only letters, digits and _ . / , @ % + : -, for example into /usr/local/bin.");
+  }
+  return command + " " + rootOption(root);
+}
+
+bool isKeyType(const std::string& word) {
+  return word.starts_with("ssh-") || word.starts_with("ecdsa-sha2-") || word.starts_with("sk-");
+}
+
+}  // namespace
+
+std::string authorizedKeysLine(const std::string& publicKey, const std::string& agent,
+                               const std::string& home, const std::string& root,
+                               const std::string& from) {
+  if (publicKey.find("PRIVATE KEY") != std::string::npos) {
+    refuse("This is a private key. Give the public half, the file that ends in .pub.");
+  }
+  auto end = publicKey.find_first_of("\r\n");
+  auto key = publicKey.substr(0, end);
+  auto space = key.find(' ');
+  if (space == std::string::npos || !isKeyType(key.substr(0, space)) ||
+      key.compare(space + 1, 4, "AAAA") != 0) {
+    refuse(
+        "This is not an OpenSSH public key: a line such as 'ssh-ed25519 AAAA… comment' was "
+        "expected. 'ssh-keygen -y -f KEY' prints it for a private key.");
+  }
+  if (end != std::string::npos && publicKey.find_first_not_of("\r\n", end) != std::string::npos) {
+    refuse("The file holds more than one line; a dedicated key has one.");
+  }
+  std::string options = "restrict";
+  if (!from.empty()) options += ",from=" + quotedPatterns(from);
+  return options + ",command=\"" + commandOf(agent, home, root) + "\" " + key;
+}
+
+}  // namespace pibrain

@@ -1,0 +1,122 @@
+#include "spoke-agent/tree/root.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <system_error>
+#include <thread>
+
+#include "common/fs/file-io.h"
+
+namespace pibrain {
+
+namespace {
+
+// For a tree at rest: the pauses between walks are of the length of a tick of the kernel's, and
+// more.
+constexpr int MAX_WALKS = 20;
+constexpr std::chrono::milliseconds FIRST_PAUSE(5), MAX_PAUSE(20);
+constexpr std::chrono::seconds PATIENCE(2);
+
+// Fewer bytes than these in holes are not worth telling.
+constexpr uint64_t MIN_HOLES = 1 << 20;
+
+}  // namespace
+
+std::string expandPath(const std::string& path) {
+  if (path == "~" || path.starts_with("~/")) {
+    const char* home = getenv("HOME");
+    return std::string(home == nullptr ? "" : home) + path.substr(1);
+  }
+  if (path.starts_with('/')) return path;
+  char directory[PATH_MAX];
+  if (getcwd(directory, sizeof(directory)) == nullptr) return path;
+  return std::string(directory) + "/" + path;
+}
+
+Root::Root(const std::string& path) : path_(expandPath(path)) {
+  while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
+  // The root's own path comes from authorized_keys, so a symlink in it is its owner's wish.
+  int fd = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd >= 0) {
+    dir_ = RootedDir(kj::AutoCloseFd(fd));
+    state_ = proto::RootState::SERVED;
+  } else {
+    state_ = errno == ENOENT    ? proto::RootState::MISSING
+             : errno == ENOTDIR ? proto::RootState::NOT_A_DIRECTORY
+                                : proto::RootState::DENIED;
+  }
+}
+
+int Root::fd() const {
+  KJ_IF_MAYBE(dir, dir_) return dir->fd();
+  return -1;
+}
+
+void Root::beginScan() {
+  try {
+    begun_ = std::async(std::launch::async, [this]() { return walk(); });
+  } catch (const std::system_error&) {
+    // No more threads for this user: scan() will walk.
+  }
+}
+
+std::shared_ptr<const Tree> Root::scan() {
+  tree_ = std::make_shared<const Tree>(begun_.valid() ? begun_.get() : walk());
+  return tree_;
+}
+
+std::shared_ptr<const Tree> Root::scanUntilAtRest(bool& atRest) {
+  auto begun = std::chrono::steady_clock::now();
+  auto pause = FIRST_PAUSE;
+  if (tree_ == nullptr) scan();
+  for (int walks = 1;; ++walks) {
+    auto before = tree_->stamps;
+    scan();
+    atRest = agree(before, tree_->stamps);
+    bool tooLong = std::chrono::steady_clock::now() - begun > PATIENCE;
+    if (atRest || walks == MAX_WALKS || tooLong) return tree_;
+    std::this_thread::sleep_for(pause);
+    pause = std::min(2 * pause, MAX_PAUSE);
+  }
+}
+
+Tree Root::walk() const {
+  Tree tree;
+  KJ_IF_MAYBE(dir, dir_) {
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { tree = walkTree(dir->fd()); })) {
+      tree.problems.push_back({"", proto::Reason::IO_ERROR});
+    }
+  } else {
+    tree.problems.push_back({"", proto::Reason::VANISHED});
+  }
+  return tree;
+}
+
+kj::OneOf<Root::File, proto::Reason> Root::open(const Tree& tree, uint32_t id) const {
+  std::string path;
+  KJ_IF_MAYBE(found, tree.find(id)) {
+    path = found->directory.pathOf(found->file);
+  } else {
+    return proto::Reason::BAD_REQUEST;
+  }
+  auto& dir = KJ_REQUIRE_NONNULL(dir_);
+  auto opened = dir.open(path, O_RDONLY);
+  if (opened.error != 0) return reasonOf(opened.error);
+  struct stat st;
+  if (fstat(opened.fd, &st) != 0) return reasonOf(errno);
+  if (!S_ISREG(st.st_mode)) return proto::Reason::NOT_REGULAR;
+  uint64_t size = uint64_t(st.st_size), taken = uint64_t(st.st_blocks) * 512;
+  uint64_t holes = size > taken && size - taken >= MIN_HOLES ? size - taken : 0;
+  return File{
+      kj::mv(opened.fd), std::move(path), size, mtimeOf(st), uint16_t(st.st_mode & 0777), holes};
+}
+
+}  // namespace pibrain
