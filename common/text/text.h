@@ -20,7 +20,7 @@ std::string shorten(std::string_view text, size_t most);
 
 // escapeForTerminal(text), of `most` bytes at most, but for the "…": no escape is cut in two
 // either.
-std::string escapeBriefly(std::string_view text, size_t most);
+std::string escapeBriefly(std::string_view text, size_t most = 300);
 
 // The beginning of `text`, and its end: at most `most` bytes, and no UTF-8 sequence is cut in two.
 std::string_view headOf(std::string_view text, size_t most);

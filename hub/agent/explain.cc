@@ -58,26 +58,6 @@ std::string howToMendHub(const std::string& what, const std::string& mirror) {
   return "";
 }
 
-// The directory that 'source' names, absolute and without "//", "." and "..".
-std::string askedRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
-  auto asked = spoke.source.path;
-  if (asked == "~" || asked.starts_with("~/")) asked = agent.home + asked.substr(1);
-  // A relative path is below the home, as for scp and rsync.
-  if (!asked.starts_with('/')) asked = agent.home + "/" + asked;
-  asked = std::filesystem::path(asked).lexically_normal().string();
-  while (asked.size() > 1 && asked.ends_with('/')) asked.pop_back();
-  return asked;
-}
-
-// Whether the agent is from before roots were written as "bytes:…" if they need it.
-bool readsNoExactPath(const AgentInfo& agent) {
-  return absl::StrContains(agent.root, "/" + std::string(EXACT_PATH));
-}
-
-// The commands that put this version's agent there, for a spoke that was added, or by any means.
-std::string upgradeCommand(const SpokeConfig& spoke) {
-  return absl::StrCat("'pi-brain spoke upgrade ", shellQuote(spoke.name), "'");
-}
 std::string addCommand(const SpokeConfig& spoke) {
   return absl::StrCat("'pi-brain spoke add ", shellQuote(spoke.name), " ",
                       spoke.source.user.empty() ? "" : escapeForTerminal(spoke.source.user) + "@",
@@ -86,14 +66,8 @@ std::string addCommand(const SpokeConfig& spoke) {
 
 }  // namespace
 
-std::string brief(std::string_view text, size_t most) { return escapeBriefly(text, most); }
-
 bool lacksMeans(const kj::Exception& error) {
   return error.getType() == kj::Exception::Type::OVERLOADED && !isThePeers(error);
-}
-
-std::string placeOf(const SpokeConfig& spoke) {
-  return spoke.source.host.empty() ? "this machine" : escapeForTerminal(spoke.source.host);
 }
 
 std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
@@ -165,7 +139,7 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
       " The mirror is intact, and the next run goes on from where this one stopped.";
   auto mend = isThePeers(error) ? "" : howToMendHub(what, spoke.path);
   if (lacksMeans(error) || !mend.empty()) {
-    return absl::StrCat(brief(what, MAX_OWN_TEXT), ".", mend, RESUME);
+    return absl::StrCat(escapeBriefly(what, MAX_OWN_TEXT), ".", mend, RESUME);
   }
   if (fellSilent(error)) {
     return absl::StrCat("nothing was heard from ", place, " for ", spoke.timeoutSeconds,
@@ -193,126 +167,34 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
   // What this side itself refused is no loss of the connection, though it ends with it.
   bool refusedHere = absl::StartsWith(error.getDescription().cStr(), "expected ");
   if (error.getType() == kj::Exception::Type::DISCONNECTED && !refusedHere) {
-    auto how = farewell.cutOff.empty() ? brief(what) : farewell.cutOff;
+    auto how = farewell.cutOff.empty() ? escapeBriefly(what) : farewell.cutOff;
     return absl::StrCat("the connection to ", place, " was lost in the middle of the run (", how,
                         ").", saidSuffix(said),
                         " The machine may have gone to sleep or lost its "
                         "network, or the agent was stopped; run it again when it is back.",
                         RESUME);
   }
-  return absl::StrCat("the sync with ", place, " failed: ", brief(what), ".", saidSuffix(said),
-                      RESUME,
+  return absl::StrCat("the sync with ", place, " failed: ", escapeBriefly(what), ".",
+                      saidSuffix(said), RESUME,
                       " If it happens again with agent and hub of one "
                       "version, it is a bug worth reporting.");
 }
 
-void checkVersion(const SpokeConfig& spoke, const AgentInfo& agent) {
-  auto versions = absl::StrCat("the agent on ", placeOf(spoke), " is version ",
-                               brief(agent.version), " (protocol ", agent.protocol, "), this hub ",
-                               PIBRAIN_VERSION, " (protocol ", PROTOCOL, ")");
-  if (agent.protocol < OLDEST_PROTOCOL) {
-    throw Failure(absl::StrCat("the agent is too old: ", versions,
-                               ". Upgrade the agent: ", upgradeCommand(spoke), "."));
+std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& e,
+                                Connection& connection, const SpokeSession& session,
+                                kj::WaitScope& waitScope) {
+  auto& preamble = session.preamble();
+  auto farewell = lacksMeans(e) ? Farewell() : connection.farewell(waitScope);
+  if (preamble.found()) return explainBroken(spoke, e, farewell);
+  bool silent = fellSilent(e) || trickled(e);
+  // Behind a login that worked, silence is not the network's.
+  if (fellSilent(e) && !spoke.source.host.empty()) {
+    return explainNoStart(spoke, session.idleSeconds(), preamble.noise());
   }
-  if (agent.oldestProtocol > PROTOCOL) {
-    throw Failure(absl::StrCat("the agent is too new: ", versions,
-                               ". Upgrade the hub: build and install the version that the agent "
-                               "came with, or, to go back, ",
-                               upgradeCommand(spoke), "."));
-  }
-}
-
-void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
-  auto place = placeOf(spoke);
-  auto root = brief(agent.root);
-  // Where the mistake is, if there is one.
-  auto correct = oddRoot(spoke, agent).empty()
-                     ? "correct 'source' in the config (or --root in a command=\"…\" in the "
-                       "spoke's ~/.ssh/authorized_keys)"
-                     : "correct --root in the command=\"…\" of the spoke's "
-                       "~/.ssh/authorized_keys, which decides";
-  switch (agent.rootState) {
-    case proto::RootState::SERVED:
-      return;
-    case proto::RootState::MISSING:
-      if (readsNoExactPath(agent)) {
-        throw Failure(absl::StrCat("the agent on ", place,
-                                   " is too old for this root: it takes --root=bytes:… for a ",
-                                   "name. Upgrade the agent: ", upgradeCommand(spoke), "."));
-      }
-      throw Failure(absl::StrCat("the directory ", root, " does not exist on ", place,
-                                 ". If pi has not run there yet, run it once; otherwise ", correct,
-                                 ". Nothing was deleted here."));
-    case proto::RootState::NOT_A_DIRECTORY:
-      throw Failure(absl::StrCat(root, " on ", place, " is not a directory: ", correct, "."));
-    default:
-      throw Failure(absl::StrCat("the agent on ", place, " may not read ", root,
-                                 ". Check its owner and mode there with 'ls -ld ", root, "'."));
-  }
-}
-
-std::string oddRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
-  auto asked = askedRoot(spoke, agent);
-  if (asked == std::filesystem::path(agent.root).lexically_normal().string()) return "";
-  return absl::StrCat("the spoke serves ", brief(agent.root), ", not ", escapeForTerminal(asked),
-                      " as 'source' says: its authorized_keys decides");
-}
-
-std::string oddClock(const SpokeConfig& spoke, const AgentInfo& agent) {
-  // Whatever it says its clock shows.
-  int64_t apart = std::llabs(clockDifference(agent) / 1'000'000'000);
-  if (apart <= 60) return "";
-  return absl::StrCat("the clocks of ", placeOf(spoke), " and this machine are ", apart,
-                      " s apart");
-}
-
-void greet(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& noise,
-           std::vector<std::string>& warnings) {
-  if (!noise.empty()) {
-    warnings.push_back(absl::StrCat(
-        "the spoke's shell printed ", noise.size(),
-        " bytes before the agent's answer, beginning with '", escapeForTerminal(headOf(noise, 60)),
-        "'; its start-up files (~/.bashrc) should be quiet without a terminal"));
-  }
-  checkVersion(spoke, agent);
-  checkRoot(spoke, agent);
-  for (auto& odd : {oddRoot(spoke, agent), oddClock(spoke, agent)}) {
-    if (!odd.empty()) warnings.push_back(odd);
-  }
-}
-
-void requireReadable(const SpokeConfig& spoke, const Tree& mirror,
-                     std::vector<std::string>& warnings, std::unordered_set<std::string>* unread) {
-  for (auto& problem : mirror.problems) {
-    auto path = escapeForTerminal(spoke.path + "/" + problem.path);
-    bool failing = problem.reason == proto::Reason::IO_ERROR && !problem.path.empty();
-    if (failing && unread != nullptr) {
-      unread->insert(problem.path);
-      continue;
-    }
-    if (problem.reason == proto::Reason::IO_ERROR || problem.path.empty()) {
-      throw Failure(absl::StrCat(
-          "the mirror cannot be read whole: '", path,
-          problem.reason == proto::Reason::DENIED
-              ? "' cannot be opened. Check its owner and mode with 'ls -ld'; "
-              : "' cannot be read. The disk may be failing ('dmesg' tells), or this program may "
-                "not open enough files ('ulimit -n'); ",
-          "nothing was changed."));
-    }
-    // mkfs makes it for root alone; sessions are never in it.
-    if (problem.path == "lost+found" || problem.reason == proto::Reason::VANISHED) continue;
-    warnings.push_back(
-        absl::StrCat("'", path, "' in the mirror was passed over: ",
-                     problem.reason == proto::Reason::DENIED
-                         ? "it cannot be opened. Check its owner and mode with 'ls -ld'"
-                         : describe(problem.reason)));
-  }
-}
-
-int64_t clockDifference(const AgentInfo& agent) {
-  int64_t apart = 0;
-  if (!__builtin_sub_overflow(agent.clock, wallClockNanos(), &apart)) return apart;
-  return agent.clock < 0 ? INT64_MIN : INT64_MAX;
+  bool noisy = preamble.noise().size() > MAX_SHELL_NOISE;
+  return silent || (!farewell.cutOff.empty() && !noisy)
+             ? explainBroken(spoke, e, farewell)
+             : explainNoAgent(spoke, preamble.noise(), farewell);
 }
 
 }  // namespace pibrain

@@ -95,7 +95,4 @@ class ListingReader {
   Listing listing_;
 };
 
-// "permission denied", …: the reason in words.
-const char* describe(proto::Reason reason);
-
 }  // namespace pibrain

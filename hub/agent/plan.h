@@ -9,7 +9,7 @@
 
 #include "common/tree/tree-walk.h"
 #include "hub/agent/listing.h"
-#include "hub/result/spoke-report.h"
+#include "hub/pass/spoke-report.h"
 
 namespace pibrain {
 

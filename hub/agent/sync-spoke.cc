@@ -19,13 +19,16 @@
 #include "hub/agent/transfer.h"
 #include "hub/base/failure.h"
 #include "hub/base/parallel.h"
+#include "hub/base/reason.h"
 #include "hub/connect/reach.h"
 #include "hub/link/connection.h"
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/deletion.h"
 #include "hub/mirror/mirror.h"
-#include "hub/rsync/sync.h"
-#include "hub/run/outcome.h"
+
+#include "hub/agent/greeting.h"
+
+#include "hub/mirror/readable.h"
 
 namespace pibrain {
 
@@ -147,7 +150,7 @@ class SpokeSync {
     for (auto& [path, reason] : listing.problems) {
       vanished |= reason == proto::Reason::VANISHED;
       if (reason == proto::Reason::VANISHED || ++described > MAX_DESCRIBED) continue;
-      warn(absl::StrCat("'", brief(path.empty() ? "." : path),
+      warn(absl::StrCat("'", escapeBriefly(path.empty() ? "." : path),
                         "' on the spoke was not read: ", describe(reason)));
     }
     if (vanished) {
@@ -163,7 +166,7 @@ class SpokeSync {
     if (listing.skipped.empty()) return "";
     std::vector<std::string> names;
     for (auto& path : listing.skipped) {
-      if (names.size() < MAX_DESCRIBED) names.push_back(brief(path));
+      if (names.size() < MAX_DESCRIBED) names.push_back(escapeBriefly(path));
     }
     return absl::StrCat(
         " (", absl::StrJoin(names, ", "),
@@ -312,7 +315,7 @@ class SpokeSync {
       }
     }
     for (auto& [path, why] : deletion.failed) {
-      undeleted_.push_back(brief(path) + ": " + shorten(why, MAX_OWN_TEXT));
+      undeleted_.push_back(escapeBriefly(path) + ": " + shorten(why, MAX_OWN_TEXT));
     }
     for (auto& one : deletion.uncommitted) {
       if (!one.remedy.empty()) remedies_.insert(one.remedy);
@@ -358,13 +361,13 @@ class SpokeSync {
     const std::string* unread = nullptr;
     for (auto& [path, reason] : listing.problems) {
       if (reason == proto::Reason::NAME_TOO_LONG) {
-        failures.push_back(absl::StrCat(brief(path), ": ", describe(reason)));
+        failures.push_back(absl::StrCat(escapeBriefly(path), ": ", describe(reason)));
       } else if (reason != proto::Reason::VANISHED && unread == nullptr) {
         unread = &path;
       }
     }
     for (auto& path : listing.reserved) {
-      failures.push_back(brief(path) + ": the mirror uses this name itself");
+      failures.push_back(escapeBriefly(path) + ": the mirror uses this name itself");
     }
     report_.counts.failed = uint32_t(failures.size());
     if (!failures.empty()) {
@@ -378,7 +381,7 @@ class SpokeSync {
     if (!listing.complete && (unread != nullptr || listing.problems.empty())) {
       wrong.push_back(
           absl::StrCat("parts of the spoke's tree could not be read: '",
-                       unread == nullptr ? "?" : brief(*unread),
+                       unread == nullptr ? "?" : escapeBriefly(*unread),
                        "' and what is below; check the owner and mode of these directories on ",
                        placeOf(spoke_)));
     }
@@ -391,7 +394,7 @@ class SpokeSync {
     if (unread_.empty()) return "";
     return absl::StrCat(
         "the mirror cannot be read whole: '", escapeForTerminal(spoke_.path), "/",
-        brief(*unread_.begin()), "'",
+        escapeBriefly(*unread_.begin()), "'",
         unread_.size() > 1 ? absl::StrCat(" and ", unread_.size() - 1, " more") : "",
         " stays as it is, with all that is in it. The disk may be failing ('dmesg' tells), or this "
         "program may not open enough files ('ulimit -n')");
@@ -425,22 +428,10 @@ class SpokeSync {
 
 }  // namespace
 
-SpokeReport syncSpoke(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
-                      Store* store, std::unique_ptr<SpokeReach> reach, Progress& progress) {
-  SpokeReport report;
-  reportOutcome(spoke, report, [&]() {
-    if (spoke.method == SyncMethod::RSYNC) {
-      syncByRsync(config, spoke, options, store, report, progress);
-    } else {
-      SpokeSync(config, spoke, options, store, report, progress).run(std::move(reach));
-    }
-  });
-  progress.phase = Progress::Phase::ENDED;
-  if (store != nullptr && !options.dryRun && report.outcome != Outcome::LOCKED) {
-    auto status = store->recordRun(report);
-    if (!status.ok()) report.warnings.push_back(std::string(status.message()));
-  }
-  return report;
+void syncByAgent(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
+                 Store* store, std::unique_ptr<SpokeReach> reach, SpokeReport& report,
+                 Progress& progress) {
+  SpokeSync(config, spoke, options, store, report, progress).run(std::move(reach));
 }
 
 }  // namespace pibrain

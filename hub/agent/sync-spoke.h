@@ -2,15 +2,19 @@
 
 #include <memory>
 
+#include "hub/config/config.h"
 #include "hub/connect/reach.h"
-#include "hub/result/progress.h"
-#include "hub/run/run.h"
+#include "hub/history/store.h"
+#include "hub/pass/options.h"
+#include "hub/pass/progress.h"
+#include "hub/pass/spoke-report.h"
 
 namespace pibrain {
 
-// Syncs one spoke, start to end. Never throws: what failed is in the report, in words. `reach`
-// (null: it begins here) is the way to it.
-SpokeReport syncSpoke(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
-                      Store* store, std::unique_ptr<SpokeReach> reach, Progress& progress);
+// Brings the mirror of a spoke with an agent up to date and fills the report. `reach` (null: it
+// begins here) is the way to it. Throws Failure, Mirror::Locked or KJ exceptions.
+void syncByAgent(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
+                 Store* store, std::unique_ptr<SpokeReach> reach, SpokeReport& report,
+                 Progress& progress);
 
 }  // namespace pibrain

@@ -8,8 +8,8 @@
 #include "common/fs/file-io.h"
 #include "common/text/text.h"
 #include "common/wire/protocol.h"
-#include "hub/agent/explain.h"
 #include "hub/base/failure.h"
+#include "hub/base/reason.h"
 
 namespace pibrain {
 
@@ -467,7 +467,7 @@ void Transfer::failCurrent(const kj::Exception& error) {
   if (error.getType() != kj::Exception::Type::FAILED) {
     auto& path = current_->planned->remote.path;
     noteFailure(path, plainWords(error));
-    auto why = absl::StrCat(brief(path), ": ", plainWords(error));
+    auto why = absl::StrCat(escapeBriefly(path), ": ", plainWords(error));
     kj::throwFatalException(
         kj::Exception(error.getType(), __FILE__, __LINE__, kj::heapString(why)));
   }
@@ -504,7 +504,7 @@ void Transfer::noteFailure(const std::string& path, const std::string& why,
                            const std::string& remedy) {
   if (!remedy.empty()) remedies_.insert(remedy);
   failed_.insert(path);
-  failures_.push_back(absl::StrCat(brief(path), ": ", shorten(why, MAX_OWN_TEXT)));
+  failures_.push_back(absl::StrCat(escapeBriefly(path), ": ", shorten(why, MAX_OWN_TEXT)));
 }
 
 void Transfer::defer(Job& job) {

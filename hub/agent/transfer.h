@@ -16,8 +16,8 @@
 #include "hub/agent/plan.h"
 #include "hub/agent/spoke-session.h"
 #include "hub/mirror/mirror.h"
-#include "hub/result/progress.h"
-#include "hub/result/spoke-report.h"
+#include "hub/pass/progress.h"
+#include "hub/pass/spoke-report.h"
 
 namespace pibrain {
 

@@ -17,11 +17,14 @@
 #include "hub/agent/transfer.h"
 #include "hub/base/failure.h"
 #include "hub/base/parallel.h"
+#include "hub/base/reason.h"
 #include "hub/connect/reach.h"
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/mirror.h"
-#include "hub/rsync/sync.h"
-#include "hub/run/outcome.h"
+
+#include "hub/agent/greeting.h"
+
+#include "hub/mirror/readable.h"
 
 namespace pibrain {
 
@@ -257,35 +260,9 @@ class SpokeVerify {
 
 }  // namespace
 
-const char* toString(Difference::Kind kind) {
-  switch (kind) {
-    case Difference::Kind::CONTENT:
-      return "content";
-    case Difference::Kind::CHANGED:
-      return "changed";
-    case Difference::Kind::MISSING:
-      return "missing";
-  }
-  return "";
-}
-
-bool Verification::good() const {
-  if (report.outcome != Outcome::OK || unread > 0) return false;
-  return repaired || std::none_of(differences.begin(), differences.end(),
-                                  [](auto& one) { return one.kind == Difference::Kind::CONTENT; });
-}
-
-Verification verifySpoke(const Config& config, const SpokeConfig& spoke, bool repair,
-                         Store* store) {
-  Verification result;
-  reportOutcome(spoke, result.report, [&]() {
-    if (spoke.method == SyncMethod::RSYNC) {
-      verifyByRsync(config, spoke, repair, store, result);
-    } else {
-      SpokeVerify(config, spoke, store, result).run(repair);
-    }
-  });
-  return result;
+void verifyByAgent(const Config& config, const SpokeConfig& spoke, bool repair, Store* store,
+                   Verification& result) {
+  SpokeVerify(config, spoke, store, result).run(repair);
 }
 
 }  // namespace pibrain

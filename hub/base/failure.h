@@ -44,4 +44,8 @@ inline std::string howToMakeRoom(const std::string& path) {
          "' show how much is left";
 }
 
+// What an error of this machine's takes at the most, in bytes: two paths and what is wrong with
+// them.
+inline constexpr size_t MAX_OWN_TEXT = 1000;
+
 }  // namespace pibrain

@@ -1,25 +1,17 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
-#include <capnp/message.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <kj/debug.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 
-#include "common/fs/file-io.h"
-#include "common/fs/rooted-dir.h"
 #include "common/text/text.h"
 #include "hub/base/failure.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/support.h"
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/mirror.h"
-#include "hub/report/json.h"
+#include "hub/mirror/restore.h"
+#include "hub/report/documents.h"
 
 namespace pibrain {
 
@@ -53,12 +45,6 @@ absl::StatusOr<Collected> collect(const Config& config, const std::vector<std::s
   return all;
 }
 
-uint64_t bytesOf(const std::vector<ArchivedFile>& files) {
-  uint64_t bytes = 0;
-  for (auto& file : files) bytes += file.size;
-  return bytes;
-}
-
 void printText(const Config& config, const std::vector<ArchivedFile>& files) {
   std::string spoke;
   for (auto& file : files) {
@@ -90,24 +76,6 @@ void printText(const Config& config, const std::vector<ArchivedFile>& files) {
   }
 }
 
-void printArchiveJson(const std::vector<ArchivedFile>& files) {
-  capnp::MallocMessageBuilder message;
-  auto out = message.initRoot<report::ArchiveList>();
-  out.setBytes(double(bytesOf(files)));
-  auto list = out.initFiles(uint32_t(files.size()));
-  for (uint32_t i = 0; i < list.size(); ++i) {
-    list[i].setId(files[i].id.c_str());
-    list[i].setSpoke(toUtf8(files[i].spoke).c_str());
-    list[i].setSpokeBytes(exactPath(files[i].spoke).c_str());
-    list[i].setPath(toUtf8(files[i].path).c_str());
-    list[i].setPathBytes(exactPath(files[i].path).c_str());
-    list[i].setArchived(formatTime(files[i].archived).c_str());
-    list[i].setModified(formatTime(files[i].mtime).c_str());
-    list[i].setSize(double(files[i].size));
-  }
-  printJson(out.asReader());
-}
-
 // The file whose id begins so.
 absl::StatusOr<ArchivedFile> find(const std::vector<ArchivedFile>& files, const std::string& id) {
   std::vector<const ArchivedFile*> found;
@@ -125,83 +93,21 @@ absl::StatusOr<ArchivedFile> find(const std::vector<ArchivedFile>& files, const 
       "': ", absl::StrJoin(found, ", ", [](std::string* out, auto* file) { *out += file->id; })));
 }
 
-void copy(int from, int to, int64_t mtime) {
-  copyBytes(from, UINT64_MAX, to, 0);
-  setMtime(to, mtime);
-  if (fsync(to) != 0) throwErrno(errno, "cannot write it to the disk");
-}
-
-// Nothing of the mirror may have to give way: not a file of this name, nor one of a directory's
-// above.
-void requireFree(const std::string& mirror, const std::string& path) {
-  auto refuse = [](const std::string& what, const std::string& where) {
-    throw Failure(absl::StrCat("the mirror has ", what, ": ", escapeForTerminal(where),
-                               ". Put the archived file elsewhere with --to PATH"));
-  };
-  struct stat st;
-  auto exists = [&](const std::string& at) { return lstat((mirror + "/" + at).c_str(), &st) == 0; };
-  if (exists(path)) refuse("a file of this name", mirror + "/" + path);
-  for (auto dir = std::string(parentOf(path)); !dir.empty(); dir = std::string(parentOf(dir))) {
-    if (exists(dir) && !S_ISDIR(st.st_mode)) {
-      refuse("a file where this one needs a directory", mirror + "/" + dir);
-    }
-  }
-}
-
-std::string restoreToMirror(const Config& config, const ArchivedFile& file, int from) {
-  auto spoke = std::find_if(config.spokes.begin(), config.spokes.end(),
-                            [&](auto& one) { return one.name == file.spoke; });
-  if (spoke == config.spokes.end()) {
-    throw Failure(absl::StrCat("there is no spoke '", escapeForTerminal(file.spoke), "' in ",
-                               escapeForTerminal(config.file),
-                               " any more; say where to put the file with --to PATH"));
-  }
-  auto path = spoke->path + "/" + file.path;
-  Mirror mirror(spoke->path, Mirror::Access::WRITE,
-                Archive(config.hub.archiveDir, spoke->name, wallClockNanos()));
-  requireFree(spoke->path, file.path);
-  KJ_DEFER(mirror.removeStagingIfEmpty());
-  {
-    KJ_ON_SCOPE_FAILURE(mirror.discardStaged(file.path));
-    copy(from, mirror.openStaged(file.path, false), file.mtime);
-    mirror.publish(file.path, false);
-    mirror.finish({{}, true});  // nothing else was looked at
-  }
-  if (spoke->deleteGone) {
-    fputs(
-        "The next run archives it again if the spoke does not have it, since this spoke has "
-        "'delete: true'.\n",
-        stderr);
-  }
-  return path;
-}
-
-std::string restoreTo(std::string path, const ArchivedFile& file, int from) {
-  struct stat st;
-  if (stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
-    path = joinPath(path, baseNameOf(file.path));
-  }
-  int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) {
-    throw Failure(
-        absl::StrCat("cannot create ", escapeForTerminal(path), ": ", strerror(errno),
-                     errno == EEXIST ? ". It was left as it is; choose another name" : ""));
-  }
-  KJ_ON_SCOPE_FAILURE(unlink(path.c_str()));
-  copy(from, kj::AutoCloseFd(fd), file.mtime);
-  return path;
-}
-
 std::string restore(const Config& config, const ArchiveRestoreArguments& arguments) {
   auto all = collect(config, {});
   if (!all.ok()) throw Failure(std::string(all.status().message()));
   auto file = find(all->files, arguments.id);
   if (absl::IsNotFound(file.status()) && !all->problem.empty()) throw Failure(all->problem);
   if (!file.ok()) throw Failure(std::string(file.status().message()));
-  auto from = openArchived(config.hub.archiveDir, *file);
-  if (!from.ok()) throw Failure(std::string(from.status().message()));
-  return arguments.to.empty() ? restoreToMirror(config, *file, *from)
-                              : restoreTo(arguments.to, *file, *from);
+  auto path = restoreArchived(config, *file, arguments.to);
+  auto* spoke = spokeOf(config, *file);
+  if (arguments.to.empty() && spoke != nullptr && spoke->deleteGone) {
+    fputs(
+        "The next run archives it again if the spoke does not have it, since this spoke has "
+        "'delete: true'.\n",
+        stderr);
+  }
+  return path;
 }
 
 }  // namespace
@@ -215,7 +121,7 @@ int syncArchiveList(const ArchiveListArguments& arguments) {
     return complain(std::string(all.status().message())), usage ? EXIT_USAGE : EXIT_FAILED;
   }
   if (arguments.json) {
-    printArchiveJson(all->files);
+    puts(archiveJson(all->files).c_str());
   } else {
     printText(*config, all->files);
   }

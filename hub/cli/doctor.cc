@@ -1,6 +1,4 @@
-#include <capnp/message.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -9,7 +7,7 @@
 #include "hub/cli/commands.h"
 #include "hub/cli/support.h"
 #include "hub/history/store.h"
-#include "hub/report/json.h"
+#include "hub/report/documents.h"
 #include "hub/run/doctor.h"
 #include "hub/view/style.h"
 
@@ -42,52 +40,6 @@ void printExamination(const Examination& examination) {
   }
 }
 
-void fillChecks(const std::vector<Check>& checks, capnp::List<report::Doctor::Check>::Builder out) {
-  for (uint32_t i = 0; i < out.size(); ++i) {
-    out[i].setStep(checks[i].step.c_str());
-    out[i].setState(toString(checks[i].state));
-    out[i].setDetail(toUtf8(checks[i].detail).c_str());
-  }
-}
-
-void printDoctorJson(const Examination& hub, const std::vector<Examination>& spokes, bool ok) {
-  capnp::MallocMessageBuilder message;
-  auto out = message.initRoot<report::Doctor>();
-  out.setOk(ok);
-  fillChecks(hub.checks, out.initHub(uint32_t(hub.checks.size())));
-  auto list = out.initSpokes(uint32_t(spokes.size()));
-  for (uint32_t i = 0; i < list.size(); ++i) {
-    list[i].setName(spokes[i].name.c_str());
-    auto& checks = spokes[i].checks;
-    fillChecks(checks, list[i].initChecks(uint32_t(checks.size())));
-  }
-  printJson(out.asReader());
-}
-
-// The history, if there is one: looking makes none.
-std::unique_ptr<Store> openHistory(const Config& config, Examination& hub) {
-  auto path = config.hub.databaseDir + "/sync.db";
-  auto store = Store::openExisting(config.hub.databaseDir, [&](const std::string& message) {
-    hub.checks.push_back({"history", CheckState::WARNING, message});
-  });
-  if (store.ok() && *store == nullptr) {
-    hub.checks.push_back({"history", CheckState::GOOD, "none yet"});
-    return nullptr;
-  }
-  if (!store.ok()) {
-    bool ours = access(path.c_str(), R_OK | W_OK) == 0;
-    std::string cure = ours ? "; move it away, and the next run makes a new one" : "";
-    hub.checks.push_back({"history", CheckState::WARNING,
-                          path + " cannot be used: " + std::string(store.status().message()) +
-                              ". Runs work without it, but are not recorded" + cure});
-    return nullptr;
-  }
-  if (hub.checks.back().step != "history") {
-    hub.checks.push_back({"history", CheckState::GOOD, path});
-  }
-  return std::move(*store);
-}
-
 }  // namespace
 
 int syncDoctor(const DoctorArguments& arguments) {
@@ -105,7 +57,7 @@ int syncDoctor(const DoctorArguments& arguments) {
   bool failed = hub.failed() || std::any_of(spokes.begin(), spokes.end(),
                                             [](auto& spoke) { return spoke.failed(); });
   if (arguments.json) {
-    printDoctorJson(hub, spokes, !failed);
+    puts(doctorJson(hub, spokes, !failed).c_str());
   } else {
     printExamination(hub);
     for (auto& spoke : spokes) printExamination(spoke);

@@ -1,13 +1,12 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
-#include <capnp/message.h>
 #include <stdio.h>
 
 #include "common/text/text.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/support.h"
 #include "hub/history/store.h"
-#include "hub/report/json.h"
+#include "hub/report/documents.h"
 #include "hub/view/run-text.h"
 #include "hub/view/style.h"
 
@@ -29,27 +28,6 @@ void printText(const std::vector<SpokeReport>& runs) {
   }
 }
 
-void printHistoryJson(const std::vector<SpokeReport>& runs) {
-  capnp::MallocMessageBuilder message;
-  auto list = message.initRoot<report::History>().initRuns(uint32_t(runs.size()));
-  for (uint32_t i = 0; i < list.size(); ++i) {
-    auto& run = runs[i];
-    auto out = list[i];
-    out.setSpoke(run.name.c_str());
-    out.setStarted(formatTime(run.started).c_str());
-    out.setFinished(formatTime(run.finished).c_str());
-    out.setOk(run.outcome == Outcome::OK);
-    out.setError(toUtf8(run.error).c_str());
-    fillCounts(run.counts, out.initCounts());
-    out.setSeconds(secondsOf(run));
-    out.setBytesGrown(double(run.bytesGrown));
-    out.setBytesLiteral(double(run.bytesLiteral));
-    out.setWireUp(double(run.wire.up));
-    out.setWireDown(double(run.wire.down));
-  }
-  printJson(message.getRoot<report::History>().asReader());
-}
-
 }  // namespace
 
 int syncHistory(const HistoryArguments& arguments) {
@@ -68,7 +46,7 @@ int syncHistory(const HistoryArguments& arguments) {
     return EXIT_FAILED;
   }
   if (arguments.json) {
-    printHistoryJson(*runs);
+    puts(historyJson(*runs).c_str());
   } else if (runs->empty()) {
     printf("No runs yet: 'pi-brain sync run' makes one.\n");
   } else {

@@ -1,7 +1,6 @@
 #include <absl/strings/str_cat.h>
 #include <absl/time/clock.h>
 #include <absl/time/time.h>
-#include <capnp/message.h>
 #include <stdio.h>
 
 #include <algorithm>
@@ -11,7 +10,7 @@
 #include "hub/cli/commands.h"
 #include "hub/cli/support.h"
 #include "hub/history/store.h"
-#include "hub/report/json.h"
+#include "hub/report/documents.h"
 #include "hub/run/run.h"
 #include "hub/view/live.h"
 #include "hub/view/run-log.h"
@@ -20,47 +19,6 @@
 namespace pibrain {
 
 namespace {
-
-void fillSpoke(const SpokeReport& report, bool changes, report::Run::Spoke::Builder out) {
-  out.setName(report.name.c_str());
-  out.setOutcome(toString(report.outcome));
-  out.setError(toUtf8(report.error).c_str());
-  out.setTransport(toUtf8(report.transport).c_str());
-  auto deferred = out.initDeferred(uint32_t(report.deferred.size()));
-  for (uint32_t i = 0; i < deferred.size(); ++i) deferred.set(i, toUtf8(report.deferred[i]));
-  auto warnings = out.initWarnings(uint32_t(report.warnings.size()));
-  for (uint32_t i = 0; i < warnings.size(); ++i)
-    warnings.set(i, toUtf8(report.warnings[i]).c_str());
-  fillCounts(report.counts, out.initCounts());
-  out.setSeconds(secondsOf(report));
-  out.setBytesGrown(double(report.bytesGrown));
-  out.setBytesLiteral(double(report.bytesLiteral));
-  out.setWireUp(double(report.wire.up));
-  out.setWireDown(double(report.wire.down));
-  auto list = out.initChanges(changes ? uint32_t(report.changes.size()) : 0);
-  for (uint32_t i = 0; i < list.size(); ++i) {
-    auto& change = report.changes[i];
-    list[i].setKind(toString(change.kind));
-    list[i].setPath(toUtf8(change.path).c_str());
-    list[i].setPathBytes(exactPath(change.path).c_str());
-    list[i].setFrom(toUtf8(change.from).c_str());
-    list[i].setFromBytes(exactPath(change.from).c_str());
-    list[i].setSize(double(change.size));
-    list[i].setAdded(double(change.added));
-  }
-}
-
-void printRunJson(const std::vector<SpokeReport>& reports, const RunArguments& arguments, bool ok) {
-  capnp::MallocMessageBuilder message;
-  auto run = message.initRoot<report::Run>();
-  run.setOk(ok);
-  run.setDryRun(arguments.dryRun);
-  auto spokes = run.initSpokes(uint32_t(reports.size()));
-  for (uint32_t i = 0; i < spokes.size(); ++i) {
-    fillSpoke(reports[i], arguments.verbose || arguments.dryRun, spokes[i]);
-  }
-  printJson(run.asReader());
-}
 
 // What the reports are told to: lines that stay, and on a terminal a line for each spoke at work.
 class RunPrinter {
@@ -202,7 +160,10 @@ int syncRun(const RunArguments& arguments) {
   reports.insert(reports.end(), synced.begin(), synced.end());
   printer.finish(reports);
   int code = exitCodeOf(reports);
-  if (arguments.json) printRunJson(reports, arguments, code == EXIT_GOOD);
+  if (arguments.json)
+    puts(runJson(reports,
+                 {code == EXIT_GOOD, arguments.dryRun, arguments.verbose || arguments.dryRun})
+             .c_str());
   return code;
 }
 

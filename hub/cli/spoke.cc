@@ -1,7 +1,6 @@
 // `spoke add`, `upgrade`, `rotate-key` and `remove`.
 
 #include <absl/strings/str_cat.h>
-#include <capnp/message.h>
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -13,7 +12,7 @@
 #include "hub/base/parallel.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/support.h"
-#include "hub/report/json.h"
+#include "hub/report/documents.h"
 #include "hub/setup/manage.h"
 #include "hub/view/style.h"
 
@@ -22,27 +21,6 @@ namespace pibrain {
 namespace {
 
 constexpr size_t JOBS = 8;
-
-void printChangesJson(const std::vector<SpokeChange>& changes, bool ok) {
-  capnp::MallocMessageBuilder message;
-  auto out = message.initRoot<report::SpokeChanges>();
-  out.setOk(ok);
-  auto spokes = out.initSpokes(uint32_t(changes.size()));
-  for (uint32_t i = 0; i < spokes.size(); ++i) {
-    auto& change = changes[i];
-    spokes[i].setName(change.name.c_str());
-    spokes[i].setTarget(toUtf8(change.target).c_str());
-    spokes[i].setOutcome(change.outcome.c_str());
-    spokes[i].setError(toUtf8(change.error).c_str());
-    spokes[i].setArchitecture(toUtf8(change.architecture).c_str());
-    spokes[i].setAgent(toUtf8(change.agent).c_str());
-    spokes[i].setLine(toUtf8(change.line).c_str());
-    auto said = spokes[i].initSaid(uint32_t(change.said.size()));
-    for (uint32_t k = 0; k < said.size(); ++k) said.set(k, toUtf8(change.said[k]).c_str());
-    spokes[i].setSeconds(double(change.finished - change.started) / 1e9);
-  }
-  printJson(out.asReader());
-}
 
 // What the commands have in common: a config that may not exist yet, the history, and how to say
 // what happens.
@@ -90,7 +68,7 @@ class Manage {
 
   int finish(const std::vector<SpokeChange>& changes) const {
     bool ok = std::all_of(changes.begin(), changes.end(), [](auto& change) { return change.ok(); });
-    if (arguments_.json) printChangesJson(changes, ok);
+    if (arguments_.json) puts(spokeChangesJson(changes, ok).c_str());
     return ok ? EXIT_GOOD : EXIT_FAILED;
   }
 

@@ -1,54 +1,20 @@
 #include <absl/strings/str_cat.h>
-#include <capnp/message.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 
 #include "common/fs/file-io.h"
 #include "common/text/text.h"
-#include "hub/base/subprocess.h"
 #include "hub/cli/commands.h"
-#include "hub/cli/status.h"
 #include "hub/cli/support.h"
-#include "hub/history/store.h"
-#include "hub/mirror/archive-catalog.h"
-#include "hub/report/json.h"
+#include "hub/report/documents.h"
+#include "hub/report/status.h"
+#include "hub/view/prometheus.h"
 #include "hub/view/style.h"
 
 namespace pibrain {
 
 namespace {
-
-Status collect(const Config& config) {
-  Status status;
-  char name[256] = "";
-  gethostname(name, sizeof(name) - 1);
-  status.hubName = name;
-  status.hubSessions = uint32_t(contentsOf(config.hub.sessionsDir).sessions.size());
-  status.rsyncAvailable = findProgram("rsync").has_value();
-  auto store = Store::openExisting(config.hub.databaseDir, warn);
-  if (!store.ok()) {
-    warn("the history cannot be read: " + std::string(store.status().message()));
-  }
-  for (auto& spoke : config.spokes) {
-    SpokeStatus one{&spoke};
-    struct stat st;
-    one.exists = stat(spoke.path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
-    auto contents = contentsOf(spoke.path);
-    one.sessions = uint32_t(contents.sessions.size());
-    one.files = contents.files;
-    one.bytes = contents.bytes;
-    if (store.ok() && *store != nullptr) {
-      if (auto runs = (*store)->lastRuns(spoke.name); runs.ok()) one.runs = *runs;
-    }
-    one.archiveBytes = archivedBytes(config.hub.archiveDir, spoke.name);
-    status.total += one.sessions;
-    status.spokes.push_back(std::move(one));
-  }
-  return status;
-}
 
 // "less than a minute", "5 minutes", "3 hours", "2 days".
 std::string formatSpan(int64_t nanos) {
@@ -110,56 +76,16 @@ void printText(const Config& config, const Status& status) {
   }
 }
 
-void printStatusJson(const Config& config, const Status& status) {
-  int64_t now = wallClockNanos();
-  capnp::MallocMessageBuilder message;
-  auto out = message.initRoot<report::Status>();
-  out.setHubName(toUtf8(status.hubName).c_str());
-  out.setHubSessionsDir(toUtf8(config.hub.sessionsDir).c_str());
-  out.setHubSessionsDirBytes(exactPath(config.hub.sessionsDir).c_str());
-  out.setHubSessionCount(status.hubSessions);
-  out.setRsyncAvailable(status.rsyncAvailable);
-  out.setTotalSpokeSessionCount(status.total);
-  auto spokes = out.initSpokes(uint32_t(status.spokes.size()));
-  for (uint32_t i = 0; i < spokes.size(); ++i) {
-    auto& spoke = status.spokes[i];
-    spokes[i].setName(spoke.config->name.c_str());
-    spokes[i].setSyncMethod(toString(spoke.config->method));
-    spokes[i].setPath(toUtf8(spoke.config->path).c_str());
-    spokes[i].setPathBytes(exactPath(spoke.config->path).c_str());
-    spokes[i].setSource(toUtf8(spoke.config->sourceText).c_str());
-    spokes[i].setEnabled(spoke.config->enabled);
-    spokes[i].setExists(spoke.exists);
-    spokes[i].setSessionCount(spoke.sessions);
-    auto last = spoke.runs.lastGood;
-    spokes[i].setLastSync(last ? formatTime(*last).c_str() : "");
-    spokes[i].setLastSyncFormatted(last ? formatAgo(*last, now).c_str() : "");
-    spokes[i].setArchiveBytes(double(spoke.archiveBytes));
-    spokes[i].setMirrorBytes(double(spoke.bytes));
-    spokes[i].setMirrorFiles(spoke.files);
-    spokes[i].setLastRun(spoke.runs.last ? formatTime(spoke.runs.last->finished).c_str() : "");
-    if (auto lag = spoke.lag(now)) spokes[i].setLagSeconds(double(*lag) / 1e9);
-    spokes[i].setSchedule(spoke.config->scheduleText.c_str());
-    spokes[i].setLastError(toUtf8(spoke.runs.lastError).c_str());
-  }
-  printJson(out.asReader());
-}
-
 }  // namespace
-
-std::optional<int64_t> SpokeStatus::lag(int64_t now) const {
-  if (!runs.lastGoodStarted) return std::nullopt;
-  return std::max<int64_t>(0, now - *runs.lastGoodStarted);
-}
 
 int syncStatus(const StatusArguments& arguments) {
   auto config = takeConfig(arguments.config);
   if (!config) return EXIT_USAGE;
-  auto status = collect(*config);
+  auto status = statusOf(*config, warn);
   if (arguments.prometheus) {
     fputs(prometheusText(status).c_str(), stdout);
   } else if (arguments.json) {
-    printStatusJson(*config, status);
+    puts(statusJson(*config, status).c_str());
   } else {
     printText(*config, status);
   }

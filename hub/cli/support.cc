@@ -3,9 +3,7 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <kj/async-io.h>
-#include <kj/io.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +13,6 @@
 
 #include "common/delta/rsync-job.h"
 #include "common/text/text.h"
-#include "common/tree/tree-walk.h"
-#include "common/wire/protocol.h"
 #include "hub/base/files.h"
 #include "hub/cli/commands.h"
 #include "hub/connect/connect.h"
@@ -101,18 +97,6 @@ std::unique_ptr<Chosen> chooseSpokes(const std::string& configFile,
   return chosen;
 }
 
-std::string reasonToSkip(const SpokeConfig& spoke) {
-  if (!spoke.enabled) return "it is disabled ('enabled: false')";
-  switch (spoke.method) {
-    case SyncMethod::AGENT:
-    case SyncMethod::RSYNC:
-      return "";
-    case SyncMethod::SYNCTHING:
-      return "its sync_method is syncthing, which syncs by itself";
-  }
-  return "";
-}
-
 SpokeReport skipped(const SpokeConfig& spoke, std::string why) {
   SpokeReport report;
   report.name = spoke.name;
@@ -127,42 +111,6 @@ int exitCodeOf(const std::vector<SpokeReport>& reports) {
                        [&](auto& report) { return report.outcome == outcome; });
   };
   return any(Outcome::FAILED) ? EXIT_FAILED : any(Outcome::LOCKED) ? EXIT_LOCKED : EXIT_GOOD;
-}
-
-double secondsOf(const SpokeReport& report) {
-  return double(report.finished - report.started) / 1e9;
-}
-
-Contents contentsOf(const std::string& path) {
-  Contents contents;
-  int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0 && errno == ENOENT) return contents;
-  if (fd < 0) {
-    int error = errno;
-    warn(absl::StrCat("what is in ", escapeForTerminal(path),
-                      " is not known: ", explainObstacle(nearestTo(path).path, error)));
-    return contents;
-  }
-  kj::AutoCloseFd owned(fd);
-  WalkOptions options;
-  options.skip = Mirror::STAGING;
-  auto tree = walkTree(fd, options);
-  for (auto& problem : tree.problems) {
-    auto place = escapeForTerminal(path + (problem.path.empty() ? "" : "/" + problem.path));
-    if (problem.path == "lost+found" || problem.reason == proto::Reason::VANISHED) continue;
-    warn(absl::StrCat(place, " was passed over: it cannot be read. 'ls -ld' shows whose it is"));
-  }
-  contents.files = tree.files;
-  contents.bytes = tree.bytes;
-  for (auto& directory : tree.directories) {
-    for (auto& file : directory.files) {
-      if (directory.name(file).ends_with(SESSION_SUFFIX)) {
-        contents.sessions.push_back(directory.pathOf(file));
-      }
-    }
-  }
-  std::sort(contents.sessions.begin(), contents.sessions.end());
-  return contents;
 }
 
 std::string firstSpokeHelp(const Config& config) {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "hub/config/config.h"
-#include "hub/result/spoke-report.h"
+#include "hub/pass/spoke-report.h"
 
 namespace pibrain {
 
@@ -40,24 +40,11 @@ struct Chosen {
 std::unique_ptr<Chosen> chooseSpokes(const std::string& configFile,
                                      const std::vector<std::string>& names);
 
-// Why a spoke is not for this program to sync; empty if it is.
-std::string reasonToSkip(const SpokeConfig& spoke);
 // The report of a spoke that was skipped for that reason.
 SpokeReport skipped(const SpokeConfig& spoke, std::string why);
 
 // What a command over these spokes exits with.
 int exitCodeOf(const std::vector<SpokeReport>& reports);
-
-double secondsOf(const SpokeReport& report);
-
-struct Contents {
-  std::vector<std::string> sessions;  // the *.jsonl files, relative to the directory, sorted
-  uint32_t files = 0;                 // all
-  uint64_t bytes = 0;                 // in them
-};
-// What is beneath a directory, but for what a run works with; nothing if it does not exist. Warns
-// of what cannot be read.
-Contents contentsOf(const std::string& directory);
 
 // The lines to add to a config without spokes.
 std::string firstSpokeHelp(const Config& config);

@@ -1,17 +1,16 @@
 #include <absl/strings/str_cat.h>
-#include <capnp/message.h>
 #include <stdio.h>
 
 #include <algorithm>
 #include <mutex>
 
 #include "common/text/text.h"
-#include "hub/agent/verify.h"
 #include "hub/base/parallel.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/support.h"
 #include "hub/history/store.h"
-#include "hub/report/json.h"
+#include "hub/report/documents.h"
+#include "hub/run/verify.h"
 #include "hub/view/style.h"
 
 namespace pibrain {
@@ -82,45 +81,6 @@ void printText(const SpokeConfig& spoke, const Verification& result) {
   }
 }
 
-void fillSpoke(const Verification& result, report::Verify::Spoke::Builder out) {
-  auto& report = result.report;
-  out.setName(report.name.c_str());
-  out.setOutcome(toString(report.outcome));
-  out.setError(toUtf8(report.error).c_str());
-  auto warnings = out.initWarnings(uint32_t(report.warnings.size()));
-  for (uint32_t i = 0; i < warnings.size(); ++i) {
-    warnings.set(i, toUtf8(report.warnings[i]).c_str());
-  }
-  out.setFiles(result.files);
-  out.setBytes(double(result.bytes));
-  out.setExtra(result.extra);
-  out.setUnread(result.unread);
-  auto differences = out.initDifferences(uint32_t(result.differences.size()));
-  for (uint32_t i = 0; i < differences.size(); ++i) {
-    auto& difference = result.differences[i];
-    differences[i].setPath(toUtf8(difference.path).c_str());
-    differences[i].setPathBytes(exactPath(difference.path).c_str());
-    differences[i].setKind(toString(difference.kind));
-    differences[i].setSize(double(difference.size));
-    differences[i].setMirrorSize(double(difference.mirrorSize));
-    if (difference.offset) differences[i].setOffset(double(*difference.offset));
-    differences[i].setBlockLength(difference.blockLength);
-  }
-  out.setRepaired(result.repaired);
-  out.setSeconds(secondsOf(report));
-  out.setWireUp(double(report.wire.up));
-  out.setWireDown(double(report.wire.down));
-}
-
-void printVerifyJson(const std::vector<Verification>& results, bool ok) {
-  capnp::MallocMessageBuilder message;
-  auto out = message.initRoot<report::Verify>();
-  out.setOk(ok);
-  auto spokes = out.initSpokes(uint32_t(results.size()));
-  for (uint32_t i = 0; i < spokes.size(); ++i) fillSpoke(results[i], spokes[i]);
-  printJson(out.asReader());
-}
-
 Verification verifyOrSkip(const Config& config, const SpokeConfig& spoke, bool repair,
                           Store* store) {
   auto why = reasonToSkip(spoke);
@@ -162,7 +122,7 @@ int syncVerify(const VerifyArguments& arguments) {
     fflush(stdout);
   });
   int code = exitCodeOf(results);
-  if (arguments.json) printVerifyJson(results, code == EXIT_GOOD);
+  if (arguments.json) puts(verifyJson(results, code == EXIT_GOOD).c_str());
   return code;
 }
 

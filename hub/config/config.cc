@@ -388,8 +388,32 @@ std::string expandHome(const std::string& path) {
   return home + path.substr(1);
 }
 
-SshRequest sshRequestOf(const SpokeConfig& spoke) {
-  return {spoke.source.host, spoke.source.user, spoke.sshConfig, spoke.key};
+const char* toString(SshMode mode) {
+  switch (mode) {
+    case SshMode::AUTO:
+      return "auto";
+    case SshMode::LIBSSH2:
+      return "libssh2";
+    case SshMode::OPENSSH:
+      return "openssh";
+  }
+  return "";
+}
+
+std::string reasonToSkip(const SpokeConfig& spoke) {
+  if (!spoke.enabled) return "it is disabled ('enabled: false')";
+  switch (spoke.method) {
+    case SyncMethod::AGENT:
+    case SyncMethod::RSYNC:
+      return "";
+    case SyncMethod::SYNCTHING:
+      return "its sync_method is syncthing, which syncs by itself";
+  }
+  return "";
+}
+
+std::string placeOf(const SpokeConfig& spoke) {
+  return spoke.source.host.empty() ? "this machine" : escapeForTerminal(spoke.source.host);
 }
 
 std::string configPath(const std::string& path) {

@@ -10,7 +10,7 @@
 
 #include "hub/config/schedule.h"
 #include "hub/config/source.h"
-#include "hub/connect/connect.h"
+#include "hub/config/ssh-mode.h"
 
 namespace pibrain {
 
@@ -55,8 +55,11 @@ struct Config {
   std::string doubt;
 };
 
-// How to reach a spoke whose source has a host.
-SshRequest sshRequestOf(const SpokeConfig& spoke);
+// Why a spoke is not for this program to sync; empty if it is.
+std::string reasonToSkip(const SpokeConfig& spoke);
+
+// How to call the spoke's machine in a message.
+std::string placeOf(const SpokeConfig& spoke);
 
 // Reads the file; `path` empty is ~/.pi-brain/config.yaml, and if that is missing, the defaults.
 // An error names the file, the line, the field and what is accepted.

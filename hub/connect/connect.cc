@@ -12,7 +12,7 @@
 #include "hub/ssh/host-trust.h"
 #include "hub/ssh/identities.h"
 #include "hub/ssh/libssh2/libssh2-connection.h"
-#include "hub/ssh/libssh2/login.h"
+#include "hub/ssh/libssh2/needs-openssh.h"
 #include "hub/ssh/openssh-client.h"
 #include "hub/ssh/openssh/openssh.h"
 #include "hub/ssh/turned-away.h"
@@ -56,18 +56,6 @@ kj::Own<Connection> byOpenssh(const SshTarget& target, const std::string& comman
 }
 
 }  // namespace
-
-const char* toString(SshMode mode) {
-  switch (mode) {
-    case SshMode::AUTO:
-      return "auto";
-    case SshMode::LIBSSH2:
-      return "libssh2";
-    case SshMode::OPENSSH:
-      return "openssh";
-  }
-  return "";
-}
 
 std::string libssh2Version() { return libssh2_version(0); }
 

@@ -5,7 +5,6 @@
 #include "common/fs/file-io.h"
 #include "common/text/login-shell.h"
 #include "common/wire/protocol.h"
-#include "hub/agent/explain.h"
 #include "hub/base/failure.h"
 #include "hub/connect/connect.h"
 #include "hub/ssh/config-files.h"
@@ -60,23 +59,6 @@ kj::Own<Connection> SpokeReach::connect(ConnectOptions options, kj::AsyncIoConte
   // What an unrestricted key runs; a forced command takes its place.
   auto command = "pi-brain-agent " + rootOption(spoke_.source.path);
   return connectSsh(*target, command, options, io);
-}
-
-std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& e,
-                                Connection& connection, const SpokeSession& session,
-                                kj::WaitScope& waitScope) {
-  auto& preamble = session.preamble();
-  auto farewell = lacksMeans(e) ? Farewell() : connection.farewell(waitScope);
-  if (preamble.found()) return explainBroken(spoke, e, farewell);
-  bool silent = fellSilent(e) || trickled(e);
-  // Behind a login that worked, silence is not the network's.
-  if (fellSilent(e) && !spoke.source.host.empty()) {
-    return explainNoStart(spoke, session.idleSeconds(), preamble.noise());
-  }
-  bool noisy = preamble.noise().size() > MAX_SHELL_NOISE;
-  return silent || (!farewell.cutOff.empty() && !noisy)
-             ? explainBroken(spoke, e, farewell)
-             : explainNoAgent(spoke, preamble.noise(), farewell);
 }
 
 }  // namespace pibrain

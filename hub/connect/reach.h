@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 
-#include "hub/agent/spoke-session.h"
 #include "hub/config/config.h"
 #include "hub/connect/connect.h"
 #include "hub/history/store.h"
@@ -44,10 +43,5 @@ class SpokeReach {
   std::string whyNotLibssh2_;  // as this connection found; empty: it did not
   std::shared_ptr<EarlyDial> early_;
 };
-
-// What an exception of the conversation with the agent meant, for a person.
-std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& e,
-                                Connection& connection, const SpokeSession& session,
-                                kj::WaitScope& waitScope);
 
 }  // namespace pibrain

@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "hub/history/endpoint.h"
-#include "hub/result/spoke-report.h"
+#include "hub/base/endpoint.h"
+#include "hub/pass/spoke-report.h"
 
 struct sqlite3;
 

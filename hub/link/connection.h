@@ -9,7 +9,7 @@
 
 #include "hub/base/rate-limiter.h"
 #include "hub/link/access.h"
-#include "hub/result/spoke-report.h"
+#include "hub/pass/spoke-report.h"
 
 namespace pibrain {
 

@@ -179,4 +179,10 @@ absl::Status expireArchive(const std::string& archiveDir, const std::string& spo
                    " days could not be removed: ", escapeForTerminal(failed)));
 }
 
+uint64_t bytesOf(const std::vector<ArchivedFile>& files) {
+  uint64_t bytes = 0;
+  for (auto& file : files) bytes += file.size;
+  return bytes;
+}
+
 }  // namespace pibrain

@@ -30,6 +30,9 @@ absl::StatusOr<std::vector<std::string>> archivedSpokes(const std::string& archi
 absl::StatusOr<std::vector<ArchivedFile>> archivedFiles(const std::string& archiveDir,
                                                         const std::string& spoke);
 
+// The bytes in these.
+uint64_t bytesOf(const std::vector<ArchivedFile>& files);
+
 // The bytes in a spoke's archive; 0 if it has none, or it cannot be read.
 uint64_t archivedBytes(const std::string& archiveDir, const std::string& spoke);
 

@@ -66,25 +66,25 @@ std::string escapeControls(std::string_view json) {
   return out;
 }
 
-class Printer {
+class Encoder {
  public:
-  Printer() { codec_.setPrettyPrint(true); }
+  Encoder() { codec_.setPrettyPrint(true); }
 
   template <typename Struct>
-  Printer& nullable(const char* field) {
+  Encoder& nullable(const char* field) {
     codec_.addFieldHandler(capnp::Schema::from<Struct>().getFieldByName(field), handler_);
     return *this;
   }
 
   template <typename Struct>
-  Printer& nullableTexts(const char* field) {
+  Encoder& nullableTexts(const char* field) {
     codec_.addFieldHandler(capnp::Schema::from<Struct>().getFieldByName(field), listHandler_);
     return *this;
   }
 
   template <typename Document>
-  void print(Document document) {
-    puts(escapeControls(codec_.encode(document).cStr()).c_str());
+  std::string encode(Document document) {
+    return escapeControls(codec_.encode(document).cStr());
   }
 
  private:
@@ -95,68 +95,68 @@ class Printer {
 
 }  // namespace
 
-void printJson(report::Status::Reader status) {
+std::string toJson(report::Status::Reader status) {
   using Spoke = report::Status::Spoke;
-  Printer printer;
+  Encoder encoder;
   for (auto* field : {"source", "lastSync", "lastSyncFormatted", "lastError", "lastRun", "schedule",
                       "pathBytes"}) {
-    printer.nullable<Spoke>(field);
+    encoder.nullable<Spoke>(field);
   }
-  printer.nullable<report::Status>("hubSessionsDirBytes").print(status);
+  return encoder.nullable<report::Status>("hubSessionsDirBytes").encode(status);
 }
 
-void printJson(report::Run::Reader run) {
-  Printer printer;
-  printer.nullable<report::Run::Spoke>("error")
+std::string toJson(report::Run::Reader run) {
+  Encoder encoder;
+  encoder.nullable<report::Run::Spoke>("error")
       .nullable<report::Run::Spoke>("transport")
       .nullable<report::Run::Change>("from")
       .nullable<report::Run::Change>("pathBytes")
       .nullable<report::Run::Change>("fromBytes");
-  printer.print(run);
+  return encoder.encode(run);
 }
 
-void printJson(report::SessionList::Reader list) {
-  Printer()
+std::string toJson(report::SessionList::Reader list) {
+  return Encoder()
       .nullable<report::SessionList::Spoke>("pathBytes")
       .nullableTexts<report::SessionList::Spoke>("sessionsBytes")
-      .print(list);
+      .encode(list);
 }
 
-void printJson(report::Doctor::Reader doctor) { Printer().print(doctor); }
+std::string toJson(report::Doctor::Reader doctor) { return Encoder().encode(doctor); }
 
-void printJson(report::ArchiveList::Reader list) {
-  Printer()
+std::string toJson(report::ArchiveList::Reader list) {
+  return Encoder()
       .nullable<report::ArchiveList::File>("pathBytes")
       .nullable<report::ArchiveList::File>("spokeBytes")
-      .print(list);
+      .encode(list);
 }
 
-void printJson(report::History::Reader history) {
-  Printer().nullable<report::History::Entry>("error").print(history);
+std::string toJson(report::History::Reader history) {
+  return Encoder().nullable<report::History::Entry>("error").encode(history);
 }
 
-void printJson(report::SpokeList::Reader list) {
-  Printer printer;
+std::string toJson(report::SpokeList::Reader list) {
+  Encoder encoder;
   for (auto* field : {"source", "version", "sandbox", "lastContact", "key", "fingerprint",
                       "pathBytes", "keyBytes"}) {
-    printer.nullable<report::SpokeList::Spoke>(field);
+    encoder.nullable<report::SpokeList::Spoke>(field);
   }
-  printer.print(list);
+  return encoder.encode(list);
 }
 
-void printJson(report::SpokeChanges::Reader changes) {
-  Printer printer;
+std::string toJson(report::SpokeChanges::Reader changes) {
+  Encoder encoder;
   for (auto* field : {"error", "architecture", "agent", "line"}) {
-    printer.nullable<report::SpokeChanges::Spoke>(field);
+    encoder.nullable<report::SpokeChanges::Spoke>(field);
   }
-  printer.print(changes);
+  return encoder.encode(changes);
 }
 
-void printJson(report::Verify::Reader verify) {
-  Printer()
+std::string toJson(report::Verify::Reader verify) {
+  return Encoder()
       .nullable<report::Verify::Spoke>("error")
       .nullable<report::Verify::Difference>("pathBytes")
-      .print(verify);
+      .encode(verify);
 }
 
 void fillCounts(const Counts& counts, report::Run::Counts::Builder out) {

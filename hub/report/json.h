@@ -1,27 +1,27 @@
 #pragma once
-// The documents of proto/report.capnp, printed as JSON.
+// The documents of proto/report.capnp as JSON.
 
 #include <capnp/message.h>
 
 #include <string>
 
 #include "common/text/utf8.h"
-#include "hub/result/spoke-report.h"
+#include "hub/pass/spoke-report.h"
 #include "proto/report.capnp.h"
 
 namespace pibrain {
 
 // Texts that are empty become null: JsonCodec leaves out what is not set, and readers rely on the
 // keys. Lists and texts that a reader expects are to be set.
-void printJson(report::Status::Reader status);
-void printJson(report::Run::Reader run);
-void printJson(report::SessionList::Reader list);
-void printJson(report::Doctor::Reader doctor);
-void printJson(report::ArchiveList::Reader list);
-void printJson(report::Verify::Reader verify);
-void printJson(report::History::Reader history);
-void printJson(report::SpokeList::Reader list);
-void printJson(report::SpokeChanges::Reader changes);
+std::string toJson(report::Status::Reader status);
+std::string toJson(report::Run::Reader run);
+std::string toJson(report::SessionList::Reader list);
+std::string toJson(report::Doctor::Reader doctor);
+std::string toJson(report::ArchiveList::Reader list);
+std::string toJson(report::Verify::Reader verify);
+std::string toJson(report::History::Reader history);
+std::string toJson(report::SpokeList::Reader list);
+std::string toJson(report::SpokeChanges::Reader changes);
 
 void fillCounts(const Counts& counts, report::Run::Counts::Builder out);
 

@@ -18,12 +18,10 @@
 
 #include "common/fs/file-io.h"
 #include "common/text/text.h"
-#include "hub/agent/explain.h"
 #include "hub/base/failure.h"
 #include "hub/base/subprocess.h"
 #include "hub/ssh/failures.h"
 #include "hub/ssh/identities.h"
-#include "hub/ssh/libssh2/login.h"
 #include "hub/ssh/openssh/openssh-command.h"
 
 namespace pibrain {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "hub/config/config.h"
-#include "hub/result/progress.h"
+#include "hub/pass/progress.h"
 #include "hub/rsync/output.h"
 
 namespace pibrain {

@@ -19,7 +19,6 @@
 #include "common/fs/file-io.h"
 #include "common/fs/rooted-dir.h"
 #include "common/text/text.h"
-#include "hub/agent/explain.h"
 #include "hub/base/failure.h"
 #include "hub/base/files.h"
 #include "hub/mirror/archive-catalog.h"
@@ -32,6 +31,8 @@
 #include "hub/rsync/room.h"
 #include "hub/ssh/openssh/openssh-command.h"
 #include "hub/ssh/turns.h"
+
+#include "hub/mirror/readable.h"
 
 namespace pibrain {
 
@@ -430,7 +431,7 @@ class RsyncSync {
       std::vector<std::string> some;
       for (auto& [path, why] : files) {
         if (some.size() < MAX_DESCRIBED)
-          some.push_back(brief(path) + ": " + shorten(why, MAX_OWN_TEXT));
+          some.push_back(escapeBriefly(path) + ": " + shorten(why, MAX_OWN_TEXT));
       }
       wrong.push_back(absl::StrCat(files.size(), files.size() == 1 ? " file " : " files ", what,
                                    ": ", absl::StrJoin(some, "; "),

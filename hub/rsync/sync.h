@@ -2,11 +2,12 @@
 // sync_method: rsync. The system's rsync, run as users ran it themselves, under this program's lock
 // and with its archive.
 
-#include "hub/agent/verify.h"
 #include "hub/config/config.h"
 #include "hub/history/store.h"
-#include "hub/result/spoke-report.h"
-#include "hub/run/run.h"
+#include "hub/pass/options.h"
+#include "hub/pass/progress.h"
+#include "hub/pass/spoke-report.h"
+#include "hub/pass/verification.h"
 
 namespace pibrain {
 

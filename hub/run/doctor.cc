@@ -29,6 +29,8 @@
 #include "hub/mirror/mirror.h"
 #include "hub/rsync/sync.h"
 
+#include "hub/agent/greeting.h"
+
 namespace pibrain {
 
 namespace {
@@ -251,14 +253,15 @@ class Examiner {
       good(detail);
       return;
     }
-    throw Failure(absl::StrCat("parts of ", escapeForTerminal(root_), " cannot be read: '",
-                               brief(listing.problems.empty() ? "?" : listing.problems[0].first),
-                               "'. Check their owner and mode on ", placeOf(spoke_), "."));
+    throw Failure(
+        absl::StrCat("parts of ", escapeForTerminal(root_), " cannot be read: '",
+                     escapeBriefly(listing.problems.empty() ? "?" : listing.problems[0].first),
+                     "'. Check their owner and mode on ", placeOf(spoke_), "."));
   }
 
   void judgeSkipped(const Listing& listing) {
     std::vector<std::string> names;
-    for (auto& path : listing.skipped) names.push_back(brief(path));
+    for (auto& path : listing.skipped) names.push_back(escapeBriefly(path));
     warn(absl::StrCat(listing.symlinksSkipped + listing.specialsSkipped,
                       " symlinks and special files are not synced: ", absl::StrJoin(names, ", "),
                       listing.namesAllSkipped() ? "" : ", …",
@@ -469,6 +472,29 @@ Examination examineHub(const Config& config, const std::vector<const SpokeConfig
 
 Examination examineSpoke(const Config& config, const SpokeConfig& spoke, Store* store) {
   return Examiner(config, spoke, store).run();
+}
+
+std::unique_ptr<Store> openHistory(const Config& config, Examination& hub) {
+  auto path = config.hub.databaseDir + "/sync.db";
+  auto store = Store::openExisting(config.hub.databaseDir, [&](const std::string& message) {
+    hub.checks.push_back({"history", CheckState::WARNING, message});
+  });
+  if (store.ok() && *store == nullptr) {
+    hub.checks.push_back({"history", CheckState::GOOD, "none yet"});
+    return nullptr;
+  }
+  if (!store.ok()) {
+    bool ours = access(path.c_str(), R_OK | W_OK) == 0;
+    std::string cure = ours ? "; move it away, and the next run makes a new one" : "";
+    hub.checks.push_back({"history", CheckState::WARNING,
+                          path + " cannot be used: " + std::string(store.status().message()) +
+                              ". Runs work without it, but are not recorded" + cure});
+    return nullptr;
+  }
+  if (hub.checks.back().step != "history") {
+    hub.checks.push_back({"history", CheckState::GOOD, path});
+  }
+  return std::move(*store);
 }
 
 }  // namespace pibrain

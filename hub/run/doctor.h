@@ -2,6 +2,7 @@
 // Walks the chain from the config to the spoke's files and says which links hold.
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,10 @@ struct Examination {
 
 // This machine: the programs, the history, `configFile`.
 Examination examineHub(const Config& config, const std::vector<const SpokeConfig*>& spokes);
+
+// The history, if there is one: looking makes none. What was found is added to the examination of
+// the hub.
+std::unique_ptr<Store> openHistory(const Config& config, Examination& hub);
 
 // One spoke. Changes nothing, here or there, except that a new host key is remembered as in a run,
 // if StrictHostKeyChecking says so. Without a store there was no run yet.

@@ -3,7 +3,7 @@
 #include <kj/function.h>
 
 #include "hub/config/config.h"
-#include "hub/result/spoke-report.h"
+#include "hub/pass/spoke-report.h"
 
 namespace pibrain {
 

@@ -8,8 +8,8 @@
 #include <mutex>
 #include <string>
 
-#include "hub/agent/sync-spoke.h"
 #include "hub/base/parallel.h"
+#include "hub/run/sync-spoke.h"
 #include "hub/ssh/turns.h"
 
 namespace pibrain {

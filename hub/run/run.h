@@ -8,22 +8,13 @@
 #include <string>
 #include <vector>
 
-#include "hub/base/rate-limiter.h"
 #include "hub/config/config.h"
 #include "hub/history/store.h"
-#include "hub/result/progress.h"
-#include "hub/result/spoke-report.h"
+#include "hub/pass/options.h"
+#include "hub/pass/progress.h"
+#include "hub/pass/spoke-report.h"
 
 namespace pibrain {
-
-struct RunOptions {
-  bool dryRun = false;
-  bool deleteGone = false;               // for all spokes, whatever their config says
-  uint64_t maxDelete = 0;                // 0: half of the mirror
-  std::shared_ptr<RateLimiter> limiter;  // shared by all spokes; null: each spoke's own bw_limit
-  uint32_t rsyncBwLimit = 0;             // KiB/s, for each rsync; 0: each spoke's own bw_limit
-  uint32_t jobs = 8;                     // spokes at a time
-};
 
 // Told, one call at a time, when a spoke begins and when it has ended. The progress can be read
 // from any thread while the SyncRun lives.

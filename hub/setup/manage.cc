@@ -21,16 +21,18 @@
 #include "hub/agent/spoke-session.h"
 #include "hub/base/failure.h"
 #include "hub/base/files.h"
-#include "hub/config/config-edit.h"
 #include "hub/connect/reach.h"
 #include "hub/mirror/archive.h"
 #include "hub/mirror/mirror.h"
 #include "hub/setup/add-checks.h"
 #include "hub/setup/agents.h"
 #include "hub/setup/archive-mirror.h"
+#include "hub/setup/config-edit.h"
 #include "hub/setup/own-keys.h"
 #include "hub/setup/remote-install.h"
 #include "hub/setup/sync-key.h"
+
+#include "hub/agent/greeting.h"
 
 namespace pibrain {
 
@@ -165,8 +167,8 @@ class Manager {
     if (!lockdown.given.empty()) {
       throw Failure(lockdown.complaint(placeOf(spoke)) + ".");
     }
-    say(absl::StrCat("the key starts the agent, and nothing else: version ", brief(agent.version),
-                     ", sandbox: ", brief(agent.sandbox)));
+    say(absl::StrCat("the key starts the agent, and nothing else: version ",
+                     escapeBriefly(agent.version), ", sandbox: ", escapeBriefly(agent.sandbox)));
     if (!lockdown.unknown.empty()) {
       say(absl::StrCat("whether it may ", Lockdown::inWords(lockdown.unknown),
                        " could not be found out"));

@@ -17,6 +17,7 @@
 #include "hub/base/subprocess.h"
 #include "hub/ssh/key-file.h"
 #include "hub/ssh/known-hosts.h"
+#include "hub/ssh/resolve.h"
 
 namespace pibrain {
 

@@ -11,7 +11,7 @@
 
 #include <string_view>
 
-#include "hub/ssh/libssh2/callbacks.h"
+#include "hub/ssh/callbacks.h"
 
 namespace pibrain {
 

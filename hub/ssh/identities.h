@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "hub/ssh/failures.h"
 #include "hub/ssh/resolve.h"
 
 namespace pibrain {
@@ -33,5 +34,8 @@ Identities collectIdentities(const SshTarget& target);
 
 // Why libssh2 cannot log in with this key; empty if it can.
 std::string whyNotLibssh2(const Identity& identity);
+
+// What is known of the keys before any was tried.
+Denial denialBefore(const Identities& identities);
 
 }  // namespace pibrain

@@ -348,6 +348,10 @@ std::string expandProxyTokens(const std::string& text, const SshTarget& target) 
   return result;
 }
 
+SshRequest sshRequestOf(const SpokeConfig& spoke) {
+  return {spoke.source.host, spoke.source.user, spoke.sshConfig, spoke.key};
+}
+
 SshResolution::SshResolution(SshRequest request) : request_(std::move(request)) {
   auto ssh = findOpenssh();
   if (!ssh) return;

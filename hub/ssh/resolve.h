@@ -11,6 +11,8 @@
 
 #include "hub/base/subprocess.h"
 
+#include "hub/config/config.h"
+
 namespace pibrain {
 
 // Names are ssh_config(5)'s.
@@ -68,6 +70,9 @@ struct SshRequest {
   std::string configFile;  // for `ssh -F`
   std::string key;  // an identity file, to be used in place of all that the configuration names
 };
+
+// How to reach a spoke whose source has a host.
+SshRequest sshRequestOf(const SpokeConfig& spoke);
 
 // Asks `ssh` on PATH. It takes some 12 ms, in which the caller may do something else.
 class SshResolution {

@@ -8,7 +8,7 @@
 #include <string>
 #include <thread>
 
-#include "hub/result/progress.h"
+#include "hub/pass/progress.h"
 #include "hub/view/style.h"
 
 namespace pibrain {

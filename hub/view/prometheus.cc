@@ -1,11 +1,10 @@
+#include "hub/view/prometheus.h"
+
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
 #include <absl/strings/str_replace.h>
 
 #include <functional>
-
-#include "hub/cli/status.h"
-#include "hub/cli/support.h"
 
 namespace pibrain {
 

@@ -7,8 +7,6 @@
 #include <algorithm>
 
 #include "common/text/text.h"
-#include "hub/agent/explain.h"
-#include "hub/cli/support.h"
 
 namespace pibrain {
 
@@ -69,7 +67,7 @@ std::string summarize(const SpokeReport& report, bool dryRun) {
   add(counts.touched, dryRun ? "just written or touched, to be compared" : "touched");
   add(counts.deleted, "deleted");
   std::vector<std::string> deferred;
-  for (auto& path : report.deferred) deferred.push_back(brief(path, MAX_PATH));
+  for (auto& path : report.deferred) deferred.push_back(escapeBriefly(path, MAX_PATH));
   if (deferred.size() < counts.deferred && !deferred.empty()) deferred.push_back("…");
   add(counts.deferred, absl::StrCat("still being written",
                                     deferred.empty() ? "" : ": " + absl::StrJoin(deferred, ", ")));

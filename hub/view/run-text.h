@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "hub/result/spoke-report.h"
+#include "hub/pass/spoke-report.h"
 #include "hub/view/style.h"
 
 namespace pibrain {

@@ -1,6 +1,6 @@
 // Changes to config.yaml leave all else as it was.
 
-#include "hub/config/config-edit.h"
+#include "hub/setup/config-edit.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

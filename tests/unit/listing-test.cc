@@ -1,6 +1,7 @@
 // The hub's reading of a listing: P2 begins here.
 
 #include "hub/agent/listing.h"
+#include "hub/base/reason.h"
 
 #include <capnp/message.h>
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // What is written is the same text for each reader of YAML.
 
-#include "hub/config/yaml-scalar.h"
+#include "hub/setup/yaml-scalar.h"
 
 #include <absl/strings/escaping.h>
 #include <absl/strings/str_cat.h>
@@ -10,7 +10,7 @@
 
 #include <vector>
 
-#include "hub/config/config-edit.h"
+#include "hub/setup/config-edit.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

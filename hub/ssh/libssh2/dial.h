@@ -6,7 +6,8 @@
 #include <functional>
 #include <string>
 
-#include "hub/connect/connect.h"
+#include "hub/ssh/connect-options.h"
+#include "hub/ssh/resolve.h"
 
 struct addrinfo;
 

@@ -207,16 +207,4 @@ void cannotGoOn(SshSession& session, bool mayDefer, const Denial& denial) {
   throw Failure(why + ". 'ssh: auto' in the config lets OpenSSH's client try.");
 }
 
-Denial denialBefore(const Identities& identities) {
-  Denial denial;
-  denial.tried = identities.problems;
-  for (auto& identity : identities.keys) {
-    if (!identity.encrypted) continue;
-    denial.encrypted.push_back(identity.path);
-    denial.tried.push_back(identity.name() +
-                           " is protected by a passphrase and not in an ssh-agent");
-  }
-  return denial;
-}
-
 }  // namespace pibrain

@@ -7,18 +7,11 @@
 
 #include "hub/ssh/failures.h"
 #include "hub/ssh/identities.h"
+#include "hub/ssh/libssh2/needs-openssh.h"
 #include "hub/ssh/libssh2/session.h"
 #include "hub/ssh/resolve.h"
 
 namespace pibrain {
-
-// What comes next is for OpenSSH's client alone: the next key in turn, or the choice of methods.
-inline constexpr char VOUCHED[] =
-    "known_hosts vouches for the host by a @cert-authority, that is, a certificate";
-struct NeedsOpenssh {
-  std::string why;
-  Denial denial;  // what was tried before
-};
 
 // Proves who we are with the keys in turn, and returns the name of the one that was accepted. A
 // passphrase is asked for on a terminal, if there is one and BatchMode is off. Throws Failure,
@@ -29,8 +22,5 @@ std::string login(SshSession& session, const SshTarget& target, const Identities
 // For an error of the session that is neither the spoke's refusal nor the connection's end: libssh2
 // does not understand what came. Throws NeedsOpenssh with `mayDefer`, or else Failure.
 [[noreturn]] void cannotGoOn(SshSession& session, bool mayDefer, const Denial& denial = {});
-
-// What is known of the keys before any was tried.
-Denial denialBefore(const Identities& identities);
 
 }  // namespace pibrain

@@ -9,7 +9,7 @@
 #include "common/text/text.h"
 #include "hub/base/failure.h"
 #include "hub/ssh/host-trust.h"
-#include "hub/ssh/libssh2/login.h"
+#include "hub/ssh/libssh2/needs-openssh.h"
 
 namespace pibrain {
 

@@ -13,7 +13,7 @@
 #include <algorithm>
 
 #include "hub/ssh/agent-io.h"
-#include "hub/ssh/libssh2/callbacks.h"
+#include "hub/ssh/callbacks.h"
 
 namespace pibrain {
 

@@ -16,7 +16,7 @@
 #include <string>
 
 #include "hub/base/rate-limiter.h"
-#include "hub/result/spoke-report.h"
+#include "hub/pass/spoke-report.h"
 
 typedef struct _LIBSSH2_SESSION LIBSSH2_SESSION;
 

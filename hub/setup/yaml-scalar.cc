@@ -1,4 +1,4 @@
-#include "hub/config/yaml-scalar.h"
+#include "hub/setup/yaml-scalar.h"
 
 #include <absl/strings/ascii.h>
 #include <stdint.h>

@@ -61,4 +61,7 @@ struct SpokeReport {
   WireBytes wire;
 };
 
+// How long it took.
+double secondsOf(const SpokeReport& report);
+
 }  // namespace pibrain

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,8 +32,7 @@ struct Status {
   uint32_t total = 0;
 };
 
-// In the text format of Prometheus
-// (https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format).
-std::string prometheusText(const Status& status);
+// The history, what the mirrors hold, and the archive. `warn` hears of what could not be read.
+Status statusOf(const Config& config, const std::function<void(const std::string&)>& warn);
 
 }  // namespace pibrain

@@ -1,4 +1,4 @@
-#include "hub/config/config-edit.h"
+#include "hub/setup/config-edit.h"
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
@@ -19,7 +19,7 @@
 #include "common/text/utf8.h"
 #include "hub/base/files.h"
 #include "hub/config/config-shape.h"
-#include "hub/config/yaml-scalar.h"
+#include "hub/setup/yaml-scalar.h"
 
 namespace pibrain {
 

@@ -1,4 +1,4 @@
-#include "hub/ssh/libssh2/callbacks.h"
+#include "hub/ssh/callbacks.h"
 
 #include <libssh2.h>
 

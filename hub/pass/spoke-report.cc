@@ -1,4 +1,4 @@
-#include "hub/result/spoke-report.h"
+#include "hub/pass/spoke-report.h"
 
 namespace pibrain {
 
@@ -60,6 +60,10 @@ void countChange(ChangeKind kind, Counts& counts) {
       ++counts.kept;
       break;
   }
+}
+
+double secondsOf(const SpokeReport& report) {
+  return double(report.finished - report.started) / 1e9;
 }
 
 }  // namespace pibrain

@@ -1,0 +1,123 @@
+#include "hub/agent/greeting.h"
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "common/fs/file-io.h"
+#include "common/text/text.h"
+#include "common/text/utf8.h"
+#include "common/wire/protocol.h"
+#include "hub/base/failure.h"
+
+namespace pibrain {
+
+namespace {
+
+// The directory that 'source' names, absolute and without "//", "." and "..".
+std::string askedRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
+  auto asked = spoke.source.path;
+  if (asked == "~" || asked.starts_with("~/")) asked = agent.home + asked.substr(1);
+  // A relative path is below the home, as for scp and rsync.
+  if (!asked.starts_with('/')) asked = agent.home + "/" + asked;
+  asked = std::filesystem::path(asked).lexically_normal().string();
+  while (asked.size() > 1 && asked.ends_with('/')) asked.pop_back();
+  return asked;
+}
+
+// Whether the agent is from before roots were written as "bytes:…" if they need it.
+bool readsNoExactPath(const AgentInfo& agent) {
+  return absl::StrContains(agent.root, "/" + std::string(EXACT_PATH));
+}
+
+// The commands that put this version's agent there, for a spoke that was added, or by any means.
+std::string upgradeCommand(const SpokeConfig& spoke) {
+  return absl::StrCat("'pi-brain spoke upgrade ", shellQuote(spoke.name), "'");
+}
+
+}  // namespace
+
+void checkVersion(const SpokeConfig& spoke, const AgentInfo& agent) {
+  auto versions = absl::StrCat("the agent on ", placeOf(spoke), " is version ",
+                               escapeBriefly(agent.version), " (protocol ", agent.protocol,
+                               "), this hub ", PIBRAIN_VERSION, " (protocol ", PROTOCOL, ")");
+  if (agent.protocol < OLDEST_PROTOCOL) {
+    throw Failure(absl::StrCat("the agent is too old: ", versions,
+                               ". Upgrade the agent: ", upgradeCommand(spoke), "."));
+  }
+  if (agent.oldestProtocol > PROTOCOL) {
+    throw Failure(absl::StrCat("the agent is too new: ", versions,
+                               ". Upgrade the hub: build and install the version that the agent "
+                               "came with, or, to go back, ",
+                               upgradeCommand(spoke), "."));
+  }
+}
+
+void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
+  auto place = placeOf(spoke);
+  auto root = escapeBriefly(agent.root);
+  // Where the mistake is, if there is one.
+  auto correct = oddRoot(spoke, agent).empty()
+                     ? "correct 'source' in the config (or --root in a command=\"…\" in the "
+                       "spoke's ~/.ssh/authorized_keys)"
+                     : "correct --root in the command=\"…\" of the spoke's "
+                       "~/.ssh/authorized_keys, which decides";
+  switch (agent.rootState) {
+    case proto::RootState::SERVED:
+      return;
+    case proto::RootState::MISSING:
+      if (readsNoExactPath(agent)) {
+        throw Failure(absl::StrCat("the agent on ", place,
+                                   " is too old for this root: it takes --root=bytes:… for a ",
+                                   "name. Upgrade the agent: ", upgradeCommand(spoke), "."));
+      }
+      throw Failure(absl::StrCat("the directory ", root, " does not exist on ", place,
+                                 ". If pi has not run there yet, run it once; otherwise ", correct,
+                                 ". Nothing was deleted here."));
+    case proto::RootState::NOT_A_DIRECTORY:
+      throw Failure(absl::StrCat(root, " on ", place, " is not a directory: ", correct, "."));
+    default:
+      throw Failure(absl::StrCat("the agent on ", place, " may not read ", root,
+                                 ". Check its owner and mode there with 'ls -ld ", root, "'."));
+  }
+}
+
+std::string oddRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
+  auto asked = askedRoot(spoke, agent);
+  if (asked == std::filesystem::path(agent.root).lexically_normal().string()) return "";
+  return absl::StrCat("the spoke serves ", escapeBriefly(agent.root), ", not ",
+                      escapeForTerminal(asked), " as 'source' says: its authorized_keys decides");
+}
+
+std::string oddClock(const SpokeConfig& spoke, const AgentInfo& agent) {
+  // Whatever it says its clock shows.
+  int64_t apart = std::llabs(clockDifference(agent) / 1'000'000'000);
+  if (apart <= 60) return "";
+  return absl::StrCat("the clocks of ", placeOf(spoke), " and this machine are ", apart,
+                      " s apart");
+}
+
+void greet(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& noise,
+           std::vector<std::string>& warnings) {
+  if (!noise.empty()) {
+    warnings.push_back(absl::StrCat(
+        "the spoke's shell printed ", noise.size(),
+        " bytes before the agent's answer, beginning with '", escapeForTerminal(headOf(noise, 60)),
+        "'; its start-up files (~/.bashrc) should be quiet without a terminal"));
+  }
+  checkVersion(spoke, agent);
+  checkRoot(spoke, agent);
+  for (auto& odd : {oddRoot(spoke, agent), oddClock(spoke, agent)}) {
+    if (!odd.empty()) warnings.push_back(odd);
+  }
+}
+
+int64_t clockDifference(const AgentInfo& agent) {
+  int64_t apart = 0;
+  if (!__builtin_sub_overflow(agent.clock, wallClockNanos(), &apart)) return apart;
+  return agent.clock < 0 ? INT64_MIN : INT64_MAX;
+}
+
+}  // namespace pibrain

@@ -1,0 +1,50 @@
+#include "hub/mirror/contents.h"
+
+#include <absl/strings/str_cat.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/io.h>
+
+#include <algorithm>
+
+#include "common/text/text.h"
+#include "common/tree/tree-walk.h"
+#include "common/wire/protocol.h"
+#include "hub/base/files.h"
+#include "hub/mirror/mirror.h"
+
+namespace pibrain {
+
+Contents contentsOf(const std::string& path, const std::function<void(const std::string&)>& warn) {
+  Contents contents;
+  int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return contents;
+  if (fd < 0) {
+    int error = errno;
+    warn(absl::StrCat("what is in ", escapeForTerminal(path),
+                      " is not known: ", explainObstacle(nearestTo(path).path, error)));
+    return contents;
+  }
+  kj::AutoCloseFd owned(fd);
+  WalkOptions options;
+  options.skip = Mirror::STAGING;
+  auto tree = walkTree(fd, options);
+  for (auto& problem : tree.problems) {
+    auto place = escapeForTerminal(path + (problem.path.empty() ? "" : "/" + problem.path));
+    if (problem.path == "lost+found" || problem.reason == proto::Reason::VANISHED) continue;
+    warn(absl::StrCat(place, " was passed over: it cannot be read. 'ls -ld' shows whose it is"));
+  }
+  contents.files = tree.files;
+  contents.bytes = tree.bytes;
+  for (auto& directory : tree.directories) {
+    for (auto& file : directory.files) {
+      if (directory.name(file).ends_with(SESSION_SUFFIX)) {
+        contents.sessions.push_back(directory.pathOf(file));
+      }
+    }
+  }
+  std::sort(contents.sessions.begin(), contents.sessions.end());
+  return contents;
+}
+
+}  // namespace pibrain

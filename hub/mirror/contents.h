@@ -1,0 +1,21 @@
+#pragma once
+
+#include <stdint.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace pibrain {
+
+struct Contents {
+  std::vector<std::string> sessions;  // the *.jsonl files, relative to the directory, sorted
+  uint32_t files = 0;                 // all
+  uint64_t bytes = 0;                 // in them
+};
+
+// What is beneath a directory, but for what a run works with; nothing if it does not exist. `warn`
+// hears of what cannot be read.
+Contents contentsOf(const std::string& path, const std::function<void(const std::string&)>& warn);
+
+}  // namespace pibrain

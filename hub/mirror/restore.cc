@@ -1,0 +1,97 @@
+#include "hub/mirror/restore.h"
+
+#include <absl/strings/str_cat.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/fs/file-io.h"
+#include "common/fs/rooted-dir.h"
+#include "common/text/text.h"
+#include "hub/base/failure.h"
+#include "hub/mirror/mirror.h"
+
+namespace pibrain {
+
+namespace {
+
+void copy(int from, int to, int64_t mtime) {
+  copyBytes(from, UINT64_MAX, to, 0);
+  setMtime(to, mtime);
+  if (fsync(to) != 0) throwErrno(errno, "cannot write it to the disk");
+}
+
+// Nothing of the mirror may have to give way: not a file of this name, nor one of a directory's
+// above.
+void requireFree(const std::string& mirror, const std::string& path) {
+  auto refuse = [](const std::string& what, const std::string& where) {
+    throw Failure(absl::StrCat("the mirror has ", what, ": ", escapeForTerminal(where),
+                               ". Put the archived file elsewhere with --to PATH"));
+  };
+  struct stat st;
+  auto exists = [&](const std::string& at) { return lstat((mirror + "/" + at).c_str(), &st) == 0; };
+  if (exists(path)) refuse("a file of this name", mirror + "/" + path);
+  for (auto dir = std::string(parentOf(path)); !dir.empty(); dir = std::string(parentOf(dir))) {
+    if (exists(dir) && !S_ISDIR(st.st_mode)) {
+      refuse("a file where this one needs a directory", mirror + "/" + dir);
+    }
+  }
+}
+
+std::string restoreToMirror(const Config& config, const ArchivedFile& file, int from) {
+  auto* spoke = spokeOf(config, file);
+  if (spoke == nullptr) {
+    throw Failure(absl::StrCat("there is no spoke '", escapeForTerminal(file.spoke), "' in ",
+                               escapeForTerminal(config.file),
+                               " any more; say where to put the file with --to PATH"));
+  }
+  auto path = spoke->path + "/" + file.path;
+  Mirror mirror(spoke->path, Mirror::Access::WRITE,
+                Archive(config.hub.archiveDir, spoke->name, wallClockNanos()));
+  requireFree(spoke->path, file.path);
+  KJ_DEFER(mirror.removeStagingIfEmpty());
+  {
+    KJ_ON_SCOPE_FAILURE(mirror.discardStaged(file.path));
+    copy(from, mirror.openStaged(file.path, false), file.mtime);
+    mirror.publish(file.path, false);
+    mirror.finish({{}, true});  // nothing else was looked at
+  }
+  return path;
+}
+
+std::string restoreTo(std::string path, const ArchivedFile& file, int from) {
+  struct stat st;
+  if (stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
+    path = joinPath(path, baseNameOf(file.path));
+  }
+  int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) {
+    throw Failure(
+        absl::StrCat("cannot create ", escapeForTerminal(path), ": ", strerror(errno),
+                     errno == EEXIST ? ". It was left as it is; choose another name" : ""));
+  }
+  KJ_ON_SCOPE_FAILURE(unlink(path.c_str()));
+  copy(from, kj::AutoCloseFd(fd), file.mtime);
+  return path;
+}
+
+}  // namespace
+
+const SpokeConfig* spokeOf(const Config& config, const ArchivedFile& file) {
+  auto spoke = std::find_if(config.spokes.begin(), config.spokes.end(),
+                            [&](auto& one) { return one.name == file.spoke; });
+  return spoke == config.spokes.end() ? nullptr : &*spoke;
+}
+
+std::string restoreArchived(const Config& config, const ArchivedFile& file, const std::string& to) {
+  auto from = openArchived(config.hub.archiveDir, file);
+  if (!from.ok()) throw Failure(std::string(from.status().message()));
+  return to.empty() ? restoreToMirror(config, file, *from) : restoreTo(to, file, *from);
+}
+
+}  // namespace pibrain

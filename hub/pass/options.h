@@ -1,0 +1,21 @@
+#pragma once
+
+#include <stdint.h>
+
+#include <memory>
+
+#include "hub/base/rate-limiter.h"
+
+namespace pibrain {
+
+// What a run was told on the command line.
+struct RunOptions {
+  bool dryRun = false;
+  bool deleteGone = false;               // for all spokes, whatever their config says
+  uint64_t maxDelete = 0;                // 0: half of the mirror
+  std::shared_ptr<RateLimiter> limiter;  // shared by all spokes; null: each spoke's own bw_limit
+  uint32_t rsyncBwLimit = 0;             // KiB/s, for each rsync; 0: each spoke's own bw_limit
+  uint32_t jobs = 8;                     // spokes at a time
+};
+
+}  // namespace pibrain

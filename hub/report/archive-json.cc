@@ -1,0 +1,29 @@
+#include "hub/report/documents.h"
+
+#include <capnp/message.h>
+
+#include "common/text/text.h"
+#include "common/text/utf8.h"
+#include "hub/report/json.h"
+
+namespace pibrain {
+
+std::string archiveJson(const std::vector<ArchivedFile>& files) {
+  capnp::MallocMessageBuilder message;
+  auto out = message.initRoot<report::ArchiveList>();
+  out.setBytes(double(bytesOf(files)));
+  auto list = out.initFiles(uint32_t(files.size()));
+  for (uint32_t i = 0; i < list.size(); ++i) {
+    list[i].setId(files[i].id.c_str());
+    list[i].setSpoke(toUtf8(files[i].spoke).c_str());
+    list[i].setSpokeBytes(exactPath(files[i].spoke).c_str());
+    list[i].setPath(toUtf8(files[i].path).c_str());
+    list[i].setPathBytes(exactPath(files[i].path).c_str());
+    list[i].setArchived(formatTime(files[i].archived).c_str());
+    list[i].setModified(formatTime(files[i].mtime).c_str());
+    list[i].setSize(double(files[i].size));
+  }
+  return toJson(out.asReader());
+}
+
+}  // namespace pibrain

@@ -1,0 +1,55 @@
+#pragma once
+// What the commands print with --json, each as proto/report.capnp has it. Paths are as UTF-8, with
+// an exact form beside those that are not.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hub/config/config.h"
+#include "hub/history/store.h"
+#include "hub/mirror/archive-catalog.h"
+#include "hub/pass/spoke-report.h"
+#include "hub/pass/verification.h"
+#include "hub/report/status.h"
+#include "hub/run/doctor.h"
+#include "hub/setup/manage.h"
+
+namespace pibrain {
+
+struct RunDocument {
+  bool ok = false, dryRun = false;
+  bool changes = false;  // each of them is listed
+};
+std::string runJson(const std::vector<SpokeReport>& reports, const RunDocument& options);
+
+std::string statusJson(const Config& config, const Status& status);
+
+std::string historyJson(const std::vector<SpokeReport>& runs);
+
+std::string doctorJson(const Examination& hub, const std::vector<Examination>& spokes, bool ok);
+
+std::string archiveJson(const std::vector<ArchivedFile>& files);
+
+std::string verifyJson(const std::vector<Verification>& results, bool ok);
+
+std::string spokeChangesJson(const std::vector<SpokeChange>& changes, bool ok);
+
+struct SessionsOfSpoke {
+  const SpokeConfig* spoke;
+  std::vector<std::string> sessions;  // their paths
+};
+std::string sessionListJson(const std::vector<SessionsOfSpoke>& all);
+
+// A spoke, with what is known of its agent and its key.
+struct SpokeRow {
+  const SpokeConfig* spoke;
+  std::optional<Store::Contact> contact;
+  std::string key;          // empty: not known
+  std::string fingerprint;  // of it
+};
+// `store` null: there is no history.
+std::vector<SpokeRow> spokeRows(const Config& config, Store* store);
+std::string spokeListJson(const std::vector<SpokeRow>& rows);
+
+}  // namespace pibrain

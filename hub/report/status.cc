@@ -1,0 +1,48 @@
+#include "hub/report/status.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "hub/base/subprocess.h"
+#include "hub/mirror/archive-catalog.h"
+#include "hub/mirror/contents.h"
+
+namespace pibrain {
+
+Status statusOf(const Config& config, const std::function<void(const std::string&)>& warn) {
+  Status status;
+  char name[256] = "";
+  gethostname(name, sizeof(name) - 1);
+  status.hubName = name;
+  status.hubSessions = uint32_t(contentsOf(config.hub.sessionsDir, warn).sessions.size());
+  status.rsyncAvailable = findProgram("rsync").has_value();
+  auto store = Store::openExisting(config.hub.databaseDir, warn);
+  if (!store.ok()) {
+    warn("the history cannot be read: " + std::string(store.status().message()));
+  }
+  for (auto& spoke : config.spokes) {
+    SpokeStatus one{&spoke};
+    struct stat st;
+    one.exists = stat(spoke.path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
+    auto contents = contentsOf(spoke.path, warn);
+    one.sessions = uint32_t(contents.sessions.size());
+    one.files = contents.files;
+    one.bytes = contents.bytes;
+    if (store.ok() && *store != nullptr) {
+      if (auto runs = (*store)->lastRuns(spoke.name); runs.ok()) one.runs = *runs;
+    }
+    one.archiveBytes = archivedBytes(config.hub.archiveDir, spoke.name);
+    status.total += one.sessions;
+    status.spokes.push_back(std::move(one));
+  }
+  return status;
+}
+
+std::optional<int64_t> SpokeStatus::lag(int64_t now) const {
+  if (!runs.lastGoodStarted) return std::nullopt;
+  return std::max<int64_t>(0, now - *runs.lastGoodStarted);
+}
+
+}  // namespace pibrain

@@ -1,0 +1,22 @@
+#include "hub/run/verify.h"
+
+#include "hub/agent/verify.h"
+#include "hub/rsync/sync.h"
+#include "hub/run/outcome.h"
+
+namespace pibrain {
+
+Verification verifySpoke(const Config& config, const SpokeConfig& spoke, bool repair,
+                         Store* store) {
+  Verification result;
+  reportOutcome(spoke, result.report, [&]() {
+    if (spoke.method == SyncMethod::RSYNC) {
+      verifyByRsync(config, spoke, repair, store, result);
+    } else {
+      verifyByAgent(config, spoke, repair, store, result);
+    }
+  });
+  return result;
+}
+
+}  // namespace pibrain

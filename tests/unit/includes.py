@@ -1,0 +1,81 @@
+"""Holds each #include of the product against the folders that the CMakeLists.txt files declare: a folder includes from
+itself, from those it says that it USES, and from nowhere else of ours. CMake sees to it that these stand below it."""
+import os
+import pathlib
+import re
+import sys
+
+PROJECT = pathlib.Path(__file__).resolve().parents[2]
+TOPS = ("common", "spoke-agent", "hub")
+# Which folders may include the headers of a library that others are to know nothing of.
+LIBRARIES = {
+    r"libssh2(_.*)?\.h": ("hub/ssh", "hub/ssh/libssh2", "hub/connect"),
+    r"librsync\.h": ("common/delta", "spoke-agent/answers"),
+    r"yaml-cpp/.*": ("hub/config", "hub/setup"),
+    r"sqlite3\.h": ("hub/history",),
+    r"CLI/.*": ("hub", "hub/cli"),
+    r"openssl/.*": ("hub/ssh", "hub/setup"),
+    r"zstd\.h": ("common/wire",),
+    r"seccomp\.h": ("spoke-agent/confine",),
+}
+# Folders whose headers do without KJ, so that who includes them does too.
+WITHOUT_KJ = ("hub/config", "hub/pass", "common/text")
+
+
+def declared():
+    """By folder: those that it may use."""
+    folders = {}
+    for top in TOPS:
+        text = (PROJECT / top / "CMakeLists.txt").read_text()
+        for directory, body in re.findall(r"^pibrain_folder\(([^\s)]+)(.*?)\)", text, re.M | re.S):
+            words = body.split()
+            uses = []
+            if "USES" in words:
+                for word in words[words.index("USES") + 1:]:
+                    if word in ("LIBRARIES", "SOURCES"):
+                        break
+                    uses.append(word)
+            folders[f"{top}/{directory}"] = set(uses)
+    return folders
+
+
+def main():
+    folders = declared()
+    # The thin mains, which may use all of their side.
+    for top in ("spoke-agent", "hub"):
+        folders[top] = {folder for folder in folders if folder.startswith((f"{top}/", "common/"))}
+    wrong, used = [], {folder: set() for folder in folders}
+    for top in TOPS:
+        for path in sorted((PROJECT / top).rglob("*")):
+            if path.suffix not in (".cc", ".h"):
+                continue
+            name = path.relative_to(PROJECT)
+            folder = str(name.parent)
+            if folder not in folders:
+                wrong.append(f"{name}: {folder} is in no CMakeLists.txt")
+                continue
+            for number, line in enumerate(path.read_text().split("\n"), 1):
+                found = re.match(r'#include (?:"([^"]+)"|<([^>]+)>)', line)
+                if not found:
+                    continue
+                ours, other = found.groups()
+                if ours and not ours.startswith("proto/"):
+                    target = os.path.dirname(ours)
+                    if target != folder:
+                        used[folder].add(target)
+                        if target not in folders[folder]:
+                            wrong.append(f"{name}:{number}: {folder} does not say that it uses {target}")
+                for library, allowed in LIBRARIES.items():
+                    if other and re.fullmatch(library, other) and folder not in allowed:
+                        wrong.append(f"{name}:{number}: {folder} includes {other}, which is for {', '.join(allowed)}")
+                if other and other.startswith(("kj/", "capnp/")) and folder in WITHOUT_KJ and path.suffix == ".h":
+                    wrong.append(f"{name}:{number}: the headers of {folder} do without {other}")
+    for folder, uses in folders.items():
+        for idle in sorted(uses - used[folder]) if folder not in ("spoke-agent", "hub") else ():
+            wrong.append(f"{folder.split('/')[0]}/CMakeLists.txt: {folder} says that it uses {idle}, and does not")
+    print("\n".join(wrong) or f"{len(folders)} folders, no include that their CMakeLists.txt do not declare")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
