@@ -16,12 +16,17 @@ constexpr size_t MOST = 64 * 1024;  // bytes of an answer
 
 class Attempt {
  public:
-  Attempt(SshSession& session, Access access, kj::Promise<void> late, kj::WaitScope& waitScope)
-      : session_(session), access_(access), late_(late.fork()), waitScope_(waitScope) {}
+  Attempt(SshSession& session, Access access, kj::Promise<void> late, kj::Timer& timer,
+          kj::WaitScope& waitScope)
+      : session_(session),
+        access_(access),
+        late_(late.fork()),
+        timer_(timer),
+        waitScope_(waitScope) {}
 
   Grant run() {
     if (access_ == Access::FORWARDING) return forward();
-    auto* channel = openSession(session_, WINDOW, waitScope_);
+    auto* channel = openWhenThereIsRoom();
     if (channel == nullptr) return Grant::UNKNOWN;
     SshStream stream(session_, channel, WINDOW / 2);
     auto grant = ask(stream);
@@ -38,7 +43,20 @@ class Attempt {
     return access_ == Access::TERMINAL ? Grant::GIVEN : listen(stream);
   }
 
-  // The next one may find no room before this one is closed there too (MaxSessions).
+  // Of MaxSessions, the one before gives back its own only when its program has ended and sshd has
+  // noticed.
+  LIBSSH2_CHANNEL* openWhenThereIsRoom() {
+    constexpr auto PAUSE = 250 * kj::MILLISECONDS;
+    constexpr int MOST_PAUSES = 20;
+    for (int pauses = 0;; ++pauses) {
+      auto* channel = openSession(session_, WINDOW, waitScope_);
+      bool refused = channel == nullptr &&
+                     libssh2_session_last_errno(session_.get()) == LIBSSH2_ERROR_CHANNEL_FAILURE;
+      if (!refused || pauses == MOST_PAUSES || !within(timer_.afterDelay(PAUSE))) return channel;
+    }
+  }
+
+  // Gives the next one room.
   void close(LIBSSH2_CHANNEL* channel) {
     constexpr uint32_t PATIENCE = 3;  // seconds
     session_.setDeadlineAfter(PATIENCE);
@@ -108,6 +126,7 @@ class Attempt {
   const Access access_;
   const Question question_ = makeQuestion();
   kj::ForkedPromise<void> late_;
+  kj::Timer& timer_;
   kj::WaitScope& waitScope_;
 };
 
@@ -120,7 +139,7 @@ Grant tryByLibssh2(SshSession& session, Access access, uint32_t patience, kj::Ti
   // What breaks the connection has not let us in, nor kept us out.
   kj::runCatchingExceptions([&]() {
     auto late = timer.atTime(kj::systemPreciseMonotonicClock().now() + patience * kj::SECONDS);
-    grant = Attempt(session, access, kj::mv(late), waitScope).run();
+    grant = Attempt(session, access, kj::mv(late), timer, waitScope).run();
   });
   session.clearDeadline();
   return grant;
