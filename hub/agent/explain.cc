@@ -13,7 +13,7 @@
 #include "common/text/utf8.h"
 #include "common/wire/message-guard.h"
 #include "common/wire/protocol.h"
-#include "hub/agent/listing.h"
+#include "hub/agent/watchdog.h"
 #include "hub/base/failure.h"
 
 namespace pibrain {
@@ -180,21 +180,18 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
                       "version, it is a bug worth reporting.");
 }
 
-std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& e,
-                                Connection& connection, const SpokeSession& session,
-                                kj::WaitScope& waitScope) {
-  auto& preamble = session.preamble();
-  auto farewell = lacksMeans(e) ? Farewell() : connection.farewell(waitScope);
-  if (preamble.found()) return explainBroken(spoke, e, farewell);
-  bool silent = fellSilent(e) || trickled(e);
+std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& error,
+                                const Heard& heard, uint32_t idleSeconds) {
+  if (heard.agent) return explainBroken(spoke, error, heard.farewell);
   // Behind a login that worked, silence is not the network's.
-  if (fellSilent(e) && !spoke.source.host.empty()) {
-    return explainNoStart(spoke, session.idleSeconds(), preamble.noise());
+  if (fellSilent(error) && !spoke.source.host.empty()) {
+    return explainNoStart(spoke, idleSeconds, heard.noise);
   }
-  bool noisy = preamble.noise().size() > MAX_SHELL_NOISE;
-  return silent || (!farewell.cutOff.empty() && !noisy)
-             ? explainBroken(spoke, e, farewell)
-             : explainNoAgent(spoke, preamble.noise(), farewell);
+  bool silent = fellSilent(error) || trickled(error);
+  bool noisy = heard.noise.size() > MAX_SHELL_NOISE;
+  return silent || (!heard.farewell.cutOff.empty() && !noisy)
+             ? explainBroken(spoke, error, heard.farewell)
+             : explainNoAgent(spoke, heard.noise, heard.farewell);
 }
 
 }  // namespace pibrain

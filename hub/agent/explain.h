@@ -5,7 +5,6 @@
 
 #include <string>
 
-#include "hub/agent/spoke-session.h"
 #include "hub/config/config.h"
 #include "hub/link/connection.h"
 
@@ -25,9 +24,15 @@ std::string explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std
 std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
                           const Farewell& farewell);
 
-// What an exception of the conversation with the agent meant.
-std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& e,
-                                Connection& connection, const SpokeSession& session,
-                                kj::WaitScope& waitScope);
+// What is known of an agent with which the conversation broke.
+struct Heard {
+  bool agent = false;  // its preamble came
+  std::string noise;   // what came before that, or in its place
+  Farewell farewell;
+};
+
+// The conversation broke, somewhere. `idleSeconds`: how long silence was borne.
+std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& error,
+                                const Heard& heard, uint32_t idleSeconds);
 
 }  // namespace pibrain

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "hub/agent/spoke-session.h"
+#include "hub/agent/agent-info.h"
 #include "hub/config/config.h"
 
 namespace pibrain {

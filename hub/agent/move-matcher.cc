@@ -20,7 +20,7 @@ constexpr uint64_t BEGINNING = 4096;
 
 class Matcher {
  public:
-  Matcher(Plan& plan, Mirror& mirror, SpokeSession& session)
+  Matcher(Plan& plan, Mirror& mirror, AgentSession& session)
       : plan_(plan), mirror_(mirror), session_(session) {}
 
   void run() {
@@ -153,7 +153,7 @@ class Matcher {
 
   Plan& plan_;
   Mirror& mirror_;
-  SpokeSession& session_;
+  AgentSession& session_;
   std::vector<std::set<uint64_t>> lengths_;  // that are asked for, by group
   std::vector<Ask> asks_;
   std::map<PlannedFile*, Hashes> answers_;
@@ -165,7 +165,7 @@ class Matcher {
 
 uint64_t beginningOf(uint64_t size) { return size >= BEGINNING ? BEGINNING : std::bit_floor(size); }
 
-void matchMoves(Plan& plan, Mirror& mirror, SpokeSession& session) {
+void matchMoves(Plan& plan, Mirror& mirror, AgentSession& session) {
   Matcher(plan, mirror, session).run();
 }
 

@@ -12,9 +12,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "hub/agent/agent-session.h"
 #include "hub/agent/incoming.h"
 #include "hub/agent/plan.h"
-#include "hub/agent/spoke-session.h"
 #include "hub/mirror/mirror.h"
 #include "hub/pass/progress.h"
 #include "hub/pass/spoke-report.h"
@@ -23,7 +23,7 @@ namespace pibrain {
 
 class Transfer {
  public:
-  Transfer(Mirror& mirror, SpokeSession& session, bool keepModes, SpokeReport& report,
+  Transfer(Mirror& mirror, AgentSession& session, bool keepModes, SpokeReport& report,
            Progress& progress)
       : mirror_(mirror),
         session_(session),
@@ -103,7 +103,7 @@ class Transfer {
   void finish(Job& job);
 
   Mirror& mirror_;
-  SpokeSession& session_;
+  AgentSession& session_;
   bool keepModes_;
   SpokeReport& report_;
   Progress& progress_;

@@ -11,9 +11,8 @@
 #include "common/delta/rsync-job.h"
 #include "common/fs/file-io.h"
 #include "common/text/text.h"
-#include "hub/agent/explain.h"
+#include "hub/agent/agent-session.h"
 #include "hub/agent/plan.h"
-#include "hub/agent/spoke-session.h"
 #include "hub/agent/transfer.h"
 #include "hub/base/failure.h"
 #include "hub/base/parallel.h"
@@ -68,23 +67,21 @@ class SpokeVerify {
     options.warn = [this](std::string text) { warn(std::move(text)); };
     options.chose = [this](std::string which) { result_.report.transport = std::move(which); };
     auto connection = SpokeReach(spoke_).connect(std::move(options), io_);
-    KJ_DEFER(result_.report.wire = connection->wire());
-    SpokeSession session(*connection, io_, spoke_.timeoutSeconds,
-                         uint64_t(config_.hub.listingMiB) << 20);
-    try {
+    AgentSession session(spoke_, kj::mv(connection), io_,
+                         AgentSession::limitsOf(spoke_, config_.hub));
+    KJ_DEFER(result_.report.wire = session.wire());
+    session.converse([&]() {
       // Nothing is said to be known, so everything is listed.
       Known nothing;
       nothing.tree = treeDigest(std::vector<uint64_t>());
-      auto listing = session.open(nothing, [&](const AgentInfo& agent) {
-        greet(spoke_, agent, session.preamble().noise(), result_.report.warnings);
+      auto listing = session.scan(nothing, [&](const AgentInfo& agent) {
+        greet(spoke_, agent, session.noise(), result_.report.warnings);
         mirror.archive().clockShows(agent.clock);
       });
       match(tree, listing);
       compare(mirror, session);
       if (repair) fetch(mirror, session, pathsOf(nothing, listing));
-    } catch (const kj::Exception& e) {
-      throw Failure(explainConversation(spoke_, e, *connection, session, io_.waitScope));
-    }
+    });
   }
 
  private:
@@ -105,7 +102,7 @@ class SpokeVerify {
     if (!listing.complete && listing.problems.empty()) unread(".", proto::Reason::IO_ERROR);
   }
 
-  void compare(Mirror& mirror, SpokeSession& session) {
+  void compare(Mirror& mirror, AgentSession& session) {
     auto hashing = startInBackground([&]() {
       for (auto& pair : pairs_) {
         // No exception crosses threads: KJ counts those that are on their way in each.
@@ -154,7 +151,7 @@ class SpokeVerify {
   }
 
   // By id: size and hash of the files that the agent could read.
-  std::unordered_map<uint32_t, std::pair<uint64_t, Digest>> askDigests(SpokeSession& session) {
+  std::unordered_map<uint32_t, std::pair<uint64_t, Digest>> askDigests(AgentSession& session) {
     std::unordered_map<uint32_t, const Pair*> asked;
     std::vector<uint32_t> ids;
     for (auto& pair : pairs_) {
@@ -192,7 +189,7 @@ class SpokeVerify {
   }
 
   // Finds the first block that differs, for the first files of those that do.
-  void locate(Mirror& mirror, SpokeSession& session) {
+  void locate(Mirror& mirror, AgentSession& session) {
     size_t located = 0;
     for (size_t i = 0; i < differing_.size() && located < MAX_LOCATED; ++i) {
       auto& difference = result_.differences[i];
@@ -214,7 +211,7 @@ class SpokeVerify {
     }
   }
 
-  void fetch(Mirror& mirror, SpokeSession& session, const Paths& onSpoke) {
+  void fetch(Mirror& mirror, AgentSession& session, const Paths& onSpoke) {
     if (differing_.empty()) return;
     mirror.spokeHas([&](const std::string& path) { return onSpoke.contains(path); });
     std::vector<PlannedFile> files;

@@ -18,10 +18,10 @@
 
 #include "common/fs/file-io.h"
 #include "common/text/text.h"
+#include "hub/agent/agent-session.h"
 #include "hub/agent/explain.h"
 #include "hub/agent/lockdown.h"
 #include "hub/agent/plan.h"
-#include "hub/agent/spoke-session.h"
 #include "hub/base/failure.h"
 #include "hub/base/files.h"
 #include "hub/base/subprocess.h"
@@ -160,29 +160,21 @@ class Examiner {
     judgeModes(tree);
     auto known = describeMirror(tree, kept(), mirrorDigests_);
     began_ = std::chrono::steady_clock::now();
-    auto connection = SpokeReach(spoke_).connect(options(), io);
-    converse(*connection, known, tree, io);
-    judgeSpeed();
-    if (!spoke_.source.host.empty()) {
-      step_ = "restrict";
-      judgeForced(*connection, io);
-    }
-  }
-
-  // All that the agent has to say.
-  void converse(Connection& connection, const Known& known, const Tree& tree,
-                kj::AsyncIoContext& io) {
-    SpokeSession session(connection, io, spoke_.timeoutSeconds,
-                         uint64_t(config_.hub.listingMiB) << 20);
-    try {
-      auto listing = session.open(known, [&](const AgentInfo& agent) { judge(agent, session); });
+    AgentSession session(spoke_, SpokeReach(spoke_).connect(options(), io), io,
+                         AgentSession::limitsOf(spoke_, config_.hub));
+    session.converse([&]() {
+      auto listing =
+          session.scan(known, [&](const AgentInfo& agent) { judge(agent, session.noise()); });
       judgeFiles(listing, tree);
       if (listing.symlinksSkipped + listing.specialsSkipped > 0) {
         step_ = "skipped";
         judgeSkipped(session.scanAgain(known));
       }
-    } catch (const kj::Exception& e) {
-      throw Failure(explainConversation(spoke_, e, connection, session, io.waitScope));
+    });
+    judgeSpeed();
+    if (!spoke_.source.host.empty()) {
+      step_ = "restrict";
+      judgeForced(session.connection(), io);
     }
   }
 
@@ -207,9 +199,8 @@ class Examiner {
     return paths.ok() ? Paths(paths->begin(), paths->end()) : Paths();
   }
 
-  void judge(const AgentInfo& agent, SpokeSession& session) {
+  void judge(const AgentInfo& agent, const std::string& noise) {
     step_ = "shell";
-    auto noise = session.preamble().noise();
     if (noise.empty()) {
       good("quiet");
     } else {

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "hub/agent/sync-spoke.h"
+#include "hub/agent/sync.h"
 #include "hub/rsync/sync.h"
 #include "hub/run/outcome.h"
 

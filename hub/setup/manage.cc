@@ -16,9 +16,8 @@
 
 #include "common/fs/file-io.h"
 #include "common/text/text.h"
-#include "hub/agent/explain.h"
+#include "hub/agent/agent-session.h"
 #include "hub/agent/lockdown.h"
-#include "hub/agent/spoke-session.h"
 #include "hub/base/failure.h"
 #include "hub/base/files.h"
 #include "hub/connect/reach.h"
@@ -142,8 +141,10 @@ class Manager {
   // `root`: and for this spoke's directory.
   void prove(const SpokeConfig& spoke, bool root) {
     auto io = kj::setupAsyncIo();
-    auto connection = SpokeReach(spoke).connect(ConnectOptions(), io);
-    auto agent = converse(spoke, *connection, io);
+    AgentSession session(spoke, SpokeReach(spoke).connect(ConnectOptions(), io), io,
+                         {std::min(spoke.timeoutSeconds, 60u), 1 << 20});
+    AgentInfo agent;
+    session.converse([&]() { checkVersion(spoke, agent = session.greet()); });
     if (!agent.forced) {
       throw Failure(absl::StrCat(
           "the key can run any command on ", placeOf(spoke),
@@ -163,7 +164,7 @@ class Manager {
                                  "sshd_config). Remove that, and try again."));
     }
     if (!odd.empty()) say(odd);
-    auto lockdown = examineLockdown(*connection, io);
+    auto lockdown = examineLockdown(session.connection(), io);
     if (!lockdown.given.empty()) {
       throw Failure(lockdown.complaint(placeOf(spoke)) + ".");
     }
@@ -175,18 +176,6 @@ class Manager {
     }
     if (store_ != nullptr) {
       (void)store_->setLastContact(spoke.name, {agent.version, agent.sandbox, wallClockNanos()});
-    }
-  }
-
-  static AgentInfo converse(const SpokeConfig& spoke, Connection& connection,
-                            kj::AsyncIoContext& io) {
-    SpokeSession session(connection, io, std::min(spoke.timeoutSeconds, 60u), 1 << 20);
-    try {
-      auto agent = session.greet();
-      checkVersion(spoke, agent);
-      return agent;
-    } catch (const kj::Exception& e) {
-      throw Failure(explainConversation(spoke, e, connection, session, io.waitScope));
     }
   }
 

@@ -143,7 +143,7 @@ class SpokeServer final : public proto::Spoke::Server {
 };
 
 // As sync-spoke.cc does it.
-void carryOut(Mirror& mirror, SpokeSession& session, const Plan& plan, uint8_t options) {
+void carryOut(Mirror& mirror, AgentSession& session, const Plan& plan, uint8_t options) {
   SpokeReport report;
   Progress unseen;
   Transfer transfer(mirror, session, (options & KEEP_MODES) != 0, report, unseen);
@@ -185,9 +185,10 @@ void run(Input input) {
     Mirror mirror(scene.mirror(), Mirror::Access::WRITE, kj::mv(archive));
     auto tree = mirror.walk();
     auto known = describeMirror(tree, {});
-    PipeConnection connection(kj::mv(pipe.ends[1]));
-    SpokeSession session(connection, asyncIo(), 300, 64 << 20);
-    auto listing = session.open(known, [](const AgentInfo&) {});
+    SpokeConfig config;
+    AgentSession session(config, kj::heap<PipeConnection>(kj::mv(pipe.ends[1])), asyncIo(),
+                         {300, 64 << 20});
+    auto listing = session.scan(known, [](const AgentInfo&) {});
     plan = makePlan(tree, {}, known, listing);
     carryOut(mirror, session, plan, options);
   });

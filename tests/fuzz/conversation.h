@@ -4,7 +4,7 @@
 #include "hub/agent/plan.h"
 
 #include <algorithm>
-#include "hub/agent/spoke-session.h"
+#include "hub/agent/agent-session.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace pibrain::fuzz {
@@ -43,11 +43,12 @@ inline std::vector<Want> wantsFor(const Plan& plan) {
   return wants;
 }
 
-inline void converse(Connection& connection, const Tree& mirror) {
+inline void converse(kj::Own<Connection> connection, const Tree& mirror) {
   auto known = describeMirror(mirror, {});
-  SpokeSession session(connection, asyncIo(), 300, 64 << 20);
+  SpokeConfig spoke;
+  AgentSession session(spoke, kj::mv(connection), asyncIo(), {300, 64 << 20});
   size_t heard = 0;
-  auto listing = session.open(known, [&](const AgentInfo& info) {
+  auto listing = session.scan(known, [&](const AgentInfo& info) {
     heard += info.version.size() + info.host.size() + info.root.size() + info.home.size();
   });
   auto plan = makePlan(mirror, {}, known, listing);

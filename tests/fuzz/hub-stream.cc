@@ -23,8 +23,8 @@ void run(Input input) {
   bytes += input.rest();
   Peer agent(*pipe.ends[0], bytes, preamble);
   tolerating([&]() {
-    PipeConnection connection(kj::mv(pipe.ends[1]));
-    converse(connection, mirrorFor((options & MANY_DIRECTORIES) != 0));
+    converse(kj::heap<PipeConnection>(kj::mv(pipe.ends[1])),
+             mirrorFor((options & MANY_DIRECTORIES) != 0));
   });
 }
 

@@ -85,8 +85,7 @@ Recording record(const std::string& root,
 }
 
 void talkAs(bool large, kj::Own<kj::AsyncIoStream> stream) {
-  PipeConnection connection(kj::mv(stream));
-  converse(connection, mirrorFor(large));
+  converse(kj::heap<PipeConnection>(kj::mv(stream)), mirrorFor(large));
 }
 
 // Every method, as verify might use them.

@@ -1,4 +1,4 @@
-#include "hub/agent/spoke-session.h"
+#include "hub/agent/agent-session.h"
 
 #include <kj/debug.h>
 #include <sys/random.h>
@@ -8,6 +8,8 @@
 
 #include "common/fs/file-io.h"
 #include "common/wire/protocol.h"
+#include "hub/agent/explain.h"
+#include "hub/base/failure.h"
 
 namespace pibrain {
 
@@ -23,21 +25,8 @@ constexpr size_t MAX_AHEAD = 2 * 1024 * 1024;
 // Librsync's choice of lengths keeps a file of a terabyte's under this.
 constexpr size_t MAX_SIGNATURE = 40 * 1024 * 1024;
 
-// A connection that brings less than this is as good as silent. No link that is of use is so slow,
-// nor an agent that reads large files between two short answers; but a peer could keep a run going
-// for ever, a byte at a time.
-constexpr uint64_t MIN_BYTES_PER_SECOND = 8;
-constexpr uint32_t PATIENCE = 10;  // … over so many idle limits in which the agent was waited for
-
 // The longest text in a hello is a path.
 constexpr size_t MAX_HELLO_TEXT = 4096;
-
-constexpr char SILENT[] = "the connection fell silent";
-constexpr char TRICKLED[] = "the connection brought next to nothing";
-
-kj::Exception lost(const char* why) {
-  return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__, kj::heapString(why));
-}
 
 constexpr uint64_t MAX_ANSWER_WORDS = MAX_ANSWER / sizeof(capnp::word);
 
@@ -107,23 +96,26 @@ void fill(proto::Want::Builder out, const Want& want) {
 
 }  // namespace
 
-bool fellSilent(const kj::Exception& error) { return error.getDescription() == SILENT; }
-bool trickled(const kj::Exception& error) { return error.getDescription() == TRICKLED; }
+AgentSession::Limits AgentSession::limitsOf(const SpokeConfig& spoke, const HubConfig& hub) {
+  return {spoke.timeoutSeconds, uint64_t(hub.listingMiB) << 20};
+}
 
-SpokeSession::SpokeSession(Connection& connection, kj::AsyncIoContext& io, uint32_t idleSeconds,
-                           uint64_t listingBytes)
-    : io_(io),
+AgentSession::AgentSession(const SpokeConfig& spoke, kj::Own<Connection> connection,
+                           kj::AsyncIoContext& io, const Limits& limits)
+    : spoke_(spoke),
+      connection_(kj::mv(connection)),
+      io_(io),
       secret_(drawSecret()),
-      idleSeconds_(idleSeconds),
-      listingBytes_(listingBytes),
-      preamble_(connection.stream()),
+      limits_(limits),
+      preamble_(connection_->stream()),
+      watchdog_(io.provider->getTimer(), preamble_, {limits.idleSeconds}),
       guard_(preamble_, MAX_ANSWER_WORDS),
       answers_(guard_),
       network_(answers_, capnp::rpc::twoparty::Side::CLIENT, readerOptions()),
       rpc_(capnp::makeRpcClient(network_)),
       sessions_(nullptr) {}
 
-capnp::RemotePromise<proto::Spoke::HelloResults> SpokeSession::sendHello() {
+capnp::RemotePromise<proto::Spoke::HelloResults> AgentSession::sendHello() {
   auto hello = bootstrap(rpc_).helloRequest();
   auto hub = hello.initHub();
   hub.setVersion(PIBRAIN_VERSION);
@@ -133,26 +125,33 @@ capnp::RemotePromise<proto::Spoke::HelloResults> SpokeSession::sendHello() {
   return hello.send();
 }
 
-AgentInfo SpokeSession::answered(proto::Peer::Reader peer) {
+AgentInfo AgentSession::answered(proto::Peer::Reader peer) {
   auto info = infoFrom(peer);
   keyed_ = info.keyed;
   hashesBeginnings_ = info.hashesBeginnings;
   return info;
 }
 
-AgentInfo SpokeSession::greet() {
+AgentInfo AgentSession::greet() {
   using Answer = capnp::Response<proto::Spoke::HelloResults>;
   return answered(wait(kj::Promise<Answer>(sendHello())).getSpoke());
 }
 
-Listing SpokeSession::open(const Known& known, kj::FunctionParam<void(const AgentInfo&)> greeted) {
-  auto promise = sendHello();
-  sessions_ = promise.getSessions();
+Listing AgentSession::scan(const Known& known, kj::FunctionParam<void(const AgentInfo&)> greeted) {
+  using Answer = capnp::Response<proto::Spoke::HelloResults>;
+  kj::Maybe<kj::Promise<Answer>> hello;
+  if (!greeted_) {
+    auto sent = sendHello();
+    sessions_ = sent.getSessions();
+    hello = kj::Promise<Answer>(kj::mv(sent));
+  }
   auto blocks = scanRequest(known, false).send().getListing();
   auto firstBlock = blocks.nextRequest().send();
-
-  auto response = wait(kj::Promise<capnp::Response<proto::Spoke::HelloResults>>(kj::mv(promise)));
-  greeted(answered(response.getSpoke()));
+  KJ_IF_MAYBE(promise, hello) {
+    auto response = wait(kj::mv(*promise));
+    greeted(answered(response.getSpoke()));
+    greeted_ = true;
+  }
 
   auto listing = readListing(kj::mv(blocks), known, kj::mv(firstBlock));
   if (listing.state != proto::Summary::State::DIFFERS) return listing;
@@ -163,7 +162,7 @@ Listing SpokeSession::open(const Known& known, kj::FunctionParam<void(const Agen
   return listing;
 }
 
-Listing SpokeSession::scanAgain(const Known& known) {
+Listing AgentSession::scanAgain(const Known& known) {
   auto request = scanRequest(known, true);
   request.setReuse(false);
   Digest().to(request.getTree());  // which no tree has
@@ -174,7 +173,7 @@ Listing SpokeSession::scanAgain(const Known& known) {
   return listing;
 }
 
-capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> SpokeSession::scanRequest(
+capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> AgentSession::scanRequest(
     const Known& known, bool everything) {
   auto request = sessions_.scanRequest();
   known.tree.to(request.initTree());
@@ -198,8 +197,8 @@ capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> SpokeS
   return request;
 }
 
-Listing SpokeSession::readListing(proto::Blocks::Client blocks, const Known& known, Ask first) {
-  ListingReader reader(known, listingBytes_);
+Listing AgentSession::readListing(proto::Blocks::Client blocks, const Known& known, Ask first) {
+  ListingReader reader(known, limits_.listingBytes);
   auto take = [&](proto::Event::Reader event) { reader.event(event); };
   readAllBlocks(kj::mv(blocks), kj::mv(first), take);
   auto unknown = reader.unknown();
@@ -214,7 +213,7 @@ Listing SpokeSession::readListing(proto::Blocks::Client blocks, const Known& kno
   return reader.take();
 }
 
-void SpokeSession::pull(kj::ArrayPtr<const Want> wants,
+void AgentSession::pull(kj::ArrayPtr<const Want> wants,
                         kj::FunctionParam<bool(proto::Event::Reader)> event) {
   auto request = sessions_.pullRequest();
   auto list = request.initWants(uint32_t(wants.size()));
@@ -225,7 +224,7 @@ void SpokeSession::pull(kj::ArrayPtr<const Want> wants,
   readBlocks(kj::mv(blocks), kj::mv(first), kj::mv(event));
 }
 
-void SpokeSession::digests(kj::ArrayPtr<const uint32_t> files,
+void AgentSession::digests(kj::ArrayPtr<const uint32_t> files,
                            kj::FunctionParam<void(proto::Event::Reader)> event,
                            kj::ArrayPtr<const uint64_t> lengths) {
   for (size_t done = 0; done < files.size(); done += MAX_IDS) {
@@ -240,7 +239,7 @@ void SpokeSession::digests(kj::ArrayPtr<const uint32_t> files,
   }
 }
 
-kj::Vector<kj::byte> SpokeSession::signature(uint32_t file) {
+kj::Vector<kj::byte> AgentSession::signature(uint32_t file) {
   auto request = sessions_.signatureRequest();
   request.setFile(file);
   auto blocks = request.send().getBlocks();
@@ -259,7 +258,7 @@ kj::Vector<kj::byte> SpokeSession::signature(uint32_t file) {
   return signature;
 }
 
-void SpokeSession::readAllBlocks(proto::Blocks::Client blocks, Ask first,
+void AgentSession::readAllBlocks(proto::Blocks::Client blocks, Ask first,
                                  kj::FunctionParam<void(proto::Event::Reader)> event) {
   readBlocks(kj::mv(blocks), kj::mv(first), [&](proto::Event::Reader e) {
     event(e);
@@ -267,7 +266,7 @@ void SpokeSession::readAllBlocks(proto::Blocks::Client blocks, Ask first,
   });
 }
 
-void SpokeSession::readBlocks(proto::Blocks::Client blocks, Ask first,
+void AgentSession::readBlocks(proto::Blocks::Client blocks, Ask first,
                               kj::FunctionParam<bool(proto::Event::Reader)> event) {
   BlockReader decoder;
   std::deque<Ask> asked;
@@ -290,34 +289,25 @@ void SpokeSession::readBlocks(proto::Blocks::Client blocks, Ask first,
 }
 
 template <typename T>
-T SpokeSession::wait(kj::Promise<T> promise) {
-  waitBegan_ = kj::systemCoarseMonotonicClock().now();
-  auto idle = idleWatch(preamble_.received(), 0).then([]() -> kj::Promise<T> { KJ_UNREACHABLE; });
-  KJ_DEFER(waited_ += kj::systemCoarseMonotonicClock().now() - waitBegan_);
-  return promise.exclusiveJoin(kj::mv(idle)).wait(io_.waitScope);
+T AgentSession::wait(kj::Promise<T> promise) {
+  return watchdog_.watch(kj::mv(promise)).wait(io_.waitScope);
 }
 
-kj::Promise<void> SpokeSession::idleWatch(uint64_t seen, uint32_t quietTenths) {
-  if (quietTenths == 10) return lost(SILENT);
-  if (bringsNextToNothing()) return lost(TRICKLED);
-  return io_.provider->getTimer()
-      .afterDelay(idleSeconds_ * kj::SECONDS / 10)
-      .then([this, seen, quietTenths]() {
-        // Not the connection's bytes: those that keep it alive say nothing of the agent.
-        uint64_t now = preamble_.received();
-        return idleWatch(now, now == seen ? quietTenths + 1 : 0);
-      });
+void AgentSession::converse(kj::FunctionParam<void()> work) {
+  kj::Maybe<kj::Exception> broke;
+  try {
+    work();
+  } catch (kj::Exception& e) {
+    broke = kj::mv(e);
+  }
+  // Not in the catch: to run an event loop in there would end a program with two conversations.
+  KJ_IF_MAYBE(e, broke) throw Failure(explain(*e));
 }
 
-bool SpokeSession::bringsNextToNothing() {
-  auto now = kj::systemCoarseMonotonicClock().now();
-  auto patience = PATIENCE * idleSeconds_ * kj::SECONDS;
-  if (waited_ + (now - waitBegan_) < patience) return false;
-  uint64_t brought = preamble_.received() - judged_;
-  waited_ = 0 * kj::SECONDS;
-  waitBegan_ = now;
-  judged_ += brought;
-  return brought < MIN_BYTES_PER_SECOND * idleSeconds_ * PATIENCE;
+std::string AgentSession::explain(const kj::Exception& error) {
+  auto last = lacksMeans(error) ? Farewell() : connection_->farewell(io_.waitScope);
+  return explainConversation(spoke_, error, {preamble_.found(), preamble_.noise(), last},
+                             limits_.idleSeconds);
 }
 
 }  // namespace pibrain

@@ -1,10 +1,11 @@
-#include "hub/agent/sync-spoke.h"
+#include "hub/agent/sync-pass.h"
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <kj/debug.h>
 
 #include <algorithm>
+#include <future>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -12,16 +13,12 @@
 #include "common/fs/file-io.h"
 #include "common/text/text.h"
 #include "common/wire/protocol.h"
-#include "hub/agent/explain.h"
 #include "hub/agent/move-matcher.h"
 #include "hub/agent/plan.h"
-#include "hub/agent/spoke-session.h"
 #include "hub/agent/transfer.h"
 #include "hub/base/failure.h"
 #include "hub/base/parallel.h"
 #include "hub/base/reason.h"
-#include "hub/connect/reach.h"
-#include "hub/link/connection.h"
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/deletion.h"
 #include "hub/mirror/mirror.h"
@@ -36,97 +33,84 @@ namespace {
 
 constexpr size_t MAX_DESCRIBED = 5;
 
-class SpokeSync {
+// What another thread returns: KJ aborts if its exceptions end in another one than threw them.
+struct Walked {
+  Tree tree;
+  kj::Maybe<kj::Exception> failure;
+};
+
+// What is known when a pass begins to change the mirror.
+struct Compared {
+  const Tree& tree;
+  const Known& known;
+  const Plan& plan;
+  const Listing& listing;
+};
+
+}  // namespace
+
+class SyncPass::Impl {
  public:
-  SpokeSync(const Config& config, const SpokeConfig& spoke, const RunOptions& options, Store* store,
-            SpokeReport& report, Progress& progress)
+  Impl(const Config& config, const SpokeConfig& spoke, const RunOptions& options, Store* store,
+       SpokeReport& report, Progress& progress)
       : config_(config),
         spoke_(spoke),
         options_(options),
         store_(store),
         report_(report),
         progress_(progress),
-        io_(kj::setupAsyncIo()) {}
-
-  void run(std::unique_ptr<SpokeReach> begun) {
-    auto reach = std::move(begun);
-    if (reach == nullptr) {
-      reach = std::make_unique<SpokeReach>(spoke_);
-      if (store_ != nullptr) reach->dialEarly(*store_);
-    }
-    Mirror mirror(spoke_.path, options_.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
-                  Archive(config_.hub.archiveDir, spoke_.name, report_.started, agesFile()));
-    mirror.keepModes(spoke_.keepModes);
-    mirror.setTraits(traitsOf(mirror, spoke_.name, store_, !options_.dryRun));
-    auto modes = warningOfModes(mirror, spoke_.name, store_, !options_.dryRun);
+        mirror_(spoke_.path, options_.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
+                Archive(config_.hub.archiveDir, spoke_.name, report_.started, agesFile())) {
+    mirror_.keepModes(spoke_.keepModes);
+    mirror_.setTraits(traitsOf(mirror_, spoke_.name, store_, !options_.dryRun));
+    auto modes = warningOfModes(mirror_, spoke_.name, store_, !options_.dryRun);
     if (!modes.empty()) warn(std::move(modes));
     loadKept();
-    // The walk of the mirror takes no longer than the connection, so it costs no time.
-    auto walking = startInBackground([&]() { return walk(mirror); });
-    progress_.phase = Progress::Phase::CONNECTING;
-    auto connection = connect(*reach);
+    walking_ = startInBackground([this]() { return walk(mirror_); });
+  }
+
+  void run(AgentSession& session, kj::FunctionParam<void()> answered) {
     progress_.phase = Progress::Phase::COMPARING;
-    KJ_DEFER(report_.wire = connection->wire());
-    auto walked = walking.get();
+    auto walked = walking_.get();
     KJ_IF_MAYBE(e, walked.failure) kj::throwFatalException(kj::mv(*e));
     auto& tree = walked.tree;
-    mirror.walked(tree);
+    mirror_.walked(tree);
     requireReadable(spoke_, tree, report_.warnings, &unread_);
-    auto digests = mirror.digestOptions();
-    mirror.makeLostUnlike(tree, digests);
+    auto digests = mirror_.digestOptions();
+    mirror_.makeLostUnlike(tree, digests);
     auto known = describeMirror(tree, kept_, digests);
     known.remembersKept = remembersKept_;
 
-    SpokeSession session(*connection, io_, spoke_.timeoutSeconds,
-                         uint64_t(config_.hub.listingMiB) << 20);
-    try {
-      auto listing = session.open(known, [&](const AgentInfo& agent) {
-        greet(spoke_, agent, session.preamble().noise(), report_.warnings);
-        agentClock_ = agent.clock;
-        mirror.archive().clockShows(agent.clock);
-        report_.agentVersion = agent.version;
-        report_.sandbox = agent.sandbox;
-      });
-      if (store_ != nullptr && !options_.dryRun) reach->remember(*store_);
-      noteListing(listing);
-      auto plan = makePlan(tree, kept_, known, listing);
-      leaveAlone(plan, unread_);
-      matchMoves(plan, mirror, session);
-      // What failed the last time is not in the way of others this time.
-      std::stable_partition(plan.files.begin(), plan.files.end(),
-                            [&](auto& file) { return !failed_.contains(file.remote.path); });
-      if (options_.dryRun) {
-        showPlan(session, {tree, known, plan, listing});
-      } else {
-        carryOut(mirror, session, {tree, known, plan, listing});
-      }
-    } catch (const kj::Exception& e) {
-      throw Failure(explainConversation(spoke_, e, *connection, session, io_.waitScope));
+    auto listing =
+        session.scan(known, [&](const AgentInfo& agent) { greeted(agent, session.noise()); });
+    answered();
+    noteListing(listing);
+    auto plan = makePlan(tree, kept_, known, listing);
+    leaveAlone(plan, unread_);
+    matchMoves(plan, mirror_, session);
+    // What failed the last time is not in the way of others this time.
+    std::stable_partition(plan.files.begin(), plan.files.end(),
+                          [&](auto& file) { return !failed_.contains(file.remote.path); });
+    if (options_.dryRun) {
+      showPlan(session, {tree, known, plan, listing});
+    } else {
+      carryOut(session, {tree, known, plan, listing});
     }
   }
 
  private:
-  // What another thread returns: KJ aborts if its exceptions end in another one than threw them.
-  struct Walked {
-    Tree tree;
-    kj::Maybe<kj::Exception> failure;
-  };
-
   static Walked walk(const Mirror& mirror) {
     Walked walked;
     walked.failure = kj::runCatchingExceptions([&]() { walked.tree = mirror.walk(); });
     return walked;
   }
 
-  kj::Own<Connection> connect(SpokeReach& reach) {
-    ConnectOptions options;
-    options.limiter = options_.limiter;
-    if (options.limiter == nullptr && spoke_.bwLimit > 0) {
-      options.limiter = std::make_shared<RateLimiter>(spoke_.bwLimit * 1024.0);
-    }
-    options.warn = [this](std::string text) { warn(text); };
-    options.chose = [this](std::string which) { report_.transport = std::move(which); };
-    return reach.connect(std::move(options), io_);
+  void greeted(const AgentInfo& agent, const std::string& noise) {
+    greet(spoke_, agent, noise, report_.warnings);
+    agentClock_ = agent.clock;
+    mirror_.archive().clockShows(agent.clock);
+    report_.agentVersion = agent.version;
+    report_.sandbox = agent.sandbox;
   }
 
   void loadKept() {
@@ -173,15 +157,7 @@ class SpokeSync {
         listing.namesAllSkipped() && names.size() == listing.skipped.size() ? ")" : ", …)");
   }
 
-  // What is known when a run begins to change the mirror.
-  struct Compared {
-    const Tree& tree;
-    const Known& known;
-    const Plan& plan;
-    const Listing& listing;
-  };
-
-  void showPlan(SpokeSession& session, const Compared& all) {
+  void showPlan(AgentSession& session, const Compared& all) {
     auto& plan = all.plan;
     for (auto& file : plan.files) {
       uint64_t added = file.kind == ChangeKind::GROW ? file.remote.size - file.basisSize : 0;
@@ -212,14 +188,14 @@ class SpokeSync {
     if (!refusal.empty()) throw Failure(refusal);
   }
 
-  void carryOut(Mirror& mirror, SpokeSession& session, const Compared& all) {
+  void carryOut(AgentSession& session, const Compared& all) {
     auto& listing = all.listing;
     std::optional<Paths> onSpoke;  // made when names turn out to fold
-    mirror.spokeHas([&](const std::string& path) {
+    mirror_.spokeHas([&](const std::string& path) {
       if (!onSpoke) onSpoke = pathsOf(all.known, listing);
       return onSpoke->contains(path);
     });
-    Transfer transfer(mirror, session, mirror.keepsModes(), report_, progress_);
+    Transfer transfer(mirror_, session, mirror_.keepsModes(), report_, progress_);
     {
       KJ_ON_SCOPE_FAILURE(rememberFailed(transfer, failed_));
       transfer.run(all.plan.files);
@@ -227,7 +203,7 @@ class SpokeSync {
 
     std::vector<GoneFile> gone;
     for (auto& file : all.plan.gone) {
-      if (transfer.movedFrom().contains(file.path) || !mirror.stillNamed(file.path)) continue;
+      if (transfer.movedFrom().contains(file.path) || !mirror_.stillNamed(file.path)) continue;
       gone.push_back(file);
     }
     std::string refusal;
@@ -235,7 +211,7 @@ class SpokeSync {
     auto unfinished = transfer.unfinishedMoves();
     auto going = mayGo(session, all, gone, transfer.fetched(), refusal);
     std::erase_if(going, [&](auto& path) { return unfinished.contains(path); });
-    gone = deleteGone(mirror, gone, going);
+    gone = deleteGone(gone, going);
     report_.counts.kept = uint32_t(gone.size());
     std::erase_if(gone, [&](auto& file) { return unfinished.contains(file.path); });
     for (auto& path : kept_) {
@@ -243,7 +219,7 @@ class SpokeSync {
     }
     if (listing.complete) rememberKept(gone);
     rememberFailed(transfer);
-    mirror.finish({transfer.left(), !listing.complete || !unread_.empty()});
+    mirror_.finish({transfer.left(), !listing.complete || !unread_.empty()});
     // By both clocks: one that is years ahead for a day must not empty the archive.
     auto expired = expireArchive(config_.hub.archiveDir, spoke_.name, config_.hub.archiveDays,
                                  std::min(report_.started, agentClock_), agesFile());
@@ -254,7 +230,7 @@ class SpokeSync {
   // Which of the gone files a deletion takes: none unless one is asked for; else those that a
   // second walk of the spoke's tree did not find either, as P5 has it. `fetched`: what the plan had
   // and is in the mirror now. `refusal` becomes why not, if so.
-  Paths mayGo(SpokeSession& session, const Compared& all, const std::vector<GoneFile>& gone,
+  Paths mayGo(AgentSession& session, const Compared& all, const std::vector<GoneFile>& gone,
               const Paths& fetched, std::string& refusal) {
     if (!deleting() || onlyVanished(all.listing)) return {};
     refusal = whyNotDelete(all.plan, gone.size(), all.listing);
@@ -297,13 +273,12 @@ class SpokeSync {
   }
 
   // Moves those of the gone files that are going to the archive; returns those that stay.
-  std::vector<GoneFile> deleteGone(Mirror& mirror, const std::vector<GoneFile>& gone,
-                                   const Paths& asked) {
+  std::vector<GoneFile> deleteGone(const std::vector<GoneFile>& gone, const Paths& asked) {
     std::vector<std::string> going;
     for (auto& file : gone) {
       if (asked.contains(file.path)) going.push_back(file.path);
     }
-    auto deletion = archiveGone(mirror, going);
+    auto deletion = archiveGone(mirror_, going);
     Paths archived(deletion.archived.begin(), deletion.archived.end());
     std::vector<GoneFile> stay;
     for (auto& file : gone) {
@@ -417,21 +392,24 @@ class SpokeSync {
   Store* store_;
   SpokeReport& report_;
   Progress& progress_;
-  kj::AsyncIoContext io_;
+  Mirror mirror_;
   Paths kept_, failed_;
   bool remembersKept_ = false;
   int64_t agentClock_ = 0;              // ns since the epoch, at its hello
   std::vector<std::string> undeleted_;  // "path: reason"
   std::set<std::string> remedies_;      // of these
   Paths unread_;                        // of the mirror: directories, and files
+  std::future<Walked> walking_;         // last: it ends before what it reads
 };
 
-}  // namespace
+SyncPass::SyncPass(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
+                   Store* store, SpokeReport& report, Progress& progress)
+    : impl_(kj::heap<Impl>(config, spoke, options, store, report, progress)) {}
 
-void syncByAgent(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
-                 Store* store, std::unique_ptr<SpokeReach> reach, SpokeReport& report,
-                 Progress& progress) {
-  SpokeSync(config, spoke, options, store, report, progress).run(std::move(reach));
+SyncPass::~SyncPass() noexcept(false) {}
+
+void SyncPass::run(AgentSession& session, kj::FunctionParam<void()> answered) {
+  impl_->run(session, kj::mv(answered));
 }
 
 }  // namespace pibrain

@@ -1,8 +1,8 @@
 #pragma once
-// The hub's side of the protocol with one agent. Every method blocks, running the event loop.
+// A conversation with one spoke's agent: the one place that speaks the protocol with it, and that
+// knows what it meant if that breaks. Every method blocks, running the event loop.
 
 #include <capnp/rpc-twoparty.h>
-#include <kj/time.h>
 
 #include <deque>
 #include <string>
@@ -11,49 +11,43 @@
 #include "common/wire/block-stream.h"
 #include "common/wire/digest.h"
 #include "common/wire/message-guard.h"
+#include "hub/agent/agent-info.h"
 #include "hub/agent/answers-only.h"
 #include "hub/agent/listing.h"
 #include "hub/agent/plan.h"
 #include "hub/agent/preamble.h"
 #include "hub/agent/want.h"
+#include "hub/agent/watchdog.h"
+#include "hub/config/config.h"
 #include "hub/link/connection.h"
 #include "proto/agent.capnp.h"
 
 namespace pibrain {
 
-// The agent's hello.
-struct AgentInfo {
-  std::string version;
-  uint32_t protocol = 0;
-  uint32_t oldestProtocol = 0;
-  std::string host;
-  int64_t clock = 0;  // ns since the epoch
-  std::string root;
-  std::string home;
-  proto::RootState rootState = proto::RootState::SERVED;
-  std::string sandbox;
-  bool forced = false;
-  bool keyed = false;
-  bool hashesBeginnings = false;
-};
-
-// Whether this is the error of a connection that was silent for too long, or brought too little.
-bool fellSilent(const kj::Exception& error);
-bool trickled(const kj::Exception& error);
-
-class SpokeSession {
+class AgentSession {
  public:
-  // A connection that is silent for `idleSeconds` has failed, and so has a spoke whose listing
-  // takes more than `listingBytes` of memory.
-  SpokeSession(Connection& connection, kj::AsyncIoContext& io, uint32_t idleSeconds,
-               uint64_t listingBytes);
+  struct Limits {
+    uint32_t idleSeconds;   // a connection that is silent for so long has failed
+    uint64_t listingBytes;  // of memory that the spoke's listing may take
+  };
+  // The limits of a run.
+  static Limits limitsOf(const SpokeConfig& spoke, const HubConfig& hub);
 
-  // Sends hello and the first scan in one flight. `greeted` gets the answer to the hello, and may
-  // throw, before the listing is read.
-  Listing open(const Known& known, kj::FunctionParam<void(const AgentInfo&)> greeted);
+  AgentSession(const SpokeConfig& spoke, kj::Own<Connection> connection, kj::AsyncIoContext& io,
+               const Limits& limits);
+
+  // Does `work`, which calls the methods below. If that breaks the conversation, waits a moment for
+  // the agent's last words, and throws Failure, which says what that meant. All else that `work`
+  // throws passes.
+  void converse(kj::FunctionParam<void()> work);
+
+  // Asks what the spoke has that is not known. The first scan of a session brings the hello along,
+  // in the same flight: `greeted` gets the answer to that, and may throw, before the listing is
+  // read.
+  Listing scan(const Known& known, kj::FunctionParam<void(const AgentInfo&)> greeted);
 
   // Lets the agent walk its tree anew, and list what differs from what is known, even if nothing
-  // does. open() comes first.
+  // does. scan() comes first.
   Listing scanAgain(const Known& known);
 
   // Sends hello alone.
@@ -78,8 +72,14 @@ class SpokeSession {
   // knows no secrets, that is the one that everybody knows.
   FileHasher::Secret secret() const { return keyed_ ? secret_.asPtr() : nullptr; }
 
-  const PreambleFilter& preamble() const { return preamble_; }
-  uint32_t idleSeconds() const { return idleSeconds_; }
+  // What the spoke's shell printed before the agent answered.
+  std::string noise() const { return preamble_.noise(); }
+
+  WireBytes wire() const { return connection_->wire(); }
+
+  // For what is asked of the login itself. It ends the agent, so nothing is to be asked of that
+  // afterwards.
+  Connection& connection() { return *connection_; }
 
  private:
   using Ask = kj::Promise<capnp::Response<proto::Blocks::NextResults>>;
@@ -95,27 +95,20 @@ class SpokeSession {
                      kj::FunctionParam<void(proto::Event::Reader)> event);
   template <typename T>
   T wait(kj::Promise<T> promise);
-  // Fails when nothing was received for ten tenths of the idle limit, or next to nothing for ten
-  // idle limits. `seen`: the bytes received when it last looked; `quietTenths`: how often there
-  // were no more since.
-  kj::Promise<void> idleWatch(uint64_t seen, uint32_t quietTenths);
-  bool bringsNextToNothing();
+  std::string explain(const kj::Exception& error);
 
   AgentInfo answered(proto::Peer::Reader peer);
 
+  const SpokeConfig& spoke_;
+  kj::Own<Connection> connection_;
   kj::AsyncIoContext& io_;
   const kj::Array<kj::byte> secret_;
+  bool greeted_ = false;
   bool keyed_ = false;
   bool hashesBeginnings_ = false;
-  uint32_t idleSeconds_;
-  uint64_t listingBytes_;
-  // How long all answers were waited for since the rate was judged last, but for the wait that is
-  // going on, and the bytes that had been received then. One answer says little: a peer may bring
-  // many short ones, each a little late.
-  kj::Duration waited_ = 0 * kj::SECONDS;
-  kj::TimePoint waitBegan_ = kj::origin<kj::TimePoint>();
-  uint64_t judged_ = 0;
+  const Limits limits_;
   PreambleFilter preamble_;
+  Watchdog watchdog_;
   MessageGuard guard_;
   AnswersOnly answers_;
   capnp::TwoPartyVatNetwork network_;

@@ -1,0 +1,50 @@
+#include "hub/agent/watchdog.h"
+
+#include <kj/time.h>
+
+namespace pibrain {
+
+namespace {
+
+constexpr char SILENT[] = "the connection fell silent";
+constexpr char TRICKLED[] = "the connection brought next to nothing";
+
+kj::Exception lost(const char* why) {
+  return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__, kj::heapString(why));
+}
+
+kj::TimePoint now() { return kj::systemCoarseMonotonicClock().now(); }
+
+}  // namespace
+
+Watchdog::Watchdog(kj::Timer& timer, const PreambleFilter& received, const WatchPolicy& policy)
+    : timer_(timer), received_(received), policy_(policy) {}
+
+void Watchdog::begin() { waitBegan_ = now(); }
+void Watchdog::end() { waited_ += now() - waitBegan_; }
+
+kj::Promise<void> Watchdog::look(uint64_t seen, uint32_t quietTenths) {
+  if (quietTenths == 10) return lost(SILENT);
+  if (bringsNextToNothing()) return lost(TRICKLED);
+  return timer_.afterDelay(policy_.idleSeconds * kj::SECONDS / 10)
+      .then([this, seen, quietTenths]() {
+        // Not the connection's bytes: those that keep it alive say nothing of the agent.
+        uint64_t received = received_.received();
+        return look(received, received == seen ? quietTenths + 1 : 0);
+      });
+}
+
+bool Watchdog::bringsNextToNothing() {
+  auto patience = policy_.idleLimits * policy_.idleSeconds * kj::SECONDS;
+  if (waited_ + (now() - waitBegan_) < patience) return false;
+  uint64_t brought = received_.received() - judged_;
+  waited_ = 0 * kj::SECONDS;
+  waitBegan_ = now();
+  judged_ += brought;
+  return brought < policy_.minBytesPerSecond * policy_.idleSeconds * policy_.idleLimits;
+}
+
+bool fellSilent(const kj::Exception& error) { return error.getDescription() == SILENT; }
+bool trickled(const kj::Exception& error) { return error.getDescription() == TRICKLED; }
+
+}  // namespace pibrain
