@@ -13,6 +13,7 @@
 #include "common/fs/file-io.h"
 #include "common/text/text.h"
 #include "common/wire/protocol.h"
+#include "hub/agent/greeting.h"
 #include "hub/agent/move-matcher.h"
 #include "hub/agent/plan.h"
 #include "hub/agent/transfer.h"
@@ -22,9 +23,6 @@
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/deletion.h"
 #include "hub/mirror/mirror.h"
-
-#include "hub/agent/greeting.h"
-
 #include "hub/mirror/readable.h"
 
 namespace pibrain {

@@ -12,6 +12,7 @@
 #include "common/fs/file-io.h"
 #include "common/text/text.h"
 #include "hub/agent/agent-session.h"
+#include "hub/agent/greeting.h"
 #include "hub/agent/plan.h"
 #include "hub/agent/transfer.h"
 #include "hub/base/failure.h"
@@ -20,9 +21,6 @@
 #include "hub/connect/reach.h"
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/mirror.h"
-
-#include "hub/agent/greeting.h"
-
 #include "hub/mirror/readable.h"
 
 namespace pibrain {

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 
+#include <memory>
+
 #include "common/text/text.h"
 #include "hub/base/failure.h"
 #include "hub/cli/commands.h"
+#include "hub/cli/options.h"
 #include "hub/cli/support.h"
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/mirror.h"
@@ -16,6 +19,18 @@
 namespace pibrain {
 
 namespace {
+
+struct ArchiveListArguments {
+  std::string config;
+  std::vector<std::string> spokes;
+  bool json = false;
+};
+
+struct ArchiveRestoreArguments {
+  std::string config;
+  std::string id;
+  std::string to;  // empty: the file's place in the mirror
+};
 
 struct Collected {
   std::vector<ArchivedFile> files;
@@ -110,8 +125,6 @@ std::string restore(const Config& config, const ArchiveRestoreArguments& argumen
   return path;
 }
 
-}  // namespace
-
 int syncArchiveList(const ArchiveListArguments& arguments) {
   auto config = takeConfig(arguments.config);
   if (!config) return EXIT_USAGE;
@@ -152,6 +165,27 @@ int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
                                                : ""));
   }
   return EXIT_FAILED;
+}
+
+}  // namespace
+
+void addArchive(CLI::App& sync, int& exitCode) {
+  auto* archive =
+      sync.add_subcommand("archive", "What was there before a sync overwrote or deleted it");
+  archive->require_subcommand(1);
+  auto list = std::make_shared<ArchiveListArguments>();
+  auto* listing = archive->add_subcommand("list", "List the files in the archive");
+  addConfig(listing, list->config);
+  addSpokes(listing, list->spokes);
+  listing->add_flag("--json", list->json, "Print one JSON document instead of text");
+  listing->callback([list, &exitCode]() { exitCode = syncArchiveList(*list); });
+
+  auto restore = std::make_shared<ArchiveRestoreArguments>();
+  auto* restoring = archive->add_subcommand("restore", "Bring a file of the archive back");
+  addConfig(restoring, restore->config);
+  restoring->add_option("ID", restore->id, "From the list; its beginning will do");
+  addPath(restoring, "--to", restore->to, "Where to put it (default: its place in the mirror)");
+  restoring->callback([restore, &exitCode]() { exitCode = syncArchiveRestore(*restore); });
 }
 
 }  // namespace pibrain

@@ -1,16 +1,36 @@
 #pragma once
-// The commands of pi-brain: each takes its parsed options and returns the exit code.
+// The commands of pi-brain: a file has the options of one, and what it does.
 
 #include <stdint.h>
 
 #include <string>
 #include <vector>
 
+namespace CLI {
+class App;
+}
+
 namespace pibrain {
 
 // Documented in README.md.
 enum ExitCode { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_LOCKED = 75 };
 
+// Each adds its commands to a group. When one of these is parsed it runs, and sets `exitCode`.
+void addRun(CLI::App& sync, int& exitCode);
+void addStatus(CLI::App& sync, int& exitCode);
+void addHistory(CLI::App& sync, int& exitCode);
+void addList(CLI::App& sync, int& exitCode);
+void addTimer(CLI::App& sync, int& exitCode);
+void addArchive(CLI::App& sync, int& exitCode);
+void addVerify(CLI::App& sync, int& exitCode);
+void addDoctor(CLI::App& sync, int& exitCode);
+void addSpokeAdd(CLI::App& spoke, int& exitCode);
+void addSpokeUpgrade(CLI::App& spoke, int& exitCode);
+void addSpokeRotate(CLI::App& spoke, int& exitCode);
+void addSpokeRemove(CLI::App& spoke, int& exitCode);
+void addSpokeList(CLI::App& spoke, int& exitCode);
+
+// What `spoke add` does at its end, too.
 struct RunArguments {
   std::string config;  // empty: the default
   std::vector<std::string> spokes;
@@ -26,104 +46,6 @@ struct RunArguments {
   bool json = false;
 };
 int syncRun(const RunArguments& arguments);
-
-struct StatusArguments {
-  std::string config;
-  bool json = false;
-  bool prometheus = false;
-};
-int syncStatus(const StatusArguments& arguments);
-
-struct HistoryArguments {
-  std::string config;
-  std::vector<std::string> spokes;
-  uint32_t limit = 20;
-  bool json = false;
-};
-int syncHistory(const HistoryArguments& arguments);
-
-struct ListArguments {
-  std::string config;
-  std::vector<std::string> spokes;
-  bool absolute = false;
-  bool names = false;  // of the spokes alone
-  bool json = false;
-};
-int syncList(const ListArguments& arguments);
-
-struct ArchiveListArguments {
-  std::string config;
-  std::vector<std::string> spokes;
-  bool json = false;
-};
-int syncArchiveList(const ArchiveListArguments& arguments);
-
-struct ArchiveRestoreArguments {
-  std::string config;
-  std::string id;
-  std::string to;  // empty: the file's place in the mirror
-};
-int syncArchiveRestore(const ArchiveRestoreArguments& arguments);
-
-struct VerifyArguments {
-  std::string config;
-  std::vector<std::string> spokes;
-  bool repair = false;
-  bool json = false;
-};
-int syncVerify(const VerifyArguments& arguments);
-
-struct InstallTimerArguments {
-  std::string config;
-  std::string every;  // empty: 15min, or 1min with `due`
-  bool due = false;
-};
-int syncInstallTimer(const InstallTimerArguments& arguments);
-int syncUninstallTimer();
-
-// What the commands that change spokes share.
-struct ManageArguments {
-  std::string config;
-  std::string agents;  // a directory; empty: the usual places
-  std::string via;     // another login; empty: the source's
-  bool batch = false;  // ask for nothing
-  bool dryRun = false;
-  bool json = false;
-};
-
-struct SpokeAddArguments {
-  ManageArguments manage;
-  std::string name, target;
-  std::string root, path, key, from;  // empty: the usual
-};
-int spokeAdd(const SpokeAddArguments& arguments);
-
-struct SpokeUpgradeArguments {
-  ManageArguments manage;
-  std::vector<std::string> names;
-  bool all = false;
-};
-int spokeUpgrade(const SpokeUpgradeArguments& arguments);
-
-struct SpokeRotateArguments {
-  ManageArguments manage;
-  std::string name;
-};
-int spokeRotateKey(const SpokeRotateArguments& arguments);
-
-struct SpokeRemoveArguments {
-  ManageArguments manage;
-  std::string name;
-  bool keepMirror = false;
-  bool force = false;
-};
-int spokeRemove(const SpokeRemoveArguments& arguments);
-
-struct SpokeListArguments {
-  std::string config;
-  bool json = false;
-};
-int spokeList(const SpokeListArguments& arguments);
 
 struct DoctorArguments {
   std::string config;

@@ -5,6 +5,7 @@
 
 #include "hub/base/parallel.h"
 #include "hub/cli/commands.h"
+#include "hub/cli/options.h"
 #include "hub/cli/support.h"
 #include "hub/history/store.h"
 #include "hub/report/documents.h"
@@ -64,6 +65,16 @@ int syncDoctor(const DoctorArguments& arguments) {
     if (spokes.empty()) fputs(firstSpokeHelp(config).c_str(), stdout);
   }
   return failed ? EXIT_FAILED : EXIT_GOOD;
+}
+
+void addDoctor(CLI::App& sync, int& exitCode) {
+  auto options = std::make_shared<DoctorArguments>();
+  auto* command =
+      sync.add_subcommand("doctor", "Check the way to each spoke, and say what is wrong");
+  addConfig(command, options->config);
+  addSpokes(command, options->spokes);
+  command->add_flag("--json", options->json, "Print one JSON document instead of text");
+  command->callback([options, &exitCode]() { exitCode = syncDoctor(*options); });
 }
 
 }  // namespace pibrain

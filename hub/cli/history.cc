@@ -2,8 +2,11 @@
 #include <absl/strings/str_format.h>
 #include <stdio.h>
 
+#include <memory>
+
 #include "common/text/text.h"
 #include "hub/cli/commands.h"
+#include "hub/cli/options.h"
 #include "hub/cli/support.h"
 #include "hub/history/store.h"
 #include "hub/report/documents.h"
@@ -13,6 +16,13 @@
 namespace pibrain {
 
 namespace {
+
+struct HistoryArguments {
+  std::string config;
+  std::vector<std::string> spokes;
+  uint32_t limit = 20;
+  bool json = false;
+};
 
 void printText(const std::vector<SpokeReport>& runs) {
   auto style = styleOfOutput();
@@ -27,8 +37,6 @@ void printText(const std::vector<SpokeReport>& runs) {
            style.plain(what).c_str());
   }
 }
-
-}  // namespace
 
 int syncHistory(const HistoryArguments& arguments) {
   auto chosen = chooseSpokes(arguments.config, arguments.spokes);
@@ -53,6 +61,20 @@ int syncHistory(const HistoryArguments& arguments) {
     printText(*runs);
   }
   return EXIT_GOOD;
+}
+
+}  // namespace
+
+void addHistory(CLI::App& sync, int& exitCode) {
+  auto options = std::make_shared<HistoryArguments>();
+  auto* command = sync.add_subcommand("history", "Show what the latest runs did");
+  addConfig(command, options->config);
+  addSpokes(command, options->spokes);
+  command->add_option("-n,--limit", options->limit, "Show so many runs (default 20)")
+      ->type_name("N")
+      ->check(CLI::Range(uint32_t(1), uint32_t(10'000'000)));
+  command->add_flag("--json", options->json, "Print one JSON document instead of text");
+  command->callback([options, &exitCode]() { exitCode = syncHistory(*options); });
 }
 
 }  // namespace pibrain

@@ -1,7 +1,10 @@
 #include <stdio.h>
 
+#include <memory>
+
 #include "common/text/text.h"
 #include "hub/cli/commands.h"
+#include "hub/cli/options.h"
 #include "hub/cli/support.h"
 #include "hub/mirror/contents.h"
 #include "hub/report/documents.h"
@@ -10,6 +13,14 @@ namespace pibrain {
 
 namespace {
 
+struct ListArguments {
+  std::string config;
+  std::vector<std::string> spokes;
+  bool absolute = false;
+  bool names = false;  // of the spokes alone
+  bool json = false;
+};
+
 void printText(const std::vector<SessionsOfSpoke>& all) {
   for (auto& [spoke, sessions] : all) {
     printf("%s (%s): %s\n", spoke->name.c_str(), toString(spoke->method),
@@ -17,8 +28,6 @@ void printText(const std::vector<SessionsOfSpoke>& all) {
     for (auto& session : sessions) printf("  %s\n", escapeForTerminal(session).c_str());
   }
 }
-
-}  // namespace
 
 int syncList(const ListArguments& arguments) {
   auto chosen = chooseSpokes(arguments.config, arguments.spokes);
@@ -43,6 +52,20 @@ int syncList(const ListArguments& arguments) {
     printText(all);
   }
   return EXIT_GOOD;
+}
+
+}  // namespace
+
+void addList(CLI::App& sync, int& exitCode) {
+  auto options = std::make_shared<ListArguments>();
+  auto* command = sync.add_subcommand("list", "List the sessions in the mirrors");
+  addConfig(command, options->config);
+  addSpokes(command, options->spokes);
+  command->add_flag("-l,--long", options->absolute, "Show full paths");
+  auto* json =
+      command->add_flag("--json", options->json, "Print one JSON document instead of text");
+  command->add_flag("--names", options->names, "Only the names of the spokes")->excludes(json);
+  command->callback([options, &exitCode]() { exitCode = syncList(*options); });
 }
 
 }  // namespace pibrain

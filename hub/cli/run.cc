@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <system_error>
 
+#include <memory>
+
 #include "common/text/text.h"
 #include "hub/cli/commands.h"
+#include "hub/cli/options.h"
 #include "hub/cli/support.h"
 #include "hub/history/store.h"
 #include "hub/report/documents.h"
@@ -165,6 +168,39 @@ int syncRun(const RunArguments& arguments) {
                  {code == EXIT_GOOD, arguments.dryRun, arguments.verbose || arguments.dryRun})
              .c_str());
   return code;
+}
+
+void addRun(CLI::App& sync, int& exitCode) {
+  auto options = std::make_shared<RunArguments>();
+  auto* command = sync.add_subcommand("run", "Bring the mirrors up to date");
+  addConfig(command, options->config);
+  addSpokes(command, options->spokes);
+  command->add_flag("-n,--dry-run", options->dryRun, "Show what would be done, and do nothing");
+  command->add_flag("--delete", options->deleteGone,
+                    "Move files that are gone on the spoke to the archive");
+  command
+      ->add_option("--max-delete", options->maxDelete,
+                   "Let --delete remove this many files (default: half of a mirror)")
+      ->type_name("N")
+      ->check(CLI::Range(uint64_t(1), uint64_t(UINT32_MAX)));
+  command
+      ->add_option("--bwlimit", options->bwLimit,
+                   "Use at most this bandwidth for all spokes together, both ways (0: no limit)")
+      ->type_name("KB/s")
+      ->check(CLI::Range(uint32_t(0), uint32_t(100'000'000)));
+  command->add_option("--jobs", options->jobs, "Sync this many spokes at a time (default 8)")
+      ->type_name("N")
+      ->check(CLI::Range(1u, 256u));
+  command->add_flag("--due", options->due,
+                    "Only the spokes whose schedule has come due since their last good run");
+  auto* verbose =
+      command->add_flag("-v,--verbose", options->verbose, "List the files that changed");
+  command->add_flag("-q,--quiet", options->quiet, "Print only what failed")->excludes(verbose);
+  addPath(command, "--log", options->log,
+          "Append what is said to this file too, each line with its time; beyond 1 MB it is "
+          "rotated, and three old ones are kept");
+  command->add_flag("--json", options->json, "Print one JSON document instead of text");
+  command->callback([options, &exitCode]() { exitCode = syncRun(*options); });
 }
 
 }  // namespace pibrain

@@ -3,9 +3,12 @@
 
 #include <algorithm>
 
+#include <memory>
+
 #include "common/fs/file-io.h"
 #include "common/text/text.h"
 #include "hub/cli/commands.h"
+#include "hub/cli/options.h"
 #include "hub/cli/support.h"
 #include "hub/history/store.h"
 #include "hub/report/documents.h"
@@ -13,6 +16,11 @@
 namespace pibrain {
 
 namespace {
+
+struct SpokeListArguments {
+  std::string config;
+  bool json = false;
+};
 
 // What an agent says of itself is as long as it likes, and pads every row.
 std::string cellOf(const std::string& said) {
@@ -48,8 +56,6 @@ void printText(const std::vector<SpokeRow>& rows) {
   }
 }
 
-}  // namespace
-
 int spokeList(const SpokeListArguments& arguments) {
   auto chosen = chooseSpokes(arguments.config, {});
   if (chosen == nullptr) return EXIT_USAGE;
@@ -66,6 +72,17 @@ int spokeList(const SpokeListArguments& arguments) {
     printText(rows);
   }
   return EXIT_GOOD;
+}
+
+}  // namespace
+
+void addSpokeList(CLI::App& spoke, int& exitCode) {
+  auto options = std::make_shared<SpokeListArguments>();
+  auto* command =
+      spoke.add_subcommand("list", "Show the spokes: agent's version, sandbox, last contact, key");
+  addConfig(command, options->config);
+  command->add_flag("--json", options->json, "Print one JSON document instead of text");
+  command->callback([options, &exitCode]() { exitCode = spokeList(*options); });
 }
 
 }  // namespace pibrain

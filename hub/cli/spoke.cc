@@ -8,9 +8,12 @@
 #include <algorithm>
 #include <mutex>
 
+#include <memory>
+
 #include "common/text/text.h"
 #include "hub/base/parallel.h"
 #include "hub/cli/commands.h"
+#include "hub/cli/options.h"
 #include "hub/cli/support.h"
 #include "hub/report/documents.h"
 #include "hub/setup/manage.h"
@@ -19,6 +22,40 @@
 namespace pibrain {
 
 namespace {
+
+// What the commands that change spokes share.
+struct ManageArguments {
+  std::string config;
+  std::string agents;  // a directory; empty: the usual places
+  std::string via;     // another login; empty: the source's
+  bool batch = false;  // ask for nothing
+  bool dryRun = false;
+  bool json = false;
+};
+
+struct SpokeAddArguments {
+  ManageArguments manage;
+  std::string name, target;
+  std::string root, path, key, from;  // empty: the usual
+};
+
+struct SpokeUpgradeArguments {
+  ManageArguments manage;
+  std::vector<std::string> names;
+  bool all = false;
+};
+
+struct SpokeRotateArguments {
+  ManageArguments manage;
+  std::string name;
+};
+
+struct SpokeRemoveArguments {
+  ManageArguments manage;
+  std::string name;
+  bool keepMirror = false;
+  bool force = false;
+};
 
 constexpr size_t JOBS = 8;
 
@@ -102,8 +139,6 @@ int lookAt(const SpokeAddArguments& arguments, const SpokeChange& change) {
   return code;
 }
 
-}  // namespace
-
 int spokeAdd(const SpokeAddArguments& arguments) {
   Manage manage(arguments.manage);
   // A config is made if there is none.
@@ -181,6 +216,81 @@ int spokeRemove(const SpokeRemoveArguments& arguments) {
                             {arguments.keepMirror, arguments.force}, manage.options(), store);
   manage.print(change);
   return manage.finish({change});
+}
+
+void addManage(CLI::App* command, ManageArguments& manage, bool installs) {
+  addConfig(command, manage.config);
+  if (installs) {
+    addPath(command, "--agents", manage.agents,
+            "Where the agents are, one pi-brain-agent-ARCHITECTURE each", "DIR");
+  }
+  command->add_flag("--batch", manage.batch, "Ask for no password: fail instead");
+  command->add_flag("-n,--dry-run", manage.dryRun, "Show what would be done, and do nothing");
+  command->add_flag("--json", manage.json, "Print one JSON document instead of text");
+}
+
+void addVia(CLI::App* command, ManageArguments& manage) {
+  command
+      ->add_option("--via", manage.via,
+                   "Your own login there (default: that of the spoke's source, without its key)")
+      ->type_name("USER@HOST")
+      ->check(notEmpty);
+}
+
+}  // namespace
+
+void addSpokeAdd(CLI::App& spoke, int& exitCode) {
+  auto options = std::make_shared<SpokeAddArguments>();
+  auto* command =
+      spoke.add_subcommand("add", "Make a machine a spoke, by your own ssh login there");
+  command->add_option("NAME", options->name, "What to call it")->required();
+  command->add_option("TARGET", options->target, "user@host, or a Host of ~/.ssh/config")
+      ->required()
+      ->check(notEmpty);
+  addManage(command, options->manage, true);
+  addPath(command, "--root", options->root, "Its sessions (default ~/.pi/agent/sessions)");
+  addPath(command, "--path", options->path, "The mirror here (default ~/.pi-brain/synced/NAME)");
+  addPath(command, "--key", options->key,
+          "The key for syncing (default ~/.ssh/pi-brain-sync, made if missing)");
+  command
+      ->add_option("--from", options->from,
+                   "Let the key in only from these addresses, as sshd(8) has them")
+      ->type_name("CIDR")
+      ->check(notEmpty);
+  command->callback([options, &exitCode]() { exitCode = spokeAdd(*options); });
+}
+
+void addSpokeUpgrade(CLI::App& spoke, int& exitCode) {
+  auto options = std::make_shared<SpokeUpgradeArguments>();
+  auto* command = spoke.add_subcommand("upgrade", "Put this version's agent on spokes");
+  command->add_option("NAME", options->names, "Which ones");
+  command->add_flag("--all", options->all, "All of them");
+  addManage(command, options->manage, true);
+  addVia(command, options->manage);
+  command->callback([options, &exitCode]() { exitCode = spokeUpgrade(*options); });
+}
+
+void addSpokeRotate(CLI::App& spoke, int& exitCode) {
+  auto options = std::make_shared<SpokeRotateArguments>();
+  auto* command =
+      spoke.add_subcommand("rotate-key", "Give a spoke a new key, and remove the old one");
+  command->add_option("NAME", options->name, "Which one")->required();
+  addManage(command, options->manage, true);
+  addVia(command, options->manage);
+  command->callback([options, &exitCode]() { exitCode = spokeRotateKey(*options); });
+}
+
+void addSpokeRemove(CLI::App& spoke, int& exitCode) {
+  auto options = std::make_shared<SpokeRemoveArguments>();
+  auto* command =
+      spoke.add_subcommand("remove", "Remove agent and key from a spoke, and it from here");
+  command->add_option("NAME", options->name, "Which one")->required();
+  command->add_flag("--keep-mirror", options->keepMirror,
+                    "Leave the mirror where it is (default: it goes to the archive)");
+  command->add_flag("--force", options->force, "Even if the spoke cannot be reached");
+  addManage(command, options->manage, false);
+  addVia(command, options->manage);
+  command->callback([options, &exitCode]() { exitCode = spokeRemove(*options); });
 }
 
 }  // namespace pibrain

@@ -3,9 +3,12 @@
 
 #include <algorithm>
 
+#include <memory>
+
 #include "common/fs/file-io.h"
 #include "common/text/text.h"
 #include "hub/cli/commands.h"
+#include "hub/cli/options.h"
 #include "hub/cli/support.h"
 #include "hub/report/documents.h"
 #include "hub/report/status.h"
@@ -15,6 +18,12 @@
 namespace pibrain {
 
 namespace {
+
+struct StatusArguments {
+  std::string config;
+  bool json = false;
+  bool prometheus = false;
+};
 
 // "less than a minute", "5 minutes", "3 hours", "2 days".
 std::string formatSpan(int64_t nanos) {
@@ -76,8 +85,6 @@ void printText(const Config& config, const Status& status) {
   }
 }
 
-}  // namespace
-
 int syncStatus(const StatusArguments& arguments) {
   auto config = takeConfig(arguments.config);
   if (!config) return EXIT_USAGE;
@@ -90,6 +97,21 @@ int syncStatus(const StatusArguments& arguments) {
     printText(*config, status);
   }
   return EXIT_GOOD;
+}
+
+}  // namespace
+
+void addStatus(CLI::App& sync, int& exitCode) {
+  auto options = std::make_shared<StatusArguments>();
+  auto* command = sync.add_subcommand("status", "Show the hub, its spokes and their last sync");
+  addConfig(command, options->config);
+  auto* json =
+      command->add_flag("--json", options->json, "Print one JSON document instead of text");
+  command
+      ->add_flag("--prometheus", options->prometheus,
+                 "Print metrics for the node exporter's textfile collector instead of text")
+      ->excludes(json);
+  command->callback([options, &exitCode]() { exitCode = syncStatus(*options); });
 }
 
 }  // namespace pibrain

@@ -17,18 +17,27 @@
 
 #include <filesystem>
 
+#include <memory>
+
 #include "common/fs/file-io.h"
 #include "common/fs/own-program.h"
 #include "common/text/text.h"
 #include "hub/base/files.h"
 #include "hub/base/subprocess.h"
 #include "hub/cli/commands.h"
+#include "hub/cli/options.h"
 #include "hub/cli/support.h"
 #include "hub/cli/timer-units.h"
 
 namespace pibrain {
 
 namespace {
+
+struct InstallTimerArguments {
+  std::string config;
+  std::string every;  // empty: 15min, or 1min with `due`
+  bool due = false;
+};
 
 constexpr char UNIT_MARK[] = "pi-brain sync install-timer";  // in each unit of ours
 constexpr char SERVICE[] = "pi-brain-sync.service";
@@ -113,8 +122,6 @@ bool lingers() {
          stat(absl::StrCat("/var/lib/systemd/linger/", user->pw_name).c_str(), &st) == 0;
 }
 
-}  // namespace
-
 int syncInstallTimer(const InstallTimerArguments& arguments) {
   auto config = takeConfig(arguments.config);
   if (!config) return EXIT_USAGE;
@@ -189,6 +196,23 @@ int syncUninstallTimer() {
     return EXIT_FAILED;
   }
   return EXIT_GOOD;
+}
+
+}  // namespace
+
+void addTimer(CLI::App& sync, int& exitCode) {
+  auto options = std::make_shared<InstallTimerArguments>();
+  auto* command =
+      sync.add_subcommand("install-timer", "Have systemd start a run now and then, for this user");
+  addConfig(command, options->config);
+  command
+      ->add_option("--every", options->every,
+                   "How often: 15min, 2h, 1d (default 15min; with --due, 1min)")
+      ->type_name("SPAN");
+  command->add_flag("--due", options->due, "Run only the spokes whose schedule has come due");
+  command->callback([options, &exitCode]() { exitCode = syncInstallTimer(*options); });
+  sync.add_subcommand("uninstall-timer", "Remove what install-timer put there")
+      ->callback([&exitCode]() { exitCode = syncUninstallTimer(); });
 }
 
 }  // namespace pibrain

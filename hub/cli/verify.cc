@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <mutex>
 
+#include <memory>
+
 #include "common/text/text.h"
 #include "hub/base/parallel.h"
 #include "hub/cli/commands.h"
+#include "hub/cli/options.h"
 #include "hub/cli/support.h"
 #include "hub/history/store.h"
 #include "hub/report/documents.h"
@@ -16,6 +19,13 @@
 namespace pibrain {
 
 namespace {
+
+struct VerifyArguments {
+  std::string config;
+  std::vector<std::string> spokes;
+  bool repair = false;
+  bool json = false;
+};
 
 constexpr size_t JOBS = 8;
 constexpr size_t MAX_PRINTED = 100;
@@ -100,8 +110,6 @@ int exitCodeOf(const std::vector<Verification>& results) {
   return exitCodeOf(reports);
 }
 
-}  // namespace
-
 int syncVerify(const VerifyArguments& arguments) {
   auto chosen = chooseSpokes(arguments.config, arguments.spokes);
   if (chosen == nullptr) return EXIT_USAGE;
@@ -124,6 +132,19 @@ int syncVerify(const VerifyArguments& arguments) {
   int code = exitCodeOf(results);
   if (arguments.json) puts(verifyJson(results, code == EXIT_GOOD).c_str());
   return code;
+}
+
+}  // namespace
+
+void addVerify(CLI::App& sync, int& exitCode) {
+  auto options = std::make_shared<VerifyArguments>();
+  auto* command =
+      sync.add_subcommand("verify", "Compare the mirrors with the spokes by content hashes");
+  addConfig(command, options->config);
+  addSpokes(command, options->spokes);
+  command->add_flag("--repair", options->repair, "Fetch what differs");
+  command->add_flag("--json", options->json, "Print one JSON document instead of text");
+  command->callback([options, &exitCode]() { exitCode = syncVerify(*options); });
 }
 
 }  // namespace pibrain

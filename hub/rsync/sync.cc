@@ -24,6 +24,7 @@
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/deletion.h"
 #include "hub/mirror/mirror.h"
+#include "hub/mirror/readable.h"
 #include "hub/rsync/folding.h"
 #include "hub/rsync/name-list.h"
 #include "hub/rsync/process.h"
@@ -31,8 +32,6 @@
 #include "hub/rsync/room.h"
 #include "hub/ssh/openssh/openssh-command.h"
 #include "hub/ssh/turns.h"
-
-#include "hub/mirror/readable.h"
 
 namespace pibrain {
 

@@ -20,6 +20,7 @@
 #include "common/text/text.h"
 #include "hub/agent/agent-session.h"
 #include "hub/agent/explain.h"
+#include "hub/agent/greeting.h"
 #include "hub/agent/lockdown.h"
 #include "hub/agent/plan.h"
 #include "hub/base/failure.h"
@@ -28,8 +29,6 @@
 #include "hub/connect/reach.h"
 #include "hub/mirror/mirror.h"
 #include "hub/rsync/sync.h"
-
-#include "hub/agent/greeting.h"
 
 namespace pibrain {
 

@@ -17,6 +17,7 @@
 #include "common/fs/file-io.h"
 #include "common/text/text.h"
 #include "hub/agent/agent-session.h"
+#include "hub/agent/greeting.h"
 #include "hub/agent/lockdown.h"
 #include "hub/base/failure.h"
 #include "hub/base/files.h"
@@ -30,8 +31,6 @@
 #include "hub/setup/own-keys.h"
 #include "hub/setup/remote-install.h"
 #include "hub/setup/sync-key.h"
-
-#include "hub/agent/greeting.h"
 
 namespace pibrain {
 

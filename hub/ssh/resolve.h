@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "hub/base/subprocess.h"
-
 #include "hub/config/config.h"
 
 namespace pibrain {

@@ -1,0 +1,23 @@
+#pragma once
+// The options that commands have in common.
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+namespace pibrain {
+
+// For CLI::App::check().
+std::string notEmpty(const std::string& value);
+
+// An option whose value is a path, which may be given in its exact form (bytes:…) too.
+void addPath(CLI::App* command, const std::string& name, std::string& path, const std::string& help,
+             const std::string& type = "PATH");
+
+// --config
+void addConfig(CLI::App* command, std::string& config);
+
+// --spoke
+void addSpokes(CLI::App* command, std::vector<std::string>& spokes);
+
+}  // namespace pibrain
