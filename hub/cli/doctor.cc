@@ -10,6 +10,7 @@
 #include "hub/history/store.h"
 #include "hub/report/documents.h"
 #include "hub/run/doctor.h"
+#include "hub/run/libraries.h"
 #include "hub/view/style.h"
 
 namespace pibrain {

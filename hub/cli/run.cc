@@ -32,17 +32,11 @@ class RunPrinter {
     text_.dryRun = arguments.dryRun;
     text_.changes = arguments.verbose;
     text_.quiet = arguments.quiet;
-    if (!style_.terminal || json_ || text_.quiet) return;
-    size_t longest = 0;
-    for (auto* spoke : spokes) longest = std::max(longest, spoke->name.size());
-    try {
-      live_ = std::make_unique<LiveView>(style_, std::min(longest, LONGEST_NAME));
-    } catch (const std::system_error&) {
-      // No thread is to be had that would draw; the lines that stay are printed all the same.
-    }
+    for (auto* spoke : spokes) longest_ = std::max(longest_, spoke->name.size());
   }
 
   void began(const SpokeConfig& spoke, const Progress& progress) {
+    if (!drawing_) startToDraw();
     if (live_ != nullptr) live_->begin(spoke.name, progress);
   }
   void ended(const SpokeReport& report) {
@@ -66,6 +60,16 @@ class RunPrinter {
  private:
   static constexpr size_t LONGEST_NAME = 24;
 
+  void startToDraw() {
+    drawing_ = true;
+    if (!style_.terminal || json_ || text_.quiet) return;
+    try {
+      live_ = std::make_unique<LiveView>(style_, std::min(longest_, LONGEST_NAME));
+    } catch (const std::system_error&) {
+      // No thread is to be had that would draw; the lines that stay are printed all the same.
+    }
+  }
+
   void print(const SpokeReport& report) {
     fputs(runText(report, text_, style_).c_str(), stdout);
     fflush(stdout);
@@ -75,7 +79,33 @@ class RunPrinter {
   const bool json_;
   RunTextOptions text_;
   std::unique_ptr<RunLog> log_;     // null: none is kept
+  size_t longest_ = 0;              // of the spokes' names
+  bool drawing_ = false;            // live_ was begun, if it is wanted
   std::unique_ptr<LiveView> live_;  // null: nobody looks on
+};
+
+// The history, opened when it is first wanted: who is due depends on it, and otherwise connecting
+// need not wait for it.
+class History {
+ public:
+  History(const Config& config, bool dryRun) : config_(config), dryRun_(dryRun) {}
+
+  // Null if there is none, or it cannot be used, which is said once.
+  Store* get() {
+    if (!opened_) {
+      opened_ = dryRun_ ? Store::openExisting(config_.hub.databaseDir, warn)
+                        : Store::open(config_.hub.databaseDir, warn);
+      if (!opened_->ok()) {
+        warn(absl::StrCat("this run will not be recorded: ", opened_->status().message()));
+      }
+    }
+    return opened_->ok() ? (*opened_)->get() : nullptr;
+  }
+
+ private:
+  const Config& config_;
+  const bool dryRun_;
+  std::optional<absl::StatusOr<std::unique_ptr<Store>>> opened_;
 };
 
 // Cron and timers start a run for all spokes as often as guides say; one that says nothing about
@@ -135,31 +165,17 @@ int syncRun(const RunArguments& arguments) {
     if (!opened.ok()) return complain(std::string(opened.status().message())), EXIT_USAGE;
     log = std::move(*opened);
   }
-  absl::StatusOr<std::unique_ptr<Store>> store = absl::UnavailableError("not opened");
-  auto open = [&]() {
-    return arguments.dryRun ? Store::openExisting(config.hub.databaseDir, warn)
-                            : Store::open(config.hub.databaseDir, warn);
-  };
-  // With a schedule, who is to be synced depends on it; without, connecting need not wait for it.
+  History history(config, arguments.dryRun);
   if (arguments.due) {
-    store = open();
-    std::erase_if(ours,
-                  [&](auto* spoke) { return !isDue(*spoke, store.ok() ? store->get() : nullptr); });
+    std::erase_if(ours, [&](auto* spoke) { return !isDue(*spoke, history.get()); });
   }
-  SyncRun run(config, ours, optionsOf(arguments, ours.size()));
-  if (!arguments.due) store = open();
-  if (store.ok()) {
-    if (*store != nullptr) run.dialEarly(**store);
-  } else {
-    warn(absl::StrCat("this run will not be recorded: ", store.status().message()));
-  }
-  initLibraries();
   RunPrinter printer(arguments, ours, std::move(log));
   for (auto& report : reports) printer.ended(report);
   RunObserver observer;
   observer.began = [&](auto& spoke, auto& progress) { printer.began(spoke, progress); };
   observer.ended = [&](auto& report) { printer.ended(report); };
-  auto synced = run.finish(store.ok() ? store->get() : nullptr, observer);
+  auto synced = syncSpokes(
+      config, ours, optionsOf(arguments, ours.size()), [&]() { return history.get(); }, observer);
   reports.insert(reports.end(), synced.begin(), synced.end());
   printer.finish(reports);
   int code = exitCodeOf(reports);

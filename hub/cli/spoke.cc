@@ -16,6 +16,7 @@
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
 #include "hub/report/documents.h"
+#include "hub/run/libraries.h"
 #include "hub/setup/manage.h"
 #include "hub/view/style.h"
 

@@ -3,7 +3,6 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <errno.h>
-#include <kj/async-io.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,22 +10,12 @@
 
 #include <algorithm>
 
-#include "common/delta/rsync-job.h"
 #include "common/text/text.h"
 #include "hub/base/files.h"
 #include "hub/cli/commands.h"
-#include "hub/connect/connect.h"
 #include "hub/mirror/mirror.h"
 
 namespace pibrain {
-
-void initLibraries() {
-  initRsync();
-  initSsh();
-  // KJ fills some tables at its first use. What fails here fails again for each spoke, and is
-  // reported there.
-  kj::runCatchingExceptions([]() { kj::setupAsyncIo(); });
-}
 
 void complain(const std::string& message) { fprintf(stderr, "pi-brain: %s\n", message.c_str()); }
 void warn(const std::string& message) { complain("warning: " + message); }

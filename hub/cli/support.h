@@ -13,9 +13,6 @@
 
 namespace pibrain {
 
-// To be called by commands that sync, before they have threads.
-void initLibraries();
-
 // Prints "pi-brain: message" to standard error.
 void complain(const std::string& message);
 // The same of what the command goes on without.

@@ -13,6 +13,7 @@
 #include "hub/cli/support.h"
 #include "hub/history/store.h"
 #include "hub/report/documents.h"
+#include "hub/run/libraries.h"
 #include "hub/run/verify.h"
 #include "hub/view/style.h"
 

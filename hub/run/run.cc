@@ -5,51 +5,65 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 
 #include "hub/base/parallel.h"
+#include "hub/connect/reach.h"
+#include "hub/run/libraries.h"
 #include "hub/run/sync-spoke.h"
 #include "hub/ssh/turns.h"
 
 namespace pibrain {
 
-SyncRun::SyncRun(const Config& config, std::vector<const SpokeConfig*> spokes, RunOptions options)
-    : config_(config),
-      spokes_(std::move(spokes)),
-      options_(std::move(options)),
-      reaches_(spokes_.size()),
-      progress_(spokes_.size()) {
-  for (size_t i = 0; i < std::min<size_t>(options_.jobs, spokes_.size()); ++i) {
-    if (spokes_[i]->method != SyncMethod::AGENT) continue;
+namespace {
+
+using Reaches = std::vector<std::unique_ptr<SpokeReach>>;
+
+// Begins to look for the way to the spokes whose turn is first. Starts no thread.
+Reaches beginToReach(const std::vector<const SpokeConfig*>& spokes, size_t jobs) {
+  Reaches reaches(spokes.size());
+  for (size_t i = 0; i < std::min(jobs, spokes.size()); ++i) {
+    if (spokes[i]->method != SyncMethod::AGENT) continue;
     // What fails here fails again in its turn, and is reported there.
-    kj::runCatchingExceptions([&]() { reaches_[i] = std::make_unique<SpokeReach>(*spokes_[i]); });
+    kj::runCatchingExceptions([&]() { reaches[i] = std::make_unique<SpokeReach>(*spokes[i]); });
   }
+  return reaches;
 }
 
-SyncRun::~SyncRun() noexcept(false) {}
-
-void SyncRun::dialEarly(Store& store) {
+// Goes on with that: begins to connect to where those spokes were last time.
+void dialEarly(Reaches& reaches, Store& store) {
   // Those who have to wait for their turn would be connections that nobody logs in with.
   std::map<std::string, int> begun;
   auto mayDial = [&](const Endpoint& to) {
     return begun[absl::StrCat(to.address, " ", to.port)]++ < ConnectTurn::MOST;
   };
-  for (auto& reach : reaches_) {
+  for (auto& reach : reaches) {
     if (reach != nullptr) reach->dialEarly(store, mayDial);
   }
 }
 
-std::vector<SpokeReport> SyncRun::finish(Store* store, const RunObserver& observer) {
-  std::vector<SpokeReport> reports(spokes_.size());
+}  // namespace
+
+std::vector<SpokeReport> syncSpokes(const Config& config,
+                                    const std::vector<const SpokeConfig*>& spokes,
+                                    const RunOptions& options,
+                                    const std::function<Store*()>& history,
+                                    const RunObserver& observer) {
+  auto reaches = beginToReach(spokes, options.jobs);
+  auto* store = history();
+  if (store != nullptr) dialEarly(reaches, *store);
+  initLibraries();
+  std::vector<Progress> progress(spokes.size());
+  std::vector<SpokeReport> reports(spokes.size());
   std::mutex observing;
-  forEachInParallel(spokes_.size(), options_.jobs, [&](size_t i) {
+  forEachInParallel(spokes.size(), options.jobs, [&](size_t i) {
     {
       std::lock_guard lock(observing);
-      observer.began(*spokes_[i], progress_[i]);
+      observer.began(*spokes[i], progress[i]);
     }
-    reports[i] =
-        syncSpoke(config_, *spokes_[i], options_, store, std::move(reaches_[i]), progress_[i]);
+    reports[i] = syncSpoke(config, *spokes[i], options, store, std::move(reaches[i]), progress[i]);
     std::lock_guard lock(observing);
     observer.ended(reports[i]);
   });
