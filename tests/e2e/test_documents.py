@@ -7,8 +7,8 @@ import unittest
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
 DOCUMENTS = [PROJECT / name for name in ("README.md", "ARCHITECTURE.md", "SECURITY.md", "tests/fuzz/README.md",
-                                      "deploy/GUIDE.md")]
-DIRECTORIES = "common|deploy|hub|proto|spoke-agent|tests"
+                                      "deploy/GUIDE.md", "docs/protocol.md", "docs/ssh.md")]
+DIRECTORIES = "common|deploy|docs|hub|proto|spoke-agent|tests"
 
 
 def quoted(document, pattern):
