@@ -200,8 +200,9 @@ class SyncPass::Impl {
     }
 
     std::vector<GoneFile> gone;
+    auto moved = transfer.movedFrom();
     for (auto& file : all.plan.gone) {
-      if (transfer.movedFrom().contains(file.path) || !mirror_.stillNamed(file.path)) continue;
+      if (moved.contains(file.path) || !mirror_.stillNamed(file.path)) continue;
       gone.push_back(file);
     }
     std::string refusal;

@@ -13,7 +13,8 @@
 #include <vector>
 
 #include "hub/agent/agent-session.h"
-#include "hub/agent/incoming.h"
+#include "hub/agent/file-receiver.h"
+#include "hub/agent/file-transfer.h"
 #include "hub/agent/plan.h"
 #include "hub/mirror/mirror.h"
 #include "hub/pass/progress.h"
@@ -36,7 +37,7 @@ class Transfer {
   void run(const std::vector<PlannedFile>& files);
 
   // The old paths of files that were moved.
-  const Paths& movedFrom() const { return movedFrom_; }
+  Paths movedFrom() const;
   // The paths of files that are in the mirror now.
   Paths fetched() const;
   // What files may have been that were to be moved and are not at their new place yet.
@@ -50,57 +51,43 @@ class Transfer {
   const std::set<std::string>& remedies() const { return remedies_; }
 
  private:
-  // The ways to get a file, in the order in which they are tried.
-  enum class Way { CONTINUE, TAIL, DELTA, NEW, WHOLE };
-  struct Job {
-    const PlannedFile* planned;
-    Way way;
-    std::string basisPath;         // in the mirror; empty: none
-    size_t nextCandidate = 0;      // of a MOVE's
-    std::unique_ptr<Basis> basis;  // while it is asked for
-    std::optional<Want> prepared;  // with a signature, for the next round
-    int retries = 0;               // because the file was changing
-    // Of the file that came: its size, whether the mirror's begins it, and whether it was fresh
-    // when an earlier run fetched it.
-    uint64_t size = 0;
-    bool extends = false, again = false;
-    bool done = false;  // it is in the mirror
+  // The file that is coming.
+  struct Answer {
+    FileTransfer* file;
+    std::unique_ptr<FileReceiver> receiver;  // null: what comes is ignored, the file is dealt with
+    bool delta;
+    uint64_t mayBring;  // bytes of content, until its end
   };
 
-  static Want::Kind kindFor(Way way);
-  Way firstWay(const PlannedFile& planned);
-  // Fills the want, falling back where there is no basis for the way. None: it has to wait for what
-  // becomes of other files.
-  std::optional<Want> prepare(Job& job);
-  bool prepareBasis(Job& job);
-  // Whether it is tried whether the file was one of its candidates.
-  static bool isMove(const Job& job);
-  // Takes the next candidate. False if there is none; `wait`: but others try one that is left.
-  bool nextCandidate(Job& job, bool& wait);
-  // The way, or the candidate, is not the right one.
-  void fallBack(Job& job);
-  bool hashBasis(const Mirror::File& file, Basis& basis);
-  void round(std::vector<Job*>& jobs);
+  void round(std::vector<FileTransfer*>& files);
+  // Adds what is asked of the files that fit in one request; the others are for the next round.
+  std::vector<Want> makeWants(std::vector<FileTransfer*>& files);
   void onEvent(proto::Event::Reader event);
   void onBegin(proto::Begin::Reader begin);
   void onData(proto::Piece::Reader piece);
   void onEnd(Digest hash);
+  void onDiffers(uint32_t file);
   void onRefused(proto::Refused::Reader refused);
-  Job& jobFor(uint32_t file);
-  void tryNextWay(Job& job);
-  void fail(Job& job, const std::string& why, const std::string& remedy = "");
+  FileTransfer& answered(uint32_t file);
+  // It is asked for again, by its next method.
+  void tryNext(FileTransfer& file);
+  // The same of the file that is coming: the rest of that is ignored.
+  void giveUpAnswer();
+  void fail(FileTransfer& file, const std::string& why, const std::string& remedy = "");
   // There is no room for it, but maybe for others.
-  void failForRoom(Job& job, const std::string& why);
-  bool isWorthAsking(const Job& job) const;
+  void failForRoom(FileTransfer& file, const std::string& why);
+  bool isWorthAsking(const FileTransfer& file) const;
   void noteFailure(const std::string& path, const std::string& why, const std::string& remedy = "");
-  void defer(Job& job);
-  void failCurrent(const kj::Exception& error);
-  void guarded(kj::FunctionParam<void()> work);
+  void defer(FileTransfer& file);
+  void failAnswer(const kj::Exception& error);
+  // Does something for the file that is coming, unless that is ignored. What goes wrong is the
+  // file's alone.
+  void forAnswer(kj::FunctionParam<void()> work);
   // Makes what came visible, and counts it: all, or bit by bit, and counted at the end.
   void commit();
   void proceed();
-  void count(Job& job);
-  void finish(Job& job);
+  void count(FileTransfer& file);
+  void finish(FileTransfer& file);
 
   Mirror& mirror_;
   AgentSession& session_;
@@ -108,24 +95,20 @@ class Transfer {
   SpokeReport& report_;
   Progress& progress_;
   uint64_t bytesFinished_ = 0;  // of progress_.bytes, those of files that are done with
-  Paths movedFrom_;
-  std::deque<Job> jobs_;
-  Paths trying_, spent_;  // candidates that are asked about, and those that were moved
+  Candidates candidates_;
+  std::deque<FileTransfer> files_;
   std::vector<std::string> failures_;
   Paths failed_;
   std::set<std::string> remedies_;
   uint64_t cameInVain_ = 0;  // bytes of files that there was no room for, about
-  bool askAnew_ = false;     // so many of them that the pull is not worth going on with
 
-  std::vector<Job*> received_;               // waits for commit()
-  std::vector<Job*> again_;                  // for the next round
-  std::unordered_map<uint32_t, Job*> open_;  // asked for, not answered yet
-  Job* current_ = nullptr;                   // between begin and end
-  bool currentIsDelta_ = false;
-  uint64_t currentMayBring_ = 0;                  // bytes of content, until its end
-  std::unique_ptr<Incoming> incoming_;            // null: its pieces are to be ignored
+  std::vector<FileTransfer*> again_;                  // for the next round
+  std::unordered_map<uint32_t, FileTransfer*> open_;  // asked for, not answered yet
+  std::optional<Answer> answer_;                      // between begin and end
+  // The pull is not worth going on with: what comes is ignored, or there is no room for the rest.
+  bool answerInVain_ = false, roomInVain_ = false;
+  std::vector<FileTransfer*> received_;           // wait for commit()
   std::vector<Mirror::Uncommitted> uncommitted_;  // of what came and is not counted yet
-  bool abandoned_ = false;  // so many of them that the pull is not worth going on with
 };
 
 }  // namespace pibrain

@@ -42,8 +42,8 @@ struct Pair {
 bool looksTheSame(const RemoteFile& remote, const Tree::File& mirror, const StoredTimes& times) {
   if (remote.size != mirror.size) return false;
   if (mirror.mtime == times.stored(remote.mtime)) return true;
-  // A file that was fresh when it was fetched has a time of 1 ns less (Incoming). With a coarser
-  // grain that may be another time as well, and the next run looks.
+  // A file that was fresh when it was fetched has a time of 1 ns less (FileReceiver). With a
+  // coarser grain that may be another time as well, and the next run looks.
   return times.grain <= 1 && mirror.mtime < INT64_MAX && remote.mtime == mirror.mtime + 1;
 }
 

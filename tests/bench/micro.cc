@@ -11,7 +11,7 @@
 #include "common/tree/tree-walk.h"
 #include "common/wire/block-stream.h"
 #include "common/wire/protocol.h"
-#include "hub/agent/incoming.h"
+#include "hub/agent/file-receiver.h"
 #include "hub/agent/plan.h"
 #include "hub/mirror/mirror.h"
 #include "tests/unit/rsync-text.h"
@@ -171,10 +171,11 @@ void applyWhole(benchmark::State& state) {
   Basis none;
   int64_t number = 0;
   for (auto _ : state) {
-    Incoming incoming(mirror, "project/" + std::to_string(number++), none,
-                      arriving.begin.asReader(), Want::Kind::NEW, false);
-    incoming.data(arriving.piece.asReader());
-    incoming.end(hash);
+    FileReceiver receiver(mirror, "project/" + std::to_string(number++), none,
+                          arriving.begin.asReader(), Want::Kind::NEW, false);
+    receiver.open(arriving.begin.asReader());
+    receiver.data(arriving.piece.asReader());
+    receiver.end(hash);
     mirror.proceed();
   }
   mirror.commit();
@@ -206,10 +207,11 @@ void applyTail(benchmark::State& state) {
     hasher.update(bytesOf(tail));
     auto hash = hasher.digest();
     hash.to(arriving.piece.initHash());
-    Incoming incoming(mirror, basis.path, basis, arriving.begin.asReader(), Want::Kind::PREFIX,
-                      false);
-    incoming.data(arriving.piece.asReader());
-    incoming.end(hash);
+    FileReceiver receiver(mirror, basis.path, basis, arriving.begin.asReader(), Want::Kind::PREFIX,
+                          false);
+    receiver.open(arriving.begin.asReader());
+    receiver.data(arriving.piece.asReader());
+    receiver.end(hash);
     mirror.commit();
     basis.size = size;
     ++basis.mtime;
@@ -237,10 +239,11 @@ void applyDelta(benchmark::State& state) {
   for (auto _ : state) {
     auto& basis = bases[number++];
     Arriving arriving(proto::Begin::Content::DELTA, newer.size(), OLD + 1, delta);
-    Incoming incoming(mirror, basis.path, basis, arriving.begin.asReader(), Want::Kind::SIGNATURE,
-                      false);
-    incoming.data(arriving.piece.asReader());
-    incoming.end(hash);
+    FileReceiver receiver(mirror, basis.path, basis, arriving.begin.asReader(),
+                          Want::Kind::SIGNATURE, false);
+    receiver.open(arriving.begin.asReader());
+    receiver.data(arriving.piece.asReader());
+    receiver.end(hash);
     mirror.commit();
   }
   state.SetBytesProcessed(state.iterations() * state.range(0));

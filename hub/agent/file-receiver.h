@@ -29,23 +29,30 @@ struct Basis {
   uint64_t stagedTail = 0;  // MIRROR: how much of `size` an interrupted run staged, to be appended
 };
 
-class Incoming {
+class FileReceiver {
  public:
+  // What came of a step that may turn out either way.
+  enum class Fit { FITS, OTHER_BASIS };
+
   // Checks that what begins is what was asked for. `keepModes`: give the file the spoke's
   // permission bits. `replaces`: as for Mirror::publish(). `secret`: what the hashes are made with,
-  // the basis' too.
-  Incoming(Mirror& mirror, const std::string& path, const Basis& basis, proto::Begin::Reader begin,
-           Want::Kind asked, bool keepModes, bool replaces = true,
-           FileHasher::Secret secret = nullptr);
-  ~Incoming() noexcept(false);
-  KJ_DISALLOW_COPY(Incoming);
+  // the basis' too. All but `secret` have to outlive this.
+  FileReceiver(Mirror& mirror, const std::string& path, const Basis& basis,
+               proto::Begin::Reader begin, Want::Kind asked, bool keepModes, bool replaces = true,
+               FileHasher::Secret secret = nullptr);
+  ~FileReceiver() noexcept(false);
+  KJ_DISALLOW_COPY(FileReceiver);
+
+  // Opens what a delta is to be applied to: not if the mirror's copy of the parent, or the basis,
+  // is not what the spoke made the delta for. To be called first.
+  Fit open(proto::Begin::Reader begin);
 
   // Throws a KJ exception if the piece is not what it should be, or cannot be written.
   void data(proto::Piece::Reader piece);
 
   // Checks the hash and gives the file to the mirror, with its time: it is published, or settled,
-  // with the next commit.
-  void end(Digest hash);
+  // with the next commit. Not if a delta made another file.
+  Fit end(Digest hash);
 
   uint64_t size() const { return size_; }
   uint64_t bytesReceived() const { return received_; }
@@ -67,6 +74,7 @@ class Incoming {
   uint64_t mirrorSize() const { return basis_.size - basis_.stagedTail; }
   void setMode(int fd);
   void patch(Mirror::File file);
+  kj::Maybe<Mirror::File> openParent(proto::Parent::Reader parent);
 
   Mirror& mirror_;
   const std::string path_;
@@ -78,6 +86,7 @@ class Incoming {
   const bool replaces_;
   bool moves_;  // the basis is at another path
 
+  const FileHasher::Secret secret_;
   FileHasher hasher_;
   uint64_t written_;                   // the file's length so far, held bytes included
   uint64_t received_ = 0;              // content bytes

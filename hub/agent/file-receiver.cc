@@ -1,4 +1,4 @@
-#include "hub/agent/incoming.h"
+#include "hub/agent/file-receiver.h"
 
 #include <absl/strings/str_cat.h>
 #include <errno.h>
@@ -62,27 +62,11 @@ bool answers(proto::Begin::Content content, Want::Kind asked) {
   return false;
 }
 
-// The mirror's copy of a parent, of a fork of `size` bytes. Throws if it is not the same as the
-// spoke's.
-Mirror::File openParent(Mirror& mirror, proto::Parent::Reader parent, uint64_t size,
-                        FileHasher::Secret secret) {
-  KJ_REQUIRE(parent.getSize() <= size, "a fork has no use for more of its parent than it is long");
-  auto path = parent.getPath().asChars();
-  auto opened = mirror.openFile(std::string(path.begin(), path.size()));
-  auto& file = KJ_REQUIRE_NONNULL(opened, "the mirror does not have the parent");
-  FileHasher hasher(secret);
-  KJ_REQUIRE(file.size >= parent.getSize() &&
-                 hashPrefix(file.fd, parent.getSize(), hasher) == parent.getSize() &&
-                 hasher.digest() == Digest::from(parent.getHash()),
-             "the mirror's copy of the parent is another one");
-  return kj::mv(file);
-}
-
 }  // namespace
 
-Incoming::Incoming(Mirror& mirror, const std::string& path, const Basis& basis,
-                   proto::Begin::Reader begin, Want::Kind asked, bool keepModes, bool replaces,
-                   FileHasher::Secret secret)
+FileReceiver::FileReceiver(Mirror& mirror, const std::string& path, const Basis& basis,
+                           proto::Begin::Reader begin, Want::Kind asked, bool keepModes,
+                           bool replaces, FileHasher::Secret secret)
     : mirror_(mirror),
       path_(path),
       basis_(basis),
@@ -93,26 +77,52 @@ Incoming::Incoming(Mirror& mirror, const std::string& path, const Basis& basis,
       mode_(keepModes ? mode_t((begin.getMode() & 0777) | 0600) : 0),
       replaces_(replaces),
       moves_(basis.kind == Basis::Kind::MIRROR && basis.path != path),
+      secret_(secret),
       hasher_(secret),
       written_(0) {
   KJ_REQUIRE(answers(begin.getContent(), asked), "not what was asked for");
   KJ_REQUIRE(size_ <= uint64_t(INT64_MAX), "not a size", size_);
-  if (begin.getContent() == proto::Begin::Content::FORK) {
-    patch(openParent(mirror_, begin.getParent(), size_, secret));
-  } else if (asked == Want::Kind::SIGNATURE) {
-    auto opened = mirror_.openFile(basis.path);
-    auto& file = KJ_REQUIRE_NONNULL(opened, "the basis is gone");
-    KJ_REQUIRE(file.size == basis.size && file.mtime == basis.mtime,
-               "the mirror's file was changed by someone else during the run");
-    patch(kj::mv(file));
-  } else if (basis.kind != Basis::Kind::NONE) {
+  if (begin.getContent() == proto::Begin::Content::TAIL) {
     KJ_REQUIRE(size_ >= basis.size, "a tail that ends before it begins");
     hasher_ = basis.hasher;
     written_ = basis.size;
   }
 }
 
-void Incoming::patch(Mirror::File file) {
+FileReceiver::Fit FileReceiver::open(proto::Begin::Reader begin) {
+  if (begin.getContent() == proto::Begin::Content::FORK) {
+    KJ_IF_MAYBE(parent, openParent(begin.getParent())) {
+      patch(kj::mv(*parent));
+      return Fit::FITS;
+    }
+    return Fit::OTHER_BASIS;
+  }
+  if (begin.getContent() != proto::Begin::Content::DELTA) return Fit::FITS;
+  KJ_IF_MAYBE(file, mirror_.openFile(basis_.path)) {
+    if (file->size == basis_.size && file->mtime == basis_.mtime) {
+      patch(kj::mv(*file));
+      return Fit::FITS;
+    }
+  }
+  return Fit::OTHER_BASIS;
+}
+
+// The mirror's copy of a parent; null if it is not the spoke's.
+kj::Maybe<Mirror::File> FileReceiver::openParent(proto::Parent::Reader parent) {
+  KJ_REQUIRE(parent.getSize() <= size_, "a fork has no use for more of its parent than it is long");
+  auto path = parent.getPath().asChars();
+  KJ_IF_MAYBE(file, mirror_.openFile(std::string(path.begin(), path.size()))) {
+    FileHasher hasher(secret_);
+    if (file->size >= parent.getSize() &&
+        hashPrefix(file->fd, parent.getSize(), hasher) == parent.getSize() &&
+        hasher.digest() == Digest::from(parent.getHash())) {
+      return kj::mv(*file);
+    }
+  }
+  return nullptr;
+}
+
+void FileReceiver::patch(Mirror::File file) {
   patcher_ = kj::heap<Patcher>(file.fd, size_, [this](kj::ArrayPtr<const kj::byte> bytes) {
     hasher_.update(bytes);
     append(bytes);
@@ -120,7 +130,7 @@ void Incoming::patch(Mirror::File file) {
   basisFile_ = kj::mv(file);
 }
 
-Incoming::~Incoming() noexcept(false) {
+FileReceiver::~FileReceiver() noexcept(false) {
   if (ended_ || out_.get() < 0) return;
   out_ = nullptr;
   if (written_ - (inPlace() ? mirrorSize() : 0) < MIN_PARTIAL || writing_) {
@@ -128,7 +138,7 @@ Incoming::~Incoming() noexcept(false) {
   }
 }
 
-void Incoming::data(proto::Piece::Reader piece) {
+void FileReceiver::data(proto::Piece::Reader piece) {
   auto bytes = piece.getBytes();
   received_ += bytes.size();
   if (patcher_.get() != nullptr) {
@@ -141,7 +151,7 @@ void Incoming::data(proto::Piece::Reader piece) {
   append(bytes);
 }
 
-void Incoming::append(kj::ArrayPtr<const kj::byte> bytes) {
+void FileReceiver::append(kj::ArrayPtr<const kj::byte> bytes) {
   written_ += bytes.size();
   if (!inPlace()) return stage(bytes);
   held_.addAll(bytes);
@@ -150,7 +160,7 @@ void Incoming::append(kj::ArrayPtr<const kj::byte> bytes) {
   held_.clear();
 }
 
-void Incoming::stage(kj::ArrayPtr<const kj::byte> bytes) {
+void FileReceiver::stage(kj::ArrayPtr<const kj::byte> bytes) {
   uint64_t at = written_ - bytes.size();
   if (out_.get() < 0) {
     out_ = mirror_.openStaged(path_, basis_.kind == Basis::Kind::PARTIAL || basis_.stagedTail > 0,
@@ -165,7 +175,7 @@ void Incoming::stage(kj::ArrayPtr<const kj::byte> bytes) {
 }
 
 // Throws as a write would: others may fit.
-void Incoming::requireRoom(int fd, uint64_t bytes) const {
+void FileReceiver::requireRoom(int fd, uint64_t bytes) const {
   bytes = std::min(bytes, inPlace() ? 2 * dense_ : dense_);
   auto free = freeBytes(fd);
   if (bytes < MIN_CHECKED || !free || bytes <= *free) return;
@@ -173,9 +183,11 @@ void Incoming::requireRoom(int fd, uint64_t bytes) const {
                                   formatBytes(*free)));
 }
 
-void Incoming::end(Digest hash) {
-  if (patcher_.get() != nullptr) patcher_->finish();
+FileReceiver::Fit FileReceiver::end(Digest hash) {
+  bool delta = patcher_.get() != nullptr;
+  if (delta) patcher_->finish();
   KJ_REQUIRE(written_ == size_, "less content than was announced");
+  if (delta && hasher_.digest() != hash) return Fit::OTHER_BASIS;
   KJ_REQUIRE(hasher_.digest() == hash, "the file fails its check");
   if (inPlace()) {
     appendTail();
@@ -187,9 +199,10 @@ void Incoming::end(Digest hash) {
     mirror_.publish(path_, replaces_);
   }
   ended_ = true;
+  return Fit::FITS;
 }
 
-void Incoming::appendTail() {
+void FileReceiver::appendTail() {
   if (out_.get() >= 0 || basis_.stagedTail > 0) {
     stage(held_.asPtr());
     held_.clear();
@@ -205,7 +218,7 @@ void Incoming::appendTail() {
   if (isStaged) mirror_.discardStaged(path_, staged());
 }
 
-void Incoming::appendInPlace(int file) {
+void FileReceiver::appendInPlace(int file) {
   uint64_t length = size_ - mirrorSize();
   requireRoom(file, length);
   writing_ = true;
@@ -229,7 +242,7 @@ void Incoming::appendInPlace(int file) {
 // A long tail takes a while to write, in which a reader of the file would find half a line. So it
 // is put behind a copy of the file, which takes its place, unless there is no room for one: else a
 // file could not grow any more, though its disk has room for what it grew by.
-bool Incoming::replaceByGrown(int file) {
+bool FileReceiver::replaceByGrown(int file) {
   try {
     return tryReplaceByGrown(file);
   } catch (const kj::Exception& e) {
@@ -238,7 +251,7 @@ bool Incoming::replaceByGrown(int file) {
   }
 }
 
-bool Incoming::tryReplaceByGrown(int file) {
+bool FileReceiver::tryReplaceByGrown(int file) {
   struct stat base;
   if (fstat(file, &base) != 0) throwErrno(errno, "cannot read the mirror's file");
   uint64_t length = size_ - mirrorSize(), tail = std::min(dense_, length);
@@ -262,7 +275,7 @@ bool Incoming::tryReplaceByGrown(int file) {
   return true;
 }
 
-void Incoming::setMode(int fd) {
+void FileReceiver::setMode(int fd) {
   if (mode_ != 0 && fchmod(fd, mode_) != 0) throwErrno(errno, "cannot set a file's mode");
 }
 

@@ -1,0 +1,235 @@
+#include "hub/agent/file-transfer.h"
+
+#include <kj/debug.h>
+
+#include "common/delta/rsync-job.h"
+#include "common/fs/file-io.h"
+#include "common/wire/protocol.h"
+
+namespace pibrain {
+
+namespace {
+
+// For a file of less than this a signature saves nothing over sending it, compressed.
+constexpr uint64_t MIN_DELTA = 16 * 1024;
+constexpr int MAX_RETRIES = 2;
+
+// The strong sums of a very large file are shortened, to make one request. What comes of them is
+// checked as a whole, so a collision costs time and nothing else.
+uint32_t strongLengthFor(uint64_t size) {
+  constexpr uint32_t SHORT = 12;
+  return signatureLength(size, 0) <= MAX_WANTED_SIGNATURES ? 0 : SHORT;
+}
+
+// Whether an interrupted run left some of it.
+bool isStaged(Mirror& mirror, const std::string& path) {
+  return mirror.endedUncleanly() && (mirror.openPartial(path, Mirror::Staged::FILE) != nullptr ||
+                                     mirror.openPartial(path, Mirror::Staged::TAIL) != nullptr);
+}
+
+}  // namespace
+
+Ladder ladderFor(const PlannedFile& planned, Mirror& mirror) {
+  static constexpr Method MOVED[] = {Method::MOVED, Method::NEW, Method::WHOLE};
+  static constexpr Method LOST[] = {Method::WHOLE};
+  // Without the first, unless there is something to go on with.
+  static constexpr Method CREATED[] = {Method::CONTINUE, Method::NEW, Method::WHOLE};
+  static constexpr Method GROWN[] = {Method::CONTINUE, Method::TAIL, Method::DELTA, Method::NEW,
+                                     Method::WHOLE};
+  static constexpr Method CUT[] = {Method::CONTINUE, Method::DELTA, Method::NEW, Method::WHOLE};
+
+  if (planned.kind == ChangeKind::MOVE) return MOVED;
+  // What is lost may be anywhere in what was written then.
+  bool lost = mirror.mayBeLost(planned.remote.path);
+  if (lost && planned.basisSize > 0) return LOST;
+  Ladder ladder = planned.basisSize == 0                     ? Ladder(CREATED)
+                  : planned.remote.size >= planned.basisSize ? Ladder(GROWN)
+                                                             : Ladder(CUT);
+  bool goesOn = !lost && isStaged(mirror, planned.remote.path);
+  return goesOn ? ladder : ladder.slice(1, ladder.size());
+}
+
+FileTransfer::FileTransfer(const PlannedFile& planned, Mirror& mirror, Candidates& candidates,
+                           FileHasher::Secret secret)
+    : planned_(planned),
+      mirror_(mirror),
+      candidates_(candidates),
+      secret_(secret),
+      ladder_(ladderFor(planned, mirror)) {}
+
+std::optional<Want> FileTransfer::prepare() {
+  if (kept_) {
+    auto want = kj::mv(kept_);
+    kept_.reset();
+    return want;
+  }
+  for (;; tryNext()) {
+    if (method() == Method::MOVED && candidate_.empty()) {
+      auto next = nextCandidate();
+      if (next == Candidate::BUSY) return std::nullopt;
+      if (next == Candidate::NONE) ++rung_;
+    }
+    if (prepareBasis()) break;
+  }
+  Want want;
+  want.file = planned_.remote.id;
+  want.kind = kind();
+  if (want.kind == Want::Kind::PREFIX) {
+    want.prefixSize = basis_->size;
+    want.prefixHash = basis_->hasher.digest();
+  } else if (want.kind == Want::Kind::SIGNATURE) {
+    want.signature = signature();
+  }
+  return want;
+}
+
+void FileTransfer::tryNext() {
+  state_ = State::QUEUED;
+  if (method() != Method::MOVED) {
+    ++rung_;
+    return;
+  }
+  candidates_.asked.erase(candidate_);
+  candidate_.clear();
+}
+
+bool FileTransfer::retry() {
+  state_ = State::QUEUED;
+  return ++retries_ <= MAX_RETRIES;
+}
+
+void FileTransfer::received(uint64_t size) {
+  size_ = size;
+  extends_ = method() == Method::TAIL || method() == Method::MOVED || planned_.basisSize == 0 ||
+             basis().stagedTail > 0;
+  wasFresh_ = basis().kind == Basis::Kind::MIRROR && basis().mtime < INT64_MAX &&
+              basis().mtime == mirror_.earlierThan(planned_.remote.mtime);
+  basis_ = nullptr;
+  if (method() == Method::MOVED) candidates_.taken.insert(candidate_);
+  candidates_.asked.erase(candidate_);
+  state_ = State::RECEIVED;
+}
+
+const Basis& FileTransfer::basis() const {
+  static const Basis NOTHING;
+  return basis_ == nullptr ? NOTHING : *basis_;
+}
+
+std::string FileTransfer::movedFrom() const {
+  bool came = state_ == State::RECEIVED || state_ == State::PUBLISHED;
+  return came && method() == Method::MOVED ? candidate_ : "";
+}
+
+void FileTransfer::end() {
+  basis_ = nullptr;
+  candidates_.asked.erase(candidate_);
+  state_ = State::ENDED;
+}
+
+Want::Kind FileTransfer::kind() const {
+  switch (method()) {
+    case Method::CONTINUE:
+    case Method::MOVED:
+    case Method::TAIL:
+      return Want::Kind::PREFIX;
+    case Method::DELTA:
+      return Want::Kind::SIGNATURE;
+    case Method::NEW:
+      return Want::Kind::NEW;
+    case Method::WHOLE:
+      break;
+  }
+  return Want::Kind::WHOLE;
+}
+
+uint64_t FileTransfer::expectedBytes() const {
+  if (planned_.kind == ChangeKind::MOVE) return 0;
+  uint64_t size = planned_.remote.size;
+  return size >= planned_.basisSize ? size - planned_.basisSize : size;
+}
+
+FileTransfer::Candidate FileTransfer::nextCandidate() {
+  for (; nextCandidate_ < planned_.candidates.size(); ++nextCandidate_) {
+    auto& path = planned_.candidates[nextCandidate_];
+    if (candidates_.taken.contains(path) || mirror_.mayBeLost(path)) continue;
+    if (!candidates_.asked.insert(path).second) return Candidate::BUSY;
+    ++nextCandidate_;
+    candidate_ = path;
+    return Candidate::TAKEN;
+  }
+  return Candidate::NONE;
+}
+
+// Whether there is what the method builds on.
+bool FileTransfer::prepareBasis() {
+  basis_ = nullptr;
+  if (method() == Method::NEW || method() == Method::WHOLE) return true;
+  basis_ = std::make_unique<Basis>();
+  basis_->hasher = FileHasher(secret_);
+  switch (method()) {
+    case Method::CONTINUE:
+      return continueBasis();
+    case Method::MOVED:
+      return prefixBasis(candidate_);
+    case Method::TAIL:
+      return prefixBasis(planned_.basis);
+    case Method::DELTA:
+      return deltaBasis();
+    default:
+      return true;
+  }
+}
+
+// Either the whole file so far, or a tail for the one in its place.
+bool FileTransfer::continueBasis() {
+  KJ_IF_MAYBE(file, mirror_.openPartial(path())) {
+    basis_->kind = Basis::Kind::PARTIAL;
+    return file->size <= planned_.remote.size && hash(*file);
+  }
+  if (planned_.basis.empty() || !prefixBasis(planned_.basis)) return false;
+  KJ_IF_MAYBE(file, mirror_.openPartial(path(), Mirror::Staged::TAIL)) {
+    basis_->stagedTail = file->size;
+    return basis_->size + file->size <= planned_.remote.size && hash(*file);
+  }
+  return false;
+}
+
+bool FileTransfer::prefixBasis(const std::string& path) {
+  KJ_IF_MAYBE(file, mirror_.openFile(path)) {
+    basis_->kind = Basis::Kind::MIRROR;
+    basis_->path = path;
+    basis_->mtime = file->mtime;
+    return file->size <= planned_.remote.size && hash(*file);
+  }
+  return false;
+}
+
+bool FileTransfer::deltaBasis() {
+  if (planned_.remote.size < MIN_DELTA) return false;
+  KJ_IF_MAYBE(file, mirror_.openFile(planned_.basis)) {
+    basis_->kind = Basis::Kind::MIRROR;
+    basis_->path = planned_.basis;
+    basis_->mtime = file->mtime;
+    basis_->size = file->size;
+    return file->size > 0 &&
+           signatureLength(file->size, strongLengthFor(file->size)) <= MAX_WANTED_SIGNATURE;
+  }
+  return false;
+}
+
+// Adds a file to the basis. False if it cannot be read, or there is nothing in it.
+bool FileTransfer::hash(const Mirror::File& file) {
+  if (mirror_.endedUncleanly()) mirror_.readFromDisk(file);
+  basis_->size += file.size;
+  return file.size > 0 && hashPrefix(file.fd, file.size, basis_->hasher) == file.size;
+}
+
+kj::Array<kj::byte> FileTransfer::signature() {
+  auto file = KJ_REQUIRE_NONNULL(mirror_.openFile(basis_->path), "the basis is gone");
+  kj::Vector<kj::byte> signature;
+  makeSignature(file.fd, file.size, 0, strongLengthFor(file.size),
+                [&](kj::ArrayPtr<const kj::byte> bytes) { signature.addAll(bytes); });
+  return signature.releaseAsArray();
+}
+
+}  // namespace pibrain
