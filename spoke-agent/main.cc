@@ -22,6 +22,7 @@
 #include "spoke-agent/confine/stdio-stream.h"
 #include "spoke-agent/serve/agent-server.h"
 #include "spoke-agent/setup/authorized-keys.h"
+#include "spoke-agent/tree/directory-tree.h"
 
 #ifdef PIBRAIN_ESCAPE_HOOK
 void tryToEscape();  // tests/e2e/escape.cc
@@ -131,7 +132,7 @@ void serveStdio(const Options& options) {
   saveMemory();
   // Whatever else whoever started it left open is none of its business.
   close_range(STDERR_FILENO + 1, ~0u, 0);
-  auto root = kj::refcounted<pibrain::Root>(options.root);
+  auto root = kj::refcounted<pibrain::DirectoryTree>(options.root);
   auto sandbox = pibrain::enterSandbox(root->fd(), options.memoryLimit << 20);
   if (options.requireSandbox && !sandbox.whole()) refuseToServe(sandbox);
 #ifdef PIBRAIN_ESCAPE_HOOK

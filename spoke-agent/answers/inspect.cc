@@ -8,7 +8,7 @@
 
 namespace pibrain {
 
-SignatureOf::SignatureOf(kj::Own<Root> root, std::shared_ptr<const Tree> tree, uint32_t file,
+SignatureOf::SignatureOf(kj::Own<TreeSource> root, std::shared_ptr<const Tree> tree, uint32_t file,
                          uint32_t blockLength, uint32_t strongLength)
     : root_(kj::mv(root)),
       tree_(kj::mv(tree)),
@@ -22,7 +22,7 @@ void SignatureOf::make() {
     refused_ = opened.get<proto::Reason>();
     return;
   }
-  auto& file = opened.get<Root::File>();
+  auto& file = opened.get<TreeSource::File>();
   // So that the signature stays small whatever block length was asked for.
   if (blockLength_ > 0 && file.size / blockLength_ > Signature::MAX_BLOCKS / 8) {
     refused_ = proto::Reason::BAD_REQUEST;
@@ -62,7 +62,7 @@ bool DigestsOf::produce(BlockWriter& writer) {
     refuse(writer, id, opened.get<proto::Reason>());
     return !files_.empty();
   }
-  auto& file = opened.get<Root::File>();
+  auto& file = opened.get<TreeSource::File>();
   FileHasher hasher(secret_);
   uint64_t size = 0, wanted = kj::min(file.size, length);
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { size = hashPrefix(file.fd, wanted, hasher); })) {

@@ -6,14 +6,14 @@
 #include <vector>
 
 #include "spoke-agent/answers/event-source.h"
-#include "spoke-agent/tree/root.h"
+#include "spoke-agent/tree/tree-source.h"
 
 namespace pibrain {
 
 // librsync's signature of one file.
 class SignatureOf : public EventSource {
  public:
-  SignatureOf(kj::Own<Root> root, std::shared_ptr<const Tree> tree, uint32_t file,
+  SignatureOf(kj::Own<TreeSource> root, std::shared_ptr<const Tree> tree, uint32_t file,
               uint32_t blockLength, uint32_t strongLength);
 
   bool produce(BlockWriter& writer) override;
@@ -21,7 +21,7 @@ class SignatureOf : public EventSource {
  private:
   void make();
 
-  kj::Own<Root> root_;
+  kj::Own<TreeSource> root_;
   std::shared_ptr<const Tree> tree_;
   uint32_t file_;
   uint32_t blockLength_;
@@ -39,14 +39,14 @@ class DigestsOf : public EventSource {
     uint32_t file;
     uint64_t length;
   };
-  DigestsOf(kj::Own<Root> root, std::shared_ptr<const Tree> tree, std::deque<Ask> files,
+  DigestsOf(kj::Own<TreeSource> root, std::shared_ptr<const Tree> tree, std::deque<Ask> files,
             kj::Array<kj::byte> secret)
       : root_(kj::mv(root)), tree_(kj::mv(tree)), files_(kj::mv(files)), secret_(kj::mv(secret)) {}
 
   bool produce(BlockWriter& writer) override;
 
  private:
-  kj::Own<Root> root_;
+  kj::Own<TreeSource> root_;
   std::shared_ptr<const Tree> tree_;
   std::deque<Ask> files_;
   const kj::Array<kj::byte> secret_;

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "common/fs/file-io.h"
+#include "common/fs/rooted-dir.h"
 #include "common/wire/protocol.h"
 #include "spoke-agent/answers/fork.h"
 
@@ -51,7 +52,7 @@ void refuse(BlockWriter& writer, uint32_t file, proto::Reason reason) {
   });
 }
 
-uint64_t publishableSize(const Root::File& file, int64_t now) {
+uint64_t publishableSize(const TreeSource::File& file, int64_t now) {
   if (!file.path.ends_with(SESSION_SUFFIX) || !changedWithin(QUIET_NANOS, file.mtime, now)) {
     return file.size;
   }
@@ -71,7 +72,7 @@ uint64_t wholeLines(int fd, uint64_t size) {
   return 0;
 }
 
-Pull::Pull(kj::Own<Root> root, std::shared_ptr<const Tree> tree,
+Pull::Pull(kj::Own<TreeSource> root, std::shared_ptr<const Tree> tree,
            capnp::List<proto::Want>::Reader wants, kj::Array<kj::byte> secret)
     : root_(kj::mv(root)), tree_(kj::mv(tree)), secret_(kj::mv(secret)) {
   for (auto want : wants) {
@@ -108,7 +109,7 @@ bool Pull::produce(BlockWriter& writer) {
   return out_ != nullptr || !wants_.empty();
 }
 
-bool Pull::isDatabaseInUse(const Root::File& file, int64_t now) const {
+bool Pull::isDatabaseInUse(const TreeSource::File& file, int64_t now) const {
   std::string_view base = file.path;
   for (std::string_view suffix : DATABASE_SUFFIXES) {
     if (base.ends_with(suffix)) base.remove_suffix(suffix.size());
@@ -121,8 +122,8 @@ bool Pull::isDatabaseInUse(const Root::File& file, int64_t now) const {
     KJ_IF_MAYBE(id, tree_->idOf(std::string(base) + std::string(suffix))) {
       isDatabase |= !suffix.empty();
       auto beside = root_->open(*tree_, *id);
-      if (!beside.is<Root::File>()) continue;
-      fresh |= changedWithin(SETTLED_NANOS, beside.get<Root::File>().mtime, now);
+      if (!beside.is<TreeSource::File>()) continue;
+      fresh |= changedWithin(SETTLED_NANOS, beside.get<TreeSource::File>().mtime, now);
     }
   }
   return isDatabase && fresh;
@@ -138,7 +139,7 @@ void Pull::start(BlockWriter& writer, Want want) {
   auto out = std::make_unique<Outgoing>();
   out->id = want.file;
   out->hasher = FileHasher(secret_);
-  out->file = kj::mv(opened.get<Root::File>());
+  out->file = kj::mv(opened.get<TreeSource::File>());
   if (isDatabaseInUse(out->file, now)) {
     refuse(writer, want.file, proto::Reason::UNFINISHED_LINE);
     return;
@@ -214,7 +215,7 @@ bool Pull::startFork(Outgoing& out) {
   }
   auto opened = root_->open(*tree_, id);
   if (id == out.id || opened.is<proto::Reason>()) return false;
-  auto& parent = opened.get<Root::File>();
+  auto& parent = opened.get<TreeSource::File>();
   // What the hub has of it if it synced it in this run or before; and a fork repeats its parent's
   // beginning.
   uint64_t size = kj::min(parent.size, KJ_ASSERT_NONNULL(tree_->find(id)).file.size);

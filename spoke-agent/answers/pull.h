@@ -10,7 +10,7 @@
 #include "common/delta/rsync-job.h"
 #include "common/wire/digest.h"
 #include "spoke-agent/answers/event-source.h"
-#include "spoke-agent/tree/root.h"
+#include "spoke-agent/tree/tree-source.h"
 
 namespace pibrain {
 
@@ -18,8 +18,8 @@ namespace pibrain {
 class Pull : public EventSource {
  public:
   // `secret`: what all hashes are made with (FileHasher).
-  Pull(kj::Own<Root> root, std::shared_ptr<const Tree> tree, capnp::List<proto::Want>::Reader wants,
-       kj::Array<kj::byte> secret = nullptr);
+  Pull(kj::Own<TreeSource> root, std::shared_ptr<const Tree> tree,
+       capnp::List<proto::Want>::Reader wants, kj::Array<kj::byte> secret = nullptr);
 
   bool produce(BlockWriter& writer) override;
 
@@ -43,7 +43,7 @@ class Pull : public EventSource {
   // A file on its way out.
   struct Outgoing {
     uint32_t id;
-    Root::File file;
+    TreeSource::File file;
     uint64_t end;         // the size that is sent: P4 may hold back the last line
     uint64_t offset = 0;  // what has been read
     int64_t opened;       // when, ns since the epoch
@@ -58,7 +58,7 @@ class Pull : public EventSource {
 
   void start(BlockWriter& writer, Want want);
   // Whether the file is a part of a database that was written to a moment ago.
-  bool isDatabaseInUse(const Root::File& file, int64_t now) const;
+  bool isDatabaseInUse(const TreeSource::File& file, int64_t now) const;
   // Whether the file's beginning is the basis; if so, it has been hashed.
   bool startsWith(Outgoing& out, const Prefix& prefix);
   // Reads the file for a delta. Throws when that takes longer than any honest signature makes it.
@@ -76,7 +76,7 @@ class Pull : public EventSource {
   // Whether what was sent is what the file still holds.
   bool stillHolds(const Outgoing& out) const;
 
-  kj::Own<Root> root_;
+  kj::Own<TreeSource> root_;
   std::shared_ptr<const Tree> tree_;
   const kj::Array<kj::byte> secret_;
   std::deque<Want> wants_;
@@ -88,7 +88,7 @@ void refuse(BlockWriter& writer, uint32_t file, proto::Reason reason);
 
 // How much of a file is published (P4): all of it, or, of a *.jsonl file that changed less than
 // QUIET_NANOS before `now`, what ends with its last newline.
-uint64_t publishableSize(const Root::File& file, int64_t now);
+uint64_t publishableSize(const TreeSource::File& file, int64_t now);
 
 // Where the last line ends that is whole within the file's first `size` bytes; 0 if none is.
 uint64_t wholeLines(int fd, uint64_t size);

@@ -107,7 +107,7 @@ class BlocksImpl : public proto::Blocks::Server {
 
 class SessionsImpl : public proto::Sessions::Server {
  public:
-  SessionsImpl(kj::Own<Root> root, kj::Own<Writers> writers)
+  SessionsImpl(kj::Own<TreeSource> root, kj::Own<Writers> writers)
       : root_(kj::mv(root)), writers_(kj::mv(writers)) {}
 
   kj::Promise<void> scan(ScanContext context) override {
@@ -179,13 +179,13 @@ class SessionsImpl : public proto::Sessions::Server {
     return root_->tree() != nullptr ? root_->tree() : std::make_shared<const Tree>();
   }
 
-  kj::Own<Root> root_;
+  kj::Own<TreeSource> root_;
   kj::Own<Writers> writers_;
 };
 
 class SpokeImpl : public proto::Spoke::Server {
  public:
-  SpokeImpl(kj::Own<Root> root, std::string sandbox)
+  SpokeImpl(kj::Own<TreeSource> root, std::string sandbox)
       : root_(kj::mv(root)), sandbox_(std::move(sandbox)) {}
 
   kj::Promise<void> hello(HelloContext context) override {
@@ -212,14 +212,14 @@ class SpokeImpl : public proto::Spoke::Server {
   }
 
  private:
-  kj::Own<Root> root_;
+  kj::Own<TreeSource> root_;
   kj::Own<Writers> writers_ = kj::refcounted<Writers>();  // of all its Sessions
   const std::string sandbox_;
 };
 
 }  // namespace
 
-proto::Spoke::Client makeSpoke(kj::Own<Root> root, std::string sandbox) {
+proto::Spoke::Client makeSpoke(kj::Own<TreeSource> root, std::string sandbox) {
   return kj::heap<SpokeImpl>(kj::mv(root), std::move(sandbox));
 }
 

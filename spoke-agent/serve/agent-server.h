@@ -5,12 +5,12 @@
 #include <string>
 
 #include "proto/agent.capnp.h"
-#include "spoke-agent/tree/root.h"
+#include "spoke-agent/tree/tree-source.h"
 
 namespace pibrain {
 
 // The bootstrap capability of an agent that serves `root`; `sandbox` says what confines it.
-proto::Spoke::Client makeSpoke(kj::Own<Root> root, std::string sandbox);
+proto::Spoke::Client makeSpoke(kj::Own<TreeSource> root, std::string sandbox);
 
 // Writes the preamble and serves `spoke` over `stream` until the hub hangs up.
 void serve(kj::AsyncIoStream& stream, proto::Spoke::Client spoke, kj::WaitScope& waitScope);

@@ -7,6 +7,7 @@
 
 #include "common/wire/block-stream.h"
 #include "spoke-agent/serve/agent-server.h"
+#include "spoke-agent/tree/directory-tree.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/small-tree.h"
 
@@ -23,7 +24,7 @@ class Hub {
   Hub(Input& input, const SmallTree& tree)
       : input_(input),
         tree_(tree),
-        spoke_(makeSpoke(kj::refcounted<Root>(tree.root()), "none")),
+        spoke_(makeSpoke(kj::refcounted<DirectoryTree>(tree.root()), "none")),
         sessions_(spoke_.helloRequest().send().getSessions()) {}
 
   void run() {

@@ -3,6 +3,7 @@
 // Input: a byte of options, then the bytes of the connection.
 
 #include "spoke-agent/serve/agent-server.h"
+#include "spoke-agent/tree/directory-tree.h"
 #include "tests/fuzz/delivery.h"
 #include "tests/fuzz/small-tree.h"
 
@@ -15,7 +16,7 @@ void run(Input input) {
   auto pipe = kj::newTwoWayPipe();
   Peer hub(*pipe.ends[0], input.rest());
   tolerating([&]() {
-    auto spoke = makeSpoke(kj::refcounted<Root>(tree.root()), "none");
+    auto spoke = makeSpoke(kj::refcounted<DirectoryTree>(tree.root()), "none");
     serve(*pipe.ends[1], kj::mv(spoke), asyncIo().waitScope);
   });
 }

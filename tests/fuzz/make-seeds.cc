@@ -10,6 +10,7 @@
 #include "hub/mirror/mirror.h"
 #include "spoke-agent/answers/listing.h"
 #include "spoke-agent/serve/agent-server.h"
+#include "spoke-agent/tree/directory-tree.h"
 #include "tests/fuzz/conversation.h"
 #include "tests/fuzz/pipe-connection.h"
 #include "tests/fuzz/small-tree.h"
@@ -78,7 +79,7 @@ struct Recording {
 Recording record(const std::string& root,
                  const std::function<void(kj::Own<kj::AsyncIoStream>)>& talk) {
   auto pipe = kj::newTwoWayPipe();
-  Server server(*pipe.ends[0], makeSpoke(kj::refcounted<Root>(root), "none"));
+  Server server(*pipe.ends[0], makeSpoke(kj::refcounted<DirectoryTree>(root), "none"));
   Recorder recorder(kj::mv(pipe.ends[1]));
   talk(kj::Own<kj::AsyncIoStream>(&recorder, kj::NullDisposer::instance));
   return {recorder.sent, recorder.received.substr(PREAMBLE.size())};

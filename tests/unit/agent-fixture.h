@@ -12,6 +12,7 @@
 #include "common/wire/block-stream.h"
 #include "common/wire/protocol.h"
 #include "spoke-agent/serve/agent-server.h"
+#include "spoke-agent/tree/directory-tree.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {
@@ -46,7 +47,7 @@ class AgentFixture : public testing::Test {
     thread_ = std::thread([root, fd = ends[1]]() {
       auto io = kj::setupAsyncIo();
       auto stream = io.lowLevelProvider->wrapSocketFd(kj::AutoCloseFd(fd));
-      serve(*stream, makeSpoke(kj::refcounted<Root>(root), "none"), io.waitScope);
+      serve(*stream, makeSpoke(kj::refcounted<DirectoryTree>(root), "none"), io.waitScope);
     });
     stream_ = io_.lowLevelProvider->wrapSocketFd(kj::AutoCloseFd(ends[0]));
     std::string preamble(PREAMBLE.size(), '\0');

@@ -11,7 +11,7 @@ namespace pibrain {
 namespace {
 
 uint64_t publishable(std::string_view content, std::string_view name, int64_t age) {
-  Root::File file{fileWith(content), std::string(name), content.size(), OLD, 0600};
+  TreeSource::File file{fileWith(content), std::string(name), content.size(), OLD, 0600};
   return publishableSize(file, OLD + age);
 }
 
@@ -66,7 +66,7 @@ TEST(Pull, quietFilesAndOtherFilesArePublishedWhole) {
 
 TEST(Pull, fileThatShrankMeanwhileGivesWhatIsThere) {
   std::string content = "one\ntwo\nthree";
-  Root::File file{fileWith("one\ntw"), "s.jsonl", content.size(), OLD, 0600};
+  TreeSource::File file{fileWith("one\ntw"), "s.jsonl", content.size(), OLD, 0600};
   EXPECT_EQ(publishableSize(file, OLD), 4u);
 }
 

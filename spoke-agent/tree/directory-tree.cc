@@ -1,4 +1,4 @@
-#include "spoke-agent/tree/root.h"
+#include "spoke-agent/tree/directory-tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,7 +41,7 @@ std::string expandPath(const std::string& path) {
   return std::string(directory) + "/" + path;
 }
 
-Root::Root(const std::string& path) : path_(expandPath(path)) {
+DirectoryTree::DirectoryTree(const std::string& path) : path_(expandPath(path)) {
   while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
   // The root's own path comes from authorized_keys, so a symlink in it is its owner's wish.
   int fd = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -55,12 +55,12 @@ Root::Root(const std::string& path) : path_(expandPath(path)) {
   }
 }
 
-int Root::fd() const {
+int DirectoryTree::fd() const {
   KJ_IF_MAYBE(dir, dir_) return dir->fd();
   return -1;
 }
 
-void Root::beginScan() {
+void DirectoryTree::beginScan() {
   try {
     begun_ = std::async(std::launch::async, [this]() { return walk(); });
   } catch (const std::system_error&) {
@@ -68,12 +68,12 @@ void Root::beginScan() {
   }
 }
 
-std::shared_ptr<const Tree> Root::scan() {
+std::shared_ptr<const Tree> DirectoryTree::scan() {
   tree_ = std::make_shared<const Tree>(begun_.valid() ? begun_.get() : walk());
   return tree_;
 }
 
-std::shared_ptr<const Tree> Root::scanUntilAtRest(bool& atRest) {
+std::shared_ptr<const Tree> DirectoryTree::scanUntilAtRest(bool& atRest) {
   auto begun = std::chrono::steady_clock::now();
   auto pause = FIRST_PAUSE;
   if (tree_ == nullptr) scan();
@@ -88,7 +88,7 @@ std::shared_ptr<const Tree> Root::scanUntilAtRest(bool& atRest) {
   }
 }
 
-Tree Root::walk() const {
+Tree DirectoryTree::walk() const {
   Tree tree;
   KJ_IF_MAYBE(dir, dir_) {
     KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { tree = walkTree(dir->fd()); })) {
@@ -100,7 +100,8 @@ Tree Root::walk() const {
   return tree;
 }
 
-kj::OneOf<Root::File, proto::Reason> Root::open(const Tree& tree, uint32_t id) const {
+kj::OneOf<DirectoryTree::File, proto::Reason> DirectoryTree::open(const Tree& tree,
+                                                                  uint32_t id) const {
   std::string path;
   KJ_IF_MAYBE(found, tree.find(id)) {
     path = found->directory.pathOf(found->file);

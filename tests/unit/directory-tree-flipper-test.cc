@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <kj/debug.h>
 
-#include "spoke-agent/tree/root.h"
+#include "spoke-agent/tree/directory-tree.h"
 #include "tests/unit/canary.h"
 #include "tests/unit/flipper.h"
 
@@ -32,15 +32,16 @@ class RootFlipper : public testing::Test {
  protected:
   ~RootFlipper() noexcept override {}
 
-  void readAll(Root& root, const Tree& tree) {
+  void readAll(DirectoryTree& root, const Tree& tree) {
     for (uint32_t id = 0; id < tree.files; ++id) {
       auto found = KJ_ASSERT_NONNULL(tree.find(id));
       auto path = found.directory.pathOf(found.file);
       EXPECT_EQ(path.find("canary-only"), std::string::npos);
       auto opened = root.open(tree, id);
-      if (opened.is<Root::File>()) {
+      if (opened.is<TreeSource::File>()) {
         char text[64] = "";
-        readAt(opened.get<Root::File>().fd, kj::arrayPtr(text, sizeof(text) - 1).asBytes(), 0);
+        readAt(opened.get<TreeSource::File>().fd, kj::arrayPtr(text, sizeof(text) - 1).asBytes(),
+               0);
         EXPECT_EQ(std::string(text), "theirs") << path;
         ++read_;
       } else {
@@ -72,7 +73,7 @@ TEST_F(RootFlipper, tenThousandRounds) {
   link("deep", "deep");
   link("deeper", "deep/" + LONG_NAME);
   ASSERT_EQ(mkfifo((dir_ / "flip/fifo").c_str(), 0600), 0);
-  Root root(dir_ / "root");
+  DirectoryTree root(dir_ / "root");
   auto whole = root.scan();
   EXPECT_EQ(whole->files, 5u);
   uint64_t swaps = 0;

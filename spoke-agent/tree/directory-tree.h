@@ -1,0 +1,44 @@
+#pragma once
+
+#include <future>
+#include <memory>
+#include <string>
+
+#include "common/fs/rooted-dir.h"
+#include "spoke-agent/tree/tree-source.h"
+
+namespace pibrain {
+
+// The files beneath a directory. A scan is a walk.
+class DirectoryTree : public TreeSource {
+ public:
+  // `path` as in --root: "~" and "~/…" are $HOME, a relative path is below the working directory.
+  explicit DirectoryTree(const std::string& path);
+
+  // The directory's descriptor; -1 if it is not served.
+  int fd() const;
+
+  // Begins a walk in the background, for the first scan().
+  void beginScan();
+
+  const std::string& path() const override { return path_; }
+  proto::RootState state() const override { return state_; }
+  std::shared_ptr<const Tree> scan() override;
+  std::shared_ptr<const Tree> scanUntilAtRest(bool& atRest) override;
+  std::shared_ptr<const Tree> tree() const override { return tree_; }
+  kj::OneOf<File, proto::Reason> open(const Tree& tree, uint32_t id) const override;
+
+ private:
+  Tree walk() const;
+
+  std::string path_;
+  kj::Maybe<RootedDir> dir_;
+  proto::RootState state_;
+  std::future<Tree> begun_;  // its thread reads dir_
+  std::shared_ptr<const Tree> tree_;
+};
+
+// "~" and "~/…" with $HOME, anything else made absolute.
+std::string expandPath(const std::string& path);
+
+}  // namespace pibrain
