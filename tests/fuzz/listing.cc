@@ -9,6 +9,7 @@
 
 #include "common/wire/block-stream.h"
 #include "hub/agent/plan.h"
+#include "hub/base/reason.h"
 #include "hub/mirror/mirror.h"
 #include "tests/fuzz/fuzz.h"
 
