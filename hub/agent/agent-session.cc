@@ -201,7 +201,7 @@ Listing AgentSession::readListing(proto::Blocks::Client blocks, const Known& kno
   ListingReader reader(known, limits_.listingBytes);
   auto take = [&](proto::Event::Reader event) { reader.event(event); };
   readAllBlocks(kj::mv(blocks), kj::mv(first), take);
-  auto unknown = reader.unknown();
+  auto unknown = reader.unresolved();
   for (size_t done = 0; done < unknown.size(); done += MAX_IDS) {
     size_t count = std::min(unknown.size() - done, MAX_IDS);
     auto request = sessions_.describeRequest();
@@ -210,7 +210,7 @@ Listing AgentSession::readListing(proto::Blocks::Client blocks, const Known& kno
     auto ask = entries.nextRequest().send();
     readAllBlocks(kj::mv(entries), kj::mv(ask), take);
   }
-  return reader.take();
+  return reader.finish();
 }
 
 void AgentSession::pull(kj::ArrayPtr<const Want> wants,

@@ -86,7 +86,7 @@ void ListingReader::event(proto::Event::Reader event) {
   }
 }
 
-void ListingReader::hold(size_t bytes) {
+void ListingReader::chargeMemory(size_t bytes) {
   held_ += bytes;
   if (held_ <= maxHeld_) return;
   throw Failure(absl::StrCat(
@@ -101,7 +101,7 @@ void ListingReader::problem(proto::Problem::Reader problem) {
   // What is wrong with it may be its length.
   bool tooLong = problem.getReason() == proto::Reason::NAME_TOO_LONG;
   if (!path.empty() && !tooLong && !isSafePath(path)) refuse("not a path", path);
-  hold(PER_ITEM + path.size());
+  chargeMemory(PER_ITEM + path.size());
   listing_.problems.emplace_back(std::move(path), problem.getReason());
 }
 
@@ -109,7 +109,7 @@ void ListingReader::skipped(capnp::Data::Reader data) {
   KJ_REQUIRE(listing_.skipped.size() < known_.maxSkipped, "more was skipped than was asked for");
   auto path = textOf(data);
   KJ_REQUIRE(!path.empty(), "something without a name was skipped");
-  hold(PER_ITEM + path.size());
+  chargeMemory(PER_ITEM + path.size());
   listing_.skipped.push_back(std::move(path));
 }
 
@@ -129,7 +129,7 @@ void ListingReader::directory(proto::Directory::Reader directory) {
   auto path = textOf(directory.getPath());
   if (!path.empty() && !isSafePath(path)) refuse("not a path", path);
   if (listing_.directories.empty() || listing_.directories.back() != path) {
-    hold(PER_ITEM + path.size());
+    chargeMemory(PER_ITEM + path.size());
     listing_.directories.push_back(path);
   }
   // Each get counts against the message's traversal limit: once.
@@ -159,7 +159,7 @@ void ListingReader::fingerprint(uint32_t id, uint64_t fingerprint) {
   if (mirror_.empty()) indexMirror();
   auto found = mirror_.find(fingerprint);
   if (found == mirror_.end()) {
-    hold(PER_ITEM);
+    chargeMemory(PER_ITEM);
     KJ_REQUIRE(unknown_.emplace(id, listing_.directories.size() - 1).second, "a file twice", id);
     return;
   }
@@ -194,7 +194,7 @@ void ListingReader::file(uint32_t id, size_t directory, std::string_view name, u
   KJ_REQUIRE(size <= uint64_t(INT64_MAX), "not a size", size);
   auto path = joinPath(listing_.directories[directory], name);
   if (!isSafePath(path)) refuse("a path that is too deep", path);
-  hold(PER_FILE + 2 * path.size());
+  chargeMemory(PER_FILE + 2 * path.size());
   if (isReserved(path)) {
     listing_.reserved.push_back(std::move(path));
   } else {
@@ -202,14 +202,14 @@ void ListingReader::file(uint32_t id, size_t directory, std::string_view name, u
   }
 }
 
-std::vector<uint32_t> ListingReader::unknown() const {
+std::vector<uint32_t> ListingReader::unresolved() const {
   std::vector<uint32_t> ids;
   for (auto& [id, directory] : unknown_) ids.push_back(id);
   std::sort(ids.begin(), ids.end());
   return ids;
 }
 
-Listing ListingReader::take() {
+Listing ListingReader::finish() {
   KJ_REQUIRE(summarized_, "a listing without a summary");
   KJ_REQUIRE(unknown_.empty(), "a file without an entry");
   std::unordered_set<std::string_view> paths;

@@ -67,14 +67,14 @@ class ListingReader {
 
   void event(proto::Event::Reader event);
 
-  // The files of which only a fingerprint came that no file of the mirror has: each wants an entry
-  // event before the listing is taken.
-  std::vector<uint32_t> unknown() const;
+  // Ids of files whose fingerprint matches nothing in the mirror. Ask for their entries before
+  // calling finish().
+  std::vector<uint32_t> unresolved() const;
 
-  Listing take();
+  Listing finish();
 
  private:
-  void hold(size_t bytes);
+  void chargeMemory(size_t bytes);
   void problem(proto::Problem::Reader problem);
   void unseen(capnp::List<uint32_t>::Reader indexes);
   void directory(proto::Directory::Reader directory);

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "hub/pass/options.h"
+
 namespace CLI {
 class App;
 }
@@ -38,7 +40,7 @@ struct RunArguments {
   bool deleteGone = false;
   uint64_t maxDelete = 0;
   uint32_t bwLimit = 0;  // KiB/s; 0: none
-  uint32_t jobs = 8;
+  uint32_t jobs = USUAL_JOBS;
   bool due = false;
   bool verbose = false;
   bool quiet = false;

@@ -8,6 +8,7 @@
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
 #include "hub/history/store.h"
+#include "hub/pass/options.h"
 #include "hub/report/documents.h"
 #include "hub/run/doctor.h"
 #include "hub/run/libraries.h"
@@ -16,8 +17,6 @@
 namespace pibrain {
 
 namespace {
-
-constexpr size_t JOBS = 8;
 
 Sign signOf(CheckState state) {
   switch (state) {
@@ -53,7 +52,7 @@ int syncDoctor(const DoctorArguments& arguments) {
   auto hub = examineHub(config, chosen->spokes);
   auto store = openHistory(config, hub);
   std::vector<Examination> spokes(chosen->spokes.size());
-  forEachInParallel(spokes.size(), JOBS, [&](size_t i) {
+  forEachInParallel(spokes.size(), USUAL_JOBS, [&](size_t i) {
     spokes[i] = examineSpoke(config, *chosen->spokes[i], store.get());
   });
   bool failed = hub.failed() || std::any_of(spokes.begin(), spokes.end(),

@@ -15,6 +15,7 @@
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
+#include "hub/pass/options.h"
 #include "hub/report/documents.h"
 #include "hub/run/libraries.h"
 #include "hub/setup/manage.h"
@@ -57,8 +58,6 @@ struct SpokeRemoveArguments {
   bool keepMirror = false;
   bool force = false;
 };
-
-constexpr size_t JOBS = 8;
 
 // What the commands have in common: a config that may not exist yet, the history, and how to say
 // what happens.
@@ -184,7 +183,7 @@ int spokeUpgrade(const SpokeUpgradeArguments& arguments) {
   std::vector<SpokeChange> changes(spokes.size());
   // Who may be asked for a password is asked one at a time.
   std::mutex printing;
-  forEachInParallel(spokes.size(), manage.options().mayAsk ? 1 : JOBS, [&](size_t i) {
+  forEachInParallel(spokes.size(), manage.options().mayAsk ? 1 : USUAL_JOBS, [&](size_t i) {
     auto options = manage.options();
     // Lines of several at once would not tell whose they are.
     options.say = [](const std::string&) {};

@@ -12,6 +12,7 @@
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
 #include "hub/history/store.h"
+#include "hub/pass/options.h"
 #include "hub/report/documents.h"
 #include "hub/run/libraries.h"
 #include "hub/run/verify.h"
@@ -28,7 +29,6 @@ struct VerifyArguments {
   bool json = false;
 };
 
-constexpr size_t JOBS = 8;
 constexpr size_t MAX_PRINTED = 100;
 
 std::string describe(const Difference& difference) {
@@ -123,7 +123,7 @@ int syncVerify(const VerifyArguments& arguments) {
   auto store = Store::openExisting(config.hub.databaseDir, warn);
   std::vector<Verification> results(chosen->spokes.size());
   std::mutex printing;
-  forEachInParallel(results.size(), JOBS, [&](size_t i) {
+  forEachInParallel(results.size(), USUAL_JOBS, [&](size_t i) {
     auto& spoke = *chosen->spokes[i];
     results[i] = verifyOrSkip(config, spoke, arguments.repair, store.ok() ? store->get() : nullptr);
     std::lock_guard lock(printing);

@@ -8,6 +8,9 @@
 
 namespace pibrain {
 
+// Spokes at a time, unless a person says otherwise.
+inline constexpr uint32_t USUAL_JOBS = 8;
+
 // What a run was told on the command line.
 struct RunOptions {
   bool dryRun = false;
@@ -15,7 +18,7 @@ struct RunOptions {
   uint64_t maxDelete = 0;                // 0: half of the mirror
   std::shared_ptr<RateLimiter> limiter;  // shared by all spokes; null: each spoke's own bw_limit
   uint32_t rsyncBwLimit = 0;             // KiB/s, for each rsync; 0: each spoke's own bw_limit
-  uint32_t jobs = 8;                     // spokes at a time
+  uint32_t jobs = USUAL_JOBS;                     // spokes at a time
 };
 
 }  // namespace pibrain

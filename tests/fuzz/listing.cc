@@ -200,10 +200,10 @@ void run(Input input) {
   tolerating([&]() {
     ListingReader reader(having.known);
     for (size_t events = 0; !input.empty() && events < MAX_EVENTS;) {
-      auto block = nextBlock(input, mode, script, events, reader.unknown());
+      auto block = nextBlock(input, mode, script, events, reader.unresolved());
       decoder.read(bytesOf(block), [&](proto::Event::Reader event) { reader.event(event); });
     }
-    auto listing = reader.take();
+    auto listing = reader.finish();
     checkListing(listing);
     checkPlan(having, listing, makePlan(having.tree, having.kept, having.known, listing));
     for (auto& [path, reason] : listing.problems) {

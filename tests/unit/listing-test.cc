@@ -106,7 +106,7 @@ Listing listingOf(const std::vector<Fill>& events, size_t known = 0) {
   SmallMirror mirror(known);
   ListingReader reader(mirror.known);
   for (auto& event : events) give(reader, event);
-  return reader.take();
+  return reader.finish();
 }
 
 // Of more directories than fit one request the agent is not told: it lists them, changed or not.
@@ -118,7 +118,7 @@ TEST(ListingReader, directoriesBeyondTheLimitAreTakenForUnseen) {
   ListingReader listed(known);
   give(listed, summary());
   give(listed, unseen({5}));
-  auto listing = listed.take();
+  auto listing = listed.finish();
   std::sort(listing.unseen.begin(), listing.unseen.end());
   EXPECT_EQ(listing.unseen, (std::vector<uint32_t>{5, MAX_KNOWN, MAX_KNOWN + 1, MAX_KNOWN + 2}));
   ListingReader wrong(known);
@@ -137,7 +137,7 @@ TEST(ListingReader, namesWhatWasSkipped) {
   give(reader, skipped("a/link"));
   give(reader, skipped("socket"));
   EXPECT_THROW(give(reader, skipped("one more than was asked for")), kj::Exception);
-  auto listing = reader.take();
+  auto listing = reader.finish();
   EXPECT_EQ(listing.skipped, (std::vector<std::string>{"a/link", "socket"}));
   EXPECT_FALSE(listing.namesAllSkipped());
 }
@@ -286,7 +286,7 @@ TEST(ListingReader, readsTheLargestEventThroughABlock) {
   Known known;
   ListingReader reader(known);
   decoder.read(writer.finish(true), [&](proto::Event::Reader event) { reader.event(event); });
-  EXPECT_EQ(reader.take().listed.size(), 1000u);
+  EXPECT_EQ(reader.finish().listed.size(), 1000u);
 }
 
 TEST(ListingReader, findsFilesByTheirFingerprints) {
@@ -298,12 +298,12 @@ TEST(ListingReader, findsFilesByTheirFingerprints) {
   give(reader, fingerprints("d0", {mirror.fingerprint(0), 0, mirror.fingerprint(2)}, 4, {"new"}));
   // d1 was seen, so its file is not looked for, and the other is nowhere.
   give(reader, fingerprints("e", {mirror.fingerprint(1), 12345}, 9));
-  EXPECT_EQ(reader.unknown(), (std::vector<uint32_t>{9, 10}));
+  EXPECT_EQ(reader.unresolved(), (std::vector<uint32_t>{9, 10}));
   give(reader, entry(10, "ten"));
   give(reader, entry(9, "nine"));
-  EXPECT_TRUE(reader.unknown().empty());
+  EXPECT_TRUE(reader.unresolved().empty());
   std::map<std::string, std::tuple<uint32_t, uint64_t, int64_t>> found;
-  for (auto& file : reader.take().listed) found[file.path] = {file.id, file.size, file.mtime};
+  for (auto& file : reader.finish().listed) found[file.path] = {file.id, file.size, file.mtime};
   EXPECT_EQ(found, (decltype(found){{"d0/file-0", {4, 100, OLD}},
                                     {"d0/new", {5, 5, OLD}},
                                     {"d0/file-2", {6, 102, OLD}},
