@@ -15,6 +15,7 @@ import tempfile
 import unittest
 
 import harness
+import mounts
 
 # What a start-up file may print, in each shell's own way.
 NOISE = {
@@ -55,8 +56,8 @@ class Spoke:
             path, text = NOISE[shell]
             (self.home / path).parent.mkdir(parents=True, exist_ok=True)
             (self.home / path).write_text(text)
-        users = fleet.dir / f"passwd-{self.name}"
-        users.write_text(re.sub(r"^root:.*\n", f"root:x:{os.getuid()}:{os.getgid()}::{self.home}:{shell}\n", fleet.users, flags=re.M))
+        etc = mounts.etc_with(fleet.dir / f"etc-{self.name}", shadow=fleet.shadow,
+                              passwd=fleet.users_with(f"{self.home}:{shell}"))
         config = fleet.dir / f"sshd_config-{self.name}"
         config.write_text("\n".join([
             f"ListenAddress {self.address}:22", f"HostKey {fleet.host_key}", "PidFile none", "UsePAM no",
@@ -65,8 +66,7 @@ class Spoke:
         sshd = shutil.which("sshd") or "/usr/sbin/sshd"
         self.log = fleet.dir / f"sshd-{self.name}.log"
         self.sshd = subprocess.Popen(
-            ["unshare", "-m", "sh", "-ec", f"mount --bind {harness.quote(users)} /etc/passwd; "
-             f"mount --bind {harness.quote(fleet.shadow)} /etc/shadow; "
+            ["unshare", "-m", "sh", "-ec", f"mount --bind {harness.quote(etc)} /etc; "
              f"exec {sshd} -D -E {harness.quote(self.log)} -f {harness.quote(config)}"],
             stdin=subprocess.DEVNULL, env={k: v for k, v in os.environ.items() if k != "SHLVL"})
 
@@ -118,14 +118,15 @@ class Fleet:
         self.known_hosts = ssh / "known_hosts"
         self.config = self.home / ".pi-brain/config.yaml"
         # One that sshd may read, whoever runs it.
-        self.shadow = self.dir / "shadow"
-        self.shadow.write_text("root:*:20000:0:99999:7:::\n")
+        self.shadow = "root:*:20000:0:99999:7:::\n"
         self.spokes = []
-        users = self.dir / "passwd-hub"
-        users.write_text(re.sub(r"^root:.*\n", f"root:x:{os.getuid()}:{os.getgid()}::{self.home}:/bin/sh\n", self.users, flags=re.M))
-        run(["mount", "--bind", users, "/etc/passwd"])
+        run(["mount", "--bind", mounts.etc_with(self.dir / "etc-hub", passwd=self.users_with(f"{self.home}:/bin/sh")), "/etc"])
         if os.geteuid() == 0:
             os.makedirs("/run/sshd", exist_ok=True)
+
+    def users_with(self, entry):
+        """The list of users, in which root has this home and shell."""
+        return re.sub(r"^root:.*\n", f"root:x:{os.getuid()}:{os.getgid()}::{entry}\n", self.users, flags=re.M)
 
     def add(self, *arguments, **options):
         spoke = Spoke(self, len(self.spokes) + 1, *arguments, **options)
@@ -150,7 +151,7 @@ class Fleet:
     def stop(self):
         for spoke in self.spokes:
             spoke.stop()
-        run(["umount", "-l", "/etc/passwd"])
+        run(["umount", "-l", "/etc"])
 
 
 class FleetCase(unittest.TestCase):

@@ -43,6 +43,18 @@ def run(*command):
         raise AssertionError(f"{' '.join(map(str, command))}: {done.stderr}")
 
 
+def etc_with(place, **files):
+    """A copy of /etc at `place` with these files (passwd=…), to be mounted over it in a namespace. Mounted over a file of
+    the machine's /etc, one would go when somebody else replaces that file (useradd renames), in all namespaces."""
+    subprocess.run(["cp", "-a", "/etc", str(place)], stderr=subprocess.DEVNULL)  # what others may not read is left out
+    for name, text in files.items():
+        file = place / name.replace("_", ".")
+        file.unlink(missing_ok=True)
+        file.write_text(text)
+        file.chmod(0o644)
+    return place
+
+
 class Tmpfs:
     """A small filesystem in memory. `size` in bytes; `inodes`: 0 for any number."""
 

@@ -16,6 +16,7 @@ import tempfile
 import unittest
 
 import harness
+import mounts
 from harness import sessions
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -44,7 +45,6 @@ class Machine:
         self.work = work
         run(["ip", "link", "set", "lo", "up"])
         self.hub_home, self.spoke_home = self.make("hub-home"), self.make("spoke-home")
-        self.stand_in("/etc/hosts", "127.0.0.1 localhost\n" + f"127.0.0.2 {' '.join(SPOKES)}\n")
         self.users = pathlib.Path("/etc/passwd").read_text()
         bind(self.make("usr-local"), "/usr/local")
         for name in ("bin", "share"):
@@ -55,24 +55,18 @@ class Machine:
             program.write_text(f"#!/bin/sh\n{script}\n")
             program.chmod(0o755)
         self.start_spoke()
-        bind(self.users_at(self.hub_home), "/etc/passwd")
+        bind(self.etc_with(self.hub_home), "/etc")
 
     def make(self, name):
         directory = self.work / name
         directory.mkdir(mode=0o700)
         return directory
 
-    def stand_in(self, path, text):
-        file = self.work / pathlib.Path(path).name
-        file.write_text(text)
-        bind(file, path)
-
-    def users_at(self, home):
-        """A list of users in which root has this home, and the names that the documents use."""
+    def etc_with(self, home):
+        """An /etc in which root has this home, with the names that the documents use."""
         entry = f":x:0:0::{home}:/bin/bash\n"
-        file = self.work / f"passwd-{home.name}"
-        file.write_text(re.sub(r"^root:.*\n", "root" + entry, self.users, flags=re.M) + "will" + entry + "user" + entry)
-        return file
+        return mounts.etc_with(self.work / f"etc-{home.name}", hosts=f"127.0.0.1 localhost\n127.0.0.2 {' '.join(SPOKES)}\n",
+                               passwd=re.sub(r"^root:.*\n", "root" + entry, self.users, flags=re.M) + "will" + entry + "user" + entry)
 
     def start_spoke(self):
         """sshd with the spoke's home. The login that the user has is there already."""
@@ -92,7 +86,7 @@ class Machine:
                           f"SetEnv PATH=/usr/bin:/bin\nLogLevel VERBOSE\n" + "\n".join(harness.no_penalties()) + "\n")
         os.makedirs("/run/sshd", exist_ok=True)
         sshd = shutil.which("sshd") or "/usr/sbin/sshd"
-        self.sshd = subprocess.Popen(["unshare", "-m", "sh", "-ec", f"mount --bind {self.users_at(self.spoke_home)} /etc/passwd; "
+        self.sshd = subprocess.Popen(["unshare", "-m", "sh", "-ec", f"mount --bind {self.etc_with(self.spoke_home)} /etc; "
                                       f"exec {sshd} -D -E {self.work}/sshd.log -f {config}"])
 
         def ready():
@@ -180,7 +174,7 @@ def inside(what):
         finally:
             machine.sshd.kill()
             machine.sshd.wait()
-            for target in ("/usr/local", "/etc/passwd", "/etc/hosts"):
+            for target in ("/usr/local", "/etc"):
                 subprocess.run(["umount", "-l", target])
 
 

@@ -30,13 +30,12 @@ class Served:
 
     def start(self, *command):
         """In a mount namespace where this user's home is that one, and its shell one that it may have."""
-        users = self.dir / "passwd"
         name = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
         lines = [f"{name}:x:{os.getuid()}:{os.getgid()}::/mnt/home:{self.shell}" if line.startswith(f"{name}:") else line
                  for line in pathlib.Path("/etc/passwd").read_text().splitlines()]
-        users.write_text("\n".join(lines) + "\n")
+        etc = mounts.etc_with(self.dir / "etc", passwd="\n".join(lines) + "\n")
         # tinyssh wants no directory above it that others may write to, as /tmp is.
-        shell = (f"mount --bind {harness.quote(str(users))} /etc/passwd; mount -t tmpfs -o mode=755 none /mnt; "
+        shell = (f"mount --bind {harness.quote(str(etc))} /etc; mount -t tmpfs -o mode=755 none /mnt; "
                  f"mkdir /mnt/home; mount --bind {harness.quote(str(self.home))} /mnt/home; exec \"$@\"")
         self.process = subprocess.Popen(["unshare", "-m", "sh", "-ec", shell, "sh", *map(str, command)],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -232,16 +231,14 @@ class Servers(HubCase):
             for spoke in json.loads(done.stdout)["spokes"]:
                 self.assertRegex(spoke["error"] or "none", "^none$|MaxStartups.*--jobs")
 
-    def bind(self, text, path):
-        file = self.dir / pathlib.Path(path).name
-        file.write_text(text)
-        mounts.run("mount", "--bind", file, path)
-        self.addCleanup(mounts.run, "umount", path)
+    def use_etc(self, **files):
+        mounts.run("mount", "--bind", mounts.etc_with(self.dir / "etc", **files), "/etc")
+        self.addCleanup(mounts.run, "umount", "-l", "/etc")
 
     def test_a_name_server_that_says_nothing(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
             mute.bind(("127.0.0.77", 53))
-            self.bind("nameserver 127.0.0.77\noptions timeout:20\n", "/etc/resolv.conf")
+            self.use_etc(resolv_conf="nameserver 127.0.0.77\noptions timeout:20\n")
             self.sshd.ssh_config.write_text(self.sshd.ssh_config.read_text().replace("HostName 127.0.0.1", "HostName laptop.example"))
             self.sshd.client_setting("ConnectTimeout 2")
             for mode in ("auto", "openssh"):
@@ -252,7 +249,7 @@ class Servers(HubCase):
 
     def test_an_address_that_is_dead(self):
         """Of a host's two addresses the first does not answer: that costs a moment, not its share of the time."""
-        self.bind("127.0.0.66 laptop.example\n127.0.0.1 laptop.example\n", "/etc/hosts")
+        self.use_etc(hosts="127.0.0.66 laptop.example\n127.0.0.1 laptop.example\n")
         with socket.socket() as dead, socket.socket() as one, socket.socket() as two:
             # Its queue is full, so that it answers as a machine that is off.
             dead.bind(("127.0.0.66", self.sshd.port))
