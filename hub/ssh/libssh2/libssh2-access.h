@@ -5,11 +5,12 @@
 
 #include "hub/link/access.h"
 #include "hub/ssh/libssh2/session.h"
+#include "hub/ssh/resolve.h"
 
 namespace pibrain {
 
-// Tries it in a channel of its own, within `patience` seconds, on a session that has logged in.
-Grant tryByLibssh2(SshSession& session, Access access, uint32_t patience, kj::Timer& timer,
+// Tries it, in channels of its own, on a session that has logged in. Each part has ConnectTimeout.
+Grant tryByLibssh2(SshSession& session, const SshTarget& target, Access access, kj::Timer& timer,
                    kj::WaitScope& waitScope);
 
 }  // namespace pibrain

@@ -241,8 +241,7 @@ Grant Libssh2Connection::grants(Access access, kj::AsyncIoContext& io) {
   // There may be but one channel at a time (MaxSessions).
   if (!agentEnded_) farewell(io.waitScope);
   agentEnded_ = true;
-  return tryByLibssh2(session_, access, target_.connectTimeout, io.provider->getTimer(),
-                      io.waitScope);
+  return tryByLibssh2(session_, target_, access, io.provider->getTimer(), io.waitScope);
 }
 
 }  // namespace
