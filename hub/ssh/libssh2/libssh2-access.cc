@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <string>
 
-#include "hub/ssh/libssh2/stream.h"
-
 namespace pibrain {
 
 namespace {
@@ -35,7 +33,10 @@ class Asker {
   Grant ask(Access access, const Question& question) {
     return inChannel([&](SshStream& stream) {
       auto asked = grantOf(request(stream.channel(), access, question));
-      return asked == Grant::GIVEN ? listen(stream, question) : asked;
+      if (asked != Grant::GIVEN) return asked;
+      auto heard = listen(stream, question);
+      if (heard == Grant::REFUSED) letEnd(stream, timer_, waitScope_);
+      return heard;
     });
   }
 
@@ -52,10 +53,11 @@ class Asker {
       auto start = now();
       Question question{command, "", ""};
       if (request(stream.channel(), Access::COMMAND, question) != 0) return Grant::UNKNOWN;
-      auto grant = listen(stream, question);
-      if (grant == Grant::REFUSED)
-        result = Seconds(double((now() - start) / kj::NANOSECONDS) / 1e9);
-      return grant;
+      auto heard = listen(stream, question);
+      if (heard != Grant::REFUSED) return heard;
+      result = Seconds(double((now() - start) / kj::NANOSECONDS) / 1e9);
+      letEnd(stream, timer_, waitScope_);
+      return heard;
     });
     return result;
   }
@@ -278,6 +280,17 @@ Grant tryIt(SshSession& session, const SshTarget& target, Access access, kj::Tim
 }
 
 }  // namespace
+
+void letEnd(SshStream& stream, kj::Timer& timer, kj::WaitScope& waitScope) {
+  constexpr auto PATIENCE = 500 * kj::MILLISECONDS;
+  kj::runCatchingExceptions([&]() {
+    stream.shutdownWrite();
+    stream.readAllBytes(MOST)
+        .ignoreResult()
+        .exclusiveJoin(timer.atTime(now() + PATIENCE))
+        .wait(waitScope);
+  });
+}
 
 Grant tryByLibssh2(SshSession& session, const SshTarget& target, Access access, kj::Timer& timer,
                    kj::WaitScope& waitScope) {
