@@ -7,14 +7,19 @@
 
 namespace pibrain {
 
-std::string Lockdown::inWords(const std::vector<Access>& some) {
+namespace {
+
+// "run other commands and open a shell", or with "or" before the last.
+std::string inWords(const std::vector<Access>& some, const char* last = "and") {
   std::vector<std::string> words;
   for (auto access : some) words.push_back(toString(access));
   if (words.size() < 2) return absl::StrJoin(words, "");
-  auto last = words.back();
+  auto end = words.back();
   words.pop_back();
-  return absl::StrCat(absl::StrJoin(words, ", "), " and ", last);
+  return absl::StrCat(absl::StrJoin(words, ", "), " ", last, " ", end);
 }
+
+}  // namespace
 
 Lockdown examineLockdown(Connection& connection, kj::AsyncIoContext& io) {
   Lockdown result;
@@ -26,15 +31,20 @@ Lockdown examineLockdown(Connection& connection, kj::AsyncIoContext& io) {
   return result;
 }
 
-std::string Lockdown::complaint(const std::string& place) const {
-  auto has = [&](Access access) {
-    return std::find(given.begin(), given.end(), access) != given.end();
-  };
+std::string Lockdown::verdict(const std::string& place) const {
+  if (complete()) {
+    return "the key starts the agent; it was refused other commands, a shell, SFTP, a terminal and "
+           "forwarding (TCP both ways, sockets, agent, X11)";
+  }
+  bool shell = std::find(given.begin(), given.end(), Access::SHELL) != given.end();
+  auto known = shell           ? "the key can run any command on "
+               : given.empty() ? "the key starts the agent on "
+                               : "the key starts the agent, but not it alone, on ";
   return absl::StrCat(
-      has(Access::COMMAND) || has(Access::SHELL)
-          ? "the key can run any command on "
-          : "the key starts the agent, but not it alone, on ",
-      place, ": it may ", inWords(given),
+      known, place, given.empty() ? "" : absl::StrCat(": it may ", inWords(given)),
+      unknown.empty()
+          ? ""
+          : absl::StrCat("; whether it may ", inWords(unknown, "or"), " could not be found out"),
       ". Its line in ~/.ssh/authorized_keys there has to begin with 'restrict,command=\"…\"', be "
       "the only one for this key, and not be overruled by sshd_config (ForceCommand, "
       "AuthorizedKeysFile)");

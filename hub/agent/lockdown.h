@@ -14,10 +14,11 @@ struct Lockdown {
   std::vector<Access> given;    // it is let do this
   std::vector<Access> unknown;  // whether it is could not be found out
 
-  // "run other commands and open a shell"
-  static std::string inWords(const std::vector<Access>& some);
-  // What is given that should not be, and the cure, without its full stop.
-  std::string complaint(const std::string& place) const;
+  bool complete() const { return given.empty() && unknown.empty(); }
+
+  // What was shown, without its full stop: what is given that should not be, and the cure; or what
+  // could not be found out; or that all was refused.
+  std::string verdict(const std::string& place) const;
 };
 
 // To be called last: it ends the agent.

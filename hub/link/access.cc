@@ -1,7 +1,9 @@
 #include "hub/link/access.h"
 
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
 
+#include <algorithm>
 #include <random>
 
 #include "common/wire/protocol.h"
@@ -10,10 +12,67 @@ namespace pibrain {
 
 namespace {
 
+using namespace std::string_literals;
+
 // draft-ietf-secsh-filexfer-02, section 4: a packet's length, its type, the protocol's version.
-constexpr std::string_view SFTP_INIT{"\0\0\0\5\1\0\0\0\3", 9};
-constexpr size_t SFTP_TYPE = 4;  // where it stands in a packet
-constexpr char SFTP_VERSION = 2;
+const std::string SFTP_INIT = "\0\0\0\5\1\0\0\0\3"s;
+const std::string SFTP_VERSION = "\2\0\0\0"s;
+
+uint32_t randomBetween(uint32_t least, uint32_t most) {
+  std::random_device random;
+  return std::uniform_int_distribution<uint32_t>(least, most)(random);
+}
+
+// A sum, by expr(1).
+Question sum() {
+  uint32_t one = randomBetween(100'000'000, 999'999'999);
+  uint32_t other = randomBetween(100'000'000, 999'999'999);
+  return {absl::StrCat("expr ", one, " + ", other), "", absl::StrCat(one + other)};
+}
+
+// Wrappers let through what they know, keep back what has odd characters, or hide what is written.
+std::vector<Question> commands() {
+  // If its output goes nowhere, it writes into that of the wrapper that started it. A pipe is
+  // sshd's; anything else is left alone.
+  Question hidden = sum();
+  hidden.lingers = true;
+  hidden.inputEnds = false;  // or there would soon be no agent
+  hidden.command = absl::StrCat(hidden.command, "; test -p /proc/$PPID/fd/1 && ", hidden.command,
+                                " >>/proc/$PPID/fd/1");
+  return {
+      hidden,
+      {"id", "", "uid="},
+      {"cat /proc/self/cmdline", "", "cat\0/proc/self/cmdline"s},
+      // It begins with its protocol's version, four bytes of which three are zero.
+      {"rsync --server --sender -e.LsfxCIvu . .", "", "\0\0\0"s},
+      // Told to go on, it names the file, with its mode and size.
+      {"scp -f /proc/version", "\0"s, "C0444 0 version\n"},
+  };
+}
+
+bool has(const KeyOptions& options, std::string_view name) {
+  return std::find(options.begin(), options.end(), name) != options.end();
+}
+
+// The option without which the key is refused it, and the one that lets it through to some places
+// (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
+struct NeededOption {
+  Access access;
+  const char* name;
+  const char* places = nullptr;
+};
+constexpr NeededOption NEEDED_OPTIONS[] = {
+    {Access::TERMINAL, "pty"},
+    {Access::CONNECT, "port-forwarding", "permitopen"},
+    {Access::LISTEN, "port-forwarding", "permitlisten"},
+    {Access::SOCKETS, "port-forwarding"},
+    {Access::AGENT, "agent-forwarding"},
+    {Access::X11, "x11-forwarding"},
+};
+
+bool isOneOfMany(Access access) {
+  return access == Access::CONNECT || access == Access::LISTEN || access == Access::SOCKETS;
+}
 
 }  // namespace
 
@@ -25,34 +84,73 @@ const char* toString(Access access) {
       return "open a shell";
     case Access::SUBSYSTEM:
       return "start the SFTP server";
-    case Access::FORWARDING:
-      return "forward connections";
     case Access::TERMINAL:
       return "have a terminal";
+    case Access::CONNECT:
+      return "forward connections";
+    case Access::LISTEN:
+      return "listen for connections";
+    case Access::SOCKETS:
+      return "connect to Unix sockets";
+    case Access::AGENT:
+      return "forward an SSH agent";
+    case Access::X11:
+      return "forward X11";
   }
   return "";
 }
 
-Question makeQuestion() {
-  std::random_device random;
-  std::uniform_int_distribution<uint32_t> large(100'000'000, 999'999'999);
-  uint32_t one = large(random), other = large(random);
-  return {absl::StrCat("expr ", one, " + ", other), absl::StrCat(one + other)};
-}
-
-std::string inputOf(Access access, const Question& question) {
-  if (access == Access::SHELL) return question.command + "\nexit\n";
-  return access == Access::SUBSYSTEM ? std::string(SFTP_INIT) : "";
-}
-
-std::optional<Grant> judgeOutput(Access access, const Question& question, std::string_view output) {
-  if (output.find(PREAMBLE) != output.npos) return Grant::REFUSED;
-  if (access == Access::SUBSYSTEM) {
-    bool answered = output.size() > SFTP_TYPE && output[SFTP_TYPE] == SFTP_VERSION &&
-                    output.substr(0, 2) == SFTP_INIT.substr(0, 2);
-    return answered ? std::optional(Grant::GIVEN) : std::nullopt;
+std::vector<Question> questionsOf(Access access) {
+  if (access == Access::COMMAND) return commands();
+  if (access == Access::SHELL) {
+    auto question = sum();
+    return {{"", question.command + "\nexit\n", question.answer}};
   }
-  return output.find(question.answer) != output.npos ? std::optional(Grant::GIVEN) : std::nullopt;
+  if (access == Access::SUBSYSTEM) return {{"", SFTP_INIT, SFTP_VERSION, false}};
+  return {};
+}
+
+std::optional<Grant> judgeOutput(const Question& question, std::string_view output) {
+  size_t agent = output.find(PREAMBLE);
+  size_t answer = question.answer.empty() ? output.npos : output.find(question.answer);
+  if (answer != output.npos && (answer < agent || question.lingers)) return Grant::GIVEN;
+  return agent != output.npos ? std::optional(Grant::REFUSED) : std::nullopt;
+}
+
+Grant judgeDelay(const std::function<std::optional<Seconds>(const std::string& command)>& answers) {
+  auto sleeping = absl::StrCat("sleep ", SLEEP.count());
+  auto before = answers(sleeping);
+  if (!before) return Grant::UNKNOWN;
+  if (*before < SLEEP) return Grant::REFUSED;
+  // It slept, or the spoke is slow.
+  auto awake = answers("sleep 0");
+  if (!awake) return Grant::UNKNOWN;
+  if (*before - *awake < SLEEP / 2) return Grant::REFUSED;
+  // Or it was slow just then.
+  auto after = answers(sleeping);
+  return after && *after >= SLEEP && *after - *awake >= SLEEP / 2 ? Grant::GIVEN : Grant::UNKNOWN;
+}
+
+std::vector<int> listeningPorts() { return {0, int(randomBetween(40'000, 60'000))}; }
+
+std::optional<KeyOptions> keyOptionsIn(std::string_view text) {
+  constexpr std::string_view SAYS = ": key options:";
+  size_t at = text.rfind(SAYS);
+  if (at == text.npos) return std::nullopt;
+  auto line = text.substr(at + SAYS.size());
+  line = line.substr(0, line.find_first_of("\r\n"));
+  return KeyOptions(
+      absl::StrSplit(absl::string_view(line.data(), line.size()), ' ', absl::SkipEmpty()));
+}
+
+Grant judge(Access access, Grant tried, const std::optional<KeyOptions>& options) {
+  if (tried == Grant::GIVEN || !options) return tried;
+  for (auto& needed : NEEDED_OPTIONS) {
+    if (needed.access != access) continue;
+    if (!has(*options, needed.name)) return Grant::REFUSED;
+    if (needed.places != nullptr && has(*options, needed.places)) return Grant::GIVEN;
+  }
+  return isOneOfMany(access) ? Grant::UNKNOWN : tried;
 }
 
 }  // namespace pibrain

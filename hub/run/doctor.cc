@@ -280,18 +280,16 @@ class Examiner {
     if (!forced_) {
       warn(
           "the key may run any command on the spoke. 'pi-brain spoke add', again, has it start the "
-          "agent and nothing else; or put the line that 'pi-brain-agent --authorized-keys-line "
+          "agent alone; or put the line that 'pi-brain-agent --authorized-keys-line "
           "KEY.pub' prints there in place of the key's line in ~/.ssh/authorized_keys");
       return;
     }
     auto lockdown = examineLockdown(connection, io);
-    if (!lockdown.given.empty()) {
-      warn(lockdown.complaint(placeOf(spoke_)));
-    } else if (!lockdown.unknown.empty()) {
-      warn(absl::StrCat("the key starts the agent; whether it may ",
-                        Lockdown::inWords(lockdown.unknown), " could not be found out"));
+    auto verdict = lockdown.verdict(placeOf(spoke_));
+    if (lockdown.complete()) {
+      good(verdict);
     } else {
-      good("the key starts the agent, and nothing else");
+      warn(verdict);
     }
   }
 

@@ -164,15 +164,11 @@ class Manager {
     }
     if (!odd.empty()) say(odd);
     auto lockdown = examineLockdown(session.connection(), io);
-    if (!lockdown.given.empty()) {
-      throw Failure(lockdown.complaint(placeOf(spoke)) + ".");
-    }
-    say(absl::StrCat("the key starts the agent, and nothing else: version ",
-                     escapeBriefly(agent.version), ", sandbox: ", escapeBriefly(agent.sandbox)));
-    if (!lockdown.unknown.empty()) {
-      say(absl::StrCat("whether it may ", Lockdown::inWords(lockdown.unknown),
-                       " could not be found out"));
-    }
+    auto verdict = lockdown.verdict(placeOf(spoke));
+    if (!lockdown.given.empty()) throw Failure(verdict + ".");
+    say(absl::StrCat("agent: version ", escapeBriefly(agent.version),
+                     ", sandbox: ", escapeBriefly(agent.sandbox)));
+    say(verdict);
     if (store_ != nullptr) {
       (void)store_->setLastContact(spoke.name, {agent.version, agent.sandbox, wallClockNanos()});
     }

@@ -16,4 +16,13 @@ void setCallbacks(LIBSSH2_SESSION* session, ReceiveCallback* receive, SendCallba
 #endif
 }
 
+void setDebugCallback(LIBSSH2_SESSION* session, DebugCallback* debug) {
+#if LIBSSH2_VERSION_NUM >= 0x010b01
+  libssh2_session_callback_set2(session, LIBSSH2_CALLBACK_DEBUG,
+                                reinterpret_cast<libssh2_cb_generic*>(debug));
+#else
+  libssh2_session_callback_set(session, LIBSSH2_CALLBACK_DEBUG, reinterpret_cast<void*>(debug));
+#endif
+}
+
 }  // namespace pibrain

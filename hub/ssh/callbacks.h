@@ -15,4 +15,11 @@ using SendCallback = ssize_t(int socket, const void* buffer, size_t length, int 
 // Gives the session functions of ours to read and write its socket, and that of an ssh-agent, with.
 void setCallbacks(LIBSSH2_SESSION* session, ReceiveCallback* receive, SendCallback* send);
 
+// As LIBSSH2_DEBUG_FUNC.
+using DebugCallback = void(LIBSSH2_SESSION* session, int alwaysDisplay, const char* message,
+                           int length, const char* language, int languageLength, void** abstract);
+
+// Is told what the server says for debugging.
+void setDebugCallback(LIBSSH2_SESSION* session, DebugCallback* debug);
+
 }  // namespace pibrain

@@ -7,10 +7,14 @@ import subprocess
 import unittest
 
 import harness
+import test_servers
 from harness import HubCase
 
 # An agent with a sanitizer in it has no sandbox, and the doctor says so.
 SOUND_AGENT = "warning" if harness.SANITIZED else "ok"
+# What may be said of a key that was refused all that was asked for.
+LOCKED_DOWN = ("the key starts the agent; it was refused other commands, a shell, SFTP, a terminal and forwarding "
+               "(TCP both ways, sockets, agent, X11)")
 OTHER_AGE = pathlib.Path(os.environ["PIBRAIN_TEST_AGENT"])
 
 
@@ -110,7 +114,12 @@ class Doctor(HubCase):
 
     def test_a_slow_shell(self):
         self.sshd.authorize(f"sleep 4; exec {harness.AGENT} --root={self.source}")
-        self.warns_at("speed", "of it for 'agent'", "bashrc")
+        checks = self.checks()
+        self.assertEqual(checks["speed"][0], "warning", checks)
+        for words in ("of it for 'agent'", "bashrc"):
+            self.assertIn(words, checks["speed"][1])
+        # It is as slow when nothing sleeps.
+        self.assertEqual(checks["restrict"], ("ok", LOCKED_DOWN))
 
     def test_root(self):
         self.sshd.authorize_agent(self.dir / "nowhere")
@@ -132,7 +141,8 @@ class Doctor(HubCase):
             # Forced, but not restricted.
             sshd.authorized_keys.write_text(f'command="{harness.AGENT} --root={self.source}" '
                                             + pathlib.Path(f"{sshd.key}.pub").read_text())
-            self.warns_at("restrict", "it may forward connections and have a terminal.", "restrict,command")
+            self.warns_at("restrict", "it may have a terminal, forward connections, listen for connections and forward an SSH agent",
+                          "restrict,command")
         finally:
             sshd.stop()
 
@@ -148,7 +158,8 @@ class Doctor(HubCase):
                 (["MaxSessions 1"], f'restrict,command="{wrapper}" ', "run other commands and open a shell."),
                 ([f"ForceCommand {wrapper}"], agent, "run other commands and open a shell."),
                 ([f"ForceCommand {wrapper}"], agent.replace("restrict,", ""),
-                 "run other commands, open a shell, forward connections and have a terminal."),
+                 "run other commands, open a shell, have a terminal, forward connections and listen for connections|"
+                 "run other commands, open a shell, have a terminal, forward connections, listen for connections and forward an SSH agent"),
                 (["ForceCommand internal-sftp"], agent, None),
                 (["MaxSessions 1"], agent, ""))):
             sshd = harness.Sshd(self.dir / f"sshd{number}", options)
@@ -160,11 +171,96 @@ class Doctor(HubCase):
                         if may is None:
                             self.assertEqual(self.checks(code=1)["agent"][0], "failed")
                         elif may:
-                            self.warns_at("restrict", "can run any command", f"it may {may}", "ForceCommand")
+                            self.warns_at("restrict", "can run any command", "ForceCommand")
+                            self.assertRegex(self.checks()["restrict"][1], f"it may ({may})")
                         else:
-                            self.assertEqual(self.checks()["restrict"], ("ok", "the key starts the agent, and nothing else"))
+                            self.assertEqual(self.checks()["restrict"], ("ok", LOCKED_DOWN))
             finally:
                 sshd.stop()
+
+    def both_ways(self, line, options=()):
+        """By which program it was asked -> what the doctor says of a key with this line, up to the cure."""
+        self.servers = getattr(self, "servers", 0) + 1
+        sshd = harness.Sshd(self.dir / f"server{self.servers}", options)
+        try:
+            sshd.authorized_keys.write_text(f"{line} " + pathlib.Path(f"{sshd.key}.pub").read_text())
+            said = {}
+            for mode in ("libssh2", "openssh"):
+                self.write_config([self.spoke(ssh=mode)], ssh_config=str(sshd.ssh_config))
+                state, detail = self.checks()["restrict"]
+                self.assertEqual(state, "warning", detail)
+                said[mode] = detail.split(". Its line in ")[0]
+                self.assertNotIn("refused", said[mode])
+            return said
+        finally:
+            sshd.stop()
+
+    def test_commands_that_show_in_other_ways(self):
+        """Wrappers that run what is asked for, hide what it writes, or let through what has a harmless name."""
+        asked, agent = "$SSH_ORIGINAL_COMMAND", f"exec {harness.AGENT} --root={self.source}"
+        for number, script in enumerate((
+                f'[ -z "{asked}" ] || sh -c "{asked}" >/dev/null 2>&1; {agent}',
+                f'[ -z "{asked}" ] || nohup sh -c "{asked}" >/dev/null 2>&1 & {agent}',
+                f'case "{asked}" in pi-brain-agent*) {agent} ;; esac; sh -c "{asked}" >/dev/null 2>&1',
+                f'{asked} >/dev/null 2>&1; {agent}',
+                f'case "{asked}" in "rsync --server "*) exec {asked} ;; esac; {agent}',
+                f'case "{asked}" in "scp -f "*) exec {asked} ;; esac; {agent}',
+                f'case "{asked}" in "cat "*) exec {asked} ;; esac; {agent}',
+                f'case "{asked}" in pi-brain-agent* | *[!a-z]*) {agent} ;; esac; exec {asked}')):
+            wrapper = self.dir / f"wrapper{number}"
+            wrapper.write_text(f"#!/bin/sh\n{script}\n")
+            wrapper.chmod(0o755)
+            with self.subTest(script):
+                for mode, said in self.both_ways(f'restrict,command="{wrapper}"').items():
+                    self.assertEqual(said, "the key starts the agent, but not it alone, on spoke: it may run other commands", mode)
+
+    def test_a_server_that_says_nothing_of_the_keys_line(self):
+        served = test_servers.Served(self.dir / "dropbear")
+        host_key, key = served.dir / "host_key", harness.keygen(served.dir / "key")
+        subprocess.run(["dropbearkey", "-t", "ed25519", "-f", host_key], check=True, capture_output=True)
+        public = subprocess.run(["dropbearkey", "-y", "-f", host_key], capture_output=True, text=True).stdout
+        known = served.dir / "known_hosts"
+        known.write_text("".join(f"[127.0.0.1]:{served.port} {line}\n" for line in public.splitlines() if line.startswith("ssh-")))
+        self.sshd.configure_client(port=served.port, known_hosts=known, key=key)
+        self.addCleanup(served.stop)
+        forced = f'command="{harness.AGENT} --root={self.source}" ' + pathlib.Path(f"{key}.pub").read_text()
+        served.authorized.write_text(forced)
+        served.authorized.chmod(0o600)
+        served.start("dropbear", "-F", "-E", "-p", f"127.0.0.1:{served.port}", "-r", host_key, "-P", served.dir / "pid")
+
+        def said(mode):
+            self.write_config([self.spoke(ssh=mode)])
+            return self.checks()["restrict"]
+        self.assertIn("it may have a terminal, forward connections, listen for connections and forward an SSH agent", said("libssh2")[1])
+        self.assertIn("it may have a terminal, forward connections and listen for connections; whether it may connect to Unix sockets, "
+                      "forward an SSH agent or forward X11 could not", said("openssh")[1])
+        served.authorized.write_text("restrict," + forced)
+        # Its connection ends if one is too quick with it.
+        for _ in range(4):
+            self.assertEqual(said("libssh2"), ("ok", LOCKED_DOWN))
+        self.assertIn("the key starts the agent on spoke; whether it may connect to Unix sockets, forward an SSH agent or forward X11 "
+                      "could not be found out", said("openssh")[1])
+
+    def test_forwarding_of_each_kind(self):
+        forced = f'command="{harness.AGENT} --root={self.source}"'
+        with self.subTest("to one port"):
+            for said in self.both_ways(f'restrict,port-forwarding,permitopen="127.0.0.1:5432",{forced}').values():
+                self.assertIn("it may forward connections and listen for connections; whether it may connect to Unix sockets", said)
+        with self.subTest("at one port"):
+            for said in self.both_ways(f'restrict,port-forwarding,permitlisten="5432",{forced}').values():
+                self.assertIn("it may forward connections and listen for connections; whether", said)
+        with self.subTest("listening alone"):
+            for said in self.both_ways(f"{forced},no-pty", ["AllowTcpForwarding remote"]).values():
+                self.assertRegex(said, "it may listen for connections.*; whether it may forward connections.* connect to Unix sockets")
+        with self.subTest("sockets alone"):
+            for said in self.both_ways(f"{forced},no-pty,no-agent-forwarding,no-X11-forwarding", ["AllowTcpForwarding no"]).values():
+                self.assertEqual(said, "the key starts the agent on spoke; whether it may forward connections, listen for connections or "
+                                       "connect to Unix sockets could not be found out")
+        with self.subTest("an agent and X11"):
+            said = self.both_ways(f"restrict,agent-forwarding,x11-forwarding,{forced}", ["X11Forwarding yes"])
+            # It takes xauth on the spoke.
+            self.assertRegex(said["libssh2"], "it may forward an SSH agent( and forward X11)?$")
+            self.assertIn("whether it may forward an SSH agent or forward X11 could not be found out", said["openssh"])
 
     def test_the_clock(self):
         """Nothing makes a static program see another time, so an agent of the test's own says it."""

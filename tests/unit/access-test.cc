@@ -7,33 +7,140 @@
 namespace pibrain {
 namespace {
 
+using namespace std::string_literals;
+
+std::vector<Question> allQuestions() {
+  std::vector<Question> all;
+  for (auto access : ALL_ACCESS) {
+    for (auto& question : questionsOf(access)) all.push_back(question);
+  }
+  return all;
+}
+
+Question questionWith(std::string_view command) {
+  for (auto& question : questionsOf(Access::COMMAND)) {
+    if (question.command.starts_with(command)) return question;
+  }
+  ADD_FAILURE() << command;
+  return {};
+}
+
 TEST(Access, whatIsAskedDoesNotHoldItsAnswer) {
   for (int i = 0; i < 100; ++i) {
-    auto question = makeQuestion();
-    EXPECT_EQ(question.command.find(question.answer), std::string::npos) << question.command;
-    EXPECT_NE(question.command, makeQuestion().command);
+    for (auto& question : allQuestions()) {
+      EXPECT_FALSE(question.answer.empty());
+      EXPECT_EQ((question.command + question.input).find(question.answer), std::string::npos)
+          << question.command;
+    }
+    EXPECT_NE(questionWith("expr").command, questionWith("expr").command);
   }
 }
 
 TEST(Access, whoRepeatsTheQuestionHasNotAnswered) {
-  auto question = makeQuestion();
-  for (auto access : {Access::COMMAND, Access::SHELL}) {
-    EXPECT_EQ(judgeOutput(access, question, ""), std::nullopt);
-    EXPECT_EQ(judgeOutput(access, question, "not allowed: " + question.command + "\n"),
-              std::nullopt);
-    EXPECT_EQ(judgeOutput(access, question, "Welcome!\n" + question.answer + "\n"), Grant::GIVEN);
-    EXPECT_EQ(judgeOutput(access, question, "noise" + std::string(PREAMBLE)), Grant::REFUSED);
+  for (auto& question : allQuestions()) {
+    EXPECT_EQ(judgeOutput(question, ""), std::nullopt);
+    EXPECT_EQ(judgeOutput(question, "not allowed: " + question.command + "\n"), std::nullopt);
+    EXPECT_EQ(judgeOutput(question, "Welcome!\n" + question.answer + "\n"), Grant::GIVEN);
+    EXPECT_EQ(judgeOutput(question, "noise" + std::string(PREAMBLE)), Grant::REFUSED);
   }
 }
 
-TEST(Access, theSftpServerAnswersInItsOwnWay) {
-  auto question = makeQuestion();
+TEST(Access, theAgentsOwnBytesAreNoAnswer) {
+  // After its preamble come messages, with zeros in them.
+  auto agent = std::string(PREAMBLE) + "\0\0\0\0\2\0\0\0\3"s;
+  for (auto& question : allQuestions()) {
+    EXPECT_EQ(judgeOutput(question, agent), Grant::REFUSED) << question.command;
+  }
+}
+
+TEST(Access, whatRunsBesideTheAgentMayAnswerAfterIt) {
+  auto hidden = questionWith("expr");
+  EXPECT_TRUE(hidden.lingers);
+  EXPECT_FALSE(hidden.inputEnds);
+  EXPECT_EQ(judgeOutput(hidden, std::string(PREAMBLE) + hidden.answer), Grant::GIVEN);
+  auto plain = questionWith("id");
+  EXPECT_EQ(judgeOutput(plain, std::string(PREAMBLE) + plain.answer), Grant::REFUSED);
+}
+
+TEST(Access, oneFormHasPlainLettersAlone) {
+  EXPECT_EQ(questionWith("id").command.find_first_not_of("abcdefghijklmnopqrstuvwxyz"),
+            std::string::npos);
+}
+
+TEST(Access, programsAnswerInTheirOwnWay) {
+  auto sftp = questionsOf(Access::SUBSYSTEM).front();
   // draft-ietf-secsh-filexfer-02, section 4: SSH_FXP_VERSION is 2.
-  std::string version("\0\0\0\5\2\0\0\0\3", 9);
-  EXPECT_EQ(judgeOutput(Access::SUBSYSTEM, question, version.substr(0, 4)), std::nullopt);
-  EXPECT_EQ(judgeOutput(Access::SUBSYSTEM, question, version), Grant::GIVEN);
-  EXPECT_EQ(judgeOutput(Access::SUBSYSTEM, question, question.answer + "\n"), std::nullopt);
-  EXPECT_EQ(judgeOutput(Access::SUBSYSTEM, question, std::string(PREAMBLE)), Grant::REFUSED);
+  auto version = "\0\0\0\5\2\0\0\0\3"s;
+  EXPECT_EQ(judgeOutput(sftp, version.substr(0, 4)), std::nullopt);
+  EXPECT_EQ(judgeOutput(sftp, version), Grant::GIVEN);
+  EXPECT_EQ(judgeOutput(sftp, "Welcome!\n" + version), Grant::GIVEN);
+  // rsync 3.2's protocol is 31, little-endian.
+  EXPECT_EQ(judgeOutput(questionWith("rsync --server"), "\x1f\0\0\0"s), Grant::GIVEN);
+  EXPECT_EQ(judgeOutput(questionWith("scp -f"), "C0444 0 version\n"), Grant::GIVEN);
+  EXPECT_EQ(judgeOutput(questionWith("cat"), "cat\0/proc/self/cmdline\0"s), Grant::GIVEN);
+  EXPECT_EQ(judgeOutput(questionWith("id"), "uid=0(root) gid=0(root)\n"), Grant::GIVEN);
+}
+
+// What judgeDelay() makes of a spoke whose answers take so long, one after the other.
+Grant judged(std::vector<std::optional<double>> sleeping, std::optional<double> awake) {
+  size_t asked = 0;
+  return judgeDelay([&](const std::string& command) -> std::optional<Seconds> {
+    auto took = command == "sleep 0" ? awake : sleeping.at(asked++);
+    return took ? std::optional(Seconds(*took)) : std::nullopt;
+  });
+}
+
+TEST(Access, whoSleepsIsLateByAsMuch) {
+  EXPECT_EQ(judged({0.01}, {}), Grant::REFUSED);
+  EXPECT_EQ(judged({3.9}, {}), Grant::REFUSED);
+  EXPECT_EQ(judged({4.1, 4.1}, 0.1), Grant::GIVEN);
+  // A spoke that is always slow; one that has slept besides; one that was slow once.
+  EXPECT_EQ(judged({6.1}, 6.0), Grant::REFUSED);
+  EXPECT_EQ(judged({10.1, 10.2}, 6.0), Grant::GIVEN);
+  EXPECT_EQ(judged({7.0, 0.1}, 0.1), Grant::UNKNOWN);
+  EXPECT_EQ(judged({std::nullopt}, 0.1), Grant::UNKNOWN);
+  EXPECT_EQ(judged({4.1}, std::nullopt), Grant::UNKNOWN);
+  EXPECT_EQ(judged({4.1, std::nullopt}, 0.1), Grant::UNKNOWN);
+}
+
+TEST(Access, keyOptionsAreThoseOfTheLastMessage) {
+  EXPECT_EQ(keyOptionsIn(""), std::nullopt);
+  EXPECT_EQ(keyOptionsIn("debug1: Remote: something else"), std::nullopt);
+  EXPECT_EQ(keyOptionsIn("/home/u/.ssh/authorized_keys:1: key options: command"),
+            KeyOptions{"command"});
+  EXPECT_EQ(keyOptionsIn("debug1: Remote: /k:1: key options: command pty\r\n"
+                         "debug1: Remote: /k:2: key options: command port-forwarding\r\n"
+                         "debug1: more\n"),
+            (KeyOptions{"command", "port-forwarding"}));
+  EXPECT_EQ(keyOptionsIn("/k:1: key options:"), KeyOptions{});
+}
+
+TEST(Access, theKeysLineSaysWhatOneTryCannot) {
+  KeyOptions locked{"command"}, open{"command", "port-forwarding", "agent-forwarding", "pty"};
+  for (auto access : {Access::CONNECT, Access::LISTEN, Access::SOCKETS, Access::AGENT, Access::X11,
+                      Access::TERMINAL}) {
+    EXPECT_EQ(judge(access, Grant::UNKNOWN, locked), Grant::REFUSED) << toString(access);
+    // What was done was done, whatever is said of it.
+    EXPECT_EQ(judge(access, Grant::GIVEN, locked), Grant::GIVEN) << toString(access);
+    // Who says nothing is judged by what was tried.
+    for (auto tried : {Grant::REFUSED, Grant::UNKNOWN, Grant::GIVEN}) {
+      EXPECT_EQ(judge(access, tried, std::nullopt), tried) << toString(access);
+    }
+  }
+  // One port was refused; others need not be.
+  EXPECT_EQ(judge(Access::CONNECT, Grant::REFUSED, open), Grant::UNKNOWN);
+  EXPECT_EQ(judge(Access::LISTEN, Grant::REFUSED, open), Grant::UNKNOWN);
+  EXPECT_EQ(judge(Access::SOCKETS, Grant::REFUSED, open), Grant::UNKNOWN);
+  // An agent is an agent.
+  EXPECT_EQ(judge(Access::AGENT, Grant::REFUSED, open), Grant::REFUSED);
+  EXPECT_EQ(judge(Access::AGENT, Grant::UNKNOWN, open), Grant::UNKNOWN);
+  EXPECT_EQ(judge(Access::TERMINAL, Grant::REFUSED, open), Grant::REFUSED);
+  KeyOptions some{"command", "permitopen", "port-forwarding"};
+  EXPECT_EQ(judge(Access::CONNECT, Grant::REFUSED, some), Grant::GIVEN);
+  EXPECT_EQ(judge(Access::LISTEN, Grant::REFUSED, some), Grant::UNKNOWN);
+  // The line says nothing of commands.
+  EXPECT_EQ(judge(Access::COMMAND, Grant::UNKNOWN, locked), Grant::UNKNOWN);
+  EXPECT_EQ(judge(Access::SHELL, Grant::REFUSED, open), Grant::REFUSED);
 }
 
 }  // namespace

@@ -3,9 +3,8 @@
 #include <absl/strings/match.h>
 #include <libssh2.h>
 
+#include <algorithm>
 #include <string>
-
-#include "hub/ssh/libssh2/stream.h"
 
 namespace pibrain {
 
@@ -14,33 +13,68 @@ namespace {
 constexpr unsigned WINDOW = 64 * 1024;
 constexpr size_t MOST = 64 * 1024;  // bytes of an answer
 
-class Attempt {
- public:
-  Attempt(SshSession& session, Access access, kj::Promise<void> late, kj::Timer& timer,
-          kj::WaitScope& waitScope)
-      : session_(session),
-        access_(access),
-        late_(late.fork()),
-        timer_(timer),
-        waitScope_(waitScope) {}
+// RFC 4254, section 4: strings begin with their length.
+void appendNumber(std::string& message, uint32_t number) {
+  for (int shift = 24; shift >= 0; shift -= 8) message += char(number >> shift);
+}
+void appendString(std::string& message, std::string_view text) {
+  appendNumber(message, uint32_t(text.size()));
+  message += text;
+}
 
-  Grant run() {
-    if (access_ == Access::FORWARDING) return forward();
-    auto* channel = openWhenThereIsRoom();
-    if (channel == nullptr) return Grant::UNKNOWN;
-    SshStream stream(session_, channel, WINDOW / 2);
-    auto grant = ask(stream);
-    close(channel);
-    return grant;
+kj::TimePoint now() { return kj::systemPreciseMonotonicClock().now(); }
+
+// A channel for one question, and the time that it has.
+class Asker {
+ public:
+  Asker(SshSession& session, uint32_t patience, kj::Timer& timer, kj::WaitScope& waitScope)
+      : session_(session), patience_(patience), timer_(timer), waitScope_(waitScope) {}
+
+  Grant ask(Access access, const Question& question) {
+    return inChannel([&](SshStream& stream) {
+      auto asked = grantOf(request(stream.channel(), access, question));
+      if (asked != Grant::GIVEN) return asked;
+      auto heard = listen(stream, question);
+      if (heard == Grant::REFUSED) letEnd(stream, timer_, waitScope_);
+      return heard;
+    });
+  }
+
+  // What is asked for before anything is started.
+  Grant askFor(Access access) {
+    return inChannel(
+        [&](SshStream& stream) { return grantOf(request(stream.channel(), access, {})); });
+  }
+
+  // Until the agent comes, or the end.
+  std::optional<Seconds> answersAfter(const std::string& command) {
+    std::optional<Seconds> result;
+    inChannel([&](SshStream& stream) {
+      auto start = now();
+      Question question{command, "", ""};
+      if (request(stream.channel(), Access::COMMAND, question) != 0) return Grant::UNKNOWN;
+      auto heard = listen(stream, question);
+      if (heard != Grant::REFUSED) return heard;
+      result = Seconds(double((now() - start) / kj::NANOSECONDS) / 1e9);
+      letEnd(stream, timer_, waitScope_);
+      return heard;
+    });
+    return result;
   }
 
  private:
-  Grant ask(SshStream& stream) {
-    auto* channel = stream.channel();
-    int result = session_.complete([&]() { return request(channel); }, waitScope_);
-    if (result == LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED) return Grant::REFUSED;
-    if (result != 0) return Grant::UNKNOWN;
-    return access_ == Access::TERMINAL ? Grant::GIVEN : listen(stream);
+  template <typename Work>
+  Grant inChannel(Work&& work) {
+    session_.setDeadlineAfter(patience_);
+    auto late = timer_.atTime(now() + patience_ * kj::SECONDS).fork();
+    late_ = &late;
+    KJ_DEFER(late_ = nullptr);
+    auto* channel = openWhenThereIsRoom();
+    if (channel == nullptr) return Grant::UNKNOWN;
+    SshStream stream(session_, channel, WINDOW / 2);
+    auto grant = work(stream);
+    close(channel);
+    return grant;
   }
 
   // Of MaxSessions, the one before gives back its own only when its program has ended and sshd has
@@ -66,33 +100,53 @@ class Attempt {
     });
   }
 
-  int request(LIBSSH2_CHANNEL* channel) {
-    switch (access_) {
-      case Access::SHELL:
-        return libssh2_channel_shell(channel);
-      case Access::SUBSYSTEM:
-        return libssh2_channel_subsystem(channel, "sftp");
-      case Access::TERMINAL:
-        return libssh2_channel_request_pty(channel, "dumb");
-      default:
-        return libssh2_channel_exec(channel, question_.command.c_str());
-    }
+  int request(LIBSSH2_CHANNEL* channel, Access access, const Question& question) {
+    auto call = [&]() {
+      switch (access) {
+        case Access::SHELL:
+          return libssh2_channel_shell(channel);
+        case Access::SUBSYSTEM:
+          return libssh2_channel_subsystem(channel, "sftp");
+        case Access::TERMINAL:
+          return libssh2_channel_request_pty(channel, "dumb");
+        case Access::AGENT:
+          return libssh2_channel_request_auth_agent(channel);
+        case Access::X11:
+          return libssh2_channel_x11_req(channel, 0);
+        default:
+          return libssh2_channel_exec(channel, question.command.c_str());
+      }
+    };
+    return session_.complete(call, waitScope_);
+  }
+
+  static Grant grantOf(int result) {
+    if (result == LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED) return Grant::REFUSED;
+    return result == 0 ? Grant::GIVEN : Grant::UNKNOWN;
   }
 
   // What ends without an answer has refused.
-  Grant listen(SshStream& stream) {
-    auto input = inputOf(access_, question_);
-    if (!input.empty()) within(stream.write(input.data(), input.size()));
+  Grant listen(SshStream& stream, const Question& question) {
+    if (!question.input.empty()) {
+      within(stream.write(question.input.data(), question.input.size()));
+    }
+    if (question.inputEnds) stream.shutdownWrite();
     std::string output;
     char buffer[4096];
+    std::optional<kj::TimePoint> agentCame;
     while (output.size() < MOST) {
       size_t n = 0;
-      bool came =
-          within(stream.tryRead(buffer, 1, sizeof(buffer)).then([&](size_t got) { n = got; }));
+      auto read = stream.tryRead(buffer, 1, sizeof(buffer)).then([&](size_t got) { n = got; });
+      bool came = agentCame
+                      ? before(*agentCame + LINGERING.count() * kj::MILLISECONDS, kj::mv(read))
+                      : within(kj::mv(read));
+      output.append(buffer, n);
+      auto grant = judgeOutput(question, question.lingers ? output + stream.errors() : output);
+      if (grant == Grant::GIVEN || (grant && !question.lingers)) return *grant;
+      if (agentCame && !came) return Grant::REFUSED;
       if (!came) return Grant::UNKNOWN;
       if (n == 0) return Grant::REFUSED;
-      output.append(buffer, n);
-      if (auto grant = judgeOutput(access_, question_, output)) return *grant;
+      if (grant && !agentCame) agentCame = now();
     }
     return Grant::REFUSED;
   }
@@ -100,49 +154,151 @@ class Attempt {
   // Whether it was done in time.
   bool within(kj::Promise<void> work) {
     return work.then([]() { return true; })
-        .exclusiveJoin(late_.addBranch().then([]() { return false; }))
+        .exclusiveJoin(late_->addBranch().then([]() { return false; }))
+        .wait(waitScope_);
+  }
+  bool before(kj::TimePoint end, kj::Promise<void> work) {
+    return work.then([]() { return true; })
+        .exclusiveJoin(timer_.atTime(end).then([]() { return false; }))
         .wait(waitScope_);
   }
 
-  Grant forward() {
-    LIBSSH2_CHANNEL* channel = nullptr;
-    session_.complete(
-        [&]() {
-          channel = libssh2_channel_direct_tcpip(session_.get(), "127.0.0.1", FORWARDED_PORT);
-          return channel == nullptr ? libssh2_session_last_errno(session_.get()) : 0;
-        },
-        waitScope_);
-    if (channel != nullptr) {
-      libssh2_channel_free(channel);
-      return Grant::GIVEN;
-    }
-    // RFC 4254, section 5.1: what was not let begin, and what was begun and found nobody.
-    auto why = session_.lastError();
-    if (absl::StrContains(why, "prohibited")) return Grant::REFUSED;
-    return absl::StrContains(why, "connect failed") ? Grant::GIVEN : Grant::UNKNOWN;
-  }
-
   SshSession& session_;
-  const Access access_;
-  const Question question_ = makeQuestion();
-  kj::ForkedPromise<void> late_;
+  const uint32_t patience_;
   kj::Timer& timer_;
   kj::WaitScope& waitScope_;
+  kj::ForkedPromise<void>* late_ = nullptr;
 };
+
+Grant tryCommands(Asker& asker) {
+  bool unknown = false;
+  for (auto& question : questionsOf(Access::COMMAND)) {
+    auto grant = asker.ask(Access::COMMAND, question);
+    if (grant == Grant::GIVEN) return grant;
+    unknown = unknown || grant == Grant::UNKNOWN;
+  }
+  auto grant = judgeDelay([&](auto& command) { return asker.answersAfter(command); });
+  return grant == Grant::REFUSED && unknown ? Grant::UNKNOWN : grant;
+}
+
+// A channel that would be connected to something on the spoke.
+template <typename Open>
+Grant tryChannel(SshSession& session, kj::WaitScope& waitScope, Open&& open) {
+  LIBSSH2_CHANNEL* channel = nullptr;
+  session.complete(
+      [&]() {
+        channel = open();
+        return channel == nullptr ? libssh2_session_last_errno(session.get()) : 0;
+      },
+      waitScope);
+  if (channel != nullptr) {
+    libssh2_channel_free(channel);
+    return Grant::GIVEN;
+  }
+  // RFC 4254, section 5.1: what was not let begin, and what the server does not know.
+  auto why = session.lastError();
+  bool refused =
+      absl::StrContains(why, "prohibited") || absl::StrContains(why, "unknown channel type");
+  return refused ? Grant::REFUSED : Grant::UNKNOWN;
+}
+
+Grant tryConnecting(SshSession& session, int port, kj::WaitScope& waitScope) {
+  auto grant = tryChannel(session, waitScope, [&]() {
+    return libssh2_channel_direct_tcpip(session.get(), LOOPBACK, port);
+  });
+  // It was begun and found nobody.
+  bool begun = grant == Grant::UNKNOWN && absl::StrContains(session.lastError(), "connect failed");
+  return begun ? Grant::GIVEN : grant;
+}
+
+// OpenSSH's sshd says "connect failed" whether it is forbidden or nobody is there; others tell.
+Grant trySockets(SshSession& session, kj::WaitScope& waitScope) {
+  // PROTOCOL, section 2.4, of OpenSSH: the path, and two reserved fields.
+  constexpr std::string_view TYPE = "direct-streamlocal@openssh.com";
+  std::string message;
+  appendString(message, NO_SOCKET);
+  appendString(message, "");
+  appendNumber(message, 0);
+  return tryChannel(session, waitScope, [&]() {
+    return libssh2_channel_open_ex(session.get(), TYPE.data(), TYPE.size(), WINDOW,
+                                   LIBSSH2_CHANNEL_PACKET_DEFAULT, message.data(),
+                                   unsigned(message.size()));
+  });
+}
+
+Grant tryListening(SshSession& session, int port, kj::WaitScope& waitScope) {
+  LIBSSH2_LISTENER* listener = nullptr;
+  int bound = 0;
+  int error = session.complete(
+      [&]() {
+        listener = libssh2_channel_forward_listen_ex(session.get(), LOOPBACK, port, &bound, 1);
+        return listener == nullptr ? libssh2_session_last_errno(session.get()) : 0;
+      },
+      waitScope);
+  if (listener == nullptr) {
+    return error == LIBSSH2_ERROR_REQUEST_DENIED ? Grant::REFUSED : Grant::UNKNOWN;
+  }
+  session.complete([&]() { return libssh2_channel_forward_cancel(listener); }, waitScope);
+  return Grant::GIVEN;
+}
+
+Grant tryPorts(SshSession& session, uint32_t patience, kj::WaitScope& waitScope) {
+  auto grant = Grant::UNKNOWN;
+  for (int port : listeningPorts()) {
+    session.setDeadlineAfter(patience);
+    grant = tryListening(session, port, waitScope);
+    if (grant != Grant::REFUSED) break;
+  }
+  return grant;
+}
+
+Grant tryIt(SshSession& session, const SshTarget& target, Access access, kj::Timer& timer,
+            kj::WaitScope& waitScope) {
+  uint32_t patience = target.connectTimeout;
+  // While a command sleeps, it is not late.
+  Asker asker(session, patience + uint32_t(access == Access::COMMAND ? SLEEP.count() : 0), timer,
+              waitScope);
+  session.setDeadlineAfter(patience);
+  switch (access) {
+    case Access::COMMAND:
+      return tryCommands(asker);
+    case Access::SHELL:
+    case Access::SUBSYSTEM:
+      return asker.ask(access, questionsOf(access).front());
+    case Access::CONNECT:
+      return tryConnecting(session, target.port, waitScope);
+    case Access::LISTEN:
+      return tryPorts(session, patience, waitScope);
+    case Access::SOCKETS:
+      return trySockets(session, waitScope);
+    case Access::TERMINAL:
+    case Access::AGENT:
+    case Access::X11:
+      return asker.askFor(access);
+  }
+  return Grant::UNKNOWN;
+}
 
 }  // namespace
 
-Grant tryByLibssh2(SshSession& session, Access access, uint32_t patience, kj::Timer& timer,
-                   kj::WaitScope& waitScope) {
-  auto grant = Grant::UNKNOWN;
-  session.setDeadlineAfter(patience);
-  // What breaks the connection has not let us in, nor kept us out.
+void letEnd(SshStream& stream, kj::Timer& timer, kj::WaitScope& waitScope) {
+  constexpr auto PATIENCE = 500 * kj::MILLISECONDS;
   kj::runCatchingExceptions([&]() {
-    auto late = timer.atTime(kj::systemPreciseMonotonicClock().now() + patience * kj::SECONDS);
-    grant = Attempt(session, access, kj::mv(late), timer, waitScope).run();
+    stream.shutdownWrite();
+    stream.readAllBytes(MOST)
+        .ignoreResult()
+        .exclusiveJoin(timer.atTime(now() + PATIENCE))
+        .wait(waitScope);
   });
+}
+
+Grant tryByLibssh2(SshSession& session, const SshTarget& target, Access access, kj::Timer& timer,
+                   kj::WaitScope& waitScope) {
+  auto tried = Grant::UNKNOWN;
+  // What breaks the connection has not let us in, nor kept us out.
+  kj::runCatchingExceptions([&]() { tried = tryIt(session, target, access, timer, waitScope); });
   session.clearDeadline();
-  return grant;
+  return judge(access, tried, session.keyOptions());
 }
 
 }  // namespace pibrain

@@ -239,10 +239,12 @@ Farewell Libssh2Connection::farewell(kj::WaitScope& waitScope) {
 
 Grant Libssh2Connection::grants(Access access, kj::AsyncIoContext& io) {
   // There may be but one channel at a time (MaxSessions).
-  if (!agentEnded_) farewell(io.waitScope);
+  if (!agentEnded_) {
+    letEnd(*stream_, io.provider->getTimer(), io.waitScope);
+    farewell(io.waitScope);
+  }
   agentEnded_ = true;
-  return tryByLibssh2(session_, access, target_.connectTimeout, io.provider->getTimer(),
-                      io.waitScope);
+  return tryByLibssh2(session_, target_, access, io.provider->getTimer(), io.waitScope);
 }
 
 }  // namespace

@@ -44,6 +44,12 @@ LIBSSH2_SEND_FUNC(onSend) {
   return session.send(buffer, length);
 }
 
+void onDebug(LIBSSH2_SESSION*, int, const char* message, int length, const char*, int,
+             void** abstract) {
+  if (message == nullptr || length <= 0) return;
+  static_cast<SshSession*>(*abstract)->heardDebug({message, size_t(length)});
+}
+
 LIBSSH2_ALLOC_FUNC(onAllocate) { return static_cast<SshSession*>(*abstract)->allocate(count); }
 LIBSSH2_REALLOC_FUNC(onReallocate) {
   return static_cast<SshSession*>(*abstract)->reallocate(ptr, count);
@@ -66,6 +72,7 @@ SshSession::SshSession(kj::AutoCloseFd socket, kj::UnixEventPort& port, kj::Time
   KJ_REQUIRE(session_ != nullptr, "out of memory");
   libssh2_session_set_blocking(session_, 0);
   setCallbacks(session_, onReceive, onSend);
+  setDebugCallback(session_, onDebug);
   readPump_ = readPump().eagerlyEvaluate(nullptr);
 }
 
@@ -200,6 +207,11 @@ ssize_t SshSession::receive(void* buffer, size_t length) {
   if (n < 0 && (error == EAGAIN || error == EWOULDBLOCK)) return -EAGAIN;
   die(strerror(n == 0 ? ECONNRESET : error));
   return n == 0 ? 0 : -error;
+}
+
+void SshSession::heardDebug(std::string_view message) {
+  constexpr size_t MOST = 4096;
+  if (auto options = keyOptionsIn(message.substr(0, MOST))) keyOptions_ = std::move(options);
 }
 
 ssize_t SshSession::send(const void* buffer, size_t length) {

@@ -13,9 +13,12 @@
 #include <kj/vector.h>
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "hub/base/rate-limiter.h"
+#include "hub/link/access.h"
 #include "hub/pass/spoke-report.h"
 
 typedef struct _LIBSSH2_SESSION LIBSSH2_SESSION;
@@ -68,6 +71,9 @@ class SshSession {
   const std::string& beginning() const { return beginning_; }
   static constexpr size_t MAX_BEGINNING = 512;
 
+  // What the server said the key's line leaves it, if it did.
+  const std::optional<KeyOptions>& keyOptions() const { return keyOptions_; }
+
   // Bytes taken from libssh2 that the socket has not taken yet.
   size_t queued() const { return out_.size() - outStart_; }
 
@@ -90,6 +96,7 @@ class SshSession {
   void release(void* block);
   ssize_t receive(void* buffer, size_t length);
   ssize_t send(const void* buffer, size_t length);
+  void heardDebug(std::string_view message);
   int fd() const { return socket_; }
   bool owns(int fd) const { return fd == socket_.get(); }
 
@@ -125,6 +132,7 @@ class SshSession {
   bool flooded_ = false;
   bool timedOut_ = false;
   std::string beginning_;
+  std::optional<KeyOptions> keyOptions_;
 
   kj::Vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
   bool waking_ = false;     // a timer will wake those who wait

@@ -103,13 +103,17 @@ class OpensshConnection : public ProcessConnection {
     return result;
   }
 
-  // By a connection of its own: this one is for one command.
-  Grant grants(Access access, kj::AsyncIoContext&) override {
-    return tryByOpenssh(target_, access);
+  // By connections of its own: this one is for one command.
+  Grant grants(Access access, kj::AsyncIoContext& io) override {
+    if (!agentEnded_) keyOptions_ = keyOptionsIn(ProcessConnection::farewell(io.waitScope).errors);
+    agentEnded_ = true;
+    return tryByOpenssh(target_, access, keyOptions_);
   }
 
  private:
   SshTarget target_;
+  bool agentEnded_ = false;
+  std::optional<KeyOptions> keyOptions_;
 };
 
 // Whether it was not the target that ssh failed at, but the way there.

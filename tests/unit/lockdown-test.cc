@@ -1,0 +1,36 @@
+#include "hub/agent/lockdown.h"
+
+#include <gtest/gtest.h>
+
+namespace pibrain {
+namespace {
+
+TEST(Lockdown, whatIsClaimedIsWhatWasShown) {
+  EXPECT_EQ(Lockdown().verdict("laptop"),
+            "the key starts the agent; it was refused other commands, a shell, SFTP, a terminal "
+            "and forwarding (TCP both ways, sockets, agent, X11)");
+}
+
+TEST(Lockdown, noClaimExcludesWhatIsUnknown) {
+  for (auto access : ALL_ACCESS) {
+    auto said = Lockdown{{}, {access}}.verdict("laptop");
+    EXPECT_EQ(said.find("refused"), std::string::npos) << said;
+    EXPECT_NE(said.find(toString(access)), std::string::npos) << said;
+    EXPECT_TRUE(said.starts_with("the key starts the agent on laptop; whether it may ")) << said;
+  }
+}
+
+TEST(Lockdown, whatIsGivenAndWhatIsUnknownAreBothSaid) {
+  Lockdown some{{Access::COMMAND, Access::LISTEN}, {Access::AGENT, Access::X11}};
+  EXPECT_TRUE(some.verdict("laptop").starts_with(
+      "the key starts the agent, but not it alone, on laptop: it may run other commands and listen "
+      "for connections; whether it may forward an SSH agent or forward X11 could not be found "
+      "out. Its line in "))
+      << some.verdict("laptop");
+  Lockdown shell{{Access::COMMAND, Access::SHELL}, {}};
+  EXPECT_TRUE(shell.verdict("laptop").starts_with(
+      "the key can run any command on laptop: it may run other commands and open a shell. "));
+}
+
+}  // namespace
+}  // namespace pibrain
