@@ -248,16 +248,17 @@ TEST_F(Resolve, withoutSshItKnowsTheDefaults) {
 TEST(SshConfigState, changesWithEachFile) {
   TempDir dir;
   auto path = [&](const std::string& name) { return std::string(dir / name); };
+  auto state = [&](const std::string& name) { return sshConfigState({"a", "", path(name)}); };
   dir.write("config", "Include " + path("conf.d") + "/*\nHost a\n  Port 1\n");
-  auto before = sshConfigState(path("config"));
+  auto before = state("config");
   EXPECT_NE(before, "");
-  EXPECT_EQ(sshConfigState(path("config")), before);
+  EXPECT_EQ(state("config"), before);
   dir.write("conf.d/one", "Host b\n");
-  auto one = sshConfigState(path("config"));
+  auto one = state("config");
   EXPECT_NE(one, before);
   dir.write("conf.d/one", "Host b\n  ProxyJump c\n");
-  EXPECT_NE(sshConfigState(path("config")), one);
-  EXPECT_NE(sshConfigState(path("missing")), "");
+  EXPECT_NE(state("config"), one);
+  EXPECT_NE(state("missing"), "");
 }
 
 TEST(SshConfigState, isNotToldWhereACommandDecides) {
@@ -265,10 +266,10 @@ TEST(SshConfigState, isNotToldWhereACommandDecides) {
   for (auto* line :
        {"Match host a exec \"on-vpn\"", "  match Exec=x", "Include %d/x", "Include \"a b\""}) {
     dir.write("config", absl::StrCat("Host a\n", line, "\n"));
-    EXPECT_EQ(sshConfigState(std::string(dir / "config")), "") << line;
+    EXPECT_EQ(sshConfigState({"a", "", dir / "config"}), "") << line;
   }
   dir.write("config", "Include " + std::string(dir / "config") + "\n");
-  EXPECT_EQ(sshConfigState(std::string(dir / "config")), "");
+  EXPECT_EQ(sshConfigState({"a", "", dir / "config"}), "");
 }
 
 }  // namespace

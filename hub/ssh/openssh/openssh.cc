@@ -194,9 +194,9 @@ std::optional<std::string> errorsAfterLogin(const SshTarget& target, const std::
   return withoutWordsOfSsh(errors.substr(end));
 }
 
-kj::Own<Connection> startOpenssh(const SshTarget& target, const std::string& command,
-                                 std::shared_ptr<RateLimiter> limiter, const Denial& denial,
-                                 kj::AsyncIoContext& io) {
+kj::Own<Connection> startOpenssh(const SshTarget& target, const KnownTarget& known,
+                                 const std::string& command, const ConnectOptions& options,
+                                 const Denial& denial, kj::AsyncIoContext& io) {
   auto argv = opensshCommand(target, {LOG_LEVEL});
   argv.push_back(command);
   auto child = spawnWithSocket(argv);
@@ -205,8 +205,15 @@ kj::Own<Connection> startOpenssh(const SshTarget& target, const std::string& com
     int status;
     if (!reached) waitOrKill(child.pid, std::chrono::milliseconds(0), status);
   });
-  waitForLogin(target, child, denial);
-  auto connection = kj::heap<OpensshConnection>(target, kj::mv(child), std::move(limiter), io);
+  {
+    // However the login ends.
+    KJ_DEFER({
+      auto warning = newKeyBySsh(target, known, readBack(child.errors));
+      if (!warning.empty()) options.warn(warning);
+    });
+    waitForLogin(target, child, denial);
+  }
+  auto connection = kj::heap<OpensshConnection>(target, kj::mv(child), options.limiter, io);
   reached = true;
   return connection;
 }
