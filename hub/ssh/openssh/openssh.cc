@@ -158,6 +158,7 @@ SshStep stepIn(const std::string& errors) {
 void waitForLogin(const SshTarget& target, const Spawned& ssh, const Denial& denial) {
   using std::chrono::steady_clock;
   constexpr int GLANCE = 5;  // milliseconds between two looks at what ssh wrote
+  constexpr std::chrono::milliseconds MOMENT{500};
   const std::chrono::seconds patience(target.connectTimeout);
   auto step = SshStep::NAME;
   auto deadline = steady_clock::now() + patience;
@@ -175,7 +176,8 @@ void waitForLogin(const SshTarget& target, const Spawned& ssh, const Denial& den
     auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - steady_clock::now());
     if (said) {
-      if (exitStatusOf(ssh.pid, left) != SSH_FAILED) return;
+      // It ends a moment after its output, be it for that it took too long.
+      if (exitStatusOf(ssh.pid, std::max(left, MOMENT)) != SSH_FAILED) return;
       explainEnd(target, readBack(ssh.errors), denial);
     }
     if (left.count() <= 0) {
