@@ -216,7 +216,8 @@ std::vector<std::string> orderedHostKeyAlgorithms(const SshTarget& target,
 
 bool newKeysMayCount(const SshTarget& target, const KnownTarget& known) {
   auto& revoked = known.standardPort.keys;
-  return known.unread().empty() && !target.userKnownHostsFiles.empty() &&
+  return known.unread().empty() && knownAlgorithms(known.own).empty() &&
+         !target.userKnownHostsFiles.empty() &&
          std::none_of(revoked.begin(), revoked.end(),
                       [&](auto& key) { return key.revoked && !isRevokedIn(known.own, key.blob); });
 }
@@ -251,8 +252,7 @@ void requireTrusted(const SshTarget& target, const KnownTarget& known, std::stri
 std::string newKeyBySsh(const SshTarget& target, const KnownTarget& known,
                         const std::string& errors) {
   // A hop may write the same, of itself.
-  bool mayBe = newKeysMayCount(target, known) && knownAlgorithms(known.own).empty();
-  if (!mayBe || forgets(target)) return "";
+  if (!newKeysMayCount(target, known) || forgets(target)) return "";
   auto& file = target.userKnownHostsFiles[0];
   auto name = knownHostsNameOf(target);
   auto says = [&](const std::string& words) { return absl::StrContains(errors, words); };

@@ -36,9 +36,9 @@ std::vector<std::string> knownAlgorithms(const KnownHost& known);
 std::vector<std::string> orderedHostKeyAlgorithms(const SshTarget& target,
                                                   const KnownTarget& known);
 
-// Whether a key that is not known may be taken for a new one, if StrictHostKeyChecking says so: all
-// files were read, there is one to add it to, and no key is revoked under the standard port's name
-// alone, since ssh takes such a key for a new one.
+// Whether a key that is not known may be taken for a new one, if StrictHostKeyChecking says so: the
+// host has none, all files were read, there is one to add it to, and no key is revoked under the
+// standard port's name alone, since ssh takes such a key for a new one.
 bool newKeysMayCount(const SshTarget& target, const KnownTarget& known);
 
 HostKeyVerdict judge(const KnownTarget& known, std::string_view blob);

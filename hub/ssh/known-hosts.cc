@@ -39,8 +39,10 @@ bool wildcardMatch(std::string_view pattern, std::string_view name) {
   return p == pattern.size();
 }
 
+// With its padding, without which ssh does not take it.
 std::optional<std::string> unbase64(std::string_view text) {
   std::string out;
+  if (text.size() % 4 != 0) return std::nullopt;
   if (!absl::Base64Unescape(absl::string_view(text.data(), text.size()), &out)) return std::nullopt;
   return out;
 }

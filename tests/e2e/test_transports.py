@@ -271,6 +271,9 @@ class Transports(HubCase):
         self.judge(f"{many},{self.name} {good}\n", True)
         self.judge(f"@revoked {self.name} 256 {good}\n", False, accept,
                    words="known_hosts:1 cannot be read: it is no line of known_hosts", warnings="not a known_hosts line")
+        # Cut short, in a way that only ssh sees.
+        self.judge(f"{self.name} {self.kind} AAAAC3NzaC1lZDI1NTE5AAAAIAAA\n", False, accept,
+                   words="(?i)HOST KEY CHANGED|host key verification failed")
         self.judge(f"other.example 256 {good}\n", True, accept, warnings="not a known_hosts line; skipped\n.*it was added to")
 
     def test_a_file_that_cannot_be_read(self):

@@ -162,7 +162,8 @@ TEST_F(KnownHosts, brokenLinesThatNameTheHostAreUnread) {
   auto own = keys_[0];
   for (auto& line :
        {std::string("host"), std::string("other,host ssh-ed25519 !!!!"), "@unknown host " + own,
-        "@revoked * 256 " + own, std::string("@revoked *"), "host " + std::string(1, '\0') + own}) {
+        "@revoked * 256 " + own, std::string("@revoked *"), "host " + std::string(1, '\0') + own,
+        std::string("host ssh-dss AAAAB3NzaC1kc3M"), "host " + own.substr(0, own.size() - 1)}) {
     auto host = read("first " + own + "\n" + line + "\n");
     ASSERT_EQ(host.unread.size(), 1u) << line;
     EXPECT_EQ(host.unread[0], "file:2 cannot be read: it is no line of known_hosts");
