@@ -25,7 +25,7 @@ constexpr char SYSTEM_CONFIG[] = "/etc/ssh/ssh_config";
 // What cannot be read may say something.
 bool saysAnything(const std::string& path) {
   auto text = readWholeFile(path);
-  if (!text) return errno != ENOENT && errno != ENOTDIR;
+  if (!text) return true;
   for (absl::string_view line : absl::StrSplit(*text, '\n')) {
     line = absl::StripAsciiWhitespace(line);
     if (!line.empty() && line[0] != '#') return true;
@@ -131,8 +131,12 @@ std::string noFileInSshConfig(const std::string& configFile) {
 }
 
 bool hasSshConfig(const std::string& configFile) {
-  return !configFile.empty() || saysAnything(sshHome() + "/.ssh/config") ||
-         saysAnything(SYSTEM_CONFIG);
+  if (!configFile.empty()) return saysAnything(configFile);
+  for (auto& path : {sshHome() + "/.ssh/config", std::string(SYSTEM_CONFIG)}) {
+    auto error = nearestTo(path).error;
+    if (error != ENOENT && error != ENOTDIR && saysAnything(path)) return true;
+  }
+  return false;
 }
 
 }  // namespace pibrain

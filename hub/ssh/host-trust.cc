@@ -4,7 +4,6 @@
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
-#include <absl/strings/strip.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <kj/io.h>
@@ -201,14 +200,12 @@ std::vector<std::string> knownAlgorithms(const KnownHost& known) {
 
 std::vector<std::string> orderedHostKeyAlgorithms(const SshTarget& target,
                                                   const KnownTarget& known) {
-  constexpr absl::string_view CERTIFIED = "-cert-v01@openssh.com";
   auto good = knownAlgorithms(known.own);
-  if (good.empty()) good = knownAlgorithms(known.standardPort);
+  // A certificate, which comes first otherwise, says more than what is behind another port.
+  if (good.empty() && !known.hasCertAuthority()) good = knownAlgorithms(known.standardPort);
   auto names = target.hostKeyAlgorithms;
   if (names.empty()) return good;
-  std::stable_partition(names.begin(), names.end(), [&](absl::string_view name) {
-    bool certified = absl::ConsumeSuffix(&name, CERTIFIED);
-    if (certified && known.hasCertAuthority()) return true;
+  std::stable_partition(names.begin(), names.end(), [&](auto& name) {
     return std::find(good.begin(), good.end(), name) != good.end();
   });
   return names;

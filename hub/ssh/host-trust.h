@@ -30,9 +30,8 @@ KnownTarget knownTargetOf(const SshTarget& target);
 // but these count, since one of another type would be unknown, which an impostor can offer too.
 std::vector<std::string> knownAlgorithms(const KnownHost& known);
 
-// What to ask the host for: those of target.hostKeyAlgorithms, with the ones first by which it can
-// show a key that is known, or a certificate that known_hosts vouches for. Where nothing is asked
-// for (there is no ssh client), those alone.
+// What to ask the host for: target.hostKeyAlgorithms, those first by which it can show a key that
+// is known. If that is empty (there is no ssh client), these alone.
 std::vector<std::string> orderedHostKeyAlgorithms(const SshTarget& target,
                                                   const KnownTarget& known);
 

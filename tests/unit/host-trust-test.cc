@@ -163,7 +163,7 @@ TEST_F(HostTrust, knownTypesComeFirst) {
                                "ssh-ed25519", "rsa-sha2-512"};
   auto order = [&]() { return orderedHostKeyAlgorithms(target_, knownTargetOf(target_)); };
   EXPECT_EQ(order(), target_.hostKeyAlgorithms);
-  Names first{"ssh-ed25519-cert-v01@openssh.com", "ssh-ed25519", "ecdsa-sha2-nistp256",
+  Names first{"ssh-ed25519", "ssh-ed25519-cert-v01@openssh.com", "ecdsa-sha2-nistp256",
               "rsa-sha2-512"};
   for (auto name : {"laptop.example", "[laptop.example]:2222"}) {
     dir_.write("ssh/known_hosts", knownHostsLine(name, one_, false));
@@ -171,8 +171,11 @@ TEST_F(HostTrust, knownTypesComeFirst) {
   }
   dir_.write("ssh/known_hosts", "@revoked " + knownHostsLine("*", one_, false));
   EXPECT_EQ(order(), target_.hostKeyAlgorithms);
-  dir_.write("ssh/known_hosts", "@cert-authority " + knownHostsLine("*", one_, false));
+  auto authority = "@cert-authority " + knownHostsLine("*", two_, false);
+  dir_.write("ssh/known_hosts", authority + knownHostsLine("laptop.example", one_, false));
   EXPECT_EQ(order(), target_.hostKeyAlgorithms);
+  dir_.write("ssh/known_hosts", authority + knownHostsLine("[laptop.example]:2222", one_, false));
+  EXPECT_EQ(order(), first);
   dir_.write("ssh/known_hosts", knownHostsLine("[laptop.example]:2222", one_, false));
   target_.hostKeyAlgorithms.clear();
   EXPECT_EQ(order(), Names{"ssh-ed25519"});

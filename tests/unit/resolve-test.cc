@@ -242,13 +242,16 @@ TEST_F(Resolve, withoutSshItKnowsTheDefaults) {
   TempDir dir;
   dir.write("config", "Host host.example\n  ProxyCommand /bin/false\n");
   setenv("PATH", "/nowhere", 1);
-  auto target = resolveSsh({"host.example"});
+  auto target = resolveSsh({"host.example", "", "/dev/null"});
   auto configured = resolveSsh({"host.example", "", dir / "config"});
+  auto missing = resolveSsh({"host.example", "", dir / "missing"});
+  EXPECT_EQ(resolveSsh({"host.example"}).ok(), !hasSshConfig(""));
   setenv("PATH", path.c_str(), 1);
-  ASSERT_FALSE(configured.ok());
-  EXPECT_NE(configured.status().message().find("there is no ssh on PATH"), std::string::npos);
-  ASSERT_EQ(target.ok(), !hasSshConfig("")) << target.status();
-  if (!target.ok()) return;
+  for (auto& refused : {configured, missing}) {
+    ASSERT_FALSE(refused.ok());
+    EXPECT_NE(refused.status().message().find("there is no ssh on PATH"), std::string::npos);
+  }
+  ASSERT_TRUE(target.ok()) << target.status();
   EXPECT_EQ(target->host, "host.example");
   EXPECT_EQ(target->user, getpwuid(getuid())->pw_name);
   EXPECT_EQ(target->identityFiles.size(), 3u);
