@@ -200,13 +200,14 @@ std::vector<std::string> knownAlgorithms(const KnownHost& known) {
 
 std::vector<std::string> orderedHostKeyAlgorithms(const SshTarget& target,
                                                   const KnownTarget& known) {
+  constexpr char CERTIFICATE[] = "-cert-v01@openssh.com";
   auto good = knownAlgorithms(known.own);
-  // A certificate, which comes first otherwise, says more than what is behind another port.
-  if (good.empty() && !known.hasCertAuthority()) good = knownAlgorithms(known.standardPort);
+  if (good.empty()) good = knownAlgorithms(known.standardPort);
   auto names = target.hostKeyAlgorithms;
   if (names.empty()) return good;
   std::stable_partition(names.begin(), names.end(), [&](auto& name) {
-    return std::find(good.begin(), good.end(), name) != good.end();
+    return (known.hasCertAuthority() && name.ends_with(CERTIFICATE)) ||
+           std::find(good.begin(), good.end(), name) != good.end();
   });
   return names;
 }

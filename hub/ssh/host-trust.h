@@ -31,7 +31,8 @@ KnownTarget knownTargetOf(const SshTarget& target);
 std::vector<std::string> knownAlgorithms(const KnownHost& known);
 
 // What to ask the host for: target.hostKeyAlgorithms, those first by which it can show a key that
-// is known. If that is empty (there is no ssh client), these alone.
+// is known, or a certificate if known_hosts vouches for some. If there is no such list (no ssh
+// client), those of known keys alone.
 std::vector<std::string> orderedHostKeyAlgorithms(const SshTarget& target,
                                                   const KnownTarget& known);
 

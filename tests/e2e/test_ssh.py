@@ -468,18 +468,19 @@ class CertifiedHost(SshCase):
     def test_beside_other_entries(self):
         """A stale or revoked key does not keep OpenSSH from verifying the certificate."""
         self.certified.authorize_agent(self.source)
-        self.write_config([self.spoke()], ssh_config=str(self.certified.ssh_config))
         authority = " ".join(self.public(self.authority).split()[:2])
         other = " ".join(self.public(harness.keygen(self.dir / "other")).split()[:2])
         port = self.certified.port
         for line in (f"@revoked * {other}", f"[127.0.0.1]:{port} {other}", ""):
             for host in (f"[127.0.0.1]:{port}", "127.0.0.1"):
-                with self.subTest(f"{line[:12]} {host}"):
-                    self.certified.known_hosts.write_text(f"@cert-authority {host} {authority}\n{line}\n")
-                    if self.openssh(config=self.certified.ssh_config).stderr.count("verification failed"):
-                        self.sync_one(code=1)
-                    else:
-                        self.works("OpenSSH, because known_hosts vouches")
+                for key in ({}, {"key": str(self.certified.key)}):
+                    with self.subTest(f"{line[:12]} {host} {key}"):
+                        self.write_config([self.spoke(**key)], ssh_config=str(self.certified.ssh_config))
+                        self.certified.known_hosts.write_text(f"@cert-authority {host} {authority}\n{line}\n")
+                        if self.openssh(config=self.certified.ssh_config).stderr.count("verification failed"):
+                            self.sync_one(code=1)
+                        else:
+                            self.works("OpenSSH, because known_hosts vouches")
 
     def test_openssh_verifies_it(self):
         self.certified.authorize_agent(self.source)
