@@ -105,12 +105,37 @@ std::string explainObstacle(const std::string& path, int error) {
   return absl::StrCat(shown, ": ", strerror(error), ". Check it with 'ls -ld ", quoted, "'");
 }
 
+namespace {
+
+// What open(2) says of a socket, too.
+constexpr int NO_FILE = ENXIO;
+
+bool isNoFile(const struct stat& st) {
+  struct stat null;
+  bool isNull = S_ISCHR(st.st_mode) && stat("/dev/null", &null) == 0 && st.st_rdev == null.st_rdev;
+  return !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !isNull;
+}
+
+}  // namespace
+
+bool isNoFile(const std::string& path) {
+  struct stat st;
+  return stat(path.c_str(), &st) == 0 && isNoFile(st);
+}
+
+std::string whyUnread(int error) {
+  return error == NO_FILE ? "it is a pipe, a socket or a device, and no file" : strerror(error);
+}
+
 std::optional<std::string> readWholeFile(const std::string& path) {
   constexpr size_t LARGEST = 64 << 20;
   // Not to wait for a writer if it is a FIFO.
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (fd < 0) return std::nullopt;
   kj::AutoCloseFd owned(fd);
+  struct stat st;
+  if (fstat(fd, &st) != 0) return std::nullopt;
+  if (isNoFile(st)) return errno = NO_FILE, std::nullopt;
   std::string text;
   char buffer[16384];
   for (;;) {

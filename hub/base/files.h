@@ -15,8 +15,15 @@ absl::Status makeDirectories(const std::string& path);
 // Puts a file with this text and mode in the place of what is at `path`, by rename.
 absl::Status replaceFile(const std::string& path, const std::string& text, mode_t mode);
 
-// All that is in a file of at most 64 MiB; nullopt, with errno set, if it cannot be read.
+// Whether there is something at `path` that only waits to be read, or may: a pipe, a socket, a
+// device other than /dev/null.
+bool isNoFile(const std::string& path);
+
+// All that is in a file of at most 64 MiB; nullopt, with errno set, if it cannot be read. What
+// isNoFile() names is not read.
 std::optional<std::string> readWholeFile(const std::string& path);
+// What that errno means, for a person.
+std::string whyUnread(int error);
 
 // As much of a path as can be looked at.
 struct Reached {

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <pwd.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
@@ -360,7 +359,7 @@ absl::StatusOr<std::string> readFile(const std::string& path, bool optional) {
   if (auto text = readWholeFile(path)) return *text;
   if (errno == ENOENT && optional) return std::string();
   return absl::InvalidArgumentError(
-      absl::StrCat("cannot read the config file ", escapeForTerminal(path), ": ", strerror(errno),
+      absl::StrCat("cannot read the config file ", escapeForTerminal(path), ": ", whyUnread(errno),
                    ". Check the path and that you may read it: 'ls -l'."));
 }
 

@@ -44,11 +44,12 @@ std::string whyKey(const Identities& identities) {
   return identities.keys.empty() ? "" : whyNotLibssh2(identities.keys[0]);
 }
 
-kj::Own<Connection> byOpenssh(const SshTarget& target, const std::string& command,
-                              const ConnectOptions& options, const std::string& why,
-                              const Denial& denial, kj::AsyncIoContext& io) {
+kj::Own<Connection> byOpenssh(const SshTarget& target, const KnownTarget& known,
+                              const std::string& command, const ConnectOptions& options,
+                              const std::string& why, const Denial& denial,
+                              kj::AsyncIoContext& io) {
   options.chose(why.empty() ? "OpenSSH" : absl::StrCat("OpenSSH, because ", why));
-  auto connection = startOpenssh(target, command, options.limiter, denial, io);
+  auto connection = startOpenssh(target, known, command, options, denial, io);
   options.passed(SshStep::LOGIN,
                  absl::StrCat(target.user, "@", target.host, " port ", target.port));
   options.passed(SshStep::COMMAND, "");
@@ -64,10 +65,9 @@ void initSsh() { KJ_REQUIRE(libssh2_init(0) == 0, "cannot initialise libssh2"); 
 namespace {
 
 // By libssh2, or by OpenSSH for what that cannot do.
-kj::Own<Connection> connectAuto(const SshTarget& target, const std::string& command,
-                                const ConnectOptions& options, const Identities& identities,
-                                kj::AsyncIoContext& io) {
-  auto known = knownTargetOf(target);
+kj::Own<Connection> connectAuto(const SshTarget& target, const KnownTarget& known,
+                                const std::string& command, const ConnectOptions& options,
+                                const Identities& identities, kj::AsyncIoContext& io) {
   auto why = whySetting(target, known);
   bool choice = options.mode == SshMode::AUTO && findOpenssh();
   if (!why.empty() && !choice) {
@@ -88,7 +88,8 @@ kj::Own<Connection> connectAuto(const SshTarget& target, const std::string& comm
     }
   }
   auto denial = needs ? needs->denial : denialBefore(identities);
-  auto connection = byOpenssh(target, command, options, needs ? needs->why : why, denial, io);
+  auto connection =
+      byOpenssh(target, known, command, options, needs ? needs->why : why, denial, io);
   if (needs) options.learned(needs->why);
   return connection;
 }
@@ -97,9 +98,11 @@ kj::Own<Connection> connectOnce(const SshTarget& target, const std::string& comm
                                 const ConnectOptions& options, kj::AsyncIoContext& io) {
   auto identities = collectIdentities(target);
   ConnectTurn turn(absl::StrCat(target.host, " port ", target.port));
+  auto known = knownTargetOf(target);
+  for (auto& warning : known.own.warnings) options.warn(escapeForTerminal(warning));
   return options.mode == SshMode::OPENSSH
-             ? byOpenssh(target, command, options, "", denialBefore(identities), io)
-             : connectAuto(target, command, options, identities, io);
+             ? byOpenssh(target, known, command, options, "", denialBefore(identities), io)
+             : connectAuto(target, known, command, options, identities, io);
 }
 
 }  // namespace

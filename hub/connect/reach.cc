@@ -15,8 +15,9 @@ namespace pibrain {
 SpokeReach::SpokeReach(const SpokeConfig& spoke) : spoke_(spoke) {
   if (spoke.source.host.empty()) return;
   // Before ssh reads it: what is changed meanwhile is seen by the next run.
-  configState_ = sshConfigState(spoke.sshConfig);
-  resolution_.emplace(sshRequestOf(spoke));
+  auto request = sshRequestOf(spoke);
+  configState_ = sshConfigState(request);
+  resolution_.emplace(request);
 }
 
 void SpokeReach::dialEarly(Store& store, const std::function<bool(const Endpoint&)>& mayDial) {

@@ -30,6 +30,7 @@
 #include "hub/rsync/process.h"
 #include "hub/rsync/replaced.h"
 #include "hub/rsync/room.h"
+#include "hub/ssh/host-trust.h"
 #include "hub/ssh/openssh/openssh-command.h"
 #include "hub/ssh/turns.h"
 
@@ -459,14 +460,24 @@ class RsyncSync {
   RsyncRun rsync(const std::vector<std::string>& more, int held, const std::string& to = "") {
     auto all = arguments(more, to.empty() ? spoke_.path : to);
     auto ran = runRsync(all, held, progress_);
+    warnOfNewKey(ran);
     for (int attempt = 1; attempt < ConnectTurn::ATTEMPTS && wasTurnedAway(spoke_, ran);
          ++attempt) {
       std::this_thread::sleep_for(ConnectTurn::pauseBefore(attempt));
       ran = runRsync(all, held, progress_);
+      warnOfNewKey(ran);
     }
     report_.wire.up += ran.output.bytesSent;
     report_.wire.down += ran.output.bytesReceived;
     return ran;
+  }
+
+  // Once: where the key cannot be remembered, it is new to each ssh.
+  void warnOfNewKey(const RsyncRun& ran) {
+    auto warning = target_ && !warnedOfKey_ ? newKeyBySsh(*target_, known_, ran.errors) : "";
+    if (warning.empty()) return;
+    warn(std::move(warning));
+    warnedOfKey_ = true;
   }
 
   // How far two times are one, in seconds; -1: not at all. Whole seconds are all that it compares
@@ -501,10 +512,13 @@ class RsyncSync {
   }
 
   // ssh as rsync is to start it.
-  std::string remoteShell() const {
+  std::string remoteShell() {
     if (spoke_.source.host.empty()) return "";
     auto target = resolveSsh(sshRequestOf(spoke_));
     if (!target.ok()) throw Failure(std::string(target.status().message()));
+    target_ = *target;
+    known_ = knownTargetOf(*target);
+    for (auto& warning : known_.own.warnings) warn(escapeForTerminal(warning));
     // rsync(1), --rsh: quotes as a shell has them, but a doubled one stands for itself.
     std::string shell;
     auto words = opensshOptions(*target, OpensshUse());
@@ -609,6 +623,9 @@ class RsyncSync {
   SpokeReport& report_;
   Progress& progress_;
   bool deleting_ = false;
+  std::optional<SshTarget> target_;  // none: the source is on this machine
+  KnownTarget known_;                // of it, before rsync was run
+  bool warnedOfKey_ = false;
   const std::string shell_;  // empty: the source is on this machine
   const std::string agesFile_;
   Tree before_;

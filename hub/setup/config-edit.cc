@@ -342,7 +342,7 @@ absl::Status editFile(const std::string& path,
           .string();
   auto fail = [&](const char* what) {
     return absl::UnavailableError(absl::StrCat("cannot ", what, " ", escapeForTerminal(real), ": ",
-                                               strerror(errno), ". Check it with 'ls -l'"));
+                                               whyUnread(errno), ". Check it with 'ls -l'"));
   };
   auto directory = std::filesystem::path(real).parent_path().string();
   auto made = makeDirectories(directory);

@@ -5,6 +5,7 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 #include <absl/strings/strip.h>
+#include <errno.h>
 #include <glob.h>
 #include <kj/common.h>
 #include <sys/stat.h>
@@ -19,10 +20,32 @@ namespace pibrain {
 namespace {
 
 constexpr int MAX_DEPTH = 16;  // readconf.h, READCONF_MAX_DEPTH
+constexpr char SYSTEM_CONFIG[] = "/etc/ssh/ssh_config";
+
+// What cannot be read may say something.
+bool saysAnything(const std::string& path) {
+  auto text = readWholeFile(path);
+  if (!text) return true;
+  for (absl::string_view line : absl::StrSplit(*text, '\n')) {
+    line = absl::StripAsciiWhitespace(line);
+    if (!line.empty() && line[0] != '#') return true;
+  }
+  return false;
+}
 
 class Reader {
  public:
-  // Whether it could be told.
+  // Whether it could be told. `configFile`: as for `ssh -F`; empty: ssh's own.
+  bool readAll(const std::string& configFile) {
+    auto own = sshHome() + "/.ssh";
+    if (!configFile.empty()) return read(configFile, own, 0);
+    return read(own + "/config", own, 0) && read(SYSTEM_CONFIG, "/etc/ssh", 0);
+  }
+
+  std::string state_;
+  std::string noFile_;  // a name in the configuration of which isNoFile(); empty: none
+
+ private:
   bool read(const std::string& path, const std::string& directory, int depth) {
     if (depth > MAX_DEPTH) return false;
     struct stat st;
@@ -33,26 +56,43 @@ class Reader {
     absl::StrAppend(&state_, path, " ", st.st_dev, " ", st.st_ino, " ", st.st_size, " ",
                     st.st_mtim.tv_sec, ".", st.st_mtim.tv_nsec, " ", st.st_ctim.tv_sec, ".",
                     st.st_ctim.tv_nsec, "\n");
+    if (isNoFile(path)) noFile_ = path;
     auto text = readWholeFile(path);
-    if (!text) return true;
+    if (!text) return false;
     for (absl::string_view line : absl::StrSplit(*text, '\n')) {
       if (!take(line, directory, depth)) return false;
     }
     return true;
   }
 
-  std::string state_;
-
- private:
   // A keyword, blanks or "=", and its arguments (ssh_config(5)).
   bool take(absl::string_view line, const std::string& directory, int depth) {
     line = absl::StripAsciiWhitespace(line);
+    if (absl::StartsWith(line, "\"")) return false;  // a keyword in quotes is one, too
     auto end = line.find_first_of(" \t=");
     auto keyword = absl::AsciiStrToLower(line.substr(0, end));
     auto rest = absl::AsciiStrToLower(end == line.npos ? "" : line.substr(end));
-    if (keyword == "match") return !absl::StrContains(rest, "exec");
+    if (keyword == "match") return isByNames(rest);
+    // It asks the name server, and reads the files anew for what that says.
+    if (keyword == "canonicalizehostname") return absl::StrContains(rest, "no");
     if (keyword != "include" || end == line.npos) return true;
     return include(std::string(line.substr(end)), directory, depth);
+  }
+
+  // Whether a Match goes by nothing but what was asked and who asks.
+  static bool isByNames(absl::string_view criteria) {
+    if (criteria.find_first_of("\"'\\") != criteria.npos) return false;
+    std::vector<absl::string_view> words =
+        absl::StrSplit(criteria, absl::ByAnyChar(" \t="), absl::SkipEmpty());
+    for (auto word = words.begin(); word != words.end(); ++word) {
+      absl::ConsumePrefix(&*word, "!");
+      if (*word == "all") continue;
+      if (*word != "host" && *word != "originalhost" && *word != "user" && *word != "localuser") {
+        return false;
+      }
+      if (++word == words.end()) return false;
+    }
+    return true;
   }
 
   bool include(const std::string& arguments, const std::string& directory, int depth) {
@@ -77,13 +117,26 @@ class Reader {
 
 }  // namespace
 
-std::string sshConfigState(const std::string& configFile) {
+std::string sshConfigState(const SshRequest& request) {
   Reader reader;
-  auto own = sshHome() + "/.ssh";
-  bool told = configFile.empty() ? reader.read(own + "/config", own, 0) &&
-                                       reader.read("/etc/ssh/ssh_config", "/etc/ssh", 0)
-                                 : reader.read(configFile, own, 0);
-  return told ? reader.state_ : "";
+  if (!reader.readAll(request.configFile)) return "";
+  return absl::StrCat("host ", request.host, "\nuser ", request.user, "\nkey ", request.key, "\n",
+                      reader.state_);
+}
+
+std::string noFileInSshConfig(const std::string& configFile) {
+  Reader reader;
+  reader.readAll(configFile);
+  return reader.noFile_;
+}
+
+bool hasSshConfig(const std::string& configFile) {
+  if (!configFile.empty()) return saysAnything(configFile);
+  for (auto& path : {sshHome() + "/.ssh/config", std::string(SYSTEM_CONFIG)}) {
+    auto error = nearestTo(path).error;
+    if (error != ENOENT && error != ENOTDIR && saysAnything(path)) return true;
+  }
+  return false;
 }
 
 }  // namespace pibrain

@@ -55,8 +55,8 @@ std::string explainKeyProblem(const SshTarget& target, const std::string& errors
   if (absl::StrContains(errors, "revoked")) {
     return revokedHostKey(target, fingerprintIn(errors), "known_hosts or RevokedHostKeys");
   }
-  if (!known.own.unread.empty()) {
-    return unreadKnownHosts(target, known.own.unread[0], fingerprintIn(errors));
+  if (auto unread = known.unread(); !unread.empty()) {
+    return unreadKnownHosts(target, unread, fingerprintIn(errors));
   }
   return unknownHostKey(target, known.hasCertAuthority(), fingerprintIn(errors));
 }

@@ -1,6 +1,7 @@
 #include "hub/ssh/host-trust.h"
 
 #include <absl/strings/ascii.h>
+#include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 #include <errno.h>
@@ -9,6 +10,8 @@
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "common/text/text.h"
 #include "hub/base/failure.h"
@@ -34,7 +37,7 @@ bool isRevoked(const std::string& path, std::string_view blob) {
   auto text = readWholeFile(path);
   if (!text) {
     throw Failure(absl::StrCat("RevokedHostKeys names ", escapeForTerminal(path),
-                               ", which cannot be read: ", strerror(errno),
+                               ", which cannot be read: ", whyUnread(errno),
                                ". Until it can be, or the setting is removed from the ssh "
                                "configuration, no host key is trusted."));
   }
@@ -55,11 +58,41 @@ bool isRevoked(const std::string& path, std::string_view blob) {
   return false;
 }
 
-// What could not be read may have the key, or another one: unknown is not yet what it is.
-void requireAllRead(const SshTarget& target, const KnownTarget& known, const std::string& shown) {
-  for (auto* host : {&known.own, &known.standardPort}) {
-    if (!host->unread.empty()) throw Failure(unreadKnownHosts(target, host->unread[0], shown));
+void requireAcceptsNew(const SshTarget& target, const KnownTarget& known,
+                       const std::string& shown) {
+  if (!known.unread().empty()) throw Failure(unreadKnownHosts(target, known.unread(), shown));
+  if (!target.acceptNewHostKeys || !newKeysMayCount(target, known)) {
+    throw Failure(unknownHostKey(target, known.hasCertAuthority(), shown));
   }
+}
+
+bool isRevokedIn(const KnownHost& known, const std::string& blob) {
+  return std::any_of(known.keys.begin(), known.keys.end(),
+                     [&](auto& key) { return key.revoked && key.blob == blob; });
+}
+
+// `shown`: fingerprint and type, or empty.
+std::string newKeyOf(const SshTarget& target, const std::string& shown) {
+  return absl::StrCat("the key of ", escapeForTerminal(knownHostsNameOf(target)),
+                      shown.empty() ? "" : absl::StrCat(", ", shown, ","));
+}
+
+std::string addedKey(const SshTarget& target, const std::string& shown) {
+  return absl::StrCat(newKeyOf(target, shown), " was unknown; it was added to ",
+                      escapeForTerminal(target.userKnownHostsFiles[0]),
+                      ", as StrictHostKeyChecking says");
+}
+
+std::string unaddedKey(const SshTarget& target, const std::string& shown, int error) {
+  return absl::StrCat(newKeyOf(target, shown), " was accepted, but cannot be added to ",
+                      escapeForTerminal(target.userKnownHostsFiles[0]), ": ", strerror(error));
+}
+
+// It is meant to be forgotten, so that is no news.
+bool forgets(const SshTarget& target) { return target.userKnownHostsFiles[0] == "/dev/null"; }
+
+std::string shownKey(std::string_view blob) {
+  return absl::StrCat(fingerprint(blob), " (", escapeForTerminal(keyType(blob)), ")");
 }
 
 // Appends the line whole, or returns an errno with the file as it was.
@@ -86,7 +119,7 @@ int addUnderLock(int fd, const SshTarget& target, std::string_view blob) {
     case HostKeyVerdict::KNOWN:
       return 0;
     case HostKeyVerdict::UNKNOWN:
-      requireAllRead(target, known, fingerprint(blob));
+      requireAcceptsNew(target, known, shownKey(blob));
       break;
     default:
       throw Failure(changedHostKey(target, known.own, fingerprint(blob)));
@@ -94,29 +127,36 @@ int addUnderLock(int fd, const SshTarget& target, std::string_view blob) {
   return append(fd, knownHostsLine(knownHostsNameOf(target), blob, target.hashKnownHosts));
 }
 
-void acceptNew(const SshTarget& target, std::string_view blob, const std::string& shown,
+void acceptNew(const SshTarget& target, std::string_view blob,
                const std::function<void(std::string)>& warn) {
-  auto name = escapeForTerminal(knownHostsNameOf(target));
-  if (target.userKnownHostsFiles.empty()) {
-    warn(absl::StrCat("the key of ", name, ", ", shown,
-                      ", was unknown and is accepted, as StrictHostKeyChecking says; there is no "
-                      "UserKnownHostsFile to remember it in"));
-    return;
-  }
+  if (forgets(target)) return;
   auto& file = target.userKnownHostsFiles[0];
-  if (file == "/dev/null") return;  // it is meant to be forgotten, so that is no news
   // A relative name needs none; an error shows when the file is opened.
   auto slash = file.rfind('/');
   if (slash != std::string::npos && slash > 0) (void)makeDirectories(file.substr(0, slash));
   kj::AutoCloseFd fd(open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600));
   int error = fd.get() < 0 ? errno : addUnderLock(fd, target, blob);
-  if (error != 0) {
-    warn(absl::StrCat("the key of ", name, ", ", shown, ", was accepted, but cannot be added to ",
-                      escapeForTerminal(file), ": ", strerror(error)));
-    return;
+  auto shown = shownKey(blob);
+  warn(error == 0 ? addedKey(target, shown) : unaddedKey(target, shown, error));
+}
+
+// What ssh added to the files since `known` was read; empty: nothing.
+std::string keyAddedSince(const SshTarget& target, const KnownTarget& known) {
+  for (auto& key : knownTargetOf(target).own.keys) {
+    if (judge(known.own, key.blob) == HostKeyVerdict::UNKNOWN) return shownKey(key.blob);
   }
-  warn(absl::StrCat("the key of ", name, ", ", shown, ", was unknown; it was added to ",
-                    escapeForTerminal(file), ", as StrictHostKeyChecking says"));
+  return "";
+}
+
+// By the line that ssh writes with LogLevel DEBUG1, "… key: TYPE FINGERPRINT".
+std::string keyShownTo(const std::string& errors) {
+  constexpr std::string_view LINE = "debug1: Server host key: ";
+  auto start = errors.find(LINE);
+  if (start == std::string::npos) return "";
+  start += LINE.size();
+  std::vector<std::string> words =
+      absl::StrSplit(errors.substr(start, errors.find_first_of("\r\n", start) - start), ' ');
+  return words.size() < 2 ? "" : escapeForTerminal(absl::StrCat(words[1], " (", words[0], ")"));
 }
 
 }  // namespace
@@ -132,7 +172,20 @@ KnownTarget knownTargetOf(const SshTarget& target) {
   if (target.hostKeyAlias.empty() && target.port != 22) {
     known.standardPort = loadKnownHosts(allFiles(target), knownHostName(target.host, 22));
   }
+  if (!target.unclearFiles.empty()) {
+    known.own.unread.push_back(
+        absl::StrCat(target.unclearFiles,
+                     " cannot be read: whether that is one name with blanks in it, or "
+                     "several, cannot be told"));
+  }
   return known;
+}
+
+std::string KnownTarget::unread() const {
+  for (auto* host : {&own, &standardPort}) {
+    if (!host->unread.empty()) return host->unread[0];
+  }
+  return "";
 }
 
 std::vector<std::string> knownAlgorithms(const KnownHost& known) {
@@ -145,6 +198,28 @@ std::vector<std::string> knownAlgorithms(const KnownHost& known) {
   return names;
 }
 
+std::vector<std::string> orderedHostKeyAlgorithms(const SshTarget& target,
+                                                  const KnownTarget& known) {
+  constexpr char CERTIFICATE[] = "-cert-v01@openssh.com";
+  auto good = knownAlgorithms(known.own);
+  if (good.empty()) good = knownAlgorithms(known.standardPort);
+  auto names = target.hostKeyAlgorithms;
+  if (names.empty()) return good;
+  std::stable_partition(names.begin(), names.end(), [&](auto& name) {
+    return (known.hasCertAuthority() && name.ends_with(CERTIFICATE)) ||
+           std::find(good.begin(), good.end(), name) != good.end();
+  });
+  return names;
+}
+
+bool newKeysMayCount(const SshTarget& target, const KnownTarget& known) {
+  auto& revoked = known.standardPort.keys;
+  return known.unread().empty() && knownAlgorithms(known.own).empty() &&
+         !target.userKnownHostsFiles.empty() &&
+         std::none_of(revoked.begin(), revoked.end(),
+                      [&](auto& key) { return key.revoked && !isRevokedIn(known.own, key.blob); });
+}
+
 HostKeyVerdict judge(const KnownTarget& known, std::string_view blob) {
   auto verdict = judge(known.own, blob);
   if (verdict != HostKeyVerdict::UNKNOWN) return verdict;
@@ -155,7 +230,7 @@ HostKeyVerdict judge(const KnownTarget& known, std::string_view blob) {
 
 void requireTrusted(const SshTarget& target, const KnownTarget& known, std::string_view blob,
                     const std::function<void(std::string)>& warn) {
-  auto shown = absl::StrCat(fingerprint(blob), " (", escapeForTerminal(keyType(blob)), ")");
+  auto shown = shownKey(blob);
   if (!target.revokedHostKeys.empty() && isRevoked(target.revokedHostKeys, blob)) {
     throw Failure(revokedHostKey(target, shown, target.revokedHostKeys));
   }
@@ -167,11 +242,29 @@ void requireTrusted(const SshTarget& target, const KnownTarget& known, std::stri
     case HostKeyVerdict::CHANGED:
       throw Failure(changedHostKey(target, known.own, shown));
     case HostKeyVerdict::UNKNOWN:
-      requireAllRead(target, known, shown);
-      if (!target.acceptNewHostKeys)
-        throw Failure(unknownHostKey(target, known.hasCertAuthority(), shown));
-      acceptNew(target, blob, shown, warn);
+      requireAcceptsNew(target, known, shown);
+      acceptNew(target, blob, warn);
   }
+}
+
+std::string newKeyBySsh(const SshTarget& target, const KnownTarget& known,
+                        const std::string& errors) {
+  // A hop may write the same, of itself.
+  if (!newKeysMayCount(target, known) || forgets(target)) return "";
+  auto& file = target.userKnownHostsFiles[0];
+  auto name = knownHostsNameOf(target);
+  auto says = [&](const std::string& words) { return absl::StrContains(errors, words); };
+  // With CheckHostIP, the address comes behind the name.
+  auto added = absl::StrCat("Permanently added '", name);
+  if (says(added + "' (") || says(added + ",")) {
+    return addedKey(target, keyAddedSince(target, known));
+  }
+  if (!says(absl::StrCat("Failed to add the host to the list of known hosts (", file, ")"))) {
+    return "";
+  }
+  // Of the reason ssh says nothing.
+  kj::AutoCloseFd fd(open(file.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  return unaddedKey(target, keyShownTo(errors), fd.get() < 0 ? errno : EIO);
 }
 
 bool isRevocationList(const std::string& path) {

@@ -21,6 +21,8 @@ struct KnownTarget {
   KnownHost standardPort;
 
   bool hasCertAuthority() const { return own.hasCertAuthority || standardPort.hasCertAuthority; }
+  // What cannot be read may have the key, or another one: the first of these; empty: there is none.
+  std::string unread() const;
 };
 KnownTarget knownTargetOf(const SshTarget& target);
 
@@ -28,14 +30,30 @@ KnownTarget knownTargetOf(const SshTarget& target);
 // but these count, since one of another type would be unknown, which an impostor can offer too.
 std::vector<std::string> knownAlgorithms(const KnownHost& known);
 
+// What to ask the host for: target.hostKeyAlgorithms, those first by which it can show a key that
+// is known, or a certificate if known_hosts vouches for some. If there is no such list (no ssh
+// client), those of known keys alone.
+std::vector<std::string> orderedHostKeyAlgorithms(const SshTarget& target,
+                                                  const KnownTarget& known);
+
+// Whether a key that is not known may be taken for a new one, if StrictHostKeyChecking says so: the
+// host has none, all files were read, there is one to add it to, and no key is revoked under the
+// standard port's name alone, since ssh takes such a key for a new one.
+bool newKeysMayCount(const SshTarget& target, const KnownTarget& known);
+
 HostKeyVerdict judge(const KnownTarget& known, std::string_view blob);
 
 // Throws Failure unless the key `blob` is known, not revoked, and the only one known; or unknown,
-// all files read, and to be accepted (StrictHostKeyChecking accept-new), which adds it to the
+// and to be accepted (StrictHostKeyChecking accept-new, newKeysMayCount()), which adds it to the
 // user's first file.
 // To be called before anything is told to the host. `warn` hears of keys added.
 void requireTrusted(const SshTarget& target, const KnownTarget& known, std::string_view blob,
                     const std::function<void(std::string)>& warn);
+
+// The same warning, if `errors`, which ssh wrote, has it; empty: it has not. `known`: what was
+// known before ssh was started.
+std::string newKeyBySsh(const SshTarget& target, const KnownTarget& known,
+                        const std::string& errors);
 
 // Whether RevokedHostKeys is a key revocation list, which only OpenSSH reads.
 bool isRevocationList(const std::string& path);

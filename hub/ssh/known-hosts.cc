@@ -9,7 +9,6 @@
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
-#include <string.h>
 
 #include <algorithm>
 #include <optional>
@@ -19,8 +18,6 @@
 namespace pibrain {
 
 namespace {
-
-constexpr size_t MAX_LINE = 16 * 1024;
 
 // '*' is any run of characters, '?' any one (ssh_config(5), PATTERNS).
 bool wildcardMatch(std::string_view pattern, std::string_view name) {
@@ -42,8 +39,10 @@ bool wildcardMatch(std::string_view pattern, std::string_view name) {
   return p == pattern.size();
 }
 
+// With its padding, without which ssh does not take it.
 std::optional<std::string> unbase64(std::string_view text) {
   std::string out;
+  if (text.size() % 4 != 0) return std::nullopt;
   if (!absl::Base64Unescape(absl::string_view(text.data(), text.size()), &out)) return std::nullopt;
   return out;
 }
@@ -95,28 +94,33 @@ std::string_view nextWord(std::string_view& line) {
   return word;
 }
 
-// Whether the line is well-formed; adds its key if it is about `name`.
-bool readLine(std::string_view line, const std::string& file, int number, const std::string& name,
+// Adds what the line says if it is about `name`.
+void readLine(std::string_view line, const std::string& file, int number, const std::string& name,
               KnownHost& host) {
   auto word = nextWord(line);
-  if (word.empty() || word[0] == '#') return true;
+  if (word.empty() || word[0] == '#') return;
   std::string_view marker;
   if (word[0] == '@') {
     marker = word;
     word = nextWord(line);
-    if (marker != "@revoked" && marker != "@cert-authority") return false;
   }
+  bool isAbout = hostMatches(word, name);
   auto type = nextWord(line);
   auto encoded = nextWord(line);
   auto blob = unbase64(encoded);
-  if (encoded.empty() || !blob || keyType(*blob) != type) return false;
-  if (!hostMatches(word, name)) return true;
+  bool markerIsGood = marker.empty() || marker == "@revoked" || marker == "@cert-authority";
+  if (!markerIsGood || encoded.empty() || !blob || keyType(*blob) != type) {
+    auto place = absl::StrCat(file, ":", number);
+    host.warnings.push_back(place + ": not a known_hosts line; skipped");
+    if (isAbout) host.unread.push_back(place + " cannot be read: it is no line of known_hosts");
+    return;
+  }
+  if (!isAbout) return;
   if (marker == "@cert-authority") {
     host.hasCertAuthority = true;
   } else {
     host.keys.push_back({std::string(type), *blob, marker == "@revoked", file, number});
   }
-  return true;
 }
 
 }  // namespace
@@ -132,11 +136,10 @@ void readKnownHosts(std::string_view text, const std::string& file, const std::s
     auto end = std::min(text.find('\n'), text.size());
     auto line = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
+    // A line ends for ssh, too, where a NUL is.
+    line = line.substr(0, line.find('\0'));
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.size() > MAX_LINE || line.find('\0') != std::string_view::npos ||
-        !readLine(line, file, number, name, host)) {
-      host.warnings.push_back(absl::StrCat(file, ":", number, ": not a known_hosts line; skipped"));
-    }
+    readLine(line, file, number, name, host);
   }
 }
 
@@ -146,7 +149,7 @@ KnownHost loadKnownHosts(const std::vector<std::string>& files, const std::strin
     if (auto text = readWholeFile(path)) {
       readKnownHosts(*text, path, name, host);
     } else if (errno != ENOENT && errno != ENOTDIR) {
-      host.unread.push_back(absl::StrCat(path, " cannot be read: ", strerror(errno)));
+      host.unread.push_back(absl::StrCat(path, " cannot be read: ", whyUnread(errno)));
     }
   }
   return host;

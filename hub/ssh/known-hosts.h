@@ -24,7 +24,9 @@ struct KnownHost {
   std::vector<KnownKey> keys;
   bool hasCertAuthority = false;
   std::vector<std::string> warnings;  // broken lines: skipped
-  std::vector<std::string> unread;    // "FILE cannot be read: WHY": its keys are not among `keys`
+  // "FILE cannot be read: WHY", "FILE:LINE …" if it is a line that names the host: what it says of
+  // the host is not known.
+  std::vector<std::string> unread;
 };
 
 enum class HostKeyVerdict { KNOWN, UNKNOWN, CHANGED, REVOKED };

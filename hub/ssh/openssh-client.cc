@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <mutex>
+#include <vector>
 
 #include "common/text/text.h"
 #include "hub/base/failure.h"
@@ -14,19 +15,24 @@ namespace pibrain {
 
 namespace {
 
+constexpr char OPENSSH[] = "OpenSSH_";
+
 struct Client {
   std::string path;
-  std::string version;  // the first line of what `ssh -V` says
+  std::string version;  // the line of what `ssh -V` says that names OpenSSH, or else the first
 
-  bool isOpenssh() const { return version.starts_with("OpenSSH_"); }
+  bool isOpenssh() const { return version.starts_with(OPENSSH); }
 };
 
 std::string askVersion(const std::string& path) {
   auto output = runProgram({path, "-V"}, std::chrono::seconds(5));
-  // To standard error; others may print theirs.
-  std::pair<std::string, std::string> lines =
-      absl::StrSplit(output.err + output.out, absl::MaxSplits('\n', 1));
-  return lines.first;
+  // To standard error; others may print theirs. A wrapper, or the loader, may say something first.
+  std::vector<std::string> lines =
+      absl::StrSplit(absl::StrCat(output.err, "\n", output.out), '\n', absl::SkipEmpty());
+  for (auto& line : lines) {
+    if (line.starts_with(OPENSSH)) return line;
+  }
+  return lines.empty() ? "" : lines[0];
 }
 
 std::optional<Client> client() {

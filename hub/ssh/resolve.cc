@@ -17,6 +17,8 @@
 #include <string_view>
 
 #include "common/text/text.h"
+#include "hub/base/files.h"
+#include "hub/ssh/config-files.h"
 #include "hub/ssh/failures.h"
 #include "hub/ssh/key-file.h"
 #include "hub/ssh/openssh-client.h"
@@ -290,6 +292,48 @@ void onlyBy(const std::string& key, SshTarget& target) {
   });
 }
 
+// ssh finds tokens and variables in the names that it is given; only the former can be escaped.
+absl::Status requireNoVariables(const SshTarget& target) {
+  auto files = target.certificateFiles;
+  files.insert(files.begin(), target.key);
+  for (auto& file : files) {
+    if (!absl::StrContains(file, "${")) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("the name of the key, ", escapeForTerminal(file),
+                     ", has '${' in it, which ssh takes for a variable of the environment. Give "
+                     "the file another name, here and in the config."));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status notAFile(const char* setting, const std::string& file) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(setting, " names ", escapeForTerminal(file),
+                   ", which cannot be read: it is a pipe, a socket or a device, and no file. Who "
+                   "reads it may wait for ever: 'ls -l ",
+                   escapeForTerminal(shellQuote(file)), "' shows what it is."));
+}
+
+// Of all that is read to connect, by ssh or here.
+absl::Status requireFiles(const SshTarget& target) {
+  auto look = [](const char* setting, const std::vector<std::string>& files,
+                 std::initializer_list<const char*> endings) -> absl::Status {
+    for (auto& file : files) {
+      for (auto* ending : endings) {
+        if (isNoFile(file + ending)) return notAFile(setting, file + ending);
+      }
+    }
+    return absl::OkStatus();
+  };
+  auto status = look("UserKnownHostsFile", target.userKnownHostsFiles, {""});
+  status.Update(look("GlobalKnownHostsFile", target.globalKnownHostsFiles, {""}));
+  status.Update(look("RevokedHostKeys", {target.revokedHostKeys}, {""}));
+  status.Update(look("CertificateFile", target.certificateFiles, {""}));
+  status.Update(look(target.key.empty() ? "IdentityFile" : "key", target.identityFiles,
+                     {"", ".pub", "-cert.pub"}));
+  return status;
+}
+
 absl::StatusOr<SshTarget> defaults(const std::string& user, const std::string& host) {
   auto home = passwdHome();
   return parseSshConfig(
@@ -354,7 +398,8 @@ SshRequest sshRequestOf(const SpokeConfig& spoke) {
 
 SshResolution::SshResolution(SshRequest request) : request_(std::move(request)) {
   auto ssh = findOpenssh();
-  if (!ssh) return;
+  noFile_ = noFileInSshConfig(request_.configFile);
+  if (!ssh || !noFile_.empty()) return;
   // With a command, ssh does not complain of settings that want one.
   std::vector<std::string> command{*ssh, "-G", "-T", "-o", "RemoteCommand=none"};
   if (!request_.configFile.empty()) {
@@ -371,14 +416,26 @@ absl::StatusOr<SshTarget> SshResolution::get() {
   target->configFile = request_.configFile;
   if (!request_.key.empty()) {
     onlyBy(request_.key, *target);
+    auto named = requireNoVariables(*target);
+    if (!named.ok()) return named;
   }
+  auto readable = requireFiles(*target);
+  if (!readable.ok()) return readable;
   return target;
 }
 
 absl::StatusOr<SshTarget> SshResolution::configured() {
+  auto host = escapeForTerminal(request_.host);
+  if (!noFile_.empty()) return notAFile("the ssh configuration", noFile_);
+  if (ssh_ == nullptr && hasSshConfig(request_.configFile)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the ssh configuration cannot be asked about ", host, ": ", whatIsNotOpenssh(),
+        ". What it says (a proxy, another port, keys that are revoked) is not passed over. Install "
+        "OpenSSH's client with 'sudo apt install openssh-client', and see that it comes first on "
+        "PATH."));
+  }
   if (ssh_ == nullptr) return defaults(request_.user, request_.host);
   auto output = ssh_->wait(RESOLVE_TIMEOUT);
-  auto host = escapeForTerminal(request_.host);
   if (output.timedOut) {
     return absl::DeadlineExceededError(
         absl::StrCat("'ssh -G ", host,

@@ -78,14 +78,17 @@ class SshResolution {
  public:
   explicit SshResolution(SshRequest request);
 
-  // The answer, once; without an ssh client, its documented defaults.
+  // The answer, once. Without OpenSSH's client: the defaults that are documented, if there is no
+  // configuration that only it could read. An error, too, are names of files that one of those who
+  // connect would take for other ones, or wait for.
   absl::StatusOr<SshTarget> get();
 
  private:
   absl::StatusOr<SshTarget> configured();
 
   SshRequest request_;
-  std::unique_ptr<RunningProgram> ssh_;  // null: there is no ssh client
+  std::string noFile_;                   // as noFileInSshConfig()
+  std::unique_ptr<RunningProgram> ssh_;  // null: it cannot be asked
 };
 
 absl::StatusOr<SshTarget> resolveSsh(SshRequest request);

@@ -72,11 +72,11 @@ def keygen(path, passphrase="", kind="ed25519"):
 class Sshd:
     """A private sshd for this user, with host keys, authorized_keys and a client's ssh_config."""
 
-    def __init__(self, directory, options=(), host_key_type="ed25519"):
+    def __init__(self, directory, options=(), host_key_type="ed25519", host_key=None):
         self.dir = pathlib.Path(directory)
         self.dir.mkdir(parents=True)
         self.port = free_port()
-        self.host_key = keygen(self.dir / "host_key", kind=host_key_type)
+        self.host_key = host_key or keygen(self.dir / "host_key", kind=host_key_type)
         self.key = keygen(self.dir / "client_key")
         self.authorized_keys = self.dir / "authorized_keys"
         self.authorized_keys.write_text("")
@@ -110,7 +110,7 @@ class Sshd:
             *extra]) + "\n")
 
     def trust(self, port=None):
-        kind, blob = (self.dir / "host_key.pub").read_text().split()[:2]
+        kind, blob = pathlib.Path(f"{self.host_key}.pub").read_text().split()[:2]
         self.known_hosts.write_text(f"[127.0.0.1]:{port or self.port} {kind} {blob}\n")
 
     def authorize(self, command, key=None):

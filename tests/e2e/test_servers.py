@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import pwd
 import shutil
 import socket
 import subprocess
@@ -268,17 +269,68 @@ class Servers(HubCase):
                 self.assertLess(time.monotonic() - began, 3)
 
     def test_an_ssh_that_is_another_program(self):
-        """dropbear's client takes options for something else: it is asked what it is, and nothing besides."""
+        """dropbear's client takes options for something else: it is asked what it is, and nothing besides. Without ssh
+        nobody reads the ssh configuration, which may lead through a proxy: nobody connects past it."""
         programs = self.dir / "bin"
         programs.mkdir()
         shutil.copy(shutil.which("dbclient"), programs / "ssh")
         environment = {**self.environment(), "PATH": f"{programs}:{os.environ['PATH']}"}
-        before = self.sshd.log.read_text().count("Connection from")
-        self.write_config([{**self.spoke(ssh="openssh"), "source": f"127.0.0.1:{self.source}"}])
-        done = self.pi_brain("sync", "run", env=environment)
-        self.assertEqual(done.returncode, 1)
-        self.assertIn(f"{programs}/ssh is not OpenSSH's client ('ssh -V' says: Dropbear", done.stdout)
-        self.assertEqual(self.sshd.log.read_text().count("Connection from"), before)
+        empty = self.dir / "empty"
+        empty.mkdir()
+        sshd = harness.Sshd(self.dir / "sshd", ["LogLevel VERBOSE"])
+        self.addCleanup(sshd.stop)
+        sshd.authorize_agent(self.source)
+        self.sshd.configure_client("127.0.0.1", port=sshd.port, known_hosts=sshd.known_hosts, key=sshd.key, extra=["ProxyCommand exit 3"])
+        without = {**environment, "PATH": str(empty)}
+        before = sshd.log.read_text().count("Connection from")
+        for fields in ({"ssh": "openssh"}, {"ssh": "auto"}, {"ssh": "libssh2"}, {"sync_method": "rsync"}):
+            with self.subTest(fields):
+                self.write_config([{**self.spoke(**fields), "source": f"127.0.0.1:{self.source}"}])
+                done = self.pi_brain("sync", "run", env=environment)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(f"{programs}/ssh is not OpenSSH's client ('ssh -V' says: Dropbear", done.stdout)
+                if "ssh" in fields:
+                    self.assertIn("there is no ssh on PATH", self.pi_brain("sync", "run", env=without).stdout)
+        self.assertEqual(sshd.log.read_text().count("Connection from"), before)
+
+    def test_no_ssh_and_no_configuration(self):
+        """libssh2 connects with ssh's defaults: port 22 and ~/.ssh."""
+        if (pathlib.Path(pwd.getpwuid(os.geteuid()).pw_dir) / ".ssh" / "config").exists():
+            self.skipTest("this user has an ssh configuration")
+        empty = self.dir / "empty"
+        empty.mkdir()
+        self.write_config([{**self.spoke(), "source": f"127.0.0.7:{self.source}"}])
+        config = json.loads(self.config.read_text())
+        del config["hub"]["ssh_config"]
+        self.config.write_text(json.dumps(config))
+        without = {**self.environment(), "PATH": str(empty)}
+        mounts.run("mount", "--bind", empty, "/etc/ssh")
+        self.addCleanup(mounts.run, "umount", "/etc/ssh")
+        self.assertIn("127.0.0.7 port 22", self.pi_brain("sync", "run", env=without).stdout)
+        (empty / "ssh_config").write_text("# Host *\n\n")
+        self.assertIn("127.0.0.7 port 22", self.pi_brain("sync", "run", env=without).stdout)
+        (empty / "ssh_config").write_text("Host *\n  Port 222\n")
+        self.assertIn("there is no ssh on PATH", self.pi_brain("sync", "run", env=without).stdout)
+
+    def test_an_ssh_that_says_something_first(self):
+        """As the loader does, and wrappers do: it is OpenSSH all the same, and asked for its configuration."""
+        proxied = self.dir / "proxied"
+        self.sshd.client_setting(f"ProxyCommand touch {proxied}")
+        wrapper = '#!/bin/sh\n[ "$1" = -V ] && {{ {}; }}\nexec {} "$@"\n'
+        environments = [{**self.environment(), "LD_PRELOAD": "/no/such/library.so"}]
+        for i, said in enumerate(("echo hello >&2", "echo hello", "echo OpenSSH is next; echo")):
+            programs = self.dir / f"bin{i}"
+            programs.mkdir()
+            (programs / "ssh").write_text(wrapper.format(said, shutil.which("ssh")))
+            (programs / "ssh").chmod(0o755)
+            environments.append({**self.environment(), "PATH": f"{programs}:{os.environ['PATH']}"})
+        for environment in environments:
+            for fields in ({"ssh": "auto"}, {"ssh": "openssh"}, {"ssh": "libssh2"}, {"sync_method": "rsync"}):
+                with self.subTest(fields, path=environment["PATH"]):
+                    self.write_config([self.spoke(**fields)])
+                    self.assertEqual(self.pi_brain("sync", "run", env=environment).returncode, 1)
+                    self.assertTrue(proxied.exists())
+                    proxied.unlink()
 
     def test_a_user_whose_shell_runs_nothing(self):
         through = ("import os, socket, sys, threading; s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n"

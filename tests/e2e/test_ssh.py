@@ -150,6 +150,22 @@ class Resolution(SshCase):
                 shutil.rmtree(self.mirror)
                 self.assertEqual(connections(lambda: self.fails("ProxyCommand")), 0)
 
+    def test_a_source_that_has_a_proxy(self):
+        """The ssh configuration is as before: what it is asked for is another host."""
+        sshd = harness.Sshd(self.dir / "verbose", ["LogLevel VERBOSE"])
+        self.addCleanup(sshd.stop)
+        sshd.authorize_agent(self.source)
+        self.sshd.configure_client(port=sshd.port, known_hosts=sshd.known_hosts, key=sshd.key)
+        direct = self.sshd.ssh_config.read_text()
+        self.sshd.ssh_config.write_text(direct + direct.replace("Host spoke", "Host other\n    ProxyCommand exit 3"))
+        self.works()
+        before = sshd.log.read_text().count("Connection from")
+        self.write_config([{**self.spoke(), "source": f"other:{self.source}"}])
+        shutil.rmtree(self.mirror)
+        self.fails("ProxyCommand")
+        time.sleep(0.3)
+        self.assertEqual(sshd.log.read_text().count("Connection from"), before)
+
     def test_address_family(self):
         self.sshd.client_setting("AddressFamily inet6")
         self.fails("127.0.0.1", "cannot be resolved")
@@ -452,18 +468,19 @@ class CertifiedHost(SshCase):
     def test_beside_other_entries(self):
         """A stale or revoked key does not keep OpenSSH from verifying the certificate."""
         self.certified.authorize_agent(self.source)
-        self.write_config([self.spoke()], ssh_config=str(self.certified.ssh_config))
         authority = " ".join(self.public(self.authority).split()[:2])
         other = " ".join(self.public(harness.keygen(self.dir / "other")).split()[:2])
         port = self.certified.port
         for line in (f"@revoked * {other}", f"[127.0.0.1]:{port} {other}", ""):
             for host in (f"[127.0.0.1]:{port}", "127.0.0.1"):
-                with self.subTest(f"{line[:12]} {host}"):
-                    self.certified.known_hosts.write_text(f"@cert-authority {host} {authority}\n{line}\n")
-                    if self.openssh(config=self.certified.ssh_config).stderr.count("verification failed"):
-                        self.sync_one(code=1)
-                    else:
-                        self.works("OpenSSH, because known_hosts vouches")
+                for key in ({}, {"key": str(self.certified.key)}):
+                    with self.subTest(f"{line[:12]} {host} {key}"):
+                        self.write_config([self.spoke(**key)], ssh_config=str(self.certified.ssh_config))
+                        self.certified.known_hosts.write_text(f"@cert-authority {host} {authority}\n{line}\n")
+                        if self.openssh(config=self.certified.ssh_config).stderr.count("verification failed"):
+                            self.sync_one(code=1)
+                        else:
+                            self.works("OpenSSH, because known_hosts vouches")
 
     def test_openssh_verifies_it(self):
         self.certified.authorize_agent(self.source)
@@ -781,10 +798,10 @@ class Openssh(SshCase):
         done = self.pi_brain("sync", "run", env=env)
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertIn("apt install openssh-client", done.stdout)
-        # Without it, libssh2 connects with ssh's defaults: port 22 and ~/.ssh.
+        # Nor does libssh2 connect without what the configuration says.
         self.write_config([self.spoke(source=f"127.0.0.7:{self.source}")])
         done = self.pi_brain("sync", "run", env=env)
-        self.assertIn("127.0.0.7 port 22", done.stdout)
+        self.assertIn("the ssh configuration cannot be asked about 127.0.0.7: there is no ssh on PATH", done.stdout)
 
 
 class Jumps(SshCase):

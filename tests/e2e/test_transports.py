@@ -1,9 +1,14 @@
 """Whom to trust and which key to offer, asked of all three that connect: libssh2, OpenSSH's client, and the ssh
 that rsync starts. What sshd's log has of each has to be the same."""
+import contextlib
+import os
 import pathlib
+import pty
 import re
+import select
 import shutil
 import subprocess
+import time
 import unittest
 
 import harness
@@ -18,8 +23,37 @@ def fingerprint(key):
 
 
 class Transports(HubCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.hardened = cls.harden(cls.class_dir / "hardened", cls.sshd)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.hardened.stop()
+        super().tearDownClass()
+
+    @staticmethod
+    def harden(directory, sshd, *options):
+        """The same host, at another port where libssh2 has no key exchange to offer: `auto` goes on with ssh."""
+        hardened = harness.Sshd(directory, ["KexAlgorithms sntrup761x25519-sha512@openssh.com", *options],
+                                host_key=sshd.host_key)
+        hardened.authorized_keys.unlink()
+        hardened.authorized_keys.symlink_to(sshd.authorized_keys)
+        return hardened
+
+    @contextlib.contextmanager
+    def at(self, sshd):
+        before, self.sshd = self.sshd, sshd
+        try:
+            yield
+        finally:
+            self.sshd = before
+
     def setUp(self):
         super().setUp()
+        self.hardened.trust()
+        self.hardened.configure_client()
         self.write("p/a.jsonl", b'{"line":1}\n')
         # What a key may do: start the agent, or rsync for this directory.
         self.either = self.dir / "either"
@@ -41,23 +75,26 @@ class Transports(HubCase):
         self.sshd.authorized_keys.write_text("".join(lines))
 
     def logins(self, fields, code):
-        """The keys, by their fingerprints, that a run logged in with; and that were tried."""
+        """The keys, by their fingerprints, that a run logged in with; and its report."""
         shutil.rmtree(self.mirror, ignore_errors=True)
+        shutil.rmtree(self.dir / "data", ignore_errors=True)
         before = len(self.sshd.log.read_text())
         self.write_config([self.spoke(**fields)])
         report = self.sync_one(code=code)
         log = self.sshd.log.read_text()[before:]
-        return set(re.findall(r"Accepted publickey .* (SHA256:\S+)", log)), report["error"]
+        return set(re.findall(r"Accepted publickey .* (SHA256:\S+)", log)), report
 
-    def agree(self, expected, key=None, words="^", ways=WAYS):
-        """All log in with this key (None: not at all)."""
+    def agree(self, expected, key=None, words="^", ways=WAYS, warnings="^$"):
+        """All log in with this key (None: not at all), and warn of the same."""
         for way, fields in ways.items():
             with self.subTest(way):
                 if key is not None:
                     fields = {**fields, "key": str(key)}
-                found, error = self.logins(fields, code=1 if expected is None else 0)
+                found, report = self.logins(fields, code=1 if expected is None else 0)
+                error = report["error"]
                 self.assertEqual(found, set() if expected is None else {fingerprint(expected)}, error)
                 self.assertRegex(error or "", words)
+                self.assertRegex("\n".join(report["warnings"]), warnings)
 
     # Identity.
 
@@ -111,20 +148,53 @@ class Transports(HubCase):
         self.own.write_bytes(self.own.read_bytes().replace(b"\n", b"\r\n"))
         self.agree(None, key=self.own, words="line ends of Windows")
 
+    def test_names_of_keys(self):
+        """A name is that name, whatever ssh would replace in it."""
+        for name in ("own%key", "own%d", "own%%", "own key", 'own"\\key', "~own"):
+            key = self.dir / name
+            shutil.copy(self.own, key)
+            shutil.copy(f"{self.own}.pub", f"{key}.pub")
+            with self.subTest(name):
+                self.agree(self.own, key=key)
+                with self.at(self.hardened):
+                    self.agree(self.own, key=key, ways={"auto": WAYS["auto"]})
+        variable = self.dir / "own${HOME}"
+        shutil.copy(self.own, variable)
+        self.agree(None, key=variable, words="which ssh takes for a variable")
+
+    def test_names_of_certificates(self):
+        authority = harness.keygen(self.dir / "authority")
+        mine = harness.keygen(self.dir / "mine")
+        subprocess.run(["ssh-keygen", "-q", "-s", authority, "-I", "me", "-n", "root", f"{mine}.pub"], check=True)
+        os.rename(f"{mine}-cert.pub", self.dir / "a%d cert.pub")
+        self.sshd.client_setting(f'CertificateFile "{self.dir}/a%%d cert.pub"')
+        self.sshd.authorized_keys.write_text(
+            f'restrict,cert-authority,command="{self.either}" ' + pathlib.Path(f"{authority}.pub").read_text())
+        for way in ("openssh", "auto", "rsync"):
+            with self.subTest(way):
+                self.logins({**WAYS[way], "key": str(mine)}, code=0)
+
     def test_the_public_half_of_another(self):
         shutil.copy(f"{self.person}.pub", f"{self.own}.pub")
         self.agree(None, key=self.own, words="public half of another")
 
     # Trust. `key` or not: once by a configuration of our own, once by the person's.
 
-    def judge(self, known, expected, *settings, words="^"):
-        for key in (self.own, None):
-            self.sshd.configure_client(key=self.own)
-            for setting in settings:
-                self.sshd.client_setting(setting)
-            self.sshd.known_hosts.write_text(known)
-            with self.subTest(key=bool(key)):
-                self.agree(self.own if expected else None, key=key, words=words)
+    def judge(self, known, expected, *settings, words="^", warnings="^$"):
+        """By each way, and by an `auto` that goes on with ssh, where the host's name has another port."""
+        for sshd, ways in ((self.sshd, WAYS), (self.hardened, {"auto": WAYS["auto"]})):
+            there = known.replace(f"]:{self.sshd.port}", f"]:{sshd.port}")
+            for key in (self.own, None):
+                for way, fields in ways.items():
+                    sshd.configure_client(key=self.own)
+                    for setting in settings:
+                        sshd.client_setting(setting)
+                    # Anew: it may have been added to.
+                    sshd.known_hosts.write_text(there)
+                    with self.subTest(known=known[:80], settings=settings, falls_back=sshd is self.hardened, key=bool(key)), \
+                            self.at(sshd):
+                        self.agree(self.own if expected else None, key=key, words=words, ways={way: fields},
+                                   warnings=warnings)
 
     def test_known_and_not(self):
         good = f"{self.kind} {self.blob}"
@@ -144,29 +214,110 @@ class Transports(HubCase):
         self.judge(f"@revoked * {good}\n", False, "NoHostAuthenticationForLocalhost yes", words="HOST KEY REVOKED")
         self.judge(f"{self.name} {self.other}\n", False, "NoHostAuthenticationForLocalhost yes", words="HOST KEY CHANGED")
 
+    def shown(self):
+        return re.escape(fingerprint(self.sshd.host_key)) + r" \(ssh-ed25519\)"
+
     def test_new_ones(self):
+        """Whoever connects adds the key, and says so in the same words."""
+        for sshd in (self.sshd, self.hardened):
+            added = (rf"^the key of \[127\.0\.0\.1\]:{sshd.port}, {self.shown()}, was unknown; it was added to "
+                     rf"{sshd.known_hosts}, as StrictHostKeyChecking says$")
+            for way in WAYS if sshd is self.sshd else ("auto",):
+                sshd.configure_client(key=self.own)
+                sshd.client_setting("StrictHostKeyChecking accept-new")
+                sshd.known_hosts.write_text("")
+                with self.at(sshd):
+                    self.agree(self.own, key=self.own, ways={way: WAYS[way]}, warnings=added)
+                    self.assertIn(self.blob, sshd.known_hosts.read_text())
+                    self.agree(self.own, key=self.own, ways={way: WAYS[way]})
+
+    def test_new_ones_that_are_not_let_in_to(self):
+        """It is added all the same."""
+        stranger = harness.keygen(self.dir / "stranger")
         for way in WAYS:
-            self.sshd.configure_client(key=self.own)
+            self.sshd.configure_client(key=stranger)
             self.sshd.client_setting("StrictHostKeyChecking accept-new")
             self.sshd.known_hosts.write_text("")
-            self.agree(self.own, key=self.own, ways={way: WAYS[way]})
-            self.assertIn(self.blob, self.sshd.known_hosts.read_text())
+            self.agree(None, key=stranger, ways={way: WAYS[way]}, words="permission denied", warnings="it was added to")
+
+    def test_new_ones_that_cannot_be_remembered(self):
+        # rsync's ssh does not say which key it is.
+        place = self.sshd.authorized_keys / "known_hosts"
+        self.judge("", True, "StrictHostKeyChecking accept-new", f"UserKnownHostsFile {place}",
+                   warnings=rf"^the key of \[127\.0\.0\.1\]:\d+(, {self.shown()},)? was accepted, but cannot be added to {place}: "
+                            "Not a directory$")
+        self.judge("", True, "StrictHostKeyChecking accept-new", "UserKnownHostsFile /dev/null")
+        # As ssh by itself: what is nowhere to be remembered is not accepted.
+        self.judge("", False, "StrictHostKeyChecking accept-new", "UserKnownHostsFile none",
+                   words="(?i)host key verification failed.*name a UserKnownHostsFile")
+
+    def test_revoked_for_the_standard_port(self):
+        """It is the host's key, at whatever port it shows it."""
+        good = f"{self.kind} {self.blob}"
+        for strict in ("accept-new", "no", "yes"):
+            self.judge(f"@revoked 127.0.0.1 {good}\n", False, f"StrictHostKeyChecking {strict}", words="HOST KEY REVOKED")
+        # ssh would not tell this one apart from that one.
+        self.judge(f"@revoked 127.0.0.1 {self.other}\n", False, "StrictHostKeyChecking accept-new",
+                   words="(?i)host key verification failed")
+        self.judge(f"@revoked * {self.other}\n", True, "StrictHostKeyChecking accept-new", warnings="it was added to")
+        self.judge(f"@revoked 127.0.0.1 {self.other}\n{self.name} {good}\n", True, "StrictHostKeyChecking accept-new")
+
+    def test_lines_that_are_hard_to_read(self):
+        good = f"{self.kind} {self.blob}"
+        accept = "StrictHostKeyChecking accept-new"
+        many = ",".join(["some-other-host.example"] * 1000)
+        self.judge(f"@revoked {many},{self.name} {good}\n", False, accept, words="HOST KEY REVOKED")
+        self.judge(f"@revoked * {good} a\0b\n", False, accept, words="HOST KEY REVOKED")
+        self.judge(f"{many},{self.name} {good}\n", True)
+        self.judge(f"@revoked {self.name} 256 {good}\n", False, accept,
+                   words="known_hosts:1 cannot be read: it is no line of known_hosts", warnings="not a known_hosts line")
+        # Cut short, in a way that only ssh sees.
+        self.judge(f"{self.name} {self.kind} AAAAC3NzaC1lZDI1NTE5AAAAIAAA\n", False, accept,
+                   words="(?i)HOST KEY CHANGED|host key verification failed")
+        self.judge(f"other.example 256 {good}\n", True, accept, warnings="not a known_hosts line; skipped\n.*it was added to")
 
     def test_a_file_that_cannot_be_read(self):
         """It may have the host's key, or another one: nothing is new then."""
         unread = self.dir / "directory"
         unread.mkdir()
         good = f"{self.name} {self.kind} {self.blob}\n"
-        for known, expected in (("", False), (good, True)):
-            self.judge(known, expected, "StrictHostKeyChecking accept-new", f"GlobalKnownHostsFile {unread}")
+        settings = "StrictHostKeyChecking accept-new", f"GlobalKnownHostsFile {unread}"
+        self.judge("", False, *settings, words=rf"whether that is in known_hosts is not known: {unread} cannot be read: Is a directory")
+        self.judge(good, True, *settings)
+
+    def test_what_is_no_file(self):
+        """Nobody waits for what a pipe may say."""
+        pipe = self.dir / "pipe"
+        os.mkfifo(pipe)
+        good = f"{self.name} {self.kind} {self.blob}\n"
+        began = time.monotonic()
+        for setting in ("GlobalKnownHostsFile", "UserKnownHostsFile", "RevokedHostKeys"):
+            self.judge(good, False, f"{setting} {pipe}", words=f"{setting} names {pipe}, which cannot be read: it is a pipe")
+        self.judge(good, False, f"Include {pipe}", words=f"the ssh configuration names {pipe}, which cannot be read")
+        self.sshd.configure_client(key=self.own)
+        self.agree(None, key=pipe, words=f"key names {pipe}, which cannot be read")
+        for name, ending in (("one", ".pub"), ("two", "-cert.pub")):
+            key = self.dir / name
+            shutil.copy(self.own, key)
+            os.mkfifo(f"{key}{ending}")
+            self.agree(None, key=key, words=f"key names {key}{ending}, which cannot be read")
+        for setting in ("IdentityFile", "CertificateFile"):
+            self.sshd.configure_client(key=self.own)
+            self.sshd.client_setting(f"{setting} {pipe}")
+            self.agree(None, words=f"{setting} names {pipe}, which cannot be read")
+        self.assertLess(time.monotonic() - began, 60)
 
     def use_a_host_of_two_keys(self):
-        """In the place of the other, for this test. Returns the second key."""
+        """In the place of the others, for this test. Returns the second key."""
         ecdsa = harness.keygen(self.dir / "second_host_key", kind="ecdsa")
         sshd = harness.Sshd(self.dir / "two", [f"HostKey {ecdsa}"])
         self.addCleanup(sshd.stop)
-        before, self.sshd = self.sshd, sshd
-        self.addCleanup(setattr, self, "sshd", before)
+        hardened = self.harden(self.dir / "two_hardened", sshd, f"HostKey {ecdsa}")
+        self.addCleanup(hardened.stop)
+        # The class's are seen again when these attributes are gone.
+        self.sshd, self.hardened = sshd, hardened
+        self.addCleanup(delattr, self, "sshd")
+        self.addCleanup(delattr, self, "hardened")
         self.let_in(self.own)
         return ecdsa
 
@@ -174,8 +325,45 @@ class Transports(HubCase):
         """The host has to show the one that is known."""
         ecdsa = self.use_a_host_of_two_keys()
         name, kind, blob = self.sshd.known_hosts.read_text().split()
-        for key in (" ".join(pathlib.Path(f"{ecdsa}.pub").read_text().split()[:2]), f"{kind} {blob}"):
-            self.judge(f"{name} {key}\n", True)
+        second = " ".join(pathlib.Path(f"{ecdsa}.pub").read_text().split()[:2])
+        for key in (second, f"{kind} {blob}"):
+            for place in (name, "127.0.0.1"):
+                self.judge(f"{place} {key}\n", True)
+                self.judge(f"{place} {key}\n", True, "HostKeyAlgorithms ssh-ed25519,ecdsa-sha2-nistp256")
+        # Another machine may be behind the standard port.
+        self.judge(f"127.0.0.1 {self.other}\n", True, "StrictHostKeyChecking accept-new", warnings="it was added to")
+
+    def test_a_hop(self):
+        """With a person at the terminal, too, a hop is held to the same."""
+        hop = self.sshd.ssh_config.read_text().replace("Host spoke", "Host hop")
+        known = self.dir / "known_by_hop"
+        good = f"{self.name} {self.kind} {self.blob}\n"
+        known.write_text(f"@revoked * {self.kind} {self.blob}\n{good}")
+        hop = hop.replace(str(self.sshd.known_hosts), str(known))
+        self.sshd.client_setting("ProxyJump hop")
+        self.sshd.ssh_config.write_text(
+            f"{self.sshd.ssh_config.read_text()}{hop}    NoHostAuthenticationForLocalhost yes\n    StrictHostKeyChecking no\n")
+        self.sshd.authorized_keys.write_text(f'command="{self.either}" ' + pathlib.Path(f"{self.person}.pub").read_text())
+        agents = self.dir / "agents"
+        agents.mkdir()
+        shutil.copy(harness.AGENT, agents / f"pi-brain-agent-{os.uname().machine}")
+        self.config.write_text(f"hub:\n  ssh_config: {self.sshd.ssh_config}\n  database_dir: {self.dir}/data\nspokes:\n")
+        command = [str(harness.HUB), "spoke", "add", "new", "spoke", "--dry-run", "--agents", str(agents), "-c", str(self.config)]
+        before = self.sshd.log.read_text().count("Accepted publickey")
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(command[0], command, self.environment())
+        shown = b""
+        with contextlib.suppress(OSError):
+            while select.select([terminal], [], [], 60)[0]:
+                shown += os.read(terminal, 4096)
+        os.close(terminal)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 1, shown)
+        self.assertIn(b"Host key verification failed", shown)
+        self.assertEqual(self.sshd.log.read_text().count("Accepted publickey"), before)
+        # And is gone through if it is the one that is known.
+        known.write_text(good)
+        self.agree(self.person)
 
     def test_what_the_host_would_have_us_know(self):
         """UpdateHostKeys: a host that is trusted adds no keys to the files."""

@@ -45,6 +45,23 @@ TEST_F(Files, asMuchOfAPathAsCanBeLookedAt) {
   expectReached("/closed/in/deeper", "/closed", EACCES);
 }
 
+TEST_F(Files, whatIsNoFileIsNotRead) {
+  ASSERT_EQ(mkfifo((dir_ + "/pipe").c_str(), 0600), 0);
+  std::ofstream(dir_ + "/file") << "x";
+  for (auto path : {dir_ + "/pipe", std::string("/dev/zero"), std::string("/dev/full")}) {
+    EXPECT_TRUE(isNoFile(path)) << path;
+    EXPECT_FALSE(readWholeFile(path)) << path;
+    EXPECT_NE(whyUnread(errno).find("it is a pipe"), std::string::npos) << path;
+  }
+  for (auto path : {dir_ + "/file", std::string("/dev/null"), dir_, dir_ + "/missing"}) {
+    EXPECT_FALSE(isNoFile(path)) << path;
+  }
+  EXPECT_EQ(readWholeFile(dir_ + "/file"), "x");
+  EXPECT_EQ(readWholeFile("/dev/null"), "");
+  EXPECT_FALSE(readWholeFile(dir_));
+  EXPECT_EQ(whyUnread(errno), "Is a directory");
+}
+
 TEST_F(Files, obstacles) {
   auto says = [&](int error, const std::string& words) {
     auto text = explainObstacle(dir_, error);

@@ -1,5 +1,6 @@
 #include "hub/ssh/host-trust.h"
 
+#include <absl/strings/str_cat.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -123,12 +124,86 @@ TEST_F(HostTrust, filesThatCannotBeRead) {
 
 TEST_F(HostTrust, whereNothingCanBeAdded) {
   target_.acceptNewHostKeys = true;
+  // ssh takes no new key then, either.
   target_.userKnownHostsFiles.clear();
-  EXPECT_EQ(judgeKey(one_), "");
-  EXPECT_NE(warnings_.at(0).find("no UserKnownHostsFile"), std::string::npos);
+  EXPECT_NE(judgeKey(one_).find("name a UserKnownHostsFile"), std::string::npos);
   target_.userKnownHostsFiles = {"/dev/null/known_hosts"};
   EXPECT_EQ(judgeKey(one_), "");
-  EXPECT_NE(warnings_.at(1).find("cannot be added"), std::string::npos);
+  EXPECT_NE(warnings_.at(0).find("cannot be added"), std::string::npos);
+}
+
+// A line that names the host is one that may have its key.
+TEST_F(HostTrust, linesThatCannotBeRead) {
+  target_.acceptNewHostKeys = true;
+  dir_.write("ssh/known_hosts", "@revoked laptop.example ssh-ed25519 AAAA\n");
+  EXPECT_NE(judgeKey(one_).find("known_hosts:1 cannot be read"), std::string::npos);
+  dir_.write("ssh/known_hosts", "@revoked other ssh-ed25519 AAAA\n");
+  EXPECT_EQ(judgeKey(one_), "");
+}
+
+TEST_F(HostTrust, keysRevokedForTheStandardPort) {
+  target_.acceptNewHostKeys = true;
+  target_.port = 2222;
+  auto revoked = [](const std::string& names, const std::string& blob) {
+    return "@revoked " + knownHostsLine(names, blob, false);
+  };
+  dir_.write("ssh/known_hosts", revoked("laptop.example", one_));
+  EXPECT_NE(judgeKey(one_).find("HOST KEY REVOKED"), std::string::npos);
+  EXPECT_NE(judgeKey(two_).find("is not in known_hosts"), std::string::npos);
+  // ssh sees by itself what is revoked for this port.
+  dir_.write("ssh/known_hosts", revoked("laptop.example,[laptop.example]:2222", one_));
+  EXPECT_NE(judgeKey(one_).find("HOST KEY REVOKED"), std::string::npos);
+  EXPECT_EQ(judgeKey(two_), "");
+}
+
+TEST_F(HostTrust, knownTypesComeFirst) {
+  using Names = std::vector<std::string>;
+  target_.port = 2222;
+  target_.hostKeyAlgorithms = {"ssh-ed25519-cert-v01@openssh.com", "ecdsa-sha2-nistp256",
+                               "ssh-ed25519", "rsa-sha2-512"};
+  auto order = [&]() { return orderedHostKeyAlgorithms(target_, knownTargetOf(target_)); };
+  EXPECT_EQ(order(), target_.hostKeyAlgorithms);
+  Names first{"ssh-ed25519", "ssh-ed25519-cert-v01@openssh.com", "ecdsa-sha2-nistp256",
+              "rsa-sha2-512"};
+  for (auto name : {"laptop.example", "[laptop.example]:2222"}) {
+    dir_.write("ssh/known_hosts", knownHostsLine(name, one_, false));
+    EXPECT_EQ(order(), first) << name;
+  }
+  dir_.write("ssh/known_hosts", "@revoked " + knownHostsLine("*", one_, false));
+  EXPECT_EQ(order(), target_.hostKeyAlgorithms);
+  // A certificate is good whatever key is known.
+  auto authority = "@cert-authority " + knownHostsLine("*", two_, false);
+  dir_.write("ssh/known_hosts", authority + knownHostsLine("[laptop.example]:2222", one_, false));
+  EXPECT_EQ(order(), (Names{"ssh-ed25519-cert-v01@openssh.com", "ssh-ed25519",
+                            "ecdsa-sha2-nistp256", "rsa-sha2-512"}));
+  dir_.write("ssh/known_hosts", knownHostsLine("[laptop.example]:2222", one_, false));
+  target_.hostKeyAlgorithms.clear();
+  EXPECT_EQ(order(), Names{"ssh-ed25519"});
+}
+
+TEST_F(HostTrust, whatSshSaysOfANewKey) {
+  target_.acceptNewHostKeys = true;
+  target_.port = 2222;
+  auto before = knownTargetOf(target_);
+  std::string added =
+      "Warning: Permanently added '[laptop.example]:2222' (ED25519) to the list of known "
+      "hosts.\r\n";
+  EXPECT_EQ(newKeyBySsh(target_, before, ""), "");
+  // A hop's.
+  EXPECT_EQ(newKeyBySsh(target_, before, "Permanently added '[laptop.example]:22220' (X) to"), "");
+  // The same words, whoever added it.
+  EXPECT_EQ(judgeKey(one_), "");
+  EXPECT_EQ(newKeyBySsh(target_, before, added), warnings_.at(0));
+  EXPECT_EQ(newKeyBySsh(target_, knownTargetOf(target_), added), "");
+
+  target_.userKnownHostsFiles = {"/dev/null/known_hosts"};
+  EXPECT_EQ(judgeKey(one_), "");
+  auto failed = absl::StrCat("debug1: Server host key: ssh-ed25519 ", fingerprint(one_),
+                             "\r\nFailed to add the host to the list of known hosts (",
+                             target_.userKnownHostsFiles[0], ").\r\n");
+  EXPECT_EQ(newKeyBySsh(target_, before, failed), warnings_.at(1));
+  target_.userKnownHostsFiles = {"/dev/null"};
+  EXPECT_EQ(newKeyBySsh(target_, before, added), "");
 }
 
 TEST_F(HostTrust, revokedKeys) {

@@ -148,13 +148,44 @@ TEST_F(KnownHosts, brokenLinesAreSkippedWithAWarning) {
        {std::string("host"), std::string("host ssh-ed25519"), std::string("host ssh-ed25519 !!!!"),
         "host ssh-rsa " + base64, "host ssh-ed25519 " + base64.substr(0, 8), "@unknown host " + own,
         std::string("@revoked"), "host " + own.substr(0, 20) + std::string(1, '\0'),
-        "host " + own + " " + std::string(20'000, 'x'), std::string(70'000, 'x')}) {
+        std::string(70'000, 'x')}) {
     auto host = read("first " + own + "\n" + line + "\nhost " + own + "\n");
     EXPECT_EQ(int(judge(host, blobs_[0])), int(KNOWN)) << line.substr(0, 100);
     EXPECT_EQ(host.keys.size(), 1u);
     ASSERT_EQ(host.warnings.size(), 1u) << line.substr(0, 100);
     EXPECT_EQ(host.warnings[0].substr(0, 8), "file:2: ");
   }
+}
+
+// It may be the host's key that such a line lists, or revokes.
+TEST_F(KnownHosts, brokenLinesThatNameTheHostAreUnread) {
+  auto own = keys_[0];
+  for (auto& line :
+       {std::string("host"), std::string("other,host ssh-ed25519 !!!!"), "@unknown host " + own,
+        "@revoked * 256 " + own, std::string("@revoked *"), "host " + std::string(1, '\0') + own,
+        std::string("host ssh-dss AAAAB3NzaC1kc3M"), "host " + own.substr(0, own.size() - 1)}) {
+    auto host = read("first " + own + "\n" + line + "\n");
+    ASSERT_EQ(host.unread.size(), 1u) << line;
+    EXPECT_EQ(host.unread[0], "file:2 cannot be read: it is no line of known_hosts");
+  }
+  for (auto& line : {std::string("other"), "other,!host 256 " + own, "@revoked other 256 " + own}) {
+    EXPECT_TRUE(read(line + "\n").unread.empty()) << line;
+  }
+}
+
+// To ssh, a line may have any length, and ends at a NUL.
+TEST_F(KnownHosts, longLinesAndNuls) {
+  auto own = keys_[0];
+  std::string many;
+  for (int i = 0; i < 10'000; ++i) many += "some-other-host.example,";
+  std::string nul(1, '\0');
+  for (auto& patterns : {many + "host", std::string("host")}) {
+    for (auto& rest : {std::string(), " " + std::string(20'000, 'x'), " a" + nul + "b", nul}) {
+      EXPECT_EQ(int(verdict("@revoked " + patterns + " " + own + rest)), int(REVOKED));
+      EXPECT_EQ(int(verdict(patterns + " " + own + rest)), int(KNOWN));
+    }
+  }
+  EXPECT_EQ(int(verdict(nul + "host " + own)), int(UNKNOWN));
 }
 
 TEST_F(KnownHosts, hashedLines) {

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 #include <pwd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <set>
 
 #include "hub/ssh/config-files.h"
 #include "tests/unit/temp-dir.h"
@@ -233,11 +236,21 @@ TEST_F(Resolve, asksSsh) {
   EXPECT_NE(broken.status().message().find("'alias'"), std::string::npos);
 }
 
+// What only ssh can read is not passed over: there may be a proxy in it.
 TEST_F(Resolve, withoutSshItKnowsTheDefaults) {
   std::string path = getenv("PATH");
+  TempDir dir;
+  dir.write("config", "Host host.example\n  ProxyCommand /bin/false\n");
   setenv("PATH", "/nowhere", 1);
-  auto target = resolveSsh({"host.example"});
+  auto target = resolveSsh({"host.example", "", "/dev/null"});
+  auto configured = resolveSsh({"host.example", "", dir / "config"});
+  auto missing = resolveSsh({"host.example", "", dir / "missing"});
+  EXPECT_EQ(resolveSsh({"host.example"}).ok(), !hasSshConfig(""));
   setenv("PATH", path.c_str(), 1);
+  for (auto& refused : {configured, missing}) {
+    ASSERT_FALSE(refused.ok());
+    EXPECT_NE(refused.status().message().find("there is no ssh on PATH"), std::string::npos);
+  }
   ASSERT_TRUE(target.ok()) << target.status();
   EXPECT_EQ(target->host, "host.example");
   EXPECT_EQ(target->user, getpwuid(getuid())->pw_name);
@@ -245,30 +258,86 @@ TEST_F(Resolve, withoutSshItKnowsTheDefaults) {
   EXPECT_EQ(target->userKnownHostsFiles.at(0), home() + "/.ssh/known_hosts");
 }
 
+// What would be waited for, and what ssh would take for something else, is an error to all that
+// connect.
+TEST_F(Resolve, filesThatAreNone) {
+  TempDir dir;
+  ASSERT_EQ(mkfifo((dir / "pipe").c_str(), 0600), 0);
+  auto pipe = dir / "pipe";
+  for (auto& config :
+       {"Host *\n  RevokedHostKeys " + pipe, "Host *\n  UserKnownHostsFile /dev/null " + pipe,
+        "Host *\n  GlobalKnownHostsFile " + pipe, "Host *\n  IdentityFile " + pipe,
+        "Host *\n  CertificateFile " + pipe, "Include " + pipe}) {
+    dir.write("config", config + "\n");
+    auto target = resolveSsh({"alias", "", dir / "config"});
+    ASSERT_FALSE(target.ok()) << config;
+    EXPECT_NE(target.status().message().find(pipe + ", which cannot be read: it is a pipe"),
+              std::string::npos)
+        << target.status();
+  }
+  dir.write("config", "Host *\n  UserKnownHostsFile /dev/null\n  GlobalKnownHostsFile /dev/null\n");
+  EXPECT_TRUE(resolveSsh({"alias", "", dir / "config"}).ok());
+  EXPECT_FALSE(resolveSsh({"alias", "", dir / "config", pipe}).ok());
+  ASSERT_EQ(mkfifo((dir / "key.pub").c_str(), 0600), 0);
+  EXPECT_FALSE(resolveSsh({"alias", "", dir / "config", dir / "key"}).ok());
+  EXPECT_FALSE(resolveSsh({"alias", "", pipe}).ok());
+}
+
+TEST_F(Resolve, keysWhoseNamesHaveVariables) {
+  auto target = resolveSsh({"alias", "", "/dev/null", "/keys/${HOME}"});
+  ASSERT_FALSE(target.ok());
+  EXPECT_NE(target.status().message().find("/keys/${HOME}, has '${' in it"), std::string::npos);
+  EXPECT_TRUE(resolveSsh({"alias", "", "/dev/null", "/keys/100%"}).ok());
+}
+
+TEST(SshConfigState, changesWithWhatIsAsked) {
+  TempDir dir;
+  dir.write("config", "Host a\n  Port 1\nHost b\n  ProxyJump c\n");
+  std::set<std::string> states;
+  for (auto& request : {SshRequest{"a", "", dir / "config"},
+                        {"b", "", dir / "config"},
+                        {"a", "b", dir / "config"},
+                        {"a", "", dir / "config", "/key"},
+                        {"a", "", dir / "other"}}) {
+    states.insert(sshConfigState(request));
+    EXPECT_EQ(sshConfigState(request), sshConfigState(request));
+  }
+  EXPECT_EQ(states.size(), 5u);
+  EXPECT_FALSE(states.contains(""));
+}
+
 TEST(SshConfigState, changesWithEachFile) {
   TempDir dir;
   auto path = [&](const std::string& name) { return std::string(dir / name); };
+  auto state = [&](const std::string& name) { return sshConfigState({"a", "", path(name)}); };
   dir.write("config", "Include " + path("conf.d") + "/*\nHost a\n  Port 1\n");
-  auto before = sshConfigState(path("config"));
+  auto before = state("config");
   EXPECT_NE(before, "");
-  EXPECT_EQ(sshConfigState(path("config")), before);
+  EXPECT_EQ(state("config"), before);
   dir.write("conf.d/one", "Host b\n");
-  auto one = sshConfigState(path("config"));
+  auto one = state("config");
   EXPECT_NE(one, before);
   dir.write("conf.d/one", "Host b\n  ProxyJump c\n");
-  EXPECT_NE(sshConfigState(path("config")), one);
-  EXPECT_NE(sshConfigState(path("missing")), "");
+  EXPECT_NE(state("config"), one);
+  EXPECT_NE(state("missing"), "");
 }
 
-TEST(SshConfigState, isNotToldWhereACommandDecides) {
+TEST(SshConfigState, isNotToldWhereSomethingElseDecides) {
   TempDir dir;
-  for (auto* line :
-       {"Match host a exec \"on-vpn\"", "  match Exec=x", "Include %d/x", "Include \"a b\""}) {
+  for (auto* line : {"Match host a user b", "match !originalhost=a,b all", "Match localuser x",
+                     "CanonicalizeHostname no", "Include /dev/null"}) {
     dir.write("config", absl::StrCat("Host a\n", line, "\n"));
-    EXPECT_EQ(sshConfigState(std::string(dir / "config")), "") << line;
+    EXPECT_NE(sshConfigState({"a", "", dir / "config"}), "") << line;
+  }
+  for (auto* line : {"Match host a exec \"on-vpn\"", "  match Exec=x", "Include %d/x",
+                     "Include \"a b\"", "Match final", "Match canonical host a",
+                     "Match host a localnetwork 10.0.0.0/8", "Match !tagged x", "Match host \"a\"",
+                     "\"Match\" exec x", "CanonicalizeHostname yes", "Match host"}) {
+    dir.write("config", absl::StrCat("Host a\n", line, "\n"));
+    EXPECT_EQ(sshConfigState({"a", "", dir / "config"}), "") << line;
   }
   dir.write("config", "Include " + std::string(dir / "config") + "\n");
-  EXPECT_EQ(sshConfigState(std::string(dir / "config")), "");
+  EXPECT_EQ(sshConfigState({"a", "", dir / "config"}), "");
 }
 
 }  // namespace

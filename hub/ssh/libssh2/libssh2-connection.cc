@@ -102,8 +102,7 @@ class Libssh2Connection : public Connection {
   }
 
   void handshake(const KnownTarget& known, bool mayDefer) {
-    for (auto& warning : known.own.warnings) options_.warn(escapeForTerminal(warning));
-    chooseMethods(session_.get(), target_, known.own, mayDefer);
+    chooseMethods(session_.get(), target_, known, mayDefer);
     begin(SshStep::GREETING);
     int result = session_.complete([&]() { return shakeHands(); }, waitScope_);
     if (result != 0) cannotShakeHands(result, known.own, mayDefer);

@@ -8,7 +8,6 @@
 
 #include "common/text/text.h"
 #include "hub/base/failure.h"
-#include "hub/ssh/host-trust.h"
 #include "hub/ssh/libssh2/needs-openssh.h"
 
 namespace pibrain {
@@ -52,9 +51,11 @@ Names among(const Names& wanted, const Names& allowed) {
   return result;
 }
 
-Names hostKeyTypes(const SshTarget& target, const KnownHost& known) {
-  auto names = knownAlgorithms(known);
-  return names.empty() ? target.hostKeyAlgorithms : among(names, target.hostKeyAlgorithms);
+// Another machine may be behind the standard port: its types come first, and are not all.
+Names hostKeyTypes(const SshTarget& target, const KnownTarget& known) {
+  auto names = knownAlgorithms(known.own);
+  return names.empty() ? orderedHostKeyAlgorithms(target, known)
+                       : among(names, target.hostKeyAlgorithms);
 }
 
 class Chooser {
@@ -88,7 +89,7 @@ class Chooser {
 
 }  // namespace
 
-void chooseMethods(LIBSSH2_SESSION* session, const SshTarget& target, const KnownHost& known,
+void chooseMethods(LIBSSH2_SESSION* session, const SshTarget& target, const KnownTarget& known,
                    bool mayDefer) {
   Chooser chooser(session, target, mayDefer);
   chooser.prefer({LIBSSH2_METHOD_CRYPT_CS, LIBSSH2_METHOD_CRYPT_SC}, among(CIPHERS, target.ciphers),
@@ -100,10 +101,11 @@ void chooseMethods(LIBSSH2_SESSION* session, const SshTarget& target, const Know
     std::erase_if(kex, [](auto& n) { return n.ends_with("-sha1"); });
   chooser.prefer({LIBSSH2_METHOD_KEX}, among(kex, target.kexAlgorithms), "KexAlgorithms");
   auto types = hostKeyTypes(target, known);
-  if (types.empty() && known.keys.empty()) return;  // no ssh client to ask: libssh2's own
-  chooser.prefer({LIBSSH2_METHOD_HOSTKEY}, types,
-                 known.keys.empty() ? "HostKeyAlgorithms"
-                                    : "the host's keys in known_hosts (or HostKeyAlgorithms)");
+  bool isKnown = !knownAlgorithms(known.own).empty();
+  if (types.empty() && !isKnown) return;  // no ssh client to ask: libssh2's own
+  chooser.prefer(
+      {LIBSSH2_METHOD_HOSTKEY}, types,
+      !isKnown ? "HostKeyAlgorithms" : "the host's keys in known_hosts (or HostKeyAlgorithms)");
 }
 
 }  // namespace pibrain

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "hub/ssh/known-hosts.h"
+#include "hub/ssh/host-trust.h"
 #include "hub/ssh/resolve.h"
 
 typedef struct _LIBSSH2_SESSION LIBSSH2_SESSION;
@@ -8,9 +8,9 @@ typedef struct _LIBSSH2_SESSION LIBSSH2_SESSION;
 namespace pibrain {
 
 // Sets what the session may negotiate: what both the target's ssh configuration and libssh2 have,
-// host keys only of types that known_hosts has for the host. If that leaves nothing of some sort,
-// throws NeedsOpenssh with `mayDefer`, and Failure otherwise.
-void chooseMethods(LIBSSH2_SESSION* session, const SshTarget& target, const KnownHost& known,
+// host keys only of types that known_hosts has for the host, or for its standard port first. If
+// that leaves nothing of some sort, throws NeedsOpenssh with `mayDefer`, and Failure otherwise.
+void chooseMethods(LIBSSH2_SESSION* session, const SshTarget& target, const KnownTarget& known,
                    bool mayDefer);
 
 }  // namespace pibrain

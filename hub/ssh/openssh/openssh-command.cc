@@ -5,8 +5,6 @@
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_replace.h>
 
-#include <algorithm>
-
 #include "common/text/text.h"
 #include "hub/base/failure.h"
 #include "hub/ssh/host-trust.h"
@@ -29,7 +27,14 @@ void add(Argv& argv, const std::string& name, const std::string& value) {
 
 // One word of ssh_config(5), as `ssh -G` prints it: without the quotes that it needs if it has
 // blanks.
-std::string asWord(const std::string& value) { return absl::StrCat("\"", value, "\""); }
+std::string asWord(const std::string& value) {
+  return absl::StrCat("\"", absl::StrReplaceAll(value, {{"\\", "\\\\"}, {"\"", "\\\""}}), "\"");
+}
+
+// So that ssh finds no tokens in it (ssh_config(5)).
+std::string withoutTokens(const std::string& text) {
+  return absl::StrReplaceAll(text, {{"%", "%%"}});
+}
 
 // --- With a key of its own.
 
@@ -75,19 +80,7 @@ constexpr Setting TAKEN_OVER[] = {
     {"VerifyHostKeyDNS"},
 };
 
-// A list that ssh itself would have put in this order (ssh_config(5), HostKeyAlgorithms), had it
-// not been given: the types that are known for the host first.
-std::string orderedHostKeyAlgorithms(const SshTarget& target, const KnownTarget& known) {
-  auto& host = known.own.keys.empty() ? known.standardPort : known.own;
-  auto names = target.hostKeyAlgorithms;
-  auto good = knownAlgorithms(host);
-  std::stable_partition(names.begin(), names.end(), [&](auto& name) {
-    return std::find(good.begin(), good.end(), name) != good.end();
-  });
-  return absl::StrJoin(names, ",");
-}
-
-void addSettings(const SshTarget& target, const KnownTarget& known, Argv& argv) {
+void addSettings(const SshTarget& target, Argv& argv) {
   for (auto& [name, form] : TAKEN_OVER) {
     auto value = target.setting(name);
     if (value.empty()) continue;
@@ -104,16 +97,13 @@ void addSettings(const SshTarget& target, const KnownTarget& known, Argv& argv) 
     auto value = target.setting(name);
     add(argv, name, value.empty() ? "none" : value);
   }
-  if (!target.hostKeyAlgorithms.empty()) {
-    add(argv, "HostKeyAlgorithms", orderedHostKeyAlgorithms(target, known));
-  }
-  // "%" begins a token there.
-  add(argv, "HostName", absl::StrReplaceAll(target.host, {{"%", "%%"}}));
+  add(argv, "HostName", withoutTokens(target.host));
 }
 
 // `target.key`, and nothing else: no other key, and no other proof than a key.
 void addOnlyKey(const SshTarget& target, Argv& argv) {
-  argv.insert(argv.end(), {"-i", target.key});
+  // Not -i, which takes a file only if there is one by the name before tokens are replaced.
+  add(argv, "IdentityFile", asWord(withoutTokens(target.key)));
   for (auto option :
        {"IdentitiesOnly=yes", "IdentityAgent=none", "PubkeyAuthentication=yes",
         "PreferredAuthentications=publickey", "PasswordAuthentication=no",
@@ -121,20 +111,27 @@ void addOnlyKey(const SshTarget& target, Argv& argv) {
     argv.insert(argv.end(), {"-o", option});
   }
   // These are of this key.
-  for (auto& file : target.certificateFiles) add(argv, "CertificateFile", asWord(file));
+  for (auto& file : target.certificateFiles) {
+    add(argv, "CertificateFile", asWord(withoutTokens(file)));
+  }
 }
 
 // --- Trust.
 
-// "accept-new" and "yes" as requireTrusted() has them: while a file of known hosts cannot be read,
-// an unknown host may be a known one.
+// The verdicts of requireTrusted(). Where that would take no new key, a person is asked about none.
 void addTrust(const SshTarget& target, const KnownTarget& known, const OpensshUse& use,
               Argv& argv) {
-  bool allRead = known.own.unread.empty() && known.standardPort.unread.empty();
-  if (target.acceptNewHostKeys && allRead) {
+  bool mayBeNew = newKeysMayCount(target, known);
+  if (target.acceptNewHostKeys && mayBeNew) {
     add(argv, "StrictHostKeyChecking", "accept-new");
-  } else if (!use.mayAsk || target.acceptNewHostKeys) {
+  } else if (!use.mayAsk || !mayBeNew) {
     add(argv, "StrictHostKeyChecking", "yes");
+  }
+  // ssh's own order goes neither by the standard port's name nor before a list that is given.
+  auto algorithms = orderedHostKeyAlgorithms(target, known);
+  bool isGiven = !target.key.empty() || algorithms != target.hostKeyAlgorithms;
+  if (isGiven && !target.hostKeyAlgorithms.empty()) {
+    add(argv, "HostKeyAlgorithms", absl::StrJoin(algorithms, ","));
   }
   add(argv, "NoHostAuthenticationForLocalhost", "no");
   // Whom to trust is not for the host to say.
@@ -186,15 +183,14 @@ std::string backslashQuote(const std::string& word) {
 std::string asProxyCommand(const Argv& argv) {
   std::vector<std::string> words;
   for (auto& arg : argv) {
-    words.push_back(
-        backslashQuote(arg == DESTINATION ? arg : absl::StrReplaceAll(arg, {{"%", "%%"}})));
+    words.push_back(backslashQuote(arg == DESTINATION ? arg : withoutTokens(arg)));
   }
   return absl::StrJoin(words, " ");
 }
 
 // An ssh to the last hop that connects its standard input and output to `destination`.
-Argv jumpTo(const SshTarget& target, const std::string& destination) {
-  return opensshCommand(lastHop(target), OpensshUse(), {"-W", destination});
+Argv jumpTo(const SshTarget& target, const std::string& destination, bool mayAsk) {
+  return opensshCommand(lastHop(target), {.mayAsk = mayAsk}, {"-W", destination});
 }
 
 }  // namespace
@@ -223,14 +219,15 @@ std::vector<std::string> opensshOptions(const SshTarget& target, const OpensshUs
   add(argv, "ConnectTimeout", absl::StrCat(target.connectTimeout));
   auto known = knownTargetOf(target);
   addTrust(target, known, use, argv);
-  // ssh's own way would let the hops ask questions, and give them no time limit.
-  if (!target.proxyJump.empty() && !use.mayAsk) {
+  // ssh's own way would go by the person's configuration alone for the hops, let them ask
+  // questions, and give them no time limit.
+  if (!target.proxyJump.empty()) {
     add(argv, "ProxyJump", "none");
-    add(argv, "ProxyCommand", asProxyCommand(jumpTo(target, DESTINATION)));
+    add(argv, "ProxyCommand", asProxyCommand(jumpTo(target, DESTINATION, use.mayAsk)));
   }
   if (ownKey) {
     addOnlyKey(target, argv);
-    addSettings(target, known, argv);
+    addSettings(target, argv);
   }
   return argv;
 }
@@ -244,7 +241,7 @@ std::vector<std::string> opensshCommand(const SshTarget& target, const OpensshUs
 }
 
 std::vector<std::string> jumpCommand(const SshTarget& target) {
-  return jumpTo(target, absl::StrCat("[", target.host, "]:", target.port));
+  return jumpTo(target, absl::StrCat("[", target.host, "]:", target.port), false);
 }
 
 SshTarget lastHop(const SshTarget& target) {

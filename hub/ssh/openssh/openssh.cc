@@ -162,6 +162,7 @@ SshStep stepIn(const std::string& errors) {
 void waitForLogin(const SshTarget& target, const Spawned& ssh, const Denial& denial) {
   using std::chrono::steady_clock;
   constexpr int GLANCE = 5;  // milliseconds between two looks at what ssh wrote
+  constexpr std::chrono::milliseconds MOMENT{500};
   const std::chrono::seconds patience(target.connectTimeout);
   auto step = SshStep::NAME;
   auto deadline = steady_clock::now() + patience;
@@ -179,7 +180,8 @@ void waitForLogin(const SshTarget& target, const Spawned& ssh, const Denial& den
     auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - steady_clock::now());
     if (said) {
-      if (exitStatusOf(ssh.pid, left) != SSH_FAILED) return;
+      // It ends a moment after its output, be it for that it took too long.
+      if (exitStatusOf(ssh.pid, std::max(left, MOMENT)) != SSH_FAILED) return;
       explainEnd(target, readBack(ssh.errors), denial);
     }
     if (left.count() <= 0) {
@@ -198,9 +200,9 @@ std::optional<std::string> errorsAfterLogin(const SshTarget& target, const std::
   return withoutWordsOfSsh(errors.substr(end));
 }
 
-kj::Own<Connection> startOpenssh(const SshTarget& target, const std::string& command,
-                                 std::shared_ptr<RateLimiter> limiter, const Denial& denial,
-                                 kj::AsyncIoContext& io) {
+kj::Own<Connection> startOpenssh(const SshTarget& target, const KnownTarget& known,
+                                 const std::string& command, const ConnectOptions& options,
+                                 const Denial& denial, kj::AsyncIoContext& io) {
   auto argv = opensshCommand(target, {LOG_LEVEL});
   argv.push_back(command);
   auto child = spawnWithSocket(argv);
@@ -209,8 +211,15 @@ kj::Own<Connection> startOpenssh(const SshTarget& target, const std::string& com
     int status;
     if (!reached) waitOrKill(child.pid, std::chrono::milliseconds(0), status);
   });
-  waitForLogin(target, child, denial);
-  auto connection = kj::heap<OpensshConnection>(target, kj::mv(child), std::move(limiter), io);
+  {
+    // However the login ends.
+    KJ_DEFER({
+      auto warning = newKeyBySsh(target, known, readBack(child.errors));
+      if (!warning.empty()) options.warn(warning);
+    });
+    waitForLogin(target, child, denial);
+  }
+  auto connection = kj::heap<OpensshConnection>(target, kj::mv(child), options.limiter, io);
   reached = true;
   return connection;
 }

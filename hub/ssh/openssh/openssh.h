@@ -3,14 +3,14 @@
 
 #include <kj/async-io.h>
 
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "hub/base/rate-limiter.h"
 #include "hub/base/subprocess.h"
 #include "hub/link/connection.h"
+#include "hub/ssh/connect-options.h"
 #include "hub/ssh/failures.h"
+#include "hub/ssh/host-trust.h"
 #include "hub/ssh/resolve.h"
 
 namespace pibrain {
@@ -20,10 +20,11 @@ namespace pibrain {
 std::optional<std::string> errorsAfterLogin(const SshTarget& target, const std::string& errors);
 
 // Runs `command` at the target through `ssh`, with nobody to ask and nothing forwarded. Returns
-// when it has logged in. Throws Failure; `denial` is what is known of the keys, for its message.
-kj::Own<Connection> startOpenssh(const SshTarget& target, const std::string& command,
-                                 std::shared_ptr<RateLimiter> limiter, const Denial& denial,
-                                 kj::AsyncIoContext& io);
+// when it has logged in. Throws Failure; `known` is what is known of the host, and `denial` of the
+// keys, for what there is to say.
+kj::Own<Connection> startOpenssh(const SshTarget& target, const KnownTarget& known,
+                                 const std::string& command, const ConnectOptions& options,
+                                 const Denial& denial, kj::AsyncIoContext& io);
 
 // A ProxyCommand, or an ssh to the last host of ProxyJump, whose standard input and output lead to
 // the target.
