@@ -96,7 +96,7 @@ kj::Own<Connection> connectAuto(const SshTarget& target, const std::string& comm
 kj::Own<Connection> connectOnce(const SshTarget& target, const std::string& command,
                                 const ConnectOptions& options, kj::AsyncIoContext& io) {
   auto identities = collectIdentities(target);
-  ConnectTurn turn(absl::StrCat(target.host, " port ", target.port));
+  ConnectTurn turn(target);
   return options.mode == SshMode::OPENSSH
              ? byOpenssh(target, command, options, "", denialBefore(identities), io)
              : connectAuto(target, command, options, identities, io);
