@@ -22,6 +22,9 @@ namespace pibrain {
 
 namespace {
 
+// With what sshd ends in place of the command that it cannot start.
+constexpr int SSHD_FAILED = 255;
+
 // The last lines that say something, for a message: the first of a traceback says least.
 std::string lastWords(const std::string& text) {
   std::string trimmed = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
@@ -127,7 +130,10 @@ std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
       status >= 0 ? absl::StrCat(" (exit status ", status, ")") : "", ".", saidSuffix(said),
       " Look at the command=\"…\" of this key in the spoke's ~/.ssh/authorized_keys, and at "
       "ForceCommand in its sshd_config, which takes its place; and try ",
-      sshCommand(spoke, "true"), ", which runs it.");
+      sshCommand(spoke, "true"), ", which runs it.",
+      status == SSHD_FAILED && said.empty()
+          ? absl::StrCat(" Or sshd ended it: ", WHY_CUT_AFTER_LOGIN, ".")
+          : "");
 }
 
 std::string explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std::string& noise) {

@@ -156,8 +156,9 @@ bool wasTurnedAway(const SshTarget* target, const RsyncRun& run) {
 }
 
 bool rsyncKnows(const std::string& option) {
-  static const std::string help = runProgram({findRsync(), "--help"}, std::chrono::seconds(10)).out;
-  return absl::StrContains(help, option + " ");
+  static const auto help = runProgram({findRsync(), "--help"}, std::chrono::seconds(10));
+  if (help.cut) throw Failure(absl::StrCat("'rsync --help' could not be read: ", WHY_CUT));
+  return absl::StrContains(help.out, option + " ");
 }
 
 RsyncRun runRsync(const std::vector<std::string>& options, int held, const SshTarget* target,
@@ -209,6 +210,13 @@ std::string explainRsync(const SpokeConfig& spoke, const SshTarget* target, cons
   auto said = absl::StrCat(" (rsync said: ", ownWords(run.errors), ")");
   auto place = placeOf(spoke);
   auto says = [&](const char* words) { return absl::StrContains(run.errors, words); };
+  auto noRsync = [&]() {
+    return absl::StrCat("the login at ", place,
+                        " worked, but what was run there in place of rsync ended before rsync "
+                        "spoke. Look at the command=\"…\" of this key in ~/.ssh/authorized_keys "
+                        "there, and at ForceCommand in its sshd_config. ",
+                        WHY_CUT_AFTER_LOGIN, said, ".");
+  };
   // A restricted key may answer in place of rsync.
   if (says("rrsync")) {
     return absl::StrCat(
@@ -229,11 +237,7 @@ std::string explainRsync(const SpokeConfig& spoke, const SshTarget* target, cons
         return absl::StrCat("the connection to ", place, " was lost in the middle of the run", said,
                             ". Run it again when the spoke is back.");
       }
-      return absl::StrCat("the login at ", place,
-                          " worked, but what it ran in place of rsync ended with exit status 255. "
-                          "Look at the command=\"…\" of this key in ~/.ssh/authorized_keys there, "
-                          "and at ForceCommand in its sshd_config",
-                          said, ".");
+      return noRsync();
     case NO_COMMAND:
     case 126:
       return absl::StrCat(
@@ -261,8 +265,11 @@ std::string explainRsync(const SpokeConfig& spoke, const SshTarget* target, cons
         return absl::StrCat("rsync was not found on ", place,
                             ". Install it there: 'sudo apt install rsync'", said, ".");
       }
-      return absl::StrCat("the conversation with rsync on ", place,
-                          " broke off. Is it there, and does the key allow it?", said, ".");
+      if (target != nullptr && says("(0 bytes received so far)")) return noRsync();
+      return absl::StrCat(
+          "the conversation with rsync on ", place, " broke off", said,
+          ". Run it again; if that happens each time, look at what its machine says "
+          "of memory and disks: 'dmesg'.");
     case FILE_IO:
       return absl::StrCat("a disk failed rsync, here or on ", place,
                           ". Check the room with 'df -h ",

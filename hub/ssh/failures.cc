@@ -64,14 +64,16 @@ std::string shownKeyIn(const std::string& errors) {
   return absl::StrCat(print, " (", escapeForTerminal(line.substr(0, line.find(' '))), ")");
 }
 
-// The file that has the public half of the key that is shown, on the host (sshd_config(5),
-// HostKey).
-std::string hostKeyFile(const std::string& shown) {
+// What prints, on the host, the fingerprint of the key that it shows (sshd_config(5), HostKey).
+std::string fingerprintCommand(const std::string& shown) {
+  if (!absl::StrContains(shown, "(")) {
+    return "'cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -'";
+  }
   const char* type = absl::StrContains(shown, "(ssh-rsa") || absl::StrContains(shown, "(rsa-")
                          ? "rsa"
                      : absl::StrContains(shown, "(ecdsa-") ? "ecdsa"
                                                            : "ed25519";
-  return absl::StrCat("/etc/ssh/ssh_host_", type, "_key.pub");
+  return absl::StrCat("'ssh-keygen -lf /etc/ssh/ssh_host_", type, "_key.pub'");
 }
 
 std::string invalidCertificate(const SshTarget& target, const std::string& why) {
@@ -313,8 +315,8 @@ std::string unknownHostKey(const SshTarget& target, bool hasCertAuthority,
       hasCertAuthority ? "A @cert-authority line matches; libssh2 cannot verify it, 'ssh: "
                          "openssh' in the config can. "
                        : "",
-      "Compare ", shown.empty() ? "the key that you get" : "that", " with 'ssh-keygen -lf ",
-      hostKeyFile(shown), "' on ", escapeForTerminal(target.alias), "; if they agree, ",
+      "Compare ", shown.empty() ? "the key that you get" : "that", " with ",
+      fingerprintCommand(shown), " on ", escapeForTerminal(target.alias), "; if they agree, ",
       addingCommand(target), ".");
 }
 

@@ -390,6 +390,11 @@ absl::StatusOr<SshTarget> SshResolution::configured() {
         absl::StrCat("ssh cannot read its configuration for '", host, "': ", ownWords(output.err),
                      ". '", sshInvocation(request_), " -G' shows the same; correct the file."));
   }
+  // What is missing may be whom not to trust.
+  if (output.cut) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("'", sshInvocation(request_), " -G' could not be read: ", WHY_CUT));
+  }
   return parseSshConfig(output.out, request_.host);
 }
 
