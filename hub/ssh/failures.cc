@@ -146,8 +146,8 @@ std::string unresolvedName(const SshTarget& target, const std::string& why) {
 
 std::string connectionRefused(const SshTarget& target) {
   return absl::StrCat("connection refused by ", where(target),
-                      ". The machine is up, but no SSH server listens there. On the spoke, start "
-                      "it with 'sudo systemctl start ssh' (or sshd), and check the port with '",
+                      ". The machine is up, but no SSH server listens there. Start it there "
+                      "with 'sudo systemctl start ssh' (or sshd), and check the port with '",
                       sshInvocation(target), " -G | grep ^port'.");
 }
 
@@ -155,7 +155,7 @@ std::string noAnswer(const SshTarget& target) {
   return absl::StrCat("no answer from ", where(target), " within ", target.connectTimeout,
                       " s. The machine is off, asleep or behind a firewall. Try 'ping ",
                       escapeForTerminal(target.host),
-                      "' and, on the spoke, 'sudo ufw status' or 'sudo firewall-cmd --list-all'.");
+                      "' and, there, 'sudo ufw status' or 'sudo firewall-cmd --list-all'.");
 }
 
 std::string unreachable(const SshTarget& target, const std::string& why) {

@@ -17,7 +17,9 @@ def fingerprint(key):
     return subprocess.run(["ssh-keygen", "-lf", f"{key}.pub"], capture_output=True, text=True).stdout.split()[1]
 
 
-class Transports(HubCase):
+class WaysCase(HubCase):
+    """A spoke whose key lets in whoever connects."""
+
     def setUp(self):
         super().setUp()
         self.write("p/a.jsonl", b'{"line":1}\n')
@@ -59,6 +61,8 @@ class Transports(HubCase):
                 self.assertEqual(found, set() if expected is None else {fingerprint(expected)}, error)
                 self.assertRegex(error or "", words)
 
+
+class Transports(WaysCase):
     # Identity.
 
     def test_the_spokes_own_key(self):
