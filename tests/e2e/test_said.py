@@ -175,8 +175,7 @@ class Said(test_transports.WaysCase):
         self.use_server("MaxStartups 1:100:1")
         for way, fields in WAYS.items():
             with self.subTest(way):
-                other = socket.create_connection(("127.0.0.1", self.sshd.port))
-                other.recv(10)
+                other = harness.wait_for(self.greeted, what="a place")
                 began = time.monotonic()
                 timer = threading.Timer(1, other.close)
                 timer.start()
@@ -184,6 +183,14 @@ class Said(test_transports.WaysCase):
                 self.assertEqual(found, {test_transports.fingerprint(self.own)}, error)
                 self.assertGreater(time.monotonic() - began, 1)
                 timer.join()
+
+    def greeted(self):
+        """A connection that takes the server's only place, once that is free."""
+        other = socket.create_connection(("127.0.0.1", self.sshd.port))
+        if other.recv(4) == b"SSH-":
+            return other
+        other.close()
+        return None
 
     # Behind a login that worked.
 
