@@ -1,5 +1,4 @@
 """SSH servers as people harden them: which program reaches each, and that a run by `ssh: auto` does."""
-import json
 import os
 import pathlib
 import shutil
