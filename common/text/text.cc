@@ -77,6 +77,10 @@ std::string_view tailOf(std::string_view text, size_t most) {
   return text.substr(begin);
 }
 
+std::string withoutFullStop(std::string_view text) {
+  return std::string(text.substr(0, text.find_last_not_of(". \t\r\n") + 1));
+}
+
 std::string formatBytes(uint64_t bytes) {
   const char* units[] = {"B", "KB", "MB", "GB", "TB", "PB", "EB"};
   double value = double(bytes);

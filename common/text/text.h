@@ -26,6 +26,9 @@ std::string escapeBriefly(std::string_view text, size_t most = 300);
 std::string_view headOf(std::string_view text, size_t most);
 std::string_view tailOf(std::string_view text, size_t most);
 
+// `text` without the blanks, line ends and full stops that it ends in, to be put into a sentence.
+std::string withoutFullStop(std::string_view text);
+
 // "0 B", "38 KB", "1.2 GB": powers of 1024, at most one decimal.
 std::string formatBytes(uint64_t bytes);
 

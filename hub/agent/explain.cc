@@ -15,21 +15,33 @@
 #include "common/wire/protocol.h"
 #include "hub/agent/watchdog.h"
 #include "hub/base/failure.h"
+#include "hub/ssh/failures.h"
+#include "hub/ssh/resolve.h"
 
 namespace pibrain {
 
 namespace {
 
+// With what sshd ends in place of the command that it cannot start.
+constexpr int SSHD_FAILED = 255;
+
 // The last lines that say something, for a message: the first of a traceback says least.
 std::string lastWords(const std::string& text) {
   std::string trimmed = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
-  return escapeForTerminal(tailOf(trimmed, 400));
+  return withoutFullStop(escapeForTerminal(tailOf(trimmed, 400)));
 }
 
 bool contains(const std::string& text, const char* word) { return absl::StrContains(text, word); }
 
-std::string agentCommand(const SpokeConfig& spoke) {
-  return absl::StrCat("'ssh ", escapeForTerminal(spoke.source.host), " pi-brain-agent --version'");
+// "'ssh …'", as a person runs `command` there by the key that a run uses.
+std::string sshCommand(const SpokeConfig& spoke, const char* command) {
+  return absl::StrCat("'", sshInvocation(sshRequestOf(spoke)), " ", command, "'");
+}
+
+// The account there: the ssh configuration may be what names it.
+std::string userOf(const SpokeConfig& spoke) {
+  auto target = resolveSsh(sshRequestOf(spoke));
+  return target.ok() ? target->user : spoke.source.user;
 }
 
 std::string saidSuffix(const std::string& said) {
@@ -85,15 +97,16 @@ std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
         "began with: ",
         escapeForTerminal(headOf(noise, 200)),
         ". Make the start-up files quiet "
-        "for shells without a terminal, and check with 'ssh ",
-        escapeForTerminal(spoke.source.host), " true', which should print nothing.");
+        "for shells without a terminal, and check with ",
+        sshCommand(spoke, "true"), ", which should print nothing.");
   }
   if (contains(farewell.errors, "restricted") || contains(said, "account is currently not")) {
-    return absl::StrCat("the login shell on ", place, " does not start pi-brain-agent.",
-                        saidSuffix(said),
-                        " It has to be a shell that runs a program by its path, not nologin, nor a "
-                        "restricted one such as rbash. On the spoke, 'getent passwd USER' shows "
-                        "it, and 'sudo chsh -s /bin/sh USER' gives the account another.");
+    auto user = escapeForTerminal(shellQuote(userOf(spoke)));
+    return absl::StrCat(
+        "the login shell on ", place, " does not start pi-brain-agent.", saidSuffix(said),
+        " It has to be a shell that runs a program by its path, not nologin, nor a "
+        "restricted one such as rbash. On the spoke, 'getent passwd ",
+        user, "' shows it, and 'sudo chsh -s /bin/sh ", user, "' gives the account another.");
   }
   if (missing) {
     return absl::StrCat(
@@ -115,8 +128,12 @@ std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
   return absl::StrCat(
       "the command that ", place, " ran for this key is not a working pi-brain-agent",
       status >= 0 ? absl::StrCat(" (exit status ", status, ")") : "", ".", saidSuffix(said),
-      " Look at the command=\"…\" of this key in the spoke's ~/.ssh/authorized_keys, and try ",
-      agentCommand(spoke), ".");
+      " Look at the command=\"…\" of this key in the spoke's ~/.ssh/authorized_keys, and at "
+      "ForceCommand in its sshd_config, which takes its place; and try ",
+      sshCommand(spoke, "true"), ", which runs it.",
+      status == SSHD_FAILED && said.empty()
+          ? absl::StrCat(" Or sshd ended it: ", WHY_CUT_AFTER_LOGIN, ".")
+          : "");
 }
 
 std::string explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std::string& noise) {
@@ -126,8 +143,17 @@ std::string explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std
       "the login at ", host, " worked, but pi-brain-agent did not start there within ", seconds,
       seconds == spoke.timeoutSeconds ? " s (timeout_seconds)." : " s.", saidSuffix(said),
       " The login shell's start-up files (~/.bashrc) may wait for something, or read what is meant "
-      "for the agent; or the command=\"…\" in ~/.ssh/authorized_keys starts something else. 'ssh ",
-      host, " true' should end at once. Nothing was changed here.");
+      "for the agent; or the command=\"…\" in ~/.ssh/authorized_keys starts something else, or "
+      "ForceCommand in sshd_config does. ",
+      sshCommand(spoke, "true </dev/null"), " should end at once. Nothing was changed here.");
+}
+
+std::string explainCut(const SpokeConfig& spoke, const Farewell& farewell) {
+  return absl::StrCat("the login at ", placeOf(spoke),
+                      " worked, but the connection ended before pi-brain-agent began (",
+                      withoutFullStop(farewell.cutOff), ").",
+                      saidSuffix(lastWords(farewell.errors)), " ", WHY_CUT_AFTER_LOGIN,
+                      ". If it is neither, the machine may have gone down meanwhile.");
 }
 
 std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
@@ -157,7 +183,8 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
   if (isNoMessage(error)) {
     return absl::StrCat("what ", place, " sent is not the protocol of pi-brain-agent.",
                         saidSuffix(said), " Look at the command=\"…\" of this key in its ",
-                        "~/.ssh/authorized_keys, and try ", agentCommand(spoke), ".", RESUME);
+                        "~/.ssh/authorized_keys, and try ", sshCommand(spoke, "true"),
+                        ", which runs it.", RESUME);
   }
   if (farewell.flooded) {
     return absl::StrCat("the connection to ", place, " was ended by the hub: ", farewell.cutOff,
@@ -187,11 +214,14 @@ std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& e
   if (fellSilent(error) && !spoke.source.host.empty()) {
     return explainNoStart(spoke, idleSeconds, heard.noise);
   }
+  auto& farewell = heard.farewell;
   bool silent = fellSilent(error) || trickled(error);
   bool noisy = heard.noise.size() > MAX_SHELL_NOISE;
-  return silent || (!heard.farewell.cutOff.empty() && !noisy)
-             ? explainBroken(spoke, error, heard.farewell)
-             : explainNoAgent(spoke, heard.noise, heard.farewell);
+  bool cut = !silent && !noisy && !farewell.flooded && !farewell.cutOff.empty();
+  if (cut && !spoke.source.host.empty() && !lacksMeans(error)) return explainCut(spoke, farewell);
+  return silent || (!farewell.cutOff.empty() && !noisy)
+             ? explainBroken(spoke, error, farewell)
+             : explainNoAgent(spoke, heard.noise, farewell);
 }
 
 }  // namespace pibrain

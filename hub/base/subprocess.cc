@@ -260,7 +260,11 @@ Output RunningProgram::wait(std::chrono::milliseconds timeout) {
   result.timedOut = !waitOrKill(pid_, timeout, status);
   pid_ = -1;
   result.exitStatus = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  // A write that does not fit leaves no trace, or what is left of a page.
+  struct stat st;
+  constexpr size_t LARGEST_WRITE = 4096;  // of stdio's
   result.out = readBack(out_);
+  result.cut = fstat(out_, &st) == 0 && result.out.size() + LARGEST_WRITE > size_t(st.st_size);
   result.err = readBack(err_);
   return result;
 }

@@ -61,9 +61,15 @@ std::string readBack(int fd, size_t limit = SIZE_MAX);
 struct Output {
   int exitStatus = -1;  // 128 + signal if it was killed
   bool timedOut = false;
+  bool cut = false;  // there may have been more to `out` than there was room for
   std::string out;
   std::string err;
 };
+
+// Why there was no room for all of a program's output, and what to do about it, as a sentence.
+inline constexpr char WHY_CUT[] =
+    "its output was larger than this process may write ('ulimit -f' shows the limit; it is set "
+    "before pi-brain is started, or by systemd as LimitFSIZE). Raise it to 1 MB at least.";
 
 // A program without standard input whose output is collected; beyond 1 MiB, or RLIMIT_FSIZE, its
 // writes fail. It is killed if it still runs when this is destroyed.

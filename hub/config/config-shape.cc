@@ -53,6 +53,11 @@ bool mayBeSpoke(const YAML::Node& node) {
   return isSpoke(node) || countFields(node, {"name", "source", "path"}) >= 2;
 }
 
+// What a spoke has but its sync_method: a list of these may be another part's.
+bool looksLikeSpoke(const YAML::Node& node) {
+  return countFields(node, {"name", "source", "path"}) == 3;
+}
+
 // A list of spokes, or a mapping from names to spokes.
 bool areSpokes(const YAML::Node& node) { return anyOf(node, isSpoke); }
 bool mayBeSpokes(const YAML::Node& node) { return mayBeSpoke(node) || anyOf(node, mayBeSpoke); }
@@ -191,7 +196,16 @@ std::optional<ShapeMistake> findShapeMistake(const YAML::Node& root) {
         if (mistake) doubt = mistake;
       }
     }
-    if (!hasSpokes) search.look(entry.first, entry.second, name);
+    if (hasSpokes) continue;
+    search.look(entry.first, entry.second, name);
+    if (!doubt && entry.second.IsSequence() && anyOf(entry.second, looksLikeSpoke)) {
+      doubt = ShapeMistake{
+          entry.first.Mark().line + 1,
+          absl::StrCat("the section ", inQuotes(name),
+                       " is not read, and looks like a list of spokes. If it is, call it 'spokes', "
+                       "and give each its sync_method."),
+          false};
+    }
   }
   return search.found ? search.found : doubt;
 }

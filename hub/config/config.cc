@@ -59,9 +59,15 @@ class Fields {
   std::optional<std::string> text(const std::string& name, const std::string& instead = "") const {
     auto value = node(name);
     if (!value) return std::nullopt;
-    if (!value->IsScalar() || value->Scalar().empty() ||
-        value->Scalar().find('\0') != std::string::npos) {
+    if (!value->IsScalar()) {
+      reject(*value,
+             absl::StrCat(field(name), " has to be a text, not ", written(*value), ".", instead));
+    }
+    if (value->Scalar().empty()) {
       reject(*value, absl::StrCat(field(name), " has to be a text that is not empty.", instead));
+    }
+    if (value->Scalar().find('\0') != std::string::npos) {
+      reject(*value, field(name) + " has a NUL character (\\0) in it. Remove it.");
     }
     return value->Scalar();
   }

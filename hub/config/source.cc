@@ -201,20 +201,36 @@ absl::StatusOr<Source> splitLogin(const std::string& login, const std::string& t
                                    "has no blanks, invisible characters, quotes or '$&;' in it."));
 }
 
+// What other tools put in front of a host, with a ':'.
+bool isScheme(const std::string& host) {
+  constexpr const char* SCHEMES[] = {"ssh",   "sftp", "scp",  "rsync", "http",
+                                     "https", "ftp",  "ftps", "file"};
+  return std::any_of(std::begin(SCHEMES), std::end(SCHEMES),
+                     [&](auto* known) { return absl::EqualsIgnoreCase(host, known); });
+}
+
+absl::Status refuseScheme(const std::string& text, Asked asked, const Source& login) {
+  if (!login.user.empty() || !isScheme(login.host)) return absl::OkStatus();
+  auto host = escapeForTerminal(login.host);
+  return refuse(
+      text, absl::StrCat("begins as a URL does. Write ", formOf(asked),
+                         "; of a host that is called '", host, "', write its user too: user@", host,
+                         asked == Asked::SOURCE ? ":/path." : "."));
+}
+
 // "sftp:user@host:path" or "user:password@host:path".
 absl::Status refuseSecondLogin(const std::string& text, Asked asked, const Source& first,
                                const std::string& path) {
   auto before = path.substr(0, path.find('/'));
   auto at = before.find('@');
-  bool login = at != path.npos && before.find(':', at) != path.npos;
-  constexpr const char* SCHEMES[] = {"ssh", "sftp", "scp", "rsync"};
-  bool scheme = std::any_of(std::begin(SCHEMES), std::end(SCHEMES),
-                            [&](auto* known) { return absl::EqualsIgnoreCase(first.host, known); });
+  // A login has no path, in which an '@' could be.
+  bool login = at != path.npos && (asked == Asked::LOGIN || before.find(':', at) != path.npos);
+  bool scheme = isScheme(first.host);
   auto end = endOfHost(before);
-  if (end == path.npos || !(login || scheme)) return absl::OkStatus();
+  if (!login && (end == path.npos || !scheme)) return absl::OkStatus();
   auto meant = splitAuthority(before.substr(0, end));
   if (!scheme && first.user.empty()) meant.user = first.host;
-  meant.path = path.substr(end + 1);
+  if (end != path.npos) meant.path = path.substr(end + 1);
   return refuse(
       text, absl::StrCat("has a scheme, a password or a second host before its host, and none of "
                          "these can be used here. ",
@@ -231,12 +247,17 @@ absl::Status checkBehindHost(const std::string& text, Asked asked, const Source&
                   absl::StrCat("has nothing after its ':'. ", writeInstead(asked, meant), "."));
   }
   if (path.starts_with(':')) {
-    meant.path = path.substr(1);
+    // What is written instead has to be a source.
+    meant.path = path.substr(std::min(path.find_first_not_of(':'), path.size()));
+    while (meant.path.starts_with("//")) meant.path.erase(0, 1);
     return refuse(text, absl::StrCat("names a module of an rsync daemon, which encrypts nothing. ",
                                      writeInstead(asked, meant), "."));
   }
   meant.port = leadingPort(path);
-  if (meant.port.empty()) return refuseSecondLogin(text, asked, login, path);
+  if (meant.port.empty()) {
+    auto checked = refuseSecondLogin(text, asked, login, path);
+    return checked.ok() ? refuseScheme(text, asked, login) : checked;
+  }
   auto behind = path.substr(meant.port.size());
   meant.path = behind.starts_with(':') ? behind.substr(1) : behind;
   auto directory = asked == Asked::LOGIN || behind.starts_with(':')

@@ -97,7 +97,7 @@ kj::Own<Connection> connectAuto(const SshTarget& target, const KnownTarget& know
 kj::Own<Connection> connectOnce(const SshTarget& target, const std::string& command,
                                 const ConnectOptions& options, kj::AsyncIoContext& io) {
   auto identities = collectIdentities(target);
-  ConnectTurn turn(absl::StrCat(target.host, " port ", target.port));
+  ConnectTurn turn(target);
   auto known = knownTargetOf(target);
   for (auto& warning : known.own.warnings) options.warn(escapeForTerminal(warning));
   return options.mode == SshMode::OPENSSH

@@ -23,6 +23,8 @@
 #include "hub/ssh/failures.h"
 #include "hub/ssh/identities.h"
 #include "hub/ssh/openssh/openssh-command.h"
+#include "hub/ssh/openssh/openssh.h"
+#include "hub/ssh/turns.h"
 
 namespace pibrain {
 
@@ -61,8 +63,53 @@ class Lines {
   std::string pending_;
 };
 
-void collect(const Piped& child, RsyncRun& run, Progress& progress) {
+// Sorts what comes on standard error: until rsync has begun on the spoke it is the login's.
+class Errors {
+ public:
+  Errors(const SshTarget* target, RsyncRun& run) : run_(run) {
+    run_.begun = target == nullptr;
+    if (target == nullptr) return;
+    turn_.emplace(*target);
+    watch_.emplace(*target);
+  }
+
+  void line(std::string_view line) {
+    if (line.empty()) return;
+    bool rsyncs = line.starts_with("rsync: ") || line.starts_with("rsync error: ");
+    auto& text = run_.begun || rsyncs ? run_.errors : run_.login;
+    text.append(line).append("\n");
+    // The last lines say what it was.
+    if (text.size() > 2 * LONGEST_ERRORS) text.erase(0, text.size() - LONGEST_ERRORS);
+    if (!run_.begun && watch_->begun(run_.login)) begin();
+  }
+
+  // rsync has said something, or its ssh that it begins.
+  void begin() {
+    run_.begun = true;
+    turn_.reset();
+  }
+
+  // Throws Failure if a step of the login takes too long.
+  void requireInTime() const {
+    if (!run_.begun && watch_->left().count() <= 0) throw Failure(watch_->tookTooLong(run_.login));
+  }
+
+  // To be called at the end.
+  void finish() {
+    turn_.reset();
+    // It may not have come so far as to begin ssh.
+    run_.errors = withoutTales(run_.begun ? run_.errors : run_.login + run_.errors);
+  }
+
+ private:
+  RsyncRun& run_;
+  std::optional<ConnectTurn> turn_;
+  std::optional<LoginWatch> watch_;
+};
+
+void collect(const Piped& child, Errors& sorted, RsyncRun& run, Progress& progress) {
   Lines output([&](std::string_view line) {
+    sorted.begin();
     run.output.line(line);
     if (!run.output.items().empty()) progress.phase = Progress::Phase::FETCHING;
     progress.files = run.output.entries;
@@ -70,15 +117,10 @@ void collect(const Piped& child, RsyncRun& run, Progress& progress) {
         run.output.entries > 0 ? run.output.entriesDone : uint32_t(run.output.items().size());
     progress.bytesDone = run.output.bytesDone;
   });
-  Lines errors([&](std::string_view line) {
-    if (!line.empty()) run.errors.append(line).append("\n");
-    // The last lines say what it was.
-    if (run.errors.size() > 2 * LONGEST_ERRORS) {
-      run.errors.erase(0, run.errors.size() - LONGEST_ERRORS);
-    }
-  });
+  Lines errors([&](std::string_view line) { sorted.line(line); });
   struct pollfd open[] = {{child.out.get(), POLLIN, 0}, {child.err.get(), POLLIN, 0}};
   while (open[0].fd >= 0 || open[1].fd >= 0) {
+    sorted.requireInTime();
     int ready = poll(open, 2, GLANCE);
     if (ready < 0 && errno != EINTR) throwErrno(errno, "cannot wait for rsync");
     if (ready <= 0) {
@@ -86,32 +128,16 @@ void collect(const Piped& child, RsyncRun& run, Progress& progress) {
       if (exitStatusOf(child.pid, std::chrono::milliseconds(0))) return;
       continue;
     }
-    if (open[0].revents != 0 && !output.readFrom(open[0].fd)) open[0].fd = -1;
+    // What ssh wrote comes before what rsync says through it.
     if (open[1].revents != 0 && !errors.readFrom(open[1].fd)) open[1].fd = -1;
+    if (open[0].revents != 0 && !output.readFrom(open[0].fd)) open[0].fd = -1;
   }
 }
 
-// Standard error without the lines of rsync's own about them.
-std::string sshLines(const std::string& errors) {
-  std::vector<std::string> lines = absl::StrSplit(errors, '\n', absl::SkipEmpty());
-  std::erase_if(lines, [](auto& line) {
-    return line.starts_with("rsync: ") || line.starts_with("rsync error: ");
-  });
-  return absl::StrJoin(lines, "\n");
-}
-
-// What kept ssh from getting there; none if it was something else that failed. rsync passes on its
-// exit status, or says that the conversation broke off.
-std::optional<std::string> explainSsh(const SpokeConfig& spoke, const RsyncRun& run) {
-  bool possible = run.exitStatus == SSH_FAILED || run.exitStatus == BROKE_OFF;
-  if (!possible || spoke.source.host.empty()) return std::nullopt;
-  auto target = resolveSsh(sshRequestOf(spoke));
-  if (!target.ok()) return std::string(target.status().message());
-  auto errors = sshLines(run.errors);
-  auto denial = denialBefore(collectIdentities(*target));
-  denial.forAgent = false;
-  if (run.exitStatus == SSH_FAILED) return explainOpenssh(*target, errors, denial);
-  return explainUsualFailure(*target, errors, denial);
+// Whether it was ssh that did not get there. rsync passes on its exit status, or says that the
+// conversation broke off.
+bool sshFailed(const RsyncRun& run) {
+  return !run.begun && (run.exitStatus == SSH_FAILED || run.exitStatus == BROKE_OFF);
 }
 
 std::string findRsync() {
@@ -124,29 +150,30 @@ std::string findRsync() {
 
 }  // namespace
 
-bool wasTurnedAway(const SpokeConfig& spoke, const RsyncRun& run) {
-  bool possible = run.exitStatus == SSH_FAILED || run.exitStatus == BROKE_OFF;
-  if (!possible || spoke.source.host.empty()) return false;
-  auto target = resolveSsh(sshRequestOf(spoke));
-  auto instead = target.ok() ? insteadOfGreeting(*target, sshLines(run.errors)) : std::nullopt;
+bool wasTurnedAway(const SshTarget* target, const RsyncRun& run) {
+  auto instead = sshFailed(run) ? insteadOfGreeting(*target, run.login) : std::nullopt;
   return instead && turnsAway(*instead);
 }
 
 bool rsyncKnows(const std::string& option) {
-  static const std::string help = runProgram({findRsync(), "--help"}, std::chrono::seconds(10)).out;
-  return absl::StrContains(help, option + " ");
+  static const auto help = runProgram({findRsync(), "--help"}, std::chrono::seconds(10));
+  if (help.cut) throw Failure(absl::StrCat("'rsync --help' could not be read: ", WHY_CUT));
+  return absl::StrContains(help.out, option + " ");
 }
 
-RsyncRun runRsync(const std::vector<std::string>& options, int held, Progress& progress) {
+RsyncRun runRsync(const std::vector<std::string>& options, int held, const SshTarget* target,
+                  Progress& progress) {
   std::vector<std::string> argv{findRsync()};
   argv.insert(argv.end(), options.begin(), options.end());
-  auto child = spawnWithPipes(argv, held);
   RsyncRun run;
+  Errors errors(target, run);
+  auto child = spawnWithPipes(argv, held);
   int status = 0;
   {
     bool ended = false;
     KJ_DEFER(if (!ended) waitOrKill(child.pid, std::chrono::milliseconds(0), status));
-    collect(child, run, progress);
+    collect(child, errors, run, progress);
+    errors.finish();
     ended = true;
     // It has closed its output: nothing but its end is to come.
     exitStatusOf(child.pid, std::chrono::seconds(10));
@@ -179,10 +206,17 @@ std::optional<Unwritten> unwrittenFile(const RsyncRun& run, const std::string& m
   return std::nullopt;
 }
 
-std::string explainRsync(const SpokeConfig& spoke, const RsyncRun& run) {
+std::string explainRsync(const SpokeConfig& spoke, const SshTarget* target, const RsyncRun& run) {
   auto said = absl::StrCat(" (rsync said: ", ownWords(run.errors), ")");
   auto place = placeOf(spoke);
   auto says = [&](const char* words) { return absl::StrContains(run.errors, words); };
+  auto noRsync = [&]() {
+    return absl::StrCat("the login at ", place,
+                        " worked, but what was run there in place of rsync ended before rsync "
+                        "spoke. Look at the command=\"…\" of this key in ~/.ssh/authorized_keys "
+                        "there, and at ForceCommand in its sshd_config. ",
+                        WHY_CUT_AFTER_LOGIN, said, ".");
+  };
   // A restricted key may answer in place of rsync.
   if (says("rrsync")) {
     return absl::StrCat(
@@ -192,8 +226,18 @@ std::string explainRsync(const SpokeConfig& spoke, const RsyncRun& run) {
         "'source: ",
         escapeForTerminal(spoke.source.host), ":.'", said, ".");
   }
-  if (auto ssh = explainSsh(spoke, run)) return *ssh;
+  if (sshFailed(run)) {
+    auto denial = denialBefore(collectIdentities(*target));
+    denial.of = LoginOf::RSYNC;
+    return explainFailedStart(*target, run.login, denial);
+  }
   switch (run.exitStatus) {
+    case SSH_FAILED:
+      if (target != nullptr && wasCut(run.errors)) {
+        return absl::StrCat("the connection to ", place, " was lost in the middle of the run", said,
+                            ". Run it again when the spoke is back.");
+      }
+      return noRsync();
     case NO_COMMAND:
     case 126:
       return absl::StrCat(
@@ -213,16 +257,19 @@ std::string explainRsync(const SpokeConfig& spoke, const RsyncRun& run) {
         return absl::StrCat(
             "the login shell on ", place,
             " prints something before rsync can speak, or the key starts another program "
-            "(pi-brain-agent, say: then set sync_method to agent). 'ssh ",
-            escapeForTerminal(spoke.source.host),
+            "(pi-brain-agent, say: then set sync_method to agent). '",
+            sshInvocation(sshRequestOf(spoke)),
             " true' has to print nothing: look into ~/.bashrc there", said, ".");
       }
       if (says("not found")) {
         return absl::StrCat("rsync was not found on ", place,
                             ". Install it there: 'sudo apt install rsync'", said, ".");
       }
-      return absl::StrCat("the conversation with rsync on ", place,
-                          " broke off. Is it there, and does the key allow it?", said, ".");
+      if (target != nullptr && says("(0 bytes received so far)")) return noRsync();
+      return absl::StrCat(
+          "the conversation with rsync on ", place, " broke off", said,
+          ". Run it again; if that happens each time, look at what its machine says "
+          "of memory and disks: 'dmesg'.");
     case FILE_IO:
       return absl::StrCat("a disk failed rsync, here or on ", place,
                           ". Check the room with 'df -h ",

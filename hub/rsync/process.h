@@ -7,12 +7,15 @@
 #include "hub/config/config.h"
 #include "hub/pass/progress.h"
 #include "hub/rsync/output.h"
+#include "hub/ssh/resolve.h"
 
 namespace pibrain {
 
 struct RsyncRun {
   RsyncOutput output;
-  std::string errors;  // what rsync and ssh wrote to standard error, its end
+  std::string login;   // what ssh wrote until rsync began on the spoke
+  bool begun = false;  // it did; always, if the source is on this machine
+  std::string errors;  // what rsync, and what runs on the spoke, wrote to standard error, its end
   int exitStatus = 0;  // rsync(1), EXIT VALUES
 };
 
@@ -21,11 +24,14 @@ struct RsyncRun {
 bool rsyncKnows(const std::string& option);
 
 // Runs rsync to its end, which keeps a descriptor of `held`; the progress counts the changes.
-// Throws Failure if there is none on PATH.
-RsyncRun runRsync(const std::vector<std::string>& options, int held, Progress& progress);
+// `target` (null: this machine) is reached by an ssh that has TELLING_LOG_LEVEL: it is watched, and
+// takes turns, as any other login. Throws Failure if there is no rsync on PATH, or if a step of the
+// login takes too long.
+RsyncRun runRsync(const std::vector<std::string>& options, int held, const SshTarget* target,
+                  Progress& progress);
 
-// Whether the server of this spoke turned the connection away, which it may not do a moment later.
-bool wasTurnedAway(const SpokeConfig& spoke, const RsyncRun& run);
+// Whether the server turned the connection away, which it may not do a moment later.
+bool wasTurnedAway(const SshTarget* target, const RsyncRun& run);
 
 // What rsync could not write here and gave up for, if it was one file: it is too large for the
 // disk, say, or for 'ulimit -f'.
@@ -38,6 +44,6 @@ std::optional<Unwritten> unwrittenFile(const RsyncRun& run, const std::string& m
 
 // Why rsync ended so, for a person (P8). Of 0 and 24 (files vanished meanwhile) there is nothing to
 // explain.
-std::string explainRsync(const SpokeConfig& spoke, const RsyncRun& run);
+std::string explainRsync(const SpokeConfig& spoke, const SshTarget* target, const RsyncRun& run);
 
 }  // namespace pibrain

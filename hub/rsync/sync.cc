@@ -32,6 +32,7 @@
 #include "hub/rsync/room.h"
 #include "hub/ssh/host-trust.h"
 #include "hub/ssh/openssh/openssh-command.h"
+#include "hub/ssh/openssh/openssh.h"
 #include "hub/ssh/turns.h"
 
 namespace pibrain {
@@ -68,8 +69,12 @@ class RsyncSync {
         store_(store),
         report_(report),
         progress_(progress),
+        target_(findTarget()),
+        known_(target_ ? knownTargetOf(*target_) : KnownTarget()),
         shell_(remoteShell()),
-        agesFile_(archiveAgesFile(config.hub.databaseDir, spoke.name)) {}
+        agesFile_(archiveAgesFile(config.hub.databaseDir, spoke.name)) {
+    for (auto& warning : known_.own.warnings) warn(escapeForTerminal(warning));
+  }
 
   void run() {
     deleting_ = options_.deleteGone || spoke_.deleteGone;
@@ -420,7 +425,7 @@ class RsyncSync {
     if (goodEnd(ran)) return;
     if (ran.exitStatus == 0)
       throw Failure("rsync did not say what it did, so nothing can be said of it");
-    throw Failure(explainRsync(spoke_, ran));
+    throw Failure(explainRsync(spoke_, target(), ran));
   }
 
   // Throws, all in one, what kept this run from being a good one although rsync ended well.
@@ -459,12 +464,12 @@ class RsyncSync {
 
   RsyncRun rsync(const std::vector<std::string>& more, int held, const std::string& to = "") {
     auto all = arguments(more, to.empty() ? spoke_.path : to);
-    auto ran = runRsync(all, held, progress_);
+    auto ran = runRsync(all, held, target(), progress_);
     warnOfNewKey(ran);
-    for (int attempt = 1; attempt < ConnectTurn::ATTEMPTS && wasTurnedAway(spoke_, ran);
+    for (int attempt = 1; attempt < ConnectTurn::ATTEMPTS && wasTurnedAway(target(), ran);
          ++attempt) {
       std::this_thread::sleep_for(ConnectTurn::pauseBefore(attempt));
-      ran = runRsync(all, held, progress_);
+      ran = runRsync(all, held, target(), progress_);
       warnOfNewKey(ran);
     }
     report_.wire.up += ran.output.bytesSent;
@@ -511,18 +516,21 @@ class RsyncSync {
     return all;
   }
 
-  // ssh as rsync is to start it.
-  std::string remoteShell() {
-    if (spoke_.source.host.empty()) return "";
+  std::optional<SshTarget> findTarget() const {
+    if (spoke_.source.host.empty()) return std::nullopt;
     auto target = resolveSsh(sshRequestOf(spoke_));
     if (!target.ok()) throw Failure(std::string(target.status().message()));
-    target_ = *target;
-    known_ = knownTargetOf(*target);
-    for (auto& warning : known_.own.warnings) warn(escapeForTerminal(warning));
+    return *std::move(target);
+  }
+  const SshTarget* target() const { return target_ ? &*target_ : nullptr; }
+
+  // ssh as rsync is to start it.
+  std::string remoteShell() const {
+    if (!target_) return "";
     // rsync(1), --rsh: quotes as a shell has them, but a doubled one stands for itself.
     std::string shell;
-    auto words = opensshOptions(*target, OpensshUse());
-    words.insert(words.end(), {"-l", target->user});
+    auto words = opensshOptions(*target_, {TELLING_LOG_LEVEL});
+    words.insert(words.end(), {"-l", target_->user});
     for (auto& word : words) {
       absl::StrAppend(&shell, shell.empty() ? "'" : " '", absl::StrReplaceAll(word, {{"'", "''"}}),
                       "'");
@@ -623,8 +631,8 @@ class RsyncSync {
   SpokeReport& report_;
   Progress& progress_;
   bool deleting_ = false;
-  std::optional<SshTarget> target_;  // none: the source is on this machine
-  KnownTarget known_;                // of it, before rsync was run
+  const std::optional<SshTarget> target_;  // none: the source is on this machine
+  const KnownTarget known_;                // of it, before rsync was run
   bool warnedOfKey_ = false;
   const std::string shell_;  // empty: the source is on this machine
   const std::string agesFile_;

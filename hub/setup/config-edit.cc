@@ -182,13 +182,17 @@ class Editor {
     fail();
   }
 
-  // "spokes: []", "spokes: ~" or "spokes:", with a comment perhaps.
+  // "spokes: []", "spokes: [ ]", "spokes: ~" or "spokes:", with a comment perhaps.
   void openEmptySection() {
     auto& line = lines_[*section_];
     auto colon = line.find(':');
     auto rest = line.substr(colon + 1);
     auto value = std::min(rest.find_first_not_of(" \t\r\n"), rest.size());
-    for (std::string_view nothing : {"[]", "~", "null"}) {
+    auto inside = rest.find_first_not_of(" \t", std::min(value + 1, rest.size()));
+    if (rest[value] == '[' && inside != rest.npos && rest[inside] == ']') {
+      rest.erase(value, inside + 1 - value);
+    }
+    for (std::string_view nothing : {"~", "null"}) {
       if (rest.compare(value, nothing.size(), nothing) == 0) rest.erase(value, nothing.size());
     }
     if (!isEmpty(rest)) fail();
@@ -266,7 +270,9 @@ absl::StatusOr<std::string> edited(const std::string& text,
   } catch (const YAML::Exception&) {
   }
   return absl::FailedPreconditionError(absl::StrCat(
-      "it is written in a way that this program does not edit. Change it by hand: ", byHand));
+      "this file is written in a way that pi-brain does not edit, with brackets perhaps, as JSON "
+      "has them. Change it by hand: ",
+      byHand));
 }
 
 absl::Status checkUtf8(const SpokeFields& fields) {

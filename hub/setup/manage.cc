@@ -242,6 +242,16 @@ class Manager {
     return orThrow(parseConfig(text, options_.configFile));
   }
 
+  // What an edit of the config gave, with its file in front if that is a complaint.
+  std::string editedOrThrow(const absl::StatusOr<std::string>& edited) const {
+    if (edited.ok()) return *edited;
+    std::string why(edited.status().message());
+    auto file = escapeForTerminal(options_.configFile);
+    orThrow(absl::Status(edited.status().code(),
+                         why.starts_with(file) ? why : absl::StrCat(file, ": ", why)));
+    return "";
+  }
+
   // The config with what `request` asks for. Another run may have added one of this name since it
   // was looked at last.
   absl::StatusOr<std::string> withAdded(const std::string& before, const AddRequest& request,
@@ -266,7 +276,7 @@ class Manager {
     if (known != nullptr) requireSameMachine(*known, request);
     auto fields = fieldsOf(request, known);
     // Whether the config can hold it is known before anything is done.
-    auto after = orThrow(withAdded(text, request, fields));
+    auto after = editedOrThrow(withAdded(text, request, fields));
     auto config = parse(after);
     auto& spoke = *find(config, request.name);
     requireOwnKey(config, spoke);
@@ -386,7 +396,7 @@ class Manager {
       return withFields(whole, spoke.name, {{"key", withTilde(path)}});
     };
     // Whether the config can hold it is known before anything is done.
-    orThrow(edit(text));
+    editedOrThrow(edit(text));
     auto target = login(spoke);
     change_.outcome = "rotated";
     if (options_.dryRun) {
@@ -450,7 +460,7 @@ class Manager {
   void doRemove(const Config& config, const SpokeConfig& spoke, const RemoveRequest& request) {
     auto edit = [&](const std::string& text) { return withoutSpoke(text, spoke.name); };
     // What can stand in the way here is known before anything is done there.
-    orThrow(edit(configText()));
+    editedOrThrow(edit(configText()));
     bool mirror = archivesMirror(spoke, request);
     std::optional<Mirror> locked;
     if (mirror && !options_.dryRun) {

@@ -49,15 +49,6 @@ std::string makeToken() {
   return absl::BytesToHexString({reinterpret_cast<const char*>(bytes), sizeof(bytes)});
 }
 
-// sshd says the same of an account that it does not let in as of a wrong key.
-std::string shellHint(const SshTarget& target, const std::string& errors) {
-  if (!absl::StrContains(errors, "Permission denied (")) return "";
-  return absl::StrCat(
-      " If the key is right, look at the account on the spoke: 'getent passwd ",
-      shellQuote(target.user),
-      "' shows its login shell, and sshd lets nobody in whose shell does not exist.");
-}
-
 // Whether ssh finds somebody to ask.
 bool hasTerminal() {
   kj::AutoCloseFd terminal(open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
@@ -81,8 +72,9 @@ RemoteInstall::~RemoteInstall() noexcept(false) {
 }
 
 void RemoteInstall::start(std::vector<std::string> arguments) {
-  // VERBOSE, to see when it has logged in; and a spoke that went away is noticed.
-  auto argv = opensshCommand(target_, {"VERBOSE", mayAsk_}, {"-o", "ServerAliveInterval=15"});
+  // A spoke that went away is noticed.
+  auto argv =
+      opensshCommand(target_, {TELLING_LOG_LEVEL, mayAsk_}, {"-o", "ServerAliveInterval=15"});
   argv.push_back("exec /bin/sh");
   ssh_ = spawnWithSocket(argv, mayAsk_ ? Terminal::OURS : Terminal::NONE);
   start_ = std::chrono::steady_clock::now();
@@ -226,13 +218,12 @@ void RemoteInstall::explainEnd() {
   auto status = exitStatusOf(ssh_.pid, std::chrono::seconds(5));
   auto errors = readBack(ssh_.errors);
   auto place = escapeForTerminal(target_.alias);
-  if (!heard_ && status == SSH_FAILED) {
+  if (!heard_ && status == SSH_FAILED && !LoginWatch(target_).begun(errors)) {
     Denial denial;
-    denial.forAgent = false;
-    throw Failure(absl::StrCat(explainOpenssh(target_, errors, denial),
+    denial.of = LoginOf::PERSON;
+    throw Failure(absl::StrCat(explainFailedStart(target_, errors, denial),
                                " Adding a spoke, or changing one, goes by your own login there: '",
-                               sshInvocation(target_), " true' has to work.",
-                               shellHint(target_, errors)));
+                               sshInvocation(target_), " true' has to work."));
   }
   auto noise = noise_ + received_;
   if (noise.find(std::string(PREAMBLE.substr(2))) != std::string::npos) {
@@ -253,7 +244,11 @@ void RemoteInstall::explainEnd() {
       "the login at ", place, " does not run /bin/sh, or ended before it did", saying,
       ". Is its login shell one that runs commands, not nologin or a restricted one such as rbash? "
       "On the spoke, 'getent passwd ",
-      shellQuote(target_.user), "' shows it. Try '", sshInvocation(target_), " true'."));
+      escapeForTerminal(shellQuote(target_.user)),
+      "' shows it. Or does ForceCommand in its sshd_config, or command=\"…\" in authorized_keys, "
+      "put "
+      "another program in its place? Try '",
+      sshInvocation(target_), " true'."));
 }
 
 Installed RemoteInstall::install(const InstallRequest& request,

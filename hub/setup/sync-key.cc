@@ -70,23 +70,8 @@ std::string SyncKey::fingerprint() const { return pibrain::fingerprint(publicKey
 SyncKey readSyncKey(const std::string& path) {
   auto name = escapeForTerminal(path);
   auto file = inspectKeyFile(path);
-  if (!file.exists) throw Failure(absl::StrCat("there is no key ", name, "."));
-  if (!file.readable) {
-    throw Failure(absl::StrCat("the key ", name, " cannot be read. 'ls -l ",
-                               escapeForTerminal(shellQuote(path)), "' shows whose it is."));
-  }
-  if (!file.isPrivate) {
-    throw Failure(absl::StrCat(name,
-                               " is no private key. Give the file that 'ssh-keygen' made, "
-                               "without .pub."));
-  }
-  if (!file.unusable.empty()) {
-    throw Failure(absl::StrCat("the key ", name, " ", file.unusable, "."));
-  }
-  if (file.exposed) {
-    throw Failure(absl::StrCat("others may read the key ", name,
-                               ", so ssh does not use it. 'chmod 600 ",
-                               escapeForTerminal(shellQuote(path)), "' mends it."));
+  if (auto why = whyNoPrivateKey(file); !why.empty()) {
+    throw Failure(absl::StrCat("the key ", name, " ", why, "."));
   }
   if (file.encrypted) {
     throw Failure(absl::StrCat("the key ", name,

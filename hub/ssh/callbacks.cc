@@ -4,25 +4,28 @@
 
 namespace pibrain {
 
-void setCallbacks(LIBSSH2_SESSION* session, ReceiveCallback* receive, SendCallback* send) {
+namespace {
+
+template <typename Callback>
+void set(LIBSSH2_SESSION* session, int type, Callback* callback) {
 #if LIBSSH2_VERSION_NUM >= 0x010b01
-  libssh2_session_callback_set2(session, LIBSSH2_CALLBACK_RECV,
-                                reinterpret_cast<libssh2_cb_generic*>(receive));
-  libssh2_session_callback_set2(session, LIBSSH2_CALLBACK_SEND,
-                                reinterpret_cast<libssh2_cb_generic*>(send));
+  libssh2_session_callback_set2(session, type, reinterpret_cast<libssh2_cb_generic*>(callback));
 #else
-  libssh2_session_callback_set(session, LIBSSH2_CALLBACK_RECV, reinterpret_cast<void*>(receive));
-  libssh2_session_callback_set(session, LIBSSH2_CALLBACK_SEND, reinterpret_cast<void*>(send));
+  libssh2_session_callback_set(session, type, reinterpret_cast<void*>(callback));
 #endif
 }
 
+}  // namespace
+
+void setCallbacks(LIBSSH2_SESSION* session, ReceiveCallback* receive, SendCallback* send,
+                  DisconnectCallback* disconnect) {
+  set(session, LIBSSH2_CALLBACK_RECV, receive);
+  set(session, LIBSSH2_CALLBACK_SEND, send);
+  if (disconnect != nullptr) set(session, LIBSSH2_CALLBACK_DISCONNECT, disconnect);
+}
+
 void setDebugCallback(LIBSSH2_SESSION* session, DebugCallback* debug) {
-#if LIBSSH2_VERSION_NUM >= 0x010b01
-  libssh2_session_callback_set2(session, LIBSSH2_CALLBACK_DEBUG,
-                                reinterpret_cast<libssh2_cb_generic*>(debug));
-#else
-  libssh2_session_callback_set(session, LIBSSH2_CALLBACK_DEBUG, reinterpret_cast<void*>(debug));
-#endif
+  set(session, LIBSSH2_CALLBACK_DEBUG, debug);
 }
 
 }  // namespace pibrain

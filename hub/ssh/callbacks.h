@@ -12,8 +12,15 @@ using ReceiveCallback = ssize_t(int socket, void* buffer, size_t length, int fla
 using SendCallback = ssize_t(int socket, const void* buffer, size_t length, int flags,
                              void** abstract);
 
-// Gives the session functions of ours to read and write its socket, and that of an ssh-agent, with.
-void setCallbacks(LIBSSH2_SESSION* session, ReceiveCallback* receive, SendCallback* send);
+// As LIBSSH2_DISCONNECT_FUNC.
+using DisconnectCallback = void(LIBSSH2_SESSION* session, int reason, const char* message,
+                                int messageLength, const char* language, int languageLength,
+                                void** abstract);
+
+// Gives the session functions of ours: to read and write its socket, and that of an ssh-agent,
+// with, and, if there is one, to be told of the peer's leave.
+void setCallbacks(LIBSSH2_SESSION* session, ReceiveCallback* receive, SendCallback* send,
+                  DisconnectCallback* disconnect = nullptr);
 
 // As LIBSSH2_DEBUG_FUNC.
 using DebugCallback = void(LIBSSH2_SESSION* session, int alwaysDisplay, const char* message,

@@ -5,6 +5,9 @@
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
 #include <absl/strings/strip.h>
+#include <sys/socket.h>
+
+#include <algorithm>
 
 #include "common/text/text.h"
 #include "hub/ssh/host-trust.h"
@@ -33,13 +36,53 @@ std::string shownName(const SshTarget& target) {
 }
 
 // "SHA256:…" in a text, or empty.
-std::string fingerprintIn(const std::string& text) {
+std::string fingerprintIn(absl::string_view text) {
   auto start = text.find("SHA256:");
-  if (start == std::string::npos) return "";
-  return text.substr(start, text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst"
-                                                   "uvwxyz0123456789+/",
-                                                   start + 7) -
-                                start);
+  if (start == text.npos) return "";
+  return std::string(
+      text.substr(start, text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst"
+                                                "uvwxyz0123456789+/",
+                                                start + 7) -
+                             start));
+}
+
+// What follows `words` in the last line that begins with them; empty: none does.
+std::string lastBehind(const std::string& errors, absl::string_view words) {
+  absl::string_view found;
+  for (absl::string_view line : absl::StrSplit(errors, absl::ByAnyChar("\r\n"))) {
+    if (absl::ConsumePrefix(&line, words)) found = line;
+  }
+  return std::string(found);
+}
+
+// "SHA256:… (ssh-ed25519)", the key that the host shows, as far as ssh said.
+std::string shownKeyIn(const std::string& errors) {
+  // debug1: Server host key: TYPE FINGERPRINT
+  auto line = lastBehind(errors, "debug1: Server host key: ");
+  auto print = fingerprintIn(line);
+  if (print.empty()) return fingerprintIn(errors);
+  return absl::StrCat(print, " (", escapeForTerminal(line.substr(0, line.find(' '))), ")");
+}
+
+// What prints, on the host, the fingerprint of the key that it shows (sshd_config(5), HostKey).
+std::string fingerprintCommand(const std::string& shown) {
+  if (!absl::StrContains(shown, "(")) {
+    return "'cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -'";
+  }
+  const char* type = absl::StrContains(shown, "(ssh-rsa") || absl::StrContains(shown, "(rsa-")
+                         ? "rsa"
+                     : absl::StrContains(shown, "(ecdsa-") ? "ecdsa"
+                                                           : "ed25519";
+  return absl::StrCat("'ssh-keygen -lf /etc/ssh/ssh_host_", type, "_key.pub'");
+}
+
+std::string invalidCertificate(const SshTarget& target, const std::string& why) {
+  return absl::StrCat(
+      "host key verification failed: ", shownName(target),
+      " shows a host certificate that is not valid: ", withoutFullStop(escapeForTerminal(why)),
+      ". Its authority has to sign a new one, for this name and for a time that is not over. "
+      "'ssh-keygen -L -f' on the file that HostCertificate in its sshd_config names shows what the "
+      "one that it has is for.");
 }
 
 std::string explainKeyProblem(const SshTarget& target, const std::string& errors) {
@@ -50,23 +93,51 @@ std::string explainKeyProblem(const SshTarget& target, const std::string& errors
            "file, or remove the setting";
   }
   if (absl::StrContains(errors, "IDENTIFICATION HAS CHANGED")) {
-    return changedHostKey(target, known.own, fingerprintIn(errors));
+    return changedHostKey(target, known.own, shownKeyIn(errors));
   }
   if (absl::StrContains(errors, "revoked")) {
-    return revokedHostKey(target, fingerprintIn(errors), "known_hosts or RevokedHostKeys");
+    return revokedHostKey(target, shownKeyIn(errors), "known_hosts or RevokedHostKeys");
+  }
+  if (auto why = lastBehind(errors, "Certificate invalid: "); !why.empty()) {
+    return invalidCertificate(target, why);
   }
   if (auto unread = known.unread(); !unread.empty()) {
-    return unreadKnownHosts(target, unread, fingerprintIn(errors));
+    return unreadKnownHosts(target, unread, shownKeyIn(errors));
   }
-  return unknownHostKey(target, known.hasCertAuthority(), fingerprintIn(errors));
+  // ssh has looked at certificates itself.
+  return unknownHostKey(target, false, shownKeyIn(errors)) +
+         (known.hasCertAuthority()
+              ? " A @cert-authority line matches, but the host shows no certificate of it."
+              : "");
+}
+
+// A line that ssh writes of itself and nobody asked for.
+bool isTale(absl::string_view line) {
+  return absl::StartsWith(line, DEBUG) || absl::StartsWith(line, "Transferred: ") ||
+         absl::StartsWith(line, "Bytes per second: ");
 }
 
 }  // namespace
 
-bool isDebugMessage(const std::string& line) { return absl::StartsWith(line, DEBUG); }
+std::string withoutTales(const std::string& errors) {
+  // What a command wrote may have no line's end.
+  constexpr char BEHIND[] = "debug1: client_input_channel_req: channel 0 rtype ";
+  std::vector<std::string> lines = absl::StrSplit(errors, '\n');
+  std::erase_if(lines, isTale);
+  for (auto& line : lines) line.erase(std::min(line.find(BEHIND), line.size()));
+  return absl::StrJoin(lines, "\n");
+}
 
 std::string unresolvedName(const SshTarget& target, const std::string& why) {
   auto host = escapeForTerminal(target.host);
+  if (target.addressFamily != AF_UNSPEC) {
+    bool six = target.addressFamily == AF_INET6;
+    return absl::StrCat(host, " has no ", six ? "IPv6" : "IPv4",
+                        " address, or none is known: ", why, ". 'AddressFamily ",
+                        six ? "inet6" : "inet",
+                        "' in the ssh configuration allows no other: remove it there, or write a "
+                        "HostName that has one.");
+  }
   return absl::StrCat("the host name ", host, " cannot be resolved: ", why,
                       ". Check the spelling in 'source', or add the host to ~/.ssh/config with a "
                       "HostName that works; 'getent hosts ",
@@ -75,8 +146,8 @@ std::string unresolvedName(const SshTarget& target, const std::string& why) {
 
 std::string connectionRefused(const SshTarget& target) {
   return absl::StrCat("connection refused by ", where(target),
-                      ". The machine is up, but no SSH server listens there. On the spoke, start "
-                      "it with 'sudo systemctl start ssh' (or sshd), and check the port with '",
+                      ". The machine is up, but no SSH server listens there. Start it there "
+                      "with 'sudo systemctl start ssh' (or sshd), and check the port with '",
                       sshInvocation(target), " -G | grep ^port'.");
 }
 
@@ -84,7 +155,7 @@ std::string noAnswer(const SshTarget& target) {
   return absl::StrCat("no answer from ", where(target), " within ", target.connectTimeout,
                       " s. The machine is off, asleep or behind a firewall. Try 'ping ",
                       escapeForTerminal(target.host),
-                      "' and, on the spoke, 'sudo ufw status' or 'sudo firewall-cmd --list-all'.");
+                      "' and, there, 'sudo ufw status' or 'sudo firewall-cmd --list-all'.");
 }
 
 std::string unreachable(const SshTarget& target, const std::string& why) {
@@ -154,14 +225,9 @@ std::string tookTooLong(const SshTarget& target, SshStep step) {
 
 std::string brokeOff(const SshTarget& target, SshStep step, const std::string& why) {
   return absl::StrCat("the SSH connection to ", where(target), " broke off at the step '",
-                      nameOf(step), "': ", escapeForTerminal(why), ". Try '", sshInvocation(target),
-                      " -v true'.");
-}
-
-std::string notSsh(const SshTarget& target, std::string_view said) {
-  return absl::StrCat("what listens at ", where(target), " is no SSH server: it began with '",
-                      escapeForTerminal(shorten(said, 60)),
-                      "'. Check HostName and Port in ~/.ssh/config.");
+                      nameOf(step), "': ", withoutFullStop(escapeForTerminal(why)), ". Try '",
+                      sshInvocation(target), " -v true'.",
+                      step == SshStep::COMMAND ? absl::StrCat(" ", WHY_CUT_AFTER_LOGIN, ".") : "");
 }
 
 std::string nothingInCommon(const SshTarget& target, const std::string& said) {
@@ -172,21 +238,73 @@ std::string nothingInCommon(const SshTarget& target, const std::string& said) {
       "or upgrade the older of the two.");
 }
 
+namespace {
+
+// What ssh does not show of what came in place of a greeting.
+constexpr char NO_TEXT[] = "characters that no text has";
+
+std::string firstLine(std::string_view text) {
+  return escapeForTerminal(shorten(withoutFullStop(text.substr(0, text.find('\n'))), 60));
+}
+
+std::string turnedAway(const SshTarget& target, std::string_view said) {
+  return absl::StrCat(
+      where(target), " closed the connection before its SSH greeting",
+      said.empty() ? "" : absl::StrCat(" (it said: ", firstLine(said), ")"),
+      ", several times. Servers turn connections away for a while when there are too many "
+      "(MaxStartups in its sshd_config), or after refused keys (PerSourcePenalties, fail2ban). It "
+      "passes by itself; --jobs makes fewer at a time. If it does not pass, another program may "
+      "hold that port: 'nc ",
+      escapeForTerminal(target.host), " ", target.port, "' shows its greeting.");
+}
+
+std::string notSsh(const SshTarget& target, std::string_view said) {
+  auto line = firstLine(said);
+  auto began = line.empty()      ? std::string("an empty line")
+               : line == NO_TEXT ? line
+                                 : absl::StrCat("'", line, "'");
+  return absl::StrCat("what listens at ", where(target), " is no SSH server: it began with ", began,
+                      ". Check HostName and Port in ~/.ssh/config.");
+}
+
+}  // namespace
+
 bool turnsAway(std::string_view said) {
   // sshd's words of MaxStartups and PerSourcePenalties; other ones say nothing.
   return said.empty() || said.find("Exceeded MaxStartups") != said.npos ||
          said.find("Not allowed at this time") != said.npos;
 }
 
-std::string turnedAway(const SshTarget& target, std::string_view said) {
+std::string noGreeting(const SshTarget& target, std::string_view said) {
+  if (turnsAway(said)) return turnedAway(target, said);
+  // As tcpd says it (hosts_options(5)).
+  if (said.find("not welcome") != said.npos) {
+    return absl::StrCat(
+        where(target),
+        " takes no connection from this machine's address (it said: ", firstLine(said),
+        "). On the spoke, /etc/hosts.allow and /etc/hosts.deny say who may "
+        "connect: 'sshd: ADDRESS' in the first lets this machine in.");
+  }
+  return notSsh(target, said);
+}
+
+bool isOldGreeting(std::string_view greeting) {
+  // One that speaks both calls itself 1.99 (RFC 4253, section 5.1).
+  return greeting.starts_with("SSH-1.") && !greeting.starts_with("SSH-1.99");
+}
+
+std::string tooOldServer(const SshTarget& target, const std::string& greeting) {
+  return absl::StrCat("the server at ", where(target), " speaks SSH 1 only (", greeting,
+                      "), which is broken and which neither ssh nor pi-brain speaks. Upgrade the "
+                      "SSH server there.");
+}
+
+std::string noSession(const SshTarget& target, const std::string& why) {
   return absl::StrCat(
-      where(target), " closed the connection before its SSH greeting",
-      said.empty() ? "" : absl::StrCat(" (it said: ", escapeForTerminal(shorten(said, 60)), ")"),
-      ", several times. Servers turn connections away for a while when there are too many "
-      "(MaxStartups in its sshd_config), or after refused keys (PerSourcePenalties, fail2ban). It "
-      "passes by itself; --jobs makes fewer at a time. If it does not pass, another program may "
-      "hold that port: 'nc ",
-      escapeForTerminal(target.host), " ", target.port, "' shows its greeting.");
+      "the login at ", escapeForTerminal(target.alias),
+      " worked, but the server opened no session for the command (it said: ", withoutFullStop(why),
+      "). MaxSessions in its sshd_config has to be 1 at least: 'sudo sshd -T | grep "
+      "-i maxsessions' there shows it.");
 }
 
 std::string unknownHostKey(const SshTarget& target, bool hasCertAuthority,
@@ -197,8 +315,8 @@ std::string unknownHostKey(const SshTarget& target, bool hasCertAuthority,
       hasCertAuthority ? "A @cert-authority line matches; libssh2 cannot verify it, 'ssh: "
                          "openssh' in the config can. "
                        : "",
-      "Compare ", shown.empty() ? "the key that you get" : "that",
-      " with 'ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub' on the spoke; if they agree, ",
+      "Compare ", shown.empty() ? "the key that you get" : "that", " with ",
+      fingerprintCommand(shown), " on ", escapeForTerminal(target.alias), "; if they agree, ",
       addingCommand(target), ".");
 }
 
@@ -233,13 +351,45 @@ std::string revokedHostKey(const SshTarget& target, const std::string& shown,
 
 namespace {
 
+// What to do where a person would be asked and none can be.
+std::string nobodyToAsk(LoginOf of) {
+  return of == LoginOf::PERSON ? "Nobody can be asked for that here: do it at a terminal, without "
+                                 "--batch"
+                               : "A run has nobody to ask";
+}
+
 // The key is right; what else the spoke wants cannot be had unattended.
-std::string secondFactor(const SshTarget& target, const std::string& wanted) {
-  return absl::StrCat("The spoke accepted the key, and wants more: ", wanted,
-                      ". A run has nobody to ask. For this login, its sshd_config needs an "
-                      "exception: 'Match User ",
+std::string secondFactor(const SshTarget& target, const Denial& denial) {
+  auto text = absl::StrCat("The spoke accepted the key, and wants more: ", denial.wanted, ". ",
+                           nobodyToAsk(denial.of));
+  if (denial.of == LoginOf::PERSON) return text;
+  return absl::StrCat(text, ". For this login, its sshd_config needs an exception: 'Match User ",
                       escapeForTerminal(target.user),
                       "', and beneath it 'AuthenticationMethods publickey'");
+}
+
+// The server lets nobody in by a key, or not by a key alone and not at first.
+std::string takesNoKey(const SshTarget& target, const Denial& denial) {
+  return absl::StrCat(
+      "The spoke takes no key for this login, or not at first: it wants ", denial.methods, ". ",
+      nobodyToAsk(denial.of),
+      ". For a login by key, its sshd_config has to say 'PubkeyAuthentication yes', "
+      "and 'AuthenticationMethods publickey' or nothing of AuthenticationMethods; "
+      "'sudo sshd -T -C user=",
+      escapeForTerminal(target.user), "' there shows both");
+}
+
+std::string tooManyKeys() {
+  return "The spoke listens to no more keys at one login (MaxAuthTries in its sshd_config), so the "
+         "right one may not have had its turn. Offer that one alone: name it as 'key' of the spoke "
+         "in the config, or as IdentityFile with 'IdentitiesOnly yes' in ~/.ssh/config";
+}
+
+std::string typeNotTaken(const std::string& type) {
+  return absl::StrCat(
+      "sshd on the spoke takes no keys of the type ", type,
+      ": PubkeyAcceptedAlgorithms in its sshd_config leaves it out. Add it there, or "
+      "use a key of another type");
 }
 
 std::string agentDidNotSign(const std::string& key) {
@@ -249,20 +399,57 @@ std::string agentDidNotSign(const std::string& key) {
                       "is at, use a key without these");
 }
 
-std::string keyIsMissingThere(const Denial& denial) {
-  return absl::StrCat(
-      denial.forAgent
+std::string keyIsMissingThere(const SshTarget& target, const Denial& denial) {
+  auto text = absl::StrCat(
+      denial.of == LoginOf::AGENT
           ? "On the spoke, ~/.ssh/authorized_keys needs the line that 'pi-brain-agent "
             "--authorized-keys-line KEY.pub' prints ('pi-brain spoke add' puts it there)"
           : "On the spoke, ~/.ssh/authorized_keys needs the key: 'ssh-copy-id -i KEY.pub' "
             "puts it there",
-      ", and neither ~ nor ~/.ssh may be writable by others; on the hub, IdentityFile in "
-      "~/.ssh/config names the key");
+      ", and neither ~ nor ~/.ssh may be writable by others");
+  if (target.key.empty()) {
+    absl::StrAppend(&text, "; on the hub, IdentityFile in ~/.ssh/config names the key");
+  }
+  // sshd says the same of an account that it does not let in as of a wrong key.
+  if (denial.of == LoginOf::PERSON) {
+    absl::StrAppend(&text,
+                    ". If the key is right, look at the account on the spoke: 'getent passwd ",
+                    escapeForTerminal(shellQuote(target.user)),
+                    "' shows its login shell, and sshd lets nobody in whose shell does not exist");
+  }
+  return text;
 }
 
-constexpr char NO_KEY[] =
-    "There is no key to offer: none of the identity files exists, and no ssh-agent has one (one "
-    "that is locked shows none: 'ssh-add -l')";
+std::string noKeyToOffer(const SshTarget& target) {
+  std::vector<std::string> files;
+  for (auto& file : target.identityFiles) files.push_back(escapeForTerminal(file));
+  return absl::StrCat("There is no key to offer: none of the identity files exists",
+                      files.empty() ? "" : absl::StrCat(" (", absl::StrJoin(files, ", "), ")"),
+                      ", and no ssh-agent has one (one that is locked shows none: 'ssh-add -l')");
+}
+
+// What a person does about it, as a sentence without its full stop.
+std::string cureOf(const SshTarget& target, const Denial& denial) {
+  if (!denial.notSigned.empty()) return agentDidNotSign(denial.notSigned);
+  // A key of its own was the only one.
+  if (denial.tooMany && target.key.empty()) return tooManyKeys();
+  if (!denial.notTaken.empty()) return typeNotTaken(denial.notTaken);
+  std::vector<std::string> cures;
+  if (!denial.encrypted.empty()) {
+    cures.push_back(
+        absl::StrCat("A run without a person at it needs a key without a passphrase, or one that "
+                     "'ssh-add ",
+                     escapeForTerminal(shellQuote(denial.encrypted[0])), "' put in an agent"));
+  }
+  if (denial.offered) {
+    cures.push_back(keyIsMissingThere(target, denial));
+  } else if (cures.empty()) {
+    cures.push_back(target.key.empty()
+                        ? "IdentityFile in ~/.ssh/config on the hub names the key to offer"
+                        : "So no key was offered to the spoke");
+  }
+  return absl::StrJoin(cures, ". ");
+}
 
 }  // namespace
 
@@ -271,33 +458,85 @@ std::string permissionDenied(const SshTarget& target, const Denial& denial) {
       absl::StrCat("permission denied for ", escapeForTerminal(target.user),
                    target.user.empty() ? "" : "@", escapeForTerminal(target.alias), ". ");
   if (!denial.wanted.empty()) {
-    return absl::StrCat(message, secondFactor(target, denial.wanted), ".");
+    return absl::StrCat(message, secondFactor(target, denial), ".");
   }
-  absl::StrAppend(&message,
-                  denial.tried.empty() ? NO_KEY : "Tried: " + absl::StrJoin(denial.tried, "; "),
-                  ". ");
-  if (!denial.notSigned.empty()) {
-    return absl::StrCat(message, agentDidNotSign(denial.notSigned), ".");
+  std::vector<std::string> methods = absl::StrSplit(denial.methods, ',', absl::SkipEmpty());
+  if (!methods.empty() && std::find(methods.begin(), methods.end(), "publickey") == methods.end()) {
+    return absl::StrCat(message, takesNoKey(target, denial), ".");
   }
-  if (!denial.encrypted.empty()) {
-    absl::StrAppend(&message,
-                    "A run without a person at it needs a key without a passphrase, or one that "
-                    "'ssh-add ",
-                    escapeForTerminal(shellQuote(denial.encrypted[0])), "' put in an agent. ");
-  }
-  return absl::StrCat(message, keyIsMissingThere(denial), ".");
+  auto tried =
+      denial.tried.empty() ? noKeyToOffer(target) : "Tried: " + absl::StrJoin(denial.tried, "; ");
+  return absl::StrCat(message, tried, ". ", cureOf(target, denial), ".");
+}
+
+bool saysTooMany(std::string_view said) {
+  return said.find("Too many authentication failures") != said.npos;
 }
 
 namespace {
 
-std::string withoutFullStop(std::string text) {
-  while (text.ends_with('.')) text.pop_back();
-  return text;
+// What stands in the last parentheses of a line.
+std::string inParentheses(const std::string& line) {
+  auto to = line.rfind(')'), from = line.rfind('(', to);
+  if (to == line.npos || from == line.npos) return "";
+  return escapeForTerminal(line.substr(from + 1, to - from - 1));
 }
 
-// With what ssh wrote of the login, of which `last` is the end.
+// Whether a server that takes signatures of these algorithms takes keys of this type, as ssh calls
+// it.
+bool takesType(const std::string& algorithms, const std::string& type) {
+  if (algorithms.empty()) return true;
+  auto has = [&](const char* name) { return absl::StrContains("," + algorithms, name); };
+  if (type == "ED25519") return has(",ssh-ed25519");
+  if (type == "ECDSA") return has(",ecdsa-sha2-");
+  if (type == "RSA") return has(",ssh-rsa") || has(",rsa-sha2-");
+  return true;
+}
+
+// The keys that ssh offered, by what it wrote with LogLevel DEBUG1.
+void addOffered(const std::vector<std::string>& lines, Denial& denial) {
+  constexpr absl::string_view OFFER = "debug1: Offering public key: ";
+  constexpr absl::string_view TAKES = "server-sig-algs=<";
+  std::string algorithms;
+  bool taken = false;
+  denial.offered = denial.offered || !std::any_of(lines.begin(), lines.end(), [](auto& line) {
+                     return absl::StartsWith(line, DEBUG);
+                   });
+  for (absl::string_view line : lines) {
+    // Newer servers say it again when they know who it is.
+    if (auto at = line.find(TAKES); at != line.npos && absl::StartsWith(line, DEBUG)) {
+      algorithms = std::string(line.substr(at + TAKES.size()));
+    }
+    // NAME TYPE SHA256:… …
+    if (!absl::ConsumePrefix(&line, OFFER)) continue;
+    auto print = line.rfind(" SHA256:");
+    auto type = print == line.npos || print == 0 ? line.npos : line.rfind(' ', print - 1);
+    if (type == line.npos) continue;
+    auto name = escapeForTerminal(std::string(line.substr(0, type)));
+    // A key of which it is known why it is none: ssh offers what it cannot sign with.
+    bool isNone = std::any_of(denial.tried.begin(), denial.tried.end(),
+                              [&](auto& one) { return absl::StartsWith(one, name + ", "); });
+    if (isNone) continue;
+    auto kind = std::string(line.substr(type + 1, print - type - 1));
+    bool takes = takesType(algorithms, kind);
+    taken |= takes;
+    denial.notTaken = takes ? "" : escapeForTerminal(kind);
+    denial.offered = true;
+    auto refused = name + " was refused";
+    if (std::find(denial.tried.begin(), denial.tried.end(), refused) == denial.tried.end()) {
+      denial.tried.push_back(refused);
+    }
+  }
+  if (taken) denial.notTaken.clear();
+}
+
+// With what ssh wrote of the login, which ended with `last`.
 Denial withOpenssh(const std::vector<std::string>& lines, const std::string& last, Denial denial) {
-  denial.tried.push_back("ssh said: " + withoutFullStop(escapeForTerminal(shorten(last, 300))));
+  addOffered(lines, denial);
+  denial.tooMany |= saysTooMany(last);
+  // USER@HOST: Permission denied (METHODS).
+  if (absl::StrContains(last, "Permission denied (")) denial.methods = inParentheses(last);
+  denial.tried.push_back("ssh said: " + ownWords(last));
   for (auto& line : lines) {
     // sign_and_send_pubkey: signing failed for TYPE "NAME" from agent: agent refused operation
     if (line.starts_with("sign_and_send_pubkey: ") && absl::StrContains(line, "agent")) {
@@ -307,10 +546,7 @@ Denial withOpenssh(const std::vector<std::string>& lines, const std::string& las
                              : "a key";
     }
     if (line.starts_with("Authenticated ") && absl::StrContains(line, "partial success")) {
-      auto from = last.find('('), to = last.rfind(')');
-      denial.wanted = from < to && to != std::string::npos
-                          ? escapeForTerminal(last.substr(from + 1, to - from - 1))
-                          : "something else";
+      denial.wanted = denial.methods.empty() ? "something else" : denial.methods;
     }
   }
   return denial;
@@ -318,20 +554,23 @@ Denial withOpenssh(const std::vector<std::string>& lines, const std::string& las
 
 }  // namespace
 
-std::optional<std::string> explainUsualFailure(const SshTarget& target, const std::string& errors,
-                                               const Denial& denial) {
+namespace {
+
+// About the usual things.
+std::optional<std::string> explainUsual(const SshTarget& target, const std::string& errors,
+                                        const Denial& denial) {
   std::vector<std::string> all = absl::StrSplit(errors, absl::ByAnyChar("\r\n"), absl::SkipEmpty());
   // The server's banner, which may say anything, stands before these.
   auto lines = all;
-  std::erase_if(lines, isDebugMessage);
+  std::erase_if(lines, isTale);
   if (lines.size() > 2) lines.erase(lines.begin(), lines.end() - 2);
   auto last = absl::StrJoin(lines, "\n");
   auto says = [&](const char* words) { return absl::StrContains(last, words); };
   auto said = absl::StrCat(" (ssh said: ", ownWords(errors), ")");
   // What is about the host's key comes before any banner, and is the end.
   if (says("ost key verification failed")) return explainKeyProblem(target, errors) + said;
-  if (says("Permission denied (") || says("Too many authentication failures")) {
-    return permissionDenied(target, withOpenssh(all, lines.back(), denial));
+  if (says("Permission denied (") || saysTooMany(last)) {
+    return permissionDenied(target, withOpenssh(all, last, denial));
   }
   if (says("Could not resolve hostname")) {
     return unresolvedName(target, "ssh said: " + ownWords(errors));
@@ -344,58 +583,78 @@ std::optional<std::string> explainUsualFailure(const SshTarget& target, const st
   if (says("No route to host") || says("is unreachable")) {
     return unreachable(target, "ssh said: " + ownWords(errors));
   }
-  if (says("Unable to negotiate")) return nothingInCommon(target, "ssh said: " + ownWords(errors));
-  if (auto instead = insteadOfGreeting(target, errors)) {
-    return (turnsAway(*instead) ? turnedAway(target, *instead) : notSsh(target, *instead)) + said;
+  if (!target.bindAddress.empty() &&
+      (says("Cannot assign requested address") || says("getaddrinfo: ") || says("bind "))) {
+    return unreachable(target, absl::StrCat("BindAddress ", escapeForTerminal(target.bindAddress),
+                                            " cannot be used for it")) +
+           said;
   }
+  if (says("Unable to negotiate")) return nothingInCommon(target, "ssh said: " + ownWords(errors));
+  if (says("Protocol major versions differ")) {
+    // debug1: Remote protocol version 1.5, remote software version …
+    auto version = lastBehind(errors, "debug1: Remote protocol version ");
+    auto greeting = "SSH-" + version.substr(0, version.find(','));
+    return tooOldServer(target, version.empty() ? ownWords(last) : escapeForTerminal(greeting));
+  }
+  if (auto instead = insteadOfGreeting(target, errors)) return noGreeting(target, *instead) + said;
   return std::nullopt;
 }
+
+}  // namespace
 
 std::optional<std::string> insteadOfGreeting(const SshTarget& target, const std::string& errors) {
   // Behind a proxy it may be the proxy that ended.
   if (!target.proxyJump.empty() || !target.proxyCommand.empty()) return std::nullopt;
   constexpr absl::string_view STEP = "kex_exchange_identification: ", LINE = "banner line ";
+  constexpr absl::string_view RESET = "Connection reset by peer";
   bool failed = false;
   std::string greeting;
   for (absl::string_view line : absl::StrSplit(errors, absl::ByAnyChar("\r\n"))) {
+    // A connection may be reset before ssh knows that it has one.
+    failed |= absl::StartsWith(line, "ssh: connect to host ") && absl::EndsWith(line, RESET);
     bool debug = absl::ConsumePrefix(&line, DEBUG);
     if (!absl::ConsumePrefix(&line, STEP)) continue;
     failed |= !debug;
-    // banner line NUMBER: WORDS
-    bool instead = absl::ConsumePrefix(&line, LINE);
+    // "banner line NUMBER: WORDS", or what is wrong with one.
+    if (!absl::ConsumePrefix(&line, LINE) || !greeting.empty()) continue;
     auto colon = line.find(": ");
-    if (instead && colon != line.npos && greeting.empty())
-      greeting = std::string(line.substr(colon + 2));
+    greeting = colon == line.npos         ? NO_TEXT
+               : line.size() == colon + 2 ? "\n"
+                                          : std::string(line.substr(colon + 2));
   }
   return failed ? std::optional(greeting) : std::nullopt;
 }
 
 std::string explainOpenssh(const SshTarget& target, const std::string& errors,
                            const Denial& denial) {
-  if (auto usual = explainUsualFailure(target, errors, denial)) return *usual;
+  if (auto usual = explainUsual(target, errors, denial)) return *usual;
+  auto said = ownWords(errors);
   return absl::StrCat("ssh could not connect to ", where(target), ": ",
-                      errors.empty() ? "it said nothing" : ownWords(errors), ". Try '",
-                      sshInvocation(target), " -v true'.");
+                      said.empty() ? "it said nothing" : said, ". Try '", sshInvocation(target),
+                      " -v true'.");
 }
 
 std::string ownWords(const std::string& errors) {
   std::vector<std::string> lines =
-      absl::StrSplit(errors, absl::ByAnyChar("\r\n"), absl::SkipEmpty());
-  std::erase_if(lines, isDebugMessage);
+      absl::StrSplit(withoutTales(errors), absl::ByAnyChar("\r\n"), absl::SkipEmpty());
   // The banner of a changed key and the like: the last lines say it.
   constexpr size_t LAST = 3;
   if (lines.size() > LAST) lines.erase(lines.begin(), lines.end() - LAST);
-  auto words = absl::StrJoin(lines, " / ");
+  auto words = withoutFullStop(absl::StrJoin(lines, " / "));
   constexpr size_t LONGEST = 400;
   return escapeForTerminal(words.size() > LONGEST ? words.substr(words.size() - LONGEST) : words);
 }
 
+std::string sshInvocation(const SshRequest& request) {
+  auto option = [](const char* name, const std::string& value) {
+    return value.empty() ? "" : absl::StrCat(name, " ", escapeForTerminal(shellQuote(value)), " ");
+  };
+  return absl::StrCat("ssh ", option("-F", request.configFile), option("-i", request.key),
+                      option("-l", request.user), escapeForTerminal(request.host));
+}
+
 std::string sshInvocation(const SshTarget& target) {
-  return absl::StrCat(
-      "ssh ",
-      target.configFile.empty() ? "" : absl::StrCat("-F ", shellQuote(target.configFile), " "),
-      target.user.empty() ? "" : absl::StrCat("-l ", shellQuote(target.user), " "),
-      escapeForTerminal(target.alias));
+  return sshInvocation({target.alias, target.user, target.configFile, target.key});
 }
 
 std::string addingCommand(const SshTarget& target) {

@@ -74,7 +74,16 @@ Identities collectIdentities(const SshTarget& target) {
   for (auto& path : target.identityFiles) files.push_back(inspectKeyFile(path));
 
   auto add = [&](Identity identity) {
-    if (isAccepted(target, identity.type)) result.keys.push_back(std::move(identity));
+    if (isAccepted(target, identity.type)) {
+      result.keys.push_back(std::move(identity));
+    } else {
+      result.problems.push_back(absl::StrCat(
+          identity.name(), " is ",
+          identity.type.empty() ? "of an unknown type"
+                                : "of the type " + escapeForTerminal(identity.type),
+          ", and PubkeyAcceptedAlgorithms in the ssh configuration of this machine leaves that "
+          "out: add it there"));
+    }
   };
   auto fileOf = [&](const AgentKey& key) {
     return std::find_if(files.begin(), files.end(),
@@ -92,16 +101,17 @@ Identities collectIdentities(const SshTarget& target) {
     if (!target.identitiesOnly && fileOf(key) == files.end()) add(fromAgent(key, nullptr));
   }
   for (auto& file : files) {
-    if (!file.exists || inAgent(file) != agentKeys.end()) continue;
-    auto name = escapeForTerminal(file.path);
-    if (!file.readable) {
-      result.problems.push_back(name + " cannot be read");
-    } else if (!file.unusable.empty()) {
-      result.problems.push_back(name + " " + file.unusable);
-    } else if (file.exposed && file.isPrivate) {
+    // By default there are many names, of which most are of no file.
+    bool named = !target.key.empty();
+    if ((!file.exists && !named) || inAgent(file) != agentKeys.end()) continue;
+    auto why = whyNoPrivateKey(file);
+    if (!file.exists) {
+      absl::StrAppend(&why, ": correct that, or make the key with 'ssh-keygen -t ed25519 -f ",
+                      escapeForTerminal(shellQuote(file.path)), "'");
+    }
+    if (!why.empty()) {
       result.problems.push_back(absl::StrCat(
-          name, " may be read by others, so it is not used, by ssh neither: 'chmod 600 ",
-          escapeForTerminal(shellQuote(file.path)), "'"));
+          escapeForTerminal(file.path), named ? ", the spoke's 'key' in the config, " : " ", why));
     } else {
       add(fromFile(file));
     }

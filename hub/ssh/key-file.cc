@@ -156,4 +156,17 @@ KeyFile inspectKeyFile(const std::string& path) {
   return key;
 }
 
+std::string whyNoPrivateKey(const KeyFile& file) {
+  auto quoted = escapeForTerminal(shellQuote(file.path));
+  if (!file.exists) return "does not exist";
+  if (!file.readable) return absl::StrCat("cannot be read: 'ls -l ", quoted, "' shows whose it is");
+  if (!file.isPrivate) {
+    return "is no private key: give the file that 'ssh-keygen' made, without .pub";
+  }
+  if (!file.unusable.empty()) return file.unusable;
+  if (!file.exposed) return "";
+  return absl::StrCat("may be read by others, so ssh does not use it: 'chmod 600 ", quoted,
+                      "' mends it");
+}
+
 }  // namespace pibrain

@@ -24,6 +24,10 @@ struct KeyFile {
 // Understands OpenSSH's format (openssh/PROTOCOL.key) and PEM.
 KeyFile inspectKeyFile(const std::string& path);
 
+// Why nobody can log in with this file alone, and how to mend that, for a person, to be put behind
+// its name; empty: one can, with its passphrase if it has one.
+std::string whyNoPrivateKey(const KeyFile& file);
+
 // Whether the file is a certificate of this public key (openssh/PROTOCOL.certkeys).
 bool isCertificateOf(const std::string& path, const std::string& publicBlob);
 

@@ -438,14 +438,19 @@ absl::StatusOr<SshTarget> SshResolution::configured() {
   auto output = ssh_->wait(RESOLVE_TIMEOUT);
   if (output.timedOut) {
     return absl::DeadlineExceededError(
-        absl::StrCat("'ssh -G ", host,
-                     "' took longer than 5 s. A 'Match exec' in the ssh configuration may hang; "
+        absl::StrCat("'", sshInvocation(request_),
+                     " -G' took longer than 5 s. A 'Match exec' in the ssh configuration may hang; "
                      "run the command by hand to see."));
   }
   if (output.exitStatus != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("ssh cannot read its configuration for '", host,
-                                                   "': ", ownWords(output.err), ". 'ssh -G ", host,
-                                                   "' shows the same; correct the file."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("ssh cannot read its configuration for '", host, "': ", ownWords(output.err),
+                     ". '", sshInvocation(request_), " -G' shows the same; correct the file."));
+  }
+  // What is missing may be whom not to trust.
+  if (output.cut) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("'", sshInvocation(request_), " -G' could not be read: ", WHY_CUT));
   }
   return parseSshConfig(output.out, request_.host);
 }

@@ -1,10 +1,11 @@
 #include "hub/ssh/turns.h"
 
+#include <absl/strings/str_cat.h>
+
 #include <condition_variable>
 #include <map>
 #include <mutex>
 #include <random>
-#include <utility>
 
 namespace pibrain {
 
@@ -29,7 +30,8 @@ std::chrono::milliseconds ConnectTurn::pauseBefore(int attempt) {
   return attempt == 1 ? part : 3 * part;
 }
 
-ConnectTurn::ConnectTurn(std::string server) : server_(std::move(server)) {
+ConnectTurn::ConnectTurn(const SshTarget& target)
+    : server_(absl::StrCat(target.host, " port ", target.port)) {
   auto& all = servers();
   std::unique_lock lock(all.mutex);
   all.someoneIsDone.wait(lock, [&]() { return all.connecting[server_] < MOST; });

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <string>
 
+#include "hub/ssh/resolve.h"
+
 namespace pibrain {
 
 // A turn to connect to a server, for as long as this object lives. A server turns away those who
@@ -17,8 +19,8 @@ class ConnectTurn {
   static constexpr int ATTEMPTS = 3;
   static std::chrono::milliseconds pauseBefore(int attempt);
 
-  // Waits until there is one. `server` is host and port.
-  explicit ConnectTurn(std::string server);
+  // Waits until there is one for the target's host and port.
+  explicit ConnectTurn(const SshTarget& target);
   ~ConnectTurn();
   ConnectTurn(const ConnectTurn&) = delete;
   ConnectTurn& operator=(const ConnectTurn&) = delete;

@@ -88,8 +88,9 @@ class Sshd:
             f"Port {self.port}", "ListenAddress 127.0.0.1", f"HostKey {self.host_key}",
             f"AuthorizedKeysFile {self.authorized_keys}", "PidFile none", "UsePAM no",
             "StrictModes no", "PermitRootLogin prohibit-password", "PasswordAuthentication no",
-            # Of a keyword given twice the first counts.
-            "KbdInteractiveAuthentication no", "MaxStartups 100", *no_penalties(), *options,
+            # Of a keyword given twice the first counts, of MaxStartups the last.
+            "KbdInteractiveAuthentication no", *no_penalties(),
+            *([] if any(option.startswith("MaxStartups") for option in options) else ["MaxStartups 100"]), *options,
             # bash that sshd starts reads ~/.bashrc unless it thinks it is nested.
             "SetEnv SHLVL=1"]) + "\n")
         if os.geteuid() == 0:

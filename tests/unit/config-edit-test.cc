@@ -32,8 +32,8 @@ TEST(ConfigEdit, theFirstSpoke) {
   EXPECT_EQ(added("# only words\n"), std::string("# only words\nspokes:\n") + ITEM);
   EXPECT_EQ(added("hub:\n  web_ui_port: 1"),
             std::string("hub:\n  web_ui_port: 1\n\nspokes:\n") + ITEM);
-  for (auto empty :
-       {"spokes:\n", "spokes: []\n", "spokes: ~\n", "spokes: null\n", "spokes:   \n", "spokes:"}) {
+  for (auto empty : {"spokes:\n", "spokes: []\n", "spokes: [ ]\n", "spokes: ~\n", "spokes: null\n",
+                     "spokes:   \n", "spokes:"}) {
     EXPECT_EQ(added(empty), std::string("spokes:\n") + ITEM) << empty;
   }
   EXPECT_EQ(added("spokes: # mine\nquery: {a: 1} # other\n"),

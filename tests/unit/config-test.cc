@@ -148,9 +148,9 @@ TEST_F(ConfigTest, mistakesAreNamedWithTheirPlace) {
            {"hub:\n  web_ui_port: 65536\n", 2, {"hub.web_ui_port", "1 to 65535"}},
            {"hub:\n  web_ui_port: http\n", 2, {"hub.web_ui_port", "'http'"}},
            {"hub:\n  web_ui_port: [1]\n", 2, {"hub.web_ui_port", "whole number"}},
-           {"hub:\n  sessions_dir: [a]\n", 2, {"hub.sessions_dir", "text"}},
+           {"hub:\n  sessions_dir: [a]\n", 2, {"hub.sessions_dir", "text, not a list"}},
            {"hub:\n  sessions_dir: ''\n", 2, {"hub.sessions_dir", "not empty"}},
-           {"hub:\n  sessions_dir: \"a\\0b\"\n", 2, {"hub.sessions_dir", "text"}},
+           {"hub:\n  sessions_dir: \"a\\0b\"\n", 2, {"hub.sessions_dir has a NUL"}},
            {"hub:\n  session_dir: /s\n", 2, {"'session_dir'", "Did you mean 'sessions_dir'?"}},
            {"hub:\n  x: 1\n  zzzzzzzzzzz: /s\n", 2, {"'x'", "hub", "web_ui_port"}},
            {"hub:\n  web_ui_port: 1\n  web_ui_port: 2\n", 3, {"hub.web_ui_port", "twice"}},
@@ -314,6 +314,11 @@ TEST_F(ConfigTest, sectionsOfOthersAreLeftAlone) {
   // It may be another part's, or be the list of spokes.
   EXPECT_NE(load("query: {}\nspoke: {role: x}\n")->doubt.find("line 2: the section 'spoke'"),
             std::string::npos);
+  EXPECT_NE(
+      load("list:\n  - {name: a, source: b, path: c}\n")
+          ->doubt.find("line 1: the section 'list' is not read, and looks like a list of spokes"),
+      std::string::npos);
+  EXPECT_EQ(load(list + "list: [{name: a, source: b, path: c}]\n")->doubt, "");
   EXPECT_EQ(load(list + "spoke: {role: x}\n")->doubt, "");
   EXPECT_EQ(load(list + "spoke: {name: me, path: /x}\n")->doubt, "");
 }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "hub/ssh/openssh/openssh.h"
+
 namespace pibrain {
 namespace {
 
@@ -71,13 +73,68 @@ TEST(Failures, whatOpensshSays) {
            {"me@laptop.example: Permission denied (publickey).\r\n",
             {"permission denied for me@laptop", "authorized_keys"}},
            {"Received disconnect from 192.0.2.1: Too many authentication failures\r\n",
-            {"permission denied for me@laptop", "Too many"}},
+            {"permission denied for me@laptop", "Too many", "MaxAuthTries"}},
            {"kex_exchange_identification: Connection closed by remote host\r\n",
             {"laptop.example port 2222 closed the connection before its SSH greeting",
              "MaxStartups", "--jobs"}},
+           {"kex_exchange_identification: Connection closed by remote host\r\ndebug1: x\r\n"
+            "Transferred: sent 1, received 2 bytes, in 0.0 seconds\r\nBytes per second: sent "
+            "1.0\r\n",
+            {"MaxStartups",
+             "(ssh said: kex_exchange_identification: Connection closed by remote "
+             "host)"}},
+           {"debug1: kex_exchange_identification: banner line 0: \r\n"
+            "kex_exchange_identification: Connection closed by remote host\r\n",
+            {"is no SSH server: it began with an empty line."}},
+           {"kex_exchange_identification: banner line contains invalid characters\r\n"
+            "banner exchange: Connection to 192.0.2.1 port 2222: invalid format\r\n",
+            {"is no SSH server: it began with characters that no text has."}},
+           {"debug1: kex_exchange_identification: banner line 0: You are not welcome to use sshd "
+            "from 192.0.2.9.\r\nkex_exchange_identification: Connection closed by remote host\r\n",
+            {"takes no connection from this machine's address", "/etc/hosts.allow"}},
+           {"ssh: connect to host laptop.example port 2222: Connection reset by peer\r\n",
+            {"closed the connection before its SSH greeting", "MaxStartups"}},
+           {"debug1: Remote protocol version 1.5, remote software version x\r\nProtocol major "
+            "versions differ: 2 vs. 1\r\n",
+            {"speaks SSH 1 only (SSH-1.5)", "Upgrade"}},
+           {"Certificate invalid: expired\r\nNo ED25519 host key is known for laptop.example and "
+            "you have requested strict checking.\r\nHost key verification failed.\r\n",
+            {"shows a host certificate that is not valid: expired. Its authority"}},
+           {"debug1: Server host key: ssh-rsa SHA256:abc\r\nNo RSA host key is known for x and you "
+            "have requested strict checking.\r\nHost key verification failed.\r\n",
+            {"It shows SHA256:abc (ssh-rsa). Compare that with 'ssh-keygen -lf "
+             "/etc/ssh/ssh_host_rsa_key.pub' on laptop;"}},
+           {"debug1: Offering public key: /a key ED25519 SHA256:abc explicit\r\n"
+            "me@laptop.example: Permission denied (password,keyboard-interactive).\r\n",
+            {"takes no key for this login, or not at first: it wants password,keyboard-interactive",
+             "'sudo sshd -T -C user=me'"}},
+           {"debug1: Offering public key: /a key ED25519 SHA256:abc explicit\r\n"
+            "me@laptop.example: Permission denied (publickey,password).\r\n",
+            {"Tried: /a key was refused; ssh said: me@laptop.example: Permission denied "
+             "(publickey,password). On the spoke, ~/.ssh/authorized_keys needs"}},
+           {"debug1: kex_input_ext_info: server-sig-algs=<ssh-ed25519,rsa-sha2-512>\r\n"
+            "debug1: kex_ext_info_client_parse: server-sig-algs=<rsa-sha2-512,rsa-sha2-256>\r\n"
+            "debug1: Offering public key: /k ED25519 SHA256:abc explicit\r\n"
+            "me@laptop.example: Permission denied (publickey).\r\n",
+            {"takes no keys of the type ED25519: PubkeyAcceptedAlgorithms in its sshd_config"}},
+           {"debug1: server-sig-algs=<rsa-sha2-512>\r\n"
+            "debug1: Offering public key: /k ED25519 SHA256:abc explicit\r\n"
+            "debug1: Offering public key: /r RSA SHA256:abc explicit\r\n"
+            "me@laptop.example: Permission denied (publickey).\r\n",
+            {"/k was refused; /r was refused", "authorized_keys needs"}},
+           {"debug1: x\r\nme@laptop.example: Permission denied (publickey).\r\n",
+            {"IdentityFile in ~/.ssh/config on the hub names the key to offer."}},
+           {"debug1: Offering public key: /k ED25519 SHA256:abc explicit\r\nReceived disconnect "
+            "from "
+            "192.0.2.1 port 2222:2: Too many authentication failures\r\nDisconnected from "
+            "192.0.2.1 port 2222\r\n",
+            {"/k was refused", "Too many authentication failures",
+             "listens to no more keys at one login (MaxAuthTries in its sshd_config)"}},
            {"", {"ssh could not connect", "it said nothing"}},
        }) {
     auto message = explainOpenssh(laptop(), errors, Denial());
+    EXPECT_FALSE(has(message, "..")) << message;
+    EXPECT_FALSE(has(message, "Transferred")) << message;
     for (auto& words : expected) EXPECT_TRUE(has(message, words)) << message;
     EXPECT_FALSE(has(message, "\n")) << message;
     EXPECT_FALSE(has(message, "\r")) << message;
@@ -95,6 +152,9 @@ TEST(Failures, howToAddAKey) {
   target.proxyJump = "hop";
   target.configFile = "/my config";
   EXPECT_EQ(addingCommand(target), "connect once by hand with 'ssh -F '/my config' -l me laptop'");
+  target.key = "/its key";
+  EXPECT_EQ(sshInvocation(target), "ssh -F '/my config' -i '/its key' -l me laptop");
+  EXPECT_EQ(sshInvocation(SshRequest{"box"}), "ssh box");
   target.userKnownHostsFiles.clear();
   EXPECT_TRUE(has(addingCommand(target), "name a UserKnownHostsFile"));
 }
@@ -109,6 +169,60 @@ TEST(Failures, aLongTaleIsCutToItsEnd) {
   auto words = ownWords("first\nsecond\n" + std::string(10'000, 'x') + "\nlast but one\nlast\n");
   EXPECT_LT(words.size(), 500u);
   EXPECT_TRUE(words.ends_with("last but one / last")) << words;
+}
+
+// What an ssh that goes through a proxy says of it, is the proxy's.
+TEST(Failures, theWayThere) {
+  auto target = laptop();
+  target.proxyCommand = "nc %h %p";
+  std::string begins = "debug1: Executing proxy command: exec nc x 1\r\n";
+  std::string ends =
+      "kex_exchange_identification: Connection closed by remote host\r\nConnection closed by "
+      "UNKNOWN port 65535\r\n";
+  auto message = explainFailedStart(target, begins + "no way\r\n" + ends, Denial());
+  EXPECT_TRUE(has(message, "the ProxyCommand of laptop, 'nc laptop.example 2222', ended before"))
+      << message;
+  EXPECT_TRUE(has(message, "(it said: no way). Run it by hand")) << message;
+  EXPECT_FALSE(has(message, "UNKNOWN") || has(message, "kex_exchange")) << message;
+  // Once the target has greeted, it is the target that it is about.
+  message = explainFailedStart(
+      target,
+      begins + "debug1: Remote protocol version 2.0, remote software version x\r\n" +
+          "Host key verification failed.\r\n",
+      Denial());
+  EXPECT_TRUE(message.starts_with("host key verification failed: ")) << message;
+}
+
+TEST(Failures, behindTheLogin) {
+  auto target = laptop();
+  std::string login =
+      "debug1: Connecting to x\r\nAuthenticated to laptop.example ([192.0.2.1]:22) "
+      "using \"publickey\".\r\ndebug1: Entering interactive session.\r\n";
+  auto message = explainFailedStart(
+      target,
+      login + "channel 0: open failed: connect failed: open failed\r\nTransferred: sent 1\r\n",
+      Denial());
+  EXPECT_TRUE(has(message, "opened no session for the command (it said: channel 0: open failed"))
+      << message;
+  EXPECT_TRUE(has(message, "MaxSessions")) << message;
+  EXPECT_FALSE(has(message, "Transferred")) << message;
+  message = explainFailedStart(target, login + "Connection closed by remote host\r\n", Denial());
+  EXPECT_TRUE(has(message, "broke off at the step 'command': ssh said: Connection closed"))
+      << message;
+  EXPECT_TRUE(has(message, "ChrootDirectory")) << message;
+
+  LoginWatch watch(target);
+  EXPECT_FALSE(watch.begun(""));
+  EXPECT_FALSE(watch.begun(login));
+  EXPECT_TRUE(has(watch.tookTooLong(login), "worked, but the command was not begun within 15 s"));
+  EXPECT_TRUE(watch.begun(login + "debug1: Sending command: x\r\n"));
+  EXPECT_TRUE(
+      LoginWatch(target).begun("debug1: mux_client_request_session: master session id: 2\r\n"));
+  // What a command wrote last may have no line's end.
+  EXPECT_EQ(
+      withoutTales("a\nbdebug1: client_input_channel_req: channel 0 rtype exit-status reply 0\n"
+                   "debug1: c\nTransferred: x\n"),
+      "a\nb\n");
 }
 
 TEST(Failures, denialNamesWhatWasTried) {

@@ -95,6 +95,8 @@ TEST(Subprocess, outputHasALimit) {
   auto output = runProgram({"sh", "-c", "head -c 3000000 /dev/zero || exit 7"}, seconds(20));
   EXPECT_EQ(output.exitStatus, 7);
   EXPECT_EQ(output.out.size(), size_t(1) << 20);
+  EXPECT_TRUE(output.cut);
+  EXPECT_FALSE(runProgram({"sh", "-c", "head -c 1000000 /dev/zero"}, seconds(20)).cut);
 }
 
 TEST(Subprocess, aLimitOfFileSizesLimitsOutputToo) {
@@ -105,7 +107,7 @@ TEST(Subprocess, aLimitOfFileSizesLimitsOutputToo) {
     auto many =
         runProgram({"sh", "-c", "head -c 9000 /dev/zero 2>/dev/null; echo $? >&2"}, seconds(20));
     // An error, and not a signal.
-    return few.out == "few\n" && many.out.size() < 5000 && many.err == "1\n";
+    return few.out == "few\n" && !few.cut && many.cut && many.out.size() < 5000 && many.err == "1\n";
   };
   EXPECT_EXIT(_exit(isSaid() ? 0 : 1), testing::ExitedWithCode(0), "");
 }

@@ -21,6 +21,7 @@
 #include "common/text/text.h"
 #include "hub/base/failure.h"
 #include "hub/ssh/failures.h"
+#include "hub/ssh/turned-away.h"
 
 namespace pibrain {
 
@@ -135,6 +136,8 @@ int openSocket(const struct addrinfo& address) {
       throw Failure(connectionRefused(target));
     case ETIMEDOUT:
       throw Failure(noAnswer(target));
+    case ECONNRESET:
+      throw TurnedAway{noGreeting(target, "")};
     case EADDRNOTAVAIL:
       if (!target.bindAddress.empty()) {
         throw Failure(

@@ -134,6 +134,9 @@ class Libssh2Connection : public Connection {
       options_.passed(SshStep::TCP, target_.proxyJump.empty() ? "through ProxyCommand"
                                                               : "through " + target_.proxyJump);
     }
+    if (isOldGreeting(greeting)) {
+      throw Failure(tooOldServer(target_, escapeForTerminal(greeting)));
+    }
     options_.passed(SshStep::GREETING, escapeForTerminal(greeting));
     begin(SshStep::KEY_EXCHANGE);
   }
@@ -141,9 +144,10 @@ class Libssh2Connection : public Connection {
   // Nothing was told to the host yet: OpenSSH may begin anew.
   [[noreturn]] void cannotShakeHands(int result, const KnownHost& known, bool mayDefer) {
     bool tooLong = greetingIsTooLong(session_.beginning());
-    if (!tooLong) session_.requireAlive();
+    // OpenSSH may still get there if the server took its leave of what libssh2 asked for.
+    if (!tooLong && !(mayDefer && session_.left())) session_.requireAlive();
     if (step_ == SshStep::GREETING && !tooLong) {
-      throw Failure(notSsh(target_, session_.beginning()));
+      throw Failure(noGreeting(target_, session_.beginning()));
     }
     auto said =
         escapeForTerminal(tooLong ? "its greeting is longer than 255 bytes" : session_.lastError());
@@ -167,8 +171,7 @@ class Libssh2Connection : public Connection {
     auto* channel = openSession(session_, window, waitScope_);
     if (channel == nullptr) {
       requireItsRefusal(LIBSSH2_ERROR_CHANNEL_FAILURE, mayDefer);
-      throw Failure(absl::StrCat("the spoke opened no session: ", session_.lastError(),
-                                 ". Its sshd_config may limit sessions (MaxSessions)."));
+      throw Failure(noSession(target_, escapeForTerminal(session_.lastError())));
     }
     stream_ = kj::heap<SshStream>(session_, channel, window / 2);
     int result = session_.complete([&]() { return libssh2_channel_exec(channel, command.c_str()); },
@@ -196,8 +199,8 @@ class Libssh2Connection : public Connection {
     auto& said = session_.beginning();
     if (step_ != SshStep::GREETING) throw Failure(brokeOff(target_, step_, what));
     if (proxy_) throw Failure(brokeOff(target_, step_, what));
-    if (!turnsAway(said)) throw Failure(notSsh(target_, said));
-    throw TurnedAway{turnedAway(target_, said)};
+    if (!turnsAway(said)) throw Failure(noGreeting(target_, said));
+    throw TurnedAway{noGreeting(target_, said)};
   }
 
   SshTarget target_;

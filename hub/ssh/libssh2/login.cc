@@ -61,10 +61,29 @@ class Login {
       }
       if (identity.inAgent ? tryAgentKey(identity) : tryFile(identity)) return identity.name();
     }
-    throw Failure(permissionDenied(target_, denial_));
+    deny();
   }
 
  private:
+  [[noreturn]] void deny() {
+    // Of one that accepted a key, it is known already.
+    if (!session_.ended() && denial_.wanted.empty()) denial_.methods = methods();
+    throw Failure(permissionDenied(target_, denial_));
+  }
+
+  // By which the spoke lets in, or goes on to; empty: it does not say.
+  std::string methods() {
+    const char* methods = nullptr;
+    session_.complete(
+        [&]() {
+          methods = libssh2_userauth_list(session_.get(), target_.user.c_str(),
+                                          unsigned(target_.user.size()));
+          return methods == nullptr ? libssh2_session_last_errno(session_.get()) : 0;
+        },
+        waitScope_);
+    return methods == nullptr ? "" : escapeForTerminal(methods);
+  }
+
   bool tryAgentKey(const Identity& identity) {
     auto* key = findInAgent(identity.blob);
     if (key == nullptr) {
@@ -133,13 +152,17 @@ class Login {
     // Without a word of the spoke's, and before it refused one: no denial.
     if (session_.dead() && !refused_) session_.requireAlive();
     if (session_.ended()) {
-      denial_.tried.push_back("the spoke closed the connection when " + identity.name() +
-                              " was offered (its MaxAuthTries, if there were many keys)");
-      throw Failure(permissionDenied(target_, denial_));
+      auto said = session_.lastError();
+      denial_.offered = true;
+      denial_.tooMany = saysTooMany(said);
+      denial_.tried.push_back(absl::StrCat("the spoke closed the connection when ", identity.name(),
+                                           " was offered (",
+                                           withoutFullStop(escapeForTerminal(said)), ")"));
+      deny();
     }
     switch (result) {
       case LIBSSH2_ERROR_AUTHENTICATION_FAILED:
-        refused_ = true;
+        refused_ = denial_.offered = true;
         denial_.tried.push_back(identity.name() + " was refused");
         return false;
       case LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED:
@@ -170,15 +193,8 @@ class Login {
   bool notEnough(const Identity& identity) {
     refused_ = true;
     denial_.tried.push_back(identity.name() + " was accepted, but is not enough");
-    const char* methods = nullptr;
-    session_.complete(
-        [&]() {
-          methods = libssh2_userauth_list(session_.get(), target_.user.c_str(),
-                                          unsigned(target_.user.size()));
-          return methods == nullptr ? libssh2_session_last_errno(session_.get()) : 0;
-        },
-        waitScope_);
-    denial_.wanted = methods == nullptr ? "something else" : escapeForTerminal(methods);
+    auto next = methods();
+    denial_.wanted = next.empty() ? "something else" : next;
     return false;
   }
 

@@ -56,6 +56,11 @@ LIBSSH2_REALLOC_FUNC(onReallocate) {
 }
 LIBSSH2_FREE_FUNC(onFree) { static_cast<SshSession*>(*abstract)->release(ptr); }
 
+LIBSSH2_DISCONNECT_FUNC(onDisconnect) {
+  size_t length = message == nullptr || message_len < 0 ? 0 : size_t(message_len);
+  static_cast<SshSession*>(*abstract)->leave(length == 0 ? "" : std::string(message, length));
+}
+
 }  // namespace
 
 SshSession::SshSession(kj::AutoCloseFd socket, kj::UnixEventPort& port, kj::Timer& timer,
@@ -71,7 +76,7 @@ SshSession::SshSession(kj::AutoCloseFd socket, kj::UnixEventPort& port, kj::Time
       keepAlivePump_(nullptr) {
   KJ_REQUIRE(session_ != nullptr, "out of memory");
   libssh2_session_set_blocking(session_, 0);
-  setCallbacks(session_, onReceive, onSend);
+  setCallbacks(session_, onReceive, onSend, onDisconnect);
   setDebugCallback(session_, onDebug);
   readPump_ = readPump().eagerlyEvaluate(nullptr);
 }
@@ -150,8 +155,8 @@ kj::Promise<void> SshSession::progress() {
 
 bool SshSession::ended() {
   int error = libssh2_session_last_errno(session_);
-  return dead() || error == LIBSSH2_ERROR_SOCKET_DISCONNECT || error == LIBSSH2_ERROR_SOCKET_RECV ||
-         error == LIBSSH2_ERROR_SOCKET_SEND;
+  return dead() || left() || error == LIBSSH2_ERROR_SOCKET_DISCONNECT ||
+         error == LIBSSH2_ERROR_SOCKET_RECV || error == LIBSSH2_ERROR_SOCKET_SEND;
 }
 
 void SshSession::requireAlive() {
@@ -162,9 +167,14 @@ void SshSession::requireAlive() {
 
 std::string SshSession::lastError() {
   if (dead()) return death_;
+  if (left()) return leave_;
   char* text = nullptr;
   libssh2_session_last_error(session_, &text, nullptr, 0);
   return text == nullptr || *text == '\0' ? "no reason given" : text;
+}
+
+void SshSession::leave(const std::string& message) {
+  leave_ = message.empty() ? "the server ended it" : "the server ended it: " + message;
 }
 
 ssize_t SshSession::receive(void* buffer, size_t length) {

@@ -81,12 +81,14 @@ class SshSession {
   bool dead() const { return !death_.empty(); }
   // Whether that is so because the peer sent without end what nobody asked for.
   bool flooded() const { return flooded_; }
+  // Whether the peer took its leave (RFC 4253, section 11.1).
+  bool left() const { return !leave_.empty(); }
   // Whether it is dead, or the peer took its leave: then libssh2's results tell nothing of what was
   // asked.
   bool ended();
   // Throws a DISCONNECTED exception if so.
   void requireAlive();
-  // What the session died of, or the last error in libssh2's words.
+  // What the session died of, how the peer took its leave, or the last error in libssh2's words.
   std::string lastError();
 
   // For the callbacks. What libssh2 allocates is counted: it keeps every packet that nobody asks
@@ -97,6 +99,7 @@ class SshSession {
   ssize_t receive(void* buffer, size_t length);
   ssize_t send(const void* buffer, size_t length);
   void heardDebug(std::string_view message);
+  void leave(const std::string& message);
   int fd() const { return socket_; }
   bool owns(int fd) const { return fd == socket_.get(); }
 
@@ -129,6 +132,7 @@ class SshSession {
   size_t outStart_ = 0;
   bool writing_ = false;  // writePump_ sends what is queued
   std::string death_;     // what the session died of
+  std::string leave_;     // how the peer took its leave
   bool flooded_ = false;
   bool timedOut_ = false;
   std::string beginning_;

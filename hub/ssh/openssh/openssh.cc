@@ -26,9 +26,12 @@ namespace pibrain {
 
 namespace {
 
-// With LogLevel DEBUG1, ssh says which steps it has done, and when it has logged in.
-constexpr char LOG_LEVEL[] = "DEBUG1";
 constexpr char AUTHENTICATED[] = "Authenticated to ";
+// When the session is open, and of a connection that is shared.
+constexpr char BEGINS[] = "debug1: Sending command: ";
+constexpr char SHARED[] = "debug1: mux_client_request_session: master session id: ";
+// ssh says that there is no session.
+constexpr char NO_SESSION[] = "channel 0: open failed: ";
 
 // The step that begins when ssh says this, which it may leave out.
 struct StepBegins {
@@ -42,6 +45,7 @@ constexpr StepBegins STEPS[] = {
     {"debug1: Remote protocol version ", SshStep::KEY_EXCHANGE},
     {"debug1: Server host key: ", SshStep::HOST_KEY},
     {"debug1: SSH2_MSG_SERVICE_ACCEPT received", SshStep::LOGIN},
+    {AUTHENTICATED, SshStep::COMMAND},
 };
 
 std::vector<std::string> proxyCommand(const SshTarget& target) {
@@ -65,25 +69,6 @@ size_t endOfLogin(const SshTarget& target, const std::string& errors) {
   return std::string::npos;
 }
 
-// Of what came after the login, what the command behind ssh wrote.
-std::string withoutWordsOfSsh(const std::string& errors) {
-  std::vector<std::string> lines = absl::StrSplit(errors, '\n');
-  std::erase_if(lines, [](auto& line) {
-    return isDebugMessage(line) || line.starts_with("Transferred: ") ||
-           line.starts_with("Bytes per second: ");
-  });
-  return absl::StrJoin(lines, "\n");
-}
-
-// Whether ssh, as it ended, says that its connection did.
-bool wasCut(const std::string& errors) {
-  for (auto* words :
-       {"closed by remote host", "Connection reset", "Broken pipe", "not responding"}) {
-    if (absl::StrContains(errors, words)) return true;
-  }
-  return false;
-}
-
 class OpensshConnection : public ProcessConnection {
  public:
   OpensshConnection(const SshTarget& target, Spawned child, std::shared_ptr<RateLimiter> limiter,
@@ -95,7 +80,7 @@ class OpensshConnection : public ProcessConnection {
     auto result = ProcessConnection::farewell(waitScope);
     auto end = endOfLogin(target_, result.errors);
     if (end != std::string::npos) result.errors.erase(0, end);
-    result.errors = withoutWordsOfSsh(result.errors);
+    result.errors = withoutTales(result.errors);
     if (result.exitStatus == SSH_FAILED && wasCut(result.errors)) {
       result.cutOff = ownWords(result.errors);
       result.errors.clear();
@@ -116,26 +101,6 @@ class OpensshConnection : public ProcessConnection {
   std::optional<KeyOptions> keyOptions_;
 };
 
-// Whether it was not the target that ssh failed at, but the way there.
-bool failedOnTheWay(const std::string& errors) {
-  return absl::StrContains(errors, "UNKNOWN port 65535") ||
-         absl::StrContains(errors, "kex_exchange_identification: Connection") ||
-         absl::StrContains(errors, "kex_exchange_identification: read: ");
-}
-
-std::string explainFailedLogin(const SshTarget& target, const std::string& errors,
-                               const Denial& denial) {
-  if (target.proxyJump.empty() || !failedOnTheWay(errors)) {
-    return explainOpenssh(target, errors, denial);
-  }
-  auto hop = lastHop(target);
-  return absl::StrCat("ssh could not get to ", escapeForTerminal(target.alias),
-                      " through ProxyJump ", escapeForTerminal(target.proxyJump),
-                      " (it said: ", ownWords(errors), "). Try each hop by itself with '",
-                      sshInvocation(hop), hop.port == 22 ? "" : absl::StrCat(" -p ", hop.port),
-                      " true', and then '", sshInvocation(target), " true'.");
-}
-
 // The latest step that ssh has begun.
 SshStep stepIn(const std::string& errors) {
   auto latest = SshStep::NAME;
@@ -147,48 +112,83 @@ SshStep stepIn(const std::string& errors) {
   return latest;
 }
 
-// Throws what it means that ssh ended by itself before it had logged in.
-[[noreturn]] void explainEnd(const SshTarget& target, const std::string& errors,
-                             const Denial& denial) {
-  auto instead = insteadOfGreeting(target, errors);
-  if (instead && turnsAway(*instead)) throw TurnedAway{turnedAway(target, *instead)};
-  throw Failure(explainFailedLogin(target, errors, denial));
+bool isProxied(const SshTarget& target) {
+  return !target.proxyCommand.empty() || !target.proxyJump.empty();
 }
 
-// Returns when ssh has logged in, or the command behind it has said something or ended: a
-// connection that was there before, and is shared, logs in no more. Throws Failure or TurnedAway if
-// ssh itself fails before, or a step takes longer than ConnectTimeout, which ssh counts to the
-// server's greeting only.
-void waitForLogin(const SshTarget& target, const Spawned& ssh, const Denial& denial) {
-  using std::chrono::steady_clock;
+// Whether it was not the target that ssh failed at, but the way there. An ssh that is a way itself
+// tells nothing of its steps.
+bool failedOnTheWay(const SshTarget& target, const std::string& errors) {
+  if (!isProxied(target)) return false;
+  bool tells = absl::StrContains(errors, "debug1: Executing proxy command: ");
+  return tells ? stepIn(errors) <= SshStep::GREETING : absl::StrContains(errors, "UNKNOWN port ");
+}
+
+// Of what an ssh wrote that failed there, what the way says: its own lines, the last ones, say that
+// it ended.
+std::string wordsOfProxy(const std::string& errors) {
+  std::vector<std::string> lines =
+      absl::StrSplit(withoutTales(errors), absl::ByAnyChar("\r\n"), absl::SkipEmpty());
+  for (auto* own : {"UNKNOWN port ", "kex_exchange_identification: "}) {
+    if (!lines.empty() && absl::StrContains(lines.back(), own)) lines.pop_back();
+  }
+  return absl::StrJoin(lines, "\n");
+}
+
+// Why the way there ended before the target's greeting: `errors` is what it wrote.
+std::string explainProxy(const SshTarget& target, const std::string& errors,
+                         std::optional<int> status) {
+  if (!target.proxyJump.empty() && absl::StrContains(errors, "stdio forwarding failed")) {
+    return absl::StrCat("ProxyJump: ", escapeForTerminal(lastHop(target).alias),
+                        " cannot connect to ", escapeForTerminal(target.host), " port ",
+                        target.port, " (ssh said: ", ownWords(errors),
+                        "). Is the spoke up, and is that its name there?");
+  }
+  if (!target.proxyJump.empty()) {
+    return absl::StrCat("ProxyJump ", escapeForTerminal(target.proxyJump), ": ",
+                        explainFailedStart(lastHop(target), errors, Denial()));
+  }
+  auto said = ownWords(errors);
+  return absl::StrCat("the ProxyCommand of ", escapeForTerminal(target.alias), ", '",
+                      escapeForTerminal(expandProxyTokens(target.proxyCommand, target)),
+                      "', ended ",
+                      status ? absl::StrCat("with exit status ", *status)
+                             : "before the SSH server's greeting came through it",
+                      said.empty() ? "" : absl::StrCat(" (it said: ", said, ")"),
+                      ". Run it by hand: it should print the SSH server's greeting.");
+}
+
+// Throws why ssh ended by itself before the command began.
+[[noreturn]] void explainEnd(const SshTarget& target, const std::string& errors,
+                             const Denial& denial) {
+  auto why = explainFailedStart(target, errors, denial);
+  auto instead = insteadOfGreeting(target, errors);
+  if (instead && turnsAway(*instead)) throw TurnedAway{why};
+  throw Failure(why);
+}
+
+// Returns when the command behind ssh begins, or has said something or ended. Throws Failure or
+// TurnedAway if ssh itself fails before, or a step takes too long.
+void waitForStart(const SshTarget& target, const Spawned& ssh, const Denial& denial) {
+  using std::chrono::milliseconds;
   constexpr int GLANCE = 5;  // milliseconds between two looks at what ssh wrote
-  constexpr std::chrono::milliseconds MOMENT{500};
-  const std::chrono::seconds patience(target.connectTimeout);
-  auto step = SshStep::NAME;
-  auto deadline = steady_clock::now() + patience;
+  // For ssh to end once its output has.
+  constexpr milliseconds END{1000};
+  LoginWatch watch(target);
   for (;;) {
     struct pollfd output = {ssh.stdio.get(), POLLIN, 0};
     bool said = poll(&output, 1, GLANCE) > 0;
     auto errors = readBack(ssh.errors);
-    if (endOfLogin(target, errors) != std::string::npos) return;
+    if (watch.begun(errors)) return;
     char byte;
     if (said && recv(ssh.stdio, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) return;
-    if (auto now = stepIn(errors); now > step) {
-      step = now;
-      deadline = steady_clock::now() + patience;
-    }
-    auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - steady_clock::now());
     if (said) {
-      // It ends a moment after its output, be it for that it took too long.
-      if (exitStatusOf(ssh.pid, std::max(left, MOMENT)) != SSH_FAILED) return;
-      explainEnd(target, readBack(ssh.errors), denial);
+      if (exitStatusOf(ssh.pid, std::max(watch.left(), END)) != SSH_FAILED) return;
+      errors = readBack(ssh.errors);
+      if (watch.begun(errors)) return;
+      explainEnd(target, errors, denial);
     }
-    if (left.count() <= 0) {
-      auto words = ownWords(errors);
-      throw Failure(
-          absl::StrCat(tookTooLong(target, step), words.empty() ? "" : " ssh said: ", words));
-    }
+    if (watch.left().count() <= 0) throw Failure(watch.tookTooLong(errors));
   }
 }
 
@@ -197,13 +197,59 @@ void waitForLogin(const SshTarget& target, const Spawned& ssh, const Denial& den
 std::optional<std::string> errorsAfterLogin(const SshTarget& target, const std::string& errors) {
   auto end = endOfLogin(target, errors);
   if (end == std::string::npos) return std::nullopt;
-  return withoutWordsOfSsh(errors.substr(end));
+  return withoutTales(errors.substr(end));
+}
+
+bool wasCut(const std::string& errors) {
+  for (auto* words :
+       {"closed by remote host", "Connection reset", "Broken pipe", "not responding"}) {
+    if (absl::StrContains(errors, words)) return true;
+  }
+  return false;
+}
+
+std::string explainFailedStart(const SshTarget& target, const std::string& errors,
+                               const Denial& denial) {
+  if (auto after = errorsAfterLogin(target, errors)) {
+    if (absl::StrContains(*after, NO_SESSION)) return noSession(target, ownWords(*after));
+    return brokeOff(target, SshStep::COMMAND,
+                    after->empty() ? "ssh said nothing" : "ssh said: " + ownWords(*after));
+  }
+  if (failedOnTheWay(target, errors)) {
+    return explainProxy(target, wordsOfProxy(errors), std::nullopt);
+  }
+  return explainOpenssh(target, errors, denial);
+}
+
+LoginWatch::LoginWatch(const SshTarget& target)
+    : target_(target),
+      deadline_(std::chrono::steady_clock::now() + std::chrono::seconds(target.connectTimeout)) {}
+
+bool LoginWatch::begun(const std::string& errors) {
+  for (absl::string_view line : absl::StrSplit(errors, '\n')) {
+    if (absl::StartsWith(line, BEGINS) || absl::StartsWith(line, SHARED)) return true;
+  }
+  if (auto now = stepIn(errors); now > step_) {
+    step_ = now;
+    deadline_ = std::chrono::steady_clock::now() + std::chrono::seconds(target_.connectTimeout);
+  }
+  return false;
+}
+
+std::chrono::milliseconds LoginWatch::left() const {
+  return std::chrono::ceil<std::chrono::milliseconds>(deadline_ - std::chrono::steady_clock::now());
+}
+
+std::string LoginWatch::tookTooLong(const std::string& errors) const {
+  auto words = ownWords(errors);
+  return absl::StrCat(pibrain::tookTooLong(target_, step_),
+                      words.empty() ? "" : absl::StrCat(" (ssh said: ", words, ")"));
 }
 
 kj::Own<Connection> startOpenssh(const SshTarget& target, const KnownTarget& known,
                                  const std::string& command, const ConnectOptions& options,
                                  const Denial& denial, kj::AsyncIoContext& io) {
-  auto argv = opensshCommand(target, {LOG_LEVEL});
+  auto argv = opensshCommand(target, {TELLING_LOG_LEVEL});
   argv.push_back(command);
   auto child = spawnWithSocket(argv);
   bool reached = false;
@@ -217,7 +263,7 @@ kj::Own<Connection> startOpenssh(const SshTarget& target, const KnownTarget& kno
       auto warning = newKeyBySsh(target, known, readBack(child.errors));
       if (!warning.empty()) options.warn(warning);
     });
-    waitForLogin(target, child, denial);
+    waitForStart(target, child, denial);
   }
   auto connection = kj::heap<OpensshConnection>(target, kj::mv(child), options.limiter, io);
   reached = true;
@@ -238,22 +284,7 @@ std::string Proxy::explain() {
   // It is given a moment to end by itself.
   auto status = exitStatusOf(child_.pid, std::chrono::milliseconds(500));
   if (!status) return "";
-  auto errors = readBack(child_.errors);
-  if (!target_.proxyJump.empty() && absl::StrContains(errors, "stdio forwarding failed")) {
-    return absl::StrCat("ProxyJump: ", escapeForTerminal(lastHop(target_).alias),
-                        " cannot connect to ", escapeForTerminal(target_.host), " port ",
-                        target_.port, " (ssh said: ", ownWords(errors),
-                        "). Is the spoke up, and is that its name there?");
-  }
-  if (!target_.proxyJump.empty()) {
-    return absl::StrCat("ProxyJump ", escapeForTerminal(target_.proxyJump), ": ",
-                        explainOpenssh(lastHop(target_), errors, Denial()));
-  }
-  return absl::StrCat("the ProxyCommand of ", escapeForTerminal(target_.alias), ", '",
-                      escapeForTerminal(expandProxyTokens(target_.proxyCommand, target_)),
-                      "', ended with exit status ", *status,
-                      errors.empty() ? "" : absl::StrCat(" (it said: ", ownWords(errors), ")"),
-                      ". Run it by hand: it should print the SSH server's greeting.");
+  return explainProxy(target_, readBack(child_.errors), status);
 }
 
 }  // namespace pibrain

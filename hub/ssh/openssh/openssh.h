@@ -3,6 +3,9 @@
 
 #include <kj/async-io.h>
 
+#include <chrono>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,16 +15,49 @@
 #include "hub/ssh/failures.h"
 #include "hub/ssh/host-trust.h"
 #include "hub/ssh/resolve.h"
+#include "hub/ssh/step.h"
 
 namespace pibrain {
 
-// Of what ssh wrote with LogLevel VERBOSE or DEBUG1: what the command behind it wrote; nullopt if
-// ssh has not logged in.
+// For OpensshUse, so that ssh writes what the following goes by.
+inline constexpr char TELLING_LOG_LEVEL[] = "DEBUG1";
+
+// Of what ssh wrote with that LogLevel: what the command behind it wrote; nullopt if ssh has not
+// logged in.
 std::optional<std::string> errorsAfterLogin(const SshTarget& target, const std::string& errors);
 
+// Whether ssh, as it ended, says that its connection did.
+bool wasCut(const std::string& errors);
+
+// Why ssh ended by itself before the command behind it began: at the way to the target, at the
+// login, or since the server opened no session.
+std::string explainFailedStart(const SshTarget& target, const std::string& errors,
+                               const Denial& denial);
+
+// Watches an ssh, by what it writes with that LogLevel, until the command behind it begins. Each
+// step has ConnectTimeout for itself, which ssh counts to the server's greeting only.
+class LoginWatch {
+ public:
+  explicit LoginWatch(const SshTarget& target);
+
+  // `errors`: all that ssh has written so far. True once the command begins, or the connection is
+  // one that somebody has open, which logs in no more.
+  bool begun(const std::string& errors);
+
+  // How long the step may still take.
+  std::chrono::milliseconds left() const;
+  // What it means that it took longer.
+  std::string tookTooLong(const std::string& errors) const;
+
+ private:
+  const SshTarget& target_;
+  SshStep step_ = SshStep::NAME;
+  std::chrono::steady_clock::time_point deadline_;
+};
+
 // Runs `command` at the target through `ssh`, with nobody to ask and nothing forwarded. Returns
-// when it has logged in. Throws Failure; `known` is what is known of the host, and `denial` of the
-// keys, for what there is to say.
+// when it begins. Throws Failure or TurnedAway; `known` is what is known of the host, and `denial`
+// of the keys, for what there is to say.
 kj::Own<Connection> startOpenssh(const SshTarget& target, const KnownTarget& known,
                                  const std::string& command, const ConnectOptions& options,
                                  const Denial& denial, kj::AsyncIoContext& io);

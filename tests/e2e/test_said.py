@@ -1,0 +1,328 @@
+"""What is said of a failure is the same, and so, whichever program and method met it."""
+import os
+import pathlib
+import re
+import socket
+import struct
+import subprocess
+import threading
+import time
+import unittest
+
+import harness
+import test_transports
+from test_transports import WAYS
+
+
+class Service:
+    """Listens, and does this with each connection."""
+
+    def __init__(self, serve):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self.listener.getsockname()[1]
+        self.lock = threading.Lock()
+        self.seen = self.open = self.most = 0
+        threading.Thread(target=self.accept, args=(serve,), daemon=True).start()
+
+    def accept(self, serve):
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.run, args=(serve, peer), daemon=True).start()
+
+    def run(self, serve, peer):
+        with self.lock:
+            self.seen += 1
+            self.open += 1
+            self.most = max(self.most, self.open)
+        try:
+            serve(peer)
+        except OSError:
+            pass
+        with self.lock:
+            self.open -= 1
+        peer.close()
+
+    def close(self):
+        self.listener.close()
+
+
+def says(text):
+    def serve(peer):
+        peer.sendall(text)
+        peer.shutdown(socket.SHUT_WR)
+        peer.recv(1000)
+    return serve
+
+
+def resets(peer):
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class Said(test_transports.WaysCase):
+    def use_server(self, *options, **more):
+        """In the place of the other, for this test."""
+        before = self.sshd
+        self.sshd = harness.Sshd(self.dir / f"sshd-{len(list(self.dir.iterdir()))}", options, **more)
+        self.addCleanup(self.sshd.stop)
+        self.addCleanup(setattr, self, "sshd", before)
+        self.person = self.sshd.key
+        self.let_in(self.own)
+        self.sshd.configure_client(key=self.own)
+
+    def refused(self, *words, key=None, no=(), ways=WAYS, one_text=True):
+        """All say it in these words, and the same but for what ssh said."""
+        texts = {}
+        for way, fields in ways.items():
+            with self.subTest(way):
+                if key is not None:
+                    fields = {**fields, "key": str(key)}
+                found, report = self.logins(fields, code=1)
+                error = report["error"]
+                for word in words:
+                    self.assertRegex(error, word)
+                for word in no:
+                    self.assertNotRegex(error, word)
+                self.assertNotIn("..", error.replace("...", ""))
+                self.assertNotIn("\\x0d", error)
+                texts[way] = re.sub(r" \(ssh said: .*\)|[;,] ssh said: [^;]*?(?=\. [A-Z])", "", error)
+        if one_text:
+            self.assertEqual(len(set(texts.values())), 1, texts)
+
+    # Keys.
+
+    def test_more_keys_than_it_listens_to(self):
+        self.use_server("MaxAuthTries 2")
+        for number in range(4):
+            self.sshd.client_setting(f"IdentityFile {harness.keygen(self.dir / f'k{number}')}")
+        self.sshd.ssh_config.write_text(self.sshd.ssh_config.read_text().replace(f"IdentityFile {self.own}", "IdentityFile none"))
+        self.refused("Too many authentication failures", "listens to no more keys at one login \\(MaxAuthTries in its sshd_config\\)",
+                     "'key' of the spoke in the config, or as IdentityFile with 'IdentitiesOnly yes'", no=["authorized_keys", "does not understand"],
+                     one_text=False)
+        # The one key that there is had its turn.
+        self.refused("authorized_keys needs", no=["MaxAuthTries"], key=harness.keygen(self.dir / "stranger"), one_text=False)
+
+    def test_keys_that_are_none(self):
+        self.sshd.configure_client()
+        none = self.dir / "none"
+        self.refused(f"Tried: {none}, the spoke's 'key' in the config, does not exist: correct that, or make the key with "
+                     f"'ssh-keygen -t ed25519 -f {none}'", "no key was offered", no=["authorized_keys", "~/.ssh/config"], key=none, one_text=False)
+        (self.dir / "garbage").write_text("hello\n")
+        (self.dir / "empty").write_text("")
+        for name in ("garbage", "empty", "own_key.pub"):
+            (self.dir / name).chmod(0o600)
+            self.refused(f"{name}, the spoke's 'key' in the config, is no private key: give the file that 'ssh-keygen' made, without .pub",
+                         "no key was offered", no=["authorized_keys", "IdentityFile in"], key=self.dir / name, one_text=False)
+
+    def test_a_type_that_this_machine_does_not_use(self):
+        self.sshd.client_setting("PubkeyAcceptedAlgorithms rsa-sha2-512")
+        self.refused(f"{self.own} is of the type ssh-ed25519, and PubkeyAcceptedAlgorithms in the ssh configuration of this machine leaves",
+                     no=["none of the identity files exists", "authorized_keys"], key=self.own, one_text=False)
+
+    def test_a_server_that_takes_no_keys(self):
+        for options in (("PubkeyAuthentication no",), ("AuthenticationMethods password",), ("AuthenticationMethods password,publickey",)):
+            with self.subTest(options):
+                self.use_server("Match User *", "PasswordAuthentication yes", *options)
+                self.refused("takes no key for this login, or not at first: it wants password. A run has nobody to ask",
+                             "'PubkeyAuthentication yes', and 'AuthenticationMethods publickey'", no=["authorized_keys", "refused"], key=self.own)
+
+    # Steps.
+
+    def test_each_step_has_its_time(self):
+        silent = {"rsync_options": {"timeout_seconds": 30}}
+        for said, words in ((b"", "sent no SSH greeting within 1 s"), (b"SSH-2.", "sent no SSH greeting within 1 s"),
+                            (b"SSH-2.0-OpenSSH_9.9\r\n", "greeted, but its key exchange took longer than 1 s")):
+            with self.subTest(said):
+                service = Service(lambda peer: (peer.sendall(said), time.sleep(8)))
+                self.addCleanup(service.close)
+                self.sshd.configure_client(port=service.port, key=self.own, extra=["ConnectTimeout 1"])
+                for way, fields in WAYS.items():
+                    began = time.monotonic()
+                    self.refused(words, ways={way: {**fields, **silent}}, key=self.own)
+                    self.assertLess(time.monotonic() - began, 6, way)
+
+    def test_a_login_that_takes_long(self):
+        self.use_server("AuthorizedKeysCommand /usr/bin/sleep 8", "AuthorizedKeysCommandUser root")
+        self.sshd.client_setting("ConnectTimeout 1")
+        for way, fields in WAYS.items():
+            began = time.monotonic()
+            self.refused("the login at .* took longer than 1 s", ways={way: fields}, key=harness.keygen(self.dir / f"stranger-{way}"))
+            self.assertLess(time.monotonic() - began, 6, way)
+
+    def test_a_limit_of_logins(self):
+        """No more than four at a time to one server, each tried three times."""
+        for way in ("auto", "openssh", "rsync"):
+            with self.subTest(way):
+                service = Service(lambda peer: time.sleep(0.5))
+                self.addCleanup(service.close)
+                self.sshd.configure_client(port=service.port, key=self.own)
+                self.write_config([self.spoke(f"spoke{i}", **WAYS[way]) for i in range(8)])
+                for spoke in self.sync("--jobs", "8", code=1)["spokes"]:
+                    self.assertRegex(spoke["error"], "closed the connection before its SSH greeting.*MaxStartups.*--jobs")
+                self.assertEqual((service.most, service.seen), (4, 24))
+
+    def test_a_crowd(self):
+        """More spokes than the server lets log in at a time, all of which get there."""
+        self.use_server("MaxStartups 4:100:4")
+        self.sshd.configure_client()
+        self.sshd.authorized_keys.write_text(f'command="{self.either}" ' + pathlib.Path(f"{self.person}.pub").read_text())
+        for way in ("auto", "openssh", "rsync"):
+            self.write_config([self.spoke(f"{way}{i}", **WAYS[way]) for i in range(8)])
+            self.assertEqual([spoke["outcome"] for spoke in self.sync("--jobs", "8")["spokes"]], ["ok"] * 8)
+
+    def test_a_server_that_is_full_for_a_moment(self):
+        self.use_server("MaxStartups 1:100:1")
+        for way, fields in WAYS.items():
+            with self.subTest(way):
+                other = harness.wait_for(self.greeted, what="a place")
+                began = time.monotonic()
+                timer = threading.Timer(1, other.close)
+                timer.start()
+                found, report = self.logins({**fields, "key": str(self.own)}, code=0)
+                self.assertEqual(found, {test_transports.fingerprint(self.own)}, report["error"])
+                self.assertGreater(time.monotonic() - began, 1)
+                timer.join()
+
+    def greeted(self):
+        """A connection that takes the server's only place, once that is free."""
+        other = socket.create_connection(("127.0.0.1", self.sshd.port))
+        if other.recv(4) == b"SSH-":
+            return other
+        other.close()
+        return None
+
+    # Behind a login that worked.
+
+    def test_a_command_that_fails_as_ssh_does(self):
+        for command in ("exit 255", "kill -9 $$", "echo Host key verification failed. >&2; exit 255",
+                        "echo \"ssh: Could not resolve hostname x: Name or service not known\" >&2; exit 255"):
+            with self.subTest(command):
+                self.sshd.configure_client(key=self.own)
+                self.sshd.authorize(command, key=self.own)
+                no = ["HOST KEY", "known_hosts", "could not connect", "cannot be resolved", "ssh-keyscan"]
+                agent = {way: fields for way, fields in WAYS.items() if way != "rsync"}
+                self.refused("command=\"…\" of this key", "ForceCommand in its sshd_config", no=no, ways=agent, key=self.own, one_text=False)
+                self.refused("the login at spoke worked, but what was run there in place of rsync ended", "command=\"…\" of this key",
+                             "ForceCommand in its sshd_config", no=no, ways={"rsync": WAYS["rsync"]}, key=self.own)
+
+    def test_no_session(self):
+        self.use_server("MaxSessions 0")
+        self.refused("the login at spoke worked, but the server opened no session.*open", "MaxSessions in its sshd_config has to be 1",
+                     no=["Transferred", "not a working", "could not connect"], key=self.own, one_text=False)
+
+    def test_a_root_that_sshd_does_not_take(self):
+        self.use_server("ChrootDirectory /tmp")
+        self.refused("ChrootDirectory in its sshd_config", "sudo journalctl", key=self.own, one_text=False)
+
+    def test_a_command_of_the_servers(self):
+        self.use_server("ForceCommand internal-sftp")
+        agent = {way: fields for way, fields in WAYS.items() if way != "rsync"}
+        self.refused("It said: This service allows sftp connections only\\. Look", "ForceCommand in its sshd_config", ways=agent, key=self.own)
+
+    # The way there.
+
+    def test_a_proxy_that_ends(self):
+        self.sshd.client_setting("ProxyCommand sh -c 'echo no way >&2'")
+        self.refused("the ProxyCommand of spoke, 'sh -c 'echo no way >&2'', ended.*it said: no way.*Run it by hand", no=["UNKNOWN", "kex_exchange"],
+                     key=self.own, one_text=False)
+
+    def test_a_hop_that_is_not_known(self):
+        config = self.sshd.ssh_config
+        config.write_text(config.read_text() + f"Host hop\n    HostName 127.0.0.1\n    Port {self.sshd.port}\n    IdentityFile {self.person}\n"
+                          f"    UserKnownHostsFile {self.dir}/none\n")
+        self.sshd.client_setting("ProxyJump hop")
+        self.refused("^ProxyJump hop: host key verification failed: \\[127.0.0.1\\]:[0-9]+ is not in known_hosts",
+                     "'cat /etc/ssh/ssh_host_\\*_key.pub \\| ssh-keygen -lf -' on hop", f"{self.dir}/none", no=["UNKNOWN", "kex_exchange"], key=self.own)
+
+    # In place of a server.
+
+    def test_other_services(self):
+        for serve, words, tries in (
+                (says(b"\x15\x03\x01\x00\x02\x02\x0a"), "is no SSH server: it began with ", 1),
+                (says(b"\r\n\r\n\r\n"), "is no SSH server: it began with an empty line\\. Check", 1),
+                (says(b"220 mail ESMTP\r\n"), "is no SSH server: it began with '220 mail ESMTP'\\. Check", 1),
+                (says(b"You are not welcome to use sshd from 127.0.0.1.\r\n"), "takes no connection from this machine's address.*hosts.allow", 1),
+                (says(b"Exceeded MaxStartups\r\n"), "\\(it said: Exceeded MaxStartups\\), several times", 3),
+                (says(b""), "closed the connection before its SSH greeting, several", 3),
+                (resets, "closed the connection before its SSH greeting, several", 3),
+                (says(b"SSH-1.5-OpenSSH_1.2\r\n"), "speaks SSH 1 only \\(SSH-1.5", 1)):
+            service = Service(serve)
+            self.addCleanup(service.close)
+            self.sshd.configure_client(port=service.port, key=self.own)
+            for way, fields in WAYS.items():
+                with self.subTest(words):
+                    before = service.seen
+                    self.refused(words, ways={way: fields}, key=self.own)
+                    self.assertEqual(service.seen - before, tries, way)
+
+    # Host keys.
+
+    def test_certificates_that_are_not_valid(self):
+        authority = harness.keygen(self.dir / "authority")
+        for principal, more, words in (("127.0.0.1", ["-V", "20200101:20210101"], "valid: expired\\. "),
+                                       ("other.example", [], "valid: name is not a listed principal\\. ")):
+            host = harness.keygen(self.dir / principal)
+            subprocess.run(["ssh-keygen", "-q", "-s", authority, "-I", "h", "-h", "-n", principal, *more, f"{host}.pub"], check=True)
+            self.use_server(f"HostKey {host}", f"HostCertificate {host}-cert.pub")
+            self.sshd.known_hosts.write_text("@cert-authority * " + pathlib.Path(f"{authority}.pub").read_text())
+            ways = {way: WAYS[way] for way in ("openssh", "auto", "rsync")}
+            self.refused("a host certificate that is not " + words, no=["libssh2 cannot verify", "ssh-keyscan"], ways=ways, key=self.own)
+
+    def test_the_file_of_its_type(self):
+        self.use_server(host_key_type="ecdsa")
+        self.sshd.known_hosts.write_text("")
+        self.refused("It shows SHA256:\\S+ \\(ecdsa-sha2-nistp256\\)\\. Compare that with 'ssh-keygen -lf /etc/ssh/ssh_host_ecdsa_key.pub' on spoke;",
+                     key=self.own)
+
+    def test_settings_of_this_machine(self):
+        self.sshd.client_setting("AddressFamily inet6")
+        self.refused("127.0.0.1 has no IPv6 address.*'AddressFamily inet6' in the ssh configuration", no=["spelling"], key=self.own, one_text=False)
+        self.sshd.configure_client(key=self.own)
+        self.sshd.client_setting("BindAddress 192.0.2.1")
+        self.refused("BindAddress 192.0.2.1 cannot be used for it", key=self.own)
+
+    def test_a_limit_of_file_sizes(self):
+        """What ssh says of its configuration is not believed where some of it may be missing: whom not to trust, say."""
+        self.write_config([self.spoke()])
+        for blocks in ("1", "3", "4"):
+            done = subprocess.run(["bash", "-c", f"ulimit -f {blocks}; exec {harness.HUB} sync run -c {self.config}"], text=True,
+                                  capture_output=True, env=self.environment())
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(done.stdout, "spoke -G' could not be read: its output was larger than.*'ulimit -f' shows the limit")
+
+    # A person's login.
+
+    def adds(self, *words, no=()):
+        self.config.write_text(f"hub:\n  ssh_config: {self.sshd.ssh_config}\n  database_dir: {self.dir}/data\n")
+        agents = self.dir / "agents"
+        agents.mkdir(exist_ok=True)
+        if not any(agents.iterdir()):
+            os.symlink(harness.AGENT, agents / f"pi-brain-agent-{os.uname().machine}")
+        self.sshd.authorized_keys.write_text(pathlib.Path(f"{self.person}.pub").read_text())
+        self.sshd.configure_client()
+        done = subprocess.run([harness.HUB, "spoke", "add", "new", "spoke", "--dry-run", "--agents", agents, "-c", self.config], text=True,
+                              capture_output=True, env=self.environment(), stdin=subprocess.DEVNULL, start_new_session=True)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        for word in words:
+            self.assertRegex(done.stdout + done.stderr, word)
+        for word in no:
+            self.assertNotRegex(done.stdout + done.stderr, word)
+
+    def test_a_person_is_asked_for_more(self):
+        self.use_server("Match User *", "PasswordAuthentication yes", "AuthenticationMethods publickey,password")
+        self.adds("accepted the key, and wants more: password\\. Nobody can be asked for that here: do it at a terminal, without --batch",
+                  no=["A run", "shell does not exist", "exception"])
+
+    def test_a_person_meets_a_server_without_sessions(self):
+        self.use_server("MaxSessions 0")
+        self.adds("the login at spoke worked, but the server opened no session", no=["could not connect", "Transferred"])
+
+    def test_a_person_meets_a_command_of_the_servers(self):
+        self.use_server("ForceCommand internal-sftp")
+        self.adds("it said: This service allows sftp connections only\\)", "does ForceCommand in its sshd_config")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
