@@ -479,7 +479,7 @@ class RsyncSync {
 
   // Once: where the key cannot be remembered, it is new to each ssh.
   void warnOfNewKey(const RsyncRun& ran) {
-    auto warning = target_ && !warnedOfKey_ ? newKeyBySsh(*target_, known_, ran.errors) : "";
+    auto warning = target_ && !warnedOfKey_ ? newKeyBySsh(*target_, known_, ran.login) : "";
     if (warning.empty()) return;
     warn(std::move(warning));
     warnedOfKey_ = true;
