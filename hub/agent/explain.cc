@@ -149,11 +149,13 @@ std::string explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std
 }
 
 std::string explainCut(const SpokeConfig& spoke, const Farewell& farewell) {
-  return absl::StrCat("the login at ", placeOf(spoke),
-                      " worked, but the connection ended before pi-brain-agent began (",
+  return absl::StrCat("the connection to ", placeOf(spoke),
+                      " was lost after the login, before pi-brain-agent began (",
                       withoutFullStop(farewell.cutOff), ").",
-                      saidSuffix(lastWords(farewell.errors)), " ", WHY_CUT_AFTER_LOGIN,
-                      ". If it is neither, the machine may have gone down meanwhile.");
+                      saidSuffix(lastWords(farewell.errors)),
+                      " The machine may have gone down or lost its network: run it again. If it "
+                      "happens each time: ",
+                      WHY_CUT_AFTER_LOGIN, ".");
 }
 
 std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,

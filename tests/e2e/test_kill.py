@@ -106,18 +106,21 @@ class Kill(FaultCase):
         there is none. `staged`: it leaves incomplete files at times."""
         order = list(range(ROUNDS))
         self.rng.shuffle(order)
-        for number, slot in enumerate(order):
+        for number, slot in enumerate(order + order):
+            # On a machine that was busy when the run was timed, many come too late: then there are more of them.
+            if number >= ROUNDS and self.seen["in time"] > ROUNDS * 0.6:
+                break
             self.change()
             self.start_busy()
             source = contents(self.source)
             self.seen["in time"] += self.killed_run(find, (slot + 0.5) / ROUNDS)
             self.look(self.assert_promised(source), source)
             # In between the next run meets what an interrupted one left, and more changes.
-            if number % 2 or number == ROUNDS - 1:
+            if number % 2 or number >= ROUNDS - 1:
                 self.settle()
             else:
                 self.note()
-        print(f"{self._testMethodName}: {ROUNDS} rounds: {self.seen}, runs of {self.duration:.2f} s")
+        print(f"{self._testMethodName}: {number} rounds: {self.seen}, runs of {self.duration:.2f} s")
         # Otherwise the instants were not what they are meant to be.
         self.assertGreater(self.seen["in time"], ROUNDS * 0.6, self.seen)
         self.assertGreater(self.seen["half done"], ROUNDS * 0.1, self.seen)

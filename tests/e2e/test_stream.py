@@ -117,10 +117,11 @@ class Faults(HubCase):
                     message = self.fails_in_time(15)
                     self.assertRegex(message, r"closed the connection before its SSH greeting, several times|"
                                               r"broke off at the step '.*': Connection reset by peer\.|"
-                                              r"was lost in the middle of the run \(Connection reset by peer\)\.")
+                                              r"was lost (after the login, before pi-brain-agent began|in the middle of the run) "
+                                              r"\(Connection reset by peer\)\.")
                     messages.add(message.split(":")[0])
         # Of each stage there was one.
-        for stage in ("before its SSH greeting", "'key exchange'", "'login'", "was lost in the middle"):
+        for stage in ("before its SSH greeting", "'key exchange'", "'login'", "was lost after the login", "was lost in the middle"):
             self.assertTrue(any(stage in message for message in messages), (stage, messages))
         self.sync()
         self.assert_mirrored()
