@@ -1,4 +1,5 @@
 """SSH servers as people harden them: which program reaches each, and that a run by `ssh: auto` does."""
+import json
 import os
 import pathlib
 import pwd
@@ -6,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 import unittest
 
