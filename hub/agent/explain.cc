@@ -70,6 +70,11 @@ std::string howToMendHub(const std::string& what, const std::string& mirror) {
   return "";
 }
 
+// The same for an exception, unless it is of the peer's making.
+std::string howToMend(const kj::Exception& error, const std::string& mirror) {
+  return isThePeers(error) ? "" : howToMendHub(plainWords(error), mirror);
+}
+
 std::string addCommand(const SpokeConfig& spoke) {
   return absl::StrCat("'pi-brain spoke add ", shellQuote(spoke.name), " ",
                       spoke.source.user.empty() ? "" : escapeForTerminal(spoke.source.user) + "@",
@@ -165,7 +170,7 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
   auto said = lastWords(farewell.errors);
   constexpr char RESUME[] =
       " The mirror is intact, and the next run goes on from where this one stopped.";
-  auto mend = isThePeers(error) ? "" : howToMendHub(what, spoke.path);
+  auto mend = howToMend(error, spoke.path);
   if (lacksMeans(error) || !mend.empty()) {
     return absl::StrCat(escapeBriefly(what, MAX_OWN_TEXT), ".", mend, RESUME);
   }
@@ -211,7 +216,9 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
 
 std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& error,
                                 const Heard& heard, uint32_t idleSeconds) {
-  if (heard.agent) return explainBroken(spoke, error, heard.farewell);
+  // What this machine lacks is no news of the spoke.
+  bool lacking = lacksMeans(error) || !howToMend(error, spoke.path).empty();
+  if (heard.agent || lacking) return explainBroken(spoke, error, heard.farewell);
   // Behind a login that worked, silence is not the network's.
   if (fellSilent(error) && !spoke.source.host.empty()) {
     return explainNoStart(spoke, idleSeconds, heard.noise);
@@ -220,7 +227,7 @@ std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& e
   bool silent = fellSilent(error) || trickled(error);
   bool noisy = heard.noise.size() > MAX_SHELL_NOISE;
   bool cut = !silent && !noisy && !farewell.flooded && !farewell.cutOff.empty();
-  if (cut && !spoke.source.host.empty() && !lacksMeans(error)) return explainCut(spoke, farewell);
+  if (cut && !spoke.source.host.empty()) return explainCut(spoke, farewell);
   return silent || (!farewell.cutOff.empty() && !noisy)
              ? explainBroken(spoke, error, farewell)
              : explainNoAgent(spoke, heard.noise, farewell);
