@@ -227,7 +227,9 @@ std::string brokeOff(const SshTarget& target, SshStep step, const std::string& w
   return absl::StrCat("the SSH connection to ", where(target), " broke off at the step '",
                       nameOf(step), "': ", withoutFullStop(escapeForTerminal(why)), ". Try '",
                       sshInvocation(target), " -v true'.",
-                      step == SshStep::COMMAND ? absl::StrCat(" ", WHY_CUT_AFTER_LOGIN, ".") : "");
+                      step == SshStep::COMMAND
+                          ? absl::StrCat(" If it happens each time: ", WHY_CUT_AFTER_LOGIN, ".")
+                          : "");
 }
 
 std::string nothingInCommon(const SshTarget& target, const std::string& said) {

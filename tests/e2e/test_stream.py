@@ -133,7 +133,8 @@ class Faults(HubCase):
             for after in range(0, 3800, 200):
                 with self.subTest(f"{fault} after {after}"), self.relay(fault, after):
                     message = self.fails_in_time(15)
-                    self.assertRegex(message, "ssh could not connect to|before its SSH greeting|was lost in the middle of the run")
+                    self.assertRegex(message, "ssh could not connect to|before its SSH greeting|broke off at the step 'command'|"
+                                              "was lost (after the login|in the middle of the run)")
                     lost += "was lost" in message
         self.assertGreater(lost, 2)
 
