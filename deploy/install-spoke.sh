@@ -432,7 +432,7 @@ check_login_shell() {
     *'pi-brain-agent '[0-9]*) return ;;
   esac
   [ -z "$answer" ] || answer=" (it said: $(printf '%s' "$answer" | tail -c 300))"
-  die "the login shell of ${user:-this user}, ${shell:-/bin/sh}, does not start the agent$answer. It has to be a shell that runs a program by its path, not nologin, nor a restricted one such as rbash: 'sudo chsh -s /bin/sh ${user:-USER}' gives the account another."
+  die "the login shell of ${user:-this user}, ${shell:-/bin/sh}, does not start the agent$answer. nologin and restricted shells (rbash) cannot run it. Give the account another shell: sudo chsh -s /bin/sh ${user:-USER}"
 }
 
 # The addresses that a line is for.
@@ -442,7 +442,7 @@ check_line() {
   line_did=same
   case $(lines_here "$blob") in
     *.local/lib/pi-brain/pi-brain-agent*) ;;
-    *) die "the line of the key $(fingerprint) in $keys does not start $agent, so an upgrade of that would change nothing. 'pi-brain spoke add' mends the line." ;;
+    *) die "the line of the key $(fingerprint) in $keys does not start $agent, so upgrading that would have no effect. Run 'pi-brain spoke add' to fix the line." ;;
   esac
 }
 

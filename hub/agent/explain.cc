@@ -109,16 +109,15 @@ std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
     auto user = escapeForTerminal(shellQuote(userOf(spoke)));
     return absl::StrCat(
         "the login shell on ", place, " does not start pi-brain-agent.", saidSuffix(said),
-        " It has to be a shell that runs a program by its path, not nologin, nor a "
-        "restricted one such as rbash. On the spoke, 'getent passwd ",
-        user, "' shows it, and 'sudo chsh -s /bin/sh ", user, "' gives the account another.");
+        " nologin and restricted shells (rbash) cannot run it. On the spoke, 'getent passwd ", user,
+        "' shows the shell, and 'sudo chsh -s /bin/sh ", user, "' sets another.");
   }
   if (missing) {
     return absl::StrCat(
         "pi-brain-agent is not installed on ", place, ", or not where it was looked for.",
         saidSuffix(said),
         spoke.source.host.empty()
-            ? std::string(" It has to be on PATH.")
+            ? std::string(" Put it on the PATH, or beside pi-brain.")
             : absl::StrCat(
                   " ", addCommand(spoke),
                   " puts it there, and its full path into the command=\"…\" of the spoke's "

@@ -74,7 +74,6 @@ Paths pathsOf(const Known& known, const Listing& listing);
 // made of the first, and of that the files `fetched` are in the mirror by now. Nothing if the
 // spoke's directories did not rest meanwhile. Without what the spoke may have:
 // - but skips: a symlink to a directory, say, stands for all that the mirror has beneath its path;
-// - or in a directory that did not settle;
 // - or under another name that the mirror has not yet.
 std::vector<GoneFile> goneTwice(const Plan& plan, const Tree& mirror, const Paths& kept,
                                 const Known& known, const Listing& second,
