@@ -139,16 +139,16 @@ AgentInfo AgentSession::greet() {
 
 Listing AgentSession::scan(const Known& known, kj::FunctionParam<void(const AgentInfo&)> greeted) {
   using Answer = capnp::Response<proto::Spoke::HelloResults>;
-  kj::Maybe<kj::Promise<Answer>> hello;
+  kj::Promise<Answer> hello = nullptr;
   if (!greeted_) {
     auto sent = sendHello();
     sessions_ = sent.getSessions();
-    hello = kj::Promise<Answer>(kj::mv(sent));
+    hello = kj::mv(sent);
   }
   auto blocks = scanRequest(known, false).send().getListing();
   auto firstBlock = blocks.nextRequest().send();
-  KJ_IF_MAYBE(promise, hello) {
-    auto response = wait(kj::mv(*promise));
+  if (!greeted_) {
+    auto response = wait(kj::mv(hello));
     greeted(answered(response.getSpoke()));
     greeted_ = true;
   }
