@@ -27,10 +27,7 @@ ConnectOptions connectOptionsOf(const SpokeConfig& spoke, const RunOptions& opti
 void syncByAgent(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
                  Store* store, std::unique_ptr<SpokeReach> reach, SpokeReport& report,
                  Progress& progress) {
-  if (reach == nullptr) {
-    reach = std::make_unique<SpokeReach>(spoke);
-    if (store != nullptr) reach->dialEarly(*store);
-  }
+  if (reach == nullptr) reach = std::make_unique<SpokeReach>(spoke, store);
   auto io = kj::setupAsyncIo();
   SyncPass pass(config, spoke, options, store, report, progress);
   progress.phase = Progress::Phase::CONNECTING;
@@ -39,7 +36,7 @@ void syncByAgent(const Config& config, const SpokeConfig& spoke, const RunOption
   KJ_DEFER(report.wire = session.wire());
   session.converse([&]() {
     pass.run(session, [&]() {
-      if (store != nullptr && !options.dryRun) reach->remember(*store);
+      if (!options.dryRun) reach->remember();
     });
   });
 }

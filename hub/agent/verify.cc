@@ -64,7 +64,7 @@ class SpokeVerify {
     ConnectOptions options;
     options.warn = [this](std::string text) { warn(std::move(text)); };
     options.chose = [this](std::string which) { result_.report.transport = std::move(which); };
-    auto connection = SpokeReach(spoke_).connect(std::move(options), io_);
+    auto connection = SpokeReach(spoke_, store_).connect(std::move(options), io_);
     AgentSession session(spoke_, kj::mv(connection), io_,
                          AgentSession::limitsOf(spoke_, config_.hub));
     KJ_DEFER(result_.report.wire = session.wire());

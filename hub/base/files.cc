@@ -14,6 +14,11 @@
 
 namespace pibrain {
 
+std::string fileState(const struct stat& st) {
+  return absl::StrCat(st.st_dev, " ", st.st_ino, " ", st.st_size, " ", st.st_mtim.tv_sec, ".",
+                      st.st_mtim.tv_nsec, " ", st.st_ctim.tv_sec, ".", st.st_ctim.tv_nsec);
+}
+
 absl::Status makeDirectories(const std::string& path) {
   for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     auto part = path.substr(0, end);

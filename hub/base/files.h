@@ -2,6 +2,7 @@
 // Files on the hub's own disk, where all paths are the user's.
 
 #include <absl/status/status.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <optional>
@@ -14,6 +15,9 @@ absl::Status makeDirectories(const std::string& path);
 
 // Puts a file with this text and mode in the place of what is at `path`, by rename.
 absl::Status replaceFile(const std::string& path, const std::string& text, mode_t mode);
+
+// The text that differs when a file was replaced or changed, as far as stat() can tell.
+std::string fileState(const struct stat& st);
 
 // Whether there is something at `path` that only waits to be read, or may: a pipe, a socket, a
 // device other than /dev/null.

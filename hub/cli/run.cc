@@ -84,29 +84,14 @@ class RunPrinter {
   std::unique_ptr<LiveView> live_;  // null: nobody looks on
 };
 
-// The history, opened when it is first wanted: who is due depends on it, and otherwise connecting
-// need not wait for it.
-class History {
- public:
-  History(const Config& config, bool dryRun) : config_(config), dryRun_(dryRun) {}
-
-  // Null if there is none, or it cannot be used, which is said once.
-  Store* get() {
-    if (!opened_) {
-      opened_ = dryRun_ ? Store::openExisting(config_.hub.databaseDir, warn)
-                        : Store::open(config_.hub.databaseDir, warn);
-      if (!opened_->ok()) {
-        warn(absl::StrCat("this run will not be recorded: ", opened_->status().message()));
-      }
-    }
-    return opened_->ok() ? (*opened_)->get() : nullptr;
-  }
-
- private:
-  const Config& config_;
-  const bool dryRun_;
-  std::optional<absl::StatusOr<std::unique_ptr<Store>>> opened_;
-};
+// Null if there is none, or it cannot be used, which is said.
+std::unique_ptr<Store> openHistory(const Config& config, bool dryRun) {
+  auto opened = dryRun ? Store::openExisting(config.hub.databaseDir, warn)
+                       : Store::open(config.hub.databaseDir, warn);
+  if (opened.ok()) return std::move(*opened);
+  warn(absl::StrCat("this run will not be recorded: ", opened.status().message()));
+  return nullptr;
+}
 
 // Cron and timers start a run for all spokes as often as guides say; one that says nothing about
 // its schedule is due as often.
@@ -165,17 +150,16 @@ int syncRun(const RunArguments& arguments) {
     if (!opened.ok()) return complain(std::string(opened.status().message())), EXIT_USAGE;
     log = std::move(*opened);
   }
-  History history(config, arguments.dryRun);
+  auto store = openHistory(config, arguments.dryRun);
   if (arguments.due) {
-    std::erase_if(ours, [&](auto* spoke) { return !isDue(*spoke, history.get()); });
+    std::erase_if(ours, [&](auto* spoke) { return !isDue(*spoke, store.get()); });
   }
   RunPrinter printer(arguments, ours, std::move(log));
   for (auto& report : reports) printer.ended(report);
   RunObserver observer;
   observer.began = [&](auto& spoke, auto& progress) { printer.began(spoke, progress); };
   observer.ended = [&](auto& report) { printer.ended(report); };
-  auto synced = syncSpokes(
-      config, ours, optionsOf(arguments, ours.size()), [&]() { return history.get(); }, observer);
+  auto synced = syncSpokes(config, ours, optionsOf(arguments, ours.size()), store.get(), observer);
   reports.insert(reports.end(), synced.begin(), synced.end());
   printer.finish(reports);
   int code = exitCodeOf(reports);

@@ -9,31 +9,49 @@
 #include "hub/connect/connect.h"
 #include "hub/ssh/config-files.h"
 #include "hub/ssh/libssh2/dial.h"
+#include "hub/ssh/openssh-client.h"
 
 namespace pibrain {
 
-SpokeReach::SpokeReach(const SpokeConfig& spoke) : spoke_(spoke) {
+namespace {
+
+constexpr char SSH[] = "ssh";
+
+}  // namespace
+
+SpokeReach::SpokeReach(const SpokeConfig& spoke, Store* store, const MayDial& mayDial)
+    : spoke_(spoke), store_(store) {
   if (spoke.source.host.empty()) return;
+  if (store != nullptr) {
+    if (auto known = store->programVersion(SSH)) recallSshVersion({known->state, known->version});
+  }
   // Before ssh reads it: what is changed meanwhile is seen by the next run.
   auto request = sshRequestOf(spoke);
   configState_ = sshConfigState(request);
   resolution_.emplace(request);
+  if (store != nullptr) dialEarly(mayDial);
 }
 
-void SpokeReach::dialEarly(Store& store, const std::function<bool(const Endpoint&)>& mayDial) {
-  if (!resolution_ || spoke_.ssh == SshMode::OPENSSH) return;
-  store_ = &store;
-  last_ = store.lastEndpoint(spoke_.name);
+void SpokeReach::dialEarly(const MayDial& mayDial) {
+  if (spoke_.ssh == SshMode::OPENSSH) return;
+  last_ = store_->lastEndpoint(spoke_.name);
   // Otherwise the way there may be another by now: through a proxy, say.
   bool sameWay = last_ && !configState_.empty() && last_->configState == configState_;
   if (sameWay && mayDial(*last_)) early_ = std::make_shared<EarlyDial>(*last_);
 }
 
-void SpokeReach::remember(Store& store) const {
+void SpokeReach::remember() const {
+  if (store_ == nullptr) return;
   // What is lost here costs a few milliseconds.
-  if (reached_ != last_) (void)store.setLastEndpoint(spoke_.name, reached_);
+  if (reached_ != last_) (void)store_->setLastEndpoint(spoke_.name, reached_);
   if (!whyNotLibssh2_.empty()) {
-    (void)store.setWhyNotLibssh2(spoke_.name, server_, whyNotLibssh2_, wallClockNanos());
+    (void)store_->setWhyNotLibssh2(spoke_.name, server_, whyNotLibssh2_, wallClockNanos());
+  }
+  auto ssh = sshVersionToRecall();
+  if (!ssh) return;
+  auto known = store_->programVersion(SSH);
+  if (!known || known->state != ssh->program) {
+    (void)store_->setProgramVersion(SSH, {ssh->program, ssh->said});
   }
 }
 

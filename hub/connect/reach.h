@@ -17,26 +17,28 @@ namespace pibrain {
 // The way to the agent of a spoke whose method is AGENT, wherever it is.
 class SpokeReach {
  public:
-  // Begins to ask ssh for its configuration, which takes a moment.
-  explicit SpokeReach(const SpokeConfig& spoke);
+  using MayDial = std::function<bool(const Endpoint&)>;
 
-  // Uses what is known of the way from last time, and begins to connect to where the spoke was. The
-  // store has to outlive connect(). `mayDial`: whether one more may be begun to that place.
-  void dialEarly(
-      Store& store,
-      const std::function<bool(const Endpoint&)>& mayDial = [](auto&) { return true; });
+  // Begins to ask ssh for its configuration, which takes a moment, and to connect to where the
+  // spoke was last time. `store` (null: nothing is known) has to outlive it. `mayDial`: whether one
+  // more connection may be begun to that place.
+  SpokeReach(
+      const SpokeConfig& spoke, Store* store, const MayDial& mayDial = [](auto&) { return true; });
 
   // Starts the agent, with the spoke's own settings in place of `options.mode` and
   // `options.timeoutSeconds`. Throws Failure.
   kj::Own<Connection> connect(ConnectOptions options, kj::AsyncIoContext& io);
 
-  // To be called when the agent has answered: it is here that the next run looks first.
-  void remember(Store& store) const;
+  // To be called when the agent has answered: what was found on the way is where the next run looks
+  // first.
+  void remember() const;
 
  private:
+  void dialEarly(const MayDial& mayDial);
+
   const SpokeConfig& spoke_;
+  Store* const store_;
   std::optional<SshResolution> resolution_;  // none: the source is on this machine
-  Store* store_ = nullptr;
   std::optional<Endpoint> last_, reached_;
   std::string configState_;
   std::string server_;         // what whyNotLibssh2_ is about

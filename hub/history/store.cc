@@ -35,7 +35,7 @@ int errnoOf(sqlite3* db, const std::string& path) {
   return why == ENOENT ? writing(nearestTo(path).path) : why;
 }
 
-constexpr int64_t SCHEMA_VERSION = 6;  // as SCHEMA sets it
+constexpr int64_t SCHEMA_VERSION = 7;  // as SCHEMA sets it
 // Before version 3, runs did not say by how much files grew.
 constexpr int64_t HAS_RUNS = 1, HAS_BYTES_GROWN = 3;
 constexpr char ADD_BYTES_GROWN[] =
@@ -100,7 +100,12 @@ constexpr char SCHEMA[] = R"(
     reason TEXT NOT NULL,
     at_ns INTEGER NOT NULL
   ) WITHOUT ROWID;
-  PRAGMA user_version = 6;
+  CREATE TABLE IF NOT EXISTS programs (
+    name TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    version TEXT NOT NULL
+  ) WITHOUT ROWID;
+  PRAGMA user_version = 7;
 )";
 
 // What the runs have had since version 1, and what all have of this version.
@@ -112,7 +117,9 @@ constexpr const char* COLUMNS[] = {"SELECT bytes_grown FROM runs",
                                    "SELECT spoke, address, port, config_state FROM reached",
                                    "SELECT spoke, version, sandbox, at_ns FROM contacts",
                                    "SELECT spoke, path FROM failed",
-                                   "SELECT spoke, identity, traits FROM filesystems"};
+                                   "SELECT spoke, identity, traits FROM filesystems",
+                                   "SELECT spoke, server, reason, at_ns FROM not_libssh2",
+                                   "SELECT name, state, version FROM programs"};
 
 // A run a minute is remembered for a week, one every quarter of an hour for three months. What is
 // older is dropped now and then.
@@ -603,6 +610,28 @@ absl::Status Store::setWhyNotLibssh2(const std::string& spoke, const std::string
     insert.bind(server);
     insert.bind(reason);
     insert.bind(now);
+    return insert.step() == SQLITE_DONE ? absl::OkStatus() : error();
+  });
+}
+
+std::optional<Store::ProgramVersion> Store::programVersion(const std::string& name) {
+  return use([&]() -> std::optional<ProgramVersion> {
+    Statement select(*this, "SELECT state, version FROM programs WHERE name = ?");
+    if (!select.prepared()) return std::nullopt;
+    select.bind(name);
+    if (select.step() != SQLITE_ROW) return std::nullopt;
+    return ProgramVersion{select.text(0), select.text(1)};
+  });
+}
+
+absl::Status Store::setProgramVersion(const std::string& name, const ProgramVersion& program) {
+  return use([&]() -> absl::Status {
+    Statement insert(*this,
+                     "INSERT OR REPLACE INTO programs (name, state, version) VALUES (?, ?, ?)");
+    if (!insert.prepared()) return error();
+    insert.bind(name);
+    insert.bind(program.state);
+    insert.bind(program.version);
     return insert.step() == SQLITE_DONE ? absl::OkStatus() : error();
   });
 }

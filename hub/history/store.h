@@ -80,6 +80,14 @@ class Store {
   absl::Status setWhyNotLibssh2(const std::string& spoke, const std::string& server,
                                 const std::string& reason, int64_t now);
 
+  // What a program of this machine said of its version, and the file that it was then, as text.
+  struct ProgramVersion {
+    std::string state;
+    std::string version;
+  };
+  std::optional<ProgramVersion> programVersion(const std::string& name);
+  absl::Status setProgramVersion(const std::string& name, const ProgramVersion& program);
+
   // What was found out of the filesystem that a mirror is on, as text; none if it is another one
   // than `identity` says, or was never looked at.
   std::optional<std::string> filesystemTraits(const std::string& spoke,

@@ -159,7 +159,7 @@ class Examiner {
     judgeModes(tree);
     auto known = describeMirror(tree, kept(), mirrorDigests_);
     began_ = std::chrono::steady_clock::now();
-    AgentSession session(spoke_, SpokeReach(spoke_).connect(options(), io), io,
+    AgentSession session(spoke_, SpokeReach(spoke_, nullptr).connect(options(), io), io,
                          AgentSession::limitsOf(spoke_, config_.hub));
     session.converse([&]() {
       auto listing =

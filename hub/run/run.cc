@@ -22,38 +22,29 @@ namespace {
 using Reaches = std::vector<std::unique_ptr<SpokeReach>>;
 
 // Begins to look for the way to the spokes whose turn is first. Starts no thread.
-Reaches beginToReach(const std::vector<const SpokeConfig*>& spokes, size_t jobs) {
-  Reaches reaches(spokes.size());
-  for (size_t i = 0; i < std::min(jobs, spokes.size()); ++i) {
-    if (spokes[i]->method != SyncMethod::AGENT) continue;
-    // What fails here fails again in its turn, and is reported there.
-    kj::runCatchingExceptions([&]() { reaches[i] = std::make_unique<SpokeReach>(*spokes[i]); });
-  }
-  return reaches;
-}
-
-// Goes on with that: begins to connect to where those spokes were last time.
-void dialEarly(Reaches& reaches, Store& store) {
+Reaches beginToReach(const std::vector<const SpokeConfig*>& spokes, size_t jobs, Store* store) {
   // Those who have to wait for their turn would be connections that nobody logs in with.
   std::map<std::string, int> begun;
   auto mayDial = [&](const Endpoint& to) {
     return begun[absl::StrCat(to.address, " ", to.port)]++ < ConnectTurn::MOST;
   };
-  for (auto& reach : reaches) {
-    if (reach != nullptr) reach->dialEarly(store, mayDial);
+  Reaches reaches(spokes.size());
+  for (size_t i = 0; i < std::min(jobs, spokes.size()); ++i) {
+    if (spokes[i]->method != SyncMethod::AGENT) continue;
+    // What fails here fails again in its turn, and is reported there.
+    kj::runCatchingExceptions(
+        [&]() { reaches[i] = std::make_unique<SpokeReach>(*spokes[i], store, mayDial); });
   }
+  return reaches;
 }
 
 }  // namespace
 
 std::vector<SpokeReport> syncSpokes(const Config& config,
                                     const std::vector<const SpokeConfig*>& spokes,
-                                    const RunOptions& options,
-                                    const std::function<Store*()>& history,
+                                    const RunOptions& options, Store* store,
                                     const RunObserver& observer) {
-  auto reaches = beginToReach(spokes, options.jobs);
-  auto* store = history();
-  if (store != nullptr) dialEarly(reaches, *store);
+  auto reaches = beginToReach(spokes, options.jobs, store);
   initLibraries();
   std::vector<Progress> progress(spokes.size());
   std::vector<SpokeReport> reports(spokes.size());

@@ -20,13 +20,11 @@ struct RunObserver {
 };
 
 // Syncs the spokes, each in a thread of its own, and records them in the history. One spoke's
-// failure leaves the others alone. `history` is called once, while ssh is asked for the way to the
-// first `options.jobs` spokes: it takes a moment. It returns null if there is none. The reports
-// come in the order of the spokes.
+// failure leaves the others alone. `store`: null if there is no history. The reports come in the
+// order of the spokes.
 std::vector<SpokeReport> syncSpokes(const Config& config,
                                     const std::vector<const SpokeConfig*>& spokes,
-                                    const RunOptions& options,
-                                    const std::function<Store*()>& history,
+                                    const RunOptions& options, Store* store,
                                     const RunObserver& observer);
 
 }  // namespace pibrain

@@ -140,7 +140,7 @@ class Manager {
   // `root`: and for this spoke's directory.
   void prove(const SpokeConfig& spoke, bool root) {
     auto io = kj::setupAsyncIo();
-    AgentSession session(spoke, SpokeReach(spoke).connect(ConnectOptions(), io), io,
+    AgentSession session(spoke, SpokeReach(spoke, nullptr).connect(ConnectOptions(), io), io,
                          {std::min(spoke.timeoutSeconds, 60u), 1 << 20});
     AgentInfo agent;
     session.converse([&]() { checkVersion(spoke, agent = session.greet()); });

@@ -53,9 +53,7 @@ class Reader {
       absl::StrAppend(&state_, path, " -\n");
       return true;
     }
-    absl::StrAppend(&state_, path, " ", st.st_dev, " ", st.st_ino, " ", st.st_size, " ",
-                    st.st_mtim.tv_sec, ".", st.st_mtim.tv_nsec, " ", st.st_ctim.tv_sec, ".",
-                    st.st_ctim.tv_nsec, "\n");
+    absl::StrAppend(&state_, path, " ", fileState(st), "\n");
     if (isNoFile(path)) noFile_ = path;
     auto text = readWholeFile(path);
     if (!text) return false;

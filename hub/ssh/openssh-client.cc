@@ -2,13 +2,21 @@
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
+#include <elf.h>
+#include <fcntl.h>
+#include <kj/io.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "common/text/text.h"
 #include "hub/base/failure.h"
+#include "hub/base/files.h"
 #include "hub/base/subprocess.h"
 
 namespace pibrain {
@@ -19,10 +27,28 @@ constexpr char OPENSSH[] = "OpenSSH_";
 
 struct Client {
   std::string path;
-  std::string version;  // the line of what `ssh -V` says that names OpenSSH, or else the first
+  // Its `said`: the line of what `ssh -V` says that names OpenSSH, or else the first. Its
+  // `program`: empty for a script.
+  SshVersion version;
 
-  bool isOpenssh() const { return version.starts_with(OPENSSH); }
+  bool isOpenssh() const { return version.said.starts_with(OPENSSH); }
 };
+
+std::mutex mutex;     // for what follows
+Client last;          // no path: none was asked
+SshVersion recalled;  // no program: nothing is known
+
+// Empty: that file may stay the same when another program takes its place.
+std::string stateOf(const std::string& path) {
+  kj::AutoCloseFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat st;
+  char magic[SELFMAG];
+  if (file.get() < 0 || fstat(file, &st) != 0 || read(file, magic, SELFMAG) != SELFMAG ||
+      memcmp(magic, ELFMAG, SELFMAG) != 0) {
+    return "";
+  }
+  return absl::StrCat(path, " ", fileState(st));
+}
 
 std::string askVersion(const std::string& path) {
   auto output = runProgram({path, "-V"}, std::chrono::seconds(5));
@@ -36,16 +62,27 @@ std::string askVersion(const std::string& path) {
 }
 
 std::optional<Client> client() {
-  static std::mutex mutex;
-  static Client last;
   auto path = findProgram("ssh");
   if (!path) return std::nullopt;
   std::lock_guard lock(mutex);
-  if (last.path != *path) last = {*path, askVersion(*path)};
+  if (last.path == *path) return last;
+  last = {*path, {stateOf(*path), ""}};
+  bool known = !recalled.program.empty() && recalled.program == last.version.program;
+  last.version.said = known ? recalled.said : askVersion(*path);
   return last;
 }
 
 }  // namespace
+
+void recallSshVersion(SshVersion known) {
+  std::lock_guard lock(mutex);
+  recalled = std::move(known);
+}
+
+std::optional<SshVersion> sshVersionToRecall() {
+  std::lock_guard lock(mutex);
+  return last.version.program.empty() ? std::nullopt : std::optional(last.version);
+}
 
 std::optional<std::string> findOpenssh() {
   auto found = client();
@@ -55,11 +92,12 @@ std::optional<std::string> findOpenssh() {
 std::string whatIsNotOpenssh() {
   auto found = client();
   if (!found) return "there is no ssh on PATH";
-  return absl::StrCat(escapeForTerminal(found->path), " is not OpenSSH's client",
-                      found->version.empty()
-                          ? ""
-                          : absl::StrCat(" ('ssh -V' says: ",
-                                         escapeForTerminal(shorten(found->version, 100)), ")"));
+  return absl::StrCat(
+      escapeForTerminal(found->path), " is not OpenSSH's client",
+      found->version.said.empty()
+          ? ""
+          : absl::StrCat(" ('ssh -V' says: ", escapeForTerminal(shorten(found->version.said, 100)),
+                         ")"));
 }
 
 std::string requireOpenssh(const std::string& host) {

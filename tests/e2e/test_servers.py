@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -280,6 +281,47 @@ class Servers(HubCase):
                 if "ssh" in fields:
                     self.assertIn("there is no ssh on PATH", self.pi_brain("sync", "run", env=without).stdout)
         self.assertEqual(sshd.log.read_text().count("Connection from"), before)
+
+    def test_what_ssh_is_is_asked_once(self):
+        """The answer holds for as long as the program is the same. A script may start another one and stay as it is."""
+        programs = self.dir / "bin"
+        programs.mkdir()
+        ssh = programs / "ssh"
+        environment = {**self.environment(), "PATH": f"{programs}:{os.environ['PATH']}"}
+        self.write_config([self.spoke()])
+
+        def asked():
+            trace = self.dir / "trace"
+            done = subprocess.run(["strace", "-f", "-qq", "-s", "4096", "-e", "trace=execve", "-o", trace, harness.HUB, "sync", "run", "-c", self.config],
+                                  env=environment, capture_output=True, text=True)
+            return re.findall(rf'execve\("{re.escape(str(ssh))}", \["[^"]*", "(-[VG])"', trace.read_text()), done
+
+        def expect(*options):
+            options_seen, done = asked()
+            self.assertEqual(options_seen, list(options), done.stdout + done.stderr)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+        shutil.copy(shutil.which("ssh"), ssh)
+        expect("-V", "-G")
+        expect("-G")
+        expect("-G")
+        ssh.unlink()
+        shutil.copy(shutil.which("ssh"), ssh)
+        expect("-V", "-G")
+        expect("-G")
+        self.assertEqual(self.pi_brain("sync", "run", env=self.environment()).returncode, 0)  # the one of the system
+        expect("-V", "-G")
+        times = ssh.stat()
+        shutil.copy(shutil.which("dbclient"), ssh)
+        os.utime(ssh, ns=(times.st_atime_ns, times.st_mtime_ns))
+        seen, done = asked()
+        self.assertEqual((seen, done.returncode), (["-V"], 1))
+        self.assertIn(f"{ssh} is not OpenSSH's client ('ssh -V' says: Dropbear", done.stdout)
+        ssh.unlink()
+        ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} "$@"\n')
+        ssh.chmod(0o755)
+        expect("-V", "-G")
+        expect("-V", "-G")
 
     def test_no_ssh_and_no_configuration(self):
         """libssh2 connects with ssh's defaults: port 22 and ~/.ssh."""

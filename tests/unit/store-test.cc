@@ -425,6 +425,16 @@ TEST_F(StoreTest, placeThatCannotBeIsAnError) {
   EXPECT_FALSE(Store::open(dir_ / "taken", {}).ok());
 }
 
+TEST_F(StoreTest, programVersion) {
+  open();
+  EXPECT_FALSE(store_->programVersion("ssh"));
+  ASSERT_TRUE(store_->setProgramVersion("ssh", {"/usr/bin/ssh 1", "OpenSSH_9.2p1"}).ok());
+  ASSERT_TRUE(store_->setProgramVersion("ssh", {"/usr/bin/ssh 2", "OpenSSH_9.3p1"}).ok());
+  EXPECT_EQ(store_->programVersion("ssh")->state, "/usr/bin/ssh 2");
+  EXPECT_EQ(store_->programVersion("ssh")->version, "OpenSSH_9.3p1");
+  EXPECT_FALSE(store_->programVersion("rsync"));
+}
+
 TEST_F(StoreTest, lastEndpoint) {
   open();
   EXPECT_EQ(store_->lastEndpoint("a"), std::nullopt);
