@@ -4,7 +4,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "hub/base/subprocess.h"
+#include "hub/base/process-settings.h"
+#include "hub/base/signals.h"
 #include "hub/cli/command-line.h"
 
 namespace {

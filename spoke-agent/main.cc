@@ -14,7 +14,7 @@
 #include <new>
 #include <string>
 
-#include "common/delta/rsync-job.h"
+#include "common/delta/delta.h"
 #include "common/fs/file-io.h"
 #include "common/fs/own-program.h"
 #include "common/text/utf8.h"
@@ -139,8 +139,8 @@ void serveStdio(const Options& options) {
   tryToEscape();
 #endif
   // The hub is going to ask, but the question is on its way for a round trip.
-  root->beginScan();
-  pibrain::initRsync();
+  root->prefetchScan();
+  pibrain::initLibrsync();
   kj::UnixEventPort port;
   kj::EventLoop loop(port);
   kj::WaitScope waitScope(loop);

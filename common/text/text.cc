@@ -56,7 +56,9 @@ size_t stepOfEscaped(std::string_view text) {
 
 }  // namespace
 
-std::string shorten(std::string_view text, size_t most) { return cutMiddle(text, most, stepOf); }
+std::string elideMiddle(std::string_view text, size_t most) {
+  return cutMiddle(text, most, stepOf);
+}
 
 std::string escapeBriefly(std::string_view text, size_t most) {
   return cutMiddle(escapeForTerminal(text), most, stepOfEscaped);

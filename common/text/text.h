@@ -16,7 +16,7 @@ std::string inQuotes(std::string_view text);
 
 // `text`, but with "…" in place of its middle if it has more than `most` bytes: it keeps that many,
 // or a few less, so that no UTF-8 sequence is cut in two.
-std::string shorten(std::string_view text, size_t most);
+std::string elideMiddle(std::string_view text, size_t most);
 
 // escapeForTerminal(text), of `most` bytes at most, but for the "…": no escape is cut in two
 // either.

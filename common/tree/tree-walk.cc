@@ -73,7 +73,7 @@ uint64_t digestOf(const Tree::Directory& directory, const DigestOptions& options
   return XXH3_64bits_digest(&state);
 }
 
-void number(Tree& tree) {
+void assignFileIds(Tree& tree) {
   uint64_t files = 0;
   for (auto& directory : tree.directories) {
     directory.firstFile = uint32_t(files);
@@ -328,7 +328,7 @@ class Walk {
     std::sort(tree_.problems.begin(), tree_.problems.end(),
               [](auto& a, auto& b) { return a.path < b.path; });
     std::sort(tree_.skipped.begin(), tree_.skipped.end());
-    number(tree_);
+    assignFileIds(tree_);
     return std::move(tree_);
   }
 

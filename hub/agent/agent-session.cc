@@ -137,7 +137,8 @@ AgentInfo AgentSession::greet() {
   return answered(wait(kj::Promise<Answer>(sendHello())).getSpoke());
 }
 
-Listing AgentSession::scan(const Known& known, kj::FunctionParam<void(const AgentInfo&)> greeted) {
+Listing AgentSession::scan(const MirrorSummary& known,
+                           kj::FunctionParam<void(const AgentInfo&)> greeted) {
   using Answer = capnp::Response<proto::Spoke::HelloResults>;
   kj::Promise<Answer> hello = nullptr;
   if (!greeted_) {
@@ -162,7 +163,7 @@ Listing AgentSession::scan(const Known& known, kj::FunctionParam<void(const Agen
   return listing;
 }
 
-Listing AgentSession::scanAgain(const Known& known) {
+Listing AgentSession::scanAgain(const MirrorSummary& known) {
   auto request = scanRequest(known, true);
   request.setReuse(false);
   Digest().to(request.getTree());  // which no tree has
@@ -174,7 +175,7 @@ Listing AgentSession::scanAgain(const Known& known) {
 }
 
 capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> AgentSession::scanRequest(
-    const Known& known, bool everything) {
+    const MirrorSummary& known, bool everything) {
   auto request = sessions_.scanRequest();
   known.tree.to(request.initTree());
   bool complete = everything || known.digests.size() <= MAX_KNOWN_AT_ONCE;
@@ -197,7 +198,8 @@ capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> AgentS
   return request;
 }
 
-Listing AgentSession::readListing(proto::Blocks::Client blocks, const Known& known, Ask first) {
+Listing AgentSession::readListing(proto::Blocks::Client blocks, const MirrorSummary& known,
+                                  Ask first) {
   ListingReader reader(known, limits_.listingBytes);
   auto take = [&](proto::Event::Reader event) { reader.event(event); };
   readAllBlocks(kj::mv(blocks), kj::mv(first), take);
@@ -305,7 +307,7 @@ void AgentSession::converse(kj::FunctionParam<void()> work) {
 }
 
 std::string AgentSession::explain(const kj::Exception& error) {
-  auto last = lacksMeans(error) ? Farewell() : connection_->farewell(io_.waitScope);
+  auto last = isLocalExhaustion(error) ? ExitInfo() : connection_->exitInfo(io_.waitScope);
   return explainConversation(spoke_, error, {preamble_.found(), preamble_.noise(), last},
                              limits_.idleSeconds);
 }

@@ -44,11 +44,11 @@ class AgentSession {
   // Asks what the spoke has that is not known. The first scan of a session brings the hello along,
   // in the same flight: `greeted` gets the answer to that, and may throw, before the listing is
   // read.
-  Listing scan(const Known& known, kj::FunctionParam<void(const AgentInfo&)> greeted);
+  Listing scan(const MirrorSummary& known, kj::FunctionParam<void(const AgentInfo&)> greeted);
 
   // Lets the agent walk its tree anew, and list what differs from what is known, even if nothing
   // does. scan() comes first.
-  Listing scanAgain(const Known& known);
+  Listing scanAgain(const MirrorSummary& known);
 
   // Sends hello alone.
   AgentInfo greet();
@@ -86,9 +86,9 @@ class AgentSession {
 
   capnp::RemotePromise<proto::Spoke::HelloResults> sendHello();
   capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> scanRequest(
-      const Known& known, bool everything);
+      const MirrorSummary& known, bool everything);
   // Both read a stream of blocks whose first one has been asked for.
-  Listing readListing(proto::Blocks::Client blocks, const Known& known, Ask first);
+  Listing readListing(proto::Blocks::Client blocks, const MirrorSummary& known, Ask first);
   void readBlocks(proto::Blocks::Client blocks, Ask first,
                   kj::FunctionParam<bool(proto::Event::Reader)> event);
   void readAllBlocks(proto::Blocks::Client blocks, Ask first,

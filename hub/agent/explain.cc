@@ -26,7 +26,7 @@ namespace {
 constexpr int SSHD_FAILED = 255;
 
 // The last lines that say something, for a message: the first of a traceback says least.
-std::string lastWords(const std::string& text) {
+std::string lastLines(const std::string& text) {
   std::string trimmed = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
   return withoutFullStop(escapeForTerminal(tailOf(trimmed, 400)));
 }
@@ -49,7 +49,7 @@ std::string saidSuffix(const std::string& said) {
 }
 
 // What a person does about what the hub's own machine lacks; empty, or with a space in front.
-std::string howToMendHub(const std::string& what, const std::string& mirror) {
+std::string localRemedy(const std::string& what, const std::string& mirror) {
   if (saysDiskIsFull(what)) return absl::StrCat(" ", howToMakeRoom(escapeForTerminal(mirror)), ".");
   if (what.ends_with(strerror(EMFILE)) || what.ends_with(strerror(ENFILE))) {
     return " Let this program open more files ('ulimit -n' shows how many), or sync fewer spokes "
@@ -72,7 +72,7 @@ std::string howToMendHub(const std::string& what, const std::string& mirror) {
 
 // The same for an exception, unless it is of the peer's making.
 std::string howToMend(const kj::Exception& error, const std::string& mirror) {
-  return isThePeers(error) ? "" : howToMendHub(plainWords(error), mirror);
+  return isRemoteException(error) ? "" : localRemedy(messageOf(error), mirror);
 }
 
 std::string addCommand(const SpokeConfig& spoke) {
@@ -83,17 +83,17 @@ std::string addCommand(const SpokeConfig& spoke) {
 
 }  // namespace
 
-bool lacksMeans(const kj::Exception& error) {
-  return error.getType() == kj::Exception::Type::OVERLOADED && !isThePeers(error);
+bool isLocalExhaustion(const kj::Exception& error) {
+  return error.getType() == kj::Exception::Type::OVERLOADED && !isRemoteException(error);
 }
 
 std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
-                           const Farewell& farewell) {
+                           const ExitInfo& exitInfo) {
   auto place = placeOf(spoke);
-  auto said = lastWords(farewell.errors.empty() ? noise : farewell.errors);
-  int status = farewell.exitStatus.value_or(-1);
-  bool missing = status == 127 || contains(farewell.errors, "not found") ||
-                 contains(farewell.errors, "No such file");
+  auto said = lastLines(exitInfo.errors.empty() ? noise : exitInfo.errors);
+  int status = exitInfo.exitStatus.value_or(-1);
+  bool missing = status == 127 || contains(exitInfo.errors, "not found") ||
+                 contains(exitInfo.errors, "No such file");
   if (noise.size() > MAX_SHELL_NOISE) {
     return absl::StrCat(
         place,
@@ -105,7 +105,7 @@ std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
         "for shells without a terminal, and check with ",
         sshCommand(spoke, "true"), ", which should print nothing.");
   }
-  if (contains(farewell.errors, "restricted") || contains(said, "account is currently not")) {
+  if (contains(exitInfo.errors, "restricted") || contains(said, "account is currently not")) {
     auto user = escapeForTerminal(shellQuote(userOf(spoke)));
     return absl::StrCat(
         "the login shell on ", place, " does not start pi-brain-agent.", saidSuffix(said),
@@ -124,7 +124,7 @@ std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
                   "~/.ssh/authorized_keys. ('pi-brain-agent --authorized-keys-line KEY.pub', "
                   "run on the spoke, prints that line.)"));
   }
-  if (status == 126 || contains(farewell.errors, "ermission denied")) {
+  if (status == 126 || contains(exitInfo.errors, "ermission denied")) {
     return absl::StrCat("pi-brain-agent on ", place, " cannot be started.", saidSuffix(said),
                         " Make it executable: 'chmod 755' on the file that the command=\"…\" in "
                         "the spoke's ~/.ssh/authorized_keys names.");
@@ -142,7 +142,7 @@ std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
 
 std::string explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std::string& noise) {
   auto host = escapeForTerminal(spoke.source.host);
-  auto said = lastWords(noise);
+  auto said = lastLines(noise);
   return absl::StrCat(
       "the login at ", host, " worked, but pi-brain-agent did not start there within ", seconds,
       seconds == spoke.timeoutSeconds ? " s (timeout_seconds)." : " s.", saidSuffix(said),
@@ -152,25 +152,25 @@ std::string explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std
       sshCommand(spoke, "true </dev/null"), " should end at once. Nothing was changed here.");
 }
 
-std::string explainCut(const SpokeConfig& spoke, const Farewell& farewell) {
+std::string explainCut(const SpokeConfig& spoke, const ExitInfo& exitInfo) {
   return absl::StrCat("the connection to ", placeOf(spoke),
                       " was lost after the login, before pi-brain-agent began (",
-                      withoutFullStop(farewell.cutOff), ").",
-                      saidSuffix(lastWords(farewell.errors)),
+                      withoutFullStop(exitInfo.cutOff), ").",
+                      saidSuffix(lastLines(exitInfo.errors)),
                       " The machine may have gone down or lost its network: run it again. If it "
                       "happens each time: ",
                       WHY_CUT_AFTER_LOGIN, ".");
 }
 
 std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
-                          const Farewell& farewell) {
+                          const ExitInfo& exitInfo) {
   auto place = placeOf(spoke);
-  auto what = plainWords(error);
-  auto said = lastWords(farewell.errors);
+  auto what = messageOf(error);
+  auto said = lastLines(exitInfo.errors);
   constexpr char RESUME[] =
       " The mirror is intact, and the next run goes on from where this one stopped.";
   auto mend = howToMend(error, spoke.path);
-  if (lacksMeans(error) || !mend.empty()) {
+  if (isLocalExhaustion(error) || !mend.empty()) {
     return absl::StrCat(escapeBriefly(what, MAX_OWN_TEXT), ".", mend, RESUME);
   }
   if (fellSilent(error)) {
@@ -192,15 +192,15 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
                         "~/.ssh/authorized_keys, and try ", sshCommand(spoke, "true"),
                         ", which runs it.", RESUME);
   }
-  if (farewell.flooded) {
-    return absl::StrCat("the connection to ", place, " was ended by the hub: ", farewell.cutOff,
+  if (exitInfo.flooded) {
+    return absl::StrCat("the connection to ", place, " was ended by the hub: ", exitInfo.cutOff,
                         ". Its SSH server, or what stands in its place, may be in other hands.",
                         RESUME);
   }
   // What this side itself refused is no loss of the connection, though it ends with it.
   bool refusedHere = absl::StartsWith(error.getDescription().cStr(), "expected ");
   if (error.getType() == kj::Exception::Type::DISCONNECTED && !refusedHere) {
-    auto how = farewell.cutOff.empty() ? escapeBriefly(what) : farewell.cutOff;
+    auto how = exitInfo.cutOff.empty() ? escapeBriefly(what) : exitInfo.cutOff;
     return absl::StrCat("the connection to ", place, " was lost in the middle of the run (", how,
                         ").", saidSuffix(said),
                         " The machine may have gone to sleep or lost its "
@@ -216,20 +216,20 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
 std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& error,
                                 const Heard& heard, uint32_t idleSeconds) {
   // What this machine lacks is no news of the spoke.
-  bool lacking = lacksMeans(error) || !howToMend(error, spoke.path).empty();
-  if (heard.agent || lacking) return explainBroken(spoke, error, heard.farewell);
+  bool lacking = isLocalExhaustion(error) || !howToMend(error, spoke.path).empty();
+  if (heard.agent || lacking) return explainBroken(spoke, error, heard.exitInfo);
   // Behind a login that worked, silence is not the network's.
   if (fellSilent(error) && !spoke.source.host.empty()) {
     return explainNoStart(spoke, idleSeconds, heard.noise);
   }
-  auto& farewell = heard.farewell;
+  auto& exitInfo = heard.exitInfo;
   bool silent = fellSilent(error) || trickled(error);
   bool noisy = heard.noise.size() > MAX_SHELL_NOISE;
-  bool cut = !silent && !noisy && !farewell.flooded && !farewell.cutOff.empty();
-  if (cut && !spoke.source.host.empty()) return explainCut(spoke, farewell);
-  return silent || (!farewell.cutOff.empty() && !noisy)
-             ? explainBroken(spoke, error, farewell)
-             : explainNoAgent(spoke, heard.noise, farewell);
+  bool cut = !silent && !noisy && !exitInfo.flooded && !exitInfo.cutOff.empty();
+  if (cut && !spoke.source.host.empty()) return explainCut(spoke, exitInfo);
+  return silent || (!exitInfo.cutOff.empty() && !noisy)
+             ? explainBroken(spoke, error, exitInfo)
+             : explainNoAgent(spoke, heard.noise, exitInfo);
 }
 
 }  // namespace pibrain

@@ -11,24 +11,24 @@
 namespace pibrain {
 
 // Whether this machine has no room, memory or descriptors left: no news of the spoke.
-bool lacksMeans(const kj::Exception& error);
+bool isLocalExhaustion(const kj::Exception& error);
 
-// The conversation broke before the agent's preamble: what `farewell` and the noise tell of why.
+// The conversation broke before the agent's preamble: what `exitInfo` and the noise tell of why.
 std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
-                           const Farewell& farewell);
+                           const ExitInfo& exitInfo);
 
 // The login worked, and nothing came for so many seconds but, perhaps, noise.
 std::string explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std::string& noise);
 
 // Something failed after it.
 std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
-                          const Farewell& farewell);
+                          const ExitInfo& exitInfo);
 
 // What is known of an agent with which the conversation broke.
 struct Heard {
   bool agent = false;  // its preamble came
   std::string noise;   // what came before that, or in its place
-  Farewell farewell;
+  ExitInfo exitInfo;
 };
 
 // The conversation broke, somewhere. `idleSeconds`: how long silence was borne.

@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "common/delta/rsync-job.h"
+#include "common/delta/delta.h"
 #include "common/wire/digest.h"
 #include "hub/agent/want.h"
 #include "hub/mirror/mirror.h"

@@ -2,7 +2,7 @@
 
 #include <kj/debug.h>
 
-#include "common/delta/rsync-job.h"
+#include "common/delta/delta.h"
 #include "common/fs/file-io.h"
 #include "common/wire/protocol.h"
 

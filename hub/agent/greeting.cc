@@ -59,7 +59,7 @@ void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
   auto place = placeOf(spoke);
   auto root = escapeBriefly(agent.root);
   // Where the mistake is, if there is one.
-  auto correct = oddRoot(spoke, agent).empty()
+  auto correct = rootMismatch(spoke, agent).empty()
                      ? "correct 'source' in the config (or --root in a command=\"…\" in the "
                        "spoke's ~/.ssh/authorized_keys)"
                      : "correct --root in the command=\"…\" of the spoke's "
@@ -84,14 +84,14 @@ void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
   }
 }
 
-std::string oddRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
+std::string rootMismatch(const SpokeConfig& spoke, const AgentInfo& agent) {
   auto asked = askedRoot(spoke, agent);
   if (asked == std::filesystem::path(agent.root).lexically_normal().string()) return "";
   return absl::StrCat("the spoke serves ", escapeBriefly(agent.root), ", not ",
                       escapeForTerminal(asked), " as 'source' says: its authorized_keys decides");
 }
 
-std::string oddClock(const SpokeConfig& spoke, const AgentInfo& agent) {
+std::string clockSkew(const SpokeConfig& spoke, const AgentInfo& agent) {
   // Whatever it says its clock shows.
   int64_t apart = std::llabs(clockDifference(agent) / 1'000'000'000);
   if (apart <= 60) return "";
@@ -109,7 +109,7 @@ void greet(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& 
   }
   checkVersion(spoke, agent);
   checkRoot(spoke, agent);
-  for (auto& odd : {oddRoot(spoke, agent), oddClock(spoke, agent)}) {
+  for (auto& odd : {rootMismatch(spoke, agent), clockSkew(spoke, agent)}) {
     if (!odd.empty()) warnings.push_back(odd);
   }
 }

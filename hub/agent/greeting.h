@@ -15,8 +15,8 @@ void checkVersion(const SpokeConfig& spoke, const AgentInfo& agent);
 void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent);
 
 // What is odd, but no reason to stop; empty if nothing is: about the root, about the clock.
-std::string oddRoot(const SpokeConfig& spoke, const AgentInfo& agent);
-std::string oddClock(const SpokeConfig& spoke, const AgentInfo& agent);
+std::string rootMismatch(const SpokeConfig& spoke, const AgentInfo& agent);
+std::string clockSkew(const SpokeConfig& spoke, const AgentInfo& agent);
 
 // The agent has answered: throws as checkVersion and checkRoot do, and notes what is odd. `noise`
 // is what the spoke's shell printed before.

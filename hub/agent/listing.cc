@@ -53,8 +53,8 @@ void ListingReader::event(proto::Event::Reader event) {
       if (listing_.state == proto::Summary::State::LISTED) {
         // The agent was not told of these, so it did not say whether it has them.
         for (size_t i = MAX_KNOWN; i < known_.digests.size(); ++i) {
-          unseen_[i] = true;
-          listing_.unseen.push_back(uint32_t(i));
+          missingOnSpoke_[i] = true;
+          listing_.missingOnSpoke.push_back(uint32_t(i));
         }
       }
       listing_.complete = summary.getComplete();
@@ -73,7 +73,7 @@ void ListingReader::event(proto::Event::Reader event) {
       entry(event.getEntry());
       break;
     case proto::Event::UNSEEN:
-      unseen(event.getUnseen());
+      missingOnSpoke(event.getUnseen());
       break;
     case proto::Event::PROBLEM:
       problem(event.getProblem());
@@ -113,15 +113,15 @@ void ListingReader::skipped(capnp::Data::Reader data) {
   listing_.skipped.push_back(std::move(path));
 }
 
-void ListingReader::unseen(capnp::List<uint32_t>::Reader indexes) {
+void ListingReader::missingOnSpoke(capnp::List<uint32_t>::Reader indexes) {
   KJ_REQUIRE(indexes.size() > 0, "an event that says nothing");
-  KJ_REQUIRE(indexes.size() <= known_.digests.size() - listing_.unseen.size(),
+  KJ_REQUIRE(indexes.size() <= known_.digests.size() - listing_.missingOnSpoke.size(),
              "more directories than were sent");
   for (uint32_t index : indexes) {
     KJ_REQUIRE(index < known_.digests.size(), "an index beyond what was sent");
-    KJ_REQUIRE(!unseen_[index], "a directory twice", index);
-    unseen_[index] = true;
-    listing_.unseen.push_back(index);
+    KJ_REQUIRE(!missingOnSpoke_[index], "a directory twice", index);
+    missingOnSpoke_[index] = true;
+    listing_.missingOnSpoke.push_back(index);
   }
 }
 
@@ -169,7 +169,7 @@ void ListingReader::fingerprint(uint32_t id, uint64_t fingerprint) {
 
 // A file that is as it was is in a directory where something else changed, or came from one.
 void ListingReader::indexMirror() {
-  for (uint32_t index : listing_.unseen) {
+  for (uint32_t index : listing_.missingOnSpoke) {
     auto& directory = *known_.directories[index];
     for (auto& file : directory.files) {
       mirror_.emplace(fingerprintOf(directory, file, known_.options), Tree::Found{directory, file});

@@ -13,7 +13,7 @@
 namespace pibrain {
 
 // What the hub tells the spoke that it holds: its mirror without the kept files.
-struct Known {
+struct MirrorSummary {
   Digest tree;
   std::vector<uint64_t> digests;                    // of directories
   std::vector<const Tree::Directory*> directories;  // which ones these are
@@ -42,8 +42,8 @@ struct Listing {
 
   std::vector<std::string> directories;  // those whose files are listed
   std::vector<RemoteFile> listed;
-  std::vector<std::string> reserved;  // files whose names only this program may use in a mirror
-  std::vector<uint32_t> unseen;       // indexes into what was known
+  std::vector<std::string> reserved;     // files whose names only this program may use in a mirror
+  std::vector<uint32_t> missingOnSpoke;  // indexes into what was known
   std::vector<std::pair<std::string, proto::Reason>> problems;
   std::vector<std::string>
       skipped;  // the paths of symlinks and the like, as far as they were named
@@ -62,8 +62,8 @@ class ListingReader {
  public:
   // `known` is what was sent, and has to outlive this object; `maxHeld` is the memory in bytes that
   // the listing, and the plan made of it, may take.
-  explicit ListingReader(const Known& known, uint64_t maxHeld = UINT64_MAX)
-      : known_(known), maxHeld_(maxHeld), unseen_(known.digests.size()) {}
+  explicit ListingReader(const MirrorSummary& known, uint64_t maxHeld = UINT64_MAX)
+      : known_(known), maxHeld_(maxHeld), missingOnSpoke_(known.digests.size()) {}
 
   void event(proto::Event::Reader event);
 
@@ -76,7 +76,7 @@ class ListingReader {
  private:
   void chargeMemory(size_t bytes);
   void problem(proto::Problem::Reader problem);
-  void unseen(capnp::List<uint32_t>::Reader indexes);
+  void missingOnSpoke(capnp::List<uint32_t>::Reader indexes);
   void directory(proto::Directory::Reader directory);
   void entry(proto::FileEntry::Reader entry);
   void fingerprint(uint32_t id, uint64_t fingerprint);
@@ -85,11 +85,11 @@ class ListingReader {
             uint16_t mode);
   void indexMirror();
 
-  const Known& known_;
+  const MirrorSummary& known_;
   const uint64_t maxHeld_;
   std::unordered_map<uint64_t, Tree::Found> mirror_;  // by fingerprint
   std::unordered_map<uint32_t, size_t> unknown_;      // of each, its directory in listing_
-  std::vector<bool> unseen_;                          // by index
+  std::vector<bool> missingOnSpoke_;                  // by index
   bool summarized_ = false;
   uint64_t held_ = 0;  // bytes that the listing takes, about
   Listing listing_;

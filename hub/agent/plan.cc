@@ -81,9 +81,9 @@ class Arrivals {
 
 }  // namespace
 
-Known describeMirror(const Tree& mirror, const Paths& kept, const DigestOptions& options) {
+MirrorSummary summarizeMirror(const Tree& mirror, const Paths& kept, const DigestOptions& options) {
   auto keptIn = parentsOf(kept);
-  Known known;
+  MirrorSummary known;
   known.options = options;
   for (auto& directory : mirror.directories) {
     uint64_t digest = directory.digest;
@@ -104,13 +104,14 @@ Known describeMirror(const Tree& mirror, const Paths& kept, const DigestOptions&
   return known;
 }
 
-Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const Listing& listing) {
+Plan makePlan(const Tree& mirror, const Paths& kept, const MirrorSummary& known,
+              const Listing& listing) {
   Plan plan;
   plan.mirrorFiles = mirror.files;
 
   // Directories whose files may differ; in all others only the kept files do.
   Paths affected(listing.directories.begin(), listing.directories.end());
-  for (uint32_t index : listing.unseen) affected.insert(known.directories[index]->path);
+  for (uint32_t index : listing.missingOnSpoke) affected.insert(known.directories[index]->path);
   auto keptIn = parentsOf(kept);
 
   FilesByPath files;
@@ -198,23 +199,25 @@ void leaveAlone(Plan& plan, const Paths& directories) {
   }
 }
 
-Paths pathsOf(const Known& known, const Listing& listing) {
+Paths pathsOf(const MirrorSummary& known, const Listing& listing) {
   Paths paths;
   auto addDirectory = [&](std::string_view path) {
     while (!path.empty() && paths.emplace(path).second) path = parentOf(path);
   };
   for (auto& path : listing.directories) addDirectory(path);
   for (auto& [path, reason] : listing.problems) addDirectory(path);
-  std::unordered_set<uint32_t> unseen(listing.unseen.begin(), listing.unseen.end());
+  std::unordered_set<uint32_t> missingOnSpoke(listing.missingOnSpoke.begin(),
+                                              listing.missingOnSpoke.end());
   for (uint32_t i = 0; i < known.directories.size(); ++i) {
-    if (!unseen.contains(i)) addDirectory(known.directories[i]->path);
+    if (!missingOnSpoke.contains(i)) addDirectory(known.directories[i]->path);
   }
   for (auto& file : listing.listed) paths.insert(file.path);
   return paths;
 }
 
 std::vector<GoneFile> goneTwice(const Plan& plan, const Tree& mirror, const Paths& kept,
-                                const Known& known, const Listing& second, const Paths& fetched) {
+                                const MirrorSummary& known, const Listing& second,
+                                const Paths& fetched) {
   std::vector<GoneFile> gone;
   if (second.rest == proto::Summary::Rest::CHANGING) return gone;
   auto now = makePlan(mirror, kept, known, second);

@@ -54,11 +54,13 @@ struct Plan {
 
 // `kept` are the mirror's files that the spoke does not have, as far as is remembered. The mirror
 // was walked with `options` for its digests. The result points into `mirror`.
-Known describeMirror(const Tree& mirror, const Paths& kept, const DigestOptions& options = {});
+MirrorSummary summarizeMirror(const Tree& mirror, const Paths& kept,
+                              const DigestOptions& options = {});
 
 // Compares. Unless the listing is complete, nothing is gone and nothing was moved. A file that
 // moved is one that the spoke still had at the last run: what is kept stays where it is.
-Plan makePlan(const Tree& mirror, const Paths& kept, const Known& known, const Listing& listing);
+Plan makePlan(const Tree& mirror, const Paths& kept, const MirrorSummary& known,
+              const Listing& listing);
 
 // Whether it is one of these directories, or beneath one.
 bool isWithin(std::string_view path, const Paths& directories);
@@ -68,7 +70,7 @@ void leaveAlone(Plan& plan, const Paths& directories);
 
 // The paths that the spoke has, of files that it listed and of all directories that hold files or
 // could not be read.
-Paths pathsOf(const Known& known, const Listing& listing);
+Paths pathsOf(const MirrorSummary& known, const Listing& listing);
 
 // What is gone by both listings, the second of which was begun after the first ended; `plan` was
 // made of the first, and of that the files `fetched` are in the mirror by now. Nothing if the
@@ -76,7 +78,7 @@ Paths pathsOf(const Known& known, const Listing& listing);
 // - but skips: a symlink to a directory, say, stands for all that the mirror has beneath its path;
 // - or under another name that the mirror has not yet.
 std::vector<GoneFile> goneTwice(const Plan& plan, const Tree& mirror, const Paths& kept,
-                                const Known& known, const Listing& second,
+                                const MirrorSummary& known, const Listing& second,
                                 const Paths& fetched = {});
 
 // When the session in a file of this name began, in seconds since the epoch, as pi writes it into

@@ -40,7 +40,7 @@ struct Walked {
 // What is known when a pass begins to change the mirror.
 struct Compared {
   const Tree& tree;
-  const Known& known;
+  const MirrorSummary& known;
   const Plan& plan;
   const Listing& listing;
 };
@@ -76,7 +76,7 @@ class SyncPass::Impl {
     requireReadable(spoke_, tree, report_.warnings, &unread_);
     auto digests = mirror_.digestOptions();
     mirror_.makeLostUnlike(tree, digests);
-    auto known = describeMirror(tree, kept_, digests);
+    auto known = summarizeMirror(tree, kept_, digests);
     known.remembersKept = remembersKept_;
 
     auto listing =
@@ -289,7 +289,7 @@ class SyncPass::Impl {
       }
     }
     for (auto& [path, why] : deletion.failed) {
-      undeleted_.push_back(escapeBriefly(path) + ": " + shorten(why, MAX_OWN_TEXT));
+      undeleted_.push_back(escapeBriefly(path) + ": " + elideMiddle(why, MAX_OWN_TEXT));
     }
     for (auto& one : deletion.uncommitted) {
       if (!one.remedy.empty()) remedies_.insert(one.remedy);

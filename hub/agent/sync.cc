@@ -13,6 +13,7 @@ namespace {
 ConnectOptions connectOptionsOf(const SpokeConfig& spoke, const RunOptions& options,
                                 SpokeReport& report) {
   ConnectOptions result;
+  result.passphrases = options.passphrases;
   result.limiter = options.limiter;
   if (result.limiter == nullptr && spoke.bwLimit > 0) {
     result.limiter = std::make_shared<RateLimiter>(spoke.bwLimit * 1024.0);
@@ -25,18 +26,18 @@ ConnectOptions connectOptionsOf(const SpokeConfig& spoke, const RunOptions& opti
 }  // namespace
 
 void syncByAgent(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
-                 Store* store, std::unique_ptr<SpokeReach> reach, SpokeReport& report,
+                 Store* store, std::unique_ptr<Connector> connector, SpokeReport& report,
                  Progress& progress) {
-  if (reach == nullptr) reach = std::make_unique<SpokeReach>(spoke, store);
+  if (connector == nullptr) connector = connectorTo(spoke, store);
   auto io = kj::setupAsyncIo();
   SyncPass pass(config, spoke, options, store, report, progress);
   progress.phase = Progress::Phase::CONNECTING;
-  auto connection = reach->connect(connectOptionsOf(spoke, options, report), io);
+  auto connection = connector->connect(connectOptionsOf(spoke, options, report), io);
   AgentSession session(spoke, kj::mv(connection), io, AgentSession::limitsOf(spoke, config.hub));
   KJ_DEFER(report.wire = session.wire());
   session.converse([&]() {
     pass.run(session, [&]() {
-      if (!options.dryRun) reach->remember();
+      if (!options.dryRun) connector->confirmed();
     });
   });
 }

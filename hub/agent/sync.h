@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "hub/config/config.h"
-#include "hub/connect/reach.h"
+#include "hub/connect/connector.h"
 #include "hub/history/store.h"
 #include "hub/pass/options.h"
 #include "hub/pass/progress.h"
@@ -11,10 +11,10 @@
 
 namespace pibrain {
 
-// Brings the mirror of a spoke with an agent up to date and fills the report. `reach` (null: it
+// Brings the mirror of a spoke with an agent up to date and fills the report. `connector` (null: it
 // begins here) is the way to it. Throws Failure, Mirror::Locked or KJ exceptions.
 void syncByAgent(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
-                 Store* store, std::unique_ptr<SpokeReach> reach, SpokeReport& report,
+                 Store* store, std::unique_ptr<Connector> connector, SpokeReport& report,
                  Progress& progress);
 
 }  // namespace pibrain

@@ -27,7 +27,7 @@ using State = FileTransfer::State;
 
 // The most that comes of a file of this size: a delta is little more than the file, at worst. A
 // peer could otherwise send what makes nothing, or what is ignored, for ever.
-uint64_t mostContent(uint64_t size) {
+uint64_t maxContentBytes(uint64_t size) {
   return (size <= uint64_t(INT64_MAX) ? size + size / 8 : 0) + 64 * 1024;
 }
 
@@ -52,10 +52,10 @@ void Transfer::run(const std::vector<PlannedFile>& files) {
       batch.push_back(queue.front());
       queue.pop_front();
     }
-    round(batch);
+    pullBatch(batch);
     // What did not fit or has to be tried another way comes next, so that files stay in order.
-    queue.insert(queue.begin(), again_.begin(), again_.end());
-    again_.clear();
+    queue.insert(queue.begin(), retries_.begin(), retries_.end());
+    retries_.clear();
   }
   commit();
 }
@@ -102,7 +102,7 @@ std::vector<Want> Transfer::makeWants(std::vector<FileTransfer*>& files) {
   uint64_t basis = 0;
   for (auto* file : files) {
     if (wants.size() >= MAX_WANTS || basis >= MAX_BASIS) {
-      again_.push_back(file);
+      retries_.push_back(file);
       continue;
     }
     if (!isWorthAsking(*file)) {
@@ -112,29 +112,29 @@ std::vector<Want> Transfer::makeWants(std::vector<FileTransfer*>& files) {
     try {
       auto want = file->prepare();
       if (!want) {
-        again_.push_back(file);
+        retries_.push_back(file);
         continue;
       }
       if (!wants.empty() && signatures + want->signature.size() > MAX_WANTED_SIGNATURES) {
         // It is not worth making twice.
         file->keep(kj::mv(*want));
         basis = MAX_BASIS;
-        again_.push_back(file);
+        retries_.push_back(file);
         continue;
       }
       signatures += want->signature.size();
       basis += file->basis().size;
-      KJ_REQUIRE(open_.emplace(want->file, file).second, "two files of one id");
+      KJ_REQUIRE(outstanding_.emplace(want->file, file).second, "two files of one id");
       wants.push_back(kj::mv(*want));
     } catch (const kj::Exception& e) {
       if (e.getType() != kj::Exception::Type::FAILED) throw;
-      fail(*file, plainWords(e));
+      fail(*file, messageOf(e));
     }
   }
   return wants;
 }
 
-void Transfer::round(std::vector<FileTransfer*>& files) {
+void Transfer::pullBatch(std::vector<FileTransfer*>& files) {
   auto wants = makeWants(files);
   if (wants.empty()) return;
   KJ_ON_SCOPE_FAILURE(answer_.reset());
@@ -145,14 +145,14 @@ void Transfer::round(std::vector<FileTransfer*>& files) {
   if (answerInVain_ || roomInVain_) {
     // What was not answered is asked for again.
     for (auto& want : wants) {
-      auto left = open_.find(want.file);
-      if (left != open_.end()) again_.push_back(left->second);
+      auto left = outstanding_.find(want.file);
+      if (left != outstanding_.end()) retries_.push_back(left->second);
     }
-    open_.clear();
+    outstanding_.clear();
     answer_.reset();
     answerInVain_ = roomInVain_ = false;
   }
-  KJ_REQUIRE(!answer_.has_value() && open_.empty(), "the agent did not answer every want");
+  KJ_REQUIRE(!answer_.has_value() && outstanding_.empty(), "the agent did not answer every want");
 }
 
 void Transfer::onEvent(proto::Event::Reader event) {
@@ -178,10 +178,10 @@ void Transfer::onEvent(proto::Event::Reader event) {
 }
 
 FileTransfer& Transfer::answered(uint32_t file) {
-  auto found = open_.find(file);
-  KJ_REQUIRE(found != open_.end(), "an answer to what was not asked", file);
+  auto found = outstanding_.find(file);
+  KJ_REQUIRE(found != outstanding_.end(), "an answer to what was not asked", file);
   auto& transfer = *found->second;
-  open_.erase(found);
+  outstanding_.erase(found);
   return transfer;
 }
 
@@ -190,7 +190,7 @@ void Transfer::onBegin(proto::Begin::Reader begin) {
   auto& file = answered(begin.getFile());
   bool delta = begin.getContent() == proto::Begin::Content::DELTA ||
                begin.getContent() == proto::Begin::Content::FORK;
-  answer_ = Answer{&file, nullptr, delta, mostContent(begin.getSize())};
+  answer_ = Answer{&file, nullptr, delta, maxContentBytes(begin.getSize())};
   try {
     answer_->receiver = std::make_unique<FileReceiver>(
         mirror_, file.path(), file.basis(), begin, file.kind(), keepModes_,
@@ -249,7 +249,7 @@ void Transfer::onRefused(proto::Refused::Reader refused) {
     // In the middle of a file: what came is worth nothing.
     KJ_REQUIRE(refused.getFile() == answer_->file->planned().remote.id, "an answer inside a file");
     bool dealtWith = answer_->receiver == nullptr;
-    if (!dealtWith) open_.emplace(refused.getFile(), answer_->file);
+    if (!dealtWith) outstanding_.emplace(refused.getFile(), answer_->file);
     answer_.reset();
     if (dealtWith) return;
   }
@@ -263,7 +263,7 @@ void Transfer::onRefused(proto::Refused::Reader refused) {
       return defer(file);
     case proto::Reason::CHANGING:
       if (!file.retry()) return defer(file);
-      again_.push_back(&file);
+      retries_.push_back(&file);
       return;
     case proto::Reason::BAD_REQUEST:
       if (file.method() != Method::WHOLE) return tryNext(file);
@@ -276,7 +276,7 @@ void Transfer::onRefused(proto::Refused::Reader refused) {
 
 void Transfer::tryNext(FileTransfer& file) {
   file.tryNext();
-  again_.push_back(&file);
+  retries_.push_back(&file);
 }
 
 void Transfer::giveUpAnswer() {
@@ -291,15 +291,15 @@ void Transfer::failAnswer(const kj::Exception& error) {
   answer_->receiver = nullptr;
   auto& file = *answer_->file;
   answerInVain_ = answer_->mayBring > MAX_IGNORED;
-  if (lacksRoom(error)) return failForRoom(file, plainWords(error));
+  if (lacksRoom(error)) return failForRoom(file, messageOf(error));
   if (error.getType() != kj::Exception::Type::FAILED) {
-    noteFailure(file.path(), plainWords(error));
-    auto why = absl::StrCat(escapeBriefly(file.path()), ": ", plainWords(error));
+    noteFailure(file.path(), messageOf(error));
+    auto why = absl::StrCat(escapeBriefly(file.path()), ": ", messageOf(error));
     kj::throwFatalException(
         kj::Exception(error.getType(), __FILE__, __LINE__, kj::heapString(why)));
   }
   if (answer_->delta && file.method() != Method::WHOLE) return tryNext(file);
-  fail(file, plainWords(error));
+  fail(file, messageOf(error));
 }
 
 void Transfer::failForRoom(FileTransfer& file, const std::string& why) {
@@ -327,7 +327,7 @@ void Transfer::noteFailure(const std::string& path, const std::string& why,
                            const std::string& remedy) {
   if (!remedy.empty()) remedies_.insert(remedy);
   failed_.insert(path);
-  failures_.push_back(absl::StrCat(escapeBriefly(path), ": ", shorten(why, MAX_OWN_TEXT)));
+  failures_.push_back(absl::StrCat(escapeBriefly(path), ": ", elideMiddle(why, MAX_OWN_TEXT)));
 }
 
 void Transfer::defer(FileTransfer& file) {
@@ -352,13 +352,13 @@ void Transfer::commit() {
   Paths failed;
   for (auto& one : uncommitted) {
     failed.insert(one.path);
-    noteFailure(one.path, plainWords(one.why), one.remedy);
+    noteFailure(one.path, messageOf(one.why), one.remedy);
   }
   for (auto* file : received) {
     if (failed.contains(file->path())) {
       file->end();
     } else {
-      count(*file);
+      recordChange(*file);
     }
   }
   Mirror::requireOfSingleFiles(uncommitted);
@@ -373,7 +373,7 @@ void Transfer::proceed() {
   if (ends) commit();
 }
 
-void Transfer::count(FileTransfer& file) {
+void Transfer::recordChange(FileTransfer& file) {
   file.published();
   auto& planned = file.planned();
   auto movedFrom = file.movedFrom();

@@ -59,8 +59,8 @@ class Transfer {
     uint64_t mayBring;  // bytes of content, until its end
   };
 
-  void round(std::vector<FileTransfer*>& files);
-  // Adds what is asked of the files that fit in one request; the others are for the next round.
+  void pullBatch(std::vector<FileTransfer*>& files);
+  // Adds what is asked of the files that fit in one request; the others are for the next batch.
   std::vector<Want> makeWants(std::vector<FileTransfer*>& files);
   void onEvent(proto::Event::Reader event);
   void onBegin(proto::Begin::Reader begin);
@@ -86,7 +86,7 @@ class Transfer {
   // Makes what came visible, and counts it: all, or bit by bit, and counted at the end.
   void commit();
   void proceed();
-  void count(FileTransfer& file);
+  void recordChange(FileTransfer& file);
   void finish(FileTransfer& file);
 
   Mirror& mirror_;
@@ -102,9 +102,9 @@ class Transfer {
   std::set<std::string> remedies_;
   uint64_t cameInVain_ = 0;  // bytes of files that there was no room for, about
 
-  std::vector<FileTransfer*> again_;                  // for the next round
-  std::unordered_map<uint32_t, FileTransfer*> open_;  // asked for, not answered yet
-  std::optional<Answer> answer_;                      // between begin and end
+  std::vector<FileTransfer*> retries_;                       // for the next batch
+  std::unordered_map<uint32_t, FileTransfer*> outstanding_;  // asked for, not answered yet
+  std::optional<Answer> answer_;                             // between begin and end
   // The pull is not worth going on with: what comes is ignored, or there is no room for the rest.
   bool answerInVain_ = false, roomInVain_ = false;
   std::vector<FileTransfer*> received_;           // wait for commit()

@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "common/delta/rsync-job.h"
+#include "common/delta/delta.h"
 #include "common/fs/file-io.h"
 #include "common/text/text.h"
 #include "hub/agent/agent-session.h"
@@ -18,7 +18,7 @@
 #include "hub/base/failure.h"
 #include "hub/base/parallel.h"
 #include "hub/base/reason.h"
-#include "hub/connect/reach.h"
+#include "hub/connect/connector.h"
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/mirror.h"
 #include "hub/mirror/readable.h"
@@ -49,8 +49,14 @@ bool looksTheSame(const RemoteFile& remote, const Tree::File& mirror, const Stor
 
 class SpokeVerify {
  public:
-  SpokeVerify(const Config& config, const SpokeConfig& spoke, Store* store, Verification& result)
-      : config_(config), spoke_(spoke), store_(store), result_(result), io_(kj::setupAsyncIo()) {}
+  SpokeVerify(const Config& config, const SpokeConfig& spoke, const VerifyOptions& options,
+              Store* store, Verification& result)
+      : config_(config),
+        spoke_(spoke),
+        passphrases_(options.passphrases),
+        store_(store),
+        result_(result),
+        io_(kj::setupAsyncIo()) {}
 
   void run(bool repair) {
     Mirror mirror(spoke_.path, repair ? Mirror::Access::WRITE : Mirror::Access::READ,
@@ -62,15 +68,16 @@ class SpokeVerify {
     mirror.walked(tree);
     requireReadable(spoke_, tree, result_.report.warnings);
     ConnectOptions options;
+    options.passphrases = passphrases_;
     options.warn = [this](std::string text) { warn(std::move(text)); };
     options.chose = [this](std::string which) { result_.report.transport = std::move(which); };
-    auto connection = SpokeReach(spoke_, store_).connect(std::move(options), io_);
+    auto connection = connectorTo(spoke_, store_)->connect(std::move(options), io_);
     AgentSession session(spoke_, kj::mv(connection), io_,
                          AgentSession::limitsOf(spoke_, config_.hub));
     KJ_DEFER(result_.report.wire = session.wire());
     session.converse([&]() {
       // Nothing is said to be known, so everything is listed.
-      Known nothing;
+      MirrorSummary nothing;
       nothing.tree = treeDigest(std::vector<uint64_t>());
       auto listing = session.scan(nothing, [&](const AgentInfo& agent) {
         greet(spoke_, agent, session.noise(), result_.report.warnings);
@@ -106,7 +113,7 @@ class SpokeVerify {
         // No exception crosses threads: KJ counts those that are on their way in each.
         KJ_IF_MAYBE(e, kj::runCatchingExceptions(
                            [&]() { pair.ours = digestOf(mirror, pair, session.secret()); })) {
-          pair.failed = plainWords(*e);
+          pair.failed = messageOf(*e);
         }
       }
     });
@@ -246,6 +253,7 @@ class SpokeVerify {
 
   const Config& config_;
   const SpokeConfig& spoke_;
+  const std::shared_ptr<Passphrases> passphrases_;
   Store* store_;
   Verification& result_;
   kj::AsyncIoContext io_;
@@ -255,9 +263,9 @@ class SpokeVerify {
 
 }  // namespace
 
-void verifyByAgent(const Config& config, const SpokeConfig& spoke, bool repair, Store* store,
-                   Verification& result) {
-  SpokeVerify(config, spoke, store, result).run(repair);
+void verifyByAgent(const Config& config, const SpokeConfig& spoke, const VerifyOptions& options,
+                   Store* store, Verification& result) {
+  SpokeVerify(config, spoke, options, store, result).run(options.repair);
 }
 
 }  // namespace pibrain

@@ -2,6 +2,7 @@
 
 #include "hub/config/config.h"
 #include "hub/history/store.h"
+#include "hub/pass/options.h"
 #include "hub/pass/verification.h"
 
 namespace pibrain {
@@ -10,7 +11,7 @@ namespace pibrain {
 // travel. With `repair`, under the mirror's lock, what differs is fetched, and what was there
 // before goes to the archive. `store` (null: none) remembers what the mirror's filesystem is like.
 // Throws Failure, Mirror::Locked or KJ exceptions.
-void verifyByAgent(const Config& config, const SpokeConfig& spoke, bool repair, Store* store,
-                   Verification& result);
+void verifyByAgent(const Config& config, const SpokeConfig& spoke, const VerifyOptions& options,
+                   Store* store, Verification& result);
 
 }  // namespace pibrain

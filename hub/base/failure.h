@@ -17,14 +17,16 @@ class Failure : public std::runtime_error {
 };
 
 // The description of an exception, without the condition that KJ_REQUIRE puts in front.
-inline std::string plainWords(const kj::Exception& e) {
+inline std::string messageOf(const kj::Exception& e) {
   std::string text = e.getDescription().cStr();
   auto end = text.find("; ");
   return text.starts_with("expected ") && end != std::string::npos ? text.substr(end + 2) : text;
 }
 
 // Whether it is what the peer threw: type and text are the peer's choice. (rpc.c++, toException().)
-inline bool isThePeers(const kj::Exception& e) { return strcmp(e.getFile(), "(remote)") == 0; }
+inline bool isRemoteException(const kj::Exception& e) {
+  return strcmp(e.getFile(), "(remote)") == 0;
+}
 
 // Whether the text says that a disk is full, as throwErrno() ends it.
 inline bool saysDiskIsFull(const std::string& text) {
@@ -33,8 +35,8 @@ inline bool saysDiskIsFull(const std::string& text) {
 
 // Whether this machine's disk had no room for it.
 inline bool lacksRoom(const kj::Exception& e) {
-  return e.getType() == kj::Exception::Type::OVERLOADED && !isThePeers(e) &&
-         saysDiskIsFull(plainWords(e));
+  return e.getType() == kj::Exception::Type::OVERLOADED && !isRemoteException(e) &&
+         saysDiskIsFull(messageOf(e));
 }
 
 // What a person does about that, a sentence without its end. `path`: on the disk, as a terminal may

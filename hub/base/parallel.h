@@ -7,9 +7,9 @@
 #include <functional>
 #include <future>
 #include <system_error>
-#include <thread>
 #include <type_traits>
-#include <vector>
+
+#include "hub/base/thread-group.h"
 
 namespace pibrain {
 
@@ -21,16 +21,15 @@ inline void forEachInParallel(size_t count, size_t jobs, const std::function<voi
   auto workOn = [&]() {
     for (size_t item; (item = next++) < count;) work(item);
   };
-  std::vector<std::thread> threads;
+  ThreadGroup threads;
   size_t wanted = std::min(std::max<size_t>(jobs, 1), count);
-  threads.reserve(wanted);
   try {
-    while (threads.size() < wanted) threads.emplace_back(workOn);
+    while (threads.size() < wanted) threads.start(workOn);
   } catch (const std::system_error&) {
     // A limit of processes, or of memory.
   }
-  if (threads.empty()) workOn();
-  for (auto& thread : threads) thread.join();
+  if (threads.size() == 0) workOn();
+  threads.join();
 }
 
 // Begins the work in a thread of its own. If there can be none, it is done by who asks for its

@@ -16,10 +16,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <string_view>
 
 #include "common/fs/file-io.h"
+#include "hub/base/signals.h"
 
 extern char** environ;
 
@@ -47,38 +46,6 @@ kj::AutoCloseFd memoryFile(const char* name) {
   return owned;
 }
 
-// The children that run, for the signal handler. More than these live on if we are interrupted.
-std::atomic<pid_t> children[512];
-
-void replaceChild(pid_t from, pid_t to) {
-  for (auto& child : children) {
-    pid_t expected = from;
-    if (child.compare_exchange_strong(expected, to)) return;
-  }
-}
-void remember(pid_t pid) { replaceChild(0, pid); }
-void forget(pid_t pid) { replaceChild(pid, 0); }
-
-std::atomic<void (*)()> beforeDying = nullptr;
-
-// What has no session of its own is killed alone.
-void killWithChildren(pid_t pid) {
-  if (kill(-pid, SIGKILL) != 0) kill(pid, SIGKILL);
-}
-
-void killChildrenAndDie(int signal) {
-  if (auto* action = beforeDying.load()) action();
-  for (auto& child : children) {
-    if (pid_t pid = child; pid > 0) killWithChildren(pid);
-  }
-  // The handler was for once (SA_RESETHAND).
-  raise(signal);
-}
-
-// What a write that fails would raise: nobody listens, or the file would be larger than
-// RLIMIT_FSIZE.
-constexpr int OF_WRITING[] = {SIGPIPE, SIGXFSZ};
-
 // `held` is given to the child as well; -1: nothing. `toldOfLimits`: a file that would be larger
 // than RLIMIT_FSIZE is an error to the child too, so that it can say which.
 pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err, int held = -1,
@@ -101,7 +68,7 @@ pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err, int 
   sigset_t signals;
   sigemptyset(&signals);
   posix_spawnattr_setsigmask(&attributes, &signals);
-  for (int signal : OF_WRITING) sigaddset(&signals, signal);
+  for (int signal : IGNORED_SIGNALS) sigaddset(&signals, signal);
   if (toldOfLimits) sigdelset(&signals, SIGXFSZ);
   posix_spawnattr_setsigdefault(&attributes, &signals);
   // A session of its own: what it starts can be ended with it, and finds no terminal to ask at.
@@ -115,7 +82,7 @@ pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err, int 
   pid_t pid;
   int error = posix_spawnp(&pid, args[0], &actions, &attributes, args.data(), environ);
   if (error != 0) throwErrno(error, "cannot start " + argv[0]);
-  remember(pid);
+  rememberChild(pid);
   return pid;
 }
 
@@ -135,16 +102,6 @@ bool waitUntil(pid_t pid, std::chrono::steady_clock::time_point deadline) {
     struct pollfd ended = {fd.get(), POLLIN, 0};
     poll(&ended, fd.get() < 0 ? 0 : 1, fd.get() < 0 ? 2 : int(left.count()));
   }
-}
-
-// ssh runs ProxyCommand and the like by $SHELL. Of accounts that nobody logs in to (systemd's, for
-// services) it is one that runs nothing.
-void settleShell() {
-  const char* shell = getenv("SHELL");
-  if (shell == nullptr) return;
-  std::string_view name(shell);
-  bool none = name.ends_with("/nologin") || name.ends_with("/false") || access(shell, X_OK) != 0;
-  if (none) setenv("SHELL", "/bin/sh", 1);
 }
 
 }  // namespace
@@ -194,7 +151,7 @@ Piped spawnWithPipes(const std::vector<std::string>& argv, int held) {
 bool waitOrKill(pid_t pid, std::chrono::milliseconds patience, int& status) {
   bool ended = waitUntil(pid, std::chrono::steady_clock::now() + patience);
   if (!ended) killWithChildren(pid);
-  forget(pid);
+  forgetChild(pid);
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
   return ended;
@@ -205,33 +162,6 @@ std::optional<int> exitStatusOf(pid_t pid, std::chrono::milliseconds patience) {
   siginfo_t info = {};
   if (waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0) return std::nullopt;
   return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
-}
-
-void settleProcess() {
-  // What was closed would become a file of ours, and what is meant for the terminal go into it.
-  for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    // The lowest that is free is taken, which is this one.
-    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) _exit(1);
-  }
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  signal(SIGCHLD, SIG_DFL);
-  for (int each : OF_WRITING) signal(each, SIG_IGN);
-  settleShell();
-}
-
-void beforeDyingOfSignal(void (*action)()) { beforeDying = action; }
-
-void killChildrenOnSignals() {
-  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
-    struct sigaction before, action = {};
-    // What is ignored (nohup) stays so.
-    if (sigaction(signal, nullptr, &before) != 0 || before.sa_handler == SIG_IGN) continue;
-    action.sa_handler = killChildrenAndDie;
-    action.sa_flags = int(SA_RESETHAND);
-    sigaction(signal, &action, nullptr);
-  }
 }
 
 std::string readBack(int fd, size_t limit) {

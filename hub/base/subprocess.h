@@ -44,17 +44,6 @@ bool waitOrKill(pid_t pid, std::chrono::milliseconds patience, int& status);
 // be waited for. nullopt if it runs for longer than `patience`.
 std::optional<int> exitStatusOf(pid_t pid, std::chrono::milliseconds patience);
 
-// Makes of what was inherited what this program relies on: descriptors 0 to 2 are open, no signal
-// is blocked, children that have ended can be waited for, $SHELL runs commands; and to write what
-// cannot be written is an error, not a signal. To be called first in main. Exits if it cannot.
-void settleProcess();
-
-// From now on, a signal that ends this program ends its children too. To be called in main.
-void killChildrenOnSignals();
-// What such a signal does first: a function that may be called in a signal handler
-// (signal-safety(7)); null: nothing.
-void beforeDyingOfSignal(void (*action)());
-
 // What a program wrote to such a file so far, at most `limit` bytes of it.
 std::string readBack(int fd, size_t limit = SIZE_MAX);
 

@@ -131,7 +131,7 @@ int syncArchiveList(const ArchiveListArguments& arguments) {
   auto all = collect(*config, arguments.spokes);
   if (!all.ok()) {
     bool usage = absl::IsNotFound(all.status());
-    return complain(std::string(all.status().message())), usage ? EXIT_USAGE : EXIT_FAILED;
+    return printError(std::string(all.status().message())), usage ? EXIT_USAGE : EXIT_FAILED;
   }
   if (arguments.json) {
     puts(archiveJson(all->files).c_str());
@@ -139,12 +139,12 @@ int syncArchiveList(const ArchiveListArguments& arguments) {
     printText(*config, all->files);
   }
   if (all->problem.empty()) return EXIT_GOOD;
-  return complain(all->problem), EXIT_FAILED;
+  return printError(all->problem), EXIT_FAILED;
 }
 
 int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
   if (arguments.id.empty()) {
-    complain("which file? 'pi-brain sync archive list' shows what there is, each with its ID");
+    printError("which file? 'pi-brain sync archive list' shows what there is, each with its ID");
     return EXIT_USAGE;
   }
   auto config = takeConfig(arguments.config);
@@ -153,16 +153,16 @@ int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
     printf("Restored %s\n", escapeForTerminal(restore(*config, arguments)).c_str());
     return EXIT_GOOD;
   } catch (const Mirror::Locked&) {
-    complain("a run is syncing this spoke; try again when it is done");
+    printError("a run is syncing this spoke; try again when it is done");
     return EXIT_LOCKED;
   } catch (const Failure& e) {
-    complain(e.what());
+    printError(e.what());
   } catch (const kj::Exception& e) {
-    auto what = plainWords(e);
-    complain(absl::StrCat("the file could not be restored: ", what,
-                          saysDiskIsFull(what) ? ". 'df -h' and 'df -i' show which disk is full; "
-                                                 "--to PATH puts it on another"
-                                               : ""));
+    auto what = messageOf(e);
+    printError(absl::StrCat("the file could not be restored: ", what,
+                            saysDiskIsFull(what) ? ". 'df -h' and 'df -i' show which disk is full; "
+                                                   "--to PATH puts it on another"
+                                                 : ""));
   }
   return EXIT_FAILED;
 }

@@ -12,31 +12,31 @@
 #include "hub/report/documents.h"
 #include "hub/run/doctor.h"
 #include "hub/run/libraries.h"
-#include "hub/view/style.h"
+#include "hub/view/terminal-style.h"
 
 namespace pibrain {
 
 namespace {
 
-Sign signOf(CheckState state) {
+Mark markOf(CheckState state) {
   switch (state) {
     case CheckState::GOOD:
-      return Sign::GOOD;
+      return Mark::GOOD;
     case CheckState::WARNING:
-      return Sign::WARNING;
+      return Mark::WARNING;
     case CheckState::FAILED:
-      return Sign::BAD;
+      return Mark::BAD;
     case CheckState::SKIPPED:
       break;
   }
-  return Sign::SKIPPED;
+  return Mark::SKIPPED;
 }
 
-void printExamination(const Examination& examination) {
+void printDiagnosis(const Diagnosis& diagnosis) {
   auto style = styleOfOutput();
-  printf("%s\n", examination.name.empty() ? "This machine" : examination.name.c_str());
-  for (auto& check : examination.checks) {
-    printf("  %s %-11s %s\n", style.sign(signOf(check.state)).c_str(), check.step.c_str(),
+  printf("%s\n", diagnosis.name.empty() ? "This machine" : diagnosis.name.c_str());
+  for (auto& check : diagnosis.checks) {
+    printf("  %s %-11s %s\n", style.mark(markOf(check.state)).c_str(), check.step.c_str(),
            style.plain(check.detail).c_str());
   }
 }
@@ -51,17 +51,18 @@ int syncDoctor(const DoctorArguments& arguments) {
   initLibraries();
   auto hub = examineHub(config, chosen->spokes);
   auto store = openHistory(config, hub);
-  std::vector<Examination> spokes(chosen->spokes.size());
+  std::vector<Diagnosis> spokes(chosen->spokes.size());
+  auto passphrases = std::make_shared<Passphrases>();
   forEachInParallel(spokes.size(), USUAL_JOBS, [&](size_t i) {
-    spokes[i] = examineSpoke(config, *chosen->spokes[i], store.get());
+    spokes[i] = examineSpoke(config, *chosen->spokes[i], passphrases, store.get());
   });
   bool failed = hub.failed() || std::any_of(spokes.begin(), spokes.end(),
                                             [](auto& spoke) { return spoke.failed(); });
   if (arguments.json) {
     puts(doctorJson(hub, spokes, !failed).c_str());
   } else {
-    printExamination(hub);
-    for (auto& spoke : spokes) printExamination(spoke);
+    printDiagnosis(hub);
+    for (auto& spoke : spokes) printDiagnosis(spoke);
     if (spokes.empty()) fputs(firstSpokeHelp(config).c_str(), stdout);
   }
   return failed ? EXIT_FAILED : EXIT_GOOD;

@@ -11,7 +11,7 @@
 #include "hub/history/store.h"
 #include "hub/report/documents.h"
 #include "hub/view/run-text.h"
-#include "hub/view/style.h"
+#include "hub/view/terminal-style.h"
 
 namespace pibrain {
 
@@ -33,7 +33,7 @@ void printText(const std::vector<SpokeReport>& runs) {
                             " on the wire, ", absl::StrFormat("%.1f s", secondsOf(run)))
              : run.error;
     printf("%s  %s %s: %s\n", formatTime(run.started).c_str(),
-           style.sign(good ? Sign::GOOD : Sign::BAD).c_str(), run.name.c_str(),
+           style.mark(good ? Mark::GOOD : Mark::BAD).c_str(), run.name.c_str(),
            style.plain(what).c_str());
   }
 }
@@ -50,7 +50,7 @@ int syncHistory(const HistoryArguments& arguments) {
     runs = (*store)->history(arguments.spokes, arguments.limit);
   }
   if (!runs.ok()) {
-    complain("the history cannot be read: " + std::string(runs.status().message()));
+    printError("the history cannot be read: " + std::string(runs.status().message()));
     return EXIT_FAILED;
   }
   if (arguments.json) {

@@ -39,7 +39,7 @@ int syncList(const ListArguments& arguments) {
   }
   std::vector<SessionsOfSpoke> all;
   for (auto* spoke : chosen->spokes) {
-    all.push_back({spoke, contentsOf(spoke->path, warn).sessions});
+    all.push_back({spoke, mirrorContents(spoke->path, warn).sessions});
     if (arguments.absolute) {
       for (auto& session : all.back().sessions) session = spoke->path + "/" + session;
     }

@@ -15,7 +15,7 @@
 #include "hub/history/store.h"
 #include "hub/report/documents.h"
 #include "hub/run/run.h"
-#include "hub/view/live.h"
+#include "hub/view/progress-display.h"
 #include "hub/view/run-log.h"
 #include "hub/view/run-text.h"
 
@@ -43,7 +43,7 @@ class RunPrinter {
     if (log_ != nullptr) {
       auto all = text_;
       all.quiet = false;
-      log_->write(runText(report, all, Style()));
+      log_->write(runText(report, all, TerminalStyle()));
     }
     if (live_ != nullptr) {
       live_->end(report.name, [&]() { print(report); });
@@ -64,7 +64,7 @@ class RunPrinter {
     drawing_ = true;
     if (!style_.terminal || json_ || text_.quiet) return;
     try {
-      live_ = std::make_unique<LiveView>(style_, std::min(longest_, LONGEST_NAME));
+      live_ = std::make_unique<ProgressDisplay>(style_, std::min(longest_, LONGEST_NAME));
     } catch (const std::system_error&) {
       // No thread is to be had that would draw; the lines that stay are printed all the same.
     }
@@ -75,13 +75,13 @@ class RunPrinter {
     fflush(stdout);
   }
 
-  const Style style_;
+  const TerminalStyle style_;
   const bool json_;
   RunTextOptions text_;
-  std::unique_ptr<RunLog> log_;     // null: none is kept
-  size_t longest_ = 0;              // of the spokes' names
-  bool drawing_ = false;            // live_ was begun, if it is wanted
-  std::unique_ptr<LiveView> live_;  // null: nobody looks on
+  std::unique_ptr<RunLog> log_;            // null: none is kept
+  size_t longest_ = 0;                     // of the spokes' names
+  bool drawing_ = false;                   // live_ was begun, if it is wanted
+  std::unique_ptr<ProgressDisplay> live_;  // null: nobody looks on
 };
 
 // Null if there is none, or it cannot be used, which is said.
@@ -147,7 +147,7 @@ int syncRun(const RunArguments& arguments) {
   std::unique_ptr<RunLog> log;
   if (!arguments.log.empty()) {
     auto opened = RunLog::open(expandHome(arguments.log));
-    if (!opened.ok()) return complain(std::string(opened.status().message())), EXIT_USAGE;
+    if (!opened.ok()) return printError(std::string(opened.status().message())), EXIT_USAGE;
     log = std::move(*opened);
   }
   auto store = openHistory(config, arguments.dryRun);

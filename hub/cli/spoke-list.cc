@@ -25,7 +25,7 @@ struct SpokeListArguments {
 // What an agent says of itself is as long as it likes, and pads every row.
 std::string cellOf(const std::string& said) {
   constexpr size_t WIDEST = 60;
-  return shorten(escapeForTerminal(said), WIDEST);
+  return elideMiddle(escapeForTerminal(said), WIDEST);
 }
 
 void printText(const std::vector<SpokeRow>& rows) {

@@ -19,7 +19,7 @@
 #include "hub/report/documents.h"
 #include "hub/run/libraries.h"
 #include "hub/setup/manage.h"
-#include "hub/view/style.h"
+#include "hub/view/terminal-style.h"
 
 namespace pibrain {
 
@@ -78,7 +78,7 @@ class Manage {
   }
 
   const ManageOptions& options() const { return options_; }
-  const Style& style() const { return style_; }
+  const TerminalStyle& style() const { return style_; }
 
   // To be called before there are threads.
   Store* prepare(const Config& config) {
@@ -93,10 +93,10 @@ class Manage {
     if (arguments_.json) return;
     auto name = escapeForTerminal(change.name);
     if (!change.ok()) {
-      printf("%s %s: %s\n", style_.sign(Sign::BAD).c_str(), name.c_str(),
+      printf("%s %s: %s\n", style_.mark(Mark::BAD).c_str(), name.c_str(),
              style_.plain(change.error).c_str());
     } else {
-      printf("%s %s: %s%s\n", style_.sign(Sign::GOOD).c_str(), name.c_str(),
+      printf("%s %s: %s%s\n", style_.mark(Mark::GOOD).c_str(), name.c_str(),
              arguments_.dryRun && change.outcome != "unchanged" ? "would be " : "",
              change.outcome.c_str());
     }
@@ -111,7 +111,7 @@ class Manage {
 
  private:
   const ManageArguments& arguments_;
-  const Style style_ = styleOfOutput();
+  const TerminalStyle style_ = styleOfOutput();
   ManageOptions options_;
   std::unique_ptr<Store> store_;
 };
@@ -163,12 +163,12 @@ int spokeAdd(const SpokeAddArguments& arguments) {
 
 int spokeUpgrade(const SpokeUpgradeArguments& arguments) {
   if (arguments.names.empty() != arguments.all) {
-    complain(arguments.all ? "--all and names do not go together"
-                           : "which spokes? Name them, or say --all");
+    printError(arguments.all ? "--all and names do not go together"
+                             : "which spokes? Name them, or say --all");
     return EXIT_USAGE;
   }
   if (!arguments.manage.via.empty() && arguments.names.size() != 1) {
-    complain("--via is the login of one spoke: name that one alone");
+    printError("--via is the login of one spoke: name that one alone");
     return EXIT_USAGE;
   }
   auto chosen = chooseSpokes(arguments.manage.config, arguments.names);

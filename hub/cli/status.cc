@@ -13,7 +13,7 @@
 #include "hub/report/documents.h"
 #include "hub/report/status.h"
 #include "hub/view/prometheus.h"
-#include "hub/view/style.h"
+#include "hub/view/terminal-style.h"
 
 namespace pibrain {
 
@@ -34,10 +34,10 @@ std::string formatSpan(int64_t nanos) {
   return countOf(uint64_t(minutes / (24 * 60)), "day");
 }
 
-void printSpoke(const SpokeStatus& spoke, const Style& style, int64_t now) {
+void printSpoke(const SpokeStatus& spoke, const TerminalStyle& style, int64_t now) {
   bool good = spoke.exists && spoke.runs.lastError.empty();
-  auto sign = !spoke.config->enabled ? Sign::SKIPPED : good ? Sign::GOOD : Sign::BAD;
-  printf("  %s %s (%s)%s\n", style.sign(sign).c_str(), spoke.config->name.c_str(),
+  auto mark = !spoke.config->enabled ? Mark::SKIPPED : good ? Mark::GOOD : Mark::BAD;
+  printf("  %s %s (%s)%s\n", style.mark(mark).c_str(), spoke.config->name.c_str(),
          toString(spoke.config->method), spoke.config->enabled ? "" : " disabled");
   auto line = [](const char* what, const std::string& value) {
     printf("      %s: %s\n", what, value.c_str());

@@ -11,14 +11,14 @@
 #include <algorithm>
 
 #include "common/text/text.h"
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 #include "hub/cli/commands.h"
 #include "hub/mirror/mirror.h"
 
 namespace pibrain {
 
-void complain(const std::string& message) { fprintf(stderr, "pi-brain: %s\n", message.c_str()); }
-void warn(const std::string& message) { complain("warning: " + message); }
+void printError(const std::string& message) { fprintf(stderr, "pi-brain: %s\n", message.c_str()); }
+void warn(const std::string& message) { printError("warning: " + message); }
 
 namespace {
 
@@ -44,9 +44,9 @@ std::string whyNoHome() {
 std::optional<Config> takeConfig(const std::string& configFile) {
   bool inHome = configFile.empty() || configFile == "~" || configFile.starts_with("~/");
   auto why = inHome ? whyNoHome() : "";
-  if (!why.empty()) return complain(why), std::nullopt;
+  if (!why.empty()) return printError(why), std::nullopt;
   auto config = loadConfig(configFile);
-  if (!config.ok()) return complain(std::string(config.status().message())), std::nullopt;
+  if (!config.ok()) return printError(std::string(config.status().message())), std::nullopt;
   if (!config->doubt.empty()) warn(config->doubt);
   return *std::move(config);
 }
@@ -81,7 +81,7 @@ std::unique_ptr<Chosen> chooseSpokes(const std::string& configFile,
   if (!config) return nullptr;
   auto chosen = std::make_unique<Chosen>(Chosen{*std::move(config), {}});
   auto spokes = chooseSpokes(chosen->config, names);
-  if (!spokes.ok()) return complain(std::string(spokes.status().message())), nullptr;
+  if (!spokes.ok()) return printError(std::string(spokes.status().message())), nullptr;
   chosen->spokes = *std::move(spokes);
   return chosen;
 }

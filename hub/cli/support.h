@@ -14,7 +14,7 @@
 namespace pibrain {
 
 // Prints "pi-brain: message" to standard error.
-void complain(const std::string& message);
+void printError(const std::string& message);
 // The same of what the command goes on without.
 void warn(const std::string& message);
 

@@ -22,8 +22,8 @@
 #include "common/fs/file-io.h"
 #include "common/fs/own-program.h"
 #include "common/text/text.h"
-#include "hub/base/files.h"
 #include "hub/base/subprocess.h"
+#include "hub/base/user-files.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
@@ -128,8 +128,8 @@ int syncInstallTimer(const InstallTimerArguments& arguments) {
   auto every = arguments.every.empty() ? (arguments.due ? "1min" : "15min") : arguments.every;
   auto seconds = parseSpan(every);
   if (!seconds || *seconds < 60 || *seconds > 7 * 86400) {
-    complain(absl::StrCat("--every '", escapeForTerminal(every),
-                          "' is no span from 1min to 7d. Write it like 15min, 2h or 1d"));
+    printError(absl::StrCat("--every '", escapeForTerminal(every),
+                            "' is no span from 1min to 7d. Write it like 15min, 2h or 1d"));
     return EXIT_USAGE;
   }
   auto command =
@@ -145,13 +145,13 @@ int syncInstallTimer(const InstallTimerArguments& arguments) {
   for (auto& [name, text] : {std::pair(SERVICE, service), std::pair(TIMER, timer)}) {
     auto path = absl::StrCat(unitDirectory(), "/", name);
     auto status = writeUnit(path, text);
-    if (!status.ok()) return complain(std::string(status.message())), EXIT_FAILED;
+    if (!status.ok()) return printError(std::string(status.message())), EXIT_FAILED;
     printf("wrote %s\n", escapeForTerminal(path).c_str());
   }
   auto problem = systemctl({"daemon-reload"});
   if (problem.empty()) problem = systemctl({"enable", "--now", TIMER});
   if (!problem.empty()) {
-    complain(absl::StrCat(
+    printError(absl::StrCat(
         "the units are in place, but systemd did not start the timer: ", escapeForTerminal(problem),
         ". Log in as this user (not with su or sudo) and run 'systemctl --user daemon-reload && "
         "systemctl --user enable --now ",
@@ -181,7 +181,7 @@ int syncUninstallTimer() {
       printf("removed %s\n", escapeForTerminal(path).c_str());
       removed = true;
     } else if (errno != ENOENT) {
-      complain(absl::StrCat("cannot remove ", escapeForTerminal(path), ": ", strerror(errno)));
+      printError(absl::StrCat("cannot remove ", escapeForTerminal(path), ": ", strerror(errno)));
       return EXIT_FAILED;
     }
   }
@@ -190,7 +190,7 @@ int syncUninstallTimer() {
            EXIT_GOOD;
   if (problem.empty()) problem = systemctl({"daemon-reload"});
   if (!problem.empty()) {
-    complain(absl::StrCat(
+    printError(absl::StrCat(
         "the units are gone, but systemd could not be told: ", escapeForTerminal(problem),
         ". A timer that still runs ends with 'systemctl --user stop ", TIMER, "'"));
     return EXIT_FAILED;

@@ -16,7 +16,7 @@
 #include "hub/report/documents.h"
 #include "hub/run/libraries.h"
 #include "hub/run/verify.h"
-#include "hub/view/style.h"
+#include "hub/view/terminal-style.h"
 
 namespace pibrain {
 
@@ -50,7 +50,7 @@ void printText(const SpokeConfig& spoke, const Verification& result) {
   auto& report = result.report;
   auto style = styleOfOutput();
   for (auto& warning : report.warnings) {
-    printf("  %s %s: %s\n", style.sign(Sign::WARNING).c_str(), report.name.c_str(),
+    printf("  %s %s: %s\n", style.mark(Mark::WARNING).c_str(), report.name.c_str(),
            style.plain(warning).c_str());
   }
   for (size_t i = 0; i < std::min(result.differences.size(), MAX_PRINTED); ++i) {
@@ -62,16 +62,16 @@ void printText(const SpokeConfig& spoke, const Verification& result) {
     printf("    %s and %zu more\n", style.ellipsis(), result.differences.size() - MAX_PRINTED);
   }
   if (report.outcome == Outcome::SKIPPED) {
-    printf("  %s %s: skipped, %s\n", style.sign(Sign::SKIPPED).c_str(), report.name.c_str(),
+    printf("  %s %s: skipped, %s\n", style.mark(Mark::SKIPPED).c_str(), report.name.c_str(),
            report.error.c_str());
   } else if (report.outcome != Outcome::OK) {
-    printf("  %s %s: %s\n", style.sign(Sign::BAD).c_str(), report.name.c_str(),
+    printf("  %s %s: %s\n", style.mark(Mark::BAD).c_str(), report.name.c_str(),
            style.plain(report.error).c_str());
   } else {
     auto differ = result.differences.empty() ? "all alike"
                                              : absl::StrCat(result.differences.size(), " differ");
     printf("  %s %s: %s compared, %s, %s%s%s%s; %s on the wire, %.1f s\n",
-           style.sign(result.good() ? Sign::GOOD : Sign::BAD).c_str(), report.name.c_str(),
+           style.mark(result.good() ? Mark::GOOD : Mark::BAD).c_str(), report.name.c_str(),
            countOf(result.files, "file").c_str(), formatBytes(result.bytes).c_str(), differ.c_str(),
            result.repaired ? " and were fetched" : "",
            result.unread > 0 ? absl::StrCat(", ", result.unread, " not compared").c_str() : "",
@@ -92,10 +92,10 @@ void printText(const SpokeConfig& spoke, const Verification& result) {
   }
 }
 
-Verification verifyOrSkip(const Config& config, const SpokeConfig& spoke, bool repair,
-                          Store* store) {
+Verification verifyOrSkip(const Config& config, const SpokeConfig& spoke,
+                          const VerifyOptions& options, Store* store) {
   auto why = reasonToSkip(spoke);
-  if (why.empty()) return verifySpoke(config, spoke, repair, store);
+  if (why.empty()) return verifySpoke(config, spoke, options, store);
   Verification result;
   result.report = skipped(spoke, std::move(why));
   return result;
@@ -122,10 +122,12 @@ int syncVerify(const VerifyArguments& arguments) {
   initLibraries();
   auto store = Store::openExisting(config.hub.databaseDir, warn);
   std::vector<Verification> results(chosen->spokes.size());
+  VerifyOptions options;
+  options.repair = arguments.repair;
   std::mutex printing;
   forEachInParallel(results.size(), USUAL_JOBS, [&](size_t i) {
     auto& spoke = *chosen->spokes[i];
-    results[i] = verifyOrSkip(config, spoke, arguments.repair, store.ok() ? store->get() : nullptr);
+    results[i] = verifyOrSkip(config, spoke, options, store.ok() ? store->get() : nullptr);
     std::lock_guard lock(printing);
     if (!arguments.json) printText(spoke, results[i]);
     fflush(stdout);

@@ -14,7 +14,7 @@
 
 #include "common/fs/rooted-dir.h"
 #include "common/text/text.h"
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 #include "hub/config/config-shape.h"
 #include "hub/config/rsync-arguments.h"
 #include "hub/config/spelling.h"

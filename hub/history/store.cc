@@ -17,7 +17,7 @@
 #include <system_error>
 
 #include "common/text/text.h"
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 
 namespace pibrain {
 
@@ -416,8 +416,8 @@ absl::Status Store::putContact(const std::string& spoke, const Contact& contact)
       "INSERT OR REPLACE INTO contacts (spoke, version, sandbox, at_ns) VALUES (?, ?, ?, ?)");
   if (!insert.prepared()) return error();
   insert.bind(spoke);
-  insert.bind(shorten(contact.version, MAX_SAID));
-  insert.bind(shorten(contact.sandbox, MAX_SAID));
+  insert.bind(elideMiddle(contact.version, MAX_SAID));
+  insert.bind(elideMiddle(contact.sandbox, MAX_SAID));
   insert.bind(contact.at);
   return insert.step() == SQLITE_DONE ? absl::OkStatus() : error();
 }

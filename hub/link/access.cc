@@ -143,7 +143,7 @@ std::optional<KeyOptions> keyOptionsIn(std::string_view text) {
       absl::StrSplit(absl::string_view(line.data(), line.size()), ' ', absl::SkipEmpty()));
 }
 
-Grant judge(Access access, Grant tried, const std::optional<KeyOptions>& options) {
+Grant decideGrant(Access access, Grant tried, const std::optional<KeyOptions>& options) {
   if (tried == Grant::GIVEN || !options) return tried;
   for (auto& needed : NEEDED_OPTIONS) {
     if (needed.access != access) continue;

@@ -79,6 +79,6 @@ std::optional<KeyOptions> keyOptionsIn(std::string_view text);
 
 // What is known of it, from one try and from the options. A port that is refused says nothing of
 // other ports, unless the line forbids them all.
-Grant judge(Access access, Grant tried, const std::optional<KeyOptions>& options);
+Grant decideGrant(Access access, Grant tried, const std::optional<KeyOptions>& options);
 
 }  // namespace pibrain

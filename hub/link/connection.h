@@ -14,7 +14,7 @@
 namespace pibrain {
 
 // What is known of an agent that hung up.
-struct Farewell {
+struct ExitInfo {
   std::string errors;             // its standard error, as it came
   std::optional<int> exitStatus;  // none: it was killed, or nobody said
   std::string cutOff;             // why the connection ended before it did; empty: it did not
@@ -36,7 +36,7 @@ class Connection {
   virtual Grant grants(Access, kj::AsyncIoContext&) { return Grant::UNKNOWN; }
 
   // To be called when the stream has ended or failed; waits a moment for the last words.
-  virtual Farewell farewell(kj::WaitScope& waitScope) = 0;
+  virtual ExitInfo exitInfo(kj::WaitScope& waitScope) = 0;
 };
 
 // Starts pi-brain-agent on this machine for `root`. It is looked for beside this program, then

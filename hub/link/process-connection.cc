@@ -25,10 +25,10 @@ ProcessConnection::~ProcessConnection() noexcept(false) {
   reap(std::chrono::milliseconds(0));
 }
 
-Farewell ProcessConnection::farewell(kj::WaitScope&) {
+ExitInfo ProcessConnection::exitInfo(kj::WaitScope&) {
   inner_->shutdownWrite();
   int status = reap(std::chrono::seconds(1));
-  Farewell result;
+  ExitInfo result;
   result.errors = readBack(errors_, MAX_ERRORS);
   if (WIFEXITED(status)) result.exitStatus = WEXITSTATUS(status);
   return result;

@@ -21,7 +21,7 @@ class ProcessConnection : public Connection, private kj::AsyncIoStream {
 
   kj::AsyncIoStream& stream() override { return *this; }
   WireBytes wire() const override { return wire_; }
-  Farewell farewell(kj::WaitScope& waitScope) override;
+  ExitInfo exitInfo(kj::WaitScope& waitScope) override;
 
  private:
   kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override;

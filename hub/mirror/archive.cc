@@ -17,7 +17,7 @@
 #include "common/fs/file-io.h"
 #include "common/text/text.h"
 #include "hub/base/failure.h"
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 #include "hub/mirror/archive-age.h"
 
 namespace pibrain {
@@ -175,11 +175,11 @@ Archive::Place Archive::place(const std::string& path) {
   }
 }
 
-void Archive::minding(kj::FunctionParam<void()> work) const {
+void Archive::explainingFullDisk(kj::FunctionParam<void()> work) const {
   try {
     work();
   } catch (const kj::Exception& e) {
-    auto what = plainWords(e);
+    auto what = messageOf(e);
     if (!saysDiskIsFull(what)) throw;
     auto dir = escapeForTerminal(directory_);
     throw NoRoomInArchive(
@@ -205,7 +205,7 @@ bool Archive::Preserved::holds(const struct stat& file) const {
 Archive::Preserved Archive::preserve(int dirFd, const std::string& name, const std::string& path) {
   Preserved preserved;
   KJ_ON_SCOPE_FAILURE(removeEmpty(path));
-  minding([&]() {
+  explainingFullDisk([&]() {
     auto to = place(path);
     if (linkat(dirFd, name.c_str(), to.dir, to.name.c_str(), 0) != 0) {
       // Another filesystem, or one without links.
@@ -283,7 +283,7 @@ void Archive::clearStaging() const {
 
 void Archive::take(int dirFd, const std::string& name, const std::string& path) {
   KJ_ON_SCOPE_FAILURE(removeEmpty(path));
-  minding([&]() {
+  explainingFullDisk([&]() {
     auto to = place(path);
     if (renameat(dirFd, name.c_str(), to.dir, to.name.c_str()) == 0) return;
     if (errno != EXDEV) throwErrno(errno, "cannot move to " + where());
@@ -333,7 +333,7 @@ void Archive::copyTree(int dirFd, const std::string& name, const std::string& pa
 
 bool Archive::isElsewhere(uint64_t device) {
   bool elsewhere = true;
-  minding([&]() {
+  explainingFullDisk([&]() {
     struct stat st;
     elsewhere = fstat(spokeDir().fd(), &st) != 0 || uint64_t(st.st_dev) != device;
   });

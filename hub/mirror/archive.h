@@ -101,7 +101,7 @@ class Archive {
   // Those of the run, numbered from 0.
   const RootedDir& runDir(size_t number);
   // Does the work, and says of a full disk that it is the archive's.
-  void minding(kj::FunctionParam<void()> work) const;
+  void explainingFullDisk(kj::FunctionParam<void()> work) const;
   // The directories for `path` that nothing is in, the run's own too.
   void fsyncTouched();
   void removeEmpty(size_t run, const std::string& path);

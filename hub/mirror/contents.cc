@@ -10,12 +10,13 @@
 #include "common/text/text.h"
 #include "common/tree/tree-walk.h"
 #include "common/wire/protocol.h"
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 #include "hub/mirror/mirror.h"
 
 namespace pibrain {
 
-Contents contentsOf(const std::string& path, const std::function<void(const std::string&)>& warn) {
+Contents mirrorContents(const std::string& path,
+                        const std::function<void(const std::string&)>& warn) {
   Contents contents;
   int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0 && errno == ENOENT) return contents;

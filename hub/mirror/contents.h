@@ -16,6 +16,7 @@ struct Contents {
 
 // What is beneath a directory, but for what a run works with; nothing if it does not exist. `warn`
 // hears of what cannot be read.
-Contents contentsOf(const std::string& path, const std::function<void(const std::string&)>& warn);
+Contents mirrorContents(const std::string& path,
+                        const std::function<void(const std::string&)>& warn);
 
 }  // namespace pibrain

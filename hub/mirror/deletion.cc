@@ -42,11 +42,11 @@ Deletion archiveGone(Mirror& mirror, const std::vector<std::string>& paths) {
       if (mirror.archiveFile(path)) going.push_back(path);
     } catch (const kj::Exception& e) {
       if (e.getType() != kj::Exception::Type::FAILED) throw;
-      deletion.failed.emplace(path, plainWords(e));
+      deletion.failed.emplace(path, messageOf(e));
     }
   }
   deletion.uncommitted = mirror.commit();
-  for (auto& one : deletion.uncommitted) deletion.failed.emplace(one.path, plainWords(one.why));
+  for (auto& one : deletion.uncommitted) deletion.failed.emplace(one.path, messageOf(one.why));
   for (auto& path : going) {
     if (!deletion.failed.contains(path)) deletion.archived.push_back(path);
   }

@@ -21,7 +21,7 @@
 #include "common/fs/rooted-dir.h"
 #include "common/text/text.h"
 #include "common/wire/digest.h"
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 #include "hub/history/store.h"
 #include "hub/mirror/mirror.h"
 

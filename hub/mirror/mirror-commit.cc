@@ -123,7 +123,7 @@ void Mirror::attempt(Pending& pending, std::vector<Uncommitted>& uncommitted, St
     step();
   } catch (const kj::Exception& e) {
     if (lacksRoom(e)) {
-      failedForRoom(plainWords(e), howToMakeRoom());
+      failedForRoom(messageOf(e), howToMakeRoom());
     } else {
       failed(kj::cp(e), "");
     }
@@ -206,7 +206,7 @@ std::vector<Mirror::Uncommitted> Mirror::proceed() {
 
 void Mirror::fail(const Uncommitted& uncommitted) {
   if (!uncommitted.remedy.empty()) {
-    throw Failure(absl::StrCat(plainWords(uncommitted.why), ". ", uncommitted.remedy,
+    throw Failure(absl::StrCat(messageOf(uncommitted.why), ". ", uncommitted.remedy,
                                ". The mirror is intact."));
   }
   kj::throwFatalException(kj::cp(uncommitted.why));
@@ -263,7 +263,7 @@ void Mirror::flush(const std::vector<Pending>* pending) {
     unflushed_ = false;
   } catch (const kj::Exception& e) {
     noteLostWrites(pending);
-    auto what = plainWords(e);
+    auto what = messageOf(e);
     auto path = escapeForTerminal(path_);
     throw Failure(absl::StrCat(
         "the hub's disk did not take what was written: ", escapeForTerminal(what),
@@ -365,7 +365,7 @@ void Mirror::replace(int parent, const std::string& name, Pending& pending) {
   // What is there cannot be seen, so it cannot be archived.
   if (!there && errno != ENOENT) throwErrno(errno, "cannot publish " + inQuotes(path));
   if (there && !S_ISREG(st.st_mode)) {
-    makeRoomAt(parent, name, path);
+    requireReplaceable(parent, name, path);
     parent = directory(std::string(parentOf(path)));
     there = false;
   }

@@ -16,7 +16,7 @@
 #include "common/fs/file-io.h"
 #include "common/text/text.h"
 #include "hub/base/failure.h"
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 
 namespace pibrain {
 
@@ -207,7 +207,7 @@ int Mirror::directory(const std::string& path) {
     int parent = directory(above);
     struct stat st;
     if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode)) {
-      makeRoomAt(parent, name, path);
+      requireReplaceable(parent, name, path);
       parent = directory(above);
     }
     touch(above);
@@ -233,7 +233,7 @@ int Mirror::directory(const std::string& path) {
 // other way round. What the spoke no longer has goes by a deletion, with all that guards one (P5),
 // or stays; what remains of a directory without files is nobody's. Ends all descriptors that
 // directory() gave.
-void Mirror::makeRoomAt(int parent, const std::string& name, const std::string& path) {
+void Mirror::requireReplaceable(int parent, const std::string& name, const std::string& path) {
   struct stat st;
   if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return;
   if (S_ISDIR(st.st_mode) && unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0) {
@@ -303,7 +303,7 @@ void Mirror::move(const std::string& from, const std::string& to) {
   int target = directory(parent);
   struct stat st;
   if (fstatat(target, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode)) {
-    makeRoomAt(target, name, to);
+    requireReplaceable(target, name, to);
     target = directory(parent);
   }
   if (traits_.foldsNames && absl::EqualsIgnoreCase(from, to)) {

@@ -237,7 +237,7 @@ class Mirror {
   void noteWritten(const std::string& path);
   void fsyncEach(const std::vector<Pending>* pending);
   void touch(std::string_view directory);
-  void makeRoomAt(int parent, const std::string& name, const std::string& path);
+  void requireReplaceable(int parent, const std::string& name, const std::string& path);
   void breakLink(int parent, const std::string& name, const File& file);
   void removeEmptyParents(const std::string& path);
 

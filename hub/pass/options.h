@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "hub/base/passphrase-prompt.h"
 #include "hub/base/rate-limiter.h"
 
 namespace pibrain {
@@ -18,7 +19,15 @@ struct RunOptions {
   uint64_t maxDelete = 0;                // 0: half of the mirror
   std::shared_ptr<RateLimiter> limiter;  // shared by all spokes; null: each spoke's own bw_limit
   uint32_t rsyncBwLimit = 0;             // KiB/s, for each rsync; 0: each spoke's own bw_limit
-  uint32_t jobs = USUAL_JOBS;                     // spokes at a time
+  // As they are typed, shared by all spokes.
+  std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();
+  uint32_t jobs = USUAL_JOBS;  // spokes at a time
+};
+
+struct VerifyOptions {
+  bool repair = false;  // what differs is fetched
+  // As in a run.
+  std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();
 };
 
 }  // namespace pibrain

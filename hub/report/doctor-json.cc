@@ -19,7 +19,7 @@ void fillChecks(const std::vector<Check>& checks, capnp::List<report::Doctor::Ch
 
 }  // namespace
 
-std::string doctorJson(const Examination& hub, const std::vector<Examination>& spokes, bool ok) {
+std::string doctorJson(const Diagnosis& hub, const std::vector<Diagnosis>& spokes, bool ok) {
   capnp::MallocMessageBuilder message;
   auto out = message.initRoot<report::Doctor>();
   out.setOk(ok);

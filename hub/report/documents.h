@@ -27,7 +27,7 @@ std::string statusJson(const Config& config, const Status& status);
 
 std::string historyJson(const std::vector<SpokeReport>& runs);
 
-std::string doctorJson(const Examination& hub, const std::vector<Examination>& spokes, bool ok);
+std::string doctorJson(const Diagnosis& hub, const std::vector<Diagnosis>& spokes, bool ok);
 
 std::string archiveJson(const std::vector<ArchivedFile>& files);
 

@@ -16,7 +16,7 @@ Status statusOf(const Config& config, const std::function<void(const std::string
   char name[256] = "";
   gethostname(name, sizeof(name) - 1);
   status.hubName = name;
-  status.hubSessions = uint32_t(contentsOf(config.hub.sessionsDir, warn).sessions.size());
+  status.hubSessions = uint32_t(mirrorContents(config.hub.sessionsDir, warn).sessions.size());
   status.rsyncAvailable = findProgram("rsync").has_value();
   auto store = Store::openExisting(config.hub.databaseDir, warn);
   if (!store.ok()) {
@@ -26,7 +26,7 @@ Status statusOf(const Config& config, const std::function<void(const std::string
     SpokeStatus one{&spoke};
     struct stat st;
     one.exists = stat(spoke.path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
-    auto contents = contentsOf(spoke.path, warn);
+    auto contents = mirrorContents(spoke.path, warn);
     one.sessions = uint32_t(contents.sessions.size());
     one.files = contents.files;
     one.bytes = contents.bytes;

@@ -207,7 +207,7 @@ std::optional<Unwritten> unwrittenFile(const RsyncRun& run, const std::string& m
 }
 
 std::string explainRsync(const SpokeConfig& spoke, const SshTarget* target, const RsyncRun& run) {
-  auto said = absl::StrCat(" (rsync said: ", ownWords(run.errors), ")");
+  auto said = absl::StrCat(" (rsync said: ", stderrTail(run.errors), ")");
   auto place = placeOf(spoke);
   auto says = [&](const char* words) { return absl::StrContains(run.errors, words); };
   auto noRsync = [&]() {
@@ -227,9 +227,9 @@ std::string explainRsync(const SpokeConfig& spoke, const SshTarget* target, cons
         escapeForTerminal(spoke.source.host), ":.'", said, ".");
   }
   if (sshFailed(run)) {
-    auto denial = denialBefore(collectIdentities(*target));
-    denial.of = LoginOf::RSYNC;
-    return explainFailedStart(*target, run.login, denial);
+    auto authFailure = authFailureBefore(collectIdentities(*target));
+    authFailure.of = LoginOf::RSYNC;
+    return explainFailedStart(*target, run.login, authFailure);
   }
   switch (run.exitStatus) {
     case SSH_FAILED:

@@ -20,7 +20,7 @@
 #include "common/fs/rooted-dir.h"
 #include "common/text/text.h"
 #include "hub/base/failure.h"
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/deletion.h"
 #include "hub/mirror/mirror.h"
@@ -198,7 +198,7 @@ class RsyncSync {
         mirror.move(from, to);
       } catch (const kj::Exception& e) {
         if (e.getType() != kj::Exception::Type::FAILED) throw;
-        folded_.emplace(to, plainWords(e));
+        folded_.emplace(to, messageOf(e));
       }
     }
     lookAt(mirror);
@@ -436,7 +436,7 @@ class RsyncSync {
       std::vector<std::string> some;
       for (auto& [path, why] : files) {
         if (some.size() < MAX_DESCRIBED)
-          some.push_back(escapeBriefly(path) + ": " + shorten(why, MAX_OWN_TEXT));
+          some.push_back(escapeBriefly(path) + ": " + elideMiddle(why, MAX_OWN_TEXT));
       }
       wrong.push_back(absl::StrCat(files.size(), files.size() == 1 ? " file " : " files ", what,
                                    ": ", absl::StrJoin(some, "; "),

@@ -24,9 +24,10 @@
 #include "hub/agent/lockdown.h"
 #include "hub/agent/plan.h"
 #include "hub/base/failure.h"
-#include "hub/base/files.h"
 #include "hub/base/subprocess.h"
-#include "hub/connect/reach.h"
+#include "hub/base/user-files.h"
+#include "hub/connect/connect-ssh.h"
+#include "hub/connect/connector.h"
 #include "hub/mirror/mirror.h"
 #include "hub/rsync/sync.h"
 
@@ -53,14 +54,15 @@ std::string whyNotWritable(const std::string& path) {
   return writable ? "" : explainObstacle(reached.path, errno);
 }
 
-class Examiner {
+class SpokeDoctor {
  public:
-  Examiner(const Config& config, const SpokeConfig& spoke, Store* store)
-      : config_(config), spoke_(spoke), store_(store) {
+  SpokeDoctor(const Config& config, const SpokeConfig& spoke,
+              std::shared_ptr<Passphrases> passphrases, Store* store)
+      : config_(config), spoke_(spoke), passphrases_(std::move(passphrases)), store_(store) {
     result_.name = spoke.name;
   }
 
-  Examination run() {
+  Diagnosis run() {
     if (!spoke_.enabled) {
       add("config", CheckState::SKIPPED, "disabled ('enabled: false')");
       return result_;
@@ -98,12 +100,13 @@ class Examiner {
     } catch (const Failure& e) {
       result_.checks.push_back({step_, CheckState::FAILED, e.what()});
     } catch (const kj::Exception& e) {
-      result_.checks.push_back({step_, CheckState::FAILED, explainBroken(spoke_, e, Farewell())});
+      result_.checks.push_back({step_, CheckState::FAILED, explainBroken(spoke_, e, ExitInfo())});
     }
   }
 
   ConnectOptions options() {
     ConnectOptions options;
+    options.passphrases = passphrases_;
     options.warn = [this](std::string text) { warn(text); };
     options.chose = [this](std::string which) {
       step_ = "ssh";
@@ -157,13 +160,13 @@ class Examiner {
     auto io = kj::setupAsyncIo();
     auto tree = readMirror();
     judgeModes(tree);
-    auto known = describeMirror(tree, kept(), mirrorDigests_);
+    auto known = summarizeMirror(tree, kept(), mirrorDigests_);
     began_ = std::chrono::steady_clock::now();
-    AgentSession session(spoke_, SpokeReach(spoke_, nullptr).connect(options(), io), io,
+    AgentSession session(spoke_, connectorTo(spoke_, nullptr)->connect(options(), io), io,
                          AgentSession::limitsOf(spoke_, config_.hub));
     session.converse([&]() {
       auto listing =
-          session.scan(known, [&](const AgentInfo& agent) { judge(agent, session.noise()); });
+          session.scan(known, [&](const AgentInfo& agent) { checkAgent(agent, session.noise()); });
       judgeFiles(listing, tree);
       if (listing.symlinksSkipped + listing.specialsSkipped > 0) {
         step_ = "skipped";
@@ -198,7 +201,7 @@ class Examiner {
     return paths.ok() ? Paths(paths->begin(), paths->end()) : Paths();
   }
 
-  void judge(const AgentInfo& agent, const std::string& noise) {
+  void checkAgent(const AgentInfo& agent, const std::string& noise) {
     step_ = "shell";
     if (noise.empty()) {
       good("quiet");
@@ -220,7 +223,7 @@ class Examiner {
       good(about);
     }
     step_ = "clock";
-    auto odd = oddClock(spoke_, agent);
+    auto odd = clockSkew(spoke_, agent);
     double seconds = double(clockDifference(agent)) / 1e9;
     if (odd.empty()) {
       good(absl::StrCat(std::round(std::abs(seconds) * 10) / 10, " s apart"));
@@ -231,7 +234,7 @@ class Examiner {
     step_ = "root";
     checkRoot(spoke_, agent);
     root_ = agent.root;
-    odd = oddRoot(spoke_, agent);
+    odd = rootMismatch(spoke_, agent);
     if (!odd.empty()) warn(odd);
   }
 
@@ -313,7 +316,7 @@ class Examiner {
     if (!target.ok()) throw Failure(std::string(target.status().message()));
     auto io = kj::setupAsyncIo();
     // Whatever the key lets it run: the login is what counts.
-    auto connection = connectSsh(*target, "rsync --version", options(), io);
+    auto connection = connectSsh(*target, "rsync --version", SshOptions(options()), io);
     connection->stream().shutdownWrite();
     auto end = kj::systemPreciseMonotonicClock().now() + 10 * kj::SECONDS;
     auto silence = io.provider->getTimer().atTime(end);
@@ -395,8 +398,9 @@ class Examiner {
 
   const Config& config_;
   const SpokeConfig& spoke_;
+  const std::shared_ptr<Passphrases> passphrases_;
   Store* store_;
-  Examination result_;
+  Diagnosis result_;
   std::string step_;
   DigestOptions mirrorDigests_;
   bool lacksModes_ = false;  // the mirror's filesystem has none to keep
@@ -422,13 +426,13 @@ const char* toString(CheckState state) {
   return "";
 }
 
-bool Examination::failed() const {
+bool Diagnosis::failed() const {
   return std::any_of(checks.begin(), checks.end(),
                      [](auto& check) { return check.state == CheckState::FAILED; });
 }
 
-Examination examineHub(const Config& config, const std::vector<const SpokeConfig*>& spokes) {
-  Examination result;
+Diagnosis examineHub(const Config& config, const std::vector<const SpokeConfig*>& spokes) {
+  Diagnosis result;
   result.checks.push_back(
       {"config", CheckState::GOOD,
        absl::StrCat(escapeForTerminal(config.file), ", ", countOf(config.spokes.size(), "spoke"))});
@@ -458,11 +462,12 @@ Examination examineHub(const Config& config, const std::vector<const SpokeConfig
   return result;
 }
 
-Examination examineSpoke(const Config& config, const SpokeConfig& spoke, Store* store) {
-  return Examiner(config, spoke, store).run();
+Diagnosis examineSpoke(const Config& config, const SpokeConfig& spoke,
+                       std::shared_ptr<Passphrases> passphrases, Store* store) {
+  return SpokeDoctor(config, spoke, std::move(passphrases), store).run();
 }
 
-std::unique_ptr<Store> openHistory(const Config& config, Examination& hub) {
+std::unique_ptr<Store> openHistory(const Config& config, Diagnosis& hub) {
   auto path = config.hub.databaseDir + "/sync.db";
   auto store = Store::openExisting(config.hub.databaseDir, [&](const std::string& message) {
     hub.checks.push_back({"history", CheckState::WARNING, message});

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "hub/base/passphrase-prompt.h"
 #include "hub/config/config.h"
 #include "hub/history/store.h"
 
@@ -20,7 +21,7 @@ struct Check {
   std::string detail;  // GOOD: what was found; otherwise what is wrong, why and the cure
 };
 
-struct Examination {
+struct Diagnosis {
   std::string name;  // of the spoke; empty: this machine
   std::vector<Check> checks;
 
@@ -28,14 +29,16 @@ struct Examination {
 };
 
 // This machine: the programs, the history, `configFile`.
-Examination examineHub(const Config& config, const std::vector<const SpokeConfig*>& spokes);
+Diagnosis examineHub(const Config& config, const std::vector<const SpokeConfig*>& spokes);
 
-// The history, if there is one: looking makes none. What was found is added to the examination of
+// The history, if there is one: looking makes none. What was found is added to the diagnosis of
 // the hub.
-std::unique_ptr<Store> openHistory(const Config& config, Examination& hub);
+std::unique_ptr<Store> openHistory(const Config& config, Diagnosis& hub);
 
 // One spoke. Changes nothing, here or there, except that a new host key is remembered as in a run,
-// if StrictHostKeyChecking says so. Without a store there was no run yet.
-Examination examineSpoke(const Config& config, const SpokeConfig& spoke, Store* store);
+// if StrictHostKeyChecking says so. Without a store there was no run yet. `passphrases`: of this
+// run.
+Diagnosis examineSpoke(const Config& config, const SpokeConfig& spoke,
+                       std::shared_ptr<Passphrases> passphrases, Store* store);
 
 }  // namespace pibrain

@@ -3,13 +3,13 @@
 #include <kj/async-io.h>
 #include <kj/exception.h>
 
-#include "common/delta/rsync-job.h"
-#include "hub/connect/connect.h"
+#include "common/delta/delta.h"
+#include "hub/connect/connect-ssh.h"
 
 namespace pibrain {
 
 void initLibraries() {
-  initRsync();
+  initLibrsync();
   initSsh();
   // KJ fills some tables at its first use. What fails here fails again for each spoke, and is
   // reported there.

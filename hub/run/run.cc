@@ -10,7 +10,7 @@
 #include <string>
 
 #include "hub/base/parallel.h"
-#include "hub/connect/reach.h"
+#include "hub/connect/connector.h"
 #include "hub/run/libraries.h"
 #include "hub/run/sync-spoke.h"
 #include "hub/ssh/turns.h"
@@ -19,23 +19,23 @@ namespace pibrain {
 
 namespace {
 
-using Reaches = std::vector<std::unique_ptr<SpokeReach>>;
+using Connectors = std::vector<std::unique_ptr<Connector>>;
 
 // Begins to look for the way to the spokes whose turn is first. Starts no thread.
-Reaches beginToReach(const std::vector<const SpokeConfig*>& spokes, size_t jobs, Store* store) {
+Connectors makeConnectors(const std::vector<const SpokeConfig*>& spokes, size_t jobs,
+                          Store* store) {
   // Those who have to wait for their turn would be connections that nobody logs in with.
   std::map<std::string, int> begun;
   auto mayDial = [&](const Endpoint& to) {
     return begun[absl::StrCat(to.address, " ", to.port)]++ < ConnectTurn::MOST;
   };
-  Reaches reaches(spokes.size());
+  Connectors connectors(spokes.size());
   for (size_t i = 0; i < std::min(jobs, spokes.size()); ++i) {
     if (spokes[i]->method != SyncMethod::AGENT) continue;
     // What fails here fails again in its turn, and is reported there.
-    kj::runCatchingExceptions(
-        [&]() { reaches[i] = std::make_unique<SpokeReach>(*spokes[i], store, mayDial); });
+    kj::runCatchingExceptions([&]() { connectors[i] = connectorTo(*spokes[i], store, mayDial); });
   }
-  return reaches;
+  return connectors;
 }
 
 }  // namespace
@@ -44,7 +44,7 @@ std::vector<SpokeReport> syncSpokes(const Config& config,
                                     const std::vector<const SpokeConfig*>& spokes,
                                     const RunOptions& options, Store* store,
                                     const RunObserver& observer) {
-  auto reaches = beginToReach(spokes, options.jobs, store);
+  auto connectors = makeConnectors(spokes, options.jobs, store);
   initLibraries();
   std::vector<Progress> progress(spokes.size());
   std::vector<SpokeReport> reports(spokes.size());
@@ -54,7 +54,8 @@ std::vector<SpokeReport> syncSpokes(const Config& config,
       std::lock_guard lock(observing);
       observer.began(*spokes[i], progress[i]);
     }
-    reports[i] = syncSpoke(config, *spokes[i], options, store, std::move(reaches[i]), progress[i]);
+    reports[i] =
+        syncSpoke(config, *spokes[i], options, store, std::move(connectors[i]), progress[i]);
     std::lock_guard lock(observing);
     observer.ended(reports[i]);
   });

@@ -9,13 +9,13 @@
 namespace pibrain {
 
 SpokeReport syncSpoke(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
-                      Store* store, std::unique_ptr<SpokeReach> reach, Progress& progress) {
+                      Store* store, std::unique_ptr<Connector> connector, Progress& progress) {
   SpokeReport report;
   reportOutcome(spoke, report, [&]() {
     if (spoke.method == SyncMethod::RSYNC) {
       syncByRsync(config, spoke, options, store, report, progress);
     } else {
-      syncByAgent(config, spoke, options, store, std::move(reach), report, progress);
+      syncByAgent(config, spoke, options, store, std::move(connector), report, progress);
     }
   });
   progress.phase = Progress::Phase::ENDED;

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "hub/config/config.h"
-#include "hub/connect/reach.h"
+#include "hub/connect/connector.h"
 #include "hub/history/store.h"
 #include "hub/pass/options.h"
 #include "hub/pass/progress.h"
@@ -11,9 +11,9 @@
 
 namespace pibrain {
 
-// Syncs one spoke, start to end. Never throws: what failed is in the report, in words. `reach`
+// Syncs one spoke, start to end. Never throws: what failed is in the report, in words. `connector`
 // (null: it begins here) is the way to it.
 SpokeReport syncSpoke(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
-                      Store* store, std::unique_ptr<SpokeReach> reach, Progress& progress);
+                      Store* store, std::unique_ptr<Connector> connector, Progress& progress);
 
 }  // namespace pibrain

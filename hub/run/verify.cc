@@ -6,14 +6,14 @@
 
 namespace pibrain {
 
-Verification verifySpoke(const Config& config, const SpokeConfig& spoke, bool repair,
-                         Store* store) {
+Verification verifySpoke(const Config& config, const SpokeConfig& spoke,
+                         const VerifyOptions& options, Store* store) {
   Verification result;
   reportOutcome(spoke, result.report, [&]() {
     if (spoke.method == SyncMethod::RSYNC) {
-      verifyByRsync(config, spoke, repair, store, result);
+      verifyByRsync(config, spoke, options.repair, store, result);
     } else {
-      verifyByAgent(config, spoke, repair, store, result);
+      verifyByAgent(config, spoke, options, store, result);
     }
   });
   return result;

@@ -2,6 +2,7 @@
 
 #include "hub/config/config.h"
 #include "hub/history/store.h"
+#include "hub/pass/options.h"
 #include "hub/pass/verification.h"
 
 namespace pibrain {
@@ -9,6 +10,7 @@ namespace pibrain {
 // Verifies one spoke whose method is AGENT or RSYNC; with `repair`, under the mirror's lock, what
 // differs is fetched, and what was there before goes to the archive. `store` (null: none) remembers
 // what the mirror's filesystem is like. Never throws: failures are in the report.
-Verification verifySpoke(const Config& config, const SpokeConfig& spoke, bool repair, Store* store);
+Verification verifySpoke(const Config& config, const SpokeConfig& spoke,
+                         const VerifyOptions& options, Store* store);
 
 }  // namespace pibrain

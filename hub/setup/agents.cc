@@ -10,8 +10,8 @@
 
 #include "common/fs/own-program.h"
 #include "common/text/text.h"
-#include "hub/base/files.h"
 #include "hub/base/subprocess.h"
+#include "hub/base/user-files.h"
 
 namespace pibrain {
 

@@ -17,7 +17,7 @@
 
 #include "common/text/text.h"
 #include "common/text/utf8.h"
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 #include "hub/config/config-shape.h"
 #include "hub/setup/yaml-scalar.h"
 

@@ -20,16 +20,16 @@
 #include "hub/agent/greeting.h"
 #include "hub/agent/lockdown.h"
 #include "hub/base/failure.h"
-#include "hub/base/files.h"
-#include "hub/connect/reach.h"
+#include "hub/base/user-files.h"
+#include "hub/connect/connector.h"
 #include "hub/mirror/archive.h"
 #include "hub/mirror/mirror.h"
-#include "hub/setup/add-checks.h"
 #include "hub/setup/agents.h"
-#include "hub/setup/archive-mirror.h"
 #include "hub/setup/config-edit.h"
-#include "hub/setup/own-keys.h"
+#include "hub/setup/preflight.h"
 #include "hub/setup/remote-install.h"
+#include "hub/setup/retire-mirror.h"
+#include "hub/setup/spoke-keys.h"
 #include "hub/setup/sync-key.h"
 
 namespace pibrain {
@@ -99,7 +99,7 @@ class Manager {
     } catch (const Failure& e) {
       fail(e.what());
     } catch (const kj::Exception& e) {
-      fail(absl::StrCat(escapeForTerminal(plainWords(e)), "."));
+      fail(absl::StrCat(escapeForTerminal(messageOf(e)), "."));
     } catch (const Mirror::Locked&) {
       fail("a run is syncing this spoke. Try again when it is done.");
     }
@@ -117,7 +117,7 @@ class Manager {
     options_.say(text);
   }
   void sayAll(RemoteInstall& remote) {
-    for (auto& line : remote.takeSaid()) say(line);
+    for (auto& line : remote.drainMessages()) say(line);
   }
 
   // The person's own login.
@@ -140,7 +140,7 @@ class Manager {
   // `root`: and for this spoke's directory.
   void prove(const SpokeConfig& spoke, bool root) {
     auto io = kj::setupAsyncIo();
-    AgentSession session(spoke, SpokeReach(spoke, nullptr).connect(ConnectOptions(), io), io,
+    AgentSession session(spoke, connectorTo(spoke, nullptr)->connect(ConnectOptions(), io), io,
                          {std::min(spoke.timeoutSeconds, 60u), 1 << 20});
     AgentInfo agent;
     session.converse([&]() { checkVersion(spoke, agent = session.greet()); });
@@ -155,7 +155,7 @@ class Manager {
     } else {
       checkRoot(spoke, agent);
     }
-    auto odd = oddRoot(spoke, agent);
+    auto odd = rootMismatch(spoke, agent);
     if (!odd.empty() && root) {
       throw Failure(absl::StrCat(odd,
                                  ": another line for this key comes before the one that was "
@@ -198,12 +198,12 @@ class Manager {
                 "~/.ssh/authorized_keys, AuthorizedKeysFile in its sshd_config says so.)";
       throw Failure(
           absl::StrCat(e.what(), elsewhere,
-                       remote.takeBack()
+                       remote.rollBack()
                            ? " What was done on the spoke was taken back."
                            : " Whether what was done on the spoke was taken back is not known: the "
                              "connection broke off. Doing it again puts it right."));
     }
-    remote.keep();
+    remote.commit();
     sayAll(remote);
   }
 
@@ -390,7 +390,7 @@ class Manager {
     auto text = configText();
     auto config = parse(text);
     auto& spoke = unchanged(config, before);
-    OwnKeys own(config, spoke);
+    SpokeKeys own(config, spoke);
     auto path = own.next();
     auto edit = [&](const std::string& whole) {
       return withFields(whole, spoke.name, {{"key", withTilde(path)}});
@@ -417,7 +417,7 @@ class Manager {
     request.root = spoke.source.path;
     request.retire = blobs(old, replaced);
     exchange(spoke, request, target, key, edit);
-    for (auto& file : replaced) OwnKeys::remove(file);
+    for (auto& file : replaced) SpokeKeys::remove(file);
     say(absl::StrCat("the key is now ", escapeForTerminal(path), ", ", key.fingerprint(),
                      "; it was ", old.fingerprint()));
   }
@@ -448,7 +448,7 @@ class Manager {
       remote.retire();
       sayAll(remote);
     } catch (const Failure& e) {
-      if (!configured) OwnKeys::remove(key.path);
+      if (!configured) SpokeKeys::remove(key.path);
       throw Failure(configured
                         ? absl::StrCat(e.what(),
                                        " The new key is in use, but the old one may still be let "
@@ -477,7 +477,7 @@ class Manager {
       return;
     }
     if (mirror) {
-      auto run = archiveMirror(spoke, *locked);
+      auto run = retireMirror(spoke, *locked);
       if (!run.empty()) {
         say(absl::StrCat("moved its mirror to ", escapeForTerminal(config.hub.archiveDir), "/",
                          spoke.name, "/", run, ", where it stays until you remove it"));
@@ -486,7 +486,7 @@ class Manager {
     orThrow(editFile(options_.configFile, edit));
     say(absl::StrCat("removed from ", file));
     if (store_ != nullptr) (void)store_->forgetSpoke(spoke.name);
-    OwnKeys own(config, spoke);
+    SpokeKeys own(config, spoke);
     if (own.contains(spoke.key) && !own.usedByOthers(spoke.key)) {
       say(absl::StrCat("left its key, ", escapeForTerminal(spoke.key),
                        ": nothing uses it any more"));

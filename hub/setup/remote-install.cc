@@ -22,7 +22,7 @@
 #include "common/text/text.h"
 #include "common/wire/protocol.h"
 #include "hub/base/failure.h"
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 #include "hub/setup/install-script.h"
 #include "hub/ssh/failures.h"
 #include "hub/ssh/openssh/openssh-command.h"
@@ -101,7 +101,7 @@ void RemoteInstall::requireSh() {
 
 void RemoteInstall::send(const std::string& bytes) {
   for (size_t sent = 0; sent < bytes.size();) {
-    awaitTurn(POLLOUT);
+    waitReady(POLLOUT);
     ssize_t n =
         ::send(ssh_.stdio, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
@@ -112,7 +112,7 @@ void RemoteInstall::send(const std::string& bytes) {
 }
 
 // Returns when the other side is ready for this, or has gone.
-void RemoteInstall::awaitTurn(short events) {
+void RemoteInstall::waitReady(short events) {
   using std::chrono::ceil, std::chrono::milliseconds, std::chrono::steady_clock;
   auto began = steady_clock::now();
   for (;;) {
@@ -143,7 +143,7 @@ void RemoteInstall::explainSilence() {
         absl::StrCat(place, " stopped answering. Does '", invocation, " true' come to an end?"));
   }
   auto errors = readBack(ssh_.errors);
-  auto said = ownWords(errorsAfterLogin(target_, errors).value_or(errors));
+  auto said = stderrTail(errorsAfterLogin(target_, errors).value_or(errors));
   auto saying = said.empty() ? "" : absl::StrCat(" (it said: ", said, ")");
   auto waited = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() -
                                                                  loggedIn_.value_or(start_));
@@ -162,7 +162,7 @@ void RemoteInstall::explainSilence() {
 
 // False at the end.
 bool RemoteInstall::readMore() {
-  awaitTurn(POLLIN);
+  waitReady(POLLIN);
   char buffer[16 * 1024];
   ssize_t n = recv(ssh_.stdio, buffer, sizeof(buffer), 0);
   if (n <= 0) return false;
@@ -182,7 +182,7 @@ std::pair<std::string, std::string> RemoteInstall::answer() {
   for (;;) {
     auto end = received_.find('\n');
     if (end == std::string::npos) {
-      if (received_.size() > LONGEST_LINE || !readMore()) explainEnd();
+      if (received_.size() > LONGEST_LINE || !readMore()) failWithDiagnosis();
       continue;
     }
     auto line = received_.substr(0, end);
@@ -198,7 +198,7 @@ std::pair<std::string, std::string> RemoteInstall::answer() {
     auto space = std::min(line.find(' '), line.size());
     auto word = line.substr(0, space), rest = line.substr(std::min(space + 1, line.size()));
     if (word == "say") {
-      said_.push_back(escapeForTerminal(rest));
+      messages_.push_back(escapeForTerminal(rest));
     } else if (word == "fail" && rest.starts_with("no-agent ")) {
       throw Failure(absl::StrCat(
           escapeForTerminal(target_.alias), " is of the architecture ",
@@ -214,14 +214,14 @@ std::pair<std::string, std::string> RemoteInstall::answer() {
   }
 }
 
-void RemoteInstall::explainEnd() {
+void RemoteInstall::failWithDiagnosis() {
   auto status = exitStatusOf(ssh_.pid, std::chrono::seconds(5));
   auto errors = readBack(ssh_.errors);
   auto place = escapeForTerminal(target_.alias);
   if (!heard_ && status == SSH_FAILED && !LoginWatch(target_).begun(errors)) {
-    Denial denial;
-    denial.of = LoginOf::PERSON;
-    throw Failure(absl::StrCat(explainFailedStart(target_, errors, denial),
+    AuthFailure authFailure;
+    authFailure.of = LoginOf::PERSON;
+    throw Failure(absl::StrCat(explainFailedStart(target_, errors, authFailure),
                                " Adding a spoke, or changing one, goes by your own login there: '",
                                sshInvocation(target_), " true' has to work."));
   }
@@ -234,7 +234,7 @@ void RemoteInstall::explainEnd() {
         "of your own, which 'spoke add' is given, and the other commands by --via user@host."));
   }
   auto own = errorsAfterLogin(target_, errors).value_or(errors);
-  auto said = ownWords(absl::StripAsciiWhitespace(own).empty() ? noise : own);
+  auto said = stderrTail(absl::StripAsciiWhitespace(own).empty() ? noise : own);
   auto saying = said.empty() ? "" : absl::StrCat(" (it said: ", said, ")");
   if (heard_) {
     throw Failure(absl::StrCat("the login at ", place, " broke off", saying, ". Try '",
@@ -281,14 +281,14 @@ Installed RemoteInstall::install(const InstallRequest& request,
     } else if (word == "installed") {
       std::vector<std::string> words = absl::StrSplit(rest, ' ');
       if (words.size() == 3) return {words[0], words[1], words[2]};
-      explainEnd();
+      failWithDiagnosis();
     } else {
-      explainEnd();
+      failWithDiagnosis();
     }
   }
 }
 
-void RemoteInstall::keep() {
+void RemoteInstall::commit() {
   send("keep\n");
   for (auto word = answer().first; word != "done" && word != "kept"; word = answer().first) {
   }
@@ -300,7 +300,7 @@ void RemoteInstall::retire() {
   }
 }
 
-bool RemoteInstall::takeBack() {
+bool RemoteInstall::rollBack() {
   try {
     send("undo\n");
     while (answer().first != "undone") {
@@ -319,6 +319,6 @@ void RemoteInstall::uninstall(const std::string& publicKey, bool dryRun) {
   }
 }
 
-std::vector<std::string> RemoteInstall::takeSaid() { return std::exchange(said_, {}); }
+std::vector<std::string> RemoteInstall::drainMessages() { return std::exchange(messages_, {}); }
 
 }  // namespace pibrain

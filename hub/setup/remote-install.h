@@ -60,27 +60,27 @@ class RemoteInstall {
   void uninstall(const std::string& publicKey, bool dryRun);
 
   // After install(), unless it was a dry run: what it did stays. Throws Failure.
-  void keep();
-  // After keep(): the lines of the retired keys go. Throws Failure.
+  void commit();
+  // After commit(): the lines of the retired keys go. Throws Failure.
   void retire();
-  // Instead of keep(): returns whether it is known that all was taken back.
-  bool takeBack();
+  // Instead of commit(): returns whether it is known that all was taken back.
+  bool rollBack();
 
   // What there was to say, for a person, since the last call.
-  std::vector<std::string> takeSaid();
+  std::vector<std::string> drainMessages();
 
  private:
   void start(std::vector<std::string> arguments);
   void send(const std::string& bytes);
   // The next line that is meant for us: its first word, and the rest.
   std::pair<std::string, std::string> answer();
-  void awaitTurn(short events);
+  void waitReady(short events);
   void requireSh();
   bool readMore();
-  // When awaitTurn(), which began then, gives up; and why it did.
+  // When waitReady(), which began then, gives up; and why it did.
   std::chrono::steady_clock::time_point limit(std::chrono::steady_clock::time_point began);
   [[noreturn]] void explainSilence();
-  [[noreturn]] void explainEnd();
+  [[noreturn]] void failWithDiagnosis();
 
   SshTarget target_;
   const bool mayAsk_;
@@ -94,7 +94,7 @@ class RemoteInstall {
   std::chrono::steady_clock::time_point start_;    // of ssh
   std::chrono::steady_clock::time_point heardAt_;  // of anything meant for us, the first time
   std::optional<std::chrono::steady_clock::time_point> loggedIn_;  // when ssh was seen to have
-  std::vector<std::string> said_;
+  std::vector<std::string> messages_;
 };
 
 }  // namespace pibrain

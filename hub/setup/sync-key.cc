@@ -13,8 +13,8 @@
 
 #include "common/text/text.h"
 #include "hub/base/failure.h"
-#include "hub/base/files.h"
 #include "hub/base/subprocess.h"
+#include "hub/base/user-files.h"
 #include "hub/ssh/key-file.h"
 #include "hub/ssh/known-hosts.h"
 #include "hub/ssh/resolve.h"

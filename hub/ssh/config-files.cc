@@ -12,7 +12,7 @@
 
 #include <vector>
 
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 #include "hub/ssh/resolve.h"
 
 namespace pibrain {

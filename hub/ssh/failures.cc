@@ -246,7 +246,7 @@ namespace {
 constexpr char NO_TEXT[] = "characters that no text has";
 
 std::string firstLine(std::string_view text) {
-  return escapeForTerminal(shorten(withoutFullStop(text.substr(0, text.find('\n'))), 60));
+  return escapeForTerminal(elideMiddle(withoutFullStop(text.substr(0, text.find('\n'))), 60));
 }
 
 std::string turnedAway(const SshTarget& target, std::string_view said) {
@@ -361,20 +361,20 @@ std::string nobodyToAsk(LoginOf of) {
 }
 
 // The key is right; what else the spoke wants cannot be had unattended.
-std::string secondFactor(const SshTarget& target, const Denial& denial) {
-  auto text = absl::StrCat("The spoke accepted the key, and wants more: ", denial.wanted, ". ",
-                           nobodyToAsk(denial.of));
-  if (denial.of == LoginOf::PERSON) return text;
+std::string secondFactor(const SshTarget& target, const AuthFailure& authFailure) {
+  auto text = absl::StrCat("The spoke accepted the key, and wants more: ", authFailure.wanted, ". ",
+                           nobodyToAsk(authFailure.of));
+  if (authFailure.of == LoginOf::PERSON) return text;
   return absl::StrCat(text, ". For this login, its sshd_config needs an exception: 'Match User ",
                       escapeForTerminal(target.user),
                       "', and beneath it 'AuthenticationMethods publickey'");
 }
 
 // The server lets nobody in by a key, or not by a key alone and not at first.
-std::string takesNoKey(const SshTarget& target, const Denial& denial) {
+std::string takesNoKey(const SshTarget& target, const AuthFailure& authFailure) {
   return absl::StrCat(
-      "The spoke takes no key for this login, or not at first: it wants ", denial.methods, ". ",
-      nobodyToAsk(denial.of),
+      "The spoke takes no key for this login, or not at first: it wants ", authFailure.methods,
+      ". ", nobodyToAsk(authFailure.of),
       ". For a login by key, its sshd_config has to say 'PubkeyAuthentication yes', "
       "and 'AuthenticationMethods publickey' or nothing of AuthenticationMethods; "
       "'sudo sshd -T -C user=",
@@ -401,9 +401,9 @@ std::string agentDidNotSign(const std::string& key) {
                       "is at, use a key without these");
 }
 
-std::string keyIsMissingThere(const SshTarget& target, const Denial& denial) {
+std::string keyIsMissingThere(const SshTarget& target, const AuthFailure& authFailure) {
   auto text = absl::StrCat(
-      denial.of == LoginOf::AGENT
+      authFailure.of == LoginOf::AGENT
           ? "On the spoke, ~/.ssh/authorized_keys needs the line that 'pi-brain-agent "
             "--authorized-keys-line KEY.pub' prints ('pi-brain spoke add' puts it there)"
           : "On the spoke, ~/.ssh/authorized_keys needs the key: 'ssh-copy-id -i KEY.pub' "
@@ -413,7 +413,7 @@ std::string keyIsMissingThere(const SshTarget& target, const Denial& denial) {
     absl::StrAppend(&text, "; on the hub, IdentityFile in ~/.ssh/config names the key");
   }
   // sshd says the same of an account that it does not let in as of a wrong key.
-  if (denial.of == LoginOf::PERSON) {
+  if (authFailure.of == LoginOf::PERSON) {
     absl::StrAppend(&text,
                     ". If the key is right, look at the account on the spoke: 'getent passwd ",
                     escapeForTerminal(shellQuote(target.user)),
@@ -431,20 +431,20 @@ std::string noKeyToOffer(const SshTarget& target) {
 }
 
 // What a person does about it, as a sentence without its full stop.
-std::string cureOf(const SshTarget& target, const Denial& denial) {
-  if (!denial.notSigned.empty()) return agentDidNotSign(denial.notSigned);
+std::string cureOf(const SshTarget& target, const AuthFailure& authFailure) {
+  if (!authFailure.notSigned.empty()) return agentDidNotSign(authFailure.notSigned);
   // A key of its own was the only one.
-  if (denial.tooMany && target.key.empty()) return tooManyKeys();
-  if (!denial.notTaken.empty()) return typeNotTaken(denial.notTaken);
+  if (authFailure.tooMany && target.key.empty()) return tooManyKeys();
+  if (!authFailure.notTaken.empty()) return typeNotTaken(authFailure.notTaken);
   std::vector<std::string> cures;
-  if (!denial.encrypted.empty()) {
+  if (!authFailure.encrypted.empty()) {
     cures.push_back(
         absl::StrCat("A run without a person at it needs a key without a passphrase, or one that "
                      "'ssh-add ",
-                     escapeForTerminal(shellQuote(denial.encrypted[0])), "' put in an agent"));
+                     escapeForTerminal(shellQuote(authFailure.encrypted[0])), "' put in an agent"));
   }
-  if (denial.offered) {
-    cures.push_back(keyIsMissingThere(target, denial));
+  if (authFailure.offered) {
+    cures.push_back(keyIsMissingThere(target, authFailure));
   } else if (cures.empty()) {
     cures.push_back(target.key.empty()
                         ? "IdentityFile in ~/.ssh/config on the hub names the key to offer"
@@ -455,20 +455,20 @@ std::string cureOf(const SshTarget& target, const Denial& denial) {
 
 }  // namespace
 
-std::string permissionDenied(const SshTarget& target, const Denial& denial) {
+std::string permissionDenied(const SshTarget& target, const AuthFailure& authFailure) {
   auto message =
       absl::StrCat("permission denied for ", escapeForTerminal(target.user),
                    target.user.empty() ? "" : "@", escapeForTerminal(target.alias), ". ");
-  if (!denial.wanted.empty()) {
-    return absl::StrCat(message, secondFactor(target, denial), ".");
+  if (!authFailure.wanted.empty()) {
+    return absl::StrCat(message, secondFactor(target, authFailure), ".");
   }
-  std::vector<std::string> methods = absl::StrSplit(denial.methods, ',', absl::SkipEmpty());
+  std::vector<std::string> methods = absl::StrSplit(authFailure.methods, ',', absl::SkipEmpty());
   if (!methods.empty() && std::find(methods.begin(), methods.end(), "publickey") == methods.end()) {
-    return absl::StrCat(message, takesNoKey(target, denial), ".");
+    return absl::StrCat(message, takesNoKey(target, authFailure), ".");
   }
-  auto tried =
-      denial.tried.empty() ? noKeyToOffer(target) : "Tried: " + absl::StrJoin(denial.tried, "; ");
-  return absl::StrCat(message, tried, ". ", cureOf(target, denial), ".");
+  auto tried = authFailure.tried.empty() ? noKeyToOffer(target)
+                                         : "Tried: " + absl::StrJoin(authFailure.tried, "; ");
+  return absl::StrCat(message, tried, ". ", cureOf(target, authFailure), ".");
 }
 
 bool saysTooMany(std::string_view said) {
@@ -496,14 +496,14 @@ bool takesType(const std::string& algorithms, const std::string& type) {
 }
 
 // The keys that ssh offered, by what it wrote with LogLevel DEBUG1.
-void addOffered(const std::vector<std::string>& lines, Denial& denial) {
+void addOffered(const std::vector<std::string>& lines, AuthFailure& authFailure) {
   constexpr absl::string_view OFFER = "debug1: Offering public key: ";
   constexpr absl::string_view TAKES = "server-sig-algs=<";
   std::string algorithms;
   bool taken = false;
-  denial.offered = denial.offered || !std::any_of(lines.begin(), lines.end(), [](auto& line) {
-                     return absl::StartsWith(line, DEBUG);
-                   });
+  authFailure.offered =
+      authFailure.offered || !std::any_of(lines.begin(), lines.end(),
+                                          [](auto& line) { return absl::StartsWith(line, DEBUG); });
   for (absl::string_view line : lines) {
     // Newer servers say it again when they know who it is.
     if (auto at = line.find(TAKES); at != line.npos && absl::StartsWith(line, DEBUG)) {
@@ -516,42 +516,44 @@ void addOffered(const std::vector<std::string>& lines, Denial& denial) {
     if (type == line.npos) continue;
     auto name = escapeForTerminal(std::string(line.substr(0, type)));
     // A key of which it is known why it is none: ssh offers what it cannot sign with.
-    bool isNone = std::any_of(denial.tried.begin(), denial.tried.end(),
+    bool isNone = std::any_of(authFailure.tried.begin(), authFailure.tried.end(),
                               [&](auto& one) { return absl::StartsWith(one, name + ", "); });
     if (isNone) continue;
     auto kind = std::string(line.substr(type + 1, print - type - 1));
     bool takes = takesType(algorithms, kind);
     taken |= takes;
-    denial.notTaken = takes ? "" : escapeForTerminal(kind);
-    denial.offered = true;
+    authFailure.notTaken = takes ? "" : escapeForTerminal(kind);
+    authFailure.offered = true;
     auto refused = name + " was refused";
-    if (std::find(denial.tried.begin(), denial.tried.end(), refused) == denial.tried.end()) {
-      denial.tried.push_back(refused);
+    if (std::find(authFailure.tried.begin(), authFailure.tried.end(), refused) ==
+        authFailure.tried.end()) {
+      authFailure.tried.push_back(refused);
     }
   }
-  if (taken) denial.notTaken.clear();
+  if (taken) authFailure.notTaken.clear();
 }
 
 // With what ssh wrote of the login, which ended with `last`.
-Denial withOpenssh(const std::vector<std::string>& lines, const std::string& last, Denial denial) {
-  addOffered(lines, denial);
-  denial.tooMany |= saysTooMany(last);
+AuthFailure withOpenssh(const std::vector<std::string>& lines, const std::string& last,
+                        AuthFailure authFailure) {
+  addOffered(lines, authFailure);
+  authFailure.tooMany |= saysTooMany(last);
   // USER@HOST: Permission denied (METHODS).
-  if (absl::StrContains(last, "Permission denied (")) denial.methods = inParentheses(last);
-  denial.tried.push_back("ssh said: " + ownWords(last));
+  if (absl::StrContains(last, "Permission denied (")) authFailure.methods = inParentheses(last);
+  authFailure.tried.push_back("ssh said: " + stderrTail(last));
   for (auto& line : lines) {
     // sign_and_send_pubkey: signing failed for TYPE "NAME" from agent: agent refused operation
     if (line.starts_with("sign_and_send_pubkey: ") && absl::StrContains(line, "agent")) {
       auto from = line.find('"'), to = line.rfind('"');
-      denial.notSigned = from < to && to != std::string::npos
-                             ? escapeForTerminal(line.substr(from + 1, to - from - 1))
-                             : "a key";
+      authFailure.notSigned = from < to && to != std::string::npos
+                                  ? escapeForTerminal(line.substr(from + 1, to - from - 1))
+                                  : "a key";
     }
     if (line.starts_with("Authenticated ") && absl::StrContains(line, "partial success")) {
-      denial.wanted = denial.methods.empty() ? "something else" : denial.methods;
+      authFailure.wanted = authFailure.methods.empty() ? "something else" : authFailure.methods;
     }
   }
-  return denial;
+  return authFailure;
 }
 
 }  // namespace
@@ -560,7 +562,7 @@ namespace {
 
 // About the usual things.
 std::optional<std::string> explainUsual(const SshTarget& target, const std::string& errors,
-                                        const Denial& denial) {
+                                        const AuthFailure& authFailure) {
   std::vector<std::string> all = absl::StrSplit(errors, absl::ByAnyChar("\r\n"), absl::SkipEmpty());
   // The server's banner, which may say anything, stands before these.
   auto lines = all;
@@ -568,14 +570,14 @@ std::optional<std::string> explainUsual(const SshTarget& target, const std::stri
   if (lines.size() > 2) lines.erase(lines.begin(), lines.end() - 2);
   auto last = absl::StrJoin(lines, "\n");
   auto says = [&](const char* words) { return absl::StrContains(last, words); };
-  auto said = absl::StrCat(" (ssh said: ", ownWords(errors), ")");
+  auto said = absl::StrCat(" (ssh said: ", stderrTail(errors), ")");
   // What is about the host's key comes before any banner, and is the end.
   if (says("ost key verification failed")) return explainKeyProblem(target, errors) + said;
   if (says("Permission denied (") || saysTooMany(last)) {
-    return permissionDenied(target, withOpenssh(all, last, denial));
+    return permissionDenied(target, withOpenssh(all, last, authFailure));
   }
   if (says("Could not resolve hostname")) {
-    return unresolvedName(target, "ssh said: " + ownWords(errors));
+    return unresolvedName(target, "ssh said: " + stderrTail(errors));
   }
   if (says("Connection refused")) return connectionRefused(target) + said;
   if (says("during banner exchange") && says("timed out")) {
@@ -583,7 +585,7 @@ std::optional<std::string> explainUsual(const SshTarget& target, const std::stri
   }
   if (says("timed out")) return noAnswer(target) + said;
   if (says("No route to host") || says("is unreachable")) {
-    return unreachable(target, "ssh said: " + ownWords(errors));
+    return unreachable(target, "ssh said: " + stderrTail(errors));
   }
   if (!target.bindAddress.empty() &&
       (says("Cannot assign requested address") || says("getaddrinfo: ") || says("bind "))) {
@@ -591,12 +593,13 @@ std::optional<std::string> explainUsual(const SshTarget& target, const std::stri
                                             " cannot be used for it")) +
            said;
   }
-  if (says("Unable to negotiate")) return nothingInCommon(target, "ssh said: " + ownWords(errors));
+  if (says("Unable to negotiate"))
+    return nothingInCommon(target, "ssh said: " + stderrTail(errors));
   if (says("Protocol major versions differ")) {
     // debug1: Remote protocol version 1.5, remote software version …
     auto version = lastBehind(errors, "debug1: Remote protocol version ");
     auto greeting = "SSH-" + version.substr(0, version.find(','));
-    return tooOldServer(target, version.empty() ? ownWords(last) : escapeForTerminal(greeting));
+    return tooOldServer(target, version.empty() ? stderrTail(last) : escapeForTerminal(greeting));
   }
   if (auto instead = insteadOfGreeting(target, errors)) return noGreeting(target, *instead) + said;
   return std::nullopt;
@@ -628,15 +631,15 @@ std::optional<std::string> insteadOfGreeting(const SshTarget& target, const std:
 }
 
 std::string explainOpenssh(const SshTarget& target, const std::string& errors,
-                           const Denial& denial) {
-  if (auto usual = explainUsual(target, errors, denial)) return *usual;
-  auto said = ownWords(errors);
+                           const AuthFailure& authFailure) {
+  if (auto usual = explainUsual(target, errors, authFailure)) return *usual;
+  auto said = stderrTail(errors);
   return absl::StrCat("ssh could not connect to ", where(target), ": ",
                       said.empty() ? "it said nothing" : said, ". Try '", sshInvocation(target),
                       " -v true'.");
 }
 
-std::string ownWords(const std::string& errors) {
+std::string stderrTail(const std::string& errors) {
   std::vector<std::string> lines =
       absl::StrSplit(withoutTales(errors), absl::ByAnyChar("\r\n"), absl::SkipEmpty());
   // The banner of a changed key and the like: the last lines say it.

@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "hub/link/step.h"
 #include "hub/ssh/known-hosts.h"
 #include "hub/ssh/resolve.h"
-#include "hub/ssh/step.h"
 
 namespace pibrain {
 
@@ -55,7 +55,7 @@ std::string revokedHostKey(const SshTarget& target, const std::string& shown,
 enum class LoginOf { AGENT, RSYNC, PERSON };
 
 // What is known of the keys with which nobody was let in. All of it is safe to print but the paths.
-struct Denial {
+struct AuthFailure {
   std::vector<std::string> tried;      // each key and what became of it
   std::vector<std::string> encrypted;  // paths of identity files that want a passphrase
   std::string notSigned;               // a key that would do, but whose agent did not sign
@@ -66,16 +66,16 @@ struct Denial {
   std::string notTaken;  // the type of the keys, if the spoke takes none of it: "ED25519"
   LoginOf of = LoginOf::AGENT;
 };
-std::string permissionDenied(const SshTarget& target, const Denial& denial);
+std::string permissionDenied(const SshTarget& target, const AuthFailure& authFailure);
 
 // Whether these words of the server's mean that it listens to no more keys.
 bool saysTooMany(std::string_view said);
 
 // What OpenSSH's client meant by `errors`, its standard error, when it failed at the target itself
-// before it had logged in. With LogLevel DEBUG1 these say most. `denial` is what is known of the
-// keys.
+// before it had logged in. With LogLevel DEBUG1 these say most. `authFailure` is what is known of
+// the keys.
 std::string explainOpenssh(const SshTarget& target, const std::string& errors,
-                           const Denial& denial);
+                           const AuthFailure& authFailure);
 
 // What the server sent in place of a greeting before it ended the connection, by the same errors:
 // the words themselves if ssh ran with LogLevel DEBUG1, or else none. nullopt: it was not that.
@@ -87,7 +87,7 @@ std::string withoutTales(const std::string& errors);
 
 // The last lines that a program wrote, on one line, safe to print and without a full stop; such
 // lines of ssh's are left out.
-std::string ownWords(const std::string& errors);
+std::string stderrTail(const std::string& errors);
 
 // "ssh …" as a person would type it to get there as pi-brain does.
 std::string sshInvocation(const SshTarget& target);

@@ -15,7 +15,7 @@
 
 #include "common/text/text.h"
 #include "hub/base/failure.h"
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 #include "hub/ssh/failures.h"
 #include "hub/ssh/key-file.h"
 
@@ -115,7 +115,7 @@ int addUnderLock(int fd, const SshTarget& target, std::string_view blob) {
     if (errno != EINTR) return errno;
   }
   auto known = knownTargetOf(target);
-  switch (judge(known, blob)) {
+  switch (hostKeyVerdict(known, blob)) {
     case HostKeyVerdict::KNOWN:
       return 0;
     case HostKeyVerdict::UNKNOWN:
@@ -143,7 +143,7 @@ void acceptNew(const SshTarget& target, std::string_view blob,
 // What ssh added to the files since `known` was read; empty: nothing.
 std::string keyAddedSince(const SshTarget& target, const KnownTarget& known) {
   for (auto& key : knownTargetOf(target).own.keys) {
-    if (judge(known.own, key.blob) == HostKeyVerdict::UNKNOWN) return shownKey(key.blob);
+    if (hostKeyVerdict(known.own, key.blob) == HostKeyVerdict::UNKNOWN) return shownKey(key.blob);
   }
   return "";
 }
@@ -220,21 +220,21 @@ bool newKeysMayCount(const SshTarget& target, const KnownTarget& known) {
                       [&](auto& key) { return key.revoked && !isRevokedIn(known.own, key.blob); });
 }
 
-HostKeyVerdict judge(const KnownTarget& known, std::string_view blob) {
-  auto verdict = judge(known.own, blob);
+HostKeyVerdict hostKeyVerdict(const KnownTarget& known, std::string_view blob) {
+  auto verdict = hostKeyVerdict(known.own, blob);
   if (verdict != HostKeyVerdict::UNKNOWN) return verdict;
   // A different key there means nothing: it may be another machine behind the same address.
-  auto standard = judge(known.standardPort, blob);
+  auto standard = hostKeyVerdict(known.standardPort, blob);
   return standard == HostKeyVerdict::CHANGED ? HostKeyVerdict::UNKNOWN : standard;
 }
 
-void requireTrusted(const SshTarget& target, const KnownTarget& known, std::string_view blob,
-                    const std::function<void(std::string)>& warn) {
+void verifyHostKey(const SshTarget& target, const KnownTarget& known, std::string_view blob,
+                   const std::function<void(std::string)>& warn) {
   auto shown = shownKey(blob);
   if (!target.revokedHostKeys.empty() && isRevoked(target.revokedHostKeys, blob)) {
     throw Failure(revokedHostKey(target, shown, target.revokedHostKeys));
   }
-  switch (judge(known, blob)) {
+  switch (hostKeyVerdict(known, blob)) {
     case HostKeyVerdict::KNOWN:
       return;
     case HostKeyVerdict::REVOKED:

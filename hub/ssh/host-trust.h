@@ -41,14 +41,14 @@ std::vector<std::string> orderedHostKeyAlgorithms(const SshTarget& target,
 // standard port's name alone, since ssh takes such a key for a new one.
 bool newKeysMayCount(const SshTarget& target, const KnownTarget& known);
 
-HostKeyVerdict judge(const KnownTarget& known, std::string_view blob);
+HostKeyVerdict hostKeyVerdict(const KnownTarget& known, std::string_view blob);
 
 // Throws Failure unless the key `blob` is known, not revoked, and the only one known; or unknown,
 // and to be accepted (StrictHostKeyChecking accept-new, newKeysMayCount()), which adds it to the
 // user's first file.
 // To be called before anything is told to the host. `warn` hears of keys added.
-void requireTrusted(const SshTarget& target, const KnownTarget& known, std::string_view blob,
-                    const std::function<void(std::string)>& warn);
+void verifyHostKey(const SshTarget& target, const KnownTarget& known, std::string_view blob,
+                   const std::function<void(std::string)>& warn);
 
 // The same warning, if `errors`, which ssh wrote, has it; empty: it has not. `known`: what was
 // known before ssh was started.

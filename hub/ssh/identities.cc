@@ -135,16 +135,16 @@ std::string whyNotLibssh2(const Identity& identity) {
   return "";
 }
 
-Denial denialBefore(const Identities& identities) {
-  Denial denial;
-  denial.tried = identities.problems;
+AuthFailure authFailureBefore(const Identities& identities) {
+  AuthFailure authFailure;
+  authFailure.tried = identities.problems;
   for (auto& identity : identities.keys) {
     if (!identity.encrypted) continue;
-    denial.encrypted.push_back(identity.path);
-    denial.tried.push_back(identity.name() +
-                           " is protected by a passphrase and not in an ssh-agent");
+    authFailure.encrypted.push_back(identity.path);
+    authFailure.tried.push_back(identity.name() +
+                                " is protected by a passphrase and not in an ssh-agent");
   }
-  return denial;
+  return authFailure;
 }
 
 }  // namespace pibrain

@@ -36,6 +36,6 @@ Identities collectIdentities(const SshTarget& target);
 std::string whyNotLibssh2(const Identity& identity);
 
 // What is known of the keys before any was tried.
-Denial denialBefore(const Identities& identities);
+AuthFailure authFailureBefore(const Identities& identities);
 
 }  // namespace pibrain

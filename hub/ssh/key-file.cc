@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "common/text/text.h"
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 #include "hub/ssh/known-hosts.h"
 
 namespace pibrain {

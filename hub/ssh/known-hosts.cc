@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 
 namespace pibrain {
 
@@ -166,7 +166,7 @@ std::string knownHostsLine(const std::string& name, std::string_view blob, bool 
   return absl::StrCat(shown, " ", keyType(blob), " ", base64(blob), "\n");
 }
 
-HostKeyVerdict judge(const KnownHost& host, std::string_view blob) {
+HostKeyVerdict hostKeyVerdict(const KnownHost& host, std::string_view blob) {
   bool known = false, other = false;
   for (auto& key : host.keys) {
     if (key.revoked) {

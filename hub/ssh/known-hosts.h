@@ -45,7 +45,7 @@ KnownHost loadKnownHosts(const std::vector<std::string>& files, const std::strin
 // for can only be guessed (ssh_config(5), HashKnownHosts).
 std::string knownHostsLine(const std::string& name, std::string_view blob, bool hashed);
 
-HostKeyVerdict judge(const KnownHost& host, std::string_view blob);
+HostKeyVerdict hostKeyVerdict(const KnownHost& host, std::string_view blob);
 
 // "SHA256:…", as ssh prints it.
 std::string fingerprint(std::string_view blob);

@@ -16,8 +16,8 @@
 
 #include "common/text/text.h"
 #include "hub/base/failure.h"
-#include "hub/base/files.h"
 #include "hub/base/subprocess.h"
+#include "hub/base/user-files.h"
 
 namespace pibrain {
 
@@ -96,8 +96,8 @@ std::string whatIsNotOpenssh() {
       escapeForTerminal(found->path), " is not OpenSSH's client",
       found->version.said.empty()
           ? ""
-          : absl::StrCat(" ('ssh -V' says: ", escapeForTerminal(shorten(found->version.said, 100)),
-                         ")"));
+          : absl::StrCat(" ('ssh -V' says: ",
+                         escapeForTerminal(elideMiddle(found->version.said, 100)), ")"));
 }
 
 std::string requireOpenssh(const std::string& host) {

@@ -17,7 +17,7 @@
 #include <string_view>
 
 #include "common/text/text.h"
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 #include "hub/ssh/config-files.h"
 #include "hub/ssh/failures.h"
 #include "hub/ssh/key-file.h"
@@ -444,7 +444,7 @@ absl::StatusOr<SshTarget> SshResolution::configured() {
   }
   if (output.exitStatus != 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("ssh cannot read its configuration for '", host, "': ", ownWords(output.err),
+        absl::StrCat("ssh cannot read its configuration for '", host, "': ", stderrTail(output.err),
                      ". '", sshInvocation(request_), " -G' shows the same; correct the file."));
   }
   // What is missing may be whom not to trust.

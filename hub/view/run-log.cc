@@ -13,7 +13,7 @@
 #include "common/fs/file-io.h"
 #include "common/fs/rooted-dir.h"
 #include "common/text/text.h"
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 
 namespace pibrain {
 

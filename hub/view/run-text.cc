@@ -27,22 +27,23 @@ std::string changeLines(const SpokeReport& report, bool dryRun) {
 }
 
 // With all signs that Unicode has.
-std::string richText(const SpokeReport& report, const RunTextOptions& options, const Style& style) {
-  auto line = [&](Sign sign, const std::string& rest) {
-    return absl::StrCat("  ", style.sign(sign), " ", report.name, ": ", rest, "\n");
+std::string richText(const SpokeReport& report, const RunTextOptions& options,
+                     const TerminalStyle& style) {
+  auto line = [&](Mark mark, const std::string& rest) {
+    return absl::StrCat("  ", style.mark(mark), " ", report.name, ": ", rest, "\n");
   };
   bool failed = report.outcome == Outcome::FAILED, skipped = report.outcome == Outcome::SKIPPED;
-  if (options.quiet) return failed ? line(Sign::BAD, report.error) : "";
+  if (options.quiet) return failed ? line(Mark::BAD, report.error) : "";
   std::string out;
   if (options.changes && !options.dryRun && !report.transport.empty()) {
     absl::StrAppend(&out, "    SSH by ", report.transport, "\n");
   }
   if (options.changes || options.dryRun) out += changeLines(report, options.dryRun);
-  for (auto& warning : report.warnings) out += line(Sign::WARNING, warning);
-  if (skipped) return out + line(Sign::SKIPPED, "skipped, " + report.error);
-  if (report.outcome == Outcome::LOCKED) return out + line(Sign::SKIPPED, report.error);
-  if (failed) return out + line(Sign::BAD, report.error);
-  return out + line(Sign::GOOD,
+  for (auto& warning : report.warnings) out += line(Mark::WARNING, warning);
+  if (skipped) return out + line(Mark::SKIPPED, "skipped, " + report.error);
+  if (report.outcome == Outcome::LOCKED) return out + line(Mark::SKIPPED, report.error);
+  if (failed) return out + line(Mark::BAD, report.error);
+  return out + line(Mark::GOOD,
                     absl::StrFormat(
                         "%s%s; %s, %s on the wire, %.1f s", options.dryRun ? "would sync: " : "",
                         summarize(report, options.dryRun), countOf(report.counts.files, "file"),
@@ -76,7 +77,8 @@ std::string summarize(const SpokeReport& report, bool dryRun) {
   return absl::StrJoin(parts, ", ");
 }
 
-std::string runText(const SpokeReport& report, const RunTextOptions& options, const Style& style) {
+std::string runText(const SpokeReport& report, const RunTextOptions& options,
+                    const TerminalStyle& style) {
   auto text = richText(report, options, style);
   return style.plain(text);
 }

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "hub/pass/spoke-report.h"
-#include "hub/view/style.h"
+#include "hub/view/terminal-style.h"
 
 namespace pibrain {
 
@@ -16,7 +16,8 @@ struct RunTextOptions {
 };
 
 // What a spoke's report says, line by line, each with its end.
-std::string runText(const SpokeReport& report, const RunTextOptions& options, const Style& style);
+std::string runText(const SpokeReport& report, const RunTextOptions& options,
+                    const TerminalStyle& style);
 
 // "3 spokes: 2 synced, 1 failed"; empty for one spoke.
 std::string runSummary(const std::vector<SpokeReport>& reports, bool dryRun);

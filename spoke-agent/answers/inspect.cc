@@ -1,6 +1,6 @@
 #include "spoke-agent/answers/inspect.h"
 
-#include "common/delta/rsync-job.h"
+#include "common/delta/delta.h"
 #include "common/fs/file-io.h"
 #include "common/wire/digest.h"
 #include "common/wire/protocol.h"
@@ -8,15 +8,15 @@
 
 namespace pibrain {
 
-SignatureOf::SignatureOf(kj::Own<TreeSource> root, std::shared_ptr<const Tree> tree, uint32_t file,
-                         uint32_t blockLength, uint32_t strongLength)
+SignatureSource::SignatureSource(kj::Own<TreeSource> root, std::shared_ptr<const Tree> tree,
+                                 uint32_t file, uint32_t blockLength, uint32_t strongLength)
     : root_(kj::mv(root)),
       tree_(kj::mv(tree)),
       file_(file),
       blockLength_(blockLength),
       strongLength_(strongLength) {}
 
-void SignatureOf::make() {
+void SignatureSource::make() {
   auto opened = root_->open(*tree_, file_);
   if (opened.is<proto::Reason>()) {
     refused_ = opened.get<proto::Reason>();
@@ -38,7 +38,7 @@ void SignatureOf::make() {
   }
 }
 
-bool SignatureOf::produce(BlockWriter& writer) {
+bool SignatureSource::produce(BlockWriter& writer) {
   if (!made_) make();
   made_ = true;
   KJ_IF_MAYBE(reason, refused_) {
@@ -53,7 +53,7 @@ bool SignatureOf::produce(BlockWriter& writer) {
   return sent_ < signature_.size();
 }
 
-bool DigestsOf::produce(BlockWriter& writer) {
+bool DigestSource::produce(BlockWriter& writer) {
   if (files_.empty()) return false;
   auto [id, length] = files_.front();
   files_.pop_front();

@@ -11,10 +11,10 @@
 namespace pibrain {
 
 // librsync's signature of one file.
-class SignatureOf : public EventSource {
+class SignatureSource : public EventSource {
  public:
-  SignatureOf(kj::Own<TreeSource> root, std::shared_ptr<const Tree> tree, uint32_t file,
-              uint32_t blockLength, uint32_t strongLength);
+  SignatureSource(kj::Own<TreeSource> root, std::shared_ptr<const Tree> tree, uint32_t file,
+                  uint32_t blockLength, uint32_t strongLength);
 
   bool produce(BlockWriter& writer) override;
 
@@ -33,14 +33,14 @@ class SignatureOf : public EventSource {
 };
 
 // The digests of files, or of their beginnings.
-class DigestsOf : public EventSource {
+class DigestSource : public EventSource {
  public:
   struct Ask {
     uint32_t file;
     uint64_t length;
   };
-  DigestsOf(kj::Own<TreeSource> root, std::shared_ptr<const Tree> tree, std::deque<Ask> files,
-            kj::Array<kj::byte> secret)
+  DigestSource(kj::Own<TreeSource> root, std::shared_ptr<const Tree> tree, std::deque<Ask> files,
+               kj::Array<kj::byte> secret)
       : root_(kj::mv(root)), tree_(kj::mv(tree)), files_(kj::mv(files)), secret_(kj::mv(secret)) {}
 
   bool produce(BlockWriter& writer) override;

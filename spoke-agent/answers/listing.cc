@@ -136,12 +136,12 @@ void ListingSource::addFiles(BlockWriter& writer, const Tree::Directory& directo
   }
 }
 
-EntriesOf::EntriesOf(std::shared_ptr<const Tree> tree, capnp::List<uint32_t>::Reader files)
+EntrySource::EntrySource(std::shared_ptr<const Tree> tree, capnp::List<uint32_t>::Reader files)
     : tree_(kj::mv(tree)) {
   for (uint32_t file : files) files_.push_back(file);
 }
 
-bool EntriesOf::produce(BlockWriter& writer) {
+bool EntrySource::produce(BlockWriter& writer) {
   if (files_.empty()) return false;
   uint32_t id = files_.front();
   files_.pop_front();

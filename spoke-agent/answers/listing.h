@@ -51,9 +51,9 @@ class ListingSource : public EventSource {
 };
 
 // The entries of single files.
-class EntriesOf : public EventSource {
+class EntrySource : public EventSource {
  public:
-  EntriesOf(std::shared_ptr<const Tree> tree, capnp::List<uint32_t>::Reader files);
+  EntrySource(std::shared_ptr<const Tree> tree, capnp::List<uint32_t>::Reader files);
 
   bool produce(BlockWriter& writer) override;
 

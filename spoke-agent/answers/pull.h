@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "common/delta/rsync-job.h"
+#include "common/delta/delta.h"
 #include "common/wire/digest.h"
 #include "spoke-agent/answers/event-source.h"
 #include "spoke-agent/tree/tree-source.h"

@@ -29,7 +29,7 @@ constexpr int MAX_STREAMS = 8;
 
 // The writer of the last stream, kept for the next one: it holds some megabytes, which are slow to
 // get from the system again and again.
-class Writers : public kj::Refcounted {
+class BlockWriterPool : public kj::Refcounted {
  public:
   kj::Own<BlockWriter> take(int compressionLevel) {
     if (live_ == MAX_STREAMS) {
@@ -54,7 +54,7 @@ class Writers : public kj::Refcounted {
 
 class BlocksImpl : public proto::Blocks::Server {
  public:
-  BlocksImpl(kj::Own<EventSource> source, kj::Own<Writers> writers, int compressionLevel)
+  BlocksImpl(kj::Own<EventSource> source, kj::Own<BlockWriterPool> writers, int compressionLevel)
       : source_(kj::mv(source)),
         writers_(kj::mv(writers)),
         writer_(writers_->take(compressionLevel)) {}
@@ -100,14 +100,14 @@ class BlocksImpl : public proto::Blocks::Server {
   }
 
   kj::Own<EventSource> source_;  // null after its end
-  kj::Own<Writers> writers_;
+  kj::Own<BlockWriterPool> writers_;
   kj::Own<BlockWriter> writer_;  // null after the last block
   bool begun_ = false;           // a block is being compressed
 };
 
 class SessionsImpl : public proto::Sessions::Server {
  public:
-  SessionsImpl(kj::Own<TreeSource> root, kj::Own<Writers> writers)
+  SessionsImpl(kj::Own<TreeSource> root, kj::Own<BlockWriterPool> writers)
       : root_(kj::mv(root)), writers_(kj::mv(writers)) {}
 
   kj::Promise<void> scan(ScanContext context) override {
@@ -133,7 +133,7 @@ class SessionsImpl : public proto::Sessions::Server {
   }
 
   kj::Promise<void> describe(DescribeContext context) override {
-    auto entries = kj::heap<EntriesOf>(tree(), context.getParams().getFiles());
+    auto entries = kj::heap<EntrySource>(tree(), context.getParams().getFiles());
     context.getResults().setListing(stream(kj::mv(entries)));
     return kj::READY_NOW;
   }
@@ -149,22 +149,22 @@ class SessionsImpl : public proto::Sessions::Server {
 
   kj::Promise<void> signature(SignatureContext context) override {
     auto params = context.getParams();
-    auto source = kj::heap<SignatureOf>(kj::addRef(*root_), tree(), params.getFile(),
-                                        params.getBlockLength(), params.getStrongLength());
+    auto source = kj::heap<SignatureSource>(kj::addRef(*root_), tree(), params.getFile(),
+                                            params.getBlockLength(), params.getStrongLength());
     context.getResults().setBlocks(stream(kj::mv(source)));
     return kj::READY_NOW;
   }
 
   kj::Promise<void> digest(DigestContext context) override {
-    std::deque<DigestsOf::Ask> files;
+    std::deque<DigestSource::Ask> files;
     auto params = context.getParams();
     auto lengths = params.getLengths();
     for (uint32_t file : params.getFiles()) {
       files.push_back(
           {file, files.size() < lengths.size() ? lengths[uint32_t(files.size())] : UINT64_MAX});
     }
-    auto source = kj::heap<DigestsOf>(kj::addRef(*root_), tree(), kj::mv(files),
-                                      kj::heapArray<kj::byte>(params.getSecret()));
+    auto source = kj::heap<DigestSource>(kj::addRef(*root_), tree(), kj::mv(files),
+                                         kj::heapArray<kj::byte>(params.getSecret()));
     context.getResults().setBlocks(stream(kj::mv(source)));
     return kj::READY_NOW;
   }
@@ -180,7 +180,7 @@ class SessionsImpl : public proto::Sessions::Server {
   }
 
   kj::Own<TreeSource> root_;
-  kj::Own<Writers> writers_;
+  kj::Own<BlockWriterPool> writers_;
 };
 
 class SpokeImpl : public proto::Spoke::Server {
@@ -213,7 +213,7 @@ class SpokeImpl : public proto::Spoke::Server {
 
  private:
   kj::Own<TreeSource> root_;
-  kj::Own<Writers> writers_ = kj::refcounted<Writers>();  // of all its Sessions
+  kj::Own<BlockWriterPool> writers_ = kj::refcounted<BlockWriterPool>();  // of all its Sessions
   const std::string sandbox_;
 };
 

@@ -60,7 +60,7 @@ int DirectoryTree::fd() const {
   return -1;
 }
 
-void DirectoryTree::beginScan() {
+void DirectoryTree::prefetchScan() {
   try {
     begun_ = std::async(std::launch::async, [this]() { return walk(); });
   } catch (const std::system_error&) {

@@ -19,7 +19,7 @@ class DirectoryTree : public TreeSource {
   int fd() const;
 
   // Begins a walk in the background, for the first scan().
-  void beginScan();
+  void prefetchScan();
 
   const std::string& path() const override { return path_; }
   proto::RootState state() const override { return state_; }

@@ -124,7 +124,7 @@ void plan(benchmark::State& state) {
   TempDir dir("/dev/shm");
   makeTree(dir, state.range(0));
   auto tree = walkTree(dir.open());
-  auto known = describeMirror(tree, {});
+  auto known = summarizeMirror(tree, {});
   Listing listing;
   listing.complete = true;
   listing.state = proto::Summary::State::LISTED;
@@ -254,7 +254,7 @@ BENCHMARK(applyDelta)->Arg(64 * 1024)->Arg(4 * MIB)->Iterations(40);
 }  // namespace pibrain
 
 int main(int argc, char** argv) {
-  pibrain::initRsync();
+  pibrain::initLibrsync();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();

@@ -184,7 +184,7 @@ void run(Input input) {
     }
     Mirror mirror(scene.mirror(), Mirror::Access::WRITE, kj::mv(archive));
     auto tree = mirror.walk();
-    auto known = describeMirror(tree, {});
+    auto known = summarizeMirror(tree, {});
     SpokeConfig config;
     AgentSession session(config, kj::heap<PipeConnection>(kj::mv(pipe.ends[1])), asyncIo(),
                          {300, 64 << 20});

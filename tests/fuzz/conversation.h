@@ -44,7 +44,7 @@ inline std::vector<Want> wantsFor(const Plan& plan) {
 }
 
 inline void converse(kj::Own<Connection> connection, const Tree& mirror) {
-  auto known = describeMirror(mirror, {});
+  auto known = summarizeMirror(mirror, {});
   SpokeConfig spoke;
   AgentSession session(spoke, kj::mv(connection), asyncIo(), {300, 64 << 20});
   size_t heard = 0;

@@ -8,7 +8,7 @@
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
   signal(SIGPIPE, SIG_IGN);
   umask(0077);
-  pibrain::initRsync();
+  pibrain::initLibrsync();
   pibrain::fuzz::asyncIo();  // before anything waits
   return 0;
 }

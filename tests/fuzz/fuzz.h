@@ -13,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/delta/rsync-job.h"
+#include "common/delta/delta.h"
 #include "common/wire/digest.h"
 #include "hub/base/failure.h"
 #include "proto/agent.capnp.h"

@@ -31,7 +31,7 @@ void run(Input input) {
   readKnownHosts(text, "file", name, host);
   for (auto& key : host.keys) {
     require(!key.type.empty() && keyType(key.blob) == key.type, "a key is of its type");
-    auto verdict = judge(host, key.blob);
+    auto verdict = hostKeyVerdict(host, key.blob);
     require(key.revoked ? verdict == HostKeyVerdict::REVOKED
                         : verdict == HostKeyVerdict::KNOWN || verdict == HostKeyVerdict::REVOKED,
             "a key is known, unless it is revoked");
@@ -39,13 +39,14 @@ void run(Input input) {
   }
   if (!isName(name)) return;
   // What is added makes the key known, whatever stands before it; but a revoked one stays revoked.
-  auto before = judge(host, BLOB);
+  auto before = hostKeyVerdict(host, BLOB);
   for (bool hashed : {false, true}) {
     KnownHost after;
     readKnownHosts(text + "\n" + knownHostsLine(name, BLOB, hashed), "file", name, after);
-    require(judge(after, BLOB) == (before == HostKeyVerdict::REVOKED ? HostKeyVerdict::REVOKED
-                                                                     : HostKeyVerdict::KNOWN),
-            "a key that was added is known");
+    require(
+        hostKeyVerdict(after, BLOB) ==
+            (before == HostKeyVerdict::REVOKED ? HostKeyVerdict::REVOKED : HostKeyVerdict::KNOWN),
+        "a key that was added is known");
   }
 }
 

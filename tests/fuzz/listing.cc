@@ -28,11 +28,11 @@ struct Having {
       dir.write(path, path);
     }
     tree = walkTree(dir.open());
-    known = describeMirror(tree, kept);
+    known = summarizeMirror(tree, kept);
   }
   Paths kept{"c/kept.jsonl", "d/kept.jsonl"};
   Tree tree;
-  Known known;
+  MirrorSummary known;
 };
 
 // Well-formed events, whose values are the input's.

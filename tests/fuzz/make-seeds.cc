@@ -297,7 +297,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   pibrain::fuzz::corpus = argv[1];
-  pibrain::initRsync();
+  pibrain::initLibrsync();
   pibrain::fuzz::asyncIo();
   pibrain::fuzz::makeStreams();
   pibrain::fuzz::makeListings();

@@ -15,7 +15,7 @@ class PipeConnection : public Connection {
   explicit PipeConnection(kj::Own<kj::AsyncIoStream> stream) : stream_(kj::mv(stream)) {}
   kj::AsyncIoStream& stream() override { return *stream_; }
   WireBytes wire() const override { return {}; }
-  Farewell farewell(kj::WaitScope&) override { return {}; }
+  ExitInfo exitInfo(kj::WaitScope&) override { return {}; }
 
  private:
   kj::Own<kj::AsyncIoStream> stream_;

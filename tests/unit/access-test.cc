@@ -119,28 +119,28 @@ TEST(Access, theKeysLineSaysWhatOneTryCannot) {
   KeyOptions locked{"command"}, open{"command", "port-forwarding", "agent-forwarding", "pty"};
   for (auto access : {Access::CONNECT, Access::LISTEN, Access::SOCKETS, Access::AGENT, Access::X11,
                       Access::TERMINAL}) {
-    EXPECT_EQ(judge(access, Grant::UNKNOWN, locked), Grant::REFUSED) << toString(access);
+    EXPECT_EQ(decideGrant(access, Grant::UNKNOWN, locked), Grant::REFUSED) << toString(access);
     // What was done was done, whatever is said of it.
-    EXPECT_EQ(judge(access, Grant::GIVEN, locked), Grant::GIVEN) << toString(access);
+    EXPECT_EQ(decideGrant(access, Grant::GIVEN, locked), Grant::GIVEN) << toString(access);
     // Who says nothing is judged by what was tried.
     for (auto tried : {Grant::REFUSED, Grant::UNKNOWN, Grant::GIVEN}) {
-      EXPECT_EQ(judge(access, tried, std::nullopt), tried) << toString(access);
+      EXPECT_EQ(decideGrant(access, tried, std::nullopt), tried) << toString(access);
     }
   }
   // One port was refused; others need not be.
-  EXPECT_EQ(judge(Access::CONNECT, Grant::REFUSED, open), Grant::UNKNOWN);
-  EXPECT_EQ(judge(Access::LISTEN, Grant::REFUSED, open), Grant::UNKNOWN);
-  EXPECT_EQ(judge(Access::SOCKETS, Grant::REFUSED, open), Grant::UNKNOWN);
+  EXPECT_EQ(decideGrant(Access::CONNECT, Grant::REFUSED, open), Grant::UNKNOWN);
+  EXPECT_EQ(decideGrant(Access::LISTEN, Grant::REFUSED, open), Grant::UNKNOWN);
+  EXPECT_EQ(decideGrant(Access::SOCKETS, Grant::REFUSED, open), Grant::UNKNOWN);
   // An agent is an agent.
-  EXPECT_EQ(judge(Access::AGENT, Grant::REFUSED, open), Grant::REFUSED);
-  EXPECT_EQ(judge(Access::AGENT, Grant::UNKNOWN, open), Grant::UNKNOWN);
-  EXPECT_EQ(judge(Access::TERMINAL, Grant::REFUSED, open), Grant::REFUSED);
+  EXPECT_EQ(decideGrant(Access::AGENT, Grant::REFUSED, open), Grant::REFUSED);
+  EXPECT_EQ(decideGrant(Access::AGENT, Grant::UNKNOWN, open), Grant::UNKNOWN);
+  EXPECT_EQ(decideGrant(Access::TERMINAL, Grant::REFUSED, open), Grant::REFUSED);
   KeyOptions some{"command", "permitopen", "port-forwarding"};
-  EXPECT_EQ(judge(Access::CONNECT, Grant::REFUSED, some), Grant::GIVEN);
-  EXPECT_EQ(judge(Access::LISTEN, Grant::REFUSED, some), Grant::UNKNOWN);
+  EXPECT_EQ(decideGrant(Access::CONNECT, Grant::REFUSED, some), Grant::GIVEN);
+  EXPECT_EQ(decideGrant(Access::LISTEN, Grant::REFUSED, some), Grant::UNKNOWN);
   // The line says nothing of commands.
-  EXPECT_EQ(judge(Access::COMMAND, Grant::UNKNOWN, locked), Grant::UNKNOWN);
-  EXPECT_EQ(judge(Access::SHELL, Grant::REFUSED, open), Grant::REFUSED);
+  EXPECT_EQ(decideGrant(Access::COMMAND, Grant::UNKNOWN, locked), Grant::UNKNOWN);
+  EXPECT_EQ(decideGrant(Access::SHELL, Grant::REFUSED, open), Grant::REFUSED);
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ struct Answer {
   size_t events = 0;
   std::vector<std::pair<uint32_t, std::string>> listed;  // id, path
   std::vector<uint32_t> fingerprints;                    // ids
-  std::multiset<uint32_t> unseen;
+  std::multiset<uint32_t> missingOnSpoke;
   std::vector<std::string> problems;
 };
 
@@ -69,7 +69,7 @@ Answer ask(std::shared_ptr<const Tree> tree, Digest hubTree, const std::vector<u
           break;
         }
         case proto::Event::UNSEEN:
-          for (uint32_t index : event.getUnseen()) answer.unseen.insert(index);
+          for (uint32_t index : event.getUnseen()) answer.missingOnSpoke.insert(index);
           break;
         case proto::Event::PROBLEM:
           answer.problems.push_back(textOf(event.getProblem().getPath()));
@@ -127,7 +127,7 @@ TEST_F(AgentListing, listsEverythingToWhoKnowsNothing) {
     EXPECT_EQ(directory.pathOf(file), path);
   }
   EXPECT_TRUE(answer.fingerprints.empty());
-  EXPECT_TRUE(answer.unseen.empty());
+  EXPECT_TRUE(answer.missingOnSpoke.empty());
 }
 
 TEST_F(AgentListing, listsWhatIsNotKnownAndWhatWasNotSeen) {
@@ -135,11 +135,11 @@ TEST_F(AgentListing, listsWhatIsNotKnownAndWhatWasNotSeen) {
   EXPECT_EQ(answer.state, proto::Summary::State::LISTED);
   ASSERT_EQ(answer.listed.size(), 1u);
   EXPECT_EQ(answer.listed[0].second, "top");
-  EXPECT_EQ(answer.unseen, (std::multiset<uint32_t>{0, 2, 4}));
+  EXPECT_EQ(answer.missingOnSpoke, (std::multiset<uint32_t>{0, 2, 4}));
 
   answer = ask(tree_, Digest{}, {digests_[""]}, true);
   EXPECT_EQ(answer.listed.size(), 3u);
-  EXPECT_TRUE(answer.unseen.empty());
+  EXPECT_TRUE(answer.missingOnSpoke.empty());
 }
 
 TEST_F(AgentListing, namesOldFilesByTheirFingerprints) {
@@ -159,7 +159,7 @@ TEST_F(AgentListing, givesEntriesOfSingleFiles) {
   auto ids = message.initRoot<capnp::AnyPointer>().initAs<capnp::List<uint32_t>>(3);
   ids.set(0, 2);
   ids.set(1, 99);
-  EntriesOf entries(tree_, ids.asReader());
+  EntrySource entries(tree_, ids.asReader());
   BlockWriter writer(1);
   std::vector<std::string> answers;
   for (bool more = true; more;) {
@@ -195,7 +195,7 @@ TEST_F(AgentListing, emptyTreeIsSameToAnEmptyMirror) {
   EXPECT_EQ(ask(empty, treeDigest(Tree()), {}, true).state, proto::Summary::State::SAME);
   auto answer = ask(empty, Digest{1, 1}, {7, 8}, true);
   EXPECT_EQ(answer.state, proto::Summary::State::LISTED);
-  EXPECT_EQ(answer.unseen, (std::multiset<uint32_t>{0, 1}));
+  EXPECT_EQ(answer.missingOnSpoke, (std::multiset<uint32_t>{0, 1}));
 }
 
 TEST(AgentListingLarge, manyFilesAndDirectories) {
@@ -211,9 +211,10 @@ TEST(AgentListingLarge, manyFilesAndDirectories) {
   auto answer = ask(tree, Digest{}, known, true);
   ASSERT_EQ(answer.listed.size(), FILES);
   for (uint32_t i = 0; i < FILES; ++i) ASSERT_EQ(answer.listed[i].first, i);
-  EXPECT_EQ(answer.unseen.size(), known.size());
-  EXPECT_EQ(std::set(answer.unseen.begin(), answer.unseen.end()).size(), known.size());
-  EXPECT_EQ(*answer.unseen.rbegin(), 119'999u);
+  EXPECT_EQ(answer.missingOnSpoke.size(), known.size());
+  EXPECT_EQ(std::set(answer.missingOnSpoke.begin(), answer.missingOnSpoke.end()).size(),
+            known.size());
+  EXPECT_EQ(*answer.missingOnSpoke.rbegin(), 119'999u);
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 #include <fstream>
 #include <thread>
 
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 #include "hub/config/config.h"
 #include "tests/unit/temp-dir.h"
 

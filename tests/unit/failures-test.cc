@@ -132,7 +132,7 @@ TEST(Failures, whatOpensshSays) {
              "listens to no more keys at one login (MaxAuthTries in its sshd_config)"}},
            {"", {"ssh could not connect", "it said nothing"}},
        }) {
-    auto message = explainOpenssh(laptop(), errors, Denial());
+    auto message = explainOpenssh(laptop(), errors, AuthFailure());
     EXPECT_FALSE(has(message, "..")) << message;
     EXPECT_FALSE(has(message, "Transferred")) << message;
     for (auto& words : expected) EXPECT_TRUE(has(message, words)) << message;
@@ -160,13 +160,13 @@ TEST(Failures, howToAddAKey) {
 }
 
 TEST(Failures, controlCharactersDoNotReachTheTerminal) {
-  auto message = explainOpenssh(laptop(), "evil \x1b[2J words\r\n", Denial());
+  auto message = explainOpenssh(laptop(), "evil \x1b[2J words\r\n", AuthFailure());
   EXPECT_FALSE(has(message, "\x1b")) << message;
   EXPECT_TRUE(has(message, "evil")) << message;
 }
 
 TEST(Failures, aLongTaleIsCutToItsEnd) {
-  auto words = ownWords("first\nsecond\n" + std::string(10'000, 'x') + "\nlast but one\nlast\n");
+  auto words = stderrTail("first\nsecond\n" + std::string(10'000, 'x') + "\nlast but one\nlast\n");
   EXPECT_LT(words.size(), 500u);
   EXPECT_TRUE(words.ends_with("last but one / last")) << words;
 }
@@ -179,7 +179,7 @@ TEST(Failures, theWayThere) {
   std::string ends =
       "kex_exchange_identification: Connection closed by remote host\r\nConnection closed by "
       "UNKNOWN port 65535\r\n";
-  auto message = explainFailedStart(target, begins + "no way\r\n" + ends, Denial());
+  auto message = explainFailedStart(target, begins + "no way\r\n" + ends, AuthFailure());
   EXPECT_TRUE(has(message, "the ProxyCommand of laptop, 'nc laptop.example 2222', ended before"))
       << message;
   EXPECT_TRUE(has(message, "(it said: no way). Run it by hand")) << message;
@@ -189,7 +189,7 @@ TEST(Failures, theWayThere) {
       target,
       begins + "debug1: Remote protocol version 2.0, remote software version x\r\n" +
           "Host key verification failed.\r\n",
-      Denial());
+      AuthFailure());
   EXPECT_TRUE(message.starts_with("host key verification failed: ")) << message;
 }
 
@@ -201,12 +201,13 @@ TEST(Failures, behindTheLogin) {
   auto message = explainFailedStart(
       target,
       login + "channel 0: open failed: connect failed: open failed\r\nTransferred: sent 1\r\n",
-      Denial());
+      AuthFailure());
   EXPECT_TRUE(has(message, "opened no session for the command (it said: channel 0: open failed"))
       << message;
   EXPECT_TRUE(has(message, "MaxSessions")) << message;
   EXPECT_FALSE(has(message, "Transferred")) << message;
-  message = explainFailedStart(target, login + "Connection closed by remote host\r\n", Denial());
+  message =
+      explainFailedStart(target, login + "Connection closed by remote host\r\n", AuthFailure());
   EXPECT_TRUE(has(message, "broke off at the step 'command': ssh said: Connection closed"))
       << message;
   EXPECT_TRUE(has(message, "ChrootDirectory")) << message;

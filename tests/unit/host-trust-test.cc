@@ -33,8 +33,8 @@ class HostTrust : public testing::Test {
   // Empty if the key is trusted, otherwise why not.
   std::string judgeKey(const std::string& blob) {
     try {
-      requireTrusted(target_, knownTargetOf(target_), blob,
-                     [this](std::string text) { warnings_.push_back(text); });
+      verifyHostKey(target_, knownTargetOf(target_), blob,
+                    [this](std::string text) { warnings_.push_back(text); });
       return "";
     } catch (const Failure& e) {
       return e.what();
@@ -89,7 +89,7 @@ TEST_F(HostTrust, ofManyAtOnceOneAddsTheKey) {
   std::atomic<int> trusted = 0;
   forEachInParallel(16, 16, [&](size_t) {
     auto target = target_;
-    requireTrusted(target, KnownTarget(), one_, [](std::string) {});
+    verifyHostKey(target, KnownTarget(), one_, [](std::string) {});
     ++trusted;
   });
   EXPECT_EQ(trusted, 16);
@@ -100,7 +100,7 @@ TEST_F(HostTrust, aKeyThatCameMeanwhileCounts) {
   target_.acceptNewHostKeys = true;
   dir_.write("ssh/known_hosts", knownHostsLine("laptop.example", two_, false));
   // As if the file had been read before.
-  EXPECT_THROW(requireTrusted(target_, KnownTarget(), one_, [](std::string) {}), Failure);
+  EXPECT_THROW(verifyHostKey(target_, KnownTarget(), one_, [](std::string) {}), Failure);
   EXPECT_EQ(known(), knownHostsLine("laptop.example", two_, false));
 }
 
@@ -116,7 +116,7 @@ TEST_F(HostTrust, filesThatCannotBeRead) {
     EXPECT_FALSE(dir_.read("ssh/known_hosts"));
   }
   // Nor if that shows when the key is about to be added.
-  EXPECT_THROW(requireTrusted(target_, KnownTarget(), one_, [](std::string) {}), Failure);
+  EXPECT_THROW(verifyHostKey(target_, KnownTarget(), one_, [](std::string) {}), Failure);
   EXPECT_EQ(dir_.read("ssh/known_hosts").value_or(""), "");
   dir_.write("ssh/known_hosts", knownHostsLine("laptop.example", one_, false));
   EXPECT_EQ(judgeKey(one_), "");

@@ -36,7 +36,7 @@ class KnownHosts : public testing::Test {
     return host;
   }
   static HostKeyVerdict verdict(const std::string& text, const std::string& name = "host") {
-    return judge(read(text, name), blobs_[0]);
+    return hostKeyVerdict(read(text, name), blobs_[0]);
   }
 
   static inline TempDir* dir_ = nullptr;
@@ -129,7 +129,7 @@ TEST_F(KnownHosts, linesAsTheyAreFound) {
                      "  \thost\t" + own, "\n\n# host\n" + std::string("host ") + own,
                      "host " + own + " # comment"}) {
     auto host = read(text);
-    EXPECT_EQ(int(judge(host, blobs_[0])), int(KNOWN)) << text;
+    EXPECT_EQ(int(hostKeyVerdict(host, blobs_[0])), int(KNOWN)) << text;
     EXPECT_TRUE(host.warnings.empty()) << text;
   }
   auto host = read("# one\nhost " + own + "\n");
@@ -150,7 +150,7 @@ TEST_F(KnownHosts, brokenLinesAreSkippedWithAWarning) {
         std::string("@revoked"), "host " + own.substr(0, 20) + std::string(1, '\0'),
         std::string(70'000, 'x')}) {
     auto host = read("first " + own + "\n" + line + "\nhost " + own + "\n");
-    EXPECT_EQ(int(judge(host, blobs_[0])), int(KNOWN)) << line.substr(0, 100);
+    EXPECT_EQ(int(hostKeyVerdict(host, blobs_[0])), int(KNOWN)) << line.substr(0, 100);
     EXPECT_EQ(host.keys.size(), 1u);
     ASSERT_EQ(host.warnings.size(), 1u) << line.substr(0, 100);
     EXPECT_EQ(host.warnings[0].substr(0, 8), "file:2: ");
@@ -210,7 +210,7 @@ TEST_F(KnownHosts, filesAreReadInOrderAndMayBeMissing) {
   ASSERT_EQ(host.keys.size(), 2u);
   EXPECT_EQ(host.keys[0].file, *dir_ / "user");
   EXPECT_EQ(host.keys[1].file, *dir_ / "system");
-  EXPECT_EQ(int(judge(host, blobs_[0])), int(KNOWN));
+  EXPECT_EQ(int(hostKeyVerdict(host, blobs_[0])), int(KNOWN));
   EXPECT_EQ(host.warnings.size(), 1u);
 }
 

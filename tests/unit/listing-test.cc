@@ -55,7 +55,7 @@ Fill directory(std::string path, std::vector<std::string> names, uint32_t first 
   };
 }
 
-Fill unseen(std::vector<uint32_t> indexes) {
+Fill missingOnSpoke(std::vector<uint32_t> indexes) {
   return [=](proto::Event::Builder event) {
     auto list = event.initUnseen(uint32_t(indexes.size()));
     for (uint32_t i = 0; i < indexes.size(); ++i) list.set(i, indexes[i]);
@@ -99,7 +99,7 @@ struct SmallMirror {
   }
 
   std::vector<Tree::Directory> directories;
-  Known known;
+  MirrorSummary known;
 };
 
 Listing listingOf(const std::vector<Fill>& events, size_t known = 0) {
@@ -112,18 +112,19 @@ Listing listingOf(const std::vector<Fill>& events, size_t known = 0) {
 // Of more directories than fit one request the agent is not told: it lists them, changed or not.
 TEST(ListingReader, directoriesBeyondTheLimitAreTakenForUnseen) {
   Tree::Directory same;
-  Known known;
+  MirrorSummary known;
   known.digests.resize(MAX_KNOWN + 3);
   known.directories.resize(MAX_KNOWN + 3, &same);
   ListingReader listed(known);
   give(listed, summary());
-  give(listed, unseen({5}));
+  give(listed, missingOnSpoke({5}));
   auto listing = listed.finish();
-  std::sort(listing.unseen.begin(), listing.unseen.end());
-  EXPECT_EQ(listing.unseen, (std::vector<uint32_t>{5, MAX_KNOWN, MAX_KNOWN + 1, MAX_KNOWN + 2}));
+  std::sort(listing.missingOnSpoke.begin(), listing.missingOnSpoke.end());
+  EXPECT_EQ(listing.missingOnSpoke,
+            (std::vector<uint32_t>{5, MAX_KNOWN, MAX_KNOWN + 1, MAX_KNOWN + 2}));
   ListingReader wrong(known);
   give(wrong, summary());
-  EXPECT_THROW(give(wrong, unseen({MAX_KNOWN})), kj::Exception) << "it was not sent";
+  EXPECT_THROW(give(wrong, missingOnSpoke({MAX_KNOWN})), kj::Exception) << "it was not sent";
 }
 
 TEST(ListingReader, namesWhatWasSkipped) {
@@ -143,13 +144,14 @@ TEST(ListingReader, namesWhatWasSkipped) {
 }
 
 TEST(ListingReader, collectsEverything) {
-  auto listing = listingOf({summary(), directory("", {"top"}, 7), directory("a/b", {"x", "y"}, 8),
-                            directory("a/b", {"z"}, 10), unseen({0, 2}), unseen({1}),
-                            [](proto::Event::Builder event) {
-                              event.initProblem().setPath(bytesOf("locked"));
-                              event.getProblem().setReason(proto::Reason::DENIED);
-                            }},
-                           3);
+  auto listing =
+      listingOf({summary(), directory("", {"top"}, 7), directory("a/b", {"x", "y"}, 8),
+                 directory("a/b", {"z"}, 10), missingOnSpoke({0, 2}), missingOnSpoke({1}),
+                 [](proto::Event::Builder event) {
+                   event.initProblem().setPath(bytesOf("locked"));
+                   event.getProblem().setReason(proto::Reason::DENIED);
+                 }},
+                3);
   EXPECT_EQ(listing.state, proto::Summary::State::LISTED);
   EXPECT_TRUE(listing.complete);
   EXPECT_EQ(listing.files, 5u);
@@ -166,7 +168,7 @@ TEST(ListingReader, collectsEverything) {
   EXPECT_EQ(paths, (std::vector<std::string>{"top", "a/b/x", "a/b/y", "a/b/z"}));
   EXPECT_EQ(listing.listed[2].size, 6u);
   EXPECT_EQ(listing.listed[2].mtime, OLD + 1);
-  EXPECT_EQ(listing.unseen, (std::vector<uint32_t>{0, 2, 1}));
+  EXPECT_EQ(listing.missingOnSpoke, (std::vector<uint32_t>{0, 2, 1}));
   ASSERT_EQ(listing.problems.size(), 1u);
   EXPECT_EQ(listing.problems[0].first, "locked");
 }
@@ -210,16 +212,16 @@ TEST(ListingReader, refusesSizesThatAreNone) {
 }
 
 TEST(ListingReader, refusesIndexesOfNothing) {
-  EXPECT_EQ(listingOf({summary(), unseen({4})}, 5).unseen.size(), 1u);
-  EXPECT_THROW(listingOf({summary(), unseen({5})}, 5), kj::Exception);
-  EXPECT_THROW(listingOf({summary(), unseen({0})}, 0), kj::Exception);
+  EXPECT_EQ(listingOf({summary(), missingOnSpoke({4})}, 5).missingOnSpoke.size(), 1u);
+  EXPECT_THROW(listingOf({summary(), missingOnSpoke({5})}, 5), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), missingOnSpoke({0})}, 0), kj::Exception);
 }
 
 TEST(ListingReader, beginsWithOneSummary) {
   EXPECT_THROW(listingOf({}), kj::Exception);
   EXPECT_THROW(listingOf({directory("", {"a"}), summary()}), kj::Exception);
   EXPECT_THROW(listingOf({summary(), summary()}), kj::Exception);
-  EXPECT_THROW(listingOf({unseen({})}), kj::Exception);
+  EXPECT_THROW(listingOf({missingOnSpoke({})}), kj::Exception);
 }
 
 TEST(ListingReader, refusesOtherEvents) {
@@ -229,7 +231,7 @@ TEST(ListingReader, refusesOtherEvents) {
 }
 
 TEST(ListingReader, refusesEventsThatSayNothing) {
-  EXPECT_THROW(listingOf({summary(), unseen({})}, 5), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), missingOnSpoke({})}, 5), kj::Exception);
   EXPECT_THROW(listingOf({summary(), directory("d", {})}), kj::Exception);
 }
 
@@ -283,7 +285,7 @@ TEST(ListingReader, readsTheLargestEventThroughABlock) {
   });
   writer.add(directory("d", names));
   BlockReader decoder;
-  Known known;
+  MirrorSummary known;
   ListingReader reader(known);
   decoder.read(writer.finish(true), [&](proto::Event::Reader event) { reader.event(event); });
   EXPECT_EQ(reader.finish().listed.size(), 1000u);
@@ -293,7 +295,7 @@ TEST(ListingReader, findsFilesByTheirFingerprints) {
   SmallMirror mirror(3);
   ListingReader reader(mirror.known);
   give(reader, summary());
-  give(reader, unseen({0, 2}));
+  give(reader, missingOnSpoke({0, 2}));
   // One that is where it was, one that is new, one that moved here.
   give(reader, fingerprints("d0", {mirror.fingerprint(0), 0, mirror.fingerprint(2)}, 4, {"new"}));
   // d1 was seen, so its file is not looked for, and the other is nowhere.
@@ -331,9 +333,9 @@ TEST(ListingReader, refusesMoreThanWasAnnounced) {
   EXPECT_THROW(listingOf({summary(), directory("", {"a", "b", "c", "d", "e", "f"})}),
                kj::Exception);
   EXPECT_THROW(listingOf({summary(), directory("d", {})}), kj::Exception);
-  EXPECT_THROW(listingOf({summary(), unseen({0, 0, 0})}, 2), kj::Exception);
-  EXPECT_THROW(listingOf({summary(), unseen({0, 0})}, 2), kj::Exception);
-  EXPECT_THROW(listingOf({summary(), unseen({1}), unseen({1})}, 5), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), missingOnSpoke({0, 0, 0})}, 2), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), missingOnSpoke({0, 0})}, 2), kj::Exception);
+  EXPECT_THROW(listingOf({summary(), missingOnSpoke({1}), missingOnSpoke({1})}, 5), kj::Exception);
 }
 
 TEST(ListingReader, keepsTheStagingNameToTheHub) {

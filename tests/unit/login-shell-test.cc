@@ -7,7 +7,7 @@
 namespace pibrain {
 namespace {
 
-TEST(LoginShell, plainWords) {
+TEST(LoginShell, messageOf) {
   for (std::string word :
        {"a", "Z9", "/usr/bin/pi-brain-agent", "_x", ".hidden", "/a,b@c%d+e:f=g-h"}) {
     EXPECT_TRUE(isPlainWord(word)) << word;

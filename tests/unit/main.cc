@@ -1,14 +1,14 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include "common/delta/rsync-job.h"
+#include "common/delta/delta.h"
 #ifdef PIBRAIN_TEST_HUB
-#include "hub/connect/connect.h"
+#include "hub/connect/connect-ssh.h"
 #endif
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  pibrain::initRsync();
+  pibrain::initLibrsync();
 #ifdef PIBRAIN_TEST_HUB
   pibrain::initSsh();
 #endif

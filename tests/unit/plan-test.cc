@@ -32,9 +32,9 @@ class PlanTest : public testing::Test {
     }
     listing_.files = id;
     tree_ = walkTree(mirror_.open());
-    known_ = describeMirror(tree_, kept_);
+    known_ = summarizeMirror(tree_, kept_);
     for (uint32_t i = 0; i < known_.directories.size(); ++i) {
-      if (!directories.contains(known_.directories[i]->path)) listing_.unseen.push_back(i);
+      if (!directories.contains(known_.directories[i]->path)) listing_.missingOnSpoke.push_back(i);
     }
   }
 
@@ -54,7 +54,7 @@ class PlanTest : public testing::Test {
   TempDir mirror_;
   Paths kept_;
   Tree tree_;
-  Known known_;
+  MirrorSummary known_;
   Listing listing_;
   Texts gonePaths() const {
     Texts paths;
@@ -126,7 +126,7 @@ TEST_F(PlanTest, directoriesThatAreTheSameAreLeftAlone) {
   mirror_.write("other/file", "x");
   spokeHas({{"other/file", {2, OLD}}});
   // The spoke knows "same" and says nothing of it.
-  listing_.unseen.clear();
+  listing_.missingOnSpoke.clear();
   EXPECT_EQ(planned(), Texts{"grow other/file"});
   EXPECT_TRUE(plan_.gone.empty());
 }
@@ -209,10 +209,10 @@ TEST_F(PlanTest, keptFilesCostNothing) {
   ASSERT_EQ(known_.directories.size(), 1u);
   EXPECT_EQ(known_.directories[0]->path, "d");
   EXPECT_EQ(known_.digests.size(), 1u);
-  EXPECT_NE(known_.tree, describeMirror(tree_, {}).tree);
+  EXPECT_NE(known_.tree, summarizeMirror(tree_, {}).tree);
 
   // The spoke knows "d" and lists nothing: they are still gone there.
-  listing_.unseen.clear();
+  listing_.missingOnSpoke.clear();
   EXPECT_EQ(planned(), Texts{});
   EXPECT_EQ(gonePaths(), (Texts{"d/kept", "only/kept"}));
 }
@@ -283,8 +283,8 @@ TEST_F(PlanTest, manyFilesOfOneNameTakeNoLonger) {
   listing_.state = proto::Summary::State::LISTED;
   listing_.complete = true;
   listing_.files = FILES;
-  known_ = describeMirror(tree_, {});
-  for (uint32_t i = 0; i < FILES; ++i) listing_.unseen.push_back(i);
+  known_ = summarizeMirror(tree_, {});
+  for (uint32_t i = 0; i < FILES; ++i) listing_.missingOnSpoke.push_back(i);
   auto begun = std::chrono::steady_clock::now();
   plan_ = makePlan(tree_, kept_, known_, listing_);
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(10));

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "common/delta/rsync-job.h"
+#include "common/delta/delta.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {

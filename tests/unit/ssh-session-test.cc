@@ -56,9 +56,9 @@ TEST_F(Session, whatItKeepsIsBounded) {
 TEST_F(Session, theEndBehindHalfAPacketIsSeen) {
   write("half");
   peers_ = nullptr;
-  session_.progress().wait(io_.waitScope);
+  session_.activity().wait(io_.waitScope);
   EXPECT_EQ(session_.receive(buffer_, sizeof(buffer_)), 4);
-  bool woken = session_.progress()
+  bool woken = session_.activity()
                    .then([]() { return true; })
                    .exclusiveJoin(io_.provider->getTimer().afterDelay(5 * kj::SECONDS).then([]() {
                      return false;
@@ -78,7 +78,8 @@ TEST_F(Session, aDeadlinePassesThoughBytesKeepComing) {
     write("some more");
     return SSH_AGAIN;
   };
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { session_.complete(call, io_.waitScope); })) {
+  KJ_IF_MAYBE(e,
+              kj::runCatchingExceptions([&]() { session_.runToCompletion(call, io_.waitScope); })) {
     EXPECT_EQ(e->getType(), kj::Exception::Type::DISCONNECTED);
     EXPECT_EQ(e->getDescription(), "timed out");
   } else {
@@ -99,7 +100,7 @@ TEST(SshSession, whatTheRateHeldBackIsAskedForAgain) {
   std::string sent(4000, 'x');
   ASSERT_EQ(write(peers, sent.data(), sent.size()), ssize_t(sent.size()));
   // The edge that tells of these bytes is past.
-  session.progress().wait(io.waitScope);
+  session.activity().wait(io.waitScope);
 
   char buffer[16384];
   while (limiter->take(100) == 100) {
@@ -109,7 +110,7 @@ TEST(SshSession, whatTheRateHeldBackIsAskedForAgain) {
     ssize_t n = session.receive(buffer, sizeof(buffer));
     if (n > 0) got += n;
     // As libssh2 does it, with few bytes as with none.
-    bool woken = session.progress()
+    bool woken = session.activity()
                      .then([]() { return true; })
                      .exclusiveJoin(io.provider->getTimer().afterDelay(10 * kj::SECONDS).then([]() {
                        return false;

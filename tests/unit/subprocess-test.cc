@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "hub/base/process-settings.h"
 #include "tests/unit/own-process.h"
 #include "tests/unit/temp-dir.h"
 
@@ -107,7 +108,8 @@ TEST(Subprocess, aLimitOfFileSizesLimitsOutputToo) {
     auto many =
         runProgram({"sh", "-c", "head -c 9000 /dev/zero 2>/dev/null; echo $? >&2"}, seconds(20));
     // An error, and not a signal.
-    return few.out == "few\n" && !few.cut && many.cut && many.out.size() < 5000 && many.err == "1\n";
+    return few.out == "few\n" && !few.cut && many.cut && many.out.size() < 5000 &&
+           many.err == "1\n";
   };
   EXPECT_EXIT(_exit(isSaid() ? 0 : 1), testing::ExitedWithCode(0), "");
 }

@@ -9,9 +9,9 @@ namespace pibrain {
 namespace {
 
 TEST(Text, shortensInTheMiddle) {
-  EXPECT_EQ(shorten("", 10), "");
-  EXPECT_EQ(shorten("0123456789", 10), "0123456789");
-  auto cut = shorten("0123456789abcdef", 10);
+  EXPECT_EQ(elideMiddle("", 10), "");
+  EXPECT_EQ(elideMiddle("0123456789", 10), "0123456789");
+  auto cut = elideMiddle("0123456789abcdef", 10);
   EXPECT_LE(cut.size(), 10 + std::string_view("…").size());
   EXPECT_TRUE(cut.starts_with("01") && cut.ends_with("ef")) << cut;
   EXPECT_NE(cut.find("…"), std::string::npos) << cut;
@@ -19,7 +19,7 @@ TEST(Text, shortensInTheMiddle) {
   std::string text;
   for (int i = 0; i < 100; ++i) text += "aé€😀";
   for (size_t most = 0; most < text.size(); ++most) {
-    auto some = shorten(text, most);
+    auto some = elideMiddle(text, most);
     EXPECT_LE(some.size(), most + std::string_view("…").size());
     EXPECT_EQ(escapeForTerminal(some), some) << most;
   }

@@ -49,7 +49,7 @@ int finishConnecting(int fd, Clock::time_point deadline) {
   }
 }
 
-void tune(int fd, uint32_t timeoutSeconds) {
+void setSocketOptions(int fd, uint32_t timeoutSeconds) {
   int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
@@ -231,15 +231,15 @@ class Race {
 };
 
 kj::AutoCloseFd connected(kj::AutoCloseFd fd, const struct addrinfo& address,
-                          const SshTarget& target, const ConnectOptions& options) {
-  tune(fd, options.timeoutSeconds);
+                          const SshTarget& target, const SshOptions& options) {
+  setSocketOptions(fd, options.timeoutSeconds);
   options.passed(SshStep::TCP, absl::StrCat(numeric(address), " port ", target.port));
   return fd;
 }
 
 }  // namespace
 
-EarlyDial::EarlyDial(const Endpoint& endpoint) {
+SpeculativeConnect::SpeculativeConnect(const Endpoint& endpoint) {
   struct addrinfo hints = {};
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;
@@ -255,14 +255,14 @@ EarlyDial::EarlyDial(const Endpoint& endpoint) {
   socket_ = kj::mv(fd);
 }
 
-const struct addrinfo* EarlyDial::among(const struct addrinfo* addresses) const {
+const struct addrinfo* SpeculativeConnect::among(const struct addrinfo* addresses) const {
   for (auto* each = addresses; each != nullptr; each = each->ai_next) {
     if (each->ai_addrlen == length_ && memcmp(each->ai_addr, &address_, length_) == 0) return each;
   }
   return nullptr;
 }
 
-kj::AutoCloseFd EarlyDial::take() {
+kj::AutoCloseFd SpeculativeConnect::take() {
   auto fd = kj::mv(socket_);
   if (fd.get() < 0) return nullptr;
   if (finishConnecting(fd, Clock::now() + PATIENCE) != 0) return nullptr;
@@ -272,15 +272,15 @@ kj::AutoCloseFd EarlyDial::take() {
   return ended ? nullptr : kj::mv(fd);
 }
 
-kj::AutoCloseFd dial(const SshTarget& target, const ConnectOptions& options) {
+kj::AutoCloseFd dial(const SshTarget& target, const SshOptions& options) {
   auto addresses = lookUp(target, target.host, absl::StrCat(target.port));
   Addresses local;
   if (!target.bindAddress.empty()) local = lookUp(target, target.bindAddress, "");
   options.passed(SshStep::NAME, numeric(*addresses));
 
-  if (options.early != nullptr && local == nullptr) {
-    if (auto* address = options.early->among(addresses.get())) {
-      auto fd = options.early->take();
+  if (options.speculative != nullptr && local == nullptr) {
+    if (auto* address = options.speculative->among(addresses.get())) {
+      auto fd = options.speculative->take();
       if (fd.get() >= 0) {
         options.dialed({numeric(*address), target.port});
         return connected(kj::mv(fd), *address, target, options);

@@ -15,10 +15,10 @@ namespace pibrain {
 
 // A TCP connection to where the target was last time, begun before it is known where it is now.
 // sshd starts a process for it, which takes longer than `ssh -G` and the name server's answer.
-class EarlyDial {
+class SpeculativeConnect {
  public:
   // Does not block. What fails here is not told: dial() tries again.
-  explicit EarlyDial(const Endpoint& endpoint);
+  explicit SpeculativeConnect(const Endpoint& endpoint);
 
   // The address that it goes to, if it is one of these; null otherwise.
   const struct addrinfo* among(const struct addrinfo* addresses) const;
@@ -34,6 +34,6 @@ class EarlyDial {
 };
 
 // A connected socket that does not block. Throws Failure.
-kj::AutoCloseFd dial(const SshTarget& target, const ConnectOptions& options);
+kj::AutoCloseFd dial(const SshTarget& target, const SshOptions& options);
 
 }  // namespace pibrain

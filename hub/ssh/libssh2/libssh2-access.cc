@@ -95,8 +95,8 @@ class Asker {
     constexpr uint32_t PATIENCE = 3;  // seconds
     session_.setDeadlineAfter(PATIENCE);
     kj::runCatchingExceptions([&]() {
-      session_.complete([&]() { return libssh2_channel_close(channel); }, waitScope_);
-      session_.complete([&]() { return libssh2_channel_wait_closed(channel); }, waitScope_);
+      session_.runToCompletion([&]() { return libssh2_channel_close(channel); }, waitScope_);
+      session_.runToCompletion([&]() { return libssh2_channel_wait_closed(channel); }, waitScope_);
     });
   }
 
@@ -117,7 +117,7 @@ class Asker {
           return libssh2_channel_exec(channel, question.command.c_str());
       }
     };
-    return session_.complete(call, waitScope_);
+    return session_.runToCompletion(call, waitScope_);
   }
 
   static Grant grantOf(int result) {
@@ -185,7 +185,7 @@ Grant tryCommands(Asker& asker) {
 template <typename Open>
 Grant tryChannel(SshSession& session, kj::WaitScope& waitScope, Open&& open) {
   LIBSSH2_CHANNEL* channel = nullptr;
-  session.complete(
+  session.runToCompletion(
       [&]() {
         channel = open();
         return channel == nullptr ? libssh2_session_last_errno(session.get()) : 0;
@@ -229,7 +229,7 @@ Grant trySockets(SshSession& session, kj::WaitScope& waitScope) {
 Grant tryListening(SshSession& session, int port, kj::WaitScope& waitScope) {
   LIBSSH2_LISTENER* listener = nullptr;
   int bound = 0;
-  int error = session.complete(
+  int error = session.runToCompletion(
       [&]() {
         listener = libssh2_channel_forward_listen_ex(session.get(), LOOPBACK, port, &bound, 1);
         return listener == nullptr ? libssh2_session_last_errno(session.get()) : 0;
@@ -238,7 +238,7 @@ Grant tryListening(SshSession& session, int port, kj::WaitScope& waitScope) {
   if (listener == nullptr) {
     return error == LIBSSH2_ERROR_REQUEST_DENIED ? Grant::REFUSED : Grant::UNKNOWN;
   }
-  session.complete([&]() { return libssh2_channel_forward_cancel(listener); }, waitScope);
+  session.runToCompletion([&]() { return libssh2_channel_forward_cancel(listener); }, waitScope);
   return Grant::GIVEN;
 }
 
@@ -298,7 +298,7 @@ Grant tryByLibssh2(SshSession& session, const SshTarget& target, Access access, 
   // What breaks the connection has not let us in, nor kept us out.
   kj::runCatchingExceptions([&]() { tried = tryIt(session, target, access, timer, waitScope); });
   session.clearDeadline();
-  return judge(access, tried, session.keyOptions());
+  return decideGrant(access, tried, session.keyOptions());
 }
 
 }  // namespace pibrain

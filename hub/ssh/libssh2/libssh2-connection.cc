@@ -9,10 +9,10 @@
 
 #include "common/text/text.h"
 #include "hub/base/failure.h"
+#include "hub/ssh/libssh2/algorithms.h"
 #include "hub/ssh/libssh2/dial.h"
 #include "hub/ssh/libssh2/libssh2-access.h"
 #include "hub/ssh/libssh2/login.h"
-#include "hub/ssh/libssh2/methods.h"
 #include "hub/ssh/libssh2/session.h"
 #include "hub/ssh/libssh2/stream.h"
 #include "hub/ssh/openssh/openssh.h"
@@ -53,7 +53,7 @@ bool greetingIsTooLong(std::string_view received) {
 
 class Libssh2Connection : public Connection {
  public:
-  Libssh2Connection(const SshTarget& target, const ConnectOptions& options, kj::AsyncIoContext& io)
+  Libssh2Connection(const SshTarget& target, const SshOptions& options, kj::AsyncIoContext& io)
       : target_(target),
         options_(options),
         waitScope_(io.waitScope),
@@ -61,14 +61,15 @@ class Libssh2Connection : public Connection {
         session_(kj::mv(socket_), io.unixEventPort, io.provider->getTimer(), options.limiter) {}
 
   void connect(const KnownTarget& known, const Identities& identities, const std::string& command,
-               bool mayDefer) {
+               bool allowFallback) {
     try {
-      handshake(known, mayDefer);
+      handshake(known, allowFallback);
       begin(SshStep::LOGIN);
-      auto key = login(session_, target_, identities, mayDefer, waitScope_);
+      auto key =
+          login(session_, target_, identities, *options_.passphrases, allowFallback, waitScope_);
       options_.passed(SshStep::LOGIN, absl::StrCat(target_.user, " with ", key));
       begin(SshStep::COMMAND);
-      run(command, mayDefer);
+      run(command, allowFallback);
     } catch (const kj::Exception& e) {
       explainBreak(e.getDescription().cStr());
     }
@@ -79,17 +80,17 @@ class Libssh2Connection : public Connection {
 
   kj::AsyncIoStream& stream() override { return *stream_; }
   WireBytes wire() const override { return session_.wire(); }
-  Farewell farewell(kj::WaitScope& waitScope) override;
+  ExitInfo exitInfo(kj::WaitScope& waitScope) override;
   Grant grants(Access access, kj::AsyncIoContext& io) override;
 
  private:
   kj::AutoCloseFd reach() {
     if (target_.proxyCommand.empty() && target_.proxyJump.empty()) {
       auto socket = dial(target_, options_);
-      options_.early = nullptr;
+      options_.speculative = nullptr;
       return socket;
     }
-    options_.early = nullptr;
+    options_.speculative = nullptr;
     proxy_.emplace(target_);
     options_.passed(SshStep::NAME, "left to the proxy");
     return proxy_->takeSocket();
@@ -101,19 +102,20 @@ class Libssh2Connection : public Connection {
     session_.setDeadlineAfter(target_.connectTimeout);
   }
 
-  void handshake(const KnownTarget& known, bool mayDefer) {
-    chooseMethods(session_.get(), target_, known, mayDefer);
+  void handshake(const KnownTarget& known, bool allowFallback) {
+    negotiableAlgorithms(session_.get(), target_, known, allowFallback);
     begin(SshStep::GREETING);
-    int result = session_.complete([&]() { return shakeHands(); }, waitScope_);
-    if (result != 0) cannotShakeHands(result, known.own, mayDefer);
+    int result = session_.runToCompletion([&]() { return shakeHands(); }, waitScope_);
+    if (result != 0) cannotShakeHands(result, known.own, allowFallback);
     options_.passed(SshStep::KEY_EXCHANGE, "");
     begin(SshStep::HOST_KEY);
     auto key = shownKey(session_);
     // The host may have a certificate too.
-    if (mayDefer && known.hasCertAuthority() && judge(known, key) != HostKeyVerdict::KNOWN) {
-      throw NeedsOpenssh{VOUCHED, {}};
+    if (allowFallback && known.hasCertAuthority() &&
+        hostKeyVerdict(known, key) != HostKeyVerdict::KNOWN) {
+      throw FallBackToOpenssh{CERT_AUTHORITY_ONLY, {}};
     }
-    requireTrusted(target_, known, key, options_.warn);
+    verifyHostKey(target_, known, key, options_.warn);
     options_.passed(SshStep::HOST_KEY, absl::StrCat(fingerprint(key), " (", keyType(key), ")"));
   }
 
@@ -142,17 +144,17 @@ class Libssh2Connection : public Connection {
   }
 
   // Nothing was told to the host yet: OpenSSH may begin anew.
-  [[noreturn]] void cannotShakeHands(int result, const KnownHost& known, bool mayDefer) {
+  [[noreturn]] void cannotShakeHands(int result, const KnownHost& known, bool allowFallback) {
     bool tooLong = greetingIsTooLong(session_.beginning());
     // OpenSSH may still get there if the server took its leave of what libssh2 asked for.
-    if (!tooLong && !(mayDefer && session_.left())) session_.requireAlive();
+    if (!tooLong && !(allowFallback && session_.left())) session_.requireAlive();
     if (step_ == SshStep::GREETING && !tooLong) {
       throw Failure(noGreeting(target_, session_.beginning()));
     }
     auto said =
         escapeForTerminal(tooLong ? "its greeting is longer than 255 bytes" : session_.lastError());
-    if (mayDefer) {
-      throw NeedsOpenssh{
+    if (allowFallback) {
+      throw FallBackToOpenssh{
           absl::StrCat("libssh2 ", libssh2_version(0), " could not agree with the server: ", said),
           {}};
     }
@@ -166,18 +168,18 @@ class Libssh2Connection : public Connection {
         " 'ssh: auto' in the config lets OpenSSH's client try."));
   }
 
-  void run(const std::string& command, bool mayDefer) {
+  void run(const std::string& command, bool allowFallback) {
     unsigned window = windowFor(options_.limiter.get());
     auto* channel = openSession(session_, window, waitScope_);
     if (channel == nullptr) {
-      requireItsRefusal(LIBSSH2_ERROR_CHANNEL_FAILURE, mayDefer);
+      requireItsRefusal(LIBSSH2_ERROR_CHANNEL_FAILURE, allowFallback);
       throw Failure(noSession(target_, escapeForTerminal(session_.lastError())));
     }
     stream_ = kj::heap<SshStream>(session_, channel, window / 2);
-    int result = session_.complete([&]() { return libssh2_channel_exec(channel, command.c_str()); },
-                                   waitScope_);
+    int result = session_.runToCompletion(
+        [&]() { return libssh2_channel_exec(channel, command.c_str()); }, waitScope_);
     if (result != 0) {
-      requireItsRefusal(LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED, mayDefer);
+      requireItsRefusal(LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED, allowFallback);
       throw Failure(absl::StrCat("the spoke refused to run a command for ",
                                  escapeForTerminal(target_.alias), ": ", session_.lastError(),
                                  ". Check the command=\"…\" in its authorized_keys."));
@@ -186,9 +188,9 @@ class Libssh2Connection : public Connection {
 
   // Returns if the last error is the spoke's refusal, which libssh2 tells by this code. Other
   // errors are of the connection, or of what libssh2 does not understand.
-  void requireItsRefusal(int code, bool mayDefer) {
+  void requireItsRefusal(int code, bool allowFallback) {
     session_.requireAlive();
-    if (libssh2_session_last_errno(session_.get()) != code) cannotGoOn(session_, mayDefer);
+    if (libssh2_session_last_errno(session_.get()) != code) cannotGoOn(session_, allowFallback);
   }
 
   // Throws what the end of the connection means, in the step where it came.
@@ -204,7 +206,7 @@ class Libssh2Connection : public Connection {
   }
 
   SshTarget target_;
-  ConnectOptions options_;
+  SshOptions options_;
   kj::WaitScope& waitScope_;
   SshStep step_ = SshStep::NAME;
   bool agentEnded_ = false;
@@ -214,16 +216,16 @@ class Libssh2Connection : public Connection {
   kj::Own<SshStream> stream_;
 };
 
-Farewell Libssh2Connection::farewell(kj::WaitScope& waitScope) {
+ExitInfo Libssh2Connection::exitInfo(kj::WaitScope& waitScope) {
   constexpr uint32_t PATIENCE = 3;  // seconds
-  Farewell result;
+  ExitInfo result;
   auto* channel = stream_->channel();
   session_.setDeadlineAfter(PATIENCE);
   // What cannot be had in that time is not worth an error of its own.
   kj::runCatchingExceptions([&]() {
-    session_.complete([&]() { return libssh2_channel_close(channel); }, waitScope);
+    session_.runToCompletion([&]() { return libssh2_channel_close(channel); }, waitScope);
     int closed =
-        session_.complete([&]() { return libssh2_channel_wait_closed(channel); }, waitScope);
+        session_.runToCompletion([&]() { return libssh2_channel_wait_closed(channel); }, waitScope);
     stream_->drainErrors();
     if (closed != 0 && session_.ended()) return;
     char* signal = nullptr;
@@ -243,7 +245,7 @@ Grant Libssh2Connection::grants(Access access, kj::AsyncIoContext& io) {
   // There may be but one channel at a time (MaxSessions).
   if (!agentEnded_) {
     letEnd(*stream_, io.provider->getTimer(), io.waitScope);
-    farewell(io.waitScope);
+    exitInfo(io.waitScope);
   }
   agentEnded_ = true;
   return tryByLibssh2(session_, target_, access, io.provider->getTimer(), io.waitScope);
@@ -252,11 +254,11 @@ Grant Libssh2Connection::grants(Access access, kj::AsyncIoContext& io) {
 }  // namespace
 
 kj::Own<Connection> connectLibssh2(const SshTarget& target, const KnownTarget& known,
-                                   const std::string& command, const ConnectOptions& options,
-                                   const Identities& identities, bool mayDefer,
+                                   const std::string& command, const SshOptions& options,
+                                   const Identities& identities, bool allowFallback,
                                    kj::AsyncIoContext& io) {
   auto connection = kj::heap<Libssh2Connection>(target, options, io);
-  connection->connect(known, identities, command, mayDefer);
+  connection->connect(known, identities, command, allowFallback);
   return connection;
 }
 

@@ -11,11 +11,12 @@
 
 namespace pibrain {
 
-// As connectSsh(), by libssh2; `known` is what knownTargetOf() says. With `mayDefer`, throws
-// NeedsOpenssh (hub/ssh/libssh2/needs-openssh.h) when it comes to something that libssh2 cannot do.
+// As connectSsh(), by libssh2; `known` is what knownTargetOf() says. With `allowFallback`, throws
+// FallBackToOpenssh (hub/ssh/libssh2/fall-back-to-openssh.h) when it comes to something that
+// libssh2 cannot do.
 kj::Own<Connection> connectLibssh2(const SshTarget& target, const KnownTarget& known,
-                                   const std::string& command, const ConnectOptions& options,
-                                   const Identities& identities, bool mayDefer,
+                                   const std::string& command, const SshOptions& options,
+                                   const Identities& identities, bool allowFallback,
                                    kj::AsyncIoContext& io);
 
 }  // namespace pibrain

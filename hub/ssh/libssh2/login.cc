@@ -5,46 +5,29 @@
 #include <kj/debug.h>
 #include <libssh2.h>
 
-#include <map>
-#include <mutex>
 #include <optional>
-#include <set>
 
 #include "common/text/text.h"
 #include "hub/base/failure.h"
-#include "hub/base/terminal.h"
+#include "hub/base/passphrase-prompt.h"
 #include "hub/ssh/agent-io.h"
 
 namespace pibrain {
 
 namespace {
 
-constexpr int PASSPHRASE_TRIES = 3;  // as ssh's NumberOfPasswordPrompts
-
-// What people typed: a key that serves for many spokes is asked for once, and a person who does not
-// know its passphrase is left alone after that.
-struct Passphrases {
-  std::mutex mutex;                          // held while one is asked for
-  std::map<std::string, std::string> right;  // by the key's path
-  std::set<std::string> unknown;             // to the person; paths
-};
-
-Passphrases& passphrases() {
-  static Passphrases all;
-  return all;
-}
-
 // One attempt to log in: collects what was tried, for the message if nothing worked.
 class Login {
  public:
-  Login(SshSession& session, const SshTarget& target, const Identities& identities, bool mayDefer,
-        kj::WaitScope& waitScope)
+  Login(SshSession& session, const SshTarget& target, const Identities& identities,
+        Passphrases& passphrases, bool allowFallback, kj::WaitScope& waitScope)
       : session_(session),
         target_(target),
         identities_(identities),
-        mayDefer_(mayDefer),
+        passphrases_(passphrases),
+        allowFallback_(allowFallback),
         waitScope_(waitScope) {
-    denial_.tried = identities.problems;
+    authFailure_.tried = identities.problems;
   }
 
   ~Login() noexcept(false) {
@@ -54,9 +37,9 @@ class Login {
   std::string run() {
     for (auto& identity : identities_.keys) {
       auto why = whyNotLibssh2(identity);
-      if (!why.empty() && mayDefer_) throw NeedsOpenssh{why, denial_};
+      if (!why.empty() && allowFallback_) throw FallBackToOpenssh{why, authFailure_};
       if (!why.empty()) {
-        denial_.tried.push_back(why + ", so 'ssh: openssh' is needed for it");
+        authFailure_.tried.push_back(why + ", so 'ssh: openssh' is needed for it");
         continue;
       }
       if (identity.inAgent ? tryAgentKey(identity) : tryFile(identity)) return identity.name();
@@ -67,14 +50,14 @@ class Login {
  private:
   [[noreturn]] void deny() {
     // Of one that accepted a key, it is known already.
-    if (!session_.ended() && denial_.wanted.empty()) denial_.methods = methods();
-    throw Failure(permissionDenied(target_, denial_));
+    if (!session_.ended() && authFailure_.wanted.empty()) authFailure_.methods = methods();
+    throw Failure(permissionDenied(target_, authFailure_));
   }
 
   // By which the spoke lets in, or goes on to; empty: it does not say.
   std::string methods() {
     const char* methods = nullptr;
-    session_.complete(
+    session_.runToCompletion(
         [&]() {
           methods = libssh2_userauth_list(session_.get(), target_.user.c_str(),
                                           unsigned(target_.user.size()));
@@ -87,10 +70,10 @@ class Login {
   bool tryAgentKey(const Identity& identity) {
     auto* key = findInAgent(identity.blob);
     if (key == nullptr) {
-      denial_.tried.push_back(identity.name() + " is gone from the ssh-agent");
+      authFailure_.tried.push_back(identity.name() + " is gone from the ssh-agent");
       return false;
     }
-    int result = session_.complete(
+    int result = session_.runToCompletion(
         [&]() { return libssh2_agent_userauth(agent_, target_.user.c_str(), key); }, waitScope_);
     return accepted(result, identity);
   }
@@ -112,33 +95,22 @@ class Login {
     if (auto passphrase = passphraseOf(identity)) {
       return accepted(offer(identity, passphrase->c_str()), identity);
     }
-    denial_.encrypted.push_back(identity.path);
-    denial_.tried.push_back(identity.name() +
-                            " is protected by a passphrase and not in an ssh-agent");
+    authFailure_.encrypted.push_back(identity.path);
+    authFailure_.tried.push_back(identity.name() +
+                                 " is protected by a passphrase and not in an ssh-agent");
     return false;
   }
 
   std::optional<std::string> passphraseOf(const Identity& identity) {
-    auto& all = passphrases();
     auto begun = kj::systemPreciseMonotonicClock().now();
-    std::lock_guard lock(all.mutex);
     // Time in which a person is asked, here or for another spoke, does not count.
     KJ_DEFER(session_.extendDeadline(kj::systemPreciseMonotonicClock().now() - begun));
-    if (auto known = all.right.find(identity.path); known != all.right.end()) return known->second;
-    if (target_.batchMode || all.unknown.contains(identity.path)) return std::nullopt;
-    for (int i = 0; i < PASSPHRASE_TRIES; ++i) {
-      auto passphrase = askSecret(absl::StrCat("Enter the passphrase of ", identity.name(), ": "));
-      if (!passphrase) return std::nullopt;
-      if (!opensPrivateKey(identity.path, *passphrase)) continue;
-      all.right[identity.path] = *passphrase;
-      return passphrase;
-    }
-    all.unknown.insert(identity.path);
-    return std::nullopt;
+    return passphrases_.find(identity.path, identity.name(), !target_.batchMode,
+                             [&](auto& typed) { return opensPrivateKey(identity.path, typed); });
   }
 
   int offer(const Identity& identity, const char* passphrase) {
-    return session_.complete(
+    return session_.runToCompletion(
         [&]() {
           return libssh2_userauth_publickey_fromfile_ex(session_.get(), target_.user.c_str(),
                                                         unsigned(target_.user.size()), nullptr,
@@ -153,38 +125,39 @@ class Login {
     if (session_.dead() && !refused_) session_.requireAlive();
     if (session_.ended()) {
       auto said = session_.lastError();
-      denial_.offered = true;
-      denial_.tooMany = saysTooMany(said);
-      denial_.tried.push_back(absl::StrCat("the spoke closed the connection when ", identity.name(),
-                                           " was offered (",
-                                           withoutFullStop(escapeForTerminal(said)), ")"));
+      authFailure_.offered = true;
+      authFailure_.tooMany = saysTooMany(said);
+      authFailure_.tried.push_back(absl::StrCat("the spoke closed the connection when ",
+                                                identity.name(), " was offered (",
+                                                withoutFullStop(escapeForTerminal(said)), ")"));
       deny();
     }
     switch (result) {
       case LIBSSH2_ERROR_AUTHENTICATION_FAILED:
-        refused_ = denial_.offered = true;
-        denial_.tried.push_back(identity.name() + " was refused");
+        refused_ = authFailure_.offered = true;
+        authFailure_.tried.push_back(identity.name() + " was refused");
         return false;
       case LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED:
         // The spoke would take this key, so it has the agent, or the file, to sign.
         if (absl::StrContains(session_.lastError(), "allback")) return notSigned(identity);
         if (absl::StrContains(session_.lastError(), "signature")) return notEnough(identity);
-        cannotGoOn(session_, mayDefer_, denial_);
+        cannotGoOn(session_, allowFallback_, authFailure_);
       case LIBSSH2_ERROR_FILE:
-        denial_.tried.push_back(identity.name() +
-                                " cannot be used: " + escapeForTerminal(session_.lastError()));
-        if (mayDefer_) throw NeedsOpenssh{denial_.tried.back() + " (by libssh2)", denial_};
+        authFailure_.tried.push_back(identity.name() +
+                                     " cannot be used: " + escapeForTerminal(session_.lastError()));
+        if (allowFallback_)
+          throw FallBackToOpenssh{authFailure_.tried.back() + " (by libssh2)", authFailure_};
         return false;
       default:
-        cannotGoOn(session_, mayDefer_, denial_);
+        cannotGoOn(session_, allowFallback_, authFailure_);
     }
   }
 
   bool notSigned(const Identity& identity) {
-    denial_.tried.push_back(
+    authFailure_.tried.push_back(
         identity.name() + " is known there, but the " +
         (identity.inAgent ? "ssh-agent did not sign with it" : "file could not be used to sign"));
-    if (identity.inAgent) denial_.notSigned = identity.name();
+    if (identity.inAgent) authFailure_.notSigned = identity.name();
     return false;
   }
 
@@ -192,34 +165,35 @@ class Login {
   // 4252, section 5.1, partial success).
   bool notEnough(const Identity& identity) {
     refused_ = true;
-    denial_.tried.push_back(identity.name() + " was accepted, but is not enough");
+    authFailure_.tried.push_back(identity.name() + " was accepted, but is not enough");
     auto next = methods();
-    denial_.wanted = next.empty() ? "something else" : next;
+    authFailure_.wanted = next.empty() ? "something else" : next;
     return false;
   }
 
   SshSession& session_;
   const SshTarget& target_;
   const Identities& identities_;
-  const bool mayDefer_;
+  Passphrases& passphrases_;
+  const bool allowFallback_;
   kj::WaitScope& waitScope_;
   LIBSSH2_AGENT* agent_ = nullptr;
-  Denial denial_;
+  AuthFailure authFailure_;
   bool refused_ = false;  // the spoke has refused a key
 };
 
 }  // namespace
 
 std::string login(SshSession& session, const SshTarget& target, const Identities& identities,
-                  bool mayDefer, kj::WaitScope& waitScope) {
-  return Login(session, target, identities, mayDefer, waitScope).run();
+                  Passphrases& passphrases, bool allowFallback, kj::WaitScope& waitScope) {
+  return Login(session, target, identities, passphrases, allowFallback, waitScope).run();
 }
 
-void cannotGoOn(SshSession& session, bool mayDefer, const Denial& denial) {
+void cannotGoOn(SshSession& session, bool allowFallback, const AuthFailure& denial) {
   auto why =
       absl::StrCat("libssh2 ", libssh2_version(0),
                    " does not understand the server: ", escapeForTerminal(session.lastError()));
-  if (mayDefer) throw NeedsOpenssh{why, denial};
+  if (allowFallback) throw FallBackToOpenssh{why, denial};
   throw Failure(why + ". 'ssh: auto' in the config lets OpenSSH's client try.");
 }
 

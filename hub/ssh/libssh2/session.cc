@@ -83,7 +83,7 @@ SshSession::SshSession(kj::AutoCloseFd socket, kj::UnixEventPort& port, kj::Time
 
 SshSession::~SshSession() noexcept(false) {
   // A dead socket lets libssh2 free everything without asking to be called again.
-  die("it was ended");
+  fail("it was ended");
   libssh2_session_free(session_);
 }
 
@@ -124,7 +124,7 @@ kj::Promise<void> SshSession::keepAlivePump(uint32_t interval, uint32_t countMax
   uint64_t before = wire_.down;
   return timer_.afterDelay(interval * kj::SECONDS).then([=, this]() -> kj::Promise<void> {
     if (wire_.down != before) return keepAlivePump(interval, countMax, 0);
-    if (unanswered >= countMax) return die(strerror(ETIMEDOUT)), kj::READY_NOW;
+    if (unanswered >= countMax) return fail(strerror(ETIMEDOUT)), kj::READY_NOW;
     int next = 0;
     libssh2_keepalive_send(session_, &next);
     // It goes by the wall clock: after that was set back it sends none, and says so by a longer
@@ -134,13 +134,13 @@ kj::Promise<void> SshSession::keepAlivePump(uint32_t interval, uint32_t countMax
   });
 }
 
-void SshSession::called() {
+void SshSession::afterCall() {
   if (wire_.down == seenDown_) return;
   seenDown_ = wire_.down;
   wakeAll();
 }
 
-kj::Promise<void> SshSession::progress() {
+kj::Promise<void> SshSession::activity() {
   if (dead()) return kj::READY_NOW;
   if (undrained_) {
     // Given too little to begin a packet with, libssh2 says "again" without asking for more. If the
@@ -180,7 +180,7 @@ void SshSession::leave(const std::string& message) {
 ssize_t SshSession::receive(void* buffer, size_t length) {
   if (allocated_ + queued() > MAX_KEPT) {
     flooded_ = true;
-    die("it sends what nobody asked for, without end");
+    fail("it sends what nobody asked for, without end");
   }
   if (dead()) return -ECONNRESET;
   if (thisTurn_ >= MAX_A_TURN) {
@@ -215,7 +215,7 @@ ssize_t SshSession::receive(void* buffer, size_t length) {
   }
   undrained_ = false;
   if (n < 0 && (error == EAGAIN || error == EWOULDBLOCK)) return -EAGAIN;
-  die(strerror(n == 0 ? ECONNRESET : error));
+  fail(strerror(n == 0 ? ECONNRESET : error));
   return n == 0 ? 0 : -error;
 }
 
@@ -264,7 +264,7 @@ SshSession::Sent SshSession::trySend() {
     } else if (error == EAGAIN || error == EWOULDBLOCK) {
       return Sent::BLOCKED;
     } else if (error != EINTR) {
-      die(strerror(error));
+      fail(strerror(error));
     }
   }
   out_.clear();
@@ -316,15 +316,15 @@ void SshSession::waitForProgress(kj::WaitScope& waitScope) {
     };
     // Of a peer that never pauses there is always progress, which would come first.
     if (kj::systemPreciseMonotonicClock().now() >= *deadline) kj::throwFatalException(late());
-    progress()
+    activity()
         .exclusiveJoin(timer_.atTime(*deadline).then([=]() -> kj::Promise<void> { return late(); }))
         .wait(waitScope);
   } else {
-    progress().wait(waitScope);
+    activity().wait(waitScope);
   }
 }
 
-void SshSession::die(const std::string& why) {
+void SshSession::fail(const std::string& why) {
   if (!dead()) death_ = why;
   // Nobody takes it any more, and nobody is to wait until it is less.
   out_.clear();

@@ -42,10 +42,10 @@ class SshSession {
   // Calls `call`, a libssh2 function, until it returns something else than SSH_AGAIN. Throws a
   // DISCONNECTED exception when the deadline passes.
   template <typename Call>
-  auto complete(Call&& call, kj::WaitScope& waitScope) {
+  auto runToCompletion(Call&& call, kj::WaitScope& waitScope) {
     for (;;) {
       auto result = call();
-      called();
+      afterCall();
       if (result != SSH_AGAIN) return result;
       waitForProgress(waitScope);
     }
@@ -63,9 +63,9 @@ class SshSession {
   void keepAlive(uint32_t interval, uint32_t countMax);
 
   // To be called after each libssh2 call, with what it did already visible.
-  void called();
+  void afterCall();
   // When to call again after SSH_AGAIN.
-  kj::Promise<void> progress();
+  kj::Promise<void> activity();
 
   // The first bytes that were received, at most MAX_BEGINNING of them.
   const std::string& beginning() const { return beginning_; }
@@ -114,7 +114,7 @@ class SshSession {
   void wakeAll();
   void wakeAfter(RateLimiter::Clock::duration delay);
   void waitForProgress(kj::WaitScope& waitScope);
-  void die(const std::string& why);
+  void fail(const std::string& why);
   kj::Promise<void> keepAlivePump(uint32_t interval, uint32_t countMax, uint32_t unanswered);
 
   size_t allocated_ = 0;  // by session_, so before it
@@ -125,7 +125,7 @@ class SshSession {
   LIBSSH2_SESSION* session_;
   WireBytes wire_;
   size_t thisTurn_ = 0;    // bytes received since the event loop had its turn
-  uint64_t seenDown_ = 0;  // wire_.down when called() last looked
+  uint64_t seenDown_ = 0;  // wire_.down when afterCall() last looked
   kj::Maybe<kj::TimePoint> deadline_;
 
   std::string out_;  // from outStart_ on: not sent yet

@@ -23,7 +23,7 @@ LIBSSH2_CHANNEL* openSession(SshSession& session, unsigned window, kj::WaitScope
   constexpr char TYPE[] = "session";
   constexpr unsigned PACKET = 32768;
   LIBSSH2_CHANNEL* channel = nullptr;
-  session.complete(
+  session.runToCompletion(
       [&]() {
         channel = libssh2_channel_open_ex(session.get(), TYPE, sizeof(TYPE) - 1, window, PACKET,
                                           nullptr, 0);
@@ -50,7 +50,7 @@ kj::Promise<size_t> SshStream::readLoop(kj::byte* buffer, size_t minBytes, size_
     drainErrors();
     ssize_t n = libssh2_channel_read(channel_, reinterpret_cast<char*>(buffer) + got,
                                      std::min(maxBytes - got, maxRead_));
-    session_.called();
+    session_.afterCall();
     if (n > 0) {
       got += size_t(n);
       if (got >= minBytes) return got;
@@ -65,7 +65,7 @@ kj::Promise<size_t> SshStream::readLoop(kj::byte* buffer, size_t minBytes, size_
       break;
     }
   }
-  return session_.progress().then([this, buffer, minBytes, maxBytes, got]() {
+  return session_.activity().then([this, buffer, minBytes, maxBytes, got]() {
     return readLoop(buffer, minBytes, maxBytes, got);
   });
 }
@@ -74,14 +74,14 @@ kj::Promise<void> SshStream::write(const void* buffer, size_t size) {
   auto* bytes = static_cast<const char*>(buffer);
   while (size > 0 && session_.queued() < MAX_QUEUED) {
     ssize_t n = libssh2_channel_write(channel_, bytes, size);
-    session_.called();
+    session_.afterCall();
     if (n < 0 && n != LIBSSH2_ERROR_EAGAIN) return lost(session_);
     if (n <= 0) break;
     bytes += n;
     size -= size_t(n);
   }
   if (size == 0) return kj::READY_NOW;
-  return session_.progress().then([this, bytes, size]() { return write(bytes, size); });
+  return session_.activity().then([this, bytes, size]() { return write(bytes, size); });
 }
 
 kj::Promise<void> SshStream::write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) {
@@ -96,16 +96,16 @@ void SshStream::shutdownWrite() { eofPump_ = eofLoop().eagerlyEvaluate(nullptr);
 
 kj::Promise<void> SshStream::eofLoop() {
   int result = libssh2_channel_send_eof(channel_);
-  session_.called();
+  session_.afterCall();
   if (result != LIBSSH2_ERROR_EAGAIN) return kj::READY_NOW;
-  return session_.progress().then([this]() { return eofLoop(); });
+  return session_.activity().then([this]() { return eofLoop(); });
 }
 
 void SshStream::drainErrors() {
   char buffer[4096];
   for (;;) {
     ssize_t n = libssh2_channel_read_stderr(channel_, buffer, sizeof(buffer));
-    session_.called();
+    session_.afterCall();
     if (n <= 0) return;
     errors_.append(buffer, std::min(size_t(n), MAX_ERRORS - std::min(errors_.size(), MAX_ERRORS)));
   }

@@ -193,7 +193,7 @@ Grant tryIt(const SshTarget& target, Access access) {
 
 Grant tryByOpenssh(const SshTarget& target, Access access,
                    const std::optional<KeyOptions>& options) {
-  return judge(access, tryIt(target, access), options);
+  return decideGrant(access, tryIt(target, access), options);
 }
 
 }  // namespace pibrain

@@ -118,7 +118,7 @@ void addOnlyKey(const SshTarget& target, Argv& argv) {
 
 // --- Trust.
 
-// The verdicts of requireTrusted(). Where that would take no new key, a person is asked about none.
+// The verdicts of verifyHostKey(). Where that would take no new key, a person is asked about none.
 void addTrust(const SshTarget& target, const KnownTarget& known, const OpensshUse& use,
               Argv& argv) {
   bool mayBeNew = newKeysMayCount(target, known);

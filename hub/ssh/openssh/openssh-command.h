@@ -20,7 +20,7 @@ struct OpensshUse {
 
 // ssh and its options for `target`, whose host and command are to follow: nothing is forwarded, and
 // nothing of the person's keeps it from being a plain pipe.
-// - A host that is unknown or has changed is refused as requireTrusted() refuses it.
+// - A host that is unknown or has changed is refused as verifyHostKey() refuses it.
 // - With `target.key`, that is the only identity, and the person's configuration is not read at
 //   all: ssh has no option that would empty its list of identity files. What the configuration says
 //   of the connection is handed on as options.

@@ -76,13 +76,13 @@ class OpensshConnection : public ProcessConnection {
       : ProcessConnection(kj::mv(child), std::move(limiter), io), target_(target) {}
 
   // Leaves of standard error what the command behind ssh wrote.
-  Farewell farewell(kj::WaitScope& waitScope) override {
-    auto result = ProcessConnection::farewell(waitScope);
+  ExitInfo exitInfo(kj::WaitScope& waitScope) override {
+    auto result = ProcessConnection::exitInfo(waitScope);
     auto end = endOfLogin(target_, result.errors);
     if (end != std::string::npos) result.errors.erase(0, end);
     result.errors = withoutTales(result.errors);
     if (result.exitStatus == SSH_FAILED && wasCut(result.errors)) {
-      result.cutOff = ownWords(result.errors);
+      result.cutOff = stderrTail(result.errors);
       result.errors.clear();
     }
     return result;
@@ -90,7 +90,7 @@ class OpensshConnection : public ProcessConnection {
 
   // By connections of its own: this one is for one command.
   Grant grants(Access access, kj::AsyncIoContext& io) override {
-    if (!agentEnded_) keyOptions_ = keyOptionsIn(ProcessConnection::farewell(io.waitScope).errors);
+    if (!agentEnded_) keyOptions_ = keyOptionsIn(ProcessConnection::exitInfo(io.waitScope).errors);
     agentEnded_ = true;
     return tryByOpenssh(target_, access, keyOptions_);
   }
@@ -141,14 +141,14 @@ std::string explainProxy(const SshTarget& target, const std::string& errors,
   if (!target.proxyJump.empty() && absl::StrContains(errors, "stdio forwarding failed")) {
     return absl::StrCat("ProxyJump: ", escapeForTerminal(lastHop(target).alias),
                         " cannot connect to ", escapeForTerminal(target.host), " port ",
-                        target.port, " (ssh said: ", ownWords(errors),
+                        target.port, " (ssh said: ", stderrTail(errors),
                         "). Is the spoke up, and is that its name there?");
   }
   if (!target.proxyJump.empty()) {
     return absl::StrCat("ProxyJump ", escapeForTerminal(target.proxyJump), ": ",
-                        explainFailedStart(lastHop(target), errors, Denial()));
+                        explainFailedStart(lastHop(target), errors, AuthFailure()));
   }
-  auto said = ownWords(errors);
+  auto said = stderrTail(errors);
   return absl::StrCat("the ProxyCommand of ", escapeForTerminal(target.alias), ", '",
                       escapeForTerminal(expandProxyTokens(target.proxyCommand, target)),
                       "', ended ",
@@ -160,8 +160,8 @@ std::string explainProxy(const SshTarget& target, const std::string& errors,
 
 // Throws why ssh ended by itself before the command began.
 [[noreturn]] void explainEnd(const SshTarget& target, const std::string& errors,
-                             const Denial& denial) {
-  auto why = explainFailedStart(target, errors, denial);
+                             const AuthFailure& authFailure) {
+  auto why = explainFailedStart(target, errors, authFailure);
   auto instead = insteadOfGreeting(target, errors);
   if (instead && turnsAway(*instead)) throw TurnedAway{why};
   throw Failure(why);
@@ -169,7 +169,7 @@ std::string explainProxy(const SshTarget& target, const std::string& errors,
 
 // Returns when the command behind ssh begins, or has said something or ended. Throws Failure or
 // TurnedAway if ssh itself fails before, or a step takes too long.
-void waitForStart(const SshTarget& target, const Spawned& ssh, const Denial& denial) {
+void waitForStart(const SshTarget& target, const Spawned& ssh, const AuthFailure& authFailure) {
   using std::chrono::milliseconds;
   constexpr int GLANCE = 5;  // milliseconds between two looks at what ssh wrote
   // For ssh to end once its output has.
@@ -186,7 +186,7 @@ void waitForStart(const SshTarget& target, const Spawned& ssh, const Denial& den
       if (exitStatusOf(ssh.pid, std::max(watch.left(), END)) != SSH_FAILED) return;
       errors = readBack(ssh.errors);
       if (watch.begun(errors)) return;
-      explainEnd(target, errors, denial);
+      explainEnd(target, errors, authFailure);
     }
     if (watch.left().count() <= 0) throw Failure(watch.tookTooLong(errors));
   }
@@ -209,16 +209,16 @@ bool wasCut(const std::string& errors) {
 }
 
 std::string explainFailedStart(const SshTarget& target, const std::string& errors,
-                               const Denial& denial) {
+                               const AuthFailure& authFailure) {
   if (auto after = errorsAfterLogin(target, errors)) {
-    if (absl::StrContains(*after, NO_SESSION)) return noSession(target, ownWords(*after));
+    if (absl::StrContains(*after, NO_SESSION)) return noSession(target, stderrTail(*after));
     return brokeOff(target, SshStep::COMMAND,
-                    after->empty() ? "ssh said nothing" : "ssh said: " + ownWords(*after));
+                    after->empty() ? "ssh said nothing" : "ssh said: " + stderrTail(*after));
   }
   if (failedOnTheWay(target, errors)) {
     return explainProxy(target, wordsOfProxy(errors), std::nullopt);
   }
-  return explainOpenssh(target, errors, denial);
+  return explainOpenssh(target, errors, authFailure);
 }
 
 LoginWatch::LoginWatch(const SshTarget& target)
@@ -241,14 +241,14 @@ std::chrono::milliseconds LoginWatch::left() const {
 }
 
 std::string LoginWatch::tookTooLong(const std::string& errors) const {
-  auto words = ownWords(errors);
+  auto words = stderrTail(errors);
   return absl::StrCat(pibrain::tookTooLong(target_, step_),
                       words.empty() ? "" : absl::StrCat(" (ssh said: ", words, ")"));
 }
 
 kj::Own<Connection> startOpenssh(const SshTarget& target, const KnownTarget& known,
-                                 const std::string& command, const ConnectOptions& options,
-                                 const Denial& denial, kj::AsyncIoContext& io) {
+                                 const std::string& command, const SshOptions& options,
+                                 const AuthFailure& authFailure, kj::AsyncIoContext& io) {
   auto argv = opensshCommand(target, {TELLING_LOG_LEVEL});
   argv.push_back(command);
   auto child = spawnWithSocket(argv);
@@ -263,7 +263,7 @@ kj::Own<Connection> startOpenssh(const SshTarget& target, const KnownTarget& kno
       auto warning = newKeyBySsh(target, known, readBack(child.errors));
       if (!warning.empty()) options.warn(warning);
     });
-    waitForStart(target, child, denial);
+    waitForStart(target, child, authFailure);
   }
   auto connection = kj::heap<OpensshConnection>(target, kj::mv(child), options.limiter, io);
   reached = true;

@@ -11,11 +11,11 @@
 
 #include "hub/base/subprocess.h"
 #include "hub/link/connection.h"
+#include "hub/link/step.h"
 #include "hub/ssh/connect-options.h"
 #include "hub/ssh/failures.h"
 #include "hub/ssh/host-trust.h"
 #include "hub/ssh/resolve.h"
-#include "hub/ssh/step.h"
 
 namespace pibrain {
 
@@ -32,7 +32,7 @@ bool wasCut(const std::string& errors);
 // Why ssh ended by itself before the command behind it began: at the way to the target, at the
 // login, or since the server opened no session.
 std::string explainFailedStart(const SshTarget& target, const std::string& errors,
-                               const Denial& denial);
+                               const AuthFailure& authFailure);
 
 // Watches an ssh, by what it writes with that LogLevel, until the command behind it begins. Each
 // step has ConnectTimeout for itself, which ssh counts to the server's greeting only.
@@ -56,11 +56,11 @@ class LoginWatch {
 };
 
 // Runs `command` at the target through `ssh`, with nobody to ask and nothing forwarded. Returns
-// when it begins. Throws Failure or TurnedAway; `known` is what is known of the host, and `denial`
-// of the keys, for what there is to say.
+// when it begins. Throws Failure or TurnedAway; `known` is what is known of the host, and
+// `authFailure` of the keys, for what there is to say.
 kj::Own<Connection> startOpenssh(const SshTarget& target, const KnownTarget& known,
-                                 const std::string& command, const ConnectOptions& options,
-                                 const Denial& denial, kj::AsyncIoContext& io);
+                                 const std::string& command, const SshOptions& options,
+                                 const AuthFailure& authFailure, kj::AsyncIoContext& io);
 
 // A ProxyCommand, or an ssh to the last host of ProxyJump, whose standard input and output lead to
 // the target.

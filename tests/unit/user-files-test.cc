@@ -1,4 +1,4 @@
-#include "hub/base/files.h"
+#include "hub/base/user-files.h"
 
 #include <errno.h>
 #include <gtest/gtest.h>

@@ -17,7 +17,7 @@ typedef struct rs_signature rs_signature_t;
 namespace pibrain {
 
 // Once, before threads: librsync's messages go nowhere.
-void initRsync();
+void initLibrsync();
 
 // Makes the signature of the first `size` bytes of the file, passing pieces of it to `sink`.
 // Lengths of zero are chosen for a file of that size.

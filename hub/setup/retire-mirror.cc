@@ -1,4 +1,4 @@
-#include "hub/setup/archive-mirror.h"
+#include "hub/setup/retire-mirror.h"
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
@@ -32,7 +32,7 @@ std::vector<std::string> namesIn(const std::string& path) {
 
 }  // namespace
 
-std::string archiveMirror(const SpokeConfig& spoke, Mirror& locked) {
+std::string retireMirror(const SpokeConfig& spoke, Mirror& locked) {
   locked.clearStaging();
   auto names = namesIn(spoke.path);
   // What mkfs made is the filesystem's.

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "hub/pass/progress.h"
-#include "hub/view/style.h"
+#include "hub/view/terminal-style.h"
 
 namespace pibrain {
 
@@ -23,19 +23,19 @@ struct ProgressLine {
 };
 
 // The line, at most `columns` wide; names take `nameWidth` of them, or a third.
-std::string drawProgress(const ProgressLine& line, const Style& style, unsigned columns,
+std::string drawProgress(const ProgressLine& line, const TerminalStyle& style, unsigned columns,
                          size_t nameWidth);
 
 // Draws in a thread of its own. Between two drawings the cursor stands where the first line
 // begins, so whatever else is printed takes the lines' place, and they come again below it.
-class LiveView {
+class ProgressDisplay {
  public:
   // `style.terminal` has to be true; names take at most `nameWidth` columns. Throws
   // std::system_error if there can be no thread.
-  LiveView(const Style& style, size_t nameWidth);
-  ~LiveView();  // takes the lines away
-  LiveView(const LiveView&) = delete;
-  LiveView& operator=(const LiveView&) = delete;
+  ProgressDisplay(const TerminalStyle& style, size_t nameWidth);
+  ~ProgressDisplay();  // takes the lines away
+  ProgressDisplay(const ProgressDisplay&) = delete;
+  ProgressDisplay& operator=(const ProgressDisplay&) = delete;
 
   // Shows a line for `name` until end(name). `progress` has to live as long.
   void begin(const std::string& name, const Progress& progress);
@@ -53,7 +53,7 @@ class LiveView {
   void erase();
   ProgressLine lineOf(const std::string& name, Row& row);
 
-  const Style style_;
+  const TerminalStyle style_;
   const size_t nameWidth_;
   std::mutex mutex_;  // for all that follows
   std::condition_variable changed_;

@@ -1,4 +1,4 @@
-#include "hub/connect/reach.h"
+#include "hub/connect/ssh-connector.h"
 
 #include <absl/strings/str_cat.h>
 
@@ -6,7 +6,7 @@
 #include "common/text/login-shell.h"
 #include "common/wire/protocol.h"
 #include "hub/base/failure.h"
-#include "hub/connect/connect.h"
+#include "hub/connect/connect-ssh.h"
 #include "hub/ssh/config-files.h"
 #include "hub/ssh/libssh2/dial.h"
 #include "hub/ssh/openssh-client.h"
@@ -19,9 +19,8 @@ constexpr char SSH[] = "ssh";
 
 }  // namespace
 
-SpokeReach::SpokeReach(const SpokeConfig& spoke, Store* store, const MayDial& mayDial)
+SshConnector::SshConnector(const SpokeConfig& spoke, Store* store, const MayDial& mayDial)
     : spoke_(spoke), store_(store) {
-  if (spoke.source.host.empty()) return;
   if (store != nullptr) {
     if (auto known = store->programVersion(SSH)) recallSshVersion({known->state, known->version});
   }
@@ -29,18 +28,18 @@ SpokeReach::SpokeReach(const SpokeConfig& spoke, Store* store, const MayDial& ma
   auto request = sshRequestOf(spoke);
   configState_ = sshConfigState(request);
   resolution_.emplace(request);
-  if (store != nullptr) dialEarly(mayDial);
+  if (store != nullptr) connectSpeculatively(mayDial);
 }
 
-void SpokeReach::dialEarly(const MayDial& mayDial) {
+void SshConnector::connectSpeculatively(const MayDial& mayDial) {
   if (spoke_.ssh == SshMode::OPENSSH) return;
   last_ = store_->lastEndpoint(spoke_.name);
   // Otherwise the way there may be another by now: through a proxy, say.
   bool sameWay = last_ && !configState_.empty() && last_->configState == configState_;
-  if (sameWay && mayDial(*last_)) early_ = std::make_shared<EarlyDial>(*last_);
+  if (sameWay && mayDial(*last_)) speculative_ = std::make_shared<SpeculativeConnect>(*last_);
 }
 
-void SpokeReach::remember() const {
+void SshConnector::confirmed() {
   if (store_ == nullptr) return;
   // What is lost here costs a few milliseconds.
   if (reached_ != last_) (void)store_->setLastEndpoint(spoke_.name, reached_);
@@ -55,13 +54,13 @@ void SpokeReach::remember() const {
   }
 }
 
-kj::Own<Connection> SpokeReach::connect(ConnectOptions options, kj::AsyncIoContext& io) {
-  if (!resolution_) return startLocalAgent(spoke_.source.path, io);
+kj::Own<Connection> SshConnector::connect(ConnectOptions wanted, kj::AsyncIoContext& io) {
   auto target = resolution_->get();
   if (!target.ok()) throw Failure(std::string(target.status().message()));
+  SshOptions options(std::move(wanted));
   options.mode = spoke_.ssh;
   options.timeoutSeconds = spoke_.timeoutSeconds;
-  options.early = std::move(early_);
+  options.speculative = std::move(speculative_);
   options.dialed = [this](const Endpoint& endpoint) {
     reached_ = endpoint;
     reached_->configState = configState_;

@@ -13,10 +13,10 @@ constexpr char SHARED_KEY[] = "~/.ssh/pi-brain-sync";
 // Keys that were made for one spoke of one config alone: ~/.ssh/pi-brain-sync-NAME, and after a
 // rotation pi-brain-sync-NAME~2 and so on; of a config in another place than the usual
 // pi-brain-sync-NAME@HASH, where HASH tells which. No file is ever written over.
-class OwnKeys {
+class SpokeKeys {
  public:
   // Both have to outlive it.
-  OwnKeys(const Config& config, const SpokeConfig& spoke);
+  SpokeKeys(const Config& config, const SpokeConfig& spoke);
 
   bool contains(const std::string& path) const;
   // Those that there are.

@@ -8,12 +8,12 @@ namespace pibrain {
 
 // Thrown: what comes next is for OpenSSH's client alone, be it the next key in turn or the choice
 // of methods.
-struct NeedsOpenssh {
+struct FallBackToOpenssh {
   std::string why;
-  Denial denial;  // what was tried before
+  AuthFailure authFailure;  // what was tried before
 };
 
-inline constexpr char VOUCHED[] =
+inline constexpr char CERT_AUTHORITY_ONLY[] =
     "known_hosts vouches for the host by a @cert-authority, that is, a certificate";
 
 }  // namespace pibrain

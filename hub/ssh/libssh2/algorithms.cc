@@ -1,4 +1,4 @@
-#include "hub/ssh/libssh2/methods.h"
+#include "hub/ssh/libssh2/algorithms.h"
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
@@ -8,7 +8,7 @@
 
 #include "common/text/text.h"
 #include "hub/base/failure.h"
-#include "hub/ssh/libssh2/needs-openssh.h"
+#include "hub/ssh/libssh2/fall-back-to-openssh.h"
 
 namespace pibrain {
 
@@ -42,7 +42,7 @@ Names supported(LIBSSH2_SESSION* session, int type) {
 }
 
 // Those of `wanted` that are in `allowed`, unless that is empty: then all of them.
-Names among(const Names& wanted, const Names& allowed) {
+Names intersect(const Names& wanted, const Names& allowed) {
   if (allowed.empty()) return wanted;
   Names result;
   for (auto& name : wanted) {
@@ -55,17 +55,17 @@ Names among(const Names& wanted, const Names& allowed) {
 Names hostKeyTypes(const SshTarget& target, const KnownTarget& known) {
   auto names = knownAlgorithms(known.own);
   return names.empty() ? orderedHostKeyAlgorithms(target, known)
-                       : among(names, target.hostKeyAlgorithms);
+                       : intersect(names, target.hostKeyAlgorithms);
 }
 
 class Chooser {
  public:
-  Chooser(LIBSSH2_SESSION* session, const SshTarget& target, bool mayDefer)
-      : session_(session), target_(target), mayDefer_(mayDefer) {}
+  Chooser(LIBSSH2_SESSION* session, const SshTarget& target, bool allowFallback)
+      : session_(session), target_(target), allowFallback_(allowFallback) {}
 
   // `setting` is the one that the user may have narrowed.
   void prefer(std::initializer_list<int> types, const Names& wanted, const char* setting) {
-    auto names = among(wanted, supported(session_, *types.begin()));
+    auto names = intersect(wanted, supported(session_, *types.begin()));
     if (names.empty()) nothing(setting);
     auto list = absl::StrJoin(names, ",");
     for (int type : types) libssh2_session_method_pref(session_, type, list.c_str());
@@ -77,29 +77,30 @@ class Chooser {
   [[noreturn]] void nothing(const char* setting) {
     auto why =
         absl::StrCat("libssh2 ", libssh2_version(0), " has nothing in common with ", setting);
-    if (mayDefer_) throw NeedsOpenssh{why, {}};
+    if (allowFallback_) throw FallBackToOpenssh{why, {}};
     throw Failure(absl::StrCat(why, " of ", escapeForTerminal(target_.alias),
                                ". Set 'ssh: openssh' for this spoke in the config."));
   }
 
   LIBSSH2_SESSION* session_;
   const SshTarget& target_;
-  bool mayDefer_;
+  bool allowFallback_;
 };
 
 }  // namespace
 
-void chooseMethods(LIBSSH2_SESSION* session, const SshTarget& target, const KnownTarget& known,
-                   bool mayDefer) {
-  Chooser chooser(session, target, mayDefer);
-  chooser.prefer({LIBSSH2_METHOD_CRYPT_CS, LIBSSH2_METHOD_CRYPT_SC}, among(CIPHERS, target.ciphers),
-                 "Ciphers");
-  chooser.prefer({LIBSSH2_METHOD_MAC_CS, LIBSSH2_METHOD_MAC_SC}, among(MACS, target.macs), "MACs");
+void negotiableAlgorithms(LIBSSH2_SESSION* session, const SshTarget& target,
+                          const KnownTarget& known, bool allowFallback) {
+  Chooser chooser(session, target, allowFallback);
+  chooser.prefer({LIBSSH2_METHOD_CRYPT_CS, LIBSSH2_METHOD_CRYPT_SC},
+                 intersect(CIPHERS, target.ciphers), "Ciphers");
+  chooser.prefer({LIBSSH2_METHOD_MAC_CS, LIBSSH2_METHOD_MAC_SC}, intersect(MACS, target.macs),
+                 "MACs");
   auto kex = chooser.supportedNames(LIBSSH2_METHOD_KEX);
   // Without a configuration to go by: no SHA-1.
   if (target.kexAlgorithms.empty())
     std::erase_if(kex, [](auto& n) { return n.ends_with("-sha1"); });
-  chooser.prefer({LIBSSH2_METHOD_KEX}, among(kex, target.kexAlgorithms), "KexAlgorithms");
+  chooser.prefer({LIBSSH2_METHOD_KEX}, intersect(kex, target.kexAlgorithms), "KexAlgorithms");
   auto types = hostKeyTypes(target, known);
   bool isKnown = !knownAlgorithms(known.own).empty();
   if (types.empty() && !isKnown) return;  // no ssh client to ask: libssh2's own

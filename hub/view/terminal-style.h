@@ -5,21 +5,21 @@
 
 namespace pibrain {
 
-enum class Sign { GOOD, BAD, WARNING, SKIPPED };
+enum class Mark { GOOD, BAD, WARNING, SKIPPED };
 
-struct Style {
+struct TerminalStyle {
   bool terminal = false;  // a person looks on, and what was printed can be changed
   bool color = false;     // never with NO_COLOR (https://no-color.org)
   bool unicode = true;    // on a terminal as its locale says; files are UTF-8
 
-  std::string sign(Sign sign) const;
+  std::string mark(Mark mark) const;
   // The text, with what it may have of other signs as ASCII if need be.
   std::string plain(const std::string& text) const;
   const char* ellipsis() const { return unicode ? "…" : "..."; }
 };
 
 // Of this process's standard output.
-Style styleOfOutput();
+TerminalStyle styleOfOutput();
 
 // The columns of the terminal that is standard output; 80 if it does not say.
 unsigned terminalColumns();

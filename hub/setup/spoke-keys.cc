@@ -1,4 +1,4 @@
-#include "hub/setup/own-keys.h"
+#include "hub/setup/spoke-keys.h"
 
 #include <absl/strings/str_cat.h>
 #include <unistd.h>
@@ -26,22 +26,22 @@ std::string markOf(const Config& config) {
 
 }  // namespace
 
-OwnKeys::OwnKeys(const Config& config, const SpokeConfig& spoke)
+SpokeKeys::SpokeKeys(const Config& config, const SpokeConfig& spoke)
     : config_(config),
       spoke_(spoke),
       first_(expandHome(absl::StrCat(SHARED_KEY, "-", spoke.name, markOf(config)))) {}
 
-std::string OwnKeys::path(unsigned number) const {
+std::string SpokeKeys::path(unsigned number) const {
   return number < 2 ? first_ : absl::StrCat(first_, "~", number);
 }
 
-bool OwnKeys::contains(const std::string& path) const {
+bool SpokeKeys::contains(const std::string& path) const {
   if (!path.starts_with(first_)) return false;
   auto rest = path.substr(first_.size());
   return rest.empty() || (rest[0] == '~' && rest.find_first_not_of("0123456789", 1) == rest.npos);
 }
 
-std::vector<std::string> OwnKeys::existing() const {
+std::vector<std::string> SpokeKeys::existing() const {
   std::vector<std::string> there;
   std::error_code none;
   auto directory = std::filesystem::path(first_).parent_path();
@@ -53,18 +53,18 @@ std::vector<std::string> OwnKeys::existing() const {
   return there;
 }
 
-std::string OwnKeys::next() const {
+std::string SpokeKeys::next() const {
   unsigned number = 1;
   while (access(path(number).c_str(), F_OK) == 0) ++number;
   return path(number);
 }
 
-bool OwnKeys::usedByOthers(const std::string& key) const {
+bool SpokeKeys::usedByOthers(const std::string& key) const {
   return std::any_of(config_.spokes.begin(), config_.spokes.end(),
                      [&](auto& other) { return other.name != spoke_.name && other.key == key; });
 }
 
-void OwnKeys::remove(const std::string& path) {
+void SpokeKeys::remove(const std::string& path) {
   unlink(path.c_str());
   unlink((path + ".pub").c_str());
 }

@@ -1,4 +1,4 @@
-#include "common/delta/rsync-job.h"
+#include "common/delta/delta.h"
 
 #include <gtest/gtest.h>
 

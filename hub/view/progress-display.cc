@@ -1,4 +1,4 @@
-#include "hub/view/live.h"
+#include "hub/view/progress-display.h"
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
@@ -11,8 +11,8 @@
 
 #include "common/text/text.h"
 #include "common/text/utf8.h"
-#include "hub/base/subprocess.h"
-#include "hub/base/terminal.h"
+#include "hub/base/passphrase-prompt.h"
+#include "hub/base/signals.h"
 
 namespace pibrain {
 
@@ -32,7 +32,7 @@ std::string formatLeft(double seconds) {
   return absl::StrFormat("%d:%02d", whole / 60, whole % 60);
 }
 
-std::string bar(double share, unsigned width, const Style& style) {
+std::string bar(double share, unsigned width, const TerminalStyle& style) {
   auto full = unsigned(share * width);
   std::string out = style.color ? "\x1b[36m" : "";
   for (unsigned i = 0; i < full; ++i) out += style.unicode ? "█" : "#";
@@ -74,7 +74,7 @@ const char* phaseWord(Progress::Phase phase) {
 
 }  // namespace
 
-std::string drawProgress(const ProgressLine& line, const Style& style, unsigned columns,
+std::string drawProgress(const ProgressLine& line, const TerminalStyle& style, unsigned columns,
                          size_t nameWidth) {
   auto name = cut(line.name, std::min<size_t>(nameWidth, columns / 3));
   name.append(std::min<size_t>(nameWidth, columns / 3) - std::min(nameWidth, columnsOf(name)), ' ');
@@ -122,12 +122,12 @@ void takeLinesAway() {
 
 }  // namespace
 
-LiveView::LiveView(const Style& style, size_t nameWidth)
+ProgressDisplay::ProgressDisplay(const TerminalStyle& style, size_t nameWidth)
     : style_(style), nameWidth_(nameWidth), thread_([this]() { loop(); }) {
   beforeDyingOfSignal(takeLinesAway);
 }
 
-LiveView::~LiveView() {
+ProgressDisplay::~ProgressDisplay() {
   beforeDyingOfSignal(nullptr);
   {
     std::lock_guard lock(mutex_);
@@ -138,12 +138,12 @@ LiveView::~LiveView() {
   erase();
 }
 
-void LiveView::begin(const std::string& name, const Progress& progress) {
+void ProgressDisplay::begin(const std::string& name, const Progress& progress) {
   std::lock_guard lock(mutex_);
   rows_[name] = {&progress};
 }
 
-void LiveView::end(const std::string& name, const std::function<void()>& print) {
+void ProgressDisplay::end(const std::string& name, const std::function<void()>& print) {
   std::lock_guard lock(mutex_);
   rows_.erase(name);
   erase();
@@ -151,17 +151,17 @@ void LiveView::end(const std::string& name, const std::function<void()>& print) 
   draw();
 }
 
-void LiveView::loop() {
+void ProgressDisplay::loop() {
   std::unique_lock lock(mutex_);
   while (!changed_.wait_for(lock, INTERVAL, [this]() { return ending_; })) draw();
 }
 
-void LiveView::erase() {
+void ProgressDisplay::erase() {
   fputs("\r\x1b[J", stdout);
   fflush(stdout);
 }
 
-ProgressLine LiveView::lineOf(const std::string& name, Row& row) {
+ProgressLine ProgressDisplay::lineOf(const std::string& name, Row& row) {
   auto& progress = *row.progress;
   ProgressLine line{
       name, progress.phase, progress.files, progress.filesDone, progress.bytes, progress.bytesDone,
@@ -174,7 +174,7 @@ ProgressLine LiveView::lineOf(const std::string& name, Row& row) {
   return line;
 }
 
-void LiveView::draw() {
+void ProgressDisplay::draw() {
   // Somebody is asked for a passphrase: the terminal is theirs.
   auto mine = tryTerminal();
   if (!mine) return;

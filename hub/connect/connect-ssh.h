@@ -19,6 +19,6 @@ std::string libssh2Version();
 // `command` there. A server that turns the connection away is tried twice more, after a pause; and
 // what libssh2 cannot do, with AUTO, OpenSSH's client does. Throws Failure, with cause and cure.
 kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& command,
-                               const ConnectOptions& options, kj::AsyncIoContext& io);
+                               const SshOptions& options, kj::AsyncIoContext& io);
 
 }  // namespace pibrain

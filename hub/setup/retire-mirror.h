@@ -11,6 +11,6 @@ namespace pibrain {
 // directory. Returns the name of the run in the archive; empty if there was nothing in the mirror.
 // Throws KJ exceptions and Failure; what was moved by then is in the archive, and what was not is
 // in the mirror.
-std::string archiveMirror(const SpokeConfig& spoke, Mirror& locked);
+std::string retireMirror(const SpokeConfig& spoke, Mirror& locked);
 
 }  // namespace pibrain

@@ -1,4 +1,4 @@
-#include "hub/view/live.h"
+#include "hub/view/progress-display.h"
 
 #include <gtest/gtest.h>
 
@@ -12,8 +12,8 @@ namespace {
 
 using Phase = Progress::Phase;
 
-const Style PLAIN{.terminal = true, .color = false, .unicode = false};
-const Style RICH{.terminal = true, .color = true, .unicode = true};
+const TerminalStyle PLAIN{.terminal = true, .color = false, .unicode = false};
+const TerminalStyle RICH{.terminal = true, .color = true, .unicode = true};
 
 ProgressLine half(const std::string& name = "laptop") {
   return {name, Phase::FETCHING, 100, 50, 8 << 20, 4 << 20, 2 << 20};
@@ -74,11 +74,11 @@ TEST(ProgressLine, numbersThatDoNotFitTogether) {
       << "in no time that counts";
 }
 
-TEST(LiveView, withoutAThreadIsAnErrorToGoOnFrom) {
+TEST(ProgressDisplay, withoutAThreadIsAnErrorToGoOnFrom) {
   EXPECT_EQ(inAProcessOfItsOwn([]() {
               if (!limitThreads(1)) return 100;
               try {
-                LiveView view(PLAIN, 8);
+                ProgressDisplay view(PLAIN, 8);
               } catch (const std::system_error&) {
                 return 1;
               }

@@ -1,4 +1,4 @@
-#include "hub/view/style.h"
+#include "hub/view/terminal-style.h"
 
 #include <absl/strings/str_replace.h>
 #include <langinfo.h>
@@ -33,8 +33,8 @@ struct winsize sizeOfTerminal() {
 
 }  // namespace
 
-Style styleOfOutput() {
-  Style style;
+TerminalStyle styleOfOutput() {
+  TerminalStyle style;
   const char* kind = getenv("TERM");
   style.terminal = isatty(STDOUT_FILENO) && kind != nullptr && strcmp(kind, "dumb") != 0;
   style.color = style.terminal && !set("NO_COLOR");
@@ -42,25 +42,25 @@ Style styleOfOutput() {
   return style;
 }
 
-std::string Style::sign(Sign sign) const {
+std::string TerminalStyle::mark(Mark mark) const {
   auto painted = [&](const char* code, const char* rich, const char* plain) {
     std::string text = unicode ? rich : plain;
     return color ? std::string("\x1b[") + code + "m" + text + "\x1b[0m" : text;
   };
-  switch (sign) {
-    case Sign::GOOD:
+  switch (mark) {
+    case Mark::GOOD:
       return painted("32", "✓", "+");
-    case Sign::BAD:
+    case Mark::BAD:
       return painted("31", "✗", "x");
-    case Sign::WARNING:
+    case Mark::WARNING:
       return painted("33", "!", "!");
-    case Sign::SKIPPED:
+    case Mark::SKIPPED:
       return painted("2", "-", "-");
   }
   return "";
 }
 
-std::string Style::plain(const std::string& text) const {
+std::string TerminalStyle::plain(const std::string& text) const {
   return unicode ? text : absl::StrReplaceAll(text, {{"…", "..."}});
 }
 

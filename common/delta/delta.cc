@@ -1,4 +1,4 @@
-#include "common/delta/rsync-job.h"
+#include "common/delta/delta.h"
 
 #include <errno.h>
 #include <kj/debug.h>
@@ -147,7 +147,7 @@ SignatureLengths chooseLengths(uint64_t size, uint32_t blockLength, uint32_t str
 
 }  // namespace
 
-void initRsync() {
+void initLibrsync() {
   rs_trace_to([](rs_loglevel, const char*) {});
 }
 

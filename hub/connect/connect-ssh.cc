@@ -1,4 +1,4 @@
-#include "hub/connect/connect.h"
+#include "hub/connect/connect-ssh.h"
 
 #include <absl/strings/str_cat.h>
 #include <kj/debug.h>
@@ -11,8 +11,8 @@
 #include "hub/base/failure.h"
 #include "hub/ssh/host-trust.h"
 #include "hub/ssh/identities.h"
+#include "hub/ssh/libssh2/fall-back-to-openssh.h"
 #include "hub/ssh/libssh2/libssh2-connection.h"
-#include "hub/ssh/libssh2/needs-openssh.h"
 #include "hub/ssh/openssh-client.h"
 #include "hub/ssh/openssh/openssh.h"
 #include "hub/ssh/turned-away.h"
@@ -35,7 +35,7 @@ std::string whySetting(const SshTarget& target, const KnownTarget& known) {
     return std::any_of(host.keys.begin(), host.keys.end(), [](auto& key) { return !key.revoked; });
   };
   if (known.hasCertAuthority() && !plain(known.own) && !plain(known.standardPort)) {
-    return VOUCHED;
+    return CERT_AUTHORITY_ONLY;
   }
   return "";
 }
@@ -45,11 +45,11 @@ std::string whyKey(const Identities& identities) {
 }
 
 kj::Own<Connection> byOpenssh(const SshTarget& target, const KnownTarget& known,
-                              const std::string& command, const ConnectOptions& options,
-                              const std::string& why, const Denial& denial,
+                              const std::string& command, const SshOptions& options,
+                              const std::string& why, const AuthFailure& authFailure,
                               kj::AsyncIoContext& io) {
   options.chose(why.empty() ? "OpenSSH" : absl::StrCat("OpenSSH, because ", why));
-  auto connection = startOpenssh(target, known, command, options, denial, io);
+  auto connection = startOpenssh(target, known, command, options, authFailure, io);
   options.passed(SshStep::LOGIN,
                  absl::StrCat(target.user, "@", target.host, " port ", target.port));
   options.passed(SshStep::COMMAND, "");
@@ -66,7 +66,7 @@ namespace {
 
 // By libssh2, or by OpenSSH for what that cannot do.
 kj::Own<Connection> connectAuto(const SshTarget& target, const KnownTarget& known,
-                                const std::string& command, const ConnectOptions& options,
+                                const std::string& command, const SshOptions& options,
                                 const Identities& identities, kj::AsyncIoContext& io) {
   auto why = whySetting(target, known);
   bool choice = options.mode == SshMode::AUTO && findOpenssh();
@@ -78,37 +78,37 @@ kj::Own<Connection> connectAuto(const SshTarget& target, const KnownTarget& know
   }
   if (choice && why.empty()) why = whyKey(identities);
   if (choice && why.empty()) why = options.notLibssh2;
-  std::optional<NeedsOpenssh> needs;
+  std::optional<FallBackToOpenssh> needs;
   if (why.empty()) {
     try {
       options.chose(absl::StrCat("libssh2 ", libssh2_version(0)));
       return connectLibssh2(target, known, command, options, identities, choice, io);
-    } catch (const NeedsOpenssh& e) {
+    } catch (const FallBackToOpenssh& e) {
       needs = e;
     }
   }
-  auto denial = needs ? needs->denial : denialBefore(identities);
+  auto authFailure = needs ? needs->authFailure : authFailureBefore(identities);
   auto connection =
-      byOpenssh(target, known, command, options, needs ? needs->why : why, denial, io);
+      byOpenssh(target, known, command, options, needs ? needs->why : why, authFailure, io);
   if (needs) options.learned(needs->why);
   return connection;
 }
 
 kj::Own<Connection> connectOnce(const SshTarget& target, const std::string& command,
-                                const ConnectOptions& options, kj::AsyncIoContext& io) {
+                                const SshOptions& options, kj::AsyncIoContext& io) {
   auto identities = collectIdentities(target);
   ConnectTurn turn(target);
   auto known = knownTargetOf(target);
   for (auto& warning : known.own.warnings) options.warn(escapeForTerminal(warning));
   return options.mode == SshMode::OPENSSH
-             ? byOpenssh(target, known, command, options, "", denialBefore(identities), io)
+             ? byOpenssh(target, known, command, options, "", authFailureBefore(identities), io)
              : connectAuto(target, known, command, options, identities, io);
 }
 
 }  // namespace
 
 kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& command,
-                               const ConnectOptions& options, kj::AsyncIoContext& io) {
+                               const SshOptions& options, kj::AsyncIoContext& io) {
   std::string turnedAway;
   for (int attempt = 0; attempt < ConnectTurn::ATTEMPTS; ++attempt) {
     if (attempt > 0) {

@@ -9,8 +9,9 @@ namespace pibrain {
 
 // Sets what the session may negotiate: what both the target's ssh configuration and libssh2 have,
 // host keys only of types that known_hosts has for the host, or for its standard port first. If
-// that leaves nothing of some sort, throws NeedsOpenssh with `mayDefer`, and Failure otherwise.
-void chooseMethods(LIBSSH2_SESSION* session, const SshTarget& target, const KnownTarget& known,
-                   bool mayDefer);
+// that leaves nothing of some sort, throws FallBackToOpenssh with `allowFallback`, and Failure
+// otherwise.
+void negotiableAlgorithms(LIBSSH2_SESSION* session, const SshTarget& target,
+                          const KnownTarget& known, bool allowFallback);
 
 }  // namespace pibrain

@@ -1,4 +1,4 @@
-#include "hub/setup/add-checks.h"
+#include "hub/setup/preflight.h"
 
 #include <absl/strings/str_cat.h>
 
@@ -6,7 +6,7 @@
 
 #include "common/text/text.h"
 #include "hub/base/failure.h"
-#include "hub/setup/own-keys.h"
+#include "hub/setup/spoke-keys.h"
 #include "hub/ssh/identities.h"
 #include "hub/ssh/key-file.h"
 
@@ -51,7 +51,7 @@ void requireOwnKey(const Config& config, const SpokeConfig& spoke) {
                                "' is the same login with the same key, which "
                                "can start the agent for one directory only. Give this one a key of "
                                "its own: --key ",
-                               escapeForTerminal(OwnKeys(config, spoke).next()), "."));
+                               escapeForTerminal(SpokeKeys(config, spoke).next()), "."));
   }
 }
 

@@ -1,0 +1,52 @@
+#include "hub/base/signals.h"
+
+#include <atomic>
+
+namespace pibrain {
+
+namespace {
+
+// The children that run, for the signal handler. More than these live on if we are interrupted.
+std::atomic<pid_t> children[512];
+
+void replaceChild(pid_t from, pid_t to) {
+  for (auto& child : children) {
+    pid_t expected = from;
+    if (child.compare_exchange_strong(expected, to)) return;
+  }
+}
+std::atomic<void (*)()> beforeDying = nullptr;
+
+void killChildrenAndDie(int signal) {
+  if (auto* action = beforeDying.load()) action();
+  for (auto& child : children) {
+    if (pid_t pid = child; pid > 0) killWithChildren(pid);
+  }
+  // The handler was for once (SA_RESETHAND).
+  raise(signal);
+}
+
+}  // namespace
+
+void rememberChild(pid_t pid) { replaceChild(0, pid); }
+void forgetChild(pid_t pid) { replaceChild(pid, 0); }
+
+// What has no session of its own is killed alone.
+void killWithChildren(pid_t pid) {
+  if (kill(-pid, SIGKILL) != 0) kill(pid, SIGKILL);
+}
+
+void beforeDyingOfSignal(void (*action)()) { beforeDying = action; }
+
+void killChildrenOnSignals() {
+  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
+    struct sigaction before, action = {};
+    // What is ignored (nohup) stays so.
+    if (sigaction(signal, nullptr, &before) != 0 || before.sa_handler == SIG_IGN) continue;
+    action.sa_handler = killChildrenAndDie;
+    action.sa_flags = int(SA_RESETHAND);
+    sigaction(signal, &action, nullptr);
+  }
+}
+
+}  // namespace pibrain
