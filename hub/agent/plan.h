@@ -4,11 +4,12 @@
 #include <stdint.h>
 
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "common/tree/tree-walk.h"
 #include "hub/agent/listing.h"
+#include "hub/agent/mirror-summary.h"
+#include "hub/agent/paths.h"
 #include "hub/pass/spoke-report.h"
 
 namespace pibrain {
@@ -41,8 +42,6 @@ struct GoneFile {
   auto operator<=>(const GoneFile&) const = default;
 };
 
-using Paths = std::unordered_set<std::string>;
-
 struct Plan {
   std::vector<PlannedFile> files;  // oldest first, so that parents come before their forks
   std::vector<GoneFile> gone;      // sorted by path
@@ -52,18 +51,11 @@ struct Plan {
   uint64_t spokeFiles = 0;  // counted, not what the spoke says; of no use unless it listed all
 };
 
-// `kept` are the mirror's files that the spoke does not have, as far as is remembered. The mirror
-// was walked with `options` for its digests. The result points into `mirror`.
-MirrorSummary summarizeMirror(const Tree& mirror, const Paths& kept,
-                              const DigestOptions& options = {});
-
-// Compares. Unless the listing is complete, nothing is gone and nothing was moved. A file that
+// Compares. `kept` are the mirror's files that the spoke does not have, as far as is remembered.
+// Unless the listing is complete, nothing is gone and nothing was moved. A file that
 // moved is one that the spoke still had at the last run: what is kept stays where it is.
 Plan makePlan(const Tree& mirror, const Paths& kept, const MirrorSummary& known,
               const Listing& listing);
-
-// Whether it is one of these directories, or beneath one.
-bool isWithin(std::string_view path, const Paths& directories);
 
 // Takes out what would change something within these directories of the mirror.
 void leaveAlone(Plan& plan, const Paths& directories);
@@ -71,18 +63,5 @@ void leaveAlone(Plan& plan, const Paths& directories);
 // The paths that the spoke has, of files that it listed and of all directories that hold files or
 // could not be read.
 Paths pathsOf(const MirrorSummary& known, const Listing& listing);
-
-// What is gone by both listings, the second of which was begun after the first ended; `plan` was
-// made of the first, and of that the files `fetched` are in the mirror by now. Nothing if the
-// spoke's directories did not rest meanwhile. Without what the spoke may have:
-// - but skips: a symlink to a directory, say, stands for all that the mirror has beneath its path;
-// - or under another name that the mirror has not yet.
-std::vector<GoneFile> goneTwice(const Plan& plan, const Tree& mirror, const Paths& kept,
-                                const MirrorSummary& known, const Listing& second,
-                                const Paths& fetched = {});
-
-// When the session in a file of this name began, in seconds since the epoch, as pi writes it into
-// names (2026-01-31T12-00-00-000Z_…); `otherwise` if the name does not say.
-int64_t sessionStart(std::string_view name, int64_t otherwise);
 
 }  // namespace pibrain

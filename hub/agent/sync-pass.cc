@@ -13,6 +13,7 @@
 #include "common/fs/file-io.h"
 #include "common/text/text.h"
 #include "common/wire/protocol.h"
+#include "hub/agent/gone-twice.h"
 #include "hub/agent/greeting.h"
 #include "hub/agent/move-matcher.h"
 #include "hub/agent/plan.h"

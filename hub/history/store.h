@@ -1,16 +1,13 @@
 #pragma once
-// sync.db: the history of runs, which files a mirror keeps although the spoke deleted them, and
-// where the spokes were reached. Losing it loses the history and costs one listing, nothing else;
-// so its errors are warnings, and one that is damaged, or lacks a table, is put aside as
-// sync.db.broken, in the place of an older one, and begun anew, whichever call finds the damage.
-// What stands in its place and is no file of ours is left alone, and said with what to do.
+// What is remembered in sync.db: the history of runs, which files a mirror keeps although the spoke
+// deleted them, and where the spokes were reached. Losing it loses the history and costs one
+// listing, nothing else; so its errors are warnings, and a damaged one is begun anew (database.h).
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,9 +15,9 @@
 #include "hub/base/endpoint.h"
 #include "hub/pass/spoke-report.h"
 
-struct sqlite3;
-
 namespace pibrain {
+
+class Database;
 
 class Store {
  public:
@@ -105,37 +102,9 @@ class Store {
   absl::Status setKeptFiles(const std::string& spoke, const std::vector<std::string>& paths);
 
  private:
-  class Statement;
+  explicit Store(std::unique_ptr<Database> database);
 
-  Store(const std::string& directory, Warn warn) : directory_(directory), warn_(std::move(warn)) {}
-
-  // Does `work` under the lock; if it meets damage, once more with a new database.
-  template <typename Work>
-  auto use(const Work& work);
-
-  // All that follow are to be called under the lock.
-  absl::Status connect();
-  absl::Status beginAnew();
-  void warnOfLoss() const;
-  void keepLostLog() const;
-  std::string whyNotOpened() const;
-  absl::StatusOr<std::vector<std::string>> paths(const char* table, const std::string& spoke);
-  absl::Status setPaths(const char* table, const std::string& spoke,
-                        const std::vector<std::string>& paths);
-  absl::Status execute(const char* sql);
-  absl::Status putContact(const std::string& spoke, const Contact& contact);
-  absl::Status migrate();  // to the current schema
-  absl::Status forgetOldRuns();
-  int64_t schemaVersion();  // 0: none yet
-  int noted(int result);    // the same, once damage that it tells of is remembered
-  absl::Status error();
-
-  const std::string directory_;
-  const Warn warn_;
-  std::mutex mutex_;  // for all that follows
-  sqlite3* db_ = nullptr;
-  bool damaged_ = false;    // a call has told so
-  bool begunAnew_ = false;  // or tried to, which is done once
+  const std::unique_ptr<Database> database_;
 };
 
 }  // namespace pibrain

@@ -1,5 +1,8 @@
 #include "hub/agent/plan.h"
 
+#include "hub/agent/gone-twice.h"
+#include "hub/agent/session-start.h"
+
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
