@@ -1,0 +1,142 @@
+#include "hub/setup/manage.h"
+
+#include <absl/strings/str_cat.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/io.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include <vector>
+
+#include "common/text/text.h"
+#include "hub/base/user-files.h"
+#include "hub/setup/config-edit.h"
+#include "hub/setup/setup.h"
+#include "hub/setup/spoke-keys.h"
+
+namespace pibrain {
+
+namespace {
+
+// "~/…" for what is beneath the home directory.
+std::string withTilde(const std::string& path) {
+  auto home = expandHome("~/");
+  return path.starts_with(home) ? "~/" + path.substr(home.size()) : path;
+}
+
+class KeyRotation : public Setup {
+ public:
+  KeyRotation(const SpokeConfig& spoke, const ManageOptions& options, Store* store)
+      : Setup(spoke.name, options, store) {}
+
+  void rotate(const SpokeConfig& before) {
+    requireAgent(before, "key for syncing alone");
+    auto old = currentKey(before);
+    auto lock = lockKey(old);
+    auto text = configText();
+    auto config = parse(text);
+    auto& spoke = unchanged(config, before);
+    SpokeKeys own(config, spoke);
+    auto path = own.next();
+    auto edit = [&](const std::string& whole) {
+      return withFields(whole, spoke.name, {{"key", withTilde(path)}});
+    };
+    // Whether the config can hold it is known before anything is done.
+    editedOrThrow(edit(text));
+    auto target = login(spoke);
+    change_.outcome = "rotated";
+    if (options_.dryRun) {
+      say(absl::StrCat("would make a new key, ", escapeForTerminal(path),
+                       ", put its line in place of that of ", old.fingerprint(),
+                       ", and use it for this spoke"));
+      return;
+    }
+    // The old one, and those of rotations that broke off.
+    auto replaced = own.existing();
+    std::erase_if(replaced, [&](auto& file) { return own.usedByOthers(file); });
+    auto key = ensureSyncKey(path);
+    if (!key.made) {
+      throw Failure(absl::StrCat(escapeForTerminal(path), " has just been made by another."));
+    }
+    InstallRequest request;
+    request.publicKey = key.publicText;
+    request.root = spoke.source.path;
+    request.retire = blobs(old, replaced);
+    exchange(spoke, request, target, key, edit);
+    for (auto& file : replaced) SpokeKeys::remove(file);
+    say(absl::StrCat("the key is now ", escapeForTerminal(path), ", ", key.fingerprint(),
+                     "; it was ", old.fingerprint()));
+  }
+
+ private:
+  // Rotations away from the same key go one after the other.
+  static kj::AutoCloseFd lockKey(const SyncKey& key) {
+    // NFS locks only what is open for writing.
+    int fd = open(key.path.c_str(), O_RDWR | O_CLOEXEC);
+    if (fd < 0) fd = open(key.path.c_str(), O_RDONLY | O_CLOEXEC);
+    kj::AutoCloseFd file(fd);
+    int locked;
+    do {
+      locked = flock(file, LOCK_EX);
+    } while (locked != 0 && errno == EINTR);
+    if (locked != 0) {
+      throw Failure(absl::StrCat("cannot lock the key ", escapeForTerminal(key.path), ": ",
+                                 strerror(errno), "."));
+    }
+    return file;
+  }
+
+  // The spoke in the config of this moment. Throws if its key is another by now.
+  static const SpokeConfig& unchanged(const Config& config, const SpokeConfig& before) {
+    auto* now = findSpoke(config, before.name);
+    if (now != nullptr && now->key == before.key) return *now;
+    throw Failure(
+        "the config changed meanwhile, perhaps by another rotation. If the key is still to be "
+        "replaced, do it again.");
+  }
+
+  // Those of a key and of the others whose public halves are there.
+  static std::vector<std::string> blobs(const SyncKey& key,
+                                        const std::vector<std::string>& others) {
+    std::vector<std::string> all{key.blob()};
+    for (auto& file : others) {
+      auto half = readWholeFile(file + ".pub");
+      if (half && file != key.path) all.push_back(SyncKey{file, *half}.blob());
+    }
+    return all;
+  }
+
+  // The config follows while both keys work: whenever it ends, one that it names does.
+  void exchange(const SpokeConfig& spoke, const InstallRequest& request, const SshTarget& target,
+                const SyncKey& key,
+                const std::function<absl::StatusOr<std::string>(const std::string&)>& edit) {
+    auto trial = spoke;
+    trial.key = key.path;
+    RemoteInstall remote(target, options_.mayAsk);
+    bool configured = false;
+    try {
+      install(remote, request, trial);
+      orThrow(editFile(options_.configFile, edit));
+      configured = true;
+      remote.retire();
+      sayAll(remote);
+    } catch (const Failure& e) {
+      if (!configured) SpokeKeys::remove(key.path);
+      throw Failure(configured
+                        ? absl::StrCat(e.what(),
+                                       " The new key is in use, but the old one may still be let "
+                                       "in: do it again to be sure.")
+                        : std::string(e.what()));
+    }
+  }
+};
+
+}  // namespace
+
+SpokeChange rotateKey(const SpokeConfig& spoke, const ManageOptions& options, Store* store) {
+  KeyRotation rotation(spoke, options, store);
+  return rotation.run([&]() { rotation.rotate(spoke); });
+}
+
+}  // namespace pibrain

@@ -1,0 +1,177 @@
+#include "hub/setup/setup.h"
+
+#include <absl/strings/str_cat.h>
+#include <kj/async-io.h>
+
+#include <algorithm>
+
+#include "common/fs/file-io.h"
+#include "common/text/text.h"
+#include "hub/agent/agent-session.h"
+#include "hub/agent/greeting.h"
+#include "hub/agent/lockdown.h"
+#include "hub/base/user-files.h"
+#include "hub/connect/connector.h"
+#include "hub/mirror/mirror.h"
+#include "hub/setup/agents.h"
+
+namespace pibrain {
+
+void orThrow(const absl::Status& status) {
+  if (status.ok()) return;
+  std::string text(status.message());
+  throw Failure(text.ends_with('.') ? text : text + ".");
+}
+
+const SpokeConfig* findSpoke(const Config& config, const std::string& name) {
+  auto found = std::find_if(config.spokes.begin(), config.spokes.end(),
+                            [&](auto& spoke) { return spoke.name == name; });
+  return found == config.spokes.end() ? nullptr : &*found;
+}
+
+void requireAgent(const SpokeConfig& spoke, const char* what) {
+  if (spoke.method == SyncMethod::AGENT) return;
+  auto login =
+      spoke.source.user.empty() ? spoke.source.host : spoke.source.user + "@" + spoke.source.host;
+  throw Failure(absl::StrCat("its sync_method is not agent, so there is no ", what,
+                             ". 'pi-brain spoke add ", spoke.name, " ", escapeForTerminal(login),
+                             "' moves it over to the agent."));
+}
+
+SyncKey currentKey(const SpokeConfig& spoke) {
+  auto path = syncKeyPath(spoke);
+  if (!path.empty()) return readSyncKey(path);
+  throw Failure(absl::StrCat("neither its 'key' in the config nor the ssh configuration of ",
+                             escapeForTerminal(spoke.source.host), " names a key that exists."));
+}
+
+Setup::Setup(std::string name, const ManageOptions& options, Store* store)
+    : options_(options), store_(store) {
+  change_.name = std::move(name);
+  change_.started = wallClockNanos();
+}
+
+SpokeChange Setup::run(const std::function<void()>& work) {
+  try {
+    // `remove --force` would take a login that is none for a spoke that is gone.
+    if (!options_.via.empty()) orThrow(parseLogin(options_.via));
+    work();
+  } catch (const Failure& e) {
+    fail(e.what());
+  } catch (const kj::Exception& e) {
+    fail(absl::StrCat(escapeForTerminal(messageOf(e)), "."));
+  } catch (const Mirror::Locked&) {
+    fail("a run is syncing this spoke. Try again when it is done.");
+  }
+  change_.finished = wallClockNanos();
+  return change_;
+}
+
+void Setup::fail(std::string why) {
+  change_.outcome = "failed";
+  change_.error = std::move(why);
+}
+
+void Setup::say(const std::string& text) {
+  change_.said.push_back(text);
+  options_.say(text);
+}
+void Setup::sayAll(RemoteInstall& remote) {
+  for (auto& line : remote.drainMessages()) say(line);
+}
+
+SshTarget Setup::login(const SpokeConfig& spoke) {
+  SshRequest request{spoke.source.host, spoke.source.user, spoke.sshConfig};
+  if (!options_.via.empty()) {
+    auto via = orThrow(parseLogin(options_.via));
+    request.host = via.host;
+    request.user = via.user;
+  }
+  if (request.host.empty()) {
+    throw Failure("its source is on this machine, so there is nothing to set up over ssh.");
+  }
+  auto target = orThrow(resolveSsh(request));
+  change_.target = absl::StrCat(target.user, "@", target.alias);
+  return target;
+}
+
+void Setup::prove(const SpokeConfig& spoke, bool root) {
+  auto io = kj::setupAsyncIo();
+  AgentSession session(spoke, connectorTo(spoke, nullptr)->connect(ConnectOptions(), io), io,
+                       {std::min(spoke.timeoutSeconds, 60u), 1 << 20});
+  AgentInfo agent;
+  session.converse([&]() { checkVersion(spoke, agent = session.greet()); });
+  if (!agent.forced) {
+    throw Failure(absl::StrCat(
+        "the key can run any command on ", placeOf(spoke),
+        ": another line of its authorized_keys, or another file (AuthorizedKeysFile in "
+        "sshd_config), gives it more. Remove that, and try again."));
+  }
+  if (agent.rootState == proto::RootState::MISSING) {
+    change_.rootMissing = true;
+  } else {
+    checkRoot(spoke, agent);
+  }
+  auto odd = rootMismatch(spoke, agent);
+  if (!odd.empty() && root) {
+    throw Failure(absl::StrCat(odd,
+                               ": another line for this key comes before the one that was "
+                               "added, perhaps in another file (AuthorizedKeysFile in "
+                               "sshd_config). Remove that, and try again."));
+  }
+  if (!odd.empty()) say(odd);
+  auto lockdown = examineLockdown(session.connection(), io);
+  auto verdict = lockdown.verdict(placeOf(spoke));
+  if (!lockdown.given.empty()) throw Failure(verdict + ".");
+  say(absl::StrCat("agent: version ", escapeBriefly(agent.version),
+                   ", sandbox: ", escapeBriefly(agent.sandbox)));
+  say(verdict);
+  if (store_ != nullptr) {
+    (void)store_->setLastContact(spoke.name, {agent.version, agent.sandbox, wallClockNanos()});
+  }
+}
+
+void Setup::install(RemoteInstall& remote, const InstallRequest& request, const SpokeConfig& spoke,
+                    const std::function<void()>& beforeKeeping) {
+  auto installed = remote.install(request, orThrow(findAgents(options_.agents)));
+  change_.architecture = installed.architecture;
+  change_.agent = installed.agent;
+  change_.line = installed.line;
+  sayAll(remote);
+  if (request.dryRun) return;
+  try {
+    prove(spoke, !request.agentOnly);
+    beforeKeeping();
+  } catch (const Failure& e) {
+    auto elsewhere =
+        installed.line == "same" || request.agentOnly ? ""
+        : !request.from.empty()
+            ? " (Does this machine come from an address that --from lets in, as the spoke sees "
+              "it?)"
+            : " (If sshd there looks for keys in other files than "
+              "~/.ssh/authorized_keys, AuthorizedKeysFile in its sshd_config says so.)";
+    throw Failure(absl::StrCat(
+        e.what(), elsewhere,
+        remote.rollBack() ? " What was done on the spoke was taken back."
+                          : " Whether what was done on the spoke was taken back is not known: the "
+                            "connection broke off. Doing it again puts it right."));
+  }
+  remote.commit();
+  sayAll(remote);
+}
+
+std::string Setup::configText() const { return readWholeFile(options_.configFile).value_or(""); }
+Config Setup::parse(const std::string& text) const {
+  return orThrow(parseConfig(text, options_.configFile));
+}
+
+std::string Setup::editedOrThrow(const absl::StatusOr<std::string>& edited) const {
+  if (edited.ok()) return *edited;
+  std::string why(edited.status().message());
+  auto file = escapeForTerminal(options_.configFile);
+  orThrow(absl::Status(edited.status().code(),
+                       why.starts_with(file) ? why : absl::StrCat(file, ": ", why)));
+  return "";
+}
+
+}  // namespace pibrain
