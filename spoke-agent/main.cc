@@ -15,7 +15,7 @@
 #include <string>
 
 #include "common/delta/delta.h"
-#include "common/fs/file-io.h"
+#include "common/fs/io-error.h"
 #include "common/fs/own-program.h"
 #include "common/text/utf8.h"
 #include "spoke-agent/confine/sandbox.h"

@@ -13,7 +13,7 @@
 
 #include <algorithm>
 
-#include "common/fs/file-io.h"
+#include "common/fs/io-error.h"
 #include "common/wire/protocol.h"
 
 namespace pibrain {

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "common/fs/file-io.h"
+#include "common/fs/file-times.h"
 #include "common/wire/protocol.h"
 #include "hub/agent/explain.h"
 #include "hub/base/failure.h"

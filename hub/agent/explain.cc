@@ -8,14 +8,15 @@
 
 #include <filesystem>
 
-#include "common/fs/file-io.h"
-#include "common/text/text.h"
+#include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "common/text/utf8.h"
 #include "common/wire/message-guard.h"
 #include "common/wire/protocol.h"
 #include "hub/agent/watchdog.h"
 #include "hub/base/failure.h"
-#include "hub/ssh/failures.h"
+#include "hub/ssh/connect-failures.h"
+#include "hub/ssh/invocation.h"
 #include "hub/ssh/resolve.h"
 
 namespace pibrain {

@@ -11,8 +11,11 @@
 #include <algorithm>
 #include <optional>
 
+#include "common/fs/copy.h"
 #include "common/fs/file-io.h"
-#include "common/text/text.h"
+#include "common/fs/file-times.h"
+#include "common/fs/io-error.h"
+#include "common/text/format.h"
 #include "common/wire/protocol.h"
 #include "hub/base/failure.h"
 

@@ -6,8 +6,9 @@
 
 #include <filesystem>
 
-#include "common/fs/file-io.h"
-#include "common/text/text.h"
+#include "common/fs/file-times.h"
+#include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "common/text/utf8.h"
 #include "common/wire/protocol.h"
 #include "hub/base/failure.h"

@@ -8,7 +8,7 @@
 #include <unordered_set>
 
 #include "common/fs/rooted-dir.h"
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "common/wire/protocol.h"
 #include "hub/base/failure.h"
 #include "hub/mirror/mirror.h"

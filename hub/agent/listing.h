@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "common/tree/tree-walk.h"
+#include "common/tree/tree.h"
 #include "hub/agent/mirror-summary.h"
 #include "proto/agent.capnp.h"
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "common/fs/file-io.h"
+#include "common/fs/file-times.h"
 
 namespace pibrain {
 

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "common/tree/tree-walk.h"
+#include "common/tree/tree.h"
 #include "hub/agent/paths.h"
 
 namespace pibrain {

@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "common/tree/tree-walk.h"
+#include "common/tree/tree.h"
 #include "hub/agent/plan.h"
 
 namespace pibrain {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "common/tree/tree-walk.h"
+#include "common/tree/tree.h"
 #include "hub/agent/listing.h"
 #include "hub/agent/mirror-summary.h"
 #include "hub/agent/paths.h"

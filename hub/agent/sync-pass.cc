@@ -10,8 +10,8 @@
 #include <set>
 #include <unordered_map>
 
-#include "common/fs/file-io.h"
-#include "common/text/text.h"
+#include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "common/wire/protocol.h"
 #include "hub/agent/gone-twice.h"
 #include "hub/agent/greeting.h"

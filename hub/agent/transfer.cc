@@ -5,8 +5,7 @@
 
 #include <deque>
 
-#include "common/fs/file-io.h"
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "common/wire/protocol.h"
 #include "hub/base/failure.h"
 #include "hub/base/reason.h"

@@ -10,7 +10,7 @@
 
 #include "common/delta/delta.h"
 #include "common/fs/file-io.h"
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/agent/agent-session.h"
 #include "hub/agent/greeting.h"
 #include "hub/agent/plan.h"

@@ -18,6 +18,7 @@
 #include <algorithm>
 
 #include "common/fs/file-io.h"
+#include "common/fs/io-error.h"
 #include "hub/base/signals.h"
 
 extern char** environ;

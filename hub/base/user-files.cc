@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 #include "common/fs/file-io.h"
-#include "common/text/text.h"
+#include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 
 namespace pibrain {
 
@@ -151,6 +152,19 @@ std::optional<std::string> readWholeFile(const std::string& path) {
     if (text.size() + size_t(n) > LARGEST) return errno = EFBIG, std::nullopt;
     text.append(buffer, size_t(n));
   }
+}
+
+std::string whyNotWritable(const std::string& path) {
+  auto reached = nearestTo(path);
+  if (reached.error != 0 && reached.error != ENOENT) {
+    return explainObstacle(reached.path, reached.error);
+  }
+  struct stat st;
+  if (stat(reached.path.c_str(), &st) == 0 && !S_ISDIR(st.st_mode)) {
+    return explainObstacle(reached.path, ENOTDIR);
+  }
+  bool writable = access(reached.path.c_str(), W_OK | X_OK) == 0;
+  return writable ? "" : explainObstacle(reached.path, errno);
 }
 
 }  // namespace pibrain

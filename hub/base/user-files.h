@@ -40,4 +40,7 @@ Reached nearestTo(const std::string& path);
 // what to do; for the end of a sentence, and safe to print.
 std::string explainObstacle(const std::string& path, int error);
 
+// Why nothing can be put at the path, for the end of a sentence; empty: something can.
+std::string whyNotWritable(const std::string& path);
+
 }  // namespace pibrain

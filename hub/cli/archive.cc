@@ -6,7 +6,8 @@
 
 #include <memory>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
+#include "common/text/format.h"
 #include "hub/base/failure.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"

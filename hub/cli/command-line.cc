@@ -5,7 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/cli/commands.h"
 
 namespace pibrain {

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "common/text/text.h"
+#include "common/text/format.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"

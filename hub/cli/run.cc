@@ -8,7 +8,6 @@
 
 #include <memory>
 
-#include "common/text/text.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"

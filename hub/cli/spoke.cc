@@ -10,7 +10,7 @@
 
 #include <memory>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/parallel.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"

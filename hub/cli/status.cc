@@ -5,8 +5,9 @@
 
 #include <memory>
 
-#include "common/fs/file-io.h"
-#include "common/text/text.h"
+#include "common/fs/file-times.h"
+#include "common/text/escape.h"
+#include "common/text/format.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"

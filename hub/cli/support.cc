@@ -10,7 +10,7 @@
 
 #include <algorithm>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/user-files.h"
 #include "hub/cli/commands.h"
 #include "hub/mirror/mirror.h"

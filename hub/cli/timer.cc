@@ -19,9 +19,9 @@
 
 #include <memory>
 
-#include "common/fs/file-io.h"
 #include "common/fs/own-program.h"
-#include "common/text/text.h"
+#include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "hub/base/subprocess.h"
 #include "hub/base/user-files.h"
 #include "hub/cli/commands.h"

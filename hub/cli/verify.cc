@@ -6,7 +6,9 @@
 
 #include <memory>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
+#include "common/text/format.h"
+#include "common/text/shell-quote.h"
 #include "hub/base/parallel.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"

@@ -11,7 +11,7 @@
 #include <sstream>
 #include <vector>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "common/text/utf8.h"
 #include "hub/config/spelling.h"
 

@@ -13,135 +13,16 @@
 #include <filesystem>
 
 #include "common/fs/rooted-dir.h"
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/user-files.h"
 #include "hub/config/config-shape.h"
+#include "hub/config/fields.h"
 #include "hub/config/rsync-arguments.h"
 #include "hub/config/spelling.h"
 
 namespace pibrain {
 
 namespace {
-
-struct ConfigError {
-  int line;  // from 1; 0: none
-  std::string message;
-};
-
-[[noreturn]] void reject(const YAML::Node& node, std::string message) {
-  throw ConfigError{node.Mark().line + 1, std::move(message)};
-}
-
-// A mapping whose fields are taken one by one; what is left over at the end is a mistake.
-class Fields {
- public:
-  Fields(YAML::Node node, std::string where, std::vector<std::string> known)
-      : node_(std::move(node)), where_(std::move(where)), known_(std::move(known)) {
-    if (!node_.IsMap()) reject(node_, where_ + " has to be a mapping of fields ('field: value').");
-    std::vector<std::string> seen;
-    for (auto entry : node_) {
-      auto name = entry.first.IsScalar() ? entry.first.Scalar() : std::string("?");
-      if (std::find(known_.begin(), known_.end(), name) == known_.end()) rejectName(entry.first);
-      if (std::find(seen.begin(), seen.end(), name) != seen.end()) {
-        reject(entry.first, absl::StrCat(field(name), " is given twice."));
-      }
-      seen.push_back(name);
-    }
-  }
-
-  std::optional<YAML::Node> node(const std::string& name) const {
-    YAML::Node value = node_[name];
-    if (!value.IsDefined() || value.IsNull()) return std::nullopt;
-    return value;
-  }
-
-  // `instead`: what to write in place of what is no text.
-  std::optional<std::string> text(const std::string& name, const std::string& instead = "") const {
-    auto value = node(name);
-    if (!value) return std::nullopt;
-    if (!value->IsScalar()) {
-      reject(*value,
-             absl::StrCat(field(name), " has to be a text, not ", written(*value), ".", instead));
-    }
-    if (value->Scalar().empty()) {
-      reject(*value, absl::StrCat(field(name), " has to be a text that is not empty.", instead));
-    }
-    if (value->Scalar().find('\0') != std::string::npos) {
-      reject(*value, field(name) + " has a NUL character (\\0) in it. Remove it.");
-    }
-    return value->Scalar();
-  }
-
-  std::string required(const std::string& name, const std::string& instead = "") const {
-    auto value = text(name, instead);
-    if (value) return *value;
-    for (auto entry : node_) {
-      // What is empty may have the next line for its place.
-      if (!entry.first.IsScalar() || entry.first.Scalar() != name) continue;
-      reject(entry.first,
-             absl::StrCat(field(name), " is empty; it is required.", instead,
-                          " (A bare '~' or 'null' is empty in YAML; in quotes it is not.)"));
-    }
-    reject(node_, absl::StrCat(field(name), " is missing; it is required.", instead));
-  }
-
-  std::optional<bool> boolean(const std::string& name) const {
-    auto value = node(name);
-    if (!value) return std::nullopt;
-    bool result;
-    if (!value->IsScalar() || !YAML::convert<bool>::decode(*value, result)) {
-      reject(*value, absl::StrCat(field(name), " has to be true or false, not '",
-                                  escapeForTerminal(written(*value)), "'."));
-    }
-    return result;
-  }
-
-  std::optional<uint32_t> integer(const std::string& name, int64_t least, int64_t most) const {
-    auto value = node(name);
-    if (!value) return std::nullopt;
-    int64_t result = 0;
-    if (!value->IsScalar() || !YAML::convert<int64_t>::decode(*value, result) || result < least ||
-        result > most) {
-      reject(*value, absl::StrCat(field(name), " has to be a whole number from ", least, " to ",
-                                  most, ", not '", escapeForTerminal(written(*value)), "'."));
-    }
-    return uint32_t(result);
-  }
-
-  std::vector<std::string> texts(const std::string& name) const {
-    std::vector<std::string> result;
-    auto value = node(name);
-    if (!value) return result;
-    if (!value->IsSequence()) reject(*value, field(name) + " has to be a list of texts.");
-    for (auto item : *value) {
-      if (!item.IsScalar()) reject(item, field(name) + " has to be a list of texts.");
-      result.push_back(item.Scalar());
-    }
-    return result;
-  }
-
-  std::string field(const std::string& name) const { return where_ + "." + name; }
-
- private:
-  static std::string written(const YAML::Node& value) {
-    return value.IsScalar() ? value.Scalar() : std::string("a list or mapping");
-  }
-
-  [[noreturn]] void rejectName(const YAML::Node& key) const {
-    auto name = key.IsScalar() ? key.Scalar() : std::string("?");
-    auto nearest = *std::min_element(known_.begin(), known_.end(), [&](auto& a, auto& b) {
-      return editDistance(name, a) < editDistance(name, b);
-    });
-    bool near = editDistance(name, nearest) <= std::max<size_t>(2, name.size() / 3);
-    reject(key, absl::StrCat("unknown field '", escapeForTerminal(name), "' in ", where_, ".",
-                             near ? absl::StrCat(" Did you mean '", nearest, "'?") : "",
-                             " The fields are: ", absl::StrJoin(known_, ", "), "."));
-  }
-
-  YAML::Node node_;
-  std::string where_;
-  std::vector<std::string> known_;
-};
 
 std::string expandField(const std::string& path) {
   auto expanded = std::filesystem::path(expandHome(path)).lexically_normal().string();

@@ -9,7 +9,7 @@
 
 #include <vector>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 
 namespace pibrain {
 

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "common/text/utf8.h"
 
 namespace pibrain {

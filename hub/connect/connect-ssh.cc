@@ -7,8 +7,9 @@
 #include <algorithm>
 #include <optional>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/failure.h"
+#include "hub/ssh/auth-failure.h"
 #include "hub/ssh/host-trust.h"
 #include "hub/ssh/identities.h"
 #include "hub/ssh/libssh2/fall-back-to-openssh.h"

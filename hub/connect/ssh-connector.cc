@@ -2,7 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 
-#include "common/fs/file-io.h"
+#include "common/fs/file-times.h"
 #include "common/text/login-shell.h"
 #include "common/wire/protocol.h"
 #include "hub/base/failure.h"

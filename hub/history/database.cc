@@ -15,7 +15,8 @@
 #include <iterator>
 #include <system_error>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "hub/base/user-files.h"
 
 namespace pibrain {

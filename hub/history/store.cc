@@ -3,7 +3,7 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/history/database.h"
 
 namespace pibrain {

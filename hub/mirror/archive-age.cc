@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <set>
 
-#include "common/fs/file-io.h"
+#include "common/fs/file-times.h"
 #include "common/fs/rooted-dir.h"
 #include "hub/base/user-files.h"
 

@@ -13,7 +13,7 @@
 #include <algorithm>
 
 #include "common/fs/rooted-dir.h"
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "common/tree/tree-walk.h"
 #include "common/wire/digest.h"
 #include "hub/mirror/archive.h"

@@ -14,8 +14,11 @@
 #include <functional>
 #include <vector>
 
+#include "common/fs/copy.h"
 #include "common/fs/file-io.h"
-#include "common/text/text.h"
+#include "common/fs/file-times.h"
+#include "common/fs/io-error.h"
+#include "common/text/escape.h"
 #include "hub/base/failure.h"
 #include "hub/base/user-files.h"
 #include "hub/mirror/archive-age.h"

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "common/tree/tree-walk.h"
 #include "common/wire/protocol.h"
 #include "hub/base/user-files.h"

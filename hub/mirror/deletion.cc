@@ -4,7 +4,8 @@
 
 #include <algorithm>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "hub/base/failure.h"
 
 namespace pibrain {

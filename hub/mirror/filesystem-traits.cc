@@ -17,9 +17,10 @@
 #include <algorithm>
 #include <vector>
 
-#include "common/fs/file-io.h"
+#include "common/fs/file-times.h"
+#include "common/fs/io-error.h"
 #include "common/fs/rooted-dir.h"
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "common/wire/digest.h"
 #include "hub/base/user-files.h"
 #include "hub/history/store.h"

@@ -14,7 +14,9 @@
 #include <algorithm>
 
 #include "common/fs/file-io.h"
-#include "common/text/text.h"
+#include "common/fs/file-times.h"
+#include "common/fs/io-error.h"
+#include "common/text/escape.h"
 #include "hub/base/failure.h"
 #include "hub/mirror/mirror.h"
 

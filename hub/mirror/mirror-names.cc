@@ -8,8 +8,8 @@
 
 #include <algorithm>
 
-#include "common/fs/file-io.h"
-#include "common/text/text.h"
+#include "common/fs/file-times.h"
+#include "common/text/escape.h"
 #include "hub/mirror/mirror.h"
 
 namespace pibrain {

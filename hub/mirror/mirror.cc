@@ -13,8 +13,12 @@
 
 #include <algorithm>
 
+#include "common/fs/copy.h"
 #include "common/fs/file-io.h"
-#include "common/text/text.h"
+#include "common/fs/file-times.h"
+#include "common/fs/io-error.h"
+#include "common/text/escape.h"
+#include "common/tree/tree-walk.h"
 #include "hub/base/failure.h"
 #include "hub/base/user-files.h"
 

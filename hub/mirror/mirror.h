@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "common/fs/rooted-dir.h"
-#include "common/tree/tree-walk.h"
+#include "common/tree/tree.h"
 #include "hub/mirror/archive.h"
 #include "hub/mirror/directory-names.h"
 #include "hub/mirror/filesystem-traits.h"

@@ -4,7 +4,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "common/tree/tree-walk.h"
+#include "common/tree/tree.h"
 #include "hub/config/config.h"
 
 namespace pibrain {

@@ -10,9 +10,11 @@
 
 #include <algorithm>
 
-#include "common/fs/file-io.h"
+#include "common/fs/copy.h"
+#include "common/fs/file-times.h"
+#include "common/fs/io-error.h"
 #include "common/fs/rooted-dir.h"
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/failure.h"
 #include "hub/mirror/mirror.h"
 

@@ -2,7 +2,7 @@
 
 #include <capnp/message.h>
 
-#include "common/text/text.h"
+#include "common/text/format.h"
 #include "common/text/utf8.h"
 #include "hub/report/json.h"
 

@@ -2,8 +2,8 @@
 
 #include <capnp/message.h>
 
-#include "common/fs/file-io.h"
-#include "common/text/text.h"
+#include "common/fs/file-times.h"
+#include "common/text/format.h"
 #include "common/text/utf8.h"
 #include "hub/report/json.h"
 

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include "common/fs/file-io.h"
+#include "common/fs/io-error.h"
 #include "common/fs/rooted-dir.h"
 
 namespace pibrain {

@@ -9,7 +9,7 @@
 
 #include <filesystem>
 
-#include "common/fs/file-io.h"
+#include "common/fs/io-error.h"
 
 namespace pibrain {
 

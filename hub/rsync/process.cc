@@ -16,12 +16,16 @@
 #include <functional>
 #include <optional>
 
-#include "common/fs/file-io.h"
-#include "common/text/text.h"
+#include "common/fs/io-error.h"
+#include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "hub/base/failure.h"
 #include "hub/base/subprocess.h"
-#include "hub/ssh/failures.h"
+#include "hub/ssh/auth-failure.h"
+#include "hub/ssh/connect-failures.h"
 #include "hub/ssh/identities.h"
+#include "hub/ssh/invocation.h"
+#include "hub/ssh/openssh-errors.h"
 #include "hub/ssh/openssh/openssh-command.h"
 #include "hub/ssh/openssh/openssh.h"
 #include "hub/ssh/turns.h"

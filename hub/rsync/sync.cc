@@ -16,9 +16,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "common/fs/file-io.h"
 #include "common/fs/rooted-dir.h"
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/failure.h"
 #include "hub/base/user-files.h"
 #include "hub/mirror/archive-catalog.h"

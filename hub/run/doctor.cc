@@ -16,8 +16,10 @@
 #include <map>
 #include <set>
 
-#include "common/fs/file-io.h"
-#include "common/text/text.h"
+#include "common/fs/file-times.h"
+#include "common/text/escape.h"
+#include "common/text/format.h"
+#include "common/text/shell-quote.h"
 #include "hub/agent/agent-session.h"
 #include "hub/agent/explain.h"
 #include "hub/agent/greeting.h"
@@ -39,20 +41,6 @@ constexpr uint64_t LITTLE_ROOM = 1 << 30;  // a warning
 constexpr uint64_t NO_ROOM = 64 << 20;     // a failure
 constexpr int64_t SLOW = 3000;             // ms until the agent has looked at its files
 constexpr int64_t LONG_AGO_DAYS = 2;       // for a last good run
-
-// Why nothing can be put at the path, for the end of a sentence; empty: something can.
-std::string whyNotWritable(const std::string& path) {
-  auto reached = nearestTo(path);
-  if (reached.error != 0 && reached.error != ENOENT) {
-    return explainObstacle(reached.path, reached.error);
-  }
-  struct stat st;
-  if (stat(reached.path.c_str(), &st) == 0 && !S_ISDIR(st.st_mode)) {
-    return explainObstacle(reached.path, ENOTDIR);
-  }
-  bool writable = access(reached.path.c_str(), W_OK | X_OK) == 0;
-  return writable ? "" : explainObstacle(reached.path, errno);
-}
 
 class SpokeDoctor {
  public:
@@ -412,82 +400,9 @@ class SpokeDoctor {
 
 }  // namespace
 
-const char* toString(CheckState state) {
-  switch (state) {
-    case CheckState::GOOD:
-      return "ok";
-    case CheckState::WARNING:
-      return "warning";
-    case CheckState::FAILED:
-      return "failed";
-    case CheckState::SKIPPED:
-      return "skipped";
-  }
-  return "";
-}
-
-bool Diagnosis::failed() const {
-  return std::any_of(checks.begin(), checks.end(),
-                     [](auto& check) { return check.state == CheckState::FAILED; });
-}
-
-Diagnosis examineHub(const Config& config, const std::vector<const SpokeConfig*>& spokes) {
-  Diagnosis result;
-  result.checks.push_back(
-      {"config", CheckState::GOOD,
-       absl::StrCat(escapeForTerminal(config.file), ", ", countOf(config.spokes.size(), "spoke"))});
-  auto needs = [&](auto predicate) {
-    return std::any_of(spokes.begin(), spokes.end(),
-                       [&](auto* spoke) { return spoke->enabled && predicate(*spoke); });
-  };
-  auto check = [&](const char* program, bool needed, const char* cure) {
-    auto found = findProgram(program);
-    if (found) {
-      result.checks.push_back({program, CheckState::GOOD, escapeForTerminal(*found)});
-    } else if (needed) {
-      result.checks.push_back({program, CheckState::FAILED, cure});
-    }
-  };
-  check("ssh", needs([](auto& spoke) { return spoke.ssh == SshMode::OPENSSH; }),
-        "no ssh client on PATH, and some spokes need it ('ssh: openssh'): 'sudo apt install "
-        "openssh-client'");
-  check("rsync", needs([](auto& spoke) { return spoke.method == SyncMethod::RSYNC; }),
-        "no rsync on PATH, and some spokes need it ('sync_method: rsync'): 'sudo apt install "
-        "rsync'");
-  if (auto why = whyNotWritable(config.hub.archiveDir); !why.empty()) {
-    result.checks.push_back({"archive", CheckState::FAILED,
-                             absl::StrCat("nothing can be archived in ",
-                                          escapeForTerminal(config.hub.archiveDir), ": ", why)});
-  }
-  return result;
-}
-
 Diagnosis examineSpoke(const Config& config, const SpokeConfig& spoke,
                        std::shared_ptr<Passphrases> passphrases, Store* store) {
   return SpokeDoctor(config, spoke, std::move(passphrases), store).run();
-}
-
-std::unique_ptr<Store> openHistory(const Config& config, Diagnosis& hub) {
-  auto path = config.hub.databaseDir + "/sync.db";
-  auto store = Store::openExisting(config.hub.databaseDir, [&](const std::string& message) {
-    hub.checks.push_back({"history", CheckState::WARNING, message});
-  });
-  if (store.ok() && *store == nullptr) {
-    hub.checks.push_back({"history", CheckState::GOOD, "none yet"});
-    return nullptr;
-  }
-  if (!store.ok()) {
-    bool ours = access(path.c_str(), R_OK | W_OK) == 0;
-    std::string cure = ours ? "; move it away, and the next run makes a new one" : "";
-    hub.checks.push_back({"history", CheckState::WARNING,
-                          path + " cannot be used: " + std::string(store.status().message()) +
-                              ". Runs work without it, but are not recorded" + cure});
-    return nullptr;
-  }
-  if (hub.checks.back().step != "history") {
-    hub.checks.push_back({"history", CheckState::GOOD, path});
-  }
-  return std::move(*store);
 }
 
 }  // namespace pibrain

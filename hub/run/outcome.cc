@@ -5,7 +5,7 @@
 #include <chrono>
 #include <system_error>
 
-#include "common/fs/file-io.h"
+#include "common/fs/file-times.h"
 #include "hub/agent/explain.h"
 #include "hub/base/failure.h"
 #include "hub/mirror/mirror.h"

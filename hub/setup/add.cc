@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/user-files.h"
 #include "hub/setup/config-edit.h"
 #include "hub/setup/preflight.h"

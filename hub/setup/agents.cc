@@ -9,7 +9,7 @@
 #include <filesystem>
 
 #include "common/fs/own-program.h"
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/subprocess.h"
 #include "hub/base/user-files.h"
 

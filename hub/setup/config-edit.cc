@@ -15,7 +15,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "common/text/utf8.h"
 #include "hub/base/user-files.h"
 #include "hub/config/config-shape.h"

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/failure.h"
 #include "hub/setup/spoke-keys.h"
 #include "hub/ssh/identities.h"

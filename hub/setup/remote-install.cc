@@ -18,13 +18,16 @@
 #include <algorithm>
 #include <chrono>
 
-#include "common/fs/file-io.h"
-#include "common/text/text.h"
+#include "common/fs/io-error.h"
+#include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "common/wire/protocol.h"
 #include "hub/base/failure.h"
 #include "hub/base/user-files.h"
 #include "hub/setup/install-script.h"
-#include "hub/ssh/failures.h"
+#include "hub/ssh/auth-failure.h"
+#include "hub/ssh/invocation.h"
+#include "hub/ssh/openssh-errors.h"
 #include "hub/ssh/openssh/openssh-command.h"
 #include "hub/ssh/openssh/openssh.h"
 

@@ -6,7 +6,7 @@
 
 #include <optional>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/mirror/archive.h"
 #include "hub/mirror/mirror.h"
 #include "hub/setup/config-edit.h"

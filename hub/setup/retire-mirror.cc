@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/failure.h"
 
 namespace pibrain {

@@ -9,7 +9,7 @@
 
 #include <vector>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/user-files.h"
 #include "hub/setup/config-edit.h"
 #include "hub/setup/setup.h"

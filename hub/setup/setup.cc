@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "common/fs/file-io.h"
-#include "common/text/text.h"
+#include "common/fs/file-times.h"
+#include "common/text/escape.h"
 #include "hub/agent/agent-session.h"
 #include "hub/agent/greeting.h"
 #include "hub/agent/lockdown.h"

@@ -11,7 +11,7 @@
 #include <chrono>
 #include <filesystem>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/failure.h"
 #include "hub/base/subprocess.h"
 #include "hub/base/user-files.h"

@@ -13,10 +13,10 @@
 
 #include <algorithm>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/failure.h"
 #include "hub/base/user-files.h"
-#include "hub/ssh/failures.h"
+#include "hub/ssh/host-key-failures.h"
 #include "hub/ssh/key-file.h"
 
 namespace pibrain {

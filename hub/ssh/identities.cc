@@ -6,8 +6,10 @@
 
 #include <algorithm>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "hub/ssh/agent-io.h"
+#include "hub/ssh/auth-failure.h"
 #include "hub/ssh/key-file.h"
 #include "hub/ssh/known-hosts.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "hub/ssh/failures.h"
+#include "hub/ssh/auth-failure.h"
 #include "hub/ssh/resolve.h"
 
 namespace pibrain {

@@ -14,7 +14,8 @@
 #include <optional>
 #include <vector>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "hub/base/user-files.h"
 #include "hub/ssh/known-hosts.h"
 

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/failure.h"
 #include "hub/base/subprocess.h"
 #include "hub/base/user-files.h"

@@ -16,12 +16,14 @@
 #include <optional>
 #include <string_view>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "hub/base/user-files.h"
 #include "hub/ssh/config-files.h"
-#include "hub/ssh/failures.h"
+#include "hub/ssh/invocation.h"
 #include "hub/ssh/key-file.h"
 #include "hub/ssh/openssh-client.h"
+#include "hub/ssh/openssh-errors.h"
 
 namespace pibrain {
 

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "common/text/text.h"
+#include "common/text/format.h"
 #include "common/text/utf8.h"
 #include "hub/base/passphrase-prompt.h"
 #include "hub/base/signals.h"

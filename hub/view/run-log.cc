@@ -10,9 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/fs/file-io.h"
+#include "common/fs/file-times.h"
 #include "common/fs/rooted-dir.h"
-#include "common/text/text.h"
+#include "common/text/escape.h"
+#include "common/text/format.h"
 #include "hub/base/user-files.h"
 
 namespace pibrain {

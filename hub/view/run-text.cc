@@ -6,7 +6,8 @@
 
 #include <algorithm>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
+#include "common/text/format.h"
 
 namespace pibrain {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/tree/tree-walk.h"
+#include "common/tree/tree.h"
 
 namespace pibrain {
 

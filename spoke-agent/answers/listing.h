@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "common/tree/tree-walk.h"
+#include "common/tree/tree.h"
 #include "spoke-agent/answers/event-source.h"
 
 namespace pibrain {

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "common/fs/file-io.h"
+#include "common/fs/file-times.h"
 #include "common/fs/rooted-dir.h"
 #include "common/wire/protocol.h"
 #include "spoke-agent/answers/fork.h"

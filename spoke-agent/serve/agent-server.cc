@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "common/fs/file-io.h"
+#include "common/fs/file-times.h"
 #include "common/wire/message-guard.h"
 #include "common/wire/protocol.h"
 #include "spoke-agent/answers/inspect.h"

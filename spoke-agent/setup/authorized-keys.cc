@@ -3,8 +3,8 @@
 #include <kj/debug.h>
 #include <kj/exception.h>
 
+#include "common/text/escape.h"
 #include "common/text/login-shell.h"
-#include "common/text/text.h"
 
 namespace pibrain {
 

@@ -13,7 +13,9 @@
 #include <system_error>
 #include <thread>
 
-#include "common/fs/file-io.h"
+#include "common/fs/file-times.h"
+#include "common/fs/io-error.h"
+#include "common/tree/tree-walk.h"
 
 namespace pibrain {
 

@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "common/tree/tree-walk.h"
+#include "common/tree/tree.h"
 #include "proto/agent.capnp.h"
 
 namespace pibrain {

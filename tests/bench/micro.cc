@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "common/fs/file-io.h"
+#include "common/fs/file-times.h"
 #include "common/tree/tree-walk.h"
 #include "common/wire/block-stream.h"
 #include "common/wire/protocol.h"

@@ -7,7 +7,7 @@
 #include <kj/async-io.h>
 #include <stdlib.h>
 
-#include "common/fs/file-io.h"
+#include "common/fs/file-times.h"
 #include "common/wire/protocol.h"
 #include "proto/agent.capnp.h"
 #include "spoke-agent/confine/stdio-stream.h"

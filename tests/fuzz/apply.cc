@@ -5,6 +5,7 @@
 
 #include <deque>
 
+#include "common/fs/file-io.h"
 #include "hub/agent/transfer.h"
 #include "tests/fuzz/lying-agent.h"
 #include "tests/fuzz/pipe-connection.h"

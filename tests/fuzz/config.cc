@@ -5,7 +5,7 @@
 #include <set>
 
 #include "common/fs/rooted-dir.h"
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace pibrain::fuzz {

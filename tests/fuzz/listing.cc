@@ -7,6 +7,7 @@
 //   3  a script of events (see Script)
 // In 2 and 3 a length of 0, or the script's BLOCK, ends a block.
 
+#include "common/tree/tree-walk.h"
 #include "common/wire/block-stream.h"
 #include "hub/agent/plan.h"
 #include "hub/base/reason.h"

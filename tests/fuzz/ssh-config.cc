@@ -1,6 +1,5 @@
 // What `ssh -G` prints. Input: that text.
 
-#include "common/text/text.h"
 #include "hub/ssh/libssh2/algorithms.h"
 #include "hub/ssh/resolve.h"
 #include "tests/fuzz/fuzz.h"

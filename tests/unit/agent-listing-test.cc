@@ -1,5 +1,6 @@
 // The agent's side of a scan: spoke-agent/answers/listing.
 
+#include "common/tree/tree-walk.h"
 #include "spoke-agent/answers/listing.h"
 
 #include <capnp/message.h>

@@ -1,6 +1,7 @@
 // The agent served in a thread, spoken to over a socket as the hub does.
 
 #include "spoke-agent/serve/agent-server.h"
+#include "common/fs/file-times.h"
 
 #include <gtest/gtest.h>
 #include <malloc.h>

@@ -1,4 +1,5 @@
 #include "hub/mirror/archive.h"
+#include "common/fs/file-io.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

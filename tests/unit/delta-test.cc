@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "common/fs/io-error.h"
 #include "common/wire/protocol.h"
 #include "tests/unit/rsync-text.h"
 #include "tests/unit/temp-dir.h"

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <kj/debug.h>
 
+#include "common/fs/file-io.h"
 #include "spoke-agent/tree/directory-tree.h"
 #include "tests/unit/canary.h"
 #include "tests/unit/flipper.h"

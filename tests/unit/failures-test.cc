@@ -1,4 +1,7 @@
-#include "hub/ssh/failures.h"
+#include "hub/ssh/auth-failure.h"
+#include "hub/ssh/connect-failures.h"
+#include "hub/ssh/invocation.h"
+#include "hub/ssh/openssh-errors.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,7 @@
 #include "common/fs/file-io.h"
+#include "common/fs/copy.h"
+#include "common/fs/file-times.h"
+#include "common/fs/io-error.h"
 
 #include <errno.h>
 #include <fcntl.h>

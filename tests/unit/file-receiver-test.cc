@@ -1,4 +1,5 @@
 #include "hub/agent/file-receiver.h"
+#include "common/fs/file-io.h"
 
 #include <capnp/message.h>
 #include <gtest/gtest.h>

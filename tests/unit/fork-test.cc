@@ -1,4 +1,5 @@
 #include "spoke-agent/answers/fork.h"
+#include "common/tree/tree-walk.h"
 
 #include <gtest/gtest.h>
 

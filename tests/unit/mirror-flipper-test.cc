@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "common/fs/file-io.h"
 #include "common/wire/digest.h"
 #include "hub/mirror/mirror.h"
 #include "tests/unit/canary.h"

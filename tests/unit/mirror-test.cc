@@ -1,4 +1,6 @@
 #include "hub/mirror/mirror.h"
+#include "common/fs/file-io.h"
+#include "common/fs/file-times.h"
 
 #include <gtest/gtest.h>
 #include <kj/debug.h>

@@ -1,4 +1,5 @@
 #include "hub/agent/plan.h"
+#include "common/tree/tree-walk.h"
 
 #include "hub/agent/gone-twice.h"
 #include "hub/agent/session-start.h"

@@ -1,4 +1,5 @@
 #include "common/fs/rooted-dir.h"
+#include "common/fs/file-io.h"
 
 #include <errno.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
 #include "hub/base/subprocess.h"
+#include "common/fs/file-io.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>

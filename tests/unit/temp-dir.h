@@ -17,6 +17,7 @@
 #include <string_view>
 
 #include "common/fs/file-io.h"
+#include "common/fs/file-times.h"
 
 namespace pibrain {
 

@@ -1,4 +1,6 @@
-#include "common/text/text.h"
+#include "common/text/escape.h"
+#include "common/text/format.h"
+#include "common/text/shell-quote.h"
 
 #include <gtest/gtest.h>
 

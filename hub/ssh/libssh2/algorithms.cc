@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/failure.h"
 #include "hub/ssh/libssh2/fall-back-to-openssh.h"
 

@@ -18,9 +18,9 @@
 #include <thread>
 #include <vector>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/failure.h"
-#include "hub/ssh/failures.h"
+#include "hub/ssh/connect-failures.h"
 #include "hub/ssh/turned-away.h"
 
 namespace pibrain {

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "hub/ssh/failures.h"
+#include "hub/ssh/auth-failure.h"
 
 namespace pibrain {
 

@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <optional>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/failure.h"
+#include "hub/ssh/connect-failures.h"
+#include "hub/ssh/invocation.h"
 #include "hub/ssh/libssh2/algorithms.h"
 #include "hub/ssh/libssh2/dial.h"
 #include "hub/ssh/libssh2/libssh2-access.h"

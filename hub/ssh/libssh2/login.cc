@@ -7,10 +7,11 @@
 
 #include <optional>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/failure.h"
 #include "hub/base/passphrase-prompt.h"
 #include "hub/ssh/agent-io.h"
+#include "hub/ssh/auth-failure.h"
 
 namespace pibrain {
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "hub/base/passphrase-prompt.h"
-#include "hub/ssh/failures.h"
+#include "hub/ssh/auth-failure.h"
 #include "hub/ssh/identities.h"
 #include "hub/ssh/libssh2/fall-back-to-openssh.h"
 #include "hub/ssh/libssh2/session.h"

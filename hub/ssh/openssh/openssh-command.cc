@@ -5,7 +5,7 @@
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_replace.h>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/failure.h"
 #include "hub/ssh/host-trust.h"
 #include "hub/ssh/openssh-client.h"

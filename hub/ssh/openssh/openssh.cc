@@ -15,9 +15,12 @@
 #include <algorithm>
 #include <chrono>
 
-#include "common/text/text.h"
+#include "common/text/escape.h"
 #include "hub/base/failure.h"
 #include "hub/link/process-connection.h"
+#include "hub/ssh/auth-failure.h"
+#include "hub/ssh/connect-failures.h"
+#include "hub/ssh/openssh-errors.h"
 #include "hub/ssh/openssh/openssh-access.h"
 #include "hub/ssh/openssh/openssh-command.h"
 #include "hub/ssh/turned-away.h"

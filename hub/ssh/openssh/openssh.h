@@ -12,8 +12,9 @@
 #include "hub/base/subprocess.h"
 #include "hub/link/connection.h"
 #include "hub/link/step.h"
+#include "hub/ssh/auth-failure.h"
+#include "hub/ssh/connect-failures.h"
 #include "hub/ssh/connect-options.h"
-#include "hub/ssh/failures.h"
 #include "hub/ssh/host-trust.h"
 #include "hub/ssh/resolve.h"
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/fs/file-io.h"
+#include "common/fs/file-times.h"
 #include "common/wire/protocol.h"
 #include "spoke-agent/confine/stdio-stream.h"
 #include "tests/e2e/hostile/script.h"

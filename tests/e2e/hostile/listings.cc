@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <string.h>
 
-#include "common/fs/file-io.h"
 #include "common/wire/protocol.h"
 #include "tests/e2e/hostile/script.h"
 

@@ -1,7 +1,7 @@
-#include "common/text/text.h"
+#include "common/text/escape.h"
 
+#include <stdint.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "common/text/utf8.h"
 
@@ -81,57 +81,6 @@ std::string_view tailOf(std::string_view text, size_t most) {
 
 std::string withoutFullStop(std::string_view text) {
   return std::string(text.substr(0, text.find_last_not_of(". \t\r\n") + 1));
-}
-
-std::string formatBytes(uint64_t bytes) {
-  const char* units[] = {"B", "KB", "MB", "GB", "TB", "PB", "EB"};
-  double value = double(bytes);
-  size_t unit = 0;
-  while (value >= 1023.5 && unit < 6) {
-    value /= 1024;
-    ++unit;
-  }
-  char out[32];
-  snprintf(out, sizeof(out), unit > 0 && value < 9.95 ? "%.1f %s" : "%.0f %s", value, units[unit]);
-  return out;
-}
-
-std::string countOf(uint64_t count, std::string_view thing) {
-  return std::to_string(count) + " " + std::string(thing) + (count == 1 ? "" : "s");
-}
-
-std::string formatTime(int64_t nanos) {
-  time_t seconds = nanos / 1'000'000'000;
-  struct tm parts;
-  gmtime_r(&seconds, &parts);
-  char out[40];
-  strftime(out, sizeof(out), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return out;
-}
-
-std::string formatAgo(int64_t then, int64_t now) {
-  int64_t minutes = (now - then) / 60'000'000'000;
-  if (minutes < 1) return "just now";
-  if (minutes < 60) return std::to_string(minutes) + "m ago";
-  if (minutes < 24 * 60) return std::to_string(minutes / 60) + "h ago";
-  return std::to_string(minutes / (24 * 60)) + "d ago";
-}
-
-std::string shellQuote(std::string_view path) {
-  constexpr std::string_view PLAIN =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./=,:+@%";
-  if (!path.empty() && path.find_first_not_of(PLAIN) == std::string_view::npos) {
-    return std::string(path);
-  }
-  std::string out = "'";
-  for (char c : path) {
-    if (c == '\'') {
-      out += "'\\''";
-    } else {
-      out += c;
-    }
-  }
-  return out + "'";
 }
 
 }  // namespace pibrain

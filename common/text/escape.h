@@ -1,7 +1,5 @@
 #pragma once
-// Text for people.
-
-#include <stdint.h>
+// Text that others chose, safe to show and of a bounded length.
 
 #include <string>
 #include <string_view>
@@ -28,20 +26,5 @@ std::string_view tailOf(std::string_view text, size_t most);
 
 // `text` without the blanks, line ends and full stops that it ends in, to be put into a sentence.
 std::string withoutFullStop(std::string_view text);
-
-// "0 B", "38 KB", "1.2 GB": powers of 1024, at most one decimal.
-std::string formatBytes(uint64_t bytes);
-
-// "1 file", "2 files", "0 files".
-std::string countOf(uint64_t count, std::string_view thing);
-
-// ISO 8601 in UTC, "2026-01-31T12:00:00Z".
-std::string formatTime(int64_t nanos);
-
-// "just now", "5m ago", "3h ago", "2d ago"; both in ns since the epoch.
-std::string formatAgo(int64_t then, int64_t now);
-
-// `path` in single quotes for a POSIX shell, bare if it needs none.
-std::string shellQuote(std::string_view path);
 
 }  // namespace pibrain

@@ -1,0 +1,36 @@
+#include "common/fs/io-error.h"
+
+#include <errno.h>
+#include <kj/debug.h>
+#include <string.h>
+
+#include <algorithm>
+#include <iterator>
+
+namespace pibrain {
+
+proto::Reason reasonOf(int error) {
+  switch (error) {
+    case EACCES:
+    case EPERM:
+      return proto::Reason::DENIED;
+    case ENOENT:
+    case ENOTDIR:
+    case ELOOP:
+    case EXDEV:  // openat2(2): it was moved out of the tree meanwhile
+      return proto::Reason::VANISHED;
+    default:
+      return proto::Reason::IO_ERROR;
+  }
+}
+
+void throwErrno(int error, const std::string& what) {
+  bool exhausted =
+      error == ENOSPC || error == EDQUOT || error == EMFILE || error == ENFILE || error == ENOMEM;
+  kj::throwFatalException(
+      kj::Exception(exhausted ? kj::Exception::Type::OVERLOADED : kj::Exception::Type::FAILED,
+                    __FILE__, __LINE__, kj::str(what.c_str(), ": ", strerror(error))));
+  KJ_UNREACHABLE;
+}
+
+}  // namespace pibrain

@@ -1,0 +1,11 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace pibrain {
+
+// `path` in single quotes for a POSIX shell, bare if it needs none.
+std::string shellQuote(std::string_view path);
+
+}  // namespace pibrain

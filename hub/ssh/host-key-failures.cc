@@ -1,0 +1,96 @@
+#include "hub/ssh/host-key-failures.h"
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+
+#include <vector>
+
+#include "common/text/escape.h"
+#include "common/text/shell-quote.h"
+#include "hub/ssh/host-trust.h"
+#include "hub/ssh/invocation.h"
+
+namespace pibrain {
+
+namespace {
+
+std::string knownKeys(const KnownHost& known) {
+  std::vector<std::string> lines;
+  for (auto& key : known.keys) {
+    lines.push_back(absl::StrCat(fingerprint(key.blob), " (", key.type, ", ",
+                                 escapeForTerminal(key.file), ":", key.line, ")"));
+  }
+  return lines.empty() ? "another" : absl::StrJoin(lines, ", ");
+}
+
+std::string shownName(const SshTarget& target) {
+  return escapeForTerminal(knownHostsNameOf(target));
+}
+
+// What prints, on the host, the fingerprint of the key that it shows (sshd_config(5), HostKey).
+std::string fingerprintCommand(const std::string& shown) {
+  if (!absl::StrContains(shown, "(")) {
+    return "'cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -'";
+  }
+  const char* type = absl::StrContains(shown, "(ssh-rsa") || absl::StrContains(shown, "(rsa-")
+                         ? "rsa"
+                     : absl::StrContains(shown, "(ecdsa-") ? "ecdsa"
+                                                           : "ed25519";
+  return absl::StrCat("'ssh-keygen -lf /etc/ssh/ssh_host_", type, "_key.pub'");
+}
+
+}  // namespace
+
+std::string unknownHostKey(const SshTarget& target, bool hasCertAuthority,
+                           const std::string& shown) {
+  return absl::StrCat(
+      "host key verification failed: ", shownName(target), " is not in known_hosts. ",
+      shown.empty() ? "" : absl::StrCat("It shows ", shown, ". "),
+      hasCertAuthority ? "A @cert-authority line matches; libssh2 cannot verify it, 'ssh: "
+                         "openssh' in the config can. "
+                       : "",
+      "Compare ", shown.empty() ? "the key that you get" : "that", " with ",
+      fingerprintCommand(shown), " on ", escapeForTerminal(target.alias), "; if they agree, ",
+      addingCommand(target), ".");
+}
+
+std::string unreadKnownHosts(const SshTarget& target, const std::string& unread,
+                             const std::string& shown) {
+  return absl::StrCat(
+      "host key verification failed: ", shownName(target), " shows ",
+      shown.empty() ? "a key" : shown,
+      ", and whether that is in known_hosts is not known: ", escapeForTerminal(unread),
+      ". Until the file can be read, or is removed, no new key is trusted.");
+}
+
+std::string changedHostKey(const SshTarget& target, const KnownHost& known,
+                           const std::string& shown) {
+  auto file = known.keys.empty() ? "" : absl::StrCat(" -f ", shellQuote(known.keys[0].file));
+  return absl::StrCat("HOST KEY CHANGED: ", shownName(target), " shows ",
+                      shown.empty() ? "another key" : shown, " but known_hosts has ",
+                      knownKeys(known),
+                      ". Someone may be impersonating it, or it was reinstalled. If you are sure "
+                      "that it was, remove the old key with 'ssh-keygen -R ",
+                      shellQuote(knownHostsNameOf(target)), escapeForTerminal(file),
+                      "'; for the new one, ", addingCommand(target), ".");
+}
+
+std::string revokedHostKey(const SshTarget& target, const std::string& shown,
+                           const std::string& where) {
+  return absl::StrCat("HOST KEY REVOKED: the key of ", shownName(target),
+                      shown.empty() ? "" : ", " + shown + ",", " is revoked in ",
+                      escapeForTerminal(where),
+                      ". Do not connect; ask who runs the machine for its new key.");
+}
+
+std::string invalidCertificate(const SshTarget& target, const std::string& why) {
+  return absl::StrCat(
+      "host key verification failed: ", shownName(target),
+      " shows a host certificate that is not valid: ", withoutFullStop(escapeForTerminal(why)),
+      ". Its authority has to sign a new one, for this name and for a time that is not over. "
+      "'ssh-keygen -L -f' on the file that HostCertificate in its sshd_config names shows what the "
+      "one that it has is for.");
+}
+
+}  // namespace pibrain

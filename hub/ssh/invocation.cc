@@ -1,0 +1,43 @@
+#include "hub/ssh/invocation.h"
+
+#include <absl/strings/str_cat.h>
+
+#include "common/text/escape.h"
+#include "common/text/shell-quote.h"
+
+namespace pibrain {
+
+std::string addressOf(const SshTarget& target) {
+  return absl::StrCat(escapeForTerminal(target.host), " port ", target.port);
+}
+
+std::string sshInvocation(const SshRequest& request) {
+  auto option = [](const char* name, const std::string& value) {
+    return value.empty() ? "" : absl::StrCat(name, " ", escapeForTerminal(shellQuote(value)), " ");
+  };
+  return absl::StrCat("ssh ", option("-F", request.configFile), option("-i", request.key),
+                      option("-l", request.user), escapeForTerminal(request.host));
+}
+
+std::string sshInvocation(const SshTarget& target) {
+  return sshInvocation({target.alias, target.user, target.configFile, target.key});
+}
+
+std::string addingCommand(const SshTarget& target) {
+  auto byHand = absl::StrCat("connect once by hand with '", sshInvocation(target), "'");
+  if (target.userKnownHostsFiles.empty()) {
+    return "name a UserKnownHostsFile in the ssh configuration, and " + byHand;
+  }
+  // Behind a jump ssh-keyscan does not reach it.
+  if (!target.proxyJump.empty() || !target.proxyCommand.empty()) return byHand;
+  auto alias =
+      target.hostKeyAlias.empty()
+          ? ""
+          : absl::StrCat(" | sed 's/^[^ ]*/", escapeForTerminal(target.hostKeyAlias), "/'");
+  return absl::StrCat(
+      "add it with 'ssh-keyscan ", target.port == 22 ? "" : absl::StrCat("-p ", target.port, " "),
+      escapeForTerminal(target.host), alias, " >> ",
+      escapeForTerminal(shellQuote(target.userKnownHostsFiles[0])), "', or ", byHand);
+}
+
+}  // namespace pibrain

@@ -1,0 +1,264 @@
+#include "hub/ssh/openssh-errors.h"
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <absl/strings/str_split.h>
+#include <absl/strings/strip.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "common/text/escape.h"
+#include "hub/ssh/auth-failure.h"
+#include "hub/ssh/connect-failures.h"
+#include "hub/ssh/host-key-failures.h"
+#include "hub/ssh/host-trust.h"
+#include "hub/ssh/invocation.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr absl::string_view DEBUG = "debug1: ";
+
+// "SHA256:…" in a text, or empty.
+std::string fingerprintIn(absl::string_view text) {
+  auto start = text.find("SHA256:");
+  if (start == text.npos) return "";
+  return std::string(
+      text.substr(start, text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst"
+                                                "uvwxyz0123456789+/",
+                                                start + 7) -
+                             start));
+}
+
+// What follows `words` in the last line that begins with them; empty: none does.
+std::string lastBehind(const std::string& errors, absl::string_view words) {
+  absl::string_view found;
+  for (absl::string_view line : absl::StrSplit(errors, absl::ByAnyChar("\r\n"))) {
+    if (absl::ConsumePrefix(&line, words)) found = line;
+  }
+  return std::string(found);
+}
+
+// "SHA256:… (ssh-ed25519)", the key that the host shows, as far as ssh said.
+std::string shownKeyIn(const std::string& errors) {
+  // debug1: Server host key: TYPE FINGERPRINT
+  auto line = lastBehind(errors, "debug1: Server host key: ");
+  auto print = fingerprintIn(line);
+  if (print.empty()) return fingerprintIn(errors);
+  return absl::StrCat(print, " (", escapeForTerminal(line.substr(0, line.find(' '))), ")");
+}
+
+std::string explainKeyProblem(const SshTarget& target, const std::string& errors) {
+  auto known = knownTargetOf(target);
+  // The list itself, not the key: "Error checking host key … in revoked keys file …".
+  if (absl::StrContains(errors, "in revoked keys file")) {
+    return "RevokedHostKeys names a file that ssh cannot use, and so trusts no host key; mend the "
+           "file, or remove the setting";
+  }
+  if (absl::StrContains(errors, "IDENTIFICATION HAS CHANGED")) {
+    return changedHostKey(target, known.own, shownKeyIn(errors));
+  }
+  if (absl::StrContains(errors, "revoked")) {
+    return revokedHostKey(target, shownKeyIn(errors), "known_hosts or RevokedHostKeys");
+  }
+  if (auto why = lastBehind(errors, "Certificate invalid: "); !why.empty()) {
+    return invalidCertificate(target, why);
+  }
+  if (auto unread = known.unread(); !unread.empty()) {
+    return unreadKnownHosts(target, unread, shownKeyIn(errors));
+  }
+  // ssh has looked at certificates itself.
+  return unknownHostKey(target, false, shownKeyIn(errors)) +
+         (known.hasCertAuthority()
+              ? " A @cert-authority line matches, but the host shows no certificate of it."
+              : "");
+}
+
+// A line that ssh writes of itself and nobody asked for.
+bool isTale(absl::string_view line) {
+  return absl::StartsWith(line, DEBUG) || absl::StartsWith(line, "Transferred: ") ||
+         absl::StartsWith(line, "Bytes per second: ");
+}
+
+// What stands in the last parentheses of a line.
+std::string inParentheses(const std::string& line) {
+  auto to = line.rfind(')'), from = line.rfind('(', to);
+  if (to == line.npos || from == line.npos) return "";
+  return escapeForTerminal(line.substr(from + 1, to - from - 1));
+}
+
+// Whether a server that takes signatures of these algorithms takes keys of this type, as ssh calls
+// it.
+bool takesType(const std::string& algorithms, const std::string& type) {
+  if (algorithms.empty()) return true;
+  auto has = [&](const char* name) { return absl::StrContains("," + algorithms, name); };
+  if (type == "ED25519") return has(",ssh-ed25519");
+  if (type == "ECDSA") return has(",ecdsa-sha2-");
+  if (type == "RSA") return has(",ssh-rsa") || has(",rsa-sha2-");
+  return true;
+}
+
+// The keys that ssh offered, by what it wrote with LogLevel DEBUG1.
+void addOffered(const std::vector<std::string>& lines, AuthFailure& authFailure) {
+  constexpr absl::string_view OFFER = "debug1: Offering public key: ";
+  constexpr absl::string_view TAKES = "server-sig-algs=<";
+  std::string algorithms;
+  bool taken = false;
+  authFailure.offered =
+      authFailure.offered || !std::any_of(lines.begin(), lines.end(),
+                                          [](auto& line) { return absl::StartsWith(line, DEBUG); });
+  for (absl::string_view line : lines) {
+    // Newer servers say it again when they know who it is.
+    if (auto at = line.find(TAKES); at != line.npos && absl::StartsWith(line, DEBUG)) {
+      algorithms = std::string(line.substr(at + TAKES.size()));
+    }
+    // NAME TYPE SHA256:… …
+    if (!absl::ConsumePrefix(&line, OFFER)) continue;
+    auto print = line.rfind(" SHA256:");
+    auto type = print == line.npos || print == 0 ? line.npos : line.rfind(' ', print - 1);
+    if (type == line.npos) continue;
+    auto name = escapeForTerminal(std::string(line.substr(0, type)));
+    // A key of which it is known why it is none: ssh offers what it cannot sign with.
+    bool isNone = std::any_of(authFailure.tried.begin(), authFailure.tried.end(),
+                              [&](auto& one) { return absl::StartsWith(one, name + ", "); });
+    if (isNone) continue;
+    auto kind = std::string(line.substr(type + 1, print - type - 1));
+    bool takes = takesType(algorithms, kind);
+    taken |= takes;
+    authFailure.notTaken = takes ? "" : escapeForTerminal(kind);
+    authFailure.offered = true;
+    auto refused = name + " was refused";
+    if (std::find(authFailure.tried.begin(), authFailure.tried.end(), refused) ==
+        authFailure.tried.end()) {
+      authFailure.tried.push_back(refused);
+    }
+  }
+  if (taken) authFailure.notTaken.clear();
+}
+
+// With what ssh wrote of the login, which ended with `last`.
+AuthFailure withOpenssh(const std::vector<std::string>& lines, const std::string& last,
+                        AuthFailure authFailure) {
+  addOffered(lines, authFailure);
+  authFailure.tooMany |= saysTooMany(last);
+  // USER@HOST: Permission denied (METHODS).
+  if (absl::StrContains(last, "Permission denied (")) authFailure.methods = inParentheses(last);
+  authFailure.tried.push_back("ssh said: " + stderrTail(last));
+  for (auto& line : lines) {
+    // sign_and_send_pubkey: signing failed for TYPE "NAME" from agent: agent refused operation
+    if (line.starts_with("sign_and_send_pubkey: ") && absl::StrContains(line, "agent")) {
+      auto from = line.find('"'), to = line.rfind('"');
+      authFailure.notSigned = from < to && to != std::string::npos
+                                  ? escapeForTerminal(line.substr(from + 1, to - from - 1))
+                                  : "a key";
+    }
+    if (line.starts_with("Authenticated ") && absl::StrContains(line, "partial success")) {
+      authFailure.wanted = authFailure.methods.empty() ? "something else" : authFailure.methods;
+    }
+  }
+  return authFailure;
+}
+
+// About the usual things.
+std::optional<std::string> explainUsual(const SshTarget& target, const std::string& errors,
+                                        const AuthFailure& authFailure) {
+  std::vector<std::string> all = absl::StrSplit(errors, absl::ByAnyChar("\r\n"), absl::SkipEmpty());
+  // The server's banner, which may say anything, stands before these.
+  auto lines = all;
+  std::erase_if(lines, isTale);
+  if (lines.size() > 2) lines.erase(lines.begin(), lines.end() - 2);
+  auto last = absl::StrJoin(lines, "\n");
+  auto says = [&](const char* words) { return absl::StrContains(last, words); };
+  auto said = absl::StrCat(" (ssh said: ", stderrTail(errors), ")");
+  // What is about the host's key comes before any banner, and is the end.
+  if (says("ost key verification failed")) return explainKeyProblem(target, errors) + said;
+  if (says("Permission denied (") || saysTooMany(last)) {
+    return permissionDenied(target, withOpenssh(all, last, authFailure));
+  }
+  if (says("Could not resolve hostname")) {
+    return unresolvedName(target, "ssh said: " + stderrTail(errors));
+  }
+  if (says("Connection refused")) return connectionRefused(target) + said;
+  if (says("during banner exchange") && says("timed out")) {
+    return tookTooLong(target, SshStep::GREETING) + said;
+  }
+  if (says("timed out")) return noAnswer(target) + said;
+  if (says("No route to host") || says("is unreachable")) {
+    return unreachable(target, "ssh said: " + stderrTail(errors));
+  }
+  if (!target.bindAddress.empty() &&
+      (says("Cannot assign requested address") || says("getaddrinfo: ") || says("bind "))) {
+    return unreachable(target, absl::StrCat("BindAddress ", escapeForTerminal(target.bindAddress),
+                                            " cannot be used for it")) +
+           said;
+  }
+  if (says("Unable to negotiate"))
+    return nothingInCommon(target, "ssh said: " + stderrTail(errors));
+  if (says("Protocol major versions differ")) {
+    // debug1: Remote protocol version 1.5, remote software version …
+    auto version = lastBehind(errors, "debug1: Remote protocol version ");
+    auto greeting = "SSH-" + version.substr(0, version.find(','));
+    return tooOldServer(target, version.empty() ? stderrTail(last) : escapeForTerminal(greeting));
+  }
+  if (auto instead = insteadOfGreeting(target, errors)) return noGreeting(target, *instead) + said;
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string withoutTales(const std::string& errors) {
+  // What a command wrote may have no line's end.
+  constexpr char BEHIND[] = "debug1: client_input_channel_req: channel 0 rtype ";
+  std::vector<std::string> lines = absl::StrSplit(errors, '\n');
+  std::erase_if(lines, isTale);
+  for (auto& line : lines) line.erase(std::min(line.find(BEHIND), line.size()));
+  return absl::StrJoin(lines, "\n");
+}
+
+std::optional<std::string> insteadOfGreeting(const SshTarget& target, const std::string& errors) {
+  // Behind a proxy it may be the proxy that ended.
+  if (!target.proxyJump.empty() || !target.proxyCommand.empty()) return std::nullopt;
+  constexpr absl::string_view STEP = "kex_exchange_identification: ", LINE = "banner line ";
+  constexpr absl::string_view RESET = "Connection reset by peer";
+  bool failed = false;
+  std::string greeting;
+  for (absl::string_view line : absl::StrSplit(errors, absl::ByAnyChar("\r\n"))) {
+    // A connection may be reset before ssh knows that it has one.
+    failed |= absl::StartsWith(line, "ssh: connect to host ") && absl::EndsWith(line, RESET);
+    bool debug = absl::ConsumePrefix(&line, DEBUG);
+    if (!absl::ConsumePrefix(&line, STEP)) continue;
+    failed |= !debug;
+    // "banner line NUMBER: WORDS", or what is wrong with one.
+    if (!absl::ConsumePrefix(&line, LINE) || !greeting.empty()) continue;
+    auto colon = line.find(": ");
+    greeting = colon == line.npos         ? NO_TEXT
+               : line.size() == colon + 2 ? "\n"
+                                          : std::string(line.substr(colon + 2));
+  }
+  return failed ? std::optional(greeting) : std::nullopt;
+}
+
+std::string explainOpenssh(const SshTarget& target, const std::string& errors,
+                           const AuthFailure& authFailure) {
+  if (auto usual = explainUsual(target, errors, authFailure)) return *usual;
+  auto said = stderrTail(errors);
+  return absl::StrCat("ssh could not connect to ", addressOf(target), ": ",
+                      said.empty() ? "it said nothing" : said, ". Try '", sshInvocation(target),
+                      " -v true'.");
+}
+
+std::string stderrTail(const std::string& errors) {
+  std::vector<std::string> lines =
+      absl::StrSplit(withoutTales(errors), absl::ByAnyChar("\r\n"), absl::SkipEmpty());
+  // The banner of a changed key and the like: the last lines say it.
+  constexpr size_t LAST = 3;
+  if (lines.size() > LAST) lines.erase(lines.begin(), lines.end() - LAST);
+  auto words = withoutFullStop(absl::StrJoin(lines, " / "));
+  constexpr size_t LONGEST = 400;
+  return escapeForTerminal(words.size() > LONGEST ? words.substr(words.size() - LONGEST) : words);
+}
+
+}  // namespace pibrain
