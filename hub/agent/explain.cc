@@ -18,6 +18,7 @@
 #include "hub/ssh/connect-failures.h"
 #include "hub/ssh/invocation.h"
 #include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

@@ -15,7 +15,7 @@
 #include "hub/ssh/libssh2/fall-back-to-openssh.h"
 #include "hub/ssh/libssh2/libssh2-connection.h"
 #include "hub/ssh/openssh-client.h"
-#include "hub/ssh/openssh/openssh.h"
+#include "hub/ssh/openssh/openssh-connection.h"
 #include "hub/ssh/turned-away.h"
 #include "hub/ssh/turns.h"
 

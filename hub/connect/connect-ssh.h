@@ -6,7 +6,7 @@
 
 #include "hub/link/connection.h"
 #include "hub/ssh/connect-options.h"
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

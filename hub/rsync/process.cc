@@ -26,8 +26,10 @@
 #include "hub/ssh/identities.h"
 #include "hub/ssh/invocation.h"
 #include "hub/ssh/openssh-errors.h"
+#include "hub/ssh/openssh/failed-start.h"
+#include "hub/ssh/openssh/login-watch.h"
 #include "hub/ssh/openssh/openssh-command.h"
-#include "hub/ssh/openssh/openssh.h"
+#include "hub/ssh/openssh/openssh-connection.h"
 #include "hub/ssh/turns.h"
 
 namespace pibrain {

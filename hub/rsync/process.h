@@ -7,7 +7,7 @@
 #include "hub/config/config.h"
 #include "hub/pass/progress.h"
 #include "hub/rsync/output.h"
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

@@ -30,8 +30,9 @@
 #include "hub/rsync/replaced.h"
 #include "hub/rsync/room.h"
 #include "hub/ssh/host-trust.h"
+#include "hub/ssh/openssh/login-watch.h"
 #include "hub/ssh/openssh/openssh-command.h"
-#include "hub/ssh/openssh/openssh.h"
+#include "hub/ssh/resolve.h"
 #include "hub/ssh/turns.h"
 
 namespace pibrain {

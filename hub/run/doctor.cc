@@ -32,6 +32,7 @@
 #include "hub/connect/connector.h"
 #include "hub/mirror/mirror.h"
 #include "hub/rsync/sync.h"
+#include "hub/ssh/resolve.h"
 
 namespace pibrain {
 

@@ -9,6 +9,7 @@
 #include "hub/setup/spoke-keys.h"
 #include "hub/ssh/identities.h"
 #include "hub/ssh/key-file.h"
+#include "hub/ssh/resolve.h"
 
 namespace pibrain {
 

@@ -5,7 +5,7 @@
 
 #include "hub/config/config.h"
 #include "hub/setup/sync-key.h"
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

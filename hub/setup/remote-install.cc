@@ -28,8 +28,9 @@
 #include "hub/ssh/auth-failure.h"
 #include "hub/ssh/invocation.h"
 #include "hub/ssh/openssh-errors.h"
+#include "hub/ssh/openssh/failed-start.h"
+#include "hub/ssh/openssh/login-watch.h"
 #include "hub/ssh/openssh/openssh-command.h"
-#include "hub/ssh/openssh/openssh.h"
 
 namespace pibrain {
 

@@ -29,7 +29,7 @@
 
 #include "hub/base/subprocess.h"
 #include "hub/setup/agents.h"
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

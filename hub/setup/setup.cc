@@ -14,6 +14,7 @@
 #include "hub/connect/connector.h"
 #include "hub/mirror/mirror.h"
 #include "hub/setup/agents.h"
+#include "hub/ssh/resolve.h"
 
 namespace pibrain {
 

@@ -13,7 +13,7 @@
 #include "hub/setup/manage.h"
 #include "hub/setup/remote-install.h"
 #include "hub/setup/sync-key.h"
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

@@ -18,6 +18,7 @@
 #include "hub/ssh/key-file.h"
 #include "hub/ssh/known-hosts.h"
 #include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

@@ -13,7 +13,8 @@
 #include <vector>
 
 #include "hub/base/user-files.h"
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/expand.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

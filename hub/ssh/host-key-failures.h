@@ -4,7 +4,7 @@
 #include <string>
 
 #include "hub/ssh/known-hosts.h"
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "hub/ssh/known-hosts.h"
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "hub/ssh/auth-failure.h"
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <string>
 
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

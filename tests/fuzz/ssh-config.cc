@@ -1,7 +1,8 @@
 // What `ssh -G` prints. Input: that text.
 
+#include "hub/ssh/expand.h"
 #include "hub/ssh/libssh2/algorithms.h"
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/parse-config.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace pibrain::fuzz {

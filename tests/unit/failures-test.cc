@@ -5,7 +5,8 @@
 
 #include <gtest/gtest.h>
 
-#include "hub/ssh/openssh/openssh.h"
+#include "hub/ssh/openssh/failed-start.h"
+#include "hub/ssh/openssh/login-watch.h"
 
 namespace pibrain {
 namespace {

@@ -1,4 +1,7 @@
 #include "hub/ssh/resolve.h"
+#include "hub/ssh/expand.h"
+#include "hub/ssh/parse-config.h"
+#include "hub/ssh/target.h"
 
 #include <absl/strings/str_cat.h>
 #include <gtest/gtest.h>

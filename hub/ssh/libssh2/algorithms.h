@@ -1,7 +1,7 @@
 #pragma once
 
 #include "hub/ssh/host-trust.h"
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 typedef struct _LIBSSH2_SESSION LIBSSH2_SESSION;
 

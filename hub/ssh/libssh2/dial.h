@@ -7,7 +7,7 @@
 #include <string>
 
 #include "hub/ssh/connect-options.h"
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 struct addrinfo;
 

@@ -6,7 +6,7 @@
 #include "hub/link/access.h"
 #include "hub/ssh/libssh2/session.h"
 #include "hub/ssh/libssh2/stream.h"
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

@@ -17,7 +17,7 @@
 #include "hub/ssh/libssh2/login.h"
 #include "hub/ssh/libssh2/session.h"
 #include "hub/ssh/libssh2/stream.h"
-#include "hub/ssh/openssh/openssh.h"
+#include "hub/ssh/openssh/proxy.h"
 #include "hub/ssh/turned-away.h"
 
 namespace pibrain {

@@ -10,7 +10,7 @@
 #include "hub/ssh/identities.h"
 #include "hub/ssh/libssh2/fall-back-to-openssh.h"
 #include "hub/ssh/libssh2/session.h"
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "hub/link/access.h"
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

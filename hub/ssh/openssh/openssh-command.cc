@@ -7,8 +7,10 @@
 
 #include "common/text/escape.h"
 #include "hub/base/failure.h"
+#include "hub/ssh/expand.h"
 #include "hub/ssh/host-trust.h"
 #include "hub/ssh/openssh-client.h"
+#include "hub/ssh/resolve.h"
 
 namespace pibrain {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "hub/ssh/resolve.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 

@@ -1,0 +1,134 @@
+#include "hub/ssh/expand.h"
+
+#include <absl/strings/str_cat.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <optional>
+#include <string_view>
+
+namespace pibrain {
+
+namespace {
+
+struct UserEntry {
+  std::string name;
+  std::string home;
+};
+
+// This user, as the user database has it. Called from several threads.
+UserEntry ownEntry() {
+  struct passwd entry;
+  struct passwd* found = nullptr;
+  char buffer[16384];
+  if (getpwuid_r(getuid(), &entry, buffer, sizeof(buffer), &found) != 0 || found == nullptr) {
+    return {};
+  }
+  return {found->pw_name, found->pw_dir};
+}
+
+std::string hostName() {
+  char name[HOST_NAME_MAX + 1] = "";
+  gethostname(name, sizeof(name) - 1);
+  return name;
+}
+
+// What ssh_config(5), TOKENS, puts for %c; nullopt for those that this program does not know.
+std::optional<std::string> tokenValue(char token, const SshTarget& target) {
+  switch (token) {
+    case '%':
+      return "%";
+    case 'd':
+      return sshHome();
+    case 'h':
+      return target.host;
+    case 'i':
+      return absl::StrCat(getuid());
+    case 'j':
+      return target.proxyJump;
+    case 'k':
+      return target.hostKeyAlias.empty() ? target.alias : target.hostKeyAlias;
+    case 'L':
+      return hostName().substr(0, hostName().find('.'));
+    case 'l':
+      return hostName();
+    case 'n':
+      return target.alias;
+    case 'p':
+      return absl::StrCat(target.port);
+    case 'r':
+      return target.user;
+    case 'u':
+      return localUser();
+    default:
+      return std::nullopt;
+  }
+}
+
+// Replaces tokens. One that is not known is left, and noted as something for OpenSSH.
+std::string expandTokens(const std::string& setting, const std::string& text, SshTarget& target) {
+  std::string result;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%' || i + 1 == text.size()) {
+      result += text[i];
+    } else if (auto value = tokenValue(text[++i], target)) {
+      result += *value;
+    } else {
+      target.onlyOpenssh.push_back(absl::StrCat(setting, " ", text));
+      return text;
+    }
+  }
+  return result;
+}
+
+// ${VARIABLE} (ssh_config(5), ENVIRONMENT VARIABLES).
+std::string expandVariables(const std::string& text) {
+  std::string result;
+  for (size_t i = 0; i < text.size(); ++i) {
+    size_t end = text.compare(i, 2, "${") == 0 ? text.find('}', i) : std::string::npos;
+    if (end == std::string::npos) {
+      result += text[i];
+    } else {
+      result += environment(text.substr(i + 2, end - i - 2).c_str());
+      i = end;
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+std::string environment(const char* name) {
+  const char* value = getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+// ssh reads the home from the user database, not $HOME.
+std::string sshHome() {
+  auto home = ownEntry().home;
+  return home.empty() ? environment("HOME") : home;
+}
+
+std::string localUser() {
+  auto name = ownEntry().name;
+  return name.empty() ? environment("USER") : name;
+}
+
+std::string expandFile(const std::string& setting, const std::string& name, SshTarget& target) {
+  auto path = name == "~" || name.starts_with("~/") ? sshHome() + name.substr(1) : name;
+  return expandTokens(setting, expandVariables(path), target);
+}
+
+std::string expandProxyTokens(const std::string& text, const SshTarget& target) {
+  std::string result;
+  for (size_t i = 0; i < text.size(); ++i) {
+    bool token = text[i] == '%' && i + 1 < text.size() &&
+                 std::string_view("%hnpr").find(text[i + 1]) != std::string_view::npos;
+    result += token ? *tokenValue(text[++i], target) : std::string(1, text[i]);
+  }
+  return result;
+}
+
+}  // namespace pibrain
