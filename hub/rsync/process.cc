@@ -39,10 +39,6 @@ namespace {
 constexpr int GLANCE = 200;  // milliseconds
 constexpr size_t LONGEST_ERRORS = 64 * 1024;
 
-constexpr int FILE_IO = 11;      // rsync(1): error in file I/O
-constexpr int BROKE_OFF = 12;    // rsync(1): error in the protocol data stream
-constexpr int NO_COMMAND = 127;  // as shells say it
-
 // Splits what a program prints into lines; a carriage return, too, ends one.
 class Lines {
  public:
@@ -140,12 +136,6 @@ void collect(const Piped& child, Errors& sorted, RsyncRun& run, Progress& progre
   }
 }
 
-// Whether it was ssh that did not get there. rsync passes on its exit status, or says that the
-// conversation broke off.
-bool sshFailed(const RsyncRun& run) {
-  return !run.begun && (run.exitStatus == SSH_FAILED || run.exitStatus == BROKE_OFF);
-}
-
 std::string findRsync() {
   auto rsync = findProgram("rsync");
   if (rsync) return *rsync;
@@ -155,6 +145,10 @@ std::string findRsync() {
 }
 
 }  // namespace
+
+bool sshFailed(const RsyncRun& run) {
+  return !run.begun && (run.exitStatus == SSH_FAILED || run.exitStatus == rsync_exit::BROKE_OFF);
+}
 
 bool wasTurnedAway(const SshTarget* target, const RsyncRun& run) {
   auto instead = sshFailed(run) ? insteadOfGreeting(*target, run.login) : std::nullopt;
@@ -192,7 +186,7 @@ RsyncRun runRsync(const std::vector<std::string>& options, int held, const SshTa
 
 // 'rsync: [receiver] write failed on "/mirror/p/a.jsonl": File too large (27)'
 std::optional<Unwritten> unwrittenFile(const RsyncRun& run, const std::string& mirror) {
-  if (run.exitStatus != FILE_IO) return std::nullopt;
+  if (run.exitStatus != rsync_exit::FILE_IO) return std::nullopt;
   constexpr absl::string_view FAILED = "write failed on \"", END = "\": ";
   for (absl::string_view line : absl::StrSplit(run.errors, '\n', absl::SkipEmpty())) {
     auto begin = line.find(FAILED);
@@ -210,101 +204,6 @@ std::optional<Unwritten> unwrittenFile(const RsyncRun& run, const std::string& m
     return unwritten;
   }
   return std::nullopt;
-}
-
-std::string explainRsync(const SpokeConfig& spoke, const SshTarget* target, const RsyncRun& run) {
-  auto said = absl::StrCat(" (rsync said: ", stderrTail(run.errors), ")");
-  auto place = placeOf(spoke);
-  auto says = [&](const char* words) { return absl::StrContains(run.errors, words); };
-  auto noRsync = [&]() {
-    return absl::StrCat("the login at ", place,
-                        " worked, but what was run there in place of rsync ended before rsync "
-                        "spoke. Look at the command=\"…\" of this key in ~/.ssh/authorized_keys "
-                        "there, and at ForceCommand in its sshd_config. ",
-                        WHY_CUT_AFTER_LOGIN, said, ".");
-  };
-  // A restricted key may answer in place of rsync.
-  if (says("rrsync")) {
-    return absl::StrCat(
-        "rrsync on ", place,
-        " refused this. It takes 'source' as a path beneath the directory that "
-        "~/.ssh/authorized_keys there gives to it: for all of that directory, write "
-        "'source: ",
-        escapeForTerminal(spoke.source.host), ":.'", said, ".");
-  }
-  if (sshFailed(run)) {
-    auto authFailure = authFailureBefore(collectIdentities(*target));
-    authFailure.of = LoginOf::RSYNC;
-    return explainFailedStart(*target, run.login, authFailure);
-  }
-  switch (run.exitStatus) {
-    case SSH_FAILED:
-      if (target != nullptr && wasCut(run.errors)) {
-        return absl::StrCat("the connection to ", place, " was lost in the middle of the run", said,
-                            ". Run it again when the spoke is back.");
-      }
-      return noRsync();
-    case NO_COMMAND:
-    case 126:
-      return absl::StrCat(
-          "rsync was not found on ", place,
-          ". Install it there: 'sudo apt install rsync'; or put the agent there, and "
-          "set sync_method to agent",
-          said, ".");
-    case 1:
-    case 4:
-      return absl::StrCat(
-          "rsync does not take these arguments, or cannot read a file that they name. Check "
-          "rsync_options.extra_args",
-          said, ".");
-    case 2:
-    case BROKE_OFF:
-      if (says("is your shell clean")) {
-        return absl::StrCat(
-            "the login shell on ", place,
-            " prints something before rsync can speak, or the key starts another program "
-            "(pi-brain-agent, say: then set sync_method to agent). '",
-            sshInvocation(sshRequestOf(spoke)),
-            " true' has to print nothing: look into ~/.bashrc there", said, ".");
-      }
-      if (says("not found")) {
-        return absl::StrCat("rsync was not found on ", place,
-                            ". Install it there: 'sudo apt install rsync'", said, ".");
-      }
-      if (target != nullptr && says("(0 bytes received so far)")) return noRsync();
-      return absl::StrCat(
-          "the conversation with rsync on ", place, " broke off", said,
-          ". Run it again; if that happens each time, look at what its machine says "
-          "of memory and disks: 'dmesg'.");
-    case FILE_IO:
-      return absl::StrCat("a disk failed rsync, here or on ", place,
-                          ". Check the room with 'df -h ",
-                          escapeForTerminal(shellQuote(spoke.path)), "'", said, ".");
-    case 23:
-      if (says("change_dir") && says("No such file or directory")) {
-        return absl::StrCat(
-            "the directory ", escapeForTerminal(spoke.source.path), " does not exist on ", place,
-            ". If pi has not run there yet, run it once; otherwise correct 'source' "
-            "in the config. Nothing was deleted here",
-            said, ".");
-      }
-      if (says("could not make way for")) {
-        return absl::StrCat(
-            "the spoke has a file where the mirror has a directory, which rsync does "
-            "not replace. Move that directory out of ",
-            escapeForTerminal(spoke.path), " by hand, or let the agent do it (sync_method: agent)",
-            said, ".");
-      }
-      return absl::StrCat("some files could not be read on ", place,
-                          "; check their owner and mode there", said, ".");
-    case 30:
-    case 35:
-      return absl::StrCat("nothing was heard from ", place, " for ", spoke.timeoutSeconds,
-                          " s (rsync_options.timeout_seconds), and it was given up", said, ".");
-    default:
-      return absl::StrCat("rsync ended with exit status ", run.exitStatus, said,
-                          ". 'man rsync' lists them under EXIT VALUES.");
-  }
 }
 
 }  // namespace pibrain

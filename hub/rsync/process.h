@@ -11,6 +11,13 @@
 
 namespace pibrain {
 
+// rsync(1), EXIT VALUES, and what a shell says when it cannot run it.
+namespace rsync_exit {
+constexpr int SYNTAX = 1, INCOMPATIBLE = 2, UNSUPPORTED = 4, FILE_IO = 11, BROKE_OFF = 12,
+              PARTIAL = 23, VANISHED = 24, IDLE = 30, NO_CONNECTION = 35, NOT_EXECUTABLE = 126,
+              NO_COMMAND = 127;
+}
+
 struct RsyncRun {
   RsyncOutput output;
   std::string login;   // what ssh wrote until rsync began on the spoke
@@ -30,6 +37,10 @@ bool rsyncKnows(const std::string& option);
 RsyncRun runRsync(const std::vector<std::string>& options, int held, const SshTarget* target,
                   Progress& progress);
 
+// Whether it was ssh that did not get there. rsync passes on its exit status, or says that the
+// conversation broke off.
+bool sshFailed(const RsyncRun& run);
+
 // Whether the server turned the connection away, which it may not do a moment later.
 bool wasTurnedAway(const SshTarget* target, const RsyncRun& run);
 
@@ -41,9 +52,5 @@ struct Unwritten {
   int error = 0;  // errno
 };
 std::optional<Unwritten> unwrittenFile(const RsyncRun& run, const std::string& mirror);
-
-// Why rsync ended so, for a person (P8). Of 0 and 24 (files vanished meanwhile) there is nothing to
-// explain.
-std::string explainRsync(const SpokeConfig& spoke, const SshTarget* target, const RsyncRun& run);
 
 }  // namespace pibrain

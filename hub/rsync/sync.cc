@@ -24,6 +24,7 @@
 #include "hub/mirror/deletion.h"
 #include "hub/mirror/mirror.h"
 #include "hub/mirror/readable.h"
+#include "hub/rsync/explain.h"
 #include "hub/rsync/folding.h"
 #include "hub/rsync/name-list.h"
 #include "hub/rsync/process.h"
@@ -38,8 +39,6 @@
 namespace pibrain {
 
 namespace {
-
-constexpr int VANISHED = 24;  // rsync(1): source files vanished before they could be transferred
 
 using Kind = RsyncOutput::Kind;
 
@@ -237,7 +236,7 @@ class RsyncSync {
     for (auto& one : runs) take(one);
     std::string refusal;
     if (good && deleting_) refusal = deleteGone(mirror);
-    Mirror::Left left{{}, !good || ran.exitStatus == VANISHED};
+    Mirror::Left left{{}, !good || ran.exitStatus == rsync_exit::VANISHED};
     for (auto& [path, why] : unwritten_) left.paths.insert(path);
     mirror.finish(left);
     expire();
@@ -378,9 +377,9 @@ class RsyncSync {
   }
 
   static bool saysNotADirectory(const RsyncRun& run) {
-    constexpr int PARTIAL = 23;  // rsync(1): partial transfer due to error
     std::vector<std::string> lines = absl::StrSplit(run.errors, '\n', absl::SkipEmpty());
-    return run.exitStatus == PARTIAL && std::all_of(lines.begin(), lines.end(), [](auto& line) {
+    return run.exitStatus == rsync_exit::PARTIAL &&
+           std::all_of(lines.begin(), lines.end(), [](auto& line) {
              return line.starts_with("rsync error: ") || line.ends_with("Not a directory (20)");
            });
   }
@@ -393,7 +392,7 @@ class RsyncSync {
                        "--files-from=" + names.path()},
                       held);
     std::unordered_set<std::string> there;
-    if (look.exitStatus == VANISHED) return {paths.begin(), paths.end()};
+    if (look.exitStatus == rsync_exit::VANISHED) return {paths.begin(), paths.end()};
     if (!look.output.ended || (look.exitStatus != 0 && !saysNotADirectory(look))) {
       refusal = "nothing was deleted, because the spoke could not be read whole";
     }
@@ -404,7 +403,7 @@ class RsyncSync {
   std::vector<std::string> goneAt(const RsyncRun& look, uint64_t mirrored, std::string& refusal) {
     std::vector<std::string> gone;
     // There is nothing to put right: a later run finds at rest what went away while it was read.
-    if (look.exitStatus == VANISHED && look.output.ended) return gone;
+    if (look.exitStatus == rsync_exit::VANISHED && look.output.ended) return gone;
     if (look.exitStatus != 0 || !look.output.ended) {
       refusal = "nothing was deleted, because the spoke could not be read whole";
       return gone;
@@ -418,7 +417,7 @@ class RsyncSync {
   }
 
   static bool goodEnd(const RsyncRun& ran) {
-    return (ran.exitStatus == 0 || ran.exitStatus == VANISHED) && ran.output.ended;
+    return (ran.exitStatus == 0 || ran.exitStatus == rsync_exit::VANISHED) && ran.output.ended;
   }
 
   void requireGood(const RsyncRun& ran) const {
@@ -594,7 +593,7 @@ class RsyncSync {
     if (ran.output.skipped > 0) {
       warn(absl::StrCat("symlinks and special files were skipped: ", ran.output.skipped));
     }
-    if (ran.exitStatus == VANISHED) {
+    if (ran.exitStatus == rsync_exit::VANISHED) {
       warn("some files went away while they were read; the next run sees what became of them");
     }
   }
