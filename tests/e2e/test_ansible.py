@@ -8,6 +8,7 @@ import unittest
 
 import fleet
 import harness
+import tiers
 
 ANSIBLE = pathlib.Path(__file__).resolve().parent.parent.parent / "deploy/ansible"
 

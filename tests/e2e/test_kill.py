@@ -9,9 +9,10 @@ import time
 import unittest
 
 import harness
+import tiers
 from faults import LARGE_TAIL, STAGING, FaultCase, another_filesystem, contents
 
-ROUNDS = int(os.environ.get("PIBRAIN_KILL_ROUNDS", "100"))
+ROUNDS = int(os.environ.get("PIBRAIN_KILL_ROUNDS", tiers.rounds(100, 14)))
 
 
 BUSY = b"p/busy.log"
@@ -104,8 +105,11 @@ class Kill(FaultCase):
     def kill_rounds(self, find, staged=False):
         """Kills at instants spread evenly over a run. `find`: the pid to kill, or None as long as
         there is none. `staged`: it leaves incomplete files at times."""
+        print(f"{self._testMethodName}: again with {tiers.again()}", flush=True)
         order = list(range(ROUNDS))
-        self.rng.shuffle(order)
+        # Within each slot at any instant, which is another in each run.
+        within = tiers.seeded(self.id())
+        within.shuffle(order)
         for number, slot in enumerate(order + order):
             # On a machine that was busy when the run was timed, many come too late: then there are more of them.
             if number >= ROUNDS and self.seen["in time"] > ROUNDS * 0.6:
@@ -113,7 +117,7 @@ class Kill(FaultCase):
             self.change()
             self.start_busy()
             source = contents(self.source)
-            self.seen["in time"] += self.killed_run(find, (slot + 0.5) / ROUNDS)
+            self.seen["in time"] += self.killed_run(find, (slot + within.random()) / ROUNDS)
             self.look(self.assert_promised(source), source)
             # In between the next run meets what an interrupted one left, and more changes.
             if number % 2 or number >= ROUNDS - 1:

@@ -11,12 +11,14 @@ import unittest
 
 import fleet
 import harness
+import tiers
 
 # Each runs `-c COMMAND`, as sshd has it do. Those of the restricted kind are apart.
 SHELLS = {name: found.split() for name, found in {
     "dash": "dash", "bash": "bash", "posix": "bash --posix", "tcsh": "tcsh", "csh": "bsd-csh", "fish": "fish", "zsh": "zsh",
     "zsh with all globs": "zsh -o extendedglob -o magicequalsubst", "mksh": "mksh", "ksh93": "ksh93", "busybox": "busybox sh",
     "nu": "nu"}.items() if shutil.which(found.split()[0])}  # not in Debian: nu (0.108 passes)
+LOGIN_SHELLS = [(name, shell) for name, shell in SHELLS.items() if len(shell) == 1]
 ODD = "it's o!d \"pl@ce\" \\ $HOME `id` *?[x] {a,b} ~ ^ # & ; | < > ( ) = % é"
 
 
@@ -108,9 +110,7 @@ class Login(fleet.FleetCase):
         self.assertFalse(self.fleet.config.exists())
 
     def test_the_whole_way(self):
-        for name, shell in SHELLS.items():
-            if len(shell) > 1:
-                continue
+        for name, shell in tiers.sweep("shells", LOGIN_SHELLS, 3):
             with self.subTest(shell=name):
                 box = self.machine(shutil.which(shell[0]))
                 before = box.files()
@@ -132,9 +132,7 @@ class Login(fleet.FleetCase):
 
     def test_a_key_that_is_not_locked_down(self):
         """Its command is the hub's, and has any root, too; the agent is on PATH there."""
-        for name, shell in SHELLS.items():
-            if len(shell) > 1:
-                continue
+        for name, shell in tiers.sweep("shells", LOGIN_SHELLS, 3):
             with self.subTest(shell=name):
                 box = self.machine(shutil.which(shell[0]), options=[f"SetEnv PATH={harness.BIN}:/usr/bin:/bin"])
                 sessions = box.home / ODD

@@ -10,6 +10,7 @@ import time
 import unittest
 
 import harness
+import tiers
 from harness import HubCase
 
 CLONE_NEWNET = 0x40000000
@@ -37,14 +38,15 @@ class Stress(HubCase):
         super().tearDown()
 
     def test_a_gibibyte_under_rekeying(self):
+        mebibytes = tiers.rounds(1024, 128)
         path = self.source / "p" / "large.jsonl"
         path.parent.mkdir()
         with open(path, "wb") as out:
-            for _ in range(64):
+            for _ in range(mebibytes // 16):
                 out.write(os.urandom(16 << 20))
         self.age(path)
-        self.assertEqual(self.sync_one()["bytesLiteral"], 1 << 30)
-        self.assertGreater(self.sshd.log.read_text().count("SSH2_MSG_NEWKEYS received"), 900)
+        self.assertEqual(self.sync_one()["bytesLiteral"], mebibytes << 20)
+        self.assertGreater(self.sshd.log.read_text().count("SSH2_MSG_NEWKEYS received"), mebibytes * 0.9 - 20)
         subprocess.run(["cmp", path, self.mirror / "p" / "large.jsonl"], check=True)
 
     def test_tiny_buffers_while_rekeying(self):
@@ -112,7 +114,7 @@ class Faults(HubCase):
         """From the greeting to the agent's first words: blamed neither on the key nor on the agent."""
         messages = set()
         for fault in ("reset", "fin"):
-            for after in range(0, 3800, 60):
+            for after in tiers.sweep(f"{fault} after so many bytes", range(0, 3800, 60), 16):
                 with self.subTest(f"{fault} after {after}"), self.relay(fault, after):
                     message = self.fails_in_time(15)
                     self.assertRegex(message, r"closed the connection before its SSH greeting, several times|"
@@ -130,7 +132,7 @@ class Faults(HubCase):
         self.write_config([self.spoke(ssh="openssh", rsync_options={"timeout_seconds": 3})])
         lost = 0
         for fault in ("reset", "fin"):
-            for after in range(0, 3800, 200):
+            for after in tiers.sweep(f"{fault} of openssh after so many bytes", range(0, 3800, 200), 8):
                 with self.subTest(f"{fault} after {after}"), self.relay(fault, after):
                     message = self.fails_in_time(15)
                     self.assertRegex(message, "ssh could not connect to|before its SSH greeting|broke off at the step 'command'|"
@@ -141,7 +143,7 @@ class Faults(HubCase):
     def test_a_cut_at_the_second_key(self):
         """The first one needs a passphrase, and was never offered."""
         locked = harness.keygen(self.dir / "locked", passphrase="x")
-        for after in range(1200, 2000, 50):
+        for after in tiers.sweep("reset at the second key", range(1200, 2000, 50), 5):
             with self.subTest(after), self.relay("reset", after):
                 config = self.sshd.ssh_config
                 config.write_text(config.read_text().replace("IdentityFile", f"IdentityFile {locked}\n    IdentityFile", 1))
