@@ -32,10 +32,10 @@ class Agents(unittest.TestCase):
     def test_a_build_from_another_place_is_the_same(self):
         """Of this machine's agent alone, and with nothing but it configured."""
         cache = (PROJECT / "build/release/CMakeCache.txt").read_text()
-        unity = re.findall(r"^CMAKE_UNITY_BUILD:\w+=(\w+)$", cache, re.M) or ["OFF"]
+        quick = re.findall(r"^PIBRAIN_QUICK_BUILD:\w+=(\w+)$", cache, re.M) or ["OFF"]
         copy = self.copy()
         for command in (["cmake", "-S", copy, "-B", copy / "build", "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DPIBRAIN_AGENT_ONLY=ON",
-                         "-DPIBRAIN_STATIC_AGENT=ON", "-DPIBRAIN_STATIC_LIBRARIES=ON", f"-DCMAKE_UNITY_BUILD={unity[0]}"],
+                         "-DPIBRAIN_STATIC_AGENT=ON", "-DPIBRAIN_STATIC_LIBRARIES=ON", f"-DPIBRAIN_QUICK_BUILD={quick[0]}"],
                         ["cmake", "--build", copy / "build", "--parallel", "2"]):
             done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             self.assertEqual(done.returncode, 0, done.stdout[-3000:])
