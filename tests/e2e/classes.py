@@ -2,7 +2,7 @@
 
 usage: classes.py                  prints SUITE CLASS SECONDS for each, where SECONDS is from costs.txt
        classes.py --check SUITE…   holds what it finds against what unittest finds, and against the suites that CMake has
-       classes.py --measured DIR   writes costs.txt anew from the times that ctest noted in the build directory DIR
+       classes.py --measured DIR   writes costs.txt anew from ctest's log in the build directory DIR
 """
 import ast
 import importlib
@@ -77,12 +77,11 @@ def check(registered):
 
 
 def measured(directory):
-    """ctest's notes: NAME RUNS SECONDS. What it did not run keeps what it cost before."""
+    """What was not run keeps what it cost before."""
     known = costs()
-    for line in (pathlib.Path(directory) / "Testing/Temporary/CTestCostData.txt").read_text().splitlines():
-        found = re.fullmatch(r"e2e\.(\w+\.\w+) \d+ ([\d.]+)", line)
-        if found and float(found[2]) > 0:
-            known[found[1]] = float(found[2])
+    log = (pathlib.Path(directory) / "Testing/Temporary/LastTest.log").read_text(errors="replace")
+    for name, seconds in re.findall(r"^\d+/\d+ Testing: e2e\.(\w+\.\w+)$.*?^Test time = +([\d.]+) sec$", log, re.M | re.S):
+        known[name] = float(seconds)
     there = {f"{suite}.{name}" for suite, path in suites().items() for name in tests_of(path)}
     COSTS.write_text("# Seconds that each class of tests takes in the short tier, for the order in which ctest starts them:\n"
                      "# `python3 tests/e2e/classes.py --measured build/release` after a run.\n" +

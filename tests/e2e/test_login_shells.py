@@ -88,8 +88,8 @@ class Words(unittest.TestCase):
         self.assertIn(f'command="{harness.AGENT} --root=/s" ssh-ed25519 ', done.stdout)
 
 
-class Login(fleet.FleetCase):
-    """A machine whose accounts have these shells, and the hub's whole way with it."""
+class LoginCase(fleet.FleetCase):
+    """A machine whose accounts have these shells."""
 
     def machine(self, shell, start_up=None, **options):
         box = self.fleet.add(shell, noise=False, **options)
@@ -108,6 +108,10 @@ class Login(fleet.FleetCase):
         self.assertEqual(box.files(), before)
         self.assertFalse((box.home / ".local").exists())
         self.assertFalse(self.fleet.config.exists())
+
+
+class Login(LoginCase):
+    """The hub's whole way with it."""
 
     def test_the_whole_way(self):
         for name, shell in tiers.sweep("shells", LOGIN_SHELLS, 3):
@@ -179,6 +183,10 @@ class Login(fleet.FleetCase):
             self.assertIn(words, done.stderr)
             self.assertEqual(box.authorized.read_bytes(), box.before)
             self.assertFalse((box.home / ".local").exists())
+
+
+class Hanging(LoginCase):
+    """What the hub waits for, and for how long."""
 
     def test_a_start_up_file_that_starts_another_shell(self):
         """zsh can read the script like sh; csh cannot, and reads none of it."""
