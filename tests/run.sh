@@ -23,8 +23,6 @@ for preset in "$@"; do
   esac
 done
 
-# Those who test wait most of the time: for timeouts, for the disk, for each other.
-jobs=$(($(nproc) * 3))
 # One for all, so that one number repeats this run.
 seed=${PIBRAIN_TEST_SEED:-$(($(od -An -N3 -tu4 /dev/urandom)))}
 export PIBRAIN_TEST_SEED="$seed"
@@ -47,6 +45,9 @@ run_tests() {
   preset=$1
   shift
   say "$preset: test"
+  # They wait most of the time: for timeouts, for the disk, for each other. With a sanitizer less so.
+  jobs=$(($(nproc) * 3))
+  [ "$preset" = release ] || jobs=$(($(nproc) * 2))
   ctest --preset "$preset" -j "$jobs" "$@" || failed="$failed $preset"
   awk '/^[0-9]+\/[0-9]+ Test: / { test = $3 } /^OK \(|^FAILED \(/ && /skipped=/ { print "skipped in " test ": " $0 }' \
     "build/$preset/Testing/Temporary/LastTest.log"

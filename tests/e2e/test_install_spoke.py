@@ -61,7 +61,7 @@ class InstallSpoke(fleet.FleetCase):
     def test_install_twice_and_uninstall(self):
         harness.sessions.make(self.spoke.sessions, 5, seed=1)
         before = self.spoke.files()
-        for shell in SHELLS:
+        for shell in tiers.sweep("shells", SHELLS, 2):
             with self.subTest(shell=shell):
                 said = self.install("--print", shell=shell)
                 self.assertIn("would put the agent", said)
@@ -206,7 +206,7 @@ class InstallSpoke(fleet.FleetCase):
     def test_a_lock_that_was_left_behind(self):
         lock = self.spoke.authorized.with_name(".pi-brain-lock")
         keys = [harness.keygen(self.dir / f"key{i}") for i in range(8)]
-        for _ in range(6):
+        for _ in range(tiers.rounds(6, 2)):
             lock.symlink_to(f"{os.uname().nodename}:999999")
             runs = [subprocess.Popen(["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", "dash", SCRIPT, "--key",
                                       f"{key}.pub", "--agent", harness.AGENT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -317,7 +317,7 @@ class Add(OneSpoke):
         self.fleet.config.parent.mkdir()
         end = "...\n# the end\n"
         self.fleet.config.write_text("daemon: {x: 1}\n" + end)
-        for name in ("007", "no", "12:30:45", "<<", "büro: 1", "~"):
+        for name in tiers.sweep("names", ("007", "no", "12:30:45", "<<", "büro: 1", "~"), 2):
             with self.subTest(name=name):
                 path = str(self.home / f"mirror # {name}")
                 self.spoke("add", "--path", path, "--key", "~/.ssh/1_000", "--", name, "root@box01")
