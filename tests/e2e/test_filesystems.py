@@ -494,6 +494,7 @@ class SpokeOnAnother(FilesystemCase):
             self.assertIn("\u20ac\u20ac", error)
             self.assertEqual((self.mirror / "p/short.jsonl").read_bytes(), line("short"))
         finally:
+            harness.wait_for(lambda: not harness.descendants(self.sshd.process.pid), what="the agent's end")
             subprocess.run(["umount", disk], check=True)
 
 
