@@ -5,7 +5,7 @@
 #   without arguments  the short tier, in some 12 minutes on two cores: every suite in its short form in the release
 #                      build; unit tests, mirror, ssh, hostile peers, stream and the fuzz corpora with sanitizers
 #   --full             all there is, in hours: the sweeps whole, ThreadSanitizer, fuzzing, aarch64 under qemu, Debian 13
-#   PRESET…            of the tier, only these: release asan, and with --full also tsan fuzz debian13
+#   PRESET…            of the tier, only these: release asan debug, and with --full also tsan fuzz debian13
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -17,7 +17,7 @@ if [ $# -eq 0 ]; then
 fi
 for preset in "$@"; do
   case $full/$preset in
-    */release | */asan | 1/tsan | 1/fuzz | 1/debian13) ;;
+    */release | */asan | */debug | 1/tsan | 1/fuzz | 1/debian13) ;;
     */tsan | */fuzz | */debian13) echo "tests/run.sh: $preset is in the full tier: tests/run.sh --full $preset" >&2; exit 2 ;;
     *) echo "tests/run.sh: no such preset: $preset (see the head of this file)" >&2; exit 2 ;;
   esac
