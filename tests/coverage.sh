@@ -11,6 +11,7 @@ deploy/install-build-deps.sh --coverage
 cmake --preset coverage
 cmake --build --preset coverage
 rm -rf build/coverage/profiles
+export PIBRAIN_TEST_FULL="${PIBRAIN_TEST_FULL:-1}"
 status=0
 ctest --preset coverage -j "$(nproc)" "$@" || status=$?
 

@@ -46,12 +46,12 @@ inside='
   shift
   pivot_root . run/before
   umount -l run/before
-  /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+  /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 PIBRAIN_TEST_FULL="${PIBRAIN_TEST_FULL:-1}" PIBRAIN_TEST_SEED="${PIBRAIN_TEST_SEED:-1}" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     sh -euc "
       cd /src/pi-brain
       deploy/install-build-deps.sh
       cmake --preset release
       cmake --build --preset release
-      exec ctest --preset release \"\$@\"" sh "$@"'
+      exec ctest --preset release -j \"\$(nproc)\" \"\$@\"" sh "$@"'
 # A list of processes of its own: nothing of it outlives it.
 unshare --mount --pid --fork sh -euc "$inside" sh "$root" "$@"

@@ -1,27 +1,86 @@
 #!/bin/sh
-# Install what is needed, build, and run every test: all of them in the release build and under
-# AddressSanitizer + UndefinedBehaviorSanitizer, the honest end-to-end ones under ThreadSanitizer
-# too; and run the fuzz harnesses for a minute each.
+# Install what is needed, build, and test. tests/README.md says what the tiers have, and how to read a failure.
 #
-# usage: tests/run.sh [PRESET…]      presets: release asan tsan fuzz debug (default: the first four)
+# usage: tests/run.sh [--full] [PRESET…]
+#   without arguments  the short tier, in some 12 minutes on two cores: every suite in its short form in the release
+#                      build; unit tests, mirror, ssh, hostile peers, stream and the fuzz corpora with sanitizers
+#   --full             all there is, in hours: the sweeps whole, ThreadSanitizer, fuzzing, aarch64 under qemu, Debian 13
+#   PRESET…            of the tier, only these: release asan debug, and with --full also tsan fuzz debian13
 set -eu
 cd "$(dirname "$0")/.."
 
-deploy/install-build-deps.sh
-
-[ $# -gt 0 ] || set -- release asan tsan fuzz
+full=
+[ "${1:-}" != --full ] || { full=1; shift; }
+if [ $# -eq 0 ]; then
+  set -- release asan
+  [ -z "$full" ] || set -- "$@" tsan fuzz debian13
+fi
 for preset in "$@"; do
-  if [ "$preset" = fuzz ]; then
-    echo "=== fuzz"
-    tests/fuzz/run.sh
-    continue
-  fi
-  echo "=== $preset: build"
-  cmake --preset "$preset" -DPIBRAIN_WARNINGS_AS_ERRORS=ON
-  cmake --build --preset "$preset"
-  echo "=== $preset: test"
-  case $preset in
-    tsan) ctest --preset tsan -j "$(nproc)" -R '^e2e' -E hostile ;;
-    *) ctest --preset "$preset" -j "$(nproc)" ;;
+  case $full/$preset in
+    */release | */asan | */debug | 1/tsan | 1/fuzz | 1/debian13) ;;
+    */tsan | */fuzz | */debian13) echo "tests/run.sh: $preset is in the full tier: tests/run.sh --full $preset" >&2; exit 2 ;;
+    *) echo "tests/run.sh: no such preset: $preset (see the head of this file)" >&2; exit 2 ;;
   esac
 done
+
+# One for all, so that one number repeats this run.
+seed=${PIBRAIN_TEST_SEED:-$(($(od -An -N3 -tu4 /dev/urandom)))}
+export PIBRAIN_TEST_SEED="$seed"
+tier=short quick=ON
+if [ -n "$full" ]; then
+  # Nor is an #include that is missing hidden.
+  tier=full quick=OFF
+  export PIBRAIN_TEST_FULL=1
+fi
+echo "=== $tier tier, seed $seed: PIBRAIN_TEST_SEED=$seed repeats its choices"
+
+deploy/install-build-deps.sh
+
+began=$(date +%s)
+say() { echo "=== $(($(date +%s) - began)) s: $*"; }
+
+failed=
+# run_tests PRESET [CTEST-OPTION…]: goes on after a failure; says what was skipped.
+run_tests() {
+  preset=$1
+  shift
+  say "$preset: test"
+  # They wait most of the time: for timeouts, for the disk, for each other. With a sanitizer less so.
+  jobs=$(($(nproc) * 3))
+  [ "$preset" = release ] || jobs=$(($(nproc) * 2))
+  ctest --preset "$preset" -j "$jobs" "$@" || failed="$failed $preset"
+  awk '/^[0-9]+\/[0-9]+ Test: / { test = $3 } /^OK \(|^FAILED \(/ && /skipped=/ { print "skipped in " test ": " $0 }' \
+    "build/$preset/Testing/Temporary/LastTest.log"
+}
+
+for preset in "$@"; do
+  case $preset in
+    debian13)
+      say "Debian 13"
+      tests/debian13.sh || failed="$failed debian13"
+      continue
+      ;;
+    fuzz)
+      say "fuzz"
+      tests/fuzz/run.sh || failed="$failed fuzz"
+      continue
+      ;;
+  esac
+  say "$preset: build"
+  cmake --preset "$preset" -DPIBRAIN_WARNINGS_AS_ERRORS=ON -DPIBRAIN_QUICK_BUILD="$quick"
+  if [ "$preset" = asan ] && [ -z "$full" ]; then
+    cmake --build --preset asan --target short-tests
+  else
+    cmake --build --preset "$preset"
+  fi
+  case $full/$preset in
+    1/tsan) run_tests tsan -R '^e2e' -E 'hostile|e2e\.classes' ;;
+    1/*) run_tests "$preset" ;;
+    *) run_tests "$preset" -L '^short$' ;;
+  esac
+done
+if [ -n "$failed" ]; then
+  say "FAILED:$failed"
+  exit 1
+fi
+say "all passed"

@@ -9,6 +9,7 @@ import time
 import unittest
 
 import harness
+import tiers
 from faults import FaultCase, contents, lines
 
 YEAR = 365 * 86400
@@ -72,7 +73,8 @@ class Clock(ClockCase):
         later one takes away, whatever the clock says that its age is."""
         for method in self.each_method():
             self.make(6)
-            for self.fake in ("-3600", "+3600", "-10y", "+3", "-3", "-60d", "+10y", "", "-1", "-10y", "+10y"):
+            jumps = ("-3600", "+3600", "-10y", "+3", "-3", "-60d", "+10y", "", "-1", "-10y", "+10y")
+            for self.fake in tiers.sweep(f"jumps by {method}", jumps, 5):
                 with self.subTest(self.fake, method=method):
                     self.begin_anew()
                     report = self.everything_changes()
@@ -162,8 +164,8 @@ class Clock(ClockCase):
         """Neither one that is ahead, nor the right one after one that was behind when files were archived, nor
         after one that was ahead. Two versions of one file and a deleted one, each time."""
         for method in self.each_method():
-            for archiving, later in (("", "+2y"), ("-60d", ""), ("-2y", ""), ("-2y", "+2y"), ("+2y", ""),
-                                     ("-60d", "-20d"), ("", "-2y")):
+            clocks = (("", "+2y"), ("-60d", ""), ("-2y", ""), ("-2y", "+2y"), ("+2y", ""), ("-60d", "-20d"), ("", "-2y"))
+            for archiving, later in tiers.sweep(f"clocks by {method}", clocks, 3):
                 with self.subTest(archiving=archiving, later=later, method=method):
                     self.fake = ""
                     self.begin_anew()

@@ -8,6 +8,7 @@ import unittest
 
 import harness
 import test_servers
+import tiers
 from harness import HubCase
 
 # An agent with a sanitizer in it has no sandbox, and the doctor says so.
@@ -153,7 +154,7 @@ class Doctor(HubCase):
                            '  "") exec /bin/sh;;\nesac\nexec /bin/sh -c "$SSH_ORIGINAL_COMMAND"\n')
         wrapper.chmod(0o755)
         agent = f'restrict,command="{harness.AGENT} --root={self.source}" '
-        for number, (options, line, may) in enumerate((
+        for number, (options, line, may) in enumerate(tiers.sweep("servers", (
                 ([], f'restrict,command="{wrapper}" ', "run other commands and open a shell."),
                 (["MaxSessions 1"], f'restrict,command="{wrapper}" ', "run other commands and open a shell."),
                 ([f"ForceCommand {wrapper}"], agent, "run other commands and open a shell."),
@@ -161,7 +162,7 @@ class Doctor(HubCase):
                  "run other commands, open a shell, have a terminal, forward connections and listen for connections|"
                  "run other commands, open a shell, have a terminal, forward connections, listen for connections and forward an SSH agent"),
                 (["ForceCommand internal-sftp"], agent, None),
-                (["MaxSessions 1"], agent, ""))):
+                (["MaxSessions 1"], agent, "")), 3)):
             sshd = harness.Sshd(self.dir / f"sshd{number}", options)
             try:
                 sshd.authorized_keys.write_text(line + pathlib.Path(f"{sshd.key}.pub").read_text())
@@ -198,7 +199,7 @@ class Doctor(HubCase):
     def test_commands_that_show_in_other_ways(self):
         """Wrappers that run what is asked for, hide what it writes, or let through what has a harmless name."""
         asked, agent = "$SSH_ORIGINAL_COMMAND", f"exec {harness.AGENT} --root={self.source}"
-        for number, script in enumerate((
+        for number, script in enumerate(tiers.sweep("wrappers", (
                 f'[ -z "{asked}" ] || sh -c "{asked}" >/dev/null 2>&1; {agent}',
                 f'[ -z "{asked}" ] || nohup sh -c "{asked}" >/dev/null 2>&1 & {agent}',
                 f'case "{asked}" in pi-brain-agent*) {agent} ;; esac; sh -c "{asked}" >/dev/null 2>&1',
@@ -206,7 +207,7 @@ class Doctor(HubCase):
                 f'case "{asked}" in "rsync --server "*) exec {asked} ;; esac; {agent}',
                 f'case "{asked}" in "scp -f "*) exec {asked} ;; esac; {agent}',
                 f'case "{asked}" in "cat "*) exec {asked} ;; esac; {agent}',
-                f'case "{asked}" in pi-brain-agent* | *[!a-z]*) {agent} ;; esac; exec {asked}')):
+                f'case "{asked}" in pi-brain-agent* | *[!a-z]*) {agent} ;; esac; exec {asked}'), 3)):
             wrapper = self.dir / f"wrapper{number}"
             wrapper.write_text(f"#!/bin/sh\n{script}\n")
             wrapper.chmod(0o755)

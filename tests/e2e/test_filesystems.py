@@ -466,6 +466,14 @@ class Others(FilesystemCase):
         doctor = self.pi_brain("sync", "doctor").stdout
         self.assertIn("others may read 1 file of the mirror", doctor)
 
+
+class SpokeOnAnother(FilesystemCase):
+    @classmethod
+    def setUpClass(cls):
+        # sshd, and with it the agent, has to see what is mounted.
+        mounts.use_private_mounts()
+        super().setUpClass()
+
     def test_a_name_that_is_too_long(self):
         """NTFS has names of 255 UTF-16 units: 765 bytes."""
         file = self.dir / "ntfs.img"
@@ -486,6 +494,7 @@ class Others(FilesystemCase):
             self.assertIn("\u20ac\u20ac", error)
             self.assertEqual((self.mirror / "p/short.jsonl").read_bytes(), line("short"))
         finally:
+            harness.wait_for(lambda: not harness.descendants(self.sshd.process.pid), what="the agent's end")
             subprocess.run(["umount", disk], check=True)
 
 

@@ -3,6 +3,7 @@ import os
 import subprocess
 import unittest
 
+import tiers
 from harness import AGENT, HubCase
 
 MIB = 1 << 20
@@ -53,10 +54,12 @@ class Footprint(HubCase):
         self.assertLessEqual(self.peak(), 16 * MIB)
 
     def test_two_gigabytes_in_one_file(self):
+        """Many times what it may take of memory, in the short tier as well."""
+        mebibytes = tiers.rounds(2048, 512)
         path = self.source / "huge.jsonl"
         block = os.urandom(MIB)
         with open(path, "wb") as out:
-            for number in range(2048):
+            for number in range(mebibytes):
                 out.write(number.to_bytes(8, "big") + block[8:])
         self.age(path)
         self.assertEqual(self.counts(), {"new": 1})
@@ -67,7 +70,7 @@ class Footprint(HubCase):
         self.assertEqual(self.counts(), {"grown": 1})
         self.assertLessEqual(self.peak(), 24 * MIB)
         with open(path, "r+b") as out:
-            out.seek(1 << 30)
+            out.seek(mebibytes // 2 * MIB)
             out.write(b"changed in the middle")
         self.age(path)
         report = self.sync_one()

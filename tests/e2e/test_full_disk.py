@@ -4,6 +4,7 @@ import os
 import unittest
 
 import mounts
+import tiers
 from faults import INCOMPLETE, LARGE_TAIL, MIB, FaultCase, contents, lines
 
 
@@ -90,7 +91,7 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
         self.put_on_small_disk("mirror")
         self.make()
         self.small.fill(leave=2 * MIB)
-        for name, size in (("p/holes.bin", 1 << 30), ("p/nothing.bin", 100 * MIB)):
+        for name, size in (("p/holes.bin", tiers.rounds(1024, 200) * MIB), ("p/nothing.bin", 100 * MIB)):
             os.truncate(self.write(name, b"x\n"), size)
             self.age(self.source / name)
         self.settle()

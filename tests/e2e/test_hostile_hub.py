@@ -12,6 +12,7 @@ import threading
 import time
 import unittest
 
+import tiers
 from harness import AGENT, HubCase, agents_below, free_port, keygen, kill, ssh_agent, wait_for
 
 HOSTILE_HUB = os.environ["PIBRAIN_TEST_HOSTILE_HUB"]
@@ -141,7 +142,8 @@ class HostileHub(HubCase):
         return says
 
     def hostile_both(self, case):
-        return [self.hostile(case), self.hostile(case, limit=64), self.hostile(case, ssh=True)]
+        ways = ({}, {"limit": 64}, {"ssh": True})
+        return [self.hostile(case, **way) for way in tiers.sweep(f"ways of {case}", ways, 2)]
 
     @staticmethod
     def outcome(says, name):
@@ -206,10 +208,10 @@ class HostileHub(HubCase):
         self.hostile("million-ids", limit=64)
 
     def test_too_much_at_once(self):
-        for case in ("many-scans", "many-pulls", "many-sessions", "unread-answers", "unread-hellos", "prefix-lies"):
-            for limit in (512, 64):
-                with self.subTest(case, limit=limit):
-                    self.hostile(case, limit=limit)
+        cases = ("many-scans", "many-pulls", "many-sessions", "unread-answers", "unread-hellos", "prefix-lies")
+        for case, limit in tiers.sweep("too much", [(case, limit) for limit in (512, 64) for case in cases], 6):
+            with self.subTest(case, limit=limit):
+                self.hostile(case, limit=limit)
         self.hostile("many-sessions", ssh=True)
         self.hostile("unread-answers", ssh=True)
 
@@ -286,18 +288,23 @@ class HostileHub(HubCase):
 
     def forwarding(self, *options, port=None, check=None):
         """Holds a connection with these options; `check` is told its process."""
-        client = subprocess.Popen(["ssh", "-F", self.sshd.ssh_config, "-o", "BatchMode=yes", "-o",
-                                   "ExitOnForwardFailure=no", "-v", *options, "spoke"], stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        said = self.dir / "said"
+        with open(said, "wb") as errors:
+            client = subprocess.Popen(["ssh", "-F", self.sshd.ssh_config, "-o", "BatchMode=yes", "-o",
+                                       "ExitOnForwardFailure=no", "-v", *options, "spoke"], stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, stderr=errors)
         try:
-            time.sleep(1)
+            # By then it listens, and the server has answered.
+            signs = ["Entering interactive session", *["remote forward "] * ("-R" in options)]
+            wait_for(lambda: all(sign in said.read_text().replace("remote port forwarding failed", "remote forward ") for sign in signs),
+                     what="the forwarding")
             if check:
                 check()
         finally:
             kill(client.pid)
-        out, err = client.communicate(timeout=20)
+        out, _ = client.communicate(timeout=20)
         self.assertNotIn(MARKER, out)
-        return err.decode()
+        return said.read_text()
 
     def connect_through(self, port, first=b""):
         with socket.create_connection(("127.0.0.1", port), 5) as s:

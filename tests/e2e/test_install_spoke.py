@@ -10,6 +10,7 @@ import unittest
 
 import fleet
 import harness
+import tiers
 
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "deploy/install-spoke.sh"
 SHELLS = (["dash"], ["busybox", "sh"], ["bash", "--posix"], ["mksh"], ["ksh93"], ["zsh"])
@@ -60,7 +61,7 @@ class InstallSpoke(fleet.FleetCase):
     def test_install_twice_and_uninstall(self):
         harness.sessions.make(self.spoke.sessions, 5, seed=1)
         before = self.spoke.files()
-        for shell in SHELLS:
+        for shell in tiers.sweep("shells", SHELLS, 2):
             with self.subTest(shell=shell):
                 said = self.install("--print", shell=shell)
                 self.assertIn("would put the agent", said)
@@ -205,7 +206,7 @@ class InstallSpoke(fleet.FleetCase):
     def test_a_lock_that_was_left_behind(self):
         lock = self.spoke.authorized.with_name(".pi-brain-lock")
         keys = [harness.keygen(self.dir / f"key{i}") for i in range(8)]
-        for _ in range(6):
+        for _ in range(tiers.rounds(6, 2)):
             lock.symlink_to(f"{os.uname().nodename}:999999")
             runs = [subprocess.Popen(["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", "dash", SCRIPT, "--key",
                                       f"{key}.pub", "--agent", harness.AGENT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -467,7 +468,7 @@ class InstallSpoke(fleet.FleetCase):
 
     def test_killed_at_any_instant(self):
         """The line never starts what is not there, and the next one cleans up."""
-        for after in range(0, 60, 2):
+        for after in tiers.sweep("the script killed after so many ms", range(0, 60, 2), 8):
             process = subprocess.Popen(["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", "dash", SCRIPT, "--key",
                                         f"{self.key}.pub", "--agent", harness.AGENT], stdout=subprocess.DEVNULL,
                                        stderr=subprocess.DEVNULL, start_new_session=True)

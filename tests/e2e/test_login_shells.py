@@ -11,12 +11,14 @@ import unittest
 
 import fleet
 import harness
+import tiers
 
 # Each runs `-c COMMAND`, as sshd has it do. Those of the restricted kind are apart.
 SHELLS = {name: found.split() for name, found in {
     "dash": "dash", "bash": "bash", "posix": "bash --posix", "tcsh": "tcsh", "csh": "bsd-csh", "fish": "fish", "zsh": "zsh",
     "zsh with all globs": "zsh -o extendedglob -o magicequalsubst", "mksh": "mksh", "ksh93": "ksh93", "busybox": "busybox sh",
     "nu": "nu"}.items() if shutil.which(found.split()[0])}  # not in Debian: nu (0.108 passes)
+LOGIN_SHELLS = [(name, shell) for name, shell in SHELLS.items() if len(shell) == 1]
 ODD = "it's o!d \"pl@ce\" \\ $HOME `id` *?[x] {a,b} ~ ^ # & ; | < > ( ) = % é"
 
 
@@ -86,8 +88,8 @@ class Words(unittest.TestCase):
         self.assertIn(f'command="{harness.AGENT} --root=/s" ssh-ed25519 ', done.stdout)
 
 
-class Login(fleet.FleetCase):
-    """A machine whose accounts have these shells, and the hub's whole way with it."""
+class LoginCase(fleet.FleetCase):
+    """A machine whose accounts have these shells."""
 
     def machine(self, shell, start_up=None, **options):
         box = self.fleet.add(shell, noise=False, **options)
@@ -107,10 +109,12 @@ class Login(fleet.FleetCase):
         self.assertFalse((box.home / ".local").exists())
         self.assertFalse(self.fleet.config.exists())
 
+
+class Login(LoginCase):
+    """The hub's whole way with it."""
+
     def test_the_whole_way(self):
-        for name, shell in SHELLS.items():
-            if len(shell) > 1:
-                continue
+        for name, shell in tiers.sweep("shells", LOGIN_SHELLS, 3):
             with self.subTest(shell=name):
                 box = self.machine(shutil.which(shell[0]))
                 before = box.files()
@@ -132,9 +136,7 @@ class Login(fleet.FleetCase):
 
     def test_a_key_that_is_not_locked_down(self):
         """Its command is the hub's, and has any root, too; the agent is on PATH there."""
-        for name, shell in SHELLS.items():
-            if len(shell) > 1:
-                continue
+        for name, shell in tiers.sweep("shells", LOGIN_SHELLS, 3):
             with self.subTest(shell=name):
                 box = self.machine(shutil.which(shell[0]), options=[f"SetEnv PATH={harness.BIN}:/usr/bin:/bin"])
                 sessions = box.home / ODD
@@ -181,6 +183,10 @@ class Login(fleet.FleetCase):
             self.assertIn(words, done.stderr)
             self.assertEqual(box.authorized.read_bytes(), box.before)
             self.assertFalse((box.home / ".local").exists())
+
+
+class Hanging(LoginCase):
+    """What the hub waits for, and for how long."""
 
     def test_a_start_up_file_that_starts_another_shell(self):
         """zsh can read the script like sh; csh cannot, and reads none of it."""

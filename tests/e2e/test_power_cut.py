@@ -14,11 +14,11 @@ import unittest
 
 import harness
 import mounts
+import tiers
 from faults import MIB, FaultCase, contents, lines, stop
 from harness import files_below
 
-CUTS = int(os.environ.get("PIBRAIN_POWER_CUTS", "60"))  # of all tests together, about
-SEED = os.environ.get("PIBRAIN_SEED", "1")
+CUTS = int(os.environ.get("PIBRAIN_POWER_CUTS", tiers.rounds(60, 21)))  # of all tests together, about
 FICLONE = 0x40049409
 BTRFS_IOC_START_SYNC, BTRFS_IOC_WAIT_SYNC = 0x80089418, 0x40089416
 BLOCK = 4096
@@ -56,7 +56,7 @@ class PowerCut(mounts.PrivateMounts, FaultCase):
 
     def setUp(self):
         super().setUp()
-        self.cuts = random.Random(f"{SEED} {self.id()}")
+        self.cuts = tiers.seeded(self.id())
         self.devices = []
         # Below the devices: memory, and on it something that clones files.
         self.memory = mounts.Tmpfs(self.dir / "memory", 4096 * MIB)
@@ -136,8 +136,8 @@ class PowerCut(mounts.PrivateMounts, FaultCase):
                 self.with_power_again()
             except AssertionError as e:
                 # What follows would say little.
-                raise AssertionError(f"seed {SEED}, {what}: {e}") from e
-        print(f"{self.id().rsplit('.', 1)[1]}: seed {SEED}, {rounds} cuts: {self.seen}, runs of {self.duration:.2f} s")
+                raise AssertionError(f"{what}: {e}; again: {tiers.again()}") from e
+        print(f"{self.id().rsplit('.', 1)[1]}: seed {tiers.SEED}, {rounds} cuts: {self.seen}, runs of {self.duration:.2f} s")
         # Otherwise the instants were not what they are meant to be.
         if rounds >= 20:
             self.assertGreater(self.seen["in time"], rounds * 0.1, self.seen)

@@ -666,65 +666,65 @@ class ByRsync(RsyncCase):
         self.assertEqual(set(self.snapshot()), {b"a.jsonl"})
 
 
-if not harness.SANITIZED:  # which does not go with strace
-    class Traced(RsyncCase):
-        def traced(self, calls, command, *arguments):
-            log = self.dir / "trace"
-            done = subprocess.run(
-                ["strace", "-f", "-y", "-qq", "-s", "300", "-v", "-e", "signal=none", "-e", f"trace={calls}", "-o", log,
-                 harness.HUB, "sync", command, "-c", self.config, *arguments],
-                capture_output=True, text=True, env=self.environment())
-            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-            return log.read_text(errors="replace")
+@unittest.skipIf(harness.SANITIZED, "a sanitizer does not go with strace")
+class Traced(RsyncCase):
+    def traced(self, calls, command, *arguments):
+        log = self.dir / "trace"
+        done = subprocess.run(
+            ["strace", "-f", "-y", "-qq", "-s", "300", "-v", "-e", "signal=none", "-e", f"trace={calls}", "-o", log,
+             harness.HUB, "sync", command, "-c", self.config, *arguments],
+            capture_output=True, text=True, env=self.environment())
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return log.read_text(errors="replace")
 
-        def test_what_is_compared_is_the_disks(self):
-            """The kernel's cache is written and dropped for each of the mirror's files, before rsync reads them."""
-            for name in ("a", "b"):
-                self.write(f"{name}.jsonl", b"line\n" * 100)
+    def test_what_is_compared_is_the_disks(self):
+        """The kernel's cache is written and dropped for each of the mirror's files, before rsync reads them."""
+        for name in ("a", "b"):
+            self.write(f"{name}.jsonl", b"line\n" * 100)
+        self.sync()
+        (self.mirror / STAGING).mkdir()
+        trace = self.traced("syncfs,fadvise64,execve", "run")
+        dropped = [trace.index(f"{self.mirror}/{name}.jsonl>, 0, 0, POSIX_FADV_DONTNEED") for name in ("a", "b")]
+        self.assertLess(trace.index("syncfs"), min(dropped))
+        self.assertLess(max(dropped), re.search(r"execve\(.*--checksum", trace).start())
+        trace = self.traced("fadvise64,execve", "verify")
+        self.assertLess(trace.index("POSIX_FADV_DONTNEED"), re.search(r"execve\(.*--checksum", trace).start())
+
+    def test_what_is_on_the_disk_when(self):
+        """That a run is under way, before rsync begins; contents, before they have their names; all, before the mark goes."""
+        self.write("a.jsonl", b"line\n" * 100)
+        self.configure(source=str(self.source))
+        trace = self.traced("mkdirat,fsync,syncfs,rename,renameat,renameat2,unlinkat,execve", "run")
+        steps = [re.search(pattern, trace) for pattern in (
+            rf'mkdirat\([^\n]*"{STAGING}"', rf"fsync\(\d+<{re.escape(str(self.mirror))}>",
+            r"execve\([^\n]*--backup-dir=", rf"fsync\(\d+<{re.escape(str(self.mirror))}/{STAGING}/a\.jsonl\.",
+            r'rename\w*\([^\n]*"a\.jsonl"', rf"syncfs\(\d+<{re.escape(str(self.mirror))}>",
+            rf'unlinkat\([^\n]*"{STAGING}", AT_REMOVEDIR')]
+        self.assertNotIn(None, steps, trace)
+        at = [step.start() for step in steps]
+        self.assertEqual(at, sorted(at), trace)
+        self.assert_mirrored()
+
+    def test_an_archive_on_another_filesystem(self):
+        """What is replaced or deleted is there, on the disk, before it is gone from the mirror."""
+        with another_filesystem(self.dir) as elsewhere:
+            self.archive = type(self.archive)(elsewhere) / "archive"
+            self.configure()
+            for name in ("grows", "rewritten", "gone"):
+                self.write(f"d/{name}.jsonl", b"old\n" * 100)
             self.sync()
-            (self.mirror / STAGING).mkdir()
-            trace = self.traced("syncfs,fadvise64,execve", "run")
-            dropped = [trace.index(f"{self.mirror}/{name}.jsonl>, 0, 0, POSIX_FADV_DONTNEED") for name in ("a", "b")]
-            self.assertLess(trace.index("syncfs"), min(dropped))
-            self.assertLess(max(dropped), re.search(r"execve\(.*--checksum", trace).start())
-            trace = self.traced("fadvise64,execve", "verify")
-            self.assertLess(trace.index("POSIX_FADV_DONTNEED"), re.search(r"execve\(.*--checksum", trace).start())
-
-        def test_what_is_on_the_disk_when(self):
-            """That a run is under way, before rsync begins; contents, before they have their names; all, before the mark goes."""
-            self.write("a.jsonl", b"line\n" * 100)
-            self.configure(source=str(self.source))
-            trace = self.traced("mkdirat,fsync,syncfs,rename,renameat,renameat2,unlinkat,execve", "run")
-            steps = [re.search(pattern, trace) for pattern in (
-                rf'mkdirat\([^\n]*"{STAGING}"', rf"fsync\(\d+<{re.escape(str(self.mirror))}>",
-                r"execve\([^\n]*--backup-dir=", rf"fsync\(\d+<{re.escape(str(self.mirror))}/{STAGING}/a\.jsonl\.",
-                r'rename\w*\([^\n]*"a\.jsonl"', rf"syncfs\(\d+<{re.escape(str(self.mirror))}>",
-                rf'unlinkat\([^\n]*"{STAGING}", AT_REMOVEDIR')]
-            self.assertNotIn(None, steps, trace)
-            at = [step.start() for step in steps]
-            self.assertEqual(at, sorted(at), trace)
+            self.write("d/grows.jsonl", b"old\n" * 101)
+            self.write("d/rewritten.jsonl", b"new\n" * 100)
+            (self.source / "d/gone.jsonl").unlink()
+            trace = self.traced("syncfs,unlinkat,renameat", "run", "--delete")
             self.assert_mirrored()
-
-        def test_an_archive_on_another_filesystem(self):
-            """What is replaced or deleted is there, on the disk, before it is gone from the mirror."""
-            with another_filesystem(self.dir) as elsewhere:
-                self.archive = type(self.archive)(elsewhere) / "archive"
-                self.configure()
-                for name in ("grows", "rewritten", "gone"):
-                    self.write(f"d/{name}.jsonl", b"old\n" * 100)
-                self.sync()
-                self.write("d/grows.jsonl", b"old\n" * 101)
-                self.write("d/rewritten.jsonl", b"new\n" * 100)
-                (self.source / "d/gone.jsonl").unlink()
-                trace = self.traced("syncfs,unlinkat,renameat", "run", "--delete")
-                self.assert_mirrored()
-                self.assertEqual(self.archived(), {b"d/rewritten.jsonl": b"old\n" * 100, b"d/gone.jsonl": b"old\n" * 100})
-                flushed = [m.start() for m in re.finditer(rf"syncfs\(\d+<{re.escape(elsewhere)}/", trace)]
-                for step in (rf"unlinkat\(\d+<{re.escape(str(self.mirror))}/{STAGING}/replaced[^\n]*rewritten\.jsonl",
-                             rf"renameat\(\d+<{re.escape(str(self.mirror))}/d>, \"gone\.jsonl\""):
-                    removed = re.search(step, trace).start()
-                    self.assertLess(flushed[0], removed, trace)
-                    flushed = [at for at in flushed if at > removed]
+            self.assertEqual(self.archived(), {b"d/rewritten.jsonl": b"old\n" * 100, b"d/gone.jsonl": b"old\n" * 100})
+            flushed = [m.start() for m in re.finditer(rf"syncfs\(\d+<{re.escape(elsewhere)}/", trace)]
+            for step in (rf"unlinkat\(\d+<{re.escape(str(self.mirror))}/{STAGING}/replaced[^\n]*rewritten\.jsonl",
+                         rf"renameat\(\d+<{re.escape(str(self.mirror))}/d>, \"gone\.jsonl\""):
+                removed = re.search(step, trace).start()
+                self.assertLess(flushed[0], removed, trace)
+                flushed = [at for at in flushed if at > removed]
 
 
 class WhichSpokes(HubCase):

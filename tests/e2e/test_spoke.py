@@ -13,6 +13,7 @@ import unittest
 
 import fleet
 import harness
+import tiers
 
 YAML_READERS = pathlib.Path(__file__).parent.parent / "unit/yaml-readers.py"
 OTHER_AGE = pathlib.Path(os.environ["PIBRAIN_TEST_AGENT"])
@@ -316,7 +317,7 @@ class Add(OneSpoke):
         self.fleet.config.parent.mkdir()
         end = "...\n# the end\n"
         self.fleet.config.write_text("daemon: {x: 1}\n" + end)
-        for name in ("007", "no", "12:30:45", "<<", "büro: 1", "~"):
+        for name in tiers.sweep("names", ("007", "no", "12:30:45", "<<", "büro: 1", "~"), 2):
             with self.subTest(name=name):
                 path = str(self.home / f"mirror # {name}")
                 self.spoke("add", "--path", path, "--key", "~/.ssh/1_000", "--", name, "root@box01")
@@ -358,7 +359,7 @@ class Add(OneSpoke):
 
     def test_the_hub_dies_in_between(self):
         """At any instant: the spoke has all or nothing, and adding again ends well."""
-        for milliseconds in range(20, 420, 25):
+        for milliseconds in tiers.sweep("the hub killed after so many ms of add", range(20, 420, 25), 5):
             self.killed_after(milliseconds, "spoke", "add", "laptop", "root@box01")
             self.assertEqual(bool(self.box.lines()), self.box.agent.exists(), milliseconds)
             self.assertTrue(self.box.authorized.read_bytes().startswith(self.box.before))
@@ -471,7 +472,7 @@ class Upgrade(OneSpoke):
         self.assertIn("4 new", self.sync())
 
     def test_killed_at_any_instant_there_is_one_that_works(self):
-        for milliseconds in range(20, 300, 20):
+        for milliseconds in tiers.sweep("the hub killed after so many ms of upgrade", range(20, 300, 20), 4):
             self.box.age_agent()
             self.killed_after(milliseconds, "spoke", "upgrade", "laptop")
             self.sync()
@@ -495,7 +496,7 @@ class Upgrade(OneSpoke):
         thread = threading.Thread(target=runs)
         thread.start()
         try:
-            for _ in range(15):
+            for _ in range(tiers.rounds(15, 5)):
                 harness.wait_for(lambda: self.box.agent.exists())
                 self.box.age_agent()
                 self.spoke("upgrade", "laptop")
@@ -634,7 +635,7 @@ class RotateKey(OneSpoke):
         self.assertEqual(self.everything(), before)
 
     def test_killed_at_any_instant_nobody_is_locked_out(self):
-        for milliseconds in range(20, 300, 20):
+        for milliseconds in tiers.sweep("the hub killed after so many ms of rotate-key", range(20, 300, 20), 4):
             self.killed_after(milliseconds, "spoke", "rotate-key", "laptop")
             self.sync()
             self.spoke("rotate-key", "laptop")

@@ -10,6 +10,7 @@ import subprocess
 import unittest
 
 import harness
+import tiers
 from faults import LARGE_TAIL, STAGING, FaultCase, another_filesystem, contents, lines
 from harness import quote, sessions
 
@@ -119,7 +120,7 @@ class SystemCalls(FaultCase):
     def each(self, injections, run, check):
         before = dict(self.before)
         outcomes = collections.Counter()
-        for call, injection in injections:
+        for call, injection in tiers.sweep(self._testMethodName, list(injections), 9):
             with self.subTest(injection):
                 self.restore()
                 self.before = dict(before)

@@ -12,6 +12,7 @@ import time
 import unittest
 
 import harness
+import tiers
 from harness import HubCase
 
 WAYS = {"libssh2": {"ssh": "libssh2"}, "openssh": {"ssh": "openssh"}, "auto": {"ssh": "auto"},
@@ -154,7 +155,7 @@ class Transports(WaysCase):
 
     def test_names_of_keys(self):
         """A name is that name, whatever ssh would replace in it."""
-        for name in ("own%key", "own%d", "own%%", "own key", 'own"\\key', "~own"):
+        for name in tiers.sweep("names", ("own%key", "own%d", "own%%", "own key", 'own"\\key', "~own"), 3):
             key = self.dir / name
             shutil.copy(self.own, key)
             shutil.copy(f"{self.own}.pub", f"{key}.pub")
@@ -186,19 +187,17 @@ class Transports(WaysCase):
 
     def judge(self, known, expected, *settings, words="^", warnings="^$"):
         """By each way, and by an `auto` that goes on with ssh, where the host's name has another port."""
-        for sshd, ways in ((self.sshd, WAYS), (self.hardened, {"auto": WAYS["auto"]})):
-            there = known.replace(f"]:{self.sshd.port}", f"]:{sshd.port}")
-            for key in (self.own, None):
-                for way, fields in ways.items():
-                    sshd.configure_client(key=self.own)
-                    for setting in settings:
-                        sshd.client_setting(setting)
-                    # Anew: it may have been added to.
-                    sshd.known_hosts.write_text(there)
-                    with self.subTest(known=known[:80], settings=settings, falls_back=sshd is self.hardened, key=bool(key)), \
-                            self.at(sshd):
-                        self.agree(self.own if expected else None, key=key, words=words, ways={way: fields},
-                                   warnings=warnings)
+        cases = [(falls_back, own, way) for falls_back in (False, True) for own in (True, False)
+                 for way in (("auto",) if falls_back else WAYS)]
+        for falls_back, own, way in tiers.sweep("ways", cases, 4):
+            sshd, key = self.hardened if falls_back else self.sshd, self.own if own else None
+            sshd.configure_client(key=self.own)
+            for setting in settings:
+                sshd.client_setting(setting)
+            # Anew: it may have been added to.
+            sshd.known_hosts.write_text(known.replace(f"]:{self.sshd.port}", f"]:{sshd.port}"))
+            with self.subTest(known=known[:80], settings=settings, falls_back=falls_back, key=own), self.at(sshd):
+                self.agree(self.own if expected else None, key=key, words=words, ways={way: WAYS[way]}, warnings=warnings)
 
     def test_known_and_not(self):
         good = f"{self.kind} {self.blob}"
