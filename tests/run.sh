@@ -53,6 +53,14 @@ run_tests() {
     "build/$preset/Testing/Temporary/LastTest.log"
 }
 
+configure() {
+  cmake --preset "$1" -DPIBRAIN_WARNINGS_AS_ERRORS=ON -DPIBRAIN_QUICK_BUILD="$quick"
+}
+
+ahead=  # the process that builds the next preset
+trap '[ -z "$ahead" ] || kill "$ahead" 2>/dev/null' EXIT
+trap 'exit 1' HUP INT TERM
+
 for preset in "$@"; do
   case $preset in
     debian13)
@@ -67,12 +75,25 @@ for preset in "$@"; do
       ;;
   esac
   say "$preset: build"
-  cmake --preset "$preset" -DPIBRAIN_WARNINGS_AS_ERRORS=ON -DPIBRAIN_QUICK_BUILD="$quick"
-  if [ "$preset" = asan ] && [ -z "$full" ]; then
-    cmake --build --preset asan --target short-tests
+  if [ -n "$ahead" ] && [ "$preset" = asan ]; then
+    wait "$ahead" || { cat build/asan/build.log; exit 1; }
+    ahead=
   else
-    cmake --build --preset "$preset"
+    configure "$preset"
+    if [ "$preset" = asan ] && [ -z "$full" ]; then
+      cmake --build --preset asan --target short-tests
+    else
+      cmake --build --preset "$preset"
+    fi
   fi
+  case "$full $preset $*" in
+    " release "*asan*)
+      # The tests wait most of the time; meanwhile the next build is made, at the lowest priority.
+      configure asan >/dev/null
+      nice -n 19 ninja -C build/asan -j "$(nproc)" short-tests >build/asan/build.log 2>&1 &
+      ahead=$!
+      ;;
+  esac
   case $full/$preset in
     1/tsan) run_tests tsan -R '^e2e' -E 'hostile|e2e\.classes' ;;
     1/*) run_tests "$preset" ;;
