@@ -6,7 +6,8 @@ namespace pibrain {
 
 namespace {
 
-bool isPlain(char c) {
+// In an URI (RFC 3986, section 2.3), but for what is not ASCII.
+bool isUnreserved(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
          std::string_view("-._~/").find(c) != std::string_view::npos;
 }
@@ -93,7 +94,7 @@ std::string toUtf8(std::string_view bytes) {
 std::string percentEncode(std::string_view bytes) {
   std::string out;
   for (char c : bytes) {
-    if (isPlain(c)) {
+    if (isUnreserved(c)) {
       out += c;
     } else {
       char hex[4];

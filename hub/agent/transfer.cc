@@ -285,7 +285,7 @@ void Transfer::giveUpAnswer() {
 }
 
 // An error of the file that is coming. A delta that does not work out is followed by another
-// method; a full disk ends the run.
+// method; what is not about a file, or about room for it, ends the run.
 void Transfer::failAnswer(const kj::Exception& error) {
   answer_->receiver = nullptr;
   auto& file = *answer_->file;

@@ -29,7 +29,7 @@ namespace {
 
 // Of more files than these nobody wants to know the block.
 constexpr size_t MAX_LOCATED = 100;
-constexpr size_t MAX_DESCRIBED = 5;
+constexpr size_t MAX_UNREAD_DESCRIBED = 5;
 
 // A file of both sides.
 struct Pair {
@@ -244,7 +244,7 @@ class SpokeVerify {
   }
 
   void unread(const std::string& path, proto::Reason reason) {
-    if (++result_.unread > MAX_DESCRIBED) return;
+    if (++result_.unread > MAX_UNREAD_DESCRIBED) return;
     warn(absl::StrCat("'", escapeForTerminal(path),
                       "' on the spoke was not compared: ", describe(reason)));
   }

@@ -22,7 +22,7 @@ namespace pibrain {
 
 namespace {
 
-constexpr int64_t DAY = 86'400'000'000'000;  // ns
+constexpr int64_t DAY_NANOS = 86'400'000'000'000;  // ns
 
 int openDirectory(int at, const std::string& path) {
   return openat(at, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -152,7 +152,7 @@ absl::Status expireArchive(const std::string& archiveDir, const std::string& spo
                            int64_t now, const std::string& agesFile, const AgeClocks& clocks) {
   int64_t oldest = 0;
   // A time before all others is some clock's invention: nothing is that old.
-  if (days == 0 || __builtin_sub_overflow(now, int64_t(days) * DAY, &oldest)) {
+  if (days == 0 || __builtin_sub_overflow(now, int64_t(days) * DAY_NANOS, &oldest)) {
     return absl::OkStatus();
   }
   auto dir = openArchive(archiveDir, spoke);
@@ -166,7 +166,7 @@ absl::Status expireArchive(const std::string& archiveDir, const std::string& spo
     // A run of an older version, or of before sync.db's directory was lost: its name alone does not
     // tell how long it has been there.
     ages.begin(run);
-    if (*began >= oldest || ages.of(run).value_or(0) < int64_t(days) * DAY) continue;
+    if (*began >= oldest || ages.of(run).value_or(0) < int64_t(days) * DAY_NANOS) continue;
     if (!removeAll(*dir, run) && failed.empty()) {
       failed = archiveDir + "/" + spoke + "/" + run + ": " + strerror(errno);
     }

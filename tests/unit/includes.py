@@ -39,12 +39,29 @@ def declared():
     return folders
 
 
+def documented(folders):
+    """What ARCHITECTURE.md says otherwise, where its table leaves out base and common's folders."""
+    rows = dict(re.findall(r"^\| `([a-z-]+/[a-z0-9/]+)` \|.*\| ([^|]*) \|$", (PROJECT / "ARCHITECTURE.md").read_text(), re.M))
+    rows.update((folder, "") for folder in re.findall(r"^\| `([a-z-]+/[a-z0-9/]+)` \|[^|]*\| \|$",
+                                                      (PROJECT / "ARCHITECTURE.md").read_text(), re.M))
+    for folder, uses in sorted(folders.items()):
+        top = folder.split("/")[0]
+        ours = {use[len(top) + 1:] for use in uses if use.startswith(f"{top}/")} - {"base"}
+        if folder not in rows:
+            yield f"ARCHITECTURE.md: its table has no row for {folder}"
+        elif set(filter(None, rows[folder].split(", "))) != ours:
+            yield f"ARCHITECTURE.md: {folder} may use {', '.join(sorted(ours)) or 'nothing'}, and the table says {rows[folder]!r}"
+    for folder in sorted(set(rows) - set(folders)):
+        yield f"ARCHITECTURE.md: there is no folder {folder}"
+
+
 def main():
     folders = declared()
+    misdocumented = list(documented(folders))
     # The thin mains, which may use all of their side.
     for top in ("spoke-agent", "hub"):
         folders[top] = {folder for folder in folders if folder.startswith((f"{top}/", "common/"))}
-    wrong, used = [], {folder: set() for folder in folders}
+    wrong, used = misdocumented, {folder: set() for folder in folders}
     for top in TOPS:
         for path in sorted((PROJECT / top).rglob("*")):
             if path.suffix not in (".cc", ".h"):

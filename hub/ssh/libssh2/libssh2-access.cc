@@ -10,7 +10,7 @@ namespace pibrain {
 
 namespace {
 
-constexpr unsigned WINDOW = 64 * 1024;
+constexpr unsigned TRY_WINDOW = 64 * 1024;
 constexpr size_t MOST = 64 * 1024;  // bytes of an answer
 
 // RFC 4254, section 4: strings begin with their length.
@@ -71,7 +71,7 @@ class Asker {
     KJ_DEFER(late_ = nullptr);
     auto* channel = openWhenThereIsRoom();
     if (channel == nullptr) return Grant::UNKNOWN;
-    SshStream stream(session_, channel, WINDOW / 2);
+    SshStream stream(session_, channel, TRY_WINDOW / 2);
     auto grant = work(stream);
     close(channel);
     return grant;
@@ -83,7 +83,7 @@ class Asker {
     constexpr auto PAUSE = 250 * kj::MILLISECONDS;
     constexpr int MOST_PAUSES = 20;
     for (int pauses = 0;; ++pauses) {
-      auto* channel = openSession(session_, WINDOW, waitScope_);
+      auto* channel = openSession(session_, TRY_WINDOW, waitScope_);
       bool refused = channel == nullptr &&
                      libssh2_session_last_errno(session_.get()) == LIBSSH2_ERROR_CHANNEL_FAILURE;
       if (!refused || pauses == MOST_PAUSES || !within(timer_.afterDelay(PAUSE))) return channel;
@@ -220,7 +220,7 @@ Grant trySockets(SshSession& session, kj::WaitScope& waitScope) {
   appendString(message, "");
   appendNumber(message, 0);
   return tryChannel(session, waitScope, [&]() {
-    return libssh2_channel_open_ex(session.get(), TYPE.data(), TYPE.size(), WINDOW,
+    return libssh2_channel_open_ex(session.get(), TYPE.data(), TYPE.size(), TRY_WINDOW,
                                    LIBSSH2_CHANNEL_PACKET_DEFAULT, message.data(),
                                    unsigned(message.size()));
   });
