@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <deque>
 
 #include "common/fs/file-times.h"
 #include "common/wire/protocol.h"
@@ -108,7 +109,7 @@ AgentSession::AgentSession(const SpokeConfig& spoke, kj::Own<Connection> connect
       secret_(drawSecret()),
       limits_(limits),
       preamble_(connection_->stream()),
-      watchdog_(io.provider->getTimer(), preamble_, {limits.idleSeconds}),
+      watchdog_(io.provider->getTimer(), preamble_),
       guard_(preamble_, MAX_ANSWER_WORDS),
       answers_(guard_),
       network_(answers_, capnp::rpc::twoparty::Side::CLIENT, readerOptions()),
@@ -132,9 +133,15 @@ AgentInfo AgentSession::answered(proto::Peer::Reader peer) {
   return info;
 }
 
-AgentInfo AgentSession::greet() {
+AgentInfo AgentSession::hello() {
   using Answer = capnp::Response<proto::Spoke::HelloResults>;
-  return answered(wait(kj::Promise<Answer>(sendHello())).getSpoke());
+  auto answer = sendHello();
+  auto sessions = answer.getSessions();
+  kj::Promise<Answer> sent = kj::mv(answer);
+  auto info = answered(wait(kj::mv(sent), forAnswer()).getSpoke());
+  sessions_ = kj::mv(sessions);
+  greeted_ = true;
+  return info;
 }
 
 Listing AgentSession::scan(const MirrorSummary& known,
@@ -149,7 +156,7 @@ Listing AgentSession::scan(const MirrorSummary& known,
   auto blocks = scanRequest(known, false).send().getListing();
   auto firstBlock = blocks.nextRequest().send();
   if (!greeted_) {
-    auto response = wait(kj::mv(hello));
+    auto response = wait(kj::mv(hello), forAnswer());
     greeted(answered(response.getSpoke()));
     greeted_ = true;
   }
@@ -277,7 +284,7 @@ void AgentSession::readBlocks(proto::Blocks::Client blocks, Ask first,
   // followed by a dozen empty ones.
   for (size_t ahead = 1;; ahead = std::min(ahead + 2, MAX_ASKS)) {
     while (asked.size() < ahead) asked.push_back(blocks.nextRequest().send());
-    auto response = wait(kj::mv(asked.front()));
+    auto response = wait(kj::mv(asked.front()), forAnswer());
     asked.pop_front();
     ahead = std::min(ahead, MAX_AHEAD / std::max<size_t>(response.getBlock().size(), 1));
     bool empty = true, goesOn = true;
@@ -291,8 +298,8 @@ void AgentSession::readBlocks(proto::Blocks::Client blocks, Ask first,
 }
 
 template <typename T>
-T AgentSession::wait(kj::Promise<T> promise) {
-  return watchdog_.watch(kj::mv(promise)).wait(io_.waitScope);
+T AgentSession::wait(kj::Promise<T> promise, const WatchPolicy& policy) {
+  return watchdog_.watch(kj::mv(promise), policy).wait(io_.waitScope);
 }
 
 void AgentSession::converse(kj::FunctionParam<void()> work) {

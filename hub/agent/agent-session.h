@@ -4,7 +4,6 @@
 
 #include <capnp/rpc-twoparty.h>
 
-#include <deque>
 #include <string>
 #include <vector>
 
@@ -14,7 +13,6 @@
 #include "hub/agent/agent-info.h"
 #include "hub/agent/answers-only.h"
 #include "hub/agent/listing.h"
-#include "hub/agent/plan.h"
 #include "hub/agent/preamble.h"
 #include "hub/agent/want.h"
 #include "hub/agent/watchdog.h"
@@ -50,8 +48,8 @@ class AgentSession {
   // does. scan() comes first.
   Listing scanAgain(const MirrorSummary& known);
 
-  // Sends hello alone.
-  AgentInfo greet();
+  // Sends hello alone, before anything else.
+  AgentInfo hello();
 
   // Sends the wants and calls `event` for each event of the answer, until it returns false: the
   // rest is not asked for any more.
@@ -94,7 +92,9 @@ class AgentSession {
   void readAllBlocks(proto::Blocks::Client blocks, Ask first,
                      kj::FunctionParam<void(proto::Event::Reader)> event);
   template <typename T>
-  T wait(kj::Promise<T> promise);
+  T wait(kj::Promise<T> promise, const WatchPolicy& policy);
+  // For what an agent answers at once, or reads files for.
+  WatchPolicy forAnswer() const { return {limits_.idleSeconds}; }
   std::string explain(const kj::Exception& error);
 
   AgentInfo answered(proto::Peer::Reader peer);

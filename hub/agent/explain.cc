@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <filesystem>
-
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
 #include "common/text/utf8.h"
@@ -73,7 +71,7 @@ std::string localRemedy(const std::string& what, const std::string& mirror) {
 }
 
 // The same for an exception, unless it is of the peer's making.
-std::string howToMend(const kj::Exception& error, const std::string& mirror) {
+std::string remedyFor(const kj::Exception& error, const std::string& mirror) {
   return isRemoteException(error) ? "" : localRemedy(messageOf(error), mirror);
 }
 
@@ -171,9 +169,9 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
   auto said = lastLines(exitInfo.errors);
   constexpr char RESUME[] =
       " The mirror is intact, and the next run goes on from where this one stopped.";
-  auto mend = howToMend(error, spoke.path);
-  if (isLocalExhaustion(error) || !mend.empty()) {
-    return absl::StrCat(escapeBriefly(what, MAX_OWN_TEXT), ".", mend, RESUME);
+  auto remedy = remedyFor(error, spoke.path);
+  if (isLocalExhaustion(error) || !remedy.empty()) {
+    return absl::StrCat(escapeBriefly(what, MAX_OWN_TEXT), ".", remedy, RESUME);
   }
   if (fellSilent(error)) {
     return absl::StrCat("nothing was heard from ", place, " for ", spoke.timeoutSeconds,
@@ -218,7 +216,7 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
 std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& error,
                                 const Heard& heard, uint32_t idleSeconds) {
   // What this machine lacks is no news of the spoke.
-  bool lacking = isLocalExhaustion(error) || !howToMend(error, spoke.path).empty();
+  bool lacking = isLocalExhaustion(error) || !remedyFor(error, spoke.path).empty();
   if (heard.agent || lacking) return explainBroken(spoke, error, heard.exitInfo);
   // Behind a login that worked, silence is not the network's.
   if (fellSilent(error) && !spoke.source.host.empty()) {

@@ -100,8 +100,8 @@ std::string clockSkew(const SpokeConfig& spoke, const AgentInfo& agent) {
                       " s apart");
 }
 
-void greet(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& noise,
-           std::vector<std::string>& warnings) {
+void validateHello(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& noise,
+                   std::vector<std::string>& warnings) {
   if (!noise.empty()) {
     warnings.push_back(absl::StrCat(
         "the spoke's shell printed ", noise.size(),

@@ -20,8 +20,8 @@ std::string clockSkew(const SpokeConfig& spoke, const AgentInfo& agent);
 
 // The agent has answered: throws as checkVersion and checkRoot do, and notes what is odd. `noise`
 // is what the spoke's shell printed before.
-void greet(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& noise,
-           std::vector<std::string>& warnings);
+void validateHello(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& noise,
+                   std::vector<std::string>& warnings);
 
 // How far the agent's clock is ahead of ours, in ns.
 int64_t clockDifference(const AgentInfo& agent);

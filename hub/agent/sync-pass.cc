@@ -8,7 +8,6 @@
 #include <future>
 #include <optional>
 #include <set>
-#include <unordered_map>
 
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
@@ -105,7 +104,7 @@ class SyncPass::Impl {
   }
 
   void greeted(const AgentInfo& agent, const std::string& noise) {
-    greet(spoke_, agent, noise, report_.warnings);
+    validateHello(spoke_, agent, noise, report_.warnings);
     agentClock_ = agent.clock;
     mirror_.archive().clockShows(agent.clock);
     report_.agentVersion = agent.version;
@@ -351,7 +350,7 @@ class SyncPass::Impl {
       wrong.push_back(absl::StrCat(failures.size(), " of ", listing.files,
                                    " files could not be synced: ", absl::StrJoin(some, "; "),
                                    failures.size() > some.size() ? "; …" : "", ". ",
-                                   howToMend(transfer)));
+                                   remedyFor(transfer)));
     }
     if (!listing.complete && (unread != nullptr || listing.problems.empty())) {
       wrong.push_back(
@@ -375,7 +374,7 @@ class SyncPass::Impl {
         "program may not open enough files ('ulimit -n')");
   }
 
-  std::string howToMend(const Transfer& transfer) const {
+  std::string remedyFor(const Transfer& transfer) const {
     auto remedies = remedies_;
     remedies.insert(transfer.remedies().begin(), transfer.remedies().end());
     if (!remedies.empty()) return absl::StrJoin(remedies, ". ") + ". The next run tries them again";

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "common/delta/delta.h"
 #include "common/fs/file-io.h"
@@ -80,7 +79,7 @@ class SpokeVerify {
       MirrorSummary nothing;
       nothing.tree = treeDigest(std::vector<uint64_t>());
       auto listing = session.scan(nothing, [&](const AgentInfo& agent) {
-        greet(spoke_, agent, session.noise(), result_.report.warnings);
+        validateHello(spoke_, agent, session.noise(), result_.report.warnings);
         mirror.archive().clockShows(agent.clock);
       });
       match(tree, listing);

@@ -17,11 +17,14 @@ kj::TimePoint now() { return kj::systemCoarseMonotonicClock().now(); }
 
 }  // namespace
 
-Watchdog::Watchdog(kj::Timer& timer, const PreambleFilter& received, const WatchPolicy& policy)
-    : timer_(timer), received_(received), policy_(policy) {}
+void Watchdog::begin(const WatchPolicy& policy) {
+  policy_ = policy;
+  waitBegan_ = now();
+}
 
-void Watchdog::begin() { waitBegan_ = now(); }
-void Watchdog::end() { waited_ += now() - waitBegan_; }
+void Watchdog::end() {
+  if (policy_.minBytesPerSecond > 0) waited_ += now() - waitBegan_;
+}
 
 kj::Promise<void> Watchdog::look(uint64_t seen, uint32_t quietTenths) {
   if (quietTenths == 10) return lost(SILENT);
@@ -35,6 +38,7 @@ kj::Promise<void> Watchdog::look(uint64_t seen, uint32_t quietTenths) {
 }
 
 bool Watchdog::bringsNextToNothing() {
+  if (policy_.minBytesPerSecond == 0) return false;
   auto patience = policy_.idleLimits * policy_.idleSeconds * kj::SECONDS;
   if (waited_ + (now() - waitBegan_) < patience) return false;
   uint64_t brought = received_.received() - judged_;

@@ -10,7 +10,7 @@
 namespace pibrain {
 
 // What a person is to read (P8): a paragraph that says what failed, the likely cause and the
-// command that mends it. Thrown in a spoke's session and caught once, in run.cc.
+// command that fixes it. Thrown anywhere in the hub, and caught where a spoke or a command ends.
 class Failure : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

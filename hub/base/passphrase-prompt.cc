@@ -38,8 +38,10 @@ std::optional<std::string> ask(const std::string& prompt) {
 
 std::unique_lock<std::mutex> tryTerminal() { return std::unique_lock(asking, std::try_to_lock); }
 
+void wipe(std::string& passphrase) { explicit_bzero(passphrase.data(), passphrase.size()); }
+
 Passphrases::~Passphrases() {
-  for (auto& [path, passphrase] : right_) explicit_bzero(passphrase.data(), passphrase.size());
+  for (auto& [path, passphrase] : right_) wipe(passphrase);
 }
 
 std::optional<std::string> Passphrases::find(const std::string& path, const std::string& name,
@@ -51,7 +53,10 @@ std::optional<std::string> Passphrases::find(const std::string& path, const std:
   for (int i = 0; i < TRIES; ++i) {
     auto passphrase = ask("Enter the passphrase of " + name + ": ");
     if (!passphrase) return std::nullopt;
-    if (!opens(*passphrase)) continue;
+    if (!opens(*passphrase)) {
+      wipe(*passphrase);
+      continue;
+    }
     right_[path] = *passphrase;
     return passphrase;
   }

@@ -12,6 +12,9 @@ namespace pibrain {
 // Holds the terminal, so that nobody is asked meanwhile; not owned if somebody is being asked.
 std::unique_lock<std::mutex> tryTerminal();
 
+// Overwrites it before it is freed.
+void wipe(std::string& passphrase);
+
 // The passphrases of one run, as a person typed them at the terminal. A key that serves for many
 // spokes is asked for once, and who does not know its passphrase is left alone after that. They are
 // forgotten with this object. Any thread may call.

@@ -45,7 +45,7 @@ absl::StatusOr<Collected> collect(const Config& config, const std::vector<std::s
   if (!archived.ok()) return archived.status();
   for (auto& name : spokes) {
     if (std::count(archived->begin(), archived->end(), name) > 0) continue;
-    auto chosen = chooseSpokes(config, {name});
+    auto chosen = selectSpokes(config, {name});
     if (!chosen.ok()) return chosen.status();
   }
   Collected all;

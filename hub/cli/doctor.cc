@@ -44,7 +44,7 @@ void printDiagnosis(const Diagnosis& diagnosis) {
 }  // namespace
 
 int syncDoctor(const DoctorArguments& arguments) {
-  auto chosen = chooseSpokes(arguments.config, arguments.spokes);
+  auto chosen = loadSelection(arguments.config, arguments.spokes);
   if (chosen == nullptr) return EXIT_USAGE;
   auto& config = chosen->config;
 

@@ -39,7 +39,7 @@ void printText(const std::vector<SpokeReport>& runs) {
 }
 
 int syncHistory(const HistoryArguments& arguments) {
-  auto chosen = chooseSpokes(arguments.config, arguments.spokes);
+  auto chosen = loadSelection(arguments.config, arguments.spokes);
   if (chosen == nullptr) return EXIT_USAGE;
   auto& config = chosen->config;
   auto store = Store::openExisting(config.hub.databaseDir, warn);

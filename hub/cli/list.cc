@@ -31,7 +31,7 @@ void printText(const std::vector<SessionsOfSpoke>& all) {
 }
 
 int syncList(const ListArguments& arguments) {
-  auto chosen = chooseSpokes(arguments.config, arguments.spokes);
+  auto chosen = loadSelection(arguments.config, arguments.spokes);
   if (chosen == nullptr) return EXIT_USAGE;
   auto& config = chosen->config;
   if (arguments.names) {

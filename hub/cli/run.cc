@@ -126,7 +126,7 @@ RunOptions optionsOf(const RunArguments& arguments, size_t spokes) {
 }  // namespace
 
 int syncRun(const RunArguments& arguments) {
-  auto chosen = chooseSpokes(arguments.config, arguments.spokes);
+  auto chosen = loadSelection(arguments.config, arguments.spokes);
   if (chosen == nullptr) return EXIT_USAGE;
   auto& config = chosen->config;
   if (chosen->spokes.empty() && !arguments.json) {

@@ -58,7 +58,7 @@ void printText(const std::vector<SpokeRow>& rows) {
 }
 
 int spokeList(const SpokeListArguments& arguments) {
-  auto chosen = chooseSpokes(arguments.config, {});
+  auto chosen = loadSelection(arguments.config, {});
   if (chosen == nullptr) return EXIT_USAGE;
   auto store = Store::openExisting(chosen->config.hub.databaseDir, warn);
   if (!store.ok()) {

@@ -171,7 +171,7 @@ int spokeUpgrade(const SpokeUpgradeArguments& arguments) {
     printError("--via is the login of one spoke: name that one alone");
     return EXIT_USAGE;
   }
-  auto chosen = chooseSpokes(arguments.manage.config, arguments.names);
+  auto chosen = loadSelection(arguments.manage.config, arguments.names);
   if (chosen == nullptr) return EXIT_USAGE;
   std::vector<const SpokeConfig*> spokes;
   for (auto* spoke : chosen->spokes) {
@@ -198,7 +198,7 @@ int spokeUpgrade(const SpokeUpgradeArguments& arguments) {
 }
 
 int spokeRotateKey(const SpokeRotateArguments& arguments) {
-  auto chosen = chooseSpokes(arguments.manage.config, {arguments.name});
+  auto chosen = loadSelection(arguments.manage.config, {arguments.name});
   if (chosen == nullptr) return EXIT_USAGE;
   Manage manage(arguments.manage);
   auto* store = manage.prepare(chosen->config);
@@ -208,7 +208,7 @@ int spokeRotateKey(const SpokeRotateArguments& arguments) {
 }
 
 int spokeRemove(const SpokeRemoveArguments& arguments) {
-  auto chosen = chooseSpokes(arguments.manage.config, {arguments.name});
+  auto chosen = loadSelection(arguments.manage.config, {arguments.name});
   if (chosen == nullptr) return EXIT_USAGE;
   Manage manage(arguments.manage);
   auto* store = manage.prepare(chosen->config);

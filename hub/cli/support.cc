@@ -51,7 +51,7 @@ std::optional<Config> takeConfig(const std::string& configFile) {
   return *std::move(config);
 }
 
-absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(
+absl::StatusOr<std::vector<const SpokeConfig*>> selectSpokes(
     const Config& config, const std::vector<std::string>& names) {
   std::vector<const SpokeConfig*> chosen;
   if (names.empty()) {
@@ -75,12 +75,12 @@ absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(
   return chosen;
 }
 
-std::unique_ptr<Chosen> chooseSpokes(const std::string& configFile,
-                                     const std::vector<std::string>& names) {
+std::unique_ptr<Selection> loadSelection(const std::string& configFile,
+                                         const std::vector<std::string>& names) {
   auto config = takeConfig(configFile);
   if (!config) return nullptr;
-  auto chosen = std::make_unique<Chosen>(Chosen{*std::move(config), {}});
-  auto spokes = chooseSpokes(chosen->config, names);
+  auto chosen = std::make_unique<Selection>(Selection{*std::move(config), {}});
+  auto spokes = selectSpokes(chosen->config, names);
   if (!spokes.ok()) return printError(std::string(spokes.status().message())), nullptr;
   chosen->spokes = *std::move(spokes);
   return chosen;

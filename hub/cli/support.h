@@ -24,18 +24,18 @@ std::optional<Config> takeConfig(const std::string& configFile);
 
 // The spokes of these names, or all if there are none; an unknown name is an error that lists the
 // known ones.
-absl::StatusOr<std::vector<const SpokeConfig*>> chooseSpokes(const Config& config,
+absl::StatusOr<std::vector<const SpokeConfig*>> selectSpokes(const Config& config,
                                                              const std::vector<std::string>& names);
 
 // What a command is about: a config, and spokes of it.
-struct Chosen {
+struct Selection {
   Config config;
   std::vector<const SpokeConfig*> spokes;
 };
 // Both of these, from the file (as for takeConfig). Null if one fails: it has been said, and the
 // command ends with EXIT_USAGE.
-std::unique_ptr<Chosen> chooseSpokes(const std::string& configFile,
-                                     const std::vector<std::string>& names);
+std::unique_ptr<Selection> loadSelection(const std::string& configFile,
+                                         const std::vector<std::string>& names);
 
 // The report of a spoke that was skipped for that reason.
 SpokeReport skipped(const SpokeConfig& spoke, std::string why);

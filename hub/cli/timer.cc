@@ -6,7 +6,6 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_replace.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <kj/exception.h>
 #include <pwd.h>
 #include <stdio.h>

@@ -114,7 +114,7 @@ int exitCodeOf(const std::vector<Verification>& results) {
 }
 
 int syncVerify(const VerifyArguments& arguments) {
-  auto chosen = chooseSpokes(arguments.config, arguments.spokes);
+  auto chosen = loadSelection(arguments.config, arguments.spokes);
   if (chosen == nullptr) return EXIT_USAGE;
   auto& config = chosen->config;
   if (chosen->spokes.empty() && !arguments.json) {

@@ -1,15 +1,12 @@
 #include "hub/config/config.h"
 
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_join.h>
-#include <absl/strings/str_split.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
-#include <algorithm>
 #include <filesystem>
 
 #include "common/fs/rooted-dir.h"
@@ -18,7 +15,6 @@
 #include "hub/config/config-shape.h"
 #include "hub/config/fields.h"
 #include "hub/config/rsync-arguments.h"
-#include "hub/config/spelling.h"
 
 namespace pibrain {
 

@@ -1,5 +1,6 @@
 #pragma once
-// What a run did, as plain values: filled by hub/sync, stored by store, printed by cli.
+// What a run did, as plain values: filled by the engines, kept by hub/history, shown by hub/report
+// and hub/view.
 
 #include <stdint.h>
 

@@ -3,7 +3,6 @@
 #include <absl/strings/match.h>
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
 #include <absl/strings/strip.h>
 #include <errno.h>
@@ -17,19 +16,13 @@
 #include <optional>
 
 #include "common/fs/io-error.h"
-#include "common/text/escape.h"
-#include "common/text/shell-quote.h"
 #include "hub/base/failure.h"
 #include "hub/base/subprocess.h"
-#include "hub/ssh/auth-failure.h"
 #include "hub/ssh/connect-failures.h"
 #include "hub/ssh/identities.h"
-#include "hub/ssh/invocation.h"
 #include "hub/ssh/openssh-errors.h"
-#include "hub/ssh/openssh/failed-start.h"
 #include "hub/ssh/openssh/login-watch.h"
 #include "hub/ssh/openssh/openssh-command.h"
-#include "hub/ssh/openssh/openssh-connection.h"
 #include "hub/ssh/turns.h"
 
 namespace pibrain {

@@ -266,7 +266,7 @@ Installed RemoteInstall::install(const InstallRequest& request,
     arguments.push_back("--retire=" + absl::StrJoin(request.retire, " "));
   }
   arguments.push_back(absl::StrCat("--patience=", std::chrono::seconds(PATIENCE_IN_ALL).count()));
-  // Manager has seen to it that nobody logs in with it.
+  // Whoever asks has seen to it that nobody logs in with it (requireDedicated()).
   arguments.push_back("--dedicated");
   if (request.newSpoke) arguments.push_back("--new-spoke");
   if (request.agentOnly) arguments.push_back("--agent-only");

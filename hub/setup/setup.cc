@@ -101,7 +101,7 @@ void Setup::prove(const SpokeConfig& spoke, bool root) {
   AgentSession session(spoke, connectorTo(spoke, nullptr)->connect(ConnectOptions(), io), io,
                        {std::min(spoke.timeoutSeconds, 60u), 1 << 20});
   AgentInfo agent;
-  session.converse([&]() { checkVersion(spoke, agent = session.greet()); });
+  session.converse([&]() { checkVersion(spoke, agent = session.hello()); });
   if (!agent.forced) {
     throw Failure(absl::StrCat(
         "the key can run any command on ", placeOf(spoke),
@@ -140,25 +140,32 @@ void Setup::install(RemoteInstall& remote, const InstallRequest& request, const 
   change_.line = installed.line;
   sayAll(remote);
   if (request.dryRun) return;
+  std::string why;
   try {
     prove(spoke, !request.agentOnly);
     beforeKeeping();
   } catch (const Failure& e) {
-    auto elsewhere =
-        installed.line == "same" || request.agentOnly ? ""
-        : !request.from.empty()
-            ? " (Does this machine come from an address that --from lets in, as the spoke sees "
-              "it?)"
-            : " (If sshd there looks for keys in other files than "
-              "~/.ssh/authorized_keys, AuthorizedKeysFile in its sshd_config says so.)";
-    throw Failure(absl::StrCat(
-        e.what(), elsewhere,
-        remote.rollBack() ? " What was done on the spoke was taken back."
-                          : " Whether what was done on the spoke was taken back is not known: the "
-                            "connection broke off. Doing it again puts it right."));
+    why = e.what();
   }
+  // Not in the catch: it waits for the spoke.
+  if (!why.empty()) failAndRollBack(remote, request, why);
   remote.commit();
   sayAll(remote);
+}
+
+void Setup::failAndRollBack(RemoteInstall& remote, const InstallRequest& request,
+                            const std::string& why) {
+  auto elsewhere =
+      change_.line == "same" || request.agentOnly ? ""
+      : !request.from.empty()
+          ? " (Does this machine come from an address that --from lets in, as the spoke sees it?)"
+          : " (If sshd there looks for keys in other files than ~/.ssh/authorized_keys, "
+            "AuthorizedKeysFile in its sshd_config says so.)";
+  throw Failure(absl::StrCat(
+      why, elsewhere,
+      remote.rollBack() ? " What was done on the spoke was taken back."
+                        : " Whether what was done on the spoke was taken back is not known: the "
+                          "connection broke off. Doing it again puts it right."));
 }
 
 std::string Setup::configText() const { return readWholeFile(options_.configFile).value_or(""); }

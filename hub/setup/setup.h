@@ -68,6 +68,8 @@ class Setup {
   // Whether the key starts the agent, as it will ever after. `root`: and for this spoke's
   // directory.
   void prove(const SpokeConfig& spoke, bool root);
+  [[noreturn]] void failAndRollBack(RemoteInstall& remote, const InstallRequest& request,
+                                    const std::string& why);
 };
 
 }  // namespace pibrain

@@ -362,7 +362,10 @@ class InstallSpoke(fleet.FleetCase):
     def test_without_proc_and_without_tmp(self):
         """Neither the script nor the agent asks for them."""
         self.in_mounts("sh", "-c", "for place in /tmp /var/tmp; do mount -t tmpfs -o ro none $place; done; while umount -l /proc 2>/dev/null; do :; done")
-        command = self.command("--key", self.public, "--agent", str(harness.AGENT))
+        # The project may lie beneath one of these.
+        script, agent = shutil.copy(SCRIPT, self.fleet.dir), shutil.copy(harness.AGENT, self.fleet.dir)
+        command = self.command("--key", self.public, "--agent", agent)
+        command[command.index(SCRIPT)] = script
         done = subprocess.run(command, capture_output=True, text=True, env={"PATH": os.environ["PATH"], "HOME": "/nowhere"})
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn('command="~/.local/lib/pi-brain/pi-brain-agent --root=', self.spoke.lines()[0])

@@ -10,7 +10,7 @@ import unittest
 from harness import AGENT, HubCase, sessions
 
 ESCAPER = os.environ["PIBRAIN_TEST_ESCAPER"]
-WITHOUT_LANDLOCK, WITHOUT_SECCOMP = (os.environ["PIBRAIN_TEST_KERNEL_WITHOUT"] + " " + what
+WITHOUT_LANDLOCK, WITHOUT_SECCOMP = (os.environ["PIBRAIN_TEST_WITHOUT_SYSCALLS"] + " " + what
                                      for what in ("landlock", "seccomp"))
 
 

@@ -64,6 +64,7 @@ class Libssh2Connection : public Connection {
 
   void connect(const KnownTarget& known, const Identities& identities, const std::string& command,
                bool allowFallback) {
+    kj::Maybe<kj::Exception> broke;
     try {
       handshake(known, allowFallback);
       begin(SshStep::LOGIN);
@@ -72,9 +73,11 @@ class Libssh2Connection : public Connection {
       options_.passed(SshStep::LOGIN, absl::StrCat(target_.user, " with ", key));
       begin(SshStep::COMMAND);
       run(command, allowFallback);
-    } catch (const kj::Exception& e) {
-      explainBreak(e.getDescription().cStr());
+    } catch (kj::Exception& e) {
+      broke = kj::mv(e);
     }
+    // Not in the catch: it waits for the proxy's end.
+    KJ_IF_MAYBE(e, broke) explainBreak(e->getDescription().cStr());
     session_.clearDeadline();
     session_.keepAlive(target_.serverAliveInterval, target_.serverAliveCountMax);
     options_.passed(SshStep::COMMAND, "");

@@ -94,6 +94,7 @@ class Login {
   bool tryFile(const Identity& identity) {
     if (!identity.encrypted) return accepted(offer(identity, nullptr), identity);
     if (auto passphrase = passphraseOf(identity)) {
+      KJ_DEFER(wipe(*passphrase));
       return accepted(offer(identity, passphrase->c_str()), identity);
     }
     authFailure_.encrypted.push_back(identity.path);

@@ -1,7 +1,7 @@
 // An agent that speaks another protocol version: what a hub meets that is older or newer than the
 // spoke. Its clock may be of another time. It serves nothing.
 //
-// usage: agent-of-another-age PROTOCOL OLDEST_PROTOCOL [SECONDS_AHEAD]
+// usage: outdated-agent PROTOCOL OLDEST_PROTOCOL [SECONDS_AHEAD]
 
 #include <capnp/rpc-twoparty.h>
 #include <kj/async-io.h>

@@ -1,6 +1,6 @@
 // Runs a program as on a kernel that lacks something of the sandbox's.
 //
-// usage: kernel-without landlock|seccomp PROGRAM [ARGUMENT…]
+// usage: without-syscalls landlock|seccomp PROGRAM [ARGUMENT…]
 
 #include <errno.h>
 #include <seccomp.h>
