@@ -46,7 +46,7 @@ void writeAllAt(int fd, kj::ArrayPtr<const kj::byte> bytes, uint64_t offset) {
   }
 }
 
-void writeSparsely(int fd, kj::ArrayPtr<const kj::byte> bytes, uint64_t offset) {
+bool writeSparsely(int fd, kj::ArrayPtr<const kj::byte> bytes, uint64_t offset) {
   constexpr size_t BLOCK = 4096;
   auto isZero = [](kj::ArrayPtr<const kj::byte> block) {
     return block[0] == 0 && memcmp(block.begin(), block.begin() + 1, block.size() - 1) == 0;
@@ -60,7 +60,9 @@ void writeSparsely(int fd, kj::ArrayPtr<const kj::byte> bytes, uint64_t offset) 
     }
     end = next;
   }
-  if (written < end) writeAllAt(fd, bytes.slice(written, end), offset + written);
+  if (written == end) return false;
+  writeAllAt(fd, bytes.slice(written, end), offset + written);
+  return true;
 }
 
 void extendTo(int fd, uint64_t length) {

@@ -16,9 +16,9 @@ size_t readAt(int fd, kj::ArrayPtr<kj::byte> buffer, uint64_t offset);
 void writeAll(int fd, kj::ArrayPtr<const kj::byte> bytes);
 void writeAllAt(int fd, kj::ArrayPtr<const kj::byte> bytes, uint64_t offset);
 
-// The same but for blocks of nothing but zeros: what is sparse stays so. extendTo() is to follow,
-// since zeros at the end are not written.
-void writeSparsely(int fd, kj::ArrayPtr<const kj::byte> bytes, uint64_t offset);
+// The same but for blocks of nothing but zeros: what is sparse stays so. False: it ended in such a
+// block, or there was nothing to write, so extendTo() has to follow.
+bool writeSparsely(int fd, kj::ArrayPtr<const kj::byte> bytes, uint64_t offset);
 // Makes a file at least so long.
 void extendTo(int fd, uint64_t length);
 // Whether syncfs(2) brings what was written on this file's filesystem to a disk, as far as that is

@@ -173,15 +173,16 @@ void FileReceiver::stage(kj::ArrayPtr<const kj::byte> bytes) {
   }
   // What is in the way of others when it fails is not kept to go on from.
   writing_ = true;
-  writeSparsely(out_, bytes, inPlace() ? at - mirrorSize() : at);
+  endsInHole_ = !writeSparsely(out_, bytes, inPlace() ? at - mirrorSize() : at);
   writing_ = false;
 }
 
 // Throws as a write would: others may fit.
 void FileReceiver::requireRoom(int fd, uint64_t bytes) const {
   bytes = std::min(bytes, inPlace() ? 2 * dense_ : dense_);
+  if (bytes < MIN_CHECKED) return;
   auto free = freeBytes(fd);
-  if (bytes < MIN_CHECKED || !free || bytes <= *free) return;
+  if (!free || bytes <= *free) return;
   throwErrno(ENOSPC, absl::StrCat("it needs ", formatBytes(bytes), " on the hub's disk, which has ",
                                   formatBytes(*free)));
 }
@@ -195,8 +196,8 @@ FileReceiver::Fit FileReceiver::end(Digest hash) {
   if (inPlace()) {
     appendTail();
   } else {
-    stage(nullptr);
-    extendTo(out_, size_);
+    if (out_.get() < 0) stage(nullptr);
+    if (endsInHole_) extendTo(out_, size_);
     setMode(out_);
     setMtime(out_, mtime_);
     mirror_.publish(path_, replaces_);

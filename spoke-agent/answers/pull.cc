@@ -115,19 +115,24 @@ bool Pull::isDatabaseInUse(const TreeSource::File& file, int64_t now) const {
   for (std::string_view suffix : DATABASE_SUFFIXES) {
     if (base.ends_with(suffix)) base.remove_suffix(suffix.size());
   }
-  // Only what has a journal beside it is taken for a database.
-  if (tree_->idOf(base) == nullptr) return false;
-  bool isDatabase = false, fresh = changedWithin(SETTLED_NANOS, file.mtime, now);
-  for (std::string_view suffix :
-       {std::string_view(), DATABASE_SUFFIXES[0], DATABASE_SUFFIXES[1], DATABASE_SUFFIXES[2]}) {
-    KJ_IF_MAYBE(id, tree_->idOf(std::string(base) + std::string(suffix))) {
-      isDatabase |= !suffix.empty();
-      auto beside = root_->open(*tree_, *id);
-      if (!beside.is<TreeSource::File>()) continue;
-      fresh |= changedWithin(SETTLED_NANOS, beside.get<TreeSource::File>().mtime, now);
-    }
+  std::vector<uint32_t> parts;
+  for (std::string_view suffix : DATABASE_SUFFIXES) {
+    KJ_IF_MAYBE(id, tree_->idOf(std::string(base) + std::string(suffix))) parts.push_back(*id);
   }
-  return isDatabase && fresh;
+  // Only what has a journal beside it is taken for a database. Every file comes by here.
+  if (parts.empty()) return false;
+  KJ_IF_MAYBE(id, tree_->idOf(base)) {
+    parts.push_back(*id);
+  } else {
+    return false;
+  }
+  bool fresh = changedWithin(SETTLED_NANOS, file.mtime, now);
+  for (uint32_t id : parts) {
+    auto part = root_->open(*tree_, id);
+    if (!part.is<TreeSource::File>()) continue;
+    fresh |= changedWithin(SETTLED_NANOS, part.get<TreeSource::File>().mtime, now);
+  }
+  return fresh;
 }
 
 void Pull::start(BlockWriter& writer, Want want) {
