@@ -9,7 +9,6 @@
 #include "hub/connect/connect-ssh.h"
 #include "hub/ssh/config-files.h"
 #include "hub/ssh/libssh2/dial.h"
-#include "hub/ssh/openssh-client.h"
 
 namespace pibrain {
 
@@ -22,7 +21,8 @@ constexpr char SSH[] = "ssh";
 SshConnector::SshConnector(const SpokeConfig& spoke, Store* store, const MayDial& mayDial)
     : spoke_(spoke), store_(store) {
   if (store != nullptr) {
-    if (auto known = store->programVersion(SSH)) recallSshVersion({known->state, known->version});
+    if (auto known = store->programVersion(SSH)) ssh_ = SshVersion{known->state, known->version};
+    if (ssh_) recallSshVersion(*ssh_);
   }
   // Before ssh reads it: what is changed meanwhile is seen by the next run.
   auto request = sshRequestOf(spoke);
@@ -47,11 +47,7 @@ void SshConnector::confirmed() {
     (void)store_->setWhyNotLibssh2(spoke_.name, server_, whyNotLibssh2_, wallClockNanos());
   }
   auto ssh = sshVersionToRecall();
-  if (!ssh) return;
-  auto known = store_->programVersion(SSH);
-  if (!known || known->state != ssh->program) {
-    (void)store_->setProgramVersion(SSH, {ssh->program, ssh->said});
-  }
+  if (ssh && ssh != ssh_) (void)store_->setProgramVersion(SSH, {ssh->program, ssh->said});
 }
 
 kj::Own<Connection> SshConnector::connect(ConnectOptions wanted, kj::AsyncIoContext& io) {

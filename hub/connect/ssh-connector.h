@@ -5,6 +5,7 @@
 #include <string>
 
 #include "hub/connect/connector.h"
+#include "hub/ssh/openssh-client.h"
 #include "hub/ssh/resolve.h"
 
 namespace pibrain {
@@ -25,6 +26,7 @@ class SshConnector : public Connector {
 
   const SpokeConfig& spoke_;
   Store* const store_;
+  std::optional<SshVersion> ssh_;  // as the store has it
   std::optional<SshResolution> resolution_;
   std::optional<Endpoint> last_, reached_;
   std::string configState_;
