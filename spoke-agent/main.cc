@@ -17,6 +17,7 @@
 #include "common/delta/delta.h"
 #include "common/fs/io-error.h"
 #include "common/fs/own-program.h"
+#include "common/text/environment.h"
 #include "common/text/utf8.h"
 #include "spoke-agent/confine/sandbox.h"
 #include "spoke-agent/confine/stdio-stream.h"
@@ -80,8 +81,7 @@ std::string readText(const std::string& path) {
 // Of the login, without symlinks, as ownProgram() gives the agent's path; empty: not known.
 std::string homeDirectory() {
   char path[PATH_MAX];
-  const char* home = getenv("HOME");
-  return home != nullptr && realpath(home, path) != nullptr ? path : "";
+  return realpath(pibrain::environment("HOME").c_str(), path) != nullptr ? path : "";
 }
 
 void printAuthorizedKeysLine(const Options& options) {

@@ -9,6 +9,7 @@
 #include "common/fs/file-times.h"
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
+#include "common/text/tilde.h"
 #include "common/text/utf8.h"
 #include "common/wire/protocol.h"
 #include "hub/base/failure.h"
@@ -19,8 +20,7 @@ namespace {
 
 // The directory that 'source' names, absolute and without "//", "." and "..".
 std::string askedRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
-  auto asked = spoke.source.path;
-  if (asked == "~" || asked.starts_with("~/")) asked = agent.home + asked.substr(1);
+  auto asked = expandTilde(spoke.source.path, agent.home);
   // A relative path is below the home, as for scp and rsync.
   if (!asked.starts_with('/')) asked = agent.home + "/" + asked;
   asked = std::filesystem::path(asked).lexically_normal().string();

@@ -4,14 +4,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <kj/io.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "common/fs/file-io.h"
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
+#include "hub/base/user.h"
 
 namespace pibrain {
 
@@ -68,13 +70,21 @@ absl::Status replaceFile(const std::string& path, const std::string& text, mode_
 
 namespace {
 
-// Read anew each time: it is for what went wrong.
 std::string nameOfUser(uid_t id) {
-  auto* user = getpwuid(id);
-  return user == nullptr ? absl::StrCat("the user ", id) : escapeForTerminal(user->pw_name);
+  auto user = findUser(id);
+  return user ? escapeForTerminal(user->name) : absl::StrCat("the user ", id);
 }
 
 }  // namespace
+
+std::vector<std::string> listDirectory(const std::string& path, std::error_code& error) {
+  std::vector<std::string> names;
+  for (std::filesystem::directory_iterator entry(path, error), end; !error && entry != end;
+       entry.increment(error)) {
+    names.push_back(entry->path().filename());
+  }
+  return names;
+}
 
 Reached nearestTo(const std::string& path) {
   Reached reached{path, 0};

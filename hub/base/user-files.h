@@ -7,6 +7,8 @@
 
 #include <optional>
 #include <string>
+#include <system_error>
+#include <vector>
 
 namespace pibrain {
 
@@ -28,6 +30,9 @@ bool isNoFile(const std::string& path);
 std::optional<std::string> readWholeFile(const std::string& path);
 // What that errno means, for a person.
 std::string whyUnread(int error);
+
+// The names in a directory, but for "." and ".."; with `error` set, those that were read before it.
+std::vector<std::string> listDirectory(const std::string& path, std::error_code& error);
 
 // As much of a path as can be looked at.
 struct Reached {

@@ -8,6 +8,7 @@
 
 #include <memory>
 
+#include "hub/base/user.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"

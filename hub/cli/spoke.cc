@@ -12,6 +12,7 @@
 
 #include "common/text/escape.h"
 #include "hub/base/parallel.h"
+#include "hub/base/user.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"

@@ -10,8 +10,11 @@
 
 #include <algorithm>
 
+#include "common/text/environment.h"
 #include "common/text/escape.h"
+#include "common/text/tilde.h"
 #include "hub/base/user-files.h"
+#include "hub/base/user.h"
 #include "hub/cli/commands.h"
 #include "hub/mirror/mirror.h"
 
@@ -25,13 +28,12 @@ namespace {
 // Without a home directory, ~ is nowhere, and a config in it is not merely missing. Empty: there is
 // one.
 std::string whyNoHome() {
-  auto home = expandHome("~");
+  auto home = homeDirectory();
   struct stat st;
   bool found = home.starts_with('/') && stat(home.c_str(), &st) == 0;
   if (found && S_ISDIR(st.st_mode)) return "";
   auto why = found || !home.starts_with('/') ? "it is not a directory" : strerror(errno);
-  const char* set = getenv("HOME");
-  return absl::StrCat(set != nullptr && *set != '\0'
+  return absl::StrCat(!environment("HOME").empty()
                           ? "HOME names no directory that exists: "
                           : "HOME is not set, and this user has no home directory: ",
                       inQuotes(home), " (", why,
@@ -42,7 +44,7 @@ std::string whyNoHome() {
 }  // namespace
 
 std::optional<Config> takeConfig(const std::string& configFile) {
-  bool inHome = configFile.empty() || configFile == "~" || configFile.starts_with("~/");
+  bool inHome = configFile.empty() || beginsWithTilde(configFile);
   auto why = inHome ? whyNoHome() : "";
   if (!why.empty()) return printError(why), std::nullopt;
   auto config = loadConfig(configFile);

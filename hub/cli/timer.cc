@@ -7,7 +7,6 @@
 #include <absl/strings/str_replace.h>
 #include <errno.h>
 #include <kj/exception.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +18,12 @@
 #include <memory>
 
 #include "common/fs/own-program.h"
+#include "common/text/environment.h"
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
 #include "hub/base/subprocess.h"
 #include "hub/base/user-files.h"
+#include "hub/base/user.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
@@ -43,9 +44,8 @@ constexpr char SERVICE[] = "pi-brain-sync.service";
 constexpr char TIMER[] = "pi-brain-sync.timer";
 
 std::string unitDirectory() {
-  const char* config = getenv("XDG_CONFIG_HOME");
-  auto base = config == nullptr || config[0] != '/' ? expandHome("~/.config") : std::string(config);
-  return base + "/systemd/user";
+  auto config = environment("XDG_CONFIG_HOME");
+  return (config.starts_with('/') ? config : expandHome("~/.config")) + "/systemd/user";
 }
 
 // "15min", "90s", "2h", "1d": seconds; none if it is no such span.
@@ -115,10 +115,9 @@ std::string systemctl(const std::vector<std::string>& arguments) {
 }
 
 bool lingers() {
-  auto* user = getpwuid(getuid());
+  auto user = findUser(getuid());
   struct stat st;
-  return user != nullptr &&
-         stat(absl::StrCat("/var/lib/systemd/linger/", user->pw_name).c_str(), &st) == 0;
+  return user && stat(absl::StrCat("/var/lib/systemd/linger/", user->name).c_str(), &st) == 0;
 }
 
 int syncInstallTimer(const InstallTimerArguments& arguments) {

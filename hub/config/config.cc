@@ -2,7 +2,6 @@
 
 #include <absl/strings/str_cat.h>
 #include <errno.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
@@ -12,6 +11,7 @@
 #include "common/fs/rooted-dir.h"
 #include "common/text/escape.h"
 #include "hub/base/user-files.h"
+#include "hub/base/user.h"
 #include "hub/config/config-shape.h"
 #include "hub/config/fields.h"
 #include "hub/config/rsync-arguments.h"
@@ -258,16 +258,6 @@ const char* toString(SyncMethod method) {
       return "syncthing";
   }
   return "?";
-}
-
-std::string expandHome(const std::string& path) {
-  if (path != "~" && !path.starts_with("~/")) return path;
-  const char* home = getenv("HOME");
-  if (home == nullptr || *home == '\0') {
-    auto* user = getpwuid(getuid());
-    home = user == nullptr ? "" : user->pw_dir;
-  }
-  return home + path.substr(1);
 }
 
 const char* toString(SshMode mode) {

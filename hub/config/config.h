@@ -69,7 +69,4 @@ std::string configPath(const std::string& path);
 // The same from a text; `file` is for messages.
 absl::StatusOr<Config> parseConfig(const std::string& text, const std::string& file);
 
-// "~" and "~/…" with $HOME.
-std::string expandHome(const std::string& path);
-
 }  // namespace pibrain

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "common/text/escape.h"
+#include "common/text/tilde.h"
 #include "common/text/utf8.h"
 
 namespace pibrain {
@@ -291,7 +292,7 @@ absl::Status checkWhole(const std::string& text, Asked asked) {
 }  // namespace
 
 absl::StatusOr<Source> parseSource(const std::string& text) {
-  if (text.starts_with('/') || text == "~" || text.starts_with("~/")) {
+  if (text.starts_with('/') || beginsWithTilde(text)) {
     auto checked = checkPath(text, text);
     return checked.ok() ? absl::StatusOr<Source>(Source{"", "", text}) : checked;
   }
@@ -331,7 +332,7 @@ std::string sourceOf(const std::string& login, const std::string& path) {
 }
 
 absl::Status checkAgentPath(const std::string& path) {
-  if (!path.starts_with('~') || path == "~" || path.starts_with("~/")) return absl::OkStatus();
+  if (!path.starts_with('~') || beginsWithTilde(path)) return absl::OkStatus();
   return refuse(path,
                 "is not a path that the agent can follow: '~/…' is beneath the home directory of "
                 "the user who logs in. Write an absolute path instead.");

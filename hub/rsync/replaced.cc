@@ -5,11 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <filesystem>
-
 #include "common/fs/file-io.h"
 #include "common/fs/rooted-dir.h"
 #include "common/tree/tree-walk.h"
+#include "hub/base/user-files.h"
 
 namespace pibrain {
 
@@ -30,11 +29,12 @@ bool extends(int part, uint64_t size, const RootedDir& whole, const std::string&
 // Those in the directory, as far as nothing is in them.
 void removeEmptyDirectories(const std::string& path) {
   std::error_code ignored;
-  for (std::filesystem::directory_iterator entry(path, ignored), end; entry != end;
-       entry.increment(ignored)) {
-    if (!entry->is_directory(ignored) || entry->is_symlink(ignored)) continue;
-    removeEmptyDirectories(entry->path());
-    rmdir(entry->path().c_str());
+  for (auto& name : listDirectory(path, ignored)) {
+    auto entry = joinPath(path, name);
+    struct stat st;
+    if (lstat(entry.c_str(), &st) != 0 || !S_ISDIR(st.st_mode)) continue;
+    removeEmptyDirectories(entry);
+    rmdir(entry.c_str());
   }
 }
 

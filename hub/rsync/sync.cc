@@ -20,6 +20,7 @@
 #include "common/text/escape.h"
 #include "hub/base/failure.h"
 #include "hub/base/user-files.h"
+#include "hub/base/user.h"
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/deletion.h"
 #include "hub/mirror/mirror.h"

@@ -33,11 +33,9 @@ std::string thisArchitecture() {
 class Search {
  public:
   void directory(const std::string& path) {
-    std::error_code none;
-    for (std::filesystem::directory_iterator entry(path, none), end; entry != end;
-         entry.increment(none)) {
-      auto name = entry->path().filename().string();
-      if (name.starts_with(PREFIX)) file(name.substr(PREFIX.size()), entry->path());
+    std::error_code ignored;
+    for (auto& name : listDirectory(path, ignored)) {
+      if (name.starts_with(PREFIX)) file(name.substr(PREFIX.size()), path + "/" + name);
     }
   }
 

@@ -5,36 +5,23 @@
 #include <kj/common.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "common/text/escape.h"
 #include "hub/base/failure.h"
+#include "hub/base/user-files.h"
 
 namespace pibrain {
 
-namespace {
-
-std::vector<std::string> namesIn(const std::string& path) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry(path, error), end; !error && entry != end;
-       entry.increment(error)) {
-    names.push_back(entry->path().filename());
-  }
-  if (error) {
-    throw Failure(absl::StrCat("cannot read the mirror ", escapeForTerminal(path), ": ",
-                               error.message(), "."));
-  }
-  return names;
-}
-
-}  // namespace
-
 std::string retireMirror(const SpokeConfig& spoke, Mirror& locked) {
   locked.clearStaging();
-  auto names = namesIn(spoke.path);
+  std::error_code error;
+  auto names = listDirectory(spoke.path, error);
+  if (error) {
+    throw Failure(absl::StrCat("cannot read the mirror ", escapeForTerminal(spoke.path), ": ",
+                               error.message(), "."));
+  }
   // What mkfs made is the filesystem's.
   std::erase(names, "lost+found");
   auto& archive = locked.archive();

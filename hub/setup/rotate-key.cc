@@ -1,3 +1,4 @@
+#include "hub/base/user.h"
 #include "hub/setup/manage.h"
 
 #include <absl/strings/str_cat.h>
@@ -21,7 +22,7 @@ namespace {
 
 // "~/…" for what is beneath the home directory.
 std::string withTilde(const std::string& path) {
-  auto home = expandHome("~/");
+  auto home = homeDirectory() + "/";
   return path.starts_with(home) ? "~/" + path.substr(home.size()) : path;
 }
 

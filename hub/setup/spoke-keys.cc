@@ -1,4 +1,6 @@
 #include "hub/setup/spoke-keys.h"
+#include "hub/base/user-files.h"
+#include "hub/base/user.h"
 
 #include <absl/strings/str_cat.h>
 #include <unistd.h>
@@ -43,11 +45,10 @@ bool SpokeKeys::contains(const std::string& path) const {
 
 std::vector<std::string> SpokeKeys::existing() const {
   std::vector<std::string> there;
-  std::error_code none;
+  std::error_code ignored;
   auto directory = std::filesystem::path(first_).parent_path();
-  for (std::filesystem::directory_iterator entry(directory, none), end; entry != end;
-       entry.increment(none)) {
-    auto path = entry->path().string();
+  for (auto& name : listDirectory(directory, ignored)) {
+    auto path = directory / name;
     if (contains(path)) there.push_back(path);
   }
   return there;

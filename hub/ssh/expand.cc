@@ -1,8 +1,10 @@
 #include "hub/ssh/expand.h"
+#include "common/text/environment.h"
+#include "common/text/tilde.h"
+#include "hub/base/user.h"
 
 #include <absl/strings/str_cat.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,21 +15,7 @@ namespace pibrain {
 
 namespace {
 
-struct UserEntry {
-  std::string name;
-  std::string home;
-};
-
-// This user, as the user database has it. Called from several threads.
-UserEntry ownEntry() {
-  struct passwd entry;
-  struct passwd* found = nullptr;
-  char buffer[16384];
-  if (getpwuid_r(getuid(), &entry, buffer, sizeof(buffer), &found) != 0 || found == nullptr) {
-    return {};
-  }
-  return {found->pw_name, found->pw_dir};
-}
+User thisUser() { return findUser(getuid()).value_or(User()); }
 
 std::string hostName() {
   char name[HOST_NAME_MAX + 1] = "";
@@ -100,25 +88,19 @@ std::string expandVariables(const std::string& text) {
 
 }  // namespace
 
-std::string environment(const char* name) {
-  const char* value = getenv(name);
-  return value == nullptr ? "" : value;
-}
-
 // ssh reads the home from the user database, not $HOME.
 std::string sshHome() {
-  auto home = ownEntry().home;
+  auto home = thisUser().home;
   return home.empty() ? environment("HOME") : home;
 }
 
 std::string localUser() {
-  auto name = ownEntry().name;
+  auto name = thisUser().name;
   return name.empty() ? environment("USER") : name;
 }
 
 std::string expandFile(const std::string& setting, const std::string& name, SshTarget& target) {
-  auto path = name == "~" || name.starts_with("~/") ? sshHome() + name.substr(1) : name;
-  return expandTokens(setting, expandVariables(path), target);
+  return expandTokens(setting, expandVariables(expandTilde(name, sshHome())), target);
 }
 
 std::string expandProxyTokens(const std::string& text, const SshTarget& target) {

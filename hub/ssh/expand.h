@@ -12,9 +12,6 @@ std::string localUser();
 // The home directory as ssh has it: that of the user database, not $HOME.
 std::string sshHome();
 
-// The value of a variable; empty if it is not set.
-std::string environment(const char* name);
-
 // A file name as ssh expands it; ssh -G leaves "~", tokens and variables in some. One that
 // has a token that is not known is left as it is, and noted in `target` as something for OpenSSH.
 std::string expandFile(const std::string& setting, const std::string& name, SshTarget& target);

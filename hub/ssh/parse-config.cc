@@ -10,6 +10,7 @@
 
 #include <utility>
 
+#include "common/text/environment.h"
 #include "common/text/escape.h"
 #include "hub/ssh/expand.h"
 

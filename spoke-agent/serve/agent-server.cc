@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "common/fs/file-times.h"
+#include "common/text/environment.h"
 #include "common/wire/message-guard.h"
 #include "common/wire/protocol.h"
 #include "spoke-agent/answers/inspect.h"
@@ -199,8 +200,7 @@ class SpokeImpl : public proto::Spoke::Server {
     peer.setHost(host);
     peer.setClock(wallClockNanos());
     peer.setRoot(root_->path().c_str());
-    const char* home = getenv("HOME");
-    peer.setHome(home == nullptr ? "" : home);
+    peer.setHome(environment("HOME").c_str());
     peer.setRootState(root_->state());
     peer.setSandbox(sandbox_.c_str());
     // sshd(8) sets it to what the client asked for, when a forced command takes its place.

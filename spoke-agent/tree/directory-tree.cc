@@ -15,6 +15,8 @@
 
 #include "common/fs/file-times.h"
 #include "common/fs/io-error.h"
+#include "common/text/environment.h"
+#include "common/text/tilde.h"
 #include "common/tree/tree-walk.h"
 
 namespace pibrain {
@@ -33,10 +35,7 @@ constexpr uint64_t MIN_HOLES = 1 << 20;
 }  // namespace
 
 std::string expandPath(const std::string& path) {
-  if (path == "~" || path.starts_with("~/")) {
-    const char* home = getenv("HOME");
-    return std::string(home == nullptr ? "" : home) + path.substr(1);
-  }
+  if (beginsWithTilde(path)) return expandTilde(path, environment("HOME"));
   if (path.starts_with('/')) return path;
   char directory[PATH_MAX];
   if (getcwd(directory, sizeof(directory)) == nullptr) return path;

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "common/text/environment.h"
 #include "hub/ssh/expand.h"
 #include "hub/ssh/openssh/failed-start.h"
 #include "hub/ssh/openssh/openssh-command.h"
@@ -17,8 +18,8 @@ std::vector<std::string> proxyCommand(const SshTarget& target) {
   if (!target.proxyJump.empty()) {
     return jumpCommand(target);
   }
-  const char* shell = getenv("SHELL");
-  return {shell == nullptr || *shell == '\0' ? "/bin/sh" : shell, "-c",
+  auto shell = environment("SHELL");
+  return {shell.empty() ? "/bin/sh" : shell, "-c",
           "exec " + expandProxyTokens(target.proxyCommand, target)};
 }
 
