@@ -101,6 +101,10 @@ AgentSession::Limits AgentSession::limitsOf(const SpokeConfig& spoke, const HubC
   return {spoke.timeoutSeconds, uint64_t(hub.listingMiB) << 20};
 }
 
+AgentSession::AgentSession(const SpokeConfig& spoke, Connector& connector, ConnectOptions options,
+                           kj::AsyncIoContext& io, const Limits& limits)
+    : AgentSession(spoke, connector.connect(std::move(options), io), io, limits) {}
+
 AgentSession::AgentSession(const SpokeConfig& spoke, kj::Own<Connection> connection,
                            kj::AsyncIoContext& io, const Limits& limits)
     : spoke_(spoke),

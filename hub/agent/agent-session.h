@@ -13,10 +13,12 @@
 #include "hub/agent/agent-info.h"
 #include "hub/agent/answers-only.h"
 #include "hub/agent/listing.h"
+#include "hub/agent/lockdown.h"
 #include "hub/agent/preamble.h"
 #include "hub/agent/want.h"
 #include "hub/agent/watchdog.h"
 #include "hub/config/config.h"
+#include "hub/connect/connector.h"
 #include "hub/link/connection.h"
 #include "proto/agent.capnp.h"
 
@@ -31,6 +33,10 @@ class AgentSession {
   // The limits of a run.
   static Limits limitsOf(const SpokeConfig& spoke, const HubConfig& hub);
 
+  // Connects. Throws Failure if that fails.
+  AgentSession(const SpokeConfig& spoke, Connector& connector, ConnectOptions options,
+               kj::AsyncIoContext& io, const Limits& limits);
+  // Over a connection that is there.
   AgentSession(const SpokeConfig& spoke, kj::Own<Connection> connection, kj::AsyncIoContext& io,
                const Limits& limits);
 
@@ -75,9 +81,9 @@ class AgentSession {
 
   WireBytes wire() const { return connection_->wire(); }
 
-  // For what is asked of the login itself. It ends the agent, so nothing is to be asked of that
+  // What the key lets in besides the agent. It ends the agent, so nothing is to be asked of that
   // afterwards.
-  Connection& connection() { return *connection_; }
+  Lockdown lockdown() { return examineLockdown(*connection_, io_); }
 
  private:
   using Ask = kj::Promise<capnp::Response<proto::Blocks::NextResults>>;

@@ -81,12 +81,7 @@ std::string addCommand(const SpokeConfig& spoke) {
                       escapeForTerminal(spoke.source.host), "'");
 }
 
-}  // namespace
-
-bool isLocalExhaustion(const kj::Exception& error) {
-  return error.getType() == kj::Exception::Type::OVERLOADED && !isRemoteException(error);
-}
-
+// The conversation broke before the agent's preamble: what `exitInfo` and the noise tell of why.
 std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
                            const ExitInfo& exitInfo) {
   auto place = placeOf(spoke);
@@ -140,6 +135,7 @@ std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
           : "");
 }
 
+// The login worked, and nothing came for so many seconds but, perhaps, noise.
 std::string explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std::string& noise) {
   auto host = escapeForTerminal(spoke.source.host);
   auto said = lastLines(noise);
@@ -162,6 +158,7 @@ std::string explainCut(const SpokeConfig& spoke, const ExitInfo& exitInfo) {
                       WHY_CUT_AFTER_LOGIN, ".");
 }
 
+// Something failed after the preamble.
 std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
                           const ExitInfo& exitInfo) {
   auto place = placeOf(spoke);
@@ -211,6 +208,16 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
                       saidSuffix(said), RESUME,
                       " If it happens again with agent and hub of one "
                       "version, it is a bug worth reporting.");
+}
+
+}  // namespace
+
+bool isLocalExhaustion(const kj::Exception& error) {
+  return error.getType() == kj::Exception::Type::OVERLOADED && !isRemoteException(error);
+}
+
+std::string explainOutside(const SpokeConfig& spoke, const kj::Exception& error) {
+  return explainBroken(spoke, error, ExitInfo());
 }
 
 std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& error,

@@ -13,17 +13,6 @@ namespace pibrain {
 // Whether this machine has no room, memory or descriptors left: no news of the spoke.
 bool isLocalExhaustion(const kj::Exception& error);
 
-// The conversation broke before the agent's preamble: what `exitInfo` and the noise tell of why.
-std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
-                           const ExitInfo& exitInfo);
-
-// The login worked, and nothing came for so many seconds but, perhaps, noise.
-std::string explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std::string& noise);
-
-// Something failed after it.
-std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
-                          const ExitInfo& exitInfo);
-
 // What is known of an agent with which the conversation broke.
 struct Heard {
   bool agent = false;  // its preamble came
@@ -34,5 +23,8 @@ struct Heard {
 // The conversation broke, somewhere. `idleSeconds`: how long silence was borne.
 std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& error,
                                 const Heard& heard, uint32_t idleSeconds);
+
+// The same of an error outside of a conversation, on this machine.
+std::string explainOutside(const SpokeConfig& spoke, const kj::Exception& error);
 
 }  // namespace pibrain

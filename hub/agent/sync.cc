@@ -12,14 +12,11 @@ namespace {
 
 ConnectOptions connectOptionsOf(const SpokeConfig& spoke, const RunOptions& options,
                                 SpokeReport& report) {
-  ConnectOptions result;
-  result.passphrases = options.passphrases;
+  auto result = reportingTo(report, options.passphrases);
   result.limiter = options.limiter;
   if (result.limiter == nullptr && spoke.bwLimit > 0) {
     result.limiter = std::make_shared<RateLimiter>(spoke.bwLimit * 1024.0);
   }
-  result.warn = [&](std::string text) { report.warnings.push_back(std::move(text)); };
-  result.chose = [&](std::string which) { report.transport = std::move(which); };
   return result;
 }
 
@@ -32,8 +29,8 @@ void syncByAgent(const Config& config, const SpokeConfig& spoke, const RunOption
   auto io = kj::setupAsyncIo();
   SyncPass pass(config, spoke, options, store, report, progress);
   progress.phase = Progress::Phase::CONNECTING;
-  auto connection = connector->connect(connectOptionsOf(spoke, options, report), io);
-  AgentSession session(spoke, kj::mv(connection), io, AgentSession::limitsOf(spoke, config.hub));
+  AgentSession session(spoke, *connector, connectOptionsOf(spoke, options, report), io,
+                       AgentSession::limitsOf(spoke, config.hub));
   KJ_DEFER(report.wire = session.wire());
   session.converse([&]() {
     pass.run(session, [&]() {

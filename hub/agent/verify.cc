@@ -66,12 +66,8 @@ class SpokeVerify {
     auto tree = mirror.walk();
     mirror.walked(tree);
     requireReadable(spoke_, tree, result_.report.warnings);
-    ConnectOptions options;
-    options.passphrases = passphrases_;
-    options.warn = [this](std::string text) { warn(std::move(text)); };
-    options.chose = [this](std::string which) { result_.report.transport = std::move(which); };
-    auto connection = connectorTo(spoke_, store_)->connect(std::move(options), io_);
-    AgentSession session(spoke_, kj::mv(connection), io_,
+    auto connector = connectorTo(spoke_, store_);
+    AgentSession session(spoke_, *connector, reportingTo(result_.report, passphrases_), io_,
                          AgentSession::limitsOf(spoke_, config_.hub));
     KJ_DEFER(result_.report.wire = session.wire());
     session.converse([&]() {

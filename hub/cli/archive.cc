@@ -33,32 +33,17 @@ struct ArchiveRestoreArguments {
   std::string to;  // empty: the file's place in the mirror
 };
 
-struct Collected {
-  std::vector<ArchivedFile> files;
-  std::string problem;  // of what could not be read; empty if all was
-};
-
-// Spokes that are no longer in the config may have an archive all the same. One that cannot be read
-// takes nothing from the others.
-absl::StatusOr<Collected> collect(const Config& config, const std::vector<std::string>& spokes) {
-  auto archived = archivedSpokes(config.hub.archiveDir);
-  if (!archived.ok()) return archived.status();
-  for (auto& name : spokes) {
-    if (std::count(archived->begin(), archived->end(), name) > 0) continue;
+// What is in the archive of these spokes, or of all. Spokes that are no longer in the config may
+// have one all the same.
+absl::StatusOr<ArchiveContents> contentsOf(const Config& config,
+                                           const std::vector<std::string>& spokes) {
+  auto contents = archiveContents(config.hub.archiveDir, spokes);
+  if (!contents.ok()) return contents;
+  for (auto& name : contents->without) {
     auto chosen = selectSpokes(config, {name});
     if (!chosen.ok()) return chosen.status();
   }
-  Collected all;
-  for (auto& spoke : *archived) {
-    if (!spokes.empty() && std::count(spokes.begin(), spokes.end(), spoke) == 0) continue;
-    auto files = archivedFiles(config.hub.archiveDir, spoke);
-    if (files.ok()) {
-      all.files.insert(all.files.end(), files->begin(), files->end());
-    } else if (all.problem.empty()) {
-      all.problem = std::string(files.status().message());
-    }
-  }
-  return all;
+  return contents;
 }
 
 void printText(const Config& config, const std::vector<ArchivedFile>& files) {
@@ -92,27 +77,10 @@ void printText(const Config& config, const std::vector<ArchivedFile>& files) {
   }
 }
 
-// The file whose id begins so.
-absl::StatusOr<ArchivedFile> find(const std::vector<ArchivedFile>& files, const std::string& id) {
-  std::vector<const ArchivedFile*> found;
-  for (auto& file : files) {
-    if (!id.empty() && file.id.starts_with(id)) found.push_back(&file);
-  }
-  if (found.size() == 1) return *found[0];
-  if (found.empty()) {
-    return absl::NotFoundError(absl::StrCat("nothing in the archive has the id '",
-                                            escapeForTerminal(id),
-                                            "'. 'pi-brain sync archive list' shows what there is"));
-  }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "more than one id in the archive begins with '", escapeForTerminal(id),
-      "': ", absl::StrJoin(found, ", ", [](std::string* out, auto* file) { *out += file->id; })));
-}
-
 std::string restore(const Config& config, const ArchiveRestoreArguments& arguments) {
-  auto all = collect(config, {});
+  auto all = contentsOf(config, {});
   if (!all.ok()) throw Failure(std::string(all.status().message()));
-  auto file = find(all->files, arguments.id);
+  auto file = findArchived(all->files, arguments.id);
   if (absl::IsNotFound(file.status()) && !all->problem.empty()) throw Failure(all->problem);
   if (!file.ok()) throw Failure(std::string(file.status().message()));
   auto path = restoreArchived(config, *file, arguments.to);
@@ -129,7 +97,7 @@ std::string restore(const Config& config, const ArchiveRestoreArguments& argumen
 int syncArchiveList(const ArchiveListArguments& arguments) {
   auto config = takeConfig(arguments.config);
   if (!config) return EXIT_USAGE;
-  auto all = collect(*config, arguments.spokes);
+  auto all = contentsOf(*config, arguments.spokes);
   if (!all.ok()) {
     bool usage = absl::IsNotFound(all.status());
     return printError(std::string(all.status().message())), usage ? EXIT_USAGE : EXIT_FAILED;

@@ -3,9 +3,11 @@
 
 #include <stdint.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "hub/base/passphrase-prompt.h"
 #include "hub/pass/options.h"
 
 namespace CLI {
@@ -46,6 +48,8 @@ struct RunArguments {
   bool quiet = false;
   std::string log;  // a file to append to; empty: none
   bool json = false;
+  // As they are typed.
+  std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();
 };
 int syncRun(const RunArguments& arguments);
 
@@ -53,6 +57,8 @@ struct DoctorArguments {
   std::string config;
   std::vector<std::string> spokes;
   bool json = false;
+  // As they are typed.
+  std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();
 };
 int syncDoctor(const DoctorArguments& arguments);
 

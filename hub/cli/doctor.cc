@@ -52,9 +52,8 @@ int syncDoctor(const DoctorArguments& arguments) {
   auto hub = examineHub(config, chosen->spokes);
   auto store = openHistory(config, hub);
   std::vector<Diagnosis> spokes(chosen->spokes.size());
-  auto passphrases = std::make_shared<Passphrases>();
   forEachInParallel(spokes.size(), USUAL_JOBS, [&](size_t i) {
-    spokes[i] = examineSpoke(config, *chosen->spokes[i], passphrases, store.get());
+    spokes[i] = examineSpoke(config, *chosen->spokes[i], arguments.passphrases, store.get());
   });
   bool failed = hub.failed() || std::any_of(spokes.begin(), spokes.end(),
                                             [](auto& spoke) { return spoke.failed(); });

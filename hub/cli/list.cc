@@ -7,7 +7,6 @@
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
-#include "hub/mirror/contents.h"
 #include "hub/report/documents.h"
 
 namespace pibrain {
@@ -38,13 +37,7 @@ int syncList(const ListArguments& arguments) {
     for (auto* spoke : chosen->spokes) puts(spoke->name.c_str());
     return EXIT_GOOD;
   }
-  std::vector<SessionsOfSpoke> all;
-  for (auto* spoke : chosen->spokes) {
-    all.push_back({spoke, mirrorContents(spoke->path, warn).sessions});
-    if (arguments.absolute) {
-      for (auto& session : all.back().sessions) session = spoke->path + "/" + session;
-    }
-  }
+  auto all = listSessions(chosen->spokes, arguments.absolute, warn);
   if (arguments.json) {
     puts(sessionListJson(all).c_str());
   } else if (all.empty()) {

@@ -1,6 +1,4 @@
 #include <absl/strings/str_cat.h>
-#include <absl/time/clock.h>
-#include <absl/time/time.h>
 #include <stdio.h>
 
 #include <algorithm>
@@ -14,6 +12,7 @@
 #include "hub/cli/support.h"
 #include "hub/history/store.h"
 #include "hub/report/documents.h"
+#include "hub/run/choose.h"
 #include "hub/run/run.h"
 #include "hub/view/progress-display.h"
 #include "hub/view/run-log.h"
@@ -93,28 +92,13 @@ std::unique_ptr<Store> openHistory(const Config& config, bool dryRun) {
   return nullptr;
 }
 
-// Cron and timers start a run for all spokes as often as guides say; one that says nothing about
-// its schedule is due as often.
-constexpr char USUAL_SCHEDULE[] = "*/15 * * * *";
-
-// Whether the spoke has come due since its last good run; also if the store (null: none) does not
-// know of one.
-bool isDue(const SpokeConfig& spoke, Store* store) {
-  std::optional<absl::Time> lastRun;
-  if (store != nullptr) {
-    auto runs = store->lastRuns(spoke.name);
-    if (runs.ok() && runs->lastGoodStarted) lastRun = absl::FromUnixNanos(*runs->lastGoodStarted);
-  }
-  auto schedule = spoke.schedule ? *spoke.schedule : *Schedule::parse(USUAL_SCHEDULE);
-  return schedule.due(lastRun, absl::Now(), absl::LocalTimeZone());
-}
-
 RunOptions optionsOf(const RunArguments& arguments, size_t spokes) {
   RunOptions options;
   options.dryRun = arguments.dryRun;
   options.deleteGone = arguments.deleteGone;
   options.maxDelete = arguments.maxDelete;
   options.jobs = arguments.jobs;
+  options.passphrases = arguments.passphrases;
   if (arguments.bwLimit > 0) {
     options.limiter = std::make_shared<RateLimiter>(arguments.bwLimit * 1024.0);
     // Programs of their own cannot share one limiter: each gets its part.
@@ -134,16 +118,6 @@ int syncRun(const RunArguments& arguments) {
     fputs(firstSpokeHelp(config).c_str(), stdout);
     return EXIT_GOOD;
   }
-  std::vector<const SpokeConfig*> ours;
-  std::vector<SpokeReport> reports;
-  for (auto* spoke : chosen->spokes) {
-    auto why = reasonToSkip(*spoke);
-    if (why.empty()) {
-      ours.push_back(spoke);
-    } else if (!arguments.due) {
-      reports.push_back(skipped(*spoke, why));
-    }
-  }
   std::unique_ptr<RunLog> log;
   if (!arguments.log.empty()) {
     auto opened = RunLog::open(expandHome(arguments.log));
@@ -151,9 +125,8 @@ int syncRun(const RunArguments& arguments) {
     log = std::move(*opened);
   }
   auto store = openHistory(config, arguments.dryRun);
-  if (arguments.due) {
-    std::erase_if(ours, [&](auto* spoke) { return !isDue(*spoke, store.get()); });
-  }
+  auto [ours, reports] =
+      arguments.due ? chooseDue(chosen->spokes, store.get()) : chooseSpokes(chosen->spokes);
   RunPrinter printer(arguments, ours, std::move(log));
   for (auto& report : reports) printer.ended(report);
   RunObserver observer;

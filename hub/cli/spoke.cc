@@ -118,7 +118,8 @@ class Manage {
 };
 
 // The doctor, and a look at what a run would fetch.
-int lookAt(const SpokeAddArguments& arguments, const SpokeChange& change) {
+int lookAt(const SpokeAddArguments& arguments, const SpokeChange& change,
+           const std::shared_ptr<Passphrases>& passphrases) {
   if (change.rootMissing) {
     printf(
         "\npi has not run there yet: its directory of sessions does not exist. When it does, "
@@ -129,12 +130,14 @@ int lookAt(const SpokeAddArguments& arguments, const SpokeChange& change) {
   DoctorArguments doctor;
   doctor.config = arguments.manage.config;
   doctor.spokes = {change.name};
+  doctor.passphrases = passphrases;
   int code = syncDoctor(doctor);
   printf("\n");
   RunArguments run;
   run.config = arguments.manage.config;
   run.spokes = {change.name};
   run.dryRun = true;
+  run.passphrases = passphrases;
   code = std::max(code, syncRun(run));
   if (code == EXIT_GOOD) printf("\n'pi-brain sync run' fetches what there is.\n");
   return code;
@@ -159,7 +162,7 @@ int spokeAdd(const SpokeAddArguments& arguments) {
   manage.print(change);
   int code = manage.finish({change});
   if (!change.ok() || arguments.manage.json || arguments.manage.dryRun) return code;
-  return lookAt(arguments, change);
+  return lookAt(arguments, change, manage.options().passphrases);
 }
 
 int spokeUpgrade(const SpokeUpgradeArguments& arguments) {

@@ -88,14 +88,6 @@ std::unique_ptr<Selection> loadSelection(const std::string& configFile,
   return chosen;
 }
 
-SpokeReport skipped(const SpokeConfig& spoke, std::string why) {
-  SpokeReport report;
-  report.name = spoke.name;
-  report.outcome = Outcome::SKIPPED;
-  report.error = std::move(why);
-  return report;
-}
-
 int exitCodeOf(const std::vector<SpokeReport>& reports) {
   auto any = [&](Outcome outcome) {
     return std::any_of(reports.begin(), reports.end(),

@@ -37,9 +37,6 @@ struct Selection {
 std::unique_ptr<Selection> loadSelection(const std::string& configFile,
                                          const std::vector<std::string>& names);
 
-// The report of a spoke that was skipped for that reason.
-SpokeReport skipped(const SpokeConfig& spoke, std::string why);
-
 // What a command over these spokes exits with.
 int exitCodeOf(const std::vector<SpokeReport>& reports);
 

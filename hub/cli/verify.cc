@@ -94,15 +94,6 @@ void printText(const SpokeConfig& spoke, const Verification& result) {
   }
 }
 
-Verification verifyOrSkip(const Config& config, const SpokeConfig& spoke,
-                          const VerifyOptions& options, Store* store) {
-  auto why = reasonToSkip(spoke);
-  if (why.empty()) return verifySpoke(config, spoke, options, store);
-  Verification result;
-  result.report = skipped(spoke, std::move(why));
-  return result;
-}
-
 int exitCodeOf(const std::vector<Verification>& results) {
   std::vector<SpokeReport> reports;
   for (auto& result : results) {
@@ -129,7 +120,7 @@ int syncVerify(const VerifyArguments& arguments) {
   std::mutex printing;
   forEachInParallel(results.size(), USUAL_JOBS, [&](size_t i) {
     auto& spoke = *chosen->spokes[i];
-    results[i] = verifyOrSkip(config, spoke, options, store.ok() ? store->get() : nullptr);
+    results[i] = verifySpoke(config, spoke, options, store.ok() ? store->get() : nullptr);
     std::lock_guard lock(printing);
     if (!arguments.json) printText(spoke, results[i]);
     fflush(stdout);

@@ -1,6 +1,7 @@
 #include "hub/mirror/archive-catalog.h"
 
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -177,6 +178,44 @@ absl::Status expireArchive(const std::string& archiveDir, const std::string& spo
   return absl::InternalError(
       absl::StrCat("what the archive holds for more than ", days,
                    " days could not be removed: ", escapeForTerminal(failed)));
+}
+
+absl::StatusOr<ArchiveContents> archiveContents(const std::string& archiveDir,
+                                                const std::vector<std::string>& names) {
+  auto archived = archivedSpokes(archiveDir);
+  if (!archived.ok()) return archived.status();
+  auto contains = [](auto& all, auto& name) { return std::count(all.begin(), all.end(), name) > 0; };
+  ArchiveContents contents;
+  for (auto& name : names) {
+    if (!contains(*archived, name)) contents.without.push_back(name);
+  }
+  for (auto& spoke : *archived) {
+    if (!names.empty() && !contains(names, spoke)) continue;
+    auto files = archivedFiles(archiveDir, spoke);
+    if (files.ok()) {
+      contents.files.insert(contents.files.end(), files->begin(), files->end());
+    } else if (contents.problem.empty()) {
+      contents.problem = std::string(files.status().message());
+    }
+  }
+  return contents;
+}
+
+absl::StatusOr<ArchivedFile> findArchived(const std::vector<ArchivedFile>& files,
+                                          const std::string& id) {
+  std::vector<const ArchivedFile*> found;
+  for (auto& file : files) {
+    if (!id.empty() && file.id.starts_with(id)) found.push_back(&file);
+  }
+  if (found.size() == 1) return *found[0];
+  if (found.empty()) {
+    return absl::NotFoundError(absl::StrCat("nothing in the archive has the id '",
+                                            escapeForTerminal(id),
+                                            "'. 'pi-brain sync archive list' shows what there is"));
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "more than one id in the archive begins with '", escapeForTerminal(id),
+      "': ", absl::StrJoin(found, ", ", [](std::string* out, auto* file) { *out += file->id; })));
 }
 
 uint64_t bytesOf(const std::vector<ArchivedFile>& files) {

@@ -30,6 +30,20 @@ absl::StatusOr<std::vector<std::string>> archivedSpokes(const std::string& archi
 absl::StatusOr<std::vector<ArchivedFile>> archivedFiles(const std::string& archiveDir,
                                                         const std::string& spoke);
 
+struct ArchiveContents {
+  std::vector<ArchivedFile> files;
+  std::vector<std::string> without;  // the spokes that were named and have no archive
+  std::string problem;               // with those that could not be read; empty: there is none
+};
+// Of the spokes of these names, or of all. One that cannot be read takes nothing from the others.
+absl::StatusOr<ArchiveContents> archiveContents(const std::string& archiveDir,
+                                                const std::vector<std::string>& names);
+
+// The file whose id begins so. NotFoundError if there is none; another error if it is not the only
+// one.
+absl::StatusOr<ArchivedFile> findArchived(const std::vector<ArchivedFile>& files,
+                                          const std::string& id);
+
 // The bytes in these.
 uint64_t bytesOf(const std::vector<ArchivedFile>& files);
 

@@ -2,6 +2,7 @@
 // What the commands print with --json, each as proto/report.capnp has it. Paths are as UTF-8, with
 // an exact form beside those that are not.
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,6 +40,10 @@ struct SessionsOfSpoke {
   const SpokeConfig* spoke;
   std::vector<std::string> sessions;  // their paths
 };
+// Of these spokes' mirrors. `warn` hears of what cannot be read.
+std::vector<SessionsOfSpoke> listSessions(const std::vector<const SpokeConfig*>& spokes,
+                                          bool fullPaths,
+                                          const std::function<void(const std::string&)>& warn);
 std::string sessionListJson(const std::vector<SessionsOfSpoke>& all);
 
 // A spoke, with what is known of its agent and its key.

@@ -23,7 +23,6 @@
 #include "hub/agent/agent-session.h"
 #include "hub/agent/explain.h"
 #include "hub/agent/greeting.h"
-#include "hub/agent/lockdown.h"
 #include "hub/agent/plan.h"
 #include "hub/base/failure.h"
 #include "hub/base/subprocess.h"
@@ -89,7 +88,7 @@ class SpokeDoctor {
     } catch (const Failure& e) {
       result_.checks.push_back({step_, CheckState::FAILED, e.what()});
     } catch (const kj::Exception& e) {
-      result_.checks.push_back({step_, CheckState::FAILED, explainBroken(spoke_, e, ExitInfo())});
+      result_.checks.push_back({step_, CheckState::FAILED, explainOutside(spoke_, e)});
     }
   }
 
@@ -151,7 +150,8 @@ class SpokeDoctor {
     judgeModes(tree);
     auto known = summarizeMirror(tree, kept(), mirrorDigests_);
     began_ = std::chrono::steady_clock::now();
-    AgentSession session(spoke_, connectorTo(spoke_, nullptr)->connect(options(), io), io,
+    auto connector = connectorTo(spoke_, nullptr);
+    AgentSession session(spoke_, *connector, options(), io,
                          AgentSession::limitsOf(spoke_, config_.hub));
     session.converse([&]() {
       auto listing =
@@ -161,12 +161,12 @@ class SpokeDoctor {
         step_ = "skipped";
         judgeSkipped(session.scanAgain(known));
       }
+      judgeSpeed();
+      if (!spoke_.source.host.empty()) {
+        step_ = "restrict";
+        judgeForced(session);
+      }
     });
-    judgeSpeed();
-    if (!spoke_.source.host.empty()) {
-      step_ = "restrict";
-      judgeForced(session.connection(), io);
-    }
   }
 
   // Empty if it cannot be read, which is judged elsewhere.
@@ -268,7 +268,7 @@ class SpokeDoctor {
                       shellQuote(spoke_.path), "' makes it yours alone"));
   }
 
-  void judgeForced(Connection& connection, kj::AsyncIoContext& io) {
+  void judgeForced(AgentSession& session) {
     if (!forced_) {
       warn(
           "the key may run any command on the spoke. 'pi-brain spoke add', again, has it start the "
@@ -276,7 +276,7 @@ class SpokeDoctor {
           "KEY.pub' prints there in place of the key's line in ~/.ssh/authorized_keys");
       return;
     }
-    auto lockdown = examineLockdown(connection, io);
+    auto lockdown = session.lockdown();
     auto verdict = lockdown.verdict(placeOf(spoke_));
     if (lockdown.complete()) {
       good(verdict);

@@ -27,7 +27,7 @@ void reportOutcome(const SpokeConfig& spoke, SpokeReport& report, kj::FunctionPa
   } catch (const Failure& e) {
     failed(Outcome::FAILED, e.what());
   } catch (const kj::Exception& e) {
-    failed(Outcome::FAILED, explainBroken(spoke, e, ExitInfo()));
+    failed(Outcome::FAILED, explainOutside(spoke, e));
   } catch (const std::exception& e) {
     auto* system = dynamic_cast<const std::system_error*>(&e);
     if (system != nullptr && system->code() == std::errc::resource_unavailable_try_again) {

@@ -7,7 +7,7 @@
 
 namespace pibrain {
 
-// Verifies one spoke whose method is AGENT or RSYNC; with `repair`, under the mirror's lock, what
+// Verifies one spoke, unless a run would skip it; with `repair`, under the mirror's lock, what
 // differs is fetched, and what was there before goes to the archive. `store` (null: none) remembers
 // what the mirror's filesystem is like. Never throws: failures are in the report.
 Verification verifySpoke(const Config& config, const SpokeConfig& spoke,

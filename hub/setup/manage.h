@@ -5,9 +5,11 @@
 #include <stdint.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "hub/base/passphrase-prompt.h"
 #include "hub/config/config.h"
 #include "hub/history/store.h"
 
@@ -19,6 +21,8 @@ struct ManageOptions {
   std::string via;         // the person's login, "user@host"; empty: that of the spoke's source
   bool mayAsk = true;      // for passwords, at the terminal
   bool dryRun = false;
+  // Of the keys for syncing, as they are typed.
+  std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();
   // What there is to say, line by line, as it happens.
   std::function<void(const std::string&)> say = [](const std::string&) {};
 };

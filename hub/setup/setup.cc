@@ -9,7 +9,6 @@
 #include "common/text/escape.h"
 #include "hub/agent/agent-session.h"
 #include "hub/agent/greeting.h"
-#include "hub/agent/lockdown.h"
 #include "hub/base/user-files.h"
 #include "hub/connect/connector.h"
 #include "hub/mirror/mirror.h"
@@ -98,10 +97,28 @@ SshTarget Setup::login(const SpokeConfig& spoke) {
 
 void Setup::prove(const SpokeConfig& spoke, bool root) {
   auto io = kj::setupAsyncIo();
-  AgentSession session(spoke, connectorTo(spoke, nullptr)->connect(ConnectOptions(), io), io,
+  auto connector = connectorTo(spoke, nullptr);
+  ConnectOptions connect;
+  connect.passphrases = options_.passphrases;
+  AgentSession session(spoke, *connector, connect, io,
                        {std::min(spoke.timeoutSeconds, 60u), 1 << 20});
-  AgentInfo agent;
-  session.converse([&]() { checkVersion(spoke, agent = session.hello()); });
+  session.converse([&]() {
+    auto agent = session.hello();
+    checkVersion(spoke, agent);
+    requireServes(spoke, agent, root);
+    auto lockdown = session.lockdown();
+    auto verdict = lockdown.verdict(placeOf(spoke));
+    if (!lockdown.given.empty()) throw Failure(verdict + ".");
+    say(absl::StrCat("agent: version ", escapeBriefly(agent.version),
+                     ", sandbox: ", escapeBriefly(agent.sandbox)));
+    say(verdict);
+    if (store_ != nullptr) {
+      (void)store_->setLastContact(spoke.name, {agent.version, agent.sandbox, wallClockNanos()});
+    }
+  });
+}
+
+void Setup::requireServes(const SpokeConfig& spoke, const AgentInfo& agent, bool root) {
   if (!agent.forced) {
     throw Failure(absl::StrCat(
         "the key can run any command on ", placeOf(spoke),
@@ -121,15 +138,6 @@ void Setup::prove(const SpokeConfig& spoke, bool root) {
                                "sshd_config). Remove that, and try again."));
   }
   if (!odd.empty()) say(odd);
-  auto lockdown = examineLockdown(session.connection(), io);
-  auto verdict = lockdown.verdict(placeOf(spoke));
-  if (!lockdown.given.empty()) throw Failure(verdict + ".");
-  say(absl::StrCat("agent: version ", escapeBriefly(agent.version),
-                   ", sandbox: ", escapeBriefly(agent.sandbox)));
-  say(verdict);
-  if (store_ != nullptr) {
-    (void)store_->setLastContact(spoke.name, {agent.version, agent.sandbox, wallClockNanos()});
-  }
 }
 
 void Setup::install(RemoteInstall& remote, const InstallRequest& request, const SpokeConfig& spoke,

@@ -10,6 +10,7 @@
 #include "hub/base/failure.h"
 #include "hub/config/config.h"
 #include "hub/history/store.h"
+#include "hub/agent/agent-info.h"
 #include "hub/setup/manage.h"
 #include "hub/setup/remote-install.h"
 #include "hub/setup/sync-key.h"
@@ -68,6 +69,7 @@ class Setup {
   // Whether the key starts the agent, as it will ever after. `root`: and for this spoke's
   // directory.
   void prove(const SpokeConfig& spoke, bool root);
+  void requireServes(const SpokeConfig& spoke, const AgentInfo& agent, bool root);
   [[noreturn]] void failAndRollBack(RemoteInstall& remote, const InstallRequest& request,
                                     const std::string& why);
 };

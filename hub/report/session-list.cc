@@ -3,9 +3,22 @@
 #include <capnp/message.h>
 
 #include "common/text/utf8.h"
+#include "hub/mirror/contents.h"
 #include "hub/report/json.h"
 
 namespace pibrain {
+
+std::vector<SessionsOfSpoke> listSessions(const std::vector<const SpokeConfig*>& spokes,
+                                          bool fullPaths,
+                                          const std::function<void(const std::string&)>& warn) {
+  std::vector<SessionsOfSpoke> all;
+  for (auto* spoke : spokes) {
+    all.push_back({spoke, mirrorContents(spoke->path, warn).sessions});
+    if (!fullPaths) continue;
+    for (auto& session : all.back().sessions) session = spoke->path + "/" + session;
+  }
+  return all;
+}
 
 std::string sessionListJson(const std::vector<SessionsOfSpoke>& all) {
   capnp::MallocMessageBuilder message;

@@ -1,0 +1,57 @@
+#include "hub/run/choose.h"
+
+#include <absl/time/clock.h>
+#include <absl/time/time.h>
+
+#include <optional>
+
+namespace pibrain {
+
+namespace {
+
+// Cron and timers start a run for all spokes as often as guides say; one that says nothing about
+// its schedule is due as often.
+constexpr char USUAL_SCHEDULE[] = "*/15 * * * *";
+
+}  // namespace
+
+bool isDue(const SpokeConfig& spoke, Store* store) {
+  std::optional<absl::Time> lastRun;
+  if (store != nullptr) {
+    auto runs = store->lastRuns(spoke.name);
+    if (runs.ok() && runs->lastGoodStarted) lastRun = absl::FromUnixNanos(*runs->lastGoodStarted);
+  }
+  auto schedule = spoke.schedule ? *spoke.schedule : *Schedule::parse(USUAL_SCHEDULE);
+  return schedule.due(lastRun, absl::Now(), absl::LocalTimeZone());
+}
+
+SpokeReport skipped(const SpokeConfig& spoke, std::string why) {
+  SpokeReport report;
+  report.name = spoke.name;
+  report.outcome = Outcome::SKIPPED;
+  report.error = std::move(why);
+  return report;
+}
+
+Chosen chooseSpokes(const std::vector<const SpokeConfig*>& spokes) {
+  Chosen chosen;
+  for (auto* spoke : spokes) {
+    auto why = reasonToSkip(*spoke);
+    if (why.empty()) {
+      chosen.spokes.push_back(spoke);
+    } else {
+      chosen.skipped.push_back(skipped(*spoke, std::move(why)));
+    }
+  }
+  return chosen;
+}
+
+Chosen chooseDue(const std::vector<const SpokeConfig*>& spokes, Store* store) {
+  Chosen chosen;
+  for (auto* spoke : spokes) {
+    if (reasonToSkip(*spoke).empty() && isDue(*spoke, store)) chosen.spokes.push_back(spoke);
+  }
+  return chosen;
+}
+
+}  // namespace pibrain
