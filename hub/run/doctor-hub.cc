@@ -13,25 +13,6 @@
 
 namespace pibrain {
 
-const char* toString(CheckState state) {
-  switch (state) {
-    case CheckState::GOOD:
-      return "ok";
-    case CheckState::WARNING:
-      return "warning";
-    case CheckState::FAILED:
-      return "failed";
-    case CheckState::SKIPPED:
-      return "skipped";
-  }
-  return "";
-}
-
-bool Diagnosis::failed() const {
-  return std::any_of(checks.begin(), checks.end(),
-                     [](auto& check) { return check.state == CheckState::FAILED; });
-}
-
 Diagnosis examineHub(const Config& config, const std::vector<const SpokeConfig*>& spokes) {
   Diagnosis result;
   result.checks.push_back(

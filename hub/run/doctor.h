@@ -1,7 +1,6 @@
 #pragma once
 // Walks the chain from the config to the spoke's files and says which links hold.
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,24 +8,9 @@
 #include "hub/base/passphrase-prompt.h"
 #include "hub/config/config.h"
 #include "hub/history/store.h"
+#include "hub/run/checklist.h"
 
 namespace pibrain {
-
-enum class CheckState { GOOD, WARNING, FAILED, SKIPPED };
-const char* toString(CheckState state);
-
-struct Check {
-  std::string step;  // "host key", …: the same from run to run
-  CheckState state = CheckState::GOOD;
-  std::string detail;  // GOOD: what was found; otherwise what is wrong, why and the cure
-};
-
-struct Diagnosis {
-  std::string name;  // of the spoke; empty: this machine
-  std::vector<Check> checks;
-
-  bool failed() const;
-};
 
 // This machine: the programs, the history, `configFile`.
 Diagnosis examineHub(const Config& config, const std::vector<const SpokeConfig*>& spokes);

@@ -1,0 +1,206 @@
+// What the doctor looks at of a spoke with an agent.
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <kj/async-io.h>
+
+#include <cmath>
+
+#include "common/fs/file-times.h"
+#include "common/text/escape.h"
+#include "common/text/format.h"
+#include "common/text/shell-quote.h"
+#include "hub/agent/agent-session.h"
+#include "hub/agent/greeting.h"
+#include "hub/agent/plan.h"
+#include "hub/base/failure.h"
+#include "hub/connect/connector.h"
+#include "hub/mirror/mirror.h"
+#include "hub/run/doctor-parts.h"
+#include "hub/run/login-steps.h"
+
+namespace pibrain {
+
+namespace {
+
+class AgentExamination {
+ public:
+  AgentExamination(const Config& config, const SpokeConfig& spoke,
+                   const std::shared_ptr<Passphrases>& passphrases, Store* store, Checklist& checks)
+      : config_(config),
+        spoke_(spoke),
+        passphrases_(passphrases),
+        store_(store),
+        checks_(checks),
+        steps_(checks) {}
+
+  void examine() {
+    auto io = kj::setupAsyncIo();
+    auto tree = readMirror();
+    checkModes(tree);
+    checks_.at(spoke_.source.host.empty() ? "agent" : "ssh");
+    auto known = summarizeMirror(tree, kept(), mirrorDigests_);
+    steps_.restart();
+    auto connector = connectorTo(spoke_, nullptr);
+    AgentSession session(spoke_, *connector, steps_.options(passphrases_), io,
+                         AgentSession::limitsOf(spoke_, config_.hub));
+    session.converse([&]() {
+      auto listing =
+          session.scan(known, [&](const AgentInfo& agent) { checkAgent(agent, session.noise()); });
+      checkFiles(listing, tree);
+      if (listing.symlinksSkipped + listing.specialsSkipped > 0) {
+        checks_.at("skipped");
+        checkSkipped(session.scanAgain(known));
+      }
+      steps_.checkSpeed();
+      if (!spoke_.source.host.empty()) {
+        checks_.at("restrict");
+        checkLockdown(session);
+      }
+    });
+  }
+
+ private:
+  // Empty if it cannot be read, which is judged elsewhere.
+  Tree readMirror() {
+    try {
+      Mirror mirror(spoke_.path, Mirror::Access::READ,
+                    Archive(config_.hub.archiveDir, spoke_.name, wallClockNanos()));
+      mirror.keepModes(spoke_.keepModes);
+      mirror.setTraits(traitsOf(mirror, spoke_.name, store_, false));
+      mirrorDigests_ = mirror.digestOptions();
+      lacksModes_ = mirror.lacksModes();
+      return mirror.walk();
+    } catch (const Failure&) {
+      return {};
+    }
+  }
+
+  Paths kept() {
+    if (store_ == nullptr) return {};
+    auto paths = store_->keptFiles(spoke_.name);
+    return paths.ok() ? Paths(paths->begin(), paths->end()) : Paths();
+  }
+
+  void checkAgent(const AgentInfo& agent, const std::string& noise) {
+    checks_.at("shell");
+    if (noise.empty()) {
+      checks_.good("quiet");
+    } else {
+      checks_.warn(
+          absl::StrCat("the spoke's shell printed ", noise.size(),
+                       " bytes before the agent's "
+                       "answer, beginning with '",
+                       std::string(headOf(noise, 60)),
+                       "'. Make its start-up files (~/.bashrc) quiet without a terminal: it "
+                       "costs time, and breaks other programs"));
+    }
+    checks_.at("agent");
+    checkVersion(spoke_, agent);
+    auto about =
+        absl::StrCat("version ", agent.version, ", sandbox: ", agent.sandbox, steps_.took());
+    if (absl::StrContains(agent.sandbox, "no ")) {
+      checks_.warn(
+          absl::StrCat(about, ". The spoke's kernel cannot confine the agent wholly: Landlock ",
+                       "takes Linux 5.13 or later, in the list of /sys/kernel/security/lsm"));
+    } else {
+      checks_.good(about);
+    }
+    checks_.at("clock");
+    auto odd = clockSkew(spoke_, agent);
+    double seconds = double(clockDifference(agent)) / 1e9;
+    if (odd.empty()) {
+      checks_.good(absl::StrCat(std::round(std::abs(seconds) * 10) / 10, " s apart"));
+    } else {
+      checks_.warn(odd + ". Times in status and history mislead; set the clock ('timedatectl')");
+    }
+    forced_ = agent.forced;
+    checks_.at("root");
+    checkRoot(spoke_, agent);
+    root_ = agent.root;
+    odd = rootMismatch(spoke_, agent);
+    if (!odd.empty()) checks_.warn(odd);
+  }
+
+  void checkFiles(const Listing& listing, const Tree& tree) {
+    bool same = listing.state == proto::Summary::State::SAME;
+    auto detail =
+        absl::StrCat(root_, ": ", countOf(listing.files, "file"), ", ", tree.files,
+                     " in the mirror, ", same ? "up to date" : "to be synced", steps_.took());
+    if (listing.complete) {
+      checks_.good(detail);
+      return;
+    }
+    throw Failure(
+        absl::StrCat("parts of ", escapeForTerminal(root_), " cannot be read: '",
+                     escapeBriefly(listing.problems.empty() ? "?" : listing.problems[0].first),
+                     "'. Check their owner and mode on ", placeOf(spoke_), "."));
+  }
+
+  void checkSkipped(const Listing& listing) {
+    std::vector<std::string> names;
+    for (auto& path : listing.skipped) names.push_back(escapeBriefly(path));
+    checks_.warn(absl::StrCat(listing.symlinksSkipped + listing.specialsSkipped,
+                              " symlinks and special files are not synced: ",
+                              absl::StrJoin(names, ", "), listing.namesAllSkipped() ? "" : ", …",
+                              ". To sync what a symlink names, make that a spoke of its own"));
+  }
+
+  // P2, for a mirror that somebody else made, by rsync say.
+  void checkModes(const Tree& tree) {
+    if (lacksModes_) {
+      checks_.at("mirror");
+      checks_.warn(absl::StrCat("'keep_modes' does nothing: the filesystem of ",
+                                escapeForTerminal(spoke_.path), " keeps no modes"));
+    }
+    if (spoke_.keepModes) return;
+    uint64_t open = 0;
+    for (auto& directory : tree.directories) {
+      for (auto& file : directory.files) open += (file.mode & 077) != 0;
+    }
+    if (open == 0) return;
+    checks_.at("mirror");
+    checks_.warn(absl::StrCat("others may read ", countOf(open, "file"),
+                              " of the mirror: 'chmod -R go= ", shellQuote(spoke_.path),
+                              "' makes it yours alone"));
+  }
+
+  void checkLockdown(AgentSession& session) {
+    if (!forced_) {
+      checks_.warn(
+          "the key may run any command on the spoke. 'pi-brain spoke add', again, has it start the "
+          "agent alone; or put the line that 'pi-brain-agent --authorized-keys-line "
+          "KEY.pub' prints there in place of the key's line in ~/.ssh/authorized_keys");
+      return;
+    }
+    auto lockdown = session.lockdown();
+    auto verdict = lockdown.verdict(placeOf(spoke_));
+    if (lockdown.complete()) {
+      checks_.good(verdict);
+    } else {
+      checks_.warn(verdict);
+    }
+  }
+
+  const Config& config_;
+  const SpokeConfig& spoke_;
+  const std::shared_ptr<Passphrases> passphrases_;
+  Store* const store_;
+  Checklist& checks_;
+  LoginSteps steps_;
+  DigestOptions mirrorDigests_;
+  bool lacksModes_ = false;  // the mirror's filesystem has none to keep
+  std::string root_;
+  bool forced_ = false;
+};
+
+}  // namespace
+
+void examineAgent(const Config& config, const SpokeConfig& spoke,
+                  const std::shared_ptr<Passphrases>& passphrases, Store* store,
+                  Checklist& checks) {
+  AgentExamination(config, spoke, passphrases, store, checks).examine();
+}
+
+}  // namespace pibrain

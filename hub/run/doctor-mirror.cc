@@ -1,0 +1,85 @@
+// What the doctor looks at of a spoke's mirror, and of its runs.
+
+#include <absl/strings/str_cat.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include <set>
+
+#include "common/fs/file-times.h"
+#include "common/text/escape.h"
+#include "common/text/format.h"
+#include "hub/base/user-files.h"
+#include "hub/run/doctor-parts.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr uint64_t LITTLE_ROOM = 1 << 30;  // a warning
+constexpr uint64_t NO_ROOM = 64 << 20;     // a failure
+constexpr int64_t LONG_AGO_DAYS = 2;       // for a last good run
+
+}  // namespace
+
+void examineMirror(const SpokeConfig& spoke, Checklist& checks) {
+  checks.at("mirror");
+  bool there = nearestTo(spoke.path).error == 0;
+  auto why = whyNotWritable(spoke.path);
+  if (!why.empty()) {
+    checks.addParagraph(
+        CheckState::FAILED,
+        absl::StrCat("the mirror ", escapeForTerminal(spoke.path), " cannot be kept: ", why,
+                     ". If the path is wrong, correct 'path' in the config"));
+  } else if (!there && spoke.method == SyncMethod::SYNCTHING) {
+    checks.warn(spoke.path + " does not exist: Syncthing has not put anything there yet");
+  } else {
+    checks.good(absl::StrCat(spoke.path, there ? ", writable" : ", will be made by the first run"));
+  }
+}
+
+void examineRoom(const Config& config, const SpokeConfig& spoke, Checklist& checks) {
+  checks.at("disk");
+  auto mirror = nearestTo(spoke.path).path;
+  std::set<std::string> paths{mirror, nearestTo(config.hub.archiveDir).path};
+  paths.insert(nearestTo(config.hub.databaseDir).path);
+  for (auto& path : paths) {
+    struct statvfs fs;
+    if (statvfs(path.c_str(), &fs) != 0) {
+      checks.warn(absl::StrCat("how much is free at ", path, " is not known: ", strerror(errno)));
+      continue;
+    }
+    uint64_t room = uint64_t(fs.f_bavail) * fs.f_frsize;
+    auto detail = absl::StrCat(formatBytes(room), " free at ", path);
+    if (room < NO_ROOM || (fs.f_files > 0 && fs.f_favail == 0)) {
+      checks.fail(detail + (room < NO_ROOM ? "" : ", but no inodes") +
+                  ". Make room: 'df -h' and 'df -i' show what is used");
+    } else if (room < LITTLE_ROOM) {
+      checks.warn(detail + ". A large session more, and it is full");
+    } else if (path == mirror) {
+      checks.good(detail);
+    }
+  }
+}
+
+void examineLastRun(const SpokeConfig& spoke, Store* store, Checklist& checks) {
+  checks.at("last run");
+  if (store == nullptr) return checks.warn("never synced: 'pi-brain sync run' does it");
+  auto runs = store->lastRuns(spoke.name);
+  if (!runs.ok()) return checks.warn(std::string(runs.status().message()));
+  int64_t now = wallClockNanos();
+  auto last = runs->lastGood ? "last good run " + formatAgo(*runs->lastGood, now) : "never synced";
+  if (!runs->lastError.empty()) {
+    checks.addParagraph(CheckState::WARNING,
+                        absl::StrCat(last, "; the latest failed: ", runs->lastError));
+  } else if (!runs->lastGood) {
+    checks.warn("never synced: 'pi-brain sync run' does it");
+  } else if (now - *runs->lastGood > LONG_AGO_DAYS * 86400 * 1'000'000'000) {
+    checks.warn(last + ". Does cron or the timer still start 'pi-brain sync run'?");
+  } else {
+    checks.good(last);
+  }
+}
+
+}  // namespace pibrain

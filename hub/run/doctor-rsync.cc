@@ -1,0 +1,67 @@
+// What the doctor looks at of a spoke that rsync syncs.
+
+#include <absl/strings/str_cat.h>
+#include <kj/async-io.h>
+#include <kj/time.h>
+
+#include "common/fs/file-times.h"
+#include "common/text/format.h"
+#include "hub/base/failure.h"
+#include "hub/connect/connect-ssh.h"
+#include "hub/rsync/sync.h"
+#include "hub/run/doctor-parts.h"
+#include "hub/run/login-steps.h"
+#include "hub/ssh/resolve.h"
+
+namespace pibrain {
+
+namespace {
+
+// That rsync is there. Whatever else the key lets it run: the login is what counts.
+void examineProgram(const SpokeConfig& spoke, const std::shared_ptr<Passphrases>& passphrases,
+                    Checklist& checks) {
+  LoginSteps steps(checks);
+  checks.at("ssh");
+  auto target = resolveSsh(sshRequestOf(spoke));
+  if (!target.ok()) throw Failure(std::string(target.status().message()));
+  auto io = kj::setupAsyncIo();
+  auto connection =
+      connectSsh(*target, "rsync --version", SshOptions(steps.options(passphrases)), io);
+  connection->stream().shutdownWrite();
+  auto end = kj::systemPreciseMonotonicClock().now() + 10 * kj::SECONDS;
+  auto silence = io.provider->getTimer().atTime(end);
+  auto text = connection->stream()
+                  .readAllText(64 * 1024)
+                  .exclusiveJoin(silence.then([]() { return kj::heapString(""); }))
+                  .wait(io.waitScope);
+  checks.at("rsync");
+  auto first = std::string(text.cStr()).substr(0, std::string(text.cStr()).find('\n'));
+  if (first.starts_with("rsync ")) {
+    checks.good(absl::StrCat("on the spoke: ", first));
+  } else {
+    checks.warn(
+        "the key does not run 'rsync --version' on the spoke: rsync is missing there, or a "
+        "forced command (rrsync) answers for it, which is well");
+  }
+}
+
+}  // namespace
+
+void examineByRsync(const Config& config, const SpokeConfig& spoke,
+                    const std::shared_ptr<Passphrases>& passphrases, Store* store,
+                    Checklist& checks) {
+  if (!spoke.source.host.empty()) examineProgram(spoke, passphrases, checks);
+  // What a run would do, without doing it: whatever keeps it from syncing shows itself.
+  checks.at("sessions");
+  SpokeReport would;
+  would.started = wallClockNanos();
+  RunOptions options;
+  options.dryRun = true;
+  options.passphrases = passphrases;
+  Progress unseen;
+  syncByRsync(config, spoke, options, store, would, unseen);
+  checks.good(absl::StrCat(countOf(would.counts.files, "file"), " on the spoke, ",
+                           would.changes.size(), " of them to fetch"));
+}
+
+}  // namespace pibrain

@@ -1,0 +1,67 @@
+#include "hub/run/login-steps.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <map>
+
+namespace pibrain {
+
+namespace {
+
+constexpr int64_t SLOW = 3000;  // ms until the agent has looked at its files
+
+const std::map<std::string, std::string> CURES = {
+    {"name", "the name server answers slowly; an address as HostName avoids it"},
+    {"connection", "the network is slow to answer; try 'ping'"},
+    {"host key", "the machine is slow or busy, or the network is"},
+    {"login", "sshd may look the hub's name up ('UseDNS no' in its sshd_config), or ask PAM"},
+    {"agent",
+     "the shell's start-up files take long (~/.bashrc, also without a terminal), or the machine is "
+     "busy"},
+    {"root", "there are very many files, or their disk is slow"},
+};
+
+}  // namespace
+
+ConnectOptions LoginSteps::options(const std::shared_ptr<Passphrases>& passphrases) {
+  ConnectOptions options;
+  options.passphrases = passphrases;
+  options.warn = [this](std::string text) { checks_.warn(text); };
+  options.chose = [this](std::string which) {
+    checks_.at("ssh");
+    checks_.good(which);
+    checks_.at(which.starts_with("OpenSSH") ? "connection" : nameOf(SshStep::NAME));
+    restart();
+  };
+  options.passed = [this](SshStep step, std::string detail) {
+    checks_.at(nameOf(step));
+    // Of these there is nothing to tell but that one of them failed.
+    bool quiet =
+        step == SshStep::GREETING || step == SshStep::KEY_EXCHANGE || step == SshStep::COMMAND;
+    if (!quiet) checks_.good(absl::StrCat(detail, took()));
+    checks_.at(step == SshStep::COMMAND ? "agent" : nameOf(SshStep(int(step) + 1)));
+  };
+  return options;
+}
+
+std::string LoginSteps::took() {
+  auto now = std::chrono::steady_clock::now();
+  auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now - began_).count();
+  began_ = now;
+  times_.push_back({ms, checks_.step()});
+  return absl::StrCat(" (", ms, " ms)");
+}
+
+void LoginSteps::checkSpeed() {
+  int64_t total = 0;
+  for (auto& [ms, step] : times_) total += ms;
+  auto [slowest, where] = *std::max_element(times_.begin(), times_.end());
+  auto detail = absl::StrCat(total, " ms in all, ", slowest, " ms of it for '", where, "'");
+  checks_.at("speed");
+  if (total < SLOW) return checks_.good(detail);
+  auto cure = CURES.find(where);
+  checks_.warn(absl::StrCat(detail, cure == CURES.end() ? "" : ": " + cure->second));
+}
+
+}  // namespace pibrain
