@@ -29,6 +29,12 @@ def options_of(program, *path):
     return set(re.findall(r"(?<![\w-])--[a-z-]+", text))
 
 
+def flags_of(program, *path):
+    """The same, each with its short form or "" before it, but for --help."""
+    text = subprocess.run([program, *path, "--help"], capture_output=True, text=True, check=True).stdout
+    return [flag for flag in re.findall(r"^  (?:(-\w),)?(--[a-z-]+)", text, re.M) if flag[1] != "--help"]
+
+
 def all_commands(program, *path):
     found = []
     for name in commands_of(program, *path):
@@ -88,10 +94,19 @@ class ManPages(unittest.TestCase):
 
     def test_they_know_every_command_and_option(self):
         text = self.text("pi-brain.1")
+        source = (DEPLOY / "man/pi-brain.1").read_text()
+        synopsis = source.partition(".Sh SYNOPSIS")[2].partition(".Sh ")[0]
+        described = {}
+        for part in synopsis.split(".Nm\n")[1:]:
+            flags = re.findall(r"Fl (-?[\w-]+)(?: \| (-?[\w-]+)$)?", part, re.M)
+            described[re.match(r"\.Cm (.*)", part).group(1)] = {flag for pair in flags for flag in pair if flag}
+        self.assertEqual(set(described), {" ".join(command) for command in all_commands(HUB)})
         for command in all_commands(HUB):
-            self.assertIn(" ".join(command), " ".join(text.split()))
-            for option in options_of(HUB, *command) - {"--help"}:
-                self.assertIn(option, text, command)
+            flags = flags_of(HUB, *command)
+            for short, long in flags:
+                self.assertTrue({short[1:], long[1:]} & described[" ".join(command)], (command, long))
+                self.assertIn(long, text, command)
+            self.assertEqual(len(described[" ".join(command)]), len(flags), command)
         text = self.text("pi-brain-agent.1")
         for option in options_of(harness.AGENT) - {"--help", "--version"}:
             self.assertIn(option, text)
@@ -139,7 +154,10 @@ class Completions(HubCase):
         return [{line.split("\t")[0] for line in part.splitlines()} for part in done.stdout.split("----\n")[:-1]]
 
     def zsh(self, *words):
-        """What zsh shows for a Tab at the end of this line."""
+        return self.zsh_each([words])[0]
+
+    def zsh_each(self, lines):
+        """What zsh shows for a Tab at the end of each of these lines, by one zsh."""
         pid, fd = pty.fork()
         if pid == 0:
             os.chdir(self.dir)
@@ -151,20 +169,23 @@ class Completions(HubCase):
             while until not in seen and time.monotonic() < end:
                 if select.select([fd], [], [], 0.2)[0]:
                     seen += os.read(fd, 65536)
-            return seen.decode(errors="replace")
+            self.assertIn(until.decode(), seen.decode(errors="replace"))
+            text, _, _ = seen.decode(errors="replace").partition(until.decode())
+            return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+        def shown(line):
+            # ^U empties the line; what is bound to ^X runs after the Tab, and says so.
+            os.write(fd, ("\x15" + " ".join(line) + "\t\x18").encode())
+            return read(b"theend")
 
         try:
-            # What is bound to ^X runs after the Tab, and says so.
             setup = ("said-all() { zle -R; print -n 'the''end'; }; zle -N said-all; bindkey '^X' said-all; "
                      f"stty -echo columns 300; fpath=({DEPLOY}/completions $fpath); autoload -Uz compinit; compinit -u -D; "
                      "LISTMAX=1000; bindkey '^I' list-choices; setopt no_beep list_rows_first; unset zle_bracketed_paste; "
                      "echo ready''now\n")
             os.write(fd, setup.encode())
-            self.assertIn("readynow", read(b"readynow"))
-            os.write(fd, (" ".join(words) + "\t\x18").encode())
-            shown = read(b"theend")
-            self.assertIn("theend", shown)
-            return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+            read(b"readynow")
+            return [shown(line) for line in lines]
         finally:
             os.close(fd)
             harness.kill(pid)
@@ -172,29 +193,20 @@ class Completions(HubCase):
 
     def test_every_command_and_option(self):
         commands = all_commands(HUB)
-        in_fish = iter(self.fish_each([("pi-brain", *command[:-1], "") for command in commands] +
-                                      [("pi-brain", *command, "--") for command in commands]))
+        lines = ([("pi-brain", *command[:-1], "") for command in commands] +
+                 [("pi-brain", *command, "--") for command in commands])
+        in_fish, in_zsh = iter(self.fish_each(lines)), iter(self.zsh_each(lines))
         for command in commands:
             self.assertIn(command[-1], self.bash("pi-brain", *command[:-1], ""), command)
             self.assertIn(command[-1], next(in_fish), command)
+            self.assertIn(command[-1], next(in_zsh), command)
         for command in commands:
             options = options_of(HUB, *command) - {"--help"}
-            self.assertLessEqual(options, self.bash("pi-brain", *command, "--"), command)
-            self.assertLessEqual(options, next(in_fish), command)
+            self.assertEqual(options, self.bash("pi-brain", *command, "--") - {"--help"}, command)
+            self.assertEqual(options, next(in_fish) - {"--help"}, command)
+            self.assertEqual(options, set(re.findall(r"(?<![\w-])--[a-z-]+", next(in_zsh))) - {"--help"}, command)
 
     def test_zsh(self):
-        shown = self.zsh("pi-brain", "sync", "")
-        for command in commands_of(HUB, "sync"):
-            self.assertIn(command, shown)
-        shown = self.zsh("pi-brain", "spoke", "")
-        for command in commands_of(HUB, "spoke"):
-            self.assertIn(command, shown)
-        shown = self.zsh("pi-brain", "spoke", "add", "--")
-        for option in options_of(HUB, "spoke", "add"):
-            self.assertIn(option, shown)
-        shown = self.zsh("pi-brain", "sync", "run", "--")
-        for option in options_of(HUB, "sync", "run"):
-            self.assertIn(option, shown)
         for line in (["--spoke", ""], ["--spoke="]):
             shown = self.zsh("pi-brain", "sync", "run", *line)
             self.assertIn("laptop", shown, line)
