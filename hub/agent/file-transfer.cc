@@ -2,6 +2,8 @@
 
 #include <kj/debug.h>
 
+#include <algorithm>
+
 #include "common/delta/delta.h"
 #include "common/fs/file-io.h"
 #include "common/wire/protocol.h"
@@ -61,6 +63,7 @@ std::optional<Want> FileTransfer::prepare() {
   if (kept_) {
     auto want = kj::mv(kept_);
     kept_.reset();
+    become(State::ASKED);
     return want;
   }
   for (;; tryNext()) {
@@ -80,12 +83,14 @@ std::optional<Want> FileTransfer::prepare() {
   } else if (want.kind == Want::Kind::SIGNATURE) {
     want.signature = signature();
   }
+  become(State::ASKED);
   return want;
 }
 
 void FileTransfer::tryNext() {
-  state_ = State::QUEUED;
+  become(State::QUEUED);
   if (method() != Method::MOVED) {
+    KJ_ASSERT(rung_ + 1 < ladder_.size(), "no method is left", path());
     ++rung_;
     return;
   }
@@ -93,8 +98,33 @@ void FileTransfer::tryNext() {
   candidate_.clear();
 }
 
+void FileTransfer::become(State next) {
+  auto before = [&](std::initializer_list<State> states) {
+    return std::find(states.begin(), states.end(), state_) != states.end();
+  };
+  bool possible = false;
+  switch (next) {
+    case State::QUEUED:
+    case State::ASKED:
+      // What was asked for in vain is asked for again.
+      possible = before({State::QUEUED, State::ASKED});
+      break;
+    case State::RECEIVED:
+      possible = before({State::ASKED});
+      break;
+    case State::PUBLISHED:
+      possible = before({State::RECEIVED});
+      break;
+    case State::ENDED:
+      possible = before({State::QUEUED, State::ASKED, State::RECEIVED});
+      break;
+  }
+  KJ_ASSERT(possible, "a file's states are out of order", path(), int(state_), int(next));
+  state_ = next;
+}
+
 bool FileTransfer::retry() {
-  state_ = State::QUEUED;
+  become(State::QUEUED);
   return ++retries_ <= MAX_RETRIES;
 }
 
@@ -107,7 +137,7 @@ void FileTransfer::received(uint64_t size) {
   basis_ = nullptr;
   if (method() == Method::MOVED) candidates_.taken.insert(candidate_);
   candidates_.asked.erase(candidate_);
-  state_ = State::RECEIVED;
+  become(State::RECEIVED);
 }
 
 const Basis& FileTransfer::basis() const {
@@ -123,7 +153,7 @@ std::string FileTransfer::movedFrom() const {
 void FileTransfer::end() {
   basis_ = nullptr;
   candidates_.asked.erase(candidate_);
-  state_ = State::ENDED;
+  become(State::ENDED);
 }
 
 Want::Kind FileTransfer::kind() const {

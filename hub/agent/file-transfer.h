@@ -62,7 +62,7 @@ class FileTransfer {
   bool retry();
   // What was asked for came.
   void received(uint64_t size);
-  void published() { state_ = State::PUBLISHED; }
+  void published() { become(State::PUBLISHED); }
   void end();
 
   const PlannedFile& planned() const { return planned_; }
@@ -85,6 +85,7 @@ class FileTransfer {
   std::string movedFrom() const;
 
  private:
+  void become(State next);
   bool prepareBasis();
   bool continueBasis();
   bool prefixBasis(const std::string& path);

@@ -2,7 +2,6 @@
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
-#include <absl/strings/str_replace.h>
 #include <absl/strings/str_split.h>
 #include <kj/debug.h>
 #include <sys/stat.h>
@@ -12,30 +11,22 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <thread>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "common/fs/rooted-dir.h"
 #include "common/text/escape.h"
 #include "hub/base/failure.h"
-#include "hub/base/user-files.h"
-#include "hub/base/user.h"
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/deletion.h"
 #include "hub/mirror/mirror.h"
 #include "hub/mirror/readable.h"
+#include "hub/rsync/command.h"
 #include "hub/rsync/explain.h"
 #include "hub/rsync/folding.h"
 #include "hub/rsync/name-list.h"
-#include "hub/rsync/process.h"
 #include "hub/rsync/replaced.h"
 #include "hub/rsync/room.h"
-#include "hub/ssh/host-trust.h"
-#include "hub/ssh/openssh/login-watch.h"
-#include "hub/ssh/openssh/openssh-command.h"
-#include "hub/ssh/resolve.h"
-#include "hub/ssh/turns.h"
 
 namespace pibrain {
 
@@ -52,13 +43,6 @@ constexpr int MAX_ROUNDS = 20;
 // What can be left out by name: the system limits a command line to 2 MiB or so.
 constexpr size_t MAX_LEFT_OUT = 512 * 1024;
 
-// A path as rsync's filters take it, which is a pattern if one of these is in it (rsync(1)).
-std::string filterFor(const std::string& path) {
-  if (path.find_first_of("*?[") == std::string::npos) return "/" + path;
-  return "/" +
-         absl::StrReplaceAll(path, {{"\\", "\\\\"}, {"*", "\\*"}, {"?", "\\?"}, {"[", "\\["}});
-}
-
 class RsyncSync {
  public:
   RsyncSync(const Config& config, const SpokeConfig& spoke, const RunOptions& options, Store* store,
@@ -68,13 +52,8 @@ class RsyncSync {
         options_(options),
         store_(store),
         report_(report),
-        progress_(progress),
-        target_(findTarget()),
-        known_(target_ ? knownTargetOf(*target_) : KnownTarget()),
-        shell_(remoteShell()),
-        agesFile_(archiveAgesFile(config.hub.databaseDir, spoke.name)) {
-    for (auto& warning : known_.own.warnings) warn(escapeForTerminal(warning));
-  }
+        command_(spoke, options, report, progress),
+        agesFile_(archiveAgesFile(config.hub.databaseDir, spoke.name)) {}
 
   void run() {
     deleting_ = options_.deleteGone || spoke_.deleteGone;
@@ -425,7 +404,7 @@ class RsyncSync {
     if (goodEnd(ran)) return;
     if (ran.exitStatus == 0)
       throw Failure("rsync did not say what it did, so nothing can be said of it");
-    throw Failure(explainRsync(spoke_, target(), ran));
+    throw Failure(explainRsync(spoke_, command_.target(), ran));
   }
 
   // Throws, all in one, what kept this run from being a good one although rsync ended well.
@@ -452,98 +431,16 @@ class RsyncSync {
     if (!wrong.empty()) throw Failure(absl::StrJoin(wrong, ". ") + ". All else was synced.");
   }
 
-  std::string staging() const {
-    return absl::StrCat(spoke_.path, "/", std::string(Mirror::STAGING));
-  }
-
   // Where rsync puts what it replaces. From there it goes to the archive, so that it is there or
   // here whatever happens.
   std::string replaced() const {
     return absl::StrCat(staging(), "/", std::string(Mirror::REPLACED));
   }
 
+  std::string staging() const { return stagingOf(spoke_); }
+
   RsyncRun rsync(const std::vector<std::string>& more, int held, const std::string& to = "") {
-    auto all = arguments(more, to.empty() ? spoke_.path : to);
-    auto ran = runRsync(all, held, target(), progress_);
-    warnOfNewKey(ran);
-    for (int attempt = 1; attempt < ConnectTurn::ATTEMPTS && wasTurnedAway(target(), ran);
-         ++attempt) {
-      std::this_thread::sleep_for(ConnectTurn::pauseBefore(attempt));
-      ran = runRsync(all, held, target(), progress_);
-      warnOfNewKey(ran);
-    }
-    report_.wire.up += ran.output.bytesSent;
-    report_.wire.down += ran.output.bytesReceived;
-    return ran;
-  }
-
-  // Once: where the key cannot be remembered, it is new to each ssh.
-  void warnOfNewKey(const RsyncRun& ran) {
-    auto warning = target_ && !warnedOfKey_ ? newKeyBySsh(*target_, known_, ran.login) : "";
-    if (warning.empty()) return;
-    warn(std::move(warning));
-    warnedOfKey_ = true;
-  }
-
-  // How far two times are one, in seconds; -1: not at all. Whole seconds are all that it compares
-  // where the mirror keeps less than nanoseconds.
-  int64_t modifyWindow() const {
-    constexpr int64_t SECOND = 1'000'000'000;
-    return grain_ <= 1 ? -1 : std::max<int64_t>(0, (grain_ + SECOND - 1) / SECOND - 1);
-  }
-
-  std::vector<std::string> arguments(const std::vector<std::string>& more,
-                                     const std::string& to) const {
-    std::vector<std::string> all{"-az", absl::StrCat("--exclude=/", std::string(Mirror::STAGING)),
-                                 // mkfs makes it for root alone; sessions are never in it.
-                                 "--exclude=/lost+found/"};
-    for (auto& path : leftOut()) all.push_back("--exclude=" + filterFor(path));
-    all.insert(all.end(), spoke_.extraArgs.begin(), spoke_.extraArgs.end());
-    // After those, so that these hold. P2: private, regular files of ours; P3: whole ones, and a
-    // rewrite within a second is seen; and what the report is made of.
-    all.insert(all.end(),
-               {"--no-links", "--no-D", "--no-owner", "--no-group", "--no-partial", "--sparse",
-                absl::StrCat("--modify-window=", modifyWindow()),
-                spoke_.keepModes ? "--chmod=u-s,g-s,-t,Du+rwx,Fu+rw" : "--chmod=D700,F600",
-                "--stats", "--info=progress2", "--no-human-readable",
-                absl::StrCat("--out-format=", RsyncOutput::OUT_FORMAT),
-                absl::StrCat("--timeout=", spoke_.timeoutSeconds)});
-    uint32_t limit = options_.rsyncBwLimit > 0 ? options_.rsyncBwLimit : spoke_.bwLimit;
-    if (limit > 0) all.push_back(absl::StrCat("--bwlimit=", limit));
-    if (!spoke_.source.host.empty()) all.push_back("--rsh=" + shell_);
-    all.insert(all.end(), more.begin(), more.end());
-    all.insert(all.end(), {"--", withSlash(source()), withSlash(to)});
-    return all;
-  }
-
-  std::optional<SshTarget> findTarget() const {
-    if (spoke_.source.host.empty()) return std::nullopt;
-    auto target = resolveSsh(sshRequestOf(spoke_));
-    if (!target.ok()) throw Failure(std::string(target.status().message()));
-    return *std::move(target);
-  }
-  const SshTarget* target() const { return target_ ? &*target_ : nullptr; }
-
-  // ssh as rsync is to start it.
-  std::string remoteShell() const {
-    if (!target_) return "";
-    // rsync(1), --rsh: quotes as a shell has them, but a doubled one stands for itself.
-    std::string shell;
-    auto words = opensshOptions(*target_, {TELLING_LOG_LEVEL});
-    words.insert(words.end(), {"-l", target_->user});
-    for (auto& word : words) {
-      absl::StrAppend(&shell, shell.empty() ? "'" : " '", absl::StrReplaceAll(word, {{"'", "''"}}),
-                      "'");
-    }
-    return shell;
-  }
-
-  static std::string withSlash(const std::string& path) {
-    return path.ends_with('/') ? path : path + "/";
-  }
-
-  std::string source() const {
-    return spoke_.source.host.empty() ? expandHome(spoke_.source.path) : spoke_.sourceText;
+    return command_.run(more, {leftOut(), grain_, held}, to.empty() ? spoke_.path : to);
   }
 
   // Fills the report with what was changed, or would be.
@@ -629,12 +526,8 @@ class RsyncSync {
   const RunOptions& options_;
   Store* store_;
   SpokeReport& report_;
-  Progress& progress_;
+  RsyncCommand command_;
   bool deleting_ = false;
-  const std::optional<SshTarget> target_;  // none: the source is on this machine
-  const KnownTarget known_;                // of it, before rsync was run
-  bool warnedOfKey_ = false;
-  const std::string shell_;  // empty: the source is on this machine
   const std::string agesFile_;
   Tree before_;
   int64_t newest_ = 0;                               // the second clock, ns since the epoch

@@ -86,6 +86,20 @@ TEST_F(FileTransferTest, aCandidateIsAskedAboutForOneFileAndTakenOnce) {
   EXPECT_EQ(third.basis().path, "b");
 }
 
+TEST_F(FileTransferTest, noStateComesOutOfOrder) {
+  auto plan = planned("new", ChangeKind::NEW, 10);
+  auto file = begin(plan);
+  EXPECT_THROW(file.published(), kj::Exception) << "nothing came";
+  EXPECT_THROW(file.received(10), kj::Exception) << "nothing was asked for";
+  EXPECT_EQ(asked(file), Want::Kind::NEW);
+  file.tryNext();
+  EXPECT_EQ(asked(file), Want::Kind::WHOLE);
+  EXPECT_THROW(file.tryNext(), kj::Exception) << "there is no other way";
+  EXPECT_EQ(asked(file), Want::Kind::WHOLE);
+  file.end();
+  EXPECT_THROW(file.prepare(), kj::Exception) << "it has ended";
+}
+
 TEST_F(FileTransferTest, aWantThatIsKeptIsNotMadeAgain) {
   auto old = noise(20'000, 1);
   dir_.write("mirror/file", old);

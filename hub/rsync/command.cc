@@ -1,0 +1,132 @@
+#include "hub/rsync/command.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_replace.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "common/text/escape.h"
+#include "hub/base/failure.h"
+#include "hub/base/user.h"
+#include "hub/mirror/mirror.h"
+#include "hub/rsync/explain.h"
+#include "hub/rsync/output.h"
+#include "hub/ssh/openssh/login-watch.h"
+#include "hub/ssh/openssh/openssh-command.h"
+#include "hub/ssh/resolve.h"
+#include "hub/ssh/turns.h"
+
+namespace pibrain {
+
+namespace {
+
+std::string withSlash(const std::string& path) { return path.ends_with('/') ? path : path + "/"; }
+
+// How far two times are one, in seconds; -1: not at all. Whole seconds are all that rsync compares
+// where the mirror keeps less than nanoseconds.
+int64_t modifyWindow(int64_t grain) {
+  constexpr int64_t SECOND = 1'000'000'000;
+  return grain <= 1 ? -1 : std::max<int64_t>(0, (grain + SECOND - 1) / SECOND - 1);
+}
+
+}  // namespace
+
+// It is a pattern if one of these is in it (rsync(1)).
+std::string filterFor(const std::string& path) {
+  if (path.find_first_of("*?[") == std::string::npos) return "/" + path;
+  return "/" +
+         absl::StrReplaceAll(path, {{"\\", "\\\\"}, {"*", "\\*"}, {"?", "\\?"}, {"[", "\\["}});
+}
+
+std::string stagingOf(const SpokeConfig& spoke) {
+  return absl::StrCat(spoke.path, "/", std::string(Mirror::STAGING));
+}
+
+RsyncCommand::RsyncCommand(const SpokeConfig& spoke, const RunOptions& options, SpokeReport& report,
+                           Progress& progress)
+    : spoke_(spoke),
+      options_(options),
+      report_(report),
+      progress_(progress),
+      target_(findTarget()),
+      known_(target_ ? knownTargetOf(*target_) : KnownTarget()),
+      shell_(remoteShell()) {
+  for (auto& warning : known_.own.warnings) {
+    report_.warnings.push_back(escapeForTerminal(warning));
+  }
+}
+
+RsyncRun RsyncCommand::run(const std::vector<std::string>& more, const Terms& terms,
+                           const std::string& to) {
+  auto all = arguments(more, terms, to);
+  auto ran = runRsync(all, terms.held, target(), progress_);
+  warnOfNewKey(ran);
+  for (int attempt = 1; attempt < ConnectTurn::ATTEMPTS && wasTurnedAway(target(), ran);
+       ++attempt) {
+    std::this_thread::sleep_for(ConnectTurn::pauseBefore(attempt));
+    ran = runRsync(all, terms.held, target(), progress_);
+    warnOfNewKey(ran);
+  }
+  report_.wire.up += ran.output.bytesSent;
+  report_.wire.down += ran.output.bytesReceived;
+  return ran;
+}
+
+// Once: where the key cannot be remembered, it is new to each ssh.
+void RsyncCommand::warnOfNewKey(const RsyncRun& ran) {
+  auto warning = target_ && !warnedOfKey_ ? newKeyBySsh(*target_, known_, ran.login) : "";
+  if (warning.empty()) return;
+  report_.warnings.push_back(std::move(warning));
+  warnedOfKey_ = true;
+}
+
+std::vector<std::string> RsyncCommand::arguments(const std::vector<std::string>& more,
+                                                 const Terms& terms, const std::string& to) const {
+  std::vector<std::string> all{"-az", absl::StrCat("--exclude=/", std::string(Mirror::STAGING)),
+                               // mkfs makes it for root alone; sessions are never in it.
+                               "--exclude=/lost+found/"};
+  for (auto& path : terms.leftOut) all.push_back("--exclude=" + filterFor(path));
+  all.insert(all.end(), spoke_.extraArgs.begin(), spoke_.extraArgs.end());
+  // After those, so that these hold. P2: private, regular files of ours; P3: whole ones, and a
+  // rewrite within a second is seen; and what the report is made of.
+  all.insert(all.end(), {"--no-links", "--no-D", "--no-owner", "--no-group", "--no-partial",
+                         "--sparse", absl::StrCat("--modify-window=", modifyWindow(terms.grain)),
+                         spoke_.keepModes ? "--chmod=u-s,g-s,-t,Du+rwx,Fu+rw" : "--chmod=D700,F600",
+                         "--stats", "--info=progress2", "--no-human-readable",
+                         absl::StrCat("--out-format=", RsyncOutput::OUT_FORMAT),
+                         absl::StrCat("--timeout=", spoke_.timeoutSeconds)});
+  uint32_t limit = options_.rsyncBwLimit > 0 ? options_.rsyncBwLimit : spoke_.bwLimit;
+  if (limit > 0) all.push_back(absl::StrCat("--bwlimit=", limit));
+  if (!shell_.empty()) all.push_back("--rsh=" + shell_);
+  all.insert(all.end(), more.begin(), more.end());
+  all.insert(all.end(), {"--", withSlash(source()), withSlash(to)});
+  return all;
+}
+
+std::optional<SshTarget> RsyncCommand::findTarget() const {
+  if (spoke_.source.host.empty()) return std::nullopt;
+  auto target = resolveSsh(sshRequestOf(spoke_));
+  if (!target.ok()) throw Failure(std::string(target.status().message()));
+  return *std::move(target);
+}
+
+// ssh as rsync is to start it.
+std::string RsyncCommand::remoteShell() const {
+  if (!target_) return "";
+  // rsync(1), --rsh: quotes as a shell has them, but a doubled one stands for itself.
+  std::string shell;
+  auto words = opensshOptions(*target_, {TELLING_LOG_LEVEL});
+  words.insert(words.end(), {"-l", target_->user});
+  for (auto& word : words) {
+    absl::StrAppend(&shell, shell.empty() ? "'" : " '", absl::StrReplaceAll(word, {{"'", "''"}}),
+                    "'");
+  }
+  return shell;
+}
+
+std::string RsyncCommand::source() const {
+  return spoke_.source.host.empty() ? expandHome(spoke_.source.path) : spoke_.sourceText;
+}
+
+}  // namespace pibrain
