@@ -9,6 +9,13 @@
 
 namespace pibrain {
 
+namespace {
+
+// In place of a file, with the error as the line, as KJ marks what a peer threw with "(remote)".
+constexpr char ERRNO_TAG[] = "(errno)";
+
+}  // namespace
+
 proto::Reason reasonOf(int error) {
   switch (error) {
     case EACCES:
@@ -29,8 +36,18 @@ void throwErrno(int error, const std::string& what) {
       error == ENOSPC || error == EDQUOT || error == EMFILE || error == ENFILE || error == ENOMEM;
   kj::throwFatalException(
       kj::Exception(exhausted ? kj::Exception::Type::OVERLOADED : kj::Exception::Type::FAILED,
-                    __FILE__, __LINE__, kj::str(what.c_str(), ": ", strerror(error))));
+                    ERRNO_TAG, error, kj::str(what.c_str(), ": ", strerror(error))));
   KJ_UNREACHABLE;
+}
+
+std::optional<int> errnoOf(const kj::Exception& exception) {
+  if (strcmp(exception.getFile(), ERRNO_TAG) != 0) return std::nullopt;
+  return exception.getLine();
+}
+
+bool isDiskFull(const kj::Exception& exception) {
+  auto error = errnoOf(exception);
+  return error == ENOSPC || error == EDQUOT;
 }
 
 }  // namespace pibrain

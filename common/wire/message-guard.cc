@@ -7,16 +7,18 @@ namespace pibrain {
 
 namespace {
 
-constexpr char NO_MESSAGE[] = "bytes that are no message of the protocol";
+// In place of a file, as KJ marks what a peer threw.
+constexpr char NO_MESSAGE[] = "(no message)";
 
 }  // namespace
 
 void refuseMessage() {
   kj::throwFatalException(
-      kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__, kj::heapString(NO_MESSAGE)));
+      kj::Exception(kj::Exception::Type::FAILED, NO_MESSAGE, 0,
+                    kj::heapString("bytes that are no message of the protocol")));
 }
 
-bool isNoMessage(const kj::Exception& error) { return error.getDescription() == NO_MESSAGE; }
+bool isNoMessage(const kj::Exception& error) { return strcmp(error.getFile(), NO_MESSAGE) == 0; }
 
 kj::Promise<size_t> MessageGuard::tryRead(void* buffer, size_t minBytes, size_t maxBytes) {
   if (ahead_ < maxAhead_) return readOn(buffer, minBytes, maxBytes);

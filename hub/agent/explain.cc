@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fs/io-error.h"
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
 #include "common/text/utf8.h"
@@ -48,31 +49,38 @@ std::string saidSuffix(const std::string& said) {
   return said.empty() ? "" : absl::StrCat(" It said: ", said, ".");
 }
 
-// What a person does about what the hub's own machine lacks; empty, or with a space in front.
-std::string localRemedy(const std::string& what, const std::string& mirror) {
-  if (saysDiskIsFull(what)) return absl::StrCat(" ", howToMakeRoom(escapeForTerminal(mirror)), ".");
-  if (what.ends_with(strerror(EMFILE)) || what.ends_with(strerror(ENFILE))) {
-    return " Let this program open more files ('ulimit -n' shows how many), or sync fewer spokes "
-           "at a time (--jobs).";
+constexpr char MORE_FILES[] =
+    " Let this program open more files ('ulimit -n' shows how many), or sync fewer spokes at a "
+    "time (--jobs).";
+
+// What a person does about an error of the hub's own machine; empty, or with a space in front.
+std::string remedyFor(int error, const std::string& mirror) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return absl::StrCat(" ", howToMakeRoom(escapeForTerminal(mirror)), ".");
+    case EMFILE:
+    case ENFILE:
+      return MORE_FILES;
+    case EAGAIN:
+      return " Let this user run more processes and threads: 'ulimit -u' shows how many there may "
+             "be.";
+    case EIO:
+      return absl::StrCat(" The hub's disk, or what connects it, may be failing: look for it in ",
+                          "'dmesg', and at 'df ", escapeForTerminal(mirror), "'.");
+    case EROFS:
+      return absl::StrCat(" What is mounted there cannot be written: 'findmnt -T ",
+                          escapeForTerminal(mirror), "' shows it and how.");
+    default:
+      return "";
   }
-  if (what.ends_with(strerror(EAGAIN))) {
-    return " Let this user run more processes and threads: 'ulimit -u' shows how many there may "
-           "be.";
-  }
-  if (what.ends_with(strerror(EIO))) {
-    return absl::StrCat(" The hub's disk, or what connects it, may be failing: look for it in ",
-                        "'dmesg', and at 'df ", escapeForTerminal(mirror), "'.");
-  }
-  if (what.ends_with(strerror(EROFS))) {
-    return absl::StrCat(" What is mounted there cannot be written: 'findmnt -T ",
-                        escapeForTerminal(mirror), "' shows it and how.");
-  }
-  return "";
 }
 
-// The same for an exception, unless it is of the peer's making.
+// The same for an exception, unless it is of the peer's making. KJ does not tell the errno of its
+// own: those that it calls an overload are for want of descriptors.
 std::string remedyFor(const kj::Exception& error, const std::string& mirror) {
-  return isRemoteException(error) ? "" : localRemedy(messageOf(error), mirror);
+  if (auto number = errnoOf(error)) return remedyFor(*number, mirror);
+  return isLocalExhaustion(error) ? MORE_FILES : "";
 }
 
 std::string addCommand(const SpokeConfig& spoke) {

@@ -250,7 +250,7 @@ bool FileReceiver::replaceByGrown(int file) {
   try {
     return tryReplaceByGrown(file);
   } catch (const kj::Exception& e) {
-    if (!lacksRoom(e)) throw;
+    if (!isDiskFull(e)) throw;
     return false;
   }
 }

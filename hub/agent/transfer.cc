@@ -5,6 +5,7 @@
 
 #include <deque>
 
+#include "common/fs/io-error.h"
 #include "common/text/escape.h"
 #include "common/wire/protocol.h"
 #include "hub/base/failure.h"
@@ -290,12 +291,12 @@ void Transfer::failAnswer(const kj::Exception& error) {
   answer_->receiver = nullptr;
   auto& file = *answer_->file;
   answerInVain_ = answer_->mayBring > MAX_IGNORED;
-  if (lacksRoom(error)) return failForRoom(file, messageOf(error));
+  if (isDiskFull(error)) return failForRoom(file, messageOf(error));
   if (error.getType() != kj::Exception::Type::FAILED) {
     noteFailure(file.path(), messageOf(error));
     auto why = absl::StrCat(escapeBriefly(file.path()), ": ", messageOf(error));
     kj::throwFatalException(
-        kj::Exception(error.getType(), __FILE__, __LINE__, kj::heapString(why)));
+        kj::Exception(error.getType(), error.getFile(), error.getLine(), kj::heapString(why)));
   }
   if (answer_->delta && file.method() != Method::WHOLE) return tryNext(file);
   fail(file, messageOf(error));

@@ -1,16 +1,22 @@
 #include "hub/agent/watchdog.h"
 
 #include <kj/time.h>
+#include <string.h>
 
 namespace pibrain {
 
 namespace {
 
-constexpr char SILENT[] = "the connection fell silent";
-constexpr char TRICKLED[] = "the connection brought next to nothing";
+// In place of a file, as KJ marks what a peer threw.
+constexpr char SILENT[] = "(silent)";
+constexpr char TRICKLED[] = "(trickled)";
 
-kj::Exception lost(const char* why) {
-  return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__, kj::heapString(why));
+kj::Exception lost(const char* tag, const char* why) {
+  return kj::Exception(kj::Exception::Type::DISCONNECTED, tag, 0, kj::heapString(why));
+}
+
+bool hasTag(const kj::Exception& error, const char* tag) {
+  return strcmp(error.getFile(), tag) == 0;
 }
 
 kj::TimePoint now() { return kj::systemCoarseMonotonicClock().now(); }
@@ -27,8 +33,8 @@ void Watchdog::end() {
 }
 
 kj::Promise<void> Watchdog::look(uint64_t seen, uint32_t quietTenths) {
-  if (quietTenths == 10) return lost(SILENT);
-  if (bringsNextToNothing()) return lost(TRICKLED);
+  if (quietTenths == 10) return lost(SILENT, "the connection fell silent");
+  if (bringsNextToNothing()) return lost(TRICKLED, "the connection brought next to nothing");
   return timer_.afterDelay(policy_.idleSeconds * kj::SECONDS / 10)
       .then([this, seen, quietTenths]() {
         // Not the connection's bytes: those that keep it alive say nothing of the agent.
@@ -48,7 +54,7 @@ bool Watchdog::bringsNextToNothing() {
   return brought < policy_.minBytesPerSecond * policy_.idleSeconds * policy_.idleLimits;
 }
 
-bool fellSilent(const kj::Exception& error) { return error.getDescription() == SILENT; }
-bool trickled(const kj::Exception& error) { return error.getDescription() == TRICKLED; }
+bool fellSilent(const kj::Exception& error) { return hasTag(error, SILENT); }
+bool trickled(const kj::Exception& error) { return hasTag(error, TRICKLED); }
 
 }  // namespace pibrain

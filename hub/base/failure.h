@@ -1,6 +1,5 @@
 #pragma once
 
-#include <errno.h>
 #include <kj/exception.h>
 #include <string.h>
 
@@ -26,17 +25,6 @@ inline std::string messageOf(const kj::Exception& e) {
 // Whether it is what the peer threw: type and text are the peer's choice. (rpc.c++, toException().)
 inline bool isRemoteException(const kj::Exception& e) {
   return strcmp(e.getFile(), "(remote)") == 0;
-}
-
-// Whether the text says that a disk is full, as throwErrno() ends it.
-inline bool saysDiskIsFull(const std::string& text) {
-  return text.ends_with(strerror(ENOSPC)) || text.ends_with(strerror(EDQUOT));
-}
-
-// Whether this machine's disk had no room for it.
-inline bool lacksRoom(const kj::Exception& e) {
-  return e.getType() == kj::Exception::Type::OVERLOADED && !isRemoteException(e) &&
-         saysDiskIsFull(messageOf(e));
 }
 
 // What a person does about that, a sentence without its end. `path`: on the disk, as a terminal may

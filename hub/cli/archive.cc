@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "common/fs/io-error.h"
 #include "common/text/escape.h"
 #include "common/text/format.h"
 #include "hub/base/failure.h"
@@ -129,7 +130,7 @@ int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
   } catch (const kj::Exception& e) {
     auto what = messageOf(e);
     printError(absl::StrCat("the file could not be restored: ", what,
-                            saysDiskIsFull(what) ? ". 'df -h' and 'df -i' show which disk is full; "
+                            isDiskFull(e) ? ". 'df -h' and 'df -i' show which disk is full; "
                                                    "--to PATH puts it on another"
                                                  : ""));
   }

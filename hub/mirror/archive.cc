@@ -182,8 +182,8 @@ void Archive::explainingFullDisk(kj::FunctionParam<void()> work) const {
   try {
     work();
   } catch (const kj::Exception& e) {
+    if (!isDiskFull(e)) throw;
     auto what = messageOf(e);
-    if (!saysDiskIsFull(what)) throw;
     auto dir = escapeForTerminal(directory_);
     throw NoRoomInArchive(
         "no room in the archive, and nothing is overwritten or deleted without it: " +

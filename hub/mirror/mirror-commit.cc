@@ -124,7 +124,7 @@ void Mirror::attempt(Pending& pending, std::vector<Uncommitted>& uncommitted, St
   try {
     step();
   } catch (const kj::Exception& e) {
-    if (lacksRoom(e)) {
+    if (isDiskFull(e)) {
       failedForRoom(messageOf(e), howToMakeRoom());
     } else {
       failed(kj::cp(e), "");
