@@ -1,6 +1,7 @@
 #pragma once
-// A conversation with one spoke's agent: the one place that speaks the protocol with it, and that
-// knows what it meant if that breaks. Every method blocks, running the event loop.
+// A conversation with one spoke's agent: the one place that asks it anything, and that knows what
+// it meant if that breaks. What it answers is read by whoever asked. Every method blocks, running
+// the event loop.
 
 #include <capnp/rpc-twoparty.h>
 

@@ -119,7 +119,7 @@ std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
     return absl::StrCat(
         "pi-brain-agent is not installed on ", place, ", or not where it was looked for.",
         saidSuffix(said),
-        spoke.source.host.empty()
+        isLocal(spoke)
             ? std::string(" Put it on the PATH, or beside pi-brain.")
             : absl::StrCat(
                   " ", addCommand(spoke),
@@ -168,7 +168,7 @@ std::string explainCut(const SpokeConfig& spoke, const ExitInfo& exitInfo) {
 
 // Something failed after the preamble.
 std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
-                          const ExitInfo& exitInfo) {
+                          const ExitInfo& exitInfo, uint32_t idleSeconds) {
   auto place = placeOf(spoke);
   auto what = messageOf(error);
   auto said = lastLines(exitInfo.errors);
@@ -179,16 +179,15 @@ std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
     return absl::StrCat(escapeBriefly(what, MAX_OWN_TEXT), ".", remedy, RESUME);
   }
   if (fellSilent(error)) {
-    return absl::StrCat("nothing was heard from ", place, " for ", spoke.timeoutSeconds,
-                        " s (timeout_seconds). The machine may be asleep, or the network gone; "
-                        "'ping' it.",
-                        RESUME);
+    return absl::StrCat("nothing was heard from ", place, " for ", idleSeconds, " s",
+                        idleSeconds == spoke.timeoutSeconds ? " (timeout_seconds)" : "",
+                        ". The machine may be asleep, or the network gone; 'ping' it.", RESUME);
   }
   if (trickled(error)) {
     return absl::StrCat("next to nothing was heard from ", place, " for ",
-                        10 * uint64_t(spoke.timeoutSeconds),
-                        " s (ten times timeout_seconds), a few bytes a second. Its network may "
-                        "be broken, or somebody keeps the hub busy.",
+                        WatchPolicy{idleSeconds}.patienceSeconds(),
+                        " s, a few bytes a second. Its network may be broken, or somebody keeps "
+                        "the hub busy.",
                         RESUME);
   }
   if (isNoMessage(error)) {
@@ -225,25 +224,25 @@ bool isLocalExhaustion(const kj::Exception& error) {
 }
 
 std::string explainOutside(const SpokeConfig& spoke, const kj::Exception& error) {
-  return explainBroken(spoke, error, ExitInfo());
+  return explainBroken(spoke, error, ExitInfo(), spoke.timeoutSeconds);
 }
 
 std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& error,
                                 const Heard& heard, uint32_t idleSeconds) {
   // What this machine lacks is no news of the spoke.
   bool lacking = isLocalExhaustion(error) || !remedyFor(error, spoke.path).empty();
-  if (heard.agent || lacking) return explainBroken(spoke, error, heard.exitInfo);
+  if (heard.agent || lacking) return explainBroken(spoke, error, heard.exitInfo, idleSeconds);
   // Behind a login that worked, silence is not the network's.
-  if (fellSilent(error) && !spoke.source.host.empty()) {
+  if (fellSilent(error) && !isLocal(spoke)) {
     return explainNoStart(spoke, idleSeconds, heard.noise);
   }
   auto& exitInfo = heard.exitInfo;
   bool silent = fellSilent(error) || trickled(error);
   bool noisy = heard.noise.size() > MAX_SHELL_NOISE;
   bool cut = !silent && !noisy && !exitInfo.flooded && !exitInfo.cutOff.empty();
-  if (cut && !spoke.source.host.empty()) return explainCut(spoke, exitInfo);
+  if (cut && !isLocal(spoke)) return explainCut(spoke, exitInfo);
   return silent || (!exitInfo.cutOff.empty() && !noisy)
-             ? explainBroken(spoke, error, exitInfo)
+             ? explainBroken(spoke, error, exitInfo, idleSeconds)
              : explainNoAgent(spoke, heard.noise, exitInfo);
 }
 

@@ -94,7 +94,7 @@ class FileReceiver {
   kj::AutoCloseFd out_;                // what is staged; null: nothing is
   kj::Maybe<Mirror::File> basisFile_;  // for the patcher
   kj::Own<Patcher> patcher_;
-  bool writing_ = false;  // afterwards: a write failed, so what is there is of no use
+  bool writing_ = false;    // afterwards: a write failed, so what is there is of no use
   bool endsInHole_ = true;  // what is staged may be shorter than it is to be
   bool ended_ = false;
 };

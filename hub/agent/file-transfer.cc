@@ -70,7 +70,7 @@ std::optional<Want> FileTransfer::prepare() {
     if (method() == Method::MOVED && candidate_.empty()) {
       auto next = nextCandidate();
       if (next == Candidate::BUSY) return std::nullopt;
-      if (next == Candidate::NONE) ++rung_;
+      if (next == Candidate::NONE) nextMethod();
     }
     if (prepareBasis()) break;
   }
@@ -87,15 +87,24 @@ std::optional<Want> FileTransfer::prepare() {
   return want;
 }
 
+void FileTransfer::keep(Want want) {
+  kept_ = kj::mv(want);
+  become(State::QUEUED);
+}
+
 void FileTransfer::tryNext() {
   become(State::QUEUED);
   if (method() != Method::MOVED) {
-    KJ_ASSERT(rung_ + 1 < ladder_.size(), "no method is left", path());
-    ++rung_;
+    nextMethod();
     return;
   }
   candidates_.asked.erase(candidate_);
   candidate_.clear();
+}
+
+void FileTransfer::nextMethod() {
+  KJ_ASSERT(rung_ + 1 < ladder_.size(), "no method is left", path());
+  ++rung_;
 }
 
 void FileTransfer::become(State next) {
@@ -105,9 +114,10 @@ void FileTransfer::become(State next) {
   bool possible = false;
   switch (next) {
     case State::QUEUED:
-    case State::ASKED:
-      // What was asked for in vain is asked for again.
       possible = before({State::QUEUED, State::ASKED});
+      break;
+    case State::ASKED:
+      possible = before({State::QUEUED});
       break;
     case State::RECEIVED:
       possible = before({State::ASKED});
@@ -115,8 +125,12 @@ void FileTransfer::become(State next) {
     case State::PUBLISHED:
       possible = before({State::RECEIVED});
       break;
-    case State::ENDED:
+    case State::FAILED:
       possible = before({State::QUEUED, State::ASKED, State::RECEIVED});
+      break;
+    case State::DEFERRED:
+    case State::VANISHED:
+      possible = before({State::ASKED});
       break;
   }
   KJ_ASSERT(possible, "a file's states are out of order", path(), int(state_), int(next));
@@ -150,10 +164,10 @@ std::string FileTransfer::movedFrom() const {
   return came && method() == Method::MOVED ? candidate_ : "";
 }
 
-void FileTransfer::end() {
+void FileTransfer::end(State how) {
   basis_ = nullptr;
   candidates_.asked.erase(candidate_);
-  become(State::ENDED);
+  become(how);
 }
 
 Want::Kind FileTransfer::kind() const {

@@ -42,7 +42,9 @@ class FileTransfer {
     ASKED,
     RECEIVED,   // proved, and waits for the mirror's commit
     PUBLISHED,  // it is in the mirror
-    ENDED,      // it failed, was put off, or is gone on the spoke
+    FAILED,     // it cannot be fetched, or not be written, now
+    DEFERRED,   // the spoke is still writing it
+    VANISHED,   // it is gone on the spoke
   };
 
   // `secret` is what hashes are made with. All of it has to outlive this.
@@ -54,7 +56,9 @@ class FileTransfer {
   std::optional<Want> prepare();
   // A want that prepare() made and that did not fit into its request: the next prepare() returns
   // it.
-  void keep(Want want) { kept_ = kj::mv(want); }
+  void keep(Want want);
+  // Nobody answered what was asked for: it is QUEUED again, to be asked for in the same way.
+  void requeue() { become(State::QUEUED); }
 
   // The method, or the candidate, was not the right one.
   void tryNext();
@@ -63,7 +67,8 @@ class FileTransfer {
   // What was asked for came.
   void received(uint64_t size);
   void published() { become(State::PUBLISHED); }
-  void end();
+  // There is no more to be done for it in this run: FAILED, DEFERRED or VANISHED.
+  void end(State how);
 
   const PlannedFile& planned() const { return planned_; }
   const std::string& path() const { return planned_.remote.path; }
@@ -86,6 +91,7 @@ class FileTransfer {
 
  private:
   void become(State next);
+  void nextMethod();
   bool prepareBasis();
   bool continueBasis();
   bool prefixBasis(const std::string& path);

@@ -1,6 +1,7 @@
 #include "hub/agent/plan.h"
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 #include <unordered_set>
 
@@ -25,18 +26,13 @@ void sortByAge(std::vector<PlannedFile>& files) {
   files = std::move(sorted);
 }
 
-}  // namespace
-
-Plan makePlan(const Tree& mirror, const Paths& kept, const MirrorSummary& known,
-              const Listing& listing) {
-  Plan plan;
-  plan.mirrorFiles = mirror.files;
-
-  // Directories whose files may differ; in all others only the kept files do.
+// The mirror's files that may differ from the spoke's: those in directories of which a digest
+// differs, and the kept ones.
+FilesByPath mayDiffer(const Tree& mirror, const Paths& kept, const MirrorSummary& known,
+                      const Listing& listing) {
   Paths affected(listing.directories.begin(), listing.directories.end());
   for (uint32_t index : listing.missingOnSpoke) affected.insert(known.directories[index]->path);
   auto keptIn = parentsOf(kept);
-
   FilesByPath files;
   for (auto& directory : mirror.directories) {
     bool all = affected.contains(directory.path);
@@ -46,37 +42,35 @@ Plan makePlan(const Tree& mirror, const Paths& kept, const MirrorSummary& known,
       if (all || kept.contains(path)) files.emplace(std::move(path), &file);
     }
   }
+  return files;
+}
 
+// What the spoke's file is to the mirror's of the same path; null: the same.
+std::optional<ChangeKind> changeOf(const RemoteFile& remote, const Tree::File& file,
+                                   const DigestOptions& options) {
+  bool sameMode =
+      !options.modes || remote.mode == 0 || mirroredMode(remote.mode) == mirroredMode(file.mode);
+  bool sameTime = file.mtime == options.times.stored(remote.mtime);
+  if (file.size == remote.size && sameTime && sameMode) return std::nullopt;
+  return remote.size > file.size    ? ChangeKind::GROW
+         : remote.size == file.size ? ChangeKind::TOUCH
+                                    : ChangeKind::REWRITE;
+}
+
+std::vector<GoneFile> findGone(const FilesByPath& files, const Listing& listing) {
   std::unordered_set<std::string_view> present;
-  std::vector<const RemoteFile*> created;
-  for (auto& remote : listing.listed) {
-    present.insert(remote.path);
-    auto found = files.find(remote.path);
-    if (found == files.end()) {
-      created.push_back(&remote);
-      continue;
-    }
-    auto& file = *found->second;
-    bool sameMode = !known.options.modes || remote.mode == 0 ||
-                    mirroredMode(remote.mode) == mirroredMode(file.mode);
-    if (file.size == remote.size && file.mtime == known.options.times.stored(remote.mtime) &&
-        sameMode) {
-      continue;
-    }
-    auto kind = remote.size > file.size    ? ChangeKind::GROW
-                : remote.size == file.size ? ChangeKind::TOUCH
-                                           : ChangeKind::REWRITE;
-    plan.files.push_back({remote, kind, remote.path, file.size, {}, NO_MOVE_GROUP});
+  for (auto& remote : listing.listed) present.insert(remote.path);
+  std::vector<GoneFile> gone;
+  for (auto& [path, file] : files) {
+    if (!present.contains(path)) gone.push_back({path, file->size, file->mtime});
   }
+  std::sort(gone.begin(), gone.end());
+  return gone;
+}
 
-  if (listing.complete) {
-    for (auto& [path, file] : files) {
-      if (!present.contains(path)) plan.gone.push_back({path, file->size, file->mtime});
-    }
-    std::sort(plan.gone.begin(), plan.gone.end());
-  }
-  plan.spokeFiles = mirror.files - plan.gone.size() + created.size();
-  MoveFinder moves(known.remembersKept ? plan.gone : std::vector<GoneFile>(), kept, files);
+// Which of the files that the mirror does not have moved; the others are new.
+void planCreated(Plan& plan, std::vector<const RemoteFile*> created, MoveFinder& moves,
+                 const FilesByPath& files, const StoredTimes& times) {
   auto planMove = [&](const RemoteFile& remote, MoveFinder::Found found) {
     if (found.candidates.empty()) return false;
     auto size = files.at(found.candidates[0])->size;
@@ -84,8 +78,9 @@ Plan makePlan(const Tree& mirror, const Paths& kept, const MirrorSummary& known,
         {remote, ChangeKind::MOVE, "", size, std::move(found.candidates), found.group});
     return true;
   };
+  // Who is equal to a file that is gone comes before who may have grown since.
   std::erase_if(created, [&](auto* remote) {
-    return planMove(*remote, moves.exact(*remote, known.options.times.stored(remote->mtime)));
+    return planMove(*remote, moves.exact(*remote, times.stored(remote->mtime)));
   });
   for (auto* remote : created) {
     auto found = moves.grown(*remote);
@@ -93,6 +88,28 @@ Plan makePlan(const Tree& mirror, const Paths& kept, const MirrorSummary& known,
     plan.files.push_back({*remote, ChangeKind::NEW, "", 0, {}, found.group});
   }
   plan.moveGroups = moves.takeGroups();
+}
+
+}  // namespace
+
+Plan makePlan(const Tree& mirror, const Paths& kept, const MirrorSummary& known,
+              const Listing& listing) {
+  Plan plan;
+  plan.mirrorFiles = mirror.files;
+  auto files = mayDiffer(mirror, kept, known, listing);
+  std::vector<const RemoteFile*> created;
+  for (auto& remote : listing.listed) {
+    auto found = files.find(remote.path);
+    if (found == files.end()) {
+      created.push_back(&remote);
+    } else if (auto kind = changeOf(remote, *found->second, known.options)) {
+      plan.files.push_back({remote, *kind, remote.path, found->second->size, {}, NO_MOVE_GROUP});
+    }
+  }
+  if (listing.complete) plan.gone = findGone(files, listing);
+  plan.spokeFiles = mirror.files - plan.gone.size() + created.size();
+  MoveFinder moves(known.remembersKept ? plan.gone : std::vector<GoneFile>(), kept, files);
+  planCreated(plan, std::move(created), moves, files, known.options.times);
   sortByAge(plan.files);
   return plan;
 }

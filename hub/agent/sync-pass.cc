@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 
+#include "common/fs/file-times.h"
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
 #include "common/wire/protocol.h"
@@ -23,6 +24,7 @@
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/deletion.h"
 #include "hub/mirror/mirror.h"
+#include "hub/mirror/open-mirror.h"
 #include "hub/mirror/readable.h"
 
 namespace pibrain {
@@ -57,10 +59,10 @@ class SyncPass::Impl {
         store_(store),
         report_(report),
         progress_(progress),
-        mirror_(spoke_.path, options_.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
-                Archive(config_.hub.archiveDir, spoke_.name, report_.started, agesFile())) {
-    mirror_.keepModes(spoke_.keepModes);
-    mirror_.setTraits(traitsOf(mirror_, spoke_.name, store_, !options_.dryRun));
+        started_(wallClockNanos()),
+        mirror_(openMirror(config, spoke, store,
+                           options.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
+                           started_)) {
     auto modes = warningOfModes(mirror_, spoke_.name, store_, !options_.dryRun);
     if (!modes.empty()) warn(std::move(modes));
     loadKept();
@@ -221,7 +223,7 @@ class SyncPass::Impl {
     mirror_.finish({transfer.left(), !listing.complete || !unread_.empty()});
     // By both clocks: one that is years ahead for a day must not empty the archive.
     auto expired = expireArchive(config_.hub.archiveDir, spoke_.name, config_.hub.archiveDays,
-                                 std::min(report_.started, agentClock_), agesFile());
+                                 std::min(started_, agentClock_), agesFile());
     if (!expired.ok()) warn(std::string(expired.message()));
     requireAll(transfer, listing, refusal);
   }
@@ -391,6 +393,7 @@ class SyncPass::Impl {
   Store* store_;
   SpokeReport& report_;
   Progress& progress_;
+  const int64_t started_;  // ns since the epoch
   Mirror mirror_;
   Paths kept_, failed_;
   bool remembersKept_ = false;

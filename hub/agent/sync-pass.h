@@ -17,8 +17,8 @@ namespace pibrain {
 class SyncPass {
  public:
   // Takes the mirror's lock, and begins to walk the mirror in a thread of its own: it takes no
-  // longer than to connect, so it costs no time. What changes goes to an archive run that is named
-  // by `report.started`. `store` (null: none) and all else have to outlive this.
+  // longer than to connect, so it costs no time. What changes goes to an archive run of its own.
+  // `store` (null: none) and all else have to outlive this.
   SyncPass(const Config& config, const SpokeConfig& spoke, const RunOptions& options, Store* store,
            SpokeReport& report, Progress& progress);
   ~SyncPass() noexcept(false);

@@ -4,6 +4,7 @@
 #include <kj/debug.h>
 
 #include "hub/agent/agent-session.h"
+#include "hub/agent/reporting.h"
 #include "hub/agent/sync-pass.h"
 
 namespace pibrain {

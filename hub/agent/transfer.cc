@@ -146,7 +146,9 @@ void Transfer::pullBatch(std::vector<FileTransfer*>& files) {
     // What was not answered is asked for again.
     for (auto& want : wants) {
       auto left = outstanding_.find(want.file);
-      if (left != outstanding_.end()) retries_.push_back(left->second);
+      if (left == outstanding_.end()) continue;
+      left->second->requeue();
+      retries_.push_back(left->second);
     }
     outstanding_.clear();
     answer_.reset();
@@ -257,7 +259,7 @@ void Transfer::onRefused(proto::Refused::Reader refused) {
   auto reason = refused.getReason();
   switch (reason) {
     case proto::Reason::VANISHED:
-      file.end();
+      file.end(State::VANISHED);
       return finish(file);  // the next listing will not have it
     case proto::Reason::UNFINISHED_LINE:
       return defer(file);
@@ -318,7 +320,7 @@ bool Transfer::isWorthAsking(const FileTransfer& file) const {
 }
 
 void Transfer::fail(FileTransfer& file, const std::string& why, const std::string& remedy) {
-  file.end();
+  file.end(State::FAILED);
   finish(file);
   noteFailure(file.path(), why, remedy);
 }
@@ -333,7 +335,7 @@ void Transfer::noteFailure(const std::string& path, const std::string& why,
 void Transfer::defer(FileTransfer& file) {
   ++report_.counts.deferred;
   if (report_.deferred.size() < MAX_NAMED) report_.deferred.push_back(file.path());
-  file.end();
+  file.end(State::DEFERRED);
   finish(file);
 }
 
@@ -356,7 +358,7 @@ void Transfer::commit() {
   }
   for (auto* file : received) {
     if (failed.contains(file->path())) {
-      file->end();
+      file->end(State::FAILED);
     } else {
       recordChange(*file);
     }

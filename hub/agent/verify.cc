@@ -13,13 +13,13 @@
 #include "hub/agent/agent-session.h"
 #include "hub/agent/greeting.h"
 #include "hub/agent/plan.h"
+#include "hub/agent/reporting.h"
 #include "hub/agent/transfer.h"
 #include "hub/base/failure.h"
 #include "hub/base/parallel.h"
 #include "hub/base/reason.h"
 #include "hub/connect/connector.h"
-#include "hub/mirror/archive-catalog.h"
-#include "hub/mirror/mirror.h"
+#include "hub/mirror/open-mirror.h"
 #include "hub/mirror/readable.h"
 
 namespace pibrain {
@@ -58,11 +58,9 @@ class SpokeVerify {
         io_(kj::setupAsyncIo()) {}
 
   void run(bool repair) {
-    Mirror mirror(spoke_.path, repair ? Mirror::Access::WRITE : Mirror::Access::READ,
-                  Archive(config_.hub.archiveDir, spoke_.name, result_.report.started,
-                          archiveAgesFile(config_.hub.databaseDir, spoke_.name)));
-    mirror.keepModes(spoke_.keepModes);
-    mirror.setTraits(traitsOf(mirror, spoke_.name, store_, repair));
+    auto mirror =
+        openMirror(config_, spoke_, store_, repair ? Mirror::Access::WRITE : Mirror::Access::READ,
+                   result_.report.started);
     auto tree = mirror.walk();
     mirror.walked(tree);
     requireReadable(spoke_, tree, result_.report.warnings);

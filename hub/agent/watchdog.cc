@@ -45,13 +45,13 @@ kj::Promise<void> Watchdog::look(uint64_t seen, uint32_t quietTenths) {
 
 bool Watchdog::bringsNextToNothing() {
   if (policy_.minBytesPerSecond == 0) return false;
-  auto patience = policy_.idleLimits * policy_.idleSeconds * kj::SECONDS;
+  auto patience = policy_.patienceSeconds() * kj::SECONDS;
   if (waited_ + (now() - waitBegan_) < patience) return false;
   uint64_t brought = received_.received() - judged_;
   waited_ = 0 * kj::SECONDS;
   waitBegan_ = now();
   judged_ += brought;
-  return brought < policy_.minBytesPerSecond * policy_.idleSeconds * policy_.idleLimits;
+  return brought < policy_.minBytesPerSecond * policy_.patienceSeconds();
 }
 
 bool fellSilent(const kj::Exception& error) { return hasTag(error, SILENT); }

@@ -18,6 +18,9 @@ struct WatchPolicy {
   // the time of this wait does not count for those that are.
   uint64_t minBytesPerSecond = 8;
   uint32_t idleLimits = 10;
+
+  // For how long so little is borne.
+  uint64_t patienceSeconds() const { return uint64_t(idleSeconds) * idleLimits; }
 };
 
 // Ends waits for a peer that has fallen silent or brings next to nothing.

@@ -79,13 +79,9 @@ void printText(const Config& config, const std::vector<ArchivedFile>& files) {
 }
 
 std::string restore(const Config& config, const ArchiveRestoreArguments& arguments) {
-  auto all = contentsOf(config, {});
-  if (!all.ok()) throw Failure(std::string(all.status().message()));
-  auto file = findArchived(all->files, arguments.id);
-  if (absl::IsNotFound(file.status()) && !all->problem.empty()) throw Failure(all->problem);
-  if (!file.ok()) throw Failure(std::string(file.status().message()));
-  auto path = restoreArchived(config, *file, arguments.to);
-  auto* spoke = spokeOf(config, *file);
+  auto file = requireArchived(config, arguments.id);
+  auto path = restoreArchived(config, file, arguments.to);
+  auto* spoke = findSpoke(config, file.spoke);
   if (arguments.to.empty() && spoke != nullptr && spoke->deleteGone) {
     fputs(
         "The next run archives it again if the spoke does not have it, since this spoke has "
@@ -131,8 +127,8 @@ int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
     auto what = messageOf(e);
     printError(absl::StrCat("the file could not be restored: ", what,
                             isDiskFull(e) ? ". 'df -h' and 'df -i' show which disk is full; "
-                                                   "--to PATH puts it on another"
-                                                 : ""));
+                                            "--to PATH puts it on another"
+                                          : ""));
   }
   return EXIT_FAILED;
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <memory>
 
-#include "hub/base/parallel.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
@@ -11,7 +10,6 @@
 #include "hub/pass/options.h"
 #include "hub/report/documents.h"
 #include "hub/run/doctor.h"
-#include "hub/run/libraries.h"
 #include "hub/view/terminal-style.h"
 
 namespace pibrain {
@@ -47,14 +45,9 @@ int syncDoctor(const DoctorArguments& arguments) {
   auto chosen = loadSelection(arguments.config, arguments.spokes);
   if (chosen == nullptr) return EXIT_USAGE;
   auto& config = chosen->config;
-
-  initLibraries();
   auto hub = examineHub(config, chosen->spokes);
   auto store = openHistory(config, hub);
-  std::vector<Diagnosis> spokes(chosen->spokes.size());
-  forEachInParallel(spokes.size(), USUAL_JOBS, [&](size_t i) {
-    spokes[i] = examineSpoke(config, *chosen->spokes[i], arguments.passphrases, store.get());
-  });
+  auto spokes = examineSpokes(config, chosen->spokes, arguments.passphrases, store.get());
   bool failed = hub.failed() || std::any_of(spokes.begin(), spokes.end(),
                                             [](auto& spoke) { return spoke.failed(); });
   if (arguments.json) {

@@ -99,12 +99,7 @@ RunOptions optionsOf(const RunArguments& arguments, size_t spokes) {
   options.maxDelete = arguments.maxDelete;
   options.jobs = arguments.jobs;
   options.passphrases = arguments.passphrases;
-  if (arguments.bwLimit > 0) {
-    options.limiter = std::make_shared<RateLimiter>(arguments.bwLimit * 1024.0);
-    // Programs of their own cannot share one limiter: each gets its part.
-    auto atATime = std::max<size_t>(1, std::min<size_t>(spokes, arguments.jobs));
-    options.rsyncBwLimit = uint32_t(std::max<size_t>(1, arguments.bwLimit / atATime));
-  }
+  if (arguments.bwLimit > 0) limitBandwidth(options, arguments.bwLimit, spokes);
   return options;
 }
 

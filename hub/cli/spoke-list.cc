@@ -13,6 +13,7 @@
 #include "hub/cli/support.h"
 #include "hub/history/store.h"
 #include "hub/report/documents.h"
+#include "hub/setup/spoke-rows.h"
 
 namespace pibrain {
 

@@ -6,12 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <mutex>
 
 #include <memory>
 
 #include "common/text/escape.h"
-#include "hub/base/parallel.h"
 #include "hub/base/user.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
@@ -179,24 +177,16 @@ int spokeUpgrade(const SpokeUpgradeArguments& arguments) {
   if (chosen == nullptr) return EXIT_USAGE;
   std::vector<const SpokeConfig*> spokes;
   for (auto* spoke : chosen->spokes) {
-    bool agent = spoke->method == SyncMethod::AGENT && !spoke->source.host.empty();
+    bool agent = spoke->method == SyncMethod::AGENT && !isLocal(*spoke);
     if (agent || !arguments.all) spokes.push_back(spoke);
   }
   Manage manage(arguments.manage);
   auto* store = manage.prepare(chosen->config);
-  std::vector<SpokeChange> changes(spokes.size());
-  // Who may be asked for a password is asked one at a time.
-  std::mutex printing;
-  forEachInParallel(spokes.size(), manage.options().mayAsk ? 1 : USUAL_JOBS, [&](size_t i) {
-    auto options = manage.options();
-    // Lines of several at once would not tell whose they are.
-    options.say = [](const std::string&) {};
-    changes[i] = upgradeSpoke(*spokes[i], options, store);
-    std::lock_guard lock(printing);
+  auto changes = upgradeSpokes(spokes, manage.options(), store, [&](auto& change) {
     if (!arguments.manage.json && arguments.manage.dryRun) {
-      for (auto& line : changes[i].said) manage.options().say(line);
+      for (auto& line : change.said) manage.options().say(line);
     }
-    manage.print(changes[i]);
+    manage.print(change);
   });
   return manage.finish(changes);
 }

@@ -61,9 +61,8 @@ absl::StatusOr<std::vector<const SpokeConfig*>> selectSpokes(
     return chosen;
   }
   for (auto& name : names) {
-    auto found = std::find_if(config.spokes.begin(), config.spokes.end(),
-                              [&](auto& spoke) { return spoke.name == name; });
-    if (found == config.spokes.end()) {
+    auto* found = findSpoke(config, name);
+    if (found == nullptr) {
       std::vector<std::string> known;
       for (auto& spoke : config.spokes) known.push_back(spoke.name);
       return absl::NotFoundError(
@@ -72,7 +71,7 @@ absl::StatusOr<std::vector<const SpokeConfig*>> selectSpokes(
                        known.empty() ? "It has none yet."
                                      : "The spokes are: " + absl::StrJoin(known, ", ") + "."));
     }
-    if (std::find(chosen.begin(), chosen.end(), &*found) == chosen.end()) chosen.push_back(&*found);
+    if (std::find(chosen.begin(), chosen.end(), found) == chosen.end()) chosen.push_back(found);
   }
   return chosen;
 }

@@ -2,21 +2,18 @@
 #include <stdio.h>
 
 #include <algorithm>
-#include <mutex>
 
 #include <memory>
 
 #include "common/text/escape.h"
 #include "common/text/format.h"
 #include "common/text/shell-quote.h"
-#include "hub/base/parallel.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
 #include "hub/history/store.h"
 #include "hub/pass/options.h"
 #include "hub/report/documents.h"
-#include "hub/run/libraries.h"
 #include "hub/run/verify.h"
 #include "hub/view/terminal-style.h"
 
@@ -112,19 +109,14 @@ int syncVerify(const VerifyArguments& arguments) {
     fputs(firstSpokeHelp(config).c_str(), stdout);
     return EXIT_GOOD;
   }
-  initLibraries();
   auto store = Store::openExisting(config.hub.databaseDir, warn);
-  std::vector<Verification> results(chosen->spokes.size());
   VerifyOptions options;
   options.repair = arguments.repair;
-  std::mutex printing;
-  forEachInParallel(results.size(), USUAL_JOBS, [&](size_t i) {
-    auto& spoke = *chosen->spokes[i];
-    results[i] = verifySpoke(config, spoke, options, store.ok() ? store->get() : nullptr);
-    std::lock_guard lock(printing);
-    if (!arguments.json) printText(spoke, results[i]);
-    fflush(stdout);
-  });
+  auto results = verifySpokes(config, chosen->spokes, options, store.ok() ? store->get() : nullptr,
+                              [&](auto& spoke, auto& result) {
+                                if (!arguments.json) printText(spoke, result);
+                                fflush(stdout);
+                              });
   int code = exitCodeOf(results);
   if (arguments.json) puts(verifyJson(results, code == EXIT_GOOD).c_str());
   return code;

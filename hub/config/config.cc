@@ -183,7 +183,7 @@ void rejectOverlaps(const YAML::Node& node, const Config& config) {
     check(config.hub.sessionsDir, "hub.sessions_dir");
     check(config.hub.databaseDir, "hub.database_dir");
     check(config.hub.archiveDir, "hub.archive_dir");
-    if (spoke.method != SyncMethod::SYNCTHING && spoke.source.host.empty()) {
+    if (spoke.method != SyncMethod::SYNCTHING && isLocal(spoke)) {
       check(expandField(spoke.source.path), "its source");
     }
     for (size_t k = 0; k < i; ++k) {
@@ -284,8 +284,14 @@ std::string reasonToSkip(const SpokeConfig& spoke) {
   return "";
 }
 
+const SpokeConfig* findSpoke(const Config& config, const std::string& name) {
+  auto found = std::find_if(config.spokes.begin(), config.spokes.end(),
+                            [&](auto& spoke) { return spoke.name == name; });
+  return found == config.spokes.end() ? nullptr : &*found;
+}
+
 std::string placeOf(const SpokeConfig& spoke) {
-  return spoke.source.host.empty() ? "this machine" : escapeForTerminal(spoke.source.host);
+  return isLocal(spoke) ? "this machine" : escapeForTerminal(spoke.source.host);
 }
 
 std::string configPath(const std::string& path) {

@@ -61,6 +61,12 @@ std::string reasonToSkip(const SpokeConfig& spoke);
 // How to call the spoke's machine in a message.
 std::string placeOf(const SpokeConfig& spoke);
 
+// Whether its source is on this machine, so that nothing goes by SSH.
+inline bool isLocal(const SpokeConfig& spoke) { return spoke.source.host.empty(); }
+
+// The spoke of this name; null: there is none.
+const SpokeConfig* findSpoke(const Config& config, const std::string& name);
+
 // Reads the file; `path` empty is ~/.pi-brain/config.yaml, and if that is missing, the defaults.
 // An error names the file, the line, the field and what is accepted.
 absl::StatusOr<Config> loadConfig(const std::string& path);

@@ -23,7 +23,7 @@ class LocalConnector : public Connector {
 
 std::unique_ptr<Connector> connectorTo(const SpokeConfig& spoke, Store* store,
                                        const MayDial& mayDial) {
-  if (spoke.source.host.empty()) return std::make_unique<LocalConnector>(spoke);
+  if (isLocal(spoke)) return std::make_unique<LocalConnector>(spoke);
   return std::make_unique<SshConnector>(spoke, store, mayDial);
 }
 

@@ -7,7 +7,6 @@
 #include "hub/base/passphrase-prompt.h"
 #include "hub/base/rate-limiter.h"
 #include "hub/link/step.h"
-#include "hub/pass/spoke-report.h"
 
 namespace pibrain {
 
@@ -24,8 +23,5 @@ struct ConnectOptions {
   // COMMAND alone.
   std::function<void(SshStep, std::string)> passed = [](SshStep, std::string) {};
 };
-
-// Options that note in the report, which has to outlive them, what there is to tell.
-ConnectOptions reportingTo(SpokeReport& report, std::shared_ptr<Passphrases> passphrases);
 
 }  // namespace pibrain

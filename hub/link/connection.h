@@ -8,8 +8,8 @@
 #include <string>
 
 #include "hub/base/rate-limiter.h"
+#include "hub/base/wire-bytes.h"
 #include "hub/link/access.h"
-#include "hub/pass/spoke-report.h"
 
 namespace pibrain {
 

@@ -184,7 +184,9 @@ absl::StatusOr<ArchiveContents> archiveContents(const std::string& archiveDir,
                                                 const std::vector<std::string>& names) {
   auto archived = archivedSpokes(archiveDir);
   if (!archived.ok()) return archived.status();
-  auto contains = [](auto& all, auto& name) { return std::count(all.begin(), all.end(), name) > 0; };
+  auto contains = [](auto& all, auto& name) {
+    return std::count(all.begin(), all.end(), name) > 0;
+  };
   ArchiveContents contents;
   for (auto& name : names) {
     if (!contains(*archived, name)) contents.without.push_back(name);

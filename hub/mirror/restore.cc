@@ -16,7 +16,7 @@
 #include "common/fs/rooted-dir.h"
 #include "common/text/escape.h"
 #include "hub/base/failure.h"
-#include "hub/mirror/mirror.h"
+#include "hub/mirror/open-mirror.h"
 
 namespace pibrain {
 
@@ -46,15 +46,14 @@ void requireFree(const std::string& mirror, const std::string& path) {
 }
 
 std::string restoreToMirror(const Config& config, const ArchivedFile& file, int from) {
-  auto* spoke = spokeOf(config, file);
+  auto* spoke = findSpoke(config, file.spoke);
   if (spoke == nullptr) {
     throw Failure(absl::StrCat("there is no spoke '", escapeForTerminal(file.spoke), "' in ",
                                escapeForTerminal(config.file),
                                " any more; say where to put the file with --to PATH"));
   }
   auto path = spoke->path + "/" + file.path;
-  Mirror mirror(spoke->path, Mirror::Access::WRITE,
-                Archive(config.hub.archiveDir, spoke->name, wallClockNanos()));
+  auto mirror = openMirror(config, *spoke, nullptr, Mirror::Access::WRITE, wallClockNanos());
   requireFree(spoke->path, file.path);
   KJ_DEFER(mirror.removeStagingIfEmpty());
   {
@@ -84,10 +83,13 @@ std::string restoreTo(std::string path, const ArchivedFile& file, int from) {
 
 }  // namespace
 
-const SpokeConfig* spokeOf(const Config& config, const ArchivedFile& file) {
-  auto spoke = std::find_if(config.spokes.begin(), config.spokes.end(),
-                            [&](auto& one) { return one.name == file.spoke; });
-  return spoke == config.spokes.end() ? nullptr : &*spoke;
+ArchivedFile requireArchived(const Config& config, const std::string& id) {
+  auto all = archiveContents(config.hub.archiveDir, {});
+  if (!all.ok()) throw Failure(std::string(all.status().message()));
+  auto file = findArchived(all->files, id);
+  if (absl::IsNotFound(file.status()) && !all->problem.empty()) throw Failure(all->problem);
+  if (!file.ok()) throw Failure(std::string(file.status().message()));
+  return *file;
 }
 
 std::string restoreArchived(const Config& config, const ArchivedFile& file, const std::string& to) {

@@ -12,7 +12,8 @@ namespace pibrain {
 // Both replace nothing. Returns where it is. Throws Failure, Mirror::Locked or KJ exceptions.
 std::string restoreArchived(const Config& config, const ArchivedFile& file, const std::string& to);
 
-// The spoke of that file; null if it is not in the config any more.
-const SpokeConfig* spokeOf(const Config& config, const ArchivedFile& file);
+// The file whose id begins so, in the archive of any spoke. Throws Failure if there is none, or
+// more than one.
+ArchivedFile requireArchived(const Config& config, const std::string& id);
 
 }  // namespace pibrain

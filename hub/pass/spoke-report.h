@@ -7,15 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "hub/base/wire-bytes.h"
+
 namespace pibrain {
 
 enum class Outcome { OK, FAILED, LOCKED, SKIPPED };
 const char* toString(Outcome outcome);
-
-struct WireBytes {
-  uint64_t up = 0;    // from the hub to the spoke
-  uint64_t down = 0;  // from the spoke to the hub
-};
 
 struct Counts {
   uint32_t files = 0;  // on the spoke

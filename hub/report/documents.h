@@ -10,11 +10,11 @@
 #include "hub/config/config.h"
 #include "hub/history/store.h"
 #include "hub/mirror/archive-catalog.h"
+#include "hub/pass/diagnosis.h"
+#include "hub/pass/spoke-change.h"
 #include "hub/pass/spoke-report.h"
 #include "hub/pass/verification.h"
 #include "hub/report/status.h"
-#include "hub/run/doctor.h"
-#include "hub/setup/manage.h"
 
 namespace pibrain {
 
@@ -53,8 +53,6 @@ struct SpokeRow {
   std::string key;          // empty: not known
   std::string fingerprint;  // of it
 };
-// `store` null: there is no history.
-std::vector<SpokeRow> spokeRows(const Config& config, Store* store);
 std::string spokeListJson(const std::vector<SpokeRow>& rows);
 
 }  // namespace pibrain

@@ -105,7 +105,7 @@ std::vector<std::string> RsyncCommand::arguments(const std::vector<std::string>&
 }
 
 std::optional<SshTarget> RsyncCommand::findTarget() const {
-  if (spoke_.source.host.empty()) return std::nullopt;
+  if (isLocal(spoke_)) return std::nullopt;
   auto target = resolveSsh(sshRequestOf(spoke_));
   if (!target.ok()) throw Failure(std::string(target.status().message()));
   return *std::move(target);
@@ -126,7 +126,7 @@ std::string RsyncCommand::remoteShell() const {
 }
 
 std::string RsyncCommand::source() const {
-  return spoke_.source.host.empty() ? expandHome(spoke_.source.path) : spoke_.sourceText;
+  return isLocal(spoke_) ? expandHome(spoke_.source.path) : spoke_.sourceText;
 }
 
 }  // namespace pibrain

@@ -19,7 +19,7 @@
 #include "hub/base/failure.h"
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/deletion.h"
-#include "hub/mirror/mirror.h"
+#include "hub/mirror/open-mirror.h"
 #include "hub/mirror/readable.h"
 #include "hub/rsync/command.h"
 #include "hub/rsync/explain.h"
@@ -57,8 +57,7 @@ class RsyncSync {
 
   void run() {
     deleting_ = options_.deleteGone || spoke_.deleteGone;
-    Mirror mirror(spoke_.path, options_.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
-                  archive());
+    auto mirror = open(!options_.dryRun);
     prepare(mirror, !options_.dryRun);
     if (options_.dryRun) {
       preview();
@@ -68,7 +67,7 @@ class RsyncSync {
   }
 
   void verify(Verification& result, bool repair) {
-    Mirror mirror(spoke_.path, repair ? Mirror::Access::WRITE : Mirror::Access::READ, archive());
+    auto mirror = open(repair);
     prepare(mirror, repair);
     readFromDisk(mirror);  // it is the disk that is in question
     auto options = lookingForGone();
@@ -98,18 +97,17 @@ class RsyncSync {
   }
 
  private:
-  Archive archive() const {
-    return Archive(config_.hub.archiveDir, spoke_.name, report_.started, agesFile_);
+  Mirror open(bool writing) const {
+    return openMirror(config_, spoke_, store_,
+                      writing ? Mirror::Access::WRITE : Mirror::Access::READ, report_.started);
   }
 
-  void prepare(Mirror& mirror, bool mayProbe) {
-    mirror.keepModes(spoke_.keepModes);
-    mirror.setTraits(traitsOf(mirror, spoke_.name, store_, mayProbe));
+  void prepare(Mirror& mirror, bool mayChange) {
     grain_ = mirror.traits().times.grain;
     lookAt(mirror);
     requireReadable(spoke_, before_, report_.warnings);
     if (mirror.traits().foldsNames || mirror.traits().changesNames)
-      lookForFolding(mirror, mayProbe);
+      lookForFolding(mirror, mayChange);
     if (store_ == nullptr) return;
     auto failed = store_->failedFiles(spoke_.name);
     if (failed.ok()) failedBefore_.insert(failed->begin(), failed->end());

@@ -12,9 +12,8 @@
 namespace pibrain {
 
 // Brings the mirror up to date and fills the report, as syncSpoke() does for an agent. `store`
-// (null: none) remembers what the mirror's filesystem is like, and
-// what failed. Throws Failure, Mirror::Locked or KJ
-// exceptions.
+// (null: none) remembers what the mirror's filesystem is like, and what failed. Throws Failure,
+// Mirror::Locked or KJ exceptions.
 void syncByRsync(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
                  Store* store, SpokeReport& report, Progress& progress);
 

@@ -2,32 +2,11 @@
 
 #include <kj/exception.h>
 
-#include <algorithm>
-
 #include "common/text/escape.h"
 #include "hub/agent/explain.h"
 #include "hub/base/failure.h"
 
 namespace pibrain {
-
-const char* toString(CheckState state) {
-  switch (state) {
-    case CheckState::GOOD:
-      return "ok";
-    case CheckState::WARNING:
-      return "warning";
-    case CheckState::FAILED:
-      return "failed";
-    case CheckState::SKIPPED:
-      return "skipped";
-  }
-  return "";
-}
-
-bool Diagnosis::failed() const {
-  return std::any_of(checks.begin(), checks.end(),
-                     [](auto& check) { return check.state == CheckState::FAILED; });
-}
 
 void Checklist::addParagraph(CheckState state, std::string text) {
   diagnosis_.checks.push_back({step_, state, std::move(text)});

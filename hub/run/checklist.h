@@ -3,27 +3,11 @@
 
 #include <functional>
 #include <string>
-#include <vector>
 
 #include "hub/config/config.h"
+#include "hub/pass/diagnosis.h"
 
 namespace pibrain {
-
-enum class CheckState { GOOD, WARNING, FAILED, SKIPPED };
-const char* toString(CheckState state);
-
-struct Check {
-  std::string step;  // "host key", …: the same from run to run
-  CheckState state = CheckState::GOOD;
-  std::string detail;  // GOOD: what was found; otherwise what is wrong, why and the cure
-};
-
-struct Diagnosis {
-  std::string name;  // of the spoke; empty: this machine
-  std::vector<Check> checks;
-
-  bool failed() const;
-};
 
 // A diagnosis in the making. Details are escaped for the terminal here, but for those that are
 // paragraphs of ours.

@@ -16,7 +16,7 @@
 #include "hub/agent/plan.h"
 #include "hub/base/failure.h"
 #include "hub/connect/connector.h"
-#include "hub/mirror/mirror.h"
+#include "hub/mirror/open-mirror.h"
 #include "hub/run/doctor-parts.h"
 #include "hub/run/login-steps.h"
 
@@ -39,7 +39,7 @@ class AgentExamination {
     auto io = kj::setupAsyncIo();
     auto tree = readMirror();
     checkModes(tree);
-    checks_.at(spoke_.source.host.empty() ? "agent" : "ssh");
+    checks_.at(isLocal(spoke_) ? "agent" : "ssh");
     auto known = summarizeMirror(tree, kept(), mirrorDigests_);
     steps_.restart();
     auto connector = connectorTo(spoke_, nullptr);
@@ -54,7 +54,7 @@ class AgentExamination {
         checkSkipped(session.scanAgain(known));
       }
       steps_.checkSpeed();
-      if (!spoke_.source.host.empty()) {
+      if (!isLocal(spoke_)) {
         checks_.at("restrict");
         checkLockdown(session);
       }
@@ -65,10 +65,7 @@ class AgentExamination {
   // Empty if it cannot be read, which is judged elsewhere.
   Tree readMirror() {
     try {
-      Mirror mirror(spoke_.path, Mirror::Access::READ,
-                    Archive(config_.hub.archiveDir, spoke_.name, wallClockNanos()));
-      mirror.keepModes(spoke_.keepModes);
-      mirror.setTraits(traitsOf(mirror, spoke_.name, store_, false));
+      auto mirror = openMirror(config_, spoke_, store_, Mirror::Access::READ, wallClockNanos());
       mirrorDigests_ = mirror.digestOptions();
       lacksModes_ = mirror.lacksModes();
       return mirror.walk();

@@ -50,7 +50,7 @@ void examineProgram(const SpokeConfig& spoke, const std::shared_ptr<Passphrases>
 void examineByRsync(const Config& config, const SpokeConfig& spoke,
                     const std::shared_ptr<Passphrases>& passphrases, Store* store,
                     Checklist& checks) {
-  if (!spoke.source.host.empty()) examineProgram(spoke, passphrases, checks);
+  if (!isLocal(spoke)) examineProgram(spoke, passphrases, checks);
   // What a run would do, without doing it: whatever keeps it from syncing shows itself.
   checks.at("sessions");
   SpokeReport would;

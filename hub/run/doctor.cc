@@ -2,7 +2,10 @@
 
 #include <absl/strings/str_cat.h>
 
+#include "hub/base/parallel.h"
+#include "hub/pass/options.h"
 #include "hub/run/doctor-parts.h"
+#include "hub/run/libraries.h"
 
 namespace pibrain {
 
@@ -32,6 +35,17 @@ Diagnosis examineSpoke(const Config& config, const SpokeConfig& spoke,
   examineRoom(config, spoke, checks);
   if (spoke.method != SyncMethod::SYNCTHING) examineLastRun(spoke, store, checks);
   return diagnosis;
+}
+
+std::vector<Diagnosis> examineSpokes(const Config& config,
+                                     const std::vector<const SpokeConfig*>& spokes,
+                                     std::shared_ptr<Passphrases> passphrases, Store* store) {
+  initLibraries();
+  std::vector<Diagnosis> found(spokes.size());
+  forEachInParallel(found.size(), USUAL_JOBS, [&](size_t i) {
+    found[i] = examineSpoke(config, *spokes[i], passphrases, store);
+  });
+  return found;
 }
 
 }  // namespace pibrain

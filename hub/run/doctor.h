@@ -25,4 +25,9 @@ std::unique_ptr<Store> openHistory(const Config& config, Diagnosis& hub);
 Diagnosis examineSpoke(const Config& config, const SpokeConfig& spoke,
                        std::shared_ptr<Passphrases> passphrases, Store* store);
 
+// All of these, several at a time.
+std::vector<Diagnosis> examineSpokes(const Config& config,
+                                     const std::vector<const SpokeConfig*>& spokes,
+                                     std::shared_ptr<Passphrases> passphrases, Store* store);
+
 }  // namespace pibrain

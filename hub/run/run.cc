@@ -40,6 +40,13 @@ Connectors makeConnectors(const std::vector<const SpokeConfig*>& spokes, size_t 
 
 }  // namespace
 
+void limitBandwidth(RunOptions& options, uint32_t kibPerSecond, size_t spokes) {
+  options.limiter = std::make_shared<RateLimiter>(kibPerSecond * 1024.0);
+  // Programs of their own cannot share one limiter: each gets its part.
+  auto atATime = std::max<size_t>(1, std::min<size_t>(spokes, options.jobs));
+  options.rsyncBwLimit = uint32_t(std::max<size_t>(1, kibPerSecond / atATime));
+}
+
 std::vector<SpokeReport> syncSpokes(const Config& config,
                                     const std::vector<const SpokeConfig*>& spokes,
                                     const RunOptions& options, Store* store,

@@ -19,9 +19,12 @@ struct RunObserver {
   std::function<void(const SpokeReport&)> ended;
 };
 
-// Syncs the spokes, each in a thread of its own, and records them in the history. One spoke's
-// failure leaves the others alone. `store`: null if there is no history. The reports come in the
-// order of the spokes.
+// Has these options let `spokes` spokes use so much together, both ways.
+void limitBandwidth(RunOptions& options, uint32_t kibPerSecond, size_t spokes);
+
+// Syncs the spokes, so many at a time as the options say, and records them in the history. One
+// spoke's failure leaves the others alone. `store`: null if there is no history. The reports come
+// in the order of the spokes.
 std::vector<SpokeReport> syncSpokes(const Config& config,
                                     const std::vector<const SpokeConfig*>& spokes,
                                     const RunOptions& options, Store* store,

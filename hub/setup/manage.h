@@ -2,8 +2,6 @@
 // Adding spokes, and what is done to them afterwards. It takes the person's own login there; the
 // dedicated key can start the agent and nothing else.
 
-#include <stdint.h>
-
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,6 +10,7 @@
 #include "hub/base/passphrase-prompt.h"
 #include "hub/config/config.h"
 #include "hub/history/store.h"
+#include "hub/pass/spoke-change.h"
 
 namespace pibrain {
 
@@ -25,19 +24,6 @@ struct ManageOptions {
   std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();
   // What there is to say, line by line, as it happens.
   std::function<void(const std::string&)> say = [](const std::string&) {};
-};
-
-// What was done to one spoke.
-struct SpokeChange {
-  std::string name;
-  std::string target;   // the login that it went by
-  std::string outcome;  // "added", "upgraded", "rotated", "removed", "unchanged", "failed"
-  std::string error;    // "failed": why, for a person
-  std::string architecture, agent, line;  // as in Installed; empty: not touched
-  bool rootMissing = false;               // pi has not run there yet
-  std::vector<std::string> said;
-  int64_t started = 0, finished = 0;  // ns since the epoch
-  bool ok() const { return error.empty(); }
 };
 
 struct AddRequest {
@@ -57,6 +43,12 @@ SpokeChange addSpoke(const AddRequest& request, const ManageOptions& options, St
 
 // Puts this version's agent there; one that does not serve is taken back.
 SpokeChange upgradeSpoke(const SpokeConfig& spoke, const ManageOptions& options, Store* store);
+
+// All of these: one at a time if somebody may be asked for a password. `ended` is called with each,
+// one call at a time; of what there is to say, only what the changes have is told.
+std::vector<SpokeChange> upgradeSpokes(const std::vector<const SpokeConfig*>& spokes,
+                                       const ManageOptions& options, Store* store,
+                                       const std::function<void(const SpokeChange&)>& ended);
 
 // Makes a new key for this spoke, proves it, and removes the old one from the spoke.
 SpokeChange rotateKey(const SpokeConfig& spoke, const ManageOptions& options, Store* store);

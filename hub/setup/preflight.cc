@@ -60,7 +60,7 @@ void requireNoOther(const Config& config, const SpokeConfig& spoke) {
   auto here = resolveSsh(sshRequestOf(spoke));
   if (!here.ok()) return;  // the login there says why
   for (auto& other : config.spokes) {
-    if (other.name == spoke.name || other.key != spoke.key || other.source.host.empty() ||
+    if (other.name == spoke.name || other.key != spoke.key || isLocal(other) ||
         other.method != SyncMethod::AGENT) {
       continue;
     }

@@ -32,8 +32,7 @@ class SpokeRemover : public Setup {
     if (mirror && !options_.dryRun) {
       locked.emplace(spoke.path, Mirror::Access::WRITE, archiveOf(config, spoke));
     }
-    if (spoke.method == SyncMethod::AGENT && !spoke.source.host.empty())
-      removeThere(spoke, request);
+    if (spoke.method == SyncMethod::AGENT && !isLocal(spoke)) removeThere(spoke, request);
     auto file = escapeForTerminal(options_.configFile);
     change_.outcome = "removed";
     if (options_.dryRun) {

@@ -23,12 +23,6 @@ void orThrow(const absl::Status& status) {
   throw Failure(text.ends_with('.') ? text : text + ".");
 }
 
-const SpokeConfig* findSpoke(const Config& config, const std::string& name) {
-  auto found = std::find_if(config.spokes.begin(), config.spokes.end(),
-                            [&](auto& spoke) { return spoke.name == name; });
-  return found == config.spokes.end() ? nullptr : &*found;
-}
-
 void requireAgent(const SpokeConfig& spoke, const char* what) {
   if (spoke.method == SyncMethod::AGENT) return;
   auto login =

@@ -7,10 +7,10 @@
 #include <string>
 #include <utility>
 
+#include "hub/agent/agent-info.h"
 #include "hub/base/failure.h"
 #include "hub/config/config.h"
 #include "hub/history/store.h"
-#include "hub/agent/agent-info.h"
 #include "hub/setup/manage.h"
 #include "hub/setup/remote-install.h"
 #include "hub/setup/sync-key.h"
@@ -25,9 +25,6 @@ T orThrow(absl::StatusOr<T> result) {
   orThrow(result.status());
   return *std::move(result);
 }
-
-// The spoke of this name; null: there is none.
-const SpokeConfig* findSpoke(const Config& config, const std::string& name);
 
 // Throws Failure unless it is synced by an agent; `what`: what there is not, otherwise.
 void requireAgent(const SpokeConfig& spoke, const char* what);

@@ -89,7 +89,7 @@ SyncKey readSyncKey(const std::string& path) {
 }
 
 std::string syncKeyPath(const SpokeConfig& spoke) {
-  if (!spoke.key.empty() || spoke.method == SyncMethod::SYNCTHING || spoke.source.host.empty()) {
+  if (!spoke.key.empty() || spoke.method == SyncMethod::SYNCTHING || isLocal(spoke)) {
     return spoke.key;
   }
   auto target = resolveSsh(sshRequestOf(spoke));

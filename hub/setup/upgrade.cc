@@ -1,5 +1,9 @@
 #include "hub/setup/manage.h"
 
+#include <mutex>
+
+#include "hub/base/parallel.h"
+#include "hub/pass/options.h"
 #include "hub/setup/setup.h"
 
 namespace pibrain {
@@ -31,6 +35,22 @@ class SpokeUpgrader : public Setup {
 SpokeChange upgradeSpoke(const SpokeConfig& spoke, const ManageOptions& options, Store* store) {
   SpokeUpgrader upgrader(spoke, options, store);
   return upgrader.run([&]() { upgrader.upgrade(spoke); });
+}
+
+std::vector<SpokeChange> upgradeSpokes(const std::vector<const SpokeConfig*>& spokes,
+                                       const ManageOptions& options, Store* store,
+                                       const std::function<void(const SpokeChange&)>& ended) {
+  auto silent = options;
+  // Lines of several at once would not tell whose they are.
+  silent.say = [](const std::string&) {};
+  std::vector<SpokeChange> changes(spokes.size());
+  std::mutex ending;
+  forEachInParallel(spokes.size(), options.mayAsk ? 1 : USUAL_JOBS, [&](size_t i) {
+    changes[i] = upgradeSpoke(*spokes[i], silent, store);
+    std::lock_guard lock(ending);
+    ended(changes[i]);
+  });
+  return changes;
 }
 
 }  // namespace pibrain

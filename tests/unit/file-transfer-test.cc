@@ -96,7 +96,7 @@ TEST_F(FileTransferTest, noStateComesOutOfOrder) {
   EXPECT_EQ(asked(file), Want::Kind::WHOLE);
   EXPECT_THROW(file.tryNext(), kj::Exception) << "there is no other way";
   EXPECT_EQ(asked(file), Want::Kind::WHOLE);
-  file.end();
+  file.end(FileTransfer::State::FAILED);
   EXPECT_THROW(file.prepare(), kj::Exception) << "it has ended";
 }
 

@@ -55,6 +55,18 @@ def documented(folders):
         yield f"ARCHITECTURE.md: there is no folder {folder}"
 
 
+def way_to_kj(name, known):
+    """The headers by which this one includes KJ or Cap'n Proto, whichever way is found first; empty: it does not."""
+    if name not in known:
+        known[name] = []
+        for ours, other in re.findall(r'^#include (?:"([^"]+)"|<([^>]+)>)', (PROJECT / name).read_text(), re.M):
+            if other.startswith(("kj/", "capnp/")) or ours.startswith("proto/"):
+                known[name] = [ours or other]
+            elif ours and (PROJECT / ours).exists() and way_to_kj(ours, known):
+                known[name] = [ours, *known[ours]]
+    return known[name]
+
+
 def main():
     folders = declared()
     misdocumented = list(documented(folders))
@@ -85,8 +97,12 @@ def main():
                 for library, allowed in LIBRARIES.items():
                     if other and re.fullmatch(library, other) and folder not in allowed:
                         wrong.append(f"{name}:{number}: {folder} includes {other}, which is for {', '.join(allowed)}")
-                if other and other.startswith(("kj/", "capnp/")) and folder in WITHOUT_KJ and path.suffix == ".h":
-                    wrong.append(f"{name}:{number}: the headers of {folder} do without {other}")
+    for folder in WITHOUT_KJ:
+        for path in sorted((PROJECT / folder).glob("*.h")):
+            name = str(path.relative_to(PROJECT))
+            way = way_to_kj(name, {})
+            if way:
+                wrong.append(f"{name}: the headers of {folder} do without KJ, and this one includes it: {' > '.join(way)}")
     for folder, uses in folders.items():
         for idle in sorted(uses - used[folder]) if folder not in ("spoke-agent", "hub") else ():
             wrong.append(f"{folder.split('/')[0]}/CMakeLists.txt: {folder} says that it uses {idle}, and does not")

@@ -1,4 +1,4 @@
-#include "hub/link/connect-options.h"
+#include "hub/agent/reporting.h"
 
 namespace pibrain {
 

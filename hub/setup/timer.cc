@@ -1,0 +1,179 @@
+#include "hub/setup/timer.h"
+
+#include <absl/status/status.h>
+#include <absl/strings/ascii.h>
+#include <absl/strings/match.h>
+#include <absl/strings/numbers.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_replace.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "common/fs/own-program.h"
+#include "common/text/environment.h"
+#include "common/text/escape.h"
+#include "common/text/shell-quote.h"
+#include "hub/base/failure.h"
+#include "hub/base/subprocess.h"
+#include "hub/base/user-files.h"
+#include "hub/base/user.h"
+#include "hub/setup/timer-units.h"
+
+namespace pibrain {
+
+namespace {
+
+using Say = std::function<void(const std::string&)>;
+
+constexpr char UNIT_MARK[] = "pi-brain sync install-timer";  // in each unit of ours
+constexpr char SERVICE[] = "pi-brain-sync.service";
+constexpr char TIMER[] = "pi-brain-sync.timer";
+
+std::string unitDirectory() {
+  auto config = environment("XDG_CONFIG_HOME");
+  return (config.starts_with('/') ? config : expandHome("~/.config")) + "/systemd/user";
+}
+
+// The fields of a crontab's line that come as near to it as they can.
+std::string cronFields(int64_t seconds) {
+  if (seconds >= 86400) return "0 0 * * *";
+  if (seconds >= 3600) return absl::StrCat("0 */", seconds / 3600, " * * *");
+  return seconds < 120 ? "* * * * *" : absl::StrCat("*/", seconds / 60, " * * * *");
+}
+
+// A word of ExecStart= (systemd.service(5), COMMAND LINES).
+std::string unitQuote(const std::string& word, bool program = false) {
+  auto quoted =
+      absl::StrReplaceAll(word, {{"\\", "\\\\"}, {"\"", "\\\""}, {"%", "%%"}, {"\n", "\\n"}});
+  // In the first word no variables are looked for.
+  return absl::StrCat("\"", program ? quoted : absl::StrReplaceAll(quoted, {{"$", "$$"}}), "\"");
+}
+
+std::string thisProgram() {
+  auto path = ownProgram();
+  return path.empty() ? "pi-brain" : path;
+}
+
+absl::Status writeUnit(const std::string& path, const std::string& text, const Say& say) {
+  auto made = makeDirectories(unitDirectory());
+  if (!made.ok()) return made;
+  // One that somebody wrote by hand is kept.
+  auto before = readWholeFile(path);
+  if (before && !absl::StrContains(*before, UNIT_MARK)) {
+    auto kept = path + ".old";
+    if (rename(path.c_str(), kept.c_str()) != 0) {
+      return absl::UnavailableError(
+          absl::StrCat("cannot move ", escapeForTerminal(path), " away: ", strerror(errno)));
+    }
+    say("kept the one that was there as " + escapeForTerminal(kept));
+  }
+  return replaceFile(path, text, 0644);
+}
+
+// What `systemctl --user` complained of; empty: it did as it was told.
+std::string systemctl(const std::vector<std::string>& arguments) {
+  auto program = findProgram("systemctl");
+  if (!program) return "there is no systemctl on PATH";
+  std::vector<std::string> argv{*program, "--user"};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  auto done = runProgram(argv, std::chrono::seconds(30));
+  if (done.exitStatus == 0) return "";
+  auto said = std::string(absl::StripAsciiWhitespace(done.err));
+  return said.empty() ? absl::StrCat("systemctl ended with exit status ", done.exitStatus) : said;
+}
+
+bool lingers() {
+  auto user = findUser(getuid());
+  struct stat st;
+  return user && stat(absl::StrCat("/var/lib/systemd/linger/", user->name).c_str(), &st) == 0;
+}
+
+// ExecStart= of a run.
+std::string commandFor(const TimerRequest& request) {
+  return absl::StrCat(unitQuote(thisProgram(), true), " sync run", request.due ? " --due" : "",
+                      request.config.empty() ? "" : " -c " + unitQuote(request.config));
+}
+
+// The same as a line of a crontab.
+std::string cronLine(const TimerRequest& request) {
+  return absl::StrCat(
+      cronFields(request.seconds), " ", escapeForTerminal(shellQuote(thisProgram())), " sync run",
+      request.due ? " --due" : "",
+      request.config.empty() ? "" : " -c " + escapeForTerminal(shellQuote(request.config)),
+      " --quiet --log ~/.pi-brain/logs/sync.log");
+}
+
+}  // namespace
+
+std::optional<int64_t> parseSpan(const std::string& text) {
+  auto digits = text.find_first_not_of("0123456789");
+  int64_t number;
+  if (digits == 0 || digits == std::string::npos || digits > 6 ||
+      !absl::SimpleAtoi(text.substr(0, digits), &number)) {
+    return std::nullopt;
+  }
+  auto unit = text.substr(digits);
+  int64_t factor = unit == "s" || unit == "sec"    ? 1
+                   : unit == "m" || unit == "min"  ? 60
+                   : unit == "h" || unit == "hour" ? 3600
+                   : unit == "d" || unit == "day"  ? 86400
+                                                   : 0;
+  if (factor == 0) return std::nullopt;
+  return number * factor;
+}
+
+void installTimer(const TimerRequest& request, const Say& say) {
+  auto service = absl::StrReplaceAll(SERVICE_UNIT, {{"@COMMAND@", commandFor(request)}});
+  auto timer = absl::StrReplaceAll(
+      TIMER_UNIT,
+      {{"@EVERY@", request.every}, {"@ACCURACY@", request.seconds <= 60 ? "1s" : "15s"}});
+  for (auto& [name, text] : {std::pair(SERVICE, service), std::pair(TIMER, timer)}) {
+    auto path = absl::StrCat(unitDirectory(), "/", name);
+    auto status = writeUnit(path, text, say);
+    if (!status.ok()) throw Failure(std::string(status.message()));
+    say("wrote " + escapeForTerminal(path));
+  }
+  auto problem = systemctl({"daemon-reload"});
+  if (problem.empty()) problem = systemctl({"enable", "--now", TIMER});
+  if (!problem.empty()) {
+    throw Failure(absl::StrCat(
+        "the units are in place, but systemd did not start the timer: ", escapeForTerminal(problem),
+        ". Log in as this user (not with su or sudo) and run 'systemctl --user daemon-reload && "
+        "systemctl --user enable --now ",
+        TIMER, "'; or use cron: 'crontab -e', and the line ", cronLine(request)));
+  }
+  say(absl::StrCat(
+      "the timer runs: 'systemctl --user list-timers' shows when, 'journalctl --user -u ", SERVICE,
+      "' what happened"));
+  if (!lingers()) {
+    say("It rests while you are logged out. To have it run then too: 'loginctl enable-linger'");
+  }
+}
+
+void uninstallTimer(const Say& say) {
+  auto problem = systemctl({"disable", "--now", TIMER});
+  bool removed = false;
+  for (auto* name : {TIMER, SERVICE}) {
+    auto path = absl::StrCat(unitDirectory(), "/", name);
+    if (unlink(path.c_str()) == 0) {
+      say("removed " + escapeForTerminal(path));
+      removed = true;
+    } else if (errno != ENOENT) {
+      throw Failure(absl::StrCat("cannot remove ", escapeForTerminal(path), ": ", strerror(errno)));
+    }
+  }
+  if (!removed) return say("there is no timer in " + escapeForTerminal(unitDirectory()));
+  if (problem.empty()) problem = systemctl({"daemon-reload"});
+  if (!problem.empty()) {
+    throw Failure(absl::StrCat(
+        "the units are gone, but systemd could not be told: ", escapeForTerminal(problem),
+        ". A timer that still runs ends with 'systemctl --user stop ", TIMER, "'"));
+  }
+}
+
+}  // namespace pibrain
