@@ -15,8 +15,8 @@
 namespace pibrain {
 namespace {
 
-constexpr int64_t STARTED = 1769860800 * SECOND;
-const std::string RUN = "archive/spoke/20260131T120000.000Z";
+constexpr int64_t FLIPPED_AT = 1769860800 * SECOND;
+const std::string FLIPPED = "archive/spoke/20260131T120000.000Z";
 constexpr int ROUNDS = 10'000;
 constexpr int ROUNDS_A_MIRROR = 10;  // before it is opened anew and holds no descriptors
 
@@ -127,8 +127,8 @@ TEST_F(MirrorFlipper, tenThousandRounds) {
                                 {stagedName("a/b/pipe"), "flip/staged-fifo"},
                                 {stagedName("a/b/new"), "flip/staged"},
                                 {"archive/spoke", "flip/archive-spoke"},
-                                {RUN, "flip/archive-spoke-run"},
-                                {RUN + "/a", "flip/archive-spoke-run-a"}});
+                                {FLIPPED, "flip/archive-spoke-run"},
+                                {FLIPPED + "/a", "flip/archive-spoke-run-a"}});
   for (int round = 0; round < ROUNDS || flipper.swaps() < ROUNDS; round += ROUNDS_A_MIRROR) {
     {
       auto pause = flipper.pause();
@@ -136,7 +136,7 @@ TEST_F(MirrorFlipper, tenThousandRounds) {
       reset();
     }
     Mirror mirror(dir_ / "mirror", Mirror::Access::WRITE,
-                  Archive(dir_ / "archive", "spoke", STARTED));
+                  Archive(dir_ / "archive", "spoke", FLIPPED_AT));
     for (int i = 0; i < ROUNDS_A_MIRROR; ++i) work(mirror);
     ASSERT_FALSE(HasFailure()) << "in round " << round;
   }
