@@ -471,7 +471,7 @@ class InstallSpoke(fleet.FleetCase):
 
     def test_killed_at_any_instant(self):
         """The line never starts what is not there, and the next one cleans up."""
-        for after in tiers.sweep("the script killed after so many ms", range(0, 60, 2), 8):
+        for after in tiers.sweep("the script killed after so many ms", range(0, 60, 2), 6):
             process = subprocess.Popen(["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", "dash", SCRIPT, "--key",
                                         f"{self.key}.pub", "--agent", harness.AGENT], stdout=subprocess.DEVNULL,
                                        stderr=subprocess.DEVNULL, start_new_session=True)
