@@ -358,9 +358,17 @@ def descendants(pid):
     """By their parents: the lists of children in /proc leave some out while others end (proc(5))."""
     children = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            parent = int(pathlib.Path(f"/proc/{name}/stat").read_text(errors="replace").rsplit(")", 1)[1].split()[1])
-            children.setdefault(parent, []).append(int(name))
+        try:  # often called: the plainest way
+            fd = os.open(f"/proc/{name}/stat", os.O_RDONLY)
+        except OSError:
+            continue
+        try:
+            parent = int(os.read(fd, 4096).rpartition(b")")[2].split(None, 2)[1])
+        except OSError:
+            continue
+        finally:
+            os.close(fd)
+        children.setdefault(parent, []).append(int(name))
     found = [pid]
     for one in found:
         found += children.get(one, [])

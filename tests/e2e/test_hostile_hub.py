@@ -173,9 +173,9 @@ class HostileHub(HubCase):
         self.assertEqual(self.outcome(says, "afterwards"), "begin 1 data 1 end 1")
         # Five evil signatures, of files of 4 and 32 MiB: a few seconds each.
         self.assertLess(says["cpu"], 30)
-        self.hostile("equal-sums", limit=64)
-        self.hostile("slow-delta")
-        self.hostile("slow-delta", ssh=True)
+        # Of the other delta at least one.
+        for case, ways in tiers.sweep("other ways", (("equal-sums", {"limit": 64}), ("slow-delta", {}), ("slow-delta", {"ssh": True})), 2):
+            self.hostile(case, **ways)
 
     def test_ids_that_are_none(self):
         for says in self.hostile_both("strange-ids"):
@@ -193,7 +193,7 @@ class HostileHub(HubCase):
 
     def test_lists_and_structs_of_no_size_or_end(self):
         for case in ("empty-elements", "deep-parameters"):
-            for limit in (512, 64):
+            for limit in tiers.sweep(f"limits of {case}", (512, 64), 1):
                 says = self.hostile(case, limit=limit)
                 if limit == 512:
                     self.assertEqual(self.outcome(says, "afterwards"), "begin 1 data 1 end 1")
@@ -204,20 +204,21 @@ class HostileHub(HubCase):
         self.assertEqual(self.outcome(says, "of a tiny file"), "begin 100000 data 100000 end 100000")
         says = self.hostile("million-ids")
         self.assertEqual(self.outcome(says, "digest of none"), "badRequest 1000000")
-        self.hostile("million-wants", limit=64)
-        self.hostile("million-ids", limit=64)
+        for case in tiers.sweep("millions with little memory", ("million-wants", "million-ids"), 1):
+            self.hostile(case, limit=64)
 
     def test_too_much_at_once(self):
         cases = ("many-scans", "many-pulls", "many-sessions", "unread-answers", "unread-hellos", "prefix-lies")
-        for case, limit in tiers.sweep("too much", [(case, limit) for limit in (512, 64) for case in cases], 6):
-            with self.subTest(case, limit=limit):
-                self.hostile(case, limit=limit)
-        self.hostile("many-sessions", ssh=True)
-        self.hostile("unread-answers", ssh=True)
+        for case in cases:
+            for limit in tiers.sweep(f"limits of {case}", (512, 64), 1):
+                with self.subTest(case, limit=limit):
+                    self.hostile(case, limit=limit)
+        for case in tiers.sweep("too much over ssh", ("many-sessions", "unread-answers"), 1):
+            self.hostile(case, ssh=True)
 
     def test_what_is_no_message(self):
         for case in ("garbage", "all-ones", "many-segments", "enormous-message", "nesting-bomb", "strange-numbers"):
-            for ssh in (False, True):
+            for ssh in tiers.sweep(f"whether {case} over ssh", (False, True), 1):
                 with self.subTest(case, ssh=ssh):
                     says = self.hostile(case, ssh=ssh)
                     self.assertLess(float(says["hung up"].split()[0]), 5)
@@ -226,7 +227,7 @@ class HostileHub(HubCase):
         def idle(agents):
             self.assertEqual(len(agents), 1)  # it waits
         for case in ("half-a-message", "half-a-table", "promised-message", "nothing"):
-            for ssh in (False, True):
+            for ssh in tiers.sweep(f"whether {case} over ssh", (False, True), 1):
                 with self.subTest(case, ssh=ssh):
                     self.hostile(case, ssh=ssh, at_pause=idle)
 
@@ -266,7 +267,7 @@ class HostileHub(HubCase):
         made = self.dir / "made"
         for command in ("id", "cat /etc/passwd", f"cat {self.dir}/secret", f"touch {made}", "-- --root=/etc",
                         f"pi-brain-agent --root={self.home}", f"$(touch {made})", f"; touch {made}", "sh -i", ""):
-            for terminal in ("-T", "-tt"):
+            for terminal in tiers.sweep(f"terminals of {command[:9]}", ("-T", "-tt"), 1):
                 with self.subTest(command, terminal=terminal):
                     self.assert_nothing_but_the_agent(self.ssh(terminal, "spoke", command))
         self.assertFalse(made.exists())

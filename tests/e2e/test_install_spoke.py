@@ -364,16 +364,20 @@ class InstallSpoke(fleet.FleetCase):
         self.in_mounts("sh", "-c", "for place in /tmp /var/tmp; do mount -t tmpfs -o ro none $place; done; while umount -l /proc 2>/dev/null; do :; done")
         # The project may lie beneath one of these.
         script, agent = shutil.copy(SCRIPT, self.fleet.dir), shutil.copy(harness.AGENT, self.fleet.dir)
-        command = self.command("--key", self.public, "--agent", agent)
-        command[command.index(SCRIPT)] = script
-        done = subprocess.run(command, capture_output=True, text=True, env={"PATH": os.environ["PATH"], "HOME": "/nowhere"})
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+        def run(*arguments):
+            command = self.command(*arguments)
+            command[command.index(SCRIPT)] = script
+            done = subprocess.run(command, capture_output=True, text=True, env={"PATH": os.environ["PATH"], "HOME": "/nowhere"})
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+        run("--key", self.public, "--agent", agent)
         self.assertIn('command="~/.local/lib/pi-brain/pi-brain-agent --root=', self.spoke.lines()[0])
         self.spoke.sessions.mkdir(parents=True)
         (self.spoke.sessions / "a.jsonl").write_text("{}\n")
         self.hub()
         self.assertTrue((self.dir / "synced/a.jsonl").exists())
-        self.run_script("--uninstall")
+        run("--uninstall")
         self.assertEqual(self.spoke.authorized.read_bytes(), self.spoke.before)
 
     def test_what_the_hub_sends_is_checked(self):
@@ -471,7 +475,7 @@ class InstallSpoke(fleet.FleetCase):
 
     def test_killed_at_any_instant(self):
         """The line never starts what is not there, and the next one cleans up."""
-        for after in tiers.sweep("the script killed after so many ms", range(0, 60, 2), 8):
+        for after in tiers.sweep("the script killed after so many ms", range(0, 60, 2), 6):
             process = subprocess.Popen(["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", "dash", SCRIPT, "--key",
                                         f"{self.key}.pub", "--agent", harness.AGENT], stdout=subprocess.DEVNULL,
                                        stderr=subprocess.DEVNULL, start_new_session=True)

@@ -12,7 +12,7 @@ import harness
 import tiers
 from faults import LARGE_TAIL, STAGING, FaultCase, another_filesystem, contents
 
-ROUNDS = int(os.environ.get("PIBRAIN_KILL_ROUNDS", tiers.rounds(100, 14)))
+ROUNDS = int(os.environ.get("PIBRAIN_KILL_ROUNDS", tiers.rounds(100, 10)))
 
 
 BUSY = b"p/busy.log"

@@ -14,6 +14,7 @@ import unittest
 
 import harness
 import mounts
+import tiers
 from faults import another_filesystem
 from harness import HubCase, quote
 
@@ -564,6 +565,11 @@ class ByRsync(RsyncCase):
 
     # Deletion.
 
+    @staticmethod
+    def either():
+        """A run that deletes, or one that only says so; and which of its calls of rsync look for what is gone."""
+        return tiers.sweep("kinds of run", ((["--delete"], (2, 3, 4)), (["--delete", "--dry-run"], (1, 2, 3))), 1)
+
     def test_gone_means_gone_twice(self):
         """A file that one look by rsync misses is not deleted."""
         for i in range(5):
@@ -571,7 +577,7 @@ class ByRsync(RsyncCase):
         self.sync()
         before = self.snapshot()
         hidden = self.dir / "hidden"
-        for arguments, looks in ((["--delete"], (2, 3, 4)), (["--delete", "--dry-run"], (1, 2, 3))):
+        for arguments, looks in self.either():
             for missing in looks[:2]:
                 count = self.at_each_rsync(
                     f'if [ "$N" = {missing} ]; then mv {self.source}/1.jsonl {hidden}; "$RSYNC" "$@"; '
@@ -599,7 +605,7 @@ class ByRsync(RsyncCase):
         self.sync()
         (self.source / "1.jsonl").unlink()
         before = self.snapshot()
-        for arguments, looks in ((["--delete"], (2, 3, 4)), (["--delete", "--dry-run"], (1, 2, 3))):
+        for arguments, looks in self.either():
             for vanished in looks:
                 self.at_each_rsync(f'if [ "$N" = {vanished} ]; then "$RSYNC" "$@"; exit 24; fi')
                 self.assertEqual(self.counts(*arguments), {}, (arguments, vanished))

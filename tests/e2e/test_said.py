@@ -76,7 +76,7 @@ class Said(test_transports.WaysCase):
     def refused(self, *words, key=None, no=(), ways=WAYS, one_text=True):
         """All say it in these words, and the same but for what ssh said."""
         texts = {}
-        for way, fields in ways.items():
+        for way, fields in tiers.sweep("ways", ways.items(), 2):
             with self.subTest(way):
                 if key is not None:
                     fields = {**fields, "key": str(key)}

@@ -359,7 +359,7 @@ class Add(OneSpoke):
 
     def test_the_hub_dies_in_between(self):
         """At any instant: the spoke has all or nothing, and adding again ends well."""
-        for milliseconds in tiers.sweep("the hub killed after so many ms of add", range(20, 420, 25), 5):
+        for milliseconds in tiers.sweep("the hub killed after so many ms of add", range(20, 420, 25), 4):
             self.killed_after(milliseconds, "spoke", "add", "laptop", "root@box01")
             self.assertEqual(bool(self.box.lines()), self.box.agent.exists(), milliseconds)
             self.assertTrue(self.box.authorized.read_bytes().startswith(self.box.before))
@@ -472,7 +472,7 @@ class Upgrade(OneSpoke):
         self.assertIn("4 new", self.sync())
 
     def test_killed_at_any_instant_there_is_one_that_works(self):
-        for milliseconds in tiers.sweep("the hub killed after so many ms of upgrade", range(20, 300, 20), 4):
+        for milliseconds in tiers.sweep("the hub killed after so many ms of upgrade", range(20, 300, 20), 3):
             self.box.age_agent()
             self.killed_after(milliseconds, "spoke", "upgrade", "laptop")
             self.sync()
@@ -496,7 +496,7 @@ class Upgrade(OneSpoke):
         thread = threading.Thread(target=runs)
         thread.start()
         try:
-            for _ in range(tiers.rounds(15, 5)):
+            for _ in range(tiers.rounds(15, 4)):
                 harness.wait_for(lambda: self.box.agent.exists())
                 self.box.age_agent()
                 self.spoke("upgrade", "laptop")
@@ -574,7 +574,7 @@ class RotateKey(OneSpoke):
 
     def test_two_at_once(self):
         before = self.box.lines()[0].split(" ssh-ed25519 ")[0]
-        for _ in range(3):
+        for _ in range(tiers.rounds(3, 1)):
             codes, said = self.at_once(*[["rotate-key", "laptop"]] * 2)
             self.assertEqual(codes, [0, 1], said)
             self.assertIn("the config changed meanwhile", said)
@@ -635,7 +635,7 @@ class RotateKey(OneSpoke):
         self.assertEqual(self.everything(), before)
 
     def test_killed_at_any_instant_nobody_is_locked_out(self):
-        for milliseconds in tiers.sweep("the hub killed after so many ms of rotate-key", range(20, 300, 20), 4):
+        for milliseconds in tiers.sweep("the hub killed after so many ms of rotate-key", range(20, 300, 20), 3):
             self.killed_after(milliseconds, "spoke", "rotate-key", "laptop")
             self.sync()
             self.spoke("rotate-key", "laptop")

@@ -38,7 +38,7 @@ class Stress(HubCase):
         super().tearDown()
 
     def test_a_gibibyte_under_rekeying(self):
-        mebibytes = tiers.rounds(1024, 128)
+        mebibytes = tiers.rounds(1024, 64)
         path = self.source / "p" / "large.jsonl"
         path.parent.mkdir()
         with open(path, "wb") as out:
@@ -113,7 +113,7 @@ class Faults(HubCase):
     def test_a_cut_at_any_place(self):
         """From the greeting to the agent's first words: blamed neither on the key nor on the agent."""
         stages = {"before its SSH greeting", "'key exchange'", "'login'", "was lost after the login", "was lost in the middle"}
-        for fault, after in self.cuts("libssh2", range(0, 3800, 60), 32, lambda: not stages):
+        for fault, after in self.cuts("libssh2", range(0, 3800, 60), 24, lambda: not stages):
             with self.subTest(f"{fault} after {after}"), self.relay(fault, after):
                 message = self.fails_in_time(15)
                 self.assertRegex(message, r"closed the connection before its SSH greeting, several times|"
@@ -139,7 +139,7 @@ class Faults(HubCase):
     def test_a_cut_at_any_place_of_openssh(self):
         self.write_config([self.spoke(ssh="openssh", rsync_options={"timeout_seconds": 3})])
         lost = 0
-        for fault, after in self.cuts("openssh", range(0, 3800, 200), 14, lambda: lost > 2):
+        for fault, after in self.cuts("openssh", range(0, 3800, 200), 10, lambda: lost > 2):
             with self.subTest(f"{fault} after {after}"), self.relay(fault, after):
                 message = self.fails_in_time(15)
                 self.assertRegex(message, "ssh could not connect to|before its SSH greeting|broke off at the step 'command'|"
@@ -150,7 +150,7 @@ class Faults(HubCase):
     def test_a_cut_at_the_second_key(self):
         """The first one needs a passphrase, and was never offered."""
         locked = harness.keygen(self.dir / "locked", passphrase="x")
-        for after in tiers.sweep("reset at the second key", range(1200, 2000, 50), 5):
+        for after in tiers.sweep("reset at the second key", range(1200, 2000, 50), 4):
             with self.subTest(after), self.relay("reset", after):
                 config = self.sshd.ssh_config
                 config.write_text(config.read_text().replace("IdentityFile", f"IdentityFile {locked}\n    IdentityFile", 1))

@@ -120,7 +120,7 @@ class SystemCalls(FaultCase):
     def each(self, injections, run, check):
         before = dict(self.before)
         outcomes = collections.Counter()
-        for call, injection in tiers.sweep(self._testMethodName, list(injections), 9):
+        for call, injection in tiers.sweep(self._testMethodName, list(injections), 7):
             with self.subTest(injection):
                 self.restore()
                 self.before = dict(before)

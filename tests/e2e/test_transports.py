@@ -189,7 +189,7 @@ class Transports(WaysCase):
         """By each way, and by an `auto` that goes on with ssh, where the host's name has another port."""
         cases = [(falls_back, own, way) for falls_back in (False, True) for own in (True, False)
                  for way in (("auto",) if falls_back else WAYS)]
-        for falls_back, own, way in tiers.sweep("ways", cases, 4):
+        for falls_back, own, way in tiers.sweep("ways", cases, 3):
             sshd, key = self.hardened if falls_back else self.sshd, self.own if own else None
             sshd.configure_client(key=self.own)
             for setting in settings:

@@ -14,7 +14,7 @@
 namespace pibrain {
 namespace {
 
-struct Answer {
+struct Listed {
   proto::Summary::State state = proto::Summary::State::SAME;
   bool complete = false;
   uint32_t files = 0;
@@ -26,7 +26,7 @@ struct Answer {
   std::vector<std::string> problems;
 };
 
-Answer ask(std::shared_ptr<const Tree> tree, Digest hubTree, const std::vector<uint64_t>& known,
+Listed ask(std::shared_ptr<const Tree> tree, Digest hubTree, const std::vector<uint64_t>& known,
            bool knownComplete, int64_t newest = INT64_MIN) {
   capnp::MallocMessageBuilder message;
   auto list =
@@ -34,7 +34,7 @@ Answer ask(std::shared_ptr<const Tree> tree, Digest hubTree, const std::vector<u
   for (size_t i = 0; i < known.size(); ++i) list.set(uint32_t(i), known[i]);
   ListingSource listing(tree, {hubTree, list.asReader(), knownComplete, newest});
 
-  Answer answer;
+  Listed answer;
   BlockWriter writer(1);
   BlockReader reader;
   for (bool more = true; more;) {

@@ -10,7 +10,7 @@
 namespace pibrain {
 namespace {
 
-constexpr uint32_t MAGIC = 0x72730147;  // RS_RK_BLAKE2_SIG_MAGIC
+constexpr uint32_t SIGNATURE_MAGIC = 0x72730147;  // RS_RK_BLAKE2_SIG_MAGIC
 
 TEST(RsyncJob, roundTrips) {
   auto text = noise(300'000, 1);
@@ -104,7 +104,7 @@ std::string header(uint32_t magic, uint32_t block, uint32_t strong) {
 
 TEST(RsyncJob, hostileSignaturesAreRefused) {
   auto entries = [](size_t count, size_t strong) { return noise(count * (4 + strong), 7); };
-  auto good = header(MAGIC, 1024, 32) + entries(3, 32);
+  auto good = header(SIGNATURE_MAGIC, 1024, 32) + entries(3, 32);
   ASSERT_NO_THROW(Signature(bytesOf(good)));
   for (size_t length = 0; length < good.size(); ++length) {
     bool wholeBlocks = length >= 12 && (length - 12) % 36 == 0;
@@ -121,14 +121,15 @@ TEST(RsyncJob, hostileSignaturesAreRefused) {
            {"MD4 with rolling sums", header(0x72730146, 1024, 8) + entries(3, 8)},
            {"BLAKE2 with the old sums", header(0x72730137, 1024, 32) + entries(3, 32)},
            {"a delta", header(0x72730236, 1024, 32) + entries(3, 32)},
-           {"no block length", header(MAGIC, 0, 32) + entries(3, 32)},
-           {"absurd block length", header(MAGIC, UINT32_MAX, 32) + entries(3, 32)},
-           {"negative block length", header(MAGIC, 0x80000000, 32) + entries(3, 32)},
-           {"no strong sum", header(MAGIC, 1024, 0) + entries(3, 0)},
-           {"strong sum too long", header(MAGIC, 1024, 33) + entries(3, 33)},
-           {"absurd strong length", header(MAGIC, 1024, UINT32_MAX) + entries(3, 32)},
-           {"strong length that overflows", header(MAGIC, 1024, UINT32_MAX - 3)},
-           {"too many blocks", header(MAGIC, 1024, 1) + entries(Signature::MAX_BLOCKS + 1, 1)},
+           {"no block length", header(SIGNATURE_MAGIC, 0, 32) + entries(3, 32)},
+           {"absurd block length", header(SIGNATURE_MAGIC, UINT32_MAX, 32) + entries(3, 32)},
+           {"negative block length", header(SIGNATURE_MAGIC, 0x80000000, 32) + entries(3, 32)},
+           {"no strong sum", header(SIGNATURE_MAGIC, 1024, 0) + entries(3, 0)},
+           {"strong sum too long", header(SIGNATURE_MAGIC, 1024, 33) + entries(3, 33)},
+           {"absurd strong length", header(SIGNATURE_MAGIC, 1024, UINT32_MAX) + entries(3, 32)},
+           {"strong length that overflows", header(SIGNATURE_MAGIC, 1024, UINT32_MAX - 3)},
+           {"too many blocks",
+            header(SIGNATURE_MAGIC, 1024, 1) + entries(Signature::MAX_BLOCKS + 1, 1)},
        }) {
     EXPECT_THROW(Signature(bytesOf(signature)), kj::Exception) << what;
   }
@@ -136,7 +137,7 @@ TEST(RsyncJob, hostileSignaturesAreRefused) {
 
 TEST(RsyncJob, manyEqualWeakSumsAreRefused) {
   auto equal = [](size_t count) {
-    auto signature = header(MAGIC, 1024, 8);
+    auto signature = header(SIGNATURE_MAGIC, 1024, 8);
     for (size_t i = 0; i < count; ++i) {
       // Not adjacent: others come between.
       signature += "same" + noise(8, i) + noise(12, i);
@@ -170,7 +171,7 @@ TEST(RsyncJob, hostileDeltasThrow) {
   for (auto& [what, delta] : {
            Case{"no delta", ""},
            {"something else", "this is no delta"},
-           {"a signature", header(MAGIC, 1024, 8)},
+           {"a signature", header(SIGNATURE_MAGIC, 1024, 8)},
            {"cut short", DELTA + literal("abc")},
            {"cut inside a literal", DELTA + "\x05"
                                             "abc"},

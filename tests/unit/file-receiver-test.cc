@@ -11,10 +11,10 @@
 namespace pibrain {
 namespace {
 
-constexpr int64_t STARTED = 1769860800 * SECOND;
+constexpr int64_t RECEIVED_AT = 1769860800 * SECOND;
 constexpr auto WHOLE = proto::Begin::Content::WHOLE;
 constexpr auto TAIL = proto::Begin::Content::TAIL;
-constexpr auto DELTA = proto::Begin::Content::DELTA;
+constexpr auto AS_DELTA = proto::Begin::Content::DELTA;
 constexpr auto FORK = proto::Begin::Content::FORK;
 constexpr int64_t NEW_TIME = OLD + 1000;
 
@@ -22,7 +22,7 @@ Want::Kind askFor(proto::Begin::Content content) {
   switch (content) {
     case TAIL:
       return Want::Kind::PREFIX;
-    case DELTA:
+    case AS_DELTA:
       return Want::Kind::SIGNATURE;
     case FORK:
       return Want::Kind::NEW;
@@ -91,7 +91,7 @@ class FileReceiverTest : public testing::Test {
 
   TempDir dir_;
   Mirror mirror_{dir_ / "mirror", Mirror::Access::WRITE,
-                 Archive(dir_ / "archive", "spoke", STARTED)};
+                 Archive(dir_ / "archive", "spoke", RECEIVED_AT)};
   Basis basis_;
   int64_t mtime_ = NEW_TIME;
   std::string parentPath_, parentContent_;
@@ -301,7 +301,7 @@ TEST_F(FileReceiverTest, delta) {
   auto newer = old.substr(0, 20'000) + "changed" + old.substr(20'000);
   mirrorHas("file", old);
   auto delta = deltaOf(signatureOf(old), newer);
-  begin("file", DELTA, newer.size());
+  begin("file", AS_DELTA, newer.size());
   data(delta.substr(0, 10));
   data(delta.substr(10));
   EXPECT_TRUE(mirrored("file") == old);
@@ -410,21 +410,21 @@ TEST_F(FileReceiverTest, badContentLeavesTheMirrorAsItWas) {
               data("x");
               end(old + "y");
             }},
-           {"a delta with another hash", DELTA,
+           {"a delta with another hash", AS_DELTA,
             [&]() {
               data(delta);
               end(old + "y");
               if (!fits_) throw std::runtime_error("made for another basis");
             }},
-           {"a delta cut short", DELTA,
+           {"a delta cut short", AS_DELTA,
             [&]() {
               data(delta.substr(0, delta.size() - 1));
               end(old + "x");
             }},
-           {"a delta that is none", DELTA, [&]() { data("garbage"); }},
-           {"a delta that makes too much", DELTA,
+           {"a delta that is none", AS_DELTA, [&]() { data("garbage"); }},
+           {"a delta that makes too much", AS_DELTA,
             [&]() { data(deltaOf(signatureOf(old), old + "xy")); }},
-           {"a delta that makes too little", DELTA,
+           {"a delta that makes too little", AS_DELTA,
             [&]() {
               data(deltaOf(signatureOf(old), old));
               end(old);
@@ -471,10 +471,10 @@ TEST_F(FileReceiverTest, beginThatWasNotAskedForIsRefused) {
   asked_ = {};
   EXPECT_THROW(begin("file", TAIL, 4), kj::Exception) << "it ends before it begins";
   basis_.mtime = OLD + 1;
-  begin("file", DELTA, 5);
+  begin("file", AS_DELTA, 5);
   EXPECT_FALSE(fits_) << "somebody changed the basis";
   basis_.path = "missing";
-  begin("file", DELTA, 5);
+  begin("file", AS_DELTA, 5);
   EXPECT_FALSE(fits_);
   basis_ = Basis();
   EXPECT_THROW(begin("file", WHOLE, UINT64_MAX), kj::Exception);

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <atomic>
 #include <mutex>
@@ -15,6 +16,14 @@
 #include "common/fs/rooted-dir.h"
 
 namespace pibrain {
+
+// How often something is done meanwhile. With a sanitizer each takes several times as long.
+inline int flipperRounds() {
+#ifdef PIBRAIN_SANITIZED
+  if (getenv("PIBRAIN_TEST_FULL") == nullptr) return 2'000;
+#endif
+  return 10'000;
+}
 
 class Flipper {
  public:

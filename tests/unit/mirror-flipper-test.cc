@@ -15,9 +15,9 @@
 namespace pibrain {
 namespace {
 
-constexpr int64_t STARTED = 1769860800 * SECOND;
-const std::string RUN = "archive/spoke/20260131T120000.000Z";
-constexpr int ROUNDS = 10'000;
+constexpr int64_t FLIPPED_AT = 1769860800 * SECOND;
+const std::string FLIPPED = "archive/spoke/20260131T120000.000Z";
+const int ROUNDS = flipperRounds();
 constexpr int ROUNDS_A_MIRROR = 10;  // before it is opened anew and holds no descriptors
 
 std::string stagedName(std::string_view path) {
@@ -113,7 +113,7 @@ class MirrorFlipper : public testing::Test {
   std::map<std::string, int> succeeded_, failed_;
 };
 
-TEST_F(MirrorFlipper, tenThousandRounds) {
+TEST_F(MirrorFlipper, thousandsOfRounds) {
   Canary canary(
       dir_, {"a/b/file", "a/b/pipe", "a/b/canary-only", "staging/x", "archive/spoke/run/a/b/file",
              "archive/spoke/20260131T120000.000Z/a/b/file"});
@@ -127,16 +127,16 @@ TEST_F(MirrorFlipper, tenThousandRounds) {
                                 {stagedName("a/b/pipe"), "flip/staged-fifo"},
                                 {stagedName("a/b/new"), "flip/staged"},
                                 {"archive/spoke", "flip/archive-spoke"},
-                                {RUN, "flip/archive-spoke-run"},
-                                {RUN + "/a", "flip/archive-spoke-run-a"}});
-  for (int round = 0; round < ROUNDS || flipper.swaps() < ROUNDS; round += ROUNDS_A_MIRROR) {
+                                {FLIPPED, "flip/archive-spoke-run"},
+                                {FLIPPED + "/a", "flip/archive-spoke-run-a"}});
+  for (int round = 0; round < ROUNDS || int(flipper.swaps()) < ROUNDS; round += ROUNDS_A_MIRROR) {
     {
       auto pause = flipper.pause();
       for (auto name : {"mirror", "archive"}) canary.expectNotIn(name);
       reset();
     }
     Mirror mirror(dir_ / "mirror", Mirror::Access::WRITE,
-                  Archive(dir_ / "archive", "spoke", STARTED));
+                  Archive(dir_ / "archive", "spoke", FLIPPED_AT));
     for (int i = 0; i < ROUNDS_A_MIRROR; ++i) work(mirror);
     ASSERT_FALSE(HasFailure()) << "in round " << round;
   }

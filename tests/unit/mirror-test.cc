@@ -11,15 +11,15 @@
 namespace pibrain {
 namespace {
 
-constexpr int64_t STARTED = 1769860800 * SECOND;
-const std::string RUN = "archive/spoke/20260131T120000.000Z";
+constexpr int64_t MIRRORED_AT = 1769860800 * SECOND;
+const std::string MIRROR_RUN = "archive/spoke/20260131T120000.000Z";
 
 class MirrorTest : public testing::Test {
  protected:
   ~MirrorTest() noexcept override {}
 
   Mirror open(Mirror::Access access = Mirror::Access::WRITE) {
-    return Mirror(dir_ / "mirror", access, Archive(dir_ / "archive", "spoke", STARTED));
+    return Mirror(dir_ / "mirror", access, Archive(dir_ / "archive", "spoke", MIRRORED_AT));
   }
   void publish(const std::string& path, std::string_view content) {
     auto fd = mirror_.openStaged(path, false);
@@ -40,7 +40,7 @@ class MirrorTest : public testing::Test {
     return dir_.read("mirror/" + path);
   }
   std::optional<std::string> archived(const std::string& path, const std::string& again = "") {
-    return dir_.read(RUN + again + "/" + path);
+    return dir_.read(MIRROR_RUN + again + "/" + path);
   }
   std::string opened(const std::string& path) {
     KJ_IF_MAYBE(file, mirror_.openFile(path)) return std::to_string(file->size);
@@ -63,7 +63,7 @@ TEST_F(MirrorTest, isMadeAndLocked) {
 }
 
 TEST_F(MirrorTest, missingMirrorIsEmptyToReaders) {
-  Archive archive(dir_ / "archive", "spoke", STARTED);
+  Archive archive(dir_ / "archive", "spoke", MIRRORED_AT);
   Mirror missing(dir_ / "missing", Mirror::Access::READ, kj::mv(archive));
   EXPECT_TRUE(missing.walk().files == 0);
   EXPECT_TRUE(missing.openFile("file") == nullptr);
@@ -71,7 +71,7 @@ TEST_F(MirrorTest, missingMirrorIsEmptyToReaders) {
   EXPECT_FALSE(dir_.exists("missing"));
   dir_.write("file", "x");
   for (auto access : {Mirror::Access::READ, Mirror::Access::WRITE}) {
-    EXPECT_THROW(Mirror(dir_ / "file", access, Archive(dir_ / "archive", "spoke", STARTED)),
+    EXPECT_THROW(Mirror(dir_ / "file", access, Archive(dir_ / "archive", "spoke", MIRRORED_AT)),
                  Failure);
   }
 }
@@ -97,7 +97,7 @@ TEST_F(MirrorTest, replacedFileIsArchived) {
   publish("a/file", "new");
   EXPECT_EQ(mirrored("a/file"), "new");
   EXPECT_EQ(archived("a/file"), "old");
-  EXPECT_EQ(dir_.mtime(RUN + "/a/file"), OLD);
+  EXPECT_EQ(dir_.mtime(MIRROR_RUN + "/a/file"), OLD);
   publish("a/file", "newer");
   EXPECT_EQ(archived("a/file", "~2"), "new");
   EXPECT_EQ(archived("a/file"), "old");
@@ -182,7 +182,7 @@ class LostWritesTest : public testing::Test {
   void run() {
     mirror_.reset();
     mirror_.emplace(dir_ / "mirror", Mirror::Access::WRITE,
-                    Archive(dir_ / "archive", "spoke", STARTED));
+                    Archive(dir_ / "archive", "spoke", MIRRORED_AT));
   }
   void runAfter(std::string_view mark) {
     dir_.write(MARK, mark);

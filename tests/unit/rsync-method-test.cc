@@ -118,14 +118,14 @@ TEST(RsyncArguments, theUsualOnesAreNot) {
   EXPECT_FALSE(refusedForRsync(usual));
 }
 
-RsyncOutput read(std::initializer_list<const char*> lines) {
+RsyncOutput outputOf(std::initializer_list<const char*> lines) {
   RsyncOutput output;
   for (auto line : lines) output.line(line);
   return output;
 }
 
 TEST(RsyncOutput, items) {
-  auto output = read({"cd+++++++++ 4096 d/", ">f+++++++++ 3 d/x y", ">f.st...... 12 grown",
+  auto output = outputOf({"cd+++++++++ 4096 d/", ">f+++++++++ 3 d/x y", ">f.st...... 12 grown",
                       ">f..t...... 5 same", ">fc.t...... 5 checked", ">fc........ 5 rotten",
                       ".f..t...... 7 touched", ".f...p..... 7 mode", ".d..t...... 60 ./",
                       "*deleting   0 gone", "*deleting   0 dir/", "cL+++++++++ 1 link -> x",
@@ -142,7 +142,7 @@ TEST(RsyncOutput, items) {
 }
 
 TEST(RsyncOutput, progress) {
-  auto output = read({"     524288  12%  500.00kB/s    0:00:07  "});
+  auto output = outputOf({"     524288  12%  500.00kB/s    0:00:07  "});
   EXPECT_EQ(output.bytesDone, 524288u);
   EXPECT_EQ(output.entries, 0u);
   output.line("    1048576  25%    1.33GB/s    0:00:00 (xfr#1, ir-chk=1002/1004)");
@@ -161,7 +161,7 @@ TEST(RsyncOutput, progress) {
 
 TEST(RsyncOutput, numbers) {
   auto output =
-      read({"Number of files: 1234 (reg: 1200, dir: 34)", "Number of created files: 3 (reg: 2)",
+      outputOf({"Number of files: 1234 (reg: 1200, dir: 34)", "Number of created files: 3 (reg: 2)",
             "Literal data: 77 bytes", "Matched data: 5 bytes", "Total bytes sent: 100",
             "Total bytes received: 2000", "skipping non-regular file \"p\""});
   EXPECT_EQ(output.files, 1200u);
@@ -169,7 +169,7 @@ TEST(RsyncOutput, numbers) {
   EXPECT_EQ(output.bytesSent, 100u);
   EXPECT_EQ(output.bytesReceived, 2000u);
   EXPECT_EQ(output.skipped, 1u);
-  EXPECT_EQ(read({"Number of files: 1 (dir: 1)"}).files, 0u);
+  EXPECT_EQ(outputOf({"Number of files: 1 (dir: 1)"}).files, 0u);
 }
 
 TEST(RsyncOutput, names) {

@@ -12,7 +12,7 @@
 namespace pibrain {
 namespace {
 
-class Files : public testing::Test {
+class UserFiles : public testing::Test {
  protected:
   void SetUp() override {
     char name[] = "/tmp/pi-brain-files-XXXXXX";
@@ -31,7 +31,7 @@ class Files : public testing::Test {
   std::string dir_;
 };
 
-TEST_F(Files, asMuchOfAPathAsCanBeLookedAt) {
+TEST_F(UserFiles, asMuchOfAPathAsCanBeLookedAt) {
   std::filesystem::create_directories(dir_ + "/closed/in");
   std::ofstream(dir_ + "/file") << "x";
   expectReached("/closed/in", "/closed/in", 0);
@@ -45,7 +45,7 @@ TEST_F(Files, asMuchOfAPathAsCanBeLookedAt) {
   expectReached("/closed/in/deeper", "/closed", EACCES);
 }
 
-TEST_F(Files, whatIsNoFileIsNotRead) {
+TEST_F(UserFiles, whatIsNoFileIsNotRead) {
   ASSERT_EQ(mkfifo((dir_ + "/pipe").c_str(), 0600), 0);
   std::ofstream(dir_ + "/file") << "x";
   for (auto path : {dir_ + "/pipe", std::string("/dev/zero"), std::string("/dev/full")}) {
@@ -62,7 +62,7 @@ TEST_F(Files, whatIsNoFileIsNotRead) {
   EXPECT_EQ(whyUnread(errno), "Is a directory");
 }
 
-TEST_F(Files, obstacles) {
+TEST_F(UserFiles, obstacles) {
   auto says = [&](int error, const std::string& words) {
     auto text = explainObstacle(dir_, error);
     EXPECT_NE(text.find(words), std::string::npos) << text;

@@ -16,7 +16,7 @@
 namespace pibrain {
 namespace {
 
-const std::vector<std::string> PLAIN{
+const std::vector<std::string> PLAIN_SCALARS{
     "laptop",   "my laptop", "a.b",   "a-b_c",   "will@laptop:~/.pi/agent/sessions",
     "/srv/a+b", "~/.ssh/k",  "agent", "noon",    "nulls",
     "x1",       "a:b",       "one",   "nothing", "h:.",
@@ -123,7 +123,7 @@ const std::vector<std::string> QUOTED{
 };
 
 TEST(YamlScalar, quotesWhatAnyReaderMayTakeForSomethingElse) {
-  for (auto& text : PLAIN) {
+  for (auto& text : PLAIN_SCALARS) {
     EXPECT_EQ(yamlScalar(text), text);
   }
   for (auto& text : QUOTED) {
@@ -139,7 +139,7 @@ TEST(YamlScalar, quotesWhatAnyReaderMayTakeForSomethingElse) {
 
 // Any text of one character, and with a letter around it.
 std::vector<std::string> manyTexts() {
-  auto all = PLAIN;
+  auto all = PLAIN_SCALARS;
   all.insert(all.end(), QUOTED.begin(), QUOTED.end());
   for (int c = 1; c < 0x80; ++c) {
     std::string one(1, char(c));

@@ -212,7 +212,7 @@ void addDeltas(Scripts& all) {
   };
 }
 
-void addEndless(Scripts& all) {
+void addEndlessTransfers(Scripts& all) {
   all["endless-empty-pieces"] = []() {
     return fresh([](auto&) {
       return endless({begin(0, Content::WHOLE, 32)}, []() { return data("", ""); });
@@ -287,7 +287,7 @@ Scripts transferScripts() {
   addOrder(all);
   addContent(all);
   addDeltas(all);
-  addEndless(all);
+  addEndlessTransfers(all);
   addBlocks(all);
   return all;
 }
