@@ -8,6 +8,19 @@
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("pibrain::report");
 
+struct Failure {
+  # What failed, wherever a document tells of that; null where nothing did. Beside it stands the same as one line of text.
+  id @0 :Text;                   # "host-key-changed", …: docs/errors.md has them all
+  what @1 :Text;                 # what failed, a clause without a full stop
+  cause @2 :Text;                # why, whole sentences; null: not known
+  fixes @3 :List(Fix);           # what a person can do
+
+  struct Fix {
+    text @0 :Text;               # an imperative without a full stop
+    command @1 :Text;            # to be pasted into a shell; null: there is none
+  }
+}
+
 struct Status {
   hubName @0 :Text;
   hubSessionsDir @1 :Text;
@@ -35,6 +48,7 @@ struct Status {
     lagSeconds @14 :Float64 = -1; # what the spoke wrote in so many seconds may be missing; -1: never synced
     schedule @15 :Text;          # as in the config; null: none
     pathBytes @16 :Text;
+    lastFailure @17 :Failure;
   }
 }
 
@@ -57,6 +71,7 @@ struct Run {
     bytesGrown @11 :Float64;     # by which the grown files did
     deferred @12 :List(Text);    # some of the files that are still being written
     transport @10 :Text;         # what spoke SSH: "libssh2 1.10.0", "OpenSSH, because …"; null: nothing did
+    failure @13 :Failure;
   }
   struct Counts {
     new @0 :UInt32;
@@ -111,6 +126,7 @@ struct Verify {
     wireUp @10 :Float64;
     wireDown @11 :Float64;
     unread @12 :UInt32;          # files and directories that the spoke could not read: not compared
+    failure @13 :Failure;
   }
   struct Difference {
     path @0 :Text;
@@ -152,6 +168,7 @@ struct Doctor {
     step @0 :Text;               # "config", "ssh", "name", "connection", "host key", "login", …
     state @1 :Text;              # "ok", "warning", "failed", "skipped"
     detail @2 :Text;             # what was found; or what is wrong, why, and the cure
+    failure @3 :Failure;
   }
 }
 
@@ -170,6 +187,7 @@ struct History {
     bytesLiteral @8 :Float64;
     wireUp @9 :Float64;
     wireDown @10 :Float64;
+    failure @11 :Failure;
   }
 }
 
@@ -207,5 +225,6 @@ struct SpokeChanges {
     line @6 :Text;               # in authorized_keys: "added", "replaced", "same"; null: not touched
     said @7 :List(Text);         # what there was to say of it
     seconds @8 :Float64;
+    failure @9 :Failure;
   }
 }

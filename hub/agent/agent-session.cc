@@ -314,10 +314,10 @@ void AgentSession::converse(kj::FunctionParam<void()> work) {
     broke = kj::mv(e);
   }
   // Not in the catch: to run an event loop in there would end a program with two conversations.
-  KJ_IF_MAYBE(e, broke) throw Failure(explain(*e));
+  KJ_IF_MAYBE(e, broke) throw explain(*e);
 }
 
-std::string AgentSession::explain(const kj::Exception& error) {
+Failure AgentSession::explain(const kj::Exception& error) {
   auto last = isLocalExhaustion(error) ? ExitInfo() : connection_->exitInfo(io_.waitScope);
   return explainConversation(spoke_, error, {preamble_.found(), preamble_.noise(), last},
                              limits_.idleSeconds);

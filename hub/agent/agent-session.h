@@ -102,7 +102,7 @@ class AgentSession {
   T wait(kj::Promise<T> promise, const WatchPolicy& policy);
   // For what an agent answers at once, or reads files for.
   WatchPolicy forAnswer() const { return {limits_.idleSeconds}; }
-  std::string explain(const kj::Exception& error);
+  Failure explain(const kj::Exception& error);
 
   AgentInfo answered(proto::Peer::Reader peer);
 

@@ -2,9 +2,14 @@
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <initializer_list>
+#include <optional>
+#include <vector>
 
 #include "common/fs/io-error.h"
 #include "common/text/escape.h"
@@ -13,6 +18,7 @@
 #include "common/wire/message-guard.h"
 #include "common/wire/protocol.h"
 #include "hub/agent/watchdog.h"
+#include "hub/base/exceptions.h"
 #include "hub/base/failure.h"
 #include "hub/ssh/connect-failures.h"
 #include "hub/ssh/invocation.h"
@@ -34,9 +40,9 @@ std::string lastLines(const std::string& text) {
 
 bool contains(const std::string& text, const char* word) { return absl::StrContains(text, word); }
 
-// "'ssh …'", as a person runs `command` there by the key that a run uses.
+// "ssh …", as a person runs `command` there by the key that a run uses.
 std::string sshCommand(const SpokeConfig& spoke, const char* command) {
-  return absl::StrCat("'", sshInvocation(sshRequestOf(spoke)), " ", command, "'");
+  return absl::StrCat(sshInvocation(sshRequestOf(spoke)), " ", command);
 }
 
 // The account there: the ssh configuration may be what names it.
@@ -45,176 +51,229 @@ std::string userOf(const SpokeConfig& spoke) {
   return target.ok() ? target->user : spoke.source.user;
 }
 
-std::string saidSuffix(const std::string& said) {
-  return said.empty() ? "" : absl::StrCat(" It said: ", said, ".");
+// What the other side printed, as a sentence of the cause.
+std::string itSaid(const std::string& said) {
+  return said.empty() ? "" : absl::StrCat("It said: ", said, ".");
 }
 
-constexpr char MORE_FILES[] =
-    " Let this program open more files ('ulimit -n' shows how many), or sync fewer spokes at a "
-    "time (--jobs).";
+std::string sentences(std::initializer_list<std::string> all) {
+  std::vector<std::string> some;
+  for (auto& one : all) {
+    if (!one.empty()) some.push_back(one);
+  }
+  return absl::StrJoin(some, " ");
+}
 
-// What a person does about an error of the hub's own machine; empty, or with a space in front.
-std::string remedyFor(int error, const std::string& mirror) {
+constexpr char RESUME[] = "The mirror is intact; the next run continues from here.";
+constexpr char FORCED_COMMAND[] =
+    "Check the command=\"…\" of this key in ~/.ssh/authorized_keys on the spoke, and ForceCommand "
+    "in its sshd_config, which overrides it";
+
+Fix runThere(const SpokeConfig& spoke) {
+  return {"See what the key runs on the spoke", sshCommand(spoke, "true")};
+}
+
+Failure lacksDescriptors(const std::string& what) {
+  return Failure(FailureId::TOO_MANY_OPEN_FILES, what, RESUME,
+                 {{"Let this program open more files; this shows how many", "ulimit -n"},
+                  {"Or sync fewer spokes at a time", "pi-brain sync run --jobs 2"}});
+}
+
+// An error of the hub's own machine that a person can do something about; null: it is none of
+// those.
+std::optional<Failure> explainErrno(int error, const std::string& what, const std::string& mirror) {
+  auto path = escapeForTerminal(shellQuote(mirror));
   switch (error) {
     case ENOSPC:
     case EDQUOT:
-      return absl::StrCat(" ", howToMakeRoom(escapeForTerminal(mirror)), ".");
+      return Failure(FailureId::DISK_FULL, what, RESUME, {makeRoom(mirror)});
     case EMFILE:
     case ENFILE:
-      return MORE_FILES;
+      return lacksDescriptors(what);
     case EAGAIN:
-      return " Let this user run more processes and threads: 'ulimit -u' shows how many there may "
-             "be.";
+      return Failure(
+          FailureId::TOO_MANY_PROCESSES, what, RESUME,
+          {{"Let this user run more processes and threads; this shows how many", "ulimit -u"}});
     case EIO:
-      return absl::StrCat(" The hub's disk, or what connects it, may be failing: look for it in ",
-                          "'dmesg', and at 'df ", escapeForTerminal(mirror), "'.");
+      return Failure(FailureId::DISK_FAILING, what,
+                     sentences({"The hub's disk, or what connects it, may be failing.", RESUME}),
+                     {{"Look for errors of the disk", "sudo dmesg | tail"},
+                      {"See which disk it is", "df " + path}});
     case EROFS:
-      return absl::StrCat(" What is mounted there cannot be written: 'findmnt -T ",
-                          escapeForTerminal(mirror), "' shows it and how.");
+      return Failure(FailureId::READ_ONLY_FILESYSTEM, what, RESUME,
+                     {{"See what is mounted there, and how", "findmnt -T " + path}});
     default:
-      return "";
+      return std::nullopt;
   }
 }
 
-// The same for an exception, unless it is of the peer's making. KJ does not tell the errno of its
-// own: those that it calls an overload are for want of descriptors.
-std::string remedyFor(const kj::Exception& error, const std::string& mirror) {
-  if (auto number = errnoOf(error)) return remedyFor(*number, mirror);
-  return isLocalExhaustion(error) ? MORE_FILES : "";
+// The same for an exception; null: it is the peer's, or it is none of those. KJ does not tell the
+// errno of its own: those that it calls an overload are for want of descriptors.
+std::optional<Failure> explainLocal(const kj::Exception& error, const std::string& mirror) {
+  auto what = escapeBriefly(messageOf(error), MAX_OWN_TEXT);
+  if (auto number = errnoOf(error)) return explainErrno(*number, what, mirror);
+  if (isLocalExhaustion(error)) return lacksDescriptors(what);
+  return std::nullopt;
 }
 
-std::string addCommand(const SpokeConfig& spoke) {
-  return absl::StrCat("'pi-brain spoke add ", shellQuote(spoke.name), " ",
-                      spoke.source.user.empty() ? "" : escapeForTerminal(spoke.source.user) + "@",
-                      escapeForTerminal(spoke.source.host), "'");
+Failure agentMissing(const SpokeConfig& spoke, const std::string& said) {
+  auto what = absl::StrCat("pi-brain-agent is not installed on ", placeOf(spoke),
+                           ", or is not where it was looked for");
+  if (isLocal(spoke)) {
+    return Failure(FailureId::AGENT_MISSING, what, itSaid(said),
+                   {{"Put it on the PATH, or in the directory of pi-brain", ""}});
+  }
+  return Failure(FailureId::AGENT_MISSING, what, itSaid(said),
+                 {{"Install it there, and have the key start it",
+                   absl::StrCat("pi-brain spoke add ", escapeForTerminal(shellQuote(spoke.name)),
+                                " ", loginOf(spoke))}});
+}
+
+Failure noisyShell(const SpokeConfig& spoke, const std::string& noise) {
+  return Failure(
+      FailureId::SHELL_NOISY,
+      absl::StrCat(placeOf(spoke),
+                   " sent more than 64 KB of something else before any answer of pi-brain-agent"),
+      absl::StrCat("A noisy shell start-up file (~/.bashrc) sends that, or another program in the "
+                   "forced command. It began with: ",
+                   escapeForTerminal(headOf(noise, 200)), "."),
+      {{"Make the start-up files quiet for shells without a terminal: this must print nothing",
+        sshCommand(spoke, "true")}});
+}
+
+Failure restrictedShell(const SpokeConfig& spoke, const std::string& said) {
+  auto user = escapeForTerminal(shellQuote(userOf(spoke)));
+  return Failure(
+      FailureId::SHELL_RESTRICTED,
+      absl::StrCat("the login shell on ", placeOf(spoke), " does not start pi-brain-agent"),
+      sentences({itSaid(said), "nologin and restricted shells (rbash) cannot start it."}),
+      {{"See which shell it is, on the spoke", "getent passwd " + user},
+       {"Set another one, on the spoke", "sudo chsh -s /bin/sh " + user}});
+}
+
+Failure agentNotExecutable(const SpokeConfig& spoke, const std::string& said) {
+  return Failure(FailureId::AGENT_NOT_EXECUTABLE,
+                 absl::StrCat("pi-brain-agent on ", placeOf(spoke), " cannot be started"),
+                 itSaid(said),
+                 {{"Make the file executable ('chmod 755') that the command=\"…\" in "
+                   "~/.ssh/authorized_keys on the spoke names",
+                   ""}});
+}
+
+Failure notTheAgent(const SpokeConfig& spoke, int status, const std::string& said) {
+  return Failure(
+      FailureId::NOT_THE_AGENT,
+      absl::StrCat("the command that ", placeOf(spoke),
+                   " ran for this key is not a working pi-brain-agent",
+                   status >= 0 ? absl::StrCat(" (exit status ", status, ")") : ""),
+      sentences({itSaid(said), status == SSHD_FAILED && said.empty()
+                                   ? absl::StrCat("Or sshd ended it: ", WHY_CUT_AFTER_LOGIN, ".")
+                                   : ""}),
+      {{FORCED_COMMAND, ""}, runThere(spoke)});
 }
 
 // The conversation broke before the agent's preamble: what `exitInfo` and the noise tell of why.
-std::string explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
-                           const ExitInfo& exitInfo) {
-  auto place = placeOf(spoke);
+Failure explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
+                       const ExitInfo& exitInfo) {
   auto said = lastLines(exitInfo.errors.empty() ? noise : exitInfo.errors);
   int status = exitInfo.exitStatus.value_or(-1);
-  bool missing = status == 127 || contains(exitInfo.errors, "not found") ||
-                 contains(exitInfo.errors, "No such file");
-  if (noise.size() > MAX_SHELL_NOISE) {
-    return absl::StrCat(
-        place,
-        " sent more than 64 KB of something else before any answer of pi-brain-agent: a "
-        "noisy shell start-up file (~/.bashrc), or another program in the forced command. It "
-        "began with: ",
-        escapeForTerminal(headOf(noise, 200)),
-        ". Make the start-up files quiet "
-        "for shells without a terminal, and check with ",
-        sshCommand(spoke, "true"), ", which should print nothing.");
+  auto says = [&](const char* words) { return contains(exitInfo.errors, words); };
+  if (noise.size() > MAX_SHELL_NOISE) return noisyShell(spoke, noise);
+  if (says("restricted") || contains(said, "account is currently not")) {
+    return restrictedShell(spoke, said);
   }
-  if (contains(exitInfo.errors, "restricted") || contains(said, "account is currently not")) {
-    auto user = escapeForTerminal(shellQuote(userOf(spoke)));
-    return absl::StrCat(
-        "the login shell on ", place, " does not start pi-brain-agent.", saidSuffix(said),
-        " nologin and restricted shells (rbash) cannot run it. On the spoke, 'getent passwd ", user,
-        "' shows the shell, and 'sudo chsh -s /bin/sh ", user, "' sets another.");
-  }
-  if (missing) {
-    return absl::StrCat(
-        "pi-brain-agent is not installed on ", place, ", or not where it was looked for.",
-        saidSuffix(said),
-        isLocal(spoke)
-            ? std::string(" Put it on the PATH, or beside pi-brain.")
-            : absl::StrCat(
-                  " ", addCommand(spoke),
-                  " puts it there, and its full path into the command=\"…\" of the spoke's "
-                  "~/.ssh/authorized_keys. ('pi-brain-agent --authorized-keys-line KEY.pub', "
-                  "run on the spoke, prints that line.)"));
-  }
-  if (status == 126 || contains(exitInfo.errors, "ermission denied")) {
-    return absl::StrCat("pi-brain-agent on ", place, " cannot be started.", saidSuffix(said),
-                        " Make it executable: 'chmod 755' on the file that the command=\"…\" in "
-                        "the spoke's ~/.ssh/authorized_keys names.");
-  }
-  return absl::StrCat(
-      "the command that ", place, " ran for this key is not a working pi-brain-agent",
-      status >= 0 ? absl::StrCat(" (exit status ", status, ")") : "", ".", saidSuffix(said),
-      " Look at the command=\"…\" of this key in the spoke's ~/.ssh/authorized_keys, and at "
-      "ForceCommand in its sshd_config, which takes its place; and try ",
-      sshCommand(spoke, "true"), ", which runs it.",
-      status == SSHD_FAILED && said.empty()
-          ? absl::StrCat(" Or sshd ended it: ", WHY_CUT_AFTER_LOGIN, ".")
-          : "");
+  bool missing = status == 127 || says("not found") || says("No such file");
+  if (missing) return agentMissing(spoke, said);
+  if (status == 126 || says("ermission denied")) return agentNotExecutable(spoke, said);
+  return notTheAgent(spoke, status, said);
 }
 
 // The login worked, and nothing came for so many seconds but, perhaps, noise.
-std::string explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std::string& noise) {
-  auto host = escapeForTerminal(spoke.source.host);
-  auto said = lastLines(noise);
-  return absl::StrCat(
-      "the login at ", host, " worked, but pi-brain-agent did not start there within ", seconds,
-      seconds == spoke.timeoutSeconds ? " s (timeout_seconds)." : " s.", saidSuffix(said),
-      " The login shell's start-up files (~/.bashrc) may wait for something, or read what is meant "
-      "for the agent; or the command=\"…\" in ~/.ssh/authorized_keys starts something else, or "
-      "ForceCommand in sshd_config does. ",
-      sshCommand(spoke, "true </dev/null"), " should end at once. Nothing was changed here.");
+Failure explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std::string& noise) {
+  return Failure(
+      FailureId::AGENT_NOT_STARTED,
+      absl::StrCat("the login at ", placeOf(spoke),
+                   " worked, but pi-brain-agent did not start within ", seconds,
+                   seconds == spoke.timeoutSeconds ? " s (timeout_seconds)" : " s"),
+      sentences({itSaid(lastLines(noise)),
+                 "A start-up file of the login shell (~/.bashrc) may wait for something, or read "
+                 "what is meant for the agent; or the forced command starts something else. "
+                 "Nothing was changed."}),
+      {{"See whether a command ends there: this must return at once",
+        sshCommand(spoke, "true </dev/null")}});
 }
 
-std::string explainCut(const SpokeConfig& spoke, const ExitInfo& exitInfo) {
-  return absl::StrCat("the connection to ", placeOf(spoke),
-                      " was lost after the login, before pi-brain-agent began (",
-                      withoutFullStop(exitInfo.cutOff), ").",
-                      saidSuffix(lastLines(exitInfo.errors)),
-                      " The machine may have gone down or lost its network: run it again. If it "
-                      "happens each time: ",
-                      WHY_CUT_AFTER_LOGIN, ".");
+Failure explainCut(const SpokeConfig& spoke, const ExitInfo& exitInfo) {
+  return Failure(
+      FailureId::CONNECTION_LOST,
+      absl::StrCat("the connection to ", placeOf(spoke),
+                   " was lost after the login, before pi-brain-agent began (",
+                   withoutFullStop(exitInfo.cutOff), ")"),
+      sentences({itSaid(lastLines(exitInfo.errors)),
+                 "The machine may have gone down or lost its network. If it happens each time: ",
+                 absl::StrCat(WHY_CUT_AFTER_LOGIN, ".")}),
+      {{"Run it again", "pi-brain sync run --spoke " + escapeForTerminal(shellQuote(spoke.name))}});
+}
+
+Failure silent(const SpokeConfig& spoke, uint32_t idleSeconds) {
+  auto limit = idleSeconds == spoke.timeoutSeconds ? " s (timeout_seconds)" : " s";
+  std::vector<Fix> fixes;
+  if (!isLocal(spoke)) {
+    fixes.push_back(
+        {"See whether it answers", "ping -c 3 " + escapeForTerminal(spoke.source.host)});
+  }
+  return Failure(FailureId::CONNECTION_SILENT,
+                 absl::StrCat(placeOf(spoke), " was silent for ", idleSeconds, limit),
+                 sentences({"The machine may be asleep, or its network gone.", RESUME}), fixes);
 }
 
 // Something failed after the preamble.
-std::string explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
-                          const ExitInfo& exitInfo, uint32_t idleSeconds) {
+Failure explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
+                      const ExitInfo& exitInfo, uint32_t idleSeconds) {
   auto place = placeOf(spoke);
   auto what = messageOf(error);
-  auto said = lastLines(exitInfo.errors);
-  constexpr char RESUME[] =
-      " The mirror is intact, and the next run goes on from where this one stopped.";
-  auto remedy = remedyFor(error, spoke.path);
-  if (isLocalExhaustion(error) || !remedy.empty()) {
-    return absl::StrCat(escapeBriefly(what, MAX_OWN_TEXT), ".", remedy, RESUME);
-  }
-  if (fellSilent(error)) {
-    return absl::StrCat("nothing was heard from ", place, " for ", idleSeconds, " s",
-                        idleSeconds == spoke.timeoutSeconds ? " (timeout_seconds)" : "",
-                        ". The machine may be asleep, or the network gone; 'ping' it.", RESUME);
-  }
+  auto said = itSaid(lastLines(exitInfo.errors));
+  if (auto local = explainLocal(error, spoke.path)) return *local;
+  if (fellSilent(error)) return silent(spoke, idleSeconds);
   if (trickled(error)) {
-    return absl::StrCat("next to nothing was heard from ", place, " for ",
-                        WatchPolicy{idleSeconds}.patienceSeconds(),
-                        " s, a few bytes a second. Its network may be broken, or somebody keeps "
-                        "the hub busy.",
-                        RESUME);
+    return Failure(
+        FailureId::CONNECTION_SLOW,
+        absl::StrCat(place, " sent next to nothing for ",
+                     WatchPolicy{idleSeconds}.patienceSeconds(), " s, a few bytes a second"),
+        sentences(
+            {"The network may be failing, or the spoke may be stalling on purpose.", RESUME}));
   }
   if (isNoMessage(error)) {
-    return absl::StrCat("what ", place, " sent is not the protocol of pi-brain-agent.",
-                        saidSuffix(said), " Look at the command=\"…\" of this key in its ",
-                        "~/.ssh/authorized_keys, and try ", sshCommand(spoke, "true"),
-                        ", which runs it.", RESUME);
+    return Failure(FailureId::PROTOCOL_ERROR,
+                   absl::StrCat("what ", place, " sent is not the protocol of pi-brain-agent"),
+                   sentences({said, RESUME}), {{FORCED_COMMAND, ""}, runThere(spoke)});
   }
   if (exitInfo.flooded) {
-    return absl::StrCat("the connection to ", place, " was ended by the hub: ", exitInfo.cutOff,
-                        ". Its SSH server, or what stands in its place, may be in other hands.",
-                        RESUME);
+    return Failure(
+        FailureId::PROTOCOL_ERROR,
+        absl::StrCat("the hub ended the connection to ", place, ": ", exitInfo.cutOff),
+        sentences({"Its SSH server, or what stands in its place, may be in other hands.", RESUME}));
   }
   // What this side itself refused is no loss of the connection, though it ends with it.
   bool refusedHere = absl::StartsWith(error.getDescription().cStr(), "expected ");
   if (error.getType() == kj::Exception::Type::DISCONNECTED && !refusedHere) {
     auto how = exitInfo.cutOff.empty() ? escapeBriefly(what) : exitInfo.cutOff;
-    return absl::StrCat("the connection to ", place, " was lost in the middle of the run (", how,
-                        ").", saidSuffix(said),
-                        " The machine may have gone to sleep or lost its "
-                        "network, or the agent was stopped; run it again when it is back.",
-                        RESUME);
+    return Failure(
+        FailureId::CONNECTION_LOST,
+        absl::StrCat("the connection to ", place, " was lost in the middle of the run (",
+                     withoutFullStop(how), ")"),
+        sentences({said,
+                   "The machine may have gone to sleep or lost its network, or the agent was "
+                   "stopped.",
+                   RESUME}),
+        {{"Run it again when the machine is back", ""}});
   }
-  return absl::StrCat("the sync with ", place, " failed: ", escapeBriefly(what), ".",
-                      saidSuffix(said), RESUME,
-                      " If it happens again with agent and hub of one "
-                      "version, it is a bug worth reporting.");
+  return Failure(
+      FailureId::PROTOCOL_ERROR,
+      absl::StrCat("the sync with ", place, " failed: ", withoutFullStop(escapeBriefly(what))),
+      sentences({said, RESUME,
+                 "If it happens again with agent and hub of one version, it is a bug worth "
+                 "reporting."}));
 }
 
 }  // namespace
@@ -223,25 +282,23 @@ bool isLocalExhaustion(const kj::Exception& error) {
   return error.getType() == kj::Exception::Type::OVERLOADED && !isRemoteException(error);
 }
 
-std::string explainOutside(const SpokeConfig& spoke, const kj::Exception& error) {
+Failure explainOutside(const SpokeConfig& spoke, const kj::Exception& error) {
   return explainBroken(spoke, error, ExitInfo(), spoke.timeoutSeconds);
 }
 
-std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& error,
-                                const Heard& heard, uint32_t idleSeconds) {
+Failure explainConversation(const SpokeConfig& spoke, const kj::Exception& error,
+                            const Heard& heard, uint32_t idleSeconds) {
   // What this machine lacks is no news of the spoke.
-  bool lacking = isLocalExhaustion(error) || !remedyFor(error, spoke.path).empty();
-  if (heard.agent || lacking) return explainBroken(spoke, error, heard.exitInfo, idleSeconds);
-  // Behind a login that worked, silence is not the network's.
-  if (fellSilent(error) && !isLocal(spoke)) {
-    return explainNoStart(spoke, idleSeconds, heard.noise);
-  }
+  if (auto local = explainLocal(error, spoke.path)) return *local;
   auto& exitInfo = heard.exitInfo;
-  bool silent = fellSilent(error) || trickled(error);
+  if (heard.agent) return explainBroken(spoke, error, exitInfo, idleSeconds);
+  // Behind a login that worked, silence is not the network's.
+  if (fellSilent(error) && !isLocal(spoke)) return explainNoStart(spoke, idleSeconds, heard.noise);
+  bool noAnswer = fellSilent(error) || trickled(error);
   bool noisy = heard.noise.size() > MAX_SHELL_NOISE;
-  bool cut = !silent && !noisy && !exitInfo.flooded && !exitInfo.cutOff.empty();
+  bool cut = !noAnswer && !noisy && !exitInfo.flooded && !exitInfo.cutOff.empty();
   if (cut && !isLocal(spoke)) return explainCut(spoke, exitInfo);
-  return silent || (!exitInfo.cutOff.empty() && !noisy)
+  return noAnswer || (!exitInfo.cutOff.empty() && !noisy)
              ? explainBroken(spoke, error, exitInfo, idleSeconds)
              : explainNoAgent(spoke, heard.noise, exitInfo);
 }

@@ -1,10 +1,11 @@
 #pragma once
-// From errors to paragraphs for people (P8).
+// From errors to what a person reads of them (P8).
 
 #include <kj/exception.h>
 
 #include <string>
 
+#include "hub/base/failure.h"
 #include "hub/config/config.h"
 #include "hub/link/connection.h"
 
@@ -21,10 +22,10 @@ struct Heard {
 };
 
 // The conversation broke, somewhere. `idleSeconds`: how long silence was borne.
-std::string explainConversation(const SpokeConfig& spoke, const kj::Exception& error,
-                                const Heard& heard, uint32_t idleSeconds);
+Failure explainConversation(const SpokeConfig& spoke, const kj::Exception& error,
+                            const Heard& heard, uint32_t idleSeconds);
 
 // The same of an error outside of a conversation, on this machine.
-std::string explainOutside(const SpokeConfig& spoke, const kj::Exception& error);
+Failure explainOutside(const SpokeConfig& spoke, const kj::Exception& error);
 
 }  // namespace pibrain

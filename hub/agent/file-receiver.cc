@@ -17,7 +17,6 @@
 #include "common/fs/io-error.h"
 #include "common/text/format.h"
 #include "common/wire/protocol.h"
-#include "hub/base/failure.h"
 
 namespace pibrain {
 

@@ -130,7 +130,7 @@ void FileTransfer::become(State next) {
       break;
     case State::DEFERRED:
     case State::VANISHED:
-      possible = before({State::ASKED});
+      possible = before({State::QUEUED, State::ASKED});
       break;
   }
   KJ_ASSERT(possible, "a file's states are out of order", path(), int(state_), int(next));

@@ -33,26 +33,26 @@ bool readsNoExactPath(const AgentInfo& agent) {
   return absl::StrContains(agent.root, "/" + std::string(EXACT_PATH));
 }
 
-// The commands that put this version's agent there, for a spoke that was added, or by any means.
-std::string upgradeCommand(const SpokeConfig& spoke) {
-  return absl::StrCat("'pi-brain spoke upgrade ", shellQuote(spoke.name), "'");
+Fix upgradeAgent(const SpokeConfig& spoke) {
+  return {"Upgrade the agent",
+          "pi-brain spoke upgrade " + escapeForTerminal(shellQuote(spoke.name))};
 }
 
 }  // namespace
 
 void checkVersion(const SpokeConfig& spoke, const AgentInfo& agent) {
-  auto versions = absl::StrCat("the agent on ", placeOf(spoke), " is version ",
+  auto versions = absl::StrCat("The agent on ", placeOf(spoke), " is version ",
                                escapeBriefly(agent.version), " (protocol ", agent.protocol,
-                               "), this hub ", PIBRAIN_VERSION, " (protocol ", PROTOCOL, ")");
+                               "), this hub is ", PIBRAIN_VERSION, " (protocol ", PROTOCOL, ").");
   if (agent.protocol < OLDEST_PROTOCOL) {
-    throw Failure(absl::StrCat("the agent is too old: ", versions,
-                               ". Upgrade the agent: ", upgradeCommand(spoke), "."));
+    throw Failure(FailureId::AGENT_TOO_OLD, "the agent is too old for this hub", versions,
+                  {upgradeAgent(spoke)});
   }
   if (agent.oldestProtocol > PROTOCOL) {
-    throw Failure(absl::StrCat("the agent is too new: ", versions,
-                               ". Upgrade the hub: build and install the version that the agent "
-                               "came with, or, to go back, ",
-                               upgradeCommand(spoke), "."));
+    auto back = upgradeAgent(spoke);
+    back.text = "Or go back to the agent of this hub's version";
+    throw Failure(FailureId::AGENT_TOO_NEW, "the agent is too new for this hub", versions,
+                  {{"Upgrade the hub to the version that the agent came with", ""}, back});
   }
 }
 
@@ -60,28 +60,33 @@ void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
   auto place = placeOf(spoke);
   auto root = escapeBriefly(agent.root);
   // Where the mistake is, if there is one.
-  auto correct = rootMismatch(spoke, agent).empty()
-                     ? "correct 'source' in the config (or --root in a command=\"…\" in the "
-                       "spoke's ~/.ssh/authorized_keys)"
-                     : "correct --root in the command=\"…\" of the spoke's "
-                       "~/.ssh/authorized_keys, which decides";
+  Fix correct{rootMismatch(spoke, agent).empty()
+                  ? "Correct 'source' in the config, or --root in the command=\"…\" in "
+                    "~/.ssh/authorized_keys on the spoke"
+                  : "Correct --root in the command=\"…\" in ~/.ssh/authorized_keys on the spoke, "
+                    "which overrides 'source'",
+              ""};
   switch (agent.rootState) {
     case proto::RootState::SERVED:
       return;
     case proto::RootState::MISSING:
       if (readsNoExactPath(agent)) {
-        throw Failure(absl::StrCat("the agent on ", place,
-                                   " is too old for this root: it takes --root=bytes:… for a ",
-                                   "name. Upgrade the agent: ", upgradeCommand(spoke), "."));
+        throw Failure(FailureId::AGENT_TOO_OLD,
+                      absl::StrCat("the agent on ", place, " is too old for this root"),
+                      "It takes --root=bytes:… for a name.", {upgradeAgent(spoke)});
       }
-      throw Failure(absl::StrCat("the directory ", root, " does not exist on ", place,
-                                 ". If pi has not run there yet, run it once; otherwise ", correct,
-                                 ". Nothing was deleted here."));
+      throw Failure(FailureId::ROOT_MISSING,
+                    absl::StrCat("the directory ", root, " does not exist on ", place),
+                    "Nothing was deleted on the hub.",
+                    {{"If pi has not run there yet, run it once", ""}, correct});
     case proto::RootState::NOT_A_DIRECTORY:
-      throw Failure(absl::StrCat(root, " on ", place, " is not a directory: ", correct, "."));
+      throw Failure(FailureId::ROOT_NOT_A_DIRECTORY,
+                    absl::StrCat(root, " on ", place, " is not a directory"), "", {correct});
     default:
-      throw Failure(absl::StrCat("the agent on ", place, " may not read ", root,
-                                 ". Check its owner and mode there with 'ls -ld ", root, "'."));
+      throw Failure(FailureId::ROOT_UNREADABLE,
+                    absl::StrCat("the agent on ", place, " cannot read ", root), "",
+                    {{"Check its owner and mode, on the spoke",
+                      "ls -ld " + escapeForTerminal(shellQuote(agent.root))}});
   }
 }
 
@@ -89,7 +94,9 @@ std::string rootMismatch(const SpokeConfig& spoke, const AgentInfo& agent) {
   auto asked = askedRoot(spoke, agent);
   if (asked == std::filesystem::path(agent.root).lexically_normal().string()) return "";
   return absl::StrCat("the spoke serves ", escapeBriefly(agent.root), ", not ",
-                      escapeForTerminal(asked), " as 'source' says: its authorized_keys decides");
+                      escapeForTerminal(asked),
+                      " as 'source' says; the command=\"…\" in its authorized_keys overrides "
+                      "that");
 }
 
 std::string clockSkew(const SpokeConfig& spoke, const AgentInfo& agent) {

@@ -89,10 +89,13 @@ void ListingReader::event(proto::Event::Reader event) {
 void ListingReader::chargeMemory(size_t bytes) {
   held_ += bytes;
   if (held_ <= maxHeld_) return;
-  throw Failure(absl::StrCat(
-      "the spoke lists so many files that their names and sizes would take more than the ",
-      maxHeld_ >> 20, " MiB of memory that the hub has for them. If it does have so many, raise ",
-      "'listing_mb' in the 'hub' section of the config. Nothing was changed here."));
+  throw Failure(
+      FailureId::LISTING_TOO_LARGE,
+      absl::StrCat("the spoke lists so many files that their names and sizes take more "
+                   "than the ",
+                   maxHeld_ >> 20, " MiB of memory that the hub allows for them"),
+      "Nothing was changed on the hub.",
+      {{"If it does have so many, raise 'listing_mb' in the 'hub' section of the config", ""}});
 }
 
 void ListingReader::problem(proto::Problem::Reader problem) {

@@ -5,6 +5,9 @@
 
 #include <algorithm>
 
+#include "common/text/escape.h"
+#include "hub/base/failure.h"
+
 namespace pibrain {
 
 namespace {
@@ -31,23 +34,28 @@ Lockdown examineLockdown(Connection& connection, kj::AsyncIoContext& io) {
   return result;
 }
 
-std::string Lockdown::verdict(const std::string& place) const {
-  if (complete()) {
-    return "the key starts the agent; it was refused other commands, a shell, SFTP, a terminal and "
-           "forwarding (TCP both ways, sockets, agent, X11)";
-  }
+Failure Lockdown::failure(const std::string& place) const {
   bool shell = std::find(given.begin(), given.end(), Access::SHELL) != given.end();
   auto known = shell           ? "the key can run any command on "
                : given.empty() ? "the key starts the agent on "
-                               : "the key starts the agent, but not it alone, on ";
-  return absl::StrCat(
-      known, place, given.empty() ? "" : absl::StrCat(": it may ", inWords(given)),
-      unknown.empty()
-          ? ""
-          : absl::StrCat("; whether it may ", inWords(unknown, "or"), " could not be found out"),
-      ". Its line in ~/.ssh/authorized_keys there has to begin with 'restrict,command=\"…\"', be "
-      "the only one for this key, and not be overruled by sshd_config (ForceCommand, "
-      "AuthorizedKeysFile)");
+                               : "the key starts the agent, but can do more, on ";
+  return Failure(
+      FailureId::KEY_NOT_LOCKED_DOWN,
+      absl::StrCat(known, place, given.empty() ? "" : absl::StrCat(": it may ", inWords(given)),
+                   unknown.empty() ? ""
+                                   : absl::StrCat("; whether it may ", inWords(unknown, "or"),
+                                                  " could not be found out")),
+      "",
+      {{"Its line in ~/.ssh/authorized_keys there must begin with 'restrict,command=\"…\"', be the "
+        "only one for this key, and not be overridden by sshd_config (ForceCommand, "
+        "AuthorizedKeysFile)",
+        ""}});
+}
+
+std::string Lockdown::verdict(const std::string& place) const {
+  if (!complete()) return withoutFullStop(failure(place).what());
+  return "the key starts the agent; it was refused other commands, a shell, SFTP, a terminal and "
+         "forwarding (TCP both ways, sockets, agent, X11)";
 }
 
 }  // namespace pibrain

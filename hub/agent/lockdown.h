@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "hub/base/failure.h"
 #include "hub/link/connection.h"
 
 namespace pibrain {
@@ -19,6 +20,9 @@ struct Lockdown {
   // What was shown, without its full stop: what is given that should not be, and the cure; or what
   // could not be found out; or that all was refused.
   std::string verdict(const std::string& place) const;
+
+  // The same as a failure, for a key that lets in what it should not.
+  Failure failure(const std::string& place) const;
 };
 
 // To be called last: it ends the agent.

@@ -175,7 +175,7 @@ class SyncPass::Impl {
     for (auto& file : plan.gone) {
       if (!moved.contains(file.path)) gone.push_back(file);
     }
-    std::string refusal;
+    std::optional<Failure> refusal;
     Paths seen;
     for (auto& file : plan.files) seen.insert(file.remote.path);
     auto going = mayGo(session, all, gone, seen, refusal);
@@ -184,8 +184,8 @@ class SyncPass::Impl {
       report_.changes.push_back({kind, path, "", size});
       countChange(kind, report_.counts);
     }
-    if (refusal.empty()) refusal = unreadInMirror();
-    if (!refusal.empty()) throw Failure(refusal);
+    if (!refusal) refusal = unreadInMirror();
+    if (refusal) throw *refusal;
   }
 
   void carryOut(AgentSession& session, const Compared& all) {
@@ -207,7 +207,7 @@ class SyncPass::Impl {
       if (moved.contains(file.path) || !mirror_.stillNamed(file.path)) continue;
       gone.push_back(file);
     }
-    std::string refusal;
+    std::optional<Failure> refusal;
     // What a file that could not be fetched yet may have been is all that there is of it.
     auto unfinished = transfer.unfinishedMoves();
     auto going = mayGo(session, all, gone, transfer.fetched(), refusal);
@@ -232,10 +232,10 @@ class SyncPass::Impl {
   // second walk of the spoke's tree did not find either, as P5 has it. `fetched`: what the plan had
   // and is in the mirror now. `refusal` becomes why not, if so.
   Paths mayGo(AgentSession& session, const Compared& all, const std::vector<GoneFile>& gone,
-              const Paths& fetched, std::string& refusal) {
+              const Paths& fetched, std::optional<Failure>& refusal) {
     if (!deleting() || onlyVanished(all.listing)) return {};
     refusal = whyNotDelete(all.plan, gone.size(), all.listing);
-    if (!refusal.empty() || gone.empty()) return {};
+    if (refusal || gone.empty()) return {};
     auto known = all.known;
     known.maxSkipped = MAX_SKIPPED;
     known.untilAtRest = true;
@@ -248,16 +248,17 @@ class SyncPass::Impl {
       return {};
     }
     refusal = whyNotDelete(all.plan, gone.size(), second);
-    if (refusal.empty() && !second.namesAllSkipped()) {
-      refusal = absl::StrCat(
-          "nothing was deleted, because the spoke has ",
-          second.symlinksSkipped + second.specialsSkipped,
-          " symlinks and special files, and its agent names ", second.skipped.size(),
-          " of them: what stands in their places in the mirror must not go. If there are not so "
-          "many, the agent is an older one: 'pi-brain spoke upgrade ",
-          shellQuote(spoke_.name), "'");
+    if (!refusal && !second.namesAllSkipped()) {
+      refusal = Failure(FailureId::DELETION_REFUSED,
+                        absl::StrCat("nothing was deleted, because the spoke has ",
+                                     second.symlinksSkipped + second.specialsSkipped,
+                                     " symlinks and special files, and its agent names ",
+                                     second.skipped.size(), " of them"),
+                        "What stands in their places in the mirror must not be deleted.",
+                        {{"If there are fewer, the agent is an older one: upgrade it",
+                          "pi-brain spoke upgrade " + escapeForTerminal(shellQuote(spoke_.name))}});
     }
-    if (!refusal.empty()) return {};
+    if (refusal) return {};
     Paths going;
     for (auto& file : goneTwice(all.plan, all.tree, kept_, known, second, fetched)) {
       going.insert(file.path);
@@ -294,7 +295,7 @@ class SyncPass::Impl {
       undeleted_.push_back(escapeBriefly(path) + ": " + elideMiddle(why, MAX_OWN_TEXT));
     }
     for (auto& one : deletion.uncommitted) {
-      if (!one.remedy.empty()) remedies_.insert(one.remedy);
+      if (one.fix) fixes_.insert(*one.fix);
     }
     Mirror::requireOfSingleFiles(deletion.uncommitted);
     return stay;
@@ -304,10 +305,10 @@ class SyncPass::Impl {
 
   bool deleting() const { return options_.deleteGone || spoke_.deleteGone; }
 
-  // P5: why nothing may be deleted, however it was asked for; empty if it may.
-  std::string whyNotDelete(const Plan& plan, uint64_t count, const Listing& listing) {
+  // P5: why nothing may be deleted, however it was asked for; null if it may.
+  std::optional<Failure> whyNotDelete(const Plan& plan, uint64_t count, const Listing& listing) {
     if (!listing.complete) {
-      return "nothing was deleted, because some directories could not be read on the spoke";
+      return notDeletedUnread("some directories on the spoke");
     }
     return pibrain::whyNotDelete(spoke_, count, plan.mirrorFiles, plan.spokeFiles,
                                  options_.maxDelete);
@@ -330,8 +331,9 @@ class SyncPass::Impl {
   }
 
   // Throws, all in one, what kept this run from being a good one.
-  void requireAll(const Transfer& transfer, const Listing& listing, const std::string& refusal) {
-    std::vector<std::string> wrong;
+  void requireAll(const Transfer& transfer, const Listing& listing,
+                  const std::optional<Failure>& refusal) {
+    std::vector<Failure> wrong;
     auto failures = transfer.failures();
     failures.insert(failures.end(), undeleted_.begin(), undeleted_.end());
     const std::string* unread = nullptr;
@@ -346,43 +348,49 @@ class SyncPass::Impl {
       failures.push_back(escapeBriefly(path) + ": the mirror uses this name itself");
     }
     report_.counts.failed = uint32_t(failures.size());
-    if (!failures.empty()) {
-      std::vector<std::string> some(
-          failures.begin(), failures.begin() + ptrdiff_t(std::min(failures.size(), MAX_DESCRIBED)));
-      wrong.push_back(absl::StrCat(failures.size(), " of ", listing.files,
-                                   " files could not be synced: ", absl::StrJoin(some, "; "),
-                                   failures.size() > some.size() ? "; …" : "", ". ",
-                                   remedyFor(transfer)));
-    }
+    if (!failures.empty()) wrong.push_back(filesFailed(failures, listing.files, transfer));
     if (!listing.complete && (unread != nullptr || listing.problems.empty())) {
-      wrong.push_back(
+      wrong.push_back(Failure(
+          FailureId::SPOKE_UNREADABLE,
           absl::StrCat("parts of the spoke's tree could not be read: '",
-                       unread == nullptr ? "?" : escapeBriefly(*unread),
-                       "' and what is below; check the owner and mode of these directories on ",
-                       placeOf(spoke_)));
+                       unread == nullptr ? "?" : escapeBriefly(*unread), "' and what is below"),
+          "", {{"Check the owner and mode of these directories on " + placeOf(spoke_), ""}}));
     }
-    if (!unread_.empty()) wrong.push_back(unreadInMirror());
-    if (!refusal.empty()) wrong.push_back(refusal);
-    if (!wrong.empty()) throw Failure(absl::StrJoin(wrong, ". ") + ". All else was synced.");
+    if (auto failure = unreadInMirror()) wrong.push_back(*failure);
+    if (refusal) wrong.push_back(*refusal);
+    if (!wrong.empty()) throw joined(std::move(wrong)).addCause("All else was synced.");
   }
 
-  std::string unreadInMirror() const {
-    if (unread_.empty()) return "";
-    return absl::StrCat(
-        "the mirror cannot be read whole: '", escapeForTerminal(spoke_.path), "/",
-        escapeBriefly(*unread_.begin()), "'",
-        unread_.size() > 1 ? absl::StrCat(" and ", unread_.size() - 1, " more") : "",
-        " stays as it is, with all that is in it. The disk may be failing ('dmesg' tells), or this "
-        "program may not open enough files ('ulimit -n')");
+  // `failures`: "path: reason" of each.
+  Failure filesFailed(const std::vector<std::string>& failures, uint32_t files,
+                      const Transfer& transfer) const {
+    std::vector<std::string> some(
+        failures.begin(), failures.begin() + ptrdiff_t(std::min(failures.size(), MAX_DESCRIBED)));
+    auto fixes = fixes_;
+    fixes.insert(transfer.fixes().begin(), transfer.fixes().end());
+    bool full = !fixes.empty();
+    if (!full) {
+      fixes.insert({"If the next run fails too, look for the cause",
+                    "pi-brain sync doctor --spoke " + escapeForTerminal(shellQuote(spoke_.name))});
+    }
+    return Failure(
+        full ? FailureId::DISK_FULL : FailureId::FILES_FAILED,
+        absl::StrCat(failures.size(), " of ", files, " files could not be synced"),
+        absl::StrCat(absl::StrJoin(some, "; "), failures.size() > some.size() ? "; …" : "",
+                     ". The next run tries them again."),
+        {fixes.begin(), fixes.end()});
   }
 
-  std::string remedyFor(const Transfer& transfer) const {
-    auto remedies = remedies_;
-    remedies.insert(transfer.remedies().begin(), transfer.remedies().end());
-    if (!remedies.empty()) return absl::StrJoin(remedies, ". ") + ". The next run tries them again";
-    return absl::StrCat(
-        "The next run tries them again; if it fails too, 'pi-brain sync doctor --spoke ",
-        shellQuote(spoke_.name), "' looks for the cause");
+  std::optional<Failure> unreadInMirror() const {
+    if (unread_.empty()) return std::nullopt;
+    return Failure(
+        FailureId::MIRROR_UNREADABLE,
+        absl::StrCat("the mirror cannot be read whole: '", escapeForTerminal(spoke_.path), "/",
+                     escapeBriefly(*unread_.begin()), "'",
+                     unread_.size() > 1 ? absl::StrCat(" and ", unread_.size() - 1, " more") : "",
+                     unread_.size() > 1 ? " stay" : " stays", " as it is, with all that is in it"),
+        "The disk may be failing, or this program may not open enough files ('ulimit -n').",
+        {{"Look for errors of the disk", "sudo dmesg | tail"}});
   }
 
   void warn(std::string text) { report_.warnings.push_back(std::move(text)); }
@@ -399,7 +407,7 @@ class SyncPass::Impl {
   bool remembersKept_ = false;
   int64_t agentClock_ = 0;              // ns since the epoch, at its hello
   std::vector<std::string> undeleted_;  // "path: reason"
-  std::set<std::string> remedies_;      // of these
+  std::set<Fix> fixes_;                 // of these
   Paths unread_;                        // of the mirror: directories, and files
   std::future<Walked> walking_;         // last: it ends before what it reads
 };

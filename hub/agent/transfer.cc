@@ -8,6 +8,7 @@
 #include "common/fs/io-error.h"
 #include "common/text/escape.h"
 #include "common/wire/protocol.h"
+#include "hub/base/exceptions.h"
 #include "hub/base/failure.h"
 #include "hub/base/reason.h"
 
@@ -106,7 +107,7 @@ std::vector<Want> Transfer::makeWants(std::vector<FileTransfer*>& files) {
       continue;
     }
     if (!isWorthAsking(*file)) {
-      fail(*file, "there is no room for it on the hub's disk", mirror_.howToMakeRoom());
+      fail(*file, "there is no room for it on the hub's disk", mirror_.makeRoom());
       continue;
     }
     try {
@@ -309,7 +310,7 @@ void Transfer::failForRoom(FileTransfer& file, const std::string& why) {
   cameInVain_ += file.expectedBytes();
   // What is on its way is asked for again, as far as it may fit.
   roomInVain_ = !enough && cameInVain_ > MAX_IN_VAIN;
-  fail(file, why, mirror_.howToMakeRoom());
+  fail(file, why, mirror_.makeRoom());
 }
 
 bool Transfer::isWorthAsking(const FileTransfer& file) const {
@@ -319,15 +320,15 @@ bool Transfer::isWorthAsking(const FileTransfer& file) const {
   return planned.kind == ChangeKind::MOVE || mirror_.hasRoomFor(file.expectedBytes(), newFile);
 }
 
-void Transfer::fail(FileTransfer& file, const std::string& why, const std::string& remedy) {
+void Transfer::fail(FileTransfer& file, const std::string& why, const std::optional<Fix>& fix) {
   file.end(State::FAILED);
   finish(file);
-  noteFailure(file.path(), why, remedy);
+  noteFailure(file.path(), why, fix);
 }
 
 void Transfer::noteFailure(const std::string& path, const std::string& why,
-                           const std::string& remedy) {
-  if (!remedy.empty()) remedies_.insert(remedy);
+                           const std::optional<Fix>& fix) {
+  if (fix) fixes_.insert(*fix);
   failed_.insert(path);
   failures_.push_back(absl::StrCat(escapeBriefly(path), ": ", elideMiddle(why, MAX_OWN_TEXT)));
 }
@@ -354,7 +355,7 @@ void Transfer::commit() {
   Paths failed;
   for (auto& one : uncommitted) {
     failed.insert(one.path);
-    noteFailure(one.path, messageOf(one.why), one.remedy);
+    noteFailure(one.path, messageOf(one.why), one.fix);
   }
   for (auto* file : received) {
     if (failed.contains(file->path())) {

@@ -47,8 +47,8 @@ class Transfer {
   // "path: reason" for files that failed, and their paths.
   const std::vector<std::string>& failures() const { return failures_; }
   const Paths& failed() const { return failed_; }
-  // What a person does about those of them that a disk has no room for: sentences.
-  const std::set<std::string>& remedies() const { return remedies_; }
+  // What a person does about those of them that a disk has no room for.
+  const std::set<Fix>& fixes() const { return fixes_; }
 
  private:
   // The file that is coming.
@@ -73,11 +73,13 @@ class Transfer {
   void tryNext(FileTransfer& file);
   // The same of the file that is coming: the rest of that is ignored.
   void giveUpAnswer();
-  void fail(FileTransfer& file, const std::string& why, const std::string& remedy = "");
+  void fail(FileTransfer& file, const std::string& why,
+            const std::optional<Fix>& fix = std::nullopt);
   // There is no room for it, but maybe for others.
   void failForRoom(FileTransfer& file, const std::string& why);
   bool isWorthAsking(const FileTransfer& file) const;
-  void noteFailure(const std::string& path, const std::string& why, const std::string& remedy = "");
+  void noteFailure(const std::string& path, const std::string& why,
+                   const std::optional<Fix>& fix = std::nullopt);
   void defer(FileTransfer& file);
   void failAnswer(const kj::Exception& error);
   // Does something for the file that is coming, unless that is ignored. What goes wrong is the
@@ -99,7 +101,7 @@ class Transfer {
   std::deque<FileTransfer> files_;
   std::vector<std::string> failures_;
   Paths failed_;
-  std::set<std::string> remedies_;
+  std::set<Fix> fixes_;
   uint64_t cameInVain_ = 0;  // bytes of files that there was no room for, about
 
   std::vector<FileTransfer*> retries_;                       // for the next batch

@@ -15,6 +15,7 @@
 #include "hub/agent/plan.h"
 #include "hub/agent/reporting.h"
 #include "hub/agent/transfer.h"
+#include "hub/base/exceptions.h"
 #include "hub/base/failure.h"
 #include "hub/base/parallel.h"
 #include "hub/base/reason.h"
@@ -228,10 +229,12 @@ class SpokeVerify {
     transfer.run(files);
     mirror.finish({transfer.left(), result_.unread > 0});
     if (!transfer.failures().empty()) {
-      throw Failure(absl::StrCat(
-          transfer.failures().size(), " of ", files.size(),
-          " files could not be repaired, the first: ", transfer.failures().front(),
-          transfer.remedies().empty() ? "" : ". ", absl::StrJoin(transfer.remedies(), ". ")));
+      auto& fixes = transfer.fixes();
+      throw Failure(fixes.empty() ? FailureId::FILES_FAILED : FailureId::DISK_FULL,
+                    absl::StrCat(transfer.failures().size(), " of ", files.size(),
+                                 " files could not be repaired"),
+                    absl::StrCat("The first: ", transfer.failures().front(), "."),
+                    {fixes.begin(), fixes.end()});
     }
     result_.repaired = true;
   }

@@ -1,38 +1,64 @@
 #pragma once
 
-#include <kj/exception.h>
-#include <string.h>
-
-#include <stdexcept>
+#include <exception>
+#include <optional>
 #include <string>
+#include <vector>
+
+#include "hub/base/failure-kinds.h"
 
 namespace pibrain {
 
-// What a person is to read (P8): a paragraph that says what failed, the likely cause and the
-// command that fixes it. Thrown anywhere in the hub, and caught where a spoke or a command ends.
-class Failure : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
+// One thing that a person can do about a failure.
+struct Fix {
+  std::string text;     // "Start sshd on the spoke": an imperative, without a full stop
+  std::string command;  // to be pasted; empty: the text says it all
+
+  auto operator<=>(const Fix&) const = default;
 };
 
-// The description of an exception, without the condition that KJ_REQUIRE puts in front.
-inline std::string messageOf(const kj::Exception& e) {
-  std::string text = e.getDescription().cStr();
-  auto end = text.find("; ");
-  return text.starts_with("expected ") && end != std::string::npos ? text.substr(end + 2) : text;
-}
+// What a person is to read of what failed (P8). Thrown anywhere in the hub; caught once, where a
+// command or a spoke's part in it ends. All texts are safe to print.
+class Failure : public std::exception {
+ public:
+  // `what`: what failed: a clause that begins in lower case, unless a name does, and has no full
+  // stop: it stands behind "laptop: ". `cause`: why, as far as is known: whole sentences; may be
+  // empty.
+  Failure(FailureId id, std::string what, std::string cause = "", std::vector<Fix> fixes = {});
+  // One that has no id yet: the whole paragraph.
+  explicit Failure(std::string paragraph);
 
-// Whether it is what the peer threw: type and text are the peer's choice. (rpc.c++, toException().)
-inline bool isRemoteException(const kj::Exception& e) {
-  return strcmp(e.getFile(), "(remote)") == 0;
-}
+  FailureId id() const { return id_; }
+  std::string_view idName() const { return kindOf(id_).name; }
+  const std::string& summary() const { return what_; }
+  const std::string& cause() const { return cause_; }
+  const std::vector<Fix>& fixes() const { return fixes_; }
 
-// What a person does about that, a sentence without its end. `path`: on the disk, as a terminal may
-// show it.
-inline std::string howToMakeRoom(const std::string& path) {
-  return "Make room on the hub's disk: 'df -h " + path + "' and 'df -i " + path +
-         "' show how much is left";
-}
+  // The same failure, with something more to say.
+  Failure& addCause(const std::string& sentences);
+  Failure& addFix(Fix fix);
+
+  // All of it in one line that ends with a full stop.
+  const char* what() const noexcept override { return line_.c_str(); }
+
+ private:
+  void compose();
+
+  FailureId id_;
+  std::string what_, cause_;
+  std::vector<Fix> fixes_;
+  std::string line_;
+};
+
+// Several things that went wrong in one run: the first one, which says what the others were.
+Failure joined(std::vector<Failure> failures);
+
+// A failure as one text, for a database, and back; nullopt: it is no such text.
+std::string packed(const Failure& failure);
+std::optional<Failure> unpacked(const std::string& text);
+
+// What a person does when the disk is full that the path is on.
+Fix makeRoom(const std::string& path);
 
 // What an error of this machine's takes at the most, in bytes: two paths and what is wrong with
 // them.

@@ -9,7 +9,8 @@
 #include "common/fs/io-error.h"
 #include "common/text/escape.h"
 #include "common/text/format.h"
-#include "hub/base/failure.h"
+#include "hub/base/exceptions.h"
+#include "hub/base/failure-status.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
@@ -96,8 +97,9 @@ int syncArchiveList(const ArchiveListArguments& arguments) {
   if (!config) return EXIT_USAGE;
   auto all = contentsOf(*config, arguments.spokes);
   if (!all.ok()) {
-    bool usage = absl::IsNotFound(all.status());
-    return printError(std::string(all.status().message())), usage ? EXIT_USAGE : EXIT_FAILED;
+    auto failure = failureOf(all.status(), FailureId::ARCHIVE_UNREADABLE);
+    bool usage = failure.id() == FailureId::SPOKE_UNKNOWN;
+    return printFailure(failure), usage ? EXIT_USAGE : EXIT_FAILED;
   }
   if (arguments.json) {
     puts(archiveJson(all->files).c_str());
@@ -119,16 +121,17 @@ int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
     printf("Restored %s\n", escapeForTerminal(restore(*config, arguments)).c_str());
     return EXIT_GOOD;
   } catch (const Mirror::Locked&) {
-    printError("a run is syncing this spoke; try again when it is done");
+    printFailure(Failure(FailureId::MIRROR_IN_USE, "a run is syncing this spoke", "",
+                         {{"Try again when it is done", ""}}));
     return EXIT_LOCKED;
   } catch (const Failure& e) {
-    printError(e.what());
+    printFailure(e);
   } catch (const kj::Exception& e) {
-    auto what = messageOf(e);
-    printError(absl::StrCat("the file could not be restored: ", what,
-                            isDiskFull(e) ? ". 'df -h' and 'df -i' show which disk is full; "
-                                            "--to PATH puts it on another"
-                                          : ""));
+    std::vector<Fix> fixes;
+    if (isDiskFull(e)) fixes = {{"Put it on another disk with --to PATH", ""}};
+    printFailure(Failure(isDiskFull(e) ? FailureId::DISK_FULL : FailureId::RESTORE_FAILED,
+                         "the file could not be restored: " + withoutFullStop(messageOf(e)), "",
+                         fixes));
   }
   return EXIT_FAILED;
 }

@@ -1,3 +1,4 @@
+#include <absl/strings/str_format.h>
 #include <stdio.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "hub/pass/options.h"
 #include "hub/report/documents.h"
 #include "hub/run/doctor.h"
+#include "hub/view/failure-text.h"
 #include "hub/view/terminal-style.h"
 
 namespace pibrain {
@@ -34,6 +36,11 @@ void printDiagnosis(const Diagnosis& diagnosis) {
   auto style = styleOfOutput();
   printf("%s\n", diagnosis.name.empty() ? "This machine" : diagnosis.name.c_str());
   for (auto& check : diagnosis.checks) {
+    if (check.failure) {
+      auto start = absl::StrFormat("  %s %-11s ", style.mark(markOf(check.state)), check.step);
+      fputs(style.plain(failureText(start, *check.failure, style)).c_str(), stdout);
+      continue;
+    }
     printf("  %s %-11s %s\n", style.mark(markOf(check.state)).c_str(), check.step.c_str(),
            style.plain(check.detail).c_str());
   }

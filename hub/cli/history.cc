@@ -31,7 +31,7 @@ void printText(const std::vector<SpokeReport>& runs) {
     auto what =
         good ? absl::StrCat(summarize(run, false), "; ", formatBytes(run.wire.up + run.wire.down),
                             " on the wire, ", absl::StrFormat("%.1f s", secondsOf(run)))
-             : run.error;
+             : run.error();
     printf("%s  %s %s: %s\n", formatTime(run.started).c_str(),
            style.mark(good ? Mark::GOOD : Mark::BAD).c_str(), run.name.c_str(),
            style.plain(what).c_str());

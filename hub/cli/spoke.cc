@@ -18,6 +18,7 @@
 #include "hub/report/documents.h"
 #include "hub/run/libraries.h"
 #include "hub/setup/manage.h"
+#include "hub/view/failure-text.h"
 #include "hub/view/terminal-style.h"
 
 namespace pibrain {
@@ -92,8 +93,8 @@ class Manage {
     if (arguments_.json) return;
     auto name = escapeForTerminal(change.name);
     if (!change.ok()) {
-      printf("%s %s: %s\n", style_.mark(Mark::BAD).c_str(), name.c_str(),
-             style_.plain(change.error).c_str());
+      auto start = absl::StrCat(style_.mark(Mark::BAD), " ", name, ": ");
+      fputs(style_.plain(failureText(start, *change.failure, style_)).c_str(), stdout);
     } else {
       printf("%s %s: %s%s\n", style_.mark(Mark::GOOD).c_str(), name.c_str(),
              arguments_.dryRun && change.outcome != "unchanged" ? "would be " : "",

@@ -36,7 +36,7 @@ std::string formatSpan(int64_t nanos) {
 }
 
 void printSpoke(const SpokeStatus& spoke, const TerminalStyle& style, int64_t now) {
-  bool good = spoke.exists && spoke.runs.lastError.empty();
+  bool good = spoke.exists && !spoke.runs.lastFailure;
   auto mark = !spoke.config->enabled ? Mark::SKIPPED : good ? Mark::GOOD : Mark::BAD;
   printf("  %s %s (%s)%s\n", style.mark(mark).c_str(), spoke.config->name.c_str(),
          toString(spoke.config->method), spoke.config->enabled ? "" : " disabled");
@@ -57,9 +57,9 @@ void printSpoke(const SpokeStatus& spoke, const TerminalStyle& style, int64_t no
   if (spoke.archiveBytes > 0) line("Archive", formatBytes(spoke.archiveBytes));
   line("Last sync", spoke.runs.lastGood ? formatAgo(*spoke.runs.lastGood, now) : "never synced");
   if (auto lag = spoke.lag(now)) line("Lag", formatSpan(*lag));
-  if (!spoke.runs.lastError.empty()) {
+  if (spoke.runs.lastFailure) {
     auto when = spoke.runs.last ? formatAgo(spoke.runs.last->finished, now) + ": " : "";
-    line("Last error", when + style.plain(spoke.runs.lastError));
+    line("Last error", when + style.plain(spoke.runs.lastError()));
   }
 }
 

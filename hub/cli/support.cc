@@ -7,20 +7,28 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
 #include "common/text/environment.h"
 #include "common/text/escape.h"
 #include "common/text/tilde.h"
+#include "hub/base/failure-status.h"
 #include "hub/base/user-files.h"
 #include "hub/base/user.h"
 #include "hub/cli/commands.h"
 #include "hub/mirror/mirror.h"
+#include "hub/view/failure-text.h"
+#include "hub/view/terminal-style.h"
 
 namespace pibrain {
 
 void printError(const std::string& message) { fprintf(stderr, "pi-brain: %s\n", message.c_str()); }
+void printFailure(const Failure& failure) {
+  auto style = styleOf(STDERR_FILENO);
+  fputs(style.plain(failureText("pi-brain: ", failure, style)).c_str(), stderr);
+}
 void warn(const std::string& message) { printError("warning: " + message); }
 
 namespace {
@@ -48,7 +56,9 @@ std::optional<Config> takeConfig(const std::string& configFile) {
   auto why = inHome ? whyNoHome() : "";
   if (!why.empty()) return printError(why), std::nullopt;
   auto config = loadConfig(configFile);
-  if (!config.ok()) return printError(std::string(config.status().message())), std::nullopt;
+  if (!config.ok()) {
+    return printFailure(failureOf(config.status(), FailureId::CONFIG_INVALID)), std::nullopt;
+  }
   if (!config->doubt.empty()) warn(config->doubt);
   return *std::move(config);
 }
@@ -65,11 +75,12 @@ absl::StatusOr<std::vector<const SpokeConfig*>> selectSpokes(
     if (found == nullptr) {
       std::vector<std::string> known;
       for (auto& spoke : config.spokes) known.push_back(spoke.name);
-      return absl::NotFoundError(
-          absl::StrCat("there is no spoke '", escapeForTerminal(name), "' in ",
-                       escapeForTerminal(config.file), ". ",
-                       known.empty() ? "It has none yet."
-                                     : "The spokes are: " + absl::StrJoin(known, ", ") + "."));
+      return toStatus(Failure(FailureId::SPOKE_UNKNOWN,
+                              absl::StrCat("there is no spoke '", escapeForTerminal(name), "' in ",
+                                           escapeForTerminal(config.file)),
+                              known.empty()
+                                  ? "It has none yet."
+                                  : "The spokes are: " + absl::StrJoin(known, ", ") + "."));
     }
     if (std::find(chosen.begin(), chosen.end(), found) == chosen.end()) chosen.push_back(found);
   }
@@ -82,7 +93,9 @@ std::unique_ptr<Selection> loadSelection(const std::string& configFile,
   if (!config) return nullptr;
   auto chosen = std::make_unique<Selection>(Selection{*std::move(config), {}});
   auto spokes = selectSpokes(chosen->config, names);
-  if (!spokes.ok()) return printError(std::string(spokes.status().message())), nullptr;
+  if (!spokes.ok()) {
+    return printFailure(failureOf(spokes.status(), FailureId::SPOKE_UNKNOWN)), nullptr;
+  }
   chosen->spokes = *std::move(spokes);
   return chosen;
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "hub/base/failure.h"
 #include "hub/config/config.h"
 #include "hub/pass/spoke-report.h"
 
@@ -15,6 +16,8 @@ namespace pibrain {
 
 // Prints "pi-brain: message" to standard error.
 void printError(const std::string& message);
+// The same of a failure: on a terminal with what to do about it on lines of its own.
+void printFailure(const Failure& failure);
 // The same of what the command goes on without.
 void warn(const std::string& message);
 

@@ -32,7 +32,7 @@ int reporting(const std::function<void()>& work) {
     work();
     return EXIT_GOOD;
   } catch (const Failure& e) {
-    return printError(e.what()), EXIT_FAILED;
+    return printFailure(e), EXIT_FAILED;
   }
 }
 

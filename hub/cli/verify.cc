@@ -15,6 +15,7 @@
 #include "hub/pass/options.h"
 #include "hub/report/documents.h"
 #include "hub/run/verify.h"
+#include "hub/view/failure-text.h"
 #include "hub/view/terminal-style.h"
 
 namespace pibrain {
@@ -62,10 +63,10 @@ void printText(const SpokeConfig& spoke, const Verification& result) {
   }
   if (report.outcome == Outcome::SKIPPED) {
     printf("  %s %s: skipped, %s\n", style.mark(Mark::SKIPPED).c_str(), report.name.c_str(),
-           report.error.c_str());
+           report.skipped.c_str());
   } else if (report.outcome != Outcome::OK) {
-    printf("  %s %s: %s\n", style.mark(Mark::BAD).c_str(), report.name.c_str(),
-           style.plain(report.error).c_str());
+    auto start = absl::StrCat("  ", style.mark(Mark::BAD), " ", report.name, ": ");
+    fputs(style.plain(failureText(start, *report.failure, style)).c_str(), stdout);
   } else {
     auto differ = result.differences.empty() ? "all alike"
                                              : absl::StrCat(result.differences.size(), " differ");

@@ -290,6 +290,11 @@ const SpokeConfig* findSpoke(const Config& config, const std::string& name) {
   return found == config.spokes.end() ? nullptr : &*found;
 }
 
+std::string loginOf(const SpokeConfig& spoke) {
+  auto& source = spoke.source;
+  return escapeForTerminal(source.user.empty() ? source.host : source.user + "@" + source.host);
+}
+
 std::string placeOf(const SpokeConfig& spoke) {
   return isLocal(spoke) ? "this machine" : escapeForTerminal(spoke.source.host);
 }

@@ -61,6 +61,9 @@ std::string reasonToSkip(const SpokeConfig& spoke);
 // How to call the spoke's machine in a message.
 std::string placeOf(const SpokeConfig& spoke);
 
+// The login of its source, "user@host" or "host", safe to print and to paste.
+std::string loginOf(const SpokeConfig& spoke);
+
 // Whether its source is on this machine, so that nothing goes by SSH.
 inline bool isLocal(const SpokeConfig& spoke) { return spoke.source.host.empty(); }
 

@@ -16,7 +16,6 @@
 #include "hub/ssh/libssh2/libssh2-connection.h"
 #include "hub/ssh/openssh-client.h"
 #include "hub/ssh/openssh/openssh-connection.h"
-#include "hub/ssh/turned-away.h"
 #include "hub/ssh/turns.h"
 
 namespace pibrain {
@@ -72,10 +71,14 @@ kj::Own<Connection> connectAuto(const SshTarget& target, const KnownTarget& know
   auto why = whySetting(target, known);
   bool choice = options.mode == SshMode::AUTO && findOpenssh();
   if (!why.empty() && !choice) {
-    throw Failure(absl::StrCat(
-        "libssh2 cannot connect to ", escapeForTerminal(target.alias), " as configured: ", why,
-        ". Set 'ssh: openssh' (or auto) for this spoke in the config, with an ssh client "
-        "installed; or remove the setting for this host."));
+    throw Failure(FailureId::SSH_CONFIG_UNSUPPORTED,
+                  absl::StrCat("libssh2 cannot connect to ", escapeForTerminal(target.alias),
+                               " as configured"),
+                  absl::StrCat("The reason: ", withoutFullStop(why), "."),
+                  {{"Set 'ssh: openssh' (or auto) for this spoke in the config, with an ssh client "
+                    "installed; "
+                    "or remove the setting for this host",
+                    ""}});
   }
   if (choice && why.empty()) why = whyKey(identities);
   if (choice && why.empty()) why = options.notLibssh2;
@@ -110,7 +113,7 @@ kj::Own<Connection> connectOnce(const SshTarget& target, const std::string& comm
 
 kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& command,
                                const SshOptions& options, kj::AsyncIoContext& io) {
-  std::string turnedAway;
+  std::optional<Failure> turnedAway;
   for (int attempt = 0; attempt < ConnectTurn::ATTEMPTS; ++attempt) {
     if (attempt > 0) {
       auto pause = ConnectTurn::pauseBefore(attempt).count() * kj::MILLISECONDS;
@@ -118,11 +121,12 @@ kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& comma
     }
     try {
       return connectOnce(target, command, options, io);
-    } catch (const TurnedAway& e) {
-      turnedAway = e.message;
+    } catch (const Failure& e) {
+      if (e.id() != FailureId::SERVER_BUSY) throw;
+      turnedAway = e;
     }
   }
-  throw Failure(turnedAway);
+  throw *turnedAway;
 }
 
 }  // namespace pibrain

@@ -5,7 +5,7 @@
 #include "common/fs/file-times.h"
 #include "common/text/login-shell.h"
 #include "common/wire/protocol.h"
-#include "hub/base/failure.h"
+#include "hub/base/failure-status.h"
 #include "hub/connect/connect-ssh.h"
 #include "hub/ssh/config-files.h"
 #include "hub/ssh/libssh2/dial.h"
@@ -52,7 +52,7 @@ void SshConnector::confirmed() {
 
 kj::Own<Connection> SshConnector::connect(ConnectOptions wanted, kj::AsyncIoContext& io) {
   auto target = resolution_->get();
-  if (!target.ok()) throw Failure(std::string(target.status().message()));
+  if (!target.ok()) throw failureOf(target.status(), FailureId::SSH_CONFIG_INVALID);
   SshOptions options(std::move(wanted));
   options.mode = spoke_.ssh;
   options.timeoutSeconds = spoke_.timeoutSeconds;

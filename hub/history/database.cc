@@ -23,11 +23,13 @@ namespace pibrain {
 
 namespace {
 
-constexpr int64_t SCHEMA_VERSION = 7;  // as SCHEMA sets it
+constexpr int64_t SCHEMA_VERSION = 8;  // as SCHEMA sets it
 // Before version 3, runs did not say by how much files grew.
-constexpr int64_t HAS_RUNS = 1, HAS_BYTES_GROWN = 3;
+constexpr int64_t HAS_RUNS = 1, HAS_BYTES_GROWN = 3, HAS_FAILURES = 8;
 constexpr char ADD_BYTES_GROWN[] =
     "ALTER TABLE runs ADD COLUMN bytes_grown INTEGER NOT NULL DEFAULT 0";
+// As packed() writes it; before, there was one line of text.
+constexpr char ADD_FAILURE[] = "ALTER TABLE runs ADD COLUMN failure TEXT NOT NULL DEFAULT ''";
 constexpr char SCHEMA[] = R"(
   CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY,
@@ -49,7 +51,8 @@ constexpr char SCHEMA[] = R"(
     bytes_literal INTEGER NOT NULL,
     wire_up INTEGER NOT NULL,
     wire_down INTEGER NOT NULL,
-    bytes_grown INTEGER NOT NULL
+    bytes_grown INTEGER NOT NULL,
+    failure TEXT NOT NULL DEFAULT ''
   );
   DROP INDEX IF EXISTS runs_by_spoke;
   CREATE INDEX IF NOT EXISTS runs_of_spoke ON runs (spoke);
@@ -93,14 +96,14 @@ constexpr char SCHEMA[] = R"(
     state TEXT NOT NULL,
     version TEXT NOT NULL
   ) WITHOUT ROWID;
-  PRAGMA user_version = 7;
+  PRAGMA user_version = 8;
 )";
 
 // What the runs have had since version 1, and what all have of this version.
 constexpr char OLDEST_COLUMNS[] =
     "SELECT id, spoke, started_ns, finished_ns, ok, error, files, new, grown, rewritten, moved,"
     " touched, deleted, kept, deferred, failed, bytes_literal, wire_up, wire_down FROM runs";
-constexpr const char* COLUMNS[] = {"SELECT bytes_grown FROM runs",
+constexpr const char* COLUMNS[] = {"SELECT bytes_grown, failure FROM runs",
                                    "SELECT spoke, path FROM kept",
                                    "SELECT spoke, address, port, config_state FROM reached",
                                    "SELECT spoke, version, sandbox, at_ns FROM contacts",
@@ -364,6 +367,7 @@ absl::Status Database::migrate() {
     auto version = schemaVersion();
     auto status = absl::OkStatus();
     if (version >= HAS_RUNS && version < HAS_BYTES_GROWN) status = execute(ADD_BYTES_GROWN);
+    if (status.ok() && version >= HAS_RUNS && version < HAS_FAILURES) status = execute(ADD_FAILURE);
     if (status.ok() && version < SCHEMA_VERSION) status = execute(SCHEMA);
     return status;
   });

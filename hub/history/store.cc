@@ -4,6 +4,7 @@
 #include <absl/strings/str_join.h>
 
 #include "common/text/escape.h"
+#include "hub/base/failure.h"
 #include "hub/history/database.h"
 
 namespace pibrain {
@@ -43,13 +44,20 @@ absl::Status forgetOldRuns(Database& database) {
   return status;
 }
 
+// A run of an older version has the line alone.
+std::optional<Failure> failureOf(const std::string& line, const std::string& pack) {
+  if (line.empty()) return std::nullopt;
+  auto failure = unpacked(pack);
+  return failure ? failure : Failure(line);
+}
+
 SpokeReport runOf(Statement& row) {
   SpokeReport run;
   run.name = row.text(0);
   run.started = row.integer(1);
   run.finished = row.integer(2);
   run.outcome = row.integer(3) != 0 ? Outcome::OK : Outcome::FAILED;
-  run.error = row.text(4);
+  run.failure = failureOf(row.text(4), row.text(19));
   auto& counts = run.counts;
   int column = 5;
   for (uint32_t* count :
@@ -121,14 +129,15 @@ absl::Status Store::recordRun(const SpokeReport& report) {
         *database_,
         "INSERT INTO runs (spoke, started_ns, finished_ns, ok, error, files, new, grown,"
         " rewritten, moved, touched, deleted, kept, deferred, failed, bytes_literal,"
-        " wire_up, wire_down, bytes_grown)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+        " wire_up, wire_down, bytes_grown, failure)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
     auto& counts = report.counts;
     auto status = insert.run(
-        report.name, report.started, report.finished, report.outcome == Outcome::OK, report.error,
+        report.name, report.started, report.finished, report.outcome == Outcome::OK, report.error(),
         counts.files, counts.created, counts.grown, counts.rewritten, counts.moved, counts.touched,
         counts.deleted, counts.kept, counts.deferred, counts.failed, int64_t(report.bytesLiteral),
-        int64_t(report.wire.up), int64_t(report.wire.down), int64_t(report.bytesGrown));
+        int64_t(report.wire.up), int64_t(report.wire.down), int64_t(report.bytesGrown),
+        report.failure ? packed(*report.failure) : "");
     if (!status.ok()) return status;
     auto id = database_->lastRowId();
     if (!report.agentVersion.empty()) {
@@ -209,11 +218,12 @@ absl::StatusOr<Store::LastRuns> Store::lastRuns(const std::string& spoke) {
         spoke);
     if (!status.ok()) return status;
     Statement last(*database_,
-                   "SELECT ok, error, started_ns, finished_ns, wire_up + wire_down, files FROM runs"
+                   "SELECT ok, error, started_ns, finished_ns, wire_up + wire_down, files, failure"
+                   " FROM runs"
                    " WHERE spoke = ? ORDER BY id DESC LIMIT 1");
     status = last.each(
         [&](auto& row) {
-          if (row.integer(0) == 0) result.lastError = row.text(1);
+          if (row.integer(0) == 0) result.lastFailure = failureOf(row.text(1), row.text(6));
           result.last = LastRun{row.integer(2), row.integer(3), uint64_t(row.integer(4)),
                                 uint32_t(row.integer(5))};
           return false;

@@ -45,7 +45,10 @@ class Store {
   struct LastRuns {
     std::optional<int64_t> lastGood;  // ns since the epoch: when it finished
     std::optional<int64_t> lastGoodStarted;
-    std::string lastError;        // of the latest run; empty if that was good
+    std::optional<Failure> lastFailure;  // of the latest run; null: that was good
+
+    // The same in one line, or empty.
+    std::string lastError() const { return lastFailure ? lastFailure->what() : ""; }
     std::optional<LastRun> last;  // the latest, good or not
     uint64_t failed = 0;          // how many failed, of those that are remembered
   };

@@ -15,9 +15,10 @@ std::string findAgent() {
     if (auto found = findProgram(beside)) return *found;
   }
   if (auto found = findProgram("pi-brain-agent")) return *found;
-  throw Failure(
-      "pi-brain-agent was not found, neither beside pi-brain nor on PATH. A source without a host "
-      "needs it on this machine: install it with 'cmake --install', or put it on PATH.");
+  throw Failure(FailureId::AGENT_MISSING,
+                "pi-brain-agent was not found on this machine, neither beside pi-brain nor on PATH",
+                "A source without a host needs it on this machine.",
+                {{"Install it with 'cmake --install' or from its package, or put it on PATH", ""}});
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 #include "common/fs/file-times.h"
 #include "common/fs/io-error.h"
 #include "common/text/escape.h"
+#include "hub/base/exceptions.h"
 #include "hub/base/failure.h"
 #include "hub/base/user-files.h"
 #include "hub/mirror/archive-age.h"
@@ -183,21 +184,17 @@ void Archive::explainingFullDisk(kj::FunctionParam<void()> work) const {
     work();
   } catch (const kj::Exception& e) {
     if (!isDiskFull(e)) throw;
-    auto what = messageOf(e);
-    auto dir = escapeForTerminal(directory_);
+    auto room = makeRoom(directory_);
+    room.text =
+        "Make room on the archive's disk, or set 'archive_dir' in the config to another; this "
+        "shows how much is left";
     throw NoRoomInArchive(
+        FailureId::ARCHIVE_FULL,
         "no room in the archive, and nothing is overwritten or deleted without it: " +
-            escapeForTerminal(what),
-        "Make room on the archive's disk: 'df -h " + dir + "' and 'df -i " + dir +
-            "' show how much is left; or set 'archive_dir' in the config to another");
+            withoutFullStop(escapeForTerminal(messageOf(e))),
+        "The mirror is intact; the next run continues from here.", std::vector<Fix>{room});
   }
 }
-
-NoRoomInArchive::NoRoomInArchive(const std::string& cause, const std::string& advice)
-    : Failure(cause + ". " + advice +
-              ". The mirror is intact, and the next run goes on from where this one stopped."),
-      why(cause),
-      remedy(advice) {}
 
 bool Archive::Preserved::holds(const struct stat& file) const {
   // A second name shares whatever happens to the file; a copy is of what it was.

@@ -21,12 +21,11 @@ struct stat;
 
 namespace pibrain {
 
-// The archive has no room for something. What it says as a Failure is for a run that ends with it.
+// The archive has no room for something. What it says is for a run that ends with it; of several
+// files, the summary is for each and the fix for all.
 class NoRoomInArchive : public Failure {
  public:
-  NoRoomInArchive(const std::string& why, const std::string& remedy);
-  const std::string why;     // for one file of several
-  const std::string remedy;  // for all of them: a sentence without its end
+  using Failure::Failure;
 };
 
 class Archive {

@@ -6,6 +6,7 @@
 
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
+#include "hub/base/exceptions.h"
 #include "hub/base/failure.h"
 
 namespace pibrain {
@@ -16,23 +17,33 @@ constexpr uint64_t FEW_FILES = 10;  // deleting no more than these needs no leav
 
 }  // namespace
 
-std::string whyNotDelete(const SpokeConfig& spoke, uint64_t count, uint64_t mirrorFiles,
-                         uint64_t spokeFiles, uint64_t maxDelete) {
-  if (count == 0) return "";
+std::optional<Failure> whyNotDelete(const SpokeConfig& spoke, uint64_t count, uint64_t mirrorFiles,
+                                    uint64_t spokeFiles, uint64_t maxDelete) {
+  if (count == 0) return std::nullopt;
+  auto name = escapeForTerminal(shellQuote(spoke.name));
   if (spokeFiles == 0) {
-    return absl::StrCat(
-        "nothing was deleted: the spoke has no files at all and the mirror has ", mirrorFiles,
-        ", which looks like an unmounted or wrong directory. If it is right, remove the mirror by "
-        "hand: ",
-        escapeForTerminal(spoke.path));
+    return Failure(
+        FailureId::DELETION_REFUSED,
+        absl::StrCat("nothing was deleted: the spoke has no files at all, and the mirror has ",
+                     mirrorFiles),
+        "That looks like a directory that is not mounted, or a wrong one.",
+        {{"If it is right, remove the spoke, which moves its mirror to the archive",
+          "pi-brain spoke remove " + name}});
   }
   uint64_t limit = maxDelete > 0 ? maxDelete : std::max<uint64_t>(FEW_FILES, mirrorFiles / 2);
-  if (count <= limit) return "";
-  return absl::StrCat("nothing was deleted: ", count, " of the mirror's ", mirrorFiles,
-                      " files are gone on the spoke, more than ", limit,
-                      ". If they should go, run 'pi-brain sync run --spoke ",
-                      shellQuote(spoke.name), " --delete --max-delete ", count,
-                      "'; they are moved to the archive");
+  if (count <= limit) return std::nullopt;
+  return Failure(
+      FailureId::DELETION_REFUSED,
+      absl::StrCat("nothing was deleted: ", count, " of the mirror's ", mirrorFiles,
+                   " files are gone on the spoke, more than ", limit),
+      "",
+      {{"If they should go to the archive",
+        absl::StrCat("pi-brain sync run --spoke ", name, " --delete --max-delete ", count)}});
+}
+
+Failure notDeletedUnread(const std::string& what) {
+  return Failure(FailureId::DELETION_REFUSED,
+                 absl::StrCat("nothing was deleted, because ", what, " could not be read"));
 }
 
 Deletion archiveGone(Mirror& mirror, const std::vector<std::string>& paths) {

@@ -3,19 +3,24 @@
 #include <stdint.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "hub/base/failure.h"
 #include "hub/config/config.h"
 #include "hub/mirror/mirror.h"
 
 namespace pibrain {
 
 // P5: why `count` of the mirror's `mirrorFiles` files may not be deleted because they are gone on
-// the spoke, which has `spokeFiles`; empty if they may. `maxDelete` is what the user allows (0:
+// the spoke, which has `spokeFiles`; null if they may. `maxDelete` is what the user allows (0:
 // half of a mirror, and always a few).
-std::string whyNotDelete(const SpokeConfig& spoke, uint64_t count, uint64_t mirrorFiles,
-                         uint64_t spokeFiles, uint64_t maxDelete);
+std::optional<Failure> whyNotDelete(const SpokeConfig& spoke, uint64_t count, uint64_t mirrorFiles,
+                                    uint64_t spokeFiles, uint64_t maxDelete);
+
+// Nothing may be deleted, because the spoke could not be read whole: `what` of it could not.
+Failure notDeletedUnread(const std::string& what);
 
 // What became of files that were to go.
 struct Deletion {

@@ -17,6 +17,7 @@
 #include "common/fs/file-times.h"
 #include "common/fs/io-error.h"
 #include "common/text/escape.h"
+#include "hub/base/exceptions.h"
 #include "hub/base/failure.h"
 #include "hub/mirror/mirror.h"
 
@@ -112,25 +113,25 @@ bool Mirror::shouldFlush() const {
 
 template <typename Step>
 void Mirror::attempt(Pending& pending, std::vector<Uncommitted>& uncommitted, Step&& step) {
-  auto failed = [&](kj::Exception why, std::string remedy) {
+  auto failed = [&](kj::Exception why, std::optional<Fix> fix) {
     pending.failed = true;
-    uncommitted.push_back({pending.path, kj::mv(why), std::move(remedy)});
+    uncommitted.push_back({pending.path, kj::mv(why), std::move(fix)});
   };
   // Another file may need less, or none.
-  auto failedForRoom = [&](const std::string& why, std::string remedy) {
+  auto failedForRoom = [&](const std::string& why, const Fix& fix) {
     failed(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__, kj::heapString(why)),
-           std::move(remedy));
+           fix);
   };
   try {
     step();
   } catch (const kj::Exception& e) {
     if (isDiskFull(e)) {
-      failedForRoom(messageOf(e), howToMakeRoom());
+      failedForRoom(messageOf(e), makeRoom());
     } else {
-      failed(kj::cp(e), "");
+      failed(kj::cp(e), std::nullopt);
     }
   } catch (const NoRoomInArchive& e) {
-    failedForRoom(e.why, e.remedy);
+    failedForRoom(e.summary(), e.fixes().at(0));
   }
 }
 
@@ -141,9 +142,7 @@ bool Mirror::hasRoomFor(uint64_t bytes, bool newFile) const {
   return inode && bytes <= uint64_t(fs.f_bavail) * fs.f_frsize;
 }
 
-std::string Mirror::howToMakeRoom() const {
-  return pibrain::howToMakeRoom(escapeForTerminal(path_));
-}
+Fix Mirror::makeRoom() const { return pibrain::makeRoom(path_); }
 
 void Mirror::flushPending(std::vector<Uncommitted>& uncommitted) {
   if (pending_.empty()) return;
@@ -207,9 +206,9 @@ std::vector<Mirror::Uncommitted> Mirror::proceed() {
 }
 
 void Mirror::fail(const Uncommitted& uncommitted) {
-  if (!uncommitted.remedy.empty()) {
-    throw Failure(absl::StrCat(messageOf(uncommitted.why), ". ", uncommitted.remedy,
-                               ". The mirror is intact."));
+  if (uncommitted.fix) {
+    throw Failure(FailureId::DISK_FULL, withoutFullStop(messageOf(uncommitted.why)),
+                  "The mirror is intact.", {*uncommitted.fix});
   }
   kj::throwFatalException(kj::cp(uncommitted.why));
   KJ_UNREACHABLE;
@@ -265,13 +264,14 @@ void Mirror::flush(const std::vector<Pending>* pending) {
     unflushed_ = false;
   } catch (const kj::Exception& e) {
     noteLostWrites(pending);
-    auto what = messageOf(e);
-    auto path = escapeForTerminal(path_);
-    throw Failure(absl::StrCat(
-        "the hub's disk did not take what was written: ", escapeForTerminal(what),
-        ". Some of it may be lost, although it looks as if it were there; the next run fetches it "
-        "again. 'dmesg' tells what is wrong with the disk, or with what it lies on; 'df -h ",
-        path, "' and 'df -i ", path, "' show how much room there is."));
+    throw Failure(
+        FailureId::WRITES_LOST,
+        absl::StrCat("the hub's disk did not take what was written: ",
+                     withoutFullStop(escapeForTerminal(messageOf(e)))),
+        "Some of it may be lost, although it looks as if it were there; the next run fetches it "
+        "again.",
+        {{"See what is wrong with the disk, or with what it lies on", "sudo dmesg | tail"},
+         makeRoom()});
   }
 }
 

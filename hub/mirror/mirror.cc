@@ -18,6 +18,7 @@
 #include "common/fs/file-times.h"
 #include "common/fs/io-error.h"
 #include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "common/tree/tree-walk.h"
 #include "hub/base/failure.h"
 #include "hub/base/user-files.h"
@@ -42,28 +43,34 @@ Mirror::Mirror(const std::string& path, Access access, Archive archive)
     : path_(path), archive_(kj::mv(archive)), maxDirectories_(openDirectories()) {
   if (access == Access::WRITE) {
     auto made = makeDirectories(path);
+    auto parent = escapeForTerminal(shellQuote(std::string(parentOf(path))));
     if (!made.ok()) {
-      throw Failure(absl::StrCat("the mirror ", inQuotes(path),
-                                 " cannot be made: ", std::string(made.message()),
-                                 ". Check 'path' in the config, and "
-                                 "who owns the directory above it with 'ls -ld'."));
+      throw Failure(FailureId::MIRROR_UNUSABLE,
+                    absl::StrCat("the mirror ", inQuotes(path), " cannot be created"),
+                    absl::StrCat(withoutFullStop(std::string(made.message())), "."),
+                    {{"Check 'path' in the config, and who owns the directory above it",
+                      "ls -ld " + parent}});
     }
   }
   int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  auto quoted = escapeForTerminal(shellQuote(path));
   if (fd < 0 && errno == ENOENT && access == Access::READ) return;
   if (fd < 0) {
-    throw Failure(absl::StrCat("the mirror ", inQuotes(path),
-                               " cannot be opened: ", strerror(errno),
-                               ". Check 'path' in the config, and its owner with 'ls -ld'."));
+    throw Failure(
+        FailureId::MIRROR_UNUSABLE,
+        absl::StrCat("the mirror ", inQuotes(path), " cannot be opened: ", strerror(errno)), "",
+        {{"Check 'path' in the config, and its owner", "ls -ld " + quoted}});
   }
   root_ = RootedDir(kj::AutoCloseFd(fd));
   if (access == Access::WRITE && flock(fd, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) throw Locked();
     throw Failure(
-        absl::StrCat("the mirror ", inQuotes(path), " cannot be locked: ", strerror(errno),
-                     ". Its filesystem may not know locks ('findmnt -T ", escapeForTerminal(path),
-                     "' shows which it is): move the mirror to "
-                     "another, and correct 'path' in the config."));
+        FailureId::MIRROR_UNUSABLE,
+        absl::StrCat("the mirror ", inQuotes(path), " cannot be locked: ", strerror(errno)),
+        "Its filesystem may not support locks.",
+        {{"Move the mirror to another filesystem, and correct 'path' in the config; this shows "
+          "which it is on",
+          "findmnt -T " + quoted}});
   }
   auto left = KJ_ASSERT_NONNULL(root_).open(STAGING, O_RDONLY | O_DIRECTORY);
   unclean_ = left.error == 0;

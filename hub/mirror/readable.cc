@@ -3,10 +3,29 @@
 #include <absl/strings/str_cat.h>
 
 #include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "hub/base/failure.h"
 #include "hub/base/reason.h"
 
 namespace pibrain {
+
+namespace {
+
+Failure unreadableMirror(const SpokeConfig& spoke, const Tree::Problem& problem) {
+  auto path = spoke.path + "/" + problem.path;
+  bool denied = problem.reason == proto::Reason::DENIED;
+  return Failure(
+      FailureId::MIRROR_UNREADABLE,
+      absl::StrCat("the mirror cannot be read whole: '", escapeForTerminal(path), "' cannot be ",
+                   denied ? "opened" : "read"),
+      denied ? "Nothing was changed."
+             : "The disk may be failing, or this program may not open enough files ('ulimit -n'). "
+               "Nothing was changed.",
+      {denied ? Fix{"Check its owner and mode", "ls -ld " + escapeForTerminal(shellQuote(path))}
+              : Fix{"Look for errors of the disk", "sudo dmesg | tail"}});
+}
+
+}  // namespace
 
 void requireReadable(const SpokeConfig& spoke, const Tree& mirror,
                      std::vector<std::string>& warnings, std::unordered_set<std::string>* unread) {
@@ -18,13 +37,7 @@ void requireReadable(const SpokeConfig& spoke, const Tree& mirror,
       continue;
     }
     if (problem.reason == proto::Reason::IO_ERROR || problem.path.empty()) {
-      throw Failure(absl::StrCat(
-          "the mirror cannot be read whole: '", path,
-          problem.reason == proto::Reason::DENIED
-              ? "' cannot be opened. Check its owner and mode with 'ls -ld'; "
-              : "' cannot be read. The disk may be failing ('dmesg' tells), or this program may "
-                "not open enough files ('ulimit -n'); ",
-          "nothing was changed."));
+      throw unreadableMirror(spoke, problem);
     }
     // mkfs makes it for root alone; sessions are never in it.
     if (problem.path == "lost+found" || problem.reason == proto::Reason::VANISHED) continue;

@@ -15,7 +15,7 @@
 #include "common/fs/io-error.h"
 #include "common/fs/rooted-dir.h"
 #include "common/text/escape.h"
-#include "hub/base/failure.h"
+#include "hub/base/failure-status.h"
 #include "hub/mirror/open-mirror.h"
 
 namespace pibrain {
@@ -32,8 +32,9 @@ void copy(int from, int to, int64_t mtime) {
 // above.
 void requireFree(const std::string& mirror, const std::string& path) {
   auto refuse = [](const std::string& what, const std::string& where) {
-    throw Failure(absl::StrCat("the mirror has ", what, ": ", escapeForTerminal(where),
-                               ". Put the archived file elsewhere with --to PATH"));
+    throw Failure(FailureId::RESTORE_TARGET_EXISTS,
+                  absl::StrCat("the mirror has ", what, ": ", escapeForTerminal(where)), "",
+                  {{"Put the archived file elsewhere with --to PATH", ""}});
   };
   struct stat st;
   auto exists = [&](const std::string& at) { return lstat((mirror + "/" + at).c_str(), &st) == 0; };
@@ -48,9 +49,10 @@ void requireFree(const std::string& mirror, const std::string& path) {
 std::string restoreToMirror(const Config& config, const ArchivedFile& file, int from) {
   auto* spoke = findSpoke(config, file.spoke);
   if (spoke == nullptr) {
-    throw Failure(absl::StrCat("there is no spoke '", escapeForTerminal(file.spoke), "' in ",
-                               escapeForTerminal(config.file),
-                               " any more; say where to put the file with --to PATH"));
+    throw Failure(FailureId::SPOKE_UNKNOWN,
+                  absl::StrCat("there is no spoke '", escapeForTerminal(file.spoke), "' in ",
+                               escapeForTerminal(config.file), " any more"),
+                  "", {{"Say where to put the file with --to PATH", ""}});
   }
   auto path = spoke->path + "/" + file.path;
   auto mirror = openMirror(config, *spoke, nullptr, Mirror::Access::WRITE, wallClockNanos());
@@ -72,9 +74,11 @@ std::string restoreTo(std::string path, const ArchivedFile& file, int from) {
   }
   int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) {
-    throw Failure(
-        absl::StrCat("cannot create ", escapeForTerminal(path), ": ", strerror(errno),
-                     errno == EEXIST ? ". It was left as it is; choose another name" : ""));
+    bool exists = errno == EEXIST;
+    throw Failure(exists ? FailureId::RESTORE_TARGET_EXISTS : FailureId::RESTORE_FAILED,
+                  absl::StrCat("cannot create ", escapeForTerminal(path), ": ", strerror(errno)),
+                  exists ? "It was left as it is." : "",
+                  exists ? std::vector<Fix>{{"Choose another name", ""}} : std::vector<Fix>());
   }
   KJ_ON_SCOPE_FAILURE(unlink(path.c_str()));
   copy(from, kj::AutoCloseFd(fd), file.mtime);
@@ -85,16 +89,17 @@ std::string restoreTo(std::string path, const ArchivedFile& file, int from) {
 
 ArchivedFile requireArchived(const Config& config, const std::string& id) {
   auto all = archiveContents(config.hub.archiveDir, {});
-  if (!all.ok()) throw Failure(std::string(all.status().message()));
+  if (!all.ok()) throw failureOf(all.status(), FailureId::ARCHIVE_UNREADABLE);
   auto file = findArchived(all->files, id);
-  if (absl::IsNotFound(file.status()) && !all->problem.empty()) throw Failure(all->problem);
-  if (!file.ok()) throw Failure(std::string(file.status().message()));
+  if (absl::IsNotFound(file.status()) && !all->problem.empty())
+    throw Failure(FailureId::ARCHIVE_UNREADABLE, withoutFullStop(all->problem));
+  if (!file.ok()) throw failureOf(file.status(), FailureId::ARCHIVED_FILE_UNKNOWN);
   return *file;
 }
 
 std::string restoreArchived(const Config& config, const ArchivedFile& file, const std::string& to) {
   auto from = openArchived(config.hub.archiveDir, file);
-  if (!from.ok()) throw Failure(std::string(from.status().message()));
+  if (!from.ok()) throw failureOf(from.status(), FailureId::ARCHIVE_UNREADABLE);
   return to.empty() ? restoreToMirror(config, file, *from) : restoreTo(to, file, *from);
 }
 

@@ -2,8 +2,11 @@
 
 #include <stdint.h>
 
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "hub/base/failure.h"
 
 namespace pibrain {
 
@@ -12,12 +15,15 @@ struct SpokeChange {
   std::string name;
   std::string target;   // the login that it went by
   std::string outcome;  // "added", "upgraded", "rotated", "removed", "unchanged", "failed"
-  std::string error;    // "failed": why, for a person
+  std::optional<Failure> failure;         // "failed"
   std::string architecture, agent, line;  // as in RemoteInstall; empty: not touched
   bool rootMissing = false;               // pi has not run there yet
   std::vector<std::string> said;
   int64_t started = 0, finished = 0;  // ns since the epoch
-  bool ok() const { return error.empty(); }
+
+  bool ok() const { return !failure; }
+  // Why it failed, in one line; empty if it did not.
+  std::string error() const { return failure ? failure->what() : ""; }
 };
 
 }  // namespace pibrain

@@ -4,9 +4,11 @@
 
 #include <stdint.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "hub/base/failure.h"
 #include "hub/base/wire-bytes.h"
 
 namespace pibrain {
@@ -44,7 +46,8 @@ struct Change {
 struct SpokeReport {
   std::string name;
   Outcome outcome = Outcome::OK;
-  std::string error;  // FAILED, LOCKED, SKIPPED: why, for a person
+  std::optional<Failure> failure;  // FAILED, LOCKED
+  std::string skipped;             // SKIPPED: why
   std::vector<std::string> warnings;
   // What the agent said of itself; empty: it did not get that far, or the spoke has none.
   std::string agentVersion, sandbox;
@@ -57,6 +60,9 @@ struct SpokeReport {
   uint64_t bytesGrown = 0;    // by which the grown files did
   uint64_t bytesLiteral = 0;  // content received, decompressed
   WireBytes wire;
+
+  // Why it did not come to a good end, in one line; empty if it did.
+  std::string error() const { return failure ? failure->what() : skipped; }
 };
 
 // How long it took.

@@ -14,6 +14,7 @@ void fillChecks(const std::vector<Check>& checks, capnp::List<report::Doctor::Ch
     out[i].setStep(checks[i].step.c_str());
     out[i].setState(toString(checks[i].state));
     out[i].setDetail(toUtf8(checks[i].detail).c_str());
+    fill(checks[i].failure, out[i].initFailure());
   }
 }
 

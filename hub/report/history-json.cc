@@ -18,7 +18,8 @@ std::string historyJson(const std::vector<SpokeReport>& runs) {
     out.setStarted(formatTime(run.started).c_str());
     out.setFinished(formatTime(run.finished).c_str());
     out.setOk(run.outcome == Outcome::OK);
-    out.setError(toUtf8(run.error).c_str());
+    out.setError(toUtf8(run.error()).c_str());
+    fill(run.failure, out.initFailure());
     fillCounts(run.counts, out.initCounts());
     out.setSeconds(secondsOf(run));
     out.setBytesGrown(double(run.bytesGrown));

@@ -9,16 +9,20 @@ namespace pibrain {
 
 namespace {
 
+void setText(capnp::Text::Reader text, capnp::json::Value::Builder out) {
+  if (text.size() == 0) {
+    out.setNull();
+  } else {
+    out.setString(text);
+  }
+}
+
 // For texts that may be null.
 class NullableText : public capnp::JsonCodec::Handler<capnp::Text> {
  public:
   void encode(const capnp::JsonCodec&, capnp::Text::Reader input,
               capnp::json::Value::Builder output) const override {
-    if (input.size() == 0) {
-      output.setNull();
-    } else {
-      output.setString(input);
-    }
+    setText(input, output);
   }
   capnp::Orphan<capnp::Text> decode(const capnp::JsonCodec&, capnp::json::Value::Reader,
                                     capnp::Orphanage orphanage) const override {
@@ -32,18 +36,41 @@ class NullableTexts : public capnp::JsonCodec::Handler<capnp::List<capnp::Text>>
   void encode(const capnp::JsonCodec&, capnp::List<capnp::Text>::Reader input,
               capnp::json::Value::Builder output) const override {
     auto array = output.initArray(input.size());
-    for (uint32_t i = 0; i < input.size(); ++i) {
-      if (input[i].size() == 0) {
-        array[i].setNull();
-      } else {
-        array[i].setString(input[i]);
-      }
-    }
+    for (uint32_t i = 0; i < input.size(); ++i) setText(input[i], array[i]);
   }
   capnp::Orphan<capnp::List<capnp::Text>> decode(const capnp::JsonCodec&,
                                                  capnp::json::Value::Reader,
                                                  capnp::Orphanage orphanage) const override {
     return orphanage.newOrphan<capnp::List<capnp::Text>>(0);
+  }
+};
+
+// For failures, of which there may be none.
+class NullableFailure : public capnp::JsonCodec::Handler<report::Failure> {
+ public:
+  void encode(const capnp::JsonCodec&, report::Failure::Reader input,
+              capnp::json::Value::Builder output) const override {
+    if (input.getId().size() == 0) return output.setNull();
+    auto fields = output.initObject(4);
+    setField(fields[0], "id", input.getId());
+    setField(fields[1], "what", input.getWhat());
+    setField(fields[2], "cause", input.getCause());
+    fields[3].setName("fixes");
+    auto fixes = fields[3].initValue().initArray(input.getFixes().size());
+    for (uint32_t i = 0; i < fixes.size(); ++i) {
+      auto fix = fixes[i].initObject(2);
+      setField(fix[0], "text", input.getFixes()[i].getText());
+      setField(fix[1], "command", input.getFixes()[i].getCommand());
+    }
+  }
+  void decode(const capnp::JsonCodec&, capnp::json::Value::Reader,
+              report::Failure::Builder) const override {}
+
+ private:
+  static void setField(capnp::json::Value::Field::Builder field, const char* name,
+                       capnp::Text::Reader text) {
+    field.setName(name);
+    setText(text, field.initValue());
   }
 };
 
@@ -68,7 +95,10 @@ std::string escapeControls(std::string_view json) {
 
 class Encoder {
  public:
-  Encoder() { codec_.setPrettyPrint(true); }
+  Encoder() {
+    codec_.setPrettyPrint(true);
+    codec_.addTypeHandler(failureHandler_);
+  }
 
   template <typename Struct>
   Encoder& nullable(const char* field) {
@@ -90,6 +120,7 @@ class Encoder {
  private:
   NullableText handler_;
   NullableTexts listHandler_;
+  NullableFailure failureHandler_;
   capnp::JsonCodec codec_;
 };
 
@@ -157,6 +188,18 @@ std::string toJson(report::Verify::Reader verify) {
       .nullable<report::Verify::Spoke>("error")
       .nullable<report::Verify::Difference>("pathBytes")
       .encode(verify);
+}
+
+void fill(const std::optional<Failure>& failure, report::Failure::Builder out) {
+  if (!failure) return out.setId("");
+  out.setId(std::string(failure->idName()).c_str());
+  out.setWhat(toUtf8(failure->summary()).c_str());
+  out.setCause(toUtf8(failure->cause()).c_str());
+  auto fixes = out.initFixes(uint32_t(failure->fixes().size()));
+  for (uint32_t i = 0; i < fixes.size(); ++i) {
+    fixes[i].setText(toUtf8(failure->fixes()[i].text).c_str());
+    fixes[i].setCommand(toUtf8(failure->fixes()[i].command).c_str());
+  }
 }
 
 void fillCounts(const Counts& counts, report::Run::Counts::Builder out) {

@@ -3,9 +3,11 @@
 
 #include <capnp/message.h>
 
+#include <optional>
 #include <string>
 
 #include "common/text/utf8.h"
+#include "hub/base/failure.h"
 #include "hub/pass/spoke-report.h"
 #include "proto/report.capnp.h"
 
@@ -22,6 +24,9 @@ std::string toJson(report::Verify::Reader verify);
 std::string toJson(report::History::Reader history);
 std::string toJson(report::SpokeList::Reader list);
 std::string toJson(report::SpokeChanges::Reader changes);
+
+// Every failure looks like this; none is null. It is to be called in either case.
+void fill(const std::optional<Failure>& failure, report::Failure::Builder out);
 
 void fillCounts(const Counts& counts, report::Run::Counts::Builder out);
 

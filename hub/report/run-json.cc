@@ -12,7 +12,8 @@ namespace {
 void fillSpoke(const SpokeReport& report, bool changes, report::Run::Spoke::Builder out) {
   out.setName(report.name.c_str());
   out.setOutcome(toString(report.outcome));
-  out.setError(toUtf8(report.error).c_str());
+  out.setError(toUtf8(report.error()).c_str());
+  fill(report.failure, out.initFailure());
   out.setTransport(toUtf8(report.transport).c_str());
   auto deferred = out.initDeferred(uint32_t(report.deferred.size()));
   for (uint32_t i = 0; i < deferred.size(); ++i) deferred.set(i, toUtf8(report.deferred[i]));

@@ -17,7 +17,8 @@ std::string spokeChangesJson(const std::vector<SpokeChange>& changes, bool ok) {
     spokes[i].setName(change.name.c_str());
     spokes[i].setTarget(toUtf8(change.target).c_str());
     spokes[i].setOutcome(change.outcome.c_str());
-    spokes[i].setError(toUtf8(change.error).c_str());
+    spokes[i].setError(toUtf8(change.error()).c_str());
+    fill(change.failure, spokes[i].initFailure());
     spokes[i].setArchitecture(toUtf8(change.architecture).c_str());
     spokes[i].setAgent(toUtf8(change.agent).c_str());
     spokes[i].setLine(toUtf8(change.line).c_str());

@@ -39,7 +39,8 @@ std::string statusJson(const Config& config, const Status& status) {
     spokes[i].setLastRun(spoke.runs.last ? formatTime(spoke.runs.last->finished).c_str() : "");
     if (auto lag = spoke.lag(now)) spokes[i].setLagSeconds(double(*lag) / 1e9);
     spokes[i].setSchedule(spoke.config->scheduleText.c_str());
-    spokes[i].setLastError(toUtf8(spoke.runs.lastError).c_str());
+    spokes[i].setLastError(toUtf8(spoke.runs.lastError()).c_str());
+    fill(spoke.runs.lastFailure, spokes[i].initLastFailure());
   }
   return toJson(out.asReader());
 }

@@ -13,7 +13,8 @@ void fillSpoke(const Verification& result, report::Verify::Spoke::Builder out) {
   auto& report = result.report;
   out.setName(report.name.c_str());
   out.setOutcome(toString(report.outcome));
-  out.setError(toUtf8(report.error).c_str());
+  out.setError(toUtf8(report.error()).c_str());
+  fill(report.failure, out.initFailure());
   auto warnings = out.initWarnings(uint32_t(report.warnings.size()));
   for (uint32_t i = 0; i < warnings.size(); ++i) {
     warnings.set(i, toUtf8(report.warnings[i]).c_str());

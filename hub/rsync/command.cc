@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "common/text/escape.h"
-#include "hub/base/failure.h"
+#include "hub/base/failure-status.h"
 #include "hub/base/user.h"
 #include "hub/mirror/mirror.h"
 #include "hub/rsync/explain.h"
@@ -107,7 +107,7 @@ std::vector<std::string> RsyncCommand::arguments(const std::vector<std::string>&
 std::optional<SshTarget> RsyncCommand::findTarget() const {
   if (isLocal(spoke_)) return std::nullopt;
   auto target = resolveSsh(sshRequestOf(spoke_));
-  if (!target.ok()) throw Failure(std::string(target.status().message()));
+  if (!target.ok()) throw failureOf(target.status(), FailureId::SSH_CONFIG_INVALID);
   return *std::move(target);
 }
 

@@ -5,6 +5,7 @@
 
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
+#include "hub/base/failure.h"
 #include "hub/ssh/auth-failure.h"
 #include "hub/ssh/connect-failures.h"
 #include "hub/ssh/identities.h"
@@ -21,13 +22,9 @@ namespace {
 class Explanation {
  public:
   Explanation(const SpokeConfig& spoke, const SshTarget* target, const RsyncRun& run)
-      : spoke_(spoke),
-        target_(target),
-        run_(run),
-        place_(placeOf(spoke)),
-        said_(absl::StrCat(" (rsync said: ", stderrTail(run.errors), ")")) {}
+      : spoke_(spoke), target_(target), run_(run), place_(placeOf(spoke)) {}
 
-  std::string text() const {
+  Failure failure() const {
     // A restricted key may answer in place of rsync.
     if (says("rrsync")) return refusedByRrsync();
     if (sshFailed(run_)) {
@@ -36,117 +33,138 @@ class Explanation {
       return explainFailedStart(*target_, run_.login, authFailure);
     }
     switch (run_.exitStatus) {
+      case 0:
+        return Failure(FailureId::RSYNC_FAILED, "rsync did not say what it did");
       case SSH_FAILED:
         return connectionEnded();
       case rsync_exit::NO_COMMAND:
       case rsync_exit::NOT_EXECUTABLE:
-        return absl::StrCat(
-            "rsync was not found on ", place_,
-            ". Install it there: 'sudo apt install rsync'; or put the agent there, and "
-            "set sync_method to agent",
-            said_, ".");
+        return rsyncMissing();
       case rsync_exit::SYNTAX:
       case rsync_exit::UNSUPPORTED:
-        return absl::StrCat(
-            "rsync does not take these arguments, or cannot read a file that they name. Check "
-            "rsync_options.extra_args",
-            said_, ".");
+        return because(FailureId::RSYNC_ARGUMENTS,
+                       "rsync does not take these arguments, or cannot read a file that they name",
+                       {{"Check rsync_options.extra_args in the config", ""}});
       case rsync_exit::INCOMPATIBLE:
       case rsync_exit::BROKE_OFF:
         return conversationEnded();
       case rsync_exit::FILE_IO:
-        return absl::StrCat("a disk failed rsync, here or on ", place_,
-                            ". Check the room with 'df -h ",
-                            escapeForTerminal(shellQuote(spoke_.path)), "'", said_, ".");
+        return because(FailureId::RSYNC_FAILED, "a disk failed rsync, on the hub or on " + place_,
+                       {makeRoom(spoke_.path)});
       case rsync_exit::PARTIAL:
         return partial();
       case rsync_exit::IDLE:
       case rsync_exit::NO_CONNECTION:
-        return absl::StrCat("nothing was heard from ", place_, " for ", spoke_.timeoutSeconds,
-                            " s (rsync_options.timeout_seconds), and it was given up", said_, ".");
+        return because(FailureId::CONNECTION_SILENT,
+                       absl::StrCat(place_, " was silent for ", spoke_.timeoutSeconds,
+                                    " s (rsync_options.timeout_seconds)"));
       default:
-        return absl::StrCat("rsync ended with exit status ", run_.exitStatus, said_,
-                            ". 'man rsync' lists them under EXIT VALUES.");
+        return because(FailureId::RSYNC_FAILED,
+                       absl::StrCat("rsync ended with exit status ", run_.exitStatus),
+                       {{"See what that means, under EXIT VALUES", "man rsync"}});
     }
   }
 
  private:
   bool says(const char* words) const { return absl::StrContains(run_.errors, words); }
 
-  std::string refusedByRrsync() const {
-    return absl::StrCat(
-        "rrsync on ", place_,
-        " refused this. It takes 'source' as a path beneath the directory that "
-        "~/.ssh/authorized_keys there gives to it: for all of that directory, write "
-        "'source: ",
-        escapeForTerminal(spoke_.source.host), ":.'", said_, ".");
+  // With what rsync said, as the cause, after `why`.
+  Failure because(FailureId id, std::string what, std::vector<Fix> fixes = {},
+                  const std::string& why = "") const {
+    auto said = stderrTail(run_.errors);
+    Failure failure(id, std::move(what), why, std::move(fixes));
+    if (!said.empty()) failure.addCause(absl::StrCat("rsync said: ", said, "."));
+    return failure;
+  }
+
+  Failure rsyncMissing() const {
+    return because(FailureId::RSYNC_MISSING, "rsync was not found on " + place_,
+                   {{"Install it there", "sudo apt install rsync"},
+                    {"Or put the agent there, which makes the spoke's sync_method agent",
+                     absl::StrCat("pi-brain spoke add ", escapeForTerminal(shellQuote(spoke_.name)),
+                                  " ", loginOf(spoke_))}});
+  }
+
+  Failure refusedByRrsync() const {
+    return because(
+        FailureId::RSYNC_REFUSED, absl::StrCat("rrsync on ", place_, " refused this"),
+        {{absl::StrCat("For all of that directory, write 'source: ",
+                       escapeForTerminal(spoke_.source.host), ":.' in the config"),
+          ""}},
+        "It takes 'source' as a path beneath the directory that ~/.ssh/authorized_keys there gives "
+        "to it.");
   }
 
   // Another program ran in place of rsync.
-  std::string noRsync() const {
-    return absl::StrCat("the login at ", place_,
-                        " worked, but what was run there in place of rsync ended before rsync "
-                        "spoke. Look at the command=\"…\" of this key in ~/.ssh/authorized_keys "
-                        "there, and at ForceCommand in its sshd_config. ",
-                        WHY_CUT_AFTER_LOGIN, said_, ".");
+  Failure noRsync() const {
+    return because(
+        FailureId::NOT_RSYNC,
+        absl::StrCat("the login at ", place_,
+                     " worked, but what was run there in place of rsync ended before rsync spoke"),
+        {{"Check the command=\"…\" of this key in ~/.ssh/authorized_keys there, and ForceCommand "
+          "in its sshd_config",
+          ""}},
+        absl::StrCat("Or sshd ended it: ", WHY_CUT_AFTER_LOGIN, "."));
   }
 
-  std::string connectionEnded() const {
-    if (target_ != nullptr && wasCut(run_.errors)) {
-      return absl::StrCat("the connection to ", place_, " was lost in the middle of the run", said_,
-                          ". Run it again when the spoke is back.");
-    }
-    return noRsync();
+  Failure connectionEnded() const {
+    if (target_ == nullptr || !wasCut(run_.errors)) return noRsync();
+    return because(FailureId::CONNECTION_LOST,
+                   absl::StrCat("the connection to ", place_, " was lost in the middle of the run"),
+                   {{"Run it again when the spoke is back", ""}});
   }
 
-  std::string conversationEnded() const {
+  Failure conversationEnded() const {
     if (says("is your shell clean")) {
-      return absl::StrCat(
-          "the login shell on ", place_,
-          " prints something before rsync can speak, or the key starts another program "
-          "(pi-brain-agent, say: then set sync_method to agent). '",
-          sshInvocation(sshRequestOf(spoke_)),
-          " true' has to print nothing: look into ~/.bashrc there", said_, ".");
+      return because(
+          FailureId::SHELL_NOISY,
+          absl::StrCat("the login shell on ", place_,
+                       " prints something before rsync can speak, or the key starts another "
+                       "program"),
+          {{"Make its start-up files (~/.bashrc) quiet: this must print nothing",
+            sshInvocation(sshRequestOf(spoke_)) + " true"},
+           {"If the key starts pi-brain-agent, set sync_method to agent in the config", ""}});
     }
-    if (says("not found")) {
-      return absl::StrCat("rsync was not found on ", place_,
-                          ". Install it there: 'sudo apt install rsync'", said_, ".");
-    }
+    if (says("not found")) return rsyncMissing();
     if (target_ != nullptr && says("(0 bytes received so far)")) return noRsync();
-    return absl::StrCat("the conversation with rsync on ", place_, " broke off", said_,
-                        ". Run it again; if that happens each time, look at what its machine says "
-                        "of memory and disks: 'dmesg'.");
+    return because(
+        FailureId::CONNECTION_LOST,
+        absl::StrCat("the conversation with rsync on ", place_, " broke off"),
+        {{"Run it again; if that happens each time, look for trouble with memory and disks there",
+          "sudo dmesg | tail"}});
   }
 
-  std::string partial() const {
+  Failure partial() const {
     if (says("change_dir") && says("No such file or directory")) {
-      return absl::StrCat("the directory ", escapeForTerminal(spoke_.source.path),
-                          " does not exist on ", place_,
-                          ". If pi has not run there yet, run it once; otherwise correct 'source' "
-                          "in the config. Nothing was deleted here",
-                          said_, ".");
+      return because(FailureId::ROOT_MISSING,
+                     absl::StrCat("the directory ", escapeForTerminal(spoke_.source.path),
+                                  " does not exist on ", place_),
+                     {{"If pi has not run there yet, run it once", ""},
+                      {"Otherwise correct 'source' in the config", ""}},
+                     "Nothing was deleted on the hub.");
     }
     if (says("could not make way for")) {
-      return absl::StrCat(
-          "the spoke has a file where the mirror has a directory, which rsync does "
-          "not replace. Move that directory out of ",
-          escapeForTerminal(spoke_.path), " by hand, or let the agent do it (sync_method: agent)",
-          said_, ".");
+      return because(
+          FailureId::FILES_FAILED,
+          "the spoke has a file where the mirror has a directory, which rsync does not replace",
+          {{absl::StrCat("Move that directory out of ", escapeForTerminal(spoke_.path)), ""},
+           {"Or let the agent do it (sync_method: agent)", ""}});
     }
-    return absl::StrCat("some files could not be read on ", place_,
-                        "; check their owner and mode there", said_, ".");
+    return because(FailureId::SPOKE_UNREADABLE,
+                   absl::StrCat("some files could not be read on ", place_),
+                   {{"Check their owner and mode there", ""}});
   }
 
   const SpokeConfig& spoke_;
   const SshTarget* const target_;
   const RsyncRun& run_;
-  const std::string place_, said_;
+  const std::string place_;
 };
 
 }  // namespace
 
-std::string explainRsync(const SpokeConfig& spoke, const SshTarget* target, const RsyncRun& run) {
-  return Explanation(spoke, target, run).text();
+Failure explainRsync(const SpokeConfig& spoke, const SshTarget* target, const RsyncRun& run) {
+  return Explanation(spoke, target, run).failure();
 }
 
 }  // namespace pibrain

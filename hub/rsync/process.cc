@@ -132,9 +132,10 @@ void collect(const Piped& child, Errors& sorted, RsyncRun& run, Progress& progre
 std::string findRsync() {
   auto rsync = findProgram("rsync");
   if (rsync) return *rsync;
-  throw Failure(
-      "rsync was not found on PATH, and this spoke's sync_method is rsync. Install it: 'sudo apt "
-      "install rsync'; or put the agent on the spoke, and set sync_method to agent.");
+  throw Failure(FailureId::RSYNC_MISSING, "rsync was not found on this machine",
+                "This spoke's sync_method is rsync.",
+                {{"Install it", "sudo apt install rsync"},
+                 {"Or put the agent on the spoke with 'pi-brain spoke add'", ""}});
 }
 
 }  // namespace
@@ -150,7 +151,9 @@ bool wasTurnedAway(const SshTarget* target, const RsyncRun& run) {
 
 bool rsyncKnows(const std::string& option) {
   static const auto help = runProgram({findRsync(), "--help"}, std::chrono::seconds(10));
-  if (help.cut) throw Failure(absl::StrCat("'rsync --help' could not be read: ", WHY_CUT));
+  if (help.cut)
+    throw Failure(FailureId::RSYNC_FAILED, "'rsync --help' could not be read",
+                  absl::StrCat(WHY_CUT, "."));
   return absl::StrContains(help.out, option + " ");
 }
 

@@ -16,6 +16,8 @@
 
 #include "common/fs/rooted-dir.h"
 #include "common/text/escape.h"
+#include "common/text/format.h"
+#include "hub/base/exceptions.h"
 #include "hub/base/failure.h"
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/deletion.h"
@@ -135,10 +137,10 @@ class RsyncSync {
     note(ran);
     if (!deleting_) return;
     lookForRespelled(before_);
-    std::string refusal;
+    std::optional<Failure> refusal;
     for (auto& path : goneTwice(ran, -1, before_.files, refusal)) noteDeleted(path);
     report_.counts.failed = uint32_t(folded_.size());
-    if (!refusal.empty()) throw Failure(refusal);
+    if (refusal) throw *refusal;
   }
 
   // What the mirror's filesystem takes for one name, before rsync does: it would write one file
@@ -212,7 +214,7 @@ class RsyncSync {
     rewritten_ = dropGrown(replaced(), spoke_.path);
     mirror.archiveReplaced();
     for (auto& one : runs) take(one);
-    std::string refusal;
+    std::optional<Failure> refusal;
     if (good && deleting_) refusal = deleteGone(mirror);
     Mirror::Left left{{}, !good || ran.exitStatus == rsync_exit::VANISHED};
     for (auto& [path, why] : unwritten_) left.paths.insert(path);
@@ -281,18 +283,18 @@ class RsyncSync {
     (void)store_->setFailedFiles(spoke_.name, {failed.begin(), failed.end()});
   }
 
-  // Moves what is gone on the spoke to the archive. Returns why it does not (P5); empty if it does.
-  std::string deleteGone(Mirror& mirror) {
+  // Moves what is gone on the spoke to the archive. Returns why it does not (P5); null if it does.
+  std::optional<Failure> deleteGone(Mirror& mirror) {
     auto now = mirror.walk();
     auto mirrored = now.files;
     lookForRespelled(now);
-    std::string refusal;
+    std::optional<Failure> refusal;
     auto first = rsync(lookingForGone(), mirror.lockFd());
     auto deletion = archiveGone(mirror, goneTwice(first, mirror.lockFd(), mirrored, refusal));
     undeleted_ = std::move(deletion.failed);
     for (auto& path : deletion.archived) noteDeleted(path);
     for (auto& one : deletion.uncommitted) {
-      if (!one.remedy.empty()) remedies_.insert(one.remedy);
+      if (one.fix) fixes_.insert(*one.fix);
     }
     Mirror::requireOfSingleFiles(deletion.uncommitted);
     return refusal;
@@ -312,7 +314,7 @@ class RsyncSync {
   // The mirror's directories have the times that the spoke's had when rsync ran; if one differs
   // now, what is gone may be in it. `refusal` becomes why nothing may go, if so.
   std::vector<std::string> goneTwice(const RsyncRun& first, int held, uint64_t mirrored,
-                                     std::string& refusal) {
+                                     std::optional<Failure>& refusal) {
     auto once = goneAt(first, mirrored, refusal);
     if (once.empty()) return {};
     auto look = rsync(lookingForGone(), held);
@@ -327,7 +329,7 @@ class RsyncSync {
       return {};
     }
     auto there = thereByName(once, held, refusal);
-    if (!refusal.empty()) return {};
+    if (refusal) return {};
     std::erase_if(once, [&](auto& path) { return there.contains(path); });
     return once;
   }
@@ -364,7 +366,7 @@ class RsyncSync {
 
   // Those of the files that are on the spoke. It looks for each, and reads no directory.
   std::unordered_set<std::string> thereByName(const std::vector<std::string>& paths, int held,
-                                              std::string& refusal) {
+                                              std::optional<Failure>& refusal) {
     NameList names(paths);
     auto look = rsync({"--dry-run", "--ignore-times", "--ignore-missing-args", "--from0",
                        "--files-from=" + names.path()},
@@ -372,25 +374,26 @@ class RsyncSync {
     std::unordered_set<std::string> there;
     if (look.exitStatus == rsync_exit::VANISHED) return {paths.begin(), paths.end()};
     if (!look.output.ended || (look.exitStatus != 0 && !saysNotADirectory(look))) {
-      refusal = "nothing was deleted, because the spoke could not be read whole";
+      refusal = notDeletedUnread("the spoke");
     }
     for (auto& item : look.output.items()) there.insert(item.path);
     return there;
   }
 
-  std::vector<std::string> goneAt(const RsyncRun& look, uint64_t mirrored, std::string& refusal) {
+  std::vector<std::string> goneAt(const RsyncRun& look, uint64_t mirrored,
+                                  std::optional<Failure>& refusal) {
     std::vector<std::string> gone;
     // There is nothing to put right: a later run finds at rest what went away while it was read.
     if (look.exitStatus == rsync_exit::VANISHED && look.output.ended) return gone;
     if (look.exitStatus != 0 || !look.output.ended) {
-      refusal = "nothing was deleted, because the spoke could not be read whole";
+      refusal = notDeletedUnread("the spoke");
       return gone;
     }
     for (auto& item : look.output.items()) {
       if (item.kind == Kind::DELETED) gone.push_back(item.path);
     }
     refusal = whyNotDelete(spoke_, gone.size(), mirrored, look.output.files, options_.maxDelete);
-    if (!refusal.empty()) gone.clear();
+    if (refusal) gone.clear();
     return gone;
   }
 
@@ -400,33 +403,33 @@ class RsyncSync {
 
   void requireGood(const RsyncRun& ran) const {
     if (goodEnd(ran)) return;
-    if (ran.exitStatus == 0)
-      throw Failure("rsync did not say what it did, so nothing can be said of it");
-    throw Failure(explainRsync(spoke_, command_.target(), ran));
+    throw explainRsync(spoke_, command_.target(), ran);
   }
 
   // Throws, all in one, what kept this run from being a good one although rsync ended well.
-  void requireAll(const std::string& refusal) {
-    std::vector<std::string> wrong;
-    auto add = [&](const std::map<std::string, std::string>& files, const char* what) {
+  void requireAll(const std::optional<Failure>& refusal) {
+    std::vector<Failure> wrong;
+    auto add = [&](const std::map<std::string, std::string>& files, const char* what,
+                   const std::set<Fix>& fixes) {
       if (files.empty()) return;
       std::vector<std::string> some;
       for (auto& [path, why] : files) {
         if (some.size() < MAX_DESCRIBED)
           some.push_back(escapeBriefly(path) + ": " + elideMiddle(why, MAX_OWN_TEXT));
       }
-      wrong.push_back(absl::StrCat(files.size(), files.size() == 1 ? " file " : " files ", what,
-                                   ": ", absl::StrJoin(some, "; "),
-                                   files.size() > some.size() ? "; …" : ""));
+      wrong.push_back(Failure(
+          fixes.empty() ? FailureId::FILES_FAILED : FailureId::DISK_FULL,
+          absl::StrCat(countOf(files.size(), "file"), " ", what),
+          absl::StrCat(absl::StrJoin(some, "; "), files.size() > some.size() ? "; …" : "", "."),
+          {fixes.begin(), fixes.end()}));
     };
     auto unwritten = folded_;
     unwritten.insert(unwritten_.begin(), unwritten_.end());
-    add(unwritten, "could not be written here");
-    add(undeleted_, "gone on the spoke could not be moved to the archive");
-    wrong.insert(wrong.end(), remedies_.begin(), remedies_.end());
+    add(unwritten, "could not be written on the hub", {});
+    add(undeleted_, "gone on the spoke could not be moved to the archive", fixes_);
     report_.counts.failed = uint32_t(unwritten.size() + undeleted_.size());
-    if (!refusal.empty()) wrong.push_back(refusal);
-    if (!wrong.empty()) throw Failure(absl::StrJoin(wrong, ". ") + ". All else was synced.");
+    if (refusal) wrong.push_back(*refusal);
+    if (!wrong.empty()) throw joined(std::move(wrong)).addCause("All else was synced.");
   }
 
   // Where rsync puts what it replaces. From there it goes to the archive, so that it is there or
@@ -538,7 +541,7 @@ class RsyncSync {
   bool respelled_ = false;         // some of its names are not ASCII, and not the spoke's
   std::set<std::string> onSpoke_;  // all of its files, if the mirror folds names
   std::unordered_set<std::string> foldedOnSpoke_;
-  std::set<std::string> remedies_;  // what a person does about those of them that want room
+  std::set<Fix> fixes_;  // what a person does about those of them that want room
 };
 
 }  // namespace

@@ -16,13 +16,17 @@ void Checklist::addEscaped(CheckState state, const std::string& detail) {
   addParagraph(state, escapeForTerminal(detail));
 }
 
+void Checklist::fail(Failure failure) {
+  diagnosis_.checks.push_back({step_, CheckState::FAILED, failure.what(), failure});
+}
+
 void Checklist::attempt(const SpokeConfig& spoke, const std::function<void()>& work) {
   try {
     work();
   } catch (const Failure& e) {
-    addParagraph(CheckState::FAILED, e.what());
+    fail(e);
   } catch (const kj::Exception& e) {
-    addParagraph(CheckState::FAILED, explainOutside(spoke, e));
+    fail(explainOutside(spoke, e));
   }
 }
 

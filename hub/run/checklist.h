@@ -21,7 +21,7 @@ class Checklist {
 
   void good(const std::string& detail) { addEscaped(CheckState::GOOD, detail); }
   void warn(const std::string& detail) { addEscaped(CheckState::WARNING, detail); }
-  void fail(const std::string& detail) { addEscaped(CheckState::FAILED, detail); }
+  void fail(Failure failure);
   void skip(const std::string& detail) { addEscaped(CheckState::SKIPPED, detail); }
   // A paragraph that is safe to print.
   void addParagraph(CheckState state, std::string text);

@@ -29,7 +29,7 @@ SpokeReport skipped(const SpokeConfig& spoke, std::string why) {
   SpokeReport report;
   report.name = spoke.name;
   report.outcome = Outcome::SKIPPED;
-  report.error = std::move(why);
+  report.skipped = std::move(why);
   return report;
 }
 

@@ -130,9 +130,11 @@ class AgentExamination {
       return;
     }
     throw Failure(
+        FailureId::SPOKE_UNREADABLE,
         absl::StrCat("parts of ", escapeForTerminal(root_), " cannot be read: '",
                      escapeBriefly(listing.problems.empty() ? "?" : listing.problems[0].first),
-                     "'. Check their owner and mode on ", placeOf(spoke_), "."));
+                     "'"),
+        "", {{"Check their owner and mode on " + placeOf(spoke_), ""}});
   }
 
   void checkSkipped(const Listing& listing) {

@@ -7,6 +7,7 @@
 
 #include "common/text/escape.h"
 #include "common/text/format.h"
+#include "hub/base/failure.h"
 #include "hub/base/subprocess.h"
 #include "hub/base/user-files.h"
 #include "hub/run/doctor.h"
@@ -22,24 +23,28 @@ Diagnosis examineHub(const Config& config, const std::vector<const SpokeConfig*>
     return std::any_of(spokes.begin(), spokes.end(),
                        [&](auto* spoke) { return spoke->enabled && predicate(*spoke); });
   };
-  auto check = [&](const char* program, bool needed, const char* cure) {
+  auto check = [&](const char* program, bool needed, const Failure& missing) {
     auto found = findProgram(program);
     if (found) {
       result.checks.push_back({program, CheckState::GOOD, escapeForTerminal(*found)});
     } else if (needed) {
-      result.checks.push_back({program, CheckState::FAILED, cure});
+      result.checks.push_back({program, CheckState::FAILED, missing.what(), missing});
     }
   };
   check("ssh", needs([](auto& spoke) { return spoke.ssh == SshMode::OPENSSH; }),
-        "no ssh client on PATH, and some spokes need it ('ssh: openssh'): 'sudo apt install "
-        "openssh-client'");
+        Failure(FailureId::OPENSSH_MISSING, "there is no ssh client on PATH",
+                "Some spokes need it ('ssh: openssh').",
+                {{"Install it", "sudo apt install openssh-client"}}));
   check("rsync", needs([](auto& spoke) { return spoke.method == SyncMethod::RSYNC; }),
-        "no rsync on PATH, and some spokes need it ('sync_method: rsync'): 'sudo apt install "
-        "rsync'");
+        Failure(FailureId::RSYNC_MISSING, "there is no rsync on PATH",
+                "Some spokes need it ('sync_method: rsync').",
+                {{"Install it", "sudo apt install rsync"}}));
   if (auto why = whyNotWritable(config.hub.archiveDir); !why.empty()) {
-    result.checks.push_back({"archive", CheckState::FAILED,
-                             absl::StrCat("nothing can be archived in ",
-                                          escapeForTerminal(config.hub.archiveDir), ": ", why)});
+    Failure failure(
+        FailureId::ARCHIVE_UNREADABLE,
+        absl::StrCat("nothing can be archived in ", escapeForTerminal(config.hub.archiveDir), ": ",
+                     withoutFullStop(why)));
+    result.checks.push_back({"archive", CheckState::FAILED, failure.what(), failure});
   }
   return result;
 }

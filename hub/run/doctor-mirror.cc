@@ -10,6 +10,7 @@
 #include "common/fs/file-times.h"
 #include "common/text/escape.h"
 #include "common/text/format.h"
+#include "hub/base/failure.h"
 #include "hub/base/user-files.h"
 #include "hub/run/doctor-parts.h"
 
@@ -28,10 +29,10 @@ void examineMirror(const SpokeConfig& spoke, Checklist& checks) {
   bool there = nearestTo(spoke.path).error == 0;
   auto why = whyNotWritable(spoke.path);
   if (!why.empty()) {
-    checks.addParagraph(
-        CheckState::FAILED,
-        absl::StrCat("the mirror ", escapeForTerminal(spoke.path), " cannot be kept: ", why,
-                     ". If the path is wrong, correct 'path' in the config"));
+    checks.fail(Failure(FailureId::MIRROR_UNUSABLE,
+                        absl::StrCat("the mirror ", escapeForTerminal(spoke.path),
+                                     " cannot be kept: ", withoutFullStop(why)),
+                        "", {{"If the path is wrong, correct 'path' in the config", ""}}));
   } else if (!there && spoke.method == SyncMethod::SYNCTHING) {
     checks.warn(spoke.path + " does not exist: Syncthing has not put anything there yet");
   } else {
@@ -53,8 +54,9 @@ void examineRoom(const Config& config, const SpokeConfig& spoke, Checklist& chec
     uint64_t room = uint64_t(fs.f_bavail) * fs.f_frsize;
     auto detail = absl::StrCat(formatBytes(room), " free at ", path);
     if (room < NO_ROOM || (fs.f_files > 0 && fs.f_favail == 0)) {
-      checks.fail(detail + (room < NO_ROOM ? "" : ", but no inodes") +
-                  ". Make room: 'df -h' and 'df -i' show what is used");
+      checks.fail(Failure(FailureId::DISK_FULL,
+                          escapeForTerminal(detail) + (room < NO_ROOM ? "" : ", but no inodes"), "",
+                          {makeRoom(path)}));
     } else if (room < LITTLE_ROOM) {
       checks.warn(detail + ". A large session more, and it is full");
     } else if (path == mirror) {
@@ -70,9 +72,9 @@ void examineLastRun(const SpokeConfig& spoke, Store* store, Checklist& checks) {
   if (!runs.ok()) return checks.warn(std::string(runs.status().message()));
   int64_t now = wallClockNanos();
   auto last = runs->lastGood ? "last good run " + formatAgo(*runs->lastGood, now) : "never synced";
-  if (!runs->lastError.empty()) {
+  if (runs->lastFailure) {
     checks.addParagraph(CheckState::WARNING,
-                        absl::StrCat(last, "; the latest failed: ", runs->lastError));
+                        absl::StrCat(last, "; the latest failed: ", runs->lastError()));
   } else if (!runs->lastGood) {
     checks.warn("never synced: 'pi-brain sync run' does it");
   } else if (now - *runs->lastGood > LONG_AGO_DAYS * 86400 * 1'000'000'000) {

@@ -6,7 +6,7 @@
 
 #include "common/fs/file-times.h"
 #include "common/text/format.h"
-#include "hub/base/failure.h"
+#include "hub/base/failure-status.h"
 #include "hub/connect/connect-ssh.h"
 #include "hub/rsync/sync.h"
 #include "hub/run/doctor-parts.h"
@@ -23,7 +23,7 @@ void examineProgram(const SpokeConfig& spoke, const std::shared_ptr<Passphrases>
   LoginSteps steps(checks);
   checks.at("ssh");
   auto target = resolveSsh(sshRequestOf(spoke));
-  if (!target.ok()) throw Failure(std::string(target.status().message()));
+  if (!target.ok()) throw failureOf(target.status(), FailureId::SSH_CONFIG_INVALID);
   auto io = kj::setupAsyncIo();
   auto connection =
       connectSsh(*target, "rsync --version", SshOptions(steps.options(passphrases)), io);

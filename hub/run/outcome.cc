@@ -12,34 +12,46 @@
 
 namespace pibrain {
 
+namespace {
+
+Failure unexpected(const std::exception& e) {
+  auto* system = dynamic_cast<const std::system_error*>(&e);
+  if (system != nullptr && system->code() == std::errc::resource_unavailable_try_again) {
+    return Failure(
+        FailureId::TOO_MANY_PROCESSES, absl::StrCat("a thread could not be started: ", e.what()),
+        "The mirror is intact.",
+        {{"Let this user run more processes and threads; this shows how many", "ulimit -u"},
+         {"Or sync fewer spokes at a time", "pi-brain sync run --jobs 2"}});
+  }
+  return Failure(FailureId::INTERNAL_ERROR, absl::StrCat("an unexpected error: ", e.what()),
+                 "The mirror is intact. It is a bug worth reporting.");
+}
+
+}  // namespace
+
+Failure mirrorInUse() {
+  return Failure(FailureId::MIRROR_IN_USE, "another run is syncing this spoke",
+                 "It was left to that run.");
+}
+
 void reportOutcome(const SpokeConfig& spoke, SpokeReport& report, kj::FunctionParam<void()> work) {
   report.name = spoke.name;
   report.started = wallClockNanos();
   auto begun = std::chrono::steady_clock::now();
-  auto failed = [&](Outcome outcome, std::string why) {
+  auto failed = [&](Failure failure, Outcome outcome = Outcome::FAILED) {
     report.outcome = outcome;
-    report.error = std::move(why);
+    report.failure = std::move(failure);
   };
   try {
     work();
   } catch (const Mirror::Locked&) {
-    failed(Outcome::LOCKED, "another run is syncing this spoke; it was left to it");
+    failed(mirrorInUse(), Outcome::LOCKED);
   } catch (const Failure& e) {
-    failed(Outcome::FAILED, e.what());
+    failed(e);
   } catch (const kj::Exception& e) {
-    failed(Outcome::FAILED, explainOutside(spoke, e));
+    failed(explainOutside(spoke, e));
   } catch (const std::exception& e) {
-    auto* system = dynamic_cast<const std::system_error*>(&e);
-    if (system != nullptr && system->code() == std::errc::resource_unavailable_try_again) {
-      failed(Outcome::FAILED,
-             absl::StrCat("a thread could not be started: ", e.what(),
-                          ". Let this user run more processes and threads ('ulimit -u' shows how "
-                          "many there may be), or sync fewer spokes at a time (--jobs). The mirror "
-                          "is intact."));
-      return;
-    }
-    failed(Outcome::FAILED, absl::StrCat("an unexpected error: ", e.what(),
-                                         ". It is a bug worth reporting; the mirror is intact."));
+    failed(unexpected(e));
   }
   // Not when the clock on the wall says so, which may have been set meanwhile.
   std::chrono::nanoseconds took = std::chrono::steady_clock::now() - begun;

@@ -1,3 +1,4 @@
+#include "hub/base/failure.h"
 #include "hub/setup/manage.h"
 
 #include <absl/strings/str_cat.h>
@@ -100,10 +101,12 @@ class SpokeAdder : public Setup {
   static void requireSameMachine(const SpokeConfig& known, const AddRequest& request) {
     auto asked = orThrow(parseLogin(request.target));
     if (known.source.host == asked.host && known.source.user == asked.user) return;
-    throw Failure(absl::StrCat(
-        "there is a spoke '", request.name, "' already, with the source ",
-        escapeForTerminal(known.sourceText), ". Choose another name; or 'pi-brain spoke remove ",
-        request.name, "' first; or correct its source in ", escapeForTerminal("config.yaml"), "."));
+    throw Failure(FailureId::SPOKE_EXISTS,
+                  absl::StrCat("there is a spoke '", request.name, "' already, with the source ",
+                               escapeForTerminal(known.sourceText)),
+                  "",
+                  {{"Choose another name, or correct its source in the config", ""},
+                   {"Or remove that spoke first", "pi-brain spoke remove " + request.name}});
   }
 
   // The config with what `request` asks for. Another run may have added one of this name since it

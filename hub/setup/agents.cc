@@ -10,6 +10,7 @@
 
 #include "common/fs/own-program.h"
 #include "common/text/escape.h"
+#include "hub/base/failure-status.h"
 #include "hub/base/subprocess.h"
 #include "hub/base/user-files.h"
 
@@ -57,9 +58,10 @@ absl::StatusOr<std::vector<AgentProgram>> findAgents(const std::string& director
   if (!directory.empty()) {
     search.directory(directory);
     if (search.found.empty()) {
-      return absl::NotFoundError(
-          absl::StrCat("there is no pi-brain-agent-ARCHITECTURE in ", escapeForTerminal(directory),
-                       ". 'deploy/build-agents.sh' of the source makes them"));
+      return toStatus(
+          Failure(FailureId::AGENT_MISSING,
+                  "there is no pi-brain-agent-ARCHITECTURE in " + escapeForTerminal(directory), "",
+                  {{"Make them, in the source", "deploy/build-agents.sh"}}));
     }
     return search.found;
   }
@@ -69,12 +71,12 @@ absl::StatusOr<std::vector<AgentProgram>> findAgents(const std::string& director
   search.directory(program.parent_path() / "lib/pi-brain");
   if (auto onPath = findProgram("pi-brain-agent")) search.file(thisArchitecture(), *onPath);
   if (search.found.empty()) {
-    return absl::NotFoundError(absl::StrCat(
-        "there is no agent to install: no pi-brain-agent beside this program, on PATH, "
-        "or in ",
-        (program.parent_path() / "lib/pi-brain").string(),
-        ". 'deploy/build-agents.sh' of the source makes them, and --agents DIR says "
-        "where they are"));
+    return toStatus(
+        Failure(FailureId::AGENT_MISSING, "there is no agent to install",
+                absl::StrCat("There is no pi-brain-agent beside this program, on PATH, or in ",
+                             (program.parent_path() / "lib/pi-brain").string(), "."),
+                {{"Make the agents, in the source; --agents DIR says where they are",
+                  "deploy/build-agents.sh"}}));
   }
   return search.found;
 }

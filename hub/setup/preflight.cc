@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "common/text/escape.h"
+#include "common/text/shell-quote.h"
+#include "hub/base/failure-status.h"
 #include "hub/base/failure.h"
 #include "hub/setup/spoke-keys.h"
 #include "hub/ssh/identities.h"
@@ -17,28 +19,32 @@ void requirePlain(const std::string& target, const std::string& root) {
   auto good = parseLogin(target).status();
   if (good.ok() && !root.empty()) good = parseSource(sourceOf(target, root)).status();
   if (good.ok()) good = checkAgentPath(root);
-  if (!good.ok()) throw Failure(std::string(good.message()));
+  if (!good.ok()) throw failureOf(good, FailureId::USAGE);
 }
 
 void requirePatterns(const std::string& from) {
   auto odd = from.find_first_not_of(
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:,/*?!_-");
   if (odd == std::string::npos) return;
-  throw Failure(absl::StrCat("'", escapeForTerminal(from),
-                             "': --from takes addresses and patterns as sshd(8) has them, with "
-                             "commas between: 192.0.2.0/24,2001:db8::1."));
+  throw Failure(FailureId::USAGE,
+                absl::StrCat("--from '", escapeForTerminal(from), "' is not a list of addresses"),
+                "It takes addresses and patterns as sshd(8) has them, with commas between: "
+                "192.0.2.0/24,2001:db8::1.");
 }
 
 void requireDedicated(const SshTarget& target, const SyncKey& key) {
   auto blob = publicKeyBlob(key.publicText);
   for (auto& identity : collectIdentities(target).keys) {
     if (identity.blob != blob) continue;
-    throw Failure(absl::StrCat(
-        "your own login at ", escapeForTerminal(target.alias), " offers the key ",
-        escapeForTerminal(key.path), " too (", identity.name(),
-        "), and would be locked down with it. Give another with --key, or none: then one is made "
-        "for this alone. If it is that one, take it out of your ssh-agent ('ssh-add -d'), or out "
-        "of this host's IdentityFile in ~/.ssh/config."));
+    throw Failure(
+        FailureId::KEY_NOT_DEDICATED,
+        absl::StrCat("your own login at ", escapeForTerminal(target.alias), " offers the key ",
+                     escapeForTerminal(key.path), " too (", identity.name(), ")"),
+        "It would be locked down with the key.",
+        {{"Give another key with --key, or none: then one is made for this alone", ""},
+         {"If it is that one, take it out of your ssh-agent, or out of this host's IdentityFile in "
+          "~/.ssh/config",
+          "ssh-add -d " + escapeForTerminal(shellQuote(key.path))}});
   }
 }
 
@@ -48,11 +54,12 @@ void requireOwnKey(const Config& config, const SpokeConfig& spoke) {
         other.source.host != spoke.source.host || other.source.user != spoke.source.user) {
       continue;
     }
-    throw Failure(absl::StrCat("the spoke '", other.name,
-                               "' is the same login with the same key, which "
-                               "can start the agent for one directory only. Give this one a key of "
-                               "its own: --key ",
-                               escapeForTerminal(SpokeKeys(config, spoke).next()), "."));
+    throw Failure(FailureId::KEY_NOT_DEDICATED,
+                  absl::StrCat("the spoke '", other.name, "' is the same login with the same key"),
+                  "A key can start the agent for one directory only.",
+                  {{absl::StrCat("Give this one a key of its own: --key ",
+                                 escapeForTerminal(shellQuote(SpokeKeys(config, spoke).next()))),
+                    ""}});
   }
 }
 
@@ -69,8 +76,9 @@ void requireNoOther(const Config& config, const SpokeConfig& spoke) {
         there->user != here->user) {
       continue;
     }
-    throw Failure(absl::StrCat("it is the spoke '", other.name, "' already: ",
-                               escapeForTerminal(other.sourceText), " is the same login."));
+    throw Failure(FailureId::SPOKE_EXISTS,
+                  absl::StrCat("it is the spoke '", other.name, "' already: ",
+                               escapeForTerminal(other.sourceText), " is the same login"));
   }
 }
 

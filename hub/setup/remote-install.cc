@@ -96,11 +96,12 @@ void RemoteInstall::requireSh() {
   send(absl::StrCat("\necho; echo ", token_, " reads $?x\n"));
   if (answer() == std::pair<std::string, std::string>("reads", "0x")) return;
   patience_ = std::chrono::seconds(0);
-  throw Failure(absl::StrCat(
-      "the login at ", escapeForTerminal(target_.alias),
-      " does not run the command that it is given, '/bin/sh', but another shell. Nothing was "
-      "changed there. Does a start-up file of its shell start that one? Try '",
-      sshInvocation(target_), " exec /bin/sh -c pwd'."));
+  throw Failure(FailureId::SHELL_UNUSABLE,
+                absl::StrCat("the login at ", escapeForTerminal(target_.alias),
+                             " does not run the command that it is given, '/bin/sh', but another "
+                             "shell"),
+                "A start-up file of its shell may start that one. Nothing was changed there.",
+                {{"See which shell it is", sshInvocation(target_) + " exec /bin/sh -c pwd"}});
 }
 
 void RemoteInstall::send(const std::string& bytes) {
@@ -143,25 +144,30 @@ void RemoteInstall::explainSilence() {
   auto place = escapeForTerminal(target_.alias);
   auto invocation = sshInvocation(target_);
   if (heard_) {
-    throw Failure(
-        absl::StrCat(place, " stopped answering. Does '", invocation, " true' come to an end?"));
+    throw Failure(FailureId::CONNECTION_SILENT, place + " stopped answering", "",
+                  {{"See whether a command ends there", invocation + " true"}});
   }
   auto errors = readBack(ssh_.errors);
   auto said = stderrTail(errorsAfterLogin(target_, errors).value_or(errors));
-  auto saying = said.empty() ? "" : absl::StrCat(" (it said: ", said, ")");
+  auto saying = said.empty() ? "" : absl::StrCat("It said: ", said, ".");
   auto waited = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() -
                                                                  loggedIn_.value_or(start_));
   if (!loggedIn_) {
-    throw Failure(absl::StrCat("ssh did not log in to ", place, " within ", waited.count(), " s",
-                               saying, ". Try '", invocation, " -v true'."));
+    throw Failure(FailureId::LOGIN_TIMEOUT,
+                  absl::StrCat("ssh did not log in to ", place, " within ", waited.count(), " s"),
+                  saying, {{"See how far ssh gets", invocation + " -v true"}});
   }
-  throw Failure(absl::StrCat(
-      "the login at ", place, " works, but its shell did not start the command '/bin/sh' within ",
-      waited.count(), " s", saying,
-      ". A start-up file of that shell (~/.bashrc, ~/.zshenv, ~/.config/fish/config.fish, "
-      "~/.tcshrc) may wait for input, or run a program that does not end. See whether '",
-      invocation, " true </dev/null' ends; while it does not, 'ps f -u ", shellQuote(target_.user),
-      "' on the spoke shows what runs."));
+  Failure silent(
+      FailureId::SHELL_UNUSABLE,
+      absl::StrCat("the login at ", place,
+                   " works, but its shell did not start the command '/bin/sh' within ",
+                   waited.count(), " s"),
+      saying,
+      {{"See whether this ends", invocation + " true </dev/null"},
+       {"While it does not, see what runs, on the spoke", "ps f -u " + shellQuote(target_.user)}});
+  throw silent.addCause(
+      "A start-up file of that shell (~/.bashrc, ~/.zshenv, ~/.config/fish/config.fish, ~/.tcshrc) "
+      "may wait for input, or run a program that does not end.");
 }
 
 // False at the end.
@@ -174,9 +180,8 @@ bool RemoteInstall::readMore() {
   if (total_ > MOST_HEARD) {
     patience_ = std::chrono::seconds(0);
     throw Failure(
-        absl::StrCat(escapeForTerminal(target_.alias),
-                     " sends without end. What do its shell's start-up files print? Try '",
-                     sshInvocation(target_), " true'."));
+        FailureId::SHELL_NOISY, escapeForTerminal(target_.alias) + " keeps sending output", "",
+        {{"Check what its shell's start-up files print", sshInvocation(target_) + " true"}});
   }
   received_.append(buffer, size_t(n));
   return true;
@@ -204,14 +209,18 @@ std::pair<std::string, std::string> RemoteInstall::answer() {
     if (word == "say") {
       messages_.push_back(escapeForTerminal(rest));
     } else if (word == "fail" && rest.starts_with("no-agent ")) {
-      throw Failure(absl::StrCat(
-          escapeForTerminal(target_.alias), " is of the architecture ",
-          escapeForTerminal(rest.substr(9)),
-          ", and there is no agent for it here. 'deploy/build-agents.sh' of the source makes those "
-          "for x86_64 and aarch64; --agents DIR says where they are."));
-    } else if (word == "fail") {
       throw Failure(
-          absl::StrCat("on ", escapeForTerminal(target_.alias), ": ", escapeForTerminal(rest)));
+          FailureId::NO_AGENT_FOR_ARCHITECTURE,
+          absl::StrCat(escapeForTerminal(target_.alias), " is of the architecture ",
+                       escapeForTerminal(rest.substr(9)), ", and there is no agent for it here"),
+          "",
+          {{"Make the agents for x86_64 and aarch64, in the source; --agents DIR says "
+            "where they are",
+            "deploy/build-agents.sh"}});
+    } else if (word == "fail") {
+      throw Failure(FailureId::INSTALL_FAILED,
+                    absl::StrCat("on ", escapeForTerminal(target_.alias), ": ",
+                                 withoutFullStop(escapeForTerminal(rest))));
     } else {
       return {word, rest};
     }
@@ -225,34 +234,37 @@ void RemoteInstall::failWithDiagnosis() {
   if (!heard_ && status == SSH_FAILED && !LoginWatch(target_).begun(errors)) {
     AuthFailure authFailure;
     authFailure.of = LoginOf::PERSON;
-    throw Failure(absl::StrCat(explainFailedStart(target_, errors, authFailure),
-                               " Adding a spoke, or changing one, goes by your own login there: '",
-                               sshInvocation(target_), " true' has to work."));
+    auto failure = explainFailedStart(target_, errors, authFailure);
+    throw failure.addFix(
+        {"Adding a spoke, or changing one, goes by your own login there: this must "
+         "work",
+         sshInvocation(target_) + " true"});
   }
   auto noise = noise_ + received_;
   if (noise.find(std::string(PREAMBLE.substr(2))) != std::string::npos) {
-    throw Failure(absl::StrCat(
-        "the login at ", place,
-        " starts the agent, and nothing else: it is that of the locked-down key. This takes a "
-        "login "
-        "of your own, which 'spoke add' is given, and the other commands by --via user@host."));
+    throw Failure(
+        FailureId::LOGIN_LOCKED_DOWN,
+        absl::StrCat("the login at ", place, " starts the agent, and nothing else"),
+        "It is that of the locked-down key.",
+        {{"Use a login of your own: as the target of 'spoke add', or with --via user@host", ""}});
   }
   auto own = errorsAfterLogin(target_, errors).value_or(errors);
   auto said = stderrTail(absl::StripAsciiWhitespace(own).empty() ? noise : own);
-  auto saying = said.empty() ? "" : absl::StrCat(" (it said: ", said, ")");
+  auto saying = said.empty() ? "" : absl::StrCat("It said: ", said, ".");
   if (heard_) {
-    throw Failure(absl::StrCat("the login at ", place, " broke off", saying, ". Try '",
-                               sshInvocation(target_), " true'."));
+    throw Failure(FailureId::CONNECTION_LOST, absl::StrCat("the login at ", place, " broke off"),
+                  saying, {{"See whether a command runs there", sshInvocation(target_) + " true"}});
   }
-  throw Failure(absl::StrCat(
-      "the login at ", place, " does not run /bin/sh, or ended before it did", saying,
-      ". Is its login shell one that runs commands, not nologin or a restricted one such as rbash? "
-      "On the spoke, 'getent passwd ",
-      escapeForTerminal(shellQuote(target_.user)),
-      "' shows it. Or does ForceCommand in its sshd_config, or command=\"…\" in authorized_keys, "
-      "put "
-      "another program in its place? Try '",
-      sshInvocation(target_), " true'."));
+  Failure ended(
+      FailureId::SHELL_UNUSABLE,
+      absl::StrCat("the login at ", place, " does not run /bin/sh, or ended before it did"), saying,
+      {{"See which login shell it is, on the spoke",
+        "getent passwd " + escapeForTerminal(shellQuote(target_.user))},
+       {"See what the login runs", sshInvocation(target_) + " true"}});
+  throw ended.addCause(
+      "Its login shell may be one that runs no commands (nologin, or a restricted one such as "
+      "rbash); or ForceCommand in its sshd_config, or command=\"…\" in authorized_keys, puts "
+      "another program in its place.");
 }
 
 Installed RemoteInstall::install(const InstallRequest& request,
@@ -279,7 +291,7 @@ Installed RemoteInstall::install(const InstallRequest& request,
         return one.architecture == wanted;
       });
       auto content = agent == agents.end() ? std::nullopt : readWholeFile(agent->path);
-      if (!content) throw Failure("the agent to send cannot be read.");
+      if (!content) throw Failure(FailureId::INSTALL_FAILED, "the agent to send cannot be read");
       send(absl::StrCat(content->size(), "\n"));
       send(*content);
     } else if (word == "installed") {

@@ -1,3 +1,4 @@
+#include "hub/base/failure.h"
 #include "hub/setup/manage.h"
 
 #include <absl/strings/str_cat.h>
@@ -7,6 +8,7 @@
 #include <optional>
 
 #include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "hub/mirror/archive.h"
 #include "hub/mirror/mirror.h"
 #include "hub/setup/config-edit.h"
@@ -68,14 +70,17 @@ class SpokeRemover : public Setup {
       sayAll(remote);
     } catch (const Failure& e) {
       if (!request.force) {
-        throw Failure(absl::StrCat(e.what(),
-                                   " Nothing was removed. --force removes the spoke here all the "
-                                   "same, and leaves its agent and its line there."));
+        auto failure = e;
+        failure.addCause("Nothing was removed.");
+        throw failure.addFix(
+            {"To remove the spoke on the hub all the same, and leave its agent and "
+             "its line there",
+             "pi-brain spoke remove --force " + escapeForTerminal(shellQuote(spoke.name))});
       }
       say(
           absl::StrCat("left on the spoke, which could not be reached: ~/.local/lib/pi-brain, and "
                        "the line in ~/.ssh/authorized_keys (",
-                       e.what(), ")"));
+                       e.summary(), ")"));
     }
   }
 

@@ -19,8 +19,9 @@ std::string retireMirror(const SpokeConfig& spoke, Mirror& locked) {
   std::error_code error;
   auto names = listDirectory(spoke.path, error);
   if (error) {
-    throw Failure(absl::StrCat("cannot read the mirror ", escapeForTerminal(spoke.path), ": ",
-                               error.message(), "."));
+    throw Failure(FailureId::MIRROR_UNREADABLE,
+                  absl::StrCat("cannot read the mirror ", escapeForTerminal(spoke.path), ": ",
+                               error.message()));
   }
   // What mkfs made is the filesystem's.
   std::erase(names, "lost+found");

@@ -1,3 +1,4 @@
+#include "hub/base/failure.h"
 #include "hub/base/user.h"
 #include "hub/setup/manage.h"
 
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "hub/base/user-files.h"
 #include "hub/setup/config-edit.h"
 #include "hub/setup/setup.h"
@@ -58,7 +60,8 @@ class KeyRotation : public Setup {
     std::erase_if(replaced, [&](auto& file) { return own.usedByOthers(file); });
     auto key = ensureSyncKey(path);
     if (!key.made) {
-      throw Failure(absl::StrCat(escapeForTerminal(path), " has just been made by another."));
+      throw Failure(FailureId::CONFIG_CHANGED,
+                    absl::StrCat("another run has just made ", escapeForTerminal(path)));
     }
     InstallRequest request;
     request.publicKey = key.publicText;
@@ -82,8 +85,9 @@ class KeyRotation : public Setup {
       locked = flock(file, LOCK_EX);
     } while (locked != 0 && errno == EINTR);
     if (locked != 0) {
-      throw Failure(absl::StrCat("cannot lock the key ", escapeForTerminal(key.path), ": ",
-                                 strerror(errno), "."));
+      throw Failure(
+          FailureId::KEY_UNUSABLE,
+          absl::StrCat("cannot lock the key ", escapeForTerminal(key.path), ": ", strerror(errno)));
     }
     return file;
   }
@@ -92,9 +96,10 @@ class KeyRotation : public Setup {
   static const SpokeConfig& unchanged(const Config& config, const SpokeConfig& before) {
     auto* now = findSpoke(config, before.name);
     if (now != nullptr && now->key == before.key) return *now;
-    throw Failure(
-        "the config changed meanwhile, perhaps by another rotation. If the key is still to be "
-        "replaced, do it again.");
+    throw Failure(FailureId::CONFIG_CHANGED,
+                  "the config changed meanwhile, perhaps by another rotation", "",
+                  {{"If the key is still to be replaced, do it again",
+                    "pi-brain spoke rotate-key " + escapeForTerminal(shellQuote(before.name))}});
   }
 
   // Those of a key and of the others whose public halves are there.
@@ -124,11 +129,13 @@ class KeyRotation : public Setup {
       sayAll(remote);
     } catch (const Failure& e) {
       if (!configured) SpokeKeys::remove(key.path);
-      throw Failure(configured
-                        ? absl::StrCat(e.what(),
-                                       " The new key is in use, but the old one may still be let "
-                                       "in: do it again to be sure.")
-                        : std::string(e.what()));
+      auto failure = e;
+      if (configured) {
+        failure.addCause("The new key is in use, but the old one may still be let in.");
+        failure.addFix({"To be sure, do it again",
+                        "pi-brain spoke rotate-key " + escapeForTerminal(shellQuote(spoke.name))});
+      }
+      throw failure;
     }
   }
 };

@@ -9,6 +9,8 @@
 #include "common/text/escape.h"
 #include "hub/agent/agent-session.h"
 #include "hub/agent/greeting.h"
+#include "hub/base/exceptions.h"
+#include "hub/base/failure-status.h"
 #include "hub/base/user-files.h"
 #include "hub/connect/connector.h"
 #include "hub/mirror/mirror.h"
@@ -18,25 +20,24 @@
 namespace pibrain {
 
 void orThrow(const absl::Status& status) {
-  if (status.ok()) return;
-  std::string text(status.message());
-  throw Failure(text.ends_with('.') ? text : text + ".");
+  if (!status.ok()) throw failureOf(status, FailureId::CONFIG_INVALID);
 }
 
 void requireAgent(const SpokeConfig& spoke, const char* what) {
   if (spoke.method == SyncMethod::AGENT) return;
-  auto login =
-      spoke.source.user.empty() ? spoke.source.host : spoke.source.user + "@" + spoke.source.host;
-  throw Failure(absl::StrCat("its sync_method is not agent, so there is no ", what,
-                             ". 'pi-brain spoke add ", spoke.name, " ", escapeForTerminal(login),
-                             "' moves it over to the agent."));
+  throw Failure(
+      FailureId::NOT_AN_AGENT_SPOKE,
+      absl::StrCat("its sync_method is ", toString(spoke.method), ", so there is no ", what), "",
+      {{"Move it over to the agent",
+        absl::StrCat("pi-brain spoke add ", spoke.name, " ", loginOf(spoke))}});
 }
 
 SyncKey currentKey(const SpokeConfig& spoke) {
   auto path = syncKeyPath(spoke);
   if (!path.empty()) return readSyncKey(path);
-  throw Failure(absl::StrCat("neither its 'key' in the config nor the ssh configuration of ",
-                             escapeForTerminal(spoke.source.host), " names a key that exists."));
+  throw Failure(FailureId::KEY_MISSING,
+                absl::StrCat("neither its 'key' in the config nor the ssh configuration of ",
+                             escapeForTerminal(spoke.source.host), " names a key that exists"));
 }
 
 Setup::Setup(std::string name, const ManageOptions& options, Store* store)
@@ -51,19 +52,20 @@ SpokeChange Setup::run(const std::function<void()>& work) {
     if (!options_.via.empty()) orThrow(parseLogin(options_.via));
     work();
   } catch (const Failure& e) {
-    fail(e.what());
+    fail(e);
   } catch (const kj::Exception& e) {
-    fail(absl::StrCat(escapeForTerminal(messageOf(e)), "."));
+    fail(Failure(FailureId::INTERNAL_ERROR, escapeForTerminal(messageOf(e))));
   } catch (const Mirror::Locked&) {
-    fail("a run is syncing this spoke. Try again when it is done.");
+    fail(Failure(FailureId::MIRROR_IN_USE, "a run is syncing this spoke", "",
+                 {{"Try again when it is done", ""}}));
   }
   change_.finished = wallClockNanos();
   return change_;
 }
 
-void Setup::fail(std::string why) {
+void Setup::fail(Failure failure) {
   change_.outcome = "failed";
-  change_.error = std::move(why);
+  change_.failure = std::move(failure);
 }
 
 void Setup::say(const std::string& text) {
@@ -82,7 +84,8 @@ SshTarget Setup::login(const SpokeConfig& spoke) {
     request.user = via.user;
   }
   if (request.host.empty()) {
-    throw Failure("its source is on this machine, so there is nothing to set up over ssh.");
+    throw Failure(FailureId::SPOKE_IS_LOCAL,
+                  "its source is on this machine, so there is nothing to set up over ssh");
   }
   auto target = orThrow(resolveSsh(request));
   change_.target = absl::StrCat(target.user, "@", target.alias);
@@ -102,7 +105,7 @@ void Setup::prove(const SpokeConfig& spoke, bool root) {
     requireServes(spoke, agent, root);
     auto lockdown = session.lockdown();
     auto verdict = lockdown.verdict(placeOf(spoke));
-    if (!lockdown.given.empty()) throw Failure(verdict + ".");
+    if (!lockdown.given.empty()) throw lockdown.failure(placeOf(spoke));
     say(absl::StrCat("agent: version ", escapeBriefly(agent.version),
                      ", sandbox: ", escapeBriefly(agent.sandbox)));
     say(verdict);
@@ -114,10 +117,11 @@ void Setup::prove(const SpokeConfig& spoke, bool root) {
 
 void Setup::requireServes(const SpokeConfig& spoke, const AgentInfo& agent, bool root) {
   if (!agent.forced) {
-    throw Failure(absl::StrCat(
-        "the key can run any command on ", placeOf(spoke),
-        ": another line of its authorized_keys, or another file (AuthorizedKeysFile in "
-        "sshd_config), gives it more. Remove that, and try again."));
+    throw Failure(FailureId::KEY_NOT_LOCKED_DOWN,
+                  "the key can run any command on " + placeOf(spoke),
+                  "Another line of its authorized_keys, or another file (AuthorizedKeysFile in "
+                  "sshd_config), gives it more.",
+                  {{"Remove that, and try again", ""}});
   }
   if (agent.rootState == proto::RootState::MISSING) {
     change_.rootMissing = true;
@@ -126,10 +130,10 @@ void Setup::requireServes(const SpokeConfig& spoke, const AgentInfo& agent, bool
   }
   auto odd = rootMismatch(spoke, agent);
   if (!odd.empty() && root) {
-    throw Failure(absl::StrCat(odd,
-                               ": another line for this key comes before the one that was "
-                               "added, perhaps in another file (AuthorizedKeysFile in "
-                               "sshd_config). Remove that, and try again."));
+    throw Failure(FailureId::KEY_NOT_LOCKED_DOWN, odd,
+                  "Another line for this key comes before the one that was added, perhaps in "
+                  "another file (AuthorizedKeysFile in sshd_config).",
+                  {{"Remove that, and try again", ""}});
   }
   if (!odd.empty()) say(odd);
 }
@@ -142,32 +146,32 @@ void Setup::install(RemoteInstall& remote, const InstallRequest& request, const 
   change_.line = installed.line;
   sayAll(remote);
   if (request.dryRun) return;
-  std::string why;
+  std::optional<Failure> why;
   try {
     prove(spoke, !request.agentOnly);
     beforeKeeping();
   } catch (const Failure& e) {
-    why = e.what();
+    why = e;
   }
   // Not in the catch: it waits for the spoke.
-  if (!why.empty()) failAndRollBack(remote, request, why);
+  if (why) failAndRollBack(remote, request, *why);
   remote.commit();
   sayAll(remote);
 }
 
-void Setup::failAndRollBack(RemoteInstall& remote, const InstallRequest& request,
-                            const std::string& why) {
-  auto elsewhere =
-      change_.line == "same" || request.agentOnly ? ""
-      : !request.from.empty()
-          ? " (Does this machine come from an address that --from lets in, as the spoke sees it?)"
-          : " (If sshd there looks for keys in other files than ~/.ssh/authorized_keys, "
-            "AuthorizedKeysFile in its sshd_config says so.)";
-  throw Failure(absl::StrCat(
-      why, elsewhere,
-      remote.rollBack() ? " What was done on the spoke was taken back."
-                        : " Whether what was done on the spoke was taken back is not known: the "
-                          "connection broke off. Doing it again puts it right."));
+void Setup::failAndRollBack(RemoteInstall& remote, const InstallRequest& request, Failure why) {
+  if (change_.line != "same" && !request.agentOnly) {
+    why.addCause(
+        !request.from.empty()
+            ? "Does this machine come from an address that --from lets in, as the spoke sees it?"
+            : "If sshd there looks for keys in other files than ~/.ssh/authorized_keys, "
+              "AuthorizedKeysFile in its sshd_config says so.");
+  }
+  why.addCause(remote.rollBack()
+                   ? "What was done on the spoke was taken back."
+                   : "The connection was lost during rollback, so the spoke may be half set up; "
+                     "running the command again repairs it.");
+  throw why;
 }
 
 std::string Setup::configText() const { return readWholeFile(options_.configFile).value_or(""); }

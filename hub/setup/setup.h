@@ -62,13 +62,13 @@ class Setup {
   SpokeChange change_;
 
  private:
-  void fail(std::string why);
+  void fail(Failure failure);
   // Whether the key starts the agent, as it will ever after. `root`: and for this spoke's
   // directory.
   void prove(const SpokeConfig& spoke, bool root);
   void requireServes(const SpokeConfig& spoke, const AgentInfo& agent, bool root);
   [[noreturn]] void failAndRollBack(RemoteInstall& remote, const InstallRequest& request,
-                                    const std::string& why);
+                                    Failure why);
 };
 
 }  // namespace pibrain

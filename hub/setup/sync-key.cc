@@ -12,7 +12,7 @@
 #include <filesystem>
 
 #include "common/text/escape.h"
-#include "hub/base/failure.h"
+#include "hub/base/failure-status.h"
 #include "hub/base/subprocess.h"
 #include "hub/base/user-files.h"
 #include "hub/ssh/key-file.h"
@@ -27,9 +27,8 @@ namespace {
 Output sshKeygen(std::vector<std::string> arguments) {
   auto program = findProgram("ssh-keygen");
   if (!program) {
-    throw Failure(
-        "there is no ssh-keygen on PATH, which makes and reads keys: 'sudo apt install "
-        "openssh-client'.");
+    throw Failure(FailureId::OPENSSH_MISSING, "there is no ssh-keygen on PATH",
+                  "It makes and reads keys.", {{"Install it", "sudo apt install openssh-client"}});
   }
   arguments.insert(arguments.begin(), *program);
   return runProgram(arguments, std::chrono::seconds(60));
@@ -44,7 +43,7 @@ std::string saidBy(const Output& output) {
 // one.
 bool makeKey(const std::string& path) {
   auto made = makeDirectories(std::filesystem::path(path).parent_path());
-  if (!made.ok()) throw Failure(std::string(made.message()));
+  if (!made.ok()) throw failureOf(made, FailureId::KEY_UNUSABLE);
   auto temporary = absl::StrCat(path, ".", getpid());
   auto output =
       sshKeygen({"-q", "-t", "ed25519", "-N", "", "-C", "pi-brain-sync", "-f", temporary});
@@ -55,8 +54,10 @@ bool makeKey(const std::string& path) {
   unlink(temporary.c_str());
   unlink(publicFile.c_str());
   if (linked || (output.exitStatus == 0 && error == EEXIST)) return linked;
-  throw Failure(absl::StrCat("cannot make the key ", escapeForTerminal(path), ": ",
-                             output.exitStatus == 0 ? strerror(error) : saidBy(output)));
+  throw Failure(
+      FailureId::KEY_UNUSABLE,
+      absl::StrCat("cannot make the key ", escapeForTerminal(path), ": ",
+                   output.exitStatus == 0 ? strerror(error) : withoutFullStop(saidBy(output))));
 }
 
 }  // namespace
@@ -72,17 +73,20 @@ SyncKey readSyncKey(const std::string& path) {
   auto name = escapeForTerminal(path);
   auto file = inspectKeyFile(path);
   if (auto why = whyNoPrivateKey(file); !why.empty()) {
-    throw Failure(absl::StrCat("the key ", name, " ", why, "."));
+    throw Failure(FailureId::KEY_UNUSABLE, absl::StrCat("the key ", name, " ", why));
   }
   if (file.encrypted) {
-    throw Failure(absl::StrCat("the key ", name,
-                               " has a passphrase, and syncing runs unattended. Give another one "
-                               "with --key, or none: then one is made for this alone."));
+    throw Failure(FailureId::KEY_HAS_PASSPHRASE,
+                  absl::StrCat("the key ", name, " has a passphrase"),
+                  "Syncing runs unattended, with nobody to type it.",
+                  {{"Give another one with --key, or none: then one is made for this alone", ""}});
   }
   auto output = sshKeygen({"-y", "-f", path});
   std::string text(absl::StripAsciiWhitespace(output.out));
   if (output.exitStatus != 0 || publicKeyBlob(text).empty()) {
-    throw Failure(absl::StrCat("the key ", name, " cannot be used: ", saidBy(output)));
+    throw Failure(
+        FailureId::KEY_UNUSABLE,
+        absl::StrCat("the key ", name, " cannot be used: ", withoutFullStop(saidBy(output))));
   }
   if (std::count(text.begin(), text.end(), ' ') == 1) text += " pi-brain-sync";
   return {path, text};

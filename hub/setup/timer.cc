@@ -18,7 +18,7 @@
 #include "common/text/environment.h"
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
-#include "hub/base/failure.h"
+#include "hub/base/failure-status.h"
 #include "hub/base/subprocess.h"
 #include "hub/base/user-files.h"
 #include "hub/base/user.h"
@@ -135,17 +135,20 @@ void installTimer(const TimerRequest& request, const Say& say) {
   for (auto& [name, text] : {std::pair(SERVICE, service), std::pair(TIMER, timer)}) {
     auto path = absl::StrCat(unitDirectory(), "/", name);
     auto status = writeUnit(path, text, say);
-    if (!status.ok()) throw Failure(std::string(status.message()));
+    if (!status.ok()) throw failureOf(status, FailureId::TIMER_FAILED);
     say("wrote " + escapeForTerminal(path));
   }
   auto problem = systemctl({"daemon-reload"});
   if (problem.empty()) problem = systemctl({"enable", "--now", TIMER});
   if (!problem.empty()) {
-    throw Failure(absl::StrCat(
-        "the units are in place, but systemd did not start the timer: ", escapeForTerminal(problem),
-        ". Log in as this user (not with su or sudo) and run 'systemctl --user daemon-reload && "
-        "systemctl --user enable --now ",
-        TIMER, "'; or use cron: 'crontab -e', and the line ", cronLine(request)));
+    throw Failure(
+        FailureId::TIMER_FAILED,
+        absl::StrCat("the units are in place, but systemd did not start the timer: ",
+                     withoutFullStop(escapeForTerminal(problem))),
+        "",
+        {{"Log in as this user (not with su or sudo), and start it",
+          absl::StrCat("systemctl --user daemon-reload && systemctl --user enable --now ", TIMER)},
+         {"Or use cron: put this line into 'crontab -e'", cronLine(request)}});
   }
   say(absl::StrCat(
       "the timer runs: 'systemctl --user list-timers' shows when, 'journalctl --user -u ", SERVICE,
@@ -164,15 +167,18 @@ void uninstallTimer(const Say& say) {
       say("removed " + escapeForTerminal(path));
       removed = true;
     } else if (errno != ENOENT) {
-      throw Failure(absl::StrCat("cannot remove ", escapeForTerminal(path), ": ", strerror(errno)));
+      throw Failure(FailureId::TIMER_FAILED,
+                    absl::StrCat("cannot remove ", escapeForTerminal(path), ": ", strerror(errno)));
     }
   }
   if (!removed) return say("there is no timer in " + escapeForTerminal(unitDirectory()));
   if (problem.empty()) problem = systemctl({"daemon-reload"});
   if (!problem.empty()) {
-    throw Failure(absl::StrCat(
-        "the units are gone, but systemd could not be told: ", escapeForTerminal(problem),
-        ". A timer that still runs ends with 'systemctl --user stop ", TIMER, "'"));
+    throw Failure(
+        FailureId::TIMER_FAILED,
+        absl::StrCat("the units are gone, but systemd could not be told: ",
+                     withoutFullStop(escapeForTerminal(problem))),
+        "", {{"If a timer still runs, stop it", absl::StrCat("systemctl --user stop ", TIMER)}});
   }
 }
 

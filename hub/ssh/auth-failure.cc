@@ -9,79 +9,97 @@
 
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
+#include "hub/base/failure.h"
 #include "hub/ssh/invocation.h"
 
 namespace pibrain {
 
 namespace {
 
-// What to do where a person would be asked and none can be.
+// What it means that the spoke would ask a person.
 std::string nobodyToAsk(LoginOf of) {
-  return of == LoginOf::PERSON ? "Nobody can be asked for that here: do it at a terminal, without "
-                                 "--batch"
-                               : "A run has nobody to ask";
+  return of == LoginOf::PERSON ? "Nobody can be asked for that here." : "A run has nobody to ask.";
+}
+
+std::vector<Fix> atATerminal(LoginOf of) {
+  if (of != LoginOf::PERSON) return {};
+  return {{"Do it at a terminal, without --batch", ""}};
 }
 
 // The key is right; what else the spoke wants cannot be had unattended.
-std::string secondFactor(const SshTarget& target, const AuthFailure& authFailure) {
-  auto text = absl::StrCat("The spoke accepted the key, and wants more: ", authFailure.wanted, ". ",
-                           nobodyToAsk(authFailure.of));
-  if (authFailure.of == LoginOf::PERSON) return text;
-  return absl::StrCat(text, ". For this login, its sshd_config needs an exception: 'Match User ",
+Failure secondFactor(const SshTarget& target, const AuthFailure& authFailure, std::string denied) {
+  auto fixes = atATerminal(authFailure.of);
+  if (fixes.empty()) {
+    fixes.push_back(
+        {absl::StrCat("For this login, add an exception to its sshd_config: 'Match User ",
                       escapeForTerminal(target.user),
-                      "', and beneath it 'AuthenticationMethods publickey'");
+                      "', and beneath it 'AuthenticationMethods publickey'"),
+         ""});
+  }
+  return Failure(FailureId::PERMISSION_DENIED, std::move(denied),
+                 absl::StrCat("The spoke accepted the key, and wants more: ", authFailure.wanted,
+                              ". ", nobodyToAsk(authFailure.of)),
+                 std::move(fixes));
 }
 
 // The server lets nobody in by a key, or not by a key alone and not at first.
-std::string takesNoKey(const SshTarget& target, const AuthFailure& authFailure) {
-  return absl::StrCat(
-      "The spoke takes no key for this login, or not at first: it wants ", authFailure.methods,
-      ". ", nobodyToAsk(authFailure.of),
-      ". For a login by key, its sshd_config has to say 'PubkeyAuthentication yes', "
-      "and 'AuthenticationMethods publickey' or nothing of AuthenticationMethods; "
-      "'sudo sshd -T -C user=",
-      escapeForTerminal(target.user), "' there shows both");
+Failure takesNoKey(const SshTarget& target, const AuthFailure& authFailure, std::string denied) {
+  auto fixes = atATerminal(authFailure.of);
+  fixes.push_back(
+      {"For a login by key, its sshd_config must say 'PubkeyAuthentication yes', and "
+       "'AuthenticationMethods publickey' or nothing of AuthenticationMethods; on the "
+       "spoke, this shows both",
+       "sudo sshd -T -C user=" + escapeForTerminal(target.user)});
+  return Failure(FailureId::PERMISSION_DENIED, std::move(denied),
+                 absl::StrCat("The spoke takes no key for this login, or not at first: it wants ",
+                              authFailure.methods, ". ", nobodyToAsk(authFailure.of)),
+                 std::move(fixes));
 }
 
-std::string tooManyKeys() {
-  return "The spoke listens to no more keys at one login (MaxAuthTries in its sshd_config), so the "
-         "right one may not have had its turn. Offer that one alone: name it as 'key' of the spoke "
-         "in the config, or as IdentityFile with 'IdentitiesOnly yes' in ~/.ssh/config";
+Fix offerOneKey() {
+  return {
+      "The spoke listens to no more keys at one login (MaxAuthTries in its sshd_config), so the "
+      "right one may not have had its turn. Offer that one alone: name it as 'key' of the spoke "
+      "in the config, or as IdentityFile with 'IdentitiesOnly yes' in ~/.ssh/config",
+      ""};
 }
 
-std::string typeNotTaken(const std::string& type) {
-  return absl::StrCat(
-      "sshd on the spoke takes no keys of the type ", type,
-      ": PubkeyAcceptedAlgorithms in its sshd_config leaves it out. Add it there, or "
-      "use a key of another type");
+Fix allowType(const std::string& type) {
+  return {absl::StrCat("sshd on the spoke takes no keys of the type ", type,
+                       ": add it to PubkeyAcceptedAlgorithms in its sshd_config, or use a key of "
+                       "another type"),
+          ""};
 }
 
-std::string agentDidNotSign(const std::string& key) {
-  return absl::StrCat("The spoke would let ", key,
-                      " in, but the ssh-agent refused to sign with it: it may want a person's "
-                      "confirmation ('ssh-add -c'), a passphrase or a token. For runs that nobody "
-                      "is at, use a key without these");
+Fix signUnattended(const std::string& key) {
+  return {absl::StrCat("The spoke would let ", key,
+                       " in, but the ssh-agent refused to sign with it: it may want a person's "
+                       "confirmation ('ssh-add -c'), a passphrase or a token. Use a key without "
+                       "these for unattended runs"),
+          ""};
 }
 
-std::string keyIsMissingThere(const SshTarget& target, const AuthFailure& authFailure) {
-  auto text = absl::StrCat(
-      authFailure.of == LoginOf::AGENT
-          ? "On the spoke, ~/.ssh/authorized_keys needs the line that 'pi-brain-agent "
-            "--authorized-keys-line KEY.pub' prints ('pi-brain spoke add' puts it there)"
-          : "On the spoke, ~/.ssh/authorized_keys needs the key: 'ssh-copy-id -i KEY.pub' "
-            "puts it there",
-      ", and neither ~ nor ~/.ssh may be writable by others");
+void addKeyThere(const SshTarget& target, const AuthFailure& authFailure, std::vector<Fix>& fixes) {
+  bool agent = authFailure.of == LoginOf::AGENT;
+  auto key = target.key.empty() ? "KEY" : escapeForTerminal(shellQuote(target.key));
+  fixes.push_back(
+      {absl::StrCat("Put the key into ~/.ssh/authorized_keys on the spoke, where neither ~ nor "
+                    "~/.ssh may be writable by others",
+                    agent ? " ('pi-brain spoke add' does it); there, this prints the line" : ""),
+       agent ? "pi-brain-agent --authorized-keys-line KEY.pub"
+             : absl::StrCat("ssh-copy-id -i ", key, ".pub ", escapeForTerminal(target.user),
+                            target.user.empty() ? "" : "@", escapeForTerminal(target.alias))});
   if (target.key.empty()) {
-    absl::StrAppend(&text, "; on the hub, IdentityFile in ~/.ssh/config names the key");
+    fixes.push_back(
+        {"If it is there, name the key as IdentityFile in ~/.ssh/config on the hub", ""});
   }
   // sshd says the same of an account that it does not let in as of a wrong key.
   if (authFailure.of == LoginOf::PERSON) {
-    absl::StrAppend(&text,
-                    ". If the key is right, look at the account on the spoke: 'getent passwd ",
-                    escapeForTerminal(shellQuote(target.user)),
-                    "' shows its login shell, and sshd lets nobody in whose shell does not exist");
+    fixes.push_back(
+        {"If the key is right, look at the account on the spoke: sshd lets nobody in "
+         "whose login shell does not exist",
+         "getent passwd " + escapeForTerminal(shellQuote(target.user))});
   }
-  return text;
 }
 
 std::string noKeyToOffer(const SshTarget& target) {
@@ -89,48 +107,50 @@ std::string noKeyToOffer(const SshTarget& target) {
   for (auto& file : target.identityFiles) files.push_back(escapeForTerminal(file));
   return absl::StrCat("There is no key to offer: none of the identity files exists",
                       files.empty() ? "" : absl::StrCat(" (", absl::StrJoin(files, ", "), ")"),
-                      ", and no ssh-agent has one (one that is locked shows none: 'ssh-add -l')");
+                      ", and no ssh-agent has one (one that is locked shows none: 'ssh-add -l').");
 }
 
-// What a person does about it, as a sentence without its full stop.
-std::string cureOf(const SshTarget& target, const AuthFailure& authFailure) {
-  if (!authFailure.notSigned.empty()) return agentDidNotSign(authFailure.notSigned);
+// What a person does about keys that were not accepted.
+std::vector<Fix> fixesFor(const SshTarget& target, const AuthFailure& authFailure) {
+  if (!authFailure.notSigned.empty()) return {signUnattended(authFailure.notSigned)};
   // A key of its own was the only one.
-  if (authFailure.tooMany && target.key.empty()) return tooManyKeys();
-  if (!authFailure.notTaken.empty()) return typeNotTaken(authFailure.notTaken);
-  std::vector<std::string> cures;
+  if (authFailure.tooMany && target.key.empty()) return {offerOneKey()};
+  if (!authFailure.notTaken.empty()) return {allowType(authFailure.notTaken)};
+  std::vector<Fix> fixes;
   if (!authFailure.encrypted.empty()) {
-    cures.push_back(
-        absl::StrCat("A run without a person at it needs a key without a passphrase, or one that "
-                     "'ssh-add ",
-                     escapeForTerminal(shellQuote(authFailure.encrypted[0])), "' put in an agent"));
+    fixes.push_back(
+        {"A run without a person at it needs a key without a passphrase, or one that an "
+         "ssh-agent holds",
+         "ssh-add " + escapeForTerminal(shellQuote(authFailure.encrypted[0]))});
   }
   if (authFailure.offered) {
-    cures.push_back(keyIsMissingThere(target, authFailure));
-  } else if (cures.empty()) {
-    cures.push_back(target.key.empty()
-                        ? "IdentityFile in ~/.ssh/config on the hub names the key to offer"
-                        : "So no key was offered to the spoke");
+    addKeyThere(target, authFailure, fixes);
+  } else if (fixes.empty()) {
+    fixes.push_back(
+        target.key.empty()
+            ? Fix{"Name the key to offer as IdentityFile in ~/.ssh/config on the hub", ""}
+            : Fix{"No key was offered to the spoke: correct 'key' in the config, or the "
+                  "file that it names",
+                  ""});
   }
-  return absl::StrJoin(cures, ". ");
+  return fixes;
 }
 
 }  // namespace
 
-std::string permissionDenied(const SshTarget& target, const AuthFailure& authFailure) {
-  auto message =
-      absl::StrCat("permission denied for ", escapeForTerminal(target.user),
-                   target.user.empty() ? "" : "@", escapeForTerminal(target.alias), ". ");
-  if (!authFailure.wanted.empty()) {
-    return absl::StrCat(message, secondFactor(target, authFailure), ".");
-  }
+Failure permissionDenied(const SshTarget& target, const AuthFailure& authFailure) {
+  auto denied = absl::StrCat("permission denied for ", escapeForTerminal(target.user),
+                             target.user.empty() ? "" : "@", escapeForTerminal(target.alias));
+  if (!authFailure.wanted.empty()) return secondFactor(target, authFailure, denied);
   std::vector<std::string> methods = absl::StrSplit(authFailure.methods, ',', absl::SkipEmpty());
   if (!methods.empty() && std::find(methods.begin(), methods.end(), "publickey") == methods.end()) {
-    return absl::StrCat(message, takesNoKey(target, authFailure), ".");
+    return takesNoKey(target, authFailure, denied);
   }
-  auto tried = authFailure.tried.empty() ? noKeyToOffer(target)
-                                         : "Tried: " + absl::StrJoin(authFailure.tried, "; ");
-  return absl::StrCat(message, tried, ". ", cureOf(target, authFailure), ".");
+  bool none = authFailure.tried.empty();
+  return Failure(none ? FailureId::KEY_MISSING : FailureId::PERMISSION_DENIED, denied,
+                 none ? noKeyToOffer(target)
+                      : absl::StrCat("Tried: ", absl::StrJoin(authFailure.tried, "; "), "."),
+                 fixesFor(target, authFailure));
 }
 
 bool saysTooMany(std::string_view said) {

@@ -1,10 +1,11 @@
 #pragma once
-// The paragraph (P8) for a login that nobody was let in with.
+// The failure (P8) of a login that nobody was let in with.
 
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "hub/base/failure.h"
 #include "hub/ssh/target.h"
 
 namespace pibrain {
@@ -24,7 +25,7 @@ struct AuthFailure {
   std::string notTaken;  // the type of the keys, if the spoke takes none of it: "ED25519"
   LoginOf of = LoginOf::AGENT;
 };
-std::string permissionDenied(const SshTarget& target, const AuthFailure& authFailure);
+Failure permissionDenied(const SshTarget& target, const AuthFailure& authFailure);
 
 // Whether these words of the server's mean that it listens to no more keys.
 bool saysTooMany(std::string_view said);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "common/text/escape.h"
+#include "hub/base/failure.h"
 #include "hub/ssh/invocation.h"
 
 namespace pibrain {
@@ -15,118 +16,158 @@ std::string firstLine(std::string_view text) {
   return escapeForTerminal(elideMiddle(withoutFullStop(text.substr(0, text.find('\n'))), 60));
 }
 
-std::string turnedAway(const SshTarget& target, std::string_view said) {
-  return absl::StrCat(
-      addressOf(target), " closed the connection before its SSH greeting",
-      said.empty() ? "" : absl::StrCat(" (it said: ", firstLine(said), ")"),
-      ", several times. Servers turn connections away for a while when there are too many "
-      "(MaxStartups in its sshd_config), or after refused keys (PerSourcePenalties, fail2ban). It "
-      "passes by itself; --jobs makes fewer at a time. If it does not pass, another program may "
-      "hold that port: 'nc ",
-      escapeForTerminal(target.host), " ", target.port, "' shows its greeting.");
+std::string inParentheses(std::string_view said) {
+  return said.empty() ? "" : absl::StrCat(" (it said: ", firstLine(said), ")");
 }
 
-std::string notSsh(const SshTarget& target, std::string_view said) {
+Fix tryByHand(const SshTarget& target) {
+  return {"See how far ssh gets", sshInvocation(target) + " -v true"};
+}
+
+std::string seconds(const SshTarget& target) {
+  return absl::StrCat(target.connectTimeout, " s (ConnectTimeout)");
+}
+
+Failure turnedAway(const SshTarget& target, std::string_view said) {
+  return Failure(
+      FailureId::SERVER_BUSY,
+      absl::StrCat(addressOf(target), " closed the connection before its SSH greeting",
+                   inParentheses(said), ", several times"),
+      "Servers turn connections away for a while when there are too many (MaxStartups in its "
+      "sshd_config), or after refused keys (PerSourcePenalties, fail2ban). It passes by itself.",
+      {{"Sync fewer spokes at a time", "pi-brain sync run --jobs 1"},
+       {"If it does not pass, see whether another program holds that port",
+        absl::StrCat("nc ", escapeForTerminal(target.host), " ", target.port)}});
+}
+
+Failure notSsh(const SshTarget& target, std::string_view said) {
   auto line = firstLine(said);
   auto began = line.empty()      ? std::string("an empty line")
                : line == NO_TEXT ? line
                                  : absl::StrCat("'", line, "'");
-  return absl::StrCat("what listens at ", addressOf(target), " is no SSH server: it began with ",
-                      began, ". Check HostName and Port in ~/.ssh/config.");
+  return Failure(FailureId::NOT_AN_SSH_SERVER,
+                 absl::StrCat("what listens at ", addressOf(target), " is not an SSH server"),
+                 absl::StrCat("It began with ", began, "."),
+                 {{"Check HostName and Port in ~/.ssh/config", ""}});
+}
+
+Failure noGreetingInTime(const SshTarget& target) {
+  bool jump = !target.proxyJump.empty();
+  if (jump || !target.proxyCommand.empty()) {
+    return Failure(
+        FailureId::LOGIN_TIMEOUT,
+        absl::StrCat("no SSH greeting of ", addressOf(target), " came through its ",
+                     jump ? "ProxyJump " + escapeForTerminal(target.proxyJump) : "ProxyCommand",
+                     " within ", seconds(target)),
+        "", {tryByHand(target)});
+  }
+  return Failure(
+      FailureId::LOGIN_TIMEOUT,
+      absl::StrCat(addressOf(target), " accepted the connection, but sent no SSH greeting within ",
+                   seconds(target)),
+      "The machine may be asleep or very busy, or another program may hold that port.",
+      {tryByHand(target)});
 }
 
 }  // namespace
 
-std::string unresolvedName(const SshTarget& target, const std::string& why) {
+Failure unresolvedName(const SshTarget& target, const std::string& why) {
   auto host = escapeForTerminal(target.host);
   if (target.addressFamily != AF_UNSPEC) {
     bool six = target.addressFamily == AF_INET6;
-    return absl::StrCat(host, " has no ", six ? "IPv6" : "IPv4",
-                        " address, or none is known: ", why, ". 'AddressFamily ",
-                        six ? "inet6" : "inet",
-                        "' in the ssh configuration allows no other: remove it there, or write a "
-                        "HostName that has one.");
+    return Failure(FailureId::NAME_NOT_RESOLVED,
+                   absl::StrCat(host, " has no ", six ? "IPv6" : "IPv4",
+                                " address, or none is known: ", withoutFullStop(why)),
+                   absl::StrCat("'AddressFamily ", six ? "inet6" : "inet",
+                                "' in the ssh configuration allows no other."),
+                   {{"Remove it there, or write a HostName that has one", ""}});
   }
-  return absl::StrCat("the host name ", host, " cannot be resolved: ", why,
-                      ". Check the spelling in 'source', or add the host to ~/.ssh/config with a "
-                      "HostName that works; 'getent hosts ",
-                      host, "' shows what the system knows.");
+  return Failure(
+      FailureId::NAME_NOT_RESOLVED,
+      absl::StrCat("the host name ", host, " cannot be resolved: ", withoutFullStop(why)), "",
+      {{"See what the system knows", "getent hosts " + host},
+       {"Check the spelling of the host, or add it to ~/.ssh/config with a HostName that works",
+        ""}});
 }
 
-std::string connectionRefused(const SshTarget& target) {
-  return absl::StrCat("connection refused by ", addressOf(target),
-                      ". The machine is up, but no SSH server listens there. Start it there "
-                      "with 'sudo systemctl start ssh' (or sshd), and check the port with '",
-                      sshInvocation(target), " -G | grep ^port'.");
+Failure connectionRefused(const SshTarget& target) {
+  return Failure(
+      FailureId::CONNECTION_REFUSED, absl::StrCat("connection refused by ", addressOf(target)),
+      "The machine is up, but no SSH server listens there.",
+      {{"On the spoke, start it (the service may be called sshd)", "sudo systemctl start ssh"},
+       {"Check the port", sshInvocation(target) + " -G | grep ^port"}});
 }
 
-std::string noAnswer(const SshTarget& target) {
-  return absl::StrCat("no answer from ", addressOf(target), " within ", target.connectTimeout,
-                      " s. The machine is off, asleep or behind a firewall. Try 'ping ",
-                      escapeForTerminal(target.host),
-                      "' and, there, 'sudo ufw status' or 'sudo firewall-cmd --list-all'.");
+Failure noAnswer(const SshTarget& target) {
+  return Failure(
+      FailureId::NO_ANSWER,
+      absl::StrCat("no answer from ", addressOf(target), " within ", target.connectTimeout, " s"),
+      "The machine is off, asleep or behind a firewall.",
+      {{"See whether it answers", "ping -c 3 " + escapeForTerminal(target.host)},
+       {"On the spoke, see what its firewall allows", "sudo ufw status"}});
 }
 
-std::string unreachable(const SshTarget& target, const std::string& why) {
-  return absl::StrCat("cannot reach ", addressOf(target), ": ", why,
-                      ". Check the network and the host name with '", sshInvocation(target),
-                      " -v true'.");
+Failure unreachable(const SshTarget& target, const std::string& why) {
+  return Failure(FailureId::UNREACHABLE,
+                 absl::StrCat("cannot reach ", addressOf(target), ": ", withoutFullStop(why)), "",
+                 {{"Check the network and the host name", sshInvocation(target) + " -v true"}});
 }
 
-std::string tookTooLong(const SshTarget& target, SshStep step) {
-  auto seconds = absl::StrCat(target.connectTimeout, " s (ConnectTimeout)");
-  auto look = absl::StrCat("Try '", sshInvocation(target), " -v true'.");
+Failure tookTooLong(const SshTarget& target, SshStep step) {
+  auto host = escapeForTerminal(target.host);
+  auto failure = [&](const std::string& what, const std::string& cause) {
+    return Failure(FailureId::LOGIN_TIMEOUT, what, cause, {tryByHand(target)});
+  };
   switch (step) {
     case SshStep::NAME:
-      return absl::StrCat("the name server did not say within ", seconds, " where ",
-                          escapeForTerminal(target.host), " is. 'getent hosts ",
-                          escapeForTerminal(target.host),
-                          "' asks it again; an address as HostName in ~/.ssh/config does without "
-                          "it.");
+      return Failure(FailureId::LOGIN_TIMEOUT,
+                     absl::StrCat("the name server did not say within ", seconds(target), " where ",
+                                  host, " is"),
+                     "",
+                     {{"Ask it again", "getent hosts " + host},
+                      {"Or write an address as HostName in ~/.ssh/config, which needs none", ""}});
     case SshStep::TCP:
       return noAnswer(target);
     case SshStep::GREETING:
-      if (!target.proxyCommand.empty() || !target.proxyJump.empty()) {
-        return absl::StrCat("no SSH greeting of ", addressOf(target), " came through ",
-                            target.proxyJump.empty() ? "its ProxyCommand" : "ProxyJump ",
-                            escapeForTerminal(target.proxyJump), " within ", seconds, ". ", look);
-      }
-      return absl::StrCat(addressOf(target),
-                          " took the connection, but sent no SSH greeting within ", seconds,
-                          ". The machine may be very busy, or another program may hold that "
-                          "port. ",
-                          look);
+      return noGreetingInTime(target);
     case SshStep::KEY_EXCHANGE:
     case SshStep::HOST_KEY:
-      return absl::StrCat(addressOf(target), " greeted, but its key exchange took longer than ",
-                          seconds, ". The machine or the network may be very busy. ", look);
+      return failure(absl::StrCat(addressOf(target),
+                                  " greeted, but its key exchange took longer "
+                                  "than ",
+                                  seconds(target)),
+                     "The machine or the network may be very busy.");
     case SshStep::LOGIN:
-      return absl::StrCat("the login at ", addressOf(target), " took longer than ", seconds,
-                          ". sshd there may wait for a name server ('UseDNS no' in its "
-                          "sshd_config) or for PAM. ",
-                          look);
+      return failure(
+          absl::StrCat("the login at ", addressOf(target), " took longer than ", seconds(target)),
+          "sshd there may wait for a name server ('UseDNS no' in its sshd_config) or for PAM.");
     case SshStep::COMMAND:
-      return absl::StrCat("the login at ", addressOf(target),
-                          " worked, but the command was not begun within ", seconds, ". ", look);
+      break;
   }
-  return "";
+  return failure(absl::StrCat("the login at ", addressOf(target),
+                              " worked, but the command did not start within ", seconds(target)),
+                 "");
 }
 
-std::string brokeOff(const SshTarget& target, SshStep step, const std::string& why) {
-  return absl::StrCat("the SSH connection to ", addressOf(target), " broke off at the step '",
-                      nameOf(step), "': ", withoutFullStop(escapeForTerminal(why)), ". Try '",
-                      sshInvocation(target), " -v true'.",
-                      step == SshStep::COMMAND
-                          ? absl::StrCat(" If it happens each time: ", WHY_CUT_AFTER_LOGIN, ".")
-                          : "");
+Failure brokeOff(const SshTarget& target, SshStep step, const std::string& why) {
+  return Failure(
+      FailureId::CONNECTION_LOST,
+      absl::StrCat("the SSH connection to ", addressOf(target), " broke off at the step '",
+                   nameOf(step), "': ", withoutFullStop(escapeForTerminal(why))),
+      step == SshStep::COMMAND ? absl::StrCat("If it happens each time: ", WHY_CUT_AFTER_LOGIN, ".")
+                               : "",
+      {tryByHand(target)});
 }
 
-std::string nothingInCommon(const SshTarget& target, const std::string& said) {
-  return absl::StrCat(
-      "the SSH server at ", addressOf(target),
-      " and this machine have no method in common for some part of the connection (", said,
-      "). Allow what it offers in ~/.ssh/config (KexAlgorithms, Ciphers, MACs, HostKeyAlgorithms), "
-      "or upgrade the older of the two.");
+Failure nothingInCommon(const SshTarget& target, const std::string& said) {
+  return Failure(
+      FailureId::NO_COMMON_ALGORITHM,
+      absl::StrCat("the SSH server at ", addressOf(target),
+                   " and this machine have no method in common for some part of the connection"),
+      absl::StrCat(said, "."),
+      {{"Allow what it offers in ~/.ssh/config (KexAlgorithms, Ciphers, MACs, HostKeyAlgorithms), "
+        "or upgrade the older of the two",
+        ""}});
 }
 
 bool turnsAway(std::string_view said) {
@@ -135,15 +176,16 @@ bool turnsAway(std::string_view said) {
          said.find("Not allowed at this time") != said.npos;
 }
 
-std::string noGreeting(const SshTarget& target, std::string_view said) {
+Failure noGreeting(const SshTarget& target, std::string_view said) {
   if (turnsAway(said)) return turnedAway(target, said);
   // As tcpd says it (hosts_options(5)).
   if (said.find("not welcome") != said.npos) {
-    return absl::StrCat(
-        addressOf(target),
-        " takes no connection from this machine's address (it said: ", firstLine(said),
-        "). On the spoke, /etc/hosts.allow and /etc/hosts.deny say who may "
-        "connect: 'sshd: ADDRESS' in the first lets this machine in.");
+    return Failure(
+        FailureId::ADDRESS_NOT_ALLOWED,
+        absl::StrCat(addressOf(target), " accepts no connection from this machine's address",
+                     inParentheses(said)),
+        "On the spoke, /etc/hosts.allow and /etc/hosts.deny say who may connect.",
+        {{"Add 'sshd: ADDRESS', with this machine's address, to /etc/hosts.allow", ""}});
   }
   return notSsh(target, said);
 }
@@ -153,18 +195,21 @@ bool isOldGreeting(std::string_view greeting) {
   return greeting.starts_with("SSH-1.") && !greeting.starts_with("SSH-1.99");
 }
 
-std::string tooOldServer(const SshTarget& target, const std::string& greeting) {
-  return absl::StrCat("the server at ", addressOf(target), " speaks SSH 1 only (", greeting,
-                      "), which is broken and which neither ssh nor pi-brain speaks. Upgrade the "
-                      "SSH server there.");
+Failure tooOldServer(const SshTarget& target, const std::string& greeting) {
+  return Failure(
+      FailureId::NO_COMMON_ALGORITHM,
+      absl::StrCat("the server at ", addressOf(target), " speaks SSH 1 only (", greeting, ")"),
+      "SSH 1 is broken, and neither ssh nor pi-brain speaks it.",
+      {{"Upgrade the SSH server there", ""}});
 }
 
-std::string noSession(const SshTarget& target, const std::string& why) {
-  return absl::StrCat(
-      "the login at ", escapeForTerminal(target.alias),
-      " worked, but the server opened no session for the command (it said: ", withoutFullStop(why),
-      "). MaxSessions in its sshd_config has to be 1 at least: 'sudo sshd -T | grep "
-      "-i maxsessions' there shows it.");
+Failure noSession(const SshTarget& target, const std::string& why) {
+  return Failure(FailureId::SESSION_REFUSED,
+                 absl::StrCat("the login at ", escapeForTerminal(target.alias),
+                              " worked, but the server refused to open a session for the command"),
+                 absl::StrCat("It said: ", withoutFullStop(why), "."),
+                 {{"On the spoke, see that MaxSessions in its sshd_config is at least 1",
+                   "sudo sshd -T | grep -i maxsessions"}});
 }
 
 }  // namespace pibrain

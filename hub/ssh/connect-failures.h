@@ -1,43 +1,44 @@
 #pragma once
-// The paragraphs (P8) for what goes wrong on the way to a login, whichever program spoke SSH.
+// The failures (P8) of what goes wrong on the way to a login, whichever program spoke SSH.
 
 #include <string>
 #include <string_view>
 
+#include "hub/base/failure.h"
 #include "hub/link/step.h"
 #include "hub/ssh/target.h"
 
 namespace pibrain {
 
-std::string unresolvedName(const SshTarget& target, const std::string& why);
-std::string connectionRefused(const SshTarget& target);
-std::string noAnswer(const SshTarget& target);
-std::string unreachable(const SshTarget& target, const std::string& why);
+Failure unresolvedName(const SshTarget& target, const std::string& why);
+Failure connectionRefused(const SshTarget& target);
+Failure noAnswer(const SshTarget& target);
+Failure unreachable(const SshTarget& target, const std::string& why);
 
 // A step that was not done within ConnectTimeout.
-std::string tookTooLong(const SshTarget& target, SshStep step);
+Failure tookTooLong(const SshTarget& target, SshStep step);
 // The connection ended in that step, after the server's greeting.
-std::string brokeOff(const SshTarget& target, SshStep step, const std::string& why);
+Failure brokeOff(const SshTarget& target, SshStep step, const std::string& why);
 // Why a server ends a connection when the login has worked, and where it says so.
 inline constexpr char WHY_CUT_AFTER_LOGIN[] =
     "sshd does that when ChrootDirectory in its sshd_config names what others than root may write "
     "to, or the account may not log in; its log says which: 'sudo journalctl -u ssh' (or sshd) on "
     "the spoke";
 // What both sides can do (key exchange, ciphers, …) has nothing in common.
-std::string nothingInCommon(const SshTarget& target, const std::string& said);
+Failure nothingInCommon(const SshTarget& target, const std::string& said);
 
 // What ssh shows in place of a greeting that is no text.
 inline constexpr char NO_TEXT[] = "characters that no text has";
 
 // The server sent `said` in place of its greeting, and nothing more.
-std::string noGreeting(const SshTarget& target, std::string_view said);
+Failure noGreeting(const SshTarget& target, std::string_view said);
 // Whether that means that it turns connections away, which may be over a moment later.
 bool turnsAway(std::string_view said);
 // Whether a greeting is that of a server which speaks nothing but SSH 1.
 bool isOldGreeting(std::string_view greeting);
-std::string tooOldServer(const SshTarget& target, const std::string& greeting);
+Failure tooOldServer(const SshTarget& target, const std::string& greeting);
 
 // The login worked, and then the server opened no session for the command.
-std::string noSession(const SshTarget& target, const std::string& why);
+Failure noSession(const SshTarget& target, const std::string& why);
 
 }  // namespace pibrain

@@ -8,6 +8,7 @@
 
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
+#include "hub/base/failure.h"
 #include "hub/ssh/host-trust.h"
 #include "hub/ssh/invocation.h"
 
@@ -31,66 +32,78 @@ std::string shownName(const SshTarget& target) {
 // What prints, on the host, the fingerprint of the key that it shows (sshd_config(5), HostKey).
 std::string fingerprintCommand(const std::string& shown) {
   if (!absl::StrContains(shown, "(")) {
-    return "'cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -'";
+    return "cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -";
   }
   const char* type = absl::StrContains(shown, "(ssh-rsa") || absl::StrContains(shown, "(rsa-")
                          ? "rsa"
                      : absl::StrContains(shown, "(ecdsa-") ? "ecdsa"
                                                            : "ed25519";
-  return absl::StrCat("'ssh-keygen -lf /etc/ssh/ssh_host_", type, "_key.pub'");
+  return absl::StrCat("ssh-keygen -lf /etc/ssh/ssh_host_", type, "_key.pub");
 }
+
+constexpr char NOT_VERIFIED[] = "host key verification failed: ";
 
 }  // namespace
 
-std::string unknownHostKey(const SshTarget& target, bool hasCertAuthority,
-                           const std::string& shown) {
-  return absl::StrCat(
-      "host key verification failed: ", shownName(target), " is not in known_hosts. ",
-      shown.empty() ? "" : absl::StrCat("It shows ", shown, ". "),
-      hasCertAuthority ? "A @cert-authority line matches; libssh2 cannot verify it, 'ssh: "
-                         "openssh' in the config can. "
-                       : "",
-      "Compare ", shown.empty() ? "the key that you get" : "that", " with ",
-      fingerprintCommand(shown), " on ", escapeForTerminal(target.alias), "; if they agree, ",
-      addingCommand(target), ".");
+Failure unknownHostKey(const SshTarget& target, bool hasCertAuthority, const std::string& shown) {
+  return Failure(
+      FailureId::HOST_KEY_UNKNOWN,
+      absl::StrCat(NOT_VERIFIED, shownName(target), " is not in known_hosts"),
+      absl::StrCat(shown.empty() ? "" : absl::StrCat("It shows ", shown, ". "),
+                   hasCertAuthority ? "A @cert-authority line matches; libssh2 cannot verify it, "
+                                      "'ssh: openssh' in the config can. "
+                                    : "",
+                   "Whoever answers may be somebody else."),
+      {{absl::StrCat("On ", escapeForTerminal(target.alias),
+                     ", print its key, and compare it with ",
+                     shown.empty() ? "the one that you get" : "that"),
+        fingerprintCommand(shown)},
+       addHostKey(target, "If they agree, add it")});
 }
 
-std::string unreadKnownHosts(const SshTarget& target, const std::string& unread,
-                             const std::string& shown) {
-  return absl::StrCat(
-      "host key verification failed: ", shownName(target), " shows ",
-      shown.empty() ? "a key" : shown,
-      ", and whether that is in known_hosts is not known: ", escapeForTerminal(unread),
-      ". Until the file can be read, or is removed, no new key is trusted.");
+Failure unreadKnownHosts(const SshTarget& target, const std::string& unread,
+                         const std::string& shown) {
+  return Failure(
+      FailureId::KNOWN_HOSTS_UNREADABLE,
+      absl::StrCat(NOT_VERIFIED, shownName(target), " shows ", shown.empty() ? "a key" : shown,
+                   ", and whether that is in known_hosts is not known"),
+      absl::StrCat(withoutFullStop(escapeForTerminal(unread)), "."),
+      {{"Make the file readable, or remove it: until then no new key is trusted", ""}});
 }
 
-std::string changedHostKey(const SshTarget& target, const KnownHost& known,
-                           const std::string& shown) {
+Failure changedHostKey(const SshTarget& target, const KnownHost& known, const std::string& shown) {
   auto file = known.keys.empty() ? "" : absl::StrCat(" -f ", shellQuote(known.keys[0].file));
-  return absl::StrCat("HOST KEY CHANGED: ", shownName(target), " shows ",
-                      shown.empty() ? "another key" : shown, " but known_hosts has ",
-                      knownKeys(known),
-                      ". Someone may be impersonating it, or it was reinstalled. If you are sure "
-                      "that it was, remove the old key with 'ssh-keygen -R ",
-                      shellQuote(knownHostsNameOf(target)), escapeForTerminal(file),
-                      "'; for the new one, ", addingCommand(target), ".");
+  return Failure(FailureId::HOST_KEY_CHANGED,
+                 absl::StrCat("HOST KEY CHANGED: ", shownName(target), " shows ",
+                              shown.empty() ? "another key" : shown, ", but known_hosts has ",
+                              knownKeys(known)),
+                 "Someone may be impersonating it, or it was reinstalled.",
+                 {{"Only if you are sure that it was reinstalled, remove the old key",
+                   absl::StrCat("ssh-keygen -R ", shellQuote(knownHostsNameOf(target)),
+                                escapeForTerminal(file))},
+                  addHostKey(target, "Then add the new one")});
 }
 
-std::string revokedHostKey(const SshTarget& target, const std::string& shown,
-                           const std::string& where) {
-  return absl::StrCat("HOST KEY REVOKED: the key of ", shownName(target),
-                      shown.empty() ? "" : ", " + shown + ",", " is revoked in ",
-                      escapeForTerminal(where),
-                      ". Do not connect; ask who runs the machine for its new key.");
+Failure revokedHostKey(const SshTarget& target, const std::string& shown,
+                       const std::string& where) {
+  return Failure(FailureId::HOST_KEY_REVOKED,
+                 absl::StrCat("HOST KEY REVOKED: the key of ", shownName(target),
+                              shown.empty() ? "" : ", " + shown + ",", " is revoked in ",
+                              escapeForTerminal(where)),
+                 "", {{"Do not connect; ask who runs the machine for its new key", ""}});
 }
 
-std::string invalidCertificate(const SshTarget& target, const std::string& why) {
-  return absl::StrCat(
-      "host key verification failed: ", shownName(target),
-      " shows a host certificate that is not valid: ", withoutFullStop(escapeForTerminal(why)),
-      ". Its authority has to sign a new one, for this name and for a time that is not over. "
-      "'ssh-keygen -L -f' on the file that HostCertificate in its sshd_config names shows what the "
-      "one that it has is for.");
+Failure invalidCertificate(const SshTarget& target, const std::string& why) {
+  return Failure(
+      FailureId::HOST_CERTIFICATE_INVALID,
+      absl::StrCat(NOT_VERIFIED, shownName(target), " shows a host certificate that is not valid: ",
+                   withoutFullStop(escapeForTerminal(why))),
+      "",
+      {{"Have its authority sign a new one, for this name and for a time that is not over. What "
+        "the "
+        "present one is for shows 'ssh-keygen -L -f' on the file that HostCertificate in its "
+        "sshd_config names",
+        ""}});
 }
 
 }  // namespace pibrain

@@ -1,25 +1,23 @@
 #pragma once
-// The paragraphs (P8) for a host whose key is not trusted.
+// The failures (P8) of a host whose key is not trusted.
 
 #include <string>
 
+#include "hub/base/failure.h"
 #include "hub/ssh/known-hosts.h"
 #include "hub/ssh/target.h"
 
 namespace pibrain {
 
 // `shown` is the fingerprint and type of the key that the host shows; empty: not known.
-std::string unknownHostKey(const SshTarget& target, bool hasCertAuthority,
-                           const std::string& shown);
+Failure unknownHostKey(const SshTarget& target, bool hasCertAuthority, const std::string& shown);
 // `unread` is a file, and why it cannot be read.
-std::string unreadKnownHosts(const SshTarget& target, const std::string& unread,
-                             const std::string& shown);
-std::string changedHostKey(const SshTarget& target, const KnownHost& known,
-                           const std::string& shown);
-std::string revokedHostKey(const SshTarget& target, const std::string& shown,
-                           const std::string& where);
+Failure unreadKnownHosts(const SshTarget& target, const std::string& unread,
+                         const std::string& shown);
+Failure changedHostKey(const SshTarget& target, const KnownHost& known, const std::string& shown);
+Failure revokedHostKey(const SshTarget& target, const std::string& shown, const std::string& where);
 
 // The certificate that the host shows does not count, and why.
-std::string invalidCertificate(const SshTarget& target, const std::string& why);
+Failure invalidCertificate(const SshTarget& target, const std::string& why);
 
 }  // namespace pibrain

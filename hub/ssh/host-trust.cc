@@ -36,10 +36,12 @@ std::vector<std::string> allFiles(const SshTarget& target) {
 bool isRevoked(const std::string& path, std::string_view blob) {
   auto text = readWholeFile(path);
   if (!text) {
-    throw Failure(absl::StrCat("RevokedHostKeys names ", escapeForTerminal(path),
-                               ", which cannot be read: ", whyUnread(errno),
-                               ". Until it can be, or the setting is removed from the ssh "
-                               "configuration, no host key is trusted."));
+    throw Failure(
+        FailureId::REVOKED_KEYS_UNREADABLE,
+        absl::StrCat("RevokedHostKeys names ", escapeForTerminal(path),
+                     ", which cannot be read: ", whyUnread(errno)),
+        "Until then no host key is trusted.",
+        {{"Make the file readable, or remove the setting from the ssh configuration", ""}});
   }
   int number = 0;
   for (absl::string_view line : absl::StrSplit(*text, '\n')) {
@@ -48,10 +50,11 @@ bool isRevoked(const std::string& path, std::string_view blob) {
     if (line.empty() || line[0] == '#') continue;
     auto revoked = publicKeyBlob(std::string(line));
     if (revoked.empty()) {
-      throw Failure(
-          absl::StrCat(escapeForTerminal(path), ":", number,
-                       ": RevokedHostKeys has to list public keys, 'TYPE BASE64'. Until "
-                       "this line is corrected, no host key is trusted, by ssh neither."));
+      throw Failure(FailureId::REVOKED_KEYS_UNREADABLE,
+                    absl::StrCat(escapeForTerminal(path), ":", number,
+                                 ": RevokedHostKeys must list public keys, 'TYPE BASE64'"),
+                    "Until it is fixed, pi-brain, like ssh, refuses every host key.",
+                    {{"Correct this line", ""}});
     }
     if (revoked == blob) return true;
   }
@@ -60,9 +63,9 @@ bool isRevoked(const std::string& path, std::string_view blob) {
 
 void requireAcceptsNew(const SshTarget& target, const KnownTarget& known,
                        const std::string& shown) {
-  if (!known.unread().empty()) throw Failure(unreadKnownHosts(target, known.unread(), shown));
+  if (!known.unread().empty()) throw unreadKnownHosts(target, known.unread(), shown);
   if (!target.acceptNewHostKeys || !newKeysMayCount(target, known)) {
-    throw Failure(unknownHostKey(target, known.hasCertAuthority(), shown));
+    throw unknownHostKey(target, known.hasCertAuthority(), shown);
   }
 }
 
@@ -122,7 +125,7 @@ int addUnderLock(int fd, const SshTarget& target, std::string_view blob) {
       requireAcceptsNew(target, known, shownKey(blob));
       break;
     default:
-      throw Failure(changedHostKey(target, known.own, fingerprint(blob)));
+      throw changedHostKey(target, known.own, fingerprint(blob));
   }
   return append(fd, knownHostsLine(knownHostsNameOf(target), blob, target.hashKnownHosts));
 }
@@ -232,15 +235,15 @@ void verifyHostKey(const SshTarget& target, const KnownTarget& known, std::strin
                    const std::function<void(std::string)>& warn) {
   auto shown = shownKey(blob);
   if (!target.revokedHostKeys.empty() && isRevoked(target.revokedHostKeys, blob)) {
-    throw Failure(revokedHostKey(target, shown, target.revokedHostKeys));
+    throw revokedHostKey(target, shown, target.revokedHostKeys);
   }
   switch (hostKeyVerdict(known, blob)) {
     case HostKeyVerdict::KNOWN:
       return;
     case HostKeyVerdict::REVOKED:
-      throw Failure(revokedHostKey(target, shown, "known_hosts (@revoked)"));
+      throw revokedHostKey(target, shown, "known_hosts (@revoked)");
     case HostKeyVerdict::CHANGED:
-      throw Failure(changedHostKey(target, known.own, shown));
+      throw changedHostKey(target, known.own, shown);
     case HostKeyVerdict::UNKNOWN:
       requireAcceptsNew(target, known, shown);
       acceptNew(target, blob, warn);

@@ -23,21 +23,23 @@ std::string sshInvocation(const SshTarget& target) {
   return sshInvocation({target.alias, target.user, target.configFile, target.key});
 }
 
-std::string addingCommand(const SshTarget& target) {
-  auto byHand = absl::StrCat("connect once by hand with '", sshInvocation(target), "'");
+Fix addHostKey(const SshTarget& target, const std::string& text) {
   if (target.userKnownHostsFiles.empty()) {
-    return "name a UserKnownHostsFile in the ssh configuration, and " + byHand;
+    return {text + ": name a UserKnownHostsFile in the ssh configuration, and connect once by hand",
+            sshInvocation(target)};
   }
   // Behind a jump ssh-keyscan does not reach it.
-  if (!target.proxyJump.empty() || !target.proxyCommand.empty()) return byHand;
+  if (!target.proxyJump.empty() || !target.proxyCommand.empty()) {
+    return {text + " by connecting once by hand", sshInvocation(target)};
+  }
   auto alias =
       target.hostKeyAlias.empty()
           ? ""
           : absl::StrCat(" | sed 's/^[^ ]*/", escapeForTerminal(target.hostKeyAlias), "/'");
-  return absl::StrCat(
-      "add it with 'ssh-keyscan ", target.port == 22 ? "" : absl::StrCat("-p ", target.port, " "),
-      escapeForTerminal(target.host), alias, " >> ",
-      escapeForTerminal(shellQuote(target.userKnownHostsFiles[0])), "', or ", byHand);
+  return {text, absl::StrCat("ssh-keyscan ",
+                             target.port == 22 ? "" : absl::StrCat("-p ", target.port, " "),
+                             escapeForTerminal(target.host), alias, " >> ",
+                             escapeForTerminal(shellQuote(target.userKnownHostsFiles[0])))};
 }
 
 }  // namespace pibrain

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "hub/base/failure.h"
 #include "hub/ssh/target.h"
 
 namespace pibrain {
@@ -14,7 +15,7 @@ std::string addressOf(const SshTarget& target);
 std::string sshInvocation(const SshTarget& target);
 std::string sshInvocation(const SshRequest& request);
 
-// How to add the host's key to known_hosts: "add it with '…'", for the end of a sentence.
-std::string addingCommand(const SshTarget& target);
+// How to add the host's key to known_hosts. `text` introduces it: "Add it".
+Fix addHostKey(const SshTarget& target, const std::string& text);
 
 }  // namespace pibrain

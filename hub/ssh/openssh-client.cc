@@ -102,10 +102,10 @@ std::string whatIsNotOpenssh() {
 
 std::string requireOpenssh(const std::string& host) {
   if (auto path = findOpenssh()) return *path;
-  throw Failure(absl::StrCat("OpenSSH's client is needed for ", escapeForTerminal(host), ", and ",
-                             whatIsNotOpenssh(),
-                             ". Install it with 'sudo apt install openssh-client', and see that it "
-                             "comes first on PATH."));
+  throw Failure(
+      FailureId::OPENSSH_MISSING, "OpenSSH's client is needed for " + escapeForTerminal(host),
+      absl::StrCat("But ", whatIsNotOpenssh(), "."),
+      {{"Install it, and see that it comes first on PATH", "sudo apt install openssh-client"}});
 }
 
 }  // namespace pibrain

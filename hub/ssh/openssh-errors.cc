@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/text/escape.h"
+#include "hub/base/failure.h"
 #include "hub/ssh/auth-failure.h"
 #include "hub/ssh/connect-failures.h"
 #include "hub/ssh/host-key-failures.h"
@@ -51,12 +52,14 @@ std::string shownKeyIn(const std::string& errors) {
   return absl::StrCat(print, " (", escapeForTerminal(line.substr(0, line.find(' '))), ")");
 }
 
-std::string explainKeyProblem(const SshTarget& target, const std::string& errors) {
+Failure explainKeyProblem(const SshTarget& target, const std::string& errors) {
   auto known = knownTargetOf(target);
   // The list itself, not the key: "Error checking host key … in revoked keys file …".
   if (absl::StrContains(errors, "in revoked keys file")) {
-    return "RevokedHostKeys names a file that ssh cannot use, and so trusts no host key; mend the "
-           "file, or remove the setting";
+    return Failure(FailureId::REVOKED_KEYS_UNREADABLE,
+                   "RevokedHostKeys names a file that ssh cannot use, and so trusts no host key",
+                   absl::StrCat("ssh said: ", stderrTail(errors), "."),
+                   {{"Correct the file, or remove the setting from the ssh configuration", ""}});
   }
   if (absl::StrContains(errors, "IDENTIFICATION HAS CHANGED")) {
     return changedHostKey(target, known.own, shownKeyIn(errors));
@@ -71,10 +74,11 @@ std::string explainKeyProblem(const SshTarget& target, const std::string& errors
     return unreadKnownHosts(target, unread, shownKeyIn(errors));
   }
   // ssh has looked at certificates itself.
-  return unknownHostKey(target, false, shownKeyIn(errors)) +
-         (known.hasCertAuthority()
-              ? " A @cert-authority line matches, but the host shows no certificate of it."
-              : "");
+  auto unknown = unknownHostKey(target, false, shownKeyIn(errors));
+  if (known.hasCertAuthority()) {
+    unknown.addCause("A @cert-authority line matches, but the host shows no certificate of it.");
+  }
+  return unknown;
 }
 
 // A line that ssh writes of itself and nobody asked for.
@@ -163,8 +167,8 @@ AuthFailure withOpenssh(const std::vector<std::string>& lines, const std::string
 }
 
 // About the usual things.
-std::optional<std::string> explainUsual(const SshTarget& target, const std::string& errors,
-                                        const AuthFailure& authFailure) {
+std::optional<Failure> explainUsual(const SshTarget& target, const std::string& errors,
+                                    const AuthFailure& authFailure) {
   std::vector<std::string> all = absl::StrSplit(errors, absl::ByAnyChar("\r\n"), absl::SkipEmpty());
   // The server's banner, which may say anything, stands before these.
   auto lines = all;
@@ -172,38 +176,39 @@ std::optional<std::string> explainUsual(const SshTarget& target, const std::stri
   if (lines.size() > 2) lines.erase(lines.begin(), lines.end() - 2);
   auto last = absl::StrJoin(lines, "\n");
   auto says = [&](const char* words) { return absl::StrContains(last, words); };
-  auto said = absl::StrCat(" (ssh said: ", stderrTail(errors), ")");
+  auto said = absl::StrCat("ssh said: ", stderrTail(errors));
+  auto withWords = [&](Failure failure) { return failure.addCause(said + "."); };
   // What is about the host's key comes before any banner, and is the end.
-  if (says("ost key verification failed")) return explainKeyProblem(target, errors) + said;
+  if (says("ost key verification failed")) return explainKeyProblem(target, errors);
   if (says("Permission denied (") || saysTooMany(last)) {
     return permissionDenied(target, withOpenssh(all, last, authFailure));
   }
   if (says("Could not resolve hostname")) {
-    return unresolvedName(target, "ssh said: " + stderrTail(errors));
+    return unresolvedName(target, said);
   }
-  if (says("Connection refused")) return connectionRefused(target) + said;
+  if (says("Connection refused")) return withWords(connectionRefused(target));
   if (says("during banner exchange") && says("timed out")) {
-    return tookTooLong(target, SshStep::GREETING) + said;
+    return withWords(tookTooLong(target, SshStep::GREETING));
   }
-  if (says("timed out")) return noAnswer(target) + said;
+  if (says("timed out")) return withWords(noAnswer(target));
   if (says("No route to host") || says("is unreachable")) {
-    return unreachable(target, "ssh said: " + stderrTail(errors));
+    return unreachable(target, said);
   }
   if (!target.bindAddress.empty() &&
       (says("Cannot assign requested address") || says("getaddrinfo: ") || says("bind "))) {
-    return unreachable(target, absl::StrCat("BindAddress ", escapeForTerminal(target.bindAddress),
-                                            " cannot be used for it")) +
-           said;
+    return withWords(
+        unreachable(target, absl::StrCat("BindAddress ", escapeForTerminal(target.bindAddress),
+                                         " cannot be used for it")));
   }
-  if (says("Unable to negotiate"))
-    return nothingInCommon(target, "ssh said: " + stderrTail(errors));
+  if (says("Unable to negotiate")) return nothingInCommon(target, said);
   if (says("Protocol major versions differ")) {
     // debug1: Remote protocol version 1.5, remote software version …
     auto version = lastBehind(errors, "debug1: Remote protocol version ");
     auto greeting = "SSH-" + version.substr(0, version.find(','));
     return tooOldServer(target, version.empty() ? stderrTail(last) : escapeForTerminal(greeting));
   }
-  if (auto instead = insteadOfGreeting(target, errors)) return noGreeting(target, *instead) + said;
+  if (auto instead = insteadOfGreeting(target, errors))
+    return withWords(noGreeting(target, *instead));
   return std::nullopt;
 }
 
@@ -241,13 +246,13 @@ std::optional<std::string> insteadOfGreeting(const SshTarget& target, const std:
   return failed ? std::optional(greeting) : std::nullopt;
 }
 
-std::string explainOpenssh(const SshTarget& target, const std::string& errors,
-                           const AuthFailure& authFailure) {
+Failure explainOpenssh(const SshTarget& target, const std::string& errors,
+                       const AuthFailure& authFailure) {
   if (auto usual = explainUsual(target, errors, authFailure)) return *usual;
   auto said = stderrTail(errors);
-  return absl::StrCat("ssh could not connect to ", addressOf(target), ": ",
-                      said.empty() ? "it said nothing" : said, ". Try '", sshInvocation(target),
-                      " -v true'.");
+  return Failure(FailureId::SSH_CLIENT_FAILED, "ssh could not connect to " + addressOf(target),
+                 said.empty() ? "It said nothing." : absl::StrCat("It said: ", said, "."),
+                 {{"See how far ssh gets", sshInvocation(target) + " -v true"}});
 }
 
 std::string stderrTail(const std::string& errors) {

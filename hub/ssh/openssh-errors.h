@@ -12,8 +12,8 @@ namespace pibrain {
 // What OpenSSH's client meant by `errors`, its standard error, when it failed at the target itself
 // before it had logged in. With LogLevel DEBUG1 these say most. `authFailure` is what is known of
 // the keys.
-std::string explainOpenssh(const SshTarget& target, const std::string& errors,
-                           const AuthFailure& authFailure);
+Failure explainOpenssh(const SshTarget& target, const std::string& errors,
+                       const AuthFailure& authFailure);
 
 // What the server sent in place of a greeting before it ended the connection, by the same errors:
 // the words themselves if ssh ran with LogLevel DEBUG1, or else none. nullopt: it was not that.

@@ -12,6 +12,7 @@
 
 #include "common/text/environment.h"
 #include "common/text/escape.h"
+#include "hub/base/failure-status.h"
 #include "hub/ssh/expand.h"
 
 namespace pibrain {
@@ -173,10 +174,11 @@ absl::StatusOr<SshTarget> parseSshConfig(const std::string& text, const std::str
   readNumber(settings, "port", port);
   if (port > 0 && port < 65536) target.port = uint16_t(port);
   if (target.host.empty() || target.user.empty()) {
-    return absl::InternalError(
-        absl::StrCat("'ssh -G ", escapeForTerminal(alias),
-                     "' gave no host name or user. Run it by hand; an ssh client older than "
-                     "OpenSSH 6.8 does not know -G."));
+    auto command = "ssh -G " + escapeForTerminal(alias);
+    return toStatus(Failure(FailureId::SSH_CONFIG_INVALID,
+                            absl::StrCat("'", command, "' gave no host name or user"),
+                            "An ssh client older than OpenSSH 6.8 does not know -G.",
+                            {{"Run it by hand to see", command}}));
   }
   readConnection(settings, target);
   readTrust(settings, target);

@@ -9,6 +9,7 @@
 
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
+#include "hub/base/failure-status.h"
 #include "hub/base/user-files.h"
 #include "hub/ssh/config-files.h"
 #include "hub/ssh/expand.h"
@@ -52,20 +53,21 @@ absl::Status requireNoVariables(const SshTarget& target) {
   files.insert(files.begin(), target.key);
   for (auto& file : files) {
     if (!absl::StrContains(file, "${")) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("the name of the key, ", escapeForTerminal(file),
-                     ", has '${' in it, which ssh takes for a variable of the environment. Give "
-                     "the file another name, here and in the config."));
+    return toStatus(
+        Failure(FailureId::KEY_UNUSABLE,
+                absl::StrCat("the name of the key, ", escapeForTerminal(file), ", has '${' in it"),
+                "ssh takes that for a variable of the environment.",
+                {{"Give the file another name, also in the config", ""}}));
   }
   return absl::OkStatus();
 }
 
 absl::Status notAFile(const char* setting, const std::string& file) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(setting, " names ", escapeForTerminal(file),
-                   ", which cannot be read: it is a pipe, a socket or a device, and no file. Who "
-                   "reads it may wait for ever: 'ls -l ",
-                   escapeForTerminal(shellQuote(file)), "' shows what it is."));
+  return toStatus(Failure(
+      FailureId::SSH_CONFIG_INVALID,
+      absl::StrCat(setting, " names ", escapeForTerminal(file), ", which is not a regular file"),
+      "It is a pipe, a socket or a device: reading it might wait for ever.",
+      {{"See what it is", "ls -l " + escapeForTerminal(shellQuote(file))}}));
 }
 
 // Of all that is read to connect, by ssh or here.
@@ -137,29 +139,32 @@ absl::StatusOr<SshTarget> SshResolution::configured() {
   auto host = escapeForTerminal(request_.host);
   if (!noFile_.empty()) return notAFile("the ssh configuration", noFile_);
   if (ssh_ == nullptr && hasSshConfig(request_.configFile)) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the ssh configuration cannot be asked about ", host, ": ", whatIsNotOpenssh(),
-        ". What it says (a proxy, another port, keys that are revoked) is not passed over. Install "
-        "OpenSSH's client with 'sudo apt install openssh-client', and see that it comes first on "
-        "PATH."));
+    return toStatus(Failure(
+        FailureId::OPENSSH_MISSING,
+        absl::StrCat("the ssh configuration cannot be asked about ", host, ": ",
+                     whatIsNotOpenssh()),
+        "What it says (a proxy, another port, keys that are revoked) must not be passed over.",
+        {{"Install OpenSSH's client, and see that it comes first on PATH",
+          "sudo apt install openssh-client"}}));
   }
   if (ssh_ == nullptr) return defaults(request_.user, request_.host);
   auto output = ssh_->wait(RESOLVE_TIMEOUT);
+  auto command = sshInvocation(request_) + " -G";
   if (output.timedOut) {
-    return absl::DeadlineExceededError(
-        absl::StrCat("'", sshInvocation(request_),
-                     " -G' took longer than 5 s. A 'Match exec' in the ssh configuration may hang; "
-                     "run the command by hand to see."));
+    return toStatus(Failure(
+        FailureId::SSH_CONFIG_INVALID, absl::StrCat("'", command, "' took longer than 5 s"),
+        "A 'Match exec' in the ssh configuration may hang.", {{"Run it by hand to see", command}}));
   }
   if (output.exitStatus != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("ssh cannot read its configuration for '", host, "': ", stderrTail(output.err),
-                     ". '", sshInvocation(request_), " -G' shows the same; correct the file."));
+    return toStatus(Failure(FailureId::SSH_CONFIG_INVALID,
+                            absl::StrCat("ssh cannot read its configuration for '", host,
+                                         "': ", stderrTail(output.err)),
+                            "", {{"Correct the file; this shows the same", command}}));
   }
   // What is missing may be whom not to trust.
   if (output.cut) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("'", sshInvocation(request_), " -G' could not be read: ", WHY_CUT));
+    return toStatus(Failure(FailureId::SSH_CONFIG_INVALID,
+                            absl::StrCat("'", command, "' could not be read: ", WHY_CUT)));
   }
   return parseSshConfig(output.out, request_.host);
 }

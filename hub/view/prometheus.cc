@@ -36,7 +36,7 @@ std::vector<Metric> metrics() {
        }},
       {"last_run_success", "gauge", "1 if the latest run was good, 0 if it failed.",
        [](auto& spoke) {
-         return ofLastRun(spoke, [&](auto&) { return spoke.runs.lastError.empty() ? 1.0 : 0.0; });
+         return ofLastRun(spoke, [&](auto&) { return !spoke.runs.lastFailure ? 1.0 : 0.0; });
        }},
       {"last_run_duration_seconds", "gauge", "How long the latest run took.",
        [](auto& spoke) {

@@ -8,6 +8,7 @@
 
 #include "common/text/escape.h"
 #include "common/text/format.h"
+#include "hub/view/failure-text.h"
 
 namespace pibrain {
 
@@ -34,16 +35,20 @@ std::string richText(const SpokeReport& report, const RunTextOptions& options,
     return absl::StrCat("  ", style.mark(mark), " ", report.name, ": ", rest, "\n");
   };
   bool failed = report.outcome == Outcome::FAILED, skipped = report.outcome == Outcome::SKIPPED;
-  if (options.quiet) return failed ? line(Mark::BAD, report.error) : "";
+  auto failure = [&](Mark mark) {
+    return failureText(absl::StrCat("  ", style.mark(mark), " ", report.name, ": "),
+                       *report.failure, style);
+  };
+  if (options.quiet) return failed ? failure(Mark::BAD) : "";
   std::string out;
   if (options.changes && !options.dryRun && !report.transport.empty()) {
     absl::StrAppend(&out, "    SSH by ", report.transport, "\n");
   }
   if (options.changes || options.dryRun) out += changeLines(report, options.dryRun);
   for (auto& warning : report.warnings) out += line(Mark::WARNING, warning);
-  if (skipped) return out + line(Mark::SKIPPED, "skipped, " + report.error);
-  if (report.outcome == Outcome::LOCKED) return out + line(Mark::SKIPPED, report.error);
-  if (failed) return out + line(Mark::BAD, report.error);
+  if (skipped) return out + line(Mark::SKIPPED, "skipped, " + report.skipped);
+  if (report.outcome == Outcome::LOCKED) return out + failure(Mark::SKIPPED);
+  if (failed) return out + failure(Mark::BAD);
   return out + line(Mark::GOOD,
                     absl::StrFormat(
                         "%s%s; %s, %s on the wire, %.1f s", options.dryRun ? "would sync: " : "",

@@ -33,12 +33,14 @@ struct winsize sizeOfTerminal() {
 
 }  // namespace
 
-TerminalStyle styleOfOutput() {
+TerminalStyle styleOfOutput() { return styleOf(STDOUT_FILENO); }
+
+TerminalStyle styleOf(int descriptor) {
   TerminalStyle style;
   const char* kind = getenv("TERM");
-  style.terminal = isatty(STDOUT_FILENO) && kind != nullptr && strcmp(kind, "dumb") != 0;
+  style.terminal = isatty(descriptor) && kind != nullptr && strcmp(kind, "dumb") != 0;
   style.color = style.terminal && !set("NO_COLOR");
-  style.unicode = !isatty(STDOUT_FILENO) || localeIsUtf8();
+  style.unicode = !isatty(descriptor) || localeIsUtf8();
   return style;
 }
 

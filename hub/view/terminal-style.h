@@ -18,8 +18,9 @@ struct TerminalStyle {
   const char* ellipsis() const { return unicode ? "…" : "..."; }
 };
 
-// Of this process's standard output.
+// Of this process's standard output, and of another of its descriptors.
 TerminalStyle styleOfOutput();
+TerminalStyle styleOf(int descriptor);
 
 // The columns of the terminal that is standard output; 80 if it does not say.
 unsigned terminalColumns();

@@ -13,7 +13,7 @@ import harness
 import tiers
 
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "deploy/fleet.sh"
-MACHINES = tiers.rounds(20, 15)
+MACHINES = tiers.rounds(20, 9)
 
 
 # Of these tests most have nothing to do with how many there are.

@@ -21,6 +21,9 @@ SshTarget laptop() {
   return target;
 }
 
+bool has(const Failure& failure, const std::string& words) {
+  return std::string(failure.what()).find(words) != std::string::npos;
+}
 bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
@@ -36,7 +39,7 @@ TEST(Failures, whatOpensshSays) {
            {"ssh: connect to host laptop.example port 2222: Connection refused\r\n",
             {"connection refused by laptop.example port 2222", "systemctl start ssh"}},
            {"ssh: connect to host laptop.example port 2222: Connection timed out\r\n",
-            {"no answer from laptop.example port 2222 within 15 s", "ping laptop.example"}},
+            {"no answer from laptop.example port 2222 within 15 s", "ping -c 3 laptop.example"}},
            {"Connection timed out during banner exchange\r\n",
             {"sent no SSH greeting within 15 s"}},
            {"Unable to negotiate with 192.0.2.1 port 2222: no matching cipher found. Their offer: "
@@ -44,7 +47,7 @@ TEST(Failures, whatOpensshSays) {
             {"no method in common", "no matching cipher found", "Ciphers"}},
            {"debug1: kex_exchange_identification: banner line 0: HTTP/1.1 400 Bad\r\n"
             "kex_exchange_identification: Connection closed by remote host\r\n",
-            {"is no SSH server", "HTTP/1.1 400 Bad"}},
+            {"is not an SSH server", "HTTP/1.1 400 Bad"}},
            {"debug1: kex_exchange_identification: banner line 0: Not allowed at this time\r\n"
             "kex_exchange_identification: Connection closed by remote host\r\n",
             {"closed the connection before its SSH greeting", "Not allowed at this time",
@@ -68,7 +71,7 @@ TEST(Failures, whatOpensshSays) {
             "fingerprint "
             "for the ED25519 key sent by the remote host is\r\nSHA256:abc/+123.\r\nHost key "
             "verification failed.\r\n",
-            {"HOST KEY CHANGED", "shows SHA256:abc/+123 but", "ssh-keygen -R"}},
+            {"HOST KEY CHANGED", "shows SHA256:abc/+123, but", "ssh-keygen -R"}},
            {"Error checking host key ED25519 SHA256:abc in revoked keys file /r: No such file or "
             "directory\r\nHost key verification failed.\r\n",
             {"RevokedHostKeys names a file that ssh cannot use", "No such file"}},
@@ -85,17 +88,16 @@ TEST(Failures, whatOpensshSays) {
             "Transferred: sent 1, received 2 bytes, in 0.0 seconds\r\nBytes per second: sent "
             "1.0\r\n",
             {"MaxStartups",
-             "(ssh said: kex_exchange_identification: Connection closed by remote "
-             "host)"}},
+             "ssh said: kex_exchange_identification: Connection closed by remote host."}},
            {"debug1: kex_exchange_identification: banner line 0: \r\n"
             "kex_exchange_identification: Connection closed by remote host\r\n",
-            {"is no SSH server: it began with an empty line."}},
+            {"is not an SSH server. It began with an empty line."}},
            {"kex_exchange_identification: banner line contains invalid characters\r\n"
             "banner exchange: Connection to 192.0.2.1 port 2222: invalid format\r\n",
-            {"is no SSH server: it began with characters that no text has."}},
+            {"is not an SSH server. It began with characters that no text has."}},
            {"debug1: kex_exchange_identification: banner line 0: You are not welcome to use sshd "
             "from 192.0.2.9.\r\nkex_exchange_identification: Connection closed by remote host\r\n",
-            {"takes no connection from this machine's address", "/etc/hosts.allow"}},
+            {"accepts no connection from this machine's address", "/etc/hosts.allow"}},
            {"ssh: connect to host laptop.example port 2222: Connection reset by peer\r\n",
             {"closed the connection before its SSH greeting", "MaxStartups"}},
            {"debug1: Remote protocol version 1.5, remote software version x\r\nProtocol major "
@@ -103,11 +105,12 @@ TEST(Failures, whatOpensshSays) {
             {"speaks SSH 1 only (SSH-1.5)", "Upgrade"}},
            {"Certificate invalid: expired\r\nNo ED25519 host key is known for laptop.example and "
             "you have requested strict checking.\r\nHost key verification failed.\r\n",
-            {"shows a host certificate that is not valid: expired. Its authority"}},
+            {"shows a host certificate that is not valid: expired. Have its authority"}},
            {"debug1: Server host key: ssh-rsa SHA256:abc\r\nNo RSA host key is known for x and you "
             "have requested strict checking.\r\nHost key verification failed.\r\n",
-            {"It shows SHA256:abc (ssh-rsa). Compare that with 'ssh-keygen -lf "
-             "/etc/ssh/ssh_host_rsa_key.pub' on laptop;"}},
+            {"It shows SHA256:abc (ssh-rsa). ",
+             "On laptop, print its key, and compare it with that: "
+             "'ssh-keygen -lf /etc/ssh/ssh_host_rsa_key.pub'"}},
            {"debug1: Offering public key: /a key ED25519 SHA256:abc explicit\r\n"
             "me@laptop.example: Permission denied (password,keyboard-interactive).\r\n",
             {"takes no key for this login, or not at first: it wants password,keyboard-interactive",
@@ -115,58 +118,58 @@ TEST(Failures, whatOpensshSays) {
            {"debug1: Offering public key: /a key ED25519 SHA256:abc explicit\r\n"
             "me@laptop.example: Permission denied (publickey,password).\r\n",
             {"Tried: /a key was refused; ssh said: me@laptop.example: Permission denied "
-             "(publickey,password). On the spoke, ~/.ssh/authorized_keys needs"}},
+             "(publickey,password). Put the key into ~/.ssh/authorized_keys"}},
            {"debug1: kex_input_ext_info: server-sig-algs=<ssh-ed25519,rsa-sha2-512>\r\n"
             "debug1: kex_ext_info_client_parse: server-sig-algs=<rsa-sha2-512,rsa-sha2-256>\r\n"
             "debug1: Offering public key: /k ED25519 SHA256:abc explicit\r\n"
             "me@laptop.example: Permission denied (publickey).\r\n",
-            {"takes no keys of the type ED25519: PubkeyAcceptedAlgorithms in its sshd_config"}},
+            {"takes no keys of the type ED25519: add it to PubkeyAcceptedAlgorithms in its "
+             "sshd_config"}},
            {"debug1: server-sig-algs=<rsa-sha2-512>\r\n"
             "debug1: Offering public key: /k ED25519 SHA256:abc explicit\r\n"
             "debug1: Offering public key: /r RSA SHA256:abc explicit\r\n"
             "me@laptop.example: Permission denied (publickey).\r\n",
-            {"/k was refused; /r was refused", "authorized_keys needs"}},
+            {"/k was refused; /r was refused", "into ~/.ssh/authorized_keys"}},
            {"debug1: x\r\nme@laptop.example: Permission denied (publickey).\r\n",
-            {"IdentityFile in ~/.ssh/config on the hub names the key to offer."}},
+            {"Name the key to offer as IdentityFile in ~/.ssh/config on the hub."}},
            {"debug1: Offering public key: /k ED25519 SHA256:abc explicit\r\nReceived disconnect "
             "from "
             "192.0.2.1 port 2222:2: Too many authentication failures\r\nDisconnected from "
             "192.0.2.1 port 2222\r\n",
             {"/k was refused", "Too many authentication failures",
              "listens to no more keys at one login (MaxAuthTries in its sshd_config)"}},
-           {"", {"ssh could not connect", "it said nothing"}},
+           {"", {"ssh could not connect", "It said nothing"}},
        }) {
     auto message = explainOpenssh(laptop(), errors, AuthFailure());
-    EXPECT_FALSE(has(message, "..")) << message;
-    EXPECT_FALSE(has(message, "Transferred")) << message;
-    for (auto& words : expected) EXPECT_TRUE(has(message, words)) << message;
-    EXPECT_FALSE(has(message, "\n")) << message;
-    EXPECT_FALSE(has(message, "\r")) << message;
+    EXPECT_FALSE(has(message, "..")) << message.what();
+    EXPECT_FALSE(has(message, "Transferred")) << message.what();
+    for (auto& words : expected) EXPECT_TRUE(has(message, words)) << message.what();
+    EXPECT_FALSE(has(message, "\n")) << message.what();
+    EXPECT_FALSE(has(message, "\r")) << message.what();
   }
 }
 
 TEST(Failures, howToAddAKey) {
   auto target = laptop();
-  EXPECT_EQ(addingCommand(target),
-            "add it with 'ssh-keyscan -p 2222 laptop.example >> /no/such/known_hosts', or connect "
-            "once by hand with 'ssh -l me laptop'");
+  EXPECT_EQ(addHostKey(target, "Add it"),
+            (Fix{"Add it", "ssh-keyscan -p 2222 laptop.example >> /no/such/known_hosts"}));
   target.hostKeyAlias = "alias";
-  EXPECT_TRUE(has(addingCommand(target), "laptop.example | sed 's/^[^ ]*/alias/' >> "))
-      << addingCommand(target);
+  EXPECT_TRUE(has(addHostKey(target, "").command, "laptop.example | sed 's/^[^ ]*/alias/' >> "));
   target.proxyJump = "hop";
   target.configFile = "/my config";
-  EXPECT_EQ(addingCommand(target), "connect once by hand with 'ssh -F '/my config' -l me laptop'");
+  EXPECT_EQ(addHostKey(target, "Add it"),
+            (Fix{"Add it by connecting once by hand", "ssh -F '/my config' -l me laptop"}));
   target.key = "/its key";
   EXPECT_EQ(sshInvocation(target), "ssh -F '/my config' -i '/its key' -l me laptop");
   EXPECT_EQ(sshInvocation(SshRequest{"box"}), "ssh box");
   target.userKnownHostsFiles.clear();
-  EXPECT_TRUE(has(addingCommand(target), "name a UserKnownHostsFile"));
+  EXPECT_TRUE(has(addHostKey(target, "").text, "name a UserKnownHostsFile"));
 }
 
 TEST(Failures, controlCharactersDoNotReachTheTerminal) {
-  auto message = explainOpenssh(laptop(), "evil \x1b[2J words\r\n", AuthFailure());
-  EXPECT_FALSE(has(message, "\x1b")) << message;
-  EXPECT_TRUE(has(message, "evil")) << message;
+  Failure message = explainOpenssh(laptop(), "evil \x1b[2J words\r\n", AuthFailure());
+  EXPECT_FALSE(has(message, "\x1b")) << message.what();
+  EXPECT_TRUE(has(message, "evil")) << message.what();
 }
 
 TEST(Failures, aLongTaleIsCutToItsEnd) {
@@ -183,18 +186,20 @@ TEST(Failures, theWayThere) {
   std::string ends =
       "kex_exchange_identification: Connection closed by remote host\r\nConnection closed by "
       "UNKNOWN port 65535\r\n";
-  auto message = explainFailedStart(target, begins + "no way\r\n" + ends, AuthFailure());
-  EXPECT_TRUE(has(message, "the ProxyCommand of laptop, 'nc laptop.example 2222', ended before"))
-      << message;
-  EXPECT_TRUE(has(message, "(it said: no way). Run it by hand")) << message;
-  EXPECT_FALSE(has(message, "UNKNOWN") || has(message, "kex_exchange")) << message;
+  Failure message = explainFailedStart(target, begins + "no way\r\n" + ends, AuthFailure());
+  EXPECT_TRUE(has(message, "the ProxyCommand of laptop ended before")) << message.what();
+  EXPECT_TRUE(has(message,
+                  "It said: no way. Run it by hand: it must print the SSH server's greeting: 'nc "
+                  "laptop.example 2222'."))
+      << message.what();
+  EXPECT_FALSE(has(message, "UNKNOWN") || has(message, "kex_exchange")) << message.what();
   // Once the target has greeted, it is the target that it is about.
   message = explainFailedStart(
       target,
       begins + "debug1: Remote protocol version 2.0, remote software version x\r\n" +
           "Host key verification failed.\r\n",
       AuthFailure());
-  EXPECT_TRUE(message.starts_with("host key verification failed: ")) << message;
+  EXPECT_TRUE(message.summary().starts_with("host key verification failed: ")) << message.what();
 }
 
 TEST(Failures, behindTheLogin) {
@@ -202,24 +207,25 @@ TEST(Failures, behindTheLogin) {
   std::string login =
       "debug1: Connecting to x\r\nAuthenticated to laptop.example ([192.0.2.1]:22) "
       "using \"publickey\".\r\ndebug1: Entering interactive session.\r\n";
-  auto message = explainFailedStart(
+  Failure message = explainFailedStart(
       target,
       login + "channel 0: open failed: connect failed: open failed\r\nTransferred: sent 1\r\n",
       AuthFailure());
-  EXPECT_TRUE(has(message, "opened no session for the command (it said: channel 0: open failed"))
-      << message;
-  EXPECT_TRUE(has(message, "MaxSessions")) << message;
-  EXPECT_FALSE(has(message, "Transferred")) << message;
+  EXPECT_TRUE(
+      has(message, "refused to open a session for the command. It said: channel 0: open failed"))
+      << message.what();
+  EXPECT_TRUE(has(message, "MaxSessions")) << message.what();
+  EXPECT_FALSE(has(message, "Transferred")) << message.what();
   message =
       explainFailedStart(target, login + "Connection closed by remote host\r\n", AuthFailure());
   EXPECT_TRUE(has(message, "broke off at the step 'command': ssh said: Connection closed"))
-      << message;
-  EXPECT_TRUE(has(message, "ChrootDirectory")) << message;
+      << message.what();
+  EXPECT_TRUE(has(message, "ChrootDirectory")) << message.what();
 
   LoginWatch watch(target);
   EXPECT_FALSE(watch.begun(""));
   EXPECT_FALSE(watch.begun(login));
-  EXPECT_TRUE(has(watch.tookTooLong(login), "worked, but the command was not begun within 15 s"));
+  EXPECT_TRUE(has(watch.tookTooLong(login), "worked, but the command did not start within 15 s"));
   EXPECT_TRUE(watch.begun(login + "debug1: Sending command: x\r\n"));
   EXPECT_TRUE(
       LoginWatch(target).begun("debug1: mux_client_request_session: master session id: 2\r\n"));
@@ -233,8 +239,8 @@ TEST(Failures, behindTheLogin) {
 TEST(Failures, denialNamesWhatWasTried) {
   auto message =
       permissionDenied(laptop(), {{"/k/one was refused", "/k/two is locked"}, {"/k/t wo"}});
-  EXPECT_TRUE(has(message, "Tried: /k/one was refused; /k/two is locked.")) << message;
-  EXPECT_TRUE(has(message, "'ssh-add '/k/t wo''")) << message;
+  EXPECT_TRUE(has(message, "Tried: /k/one was refused; /k/two is locked.")) << message.what();
+  EXPECT_TRUE(has(message, "'ssh-add '/k/t wo''")) << message.what();
   EXPECT_TRUE(has(permissionDenied(laptop(), {}), "There is no key to offer"));
 }
 

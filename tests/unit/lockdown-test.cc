@@ -23,7 +23,7 @@ TEST(Lockdown, noClaimExcludesWhatIsUnknown) {
 TEST(Lockdown, whatIsGivenAndWhatIsUnknownAreBothSaid) {
   Lockdown some{{Access::COMMAND, Access::LISTEN}, {Access::AGENT, Access::X11}};
   EXPECT_TRUE(some.verdict("laptop").starts_with(
-      "the key starts the agent, but not it alone, on laptop: it may run other commands and listen "
+      "the key starts the agent, but can do more, on laptop: it may run other commands and listen "
       "for connections; whether it may forward an SSH agent or forward X11 could not be found "
       "out. Its line in "))
       << some.verdict("laptop");

@@ -19,7 +19,7 @@ SpokeReport report(const std::string& spoke, int64_t finished, Outcome outcome =
   out.started = finished - SECOND;
   out.finished = finished;
   out.outcome = outcome;
-  out.error = error;
+  if (!error.empty()) out.failure = Failure(FailureId::FILES_FAILED, error);
   return out;
 }
 
@@ -58,19 +58,19 @@ TEST_F(StoreTest, lastRuns) {
   auto none = store_->lastRuns("a");
   ASSERT_TRUE(none.ok()) << none.status();
   EXPECT_EQ(none->lastGood, std::nullopt);
-  EXPECT_EQ(none->lastError, "");
+  EXPECT_EQ(none->lastError(), "");
 
   ASSERT_TRUE(store_->recordRun(report("a", OLD)).ok());
   ASSERT_TRUE(store_->recordRun(report("a", OLD + 2, Outcome::FAILED, "it's broken; --")).ok());
   ASSERT_TRUE(store_->recordRun(report("b", OLD + 9)).ok());
   EXPECT_EQ(store_->lastRuns("a")->lastGood, OLD);
-  EXPECT_EQ(store_->lastRuns("a")->lastError, "it's broken; --");
+  EXPECT_EQ(store_->lastRuns("a")->lastError(), "it's broken; --.");
   EXPECT_EQ(store_->lastRuns("b")->lastGood, OLD + 9);
-  EXPECT_EQ(store_->lastRuns("b")->lastError, "");
+  EXPECT_EQ(store_->lastRuns("b")->lastError(), "");
 
   ASSERT_TRUE(store_->recordRun(report("a", OLD + 3)).ok());
   EXPECT_EQ(store_->lastRuns("a")->lastGood, OLD + 3);
-  EXPECT_EQ(store_->lastRuns("a")->lastError, "");
+  EXPECT_EQ(store_->lastRuns("a")->lastError(), "");
 }
 
 TEST_F(StoreTest, lastRunsAfterAClockThatWasAhead) {
@@ -79,7 +79,7 @@ TEST_F(StoreTest, lastRunsAfterAClockThatWasAhead) {
   ASSERT_TRUE(store_->recordRun(report("a", OLD)).ok());
   ASSERT_TRUE(store_->recordRun(report("a", OLD + 1, Outcome::FAILED, "broken")).ok());
   EXPECT_EQ(store_->lastRuns("a")->lastGood, OLD);
-  EXPECT_EQ(store_->lastRuns("a")->lastError, "broken");
+  EXPECT_EQ(store_->lastRuns("a")->lastError(), "broken.");
 }
 
 TEST_F(StoreTest, history) {
@@ -114,7 +114,7 @@ TEST_F(StoreTest, history) {
   EXPECT_EQ(names({"b", "a"}, 10), "aba");
   EXPECT_EQ(names({"c"}, 10), "");
   auto runs = *store_->history({}, 10);
-  EXPECT_EQ(runs[1].error, "why");
+  EXPECT_EQ(runs[1].error(), "why.");
   EXPECT_EQ(runs[1].outcome, Outcome::FAILED);
   auto& read = runs[2];
   EXPECT_EQ(read.outcome, Outcome::OK);
@@ -182,7 +182,7 @@ TEST_F(StoreTest, outlivesItsProcess) {
   ASSERT_TRUE(store_->recordRun(report("a", OLD, Outcome::FAILED, "why")).ok());
   ASSERT_TRUE(store_->setKeptFiles("a", {"\xff"}).ok());
   open();
-  EXPECT_EQ(store_->lastRuns("a")->lastError, "why");
+  EXPECT_EQ(store_->lastRuns("a")->lastError(), "why.");
   EXPECT_EQ(kept("a"), Paths{"\xff"});
 }
 

@@ -78,8 +78,9 @@ class Chooser {
     auto why =
         absl::StrCat("libssh2 ", libssh2_version(0), " has nothing in common with ", setting);
     if (allowFallback_) throw FallBackToOpenssh{why, {}};
-    throw Failure(absl::StrCat(why, " of ", escapeForTerminal(target_.alias),
-                               ". Set 'ssh: openssh' for this spoke in the config."));
+    throw Failure(
+        FailureId::NO_COMMON_ALGORITHM, absl::StrCat(why, " of ", escapeForTerminal(target_.alias)),
+        "", {{"Let OpenSSH's client connect: 'ssh: openssh' for this spoke in the config", ""}});
   }
 
   LIBSSH2_SESSION* session_;

@@ -21,7 +21,6 @@
 #include "common/text/escape.h"
 #include "hub/base/failure.h"
 #include "hub/ssh/connect-failures.h"
-#include "hub/ssh/turned-away.h"
 
 namespace pibrain {
 
@@ -99,15 +98,17 @@ Addresses lookUp(const SshTarget& target, const std::string& host, const std::st
   hints.ai_family = target.addressFamily;
   hints.ai_socktype = SOCK_STREAM;
   auto answer = askNameServer(host, port, hints, std::chrono::seconds(target.connectTimeout));
-  if (!answer) throw Failure(tookTooLong(target, SshStep::NAME));
+  if (!answer) throw tookTooLong(target, SshStep::NAME);
   int failed = answer->failed;
   if (failed == 0) return std::move(answer->addresses);
   if (port.empty()) {
-    throw Failure(absl::StrCat(
-        "BindAddress '", escapeForTerminal(host),
-        "' in the ssh configuration is no address of this machine: ", gai_strerror(failed), "."));
+    throw Failure(FailureId::UNREACHABLE,
+                  absl::StrCat("BindAddress '", escapeForTerminal(host),
+                               "' in the ssh configuration is not an address of this machine: ",
+                               gai_strerror(failed)),
+                  "", {{"Correct it, or remove it; this shows the addresses", "ip -br address"}});
   }
-  throw Failure(unresolvedName(target, gai_strerror(failed)));
+  throw unresolvedName(target, gai_strerror(failed));
 }
 
 std::string numeric(const struct addrinfo& address) {
@@ -133,20 +134,20 @@ int openSocket(const struct addrinfo& address) {
 [[noreturn]] void explain(const SshTarget& target, int error) {
   switch (error) {
     case ECONNREFUSED:
-      throw Failure(connectionRefused(target));
+      throw connectionRefused(target);
     case ETIMEDOUT:
-      throw Failure(noAnswer(target));
+      throw noAnswer(target);
     case ECONNRESET:
-      throw TurnedAway{noGreeting(target, "")};
+      throw noGreeting(target, "");
     case EADDRNOTAVAIL:
       if (!target.bindAddress.empty()) {
-        throw Failure(
-            unreachable(target, absl::StrCat("BindAddress ", escapeForTerminal(target.bindAddress),
-                                             " cannot be used for it")));
+        throw unreachable(target,
+                          absl::StrCat("BindAddress ", escapeForTerminal(target.bindAddress),
+                                       " cannot be used for it"));
       }
       [[fallthrough]];
     default:
-      throw Failure(unreachable(target, strerror(error)));
+      throw unreachable(target, strerror(error));
   }
 }
 

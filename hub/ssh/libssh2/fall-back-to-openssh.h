@@ -1,6 +1,8 @@
 #pragma once
 
+#include <exception>
 #include <string>
+#include <utility>
 
 #include "hub/ssh/auth-failure.h"
 
@@ -8,7 +10,10 @@ namespace pibrain {
 
 // Thrown: what comes next is for OpenSSH's client alone, be it the next key in turn or the choice
 // of methods.
-struct FallBackToOpenssh {
+struct FallBackToOpenssh : std::exception {
+  FallBackToOpenssh(std::string reason, AuthFailure before)
+      : why(std::move(reason)), authFailure(std::move(before)) {}
+
   std::string why;
   AuthFailure authFailure;  // what was tried before
 };

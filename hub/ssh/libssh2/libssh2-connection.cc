@@ -18,7 +18,6 @@
 #include "hub/ssh/libssh2/session.h"
 #include "hub/ssh/libssh2/stream.h"
 #include "hub/ssh/openssh/proxy.h"
-#include "hub/ssh/turned-away.h"
 
 namespace pibrain {
 
@@ -142,7 +141,7 @@ class Libssh2Connection : public Connection {
                                                               : "through " + target_.proxyJump);
     }
     if (isOldGreeting(greeting)) {
-      throw Failure(tooOldServer(target_, escapeForTerminal(greeting)));
+      throw tooOldServer(target_, escapeForTerminal(greeting));
     }
     options_.passed(SshStep::GREETING, escapeForTerminal(greeting));
     begin(SshStep::KEY_EXCHANGE);
@@ -154,7 +153,7 @@ class Libssh2Connection : public Connection {
     // OpenSSH may still get there if the server took its leave of what libssh2 asked for.
     if (!tooLong && !(allowFallback && session_.left())) session_.requireAlive();
     if (step_ == SshStep::GREETING && !tooLong) {
-      throw Failure(noGreeting(target_, session_.beginning()));
+      throw noGreeting(target_, session_.beginning());
     }
     auto said =
         escapeForTerminal(tooLong ? "its greeting is longer than 255 bytes" : session_.lastError());
@@ -163,14 +162,14 @@ class Libssh2Connection : public Connection {
           absl::StrCat("libssh2 ", libssh2_version(0), " could not agree with the server: ", said),
           {}};
     }
-    throw Failure(absl::StrCat(
-        nothingInCommon(target_, "libssh2 said: " + said),
-        result == LIBSSH2_ERROR_KEX_FAILURE && !known.keys.empty()
-            ? " It may also have no host key of a type that known_hosts lists: if its new key is "
-              "right, " +
-                  addingCommand(target_) + "."
-            : "",
-        " 'ssh: auto' in the config lets OpenSSH's client try."));
+    auto failure = nothingInCommon(target_, "libssh2 said: " + said);
+    failure.addFix({"Or let OpenSSH's client try: 'ssh: auto' for this spoke in the config", ""});
+    if (result == LIBSSH2_ERROR_KEX_FAILURE && !known.keys.empty()) {
+      failure.addFix(addHostKey(target_,
+                                "It may also have no host key of a type that known_hosts lists: if "
+                                "its new key is right, add it"));
+    }
+    throw failure;
   }
 
   void run(const std::string& command, bool allowFallback) {
@@ -178,16 +177,18 @@ class Libssh2Connection : public Connection {
     auto* channel = openSession(session_, window, waitScope_);
     if (channel == nullptr) {
       requireItsRefusal(LIBSSH2_ERROR_CHANNEL_FAILURE, allowFallback);
-      throw Failure(noSession(target_, escapeForTerminal(session_.lastError())));
+      throw noSession(target_, escapeForTerminal(session_.lastError()));
     }
     stream_ = kj::heap<SshStream>(session_, channel, window / 2);
     int result = session_.runToCompletion(
         [&]() { return libssh2_channel_exec(channel, command.c_str()); }, waitScope_);
     if (result != 0) {
       requireItsRefusal(LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED, allowFallback);
-      throw Failure(absl::StrCat("the spoke refused to run a command for ",
-                                 escapeForTerminal(target_.alias), ": ", session_.lastError(),
-                                 ". Check the command=\"…\" in its authorized_keys."));
+      throw Failure(
+          FailureId::COMMAND_REFUSED,
+          absl::StrCat("the spoke refused to run a command for ", escapeForTerminal(target_.alias)),
+          absl::StrCat("It said: ", escapeForTerminal(session_.lastError()), "."),
+          {{"Check the command=\"…\" in its authorized_keys", ""}});
     }
   }
 
@@ -200,14 +201,13 @@ class Libssh2Connection : public Connection {
 
   // Throws what the end of the connection means, in the step where it came.
   [[noreturn]] void explainBreak(const std::string& what) {
-    auto proxy = proxy_ ? proxy_->explain() : "";
-    if (!proxy.empty()) throw Failure(proxy);
-    if (session_.timedOut()) throw Failure(tookTooLong(target_, step_));
+    auto proxy = proxy_ ? proxy_->explain() : std::nullopt;
+    if (proxy) throw *proxy;
+    if (session_.timedOut()) throw tookTooLong(target_, step_);
     auto& said = session_.beginning();
-    if (step_ != SshStep::GREETING) throw Failure(brokeOff(target_, step_, what));
-    if (proxy_) throw Failure(brokeOff(target_, step_, what));
-    if (!turnsAway(said)) throw Failure(noGreeting(target_, said));
-    throw TurnedAway{noGreeting(target_, said)};
+    if (step_ != SshStep::GREETING) throw brokeOff(target_, step_, what);
+    if (proxy_) throw brokeOff(target_, step_, what);
+    throw noGreeting(target_, said);
   }
 
   SshTarget target_;

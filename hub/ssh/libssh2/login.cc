@@ -52,7 +52,7 @@ class Login {
   [[noreturn]] void deny() {
     // Of one that accepted a key, it is known already.
     if (!session_.ended() && authFailure_.wanted.empty()) authFailure_.methods = methods();
-    throw Failure(permissionDenied(target_, authFailure_));
+    throw permissionDenied(target_, authFailure_);
   }
 
   // By which the spoke lets in, or goes on to; empty: it does not say.
@@ -191,12 +191,12 @@ std::string login(SshSession& session, const SshTarget& target, const Identities
   return Login(session, target, identities, passphrases, allowFallback, waitScope).run();
 }
 
-void cannotGoOn(SshSession& session, bool allowFallback, const AuthFailure& denial) {
-  auto why =
-      absl::StrCat("libssh2 ", libssh2_version(0),
-                   " does not understand the server: ", escapeForTerminal(session.lastError()));
-  if (allowFallback) throw FallBackToOpenssh{why, denial};
-  throw Failure(why + ". 'ssh: auto' in the config lets OpenSSH's client try.");
+void cannotGoOn(SshSession& session, bool allowFallback, const AuthFailure& authFailure) {
+  auto said = withoutFullStop(escapeForTerminal(session.lastError()));
+  auto what = absl::StrCat("libssh2 ", libssh2_version(0), " does not understand the server");
+  if (allowFallback) throw FallBackToOpenssh{absl::StrCat(what, ": ", said), authFailure};
+  throw Failure(FailureId::NO_COMMON_ALGORITHM, what, absl::StrCat("It says: ", said, "."),
+                {{"Let OpenSSH's client try: 'ssh: auto' for this spoke in the config", ""}});
 }
 
 }  // namespace pibrain

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/text/escape.h"
+#include "hub/base/failure.h"
 #include "hub/ssh/connect-failures.h"
 #include "hub/ssh/expand.h"
 #include "hub/ssh/openssh-errors.h"
@@ -46,30 +47,35 @@ bool isProxied(const SshTarget& target) {
   return !target.proxyCommand.empty() || !target.proxyJump.empty();
 }
 
-std::string explainProxy(const SshTarget& target, const std::string& errors,
-                         std::optional<int> status) {
+Failure explainProxy(const SshTarget& target, const std::string& errors,
+                     std::optional<int> status) {
   if (!target.proxyJump.empty() && absl::StrContains(errors, "stdio forwarding failed")) {
-    return absl::StrCat("ProxyJump: ", escapeForTerminal(lastHop(target).alias),
-                        " cannot connect to ", escapeForTerminal(target.host), " port ",
-                        target.port, " (ssh said: ", stderrTail(errors),
-                        "). Is the spoke up, and is that its name there?");
+    return Failure(
+        FailureId::PROXY_FAILED,
+        absl::StrCat("ProxyJump: ", escapeForTerminal(lastHop(target).alias), " cannot connect to ",
+                     escapeForTerminal(target.host), " port ", target.port),
+        absl::StrCat("ssh said: ", stderrTail(errors), "."),
+        {{"Check that the spoke is up, and that this is its name there", ""}});
   }
   if (!target.proxyJump.empty()) {
-    return absl::StrCat("ProxyJump ", escapeForTerminal(target.proxyJump), ": ",
-                        explainFailedStart(lastHop(target), errors, AuthFailure()));
+    auto hop = explainFailedStart(lastHop(target), errors, AuthFailure());
+    return Failure(
+        hop.id(),
+        absl::StrCat("ProxyJump ", escapeForTerminal(target.proxyJump), ": ", hop.summary()),
+        hop.cause(), hop.fixes());
   }
   auto said = stderrTail(errors);
-  return absl::StrCat("the ProxyCommand of ", escapeForTerminal(target.alias), ", '",
-                      escapeForTerminal(expandProxyTokens(target.proxyCommand, target)),
-                      "', ended ",
-                      status ? absl::StrCat("with exit status ", *status)
-                             : "before the SSH server's greeting came through it",
-                      said.empty() ? "" : absl::StrCat(" (it said: ", said, ")"),
-                      ". Run it by hand: it should print the SSH server's greeting.");
+  auto command = escapeForTerminal(expandProxyTokens(target.proxyCommand, target));
+  return Failure(FailureId::PROXY_FAILED,
+                 absl::StrCat("the ProxyCommand of ", escapeForTerminal(target.alias), " ended ",
+                              status ? absl::StrCat("with exit status ", *status)
+                                     : "before the SSH server's greeting came through it"),
+                 said.empty() ? "" : absl::StrCat("It said: ", said, "."),
+                 {{"Run it by hand: it must print the SSH server's greeting", command}});
 }
 
-std::string explainFailedStart(const SshTarget& target, const std::string& errors,
-                               const AuthFailure& authFailure) {
+Failure explainFailedStart(const SshTarget& target, const std::string& errors,
+                           const AuthFailure& authFailure) {
   if (auto after = errorsAfterLogin(target, errors)) {
     if (absl::StrContains(*after, NO_SESSION)) return noSession(target, stderrTail(*after));
     return brokeOff(target, SshStep::COMMAND,

@@ -10,15 +10,14 @@ namespace pibrain {
 
 // Why ssh ended by itself before the command behind it began: at the way to the target, at the
 // login, or since the server opened no session.
-std::string explainFailedStart(const SshTarget& target, const std::string& errors,
-                               const AuthFailure& authFailure);
+Failure explainFailedStart(const SshTarget& target, const std::string& errors,
+                           const AuthFailure& authFailure);
 
 // Whether the way to it is no TCP connection of ours.
 bool isProxied(const SshTarget& target);
 
 // Why the way there ended before the target's greeting: `errors` is what it wrote, `status` its
 // exit status, if it is known.
-std::string explainProxy(const SshTarget& target, const std::string& errors,
-                         std::optional<int> status);
+Failure explainProxy(const SshTarget& target, const std::string& errors, std::optional<int> status);
 
 }  // namespace pibrain

@@ -81,10 +81,11 @@ std::chrono::milliseconds LoginWatch::left() const {
   return std::chrono::ceil<std::chrono::milliseconds>(deadline_ - std::chrono::steady_clock::now());
 }
 
-std::string LoginWatch::tookTooLong(const std::string& errors) const {
+Failure LoginWatch::tookTooLong(const std::string& errors) const {
+  auto failure = pibrain::tookTooLong(target_, step_);
   auto words = stderrTail(errors);
-  return absl::StrCat(pibrain::tookTooLong(target_, step_),
-                      words.empty() ? "" : absl::StrCat(" (ssh said: ", words, ")"));
+  if (!words.empty()) failure.addCause(absl::StrCat("ssh said: ", words, "."));
+  return failure;
 }
 
 }  // namespace pibrain

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "hub/base/failure.h"
 #include "hub/link/step.h"
 #include "hub/ssh/target.h"
 
@@ -36,7 +37,7 @@ class LoginWatch {
   // How long the step may still take.
   std::chrono::milliseconds left() const;
   // What it means that it took longer.
-  std::string tookTooLong(const std::string& errors) const;
+  Failure tookTooLong(const std::string& errors) const;
 
  private:
   const SshTarget& target_;

@@ -6,7 +6,7 @@
 #include <absl/strings/str_replace.h>
 
 #include "common/text/escape.h"
-#include "hub/base/failure.h"
+#include "hub/base/failure-status.h"
 #include "hub/ssh/expand.h"
 #include "hub/ssh/host-trust.h"
 #include "hub/ssh/openssh-client.h"
@@ -89,11 +89,13 @@ void addSettings(const SshTarget& target, Argv& argv) {
     add(argv, name, form == Form::WORD ? asWord(value) : value);
   }
   if (!target.unclearFiles.empty()) {
-    throw Failure(absl::StrCat(
-        "the ssh configuration of ", escapeForTerminal(target.alias), " sets ",
-        escapeForTerminal(target.unclearFiles),
-        ", and whether that is one name with blanks in it cannot be told. Write absolute names "
-        "without blanks there, or give the spoke no 'key' of its own."));
+    throw Failure(
+        FailureId::SSH_CONFIG_UNSUPPORTED,
+        absl::StrCat("the ssh configuration of ", escapeForTerminal(target.alias), " sets ",
+                     escapeForTerminal(target.unclearFiles),
+                     ", which may be one name with blanks in it or several"),
+        "",
+        {{"Write absolute names without blanks there, or give the spoke no 'key' of its own", ""}});
   }
   for (auto* name : {"UserKnownHostsFile", "GlobalKnownHostsFile"}) {
     auto value = target.setting(name);
@@ -251,7 +253,7 @@ SshTarget lastHop(const SshTarget& target) {
   auto comma = jump.rfind(',');
   auto hop = parseHop(comma == std::string::npos ? jump : jump.substr(comma + 1));
   auto resolved = resolveSsh({hop.host, hop.user, target.configFile});
-  if (!resolved.ok()) throw Failure(std::string(resolved.status().message()));
+  if (!resolved.ok()) throw failureOf(resolved.status(), FailureId::SSH_CONFIG_INVALID);
   auto result = *std::move(resolved);
   uint32_t port;
   if (absl::SimpleAtoi(hop.port, &port)) result.port = uint16_t(port);
@@ -260,9 +262,10 @@ SshTarget lastHop(const SshTarget& target) {
   if (comma != std::string::npos) result.proxyJump = jump.substr(0, comma);
   result.jumps = target.jumps + 1;
   if (result.jumps > MAX_JUMPS) {
-    throw Failure(absl::StrCat("the ProxyJump of ", escapeForTerminal(target.alias),
-                               " leads in a circle. 'ssh -G ", escapeForTerminal(hop.host),
-                               "' shows what it is for each hop."));
+    throw Failure(
+        FailureId::SSH_CONFIG_INVALID,
+        absl::StrCat("the ProxyJump of ", escapeForTerminal(target.alias), " leads in a circle"),
+        "", {{"See what it is for each hop", "ssh -G " + escapeForTerminal(hop.host)}});
   }
   return result;
 }

@@ -15,7 +15,6 @@
 #include "hub/ssh/openssh/login-watch.h"
 #include "hub/ssh/openssh/openssh-access.h"
 #include "hub/ssh/openssh/openssh-command.h"
-#include "hub/ssh/turned-away.h"
 
 namespace pibrain {
 
@@ -56,14 +55,11 @@ class OpensshConnection : public ProcessConnection {
 // Throws why ssh ended by itself before the command began.
 [[noreturn]] void explainEnd(const SshTarget& target, const std::string& errors,
                              const AuthFailure& authFailure) {
-  auto why = explainFailedStart(target, errors, authFailure);
-  auto instead = insteadOfGreeting(target, errors);
-  if (instead && turnsAway(*instead)) throw TurnedAway{why};
-  throw Failure(why);
+  throw explainFailedStart(target, errors, authFailure);
 }
 
-// Returns when the command behind ssh begins, or has said something or ended. Throws Failure or
-// TurnedAway if ssh itself fails before, or a step takes too long.
+// Returns when the command behind ssh begins, or has said something or ended. Throws Failure if ssh
+// itself fails before, or a step takes too long.
 void waitForStart(const SshTarget& target, const Spawned& ssh, const AuthFailure& authFailure) {
   using std::chrono::milliseconds;
   constexpr int GLANCE = 5;  // milliseconds between two looks at what ssh wrote
@@ -83,7 +79,7 @@ void waitForStart(const SshTarget& target, const Spawned& ssh, const AuthFailure
       if (watch.begun(errors)) return;
       explainEnd(target, errors, authFailure);
     }
-    if (watch.left().count() <= 0) throw Failure(watch.tookTooLong(errors));
+    if (watch.left().count() <= 0) throw watch.tookTooLong(errors);
   }
 }
 

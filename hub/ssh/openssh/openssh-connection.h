@@ -14,7 +14,7 @@
 namespace pibrain {
 
 // Runs `command` at the target through `ssh`, with nobody to ask and nothing forwarded. Returns
-// when it begins. Throws Failure or TurnedAway; `known` is what is known of the host, and
+// when it begins. Throws Failure; `known` is what is known of the host, and
 // `authFailure` of the keys, for what there is to say.
 kj::Own<Connection> startOpenssh(const SshTarget& target, const KnownTarget& known,
                                  const std::string& command, const SshOptions& options,

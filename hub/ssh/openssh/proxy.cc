@@ -35,10 +35,10 @@ Proxy::~Proxy() noexcept(false) {
   waitOrKill(child_.pid, std::chrono::milliseconds(0), status);
 }
 
-std::string Proxy::explain() {
+std::optional<Failure> Proxy::explain() {
   // It is given a moment to end by itself.
   auto status = exitStatusOf(child_.pid, std::chrono::milliseconds(500));
-  if (!status) return "";
+  if (!status) return std::nullopt;
   return explainProxy(target_, readBack(child_.errors), status);
 }
 

@@ -2,8 +2,10 @@
 
 #include <kj/io.h>
 
+#include <optional>
 #include <string>
 
+#include "hub/base/failure.h"
 #include "hub/base/subprocess.h"
 #include "hub/ssh/target.h"
 
@@ -23,7 +25,7 @@ class Proxy {
 
   // To be called when the connection through it broke off early: what the proxy has to say of it,
   // for a person. Empty if it still runs, and so is not the cause.
-  std::string explain();
+  std::optional<Failure> explain();
 
  private:
   SshTarget target_;

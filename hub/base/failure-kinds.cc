@@ -1,0 +1,18 @@
+#include "hub/base/failure-kinds.h"
+
+namespace pibrain {
+
+namespace {
+
+constexpr FailureKind KINDS[] = {
+#define PIBRAIN_FAILURE(name, id, meaning, fix) {FailureId::name, id, meaning, fix},
+#include "hub/base/failure-kinds.inc"
+#undef PIBRAIN_FAILURE
+};
+
+}  // namespace
+
+const FailureKind& kindOf(FailureId id) { return KINDS[size_t(id)]; }
+std::span<const FailureKind> allFailureKinds() { return KINDS; }
+
+}  // namespace pibrain
