@@ -4,9 +4,7 @@
 #include <absl/strings/str_split.h>
 
 #include <algorithm>
-#include <string_view>
 
-#include "common/text/utf8.h"
 #include "hub/base/failure.h"
 
 namespace pibrain {
@@ -18,23 +16,6 @@ constexpr size_t COMMAND_INDENT = 8;
 constexpr size_t LABEL = 5;     // "Why: "
 constexpr size_t WIDEST = 100;  // longer lines are hard to read
 
-// Escape sequences of colours take no column, and one code point takes one: what is printed is ours
-// or escaped, and wide characters in it only make a line end early or late.
-size_t columnsOf(absl::string_view view) {
-  std::string_view text(view.data(), view.size());
-  size_t columns = 0;
-  while (!text.empty()) {
-    if (text[0] == '\x1b') {
-      text.remove_prefix(std::min(text.find('m') + 1, text.size()));
-      continue;
-    }
-    auto [code, length] = firstCharacter(text);
-    text.remove_prefix(length > 0 ? length : 1);
-    ++columns;
-  }
-  return columns;
-}
-
 }  // namespace
 
 std::string wrapped(const std::string& start, const std::string& text, size_t indent,
@@ -43,7 +24,7 @@ std::string wrapped(const std::string& start, const std::string& text, size_t in
   size_t at = columnsOf(start);
   bool first = true;
   for (absl::string_view word : absl::StrSplit(text, ' ', absl::SkipEmpty())) {
-    size_t width = columnsOf(word);
+    size_t width = columnsOf({word.data(), word.size()});
     if (!first && at + 1 + width > columns) {
       absl::StrAppend(&out, "\n", std::string(indent, ' '));
       at = indent;

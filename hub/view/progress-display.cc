@@ -42,14 +42,6 @@ std::string bar(double share, unsigned width, const TerminalStyle& style) {
   return out;
 }
 
-// Columns that text takes, as far as the number of characters tells: those of wide scripts take
-// more.
-size_t columnsOf(std::string_view text) {
-  size_t columns = 0;
-  for (; !text.empty(); ++columns) text.remove_prefix(stepOf(text));
-  return columns;
-}
-
 std::string cut(std::string_view text, size_t columns) {
   size_t bytes = 0;
   for (; bytes < text.size() && columns > 0; --columns) bytes += stepOf(text.substr(bytes));

@@ -8,6 +8,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "common/text/utf8.h"
+
 namespace pibrain {
 
 namespace {
@@ -64,6 +66,20 @@ std::string TerminalStyle::mark(Mark mark) const {
 
 std::string TerminalStyle::plain(const std::string& text) const {
   return unicode ? text : absl::StrReplaceAll(text, {{"…", "..."}});
+}
+
+size_t columnsOf(std::string_view text) {
+  size_t columns = 0;
+  while (!text.empty()) {
+    if (text[0] == '\x1b') {
+      auto end = text.find('m');
+      text.remove_prefix(end == text.npos ? text.size() : end + 1);
+      continue;
+    }
+    text.remove_prefix(stepOf(text));
+    ++columns;
+  }
+  return columns;
 }
 
 unsigned terminalColumns() {

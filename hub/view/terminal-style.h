@@ -1,7 +1,10 @@
 #pragma once
 // What a terminal can show.
 
+#include <stddef.h>
+
 #include <string>
+#include <string_view>
 
 namespace pibrain {
 
@@ -21,6 +24,10 @@ struct TerminalStyle {
 // Of this process's standard output, and of another of its descriptors.
 TerminalStyle styleOfOutput();
 TerminalStyle styleOf(int descriptor);
+
+// Columns that text takes, as far as the number of characters tells: those of wide scripts take
+// more, colours none.
+size_t columnsOf(std::string_view text);
 
 // The columns of the terminal that is standard output; 80 if it does not say.
 unsigned terminalColumns();

@@ -1,0 +1,125 @@
+#include "hub/base/failure.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "hub/base/failure-status.h"
+
+namespace pibrain {
+namespace {
+
+std::string textOfFile(const std::string& path) {
+  std::ifstream in(path);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+// The file has this text; with PIBRAIN_UPDATE_DOCS=1 it gets it.
+void expectFile(const std::string& path, const std::string& text) {
+  auto full = std::string(PIBRAIN_SOURCE) + "/" + path;
+  if (getenv("PIBRAIN_UPDATE_DOCS") != nullptr) std::ofstream(full) << text;
+  EXPECT_EQ(textOfFile(full), text) << "PIBRAIN_UPDATE_DOCS=1 unit-tests --gtest_filter='Failure*' "
+                                       "writes it anew";
+}
+
+std::string markdown() {
+  std::string text =
+      "# Failures\n\n"
+      "Each failure of `pi-brain` has an id. It stands in the `failure` object of every `--json` "
+      "document, as `id`, beside `what` failed, the `cause` and the `fixes`; the texts may change "
+      "from version to version, an id does not. This table is made from "
+      "`hub/base/failure-kinds.inc`.\n\n"
+      "| id | what it means | what to do |\n|---|---|---|\n";
+  for (auto& kind : allFailureKinds()) {
+    text += "| `" + std::string(kind.name) + "` | " + std::string(kind.meaning) + " | " +
+            std::string(kind.fix) + " |\n";
+  }
+  return text;
+}
+
+std::string manPage() {
+  std::string text =
+      ".\\\" Made from hub/base/failure-kinds.inc.\n"
+      ".Dd November 30, 2026\n.Dt PI-BRAIN-ERRORS 7\n.Os\n.Sh NAME\n.Nm pi-brain-errors\n"
+      ".Nd the failures of pi-brain by their ids\n.Sh DESCRIPTION\n"
+      "Each failure of\n.Xr pi-brain 1\nhas an id, which stands in the\n.Va failure\nobject of "
+      "every\n.Fl -json\ndocument.\nThe texts may change from version to version, an id does "
+      "not.\n.Bl -tag -width Ds\n";
+  for (auto& kind : allFailureKinds()) {
+    auto line = [](std::string_view words) {
+      // A line that begins with a control character would be a request.
+      return std::string(words.starts_with('\'') || words.starts_with('.') ? "\\&" : "") +
+             std::string(words) + "\n";
+    };
+    text += ".It Sy " + std::string(kind.name) + "\n" + line(kind.meaning) + line(kind.fix);
+  }
+  return text + ".El\n.Sh SEE ALSO\n.Xr pi-brain 1\n";
+}
+
+TEST(FailureKinds, areSortedAndTellWhatToDo) {
+  auto kinds = allFailureKinds();
+  EXPECT_TRUE(
+      std::is_sorted(kinds.begin(), kinds.end(), [](auto& a, auto& b) { return a.name < b.name; }));
+  for (auto& kind : kinds) {
+    EXPECT_EQ(&kindOf(kind.id), &kind);
+    EXPECT_TRUE(kind.meaning.ends_with('.')) << kind.name;
+    EXPECT_TRUE(kind.fix.ends_with('.')) << kind.name;
+    EXPECT_EQ(kind.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz-"), kind.name.npos);
+  }
+}
+
+TEST(FailureKinds, areInTheDocuments) {
+  expectFile("docs/errors.md", markdown());
+  expectFile("deploy/man/pi-brain-errors.7", manPage());
+}
+
+TEST(Failure, isOneLine) {
+  Failure plain(FailureId::DISK_FULL, "no room");
+  EXPECT_STREQ(plain.what(), "no room.");
+  Failure whole(FailureId::DISK_FULL, "no room", "The disk is full.",
+                {{"See how full", "df -h /x"}, {"Make room", ""}});
+  EXPECT_STREQ(whole.what(), "no room. The disk is full. See how full: 'df -h /x'. Make room.");
+  whole.addCause("It is small.").addFix({"Buy another", ""});
+  EXPECT_STREQ(whole.what(),
+               "no room. The disk is full. It is small. See how full: 'df -h /x'. Make room. Buy "
+               "another.");
+}
+
+TEST(Failure, severalAreOneWithAllThatIsToBeDone) {
+  auto all =
+      joined({Failure(FailureId::FILES_FAILED, "1 file failed", "a: b.", {{"Look", "ls"}}),
+              Failure(FailureId::DELETION_REFUSED, "nothing was deleted", "", {{"Ask", ""}})});
+  EXPECT_EQ(all.id(), FailureId::FILES_FAILED);
+  EXPECT_STREQ(all.what(), "1 file failed. a: b. Besides, nothing was deleted. Look: 'ls'. Ask.");
+}
+
+TEST(Failure, isKeptAsText) {
+  Failure failure(FailureId::HOST_KEY_CHANGED, "it changed", "", {{"Look", "ls"}, {"Ask", ""}});
+  auto back = unpacked(packed(failure));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->id(), failure.id());
+  EXPECT_STREQ(back->what(), failure.what());
+  EXPECT_EQ(back->fixes(), failure.fixes());
+  EXPECT_FALSE(unpacked(""));
+  EXPECT_FALSE(unpacked("no-such-id\x1fwhat\x1f"));
+  EXPECT_FALSE(unpacked("disk-full\x1fwhat\x1f\x1ftext"));
+}
+
+TEST(Failure, goesThroughAStatus) {
+  Failure failure(FailureId::KEY_MISSING, "no key", "Why.", {{"Make one", "ssh-keygen"}});
+  auto back = failureOf(toStatus(failure), FailureId::USAGE);
+  EXPECT_EQ(back.id(), FailureId::KEY_MISSING);
+  EXPECT_STREQ(back.what(), failure.what());
+  auto other = failureOf(absl::NotFoundError("nothing there."), FailureId::USAGE);
+  EXPECT_EQ(other.id(), FailureId::USAGE);
+  EXPECT_STREQ(other.what(), "nothing there.");
+}
+
+}  // namespace
+}  // namespace pibrain
