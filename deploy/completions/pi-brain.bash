@@ -55,7 +55,15 @@ _pi_brain() {
       ;;
   esac
   if ((COMP_CWORD == 1)); then
-    options='sync spoke --help --version'
+    options='sync spoke health help version --help --version'
+  elif [[ ${COMP_WORDS[1]} == health ]]; then
+    [[ $current == -* ]] || _pi_brain_offer_spokes "$current"
+    ((${#COMPREPLY[@]} == 0)) || return
+    options='--config --spoke --json --help'
+  elif [[ ${COMP_WORDS[1]} == help ]]; then
+    options='sync spoke health --help'
+  elif [[ ${COMP_WORDS[1]} == version ]]; then
+    options='--help'
   elif ((COMP_CWORD == 2)) && [[ ${COMP_WORDS[1]} == spoke ]]; then
     options='add upgrade rotate-key remove list --help'
   elif ((COMP_CWORD == 2)); then
@@ -76,6 +84,10 @@ _pi_brain() {
     esac
     ((${#COMPREPLY[@]} == 0)) || return
   else
+    case $command in
+      run | doctor) [[ $current == -* ]] || _pi_brain_offer_spokes "$current" ;;
+    esac
+    ((${#COMPREPLY[@]} == 0)) || return
     case $command in
       run) options='--config --spoke --dry-run --delete --max-delete --bwlimit --jobs --due --verbose --quiet --log --json' ;;
       status) options='--config --json --prometheus' ;;

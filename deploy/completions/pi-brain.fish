@@ -30,7 +30,18 @@ end
 complete -c pi-brain -f
 complete -c pi-brain -n '__pi_brain_needs' -a sync -d 'Mirror sessions from other machines'
 complete -c pi-brain -n '__pi_brain_needs' -a spoke -d 'Set up the machines that sessions come from'
-complete -c pi-brain -n '__pi_brain_needs' -l version
+complete -c pi-brain -n '__pi_brain_needs' -a health -d 'Check the way to each spoke'
+complete -c pi-brain -n '__pi_brain_needs' -a help -d 'Show the help of a command'
+complete -c pi-brain -n '__pi_brain_needs' -a version -d 'Show the version'
+complete -c pi-brain -n '__pi_brain_needs' -s V -l version
+complete -c pi-brain -n '__pi_brain_needs help' -a 'sync spoke health'
+complete -c pi-brain -n '__pi_brain_in health' -s c -l config -r -F -d 'The config file'
+complete -c pi-brain -n '__pi_brain_in health' -s s -l spoke -x -a '(__pi_brain_spokes)' -d 'Only this spoke'
+complete -c pi-brain -n '__pi_brain_in health' -l json -d 'Print JSON'
+complete -c pi-brain -n '__pi_brain_in health' -a '(__pi_brain_spokes)'
+for command in run doctor
+    complete -c pi-brain -n "__pi_brain_in sync $command" -a '(__pi_brain_spokes)'
+end
 for pair in 'add|Make a machine a spoke' 'upgrade|Put the agent of this version on spokes' \
         'rotate-key|Give a spoke a new key' 'remove|Remove agent and key from a spoke, and it from here' 'list|Show the spokes'
     set -l parts (string split '|' -- $pair)

@@ -1,44 +1,60 @@
 #include "hub/cli/command-line.h"
 
+#include <absl/strings/str_cat.h>
 #include <stdio.h>
 
 #include <CLI/CLI.hpp>
+#include <memory>
 #include <string>
+#include <vector>
 
-#include "common/text/escape.h"
 #include "hub/cli/commands.h"
+#include "hub/cli/usage-errors.h"
 
 namespace pibrain {
 
 namespace {
 
-// Commands of the pi-brain that reads the sessions, which people know by the same name.
-bool isOfTheOtherProgram(const std::string& command) {
-  return command == "daemon" || command == "query";
+constexpr char FIRST_STEPS[] =
+    "First steps:\n"
+    "  pi-brain spoke add laptop user@laptop   add a machine that you can log in to\n"
+    "  pi-brain sync run                       bring its sessions here\n"
+    "  pi-brain sync status                    see what there is";
+
+// Prints the help of the command that these words name, or of the program.
+int showHelp(const CLI::App& app, const std::vector<std::string>& words) {
+  const CLI::App* command = &app;
+  std::string above;
+  for (auto& word : words) {
+    auto below = command->get_subcommands([&](auto* one) { return one->get_name() == word; });
+    if (below.empty()) {
+      fprintf(stderr, "pi-brain: %s\n", explainUnknownCommand(*command, word).c_str());
+      return EXIT_USAGE;
+    }
+    absl::StrAppend(&above, above.empty() ? "" : " ", command->get_name());
+    command = below[0];
+  }
+  fputs(command->help(above).c_str(), stdout);
+  return EXIT_GOOD;
 }
 
-// What is wrong with a command that is not one; empty if the parser says it better.
-std::string explainUnknown(const CLI::App& app, const CLI::App& group, const CLI::ParseError& e) {
-  auto unknown = group.remaining();
-  if (unknown.empty()) return "";
-  if (&group == &app && isOfTheOtherProgram(unknown[0])) {
-    return "'" + unknown[0] +
-           "' is a command of pi-brain's analysis, which is another program; this one syncs: "
-           "'pi-brain sync --help'.";
-  }
-  if (e.get_name() != "RequiredError" || unknown[0].starts_with('-')) return "";
-  auto prefix = &group == &app ? "" : group.get_name() + " ";
-  return "there is no command '" + prefix + escapeForTerminal(unknown[0]) + "'. 'pi-brain " +
-         prefix + "--help' lists what there is.";
+void addHelp(CLI::App& app, int& exitCode) {
+  auto words = std::make_shared<std::vector<std::string>>();
+  auto* help = app.add_subcommand("help", "Show the help of a command");
+  help->add_option("COMMAND", *words, "Such as: sync run")->type_name("");
+  help->callback([&app, &exitCode, words]() { exitCode = showHelp(app, *words); });
+  app.add_subcommand("version", "Show the version")->callback([]() {
+    puts("pi-brain " PIBRAIN_VERSION);
+  });
 }
 
 }  // namespace
 
 int runCommandLine(int argc, char** argv) {
-  CLI::App app("pi-brain: keeps the pi sessions of all your machines on one");
-  app.set_version_flag("--version", "pi-brain " PIBRAIN_VERSION);
+  CLI::App app("pi-brain: keeps the pi sessions of all your machines on one", "pi-brain");
+  app.set_version_flag("-V,--version", "pi-brain " PIBRAIN_VERSION);
   app.footer(
-      "A PATH may be given as bytes:…, percent-encoded, as JSON has those that are no UTF-8.");
+      "A PATH may be given as bytes:…, percent-encoded, as JSON has those that are not UTF-8.");
   app.require_subcommand(1);
   auto& sync = *app.add_subcommand("sync", "Mirror sessions from other machines (spokes)");
   sync.require_subcommand(1);
@@ -52,13 +68,16 @@ int runCommandLine(int argc, char** argv) {
   for (auto* add : {addSpokeAdd, addSpokeUpgrade, addSpokeRotate, addSpokeRemove, addSpokeList}) {
     add(spoke, exitCode);
   }
+  addHealth(app, exitCode);
+  addHelp(app, exitCode);
+  app.footer(absl::StrCat(FIRST_STEPS, "\n\n", app.get_footer()));
+  if (argc < 2) return fputs(app.help().c_str(), stdout), EXIT_GOOD;
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    auto& group = sync.parsed() ? sync : spoke.parsed() ? spoke : app;
-    auto why = explainUnknown(app, group, e);
-    if (why.empty()) return app.exit(e) == 0 ? EXIT_GOOD : EXIT_USAGE;
-    fprintf(stderr, "pi-brain: %s\n", why.c_str());
+    // Help and version are such errors, too.
+    if (e.get_exit_code() == 0) return app.exit(e), EXIT_GOOD;
+    fprintf(stderr, "pi-brain: %s\n", explainUsage(app, e).c_str());
     return EXIT_USAGE;
   }
   return exitCode;

@@ -28,6 +28,7 @@ void addTimer(CLI::App& sync, int& exitCode);
 void addArchive(CLI::App& sync, int& exitCode);
 void addVerify(CLI::App& sync, int& exitCode);
 void addDoctor(CLI::App& sync, int& exitCode);
+void addHealth(CLI::App& app, int& exitCode);
 void addSpokeAdd(CLI::App& spoke, int& exitCode);
 void addSpokeUpgrade(CLI::App& spoke, int& exitCode);
 void addSpokeRotate(CLI::App& spoke, int& exitCode);

@@ -67,14 +67,26 @@ int syncDoctor(const DoctorArguments& arguments) {
   return failed ? EXIT_FAILED : EXIT_GOOD;
 }
 
-void addDoctor(CLI::App& sync, int& exitCode) {
+namespace {
+
+void addTo(CLI::App* command, int& exitCode) {
   auto options = std::make_shared<DoctorArguments>();
-  auto* command =
-      sync.add_subcommand("doctor", "Check the way to each spoke, and say what is wrong");
   addConfig(command, options->config);
-  addSpokes(command, options->spokes);
+  addSpokesByName(command, options->spokes);
   command->add_flag("--json", options->json, "Print one JSON document instead of text");
   command->callback([options, &exitCode]() { exitCode = syncDoctor(*options); });
+}
+
+constexpr char DOCTOR[] = "Check the way to each spoke, and say what is wrong";
+
+}  // namespace
+
+void addDoctor(CLI::App& sync, int& exitCode) {
+  addTo(sync.add_subcommand("doctor", DOCTOR), exitCode);
+}
+
+void addHealth(CLI::App& app, int& exitCode) {
+  addTo(app.add_subcommand("health", "The same as 'sync doctor'"), exitCode);
 }
 
 }  // namespace pibrain

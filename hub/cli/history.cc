@@ -72,7 +72,7 @@ void addHistory(CLI::App& sync, int& exitCode) {
   addSpokes(command, options->spokes);
   command->add_option("-n,--limit", options->limit, "Show so many runs (default 20)")
       ->type_name("N")
-      ->check(CLI::Range(uint32_t(1), uint32_t(10'000'000)));
+      ->check(between(1, 10'000'000));
   command->add_flag("--json", options->json, "Print one JSON document instead of text");
   command->callback([options, &exitCode]() { exitCode = syncHistory(*options); });
 }

@@ -1,12 +1,26 @@
 #include "hub/cli/options.h"
 
+#include <absl/strings/numbers.h>
+#include <absl/strings/str_cat.h>
+
 #include "common/text/utf8.h"
 
 namespace pibrain {
 
 // An empty one is a variable that somebody forgot to set.
 std::string notEmpty(const std::string& value) {
-  return value.empty() ? "it is empty; a path is needed" : "";
+  return value.empty() ? "is empty, and must be a path" : "";
+}
+
+CLI::Validator between(uint64_t least, uint64_t most) {
+  auto check = [least, most](std::string& value) {
+    uint64_t number = 0;
+    bool good = absl::SimpleAtoi(value, &number) && number >= least && number <= most;
+    return good
+               ? std::string()
+               : absl::StrCat("must be a number from ", least, " to ", most, ", not '", value, "'");
+  };
+  return CLI::Validator(check, "");
 }
 
 namespace {
@@ -14,7 +28,7 @@ namespace {
 // What JSON says of a path that is no UTF-8 becomes that path again.
 std::string takeExactPath(std::string& value) {
   auto path = readExactPath(value);
-  if (!path) return "what stands behind 'bytes:' is no percent-encoded path";
+  if (!path) return "must have a percent-encoded path behind 'bytes:'";
   value = *path;
   return "";
 }
@@ -38,6 +52,19 @@ void addSpokes(CLI::App* command, std::vector<std::string>& spokes) {
       ->type_name("NAME")
       ->transform(CLI::Validator(takeExactPath, ""))
       ->allow_extra_args(false);
+}
+
+void addSpokesByName(CLI::App* command, std::vector<std::string>& spokes) {
+  addSpokes(command, spokes);
+  command
+      ->add_option_function<std::vector<std::string>>(
+          "NAME",
+          [&spokes](const std::vector<std::string>& names) {
+            spokes.insert(spokes.end(), names.begin(), names.end());
+          },
+          "Only these spokes, as with --spoke")
+      ->type_name("")
+      ->transform(CLI::Validator(takeExactPath, ""));
 }
 
 }  // namespace pibrain

@@ -10,6 +10,9 @@ namespace pibrain {
 // For CLI::App::check().
 std::string notEmpty(const std::string& value);
 
+// For CLI::App::check(): a number from `least` to `most`.
+CLI::Validator between(uint64_t least, uint64_t most);
+
 // An option whose value is a path, which may be given in its exact form (bytes:…) too.
 void addPath(CLI::App* command, const std::string& name, std::string& path, const std::string& help,
              const std::string& type = "PATH");
@@ -19,5 +22,7 @@ void addConfig(CLI::App* command, std::string& config);
 
 // --spoke
 void addSpokes(CLI::App* command, std::vector<std::string>& spokes);
+// The same, and the names of spokes as arguments: `NAME…`.
+void addSpokesByName(CLI::App* command, std::vector<std::string>& spokes);
 
 }  // namespace pibrain

@@ -142,7 +142,7 @@ void addRun(CLI::App& sync, int& exitCode) {
   auto options = std::make_shared<RunArguments>();
   auto* command = sync.add_subcommand("run", "Bring the mirrors up to date");
   addConfig(command, options->config);
-  addSpokes(command, options->spokes);
+  addSpokesByName(command, options->spokes);
   command->add_flag("-n,--dry-run", options->dryRun, "Show what would be done, and do nothing");
   command->add_flag("--delete", options->deleteGone,
                     "Move files that are gone on the spoke to the archive");
@@ -150,15 +150,15 @@ void addRun(CLI::App& sync, int& exitCode) {
       ->add_option("--max-delete", options->maxDelete,
                    "Let --delete remove this many files (default: half of a mirror)")
       ->type_name("N")
-      ->check(CLI::Range(uint64_t(1), uint64_t(UINT32_MAX)));
+      ->check(between(1, UINT32_MAX));
   command
       ->add_option("--bwlimit", options->bwLimit,
                    "Use at most this bandwidth for all spokes together, both ways (0: no limit)")
       ->type_name("KB/s")
-      ->check(CLI::Range(uint32_t(0), uint32_t(100'000'000)));
+      ->check(between(0, 100'000'000));
   command->add_option("--jobs", options->jobs, "Sync this many spokes at a time (default 8)")
       ->type_name("N")
-      ->check(CLI::Range(1u, 256u));
+      ->check(between(1, 256));
   command->add_flag("--due", options->due,
                     "Only the spokes whose schedule has come due since their last good run");
   auto* verbose =

@@ -20,7 +20,7 @@ DEPLOY = PROJECT / "deploy"
 def commands_of(program, *path):
     """The subcommands that --help lists."""
     text = subprocess.run([program, *path, "--help"], capture_output=True, text=True, check=True).stdout
-    _, _, listed = text.partition("Subcommands:")
+    listed = text.partition("Subcommands:\n")[2].partition("\n\n")[0]
     return re.findall(r"^  ([a-z-]+) ", listed, re.M)
 
 

@@ -1,0 +1,158 @@
+#include "hub/cli/usage-errors.h"
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "common/text/escape.h"
+#include "hub/config/spelling.h"
+
+namespace pibrain {
+
+namespace {
+
+// Commands of the pi-brain that reads the sessions, which people know by the same name.
+bool isOfTheOtherProgram(const std::string& word) { return word == "daemon" || word == "query"; }
+
+// The command that the words led to, as far as they are known.
+const CLI::App& reached(const CLI::App& app) {
+  auto parsed = app.get_subcommands();
+  return parsed.empty() ? app : reached(*parsed.back());
+}
+
+// "pi-brain sync run".
+std::string fullName(const CLI::App& command) {
+  if (command.get_parent() == nullptr) return "pi-brain";
+  return absl::StrCat(fullName(*command.get_parent()), " ", command.get_name());
+}
+
+std::string seeHelp(const CLI::App& command) {
+  return absl::StrCat(" '", fullName(command), " --help' lists what there is.");
+}
+
+// All commands of the program, by their full names.
+void collect(const CLI::App& command, std::vector<const CLI::App*>& all) {
+  for (auto* below : command.get_subcommands([](const CLI::App*) { return true; })) {
+    all.push_back(below);
+    collect(*below, all);
+  }
+}
+
+const CLI::App& rootOf(const CLI::App& command) {
+  return command.get_parent() == nullptr ? command : rootOf(*command.get_parent());
+}
+
+bool isLike(std::string word, std::string meant) {
+  if (editDistance(word, meant) <= std::max<size_t>(1, meant.size() / 4)) return true;
+  // Two letters that changed places.
+  std::sort(word.begin(), word.end());
+  std::sort(meant.begin(), meant.end());
+  return word == meant;
+}
+
+// A command of that name elsewhere, or one whose name is like it, here rather than elsewhere;
+// empty: there is none.
+std::string commandMeant(const CLI::App& at, const std::string& word) {
+  std::vector<const CLI::App*> all;
+  collect(rootOf(at), all);
+  std::stable_partition(all.begin(), all.end(),
+                        [&](auto* command) { return command->get_parent() == &at; });
+  for (auto* command : all) {
+    if (command->get_name() == word) return fullName(*command);
+  }
+  for (auto* command : all) {
+    if (isLike(word, command->get_name())) return fullName(*command);
+  }
+  return "";
+}
+
+std::string didYouMean(const std::string& meant) {
+  return meant.empty() ? "" : absl::StrCat(" Did you mean '", meant, "'?");
+}
+
+std::string unknownCommandIn(const CLI::App& at, const std::string& word) {
+  auto name = escapeForTerminal(word);
+  if (at.get_parent() == nullptr && isOfTheOtherProgram(word)) {
+    return absl::StrCat("'", name,
+                        "' is a command of pi-brain's analysis, which is another program; this one "
+                        "syncs: 'pi-brain sync --help'.");
+  }
+  auto prefix = at.get_parent() == nullptr ? "" : fullName(at).substr(9) + " ";
+  return absl::StrCat("there is no command '", prefix, name, "'.",
+                      didYouMean(commandMeant(at, word)), seeHelp(at));
+}
+
+// An option whose name is like this word; empty: there is none.
+std::string optionMeant(const CLI::App& command, const std::string& word) {
+  auto bare = word.substr(0, word.find('='));
+  for (auto* option : command.get_options()) {
+    for (auto& name : option->get_lnames()) {
+      if (isLike(bare, "--" + name)) return "--" + name;
+    }
+  }
+  return "";
+}
+
+std::string unknownWord(const CLI::App& command, const std::string& word) {
+  auto shown = escapeForTerminal(word);
+  if (word.starts_with('-')) {
+    return absl::StrCat("'", fullName(command), "' has no option '", shown, "'.",
+                        didYouMean(optionMeant(command, word)), seeHelp(command));
+  }
+  bool takesSpokes = command.get_option_no_throw("--spoke") != nullptr;
+  return absl::StrCat("'", fullName(command), "' takes no '", shown, "'.",
+                      takesSpokes ? didYouMean("--spoke " + shown) : "", seeHelp(command));
+}
+
+// "--jobs: 1 required N missing" and the like begin with the option's name.
+std::string optionOf(const std::string& message) { return message.substr(0, message.find(':')); }
+
+std::string afterOption(const std::string& message) {
+  auto colon = message.find(": ");
+  return colon == std::string::npos ? message : message.substr(colon + 2);
+}
+
+}  // namespace
+
+std::string explainUnknownCommand(const CLI::App& group, const std::string& word) {
+  return unknownCommandIn(group, word);
+}
+
+std::string explainUsage(const CLI::App& app, const CLI::ParseError& error) {
+  auto& command = reached(app);
+  auto words = command.remaining();
+  auto kind = error.get_name();
+  std::string message = error.what();
+  bool isGroup = !command.get_subcommands([](const CLI::App*) { return true; }).empty();
+  if (isGroup && !words.empty() && !words[0].starts_with('-')) {
+    return unknownCommandIn(command, words[0]);
+  }
+  if (!words.empty()) return unknownWord(command, words[0]);
+  if (isGroup) {
+    return absl::StrCat("'", fullName(command), "' needs a command.", seeHelp(command));
+  }
+  if (kind == "ArgumentMismatch") {
+    return absl::StrCat(optionOf(message), " needs a value.", seeHelp(command));
+  }
+  if (kind == "ConversionError") {
+    auto at = message.rfind("--");
+    return absl::StrCat(at == message.npos ? "a value" : message.substr(at), " is not a number.",
+                        seeHelp(command));
+  }
+  if (kind == "ExcludesError") {
+    auto space = message.find(" excludes ");
+    return absl::StrCat(message.substr(0, space), " and ", message.substr(space + 10),
+                        " cannot be used together.");
+  }
+  if (kind == "RequiredError") {
+    return absl::StrCat(message.substr(0, message.find(' ')), " is missing.", seeHelp(command));
+  }
+  if (kind == "ValidationError") {
+    return absl::StrCat(optionOf(message), " ", escapeForTerminal(afterOption(message)), ".");
+  }
+  return escapeForTerminal(message) + seeHelp(command);
+}
+
+}  // namespace pibrain
