@@ -34,7 +34,10 @@ int showHelp(const CLI::App& app, const std::vector<std::string>& words) {
     absl::StrAppend(&above, above.empty() ? "" : " ", command->get_name());
     command = below[0];
   }
-  fputs(command->help(above).c_str(), stdout);
+  // Not command->help(): that would be of the command that was parsed, which is this one.
+  auto name = absl::StrCat(above, above.empty() ? "" : " ", command->get_name());
+  auto text = command->get_formatter()->make_help(command, name, CLI::AppFormatMode::Normal);
+  fputs(text.c_str(), stdout);
   return EXIT_GOOD;
 }
 
