@@ -49,6 +49,7 @@ struct Status {
     schedule @15 :Text;          # as in the config; null: none
     pathBytes @16 :Text;
     lastFailure @17 :Failure;
+    state @18 :Text;             # "ok", "failed", "stale" (not synced for two days), "never synced", "disabled"
   }
 }
 

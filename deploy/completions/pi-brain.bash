@@ -85,12 +85,12 @@ _pi_brain() {
     ((${#COMPREPLY[@]} == 0)) || return
   else
     case $command in
-      run | doctor) [[ $current == -* ]] || _pi_brain_offer_spokes "$current" ;;
+      run | status | doctor) [[ $current == -* ]] || _pi_brain_offer_spokes "$current" ;;
     esac
     ((${#COMPREPLY[@]} == 0)) || return
     case $command in
       run) options='--config --spoke --dry-run --delete --max-delete --bwlimit --jobs --due --verbose --quiet --log --json' ;;
-      status) options='--config --json --prometheus' ;;
+      status) options='--config --spoke --long --json --prometheus' ;;
       history) options='--config --spoke --limit --json' ;;
       list) options='--config --spoke --long --names --json' ;;
       verify) options='--config --spoke --repair --json' ;;

@@ -39,7 +39,7 @@ complete -c pi-brain -n '__pi_brain_in health' -s c -l config -r -F -d 'The conf
 complete -c pi-brain -n '__pi_brain_in health' -s s -l spoke -x -a '(__pi_brain_spokes)' -d 'Only this spoke'
 complete -c pi-brain -n '__pi_brain_in health' -l json -d 'Print JSON'
 complete -c pi-brain -n '__pi_brain_in health' -a '(__pi_brain_spokes)'
-for command in run doctor
+for command in run status doctor
     complete -c pi-brain -n "__pi_brain_in sync $command" -a '(__pi_brain_spokes)'
 end
 for pair in 'add|Make a machine a spoke' 'upgrade|Put the agent of this version on spokes' \
@@ -61,7 +61,7 @@ complete -c pi-brain -n '__pi_brain_needs sync archive' -a restore -d 'Bring a f
 for command in run status history list verify doctor install-timer 'archive list' 'archive restore'
     complete -c pi-brain -n "__pi_brain_in sync $command" -s c -l config -r -F -d 'The config file'
 end
-for command in run history list verify doctor 'archive list'
+for command in run status history list verify doctor 'archive list'
     complete -c pi-brain -n "__pi_brain_in sync $command" -s s -l spoke -x -a '(__pi_brain_spokes)' -d 'Only this spoke'
 end
 for command in run status history list verify doctor 'archive list'
@@ -76,6 +76,7 @@ complete -c pi-brain -n '__pi_brain_in sync run' -l due -d 'Only the spokes that
 complete -c pi-brain -n '__pi_brain_in sync run' -s v -l verbose -d 'List the files that changed'
 complete -c pi-brain -n '__pi_brain_in sync run' -s q -l quiet -d 'Print only what failed'
 complete -c pi-brain -n '__pi_brain_in sync run' -l log -r -F -d 'Append to this file'
+complete -c pi-brain -n '__pi_brain_in sync status' -s l -l long -d 'Show all that is known'
 complete -c pi-brain -n '__pi_brain_in sync status' -l prometheus -d 'Print metrics'
 complete -c pi-brain -n '__pi_brain_in sync history' -s n -l limit -x -d 'Show so many'
 complete -c pi-brain -n '__pi_brain_in sync list' -s l -l long -d 'Show full paths'

@@ -13,6 +13,7 @@
 #include "hub/cli/support.h"
 #include "hub/report/documents.h"
 #include "hub/report/status.h"
+#include "hub/view/failure-text.h"
 #include "hub/view/prometheus.h"
 #include "hub/view/terminal-style.h"
 
@@ -22,6 +23,8 @@ namespace {
 
 struct StatusArguments {
   std::string config;
+  std::vector<std::string> spokes;
+  bool details = false;
   bool json = false;
   bool prometheus = false;
 };
@@ -35,11 +38,37 @@ std::string formatSpan(int64_t nanos) {
   return countOf(uint64_t(minutes / (24 * 60)), "day");
 }
 
-void printSpoke(const SpokeStatus& spoke, const TerminalStyle& style, int64_t now) {
-  bool good = spoke.exists && !spoke.runs.lastFailure;
-  auto mark = !spoke.config->enabled ? Mark::SKIPPED : good ? Mark::GOOD : Mark::BAD;
-  printf("  %s %s (%s)%s\n", style.mark(mark).c_str(), spoke.config->name.c_str(),
-         toString(spoke.config->method), spoke.config->enabled ? "" : " disabled");
+Mark markOf(SpokeState state) {
+  switch (state) {
+    case SpokeState::GOOD:
+      return Mark::GOOD;
+    case SpokeState::FAILED:
+      return Mark::BAD;
+    case SpokeState::NEVER:
+    case SpokeState::STALE:
+      return Mark::WARNING;
+    case SpokeState::DISABLED:
+      break;
+  }
+  return Mark::SKIPPED;
+}
+
+// What stands behind a spoke in the table: of a failure, which one.
+std::string stateWords(const SpokeStatus& spoke, int64_t now) {
+  auto state = spoke.state(now);
+  if (state != SpokeState::FAILED) return toString(state);
+  // The mirror may have gone since.
+  if (!spoke.runs.lastFailure) return "mirror is gone";
+  return std::string(spoke.runs.lastFailure->idName());
+}
+
+std::string lastSync(const SpokeStatus& spoke, int64_t now) {
+  return spoke.runs.lastGood ? formatAgo(*spoke.runs.lastGood, now) : "-";
+}
+
+void printDetails(const SpokeStatus& spoke, const TerminalStyle& style, int64_t now) {
+  printf("  %s %s (%s): %s\n", style.mark(markOf(spoke.state(now))).c_str(),
+         spoke.config->name.c_str(), toString(spoke.config->method), toString(spoke.state(now)));
   auto line = [](const char* what, const std::string& value) {
     printf("      %s: %s\n", what, value.c_str());
   };
@@ -55,47 +84,106 @@ void printSpoke(const SpokeStatus& spoke, const TerminalStyle& style, int64_t no
     line("Mirror", absl::StrCat(formatBytes(spoke.bytes), " in ", countOf(spoke.files, "file")));
   }
   if (spoke.archiveBytes > 0) line("Archive", formatBytes(spoke.archiveBytes));
-  line("Last sync", spoke.runs.lastGood ? formatAgo(*spoke.runs.lastGood, now) : "never synced");
+  if (spoke.runs.lastGood) line("Last sync", formatAgo(*spoke.runs.lastGood, now));
   if (auto lag = spoke.lag(now)) line("Lag", formatSpan(*lag));
   if (spoke.runs.lastFailure) {
     auto when = spoke.runs.last ? formatAgo(spoke.runs.last->finished, now) + ": " : "";
-    line("Last error", when + style.plain(spoke.runs.lastError()));
+    auto start = "      Last error: " + when;
+    fputs(style.plain(failureText(start, *spoke.runs.lastFailure, style)).c_str(), stdout);
   }
 }
 
-void printText(const Config& config, const Status& status) {
+// A line a spoke, in 80 columns.
+void printTable(const std::vector<const SpokeStatus*>& spokes, const TerminalStyle& style,
+                int64_t now) {
+  constexpr size_t LONGEST_NAME = 16;
+  size_t width = 5;
+  for (auto* spoke : spokes) width = std::max(width, columnsOf(spoke->config->name));
+  width = std::min(width, LONGEST_NAME);
+  auto row = [&](const std::string& mark, const std::string& name, const std::string& method,
+                 const std::string& sessions, const std::string& size, const std::string& when,
+                 const std::string& state) {
+    auto shown = elideMiddle(name, LONGEST_NAME - 1);
+    shown.append(width - std::min(width, columnsOf(shown)), ' ');
+    printf("  %s %s  %-9s %8s %8s  %-9s %s\n", mark.c_str(), style.plain(shown).c_str(),
+           method.c_str(), sessions.c_str(), size.c_str(), when.c_str(), state.c_str());
+  };
+  row(" ", "SPOKE", "METHOD", "SESSIONS", "SIZE", "LAST SYNC", "STATE");
+  for (auto* spoke : spokes) {
+    row(style.mark(markOf(spoke->state(now))), spoke->config->name, toString(spoke->config->method),
+        absl::StrCat(spoke->sessions), formatBytes(spoke->bytes), lastSync(*spoke, now),
+        stateWords(*spoke, now));
+  }
+}
+
+std::string summaryOf(const Status& status, int64_t now) {
+  uint64_t sessions = 0;
+  for (auto& spoke : status.spokes) sessions += spoke.sessions;
+  std::string text =
+      absl::StrCat(countOf(sessions, "session"), " from ", countOf(status.spokes.size(), "spoke"));
+  for (auto state :
+       {SpokeState::FAILED, SpokeState::STALE, SpokeState::NEVER, SpokeState::DISABLED}) {
+    auto count = std::count_if(status.spokes.begin(), status.spokes.end(),
+                               [&](auto& spoke) { return spoke.state(now) == state; });
+    if (count > 0) absl::StrAppend(&text, ", ", count, " ", toString(state));
+  }
+  return text;
+}
+
+void warnOfMissingRsync(const Status& status) {
+  bool needed = std::any_of(status.spokes.begin(), status.spokes.end(), [](auto& spoke) {
+    return spoke.config->method == SyncMethod::RSYNC && spoke.config->enabled;
+  });
+  if (!needed || status.rsyncAvailable) return;
+  printf(
+      "\nWarning: rsync was not found on PATH, and some spokes need it. "
+      "Install it: sudo apt install rsync\n");
+}
+
+void printText(const Config& config, const Status& status, bool details) {
   int64_t now = wallClockNanos();
-  printf("Hub: %s\n  Sessions: %u\n  Directory: %s\n\n", escapeForTerminal(status.hubName).c_str(),
-         status.hubSessions, escapeForTerminal(config.hub.sessionsDir).c_str());
+  printf("Hub %s: %s in %s\n\n", escapeForTerminal(status.hubName).c_str(),
+         countOf(status.hubSessions, "session").c_str(),
+         escapeForTerminal(config.hub.sessionsDir).c_str());
   if (status.spokes.empty()) {
     fputs(firstSpokeHelp(config).c_str(), stdout);
     return;
   }
-  printf("Spokes:\n");
   auto style = styleOfOutput();
-  for (auto& spoke : status.spokes) printSpoke(spoke, style, now);
-  printf("\nTotal: %s from %s\n", countOf(status.total, "session").c_str(),
-         countOf(status.spokes.size(), "spoke").c_str());
-  bool needed = std::any_of(status.spokes.begin(), status.spokes.end(), [](auto& spoke) {
-    return spoke.config->method == SyncMethod::RSYNC && spoke.config->enabled;
-  });
-  if (needed && !status.rsyncAvailable) {
-    printf(
-        "\nWarning: rsync was not found on PATH, and some spokes need it. "
-        "Install it: sudo apt install rsync\n");
+  std::vector<const SpokeStatus*> spokes;
+  for (auto& spoke : status.spokes) spokes.push_back(&spoke);
+  // Trouble first.
+  std::stable_sort(spokes.begin(), spokes.end(),
+                   [&](auto* a, auto* b) { return a->state(now) < b->state(now); });
+  if (details) {
+    for (auto* spoke : spokes) printDetails(*spoke, style, now);
+  } else {
+    printTable(spokes, style, now);
+  }
+  printf("\n%s\n", summaryOf(status, now).c_str());
+  warnOfMissingRsync(status);
+  bool failed = std::any_of(spokes.begin(), spokes.end(),
+                            [&](auto* spoke) { return spoke->state(now) == SpokeState::FAILED; });
+  if (failed && !details) {
+    puts("'pi-brain sync status --long' says why, and 'pi-brain sync doctor' looks for the cause.");
   }
 }
 
 int syncStatus(const StatusArguments& arguments) {
-  auto config = takeConfig(arguments.config);
-  if (!config) return EXIT_USAGE;
-  auto status = statusOf(*config, warn);
+  auto chosen = loadSelection(arguments.config, arguments.spokes);
+  if (chosen == nullptr) return EXIT_USAGE;
+  auto& config = chosen->config;
+  auto status = statusOf(config, warn);
+  std::erase_if(status.spokes, [&](auto& spoke) {
+    return std::count(chosen->spokes.begin(), chosen->spokes.end(), spoke.config) == 0;
+  });
+  bool details = arguments.details || !arguments.spokes.empty();
   if (arguments.prometheus) {
     fputs(prometheusText(status).c_str(), stdout);
   } else if (arguments.json) {
-    puts(statusJson(*config, status).c_str());
+    puts(statusJson(config, status).c_str());
   } else {
-    printText(*config, status);
+    printText(config, status, details);
   }
   return EXIT_GOOD;
 }
@@ -106,12 +194,15 @@ void addStatus(CLI::App& sync, int& exitCode) {
   auto options = std::make_shared<StatusArguments>();
   auto* command = sync.add_subcommand("status", "Show the hub, its spokes and their last sync");
   addConfig(command, options->config);
+  addSpokesByName(command, options->spokes);
+  command->add_flag("-l,--long", options->details, "Show all that is known of each spoke");
   auto* json =
       command->add_flag("--json", options->json, "Print one JSON document instead of text");
   command
       ->add_flag("--prometheus", options->prometheus,
                  "Print metrics for the node exporter's textfile collector instead of text")
       ->excludes(json);
+
   command->callback([options, &exitCode]() { exitCode = syncStatus(*options); });
 }
 

@@ -42,6 +42,9 @@ class Store {
     uint64_t wire;              // bytes, both ways
     uint32_t files;             // on the spoke
   };
+  // Of a spoke that is synced by a schedule, ns.
+  static constexpr int64_t STALE_AFTER = int64_t(2) * 86400 * 1'000'000'000;
+
   struct LastRuns {
     std::optional<int64_t> lastGood;  // ns since the epoch: when it finished
     std::optional<int64_t> lastGoodStarted;
@@ -49,6 +52,8 @@ class Store {
 
     // The same in one line, or empty.
     std::string lastError() const { return lastFailure ? lastFailure->what() : ""; }
+    // Whether the last good run, if there was one, is longer ago than anybody would want.
+    bool isStale(int64_t now) const { return lastGood && now - *lastGood > STALE_AFTER; }
     std::optional<LastRun> last;  // the latest, good or not
     uint64_t failed = 0;          // how many failed, of those that are remembered
   };

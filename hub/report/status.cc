@@ -40,6 +40,31 @@ Status statusOf(const Config& config, const std::function<void(const std::string
   return status;
 }
 
+const char* toString(SpokeState state) {
+  switch (state) {
+    case SpokeState::FAILED:
+      return "failed";
+    case SpokeState::NEVER:
+      return "never synced";
+    case SpokeState::STALE:
+      return "stale";
+    case SpokeState::GOOD:
+      return "ok";
+    case SpokeState::DISABLED:
+      return "disabled";
+  }
+  return "";
+}
+
+SpokeState SpokeStatus::state(int64_t now) const {
+  if (!config->enabled) return SpokeState::DISABLED;
+  // Who syncs by itself has no runs.
+  if (config->method == SyncMethod::SYNCTHING) return exists ? SpokeState::GOOD : SpokeState::NEVER;
+  if (runs.lastFailure || (runs.lastGood && !exists)) return SpokeState::FAILED;
+  if (!runs.lastGood) return SpokeState::NEVER;
+  return runs.isStale(now) ? SpokeState::STALE : SpokeState::GOOD;
+}
+
 std::optional<int64_t> SpokeStatus::lag(int64_t now) const {
   if (!runs.lastGoodStarted) return std::nullopt;
   return std::max<int64_t>(0, now - *runs.lastGoodStarted);

@@ -10,6 +10,16 @@
 
 namespace pibrain {
 
+// In the order in which a person looks at them.
+enum class SpokeState {
+  FAILED,  // the latest run did, or the mirror is gone
+  NEVER,   // it was never synced
+  STALE,   // not for long
+  GOOD,
+  DISABLED,
+};
+const char* toString(SpokeState state);
+
 // What `sync status` shows, in any of its forms.
 struct SpokeStatus {
   const SpokeConfig* config;
@@ -22,6 +32,7 @@ struct SpokeStatus {
 
   // How long ago the last good run began, in ns: what the spoke wrote since may be missing.
   std::optional<int64_t> lag(int64_t now) const;
+  SpokeState state(int64_t now) const;
 };
 
 struct Status {

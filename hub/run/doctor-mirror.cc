@@ -20,7 +20,6 @@ namespace {
 
 constexpr uint64_t LITTLE_ROOM = 1 << 30;  // a warning
 constexpr uint64_t NO_ROOM = 64 << 20;     // a failure
-constexpr int64_t LONG_AGO_DAYS = 2;       // for a last good run
 
 }  // namespace
 
@@ -77,7 +76,7 @@ void examineLastRun(const SpokeConfig& spoke, Store* store, Checklist& checks) {
                         absl::StrCat(last, "; the latest failed: ", runs->lastError()));
   } else if (!runs->lastGood) {
     checks.warn("never synced: 'pi-brain sync run' does it");
-  } else if (now - *runs->lastGood > LONG_AGO_DAYS * 86400 * 1'000'000'000) {
+  } else if (runs->isStale(now)) {
     checks.warn(last + ". Does cron or the timer still start 'pi-brain sync run'?");
   } else {
     checks.good(last);
