@@ -348,6 +348,7 @@ class CommandLine(HubCase):
                               capture_output=True, timeout=60)
         self.assertEqual(done.returncode, 1, done)
         report = json.loads(done.stdout)["spokes"][0]
+        self.assertEqual(report["failure"]["id"], "files-failed", report["error"])
         self.assertIn("File too large", report["error"])
         self.assertEqual([p.name for p in self.mirror.rglob("*.jsonl")], ["small.jsonl"])
 

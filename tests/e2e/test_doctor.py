@@ -34,16 +34,21 @@ class Doctor(HubCase):
 
     def checks(self, code=0, spoke=0):
         """Step -> (state, detail) of a spoke; of a step with several results the worst."""
-        found = {}
+        found, self.failures = {}, {}
         order = ("skipped", "ok", "warning", "failed")
         for check in self.doctor(code=code)["spokes"][spoke]["checks"]:
             known = found.get(check["step"], ("skipped", ""))
             if order.index(check["state"]) >= order.index(known[0]):
                 found[check["step"]] = (check["state"], check["detail"])
+            if check["state"] == "failed":
+                self.failures[check["step"]] = check["failure"]["id"]
+            else:
+                self.assertIsNone(check["failure"], check)
         return found
 
-    def fails_at(self, step, *words):
+    def fails_at(self, step, failure, *words):
         checks = self.checks(code=1)
+        self.assertEqual(self.failures, {step: failure})
         self.assertEqual([name for name, (state, _) in checks.items() if state == "failed"], [step])
         for word in words:
             self.assertIn(word, checks[step][1])
@@ -85,30 +90,30 @@ class Doctor(HubCase):
 
     def test_name(self):
         self.sshd.ssh_config.write_text(self.sshd.ssh_config.read_text().replace("127.0.0.1", "no-such.invalid"))
-        self.fails_at("name", "no-such.invalid", "getent hosts")
+        self.fails_at("name", "name-not-resolved", "no-such.invalid", "getent hosts")
 
     def test_connection_refused(self):
         self.sshd.configure_client(port=harness.free_port())
-        checks = self.fails_at("connection", "connection refused", "systemctl start ssh")
+        checks = self.fails_at("connection", "connection-refused", "systemctl start ssh")
         self.assertNotIn("host key", checks)
         # What does not depend on it is still looked at.
         self.assertIn("mirror", checks)
 
     def test_permission_denied(self):
         self.sshd.configure_client(key=harness.keygen(self.dir / "stranger"))
-        self.assertEqual(self.fails_at("login", "permission denied", "authorized_keys")["host key"][0], "ok")
+        self.assertEqual(self.fails_at("login", "permission-denied", "authorized_keys")["host key"][0], "ok")
 
     def test_host_key_verification(self):
         self.sshd.known_hosts.write_text("")
-        self.fails_at("host key", "is not in known_hosts", "ssh-keyscan")
+        self.fails_at("host key", "host-key-unknown", "is not in known_hosts", "ssh-keyscan")
 
     def test_agent_missing(self):
         self.sshd.authorize("/no/such/agent")
-        self.fails_at("agent", "not installed")
+        self.fails_at("agent", "agent-missing", "not installed")
 
     def test_agent_too_old(self):
         self.sshd.authorize(f"{OTHER_AGE} 0 0")
-        self.fails_at("agent", "too old", "Upgrade")
+        self.fails_at("agent", "agent-too-old", "pi-brain spoke upgrade")
 
     def test_noise(self):
         self.sshd.authorize(f"echo Welcome; exec {harness.AGENT} --root={self.source}")
@@ -125,7 +130,7 @@ class Doctor(HubCase):
 
     def test_root(self):
         self.sshd.authorize_agent(self.dir / "nowhere")
-        self.fails_at("root", "does not exist")
+        self.fails_at("root", "root-missing", str(self.dir / "nowhere"), "does not exist")
         self.sshd.authorize_agent(self.source)
         self.write_config([self.spoke(source="spoke:/elsewhere")])
         self.warns_at("root", "not /elsewhere as 'source' says")
@@ -172,6 +177,7 @@ class Doctor(HubCase):
                         self.write_config([self.spoke(ssh=mode)], ssh_config=str(sshd.ssh_config))
                         if may is None:
                             self.assertEqual(self.checks(code=1)["agent"][0], "failed")
+                            self.assertEqual(self.failures, {"agent": "not-the-agent"})
                         elif may:
                             checks = self.warns_at("restrict", "can run any command", "ForceCommand")
                             self.assertRegex(checks["restrict"][1], f"it may ({may})")
@@ -214,7 +220,7 @@ class Doctor(HubCase):
             wrapper.chmod(0o755)
             with self.subTest(script):
                 for mode, said in self.both_ways(f'restrict,command="{wrapper}"').items():
-                    self.assertEqual(said, "the key starts the agent, but not it alone, on spoke: it may run other commands", mode)
+                    self.assertEqual(said, "the key starts the agent, but can do more, on spoke: it may run other commands", mode)
 
     def test_a_server_that_says_nothing_of_the_keys_line(self):
         served = test_servers.Served(self.dir / "dropbear")
@@ -274,7 +280,7 @@ class Doctor(HubCase):
     def test_mirror(self):
         (self.dir / "file").write_text("")
         self.write_config([self.spoke(path=str(self.dir / "file" / "laptop"))])
-        self.fails_at("mirror", "ls -ld")
+        self.fails_at("mirror", "mirror-unusable", "ls -ld")
 
     def test_a_full_disk(self):
         small = self.dir / "small"
@@ -316,7 +322,7 @@ class Doctor(HubCase):
         (self.dir / "file").write_text("x")
         for path in (self.dir / "file", self.dir / "file/below/it"):
             self.write_config([self.spoke(path=str(path))])
-            self.fails_at("mirror", f"{self.dir}/file is not a directory")
+            self.fails_at("mirror", "mirror-unusable", f"{self.dir}/file is not a directory")
 
     def test_the_last_run_failed(self):
         self.sync()
@@ -338,7 +344,7 @@ class Doctor(HubCase):
         checks = self.checks()
         self.sound(checks)
         self.sshd.configure_client(port=harness.free_port())
-        self.fails_at("connection", "connection refused")
+        self.fails_at("connection", "connection-refused", "127.0.0.1 port ")
 
     def test_other_methods(self):
         self.sync()

@@ -36,6 +36,17 @@ class RsyncCase(HubCase):
     def configure(self, **fields):
         self.write_config([self.spoke(sync_method="rsync", **fields)])
 
+    def fails(self, failure, *words, arguments=()):
+        """A run fails in this way, and says these words."""
+        report = self.sync_one(*arguments, code=1)
+        self.assert_failure(report, failure, *words)
+        return report
+
+    def assert_failure(self, report, failure, *words):
+        self.assertEqual(report["failure"]["id"], failure, report["error"])
+        for word in words:
+            self.assertIn(word, report["error"])
+
     def assert_mirrored(self, besides=()):
         theirs, ours = (harness.files_below(d) for d in (self.source, self.mirror))
         self.assertEqual(set(theirs), set(ours) - {os.fsencode(b) for b in besides})
@@ -81,14 +92,14 @@ class ByRsync(RsyncCase):
             (self.source / f"s{i}.jsonl").unlink()
         before = self.snapshot()
         for mode in (["--dry-run"], []):
-            error = self.sync_one("--delete", *mode, code=1)["error"]
-            self.assertIn("20 of the mirror's 30 files are gone", error)
-            self.assertIn("--max-delete 20", error)
+            report = self.fails("deletion-refused", "20 of the mirror's 30 files are gone", arguments=["--delete", *mode])
+            self.assertEqual([fix["command"] for fix in report["failure"]["fixes"]],
+                             ["pi-brain sync run --spoke laptop --delete --max-delete 20"])
             self.assertEqual(self.snapshot(), before)
         self.assertEqual(self.counts("--delete", "--max-delete", "20"), {"deleted": 20})
         for path in self.source.iterdir():
             path.unlink()
-        self.assertIn("no files at all", self.sync_one("--delete", code=1)["error"])
+        self.fails("deletion-refused", "no files at all", arguments=["--delete"])
         self.assertEqual(len(self.snapshot()), 10)
 
     def test_symlinks_and_special_files_are_skipped(self):
@@ -112,7 +123,7 @@ class ByRsync(RsyncCase):
                           'exec $SSH_ORIGINAL_COMMAND\n')
         script.chmod(0o755)
         self.sshd.authorized_keys.write_text(f'restrict,command="{script}" {public}')
-        self.assertIn("no files at all", self.sync_one("--delete", code=1)["error"])
+        self.fails("deletion-refused", "no files at all", arguments=["--delete"])
         self.assertEqual(self.snapshot(), before)
 
     def test_a_directory_in_a_files_place(self):
@@ -128,7 +139,7 @@ class ByRsync(RsyncCase):
         (self.source / "foo/bar.jsonl").unlink()
         (self.source / "foo").rmdir()
         self.write("foo", b"version 2\n")
-        self.assertIn("has a file where the mirror has a directory", self.sync_one(code=1)["error"])
+        self.fails("files-failed", "has a file where the mirror has a directory")
         self.assertIn(b"foo/bar.jsonl", self.snapshot())
 
     def test_an_unreadable_directory_stops_deletion_alone(self):
@@ -139,7 +150,7 @@ class ByRsync(RsyncCase):
         self.write("secret/c.jsonl", b"x\n")
         (self.source / "secret").chmod(0)
         self.as_nobody()
-        self.sync("--delete", code=1)
+        self.fails("spoke-unreadable", "secret", arguments=["--delete"])
         self.assertEqual(set(self.snapshot()), {b"a.jsonl", b"b.jsonl"})
 
     def as_nobody(self):
@@ -174,7 +185,7 @@ class ByRsync(RsyncCase):
             path.chmod(0)
         self.write("z.jsonl", b"x\n")
         self.as_nobody()
-        self.assertIn("could not be read", self.sync_one(code=1)["error"])
+        self.fails("spoke-unreadable", "could not be read")
         self.assertEqual(set(self.snapshot()), {b"z.jsonl"})
 
     def test_a_killed_hub_leaves_the_lock_to_its_rsync(self):
@@ -196,7 +207,7 @@ class ByRsync(RsyncCase):
         self.assertEqual(self.counts(), {"new": 1})
         self.assert_mirrored()
         self.configure(source=f"spoke:{self.source}/nowhere")
-        self.sync_one(code=1)
+        self.fails("rsync-refused", "source: spoke:.")
 
     def test_options(self):
         self.write("a.jsonl", b"x\n")
@@ -245,9 +256,8 @@ class ByRsync(RsyncCase):
         self.sshd.configure_client(extra=["ProxyCommand sh -c 'sleep 1234; :'"])
         self.configure(rsync_options={"timeout_seconds": 2})
         began = time.monotonic()
-        report = self.sync_one(code=1)
+        self.fails("connection-silent", "rsync_options.timeout_seconds")
         self.assertLess(time.monotonic() - began, 10)
-        self.assertIn("timeout_seconds", report["error"])
         left = subprocess.run(["pgrep", "-f", "^sleep 1234$"], capture_output=True, text=True).stdout.split()
         self.assertEqual(left, [])
 
@@ -257,9 +267,8 @@ class ByRsync(RsyncCase):
             silent.listen(1)
             self.sshd.configure_client(port=silent.getsockname()[1], extra=["ConnectTimeout 2"])
             began = time.monotonic()
-            report = self.sync_one(code=1)
+            self.fails("login-timeout", "sent no SSH greeting within 2 s")
         self.assertLess(time.monotonic() - began, 10)
-        self.assertIn("sent no SSH greeting within 2 s", report["error"])
 
     def test_an_interrupted_run_takes_its_rsync_along(self):
         self.write("slow.jsonl", os.urandom(4_000_000))
@@ -329,42 +338,36 @@ class ByRsync(RsyncCase):
         programs.mkdir()
         for name in ("ssh",):
             (programs / name).symlink_to(subprocess.check_output(["which", name], text=True).strip())
-        done = self.pi_brain("sync", "run", env={**self.environment(), "PATH": str(programs)})
+        done = self.pi_brain("sync", "run", "--json", env={**self.environment(), "PATH": str(programs)})
         self.assertEqual(done.returncode, 1, done.stdout)
-        self.assertIn("✗ laptop: rsync was not found on PATH", done.stdout)
-        self.assertIn("sudo apt install rsync", done.stdout)
-        self.assertIn("✓ other: 1 new", done.stdout)
+        laptop, other = json.loads(done.stdout)["spokes"]
+        self.assert_failure(laptop, "rsync-missing", "rsync was not found on this machine", "sudo apt install rsync")
+        self.assertEqual((other["outcome"], other["counts"]["new"]), ("ok", 1))
 
-    def failure(self, **fields):
+    def fails_with(self, failure, *words, **fields):
         self.configure(**fields)
-        return self.sync_one(code=1)["error"]
+        self.fails(failure, *words)
 
     def test_what_goes_wrong_is_said(self):
         self.write("a.jsonl", b"x\n")
-        self.assertIn("does not exist on", self.failure(source="spoke:/nowhere/at/all"))
-        self.assertIn("connection refused by 127.0.0.1 port 1", self.refused_port())
+        self.fails_with("root-missing", "/nowhere/at/all", "does not exist on", source="spoke:/nowhere/at/all")
+        self.sshd.configure_client(port=1)
+        self.fails_with("connection-refused", "127.0.0.1 port 1")
         self.sshd.configure_client(known_hosts=self.dir / "empty")
-        self.assertIn("host key verification failed", self.failure())
+        self.fails_with("host-key-unknown", "ssh-keyscan")
         self.sshd.configure_client()
         self.sshd.authorized_keys.write_text("")
-        self.assertIn("permission denied", self.failure())
+        self.fails_with("permission-denied", "authorized_keys")
         public = (self.sshd.dir / "client_key.pub").read_text()
         self.sshd.authorized_keys.write_text(f'restrict,command="echo noise; rsync --server --sender -logDtpre.iLsfxCIvu . /" {public}')
-        self.assertIn("prints something", self.failure())
+        self.fails_with("shell-noisy", "prints something")
         self.sshd.authorized_keys.write_text(f'restrict,command="no-such-rsync" {public}')
-        self.assertIn("rsync was not found on", self.failure())
+        self.fails_with("rsync-missing", "rsync was not found on spoke", "sudo apt install rsync")
         self.sshd.authorized_keys.write_text(f'restrict,command="sleep 60" {public}')
         began = time.monotonic()
-        self.assertIn("nothing was heard from", self.failure(rsync_options={"timeout_seconds": 1}))
+        self.fails_with("connection-silent", "silent for 1 s", "timeout_seconds", rsync_options={"timeout_seconds": 1})
         self.assertLess(time.monotonic() - began, 20)
         self.assertEqual(self.snapshot(), {})
-
-    def refused_port(self):
-        self.sshd.configure_client(port=1)
-        try:
-            return self.failure()
-        finally:
-            self.sshd.configure_client()
 
     def at_each_rsync(self, *lines):
         """The hub runs this sh script in rsync's place; $N counts the calls that are not for --help, $RSYNC is the real one."""
@@ -456,8 +459,10 @@ class ByRsync(RsyncCase):
         self.sync()
         self.write("a.jsonl", b"new\n" * 90)
         self.archive.write_text("in the way")
-        self.assertIn("archive", self.sync_one(code=1)["error"])
-        self.assertIn("archive", self.sync_one(code=1)["error"])
+        for _ in range(2):
+            report = self.sync_one(code=1)
+            self.assertIn(str(self.archive), report["error"])
+            self.assertRegex(report["failure"]["id"], "^archive-", "it is not the spoke's doing")
         self.archive.unlink()
         self.sync()
         self.assert_mirrored()
@@ -489,8 +494,8 @@ class ByRsync(RsyncCase):
         for expected in ({"new": 4, "failed": 3}, {"failed": 3}):
             spoke = self.run_limited(
                 code=1, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000)))
-            self.assertIn("3 files could not be written here: a.big: File too large (27); b/core*.big: File too large (27); "
-                          "d/core[1].big: File too large (27). All else was synced.", spoke["error"])
+            self.assert_failure(spoke, "files-failed", "3 files could not be written on the hub. ", "All else was synced.",
+                                "a.big: File too large (27); b/core*.big: File too large (27); d/core[1].big: File too large (27).")
             self.assertEqual({k: v for k, v in spoke["counts"].items() if v and k != "files"}, expected)
         theirs, ours = (set(harness.files_below(d)) for d in (self.source, self.mirror))
         self.assertEqual(theirs - ours, {b"a.big", b"b/core*.big", b"d/core[1].big"})
@@ -506,9 +511,8 @@ class ByRsync(RsyncCase):
         for name in ("a", "z/z"):
             self.write(name + ".jsonl", b"line\n")
         for expected in ({"new": 3, "failed": 6}, {"failed": 6}):
-            spoke = self.sync_one(code=1)
-            self.assertIn("6 files could not be written here: a0.bin: No space left on device (28); ", spoke["error"])
-            self.assertIn("All else was synced.", spoke["error"])
+            spoke = self.fails("files-failed", "6 files could not be written on the hub", "a0.bin: No space left on device (28); ",
+                               "All else was synced.")
             self.assertEqual({k: v for k, v in spoke["counts"].items() if v and k != "files"}, expected)
         # What is new comes before what failed.
         self.write("later.jsonl", b"line\n")
@@ -637,11 +641,11 @@ class ByRsync(RsyncCase):
         self.sync()
         (self.source / "1.jsonl").unlink()
         before = self.snapshot()
-        for what, error in (('exit 23', "could not be read whole"),
+        for what, words in (('exit 23', "parts of the spoke could not be read"),
                             (f'mv {self.source} {self.source}.away; mkdir {self.source}; "$RSYNC" "$@"; r=$?; '
                              f'rmdir {self.source}; mv {self.source}.away {self.source}; exit $r', "no files at all")):
             self.at_each_rsync(f'if [ "$N" = 3 ]; then {what}; fi')
-            self.assertIn(error, self.sync_one("--delete", code=1)["error"])
+            self.fails("deletion-refused", words, arguments=["--delete"])
             self.assertEqual(self.snapshot(), before)
 
     def test_what_cannot_be_deleted_is_named(self):
@@ -659,7 +663,7 @@ class ByRsync(RsyncCase):
         finally:
             mounts.run("umount", busy)
         self.assertEqual({k: v for k, v in spoke["counts"].items() if v and k != "files"}, {"deleted": 1, "failed": 1})
-        self.assertIn("1 file gone on the spoke could not be moved to the archive: b.jsonl: ", spoke["error"])
+        self.assert_failure(spoke, "files-failed", "1 file gone on the spoke could not be moved to the archive. b.jsonl: ")
         self.assert_mirrored(besides=["b.jsonl"])
         self.assertEqual(self.counts("--delete"), {"deleted": 1})
         self.assert_mirrored()
@@ -668,7 +672,7 @@ class ByRsync(RsyncCase):
         self.write("a.jsonl", b"x\n")
         self.write("secret.jsonl", b"x\n").chmod(0)
         self.as_nobody()
-        self.assertIn("secret.jsonl", self.failure())
+        self.fails("spoke-unreadable", "secret.jsonl")
         self.assertEqual(set(self.snapshot()), {b"a.jsonl"})
 
 

@@ -1,4 +1,5 @@
 """What is said of a failure is the same, and so, whichever program and method met it."""
+import json
 import os
 import pathlib
 import re
@@ -13,6 +14,10 @@ import harness
 import test_transports
 import tiers
 from test_transports import WAYS
+
+
+AGENT_WAYS = {way: fields for way, fields in WAYS.items() if way != "rsync"}
+RSYNC_WAY = {"rsync": WAYS["rsync"]}
 
 
 class Service:
@@ -73,24 +78,32 @@ class Said(test_transports.WaysCase):
         self.let_in(self.own)
         self.sshd.configure_client(key=self.own)
 
-    def refused(self, *words, key=None, no=(), ways=WAYS, one_text=True):
-        """All say it in these words, and the same but for what ssh said."""
-        texts = {}
-        for way, fields in tiers.sweep("ways", ways.items(), 2):
+    def refused(self, failure_id, *words, key=None, no=(), ways=WAYS, same_cause=True):
+        """All tell this failure, in these words, and alike: the same but for what a program said, in the cause."""
+        told = {}
+        for way, fields in tiers.sweep("ways", sorted(ways.items()), 2):  # sorted: one that uses OpenSSH and one that need not
             with self.subTest(way):
                 if key is not None:
                     fields = {**fields, "key": str(key)}
                 found, report = self.logins(fields, code=1)
-                error = report["error"]
+                error, failure = report["error"], report["failure"]
+                self.assertEqual(failure["id"], failure_id, failure)
                 for word in words:
                     self.assertRegex(error, word)
                 for word in no:
                     self.assertNotRegex(error, word)
                 self.assertNotIn("..", error.replace("...", ""))
                 self.assertNotIn("\\x0d", error)
-                texts[way] = re.sub(r" \(ssh said: .*\)|[;,] ssh said: [^;]*?(?=\. [A-Z])", "", error)
-        if one_text:
-            self.assertEqual(len(set(texts.values())), 1, texts)
+                cause = re.sub(r";? ?\b(It|ssh|rsync) said: .*?\.(?= [A-Z]|$)", "", failure["cause"] or "").rstrip(".")
+                told[way] = {**failure, "cause": cause if same_cause else None}
+        self.assert_alike(told)
+        return told
+
+    def assert_alike(self, told):
+        """The failures that each way told."""
+        for way, failure in told.items():
+            first = next(iter(told))
+            self.assertEqual(told[first], failure, f"{first} and {way}")
 
     # Keys.
 
@@ -99,34 +112,39 @@ class Said(test_transports.WaysCase):
         for number in range(4):
             self.sshd.client_setting(f"IdentityFile {harness.keygen(self.dir / f'k{number}')}")
         self.sshd.ssh_config.write_text(self.sshd.ssh_config.read_text().replace(f"IdentityFile {self.own}", "IdentityFile none"))
-        self.refused("Too many authentication failures", "listens to no more keys at one login \\(MaxAuthTries in its sshd_config\\)",
+        self.refused("permission-denied", "Too many authentication failures", "listens to no more keys at one login \\(MaxAuthTries in its sshd_config\\)",
                      "'key' of the spoke in the config, or as IdentityFile with 'IdentitiesOnly yes'", no=["authorized_keys", "does not understand"],
-                     one_text=False)
+                     same_cause=False)
         # The one key that there is had its turn.
-        self.refused("authorized_keys needs", no=["MaxAuthTries"], key=harness.keygen(self.dir / "stranger"), one_text=False)
+        stranger = harness.keygen(self.dir / "stranger")
+        self.refused("permission-denied", f"{stranger} was refused", "~/.ssh/authorized_keys on the spoke.*pi-brain-agent --authorized-keys-line",
+                     no=["MaxAuthTries"], ways=AGENT_WAYS, key=stranger)
+        self.refused("permission-denied", f"{stranger} was refused", f"~/.ssh/authorized_keys on the spoke.*ssh-copy-id .*-i {stranger}.pub ",
+                     no=["MaxAuthTries"], ways=RSYNC_WAY, key=stranger)
 
     def test_keys_that_are_none(self):
         self.sshd.configure_client()
         none = self.dir / "none"
-        self.refused(f"Tried: {none}, the spoke's 'key' in the config, does not exist: correct that, or make the key with "
-                     f"'ssh-keygen -t ed25519 -f {none}'", "no key was offered", no=["authorized_keys", "~/.ssh/config"], key=none, one_text=False)
+        self.refused("permission-denied", f"{none}, the spoke's 'key' in the config, does not exist", f"'ssh-keygen -t ed25519 -f {none}'",
+                     "(?i)no key was offered", no=["authorized_keys", "~/.ssh/config"], key=none)
         (self.dir / "garbage").write_text("hello\n")
         (self.dir / "empty").write_text("")
         for name in ("garbage", "empty", "own_key.pub"):
             (self.dir / name).chmod(0o600)
-            self.refused(f"{name}, the spoke's 'key' in the config, is no private key: give the file that 'ssh-keygen' made, without .pub",
-                         "no key was offered", no=["authorized_keys", "IdentityFile in"], key=self.dir / name, one_text=False)
+            self.refused("permission-denied", f"{name}, the spoke's 'key' in the config, is no private key",
+                         "(?i)give the file that 'ssh-keygen' made, without .pub", "(?i)no key was offered", no=["authorized_keys", "IdentityFile in"], key=self.dir / name)
 
     def test_a_type_that_this_machine_does_not_use(self):
         self.sshd.client_setting("PubkeyAcceptedAlgorithms rsa-sha2-512")
-        self.refused(f"{self.own} is of the type ssh-ed25519, and PubkeyAcceptedAlgorithms in the ssh configuration of this machine leaves",
-                     no=["none of the identity files exists", "authorized_keys"], key=self.own, one_text=False)
+        self.refused("permission-denied", f"{self.own} is of the type ssh-ed25519",
+                     "PubkeyAcceptedAlgorithms in the ssh configuration of this machine leaves",
+                     no=["none of the identity files exists", "authorized_keys", "the file that it names"], key=self.own)
 
     def test_a_server_that_takes_no_keys(self):
         for options in (("PubkeyAuthentication no",), ("AuthenticationMethods password",), ("AuthenticationMethods password,publickey",)):
             with self.subTest(options):
                 self.use_server("Match User *", "PasswordAuthentication yes", *options)
-                self.refused("takes no key for this login, or not at first: it wants password. A run has nobody to ask",
+                self.refused("permission-denied", "takes no key for this login, or not at first: it wants password. A run has nobody to ask",
                              "'PubkeyAuthentication yes', and 'AuthenticationMethods publickey'", no=["authorized_keys", "refused"], key=self.own)
 
     # Steps.
@@ -139,18 +157,22 @@ class Said(test_transports.WaysCase):
                 service = Service(lambda peer: (peer.sendall(said), time.sleep(8)))
                 self.addCleanup(service.close)
                 self.sshd.configure_client(port=service.port, key=self.own, extra=["ConnectTimeout 1"])
+                told = {}
                 for way, fields in WAYS.items():
                     began = time.monotonic()
-                    self.refused(words, ways={way: {**fields, **silent}}, key=self.own)
+                    told |= self.refused("login-timeout", words, ways={way: {**fields, **silent}}, key=self.own)
                     self.assertLess(time.monotonic() - began, 6, way)
+                self.assert_alike(told)
 
     def test_a_login_that_takes_long(self):
         self.use_server("AuthorizedKeysCommand /usr/bin/sleep 8", "AuthorizedKeysCommandUser root")
         self.sshd.client_setting("ConnectTimeout 1")
+        stranger, told = harness.keygen(self.dir / "stranger"), {}
         for way, fields in WAYS.items():
             began = time.monotonic()
-            self.refused("the login at .* took longer than 1 s", ways={way: fields}, key=harness.keygen(self.dir / f"stranger-{way}"))
+            told |= self.refused("login-timeout", "the login at .* took longer than 1 s", ways={way: fields}, key=stranger)
             self.assertLess(time.monotonic() - began, 6, way)
+        self.assert_alike(told)
 
     def test_a_limit_of_logins(self):
         """No more than four at a time to one server, each tried three times."""
@@ -161,6 +183,7 @@ class Said(test_transports.WaysCase):
                 self.sshd.configure_client(port=service.port, key=self.own)
                 self.write_config([self.spoke(f"spoke{i}", **WAYS[way]) for i in range(8)])
                 for spoke in self.sync("--jobs", "8", code=1)["spokes"]:
+                    self.assertEqual(spoke["failure"]["id"], "server-busy", spoke["failure"])
                     self.assertRegex(spoke["error"], "closed the connection before its SSH greeting.*MaxStartups.*--jobs")
                 self.assertEqual((service.most, service.seen), (4, 24))
 
@@ -203,60 +226,65 @@ class Said(test_transports.WaysCase):
                 self.sshd.configure_client(key=self.own)
                 self.sshd.authorize(command, key=self.own)
                 no = ["HOST KEY", "known_hosts", "could not connect", "cannot be resolved", "ssh-keyscan"]
-                agent = {way: fields for way, fields in WAYS.items() if way != "rsync"}
-                self.refused("command=\"…\" of this key", "ForceCommand in its sshd_config", no=no, ways=agent, key=self.own, one_text=False)
-                self.refused("the login at spoke worked, but what was run there in place of rsync ended", "command=\"…\" of this key",
-                             "ForceCommand in its sshd_config", no=no, ways={"rsync": WAYS["rsync"]}, key=self.own)
+                self.refused("not-the-agent", "command=\"…\" of this key", "ForceCommand in its sshd_config", no=no, ways=AGENT_WAYS, key=self.own,
+                             same_cause="kill" not in command)
+                self.refused("not-rsync", "the login at spoke worked, but what was run there in place of rsync ended", "command=\"…\" of this key",
+                             "ForceCommand in its sshd_config", no=no, ways=RSYNC_WAY, key=self.own)
 
     def test_no_session(self):
         self.use_server("MaxSessions 0")
-        self.refused("the login at spoke worked, but the server opened no session.*open", "MaxSessions in its sshd_config has to be 1",
-                     no=["Transferred", "not a working", "could not connect"], key=self.own, one_text=False)
+        self.refused("session-refused", "the login at spoke worked.* said: .*open", "MaxSessions in its sshd_config",
+                     no=["Transferred", "not a working", "could not connect"], key=self.own)
 
     def test_a_root_that_sshd_does_not_take(self):
         self.use_server("ChrootDirectory /tmp")
-        self.refused("ChrootDirectory in its sshd_config", "sudo journalctl", key=self.own, one_text=False)
+        for failure_id, ways in (("not-the-agent", AGENT_WAYS), ("not-rsync", RSYNC_WAY)):
+            self.refused(failure_id, "ChrootDirectory in its sshd_config", "sudo journalctl", ways=ways, key=self.own)
 
     def test_a_command_of_the_servers(self):
         self.use_server("ForceCommand internal-sftp")
-        agent = {way: fields for way, fields in WAYS.items() if way != "rsync"}
-        self.refused("It said: This service allows sftp connections only\\. Look", "ForceCommand in its sshd_config", ways=agent, key=self.own)
+        self.refused("not-the-agent", "It said: This service allows sftp connections only\\. [A-Z]", "ForceCommand in its sshd_config",
+                     ways=AGENT_WAYS, key=self.own)
 
     # The way there.
 
     def test_a_proxy_that_ends(self):
         self.sshd.client_setting("ProxyCommand sh -c 'echo no way >&2'")
-        self.refused("the ProxyCommand of spoke, 'sh -c 'echo no way >&2'', ended.*it said: no way.*Run it by hand", no=["UNKNOWN", "kex_exchange"],
-                     key=self.own, one_text=False)
+        self.refused("proxy-failed", "the ProxyCommand of spoke ended.*It said: no way\\. Run it by hand.*: 'sh -c 'echo no way >&2''",
+                     no=["UNKNOWN", "kex_exchange"], key=self.own)
 
     def test_a_hop_that_is_not_known(self):
         config = self.sshd.ssh_config
         config.write_text(config.read_text() + f"Host hop\n    HostName 127.0.0.1\n    Port {self.sshd.port}\n    IdentityFile {self.person}\n"
                           f"    UserKnownHostsFile {self.dir}/none\n")
         self.sshd.client_setting("ProxyJump hop")
-        self.refused("^ProxyJump hop: host key verification failed: \\[127.0.0.1\\]:[0-9]+ is not in known_hosts",
-                     "'cat /etc/ssh/ssh_host_\\*_key.pub \\| ssh-keygen -lf -' on hop", f"{self.dir}/none", no=["UNKNOWN", "kex_exchange"], key=self.own)
+        self.refused("host-key-unknown", "^ProxyJump hop: host key verification failed: \\[127.0.0.1\\]:[0-9]+ is not in known_hosts",
+                     "(?i)on hop, .*'cat /etc/ssh/ssh_host_\\*_key.pub \\| ssh-keygen -lf -'", f">> {self.dir}/none'",
+                     no=["UNKNOWN", "kex_exchange"], key=self.own)
 
     # In place of a server.
 
     def test_other_services(self):
-        for serve, words, tries in (
-                (says(b"\x15\x03\x01\x00\x02\x02\x0a"), "is no SSH server: it began with ", 1),
-                (says(b"\r\n\r\n\r\n"), "is no SSH server: it began with an empty line\\. Check", 1),
-                (says(b"220 mail ESMTP\r\n"), "is no SSH server: it began with '220 mail ESMTP'\\. Check", 1),
-                (says(b"You are not welcome to use sshd from 127.0.0.1.\r\n"), "takes no connection from this machine's address.*hosts.allow", 1),
-                (says(b"Exceeded MaxStartups\r\n"), "\\(it said: Exceeded MaxStartups\\), several times", 3),
-                (says(b""), "closed the connection before its SSH greeting, several", 3),
-                (resets, "closed the connection before its SSH greeting, several", 3),
-                (says(b"SSH-1.5-OpenSSH_1.2\r\n"), "speaks SSH 1 only \\(SSH-1.5", 1)):
-            service = Service(serve)
+        for serve, failure_id, words, tries in (
+                (says(b"\x15\x03\x01\x00\x02\x02\x0a"), "not-an-ssh-server", "It began with ", 1),
+                (says(b"\r\n\r\n\r\n"), "not-an-ssh-server", "It began with an empty line\\. ", 1),
+                (says(b"220 mail ESMTP\r\n"), "not-an-ssh-server", "It began with '220 mail ESMTP'\\. ", 1),
+                (says(b"You are not welcome to use sshd from 127.0.0.1.\r\n"), "address-not-allowed", "from this machine's address.*hosts.allow", 1),
+                (says(b"Exceeded MaxStartups\r\n"), "server-busy", "\\(it said: Exceeded MaxStartups\\), several times", 3),
+                (says(b""), "server-busy", "closed the connection before its SSH greeting, several", 3),
+                (resets, "server-busy", "closed the connection before its SSH greeting, several", 3),
+                (says(b"SSH-1.5-OpenSSH_1.2\r\n"), "no-common-algorithm", "speaks SSH 1 only \\(SSH-1.5", 1)):
+            service, told = Service(serve), {}
             self.addCleanup(service.close)
             self.sshd.configure_client(port=service.port, key=self.own)
-            for way, fields in tiers.sweep("ways", WAYS.items(), 2):
+            for way, fields in tiers.sweep("ways", sorted(WAYS.items()), 2):
                 with self.subTest(words):
                     before = service.seen
-                    self.refused(words, ways={way: fields}, key=self.own)
+                    # How ssh shows what is no text is its own.
+                    told |= self.refused(failure_id, words, ways={way: fields}, key=self.own, same_cause=words != "It began with ")
                     self.assertEqual(service.seen - before, tries, way)
+            with self.subTest(words):
+                self.assert_alike(told)
 
     # Host keys.
 
@@ -269,20 +297,21 @@ class Said(test_transports.WaysCase):
             self.use_server(f"HostKey {host}", f"HostCertificate {host}-cert.pub")
             self.sshd.known_hosts.write_text("@cert-authority * " + pathlib.Path(f"{authority}.pub").read_text())
             ways = {way: WAYS[way] for way in ("openssh", "auto", "rsync")}
-            self.refused("a host certificate that is not " + words, no=["libssh2 cannot verify", "ssh-keyscan"], ways=ways, key=self.own)
+            self.refused("host-certificate-invalid", "a host certificate that is not " + words, no=["libssh2 cannot verify", "ssh-keyscan"], ways=ways,
+                         key=self.own)
 
     def test_the_file_of_its_type(self):
         self.use_server(host_key_type="ecdsa")
         self.sshd.known_hosts.write_text("")
-        self.refused("It shows SHA256:\\S+ \\(ecdsa-sha2-nistp256\\)\\. Compare that with 'ssh-keygen -lf /etc/ssh/ssh_host_ecdsa_key.pub' on spoke;",
-                     key=self.own)
+        self.refused("host-key-unknown", "It shows SHA256:\\S+ \\(ecdsa-sha2-nistp256\\)\\. ",
+                     "(?i)on spoke, .*compare it with that: 'ssh-keygen -lf /etc/ssh/ssh_host_ecdsa_key.pub'", key=self.own)
 
     def test_settings_of_this_machine(self):
         self.sshd.client_setting("AddressFamily inet6")
-        self.refused("127.0.0.1 has no IPv6 address.*'AddressFamily inet6' in the ssh configuration", no=["spelling"], key=self.own, one_text=False)
+        self.refused("name-not-resolved", "127.0.0.1 has no IPv6 address.*'AddressFamily inet6' in the ssh configuration", no=["spelling"], key=self.own)
         self.sshd.configure_client(key=self.own)
         self.sshd.client_setting("BindAddress 192.0.2.1")
-        self.refused("BindAddress 192.0.2.1 cannot be used for it", key=self.own)
+        self.refused("unreachable", "BindAddress 192.0.2.1 cannot be used for it", key=self.own)
 
     def test_a_limit_of_file_sizes(self):
         """What ssh says of its configuration is not believed where some of it may be missing: whom not to trust, say."""
@@ -295,7 +324,7 @@ class Said(test_transports.WaysCase):
 
     # A person's login.
 
-    def adds(self, *words, no=()):
+    def adds(self, failure_id, *words, no=()):
         self.config.write_text(f"hub:\n  ssh_config: {self.sshd.ssh_config}\n  database_dir: {self.dir}/data\n")
         agents = self.dir / "agents"
         agents.mkdir(exist_ok=True)
@@ -303,26 +332,28 @@ class Said(test_transports.WaysCase):
             os.symlink(harness.AGENT, agents / f"pi-brain-agent-{os.uname().machine}")
         self.sshd.authorized_keys.write_text(pathlib.Path(f"{self.person}.pub").read_text())
         self.sshd.configure_client()
-        done = subprocess.run([harness.HUB, "spoke", "add", "new", "spoke", "--dry-run", "--agents", agents, "-c", self.config], text=True,
+        done = subprocess.run([harness.HUB, "spoke", "add", "new", "spoke", "--dry-run", "--json", "--agents", agents, "-c", self.config], text=True,
                               capture_output=True, env=self.environment(), stdin=subprocess.DEVNULL, start_new_session=True)
         self.assertEqual(done.returncode, 1, done.stdout)
+        change = json.loads(done.stdout)["spokes"][0]
+        self.assertEqual(change["failure"]["id"], failure_id, change["failure"])
         for word in words:
-            self.assertRegex(done.stdout + done.stderr, word)
+            self.assertRegex(change["error"], word)
         for word in no:
             self.assertNotRegex(done.stdout + done.stderr, word)
 
     def test_a_person_is_asked_for_more(self):
         self.use_server("Match User *", "PasswordAuthentication yes", "AuthenticationMethods publickey,password")
-        self.adds("accepted the key, and wants more: password\\. Nobody can be asked for that here: do it at a terminal, without --batch",
+        self.adds("permission-denied", "accepted the key, and wants more: password\\. Nobody can be asked", "(?i)do it at a terminal, without --batch",
                   no=["A run", "shell does not exist", "exception"])
 
     def test_a_person_meets_a_server_without_sessions(self):
         self.use_server("MaxSessions 0")
-        self.adds("the login at spoke worked, but the server opened no session", no=["could not connect", "Transferred"])
+        self.adds("session-refused", "the login at spoke worked", "MaxSessions in its sshd_config", no=["could not connect", "Transferred"])
 
     def test_a_person_meets_a_command_of_the_servers(self):
         self.use_server("ForceCommand internal-sftp")
-        self.adds("it said: This service allows sftp connections only\\)", "does ForceCommand in its sshd_config")
+        self.adds("shell-unusable", "(?i)it said: This service allows sftp connections only\\.", "ForceCommand in its sshd_config")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,16 @@ class OneSpoke(fleet.FleetCase):
         return self.spoke("add", "laptop", "root@box01", *arguments, **options)
 
     def change(self, *arguments, code=0):
-        return json.loads(self.spoke(*arguments, "--json", code=code))["spokes"][0]
+        command, *rest = arguments
+        return json.loads(self.spoke(command, "--json", *rest, code=code))["spokes"][0]
+
+    def fails(self, *arguments, failure, words=()):
+        """A command fails in this way, and says these words."""
+        change = self.change(*arguments, code=1)
+        self.assertEqual((change["outcome"], change["failure"]["id"]), ("failed", failure), change["error"])
+        for word in words:
+            self.assertIn(word, change["error"])
+        return change
 
     def killed_after(self, milliseconds, *arguments):
         """Runs the hub, kills it, and waits until the spoke has noticed."""
@@ -134,9 +143,7 @@ class Add(OneSpoke):
         # From elsewhere it is not let in, and then nothing is left there.
         self.spoke("remove", "laptop")
         before = self.box.files()
-        change = self.change("add", "laptop", "box01", "--from", "192.0.2.1", code=1)
-        self.assertEqual(change["outcome"], "failed")
-        self.assertIn("taken back", change["error"])
+        self.fails("add", "laptop", "box01", "--from", "192.0.2.1", failure="permission-denied", words=["--from", "taken back"])
         self.assertEqual(self.box.files(), before)
         self.assertNotIn("laptop", self.fleet.config.read_text())
 
@@ -179,26 +186,25 @@ class Add(OneSpoke):
     def test_what_goes_wrong_is_said_and_changes_nothing(self):
         self.add()
         everything = self.everything()
-        for arguments, words in [
-            (["add", "laptop", "root@127.0.1.77"], ["there is a spoke 'laptop' already", "spoke remove laptop"]),
-            (["add", "../x", "box01"], ["spokes[1].name", "cannot be used"]),
-            (["add", "new", "box01", "--path", "~/.pi-brain/synced/laptop/in"], ["one inside the other"]),
-            (["add", "new", "root@127.0.1.77"], ["connection refused by 127.0.1.77", "systemctl start ssh"]),
-            (["add", "new", "nobody@box01"], ["permission denied for nobody@box01", "your own login"]),
-            (["add", "--", "new", "-oProxyCommand=x"], ["'-'"]),
-            (["add", "new", "box01", "--agents", str(self.dir)], ["no pi-brain-agent-ARCHITECTURE", "build-agents.sh"]),
-            (["add", "new", "box01", "--agents", str(self.agents_dir(sparc=harness.AGENT))], ["x86_64", "no agent for it"]),
-            (["add", "new", "box01", "--key", str(self.dir / "encrypted")], ["passphrase"]),
-            (["add", "new", "box01", "--key", str(self.home / ".ssh/pi-brain-sync.pub")], ["no private key"]),
-            (["upgrade", "laptop", "--via", "nobody@box01"], ["permission denied"]),
-            (["remove", "laptop", "--via", "root@127.0.1.77"], ["Nothing was removed", "--force"]),
+        for arguments, failure, words in [
+            (["add", "laptop", "root@127.0.1.77"], "spoke-exists", ["there is a spoke 'laptop' already", "spoke remove laptop"]),
+            (["add", "../x", "box01"], "config-invalid", ["spokes[1].name", "cannot be used"]),
+            (["add", "new", "box01", "--path", "~/.pi-brain/synced/laptop/in"], "config-invalid", ["one inside the other"]),
+            (["add", "new", "root@127.0.1.77"], "connection-refused", ["127.0.1.77", "systemctl start ssh"]),
+            (["add", "new", "nobody@box01"], "permission-denied", ["nobody@box01", "your own login"]),
+            (["add", "--", "new", "-oProxyCommand=x"], "usage", ["'-'"]),
+            (["add", "new", "box01", "--agents", str(self.dir)], "agent-missing", ["no pi-brain-agent-ARCHITECTURE", "build-agents.sh"]),
+            (["add", "new", "box01", "--agents", str(self.agents_dir(sparc=harness.AGENT))], "no-agent-for-architecture",
+             ["x86_64", "no agent for it"]),
+            (["add", "new", "box01", "--key", str(self.dir / "encrypted")], "key-has-passphrase", ["passphrase"]),
+            (["add", "new", "box01", "--key", str(self.home / ".ssh/pi-brain-sync.pub")], "key-unusable", ["no private key"]),
+            (["upgrade", "laptop", "--via", "nobody@box01"], "permission-denied", ["nobody@box01"]),
+            (["remove", "laptop", "--via", "root@127.0.1.77"], "connection-refused", ["Nothing was removed", "--force"]),
         ]:
             with self.subTest(arguments=arguments):
                 if "encrypted" in arguments[-1]:
                     harness.keygen(self.dir / "encrypted", passphrase="secret")
-                said = self.spoke(*arguments, code=1)
-                for word in words:
-                    self.assertIn(word, said)
+                self.fails(*arguments, failure=failure, words=words)
                 self.assertEqual(self.everything(), everything)
         self.assertIn("there is no spoke 'x'", self.spoke("remove", "x", code=2))
         self.assertIn("--all", self.spoke("upgrade", code=2))
@@ -207,7 +213,7 @@ class Add(OneSpoke):
         """ssh asks the person at the terminal, once; whoever must not be asked is told."""
         key = self.home / ".ssh/id_ed25519"
         subprocess.run(["ssh-keygen", "-q", "-p", "-N", "open sesame", "-f", key], check=True, stdout=subprocess.DEVNULL)
-        self.assertIn("permission denied", self.add("--batch", code=1))
+        self.fails("add", "laptop", "root@box01", "--batch", failure="permission-denied")
         pid, fd = pty.fork()
         if pid == 0:
             os.execve(harness.HUB, [str(harness.HUB), "spoke", "add", "laptop", "root@box01"], self.fleet.environment())
@@ -229,13 +235,12 @@ class Add(OneSpoke):
 
     def test_a_machine_that_never_stops_talking(self):
         (self.box.home / ".bashrc").write_text("yes 'welcome' 2>/dev/null\n")
-        self.assertIn("sends without end", self.add(code=1))
+        self.fails("add", "laptop", "root@box01", failure="shell-noisy", words=["box01 keeps sending output"])
 
     def test_the_key_that_its_owner_logs_in_with(self):
         before = self.everything()
         for arguments in (["--key", "~/.ssh/id_ed25519"], ["--key", str(self.home / ".ssh/id_ed25519"), "-n"]):
-            said = self.add(*arguments, code=1)
-            self.assertIn("would be locked down", said)
+            self.fails("add", "laptop", "root@box01", *arguments, failure="key-not-dedicated", words=["would be locked down"])
         with harness.ssh_agent(self.dir, harness.keygen(self.dir / "other")) as socket:
             done = subprocess.run([harness.HUB, "spoke", "add", "laptop", "box01", "--key", self.dir / "other"], text=True,
                                   env={**self.fleet.environment(), "SSH_AUTH_SOCK": str(socket)}, capture_output=True)
@@ -255,16 +260,14 @@ class Add(OneSpoke):
         (self.box.home / "other/a.jsonl").write_text("{}\n")
         self.add()
         line = self.box.lines()
-        said = self.spoke("add", "second", "root@box01", "--root", "~/other", code=1)
-        self.assertIn(f"--key {self.home}/.ssh/pi-brain-sync-second.", said)
+        self.fails("add", "second", "root@box01", "--root", "~/other", failure="key-not-dedicated",
+                   words=[f"--key {self.home}/.ssh/pi-brain-sync-second."])
         # By another name of the machine it is seen there.
-        said = self.spoke("add", "second", f"root@{self.box.address}", "--root", "~/other", code=1)
-        self.assertIn("another directory here already", said)
+        self.fails("add", "second", f"root@{self.box.address}", "--root", "~/other", failure="install-failed",
+                   words=["another directory here already"])
         for options in ((), ("--dry-run",), ("--from", "127.0.0.0/8"), ("--from", "127.0.0.0/8", "--dry-run")):
-            said = self.spoke("add", "second", f"root@{self.box.address}", *options, code=1)
-            self.assertIn("it is the spoke 'laptop' already: root@box01:", said)
-            if "--dry-run" not in options:
-                self.assertIn("taken back.", said)
+            self.fails("add", "second", f"root@{self.box.address}", *options, failure="spoke-exists",
+                       words=["it is the spoke 'laptop' already: root@box01:", *([] if "--dry-run" in options else ["taken back."])])
             self.assertEqual(self.box.lines(), line)
         self.assertNotIn("second", (self.home / ".pi-brain/config.yaml").read_text())
         self.assertEqual(self.box.lines(), line)
@@ -336,24 +339,21 @@ class Add(OneSpoke):
         subprocess.run(["mount", "-o", "remount,bind,ro", self.fleet.config.parent], check=True)
         before = self.box.files()
         try:
-            said = self.add(code=1)
+            self.fails("add", "laptop", "root@box01", failure="config-invalid", words=["Read-only file system", "was taken back"])
         finally:
             subprocess.run(["umount", self.fleet.config.parent], check=True)
-        self.assertIn("Read-only file system", said)
-        self.assertIn("was taken back", said)
         self.assertEqual(self.box.files(), before)
 
     def test_an_unknown_host_key(self):
         self.fleet.known_hosts.write_text("")
         before = self.box.files()
-        said = self.add(code=1)
-        self.assertIn("known_hosts", said)
+        self.fails("add", "laptop", "root@box01", failure="host-key-unknown", words=["known_hosts"])
         self.assertEqual(self.box.files(), before)
 
     def test_broken_authorized_keys(self):
         authorized = self.box.authorized
         authorized.write_bytes(self.box.before + b"\0\n")
-        self.assertIn("NUL", self.add(code=1))
+        self.fails("add", "laptop", "root@box01", failure="install-failed", words=["NUL"])
         self.assertEqual(authorized.read_bytes(), self.box.before + b"\0\n")
         self.assertFalse(self.box.agent.exists())
 
@@ -374,11 +374,11 @@ class Add(OneSpoke):
         with open(self.home / ".ssh/config", "a") as config:
             config.write(f"Host locked\n  HostName {self.box.address}\n  HostKeyAlias {self.box.address}\n"
                          "  IdentityFile ~/.ssh/pi-brain-sync\n  IdentitiesOnly yes\n")
-        self.assertIn("would be locked down", self.spoke("add", "other", "locked", code=1))
+        self.fails("add", "other", "locked", failure="key-not-dedicated", words=["would be locked down"])
         other = harness.keygen(self.dir / "other")
-        self.assertIn("a login of your own", self.spoke("add", "other", "locked", "--key", other, code=1))
+        self.fails("add", "other", "locked", "--key", other, failure="login-locked-down", words=["a login of your own"])
         self.fleet.config.write_text(self.fleet.config.read_text().replace("root@box01", "locked"))
-        self.assertIn("--via user@host", self.spoke("upgrade", "laptop", code=1))
+        self.fails("upgrade", "laptop", failure="login-locked-down", words=["--via user@host"])
         self.spoke("upgrade", "laptop", "--via", "box01")
 
 
@@ -403,11 +403,9 @@ class AnotherKeyFile(OneSpoke):
     """sshd does not look into ~/.ssh/authorized_keys at all, or lets the key in elsewhere, too."""
     sshd_options = ("AuthorizedKeysFile .ssh/more .ssh/authorized_keys",)
 
-    def refused(self, *words):
+    def refused(self, failure, *words):
         before = self.box.files()
-        said = self.add(code=1)
-        for word in (*words, "was taken back", "AuthorizedKeysFile"):
-            self.assertIn(word, said)
+        self.fails("add", "laptop", "root@box01", failure=failure, words=[*words, "was taken back", "AuthorizedKeysFile"])
         self.assertEqual(self.box.files(), before)
         self.assertFalse(self.fleet.config.exists())
 
@@ -417,15 +415,15 @@ class AnotherKeyFile(OneSpoke):
         public = (self.home / ".ssh/pi-brain-sync.pub").read_text()
         more = self.box.authorized.with_name("more")
         more.write_text(self.fleet.public_key + public)
-        self.refused("not installed")
+        self.refused("agent-missing", "not installed")
         # It starts an agent that is there, with any command.
         (self.box.home / "bin").mkdir()
         shutil.copy(harness.AGENT, self.box.home / "bin/pi-brain-agent")
         (self.box.home / ".bashrc").write_text("PATH=~/bin:$PATH\n")
-        self.refused("can run any command")
+        self.refused("key-not-locked-down", "can run any command")
         # Or another directory's.
         more.write_text(self.fleet.public_key + f'command="~/bin/pi-brain-agent --root=/" {public}')
-        self.refused("serves /, not")
+        self.refused("key-not-locked-down", "serves /, not")
         more.write_text(self.fleet.public_key)
         self.add()
 
@@ -433,9 +431,7 @@ class AnotherKeyFile(OneSpoke):
         box = self.fleet.add(options=("AuthorizedKeysFile .ssh/more",))
         shutil.copy(box.authorized, box.authorized.with_name("more"))
         box.wait()
-        said = self.spoke("add", "other", "root@" + box.name, code=1)
-        self.assertIn("permission denied", said)
-        self.assertIn("AuthorizedKeysFile", said)
+        self.fails("add", "other", "root@" + box.name, failure="permission-denied", words=["AuthorizedKeysFile"])
 
 
 class Upgrade(OneSpoke):
@@ -460,14 +456,11 @@ class Upgrade(OneSpoke):
         before = self.box.files()
         other = self.dir / "other"
         other.write_text(f'#!/bin/sh\n[ "$1" = --version ] || exec {OTHER_AGE} "$@"\n')
-        change = self.change("upgrade", "laptop", "--agents", self.agents_dir(x86_64=other), code=1)
-        self.assertEqual(change["outcome"], "failed")
-        self.assertIn("taken back", change["error"])
+        self.fails("upgrade", "laptop", "--agents", self.agents_dir(x86_64=other), failure="connection-lost", words=["taken back"])
         self.assertEqual(self.box.files(), before)
         script = self.dir / "script"
         script.write_text("#!/bin/sh\nexit 3\n")
-        change = self.change("upgrade", "laptop", "--agents", self.agents_dir(x86_64=script), code=1)
-        self.assertIn("does not run here", change["error"])
+        self.fails("upgrade", "laptop", "--agents", self.agents_dir(x86_64=script), failure="install-failed", words=["does not run here"])
         self.assertEqual(self.box.files(), before)
         self.assertIn("4 new", self.sync())
 
@@ -515,7 +508,7 @@ class Upgrade(OneSpoke):
         self.assertIn("~/bin/pi-brain-agent", text)
         self.box.authorized.write_text(text)
         before = self.box.files()
-        self.assertIn("spoke add", self.spoke("upgrade", "laptop", code=1))
+        self.fails("upgrade", "laptop", failure="install-failed", words=["spoke add"])
         self.assertEqual(self.box.files(), before)
         self.add()
         self.assertIn("~/.local/lib/pi-brain/pi-brain-agent", self.box.lines()[0])
@@ -578,6 +571,7 @@ class RotateKey(OneSpoke):
             codes, said = self.at_once(*[["rotate-key", "laptop"]] * 2)
             self.assertEqual(codes, [0, 1], said)
             self.assertIn("the config changed meanwhile", said)
+            self.assertIn("'pi-brain spoke rotate-key laptop'", said)
             (line,) = self.box.lines()
             self.assertEqual(line.split(" ssh-ed25519 ")[0], before)
             self.assertEqual(len(self.own_keys()), 1)
@@ -605,7 +599,8 @@ class RotateKey(OneSpoke):
         self.fleet.config.write_text(text.replace("sync_method: agent", "sync_method: rsync"))
         before = self.everything()
         for command in ("rotate-key", "upgrade"):
-            self.assertIn("'pi-brain spoke add laptop root@box01' moves it over", self.spoke(command, "laptop", code=1))
+            change = self.fails(command, "laptop", failure="not-an-agent-spoke", words=["its sync_method is rsync"])
+            self.assertEqual([fix["command"] for fix in change["failure"]["fixes"]], ["pi-brain spoke add laptop root@box01"])
         self.assertEqual(self.everything(), before)
 
     def test_a_key_that_its_owner_logs_in_with_too(self):
@@ -624,14 +619,14 @@ class RotateKey(OneSpoke):
                                      f"path: ~/.pi-brain/synced/laptop, key: ~/.ssh/pi-brain-sync}}]\n")
         before = self.everything()
         for command in ("rotate-key", "remove"):
-            self.assertIn("by hand", self.spoke(command, "laptop", code=1))
+            self.fails(command, "laptop", failure="config-invalid", words=["by hand"])
             self.assertEqual(self.everything(), before)
         self.sync()
 
     def test_one_that_fails_leaves_no_key(self):
         self.box.stop()
         before = self.everything()
-        self.assertIn("connection refused", self.spoke("rotate-key", "laptop", code=1))
+        self.fails("rotate-key", "laptop", failure="connection-refused")
         self.assertEqual(self.everything(), before)
 
     def test_killed_at_any_instant_nobody_is_locked_out(self):
@@ -712,7 +707,7 @@ class Remove(OneSpoke):
         self.add()
         self.sync()
         self.box.stop()
-        self.assertIn("--force", self.spoke("remove", "laptop", code=1))
+        self.fails("remove", "laptop", failure="connection-refused", words=["--force"])
         self.assertIn("laptop", self.fleet.config.read_text())
         self.assertIn("left on the spoke", self.spoke("remove", "laptop", "--force"))
         self.assertNotIn("laptop", self.fleet.config.read_text())
@@ -723,7 +718,7 @@ class Remove(OneSpoke):
         run = subprocess.Popen([harness.HUB, "sync", "run", "--bwlimit", "300"], env=self.fleet.environment(), stdout=subprocess.PIPE)
         harness.wait_for(lambda: (self.home / ".pi-brain/synced/laptop/.pi-brain-staging").exists(), what="a run")
         before = self.box.files()
-        self.assertIn("a run is syncing", self.spoke("remove", "laptop", code=1))
+        self.fails("remove", "laptop", failure="mirror-in-use", words=["a run is syncing"])
         self.assertEqual(self.box.files(), before)
         run.kill()
         run.communicate()

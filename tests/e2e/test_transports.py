@@ -87,14 +87,17 @@ class WaysCase(HubCase):
         log = self.sshd.log.read_text()[before:]
         return set(re.findall(r"Accepted publickey .* (SHA256:\S+)", log)), report
 
-    def agree(self, expected, key=None, words="^", ways=WAYS, warnings="^$"):
-        """All log in with this key (None: not at all), and warn of the same."""
+    def agree(self, expected, key=None, words="^", ways=WAYS, warnings="^$", fails=None):
+        """All log in with this key, or not at all, with this failure (one of these), and warn of the same."""
+        self.assertNotEqual(expected is None, fails is None)
         for way, fields in ways.items():
             with self.subTest(way):
                 if key is not None:
                     fields = {**fields, "key": str(key)}
                 found, report = self.logins(fields, code=1 if expected is None else 0)
                 error = report["error"]
+                if fails is not None:
+                    self.assertIn(report["failure"]["id"], fails.split("|"), report["failure"])
                 self.assertEqual(found, set() if expected is None else {fingerprint(expected)}, error)
                 self.assertRegex(error or "", words)
                 self.assertRegex("\n".join(report["warnings"]), warnings)
@@ -117,7 +120,7 @@ class Transports(WaysCase):
             self.sshd.client_setting(setting)
         with harness.ssh_agent(self.dir, self.person) as socket:
             self.sshd.client_setting(f"IdentityAgent {socket}")
-            self.agree(None, key=stranger, words="(?i)permission denied")
+            self.agree(None, key=stranger, fails="permission-denied")
 
     def test_a_certificate_of_the_persons(self):
         """The person's certificate is beside the person's key, and no way in for a key that is not let in."""
@@ -129,7 +132,7 @@ class Transports(WaysCase):
         with open(self.sshd.authorized_keys, "a") as out:
             out.write("cert-authority " + pathlib.Path(f"{authority}.pub").read_text())
         stranger = harness.keygen(self.dir / "stranger")
-        self.agree(None, key=stranger, words="(?i)permission denied")
+        self.agree(None, key=stranger, fails="permission-denied")
         self.agree(self.own, key=self.own)
 
     def test_a_connection_that_the_person_has_open(self):
@@ -139,7 +142,7 @@ class Transports(WaysCase):
         subprocess.run(["ssh", "-F", self.sshd.ssh_config, "-M", "-N", "-f", "-o", "BatchMode=yes", "spoke"], check=True,
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            self.agree(None, key=harness.keygen(self.dir / "stranger"), words="(?i)permission denied")
+            self.agree(None, key=harness.keygen(self.dir / "stranger"), fails="permission-denied")
             self.agree(self.own, key=self.own)
         finally:
             subprocess.run(["ssh", "-F", self.sshd.ssh_config, "-O", "exit", "spoke"], capture_output=True)
@@ -151,7 +154,7 @@ class Transports(WaysCase):
 
     def test_a_key_with_windows_line_ends(self):
         self.own.write_bytes(self.own.read_bytes().replace(b"\n", b"\r\n"))
-        self.agree(None, key=self.own, words="line ends of Windows")
+        self.agree(None, key=self.own, fails="permission-denied", words="line ends of Windows")
 
     def test_names_of_keys(self):
         """A name is that name, whatever ssh would replace in it."""
@@ -165,7 +168,7 @@ class Transports(WaysCase):
                     self.agree(self.own, key=key, ways={"auto": WAYS["auto"]})
         variable = self.dir / "own${HOME}"
         shutil.copy(self.own, variable)
-        self.agree(None, key=variable, words="which ssh takes for a variable")
+        self.agree(None, key=variable, fails="key-unusable", words=re.escape(f"{variable}, has '${{' in it"))
 
     def test_names_of_certificates(self):
         authority = harness.keygen(self.dir / "authority")
@@ -181,12 +184,12 @@ class Transports(WaysCase):
 
     def test_the_public_half_of_another(self):
         shutil.copy(f"{self.person}.pub", f"{self.own}.pub")
-        self.agree(None, key=self.own, words="public half of another")
+        self.agree(None, key=self.own, fails="permission-denied", words="public half of another")
 
     # Trust. `key` or not: once by a configuration of our own, once by the person's.
 
-    def judge(self, known, expected, *settings, words="^", warnings="^$"):
-        """By each way, and by an `auto` that goes on with ssh, where the host's name has another port."""
+    def judge(self, known, fails, *settings, words="^", warnings="^$"):
+        """With this failure, or none, by each way, and by an `auto` that goes on with ssh, where the host's name has another port."""
         cases = [(falls_back, own, way) for falls_back in (False, True) for own in (True, False)
                  for way in (("auto",) if falls_back else WAYS)]
         for falls_back, own, way in tiers.sweep("ways", cases, 3):
@@ -197,25 +200,25 @@ class Transports(WaysCase):
             # Anew: it may have been added to.
             sshd.known_hosts.write_text(known.replace(f"]:{self.sshd.port}", f"]:{sshd.port}"))
             with self.subTest(known=known[:80], settings=settings, falls_back=falls_back, key=own), self.at(sshd):
-                self.agree(self.own if expected else None, key=key, words=words, ways={way: WAYS[way]}, warnings=warnings)
+                self.agree(None if fails else self.own, key=key, words=words, ways={way: WAYS[way]}, warnings=warnings, fails=fails)
 
     def test_known_and_not(self):
         good = f"{self.kind} {self.blob}"
-        self.judge(f"{self.name} {good}\n", True)
-        self.judge("", False, words="(?i)host key verification failed")
-        self.judge(f"{self.name} {self.other}\n", False, words="HOST KEY CHANGED")
-        self.judge(f"@revoked * {good}\n{self.name} {good}\n", False, words="HOST KEY REVOKED")
-        self.judge(f"127.0.0.1 {good}\n", True)  # for the standard port
-        self.judge(f"laptop {good}\n", True, "HostKeyAlias laptop")
-        self.judge(f"{self.name} {good}\n", False, "HostKeyAlias laptop", words="(?i)host key verification failed")
+        self.judge(f"{self.name} {good}\n", None)
+        self.judge("", "host-key-unknown")
+        self.judge(f"{self.name} {self.other}\n", "host-key-changed")
+        self.judge(f"@revoked * {good}\n{self.name} {good}\n", "host-key-revoked")
+        self.judge(f"127.0.0.1 {good}\n", None)  # for the standard port
+        self.judge(f"laptop {good}\n", None, "HostKeyAlias laptop")
+        self.judge(f"{self.name} {good}\n", "host-key-unknown", "HostKeyAlias laptop")
 
     def test_no_checking_is_still_some(self):
         good = f"{self.kind} {self.blob}"
         for strict in ("no", "accept-new"):
-            for known in (f"{self.name} {self.other}\n", f"@revoked * {good}\n"):
-                self.judge(known, False, f"StrictHostKeyChecking {strict}", words="HOST KEY (CHANGED|REVOKED)")
-        self.judge(f"@revoked * {good}\n", False, "NoHostAuthenticationForLocalhost yes", words="HOST KEY REVOKED")
-        self.judge(f"{self.name} {self.other}\n", False, "NoHostAuthenticationForLocalhost yes", words="HOST KEY CHANGED")
+            self.judge(f"{self.name} {self.other}\n", "host-key-changed", f"StrictHostKeyChecking {strict}")
+            self.judge(f"@revoked * {good}\n", "host-key-revoked", f"StrictHostKeyChecking {strict}")
+        self.judge(f"@revoked * {good}\n", "host-key-revoked", "NoHostAuthenticationForLocalhost yes")
+        self.judge(f"{self.name} {self.other}\n", "host-key-changed", "NoHostAuthenticationForLocalhost yes")
 
     def shown(self):
         return re.escape(fingerprint(self.sshd.host_key)) + r" \(ssh-ed25519\)"
@@ -241,43 +244,40 @@ class Transports(WaysCase):
             self.sshd.configure_client(key=stranger)
             self.sshd.client_setting("StrictHostKeyChecking accept-new")
             self.sshd.known_hosts.write_text("")
-            self.agree(None, key=stranger, ways={way: WAYS[way]}, words="permission denied", warnings="it was added to")
+            self.agree(None, key=stranger, ways={way: WAYS[way]}, fails="permission-denied", warnings="it was added to")
 
     def test_new_ones_that_cannot_be_remembered(self):
         # rsync's ssh does not say which key it is.
         place = self.sshd.authorized_keys / "known_hosts"
-        self.judge("", True, "StrictHostKeyChecking accept-new", f"UserKnownHostsFile {place}",
+        self.judge("", None, "StrictHostKeyChecking accept-new", f"UserKnownHostsFile {place}",
                    warnings=rf"^the key of \[127\.0\.0\.1\]:\d+(, {self.shown()},)? was accepted, but cannot be added to {place}: "
                             "Not a directory$")
-        self.judge("", True, "StrictHostKeyChecking accept-new", "UserKnownHostsFile /dev/null")
+        self.judge("", None, "StrictHostKeyChecking accept-new", "UserKnownHostsFile /dev/null")
         # As ssh by itself: what is nowhere to be remembered is not accepted.
-        self.judge("", False, "StrictHostKeyChecking accept-new", "UserKnownHostsFile none",
-                   words="(?i)host key verification failed.*name a UserKnownHostsFile")
+        self.judge("", "host-key-unknown", "StrictHostKeyChecking accept-new", "UserKnownHostsFile none", words="name a UserKnownHostsFile")
 
     def test_revoked_for_the_standard_port(self):
         """It is the host's key, at whatever port it shows it."""
         good = f"{self.kind} {self.blob}"
         for strict in ("accept-new", "no", "yes"):
-            self.judge(f"@revoked 127.0.0.1 {good}\n", False, f"StrictHostKeyChecking {strict}", words="HOST KEY REVOKED")
+            self.judge(f"@revoked 127.0.0.1 {good}\n", "host-key-revoked", f"StrictHostKeyChecking {strict}")
         # ssh would not tell this one apart from that one.
-        self.judge(f"@revoked 127.0.0.1 {self.other}\n", False, "StrictHostKeyChecking accept-new",
-                   words="(?i)host key verification failed")
-        self.judge(f"@revoked * {self.other}\n", True, "StrictHostKeyChecking accept-new", warnings="it was added to")
-        self.judge(f"@revoked 127.0.0.1 {self.other}\n{self.name} {good}\n", True, "StrictHostKeyChecking accept-new")
+        self.judge(f"@revoked 127.0.0.1 {self.other}\n", "host-key-unknown", "StrictHostKeyChecking accept-new")
+        self.judge(f"@revoked * {self.other}\n", None, "StrictHostKeyChecking accept-new", warnings="it was added to")
+        self.judge(f"@revoked 127.0.0.1 {self.other}\n{self.name} {good}\n", None, "StrictHostKeyChecking accept-new")
 
     def test_lines_that_are_hard_to_read(self):
         good = f"{self.kind} {self.blob}"
         accept = "StrictHostKeyChecking accept-new"
         many = ",".join(["some-other-host.example"] * 1000)
-        self.judge(f"@revoked {many},{self.name} {good}\n", False, accept, words="HOST KEY REVOKED")
-        self.judge(f"@revoked * {good} a\0b\n", False, accept, words="HOST KEY REVOKED")
-        self.judge(f"{many},{self.name} {good}\n", True)
-        self.judge(f"@revoked {self.name} 256 {good}\n", False, accept,
+        self.judge(f"@revoked {many},{self.name} {good}\n", "host-key-revoked", accept)
+        self.judge(f"@revoked * {good} a\0b\n", "host-key-revoked", accept)
+        self.judge(f"{many},{self.name} {good}\n", None)
+        self.judge(f"@revoked {self.name} 256 {good}\n", "known-hosts-unreadable", accept,
                    words="known_hosts:1 cannot be read: it is no line of known_hosts", warnings="not a known_hosts line")
         # Cut short, in a way that only ssh sees.
-        self.judge(f"{self.name} {self.kind} AAAAC3NzaC1lZDI1NTE5AAAAIAAA\n", False, accept,
-                   words="(?i)HOST KEY CHANGED|host key verification failed")
-        self.judge(f"other.example 256 {good}\n", True, accept, warnings="not a known_hosts line; skipped\n.*it was added to")
+        self.judge(f"{self.name} {self.kind} AAAAC3NzaC1lZDI1NTE5AAAAIAAA\n", "host-key-changed|host-key-unknown", accept)
+        self.judge(f"other.example 256 {good}\n", None, accept, warnings="not a known_hosts line; skipped\n.*it was added to")
 
     def test_a_file_that_cannot_be_read(self):
         """It may have the host's key, or another one: nothing is new then."""
@@ -285,8 +285,8 @@ class Transports(WaysCase):
         unread.mkdir()
         good = f"{self.name} {self.kind} {self.blob}\n"
         settings = "StrictHostKeyChecking accept-new", f"GlobalKnownHostsFile {unread}"
-        self.judge("", False, *settings, words=rf"whether that is in known_hosts is not known: {unread} cannot be read: Is a directory")
-        self.judge(good, True, *settings)
+        self.judge("", "known-hosts-unreadable", *settings, words=rf"{unread} cannot be read: Is a directory")
+        self.judge(good, None, *settings)
 
     def test_what_is_no_file(self):
         """Nobody waits for what a pipe may say."""
@@ -295,19 +295,19 @@ class Transports(WaysCase):
         good = f"{self.name} {self.kind} {self.blob}\n"
         began = time.monotonic()
         for setting in ("GlobalKnownHostsFile", "UserKnownHostsFile", "RevokedHostKeys"):
-            self.judge(good, False, f"{setting} {pipe}", words=f"{setting} names {pipe}, which cannot be read: it is a pipe")
-        self.judge(good, False, f"Include {pipe}", words=f"the ssh configuration names {pipe}, which cannot be read")
+            self.judge(good, "ssh-config-invalid", f"{setting} {pipe}", words=f"{setting} names {pipe}, .* a pipe")
+        self.judge(good, "ssh-config-invalid", f"Include {pipe}", words=f"the ssh configuration names {pipe}, .* a pipe")
         self.sshd.configure_client(key=self.own)
-        self.agree(None, key=pipe, words=f"key names {pipe}, which cannot be read")
+        self.agree(None, key=pipe, fails="key-unusable", words=f"key names {pipe}, .* a pipe")
         for name, ending in (("one", ".pub"), ("two", "-cert.pub")):
             key = self.dir / name
             shutil.copy(self.own, key)
             os.mkfifo(f"{key}{ending}")
-            self.agree(None, key=key, words=f"key names {key}{ending}, which cannot be read")
+            self.agree(None, key=key, fails="key-unusable", words=f"key names {key}{ending}, .* a pipe")
         for setting in ("IdentityFile", "CertificateFile"):
             self.sshd.configure_client(key=self.own)
             self.sshd.client_setting(f"{setting} {pipe}")
-            self.agree(None, words=f"{setting} names {pipe}, which cannot be read")
+            self.agree(None, fails="ssh-config-invalid", words=f"{setting} names {pipe}, .* a pipe")
         self.assertLess(time.monotonic() - began, 60)
 
     def use_a_host_of_two_keys(self):
@@ -331,10 +331,10 @@ class Transports(WaysCase):
         second = " ".join(pathlib.Path(f"{ecdsa}.pub").read_text().split()[:2])
         for key in (second, f"{kind} {blob}"):
             for place in (name, "127.0.0.1"):
-                self.judge(f"{place} {key}\n", True)
-                self.judge(f"{place} {key}\n", True, "HostKeyAlgorithms ssh-ed25519,ecdsa-sha2-nistp256")
+                self.judge(f"{place} {key}\n", None)
+                self.judge(f"{place} {key}\n", None, "HostKeyAlgorithms ssh-ed25519,ecdsa-sha2-nistp256")
         # Another machine may be behind the standard port.
-        self.judge(f"127.0.0.1 {self.other}\n", True, "StrictHostKeyChecking accept-new", warnings="it was added to")
+        self.judge(f"127.0.0.1 {self.other}\n", None, "StrictHostKeyChecking accept-new", warnings="it was added to")
 
     def test_a_hop(self):
         """With a person at the terminal, too, a hop is held to the same."""
@@ -362,7 +362,7 @@ class Transports(WaysCase):
                 shown += os.read(terminal, 4096)
         os.close(terminal)
         self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 1, shown)
-        self.assertIn(b"Host key verification failed", shown)
+        self.assertIn(b"ProxyJump hop: HOST KEY REVOKED", shown)
         self.assertEqual(self.sshd.log.read_text().count("Accepted publickey"), before)
         # And is gone through if it is the one that is known.
         known.write_text(good)
@@ -372,7 +372,7 @@ class Transports(WaysCase):
         """UpdateHostKeys: a host that is trusted adds no keys to the files."""
         self.use_a_host_of_two_keys()
         known = self.sshd.known_hosts.read_text()
-        self.judge(known, True, "UpdateHostKeys yes")
+        self.judge(known, None, "UpdateHostKeys yes")
         self.assertEqual(self.sshd.known_hosts.read_text(), known)
 
 
