@@ -173,7 +173,7 @@ int main(int argc, char** argv) {
           options.root = *root;
           break;
         }
-        fputs("pi-brain-agent: what stands behind --root=bytes: is no percent-encoded path.\n",
+        fputs("pi-brain-agent: --root=bytes: must have a percent-encoded path behind it.\n",
               stderr);
         return EXIT_USAGE;
       case 'a':

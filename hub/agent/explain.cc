@@ -79,9 +79,8 @@ Failure lacksDescriptors(const std::string& what) {
                   {"Or sync fewer spokes at a time", "pi-brain sync run --jobs 2"}});
 }
 
-// An error of the hub's own machine that a person can do something about; null: it is none of
-// those.
-std::optional<Failure> explainErrno(int error, const std::string& what, const std::string& mirror) {
+// An error of the hub's own machine.
+Failure explainErrno(int error, const std::string& what, const std::string& mirror) {
   auto path = escapeForTerminal(shellQuote(mirror));
   switch (error) {
     case ENOSPC:
@@ -103,7 +102,8 @@ std::optional<Failure> explainErrno(int error, const std::string& what, const st
       return Failure(FailureId::READ_ONLY_FILESYSTEM, what, RESUME,
                      {{"See what is mounted there, and how", "findmnt -T " + path}});
     default:
-      return std::nullopt;
+      return Failure(FailureId::HUB_FILE_ERROR, what, RESUME,
+                     {{"Check the owner and mode of what is named there, and what it is", ""}});
   }
 }
 

@@ -45,7 +45,7 @@ int syncInstallTimer(const InstallTimerArguments& arguments) {
   auto seconds = parseSpan(request.every);
   if (!seconds || *seconds < 60 || *seconds > 7 * 86400) {
     printError(absl::StrCat("--every '", escapeForTerminal(request.every),
-                            "' is no span from 1min to 7d. Write it like 15min, 2h or 1d"));
+                            "' must be between 1min and 7d, for example 15min, 2h or 1d"));
     return EXIT_USAGE;
   }
   request.seconds = *seconds;

@@ -10,6 +10,7 @@
 
 #include "common/fs/rooted-dir.h"
 #include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "hub/base/user-files.h"
 #include "hub/base/user.h"
 #include "hub/config/config-shape.h"
@@ -41,7 +42,7 @@ std::optional<SshMode> parseSshMode(const Fields& fields) {
     if (*text == toString(mode)) return mode;
   }
   reject(*fields.node("ssh"), absl::StrCat(fields.field("ssh"),
-                                           " has to be auto, libssh2 or "
+                                           " must be auto, libssh2 or "
                                            "openssh, not '",
                                            escapeForTerminal(*text), "'."));
 }
@@ -137,7 +138,7 @@ SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const H
   spoke.path = expandField(fields.required("path"));
   if (!spoke.path.starts_with('/')) {
     reject(*fields.node("path"),
-           absl::StrCat(fields.field("path"), " has to be absolute or begin with '~/', not '",
+           absl::StrCat(fields.field("path"), " must be absolute or begin with '~/', not '",
                         escapeForTerminal(spoke.path), "'."));
   }
   parseSourceField(fields, spoke);
@@ -194,7 +195,7 @@ void rejectOverlaps(const YAML::Node& node, const Config& config) {
 
 void parseSpokes(const YAML::Node& node, Config& config) {
   if (!node.IsSequence()) {
-    reject(node, "spokes has to be a list: one '- name: …' for each machine.");
+    reject(node, "spokes must be a list: one '- name: …' for each machine.");
   }
   for (size_t i = 0; i < node.size(); ++i) {
     auto where = absl::StrCat("spokes[", i, "]");
@@ -218,7 +219,7 @@ Config parse(const std::string& text) {
   if (mistake) throw ConfigError{mistake->line, mistake->message};
   YAML::Node root = YAML::Load(withMarkerEnded(text));
   if (!root.IsDefined() || root.IsNull()) return config;
-  if (!root.IsMap()) reject(root, "the file has to be a mapping with 'hub:' and 'spokes:'.");
+  if (!root.IsMap()) reject(root, "the file must be a mapping with 'hub:' and 'spokes:'.");
   for (auto* section : {"hub", "spokes"}) {
     size_t given = 0;
     for (auto entry : root) {
@@ -292,7 +293,8 @@ const SpokeConfig* findSpoke(const Config& config, const std::string& name) {
 
 std::string loginOf(const SpokeConfig& spoke) {
   auto& source = spoke.source;
-  return escapeForTerminal(source.user.empty() ? source.host : source.user + "@" + source.host);
+  return escapeForTerminal(
+      shellQuote(source.user.empty() ? source.host : source.user + "@" + source.host));
 }
 
 std::string placeOf(const SpokeConfig& spoke) {

@@ -24,7 +24,7 @@ void reject(const YAML::Node& node, std::string message) {
 
 Fields::Fields(YAML::Node node, std::string where, std::vector<std::string> known)
     : node_(std::move(node)), where_(std::move(where)), known_(std::move(known)) {
-  if (!node_.IsMap()) reject(node_, where_ + " has to be a mapping of fields ('field: value').");
+  if (!node_.IsMap()) reject(node_, where_ + " must be a mapping of fields ('field: value').");
   std::vector<std::string> seen;
   for (auto entry : node_) {
     auto name = entry.first.IsScalar() ? entry.first.Scalar() : std::string("?");
@@ -47,10 +47,10 @@ std::optional<std::string> Fields::text(const std::string& name, const std::stri
   if (!value) return std::nullopt;
   if (!value->IsScalar()) {
     reject(*value,
-           absl::StrCat(field(name), " has to be a text, not ", written(*value), ".", instead));
+           absl::StrCat(field(name), " must be a string, not ", written(*value), ".", instead));
   }
   if (value->Scalar().empty()) {
-    reject(*value, absl::StrCat(field(name), " has to be a text that is not empty.", instead));
+    reject(*value, absl::StrCat(field(name), " must be a non-empty string.", instead));
   }
   if (value->Scalar().find('\0') != std::string::npos) {
     reject(*value, field(name) + " has a NUL character (\\0) in it. Remove it.");
@@ -76,7 +76,7 @@ std::optional<bool> Fields::boolean(const std::string& name) const {
   if (!value) return std::nullopt;
   bool result;
   if (!value->IsScalar() || !YAML::convert<bool>::decode(*value, result)) {
-    reject(*value, absl::StrCat(field(name), " has to be true or false, not '",
+    reject(*value, absl::StrCat(field(name), " must be true or false, not '",
                                 escapeForTerminal(written(*value)), "'."));
   }
   return result;
@@ -89,7 +89,7 @@ std::optional<uint32_t> Fields::integer(const std::string& name, int64_t least,
   int64_t result = 0;
   if (!value->IsScalar() || !YAML::convert<int64_t>::decode(*value, result) || result < least ||
       result > most) {
-    reject(*value, absl::StrCat(field(name), " has to be a whole number from ", least, " to ", most,
+    reject(*value, absl::StrCat(field(name), " must be a whole number from ", least, " to ", most,
                                 ", not '", escapeForTerminal(written(*value)), "'."));
   }
   return uint32_t(result);
@@ -99,9 +99,9 @@ std::vector<std::string> Fields::texts(const std::string& name) const {
   std::vector<std::string> result;
   auto value = node(name);
   if (!value) return result;
-  if (!value->IsSequence()) reject(*value, field(name) + " has to be a list of texts.");
+  if (!value->IsSequence()) reject(*value, field(name) + " must be a list of strings.");
   for (auto item : *value) {
-    if (!item.IsScalar()) reject(item, field(name) + " has to be a list of texts.");
+    if (!item.IsScalar()) reject(item, field(name) + " must be a list of strings.");
     result.push_back(item.Scalar());
   }
   return result;

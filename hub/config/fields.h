@@ -4,14 +4,18 @@
 #include <stdint.h>
 #include <yaml-cpp/yaml.h>
 
+#include <exception>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace pibrain {
 
 // A mistake in the file.
-struct ConfigError {
+struct ConfigError : std::exception {
+  ConfigError(int at, std::string what) : line(at), message(std::move(what)) {}
+
   int line;  // from 1; 0: none
   std::string message;
 };

@@ -116,7 +116,8 @@ std::optional<RefusedArgument> refusedForRsync(const std::vector<std::string>& a
       continue;
     }
     if (argument.empty() || argument[0] != '-') {
-      return RefusedArgument{i, "it is no option, so rsync would take it for one more source"};
+      return RefusedArgument{
+          i, "it does not start with '-', so rsync would treat it as another source"};
     }
     if (!allowed(argument, valueFollows)) return RefusedArgument{i, notAmongThem()};
   }

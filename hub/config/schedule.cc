@@ -37,12 +37,12 @@ const Field WEEKDAY{
 
 absl::Status mistake(const Field& field, const std::string& text) {
   return absl::InvalidArgumentError(absl::StrCat(
-      "the ", field.what, " '", escapeForTerminal(text), "' is none. It takes '*' or numbers from ",
+      "'", escapeForTerminal(text), "' is not a valid ", field.what, ". Use '*', a number from ",
       field.least, " to ", field.most,
       field.names.empty()
           ? ""
-          : absl::StrCat(" (or names: ", field.names[0], ", ", field.names[1], ", …)"),
-      ", ranges from low to high (1-5), steps (*/15, 0-30/10) and lists of these (1,3,5-7)"));
+          : absl::StrCat(" (or a name: ", field.names[0], ", ", field.names[1], ", …)"),
+      ", a range (1-5), a step (*/15, 0-30/10) or a list (1,3,5-7)"));
 }
 
 bool parseNumber(const Field& field, const std::string& text, int& value) {
@@ -132,7 +132,7 @@ absl::StatusOr<Schedule> Schedule::parse(const std::string& text) {
   if (schedule.weekdays_[7]) schedule.weekdays_.set(0);
   schedule.eitherDay_ = fields[2][0] != '*' && fields[4][0] != '*';
   if (!schedule.lastFitting(absl::CivilMinute(2026, 1, 1))) {
-    return absl::InvalidArgumentError("there is no such day in any year");
+    return absl::InvalidArgumentError("no year has such a day");
   }
   return schedule;
 }

@@ -355,8 +355,9 @@ std::string Database::whyNotOpened() const {
         "remove the symlink, and the next run makes a new one: 'rm ", quoted, "'");
   }
   if (there && !S_ISREG(target.st_mode)) {
-    return absl::StrCat(". It is no file. Move it away, and the next run makes a new one: 'mv ",
-                        quoted, " ", quoted, ".old'");
+    return absl::StrCat(
+        ". It is not a regular file. Move it away, and the next run makes a new one: 'mv ", quoted,
+        " ", quoted, ".old'");
   }
   return absl::StrCat(". Check its owner and mode with 'ls -l ", quoted, "'");
 }

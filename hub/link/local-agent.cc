@@ -1,3 +1,8 @@
+#include <sys/utsname.h>
+
+#include <filesystem>
+#include <string>
+
 #include "common/fs/own-program.h"
 #include "hub/base/failure.h"
 #include "hub/base/subprocess.h"
@@ -9,12 +14,15 @@ namespace pibrain {
 namespace {
 
 std::string findAgent() {
-  auto self = ownProgram();
-  if (!self.empty()) {
-    auto beside = self.substr(0, self.rfind('/')) + "/pi-brain-agent";
-    if (auto found = findProgram(beside)) return *found;
+  auto directory = std::filesystem::path(ownProgram()).parent_path();
+  struct utsname machine;
+  std::string architecture = uname(&machine) == 0 ? machine.machine : "";
+  // Of a package, only the agents that go to spokes may be here.
+  for (auto& place :
+       {(directory / "pi-brain-agent").string(), std::string("pi-brain-agent"),
+        (directory.parent_path() / "lib/pi-brain/pi-brain-agent-").string() + architecture}) {
+    if (auto found = findProgram(place)) return *found;
   }
-  if (auto found = findProgram("pi-brain-agent")) return *found;
   throw Failure(FailureId::AGENT_MISSING,
                 "pi-brain-agent was not found on this machine, neither beside pi-brain nor on PATH",
                 "A source without a host needs it on this machine.",

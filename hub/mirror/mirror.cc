@@ -261,7 +261,7 @@ void Mirror::requireReplaceable(int parent, const std::string& name, const std::
                   ? "the mirror has a directory of this name, with what the spoke no longer has: "
                   : "the mirror has a file of this name, which the spoke no longer has: ";
   auto mend = S_ISLNK(st.st_mode) ? ", which a sync does not make; remove it"
-                                  : ". It has to go first: by a run with --delete, which moves it "
+                                  : ". It must go first: by a run with --delete, which moves it "
                                     "to the archive, or by hand";
   kj::throwFatalException(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
                                         kj::str(what, inQuotes(path).c_str(), mend)));

@@ -57,7 +57,8 @@ class Explanation {
       case rsync_exit::NO_CONNECTION:
         return because(FailureId::CONNECTION_SILENT,
                        absl::StrCat(place_, " was silent for ", spoke_.timeoutSeconds,
-                                    " s (rsync_options.timeout_seconds)"));
+                                    " s (rsync_options.timeout_seconds)"),
+                       pingIt(), "The machine may be asleep, or its network gone.");
       default:
         return because(FailureId::RSYNC_FAILED,
                        absl::StrCat("rsync ended with exit status ", run_.exitStatus),
@@ -75,6 +76,11 @@ class Explanation {
     Failure failure(id, std::move(what), why, std::move(fixes));
     if (!said.empty()) failure.addCause(absl::StrCat("rsync said: ", said, "."));
     return failure;
+  }
+
+  std::vector<Fix> pingIt() const {
+    if (isLocal(spoke_)) return {};
+    return {{"See whether it answers", "ping -c 3 " + escapeForTerminal(spoke_.source.host)}};
   }
 
   Failure rsyncMissing() const {

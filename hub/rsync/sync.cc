@@ -3,6 +3,7 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
+#include <errno.h>
 #include <kj/debug.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -257,6 +258,9 @@ class RsyncSync {
       }
     }
     auto without = withoutRoom(std::move(pending), unwritten, roomAt(spoke_.path));
+    if (unwritten.error == ENOSPC || unwritten.error == EDQUOT) {
+      roomFixes_.insert(makeRoom(spoke_.path));
+    }
     for (auto& path : without) unwritten_.emplace(path, unwritten.why);
     unwritten_.emplace(unwritten.path, unwritten.why);
     return leftOutBytes() <= MAX_LEFT_OUT;
@@ -374,7 +378,7 @@ class RsyncSync {
     std::unordered_set<std::string> there;
     if (look.exitStatus == rsync_exit::VANISHED) return {paths.begin(), paths.end()};
     if (!look.output.ended || (look.exitStatus != 0 && !saysNotADirectory(look))) {
-      refusal = notDeletedUnread("the spoke");
+      refusal = notDeletedUnread("parts of the spoke");
     }
     for (auto& item : look.output.items()) there.insert(item.path);
     return there;
@@ -386,7 +390,7 @@ class RsyncSync {
     // There is nothing to put right: a later run finds at rest what went away while it was read.
     if (look.exitStatus == rsync_exit::VANISHED && look.output.ended) return gone;
     if (look.exitStatus != 0 || !look.output.ended) {
-      refusal = notDeletedUnread("the spoke");
+      refusal = notDeletedUnread("parts of the spoke");
       return gone;
     }
     for (auto& item : look.output.items()) {
@@ -425,7 +429,7 @@ class RsyncSync {
     };
     auto unwritten = folded_;
     unwritten.insert(unwritten_.begin(), unwritten_.end());
-    add(unwritten, "could not be written on the hub", {});
+    add(unwritten, "could not be written on the hub", roomFixes_);
     add(undeleted_, "gone on the spoke could not be moved to the archive", fixes_);
     report_.counts.failed = uint32_t(unwritten.size() + undeleted_.size());
     if (refusal) wrong.push_back(*refusal);
@@ -541,7 +545,8 @@ class RsyncSync {
   bool respelled_ = false;         // some of its names are not ASCII, and not the spoke's
   std::set<std::string> onSpoke_;  // all of its files, if the mirror folds names
   std::unordered_set<std::string> foldedOnSpoke_;
-  std::set<Fix> fixes_;  // what a person does about those of them that want room
+  std::set<Fix> roomFixes_;  // what a person does for files that the mirror has no room for
+  std::set<Fix> fixes_;      // what a person does about those of them that want room
 };
 
 }  // namespace

@@ -57,7 +57,7 @@ void examineRoom(const Config& config, const SpokeConfig& spoke, Checklist& chec
                           escapeForTerminal(detail) + (room < NO_ROOM ? "" : ", but no inodes"), "",
                           {makeRoom(path)}));
     } else if (room < LITTLE_ROOM) {
-      checks.warn(detail + ". A large session more, and it is full");
+      checks.warn(detail + ". One more large session could fill it");
     } else if (path == mirror) {
       checks.good(detail);
     }

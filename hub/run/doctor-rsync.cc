@@ -41,7 +41,7 @@ void examineProgram(const SpokeConfig& spoke, const std::shared_ptr<Passphrases>
   } else {
     checks.warn(
         "the key does not run 'rsync --version' on the spoke: rsync is missing there, or a "
-        "forced command (rrsync) answers for it, which is well");
+        "forced command (rrsync) answers instead, which is fine");
   }
 }
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "hub/base/user-files.h"
 #include "hub/setup/config-edit.h"
 #include "hub/setup/preflight.h"
@@ -106,7 +107,8 @@ class SpokeAdder : public Setup {
                                escapeForTerminal(known.sourceText)),
                   "",
                   {{"Choose another name, or correct its source in the config", ""},
-                   {"Or remove that spoke first", "pi-brain spoke remove " + request.name}});
+                   {"Or remove that spoke first",
+                    "pi-brain spoke remove " + escapeForTerminal(shellQuote(request.name))}});
   }
 
   // The config with what `request` asks for. Another run may have added one of this name since it

@@ -12,6 +12,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <exception>
 #include <filesystem>
 #include <optional>
 
@@ -24,6 +25,9 @@
 namespace pibrain {
 
 namespace {
+
+// Thrown where the file is written in a way that is not known here.
+struct NotEditable : std::exception {};
 
 // The lines of a text, each with its end.
 std::vector<std::string> splitLines(const std::string& text) {
@@ -150,7 +154,7 @@ class Editor {
     size_t dash, column;  // of the '-', and of the fields
   };
 
-  [[noreturn]] static void fail() { throw std::string(); }
+  [[noreturn]] static void fail() { throw NotEditable(); }
 
   size_t count() const { return spokes_.IsSequence() ? spokes_.size() : 0; }
 
@@ -266,7 +270,7 @@ absl::StatusOr<std::string> edited(const std::string& text,
     YAML::Node meant = load(text);
     mean(meant);
     if (same(meant, load(result))) return result;
-  } catch (const std::string&) {
+  } catch (const NotEditable&) {
   } catch (const YAML::Exception&) {
   }
   return absl::FailedPreconditionError(absl::StrCat(
@@ -320,7 +324,7 @@ absl::StatusOr<std::string> withFields(const std::string& text, const std::strin
           for (auto& [name, value] : fields) node[name] = value;
         }
       },
-      absl::StrCat("the spoke '", spoke, "' has to have", asText(fields)));
+      absl::StrCat("the spoke '", spoke, "' must have", asText(fields)));
 }
 
 absl::StatusOr<std::string> withoutSpoke(const std::string& text, const std::string& spoke) {

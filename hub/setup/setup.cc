@@ -7,6 +7,7 @@
 
 #include "common/fs/file-times.h"
 #include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "hub/agent/agent-session.h"
 #include "hub/agent/greeting.h"
 #include "hub/base/exceptions.h"
@@ -29,7 +30,8 @@ void requireAgent(const SpokeConfig& spoke, const char* what) {
       FailureId::NOT_AN_AGENT_SPOKE,
       absl::StrCat("its sync_method is ", toString(spoke.method), ", so there is no ", what), "",
       {{"Move it over to the agent",
-        absl::StrCat("pi-brain spoke add ", spoke.name, " ", loginOf(spoke))}});
+        absl::StrCat("pi-brain spoke add ", escapeForTerminal(shellQuote(spoke.name)), " ",
+                     loginOf(spoke))}});
 }
 
 SyncKey currentKey(const SpokeConfig& spoke) {
@@ -160,12 +162,16 @@ void Setup::install(RemoteInstall& remote, const InstallRequest& request, const 
 }
 
 void Setup::failAndRollBack(RemoteInstall& remote, const InstallRequest& request, Failure why) {
-  if (change_.line != "same" && !request.agentOnly) {
-    why.addCause(
-        !request.from.empty()
-            ? "Does this machine come from an address that --from lets in, as the spoke sees it?"
-            : "If sshd there looks for keys in other files than ~/.ssh/authorized_keys, "
-              "AuthorizedKeysFile in its sshd_config says so.");
+  // Of these, it may be the line that does not do what it should.
+  bool ofTheLine =
+      change_.line != "same" && !request.agentOnly &&
+      (why.id() == FailureId::PERMISSION_DENIED || why.id() == FailureId::KEY_MISSING ||
+       why.id() == FailureId::NOT_THE_AGENT || why.id() == FailureId::KEY_NOT_LOCKED_DOWN);
+  if (ofTheLine && !request.from.empty()) {
+    why.addFix({"Check that --from lets in this machine's address, as the spoke sees it", ""});
+  } else if (ofTheLine) {
+    why.addFix({"See whether sshd there looks for keys in other files than ~/.ssh/authorized_keys",
+                "sudo sshd -T | grep -i authorizedkeysfile"});
   }
   why.addCause(remote.rollBack()
                    ? "What was done on the spoke was taken back."

@@ -154,7 +154,7 @@ void installTimer(const TimerRequest& request, const Say& say) {
       "the timer runs: 'systemctl --user list-timers' shows when, 'journalctl --user -u ", SERVICE,
       "' what happened"));
   if (!lingers()) {
-    say("It rests while you are logged out. To have it run then too: 'loginctl enable-linger'");
+    say("It stops when you log out. To keep it running: 'loginctl enable-linger'");
   }
 }
 

@@ -44,11 +44,11 @@ std::string oddLines(const std::string& text, size_t begin, size_t end, const st
   if (text.find('\r', begin) != std::string::npos) {
     return absl::StrCat(
         "has the line ends of Windows, which ssh does not take: \"sed -i 's/\\r$//' ", file,
-        "\" mends it");
+        "\" fixes it");
   }
   if (text.compare(end + sizeof(END) - 1, 1, "\n") != 0) {
     return absl::StrCat("has no newline at its end, without which ssh does not take it: 'echo >> ",
-                        file, "' mends it");
+                        file, "' fixes it");
   }
   return "";
 }
@@ -150,7 +150,7 @@ KeyFile inspectKeyFile(const std::string& path) {
           "has beside it, in ", escapeForTerminal(path),
           ".pub, the public half of another key, by which ssh goes: \"ssh-keygen -y -f ",
           escapeForTerminal(shellQuote(path)), " > ", escapeForTerminal(shellQuote(path + ".pub")),
-          "\" mends it");
+          "\" fixes it");
     }
   }
   if (!key.publicBlob.empty()) key.type = keyType(key.publicBlob);
@@ -162,12 +162,12 @@ std::string whyNoPrivateKey(const KeyFile& file) {
   if (!file.exists) return "does not exist";
   if (!file.readable) return absl::StrCat("cannot be read: 'ls -l ", quoted, "' shows whose it is");
   if (!file.isPrivate) {
-    return "is no private key: give the file that 'ssh-keygen' made, without .pub";
+    return "is not a private key: give the file that 'ssh-keygen' made, without .pub";
   }
   if (!file.unusable.empty()) return file.unusable;
   if (!file.exposed) return "";
   return absl::StrCat("may be read by others, so ssh does not use it: 'chmod 600 ", quoted,
-                      "' mends it");
+                      "' fixes it");
 }
 
 }  // namespace pibrain

@@ -112,7 +112,7 @@ void readLine(std::string_view line, const std::string& file, int number, const 
   if (!markerIsGood || encoded.empty() || !blob || keyType(*blob) != type) {
     auto place = absl::StrCat(file, ":", number);
     host.warnings.push_back(place + ": not a known_hosts line; skipped");
-    if (isAbout) host.unread.push_back(place + " cannot be read: it is no line of known_hosts");
+    if (isAbout) host.unread.push_back(place + " cannot be read: it is not a line of known_hosts");
     return;
   }
   if (!isAbout) return;

@@ -462,7 +462,7 @@ class ByRsync(RsyncCase):
         for _ in range(2):
             report = self.sync_one(code=1)
             self.assertIn(str(self.archive), report["error"])
-            self.assertRegex(report["failure"]["id"], "^archive-", "it is not the spoke's doing")
+            self.assertEqual(report["failure"]["id"], "hub-file-error", "it is not the spoke's doing")
         self.archive.unlink()
         self.sync()
         self.assert_mirrored()

@@ -126,11 +126,11 @@ RsyncOutput outputOf(std::initializer_list<const char*> lines) {
 
 TEST(RsyncOutput, items) {
   auto output = outputOf({"cd+++++++++ 4096 d/", ">f+++++++++ 3 d/x y", ">f.st...... 12 grown",
-                      ">f..t...... 5 same", ">fc.t...... 5 checked", ">fc........ 5 rotten",
-                      ".f..t...... 7 touched", ".f...p..... 7 mode", ".d..t...... 60 ./",
-                      "*deleting   0 gone", "*deleting   0 dir/", "cL+++++++++ 1 link -> x",
-                      "hf+++++++++ 0 hard => x", "sending incremental file list", "", ">f+++++++++",
-                      ">f+++++++++ x y"});
+                          ">f..t...... 5 same", ">fc.t...... 5 checked", ">fc........ 5 rotten",
+                          ".f..t...... 7 touched", ".f...p..... 7 mode", ".d..t...... 60 ./",
+                          "*deleting   0 gone", "*deleting   0 dir/", "cL+++++++++ 1 link -> x",
+                          "hf+++++++++ 0 hard => x", "sending incremental file list", "",
+                          ">f+++++++++", ">f+++++++++ x y"});
   std::vector<std::string> items;
   for (auto& item : output.items()) {
     items.push_back(std::to_string(int(item.kind)) + " " + item.path + " " +
@@ -162,8 +162,8 @@ TEST(RsyncOutput, progress) {
 TEST(RsyncOutput, numbers) {
   auto output =
       outputOf({"Number of files: 1234 (reg: 1200, dir: 34)", "Number of created files: 3 (reg: 2)",
-            "Literal data: 77 bytes", "Matched data: 5 bytes", "Total bytes sent: 100",
-            "Total bytes received: 2000", "skipping non-regular file \"p\""});
+                "Literal data: 77 bytes", "Matched data: 5 bytes", "Total bytes sent: 100",
+                "Total bytes received: 2000", "skipping non-regular file \"p\""});
   EXPECT_EQ(output.files, 1200u);
   EXPECT_EQ(output.bytesLiteral, 77u);
   EXPECT_EQ(output.bytesSent, 100u);
