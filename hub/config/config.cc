@@ -11,6 +11,7 @@
 #include "common/fs/rooted-dir.h"
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
+#include "hub/base/failure-status.h"
 #include "hub/base/user-files.h"
 #include "hub/base/user.h"
 #include "hub/config/config-shape.h"
@@ -242,9 +243,11 @@ Config parse(const std::string& text) {
 absl::StatusOr<std::string> readFile(const std::string& path, bool optional) {
   if (auto text = readWholeFile(path)) return *text;
   if (errno == ENOENT && optional) return std::string();
-  return absl::InvalidArgumentError(
-      absl::StrCat("cannot read the config file ", escapeForTerminal(path), ": ", whyUnread(errno),
-                   ". Check the path and that you may read it: 'ls -l'."));
+  return toStatus(Failure(
+      FailureId::CONFIG_UNREADABLE,
+      absl::StrCat("cannot read the config file ", escapeForTerminal(path), ": ", whyUnread(errno)),
+      "", {{"Check the path, and that you may read it",
+            "ls -l " + escapeForTerminal(shellQuote(path))}}));
 }
 
 }  // namespace
