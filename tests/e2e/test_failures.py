@@ -1,4 +1,5 @@
 """What goes wrong gets a paragraph with cause and cure, leaves the mirror and other spokes alone."""
+import json
 import os
 import pathlib
 import shutil
@@ -28,12 +29,13 @@ class Failures(HubCase):
         self.other = self.spoke("other", source=str(other))
         self.write_config([self.spoke(), self.other])
 
-    def fails(self, *words, warnings=0):
-        """The run fails for the one spoke, in these words; returns its message."""
+    def fails(self, failure, *words):
+        """The run fails for the one spoke, by this id and in these words; returns its message."""
         report = self.sync(code=1)
         laptop, other = report["spokes"]
         self.assertEqual(laptop["outcome"], "failed")
         message = laptop["error"]
+        self.assertEqual(laptop["failure"]["id"], failure, message)
         for word in words:
             self.assertIn(word, message)
         self.assertNotIn("\n", message)
@@ -54,7 +56,7 @@ class Failures(HubCase):
 
     def test_refused_port(self):
         self.sshd.configure_client(port=harness.free_port())
-        self.fails("connection refused", "127.0.0.1", "systemctl start ssh")
+        self.fails("connection-refused", "127.0.0.1", "systemctl start ssh")
         self.sshd.configure_client()
         self.recovers()
 
@@ -68,14 +70,14 @@ class Failures(HubCase):
                 client.connect_ex(deaf.getsockname())
             time.sleep(0.2)
             self.sshd.configure_client(port=deaf.getsockname()[1], extra=["ConnectTimeout 1"])
-            self.fails("no answer", "within 1 s", "ping 127.0.0.1")
+            self.fails("no-answer", "within 1 s", "ping -c 3 127.0.0.1")
 
     def test_a_server_that_says_nothing(self):
         with socket.socket() as mute:
             mute.bind(("127.0.0.1", 0))
             mute.listen(5)
             self.sshd.configure_client(port=mute.getsockname()[1], extra=["ConnectTimeout 1"])
-            self.fails("sent no SSH greeting within 1 s", "spoke -v true")
+            self.fails("login-timeout", "sent no SSH greeting within 1 s", "spoke -v true")
 
     def test_a_server_that_is_not_ssh(self):
         with socket.socket() as web:
@@ -90,18 +92,18 @@ class Failures(HubCase):
             server = threading.Thread(target=answer)
             server.start()
             self.sshd.configure_client(port=web.getsockname()[1])
-            self.fails("is no SSH server", "HTTP/1.0 400", "HostName and Port")
+            self.fails("not-an-ssh-server", f"port {web.getsockname()[1]}", "HTTP/1.0 400", "HostName and Port")
             server.join()
 
     def test_a_name_that_does_not_resolve(self):
         config = self.sshd.ssh_config
         config.write_text(config.read_text().replace("HostName 127.0.0.1", "HostName no-such.invalid"))
-        self.fails("no-such.invalid", "cannot be resolved", "HostName")
+        self.fails("name-not-resolved", "no-such.invalid", "HostName")
 
     def test_wrong_key(self):
         stranger = harness.keygen(self.dir / "stranger")
         self.sshd.configure_client(key=stranger)
-        self.fails("permission denied", str(stranger), "was refused", "authorized_keys")
+        self.fails("permission-denied", str(stranger), "was refused", "authorized_keys")
         self.sshd.configure_client()
         self.recovers()
 
@@ -112,7 +114,7 @@ class Failures(HubCase):
             sshd.configure_client(key=harness.keygen(self.dir / "stranger"))
             sshd.client_setting(f"IdentityFile {harness.keygen(self.dir / 'other')}")
             self.write_config([self.spoke(), self.other], ssh_config=str(sshd.ssh_config))
-            message = self.fails("permission denied", "the server ended it: Too many authentication failures",
+            message = self.fails("permission-denied", "the server ended it: Too many authentication failures",
                                  "listens to no more keys at one login (MaxAuthTries in its sshd_config)",
                                  "'IdentitiesOnly yes' in ~/.ssh/config.")
             self.assertNotIn("authorized_keys", message)
@@ -121,13 +123,13 @@ class Failures(HubCase):
 
     def test_no_key(self):
         self.sshd.configure_client(key=self.dir / "no-such-key")
-        self.fails("permission denied", "no key to offer", "IdentityFile")
+        self.fails("key-missing", "no key to offer", "IdentityFile", str(self.dir / "no-such-key"))
 
     def test_a_key_with_a_passphrase(self):
         locked = harness.keygen(self.dir / "locked", passphrase="secret")
         self.sshd.authorize(f"{harness.AGENT} --root={self.source}", key=locked)
         self.sshd.configure_client(key=locked)
-        self.fails("protected by a passphrase", "ssh-add")
+        self.fails("permission-denied", "protected by a passphrase", f"ssh-add {locked}")
         # With an agent that holds it, it serves.
         with harness.ssh_agent(self.dir, locked, passphrase="secret") as agent:
             self.sshd.client_setting(f"IdentityAgent {agent}")
@@ -135,7 +137,7 @@ class Failures(HubCase):
 
     def test_unknown_host_key(self):
         self.sshd.known_hosts.write_text("")
-        scan = self.fails("is not in known_hosts", "SHA256:", "ssh-keyscan").split("'")
+        scan = self.fails("host-key-unknown", "SHA256:", "ssh-keyscan").split("'")
         command = next(part for part in scan if part.startswith("ssh-keyscan"))
         subprocess.run(command, shell=True, check=True, capture_output=True)
         self.recovers()
@@ -144,7 +146,7 @@ class Failures(HubCase):
         other = harness.keygen(self.dir / "other_host_key")
         kind, blob = pathlib.Path(f"{other}.pub").read_text().split()[:2]
         self.sshd.known_hosts.write_text(f"[127.0.0.1]:{self.sshd.port} {kind} {blob}\n")
-        message = self.fails("HOST KEY CHANGED", "ssh-keygen -R")
+        message = self.fails("host-key-changed", "ssh-keygen -R")
         self.assertEqual(message.count("SHA256:"), 2)
         self.sshd.trust()
         self.recovers()
@@ -157,7 +159,7 @@ class Failures(HubCase):
         other = harness.keygen(self.dir / "other_host_key")
         kind, blob = pathlib.Path(f"{other}.pub").read_text().split()[:2]
         self.sshd.known_hosts.write_text(f"127.0.0.1 {kind} {blob}\n")
-        self.assertIn("is not in known_hosts", self.sync(code=1)["spokes"][0]["error"])
+        self.assertEqual(self.sync(code=1)["spokes"][0]["failure"]["id"], "host-key-unknown")
 
     def test_an_ssh_agent_that_does_not_answer(self):
         path = self.dir / "mute.sock"
@@ -173,11 +175,11 @@ class Failures(HubCase):
     def test_revoked_host_key(self):
         known = self.sshd.known_hosts.read_text()
         self.sshd.known_hosts.write_text("@revoked " + known + known)
-        self.fails("REVOKED")
+        self.fails("host-key-revoked")
 
     def test_agent_not_installed(self):
         self.sshd.authorize(f"/no/such/pi-brain-agent --root={self.source}")
-        self.fails("not installed", "authorized_keys", "--authorized-keys-line")
+        self.fails("agent-missing", "/no/such/pi-brain-agent", "'pi-brain spoke add laptop spoke'")
         self.sshd.authorize_agent(self.source)
         self.recovers()
 
@@ -186,28 +188,28 @@ class Failures(HubCase):
         shutil.copy(harness.AGENT, copy)
         copy.chmod(0o644)
         self.sshd.authorize(f"{copy} --root={self.source}")
-        self.fails("cannot be started", "chmod 755")
+        self.fails("agent-not-executable", str(copy), "chmod 755")
 
     def test_a_forced_command_that_is_something_else(self):
         self.sshd.authorize("echo Welcome; exit 3")
-        self.fails("not a working pi-brain-agent", "exit status 3", "Welcome")
+        self.fails("not-the-agent", "exit status 3", "Welcome")
 
     def test_agent_too_old(self):
         self.sshd.authorize(f"{OTHER_AGE} 0 0")
-        self.fails("too old", "9.8.7", "0.1.0", "Upgrade the agent")
+        self.fails("agent-too-old", "9.8.7", "0.1.0", "pi-brain spoke upgrade laptop")
 
     def test_agent_too_new(self):
         self.sshd.authorize(f"{OTHER_AGE} 99 99")
-        self.fails("too new", "9.8.7", "0.1.0", "Upgrade the hub")
+        self.fails("agent-too-new", "9.8.7", "0.1.0", "Upgrade the hub")
 
     def test_root_missing(self):
         self.sshd.authorize_agent(self.dir / "nowhere")
-        self.fails(str(self.dir / "nowhere"), "does not exist", "--root")
+        self.fails("root-missing", str(self.dir / "nowhere"), "--root")
 
     def test_root_is_a_file(self):
         (self.dir / "file").write_text("")
         self.sshd.authorize_agent(self.dir / "file")
-        self.fails("is not a directory")
+        self.fails("root-not-a-directory", str(self.dir / "file"))
 
     def test_another_root_is_said(self):
         self.write_config([self.spoke(source="spoke:/elsewhere/sessions")])
@@ -223,7 +225,7 @@ class Failures(HubCase):
 
     def test_very_noisy_shell(self):
         self.sshd.authorize(f"yes noise | head -c 200000; exec {harness.AGENT} --root={self.source}")
-        self.fails("64 KB", "noise", "quiet")
+        self.fails("shell-noisy", "64 KB", "noise", "quiet")
 
     def test_a_spoke_that_vanishes_in_the_middle(self):
         for victim in ("agent", "sshd"):
@@ -239,7 +241,9 @@ class Failures(HubCase):
                 harness.kill(session)
                 out, _ = run.communicate()
                 self.assertEqual(run.returncode, 1, out)
-                self.assertIn("was lost in the middle of the run", out)
+                failed = next(s for s in json.loads(out)["spokes"] if s["name"] == "laptop")["failure"]
+                self.assertEqual(failed["id"], "connection-lost")
+                self.assertIn("in the middle of the run", failed["what"])
                 self.assertFalse((self.mirror / name).exists())
                 self.recovers()
 
@@ -247,7 +251,7 @@ class Failures(HubCase):
         self.write_config([self.spoke(rsync_options={"timeout_seconds": 2}), self.other])
         self.sshd.authorize(f"sleep 30; exec {harness.AGENT} --root={self.source}")
         began = time.monotonic()
-        self.fails("did not start there within 2 s (timeout_seconds)", "start-up files")
+        self.fails("agent-not-started", "within 2 s (timeout_seconds)", "start-up file")
         self.assertLess(time.monotonic() - began, 15)
 
     def test_a_full_disk(self):
@@ -271,8 +275,10 @@ class Failures(HubCase):
         done = subprocess.run([*namespace, "sh", "-c", script], capture_output=True, text=True,
                               env=self.environment())
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
-        self.assertIn("No space left on device", done.stdout)
-        self.assertIn("df -h", done.stdout)
+        failure = json.loads(done.stdout[:done.stdout.index("\n{")])["spokes"][0]["failure"]
+        self.assertEqual(failure["id"], "disk-full")
+        self.assertIn("No space left on device", failure["cause"])
+        self.assertIn(f"df -h {small / 'laptop'}", failure["fixes"][0]["command"])
         # What was published is whole, and with room the next run ends right.
         published = list((self.dir / "got").iterdir())
         self.assertTrue(published)
@@ -283,7 +289,7 @@ class Failures(HubCase):
     def test_a_mirror_that_cannot_be_made(self):
         (self.dir / "file").write_text("")
         self.write_config([self.spoke(path=str(self.dir / "file" / "laptop")), self.other])
-        self.fails("cannot be made", "Not a directory")
+        self.fails("mirror-unusable", str(self.dir / "file" / "laptop"), "Not a directory")
 
     def test_two_runs_at_once(self):
         path = self.source / "p" / "large.jsonl"
@@ -293,7 +299,7 @@ class Failures(HubCase):
         harness.wait_for(lambda: harness.agents_below(self.sshd.process.pid), what="the agent")
         report = self.sync("-s", "laptop", code=75)
         self.assertEqual(report["spokes"][0]["outcome"], "locked")
-        self.assertIn("another run", report["spokes"][0]["error"])
+        self.assertEqual(report["spokes"][0]["failure"]["id"], "mirror-in-use")
         # A dry run changes nothing, so it may look on.
         self.sync("-s", "laptop", "--dry-run")
         first.communicate()

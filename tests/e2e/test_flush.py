@@ -185,6 +185,7 @@ class UnreadableDirectory(FlushCase):
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         report = json.loads(done.stdout)["spokes"][0]
         self.assert_sentence(report["error"])
+        self.assertEqual(report["failure"]["id"], "mirror-unreadable")
         self.assertIn(f"the mirror cannot be read whole: '{self.mirror}/p' stays as it is", report["error"])
         counts = report["counts"]
         self.assertEqual((counts["new"], counts["rewritten"], counts["deleted"]), (1, 1, 1))

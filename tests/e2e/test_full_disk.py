@@ -38,7 +38,11 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
         self.write_config([self.spoke(path=str(self.mirror)), self.spoke("other", source=str(self.other_source))],
                           database_dir=str(data))
 
-    def fails_for_want_of_room(self, *arguments, disk=None, told="No space left on device"):
+    def assert_says_how_to_look(self, failure, disk):
+        """One of the fixes shows how full that disk is, and its inodes."""
+        self.assertIn(f"df -h {disk}; df -i {disk}", [fix["command"] for fix in failure["fixes"]])
+
+    def fails_for_want_of_room(self, *arguments, failure="disk-full", disk=None):
         """The run says so; another spoke, elsewhere, is synced. Returns the spoke's report."""
         (self.other_source / f"{os.urandom(4).hex()}.jsonl").write_bytes(b'{"other":2}\n')
         report = self.sync(*arguments, code=1)
@@ -46,9 +50,9 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
         self.assertEqual(laptop["outcome"], "failed")
         self.assertEqual(other["outcome"], "ok")
         self.assert_sentence(laptop["error"])
-        self.assertIn(told, laptop["error"])
-        self.assertIn(f"df -h {disk or self.mirror}'", laptop["error"])
-        self.assertIn(f"df -i {disk or self.mirror}'", laptop["error"])
+        self.assertEqual(laptop["failure"]["id"], failure, laptop["error"])
+        self.assertIn("No space left on device", laptop["error"])
+        self.assert_says_how_to_look(laptop["failure"], disk or self.mirror)
         self.assert_promised()
         return laptop
 
@@ -80,7 +84,8 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
         self.assertEqual((laptop["outcome"], other["outcome"]), ("failed", "ok"))
         self.assert_sentence(laptop["error"])
         self.assertIn("p/huge.jsonl: it needs 1.0 TB on the hub's disk", laptop["error"])
-        self.assertIn(f"df -h {self.mirror}'", laptop["error"])
+        self.assertEqual(laptop["failure"]["id"], "disk-full")
+        self.assert_says_how_to_look(laptop["failure"], self.mirror)
         self.assertGreater(os.statvfs(self.small.path).f_bavail, free - 100)
         self.assert_unchanged()
         path.unlink()
@@ -153,10 +158,10 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
         self.put_on_small_disk("mirror", inodes=20)
         self.write("p/a.jsonl", lines(self.rng, 1000))
         self.small.fill_inodes(leave=0)
-        error = self.sync(code=1)["spokes"][0]["error"]
-        self.assertIn("cannot be made", error)
-        self.assertIn("No space left on device", error)
-        self.assertIn(str(self.mirror), error)
+        laptop = self.sync(code=1)["spokes"][0]
+        self.assertEqual(laptop["failure"]["id"], "mirror-unusable")
+        self.assertIn("No space left on device", laptop["error"])
+        self.assertIn(str(self.mirror), laptop["error"])
         self.with_room_it_ends_right()
 
     def test_for_the_staging_directory(self):
@@ -192,9 +197,10 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
                 if size < 4 * MIB:
                     self.fails_for_want_of_room()
                 else:
-                    error = self.sync_one(code=1)["error"]
-                    self.assertRegex(error, r"p/large\.jsonl: it needs \S+ MB on the hub's disk")
-                    self.assertIn(f"df -h {self.mirror}'", error)
+                    report = self.sync_one(code=1)
+                    self.assertEqual(report["failure"]["id"], "disk-full")
+                    self.assertRegex(report["error"], r"p/large\.jsonl: it needs \S+ MB on the hub's disk")
+                    self.assert_says_how_to_look(report["failure"], self.mirror)
                 # What did not fit was taken back.
                 self.assert_unchanged()
                 self.with_room_it_ends_right()
@@ -246,8 +252,10 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
                 self.change_patched(self.source / "p/patched.jsonl")
                 (self.source / "p/large.jsonl").unlink()
                 self.small.fill(leave=100_000)
-                disk = self.archive if full == "archive" else None
-                self.fails_for_want_of_room("--delete", disk=disk)
+                if full == "archive":
+                    self.fails_for_want_of_room("--delete", failure="archive-full", disk=self.archive)
+                else:
+                    self.fails_for_want_of_room("--delete")
                 if full == "archive":
                     self.assert_unchanged()
                     self.assertEqual(list((self.archive / "laptop").rglob("*")), [])  # nor half a file there
@@ -273,7 +281,8 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
             report = self.sync("--delete", code=1)["spokes"][0]
             self.assertEqual(report["counts"]["failed"], 1)
             self.assertIn("p/large.jsonl: no room in the archive", report["error"])
-            self.assertIn(f"df -h {self.archive}'", report["error"])
+            self.assertEqual(report["failure"]["id"], "archive-full")
+            self.assert_says_how_to_look(report["failure"], self.archive)
             self.assert_nothing_lost()
             now = contents(self.mirror)
             self.assertEqual(now.keys(), {b"p/large.jsonl", b"p/one.jsonl", b"p/two.jsonl"})
@@ -288,7 +297,7 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
         for name in ("large", "patched"):
             (self.source / f"p/{name}.jsonl").unlink()
         self.small.fill(leave=500_000)  # for one of them
-        self.fails_for_want_of_room("--delete", disk=self.archive)
+        self.fails_for_want_of_room("--delete", failure="archive-full", disk=self.archive)
         self.assertEqual(len(self.archived_contents()), 1)
         self.with_room_it_ends_right()
 
@@ -297,7 +306,7 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
         self.make()
         (self.source / "p/large.jsonl").unlink()
         self.small.fill_inodes(leave=1)
-        self.fails_for_want_of_room("--delete", disk=self.archive)
+        self.fails_for_want_of_room("--delete", failure="archive-full", disk=self.archive)
         self.assert_unchanged()
         self.with_room_it_ends_right()
 

@@ -29,21 +29,27 @@ MAX_MEMORY = 256 << 20
 LINE = b"0123456789abcde\n"
 OLD = {b"p/a.jsonl": LINE * 2048, **{b"q/%02d.jsonl" % i: b'{"old":%d}\n' % i for i in range(30)}}
 NEW = b"p/new.jsonl"
-FAILED = "of 1 files could not be synced: "
+FAILED = r"of 1 files could not be synced\. "
 
-# Case -> what the message has to say.
-NAMES = {
+
+def each(failure, cases):
+    """Case -> the failure's id and what the message has to say, as one regex."""
+    return {case: f"^{failure}: .*({words})" for case, words in cases.items()}
+
+
+NAMES = {**each("protocol-error", {
     **{f"name-{what}": r"not a file name: '" for what in (
         "dotdot", "dot", "empty", "slash", "climbing", "absolute", "nul", "256", "64k", "64k-escapes")},
     **{f"path-{within}{what}": "not a path: '" for within in ("", "within-") for what in (
         "dotdot", "dot", "climbing", "absolute", "nul", "256", "64k", "64k-escapes")},
     "path-double-slash": "not a path: 'p//q'", "path-trailing-slash": "not a path: 'p/'",
     "path-too-deep": "not a path: 'd/d/d",
+    "duplicates": "a file twice: 'p/new.jsonl'",
+}), **each("files-failed", {
     "staging-file": r"\.pi-brain-staging: the mirror uses this name itself",
     "staging-directory": r"\.pi-brain-staging/new\.jsonl: the mirror uses this name itself",
-    "duplicates": "a file twice: 'p/new.jsonl'",
-}
-LISTINGS = {
+})}
+LISTINGS = {**each("protocol-error", {
     "listing-without-summary": "a listing begins with its summary",
     "listing-nothing": "a listing without a summary",
     "summary-twice": "a listing begins with its summary",
@@ -62,16 +68,12 @@ LISTINGS = {
     "described-with-content": "an event that does not belong in a listing",
     "described-garbage": "Unknown frame descriptor|zstd", "described-empty-blocks": "an empty block",
     "entries-without-fingerprints": "more files than were announced",
-    "ids-twice": "q/new.jsonl: two files of one id",
     "size-minus-one": "not a size", "size-2-63": "not a size",
     "hello-megabytes": "a hello with a text that is too long",
     "hello-megabytes-too-old": "a hello with a text that is too long",
-    "hello-root-denied": r"may not read /\\x1b",
     "throws-disk-full": "sync with .* failed: remote exception: x+…x+: No space left on device. The mirror",
     "throws-disk-failing": "sync with .* failed: remote exception: x+…x+: Input/output error. The mirror",
     "problem-no-path": r"not a path: '\.\./x'",
-    "problem-long": "parts of the spoke's tree could not be read: 'd+…d+' and what is below",
-    "refused-long": r"1 of 1 files could not be synced: d+…d+/new\.jsonl: reading it failed",
     **{f"throws-at-{call}": r"failed: remote exception: \\x1b" for call in (
         "hello", "scan", "next", "describe", "pull")},
     "bomb": "a block decompresses to more than it may",
@@ -82,10 +84,16 @@ LISTINGS = {
     "event-odd-length": "ends inside a message", "event-many-segments": "ends prematurely",
     "event-empty-messages": "did not contain a root pointer",
     "event-amplified": "a listing begins with its summary",
+}), **each("files-failed", {
+    "ids-twice": "q/new.jsonl: two files of one id",
+    "refused-long": rf"1 {FAILED}d+…d+/new\.jsonl: reading it failed",
+}), **each("root-unreadable", {"hello-root-denied": r"the agent on \S+ cannot read /\\x1b"}),
+    **each("spoke-unreadable", {
+        "problem-long": "parts of the spoke's tree could not be read: 'd+…d+' and what is below"}),
 }
 # The agent is asked again by other means after what is wrong with a delta, and then refuses.
-REFUSED = f"1 {FAILED}p/(a|new).jsonl: reading it failed on the spoke"
-TRANSFERS = {
+REFUSED = rf"1 {FAILED}p/(a|new)\.jsonl: reading it failed on the spoke"
+TRANSFERS = {**each("protocol-error", {
     "data-before-begin": "content outside a file", "end-without-begin": "an end outside a file",
     "begin-within-begin": "a file inside a file", "begin-twice": "an answer to what was not asked",
     "refused-twice": "an answer to what was not asked", "not-listed": "an answer to what was not asked",
@@ -94,14 +102,17 @@ TRANSFERS = {
     "differs-for-whole": "no prefix was asked about",
     "differs-always-for-tail": "no prefix was asked about",
     "never-answered": "did not answer every want", "never-ended": "did not answer every want",
+    "summary-in-pull": "an event that does not belong in a pull",
+    "delta-empty": "a piece of content without any",
+    "pull-bomb": "a block decompresses to more than it may", "pull-no-zstd": "zstd",
+    "pull-empty-blocks": "an empty block that is not the last",
+}), **each("files-failed", {
     "refused-within": "reading it failed on the spoke",
     "bad-request-always": "the agent did not understand the request",
-    "summary-in-pull": "an event that does not belong in a pull",
     "wrong-piece-hash": "new.jsonl: content that fails its check",
     "wrong-end-hash": "new.jsonl: the file fails its check",
     "whole-short": "less content than was announced", "whole-long": "more content than was announced",
     "begin-size-minus-one": "not a size", "begin-size-2-63": "not a size",
-    "begin-size-large": "needs 8.0 EB on the hub.s disk",
     "tail-short": "a.jsonl: less content than was announced",
     "tail-long": "a.jsonl: more content than was announced",
     "tail-negative": "a tail that ends before it begins",
@@ -114,19 +125,18 @@ TRANSFERS = {
     **{f"delta-{what}": REFUSED for what in (
         "copy-beyond", "copy-far-beyond", "copy-negative", "copy-endless", "copy-nothing", "trailing", "no-end",
         "wrong-end", "short", "long", "garbage", "bad-op", "amplified")},
-    "delta-empty": "a piece of content without any",
     **{f"fork-{what}": REFUSED for what in (
         "outside", "absolute", "nul", "of-a-directory", "empty-path", "missing", "other-parent", "short-parent",
         "long-parent", "wrong-end")},
-    "pull-bomb": "a block decompresses to more than it may", "pull-no-zstd": "zstd",
-    "pull-empty-blocks": "an empty block that is not the last",
-}
-SILENT = r"nothing was heard from \S+ for 3 s \(timeout_seconds\)"
+}), **each("disk-full", {"begin-size-large": "needs 8.0 EB on the hub.s disk"})}
+SILENT = r"^connection-silent: \S+ was silent for 3 s \(timeout_seconds\)"
 # Before the preamble, what is silent is a login that starts nothing.
-UNSTARTED = r"the login at \S+ worked, but pi-brain-agent did not start there within 3 s \(timeout_seconds\)"
-TRICKLED = r"next to nothing was heard from \S+ for 30 s"
-NO_MESSAGE = "is not the protocol of pi-brain-agent"
-BROKEN = "was lost in the middle of the run"
+UNSTARTED = (r"^agent-not-started: the login at \S+ worked, but pi-brain-agent did not start within 3 s "
+             r"\(timeout_seconds\)")
+TRICKLED = r"^connection-slow: \S+ sent next to nothing for 30 s"
+NO_MESSAGE = "^protocol-error: .* is not the protocol of pi-brain-agent"
+BROKEN = "^connection-lost: .* was lost in the middle of the run"
+NOISY = "^shell-noisy: .* more than 64 KB of something else"
 CONVERSATIONS = {
     **{case: SILENT for case in (
         "silence-after-preamble", "mute-at-hello", "mute-at-scan",
@@ -136,26 +146,28 @@ CONVERSATIONS = {
     **{case: NO_MESSAGE for case in (
         "garbage", "segments-2-32", "segments-many", "segment-of-32-gib", "message-of-nothing", "pointer-nowhere",
         "pointer-to-itself", "pointers-deep", "flood-of-bootstraps", "flood-of-calls", "flood-of-unimplemented")},
-    "noise-too-long": "more than 64 KB of something else", "noise-endless": "more than 64 KB of something else",
+    "noise-too-long": NOISY, "noise-endless": NOISY,
     "abort": BROKEN, "return-not-asked": BROKEN,
 }
-TOO_MANY = "raise 'listing_mb' in the 'hub' section"
-ENDLESS = {
-    "million-entries": TOO_MANY, "endless-entries": TOO_MANY, "endless-long-paths": TOO_MANY,
-    "endless-fingerprints": TOO_MANY, "endless-reserved": TOO_MANY,
-    "endless-problems": "too many problems", "endless-large-problems": "too many problems", "endless-unseen": "a directory twice",
-    "endless-empty-unseen": "an event that says nothing",
-    "endless-empty-directories": "more files than were announced",
-    "endless-empty-blocks": "an empty block that is not the last",
-    "endless-empty-pieces": "a piece of content without any",
-    "endless-after-failure": "more content than the announced size can need",
-    "endless-empty-copies": "more content than the announced size can need",
-    "endless-empty-literals": "more content than the announced size can need",
+ENDLESS = {**each("listing-too-large", {case: "raise 'listing_mb' in the 'hub' section" for case in (
+    "million-entries", "endless-entries", "endless-long-paths", "endless-fingerprints", "endless-reserved")}),
+    **each("protocol-error", {
+        "endless-problems": "too many problems", "endless-large-problems": "too many problems",
+        "endless-unseen": "a directory twice",
+        "endless-empty-unseen": "an event that says nothing",
+        "endless-empty-directories": "more files than were announced",
+        "endless-empty-blocks": "an empty block that is not the last",
+        "endless-empty-pieces": "a piece of content without any",
+        "endless-after-failure": "more content than the announced size can need",
+        "endless-empty-copies": "more content than the announced size can need",
+        "endless-empty-literals": "more content than the announced size can need",
+    }),
 }
 # Nothing was deleted: the spoke says that it has nothing, or too little.
-DELETIONS = {"delete-all": "nothing was deleted: the spoke has no files at all",
-             "delete-all-uncounted": "nothing was deleted: the spoke has no files at all",
-             "delete-most": "nothing was deleted: 31 of the mirror's 31 files are gone"}
+DELETIONS = each("deletion-refused", {
+    "delete-all": "nothing was deleted: the spoke has no files at all",
+    "delete-all-uncounted": "nothing was deleted: the spoke has no files at all",
+    "delete-most": "nothing was deleted: 31 of the mirror's 31 files are gone"})
 # What came before the offence was proved, and stays.
 PUBLISHED = {case: {NEW: LINE} for case in ("begin-twice", "ids-twice", "delete-most", "file-and-directory")}
 
@@ -173,26 +185,26 @@ LEGAL = {
     "legal-same": {}, "legal-many": {}, "legal-problem-escapes": {}, "changing-always": {},
 }
 # What has to go first is not gone, or may not go.
-REPLACED = {
-    "file-and-directory": r"1 of 2 files could not be synced: p/new\.jsonl/x\.jsonl: the mirror has a file of this "
+REPLACED = each("files-failed", {
+    "file-and-directory": r"1 of 2 files could not be synced\. p/new\.jsonl/x\.jsonl: the mirror has a file of this "
                           r"name, which the spoke no longer has: 'p/new\.jsonl'\. It has to go first: by a run with "
                           "--delete, which moves it to the archive, or by hand",
-    "file-for-directory": r"1 of 1 files could not be synced: p: the mirror has a directory of this name, with what "
+    "file-for-directory": r"1 of 1 files could not be synced\. p: the mirror has a directory of this name, with what "
                           "the spoke no longer has: 'p'",
-}
-
-
+})
 VERIFICATIONS = {
-    **{case: "an answer to what was not asked" for case in (
-        "digest-of-another", "digest-twice", "digest-and-refusal")},
-    "digest-missing": "did not answer for every file", "digest-differs": "does not belong among digests",
-    "digest-garbage": "Unknown frame descriptor|zstd", "digest-empty-blocks": "an empty block",
+    **each("protocol-error", {
+        **{case: "an answer to what was not asked" for case in (
+            "digest-of-another", "digest-twice", "digest-and-refusal")},
+        "digest-missing": "did not answer for every file", "digest-differs": "does not belong among digests",
+        "digest-garbage": "Unknown frame descriptor|zstd", "digest-empty-blocks": "an empty block",
+        "signature-garbage": "not a BLAKE2 signature", "signature-cut": "cut short", "signature-odd": "cut short",
+        "signature-of-no-blocks": "block length", "signature-of-huge-blocks": "block length",
+        "signature-strong": "strong sum length", "signature-endless": "too long",
+        **{case: "does not belong in a signature" for case in ("signature-refused-often", "signature-differs")},
+        "signature-of-nothing": "a piece of a signature without any",
+    }),
     "digest-stalling": SILENT, "digest-mute": SILENT, "signature-mute": SILENT,
-    "signature-garbage": "not a BLAKE2 signature", "signature-cut": "cut short", "signature-odd": "cut short",
-    "signature-of-no-blocks": "block length", "signature-of-huge-blocks": "block length",
-    "signature-strong": "strong sum length", "signature-endless": "too long",
-    **{case: "does not belong in a signature" for case in ("signature-refused-often", "signature-differs")},
-    "signature-of-nothing": "a piece of a signature without any",
 }
 
 
@@ -278,9 +290,13 @@ class Hostile(HubCase):
             print(f"\n{self._testMethodName}: {memory >> 20} MiB")
             for name, report in reports.items():
                 print(f"  {name:32} {report['seconds']:5.1f} s {report['outcome']} "
-                      f"{(report['error'] or '')[:300]} | {str(report['warnings'])[:200]}")
+                      f"{self.said(report)[:300]} | {str(report['warnings'])[:200]}")
             sys.stdout.flush()
         return reports
+
+    def said(self, report):
+        """The failure's id and its message; empty if there is none."""
+        return f"{report['failure']['id']}: {report['error']}" if report["failure"] else ""
 
     def assert_printable(self, out):
         """No control character but the newline, neither of one byte nor of UTF-8's two."""
@@ -296,13 +312,13 @@ class Hostile(HubCase):
             self.assertEqual({path: after[path] for path in before}, before)
 
     def refuses(self, cases, jobs=4, limits=(), command="run", **fields):
-        """Each of these fails, in the words given for it, and its mirror is as it was."""
+        """Each of these fails, by the id and in the words given for it, and its mirror is as it was."""
         reports = self.meet([self.hostile(case, **fields) for case in cases], jobs, limits, command=command)
         for case, words in cases.items():
             with self.subTest(case):
                 self.assertEqual(reports[case]["outcome"], "failed")
                 error = reports[case]["error"]
-                self.assertRegex(error, words)
+                self.assertRegex(self.said(reports[case]), words)
                 self.assertNotRegex(error, r"kj::|capnp::|std::|\.(cc|h|c\+\+):\d|ForTerminal|c_str")
                 for text in [error, *reports[case]["warnings"]]:
                     self.assertLess(len(text), 2000)
@@ -455,7 +471,7 @@ class BeforeLogin(HubCase):
         except OSError:
             pass
 
-    def fails(self, greeting, endless, words, reads=True, patience=60):
+    def fails(self, greeting, endless, failure, words, reads=True, patience=60):
         port = self.serve(greeting, endless, reads)
         self.sshd.configure_client(port=port, extra=[f"ConnectTimeout {patience}"])
         began = time.monotonic()
@@ -465,22 +481,23 @@ class BeforeLogin(HubCase):
             _, status, usage = os.wait4(hub.pid, 0)
             hub.returncode = os.waitstatus_to_exitcode(status)
             out.seek(0)
-            error = json.load(out)["spokes"][0]["error"]
+            spoke = json.load(out)["spokes"][0]
         self.assertEqual(hub.returncode, 1)
-        self.assertRegex(error, words)
+        self.assertEqual(spoke["failure"]["id"], failure)
+        self.assertRegex(spoke["error"], words)
         self.assertLess(time.monotonic() - began, patience + MARGIN)
         if not harness.SANITIZED:
             self.assertLess(usage.ru_maxrss * 1024, MAX_MEMORY)
 
     def test_lines_before_the_greeting(self):
-        self.fails(b"", b"welcome to this machine\r\n", "no SSH greeting within 2 s", patience=2)
+        self.fails(b"", b"welcome to this machine\r\n", "login-timeout", "no SSH greeting within 2 s", patience=2)
 
     def test_packets_of_no_known_type(self):
-        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\xc8"), "it sends what nobody asked for, without end")
+        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\xc8"), "connection-lost", "it sends what nobody asked for, without end")
 
     def test_requests_whose_answers_are_not_taken(self):
-        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\x50\0\0\0\1x\1"), "it sends what nobody asked for, without end",
-                   reads=False)
+        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\x50\0\0\0\1x\1"), "connection-lost",
+                   "it sends what nobody asked for, without end", reads=False)
 
 
 if __name__ == "__main__":

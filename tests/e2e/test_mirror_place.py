@@ -77,9 +77,9 @@ class ReplacedDuringARun(FaultCase):
         code, out = self.run_with(replace)
         self.assertEqual(code, 0, out)
         self.is_in(self.away)
-        error = self.sync_one("--delete", code=1)["error"]
-        self.assertIn("is not a directory", error)
-        self.assertIn(str(self.mirror), error)
+        report = self.sync_one("--delete", code=1)
+        self.assertEqual(report["failure"]["id"], "mirror-unusable")
+        self.assertIn(f"{self.mirror} is not a directory", report["error"])
         self.assertEqual(self.mirror.read_bytes(), b"mine")
 
     def test_by_a_symlink(self):
@@ -114,8 +114,9 @@ class ReplacedDuringARun(FaultCase):
         self.run_with(replace)
         self.assertEqual(contents(elsewhere), {b"large.jsonl": b"mine", b"patched.jsonl": b"mine too"})
         self.assert_nothing_lost()
-        error = self.sync_one("--delete", code=1)["error"]
-        self.assertIn("symlink in the mirror", error)
+        report = self.sync_one("--delete", code=1)
+        self.assertEqual(report["failure"]["id"], "files-failed")
+        self.assertIn("symlink in the mirror", report["error"])
         self.assertEqual(contents(elsewhere), {b"large.jsonl": b"mine", b"patched.jsonl": b"mine too"})
         (self.mirror / "p").unlink()
         self.settle()
@@ -353,7 +354,8 @@ class Mounts(mounts.PrivateMounts, FaultCase):
             with self.subTest(arguments):
                 report = self.sync_one(*arguments, code=1 if arguments else 0)
                 if arguments:
-                    self.assertIn("unmounted", report["error"])
+                    self.assertEqual(report["failure"]["id"], "deletion-refused")
+                    self.assertIn("not mounted", report["error"])
                 self.assert_unchanged()
 
     def test_read_only(self):

@@ -3,6 +3,7 @@
 As root, in a network namespace of its own, so that the size of socket buffers can be set.
 """
 import ctypes
+import json
 import os
 import pathlib
 import subprocess
@@ -82,8 +83,10 @@ class Faults(HubCase):
     PLACES = (5, 700, 1700, 2_000_000)
 
     def fails_in_time(self, seconds):
+        """The failure's id and its message, as one text."""
         began = time.monotonic()
-        message = self.sync_one(code=1)["error"]
+        report = self.sync_one(code=1)
+        message = f"{report['failure']['id']}: {report['error']}"
         self.assertLess(time.monotonic() - began, seconds)
         self.assertNotIn("kj::", message)
         # An interrupted file stays in staging.
@@ -103,12 +106,12 @@ class Faults(HubCase):
     def test_resets(self):
         messages = self.breaks("reset")
         self.assertIn("Connection reset", messages[1])
-        self.assertIn("was lost in the middle of the run", messages[-1])
+        self.assertRegex(messages[-1], "^connection-lost: .*was lost in the middle of the run")
 
     def test_an_end_without_a_word(self):
         """FIN from the spoke while its other half stays open."""
         messages = self.breaks("fin")
-        self.assertIn("was lost in the middle of the run", messages[-1])
+        self.assertRegex(messages[-1], "^connection-lost: .*was lost in the middle of the run")
 
     def test_a_cut_at_any_place(self):
         """From the greeting to the agent's first words: blamed neither on the key nor on the agent."""
@@ -116,11 +119,11 @@ class Faults(HubCase):
         for fault, after in self.cuts("libssh2", range(0, 3800, 60), 24, lambda: not stages):
             with self.subTest(f"{fault} after {after}"), self.relay(fault, after):
                 message = self.fails_in_time(15)
-                self.assertRegex(message, r"closed the connection before its SSH greeting, several times|"
-                                          r"broke off at the step '.*': Connection reset by peer\.|"
+                self.assertRegex(message, r"^server-busy: .*closed the connection before its SSH greeting, several times|"
+                                          r"^connection-lost: .*(broke off at the step '.*': Connection reset by peer\.|"
                                           r"was lost (after the login, before pi-brain-agent began|in the middle of the run) "
-                                          r"\(Connection reset by peer\)\.")
-                stages = {stage for stage in stages if stage not in message.split(":")[0]}
+                                          r"\(Connection reset by peer\)\.)")
+                stages = {stage for stage in stages if stage not in message.split(":")[1]}
         self.assertEqual(stages, set(), "of each stage there was to be one")
         self.sync()
         self.assert_mirrored()
@@ -142,8 +145,10 @@ class Faults(HubCase):
         for fault, after in self.cuts("openssh", range(0, 3800, 200), 10, lambda: lost > 2):
             with self.subTest(f"{fault} after {after}"), self.relay(fault, after):
                 message = self.fails_in_time(15)
-                self.assertRegex(message, "ssh could not connect to|before its SSH greeting|broke off at the step 'command'|"
-                                          "was lost (after the login|in the middle of the run)")
+                self.assertRegex(message, "^ssh-client-failed: ssh could not connect to|"
+                                          "^server-busy: .* before its SSH greeting|"
+                                          "^connection-lost: .*(broke off at the step 'command'|"
+                                          "was lost (after the login|in the middle of the run))")
                 lost += "was lost" in message
         self.assertGreater(lost, 2)
 
@@ -154,14 +159,13 @@ class Faults(HubCase):
             with self.subTest(after), self.relay("reset", after):
                 config = self.sshd.ssh_config
                 config.write_text(config.read_text().replace("IdentityFile", f"IdentityFile {locked}\n    IdentityFile", 1))
-                self.assertNotIn("permission denied", self.fails_in_time(15))
+                self.assertRegex(self.fails_in_time(15), "^connection-lost: ")
 
     def test_stalls(self):
         messages = self.breaks("stall", "ConnectTimeout 2")
         for message in messages[:-1]:
-            self.assertIn("2 s (ConnectTimeout)", message)
-        self.assertIn("nothing was heard", messages[-1])
-        self.assertIn("3 s (timeout_seconds)", messages[-1])
+            self.assertRegex(message, r"^login-timeout: .*2 s \(ConnectTimeout\)")
+        self.assertRegex(messages[-1], r"^connection-silent: .*3 s \(timeout_seconds\)")
 
     def test_a_peer_that_vanishes(self):
         """No FIN, no acknowledgement, nothing: as root the link goes down, else the peer stops."""
@@ -178,7 +182,8 @@ class Faults(HubCase):
             subprocess.run([*link, "up"], check=True)
             harness.kill(agent)
         self.assertEqual(run.returncode, 1, out)
-        self.assertRegex(out, "nothing was heard|was lost in the middle")
+        failure = json.loads(out)["spokes"][0]["failure"]
+        self.assertRegex(f"{failure['id']}: {failure['what']}", "^connection-silent: |^connection-lost: .*in the middle")
         self.sync()
         self.assert_mirrored()
 
@@ -202,14 +207,14 @@ class Faults(HubCase):
         self.write_config([self.spoke(rsync_options={"timeout_seconds": 300})])
         with self.relay("stall", 2_000_000, "ServerAliveInterval 1", "ServerAliveCountMax 2"):
             began = time.monotonic()
-            self.assertIn("lost", self.fails_in_time(20))
+            self.assertRegex(self.fails_in_time(20), "^connection-lost: ")
             self.assertGreater(time.monotonic() - began, 2)
 
     def test_keep_alive_does_not_excuse_a_silent_agent(self):
         """sshd answers, the agent does not."""
         self.sshd.configure_client(extra=["ServerAliveInterval 1"])
         self.sshd.authorize(f"sleep 30; exec {harness.AGENT} --root={self.source}")
-        self.assertIn("did not start there within 3 s", self.fails_in_time(15))
+        self.assertRegex(self.fails_in_time(15), "^agent-not-started: .* within 3 s")
 
     def test_keep_alive_does_no_harm(self):
         self.sshd.configure_client(extra=["ServerAliveInterval 1", "ServerAliveCountMax 1"])

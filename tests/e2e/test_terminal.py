@@ -179,8 +179,10 @@ class InALog(HubCase):
                          [("other", True), ("laptop", False), ("laptop", True), ("laptop", True)])
         self.assertEqual(runs[3]["counts"]["new"], 1)
         self.assertEqual(runs[2]["bytesGrown"], 9900)
-        self.assertIn("missing", runs[1]["error"])
+        self.assertEqual(runs[1]["failure"]["id"], "root-missing")
+        self.assertIn(str(self.dir / "missing"), runs[1]["error"])
         self.assertIsNone(runs[0]["error"])
+        self.assertIsNone(runs[0]["failure"])
         self.assertRegex(runs[0]["started"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
         self.assertEqual(len(self.pi_brain("sync", "history", "-n", "1").stdout.splitlines()), 1)
         self.assertEqual(len(self.pi_brain("sync", "history", "--spoke", "other").stdout.splitlines()), 1)
@@ -190,10 +192,27 @@ class InALog(HubCase):
         self.run_lines()
         with sqlite3.connect(self.dir / "data/sync.db") as db:
             db.execute("ALTER TABLE runs DROP COLUMN bytes_grown")
+            db.execute("ALTER TABLE runs DROP COLUMN failure")
             db.execute("PRAGMA user_version = 2")
         self.write("p/b.jsonl", b"x\n")
         self.assertEqual(len(self.run_lines()), 1)
         self.assertEqual(len(self.pi_brain("sync", "history").stdout.splitlines()), 2)
+
+    def test_a_history_whose_failures_have_no_ids(self):
+        """Up to version 7 there was one line of text, which is still told."""
+        self.write_config([self.spoke(source=str(self.dir / "missing"))])
+        self.run_lines(code=1)
+        with sqlite3.connect(self.dir / "data/sync.db") as db:
+            db.execute("UPDATE runs SET error = 'the dog ate it. Get another dog.'")
+            db.execute("ALTER TABLE runs DROP COLUMN failure")
+            db.execute("PRAGMA user_version = 7")
+        status = json.loads(self.pi_brain("sync", "status", "--json").stdout)["spokes"][0]
+        self.assertEqual(status["lastFailure"]["id"], "unclassified")
+        self.run_lines(code=1)
+        new, old = json.loads(self.pi_brain("sync", "history", "--json").stdout)["runs"]
+        self.assertEqual((new["failure"]["id"], old["failure"]["id"]), ("root-missing", "unclassified"))
+        self.assertEqual(old["error"], "the dog ate it. Get another dog.")
+        self.assertIn("laptop: the dog ate it. Get another dog.", self.pi_brain("sync", "history").stdout)
 
     def test_status(self):
         status = json.loads(self.pi_brain("sync", "status", "--json").stdout)["spokes"][0]
