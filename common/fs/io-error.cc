@@ -40,6 +40,12 @@ void throwErrno(int error, const std::string& what) {
   KJ_UNREACHABLE;
 }
 
+void throwFileError(const std::string& text) {
+  kj::throwFatalException(kj::Exception(kj::Exception::Type::FAILED, ERRNO_TAG, 0,
+                                        kj::heapString(text.data(), text.size())));
+  KJ_UNREACHABLE;
+}
+
 std::optional<int> errnoOf(const kj::Exception& exception) {
   if (strcmp(exception.getFile(), ERRNO_TAG) != 0) return std::nullopt;
   return exception.getLine();

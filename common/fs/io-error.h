@@ -16,6 +16,9 @@ proto::Reason reasonOf(int error);
 // memory, descriptors or space is OVERLOADED, everything else FAILED.
 [[noreturn]] void throwErrno(int error, const std::string& what);
 
+// The same where the text says it all and the number is not known: FAILED, and errnoOf() is 0.
+[[noreturn]] void throwFileError(const std::string& text);
+
 // The error that throwErrno() was given; none: it is another exception, or the peer's.
 std::optional<int> errnoOf(const kj::Exception& exception);
 

@@ -45,6 +45,12 @@ std::string sshCommand(const SpokeConfig& spoke, const char* command) {
   return absl::StrCat(sshInvocation(sshRequestOf(spoke)), " ", command);
 }
 
+// Where it is: its alias need not resolve.
+std::string hostOf(const SpokeConfig& spoke) {
+  auto target = resolveSsh(sshRequestOf(spoke));
+  return escapeForTerminal(target.ok() ? target->host : spoke.source.host);
+}
+
 // The account there: the ssh configuration may be what names it.
 std::string userOf(const SpokeConfig& spoke) {
   auto target = resolveSsh(sshRequestOf(spoke));
@@ -199,7 +205,7 @@ Failure explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std::st
                  "A start-up file of the login shell (~/.bashrc) may wait for something, or read "
                  "what is meant for the agent; or the forced command starts something else. "
                  "Nothing was changed."}),
-      {{"See whether a command ends there: this must return at once",
+      {{"See whether a command ends there; it must return at once",
         sshCommand(spoke, "true </dev/null")}});
 }
 
@@ -210,7 +216,7 @@ Failure explainCut(const SpokeConfig& spoke, const ExitInfo& exitInfo) {
                    " was lost after the login, before pi-brain-agent began (",
                    withoutFullStop(exitInfo.cutOff), ")"),
       sentences({itSaid(lastLines(exitInfo.errors)),
-                 "The machine may have gone down or lost its network. If it happens each time: ",
+                 "The machine may have gone down or lost its network. If it happens each time:",
                  absl::StrCat(WHY_CUT_AFTER_LOGIN, ".")}),
       {{"Run it again", "pi-brain sync run --spoke " + escapeForTerminal(shellQuote(spoke.name))}});
 }
@@ -219,8 +225,7 @@ Failure silent(const SpokeConfig& spoke, uint32_t idleSeconds) {
   auto limit = idleSeconds == spoke.timeoutSeconds ? " s (timeout_seconds)" : " s";
   std::vector<Fix> fixes;
   if (!isLocal(spoke)) {
-    fixes.push_back(
-        {"See whether it answers", "ping -c 3 " + escapeForTerminal(spoke.source.host)});
+    fixes.push_back({"See whether it answers", "ping -c 3 " + hostOf(spoke)});
   }
   return Failure(FailureId::CONNECTION_SILENT,
                  absl::StrCat(placeOf(spoke), " was silent for ", idleSeconds, limit),

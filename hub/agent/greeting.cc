@@ -33,6 +33,12 @@ bool readsNoExactPath(const AgentInfo& agent) {
   return absl::StrContains(agent.root, "/" + std::string(EXACT_PATH));
 }
 
+// The same as the second thing that may help.
+Fix orElse(Fix fix) {
+  fix.text = "Or c" + fix.text.substr(1);
+  return fix;
+}
+
 Fix upgradeAgent(const SpokeConfig& spoke) {
   return {"Upgrade the agent",
           "pi-brain spoke upgrade " + escapeForTerminal(shellQuote(spoke.name))};
@@ -60,7 +66,8 @@ void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
   auto place = placeOf(spoke);
   auto root = escapeBriefly(agent.root);
   // Where the mistake is, if there is one.
-  Fix correct{rootMismatch(spoke, agent).empty()
+  Fix correct{isLocal(spoke) ? "Correct 'source' in the config"
+              : rootMismatch(spoke, agent).empty()
                   ? "Correct 'source' in the config, or --root in the command=\"…\" in "
                     "~/.ssh/authorized_keys on the spoke"
                   : "Correct --root in the command=\"…\" in ~/.ssh/authorized_keys on the spoke, "
@@ -78,7 +85,7 @@ void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
       throw Failure(FailureId::ROOT_MISSING,
                     absl::StrCat("the directory ", root, " does not exist on ", place),
                     "Nothing was deleted on the hub.",
-                    {{"If pi has not run there yet, run it once", ""}, correct});
+                    {{"If pi has not run there yet, run it once", ""}, orElse(correct)});
     case proto::RootState::NOT_A_DIRECTORY:
       throw Failure(FailureId::ROOT_NOT_A_DIRECTORY,
                     absl::StrCat(root, " on ", place, " is not a directory"), "", {correct});

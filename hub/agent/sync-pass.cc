@@ -11,6 +11,7 @@
 
 #include "common/fs/file-times.h"
 #include "common/text/escape.h"
+#include "common/text/format.h"
 #include "common/text/shell-quote.h"
 #include "common/wire/protocol.h"
 #include "hub/agent/gone-twice.h"
@@ -295,7 +296,7 @@ class SyncPass::Impl {
       undeleted_.push_back(escapeBriefly(path) + ": " + elideMiddle(why, MAX_OWN_TEXT));
     }
     for (auto& one : deletion.uncommitted) {
-      if (one.fix) fixes_.insert(*one.fix);
+      if (one.remedy) remedies_.insert(*one.remedy);
     }
     Mirror::requireOfSingleFiles(deletion.uncommitted);
     return stay;
@@ -366,19 +367,20 @@ class SyncPass::Impl {
                       const Transfer& transfer) const {
     std::vector<std::string> some(
         failures.begin(), failures.begin() + ptrdiff_t(std::min(failures.size(), MAX_DESCRIBED)));
-    auto fixes = fixes_;
-    fixes.insert(transfer.fixes().begin(), transfer.fixes().end());
-    bool full = !fixes.empty();
-    if (!full) {
-      fixes.insert({"If the next run fails too, look for the cause",
-                    "pi-brain sync doctor --spoke " + escapeForTerminal(shellQuote(spoke_.name))});
+    auto remedies = remedies_;
+    remedies.insert(transfer.remedies().begin(), transfer.remedies().end());
+    auto fixes = fixesOf(remedies);
+    if (fixes.empty()) {
+      fixes.push_back(
+          {"If the next run fails too, look for the cause",
+           "pi-brain sync doctor --spoke " + escapeForTerminal(shellQuote(spoke_.name))});
     }
     return Failure(
-        full ? FailureId::DISK_FULL : FailureId::FILES_FAILED,
-        absl::StrCat(failures.size(), " of ", files, " files could not be synced"),
+        idOf(remedies),
+        absl::StrCat(failures.size(), " of ", countOf(files, "file"), " could not be synced"),
         absl::StrCat(absl::StrJoin(some, "; "), failures.size() > some.size() ? "; …" : "",
-                     ". The next run tries them again."),
-        {fixes.begin(), fixes.end()});
+                     ". The next run tries again."),
+        fixes);
   }
 
   std::optional<Failure> unreadInMirror() const {
@@ -407,7 +409,7 @@ class SyncPass::Impl {
   bool remembersKept_ = false;
   int64_t agentClock_ = 0;              // ns since the epoch, at its hello
   std::vector<std::string> undeleted_;  // "path: reason"
-  std::set<Fix> fixes_;                 // of these
+  std::set<Remedy> remedies_;           // of these
   Paths unread_;                        // of the mirror: directories, and files
   std::future<Walked> walking_;         // last: it ends before what it reads
 };

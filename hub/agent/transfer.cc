@@ -320,15 +320,16 @@ bool Transfer::isWorthAsking(const FileTransfer& file) const {
   return planned.kind == ChangeKind::MOVE || mirror_.hasRoomFor(file.expectedBytes(), newFile);
 }
 
-void Transfer::fail(FileTransfer& file, const std::string& why, const std::optional<Fix>& fix) {
+void Transfer::fail(FileTransfer& file, const std::string& why,
+                    const std::optional<Remedy>& remedy) {
   file.end(State::FAILED);
   finish(file);
-  noteFailure(file.path(), why, fix);
+  noteFailure(file.path(), why, remedy);
 }
 
 void Transfer::noteFailure(const std::string& path, const std::string& why,
-                           const std::optional<Fix>& fix) {
-  if (fix) fixes_.insert(*fix);
+                           const std::optional<Remedy>& remedy) {
+  if (remedy) remedies_.insert(*remedy);
   failed_.insert(path);
   failures_.push_back(absl::StrCat(escapeBriefly(path), ": ", elideMiddle(why, MAX_OWN_TEXT)));
 }
@@ -355,7 +356,7 @@ void Transfer::commit() {
   Paths failed;
   for (auto& one : uncommitted) {
     failed.insert(one.path);
-    noteFailure(one.path, messageOf(one.why), one.fix);
+    noteFailure(one.path, messageOf(one.why), one.remedy);
   }
   for (auto* file : received) {
     if (failed.contains(file->path())) {

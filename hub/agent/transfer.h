@@ -48,7 +48,7 @@ class Transfer {
   const std::vector<std::string>& failures() const { return failures_; }
   const Paths& failed() const { return failed_; }
   // What a person does about those of them that a disk has no room for.
-  const std::set<Fix>& fixes() const { return fixes_; }
+  const std::set<Remedy>& remedies() const { return remedies_; }
 
  private:
   // The file that is coming.
@@ -74,12 +74,12 @@ class Transfer {
   // The same of the file that is coming: the rest of that is ignored.
   void giveUpAnswer();
   void fail(FileTransfer& file, const std::string& why,
-            const std::optional<Fix>& fix = std::nullopt);
+            const std::optional<Remedy>& remedy = std::nullopt);
   // There is no room for it, but maybe for others.
   void failForRoom(FileTransfer& file, const std::string& why);
   bool isWorthAsking(const FileTransfer& file) const;
   void noteFailure(const std::string& path, const std::string& why,
-                   const std::optional<Fix>& fix = std::nullopt);
+                   const std::optional<Remedy>& remedy = std::nullopt);
   void defer(FileTransfer& file);
   void failAnswer(const kj::Exception& error);
   // Does something for the file that is coming, unless that is ignored. What goes wrong is the
@@ -101,7 +101,7 @@ class Transfer {
   std::deque<FileTransfer> files_;
   std::vector<std::string> failures_;
   Paths failed_;
-  std::set<Fix> fixes_;
+  std::set<Remedy> remedies_;
   uint64_t cameInVain_ = 0;  // bytes of files that there was no room for, about
 
   std::vector<FileTransfer*> retries_;                       // for the next batch

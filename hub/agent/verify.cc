@@ -229,12 +229,12 @@ class SpokeVerify {
     transfer.run(files);
     mirror.finish({transfer.left(), result_.unread > 0});
     if (!transfer.failures().empty()) {
-      auto& fixes = transfer.fixes();
-      throw Failure(fixes.empty() ? FailureId::FILES_FAILED : FailureId::DISK_FULL,
+      auto& remedies = transfer.remedies();
+      throw Failure(idOf(remedies),
                     absl::StrCat(transfer.failures().size(), " of ", files.size(),
                                  " files could not be repaired"),
                     absl::StrCat("The first: ", transfer.failures().front(), "."),
-                    {fixes.begin(), fixes.end()});
+                    fixesOf(remedies));
     }
     result_.repaired = true;
   }

@@ -56,6 +56,16 @@ void Failure::compose() {
   line_ = absl::StrJoin(parts, " ");
 }
 
+FailureId idOf(const std::set<Remedy>& remedies) {
+  return remedies.empty() ? FailureId::FILES_FAILED : remedies.begin()->id;
+}
+
+std::vector<Fix> fixesOf(const std::set<Remedy>& remedies) {
+  std::vector<Fix> fixes;
+  for (auto& remedy : remedies) fixes.push_back(remedy.fix);
+  return fixes;
+}
+
 Failure joined(std::vector<Failure> failures) {
   Failure first = std::move(failures.at(0));
   for (size_t i = 1; i < failures.size(); ++i) {

@@ -2,6 +2,7 @@
 
 #include <exception>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,18 @@ class Failure : public std::exception {
   std::vector<Fix> fixes_;
   std::string line_;
 };
+
+// What is known of why single files failed: which failure that is, and what to do.
+struct Remedy {
+  FailureId id;
+  Fix fix;
+
+  auto operator<=>(const Remedy&) const = default;
+};
+
+// Of files that failed for these reasons; FILES_FAILED if none is known.
+FailureId idOf(const std::set<Remedy>& remedies);
+std::vector<Fix> fixesOf(const std::set<Remedy>& remedies);
 
 // Several things that went wrong in one run: the first one, which says what the others were.
 Failure joined(std::vector<Failure> failures);

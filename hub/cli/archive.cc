@@ -11,6 +11,7 @@
 #include "common/text/format.h"
 #include "hub/base/exceptions.h"
 #include "hub/base/failure-status.h"
+#include "hub/base/user-files.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
@@ -128,7 +129,10 @@ int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
     printFailure(e);
   } catch (const kj::Exception& e) {
     std::vector<Fix> fixes;
-    if (isDiskFull(e)) fixes = {{"Put it on another disk with --to PATH", ""}};
+    if (isDiskFull(e)) {
+      auto where = arguments.to.empty() ? config->hub.archiveDir : arguments.to;
+      fixes = {makeRoom(nearestTo(where).path), {"Or put it on another disk with --to PATH", ""}};
+    }
     printFailure(Failure(isDiskFull(e) ? FailureId::DISK_FULL : FailureId::RESTORE_FAILED,
                          "the file could not be restored: " + withoutFullStop(messageOf(e)), "",
                          fixes));

@@ -246,8 +246,9 @@ absl::StatusOr<std::string> readFile(const std::string& path, bool optional) {
   return toStatus(Failure(
       FailureId::CONFIG_UNREADABLE,
       absl::StrCat("cannot read the config file ", escapeForTerminal(path), ": ", whyUnread(errno)),
-      "", {{"Check the path, and that you may read it",
-            "ls -l " + escapeForTerminal(shellQuote(path))}}));
+      "",
+      {{"Check the path, and that you may read it",
+        "ls -l " + escapeForTerminal(shellQuote(path))}}));
 }
 
 }  // namespace

@@ -182,8 +182,8 @@ absl::StatusOr<std::vector<SpokeReport>> Store::history(const std::vector<std::s
   std::vector<std::string> marks(spokes.size(), "?");
   auto sql = absl::StrCat(
       "SELECT spoke, started_ns, finished_ns, ok, error, files, new, grown, rewritten, moved,"
-      " touched, deleted, kept, deferred, failed, bytes_literal, wire_up, wire_down, bytes_grown"
-      " FROM runs ",
+      " touched, deleted, kept, deferred, failed, bytes_literal, wire_up, wire_down, bytes_grown,"
+      " failure FROM runs ",
       spokes.empty() ? "" : absl::StrCat("WHERE spoke IN (", absl::StrJoin(marks, ","), ") "),
       "ORDER BY id DESC LIMIT ?");
   return database_->use([&]() -> absl::StatusOr<std::vector<SpokeReport>> {

@@ -138,11 +138,7 @@ const std::string& Archive::run() {
 const RootedDir& Archive::spokeDir() {
   if (spokeDir_) return *spokeDir_;
   auto made = makeDirectories(directory_);
-  if (!made.ok()) {
-    kj::throwFatalException(
-        kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
-                      kj::str("in ", where().c_str(), ": ", std::string(made.message()).c_str())));
-  }
+  if (!made.ok()) throwFileError(absl::StrCat("in ", where(), ": ", std::string(made.message())));
   int fd = open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) throwErrno(errno, "cannot open " + where());
   syncfsReaches_ = syncfsReaches(fd);

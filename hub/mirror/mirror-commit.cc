@@ -113,14 +113,14 @@ bool Mirror::shouldFlush() const {
 
 template <typename Step>
 void Mirror::attempt(Pending& pending, std::vector<Uncommitted>& uncommitted, Step&& step) {
-  auto failed = [&](kj::Exception why, std::optional<Fix> fix) {
+  auto failed = [&](kj::Exception why, std::optional<Remedy> remedy) {
     pending.failed = true;
-    uncommitted.push_back({pending.path, kj::mv(why), std::move(fix)});
+    uncommitted.push_back({pending.path, kj::mv(why), std::move(remedy)});
   };
   // Another file may need less, or none.
-  auto failedForRoom = [&](const std::string& why, const Fix& fix) {
+  auto failedForRoom = [&](const std::string& why, const Remedy& remedy) {
     failed(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__, kj::heapString(why)),
-           fix);
+           remedy);
   };
   try {
     step();
@@ -131,7 +131,7 @@ void Mirror::attempt(Pending& pending, std::vector<Uncommitted>& uncommitted, St
       failed(kj::cp(e), std::nullopt);
     }
   } catch (const NoRoomInArchive& e) {
-    failedForRoom(e.summary(), e.fixes().at(0));
+    failedForRoom(e.summary(), {e.id(), e.fixes().at(0)});
   }
 }
 
@@ -142,7 +142,7 @@ bool Mirror::hasRoomFor(uint64_t bytes, bool newFile) const {
   return inode && bytes <= uint64_t(fs.f_bavail) * fs.f_frsize;
 }
 
-Fix Mirror::makeRoom() const { return pibrain::makeRoom(path_); }
+Remedy Mirror::makeRoom() const { return {FailureId::DISK_FULL, pibrain::makeRoom(path_)}; }
 
 void Mirror::flushPending(std::vector<Uncommitted>& uncommitted) {
   if (pending_.empty()) return;
@@ -206,9 +206,9 @@ std::vector<Mirror::Uncommitted> Mirror::proceed() {
 }
 
 void Mirror::fail(const Uncommitted& uncommitted) {
-  if (uncommitted.fix) {
-    throw Failure(FailureId::DISK_FULL, withoutFullStop(messageOf(uncommitted.why)),
-                  "The mirror is intact.", {*uncommitted.fix});
+  if (uncommitted.remedy) {
+    throw Failure(uncommitted.remedy->id, withoutFullStop(messageOf(uncommitted.why)),
+                  "The mirror is intact.", {uncommitted.remedy->fix});
   }
   kj::throwFatalException(kj::cp(uncommitted.why));
   KJ_UNREACHABLE;
@@ -271,7 +271,7 @@ void Mirror::flush(const std::vector<Pending>* pending) {
         "Some of it may be lost, although it looks as if it were there; the next run fetches it "
         "again.",
         {{"See what is wrong with the disk, or with what it lies on", "sudo dmesg | tail"},
-         makeRoom()});
+         makeRoom().fix});
   }
 }
 

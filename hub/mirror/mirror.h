@@ -141,8 +141,8 @@ class Mirror {
 
   struct Uncommitted {
     std::string path;
-    kj::Exception why;       // FAILED: it concerns this file alone
-    std::optional<Fix> fix;  // if a disk has no room for it
+    kj::Exception why;             // FAILED: it concerns this file alone
+    std::optional<Remedy> remedy;  // if a disk has no room for it
   };
   // Writes all to the disk, and then makes it visible. Returns what could not be made so; the rest
   // is. Throws Failure if the disk does not take it: then nothing became visible, and the next run
@@ -155,7 +155,7 @@ class Mirror {
   // filesystem says.
   bool hasRoomFor(uint64_t bytes, bool newFile) const;
   // What a person does if not: a sentence without its end.
-  Fix makeRoom() const;
+  Remedy makeRoom() const;
   [[noreturn]] static void fail(const Uncommitted& uncommitted);
   // Throws the first of these that is more than one file's failure: no descriptors left, say.
   static void requireOfSingleFiles(const std::vector<Uncommitted>& uncommitted);

@@ -259,7 +259,7 @@ class RsyncSync {
     }
     auto without = withoutRoom(std::move(pending), unwritten, roomAt(spoke_.path));
     if (unwritten.error == ENOSPC || unwritten.error == EDQUOT) {
-      roomFixes_.insert(makeRoom(spoke_.path));
+      roomRemedies_.insert({FailureId::DISK_FULL, makeRoom(spoke_.path)});
     }
     for (auto& path : without) unwritten_.emplace(path, unwritten.why);
     unwritten_.emplace(unwritten.path, unwritten.why);
@@ -298,7 +298,7 @@ class RsyncSync {
     undeleted_ = std::move(deletion.failed);
     for (auto& path : deletion.archived) noteDeleted(path);
     for (auto& one : deletion.uncommitted) {
-      if (one.fix) fixes_.insert(*one.fix);
+      if (one.remedy) remedies_.insert(*one.remedy);
     }
     Mirror::requireOfSingleFiles(deletion.uncommitted);
     return refusal;
@@ -414,7 +414,7 @@ class RsyncSync {
   void requireAll(const std::optional<Failure>& refusal) {
     std::vector<Failure> wrong;
     auto add = [&](const std::map<std::string, std::string>& files, const char* what,
-                   const std::set<Fix>& fixes) {
+                   const std::set<Remedy>& remedies) {
       if (files.empty()) return;
       std::vector<std::string> some;
       for (auto& [path, why] : files) {
@@ -422,15 +422,14 @@ class RsyncSync {
           some.push_back(escapeBriefly(path) + ": " + elideMiddle(why, MAX_OWN_TEXT));
       }
       wrong.push_back(Failure(
-          fixes.empty() ? FailureId::FILES_FAILED : FailureId::DISK_FULL,
-          absl::StrCat(countOf(files.size(), "file"), " ", what),
+          idOf(remedies), absl::StrCat(countOf(files.size(), "file"), " ", what),
           absl::StrCat(absl::StrJoin(some, "; "), files.size() > some.size() ? "; …" : "", "."),
-          {fixes.begin(), fixes.end()}));
+          fixesOf(remedies)));
     };
     auto unwritten = folded_;
     unwritten.insert(unwritten_.begin(), unwritten_.end());
-    add(unwritten, "could not be written on the hub", roomFixes_);
-    add(undeleted_, "gone on the spoke could not be moved to the archive", fixes_);
+    add(unwritten, "could not be written on the hub", roomRemedies_);
+    add(undeleted_, "gone on the spoke could not be moved to the archive", remedies_);
     report_.counts.failed = uint32_t(unwritten.size() + undeleted_.size());
     if (refusal) wrong.push_back(*refusal);
     if (!wrong.empty()) throw joined(std::move(wrong)).addCause("All else was synced.");
@@ -545,8 +544,8 @@ class RsyncSync {
   bool respelled_ = false;         // some of its names are not ASCII, and not the spoke's
   std::set<std::string> onSpoke_;  // all of its files, if the mirror folds names
   std::unordered_set<std::string> foldedOnSpoke_;
-  std::set<Fix> roomFixes_;  // what a person does for files that the mirror has no room for
-  std::set<Fix> fixes_;      // what a person does about those of them that want room
+  std::set<Remedy> roomRemedies_;  // what a person does for files that the mirror has no room for
+  std::set<Remedy> remedies_;      // what a person does about those of them that want room
 };
 
 }  // namespace

@@ -147,7 +147,11 @@ Failure permissionDenied(const SshTarget& target, const AuthFailure& authFailure
     return takesNoKey(target, authFailure, denied);
   }
   bool none = authFailure.tried.empty();
-  return Failure(none ? FailureId::KEY_MISSING : FailureId::PERMISSION_DENIED, denied,
+  bool locked = !none && !authFailure.offered && !authFailure.encrypted.empty();
+  return Failure(none     ? FailureId::KEY_MISSING
+                 : locked ? FailureId::KEY_HAS_PASSPHRASE
+                          : FailureId::PERMISSION_DENIED,
+                 denied,
                  none ? noKeyToOffer(target)
                       : absl::StrCat("Tried: ", absl::StrJoin(authFailure.tried, "; "), "."),
                  fixesFor(target, authFailure));

@@ -218,6 +218,13 @@ def read_below(root, path):
         os.close(directory)
 
 
+def libfaketime():
+    found = sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not found:
+        raise AssertionError("libfaketime is missing: deploy/install-build-deps.sh installs it")
+    return found[0]
+
+
 class HubCase(unittest.TestCase):
     """A hub with a spoke behind sshd, both in a temporary directory."""
 

@@ -59,7 +59,7 @@ class ArchiveCommands(HubCase):
         self.assertIn("The spokes are: laptop", done.stderr)
         status = json.loads(self.pi_brain("sync", "status", "--json").stdout)
         self.assertEqual(status["spokes"][0]["archiveBytes"], 408)
-        self.assertIn("Archive: 408 B", self.pi_brain("sync", "status").stdout)
+        self.assertIn("Archive: 408 B", self.pi_brain("sync", "status", "--long").stdout)
 
     def test_names_that_are_for_no_terminal(self):
         self.write("--p--/\x1b[31mred\n.jsonl", b"{}\n")

@@ -62,7 +62,7 @@ class CommandLine(HubCase):
             (spoke.replace("path: /m", "path: /"), [":5:", "spokes[0].path", "inside"]),
             (spoke.replace("path: /m", "path: ~"), [":5:", "spokes[0].path", "is empty"]),
             (spoke + "    schedule: */5 * * * *\n", [":6:", "not YAML", "quotes"]),
-            (spoke + "    schedule: '61 * * * *'\n", [":6:", "spokes[0].schedule", "minute '61'", "0 to 59"]),
+            (spoke + "    schedule: '61 * * * *'\n", [":6:", "spokes[0].schedule", "'61' is not a valid minute", "0 to 59"]),
             ("hub:\n  archive_dir: /m/archive\n" + spoke, ["hub.archive_dir", "/m/archive"]),
             (spoke.replace("u@h:~/s", "/m"), ["its source", "'/m'"]),
             (spoke.replace("u@h:~/s", "my host:~/s"), [":4:", "user@host:path"]),
@@ -126,7 +126,7 @@ class CommandLine(HubCase):
         self.assertNotIn("HOME", done.stderr)
 
     def test_usage(self):
-        for arguments in (["sync", "run", "--no-such-flag"], ["sync", "frobnicate"], ["sync"], [],
+        for arguments in (["sync", "run", "--no-such-flag"], ["sync", "frobnicate"], ["sync"],
                           ["sync", "run", "--jobs", "0"], ["sync", "run", "--bwlimit", "fast"],
                           ["sync", "run", "--bwlimit", "-5"], ["sync", "run", "-c", ""],
                           ["sync", "run", "--log", ""], ["daemon", "status"]):
@@ -219,10 +219,33 @@ class CommandLine(HubCase):
              "source": f"spoke:{self.source}", "enabled": True, "exists": True, "sessionCount": 2,
              "lastSyncFormatted": "just now"})
         self.assertRegex(spoke["lastSync"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        self.assertEqual(spoke["state"], "ok")
         text = self.pi_brain("sync", "status").stdout
-        for part in ("✓ laptop (agent)", "Sessions: 2", str(self.mirror), f"spoke:{self.source}",
-                     "Last sync: just now", "Total: 2 sessions"):
-            self.assertIn(part, text)
+        self.assertRegex(text, r"(?m)^  ✓ laptop +agent +2 +16 B +just now +ok$")
+        self.assertIn("\n2 sessions from 1 spoke\n", text)
+        for named in (["--long"], ["laptop"], ["--spoke", "laptop"]):
+            text = self.pi_brain("sync", "status", *named).stdout
+            for part in ("✓ laptop (agent): ok", "Sessions: 2", str(self.mirror), f"spoke:{self.source}", "Last sync: just now"):
+                self.assertIn(part, text)
+
+    def test_status_at_a_glance(self):
+        """Trouble first, a line for each, in 80 columns."""
+        names = ["fine", "a-name-that-is-much-longer-than-others", "off", "never", "gone", *(f"more{n}" for n in range(5))]
+        missing = {"source": str(self.dir / "missing")}
+        self.write_config([self.spoke(name, enabled=name != "off", **(missing if name == "gone" else {})) for name in names])
+        self.pi_brain("sync", "run", *(name for name in names if name != "never"))
+        lines = self.pi_brain("sync", "status").stdout.splitlines()
+        self.assertLessEqual(max(map(len, lines[2:13])), 80)
+        rows = [line.split() for line in lines[3:13]]
+        self.assertEqual(rows[0], ["✗", "gone", "agent", "0", "0", "B", "-", "root-missing"])
+        self.assertEqual(rows[1][:3] + rows[1][-2:], ["!", "never", "agent", "never", "synced"])
+        self.assertEqual(rows[-1], ["-", "off", "agent", "0", "0", "B", "-", "disabled"])
+        self.assertEqual({row[0] for row in rows[2:-1]}, {"✓"})
+        self.assertEqual(lines[14], "0 sessions from 10 spokes, 1 failed, 1 never synced, 1 disabled")
+        states = {spoke["name"]: spoke["state"] for spoke in json.loads(self.pi_brain("sync", "status", "--json").stdout)["spokes"]}
+        self.assertEqual([states[name] for name in ("fine", "gone", "never", "off")], ["ok", "failed", "never synced", "disabled"])
+        later = {**self.environment(), "FAKETIME": "+3d", "LD_PRELOAD": str(harness.libfaketime())}
+        self.assertRegex(self.pi_brain("sync", "status", env=later).stdout, r"(?m)^  ! fine .* stale$")
 
     def test_status_says_that_rsync_is_missing(self):
         self.write_config([self.spoke(sync_method="rsync")])

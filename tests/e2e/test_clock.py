@@ -15,13 +15,6 @@ from faults import FaultCase, contents, lines
 YEAR = 365 * 86400
 
 
-def libfaketime():
-    found = sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    if not found:
-        raise AssertionError("libfaketime is missing: deploy/install-build-deps.sh installs it")
-    return found[0]
-
-
 class ClockCase(FaultCase):
     def setUp(self):
         super().setUp()
@@ -32,7 +25,7 @@ class ClockCase(FaultCase):
         """The hub's clock is as self.fake says: '-1y', '2030-01-01 00:00:00' (it stands still)."""
         env = super().environment()
         if self.fake:
-            env.update(LD_PRELOAD=str(libfaketime()), FAKETIME=self.fake, DONT_FAKE_MONOTONIC="1",
+            env.update(LD_PRELOAD=str(harness.libfaketime()), FAKETIME=self.fake, DONT_FAKE_MONOTONIC="1",
                        FAKETIME_DONT_FAKE_MONOTONIC="1", FAKETIME_NO_CACHE="1")
         if self.fake == "file":  # what the file says at the moment
             del env["FAKETIME"]

@@ -129,7 +129,7 @@ class Failures(HubCase):
         locked = harness.keygen(self.dir / "locked", passphrase="secret")
         self.sshd.authorize(f"{harness.AGENT} --root={self.source}", key=locked)
         self.sshd.configure_client(key=locked)
-        self.fails("permission-denied", "protected by a passphrase", f"ssh-add {locked}")
+        self.fails("key-has-passphrase", "protected by a passphrase", f"ssh-add {locked}")
         # With an agent that holds it, it serves.
         with harness.ssh_agent(self.dir, locked, passphrase="secret") as agent:
             self.sshd.client_setting(f"IdentityAgent {agent}")

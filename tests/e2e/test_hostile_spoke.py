@@ -29,7 +29,7 @@ MAX_MEMORY = 256 << 20
 LINE = b"0123456789abcde\n"
 OLD = {b"p/a.jsonl": LINE * 2048, **{b"q/%02d.jsonl" % i: b'{"old":%d}\n' % i for i in range(30)}}
 NEW = b"p/new.jsonl"
-FAILED = r"of 1 files could not be synced\. "
+FAILED = r"of 1 file could not be synced\. "
 
 
 def each(failure, cases):
@@ -187,9 +187,9 @@ LEGAL = {
 # What has to go first is not gone, or may not go.
 REPLACED = each("files-failed", {
     "file-and-directory": r"1 of 2 files could not be synced\. p/new\.jsonl/x\.jsonl: the mirror has a file of this "
-                          r"name, which the spoke no longer has: 'p/new\.jsonl'\. It has to go first: by a run with "
+                          r"name, which the spoke no longer has: 'p/new\.jsonl'\. It must go first: by a run with "
                           "--delete, which moves it to the archive, or by hand",
-    "file-for-directory": r"1 of 1 files could not be synced\. p: the mirror has a directory of this name, with what "
+    "file-for-directory": r"1 of 1 file could not be synced\. p: the mirror has a directory of this name, with what "
                           "the spoke no longer has: 'p'",
 })
 VERIFICATIONS = {

@@ -219,8 +219,8 @@ class InALog(HubCase):
         self.assertEqual((status["lagSeconds"], status["lastRun"], status["schedule"]), (-1, None, None))
         self.write_config([self.spoke(schedule="@hourly")])
         self.run_lines()
-        text = self.pi_brain("sync", "status").stdout
-        for words in ("✓ laptop (agent)", "Schedule: @hourly", "Mirror: 1.1 KB in 1 file", "Last sync: just now",
+        text = self.pi_brain("sync", "status", "--long").stdout
+        for words in ("✓ laptop (agent): ok", "Schedule: @hourly", "Mirror: 1.1 KB in 1 file", "Last sync: just now",
                       "Lag: less than a minute"):
             self.assertIn(words, text)
         status = json.loads(self.pi_brain("sync", "status", "--json").stdout)["spokes"][0]
@@ -228,8 +228,8 @@ class InALog(HubCase):
         self.assertLess(status["lagSeconds"], 60)
         self.write_config([self.spoke(source=str(self.dir / "missing"))])
         self.run_lines(code=1)
-        text = self.pi_brain("sync", "status").stdout
-        self.assertIn("✗ laptop (agent)", text)
+        text = self.pi_brain("sync", "status", "--long").stdout
+        self.assertIn("✗ laptop (agent): failed", text)
         self.assertRegex(text, "Last error: just now: .*missing")
 
     def test_prometheus(self):

@@ -29,7 +29,7 @@ class Usage(HubCase):
         self.assertIn("Did you mean '--spoke laptop'?", self.says("sync", "list", "laptop"))
         self.assertIn("has no option '--dryrun'. Did you mean '--dry-run'?", self.says("sync", "run", "--dryrun"))
         self.assertIn("has no option '-x'.", self.says("sync", "run", "-x"))
-        self.assertIn("'pi-brain sync status' takes no 'more'.", self.says("sync", "status", "more"))
+        self.assertIn("'pi-brain sync uninstall-timer' takes no 'more'.", self.says("sync", "uninstall-timer", "more"))
 
     def test_what_is_missing_or_wrong(self):
         for line, words in (("sync", "'pi-brain sync' needs a command."), ("spoke add", "NAME is missing."),
