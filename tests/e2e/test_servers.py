@@ -123,8 +123,9 @@ class Servers(HubCase):
         self.addCleanup(sshd.stop)
         sshd.authorize_agent(self.source)
         self.sshd.configure_client(port=sshd.port, known_hosts=sshd.known_hosts, key=sshd.key)
-        error = self.sync_one(code=1)["error"]
-        self.assertIn("no method in common", error)
+        report = self.sync_one(code=1)
+        error = report["error"]
+        self.assertEqual(report["failure"]["id"], "no-common-algorithm", report["failure"])
         self.assertIn("no matching cipher found", error)
         self.assertNotIn("known_hosts", error)
 
@@ -190,7 +191,9 @@ class Servers(HubCase):
         self.sshd.configure_client(port=sshd.port, known_hosts=sshd.known_hosts, key=sshd.key)
         for mode in ("auto", "openssh"):
             self.write_config([self.spoke(ssh=mode)])
-            error = self.sync_one(code=1)["error"]
+            report = self.sync_one(code=1)
+            error = report["error"]
+            self.assertEqual(report["failure"]["id"], "permission-denied", report["failure"])
             self.assertIn("accepted the key, and wants more: password", error)
             self.assertNotIn("authorized_keys", error)
 
@@ -217,9 +220,10 @@ class Servers(HubCase):
             self.sshd.client_setting(f"IdentityAgent {agent}")
             for mode in ("auto", "openssh"):
                 self.write_config([self.spoke(ssh=mode)])
-                error = self.sync_one(code=1)["error"]
-                self.assertRegex(error, "ssh-agent refused to sign")
-                self.assertNotIn("authorized_keys needs", error)
+                report = self.sync_one(code=1)
+                self.assertEqual(report["failure"]["id"], "permission-denied", report["failure"])
+                self.assertRegex(report["error"], "ssh-agent refused to sign")
+                self.assertNotIn("authorized_keys", report["error"])
 
     def use_etc(self, **files):
         mounts.run("mount", "--bind", mounts.etc_with(self.dir / "etc", **files), "/etc")
@@ -234,7 +238,9 @@ class Servers(HubCase):
             for mode in ("auto", "openssh"):
                 self.write_config([self.spoke(ssh=mode)])
                 began = time.monotonic()
-                self.assertIn("the name server did not say within 2 s", self.sync_one(code=1)["error"])
+                report = self.sync_one(code=1)
+                self.assertEqual(report["failure"]["id"], "login-timeout", report["failure"])
+                self.assertIn("the name server did not say within 2 s", report["error"])
                 self.assertLess(time.monotonic() - began, 8)
 
     def test_an_address_that_is_dead(self):

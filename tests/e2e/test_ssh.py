@@ -30,8 +30,10 @@ class SshCase(HubCase):
         self.assert_mirrored()
         return report
 
-    def fails(self, *words):
-        message = self.sync_one(code=1)["error"]
+    def fails(self, failure_id, *words):
+        report = self.sync_one(code=1)
+        message = report["error"]
+        self.assertEqual(report["failure"]["id"], failure_id, report["failure"])
         for word in words:
             self.assertIn(word, message)
         self.assertNotIn("\n", message)
@@ -82,7 +84,7 @@ class Resolution(SshCase):
     def test_user_of_the_source(self):
         user = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
         self.sshd.client_setting("User no-such-user")
-        self.fails("permission denied for no-such-user@spoke")
+        self.fails("permission-denied", "permission denied for no-such-user@spoke")
         self.write_config([self.spoke(source=f"{user}@spoke:{self.source}")])
         self.works()
 
@@ -148,7 +150,7 @@ class Resolution(SshCase):
                 text = place.read_text()
                 place.write_text(f"Host spoke\n  ProxyCommand exit 3\n{text}")
                 shutil.rmtree(self.mirror)
-                self.assertEqual(connections(lambda: self.fails("ProxyCommand")), 0)
+                self.assertEqual(connections(lambda: self.fails("proxy-failed", "ProxyCommand")), 0)
 
     def test_a_source_that_has_a_proxy(self):
         """The ssh configuration is as before: what it is asked for is another host."""
@@ -162,13 +164,13 @@ class Resolution(SshCase):
         before = sshd.log.read_text().count("Connection from")
         self.write_config([{**self.spoke(), "source": f"other:{self.source}"}])
         shutil.rmtree(self.mirror)
-        self.fails("ProxyCommand")
+        self.fails("proxy-failed", "ProxyCommand")
         time.sleep(0.3)
         self.assertEqual(sshd.log.read_text().count("Connection from"), before)
 
     def test_address_family(self):
         self.sshd.client_setting("AddressFamily inet6")
-        self.fails("127.0.0.1 has no IPv6 address", "'AddressFamily inet6'")
+        self.fails("name-not-resolved", "127.0.0.1 has no IPv6 address", "'AddressFamily inet6'")
         self.sshd.configure_client(extra=["AddressFamily inet"])
         self.works()
 
@@ -178,15 +180,15 @@ class Resolution(SshCase):
         self.assertIn("from 127.0.0.9 port", self.sshd.log.read_text())
         shutil.rmtree(self.mirror)
         self.sshd.client_setting("BindAddress 192.0.2.1")
-        self.fails("BindAddress", "192.0.2.1")
+        self.fails("unreachable", "BindAddress", "192.0.2.1")
         self.sshd.client_setting("BindAddress no-such.invalid")
-        self.fails("BindAddress", "no-such.invalid")
+        self.fails("unreachable", "BindAddress", "no-such.invalid")
 
     def test_a_configuration_that_hangs(self):
         lasting = f"62.{os.getpid()}"
         self.sshd.ssh_config.write_text(f'Match exec "sleep {lasting}"\n' + self.sshd.ssh_config.read_text())
         began = time.monotonic()
-        self.fails(f"'ssh -F {self.sshd.ssh_config} spoke -G' took longer than 5 s", "Match exec")
+        self.fails("ssh-config-invalid", f"'ssh -F {self.sshd.ssh_config} spoke -G' took longer than 5 s", "Match exec")
         self.assertLess(time.monotonic() - began, 20)
         self.assert_none_runs(f"sleep {lasting}")
 
@@ -197,7 +199,7 @@ class Resolution(SshCase):
 
     def test_variables_that_are_missing(self):
         self.sshd.client_setting("UserKnownHostsFile ${NO_SUCH_VARIABLE}/known_hosts")
-        self.fails("ssh cannot read its configuration", "NO_SUCH_VARIABLE")
+        self.fails("ssh-config-invalid", "NO_SUCH_VARIABLE")
 
     def test_settings_of_another_system(self):
         """A configuration shared with a Mac."""
@@ -214,7 +216,7 @@ class Resolution(SshCase):
 
     def test_a_configuration_with_a_mistake(self):
         self.sshd.client_setting("NoSuchSetting yes")
-        self.fails("ssh cannot read its configuration", "nosuchsetting")
+        self.fails("ssh-config-invalid", "nosuchsetting")
 
     def test_algorithms(self):
         self.sshd.client_setting("Ciphers aes256-ctr")
@@ -297,7 +299,7 @@ class Trust(SshCase):
                 if trusted:
                     self.works()
                 else:
-                    self.assertRegex(self.sync_one(code=1)["error"], "(?i)host key")
+                    self.assertRegex(self.sync_one(code=1)["failure"]["id"], "^(host-key-|known-hosts-)")
 
     def test_address_of_another(self):
         """CheckHostIP: the name's key is right, the address is known for another one."""
@@ -405,14 +407,14 @@ class Trust(SshCase):
     def test_revoked_host_keys(self):
         revoked = self.dir / "revoked"
         self.sshd.client_setting(f"RevokedHostKeys {revoked}")
-        self.fails(str(revoked), "cannot be read")
+        self.fails("revoked-keys-unreadable", str(revoked), "cannot be read")
         self.assertFalse(self.openssh_trusts())
         revoked.write_text(f"# mine\n{self.kind} {self.other_blob}\n")
         self.works()
         shutil.rmtree(self.mirror)
         revoked.write_text(f"{self.kind} {self.other_blob}\n{self.kind} {self.blob} laptop\n")
         self.assertFalse(self.openssh_trusts())
-        self.fails("HOST KEY REVOKED", str(revoked))
+        self.fails("host-key-revoked", str(revoked))
 
     def test_a_key_revocation_list(self):
         """OpenSSH's binary format, which only its own client reads."""
@@ -422,13 +424,13 @@ class Trust(SshCase):
         self.works("OpenSSH, because RevokedHostKeys")
         shutil.rmtree(self.mirror)
         subprocess.run(["ssh-keygen", "-q", "-k", "-f", revoked, f"{self.sshd.host_key}.pub"], check=True)
-        self.fails("HOST KEY REVOKED")
+        self.fails("host-key-revoked")
 
     def test_nothing_is_told_to_an_unknown_host(self):
         """No login is tried before the key was checked."""
         self.sshd.known_hosts.write_text("")
         before = len(self.sshd.log.read_text())
-        self.fails("is not in known_hosts")
+        self.fails("host-key-unknown")
 
         def closed():
             """What sshd says of the connection's end, which may be after the hub's own."""
@@ -490,7 +492,7 @@ class CertifiedHost(SshCase):
         self.works("OpenSSH, because known_hosts vouches for the host by a @cert-authority")
         shutil.rmtree(self.mirror)
         self.write_config([self.spoke(ssh="libssh2")], ssh_config=str(self.certified.ssh_config))
-        self.fails("@cert-authority", "ssh: openssh")
+        self.fails("ssh-config-unsupported", "@cert-authority", "ssh: openssh")
 
 
 class Keys(SshCase):
@@ -557,7 +559,7 @@ class Keys(SshCase):
         self.assertIn("SSH by OpenSSH, because", done.stdout)
         shutil.rmtree(self.mirror)
         self.set_ssh("libssh2")
-        self.fails("has a certificate", "ssh: openssh")
+        self.fails("permission-denied", "has a certificate", "ssh: openssh")
 
     def test_the_next_key_is_for_openssh(self):
         """The first key is refused, the second one only OpenSSH can use: it gets its turn."""
@@ -574,14 +576,14 @@ class Keys(SshCase):
         self.sshd.key.chmod(0o644)
         try:
             self.assertNotEqual(self.openssh().returncode, 0)
-            self.fails("may be read by others", "chmod 600")
+            self.fails("permission-denied", "may be read by others", "chmod 600")
         finally:
             self.sshd.key.chmod(0o600)
         self.works()
 
     def test_accepted_algorithms(self):
         self.sshd.client_setting("PubkeyAcceptedAlgorithms ecdsa-sha2-nistp256")
-        self.fails(f"{self.sshd.key} is of the type ssh-ed25519, and PubkeyAcceptedAlgorithms in the ssh configuration")
+        self.fails("permission-denied", f"{self.sshd.key} is of the type ssh-ed25519, and PubkeyAcceptedAlgorithms in the ssh configuration")
         self.sshd.client_setting("PubkeyAcceptedAlgorithms ssh-ed25519")
         self.works()
 
@@ -641,7 +643,7 @@ class Passphrase(SshCase):
         self.assertEqual(code, 1)
         self.assertIn("protected by a passphrase", shown)
         self.set_ssh("libssh2")
-        self.fails("aes256-gcm@openssh.com", "ssh: openssh")
+        self.fails("permission-denied", "aes256-gcm@openssh.com", "ssh: openssh")
 
     def test_interrupted_it_leaves_the_terminal_as_it_was(self):
         pid, terminal = pty.fork()
@@ -676,7 +678,7 @@ class Passphrase(SshCase):
         self.assertNotIn("Enter", shown)
 
     def test_not_without_a_terminal(self):
-        self.fails("protected by a passphrase", "ssh-add")
+        self.fails("permission-denied", "protected by a passphrase", "ssh-add")
 
 
 class Openssh(SshCase):
@@ -690,7 +692,7 @@ class Openssh(SshCase):
         """ssh's own ConnectTimeout ends there; ours does not."""
         with harness.relay(self.sshd, "--fault", "stall", "--after", 700, settings=["ConnectTimeout 2"]):
             began = time.monotonic()
-            self.fails("greeted", "key exchange took longer than 2 s")
+            self.fails("login-timeout", "greeted", "key exchange took longer than 2 s")
             self.assertLess(time.monotonic() - began, 8)
 
     def test_banners_are_not_taken_for_messages(self):
@@ -702,7 +704,7 @@ class Openssh(SshCase):
                 sshd = harness.Sshd(self.dir / f"sshd{number}", [f"Banner {self.dir}/banner"])
                 try:
                     self.write_config([self.spoke(ssh="openssh")], ssh_config=str(sshd.ssh_config))
-                    self.assertNotIn(word, self.fails("permission denied", "authorized_keys").replace(banner, ""))
+                    self.assertNotIn(word, self.fails("permission-denied", "authorized_keys").replace(banner, ""))
                 finally:
                     sshd.stop()
 
@@ -713,7 +715,7 @@ class Openssh(SshCase):
         self.with_master(control, lambda: self.works("OpenSSH"))
         shutil.rmtree(self.mirror)
         self.sshd.authorize("/no/such/agent")
-        self.with_master(control, lambda: self.fails("is not installed"))
+        self.with_master(control, lambda: self.fails("agent-missing"))
 
     def with_master(self, control, check):
         logins = self.sshd.log.read_text().count("Accepted publickey")
@@ -731,7 +733,7 @@ class Openssh(SshCase):
     def test_a_spoke_that_forges_a_message(self):
         """What comes from behind the login is not ssh's word."""
         self.sshd.authorize("echo '@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! SHA256:AAAA' >&2; exit 255")
-        self.assertNotIn("ssh-keygen -R", self.fails("not a working pi-brain-agent", "exit status 255"))
+        self.assertNotIn("ssh-keygen -R", self.fails("not-the-agent", "not a working pi-brain-agent", "exit status 255"))
 
     def test_it_works(self):
         self.assertEqual(self.works("OpenSSH")["transport"], "OpenSSH")
@@ -768,30 +770,30 @@ class Openssh(SshCase):
         other = self.public(harness.keygen(self.dir / "other_host_key")).split()[1]
         name, kind, blob = self.sshd.known_hosts.read_text().split()
         for setting, words in (
-                (f"Port {harness.free_port()}", ("connection refused by 127.0.0.1", "systemctl start ssh")),
-                ("HostName no-such.invalid", ("no-such.invalid", "cannot be resolved")),
-                (f"IdentityFile {stranger}", ("permission denied", "authorized_keys")),
-                (f"IdentityFile {locked}", ("permission denied", "protected by a passphrase", "ssh-add")),
-                (f"UserKnownHostsFile {self.dir}/none", ("is not in known_hosts", "ssh-keyscan"))):
+                (f"Port {harness.free_port()}", ("connection-refused", "127.0.0.1", "systemctl start ssh")),
+                ("HostName no-such.invalid", ("name-not-resolved", "no-such.invalid")),
+                (f"IdentityFile {stranger}", ("permission-denied", "authorized_keys")),
+                (f"IdentityFile {locked}", ("permission-denied", "protected by a passphrase", "ssh-add")),
+                (f"UserKnownHostsFile {self.dir}/none", ("host-key-unknown", "ssh-keyscan"))):
             with self.subTest(setting):
                 self.sshd.configure_client(key=setting.split()[1] if "Identity" in setting else key)
                 self.sshd.client_setting(setting)
                 self.fails(*words)
         self.sshd.configure_client()
         self.sshd.known_hosts.write_text(f"{name} {kind} {other}\n")
-        self.assertEqual(self.fails("HOST KEY CHANGED", "ssh-keygen -R").count("SHA256:") >= 2, True)
+        self.assertEqual(self.fails("host-key-changed", "ssh-keygen -R").count("SHA256:") >= 2, True)
         self.sshd.known_hosts.write_text(f"@revoked {name} {kind} {blob}\n")
-        self.fails("HOST KEY REVOKED")
+        self.fails("host-key-revoked")
         self.sshd.trust()
         self.sshd.authorize("/no/such/agent")
-        self.fails("is not installed")
+        self.fails("agent-missing")
 
     def test_no_answer(self):
         with socket.socket() as mute:
             mute.bind(("127.0.0.1", 0))
             mute.listen(5)
             self.sshd.configure_client(port=mute.getsockname()[1], extra=["ConnectTimeout 1"])
-            self.fails("no SSH greeting within 1 s")
+            self.fails("login-timeout", "no SSH greeting within 1 s")
 
     def test_no_client(self):
         env = {**self.environment(), "PATH": "/nowhere"}
@@ -859,10 +861,10 @@ class Jumps(SshCase):
         self.configure("ProxyJump hop0")
         known = self.sshd.known_hosts.read_text()
         self.sshd.known_hosts.write_text("")
-        self.fails("host key verification failed", f"[127.0.0.1]:{self.sshd.port} is not in known_hosts")
+        self.fails("host-key-unknown", f"[127.0.0.1]:{self.sshd.port} is not in known_hosts")
         self.sshd.known_hosts.write_text(known)
         self.sshd.authorized_keys.write_text("")
-        self.fails("permission denied", "authorized_keys")
+        self.fails("permission-denied", "authorized_keys")
 
     def test_tokens_in_proxy_jump(self):
         for mode in ("auto", "openssh"):
@@ -926,30 +928,30 @@ class Jumps(SshCase):
         self.configure("ProxyJump hop0")
         text = self.sshd.ssh_config.read_text()
         self.sshd.ssh_config.write_text(text.replace(f"Port {self.hops[0].port}", f"Port {harness.free_port()}"))
-        self.fails("ProxyJump hop0: connection refused by 127.0.0.1", "systemctl start ssh", "hop0 -G")
+        self.fails("connection-refused", "ProxyJump hop0: connection refused by 127.0.0.1", "systemctl start ssh", "hop0 -G")
 
     def test_a_jump_that_is_down(self):
         self.configure("ProxyJump hop0")
         text = self.sshd.ssh_config.read_text()
         self.sshd.ssh_config.write_text(text.replace(f"Port {self.hops[0].port}", f"Port {harness.free_port()}"))
-        self.fails("ProxyJump hop0: connection refused")
+        self.fails("connection-refused", "ProxyJump hop0: connection refused")
 
     def test_a_jump_that_is_not_known(self):
         self.configure("ProxyJump hop0", trust=False)
-        self.fails("ProxyJump hop0: host key verification failed", "ssh-keyscan", str(self.hops[0].port))
+        self.fails("host-key-unknown", "ProxyJump hop0: host key verification failed", "ssh-keyscan", str(self.hops[0].port))
 
     def test_a_jump_that_lets_nobody_in(self):
         self.configure("ProxyJump hop0")
         text = self.sshd.ssh_config.read_text()
         stranger = harness.keygen(self.dir / "stranger")
         self.sshd.ssh_config.write_text(text.replace(str(self.hops[0].key), str(stranger)))
-        self.fails("ProxyJump hop0: permission denied")
+        self.fails("permission-denied", "ProxyJump hop0: permission denied")
 
     def test_a_spoke_that_is_down_behind_a_jump(self):
         self.configure("ProxyJump hop0")
         text = self.sshd.ssh_config.read_text()
         self.sshd.ssh_config.write_text(text.replace(f"Port {self.sshd.port}", f"Port {harness.free_port()}"))
-        self.fails("hop0 cannot connect to 127.0.0.1", "Connection refused")
+        self.fails("proxy-failed", "hop0 cannot connect to 127.0.0.1", "Connection refused")
 
     def test_a_proxy_command(self):
         script = self.dir / "proxy.py"
@@ -973,14 +975,14 @@ class Jumps(SshCase):
 
     def test_proxy_commands_that_fail(self):
         self.sshd.configure_client(extra=["ProxyCommand echo 'no way through' >&2; exit 3"])
-        self.fails("ProxyCommand", "no way through", "exit status")
+        self.fails("proxy-failed", "ProxyCommand", "no way through", "exit status")
         self.sshd.configure_client(extra=["ProxyCommand /no/such/program %h"])
-        self.fails("ProxyCommand", "/no/such/program 127.0.0.1", "exit status")
+        self.fails("proxy-failed", "ProxyCommand", "/no/such/program 127.0.0.1", "exit status")
         # A number that no other process has.
         lasting = f"61.{os.getpid()}"
         self.sshd.configure_client(extra=[f"ProxyCommand sleep {lasting}", "ConnectTimeout 2"])
         began = time.monotonic()
-        self.fails("no SSH greeting", "its ProxyCommand within 2 s")
+        self.fails("login-timeout", "no SSH greeting", "its ProxyCommand within 2 s")
         self.assertLess(time.monotonic() - began, 10)
         self.assert_none_runs(f"sleep {lasting}")
 
