@@ -1,5 +1,6 @@
 """The login shell is any shell: what it is given means the same to all of them, or it is refused in words."""
 import contextlib
+import json
 import os
 import pathlib
 import pty
@@ -100,11 +101,12 @@ class LoginCase(fleet.FleetCase):
         box.wait()
         return box
 
-    def refused(self, box, *words):
+    def refused(self, box, failure_id, *words):
         before = box.files()
-        said = self.fleet.pi_brain("spoke", "add", box.name, f"root@{box.name}", code=1)
+        change = json.loads(self.fleet.pi_brain("spoke", "add", box.name, f"root@{box.name}", "--json", code=1))["spokes"][0]
+        self.assertEqual(change["failure"]["id"], failure_id, change["failure"])
         for word in words:
-            self.assertIn(word, said)
+            self.assertIn(word, "\n".join([*change["said"], change["error"]]))
         self.assertEqual(box.files(), before)
         self.assertFalse((box.home / ".local").exists())
         self.assertFalse(self.fleet.config.exists())
@@ -151,10 +153,10 @@ class Login(LoginCase):
                 self.assertTrue((self.dir / f"synced-{box.name}/a.jsonl").exists())
 
     def test_shells_that_start_no_program(self):
-        self.refused(self.machine("/bin/rbash"), "does not run /bin/sh", "restricted", "getent passwd root")
+        self.refused(self.machine("/bin/rbash"), "shell-unusable", "does not run /bin/sh", "restricted", "getent passwd root")
         for shell in ("/usr/sbin/nologin", "/bin/false"):
-            self.refused(self.machine(shell), "does not run /bin/sh", "nologin", "getent passwd root")
-        self.refused(self.machine("/bin/no-such-shell"), "permission denied", "sshd lets nobody in whose shell does not exist",
+            self.refused(self.machine(shell), "shell-unusable", "does not run /bin/sh", "nologin", "getent passwd root")
+        self.refused(self.machine("/bin/no-such-shell"), "permission-denied", "sshd lets nobody in whose login shell does not exist",
                      "getent passwd root")
 
     def test_a_shell_that_is_restricted_later(self):
@@ -165,10 +167,11 @@ class Login(LoginCase):
         subprocess.run(["nsenter", f"--mount=/proc/{box.sshd.pid}/ns/mnt", "sh", "-c",
                         "sed 's|^\\(root:.*\\):/bin/bash$|\\1:/bin/rbash|' /etc/passwd >/dev/shm/p$$ && cat /dev/shm/p$$ >/etc/passwd; rm /dev/shm/p$$"],
                        check=True)
-        said = self.fleet.pi_brain("sync", "run", code=1)
-        self.assertIn("login shell", said)
-        self.assertIn("restricted", said)
-        self.assertNotIn("not installed", said)
+        report = json.loads(self.fleet.pi_brain("sync", "run", "--json", code=1))["spokes"][0]
+        self.assertEqual(report["failure"]["id"], "shell-restricted", report["failure"])
+        self.assertIn("login shell", report["error"])
+        self.assertIn("restricted", report["error"])
+        self.assertNotIn("not installed", report["error"])
 
     def test_by_hand_with_a_restricted_shell(self):
         """The script alone cannot know but from the list of users."""
@@ -193,9 +196,9 @@ class Hanging(LoginCase):
         box = self.machine("/usr/bin/zsh", (".zshenv", "[ -n \"$IN\" ] || IN=1 exec zsh\n"))
         box.sessions.mkdir(parents=True)
         # The key's command is not run either, so the rest fails.
-        self.refused(box, "taken back")
+        self.refused(box, "agent-not-started", "taken back")
         box = self.machine("/bin/tcsh", (".tcshrc", "if (! $?IN) then\nsetenv IN 1\nexec tcsh\nendif\n"))
-        self.refused(box, "does not run the command that it is given, '/bin/sh', but another shell", "Nothing was changed")
+        self.refused(box, "shell-unusable", "does not run the command that it is given, '/bin/sh', but another shell", "Nothing was changed")
 
     def test_a_start_up_file_that_never_ends(self):
         """The login works, and that is said; nobody waits without end, nor where a person could be asked."""
@@ -204,7 +207,7 @@ class Hanging(LoginCase):
         if pid == 0:
             os.execve(harness.HUB, [str(harness.HUB), "spoke", "add", "box", f"root@{box.name}"], self.fleet.environment())
         words = ("works, but its shell did not start the command '/bin/sh' within 6", "~/.bashrc", "ps f -u root")
-        self.refused(box, *words)
+        self.refused(box, "shell-unusable", *words)
         seen = b""
         with contextlib.suppress(OSError):
             while data := os.read(terminal, 65536):
@@ -212,14 +215,14 @@ class Hanging(LoginCase):
         os.close(terminal)
         self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 1)
         for word in words:
-            self.assertIn(word, seen.decode().replace("\r\n", "\n"))
+            self.assertIn(word, " ".join(seen.decode().split()))  # its lines are broken
 
     def test_a_login_that_never_ends(self):
         """Nobody can be asked, so that is not waited for either; ssh itself gives up first."""
         box = self.machine("/bin/bash", options=["AuthorizedKeysFile none", "AuthorizedKeysCommand /usr/bin/sleep 100",
                                                  "AuthorizedKeysCommandUser root"])
         began = time.monotonic()
-        self.refused(box, f"'ssh -l root {box.name} true' has to work")
+        self.refused(box, "login-timeout", f"this must work: 'ssh -l root {box.name} true'")
         self.assertLess(time.monotonic() - began, 70)
 
 
