@@ -167,14 +167,16 @@ Failure agentNotExecutable(const SpokeConfig& spoke, const std::string& said) {
 }
 
 Failure notTheAgent(const SpokeConfig& spoke, int status, const std::string& said) {
+  auto ended = status < 0 ? "" : absl::StrCat("Its exit status was ", status, ".");
+  bool sshdFailed = status == SSHD_FAILED && said.empty();
   return Failure(
       FailureId::NOT_THE_AGENT,
       absl::StrCat("the command that ", placeOf(spoke),
-                   " ran for this key is not a working pi-brain-agent",
-                   status >= 0 ? absl::StrCat(" (exit status ", status, ")") : ""),
-      sentences({itSaid(said), status == SSHD_FAILED && said.empty()
-                                   ? absl::StrCat("Or sshd ended it: ", WHY_CUT_AFTER_LOGIN, ".")
-                                   : ""}),
+                   " ran for this key is not a working pi-brain-agent"),
+      sentences({itSaid(said), ended,
+                 sshdFailed ? absl::StrCat("Either that command failed, or sshd ended it: ",
+                                           WHY_CUT_AFTER_LOGIN, ".")
+                            : ""}),
       {{FORCED_COMMAND, ""}, runThere(spoke)});
 }
 

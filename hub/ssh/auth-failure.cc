@@ -125,6 +125,11 @@ std::vector<Fix> fixesFor(const SshTarget& target, const AuthFailure& authFailur
   }
   if (authFailure.offered) {
     addKeyThere(target, authFailure, fixes);
+  } else if (!authFailure.unused.empty()) {
+    fixes.push_back({absl::StrCat("Add ", authFailure.unused,
+                                  " to PubkeyAcceptedAlgorithms in the ssh configuration of this "
+                                  "machine, or use a key of another type"),
+                     ""});
   } else if (fixes.empty()) {
     fixes.push_back(
         target.key.empty()

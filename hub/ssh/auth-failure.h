@@ -23,6 +23,7 @@ struct AuthFailure {
   std::string methods;   // by which the spoke lets in, as it said; empty: it did not say
   bool tooMany = false;  // the spoke listened to no more keys
   std::string notTaken;  // the type of the keys, if the spoke takes none of it: "ED25519"
+  std::string unused;    // … or if this machine's ssh configuration leaves it out: "ssh-ed25519"
   LoginOf of = LoginOf::AGENT;
 };
 Failure permissionDenied(const SshTarget& target, const AuthFailure& authFailure);

@@ -20,6 +20,12 @@ std::string inParentheses(std::string_view said) {
   return said.empty() ? "" : absl::StrCat(" (it said: ", firstLine(said), ")");
 }
 
+// What "the system said: …" or "ssh said: …", as a sentence.
+std::string asSentence(std::string words) {
+  if (words.starts_with("the ")) words[0] = 'T';
+  return withoutFullStop(words) + ".";
+}
+
 Fix tryByHand(const SshTarget& target) {
   return {"See how far ssh gets", sshInvocation(target) + " -v true"};
 }
@@ -75,16 +81,16 @@ Failure unresolvedName(const SshTarget& target, const std::string& why) {
   auto host = escapeForTerminal(target.host);
   if (target.addressFamily != AF_UNSPEC) {
     bool six = target.addressFamily == AF_INET6;
-    return Failure(FailureId::NAME_NOT_RESOLVED,
-                   absl::StrCat(host, " has no ", six ? "IPv6" : "IPv4",
-                                " address, or none is known: ", withoutFullStop(why)),
-                   absl::StrCat("'AddressFamily ", six ? "inet6" : "inet",
-                                "' in the ssh configuration allows no other."),
-                   {{"Remove it there, or write a HostName that has one", ""}});
+    return Failure(
+        FailureId::NAME_NOT_RESOLVED,
+        absl::StrCat(host, " has no ", six ? "IPv6" : "IPv4", " address, or none is known"),
+        absl::StrCat(asSentence(why), " 'AddressFamily ", six ? "inet6" : "inet",
+                     "' in the ssh configuration allows no other."),
+        {{"Remove it there, or write a HostName that has one", ""}});
   }
   return Failure(
-      FailureId::NAME_NOT_RESOLVED,
-      absl::StrCat("the host name ", host, " cannot be resolved: ", withoutFullStop(why)), "",
+      FailureId::NAME_NOT_RESOLVED, absl::StrCat("the host name ", host, " cannot be resolved"),
+      asSentence(why),
       {{"See what the system knows", "getent hosts " + host},
        {"Check the spelling of the host, or add it to ~/.ssh/config with a HostName that works",
         ""}});
@@ -108,9 +114,17 @@ Failure noAnswer(const SshTarget& target) {
 }
 
 Failure unreachable(const SshTarget& target, const std::string& why) {
-  return Failure(FailureId::UNREACHABLE,
-                 absl::StrCat("cannot reach ", addressOf(target), ": ", withoutFullStop(why)), "",
+  return Failure(FailureId::UNREACHABLE, "cannot reach " + addressOf(target), asSentence(why),
                  {{"Check the network and the host name", sshInvocation(target) + " -v true"}});
+}
+
+Failure unusableBindAddress(const SshTarget& target) {
+  return Failure(
+      FailureId::UNREACHABLE, "cannot reach " + addressOf(target),
+      absl::StrCat("BindAddress ", escapeForTerminal(target.bindAddress),
+                   " cannot be used for it."),
+      {{"Correct BindAddress in the ssh configuration; this shows this machine's addresses",
+        "ip -br address"}});
 }
 
 Failure tookTooLong(const SshTarget& target, SshStep step) {
@@ -195,7 +209,9 @@ bool isOldGreeting(std::string_view greeting) {
   return greeting.starts_with("SSH-1.") && !greeting.starts_with("SSH-1.99");
 }
 
-Failure tooOldServer(const SshTarget& target, const std::string& greeting) {
+Failure tooOldServer(const SshTarget& target, const std::string& whole) {
+  // Without the name of the program, which not all ways tell.
+  auto greeting = whole.substr(0, whole.find('-', whole.find('-') + 1));
   return Failure(
       FailureId::NO_COMMON_ALGORITHM,
       absl::StrCat("the server at ", addressOf(target), " speaks SSH 1 only (", greeting, ")"),

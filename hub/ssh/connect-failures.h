@@ -14,6 +14,8 @@ Failure unresolvedName(const SshTarget& target, const std::string& why);
 Failure connectionRefused(const SshTarget& target);
 Failure noAnswer(const SshTarget& target);
 Failure unreachable(const SshTarget& target, const std::string& why);
+// Its BindAddress leads nowhere.
+Failure unusableBindAddress(const SshTarget& target);
 
 // A step that was not done within ConnectTimeout.
 Failure tookTooLong(const SshTarget& target, SshStep step);
@@ -28,7 +30,7 @@ inline constexpr char WHY_CUT_AFTER_LOGIN[] =
 Failure nothingInCommon(const SshTarget& target, const std::string& said);
 
 // What ssh shows in place of a greeting that is no text.
-inline constexpr char NO_TEXT[] = "characters that no text has";
+inline constexpr char NO_TEXT[] = "bytes that are not text";
 
 // The server sent `said` in place of its greeting, and nothing more.
 Failure noGreeting(const SshTarget& target, std::string_view said);

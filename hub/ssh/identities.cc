@@ -79,12 +79,13 @@ Identities collectIdentities(const SshTarget& target) {
     if (isAccepted(target, identity.type)) {
       result.keys.push_back(std::move(identity));
     } else {
+      result.unusedType = escapeForTerminal(identity.type);
       result.problems.push_back(absl::StrCat(
           identity.name(), " is ",
           identity.type.empty() ? "of an unknown type"
                                 : "of the type " + escapeForTerminal(identity.type),
           ", and PubkeyAcceptedAlgorithms in the ssh configuration of this machine leaves that "
-          "out: add it there"));
+          "out"));
     }
   };
   auto fileOf = [&](const AgentKey& key) {
@@ -140,6 +141,7 @@ std::string whyNotLibssh2(const Identity& identity) {
 AuthFailure authFailureBefore(const Identities& identities) {
   AuthFailure authFailure;
   authFailure.tried = identities.problems;
+  authFailure.unused = identities.unusedType;
   for (auto& identity : identities.keys) {
     if (!identity.encrypted) continue;
     authFailure.encrypted.push_back(identity.path);

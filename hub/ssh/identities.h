@@ -25,6 +25,7 @@ struct Identity {
 
 struct Identities {
   std::vector<Identity> keys;
+  std::string unusedType;  // of a key that the ssh configuration of this machine leaves out
   std::vector<std::string> problems;  // an agent that does not answer, files that cannot be read
 };
 

@@ -64,7 +64,10 @@ Failure explainKeyProblem(const SshTarget& target, const std::string& errors) {
   if (absl::StrContains(errors, "IDENTIFICATION HAS CHANGED")) {
     return changedHostKey(target, known.own, shownKeyIn(errors));
   }
-  if (absl::StrContains(errors, "revoked")) {
+  // Paths in the lines of its debugging may have the word.
+  auto words = withoutTales(errors);
+  auto says = [&](const char* some) { return absl::StrContains(words, some); };
+  if (says("REVOKED HOST KEY") || says("is marked as revoked") || says("revoked by file")) {
     return revokedHostKey(target, shownKeyIn(errors), "known_hosts or RevokedHostKeys");
   }
   if (auto why = lastBehind(errors, "Certificate invalid: "); !why.empty()) {
@@ -190,15 +193,17 @@ std::optional<Failure> explainUsual(const SshTarget& target, const std::string& 
   if (says("during banner exchange") && says("timed out")) {
     return withWords(tookTooLong(target, SshStep::GREETING));
   }
-  if (says("timed out")) return withWords(noAnswer(target));
+  // Of a connection that was there, ssh says "Connection to HOST port PORT timed out".
+  if (says("timed out")) {
+    return withWords(says("onnection to ") ? tookTooLong(target, SshStep::LOGIN)
+                                           : noAnswer(target));
+  }
   if (says("No route to host") || says("is unreachable")) {
     return unreachable(target, said);
   }
   if (!target.bindAddress.empty() &&
       (says("Cannot assign requested address") || says("getaddrinfo: ") || says("bind "))) {
-    return withWords(
-        unreachable(target, absl::StrCat("BindAddress ", escapeForTerminal(target.bindAddress),
-                                         " cannot be used for it")));
+    return withWords(unusableBindAddress(target));
   }
   if (says("Unable to negotiate")) return nothingInCommon(target, said);
   if (says("Protocol major versions differ")) {

@@ -62,13 +62,16 @@ absl::Status requireNoVariables(const SshTarget& target) {
   return absl::OkStatus();
 }
 
-absl::Status notAFile(const char* setting, const std::string& file) {
+absl::Status notAFile(const char* setting, const std::string& file,
+                      FailureId id = FailureId::SSH_CONFIG_INVALID) {
   return toStatus(Failure(
-      FailureId::SSH_CONFIG_INVALID,
+      id,
       absl::StrCat(setting, " names ", escapeForTerminal(file), ", which is not a regular file"),
       "It is a pipe, a socket or a device: reading it might wait for ever.",
-      {{"See what it is", "ls -l " + escapeForTerminal(shellQuote(file))}}));
+      {{"Name a regular file there", ""}}));
 }
+
+constexpr char OWN_KEY[] = "the spoke's 'key' in the config";
 
 // Of all that is read to connect, by ssh or here.
 absl::Status requireFiles(const SshTarget& target) {
@@ -76,7 +79,9 @@ absl::Status requireFiles(const SshTarget& target) {
                  std::initializer_list<const char*> endings) -> absl::Status {
     for (auto& file : files) {
       for (auto* ending : endings) {
-        if (isNoFile(file + ending)) return notAFile(setting, file + ending);
+        bool own = setting == std::string_view(OWN_KEY);
+        auto id = own ? FailureId::KEY_UNUSABLE : FailureId::SSH_CONFIG_INVALID;
+        if (isNoFile(file + ending)) return notAFile(setting, file + ending, id);
       }
     }
     return absl::OkStatus();
@@ -85,7 +90,7 @@ absl::Status requireFiles(const SshTarget& target) {
   status.Update(look("GlobalKnownHostsFile", target.globalKnownHostsFiles, {""}));
   status.Update(look("RevokedHostKeys", {target.revokedHostKeys}, {""}));
   status.Update(look("CertificateFile", target.certificateFiles, {""}));
-  status.Update(look(target.key.empty() ? "IdentityFile" : "key", target.identityFiles,
+  status.Update(look(target.key.empty() ? "IdentityFile" : OWN_KEY, target.identityFiles,
                      {"", ".pub", "-cert.pub"}));
   return status;
 }

@@ -94,7 +94,7 @@ class Said(test_transports.WaysCase):
                     self.assertNotRegex(error, word)
                 self.assertNotIn("..", error.replace("...", ""))
                 self.assertNotIn("\\x0d", error)
-                cause = re.sub(r";? ?\b(It|ssh|rsync) said: .*?\.(?= [A-Z]|$)", "", failure["cause"] or "").rstrip(".")
+                cause = re.sub(r";? ?\b(It|ssh|rsync|The system) said: .*?\.(?= [A-Z]|$)", "", failure["cause"] or "").rstrip(".")
                 told[way] = {**failure, "cause": cause if same_cause else None}
         self.assert_alike(told)
         return told
@@ -131,7 +131,7 @@ class Said(test_transports.WaysCase):
         (self.dir / "empty").write_text("")
         for name in ("garbage", "empty", "own_key.pub"):
             (self.dir / name).chmod(0o600)
-            self.refused("permission-denied", f"{name}, the spoke's 'key' in the config, is no private key",
+            self.refused("permission-denied", f"{name}, the spoke's 'key' in the config, is not a private key",
                          "(?i)give the file that 'ssh-keygen' made, without .pub", "(?i)no key was offered", no=["authorized_keys", "IdentityFile in"], key=self.dir / name)
 
     def test_a_type_that_this_machine_does_not_use(self):

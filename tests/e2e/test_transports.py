@@ -274,7 +274,7 @@ class Transports(WaysCase):
         self.judge(f"@revoked * {good} a\0b\n", "host-key-revoked", accept)
         self.judge(f"{many},{self.name} {good}\n", None)
         self.judge(f"@revoked {self.name} 256 {good}\n", "known-hosts-unreadable", accept,
-                   words="known_hosts:1 cannot be read: it is no line of known_hosts", warnings="not a known_hosts line")
+                   words="known_hosts:1 cannot be read: it is not a line of known_hosts", warnings="not a known_hosts line")
         # Cut short, in a way that only ssh sees.
         self.judge(f"{self.name} {self.kind} AAAAC3NzaC1lZDI1NTE5AAAAIAAA\n", "host-key-changed|host-key-unknown", accept)
         self.judge(f"other.example 256 {good}\n", None, accept, warnings="not a known_hosts line; skipped\n.*it was added to")
@@ -298,12 +298,12 @@ class Transports(WaysCase):
             self.judge(good, "ssh-config-invalid", f"{setting} {pipe}", words=f"{setting} names {pipe}, .* a pipe")
         self.judge(good, "ssh-config-invalid", f"Include {pipe}", words=f"the ssh configuration names {pipe}, .* a pipe")
         self.sshd.configure_client(key=self.own)
-        self.agree(None, key=pipe, fails="key-unusable", words=f"key names {pipe}, .* a pipe")
+        self.agree(None, key=pipe, fails="key-unusable", words=f"the spoke's 'key' in the config names {pipe}, .* a pipe")
         for name, ending in (("one", ".pub"), ("two", "-cert.pub")):
             key = self.dir / name
             shutil.copy(self.own, key)
             os.mkfifo(f"{key}{ending}")
-            self.agree(None, key=key, fails="key-unusable", words=f"key names {key}{ending}, .* a pipe")
+            self.agree(None, key=key, fails="key-unusable", words=f"the spoke's 'key' in the config names {key}{ending}, .* a pipe")
         for setting in ("IdentityFile", "CertificateFile"):
             self.sshd.configure_client(key=self.own)
             self.sshd.client_setting(f"{setting} {pipe}")

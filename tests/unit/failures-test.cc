@@ -94,7 +94,7 @@ TEST(Failures, whatOpensshSays) {
             {"is not an SSH server. It began with an empty line."}},
            {"kex_exchange_identification: banner line contains invalid characters\r\n"
             "banner exchange: Connection to 192.0.2.1 port 2222: invalid format\r\n",
-            {"is not an SSH server. It began with characters that no text has."}},
+            {"is not an SSH server. It began with bytes that are not text."}},
            {"debug1: kex_exchange_identification: banner line 0: You are not welcome to use sshd "
             "from 192.0.2.9.\r\nkex_exchange_identification: Connection closed by remote host\r\n",
             {"accepts no connection from this machine's address", "/etc/hosts.allow"}},

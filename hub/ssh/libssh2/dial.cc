@@ -108,7 +108,7 @@ Addresses lookUp(const SshTarget& target, const std::string& host, const std::st
                                gai_strerror(failed)),
                   "", {{"Correct it, or remove it; this shows the addresses", "ip -br address"}});
   }
-  throw unresolvedName(target, gai_strerror(failed));
+  throw unresolvedName(target, absl::StrCat("the system said: ", gai_strerror(failed)));
 }
 
 std::string numeric(const struct addrinfo& address) {
@@ -147,7 +147,7 @@ int openSocket(const struct addrinfo& address) {
       }
       [[fallthrough]];
     default:
-      throw unreachable(target, strerror(error));
+      throw unreachable(target, absl::StrCat("the system said: ", strerror(error)));
   }
 }
 

@@ -47,8 +47,7 @@ bool isProxied(const SshTarget& target) {
   return !target.proxyCommand.empty() || !target.proxyJump.empty();
 }
 
-Failure explainProxy(const SshTarget& target, const std::string& errors,
-                     std::optional<int> status) {
+Failure explainProxy(const SshTarget& target, const std::string& errors) {
   if (!target.proxyJump.empty() && absl::StrContains(errors, "stdio forwarding failed")) {
     return Failure(
         FailureId::PROXY_FAILED,
@@ -66,12 +65,11 @@ Failure explainProxy(const SshTarget& target, const std::string& errors,
   }
   auto said = stderrTail(errors);
   auto command = escapeForTerminal(expandProxyTokens(target.proxyCommand, target));
-  return Failure(FailureId::PROXY_FAILED,
-                 absl::StrCat("the ProxyCommand of ", escapeForTerminal(target.alias), " ended ",
-                              status ? absl::StrCat("with exit status ", *status)
-                                     : "before the SSH server's greeting came through it"),
-                 said.empty() ? "" : absl::StrCat("It said: ", said, "."),
-                 {{"Run it by hand: it must print the SSH server's greeting", command}});
+  Failure failure(FailureId::PROXY_FAILED,
+                  absl::StrCat("the ProxyCommand of ", escapeForTerminal(target.alias),
+                               " ended before the SSH server's greeting came through it"),
+                  "", {{"Run it by hand: it must print the SSH server's greeting", command}});
+  return said.empty() ? failure : failure.addCause(absl::StrCat("It said: ", said, "."));
 }
 
 Failure explainFailedStart(const SshTarget& target, const std::string& errors,
@@ -82,7 +80,7 @@ Failure explainFailedStart(const SshTarget& target, const std::string& errors,
                     after->empty() ? "ssh said nothing" : "ssh said: " + stderrTail(*after));
   }
   if (failedOnTheWay(target, errors)) {
-    return explainProxy(target, wordsOfProxy(errors), std::nullopt);
+    return explainProxy(target, wordsOfProxy(errors));
   }
   return explainOpenssh(target, errors, authFailure);
 }

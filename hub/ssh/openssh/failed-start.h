@@ -16,8 +16,7 @@ Failure explainFailedStart(const SshTarget& target, const std::string& errors,
 // Whether the way to it is no TCP connection of ours.
 bool isProxied(const SshTarget& target);
 
-// Why the way there ended before the target's greeting: `errors` is what it wrote, `status` its
-// exit status, if it is known.
-Failure explainProxy(const SshTarget& target, const std::string& errors, std::optional<int> status);
+// Why the way there ended before the target's greeting: `errors` is what it wrote.
+Failure explainProxy(const SshTarget& target, const std::string& errors);
 
 }  // namespace pibrain

@@ -39,7 +39,7 @@ std::optional<Failure> Proxy::explain() {
   // It is given a moment to end by itself.
   auto status = exitStatusOf(child_.pid, std::chrono::milliseconds(500));
   if (!status) return std::nullopt;
-  return explainProxy(target_, readBack(child_.errors), status);
+  return explainProxy(target_, readBack(child_.errors));
 }
 
 }  // namespace pibrain
