@@ -192,7 +192,7 @@ class Failures(HubCase):
 
     def test_a_forced_command_that_is_something_else(self):
         self.sshd.authorize("echo Welcome; exit 3")
-        self.fails("not-the-agent", "exit status 3", "Welcome")
+        self.fails("not-the-agent", "exit status was 3", "Welcome")
 
     def test_agent_too_old(self):
         self.sshd.authorize(f"{OTHER_AGE} 0 0")

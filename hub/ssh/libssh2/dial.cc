@@ -141,9 +141,7 @@ int openSocket(const struct addrinfo& address) {
       throw noGreeting(target, "");
     case EADDRNOTAVAIL:
       if (!target.bindAddress.empty()) {
-        throw unreachable(target,
-                          absl::StrCat("BindAddress ", escapeForTerminal(target.bindAddress),
-                                       " cannot be used for it"));
+        throw unusableBindAddress(target);
       }
       [[fallthrough]];
     default:
