@@ -139,14 +139,18 @@ one='
   if [ -z "$outcome" ]; then
     outcome=failed error=$(tail -n 1 "$work/$number.err")
     quoted() { printf "\"%s\"" "$(printf "%s" "$1" | tr -d "\000-\037" | sed "s/[\\\\\"]/\\\\&/g")"; }
-    printf "{\"ok\": false, \"spokes\": [{\"name\": %s, \"target\": %s, \"outcome\": \"failed\", \"error\": %s}]}\n" \
+    printf "{\"ok\": false, \"spokes\": [{\"name\": %s, \"target\": %s, \"outcome\": \"failed\", \"error\": %s, \"failure\": null}]}\n" \
       "$(quoted "$name")" "$(quoted "$target")" "$(quoted "$error")" >"$work/$number.json"
   fi
   error=$(printf "%s" "$error" | sed "s/\\\\n/ /g; s/\\\\\([\\\\\"]\)/\1/g")
+  case $FLEET_DRY_RUN/$outcome in
+    /* | */failed | */unchanged) ;;
+    *) outcome="would be $outcome" ;;
+  esac
   printf "%s\n" "$outcome" >"$work/$number.outcome"
-  printf "%-20s %-30s %-10s %5.1f s  %s\n" "$name" "$target" "$outcome" "${seconds:-0}" "$error"
+  printf "%-20s %-30s %-16s %5.1f s  %s\n" "$name" "$target" "$outcome" "${seconds:-0}" "$error"
 '
-printf '%-20s %-30s %-10s %7s\n' NAME TARGET RESULT TIME
+printf '%-20s %-30s %-16s %7s\n' NAME TARGET RESULT TIME
 i=0
 while [ $i -lt $number ]; do
   i=$((i + 1))
@@ -173,6 +177,6 @@ else
   cat "$work/report" >"$report"
 fi
 
-summary=$(cat "$work"/*.outcome | sort | uniq -c | awk '{ printf "%s%d %s", (NR > 1 ? ", " : ""), $1, $2 }')
+summary=$(cat "$work"/*.outcome | sort | uniq -c | awk '{ n = $1; $1 = ""; printf "%s%d%s", (NR > 1 ? ", " : ""), n, $0 }')
 echo "$number machine$([ "$number" -eq 1 ] || echo s): $summary${dry_run:+ (nothing was changed)}. The report is $report"
 [ "$(cat "$work"/*.outcome | grep -vc '^failed$')" -eq "$number" ]

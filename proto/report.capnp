@@ -215,6 +215,7 @@ struct SpokeChanges {
   # What `spoke add`, upgrade, remove and rotate-key did.
   ok @0 :Bool;
   spokes @1 :List(Spoke);
+  dryRun @2 :Bool;               # nothing was done: the outcomes are what would be
 
   struct Spoke {
     name @0 :Text;

@@ -105,7 +105,7 @@ class Manage {
 
   int finish(const std::vector<SpokeChange>& changes) const {
     bool ok = std::all_of(changes.begin(), changes.end(), [](auto& change) { return change.ok(); });
-    if (arguments_.json) puts(spokeChangesJson(changes, ok).c_str());
+    if (arguments_.json) puts(spokeChangesJson(changes, ok, arguments_.dryRun).c_str());
     return ok ? EXIT_GOOD : EXIT_FAILED;
   }
 

@@ -119,8 +119,8 @@ void printTable(const std::vector<const SpokeStatus*>& spokes, const TerminalSty
 std::string summaryOf(const Status& status, int64_t now) {
   uint64_t sessions = 0;
   for (auto& spoke : status.spokes) sessions += spoke.sessions;
-  std::string text =
-      absl::StrCat(countOf(sessions, "session"), " from ", countOf(status.spokes.size(), "spoke"));
+  std::string text = absl::StrCat("Total: ", countOf(sessions, "session"), " from ",
+                                  countOf(status.spokes.size(), "spoke"));
   for (auto state :
        {SpokeState::FAILED, SpokeState::STALE, SpokeState::NEVER, SpokeState::DISABLED}) {
     auto count = std::count_if(status.spokes.begin(), status.spokes.end(),

@@ -110,8 +110,8 @@ int exitCodeOf(const std::vector<SpokeReport>& reports) {
 
 std::string firstSpokeHelp(const Config& config) {
   return absl::StrCat(
-      "No spokes are configured. 'pi-brain spoke add laptop user@laptop' makes a "
-      "machine one that you can log in to; or add to ",
+      "No spokes yet. 'pi-brain spoke add laptop user@laptop' adds a machine that you can log in "
+      "to; or write in ",
       escapeForTerminal(config.file),
       ":\n\n"
       "  spokes:\n"

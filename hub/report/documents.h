@@ -34,7 +34,7 @@ std::string archiveJson(const std::vector<ArchivedFile>& files);
 
 std::string verifyJson(const std::vector<Verification>& results, bool ok);
 
-std::string spokeChangesJson(const std::vector<SpokeChange>& changes, bool ok);
+std::string spokeChangesJson(const std::vector<SpokeChange>& changes, bool ok, bool dryRun);
 
 struct SessionsOfSpoke {
   const SpokeConfig* spoke;

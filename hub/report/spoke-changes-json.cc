@@ -7,10 +7,11 @@
 
 namespace pibrain {
 
-std::string spokeChangesJson(const std::vector<SpokeChange>& changes, bool ok) {
+std::string spokeChangesJson(const std::vector<SpokeChange>& changes, bool ok, bool dryRun) {
   capnp::MallocMessageBuilder message;
   auto out = message.initRoot<report::SpokeChanges>();
   out.setOk(ok);
+  out.setDryRun(dryRun);
   auto spokes = out.initSpokes(uint32_t(changes.size()));
   for (uint32_t i = 0; i < spokes.size(); ++i) {
     auto& change = changes[i];

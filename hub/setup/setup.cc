@@ -166,11 +166,12 @@ void Setup::failAndRollBack(RemoteInstall& remote, const InstallRequest& request
   bool ofTheLine =
       change_.line != "same" && !request.agentOnly &&
       (why.id() == FailureId::PERMISSION_DENIED || why.id() == FailureId::KEY_MISSING ||
-       why.id() == FailureId::NOT_THE_AGENT || why.id() == FailureId::KEY_NOT_LOCKED_DOWN);
+       why.id() == FailureId::NOT_THE_AGENT || why.id() == FailureId::AGENT_MISSING ||
+       why.id() == FailureId::KEY_NOT_LOCKED_DOWN);
   if (ofTheLine && !request.from.empty()) {
     why.addFix({"Check that --from lets in this machine's address, as the spoke sees it", ""});
   } else if (ofTheLine) {
-    why.addFix({"See whether sshd there looks for keys in other files than ~/.ssh/authorized_keys",
+    why.addFix({"See whether sshd there looks for keys in other files (AuthorizedKeysFile)",
                 "sudo sshd -T | grep -i authorizedkeysfile"});
   }
   why.addCause(remote.rollBack()

@@ -102,7 +102,7 @@ class CommandLine(HubCase):
             for command in ("run", "status", "list"):
                 done = self.pi_brain("sync", command, config=False)
                 self.assertEqual(done.returncode, 0, done.stderr)
-                self.assertIn("No spokes are configured", done.stdout)
+                self.assertIn("No spokes yet", done.stdout)
                 self.assertIn("sync_method: agent", done.stdout)
         self.config.unlink()
         done = self.pi_brain("sync", "run")
@@ -222,7 +222,7 @@ class CommandLine(HubCase):
         self.assertEqual(spoke["state"], "ok")
         text = self.pi_brain("sync", "status").stdout
         self.assertRegex(text, r"(?m)^  ✓ laptop +agent +2 +16 B +just now +ok$")
-        self.assertIn("\n2 sessions from 1 spoke\n", text)
+        self.assertIn("\nTotal: 2 sessions from 1 spoke\n", text)
         for named in (["--long"], ["laptop"], ["--spoke", "laptop"]):
             text = self.pi_brain("sync", "status", *named).stdout
             for part in ("✓ laptop (agent): ok", "Sessions: 2", str(self.mirror), f"spoke:{self.source}", "Last sync: just now"):
@@ -241,7 +241,7 @@ class CommandLine(HubCase):
         self.assertEqual(rows[1][:3] + rows[1][-2:], ["!", "never", "agent", "never", "synced"])
         self.assertEqual(rows[-1], ["-", "off", "agent", "0", "0", "B", "-", "disabled"])
         self.assertEqual({row[0] for row in rows[2:-1]}, {"✓"})
-        self.assertEqual(lines[14], "0 sessions from 10 spokes, 1 failed, 1 never synced, 1 disabled")
+        self.assertEqual(lines[14], "Total: 0 sessions from 10 spokes, 1 failed, 1 never synced, 1 disabled")
         states = {spoke["name"]: spoke["state"] for spoke in json.loads(self.pi_brain("sync", "status", "--json").stdout)["spokes"]}
         self.assertEqual([states[name] for name in ("fine", "gone", "never", "off")], ["ok", "failed", "never synced", "disabled"])
         later = {**self.environment(), "FAKETIME": "+3d", "LD_PRELOAD": str(harness.libfaketime())}

@@ -80,7 +80,8 @@ class TwentySpokes(fleet.FleetCase):
         broken = {off.name: ("connection-refused", off.address), linked.name: ("install-failed", "symlink"),
                   noexec.name: ("install-failed", "noexec")}
 
-        self.script("--dry-run", code=1)
+        said = self.script("--dry-run", code=1)
+        self.assertIn(f"2 failed, {len(boxes) - 2} would be added (nothing was changed)", said)
         self.expect("added", but=[off.name, linked.name])  # what programs may do shows when they run
         self.assertFalse(self.fleet.config.exists())
         said = self.script(code=1)

@@ -801,7 +801,7 @@ class WhichSpokes(HubCase):
         self.assertEqual(done.returncode, 0)
         self.assertIn("- desk: skipped, its sync_method is syncthing", done.stdout)
         self.assertIn("desk (syncthing): 1 session", self.pi_brain("sync", "list").stdout)
-        self.assertIn("1 session from 1 spoke", self.pi_brain("sync", "status").stdout)
+        self.assertIn("Total: 1 session from 1 spoke", self.pi_brain("sync", "status").stdout)
 
 
 if __name__ == "__main__":

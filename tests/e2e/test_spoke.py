@@ -197,7 +197,7 @@ class Add(OneSpoke):
             (["add", "new", "box01", "--agents", str(self.agents_dir(sparc=harness.AGENT))], "no-agent-for-architecture",
              ["x86_64", "no agent for it"]),
             (["add", "new", "box01", "--key", str(self.dir / "encrypted")], "key-has-passphrase", ["passphrase"]),
-            (["add", "new", "box01", "--key", str(self.home / ".ssh/pi-brain-sync.pub")], "key-unusable", ["no private key"]),
+            (["add", "new", "box01", "--key", str(self.home / ".ssh/pi-brain-sync.pub")], "key-unusable", ["not a private key"]),
             (["upgrade", "laptop", "--via", "nobody@box01"], "permission-denied", ["nobody@box01"]),
             (["remove", "laptop", "--via", "root@127.0.1.77"], "connection-refused", ["Nothing was removed", "--force"]),
         ]:
@@ -657,7 +657,7 @@ class Remove(OneSpoke):
         # P5: what was synced is in the archive.
         self.assertIn("moved its mirror to", said)
         self.assertEqual({p.name for p in (self.home / ".pi-brain/archive").rglob("*.jsonl")}, names)
-        self.assertIn("No spokes are configured", self.sync())
+        self.assertIn("No spokes yet", self.sync())
 
     def test_what_was_put_away_stays(self):
         """Until a person removes it: a new spoke of that name, however old it gets, does not."""
@@ -738,7 +738,7 @@ class Remove(OneSpoke):
 
 class List(OneSpoke):
     def test_list(self):
-        self.assertIn("No spokes are configured", self.spoke("list"))
+        self.assertIn("No spokes yet", self.spoke("list"))
         self.add()
         text = self.spoke("list")
         self.assertRegex(text, r"NAME +METHOD +SOURCE +AGENT +LAST CONTACT +SANDBOX +KEY\n"

@@ -678,7 +678,7 @@ class Passphrase(SshCase):
         self.assertNotIn("Enter", shown)
 
     def test_not_without_a_terminal(self):
-        self.fails("permission-denied", "protected by a passphrase", "ssh-add")
+        self.fails("key-has-passphrase", "protected by a passphrase", "ssh-add")
 
 
 class Openssh(SshCase):
@@ -733,7 +733,7 @@ class Openssh(SshCase):
     def test_a_spoke_that_forges_a_message(self):
         """What comes from behind the login is not ssh's word."""
         self.sshd.authorize("echo '@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! SHA256:AAAA' >&2; exit 255")
-        self.assertNotIn("ssh-keygen -R", self.fails("not-the-agent", "not a working pi-brain-agent", "exit status 255"))
+        self.assertNotIn("ssh-keygen -R", self.fails("not-the-agent", "not a working pi-brain-agent", "exit status was 255"))
 
     def test_it_works(self):
         self.assertEqual(self.works("OpenSSH")["transport"], "OpenSSH")
@@ -773,7 +773,7 @@ class Openssh(SshCase):
                 (f"Port {harness.free_port()}", ("connection-refused", "127.0.0.1", "systemctl start ssh")),
                 ("HostName no-such.invalid", ("name-not-resolved", "no-such.invalid")),
                 (f"IdentityFile {stranger}", ("permission-denied", "authorized_keys")),
-                (f"IdentityFile {locked}", ("permission-denied", "protected by a passphrase", "ssh-add")),
+                (f"IdentityFile {locked}", ("key-has-passphrase", "protected by a passphrase", "ssh-add")),
                 (f"UserKnownHostsFile {self.dir}/none", ("host-key-unknown", "ssh-keyscan"))):
             with self.subTest(setting):
                 self.sshd.configure_client(key=setting.split()[1] if "Identity" in setting else key)
@@ -975,9 +975,9 @@ class Jumps(SshCase):
 
     def test_proxy_commands_that_fail(self):
         self.sshd.configure_client(extra=["ProxyCommand echo 'no way through' >&2; exit 3"])
-        self.fails("proxy-failed", "ProxyCommand", "no way through", "exit status")
+        self.fails("proxy-failed", "ProxyCommand", "no way through", "ended before the SSH server's greeting")
         self.sshd.configure_client(extra=["ProxyCommand /no/such/program %h"])
-        self.fails("proxy-failed", "ProxyCommand", "/no/such/program 127.0.0.1", "exit status")
+        self.fails("proxy-failed", "ProxyCommand", "/no/such/program 127.0.0.1", "ended before the SSH server's greeting")
         # A number that no other process has.
         lasting = f"61.{os.getpid()}"
         self.sshd.configure_client(extra=[f"ProxyCommand sleep {lasting}", "ConnectTimeout 2"])
