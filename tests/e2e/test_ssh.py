@@ -773,7 +773,7 @@ class Openssh(SshCase):
                 (f"Port {harness.free_port()}", ("connection-refused", "127.0.0.1", "systemctl start ssh")),
                 ("HostName no-such.invalid", ("name-not-resolved", "no-such.invalid")),
                 (f"IdentityFile {stranger}", ("permission-denied", "authorized_keys")),
-                (f"IdentityFile {locked}", ("key-has-passphrase", "protected by a passphrase", "ssh-add")),
+                (f"IdentityFile {locked}", ("permission-denied", "protected by a passphrase", "ssh-add")),
                 (f"UserKnownHostsFile {self.dir}/none", ("host-key-unknown", "ssh-keyscan"))):
             with self.subTest(setting):
                 self.sshd.configure_client(key=setting.split()[1] if "Identity" in setting else key)
