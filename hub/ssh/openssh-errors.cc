@@ -233,11 +233,15 @@ std::optional<std::string> insteadOfGreeting(const SshTarget& target, const std:
   if (!target.proxyJump.empty() || !target.proxyCommand.empty()) return std::nullopt;
   constexpr absl::string_view STEP = "kex_exchange_identification: ", LINE = "banner line ";
   constexpr absl::string_view RESET = "Connection reset by peer";
-  bool failed = false;
+  bool failed = false, established = false, greeted = false;
   std::string greeting;
   for (absl::string_view line : absl::StrSplit(errors, absl::ByAnyChar("\r\n"))) {
     // A connection may be reset before ssh knows that it has one.
     failed |= absl::StartsWith(line, "ssh: connect to host ") && absl::EndsWith(line, RESET);
+    // … or when it has, and has written its own greeting.
+    greeted |= absl::StartsWith(line, "debug1: Remote protocol version ");
+    established |= absl::StartsWith(line, "debug1: Connection established.");
+    failed |= established && !greeted && absl::StartsWith(line, "Connection reset by ");
     bool debug = absl::ConsumePrefix(&line, DEBUG);
     if (!absl::ConsumePrefix(&line, STEP)) continue;
     failed |= !debug;

@@ -98,6 +98,11 @@ TEST(Failures, whatOpensshSays) {
            {"debug1: kex_exchange_identification: banner line 0: You are not welcome to use sshd "
             "from 192.0.2.9.\r\nkex_exchange_identification: Connection closed by remote host\r\n",
             {"accepts no connection from this machine's address", "/etc/hosts.allow"}},
+           {"debug1: Connection established.\r\nConnection reset by 192.0.2.1 port 2222\r\n",
+            {"closed the connection before its SSH greeting", "MaxStartups"}},
+           {"debug1: Connection established.\r\ndebug1: Remote protocol version 2.0, x\r\n"
+            "Connection reset by 192.0.2.1 port 2222\r\n",
+            {"ssh could not connect to laptop.example port 2222", "Connection reset by"}},
            {"ssh: connect to host laptop.example port 2222: Connection reset by peer\r\n",
             {"closed the connection before its SSH greeting", "MaxStartups"}},
            {"debug1: Remote protocol version 1.5, remote software version x\r\nProtocol major "
