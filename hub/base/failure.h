@@ -26,7 +26,7 @@ class Failure : public std::exception {
   // stop: it stands behind "laptop: ". `cause`: why, as far as is known: whole sentences; may be
   // empty.
   Failure(FailureId id, std::string what, std::string cause = "", std::vector<Fix> fixes = {});
-  // One that has no id yet: the whole paragraph.
+  // One that the history of an older version has, without an id: all of it in one text.
   explicit Failure(std::string paragraph);
 
   FailureId id() const { return id_; }

@@ -78,7 +78,7 @@ SyncKey readSyncKey(const std::string& path) {
   if (file.encrypted) {
     throw Failure(FailureId::KEY_HAS_PASSPHRASE,
                   absl::StrCat("the key ", name, " has a passphrase"),
-                  "Syncing runs unattended, with nobody to type it.",
+                  "Runs are unattended, so it cannot be typed.",
                   {{"Give another one with --key, or none: then one is made for this alone", ""}});
   }
   auto output = sshKeygen({"-y", "-f", path});

@@ -18,7 +18,8 @@ namespace {
 
 // What it means that the spoke would ask a person.
 std::string nobodyToAsk(LoginOf of) {
-  return of == LoginOf::PERSON ? "Nobody can be asked for that here." : "A run has nobody to ask.";
+  return of == LoginOf::PERSON ? "It cannot be asked for without a terminal."
+                               : "A run is unattended and cannot ask for it.";
 }
 
 std::vector<Fix> atATerminal(LoginOf of) {
@@ -96,7 +97,7 @@ void addKeyThere(const SshTarget& target, const AuthFailure& authFailure, std::v
   // sshd says the same of an account that it does not let in as of a wrong key.
   if (authFailure.of == LoginOf::PERSON) {
     fixes.push_back(
-        {"If the key is right, look at the account on the spoke: sshd lets nobody in "
+        {"If the key is right, look at the account on the spoke: sshd rejects an account "
          "whose login shell does not exist",
          "getent passwd " + escapeForTerminal(shellQuote(target.user))});
   }

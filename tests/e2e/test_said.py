@@ -144,7 +144,7 @@ class Said(test_transports.WaysCase):
         for options in (("PubkeyAuthentication no",), ("AuthenticationMethods password",), ("AuthenticationMethods password,publickey",)):
             with self.subTest(options):
                 self.use_server("Match User *", "PasswordAuthentication yes", *options)
-                self.refused("permission-denied", "takes no key for this login, or not at first: it wants password. A run has nobody to ask",
+                self.refused("permission-denied", "takes no key for this login, or not at first: it wants password. A run is unattended and cannot ask for it",
                              "'PubkeyAuthentication yes', and 'AuthenticationMethods publickey'", no=["authorized_keys", "refused"], key=self.own)
 
     # Steps.
@@ -344,7 +344,7 @@ class Said(test_transports.WaysCase):
 
     def test_a_person_is_asked_for_more(self):
         self.use_server("Match User *", "PasswordAuthentication yes", "AuthenticationMethods publickey,password")
-        self.adds("permission-denied", "accepted the key, and wants more: password\\. Nobody can be asked", "(?i)do it at a terminal, without --batch",
+        self.adds("permission-denied", "accepted the key, and wants more: password\\. It cannot be asked for without a terminal", "(?i)do it at a terminal, without --batch",
                   no=["A run", "shell does not exist", "exception"])
 
     def test_a_person_meets_a_server_without_sessions(self):
