@@ -361,6 +361,11 @@ class HubCase(unittest.TestCase):
         return found
 
 
+def sleeps(pid):
+    """Whether the main thread of a process waits for something (proc(5))."""
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
 def descendants(pid):
     """By their parents: the lists of children in /proc leave some out while others end (proc(5))."""
     children = {}

@@ -650,17 +650,22 @@ class Passphrase(SshCase):
         if pid == 0:
             os.execve("/bin/sh", ["sh", "-c", f"{harness.HUB} sync run -c {self.config}; stty -a; exit 7"],
                       self.environment())
-        shown = b""
+        shown, interrupted = b"", False
         while True:
             try:
+                ready, _, _ = select.select([terminal], [], [], 60)
+                self.assertTrue(ready, shown)
                 shown += os.read(terminal, 4096)
             except OSError:
                 break
-            if shown.endswith(b"locked: "):
+            if shown.endswith(b"locked: ") and not interrupted:
+                interrupted = True
                 shown += b"(interrupt)"
-                for child in harness.descendants(pid):
-                    if os.readlink(f"/proc/{child}/exe") == str(harness.HUB):
-                        os.kill(child, 2)
+                hub, = (child for child in harness.descendants(pid)
+                        if os.readlink(f"/proc/{child}/exe") == str(harness.HUB))
+                # A signal between the prompt and read(2) would end neither; a person is not that fast.
+                harness.wait_for(lambda: harness.sleeps(hub), what="a hub that reads the passphrase")
+                os.kill(hub, 2)
         os.close(terminal)
         os.waitpid(pid, 0)
         self.assertRegex(shown.decode(), r"(?s)interrupt.*[^-]echo ", shown)
