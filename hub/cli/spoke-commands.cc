@@ -1,0 +1,81 @@
+#include "hub/cli/spoke-commands.h"
+
+#include <absl/strings/str_cat.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/text/escape.h"
+#include "hub/base/user.h"
+#include "hub/cli/commands.h"
+#include "hub/cli/options.h"
+#include "hub/cli/support.h"
+#include "hub/report/documents.h"
+#include "hub/run/libraries.h"
+#include "hub/view/failure-text.h"
+
+namespace pibrain {
+
+Manage::Manage(const ManageArguments& arguments) : arguments_(arguments) {
+  options_.configFile = configPath(arguments.config);
+  options_.agents = expandHome(arguments.agents);
+  options_.via = arguments.via;
+  options_.dryRun = arguments.dryRun;
+  options_.mayAsk = !arguments.batch && isatty(STDIN_FILENO);
+  if (!arguments.json) {
+    options_.say = [this](const std::string& text) {
+      printf("  %s\n", style_.plain(text).c_str());
+      fflush(stdout);
+    };
+  }
+}
+
+Store* Manage::prepare(const Config& config) {
+  initLibraries();
+  auto store = arguments_.dryRun ? Store::openExisting(config.hub.databaseDir, warn)
+                                 : Store::open(config.hub.databaseDir, warn);
+  if (store.ok()) store_ = std::move(*store);
+  return store_.get();
+}
+
+void Manage::print(const SpokeChange& change) const {
+  if (arguments_.json) return;
+  auto name = escapeForTerminal(change.name);
+  if (!change.ok()) {
+    auto start = absl::StrCat(style_.mark(Mark::BAD), " ", name, ": ");
+    fputs(style_.plain(failureText(start, *change.failure, style_)).c_str(), stdout);
+  } else {
+    printf("%s %s: %s%s\n", style_.mark(Mark::GOOD).c_str(), name.c_str(),
+           arguments_.dryRun && change.outcome != "unchanged" ? "would be " : "",
+           change.outcome.c_str());
+  }
+  fflush(stdout);
+}
+
+int Manage::finish(const std::vector<SpokeChange>& changes) const {
+  bool ok = std::all_of(changes.begin(), changes.end(), [](auto& change) { return change.ok(); });
+  if (arguments_.json) puts(spokeChangesJson(changes, ok, arguments_.dryRun).c_str());
+  return ok ? EXIT_GOOD : EXIT_FAILED;
+}
+
+void addManage(CLI::App* command, ManageArguments& manage, bool installs) {
+  addConfig(command, manage.config);
+  if (installs) {
+    addPath(command, "--agents", manage.agents,
+            "Where the agents are, one pi-brain-agent-ARCHITECTURE each", "DIR");
+  }
+  command->add_flag("--batch", manage.batch, "Ask for no password: fail instead");
+  command->add_flag("-n,--dry-run", manage.dryRun, "Show what would be done, and do nothing");
+  command->add_flag("--json", manage.json, "Print one JSON document instead of text");
+}
+
+void addVia(CLI::App* command, ManageArguments& manage) {
+  command
+      ->add_option("--via", manage.via,
+                   "Your own login there (default: that of the spoke's source, without its key)")
+      ->type_name("USER@HOST")
+      ->check(notEmpty);
+}
+
+}  // namespace pibrain

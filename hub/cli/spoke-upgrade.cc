@@ -1,0 +1,60 @@
+#include <memory>
+#include <vector>
+
+#include "hub/cli/commands.h"
+#include "hub/cli/options.h"
+#include "hub/cli/spoke-commands.h"
+#include "hub/cli/support.h"
+#include "hub/setup/manage.h"
+
+namespace pibrain {
+
+namespace {
+
+struct SpokeUpgradeArguments {
+  ManageArguments manage;
+  std::vector<std::string> names;
+  bool all = false;
+};
+
+int spokeUpgrade(const SpokeUpgradeArguments& arguments) {
+  if (arguments.names.empty() != arguments.all) {
+    printError(arguments.all ? "--all and names do not go together"
+                             : "which spokes? Name them, or say --all");
+    return EXIT_USAGE;
+  }
+  if (!arguments.manage.via.empty() && arguments.names.size() != 1) {
+    printError("--via is the login of one spoke: name that one alone");
+    return EXIT_USAGE;
+  }
+  auto chosen = loadSelection(arguments.manage.config, arguments.names);
+  if (chosen == nullptr) return EXIT_USAGE;
+  std::vector<const SpokeConfig*> spokes;
+  for (auto* spoke : chosen->spokes) {
+    bool agent = spoke->method == SyncMethod::AGENT && !isLocal(*spoke);
+    if (agent || !arguments.all) spokes.push_back(spoke);
+  }
+  Manage manage(arguments.manage);
+  auto* store = manage.prepare(chosen->config);
+  auto changes = upgradeSpokes(spokes, manage.options(), store, [&](auto& change) {
+    if (!arguments.manage.json && arguments.manage.dryRun) {
+      for (auto& line : change.said) manage.options().say(line);
+    }
+    manage.print(change);
+  });
+  return manage.finish(changes);
+}
+
+}  // namespace
+
+void addSpokeUpgrade(CLI::App& spoke, int& exitCode) {
+  auto options = std::make_shared<SpokeUpgradeArguments>();
+  auto* command = spoke.add_subcommand("upgrade", "Put this version's agent on spokes");
+  command->add_option("NAME", options->names, "Which ones");
+  command->add_flag("--all", options->all, "All of them");
+  addManage(command, options->manage, true);
+  addVia(command, options->manage);
+  command->callback([options, &exitCode]() { exitCode = spokeUpgrade(*options); });
+}
+
+}  // namespace pibrain
