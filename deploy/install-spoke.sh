@@ -15,7 +15,7 @@ PATH=$PATH:/usr/bin:/bin
 help() {
   cat <<'END'
 usage: install-spoke.sh --key KEY.pub [--agent FILE] [--root DIR] [--from PATTERNS]
-                        [--dedicated] [--print]
+                        [--exclude PATTERN]... [--dedicated] [--print]
        install-spoke.sh --uninstall [--key KEY.pub] [--print]
 
   --key KEY.pub    the public half of the hub's key: a file, or its text
@@ -24,6 +24,11 @@ usage: install-spoke.sh --key KEY.pub [--agent FILE] [--root DIR] [--from PATTER
   --root DIR       the sessions that the hub may read (default ~/.pi/agent/sessions)
   --from PATTERNS  only from these addresses, as in sshd(8): 192.0.2.0/24,… ('*': any).
                    Without it, a line that has some keeps them
+  --exclude PATTERN
+                   what the hub cannot read there: '*.tmp' or 'node_modules/' anywhere,
+                   '/work/old' at one place, in the manner of gitignore(5). May be given
+                   several times; '' alone: nothing any more. Without it, what the line
+                   leaves out stays so
   --dedicated      the key is for syncing alone: a line that lets it do more is
                    replaced (otherwise that is refused: somebody may log in with it)
   --uninstall      remove the line of this key, or of all keys that start the agent, and
@@ -35,6 +40,7 @@ END
 main() {
   key= blob= source= root='~/.pi/agent/sessions' from= uninstall= print=
   dedicated=
+  excludes= excluding= # a pattern a line; whether there are any, or none are to be
   token= hashes= retire= agent_only= new_spoke= patience= # the hub's
   committed=yes          # whether what was done is to stay
   # What there is to take back.
@@ -50,11 +56,11 @@ main() {
 parse() {
   while [ $# -gt 0 ]; do
     case $1 in
-      --key=* | --agent=* | --root=* | --from=* | --token=* | --hashes=* | --retire=* | --patience=*)
+      --key=* | --agent=* | --root=* | --from=* | --exclude=* | --token=* | --hashes=* | --retire=* | --patience=*)
         name=${1%%=*}
         value=${1#*=}
         ;;
-      --key | --agent | --root | --from | --token | --hashes | --retire)
+      --key | --agent | --root | --from | --exclude | --token | --hashes | --retire)
         [ $# -ge 2 ] || usage "$1 takes a value."
         name=$1 value=$2
         shift
@@ -66,6 +72,7 @@ parse() {
       --agent) source=$value ;;
       --root) root=$value ;;
       --from) from=$value ;;
+      --exclude) add_exclude "$value" ;;
       --token) token=$value ;;
       --hashes) hashes=$value ;;
       --retire) retire=$value ;;
@@ -88,6 +95,17 @@ parse() {
     *[!A-Za-z0-9.:,/*?!_-]*) usage "--from takes addresses and patterns as sshd(8) has them: 192.0.2.0/24,…" ;;
   esac
   [ -z "$key" ] || read_key
+}
+
+# The agent says what is wrong with a pattern.
+add_exclude() {
+  case $1 in
+    *'
+'*) usage "--exclude takes one pattern, without a line break." ;;
+  esac
+  excluding=yes
+  [ -z "$1" ] || excludes="$excludes$1
+"
 }
 
 usage() {
@@ -377,7 +395,7 @@ check_before() {
 # A key that the hub takes for new may be one that it uses by another name of this machine.
 check_root() {
   [ -n "$new_spoke" ] || return 0
-  served=$(command_of "$line" | sed 's/.*\(--root=.*\)/\1/')
+  served=$(command_of "$line" | sed 's/.*\(--root=[^ ]*\).*/\1/')
   case $root in
     '~' | '~/'*) once="'--root=$home${root#?}'" ;; # as older agents wrote it
     *) once="'--root=$root'" ;;
@@ -387,6 +405,9 @@ check_root() {
     *pi-brain-agent*) die "the key starts the agent for another directory here already: $before. If another spoke of this hub uses it, this one needs a key of its own: --key. If none does, 'install-spoke.sh --uninstall' here removes it." ;;
   esac
 }
+
+# The agent's options of a line that leave something out, one a line.
+excludes_of() { options_of "$1" | tr " '\"" '\n\n\n' | grep -xE -e '--exclude=[A-Za-z0-9_./,@%+:=-]+' || :; }
 
 # What its owner put into the line that was there, or into that of the key that this one follows,
 # stays: the addresses, the agent's options, and for a key that follows another all else.
@@ -403,6 +424,7 @@ keep_settings() {
     *,pty,* | *,port-forwarding,* | *,agent-forwarding,* | *,x11-forwarding,* | *,user-rc,*) more=yes ;;
     *) more= ;;
   esac
+  [ -z "$excluding" ] || [ "$(excludes_of "$other")" = "$(excludes_of "$line")" ] || more=yes
   [ -n "$more" ] || case $other in
     restrict,*"command=\"$command"[\ \"]*)
       if [ -z "$from" ] || [ "$from" = "$(from_of "$other")" ]; then
@@ -418,7 +440,7 @@ keep_settings() {
     [ -z "$from" ] || line="restrict,from=\"$from\",${line#restrict,}"
   fi
   start=$(options_of "$line")
-  for setting in $(options_of "$other" | tr " '\"" '\n\n\n' | grep -xE -e '--require-sandbox|--memory-limit=[0-9]+'); do
+  for setting in $([ -n "$excluding" ] || excludes_of "$other") $(options_of "$other" | tr " '\"" '\n\n\n' | grep -xE -e '--require-sandbox|--memory-limit=[0-9]+'); do
     start="${start%\"} $setting\""
   done
   line="$start $key"
@@ -446,6 +468,17 @@ check_line() {
   esac
 }
 
+make_line() {
+  set -- --root="$root" ${from:+"--from=$from"}
+  # A pattern is a line, whatever is in it.
+  while IFS= read -r pattern; do
+    [ -z "$pattern" ] || set -- "$@" --exclude="$pattern"
+  done <<END
+$excludes
+END
+  line=$(printf '%s\n' "$key" | "$agent" "$@" --authorized-keys-line - 2>&1) || die "$line"
+}
+
 install_line() {
   before=$(lines_here "$blob")
   check_before
@@ -455,7 +488,7 @@ install_line() {
     would "$([ "$line_did" = added ] && echo add || echo replace) the line of the key $(fingerprint) in $keys, which lets it read $root and nothing else"
     return
   fi
-  line=$(printf '%s\n' "$key" | "$agent" --root="$root" ${from:+"--from=$from"} --authorized-keys-line - 2>&1) || die "$line"
+  make_line
   check_root
   keep_settings
   check_login_shell

@@ -13,11 +13,13 @@
 
 #include <new>
 #include <string>
+#include <vector>
 
 #include "common/delta/delta.h"
 #include "common/fs/io-error.h"
 #include "common/fs/own-program.h"
 #include "common/text/environment.h"
+#include "common/text/exclusions.h"
 #include "common/text/utf8.h"
 #include "spoke-agent/confine/sandbox.h"
 #include "spoke-agent/confine/stdio-stream.h"
@@ -34,11 +36,17 @@ namespace {
 constexpr char HELP[] =
     R"(pi-brain-agent: lets a hub read this machine's pi sessions, and nothing else
 
-usage: pi-brain-agent --root=DIR [--memory-limit=MIB] [--require-sandbox]
-       pi-brain-agent [--root=DIR] --authorized-keys-line KEY.pub [--from=PATTERNS]
+usage: pi-brain-agent --root=DIR [--exclude=PATTERN...] [--memory-limit=MIB]
+                      [--require-sandbox]
+       pi-brain-agent [--root=DIR] [--exclude=PATTERN...]
+                      --authorized-keys-line KEY.pub [--from=PATTERNS]
 
   --root=DIR    the directory to serve, read-only (default ~/.pi/agent/sessions);
                 bytes:… is a path percent-encoded, which needs no quotes in any shell
+  --exclude=PATTERN
+                what in it is not served, neither listed nor read: '*.tmp' or
+                'node_modules/' anywhere, '/work/old' at one place, in the manner of
+                gitignore(5); may be given several times, and as bytes:… too
   --memory-limit=MIB
                 the most memory it may take, in MiB of address space (default 512)
   --require-sandbox
@@ -65,6 +73,7 @@ struct Options {
   std::string root = "~/.pi/agent/sessions";
   std::string publicKey;
   std::string from;
+  std::vector<std::string> exclude;
   uint64_t memoryLimit = 512;  // MiB
   bool requireSandbox = false;
 };
@@ -85,10 +94,22 @@ std::string homeDirectory() {
 }
 
 void printAuthorizedKeysLine(const Options& options) {
-  auto line =
-      pibrain::authorizedKeysLine(readText(options.publicKey), pibrain::ownProgram(),
-                                  homeDirectory(), pibrain::expandPath(options.root), options.from);
+  auto line = pibrain::authorizedKeysLine(readText(options.publicKey), pibrain::ownProgram(),
+                                          homeDirectory(), pibrain::expandPath(options.root),
+                                          options.exclude, options.from);
   puts(line.c_str());
+}
+
+// Says why it is none, if so: what is meant to be left out must not be served.
+bool takeExclude(const char* text, Options& options) {
+  auto pattern = pibrain::readExactPath(text);
+  std::string why = !pattern ? "bytes: must have a percent-encoded pattern behind it"
+                    : options.exclude.size() == pibrain::Exclusions::MAX_PATTERNS
+                        ? "there are more than 100 of them"
+                        : pibrain::Exclusions::whyNot(*pattern);
+  if (why.empty()) return options.exclude.push_back(*pattern), true;
+  fprintf(stderr, "pi-brain-agent: --exclude=%s: %s.\n", text, why.c_str());
+  return false;
 }
 
 // 0 if it is no number or out of bounds.
@@ -132,7 +153,8 @@ void serveStdio(const Options& options) {
   saveMemory();
   // Whatever else whoever started it left open is none of its business.
   close_range(STDERR_FILENO + 1, ~0u, 0);
-  auto root = kj::refcounted<pibrain::DirectoryTree>(options.root);
+  auto root =
+      kj::refcounted<pibrain::DirectoryTree>(options.root, pibrain::Exclusions(options.exclude));
   auto sandbox = pibrain::enterSandbox(root->fd(), options.memoryLimit << 20);
   if (options.requireSandbox && !sandbox.whole()) refuseToServe(sandbox);
 #ifdef PIBRAIN_ESCAPE_HOOK
@@ -161,6 +183,7 @@ int main(int argc, char** argv) {
   const struct option flags[] = {{"root", required_argument, nullptr, 'r'},
                                  {"authorized-keys-line", required_argument, nullptr, 'a'},
                                  {"from", required_argument, nullptr, 'f'},
+                                 {"exclude", required_argument, nullptr, 'x'},
                                  {"memory-limit", required_argument, nullptr, 'm'},
                                  {"require-sandbox", no_argument, nullptr, 's'},
                                  {"version", no_argument, nullptr, 'v'},
@@ -181,6 +204,9 @@ int main(int argc, char** argv) {
         break;
       case 'f':
         options.from = optarg;
+        break;
+      case 'x':
+        if (!takeExclude(optarg, options)) return EXIT_USAGE;
         break;
       case 'm':
         options.memoryLimit = parseMemoryLimit(optarg);

@@ -18,6 +18,14 @@ bool isPlain(char c) {
 
 bool allPlain(std::string_view text) { return std::all_of(text.begin(), text.end(), isPlain); }
 
+std::string plainOrEncoded(std::string_view text) {
+  if (isPlainWord(text) && !text.starts_with(EXACT_PATH)) return std::string(text);
+  auto encoded = percentEncode(text);
+  // To some shells it is an operator, or another's home.
+  for (size_t at; (at = encoded.find('~')) != std::string::npos;) encoded.replace(at, 1, "%7E");
+  return std::string(EXACT_PATH) + encoded;
+}
+
 }  // namespace
 
 bool isPlainWord(std::string_view word) {
@@ -28,12 +36,11 @@ bool isPlainWord(std::string_view word) {
 
 std::string rootOption(std::string_view root) {
   bool inHome = root == "~" || (root.starts_with("~/") && allPlain(root.substr(2)));
-  bool plain = inHome || (isPlainWord(root) && !root.starts_with(EXACT_PATH));
-  if (plain) return "--root=" + std::string(root);
-  auto encoded = percentEncode(root);
-  // To some shells it is an operator, or another's home.
-  for (size_t at; (at = encoded.find('~')) != std::string::npos;) encoded.replace(at, 1, "%7E");
-  return "--root=" + std::string(EXACT_PATH) + encoded;
+  return "--root=" + (inHome ? std::string(root) : plainOrEncoded(root));
+}
+
+std::string excludeOption(std::string_view pattern) {
+  return "--exclude=" + plainOrEncoded(pattern);
 }
 
 std::string commandFor(const std::string& program, const std::string& home) {

@@ -15,6 +15,9 @@ bool isPlainWord(std::string_view word);
 // as it is, which agents of every version understand; another as "bytes:…", percent-encoded.
 std::string rootOption(std::string_view root);
 
+// The agent's option --exclude for this pattern, in the same way.
+std::string excludeOption(std::string_view pattern);
+
 // `program` as a command for every shell: itself, if it is a plain word, or "~/…" if that is plain
 // and it lies beneath `home`, which all shells put in the place of "~". Empty: there is no such
 // way, for instance since a path outside the home contains a space.

@@ -171,6 +171,7 @@ class DirectoryReader {
              : S_ISLNK(st.st_mode) ? Kind::SYMLINK
                                    : Kind::SPECIAL;
     }
+    if (isExcluded(name, kind == Kind::DIRECTORY)) return;
     if (kind == Kind::FILE || kind == Kind::DIRECTORY) {
       if (name.size() > MAX_NAME) {
         problems_.push_back({joinPath(path_, name), proto::Reason::NAME_TOO_LONG});
@@ -186,6 +187,12 @@ class DirectoryReader {
                         kind,
                         uint16_t(reading_)});
     names_ += name;
+  }
+
+  bool isExcluded(std::string_view name, bool isDirectory) const {
+    auto* exclusions = options_.exclusions;
+    return exclusions != nullptr && !exclusions->empty() &&
+           exclusions->match(joinPath(path_, name), isDirectory);
   }
 
   // Sorts the entries. Of a name the latest reading's is left. Returns whether that had it twice.

@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "common/text/exclusions.h"
 #include "common/tree/tree.h"
 
 namespace pibrain {
@@ -10,6 +11,8 @@ namespace pibrain {
 struct WalkOptions {
   // A name directly beneath the root that is passed over, if not empty.
   std::string_view skip;
+  // What these match is as if it were not there, without a word of it. Null: there are none.
+  const Exclusions* exclusions = nullptr;
   DigestOptions digests;
 };
 

@@ -28,7 +28,8 @@ std::string quotedPatterns(const std::string& from) {
 }
 
 // Without quotes: which ones its login shell takes is that account's own affair.
-std::string commandOf(const std::string& agent, const std::string& home, const std::string& root) {
+std::string commandOf(const std::string& agent, const std::string& home, const std::string& root,
+                      const std::vector<std::string>& exclude) {
   if (agent.empty()) {
     refuse("The path of this program cannot be found out: is it started by its full path?");
   }
@@ -38,7 +39,9 @@ std::string commandOf(const std::string& agent, const std::string& home, const s
            ", needs quotes, which login shells read in different ways. Put it where the path has "
            "only letters, digits and _ . / , @ % + : -, for example into /usr/local/bin.");
   }
-  return command + " " + rootOption(root);
+  command += " " + rootOption(root);
+  for (auto& pattern : exclude) command += " " + excludeOption(pattern);
+  return command;
 }
 
 bool isKeyType(const std::string& word) {
@@ -49,7 +52,7 @@ bool isKeyType(const std::string& word) {
 
 std::string authorizedKeysLine(const std::string& publicKey, const std::string& agent,
                                const std::string& home, const std::string& root,
-                               const std::string& from) {
+                               const std::vector<std::string>& exclude, const std::string& from) {
   if (publicKey.find("PRIVATE KEY") != std::string::npos) {
     refuse("This is a private key. Give the public half, the file that ends in .pub.");
   }
@@ -67,7 +70,7 @@ std::string authorizedKeysLine(const std::string& publicKey, const std::string& 
   }
   std::string options = "restrict";
   if (!from.empty()) options += ",from=" + quotedPatterns(from);
-  return options + ",command=\"" + commandOf(agent, home, root) + "\" " + key;
+  return options + ",command=\"" + commandOf(agent, home, root, exclude) + "\" " + key;
 }
 
 }  // namespace pibrain

@@ -42,7 +42,8 @@ std::string expandPath(const std::string& path) {
   return std::string(directory) + "/" + path;
 }
 
-DirectoryTree::DirectoryTree(const std::string& path) : path_(expandPath(path)) {
+DirectoryTree::DirectoryTree(const std::string& path, Exclusions exclusions)
+    : path_(expandPath(path)), exclusions_(std::move(exclusions)) {
   while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
   // The root's own path comes from authorized_keys, so a symlink in it is its owner's wish.
   int fd = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -91,8 +92,10 @@ std::shared_ptr<const Tree> DirectoryTree::scanUntilAtRest(bool& atRest) {
 
 Tree DirectoryTree::walk() const {
   Tree tree;
+  WalkOptions options;
+  options.exclusions = &exclusions_;
   KJ_IF_MAYBE(dir, dir_) {
-    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { tree = walkTree(dir->fd()); })) {
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { tree = walkTree(dir->fd(), options); })) {
       tree.problems.push_back({"", proto::Reason::IO_ERROR});
     }
   } else {
@@ -109,6 +112,8 @@ kj::OneOf<DirectoryTree::File, proto::Reason> DirectoryTree::open(const Tree& tr
   } else {
     return proto::Reason::BAD_REQUEST;
   }
+  // No scan has it; but it is here that files are opened.
+  if (exclusions_.coverFile(path)) return proto::Reason::BAD_REQUEST;
   auto& dir = KJ_REQUIRE_NONNULL(dir_);
   auto opened = dir.open(path, O_RDONLY);
   if (opened.error != 0) return reasonOf(opened.error);

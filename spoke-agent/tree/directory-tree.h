@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/fs/rooted-dir.h"
+#include "common/text/exclusions.h"
 #include "spoke-agent/tree/tree-source.h"
 
 namespace pibrain {
@@ -13,7 +14,8 @@ namespace pibrain {
 class DirectoryTree : public TreeSource {
  public:
   // `path` as in --root: "~" and "~/…" are $HOME, a relative path is below the working directory.
-  explicit DirectoryTree(const std::string& path);
+  // What `exclusions` match is not served: neither listed, nor opened.
+  explicit DirectoryTree(const std::string& path, Exclusions exclusions = {});
 
   // The directory's descriptor; -1 if it is not served.
   int fd() const;
@@ -32,6 +34,7 @@ class DirectoryTree : public TreeSource {
   Tree walk() const;
 
   std::string path_;
+  const Exclusions exclusions_;
   kj::Maybe<RootedDir> dir_;
   proto::RootState state_;
   std::future<Tree> begun_;  // its thread reads dir_

@@ -28,7 +28,7 @@ TEST(AuthorizedKeys, line) {
            {KEY, "/opt/agent", "", "/s\n/t", "",
             "restrict,command=\"/opt/agent --root=bytes:/s%0A/t\" " + KEY},
        }) {
-    EXPECT_EQ(authorizedKeysLine(key, agent, home, root, from), line);
+    EXPECT_EQ(authorizedKeysLine(key, agent, home, root, {}, from), line);
   }
 }
 
@@ -36,7 +36,7 @@ TEST(AuthorizedKeys, keyTypes) {
   for (std::string type :
        {"ssh-rsa", "ssh-ed25519", "ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com"}) {
     EXPECT_TRUE(
-        authorizedKeysLine(type + " AAAAB3", "/a", "", "/s", "").ends_with(type + " AAAAB3"));
+        authorizedKeysLine(type + " AAAAB3", "/a", "", "/s", {}, "").ends_with(type + " AAAAB3"));
   }
 }
 
@@ -67,7 +67,7 @@ TEST(AuthorizedKeys, whatCannotBeALineIsRefusedInWords) {
            {KEY, "", "/s", "", "full path"},
        }) {
     KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
-                  authorizedKeysLine(it.key, it.agent, "/home/me", it.root, it.from);
+                  authorizedKeysLine(it.key, it.agent, "/home/me", it.root, {}, it.from);
                 })) {
       EXPECT_NE(std::string(e->getDescription().cStr()).find(it.says), std::string::npos)
           << e->getDescription().cStr();
