@@ -89,7 +89,7 @@ _pi_brain() {
     esac
     ((${#COMPREPLY[@]} == 0)) || return
     case $command in
-      run) options='--config --spoke --dry-run --delete --max-delete --bwlimit --jobs --due --verbose --quiet --log --json' ;;
+      run) options='--config --spoke --dry-run --delete --max-delete --bwlimit --jobs --due --wait --verbose --quiet --log --json' ;;
       status) options='--config --spoke --long --json --prometheus' ;;
       history) options='--config --spoke --limit --json' ;;
       list) options='--config --spoke --long --names --json' ;;

@@ -74,6 +74,7 @@ complete -c pi-brain -n '__pi_brain_in sync run' -l bwlimit -x -d 'KB/s for all 
 complete -c pi-brain -n '__pi_brain_in sync run' -l jobs -x -d 'Spokes at a time'
 complete -c pi-brain -n '__pi_brain_in sync run' -l due -d 'Only the spokes that are due'
 complete -c pi-brain -n '__pi_brain_in sync run' -s v -l verbose -d 'List the files that changed'
+complete -c pi-brain -n '__pi_brain_in sync run' -l wait -d 'Wait for a run that has a spoke'
 complete -c pi-brain -n '__pi_brain_in sync run' -s q -l quiet -d 'Print only what failed'
 complete -c pi-brain -n '__pi_brain_in sync run' -l log -r -F -d 'Append to this file'
 complete -c pi-brain -n '__pi_brain_in sync status' -s l -l long -d 'Show all that is known'

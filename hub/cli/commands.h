@@ -37,6 +37,9 @@ void addSpokeList(CLI::App& spoke, int& exitCode);
 
 // What `spoke add` does at its end, too.
 struct RunArguments {
+// `sync run --wait` without a span, as CLI11 has a flag without a value.
+constexpr char WAIT_FOREVER[] = "true";
+
   std::string config;  // empty: the default
   std::vector<std::string> spokes;
   bool dryRun = false;
@@ -47,6 +50,7 @@ struct RunArguments {
   bool due = false;
   bool verbose = false;
   bool quiet = false;
+  std::string wait;  // a span, or WAIT_FOREVER; empty: not at all
   std::string log;  // a file to append to; empty: none
   bool json = false;
   // As they are typed.

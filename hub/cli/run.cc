@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include <algorithm>
+#include <chrono>
 #include <system_error>
 
 #include <memory>
@@ -14,6 +15,7 @@
 #include "hub/report/documents.h"
 #include "hub/run/choose.h"
 #include "hub/run/run.h"
+#include "hub/setup/timer.h"
 #include "hub/view/progress-display.h"
 #include "hub/view/run-log.h"
 #include "hub/view/run-text.h"
@@ -99,8 +101,19 @@ RunOptions optionsOf(const RunArguments& arguments, size_t spokes) {
   options.maxDelete = arguments.maxDelete;
   options.jobs = arguments.jobs;
   options.passphrases = arguments.passphrases;
+  if (arguments.wait == WAIT_FOREVER) {
+    options.wait = std::chrono::years(1);
+  } else {
+    options.wait = std::chrono::seconds(parseSpan(arguments.wait).value_or(0));
+  }
   if (arguments.bwLimit > 0) limitBandwidth(options, arguments.bwLimit, spokes);
   return options;
+}
+
+std::string aSpan(const std::string& value) {
+  return value == WAIT_FOREVER || parseSpan(value)
+             ? ""
+             : absl::StrCat("must be a span such as 90s, 10min or 2h, not '", value, "'");
 }
 
 }  // namespace
@@ -161,6 +174,11 @@ void addRun(CLI::App& sync, int& exitCode) {
       ->check(between(1, 256));
   command->add_flag("--due", options->due,
                     "Only the spokes whose schedule has come due since their last good run");
+  command
+      ->add_flag("--wait", options->wait,
+                 "Wait for another run that has a spoke, instead of leaving it out; "
+                 "--wait=10min for so long")
+      ->check(aSpan);
   auto* verbose =
       command->add_flag("-v,--verbose", options->verbose, "List the files that changed");
   command->add_flag("-q,--quiet", options->quiet, "Print only what failed")->excludes(verbose);

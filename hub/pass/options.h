@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 
+#include <chrono>
 #include <memory>
 
 #include "hub/base/passphrase-prompt.h"
@@ -22,6 +23,8 @@ struct RunOptions {
   // As they are typed, shared by all spokes.
   std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();
   uint32_t jobs = USUAL_JOBS;  // spokes at a time
+  // For how long a spoke that another run has is waited for; 0: not at all.
+  std::chrono::seconds wait{0};
 };
 
 struct VerifyOptions {

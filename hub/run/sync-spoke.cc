@@ -1,6 +1,8 @@
 #include "hub/run/sync-spoke.h"
 
+#include <chrono>
 #include <string>
+#include <thread>
 
 #include "hub/agent/sync.h"
 #include "hub/rsync/sync.h"
@@ -8,16 +10,35 @@
 
 namespace pibrain {
 
+namespace {
+
+// Between two looks at whether the other run is at its end.
+constexpr std::chrono::milliseconds LOOK_AGAIN(200);
+
+}  // namespace
+
 SpokeReport syncSpoke(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
                       Store* store, std::unique_ptr<Connector> connector, Progress& progress) {
-  SpokeReport report;
-  reportOutcome(spoke, report, [&]() {
-    if (spoke.method == SyncMethod::RSYNC) {
-      syncByRsync(config, spoke, options, store, report, progress);
-    } else {
-      syncByAgent(config, spoke, options, store, std::move(connector), report, progress);
-    }
-  });
+  auto attempt = [&]() {
+    SpokeReport report;
+    reportOutcome(spoke, report, [&]() {
+      if (spoke.method == SyncMethod::RSYNC) {
+        syncByRsync(config, spoke, options, store, report, progress);
+      } else {
+        syncByAgent(config, spoke, options, store, std::move(connector), report, progress);
+      }
+    });
+    return report;
+  };
+  auto begun = std::chrono::steady_clock::now();
+  auto report = attempt();
+  // What was begun to connect is gone by now: nobody holds a connection while he waits.
+  while (report.outcome == Outcome::LOCKED &&
+         std::chrono::steady_clock::now() - begun < options.wait) {
+    progress.phase = Progress::Phase::WAITING;
+    std::this_thread::sleep_for(LOOK_AGAIN);
+    report = attempt();
+  }
   progress.phase = Progress::Phase::ENDED;
   if (store != nullptr && !options.dryRun && report.outcome != Outcome::LOCKED) {
     auto status = store->recordRun(report);

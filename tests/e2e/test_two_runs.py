@@ -1,6 +1,7 @@
 """Two runs for one spoke at once: the second leaves it to the first, whatever becomes of that."""
 import os
 import signal
+import time
 import unittest
 
 import harness
@@ -76,6 +77,41 @@ class TwoRuns(FaultCase):
         self.assertIn(0, codes)
         self.assert_promised()
         self.assert_mirrored()
+
+    def test_who_waits(self):
+        """Until the other is at its end; or for so long, and not longer."""
+        first = self.start_slow_run()
+        began = time.monotonic()
+        report = self.sync_one("--wait=1s", code=75)
+        self.assertEqual((report["outcome"], report["failure"]["id"]), ("locked", "mirror-in-use"))
+        self.assertGreater(time.monotonic() - began, 1)
+        self.assertIsNone(first.poll())
+        second = self.sync_one("--wait")
+        self.assertEqual(first.wait(timeout=1), 0)
+        self.assertEqual(second["outcome"], "ok")
+        self.assertEqual(second["changes"], [])
+        first.communicate()
+        self.assert_mirrored()
+        # With nobody to wait for, and beside names.
+        self.assertEqual(self.sync_one("--wait=5min", "laptop")["outcome"], "ok")
+        self.assertEqual(self.sync_one("--wait", "laptop")["outcome"], "ok")
+
+    def test_who_waits_for_one_that_is_killed(self):
+        first = self.start_slow_run()
+        second = self.start_run("--wait=60s", "--delete", "--max-delete", "1000")
+        time.sleep(0.5)
+        self.assertIsNone(second.poll())
+        first.kill()
+        first.communicate()
+        out = second.communicate(timeout=60)[0]
+        self.assertEqual(second.returncode, 0, out)
+        self.assert_mirrored()
+
+    def test_spans_that_are_none(self):
+        for span in ("soon", "10", "5y", "-1s"):
+            done = self.pi_brain("sync", "run", f"--wait={span}")
+            self.assertEqual(done.returncode, 2, span)
+            self.assertIn("must be a span such as 90s", done.stderr)
 
     def test_two_spokes_of_one_mirror(self):
         """A mistake in the config is found before it mixes two spokes' files."""
