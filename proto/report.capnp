@@ -212,7 +212,7 @@ struct SpokeList {
 }
 
 struct SpokeChanges {
-  # What `spoke add`, upgrade, remove and rotate-key did.
+  # What `spoke add`, upgrade, rotate-key, rename, enable, disable and remove did.
   ok @0 :Bool;
   spokes @1 :List(Spoke);
   dryRun @2 :Bool;               # nothing was done: the outcomes are what would be
@@ -220,7 +220,7 @@ struct SpokeChanges {
   struct Spoke {
     name @0 :Text;
     target @1 :Text;             # the login that it went by
-    outcome @2 :Text;            # "added", "upgraded", "rotated", "removed", "unchanged", "failed"
+    outcome @2 :Text;            # "added", "upgraded", "rotated", "renamed", "enabled", "disabled", "removed", "unchanged", "failed"
     error @3 :Text;              # null: none
     architecture @4 :Text;       # null: not known
     agent @5 :Text;              # on the spoke: "new", "replaced", "same"; null: not touched

@@ -48,7 +48,7 @@ _pi_brain() {
       mapfile -t COMPREPLY < <(compgen -W '5min 15min 1h 1d' -- "$current")
       return
       ;;
-    --max-delete | --bwlimit | --jobs | --limit | --root | --from | --via) return ;;
+    --max-delete | --bwlimit | --jobs | --limit | --root | --from | --via | -p | --port) return ;;
     -n)
       # A number for history; everywhere else it is --dry-run, which takes none.
       [[ $command == history ]] && return
@@ -65,21 +65,22 @@ _pi_brain() {
   elif [[ ${COMP_WORDS[1]} == version ]]; then
     options='--help'
   elif ((COMP_CWORD == 2)) && [[ ${COMP_WORDS[1]} == spoke ]]; then
-    options='add upgrade rotate-key remove list --help'
+    options='add upgrade rotate-key rename enable disable remove list --help'
   elif ((COMP_CWORD == 2)); then
     options='run status history list verify doctor archive install-timer uninstall-timer --help'
   elif ((COMP_CWORD == 3)) && [[ $command == archive ]]; then
     options='list restore --help'
   elif [[ ${COMP_WORDS[1]} == spoke ]]; then
     case $command in
-      upgrade | rotate-key | remove) [[ $current == -* ]] || _pi_brain_offer_spokes "$current" ;;
+      upgrade | rotate-key | rename | enable | disable | remove) [[ $current == -* ]] || _pi_brain_offer_spokes "$current" ;;
     esac
     local shared='--config --batch --dry-run --json'
     case $command in
-      add) options="$shared --agents --root --path --key --from --help" ;;
+      add) options="$shared --agents --port --root --path --key --from --help" ;;
       upgrade) options="$shared --agents --via --all --help" ;;
       rotate-key) options="$shared --agents --via --help" ;;
       remove) options="$shared --via --keep-mirror --force --help" ;;
+      rename | enable | disable) options='--config --dry-run --json --help' ;;
       list) options='--config --json --help' ;;
     esac
     ((${#COMPREPLY[@]} == 0)) || return

@@ -43,7 +43,8 @@ for command in run status doctor
     complete -c pi-brain -n "__pi_brain_in sync $command" -a '(__pi_brain_spokes)'
 end
 for pair in 'add|Make a machine a spoke' 'upgrade|Put the agent of this version on spokes' \
-        'rotate-key|Give a spoke a new key' 'remove|Remove agent and key from a spoke, and it from here' 'list|Show the spokes'
+        'rotate-key|Give a spoke a new key' 'rename|Give a spoke another name' 'enable|Let runs sync spokes again' \
+        'disable|Leave spokes out of runs' 'remove|Remove agent and key from a spoke, and it from here' 'list|Show the spokes'
     set -l parts (string split '|' -- $pair)
     complete -c pi-brain -n '__pi_brain_needs spoke' -a $parts[1] -d $parts[2]
 end
@@ -73,8 +74,8 @@ complete -c pi-brain -n '__pi_brain_in sync run' -l max-delete -x -d 'Let --dele
 complete -c pi-brain -n '__pi_brain_in sync run' -l bwlimit -x -d 'KB/s for all spokes together'
 complete -c pi-brain -n '__pi_brain_in sync run' -l jobs -x -d 'Spokes at a time'
 complete -c pi-brain -n '__pi_brain_in sync run' -l due -d 'Only the spokes that are due'
-complete -c pi-brain -n '__pi_brain_in sync run' -s v -l verbose -d 'List the files that changed'
 complete -c pi-brain -n '__pi_brain_in sync run' -l wait -d 'Wait for a run that has a spoke'
+complete -c pi-brain -n '__pi_brain_in sync run' -s v -l verbose -d 'List the files that changed'
 complete -c pi-brain -n '__pi_brain_in sync run' -s q -l quiet -d 'Print only what failed'
 complete -c pi-brain -n '__pi_brain_in sync run' -l log -r -F -d 'Append to this file'
 complete -c pi-brain -n '__pi_brain_in sync status' -s l -l long -d 'Show all that is known'
@@ -87,13 +88,18 @@ complete -c pi-brain -n '__pi_brain_in sync install-timer' -l every -x -a '5min 
 complete -c pi-brain -n '__pi_brain_in sync install-timer' -l due -d 'Only the spokes that are due'
 complete -c pi-brain -n '__pi_brain_in sync archive restore' -l to -r -F -d 'Where to put it'
 
-for command in add upgrade rotate-key remove list
+for command in add upgrade rotate-key rename enable disable remove list
     complete -c pi-brain -n "__pi_brain_in spoke $command" -s c -l config -r -F -d 'The config file'
     complete -c pi-brain -n "__pi_brain_in spoke $command" -l json -d 'Print JSON'
 end
 for command in add upgrade rotate-key remove
     complete -c pi-brain -n "__pi_brain_in spoke $command" -l batch -d 'Ask for no password'
+end
+for command in add upgrade rotate-key rename enable disable remove
     complete -c pi-brain -n "__pi_brain_in spoke $command" -s n -l dry-run -d 'Show what would be done'
+end
+for command in rename enable disable
+    complete -c pi-brain -n "__pi_brain_in spoke $command" -a '(__pi_brain_spokes)'
 end
 for command in add upgrade rotate-key
     complete -c pi-brain -n "__pi_brain_in spoke $command" -l agents -r -F -d 'Where the agents are'
@@ -102,6 +108,7 @@ for command in upgrade rotate-key remove
     complete -c pi-brain -n "__pi_brain_in spoke $command" -l via -x -d 'Your own login there'
     complete -c pi-brain -n "__pi_brain_in spoke $command" -a '(__pi_brain_spokes)'
 end
+complete -c pi-brain -n '__pi_brain_in spoke add' -s p -l port -x -d 'The port of its SSH server'
 complete -c pi-brain -n '__pi_brain_in spoke add' -l root -x -d 'Its sessions'
 complete -c pi-brain -n '__pi_brain_in spoke add' -l path -r -F -d 'The mirror here'
 complete -c pi-brain -n '__pi_brain_in spoke add' -l key -r -F -d 'The key for syncing'

@@ -68,7 +68,8 @@ int runCommandLine(int argc, char** argv) {
        {addRun, addStatus, addHistory, addList, addTimer, addArchive, addVerify, addDoctor}) {
     add(sync, exitCode);
   }
-  for (auto* add : {addSpokeAdd, addSpokeUpgrade, addSpokeRotate, addSpokeRemove, addSpokeList}) {
+  for (auto* add : {addSpokeAdd, addSpokeUpgrade, addSpokeRotate, addSpokeRename, addSpokeEnable,
+                    addSpokeRemove, addSpokeList}) {
     add(spoke, exitCode);
   }
   addHealth(app, exitCode);

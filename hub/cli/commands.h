@@ -33,13 +33,15 @@ void addSpokeAdd(CLI::App& spoke, int& exitCode);
 void addSpokeUpgrade(CLI::App& spoke, int& exitCode);
 void addSpokeRotate(CLI::App& spoke, int& exitCode);
 void addSpokeRemove(CLI::App& spoke, int& exitCode);
+void addSpokeRename(CLI::App& spoke, int& exitCode);
+void addSpokeEnable(CLI::App& spoke, int& exitCode);  // and disable
 void addSpokeList(CLI::App& spoke, int& exitCode);
 
-// What `spoke add` does at its end, too.
-struct RunArguments {
 // `sync run --wait` without a span, as CLI11 has a flag without a value.
 constexpr char WAIT_FOREVER[] = "true";
 
+// What `spoke add` does at its end, too.
+struct RunArguments {
   std::string config;  // empty: the default
   std::vector<std::string> spokes;
   bool dryRun = false;
@@ -48,9 +50,9 @@ constexpr char WAIT_FOREVER[] = "true";
   uint32_t bwLimit = 0;  // KiB/s; 0: none
   uint32_t jobs = USUAL_JOBS;
   bool due = false;
+  std::string wait;  // a span, or WAIT_FOREVER; empty: not at all
   bool verbose = false;
   bool quiet = false;
-  std::string wait;  // a span, or WAIT_FOREVER; empty: not at all
   std::string log;  // a file to append to; empty: none
   bool json = false;
   // As they are typed.

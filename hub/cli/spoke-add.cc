@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
@@ -20,6 +21,7 @@ struct SpokeAddArguments {
   ManageArguments manage;
   std::string name, target;
   std::string root, path, key, from;  // empty: the usual
+  uint16_t port = 0;  // 0: as the ssh configuration has it
 };
 
 // The doctor, and a look at what a run would fetch.
@@ -61,9 +63,10 @@ int spokeAdd(const SpokeAddArguments& arguments) {
   }
   if (!config) return EXIT_USAGE;
   auto* store = manage.prepare(*config);
-  auto change = addSpoke({arguments.name, arguments.target, arguments.root, arguments.path,
-                          arguments.key, arguments.from},
-                         manage.options(), store);
+  auto change =
+      addSpoke({arguments.name, arguments.target, arguments.root, arguments.path, arguments.key,
+                arguments.from, arguments.port},
+               manage.options(), store);
   manage.print(change);
   int code = manage.finish({change});
   if (!change.ok() || arguments.manage.json || arguments.manage.dryRun) return code;
@@ -85,6 +88,9 @@ void addSpokeAdd(CLI::App& spoke, int& exitCode) {
   addPath(command, "--path", options->path, "The mirror here (default ~/.pi-brain/synced/NAME)");
   addPath(command, "--key", options->key,
           "The key for syncing (default ~/.ssh/pi-brain-sync, made if missing)");
+  command->add_option("-p,--port", options->port, "The port of its SSH server (default: ssh's own)")
+      ->type_name("N")
+      ->check(between(1, 65535));
   command
       ->add_option("--from", options->from,
                    "Let the key in only from these addresses, as sshd(8) has them")

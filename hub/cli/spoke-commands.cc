@@ -56,18 +56,26 @@ void Manage::print(const SpokeChange& change) const {
 int Manage::finish(const std::vector<SpokeChange>& changes) const {
   bool ok = std::all_of(changes.begin(), changes.end(), [](auto& change) { return change.ok(); });
   if (arguments_.json) puts(spokeChangesJson(changes, ok, arguments_.dryRun).c_str());
-  return ok ? EXIT_GOOD : EXIT_FAILED;
+  bool mistyped = std::any_of(changes.begin(), changes.end(), [](auto& change) {
+    return !change.ok() && (change.failure->id() == FailureId::USAGE ||
+                            change.failure->id() == FailureId::SPOKE_UNKNOWN);
+  });
+  return ok ? EXIT_GOOD : mistyped ? EXIT_USAGE : EXIT_FAILED;
+}
+
+void addChange(CLI::App* command, ManageArguments& manage) {
+  addConfig(command, manage.config);
+  command->add_flag("-n,--dry-run", manage.dryRun, "Show what would be done, and do nothing");
+  command->add_flag("--json", manage.json, "Print one JSON document instead of text");
 }
 
 void addManage(CLI::App* command, ManageArguments& manage, bool installs) {
-  addConfig(command, manage.config);
+  addChange(command, manage);
   if (installs) {
     addPath(command, "--agents", manage.agents,
             "Where the agents are, one pi-brain-agent-ARCHITECTURE each", "DIR");
   }
   command->add_flag("--batch", manage.batch, "Ask for no password: fail instead");
-  command->add_flag("-n,--dry-run", manage.dryRun, "Show what would be done, and do nothing");
-  command->add_flag("--json", manage.json, "Print one JSON document instead of text");
 }
 
 void addVia(CLI::App* command, ManageArguments& manage) {

@@ -48,7 +48,9 @@ class Manage {
   std::unique_ptr<Store> store_;
 };
 
-// `installs`: --agents too.
+// Of those that change only the hub: --config, --dry-run and --json.
+void addChange(CLI::App* command, ManageArguments& manage);
+// Of those that log in on the spoke: these, and --batch. `installs`: --agents too.
 void addManage(CLI::App* command, ManageArguments& manage, bool installs);
 // --via
 void addVia(CLI::App* command, ManageArguments& manage);

@@ -109,6 +109,17 @@ void parseSourceField(const Fields& fields, SpokeConfig& spoke) {
   spoke.source = *source;
 }
 
+void parsePortField(const Fields& fields, SpokeConfig& spoke) {
+  auto port = fields.integer("port", 1, 65535);
+  if (!port) return;
+  spoke.port = uint16_t(*port);
+  if (spoke.method == SyncMethod::SYNCTHING || !isLocal(spoke)) return;
+  reject(*fields.node("port"),
+         absl::StrCat(fields.field("port"), " is the port of an SSH server, and the source '",
+                      escapeForTerminal(spoke.sourceText),
+                      "' is on this machine. Remove one of the two."));
+}
+
 void parseScheduleField(const Fields& fields, SpokeConfig& spoke) {
   auto text = fields.text("schedule");
   if (!text) return;
@@ -125,15 +136,11 @@ void parseScheduleField(const Fields& fields, SpokeConfig& spoke) {
 SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const HubConfig& hub) {
   Fields fields(node, where,
                 {"name", "sync_method", "path", "source", "enabled", "schedule", "rsync_options",
-                 "ssh_config", "ssh", "key", "keep_modes"});
+                 "ssh_config", "ssh", "key", "port", "keep_modes"});
   SpokeConfig spoke;
   spoke.name = fields.required("name");
-  if (!isSafeName(spoke.name) || spoke.name[0] == '.' || spoke.name[0] == '-' ||
-      escapeForTerminal(spoke.name) != spoke.name) {
-    reject(*fields.node("name"),
-           absl::StrCat(fields.field("name"), " '", escapeForTerminal(spoke.name),
-                        "' cannot be used: it names a directory and is typed on command lines, so "
-                        "no '/', control characters or '\\', and no '.' or '-' in front."));
+  if (auto why = whyNoName(spoke.name); !why.empty()) {
+    reject(*fields.node("name"), absl::StrCat(fields.field("name"), " ", why));
   }
   spoke.method = parseMethod(fields);
   spoke.path = expandField(fields.required("path"));
@@ -150,6 +157,7 @@ SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const H
   if (auto file = fields.text("ssh_config")) spoke.sshConfig = expandField(*file);
   spoke.ssh = parseSshMode(fields).value_or(hub.ssh);
   if (auto key = fields.text("key")) spoke.key = expandField(*key);
+  parsePortField(fields, spoke);
   if (auto options = fields.node("rsync_options")) {
     parseRsyncOptions(*options, where + ".rsync_options", spoke);
   }
@@ -287,6 +295,15 @@ std::string reasonToSkip(const SpokeConfig& spoke) {
       return "its sync_method is syncthing, which syncs by itself";
   }
   return "";
+}
+
+std::string whyNoName(const std::string& name) {
+  if (isSafeName(name) && name[0] != '.' && name[0] != '-' && escapeForTerminal(name) == name) {
+    return "";
+  }
+  return absl::StrCat("'", escapeForTerminal(name),
+                      "' cannot be used: it names a directory and is typed on command lines, so no "
+                      "'/', control characters or '\\', and no '.' or '-' in front.");
 }
 
 const SpokeConfig* findSpoke(const Config& config, const std::string& name) {

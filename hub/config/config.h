@@ -31,6 +31,7 @@ struct SpokeConfig {
   std::vector<std::string> extraArgs;
   uint32_t timeoutSeconds = 300;
   std::string sshConfig;  // another file than ~/.ssh/config; empty: that one
+  uint16_t port = 0;      // of its SSH server; 0: as the ssh config has it
   std::string key;        // the identity file for this spoke alone; empty: as the ssh config has it
   SshMode ssh = SshMode::AUTO;
   bool keepModes = false;
@@ -66,6 +67,9 @@ std::string loginOf(const SpokeConfig& spoke);
 
 // Whether its source is on this machine, so that nothing goes by SSH.
 inline bool isLocal(const SpokeConfig& spoke) { return spoke.source.host.empty(); }
+
+// Why a spoke cannot have this name, for the end of a sentence; empty: it can.
+std::string whyNoName(const std::string& name);
 
 // The spoke of this name; null: there is none.
 const SpokeConfig* findSpoke(const Config& config, const std::string& name);

@@ -40,19 +40,15 @@ std::string writeInstead(Asked asked, const Meant& meant) {
   return "Write " + escapeForTerminal(asked == Asked::SOURCE ? login + ":" + pathOf(meant) : login);
 }
 
+// Where the port goes, if there is one.
 std::string portAdvice(Asked asked, const Meant& meant) {
-  auto setting = [](const char* name, const std::string& value) {
-    return absl::StrCat("'", name, value.empty() ? "" : " ", escapeForTerminal(value), "'");
-  };
-  auto host = meant.host;
-  if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
-  auto alias = asked == Asked::SOURCE ? "NAME:" + escapeForTerminal(pathOf(meant)) : "NAME";
-  auto instead = meant.port.empty()
-                     ? writeInstead(asked, meant) + ", or a Host of ~/.ssh/config for the host"
-                     : absl::StrCat("Write ", alias, ", with a Host of ~/.ssh/config for NAME");
-  return absl::StrCat(instead, ". A port belongs there: 'Host NAME', and beneath it ",
-                      setting("HostName", host), ", ", setting("Port", meant.port), " and ",
-                      setting("User", meant.user), ".");
+  auto instead = writeInstead(asked, meant);
+  if (meant.port.empty()) return instead + ".";
+  auto port = escapeForTerminal(meant.port);
+  return absl::StrCat(instead,
+                      asked == Asked::SOURCE ? " and, as a field of the spoke, 'port: "
+                                             : ", and the port as '--port ",
+                      port, "'. Or let a Host of ~/.ssh/config have both.");
 }
 
 // The port that the text begins with, if it ends there or ':' or '/' follows; else empty.

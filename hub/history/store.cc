@@ -24,6 +24,15 @@ constexpr int64_t KNOWN_FOR = int64_t(7) * 86400 * 1'000'000'000;
 // Of what an agent says of itself; more is not worth keeping, nor is there room for it in a table.
 constexpr size_t MAX_SAID = 200;
 
+// What is remembered of a spoke, besides its runs.
+constexpr const char* SPOKE_TABLES[] = {"kept",   "reached",     "contacts",
+                                        "failed", "filesystems", "not_libssh2"};
+
+absl::Status forget(Database& database, const char* table, const std::string& spoke) {
+  auto sql = absl::StrCat("DELETE FROM ", table, " WHERE spoke = ?");
+  return Statement(database, sql.c_str()).run(spoke);
+}
+
 constexpr char PUT_CONTACT[] =
     "INSERT OR REPLACE INTO contacts (spoke, version, sandbox, at_ns) VALUES (?, ?, ?, ?)";
 
@@ -164,14 +173,26 @@ std::optional<Store::Contact> Store::lastContact(const std::string& spoke) {
       spoke);
 }
 
+absl::Status Store::renameSpoke(const std::string& from, const std::string& to) {
+  return database_->use([&]() {
+    return database_->inTransaction([&]() {
+      auto status =
+          Statement(*database_, "UPDATE runs SET spoke = ?2 WHERE spoke = ?1").run(from, to);
+      for (auto* table : SPOKE_TABLES) {
+        auto moving = absl::StrCat("UPDATE OR IGNORE ", table, " SET spoke = ?2 WHERE spoke = ?1");
+        if (status.ok()) status = Statement(*database_, moving.c_str()).run(from, to);
+        if (status.ok()) status = forget(*database_, table, from);
+      }
+      return status;
+    });
+  });
+}
+
 absl::Status Store::forgetSpoke(const std::string& spoke) {
   return database_->use([&]() {
     auto status = absl::OkStatus();
-    for (auto* sql :
-         {"DELETE FROM kept WHERE spoke = ?", "DELETE FROM reached WHERE spoke = ?",
-          "DELETE FROM contacts WHERE spoke = ?", "DELETE FROM failed WHERE spoke = ?",
-          "DELETE FROM filesystems WHERE spoke = ?", "DELETE FROM not_libssh2 WHERE spoke = ?"}) {
-      if (status.ok()) status = Statement(*database_, sql).run(spoke);
+    for (auto* table : SPOKE_TABLES) {
+      if (status.ok()) status = forget(*database_, table, spoke);
     }
     return status;
   });

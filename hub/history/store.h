@@ -67,6 +67,9 @@ class Store {
   std::optional<Contact> lastContact(const std::string& spoke);
   absl::Status setLastContact(const std::string& spoke, const Contact& contact);
 
+  // All that is known of `from`, the history too, is of `to` from now on; what is known of `to`
+  // already stays.
+  absl::Status renameSpoke(const std::string& from, const std::string& to);
   // Forgets all but the history of runs.
   absl::Status forgetSpoke(const std::string& spoke);
 

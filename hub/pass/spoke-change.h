@@ -14,7 +14,9 @@ namespace pibrain {
 struct SpokeChange {
   std::string name;
   std::string target;   // the login that it went by
-  std::string outcome;  // "added", "upgraded", "rotated", "removed", "unchanged", "failed"
+  // "added", "upgraded", "rotated", "renamed", "enabled", "disabled", "removed", "unchanged",
+  // "failed"
+  std::string outcome;
   std::optional<Failure> failure;         // "failed"
   std::string architecture, agent, line;  // as in RemoteInstall; empty: not touched
   bool rootMissing = false;               // pi has not run there yet

@@ -32,6 +32,7 @@ class SpokeAdder : public Setup {
       : Setup(request.name, options, store) {}
 
   void add(const AddRequest& request) {
+    requireName(request.name);
     requirePlain(request.target, request.root);
     requirePatterns(request.from);
     auto text = configText();
@@ -96,17 +97,20 @@ class SpokeAdder : public Setup {
     if (known == nullptr || !request.key.empty() || known->key.empty()) {
       fields.push_back({"key", request.key.empty() ? SHARED_KEY : absolute(request.key)});
     }
+    if (request.port > 0) fields.push_back({"port", absl::StrCat(request.port)});
     return fields;
   }
 
   static void requireSameMachine(const SpokeConfig& known, const AddRequest& request) {
     auto asked = orThrow(parseLogin(request.target));
-    if (known.source.host == asked.host && known.source.user == asked.user) return;
+    bool samePort = request.port == 0 || known.port == 0 || known.port == request.port;
+    if (known.source.host == asked.host && known.source.user == asked.user && samePort) return;
     throw Failure(FailureId::SPOKE_EXISTS,
                   absl::StrCat("there is a spoke '", request.name, "' already, with the source ",
-                               escapeForTerminal(known.sourceText)),
+                               escapeForTerminal(known.sourceText),
+                               samePort ? "" : absl::StrCat(" and the port ", known.port)),
                   "",
-                  {{"Choose another name, or correct its source in the config", ""},
+                  {{"Choose another name, or correct its source and port in the config", ""},
                    {"Or remove that spoke first",
                     "pi-brain spoke remove " + escapeForTerminal(shellQuote(request.name))}});
   }

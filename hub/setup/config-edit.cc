@@ -59,6 +59,41 @@ bool same(const YAML::Node& a, const YAML::Node& b) {
   return true;
 }
 
+// What stands behind "name: ". The only fields written that are a number or a truth value stand as
+// such, for readers who tell these from texts.
+std::string asWritten(const std::string& name, const FieldValue& value) {
+  if (auto* text = std::get_if<std::string>(&value)) {
+    return name == "port" || name == "enabled" ? *text : yamlScalar(*text);
+  }
+  std::vector<std::string> items;
+  for (auto& item : std::get<std::vector<std::string>>(value)) items.push_back(yamlScalar(item));
+  return absl::StrCat("[", absl::StrJoin(items, ", "), "]");
+}
+
+YAML::Node nodeOf(const FieldValue& value) {
+  if (auto* text = std::get_if<std::string>(&value)) return YAML::Node(*text);
+  YAML::Node list(YAML::NodeType::Sequence);
+  for (auto& item : std::get<std::vector<std::string>>(value)) list.push_back(item);
+  return list;
+}
+
+// Where the list ends that begins with the '[' at `start`, behind its ']'; npos: not in this line.
+size_t endOfList(const std::string& line, size_t start) {
+  char quote = 0;
+  for (size_t i = start; i < line.size(); ++i) {
+    if (quote == '"' && line[i] == '\\') {
+      ++i;
+    } else if (quote != 0) {
+      if (line[i] == quote) quote = 0;
+    } else if (line[i] == '"' || line[i] == '\'') {
+      quote = line[i];
+    } else if (line[i] == ']') {
+      return i + 1;
+    }
+  }
+  return line.npos;
+}
+
 YAML::Node load(const std::string& text) { return YAML::Load(withMarkerEnded(text)); }
 
 // The line that ends the document ("...", on a line of its own), or the end of the text: nothing
@@ -124,7 +159,7 @@ class Editor {
     }
     insert(at.end, added);
     for (auto& [name, value] : fields) {
-      if (node[name].IsDefined() && !(node[name].IsScalar() && node[name].Scalar() == value)) {
+      if (node[name].IsDefined() && !same(node[name], nodeOf(value))) {
         replaceValue(node, name, value);
       }
     }
@@ -205,25 +240,29 @@ class Editor {
     if (!line.ends_with('\n')) line += ending_;
   }
 
-  void replaceValue(const YAML::Node& node, const std::string& name, const std::string& value) {
+  void replaceValue(const YAML::Node& node, const std::string& name, const FieldValue& value) {
     auto mark = node[name].Mark();
-    if (!node[name].IsScalar() || mark.line < 0) fail();
+    bool list = node[name].IsSequence() && node[name].Style() == YAML::EmitterStyle::Flow;
+    if ((!list && !node[name].IsScalar()) || mark.line < 0) fail();
     auto& line = lines_[size_t(mark.line)];
     auto start = size_t(mark.column);
     size_t end;
-    if (line[start] == '"' || line[start] == '\'') {
+    if (list) {
+      end = endOfList(line, start);
+      if (end == std::string::npos) fail();
+    } else if (line[start] == '"' || line[start] == '\'') {
       end = line.find(line[start], start + 1);
       if (end == std::string::npos) fail();
       ++end;
     } else {
       end = std::min(line.find(" #", start), line.find_last_not_of(" \t\r\n") + 1);
     }
-    line.replace(start, end - start, yamlScalar(value));
+    line.replace(start, end - start, asWritten(name, value));
   }
 
   std::string line(const std::string& indent, const std::string& name,
-                   const std::string& value) const {
-    return absl::StrCat(indent, name, ": ", yamlScalar(value), ending_);
+                   const FieldValue& value) const {
+    return absl::StrCat(indent, name, ": ", asWritten(name, value), ending_);
   }
 
   std::vector<std::string> item(const std::string& dash, const std::string& indent,
@@ -254,7 +293,7 @@ class Editor {
 
 YAML::Node asNode(const SpokeFields& fields) {
   YAML::Node node(YAML::NodeType::Map);
-  for (auto& [name, value] : fields) node[name] = value;
+  for (auto& [name, value] : fields) node[name] = nodeOf(value);
   return node;
 }
 
@@ -279,11 +318,17 @@ absl::StatusOr<std::string> edited(const std::string& text,
       byHand));
 }
 
+std::string asText(const FieldValue& value) {
+  if (auto* text = std::get_if<std::string>(&value)) return *text;
+  return absl::StrJoin(std::get<std::vector<std::string>>(value), " ");
+}
+
 absl::Status checkUtf8(const SpokeFields& fields) {
   for (auto& [name, value] : fields) {
-    if (isUtf8(value)) continue;
+    auto text = asText(value);
+    if (isUtf8(text)) continue;
     return absl::InvalidArgumentError(
-        absl::StrCat("the ", name, " ", inQuotes(value),
+        absl::StrCat("the ", name, " ", inQuotes(text),
                      " is not UTF-8, and a YAML file cannot hold it. Make a symlink with a name in "
                      "UTF-8 that leads there, and give that"));
   }
@@ -293,7 +338,7 @@ absl::Status checkUtf8(const SpokeFields& fields) {
 std::string asText(const SpokeFields& fields) {
   std::string out;
   for (auto& [name, value] : fields) {
-    absl::StrAppend(&out, "\n  ", out.empty() ? "- " : "  ", name, ": ", yamlScalar(value));
+    absl::StrAppend(&out, "\n  ", out.empty() ? "- " : "  ", name, ": ", asWritten(name, value));
   }
   return out;
 }
@@ -321,10 +366,20 @@ absl::StatusOr<std::string> withFields(const std::string& text, const std::strin
       [&](YAML::Node& root) {
         for (auto node : root["spokes"]) {
           if (node["name"].Scalar() != spoke) continue;
-          for (auto& [name, value] : fields) node[name] = value;
+          for (auto& [name, value] : fields) node[name] = nodeOf(value);
         }
       },
       absl::StrCat("the spoke '", spoke, "' must have", asText(fields)));
+}
+
+std::string fieldOf(const std::string& text, const std::string& spoke, const std::string& field) {
+  try {
+    for (auto node : load(text)["spokes"]) {
+      if (node["name"].Scalar() == spoke && node[field].IsDefined()) return node[field].Scalar();
+    }
+  } catch (const YAML::Exception&) {
+  }
+  return "";
 }
 
 absl::StatusOr<std::string> withoutSpoke(const std::string& text, const std::string& spoke) {

@@ -8,12 +8,14 @@
 #include <functional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace pibrain {
 
-// Of a spoke, as "name: value" each, in their order.
-using SpokeFields = std::vector<std::pair<std::string, std::string>>;
+// Of a spoke, as "name: value" or "name: [value, …]" each, in their order.
+using FieldValue = std::variant<std::string, std::vector<std::string>>;
+using SpokeFields = std::vector<std::pair<std::string, FieldValue>>;
 
 // The text with one more spoke, after the others.
 absl::StatusOr<std::string> withSpoke(const std::string& text, const SpokeFields& fields);
@@ -21,6 +23,9 @@ absl::StatusOr<std::string> withSpoke(const std::string& text, const SpokeFields
 // The text in which the spoke has these values, too.
 absl::StatusOr<std::string> withFields(const std::string& text, const std::string& spoke,
                                        const SpokeFields& fields);
+
+// What the spoke has there, as it is written; empty: nothing, or it is no single value.
+std::string fieldOf(const std::string& text, const std::string& spoke, const std::string& field);
 
 // The text without the spoke.
 absl::StatusOr<std::string> withoutSpoke(const std::string& text, const std::string& spoke);

@@ -2,6 +2,8 @@
 // Adding spokes, and what is done to them afterwards. It takes the person's own login there; the
 // dedicated key can start the agent and nothing else.
 
+#include <stdint.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -33,6 +35,7 @@ struct AddRequest {
   std::string path;    // of the mirror; empty: as it was, or ~/.pi-brain/synced/NAME
   std::string key;     // empty: as it was, or ~/.ssh/pi-brain-sync
   std::string from;    // as in sshd(8); empty: as it was, or from anywhere
+  uint16_t port = 0;   // of the SSH server; 0: as it was, or as the ssh configuration has it
 };
 
 // None of these throws. `store` (null: none) gets what the agent said of itself.
@@ -52,6 +55,14 @@ std::vector<SpokeChange> upgradeSpokes(const std::vector<const SpokeConfig*>& sp
 
 // Makes a new key for this spoke, proves it, and removes the old one from the spoke.
 SpokeChange rotateKey(const SpokeConfig& spoke, const ManageOptions& options, Store* store);
+
+// Gives the spoke another name, and with it its mirror, archive, history, and a key that is named
+// after it. First it brings to its end, or takes back, what an earlier call began.
+SpokeChange renameSpoke(const std::string& from, const std::string& to,
+                        const ManageOptions& options, Store* store);
+
+// Whether runs sync it, as the config says.
+SpokeChange setEnabled(const std::string& name, bool enabled, const ManageOptions& options);
 
 struct RemoveRequest {
   bool keepMirror = false;  // else it goes to the archive

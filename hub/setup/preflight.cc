@@ -22,6 +22,12 @@ void requirePlain(const std::string& target, const std::string& root) {
   if (!good.ok()) throw failureOf(good, FailureId::USAGE);
 }
 
+void requireName(const std::string& name) {
+  if (auto why = whyNoName(name); !why.empty()) {
+    throw Failure(FailureId::USAGE, absl::StrCat("the name ", withoutFullStop(why)));
+  }
+}
+
 void requirePatterns(const std::string& from) {
   auto odd = from.find_first_not_of(
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:,/*?!_-");
@@ -51,7 +57,8 @@ void requireDedicated(const SshTarget& target, const SyncKey& key) {
 void requireOwnKey(const Config& config, const SpokeConfig& spoke) {
   for (auto& other : config.spokes) {
     if (other.name == spoke.name || other.key != spoke.key ||
-        other.source.host != spoke.source.host || other.source.user != spoke.source.user) {
+        other.source.host != spoke.source.host || other.source.user != spoke.source.user ||
+        other.port != spoke.port) {
       continue;
     }
     throw Failure(FailureId::KEY_NOT_DEDICATED,

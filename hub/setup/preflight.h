@@ -12,6 +12,9 @@ namespace pibrain {
 // The target is a login, and the root (empty: none is given) a path, such as a source has them.
 void requirePlain(const std::string& target, const std::string& root);
 
+// A spoke can have this name.
+void requireName(const std::string& name);
+
 // The addresses are as install-spoke.sh takes them.
 void requirePatterns(const std::string& from);
 

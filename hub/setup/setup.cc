@@ -51,7 +51,8 @@ Setup::Setup(std::string name, const ManageOptions& options, Store* store)
 SpokeChange Setup::run(const std::function<void()>& work) {
   try {
     // `remove --force` would take a login that is none for a spoke that is gone.
-    if (!options_.via.empty()) orThrow(parseLogin(options_.via));
+    auto via = options_.via.empty() ? absl::OkStatus() : parseLogin(options_.via).status();
+    if (!via.ok()) throw failureOf(via, FailureId::USAGE);
     work();
   } catch (const Failure& e) {
     fail(e);
@@ -79,9 +80,11 @@ void Setup::sayAll(RemoteInstall& remote) {
 }
 
 SshTarget Setup::login(const SpokeConfig& spoke) {
-  SshRequest request{spoke.source.host, spoke.source.user, spoke.sshConfig};
+  SshRequest request{spoke.source.host, spoke.source.user, spoke.sshConfig, "", spoke.port};
   if (!options_.via.empty()) {
     auto via = orThrow(parseLogin(options_.via));
+    // Another host is another server.
+    if (via.host != request.host) request.port = 0;
     request.host = via.host;
     request.user = via.user;
   }

@@ -119,8 +119,8 @@ class Reader {
 std::string sshConfigState(const SshRequest& request) {
   Reader reader;
   if (!reader.readAll(request.configFile)) return "";
-  return absl::StrCat("host ", request.host, "\nuser ", request.user, "\nkey ", request.key, "\n",
-                      reader.state_);
+  return absl::StrCat("host ", request.host, "\nuser ", request.user, "\nkey ", request.key,
+                      "\nport ", request.port, "\n", reader.state_);
 }
 
 std::string noFileInSshConfig(const std::string& configFile) {

@@ -16,11 +16,14 @@ std::string sshInvocation(const SshRequest& request) {
     return value.empty() ? "" : absl::StrCat(name, " ", escapeForTerminal(shellQuote(value)), " ");
   };
   return absl::StrCat("ssh ", option("-F", request.configFile), option("-i", request.key),
-                      option("-l", request.user), escapeForTerminal(request.host));
+                      option("-l", request.user),
+                      request.port > 0 ? absl::StrCat("-p ", request.port, " ") : "",
+                      escapeForTerminal(request.host));
 }
 
 std::string sshInvocation(const SshTarget& target) {
-  return sshInvocation({target.alias, target.user, target.configFile, target.key});
+  return sshInvocation(SshRequest{target.alias, target.user, target.configFile, target.key,
+                                  target.portGiven ? target.port : uint16_t(0)});
 }
 
 Fix addHostKey(const SshTarget& target, const std::string& text) {

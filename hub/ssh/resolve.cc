@@ -95,21 +95,22 @@ absl::Status requireFiles(const SshTarget& target) {
   return status;
 }
 
-absl::StatusOr<SshTarget> defaults(const std::string& user, const std::string& host) {
+absl::StatusOr<SshTarget> defaults(const SshRequest& request) {
   auto home = sshHome();
   return parseSshConfig(
-      absl::StrCat("hostname ", host, "\nport 22\nuser ", user.empty() ? localUser() : user,
+      absl::StrCat("hostname ", request.host, "\nport ", request.port > 0 ? request.port : 22,
+                   "\nuser ", request.user.empty() ? localUser() : request.user,
                    "\nidentityfile ~/.ssh/id_rsa\nidentityfile ~/.ssh/id_ecdsa\n"
                    "identityfile ~/.ssh/id_ed25519\nuserknownhostsfile ",
                    home, "/.ssh/known_hosts ", home, "/.ssh/known_hosts2\n",
                    "globalknownhostsfile /etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2\n"),
-      host);
+      request.host);
 }
 
 }  // namespace
 
 SshRequest sshRequestOf(const SpokeConfig& spoke) {
-  return {spoke.source.host, spoke.source.user, spoke.sshConfig, spoke.key};
+  return {spoke.source.host, spoke.source.user, spoke.sshConfig, spoke.key, spoke.port};
 }
 
 SshResolution::SshResolution(SshRequest request) : request_(std::move(request)) {
@@ -122,6 +123,7 @@ SshResolution::SshResolution(SshRequest request) : request_(std::move(request)) 
     command.insert(command.end(), {"-F", request_.configFile});
   }
   if (!request_.user.empty()) command.insert(command.end(), {"-l", request_.user});
+  if (request_.port > 0) command.insert(command.end(), {"-p", absl::StrCat(request_.port)});
   command.insert(command.end(), {"--", request_.host, "true"});
   ssh_ = std::make_unique<RunningProgram>(command);
 }
@@ -130,6 +132,7 @@ absl::StatusOr<SshTarget> SshResolution::get() {
   auto target = configured();
   if (!target.ok()) return target;
   target->configFile = request_.configFile;
+  target->portGiven = request_.port > 0;
   if (!request_.key.empty()) {
     onlyBy(request_.key, *target);
     auto named = requireNoVariables(*target);
@@ -152,7 +155,7 @@ absl::StatusOr<SshTarget> SshResolution::configured() {
         {{"Install OpenSSH's client, and see that it comes first on PATH",
           "sudo apt install openssh-client"}}));
   }
-  if (ssh_ == nullptr) return defaults(request_.user, request_.host);
+  if (ssh_ == nullptr) return defaults(request_);
   auto output = ssh_->wait(RESOLVE_TIMEOUT);
   auto command = sshInvocation(request_) + " -G";
   if (output.timedOut) {

@@ -17,6 +17,7 @@ struct SshTarget {
   std::string host;   // HostName
   std::string user;
   uint16_t port = 22;
+  bool portGiven = false;  // by the config of pi-brain, and not by ssh's
   std::string configFile;  // for `ssh -F`; empty: ssh's own
   std::string key;         // the only identity, whatever the configuration says; empty: as it says
 
@@ -59,12 +60,13 @@ struct SshTarget {
   std::vector<std::string> onlyOpenssh;
 };
 
-// Whom to reach, and as whom. All but the host may be empty: as ssh has it.
+// Whom to reach, and as whom. All but the host may be empty or 0: as ssh has it.
 struct SshRequest {
   std::string host;  // or an alias
   std::string user;
   std::string configFile;  // for `ssh -F`
   std::string key;  // an identity file, to be used in place of all that the configuration names
+  uint16_t port = 0;
 };
 
 // How to reach a spoke whose source has a host.

@@ -39,9 +39,11 @@ def run(command, **options):
 class Spoke:
     """A machine named `name`; the hub's person may log in as root with her own key."""
 
-    def __init__(self, fleet, number, shell="/bin/bash", noise=True, options=(), place="places for "):
+    def __init__(self, fleet, number, shell="/bin/bash", noise=True, options=(), place="places for ",
+                 port=22):
         self.name = f"box{number:02}"
         self.address = f"127.0.1.{number}"
+        self.port = port
         # Homes are wherever they are.
         self.home = fleet.dir / f"{place}{self.name}" / "user"
         self.home.mkdir(parents=True, mode=0o755)
@@ -60,7 +62,7 @@ class Spoke:
                               passwd=fleet.users_with(f"{self.home}:{shell}"))
         config = fleet.dir / f"sshd_config-{self.name}"
         config.write_text("\n".join([
-            f"ListenAddress {self.address}:22", f"HostKey {fleet.host_key}", "PidFile none", "UsePAM no",
+            f"ListenAddress {self.address}:{port}", f"HostKey {fleet.host_key}", "PidFile none", "UsePAM no",
             "PermitRootLogin yes", "StrictModes yes", "PasswordAuthentication no",
             "Subsystem sftp internal-sftp", *harness.no_penalties(), *options]) + "\n")
         sshd = shutil.which("sshd") or "/usr/sbin/sshd"
@@ -93,7 +95,7 @@ class Spoke:
     def wait(self):
         def ready():
             with open(os.devnull, "w") as null:
-                return subprocess.run(["ssh-keyscan", "-T", "1", self.address], stdout=subprocess.PIPE, stderr=null).stdout
+                return subprocess.run(["ssh-keyscan", "-T", "1", "-p", str(self.port), self.address], stdout=subprocess.PIPE, stderr=null).stdout
         harness.wait_for(ready, what=self.name)
 
     def stop(self):

@@ -220,7 +220,7 @@ class Completions(HubCase):
             self.assertEqual(self.bash("pi-brain", *line), {"laptop", "lab\\ server", "desk"})
             self.assertEqual(self.fish("pi-brain", *line), {"laptop", "lab server", "desk"})
         self.assertEqual(self.bash("pi-brain", "sync", "run", "-s", "la"), {"laptop", "lab\\ server"})
-        for command in ("upgrade", "rotate-key", "remove"):
+        for command in ("upgrade", "rotate-key", "rename", "enable", "disable", "remove"):
             self.assertEqual(self.bash("pi-brain", "spoke", command, ""), {"laptop", "lab\\ server", "desk"})
             self.assertEqual(self.fish("pi-brain", "spoke", command, ""), {"laptop", "lab server", "desk"})
             self.assertIn("desk", self.zsh("pi-brain", "spoke", command, ""))

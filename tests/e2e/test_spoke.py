@@ -1,4 +1,4 @@
-"""`pi-brain spoke`: add, upgrade, rotate-key, remove and list, over real sshds with homes of their own."""
+"""`pi-brain spoke`: add, upgrade, rotate-key, rename, enable, remove and list, over real sshds with homes of their own."""
 import json
 import os
 import pathlib
@@ -22,10 +22,11 @@ OTHER_AGE = pathlib.Path(os.environ["PIBRAIN_TEST_AGENT"])
 class OneSpoke(fleet.FleetCase):
     shell = "/bin/bash"
     sshd_options = ()
+    port = 22
 
     def setUp(self):
         super().setUp()
-        self.box = self.fleet.add(self.shell, options=self.sshd_options)
+        self.box = self.fleet.add(self.shell, options=self.sshd_options, port=self.port)
         self.box.wait()
         harness.sessions.make(self.box.sessions, 4, seed=2)
         self.home = self.fleet.home
@@ -188,11 +189,9 @@ class Add(OneSpoke):
         everything = self.everything()
         for arguments, failure, words in [
             (["add", "laptop", "root@127.0.1.77"], "spoke-exists", ["there is a spoke 'laptop' already", "spoke remove laptop"]),
-            (["add", "../x", "box01"], "config-invalid", ["spokes[1].name", "cannot be used"]),
-            (["add", "new", "box01", "--path", "~/.pi-brain/synced/laptop/in"], "config-invalid", ["one inside the other"]),
+                        (["add", "new", "box01", "--path", "~/.pi-brain/synced/laptop/in"], "config-invalid", ["one inside the other"]),
             (["add", "new", "root@127.0.1.77"], "connection-refused", ["127.0.1.77", "systemctl start ssh"]),
             (["add", "new", "nobody@box01"], "permission-denied", ["nobody@box01", "your own login"]),
-            (["add", "--", "new", "-oProxyCommand=x"], "usage", ["'-'"]),
             (["add", "new", "box01", "--agents", str(self.dir)], "agent-missing", ["no pi-brain-agent-ARCHITECTURE", "build-agents.sh"]),
             (["add", "new", "box01", "--agents", str(self.agents_dir(sparc=harness.AGENT))], "no-agent-for-architecture",
              ["x86_64", "no agent for it"]),
@@ -206,6 +205,10 @@ class Add(OneSpoke):
                     harness.keygen(self.dir / "encrypted", passphrase="secret")
                 self.fails(*arguments, failure=failure, words=words)
                 self.assertEqual(self.everything(), everything)
+        for arguments in (["add", "../x", "box01"], ["add", "--", "new", "-oProxyCommand=x"]):
+            change = self.change(*arguments, code=2)
+            self.assertEqual(change["failure"]["id"], "usage", change["error"])
+            self.assertEqual(self.everything(), everything)
         self.assertIn("there is no spoke 'x'", self.spoke("remove", "x", code=2))
         self.assertIn("--all", self.spoke("upgrade", code=2))
 
@@ -293,8 +296,8 @@ class Add(OneSpoke):
     def test_targets_and_roots_that_are_none(self):
         """Nothing is looked up, and nothing made, before they are known to be good."""
         for target, words in [
-            ("root@box01:2222", ["A port belongs there", "'HostName box01'", "'Port 2222'", "'User root'"]),
-            ("ssh://root@box01", ["URL", "A port belongs there"]),
+            ("root@box01:2222", ["Write root@box01,", "'--port 2222'"]),
+            ("ssh://root@box01", ["URL", "Write root@box01."]),
             ("root@box01::x", ["rsync daemon", "Write root@box01."]),
             ("root@box01:~/x", ["has a path", "--root"]),
             ("root@::1", ["IPv6", "Write root@[::1]."]),
@@ -302,17 +305,17 @@ class Add(OneSpoke):
             ("root@", ["user@host"]),
             ("root@box01 ", ["no blanks"]),
         ]:
-            said = self.spoke("add", "x", target, code=1)
+            said = self.spoke("add", "x", target, code=2)
             for word in words:
                 self.assertIn(word, said)
         for root, words in [("~nobody/x", "'~nobody/x' is not a path"), ("2222/x", "./2222/x"), (":x", "rsync daemon"),
                             (" x", "blank"), ("x ", "blank")]:
-            self.assertIn(words, self.spoke("add", "x", "box01", "--root", root, code=1))
+            self.assertIn(words, self.spoke("add", "x", "box01", "--root", root, code=2))
         self.assertFalse((self.home / ".ssh/pi-brain-sync").exists())
         self.add()
         before = self.everything()
         for command in (["upgrade", "laptop"], ["rotate-key", "laptop"], ["remove", "laptop", "--force"]):
-            self.assertIn("Write root@[::1].", self.spoke(*command, "--via", "root@::1", code=1))
+            self.assertIn("Write root@[::1].", self.spoke(*command, "--via", "root@::1", code=2))
         self.assertEqual(self.everything(), before)
 
     def test_other_readers_read_the_same(self):
@@ -432,6 +435,64 @@ class AnotherKeyFile(OneSpoke):
         shutil.copy(box.authorized, box.authorized.with_name("more"))
         box.wait()
         self.fails("add", "other", "root@" + box.name, failure="permission-denied", words=["AuthorizedKeysFile"])
+
+
+class AnotherPort(OneSpoke):
+    """Its SSH server listens on a port that only the hub's config, or the command line, knows."""
+    port = 2222
+
+    def add(self, *arguments, **options):
+        return super().add("--port", self.port, *arguments, **options)
+
+    def set_method(self, method, ssh):
+        text = self.fleet.config.read_text()
+        text = re.sub("sync_method: .*", f"sync_method: {method}", text).split("hub:")[0]
+        if method == "rsync":  # by the login of its owner: the key starts the agent alone
+            text = text.replace("    key: ~/.ssh/pi-brain-sync\n", "")
+        self.fleet.config.write_text(f"{text}hub:\n  ssh: {ssh}\n")
+
+    def test_every_way_to_connect(self):
+        self.fails("add", "laptop", "root@box01", failure="connection-refused", words=["port 22"])
+        everything = self.everything()
+        self.add("-n")
+        self.assertEqual(self.everything(), everything)
+        self.add()
+        self.assertIn("    port: 2222\n", self.fleet.config.read_text())
+        for ssh, transport in (("auto", "libssh2"), ("libssh2", "libssh2"), ("openssh", "OpenSSH")):
+            self.set_method("agent", ssh)
+            (run,) = json.loads(self.fleet.pi_brain("sync", "run", "--json"))["spokes"]
+            self.assertIn(transport, run["transport"])
+            self.assertEqual(run["counts"]["files"], 4)
+            self.assertIn("port 2222", self.fleet.pi_brain("sync", "doctor"))
+        (self.box.home / ".bashrc").unlink()
+        self.set_method("rsync", "auto")
+        (self.box.sessions / "one more.jsonl").write_text("{}\n")
+        self.assertIn("1 new", self.sync())
+        self.assertIn("nothing new", self.sync())
+
+    def test_what_is_done_afterwards(self):
+        self.add()
+        everything = self.everything()
+        self.assertIn("unchanged", self.spoke("add", "laptop", "root@box01"))
+        self.assertEqual(self.everything(), everything)
+        self.fails("add", "laptop", "root@box01", "-p", "22", failure="spoke-exists", words=["and the port 2222"])
+        for command in ("upgrade", "rotate-key", "remove"):
+            self.spoke(command, "laptop")
+        self.assertEqual(self.box.authorized.read_bytes(), self.box.before)
+
+    def test_a_command_that_is_shown_works(self):
+        """The port is part of the way there."""
+        self.add()
+        self.box.agent.unlink()
+        self.box.agent.write_text("#!/bin/sh\nexit 1\n")
+        self.box.agent.chmod(0o755)
+        (spoke,) = json.loads(self.fleet.pi_brain("sync", "run", "--json", code=1))["spokes"]
+        commands = [fix["command"] for fix in spoke["failure"]["fixes"] if fix["command"]]
+        self.assertTrue(any(" -p 2222 " in command for command in commands), commands)
+
+    def test_numbers_that_are_no_port(self):
+        for port in ("0", "65536", "ssh", "-1"):
+            self.assertIn("a number from 1 to 65535", self.spoke("add", "laptop", "root@box01", f"--port={port}", code=2))
 
 
 class Upgrade(OneSpoke):
@@ -734,6 +795,205 @@ class Remove(OneSpoke):
         self.spoke("remove", "laptop")
         self.assertEqual(list((self.dir / "large disk").iterdir()), [])
         self.assertEqual(len(list((self.home / ".pi-brain/archive").rglob("*.jsonl"))), 4)
+
+
+class Rename(OneSpoke):
+    def setUp(self):
+        super().setUp()
+        self.brain = self.home / ".pi-brain"
+
+    def with_history(self):
+        """A spoke with a key of its own, a mirror, an archive and runs."""
+        self.add("--key", "~/.ssh/pi-brain-sync-laptop")
+        self.sync()
+        first = next(self.box.sessions.rglob("*.jsonl"))
+        first.write_text('{"rewritten": 1}\n')
+        next(path for path in self.box.sessions.rglob("*.jsonl") if path != first).unlink()
+        self.sync()
+
+    def state(self):
+        """What a spoke has on the hub, by its own paths: (its mirror, its archive)."""
+        def below(root):
+            return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+        (name,) = re.findall("name: (.*)", self.fleet.config.read_text())
+        return below(self.brain / "synced" / name), below(self.brain / "archive" / name)
+
+    def history(self, name):
+        runs = json.loads(self.fleet.pi_brain("sync", "history", "--json", "-s", name))["runs"]
+        return [(run["counts"]["new"], run["counts"]["rewritten"], run["counts"]["kept"]) for run in runs]
+
+    def assertIsNotebook(self, state, history):
+        """All is there under the new name, and nothing under the old one."""
+        self.assertEqual(self.state(), state)
+        self.assertEqual(self.history("notebook"), history)
+        for path in self.home.rglob("*"):
+            self.assertNotIn("laptop", path.name)
+            self.assertFalse(path.is_symlink(), path)
+        self.assertNotIn("laptop", self.fleet.config.read_text())
+        self.assertFalse((self.brain / "data/renaming").exists())
+        self.assertIn("nothing new, 1 kept", self.sync())
+
+    def test_all_that_is_named_after_it(self):
+        self.with_history()
+        with open(self.fleet.config, "a") as config:
+            config.write("    # by cable\n    enabled: true # always\n")
+        text = self.fleet.config.read_text()
+        state, history = self.state(), self.history("laptop")
+        self.assertEqual(history, [(0, 1, 1), (4, 0, 0)])
+        everything = self.everything()
+        said = self.spoke("rename", "laptop", "notebook", "-n")
+        for words in ("would move its mirror", "would move its archive", "would move its key", "would be renamed"):
+            self.assertIn(words, said)
+        self.assertEqual(self.everything(), everything)
+        change = self.change("rename", "laptop", "notebook")
+        self.assertEqual((change["name"], change["outcome"]), ("laptop", "renamed"))
+        self.assertEqual(self.fleet.config.read_text(), text.replace("laptop", "notebook"))
+        self.assertIsNotebook(state, history)
+        # It is a spoke like any other.
+        self.spoke("upgrade", "notebook")
+        self.spoke("remove", "notebook")
+        self.assertEqual(self.box.authorized.read_bytes(), self.box.before)
+
+    def test_killed_at_any_instant_a_run_finds_all_and_a_second_call_ends_it(self):
+        """Before each system call by which it changes something."""
+        calls = "rename,renameat2,symlink,link,unlink,rmdir,openat"
+        self.with_history()
+        saved = self.dir / "saved"
+        shutil.copytree(self.home, saved, symlinks=True)
+        state, history = self.state(), self.history("laptop")
+        trace = self.dir / "trace"
+        command = [harness.HUB, "spoke", "rename", "laptop", "notebook"]
+
+        def traced(*options):
+            return subprocess.run(["strace", "-f", "-qq", "-o", trace, "-e", f"trace={calls}", *options, *command],
+                                  env=self.fleet.environment(), capture_output=True, text=True)
+
+        self.assertEqual(traced().returncode, 0)
+        lines = trace.read_text().splitlines()
+        first = next(i for i, line in enumerate(lines) if "/renaming.new" in line)
+        changes = [i for i, line in enumerate(lines) if i >= first and re.match(r"(\d+ +)?\w+\(", line)
+                   and not re.search(r"openat\(.*O_RDONLY", line)]
+        self.assertGreater(len(changes), 12)
+        taken_back = finished = 0
+        for number in tiers.sweep("renames cut off before a call", tuple(changes), 8):
+            call = re.search(r"(\w+)\(", lines[number])[1]
+            nth = sum(re.search(rf"\b{call}\(", line) is not None for line in lines[:number + 1])
+            with self.subTest(before=lines[number]):
+                shutil.rmtree(self.home)
+                shutil.copytree(saved, self.home, symlinks=True)
+                killed = traced("-e", f"inject={call}:signal=KILL:when={nth}")
+                self.assertNotEqual(killed.returncode, 0)
+                name = re.search("name: (.*)", self.fleet.config.read_text())[1]
+                # The config and what it names hang together: nothing is fetched anew.
+                self.assertIn(f"{name}: nothing new, 1 kept", self.sync())
+                again = self.change("rename", "laptop", "notebook")
+                self.assertEqual(again["outcome"], "renamed")
+                finished += "finished the rename" in str(again["said"])
+                taken_back += "took back the rename" in str(again["said"])
+                self.assertIsNotebook(state, [(0, 0, 1)] + history)
+        self.assertGreater(finished, 0)
+        self.assertGreater(taken_back + finished, 1)
+
+    def test_another_rename_settles_what_was_broken_off(self):
+        self.with_history()
+        mirror, other = self.brain / "synced/laptop", self.brain / "synced/notebook"
+        record = [b"laptop", b"notebook", str(mirror).encode(), str(other).encode(), b"", b""]
+        (self.brain / "data/renaming").write_bytes(b"\0".join(record))
+        other.symlink_to("laptop")
+        self.assertIn("would first take back the rename of 'laptop' to 'notebook'", self.spoke("rename", "laptop", "desk", "-n"))
+        self.assertTrue(other.is_symlink())
+        self.assertIn("took back the rename of 'laptop' to 'notebook'", self.spoke("rename", "laptop", "desk"))
+        self.assertFalse(other.is_symlink())
+        self.assertIn("name: desk", self.fleet.config.read_text())
+        self.assertEqual(len(list((self.brain / "synced/desk").rglob("*.jsonl"))), 4)
+
+    def test_names_that_it_cannot_have(self):
+        self.add()
+        self.sync()
+        with open(self.fleet.config, "a") as config:
+            config.write("  - name: phone\n    sync_method: syncthing\n    path: /p\n")
+        everything = self.everything()
+        for arguments, failure, code in [
+            (["laptop", "phone"], "spoke-exists", 1),
+            (["laptop", "a/b"], "usage", 2),
+            (["laptop", ".x"], "usage", 2),
+            (["desk", "table"], "spoke-unknown", 2),
+        ]:
+            change = self.change("rename", *arguments, code=code)
+            self.assertEqual((change["outcome"], change["failure"]["id"]), ("failed", failure))
+            self.assertEqual(self.everything(), everything)
+        self.assertEqual(self.change("rename", "laptop", "laptop")["outcome"], "unchanged")
+        # What is in the way stays.
+        (self.brain / "synced/notebook").mkdir()
+        (self.brain / "synced/notebook/mine.txt").write_text("x")
+        everything = self.everything()
+        self.fails("rename", "laptop", "notebook", failure="mirror-unusable", words=["there is something at"])
+        self.assertEqual(self.everything(), everything)
+        self.sync()
+        shutil.rmtree(self.brain / "synced/notebook")
+        (self.brain / "synced/notebook").mkdir()
+        self.spoke("rename", "laptop", "notebook")
+        self.assertIn("nothing new", self.sync())
+        # What Syncthing fills is Syncthing's.
+        self.spoke("rename", "phone", "tablet")
+        self.assertIn("name: tablet\n    sync_method: syncthing\n    path: /p\n", self.fleet.config.read_text())
+
+    def test_what_stays_where_it_is(self):
+        """A mirror in a place of its own, and a key that is not the spoke's alone."""
+        self.add("--path", self.dir / "large disk")
+        self.sync()
+        self.spoke("rename", "laptop", "notebook")
+        self.assertIn(f"path: {self.dir}/large disk", self.fleet.config.read_text())
+        self.assertTrue((self.home / ".ssh/pi-brain-sync").exists())
+        self.assertIn("nothing new", self.sync())
+
+    def test_an_archive_that_had_that_name(self):
+        self.add()
+        self.sync()
+        self.spoke("remove", "laptop")
+        self.spoke("add", "desk", "root@box01")
+        self.sync()
+        next(self.box.sessions.rglob("*.jsonl")).write_text('{"other": 1}\n')
+        self.sync()
+        before = json.loads(self.fleet.pi_brain("sync", "archive", "list", "--json"))["files"]
+        self.spoke("rename", "desk", "laptop")
+        after = json.loads(self.fleet.pi_brain("sync", "archive", "list", "--json"))["files"]
+        self.assertEqual(sorted(file["path"] for file in after), sorted(file["path"] for file in before))
+        self.assertEqual({file["spoke"] for file in after}, {"laptop"})
+
+    def test_while_a_run_is_at_work(self):
+        self.add()
+        (self.box.sessions / "big.jsonl").write_bytes(os.urandom(3_000_000) + b"\n")
+        run = subprocess.Popen([harness.HUB, "sync", "run", "--bwlimit", "300"], env=self.fleet.environment(), stdout=subprocess.PIPE)
+        harness.wait_for(lambda: (self.brain / "synced/laptop/.pi-brain-staging").exists(), what="a run")
+        self.fails("rename", "laptop", "notebook", failure="mirror-in-use")
+        self.assertIn("name: laptop", self.fleet.config.read_text())
+        run.kill()
+        run.communicate()
+
+
+class Enable(OneSpoke):
+    def test_disable_and_enable(self):
+        self.add()
+        with open(self.fleet.config, "a") as config:
+            config.write("  # by hand\n  - name: phone\n    sync_method: syncthing\n    path: /p\n    enabled: no # not yet\n")
+        text = self.fleet.config.read_text()
+        self.assertIn("✓ laptop: would be disabled", self.spoke("disable", "laptop", "-n"))
+        self.assertEqual(self.fleet.config.read_text(), text)
+        said = self.spoke("disable", "laptop", "phone")
+        self.assertIn("✓ laptop: disabled", said)
+        self.assertIn("✓ phone: unchanged", said)
+        self.assertEqual(self.fleet.config.read_text(), text.replace("  # by hand", "    enabled: false\n  # by hand"))
+        self.assertIn("laptop: skipped", self.sync())
+        changes = json.loads(self.spoke("enable", "--json", "laptop", "phone"))["spokes"]
+        self.assertEqual([change["outcome"] for change in changes], ["enabled", "enabled"])
+        self.assertEqual(self.fleet.config.read_text(),
+                         text.replace("  # by hand", "    enabled: true\n  # by hand").replace("enabled: no #", "enabled: true #"))
+        everything = self.everything()
+        self.assertIn("✓ laptop: unchanged", self.spoke("enable", "laptop"))
+        self.assertEqual(self.everything(), everything)
+        self.assertIn("4 new", self.sync())
+        self.assertIn("there is no spoke 'x'", self.spoke("enable", "laptop", "x", code=2))
 
 
 class List(OneSpoke):

@@ -138,6 +138,34 @@ TEST(ConfigEdit, fields) {
   EXPECT_FALSE(withFields(TWO, "nobody", {{"key", "k"}}).ok());
 }
 
+TEST(ConfigEdit, numbersTruthValuesAndLists) {
+  auto text = std::string("spokes:\n  - name: a # x\n    enabled: no # y\n");
+  const SpokeFields fields{{"enabled", "true"},
+                           {"port", "2222"},
+                           {"exclude", std::vector<std::string>{"*.tmp", "old/", "a\"]"}}};
+  auto result = withFields(text, "a", fields);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(*result,
+            "spokes:\n  - name: a # x\n    enabled: true # y\n    port: 2222\n"
+            "    exclude: [\"*.tmp\", old/, \"a\\\"]\"]\n");
+  EXPECT_EQ(*withFields(*result, "a", fields), *result);
+  EXPECT_EQ(*withFields(*result, "a", {{"exclude", std::vector<std::string>{"x"}}}),
+            "spokes:\n  - name: a # x\n    enabled: true # y\n    port: 2222\n    exclude: [x]\n");
+  EXPECT_EQ(*withFields(*result, "a", {{"exclude", std::vector<std::string>()}}),
+            "spokes:\n  - name: a # x\n    enabled: true # y\n    port: 2222\n    exclude: []\n");
+  // Of more lines than one: by hand.
+  auto block = withFields("spokes:\n  - name: a\n    exclude:\n      - x\n", "a",
+                          {{"exclude", std::vector<std::string>{"y"}}});
+  ASSERT_FALSE(block.ok());
+  EXPECT_NE(block.status().message().find("exclude: [\"y\"]"), std::string::npos) << block.status();
+  EXPECT_TRUE(withFields("spokes:\n  - name: a\n    exclude:\n      - x\n", "a",
+                         {{"exclude", std::vector<std::string>{"x"}}})
+                  .ok());
+  EXPECT_EQ(fieldOf(text, "a", "enabled"), "no");
+  EXPECT_EQ(fieldOf(text, "a", "path"), "");
+  EXPECT_EQ(fieldOf(text, "b", "enabled"), "");
+}
+
 TEST(ConfigEdit, whatOthersShareIsNotChanged) {
   for (std::string text : {"x: &k ~/.ssh/k\nspokes:\n- name: a\n  key: *k\n- name: b\n  key: *k\n",
                            "spokes:\n- name: b\n  key: &k ~/.ssh/k\n- name: a\n  key: *k\n",

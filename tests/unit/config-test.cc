@@ -50,6 +50,7 @@ spokes:
     keep_modes: true
     ssh_config: /etc/laptop
     ssh: libssh2
+    port: 2222
     rsync_options:
       bw_limit: 500
       delete: true
@@ -83,6 +84,7 @@ spokes:
   EXPECT_TRUE(one.keepModes);
   EXPECT_EQ(one.sshConfig, "/etc/laptop");
   EXPECT_EQ(one.ssh, SshMode::LIBSSH2);
+  EXPECT_EQ(one.port, 2222);
   EXPECT_EQ(one.bwLimit, 500u);
   EXPECT_TRUE(one.deleteGone);
   EXPECT_EQ(one.timeoutSeconds, 60u);
@@ -97,6 +99,7 @@ spokes:
   EXPECT_EQ(two.timeoutSeconds, 300u);
   EXPECT_EQ(two.sshConfig, "/home/somebody/.ssh/hub");
   EXPECT_EQ(two.ssh, SshMode::OPENSSH);
+  EXPECT_EQ(two.port, 0);
   EXPECT_EQ(config->spokes[2].method, SyncMethod::SYNCTHING);
   EXPECT_EQ(config->spokes[2].sourceText, "");
 }
@@ -172,6 +175,10 @@ TEST_F(ConfigTest, mistakesAreNamedWithTheirPlace) {
             {"spokes[0].source", "user@host:path"}},
            {spokeWith("  enabled: maybe\n"), 6, {"spokes[0].enabled", "true or false", "'maybe'"}},
            {spokeWith("  ssh: putty\n"), 6, {"spokes[0].ssh", "auto, libssh2 or openssh", "putty"}},
+           {spokeWith("  port: 0\n"), 6, {"spokes[0].port", "1 to 65535", "'0'"}},
+           {"spokes:\n- name: a\n  sync_method: agent\n  path: /m\n  source: /s\n  port: 22\n",
+            6,
+            {"spokes[0].port", "'/s' is on this machine"}},
            {spokeWith("  keep_modes: 3\n"), 6, {"spokes[0].keep_modes", "true or false"}},
            {spokeWith("  schedule: {a: b}\n"), 6, {"spokes[0].schedule", "string"}},
            {spokeWith("  enable: true\n"), 6, {"'enable'", "Did you mean 'enabled'?"}},

@@ -13,6 +13,7 @@
 #include <set>
 
 #include "hub/ssh/config-files.h"
+#include "hub/ssh/invocation.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {
@@ -286,6 +287,22 @@ TEST_F(Resolve, filesThatAreNone) {
   EXPECT_FALSE(resolveSsh({"alias", "", pipe}).ok());
 }
 
+TEST_F(Resolve, aPortThatIsGivenComesFirst) {
+  TempDir dir;
+  dir.write("config",
+            "Host *\n  Port 1\n  UserKnownHostsFile /dev/null\n  ProxyCommand nc %h %p\n");
+  auto configured = resolveSsh({"alias", "", dir / "config"});
+  ASSERT_TRUE(configured.ok()) << configured.status();
+  EXPECT_EQ(configured->port, 1);
+  EXPECT_FALSE(configured->portGiven);
+  auto given = resolveSsh({"alias", "", dir / "config", "", 2222});
+  ASSERT_TRUE(given.ok()) << given.status();
+  EXPECT_EQ(given->port, 2222);
+  EXPECT_TRUE(given->portGiven);
+  EXPECT_NE(sshInvocation(*given).find(" -p 2222 alias"), std::string::npos);
+  EXPECT_EQ(sshInvocation(*configured).find(" -p "), std::string::npos);
+}
+
 TEST_F(Resolve, keysWhoseNamesHaveVariables) {
   auto target = resolveSsh({"alias", "", "/dev/null", "/keys/${HOME}"});
   ASSERT_FALSE(target.ok());
@@ -301,11 +318,12 @@ TEST(SshConfigState, changesWithWhatIsAsked) {
                         {"b", "", dir / "config"},
                         {"a", "b", dir / "config"},
                         {"a", "", dir / "config", "/key"},
+                        {"a", "", dir / "config", "", 2},
                         {"a", "", dir / "other"}}) {
     states.insert(sshConfigState(request));
     EXPECT_EQ(sshConfigState(request), sshConfigState(request));
   }
-  EXPECT_EQ(states.size(), 5u);
+  EXPECT_EQ(states.size(), 6u);
   EXPECT_FALSE(states.contains(""));
 }
 

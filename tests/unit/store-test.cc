@@ -169,6 +169,29 @@ TEST_F(StoreTest, keptFiles) {
   EXPECT_EQ(kept("b"), Paths{"other"});
 }
 
+TEST_F(StoreTest, anotherName) {
+  open();
+  ASSERT_TRUE(store_->recordRun(report("a", OLD)).ok());
+  ASSERT_TRUE(store_->recordRun(report("b", OLD + 1)).ok());
+  ASSERT_TRUE(store_->setKeptFiles("a", {"one", "two"}).ok());
+  ASSERT_TRUE(store_->setKeptFiles("b", {"two", "three"}).ok());
+  ASSERT_TRUE(store_->setFailedFiles("a", {"four"}).ok());
+  ASSERT_TRUE(store_->setLastContact("a", {"old", "", 1}).ok());
+  ASSERT_TRUE(store_->setLastContact("b", {"new", "", 2}).ok());
+  ASSERT_TRUE(store_->setLastEndpoint("a", Endpoint{"192.0.2.1", 22, "x"}).ok());
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(store_->renameSpoke("a", "b").ok());
+    EXPECT_TRUE(store_->history({"a"}, 9)->empty());
+    EXPECT_EQ(store_->history({"b"}, 9)->size(), 2u);
+    EXPECT_TRUE(store_->keptFiles("a")->empty());
+    EXPECT_EQ(store_->keptFiles("b")->size(), 3u);
+    EXPECT_EQ(store_->failedFiles("b")->size(), 1u);
+    EXPECT_EQ(store_->lastContact("b")->version, "new");
+    EXPECT_EQ(store_->lastContact("a"), std::nullopt);
+    EXPECT_EQ(store_->lastEndpoint("b")->address, "192.0.2.1");
+  }
+}
+
 TEST_F(StoreTest, keptFilesAreReplacedWholeOrNotAtAll) {
   open();
   ASSERT_TRUE(store_->setKeptFiles("a", {"one"}).ok());

@@ -1,0 +1,40 @@
+#include <memory>
+#include <string>
+
+#include "hub/cli/commands.h"
+#include "hub/cli/spoke-commands.h"
+#include "hub/cli/support.h"
+#include "hub/setup/manage.h"
+
+namespace pibrain {
+
+namespace {
+
+struct SpokeRenameArguments {
+  ManageArguments manage;
+  std::string from, to;
+};
+
+int spokeRename(const SpokeRenameArguments& arguments) {
+  auto config = takeConfig(arguments.manage.config);
+  if (!config) return EXIT_USAGE;
+  Manage manage(arguments.manage);
+  auto* store = manage.prepare(*config);
+  auto change = renameSpoke(arguments.from, arguments.to, manage.options(), store);
+  manage.print(change);
+  return manage.finish({change});
+}
+
+}  // namespace
+
+void addSpokeRename(CLI::App& spoke, int& exitCode) {
+  auto options = std::make_shared<SpokeRenameArguments>();
+  auto* command = spoke.add_subcommand(
+      "rename", "Give a spoke another name, and its mirror, archive, history and key with it");
+  command->add_option("OLD", options->from, "What it is called")->required();
+  command->add_option("NEW", options->to, "What it is to be called")->required();
+  addChange(command, options->manage);
+  command->callback([options, &exitCode]() { exitCode = spokeRename(*options); });
+}
+
+}  // namespace pibrain
