@@ -48,7 +48,7 @@ _pi_brain() {
       mapfile -t COMPREPLY < <(compgen -W '5min 15min 1h 1d' -- "$current")
       return
       ;;
-    --max-delete | --bwlimit | --jobs | --limit | --root | --from | --via | -p | --port) return ;;
+    --max-delete | --bwlimit | --jobs | --limit | --root | --from | --via | -p | --port | --exclude) return ;;
     -n)
       # A number for history; everywhere else it is --dry-run, which takes none.
       [[ $command == history ]] && return
@@ -76,7 +76,7 @@ _pi_brain() {
     esac
     local shared='--config --batch --dry-run --json'
     case $command in
-      add) options="$shared --agents --port --root --path --key --from --help" ;;
+      add) options="$shared --agents --port --root --path --key --from --exclude --drop-filters --help" ;;
       upgrade) options="$shared --agents --via --all --help" ;;
       rotate-key) options="$shared --agents --via --help" ;;
       remove) options="$shared --via --keep-mirror --force --help" ;;

@@ -138,8 +138,8 @@ void ListingReader::directory(proto::Directory::Reader directory) {
   // Each get counts against the message's traversal limit: once.
   auto fingerprints = directory.getFingerprints();
   auto entries = directory.getEntries();
-  size_t left =
-      listing_.files - listing_.listed.size() - listing_.reserved.size() - unknown_.size();
+  size_t left = listing_.files - listing_.listed.size() - listing_.leftOut.size() -
+                listing_.reserved.size() - unknown_.size();
   KJ_REQUIRE(fingerprints.size() > 0 && fingerprints.size() <= left,
              "more files than were announced");
   uint32_t id = directory.getFirstFile();
@@ -200,6 +200,8 @@ void ListingReader::file(uint32_t id, size_t directory, std::string_view name, u
   chargeMemory(PER_FILE + 2 * path.size());
   if (isReserved(path)) {
     listing_.reserved.push_back(std::move(path));
+  } else if (known_.leaveOut != nullptr && known_.leaveOut->coverFile(path)) {
+    listing_.leftOut.push_back({id, std::move(path), size, mtime, mode});
   } else {
     listing_.listed.push_back({id, std::move(path), size, mtime, mode});
   }

@@ -31,6 +31,7 @@ struct Listing {
 
   std::vector<std::string> directories;  // those whose files are listed
   std::vector<RemoteFile> listed;
+  std::vector<RemoteFile> leftOut;       // what MirrorSummary::leaveOut covers
   std::vector<std::string> reserved;     // files whose names only this program may use in a mirror
   std::vector<uint32_t> missingOnSpoke;  // indexes into what was known
   std::vector<std::pair<std::string, proto::Reason>> problems;

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "common/text/exclusions.h"
 #include "common/tree/tree.h"
 #include "hub/agent/paths.h"
 
@@ -19,6 +20,8 @@ struct MirrorSummary {
   DigestOptions options;                            // what the digests are over
   bool remembersKept = true;  // else what is gone may have been so for long, and did not move now
   uint32_t maxSkipped = 5;    // how many of the entries that the spoke skips are to be named
+  // What of the spoke's files is passed over, although it is listed; null: nothing.
+  const Exclusions* leaveOut = nullptr;
   bool untilAtRest = false;   // it is to be walked until no directory changes meanwhile
 };
 

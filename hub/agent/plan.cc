@@ -145,6 +145,7 @@ Paths pathsOf(const MirrorSummary& known, const Listing& listing) {
     if (!missingOnSpoke.contains(i)) addDirectory(known.directories[i]->path);
   }
   for (auto& file : listing.listed) paths.insert(file.path);
+  for (auto& file : listing.leftOut) paths.insert(file.path);
   return paths;
 }
 

@@ -16,6 +16,7 @@
 #include "common/wire/protocol.h"
 #include "hub/agent/gone-twice.h"
 #include "hub/agent/greeting.h"
+#include "hub/agent/left-out.h"
 #include "hub/agent/move-matcher.h"
 #include "hub/agent/plan.h"
 #include "hub/agent/transfer.h"
@@ -63,7 +64,8 @@ class SyncPass::Impl {
         started_(wallClockNanos()),
         mirror_(openMirror(config, spoke, store,
                            options.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
-                           started_)) {
+                           started_)),
+        leftOut_(spoke, store) {
     auto modes = warningOfModes(mirror_, spoke_.name, store_, !options_.dryRun);
     if (!modes.empty()) warn(std::move(modes));
     loadKept();
@@ -79,8 +81,11 @@ class SyncPass::Impl {
     requireReadable(spoke_, tree, report_.warnings, &unread_);
     auto digests = mirror_.digestOptions();
     mirror_.makeLostUnlike(tree, digests);
+    inMirrorLeftOut_ = leftOut_.inMirror(tree);
+    kept_.insert(inMirrorLeftOut_.begin(), inMirrorLeftOut_.end());
     auto known = summarizeMirror(tree, kept_, digests);
     known.remembersKept = remembersKept_;
+    leftOut_.addTo(known);
 
     auto listing =
         session.scan(known, [&](const AgentInfo& agent) { greeted(agent, session.noise()); });
@@ -220,6 +225,7 @@ class SyncPass::Impl {
       if (isWithin(path, unread_)) gone.push_back({path});
     }
     if (listing.complete) rememberKept(gone);
+    leftOut_.remember(all.known, listing);
     rememberFailed(transfer);
     mirror_.finish({transfer.left(), !listing.complete || !unread_.empty()});
     // By both clocks: one that is years ahead for a day must not empty the archive.
@@ -232,9 +238,12 @@ class SyncPass::Impl {
   // Which of the gone files a deletion takes: none unless one is asked for; else those that a
   // second walk of the spoke's tree did not find either, as P5 has it. `fetched`: what the plan had
   // and is in the mirror now. `refusal` becomes why not, if so.
-  Paths mayGo(AgentSession& session, const Compared& all, const std::vector<GoneFile>& gone,
+  Paths mayGo(AgentSession& session, const Compared& all, std::vector<GoneFile> gone,
               const Paths& fetched, std::optional<Failure>& refusal) {
     if (!deleting() || onlyVanished(all.listing)) return {};
+    // What is left out is not gone.
+    auto isLeftOut = [&](auto& file) { return inMirrorLeftOut_.contains(file.path); };
+    std::erase_if(gone, isLeftOut);
     refusal = whyNotDelete(all.plan, gone.size(), all.listing);
     if (refusal || gone.empty()) return {};
     auto known = all.known;
@@ -262,7 +271,7 @@ class SyncPass::Impl {
     if (refusal) return {};
     Paths going;
     for (auto& file : goneTwice(all.plan, all.tree, kept_, known, second, fetched)) {
-      going.insert(file.path);
+      if (!isLeftOut(file)) going.insert(file.path);
     }
     return going;
   }
@@ -405,7 +414,9 @@ class SyncPass::Impl {
   Progress& progress_;
   const int64_t started_;  // ns since the epoch
   Mirror mirror_;
+  LeftOut leftOut_;
   Paths kept_, failed_;
+  Paths inMirrorLeftOut_;  // of the kept: what is there although it is left out now
   bool remembersKept_ = false;
   int64_t agentClock_ = 0;              // ns since the epoch, at its hello
   std::vector<std::string> undeleted_;  // "path: reason"

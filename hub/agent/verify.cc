@@ -56,7 +56,8 @@ class SpokeVerify {
         passphrases_(options.passphrases),
         store_(store),
         result_(result),
-        io_(kj::setupAsyncIo()) {}
+        io_(kj::setupAsyncIo()),
+        exclusions_(spoke.exclude) {}
 
   void run(bool repair) {
     auto mirror =
@@ -73,6 +74,7 @@ class SpokeVerify {
       // Nothing is said to be known, so everything is listed.
       MirrorSummary nothing;
       nothing.tree = treeDigest(std::vector<uint64_t>());
+      nothing.leaveOut = &exclusions_;
       auto listing = session.scan(nothing, [&](const AgentInfo& agent) {
         validateHello(spoke_, agent, session.noise(), result_.report.warnings);
         mirror.archive().clockShows(agent.clock);
@@ -253,6 +255,7 @@ class SpokeVerify {
   Store* store_;
   Verification& result_;
   kj::AsyncIoContext io_;
+  const Exclusions exclusions_;
   std::vector<Pair> pairs_;
   std::vector<RemoteFile> differing_;  // as result_.differences before that is sorted
 };

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
@@ -21,6 +22,8 @@ struct SpokeAddArguments {
   ManageArguments manage;
   std::string name, target;
   std::string root, path, key, from;  // empty: the usual
+  std::vector<std::string> exclude;
+  bool dropFilters = false;
   uint16_t port = 0;  // 0: as the ssh configuration has it
 };
 
@@ -65,7 +68,7 @@ int spokeAdd(const SpokeAddArguments& arguments) {
   auto* store = manage.prepare(*config);
   auto change =
       addSpoke({arguments.name, arguments.target, arguments.root, arguments.path, arguments.key,
-                arguments.from, arguments.port},
+                arguments.from, arguments.port, arguments.exclude, arguments.dropFilters},
                manage.options(), store);
   manage.print(change);
   int code = manage.finish({change});
@@ -91,6 +94,14 @@ void addSpokeAdd(CLI::App& spoke, int& exitCode) {
   command->add_option("-p,--port", options->port, "The port of its SSH server (default: ssh's own)")
       ->type_name("N")
       ->check(between(1, 65535));
+  command
+      ->add_option("--exclude", options->exclude,
+                   "What the agent is not to serve: '*.tmp', 'node_modules/', '/work/old'; may be "
+                   "given several times ('': nothing any more)")
+      ->type_name("PATTERN")
+      ->allow_extra_args(false);
+  command->add_flag("--drop-filters", options->dropFilters,
+                    "Move a spoke over from rsync although its filters no longer count");
   command
       ->add_option("--from", options->from,
                    "Let the key in only from these addresses, as sshd(8) has them")

@@ -17,12 +17,24 @@
 
 namespace pibrain {
 
+namespace {
+
+bool confirm(const std::string& question) {
+  printf("%s [y/N] ", question.c_str());
+  fflush(stdout);
+  char answer[16];
+  return fgets(answer, sizeof(answer), stdin) != nullptr && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+}  // namespace
+
 Manage::Manage(const ManageArguments& arguments) : arguments_(arguments) {
   options_.configFile = configPath(arguments.config);
   options_.agents = expandHome(arguments.agents);
   options_.via = arguments.via;
   options_.dryRun = arguments.dryRun;
   options_.mayAsk = !arguments.batch && isatty(STDIN_FILENO);
+  if (options_.mayAsk && !arguments.json) options_.confirm = confirm;
   if (!arguments.json) {
     options_.say = [this](const std::string& text) {
       printf("  %s\n", style_.plain(text).c_str());

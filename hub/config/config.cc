@@ -10,6 +10,7 @@
 
 #include "common/fs/rooted-dir.h"
 #include "common/text/escape.h"
+#include "common/text/exclusions.h"
 #include "common/text/shell-quote.h"
 #include "hub/base/failure-status.h"
 #include "hub/base/user-files.h"
@@ -120,6 +121,29 @@ void parsePortField(const Fields& fields, SpokeConfig& spoke) {
                       "' is on this machine. Remove one of the two."));
 }
 
+void parseExcludeField(const Fields& fields, SpokeConfig& spoke) {
+  spoke.exclude = fields.texts("exclude");
+  auto field = fields.field("exclude");
+  if (!spoke.exclude.empty() && spoke.method != SyncMethod::AGENT) {
+    reject(*fields.node("exclude"),
+           absl::StrCat(field, " is for sync_method agent",
+                        spoke.method == SyncMethod::RSYNC
+                            ? "; for rsync, write --exclude=PATTERN in rsync_options.extra_args."
+                            : "."));
+  }
+  if (spoke.exclude.size() > Exclusions::MAX_PATTERNS) {
+    reject(*fields.node("exclude"),
+           absl::StrCat(field, " has more than ", Exclusions::MAX_PATTERNS, " patterns."));
+  }
+  for (size_t i = 0; i < spoke.exclude.size(); ++i) {
+    auto why = Exclusions::whyNot(spoke.exclude[i]);
+    if (why.empty()) continue;
+    reject((*fields.node("exclude"))[i],
+           absl::StrCat(field, ": '", escapeForTerminal(spoke.exclude[i]),
+                        "' is not a pattern: ", why, "."));
+  }
+}
+
 void parseScheduleField(const Fields& fields, SpokeConfig& spoke) {
   auto text = fields.text("schedule");
   if (!text) return;
@@ -136,7 +160,7 @@ void parseScheduleField(const Fields& fields, SpokeConfig& spoke) {
 SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const HubConfig& hub) {
   Fields fields(node, where,
                 {"name", "sync_method", "path", "source", "enabled", "schedule", "rsync_options",
-                 "ssh_config", "ssh", "key", "port", "keep_modes"});
+                 "ssh_config", "ssh", "key", "port", "keep_modes", "exclude"});
   SpokeConfig spoke;
   spoke.name = fields.required("name");
   if (auto why = whyNoName(spoke.name); !why.empty()) {
@@ -158,6 +182,7 @@ SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const H
   spoke.ssh = parseSshMode(fields).value_or(hub.ssh);
   if (auto key = fields.text("key")) spoke.key = expandField(*key);
   parsePortField(fields, spoke);
+  parseExcludeField(fields, spoke);
   if (auto options = fields.node("rsync_options")) {
     parseRsyncOptions(*options, where + ".rsync_options", spoke);
   }

@@ -35,6 +35,7 @@ struct SpokeConfig {
   std::string key;        // the identity file for this spoke alone; empty: as the ssh config has it
   SshMode ssh = SshMode::AUTO;
   bool keepModes = false;
+  std::vector<std::string> exclude;  // what the hub leaves out (common/text/exclusions.h)
 };
 
 struct HubConfig {

@@ -23,7 +23,7 @@ namespace pibrain {
 
 namespace {
 
-constexpr int64_t SCHEMA_VERSION = 8;  // as SCHEMA sets it
+constexpr int64_t SCHEMA_VERSION = 9;  // as SCHEMA sets it
 // Before version 3, runs did not say by how much files grew.
 constexpr int64_t HAS_RUNS = 1, HAS_BYTES_GROWN = 3, HAS_FAILURES = 8;
 constexpr char ADD_BYTES_GROWN[] =
@@ -96,7 +96,15 @@ constexpr char SCHEMA[] = R"(
     state TEXT NOT NULL,
     version TEXT NOT NULL
   ) WITHOUT ROWID;
-  PRAGMA user_version = 8;
+  CREATE TABLE IF NOT EXISTS left_out (
+    spoke TEXT NOT NULL,
+    path BLOB NOT NULL,
+    ours INTEGER NOT NULL,
+    theirs INTEGER NOT NULL,
+    patterns TEXT NOT NULL,
+    PRIMARY KEY (spoke, path)
+  ) WITHOUT ROWID;
+  PRAGMA user_version = 9;
 )";
 
 // What the runs have had since version 1, and what all have of this version.
@@ -108,6 +116,7 @@ constexpr const char* COLUMNS[] = {"SELECT bytes_grown, failure FROM runs",
                                    "SELECT spoke, address, port, config_state FROM reached",
                                    "SELECT spoke, version, sandbox, at_ns FROM contacts",
                                    "SELECT spoke, path FROM failed",
+                                   "SELECT spoke, path, ours, theirs, patterns FROM left_out",
                                    "SELECT spoke, identity, traits FROM filesystems",
                                    "SELECT spoke, server, reason, at_ns FROM not_libssh2",
                                    "SELECT name, state, version FROM programs"};

@@ -25,8 +25,8 @@ constexpr int64_t KNOWN_FOR = int64_t(7) * 86400 * 1'000'000'000;
 constexpr size_t MAX_SAID = 200;
 
 // What is remembered of a spoke, besides its runs.
-constexpr const char* SPOKE_TABLES[] = {"kept",   "reached",     "contacts",
-                                        "failed", "filesystems", "not_libssh2"};
+constexpr const char* SPOKE_TABLES[] = {"kept",        "reached",     "contacts", "failed",
+                                        "filesystems", "not_libssh2", "left_out"};
 
 absl::Status forget(Database& database, const char* table, const std::string& spoke) {
   auto sql = absl::StrCat("DELETE FROM ", table, " WHERE spoke = ?");
@@ -323,6 +323,43 @@ absl::StatusOr<std::vector<std::string>> Store::failedFiles(const std::string& s
 absl::Status Store::setFailedFiles(const std::string& spoke,
                                    const std::vector<std::string>& failed) {
   return setPaths(*database_, "failed", spoke, failed);
+}
+
+absl::StatusOr<std::vector<Store::LeftOutOf>> Store::leftOut(
+    const std::string& spoke, const std::vector<std::string>& patterns) {
+  return database_->use([&]() -> absl::StatusOr<std::vector<LeftOutOf>> {
+    std::vector<LeftOutOf> found;
+    auto status =
+        Statement(*database_,
+                  "SELECT path, ours, theirs FROM left_out WHERE spoke = ? AND patterns = ?")
+            .each(
+                [&](auto& row) {
+                  found.push_back(
+                      {row.text(0), uint64_t(row.integer(1)), uint64_t(row.integer(2))});
+                  return true;
+                },
+                spoke, absl::StrJoin(patterns, "\n"));
+    if (!status.ok()) return status;
+    return found;
+  });
+}
+
+absl::Status Store::setLeftOut(const std::string& spoke, const std::vector<std::string>& patterns,
+                               const std::vector<LeftOutOf>& directories) {
+  auto text = absl::StrJoin(patterns, "\n");
+  return database_->use([&]() {
+    return database_->inTransaction([&]() {
+      auto status = forget(*database_, "left_out", spoke);
+      Statement insert(
+          *database_,
+          "INSERT INTO left_out (spoke, path, ours, theirs, patterns) VALUES (?, ?, ?, ?, ?)");
+      for (size_t i = 0; status.ok() && i < directories.size(); ++i) {
+        auto& [path, ours, theirs] = directories[i];
+        status = insert.run(spoke, Database::Blob{path}, int64_t(ours), int64_t(theirs), text);
+      }
+      return status;
+    });
+  });
 }
 
 std::optional<std::string> Store::filesystemTraits(const std::string& spoke,

@@ -108,6 +108,18 @@ class Store {
   absl::StatusOr<std::vector<std::string>> failedFiles(const std::string& spoke);
   absl::Status setFailedFiles(const std::string& spoke, const std::vector<std::string>& paths);
 
+  // A directory of the spoke of which files are left out by `exclude` in the config: its digests
+  // without these (0: no other file is in it) and with them.
+  struct LeftOutOf {
+    std::string path;  // relative to the mirror
+    uint64_t ours, theirs;
+  };
+  // Those that were noted with these very patterns.
+  absl::StatusOr<std::vector<LeftOutOf>> leftOut(const std::string& spoke,
+                                                 const std::vector<std::string>& patterns);
+  absl::Status setLeftOut(const std::string& spoke, const std::vector<std::string>& patterns,
+                          const std::vector<LeftOutOf>& directories);
+
   // Paths relative to the mirror.
   absl::StatusOr<std::vector<std::string>> keptFiles(const std::string& spoke);
   absl::Status setKeptFiles(const std::string& spoke, const std::vector<std::string>& paths);

@@ -13,6 +13,7 @@
 #include "common/text/shell-quote.h"
 #include "hub/agent/agent-session.h"
 #include "hub/agent/greeting.h"
+#include "hub/agent/left-out.h"
 #include "hub/agent/plan.h"
 #include "hub/base/failure.h"
 #include "hub/connect/connector.h"
@@ -40,7 +41,9 @@ class AgentExamination {
     auto tree = readMirror();
     checkModes(tree);
     checks_.at(isLocal(spoke_) ? "agent" : "ssh");
-    auto known = summarizeMirror(tree, kept(), mirrorDigests_);
+    LeftOut leftOut(spoke_, store_);
+    auto known = summarizeMirror(tree, keptAnd(leftOut.inMirror(tree)), mirrorDigests_);
+    leftOut.addTo(known);
     steps_.restart();
     auto connector = connectorTo(spoke_, nullptr);
     AgentSession session(spoke_, *connector, steps_.options(passphrases_), io,
@@ -74,10 +77,11 @@ class AgentExamination {
     }
   }
 
-  Paths kept() {
-    if (store_ == nullptr) return {};
-    auto paths = store_->keptFiles(spoke_.name);
-    return paths.ok() ? Paths(paths->begin(), paths->end()) : Paths();
+  Paths keptAnd(Paths paths) {
+    if (store_ == nullptr) return paths;
+    auto kept = store_->keptFiles(spoke_.name);
+    if (kept.ok()) paths.insert(kept->begin(), kept->end());
+    return paths;
   }
 
   void checkAgent(const AgentInfo& agent, const std::string& noise) {

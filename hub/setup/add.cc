@@ -2,6 +2,7 @@
 #include "hub/setup/manage.h"
 
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -35,10 +36,12 @@ class SpokeAdder : public Setup {
     requireName(request.name);
     requirePlain(request.target, request.root);
     requirePatterns(request.from);
+    requireExclusions(request.exclude);
     auto text = configText();
     auto before = parse(text);
     auto* known = findSpoke(before, request.name);
     if (known != nullptr) requireSameMachine(*known, request);
+    if (known != nullptr) settleFilters(*known, request);
     auto fields = fieldsOf(request, known);
     // Whether the config can hold it is known before anything is done.
     auto after = editedOrThrow(withAdded(text, request, fields));
@@ -52,6 +55,7 @@ class SpokeAdder : public Setup {
     wanted.newSpoke = known == nullptr;
     wanted.root = spoke.source.path;
     wanted.from = request.from;
+    wanted.exclude = request.exclude;
     wanted.dryRun = options_.dryRun;
     RemoteInstall remote(target, options_.mayAsk);
     bool configured = after != text;
@@ -97,8 +101,38 @@ class SpokeAdder : public Setup {
     if (known == nullptr || !request.key.empty() || known->key.empty()) {
       fields.push_back({"key", request.key.empty() ? SHARED_KEY : absolute(request.key)});
     }
+    // What the hub knows of it is kept, and not taken for gone on the spoke.
+    if (!request.exclude.empty()) {
+      auto none = std::vector<std::string>();
+      fields.push_back({"exclude", request.exclude[0].empty() ? none : request.exclude});
+    }
     if (request.port > 0) fields.push_back({"port", absl::StrCat(request.port)});
     return fields;
+  }
+
+  // The agent has none of rsync's filters: what they kept out would come.
+  void settleFilters(const SpokeConfig& known, const AddRequest& request) {
+    if (known.method != SyncMethod::RSYNC || known.extraArgs.empty() || request.dropFilters) return;
+    std::vector<std::string> quoted;
+    for (auto& argument : known.extraArgs) {
+      quoted.push_back(escapeForTerminal(shellQuote(argument)));
+    }
+    auto arguments = absl::StrJoin(quoted, " ");
+    if (options_.dryRun) {
+      return say("rsync_options.extra_args will no longer count: " + arguments);
+    }
+    bool asked = options_.mayAsk && options_.confirm;
+    if (asked && options_.confirm(absl::StrCat(
+                     "The agent does not know rsync_options.extra_args (", arguments,
+                     "): files that these leave out will be synced unless --exclude names them. "
+                     "Go on?"))) {
+      return;
+    }
+    throw Failure(FailureId::FILTERS_WOULD_DROP,
+                  absl::StrCat("the agent does not know rsync_options.extra_args: ", arguments),
+                  "Files that these leave out would be synced. Nothing was changed.",
+                  {{"Leave the same out by the agent, with --exclude PATTERN", ""},
+                   {"To go on, say --drop-filters", ""}});
   }
 
   static void requireSameMachine(const SpokeConfig& known, const AddRequest& request) {

@@ -24,6 +24,8 @@ struct ManageOptions {
   bool dryRun = false;
   // Of the keys for syncing, as they are typed.
   std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();
+  // Asks the person a question; null: nobody is there. Returns whether the answer was yes.
+  std::function<bool(const std::string&)> confirm;
   // What there is to say, line by line, as it happens.
   std::function<void(const std::string&)> say = [](const std::string&) {};
 };
@@ -36,6 +38,11 @@ struct AddRequest {
   std::string key;     // empty: as it was, or ~/.ssh/pi-brain-sync
   std::string from;    // as in sshd(8); empty: as it was, or from anywhere
   uint16_t port = 0;   // of the SSH server; 0: as it was, or as the ssh configuration has it
+  // Patterns (common/text/exclusions.h) of what the agent is not to serve; none: as it was. An
+  // empty pattern alone takes away those that there are.
+  std::vector<std::string> exclude;
+  // A spoke that rsync synced with filters is moved over, although the agent has none of them.
+  bool dropFilters = false;
 };
 
 // None of these throws. `store` (null: none) gets what the agent said of itself.

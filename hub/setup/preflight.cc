@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/text/escape.h"
+#include "common/text/exclusions.h"
 #include "common/text/shell-quote.h"
 #include "hub/base/failure-status.h"
 #include "hub/base/failure.h"
@@ -36,6 +37,20 @@ void requirePatterns(const std::string& from) {
                 absl::StrCat("--from '", escapeForTerminal(from), "' is not a list of addresses"),
                 "It takes addresses and patterns as sshd(8) has them, with commas between: "
                 "192.0.2.0/24,2001:db8::1.");
+}
+
+void requireExclusions(const std::vector<std::string>& patterns) {
+  if (patterns.size() == 1 && patterns[0].empty()) return;
+  if (patterns.size() > Exclusions::MAX_PATTERNS) {
+    throw Failure(FailureId::USAGE, absl::StrCat("there are more than ", Exclusions::MAX_PATTERNS,
+                                                 " patterns to exclude"));
+  }
+  for (auto& pattern : patterns) {
+    auto why = Exclusions::whyNot(pattern);
+    if (why.empty()) continue;
+    throw Failure(FailureId::USAGE,
+                  absl::StrCat("--exclude ", inQuotes(pattern), " is not a pattern: ", why));
+  }
 }
 
 void requireDedicated(const SshTarget& target, const SyncKey& key) {

@@ -2,6 +2,7 @@
 // What has to hold before a machine becomes a spoke. All throw Failure.
 
 #include <string>
+#include <vector>
 
 #include "hub/config/config.h"
 #include "hub/setup/sync-key.h"
@@ -17,6 +18,9 @@ void requireName(const std::string& name);
 
 // The addresses are as install-spoke.sh takes them.
 void requirePatterns(const std::string& from);
+
+// The patterns are such, or one that is empty.
+void requireExclusions(const std::vector<std::string>& patterns);
 
 // A key that is for syncing alone cannot be one that its owner logs in with: that login would start
 // the agent from then on, and nothing else.

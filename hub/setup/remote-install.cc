@@ -274,6 +274,7 @@ Installed RemoteInstall::install(const InstallRequest& request,
   std::vector<std::string> arguments{"--key=" + request.publicKey, "--root=" + request.root,
                                      "--hashes=" + hashes};
   if (!request.from.empty()) arguments.push_back("--from=" + request.from);
+  for (auto& pattern : request.exclude) arguments.push_back("--exclude=" + pattern);
   if (!request.retire.empty()) {
     arguments.push_back("--retire=" + absl::StrJoin(request.retire, " "));
   }

@@ -34,11 +34,12 @@
 namespace pibrain {
 
 struct InstallRequest {
-  std::string publicKey;            // "TYPE BLOB COMMENT"
-  std::string root;                 // as in a source: "~" is the spoke's
-  std::string from;                 // patterns as in sshd(8); empty: as it was, or any
-  std::vector<std::string> retire;  // the blobs of keys whose lines go when all is kept
-  bool newSpoke = false;            // the key has no line there yet, as far as the hub knows
+  std::string publicKey;             // "TYPE BLOB COMMENT"
+  std::string root;                  // as in a source: "~" is the spoke's
+  std::string from;                  // patterns as in sshd(8); empty: as it was, or any
+  std::vector<std::string> exclude;  // as AddRequest has it
+  std::vector<std::string> retire;   // the blobs of keys whose lines go when all is kept
+  bool newSpoke = false;             // the key has no line there yet, as far as the hub knows
   bool agentOnly = false;
   bool dryRun = false;
 };

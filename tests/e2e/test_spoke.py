@@ -996,6 +996,116 @@ class Enable(OneSpoke):
         self.assertIn("there is no spoke 'x'", self.spoke("enable", "laptop", "x", code=2))
 
 
+class Exclude(OneSpoke):
+    """What the spoke's line leaves out, the hub cannot have."""
+
+    def setUp(self):
+        super().setUp()
+        self.mirror = self.home / ".pi-brain/synced/laptop"
+        for path in ("a.tmp", "x/b.tmp", "node_modules/c.jsonl", "x/node_modules/d.jsonl", "old/e.jsonl", "x/old/f.jsonl"):
+            (self.box.sessions / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.box.sessions / path).write_text("{}\n")
+
+    def mirrored(self):
+        return {str(p.relative_to(self.mirror)) for p in self.mirror.rglob("*") if p.is_file()}
+
+    def test_in_the_forced_command(self):
+        said = self.add("--exclude", "*.tmp", "--exclude", "node_modules/", "--exclude=/old")
+        self.assertIn("would sync: 5 new", said)
+        (line,) = self.box.lines()
+        self.assertIn(" --exclude=bytes:%2A.tmp --exclude=node_modules/ --exclude=/old\" ", line)
+        self.assertIn('    exclude: ["*.tmp", node_modules/, /old]\n', self.fleet.config.read_text())
+        self.sync()
+        self.assertEqual(len(self.mirrored()), 5)
+        self.assertIn("x/old/f.jsonl", self.mirrored())
+        # Whatever the hub's config says.
+        self.fleet.config.write_text(re.sub(" *exclude:.*\n", "", self.fleet.config.read_text()))
+        self.assertIn("nothing new", self.sync())
+        self.assertIn("5 files compared", self.fleet.pi_brain("sync", "verify"))
+        self.assertEqual(len(self.mirrored()), 5)
+
+    def test_what_was_mirrored_before_stays(self):
+        self.add()
+        self.assertIn("10 new", self.sync())
+        self.add("--exclude", "*.tmp", "--exclude", "node_modules/")
+        for _ in range(2):
+            self.assertIn("nothing new, 4 kept", self.sync())
+        (self.box.sessions / "old/e.jsonl").unlink()
+        self.assertIn("1 deleted", self.fleet.pi_brain("sync", "run", "--delete"))
+        self.assertEqual(len(self.mirrored()), 9)
+        self.assertIn("a.tmp", self.mirrored())
+
+    def test_a_line_keeps_what_it_leaves_out(self):
+        self.add("--exclude", "*.tmp", "--from", "127.0.0.0/8")
+        (line,) = self.box.lines()
+        everything = self.everything()
+        self.assertIn("unchanged", self.add())
+        self.assertIn("unchanged", self.add("--exclude", "*.tmp"))
+        self.assertEqual(self.everything(), everything)
+        self.spoke("rotate-key", "laptop")
+        (rotated,) = self.box.lines()
+        self.assertIn("--exclude=bytes:%2A.tmp", rotated)
+        self.assertIn("--exclude=bytes:%2A.tmp", self.after("--root", "~/elsewhere"))
+        self.assertIn("--exclude=core --exclude=x", self.after("--exclude", "core", "--exclude", "x"))
+        self.assertNotIn("%2A", self.box.lines()[0])
+        self.assertIn("exclude: [core, x]\n", self.fleet.config.read_text())
+        self.assertNotIn("--exclude", self.after("--exclude", ""))
+        self.assertIn('from="127.0.0.0/8"', self.box.lines()[0])
+        self.assertIn("exclude: []\n", self.fleet.config.read_text())
+
+    def after(self, *arguments):
+        self.add(*arguments)
+        (line,) = self.box.lines()
+        return line
+
+    def test_what_is_no_pattern(self):
+        for pattern in ("!a", "[a", "a//b", "../x"):
+            change = self.change("add", "laptop", "root@box01", "--exclude", pattern, code=2)
+            self.assertEqual(change["failure"]["id"], "usage")
+        self.assertFalse(self.fleet.config.exists())
+
+
+class MovingOver(OneSpoke):
+    """From rsync, with filters."""
+
+    def setUp(self):
+        super().setUp()
+        self.fleet.config.parent.mkdir()
+        self.fleet.config.write_text("spokes:\n  - name: laptop\n    sync_method: rsync\n"
+                                     "    source: root@box01:~/.pi/agent/sessions\n    path: ~/.pi-brain/synced/laptop\n"
+                                     "    rsync_options:\n      extra_args: [\"--exclude=*.tmp\"]\n")
+
+    def test_filters_that_would_no_longer_count(self):
+        everything = self.everything()
+        self.fails("add", "laptop", "root@box01", failure="filters-would-drop", words=["'--exclude=*.tmp'"])
+        self.fails("add", "laptop", "root@box01", "--batch", failure="filters-would-drop")
+        self.assertIn("will no longer count: '--exclude=*.tmp'", self.add("-n"))
+        self.assertEqual(self.everything(), everything)
+        self.add("--drop-filters", "--exclude", "*.tmp")
+        self.assertIn("sync_method: agent", self.fleet.config.read_text())
+        # Now it is an agent's, and nothing is asked any more.
+        self.assertIn("unchanged", self.add())
+
+    def test_a_person_is_asked(self):
+        for answer, code in ((b"n\n", 1), (b"\n", 1), (b"y\n", 0)):
+            pid, fd = pty.fork()
+            if pid == 0:
+                os.execve(harness.HUB, [str(harness.HUB), "spoke", "add", "laptop", "root@box01"], self.fleet.environment())
+            seen = b""
+            while True:
+                try:
+                    data = os.read(fd, 65536)
+                except OSError:
+                    break
+                if b"[y/N] " in data:
+                    os.write(fd, answer)
+                seen += data
+            os.close(fd)
+            self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), code, seen.decode())
+            self.assertIn(b"'--exclude=*.tmp'", seen)
+            self.assertEqual("sync_method: agent" in self.fleet.config.read_text(), code == 0)
+
+
 class List(OneSpoke):
     def test_list(self):
         self.assertIn("No spokes yet", self.spoke("list"))

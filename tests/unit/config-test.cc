@@ -51,6 +51,7 @@ spokes:
     ssh_config: /etc/laptop
     ssh: libssh2
     port: 2222
+    exclude: ["*.tmp", old/]
     rsync_options:
       bw_limit: 500
       delete: true
@@ -85,6 +86,7 @@ spokes:
   EXPECT_EQ(one.sshConfig, "/etc/laptop");
   EXPECT_EQ(one.ssh, SshMode::LIBSSH2);
   EXPECT_EQ(one.port, 2222);
+  EXPECT_EQ(one.exclude, (std::vector<std::string>{"*.tmp", "old/"}));
   EXPECT_EQ(one.bwLimit, 500u);
   EXPECT_TRUE(one.deleteGone);
   EXPECT_EQ(one.timeoutSeconds, 60u);
@@ -175,6 +177,12 @@ TEST_F(ConfigTest, mistakesAreNamedWithTheirPlace) {
             {"spokes[0].source", "user@host:path"}},
            {spokeWith("  enabled: maybe\n"), 6, {"spokes[0].enabled", "true or false", "'maybe'"}},
            {spokeWith("  ssh: putty\n"), 6, {"spokes[0].ssh", "auto, libssh2 or openssh", "putty"}},
+           {spokeWith("  exclude: x\n"), 6, {"spokes[0].exclude", "list"}},
+           {spokeWith("  exclude: [a, '!b']\n"), 6, {"spokes[0].exclude: '!b'", "'\\!'"}},
+           {spokeWith("  exclude:\n  - a\n  - '[b'\n"), 8, {"spokes[0].exclude: '[b'"}},
+           {"spokes:\n- name: a\n  sync_method: rsync\n  path: /m\n  source: h:p\n  exclude: [a]\n",
+            6,
+            {"spokes[0].exclude is for sync_method agent", "--exclude=PATTERN"}},
            {spokeWith("  port: 0\n"), 6, {"spokes[0].port", "1 to 65535", "'0'"}},
            {"spokes:\n- name: a\n  sync_method: agent\n  path: /m\n  source: /s\n  port: 22\n",
             6,

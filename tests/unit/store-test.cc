@@ -176,6 +176,7 @@ TEST_F(StoreTest, anotherName) {
   ASSERT_TRUE(store_->setKeptFiles("a", {"one", "two"}).ok());
   ASSERT_TRUE(store_->setKeptFiles("b", {"two", "three"}).ok());
   ASSERT_TRUE(store_->setFailedFiles("a", {"four"}).ok());
+  ASSERT_TRUE(store_->setLeftOut("a", {"*"}, {{"x", 1, 2}}).ok());
   ASSERT_TRUE(store_->setLastContact("a", {"old", "", 1}).ok());
   ASSERT_TRUE(store_->setLastContact("b", {"new", "", 2}).ok());
   ASSERT_TRUE(store_->setLastEndpoint("a", Endpoint{"192.0.2.1", 22, "x"}).ok());
@@ -186,10 +187,28 @@ TEST_F(StoreTest, anotherName) {
     EXPECT_TRUE(store_->keptFiles("a")->empty());
     EXPECT_EQ(store_->keptFiles("b")->size(), 3u);
     EXPECT_EQ(store_->failedFiles("b")->size(), 1u);
+    EXPECT_EQ(store_->leftOut("b", {"*"})->size(), 1u);
     EXPECT_EQ(store_->lastContact("b")->version, "new");
     EXPECT_EQ(store_->lastContact("a"), std::nullopt);
     EXPECT_EQ(store_->lastEndpoint("b")->address, "192.0.2.1");
   }
+}
+
+TEST_F(StoreTest, whatIsLeftOut) {
+  open();
+  const std::vector<std::string> patterns{"*.tmp", "a b/"};
+  EXPECT_TRUE(store_->leftOut("a", patterns)->empty());
+  ASSERT_TRUE(store_->setLeftOut("a", patterns, {{"", 0, UINT64_MAX}, {"x\xff", 5, 6}}).ok());
+  ASSERT_TRUE(store_->setLeftOut("b", patterns, {{"y", 1, 2}}).ok());
+  auto found = store_->leftOut("a", patterns);
+  ASSERT_EQ(found->size(), 2u);
+  EXPECT_EQ((*found)[0].theirs, UINT64_MAX);
+  EXPECT_EQ((*found)[1].path, "x\xff");
+  EXPECT_EQ((*found)[1].ours, 5u);
+  EXPECT_TRUE(store_->leftOut("a", {"*.tmp"})->empty()) << "of other patterns";
+  ASSERT_TRUE(store_->setLeftOut("a", patterns, {}).ok());
+  EXPECT_TRUE(store_->leftOut("a", patterns)->empty());
+  EXPECT_EQ(store_->leftOut("b", patterns)->size(), 1u);
 }
 
 TEST_F(StoreTest, keptFilesAreReplacedWholeOrNotAtAll) {
