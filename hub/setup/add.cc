@@ -102,9 +102,11 @@ class SpokeAdder : public Setup {
       fields.push_back({"key", request.key.empty() ? SHARED_KEY : absolute(request.key)});
     }
     // What the hub knows of it is kept, and not taken for gone on the spoke.
-    if (!request.exclude.empty()) {
-      auto none = std::vector<std::string>();
-      fields.push_back({"exclude", request.exclude[0].empty() ? none : request.exclude});
+    bool none = request.exclude == std::vector<std::string>{""};
+    if (none && known != nullptr && !known->exclude.empty()) {
+      fields.push_back({"exclude", std::vector<std::string>()});
+    } else if (!none && !request.exclude.empty()) {
+      fields.push_back({"exclude", request.exclude});
     }
     if (request.port > 0) fields.push_back({"port", absl::StrCat(request.port)});
     return fields;

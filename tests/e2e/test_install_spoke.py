@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import unittest
+import urllib.parse
 
 import fleet
 import harness
@@ -152,6 +153,30 @@ class InstallSpoke(fleet.FleetCase):
         self.install("--root", "~/other")
         self.assertIn('from="127.0.0.0/8",command="', self.spoke.lines()[0])
         self.assertRegex(self.spoke.lines()[0], r"/other --require-sandbox\" ssh-ed25519 ")
+
+    def test_what_is_left_out(self):
+        """Patterns reach the agent as they are, and stay until others come, or none are to be."""
+        patterns = ["*.tmp", "a b", "it's $(id)", '"\\\\*"', "[a-c]/**/x", "old/"]
+        self.install(*(word for pattern in patterns for word in ("--exclude", pattern)), "--from", "127.0.0.0/8")
+        (line,) = self.spoke.lines()
+        words = line.partition('command="')[2].partition('"')[0].split()
+        given = [urllib.parse.unquote(word.removeprefix("--exclude=").removeprefix("bytes:")) for word in words if "--exclude" in word]
+        self.assertEqual(given, patterns)
+        self.assertIn("has the line", self.install())
+        self.assertIn("has the line", self.install(*(f"--exclude={pattern}" for pattern in patterns)))
+        self.assertEqual(self.spoke.lines(), [line])
+        # Somebody's own settings stay, and these come in the place of those before.
+        self.spoke.authorized.write_text(line.replace('" ssh-', ' --require-sandbox" ssh-') + "\n")
+        self.install("--root", "~/other")
+        self.assertEqual(self.spoke.lines()[0].count("--exclude="), 6)
+        self.assertIn("which was: restrict,", self.install("--root", "~/other", "--exclude", "core"))
+        self.assertRegex(self.spoke.lines()[0], r'from="127.0.0.0/8",command="\S+ --root=\S+ --exclude=core --require-sandbox" ssh-')
+        self.install("--root", "~/other", "--exclude", "")
+        self.assertRegex(self.spoke.lines()[0], r'command="\S+ --root=\S+ --require-sandbox" ssh-')
+        before = self.spoke.authorized.read_bytes()
+        for pattern, code in (("!x", 1), ("[a", 1), ("a\nb", 2)):
+            self.assertIn("--exclude", self.install("--exclude", pattern, code=code))
+            self.assertEqual(self.spoke.authorized.read_bytes(), before)
 
     def test_what_gives_the_key_more_does_not_stay(self):
         self.install()

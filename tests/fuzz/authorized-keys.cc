@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "common/text/exclusions.h"
 #include "common/text/login-shell.h"
 #include "common/text/utf8.h"
 #include "tests/fuzz/fuzz.h"
@@ -47,12 +48,11 @@ std::vector<std::string> shellWords(std::string_view command) {
 }
 
 // What the agent makes of its option.
-std::string rootIn(const std::string& option) {
-  constexpr std::string_view NAME = "--root=";
-  require(option.starts_with(NAME), "the root is an option", option);
-  auto root = readExactPath(std::string_view(option).substr(NAME.size()));
-  require(root.has_value(), "the agent understands it", option);
-  return *root;
+std::string valueOf(const std::string& option, std::string_view name) {
+  require(option.starts_with(name), "it is an option", option);
+  auto value = readExactPath(std::string_view(option).substr(name.size()));
+  require(value.has_value(), "the agent understands it", option);
+  return *value;
 }
 
 void skip(std::string_view& line, std::string_view expected) {
@@ -67,7 +67,12 @@ void run(Input input) {
   std::string key(input.rest()), made;
   // No argument of a program's has one.
   if ((agent + root).find('\0') != std::string::npos) return;
-  if (!tolerating([&]() { made = authorizedKeysLine(key, agent, HOME, root, from); })) return;
+  // It may be a pattern, too.
+  std::vector<std::string> exclude;
+  if (Exclusions::whyNot(from).empty()) exclude = {from, root + from};
+  if (!tolerating([&]() { made = authorizedKeysLine(key, agent, HOME, root, exclude, from); })) {
+    return;
+  }
   require(made.find_first_of("\r\n") == std::string::npos, "it is one line", made);
   std::string_view line = made;
   skip(line, "restrict,");
@@ -78,10 +83,13 @@ void run(Input input) {
   }
   skip(line, "command=");
   auto words = shellWords(dequoted(line));
-  require(words.size() == 2, "the shell runs the agent with one option", made);
+  require(words.size() == 2 + exclude.size(), "the shell runs the agent with its options", made);
   auto program = words[0].starts_with("~/") ? HOME + words[0].substr(1) : words[0];
   require(program == agent, "the shell runs the agent", made);
-  require(rootIn(words[1]) == root, "the agent serves the root", made);
+  require(valueOf(words[1], "--root=") == root, "the agent serves the root", made);
+  for (size_t i = 0; i < exclude.size(); ++i) {
+    require(valueOf(words[2 + i], "--exclude=") == exclude[i], "the agent leaves it out", made);
+  }
   skip(line, " ");
   require(key.starts_with(line), "the key is what was given", made);
 }
