@@ -43,6 +43,10 @@ bool sameFile(const std::string& one, const std::string& other) {
          a.st_ino == b.st_ino;
 }
 
+void orThrowOfFile(const absl::Status& status) {
+  if (!status.ok()) throw failureOf(status, FailureId::HUB_FILE_ERROR);
+}
+
 // A spoke's name is in the config, and in those of its mirror, its archive and its key. The config
 // changes in one instant, and so does what it means: before, the mirror and the key can be found by
 // their new names too, and after it by the old ones, until they are moved. Whatever stops this, a
@@ -94,7 +98,7 @@ class SpokeRenamer : public Setup {
   // One at a time: there is one record.
   kj::AutoCloseFd lockRenames(const Config& config) const {
     if (options_.dryRun) return nullptr;
-    orThrow(makeDirectories(config.hub.databaseDir));
+    orThrowOfFile(makeDirectories(config.hub.databaseDir));
     auto path = config.hub.databaseDir + "/renaming.lock";
     kj::AutoCloseFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (fd.get() >= 0 && flock(fd, LOCK_EX) == 0) return fd;
@@ -172,7 +176,7 @@ class SpokeRenamer : public Setup {
   // All until the config has the new name.
   void begin(const Config& config, const RenameRecord& record,
              const std::function<absl::StatusOr<std::string>(const std::string&)>& edit) {
-    orThrow(record.write(config.hub.databaseDir));
+    orThrowOfFile(record.write(config.hub.databaseDir));
     try {
       if (!record.key.empty()) linkKey(record);
       if (hasMirror(record)) announceMirror(record.mirror, record.newMirror);
