@@ -193,7 +193,7 @@ class TwentySpokes(fleet.FleetCase):
             self.script(*arguments, code=2)
         other.write_text("../x root@127.0.1.1\nquo\"te root@127.0.1.2\nba\"d -x\\y\n")
         said = self.script(inventory=other, code=1)
-        self.assertIn('spokes[1].name "', said.replace("'", '"'))
+        self.assertIn('the name "../x" cannot be used', said.replace("'", '"'))
         outcomes = self.outcomes()
         self.assertEqual(outcomes['ba"d']["outcome"], "failed")
         self.assertEqual(outcomes["../x"]["outcome"], "failed")
