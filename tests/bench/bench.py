@@ -111,7 +111,7 @@ class Bench:
         self.work, self.given = work, given
         self.watching = False
         (work / "home").mkdir()
-        self.sshd = harness.Sshd(work / "sshd")
+        self.sshd = harness.Sshd(work / "sshd", [harness.USUAL_KEY_EXCHANGE])
         self.rsync_key = harness.keygen(work / "rsync_key")
 
     def tree(self, name):

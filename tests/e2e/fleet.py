@@ -62,7 +62,7 @@ class Spoke:
         config.write_text("\n".join([
             f"ListenAddress {self.address}:22", f"HostKey {fleet.host_key}", "PidFile none", "UsePAM no",
             "PermitRootLogin yes", "StrictModes yes", "PasswordAuthentication no",
-            "Subsystem sftp internal-sftp", *harness.no_penalties(), *options]) + "\n")
+            "Subsystem sftp internal-sftp", *harness.for_tests(options), *options]) + "\n")
         sshd = shutil.which("sshd") or "/usr/sbin/sshd"
         self.log = fleet.dir / f"sshd-{self.name}.log"
         self.sshd = subprocess.Popen(

@@ -56,11 +56,21 @@ def answers(port):
     return False
 
 
-def no_penalties():
-    """sshd, from 9.8 on, turns away addresses that failed to log in; here all come from one."""
+# ssh's usual key exchange (sntrup761) costs each client 80 ms of CPU. The tests of kinds of servers
+# (test_servers.py) and the benchmarks have it; elsewhere it would show nothing.
+QUICK_KEY_EXCHANGE = "KexAlgorithms -sntrup761*,mlkem*"
+USUAL_KEY_EXCHANGE = "KexAlgorithms +curve25519-sha256"
+
+
+def for_tests(options=()):
+    """Options for an sshd that many tests log in to, all from one address, without those that `options` have."""
     version = subprocess.run(["ssh", "-V"], capture_output=True, text=True).stderr
     major, minor = map(int, re.search(r"OpenSSH_(\d+)\.(\d+)", version).groups())
-    return ["PerSourcePenalties no"] if (major, minor) >= (9, 8) else []
+    ours = [QUICK_KEY_EXCHANGE, "MaxStartups 100"]
+    if (major, minor) >= (9, 8):
+        ours.append("PerSourcePenalties no")  # it would turn away addresses that failed to log in
+    theirs = {option.split()[0] for option in options}
+    return [option for option in ours if option.split()[0] not in theirs]
 
 
 def keygen(path, passphrase="", kind="ed25519"):
@@ -88,9 +98,7 @@ class Sshd:
             f"Port {self.port}", "ListenAddress 127.0.0.1", f"HostKey {self.host_key}",
             f"AuthorizedKeysFile {self.authorized_keys}", "PidFile none", "UsePAM no",
             "StrictModes no", "PermitRootLogin prohibit-password", "PasswordAuthentication no",
-            # Of a keyword given twice the first counts, of MaxStartups the last.
-            "KbdInteractiveAuthentication no", *no_penalties(),
-            *([] if any(option.startswith("MaxStartups") for option in options) else ["MaxStartups 100"]), *options,
+            "KbdInteractiveAuthentication no", *for_tests(options), *options,
             # bash that sshd starts reads ~/.bashrc unless it thinks it is nested.
             "SetEnv SHLVL=1"]) + "\n")
         if os.geteuid() == 0:

@@ -83,7 +83,7 @@ class Machine:
         config = self.work / "sshd_config"
         config.write_text(f"ListenAddress 127.0.0.2:22\nHostKey {host_key}\nPidFile none\nUsePAM no\n"
                           f"PermitRootLogin yes\nSubsystem sftp internal-sftp\nStrictModes yes\n"
-                          f"SetEnv PATH=/usr/bin:/bin\nLogLevel VERBOSE\n" + "\n".join(harness.no_penalties()) + "\n")
+                          f"SetEnv PATH=/usr/bin:/bin\nLogLevel VERBOSE\n" + "\n".join(harness.for_tests()) + "\n")
         os.makedirs("/run/sshd", exist_ok=True)
         sshd = shutil.which("sshd") or "/usr/sbin/sshd"
         self.sshd = subprocess.Popen(["unshare", "-m", "sh", "-ec", f"mount --bind {self.etc_with(self.spoke_home)} /etc; "

@@ -67,7 +67,7 @@ class Servers(HubCase):
     def test_openssh(self):
         libssh2, by_ssh = "^libssh2 ", "^OpenSSH, because libssh2 .* could not agree with the server"
         for option, transport in (
-                ("Compression no", libssh2),
+                (harness.USUAL_KEY_EXCHANGE, libssh2),
                 ("Ciphers chacha20-poly1305@openssh.com", "^libssh2 1.1[1-9]|" + by_ssh),
                 ("Ciphers aes256-gcm@openssh.com,aes128-gcm@openssh.com", "^libssh2 1.1[1-9]|" + by_ssh),
                 ("Ciphers aes256-ctr", libssh2),
