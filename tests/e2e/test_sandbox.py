@@ -104,7 +104,7 @@ class Sandbox(HubCase):
         for kernel, has in ((WITHOUT_LANDLOCK, "no Landlock, seccomp"), (WITHOUT_SECCOMP, r"Landlock \d+, no seccomp")):
             self.sshd.authorize(f"{kernel} {AGENT} --root={self.source} --require-sandbox")
             error = self.sync_one(code=1)["error"]
-            self.assertRegex(error, rf"this machine cannot confine it \({has}, limits\)")
+            self.assertRegex(error, rf"this machine cannot fully confine the agent \({has}, limits\)")
             self.assertIn("Linux 5.13", error)
         self.assert_mirrored()
 
