@@ -72,7 +72,7 @@ class Words(unittest.TestCase):
         for wrong in ("%", "%zz", "/a%00b"):
             done = subprocess.run([harness.AGENT, "--root=bytes:" + wrong], capture_output=True, text=True, stdin=subprocess.DEVNULL)
             self.assertEqual(done.returncode, 2)
-            self.assertIn("must have a percent-encoded path", done.stderr)
+            self.assertIn("must be followed by a percent-encoded path", done.stderr)
 
     def test_an_agent_whose_path_takes_quotes(self):
         place = self.dir / "my tools"
