@@ -255,7 +255,7 @@ install_agent() {
     agent_did=same
     return
   fi
-  [ ! -d "$agent" ] || die "$agent is a directory, where the agent must be. Move it away."
+  [ ! -d "$agent" ] || die "$agent is a directory. Move it away: the agent must be there."
   agent_did=new
   [ ! -e "$agent" ] || agent_did=replaced
   if [ -n "$print" ]; then
@@ -309,9 +309,8 @@ function key(text) {
   sub(/^[ \t]*[^ \t]+[ \t]+/, "", text)
   sub(/[ \t\r].*/, "", text)
   return text
-}'
-awk_key="$awk_key
-"'function ours(text) { return tolower(options(text)) ~ /(^|,)command="([^"\\]|\\.)*pi-brain-agent/ }'
+}
+function ours(text) { return tolower(options(text)) ~ /(^|,)command="([^"\\]|\\.)*pi-brain-agent/ }'
 
 options_of() { printf '%s\n' "$1" | awk "$awk_key"'{ print options($0) }'; }
 command_of() { options_of "$1" | sed -n 's/.*[Cc][Oo][Mm][Mm][Aa][Nn][Dd]="\(.*\)"$/\1/p'; }
@@ -475,10 +474,10 @@ check_line() {
 install_line() {
   before=$(lines_here "$blob")
   check_before
+  line_did=added
+  [ -z "$before" ] || line_did=replaced
   if [ -n "$print" ] && { [ "$agent_did" = new ] || ! "$agent" --version >/dev/null 2>&1; }; then
-    line_did=added
-    [ -z "$before" ] || line_did=replaced
-    would "$([ "$line_did" = added ] && echo add || echo replace) the line of the key $(fingerprint) in $keys, which lets the key read $root and nothing else"
+    would "$([ -n "$before" ] && echo replace || echo add) the line of the key $(fingerprint) in $keys, which lets the key read $root and nothing else"
     return
   fi
   line=$(printf '%s\n' "$key" | "$agent" --root="$root" ${from:+"--from=$from"} --authorized-keys-line - 2>&1) || die "$line"
@@ -489,8 +488,6 @@ install_line() {
     line_did=same
     return
   fi
-  line_did=added
-  [ -z "$before" ] || line_did=replaced
   if [ -n "$print" ]; then
     would "put this line into $keys${before:+, in place of the line of the same key}: $line"
     return
