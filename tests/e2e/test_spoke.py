@@ -210,7 +210,7 @@ class Add(OneSpoke):
         self.assertIn("--all", self.spoke("upgrade", code=2))
 
     def test_a_login_that_takes_a_passphrase(self):
-        """ssh asks once at the terminal; without a terminal, the command reports it."""
+        """ssh asks once at the terminal; with --batch, the command fails instead."""
         key = self.home / ".ssh/id_ed25519"
         subprocess.run(["ssh-keygen", "-q", "-p", "-N", "open sesame", "-f", key], check=True, stdout=subprocess.DEVNULL)
         self.fails("add", "laptop", "root@box01", "--batch", failure="permission-denied")
