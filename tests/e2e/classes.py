@@ -65,7 +65,7 @@ def check(registered):
         os.environ.setdefault(name, "/nowhere")  # the suites read it when they are loaded
     wrong = sorted(set(suites()) ^ set(registered))
     for suite in wrong:
-        print(f"{suite}: configure anew; tests/e2e/CMakeLists.txt has to name each test_*.py")
+        print(f"{suite}: configure again; tests/e2e/CMakeLists.txt must list each test_*.py")
     for suite, path in suites().items():
         ours = sorted((name, test) for name, tests in tests_of(path).items() for test in tests)
         theirs = sorted(loaded(unittest.defaultTestLoader.loadTestsFromModule(importlib.import_module(path.stem))))

@@ -50,7 +50,7 @@ class Agents(unittest.TestCase):
         for part in (*parts, "bin/pi-brain-agent"):
             self.assertNotIn(str(PROJECT).encode(), (release / part).read_bytes(), part)
 
-    @unittest.skipUnless(tiers.FULL, "in the full tier: it takes a compiler for aarch64")
+    @unittest.skipUnless(tiers.FULL, "in the full tier: it needs a compiler for aarch64")
     def test_two_builds_are_the_same(self):
         one, other = self.build(PROJECT), self.build(self.copy())
         self.assertTrue(one == other)
@@ -59,7 +59,7 @@ class Agents(unittest.TestCase):
             self.assertEqual(int.from_bytes(one[name][18:20], "little"), machine)
             self.assertNotIn(str(PROJECT).encode(), one[name])
 
-    @unittest.skipUnless(tiers.FULL, "in the full tier: it takes qemu")
+    @unittest.skipUnless(tiers.FULL, "in the full tier: it needs qemu")
     def test_aarch64_agent(self):
         """Runs the suites of tests/aarch64.sh, under qemu."""
         done = subprocess.run([PROJECT / "tests/aarch64.sh"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -105,7 +105,7 @@ class Ansible(fleet.FleetCase):
         return {path for path, text in box.files().items() if before[box.name].get(path) != text and not path.startswith(".ansible/")
                 and not path.startswith((".config/", ".local/share/fish/"))}
 
-    @unittest.skipUnless(tiers.FULL, "in the full tier: the script's own tests, e2e.install_spoke, have it in the short one")
+    @unittest.skipUnless(tiers.FULL, "in the full tier: e2e.install_spoke covers it in the short one")
     def test_files_of_others_stay(self):
         box, linked, broken = self.fleet.spokes
         other = harness.keygen(self.dir / "other")

@@ -294,7 +294,7 @@ class Doctor(HubCase):
         self.assertIn("✗ disk        2.0 MB free", done.stdout)
         self.assertIn("df -h", done.stdout)
 
-    @unittest.skipIf(os.geteuid() != 0, "root's files in another user's place take root")
+    @unittest.skipIf(os.geteuid() != 0, "needs root, to leave files of root")
     def test_what_root_left_behind(self):
         """After root's run with the user's HOME, the user's doctor names the owner, and claims nothing false."""
         self.sync()

@@ -173,7 +173,7 @@ class HostileHub(HubCase):
         self.assertEqual(self.outcome(says, "afterwards"), "begin 1 data 1 end 1")
         # Five hostile signatures, of files of 4 and 32 MiB: a few seconds each.
         self.assertLess(says["cpu"], 30)
-        # Of the other delta at least one.
+        # At least one of the other delta.
         for case, ways in tiers.sweep("other ways", (("equal-sums", {"limit": 64}), ("slow-delta", {}), ("slow-delta", {"ssh": True})), 2):
             self.hostile(case, **ways)
 

@@ -184,7 +184,7 @@ LEGAL = {
         "size-announced-0")},
     "legal-same": {}, "legal-many": {}, "legal-problem-escapes": {}, "changing-always": {},
 }
-# What has to go first is not gone, or may not go.
+# A file that must go first is not gone, or may not be deleted.
 REPLACED = each("files-failed", {
     "file-and-directory": r"1 of 2 files could not be synced\. p/new\.jsonl/x\.jsonl: the mirror has a file of this "
                           r"name, which the spoke no longer has: 'p/new\.jsonl'\. It must go first: by a run with "

@@ -107,7 +107,7 @@ class Kill(FaultCase):
         there is none. `staged`: some kills leave incomplete files."""
         print(f"{self._testMethodName}: again with {tiers.again()}", flush=True)
         order = list(range(ROUNDS))
-        # Within each slot at any instant, which is another in each run.
+        # At a random instant within each slot, different in each run.
         within = tiers.seeded(self.id())
         within.shuffle(order)
         for number, slot in enumerate(order * max(2, 100 // ROUNDS)):
@@ -204,7 +204,7 @@ class Kill(FaultCase):
             with open(path, "ab") as out:
                 out.write(different_lines(self.rng, size))
             versions = [path.read_bytes()]
-            # Same length: nothing but the content tells.
+            # The same length: only the content differs.
             anew = old + different_lines(self.rng, size)[:len(versions[0]) - len(old)] if number % 2 else None
             self.age(path)
             run = self.start_run("--bwlimit", "5000")

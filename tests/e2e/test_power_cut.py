@@ -83,7 +83,7 @@ class PowerCut(mounts.PrivateMounts, FaultCase):
 
     def begin(self, mirror, archive):
         self.mirror, self.archive = mirror / "laptop", archive / "archive"
-        # No host: the agent is the hub's child.
+        # A source without a host: the agent is the hub's child.
         self.write_config([self.spoke(source=str(self.source), path=str(self.mirror), sync_method=self.method)])
         for number in range(5):
             self.write(f"p/line-{number}.jsonl", lines(self.rng, 2000))

@@ -676,7 +676,7 @@ class ByRsync(RsyncCase):
         self.assertEqual(set(self.snapshot()), {b"a.jsonl"})
 
 
-@unittest.skipIf(harness.SANITIZED, "a sanitizer does not go with strace")
+@unittest.skipIf(harness.SANITIZED, "a sanitizer cannot be combined with strace")
 class Traced(RsyncCase):
     def traced(self, calls, command, *arguments):
         log = self.dir / "trace"

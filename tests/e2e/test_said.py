@@ -115,7 +115,7 @@ class Said(test_transports.WaysCase):
         self.refused("permission-denied", "Too many authentication failures", "listens to no more keys at one login \\(MaxAuthTries in its sshd_config\\)",
                      "'key' of the spoke in the config, or as IdentityFile with 'IdentitiesOnly yes'", no=["authorized_keys", "does not understand"],
                      same_cause=False)
-        # The one key that there is had its turn.
+        # The only key was tried.
         stranger = harness.keygen(self.dir / "stranger")
         self.refused("permission-denied", f"{stranger} was refused", "~/.ssh/authorized_keys on the spoke.*pi-brain-agent --authorized-keys-line",
                      no=["MaxAuthTries"], ways=AGENT_WAYS, key=stranger)

@@ -699,7 +699,7 @@ class Remove(OneSpoke):
         self.sync()
         self.spoke("remove", "laptop", "--keep-mirror")
         self.assertEqual(len(list((self.home / ".pi-brain/synced/laptop").rglob("*.jsonl"))), 4)
-        # Added again, it goes on from there.
+        # Added again, it continues from there.
         self.add()
         self.assertIn("nothing new", self.sync())
 

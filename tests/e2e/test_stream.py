@@ -79,7 +79,7 @@ class Faults(HubCase):
     def relay(self, fault, after, *settings):
         return harness.relay(self.sshd, "--fault", fault, "--after", after, settings=settings)
 
-    # Of what the server sends: in its greeting, in the key exchange, in the login, and in a file.
+    # Offsets in the server's output: in its greeting, the key exchange, the login, and a file.
     PLACES = (5, 700, 1700, 2_000_000)
 
     def fails_in_time(self, seconds):
@@ -189,7 +189,7 @@ class Faults(HubCase):
 
     def test_stalls_of_openssh(self):
         self.write_config([self.spoke(ssh="openssh", rsync_options={"timeout_seconds": 3})])
-        # What arrived before is not sent again, so the next one breaks earlier.
+        # Bytes that arrived are not sent again, so the next run breaks earlier.
         for fault, after in (("stall", 2_000_000), ("reset", 400_000), ("fin", 200_000)):
             with self.subTest(fault), self.relay(fault, after):
                 self.fails_in_time(15)

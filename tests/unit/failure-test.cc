@@ -25,7 +25,7 @@ void expectFile(const std::string& path, const std::string& text) {
   auto full = std::string(PIBRAIN_SOURCE) + "/" + path;
   if (getenv("PIBRAIN_UPDATE_DOCS") != nullptr) std::ofstream(full) << text;
   EXPECT_EQ(textOfFile(full), text) << "PIBRAIN_UPDATE_DOCS=1 unit-tests --gtest_filter='Failure*' "
-                                       "writes it anew";
+                                       "writes it";
 }
 
 std::string markdown() {

@@ -421,7 +421,7 @@ TEST_F(FileReceiverTest, badContentChangesNothing) {
               data(delta.substr(0, delta.size() - 1));
               end(old + "x");
             }},
-           {"a delta that is none", AS_DELTA, [&]() { data("garbage"); }},
+           {"a delta that is not one", AS_DELTA, [&]() { data("garbage"); }},
            {"a delta that makes too much", AS_DELTA,
             [&]() { data(deltaOf(signatureOf(old), old + "xy")); }},
            {"a delta that makes too little", AS_DELTA,
