@@ -3,7 +3,7 @@
 
 usage: connect.py [--pairs P]
 
-Both log in with a key of their own; the one of pi-brain has the agent as its forced command.
+Both log in with a key of their own; pi-brain's has the agent as its forced command.
 PIBRAIN_BIN names the directory of the programs.
 """
 import argparse

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Build the release preset and measure `pi-brain sync run` against `rsync -az`, side by side.
 #
-# usage: tests/bench/run.sh [ROW…]        tests/bench/bench.py --help says more
+# usage: tests/bench/run.sh [ROW…]        'tests/bench/bench.py --help' has the details
 set -eu
 cd "$(dirname "$0")/../.."
 

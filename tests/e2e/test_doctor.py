@@ -1,4 +1,4 @@
-"""`pi-brain sync doctor`: each link of the chain, when it holds and when it does not."""
+"""`pi-brain sync doctor`: each check, when it succeeds and when it fails."""
 import json
 import os
 import pathlib
@@ -11,9 +11,9 @@ import test_servers
 import tiers
 from harness import HubCase
 
-# An agent with a sanitizer in it has no sandbox, and the doctor says so.
+# An agent with a sanitizer has no sandbox, and the doctor reports that.
 SOUND_AGENT = "warning" if harness.SANITIZED else "ok"
-# What may be said of a key that was refused all that was asked for.
+# The verdicts on a key that was refused every request.
 LOCKED_DOWN = ("the key starts the agent; it was refused other commands, a shell, SFTP, a terminal and forwarding "
                "(TCP both ways, sockets, agent, X11)")
 OTHER_AGE = pathlib.Path(os.environ["PIBRAIN_TEST_AGENT"])
@@ -33,7 +33,7 @@ class Doctor(HubCase):
         return document
 
     def checks(self, code=0, spoke=0):
-        """Step -> (state, detail) of a spoke; of a step with several results the worst."""
+        """Maps each step of a spoke to (state, detail); of several results, the worst."""
         found, self.failures = {}, {}
         order = ("skipped", "ok", "warning", "failed")
         for check in self.doctor(code=code)["spokes"][spoke]["checks"]:
@@ -96,7 +96,7 @@ class Doctor(HubCase):
         self.sshd.configure_client(port=harness.free_port())
         checks = self.fails_at("connection", "connection-refused", "systemctl start ssh")
         self.assertNotIn("host key", checks)
-        # What does not depend on it is still looked at.
+        # Checks that do not depend on it still run.
         self.assertIn("mirror", checks)
 
     def test_permission_denied(self):
@@ -125,7 +125,7 @@ class Doctor(HubCase):
         self.assertEqual(checks["speed"][0], "warning", checks)
         for words in ("of it for 'agent'", "bashrc"):
             self.assertIn(words, checks["speed"][1])
-        # It is as slow when nothing sleeps.
+        # It is as slow without the sleep.
         self.assertEqual(checks["restrict"], ("ok", LOCKED_DOWN))
 
     def test_root(self):
@@ -154,7 +154,7 @@ class Doctor(HubCase):
             sshd.stop()
 
     def test_a_command_that_passes_on_what_is_asked_for(self):
-        """A wrapper in authorized_keys or in sshd_config: what is asked for first is the agent, so it looks forced."""
+        """A wrapper in authorized_keys or sshd_config looks like a forced command, since the first request is the agent."""
         wrapper = self.dir / "wrapper"
         wrapper.write_text(f'#!/bin/sh\ncase $SSH_ORIGINAL_COMMAND in\n  pi-brain-agent*) exec {harness.AGENT} --root={self.source};;\n'
                            '  "") exec /bin/sh;;\nesac\nexec /bin/sh -c "$SSH_ORIGINAL_COMMAND"\n')
@@ -187,7 +187,7 @@ class Doctor(HubCase):
                 sshd.stop()
 
     def both_ways(self, line, options=()):
-        """By which program it was asked -> what the doctor says of a key with this line, up to the cure."""
+        """Maps each program that asked to the doctor's verdict on a key with this line, without the fixes."""
         self.servers = getattr(self, "servers", 0) + 1
         sshd = harness.Sshd(self.dir / f"server{self.servers}", options)
         try:
@@ -204,7 +204,7 @@ class Doctor(HubCase):
             sshd.stop()
 
     def test_commands_that_show_in_other_ways(self):
-        """Wrappers that run what is asked for, hide what it writes, or let through what has a harmless name."""
+        """Wrappers that run any command but hide its output, or that pass commands with a harmless name."""
         asked, agent = "$SSH_ORIGINAL_COMMAND", f"exec {harness.AGENT} --root={self.source}"
         for number, script in enumerate(tiers.sweep("wrappers", (
                 f'[ -z "{asked}" ] || sh -c "{asked}" >/dev/null 2>&1; {agent}',
@@ -243,7 +243,7 @@ class Doctor(HubCase):
         self.assertIn("it may have a terminal, forward connections and listen for connections; whether it may connect to Unix sockets, "
                       "forward an SSH agent or forward X11 could not", said("openssh")[1])
         served.authorized.write_text("restrict," + forced)
-        # Its connection ends if one is too quick with it.
+        # Its connection ends if the hub is too quick.
         for _ in range(4):
             self.assertEqual(said("libssh2"), ("ok", LOCKED_DOWN))
         self.assertIn("the key starts the agent on spoke; whether it may connect to Unix sockets, forward an SSH agent or forward X11 "
@@ -266,12 +266,12 @@ class Doctor(HubCase):
                                        "connect to Unix sockets could not be found out")
         with self.subTest("an agent and X11"):
             said = self.both_ways(f"restrict,agent-forwarding,x11-forwarding,{forced}", ["X11Forwarding yes"])
-            # It takes xauth on the spoke.
+            # This needs xauth on the spoke.
             self.assertRegex(said["libssh2"], "it may forward an SSH agent( and forward X11)?$")
             self.assertIn("whether it may forward an SSH agent or forward X11 could not be found out", said["openssh"])
 
     def test_the_clock(self):
-        """Nothing makes a static program see another time, so an agent of the test's own says it."""
+        """A static program's clock cannot be faked, so the test has an agent of its own."""
         self.sshd.authorize(f"{OTHER_AGE} 2 2 7200")
         checks = self.checks(code=1)
         self.assertEqual(checks["clock"][0], "warning", checks)
@@ -294,9 +294,9 @@ class Doctor(HubCase):
         self.assertIn("✗ disk        2.0 MB free", done.stdout)
         self.assertIn("df -h", done.stdout)
 
-    @unittest.skipIf(os.geteuid() != 0, "root's files in another user's place take root")
+    @unittest.skipIf(os.geteuid() != 0, "needs root, to leave files of root")
     def test_what_root_left_behind(self):
-        """Root's run with the user's HOME, and then the user: whose it is, and no word that is not so."""
+        """After root's run with the user's HOME, the user's doctor names the owner, and claims nothing false."""
         self.sync()
         for path in (self.class_dir, self.dir, self.sshd.dir):
             path.chmod(0o755)

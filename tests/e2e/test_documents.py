@@ -1,4 +1,4 @@
-"""What the documents name is there: tests, and files of the project."""
+"""The tests and files that the documents name exist."""
 import os
 import pathlib
 import re
@@ -17,8 +17,8 @@ def quoted(document, pattern):
 
 
 class Documents(unittest.TestCase):
-    def test_each_test_that_is_named(self):
-        # From a directory of its own: where it runs, ctest begins its log anew.
+    def test_named_tests_exist(self):
+        # In a directory of its own, because ctest overwrites its log where it runs.
         with tempfile.TemporaryDirectory() as place:
             (pathlib.Path(place) / "CTestTestfile.cmake").write_text(f'subdirs("{pathlib.Path(os.environ["PIBRAIN_BIN"]).parent}")\n')
             listing = subprocess.run(["ctest", "-N"], cwd=place, capture_output=True, text=True, check=True).stdout
@@ -27,16 +27,16 @@ class Documents(unittest.TestCase):
                  for name in quoted(document, r"(?:unit|e2e)\.[\w.*]+")}
         self.assertGreater(len(named), 15)
         for document, name in sorted(named):
-            # Of end-to-end tests the suite is named, each class of which is a test.
+            # For end-to-end tests, the documents name the suite; each of its classes is a test.
             pattern = re.compile(re.escape(name).replace(r"\*", ".*") + r"(\.\w+)?" * name.startswith("e2e."))
             self.assertTrue(any(map(pattern.fullmatch, tests)), f"{document}: {name}")
 
-    def test_each_file_that_is_named(self):
+    def test_named_files_exist(self):
         named = {(document.name, name) for document in DOCUMENTS
                  for name in quoted(document, rf"(?:{DIRECTORIES})/[\w./-]+")}
         self.assertGreater(len(named), 15)
         for document, name in sorted(named):
-            # A module is named without .h and .cc.
+            # Modules are named without .h and .cc.
             found = list(PROJECT.glob(name.rstrip("/"))) + list(PROJECT.glob(name + ".*"))
             self.assertTrue(found, f"{document}: {name}")
 

@@ -1,10 +1,9 @@
 """deploy/GUIDE.md and README.md, followed to the letter.
 
-Every shell, YAML, ssh-config and crontab block is run or used in the order in which it stands, on a
-machine made for it: namespaces in which the list of users, and so the home directory, /usr/local and the host
-names are throw-away ones, and 'laptop' is an sshd on a loopback address, with a home of its own.
-Stand-ins are sudo (whoever runs this is root there already) and systemctl (there is no systemd that
-serves this user). Needs root, for the namespaces.
+Every shell, YAML, ssh-config and crontab block is run or used, in order, on a machine made for it:
+namespaces with a home, a /usr/local and host names of their own, in which 'laptop' is an sshd on a
+loopback address, with a home of its own. sudo is replaced (the user is root there already), and so is
+systemctl (no systemd serves this user). Needs root, for the namespaces.
 """
 import os
 import pathlib
@@ -21,12 +20,12 @@ from harness import sessions
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
 SPOKES = ("laptop", "laptop.local", "old-box")
-# What tests of their own run: e2e.demo, and this very run.
+# Commands that other tests run: e2e.demo, and the run of all tests.
 ELSEWHERE = ("deploy/demo.sh ", "tests/run.sh ")
 
 
 def blocks(document):
-    """(language, text) of each fenced block that has a language."""
+    """(language, text) of each fenced block with a language."""
     return re.findall(r"^```([a-z-]+)\n(.*?)^```$", document.read_text(), re.M | re.S)
 
 
@@ -39,7 +38,7 @@ def bind(source, target):
 
 
 class Machine:
-    """Inside the namespaces: this process is the hub."""
+    """The machine inside the namespaces; this process is the hub."""
 
     def __init__(self, work):
         self.work = work
@@ -63,13 +62,13 @@ class Machine:
         return directory
 
     def etc_with(self, home):
-        """An /etc in which root has this home, with the names that the documents use."""
+        """An /etc in which root has this home, with the host names of the documents."""
         entry = f":x:0:0::{home}:/bin/bash\n"
         return mounts.etc_with(self.work / f"etc-{home.name}", hosts=f"127.0.0.1 localhost\n127.0.0.2 {' '.join(SPOKES)}\n",
                                passwd=re.sub(r"^root:.*\n", "root" + entry, self.users, flags=re.M) + "will" + entry + "user" + entry)
 
     def start_spoke(self):
-        """sshd with the spoke's home. The login that the user has is there already."""
+        """Starts sshd with the spoke's home, where the user can log in already."""
         ssh = self.hub_home / ".ssh"
         ssh.mkdir(mode=0o700)
         harness.keygen(ssh / "id_ed25519")
@@ -104,7 +103,7 @@ class Machine:
         return done.stdout
 
     def follow(self, document):
-        """Returns what each shell block printed, together."""
+        """Returns the output of all shell blocks."""
         said = []
         for language, text in blocks(document):
             if language == "sh" and text.startswith(ELSEWHERE):
@@ -122,7 +121,7 @@ class Machine:
         return ""
 
     def yaml(self, text):
-        """Each is a good config; one for the laptop alone finds nothing that has to be fetched again."""
+        """Checks that each is a valid config; one for the laptop alone must find nothing to fetch again."""
         config = self.work / "other.yaml"
         config.write_text(text)
         names = self.shell(f"pi-brain sync list --names -c {config}").split()
@@ -133,7 +132,7 @@ class Machine:
         return ""
 
     def crontab(self, text):
-        """cron gives the line to sh, with hardly any environment."""
+        """Runs the line as cron does, by sh with hardly any environment."""
         for line in text.splitlines():
             command = line.split(None, 5)[5]
             run(["env", "-i", f"HOME={self.hub_home}", "PATH=/usr/bin:/bin", "sh", "-c", command])
@@ -149,7 +148,7 @@ def follow_the_guide(machine):
     for words in ("✓ laptop: 40 new", "Total: 40 sessions from 1 spoke", "last good run",
                   'pi_brain_sync_last_run_success{spoke="laptop"} 1'):
         assert words in said, words
-    # The key that the guide made can do nothing else.
+    # The keys of the guide can do nothing else.
     for key in ("pi-brain-sync", "pi-brain-sync-laptop"):
         done = subprocess.run(["ssh", "-i", machine.hub_home / ".ssh" / key, "-o", "IdentitiesOnly=yes", "will@laptop.local", "id"],
                               capture_output=True, stdin=subprocess.DEVNULL)
@@ -189,7 +188,7 @@ class Guide(unittest.TestCase):
     def test_the_readme(self):
         self.follow("follow_the_readme")
 
-    def test_every_block_has_a_language_that_is_run(self):
+    def test_every_block_has_a_known_language(self):
         languages = {language for name in ("deploy/GUIDE.md", "README.md") for language, _ in blocks(PROJECT / name)}
         self.assertLessEqual(languages, {"sh", "yaml", "ssh-config", "crontab"})
 

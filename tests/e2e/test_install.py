@@ -1,4 +1,4 @@
-"""What is installed: packages, man pages, completions, and the timer."""
+"""Installation: packages, man pages, completions, and the timer."""
 import os
 import pathlib
 import pty
@@ -30,7 +30,7 @@ def options_of(program, *path):
 
 
 def flags_of(program, *path):
-    """The same, each with its short form or "" before it, but for --help."""
+    """The options that --help lists, each with its short form or "" before it, without --help."""
     text = subprocess.run([program, *path, "--help"], capture_output=True, text=True, check=True).stdout
     return [flag for flag in re.findall(r"^  (?:(-\w),)?(--[a-z-]+)", text, re.M) if flag[1] != "--help"]
 
@@ -44,7 +44,7 @@ def all_commands(program, *path):
 
 
 class Packages(HubCase):
-    def test_packages_install_run_and_go(self):
+    def test_packages_can_be_installed_run_and_removed(self):
         subprocess.run(["cpack", "-G", "DEB", "-B", self.dir / "packages"], cwd=BUILD, check=True, capture_output=True)
         packages = sorted((self.dir / "packages").glob("*.deb"), key=lambda p: p.name.partition("_"))
         self.assertEqual([p.name.partition("_")[0] for p in packages], ["pi-brain", "pi-brain-agent"])
@@ -52,7 +52,7 @@ class Packages(HubCase):
         self.assertRegex(depends[0], r"libc6 .*libssh2-1")
         if "-static" in (BUILD / "build.ninja").read_text():
             self.assertEqual(depends[1].strip(), "", "the agent is static")
-        # Into a root of its own; what the packages depend on is outside.
+        # Into a root of its own, without the packages' dependencies.
         root = self.dir / "root"
         (root / "var/lib/dpkg/updates").mkdir(parents=True)
         (root / "var/lib/dpkg/info").mkdir()
@@ -92,7 +92,7 @@ class ManPages(unittest.TestCase):
                                   capture_output=True, text=True, check=True).stdout
         return re.sub(r".\x08", "", rendered)
 
-    def test_they_know_every_command_and_option(self):
+    def test_they_have_every_command_and_option(self):
         text = self.text("pi-brain.1")
         source = (DEPLOY / "man/pi-brain.1").read_text()
         synopsis = source.partition(".Sh SYNOPSIS")[2].partition(".Sh ")[0]
@@ -111,7 +111,7 @@ class ManPages(unittest.TestCase):
         for option in options_of(harness.AGENT) - {"--help", "--version"}:
             self.assertIn(option, text)
 
-    def test_they_know_every_field(self):
+    def test_they_have_every_field(self):
         text = self.text("pi-brain-config.5")
         source = (PROJECT / "hub/config/config.cc").read_text()
         lists = re.findall(r"Fields fields\(node, [^{]*\{([^}]*)\}", source)
@@ -146,7 +146,7 @@ class Completions(HubCase):
         return self.fish_each([words])[0]
 
     def fish_each(self, lines):
-        """What fish offers for each of these, by one fish: it takes half a second to start."""
+        """What one fish offers for each of these; fish takes half a second to start."""
         script = f"source {DEPLOY}/completions/pi-brain.fish\n"
         script += "".join(f"complete -C {harness.quote(' '.join(words))}; echo ----\n" for words in lines)
         done = subprocess.run(["fish", "--no-config", "-c", script], env=self.env(), capture_output=True, text=True, check=True)
@@ -157,7 +157,7 @@ class Completions(HubCase):
         return self.zsh_each([words])[0]
 
     def zsh_each(self, lines):
-        """What zsh shows for a Tab at the end of each of these lines, by one zsh."""
+        """What one zsh shows for a Tab at the end of each of these lines."""
         pid, fd = pty.fork()
         if pid == 0:
             os.chdir(self.dir)
@@ -174,7 +174,7 @@ class Completions(HubCase):
             return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
         def shown(line):
-            # ^U empties the line; what is bound to ^X runs after the Tab, and says so.
+            # ^U empties the line; the widget of ^X runs after the Tab, and prints a mark.
             os.write(fd, ("\x15" + " ".join(line) + "\t\x18").encode())
             return read(b"theend")
 
@@ -250,7 +250,7 @@ class Timer(HubCase):
     def setUp(self):
         super().setUp()
         self.units = self.home / ".config/systemd/user"
-        # systemd's user manager cannot run in a test: what it is told is written down.
+        # systemd's user manager cannot run in a test, so a stand-in records the calls.
         self.told = self.dir / "told"
         programs = self.dir / "bin"
         programs.mkdir()
@@ -273,7 +273,7 @@ class Timer(HubCase):
                          ["--user daemon-reload", "--user enable --now pi-brain-sync.timer"])
         service = (self.units / "pi-brain-sync.service").read_text()
         self.assertIn(f'ExecStart="{HUB}" sync run -c "{self.config}"\n', service)
-        # One spoke that never ends holds up the next run no longer than that.
+        # A spoke that never ends delays the next run by no more than that.
         self.assertIn("\nTimeoutStartSec=6h\n", service)
         timer = (self.units / "pi-brain-sync.timer").read_text()
         self.assertIn("OnUnitActiveSec=30min\n", timer)
@@ -290,7 +290,7 @@ class Timer(HubCase):
         self.assertIn("there is no timer", self.timer("uninstall-timer", config=False))
 
     def test_the_command_line_of_the_unit_is_what_runs(self):
-        """A config with odd characters in its name, unquoted as systemd.service(5) says."""
+        """A config with odd characters in its name, unquoted by the rules of systemd.service(5)."""
         odd = self.dir / 'a "b" %h $HOME \\ c.yaml'
         shutil.copy(self.config, odd)
         self.config = odd
@@ -300,7 +300,7 @@ class Timer(HubCase):
                  for word in re.findall(r'"((?:[^"\\]|\\.)*)"', line)]
         self.assertEqual(words, [str(HUB), str(odd)])
 
-    def test_systemd_takes_the_units(self):
+    def test_systemd_accepts_the_units(self):
         self.timer("install-timer")
         runtime = self.dir / "runtime"
         runtime.mkdir(mode=0o700)

@@ -1,4 +1,4 @@
-"""What is said of a failure is the same, and so, whichever program and method met it."""
+"""The message of a failure is the same, whichever program and method met it."""
 import json
 import os
 import pathlib
@@ -21,7 +21,7 @@ RSYNC_WAY = {"rsync": WAYS["rsync"]}
 
 
 class Service:
-    """Listens, and does this with each connection."""
+    """Listens, and calls a function for each connection."""
 
     def __init__(self, serve):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -69,7 +69,7 @@ def resets(peer):
 
 class Said(test_transports.WaysCase):
     def use_server(self, *options, **more):
-        """In the place of the other, for this test."""
+        """Replaces the class's server for this test."""
         before = self.sshd
         self.sshd = harness.Sshd(self.dir / f"sshd-{len(list(self.dir.iterdir()))}", options, **more)
         self.addCleanup(self.sshd.stop)
@@ -79,9 +79,9 @@ class Said(test_transports.WaysCase):
         self.sshd.configure_client(key=self.own)
 
     def refused(self, failure_id, *words, key=None, no=(), ways=WAYS, same_cause=True):
-        """All tell this failure, in these words, and alike: the same but for what a program said, in the cause."""
+        """Checks that all ways report this failure in these words. Only what another program said, in the cause, may differ."""
         told = {}
-        for way, fields in tiers.sweep("ways", sorted(ways.items()), 2):  # sorted: one that uses OpenSSH and one that need not
+        for way, fields in tiers.sweep("ways", sorted(ways.items()), 2):  # sorted, so that the share has a way by OpenSSH and another
             with self.subTest(way):
                 if key is not None:
                     fields = {**fields, "key": str(key)}
@@ -100,14 +100,14 @@ class Said(test_transports.WaysCase):
         return told
 
     def assert_alike(self, told):
-        """The failures that each way told."""
+        """The failures by each way."""
         for way, failure in told.items():
             first = next(iter(told))
             self.assertEqual(told[first], failure, f"{first} and {way}")
 
     # Keys.
 
-    def test_more_keys_than_it_listens_to(self):
+    def test_more_keys_than_the_server_accepts(self):
         self.use_server("MaxAuthTries 2")
         for number in range(4):
             self.sshd.client_setting(f"IdentityFile {harness.keygen(self.dir / f'k{number}')}")
@@ -115,14 +115,14 @@ class Said(test_transports.WaysCase):
         self.refused("permission-denied", "Too many authentication failures", "listens to no more keys at one login \\(MaxAuthTries in its sshd_config\\)",
                      "'key' of the spoke in the config, or as IdentityFile with 'IdentitiesOnly yes'", no=["authorized_keys", "does not understand"],
                      same_cause=False)
-        # The one key that there is had its turn.
+        # The only key was tried.
         stranger = harness.keygen(self.dir / "stranger")
         self.refused("permission-denied", f"{stranger} was refused", "~/.ssh/authorized_keys on the spoke.*pi-brain-agent --authorized-keys-line",
                      no=["MaxAuthTries"], ways=AGENT_WAYS, key=stranger)
         self.refused("permission-denied", f"{stranger} was refused", f"~/.ssh/authorized_keys on the spoke.*ssh-copy-id .*-i {stranger}.pub ",
                      no=["MaxAuthTries"], ways=RSYNC_WAY, key=stranger)
 
-    def test_keys_that_are_none(self):
+    def test_files_that_are_not_keys(self):
         self.sshd.configure_client()
         none = self.dir / "none"
         self.refused("permission-denied", f"{none}, the spoke's 'key' in the config, does not exist", f"'ssh-keygen -t ed25519 -f {none}'",
@@ -140,7 +140,7 @@ class Said(test_transports.WaysCase):
                      "PubkeyAcceptedAlgorithms in the ssh configuration of this machine leaves",
                      no=["none of the identity files exists", "authorized_keys", "the file that it names"], key=self.own)
 
-    def test_a_server_that_takes_no_keys(self):
+    def test_a_server_that_accepts_no_keys(self):
         for options in (("PubkeyAuthentication no",), ("AuthenticationMethods password",), ("AuthenticationMethods password,publickey",)):
             with self.subTest(options):
                 self.use_server("Match User *", "PasswordAuthentication yes", *options)
@@ -149,7 +149,7 @@ class Said(test_transports.WaysCase):
 
     # Steps.
 
-    def test_each_step_has_its_time(self):
+    def test_each_step_has_a_time_limit(self):
         silent = {"rsync_options": {"timeout_seconds": 30}}
         for said, words in ((b"", "sent no SSH greeting within 1 s"), (b"SSH-2.", "sent no SSH greeting within 1 s"),
                             (b"SSH-2.0-OpenSSH_9.9\r\n", "greeted, but its key exchange took longer than 1 s")):
@@ -164,7 +164,7 @@ class Said(test_transports.WaysCase):
                     self.assertLess(time.monotonic() - began, 6, way)
                 self.assert_alike(told)
 
-    def test_a_login_that_takes_long(self):
+    def test_a_slow_login(self):
         self.use_server("AuthorizedKeysCommand /usr/bin/sleep 8", "AuthorizedKeysCommandUser root")
         self.sshd.client_setting("ConnectTimeout 1")
         stranger, told = harness.keygen(self.dir / "stranger"), {}
@@ -175,7 +175,7 @@ class Said(test_transports.WaysCase):
         self.assert_alike(told)
 
     def test_a_limit_of_logins(self):
-        """No more than four at a time to one server, each tried three times."""
+        """At most four at a time to one server, each tried three times."""
         for way in ("auto", "openssh", "rsync"):
             with self.subTest(way):
                 service = Service(lambda peer: time.sleep(0.5))
@@ -188,7 +188,7 @@ class Said(test_transports.WaysCase):
                 self.assertEqual((service.most, service.seen), (4, 24))
 
     def test_a_crowd(self):
-        """More spokes than the server lets log in at a time, all of which get there."""
+        """More spokes than the server lets log in at a time; all succeed."""
         self.use_server("MaxStartups 4:100:4")
         self.sshd.configure_client()
         self.sshd.authorized_keys.write_text(f'command="{self.either}" ' + pathlib.Path(f"{self.person}.pub").read_text())
@@ -210,14 +210,14 @@ class Said(test_transports.WaysCase):
                 timer.join()
 
     def greeted(self):
-        """A connection that takes the server's only place, once that is free."""
+        """Occupies the server's only connection, once it is free."""
         other = socket.create_connection(("127.0.0.1", self.sshd.port))
         if other.recv(4) == b"SSH-":
             return other
         other.close()
         return None
 
-    # Behind a login that worked.
+    # After a successful login.
 
     def test_a_command_that_fails_as_ssh_does(self):
         for command in ("exit 255", "kill -9 $$", "echo Host key verification failed. >&2; exit 255",
@@ -236,24 +236,24 @@ class Said(test_transports.WaysCase):
         self.refused("session-refused", "the login at spoke worked.* said: .*open", "MaxSessions in its sshd_config",
                      no=["Transferred", "not a working", "could not connect"], key=self.own)
 
-    def test_a_root_that_sshd_does_not_take(self):
+    def test_a_root_that_sshd_refuses(self):
         self.use_server("ChrootDirectory /tmp")
         for failure_id, ways in (("not-the-agent", AGENT_WAYS), ("not-rsync", RSYNC_WAY)):
             self.refused(failure_id, "ChrootDirectory in its sshd_config", "sudo journalctl", ways=ways, key=self.own)
 
-    def test_a_command_of_the_servers(self):
+    def test_a_command_of_the_server(self):
         self.use_server("ForceCommand internal-sftp")
         self.refused("not-the-agent", "It said: This service allows sftp connections only\\. [A-Z]", "ForceCommand in its sshd_config",
                      ways=AGENT_WAYS, key=self.own)
 
-    # The way there.
+    # Proxies and jumps.
 
     def test_a_proxy_that_ends(self):
         self.sshd.client_setting("ProxyCommand sh -c 'echo no way >&2'")
         self.refused("proxy-failed", "the ProxyCommand of spoke ended.*It said: no way\\. Run it by hand.*: 'sh -c 'echo no way >&2''",
                      no=["UNKNOWN", "kex_exchange"], key=self.own)
 
-    def test_a_hop_that_is_not_known(self):
+    def test_an_unknown_hop(self):
         config = self.sshd.ssh_config
         config.write_text(config.read_text() + f"Host hop\n    HostName 127.0.0.1\n    Port {self.sshd.port}\n    IdentityFile {self.person}\n"
                           f"    UserKnownHostsFile {self.dir}/none\n")
@@ -262,7 +262,7 @@ class Said(test_transports.WaysCase):
                      "(?i)on hop, .*'cat /etc/ssh/ssh_host_\\*_key.pub \\| ssh-keygen -lf -'", f">> {self.dir}/none'",
                      no=["UNKNOWN", "kex_exchange"], key=self.own)
 
-    # In place of a server.
+    # Other services instead of a server.
 
     def test_other_services(self):
         for serve, failure_id, words, tries in (
@@ -280,7 +280,7 @@ class Said(test_transports.WaysCase):
             for way, fields in tiers.sweep("ways", sorted(WAYS.items()), 2):
                 with self.subTest(words):
                     before = service.seen
-                    # How ssh shows what is no text is its own.
+                    # ssh has its own way to show bytes that are not text.
                     told |= self.refused(failure_id, words, ways={way: fields}, key=self.own, same_cause=words != "It began with ")
                     self.assertEqual(service.seen - before, tries, way)
             with self.subTest(words):
@@ -314,7 +314,7 @@ class Said(test_transports.WaysCase):
         self.refused("unreachable", "BindAddress 192.0.2.1 cannot be used for it", key=self.own)
 
     def test_a_limit_of_file_sizes(self):
-        """What ssh says of its configuration is not believed where some of it may be missing: whom not to trust, say."""
+        """The output of `ssh -G` is not trusted if part of it may be missing: a revoked key, for example."""
         self.write_config([self.spoke()])
         for blocks in ("1", "3", "4"):
             done = subprocess.run(["bash", "-c", f"ulimit -f {blocks}; exec {harness.HUB} sync run -c {self.config}"], text=True,
@@ -322,7 +322,7 @@ class Said(test_transports.WaysCase):
             self.assertEqual(done.returncode, 1)
             self.assertRegex(done.stdout, "spoke -G' could not be read: its output was larger than.*'ulimit -f' shows the limit")
 
-    # A person's login.
+    # A user's own login.
 
     def adds(self, failure_id, *words, no=()):
         self.config.write_text(f"hub:\n  ssh_config: {self.sshd.ssh_config}\n  database_dir: {self.dir}/data\n")
@@ -342,16 +342,16 @@ class Said(test_transports.WaysCase):
         for word in no:
             self.assertNotRegex(done.stdout + done.stderr, word)
 
-    def test_a_person_is_asked_for_more(self):
+    def test_a_user_is_asked_for_more(self):
         self.use_server("Match User *", "PasswordAuthentication yes", "AuthenticationMethods publickey,password")
         self.adds("permission-denied", "accepted the key, and wants more: password\\. It cannot be asked for without a terminal", "(?i)do it at a terminal, without --batch",
                   no=["A run", "shell does not exist", "exception"])
 
-    def test_a_person_meets_a_server_without_sessions(self):
+    def test_a_user_and_a_server_without_sessions(self):
         self.use_server("MaxSessions 0")
         self.adds("session-refused", "the login at spoke worked", "MaxSessions in its sshd_config", no=["could not connect", "Transferred"])
 
-    def test_a_person_meets_a_command_of_the_servers(self):
+    def test_a_user_and_a_command_of_the_servers(self):
         self.use_server("ForceCommand internal-sftp")
         self.adds("shell-unusable", "(?i)it said: This service allows sftp connections only\\.", "ForceCommand in its sshd_config")
 

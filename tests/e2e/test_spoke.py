@@ -41,7 +41,7 @@ class OneSpoke(fleet.FleetCase):
         return json.loads(self.spoke(command, "--json", *rest, code=code))["spokes"][0]
 
     def fails(self, *arguments, failure, words=()):
-        """A command fails in this way, and says these words."""
+        """Checks that a command fails with this id and these words."""
         change = self.change(*arguments, code=1)
         self.assertEqual((change["outcome"], change["failure"]["id"]), ("failed", failure), change["error"])
         for word in words:
@@ -59,7 +59,7 @@ class OneSpoke(fleet.FleetCase):
         harness.wait_for(lambda: not lock.is_symlink(), what="the spoke's end of it")
 
     def at_once(self, *commands):
-        """The exit codes of several, and all that they said."""
+        """The exit codes of several commands, and all their output."""
         runs = [subprocess.Popen([harness.HUB, "spoke", *command], env=self.fleet.environment(), stdin=subprocess.DEVNULL,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for command in commands]
         said = "".join(run.communicate()[0] for run in runs)
@@ -69,7 +69,7 @@ class OneSpoke(fleet.FleetCase):
         return self.fleet.pi_brain("sync", "run", code=code)
 
     def everything(self):
-        """All that is on both machines, but for known_hosts and the history."""
+        """All files on both machines, without known_hosts and the history."""
         def below(root):
             return {str(p): (p.read_bytes(), p.stat().st_ino) for p in root.rglob("*")
                     if p.is_file() and "data" not in p.parts}
@@ -210,7 +210,7 @@ class Add(OneSpoke):
         self.assertIn("--all", self.spoke("upgrade", code=2))
 
     def test_a_login_that_takes_a_passphrase(self):
-        """ssh asks the person at the terminal, once; whoever must not be asked is told."""
+        """ssh asks once at the terminal; with --batch, the command fails instead."""
         key = self.home / ".ssh/id_ed25519"
         subprocess.run(["ssh-keygen", "-q", "-p", "-N", "open sesame", "-f", key], check=True, stdout=subprocess.DEVNULL)
         self.fails("add", "laptop", "root@box01", "--batch", failure="permission-denied")
@@ -291,7 +291,7 @@ class Add(OneSpoke):
             self.spoke("remove", name, "--keep-mirror")
 
     def test_targets_and_roots_that_are_none(self):
-        """Nothing is looked up, and nothing made, before they are known to be good."""
+        """Nothing is looked up or created before they are known to be valid."""
         for target, words in [
             ("root@box01:2222", ["A port belongs there", "'HostName box01'", "'Port 2222'", "'User root'"]),
             ("ssh://root@box01", ["URL", "A port belongs there"]),
@@ -316,7 +316,7 @@ class Add(OneSpoke):
         self.assertEqual(self.everything(), before)
 
     def test_other_readers_read_the_same(self):
-        """The config is for other parts of pi-brain too, which may read it as YAML 1.1 or 1.2."""
+        """Other parts of pi-brain read the config too, as YAML 1.1 or 1.2."""
         self.fleet.config.parent.mkdir()
         end = "...\n# the end\n"
         self.fleet.config.write_text("daemon: {x: 1}\n" + end)
@@ -358,7 +358,7 @@ class Add(OneSpoke):
         self.assertFalse(self.box.agent.exists())
 
     def test_the_hub_dies_in_between(self):
-        """At any instant: the spoke has all or nothing, and adding again ends well."""
+        """At any instant: the spoke has everything or nothing, and adding it again succeeds."""
         for milliseconds in tiers.sweep("the hub killed after so many ms of add", range(20, 420, 25), 4):
             self.killed_after(milliseconds, "spoke", "add", "laptop", "root@box01")
             self.assertEqual(bool(self.box.lines()), self.box.agent.exists(), milliseconds)
@@ -400,7 +400,7 @@ class Tcsh(Fish):
 
 
 class AnotherKeyFile(OneSpoke):
-    """sshd does not look into ~/.ssh/authorized_keys at all, or lets the key in elsewhere, too."""
+    """sshd does not read ~/.ssh/authorized_keys at all, or also accepts the key by another file."""
     sshd_options = ("AuthorizedKeysFile .ssh/more .ssh/authorized_keys",)
 
     def refused(self, failure, *words):
@@ -604,14 +604,14 @@ class RotateKey(OneSpoke):
         self.assertEqual(self.everything(), before)
 
     def test_a_key_that_its_owner_logs_in_with_too(self):
-        """Its line is no concern of ours, nor is it said to be gone."""
+        """Its line is left alone, and not reported as removed."""
         self.spoke("remove", "laptop")
         self.add("--key", "~/.ssh/pi-brain-sync-laptop")
         own = self.home / ".ssh/pi-brain-sync-laptop"
         line = f"no-pty {own.with_suffix('.pub').read_text()}"
         self.box.authorized.write_text(self.box.authorized.read_text() + line)
         said = self.spoke("rotate-key", "laptop")
-        self.assertIn("left, since it does not start the agent", said)
+        self.assertIn("since it does not start the agent", said)
         self.assertIn(line, self.box.authorized.read_text())
 
     def test_what_cannot_be_changed_is_known_before(self):
@@ -636,7 +636,7 @@ class RotateKey(OneSpoke):
             self.spoke("rotate-key", "laptop")
             self.sync()
             self.assertEqual(len(self.box.lines()), 1)
-            # What ssh-keygen was at when it was killed is no key of anybody's.
+            # A file that ssh-keygen was writing when it was killed is not a key.
             self.assertEqual(len(self.own_keys()), 1)
 
 
@@ -660,7 +660,7 @@ class Remove(OneSpoke):
         self.assertIn("No spokes yet", self.sync())
 
     def test_what_was_put_away_stays(self):
-        """Until a person removes it: a new spoke of that name, however old it gets, does not."""
+        """Until a person removes it: a new spoke of that name does not, however long it exists."""
         self.add()
         self.sync()
         mirror = self.home / ".pi-brain/synced/laptop"
@@ -699,7 +699,7 @@ class Remove(OneSpoke):
         self.sync()
         self.spoke("remove", "laptop", "--keep-mirror")
         self.assertEqual(len(list((self.home / ".pi-brain/synced/laptop").rglob("*.jsonl"))), 4)
-        # Added again, it goes on from there.
+        # Added again, it continues from there.
         self.add()
         self.assertIn("nothing new", self.sync())
 

@@ -1,4 +1,4 @@
-"""What a command line that is wrong, or incomplete, gets: which word it is, and what could stand there."""
+"""A wrong or incomplete command line: the message names the word, and what could be there instead."""
 import subprocess
 import unittest
 
@@ -31,7 +31,7 @@ class Usage(HubCase):
         self.assertIn("has no option '-x'.", self.says("sync", "run", "-x"))
         self.assertIn("'pi-brain sync uninstall-timer' takes no 'more'.", self.says("sync", "uninstall-timer", "more"))
 
-    def test_what_is_missing_or_wrong(self):
+    def test_missing_and_wrong_values(self):
         for line, words in (("sync", "'pi-brain sync' needs a command."), ("spoke add", "NAME is missing."),
                             ("spoke add x", "TARGET is missing."), ("sync run --jobs", "--jobs needs a value."),
                             ("sync run --jobs x", "--jobs must be a number from 1 to 256, not 'x'."),

@@ -28,7 +28,7 @@ bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-TEST(Failures, whatOpensshSays) {
+TEST(Failures, messagesOfOpenssh) {
   struct Case {
     std::string errors;
     std::vector<std::string> expected;
@@ -177,14 +177,14 @@ TEST(Failures, controlCharactersDoNotReachTheTerminal) {
   EXPECT_TRUE(has(message, "evil")) << message.what();
 }
 
-TEST(Failures, aLongTaleIsCutToItsEnd) {
+TEST(Failures, longOutputIsCutToItsEnd) {
   auto words = stderrTail("first\nsecond\n" + std::string(10'000, 'x') + "\nlast but one\nlast\n");
   EXPECT_LT(words.size(), 500u);
   EXPECT_TRUE(words.ends_with("last but one / last")) << words;
 }
 
-// What an ssh that goes through a proxy says of it, is the proxy's.
-TEST(Failures, theWayThere) {
+// What ssh says about a proxy concerns the proxy.
+TEST(Failures, failuresOfProxies) {
   auto target = laptop();
   target.proxyCommand = "nc %h %p";
   std::string begins = "debug1: Executing proxy command: exec nc x 1\r\n";
@@ -198,7 +198,7 @@ TEST(Failures, theWayThere) {
                   "laptop.example 2222'."))
       << message.what();
   EXPECT_FALSE(has(message, "UNKNOWN") || has(message, "kex_exchange")) << message.what();
-  // Once the target has greeted, it is the target that it is about.
+  // After the target's greeting, it concerns the target.
   message = explainFailedStart(
       target,
       begins + "debug1: Remote protocol version 2.0, remote software version x\r\n" +
@@ -207,7 +207,7 @@ TEST(Failures, theWayThere) {
   EXPECT_TRUE(message.summary().starts_with("host key verification failed: ")) << message.what();
 }
 
-TEST(Failures, behindTheLogin) {
+TEST(Failures, failuresAfterTheLogin) {
   auto target = laptop();
   std::string login =
       "debug1: Connecting to x\r\nAuthenticated to laptop.example ([192.0.2.1]:22) "
@@ -234,14 +234,14 @@ TEST(Failures, behindTheLogin) {
   EXPECT_TRUE(watch.begun(login + "debug1: Sending command: x\r\n"));
   EXPECT_TRUE(
       LoginWatch(target).begun("debug1: mux_client_request_session: master session id: 2\r\n"));
-  // What a command wrote last may have no line's end.
+  // The last output of a command may lack a line end.
   EXPECT_EQ(
       withoutTales("a\nbdebug1: client_input_channel_req: channel 0 rtype exit-status reply 0\n"
                    "debug1: c\nTransferred: x\n"),
       "a\nb\n");
 }
 
-TEST(Failures, denialNamesWhatWasTried) {
+TEST(Failures, denialNamesTheMethodsTried) {
   auto message =
       permissionDenied(laptop(), {{"/k/one was refused", "/k/two is locked"}, {"/k/t wo"}});
   EXPECT_TRUE(has(message, "Tried: /k/one was refused; /k/two is locked.")) << message.what();

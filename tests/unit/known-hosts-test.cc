@@ -123,7 +123,7 @@ TEST_F(KnownHosts, verdicts) {
   EXPECT_EQ(int(verdict("[host]:2222 " + other + "\nhost " + own, "[host]:2222")), int(CHANGED));
 }
 
-TEST_F(KnownHosts, linesAsTheyAreFound) {
+TEST_F(KnownHosts, formsOfLines) {
   auto own = keys_[0];
   for (auto& text : {"host " + own + "\r\n", "# comment\r\n\r\nhost " + own + " a comment\r\n",
                      "  \thost\t" + own, "\n\n# host\n" + std::string("host ") + own,
@@ -157,8 +157,8 @@ TEST_F(KnownHosts, brokenLinesAreSkippedWithAWarning) {
   }
 }
 
-// It may be the host's key that such a line lists, or revokes.
-TEST_F(KnownHosts, brokenLinesThatNameTheHostAreUnread) {
+// Such a line may list or revoke the host's key.
+TEST_F(KnownHosts, brokenLinesThatNameTheHostAreReported) {
   auto own = keys_[0];
   for (auto& line :
        {std::string("host"), std::string("other,host ssh-ed25519 !!!!"), "@unknown host " + own,
@@ -173,7 +173,7 @@ TEST_F(KnownHosts, brokenLinesThatNameTheHostAreUnread) {
   }
 }
 
-// To ssh, a line may have any length, and ends at a NUL.
+// To ssh, a line may have any length, and a NUL ends it.
 TEST_F(KnownHosts, longLinesAndNuls) {
   auto own = keys_[0];
   std::string many;
@@ -214,7 +214,7 @@ TEST_F(KnownHosts, filesAreReadInOrderAndMayBeMissing) {
   EXPECT_EQ(host.warnings.size(), 1u);
 }
 
-TEST_F(KnownHosts, fingerprintIsTheOneThatSshPrints) {
+TEST_F(KnownHosts, fingerprintEqualsSshs) {
   auto output = runProgram({"ssh-keygen", "-lf", *dir_ / "one.pub"}, PATIENCE);
   EXPECT_NE(output.out.find(" " + fingerprint(blobs_[0]) + " "), std::string::npos) << output.out;
   EXPECT_NE(fingerprint(blobs_[0]), fingerprint(blobs_[1]));

@@ -5,7 +5,7 @@
 namespace pibrain {
 namespace {
 
-TEST(Lockdown, whatIsClaimedIsWhatWasShown) {
+TEST(Lockdown, claimsOnlyWhatWasShown) {
   EXPECT_EQ(Lockdown().verdict("laptop"),
             "the key starts the agent; it was refused other commands, a shell, SFTP, a terminal "
             "and forwarding (TCP both ways, sockets, agent, X11)");
@@ -20,7 +20,7 @@ TEST(Lockdown, noClaimExcludesWhatIsUnknown) {
   }
 }
 
-TEST(Lockdown, whatIsGivenAndWhatIsUnknownAreBothSaid) {
+TEST(Lockdown, reportsGrantedAndUnknownAccess) {
   Lockdown some{{Access::COMMAND, Access::LISTEN}, {Access::AGENT, Access::X11}};
   EXPECT_TRUE(some.verdict("laptop").starts_with(
       "the key starts the agent, but can do more, on laptop: it may run other commands and listen "

@@ -7,7 +7,7 @@
 namespace pibrain {
 namespace {
 
-TEST(Source, whatIsOne) {
+TEST(Source, validSources) {
   struct Case {
     std::string text, user, host, path;
   };
@@ -59,7 +59,7 @@ struct Refused {
   std::vector<std::string> says;
 };
 
-// What is said names the text and what to write.
+// The message names the text, and what to write instead.
 void expectRefused(const Refused& refused, const absl::Status& status) {
   ASSERT_FALSE(status.ok()) << refused.text;
   std::string message(status.message());
@@ -70,7 +70,7 @@ void expectRefused(const Refused& refused, const absl::Status& status) {
   EXPECT_EQ(message.find('\n'), std::string::npos);
 }
 
-TEST(Source, whatOtherToolsTake) {
+TEST(Source, formsOfOtherTools) {
   for (auto& refused : {
            Refused{"ssh://will@h1:2222/x",
                    {"'ssh://will@h1:2222/x' is a URL", "Write NAME:/x", "'Host NAME'",
@@ -116,7 +116,7 @@ TEST(Source, whatOtherToolsTake) {
        }) {
     auto status = parseSource(refused.text).status();
     expectRefused(refused, status);
-    // What is to be written instead is a source.
+    // The proposed text is a valid source.
     std::string message(status.message());
     auto begin = message.find("Write ");
     auto instead = message.substr(begin + 6, message.find_first_of(" ,", begin + 6) - begin - 6);
@@ -126,7 +126,7 @@ TEST(Source, whatOtherToolsTake) {
   }
 }
 
-TEST(Source, whatIsNone) {
+TEST(Source, invalidSources) {
   for (auto& refused : {
            Refused{"", {"user@host:path"}},
            {"relative", {"user@host:path", "write relative:~/.pi/agent/sessions"}},

@@ -31,7 +31,7 @@ class UserFiles : public testing::Test {
   std::string dir_;
 };
 
-TEST_F(UserFiles, asMuchOfAPathAsCanBeLookedAt) {
+TEST_F(UserFiles, theLongestAccessiblePartOfAPath) {
   std::filesystem::create_directories(dir_ + "/closed/in");
   std::ofstream(dir_ + "/file") << "x";
   expectReached("/closed/in", "/closed/in", 0);
@@ -45,7 +45,7 @@ TEST_F(UserFiles, asMuchOfAPathAsCanBeLookedAt) {
   expectReached("/closed/in/deeper", "/closed", EACCES);
 }
 
-TEST_F(UserFiles, whatIsNoFileIsNotRead) {
+TEST_F(UserFiles, onlyRegularFilesAreRead) {
   ASSERT_EQ(mkfifo((dir_ + "/pipe").c_str(), 0600), 0);
   std::ofstream(dir_ + "/file") << "x";
   for (auto path : {dir_ + "/pipe", std::string("/dev/zero"), std::string("/dev/full")}) {
