@@ -73,7 +73,7 @@ class CommandLine(HubCase):
             (spoke.replace("u@h:~/s", "C:/s"), [":4:", "Windows"]),
             (spoke.replace("u@h:~/s", "~"), [":4:", "spokes[0].source is empty", "user@host:path"]),
             (spoke.replace("spokes", "spoke"), [":1:", "'spoke' is not read", "'spokes'"]),
-            ("hub: {}\n---\n" + spoke, [":2:", "second document"]),
+            ("hub: {}\n---\n" + spoke, [":2:", "second YAML document"]),
             (spoke.replace("  ", "\u00a0\u00a0"), [":2:", "U+00A0"]),
             ("sync:\n  " + spoke.replace("\n", "\n  ").rstrip(" "), [":2:", "beneath 'sync'", "left margin"]),
         ]:

@@ -490,7 +490,7 @@ class SpokeOnAnother(FilesystemCase):
             (disk / "p" / ("\u20ac" * 200 + ".jsonl")).write_bytes(line("long"))
             (disk / "p" / "short.jsonl").write_bytes(line("short"))
             error = self.sync_one(code=1)["error"]
-            self.assertIn("its name is longer than the 255 bytes", error)
+            self.assertIn("its name is longer than 255 bytes", error)
             self.assertIn("\u20ac\u20ac", error)
             self.assertEqual((self.mirror / "p/short.jsonl").read_bytes(), line("short"))
         finally:

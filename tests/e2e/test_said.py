@@ -320,7 +320,7 @@ class Said(test_transports.WaysCase):
             done = subprocess.run(["bash", "-c", f"ulimit -f {blocks}; exec {harness.HUB} sync run -c {self.config}"], text=True,
                                   capture_output=True, env=self.environment())
             self.assertEqual(done.returncode, 1)
-            self.assertRegex(done.stdout, "spoke -G' could not be read: its output was larger than.*'ulimit -f' shows the limit")
+            self.assertRegex(done.stdout, "spoke -G' could not be read: its output exceeded.*'ulimit -f' shows it")
 
     # A person's login.
 

@@ -189,7 +189,7 @@ class Add(OneSpoke):
         for arguments, failure, words in [
             (["add", "laptop", "root@127.0.1.77"], "spoke-exists", ["there is a spoke 'laptop' already", "spoke remove laptop"]),
             (["add", "../x", "box01"], "config-invalid", ["spokes[1].name", "cannot be used"]),
-            (["add", "new", "box01", "--path", "~/.pi-brain/synced/laptop/in"], "config-invalid", ["one inside the other"]),
+            (["add", "new", "box01", "--path", "~/.pi-brain/synced/laptop/in"], "config-invalid", ["one is inside the other"]),
             (["add", "new", "root@127.0.1.77"], "connection-refused", ["127.0.1.77", "systemctl start ssh"]),
             (["add", "new", "nobody@box01"], "permission-denied", ["nobody@box01", "your own login"]),
             (["add", "--", "new", "-oProxyCommand=x"], "usage", ["'-'"]),
@@ -300,7 +300,7 @@ class Add(OneSpoke):
             ("root@::1", ["IPv6", "Write root@[::1]."]),
             ("C:/x", ["Windows"]),
             ("root@", ["user@host"]),
-            ("root@box01 ", ["no blanks"]),
+            ("root@box01 ", ["cannot contain blanks"]),
         ]:
             said = self.spoke("add", "x", target, code=1)
             for word in words:
