@@ -316,7 +316,7 @@ class Doctor(HubCase):
         self.assertIn(f"nothing can be archived in {self.archive}: {self.archive} belongs to root", done.stdout)
         self.assertNotIn("not a directory", done.stdout)
         for command in ("status", "list"):
-            self.assertIn(f"what is in {self.mirror} is not known: {self.dir}/synced belongs to root", as_user(command).stderr)
+            self.assertIn(f"the content of {self.mirror} is unknown: {self.dir}/synced belongs to root", as_user(command).stderr)
 
     def test_a_mirror_that_is_no_directory(self):
         (self.dir / "file").write_text("x")

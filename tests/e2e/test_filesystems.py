@@ -293,7 +293,7 @@ class NoModes(FilesystemCase):
         report = self.sync_one()
         self.assertEqual(report["counts"]["new"], 2)
         [said] = report["warnings"]
-        self.assertIn("keeps no modes, so 'keep_modes' does nothing there", said)
+        self.assertIn("does not store modes, so 'keep_modes' has no effect", said)
         for mode in (0o640, 0o604, 0o600):
             (self.source / "p/a.jsonl").chmod(mode)
             report = self.sync_one()

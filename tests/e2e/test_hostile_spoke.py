@@ -187,10 +187,10 @@ LEGAL = {
 # What has to go first is not gone, or may not go.
 REPLACED = each("files-failed", {
     "file-and-directory": r"1 of 2 files could not be synced\. p/new\.jsonl/x\.jsonl: the mirror has a file of this "
-                          r"name, which the spoke no longer has: 'p/new\.jsonl'\. It must go first: by a run with "
-                          "--delete, which moves it to the archive, or by hand",
-    "file-for-directory": r"1 of 1 file could not be synced\. p: the mirror has a directory of this name, with what "
-                          "the spoke no longer has: 'p'",
+                          r"name, which the spoke no longer has: 'p/new\.jsonl'\. Move it to the archive with "
+                          "a run with --delete, or remove it by hand",
+    "file-for-directory": r"1 of 1 file could not be synced\. p: the mirror has a directory of this name with files "
+                          "that the spoke no longer has: 'p'",
 })
 VERIFICATIONS = {
     **each("protocol-error", {
