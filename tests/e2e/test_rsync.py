@@ -555,7 +555,7 @@ class ByRsync(RsyncCase):
             spoke = self.run_limited(*arguments, prefix=as_owner)
             self.assertEqual(spoke["counts"]["deleted"], 1)
             self.assertEqual(len(spoke["warnings"]), 1, spoke["warnings"])
-            self.assertIn("pri[v]ate *' in the mirror was passed over", spoke["warnings"][0])
+            self.assertIn("pri[v]ate *' in the mirror was skipped", spoke["warnings"][0])
         for name in ("lost+found", "pri[v]ate *"):
             (self.mirror / name).chmod(0o700)
             self.assertTrue((self.mirror / name / "x").exists(), name)

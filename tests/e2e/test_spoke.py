@@ -88,7 +88,7 @@ class Add(OneSpoke):
     def test_one_command(self):
         before = self.box.files()
         said = self.add()
-        for words in ("made the key", "agent: put into", "authorized_keys: added", "the key starts the agent; it was refused other commands",
+        for words in ("made the key", "agent: put into", "authorized_keys: added", "the key starts the agent; the spoke refused other commands",
                       "✓ laptop: added", "✓ restrict", "would sync: 4 new"):
             self.assertIn(words, said)
         # On the spoke: the agent, and one line.

@@ -151,7 +151,7 @@ class Verify(HubCase):
         (self.source / "a.jsonl").unlink()
         result = self.verify()
         self.assertEqual((result["files"], result["extra"]), (0, 1))
-        self.assertIn("is the root that it serves the right one?", result["warnings"][0])
+        self.assertIn("Check that it serves the right directory", result["warnings"][0])
 
     def test_failures(self):
         self.write("a.jsonl", b"{}\n")
