@@ -44,6 +44,13 @@ Fix upgradeAgent(const SpokeConfig& spoke) {
           "pi-brain spoke upgrade " + escapeForTerminal(shellQuote(spoke.name))};
 }
 
+std::string spanOf(uint64_t seconds) {
+  if (seconds < 2 * 60) return absl::StrCat(seconds, " s");
+  if (seconds < 2 * 3600) return absl::StrCat(seconds / 60, " min");
+  if (seconds < 2 * 86400) return absl::StrCat(seconds / 3600, " h");
+  return absl::StrCat(seconds / 86400, " days");
+}
+
 }  // namespace
 
 void checkVersion(const SpokeConfig& spoke, const AgentInfo& agent) {
@@ -108,10 +115,11 @@ std::string rootMismatch(const SpokeConfig& spoke, const AgentInfo& agent) {
 
 std::string clockSkew(const SpokeConfig& spoke, const AgentInfo& agent) {
   // The agent may send any time.
-  int64_t apart = std::llabs(clockDifference(agent) / 1'000'000'000);
+  int64_t ahead = clockDifference(agent) / 1'000'000'000;
+  uint64_t apart = uint64_t(std::llabs(ahead));
   if (apart <= 60) return "";
-  return absl::StrCat("the clocks of ", placeOf(spoke), " and this machine are ", apart,
-                      " s apart");
+  return absl::StrCat("the clock of ", placeOf(spoke), " is ", spanOf(apart),
+                      ahead < 0 ? " behind" : " ahead of", " this machine's");
 }
 
 void validateHello(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& noise,

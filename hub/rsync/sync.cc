@@ -37,13 +37,13 @@ namespace {
 
 using Kind = RsyncOutput::Kind;
 
-// A file's time that is later than the clocks by more than this is no clock.
+// A file whose time is later than the clocks by more than this does not serve as a clock.
 constexpr int64_t DAY = 86'400'000'000'000;  // ns
 constexpr size_t MAX_DESCRIBED = 5;
-// So often rsync runs again without what could not be written. Each time all that has no room
-// either is left out, so this is for disks that fail in other ways.
+// How often rsync runs again without files that could not be written. Each time all files without
+// room are left out too, so this limit is for other errors of the disk.
 constexpr int MAX_ROUNDS = 20;
-// What can be left out by name: the system limits a command line to 2 MiB or so.
+// The bytes of names that can be left out: the system limits a command line to about 2 MiB.
 constexpr size_t MAX_LEFT_OUT = 512 * 1024;
 
 class RsyncSync {
@@ -72,7 +72,7 @@ class RsyncSync {
   void verify(Verification& result, bool repair) {
     auto mirror = open(repair);
     prepare(mirror, repair);
-    readFromDisk(mirror);  // it is the disk that is in question
+    readFromDisk(mirror);  // verifies the disk, not the cache
     auto options = lookingForGone();
     options.push_back("--checksum");
     auto look = rsync(options, -1);
@@ -124,7 +124,7 @@ class RsyncSync {
     }
   }
 
-  // What is compared from now on is what the disk has.
+  // Makes later comparisons read the disk, not the cache.
   void readFromDisk(Mirror& mirror) const {
     for (auto& [path, size] : sizes_) {
       KJ_IF_MAYBE(file, mirror.openFile(path)) mirror.readFromDisk(*file);
@@ -144,8 +144,8 @@ class RsyncSync {
     if (refusal) throw *refusal;
   }
 
-  // What the mirror's filesystem takes for one name, before rsync does: it would write one file
-  // over the other, and the next run the other over the one.
+  // Finds colliding names before rsync runs: it would overwrite one file with the other, and the
+  // next run the other way round.
   void lookForFolding(Mirror& mirror, bool mayChange) {
     auto look = rsync({"--dry-run"}, mayChange ? mirror.lockFd() : -1,
                       staging() + "/a-directory-that-is-not-there");
@@ -166,10 +166,9 @@ class RsyncSync {
     scratch.reset();
     for (auto& [path, other] : folding.refused) {
       folded_.emplace(path,
-                      absl::StrCat("the mirror's filesystem takes its name for ", inQuotes(other),
-                                   ", which the spoke has too. Rename one of them on the "
-                                   "spoke, or move the mirror to a filesystem that tells "
-                                   "them apart"));
+                      absl::StrCat("the mirror's filesystem treats its name as ", inQuotes(other),
+                                   ", which the spoke has too. Rename one of them on the spoke, or "
+                                   "move the mirror to a filesystem that distinguishes them"));
     }
     if (!mayChange || folding.respelled.empty()) return;
     mirror.spokeHas([&](const std::string& path) { return isOnSpoke(path); });
@@ -184,7 +183,7 @@ class RsyncSync {
     lookAt(mirror);
   }
 
-  // A file, or a directory that holds one.
+  // Returns whether the path is a file, or a directory with files, on the spoke.
   bool isOnSpoke(const std::string& path) const {
     if (onSpoke_.contains(path)) return true;
     auto below = onSpoke_.lower_bound(path + "/");
@@ -192,15 +191,15 @@ class RsyncSync {
   }
 
   void change(Mirror& mirror, std::vector<std::string> options) {
-    // Content is on the disk before it has its name (P3).
+    // Flushes content before it gets its name (P3).
     if (rsyncKnows("--fsync")) options.push_back("--fsync");
     lookAtClocks(mirror);
     bool unclean = mirror.endedUncleanly();
     if (unclean) {
-      // Size and time prove nothing.
+      // After an unclean end, size and time prove nothing.
       options.push_back("--checksum");
       readFromDisk(mirror);
-      warn("the last run did not come to its end, so contents were compared");
+      warn("the last run was interrupted, so this one compared contents");
     }
     dropGrown(replaced(), spoke_.path);
     mirror.handOver();
@@ -210,7 +209,7 @@ class RsyncSync {
     rememberFailed();
     auto& ran = runs.back();
     bool good = goodEnd(ran);
-    // Else there is no other name or content than before.
+    // Otherwise neither names nor content changed.
     if (unclean || !good || runs.size() > 1 || !ran.output.items().empty()) mirror.takeBack();
     rewritten_ = dropGrown(replaced(), spoke_.path);
     mirror.archiveReplaced();
@@ -226,8 +225,8 @@ class RsyncSync {
     requireAll(refusal);
   }
 
-  // One file that cannot be written ends rsync: then it runs again for the others. What failed the
-  // last time waits until these are there.
+  // A file that cannot be written ends rsync, which then runs again for the others. Files that
+  // failed the last time come last.
   std::vector<RsyncRun> allButUnwritable(const std::vector<std::string>& options, int held) {
     std::vector<RsyncRun> runs;
     last_ = failedBefore_;
@@ -244,8 +243,8 @@ class RsyncSync {
     }
   }
 
-  // Leaves out what could not be written, and what cannot be written for the same reason. False if
-  // that is nothing new.
+  // Leaves out the file that could not be written, and all files with the same problem. Returns
+  // false if nothing new is left out.
   bool leaveOut(const Unwritten& unwritten, int held) {
     if (unwritten_.contains(unwritten.path)) return false;
     auto look = rsync({"--dry-run"}, held);
@@ -287,7 +286,8 @@ class RsyncSync {
     (void)store_->setFailedFiles(spoke_.name, {failed.begin(), failed.end()});
   }
 
-  // Moves what is gone on the spoke to the archive. Returns why it does not (P5); null if it does.
+  // Moves files that are gone on the spoke to the archive. Returns why it does not (P5); nullopt:
+  // it did.
   std::optional<Failure> deleteGone(Mirror& mirror) {
     auto now = mirror.walk();
     auto mirrored = now.files;
@@ -306,17 +306,17 @@ class RsyncSync {
 
   std::vector<std::string> lookingForGone() const {
     std::vector<std::string> options{"--dry-run", "--delete"};
-    // What cannot be read in the mirror is not for rsync to stumble over.
+    // rsync would fail on directories of the mirror that cannot be read.
     for (auto& problem : before_.problems) {
       options.push_back("--filter=P " + filterFor(problem.path) + "/");
     }
     return options;
   }
 
-  // What the spoke did not have at two looks, of which the second begins when the first has ended,
-  // nor has by name: in a look alone a file may be missing that moved, or was replaced, meanwhile.
-  // The mirror's directories have the times that the spoke's had when rsync ran; if one differs
-  // now, what is gone may be in it. `refusal` becomes why nothing may go, if so.
+  // Returns files that two listings did not have, the second of which began after the first ended,
+  // and that do not exist by name: one listing can miss a file that was moved or replaced
+  // meanwhile. The mirror's directories have the times that the spoke's had when rsync ran; if one
+  // differs now, a missing file may be in it. Sets `refusal` if nothing may be deleted.
   std::vector<std::string> goneTwice(const RsyncRun& first, int held, uint64_t mirrored,
                                      std::optional<Failure>& refusal) {
     auto once = goneAt(first, mirrored, refusal);
@@ -328,8 +328,8 @@ class RsyncSync {
     if (once.empty()) return {};
     if (!options_.dryRun && !look.output.directories().empty()) {
       warn(
-          "nothing was deleted, because files came, went or were renamed on the spoke meanwhile; a "
-          "later run does it");
+          "nothing was deleted, because files appeared, disappeared or were renamed on the spoke "
+          "meanwhile; a later run deletes them");
       return {};
     }
     auto there = thereByName(once, held, refusal);
@@ -338,7 +338,8 @@ class RsyncSync {
     return once;
   }
 
-  // By another spelling, or under the name of what could not be written here.
+  // Returns whether the spoke may have the path under another spelling, or under the name of a file
+  // that could not be written.
   bool mayBeOnSpoke(const std::string& path) const {
     if (foldedOnSpoke_.contains(folded(path))) return true;
     if (respelled_ && !isAscii(path)) return true;
@@ -346,8 +347,8 @@ class RsyncSync {
                        [&](auto& one) { return baseNameOf(one.first) == baseNameOf(path); });
   }
 
-  // Whether the mirror has a file of the spoke's by another spelling, in which it is not ASCII: the
-  // filesystem does not say by which.
+  // Finds out whether the mirror has a file of the spoke's under a spelling that is not ASCII; the
+  // filesystem does not tell which.
   void lookForRespelled(const Tree& mirror) {
     std::unordered_set<std::string> ours;
     if (onSpoke_.empty()) return;
@@ -368,7 +369,7 @@ class RsyncSync {
            });
   }
 
-  // Those of the files that are on the spoke. It looks for each, and reads no directory.
+  // Returns which of the files are on the spoke. rsync looks up each, and reads no directory.
   std::unordered_set<std::string> thereByName(const std::vector<std::string>& paths, int held,
                                               std::optional<Failure>& refusal) {
     NameList names(paths);
@@ -387,7 +388,8 @@ class RsyncSync {
   std::vector<std::string> goneAt(const RsyncRun& look, uint64_t mirrored,
                                   std::optional<Failure>& refusal) {
     std::vector<std::string> gone;
-    // There is nothing to put right: a later run finds at rest what went away while it was read.
+    // Files vanished while they were read; nobody needs to fix that, since a later run finds them
+    // at rest.
     if (look.exitStatus == rsync_exit::VANISHED && look.output.ended) return gone;
     if (look.exitStatus != 0 || !look.output.ended) {
       refusal = notDeletedUnread("parts of the spoke");
@@ -410,7 +412,7 @@ class RsyncSync {
     throw explainRsync(spoke_, command_.target(), ran);
   }
 
-  // Throws, all in one, what kept this run from being a good one although rsync ended well.
+  // Throws one failure with everything that went wrong although rsync succeeded.
   void requireAll(const std::optional<Failure>& refusal) {
     std::vector<Failure> wrong;
     auto add = [&](const std::map<std::string, std::string>& files, const char* what,
@@ -432,11 +434,11 @@ class RsyncSync {
     add(undeleted_, "gone on the spoke could not be moved to the archive", remedies_);
     report_.counts.failed = uint32_t(unwritten.size() + undeleted_.size());
     if (refusal) wrong.push_back(*refusal);
-    if (!wrong.empty()) throw joined(std::move(wrong)).addCause("All else was synced.");
+    if (!wrong.empty()) throw joined(std::move(wrong)).addCause("Everything else was synced.");
   }
 
-  // Where rsync puts what it replaces. From there it goes to the archive, so that it is there or
-  // here whatever happens.
+  // Returns the directory for files that rsync replaces. They move from there to the archive, so
+  // that they are never lost.
   std::string replaced() const {
     return absl::StrCat(staging(), "/", std::string(Mirror::REPLACED));
   }
@@ -447,7 +449,7 @@ class RsyncSync {
     return command_.run(more, {leftOut(), grain_, held}, to.empty() ? spoke_.path : to);
   }
 
-  // Fills the report with what was changed, or would be.
+  // Adds what was changed, or would be, to the report.
   void take(const RsyncRun& ran) {
     for (auto& item : ran.output.items()) {
       if (item.kind == Kind::DELETED || unwritten_.contains(item.path)) continue;
@@ -470,7 +472,7 @@ class RsyncSync {
 
   void warn(std::string text) { report_.warnings.push_back(std::move(text)); }
 
-  // Of the mirror's file, before this run; 0 if there was none.
+  // Returns the size of the mirror's file before this run; 0: none.
   uint64_t sizeBefore(const std::string& path) const {
     auto found = sizes_.find(path);
     return found == sizes_.end() ? 0 : found->second;
@@ -493,16 +495,16 @@ class RsyncSync {
 
   void note(const RsyncRun& ran) {
     if (ran.output.skipped > 0) {
-      warn(absl::StrCat("symlinks and special files were skipped: ", ran.output.skipped));
+      warn(absl::StrCat("skipped symlinks and special files: ", ran.output.skipped));
     }
     if (ran.exitStatus == rsync_exit::VANISHED) {
-      warn("some files went away while they were read; the next run sees what became of them");
+      warn("files disappeared while they were read; the next run looks again");
     }
   }
 
-  // The spoke's clock is not known. Its newest file shows where it was at least, but for files from
-  // the future; and the mirror's directory, in which each run makes and removes something, where
-  // the hub's own clock was at the last run, should it be behind now.
+  // The spoke's clock is unknown, but its newest file is a lower bound, except for files from the
+  // future. The time of the mirror's directory, which each run changes, shows the hub's clock at
+  // the last run, in case it is behind now.
   void lookAtClocks(Mirror& mirror) {
     struct stat st;
     int64_t lastRun = fstat(mirror.lockFd(), &st) == 0
@@ -519,7 +521,8 @@ class RsyncSync {
   }
 
   void expire() {
-    // By both clocks: one of ours that is years ahead must not empty the archive.
+    // By the earlier of both clocks, so that a hub's clock that is years ahead does not empty the
+    // archive.
     auto expired = expireArchive(config_.hub.archiveDir, spoke_.name, config_.hub.archiveDays,
                                  std::min(report_.started, newest_), agesFile_);
     if (!expired.ok()) warn(std::string(expired.message()));
@@ -535,17 +538,17 @@ class RsyncSync {
   const std::string agesFile_;
   Tree before_;
   int64_t newest_ = 0;                               // the second clock, ns since the epoch
-  std::unordered_map<std::string, uint64_t> sizes_;  // of the files in it
-  std::unordered_set<std::string> rewritten_;        // whose old versions are in the archive now
-  std::map<std::string, std::string> unwritten_, folded_, undeleted_;  // why, by path
-  std::set<std::string> failedBefore_, last_;  // what the last run could not write, while it waits
-  std::unordered_set<std::string> taken_;      // is in the report
+  std::unordered_map<std::string, uint64_t> sizes_;  // of the mirror's files
+  std::unordered_set<std::string> rewritten_;  // files whose old versions are in the archive now
+  std::map<std::string, std::string> unwritten_, folded_, undeleted_;  // reasons by path
+  std::set<std::string> failedBefore_, last_;  // files that the last run could not write
+  std::unordered_set<std::string> taken_;      // paths that are in the report
   int64_t grain_ = 1;                          // ns, of the mirror's times
-  bool respelled_ = false;         // some of its names are not ASCII, and not the spoke's
-  std::set<std::string> onSpoke_;  // all of its files, if the mirror folds names
+  bool respelled_ = false;         // the mirror has names that are not ASCII and not the spoke's
+  std::set<std::string> onSpoke_;  // all files on the spoke, if the mirror folds names
   std::unordered_set<std::string> foldedOnSpoke_;
-  std::set<Remedy> roomRemedies_;  // what a person does for files that the mirror has no room for
-  std::set<Remedy> remedies_;      // what a person does about those of them that want room
+  std::set<Remedy> roomRemedies_;  // fixes for files without room in the mirror
+  std::set<Remedy> remedies_;      // fixes for files without room in the archive
 };
 
 }  // namespace

@@ -18,7 +18,7 @@ import tiers
 from faults import another_filesystem
 from harness import HubCase, quote
 
-CUT_OFF = "the last run did not come to its end, so contents were compared"
+CUT_OFF = "the last run was interrupted, so this one compared contents"
 STAGING = ".pi-brain-staging"
 
 
@@ -107,7 +107,7 @@ class ByRsync(RsyncCase):
         (self.source / "link.jsonl").symlink_to("/etc/passwd")
         os.mkfifo(self.source / "pipe")
         spoke = self.sync_one()
-        self.assertEqual(spoke["warnings"], ["symlinks and special files were skipped: 2"])
+        self.assertEqual(spoke["warnings"], ["skipped symlinks and special files: 2"])
         self.assertEqual(set(self.snapshot()), {b"real.jsonl"})
 
     def test_the_guard_holds_whatever_happens_meanwhile(self):
@@ -494,7 +494,7 @@ class ByRsync(RsyncCase):
         for expected in ({"new": 4, "failed": 3}, {"failed": 3}):
             spoke = self.run_limited(
                 code=1, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000)))
-            self.assert_failure(spoke, "files-failed", "3 files could not be written on the hub. ", "All else was synced.",
+            self.assert_failure(spoke, "files-failed", "3 files could not be written on the hub. ", "Everything else was synced.",
                                 "a.big: File too large (27); b/core*.big: File too large (27); d/core[1].big: File too large (27).")
             self.assertEqual({k: v for k, v in spoke["counts"].items() if v and k != "files"}, expected)
         theirs, ours = (set(harness.files_below(d)) for d in (self.source, self.mirror))
@@ -512,7 +512,7 @@ class ByRsync(RsyncCase):
             self.write(name + ".jsonl", b"line\n")
         for expected in ({"new": 3, "failed": 6}, {"failed": 6}):
             spoke = self.fails("disk-full", "6 files could not be written on the hub", "a0.bin: No space left on device (28); ",
-                               "All else was synced.")
+                               "Everything else was synced.")
             self.assertEqual({k: v for k, v in spoke["counts"].items() if v and k != "files"}, expected)
         # What is new comes before what failed.
         self.write("later.jsonl", b"line\n")
@@ -629,7 +629,7 @@ class ByRsync(RsyncCase):
             self.at_each_rsync(f'if [ "$N" = 2 ]; then touch {self.source}/{where}/new; rm {self.source}/{where}/new; fi')
             spoke = self.sync_one("--delete")
             self.assertEqual(spoke["counts"]["deleted"], 0)
-            self.assertIn("files came, went or were renamed on the spoke meanwhile", spoke["warnings"][0])
+            self.assertIn("files appeared, disappeared or were renamed on the spoke meanwhile", spoke["warnings"][0])
             self.assertEqual(self.snapshot(), before)
         self.at_each_rsync()
         self.write("b/2.jsonl", b"x\ny\n")

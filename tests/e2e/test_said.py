@@ -228,7 +228,7 @@ class Said(test_transports.WaysCase):
                 no = ["HOST KEY", "known_hosts", "could not connect", "cannot be resolved", "ssh-keyscan"]
                 self.refused("not-the-agent", "command=\"…\" of this key", "ForceCommand in its sshd_config", no=no, ways=AGENT_WAYS, key=self.own,
                              same_cause="kill" not in command)
-                self.refused("not-rsync", "the login at spoke worked, but what was run there in place of rsync ended", "command=\"…\" of this key",
+                self.refused("not-rsync", "the login at spoke worked, but the command that the spoke ran ended", "command=\"…\" of this key",
                              "ForceCommand in its sshd_config", no=no, ways=RSYNC_WAY, key=self.own)
 
     def test_no_session(self):
