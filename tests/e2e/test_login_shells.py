@@ -196,9 +196,9 @@ class Hanging(LoginCase):
         box = self.machine("/usr/bin/zsh", (".zshenv", "[ -n \"$IN\" ] || IN=1 exec zsh\n"))
         box.sessions.mkdir(parents=True)
         # The key's command is not run either, so the rest fails.
-        self.refused(box, "agent-not-started", "taken back")
+        self.refused(box, "agent-not-started", "undone")
         box = self.machine("/bin/tcsh", (".tcshrc", "if (! $?IN) then\nsetenv IN 1\nexec tcsh\nendif\n"))
-        self.refused(box, "shell-unusable", "does not run the command that it is given, '/bin/sh', but another shell", "Nothing was changed")
+        self.refused(box, "shell-unusable", "runs another shell instead of the command '/bin/sh'", "Nothing was changed")
 
     def test_a_start_up_file_that_never_ends(self):
         """The login works, and that is said; nobody waits without end, nor where a person could be asked."""
