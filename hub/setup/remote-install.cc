@@ -150,7 +150,8 @@ void RemoteInstall::explainSilence() {
   }
   auto errors = readBack(ssh_.errors);
   auto said = stderrTail(errorsAfterLogin(target_, errors).value_or(errors));
-  auto saying = said.empty() ? "" : absl::StrCat("The spoke said: ", said, ".");
+  auto saying =
+      said.empty() ? "" : absl::StrCat(loggedIn_ ? "The spoke said: " : "ssh said: ", said, ".");
   auto waited = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() -
                                                                  loggedIn_.value_or(start_));
   if (!loggedIn_) {

@@ -119,7 +119,7 @@ class CommandLine(HubCase):
                             ["spoke", "list"], ["spoke", "add", "box", "box.invalid"]):
                 done = self.pi_brain(*command, config=False, env={**self.environment(), "HOME": home})
                 self.assertEqual(done.returncode, 2, (home, command, done.stdout))
-                self.assertIn(f"HOME names no directory that exists: '{home}' ({why})", done.stderr)
+                self.assertIn(f"HOME is not an existing directory: '{home}' ({why})", done.stderr)
         self.assertFalse(os.path.exists("/nonexistent"))
         # With a config, and no path in it that needs one, all is well.
         done = self.pi_brain("sync", "run", env={**self.environment(), "HOME": "/nonexistent"})

@@ -302,12 +302,12 @@ class ByRsync(RsyncCase):
         self.assertEqual((spoke["files"], spoke["bytes"], spoke["extra"]), (3, 16511, 1))
         self.assertEqual(self.snapshot(), before)
         text = self.pi_brain("sync", "verify").stdout
-        self.assertIn("--p--/rotten.jsonl: other content, though size and time are the same", text)
+        self.assertIn("--p--/rotten.jsonl: content differs although size and time are the same", text)
         self.assertIn("sync verify --spoke laptop --repair", text)
         self.assertIn("3 differ and were fetched", self.pi_brain("sync", "verify", "--repair").stdout)
         self.assert_mirrored(besides=["ours.jsonl"])
         self.assertEqual(self.archived()[b"--p--/rotten.jsonl"], b'{"lie":"1"}' + b'{"line":1}\n' * 499)
-        self.assertIn("4 files compared, 16 KB, all alike, 1 in the mirror alone",
+        self.assertIn("4 files compared, 16 KB, all alike, 1 only in the mirror",
                       self.pi_brain("sync", "verify").stdout)
         self.write_config([self.spoke(sync_method="rsync", source="tester@127.0.0.1:/nowhere")])
         done = self.pi_brain("sync", "verify")

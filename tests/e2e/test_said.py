@@ -94,7 +94,7 @@ class Said(test_transports.WaysCase):
                     self.assertNotRegex(error, word)
                 self.assertNotIn("..", error.replace("...", ""))
                 self.assertNotIn("\\x0d", error)
-                cause = re.sub(r";? ?\b(It|ssh|rsync|The system) said: .*?\.(?= [A-Z]|$)", "", failure["cause"] or "").rstrip(".")
+                cause = re.sub(r";? ?\b(The \w+|ssh|rsync|libssh2) said: .*?\.(?= [A-Z]|$)", "", failure["cause"] or "").rstrip(".")
                 told[way] = {**failure, "cause": cause if same_cause else None}
         self.assert_alike(told)
         return told

@@ -179,7 +179,7 @@ class Add(OneSpoke):
         shutil.rmtree(self.box.home / ".pi")
         said = self.add()
         self.assertIn("✓ laptop: added", said)
-        self.assertIn("pi has not run there yet", said)
+        self.assertIn("pi has not run on the spoke yet", said)
         self.box.sessions.mkdir(parents=True)
         self.assertIn("nothing new", self.sync())
 

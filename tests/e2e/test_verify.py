@@ -61,7 +61,7 @@ class Verify(HubCase):
         self.assertEqual((small_one["path"], small_one["offset"]), ("--p--/small.jsonl", 0))
         self.assertLess(result["wireUp"] + result["wireDown"], 100_000)
         text = self.verify_text(code=1)
-        self.assertIn("--p--/small.jsonl: other content from byte 0 on", text)
+        self.assertIn("--p--/small.jsonl: content differs in the block of", text)
         self.assertIn("✗ laptop: 3 files compared, 2.9 MB, 2 differ", text)
         self.assertIn("sync verify --spoke laptop --repair", text)
 
