@@ -493,11 +493,11 @@ class BeforeLogin(HubCase):
         self.fails(b"", b"welcome to this machine\r\n", "login-timeout", "no SSH greeting within 2 s", patience=2)
 
     def test_packets_of_no_known_type(self):
-        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\xc8"), "connection-lost", "it sends what nobody asked for, without end")
+        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\xc8"), "connection-lost", "it keeps sending data that nobody requested")
 
     def test_requests_whose_answers_are_not_taken(self):
         self.fails(b"SSH-2.0-Evil\r\n", packet(b"\x50\0\0\0\1x\1"), "connection-lost",
-                   "it sends what nobody asked for, without end", reads=False)
+                   "it keeps sending data that nobody requested", reads=False)
 
 
 if __name__ == "__main__":

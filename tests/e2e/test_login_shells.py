@@ -156,7 +156,7 @@ class Login(LoginCase):
         self.refused(self.machine("/bin/rbash"), "shell-unusable", "does not run /bin/sh", "restricted", "getent passwd root")
         for shell in ("/usr/sbin/nologin", "/bin/false"):
             self.refused(self.machine(shell), "shell-unusable", "does not run /bin/sh", "nologin", "getent passwd root")
-        self.refused(self.machine("/bin/no-such-shell"), "permission-denied", "sshd rejects an account whose login shell does not exist",
+        self.refused(self.machine("/bin/no-such-shell"), "permission-denied", "sshd also rejects an account whose login shell does not exist",
                      "getent passwd root")
 
     def test_a_shell_that_is_restricted_later(self):

@@ -219,7 +219,7 @@ class SystemCalls(FaultCase):
             (warning,) = json.loads(done.stdout)["spokes"][0]["warnings"]
             self.assertIn(f"was accepted, but cannot be added to {known}: No space left on device", warning)
             self.assertEqual(known.read_text(), "")
-            self.assertIn("it was added to", str(self.settle()["warnings"]))
+            self.assertIn("and has been added to", str(self.settle()["warnings"]))
             self.assertEqual(known.read_text().count("\n"), 1)
         finally:
             self.sshd.trust()
