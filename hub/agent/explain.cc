@@ -142,7 +142,7 @@ Failure noisyShell(const SpokeConfig& spoke, const std::string& noise) {
       absl::StrCat("A shell start-up file (~/.bashrc) or another program in the forced command "
                    "prints it. The output begins with: ",
                    escapeForTerminal(headOf(noise, 200)), "."),
-      {{"Make the start-up files print nothing without a terminal; this must print nothing",
+      {{"Make the start-up files quiet for shells without a terminal; then this prints nothing",
         sshCommand(spoke, "true")}});
 }
 

@@ -28,7 +28,7 @@ namespace {
 // Options of all commands that change spokes.
 struct ManageArguments {
   std::string config;
-  std::string agents;  // a directory; empty: the usual places
+  std::string agents;  // a directory; empty: the default places
   std::string via;     // a login; empty: the source's
   bool batch = false;  // never ask
   bool dryRun = false;
@@ -38,7 +38,7 @@ struct ManageArguments {
 struct SpokeAddArguments {
   ManageArguments manage;
   std::string name, target;
-  std::string root, path, key, from;  // empty: the usual
+  std::string root, path, key, from;  // empty: the default
 };
 
 struct SpokeUpgradeArguments {

@@ -16,9 +16,9 @@ enum class Access {
   SHELL,
   SUBSYSTEM,
   TERMINAL,
-  CONNECT,  // have the spoke connect to a port
-  LISTEN,   // have the spoke listen at a port
-  SOCKETS,  // have the spoke connect to a Unix socket
+  CONNECT,  // make the spoke connect to a port
+  LISTEN,   // make the spoke listen at a port
+  SOCKETS,  // make the spoke connect to a Unix socket
   AGENT,
   X11,
 };

@@ -87,7 +87,7 @@ class Explanation {
 
   Failure rsyncMissing() const {
     return because(FailureId::RSYNC_MISSING, "rsync was not found on " + place_,
-                   {{"Install rsync there", "sudo apt install rsync"},
+                   {{"Install rsync on " + place_, "sudo apt install rsync"},
                     {"Or switch the spoke to the agent, which needs no rsync",
                      absl::StrCat("pi-brain spoke add ", escapeForTerminal(shellQuote(spoke_.name)),
                                   " ", loginOf(spoke_))}});
@@ -128,7 +128,7 @@ class Explanation {
           FailureId::SHELL_NOISY,
           absl::StrCat("the login shell on ", place_,
                        " prints something before rsync starts, or the key starts another program"),
-          {{"Make its start-up files (~/.bashrc) print nothing; this must print nothing",
+          {{"Make its start-up files (~/.bashrc) quiet; then this prints nothing",
             sshInvocation(sshRequestOf(spoke_)) + " true"},
            {"If the key starts pi-brain-agent, set sync_method to agent in the config", ""}});
     }

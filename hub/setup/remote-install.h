@@ -5,21 +5,21 @@
 // input, after sh has proved that it is what reads: another shell would run parts of the script.
 // With --token=WORD the script prints each message as a line "WORD …", so that the output of
 // start-up files can be ignored:
-//   WORD reads 0x             a shell of sh's kind does (before the script is sent)
+//   WORD reads 0x             the shell understands sh (before the script is sent)
 //   WORD need ARCHITECTURE    send the agent for it: a line with its size, then its bytes
 //   WORD installed ARCHITECTURE AGENT LINE
 //                             what became of both: "new", "added", "replaced", "same"
 //   WORD say TEXT             for a person
 //   WORD fail TEXT            nothing was changed, and why; "no-agent ARCHITECTURE": none to send
-//   WORD undone               all was taken back
-//   WORD kept                 with --retire: it is to stay, and the old lines still do
+//   WORD undone               everything was undone
+//   WORD kept                 with --retire: the new line stays, and the old ones are still there
 //   WORD done
 // After "installed" it waits for a line "keep", and after "kept" for "retire". Anything else, the
-// end of the connection, and so many seconds in all as --patience says have it take everything
-// back, or leave the old lines.
-// --hashes='ARCHITECTURE=SHA256 …' are the agents there are, --agent-only leaves the line,
-// --retire='BLOB …' are the keys whose lines go in the end, and with --new-spoke a line of this key
-// for another directory is a mistake.
+// end of the connection, or --patience seconds in all make it undo everything, or keep the old
+// lines.
+// --hashes='ARCHITECTURE=SHA256 …': the agents of the hub. --agent-only: keep the line.
+// --retire='BLOB …': the keys whose lines are removed at the end. --new-spoke: a line of this key
+// for another directory is an error.
 
 #include <chrono>
 #include <optional>

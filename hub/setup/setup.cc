@@ -123,7 +123,7 @@ void Setup::requireServes(const SpokeConfig& spoke, const AgentInfo& agent, bool
                   "the key can run any command on " + placeOf(spoke),
                   "Another line for this key allows more, in its authorized_keys or another file "
                   "(AuthorizedKeysFile in sshd_config).",
-                  {{"Remove that, and try again", ""}});
+                  {{"Remove the other line, and try again", ""}});
   }
   if (agent.rootState == proto::RootState::MISSING) {
     change_.rootMissing = true;
@@ -135,7 +135,7 @@ void Setup::requireServes(const SpokeConfig& spoke, const AgentInfo& agent, bool
     throw Failure(FailureId::KEY_NOT_LOCKED_DOWN, odd,
                   "Another line for this key comes before the one that was added, perhaps in "
                   "another file (AuthorizedKeysFile in sshd_config).",
-                  {{"Remove that, and try again", ""}});
+                  {{"Remove the other line, and try again", ""}});
   }
   if (!odd.empty()) say(odd);
 }

@@ -37,7 +37,7 @@ std::string withoutTokens(const std::string& text) {
   return absl::StrReplaceAll(text, {{"%", "%%"}});
 }
 
-// --- With a key of its own.
+// --- Spokes with their own key.
 
 // How a setting's value is written in a line of the configuration.
 enum class Form {

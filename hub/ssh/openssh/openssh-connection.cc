@@ -105,7 +105,7 @@ kj::Own<Connection> startOpenssh(const SshTarget& target, const KnownTarget& kno
     if (!reached) waitOrKill(child.pid, std::chrono::milliseconds(0), status);
   });
   {
-    // However the login ends.
+    // Also if the login fails.
     KJ_DEFER({
       auto warning = newKeyBySsh(target, known, readBack(child.errors));
       if (!warning.empty()) options.warn(warning);
