@@ -19,7 +19,7 @@ class RateLimiter {
   // Returns how many of `wanted` bytes may pass now, and counts them as passed: all, or at least a
   // tenth of the burst, or none. So calls are few, and traffic is still smooth.
   size_t take(size_t wanted, Clock::time_point now = Clock::now());
-  // Returns bytes that were taken but did not pass.
+  // Puts back bytes that were taken but did not pass.
   void giveBack(size_t bytes);
   // Returns how long it takes until take() returns more than 0.
   Clock::duration untilNext(Clock::time_point now = Clock::now()) const;

@@ -235,7 +235,7 @@ std::optional<ShapeMistake> findSecondDocument(const std::string& text) {
   if (!divides(divider)) {
     return ShapeMistake{
         int(begin) + 1,
-        "this is not YAML: this line belongs to nothing above it. Indent it like the other lines",
+        "this is not YAML: this line belongs to nothing above it. Indent it like the other lines.",
         true};
   }
   return ShapeMistake{int(divider) + 1,

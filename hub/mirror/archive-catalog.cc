@@ -30,9 +30,9 @@ int openDirectory(int at, const std::string& path) {
 }
 
 absl::Status cannotOpen(const std::string& path) {
-  return absl::PermissionDeniedError(absl::StrCat("part of the archive cannot be read: '",
-                                                  escapeForTerminal(path), "': ", strerror(errno),
-                                                  ". Check its owner and mode with 'ls -ld'."));
+  return absl::PermissionDeniedError(absl::StrCat(
+      "the archive's directory '", escapeForTerminal(path), "' cannot be opened: ", strerror(errno),
+      ". Check its owner and mode with 'ls -ld'."));
 }
 
 // Opens a spoke's directory in the archive; null if it does not exist. The archive itself may be a

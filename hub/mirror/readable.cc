@@ -16,7 +16,7 @@ Failure unreadableMirror(const SpokeConfig& spoke, const Tree::Problem& problem)
   bool denied = problem.reason == proto::Reason::DENIED;
   return Failure(
       FailureId::MIRROR_UNREADABLE,
-      absl::StrCat("part of the mirror cannot be read: '", escapeForTerminal(path), "' cannot be ",
+      absl::StrCat("'", escapeForTerminal(path), "' in the mirror cannot be ",
                    denied ? "opened" : "read"),
       denied ? "Nothing was changed."
              : "The disk may be failing, or pi-brain has reached its limit of open files ('ulimit "

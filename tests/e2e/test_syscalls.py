@@ -153,7 +153,7 @@ class SystemCalls(FaultCase):
         def check(call, injection, code, report):
             if code == 1:
                 # A walk of the mirror tells only where.
-                self.assertRegex(report["error"], WHY[error] + "|the mirror cannot be read whole: '/", injection)
+                self.assertRegex(report["error"], WHY[error] + "|'/[^']*' in the mirror cannot be |part of the mirror cannot be read: '/", injection)
                 self.assertNotIn("bug", report["error"], injection)
 
         self.each(self.injections(calls, self.counts_there, error), run, check)
