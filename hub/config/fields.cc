@@ -53,7 +53,7 @@ std::optional<std::string> Fields::text(const std::string& name, const std::stri
     reject(*value, absl::StrCat(field(name), " must be a non-empty string.", instead));
   }
   if (value->Scalar().find('\0') != std::string::npos) {
-    reject(*value, field(name) + " has a NUL character (\\0) in it. Remove it.");
+    reject(*value, field(name) + " contains a NUL character (\\0). Remove it.");
   }
   return value->Scalar();
 }
@@ -62,7 +62,7 @@ std::string Fields::required(const std::string& name, const std::string& instead
   auto value = text(name, instead);
   if (value) return *value;
   for (auto entry : node_) {
-    // What is empty may have the next line for its place.
+    // yaml-cpp may place an empty value on the next line, so the error names the line of the key.
     if (!entry.first.IsScalar() || entry.first.Scalar() != name) continue;
     reject(entry.first,
            absl::StrCat(field(name), " is empty; it is required.", instead,

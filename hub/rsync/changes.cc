@@ -54,11 +54,10 @@ void ReportedChanges::addDeleted(const std::string& path) {
 void noteUnmirrored(const RsyncRun& ran, SpokeReport& report) {
   if (ran.output.skipped > 0) {
     report.warnings.push_back(
-        absl::StrCat("symlinks and special files were skipped: ", ran.output.skipped));
+        absl::StrCat("skipped symlinks and special files: ", ran.output.skipped));
   }
   if (ran.exitStatus == rsync_exit::VANISHED) {
-    report.warnings.push_back(
-        "some files went away while they were read; the next run sees what became of them");
+    report.warnings.push_back("files disappeared while they were read; the next run looks again");
   }
 }
 

@@ -11,7 +11,7 @@
 
 namespace pibrain {
 
-// Fills the report with what was changed, or would be.
+// Adds what was changed, or would be, to the report.
 class ReportedChanges {
  public:
   // Both must outlive this.

@@ -28,7 +28,7 @@ GoneSearch::GoneSearch(const SpokeConfig& spoke, const RunOptions& options,
 
 std::vector<std::string> GoneSearch::lookOptions() const {
   std::vector<std::string> options{"--dry-run", "--delete"};
-  // What cannot be read in the mirror is not for rsync to stumble over.
+  // rsync would fail on directories of the mirror that cannot be read.
   for (auto& problem : before_.tree().problems) {
     options.push_back("--filter=P " + filterFor(problem.path) + "/");
   }
@@ -58,7 +58,8 @@ GoneFiles GoneSearch::find(const RsyncRun& first, int held, uint64_t mirrored) {
 std::vector<std::string> GoneSearch::goneAt(const RsyncRun& look, uint64_t mirrored,
                                             std::optional<Failure>& refusal) const {
   std::vector<std::string> gone;
-  // There is nothing to put right: a later run finds at rest what went away while it was read.
+  // Files vanished while they were read; nobody needs to fix that, since a later run finds them at
+  // rest.
   if (look.exitStatus == rsync_exit::VANISHED && look.output.ended) return gone;
   if (look.exitStatus != 0 || !look.output.ended) {
     refusal = notDeletedUnread("parts of the spoke");
@@ -72,7 +73,7 @@ std::vector<std::string> GoneSearch::goneAt(const RsyncRun& look, uint64_t mirro
   return gone;
 }
 
-// Those of the files that are on the spoke. It looks for each, and reads no directory.
+// Returns which of the files are on the spoke. rsync looks up each, and reads no directory.
 std::unordered_set<std::string> GoneSearch::thereByName(const std::vector<std::string>& paths,
                                                         int held, std::optional<Failure>& refusal) {
   NameList names(paths);
@@ -88,7 +89,8 @@ std::unordered_set<std::string> GoneSearch::thereByName(const std::vector<std::s
   return there;
 }
 
-// In another spelling, or under the name of what could not be written.
+// Returns whether the spoke may have the path under another spelling, or under the name of a file
+// that could not be written.
 bool GoneSearch::mayBeOnSpoke(const std::string& path) const {
   if (names_.mayHave(path)) return true;
   auto& unwritten = rsync_.leftOut.unwritten;

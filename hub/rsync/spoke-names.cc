@@ -23,9 +23,9 @@ void SpokeNames::look(Mirror& mirror, SpokeRsync& rsync, MirrorBefore& before, b
   scratch.reset();
   for (auto& [path, other] : folding.refused) {
     rsync.leftOut.folded.emplace(
-        path, absl::StrCat("the mirror's filesystem takes its name for ", inQuotes(other),
+        path, absl::StrCat("the mirror's filesystem treats its name as ", inQuotes(other),
                            ", which the spoke has too. Rename one of them on the spoke, or move "
-                           "the mirror to a filesystem that tells them apart"));
+                           "the mirror to a filesystem that distinguishes them"));
   }
   if (!mayChange || folding.respelled.empty()) return;
   respell(mirror, folding.respelled, rsync);
@@ -56,7 +56,7 @@ void SpokeNames::respell(Mirror& mirror, const std::map<std::string, std::string
   }
 }
 
-// A file, or a directory that holds one.
+// Returns whether the path is a file, or a directory with files, on the spoke.
 bool SpokeNames::has(const std::string& path) const {
   if (names_.contains(path)) return true;
   auto below = names_.lower_bound(path + "/");

@@ -29,7 +29,7 @@ namespace pibrain {
 
 namespace {
 
-// A file's time that is later than the clocks by more than this is no clock.
+// A file whose time is later than the clocks by more than this does not serve as a clock.
 constexpr int64_t DAY = 86'400'000'000'000;  // ns
 constexpr size_t MAX_DESCRIBED = 5;
 
@@ -76,7 +76,7 @@ class RsyncSync {
   void verify(Verification& result, bool repair) {
     auto mirror = open(repair);
     prepare(mirror, repair);
-    before_.dropFromCache(mirror);  // it is the disk that is in question
+    before_.dropFromCache(mirror);  // verifies the disk, not the cache
     auto options = gone_.lookOptions();
     options.push_back("--checksum");
     auto look = rsync_.run(options, -1);
@@ -118,15 +118,15 @@ class RsyncSync {
   }
 
   void change(Mirror& mirror, std::vector<std::string> options) {
-    // Content is on the disk before it has its name (P3).
+    // Flushes content before it gets its name (P3).
     if (rsyncKnows("--fsync")) options.push_back("--fsync");
     lookAtClocks(mirror);
     bool unclean = mirror.endedUncleanly();
     if (unclean) {
-      // Size and time prove nothing.
+      // After an unclean end, size and time prove nothing.
       options.push_back("--checksum");
       before_.dropFromCache(mirror);
-      warn("the last run did not come to its end, so contents were compared");
+      warn("the last run was interrupted, so this one compared contents");
     }
     dropGrown(replaced(), spoke_.path);
     mirror.handOver();
@@ -135,7 +135,7 @@ class RsyncSync {
     auto runs = unwritable_.runForTheOthers(options, mirror.lockFd());
     auto& ran = runs.back();
     bool good = goodEnd(ran);
-    // Else there is no other name or content than before.
+    // Otherwise neither names nor content changed.
     if (unclean || !good || runs.size() > 1 || !ran.output.items().empty()) mirror.takeBack();
     auto rewritten = dropGrown(replaced(), spoke_.path);
     mirror.archiveReplaced();
@@ -151,7 +151,8 @@ class RsyncSync {
     requireAll(refusal);
   }
 
-  // Moves what is gone on the spoke to the archive. Returns why it does not (P5); null if it does.
+  // Moves files that are gone on the spoke to the archive. Returns why it does not (P5); nullopt:
+  // it did.
   std::optional<Failure> deleteGone(Mirror& mirror) {
     auto now = mirror.walk();
     names_.lookForRespelled(now, spoke_.path);
@@ -159,8 +160,8 @@ class RsyncSync {
     auto gone = gone_.find(first, mirror.lockFd(), now.files);
     if (gone.restless) {
       warn(
-          "nothing was deleted, because files came, went or were renamed on the spoke meanwhile; a "
-          "later run does it");
+          "nothing was deleted, because files appeared, disappeared or were renamed on the spoke "
+          "meanwhile; a later run deletes them");
     }
     auto deletion = archiveGone(mirror, gone.paths);
     undeleted_ = std::move(deletion.failed);
@@ -172,7 +173,7 @@ class RsyncSync {
     return gone.refusal;
   }
 
-  // Throws, all in one, what kept this run from being a good one although rsync ended well.
+  // Throws one failure with everything that went wrong although rsync succeeded.
   void requireAll(const std::optional<Failure>& refusal) {
     std::vector<Failure> wrong;
     auto unwritten = rsync_.leftOut.folded;
@@ -187,20 +188,20 @@ class RsyncSync {
     }
     report_.counts.failed = uint32_t(unwritten.size() + undeleted_.size());
     if (refusal) wrong.push_back(*refusal);
-    if (!wrong.empty()) throw joined(std::move(wrong)).addCause("All else was synced.");
+    if (!wrong.empty()) throw joined(std::move(wrong)).addCause("Everything else was synced.");
   }
 
-  // Where rsync puts what it replaces. From there it goes to the archive, so that it is there or
-  // here whatever happens.
+  // Returns the directory for files that rsync replaces. They move from there to the archive, so
+  // that they are never lost.
   std::string replaced() const {
     return absl::StrCat(rsync_.staging(), "/", std::string(Mirror::REPLACED));
   }
 
   void warn(std::string text) { report_.warnings.push_back(std::move(text)); }
 
-  // The spoke's clock is not known. Its newest file shows where it was at least, but for files from
-  // the future; and the mirror's directory, in which each run makes and removes something, where
-  // the hub's own clock was at the last run, should it be behind now.
+  // The spoke's clock is unknown, but its newest file is a lower bound, except for files from the
+  // future. The time of the mirror's directory, which each run changes, shows the hub's clock at
+  // the last run, in case it is behind now.
   void lookAtClocks(Mirror& mirror) {
     struct stat st;
     int64_t lastRun = fstat(mirror.lockFd(), &st) == 0
@@ -217,7 +218,8 @@ class RsyncSync {
   }
 
   void expire() {
-    // By both clocks: one of ours that is years ahead must not empty the archive.
+    // By the earlier of both clocks, so that a hub's clock that is years ahead does not empty the
+    // archive.
     auto expired = expireArchive(config_.hub.archiveDir, spoke_.name, config_.hub.archiveDays,
                                  std::min(report_.started, newest_), agesFile_);
     if (!expired.ok()) warn(std::string(expired.message()));
@@ -238,7 +240,7 @@ class RsyncSync {
   const std::string agesFile_;
   int64_t newest_ = 0;                            // the second clock, ns since the epoch
   std::map<std::string, std::string> undeleted_;  // why, by path
-  std::set<Remedy> remedies_;                     // what a person does about those of them
+  std::set<Remedy> remedies_;                     // fixes for those without room in the archive
 };
 
 }  // namespace

@@ -8,10 +8,10 @@ namespace pibrain {
 
 namespace {
 
-// So often rsync runs again without what could not be written. Each time all that has no room
-// either is left out, so this is for disks that fail in other ways.
+// How often rsync runs again without files that could not be written. Each time all files without
+// room are left out too, so this limit is for other errors of the disk.
 constexpr int MAX_ROUNDS = 20;
-// What can be left out by name: the system limits a command line to 2 MiB or so.
+// The bytes of names that can be left out: the system limits a command line to about 2 MiB.
 constexpr size_t MAX_LEFT_OUT = 512 * 1024;
 
 }  // namespace
@@ -47,8 +47,8 @@ std::vector<RsyncRun> Unwritable::runs(const std::vector<std::string>& options, 
   }
 }
 
-// Leaves out what could not be written, and what cannot be written for the same reason. False if
-// that is nothing new.
+// Leaves out the file that could not be written, and all files with the same problem. Returns false
+// if nothing new is left out.
 bool Unwritable::leaveOut(const Unwritten& unwritten, int held) {
   auto& known = rsync_.leftOut.unwritten;
   if (known.contains(unwritten.path)) return false;

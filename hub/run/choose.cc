@@ -9,8 +9,7 @@ namespace pibrain {
 
 namespace {
 
-// Cron and timers start a run for all spokes as often as guides say; one that says nothing about
-// its schedule is due as often.
+// The schedule of spokes without one: the interval that the guide suggests for cron and timers.
 constexpr char USUAL_SCHEDULE[] = "*/15 * * * *";
 
 }  // namespace

@@ -73,7 +73,7 @@ class CommandLine(HubCase):
             (spoke.replace("u@h:~/s", "C:/s"), [":4:", "Windows"]),
             (spoke.replace("u@h:~/s", "~"), [":4:", "spokes[0].source is empty", "user@host:path"]),
             (spoke.replace("spokes", "spoke"), [":1:", "'spoke' is not read", "'spokes'"]),
-            ("hub: {}\n---\n" + spoke, [":2:", "second document"]),
+            ("hub: {}\n---\n" + spoke, [":2:", "second YAML document"]),
             (spoke.replace("  ", "\u00a0\u00a0"), [":2:", "U+00A0"]),
             ("sync:\n  " + spoke.replace("\n", "\n  ").rstrip(" "), [":2:", "beneath 'sync'", "left margin"]),
         ]:
@@ -119,7 +119,7 @@ class CommandLine(HubCase):
                             ["spoke", "list"], ["spoke", "add", "box", "box.invalid"]):
                 done = self.pi_brain(*command, config=False, env={**self.environment(), "HOME": home})
                 self.assertEqual(done.returncode, 2, (home, command, done.stdout))
-                self.assertIn(f"HOME names no directory that exists: '{home}' ({why})", done.stderr)
+                self.assertIn(f"HOME is not an existing directory: '{home}' ({why})", done.stderr)
         self.assertFalse(os.path.exists("/nonexistent"))
         # HOME is not needed with a config whose paths do not need it.
         done = self.pi_brain("sync", "run", env={**self.environment(), "HOME": "/nonexistent"})

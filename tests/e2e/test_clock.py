@@ -72,7 +72,7 @@ class Clock(ClockCase):
                     self.begin_anew()
                     report = self.everything_changes()
                     if method == "agent":
-                        self.assertEqual(self.apart() > 60, "the clocks of" in " ".join(report["warnings"]),
+                        self.assertEqual(self.apart() > 60, "the clock of" in " ".join(report["warnings"]),
                                          report["warnings"])
                     # A second look at fresh files, then nothing.
                     self.sync()

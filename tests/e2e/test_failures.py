@@ -115,7 +115,7 @@ class Failures(HubCase):
             sshd.client_setting(f"IdentityFile {harness.keygen(self.dir / 'other')}")
             self.write_config([self.spoke(), self.other], ssh_config=str(sshd.ssh_config))
             message = self.fails("permission-denied", "the server ended it: Too many authentication failures",
-                                 "listens to no more keys at one login (MaxAuthTries in its sshd_config)",
+                                 "accepts no more attempts in one login (MaxAuthTries in its sshd_config)",
                                  "'IdentitiesOnly yes' in ~/.ssh/config.")
             self.assertNotIn("authorized_keys", message)
         finally:
@@ -129,7 +129,7 @@ class Failures(HubCase):
         locked = harness.keygen(self.dir / "locked", passphrase="secret")
         self.sshd.authorize(f"{harness.AGENT} --root={self.source}", key=locked)
         self.sshd.configure_client(key=locked)
-        self.fails("key-has-passphrase", "protected by a passphrase", f"ssh-add {locked}")
+        self.fails("key-has-passphrase", "has a passphrase and is not in an ssh-agent", f"ssh-add {locked}")
         # With an ssh-agent that has the key, the run succeeds.
         with harness.ssh_agent(self.dir, locked, passphrase="secret") as agent:
             self.sshd.client_setting(f"IdentityAgent {agent}")

@@ -139,7 +139,7 @@ class NamesThatFold(FilesystemCase):
         self.write("p/other.jsonl", line("C"))
         for _ in range(4):
             error = self.sync_one(code=1)["error"]
-            self.assertRegex(error, r"p/[Nn]otes\.jsonl: the mirror's filesystem takes its name for 'p/[Nn]otes\.jsonl'")
+            self.assertRegex(error, r"p/[Nn]otes\.jsonl: the mirror's filesystem treats its name as 'p/[Nn]otes\.jsonl'")
         self.assertEqual(len(self.names()), 2)
         self.assertEqual(self.archived(), {})
         # The file that exists is whole, and the other follows once its name is free.
@@ -155,7 +155,7 @@ class NamesThatFold(FilesystemCase):
         self.write("project/b.jsonl", line("b"))
         for _ in range(3):
             error = self.sync_one(code=1)["error"]
-            self.assertIn("the mirror's filesystem takes its name for", error)
+            self.assertIn("the mirror's filesystem treats its name as", error)
         self.assertEqual(len(self.names()), 1)
         self.assertEqual(self.archived(), {})
 
@@ -216,7 +216,7 @@ class NamesThatFoldByAgent(NamesThatFold):
         self.write("p/other.jsonl", line("C"))
         for _ in range(2):
             result = self.verify("--repair", code=1)
-            self.assertIn("p/notes.jsonl: the mirror's filesystem takes its name for 'p/Notes.jsonl', "
+            self.assertIn("p/notes.jsonl: the mirror's filesystem treats its name as 'p/Notes.jsonl', "
                           "which the spoke has too", result["error"])
         self.assertEqual(self.names(), ["p/Notes.jsonl", "p/other.jsonl"])
         self.assertEqual((self.mirror / "p/Notes.jsonl").read_bytes(), line("A" * 50))
@@ -277,7 +277,7 @@ class NamesThatFoldByAgent(NamesThatFold):
         self.assertEqual(self.counts("--delete"), {"new": 1})
         self.settle_at(10**9)
         self.write("p/\u00c9t\u00e9.jsonl", line("C" * 70))
-        self.assertIn("the mirror's filesystem takes its name for", self.sync_one(code=1)["error"])
+        self.assertIn("the mirror's filesystem treats its name as", self.sync_one(code=1)["error"])
         self.assertEqual((self.mirror / "p/\u00e9t\u00e9.jsonl").read_bytes(), line("B"))
         self.assertEqual(len(self.names()), 2)
 
@@ -293,7 +293,7 @@ class NoModes(FilesystemCase):
         report = self.sync_one()
         self.assertEqual(report["counts"]["new"], 2)
         [said] = report["warnings"]
-        self.assertIn("keeps no modes, so 'keep_modes' does nothing there", said)
+        self.assertIn("does not store modes, so 'keep_modes' has no effect", said)
         for mode in (0o640, 0o604, 0o600):
             (self.source / "p/a.jsonl").chmod(mode)
             report = self.sync_one()
@@ -303,7 +303,7 @@ class NoModes(FilesystemCase):
             out.write(line("more"))
         self.age(self.source / "p/a.jsonl")
         self.assertEqual(self.counts(), {"grown": 1})
-        self.assertIn("'keep_modes' does nothing", self.pi_brain("sync", "doctor").stdout)
+        self.assertIn("'keep_modes' has no effect", self.pi_brain("sync", "doctor").stdout)
 
     def test_exfat(self):
         self.follow(mounts.Exfat(self.dir, self.dir / "disk"))
@@ -326,7 +326,7 @@ class OtherTraitsThanBefore(FilesystemCase):
         self.disk.mount("lowntfs-3g", "ignore_case")
         for _ in range(3):
             error = self.sync_one(code=1)["error"]
-            self.assertIn("p/Notes.jsonl: the mirror's filesystem takes its name for 'p/notes.jsonl', which the spoke "
+            self.assertIn("p/Notes.jsonl: the mirror's filesystem treats its name as 'p/notes.jsonl', which the spoke "
                           "has too", error)
             self.assertEqual(self.archived(), {})
         self.assertEqual((self.mirror / "p/notes.jsonl").read_bytes(), line("A" * 50))
@@ -349,8 +349,8 @@ class OtherTraitsThanBefore(FilesystemCase):
         self.write("proj/b.jsonl", line("b"))
         for _ in range(2):
             error = self.sync_one(code=1)["error"]
-            self.assertIn("p/notes.jsonl: the mirror's filesystem takes its name for 'p/Notes.jsonl'", error)
-            self.assertIn("proj/b.jsonl: the mirror's filesystem takes its name for 'Proj'", error)
+            self.assertIn("p/notes.jsonl: the mirror's filesystem treats its name as 'p/Notes.jsonl'", error)
+            self.assertIn("proj/b.jsonl: the mirror's filesystem treats its name as 'Proj'", error)
         self.assertEqual((self.mirror / "p/Notes.jsonl").read_bytes(), line("A" * 50))
         self.assertEqual(self.archived(), {})
         # A rename of case alone.
@@ -464,7 +464,7 @@ class Others(FilesystemCase):
         self.assertEqual(stat.S_IMODE((self.mirror / "p").stat().st_mode), 0o700)
         self.assertEqual(stat.S_IMODE((self.mirror / "p/a.jsonl").stat().st_mode), 0o600)
         doctor = self.pi_brain("sync", "doctor").stdout
-        self.assertIn("others may read 1 file of the mirror", doctor)
+        self.assertIn("other users can read 1 file of the mirror", doctor)
 
 
 class SpokeOnAnother(FilesystemCase):
@@ -490,7 +490,7 @@ class SpokeOnAnother(FilesystemCase):
             (disk / "p" / ("\u20ac" * 200 + ".jsonl")).write_bytes(line("long"))
             (disk / "p" / "short.jsonl").write_bytes(line("short"))
             error = self.sync_one(code=1)["error"]
-            self.assertIn("its name is longer than the 255 bytes", error)
+            self.assertIn("its name is longer than 255 bytes", error)
             self.assertIn("\u20ac\u20ac", error)
             self.assertEqual((self.mirror / "p/short.jsonl").read_bytes(), line("short"))
         finally:

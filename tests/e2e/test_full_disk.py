@@ -280,7 +280,7 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
             self.held.update(contents(self.mirror).values())
             report = self.sync("--delete", code=1)["spokes"][0]
             self.assertEqual(report["counts"]["failed"], 1)
-            self.assertIn("p/large.jsonl: no room in the archive", report["error"])
+            self.assertIn("p/large.jsonl: the archive's disk has no room", report["error"])
             self.assertEqual(report["failure"]["id"], "archive-full")
             self.assert_says_how_to_look(report["failure"], self.archive)
             self.assert_nothing_lost()

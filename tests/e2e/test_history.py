@@ -153,7 +153,7 @@ class History(mounts.PrivateMounts, FaultCase):
         try:
             self.database.write_bytes(content)
             disk.read_only()
-            self.goes_on(f"file system of {self.database} is read-only: 'findmnt -T", "sync.db")
+            self.goes_on(f"file system of {self.database} is read-only; 'findmnt -T", "sync.db")
             self.deletes()
             disk.read_only(False)
             self.heals()

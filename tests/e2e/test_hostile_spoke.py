@@ -59,9 +59,9 @@ LISTINGS = {**each("protocol-error", {
     "listing-with-content": "an event that does not belong in a listing",
     "unseen-beyond": "an index beyond what was sent",
     "unseen-twice": "a directory twice",
-    "entry-not-asked": "an entry that was not asked for",
+    "entry-not-asked": "an entry that was not requested",
     "described-not": "a file without an entry",
-    "described-twice": "an entry that was not asked for", "described-another": "an entry that was not asked for",
+    "described-twice": "an entry that was not requested", "described-another": "an entry that was not asked for",
     "described-climbing": r"not a file name: '\.\./\.\./x'",
     "described-by-a-summary": "a listing begins with its summary",
     "described-by-more": "more files than were announced",
@@ -69,8 +69,8 @@ LISTINGS = {**each("protocol-error", {
     "described-garbage": "Unknown frame descriptor|zstd", "described-empty-blocks": "an empty block",
     "entries-without-fingerprints": "more files than were announced",
     "size-minus-one": "not a size", "size-2-63": "not a size",
-    "hello-megabytes": "a hello with a text that is too long",
-    "hello-megabytes-too-old": "a hello with a text that is too long",
+    "hello-megabytes": "hello has a text that is too long",
+    "hello-megabytes-too-old": "hello has a text that is too long",
     "throws-disk-full": "sync with .* failed: remote exception: x+…x+: No space left on device. The mirror",
     "throws-disk-failing": "sync with .* failed: remote exception: x+…x+: Input/output error. The mirror",
     "problem-no-path": r"not a path: '\.\./x'",
@@ -89,37 +89,37 @@ LISTINGS = {**each("protocol-error", {
     "refused-long": rf"1 {FAILED}d+…d+/new\.jsonl: reading it failed",
 }), **each("root-unreadable", {"hello-root-denied": r"the agent on \S+ cannot read /\\x1b"}),
     **each("spoke-unreadable", {
-        "problem-long": "parts of the spoke's tree could not be read: 'd+…d+' and what is below"}),
+        "problem-long": "parts of the spoke's tree could not be read: 'd+…d+' and its content"}),
 }
 # After a wrong delta, the hub asks again by other methods, which the agent then refuses.
 REFUSED = rf"1 {FAILED}p/(a|new)\.jsonl: reading it failed on the spoke"
 TRANSFERS = {**each("protocol-error", {
     "data-before-begin": "content outside a file", "end-without-begin": "an end outside a file",
-    "begin-within-begin": "a file inside a file", "begin-twice": "an answer to what was not asked",
-    "refused-twice": "an answer to what was not asked", "not-listed": "an answer to what was not asked",
-    "out-of-range": "an answer to what was not asked",
-    "refused-not-listed": "an answer to what was not asked",
+    "begin-within-begin": "a file inside a file", "begin-twice": "an answer that was not requested",
+    "refused-twice": "an answer that was not requested", "not-listed": "an answer to what was not asked",
+    "out-of-range": "an answer that was not requested",
+    "refused-not-listed": "an answer that was not requested",
     "differs-for-whole": "no prefix was asked about",
     "differs-always-for-tail": "no prefix was asked about",
     "never-answered": "did not answer every want", "never-ended": "did not answer every want",
     "summary-in-pull": "an event that does not belong in a pull",
-    "delta-empty": "a piece of content without any",
+    "delta-empty": "an empty piece of content",
     "pull-bomb": "a block decompresses to more than it may", "pull-no-zstd": "zstd",
     "pull-empty-blocks": "an empty block that is not the last",
 }), **each("files-failed", {
     "refused-within": "reading it failed on the spoke",
     "bad-request-always": "the agent did not understand the request",
-    "wrong-piece-hash": "new.jsonl: content that fails its check",
-    "wrong-end-hash": "new.jsonl: the file fails its check",
+    "wrong-piece-hash": "new.jsonl: content that fails its hash check",
+    "wrong-end-hash": "new.jsonl: the file fails its hash check",
     "whole-short": "less content than was announced", "whole-long": "more content than was announced",
     "begin-size-minus-one": "not a size", "begin-size-2-63": "not a size",
     "tail-short": "a.jsonl: less content than was announced",
     "tail-long": "a.jsonl: more content than was announced",
     "tail-negative": "a tail that ends before it begins",
-    "tail-wrong-end": "a.jsonl: the file fails its check",
-    "large-tail-wrong-end": "a.jsonl: the file fails its check",
-    "tail-wrong-piece": "a.jsonl: content that fails its check",
-    **{case: "not what was asked for" for case in (
+    "tail-wrong-end": "a.jsonl: the file fails its hash check",
+    "large-tail-wrong-end": "a.jsonl: the file fails its hash check",
+    "tail-wrong-piece": "a.jsonl: content that fails its hash check",
+    **{case: "not what was requested" for case in (
         "tail-for-new", "whole-for-tail", "delta-for-tail", "unknown-content", "delta-for-new", "delta-always",
         "fork-always")},
     **{f"delta-{what}": REFUSED for what in (
@@ -133,10 +133,10 @@ SILENT = r"^connection-silent: \S+ was silent for 3 s \(timeout_seconds\)"
 # Before the preamble, silence means a login that starts nothing.
 UNSTARTED = (r"^agent-not-started: the login at \S+ worked, but pi-brain-agent did not start within 3 s "
              r"\(timeout_seconds\)")
-TRICKLED = r"^connection-slow: \S+ sent next to nothing for 30 s"
+TRICKLED = r"^connection-slow: \S+ sent almost nothing for 30 s"
 NO_MESSAGE = "^protocol-error: .* is not the protocol of pi-brain-agent"
 BROKEN = "^connection-lost: .* was lost in the middle of the run"
-NOISY = "^shell-noisy: .* more than 64 KB of something else"
+NOISY = "^shell-noisy: .* more than 64 KB of other output"
 CONVERSATIONS = {
     **{case: SILENT for case in (
         "silence-after-preamble", "mute-at-hello", "mute-at-scan",
@@ -157,7 +157,7 @@ ENDLESS = {**each("listing-too-large", {case: "raise 'listing_mb' in the 'hub' s
         "endless-empty-unseen": "an event that says nothing",
         "endless-empty-directories": "more files than were announced",
         "endless-empty-blocks": "an empty block that is not the last",
-        "endless-empty-pieces": "a piece of content without any",
+        "endless-empty-pieces": "an empty piece of content",
         "endless-after-failure": "more content than the announced size can need",
         "endless-empty-copies": "more content than the announced size can need",
         "endless-empty-literals": "more content than the announced size can need",
@@ -187,14 +187,14 @@ LEGAL = {
 # A file that must go first is not gone, or may not be deleted.
 REPLACED = each("files-failed", {
     "file-and-directory": r"1 of 2 files could not be synced\. p/new\.jsonl/x\.jsonl: the mirror has a file of this "
-                          r"name, which the spoke no longer has: 'p/new\.jsonl'\. It must go first: by a run with "
-                          "--delete, which moves it to the archive, or by hand",
-    "file-for-directory": r"1 of 1 file could not be synced\. p: the mirror has a directory of this name, with what "
-                          "the spoke no longer has: 'p'",
+                          r"name, which the spoke no longer has: 'p/new\.jsonl'\. Move it to the archive with "
+                          "a run with --delete, or remove it by hand",
+    "file-for-directory": r"1 of 1 file could not be synced\. p: the mirror has a directory of this name with files "
+                          "that the spoke no longer has: 'p'",
 })
 VERIFICATIONS = {
     **each("protocol-error", {
-        **{case: "an answer to what was not asked" for case in (
+        **{case: "an answer that was not requested" for case in (
             "digest-of-another", "digest-twice", "digest-and-refusal")},
         "digest-missing": "did not answer for every file", "digest-differs": "does not belong among digests",
         "digest-garbage": "Unknown frame descriptor|zstd", "digest-empty-blocks": "an empty block",
@@ -202,7 +202,7 @@ VERIFICATIONS = {
         "signature-of-no-blocks": "block length", "signature-of-huge-blocks": "block length",
         "signature-strong": "strong sum length", "signature-endless": "too long",
         **{case: "does not belong in a signature" for case in ("signature-refused-often", "signature-differs")},
-        "signature-of-nothing": "a piece of a signature without any",
+        "signature-of-nothing": "an empty piece of a signature",
     }),
     "digest-stalling": SILENT, "digest-mute": SILENT, "signature-mute": SILENT,
 }
@@ -385,7 +385,7 @@ class Hostile(HubCase):
                 for warning in reports[case]["warnings"]:
                     self.assertLess(len(warning), 2000)
         for case in clocks:
-            self.assertRegex(str(reports[case]["warnings"]), r"\d{9,} s apart")
+            self.assertRegex(str(reports[case]["warnings"]), r"the clock of \S+ is \d{4,} days ")
             # Whatever time the spoke claims, yesterday's archive is not old.
             self.assertEqual((self.archive / case / run / "old.jsonl").read_bytes(), LINE)
 
@@ -493,11 +493,11 @@ class BeforeLogin(HubCase):
         self.fails(b"", b"welcome to this machine\r\n", "login-timeout", "no SSH greeting within 2 s", patience=2)
 
     def test_packets_of_no_known_type(self):
-        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\xc8"), "connection-lost", "it sends what nobody asked for, without end")
+        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\xc8"), "connection-lost", "it keeps sending data that nobody requested")
 
     def test_requests_whose_answers_are_not_read(self):
         self.fails(b"SSH-2.0-Evil\r\n", packet(b"\x50\0\0\0\1x\1"), "connection-lost",
-                   "it sends what nobody asked for, without end", reads=False)
+                   "it keeps sending data that nobody requested", reads=False)
 
 
 if __name__ == "__main__":

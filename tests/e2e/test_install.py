@@ -287,7 +287,7 @@ class Timer(HubCase):
         self.timer("uninstall-timer", config=False)
         self.assertEqual(list(self.units.iterdir()), [])
         self.assertIn("--user disable --now pi-brain-sync.timer", self.told.read_text())
-        self.assertIn("there is no timer", self.timer("uninstall-timer", config=False))
+        self.assertIn("no timer is installed", self.timer("uninstall-timer", config=False))
 
     def test_the_command_line_of_the_unit_is_what_runs(self):
         """A config with odd characters in its name, unquoted by the rules of systemd.service(5)."""
@@ -336,7 +336,7 @@ class Timer(HubCase):
         self.assertIn("0 */2 * * * ", said)
         self.assertIn(f"-c {self.config} --quiet", said)
         said = self.timer("install-timer", code=1, path="/nowhere")
-        self.assertIn("there is no systemctl on PATH", said)
+        self.assertIn("systemctl was not found on PATH", said)
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ class Login(LoginCase):
         self.refused(self.machine("/bin/rbash"), "shell-unusable", "does not run /bin/sh", "restricted", "getent passwd root")
         for shell in ("/usr/sbin/nologin", "/bin/false"):
             self.refused(self.machine(shell), "shell-unusable", "does not run /bin/sh", "nologin", "getent passwd root")
-        self.refused(self.machine("/bin/no-such-shell"), "permission-denied", "sshd rejects an account whose login shell does not exist",
+        self.refused(self.machine("/bin/no-such-shell"), "permission-denied", "sshd also rejects an account whose login shell does not exist",
                      "getent passwd root")
 
     def test_a_shell_that_is_restricted_later(self):
@@ -196,9 +196,9 @@ class Hanging(LoginCase):
         box = self.machine("/usr/bin/zsh", (".zshenv", "[ -n \"$IN\" ] || IN=1 exec zsh\n"))
         box.sessions.mkdir(parents=True)
         # The command of the key is not run either, so the rest fails.
-        self.refused(box, "agent-not-started", "taken back")
+        self.refused(box, "agent-not-started", "undone")
         box = self.machine("/bin/tcsh", (".tcshrc", "if (! $?IN) then\nsetenv IN 1\nexec tcsh\nendif\n"))
-        self.refused(box, "shell-unusable", "does not run the command that it is given, '/bin/sh', but another shell", "Nothing was changed")
+        self.refused(box, "shell-unusable", "runs another shell instead of the command '/bin/sh'", "Nothing was changed")
 
     def test_a_start_up_file_that_never_ends(self):
         """The message says that the login works. The hub does not wait forever, even if a person could be asked."""

@@ -447,7 +447,7 @@ class Mirror(HubCase):
         os.mkfifo(self.source / "p" / "fifo.jsonl")
         report = self.sync_one()
         self.assertEqual(report["counts"]["new"], 1)
-        self.assertIn("symlinks and special files were skipped: 3 (etc, p/fifo.jsonl, p/link.jsonl)",
+        self.assertIn("skipped symlinks and special files: 3 (etc, p/fifo.jsonl, p/link.jsonl)",
                       report["warnings"])
         self.assert_mirrored()
 

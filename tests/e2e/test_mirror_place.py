@@ -355,7 +355,7 @@ class Mounts(mounts.PrivateMounts, FaultCase):
                 report = self.sync_one(*arguments, code=1 if arguments else 0)
                 if arguments:
                     self.assertEqual(report["failure"]["id"], "deletion-refused")
-                    self.assertIn("not mounted", report["error"])
+                    self.assertIn("not be mounted", report["error"])
                 self.assert_unchanged()
 
     def test_read_only(self):

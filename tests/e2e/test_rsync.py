@@ -18,7 +18,7 @@ import tiers
 from faults import another_filesystem
 from harness import HubCase, quote
 
-CUT_OFF = "the last run did not come to its end, so contents were compared"
+CUT_OFF = "the last run was interrupted, so this one compared contents"
 STAGING = ".pi-brain-staging"
 
 
@@ -107,7 +107,7 @@ class ByRsync(RsyncCase):
         (self.source / "link.jsonl").symlink_to("/etc/passwd")
         os.mkfifo(self.source / "pipe")
         spoke = self.sync_one()
-        self.assertEqual(spoke["warnings"], ["symlinks and special files were skipped: 2"])
+        self.assertEqual(spoke["warnings"], ["skipped symlinks and special files: 2"])
         self.assertEqual(set(self.snapshot()), {b"real.jsonl"})
 
     def test_the_guard_holds_during_changes(self):
@@ -302,12 +302,12 @@ class ByRsync(RsyncCase):
         self.assertEqual((spoke["files"], spoke["bytes"], spoke["extra"]), (3, 16511, 1))
         self.assertEqual(self.snapshot(), before)
         text = self.pi_brain("sync", "verify").stdout
-        self.assertIn("--p--/rotten.jsonl: other content, though size and time are the same", text)
+        self.assertIn("--p--/rotten.jsonl: content differs although size and time are the same", text)
         self.assertIn("sync verify --spoke laptop --repair", text)
         self.assertIn("3 differ and were fetched", self.pi_brain("sync", "verify", "--repair").stdout)
         self.assert_mirrored(besides=["ours.jsonl"])
         self.assertEqual(self.archived()[b"--p--/rotten.jsonl"], b'{"lie":"1"}' + b'{"line":1}\n' * 499)
-        self.assertIn("4 files compared, 16 KB, all alike, 1 in the mirror alone",
+        self.assertIn("4 files compared, 16 KB, all alike, 1 only in the mirror",
                       self.pi_brain("sync", "verify").stdout)
         self.write_config([self.spoke(sync_method="rsync", source="tester@127.0.0.1:/nowhere")])
         done = self.pi_brain("sync", "verify")
@@ -494,7 +494,7 @@ class ByRsync(RsyncCase):
         for expected in ({"new": 4, "failed": 3}, {"failed": 3}):
             spoke = self.run_limited(
                 code=1, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000)))
-            self.assert_failure(spoke, "files-failed", "3 files could not be written on the hub. ", "All else was synced.",
+            self.assert_failure(spoke, "files-failed", "3 files could not be written on the hub. ", "Everything else was synced.",
                                 "a.big: File too large (27); b/core*.big: File too large (27); d/core[1].big: File too large (27).")
             self.assertEqual({k: v for k, v in spoke["counts"].items() if v and k != "files"}, expected)
         theirs, ours = (set(harness.files_below(d)) for d in (self.source, self.mirror))
@@ -512,7 +512,7 @@ class ByRsync(RsyncCase):
             self.write(name + ".jsonl", b"line\n")
         for expected in ({"new": 3, "failed": 6}, {"failed": 6}):
             spoke = self.fails("disk-full", "6 files could not be written on the hub", "a0.bin: No space left on device (28); ",
-                               "All else was synced.")
+                               "Everything else was synced.")
             self.assertEqual({k: v for k, v in spoke["counts"].items() if v and k != "files"}, expected)
         # New files come before those that failed.
         self.write("later.jsonl", b"line\n")
@@ -555,7 +555,7 @@ class ByRsync(RsyncCase):
             spoke = self.run_limited(*arguments, prefix=as_owner)
             self.assertEqual(spoke["counts"]["deleted"], 1)
             self.assertEqual(len(spoke["warnings"]), 1, spoke["warnings"])
-            self.assertIn("pri[v]ate *' in the mirror was passed over", spoke["warnings"][0])
+            self.assertIn("pri[v]ate *' in the mirror was skipped", spoke["warnings"][0])
         for name in ("lost+found", "pri[v]ate *"):
             (self.mirror / name).chmod(0o700)
             self.assertTrue((self.mirror / name / "x").exists(), name)
@@ -629,7 +629,7 @@ class ByRsync(RsyncCase):
             self.at_each_rsync(f'if [ "$N" = 2 ]; then touch {self.source}/{where}/new; rm {self.source}/{where}/new; fi')
             spoke = self.sync_one("--delete")
             self.assertEqual(spoke["counts"]["deleted"], 0)
-            self.assertIn("files came, went or were renamed on the spoke meanwhile", spoke["warnings"][0])
+            self.assertIn("files appeared, disappeared or were renamed on the spoke meanwhile", spoke["warnings"][0])
             self.assertEqual(self.snapshot(), before)
         self.at_each_rsync()
         self.write("b/2.jsonl", b"x\ny\n")

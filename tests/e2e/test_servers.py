@@ -194,7 +194,7 @@ class Servers(HubCase):
             report = self.sync_one(code=1)
             error = report["error"]
             self.assertEqual(report["failure"]["id"], "permission-denied", report["failure"])
-            self.assertIn("accepted the key, and wants more: password", error)
+            self.assertIn("accepted the key, but also wants: password", error)
             self.assertNotIn("authorized_keys", error)
 
     def test_two_keys(self):
@@ -240,7 +240,7 @@ class Servers(HubCase):
                 began = time.monotonic()
                 report = self.sync_one(code=1)
                 self.assertEqual(report["failure"]["id"], "login-timeout", report["failure"])
-                self.assertIn("the name server did not say within 2 s", report["error"])
+                self.assertIn("the name server did not answer within 2 s", report["error"])
                 self.assertLess(time.monotonic() - began, 8)
 
     def test_an_address_that_is_dead(self):
@@ -283,9 +283,9 @@ class Servers(HubCase):
                 self.write_config([{**self.spoke(**fields), "source": f"127.0.0.1:{self.source}"}])
                 done = self.pi_brain("sync", "run", env=environment)
                 self.assertEqual(done.returncode, 1)
-                self.assertIn(f"{programs}/ssh is not OpenSSH's client ('ssh -V' says: Dropbear", done.stdout)
+                self.assertIn(f"{programs}/ssh is not OpenSSH's client ('ssh -V' prints: Dropbear", done.stdout)
                 if "ssh" in fields:
-                    self.assertIn("there is no ssh on PATH", self.pi_brain("sync", "run", env=without).stdout)
+                    self.assertIn("ssh was not found on PATH", self.pi_brain("sync", "run", env=without).stdout)
         self.assertEqual(sshd.log.read_text().count("Connection from"), before)
 
     def test_ssh_is_asked_for_its_version_once(self):
@@ -322,7 +322,7 @@ class Servers(HubCase):
         os.utime(ssh, ns=(times.st_atime_ns, times.st_mtime_ns))
         seen, done = asked()
         self.assertEqual((seen, done.returncode), (["-V"], 1))
-        self.assertIn(f"{ssh} is not OpenSSH's client ('ssh -V' says: Dropbear", done.stdout)
+        self.assertIn(f"{ssh} is not OpenSSH's client ('ssh -V' prints: Dropbear", done.stdout)
         ssh.unlink()
         ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} "$@"\n')
         ssh.chmod(0o755)
@@ -346,7 +346,7 @@ class Servers(HubCase):
         (empty / "ssh_config").write_text("# Host *\n\n")
         self.assertIn("127.0.0.7 port 22", self.pi_brain("sync", "run", env=without).stdout)
         (empty / "ssh_config").write_text("Host *\n  Port 222\n")
-        self.assertIn("there is no ssh on PATH", self.pi_brain("sync", "run", env=without).stdout)
+        self.assertIn("ssh was not found on PATH", self.pi_brain("sync", "run", env=without).stdout)
 
     def test_an_ssh_that_prints_something_first(self):
         """As the loader or a wrapper may: it is still OpenSSH, and is asked for its configuration."""

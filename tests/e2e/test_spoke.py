@@ -88,7 +88,7 @@ class Add(OneSpoke):
     def test_one_command(self):
         before = self.box.files()
         said = self.add()
-        for words in ("made the key", "agent: put into", "authorized_keys: added", "the key starts the agent; it was refused other commands",
+        for words in ("created the key", "agent: put into", "authorized_keys: added", "the key starts the agent; the spoke refused other commands",
                       "✓ laptop: added", "✓ restrict", "would sync: 4 new"):
             self.assertIn(words, said)
         # On the spoke: the agent, and one line.
@@ -120,7 +120,7 @@ class Add(OneSpoke):
     def test_dry_run(self):
         everything = self.everything()
         said = self.add("--dry-run")
-        for words in ("would make the key", "would put the agent for", "would add the line", "would add it in",
+        for words in ("would create the key", "would put the agent for", "would add the line", "would add it in",
                       "✓ laptop: would be added"):
             self.assertIn(words, said)
         self.assertEqual(self.everything(), everything)
@@ -143,7 +143,7 @@ class Add(OneSpoke):
         # From elsewhere it is not let in, and then nothing is left there.
         self.spoke("remove", "laptop")
         before = self.box.files()
-        self.fails("add", "laptop", "box01", "--from", "192.0.2.1", failure="permission-denied", words=["--from", "taken back"])
+        self.fails("add", "laptop", "box01", "--from", "192.0.2.1", failure="permission-denied", words=["--from", "undone"])
         self.assertEqual(self.box.files(), before)
         self.assertNotIn("laptop", self.fleet.config.read_text())
 
@@ -179,7 +179,7 @@ class Add(OneSpoke):
         shutil.rmtree(self.box.home / ".pi")
         said = self.add()
         self.assertIn("✓ laptop: added", said)
-        self.assertIn("pi has not run there yet", said)
+        self.assertIn("pi has not run on the spoke yet", said)
         self.box.sessions.mkdir(parents=True)
         self.assertIn("nothing new", self.sync())
 
@@ -187,9 +187,9 @@ class Add(OneSpoke):
         self.add()
         everything = self.everything()
         for arguments, failure, words in [
-            (["add", "laptop", "root@127.0.1.77"], "spoke-exists", ["there is a spoke 'laptop' already", "spoke remove laptop"]),
+            (["add", "laptop", "root@127.0.1.77"], "spoke-exists", ["the config has another spoke 'laptop'", "spoke remove laptop"]),
             (["add", "../x", "box01"], "config-invalid", ["spokes[1].name", "cannot be used"]),
-            (["add", "new", "box01", "--path", "~/.pi-brain/synced/laptop/in"], "config-invalid", ["one inside the other"]),
+            (["add", "new", "box01", "--path", "~/.pi-brain/synced/laptop/in"], "config-invalid", ["one is inside the other"]),
             (["add", "new", "root@127.0.1.77"], "connection-refused", ["127.0.1.77", "systemctl start ssh"]),
             (["add", "new", "nobody@box01"], "permission-denied", ["nobody@box01", "your own login"]),
             (["add", "--", "new", "-oProxyCommand=x"], "usage", ["'-'"]),
@@ -240,12 +240,12 @@ class Add(OneSpoke):
     def test_the_key_that_its_owner_logs_in_with(self):
         before = self.everything()
         for arguments in (["--key", "~/.ssh/id_ed25519"], ["--key", str(self.home / ".ssh/id_ed25519"), "-n"]):
-            self.fails("add", "laptop", "root@box01", *arguments, failure="key-not-dedicated", words=["would be locked down"])
+            self.fails("add", "laptop", "root@box01", *arguments, failure="key-not-dedicated", words=["would then start the agent"])
         with harness.ssh_agent(self.dir, harness.keygen(self.dir / "other")) as socket:
             done = subprocess.run([harness.HUB, "spoke", "add", "laptop", "box01", "--key", self.dir / "other"], text=True,
                                   env={**self.fleet.environment(), "SSH_AUTH_SOCK": str(socket)}, capture_output=True)
             self.assertEqual(done.returncode, 1)
-            self.assertIn("would be locked down", done.stdout)
+            self.assertIn("would then start the agent", done.stdout)
         self.assertEqual(self.everything(), before)
         # A spoke whose key is guessed from the ssh configuration: what it does not start is left.
         self.add()
@@ -267,7 +267,7 @@ class Add(OneSpoke):
                    words=["another directory here already"])
         for options in ((), ("--dry-run",), ("--from", "127.0.0.0/8"), ("--from", "127.0.0.0/8", "--dry-run")):
             self.fails("add", "second", f"root@{self.box.address}", *options, failure="spoke-exists",
-                       words=["it is the spoke 'laptop' already: root@box01:", *([] if "--dry-run" in options else ["taken back."])])
+                       words=["the machine is the spoke 'laptop' already: root@box01:", *([] if "--dry-run" in options else ["undone."])])
             self.assertEqual(self.box.lines(), line)
         self.assertNotIn("second", (self.home / ".pi-brain/config.yaml").read_text())
         self.assertEqual(self.box.lines(), line)
@@ -300,7 +300,7 @@ class Add(OneSpoke):
             ("root@::1", ["IPv6", "Write root@[::1]."]),
             ("C:/x", ["Windows"]),
             ("root@", ["user@host"]),
-            ("root@box01 ", ["no blanks"]),
+            ("root@box01 ", ["cannot contain blanks"]),
         ]:
             said = self.spoke("add", "x", target, code=1)
             for word in words:
@@ -339,7 +339,7 @@ class Add(OneSpoke):
         subprocess.run(["mount", "-o", "remount,bind,ro", self.fleet.config.parent], check=True)
         before = self.box.files()
         try:
-            self.fails("add", "laptop", "root@box01", failure="config-invalid", words=["Read-only file system", "was taken back"])
+            self.fails("add", "laptop", "root@box01", failure="config-invalid", words=["Read-only file system", "were undone"])
         finally:
             subprocess.run(["umount", self.fleet.config.parent], check=True)
         self.assertEqual(self.box.files(), before)
@@ -374,7 +374,7 @@ class Add(OneSpoke):
         with open(self.home / ".ssh/config", "a") as config:
             config.write(f"Host locked\n  HostName {self.box.address}\n  HostKeyAlias {self.box.address}\n"
                          "  IdentityFile ~/.ssh/pi-brain-sync\n  IdentitiesOnly yes\n")
-        self.fails("add", "other", "locked", failure="key-not-dedicated", words=["would be locked down"])
+        self.fails("add", "other", "locked", failure="key-not-dedicated", words=["would then start the agent"])
         other = harness.keygen(self.dir / "other")
         self.fails("add", "other", "locked", "--key", other, failure="login-locked-down", words=["a login of your own"])
         self.fleet.config.write_text(self.fleet.config.read_text().replace("root@box01", "locked"))
@@ -405,7 +405,7 @@ class AnotherKeyFile(OneSpoke):
 
     def refused(self, failure, *words):
         before = self.box.files()
-        self.fails("add", "laptop", "root@box01", failure=failure, words=[*words, "was taken back", "AuthorizedKeysFile"])
+        self.fails("add", "laptop", "root@box01", failure=failure, words=[*words, "were undone", "AuthorizedKeysFile"])
         self.assertEqual(self.box.files(), before)
         self.assertFalse(self.fleet.config.exists())
 
@@ -456,7 +456,7 @@ class Upgrade(OneSpoke):
         before = self.box.files()
         other = self.dir / "other"
         other.write_text(f'#!/bin/sh\n[ "$1" = --version ] || exec {OTHER_AGE} "$@"\n')
-        self.fails("upgrade", "laptop", "--agents", self.agents_dir(x86_64=other), failure="connection-lost", words=["taken back"])
+        self.fails("upgrade", "laptop", "--agents", self.agents_dir(x86_64=other), failure="connection-lost", words=["undone"])
         self.assertEqual(self.box.files(), before)
         script = self.dir / "script"
         script.write_text("#!/bin/sh\nexit 3\n")
@@ -523,7 +523,7 @@ class RotateKey(OneSpoke):
         shared = self.home / ".ssh/pi-brain-sync"
         own = self.home / ".ssh/pi-brain-sync-laptop"
         (old,) = self.box.lines()
-        self.assertIn("would make a new key", self.spoke("rotate-key", "laptop", "-n"))
+        self.assertIn("would create a new key", self.spoke("rotate-key", "laptop", "-n"))
         self.assertEqual(self.box.lines(), [old])
         self.spoke("rotate-key", "laptop")
         (line,) = self.box.lines()
@@ -709,7 +709,7 @@ class Remove(OneSpoke):
         self.box.stop()
         self.fails("remove", "laptop", failure="connection-refused", words=["--force"])
         self.assertIn("laptop", self.fleet.config.read_text())
-        self.assertIn("left on the spoke", self.spoke("remove", "laptop", "--force"))
+        self.assertIn("are still on it", self.spoke("remove", "laptop", "--force"))
         self.assertNotIn("laptop", self.fleet.config.read_text())
 
     def test_while_a_run_is_at_work(self):

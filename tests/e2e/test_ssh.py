@@ -489,7 +489,7 @@ class CertifiedHost(SshCase):
         authority = " ".join(self.public(self.authority).split()[:2])
         self.certified.known_hosts.write_text(f"@cert-authority [127.0.0.1]:* {authority}\n")
         self.write_config([self.spoke()], ssh_config=str(self.certified.ssh_config))
-        self.works("OpenSSH, because known_hosts vouches for the host by a @cert-authority")
+        self.works("OpenSSH, because known_hosts has only a @cert-authority for the host")
         shutil.rmtree(self.mirror)
         self.write_config([self.spoke(ssh="libssh2")], ssh_config=str(self.certified.ssh_config))
         self.fails("ssh-config-unsupported", "@cert-authority", "ssh: openssh")
@@ -576,14 +576,14 @@ class Keys(SshCase):
         self.sshd.key.chmod(0o644)
         try:
             self.assertNotEqual(self.openssh().returncode, 0)
-            self.fails("permission-denied", "may be read by others", "chmod 600")
+            self.fails("permission-denied", "is readable by other users", "chmod 600")
         finally:
             self.sshd.key.chmod(0o600)
         self.works()
 
     def test_accepted_algorithms(self):
         self.sshd.client_setting("PubkeyAcceptedAlgorithms ecdsa-sha2-nistp256")
-        self.fails("permission-denied", f"{self.sshd.key} is of the type ssh-ed25519, and PubkeyAcceptedAlgorithms in the ssh configuration")
+        self.fails("permission-denied", f"{self.sshd.key} is of the type ssh-ed25519, which PubkeyAcceptedAlgorithms in the ssh configuration")
         self.sshd.client_setting("PubkeyAcceptedAlgorithms ssh-ed25519")
         self.works()
 
@@ -641,7 +641,7 @@ class Passphrase(SshCase):
         self.sshd.configure_client(key=key)
         code, shown = self.on_terminal()
         self.assertEqual(code, 1)
-        self.assertIn("protected by a passphrase", shown)
+        self.assertIn("has a passphrase and is not in an ssh-agent", shown)
         self.set_ssh("libssh2")
         self.fails("permission-denied", "aes256-gcm@openssh.com", "ssh: openssh")
 
@@ -674,7 +674,7 @@ class Passphrase(SshCase):
         code, shown = self.on_terminal("a", "b", "c")
         self.assertEqual(code, 1)
         self.assertEqual(shown.count("Enter the passphrase"), 3, shown)
-        self.assertIn("protected by a passphrase", shown)
+        self.assertIn("has a passphrase and is not in an ssh-agent", shown)
 
     def test_not_in_batch_mode(self):
         self.sshd.client_setting("BatchMode yes")
@@ -683,7 +683,7 @@ class Passphrase(SshCase):
         self.assertNotIn("Enter", shown)
 
     def test_not_without_a_terminal(self):
-        self.fails("key-has-passphrase", "protected by a passphrase", "ssh-add")
+        self.fails("key-has-passphrase", "has a passphrase and is not in an ssh-agent", "ssh-add")
 
 
 class Openssh(SshCase):
@@ -778,7 +778,7 @@ class Openssh(SshCase):
                 (f"Port {harness.free_port()}", ("connection-refused", "127.0.0.1", "systemctl start ssh")),
                 ("HostName no-such.invalid", ("name-not-resolved", "no-such.invalid")),
                 (f"IdentityFile {stranger}", ("permission-denied", "authorized_keys")),
-                (f"IdentityFile {locked}", ("permission-denied", "protected by a passphrase", "ssh-add")),
+                (f"IdentityFile {locked}", ("permission-denied", "has a passphrase and is not in an ssh-agent", "ssh-add")),
                 (f"UserKnownHostsFile {self.dir}/none", ("host-key-unknown", "ssh-keyscan"))):
             with self.subTest(setting):
                 self.sshd.configure_client(key=setting.split()[1] if "Identity" in setting else key)
@@ -808,7 +808,7 @@ class Openssh(SshCase):
         # libssh2 does not connect without the configuration, either.
         self.write_config([self.spoke(source=f"127.0.0.7:{self.source}")])
         done = self.pi_brain("sync", "run", env=env)
-        self.assertIn("the ssh configuration cannot be asked about 127.0.0.7: there is no ssh on PATH", done.stdout)
+        self.assertIn("the ssh configuration cannot be asked about 127.0.0.7: ssh was not found on PATH", done.stdout)
 
 
 class Jumps(SshCase):

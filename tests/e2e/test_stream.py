@@ -120,8 +120,8 @@ class Faults(HubCase):
             with self.subTest(f"{fault} after {after}"), self.relay(fault, after):
                 message = self.fails_in_time(15)
                 self.assertRegex(message, r"^server-busy: .*closed the connection before its SSH greeting, several times|"
-                                          r"^connection-lost: .*(broke off at the step '.*': Connection reset by peer\.|"
-                                          r"was lost (after the login, before pi-brain-agent began|in the middle of the run) "
+                                          r"^connection-lost: .*(was lost at the step '.*': Connection reset by peer\.|"
+                                          r"was lost (after the login, before pi-brain-agent started|in the middle of the run) "
                                           r"\(Connection reset by peer\)\.)")
                 stages = {stage for stage in stages if stage not in message.split(":")[1]}
         self.assertEqual(stages, set(), "of each stage there was to be one")
@@ -147,7 +147,7 @@ class Faults(HubCase):
                 message = self.fails_in_time(15)
                 self.assertRegex(message, "^ssh-client-failed: ssh could not connect to|"
                                           "^server-busy: .* before its SSH greeting|"
-                                          "^connection-lost: .*(broke off at the step 'command'|"
+                                          "^connection-lost: .*(was lost at the step 'command'|"
                                           "was lost (after the login|in the middle of the run))")
                 lost += "was lost" in message
         self.assertGreater(lost, 2)

@@ -152,7 +152,7 @@ class SystemCalls(FaultCase):
         def check(call, injection, code, report):
             if code == 1:
                 # A walk of the mirror reports only the directory.
-                self.assertRegex(report["error"], WHY[error] + "|the mirror cannot be read whole: '/", injection)
+                self.assertRegex(report["error"], WHY[error] + "|'/[^']*' in the mirror cannot be |part of the mirror cannot be read: '/", injection)
                 self.assertNotIn("bug", report["error"], injection)
 
         self.each(self.injections(calls, self.counts_there, error), run, check)
@@ -218,7 +218,7 @@ class SystemCalls(FaultCase):
             (warning,) = json.loads(done.stdout)["spokes"][0]["warnings"]
             self.assertIn(f"was accepted, but cannot be added to {known}: No space left on device", warning)
             self.assertEqual(known.read_text(), "")
-            self.assertIn("it was added to", str(self.settle()["warnings"]))
+            self.assertIn("and has been added to", str(self.settle()["warnings"]))
             self.assertEqual(known.read_text().count("\n"), 1)
         finally:
             self.sshd.trust()

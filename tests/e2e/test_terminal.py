@@ -82,7 +82,7 @@ class OnATerminal(HubCase):
     def test_an_interrupt_clears_the_lines(self):
         seen = self.watch("--bwlimit", "100", interrupt_at=r"1?\d%.* left", code=-signal.SIGINT)
         last = seen[seen.rindex("\x1b[J"):]
-        self.assertEqual(last, "\x1b[JInterrupted. What was synced is whole; the next run goes on.\r\n")
+        self.assertEqual(last, "\x1b[JInterrupted. Files already synced are complete; the next run continues from here.\r\n")
 
     def test_a_bar_for_rsync(self):
         (self.sshd.authorized_keys).write_text("restrict " + (self.sshd.dir / "client_key.pub").read_text())

@@ -154,7 +154,7 @@ class Transports(WaysCase):
 
     def test_a_key_with_windows_line_ends(self):
         self.own.write_bytes(self.own.read_bytes().replace(b"\n", b"\r\n"))
-        self.agree(None, key=self.own, fails="permission-denied", words="line ends of Windows")
+        self.agree(None, key=self.own, fails="permission-denied", words="Windows line ends")
 
     def test_names_of_keys(self):
         """A name is literal, whatever ssh would expand in it."""
@@ -226,8 +226,8 @@ class Transports(WaysCase):
     def test_new_keys(self):
         """Every way adds the key, and reports it in the same words."""
         for sshd in (self.sshd, self.hardened):
-            added = (rf"^the key of \[127\.0\.0\.1\]:{sshd.port}, {self.shown()}, was unknown; it was added to "
-                     rf"{sshd.known_hosts}, as StrictHostKeyChecking says$")
+            added = (rf"^the key of \[127\.0\.0\.1\]:{sshd.port}, {self.shown()}, was unknown and has been added to "
+                     rf"{sshd.known_hosts}, as StrictHostKeyChecking allows$")
             for way in WAYS if sshd is self.sshd else ("auto",):
                 sshd.configure_client(key=self.own)
                 sshd.client_setting("StrictHostKeyChecking accept-new")
@@ -244,7 +244,7 @@ class Transports(WaysCase):
             self.sshd.configure_client(key=stranger)
             self.sshd.client_setting("StrictHostKeyChecking accept-new")
             self.sshd.known_hosts.write_text("")
-            self.agree(None, key=stranger, ways={way: WAYS[way]}, fails="permission-denied", warnings="it was added to")
+            self.agree(None, key=stranger, ways={way: WAYS[way]}, fails="permission-denied", warnings="and has been added to")
 
     def test_new_keys_that_cannot_be_saved(self):
         # rsync's ssh does not name the key.
@@ -254,7 +254,7 @@ class Transports(WaysCase):
                             "Not a directory$")
         self.judge("", None, "StrictHostKeyChecking accept-new", "UserKnownHostsFile /dev/null")
         # Like ssh: a key that has no file to be saved in is not accepted.
-        self.judge("", "host-key-unknown", "StrictHostKeyChecking accept-new", "UserKnownHostsFile none", words="name a UserKnownHostsFile")
+        self.judge("", "host-key-unknown", "StrictHostKeyChecking accept-new", "UserKnownHostsFile none", words="set a UserKnownHostsFile")
 
     def test_revoked_for_the_standard_port(self):
         """It is the host's key, at every port."""
@@ -263,7 +263,7 @@ class Transports(WaysCase):
             self.judge(f"@revoked 127.0.0.1 {good}\n", "host-key-revoked", f"StrictHostKeyChecking {strict}")
         # ssh does not distinguish the two.
         self.judge(f"@revoked 127.0.0.1 {self.other}\n", "host-key-unknown", "StrictHostKeyChecking accept-new")
-        self.judge(f"@revoked * {self.other}\n", None, "StrictHostKeyChecking accept-new", warnings="it was added to")
+        self.judge(f"@revoked * {self.other}\n", None, "StrictHostKeyChecking accept-new", warnings="and has been added to")
         self.judge(f"@revoked 127.0.0.1 {self.other}\n{self.name} {good}\n", None, "StrictHostKeyChecking accept-new")
 
     def test_unusual_lines(self):
@@ -274,10 +274,10 @@ class Transports(WaysCase):
         self.judge(f"@revoked * {good} a\0b\n", "host-key-revoked", accept)
         self.judge(f"{many},{self.name} {good}\n", None)
         self.judge(f"@revoked {self.name} 256 {good}\n", "known-hosts-unreadable", accept,
-                   words="known_hosts:1 cannot be read: it is not a line of known_hosts", warnings="not a known_hosts line")
+                   words="known_hosts:1 cannot be read: it is not a valid known_hosts line", warnings="not a known_hosts line")
         # Truncated in a way that only ssh notices.
         self.judge(f"{self.name} {self.kind} AAAAC3NzaC1lZDI1NTE5AAAAIAAA\n", "host-key-changed|host-key-unknown", accept)
-        self.judge(f"other.example 256 {good}\n", None, accept, warnings="not a known_hosts line; skipped\n.*it was added to")
+        self.judge(f"other.example 256 {good}\n", None, accept, warnings="not a known_hosts line; skipped\n.*and has been added to")
 
     def test_a_file_that_cannot_be_read(self):
         """It may have the host's key, or another, so no key counts as new."""
@@ -334,7 +334,7 @@ class Transports(WaysCase):
                 self.judge(f"{place} {key}\n", None)
                 self.judge(f"{place} {key}\n", None, "HostKeyAlgorithms ssh-ed25519,ecdsa-sha2-nistp256")
         # The standard port may lead to another machine.
-        self.judge(f"127.0.0.1 {self.other}\n", None, "StrictHostKeyChecking accept-new", warnings="it was added to")
+        self.judge(f"127.0.0.1 {self.other}\n", None, "StrictHostKeyChecking accept-new", warnings="and has been added to")
 
     def test_a_hop(self):
         """Hops are checked in the same way, even with a user at the terminal."""

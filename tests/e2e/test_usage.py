@@ -43,7 +43,7 @@ class Usage(HubCase):
             with self.subTest(line):
                 said = self.says(*line.split())
                 self.assertTrue(said.startswith(f"pi-brain: {words}"), said)
-        self.assertIn("--config is empty, and must be a path", self.says("sync", "run", "-c", ""))
+        self.assertIn("--config is empty, but must be a path", self.says("sync", "run", "-c", ""))
 
     def test_help_and_version(self):
         whole = self.says(code=0)

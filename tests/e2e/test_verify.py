@@ -61,7 +61,7 @@ class Verify(HubCase):
         self.assertEqual((small_one["path"], small_one["offset"]), ("--p--/small.jsonl", 0))
         self.assertLess(result["wireUp"] + result["wireDown"], 100_000)
         text = self.verify_text(code=1)
-        self.assertIn("--p--/small.jsonl: other content from byte 0 on", text)
+        self.assertIn("--p--/small.jsonl: content differs in the block of", text)
         self.assertIn("✗ laptop: 3 files compared, 2.9 MB, 2 differ", text)
         self.assertIn("sync verify --spoke laptop --repair", text)
 
@@ -151,7 +151,7 @@ class Verify(HubCase):
         (self.source / "a.jsonl").unlink()
         result = self.verify()
         self.assertEqual((result["files"], result["extra"]), (0, 1))
-        self.assertIn("is the root that it serves the right one?", result["warnings"][0])
+        self.assertIn("Check that it serves the right directory", result["warnings"][0])
 
     def test_failures(self):
         self.write("a.jsonl", b"{}\n")

@@ -150,7 +150,7 @@ TEST_F(ConfigTest, mistakesAreReportedWithTheirPlace) {
            {"hub:\n  web_ui_port: [1]\n", 2, {"hub.web_ui_port", "whole number"}},
            {"hub:\n  sessions_dir: [a]\n", 2, {"hub.sessions_dir", "string, not a list"}},
            {"hub:\n  sessions_dir: ''\n", 2, {"hub.sessions_dir", "non-empty"}},
-           {"hub:\n  sessions_dir: \"a\\0b\"\n", 2, {"hub.sessions_dir has a NUL"}},
+           {"hub:\n  sessions_dir: \"a\\0b\"\n", 2, {"hub.sessions_dir contains a NUL"}},
            {"hub:\n  session_dir: /s\n", 2, {"'session_dir'", "Did you mean 'sessions_dir'?"}},
            {"hub:\n  x: 1\n  zzzzzzzzzzz: /s\n", 2, {"'x'", "hub", "web_ui_port"}},
            {"hub:\n  web_ui_port: 1\n  web_ui_port: 2\n", 3, {"hub.web_ui_port", "twice"}},
@@ -280,9 +280,9 @@ TEST_F(ConfigTest, noSpokeIsEverOverlooked) {
            {"spokes:\n  a: {sync_method: agent}\n", 2, {"must be a list"}},
            {"spokes: {}\n", 1, {"must be a list"}},
            {"spokes\n", 1, {"mapping"}},
-           {"hub: {}\n---\n" + list, 2, {"second document", "'---'"}},
-           {"hub: {}\n...\n" + list, 2, {"second document", "'...'"}},
-           {list + "---\n", 6, {"second document"}},
+           {"hub: {}\n---\n" + list, 2, {"second YAML document", "'---'"}},
+           {"hub: {}\n...\n" + list, 2, {"second YAML document", "'...'"}},
+           {list + "---\n", 6, {"second YAML document"}},
            {replaced(list, "\n", "\r"), 1, {"carriage return"}},
            {"# spokes\r" + list, 1, {"carriage return"}},
            {replaced(list, "\n", "\r\r\n"), 1, {"carriage return"}},
@@ -316,7 +316,7 @@ TEST_F(ConfigTest, sectionsOfOtherProgramsAreIgnored) {
             std::string::npos);
   EXPECT_NE(
       load("list:\n  - {name: a, source: b, path: c}\n")
-          ->doubt.find("line 1: the section 'list' is not read, and looks like a list of spokes"),
+          ->doubt.find("line 1: the section 'list' is not read, but looks like a list of spokes"),
       std::string::npos);
   EXPECT_EQ(load(list + "list: [{name: a, source: b, path: c}]\n")->doubt, "");
   EXPECT_EQ(load(list + "spoke: {role: x}\n")->doubt, "");
@@ -378,7 +378,7 @@ TEST_F(ConfigTest, sources) {
       EXPECT_NE(error.find("Write user@host:path"), std::string::npos) << error;
     }
   }
-  EXPECT_NE(with("h:~other/x").find("'~other/x' is not a path that the agent can follow"),
+  EXPECT_NE(with("h:~other/x").find("'~other/x' is not a path that the agent understands"),
             std::string::npos);
   EXPECT_EQ(with("h:~other/x", "rsync"), "(accepted)") << "a shell expands it";
   EXPECT_EQ(with("", "syncthing"), "(accepted)");

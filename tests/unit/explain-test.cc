@@ -65,7 +65,7 @@ TEST(Explain, silenceAndTrickles) {
   EXPECT_EQ(silent.summary(), "box was silent for 60 s") << "not for timeout_seconds";
   auto slow = explainConversation(spoke, lost("(trickled)"), heard, 60);
   EXPECT_EQ(slow.id(), FailureId::CONNECTION_SLOW);
-  EXPECT_EQ(slow.summary(), "box sent next to nothing for 600 s, a few bytes a second");
+  EXPECT_EQ(slow.summary(), "box sent almost nothing for 600 s, only a few bytes a second");
   EXPECT_EQ(explainConversation(spoke, lost("x"), heard, 60).id(), FailureId::CONNECTION_LOST);
 }
 

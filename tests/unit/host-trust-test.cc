@@ -127,7 +127,7 @@ TEST_F(HostTrust, filesThatCannotBeExtended) {
   target_.acceptNewHostKeys = true;
   // ssh accepts no new key then, either.
   target_.userKnownHostsFiles.clear();
-  EXPECT_NE(judgeKey(one_).find("name a UserKnownHostsFile"), std::string::npos);
+  EXPECT_NE(judgeKey(one_).find("set a UserKnownHostsFile"), std::string::npos);
   target_.userKnownHostsFiles = {"/dev/null/known_hosts"};
   EXPECT_EQ(judgeKey(one_), "");
   EXPECT_NE(warnings_.at(0).find("cannot be added"), std::string::npos);

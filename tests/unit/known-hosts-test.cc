@@ -166,7 +166,7 @@ TEST_F(KnownHosts, brokenLinesThatNameTheHostAreReported) {
         std::string("host ssh-dss AAAAB3NzaC1kc3M"), "host " + own.substr(0, own.size() - 1)}) {
     auto host = read("first " + own + "\n" + line + "\n");
     ASSERT_EQ(host.unread.size(), 1u) << line;
-    EXPECT_EQ(host.unread[0], "file:2 cannot be read: it is not a line of known_hosts");
+    EXPECT_EQ(host.unread[0], "file:2 cannot be read: it is not a valid known_hosts line");
   }
   for (auto& line : {std::string("other"), "other,!host 256 " + own, "@revoked other 256 " + own}) {
     EXPECT_TRUE(read(line + "\n").unread.empty()) << line;

@@ -252,7 +252,7 @@ TEST_F(Resolve, withoutSshTheDefaultsApply) {
   setenv("PATH", path.c_str(), 1);
   for (auto& refused : {configured, missing}) {
     ASSERT_FALSE(refused.ok());
-    EXPECT_NE(refused.status().message().find("there is no ssh on PATH"), std::string::npos);
+    EXPECT_NE(refused.status().message().find("ssh was not found on PATH"), std::string::npos);
   }
   ASSERT_TRUE(target.ok()) << target.status();
   EXPECT_EQ(target->host, "host.example");

@@ -125,8 +125,8 @@ TEST(Schedule, mistakesAreReported) {
             "(or a name: jan, feb, …)"},
            {"* * * * 8", "'8' is not a valid day of the week"},
            {"* jan * * *", "'jan' is not a valid hour"},
-           {"0 0 30 2 *", "no year has such a day"},
-           {"0 0 31 4,6,9,11 *", "no year has such a day"},
+           {"0 0 30 2 *", "that day does not exist in any year"},
+           {"0 0 31 4,6,9,11 *", "that day does not exist in any year"},
            {"@reboot", "'@reboot' is not one of the words @hourly, @daily"},
        }) {
     EXPECT_NE(errorOf(expression).find(words), std::string::npos)

@@ -327,7 +327,7 @@ TEST_F(DamagedStoreTest, aNewerVersionIsLeftAlone) {
   open();
   auto kept = store_->keptFiles("a");
   ASSERT_FALSE(kept.ok());
-  EXPECT_NE(kept.status().message().find("A newer pi-brain made it"), std::string::npos);
+  EXPECT_NE(kept.status().message().find("A newer version of pi-brain made it"), std::string::npos);
   EXPECT_TRUE(store_->lastRuns("a").ok());
   EXPECT_EQ(dir_.read("data/deep/sync.db"), newer);
   EXPECT_EQ(said_.size(), 0u);

@@ -67,9 +67,9 @@ TEST_F(UserFiles, obstacles) {
     auto text = explainObstacle(dir_, error);
     EXPECT_NE(text.find(words), std::string::npos) << text;
   };
-  says(EROFS, "read-only: 'findmnt -T " + dir_ + "'");
+  says(EROFS, "read-only; 'findmnt -T " + dir_ + "'");
   says(ENOTDIR, "is not a directory");
-  says(EACCES, "Permission denied. Check it with 'ls -ld " + dir_ + "'");
+  says(EACCES, "Permission denied. Check its owner and mode with 'ls -ld " + dir_ + "'");
   says(EIO, "Input/output error");
   if (geteuid() != 0) {
     EXPECT_NE(explainObstacle("/", EACCES).find("/ belongs to root, not to "), std::string::npos);
