@@ -15,6 +15,8 @@ struct Source {
   std::string user;  // empty: whatever the ssh config says
   std::string host;  // empty: this machine
   std::string path;
+
+  bool operator==(const Source&) const = default;
 };
 
 // "user@host:path", "host:path", "[2001:db8::1]:path", or a local path.

@@ -1,0 +1,191 @@
+#include "hub/config/config-fields.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_replace.h>
+#include <gtest/gtest.h>
+
+#include <regex>
+
+#include "hub/config/config.h"
+#include "tests/unit/generated-text.h"
+
+namespace pibrain {
+namespace {
+
+constexpr ConfigSection SECTIONS[] = {ConfigSection::HUB, ConfigSection::SPOKE,
+                                      ConfigSection::RSYNC_OPTIONS};
+
+std::string typeOf(const ConfigField& field) {
+  std::string type(field.type);
+  if (field.most > 0) absl::StrAppend(&type, ", ", field.least, " to ", field.most);
+  return type;
+}
+
+// As it is written in the file: what YAML would read as something else takes quotes.
+std::string asYaml(std::string_view value) {
+  bool special = value.starts_with('*') || value.starts_with('@');
+  return special ? absl::StrCat("\"", std::string(value), "\"") : std::string(value);
+}
+
+std::string inBackticks(std::string_view value) { return absl::StrCat("`", asYaml(value), "`"); }
+
+std::string usualOf(const ConfigField& field) {
+  return field.usual.empty() ? std::string(field.unset) : inBackticks(field.usual);
+}
+
+std::string markdownTable(ConfigSection section) {
+  std::string text = "| field | type | default | example | meaning |\n|---|---|---|---|---|\n";
+  for (auto& field : fieldsOf(section)) {
+    absl::StrAppend(&text, "| `", std::string(field.name), "` | ", typeOf(field), " | ",
+                    usualOf(field), " | ", inBackticks(field.example), " | ",
+                    std::string(field.meaning), " |\n");
+  }
+  return text;
+}
+
+// Words in backticks are set bold.
+std::string asMdoc(const std::string& words) {
+  auto text = std::regex_replace(words, std::regex("`([^`]*)`"), "\\fB$1\\fP");
+  text = std::regex_replace(text, std::regex("(\\w+)\\((\\d)\\)"), "$1 ($2)");
+  return absl::StrReplaceAll(text, {{"~", "\\(ti"}, {"- ", "\\- "}}) + "\n";
+}
+
+std::string mdocList(ConfigSection section) {
+  std::string text = ".Bl -tag -width Ds\n";
+  for (auto& field : fieldsOf(section)) {
+    absl::StrAppend(&text, ".It Li ", std::string(field.name), "\n",
+                    asMdoc(std::string(field.meaning)),
+                    asMdoc(absl::StrCat("Type: ", typeOf(field), ". Default: ", usualOf(field),
+                                        ". Example: ", inBackticks(field.example), ".")));
+  }
+  return text + ".El\n";
+}
+
+const char* titleOf(ConfigSection section) {
+  switch (section) {
+    case ConfigSection::HUB:
+      return "hub";
+    case ConfigSection::SPOKE:
+      return "spokes";
+    case ConfigSection::RSYNC_OPTIONS:
+      return "rsync_options";
+  }
+  return "";
+}
+
+// A config that is good, in which a spoke of this name has what is required, but for `without`.
+std::string spokeWithout(std::string_view without) {
+  std::string text = "spokes:\n  - enabled: true\n";
+  for (auto& [name, value] : {std::pair("name", "a"), std::pair("sync_method", "rsync"),
+                              std::pair("source", "a:b"), std::pair("path", "/m")}) {
+    if (name != without) absl::StrAppend(&text, "    ", name, ": ", value, "\n");
+  }
+  return without == "enabled" ? absl::StrReplaceAll(text, {{"enabled: true", "keep_modes: false"}})
+                              : text;
+}
+
+// The same in which the field has this value.
+std::string configWith(ConfigSection section, std::string_view field, const std::string& value) {
+  auto line = absl::StrCat(std::string(field), ": ", value, "\n");
+  switch (section) {
+    case ConfigSection::HUB:
+      return absl::StrCat("hub:\n  ", line, spokeWithout(""));
+    case ConfigSection::SPOKE:
+      return absl::StrCat(spokeWithout(field), "    ", line);
+    case ConfigSection::RSYNC_OPTIONS:
+      return absl::StrCat(spokeWithout(""), "    rsync_options:\n      ", line);
+  }
+  return "";
+}
+
+std::pair<HubConfig, SpokeConfig> parsed(const std::string& text) {
+  auto config = parseConfig(text, "config.yaml");
+  EXPECT_TRUE(config.ok()) << text << config.status();
+  if (!config.ok() || config->spokes.empty()) return {};
+  return {config->hub, config->spokes[0]};
+}
+
+TEST(ConfigFields, areInTheDocuments) {
+  for (auto section : SECTIONS) {
+    std::string title = titleOf(section);
+    expectBetween("docs/config.md", "<!-- " + title + ": made from hub/config/config-fields.cc -->",
+                  "<!-- end -->", markdownTable(section));
+    expectBetween("deploy/man/pi-brain-config.5",
+                  ".\\\" " + title + ": made from hub/config/config-fields.cc", ".\\\" end",
+                  mdocList(section));
+  }
+}
+
+std::pair<HubConfig, SpokeConfig> defaultsOfAll() { return parsed(spokeWithout("")); }
+
+TEST(ConfigFields, haveTheirDefaults) {
+  auto without = defaultsOfAll();
+  for (auto section : SECTIONS) {
+    for (auto& field : fieldsOf(section)) {
+      EXPECT_NE(field.usual.empty(), field.unset.empty()) << field.name;
+      if (field.usual.empty() || field.name == "schedule") continue;
+      EXPECT_EQ(parsed(configWith(section, field.name, asYaml(field.usual))), without)
+          << field.name;
+    }
+  }
+  // What a spoke without a schedule has is not in its config.
+  EXPECT_EQ(fieldOf(ConfigSection::SPOKE, "schedule").usual, USUAL_SCHEDULE);
+}
+
+TEST(ConfigFields, haveExamplesThatChangeSomething) {
+  auto without = defaultsOfAll();
+  for (auto section : SECTIONS) {
+    for (auto& field : fieldsOf(section)) {
+      EXPECT_NE(parsed(configWith(section, field.name, asYaml(field.example))), without)
+          << field.name;
+    }
+  }
+}
+
+TEST(ConfigFields, areRefusedOutsideTheirRange) {
+  size_t numbers = 0;
+  for (auto section : SECTIONS) {
+    for (auto& field : fieldsOf(section)) {
+      if (field.most == 0) continue;
+      ++numbers;
+      auto accepted = [&](int64_t value) {
+        return parseConfig(configWith(section, field.name, absl::StrCat(value)), "config.yaml")
+            .ok();
+      };
+      EXPECT_TRUE(accepted(field.least) && accepted(field.most)) << field.name;
+      EXPECT_FALSE(accepted(field.least - 1) || accepted(field.most + 1)) << field.name;
+    }
+  }
+  EXPECT_EQ(numbers, 5u);
+}
+
+TEST(ConfigFields, areRequiredIfTheTableSaysSo) {
+  for (auto& field : fieldsOf(ConfigSection::SPOKE)) {
+    bool required = field.unset.starts_with("required");
+    EXPECT_EQ(parseConfig(spokeWithout(field.name), "config.yaml").ok(), !required) << field.name;
+  }
+}
+
+// A whole config that a document shows between these lines.
+Config shownIn(const char* path, const std::string& begin, const std::string& end) {
+  auto page = textOfFile(path);
+  auto from = page.find(begin + "\n");
+  auto to = page.find(end + "\n", from);
+  EXPECT_NE(to, std::string::npos) << path;
+  if (to == std::string::npos) return {};
+  from += begin.size() + 1;
+  auto config = parseConfig(page.substr(from, to - from), path);
+  EXPECT_TRUE(config.ok()) << config.status();
+  return config.ok() ? *config : Config();
+}
+
+TEST(ConfigFields, examplesOfTheDocumentsAreGood) {
+  auto config = shownIn("docs/config.md", "```yaml", "```");
+  EXPECT_EQ(config.spokes.size(), 4u);
+  EXPECT_EQ(config.hub, defaultsOfAll().first);
+  config = shownIn("deploy/man/pi-brain-config.5", ".Bd -literal", ".Ed");
+  EXPECT_EQ(config.spokes.size(), 1u);
+}
+
+}  // namespace
+}  // namespace pibrain
