@@ -4,8 +4,6 @@
 #include <absl/strings/str_replace.h>
 #include <gtest/gtest.h>
 
-#include <regex>
-
 #include "hub/config/config.h"
 #include "tests/unit/generated-text.h"
 
@@ -43,20 +41,39 @@ std::string markdownTable(ConfigSection section) {
   return text;
 }
 
-// Words in backticks are set bold.
+// Words in backticks are set bold, and can be copied; each sentence has its line.
 std::string asMdoc(const std::string& words) {
-  auto text = std::regex_replace(words, std::regex("`([^`]*)`"), "\\fB$1\\fP");
-  text = std::regex_replace(text, std::regex("(\\w+)\\((\\d)\\)"), "$1 ($2)");
-  return absl::StrReplaceAll(text, {{"~", "\\(ti"}, {"- ", "\\- "}}) + "\n";
+  std::string text;
+  bool literal = false;
+  for (char c : words) {
+    if (c == '`') {
+      literal = !literal;
+      text += literal ? "\\fB\\%" : "\\fP";  // \\%: no hyphenation
+    } else if (literal && c == '-') {
+      text += "\\-";
+    } else if (literal && c == '~') {
+      text += "\\(ti";
+    } else {
+      text += c;
+    }
+  }
+  return absl::StrReplaceAll(text, {{". ", ".\n"}, {"crontab(5)", "crontab (5)"}}) + "\n";
+}
+
+// "Required, except for `syncthing`." or "Default: `30`."
+std::string usualSentence(const ConfigField& field) {
+  bool required = field.unset.starts_with("required");
+  return required ? absl::StrCat("R", std::string(field.unset.substr(1)), ".")
+                  : absl::StrCat("Default: ", usualOf(field), ".");
 }
 
 std::string mdocList(ConfigSection section) {
   std::string text = ".Bl -tag -width Ds\n";
   for (auto& field : fieldsOf(section)) {
     absl::StrAppend(&text, ".It Li ", std::string(field.name), "\n",
-                    asMdoc(std::string(field.meaning)),
-                    asMdoc(absl::StrCat("Type: ", typeOf(field), ". Default: ", usualOf(field),
-                                        ". Example: ", inBackticks(field.example), ".")));
+                    asMdoc(std::string(field.meaning)), ".br\n",
+                    asMdoc(absl::StrCat("Type: ", typeOf(field), ". ", usualSentence(field),
+                                        " Example: ", inBackticks(field.example), ".")));
   }
   return text + ".El\n";
 }
