@@ -90,27 +90,39 @@ const char* titleOf(ConfigSection section) {
   return "";
 }
 
-// A config that is good, in which a spoke of this name has what is required, but for `without`.
-std::string spokeWithout(std::string_view without) {
-  std::string text = "spokes:\n  - enabled: true\n";
-  for (auto& [name, value] : {std::pair("name", "a"), std::pair("sync_method", "rsync"),
-                              std::pair("source", "a:b"), std::pair("path", "/m")}) {
-    if (name != without) absl::StrAppend(&text, "    ", name, ": ", value, "\n");
+// A config that is good, in which a spoke has what is required, but for the field `without`.
+std::string spokeWithout(std::string_view without, const std::string& method) {
+  std::string text = "spokes:\n  - ";
+  const char* indent = "";
+  for (auto& [name, value] : {std::pair<const char*, std::string>("enabled", "true"),
+                              {"keep_modes", "false"},
+                              {"name", "a"},
+                              {"sync_method", method},
+                              {"source", "a:b"},
+                              {"path", "/m"}}) {
+    if (name == without) continue;
+    absl::StrAppend(&text, indent, name, ": ", value, "\n");
+    indent = "    ";
   }
-  return without == "enabled" ? absl::StrReplaceAll(text, {{"enabled: true", "keep_modes: false"}})
-                              : text;
+  return text;
 }
 
-// The same in which the field has this value.
+// Some fields are for one method alone.
+const char* methodFor(ConfigSection section, std::string_view field) {
+  return section == ConfigSection::RSYNC_OPTIONS || field == "sync_method" ? "rsync" : "agent";
+}
+
+// Such a config in which the field has this value.
 std::string configWith(ConfigSection section, std::string_view field, const std::string& value) {
   auto line = absl::StrCat(std::string(field), ": ", value, "\n");
+  auto* method = methodFor(section, field);
   switch (section) {
     case ConfigSection::HUB:
-      return absl::StrCat("hub:\n  ", line, spokeWithout(""));
+      return absl::StrCat("hub:\n  ", line, spokeWithout("", method));
     case ConfigSection::SPOKE:
-      return absl::StrCat(spokeWithout(field), "    ", line);
+      return absl::StrCat(spokeWithout(field, method), "    ", line);
     case ConfigSection::RSYNC_OPTIONS:
-      return absl::StrCat(spokeWithout(""), "    rsync_options:\n      ", line);
+      return absl::StrCat(spokeWithout("", method), "    rsync_options:\n      ", line);
   }
   return "";
 }
@@ -120,6 +132,10 @@ std::pair<HubConfig, SpokeConfig> parsed(const std::string& text) {
   EXPECT_TRUE(config.ok()) << text << config.status();
   if (!config.ok() || config->spokes.empty()) return {};
   return {config->hub, config->spokes[0]};
+}
+
+std::pair<HubConfig, SpokeConfig> defaultsFor(ConfigSection section, std::string_view field) {
+  return parsed(spokeWithout("", methodFor(section, field)));
 }
 
 TEST(ConfigFields, areInTheDocuments) {
@@ -133,15 +149,14 @@ TEST(ConfigFields, areInTheDocuments) {
   }
 }
 
-std::pair<HubConfig, SpokeConfig> defaultsOfAll() { return parsed(spokeWithout("")); }
-
 TEST(ConfigFields, haveTheirDefaults) {
-  auto without = defaultsOfAll();
   for (auto section : SECTIONS) {
     for (auto& field : fieldsOf(section)) {
       EXPECT_NE(field.usual.empty(), field.unset.empty()) << field.name;
       if (field.usual.empty() || field.name == "schedule") continue;
-      EXPECT_EQ(parsed(configWith(section, field.name, asYaml(field.usual))), without)
+      EXPECT_EQ(parsed(configWith(section, field.name, asYaml(field.usual))),
+                defaultsFor(section, field.name))
+
           << field.name;
     }
   }
@@ -150,10 +165,11 @@ TEST(ConfigFields, haveTheirDefaults) {
 }
 
 TEST(ConfigFields, haveExamplesThatChangeSomething) {
-  auto without = defaultsOfAll();
   for (auto section : SECTIONS) {
     for (auto& field : fieldsOf(section)) {
-      EXPECT_NE(parsed(configWith(section, field.name, asYaml(field.example))), without)
+      EXPECT_NE(parsed(configWith(section, field.name, asYaml(field.example))),
+                defaultsFor(section, field.name))
+
           << field.name;
     }
   }
@@ -173,13 +189,14 @@ TEST(ConfigFields, areRefusedOutsideTheirRange) {
       EXPECT_FALSE(accepted(field.least - 1) || accepted(field.most + 1)) << field.name;
     }
   }
-  EXPECT_EQ(numbers, 5u);
+  EXPECT_GE(numbers, 5u);
 }
 
 TEST(ConfigFields, areRequiredIfTheTableSaysSo) {
   for (auto& field : fieldsOf(ConfigSection::SPOKE)) {
     bool required = field.unset.starts_with("required");
-    EXPECT_EQ(parseConfig(spokeWithout(field.name), "config.yaml").ok(), !required) << field.name;
+    EXPECT_EQ(parseConfig(spokeWithout(field.name, "agent"), "config.yaml").ok(), !required)
+        << field.name;
   }
 }
 
@@ -199,7 +216,7 @@ Config shownIn(const char* path, const std::string& begin, const std::string& en
 TEST(ConfigFields, examplesOfTheDocumentsAreGood) {
   auto config = shownIn("docs/config.md", "```yaml", "```");
   EXPECT_EQ(config.spokes.size(), 4u);
-  EXPECT_EQ(config.hub, defaultsOfAll().first);
+  EXPECT_EQ(config.hub, defaultsFor(ConfigSection::HUB, "").first);
   config = shownIn("deploy/man/pi-brain-config.5", ".Bd -literal", ".Ed");
   EXPECT_EQ(config.spokes.size(), 1u);
 }
