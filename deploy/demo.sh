@@ -10,7 +10,7 @@ say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n%s\n' "$*"; }
 
 say "1. Building (the first time takes a few minutes)"
-deploy/install-build-deps.sh
+deploy/install-build-deps.sh --demo
 cmake --preset release >/dev/null
 cmake --build --preset release --target pi-brain pi-brain-agent
 bin=$PWD/build/release/bin

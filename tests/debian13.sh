@@ -49,7 +49,7 @@ inside='
   /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 PIBRAIN_TEST_FULL="${PIBRAIN_TEST_FULL:-1}" PIBRAIN_TEST_SEED="${PIBRAIN_TEST_SEED:-1}" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     sh -euc "
       cd /src/pi-brain
-      deploy/install-build-deps.sh
+      deploy/install-build-deps.sh --test
       cmake --preset release
       cmake --build --preset release
       exec ctest --preset release -j \"\$(nproc)\" \"\$@\"" sh "$@"'

@@ -34,7 +34,7 @@ if [ -n "$full" ]; then
 fi
 echo "=== $tier tier, seed $seed: PIBRAIN_TEST_SEED=$seed repeats its choices"
 
-deploy/install-build-deps.sh
+deploy/install-build-deps.sh --test
 
 began=$(date +%s)
 say() { echo "=== $(($(date +%s) - began)) s: $*"; }

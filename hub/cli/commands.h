@@ -16,7 +16,7 @@ class App;
 
 namespace pibrain {
 
-// Documented in README.md.
+// Documented in pi-brain(1).
 enum ExitCode { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_LOCKED = 75 };
 
 // Each adds its commands to a group. A command that is parsed runs and sets `exitCode`.

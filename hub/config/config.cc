@@ -50,17 +50,15 @@ std::optional<SshMode> parseSshMode(const Fields& fields) {
 
 HubConfig parseHub(const YAML::Node& node) {
   auto hub = defaultHub();
-  Fields fields(node, "hub",
-                {"sessions_dir", "database_dir", "archive_dir", "archive_days", "listing_mb",
-                 "web_ui_port", "ssh_config", "ssh"});
+  Fields fields(node, "hub", ConfigSection::HUB);
   if (auto text = fields.text("sessions_dir")) hub.sessionsDir = expandField(*text);
   if (auto text = fields.text("database_dir")) hub.databaseDir = expandField(*text);
   if (auto text = fields.text("archive_dir")) hub.archiveDir = expandField(*text);
-  if (auto days = fields.integer("archive_days", 0, 36500)) hub.archiveDays = *days;
-  if (auto size = fields.integer("listing_mb", 1, 1'000'000)) hub.listingMiB = *size;
+  if (auto days = fields.integer("archive_days")) hub.archiveDays = *days;
+  if (auto size = fields.integer("listing_mb")) hub.listingMiB = *size;
   if (auto text = fields.text("ssh_config")) hub.sshConfig = expandField(*text);
   if (auto mode = parseSshMode(fields)) hub.ssh = *mode;
-  if (auto port = fields.integer("web_ui_port", 1, 65535)) hub.webUiPort = *port;
+  if (auto port = fields.integer("web_ui_port")) hub.webUiPort = *port;
   return hub;
 }
 
@@ -79,10 +77,10 @@ SyncMethod parseMethod(const Fields& fields) {
 }
 
 void parseRsyncOptions(const YAML::Node& node, const std::string& where, SpokeConfig& spoke) {
-  Fields fields(node, where, {"bw_limit", "delete", "extra_args", "timeout_seconds"});
-  if (auto limit = fields.integer("bw_limit", 0, 100'000'000)) spoke.bwLimit = *limit;
+  Fields fields(node, where, ConfigSection::RSYNC_OPTIONS);
+  if (auto limit = fields.integer("bw_limit")) spoke.bwLimit = *limit;
   if (auto gone = fields.boolean("delete")) spoke.deleteGone = *gone;
-  if (auto timeout = fields.integer("timeout_seconds", 1, 86400)) spoke.timeoutSeconds = *timeout;
+  if (auto timeout = fields.integer("timeout_seconds")) spoke.timeoutSeconds = *timeout;
   spoke.extraArgs = fields.texts("extra_args");
   if (auto refused = refusedForRsync(spoke.extraArgs)) {
     reject((*fields.node("extra_args"))[refused->index],
@@ -123,9 +121,7 @@ void parseScheduleField(const Fields& fields, SpokeConfig& spoke) {
 }
 
 SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const HubConfig& hub) {
-  Fields fields(node, where,
-                {"name", "sync_method", "path", "source", "enabled", "schedule", "rsync_options",
-                 "ssh_config", "ssh", "key", "keep_modes"});
+  Fields fields(node, where, ConfigSection::SPOKE);
   SpokeConfig spoke;
   spoke.name = fields.required("name");
   if (!isSafeName(spoke.name) || spoke.name[0] == '.' || spoke.name[0] == '-' ||

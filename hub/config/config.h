@@ -34,6 +34,8 @@ struct SpokeConfig {
   std::string key;        // the identity file for this spoke alone; empty: the ssh config's
   SshMode ssh = SshMode::AUTO;
   bool keepModes = false;
+
+  bool operator==(const SpokeConfig&) const = default;
 };
 
 struct HubConfig {
@@ -45,6 +47,8 @@ struct HubConfig {
   std::string sshConfig;
   SshMode ssh = SshMode::AUTO;
   uint32_t webUiPort = 8765;
+
+  bool operator==(const HubConfig&) const = default;
 };
 
 struct Config {

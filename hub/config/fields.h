@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "hub/config/config-fields.h"
+
 namespace pibrain {
 
 // A mistake in the file.
@@ -25,14 +27,14 @@ struct ConfigError : std::exception {
 // Unknown fields are mistakes. All functions throw ConfigError.
 class Fields {
  public:
-  Fields(YAML::Node node, std::string where, std::vector<std::string> known);
+  Fields(YAML::Node node, std::string where, ConfigSection section);
 
   std::optional<YAML::Node> node(const std::string& name) const;
   // `instead`: what to write, for the error about a value that is not a string.
   std::optional<std::string> text(const std::string& name, const std::string& instead = "") const;
   std::string required(const std::string& name, const std::string& instead = "") const;
   std::optional<bool> boolean(const std::string& name) const;
-  std::optional<uint32_t> integer(const std::string& name, int64_t least, int64_t most) const;
+  std::optional<uint32_t> integer(const std::string& name) const;
   std::vector<std::string> texts(const std::string& name) const;
 
   // Returns the name of a field for messages: "spokes[0].source".
@@ -43,7 +45,7 @@ class Fields {
 
   YAML::Node node_;
   std::string where_;
-  std::vector<std::string> known_;
+  ConfigSection section_;
 };
 
 }  // namespace pibrain

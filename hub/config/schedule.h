@@ -10,6 +10,9 @@
 
 namespace pibrain {
 
+// Of a spoke that has none: as often as documents say that a timer starts runs.
+constexpr char USUAL_SCHEDULE[] = "*/15 * * * *";
+
 // Minute, hour, day of the month, month and day of the week (0 or 7: Sunday), separated by blanks.
 // A field is "*" or a list of numbers, ranges and steps ("5", "1-5", "*/15", "0-30/10"); months and
 // days of the week can be given by their first three letters. As in crontab(5), if neither day
@@ -27,6 +30,8 @@ class Schedule {
   // Returns whether it came due after `lastRun` (nullopt: never run) and by `now`. A run in the
   // future does not count, because the clock was wrong then.
   bool due(std::optional<absl::Time> lastRun, absl::Time now, absl::TimeZone zone) const;
+
+  bool operator==(const Schedule&) const = default;
 
  private:
   Schedule() = default;

@@ -14,6 +14,8 @@ struct Source {
   std::string user;  // empty: the ssh config's
   std::string host;  // empty: this machine
   std::string path;
+
+  bool operator==(const Source&) const = default;
 };
 
 // Parses "user@host:path", "host:path", "[2001:db8::1]:path", or a local path.

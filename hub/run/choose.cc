@@ -7,13 +7,6 @@
 
 namespace pibrain {
 
-namespace {
-
-// The schedule of spokes without one: the interval that the guide suggests for cron and timers.
-constexpr char USUAL_SCHEDULE[] = "*/15 * * * *";
-
-}  // namespace
-
 bool isDue(const SpokeConfig& spoke, Store* store) {
   std::optional<absl::Time> lastRun;
   if (store != nullptr) {

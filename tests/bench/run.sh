@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-deploy/install-build-deps.sh
+deploy/install-build-deps.sh --test
 cmake --preset release >/dev/null
 cmake --build --preset release --target pi-brain pi-brain-agent micro-benchmarks
 PIBRAIN_BIN=$PWD/build/release/bin exec python3 tests/bench/bench.py --out build/bench "$@"

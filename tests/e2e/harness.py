@@ -229,7 +229,7 @@ def read_below(root, path):
 def libfaketime():
     found = sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     if not found:
-        raise AssertionError("libfaketime is missing: deploy/install-build-deps.sh installs it")
+        raise AssertionError("libfaketime is missing: deploy/install-build-deps.sh --test installs it")
     return found[0]
 
 

@@ -1,32 +1,15 @@
 #include "hub/base/failure.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 #include <string>
 
 #include "hub/base/failure-status.h"
+#include "tests/unit/generated-text.h"
 
 namespace pibrain {
 namespace {
-
-std::string textOfFile(const std::string& path) {
-  std::ifstream in(path);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-// Checks that the file has this text; with PIBRAIN_UPDATE_DOCS=1, writes it.
-void expectFile(const std::string& path, const std::string& text) {
-  auto full = std::string(PIBRAIN_SOURCE) + "/" + path;
-  if (getenv("PIBRAIN_UPDATE_DOCS") != nullptr) std::ofstream(full) << text;
-  EXPECT_EQ(textOfFile(full), text) << "PIBRAIN_UPDATE_DOCS=1 unit-tests --gtest_filter='Failure*' "
-                                       "writes it";
-}
 
 std::string markdown() {
   std::string text =
