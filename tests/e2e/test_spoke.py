@@ -284,7 +284,7 @@ class Add(OneSpoke):
         for other in ("root@box01", f"root@{self.box.address}"):
             codes, said = self.at_once(["add", "laptop", "root@box01"], ["add", "second", other])
             self.assertEqual(codes, [0, 1], said)
-            self.assertRegex(said, "is the same login with the same key|it is the spoke '(laptop|second)' already")
+            self.assertRegex(said, "is the same login with the same key|the machine is the spoke '(laptop|second)' already")
             self.assertEqual(len(self.box.lines()), 1)
             self.sync()
             name = re.search("name: (laptop|second)", self.fleet.config.read_text())[1]
@@ -376,7 +376,7 @@ class Add(OneSpoke):
                          "  IdentityFile ~/.ssh/pi-brain-sync\n  IdentitiesOnly yes\n")
         self.fails("add", "other", "locked", failure="key-not-dedicated", words=["would then start the agent"])
         other = harness.keygen(self.dir / "other")
-        self.fails("add", "other", "locked", "--key", other, failure="login-locked-down", words=["a login of your own"])
+        self.fails("add", "other", "locked", "--key", other, failure="login-locked-down", words=["your own login"])
         self.fleet.config.write_text(self.fleet.config.read_text().replace("root@box01", "locked"))
         self.fails("upgrade", "laptop", failure="login-locked-down", words=["--via user@host"])
         self.spoke("upgrade", "laptop", "--via", "box01")
