@@ -691,7 +691,7 @@ class Remove(OneSpoke):
         next(self.box.sessions.rglob("*.jsonl")).write_text('{"other": 1}\n')
         self.sync()
         listed = self.fleet.pi_brain("sync", "archive", "list")
-        self.assertIn(f"kept for 30 days at least\n{len(kept)} files of these, of spokes that were removed, are kept until "
+        self.assertIn(f"kept for at least 30 days\n{len(kept)} files of these, of spokes that were removed, are kept until "
                       "you remove them.\n", listed)
 
     def test_keep_mirror(self):
