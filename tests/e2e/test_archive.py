@@ -53,7 +53,7 @@ class ArchiveCommands(HubCase):
             self.assertAlmostEqual(archived, before, delta=60)
         text = self.pi_brain("sync", "archive", "list").stdout
         self.assertIn(f"{files[0]['id']}  {files[0]['archived']}     400 B  --p--/a.jsonl", text)
-        self.assertIn("2 files in the archive, 408 B, kept for 30 days at least", text)
+        self.assertIn("2 files in the archive, 408 B, kept for at least 30 days", text)
         done = self.pi_brain("sync", "archive", "list", "-s", "nobody")
         self.assertEqual(done.returncode, 2)
         self.assertIn("The spokes are: laptop", done.stderr)

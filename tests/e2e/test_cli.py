@@ -53,7 +53,7 @@ class CommandLine(HubCase):
             (spoke + "    rsync_options:\n      bw_limit: -1\n", [":7:", "bw_limit", "'-1'"]),
             (spoke + "    rsync_options:\n      timeout_seconds: 0\n", [":7:", "timeout_seconds", "from 1"]),
             (spoke + "    rsync_options:\n      extra_args: -v\n", [":7:", "extra_args", "list"]),
-            (spoke + spoke[8:], [":6:", "laptop", "taken"]),
+            (spoke + spoke[8:], [":6:", "laptop", "another spoke"]),
             (spoke + spoke[8:].replace("laptop", "two"), [":9:", "path", "laptop"]),
             (spoke.replace("laptop", "../x"), [":2:", "name"]),
             (spoke + spoke.replace("laptop", "two"), ["'spokes:' is given twice"]),

@@ -289,7 +289,7 @@ class Failures(HubCase):
     def test_a_mirror_that_cannot_be_created(self):
         (self.dir / "file").write_text("")
         self.write_config([self.spoke(path=str(self.dir / "file" / "laptop")), self.other])
-        self.fails("mirror-unusable", str(self.dir / "file" / "laptop"), "Not a directory")
+        self.fails("mirror-unusable", str(self.dir / "file" / "laptop"), "is not a directory")
 
     def test_two_runs_at_once(self):
         path = self.source / "p" / "large.jsonl"

@@ -83,7 +83,7 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
         laptop, other = self.sync(code=1)["spokes"]
         self.assertEqual((laptop["outcome"], other["outcome"]), ("failed", "ok"))
         self.assert_sentence(laptop["error"])
-        self.assertIn("p/huge.jsonl: it needs 1.0 TB on the hub's disk", laptop["error"])
+        self.assertIn("p/huge.jsonl: the file needs 1.0 TB on the hub's disk", laptop["error"])
         self.assertEqual(laptop["failure"]["id"], "disk-full")
         self.assert_says_how_to_look(laptop["failure"], self.mirror)
         self.assertGreater(os.statvfs(self.small.path).f_bavail, free - 100)
@@ -199,7 +199,7 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
                 else:
                     report = self.sync_one(code=1)
                     self.assertEqual(report["failure"]["id"], "disk-full")
-                    self.assertRegex(report["error"], r"p/large\.jsonl: it needs \S+ MB on the hub's disk")
+                    self.assertRegex(report["error"], r"p/large\.jsonl: the file needs \S+ MB on the hub's disk")
                     self.assert_says_how_to_look(report["failure"], self.mirror)
                 # The part of the tail that did fit was removed again.
                 self.assert_unchanged()

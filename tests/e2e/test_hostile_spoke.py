@@ -61,7 +61,7 @@ LISTINGS = {**each("protocol-error", {
     "unseen-twice": "a directory twice",
     "entry-not-asked": "an entry that was not requested",
     "described-not": "a file without an entry",
-    "described-twice": "an entry that was not requested", "described-another": "an entry that was not asked for",
+    "described-twice": "an entry that was not requested", "described-another": "an entry that was not requested",
     "described-climbing": r"not a file name: '\.\./\.\./x'",
     "described-by-a-summary": "a listing begins with its summary",
     "described-by-more": "more files than were announced",
@@ -96,7 +96,7 @@ REFUSED = rf"1 {FAILED}p/(a|new)\.jsonl: reading it failed on the spoke"
 TRANSFERS = {**each("protocol-error", {
     "data-before-begin": "content outside a file", "end-without-begin": "an end outside a file",
     "begin-within-begin": "a file inside a file", "begin-twice": "an answer that was not requested",
-    "refused-twice": "an answer that was not requested", "not-listed": "an answer to what was not asked",
+    "refused-twice": "an answer that was not requested", "not-listed": "an answer that was not requested",
     "out-of-range": "an answer that was not requested",
     "refused-not-listed": "an answer that was not requested",
     "differs-for-whole": "no prefix was asked about",

@@ -319,7 +319,7 @@ class Said(test_transports.WaysCase):
         self.refused("name-not-resolved", "127.0.0.1 has no IPv6 address.*'AddressFamily inet6' in the ssh configuration", no=["spelling"], key=self.own)
         self.sshd.configure_client(key=self.own)
         self.sshd.client_setting("BindAddress 192.0.2.1")
-        self.refused("unreachable", "BindAddress 192.0.2.1 cannot be used for it", key=self.own)
+        self.refused("unreachable", "BindAddress 192.0.2.1 cannot be used for this connection", key=self.own)
 
     def test_a_limit_of_file_sizes(self):
         """The output of `ssh -G` is not trusted if part of it may be missing: a revoked key, for example."""
@@ -361,7 +361,7 @@ class Said(test_transports.WaysCase):
 
     def test_a_user_and_a_command_of_the_servers(self):
         self.use_server("ForceCommand internal-sftp")
-        self.adds("shell-unusable", "said: This service allows sftp connections only\\.", "ForceCommand in its sshd_config")
+        self.adds("shell-unusable", "said: This service allows sftp connections only\\.", "ForceCommand in the spoke's sshd_config")
 
 
 if __name__ == "__main__":

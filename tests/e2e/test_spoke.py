@@ -284,7 +284,7 @@ class Add(OneSpoke):
         for other in ("root@box01", f"root@{self.box.address}"):
             codes, said = self.at_once(["add", "laptop", "root@box01"], ["add", "second", other])
             self.assertEqual(codes, [0, 1], said)
-            self.assertRegex(said, "is the same login with the same key|it is the spoke '(laptop|second)' already")
+            self.assertRegex(said, "is the same login with the same key|the machine is the spoke '(laptop|second)' already")
             self.assertEqual(len(self.box.lines()), 1)
             self.sync()
             name = re.search("name: (laptop|second)", self.fleet.config.read_text())[1]
@@ -376,7 +376,7 @@ class Add(OneSpoke):
                          "  IdentityFile ~/.ssh/pi-brain-sync\n  IdentitiesOnly yes\n")
         self.fails("add", "other", "locked", failure="key-not-dedicated", words=["would then start the agent"])
         other = harness.keygen(self.dir / "other")
-        self.fails("add", "other", "locked", "--key", other, failure="login-locked-down", words=["a login of your own"])
+        self.fails("add", "other", "locked", "--key", other, failure="login-locked-down", words=["your own login"])
         self.fleet.config.write_text(self.fleet.config.read_text().replace("root@box01", "locked"))
         self.fails("upgrade", "laptop", failure="login-locked-down", words=["--via user@host"])
         self.spoke("upgrade", "laptop", "--via", "box01")
@@ -691,7 +691,7 @@ class Remove(OneSpoke):
         next(self.box.sessions.rglob("*.jsonl")).write_text('{"other": 1}\n')
         self.sync()
         listed = self.fleet.pi_brain("sync", "archive", "list")
-        self.assertIn(f"kept for 30 days at least\n{len(kept)} files of these, of spokes that were removed, are kept until "
+        self.assertIn(f"kept for at least 30 days\n{len(kept)} files of these, of spokes that were removed, are kept until "
                       "you remove them.\n", listed)
 
     def test_keep_mirror(self):

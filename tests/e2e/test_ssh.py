@@ -482,14 +482,14 @@ class CertifiedHost(SshCase):
                         if self.openssh(config=self.certified.ssh_config).stderr.count("verification failed"):
                             self.sync_one(code=1)
                         else:
-                            self.works("OpenSSH, because known_hosts vouches")
+                            self.works("OpenSSH, because known_hosts has a @cert-authority")
 
     def test_openssh_verifies_it(self):
         self.certified.authorize_agent(self.source)
         authority = " ".join(self.public(self.authority).split()[:2])
         self.certified.known_hosts.write_text(f"@cert-authority [127.0.0.1]:* {authority}\n")
         self.write_config([self.spoke()], ssh_config=str(self.certified.ssh_config))
-        self.works("OpenSSH, because known_hosts has only a @cert-authority for the host")
+        self.works("OpenSSH, because known_hosts has a @cert-authority for the host")
         shutil.rmtree(self.mirror)
         self.write_config([self.spoke(ssh="libssh2")], ssh_config=str(self.certified.ssh_config))
         self.fails("ssh-config-unsupported", "@cert-authority", "ssh: openssh")
@@ -697,7 +697,7 @@ class Openssh(SshCase):
         """ssh's ConnectTimeout does not cover what follows; ours does."""
         with harness.relay(self.sshd, "--fault", "stall", "--after", 700, settings=["ConnectTimeout 2"]):
             began = time.monotonic()
-            self.fails("login-timeout", "greeted", "key exchange took longer than 2 s")
+            self.fails("login-timeout", "sent its greeting", "key exchange took longer than 2 s")
             self.assertLess(time.monotonic() - began, 8)
 
     def test_banners_are_not_taken_for_messages(self):

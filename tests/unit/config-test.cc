@@ -191,7 +191,7 @@ TEST_F(ConfigTest, mistakesAreReportedWithTheirPlace) {
            {spokeWith("  rsync_options:\n    extra_args: [[a]]\n"), 7, {"extra_args", "list"}},
            {spokeWith("- name: a\n  sync_method: agent\n  path: /n\n  source: h:p\n"),
             6,
-            {"spokes[1].name", "'a'", "taken"}},
+            {"spokes[1].name", "'a'", "another spoke"}},
            {spokeWith("- name: b\n  sync_method: agent\n  path: /m/\n  source: h:p\n"),
             8,
             {"spokes[1].path", "'a'"}},

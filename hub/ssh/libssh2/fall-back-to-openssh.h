@@ -19,6 +19,6 @@ struct FallBackToOpenssh : std::exception {
 };
 
 inline constexpr char CERT_AUTHORITY_ONLY[] =
-    "known_hosts has only a @cert-authority for the host, that is, it needs a certificate";
+    "known_hosts has a @cert-authority for the host, and libssh2 cannot verify certificates";
 
 }  // namespace pibrain
