@@ -163,7 +163,7 @@ class Machine:
 def follow_the_guide(machine):
     said = machine.follow(PROJECT / "deploy/GUIDE.md")
     machine.expect_mirrored()
-    for words in ("✓ laptop: 40 new", "Total: 40 sessions from 1 spoke", "last good run"):
+    for words in ("✓ laptop: 40 new", "Total: 40 sessions from 1 spoke", "Last sync:"):
         assert words in said, words
     metrics = {path.name: path.read_text() for path in METRICS.glob("pi-brain*")}
     assert list(metrics) == ["pi-brain.prom"], metrics
