@@ -19,11 +19,11 @@ std::vector<std::string> split(std::string_view path) {
   return parts;
 }
 
-// The end of the "[…]" that begins at `at`, behind its ']'; npos: it has none.
+// Returns the position after the ']' of the "[…]" that begins at `at`; npos: it has no end.
 size_t endOfClass(std::string_view pattern, size_t at) {
   size_t i = at + 1;
   if (i < pattern.size() && (pattern[i] == '!' || pattern[i] == '^')) ++i;
-  // A ']' that comes first is one of the characters.
+  // A first ']' is one of the characters.
   for (bool first = true; i < pattern.size(); ++i, first = false) {
     if (pattern[i] == '\\') {
       ++i;
@@ -34,7 +34,7 @@ size_t endOfClass(std::string_view pattern, size_t at) {
   return pattern.npos;
 }
 
-// Whether the class that is `text`, "[…]", has this character.
+// Returns whether the class `text`, "[…]", has this character.
 bool classHas(std::string_view text, char c) {
   text = text.substr(1, text.size() - 2);
   bool inverted = text.starts_with('!') || text.starts_with('^');
@@ -57,7 +57,8 @@ bool classHas(std::string_view text, char c) {
   return found != inverted;
 }
 
-// The length of what stands for one character at the pattern's beginning, if it matches; else 0.
+// Returns the length of the pattern's first part that stands for one character, if it matches; else
+// 0.
 size_t matchOne(std::string_view pattern, char c) {
   if (pattern.empty()) return 0;
   if (pattern[0] == '?') return 1;
@@ -69,8 +70,8 @@ size_t matchOne(std::string_view pattern, char c) {
   return pattern[quoted ? 1 : 0] == c ? (quoted ? 2 : 1) : 0;
 }
 
-// Of one name. A '*' that matched too little is tried again with more, only the last one: in all
-// as many steps as pattern times name.
+// Matches one name. Only the last '*' is tried again with more characters, so there are at most as
+// many steps as pattern length times name length.
 bool matchName(std::string_view pattern, std::string_view name) {
   std::string_view afterStar, rest;
   bool star = false;
@@ -95,14 +96,14 @@ bool matchName(std::string_view pattern, std::string_view name) {
   return pattern.empty();
 }
 
-// Of a path, part by part: reached[i] tells whether the first i parts of the pattern match what was
-// seen of the path.
+// Matches a path, part by part: reached[i] is whether the first i parts of the pattern match the
+// part of the path that was read.
 bool matchPath(const std::vector<std::string>& pattern, const std::vector<std::string>& path) {
   std::vector<bool> reached(pattern.size() + 1);
   reached[0] = true;
   auto skipDirectories = [&]() {
     for (size_t i = 0; i < pattern.size(); ++i) {
-      // At the end it stands for what is in a directory, and not for the directory.
+      // A last "**" stands for what is in a directory, not for the directory.
       bool last = i + 1 == pattern.size();
       if (pattern[i] == ANY_DIRECTORIES && !last && reached[i]) reached[i + 1] = true;
     }
@@ -131,20 +132,19 @@ std::string Exclusions::whyNot(std::string_view pattern) {
   if (pattern.empty() || pattern == "/") return "it is empty";
   if (pattern.size() > MAX_LENGTH) return "it is longer than 1000 bytes";
   if (pattern[0] == '!') {
-    return "'!' would take something in again, which is not possible; for a name that begins with "
-           "it, write '\\!'";
+    return "'!' cannot take something in again; for a name that begins with it, write '\\!'";
   }
   if (std::any_of(pattern.begin(), pattern.end(),
                   [](char c) { return uint8_t(c) < 0x20 || c == 0x7f; })) {
-    return "it has a control character in it";
+    return "it contains a control character";
   }
-  if (pattern.find("//") != pattern.npos) return "no name is empty, as between its two '/'";
+  if (pattern.find("//") != pattern.npos) return "it contains '//', but no name is empty";
   for (size_t i = 0; i < pattern.size(); ++i) {
     if (pattern[i] == '\\' && ++i == pattern.size()) return "nothing follows its last '\\'";
     if (pattern[i] != '[') continue;
     auto end = endOfClass(pattern, i);
     if (end == pattern.npos) return "its '[' has no ']'; for a name with a '[', write '\\['";
-    if (pattern.substr(i, end - i).find('/') != pattern.npos) return "its '[…]' has a '/' in it";
+    if (pattern.substr(i, end - i).find('/') != pattern.npos) return "its '[…]' contains a '/'";
     i = end - 1;
   }
   auto parts = split(pattern);

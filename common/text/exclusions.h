@@ -1,13 +1,14 @@
 #pragma once
-// Which files of a tree are left out, by patterns such as gitignore(5) has:
+// Which files of a tree are left out, by patterns similar to those of gitignore(5):
 //
-// - A pattern without a '/' (but for one at its end) is for names, in every directory: "*.tmp".
-//   One with a '/' is for paths from the root: "work/old", "/core".
-// - '*' stands for any characters but '/', '?' for one, "[a-c]" or "[!a-c]" for one of these or
-//   another. "**" in place of a name stands for any number of directories: "**/cache/*.db". '\'
-//   takes the meaning from what follows.
-// - With a '/' at its end it is for directories alone: "node_modules/".
-// - Of a directory that is left out, all is. There is no '!' that would take something in again.
+// - A pattern without a '/', except at its end, matches names in every directory: "*.tmp". One
+//   with a '/' matches paths from the root: "work/old", "/core".
+// - '*' stands for any characters but '/', '?' for one, "[a-c]" for one of these, "[!a-c]" for one
+// of
+//   the others. "**" in place of a name stands for any number of directories: "**/cache/*.db". '\'
+//   takes the special meaning from the next character.
+// - A pattern that ends with '/' matches directories alone: "node_modules/".
+// - All that is in a directory that is left out is left out too. No '!' takes something in again.
 //
 // Names are bytes, compared as they are.
 
@@ -19,27 +20,28 @@ namespace pibrain {
 
 class Exclusions {
  public:
-  // As many patterns, and bytes in each, as are taken: matching stays fast.
+  // The most patterns, and the most bytes in each, so that matching stays fast.
   static constexpr size_t MAX_PATTERNS = 100, MAX_LENGTH = 1000;
 
-  // Why this cannot be a pattern, for the end of a sentence; empty: it can.
+  // Returns why this is not a valid pattern, as the end of a sentence; empty: it is valid.
   static std::string whyNot(std::string_view pattern);
 
   Exclusions() = default;
-  // What whyNot() names matches nothing.
+  // A pattern that is not valid matches nothing.
   explicit Exclusions(const std::vector<std::string>& patterns);
 
   bool empty() const { return patterns_.empty(); }
 
-  // Whether a file, or a directory, at this path is left out by a pattern of its own. The path is
-  // relative to the root, and not empty.
+  // Returns whether a pattern matches this path itself. The path is relative to the root, and not
+  // empty.
   bool match(std::string_view path, bool isDirectory) const;
-  // Whether a file at this path is left out, by its own path or that of a directory above it.
+  // Returns whether a file at this path is left out, by its own path or that of a directory above
+  // it.
   bool coverFile(std::string_view path) const;
 
  private:
   struct Pattern {
-    std::vector<std::string> parts;  // between the '/'
+    std::vector<std::string> parts;  // what is between the '/'
     bool anywhere = false;           // for a name in any directory
     bool onlyDirectories = false;
   };

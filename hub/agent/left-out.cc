@@ -10,7 +10,7 @@ namespace pibrain {
 
 namespace {
 
-// 0: it has no files.
+// Returns 0 for no files.
 uint64_t digestOfFiles(const std::string& path, std::vector<const RemoteFile*> files,
                        const DigestOptions& options) {
   if (files.empty()) return 0;

@@ -1,8 +1,7 @@
 #pragma once
 // What the hub leaves out of a spoke's tree by its own config (`exclude`). The agent does not know
-// of it, so its digests are over these files too: of a directory that has any, the hub remembers
-// what the spoke's digest is when its own is what it is. While both stay the same, a run costs
-// nothing.
+// this, so its digests cover these files too. For each directory that has any, the hub remembers
+// the spoke's digest beside its own. While both stay the same, a run costs nothing.
 
 #include <deque>
 #include <map>
@@ -20,18 +19,18 @@ namespace pibrain {
 
 class LeftOut {
  public:
-  // `store`: null if nothing is remembered.
+  // `store`: null: nothing is remembered.
   LeftOut(const SpokeConfig& spoke, Store* store);
 
   const Exclusions& exclusions() const { return exclusions_; }
 
-  // Those of the mirror's files that are left out: they came before they were, and stay.
+  // Returns the mirror's files that are left out now. They were mirrored before, and stay.
   Paths inMirror(const Tree& mirror) const;
-  // What is said to be known becomes what the spoke has, as far as that is remembered. This has to
-  // stay while `known` does.
+  // Replaces the digests in `known` by the spoke's, where those are remembered. This object must
+  // outlive `known`.
   void addTo(MirrorSummary& known);
-  // Remembers what the listing, which came of a scan with `known`, says. What cannot be remembered
-  // costs a listing.
+  // Remembers what the listing, from a scan with `known`, says. What cannot be remembered costs
+  // another listing.
   void remember(const MirrorSummary& known, const Listing& listing);
 
  private:
@@ -47,8 +46,9 @@ class LeftOut {
   Store* const store_;
   const Exclusions exclusions_;
   ByPath before_;
-  std::map<std::string, uint32_t> told_;  // of these, the index in what is known
-  std::deque<Tree::Directory> empty_;     // of which all is left out
+  std::map<std::string, uint32_t>
+      told_;  // paths whose digest addTo() replaced, and their index in `known`
+  std::deque<Tree::Directory> empty_;  // directories of which all files are left out
 };
 
 }  // namespace pibrain

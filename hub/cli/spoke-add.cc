@@ -21,19 +21,19 @@ namespace {
 struct SpokeAddArguments {
   ManageArguments manage;
   std::string name, target;
-  std::string root, path, key, from;  // empty: the usual
+  std::string root, path, key, from;  // empty: the default
   std::vector<std::string> exclude;
   bool dropFilters = false;
-  uint16_t port = 0;  // 0: as the ssh configuration has it
+  uint16_t port = 0;  // 0: the ssh configuration's
 };
 
-// The doctor, and a look at what a run would fetch.
+// Runs the doctor and a dry run.
 int lookAt(const SpokeAddArguments& arguments, const SpokeChange& change,
            const std::shared_ptr<Passphrases>& passphrases) {
   if (change.rootMissing) {
     printf(
-        "\npi has not run there yet: its directory of sessions does not exist. When it does, "
-        "'pi-brain sync run' fetches them.\n");
+        "\npi has not run on the spoke yet: its directory of sessions does not exist. Once it "
+        "does, 'pi-brain sync run' fetches the sessions.\n");
     return EXIT_GOOD;
   }
   printf("\n");
@@ -49,13 +49,13 @@ int lookAt(const SpokeAddArguments& arguments, const SpokeChange& change,
   run.dryRun = true;
   run.passphrases = passphrases;
   code = std::max(code, syncRun(run));
-  if (code == EXIT_GOOD) printf("\n'pi-brain sync run' fetches what there is.\n");
+  if (code == EXIT_GOOD) printf("\n'pi-brain sync run' fetches the sessions.\n");
   return code;
 }
 
 int spokeAdd(const SpokeAddArguments& arguments) {
   Manage manage(arguments.manage);
-  // A config is made if there is none.
+  // A missing config is created.
   bool missing = access(manage.options().configFile.c_str(), F_OK) != 0 && errno == ENOENT;
   bool named = !arguments.manage.config.empty();
   std::optional<Config> config;
@@ -80,31 +80,34 @@ int spokeAdd(const SpokeAddArguments& arguments) {
 
 void addSpokeAdd(CLI::App& spoke, int& exitCode) {
   auto options = std::make_shared<SpokeAddArguments>();
-  auto* command =
-      spoke.add_subcommand("add", "Make a machine a spoke, by your own ssh login there");
-  command->add_option("NAME", options->name, "What to call it")->required();
+  auto* command = spoke.add_subcommand("add", "Make a machine a spoke, through your own SSH login");
+  command->add_option("NAME", options->name, "The name of the spoke")->required();
   command->add_option("TARGET", options->target, "user@host, or a Host of ~/.ssh/config")
       ->required()
       ->check(notEmpty);
   addManage(command, options->manage, true);
-  addPath(command, "--root", options->root, "Its sessions (default ~/.pi/agent/sessions)");
-  addPath(command, "--path", options->path, "The mirror here (default ~/.pi-brain/synced/NAME)");
+  addPath(command, "--root", options->root,
+          "The sessions on the spoke (default ~/.pi/agent/sessions)");
+  addPath(command, "--path", options->path,
+          "The mirror on the hub (default ~/.pi-brain/synced/NAME)");
   addPath(command, "--key", options->key,
-          "The key for syncing (default ~/.ssh/pi-brain-sync, made if missing)");
-  command->add_option("-p,--port", options->port, "The port of its SSH server (default: ssh's own)")
+          "The key for syncing (default ~/.ssh/pi-brain-sync, created if missing)");
+  command
+      ->add_option("-p,--port", options->port,
+                   "The port of its SSH server (default: the ssh configuration's)")
       ->type_name("N")
       ->check(between(1, 65535));
   command
       ->add_option("--exclude", options->exclude,
-                   "What the agent is not to serve: '*.tmp', 'node_modules/', '/work/old'; may be "
-                   "given several times ('': nothing any more)")
+                   "What the agent must not serve: '*.tmp', 'node_modules/', '/work/old'; may be "
+                   "given several times ('' alone removes all)")
       ->type_name("PATTERN")
       ->allow_extra_args(false);
   command->add_flag("--drop-filters", options->dropFilters,
-                    "Move a spoke over from rsync although its filters no longer count");
+                    "Move a spoke from rsync to the agent, which does not use its filters");
   command
       ->add_option("--from", options->from,
-                   "Let the key in only from these addresses, as sshd(8) has them")
+                   "Accept the key only from these addresses, as in sshd(8)")
       ->type_name("CIDR")
       ->check(notEmpty);
   command->callback([options, &exitCode]() { exitCode = spokeAdd(*options); });

@@ -77,7 +77,7 @@ int Manage::finish(const std::vector<SpokeChange>& changes) const {
 
 void addChange(CLI::App* command, ManageArguments& manage) {
   addConfig(command, manage.config);
-  command->add_flag("-n,--dry-run", manage.dryRun, "Show what would be done, and do nothing");
+  command->add_flag("-n,--dry-run", manage.dryRun, "Show what would be done, but change nothing");
   command->add_flag("--json", manage.json, "Print one JSON document instead of text");
 }
 
@@ -85,15 +85,15 @@ void addManage(CLI::App* command, ManageArguments& manage, bool installs) {
   addChange(command, manage);
   if (installs) {
     addPath(command, "--agents", manage.agents,
-            "Where the agents are, one pi-brain-agent-ARCHITECTURE each", "DIR");
+            "The directory of the agents (pi-brain-agent-ARCHITECTURE)", "DIR");
   }
-  command->add_flag("--batch", manage.batch, "Ask for no password: fail instead");
+  command->add_flag("--batch", manage.batch, "Never ask for a password; fail instead");
 }
 
 void addVia(CLI::App* command, ManageArguments& manage) {
   command
       ->add_option("--via", manage.via,
-                   "Your own login there (default: that of the spoke's source, without its key)")
+                   "Your own login on the spoke (default: the source's, without its key)")
       ->type_name("USER@HOST")
       ->check(notEmpty);
 }

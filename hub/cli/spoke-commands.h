@@ -1,5 +1,5 @@
 #pragma once
-// What the commands that change spokes have in common.
+// The common part of the commands that change spokes.
 
 #include <CLI/CLI.hpp>
 #include <memory>
@@ -14,17 +14,17 @@
 
 namespace pibrain {
 
-// The options that they share.
+// Options of all commands that change spokes.
 struct ManageArguments {
   std::string config;
-  std::string agents;  // a directory; empty: the usual places
-  std::string via;     // another login; empty: the source's
-  bool batch = false;  // ask for nothing
+  std::string agents;  // a directory; empty: the default places
+  std::string via;     // a login; empty: the source's
+  bool batch = false;  // never ask
   bool dryRun = false;
   bool json = false;
 };
 
-// A config that may not exist yet, the history, and how to say what happens.
+// A config that may not exist yet, the history, and output.
 class Manage {
  public:
   // `arguments` must outlive it.
@@ -32,13 +32,13 @@ class Manage {
 
   const ManageOptions& options() const { return options_; }
 
-  // Returns the history, null if there is none to write to. Called before there are threads.
+  // Returns the history; null: none can be written. Must be called before threads start.
   Store* prepare(const Config& config);
 
-  // Says what became of one spoke, unless that goes into the JSON document.
+  // Prints what became of one spoke, unless the JSON document will have it.
   void print(const SpokeChange& change) const;
 
-  // Prints the JSON document if one is asked for. Returns what the command exits with.
+  // Prints the JSON document if requested. Returns the exit code.
   int finish(const std::vector<SpokeChange>& changes) const;
 
  private:
@@ -48,11 +48,12 @@ class Manage {
   std::unique_ptr<Store> store_;
 };
 
-// Of those that change only the hub: --config, --dry-run and --json.
+// Adds the options of commands that change only the hub: --config, --dry-run and --json.
 void addChange(CLI::App* command, ManageArguments& manage);
-// Of those that log in on the spoke: these, and --batch. `installs`: --agents too.
+// Adds the options of commands that log in on the spoke: those above and --batch. `installs`:
+// --agents too.
 void addManage(CLI::App* command, ManageArguments& manage, bool installs);
-// --via
+// Adds --via.
 void addVia(CLI::App* command, ManageArguments& manage);
 
 }  // namespace pibrain

@@ -33,7 +33,7 @@ int spokeEnable(const SpokeEnableArguments& arguments, bool enabled) {
 void addCommand(CLI::App& spoke, int& exitCode, const char* name, const char* help, bool enabled) {
   auto options = std::make_shared<SpokeEnableArguments>();
   auto* command = spoke.add_subcommand(name, help);
-  command->add_option("NAME", options->names, "Which ones")->required();
+  command->add_option("NAME", options->names, "The spokes")->required();
   addChange(command, options->manage);
   command->callback([options, &exitCode, enabled]() { exitCode = spokeEnable(*options, enabled); });
 }

@@ -31,11 +31,11 @@ int spokeRemove(const SpokeRemoveArguments& arguments) {
 
 void addSpokeRemove(CLI::App& spoke, int& exitCode) {
   auto options = std::make_shared<SpokeRemoveArguments>();
-  auto* command =
-      spoke.add_subcommand("remove", "Remove agent and key from a spoke, and it from here");
-  command->add_option("NAME", options->name, "Which one")->required();
+  auto* command = spoke.add_subcommand(
+      "remove", "Remove agent and key from a spoke, and the spoke from the config");
+  command->add_option("NAME", options->name, "The spoke")->required();
   command->add_flag("--keep-mirror", options->keepMirror,
-                    "Leave the mirror where it is (default: it goes to the archive)");
+                    "Leave the mirror where it is (default: move it to the archive)");
   command->add_flag("--force", options->force, "Even if the spoke cannot be reached");
   addManage(command, options->manage, false);
   addVia(command, options->manage);

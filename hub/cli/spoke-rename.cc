@@ -30,9 +30,9 @@ int spokeRename(const SpokeRenameArguments& arguments) {
 void addSpokeRename(CLI::App& spoke, int& exitCode) {
   auto options = std::make_shared<SpokeRenameArguments>();
   auto* command = spoke.add_subcommand(
-      "rename", "Give a spoke another name, and its mirror, archive, history and key with it");
-  command->add_option("OLD", options->from, "What it is called")->required();
-  command->add_option("NEW", options->to, "What it is to be called")->required();
+      "rename", "Give a spoke another name, and move its mirror, archive, history and key");
+  command->add_option("OLD", options->from, "The name of the spoke")->required();
+  command->add_option("NEW", options->to, "The new name")->required();
   addChange(command, options->manage);
   command->callback([options, &exitCode]() { exitCode = spokeRename(*options); });
 }

@@ -30,7 +30,7 @@ void addSpokeRotate(CLI::App& spoke, int& exitCode) {
   auto options = std::make_shared<SpokeRotateArguments>();
   auto* command =
       spoke.add_subcommand("rotate-key", "Give a spoke a new key, and remove the old one");
-  command->add_option("NAME", options->name, "Which one")->required();
+  command->add_option("NAME", options->name, "The spoke")->required();
   addManage(command, options->manage, true);
   addVia(command, options->manage);
   command->callback([options, &exitCode]() { exitCode = spokeRotateKey(*options); });

@@ -19,12 +19,12 @@ struct SpokeUpgradeArguments {
 
 int spokeUpgrade(const SpokeUpgradeArguments& arguments) {
   if (arguments.names.empty() != arguments.all) {
-    printError(arguments.all ? "--all and names do not go together"
-                             : "which spokes? Name them, or say --all");
+    printError(arguments.all ? "--all and names cannot be used together"
+                             : "no spokes are given: name them, or use --all");
     return EXIT_USAGE;
   }
   if (!arguments.manage.via.empty() && arguments.names.size() != 1) {
-    printError("--via is the login of one spoke: name that one alone");
+    printError("--via is the login of one spoke: name exactly one");
     return EXIT_USAGE;
   }
   auto chosen = loadSelection(arguments.manage.config, arguments.names);
@@ -49,9 +49,9 @@ int spokeUpgrade(const SpokeUpgradeArguments& arguments) {
 
 void addSpokeUpgrade(CLI::App& spoke, int& exitCode) {
   auto options = std::make_shared<SpokeUpgradeArguments>();
-  auto* command = spoke.add_subcommand("upgrade", "Put this version's agent on spokes");
-  command->add_option("NAME", options->names, "Which ones");
-  command->add_flag("--all", options->all, "All of them");
+  auto* command = spoke.add_subcommand("upgrade", "Install this version's agent on spokes");
+  command->add_option("NAME", options->names, "The spokes");
+  command->add_flag("--all", options->all, "All spokes");
   addManage(command, options->manage, true);
   addVia(command, options->manage);
   command->callback([options, &exitCode]() { exitCode = spokeUpgrade(*options); });

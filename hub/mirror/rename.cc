@@ -32,7 +32,7 @@ std::string parentDirectory(const std::string& path) {
   return std::filesystem::path(path).parent_path().string();
 }
 
-// Whether announceMirror() made `link` for what is called `name` beside it.
+// Returns whether announceMirror() made `link` for the mirror called `name` beside it.
 bool leadsTo(const std::string& link, const std::string& name) {
   std::error_code none;
   return std::filesystem::read_symlink(link, none) == name;
@@ -42,18 +42,18 @@ bool leadsTo(const std::string& link, const std::string& name) {
   throw Failure(
       FailureId::HUB_FILE_ERROR,
       absl::StrCat("cannot move ", inQuotes(from), " to ", inQuotes(to), ": ", strerror(error)), "",
-      {{"Look at what is there, and at who owns the directory above",
+      {{"Check both, and who owns the directory above",
         absl::StrCat("ls -ld ", escapeForTerminal(shellQuote(parentDirectory(to))), " ",
                      escapeForTerminal(shellQuote(from)))}});
 }
 
-// After a power cut, too.
+// Flushes a directory, so that its names survive a power cut.
 void settleDirectory(const std::string& path) {
   kj::AutoCloseFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd.get() >= 0) fsync(fd);
 }
 
-// Moves a directory to a name that is free, or to the next one as Archive numbers them.
+// Moves a directory to this name, or, if that is taken, to the next one as Archive numbers them.
 void moveRun(const std::string& from, const std::string& to) {
   auto name = to;
   for (unsigned number = 2; exists(name); ++number) name = absl::StrCat(to, "~", number);
@@ -65,13 +65,13 @@ void moveRun(const std::string& from, const std::string& to) {
 void announceMirror(const std::string& from, const std::string& to) {
   auto name = std::string(baseNameOf(from));
   if (leadsTo(to, name)) return;
-  rmdir(to.c_str());  // an empty one is in nobody's way
+  rmdir(to.c_str());  // an empty directory may go
   if (symlink(name.c_str(), to.c_str()) != 0) {
     if (errno != EEXIST) failToMove(from, to, errno);
     throw Failure(
         FailureId::MIRROR_UNUSABLE,
-        absl::StrCat("there is something at ", inQuotes(to), " already, where the mirror would go"),
-        "", {{"Look at it, and move it away", "ls -la " + escapeForTerminal(shellQuote(to))}});
+        absl::StrCat("cannot move the mirror to ", inQuotes(to), ": something else is there"), "",
+        {{"Check what it is, and move it away", "ls -la " + escapeForTerminal(shellQuote(to))}});
   }
   settleDirectory(parentDirectory(to));
 }
@@ -85,14 +85,14 @@ void moveMirror(const std::string& from, const std::string& to) {
   if (leadsTo(to, name)) {
     if (!exists(from)) return (void)unlink(to.c_str());
     if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) != 0) {
-      // This filesystem exchanges none: for a moment there is no mirror at `to`.
+      // This filesystem cannot exchange names: for a moment there is no mirror at `to`.
       unlink(to.c_str());
       if (rename(from.c_str(), to.c_str()) != 0) failToMove(from, to, errno);
     }
   } else if (exists(from) && !exists(to) && rename(from.c_str(), to.c_str()) != 0) {
     failToMove(from, to, errno);
   }
-  // What was exchanged leads to itself now.
+  // After the exchange, the link leads to itself.
   if (leadsTo(from, name)) unlink(from.c_str());
   settleDirectory(parentDirectory(to));
 }
@@ -101,7 +101,7 @@ void renameArchive(const std::string& archiveDir, const std::string& databaseDir
                    const std::string& from, const std::string& to) {
   auto before = absl::StrCat(archiveDir, "/", from), after = absl::StrCat(archiveDir, "/", to);
   auto ages = archiveAgesFile(databaseDir, from), agesAfter = archiveAgesFile(databaseDir, to);
-  // Of two files of counts one is enough: what is not counted is kept for longer.
+  // One of two files of counts is enough: what has no count is kept for longer.
   if (!exists(agesAfter)) {
     rename(ages.c_str(), agesAfter.c_str());
   } else {

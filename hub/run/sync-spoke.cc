@@ -12,7 +12,7 @@ namespace pibrain {
 
 namespace {
 
-// Between two looks at whether the other run is at its end.
+// How often to check whether the other run has ended.
 constexpr std::chrono::milliseconds LOOK_AGAIN(200);
 
 }  // namespace
@@ -32,7 +32,7 @@ SpokeReport syncSpoke(const Config& config, const SpokeConfig& spoke, const RunO
   };
   auto begun = std::chrono::steady_clock::now();
   auto report = attempt();
-  // What was begun to connect is gone by now: nobody holds a connection while he waits.
+  // The first attempt closed its connection, so none is held while waiting.
   while (report.outcome == Outcome::LOCKED &&
          std::chrono::steady_clock::now() - begun < options.wait) {
     progress.phase = Progress::Phase::WAITING;

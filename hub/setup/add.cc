@@ -21,7 +21,7 @@ namespace {
 
 constexpr char DEFAULT_ROOT[] = "~/.pi/agent/sessions";
 
-// A path as it is to stand in the config: "~/…" stays.
+// Returns the path for the config: absolute, or unchanged if it begins with "~/".
 std::string absolute(const std::string& path) {
   if (path.starts_with("~")) return path;
   return std::filesystem::absolute(path).lexically_normal().string();
@@ -43,7 +43,7 @@ class SpokeAdder : public Setup {
     if (known != nullptr) requireSameMachine(*known, request);
     if (known != nullptr) settleFilters(*known, request);
     auto fields = fieldsOf(request, known);
-    // Whether the config can hold it is known before anything is done.
+    // Checks that the config can be edited before anything is changed.
     auto after = editedOrThrow(withAdded(text, request, fields));
     auto config = parse(after);
     auto& spoke = *findSpoke(config, request.name);
@@ -60,7 +60,7 @@ class SpokeAdder : public Setup {
     RemoteInstall remote(target, options_.mayAsk);
     bool configured = after != text;
     auto file = escapeForTerminal(options_.configFile);
-    // Another run may have added this very machine meanwhile.
+    // Another command may have added this machine meanwhile.
     auto check = [&]() {
       auto now = parse(configText());
       requireOwnKey(now, spoke);
@@ -83,7 +83,7 @@ class SpokeAdder : public Setup {
   }
 
  private:
-  // The fields that the spoke is to have in the config.
+  // Returns the fields of the spoke in the config.
   static SpokeFields fieldsOf(const AddRequest& request, const SpokeConfig* known) {
     auto or_ = [](const std::string& given, const std::string& before,
                   const std::string& otherwise) {
@@ -101,7 +101,7 @@ class SpokeAdder : public Setup {
     if (known == nullptr || !request.key.empty() || known->key.empty()) {
       fields.push_back({"key", request.key.empty() ? SHARED_KEY : absolute(request.key)});
     }
-    // What the hub knows of it is kept, and not taken for gone on the spoke.
+    // The hub leaves the same out, so that it does not treat these files as gone on the spoke.
     bool none = request.exclude == std::vector<std::string>{""};
     if (none && known != nullptr && !known->exclude.empty()) {
       fields.push_back({"exclude", std::vector<std::string>()});
@@ -112,7 +112,7 @@ class SpokeAdder : public Setup {
     return fields;
   }
 
-  // The agent has none of rsync's filters: what they kept out would come.
+  // The agent does not use rsync's filters: what they left out would be synced.
   void settleFilters(const SpokeConfig& known, const AddRequest& request) {
     if (known.method != SyncMethod::RSYNC || known.extraArgs.empty() || request.dropFilters) return;
     std::vector<std::string> quoted;
@@ -121,20 +121,20 @@ class SpokeAdder : public Setup {
     }
     auto arguments = absl::StrJoin(quoted, " ");
     if (options_.dryRun) {
-      return say("rsync_options.extra_args will no longer count: " + arguments);
+      return say("rsync_options.extra_args would no longer be used: " + arguments);
     }
     bool asked = options_.mayAsk && options_.confirm;
     if (asked && options_.confirm(absl::StrCat(
-                     "The agent does not know rsync_options.extra_args (", arguments,
-                     "): files that these leave out will be synced unless --exclude names them. "
-                     "Go on?"))) {
+                     "The agent does not use rsync_options.extra_args (", arguments,
+                     "), so files that these leave out will be synced unless --exclude names them. "
+                     "Continue?"))) {
       return;
     }
     throw Failure(FailureId::FILTERS_WOULD_DROP,
-                  absl::StrCat("the agent does not know rsync_options.extra_args: ", arguments),
-                  "Files that these leave out would be synced. Nothing was changed.",
-                  {{"Leave the same out by the agent, with --exclude PATTERN", ""},
-                   {"To go on, say --drop-filters", ""}});
+                  absl::StrCat("the agent does not use rsync_options.extra_args: ", arguments),
+                  "Files that these arguments leave out would be synced. Nothing was changed.",
+                  {{"Leave the same files out with --exclude PATTERN", ""},
+                   {"Or continue without these arguments: --drop-filters", ""}});
   }
 
   static void requireSameMachine(const SpokeConfig& known, const AddRequest& request) {
@@ -142,17 +142,19 @@ class SpokeAdder : public Setup {
     bool samePort = request.port == 0 || known.port == 0 || known.port == request.port;
     if (known.source.host == asked.host && known.source.user == asked.user && samePort) return;
     throw Failure(FailureId::SPOKE_EXISTS,
-                  absl::StrCat("there is a spoke '", request.name, "' already, with the source ",
-                               escapeForTerminal(known.sourceText),
+                  absl::StrCat("the config has another spoke '", request.name,
+                               "', with the source ", escapeForTerminal(known.sourceText),
                                samePort ? "" : absl::StrCat(" and the port ", known.port)),
                   "",
-                  {{"Choose another name, or correct its source and port in the config", ""},
+                  {{"Choose another name, or correct the source and port of that spoke in the "
+                    "config",
+                    ""},
                    {"Or remove that spoke first",
                     "pi-brain spoke remove " + escapeForTerminal(shellQuote(request.name))}});
   }
 
-  // The config with what `request` asks for. Another run may have added one of this name since it
-  // was looked at last.
+  // Returns the config with the requested change. Another command may have added a spoke with this
+  // name meanwhile.
   absl::StatusOr<std::string> withAdded(const std::string& before, const AddRequest& request,
                                         const SpokeFields& fields) const {
     auto now = parseConfig(before, options_.configFile);
@@ -166,16 +168,16 @@ class SpokeAdder : public Setup {
     return good.ok() ? after : absl::StatusOr<std::string>(good.status());
   }
 
-  // The public half of the spoke's key, which is made if there is none.
+  // Returns the public half of the spoke's key, and creates the key if it does not exist.
   std::string keyFor(const SpokeConfig& spoke, const SshTarget& target) {
     bool there = access(spoke.key.c_str(), F_OK) == 0;
     if (options_.dryRun && !there) {
-      say(absl::StrCat("would make the key ", escapeForTerminal(spoke.key)));
+      say(absl::StrCat("would create the key ", escapeForTerminal(spoke.key)));
       return "ssh-ed25519 AAAA a-key-yet-to-be-made";
     }
     auto key = ensureSyncKey(spoke.key);
     requireDedicated(target, key);
-    if (key.made) say(absl::StrCat("made the key ", escapeForTerminal(spoke.key)));
+    if (key.made) say(absl::StrCat("created the key ", escapeForTerminal(spoke.key)));
     return key.publicText;
   }
 };

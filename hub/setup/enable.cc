@@ -20,7 +20,7 @@ class SpokeSwitch : public Setup {
       auto now = parseConfig(text, options_.configFile);
       if (!now.ok()) return now.status();
       auto* spoke = findSpoke(*now, name);
-      // Without the field it is enabled.
+      // A spoke without the field is enabled.
       if (spoke != nullptr && spoke->enabled == enabled) return text;
       return withFields(text, name, {{"enabled", enabled ? "true" : "false"}});
     };

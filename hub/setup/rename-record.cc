@@ -16,7 +16,7 @@ namespace {
 
 std::string fileIn(const std::string& databaseDir) { return databaseDir + "/renaming"; }
 
-// Neither names nor paths have it in them.
+// Neither names nor paths contain it.
 constexpr char SEPARATOR = '\0';
 
 }  // namespace

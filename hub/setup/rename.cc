@@ -31,7 +31,7 @@ namespace {
 
 constexpr const char* KEY_FILES[] = {"", ".pub", "-cert.pub"};
 
-// The path with this name in place of its last one.
+// Returns the path with this name in place of its last one.
 std::string renamed(std::string path, const std::string& name) {
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   return path.substr(0, path.rfind('/') + 1) + name;
@@ -47,10 +47,10 @@ void orThrowOfFile(const absl::Status& status) {
   if (!status.ok()) throw failureOf(status, FailureId::HUB_FILE_ERROR);
 }
 
-// A spoke's name is in the config, and in those of its mirror, its archive and its key. The config
-// changes in one instant, and so does what it means: before, the mirror and the key can be found by
-// their new names too, and after it by the old ones, until they are moved. Whatever stops this, a
-// run finds both; what is left to do is done by the next `spoke rename`, whichever it is.
+// A spoke's name is in the config, and in the names of its mirror, its archive and its key. The
+// config changes in one instant. Before that, the mirror and the key can be found by their new
+// names too, and after it by the old ones, until they are moved. So a run finds both whenever this
+// is interrupted; the next `spoke rename`, of whichever spoke, does what is left.
 class SpokeRenamer : public Setup {
  public:
   SpokeRenamer(const std::string& from, const ManageOptions& options, Store* store)
@@ -85,17 +85,17 @@ class SpokeRenamer : public Setup {
     if (spoke == nullptr) {
       throw Failure(FailureId::SPOKE_UNKNOWN,
                     absl::StrCat("there is no spoke '", escapeForTerminal(from), "' in ", file), "",
-                    {{"See which there are", "pi-brain spoke list"}});
+                    {{"List the spokes", "pi-brain spoke list"}});
     }
     if (from != to && findSpoke(config, to) != nullptr) {
       throw Failure(FailureId::SPOKE_EXISTS,
-                    absl::StrCat("there is a spoke '", to, "' in ", file, " already"), "",
+                    absl::StrCat("the config ", file, " has another spoke '", to, "'"), "",
                     {{"Choose another name", ""}});
     }
     return *spoke;
   }
 
-  // One at a time: there is one record.
+  // Only one rename can run at a time, because there is one record.
   kj::AutoCloseFd lockRenames(const Config& config) const {
     if (options_.dryRun) return nullptr;
     orThrowOfFile(makeDirectories(config.hub.databaseDir));
@@ -106,7 +106,7 @@ class SpokeRenamer : public Setup {
                   absl::StrCat("cannot lock ", escapeForTerminal(path), ": ", strerror(errno)));
   }
 
-  // The mirror, if there is one.
+  // Locks the mirror, if there is one.
   static std::optional<Mirror> lock(const Config& config, const std::string& path,
                                     const std::string& name) {
     if (access(path.c_str(), F_OK) != 0) return std::nullopt;
@@ -129,8 +129,7 @@ class SpokeRenamer : public Setup {
     return record;
   }
 
-  // Whether it is named after the spoke, and not a place where something is mounted, or which is
-  // Syncthing's.
+  // Returns whether the mirror is named after the spoke, and neither a mount point nor Syncthing's.
   static bool movesMirror(const SpokeConfig& spoke) {
     std::filesystem::path path(spoke.path);
     struct stat mirror, parent;
@@ -142,7 +141,7 @@ class SpokeRenamer : public Setup {
   absl::StatusOr<std::string> withName(const std::string& text, const SpokeConfig& spoke,
                                        const RenameRecord& record) const {
     SpokeFields fields{{"name", record.to}};
-    // As its owner wrote it, if that leads there.
+    // In the form in which its owner wrote it ("~/…"), if that means the same path.
     auto add = [&](const char* field, const std::string& path, std::string SpokeConfig::*member) {
       if (path.empty()) return;
       auto as = renamed(fieldOf(text, spoke.name, field), std::filesystem::path(path).filename());
@@ -162,18 +161,18 @@ class SpokeRenamer : public Setup {
   void tell(const Config& config, const RenameRecord& record) {
     auto line = [&](const char* what, const std::string& from, const std::string& to) {
       if (from.empty() || access(from.c_str(), F_OK) != 0) return;
-      say(absl::StrCat(options_.dryRun ? "would move" : "moving", " its ", what, " ",
+      say(absl::StrCat(options_.dryRun ? "would move" : "moving", " the ", what, " ",
                        escapeForTerminal(from), " to ", escapeForTerminal(to)));
     };
     line("mirror", record.mirror, record.newMirror);
     line("archive", absl::StrCat(config.hub.archiveDir, "/", record.from),
          absl::StrCat(config.hub.archiveDir, "/", record.to));
     line("key", record.key, record.newKey);
-    say(absl::StrCat(options_.dryRun ? "would rename" : "renaming", " it to '", record.to, "' in ",
-                     escapeForTerminal(options_.configFile)));
+    say(absl::StrCat(options_.dryRun ? "would rename" : "renaming", " the spoke to '", record.to,
+                     "' in ", escapeForTerminal(options_.configFile)));
   }
 
-  // All until the config has the new name.
+  // Does all until the config has the new name.
   void begin(const Config& config, const RenameRecord& record,
              const std::function<absl::StatusOr<std::string>(const std::string&)>& edit) {
     orThrowOfFile(record.write(config.hub.databaseDir));
@@ -187,7 +186,7 @@ class SpokeRenamer : public Setup {
     }
   }
 
-  // All that is left to do then.
+  // Does the rest.
   void finish(const Config& config, const RenameRecord& record) {
     if (!record.mirror.empty()) moveMirror(record.mirror, record.newMirror);
     renameArchive(config.hub.archiveDir, config.hub.databaseDir, record.from, record.to);
@@ -211,13 +210,12 @@ class SpokeRenamer : public Setup {
     RenameRecord::remove(config.hub.databaseDir);
   }
 
-  // Of a rename that was broken off: brings it to its end, or takes it back. Returns whether it is
-  // at its end.
+  // Completes an interrupted rename, or takes it back. Returns whether it is complete.
   bool settle(const Config& config, const RenameRecord& record) {
     bool before = findSpoke(config, record.from) != nullptr;
     auto* after = findSpoke(config, record.to);
     auto which = absl::StrCat("the rename of '", record.from, "' to '", record.to,
-                              "', which was broken off");
+                              "', which was interrupted");
     bool ends = after != nullptr && !before;
     if (options_.dryRun) {
       say(absl::StrCat("would first ", ends ? "finish " : "take back ", which));
@@ -232,7 +230,7 @@ class SpokeRenamer : public Setup {
       takeBack(config, record);
       say("took back " + which);
     } else {
-      RenameRecord::remove(config.hub.databaseDir);  // both are spokes by now
+      RenameRecord::remove(config.hub.databaseDir);  // both are spokes now
     }
     return ends;
   }
@@ -246,12 +244,13 @@ class SpokeRenamer : public Setup {
     for (auto* half : KEY_FILES) {
       auto from = record.key + half, to = record.newKey + half;
       if (link(from.c_str(), to.c_str()) == 0 || errno == ENOENT || sameFile(from, to)) continue;
-      throw Failure(FailureId::KEY_UNUSABLE,
-                    absl::StrCat("cannot give the key ", escapeForTerminal(from), " the name ",
-                                 escapeForTerminal(to), ": ", strerror(errno)),
-                    "",
-                    {{"Look at both", absl::StrCat("ls -l ", escapeForTerminal(shellQuote(from)),
-                                                   " ", escapeForTerminal(shellQuote(to)))}});
+      throw Failure(
+          FailureId::KEY_UNUSABLE,
+          absl::StrCat("cannot rename the key ", escapeForTerminal(from), " to ",
+                       escapeForTerminal(to), ": ", strerror(errno)),
+          "",
+          {{"Check both files", absl::StrCat("ls -l ", escapeForTerminal(shellQuote(from)), " ",
+                                             escapeForTerminal(shellQuote(to)))}});
     }
   }
 };
