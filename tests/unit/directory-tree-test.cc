@@ -1,6 +1,8 @@
 #include "spoke-agent/tree/directory-tree.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <kj/debug.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
