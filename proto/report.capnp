@@ -169,7 +169,7 @@ struct Doctor {
     step @0 :Text;               # "config", "ssh", "name", "connection", "host key", "login", …
     state @1 :Text;              # "ok", "warning", "failed", "skipped"
     detail @2 :Text;             # what was found; or what is wrong, why, and the cure
-    failure @3 :Failure;
+    failure @3 :Failure;         # of "warning", too
   }
 }
 
@@ -203,7 +203,7 @@ struct SpokeList {
     enabled @4 :Bool;
     version @5 :Text;            # of the agent, when it was heard last; null: it never was
     sandbox @6 :Text;            # what confined it then
-    lastContact @7 :Text;        # null: never
+    lastContact @7 :Text;        # or, without an agent, the last good run; null: never
     key @8 :Text;                # the identity file; null: as the ssh configuration has it
     fingerprint @9 :Text;        # of that key, "SHA256:…"; null: not known
     pathBytes @10 :Text;

@@ -102,6 +102,8 @@ class AgentSession {
   T wait(kj::Promise<T> promise, const WatchPolicy& policy);
   // For what an agent answers at once, or reads files for.
   WatchPolicy forAnswer() const { return {limits_.idleSeconds}; }
+  // For its first answer.
+  WatchPolicy forStart() const;
   Failure explain(const kj::Exception& error);
 
   AgentInfo answered(proto::Peer::Reader peer);
@@ -114,6 +116,7 @@ class AgentSession {
   bool keyed_ = false;
   bool hashesBeginnings_ = false;
   const Limits limits_;
+  uint32_t borneSeconds_ = limits_.idleSeconds;  // how long the latest wait bears silence
   PreambleFilter preamble_;
   Watchdog watchdog_;
   MessageGuard guard_;

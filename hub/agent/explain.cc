@@ -20,6 +20,7 @@
 #include "hub/agent/watchdog.h"
 #include "hub/base/exceptions.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/ssh/connect-failures.h"
 #include "hub/ssh/invocation.h"
 #include "hub/ssh/resolve.h"
@@ -82,7 +83,7 @@ Fix runThere(const SpokeConfig& spoke) {
 Failure lacksDescriptors(const std::string& what) {
   return Failure(FailureId::TOO_MANY_OPEN_FILES, what, RESUME,
                  {{"Let this program open more files; this shows how many", "ulimit -n"},
-                  {"Or sync fewer spokes at a time", "pi-brain sync run --jobs 2"}});
+                  {"Or sync fewer spokes at a time", ownCommand("sync run --jobs 2")}});
 }
 
 // An error of the hub's own machine.
@@ -122,6 +123,12 @@ std::optional<Failure> explainLocal(const kj::Exception& error, const std::strin
   return std::nullopt;
 }
 
+// What puts this hub's agent on the spoke, and has the key start it.
+std::string installAgain(const SpokeConfig& spoke) {
+  return ownCommand(
+      absl::StrCat("spoke add ", escapeForTerminal(shellQuote(spoke.name)), " ", loginOf(spoke)));
+}
+
 Failure agentMissing(const SpokeConfig& spoke, const std::string& said) {
   auto what = absl::StrCat("pi-brain-agent is not installed on ", placeOf(spoke),
                            ", or is not where it was looked for");
@@ -130,9 +137,7 @@ Failure agentMissing(const SpokeConfig& spoke, const std::string& said) {
                    {{"Put it on the PATH, or in the directory of pi-brain", ""}});
   }
   return Failure(FailureId::AGENT_MISSING, what, itSaid(said),
-                 {{"Install it there, and have the key start it",
-                   absl::StrCat("pi-brain spoke add ", escapeForTerminal(shellQuote(spoke.name)),
-                                " ", loginOf(spoke))}});
+                 {{"Install it there, and have the key start it", installAgain(spoke)}});
 }
 
 Failure noisyShell(const SpokeConfig& spoke, const std::string& noise) {
@@ -158,18 +163,21 @@ Failure restrictedShell(const SpokeConfig& spoke, const std::string& said) {
 }
 
 Failure agentNotExecutable(const SpokeConfig& spoke, const std::string& said) {
-  return Failure(FailureId::AGENT_NOT_EXECUTABLE,
-                 absl::StrCat("pi-brain-agent on ", placeOf(spoke), " cannot be started"),
-                 itSaid(said),
-                 {{"Make the file executable ('chmod 755') that the command=\"…\" in "
-                   "~/.ssh/authorized_keys on the spoke names",
-                   ""}});
+  Failure failure(FailureId::AGENT_NOT_EXECUTABLE,
+                  absl::StrCat("pi-brain-agent on ", placeOf(spoke), " cannot be started"),
+                  itSaid(said));
+  if (isLocal(spoke)) return failure.addFix({"Make the file executable ('chmod 755')", ""});
+  return failure
+      .addFix({"Make the file executable ('chmod 755') that the command=\"…\" in "
+               "~/.ssh/authorized_keys on the spoke names",
+               ""})
+      .addFix({"Or install it anew, and have the key start it", installAgain(spoke)});
 }
 
 Failure notTheAgent(const SpokeConfig& spoke, int status, const std::string& said) {
   auto ended = status < 0 ? "" : absl::StrCat("Its exit status was ", status, ".");
   bool sshdFailed = status == SSHD_FAILED && said.empty();
-  return Failure(
+  Failure failure(
       FailureId::NOT_THE_AGENT,
       absl::StrCat("the command that ", placeOf(spoke),
                    " ran for this key is not a working pi-brain-agent"),
@@ -178,6 +186,8 @@ Failure notTheAgent(const SpokeConfig& spoke, int status, const std::string& sai
                                            WHY_CUT_AFTER_LOGIN, ".")
                             : ""}),
       {{FORCED_COMMAND, ""}, runThere(spoke)});
+  if (isLocal(spoke)) return failure;
+  return failure.addFix({"If it is the agent, and damaged, install it anew", installAgain(spoke)});
 }
 
 // The conversation broke before the agent's preamble: what `exitInfo` and the noise tell of why.
@@ -190,6 +200,9 @@ Failure explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
   if (says("restricted") || contains(said, "account is currently not")) {
     return restrictedShell(spoke, said);
   }
+  if (status == SSHD_FAILED && saysCommandRefused(exitInfo.errors)) {
+    return commandRefused(placeOf(spoke), said);
+  }
   bool missing = status == 127 || says("not found") || says("No such file");
   if (missing) return agentMissing(spoke, said);
   if (status == 126 || says("ermission denied")) return agentNotExecutable(spoke, said);
@@ -200,9 +213,10 @@ Failure explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
 Failure explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std::string& noise) {
   return Failure(
       FailureId::AGENT_NOT_STARTED,
-      absl::StrCat("the login at ", placeOf(spoke),
-                   " worked, but pi-brain-agent did not start within ", seconds,
-                   seconds == spoke.timeoutSeconds ? " s (timeout_seconds)" : " s"),
+      absl::StrCat(
+          "the login at ", placeOf(spoke), " worked, but pi-brain-agent did not start within ",
+          seconds,
+          seconds == spoke.timeoutSeconds ? " s (timeout_seconds)" : " s (ConnectTimeout)"),
       sentences({itSaid(lastLines(noise)),
                  "A start-up file of the login shell (~/.bashrc) may wait for something, or read "
                  "what is meant for the agent; or the forced command starts something else. "
@@ -220,7 +234,8 @@ Failure explainCut(const SpokeConfig& spoke, const ExitInfo& exitInfo) {
       sentences({itSaid(lastLines(exitInfo.errors)),
                  "The machine may have gone down or lost its network. If it happens each time:",
                  absl::StrCat(WHY_CUT_AFTER_LOGIN, ".")}),
-      {{"Run it again", "pi-brain sync run --spoke " + escapeForTerminal(shellQuote(spoke.name))}});
+      {{"Run it again",
+        ownCommand("sync run --spoke " + escapeForTerminal(shellQuote(spoke.name)))}});
 }
 
 Failure silent(const SpokeConfig& spoke, uint32_t idleSeconds) {

@@ -20,6 +20,7 @@
 #include "hub/agent/plan.h"
 #include "hub/agent/transfer.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/base/parallel.h"
 #include "hub/base/reason.h"
 #include "hub/mirror/archive-catalog.h"
@@ -250,14 +251,15 @@ class SyncPass::Impl {
     }
     refusal = whyNotDelete(all.plan, gone.size(), second);
     if (!refusal && !second.namesAllSkipped()) {
-      refusal = Failure(FailureId::DELETION_REFUSED,
-                        absl::StrCat("nothing was deleted, because the spoke has ",
-                                     second.symlinksSkipped + second.specialsSkipped,
-                                     " symlinks and special files, and its agent names ",
-                                     second.skipped.size(), " of them"),
-                        "What stands in their places in the mirror must not be deleted.",
-                        {{"If there are fewer, the agent is an older one: upgrade it",
-                          "pi-brain spoke upgrade " + escapeForTerminal(shellQuote(spoke_.name))}});
+      refusal =
+          Failure(FailureId::DELETION_REFUSED,
+                  absl::StrCat("nothing was deleted, because the spoke has ",
+                               second.symlinksSkipped + second.specialsSkipped,
+                               " symlinks and special files, and its agent names ",
+                               second.skipped.size(), " of them"),
+                  "What stands in their places in the mirror must not be deleted.",
+                  {{"If there are fewer, the agent is an older one: upgrade it",
+                    ownCommand("spoke upgrade " + escapeForTerminal(shellQuote(spoke_.name)))}});
     }
     if (refusal) return {};
     Paths going;
@@ -373,7 +375,7 @@ class SyncPass::Impl {
     if (fixes.empty()) {
       fixes.push_back(
           {"If the next run fails too, look for the cause",
-           "pi-brain sync doctor --spoke " + escapeForTerminal(shellQuote(spoke_.name))});
+           ownCommand("sync doctor --spoke " + escapeForTerminal(shellQuote(spoke_.name)))});
     }
     return Failure(
         idOf(remedies),

@@ -27,6 +27,7 @@ struct SpokeListArguments {
 // What an agent says of itself is as long as it likes, and pads every row.
 std::string cellOf(const std::string& said) {
   constexpr size_t WIDEST = 60;
+  if (said.empty()) return "-";
   return elideMiddle(escapeForTerminal(said), WIDEST);
 }
 

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "common/text/escape.h"
+#include "hub/base/own-command.h"
 #include "hub/base/user.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
@@ -64,6 +65,7 @@ struct SpokeRemoveArguments {
 class Manage {
  public:
   explicit Manage(const ManageArguments& arguments) : arguments_(arguments) {
+    setConfigInUse(arguments.config);
     options_.configFile = configPath(arguments.config);
     options_.agents = expandHome(arguments.agents);
     options_.via = arguments.via;

@@ -31,6 +31,10 @@ class Connection {
   // Bytes that crossed so far, with all that the transport adds to them.
   virtual WireBytes wire() const = 0;
 
+  // For how many seconds the agent may say nothing until it has answered for the first time: what
+  // starts it is a login's last step. 0: as long as ever.
+  virtual uint32_t startSeconds() const { return 0; }
+
   // Whether the login is let do this as well, found out by trying. It ends the agent, so nothing
   // but this is to be called afterwards. UNKNOWN where it cannot be found out.
   virtual Grant grants(Access, kj::AsyncIoContext&) { return Grant::UNKNOWN; }

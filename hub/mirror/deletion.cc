@@ -8,6 +8,7 @@
 #include "common/text/shell-quote.h"
 #include "hub/base/exceptions.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 
 namespace pibrain {
 
@@ -28,7 +29,7 @@ std::optional<Failure> whyNotDelete(const SpokeConfig& spoke, uint64_t count, ui
                      mirrorFiles),
         "That looks like a directory that is not mounted, or a wrong one.",
         {{"If it is right, remove the spoke, which moves its mirror to the archive",
-          "pi-brain spoke remove " + name}});
+          ownCommand("spoke remove " + name)}});
   }
   uint64_t limit = maxDelete > 0 ? maxDelete : std::max<uint64_t>(FEW_FILES, mirrorFiles / 2);
   if (count <= limit) return std::nullopt;
@@ -38,7 +39,7 @@ std::optional<Failure> whyNotDelete(const SpokeConfig& spoke, uint64_t count, ui
                    " files are gone on the spoke, more than ", limit),
       "",
       {{"If they should go to the archive",
-        absl::StrCat("pi-brain sync run --spoke ", name, " --delete --max-delete ", count)}});
+        ownCommand(absl::StrCat("sync run --spoke ", name, " --delete --max-delete ", count))}});
 }
 
 Failure notDeletedUnread(const std::string& what) {

@@ -15,8 +15,8 @@ const char* toString(CheckState state);
 struct Check {
   std::string step;  // "host key", …: the same from run to run
   CheckState state = CheckState::GOOD;
-  std::string detail;              // GOOD: what was found; otherwise what is wrong, why and the fix
-  std::optional<Failure> failure;  // FAILED, and some warnings: the same
+  std::string detail;              // what was found; of FAILED and WARNING, all of `failure`
+  std::optional<Failure> failure;  // FAILED, WARNING: what is wrong
 };
 
 struct Diagnosis {

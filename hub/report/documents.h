@@ -46,7 +46,7 @@ std::vector<SessionsOfSpoke> listSessions(const std::vector<const SpokeConfig*>&
                                           const std::function<void(const std::string&)>& warn);
 std::string sessionListJson(const std::vector<SessionsOfSpoke>& all);
 
-// A spoke, with what is known of its agent and its key.
+// A spoke, with what is known of its agent, if it has one, and its key.
 struct SpokeRow {
   const SpokeConfig* spoke;
   std::optional<Store::Contact> contact;

@@ -1,6 +1,7 @@
 #pragma once
 // Walks the chain from the config to the spoke's files and says which links hold.
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,22 +13,27 @@
 
 namespace pibrain {
 
-// This machine: the programs, the history, `configFile`.
-Diagnosis examineHub(const Config& config, const std::vector<const SpokeConfig*>& spokes);
+// This machine: the config, and the programs that these spokes need.
+void examineHub(const Config& config, const std::vector<const SpokeConfig*>& spokes,
+                Checklist& checks);
 
-// The history, if there is one: looking makes none. What was found is added to the diagnosis of
-// the hub.
-std::unique_ptr<Store> openHistory(const Config& config, Diagnosis& hub);
+// The history, if there is one: looking makes none. What is told of it later, by whatever thread
+// uses it, is among the checks too, which therefore have to outlive it.
+std::unique_ptr<Store> openHistory(const Config& config, Checklist& checks);
 
-// One spoke. Changes nothing, here or there, except that a new host key is remembered as in a run,
-// if StrictHostKeyChecking says so. Without a store there was no run yet. `passphrases`: of this
-// run.
-Diagnosis examineSpoke(const Config& config, const SpokeConfig& spoke,
-                       std::shared_ptr<Passphrases> passphrases, Store* store);
+// Who is told how the spokes' examination goes on, in the thread of each. A spoke is told by its
+// index.
+struct DoctorEvents {
+  std::function<void(size_t spoke, const Check& check)> checked;
+  std::function<void(size_t spoke)> ended;
+};
 
-// All of these, several at a time.
+// All of these, several at a time. Changes nothing, on the hub or a spoke, except that a new host
+// key is remembered as in a run, if StrictHostKeyChecking says so. Without a store there was no run
+// yet. `passphrases`: of this run.
 std::vector<Diagnosis> examineSpokes(const Config& config,
                                      const std::vector<const SpokeConfig*>& spokes,
-                                     std::shared_ptr<Passphrases> passphrases, Store* store);
+                                     std::shared_ptr<Passphrases> passphrases, Store* store,
+                                     const DoctorEvents& events);
 
 }  // namespace pibrain

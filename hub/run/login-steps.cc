@@ -5,21 +5,28 @@
 #include <algorithm>
 #include <map>
 
+#include "common/text/escape.h"
+#include "hub/base/failure.h"
+
 namespace pibrain {
 
 namespace {
 
 constexpr int64_t SLOW = 3000;  // ms until the agent has looked at its files
 
-const std::map<std::string, std::string> CURES = {
-    {"name", "the name server answers slowly; an address as HostName avoids it"},
-    {"connection", "the network is slow to answer; try 'ping'"},
-    {"host key", "the machine is slow or busy, or the network is"},
-    {"login", "sshd may look the hub's name up ('UseDNS no' in its sshd_config), or ask PAM"},
+// Why a step may be slow, and what to do.
+const std::map<std::string, std::pair<std::string, Fix>> REASONS = {
+    {"name",
+     {"The name server answers slowly.", {"Write an address as HostName in ~/.ssh/config", ""}}},
+    {"connection", {"The network is slow to answer.", {"See how slow with 'ping'", ""}}},
+    {"host key", {"The machine is slow or busy, or the network is.", {"See with 'ping'", ""}}},
+    {"login",
+     {"sshd may look the hub's name up, or ask PAM.",
+      {"Write 'UseDNS no' in its sshd_config", ""}}},
     {"agent",
-     "the shell's start-up files take long (~/.bashrc, also without a terminal), or the machine is "
-     "busy"},
-    {"root", "there are very many files, or their disk is slow"},
+     {"The shell's start-up files take long, or the machine is busy.",
+      {"Look at ~/.bashrc on the spoke, which is read without a terminal, too", ""}}},
+    {"root", {"There are very many files, or their disk is slow.", {"Look at the disk", ""}}},
 };
 
 }  // namespace
@@ -27,7 +34,9 @@ const std::map<std::string, std::string> CURES = {
 ConnectOptions LoginSteps::options(const std::shared_ptr<Passphrases>& passphrases) {
   ConnectOptions options;
   options.passphrases = passphrases;
-  options.warn = [this](std::string text) { checks_.warn(text); };
+  options.warn = [this](std::string text) {
+    checks_.warn(Failure(FailureId::KNOWN_HOSTS_NOTE, withoutFullStop(text)));
+  };
   options.chose = [this](std::string which) {
     checks_.at("ssh");
     checks_.good(which);
@@ -60,8 +69,12 @@ void LoginSteps::checkSpeed() {
   auto detail = absl::StrCat(total, " ms in all, ", slowest, " ms of it for '", where, "'");
   checks_.at("speed");
   if (total < SLOW) return checks_.good(detail);
-  auto cure = CURES.find(where);
-  checks_.warn(absl::StrCat(detail, cure == CURES.end() ? "" : ": " + cure->second));
+  Failure slow(FailureId::LOGIN_SLOW, detail);
+  auto reason = REASONS.find(where);
+  if (reason != REASONS.end()) {
+    slow.addCause(reason->second.first).addFix(reason->second.second);
+  }
+  checks_.warn(slow);
 }
 
 }  // namespace pibrain

@@ -8,6 +8,7 @@
 #include "common/fs/file-times.h"
 #include "hub/agent/explain.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/mirror/mirror.h"
 
 namespace pibrain {
@@ -21,7 +22,7 @@ Failure unexpected(const std::exception& e) {
         FailureId::TOO_MANY_PROCESSES, absl::StrCat("a thread could not be started: ", e.what()),
         "The mirror is intact.",
         {{"Let this user run more processes and threads; this shows how many", "ulimit -u"},
-         {"Or sync fewer spokes at a time", "pi-brain sync run --jobs 2"}});
+         {"Or sync fewer spokes at a time", ownCommand("sync run --jobs 2")}});
   }
   return Failure(FailureId::INTERNAL_ERROR, absl::StrCat("an unexpected error: ", e.what()),
                  "The mirror is intact. It is a bug worth reporting.");

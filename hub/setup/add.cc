@@ -1,4 +1,5 @@
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/setup/manage.h"
 
 #include <absl/strings/str_cat.h>
@@ -108,7 +109,7 @@ class SpokeAdder : public Setup {
                   "",
                   {{"Choose another name, or correct its source in the config", ""},
                    {"Or remove that spoke first",
-                    "pi-brain spoke remove " + escapeForTerminal(shellQuote(request.name))}});
+                    ownCommand("spoke remove " + escapeForTerminal(shellQuote(request.name)))}});
   }
 
   // The config with what `request` asks for. Another run may have added one of this name since it

@@ -1,4 +1,5 @@
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/setup/manage.h"
 
 #include <absl/strings/str_cat.h>
@@ -75,7 +76,7 @@ class SpokeRemover : public Setup {
         throw failure.addFix(
             {"To remove the spoke on the hub all the same, and leave its agent and "
              "its line there",
-             "pi-brain spoke remove --force " + escapeForTerminal(shellQuote(spoke.name))});
+             ownCommand("spoke remove --force " + escapeForTerminal(shellQuote(spoke.name)))});
       }
       say(
           absl::StrCat("left on the spoke, which could not be reached: ~/.local/lib/pi-brain, and "

@@ -1,4 +1,5 @@
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/base/user.h"
 #include "hub/setup/manage.h"
 
@@ -99,7 +100,7 @@ class KeyRotation : public Setup {
     throw Failure(FailureId::CONFIG_CHANGED,
                   "the config changed meanwhile, perhaps by another rotation", "",
                   {{"If the key is still to be replaced, do it again",
-                    "pi-brain spoke rotate-key " + escapeForTerminal(shellQuote(before.name))}});
+                    ownCommand("spoke rotate-key " + escapeForTerminal(shellQuote(before.name)))}});
   }
 
   // Those of a key and of the others whose public halves are there.
@@ -132,8 +133,9 @@ class KeyRotation : public Setup {
       auto failure = e;
       if (configured) {
         failure.addCause("The new key is in use, but the old one may still be let in.");
-        failure.addFix({"To be sure, do it again",
-                        "pi-brain spoke rotate-key " + escapeForTerminal(shellQuote(spoke.name))});
+        failure.addFix(
+            {"To be sure, do it again",
+             ownCommand("spoke rotate-key " + escapeForTerminal(shellQuote(spoke.name)))});
       }
       throw failure;
     }

@@ -26,7 +26,8 @@ T orThrow(absl::StatusOr<T> result) {
   return *std::move(result);
 }
 
-// Throws Failure unless it is synced by an agent; `what`: what there is not, otherwise.
+// Throws Failure unless it is synced by an agent on another machine; `what`: what there is not,
+// otherwise.
 void requireAgent(const SpokeConfig& spoke, const char* what);
 
 // The key that a spoke is reached with now. Throws Failure.

@@ -16,6 +16,7 @@ enum class LoginOf { AGENT, RSYNC, PERSON };
 // What is known of the keys with which nobody was let in. All of it is safe to print but the paths.
 struct AuthFailure {
   std::vector<std::string> tried;      // each key and what became of it
+  std::vector<Fix> keyFixes;           // of files that are no keys to log in with
   std::vector<std::string> encrypted;  // paths of identity files that want a passphrase
   std::string notSigned;               // a key that would do, but whose agent did not sign
   std::string wanted;    // what the spoke wants besides a key that it accepted: "password"

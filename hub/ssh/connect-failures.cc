@@ -6,6 +6,7 @@
 
 #include "common/text/escape.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/ssh/invocation.h"
 
 namespace pibrain {
@@ -41,7 +42,7 @@ Failure turnedAway(const SshTarget& target, std::string_view said) {
                    inParentheses(said), ", several times"),
       "Servers turn connections away for a while when there are too many (MaxStartups in its "
       "sshd_config), or after refused keys (PerSourcePenalties, fail2ban). It passes by itself.",
-      {{"Sync fewer spokes at a time", "pi-brain sync run --jobs 1"},
+      {{"Sync fewer spokes at a time", ownCommand("sync run --jobs 1")},
        {"If it does not pass, see whether another program holds that port",
         absl::StrCat("nc ", escapeForTerminal(target.host), " ", target.port)}});
 }
@@ -226,6 +227,20 @@ Failure noSession(const SshTarget& target, const std::string& why) {
                  absl::StrCat("It said: ", withoutFullStop(why), "."),
                  {{"On the spoke, see that MaxSessions in its sshd_config is at least 1",
                    "sudo sshd -T | grep -i maxsessions"}});
+}
+
+Failure commandRefused(const std::string& place, const std::string& why) {
+  return Failure(
+      FailureId::COMMAND_REFUSED,
+      absl::StrCat("the login at ", place,
+                   " worked, but the SSH server refused to start the command"),
+      absl::StrCat("It said: ", withoutFullStop(why),
+                   ". It may have no processes, memory or open files left."),
+      {{"See what the SSH server says of it, on the spoke", "sudo journalctl -u ssh -n 50"}});
+}
+
+bool saysCommandRefused(const std::string& errors) {
+  return absl::StrContains(errors, "exec request failed on channel ");
 }
 
 }  // namespace pibrain

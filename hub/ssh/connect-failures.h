@@ -43,4 +43,10 @@ Failure tooOldServer(const SshTarget& target, const std::string& greeting);
 // The login worked, and then the server opened no session for the command.
 Failure noSession(const SshTarget& target, const std::string& why);
 
+// … a session, in which it starts no command. `place`: the spoke, safe to print.
+Failure commandRefused(const std::string& place, const std::string& why);
+
+// Whether that is what OpenSSH's client wrote.
+bool saysCommandRefused(const std::string& errors);
+
 }  // namespace pibrain

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "hub/base/failure.h"
 #include "hub/ssh/auth-failure.h"
 #include "hub/ssh/target.h"
 
@@ -27,6 +28,7 @@ struct Identities {
   std::vector<Identity> keys;
   std::string unusedType;  // of a key that the ssh configuration of this machine leaves out
   std::vector<std::string> problems;  // an agent that does not answer, files that cannot be read
+  std::vector<Fix> fixes;             // of these
 };
 
 // The agent's keys that IdentityFile names, the agent's others unless IdentitiesOnly, then the

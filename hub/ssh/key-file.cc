@@ -39,18 +39,18 @@ std::string takeString(std::string& bytes) {
 }
 
 // OpenSSH takes a key whose lines end as its own do (sshkey.c, private2_uudecode()).
-std::string oddLines(const std::string& text, size_t begin, size_t end, const std::string& path) {
+std::optional<KeyProblem> oddLines(const std::string& text, size_t begin, size_t end,
+                                   const std::string& path) {
   auto file = escapeForTerminal(shellQuote(path));
   if (text.find('\r', begin) != std::string::npos) {
-    return absl::StrCat(
-        "has the line ends of Windows, which ssh does not take: \"sed -i 's/\\r$//' ", file,
-        "\" fixes it");
+    return KeyProblem{"has the line ends of Windows, which ssh does not take",
+                      {"Give it those of Unix", "sed -i 's/\\r$//' " + file}};
   }
   if (text.compare(end + sizeof(END) - 1, 1, "\n") != 0) {
-    return absl::StrCat("has no newline at its end, without which ssh does not take it: 'echo >> ",
-                        file, "' fixes it");
+    return KeyProblem{"has no newline at its end, without which ssh does not take it",
+                      {"Put one there", "echo >> " + file}};
   }
-  return "";
+  return std::nullopt;
 }
 
 void readOpensshHeader(const std::string& text, size_t begin, KeyFile& key) {
@@ -145,29 +145,35 @@ KeyFile inspectKeyFile(const std::string& path) {
   if (auto half = readWholeFile(path + ".pub")) {
     auto blob = publicKeyBlob(*half);
     if (key.publicBlob.empty()) key.publicBlob = blob;
-    if (!blob.empty() && blob != key.publicBlob && key.unusable.empty()) {
-      key.unusable = absl::StrCat(
-          "has beside it, in ", escapeForTerminal(path),
-          ".pub, the public half of another key, by which ssh goes: \"ssh-keygen -y -f ",
-          escapeForTerminal(shellQuote(path)), " > ", escapeForTerminal(shellQuote(path + ".pub")),
-          "\" fixes it");
+    if (!blob.empty() && blob != key.publicBlob && !key.unusable) {
+      key.unusable =
+          KeyProblem{absl::StrCat("has beside it, in ", escapeForTerminal(path),
+                                  ".pub, the public half of another key, by which ssh goes"),
+                     {"Put its own public half there",
+                      absl::StrCat("ssh-keygen -y -f ", escapeForTerminal(shellQuote(path)), " > ",
+                                   escapeForTerminal(shellQuote(path + ".pub")))}};
     }
   }
   if (!key.publicBlob.empty()) key.type = keyType(key.publicBlob);
   return key;
 }
 
-std::string whyNoPrivateKey(const KeyFile& file) {
+std::optional<KeyProblem> whyNoPrivateKey(const KeyFile& file) {
   auto quoted = escapeForTerminal(shellQuote(file.path));
-  if (!file.exists) return "does not exist";
-  if (!file.readable) return absl::StrCat("cannot be read: 'ls -l ", quoted, "' shows whose it is");
-  if (!file.isPrivate) {
-    return "is not a private key: give the file that 'ssh-keygen' made, without .pub";
+  if (!file.exists) {
+    return KeyProblem{"does not exist",
+                      {"Correct its name, or make the key", "ssh-keygen -t ed25519 -f " + quoted}};
   }
-  if (!file.unusable.empty()) return file.unusable;
-  if (!file.exposed) return "";
-  return absl::StrCat("may be read by others, so ssh does not use it: 'chmod 600 ", quoted,
-                      "' fixes it");
+  if (!file.readable) {
+    return KeyProblem{"cannot be read", {"See whose it is", "ls -l " + quoted}};
+  }
+  if (!file.isPrivate) {
+    return KeyProblem{"is not a private key",
+                      {"Give the file that 'ssh-keygen' made, without .pub", ""}};
+  }
+  if (file.unusable || !file.exposed) return file.unusable;
+  return KeyProblem{"may be read by others, so ssh does not use it",
+                    {"Let its owner alone read it", "chmod 600 " + quoted}};
 }
 
 }  // namespace pibrain

@@ -109,7 +109,9 @@ absl::StatusOr<SshTarget> defaults(const std::string& user, const std::string& h
 }  // namespace
 
 SshRequest sshRequestOf(const SpokeConfig& spoke) {
-  return {spoke.source.host, spoke.source.user, spoke.sshConfig, spoke.key};
+  auto setUp =
+      absl::StrCat("spoke add ", escapeForTerminal(shellQuote(spoke.name)), " ", loginOf(spoke));
+  return {spoke.source.host, spoke.source.user, spoke.sshConfig, spoke.key, setUp};
 }
 
 SshResolution::SshResolution(SshRequest request) : request_(std::move(request)) {
@@ -130,6 +132,7 @@ absl::StatusOr<SshTarget> SshResolution::get() {
   auto target = configured();
   if (!target.ok()) return target;
   target->configFile = request_.configFile;
+  target->setUp = request_.setUp;
   if (!request_.key.empty()) {
     onlyBy(request_.key, *target);
     auto named = requireNoVariables(*target);

@@ -19,6 +19,7 @@ struct SshTarget {
   uint16_t port = 22;
   std::string configFile;  // for `ssh -F`; empty: ssh's own
   std::string key;         // the only identity, whatever the configuration says; empty: as it says
+  std::string setUp;       // as in the request
 
   int addressFamily = 0;                // AF_UNSPEC, AF_INET or AF_INET6
   std::string bindAddress;              // empty: any
@@ -65,6 +66,9 @@ struct SshRequest {
   std::string user;
   std::string configFile;  // for `ssh -F`
   std::string key;  // an identity file, to be used in place of all that the configuration names
+  // The arguments of pi-brain with which a person has the key let in, "spoke add laptop me@laptop";
+  // empty: there are none.
+  std::string setUp;
 };
 
 // How to reach a spoke whose source has a host.

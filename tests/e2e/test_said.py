@@ -286,6 +286,14 @@ class Said(test_transports.WaysCase):
             with self.subTest(words):
                 self.assert_alike(told)
 
+    def test_words_of_ssh_that_are_not_known(self):
+        """A server that greets, and then sends what is no packet: what ssh says of it is not one of the usual things."""
+        service = Service(says(b"SSH-2.0-OpenSSH_9.9\r\n" + b"\xff" * 1000))
+        self.addCleanup(service.close)
+        self.sshd.configure_client(port=service.port, key=self.own)
+        self.refused("ssh-client-failed", "ssh could not connect to 127.0.0.1 port [0-9]+\\. It said: .*Bad packet length", " -v true'",
+                     ways={"openssh": WAYS["openssh"]}, key=self.own)
+
     # Host keys.
 
     def test_certificates_that_are_not_valid(self):
