@@ -11,7 +11,7 @@ std::string shellQuote(std::string_view path) {
   std::string out = "'";
   for (char c : path) {
     if (c == '\'') {
-      // Not '\\'': escapeForTerminal() would write its backslash twice.
+      // Not '\'': escapeForTerminal() would write its backslash twice.
       out += "'\"'\"'";
     } else {
       out += c;

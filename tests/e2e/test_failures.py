@@ -275,6 +275,19 @@ class Failures(HubCase):
         self.fails("agent-not-started", "within 2 s (timeout_seconds)", "start-up file")
         self.assertLess(time.monotonic() - began, 15)
 
+    def test_a_shell_that_never_starts_the_agent(self):
+        """It is given up after ConnectTimeout, however long a run may wait for an agent's answers."""
+        self.sshd.client_setting("ConnectTimeout 2")
+        for mode in ("libssh2", "openssh"):
+            with self.subTest(mode):
+                self.write_config([self.spoke(ssh=mode), self.other])
+                self.sshd.authorize(f"sleep 60; exec {harness.AGENT} --root={self.source}")
+                began = time.monotonic()
+                self.fails("agent-not-started", "did not start within 2 s (ConnectTimeout)", "start-up file")
+                self.assertLess(time.monotonic() - began, 20)
+        self.sshd.authorize(f"sleep 1; exec {harness.AGENT} --root={self.source}")
+        self.recovers()
+
     def test_a_full_disk(self):
         """The mirror is on a small filesystem, which fills up."""
         small = self.dir / "synced" / "small"

@@ -125,14 +125,17 @@ class Said(test_transports.WaysCase):
     def test_keys_that_are_none(self):
         self.sshd.configure_client()
         none = self.dir / "none"
-        self.refused("permission-denied", f"{none}, the spoke's 'key' in the config, does not exist", f"'ssh-keygen -t ed25519 -f {none}'",
-                     "(?i)no key was offered", no=["authorized_keys", "~/.ssh/config"], key=none)
+        for ways in (AGENT_WAYS, RSYNC_WAY):
+            self.refused("permission-denied", f"{none}, the spoke's 'key' in the config, does not exist", f"'ssh-keygen -t ed25519 -f {none}'",
+                         "(?i)no key was offered", no=["authorized_keys", "~/.ssh/config"], key=none, ways=ways)
         (self.dir / "garbage").write_text("hello\n")
         (self.dir / "empty").write_text("")
         for name in ("garbage", "empty", "own_key.pub"):
             (self.dir / name).chmod(0o600)
-            self.refused("permission-denied", f"{name}, the spoke's 'key' in the config, is not a private key",
-                         "(?i)give the file that 'ssh-keygen' made, without .pub", "(?i)no key was offered", no=["authorized_keys", "IdentityFile in"], key=self.dir / name)
+            for ways in (AGENT_WAYS, RSYNC_WAY):
+                self.refused("permission-denied", f"{name}, the spoke's 'key' in the config, is not a private key",
+                             "(?i)give the file that 'ssh-keygen' made, without .pub", "(?i)no key was offered",
+                             no=["authorized_keys", "IdentityFile in"], key=self.dir / name, ways=ways)
 
     def test_a_type_that_this_machine_does_not_use(self):
         self.sshd.client_setting("PubkeyAcceptedAlgorithms rsa-sha2-512")

@@ -780,9 +780,9 @@ class List(OneSpoke):
         # Without an agent, the last run was the last contact.
         with open(self.fleet.config, "a") as config:
             config.write(f"  - {{name: rsynced, sync_method: rsync, source: '{self.box.sessions}', path: {self.dir}/rsynced}}\n")
-        self.assertRegex(self.spoke("list"), r"rsynced +rsync +\S+ +- +never +- +-\n")
+        self.assertRegex(self.spoke("list"), r"rsynced +rsync +/.+ - +never +- +-\n")
         self.fleet.pi_brain("sync", "run", "--spoke", "rsynced")
-        self.assertRegex(self.spoke("list"), r"rsynced +rsync +\S+ +- +just now +- +-\n")
+        self.assertRegex(self.spoke("list"), r"rsynced +rsync +/.+ - +just now +- +-\n")
         (*_, rsynced) = json.loads(self.spoke("list", "--json"))["spokes"]
         self.assertEqual(rsynced["version"], None)
         self.assertRegex(rsynced["lastContact"], r"^\d{4}-\d\d-\d\dT")
