@@ -94,7 +94,7 @@ class ByRsync(RsyncCase):
         for mode in (["--dry-run"], []):
             report = self.fails("deletion-refused", "20 of the mirror's 30 files are gone", arguments=["--delete", *mode])
             self.assertEqual([fix["command"] for fix in report["failure"]["fixes"]],
-                             ["pi-brain sync run --spoke laptop --delete --max-delete 20"])
+                             [f"pi-brain sync run --spoke laptop --delete --max-delete 20 -c {self.config}"])
             self.assertEqual(self.snapshot(), before)
         self.assertEqual(self.counts("--delete", "--max-delete", "20"), {"deleted": 20})
         for path in self.source.iterdir():
