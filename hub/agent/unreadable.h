@@ -9,9 +9,9 @@
 
 namespace pibrain {
 
-// Which of these files the agent cannot read, with the reasons, found out by having it read the
-// first byte of each. Not those that are gone by now. None if the agent is too old to read no more
-// than that.
+// Returns which of these files the agent cannot read, with the reasons, by having it read the first
+// byte of each; without files that are gone by now. Empty if the agent is too old to read only
+// that.
 std::vector<std::pair<std::string, proto::Reason>> unreadableFiles(
     AgentSession& session, const std::vector<RemoteFile>& files);
 

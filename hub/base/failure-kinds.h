@@ -1,6 +1,6 @@
 #pragma once
-// Every failure that a person may be told of, and every warning of the doctor, has an id, which
-// stays the same from version to version: scripts go by it, and docs/errors.md lists them all.
+// Every failure that a person can see, and every warning of the doctor, has an id, which stays the
+// same from version to version: scripts rely on it, and docs/errors.md lists them all.
 
 #include <span>
 #include <string_view>
@@ -20,7 +20,7 @@ struct FailureKind {
   std::string_view name;     // "host-key-changed"
   std::string_view meaning;  // a sentence
   std::string_view fix;      // what a person usually does about it, a sentence
-  bool warning;              // of the doctor: it is never the failure of anything
+  bool warning;              // of the doctor; a command never fails with it
 };
 
 const FailureKind& kindOf(FailureId id);

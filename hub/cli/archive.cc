@@ -33,11 +33,11 @@ struct ArchiveListArguments {
 struct ArchiveRestoreArguments {
   std::string config;
   std::string id;
-  std::string to;  // empty: the file's place in the mirror
+  std::string to;  // empty: its place in the mirror
 };
 
-// What is in the archive of these spokes, or of all. Spokes that are no longer in the config may
-// have one all the same.
+// Returns the archives of these spokes, or of all. Spokes that are no longer in the config may
+// still have one.
 absl::StatusOr<ArchiveContents> contentsOf(const Config& config,
                                            const std::vector<std::string>& spokes) {
   auto contents = archiveContents(config.hub.archiveDir, spokes);
@@ -66,7 +66,7 @@ void printText(const Config& config, const std::vector<ArchivedFile>& files) {
     printf(", of spokes that were removed: kept until you remove %s\n",
            forGood == 1 ? "it" : "them");
   } else {
-    printf(", kept for %s at least\n", countOf(config.hub.archiveDays, "day").c_str());
+    printf(", kept for at least %s\n", countOf(config.hub.archiveDays, "day").c_str());
     if (forGood > 0) {
       printf("%s of these, of spokes that were removed, %s kept until you remove %s.\n",
              countOf(forGood, "file").c_str(), forGood == 1 ? "is" : "are",
@@ -75,8 +75,8 @@ void printText(const Config& config, const std::vector<ArchivedFile>& files) {
   }
   if (!files.empty()) {
     printf(
-        "'pi-brain sync archive restore ID' brings one back to its mirror, with --to PATH to "
-        "elsewhere.\n");
+        "'pi-brain sync archive restore ID' restores a file to its mirror, or to another place "
+        "with --to PATH.\n");
   }
 }
 
@@ -86,7 +86,7 @@ std::string restore(const Config& config, const ArchiveRestoreArguments& argumen
   auto* spoke = findSpoke(config, file.spoke);
   if (arguments.to.empty() && spoke != nullptr && spoke->deleteGone) {
     fputs(
-        "The next run archives it again if the spoke does not have it, since this spoke has "
+        "The next run archives this file again unless the spoke has it, because the spoke has "
         "'delete: true'.\n",
         stderr);
   }
@@ -113,7 +113,8 @@ int syncArchiveList(const ArchiveListArguments& arguments) {
 
 int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
   if (arguments.id.empty()) {
-    printError("which file? 'pi-brain sync archive list' shows what there is, each with its ID");
+    printError(
+        "the ID of a file is missing; 'pi-brain sync archive list' lists the files with their IDs");
     return EXIT_USAGE;
   }
   auto config = takeConfig(arguments.config);
@@ -123,7 +124,7 @@ int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
     return EXIT_GOOD;
   } catch (const Mirror::Locked&) {
     printFailure(Failure(FailureId::MIRROR_IN_USE, "a run is syncing this spoke", "",
-                         {{"Try again when it is done", ""}}));
+                         {{"Try again when the run has ended", ""}}));
     return EXIT_LOCKED;
   } catch (const Failure& e) {
     printFailure(e);
@@ -131,7 +132,8 @@ int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
     std::vector<Fix> fixes;
     if (isDiskFull(e)) {
       auto where = arguments.to.empty() ? config->hub.archiveDir : arguments.to;
-      fixes = {makeRoom(nearestTo(where).path), {"Or put it on another disk with --to PATH", ""}};
+      fixes = {makeRoom(nearestTo(where).path),
+               {"Or restore it to another disk with --to PATH", ""}};
     }
     printFailure(Failure(isDiskFull(e) ? FailureId::DISK_FULL : FailureId::RESTORE_FAILED,
                          "the file could not be restored: " + withoutFullStop(messageOf(e)), "",
@@ -143,8 +145,7 @@ int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
 }  // namespace
 
 void addArchive(CLI::App& sync, int& exitCode) {
-  auto* archive =
-      sync.add_subcommand("archive", "What was there before a sync overwrote or deleted it");
+  auto* archive = sync.add_subcommand("archive", "Files that syncs overwrote or deleted");
   archive->require_subcommand(1);
   auto list = std::make_shared<ArchiveListArguments>();
   auto* listing = archive->add_subcommand("list", "List the files in the archive");
@@ -154,10 +155,10 @@ void addArchive(CLI::App& sync, int& exitCode) {
   listing->callback([list, &exitCode]() { exitCode = syncArchiveList(*list); });
 
   auto restore = std::make_shared<ArchiveRestoreArguments>();
-  auto* restoring = archive->add_subcommand("restore", "Bring a file of the archive back");
+  auto* restoring = archive->add_subcommand("restore", "Restore a file from the archive");
   addConfig(restoring, restore->config);
-  restoring->add_option("ID", restore->id, "From the list; its beginning will do");
-  addPath(restoring, "--to", restore->to, "Where to put it (default: its place in the mirror)");
+  restoring->add_option("ID", restore->id, "The ID from the list, or its beginning");
+  addPath(restoring, "--to", restore->to, "Where to restore it (default: its place in the mirror)");
   restoring->callback([restore, &exitCode]() { exitCode = syncArchiveRestore(*restore); });
 }
 

@@ -17,7 +17,7 @@ struct ListArguments {
   std::string config;
   std::vector<std::string> spokes;
   bool absolute = false;
-  bool names = false;  // of the spokes alone
+  bool names = false;  // print only the names of the spokes
   bool json = false;
 };
 

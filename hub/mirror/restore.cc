@@ -28,13 +28,12 @@ void copy(int from, int to, int64_t mtime) {
   if (fsync(to) != 0) throwErrno(errno, "cannot write it to the disk");
 }
 
-// Nothing of the mirror may have to give way: not a file of this name, nor one of a directory's
-// above.
+// Throws if a file of the mirror has this name, or the name of a directory above it.
 void requireFree(const std::string& mirror, const std::string& path) {
   auto refuse = [](const std::string& what, const std::string& where) {
     throw Failure(FailureId::RESTORE_TARGET_EXISTS,
                   absl::StrCat("the mirror has ", what, ": ", escapeForTerminal(where)), "",
-                  {{"Put the archived file elsewhere with --to PATH", ""}});
+                  {{"Restore the archived file elsewhere with --to PATH", ""}});
   };
   struct stat st;
   auto exists = [&](const std::string& at) { return lstat((mirror + "/" + at).c_str(), &st) == 0; };
@@ -52,7 +51,7 @@ std::string restoreToMirror(const Config& config, const ArchivedFile& file, int 
     throw Failure(FailureId::SPOKE_UNKNOWN,
                   absl::StrCat("there is no spoke '", escapeForTerminal(file.spoke), "' in ",
                                escapeForTerminal(config.file), " any more"),
-                  "", {{"Say where to put the file with --to PATH", ""}});
+                  "", {{"Choose where to restore the file with --to PATH", ""}});
   }
   auto path = spoke->path + "/" + file.path;
   auto mirror = openMirror(config, *spoke, nullptr, Mirror::Access::WRITE, wallClockNanos());
@@ -62,7 +61,7 @@ std::string restoreToMirror(const Config& config, const ArchivedFile& file, int 
     KJ_ON_SCOPE_FAILURE(mirror.discardStaged(file.path));
     copy(from, mirror.openStaged(file.path, false), file.mtime);
     mirror.publish(file.path, false);
-    mirror.finish({{}, true});  // nothing else was looked at
+    mirror.finish({{}, true});  // no other file was checked
   }
   return path;
 }

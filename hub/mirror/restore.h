@@ -1,5 +1,5 @@
 #pragma once
-// Brings a file of the archive back.
+// Restores files of the archive.
 
 #include <string>
 
@@ -8,12 +8,13 @@
 
 namespace pibrain {
 
-// To its place in the mirror of its spoke, or, if `to` is not empty, to that file or directory.
-// Both replace nothing. Returns where it is. Throws Failure, Mirror::Locked or KJ exceptions.
+// Restores the file to its place in the mirror of its spoke, or to the file or directory `to`,
+// unless that is empty. Never replaces anything. Returns the path of the restored file. Throws
+// Failure, Mirror::Locked or KJ exceptions.
 std::string restoreArchived(const Config& config, const ArchivedFile& file, const std::string& to);
 
-// The file whose id begins so, in the archive of any spoke. Throws Failure if there is none, or
-// more than one.
+// Returns the file whose id begins with `id`, in the archive of any spoke. Throws Failure if there
+// is none, or more than one.
 ArchivedFile requireArchived(const Config& config, const std::string& id);
 
 }  // namespace pibrain

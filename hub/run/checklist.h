@@ -1,5 +1,5 @@
 #pragma once
-// What the doctor found, in the order in which it looked.
+// Collects what the doctor finds, in order.
 
 #include <functional>
 #include <string>
@@ -9,27 +9,26 @@
 
 namespace pibrain {
 
-// A diagnosis in the making. Details are escaped for the terminal here; what a Failure says is safe
-// to print.
+// Builds a diagnosis. Escapes details for the terminal; what a Failure says is safe to print.
 class Checklist {
  public:
-  // `ended` is told of each check when it is there.
+  // `ended` is called with each check when it ends.
   explicit Checklist(Diagnosis& diagnosis, std::function<void(const Check&)> ended = nullptr)
       : diagnosis_(diagnosis), ended_(std::move(ended)) {}
 
-  // What follows is about this step.
+  // Sets the step that the following results are about.
   void at(std::string step) { step_ = std::move(step); }
   const std::string& step() const { return step_; }
 
   void good(const std::string& detail) { addEscaped(CheckState::GOOD, detail); }
-  // What it is: a failure that keeps no run from being a good one.
+  // Adds a warning: a failure that does not make a run fail.
   void warn(Failure failure);
   void fail(Failure failure);
   void skip(const std::string& detail) { addEscaped(CheckState::SKIPPED, detail); }
-  // Whether a step has failed by this already.
+  // Returns whether a step has already failed with this id.
   bool hasFailed(FailureId id) const;
 
-  // Does the work; if it throws Failure or a KJ exception, the step that it was at has failed.
+  // Does the work; if it throws Failure or a KJ exception, marks the current step as failed.
   void attempt(const SpokeConfig& spoke, const std::function<void()>& work);
 
  private:

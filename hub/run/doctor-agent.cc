@@ -1,4 +1,4 @@
-// What the doctor looks at of a spoke with an agent.
+// The doctor's checks of a spoke with an agent.
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
@@ -67,7 +67,7 @@ class AgentExamination {
   }
 
  private:
-  // Empty if it cannot be read, which is judged elsewhere.
+  // Returns an empty tree if the mirror cannot be read, which examineMirror() reports.
   Tree readMirror() {
     try {
       auto mirror = openMirror(config_, spoke_, store_, Mirror::Access::READ, wallClockNanos());
@@ -100,9 +100,9 @@ class AgentExamination {
     if (absl::StrContains(agent.sandbox, "no ")) {
       checks_.warn(
           Failure(FailureId::SANDBOX_INCOMPLETE,
-                  escapeForTerminal(about) + ": the spoke's kernel cannot confine the agent wholly",
-                  "Landlock takes Linux 5.13 or later, which lists it.",
-                  {{"See what it lists, on the spoke", "cat /sys/kernel/security/lsm"}}));
+                  escapeForTerminal(about) + ": the spoke's kernel cannot fully sandbox the agent",
+                  "Landlock needs Linux 5.13 or later, and 'landlock' in /sys/kernel/security/lsm.",
+                  {{"See what that file lists, on the spoke", "cat /sys/kernel/security/lsm"}}));
     } else {
       checks_.good(about);
     }
@@ -112,8 +112,9 @@ class AgentExamination {
     if (odd.empty()) {
       checks_.good(absl::StrCat(std::round(std::abs(seconds) * 10) / 10, " s apart"));
     } else {
-      checks_.warn(Failure(FailureId::CLOCK_DIFFERS, odd, "Times in status and history mislead.",
-                           {{"Set the one that is wrong; this shows a clock", "timedatectl"}}));
+      checks_.warn(Failure(FailureId::CLOCK_DIFFERS, odd,
+                           "Times in status and history are misleading.",
+                           {{"Set the clock that is wrong; this shows it", "timedatectl"}}));
     }
     forced_ = agent.forced;
     checks_.at("root");
@@ -121,12 +122,13 @@ class AgentExamination {
     root_ = agent.root;
     odd = rootMismatch(spoke_, agent);
     if (!odd.empty()) {
-      checks_.warn(Failure(FailureId::ROOT_DIFFERS, odd, "",
-                           {{"Correct 'source' in the config, or --root there", ""}}));
+      checks_.warn(Failure(
+          FailureId::ROOT_DIFFERS, odd, "",
+          {{"Correct 'source' in the config, or --root in authorized_keys on the spoke", ""}}));
     }
   }
 
-  // README: agent and hub have to be of one version.
+  // Agent and hub must have the same version.
   Failure otherVersion(const AgentInfo& agent) const {
     Failure failure(FailureId::AGENT_OTHER_VERSION,
                     absl::StrCat("the agent is version ", escapeBriefly(agent.version),
@@ -135,7 +137,7 @@ class AgentExamination {
       return failure.addFix({"Install both from one package", ""});
     }
     return failure.addFix(
-        {"Give the spoke the agent of this hub",
+        {"Install this hub's agent on the spoke",
          ownCommand("spoke upgrade " + escapeForTerminal(shellQuote(spoke_.name)))});
   }
 
@@ -173,8 +175,7 @@ class AgentExamination {
     return Failure(
         FailureId::ROOT_EMPTY,
         absl::StrCat(escapeForTerminal(root_), " has no files, and the mirror has ", tree.files),
-        "It may not be mounted, or the sessions were moved. A run deletes nothing "
-        "because of it.",
+        "It may not be mounted, or the sessions were moved. A run deletes nothing in that case.",
         {{"See what is there, on the spoke", "ls -la " + escapeForTerminal(shellQuote(root_))}});
   }
 
@@ -186,16 +187,16 @@ class AgentExamination {
         absl::StrCat(listing.symlinksSkipped + listing.specialsSkipped,
                      " symlinks and special files are not synced: ", absl::StrJoin(names, ", "),
                      listing.namesAllSkipped() ? "" : ", …"),
-        "", {{"To sync what a symlink names, make that a spoke of its own", ""}}));
+        "", {{"To sync the target of a symlink, add it as another spoke", ""}}));
   }
 
-  // P2, for a mirror that somebody else made, by rsync say.
+  // P2, for a mirror that another program made, for example rsync.
   void checkModes(const Tree& tree) {
     if (lacksModes_) {
       checks_.at("mirror");
       checks_.warn(Failure(FailureId::MODES_NOT_KEPT,
-                           absl::StrCat("'keep_modes' does nothing: the filesystem of ",
-                                        escapeForTerminal(spoke_.path), " keeps no modes")));
+                           absl::StrCat("'keep_modes' has no effect: the filesystem of ",
+                                        escapeForTerminal(spoke_.path), " does not store modes")));
     }
     if (spoke_.keepModes) return;
     uint64_t open = 0;
@@ -204,10 +205,11 @@ class AgentExamination {
     }
     if (open == 0) return;
     checks_.at("mirror");
-    checks_.warn(Failure(
-        FailureId::MIRROR_EXPOSED,
-        absl::StrCat("others may read ", countOf(open, "file"), " of the mirror"), "",
-        {{"Make it yours alone", "chmod -R go= " + escapeForTerminal(shellQuote(spoke_.path))}}));
+    checks_.warn(
+        Failure(FailureId::MIRROR_EXPOSED,
+                absl::StrCat("other users can read ", countOf(open, "file"), " of the mirror"), "",
+                {{"Make the mirror private",
+                  "chmod -R go= " + escapeForTerminal(shellQuote(spoke_.path))}}));
   }
 
   void checkLockdown(AgentSession& session) {
@@ -225,9 +227,9 @@ class AgentExamination {
                    absl::StrCat("the spoke's shell printed ", noise.size(),
                                 " bytes before the agent's answer"),
                    absl::StrCat("They begin with '", escapeForTerminal(headOf(noise, 60)),
-                                "'. It costs time, and breaks other programs."),
-                   {{"Make its start-up files (~/.bashrc) quiet without a terminal: this must "
-                     "print nothing",
+                                "'. Output costs time and breaks other programs."),
+                   {{"Make its start-up files (~/.bashrc) print nothing without a terminal; this "
+                     "must print nothing",
                      sshInvocation(sshRequestOf(spoke_)) + " true"}});
   }
 
@@ -235,11 +237,12 @@ class AgentExamination {
     auto request = sshRequestOf(spoke_);
     auto key =
         request.key.empty() ? "KEY.pub" : escapeForTerminal(shellQuote(request.key + ".pub"));
-    return Failure(FailureId::KEY_NOT_LOCKED_DOWN, "the key may run any command on the spoke", "",
-                   {{"Have it start the agent alone", ownCommand(request.setUp)},
-                    {"Or put what this prints, on the spoke, in place of the key's line in "
-                     "~/.ssh/authorized_keys",
-                     "pi-brain-agent --authorized-keys-line " + key}});
+    return Failure(
+        FailureId::KEY_NOT_LOCKED_DOWN, "the key can run any command on the spoke", "",
+        {{"Limit the key to the agent", ownCommand(request.setUp)},
+         {"Or, on the spoke, replace the key's line in ~/.ssh/authorized_keys by the one "
+          "that this prints",
+          "pi-brain-agent --authorized-keys-line " + key}});
   }
 
   const Config& config_;
@@ -249,7 +252,7 @@ class AgentExamination {
   Checklist& checks_;
   LoginSteps steps_;
   DigestOptions mirrorDigests_;
-  bool lacksModes_ = false;  // the mirror's filesystem has none to keep
+  bool lacksModes_ = false;  // the mirror's filesystem does not store modes
   std::string root_;
   bool forced_ = false;
 };

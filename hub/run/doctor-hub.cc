@@ -1,4 +1,4 @@
-// What the doctor looks at on this machine.
+// The doctor's checks of this machine.
 
 #include <absl/strings/str_cat.h>
 #include <unistd.h>
@@ -18,7 +18,7 @@ namespace pibrain {
 
 namespace {
 
-// rsync has no other way to another machine.
+// rsync reaches another machine only through ssh.
 bool needsOpenssh(const SpokeConfig& spoke) {
   if (isLocal(spoke)) return false;
   return spoke.ssh == SshMode::OPENSSH || spoke.method == SyncMethod::RSYNC;
@@ -32,7 +32,7 @@ void examineHub(const Config& config, const std::vector<const SpokeConfig*>& spo
   if (access(config.file.c_str(), F_OK) != 0) {
     checks.warn(Failure(FailureId::CONFIG_MISSING,
                         escapeForTerminal(config.file) + " does not exist yet", "",
-                        {{"Add a spoke, which makes it; with names of your own",
+                        {{"Add a spoke, which creates it; use your own names",
                           ownCommand("spoke add laptop user@laptop")}}));
   } else {
     checks.good(absl::StrCat(config.file, ", ", countOf(config.spokes.size(), "spoke")));
@@ -47,11 +47,11 @@ void examineHub(const Config& config, const std::vector<const SpokeConfig*>& spo
     if (needed) checks.fail(missing);
   };
   check("ssh", needs([](auto& spoke) { return needsOpenssh(spoke); }),
-        Failure(FailureId::OPENSSH_MISSING, "there is no ssh client on PATH",
+        Failure(FailureId::OPENSSH_MISSING, "ssh was not found on PATH",
                 "Some spokes need it ('ssh: openssh', or 'sync_method: rsync').",
                 {{"Install it", "sudo apt install openssh-client"}}));
   check("rsync", needs([](auto& spoke) { return spoke.method == SyncMethod::RSYNC; }),
-        Failure(FailureId::RSYNC_MISSING, "there is no rsync on PATH",
+        Failure(FailureId::RSYNC_MISSING, "rsync was not found on PATH",
                 "Some spokes need it ('sync_method: rsync').",
                 {{"Install it", "sudo apt install rsync"}}));
   if (auto why = whyNotWritable(config.hub.archiveDir); !why.empty()) {
@@ -82,7 +82,7 @@ std::unique_ptr<Store> openHistory(const Config& config, Checklist& checks) {
                     "Runs work without it, but are not recorded.");
     if (access(path.c_str(), R_OK | W_OK) == 0) {
       auto quoted = escapeForTerminal(shellQuote(path));
-      failure.addFix({"Move it away, and the next run makes a new one",
+      failure.addFix({"Move it away; the next run makes a new one",
                       absl::StrCat("mv ", quoted, " ", quoted, ".old")});
     }
     checks.warn(failure);

@@ -1,4 +1,4 @@
-// What the doctor looks at of a spoke's mirror, and of its runs.
+// The doctor's checks of a spoke's mirror and runs.
 
 #include <absl/strings/str_cat.h>
 #include <errno.h>
@@ -32,14 +32,14 @@ void examineMirror(const SpokeConfig& spoke, Checklist& checks) {
   if (!why.empty()) {
     checks.fail(Failure(FailureId::MIRROR_UNUSABLE,
                         absl::StrCat("the mirror ", escapeForTerminal(spoke.path),
-                                     " cannot be kept: ", withoutFullStop(why)),
+                                     " cannot be written: ", withoutFullStop(why)),
                         "", {{"If the path is wrong, correct 'path' in the config", ""}}));
   } else if (!there && spoke.method == SyncMethod::SYNCTHING) {
     checks.warn(Failure(FailureId::MIRROR_MISSING,
                         escapeForTerminal(spoke.path) + " does not exist",
-                        "Syncthing has not put anything there yet."));
+                        "Syncthing has not synced anything yet."));
   } else {
-    checks.good(absl::StrCat(spoke.path, there ? ", writable" : ", will be made by the first run"));
+    checks.good(absl::StrCat(spoke.path, there ? ", writable" : ", which the first run creates"));
   }
 }
 
@@ -52,8 +52,8 @@ void examineRoom(const Config& config, const SpokeConfig& spoke, Checklist& chec
     struct statvfs fs;
     if (statvfs(path.c_str(), &fs) != 0) {
       checks.warn(Failure(FailureId::HUB_FILE_ERROR,
-                          absl::StrCat("how much is free at ", escapeForTerminal(path),
-                                       " is not known: ", strerror(errno))));
+                          absl::StrCat("the free space at ", escapeForTerminal(path),
+                                       " is unknown: ", strerror(errno))));
       continue;
     }
     uint64_t room = uint64_t(fs.f_bavail) * fs.f_frsize;
@@ -79,10 +79,10 @@ Failure neverSynced(const SpokeConfig& spoke) {
       {{"Sync it", ownCommand("sync run --spoke " + escapeForTerminal(shellQuote(spoke.name)))}});
 }
 
-// What failed in the latest run, unless this examination has met the same.
+// Returns what failed in the latest run; briefly, if this examination has met the same failure.
 Failure failedLately(const std::string& last, const Failure& failure, const Checklist& checks) {
   if (checks.hasFailed(failure.id())) {
-    return Failure(failure.id(), last + "; the latest failed as this did");
+    return Failure(failure.id(), last + "; the latest failed in the same way");
   }
   return Failure(failure.id(), absl::StrCat(last, "; the latest failed: ", failure.summary()),
                  failure.cause(), failure.fixes());
@@ -106,7 +106,7 @@ void examineLastRun(const SpokeConfig& spoke, Store* store, Checklist& checks) {
     checks.warn(neverSynced(spoke));
   } else if (runs->isStale(now)) {
     checks.warn(Failure(FailureId::SYNC_STALE, last, "",
-                        {{"See whether cron or the timer still starts 'pi-brain sync run'",
+                        {{"Check that cron or the timer still starts 'pi-brain sync run'",
                           "crontab -l; systemctl --user list-timers"}}));
   } else {
     checks.good(last);

@@ -1,5 +1,5 @@
 #pragma once
-// Walks the chain from the config to the spoke's files and says which links hold.
+// Checks each step from the config to the spoke's files.
 
 #include <functional>
 #include <memory>
@@ -13,24 +13,24 @@
 
 namespace pibrain {
 
-// This machine: the config, and the programs that these spokes need.
+// Examines this machine: the config, and the programs that these spokes need.
 void examineHub(const Config& config, const std::vector<const SpokeConfig*>& spokes,
                 Checklist& checks);
 
-// The history, if there is one: looking makes none. What is told of it later, by whatever thread
-// uses it, is among the checks too, which therefore have to outlive it.
+// Opens the history if it exists, and never creates it. Adds the result to the checks, and what any
+// thread that uses the history reports later; so the checks must outlive it.
 std::unique_ptr<Store> openHistory(const Config& config, Checklist& checks);
 
-// Who is told how the spokes' examination goes on, in the thread of each. A spoke is told by its
-// index.
+// Called as the examination of the spokes goes on, in the thread of each spoke, which is told by
+// its index.
 struct DoctorEvents {
   std::function<void(size_t spoke, const Check& check)> checked;
   std::function<void(size_t spoke)> ended;
 };
 
-// All of these, several at a time. Changes nothing, on the hub or a spoke, except that a new host
-// key is remembered as in a run, if StrictHostKeyChecking says so. Without a store there was no run
-// yet. `passphrases`: of this run.
+// Examines all of these, several at a time. Changes nothing on the hub or a spoke, except that a
+// new host key is stored as in a run, if StrictHostKeyChecking allows that. `store`: null: never
+// synced. `passphrases`: those of this command.
 std::vector<Diagnosis> examineSpokes(const Config& config,
                                      const std::vector<const SpokeConfig*>& spokes,
                                      std::shared_ptr<Passphrases> passphrases, Store* store,

@@ -12,21 +12,22 @@ namespace pibrain {
 
 namespace {
 
-constexpr int64_t SLOW = 3000;  // ms until the agent has looked at its files
+constexpr int64_t SLOW = 3000;  // ms until the agent has walked its tree
 
 // Why a step may be slow, and what to do.
 const std::map<std::string, std::pair<std::string, Fix>> REASONS = {
     {"name",
-     {"The name server answers slowly.", {"Write an address as HostName in ~/.ssh/config", ""}}},
-    {"connection", {"The network is slow to answer.", {"See how slow with 'ping'", ""}}},
-    {"host key", {"The machine is slow or busy, or the network is.", {"See with 'ping'", ""}}},
+     {"The name server is slow.",
+      {"Set an address as HostName in ~/.ssh/config, which avoids it", ""}}},
+    {"connection", {"The network is slow.", {"See how slow with 'ping'", ""}}},
+    {"host key", {"The machine or the network is slow or busy.", {"See how slow with 'ping'", ""}}},
     {"login",
-     {"sshd may look the hub's name up, or ask PAM.",
-      {"Write 'UseDNS no' in its sshd_config", ""}}},
+     {"sshd may look up the hub's name, or wait for PAM.",
+      {"Set 'UseDNS no' in its sshd_config, which avoids the lookup", ""}}},
     {"agent",
-     {"The shell's start-up files take long, or the machine is busy.",
-      {"Look at ~/.bashrc on the spoke, which is read without a terminal, too", ""}}},
-    {"root", {"There are very many files, or their disk is slow.", {"Look at the disk", ""}}},
+     {"The shell's start-up files are slow, or the machine is busy.",
+      {"Check ~/.bashrc on the spoke, which the shell reads without a terminal, too", ""}}},
+    {"root", {"There are very many files, or the spoke's disk is slow.", {"Check the disk", ""}}},
 };
 
 }  // namespace
@@ -45,7 +46,7 @@ ConnectOptions LoginSteps::options(const std::shared_ptr<Passphrases>& passphras
   };
   options.passed = [this](SshStep step, std::string detail) {
     checks_.at(nameOf(step));
-    // Of these there is nothing to tell but that one of them failed.
+    // These steps are reported only if they fail.
     bool quiet =
         step == SshStep::GREETING || step == SshStep::KEY_EXCHANGE || step == SshStep::COMMAND;
     if (!quiet) checks_.good(absl::StrCat(detail, took()));
@@ -66,7 +67,7 @@ void LoginSteps::checkSpeed() {
   int64_t total = 0;
   for (auto& [ms, step] : times_) total += ms;
   auto [slowest, where] = *std::max_element(times_.begin(), times_.end());
-  auto detail = absl::StrCat(total, " ms in all, ", slowest, " ms of it for '", where, "'");
+  auto detail = absl::StrCat(total, " ms in all, ", slowest, " ms of them for '", where, "'");
   checks_.at("speed");
   if (total < SLOW) return checks_.good(detail);
   Failure slow(FailureId::LOGIN_SLOW, detail);

@@ -29,7 +29,7 @@ namespace {
 
 Failure localSource() {
   return Failure(FailureId::SPOKE_IS_LOCAL,
-                 "its source is on this machine, so there is nothing to set up over ssh");
+                 "its source is on this machine, so there is nothing to set up over SSH");
 }
 
 }  // namespace
@@ -39,9 +39,9 @@ void requireAgent(const SpokeConfig& spoke, const char* what) {
   if (spoke.method == SyncMethod::AGENT) return;
   Failure failure(
       FailureId::NOT_AN_AGENT_SPOKE,
-      absl::StrCat("its sync_method is ", toString(spoke.method), ", so there is no ", what));
+      absl::StrCat("its sync_method is ", toString(spoke.method), ", so it has no ", what));
   if (!isLocal(spoke)) {
-    failure.addFix({"Move it over to the agent",
+    failure.addFix({"Switch the spoke to the agent",
                     ownCommand(absl::StrCat("spoke add ", escapeForTerminal(shellQuote(spoke.name)),
                                             " ", loginOf(spoke)))});
   }
@@ -64,7 +64,7 @@ Setup::Setup(std::string name, const ManageOptions& options, Store* store)
 
 SpokeChange Setup::run(const std::function<void()>& work) {
   try {
-    // `remove --force` would take a login that is none for a spoke that is gone.
+    // Otherwise `remove --force` would take an invalid login for an unreachable spoke.
     if (!options_.via.empty()) orThrow(parseLogin(options_.via));
     work();
   } catch (const Failure& e) {
@@ -73,7 +73,7 @@ SpokeChange Setup::run(const std::function<void()>& work) {
     fail(Failure(FailureId::INTERNAL_ERROR, escapeForTerminal(messageOf(e))));
   } catch (const Mirror::Locked&) {
     fail(Failure(FailureId::MIRROR_IN_USE, "a run is syncing this spoke", "",
-                 {{"Try again when it is done", ""}}));
+                 {{"Try again when the run has ended", ""}}));
   }
   change_.finished = wallClockNanos();
   return change_;
@@ -132,9 +132,9 @@ void Setup::requireServes(const SpokeConfig& spoke, const AgentInfo& agent, bool
   if (!agent.forced) {
     throw Failure(FailureId::KEY_NOT_LOCKED_DOWN,
                   "the key can run any command on " + placeOf(spoke),
-                  "Another line of its authorized_keys, or another file (AuthorizedKeysFile in "
-                  "sshd_config), gives it more.",
-                  {{"Remove that, and try again", ""}});
+                  "Another line for this key allows more, in its authorized_keys or another file "
+                  "(AuthorizedKeysFile in sshd_config).",
+                  {{"Remove the other line, and try again", ""}});
   }
   if (agent.rootState == proto::RootState::MISSING) {
     change_.rootMissing = true;
@@ -146,7 +146,7 @@ void Setup::requireServes(const SpokeConfig& spoke, const AgentInfo& agent, bool
     throw Failure(FailureId::KEY_NOT_LOCKED_DOWN, odd,
                   "Another line for this key comes before the one that was added, perhaps in "
                   "another file (AuthorizedKeysFile in sshd_config).",
-                  {{"Remove that, and try again", ""}});
+                  {{"Remove the other line, and try again", ""}});
   }
   if (!odd.empty()) say(odd);
 }
@@ -166,27 +166,31 @@ void Setup::install(RemoteInstall& remote, const InstallRequest& request, const 
   } catch (const Failure& e) {
     why = e;
   }
-  // Not in the catch: it waits for the spoke.
+  // Not in the catch block, because it waits for the spoke.
   if (why) failAndRollBack(remote, request, *why);
   remote.commit();
   sayAll(remote);
 }
 
 void Setup::failAndRollBack(RemoteInstall& remote, const InstallRequest& request, Failure why) {
-  // Of these, it may be the line that does not do what it should.
+  // With these failures, the authorized_keys line may be the cause.
   bool ofTheLine =
       change_.line != "same" && !request.agentOnly &&
       (why.id() == FailureId::PERMISSION_DENIED || why.id() == FailureId::KEY_MISSING ||
        why.id() == FailureId::NOT_THE_AGENT || why.id() == FailureId::AGENT_MISSING ||
        why.id() == FailureId::KEY_NOT_LOCKED_DOWN);
   if (ofTheLine && !request.from.empty()) {
-    why.addFix({"Check that --from lets in this machine's address, as the spoke sees it", ""});
+    // The likeliest cause, so it comes first.
+    auto fixes = why.fixes();
+    fixes.insert(fixes.begin(),
+                 {"Check that --from includes this machine's address, as the spoke sees it", ""});
+    why = Failure(why.id(), why.summary(), why.cause(), fixes);
   } else if (ofTheLine) {
-    why.addFix({"See whether sshd there looks for keys in other files (AuthorizedKeysFile)",
+    why.addFix({"On the spoke, check whether sshd reads keys from other files (AuthorizedKeysFile)",
                 "sudo sshd -T | grep -i authorizedkeysfile"});
   }
   why.addCause(remote.rollBack()
-                   ? "What was done on the spoke was taken back."
+                   ? "The changes on the spoke were undone."
                    : "The connection was lost during rollback, so the spoke may be half set up; "
                      "running the command again repairs it.");
   throw why;

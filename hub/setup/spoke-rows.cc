@@ -10,7 +10,7 @@ namespace {
 
 std::optional<Store::Contact> contactWith(const SpokeConfig& spoke, Store& store) {
   if (spoke.method != SyncMethod::RSYNC) return store.lastContact(spoke.name);
-  // No agent says anything of itself: the runs tell when the spoke was reached.
+  // There is no agent to report itself, so the last good run is the last contact.
   auto runs = store.lastRuns(spoke.name);
   if (!runs.ok() || !runs->lastGood) return std::nullopt;
   return Store::Contact{"", "", *runs->lastGood};

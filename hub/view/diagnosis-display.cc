@@ -45,13 +45,13 @@ void DiagnosisDisplay::end(size_t machine) {
     if (turn_ < machines_.size()) begin(machines_[turn_]);
   }
   if (turn_ < machines_.size()) return;
-  // What was found of one after its end.
+  // Prints what was found about a machine after its end.
   for (auto& one : machines_) {
     if (!one.waiting.empty()) begin(one);
   }
 }
 
-// The name alone shows that a machine is being looked at, even if it does not answer for long.
+// The name alone shows that a machine is being examined, even if it does not answer for long.
 void DiagnosisDisplay::begin(Machine& machine) {
   printf("%s\n", style_.plain(machine.name).c_str());
   fflush(stdout);

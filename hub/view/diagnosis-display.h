@@ -10,14 +10,14 @@
 namespace pibrain {
 
 // Prints to standard output what the doctor finds, check by check. Machines that are examined at
-// once do not mix: of the first one that is not done each check is printed when it ends, those of
-// the others wait for its end.
+// once do not mix: each check of the first machine that is not done is printed when it ends, and
+// those of the others wait until that machine is done.
 class DiagnosisDisplay {
  public:
-  // `names`: of the machines, one at least, in the order in which they are printed.
+  // `names`: the machines' names, at least one, in the order in which they are printed.
   explicit DiagnosisDisplay(const std::vector<std::string>& names);
 
-  // A machine is told by its index in `names`. In any thread.
+  // `machine`: its index in `names`. May be called in any thread.
   void add(size_t machine, const Check& check);
   void end(size_t machine);
 

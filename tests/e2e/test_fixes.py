@@ -158,7 +158,7 @@ class Fixes(fleet.FleetCase):
             path.chmod(0o644)
         (command,) = self.warns("mirror-exposed", "mirror")
         self.paste(command)
-        self.assertNotIn("others may read", self.pi_brain("sync", "doctor"))
+        self.assertNotIn("other users can read", self.pi_brain("sync", "doctor"))
 
     def test_a_spoke_that_was_never_synced(self):
         shutil.rmtree(self.home / ".pi-brain/data")

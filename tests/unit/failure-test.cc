@@ -1,32 +1,15 @@
 #include "hub/base/failure.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 #include <string>
 
 #include "hub/base/failure-status.h"
+#include "tests/unit/generated-text.h"
 
 namespace pibrain {
 namespace {
-
-std::string textOfFile(const std::string& path) {
-  std::ifstream in(path);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-// The file has this text; with PIBRAIN_UPDATE_DOCS=1 it gets it.
-void expectFile(const std::string& path, const std::string& text) {
-  auto full = std::string(PIBRAIN_SOURCE) + "/" + path;
-  if (getenv("PIBRAIN_UPDATE_DOCS") != nullptr) std::ofstream(full) << text;
-  EXPECT_EQ(textOfFile(full), text) << "PIBRAIN_UPDATE_DOCS=1 unit-tests --gtest_filter='Failure*' "
-                                       "writes it anew";
-}
 
 void addRows(bool warnings, std::string& text) {
   text += "\n| id | what it means | what to do |\n|---|---|---|\n";
@@ -47,8 +30,8 @@ std::string markdown() {
   addRows(false, text);
   text +=
       "\n# Warnings\n\n"
-      "`sync doctor --json` has the same object beside each check that is a warning: what keeps no "
-      "run from being a good one. Its `id` is one of these, or that of a failure.\n";
+      "`sync doctor --json` has the same object beside each check that is a warning: something "
+      "that does not make a run fail. Its `id` is one of these, or that of a failure.\n";
   addRows(true, text);
   return text;
 }
@@ -58,7 +41,7 @@ void addItems(bool warnings, std::string& text) {
   for (auto& kind : allFailureKinds()) {
     if (kind.warning != warnings) continue;
     auto line = [](std::string_view words) {
-      // A line that begins with a control character would be a request.
+      // mdoc takes a line that begins with a control character for a request.
       return std::string(words.starts_with('\'') || words.starts_with('.') ? "\\&" : "") +
              std::string(words) + "\n";
     };
@@ -78,13 +61,13 @@ std::string manPage() {
   addItems(false, text);
   text +=
       ".Sh WARNINGS\n.Cm sync doctor\n.Fl -json\nhas the same object beside each check that is a "
-      "warning: what keeps no run from being a good one.\nIts id is one of these, or that of a "
+      "warning: something that does not make a run fail.\nIts id is one of these, or that of a "
       "failure.\n";
   addItems(true, text);
   return text + ".Sh SEE ALSO\n.Xr pi-brain 1\n";
 }
 
-TEST(FailureKinds, areSortedAndTellWhatToDo) {
+TEST(FailureKinds, areSortedAndHaveFixes) {
   auto kinds = allFailureKinds();
   EXPECT_TRUE(
       std::is_sorted(kinds.begin(), kinds.end(), [](auto& a, auto& b) { return a.name < b.name; }));
@@ -113,7 +96,7 @@ TEST(Failure, isOneLine) {
                "another.");
 }
 
-TEST(Failure, severalAreOneWithAllThatIsToBeDone) {
+TEST(Failure, severalBecomeOneWithAllTheirFixes) {
   auto all =
       joined({Failure(FailureId::FILES_FAILED, "1 file failed", "a: b.", {{"Look", "ls"}}),
               Failure(FailureId::DELETION_REFUSED, "nothing was deleted", "", {{"Ask", ""}})});
@@ -121,7 +104,7 @@ TEST(Failure, severalAreOneWithAllThatIsToBeDone) {
   EXPECT_STREQ(all.what(), "1 file failed. a: b. Besides, nothing was deleted. Look: 'ls'. Ask.");
 }
 
-TEST(Failure, isKeptAsText) {
+TEST(Failure, isStoredAsText) {
   Failure failure(FailureId::HOST_KEY_CHANGED, "it changed", "", {{"Look", "ls"}, {"Ask", ""}});
   auto back = unpacked(packed(failure));
   ASSERT_TRUE(back);
