@@ -9,24 +9,27 @@
 #include <vector>
 
 #include "hub/mirror/archive-age.h"
+#include "hub/mirror/archive.h"
 
 namespace pibrain {
 
 struct ArchivedFile {
   std::string id;  // 16 hexadecimal digits, made of spoke, run and path
   std::string spoke;
-  std::string run;   // the directory's name
+  std::string run;   // the directory's name, with the reason
   std::string path;  // in the mirror, when it was there
   int64_t archived;  // when the run began, ns since the epoch
   uint64_t size;
   int64_t mtime;  // ns since the epoch
   bool forGood;   // it does not expire: its spoke was removed
+  ArchiveReason reason;
 };
 
 // The names of the spokes that have an archive, sorted; none if there is no archive.
 absl::StatusOr<std::vector<std::string>> archivedSpokes(const std::string& archiveDir);
 
-// All files of a spoke, oldest run first. What is not of our making is left out.
+// All files of a spoke, oldest run first, each run's by path. What is not of our making is left
+// out.
 absl::StatusOr<std::vector<ArchivedFile>> archivedFiles(const std::string& archiveDir,
                                                         const std::string& spoke);
 

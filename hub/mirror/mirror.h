@@ -74,6 +74,14 @@ class Mirror {
   // What walk() returned, which has to stay while the mirror is changed. What it has need not be
   // looked at again to know its name.
   void walked(const Tree& tree) { tree_ = &tree; }
+  // Notes which of these files, which walk() has just found, were changed since the last run by
+  // somebody else: for whoever asks later why they were archived. To be called before the mirror is
+  // changed. It misses what got an earlier time with its change, and some of what was changed
+  // before an entry at the top of the mirror was.
+  void noteEdits(const Tree& tree);
+  // Why what is replaced from now on is archived, unless somebody edited it. (REPLACED, if this is
+  // not called.)
+  void archiveAs(ArchiveReason reason) { reason_ = reason; }
   // Whether the file is still there by this very name, as far as this run changed names.
   bool stillNamed(const std::string& path);
 
@@ -224,6 +232,8 @@ class Mirror {
   template <typename Step>
   void attempt(Pending& pending, std::vector<Uncommitted>& uncommitted, Step&& step);
   void preserve(Pending& pending);
+  ArchiveReason reasonToReplace(const std::string& path) const;
+  void archiveEdited(int replaced, const std::string& path);
   void reveal(Pending& pending);
   void publish(Pending& pending);
   void replace(int parent, const std::string& name, Pending& pending);
@@ -274,6 +284,11 @@ class Mirror {
   uint32_t renames_ = 0;                  // by requireOwnName()
   bool onlyProbed_ = false;               // nothing but probe() used the staging directory
   bool unclean_ = false;
+  // When the directory was changed, ns since the epoch: as each run that changes the mirror makes
+  // and removes an entry in it, not before the last one's end.
+  int64_t lastChange_ = INT64_MAX;
+  std::unordered_set<std::string> edited_;  // by somebody, since then
+  ArchiveReason reason_ = ArchiveReason::REPLACED;
   LostWrites lost_;            // by runs before, and this one
   bool foundAgain_ = false;    // there is less in lost_ than in the mark
   bool cacheWritten_ = false;  // what the kernel had to write when the mirror was opened

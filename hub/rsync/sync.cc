@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "common/fs/file-times.h"
 #include "common/fs/rooted-dir.h"
 #include "common/text/escape.h"
 #include "common/text/format.h"
@@ -95,6 +96,7 @@ class RsyncSync {
     std::sort(result.differences.begin(), result.differences.end(),
               [](auto& a, auto& b) { return a.path < b.path; });
     if (!repair || result.differences.empty()) return;
+    mirror.archiveAs(ArchiveReason::REPAIRED);
     change(mirror, {"--checksum"});
     result.repaired = true;
   }
@@ -195,6 +197,7 @@ class RsyncSync {
     // Content is on the disk before it has its name (P3).
     if (rsyncKnows("--fsync")) options.push_back("--fsync");
     lookAtClocks(mirror);
+    mirror.noteEdits(before_);
     bool unclean = mirror.endedUncleanly();
     if (unclean) {
       // Size and time prove nothing.
@@ -505,9 +508,7 @@ class RsyncSync {
   // the hub's own clock was at the last run, should it be behind now.
   void lookAtClocks(Mirror& mirror) {
     struct stat st;
-    int64_t lastRun = fstat(mirror.lockFd(), &st) == 0
-                          ? int64_t(st.st_ctim.tv_sec) * 1'000'000'000 + st.st_ctim.tv_nsec
-                          : 0;
+    int64_t lastRun = fstat(mirror.lockFd(), &st) == 0 ? ctimeOf(st) : 0;
     mirror.archive().clockShows(lastRun);
     int64_t latest = std::max(report_.started, lastRun) + DAY;
     for (auto& directory : before_.directories) {
