@@ -63,9 +63,7 @@ void printText(const Config& config, const std::vector<ArchivedFile>& files) {
   if (!files.empty()) {
     printf(
         "'pi-brain sync archive restore ID' brings one back to its mirror, with --to PATH to "
-        "elsewhere;\n'… restore PATTERN', '… restore --run TIME' and '… restore --spoke NAME' "
-        "bring "
-        "back many.\n");
+        "elsewhere. A path, a pattern, --run TIME or --spoke NAME bring back many.\n");
   }
 }
 

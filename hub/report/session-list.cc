@@ -114,9 +114,9 @@ std::string sessionListJson(const std::vector<SessionsOfSpoke>& all, bool fullPa
       details[k].setSize(double(session.size));
       details[k].setModified(formatTime(session.mtime).c_str());
       details[k].setProject(toUtf8(projectOf(session)).c_str());
-      if (!session.start) continue;
-      details[k].setDirectory(toUtf8(session.start->directory).c_str());
-      details[k].setTitle(toUtf8(session.start->title).c_str());
+      auto start = session.start.value_or(SessionStart());
+      details[k].setDirectory(toUtf8(start.directory).c_str());
+      details[k].setTitle(toUtf8(start.title).c_str());
     }
   }
   return toJson(message.getRoot<report::SessionList>().asReader());

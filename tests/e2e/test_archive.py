@@ -4,6 +4,7 @@ import json
 import os
 import time
 import unittest
+import urllib.parse
 
 from harness import HubCase
 
@@ -77,8 +78,8 @@ class ArchiveCommands(HubCase):
         self.assertEqual([(f["path"], f["reason"], f["run"]) for f in (first, second)],
                          [("--p--/b.jsonl", None, "20260131T120000.123Z")] * 2)
         self.assertEqual([f["reason"] for f in others], ["replaced", "deleted"])
-        self.assertEqual(first["id"], "ID")
-        self.assertIn(f"{first['id']}  2026-01-31T12:00:00Z  -              4 B  --p--/b.jsonl\n",
+        self.assertEqual(first["id"], "61a0d710563a448a")
+        self.assertIn(f"{first['id']}  2026-01-31T12:00:00Z  -               4 B  --p--/b.jsonl\n",
                       self.pi_brain("sync", "archive", "list").stdout)
         self.restore(first["id"])
         self.assertEqual((self.mirror / "--p--/b.jsonl").read_bytes(), b"old\n")
@@ -172,13 +173,14 @@ class ArchiveCommands(HubCase):
 
     def restored(self, *args, code=0):
         """Paths and outcomes; each that is said to be restored is."""
-        done = self.pi_brain("sync", "archive", "restore", "--json", *args)
+        done = self.pi_brain("sync", "archive", "restore", "-c", str(self.config), "--json", *args, config=False)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         document = json.loads(done.stdout)
         self.assertEqual((document["ok"], document["dryRun"]), (code == 0, "-n" in args))
         for file in document["files"]:
             if file["outcome"] == "restored":
-                self.assertEqual(os.path.exists(file["to"]), "-n" not in args, file)
+                where = urllib.parse.unquote_to_bytes(file["toBytes"]) if file["toBytes"] else file["to"]
+                self.assertEqual(os.path.exists(where), "-n" not in args, file)
             self.assertEqual(file["failure"] is not None, file["outcome"] == "failed")
         self.failures = [failure["id"] for failure in document["failures"]]
         return [(file["path"], file["outcome"]) for file in document["files"]]
@@ -274,7 +276,7 @@ class ArchiveCommands(HubCase):
         self.write(os.fsdecode(name), b"odd\n")
         self.sync()
         (self.source / os.fsdecode(name)).unlink()
-        self.lose_two()
+        self.sync("--delete")
         exact = next(file["pathBytes"] for file in self.listed() if file["pathBytes"])
         ((_, outcome),) = self.restored(f"bytes:{exact}")
         self.assertEqual(outcome, "restored")
