@@ -76,7 +76,7 @@ void Mirror::publish(const std::string& path, bool replaces) {
 void Mirror::publishGrown(const std::string& path, const struct stat& base) {
   publish(path);
   pending_.back().base = Archive::Preserved{
-      0, path, uint64_t(base.st_ino), uint64_t(base.st_size), mtimeOf(base), true};
+      "", path, uint64_t(base.st_ino), uint64_t(base.st_size), mtimeOf(base), true};
 }
 
 void Mirror::settle(const std::string& path, int fd, int64_t mtime) {
