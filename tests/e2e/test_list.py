@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -186,26 +187,25 @@ class List(HubCase):
         self.assertEqual(read("--long"), 21 * 8192 + 65536)
 
     def test_fifty_thousand(self):
-        """Fast, and in little memory, with titles too."""
+        """Fast, and in little memory, with titles too. Seconds are the processor's: the machine may be busy."""
         content = lines(header(), said("user", text("words " * 10)))
-        for project in range(100):
-            directory = self.mirror / f"--home-will-code-{project}--"
-            directory.mkdir(parents=True)
-            for n in range(500):
-                (directory / f"2026-01-31T12-00-00-000Z_{n:032x}.jsonl").write_bytes(content)
-        for args, seconds, megabytes in (([], 10, 100), (["-l"], 20, 150), (["--json"], 20, 300)):
-            with open(self.dir / "out", "w+b") as out:
-                began = time.monotonic()
-                pid = os.posix_spawn(harness.HUB, [harness.HUB, "sync", "list", "-c", self.config, *args], self.environment(),
-                                     file_actions=[(os.POSIX_SPAWN_DUP2, out.fileno(), 1)])
-                _, status, usage = os.wait4(pid, 0)
-                took = time.monotonic() - began
-                self.assertEqual(status, 0)
-                out.seek(0)
-                self.assertEqual(out.read().count(b"Z_"), 50_000)
-            print(f"list {' '.join(args)}: {took:.2f} s, {usage.ru_maxrss // 1024} MiB")
-            self.assertLess(took, seconds, args)
-            self.assertLess(usage.ru_maxrss // 1024, megabytes, args)
+        with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as large:
+            for project in range(100):
+                directory = pathlib.Path(large) / f"--home-will-code-{project}--"
+                directory.mkdir()
+                for n in range(500):
+                    (directory / f"2026-01-31T12-00-00-000Z_{n:032x}.jsonl").write_bytes(content)
+            self.write_config([self.spoke(path=large)])
+            for args, seconds, megabytes in (([], 2, 100), (["-l"], 4, 100), (["--json"], 5, 300)):
+                with open(self.dir / "out", "w+b") as out:
+                    pid = os.posix_spawn(harness.HUB, [harness.HUB, "sync", "list", "-c", self.config, *args],
+                                         self.environment(), file_actions=[(os.POSIX_SPAWN_DUP2, out.fileno(), 1)])
+                    _, status, usage = os.wait4(pid, 0)
+                    self.assertEqual(status, 0)
+                    out.seek(0)
+                    self.assertEqual(out.read().count(b"Z_"), 50_000)
+                self.assertLess(usage.ru_utime + usage.ru_stime, seconds, args)
+                self.assertLess(usage.ru_maxrss // 1024, megabytes, args)
 
 
 if __name__ == "__main__":
