@@ -62,6 +62,11 @@ int64_t timeBefore(int64_t now, int64_t seconds) {
 }
 
 int syncList(const ListArguments& arguments) {
+  bool ofSessions = !arguments.since.empty() || !arguments.project.empty() || arguments.details;
+  if (arguments.names && ofSessions) {
+    printError("--names lists spokes, so it goes with none of --since, --project and --long");
+    return EXIT_USAGE;
+  }
   SessionFilter filter;
   filter.project = arguments.project;
   filter.starts = arguments.details;
@@ -99,22 +104,21 @@ void addList(CLI::App& sync, int& exitCode) {
   auto* command = sync.add_subcommand("list", "List the sessions in the mirrors, the latest first");
   addConfig(command, options->config);
   addSpokes(command, options->spokes);
-  auto* since = command
-                    ->add_option("--since", options->since,
-                                 "Only what changed within this time, for example 12h or 7d")
-                    ->type_name("SPAN")
-                    ->check(hasText);
-  auto* project = command
-                      ->add_option("--project", options->project,
-                                   "Only of projects whose name or path contains this")
-                      ->type_name("TEXT")
-                      ->check(hasText);
-  auto* details = command->add_flag("-l,--long", options->details,
-                                    "Show each session's project, first words and full path");
+  command
+      ->add_option("--since", options->since,
+                   "Only what changed within this time, for example 12h or 7d")
+      ->type_name("SPAN")
+      ->check(hasText);
+  command
+      ->add_option("--project", options->project,
+                   "Only of projects whose name or path contains this")
+      ->type_name("TEXT")
+      ->check(hasText);
+  command->add_flag("-l,--long", options->details,
+                    "Show each session's project, first words and full path");
   auto* json =
       command->add_flag("--json", options->json, "Print one JSON document instead of text");
-  auto* names = command->add_flag("--names", options->names, "Only the names of the spokes");
-  for (auto* other : {since, project, details, json}) names->excludes(other);
+  command->add_flag("--names", options->names, "Only the names of the spokes")->excludes(json);
   command->callback([options, &exitCode]() { exitCode = syncList(*options); });
 }
 

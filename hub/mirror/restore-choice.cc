@@ -47,8 +47,8 @@ ArchivedFiles chosenBy(const ArchivedFiles& files, const std::string& wanted,
     failures.push_back(failureOf(status, FailureId::ARCHIVED_FILE_UNKNOWN));
   } else {
     failures.push_back(Failure(FailureId::ARCHIVED_FILE_UNKNOWN,
-                               absl::StrCat("no archived file among these has the path ",
-                                            inQuotes(wanted), " or matches it"),
+                               absl::StrCat("nothing archived has the path ", inQuotes(wanted),
+                                            ", or matches it as a pattern"),
                                "", {{"See what there is", "pi-brain sync archive list"}}));
   }
   return {};

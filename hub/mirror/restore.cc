@@ -11,6 +11,7 @@
 #include <map>
 
 #include "common/fs/copy.h"
+#include "common/fs/file-io.h"
 #include "common/fs/file-times.h"
 #include "common/fs/io-error.h"
 #include "common/fs/rooted-dir.h"
@@ -152,16 +153,16 @@ Failure cannotCreate(const std::string& path, int error) {
                  exists ? std::vector<Fix>{{"Choose another name", ""}} : std::vector<Fix>());
 }
 
-// To one.path, which is `name` in `directory`.
+// To one.path, which is `name` in `directory`. With `flush` it is on the disk then.
 void restoreInto(const Config& config, int directory, const std::string& name,
-                 const RestoredFile& one) {
+                 const RestoredFile& one, bool flush) {
   auto from = openSource(config, one.file);
   kj::AutoCloseFd fd(
       openat(directory, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (fd.get() < 0) throw cannotCreate(one.path, errno);
   KJ_ON_SCOPE_FAILURE(unlinkat(directory, name.c_str(), 0));
   copy(from, fd, one.file.mtime);
-  if (fsync(fd) != 0) throwErrno(errno, "cannot write it to the disk");
+  if (flush && fsync(fd) != 0) throwErrno(errno, "cannot write it to the disk");
 }
 
 void restoreTo(const Config& config, const std::string& to, RestoredFile& one, bool dryRun) {
@@ -171,7 +172,7 @@ void restoreTo(const Config& config, const std::string& to, RestoredFile& one, b
     one.path = joinPath(to, baseNameOf(one.file.path));
   }
   attempt(one, [&]() {
-    if (!dryRun) return restoreInto(config, AT_FDCWD, one.path, one);
+    if (!dryRun) return restoreInto(config, AT_FDCWD, one.path, one, true);
     (void)openSource(config, one.file);
     if (lstat(one.path.c_str(), &st) == 0) throw cannotCreate(one.path, EEXIST);
   });
@@ -181,6 +182,7 @@ void restoreTo(const Config& config, const std::string& to, RestoredFile& one, b
 void restoreToTree(const Config& config, const std::string& to, const RestoredFiles& files,
                    bool dryRun) {
   kj::Maybe<RootedDir> root;
+  bool flushEach = true;
   for (auto* one : files) {
     auto path = joinPath(one->file.spoke, one->file.path);
     one->path = joinPath(to, path);
@@ -195,11 +197,19 @@ void restoreToTree(const Config& config, const std::string& to, const RestoredFi
         int fd = open(to.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0) throw cannotCreate(to, errno);
         root = RootedDir(kj::AutoCloseFd(fd));
+        flushEach = !syncfsReaches(fd);
       }
       auto above = makeDirectoriesBeneath(KJ_ASSERT_NONNULL(root), std::string(parentOf(path)),
                                           inQuotes(to));
-      restoreInto(config, above, std::string(baseNameOf(path)), *one);
+      restoreInto(config, above, std::string(baseNameOf(path)), *one, flushEach);
     });
+  }
+  KJ_IF_MAYBE(dir, root) {
+    if (flushEach || syncfs(dir->fd()) == 0) return;
+    int error = errno;
+    for (auto* one : files) {
+      attempt(*one, [&]() { throwErrno(error, "cannot write it to the disk"); });
+    }
   }
 }
 
