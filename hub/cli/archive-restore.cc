@@ -47,7 +47,7 @@ void warnOfDeletion(const Config& config, const std::vector<RestoredFile>& resto
   });
   if (!any) return;
   fputs(
-      "The next run archives it again if the spoke does not have it, since this spoke has "
+      "The next run archives this file again unless the spoke has it, because the spoke has "
       "'delete: true'.\n",
       stderr);
 }
@@ -139,7 +139,7 @@ int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
   auto& request = arguments.request;
   if (request.wanted.empty() && request.spokes.empty() && request.run.empty()) {
     printError(
-        "which files? Name them by ID, path or pattern, or all of a spoke with --spoke NAME, or of "
+        "no file is named: give IDs, paths or patterns, or all of a spoke with --spoke NAME, or of "
         "a run with --run RUN; 'pi-brain sync archive list' shows what there is");
     return EXIT_USAGE;
   }
@@ -172,7 +172,7 @@ int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
 
 void addArchiveRestore(CLI::App& archive, int& exitCode) {
   auto options = std::make_shared<ArchiveRestoreArguments>();
-  auto* command = archive.add_subcommand("restore", "Bring files of the archive back");
+  auto* command = archive.add_subcommand("restore", "Restore files from the archive");
   addConfig(command, options->config);
   addSpokes(command, options->request.spokes);
   addPaths(
@@ -185,7 +185,7 @@ void addArchiveRestore(CLI::App& archive, int& exitCode) {
       ->type_name("RUN")
       ->check([](const std::string& value) { return value.empty() ? "is empty" : std::string(); });
   addPath(command, "--to", options->to,
-          "Where to put it (default: its place in the mirror); of several, a directory");
+          "Where to restore it (default: its place in the mirror); of several, a directory");
   command->add_flag("-n,--dry-run", options->dryRun, "Show what would be restored");
   command->add_flag("--json", options->json, "Print one JSON document instead of text");
   command->callback([options, &exitCode]() { exitCode = syncArchiveRestore(*options); });

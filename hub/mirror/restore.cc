@@ -30,13 +30,12 @@ void copy(int from, int to, int64_t mtime) {
   setMtime(to, mtime);
 }
 
-// Nothing beneath `root` may have to give way: not a file of this name, nor one of a directory's
-// above.
+// Throws if a file beneath `root` has this name, or the name of a directory above it.
 void requireFree(const std::string& root, const std::string& path) {
   auto refuse = [](const std::string& what, const std::string& where) {
     throw Failure(FailureId::RESTORE_TARGET_EXISTS,
                   absl::StrCat("there is ", what, ": ", escapeForTerminal(where)), "",
-                  {{"Put the archived file elsewhere with --to PATH", ""}});
+                  {{"Restore the archived file elsewhere with --to PATH", ""}});
   };
   struct stat st;
   auto exists = [&](const std::string& at) { return lstat((root + "/" + at).c_str(), &st) == 0; };
@@ -60,7 +59,7 @@ void attempt(RestoredFile& one, Work&& work) {
     std::vector<Fix> fixes;
     if (isDiskFull(e)) {
       fixes = {makeRoom(nearestTo(one.path).path),
-               {"Or put it on another disk with --to PATH", ""}};
+               {"Or restore it to another disk with --to PATH", ""}};
     }
     one.failure =
         Failure(isDiskFull(e) ? FailureId::DISK_FULL : FailureId::RESTORE_FAILED,
@@ -101,7 +100,7 @@ void fillMirror(const Config& config, Mirror& mirror, const RestoredFiles& files
     noteUncommitted(files, mirror.proceed());
   }
   noteUncommitted(files, mirror.commit());
-  mirror.finish({{}, true});  // nothing else was looked at
+  mirror.finish({{}, true});  // no other file was checked
 }
 
 // All of one spoke.
@@ -119,7 +118,7 @@ void restoreToMirror(const Config& config, const RestoredFiles& files, bool dryR
     return failAll(Failure(FailureId::SPOKE_UNKNOWN,
                            absl::StrCat("there is no spoke '", escapeForTerminal(name), "' in ",
                                         escapeForTerminal(config.file), " any more"),
-                           "", {{"Say where to put the file with --to PATH", ""}}));
+                           "", {{"Choose where to restore the file with --to PATH", ""}}));
   }
   for (auto* one : files) one->path = spoke->path + "/" + one->file.path;
   if (dryRun) {
@@ -139,7 +138,7 @@ void restoreToMirror(const Config& config, const RestoredFiles& files, bool dryR
     });
   } catch (const Mirror::Locked&) {
     failAll(Failure(FailureId::MIRROR_IN_USE, "a run is syncing this spoke", "",
-                    {{"Try again when it is done", ""}}),
+                    {{"Try again when the run has ended", ""}}),
             true);
   }
   if (whole.failure) failAll(*whole.failure);
