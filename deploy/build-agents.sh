@@ -1,10 +1,10 @@
 #!/bin/sh
-# Build the static agents for x86_64 and aarch64 Linux, on either of them, with Debian's compilers
-# and libraries. The same source on the same Debian gives the same bytes, wherever it lies.
+# Build the static agents for x86_64 and aarch64 Linux, on either of the two, with Debian's compilers
+# and libraries. The same source on the same Debian gives the same bytes, in whatever directory.
 #
 # usage: deploy/build-agents.sh [DIRECTORY]
-#   DIRECTORY  where they go (default: build/release/lib/pi-brain, where build/release/bin/pi-brain
-#              looks for them, and 'cmake --install' and the package take them from)
+#   DIRECTORY  the directory for the agents (default: build/release/lib/pi-brain, where
+#              build/release/bin/pi-brain, 'cmake --install' and the package look for them)
 set -eu
 out=${1:-}
 case $out in
@@ -23,7 +23,7 @@ install() {
   [ -n "$missing" ] || return 0
   as_root=
   if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null || { echo "Not root and no sudo here. Have these packages installed:$missing" >&2; exit 1; }
+    command -v sudo >/dev/null || { echo "Packages are missing, and installing them needs root or sudo:$missing" >&2; exit 1; }
     as_root=sudo
   fi
   echo "Installing with apt:$missing"
@@ -31,7 +31,7 @@ install() {
     dpkg --print-architecture | grep -qx $foreign || $as_root dpkg --add-architecture $foreign
   done
   $as_root apt-get update -q
-  # shellcheck disable=SC2086 # a list it is
+  # shellcheck disable=SC2086 # a list of words
   $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
 }
 
@@ -44,7 +44,7 @@ build() {
   else
     packages="$packages g++-$(echo "$triplet" | tr _ -)"
   fi
-  # shellcheck disable=SC2086 # a list it is
+  # shellcheck disable=SC2086 # a list of words
   install $packages
   PKG_CONFIG_LIBDIR=/usr/lib/$triplet/pkgconfig:/usr/share/pkgconfig \
     cmake -S . -B "build/agents/$architecture" -G Ninja --log-level=WARNING -DCMAKE_BUILD_TYPE=Release \

@@ -1,8 +1,8 @@
 #!/bin/sh
-# See pi-brain sync at work, on this machine alone: installs what the build needs, builds, starts a
-# private sshd on a free loopback port with a forced-command key, mirrors a small tree of sessions,
-# lets some grow, syncs again, and shows the status. Everything lives in a temporary directory,
-# which is removed in the end; ~/.ssh, ~/.pi and ~/.pi-brain are not touched.
+# Show pi-brain sync at work on this machine alone: install what the build needs, build, start a
+# private sshd on a free loopback port with a forced-command key, mirror a small tree of sessions,
+# let some grow, sync again, and show the status. Everything is in a temporary directory, which is
+# removed at the end; ~/.ssh, ~/.pi and ~/.pi-brain are not touched.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,7 @@ say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n%s\n' "$*"; }
 
 say "1. Building (the first time takes a few minutes)"
-deploy/install-build-deps.sh
+deploy/install-build-deps.sh --demo
 cmake --preset release >/dev/null
 cmake --build --preset release --target pi-brain pi-brain-agent
 bin=$PWD/build/release/bin
@@ -24,7 +24,7 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 
-# The hub's home, for this shell's children only.
+# The hub's home, for children of this shell alone.
 mkdir -p "$dir/hub/.pi-brain" "$dir/spoke/ssh"
 export HOME="$dir/hub"
 sessions=$dir/spoke/sessions
@@ -50,7 +50,7 @@ StrictModes no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
-# bash that sshd starts reads ~/.bashrc, which may be slow, unless it thinks it is nested.
+# When sshd starts bash, bash reads ~/.bashrc, which may be slow; not so if bash believes it is nested.
 SetEnv SHLVL=1
 EOF
 sshd=$(command -v sshd || echo /usr/sbin/sshd)
@@ -89,16 +89,16 @@ cat "$dir/hub/.pi-brain/config.yaml"
 say "4. The first run: pi-brain sync run"
 "$bin/pi-brain" sync run
 
-say "5. Six sessions grow, one is rewritten, two move to another project; what would a run do?"
+say "5. Six sessions grow, one is rewritten, two move to another project. What would a run do?"
 python3 tests/sessions.py grow "$sessions" --files 6 --seed 2
 python3 tests/sessions.py rewrite "$sessions" --files 1 --seed 3
 python3 tests/sessions.py move "$sessions" --files 2 --seed 7
 "$bin/pi-brain" sync run --dry-run
 
-say "6. The second run, with the files named: pi-brain sync run -v"
+say "6. The second run, which names the files: pi-brain sync run -v"
 "$bin/pi-brain" sync run -v
 
-say "7. The mirror is the same as the spoke's tree"
+say "7. The mirror equals the spoke's tree"
 diff -r "$sessions" "$HOME/.pi-brain/synced/laptop"
 echo "no differences"
 
@@ -111,4 +111,4 @@ say "9. pi-brain sync status"
 say "10. pi-brain sync list (the first lines)"
 "$bin/pi-brain" sync list | head -n 6
 
-say "Done. Everything is removed again; README.md says how to set up a real spoke."
+say "Done. Everything is removed. README.md shows how to set up a real spoke."

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Make many machines spokes, several at a time, with 'pi-brain spoke add'. A second time changes
-# nothing; a machine that fails leaves the others alone. Your own ssh login has to work on each
-# without a question: keys in an ssh-agent, host keys in known_hosts.
+# Make many machines spokes, several at a time, with 'pi-brain spoke add'. Running it again changes
+# nothing, and a machine that fails leaves the others alone. Your own ssh login must work on each
+# machine without a question: keys in an ssh-agent, host keys in known_hosts.
 set -eu
 
 help() {
@@ -10,14 +10,16 @@ usage: fleet.sh --inventory FILE [--jobs N] [--dry-run] [--limit PATTERN] [--rep
                 [--config PATH] [--agents DIR]
 
   --inventory FILE  a line for each machine: NAME USER@HOST [ROOT]; or an ssh
-                    configuration, each Host of which without a pattern is one
-  --jobs N          so many at a time (default 8)
-  --dry-run         say what would be done, and do nothing but the report
-  --limit PATTERN   only the names that match, as a shell does: 'web-*'
-  --report FILE     where the results go as JSON (default ~/.pi-brain/logs/fleet.json)
+                    configuration, in which each Host without a pattern is a machine
+  --jobs N          how many machines at a time (default 8)
+  --dry-run         print what would be done, and do nothing but write the report
+  --limit PATTERN   only the names that match this shell pattern: 'web-*'
+  --report FILE     write the results as JSON to FILE (default
+                    ~/.pi-brain/logs/fleet.json)
   --config PATH, --agents DIR  as for 'pi-brain spoke add'
 
-Exit code: 0 if all is well, 1 if a machine failed, 2 for a mistake in the call or the file.
+Exit code: 0 if no machine failed, 1 if one did, 2 for a mistake in the options or the
+inventory.
 END
 }
 
@@ -43,7 +45,7 @@ while [ $# -gt 0 ]; do
       exit 0
       ;;
     --inventory | --jobs | --limit | --report | --config | --agents)
-      [ $# -ge 2 ] && [ -n "$2" ] || mistake "$1 takes a value."
+      [ $# -ge 2 ] && [ -n "$2" ] || mistake "$1 needs a value."
       case $1 in
         --inventory) inventory=$2 ;;
         --jobs) jobs=$2 ;;
@@ -54,24 +56,24 @@ while [ $# -gt 0 ]; do
       esac
       shift
       ;;
-    *) mistake "unknown argument '$1'. --help says what there is." ;;
+    *) mistake "unknown argument '$1'. 'fleet.sh --help' lists the options." ;;
   esac
   shift
 done
-[ -n "$inventory" ] || mistake "--inventory FILE is missing: a line 'NAME USER@HOST' for each machine."
+[ -n "$inventory" ] || mistake "--inventory FILE is missing: a file with a line 'NAME USER@HOST' for each machine."
 [ -r "$inventory" ] || mistake "cannot read the inventory $inventory."
 case $jobs in
-  '' | *[!0-9]* | 0* | ????*) mistake "--jobs takes a number from 1 to 999." ;;
+  '' | *[!0-9]* | 0* | ????*) mistake "--jobs must be a number from 1 to 999." ;;
 esac
-command -v pi-brain >/dev/null || mistake "there is no pi-brain on PATH."
+command -v pi-brain >/dev/null || mistake "pi-brain is not on PATH."
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/pi-brain-fleet.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' HUP INT TERM
 
-# Whether the results can be kept is known before anything is done. A file is replaced; a symlink, and
-# what is no file, is written to.
-[ ! -d "$report" ] || mistake "--report $report is a directory; a file is needed."
+# Checks that the report can be written, before anything is done. A regular file is replaced; a symlink
+# or a special file is written to.
+[ ! -d "$report" ] || mistake "--report $report is a directory; it must be a file."
 mkdir -p "$(dirname "$report")" || mistake "cannot make the directory of --report $report."
 if [ -L "$report" ] || { [ -e "$report" ] && [ ! -f "$report" ]; }; then
   [ -w "$report" ] || [ ! -e "$report" ] || mistake "cannot write to --report $report."
@@ -82,26 +84,27 @@ else
   trap 'rm -rf "$work" "$new_report"' EXIT
 fi
 
-# The machines: "NAME<tab>TARGET<tab>ROOT" each. An inventory has no line "Host NAME…", and an ssh
-# configuration no "NAME USER@HOST", but for the settings that take such. Read once: it may be a pipe.
+# Writes a line "NAME<tab>TARGET<tab>ROOT" for each machine. An inventory has no line "Host NAME…", and
+# an ssh configuration no "NAME USER@HOST", except in settings with such a value. The inventory is read
+# once, since it may be a pipe.
 cat -- "$inventory" >"$work/inventory" || mistake "cannot read the inventory $inventory."
 config_lines=$(sed 's/[[:space:]]#.*//' "$work/inventory" | grep -ciE '^[[:space:]]*host([[:space:]]+|[[:space:]]*=[[:space:]]*)[^@]*$' || :)
 FILE=$inventory LC_ALL=C awk -v config="$config_lines" '
   function bad(what) { print ENVIRON["FILE"] ":" FNR ": " what >"/dev/stderr"; failed = 1; exit 2 }
   function machine(name, target, root) {
-    if (name in seen && config) return # a second part about it
-    if (name in seen) bad("the name " name " is taken by line " seen[name] ".")
+    if (name in seen && config) return # a second section about it
+    if (name in seen) bad("the name " name " is already used in line " seen[name] ".")
     seen[name] = FNR
     print name "\t" target "\t" root
   }
   NR == 1 { sub(/^\357\273\277/, "") }
   { sub(/\r$/, "") }
-  /[\001-\010\013-\037\177]/ { bad("there is a control character in this line. Do its lines end as they do on Unix?") }
+  /[\001-\010\013-\037\177]/ { bad("this line has a control character. Its line ends may not be those of Unix.") }
   { sub(/(^|[ \t]+)#.*$/, "") }
   NF == 0 { next }
   config {
     if (NF <= 3 && $2 ~ /^[^@\/%]+@[^@\/%]+$/ && tolower($1) !~ /^(proxyjump|match|user|hostkeyalias|setenv|sendenv|ciphers|macs|[a-z]*(file|command|algorithms|types))$/)
-      bad("this looks like a machine, and other lines like an ssh configuration (\"Host …\"). Make it two files.")
+      bad("this line looks like a machine, but others like an ssh configuration (\"Host …\"). Use two files.")
     sub(/=/, " ")
     gsub(/"/, "")
     if (tolower($1) == "host") for (i = 2; i <= NF; i++) if ($i !~ /[*?!]/) machine($i, $i, "")
@@ -114,7 +117,7 @@ FILE=$inventory LC_ALL=C awk -v config="$config_lines" '
 number=0
 tab=$(printf '\t')
 while IFS=$tab read -r name target root; do
-  # shellcheck disable=SC2254 # a pattern it is
+  # shellcheck disable=SC2254 # limit is a pattern
   case $name in
     $limit) ;;
     *) continue ;;
@@ -124,7 +127,7 @@ while IFS=$tab read -r name target root; do
 done <"$work/all"
 [ "$number" -gt 0 ] || mistake "no machine of $inventory matches '$limit'."
 
-# What does one machine, by its number.
+# The script that sets up one machine, by its number.
 one='
   number=$1
   set -- ${FLEET_DRY_RUN:+--dry-run}
@@ -156,7 +159,7 @@ while [ $i -lt $number ]; do
   i=$((i + 1))
   echo $i
 done | FLEET_WORK=$work FLEET_DRY_RUN=$dry_run FLEET_CONFIG=$config FLEET_AGENTS=$agents \
-  xargs -P "$jobs" -n 1 sh -c "$one" one || echo "fleet.sh: not all could be tried." >&2
+  xargs -P "$jobs" -n 1 sh -c "$one" one || echo "fleet.sh: not every machine was tried." >&2
 
 {
   echo '['
@@ -172,7 +175,7 @@ if [ -n "$new_report" ]; then
   cat "$work/report" >"$new_report"
   mv -f "$new_report" "$report"
 elif [ "$report" = /dev/stdout ]; then
-  cat "$work/report" # opened anew, a file behind it would begin anew
+  cat "$work/report" # to open /dev/stdout again would truncate a file behind it
 else
   cat "$work/report" >"$report"
 fi

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Make this machine a spoke of pi-brain sync: put the agent into ~/.local/lib/pi-brain, and one line
 # into ~/.ssh/authorized_keys that lets the hub's key start it and do nothing else. Or undo that.
-# Nothing else is touched, root is not needed, and a second time changes nothing.
+# The script touches nothing else, needs no root, and changes nothing when it runs again.
 #
-# The hub's 'pi-brain spoke add' sends this very script over ssh, with the options that
+# 'pi-brain spoke add' on the hub sends this script over ssh, with the options that
 # hub/setup/remote-install.h documents.
-[ -z "${ZSH_VERSION:-}" ] || emulate sh # where zsh is what reads this
+[ -z "${ZSH_VERSION:-}" ] || emulate sh
 set -eu
 umask 077
 LC_ALL=C
@@ -22,24 +22,25 @@ usage: install-spoke.sh --key KEY.pub [--agent FILE] [--root DIR] [--from PATTER
   --agent FILE     the agent for this machine (default: pi-brain-agent beside this
                    script, or on PATH)
   --root DIR       the sessions that the hub may read (default ~/.pi/agent/sessions)
-  --from PATTERNS  only from these addresses, as in sshd(8): 192.0.2.0/24,… ('*': any).
-                   Without it, a line that has some keeps them
-  --dedicated      the key is for syncing alone: a line that lets it do more is
-                   replaced (otherwise that is refused: somebody may log in with it)
+  --from PATTERNS  accept the key only from these addresses, as in sshd(8):
+                   192.0.2.0/24,… ('*': any). Without it, a line keeps those it has
+  --dedicated      the key is used for syncing alone: replace a line that lets it do
+                   more (refused otherwise, since somebody may log in with the key)
   --uninstall      remove the line of this key, or of all keys that start the agent, and
-                   the agent when no line needs it any more
-  --print          say what would be done, and do nothing
+                   the agent once no line needs it
+  --print          print what would be done, and do nothing
 END
 }
 
 main() {
   key= blob= source= root='~/.pi/agent/sessions' from= uninstall= print=
   dedicated=
-  token= hashes= retire= agent_only= new_spoke= patience= # the hub's
-  committed=yes          # whether what was done is to stay
-  # What there is to take back.
+  token= hashes= retire= agent_only= new_spoke= patience= # options of the hub
+  committed=yes                                           # empty: undo() takes the changes back
+  # What undo() must know.
   staged= previous= new= saved= agent_was= line_sum= locked= drop_ssh= watchdog=
   parse "$@"
+  check_arguments
   trap undo EXIT
   trap 'exit 1' HUP INT TERM
   trap '' PIPE
@@ -50,26 +51,18 @@ main() {
 parse() {
   while [ $# -gt 0 ]; do
     case $1 in
-      --key=* | --agent=* | --root=* | --from=* | --token=* | --hashes=* | --retire=* | --patience=*)
-        name=${1%%=*}
-        value=${1#*=}
+      --*=*)
+        name=${1%%=*} value=${1#*=}
+        shift
+        set -- "$name" "$value" "$@"
         ;;
-      --key | --agent | --root | --from | --token | --hashes | --retire)
-        [ $# -ge 2 ] || usage "$1 takes a value."
-        name=$1 value=$2
+    esac
+    case $1 in
+      --key | --agent | --root | --from | --token | --hashes | --retire | --patience)
+        [ $# -ge 2 ] || usage "$1 needs a value."
+        set_option "$1" "$2"
         shift
         ;;
-      *) name=$1 value= ;;
-    esac
-    case $name in
-      --key) key=$value ;;
-      --agent) source=$value ;;
-      --root) root=$value ;;
-      --from) from=$value ;;
-      --token) token=$value ;;
-      --hashes) hashes=$value ;;
-      --retire) retire=$value ;;
-      --patience) patience=$value ;;
       --uninstall) uninstall=yes ;;
       --agent-only) agent_only=yes ;;
       --dedicated) dedicated=yes ;;
@@ -83,21 +76,37 @@ parse() {
     esac
     shift
   done
+}
+
+set_option() {
+  case $1 in
+    --key) key=$2 ;;
+    --agent) source=$2 ;;
+    --root) root=$2 ;;
+    --from) from=$2 ;;
+    --token) token=$2 ;;
+    --hashes) hashes=$2 ;;
+    --retire) retire=$2 ;;
+    --patience) patience=$2 ;;
+  esac
+}
+
+check_arguments() {
   [ -n "$uninstall" ] || [ -n "$key" ] || usage "--key is missing: the public half of the hub's key."
   case $from in
-    *[!A-Za-z0-9.:,/*?!_-]*) usage "--from takes addresses and patterns as sshd(8) has them: 192.0.2.0/24,…" ;;
+    *[!A-Za-z0-9.:,/*?!_-]*) usage "--from takes addresses and patterns as in sshd(8): 192.0.2.0/24,…" ;;
   esac
   [ -z "$key" ] || read_key
 }
 
 usage() {
-  echo "install-spoke.sh: $1 --help says what there is." >&2
+  echo "install-spoke.sh: $1 'install-spoke.sh --help' lists the options." >&2
   exit 2
 }
 
-# --- talking to whoever started this ------------------------------------------------------------
+# --- messages -----------------------------------------------------------------------------------
 
-# A person reads lines; the hub knows those that are meant for it by the token in front.
+# A person reads plain lines. The hub reads those alone that begin with its token.
 say() { printf '%s\n' "${token:+$token say }$*" || :; }
 tell() { [ -z "$token" ] || printf '%s\n' "$token $*"; }
 die() {
@@ -106,10 +115,11 @@ die() {
   exit 1
 }
 would() { [ -z "$print" ] || say "would $*"; }
+disk_full() { printf '%s' "Is the disk full? 'df -h $1; df -i $1'"; }
 
-# --- what there is --------------------------------------------------------------------------------
+# --- user, key and files ------------------------------------------------------------------------
 
-# Of the user as sshd sees it: $HOME may be another's (su), or have been set by a start-up file.
+# Sets user, and home as sshd sees it: $HOME may be another user's (su), or set by a start-up file.
 find_home() {
   user=$(id -un 2>/dev/null) || user=
   case $user in
@@ -120,7 +130,7 @@ find_home() {
     /*) ;;
     *) home=$HOME ;;
   esac
-  [ -d "$home" ] || die "the home directory $home of user $user does not exist, or cannot be looked at: 'ls -ld $home' says which."
+  [ -d "$home" ] || die "the home directory $home of user $user does not exist or cannot be read: 'ls -ld $home' shows which."
   HOME=$home
   export HOME
   dir=$home/.local/lib/pi-brain
@@ -128,7 +138,7 @@ find_home() {
   keys=$home/.ssh/authorized_keys
 }
 
-# The shell that sshd gives commands to.
+# Prints the shell that sshd passes commands to.
 login_shell() {
   entry=$(getent passwd "$user" 2>/dev/null) || entry=$(awk -F: -v user="$user" '$1 == user' /etc/passwd 2>/dev/null) || entry=
   [ -n "$entry" ] || entry=${SHELL:-}
@@ -137,23 +147,23 @@ login_shell() {
 
 owner_of() { ls -ld "$1" 2>/dev/null | awk '{ print $3 }'; }
 
-# Why something cannot be made or written at the path $1, and what to do: $2 is what the program that
-# tried said.
+# Prints why the path $1 cannot be created or written, and what to do. $2 is the message of the program
+# that tried.
 obstacle() {
   at=$1 me=${user:-$(id -u)}
   while [ ! -e "$at" ] && [ ! -L "$at" ] && [ -n "${at%/*}" ]; do at=${at%/*}; done
   case $2 in
-    *ead-only*) printf '%s' "it is the file system that is read-only. 'findmnt -T $at' shows what is mounted there" ;;
-    *' space'* | *uota*) printf '%s' "$2. Is the disk full? 'df -h $at; df -i $at'" ;;
+    *ead-only*) printf '%s' "its file system is read-only: 'findmnt -T $at' shows the mount" ;;
+    *' space'* | *uota*) printf '%s' "$2. $(disk_full "$at")" ;;
     *ermi*)
       owner=$(owner_of "$at")
       if [ -n "$owner" ] && [ "$owner" != "$me" ]; then
-        printf '%s' "$at belongs to $owner, not to $me: 'ls -ld $at' shows its mode. If it should be $me's, 'sudo chown -R $me $at' gives it back"
+        printf '%s' "$at belongs to $owner, not to $me: 'ls -ld $at' shows its mode. If it should belong to $me: 'sudo chown -R $me $at'"
       else
-        printf '%s' "$at does not let $me do so. Check its owner and mode: 'ls -ld $at'"
+        printf '%s' "$me has no permission for $at. Check its owner and mode: 'ls -ld $at'"
       fi
       ;;
-    *) printf '%s' "$2. 'ls -ld $at' shows what is there" ;;
+    *) printf '%s' "$2. 'ls -ld $at' shows what exists" ;;
   esac
 }
 
@@ -163,25 +173,25 @@ read_key() {
     *'PRIVATE KEY'*) ;;
     *)
       if [ -f "$key" ]; then
-        [ -r "$key" ] || die "cannot read the key $key."
+        [ -r "$key" ] || die "cannot read the key file $key."
         key=$(cat "$key")
       fi
       ;;
   esac
   key=$(printf '%s\n' "$key" | tr -d '\r')
   case $key in
-    *'PRIVATE KEY'*) die "this is a private key. Give its public half, the file that ends in .pub." ;;
+    *'PRIVATE KEY'*) die "--key is a private key. Give its public half, the file that ends in .pub." ;;
     *'
-'*) die "more than one line where a public key was expected." ;;
+'*) die "--key has more than one line; a public key is one line." ;;
   esac
   blob=$(printf '%s\n' "$key" | awk '{ print $2 }')
   case $blob in
     AAAA*) ;;
-    *) die "this is no OpenSSH public key, and no file with one: a line such as 'ssh-ed25519 AAAA… comment' was expected." ;;
+    *) die "--key is neither an OpenSSH public key nor a file with one. A public key is a line such as 'ssh-ed25519 AAAA… comment'." ;;
   esac
 }
 
-# The SHA-256 of what comes in.
+# Prints the SHA-256 of its input.
 digest() {
   if command -v sha256sum >/dev/null; then
     sha256sum
@@ -190,14 +200,14 @@ digest() {
   elif command -v openssl >/dev/null; then
     openssl dgst -sha256 -r
   else
-    die "none of sha256sum, shasum and openssl is here, to check files with."
+    die "cannot check files: none of sha256sum, shasum and openssl is installed."
   fi | awk '{ print $1 }'
 }
 hash_of() { digest <"$1"; }
 
-# Sets arch, and wanted: the hash that the agent is to have.
+# Sets arch, and wanted: the hash that the agent must have.
 choose_agent() {
-  [ "$(uname -s)" = Linux ] || die "this is $(uname -s); the agent is for Linux."
+  [ "$(uname -s)" = Linux ] || die "this machine runs $(uname -s); the agent needs Linux."
   arch=$(uname -m)
   case $arch in
     amd64) arch=x86_64 ;;
@@ -208,7 +218,7 @@ choose_agent() {
     for pair in $hashes; do
       [ "${pair%%=*}" != "$arch" ] || wanted=${pair#*=}
     done
-    [ -n "$wanted" ] || die "no-agent $arch"
+    [ -n "$wanted" ] || die "no-agent $arch" # remote-install.h documents this word; no person reads it
     return
   fi
   here=$(dirname "$0")
@@ -216,24 +226,24 @@ choose_agent() {
     [ -n "$source" ] || [ ! -f "$found" ] || source=$found
   done
   wanted=
-  [ -n "$source$print" ] || die "there is no pi-brain-agent beside this script; --agent FILE says where it is."
-  [ -z "$source" ] || [ -r "$source" ] || die "cannot read $source."
+  [ -n "$source$print" ] || die "pi-brain-agent is neither beside this script nor on PATH. Name it with --agent FILE."
+  [ -z "$source" ] || [ -r "$source" ] || die "cannot read the agent $source."
   [ -z "$source" ] || wanted=$(hash_of "$source")
 }
 
-# sshd ignores such a file, or following it would write elsewhere: its owner has to look at it.
+# Refuses a file that sshd would ignore, or that leads elsewhere: its owner must decide what to do.
 check_authorized_keys() {
-  [ ! -L "$keys" ] || die "$keys is a symlink. Put a file in its place; or, where it leads, add by hand the line that 'pi-brain-agent --authorized-keys-line KEY.pub' prints (to undo that, remove it)."
+  [ ! -L "$keys" ] || die "$keys is a symlink. Replace it with a file, or add the line that 'pi-brain-agent --authorized-keys-line KEY.pub' prints to the file that it leads to."
   [ -e "$keys" ] || return 0
-  [ -f "$keys" ] || die "$keys is not a file."
-  # The second changes nothing.
+  [ -f "$keys" ] || die "$keys is not a regular file."
+  # To open a file for appending changes nothing.
   why=$( (: <"$keys") 2>&1 && (: >>"$keys") 2>&1) || die "$keys cannot be read and written: $(obstacle "$keys" "$why")."
-  # Read once: another installation may just replace it.
+  # One read, since another installation may be replacing the file.
   [ "$(tr -cd '\000' <"$keys" | wc -c)" -eq 0 ] || die "$keys is damaged: it contains NUL bytes. Inspect it with 'cat -v' and repair it first."
   for place in "$keys" "$home/.ssh" "$home"; do
-    case $(ls -ldL "$place") in # where it leads, if it is a symlink
-      ????????w*) die "$place is writable by everyone, so sshd does not trust it. Run 'chmod go-w $place' to fix that." ;;
-      ?????w*) say "$place is writable by its group. If sshd refuses the key because of that, run 'chmod g-w $place'" ;;
+    case $(ls -ldL "$place") in # -L: the target of a symlink
+      ????????w*) die "$place is writable by everyone, so sshd ignores $keys. To fix that: 'chmod go-w $place'." ;;
+      ?????w*) say "$place is writable by its group. If sshd refuses the key because of that: 'chmod g-w $place'" ;;
     esac
   done
 }
@@ -245,34 +255,39 @@ install_agent() {
     agent_did=same
     return
   fi
-  [ ! -d "$agent" ] || die "$agent is a directory: the agent is to be in its place."
+  [ ! -d "$agent" ] || die "$agent is a directory. Move it away: the agent must be there."
   agent_did=new
   [ ! -e "$agent" ] || agent_did=replaced
   if [ -n "$print" ]; then
     would "put the agent for $arch into $agent"
     return
   fi
+  stage_agent
+  if [ "$agent_did" = replaced ]; then
+    previous=$dir/.pi-brain-agent.previous
+    ln -f "$agent" "$previous" 2>/dev/null || cp -p "$agent" "$previous"
+  fi
+  # By rename: an agent that runs keeps the file that it was started from.
+  agent_was=$agent_did
+  mv -f "$staged" "$agent"
+  staged=
+}
+
+# Sets staged: the agent beside its final place, proved to be whole and to run.
+stage_agent() {
   why=$(mkdir -p "$dir" 2>&1) || die "cannot make the directory $dir: $(obstacle "$dir" "$why")."
   committed=
   staged=$dir/.pi-brain-agent.$$
   why=$( (: >"$staged") 2>&1) || die "cannot write to $dir: $(obstacle "$dir" "$why")."
   if [ -n "$token" ]; then
     tell "need $arch"
-    head -c "$(next_line)" >"$staged" || die "cannot write to $dir. Is the disk full? 'df -h $dir'"
+    head -c "$(next_line)" >"$staged"
   else
-    cat "$source" >"$staged" || die "cannot write to $dir. Is the disk full? 'df -h $dir'"
-  fi
-  [ "$(hash_of "$staged")" = "$wanted" ] || die "the agent arrived damaged. Is the disk full ('df -h $dir'), or did the connection break?"
+    cat "$source" >"$staged"
+  fi || die "cannot write to $dir. $(disk_full "$dir")"
+  [ "$(hash_of "$staged")" = "$wanted" ] || die "the agent arrived damaged. The disk may be full ('df -h $dir'), or the connection may have broken."
   chmod 755 "$staged"
-  version=$("$staged" --version 2>&1) || die "the agent does not run here (it said: $version). May programs run from $dir ('findmnt -T $dir' shows noexec)?"
-  if [ "$agent_did" = replaced ]; then
-    previous=$dir/.pi-brain-agent.previous
-    ln -f "$agent" "$previous" 2>/dev/null || cp -p "$agent" "$previous"
-  fi
-  # One that runs goes on with the file that it was started from.
-  agent_was=$agent_did
-  mv -f "$staged" "$agent"
-  staged=
+  version=$("$staged" --version 2>&1) || die "the agent does not run here. $dir may be mounted noexec: 'findmnt -T $dir' shows that.${version:+ It said: $version}"
 }
 
 next_line() {
@@ -282,7 +297,8 @@ next_line() {
 
 # --- authorized_keys ----------------------------------------------------------------------------------
 
-# What awk knows of a line: where its key begins, what is before that, and the key's blob.
+# For awk. place(): where the key of a line begins, 0 if it has none. options(): what is before that.
+# key(): the key's blob. ours(): whether the line starts the agent.
 awk_key='function place(text) {
   return text ~ /^[ \t]*#/ ? 0 : match(text, /(^|[ \t])(ssh-|ecdsa-|sk-)[^ \t]*[ \t]+AAAA/)
 }
@@ -293,23 +309,22 @@ function key(text) {
   sub(/^[ \t]*[^ \t]+[ \t]+/, "", text)
   sub(/[ \t\r].*/, "", text)
   return text
-}'
-
-# … and whether it starts the agent.
-awk_key="$awk_key
-"'function ours(text) { return tolower(options(text)) ~ /(^|,)command="([^"\\]|\\.)*pi-brain-agent/ }'
+}
+function ours(text) { return tolower(options(text)) ~ /(^|,)command="([^"\\]|\\.)*pi-brain-agent/ }'
 
 options_of() { printf '%s\n' "$1" | awk "$awk_key"'{ print options($0) }'; }
 command_of() { options_of "$1" | sed -n 's/.*[Cc][Oo][Mm][Mm][Aa][Nn][Dd]="\(.*\)"$/\1/p'; }
 lines_of() { KEY=$1 awk "$awk_key"' key($0) == ENVIRON["KEY"]' "$2"; }
+ours() { awk "$awk_key"' ours($0)'; }
 others_than() { KEY=$1 awk "$awk_key"' key($0) != ENVIRON["KEY"]' "$2"; }
 lines_here() { [ ! -e "$keys" ] || lines_of "$1" "$keys"; }
+short() { printf '…%s' "$(printf '%s' "$1" | tail -c 16)"; }
 
-# Two installations at once would each take the other's back.
+# Two installations at once would each take the other's changes back.
 lock() {
   [ -z "$print" ] || return 0
   if [ ! -d "$home/.ssh" ]; then
-    why=$(mkdir "$home/.ssh" 2>&1) || die "cannot make $home/.ssh: $(obstacle "$home/.ssh" "$why")."
+    why=$(mkdir "$home/.ssh" 2>&1) || die "cannot make the directory $home/.ssh: $(obstacle "$home/.ssh" "$why")."
     drop_ssh=yes
   fi
   lock=$home/.ssh/.pi-brain-lock
@@ -319,22 +334,30 @@ lock() {
     [ -w "$home/.ssh" ] || die "$home/.ssh cannot be written to: $(obstacle "$home/.ssh" "$why")."
     case $why in
       *' exists'*) ;;
-      *) die "nothing can be made in $home/.ssh ($why). Is the disk full? 'df -h $home/.ssh; df -i $home/.ssh'" ;;
+      *) die "cannot make a file in $home/.ssh: $why. $(disk_full "$home/.ssh")" ;;
     esac
-    holder=$(ls -l "$lock" 2>/dev/null | sed 's/.* -> //')
-    # One that was killed has left it behind. Only who holds the second lock may take the first
-    # away, so that it is the dead one's and not that of somebody who was faster.
-    if [ "${holder%:*}" = "${me%:*}" ] && ! kill -0 "${holder##*:}" 2>/dev/null && ln -s "$me" "$lock.break" 2>/dev/null; then
-      [ "$(ls -l "$lock" 2>/dev/null | sed 's/.* -> //')" != "$holder" ] || rm -f "$lock"
-      rm -f "$lock.break"
-      continue
-    fi
+    ! break_stale_lock || continue
     tries=$((tries + 1))
-    [ "$tries" -lt 60 ] || die "another installation ($holder) has been running for more than a minute. If that is not so, remove its lock: 'rm -f $lock $lock.break'."
+    [ "$tries" -lt 60 ] || die "another installation ($holder) has held the lock for a minute. If none is running, remove it: 'rm -f $lock $lock.break'."
     sleep 1
   done
   locked=yes
-  # Of one that was killed: an agent that nobody proved goes, the one before comes back.
+  clean_up_after_killed
+}
+
+holder_of_lock() { ls -l "$lock" 2>/dev/null | sed 's/.* -> //'; }
+
+# Removes the lock of an installation that was killed. A second lock guards that: without it, the
+# lock removed might be the one of an installation that was faster.
+break_stale_lock() {
+  holder=$(holder_of_lock)
+  [ "${holder%:*}" = "${me%:*}" ] && ! kill -0 "${holder##*:}" 2>/dev/null && ln -s "$me" "$lock.break" 2>/dev/null || return 1
+  [ "$(holder_of_lock)" != "$holder" ] || rm -f "$lock"
+  rm -f "$lock.break"
+}
+
+# Undoes what a killed installation left: its agent is not proved, so the previous one returns.
+clean_up_after_killed() {
   [ ! -e "$dir/.pi-brain-agent.previous" ] || mv -f "$dir/.pi-brain-agent.previous" "$agent"
   rm -f "$dir"/.pi-brain-agent.* "$keys".pi-brain.*
 }
@@ -344,9 +367,9 @@ unlock() {
   locked=
 }
 
-# Puts the line $2 in the place of the lines of the key $1, or behind the others; nothing: removes
-# those of them that start the agent. The file appears by rename, with its mode, and the other lines as
-# they were.
+# Replaces the lines of the key $1 with the line $2, or appends it if there are none. If $2 is empty,
+# removes those lines of the key that start the agent. The new file appears by rename, with the mode
+# of the old one, and keeps the other lines byte for byte.
 replace_lines() {
   new=$keys.pi-brain.$$
   old=$keys
@@ -355,26 +378,27 @@ replace_lines() {
     key($0) != ENVIRON["KEY"] || (ENVIRON["LINE"] == "" && !ours($0)) { print; next }
     !put && ENVIRON["LINE"] != "" { print ENVIRON["LINE"]; put = 1 }
     END { if (!put && ENVIRON["LINE"] != "") print ENVIRON["LINE"] }
-  ' "$old" >"$new" || die "cannot write $new. Is the disk full? 'df -h $home'"
+  ' "$old" >"$new" || die "cannot write $new. $(disk_full "$home")"
   [ "$(others_than "$1" "$old" | digest)" = "$(others_than "$1" "$new" | digest)" ] &&
-    { [ -z "$2" ] || [ "$(lines_of "$1" "$new")" = "$2" ]; } || die "$new does not hold what it should. Is the disk full? 'df -h $home'"
+    { [ -z "$2" ] || [ "$(lines_of "$1" "$new")" = "$2" ]; } || die "$new was not written completely. $(disk_full "$home")"
   line_sum=$(digest <"$new")
-  sync "$new" 2>/dev/null || : # after a power cut it is the old one or the new
+  sync "$new" 2>/dev/null || : # so that a power cut leaves the old file or the new one
   if [ -s "$new" ]; then mv -f "$new" "$keys"; else rm -f "$new" "$keys"; fi || die "$keys cannot be replaced."
   new=
 }
 
-# With its mode and owner.
-copy() { cp -p "$1" "$2" || die "cannot write $2. Is the disk full? 'df -h $home'"; }
+# Copies a file with its mode and owner.
+copy() { cp -p "$1" "$2" || die "cannot write $2. $(disk_full "$home")"; }
 
-# A key that does more than start the agent may be one that somebody logs in with.
+# Refuses a key that does more than start the agent: somebody may log in with it.
 check_before() {
   [ -z "$before" ] || [ -n "$dedicated" ] ||
     [ -z "$(printf '%s\n' "$before" | awk "$awk_key"' !ours($0)')" ] ||
-    die "$keys has a line of this key that does not start the agent: somebody may log in with it. Take another key; or, if it is for syncing alone, say --dedicated."
+    die "$keys has a line for this key that does not start the agent, so somebody may log in with it. Use another key; or, if this one is used for syncing alone, add --dedicated."
 }
 
-# A key that the hub takes for new may be one that it uses by another name of this machine.
+# Refuses another root for a key that the hub believes to be new here: it may use the key already, for
+# another name of this machine.
 check_root() {
   [ -n "$new_spoke" ] || return 0
   served=$(command_of "$line" | sed 's/.*\(--root=.*\)/\1/')
@@ -384,21 +408,21 @@ check_root() {
   esac
   case $before in
     *"$served"[\"\ ]* | *"$once"[\"\ ]* | '') ;;
-    *pi-brain-agent*) die "the key starts the agent for another directory here already: $before. If another spoke of this hub uses it, this one needs a key of its own: --key. If none does, 'install-spoke.sh --uninstall' here removes it." ;;
+    *pi-brain-agent*) die "the key already starts the agent for another directory: $before. If another spoke of this hub uses that line, give this spoke a key of its own with --key. If none does, remove the line on the spoke: 'install-spoke.sh --uninstall'." ;;
   esac
 }
 
-# What its owner put into the line that was there, or into that of the key that this one follows,
-# stays: the addresses, the agent's options, and for a key that follows another all else.
+# Keeps what its owner put into the existing line, or into that of the key that this one follows: the
+# addresses, the agent's options, and, if nothing else changes, every other option too.
 keep_settings() {
   other=$before
   for one in $retire; do
     [ -n "$other" ] || other=$(lines_here "$one")
   done
-  other=$(printf '%s\n' "$other" | awk "$awk_key"' ours($0)' | sed 1q)
+  other=$(printf '%s\n' "$other" | ours | sed 1q)
   [ -n "$other" ] || return 0
   command=$(command_of "$line")
-  # What gives back a part of what 'restrict' takes is not kept.
+  # An option that lifts a part of 'restrict' is not kept.
   case ,$(options_of "$other" | sed 's/"[^"]*"//g; s/ .*//' | tr 'A-Z' 'a-z'), in
     *,pty,* | *,port-forwarding,* | *,agent-forwarding,* | *,x11-forwarding,* | *,user-rc,*) more=yes ;;
     *) more= ;;
@@ -406,7 +430,7 @@ keep_settings() {
   [ -n "$more" ] || case $other in
     restrict,*"command=\"$command"[\ \"]*)
       if [ -z "$from" ] || [ "$from" = "$(from_of "$other")" ]; then
-        # The options as they are, with this key behind them.
+        # The options stay as they are, in front of this key.
         line="$(options_of "$other") $key"
         [ -z "$before" ] || line=$other
         return
@@ -424,7 +448,7 @@ keep_settings() {
   line="$start $key"
 }
 
-# sshd gives the command to the login shell, which may be a restricted one, or take it otherwise.
+# sshd passes the command to the login shell, which may be restricted, or parse it in its own way.
 check_login_shell() {
   shell=$(login_shell)
   answer=$("${shell:-/bin/sh}" -c "$(command_of "$line" | sed 's/\\"/"/g') --version" </dev/null 2>&1) || :
@@ -432,12 +456,13 @@ check_login_shell() {
     *'pi-brain-agent '[0-9]*) return ;;
   esac
   [ -z "$answer" ] || answer=" (it said: $(printf '%s' "$answer" | tail -c 300))"
-  die "the login shell of ${user:-this user}, ${shell:-/bin/sh}, does not start the agent$answer. nologin and restricted shells (rbash) cannot run it. Give the account another shell: sudo chsh -s /bin/sh ${user:-USER}"
+  die "the login shell of ${user:-this user}, ${shell:-/bin/sh}, does not start the agent$answer. nologin and restricted shells (rbash) cannot run it. Give the account another shell: 'sudo chsh -s /bin/sh ${user:-USER}'"
 }
 
-# The addresses that a line is for.
+# Prints the addresses from which a line accepts its key.
 from_of() { printf '%s\n' "$1" | sed -n 's/^\(.*,\)\{0,1\}[Ff][Rr][Oo][Mm]="\([^"]*\)".*/\2/p'; }
 
+# With --agent-only: upgrading an agent that the line does not start has no effect.
 check_line() {
   line_did=same
   case $(lines_here "$blob") in
@@ -449,10 +474,10 @@ check_line() {
 install_line() {
   before=$(lines_here "$blob")
   check_before
+  line_did=added
+  [ -z "$before" ] || line_did=replaced
   if [ -n "$print" ] && { [ "$agent_did" = new ] || ! "$agent" --version >/dev/null 2>&1; }; then
-    line_did=added
-    [ -z "$before" ] || line_did=replaced
-    would "$([ "$line_did" = added ] && echo add || echo replace) the line of the key $(fingerprint) in $keys, which lets it read $root and nothing else"
+    would "$([ -n "$before" ] && echo replace || echo add) the line of the key $(fingerprint) in $keys, which lets the key read $root and nothing else"
     return
   fi
   line=$(printf '%s\n' "$key" | "$agent" --root="$root" ${from:+"--from=$from"} --authorized-keys-line - 2>&1) || die "$line"
@@ -463,10 +488,8 @@ install_line() {
     line_did=same
     return
   fi
-  line_did=added
-  [ -z "$before" ] || line_did=replaced
   if [ -n "$print" ]; then
-    would "put this line into $keys${before:+, in place of the one of the same key}: $line"
+    would "put this line into $keys${before:+, in place of the line of the same key}: $line"
     return
   fi
   committed=
@@ -477,20 +500,20 @@ install_line() {
 
 fingerprint() { printf '%s' "$key" | awk '{ print (NF > 2 ? $3 : substr($2, length($2) - 15)) }'; }
 
-# --- all of it ------------------------------------------------------------------------------------------
+# --- install and uninstall ------------------------------------------------------------------------------
 
 install() {
   choose_agent
   check_authorized_keys
   lock
-  watch_out
+  start_watchdog
   [ -z "$agent_only" ] || check_line
   install_agent
   [ -n "$agent_only" ] || install_line
   [ -n "$print" ] && [ "$agent_did $line_did" != "same same" ] || summary
   if [ -n "$token" ]; then
     tell "installed $arch $agent_did $line_did"
-    # The hub looks whether it works. If it is not heard of again, nothing happened.
+    # The hub tests the key now. Unless it says "keep", undo() takes everything back.
     [ -n "$print" ] || committed=
     [ -n "$print" ] || [ "$(next_line)" = keep ] || exit 1
   fi
@@ -501,12 +524,13 @@ install() {
     [ "$(next_line)" = retire ] || exit 1
     retire_keys
   fi
+  next_step
   tell "done"
 }
 
-# A hub that lost its power is not heard of again, and its connection may stay for hours. Whoever
-# waits for it here, this shell or a program of its, is told.
-watch_out() {
+# The connection of a hub that lost its power may stay open for hours, so the wait for it is limited:
+# a signal ends this shell, and the program that reads the connection on its behalf.
+start_watchdog() {
   [ -n "$patience" ] && [ -z "$print" ] || return 0
   (
     trap 'kill $! 2>/dev/null; exit' TERM
@@ -519,29 +543,70 @@ watch_out() {
 
 summary() {
   case $agent_did in
-    same) say "agent: $agent, as it was" ;;
+    same) say "agent: $agent is up to date" ;;
     *) say "agent: put into $agent ($arch, $("$agent" --version))" ;;
   esac
   [ -z "$agent_only" ] || return 0
   case $line_did in
-    same) say "authorized_keys: has the line of the key $(fingerprint)" ;;
+    same) say "authorized_keys: already has the line of the key $(fingerprint)" ;;
     added) say "authorized_keys: added the line of the key $(fingerprint)" ;;
     *) say "authorized_keys: replaced the line of the key $(fingerprint), which was: $before" ;;
   esac
-  [ "$root" != '~/.pi/agent/sessions' ] || [ -d "$home/.pi/agent/sessions" ] || say "$home/.pi/agent/sessions does not exist yet: it comes when pi runs here"
+  case $root in
+    '~' | '~/'*) sessions=$home${root#?} ;;
+    *) sessions=$root ;;
+  esac
+  hint=
+  [ "$root" != '~/.pi/agent/sessions' ] || hint=", since pi has not run here"
+  [ -d "$sessions" ] || say "sessions: $sessions does not exist yet$hint. A sync fails until it does"
 }
 
+# Tells a person who ran this by hand what is left to do on the hub.
+next_step() {
+  [ -z "$token$print" ] || return 0
+  host=$(uname -n)
+  name=${host%%.*}
+  cat <<END
+
+Next, on the hub, add this spoke to ~/.pi-brain/config.yaml. Correct the host if the hub
+knows it by another name, and the key if its private half is in another file:
+
+spokes:
+  - name: $name
+    sync_method: agent
+    source: $(yaml "${user:-USER}@$host:$root")
+    path: ~/.pi-brain/synced/$name
+    key: ~/.ssh/pi-brain-sync
+
+Then check the connection, and sync:
+
+pi-brain sync doctor --spoke $name
+pi-brain sync run --spoke $name
+END
+}
+
+# Prints $1 as a YAML scalar.
+yaml() {
+  case $1 in
+    *[!A-Za-z0-9._~/@:-]*) printf "'%s'" "$(printf '%s' "$1" | sed "s/'/''/g")" ;;
+    *) printf '%s' "$1" ;;
+  esac
+}
+
+# Removes the lines of the keys that this one follows.
 retire_keys() {
   for one in $retire; do
     [ -n "$(lines_here "$one")" ] || continue
     replace_lines "$one" ""
-    say "authorized_keys: $(
-      [ -z "$(lines_here "$one")" ] && echo removed || echo 'left, since it does not start the agent,'
-    ) the line of the key …$(printf '%s' "$one" | tail -c 16)"
+    if [ -z "$(lines_here "$one")" ]; then
+      say "authorized_keys: removed the line of the key $(short "$one")"
+    else
+      say "authorized_keys: kept the line of the key $(short "$one"), since it does not start the agent"
+    fi
   done
 }
 
-# The blobs of all keys that start the agent.
+# Prints the blobs of all keys that start the agent.
 agent_keys() {
   [ -e "$keys" ] || return 0
   awk "$awk_key"' key($0) != "" && ours($0) { print key($0) }' "$keys" | sort -u
@@ -557,13 +622,13 @@ uninstall() {
     [ "$one" = "${blob:-$one}" ] || left=yes
   done
   for one in ${blob:-$starting}; do
-    [ -n "$(lines_here "$one" | awk "$awk_key"' ours($0)')" ] || continue
+    [ -n "$(lines_here "$one" | ours)" ] || continue
     did=yes
-    say "$removed the line of the key …$(printf '%s' "$one" | tail -c 16) from $keys"
+    say "$removed the line of the key $(short "$one") from $keys"
     [ -n "$print" ] || replace_lines "$one" ""
   done
   if [ -n "$left" ]; then
-    say "left the agent, which other keys start"
+    say "kept the agent, since other keys start it"
   elif [ -e "$agent" ]; then
     did=yes
     say "$removed $agent"
@@ -571,16 +636,16 @@ uninstall() {
   fi
   [ -n "$print" ] || remove_directories
   [ -n "$print" ] || [ -z "$did" ] || [ -e "$keys" ] || drop_ssh=yes
-  [ -n "$did$left" ] || say "nothing of pi-brain is here"
+  [ -n "$did$left" ] || say "nothing to remove: pi-brain is not installed for this user"
   tell "done"
 }
 
-# Those that are empty.
 remove_directories() {
+  # rmdir leaves those that are not empty.
   rmdir "$dir" "$home/.local/lib" "$home/.local" 2>/dev/null || :
 }
 
-# As it was, byte for byte; unless somebody changed it meanwhile.
+# Restores authorized_keys byte for byte, or, if somebody has changed it since, this key's line alone.
 put_line_back() {
   now=
   [ ! -e "$keys" ] || now=$(digest <"$keys")
@@ -591,7 +656,7 @@ put_line_back() {
   fi
 }
 
-# At the end, however it comes: what is not to stay is taken back, and ~/.ssh if nothing is in it.
+# Called at exit, whatever the reason: takes back what is not committed, and ~/.ssh if it is empty.
 undo() {
   code=$?
   trap '' HUP INT TERM
@@ -606,7 +671,7 @@ undo() {
     esac
     remove_directories
     committed=yes
-    # In a process of its own: what fails there fails alone.
+    # In a subshell: die() there must not end this function.
     if [ -z "$line_sum" ] || (put_line_back); then
       rm -f "$keys".pi-brain.*
       tell undone

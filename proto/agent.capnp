@@ -25,7 +25,7 @@ struct Peer {
   rootState @7 :RootState;     # agent
   sandbox @8 :Text;            # agent: what confines it ("Landlock 7, seccomp, limits")
   forced @9 :Bool;             # agent: sshd started it as a forced command
-  keyed @10 :Bool;             # agent: it hashes with the secrets that pull and digest bring
+  keyed @10 :Bool;             # agent: it hashes with the secrets of pull and digest
   hashesBeginnings @11 :Bool;  # agent: it knows the `lengths` of digest
 }
 
@@ -39,47 +39,48 @@ interface Sessions {
   scan @0 (tree :Hash, known :List(UInt64), knownComplete :Bool, reuse :Bool, newest :Int64,
            maxSkipped :UInt32, times :StoredTimes, modes :Bool,
            untilAtRest :Bool) -> (listing :Blocks);
-  # Walks the root. `tree` is the digest of all that the hub holds, `known` the digests of its
-  # directories (common/tree/tree-walk.h defines both). The listing begins with a Summary. If the
-  # digests of the trees are equal, that is all. If they are not and `knownComplete` is false, it
-  # is all too (`state` = differs): the hub scans again with every digest, and `reuse` to be
-  # answered from the same walk. Otherwise follow the directories whose digest is not in `known`,
-  # and the indexes of those in `known` that the spoke does not have. The hub is taken to know
-  # what was last changed at `newest` or before: such a file is named by its fingerprint alone.
-  # Unless the trees are equal, or the state is `differs`, at most `maxSkipped` of the entries that
-  # were skipped are named. `times` and `modes` say what the digests and fingerprints are over
-  # (DigestOptions there); an agent that does not know them answers with all of its directories.
-  # `untilAtRest`: it is walked a few times, until no directory changed from one walk to the next,
-  # and the summary says whether that came to pass.
+  # Walks the root. `tree` is the digest of the hub's whole mirror, `known` the digests of its
+  # directories (common/tree/tree.h defines both). The listing begins with a Summary, and ends with it
+  # if the digests of the trees are equal. If they differ and `knownComplete` is false, it ends there
+  # too (`state` = differs): the hub scans again with every digest, and with `reuse`, which has the
+  # same walk answer. Otherwise follow the directories whose digest is not in `known`, and the
+  # indexes of the digests in `known` that the spoke does not have. The agent assumes that the hub
+  # knows files that last changed at `newest` or before, and sends their fingerprints alone.
+  # Unless the trees are equal, or the state is `differs`, at most `maxSkipped` of the skipped
+  # entries are named. `times` and `modes` say what digests and fingerprints include (DigestOptions
+  # there); an agent that does not know these two answers with all of its directories.
+  # `untilAtRest`: the agent walks a few times, until no directory changed from one walk to the
+  # next, and the summary says whether that was reached.
 
   pull @1 (wants :List(Want), options :PullOptions) -> (blocks :Blocks);
-  # Answers the wants in their order: for each either begin, data…, end; or differs; or refused.
+  # Answers the wants in their order, each with begin, data…, end; or with differs; or with refused.
 
   signature @2 (file :UInt32, blockLength :UInt32, strongLength :UInt32) -> (blocks :Blocks);
-  # librsync's signature of a file as `signature` events, or refused. Zero: chosen by its size.
+  # Sends librsync's signature of a file as `signature` events, or refused. A length of zero: chosen
+  # by the file's size.
 
   digest @3 (files :List(UInt32), secret :Data, lengths :List(UInt64)) -> (blocks :Blocks);
-  # For each file a `digest` event, or refused. `secret` as in PullOptions. `lengths`: of how many
-  # of each file's first bytes, or of all if it has fewer; empty: of all.
+  # Sends a `digest` event for each file, or refused. `secret` as in PullOptions. `lengths`: how many
+  # of each file's first bytes to hash, or all if it has fewer; empty: all.
 
   describe @4 (files :List(UInt32)) -> (listing :Blocks);
-  # For each file an `entry` event, or refused: for those whose fingerprint told the hub nothing.
+  # Sends an `entry` event for each file, or refused. For files whose fingerprint the hub does not know.
 }
 
 interface Blocks {
-  # One stream of events, cut in blocks. Each block is the next piece of one zstd stream, flushed,
-  # so that it can be decoded when it arrives; it decompresses to whole Event messages in Cap'n
-  # Proto's stream framing, one after the other.
+  # One stream of events, in blocks. Each block is the next piece of one zstd stream, flushed so that
+  # it can be decoded when it arrives. It decompresses to whole Event messages in Cap'n Proto's
+  # stream framing, one after the other.
 
   next @0 () -> (block :Data, last :Bool);
-  # May be called again before it has answered: blocks are answered in order. After the last one
-  # it answers with an empty block and last = true.
+  # May be called again before it has answered: answers keep the order. After the last block it
+  # answers with an empty block and last = true.
 }
 
 struct Hash { low @0 :UInt64; high @1 :UInt64; }   # XXH3, 128 bits
 
 struct StoredTimes {
-  # What the hub's filesystem keeps of a time: clamped to these, then rounded down.
+  # How the hub's filesystem stores a time: clamped to `oldest` and `newest`, then rounded down.
   grain @0 :Int64 = 1;
   oldest @1 :Int64 = -0x8000000000000000;
   newest @2 :Int64 = 0x7fffffffffffffff;
@@ -87,7 +88,7 @@ struct StoredTimes {
 
 struct PullOptions {
   compressionLevel @0 :Int32 = 1;   # zstd's; the agent clamps it to 1…9
-  secret @1 :Data;                  # of XXH3 (192 bytes), for all hashes here; empty: the default
+  secret @1 :Data;                  # of XXH3 (192 bytes), for all hashes of the pull; empty: the default
 }
 
 struct Want {
@@ -122,13 +123,13 @@ struct Event {
 
 struct Summary {
   state @0 :State;
-  complete @1 :Bool;           # false: some directory could not be read, so nothing may be deleted
-  directories @2 :UInt32;      # those that hold files
+  complete @1 :Bool;           # false: a directory could not be read, so nothing may be deleted
+  directories @2 :UInt32;      # those with files
   files @3 :UInt32;
   bytes @4 :UInt64;
   symlinksSkipped @5 :UInt32;
   specialsSkipped @6 :UInt32;  # sockets, FIFOs, devices
-  rest @7 :Rest;               # if `untilAtRest` was asked for
+  rest @7 :Rest;               # if the scan asked for `untilAtRest`
   enum Rest { unsaid @0; atRest @1; changing @2; }
   enum State { same @0; differs @1; listed @2; }
 }
@@ -137,7 +138,7 @@ struct Directory {
   # Some or all files of one directory; more of them may follow in a further event.
   path @0 :Data;               # relative to the root; empty for the root itself
   firstFile @1 :UInt32;        # the id of the first file; the others count up from it
-  fingerprints @2 :List(UInt64);  # of each file (common/tree/tree-walk.h); 0: it is one of the entries
+  fingerprints @2 :List(UInt64);  # of each file (common/tree/tree.h); 0: it is one of the entries
   entries @3 :List(Entry);     # in the order of the files
 }
 
@@ -151,12 +152,12 @@ enum Reason {
   vanished @0;
   denied @1;
   notRegular @2;
-  changing @3;        # it changed while it was read: ask again
-  unfinishedLine @4;  # P4: it holds no whole line yet; or it is a part of a database in use
+  changing @3;        # it changed while it was read; ask again
+  unfinishedLine @4;  # P4: it has no whole line yet; or it is part of a database in use
   tooDeep @5;
   tooMany @6;
   ioError @7;
-  badRequest @8;      # no such id, a signature that cannot be one, …
+  badRequest @8;      # no such id, an invalid signature, …
   nameTooLong @9;     # longer than a name can be on the hub
 }
 
@@ -165,16 +166,16 @@ struct Begin {
   content @1 :Content;
   size @2 :UInt64;    # of the file as it will be at the end
   mtime @3 :Int64;    # read before the content was
-  unsettled @4 :Bool; # so fresh that a later change might leave the same mtime
+  unsettled @4 :Bool; # so recent that a later change might leave the same mtime
   mode @5 :UInt16;    # permission bits
   parent @6 :Parent;  # fork
-  holes @7 :UInt64;   # how much of the size takes no room on the spoke's disk, about
+  holes @7 :UInt64;   # about how many of these bytes take no space on the spoke's disk
   enum Content { whole @0; tail @1; delta @2; fork @3; }
 }
 
 struct Parent {
-  # The file that a fork's librsync delta starts from, as the agent read it: its first `size` bytes,
-  # which have this hash. If the hub's copy does not begin so, it asks again for the whole.
+  # The file that a fork's librsync delta starts from, as the agent read it: its first `size` bytes
+  # have this hash. If those of the hub's copy do not, the hub asks again for the whole file.
   path @0 :Data;      # relative to the root
   size @1 :UInt64;
   hash @2 :Hash;
@@ -182,7 +183,7 @@ struct Parent {
 
 struct Piece {
   bytes @0 :Data;
-  hash @1 :Hash;      # whole, tail: of the file up to and with this piece. delta: unset
+  hash @1 :Hash;      # whole, tail: of the file up to the end of this piece. delta: unset
 }
 
 struct Refused { file @0 :UInt32; reason @1 :Reason; }

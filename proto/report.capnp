@@ -1,23 +1,23 @@
 @0x8683008751ea7272;
 # What the hub reports: the documents that --json prints, by Cap'n Proto's JSON codec.
 # Times are ISO 8601 in UTC, durations seconds, sizes bytes (Float64: JSON's number).
-# A path is bytes, and JSON is Unicode: what is no UTF-8 is shown as U+FFFD. Then the field beside it
-# whose name ends in "Bytes" has the exact path, percent-encoded as in a URL; it is null if the path
-# stands for itself. Options that take a path take this too, with "bytes:" before it.
+# A path is bytes, and JSON is Unicode: bytes that are not UTF-8 become U+FFFD. The field beside such a
+# path whose name ends in "Bytes" then has the exact path, percent-encoded as in a URL; it is null if
+# the path is exact itself. Options that take a path accept this form too, with "bytes:" before it.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("pibrain::report");
 
 struct Failure {
-  # What failed, wherever a document tells of that; null where nothing did. Beside it stands the same as one line of text.
-  id @0 :Text;                   # "host-key-changed", …: docs/errors.md has them all
+  # A failure, in every document; null if nothing failed. A field beside it has the same as one line of text.
+  id @0 :Text;                   # "host-key-changed", …: docs/errors.md lists them
   what @1 :Text;                 # what failed, a clause without a full stop
   cause @2 :Text;                # why, whole sentences; null: not known
   fixes @3 :List(Fix);           # what a person can do
 
   struct Fix {
     text @0 :Text;               # an imperative without a full stop
-    command @1 :Text;            # to be pasted into a shell; null: there is none
+    command @1 :Text;            # to be pasted into a shell; null: none
   }
 }
 
@@ -43,9 +43,9 @@ struct Status {
     lastError @9 :Text;          # null: the last run was good
     archiveBytes @10 :Float64;
     mirrorBytes @11 :Float64;
-    mirrorFiles @12 :UInt32;     # sessions and all else
+    mirrorFiles @12 :UInt32;     # sessions and all other files
     lastRun @13 :Text;           # the end of the latest run, good or not; null: none
-    lagSeconds @14 :Float64 = -1; # what the spoke wrote in so many seconds may be missing; -1: never synced
+    lagSeconds @14 :Float64 = -1; # the age of the mirror: what the spoke wrote since may be missing; -1: never synced
     schedule @15 :Text;          # as in the config; null: none
     pathBytes @16 :Text;
     lastFailure @17 :Failure;
@@ -65,13 +65,13 @@ struct Run {
     warnings @3 :List(Text);
     counts @4 :Counts;
     seconds @5 :Float64;
-    bytesLiteral @6 :Float64;    # content that had to be sent, before compression
+    bytesLiteral @6 :Float64;    # content that was sent, before compression
     wireUp @7 :Float64;          # on the connection, from the hub to the spoke
     wireDown @8 :Float64;
     changes @9 :List(Change);    # with --dry-run or -v
-    bytesGrown @11 :Float64;     # by which the grown files did
+    bytesGrown @11 :Float64;     # by how much the grown files grew
     deferred @12 :List(Text);    # some of the files that are still being written
-    transport @10 :Text;         # what spoke SSH: "libssh2 1.10.0", "OpenSSH, because …"; null: nothing did
+    transport @10 :Text;         # which program spoke SSH: "libssh2 1.10.0", "OpenSSH, because …"; null: none
     failure @13 :Failure;
   }
   struct Counts {
@@ -79,7 +79,7 @@ struct Run {
     grown @1 :UInt32;
     rewritten @2 :UInt32;
     moved @3 :UInt32;
-    touched @4 :UInt32;          # the same content under another time
+    touched @4 :UInt32;          # the same content with another time
     deleted @5 :UInt32;
     kept @6 :UInt32;             # gone on the spoke, kept in the mirror
     deferred @7 :UInt32;         # still being written: the next run fetches them
@@ -91,7 +91,7 @@ struct Run {
     path @1 :Text;
     from @2 :Text;               # move: the old path
     size @3 :Float64;
-    added @4 :Float64;           # grow: how much of it is new
+    added @4 :Float64;           # grow: how many bytes are new
     pathBytes @5 :Text;
     fromBytes @6 :Text;
   }
@@ -105,7 +105,7 @@ struct SessionList {
     path @2 :Text;
     sessions @3 :List(Text);     # relative to path; --long: absolute. The latest first
     pathBytes @4 :Text;
-    sessionsBytes @5 :List(Text); # one for each of `sessions`, null or exact
+    sessionsBytes @5 :List(Text); # one for each of `sessions`: null, or the exact path
     details @6 :List(Session);   # one for each of `sessions`
     total @7 :UInt32;            # in the mirror, of which --since and --project may list fewer
   }
@@ -143,7 +143,7 @@ struct Verify {
     kind @1 :Text;               # "content": size and time are the same; "changed", "missing": a run fetches it
     size @2 :Float64;            # on the spoke
     mirrorSize @3 :Float64;
-    offset @4 :Float64 = -1;     # where the first block begins that differs; -1: not looked for
+    offset @4 :Float64 = -1;     # where the first block that differs begins; -1: not known
     blockLength @5 :UInt32;
     pathBytes @6 :Text;
   }
@@ -161,7 +161,7 @@ struct ArchiveList {
     modified @4 :Text;
     size @5 :Float64;
     pathBytes @6 :Text;
-    spokeBytes @7 :Text;         # as pathBytes: of a directory that somebody put there
+    spokeBytes @7 :Text;         # as pathBytes, for a directory that somebody else put into the archive
     reason @8 :Text;             # why it was archived: "replaced", "repaired", "edited", "deleted", "recovered", "removed"; null: not noted
     run @9 :Text;                # that archived it, for `archive restore --run`
   }
@@ -193,12 +193,12 @@ struct Doctor {
 
   struct Spoke {
     name @0 :Text;
-    checks @1 :List(Check);      # in their order; after a failed one come those that do not need it
+    checks @1 :List(Check);      # in order; after one that failed, only those that do not depend on it
   }
   struct Check {
     step @0 :Text;               # "config", "ssh", "name", "connection", "host key", "login", …
     state @1 :Text;              # "ok", "warning", "failed", "skipped"
-    detail @2 :Text;             # what was found; or what is wrong, why, and the cure
+    detail @2 :Text;             # what was found; or what is wrong, why, and how to fix it
     failure @3 :Failure;
   }
 }
@@ -231,8 +231,8 @@ struct SpokeList {
     source @2 :Text;
     path @3 :Text;
     enabled @4 :Bool;
-    version @5 :Text;            # of the agent, when it was heard last; null: it never was
-    sandbox @6 :Text;            # what confined it then
+    version @5 :Text;            # of the agent, at the last contact; null: never
+    sandbox @6 :Text;            # what confined the agent then
     lastContact @7 :Text;        # null: never
     key @8 :Text;                # the identity file; null: as the ssh configuration has it
     fingerprint @9 :Text;        # of that key, "SHA256:…"; null: not known
@@ -245,17 +245,17 @@ struct SpokeChanges {
   # What `spoke add`, upgrade, remove and rotate-key did.
   ok @0 :Bool;
   spokes @1 :List(Spoke);
-  dryRun @2 :Bool;               # nothing was done: the outcomes are what would be
+  dryRun @2 :Bool;               # nothing was changed: the outcomes are what a real run would do
 
   struct Spoke {
     name @0 :Text;
-    target @1 :Text;             # the login that it went by
+    target @1 :Text;             # the login that was used
     outcome @2 :Text;            # "added", "upgraded", "rotated", "removed", "unchanged", "failed"
     error @3 :Text;              # null: none
     architecture @4 :Text;       # null: not known
     agent @5 :Text;              # on the spoke: "new", "replaced", "same"; null: not touched
     line @6 :Text;               # in authorized_keys: "added", "replaced", "same"; null: not touched
-    said @7 :List(Text);         # what there was to say of it
+    said @7 :List(Text);         # messages for a person
     seconds @8 :Float64;
     failure @9 :Failure;
   }

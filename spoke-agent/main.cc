@@ -1,4 +1,5 @@
-// pi-brain-agent: what sshd starts on a spoke. It reads below one directory, and that is all.
+// pi-brain-agent: the program that sshd starts on a spoke. It reads beneath one directory, and does
+// nothing else.
 
 #include <getopt.h>
 #include <kj/async-unix.h>
@@ -40,20 +41,21 @@ usage: pi-brain-agent --root=DIR [--memory-limit=MIB] [--require-sandbox]
   --root=DIR    the directory to serve, read-only (default ~/.pi/agent/sessions);
                 bytes:… is a path percent-encoded, which needs no quotes in any shell
   --memory-limit=MIB
-                the most memory it may take, in MiB of address space (default 512)
+                the most memory the agent may use, in MiB of address space (default 512)
   --require-sandbox
-                do not serve on a kernel that cannot confine it (Landlock, seccomp)
+                do not serve if the kernel cannot confine the agent (Landlock, seccomp)
   --authorized-keys-line KEY.pub
                 print the line for ~/.ssh/authorized_keys that lets this key start
                 the agent and nothing else: no shell, no forwarding, no terminal
                 (-: the key comes on standard input)
   --from=PATTERNS
-                with it: only from these addresses, as in sshd(8): 192.0.2.0/24,…
+                in that line: accept the key only from these addresses, as in sshd(8):
+                192.0.2.0/24,…
   --version     print the version
-  --help        print this
+  --help        print this help
 
-It speaks a binary protocol on standard input and output, so it is of no use by
-hand: sshd starts it when the hub connects. To set this machine up as a spoke:
+The agent speaks a binary protocol on standard input and output, so do not start it by
+hand: sshd starts it when the hub connects. To make this machine a spoke:
 
   pi-brain-agent --authorized-keys-line pi-brain-sync.pub >> ~/.ssh/authorized_keys
 )";
@@ -69,7 +71,7 @@ struct Options {
   bool requireSandbox = false;
 };
 
-// The text of a small file; "-": standard input, for which /dev/stdin would need a /proc.
+// Returns the text of a small file. "-" is standard input: /dev/stdin would need a /proc.
 std::string readText(const std::string& path) {
   FILE* file = path == "-" ? stdin : fopen(path.c_str(), "re");
   if (file == nullptr) pibrain::throwErrno(errno, "cannot open " + path);
@@ -78,7 +80,7 @@ std::string readText(const std::string& path) {
   return std::string(buffer, fread(buffer, 1, sizeof(buffer), file));
 }
 
-// Of the login, without symlinks, as ownProgram() gives the agent's path; empty: not known.
+// Returns $HOME without symlinks, to be compared with ownProgram(); empty if it does not exist.
 std::string homeDirectory() {
   char path[PATH_MAX];
   return realpath(pibrain::environment("HOME").c_str(), path) != nullptr ? path : "";
@@ -91,7 +93,7 @@ void printAuthorizedKeysLine(const Options& options) {
   puts(line.c_str());
 }
 
-// 0 if it is no number or out of bounds.
+// Returns 0 if it is not a number, or out of bounds.
 uint64_t parseMemoryLimit(const char* text) {
   char* end = nullptr;
   unsigned long long number = strtoull(text, &end, 10);
@@ -101,8 +103,8 @@ uint64_t parseMemoryLimit(const char* text) {
              : 0;
 }
 
-// A spoke may be small: what is large is given back as soon as it is free, and the threads of a
-// walk share one heap.
+// A spoke may have little memory: large blocks return to the system as soon as they are free, and
+// the threads of a walk share one heap.
 void saveMemory() {
   mallopt(M_ARENA_MAX, 1);
   mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
@@ -112,15 +114,15 @@ void saveMemory() {
 [[noreturn]] void refuseToServe(const pibrain::Sandbox& sandbox) {
   kj::throwFatalException(kj::Exception(
       kj::Exception::Type::FAILED, __FILE__, __LINE__,
-      kj::str("this machine cannot confine it (", sandbox.describe().c_str(),
-              "), and --require-sandbox is given. Landlock takes Linux 5.13 or later; without "
-              "--require-sandbox it serves with what there is.")));
+      kj::str("this machine cannot fully confine the agent (", sandbox.describe().c_str(),
+              "), and --require-sandbox is given. Landlock needs Linux 5.13 or later. Without "
+              "--require-sandbox, the agent serves with what the kernel has.")));
 }
 
-// Not by an exception, which could meet a destructor.
+// Exits, since an exception could meet a destructor.
 void endWithoutMemory() {
   constexpr char WORDS[] =
-      "pi-brain-agent: it would take more memory than its limit; --memory-limit=MIB allows more\n";
+      "pi-brain-agent: memory limit reached; raise it with --memory-limit=MIB\n";
   [[maybe_unused]] ssize_t said = write(STDERR_FILENO, WORDS, sizeof(WORDS) - 1);
   _exit(1);
 }
@@ -128,9 +130,9 @@ void endWithoutMemory() {
 void serveStdio(const Options& options) {
   std::set_new_handler(endWithoutMemory);
   signal(SIGPIPE, SIG_IGN);
-  signal(SIGXFSZ, SIG_IGN);  // standard error may be a file, which may not grow
+  signal(SIGXFSZ, SIG_IGN);  // standard error may be a file, and files must not grow
   saveMemory();
-  // Whatever else whoever started it left open is none of its business.
+  // Descriptors that the parent left open.
   close_range(STDERR_FILENO + 1, ~0u, 0);
   auto root = kj::refcounted<pibrain::DirectoryTree>(options.root);
   auto sandbox = pibrain::enterSandbox(root->fd(), options.memoryLimit << 20);
@@ -138,7 +140,7 @@ void serveStdio(const Options& options) {
 #ifdef PIBRAIN_ESCAPE_HOOK
   tryToEscape();
 #endif
-  // The hub is going to ask, but the question is on its way for a round trip.
+  // The hub will ask for a scan, but its request takes a round trip.
   root->prefetchScan();
   pibrain::initLibrsync();
   kj::UnixEventPort port;
@@ -173,7 +175,7 @@ int main(int argc, char** argv) {
           options.root = *root;
           break;
         }
-        fputs("pi-brain-agent: --root=bytes: must have a percent-encoded path behind it.\n",
+        fputs("pi-brain-agent: --root=bytes: must be followed by a percent-encoded path.\n",
               stderr);
         return EXIT_USAGE;
       case 'a':
@@ -185,7 +187,7 @@ int main(int argc, char** argv) {
       case 'm':
         options.memoryLimit = parseMemoryLimit(optarg);
         if (options.memoryLimit > 0) break;
-        fprintf(stderr, "pi-brain-agent: --memory-limit takes a number of MiB from %u to %u.\n",
+        fprintf(stderr, "pi-brain-agent: --memory-limit must be a number of MiB from %u to %u.\n",
                 MIN_MEMORY, MAX_MEMORY);
         return EXIT_USAGE;
       case 's':
@@ -203,7 +205,8 @@ int main(int argc, char** argv) {
     }
   }
   if (optind < argc) {
-    fprintf(stderr, "pi-brain-agent: unexpected argument '%s'. Try --help.\n", argv[optind]);
+    fprintf(stderr, "pi-brain-agent: unexpected argument '%s'. Try 'pi-brain-agent --help'.\n",
+            argv[optind]);
     return EXIT_USAGE;
   }
   bool serving = options.publicKey.empty();

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Run the end-to-end tests with the aarch64 agent, emulated by qemu, against this machine's hub. The
-# hub comes from build/release, the agent is built if it is not there. Suites that look at the agent
+# hub comes from build/release; the agent is built if it is missing. Suites that look at the agent
 # from outside (its processes, memory, system calls, sandbox) would see qemu, and are left out.
 #
-# usage: tests/aarch64.sh [SUITE…]      default: those below
+# usage: tests/aarch64.sh [SUITE…]      default: agent archive cli mirror verify
 set -eu
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- agent archive cli mirror verify

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Build with counters, run the tests, and print which share of the lines of common/, hub/ and
-# spoke-agent/ ran, in all of the processes: hubs, agents in their sandbox, those that were killed.
-# build/coverage/html shows the lines.
+# Build with counters, run the tests, and print the share of lines of common/, hub/ and spoke-agent/
+# that ran, in all processes: hubs, sandboxed agents, and those that were killed. build/coverage/html
+# shows the lines.
 #
 # usage: tests/coverage.sh [CTEST-OPTION…]
 set -eu

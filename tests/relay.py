@@ -4,14 +4,14 @@
 usage: relay.py --to HOST:PORT [--listen PORT] [--rtt-ms MS] [--mbit RATE] [--trace FILE]
                 [--fault KIND --after BYTES]
 
-Each direction delays every byte by half the round trip and paces it to RATE (0: not at all); a new
-connection waits one round trip first, as TCP's handshake would. Prints the port it listens on.
+Each direction delays every byte by half the round trip and limits it to RATE (0: no limit). A new
+connection first waits one round trip, as for TCP's handshake. Prints the port it listens on.
 --trace appends a JSON line for each piece carried: {"t": seconds since the connection began,
 "up": bytes} or "down" for those from the server. Loopback only. Ends on SIGTERM.
 
---fault breaks each connection when the server has sent BYTES: "stall" carries nothing any more and
-closes nothing, "reset" resets it, "fin" ends the server's direction alone, "trickle" goes on byte
-by byte, both ways.
+--fault breaks each connection once the server has sent BYTES: "stall" carries nothing more but
+closes nothing, "reset" resets it, "fin" ends the server's direction alone, "trickle" continues byte
+by byte in both directions.
 """
 import argparse
 import asyncio
@@ -59,7 +59,7 @@ class Link:
         await asyncio.gather(take(), give())
 
     async def harm(self, state, data, direction, writer):
-        """Carries what goes before the fault, does it, and returns what is still to be carried."""
+        """Carries the bytes before the fault, causes it, and returns the bytes still to be carried."""
         if direction == "down" and state["down"] < self.after:
             before = data[:self.after - state["down"]]
             state["down"] += len(before)

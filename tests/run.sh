@@ -1,11 +1,11 @@
 #!/bin/sh
-# Install what is needed, build, and test. tests/README.md says what the tiers have, and how to read a failure.
+# Install what is needed, build, and test. tests/README.md describes the tiers, and how to read a failure.
 #
 # usage: tests/run.sh [--full] [PRESET…]
 #   without arguments  the short tier, in some 12 minutes on two cores: every suite in its short form in the release
 #                      build; unit tests, mirror, ssh, hostile peers, stream and the fuzz corpora with sanitizers
-#   --full             all there is, in hours: the sweeps whole, ThreadSanitizer, fuzzing, aarch64 under qemu, Debian 13
-#   PRESET…            of the tier, only these: release asan debug, and with --full also tsan fuzz debian13
+#   --full             everything, in hours: whole sweeps, ThreadSanitizer, fuzzing, aarch64 under qemu, Debian 13
+#   PRESET…            only these presets of the tier: release asan debug, and with --full also tsan fuzz debian13
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -19,33 +19,33 @@ for preset in "$@"; do
   case $full/$preset in
     */release | */asan | */debug | 1/tsan | 1/fuzz | 1/debian13) ;;
     */tsan | */fuzz | */debian13) echo "tests/run.sh: $preset is in the full tier: tests/run.sh --full $preset" >&2; exit 2 ;;
-    *) echo "tests/run.sh: no such preset: $preset (see the head of this file)" >&2; exit 2 ;;
+    *) echo "tests/run.sh: $preset is not a preset. The comment at the head of this file lists them." >&2; exit 2 ;;
   esac
 done
 
-# One for all, so that one number repeats this run.
+# One seed for all tests, so that one number repeats this run.
 seed=${PIBRAIN_TEST_SEED:-$(($(od -An -N3 -tu4 /dev/urandom)))}
 export PIBRAIN_TEST_SEED="$seed"
 tier=short quick=ON
 if [ -n "$full" ]; then
-  # Nor is an #include that is missing hidden.
+  # File by file, which finds a missing #include.
   tier=full quick=OFF
   export PIBRAIN_TEST_FULL=1
 fi
 echo "=== $tier tier, seed $seed: PIBRAIN_TEST_SEED=$seed repeats its choices"
 
-deploy/install-build-deps.sh
+deploy/install-build-deps.sh --test
 
 began=$(date +%s)
 say() { echo "=== $(($(date +%s) - began)) s: $*"; }
 
 failed=
-# run_tests PRESET [CTEST-OPTION…]: goes on after a failure; says what was skipped.
+# run_tests PRESET [CTEST-OPTION…]: continues after a failure, and prints what was skipped.
 run_tests() {
   preset=$1
   shift
   say "$preset: test"
-  # They wait most of the time: for timeouts, for the disk, for each other. With a sanitizer less so.
+  # Tests wait most of the time: for timeouts, for the disk, for each other. With a sanitizer, they wait less.
   jobs=$(($(nproc) * 3))
   [ "$preset" = release ] || jobs=$(($(nproc) * 2))
   ctest --preset "$preset" -j "$jobs" "$@" || failed="$failed $preset"
@@ -88,7 +88,7 @@ for preset in "$@"; do
   fi
   case "$full $preset $*" in
     " release "*asan*)
-      # The tests wait most of the time; meanwhile the next build is made, at the lowest priority.
+      # The tests wait most of the time. Meanwhile the next preset is built at the lowest priority.
       configure asan >/dev/null
       nice -n 19 ninja -C build/asan -j "$(nproc)" short-tests >build/asan/build.log 2>&1 &
       ahead=$!

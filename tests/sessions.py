@@ -21,7 +21,7 @@ import random
 import uuid
 
 EPOCH = datetime.datetime(2016, 1, 1, tzinfo=datetime.timezone.utc)
-STEP = 311  # seconds between the starts of two sessions: a million of them took less than ten years
+STEP = 311  # seconds between the starts of two sessions: a million take less than ten years
 
 WORDS = """the a this that file function test error value returns check build run change line
 module parser handler request response session token config path directory string number list
@@ -44,7 +44,7 @@ def stamp(moment):
 
 
 def length(rng, median):
-    """Of a text in words or lines: most are short, a few very long."""
+    """The length of a text, in words or lines: most are short, a few very long."""
     return min(int(median * rng.lognormvariate(0, 1.2)) + 1, 100 * median)
 
 
@@ -61,7 +61,7 @@ def code(rng, lines):
 
 
 def output(rng, read):
-    """What a tool returns: often a file that was read before, with a line changed since."""
+    """A tool's result: often a file that was read before, with one line changed."""
     if read and rng.random() < 0.4:
         lines = list(rng.choice(read))
         lines[rng.randrange(len(lines))] = code(rng, 1)[0]
@@ -72,7 +72,7 @@ def output(rng, read):
 
 
 def message(rng, read):
-    """The content of one entry, of the kinds and proportions of a coding session."""
+    """The content of one entry, in the kinds and proportions of a coding session."""
     kind = rng.random()
     if kind < 0.15:
         return {"role": "user", "content": [{"type": "text", "text": sentence(rng, length(rng, 30))}]}
@@ -88,9 +88,9 @@ def message(rng, read):
 
 
 def pool(seed=0, size=2000):
-    """Entries to draw from: inventing each line anew would take most of the time. How many, how
-    long, and how alike, was chosen so that a tree packs about as well, with windows of 32 KiB to
-    8 MiB, as one of real lines drawn in the same way."""
+    """Entries to draw from, since inventing each line would take most of the time. Their number,
+    length and similarity were chosen so that a tree compresses about as well, with windows of 32 KiB
+    to 8 MiB, as one of real lines drawn in the same way."""
     rng = random.Random("pool %d" % seed)
     read = []
     return [json.dumps(message(rng, read), separators=(",", ":")) for _ in range(size)]

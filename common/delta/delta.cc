@@ -25,19 +25,19 @@ namespace pibrain {
 
 namespace {
 
-// librsync 2.3 copies all of the input that it is given, so it gets pieces.
+// librsync 2.3 copies all input that it is given, so it is given pieces.
 constexpr size_t IN_PIECE = 64 * 1024;
 constexpr size_t OUT_PIECE = 64 * 1024;
 
 constexpr size_t SIGNATURE_HEADER = 12;
 constexpr uint32_t MAX_STRONG = 32;
-// librsync's choice is about the square root of the size, so this is that of 4 GiB; of larger files
-// there are more blocks, which do for 64 GiB. From 2.3.3 on, librsync looks at 64 Ki positions at a
-// time, and who made the signature can have it hash a block at each: of this length, for 7 s.
+// librsync chooses about the square root of the size, which reaches this at 4 GiB; a larger file
+// has more blocks, enough for 64 GiB. From 2.3.3 on, librsync looks at 64 Ki positions at a time,
+// and a hostile signature makes it hash a block at each: with blocks of this length, for 7 s.
 constexpr uint32_t MAX_BLOCK_LENGTH = 64 * 1024;
 
-// librsync's choice for small files is 256 bytes, of which the sums are a twentieth: more than the
-// rest of a block that was changed is worth, compressed.
+// For small files librsync chooses 256 bytes. The sums of such a block are a twentieth of it, which
+// is more than smaller blocks save: the unchanged rest of a changed block compresses well.
 constexpr uint64_t SMALL_FILE = 1024 * 1024;
 constexpr uint32_t SMALL_BLOCK = 1024;
 
@@ -49,7 +49,7 @@ uint32_t bigEndian(const kj::byte* p) {
   return uint32_t(p[0]) << 24 | uint32_t(p[1]) << 16 | uint32_t(p[2]) << 8 | p[3];
 }
 
-// Runs the job until it wants input that is not there, has filled `out`, or is done.
+// Runs the job until it needs more input, has filled `out`, or is done.
 rs_result iterate(rs_job_t* job, kj::ArrayPtr<const kj::byte>& in, bool eof,
                   kj::ArrayPtr<kj::byte>& out) {
   rs_buffers_t buffers;
@@ -65,14 +65,14 @@ rs_result iterate(rs_job_t* job, kj::ArrayPtr<const kj::byte>& in, bool eof,
   return result;
 }
 
-// librsync aborts when there is no memory, so it is asked for first.
+// librsync aborts when memory runs out, so this throws first.
 void requireMemory(size_t bytes) {
-  void* volatile memory = malloc(bytes);  // or a compiler takes it for useless
+  void* volatile memory = malloc(bytes);  // volatile, or a compiler removes it
   KJ_REQUIRE(memory != nullptr, "out of memory");
   free(memory);
 }
 
-// Checks it, and returns the block length.
+// Returns the block length. Throws if `bytes` cannot be a signature.
 uint32_t checkSignature(kj::ArrayPtr<const kj::byte> bytes) {
   auto [blockLength, strongLength] = lengthsIn(bytes);
   size_t entry = 4 + strongLength;
@@ -88,15 +88,15 @@ uint32_t checkSignature(kj::ArrayPtr<const kj::byte> bytes) {
     KJ_REQUIRE(weak[i] != weak[i - Signature::MAX_EQUAL],
                "a signature has too many blocks of one weak sum");
   }
-  // librsync doubles its list of sums as it grows, and makes a table of up to four places a block.
+  // librsync's list of sums grows by doubling, and its table has up to four places per block.
   requireMemory(std::bit_ceil(count) * (3 * (4 + MAX_STRONG) / 2 + 4 * sizeof(void*)) +
                 4 * blockLength);
   return blockLength;
 }
 
-// The same signature, in which of equal blocks only the first can be found: of a sparse file nearly
-// all blocks are equal, and librsync's table would be quadratic in them. The others get sums that
-// no block has, but by a chance that costs one comparison.
+// Returns the signature with the first of equal blocks alone: nearly all blocks of a sparse file
+// are equal, and librsync's table is quadratic in them. The other blocks get sums that no block
+// has, except by chance, which costs one comparison.
 std::vector<kj::byte> withoutRepeats(kj::ArrayPtr<const kj::byte> bytes) {
   std::vector<kj::byte> out(bytes.begin(), bytes.end());
   size_t entry = 4 + lengthsIn(bytes).strong;
@@ -110,8 +110,8 @@ std::vector<kj::byte> withoutRepeats(kj::ArrayPtr<const kj::byte> bytes) {
   return out;
 }
 
-// How much of the source at once: there may be a block to hash at each of its bytes, and its
-// provider is to be asked now and then.
+// Returns how many bytes of the source to read at once: librsync may hash a block at each of them,
+// and the source must be asked every now and then.
 size_t pieceFor(uint32_t blockLength) {
   constexpr size_t MAX_HASHED = 128 * 1024 * 1024;
   return std::clamp<size_t>(MAX_HASHED / blockLength, 256, IN_PIECE);
@@ -135,7 +135,7 @@ rs_result copyFromBasis(void* opaque, rs_long_t position, size_t* length, void**
   return result;
 }
 
-// Zero: as fits a file of that size.
+// Zero: chosen for a file of that size.
 SignatureLengths chooseLengths(uint64_t size, uint32_t blockLength, uint32_t strongLength) {
   if (blockLength == 0 && size < SMALL_FILE && size > SMALL_BLOCK) blockLength = SMALL_BLOCK;
   rs_magic_number magic = RS_RK_BLAKE2_SIG_MAGIC;

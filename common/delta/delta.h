@@ -1,9 +1,9 @@
 #pragma once
 // librsync (https://librsync.github.io): signatures of a basis, deltas against a signature, and
 // patching a basis with a delta. The signature format is RS_BLAKE2_SIG with Rabin-Karp rolling
-// sums (RS_RK_BLAKE2_SIG_MAGIC). A delta carries no checksum: whoever patches checks the result.
+// sums (RS_RK_BLAKE2_SIG_MAGIC). A delta carries no checksum: the caller must check the result.
 //
-// Everything throws KJ exceptions; what a peer sent is checked before librsync sees it.
+// Everything throws KJ exceptions. A peer's bytes are checked before librsync sees them.
 
 #include <kj/array.h>
 #include <kj/common.h>
@@ -16,26 +16,26 @@ typedef struct rs_signature rs_signature_t;
 
 namespace pibrain {
 
-// Once, before threads: librsync's messages go nowhere.
+// Called once, before threads start. Silences librsync's messages.
 void initLibrsync();
 
 // Makes the signature of the first `size` bytes of the file, passing pieces of it to `sink`.
-// Lengths of zero are chosen for a file of that size.
+// A length of zero is chosen by the size.
 void makeSignature(int fd, uint64_t size, uint32_t blockLength, uint32_t strongLength,
                    kj::FunctionParam<void(kj::ArrayPtr<const kj::byte>)> sink);
 
-// How many bytes that signature will have.
+// Returns how many bytes that signature will have.
 uint64_t signatureLength(uint64_t size, uint32_t strongLength);
 
-// The lengths in a signature's header. Throws if `signature` cannot be one.
+// Returns the lengths in a signature's header. Throws if `signature` cannot be one.
 struct SignatureLengths {
   uint32_t block;
   uint32_t strong;
 };
 SignatureLengths lengthsIn(kj::ArrayPtr<const kj::byte> signature);
 
-// How many blocks are the same, from the first on, in two files with these signatures, which have
-// to be of the same lengths.
+// Returns how many blocks two files with these signatures have in common, from the first block on.
+// The signatures must have the same lengths.
 uint64_t commonBlocks(kj::ArrayPtr<const kj::byte> one, kj::ArrayPtr<const kj::byte> other);
 
 // A loaded signature, ready for deltas.
@@ -56,10 +56,10 @@ class Signature {
   uint32_t blockLength_ = 0;
 };
 
-// The delta that makes a basis, of which there is a signature, into the source.
+// The delta that turns a basis, known by its signature, into the source.
 class DeltaReader {
  public:
-  // Fills the buffer with the next bytes of the source; fewer than asked are its end.
+  // Fills the buffer with the next bytes of the source. Returns fewer at its end.
   using Source = kj::Function<size_t(kj::ArrayPtr<kj::byte>)>;
 
   // `signature` must outlive this object and serve only one DeltaReader.
@@ -67,7 +67,7 @@ class DeltaReader {
   ~DeltaReader() noexcept(false);
   KJ_DISALLOW_COPY(DeltaReader);
 
-  // Fills `buffer` with the next bytes of the delta; fewer than asked are its end.
+  // Fills `buffer` with the next bytes of the delta. Returns fewer at its end.
   size_t read(kj::ArrayPtr<kj::byte> buffer);
 
  private:
@@ -84,15 +84,15 @@ class Patcher {
  public:
   using Sink = kj::Function<void(kj::ArrayPtr<const kj::byte>)>;
 
-  // Reads the basis from `basisFd` (not owned), and throws before `sink` was given more than
-  // `limit` bytes.
+  // Reads the basis from `basisFd` (not owned). Throws rather than give `sink` more than `limit`
+  // bytes.
   Patcher(int basisFd, uint64_t limit, Sink sink);
   ~Patcher() noexcept(false);
   KJ_DISALLOW_COPY(Patcher);
 
   void write(kj::ArrayPtr<const kj::byte> delta);
 
-  // Throws unless the delta has ended, and nothing came after its end.
+  // Throws unless the delta has ended and nothing followed its end.
   void finish();
 
   struct CopyState {

@@ -11,7 +11,6 @@
 
 #include <algorithm>
 
-#include "common/fs/copy.h"
 #include "common/fs/file-io.h"
 #include "common/fs/io-error.h"
 

@@ -1,5 +1,4 @@
 #include "common/fs/file-io.h"
-#include "common/fs/io-error.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -81,7 +80,7 @@ bool syncfsReaches(int fd) {
 }
 
 uint64_t hashPrefix(int fd, uint64_t size, FileHasher& hasher) {
-  // On the stack: a heap would hand out fresh pages for each file, which cost more than the hash.
+  // On the stack: a heap would provide fresh pages for each file, which costs more than hashing.
   kj::byte buffer[64 * 1024];
   uint64_t done = 0;
   while (done < size) {

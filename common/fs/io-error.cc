@@ -11,7 +11,7 @@ namespace pibrain {
 
 namespace {
 
-// In place of a file, with the error as the line, as KJ marks what a peer threw with "(remote)".
+// Stands for the exception's file, and its line is the error. KJ marks a peer's with "(remote)".
 constexpr char ERRNO_TAG[] = "(errno)";
 
 }  // namespace
@@ -24,7 +24,7 @@ proto::Reason reasonOf(int error) {
     case ENOENT:
     case ENOTDIR:
     case ELOOP:
-    case EXDEV:  // openat2(2): it was moved out of the tree meanwhile
+    case EXDEV:  // openat2(2): it was moved out of the tree in the meantime
       return proto::Reason::VANISHED;
     default:
       return proto::Reason::IO_ERROR;

@@ -9,20 +9,20 @@
 
 namespace pibrain {
 
-// The reason to give the other side for a failed system call.
+// Returns the reason to report to the other side for a failed system call.
 proto::Reason reasonOf(int error);
 
-// A system call failed: throws a KJ exception that says `what` and the error's text. Out of
-// memory, descriptors or space is OVERLOADED, everything else FAILED.
+// Throws a KJ exception for a failed system call: `what`, and the error's text. Out of memory,
+// descriptors or space is OVERLOADED, everything else FAILED.
 [[noreturn]] void throwErrno(int error, const std::string& what);
 
-// The same where the text says it all and the number is not known: FAILED, and errnoOf() is 0.
+// Throws `text` as FAILED, where no error number is known: errnoOf() returns 0.
 [[noreturn]] void throwFileError(const std::string& text);
 
-// The error that throwErrno() was given; none: it is another exception, or the peer's.
+// Returns the error that throwErrno() was given; nullopt for every other exception, or a peer's.
 std::optional<int> errnoOf(const kj::Exception& exception);
 
-// Whether it is one for which a disk has no room.
+// Returns whether it means that the disk is full.
 bool isDiskFull(const kj::Exception& exception);
 
 }  // namespace pibrain

@@ -4,8 +4,8 @@
 
 namespace pibrain {
 
-// The path of the program that runs, without symlinks; also where no /proc is mounted. Empty if it
-// cannot be known.
+// Returns the path of the running program, without symlinks, even where no /proc is mounted. Empty
+// if it cannot be determined.
 std::string ownProgram();
 
 }  // namespace pibrain

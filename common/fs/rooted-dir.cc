@@ -33,7 +33,7 @@ int openBeneath(int dir, const char* path, int flags, mode_t mode) {
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   for (;;) {
     int fd = int(syscall(SYS_openat2, dir, path, &how, sizeof(how)));
-    // EAGAIN: a rename raced with the resolution; the kernel asks us to try again.
+    // EAGAIN: a rename raced with the resolution, and the kernel asks for another try.
     if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) return fd;
   }
 }
@@ -95,7 +95,7 @@ std::string joinPath(std::string_view directory, std::string_view name) {
 }
 
 std::vector<std::string> namesIn(int directory) {
-  // Opened anew, for a reading position of its own.
+  // Opened again, for a reading position of its own.
   int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR* dir = fd < 0 ? nullptr : fdopendir(fd);
   if (dir == nullptr) throwErrno(errno, "cannot read a directory");
@@ -117,7 +117,7 @@ RootedDir::Opened RootedDir::open(std::string_view path, int flags, mode_t mode)
   if (!isSafePath(path)) return {nullptr, EXDEV};
   if (path.size() < PATH_MAX) {
     int fd = openBeneath(dir_, std::string(path).c_str(), flags, mode);
-    // EPERM: a seccomp filter (of a container, say) that does not know the call.
+    // EPERM: a seccomp filter, of a container for example, that does not know the call.
     if (fd >= 0 || (errno != ENOSYS && errno != EPERM)) return result(fd);
   }
   return walkTo(dir_, path, flags, mode);

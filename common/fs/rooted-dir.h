@@ -1,5 +1,5 @@
 #pragma once
-// A directory that nothing leads out of: every path is resolved beneath a held descriptor, and
+// A directory that no path leads out of: every path is resolved beneath a held descriptor, and
 // no component of it may be a symlink or "..". Linux resolves it in one call (openat2 with
 // RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS); elsewhere, and for paths longer than PATH_MAX, the
 // components are walked one by one with O_NOFOLLOW.
@@ -14,25 +14,26 @@
 
 namespace pibrain {
 
-// Whether `name` can be one component of a path: not empty, ".", "..", longer than MAX_NAME, and
-// without '/' and NUL.
+// Returns whether `name` can be one component of a path: not empty, "." or "..", not longer than
+// MAX_NAME, and without '/' and NUL.
 bool isSafeName(std::string_view name);
 
-// Whether each component of `path` is safe and there are at most MAX_DEPTH. "" is not a path.
+// Returns whether each component of `path` is safe and there are at most MAX_DEPTH. "" is not a
+// path.
 bool isSafePath(std::string_view path);
 
-// The directory part of a relative path ("" if it has none), and its last component.
+// Return the directory part of a relative path ("" if it has none), and its last component.
 std::string_view parentOf(std::string_view path);
 std::string_view baseNameOf(std::string_view path);
-// The reverse of these.
+// Returns the path of these two parts.
 std::string joinPath(std::string_view directory, std::string_view name);
 
-// The names in a directory, sorted, without "." and "..". Throws a KJ exception.
+// Returns the names in a directory, sorted, without "." and "..". Throws if it cannot be read.
 std::vector<std::string> namesIn(int directory);
 
 class RootedDir {
  public:
-  // The result of a system call that gives a descriptor: fd is null if it failed, for `error`.
+  // The result of a system call that opens: if it failed, fd is null and `error` says why.
   struct Opened {
     kj::AutoCloseFd fd;
     int error = 0;
@@ -42,9 +43,9 @@ class RootedDir {
 
   int fd() const { return dir_; }
 
-  // Opens what is at `path`, relative to this directory; "" is the directory itself. A symlink
-  // anywhere fails with ELOOP (or ENOTDIR), what is no safe path with EXDEV. O_NOFOLLOW, O_CLOEXEC,
-  // O_NOCTTY and O_NONBLOCK are added, so that a FIFO does not hang.
+  // Opens `path`, relative to this directory; "" is the directory itself. A symlink anywhere fails
+  // with ELOOP (or ENOTDIR), an unsafe path with EXDEV. Adds O_NOFOLLOW, O_CLOEXEC, O_NOCTTY, and
+  // O_NONBLOCK, so that a FIFO does not hang.
   Opened open(std::string_view path, int flags, mode_t mode = 0) const;
 
  private:

@@ -4,7 +4,7 @@
 
 namespace pibrain {
 
-// The value of a variable of the environment; empty if it is not set.
+// Returns an environment variable's value; empty if it is not set.
 std::string environment(const char* name);
 
 }  // namespace pibrain

@@ -35,10 +35,10 @@ std::string inQuotes(std::string_view text) { return "'" + escapeForTerminal(tex
 
 namespace {
 
-// `step` says how far the next place is at which the text may be cut.
+// `step` returns the distance to the next place at which the text may be cut.
 std::string cutMiddle(std::string_view text, size_t most, size_t (*step)(std::string_view)) {
   if (text.size() <= most) return std::string(text);
-  // The head ends, and the tail begins, where a character does.
+  // The head ends, and the tail begins, at a character's border.
   size_t longestHead = most - most / 3, longestTail = text.size() - most / 3;
   size_t begin = 0, end = 0;
   while (end < longestTail) {
@@ -48,7 +48,7 @@ std::string cutMiddle(std::string_view text, size_t most, size_t (*step)(std::st
   return std::string(text.substr(0, begin)) + "…" + std::string(text.substr(end));
 }
 
-// As escapeForTerminal() writes it: \xNN, or a backslash and one more.
+// Like stepOf(), but an escape of escapeForTerminal() is one step: \xNN, or a backslash and a byte.
 size_t stepOfEscaped(std::string_view text) {
   if (text[0] != '\\') return stepOf(text);
   return text.starts_with("\\x") ? 4 : 2;
@@ -73,7 +73,7 @@ std::string_view headOf(std::string_view text, size_t most) {
 
 std::string_view tailOf(std::string_view text, size_t most) {
   if (text.size() <= most) return text;
-  // The whole is stepped through: what is a sequence's middle and what is none of UTF-8 look alike.
+  // From the beginning: the middle of a sequence looks like bytes that are not UTF-8.
   size_t begin = 0;
   while (begin < text.size() - most) begin += stepOf(text.substr(begin));
   return text.substr(begin);

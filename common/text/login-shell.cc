@@ -31,20 +31,20 @@ std::string rootOption(std::string_view root) {
   bool plain = inHome || (isPlainWord(root) && !root.starts_with(EXACT_PATH));
   if (plain) return "--root=" + std::string(root);
   auto encoded = percentEncode(root);
-  // To some shells it is an operator, or another's home.
+  // '~' is an operator to some shells, or begins another user's home.
   for (size_t at; (at = encoded.find('~')) != std::string::npos;) encoded.replace(at, 1, "%7E");
   return "--root=" + std::string(EXACT_PATH) + encoded;
 }
 
 std::string commandFor(const std::string& program, const std::string& home) {
-  // A '=' would make it an assignment to some shells.
+  // Some shells take a word with '=' for an assignment.
   auto plain = [](std::string_view path) {
     return allPlain(path) && path.find('=') == std::string_view::npos;
   };
   if (program.starts_with('/') && plain(program)) return program;
   bool beneath = home.starts_with('/') && program.size() > home.size() + 1 &&
                  program.starts_with(home) && program[home.size()] == '/';
-  // csh looks for these in what it puts in the place of "~", and ksh for the backslash.
+  // csh interprets these in the path that replaces "~", and ksh the backslash.
   bool readable = std::none_of(home.begin(), home.end(), [](char c) {
     return uint8_t(c) < 0x20 || c == 0x7f ||
            std::string_view("*?[{`\\").find(c) != std::string_view::npos;

@@ -1,23 +1,24 @@
 #pragma once
-// What sshd gives to an account's login shell. sh, csh, fish, zsh and nu agree on no way to quote,
-// so what is written for them takes words that need no quotes, whichever shell it is.
+// Words of a command that sshd passes to a login shell. sh, csh, fish, zsh and nu have no way to
+// quote in common, so such a command consists of words that need no quotes in any of them.
 
 #include <string>
 #include <string_view>
 
 namespace pibrain {
 
-// Whether every shell takes the word as it is: letters, digits and _ . / , @ % + : = -, of which
-// the last seven do not begin it.
+// Returns whether every shell takes the word literally: letters, digits and _ . / , @ % + : = -,
+// and none of the last seven at its beginning.
 bool isPlainWord(std::string_view word);
 
-// The agent's option --root for this directory. A plain one, or "~/" and a plain one, stands in it
-// as it is, which agents of every version understand; another as "bytes:…", percent-encoded.
+// Returns the agent's option --root for this directory. A plain path, or "~/" and a plain path, is
+// written literally, which agents of every version understand; any other as "bytes:…",
+// percent-encoded.
 std::string rootOption(std::string_view root);
 
-// `program` as a command for every shell: itself, if it is a plain word, or "~/…" if that is plain
-// and it lies beneath `home`, which all shells put in the place of "~". Empty: there is no such
-// way, for instance since a path outside the home contains a space.
+// Returns `program` as a command for every shell: the path itself if it is a plain word, or "~/…"
+// if that is plain and the path is beneath `home`, which all shells put in the place of "~". Empty
+// if neither is possible, for example because a path outside the home contains a space.
 std::string commandFor(const std::string& program, const std::string& home);
 
 }  // namespace pibrain

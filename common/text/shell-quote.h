@@ -5,7 +5,7 @@
 
 namespace pibrain {
 
-// `path` in single quotes for a POSIX shell, bare if it needs none.
+// Returns `path` in single quotes for a POSIX shell; bare if it needs none.
 std::string shellQuote(std::string_view path);
 
 }  // namespace pibrain

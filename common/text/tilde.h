@@ -4,10 +4,10 @@
 
 namespace pibrain {
 
-// Whether the path is "~", or begins with "~/".
+// Returns whether the path is "~", or begins with "~/".
 bool beginsWithTilde(const std::string& path);
 
-// The path with `home` in place of such a "~"; any other path as it is.
+// Returns the path with `home` in place of such a "~"; any other path unchanged.
 std::string expandTilde(const std::string& path, const std::string& home);
 
 }  // namespace pibrain

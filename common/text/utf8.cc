@@ -6,13 +6,13 @@ namespace pibrain {
 
 namespace {
 
-// In an URI (RFC 3986, section 2.3), but for what is not ASCII.
+// Returns whether a URI has this ASCII character unencoded (RFC 3986, section 2.3).
 bool isUnreserved(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
          std::string_view("-._~/").find(c) != std::string_view::npos;
 }
 
-// -1: it is none.
+// Returns -1 if it is not a hexadecimal digit.
 int hexDigit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;

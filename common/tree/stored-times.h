@@ -6,8 +6,8 @@
 
 namespace pibrain {
 
-// The times that a filesystem can give a file. Many keep less than nanoseconds (FAT two seconds,
-// NTFS 100 ns, ext4 with small inodes a second), and not all years.
+// The times that a filesystem can store. Many are coarser than nanoseconds (FAT: two seconds, NTFS:
+// 100 ns, ext4 with small inodes: a second), and some lack some years.
 struct StoredTimes {
   int64_t grain = 1;           // ns
   int64_t oldest = INT64_MIN;  // ns since the epoch, as `newest`
@@ -15,7 +15,7 @@ struct StoredTimes {
 
   auto operator<=>(const StoredTimes&) const = default;
 
-  // What is there after a file was given this time.
+  // Returns what the filesystem stores for this time.
   int64_t stored(int64_t time) const {
     if (oldest <= newest) time = std::clamp(time, oldest, newest);
     if (grain <= 1) return time;

@@ -28,12 +28,12 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "digests are over little-endian numbers");
 
-// Almost all of a walk's time are the kernel's answers about single files, which several threads
-// can ask for at once. A thread costs as much as some fifty of those.
+// A walk spends almost all its time on the kernel's answers about single files, which several
+// threads can request at once. A thread costs as much as some fifty of them.
 constexpr unsigned MAX_THREADS = 4;
 constexpr size_t DIRECTORIES_WORTH_THREADS = 16;
 
-// How often what changes while it is read is read.
+// How often a directory is read that changes while it is read.
 constexpr int MAX_ATTEMPTS = 3;
 
 constexpr int64_t NANOS = 1'000'000'000;  // of a second
@@ -48,7 +48,7 @@ void assignFileIds(Tree& tree) {
   tree.files = uint32_t(files);
 }
 
-// What mkfs leaves at the top of a filesystem for fsck: nobody but root may look into it.
+// mkfs creates this at the top of a filesystem for fsck, and only root may read it.
 constexpr std::string_view LOST_AND_FOUND = "lost+found";
 
 // Reads directories, one after the other, into a part of a tree.
@@ -86,7 +86,7 @@ class DirectoryReader {
  private:
   enum class Kind : uint16_t { FILE, DIRECTORY, SYMLINK, SPECIAL };
   struct Entry {
-    Tree::File file;  // of the others, only the name
+    Tree::File file;  // of an entry that is not a file, only the name
     Kind kind;
     uint16_t reading;
   };
@@ -97,8 +97,9 @@ class DirectoryReader {
     bool operator==(const Stamp&) const = default;
   };
 
-  // A name that is replaced by rename meanwhile may be returned twice (btrfs, tmpfs), or not at
-  // all. The directory's times tell, and then it is read again; what any reading met is there.
+  // A name that a rename replaces in the meantime may be returned twice (btrfs, tmpfs), or not at
+  // all. The directory's times show that, and then it is read again; every name that any reading
+  // returned is kept.
   void readUntilSettled(DIR* dir) {
     names_.clear();
     entries_.clear();
@@ -119,7 +120,7 @@ class DirectoryReader {
     }
   }
 
-  // The clock that the kernel takes files' times from.
+  // The kernel takes files' times from this clock.
   static int64_t coarseNow() {
     struct timespec now = {};
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
@@ -141,7 +142,7 @@ class DirectoryReader {
       piece_.append(reinterpret_cast<const char*>(&one), sizeof(one));
     }
     part_.stamps.sum += XXH3_64bits(piece_.data(), piece_.size());
-    // Whole seconds are those of a filesystem that keeps no less; FAT counts two at a time.
+    // Whole seconds are those of a filesystem without fractions; FAT counts two at a time.
     bool coarse = stamp.mtime % NANOS == 0 && stamp.ctime % NANOS == 0;
     auto isFresh = [&](int64_t time) {
       return time >= now - (coarse ? 2 * NANOS : 0) && time < now + NANOS;
@@ -188,7 +189,8 @@ class DirectoryReader {
     names_ += name;
   }
 
-  // Sorts the entries. Of a name the latest reading's is left. Returns whether that had it twice.
+  // Sorts the entries, and keeps the latest reading's of each name. Returns whether that reading
+  // had a name twice.
   bool dropRepeated() {
     auto name = [this](const Entry& entry) { return nameOf(entry.file); };
     std::sort(entries_.begin(), entries_.end(), [&](auto& a, auto& b) {
@@ -243,7 +245,7 @@ class DirectoryReader {
   void addFiles(size_t count) {
     auto& directory = part_.directories.emplace_back();
     directory.path = path_;
-    // Exactly as large as needed: a spoke's memory may be small and its tree large.
+    // Exactly as large as needed: a spoke may have little memory and a large tree.
     directory.files.reserve(count);
     for (auto& entry : entries_) {
       if (entry.kind != Kind::FILE) continue;
@@ -265,7 +267,7 @@ class DirectoryReader {
   const RootedDir& root_;
   const WalkOptions& options_;
   Tree part_;
-  // Of the directory that is being read; these serve all of them in turn.
+  // Of the directory that is being read; reused for all of them.
   std::string path_;
   std::vector<Entry> entries_;
   std::vector<Tree::Problem> problems_;
@@ -318,7 +320,7 @@ class Walk {
     std::unique_lock lock(mutex_);
     for (;;) {
       changed_.wait(lock, [&]() { return !pending_.empty() || busy_ == 0; });
-      if (pending_.empty()) break;  // and nobody reads a directory that might have more
+      if (pending_.empty()) break;  // and no thread reads a directory that might add more
       auto path = std::move(pending_.back());
       pending_.pop_back();
       std::vector<std::string> below;
@@ -343,7 +345,7 @@ class Walk {
     try {
       for (unsigned i = 1; i < threads; ++i) helpers_.emplace_back([this]() { work(); });
     } catch (const std::system_error&) {
-      // No more threads for this user: it goes without.
+      // This user can have no more threads: the walk goes on without.
     }
   }
 
@@ -362,13 +364,13 @@ class Walk {
 
   const RootedDir root_;
   const WalkOptions& options_;
-  std::vector<std::thread> helpers_;  // begun, and joined, by the thread in run()
+  std::vector<std::thread> helpers_;  // started and joined by the thread in run()
 
-  std::mutex mutex_;  // for what follows
+  std::mutex mutex_;  // guards the members below
   std::condition_variable changed_;
   std::vector<std::string> pending_{""};
   size_t busy_ = 0;
-  // A value: KJ aborts if its exceptions end in another thread than the one that threw them.
+  // A value: KJ aborts if an exception of its own ends in a thread that did not throw it.
   kj::Maybe<kj::Exception> failure_;
   Tree tree_;
 };
@@ -378,8 +380,8 @@ class Walk {
 Tree walkTree(int root, const WalkOptions& options) {
   for (int attempt = 1;; ++attempt) {
     auto tree = Walk(root, options).run();
-    // It is no error that a directory goes; but what it was in may have been renamed, with all that
-    // is in it, and not have been met under the new name.
+    // That a directory vanishes is no error. But its parent may have been renamed with all that it
+    // holds, and the walk may have missed the new name.
     bool settled = std::none_of(tree.problems.begin(), tree.problems.end(), [](auto& problem) {
       return problem.reason == proto::Reason::VANISHED && !problem.path.empty();
     });

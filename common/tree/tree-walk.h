@@ -8,20 +8,20 @@
 namespace pibrain {
 
 struct WalkOptions {
-  // A name directly beneath the root that is passed over, if not empty.
+  // A name directly beneath the root to leave out; empty: none.
   std::string_view skip;
   DigestOptions digests;
 };
 
-// Walks the tree beneath the directory `root` (not owned), in a few threads if it is large;
-// symlinks are not followed. What cannot be read is a problem of the result; the walk goes on. A
-// directory that changes while it is read is read again, and one that goes away may have another
-// name now: then all is walked again; both a few times, until it settles. Computes the directories'
-// digests.
+// Returns the tree beneath the directory `root` (not owned), with the directories' digests. Uses a
+// few threads if the tree is large, and follows no symlinks. What cannot be read becomes a problem
+// in the result, and the walk goes on. A directory that changes while it is read is read again. One
+// that vanishes may have been renamed, so the whole tree is walked again. Both happen a few times
+// at most.
 Tree walkTree(int root, const WalkOptions& options = {});
 
-// Whether no directory changed between two walks, the second of which began after the first ended:
-// then both show the tree as it was at one instant.
+// Returns whether no directory changed between two walks, of which the second began after the first
+// ended. If so, both show the tree as it was at one instant.
 bool agree(const Tree::Stamps& first, const Tree::Stamps& second);
 
 }  // namespace pibrain

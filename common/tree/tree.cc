@@ -12,7 +12,7 @@ namespace pibrain {
 
 namespace {
 
-// Enough for a few hundred files: one call of the hash function for most directories.
+// Enough for a few hundred files, so that most directories take one call of the hash function.
 constexpr size_t HASH_PIECE = 32 * 1024;
 
 void append(std::string& out, uint64_t number) {

@@ -1,13 +1,13 @@
 #pragma once
 // A tree's regular files with sizes and times, and the digests by which two trees are compared.
-// Hub and agent use the same code: equal digests have to mean equal trees.
+// Hub and agent use the same code: equal digests must mean equal trees.
 //
 // The digest of a directory is XXH3 (64 bits) over its path relative to the root, a NUL, and for
 // each regular file directly in it, sorted by name as bytes: the name, a NUL, the size and the
 // mtime in ns, both as little-endian 64 bits. A directory without regular files has none. The
 // digest of a tree is XXH3 (128 bits) over its directories' digests, sorted as numbers, each as
-// little-endian 64 bits. The fingerprint of a file is XXH3 (64 bits) over what a directory's
-// digest says of it, and never 0, which stands for none (but 1).
+// little-endian 64 bits. The fingerprint of a file is XXH3 (64 bits) over its part of the
+// directory's digest. A hash of 0 is stored as 1, because 0 means "no fingerprint".
 //
 // Two sides may agree on other digests (DigestOptions): over the times as the mirror's filesystem
 // stores them, and with the permission bits, (mode & 0777) | 0600, as little-endian 16 bits after
@@ -54,26 +54,26 @@ struct Tree {
     std::string path;
     proto::Reason reason;
   };
-  // What all directories' inodes and times were before they were read, in one number.
+  // A hash over all directories' inodes and times, taken before each was read.
   struct Stamps {
     uint64_t sum = 0;
-    // One changed while it was read, or just before, so that a change after it might leave the same
+    // A directory changed while it was read or just before, so a later change might leave the same
     // times.
     bool unsettled = false;
   };
 
   std::vector<Directory> directories;  // those that hold regular files, sorted by path
-  std::vector<Problem> problems;       // what could not be read; nothing if the walk was complete
+  std::vector<Problem> problems;       // what could not be read; empty if the walk was complete
   uint32_t files = 0;
   uint64_t bytes = 0;
   uint32_t symlinksSkipped = 0;
   uint32_t specialsSkipped = 0;
-  std::vector<std::string> skipped;  // the paths of these, of not more than MAX_SKIPPED
+  std::vector<std::string> skipped;  // the paths of at most MAX_SKIPPED of these
   Stamps stamps;
 
-  // The file with this id; null if there is none.
+  // Returns the file with this id; null if there is none.
   kj::Maybe<Found> find(uint32_t id) const;
-  // The id of the file at this path.
+  // Returns the id of the file at this path; nullopt if there is none.
   kj::Maybe<uint32_t> idOf(std::string_view path) const;
 };
 
@@ -84,15 +84,15 @@ struct DigestOptions {
   auto operator<=>(const DigestOptions&) const = default;
 };
 
-// The permission bits that a mirror gives a file of this mode, if it keeps modes at all.
+// Returns the permission bits that a mirror gives a file of this mode, if it keeps modes.
 inline uint16_t mirroredMode(uint32_t mode) { return uint16_t((mode & 0777) | 0600); }
 
-// Drops the files for which `drop(path)` is true, and makes the digest anew.
+// Drops the files for which `drop(path)` is true, and computes the digest again.
 void dropFiles(Tree::Directory& directory, const std::function<bool(const std::string& path)>& drop,
                const DigestOptions& options = {});
 
 uint64_t digestOf(const Tree::Directory& directory, const DigestOptions& options);
-// The same; `piece` is scratch, so that a walk takes memory for it once.
+// The same, with scratch memory that a walk allocates once.
 uint64_t digestOf(const Tree::Directory& directory, const DigestOptions& options,
                   std::string& piece);
 uint64_t fingerprintOf(const Tree::Directory& directory, const Tree::File& file,

@@ -12,9 +12,9 @@ namespace pibrain {
 
 namespace {
 
-// Both ends keep to this window: it bounds their memory. Sessions of one project repeat each other
-// (prompts, the same files read again), so with 8 MiB and a larger hash table, level 1 compresses
-// as well as level 3 does with its own 2 MiB, in less time.
+// Both ends use this window, which bounds their memory. Sessions of one project repeat each other
+// (the same prompts, the same files read again), so level 1 with 8 MiB and a larger hash table
+// compresses as well as level 3 with its own 2 MiB, in less time.
 constexpr int WINDOW_LOG = 23;
 constexpr int HASH_LOG = 17;
 
@@ -86,13 +86,13 @@ kj::ArrayPtr<const kj::byte> BlockWriter::finish(bool last) {
 }
 
 void BlockWriter::compress(bool last) {
-  // If it is the first block too, zstd knows the whole size and makes do with tables and a window
-  // of that size: those for a long stream take milliseconds to set up.
+  // If the last block is also the first, zstd knows the whole size and uses tables and a window of
+  // that size: those for a long stream take milliseconds to set up.
   ZSTD_inBuffer in{compressing_.data(), compressing_.size(), 0};
   ZSTD_outBuffer out{out_.begin(), out_.size(), 0};
   size_t left =
       checked(ZSTD_compressStream2(context_.get(), &out, &in, last ? ZSTD_e_end : ZSTD_e_flush));
-  KJ_REQUIRE(left == 0, "a block became too large");
+  KJ_REQUIRE(left == 0, "a block is too large");
   outSize_ = out.pos;
 }
 
@@ -121,7 +121,7 @@ void BlockReader::read(kj::ArrayPtr<const kj::byte> block,
   capnp::ReaderOptions options;
   options.nestingLimit = 8;
   while (words.size() > 0) {
-    // Room for each word to be looked at a few times.
+    // Lets each word be read a few times.
     options.traversalLimitInWords = 4 * words.size() + 64;
     capnp::FlatArrayMessageReader message(words, options);
     auto end = message.getEnd();

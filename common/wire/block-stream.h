@@ -1,6 +1,6 @@
 #pragma once
-// The stream of events that the agent answers with (agent.capnp, interface Blocks): Cap'n Proto
-// messages, one zstd stream (RFC 8878) across blocks, each block flushed.
+// The stream of events that the agent sends (agent.capnp, interface Blocks): Cap'n Proto messages
+// in one zstd stream (RFC 8878) across blocks, each block flushed.
 
 #include <capnp/common.h>
 #include <kj/array.h>
@@ -24,26 +24,26 @@ class BlockWriter : private kj::OutputStream {
   explicit BlockWriter(int compressionLevel);
   KJ_DISALLOW_COPY(BlockWriter);
 
-  // Begins another stream, once the last block of this one has been taken.
+  // Begins another stream. Called once the last block of this one has been taken.
   void restart(int compressionLevel);
 
-  // Adds the event that `build` fills. Should `build` throw, nothing is added.
+  // Adds the event that `build` fills. If `build` throws, nothing is added.
   void add(kj::FunctionParam<void(proto::Event::Builder)> build);
 
-  // The same, but `build` may change its mind by returning false; returns what it did.
+  // The same, but nothing is added if `build` returns false. Returns what `build` did.
   bool tryAdd(kj::FunctionParam<bool(proto::Event::Builder)> build);
 
-  // Whether nothing was added to the block yet.
+  // Returns whether the block has no event yet.
   bool empty() const { return raw_.empty(); }
 
-  // Whether the block is big enough to be sent.
+  // Returns whether the block is large enough to be sent.
   bool full() const;
 
-  // Ends the block, and the whole stream if it is the last; returns its bytes, valid until another
-  // block is ended.
+  // Ends the block, and the whole stream if it is the last. Returns its bytes, which are valid
+  // until the next block ends.
   kj::ArrayPtr<const kj::byte> finish(bool last);
 
-  // The same in two steps: another thread compresses, while the next block can be filled.
+  // The same in two steps: another thread compresses while the next block is filled.
   void begin(bool last);
   kj::ArrayPtr<const kj::byte> take();
 
@@ -58,13 +58,13 @@ class BlockWriter : private kj::OutputStream {
   };
 
   std::unique_ptr<ZSTD_CCtx, Free> context_;
-  // Zero between messages. From calloc(), so that a short stream touches few of its pages.
+  // All zero between messages. From calloc(), so that a short stream touches few of its pages.
   std::unique_ptr<capnp::word[], Free> scratch_;
   std::vector<kj::byte> raw_;          // the block that is being filled
   std::vector<kj::byte> compressing_;  // the one before
   kj::Array<kj::byte> out_;
   size_t outSize_ = 0;
-  Worker worker_;  // last, so that it ends first: it uses the others
+  Worker worker_;  // last, so that it is destroyed first: it uses the others
 };
 
 class BlockReader {
@@ -73,8 +73,8 @@ class BlockReader {
   ~BlockReader() noexcept(false);
   KJ_DISALLOW_COPY(BlockReader);
 
-  // Decodes a block and calls `event` for each event in it, whose contents are valid during the
-  // call only. Throws a KJ exception if the block is damaged or too large.
+  // Decodes a block and calls `event` for each event in it. An event is valid during that call
+  // alone. Throws a KJ exception if the block is damaged or too large.
   void read(kj::ArrayPtr<const kj::byte> block,
             kj::FunctionParam<void(proto::Event::Reader)> event);
 

@@ -1,8 +1,8 @@
 #pragma once
-// XXH3 digests (https://github.com/Cyan4973/xxHash): of files, while they are read or written. XXH3
-// is no cryptographic hash: files of one digest can be made by hand, as long as its secret is
-// known. So a hub draws one for each conversation (agent.capnp), and what was made before does not
-// fit.
+// XXH3 digests (https://github.com/Cyan4973/xxHash) of files, while they are read or written. XXH3
+// is not a cryptographic hash: whoever knows its secret can make two files with the same digest. So
+// a hub draws a new secret for each conversation (agent.capnp), which no file made before can
+// match.
 
 #include <kj/common.h>
 #define XXH_STATIC_LINKING_ONLY
@@ -27,16 +27,16 @@ struct Digest {
   }
 };
 
-// The 128-bit digest of a file as it streams by. digest() may be asked for at any point and
-// changes nothing.
+// The 128-bit digest of a file as it streams by. digest() may be called at any point and changes
+// nothing.
 class FileHasher {
  public:
-  // What is hashed with one secret compares only with what is hashed with the same.
+  // Digests can be compared only if they were made with the same secret.
   using Secret = kj::ArrayPtr<const kj::byte>;
   static constexpr size_t SECRET_SIZE = 192;  // as long as the default one
 
-  // A secret of another size than SECRET_SIZE is none: then the one that everybody knows is used.
-  // It is not copied, and must outlive this object and its copies.
+  // A secret whose size is not SECRET_SIZE is ignored, and XXH3's public default used. The secret
+  // is not copied, and must outlive this object and its copies.
   explicit FileHasher(Secret secret = nullptr) {
     if (secret.size() == SECRET_SIZE) {
       XXH3_128bits_reset_withSecret(&state_, secret.begin(), secret.size());

@@ -7,7 +7,7 @@ namespace pibrain {
 
 namespace {
 
-// In place of a file, as KJ marks what a peer threw.
+// Stands for the exception's file, as KJ marks a peer's exceptions.
 constexpr char NO_MESSAGE[] = "(no message)";
 
 }  // namespace
@@ -15,7 +15,7 @@ constexpr char NO_MESSAGE[] = "(no message)";
 void refuseMessage() {
   kj::throwFatalException(
       kj::Exception(kj::Exception::Type::FAILED, NO_MESSAGE, 0,
-                    kj::heapString("bytes that are no message of the protocol")));
+                    kj::heapString("the bytes are not a message of the protocol")));
 }
 
 bool isNoMessage(const kj::Exception& error) { return strcmp(error.getFile(), NO_MESSAGE) == 0; }
@@ -50,7 +50,7 @@ void MessageGuard::written() {
 }
 
 kj::Promise<void> MessageGuard::allWritten() {
-  // Last: after one write, the next one of those that wait for it begins.
+  // Last, since the next write that waits for this one begins here.
   return kj::evalLast([this]() -> kj::Promise<void> {
     if (writes_ == 0) return kj::READY_NOW;
     auto paf = kj::newPromiseAndFulfiller<void>();

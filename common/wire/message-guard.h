@@ -5,20 +5,20 @@
 
 namespace pibrain {
 
-// Passes a stream of Cap'n Proto messages through, and fails the read in which one begins that no
-// peer of ours sends: of more segments or words than are allowed. Framing as in
+// Passes a stream of Cap'n Proto messages through, and fails the read in which a message begins
+// that has more segments or words than are allowed, which none of ours has. Framing as in
 // https://capnproto.org/encoding.html#serialization-over-a-stream. Cap'n Proto before 1.4 takes
-// 0xFFFFFFFF, which stands for 2^32 segments, for none, and then writes where it should not
-// (its security advisory 2026-03-12-0).
+// 0xFFFFFFFF, which stands for 2^32 segments, for none, and then writes out of bounds (its security
+// advisory 2026-03-12-0).
 //
-// If told so, it does not read on for ever while what is written is not taken: answers would pile
-// up. Of two peers only one may do this, or each might wait for the other.
+// With `maxAhead`, it stops reading while the peer does not take what is written, so that answers
+// do not pile up. Only one of two peers may do so, or each might wait for the other.
 class MessageGuard : public kj::AsyncIoStream {
  public:
   static constexpr uint32_t MAX_SEGMENTS = 512;
-  // After so many messages it waits until all that was to be written is. Cap'n Proto writes one
-  // answer after the other, and a peer of ours has a few dozen questions open.
-  static constexpr uint32_t AHEAD = 256;  // as maxAhead
+  // A value for maxAhead: after so many messages, reading waits until everything is written. Cap'n
+  // Proto writes one answer after the other, and a peer of ours has a few dozen questions open.
+  static constexpr uint32_t AHEAD = 256;
 
   // The stream is not owned.
   MessageGuard(kj::AsyncIoStream& inner, uint64_t maxWords, uint32_t maxAhead = UINT32_MAX)
@@ -46,12 +46,12 @@ class MessageGuard : public kj::AsyncIoStream {
   const uint64_t maxWords_;
   const uint32_t maxAhead_;
 
-  uint32_t ahead_ = 0;                                      // messages since all was written
-  uint32_t writes_ = 0;                                     // not done yet
-  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> waiting_;  // for the last of these
+  uint32_t ahead_ = 0;                                      // messages since everything was written
+  uint32_t writes_ = 0;                                     // under way
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> waiting_;  // for the last write
 
-  // A message is its table, which is whole words: the number of segments less one, then the size
-  // of each in words, each as a little-endian uint32; then the segments.
+  // A message is a table of whole words (the number of segments less one, then the size of each in
+  // words, each number a little-endian uint32), and then the segments.
   uint64_t content_ = 0;     // bytes of the segments still to come
   uint32_t tableBytes_ = 0;  // of the table that have come
   uint32_t tableEnd_ = 0;    // its length, known after its first four bytes
@@ -60,10 +60,10 @@ class MessageGuard : public kj::AsyncIoStream {
   uint64_t words_ = 0;       // in the segments whose sizes have come
 };
 
-// Throws the error of a guard: what was read is no message of the protocol.
+// Throws a guard's error: the bytes are not a message of the protocol.
 [[noreturn]] void refuseMessage();
 
-// Whether this error is a guard's.
+// Returns whether this error is a guard's.
 bool isNoMessage(const kj::Exception& error);
 
 }  // namespace pibrain

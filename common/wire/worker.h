@@ -9,18 +9,18 @@
 
 namespace pibrain {
 
-// A thread, begun when there is something to do, that does one thing at a time for its owner.
+// A thread, started when first needed, that does one job at a time for its owner.
 class Worker {
  public:
   Worker() = default;
-  ~Worker();  // when the work under way is done
+  ~Worker();  // waits for the job under way
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Begins the work; none may be under way. If this user can have no more threads, does it.
+  // Starts a job; none may be under way. Does it at once if this user can have no more threads.
   void begin(std::function<void()> work);
 
-  // Returns when the work is done; throws what it threw.
+  // Waits until the job is done. Throws what the job threw.
   void wait();
 
  private:
@@ -29,10 +29,10 @@ class Worker {
 
   std::thread thread_;
   std::function<void()> work_;
-  // A value: KJ aborts if its exceptions end in another thread than the one that threw them.
+  // A value: KJ aborts if an exception of its own ends in a thread that did not throw it.
   kj::Maybe<kj::Exception> failure_;
 
-  std::mutex mutex_;  // for what follows
+  std::mutex mutex_;  // guards the members below
   std::condition_variable changed_;
   bool busy_ = false;
   bool ending_ = false;

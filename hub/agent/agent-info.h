@@ -8,7 +8,7 @@
 
 namespace pibrain {
 
-// The agent's hello.
+// The agent's answer to hello.
 struct AgentInfo {
   std::string version;
   uint32_t protocol = 0;

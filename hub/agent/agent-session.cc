@@ -16,14 +16,14 @@ namespace pibrain {
 
 namespace {
 
-// More directories than these, and the tree's digest goes first, alone.
+// With more directories than this, the tree's digest is sent first, alone.
 constexpr size_t MAX_KNOWN_AT_ONCE = 256;
-// Blocks asked for ahead: so many, but not many more bytes than fill a long, fast link, since the
-// agent may have to hold them.
+// Blocks to request ahead: enough to fill a long, fast link, but not many more, since the agent may
+// have to hold them.
 constexpr size_t MAX_ASKS = 16;
 constexpr size_t MAX_AHEAD = 2 * 1024 * 1024;
 
-// Librsync's choice of lengths keeps a file of a terabyte's under this.
+// librsync's choice of block lengths keeps the signature of a 1 TB file below this.
 constexpr size_t MAX_SIGNATURE = 40 * 1024 * 1024;
 
 // The longest text in a hello is a path.
@@ -31,7 +31,7 @@ constexpr size_t MAX_HELLO_TEXT = 4096;
 
 constexpr uint64_t MAX_ANSWER_WORDS = MAX_ANSWER / sizeof(capnp::word);
 
-// The network's limit is on what is sent, too. What comes is bounded by the guard before it.
+// The limit of the RPC network applies to sending too. MessageGuard limits what is received.
 capnp::ReaderOptions readerOptions() {
   capnp::ReaderOptions options;
   options.traversalLimitInWords = MAX_REQUEST / sizeof(capnp::word);
@@ -47,7 +47,7 @@ proto::Spoke::Client bootstrap(capnp::RpcSystem<capnp::rpc::twoparty::VatId>& rp
 }
 
 std::string textFrom(capnp::Text::Reader text) {
-  KJ_REQUIRE(text.size() <= MAX_HELLO_TEXT, "a hello with a text that is too long");
+  KJ_REQUIRE(text.size() <= MAX_HELLO_TEXT, "the agent's hello has a text that is too long");
   return text.cStr();
 }
 
@@ -68,9 +68,9 @@ AgentInfo infoFrom(proto::Peer::Reader peer) {
 
 kj::Array<kj::byte> drawSecret() {
   auto secret = kj::heapArray<kj::byte>(FileHasher::SECRET_SIZE);
-  // Of so few bytes there are never fewer.
+  // getrandom() never returns fewer than 256 bytes.
   KJ_REQUIRE(getrandom(secret.begin(), secret.size(), 0) == ssize_t(secret.size()),
-             "no random numbers to be had");
+             "no random numbers are available");
   return secret;
 }
 
@@ -177,7 +177,7 @@ Listing AgentSession::scan(const MirrorSummary& known,
 Listing AgentSession::scanAgain(const MirrorSummary& known) {
   auto request = scanRequest(known, true);
   request.setReuse(false);
-  Digest().to(request.getTree());  // which no tree has
+  Digest().to(request.getTree());  // a digest that no tree has
   auto blocks = request.send().getListing();
   auto ask = blocks.nextRequest().send();
   auto listing = readListing(kj::mv(blocks), known, kj::mv(ask));
@@ -190,7 +190,7 @@ capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> AgentS
   auto request = sessions_.scanRequest();
   known.tree.to(request.initTree());
   bool complete = everything || known.digests.size() <= MAX_KNOWN_AT_ONCE;
-  // Directories beyond these are listed, whether they changed or not.
+  // Directories beyond this number are listed even if they did not change.
   auto digests = kj::arrayPtr(known.digests.data(), std::min(known.digests.size(), MAX_KNOWN));
   request.setKnownComplete(complete);
   request.setReuse(everything);
@@ -264,7 +264,7 @@ kj::Vector<kj::byte> AgentSession::signature(uint32_t file) {
                "an event that does not belong in a signature");
     refused = event.isRefused();
     if (refused) return;
-    KJ_REQUIRE(event.getSignature().size() > 0, "a piece of a signature without any");
+    KJ_REQUIRE(event.getSignature().size() > 0, "an empty piece of a signature");
     signature.addAll(event.getSignature());
     KJ_REQUIRE(signature.size() <= MAX_SIGNATURE, "a signature that is too long");
   });
@@ -284,8 +284,8 @@ void AgentSession::readBlocks(proto::Blocks::Client blocks, Ask first,
   BlockReader decoder;
   std::deque<Ask> asked;
   asked.push_back(kj::mv(first));
-  // Each block that was not the last raises the number of asks ahead: a short answer is not
-  // followed by a dozen empty ones.
+  // Each block that is not the last raises the number of requests ahead, so that a short answer is
+  // not followed by a dozen empty blocks.
   for (size_t ahead = 1;; ahead = std::min(ahead + 2, MAX_ASKS)) {
     while (asked.size() < ahead) asked.push_back(blocks.nextRequest().send());
     auto response = wait(kj::mv(asked.front()), forAnswer());
@@ -313,7 +313,8 @@ void AgentSession::converse(kj::FunctionParam<void()> work) {
   } catch (kj::Exception& e) {
     broke = kj::mv(e);
   }
-  // Not in the catch: to run an event loop in there would end a program with two conversations.
+  // Not in the catch block, where running the event loop would abort a program that has two
+  // conversations.
   KJ_IF_MAYBE(e, broke) throw explain(*e);
 }
 

@@ -1,7 +1,6 @@
 #pragma once
-// A conversation with one spoke's agent: the one place that asks it anything, and that knows what
-// it meant if that breaks. What it answers is read by whoever asked. Every method blocks, running
-// the event loop.
+// A conversation with one spoke's agent. Only this class sends requests, and it explains why a
+// conversation breaks; callers read the answers. Every method blocks and runs the event loop.
 
 #include <capnp/rpc-twoparty.h>
 
@@ -29,61 +28,59 @@ class AgentSession {
  public:
   struct Limits {
     uint32_t idleSeconds;   // a connection that is silent for so long has failed
-    uint64_t listingBytes;  // of memory that the spoke's listing may take
+    uint64_t listingBytes;  // the memory that the spoke's listing may take
   };
-  // The limits of a run.
+  // Returns the limits of a run.
   static Limits limitsOf(const SpokeConfig& spoke, const HubConfig& hub);
 
-  // Connects. Throws Failure if that fails.
+  // Connects. Throws Failure.
   AgentSession(const SpokeConfig& spoke, Connector& connector, ConnectOptions options,
                kj::AsyncIoContext& io, const Limits& limits);
-  // Over a connection that is there.
+  // Uses an existing connection.
   AgentSession(const SpokeConfig& spoke, kj::Own<Connection> connection, kj::AsyncIoContext& io,
                const Limits& limits);
 
-  // Does `work`, which calls the methods below. If that breaks the conversation, waits a moment for
-  // the agent's last words, and throws Failure, which says what that meant. All else that `work`
-  // throws passes.
+  // Does `work`, which calls the methods below. If the conversation breaks, waits a moment for the
+  // agent's last output and throws a Failure that explains it. Other exceptions of `work` pass.
   void converse(kj::FunctionParam<void()> work);
 
-  // Asks what the spoke has that is not known. The first scan of a session brings the hello along,
-  // in the same flight: `greeted` gets the answer to that, and may throw, before the listing is
-  // read.
+  // Requests what differs from `known`. The first scan of a session also sends hello, in the same
+  // round trip; `greeted` receives its answer before the listing is read, and may throw.
   Listing scan(const MirrorSummary& known, kj::FunctionParam<void(const AgentInfo&)> greeted);
 
-  // Lets the agent walk its tree anew, and list what differs from what is known, even if nothing
-  // does. scan() comes first.
+  // Lets the agent walk its tree again, and list what differs from `known`, even if nothing does.
+  // Must be called after scan().
   Listing scanAgain(const MirrorSummary& known);
 
-  // Sends hello alone, before anything else.
+  // Sends hello alone. Must be called before anything else.
   AgentInfo hello();
 
-  // Sends the wants and calls `event` for each event of the answer, until it returns false: the
-  // rest is not asked for any more.
+  // Sends the wants and calls `event` for each event of the answer, until it returns false; the
+  // rest is not requested.
   void pull(kj::ArrayPtr<const Want> wants, kj::FunctionParam<bool(proto::Event::Reader)> event);
 
-  // Calls `event` for the answer about each of these files, in their order: digest, or refused.
-  // `lengths`: of how many of each file's first bytes, if the agent hashesBeginnings(); empty: of
-  // all.
+  // Calls `event` for the answer about each of these files, in order: digest or refused. `lengths`:
+  // how many of each file's first bytes to hash, if the agent hashesBeginnings(); empty: all.
   void digests(kj::ArrayPtr<const uint32_t> files,
                kj::FunctionParam<void(proto::Event::Reader)> event,
                kj::ArrayPtr<const uint64_t> lengths = nullptr);
   bool hashesBeginnings() const { return hashesBeginnings_; }
 
-  // librsync's signature of a file, of lengths that the agent chooses; empty if it was refused.
+  // Returns librsync's signature of a file, with lengths that the agent chooses; empty if the agent
+  // refused.
   kj::Vector<kj::byte> signature(uint32_t file);
 
-  // What hashes are made with in this conversation. Before the hello is answered, and if the agent
-  // knows no secrets, that is the one that everybody knows.
+  // Returns the secret for the hashes of this conversation; null, the public one, before hello is
+  // answered and for agents that do not support secrets.
   FileHasher::Secret secret() const { return keyed_ ? secret_.asPtr() : nullptr; }
 
-  // What the spoke's shell printed before the agent answered.
+  // Returns what the spoke's shell printed before the agent answered.
   std::string noise() const { return preamble_.noise(); }
 
   WireBytes wire() const { return connection_->wire(); }
 
-  // What the key lets in besides the agent. It ends the agent, so nothing is to be asked of that
-  // afterwards.
+  // Returns what the key allows besides the agent. It ends the agent, so nothing else can be
+  // requested afterwards.
   Lockdown lockdown() { return examineLockdown(*connection_, io_); }
 
  private:
@@ -92,7 +89,7 @@ class AgentSession {
   capnp::RemotePromise<proto::Spoke::HelloResults> sendHello();
   capnp::Request<proto::Sessions::ScanParams, proto::Sessions::ScanResults> scanRequest(
       const MirrorSummary& known, bool everything);
-  // Both read a stream of blocks whose first one has been asked for.
+  // Both read a stream of blocks whose first one was requested.
   Listing readListing(proto::Blocks::Client blocks, const MirrorSummary& known, Ask first);
   void readBlocks(proto::Blocks::Client blocks, Ask first,
                   kj::FunctionParam<bool(proto::Event::Reader)> event);
@@ -100,7 +97,7 @@ class AgentSession {
                      kj::FunctionParam<void(proto::Event::Reader)> event);
   template <typename T>
   T wait(kj::Promise<T> promise, const WatchPolicy& policy);
-  // For what an agent answers at once, or reads files for.
+  // Returns the policy for answers that need no more than reading files.
   WatchPolicy forAnswer() const { return {limits_.idleSeconds}; }
   Failure explain(const kj::Exception& error);
 

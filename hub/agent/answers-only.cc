@@ -10,7 +10,7 @@ namespace {
 
 bool isAnswer(capnp::MessageReader& message) {
   bool answer = false;
-  // A message that cannot be read is none.
+  // A message that cannot be parsed is not a return.
   kj::runCatchingExceptions([&]() {
     auto which = message.getRoot<capnp::rpc::Message>().which();
     answer = which == capnp::rpc::Message::RETURN || which == capnp::rpc::Message::ABORT;

@@ -5,9 +5,9 @@
 
 namespace pibrain {
 
-// Messages of Cap'n Proto's RPC with an agent, which has nothing to say but answers. Reading fails
-// if it says anything else: calls would have to be answered, and pile up, and whatever else there
-// is (rpc.capnp) would pass for life, for ever.
+// The messages of Cap'n Proto's RPC with an agent, which sends only answers. Reading fails on any
+// other message (rpc.capnp): calls would need answers and pile up, and other messages would count
+// as signs of life for ever.
 class AnswersOnly : public capnp::MessageStream {
  public:
   // The stream is not owned.

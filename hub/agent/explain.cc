@@ -29,10 +29,10 @@ namespace pibrain {
 
 namespace {
 
-// With what sshd ends in place of the command that it cannot start.
+// The exit status of sshd when it cannot start the command.
 constexpr int SSHD_FAILED = 255;
 
-// The last lines that say something, for a message: the first of a traceback says least.
+// Returns the last lines for a message, since the first ones of a traceback say little.
 std::string lastLines(const std::string& text) {
   std::string trimmed = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
   return withoutFullStop(escapeForTerminal(tailOf(trimmed, 400)));
@@ -40,26 +40,26 @@ std::string lastLines(const std::string& text) {
 
 bool contains(const std::string& text, const char* word) { return absl::StrContains(text, word); }
 
-// "ssh …", as a person runs `command` there by the key that a run uses.
+// Returns "ssh … COMMAND" for a person to run with the key of a run.
 std::string sshCommand(const SpokeConfig& spoke, const char* command) {
   return absl::StrCat(sshInvocation(sshRequestOf(spoke)), " ", command);
 }
 
-// Where it is: its alias need not resolve.
+// Returns the host name from the ssh configuration, since the alias itself may not resolve.
 std::string hostOf(const SpokeConfig& spoke) {
   auto target = resolveSsh(sshRequestOf(spoke));
   return escapeForTerminal(target.ok() ? target->host : spoke.source.host);
 }
 
-// The account there: the ssh configuration may be what names it.
+// Returns the spoke's user, whom the ssh configuration may name.
 std::string userOf(const SpokeConfig& spoke) {
   auto target = resolveSsh(sshRequestOf(spoke));
   return target.ok() ? target->user : spoke.source.user;
 }
 
-// What the other side printed, as a sentence of the cause.
+// Returns what the spoke printed, as the last sentence of a cause.
 std::string itSaid(const std::string& said) {
-  return said.empty() ? "" : absl::StrCat("It said: ", said, ".");
+  return said.empty() ? "" : absl::StrCat("The spoke said: ", said, ".");
 }
 
 std::string sentences(std::initializer_list<std::string> all) {
@@ -76,16 +76,16 @@ constexpr char FORCED_COMMAND[] =
     "in its sshd_config, which overrides it";
 
 Fix runThere(const SpokeConfig& spoke) {
-  return {"See what the key runs on the spoke", sshCommand(spoke, "true")};
+  return {"Check what the key runs on the spoke", sshCommand(spoke, "true")};
 }
 
 Failure lacksDescriptors(const std::string& what) {
   return Failure(FailureId::TOO_MANY_OPEN_FILES, what, RESUME,
-                 {{"Let this program open more files; this shows how many", "ulimit -n"},
+                 {{"Raise the limit of open files, which this shows", "ulimit -n"},
                   {"Or sync fewer spokes at a time", "pi-brain sync run --jobs 2"}});
 }
 
-// An error of the hub's own machine.
+// Explains an error on the hub itself.
 Failure explainErrno(int error, const std::string& what, const std::string& mirror) {
   auto path = escapeForTerminal(shellQuote(mirror));
   switch (error) {
@@ -96,25 +96,24 @@ Failure explainErrno(int error, const std::string& what, const std::string& mirr
     case ENFILE:
       return lacksDescriptors(what);
     case EAGAIN:
-      return Failure(
-          FailureId::TOO_MANY_PROCESSES, what, RESUME,
-          {{"Let this user run more processes and threads; this shows how many", "ulimit -u"}});
+      return Failure(FailureId::TOO_MANY_PROCESSES, what, RESUME,
+                     {{"Raise the limit of processes and threads, which this shows", "ulimit -u"}});
     case EIO:
       return Failure(FailureId::DISK_FAILING, what,
-                     sentences({"The hub's disk, or what connects it, may be failing.", RESUME}),
-                     {{"Look for errors of the disk", "sudo dmesg | tail"},
-                      {"See which disk it is", "df " + path}});
+                     sentences({"The hub's disk or its connection may be failing.", RESUME}),
+                     {{"Check the kernel's messages for errors of the disk", "sudo dmesg | tail"},
+                      {"Check which disk it is", "df " + path}});
     case EROFS:
       return Failure(FailureId::READ_ONLY_FILESYSTEM, what, RESUME,
-                     {{"See what is mounted there, and how", "findmnt -T " + path}});
+                     {{"Check how the filesystem is mounted", "findmnt -T " + path}});
     default:
       return Failure(FailureId::HUB_FILE_ERROR, what, RESUME,
-                     {{"Check the owner and mode of what is named there, and what it is", ""}});
+                     {{"Check the owner, mode and type of that file or directory", ""}});
   }
 }
 
-// The same for an exception; null: it is the peer's, or it is none of those. KJ does not tell the
-// errno of its own: those that it calls an overload are for want of descriptors.
+// The same for an exception; nullopt: it came from the peer, or has another cause. KJ does not tell
+// the errno of its exceptions; OVERLOADED means that there are no free descriptors.
 std::optional<Failure> explainLocal(const kj::Exception& error, const std::string& mirror) {
   auto what = escapeBriefly(messageOf(error), MAX_OWN_TEXT);
   if (auto number = errnoOf(error)) return explainErrno(*number, what, mirror);
@@ -124,13 +123,13 @@ std::optional<Failure> explainLocal(const kj::Exception& error, const std::strin
 
 Failure agentMissing(const SpokeConfig& spoke, const std::string& said) {
   auto what = absl::StrCat("pi-brain-agent is not installed on ", placeOf(spoke),
-                           ", or is not where it was looked for");
+                           ", or is not on the PATH of the login");
   if (isLocal(spoke)) {
     return Failure(FailureId::AGENT_MISSING, what, itSaid(said),
-                   {{"Put it on the PATH, or in the directory of pi-brain", ""}});
+                   {{"Put pi-brain-agent on the PATH, or into the directory of pi-brain", ""}});
   }
   return Failure(FailureId::AGENT_MISSING, what, itSaid(said),
-                 {{"Install it there, and have the key start it",
+                 {{"Install pi-brain-agent on the spoke, and make the key start it",
                    absl::StrCat("pi-brain spoke add ", escapeForTerminal(shellQuote(spoke.name)),
                                 " ", loginOf(spoke))}});
 }
@@ -139,11 +138,11 @@ Failure noisyShell(const SpokeConfig& spoke, const std::string& noise) {
   return Failure(
       FailureId::SHELL_NOISY,
       absl::StrCat(placeOf(spoke),
-                   " sent more than 64 KB of something else before any answer of pi-brain-agent"),
-      absl::StrCat("A noisy shell start-up file (~/.bashrc) sends that, or another program in the "
-                   "forced command. It began with: ",
+                   " sent more than 64 KB of other output before the agent's answer"),
+      absl::StrCat("A shell start-up file (~/.bashrc) or another program in the forced command "
+                   "prints it. The output begins with: ",
                    escapeForTerminal(headOf(noise, 200)), "."),
-      {{"Make the start-up files quiet for shells without a terminal: this must print nothing",
+      {{"Make the start-up files quiet for shells without a terminal; then this prints nothing",
         sshCommand(spoke, "true")}});
 }
 
@@ -152,17 +151,17 @@ Failure restrictedShell(const SpokeConfig& spoke, const std::string& said) {
   return Failure(
       FailureId::SHELL_RESTRICTED,
       absl::StrCat("the login shell on ", placeOf(spoke), " does not start pi-brain-agent"),
-      sentences({itSaid(said), "nologin and restricted shells (rbash) cannot start it."}),
-      {{"See which shell it is, on the spoke", "getent passwd " + user},
-       {"Set another one, on the spoke", "sudo chsh -s /bin/sh " + user}});
+      sentences({"nologin and restricted shells (rbash) cannot start the agent.", itSaid(said)}),
+      {{"On the spoke, check which shell it is", "getent passwd " + user},
+       {"On the spoke, set another shell", "sudo chsh -s /bin/sh " + user}});
 }
 
 Failure agentNotExecutable(const SpokeConfig& spoke, const std::string& said) {
   return Failure(FailureId::AGENT_NOT_EXECUTABLE,
                  absl::StrCat("pi-brain-agent on ", placeOf(spoke), " cannot be started"),
                  itSaid(said),
-                 {{"Make the file executable ('chmod 755') that the command=\"…\" in "
-                   "~/.ssh/authorized_keys on the spoke names",
+                 {{"Make the program in the command=\"…\" in ~/.ssh/authorized_keys on the spoke "
+                   "executable ('chmod 755')",
                    ""}});
 }
 
@@ -171,16 +170,17 @@ Failure notTheAgent(const SpokeConfig& spoke, int status, const std::string& sai
   bool sshdFailed = status == SSHD_FAILED && said.empty();
   return Failure(
       FailureId::NOT_THE_AGENT,
-      absl::StrCat("the command that ", placeOf(spoke),
-                   " ran for this key is not a working pi-brain-agent"),
-      sentences({itSaid(said), ended,
-                 sshdFailed ? absl::StrCat("Either that command failed, or sshd ended it: ",
+      absl::StrCat("the command that the key runs on ", placeOf(spoke),
+                   " is not a working pi-brain-agent"),
+      sentences({ended,
+                 sshdFailed ? absl::StrCat("Either the command failed, or sshd ended it: ",
                                            WHY_CUT_AFTER_LOGIN, ".")
-                            : ""}),
+                            : "",
+                 itSaid(said)}),
       {{FORCED_COMMAND, ""}, runThere(spoke)});
 }
 
-// The conversation broke before the agent's preamble: what `exitInfo` and the noise tell of why.
+// Explains a conversation that broke before the agent's preamble, by `exitInfo` and the noise.
 Failure explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
                        const ExitInfo& exitInfo) {
   auto said = lastLines(exitInfo.errors.empty() ? noise : exitInfo.errors);
@@ -196,18 +196,18 @@ Failure explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
   return notTheAgent(spoke, status, said);
 }
 
-// The login worked, and nothing came for so many seconds but, perhaps, noise.
+// Explains a login that worked but brought nothing but noise for so many seconds.
 Failure explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std::string& noise) {
   return Failure(
       FailureId::AGENT_NOT_STARTED,
       absl::StrCat("the login at ", placeOf(spoke),
                    " worked, but pi-brain-agent did not start within ", seconds,
                    seconds == spoke.timeoutSeconds ? " s (timeout_seconds)" : " s"),
-      sentences({itSaid(lastLines(noise)),
-                 "A start-up file of the login shell (~/.bashrc) may wait for something, or read "
-                 "what is meant for the agent; or the forced command starts something else. "
-                 "Nothing was changed."}),
-      {{"See whether a command ends there; it must return at once",
+      sentences(
+          {"A start-up file of the login shell (~/.bashrc) may wait for something, or read the "
+           "agent's input; or the forced command may start another program. Nothing was changed.",
+           itSaid(lastLines(noise))}),
+      {{"Check that a command on the spoke ends; this must return at once",
         sshCommand(spoke, "true </dev/null")}});
 }
 
@@ -215,26 +215,27 @@ Failure explainCut(const SpokeConfig& spoke, const ExitInfo& exitInfo) {
   return Failure(
       FailureId::CONNECTION_LOST,
       absl::StrCat("the connection to ", placeOf(spoke),
-                   " was lost after the login, before pi-brain-agent began (",
+                   " was lost after the login, before pi-brain-agent started (",
                    withoutFullStop(exitInfo.cutOff), ")"),
-      sentences({itSaid(lastLines(exitInfo.errors)),
-                 "The machine may have gone down or lost its network. If it happens each time:",
-                 absl::StrCat(WHY_CUT_AFTER_LOGIN, ".")}),
-      {{"Run it again", "pi-brain sync run --spoke " + escapeForTerminal(shellQuote(spoke.name))}});
+      sentences({"The machine may have gone down or lost its network. If it happens each time:",
+                 absl::StrCat(WHY_CUT_AFTER_LOGIN, "."), itSaid(lastLines(exitInfo.errors))}),
+      {{"Run the sync again",
+        "pi-brain sync run --spoke " + escapeForTerminal(shellQuote(spoke.name))}});
 }
 
 Failure silent(const SpokeConfig& spoke, uint32_t idleSeconds) {
   auto limit = idleSeconds == spoke.timeoutSeconds ? " s (timeout_seconds)" : " s";
   std::vector<Fix> fixes;
   if (!isLocal(spoke)) {
-    fixes.push_back({"See whether it answers", "ping -c 3 " + hostOf(spoke)});
+    fixes.push_back({"Check whether the spoke answers", "ping -c 3 " + hostOf(spoke)});
   }
   return Failure(FailureId::CONNECTION_SILENT,
                  absl::StrCat(placeOf(spoke), " was silent for ", idleSeconds, limit),
-                 sentences({"The machine may be asleep, or its network gone.", RESUME}), fixes);
+                 sentences({"The machine may be asleep, or its network may be down.", RESUME}),
+                 fixes);
 }
 
-// Something failed after the preamble.
+// Explains a failure after the preamble.
 Failure explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
                       const ExitInfo& exitInfo, uint32_t idleSeconds) {
   auto place = placeOf(spoke);
@@ -245,23 +246,25 @@ Failure explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
   if (trickled(error)) {
     return Failure(
         FailureId::CONNECTION_SLOW,
-        absl::StrCat(place, " sent next to nothing for ",
-                     WatchPolicy{idleSeconds}.patienceSeconds(), " s, a few bytes a second"),
+        absl::StrCat(place, " sent almost nothing for ", WatchPolicy{idleSeconds}.patienceSeconds(),
+                     " s, only a few bytes a second"),
         sentences(
             {"The network may be failing, or the spoke may be stalling on purpose.", RESUME}));
   }
   if (isNoMessage(error)) {
     return Failure(FailureId::PROTOCOL_ERROR,
                    absl::StrCat("what ", place, " sent is not the protocol of pi-brain-agent"),
-                   sentences({said, RESUME}), {{FORCED_COMMAND, ""}, runThere(spoke)});
+                   sentences({RESUME, said}), {{FORCED_COMMAND, ""}, runThere(spoke)});
   }
   if (exitInfo.flooded) {
     return Failure(
         FailureId::PROTOCOL_ERROR,
         absl::StrCat("the hub ended the connection to ", place, ": ", exitInfo.cutOff),
-        sentences({"Its SSH server, or what stands in its place, may be in other hands.", RESUME}));
+        sentences(
+            {"Its SSH server may be compromised, or another machine may pretend to be the spoke.",
+             RESUME}));
   }
-  // What this side itself refused is no loss of the connection, though it ends with it.
+  // If the hub itself rejected a message, the connection was not lost, although it ends.
   bool refusedHere = absl::StartsWith(error.getDescription().cStr(), "expected ");
   if (error.getType() == kj::Exception::Type::DISCONNECTED && !refusedHere) {
     auto how = exitInfo.cutOff.empty() ? escapeBriefly(what) : exitInfo.cutOff;
@@ -269,18 +272,18 @@ Failure explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
         FailureId::CONNECTION_LOST,
         absl::StrCat("the connection to ", place, " was lost in the middle of the run (",
                      withoutFullStop(how), ")"),
-        sentences({said,
-                   "The machine may have gone to sleep or lost its network, or the agent was "
+        sentences({"The machine may have gone to sleep or lost its network, or the agent was "
                    "stopped.",
-                   RESUME}),
-        {{"Run it again when the machine is back", ""}});
+                   RESUME, said}),
+        {{"Run the sync again when the machine is back", ""}});
   }
   return Failure(
       FailureId::PROTOCOL_ERROR,
       absl::StrCat("the sync with ", place, " failed: ", withoutFullStop(escapeBriefly(what))),
-      sentences({said, RESUME,
-                 "If it happens again with agent and hub of one version, it is a bug worth "
-                 "reporting."}));
+      sentences({RESUME,
+                 "If it happens again although agent and hub have the same version, please report "
+                 "it as a bug.",
+                 said}));
 }
 
 }  // namespace
@@ -295,11 +298,11 @@ Failure explainOutside(const SpokeConfig& spoke, const kj::Exception& error) {
 
 Failure explainConversation(const SpokeConfig& spoke, const kj::Exception& error,
                             const Heard& heard, uint32_t idleSeconds) {
-  // What this machine lacks is no news of the spoke.
+  // A lack of resources on the hub says nothing about the spoke.
   if (auto local = explainLocal(error, spoke.path)) return *local;
   auto& exitInfo = heard.exitInfo;
   if (heard.agent) return explainBroken(spoke, error, exitInfo, idleSeconds);
-  // Behind a login that worked, silence is not the network's.
+  // After a login that worked, silence is not the network's fault.
   if (fellSilent(error) && !isLocal(spoke)) return explainNoStart(spoke, idleSeconds, heard.noise);
   bool noAnswer = fellSilent(error) || trickled(error);
   bool noisy = heard.noise.size() > MAX_SHELL_NOISE;

@@ -1,5 +1,5 @@
 #pragma once
-// From errors to what a person reads of them (P8).
+// Turns errors into failures that a person can read (P8).
 
 #include <kj/exception.h>
 
@@ -11,21 +11,22 @@
 
 namespace pibrain {
 
-// Whether this machine has no room, memory or descriptors left: no news of the spoke.
+// Returns whether the hub itself has no disk space, memory or descriptors left, which says nothing
+// about the spoke.
 bool isLocalExhaustion(const kj::Exception& error);
 
-// What is known of an agent with which the conversation broke.
+// What is known of an agent when its conversation broke.
 struct Heard {
   bool agent = false;  // its preamble came
-  std::string noise;   // what came before that, or in its place
+  std::string noise;   // what came before the preamble, or instead
   ExitInfo exitInfo;
 };
 
-// The conversation broke, somewhere. `idleSeconds`: how long silence was borne.
+// Explains a broken conversation. `idleSeconds`: the limit of silence.
 Failure explainConversation(const SpokeConfig& spoke, const kj::Exception& error,
                             const Heard& heard, uint32_t idleSeconds);
 
-// The same of an error outside of a conversation, on this machine.
+// The same for an error on the hub, outside a conversation.
 Failure explainOutside(const SpokeConfig& spoke, const kj::Exception& error);
 
 }  // namespace pibrain

@@ -22,15 +22,16 @@ namespace pibrain {
 
 namespace {
 
-// Nothing of a tail reaches the mirror's file before the agent has said that the spoke's still
-// holds it. What does not fit here is staged.
+// A tail is appended to the mirror's file only after the agent has confirmed that the spoke's file
+// still holds it. Up to this size it waits in memory; more is staged.
 constexpr size_t MAX_HELD = 4 * 1024 * 1024;
-// An interrupted file of less than this is not worth continuing.
+// A smaller interrupted file is not worth continuing.
 constexpr uint64_t MIN_PARTIAL = 1024 * 1024;
-// What is larger is not begun if the disk has no room for it: it would only be full for others too.
+// A larger file is not started if the disk has no room for it: it would only fill the disk for
+// others too.
 constexpr uint64_t MIN_CHECKED = 1024 * 1024;
 
-// The bytes free on a file's filesystem, as far as it says: some of FUSE tell nothing.
+// Returns the free bytes on a file's filesystem; nullopt: some FUSE filesystems do not tell.
 std::optional<uint64_t> freeBytes(int fd) {
   struct statvfs fs;
   if (fstatvfs(fd, &fs) != 0 || fs.f_blocks == 0) return std::nullopt;
@@ -42,8 +43,8 @@ bool hasRoom(int fd, uint64_t bytes) {
   return !free || bytes <= *free;
 }
 
-// How much of a file's size takes room. More than so much in holes is not believed: it would be
-// received for hours.
+// Returns how much of a file's size needs disk space. More holes than this are not believed:
+// receiving them would take hours.
 uint64_t denseBytes(uint64_t size, uint64_t holes) {
   constexpr uint64_t MAX_HOLES = uint64_t(64) << 30;
   return holes <= std::min(size, MAX_HOLES) ? size - holes : size;
@@ -74,7 +75,7 @@ FileReceiver::FileReceiver(Mirror& mirror, const std::string& path, const Basis&
       basis_(basis),
       size_(begin.getSize()),
       dense_(denseBytes(size_, begin.getHoles())),
-      // The next run looks at a fresh file again.
+      // A fresh file gets an earlier time, so that the next run looks at it again.
       mtime_(begin.getUnsettled() ? mirror.earlierThan(begin.getMtime()) : begin.getMtime()),
       mode_(keepModes ? mode_t((begin.getMode() & 0777) | 0600) : 0),
       replaces_(replaces),
@@ -82,7 +83,7 @@ FileReceiver::FileReceiver(Mirror& mirror, const std::string& path, const Basis&
       secret_(secret),
       hasher_(secret),
       written_(0) {
-  KJ_REQUIRE(answers(begin.getContent(), asked), "not what was asked for");
+  KJ_REQUIRE(answers(begin.getContent(), asked), "not what was requested");
   KJ_REQUIRE(size_ <= uint64_t(INT64_MAX), "not a size", size_);
   if (begin.getContent() == proto::Begin::Content::TAIL) {
     KJ_REQUIRE(size_ >= basis.size, "a tail that ends before it begins");
@@ -109,9 +110,9 @@ FileReceiver::Fit FileReceiver::open(proto::Begin::Reader begin) {
   return Fit::OTHER_BASIS;
 }
 
-// The mirror's copy of a parent; null if it is not the spoke's.
+// Opens the mirror's copy of a parent; null if it differs from the spoke's.
 kj::Maybe<Mirror::File> FileReceiver::openParent(proto::Parent::Reader parent) {
-  KJ_REQUIRE(parent.getSize() <= size_, "a fork has no use for more of its parent than it is long");
+  KJ_REQUIRE(parent.getSize() <= size_, "a fork that uses more of its parent than its own length");
   auto path = parent.getPath().asChars();
   KJ_IF_MAYBE(file, mirror_.openFile(std::string(path.begin(), path.size()))) {
     FileHasher hasher(secret_);
@@ -149,7 +150,8 @@ void FileReceiver::data(proto::Piece::Reader piece) {
   }
   KJ_REQUIRE(bytes.size() <= size_ - written_, "more content than was announced");
   hasher_.update(bytes);
-  KJ_REQUIRE(hasher_.digest() == Digest::from(piece.getHash()), "content that fails its check");
+  KJ_REQUIRE(hasher_.digest() == Digest::from(piece.getHash()),
+             "content that fails its hash check");
   append(bytes);
 }
 
@@ -167,23 +169,23 @@ void FileReceiver::stage(kj::ArrayPtr<const kj::byte> bytes) {
   if (out_.get() < 0) {
     out_ = mirror_.openStaged(path_, basis_.kind == Basis::Kind::PARTIAL || basis_.stagedTail > 0,
                               staged());
-    // A tail is there twice while it is appended.
+    // While a tail is appended, it is on the disk twice.
     requireRoom(out_, inPlace() ? 2 * (size_ - mirrorSize()) : size_ - at);
   }
-  // What is in the way of others when it fails is not kept to go on from.
+  // After a failed write, the partial file is not kept: it would take space from others.
   writing_ = true;
   endsInHole_ = !writeSparsely(out_, bytes, inPlace() ? at - mirrorSize() : at);
   writing_ = false;
 }
 
-// Throws as a write would: others may fit.
+// Throws like a write to a full disk; other files may fit.
 void FileReceiver::requireRoom(int fd, uint64_t bytes) const {
   bytes = std::min(bytes, inPlace() ? 2 * dense_ : dense_);
   if (bytes < MIN_CHECKED) return;
   auto free = freeBytes(fd);
   if (!free || bytes <= *free) return;
-  throwErrno(ENOSPC, absl::StrCat("it needs ", formatBytes(bytes), " on the hub's disk, which has ",
-                                  formatBytes(*free)));
+  throwErrno(ENOSPC, absl::StrCat("the file needs ", formatBytes(bytes),
+                                  " on the hub's disk, which has ", formatBytes(*free)));
 }
 
 FileReceiver::Fit FileReceiver::end(Digest hash) {
@@ -191,7 +193,7 @@ FileReceiver::Fit FileReceiver::end(Digest hash) {
   if (delta) patcher_->finish();
   KJ_REQUIRE(written_ == size_, "less content than was announced");
   if (delta && hasher_.digest() != hash) return Fit::OTHER_BASIS;
-  KJ_REQUIRE(hasher_.digest() == hash, "the file fails its check");
+  KJ_REQUIRE(hasher_.digest() == hash, "the file fails its hash check");
   if (inPlace()) {
     appendTail();
   } else {
@@ -226,12 +228,12 @@ void FileReceiver::appendInPlace(int file) {
   requireRoom(file, length);
   writing_ = true;
   {
-    // Back to what was proved on both sides. The time stays wrong, so the next run looks again; if
-    // this fails, it finds what it finds after a kill.
+    // Truncates to what was proved on both sides. The time stays wrong, so the next run looks
+    // again; if this fails, it finds the same as after a kill.
     KJ_ON_SCOPE_FAILURE((void)!ftruncate(file, off_t(mirrorSize())));
     if (out_.get() >= 0) {
       KJ_REQUIRE(copyBytes(out_, length, file, mirrorSize()) == length,
-                 "it was cut short by someone else during the run");
+                 "another process truncated it during the run");
     } else if (held_.size() > 0) {
       writeSparsely(file, held_, mirrorSize());
     }
@@ -242,9 +244,9 @@ void FileReceiver::appendInPlace(int file) {
   mirror_.settle(path_, file, mtime_);
 }
 
-// A long tail takes a while to write, in which a reader of the file would find half a line. So it
-// is put behind a copy of the file, which takes its place, unless there is no room for one: else a
-// file could not grow any more, though its disk has room for what it grew by.
+// Writing a long tail takes a while, during which a reader of the file would find half a line. So
+// the tail is appended to a copy, which then replaces the file. Without room for a copy it is
+// appended in place, since otherwise a file could not grow although the disk has room for the tail.
 bool FileReceiver::replaceByGrown(int file) {
   try {
     return tryReplaceByGrown(file);
@@ -267,7 +269,7 @@ bool FileReceiver::tryReplaceByGrown(int file) {
   }
   if (!shared) copyBeginning(file, mirrorSize(), grown);
   KJ_REQUIRE(copyBytes(out_, length, grown, mirrorSize()) == length,
-             "it was cut short by someone else during the run");
+             "another process truncated it during the run");
   if (mode_ == 0) {
     if (fchmod(grown, base.st_mode & 0777) != 0) throwErrno(errno, "cannot set a file's mode");
   } else {

@@ -12,18 +12,18 @@ namespace pibrain {
 
 namespace {
 
-// For a file of less than this a signature saves nothing over sending it, compressed.
+// For a smaller file, a signature saves nothing over sending the whole file compressed.
 constexpr uint64_t MIN_DELTA = 16 * 1024;
 constexpr int MAX_RETRIES = 2;
 
-// The strong sums of a very large file are shortened, to make one request. What comes of them is
-// checked as a whole, so a collision costs time and nothing else.
+// Shortens the strong sums of a very large file, so that the signature fits in one request. The
+// result is checked as a whole, so a collision costs only time.
 uint32_t strongLengthFor(uint64_t size) {
   constexpr uint32_t SHORT = 12;
   return signatureLength(size, 0) <= MAX_WANTED_SIGNATURES ? 0 : SHORT;
 }
 
-// Whether an interrupted run left some of it.
+// Returns whether an interrupted run staged part of the file.
 bool isStaged(Mirror& mirror, const std::string& path) {
   return mirror.endedUncleanly() && (mirror.openPartial(path, Mirror::Staged::FILE) != nullptr ||
                                      mirror.openPartial(path, Mirror::Staged::TAIL) != nullptr);
@@ -34,14 +34,14 @@ bool isStaged(Mirror& mirror, const std::string& path) {
 Ladder ladderFor(const PlannedFile& planned, Mirror& mirror) {
   static constexpr Method MOVED[] = {Method::MOVED, Method::NEW, Method::WHOLE};
   static constexpr Method LOST[] = {Method::WHOLE};
-  // Without the first, unless there is something to go on with.
+  // CONTINUE is left out unless something is staged.
   static constexpr Method CREATED[] = {Method::CONTINUE, Method::NEW, Method::WHOLE};
   static constexpr Method GROWN[] = {Method::CONTINUE, Method::TAIL, Method::DELTA, Method::NEW,
                                      Method::WHOLE};
   static constexpr Method CUT[] = {Method::CONTINUE, Method::DELTA, Method::NEW, Method::WHOLE};
 
   if (planned.kind == ChangeKind::MOVE) return MOVED;
-  // What is lost may be anywhere in what was written then.
+  // Any part of what was written may be lost, so nothing of it is a basis.
   bool lost = mirror.mayBeLost(planned.remote.path);
   if (lost && planned.basisSize > 0) return LOST;
   Ladder ladder = planned.basisSize == 0                     ? Ladder(CREATED)
@@ -204,7 +204,7 @@ FileTransfer::Candidate FileTransfer::nextCandidate() {
   return Candidate::NONE;
 }
 
-// Whether there is what the method builds on.
+// Prepares the basis of the method. Returns false if there is none.
 bool FileTransfer::prepareBasis() {
   basis_ = nullptr;
   if (method() == Method::NEW || method() == Method::WHOLE) return true;
@@ -224,7 +224,7 @@ bool FileTransfer::prepareBasis() {
   }
 }
 
-// Either the whole file so far, or a tail for the one in its place.
+// The staged part is either the beginning of the file, or a tail for the existing file.
 bool FileTransfer::continueBasis() {
   KJ_IF_MAYBE(file, mirror_.openPartial(path())) {
     basis_->kind = Basis::Kind::PARTIAL;
@@ -261,7 +261,7 @@ bool FileTransfer::deltaBasis() {
   return false;
 }
 
-// Adds a file to the basis. False if it cannot be read, or there is nothing in it.
+// Adds a file to the basis. Returns false if it cannot be read or is empty.
 bool FileTransfer::hash(const Mirror::File& file) {
   if (mirror_.endedUncleanly()) mirror_.readFromDisk(file);
   basis_->size += file.size;

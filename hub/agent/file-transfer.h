@@ -1,5 +1,5 @@
 #pragma once
-// What is known of one file on its way into the mirror.
+// The state of one file on its way into the mirror.
 
 #include <kj/array.h>
 #include <stdint.h>
@@ -15,13 +15,13 @@
 
 namespace pibrain {
 
-// How a file may be got.
+// How a file can be fetched.
 enum class Method {
   CONTINUE,  // the rest of what an interrupted run staged
-  MOVED,     // the tail after one of the files that it may have been, each in turn
-  TAIL,      // the tail after the file in its place
-  DELTA,     // what makes it of the file in its place
-  NEW,       // the whole, or what makes it of the session that it was forked from
+  MOVED,     // the tail after one of the files that it may have been, one after the other
+  TAIL,      // the tail after the existing file
+  DELTA,     // a delta against the existing file
+  NEW,       // the whole file, or a delta against the session that it was forked from
   WHOLE,
 };
 
@@ -29,8 +29,8 @@ enum class Method {
 using Ladder = kj::ArrayPtr<const Method>;
 Ladder ladderFor(const PlannedFile& planned, Mirror& mirror);
 
-// The mirror's files that moved files may have been. One is asked about for one file at a time, and
-// is taken once.
+// The mirror's files that moved files may have been. Each is tried for one file at a time, and used
+// once.
 struct Candidates {
   Paths asked, taken;
 };
@@ -40,53 +40,52 @@ class FileTransfer {
   enum class State {
     QUEUED,
     ASKED,
-    RECEIVED,   // proved, and waits for the mirror's commit
-    PUBLISHED,  // it is in the mirror
-    FAILED,     // it cannot be fetched, or not be written, now
+    RECEIVED,   // checked, waits for the mirror's commit
+    PUBLISHED,  // in the mirror
+    FAILED,     // it cannot be fetched or written in this run
     DEFERRED,   // the spoke is still writing it
     VANISHED,   // it is gone on the spoke
   };
 
-  // `secret` is what hashes are made with. All of it has to outlive this.
+  // `secret`: the secret of the hashes. Everything passed must outlive this.
   FileTransfer(const PlannedFile& planned, Mirror& mirror, Candidates& candidates,
                FileHasher::Secret secret);
 
-  // What to ask for, by the first method of those left for which there is a basis. None: it has to
-  // wait for what becomes of other files.
+  // Returns what to request by the first remaining method that has a basis. nullopt: the file must
+  // wait for the results of other files.
   std::optional<Want> prepare();
-  // A want that prepare() made and that did not fit into its request: the next prepare() returns
-  // it.
+  // Takes back a want that did not fit into the request; the next prepare() returns it.
   void keep(Want want);
-  // Nobody answered what was asked for: it is QUEUED again, to be asked for in the same way.
+  // Called if the request was not answered: the file is QUEUED again with the same method.
   void requeue() { become(State::QUEUED); }
 
-  // The method, or the candidate, was not the right one.
+  // Called when the method or the candidate did not work: moves on to the next.
   void tryNext();
-  // It is QUEUED again, to be asked for in the same way. False: it was so often enough.
+  // Makes the file QUEUED again with the same method. Returns false if it was retried too often.
   bool retry();
-  // What was asked for came.
+  // Called when the file came.
   void received(uint64_t size);
   void published() { become(State::PUBLISHED); }
-  // There is no more to be done for it in this run: FAILED, DEFERRED or VANISHED.
+  // Ends the work on it in this run: FAILED, DEFERRED or VANISHED.
   void end(State how);
 
   const PlannedFile& planned() const { return planned_; }
   const std::string& path() const { return planned_.remote.path; }
   State state() const { return state_; }
   Method method() const { return ladder_[rung_]; }
-  // How that is asked for.
+  // Returns the kind of the request.
   Want::Kind kind() const;
-  // What it is made of, while it is ASKED.
+  // Returns the basis, while the file is ASKED.
   const Basis& basis() const;
-  // How much content it will probably need.
+  // Returns how much content it will probably need.
   uint64_t expectedBytes() const;
 
-  // Of what came: whether the mirror's file, or the moved one, begins it; whether that was fresh
-  // when an earlier run fetched it.
+  // Of a received file: whether it extends the mirror's file or the moved one; whether that was
+  // fresh when an earlier run fetched it.
   bool extends() const { return extends_; }
   bool wasFresh() const { return wasFresh_; }
   uint64_t size() const { return size_; }
-  // The path that it had, if it moved; empty: it did not.
+  // Returns its old path; empty: it did not move.
   std::string movedFrom() const;
 
  private:
@@ -111,7 +110,8 @@ class FileTransfer {
   int retries_ = 0;  // because the file was changing
   std::string candidate_;
   size_t nextCandidate_ = 0;
-  std::unique_ptr<Basis> basis_;  // of many files at a time it would take too much
+  std::unique_ptr<Basis>
+      basis_;  // allocated separately, since many files at a time would take too much memory
   std::optional<Want> kept_;
 
   uint64_t size_ = 0;

@@ -11,11 +11,11 @@ namespace pibrain {
 
 namespace {
 
-// Files that the mirror has not yet: they came to the spoke while a run was on its way, or could
-// not be fetched. Each may be one that is gone from its old place.
+// Files that the mirror does not have yet, because they appeared during the run or could not be
+// fetched. Each may be a file that is gone from its old path.
 class Arrivals {
  public:
-  // `files` as they are now, `plan` as it was made.
+  // `files`: as they are now. `plan`: as it was before.
   Arrivals(const std::vector<PlannedFile>& files, const Plan& plan, const Paths& fetched,
            const StoredTimes& times) {
     auto before = plan.leftAlone;
@@ -25,7 +25,7 @@ class Arrivals {
       bool isNew = file.kind == ChangeKind::NEW || file.kind == ChangeKind::MOVE;
       if (!isNew || fetched.contains(remote.path)) continue;
       names_[std::string(baseNameOf(remote.path))].push_back(remote.path);
-      // What was there before and could not be fetched is no reason to keep all that is smaller.
+      // A file that existed before and could not be fetched is no reason to keep all smaller ones.
       if (before.contains(remote.path)) continue;
       largest_.emplace_back(remote.size, times.stored(remote.mtime));
     }
@@ -34,10 +34,10 @@ class Arrivals {
     for (auto& [size, mtime] : largest_) latest = mtime = std::max(mtime, latest);
   }
 
-  // By its name; or it may have been renamed, and have grown.
+  // Returns whether a new file may be this one: it has the same name, or was renamed and has grown.
   bool mayBe(const GoneFile& gone) const {
     auto named = names_.find(std::string(baseNameOf(gone.path)));
-    // What is in a file's way goes, so that it can come.
+    // A file in the way of a new one must go, so that the new one can be fetched.
     auto isElsewhere = [&](auto& path) { return !gone.path.starts_with(path + "/"); };
     if (named != names_.end() &&
         std::any_of(named->second.begin(), named->second.end(), isElsewhere)) {
@@ -49,8 +49,8 @@ class Arrivals {
   }
 
  private:
-  std::unordered_map<std::string, std::vector<std::string>> names_;  // paths, by name
-  // Sizes, the largest first, each with the latest time of a file that is not smaller.
+  std::unordered_map<std::string, std::vector<std::string>> names_;  // paths by name
+  // Sizes, the largest first, each with the latest time of all files of at least that size.
   std::vector<std::pair<uint64_t, int64_t>> largest_;
 };
 

@@ -18,22 +18,22 @@ namespace pibrain {
 
 namespace {
 
-// The directory that 'source' names, absolute and without "//", "." and "..".
+// Returns the directory that 'source' names, absolute and without "//", "." and "..".
 std::string askedRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
   auto asked = expandTilde(spoke.source.path, agent.home);
-  // A relative path is below the home, as for scp and rsync.
+  // A relative path starts in the home directory, as for scp and rsync.
   if (!asked.starts_with('/')) asked = agent.home + "/" + asked;
   asked = std::filesystem::path(asked).lexically_normal().string();
   while (asked.size() > 1 && asked.ends_with('/')) asked.pop_back();
   return asked;
 }
 
-// Whether the agent is from before roots were written as "bytes:…" if they need it.
+// Returns whether the agent is too old for roots in the form "bytes:…".
 bool readsNoExactPath(const AgentInfo& agent) {
   return absl::StrContains(agent.root, "/" + std::string(EXACT_PATH));
 }
 
-// The same as the second thing that may help.
+// Returns the same fix as an alternative.
 Fix orElse(Fix fix) {
   fix.text = "Or c" + fix.text.substr(1);
   return fix;
@@ -44,28 +44,36 @@ Fix upgradeAgent(const SpokeConfig& spoke) {
           "pi-brain spoke upgrade " + escapeForTerminal(shellQuote(spoke.name))};
 }
 
+std::string spanOf(uint64_t seconds) {
+  if (seconds < 2 * 60) return absl::StrCat(seconds, " s");
+  if (seconds < 2 * 3600) return absl::StrCat(seconds / 60, " min");
+  if (seconds < 2 * 86400) return absl::StrCat(seconds / 3600, " h");
+  return absl::StrCat(seconds / 86400, " days");
+}
+
 }  // namespace
 
 void checkVersion(const SpokeConfig& spoke, const AgentInfo& agent) {
-  auto versions = absl::StrCat("The agent on ", placeOf(spoke), " is version ",
-                               escapeBriefly(agent.version), " (protocol ", agent.protocol,
-                               "), this hub is ", PIBRAIN_VERSION, " (protocol ", PROTOCOL, ").");
+  auto versions =
+      absl::StrCat("The agent on ", placeOf(spoke), " is version ", escapeBriefly(agent.version),
+                   " (protocol ", agent.protocol, "), and this hub is version ", PIBRAIN_VERSION,
+                   " (protocol ", PROTOCOL, ").");
   if (agent.protocol < OLDEST_PROTOCOL) {
     throw Failure(FailureId::AGENT_TOO_OLD, "the agent is too old for this hub", versions,
                   {upgradeAgent(spoke)});
   }
   if (agent.oldestProtocol > PROTOCOL) {
     auto back = upgradeAgent(spoke);
-    back.text = "Or go back to the agent of this hub's version";
+    back.text = "Or install the agent of this hub's version";
     throw Failure(FailureId::AGENT_TOO_NEW, "the agent is too new for this hub", versions,
-                  {{"Upgrade the hub to the version that the agent came with", ""}, back});
+                  {{"Upgrade the hub to the agent's version", ""}, back});
   }
 }
 
 void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
   auto place = placeOf(spoke);
   auto root = escapeBriefly(agent.root);
-  // Where the mistake is, if there is one.
+  // Where to correct the path, if it is wrong.
   Fix correct{isLocal(spoke) ? "Correct 'source' in the config"
               : rootMismatch(spoke, agent).empty()
                   ? "Correct 'source' in the config, or --root in the command=\"…\" in "
@@ -79,20 +87,20 @@ void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
     case proto::RootState::MISSING:
       if (readsNoExactPath(agent)) {
         throw Failure(FailureId::AGENT_TOO_OLD,
-                      absl::StrCat("the agent on ", place, " is too old for this root"),
-                      "It takes --root=bytes:… for a name.", {upgradeAgent(spoke)});
+                      absl::StrCat("the agent on ", place, " is too old to serve this directory"),
+                      "It does not understand --root=bytes:….", {upgradeAgent(spoke)});
       }
       throw Failure(FailureId::ROOT_MISSING,
                     absl::StrCat("the directory ", root, " does not exist on ", place),
                     "Nothing was deleted on the hub.",
-                    {{"If pi has not run there yet, run it once", ""}, orElse(correct)});
+                    {{"If pi has not run on the spoke yet, run it once", ""}, orElse(correct)});
     case proto::RootState::NOT_A_DIRECTORY:
       throw Failure(FailureId::ROOT_NOT_A_DIRECTORY,
                     absl::StrCat(root, " on ", place, " is not a directory"), "", {correct});
     default:
       throw Failure(FailureId::ROOT_UNREADABLE,
                     absl::StrCat("the agent on ", place, " cannot read ", root), "",
-                    {{"Check its owner and mode, on the spoke",
+                    {{"On the spoke, check its owner and mode",
                       "ls -ld " + escapeForTerminal(shellQuote(agent.root))}});
   }
 }
@@ -100,18 +108,18 @@ void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
 std::string rootMismatch(const SpokeConfig& spoke, const AgentInfo& agent) {
   auto asked = askedRoot(spoke, agent);
   if (asked == std::filesystem::path(agent.root).lexically_normal().string()) return "";
-  return absl::StrCat("the spoke serves ", escapeBriefly(agent.root), ", not ",
-                      escapeForTerminal(asked),
-                      " as 'source' says; the command=\"…\" in its authorized_keys overrides "
-                      "that");
+  return absl::StrCat(
+      "the spoke serves ", escapeBriefly(agent.root), ", not ", escapeForTerminal(asked),
+      " as 'source' says, because the command=\"…\" in its authorized_keys overrides 'source'");
 }
 
 std::string clockSkew(const SpokeConfig& spoke, const AgentInfo& agent) {
-  // Whatever it says its clock shows.
-  int64_t apart = std::llabs(clockDifference(agent) / 1'000'000'000);
+  // The agent may send any time.
+  int64_t ahead = clockDifference(agent) / 1'000'000'000;
+  uint64_t apart = uint64_t(std::llabs(ahead));
   if (apart <= 60) return "";
-  return absl::StrCat("the clocks of ", placeOf(spoke), " and this machine are ", apart,
-                      " s apart");
+  return absl::StrCat("the clock of ", placeOf(spoke), " is ", spanOf(apart),
+                      ahead < 0 ? " behind" : " ahead of", " this machine's");
 }
 
 void validateHello(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& noise,
@@ -120,7 +128,7 @@ void validateHello(const SpokeConfig& spoke, const AgentInfo& agent, const std::
     warnings.push_back(absl::StrCat(
         "the spoke's shell printed ", noise.size(),
         " bytes before the agent's answer, beginning with '", escapeForTerminal(headOf(noise, 60)),
-        "'; its start-up files (~/.bashrc) should be quiet without a terminal"));
+        "'; its start-up files (~/.bashrc) should print nothing without a terminal"));
   }
   checkVersion(spoke, agent);
   checkRoot(spoke, agent);

@@ -1,5 +1,5 @@
 #pragma once
-// What the agent says of itself, held against what the config expects.
+// Compares what the agent says of itself with what the config expects.
 
 #include <string>
 #include <vector>
@@ -9,21 +9,21 @@
 
 namespace pibrain {
 
-// The next two throw Failure: if the agent's protocol and ours have nothing in common; if its root
-// cannot be served.
+// Throw Failure if the agent's protocol version is not supported; if the agent cannot serve its
+// root.
 void checkVersion(const SpokeConfig& spoke, const AgentInfo& agent);
 void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent);
 
-// What is odd, but no reason to stop; empty if nothing is: about the root, about the clock.
+// Return a warning about the root or the clock; empty: none.
 std::string rootMismatch(const SpokeConfig& spoke, const AgentInfo& agent);
 std::string clockSkew(const SpokeConfig& spoke, const AgentInfo& agent);
 
-// The agent has answered: throws as checkVersion and checkRoot do, and notes what is odd. `noise`
-// is what the spoke's shell printed before.
+// Checks the agent's answer: throws like checkVersion and checkRoot, and adds warnings to the
+// report. `noise`: what the spoke's shell printed before.
 void validateHello(const SpokeConfig& spoke, const AgentInfo& agent, const std::string& noise,
                    std::vector<std::string>& warnings);
 
-// How far the agent's clock is ahead of ours, in ns.
+// Returns how far the agent's clock is ahead of the hub's, in ns.
 int64_t clockDifference(const AgentInfo& agent);
 
 }  // namespace pibrain

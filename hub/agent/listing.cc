@@ -17,15 +17,15 @@ namespace pibrain {
 
 namespace {
 
-// What goes with each file, besides its path, which the plan copies: as measured.
+// The measured memory for each file besides its path, which the plan copies.
 constexpr size_t PER_FILE = 400;
 constexpr size_t PER_ITEM = 100;
 
-// Throws: the spoke sent `text`, which is `what`.
+// Throws that the spoke sent `text`, which is `what`.
 [[noreturn]] void refuse(const char* what, std::string_view text) {
   constexpr size_t MAX_SHOWN = 100;
   std::string shown(headOf(text, MAX_SHOWN));
-  for (auto& c : shown) c = c == '\0' ? '?' : c;  // it would end here
+  for (auto& c : shown) c = c == '\0' ? '?' : c;  // a NUL would end the text
   kj::throwFatalException(
       kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
                     kj::str(what, ": '", shown.c_str(), text.size() > MAX_SHOWN ? "…'" : "'")));
@@ -35,7 +35,7 @@ std::string textOf(capnp::Data::Reader data) {
   return std::string(reinterpret_cast<const char*>(data.begin()), data.size());
 }
 
-// Also where the mirror's filesystem ignores case.
+// Ignores case, as the mirror's filesystem may do.
 bool isReserved(const std::string& path) {
   return absl::EqualsIgnoreCase(path.substr(0, path.find('/')), std::string(Mirror::STAGING));
 }
@@ -51,7 +51,7 @@ void ListingReader::event(proto::Event::Reader event) {
       listing_.state = summary.getState();
       KJ_REQUIRE(listing_.state <= proto::Summary::State::LISTED, "a summary of an unknown kind");
       if (listing_.state == proto::Summary::State::LISTED) {
-        // The agent was not told of these, so it did not say whether it has them.
+        // These were not sent to the agent, so it did not say whether it has them.
         for (size_t i = MAX_KNOWN; i < known_.digests.size(); ++i) {
           missingOnSpoke_[i] = true;
           listing_.missingOnSpoke.push_back(uint32_t(i));
@@ -91,17 +91,18 @@ void ListingReader::chargeMemory(size_t bytes) {
   if (held_ <= maxHeld_) return;
   throw Failure(
       FailureId::LISTING_TOO_LARGE,
-      absl::StrCat("the spoke lists so many files that their names and sizes take more "
-                   "than the ",
+      absl::StrCat("the spoke lists so many files that their names and sizes need more than the ",
                    maxHeld_ >> 20, " MiB of memory that the hub allows for them"),
       "Nothing was changed on the hub.",
-      {{"If it does have so many, raise 'listing_mb' in the 'hub' section of the config", ""}});
+      {{"If the spoke really has so many files, raise 'listing_mb' in the 'hub' section of the "
+        "config",
+        ""}});
 }
 
 void ListingReader::problem(proto::Problem::Reader problem) {
   KJ_REQUIRE(listing_.problems.size() < MAX_PROBLEMS, "too many problems");
   auto path = textOf(problem.getPath());
-  // What is wrong with it may be its length.
+  // The problem may be the length of the path.
   bool tooLong = problem.getReason() == proto::Reason::NAME_TOO_LONG;
   if (!path.empty() && !tooLong && !isSafePath(path)) refuse("not a path", path);
   chargeMemory(PER_ITEM + path.size());
@@ -109,9 +110,10 @@ void ListingReader::problem(proto::Problem::Reader problem) {
 }
 
 void ListingReader::skipped(capnp::Data::Reader data) {
-  KJ_REQUIRE(listing_.skipped.size() < known_.maxSkipped, "more was skipped than was asked for");
+  KJ_REQUIRE(listing_.skipped.size() < known_.maxSkipped,
+             "more skipped entries than were requested");
   auto path = textOf(data);
-  KJ_REQUIRE(!path.empty(), "something without a name was skipped");
+  KJ_REQUIRE(!path.empty(), "a skipped entry without a name");
   chargeMemory(PER_ITEM + path.size());
   listing_.skipped.push_back(std::move(path));
 }
@@ -135,7 +137,7 @@ void ListingReader::directory(proto::Directory::Reader directory) {
     chargeMemory(PER_ITEM + path.size());
     listing_.directories.push_back(path);
   }
-  // Each get counts against the message's traversal limit: once.
+  // Read once, because each get counts against the message's traversal limit.
   auto fingerprints = directory.getFingerprints();
   auto entries = directory.getEntries();
   size_t left =
@@ -170,7 +172,8 @@ void ListingReader::fingerprint(uint32_t id, uint64_t fingerprint) {
   file(id, listing_.directories.size() - 1, where.name(what), what.size, what.mtime, what.mode);
 }
 
-// A file that is as it was is in a directory where something else changed, or came from one.
+// An unchanged file is listed if something else changed in its directory, or it moved from another
+// one.
 void ListingReader::indexMirror() {
   for (uint32_t index : listing_.missingOnSpoke) {
     auto& directory = *known_.directories[index];
@@ -182,7 +185,7 @@ void ListingReader::indexMirror() {
 
 void ListingReader::entry(proto::FileEntry::Reader entry) {
   auto found = unknown_.find(entry.getFile());
-  KJ_REQUIRE(found != unknown_.end(), "an entry that was not asked for", entry.getFile());
+  KJ_REQUIRE(found != unknown_.end(), "an entry that was not requested", entry.getFile());
   size_t directory = found->second;
   unknown_.erase(found);
   auto about = entry.getEntry();

@@ -1,5 +1,5 @@
 #pragma once
-// What a scan told the hub, as plain values, every name checked (P2).
+// The result of a scan, as plain values; every name is checked (P2).
 
 #include <stdint.h>
 
@@ -18,46 +18,46 @@ struct RemoteFile {
   std::string path;
   uint64_t size = 0;
   int64_t mtime = 0;
-  uint16_t mode = 0;  // permission bits; 0: the agent does not say
+  uint16_t mode = 0;  // permission bits; 0: not sent
 };
 
 struct Listing {
   proto::Summary::State state = proto::Summary::State::SAME;
   bool complete = false;
-  uint32_t files = 0;  // on the spoke in all
+  uint32_t files = 0;  // all files on the spoke
   uint64_t bytes = 0;
   uint32_t symlinksSkipped = 0;
   uint32_t specialsSkipped = 0;
 
-  std::vector<std::string> directories;  // those whose files are listed
+  std::vector<std::string> directories;  // directories whose files are listed
   std::vector<RemoteFile> listed;
-  std::vector<std::string> reserved;     // files whose names only this program may use in a mirror
-  std::vector<uint32_t> missingOnSpoke;  // indexes into what was known
+  std::vector<std::string> reserved;     // files with names that are reserved in a mirror
+  std::vector<uint32_t> missingOnSpoke;  // indexes into MirrorSummary::digests
   std::vector<std::pair<std::string, proto::Reason>> problems;
   std::vector<std::string>
-      skipped;  // the paths of symlinks and the like, as far as they were named
-  // If the listing was to be of a tree at rest: whether it is.
+      skipped;  // paths of symlinks and special files, as far as they were named
+  // Whether the tree was at rest, if that was requested.
   proto::Summary::Rest rest = proto::Summary::Rest::UNSAID;
 
-  // Whether each entry that was skipped was named.
+  // Returns whether all skipped entries were named.
   bool namesAllSkipped() const {
     return skipped.size() >= uint64_t(symlinksSkipped) + specialsSkipped;
   }
 };
 
-// Collects the events of a scan. Throws a KJ exception if the agent breaks the rules: a name that
-// is not one, a file twice, no summary in front; Failure if it lists more than fits in memory.
+// Collects the events of a scan. Throws a KJ exception if the agent breaks the protocol (an invalid
+// name, a duplicate file, no summary first), and Failure if it lists more than the memory limit.
 class ListingReader {
  public:
-  // `known` is what was sent, and has to outlive this object; `maxHeld` is the memory in bytes that
-  // the listing, and the plan made of it, may take.
+  // `known`: what was sent; must outlive this object. `maxHeld`: the memory limit in bytes for the
+  // listing and the plan made from it.
   explicit ListingReader(const MirrorSummary& known, uint64_t maxHeld = UINT64_MAX)
       : known_(known), maxHeld_(maxHeld), missingOnSpoke_(known.digests.size()) {}
 
   void event(proto::Event::Reader event);
 
-  // Ids of files whose fingerprint matches nothing in the mirror. Ask for their entries before
-  // calling finish().
+  // Returns the ids of files whose fingerprint matches nothing in the mirror. Request their entries
+  // before calling finish().
   std::vector<uint32_t> unresolved() const;
 
   Listing finish();
@@ -77,10 +77,10 @@ class ListingReader {
   const MirrorSummary& known_;
   const uint64_t maxHeld_;
   std::unordered_map<uint64_t, Tree::Found> mirror_;  // by fingerprint
-  std::unordered_map<uint32_t, size_t> unknown_;      // of each, its directory in listing_
+  std::unordered_map<uint32_t, size_t> unknown_;      // index of each file's directory in listing_
   std::vector<bool> missingOnSpoke_;                  // by index
   bool summarized_ = false;
-  uint64_t held_ = 0;  // bytes that the listing takes, about
+  uint64_t held_ = 0;  // estimated bytes of the listing
   Listing listing_;
 };
 

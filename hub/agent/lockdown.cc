@@ -12,7 +12,7 @@ namespace pibrain {
 
 namespace {
 
-// "run other commands and open a shell", or with "or" before the last.
+// Joins them: "run other commands and open a shell", or with "or".
 std::string inWords(const std::vector<Access>& some, const char* last = "and") {
   std::vector<std::string> words;
   for (auto access : some) words.push_back(toString(access));
@@ -41,21 +41,21 @@ Failure Lockdown::failure(const std::string& place) const {
                                : "the key starts the agent, but can do more, on ";
   return Failure(
       FailureId::KEY_NOT_LOCKED_DOWN,
-      absl::StrCat(known, place, given.empty() ? "" : absl::StrCat(": it may ", inWords(given)),
-                   unknown.empty() ? ""
-                                   : absl::StrCat("; whether it may ", inWords(unknown, "or"),
-                                                  " could not be found out")),
+      absl::StrCat(known, place, given.empty() ? "" : absl::StrCat(": it can ", inWords(given)),
+                   unknown.empty()
+                       ? ""
+                       : absl::StrCat("; it is unknown whether it can ", inWords(unknown, "or"))),
       "",
-      {{"Its line in ~/.ssh/authorized_keys there must begin with 'restrict,command=\"…\"', be the "
-        "only one for this key, and not be overridden by sshd_config (ForceCommand, "
-        "AuthorizedKeysFile)",
+      {{"Correct the key's line in ~/.ssh/authorized_keys on the spoke: it must begin with "
+        "'restrict,command=\"…\"', be the only one for this key, and not be overridden by "
+        "sshd_config (ForceCommand, AuthorizedKeysFile)",
         ""}});
 }
 
 std::string Lockdown::verdict(const std::string& place) const {
   if (!complete()) return withoutFullStop(failure(place).what());
-  return "the key starts the agent; it was refused other commands, a shell, SFTP, a terminal and "
-         "forwarding (TCP both ways, sockets, agent, X11)";
+  return "the key starts the agent; the spoke refused other commands, a shell, SFTP, a terminal "
+         "and forwarding (TCP both ways, sockets, agent, X11)";
 }
 
 }  // namespace pibrain

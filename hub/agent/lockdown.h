@@ -10,22 +10,22 @@
 
 namespace pibrain {
 
-// What a key lets in besides the agent, by having tried it all.
+// What a key can do besides starting the agent, found by trying everything.
 struct Lockdown {
-  std::vector<Access> given;    // it is let do this
-  std::vector<Access> unknown;  // whether it is could not be found out
+  std::vector<Access> given;    // granted
+  std::vector<Access> unknown;  // could not be determined
 
   bool complete() const { return given.empty() && unknown.empty(); }
 
-  // What was shown, without its full stop: what is given that should not be, and the cure; or what
-  // could not be found out; or that all was refused.
+  // Returns the result without a full stop: what is granted wrongly, with the fix; or what could
+  // not be determined; or that everything was refused.
   std::string verdict(const std::string& place) const;
 
-  // The same as a failure, for a key that lets in what it should not.
+  // Returns the same as a failure, for a key that is not locked down.
   Failure failure(const std::string& place) const;
 };
 
-// To be called last: it ends the agent.
+// Tries everything. Must be called last, since it ends the agent.
 Lockdown examineLockdown(Connection& connection, kj::AsyncIoContext& io);
 
 }  // namespace pibrain

@@ -23,7 +23,7 @@ MirrorSummary summarizeMirror(const Tree& mirror, const Paths& kept, const Diges
     known.directories.push_back(&directory);
     for (auto& file : directory.files) known.newest = std::max(known.newest, file.mtime);
   }
-  // A file from the future would hide what changes until then.
+  // A file with a time in the future would hide changes until then.
   known.newest = std::min(known.newest, wallClockNanos());
   known.tree = treeDigest(known.digests);
   return known;

@@ -1,5 +1,5 @@
 #pragma once
-// What the mirror has, as digests, and as the plan wants it.
+// The content of the mirror, as digests and for the plan.
 
 #include <stdint.h>
 
@@ -10,20 +10,21 @@
 
 namespace pibrain {
 
-// What the hub tells the spoke that it holds: its mirror without the kept files.
+// What the hub tells the spoke about its mirror, without the kept files.
 struct MirrorSummary {
   Digest tree;
   std::vector<uint64_t> digests;                    // of directories
-  std::vector<const Tree::Directory*> directories;  // which ones these are
+  std::vector<const Tree::Directory*> directories;  // the directory of each digest
   int64_t newest = INT64_MIN;                       // the latest mtime of a file
   DigestOptions options;                            // what the digests are over
-  bool remembersKept = true;  // else what is gone may have been so for long, and did not move now
-  uint32_t maxSkipped = 5;    // how many of the entries that the spoke skips are to be named
-  bool untilAtRest = false;   // it is to be walked until no directory changes meanwhile
+  bool remembersKept =
+      true;  // false: a file that is gone may have been gone for long, so it did not move now
+  uint32_t maxSkipped = 5;   // how many skipped entries the spoke should name
+  bool untilAtRest = false;  // the spoke should walk until no directory changes meanwhile
 };
 
-// `kept` are the mirror's files that the spoke does not have, as far as is remembered. The mirror
-// was walked with `options` for its digests. The result points into `mirror`.
+// `kept`: the mirror's files that the spoke does not have, as far as the history knows. `options`:
+// those of the mirror's digests. The result points into `mirror`.
 MirrorSummary summarizeMirror(const Tree& mirror, const Paths& kept,
                               const DigestOptions& options = {});
 

@@ -10,7 +10,7 @@ namespace pibrain {
 
 namespace {
 
-// In lower case, since a move may be to a name that differs in that.
+// Returns the name in lower case, since a move may change the case.
 std::string nameOf(std::string_view path) {
   return absl::AsciiStrToLower(std::string(baseNameOf(path)));
 }
@@ -52,13 +52,13 @@ MoveFinder::Found MoveFinder::exact(const RemoteFile& remote, int64_t mtime) {
   auto& paths = found->second.paths;
   auto& next = found->second.next;
   std::vector<std::string> candidates;
-  // Of equals each comes first once, so that most find theirs at the first try.
+  // Rotates equal files, so that each comes first once and most are found at the first try.
   for (size_t i = 0; i < std::min(paths.size(), MAX_CANDIDATES); ++i) {
     candidates.push_back(paths[(next + i) % paths.size()]);
   }
   ++next;
   taken_.insert(candidates[0]);
-  // Of equals it is not known yet which went where.
+  // Among equal files it is not known yet which moved where.
   if (paths.size() == 1) rememberDirectory(remote.path, candidates[0]);
   return {std::move(candidates), groupOf(found->second, true)};
 }
@@ -94,7 +94,8 @@ MoveFinder::Found MoveFinder::grown(const RemoteFile& remote) {
   return {std::move(candidates), group};
 }
 
-// A directory that was renamed takes all with it: those above the components that both end with.
+// Remembers renamed directories, since all of their files move too: the parts of both paths before
+// the common suffix.
 void MoveFinder::rememberDirectory(std::string_view to, std::string_view from) {
   while (!to.empty() && baseNameOf(to) == baseNameOf(from)) {
     to = parentOf(to);

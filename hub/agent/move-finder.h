@@ -1,5 +1,5 @@
 #pragma once
-// Which files of the mirror the spoke's new ones may be, under another path.
+// Finds which of the mirror's files a new file on the spoke may be, under another path.
 
 #include <stdint.h>
 
@@ -13,27 +13,27 @@
 
 namespace pibrain {
 
-// The mirror's files, by path.
+// The mirror's files by path.
 using FilesByPath = std::unordered_map<std::string, const Tree::File*>;
 
-// Finds what created files may have been before: among the files that went with this run, in the
-// order of likeliness. Time and memory are linear in the number of files, whatever their names are.
+// Finds candidates for created files among the files that are gone since the last run, the
+// likeliest first. Time and memory are linear in the number of files, whatever their names are.
 class MoveFinder {
  public:
-  // Of the files that are gone on the spoke, those that are kept went with an earlier run.
+  // `gone`: files that are gone on the spoke. Those in `kept` were gone before this run.
   MoveFinder(const std::vector<GoneFile>& gone, const Paths& kept, const FilesByPath& files);
 
   struct Found {
     std::vector<std::string> candidates;  // paths, at most MAX_CANDIDATES
-    uint32_t group = NO_MOVE_GROUP;       // of takeGroups(), if there are several that it may be
+    uint32_t group = NO_MOVE_GROUP;       // index in takeGroups(), if there are several candidates
   };
 
-  // Files with the same name and size, and the time `mtime`. To be asked for all files before
-  // grown() is.
+  // Returns files with the same name and size, and the time `mtime`. Must be called for all files
+  // before grown().
   Found exact(const RemoteFile& remote, int64_t mtime);
 
-  // Files that may have grown since: where its directory was, or those of its name; no candidates
-  // if these are too many.
+  // Returns files that may have grown since: at the directory's old path, or with the same name; no
+  // candidates if there are too many.
   Found grown(const RemoteFile& remote);
 
   std::vector<MoveGroup> takeGroups() { return std::move(groups_); }
@@ -47,7 +47,7 @@ class MoveFinder {
     uint32_t group = NO_MOVE_GROUP;
   };
 
-  // The group of these, which is made at the first call.
+  // Returns the group of these, and creates it at the first call.
   uint32_t groupOf(Equals& equals, bool exact);
   void rememberDirectory(std::string_view to, std::string_view from);
 
@@ -56,7 +56,7 @@ class MoveFinder {
   std::unordered_map<std::string, Equals> byName_;
   std::vector<MoveGroup> groups_;
   std::unordered_map<std::string, std::string> movedFrom_;  // of directories
-  Paths taken_;                                             // what comes first for some file
+  Paths taken_;                                             // first candidates of some file
 };
 
 }  // namespace pibrain

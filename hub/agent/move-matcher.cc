@@ -15,7 +15,7 @@ namespace pibrain {
 
 namespace {
 
-// A session's first line has its id in it.
+// A session's first line contains its id.
 constexpr uint64_t BEGINNING = 4096;
 
 class Matcher {
@@ -39,7 +39,7 @@ class Matcher {
   }
 
  private:
-  // Files of one beginning, the largest first.
+  // Files with the same beginning, the largest first.
   struct Bucket {
     std::vector<std::pair<uint64_t, std::string>> files;  // sizes and paths
     size_t next = 0;
@@ -53,7 +53,7 @@ class Matcher {
 
   bool isExact(const PlannedFile& file) const { return plan_.moveGroups[file.moveGroup].exact; }
 
-  // An agent that hashes files as a whole alone can tell the exact ones apart.
+  // An agent that hashes only whole files can distinguish only exact candidates.
   bool isAsked(const PlannedFile& file) const {
     return isExact(file) || session_.hashesBeginnings();
   }
@@ -87,7 +87,7 @@ class Matcher {
                  "an event that does not belong in digests");
       auto [file, length] = asks_[next++];
       uint32_t id = event.isDigest() ? event.getDigest().getFile() : event.getRefused().getFile();
-      KJ_REQUIRE(id == file->remote.id, "a digest that was not asked for", id);
+      KJ_REQUIRE(id == file->remote.id, "a digest that was not requested", id);
       auto& hashes = answers_[file];
       if (!event.isDigest() || event.getDigest().getSize() != length) return;
       hashes.emplace_back(length, Digest::from(event.getDigest().getHash()));
@@ -138,7 +138,8 @@ class Matcher {
     file.candidates = std::move(found);
   }
 
-  // Some that are not larger. Each comes first once, so that most find theirs at the first try.
+  // Takes some files that are not larger. Rotates them, so that each comes first once and most are
+  // found at the first try.
   static std::vector<std::pair<uint64_t, std::string>> take(Bucket& bucket, uint64_t size) {
     auto fits = std::partition_point(bucket.files.begin(), bucket.files.end(),
                                      [&](auto& one) { return one.first > size; });
@@ -154,7 +155,7 @@ class Matcher {
   Plan& plan_;
   Mirror& mirror_;
   AgentSession& session_;
-  std::vector<std::set<uint64_t>> lengths_;  // that are asked for, by group
+  std::vector<std::set<uint64_t>> lengths_;  // lengths that are requested, by group
   std::vector<Ask> asks_;
   std::map<PlannedFile*, Hashes> answers_;
   std::map<Key, Bucket> buckets_;

@@ -26,8 +26,8 @@ void sortByAge(std::vector<PlannedFile>& files) {
   files = std::move(sorted);
 }
 
-// The mirror's files that may differ from the spoke's: those in directories of which a digest
-// differs, and the kept ones.
+// Returns the mirror's files that may differ from the spoke's: those in directories whose digests
+// differ, and the kept ones.
 FilesByPath mayDiffer(const Tree& mirror, const Paths& kept, const MirrorSummary& known,
                       const Listing& listing) {
   Paths affected(listing.directories.begin(), listing.directories.end());
@@ -45,7 +45,8 @@ FilesByPath mayDiffer(const Tree& mirror, const Paths& kept, const MirrorSummary
   return files;
 }
 
-// What the spoke's file is to the mirror's of the same path; null: the same.
+// Returns how the spoke's file differs from the mirror's file of the same path; nullopt: not at
+// all.
 std::optional<ChangeKind> changeOf(const RemoteFile& remote, const Tree::File& file,
                                    const DigestOptions& options) {
   bool sameMode =
@@ -68,7 +69,7 @@ std::vector<GoneFile> findGone(const FilesByPath& files, const Listing& listing)
   return gone;
 }
 
-// Which of the files that the mirror does not have moved; the others are new.
+// Plans the files that the mirror does not have: those that moved, and new ones.
 void planCreated(Plan& plan, std::vector<const RemoteFile*> created, MoveFinder& moves,
                  const FilesByPath& files, const StoredTimes& times) {
   auto planMove = [&](const RemoteFile& remote, MoveFinder::Found found) {
@@ -78,7 +79,7 @@ void planCreated(Plan& plan, std::vector<const RemoteFile*> created, MoveFinder&
         {remote, ChangeKind::MOVE, "", size, std::move(found.candidates), found.group});
     return true;
   };
-  // Who is equal to a file that is gone comes before who may have grown since.
+  // Exact matches of gone files come before files that may have grown.
   std::erase_if(created, [&](auto* remote) {
     return planMove(*remote, moves.exact(*remote, times.stored(remote->mtime)));
   });

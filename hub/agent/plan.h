@@ -1,5 +1,5 @@
 #pragma once
-// What a run has to do: the spoke's listing against the mirror.
+// The plan of a run: the differences between the spoke's listing and the mirror.
 
 #include <stdint.h>
 
@@ -19,17 +19,17 @@ constexpr uint32_t NO_MOVE_GROUP = UINT32_MAX;
 struct PlannedFile {
   RemoteFile remote;
   ChangeKind kind;    // a guess for GROW and REWRITE, until the contents have been compared
-  std::string basis;  // the mirror's file to start from: the same path; empty: a MOVE's, or none
+  std::string basis;  // the mirror's file to start from: the same path; empty: a MOVE, or none
   uint64_t basisSize = 0;
-  // MOVE: what it may have been, the likeliest first. Its content tells.
+  // MOVE: the files that it may have been, the likeliest first. Only the content proves it.
   std::vector<std::string> candidates;
-  // If there are several: in Plan::moveGroups. Then the candidates are some of these.
+  // Index in Plan::moveGroups, if there are several; the candidates are some of that group.
   uint32_t moveGroup = NO_MOVE_GROUP;
 };
 
-// Files that went, of which some created ones may be any.
+// Files that are gone, any of which may be one of several created files.
 struct MoveGroup {
-  bool exact = false;                                   // they have the same size and time, too
+  bool exact = false;                                   // they have the same size and time too
   std::vector<std::pair<std::string, uint64_t>> files;  // paths and sizes
 };
 
@@ -43,24 +43,24 @@ struct GoneFile {
 };
 
 struct Plan {
-  std::vector<PlannedFile> files;  // oldest first, so that parents come before their forks
+  std::vector<PlannedFile> files;  // the oldest first, so that parents come before their forks
   std::vector<GoneFile> gone;      // sorted by path
   std::vector<MoveGroup> moveGroups;
-  Paths leftAlone;  // files that leaveAlone() took out
+  Paths leftAlone;  // files that leaveAlone() removed from the plan
   uint32_t mirrorFiles = 0;
-  uint64_t spokeFiles = 0;  // counted, not what the spoke says; of no use unless it listed all
+  uint64_t spokeFiles = 0;  // counted by the hub; useless unless the spoke listed everything
 };
 
-// Compares. `kept` are the mirror's files that the spoke does not have, as far as is remembered.
-// Unless the listing is complete, nothing is gone and nothing was moved. A file that
-// moved is one that the spoke still had at the last run: what is kept stays where it is.
+// Compares. `kept`: the mirror's files that the spoke does not have, as far as the history knows.
+// If the listing is not complete, no file counts as gone or moved. Only files that the spoke still
+// had at the last run can have moved; kept files stay where they are.
 Plan makePlan(const Tree& mirror, const Paths& kept, const MirrorSummary& known,
               const Listing& listing);
 
-// Takes out what would change something within these directories of the mirror.
+// Removes from the plan what would change anything in these directories of the mirror.
 void leaveAlone(Plan& plan, const Paths& directories);
 
-// The paths that the spoke has, of files that it listed and of all directories that hold files or
+// Returns the paths that the spoke has: of listed files, and of directories that contain files or
 // could not be read.
 Paths pathsOf(const MirrorSummary& known, const Listing& listing);
 

@@ -16,14 +16,14 @@ kj::Promise<size_t> PreambleFilter::tryRead(void* buffer, size_t minBytes, size_
     return seek().then([=, this]() { return tryRead(buffer, minBytes, maxBytes); });
   }
   size_t held = std::min(seen_.size() - next_, maxBytes);
-  // An empty message is read into no buffer at all.
+  // memcpy() must not get the null buffer of an empty message.
   if (held > 0) memcpy(buffer, seen_.data() + next_, held);
   next_ += held;
   if (held >= minBytes) return held;
   return readOn(static_cast<kj::byte*>(buffer), minBytes, maxBytes, held);
 }
 
-// What comes is counted when it comes: a large message over a slow link takes its time.
+// Counts bytes as they arrive, since a large message takes long over a slow link.
 kj::Promise<size_t> PreambleFilter::readOn(kj::byte* buffer, size_t minBytes, size_t maxBytes,
                                            size_t done) {
   return inner_.tryRead(buffer + done, 1, maxBytes - done).then([=, this](size_t n) {
@@ -39,7 +39,7 @@ kj::Promise<void> PreambleFilter::seek() {
     size_t start = seen_.size();
     received_ += n;
     seen_.append(buffer_, n);
-    // The preamble may straddle two reads.
+    // Two reads may split the preamble.
     size_t from = start - std::min(start, PREAMBLE.size());
     auto at = seen_.find(PREAMBLE, from);
     if (at != std::string::npos) {

@@ -7,18 +7,18 @@
 
 namespace pibrain {
 
-// Passes a stream through from the agent's preamble on. What comes before it was printed by a
-// shell's start-up files and is kept for a warning; more than MAX_SHELL_NOISE of it, or the end
-// of the stream, fails the read. Writing needs not wait for the preamble.
+// Passes a stream through after the agent's preamble. Anything before it was printed by a shell's
+// start-up files, and is kept for a warning; more than MAX_SHELL_NOISE of it, or the end of the
+// stream, fails the read. Writes do not wait for the preamble.
 class PreambleFilter : public kj::AsyncIoStream {
  public:
   explicit PreambleFilter(kj::AsyncIoStream& inner) : inner_(inner) {}
 
   bool found() const { return found_; }
-  // What came before the preamble, or, without one, all that came.
+  // Returns what came before the preamble; everything, if the preamble did not come.
   std::string noise() const;
 
-  // Bytes that came so far, noise and preamble included.
+  // Returns the bytes received so far, including noise and preamble.
   uint64_t received() const { return received_; }
 
   kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override;
@@ -41,7 +41,7 @@ class PreambleFilter : public kj::AsyncIoStream {
   std::string seen_;  // everything up to the preamble's end, and what followed it
   size_t noiseLength_ = 0;
   uint64_t received_ = 0;
-  size_t next_ = 0;  // in seen_: what is to be passed on
+  size_t next_ = 0;  // index in seen_ of what to pass on next
 };
 
 }  // namespace pibrain

@@ -8,8 +8,8 @@
 
 namespace pibrain {
 
-// Options for a connection that note in the report, which has to outlive them, what there is to
-// tell.
+// Returns options for a connection that record warnings and the transport in the report, which must
+// outlive them.
 ConnectOptions reportingTo(SpokeReport& report, std::shared_ptr<Passphrases> passphrases);
 
 }  // namespace pibrain

@@ -5,8 +5,8 @@
 namespace pibrain {
 
 int64_t sessionStart(std::string_view name, int64_t otherwise) {
-  // Digits where the format has a 0; milliseconds are not needed. Every new file is asked, so
-  // sscanf and timegm would be seen in a first run's profile.
+  // A 0 stands for a digit; milliseconds are not needed. This runs for every new file, so sscanf
+  // and timegm would show up in a first run's profile.
   constexpr std::string_view FORMAT = "0000-00-00T00-00-00-000Z";
   if (name.size() < FORMAT.size()) return otherwise;
   for (size_t i = 0; i < FORMAT.size(); ++i) {
@@ -20,7 +20,7 @@ int64_t sessionStart(std::string_view name, int64_t otherwise) {
   };
   absl::CivilSecond start(number(0, 4), number(5, 2), number(8, 2), number(11, 2), number(14, 2),
                           number(17, 2));
-  return start - absl::CivilSecond();  // which is the epoch
+  return start - absl::CivilSecond();  // the default value is the epoch
 }
 
 }  // namespace pibrain

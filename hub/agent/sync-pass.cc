@@ -34,13 +34,14 @@ namespace {
 
 constexpr size_t MAX_DESCRIBED = 5;
 
-// What another thread returns: KJ aborts if its exceptions end in another one than threw them.
+// The result of another thread, with its exception as a value: KJ aborts if an exception leaves its
+// thread.
 struct Walked {
   Tree tree;
   kj::Maybe<kj::Exception> failure;
 };
 
-// What is known when a pass begins to change the mirror.
+// What a pass knows when it begins to change the mirror.
 struct Compared {
   const Tree& tree;
   const MirrorSummary& known;
@@ -89,7 +90,7 @@ class SyncPass::Impl {
     auto plan = makePlan(tree, kept_, known, listing);
     leaveAlone(plan, unread_);
     matchMoves(plan, mirror_, session);
-    // What failed the last time is not in the way of others this time.
+    // Files that failed the last time come last, so that they do not delay others.
     std::stable_partition(plan.files.begin(), plan.files.end(),
                           [&](auto& file) { return !failed_.contains(file.remote.path); });
     if (options_.dryRun) {
@@ -139,14 +140,14 @@ class SyncPass::Impl {
                         "' on the spoke was not read: ", describe(reason)));
     }
     if (vanished) {
-      warn("directories went away while they were read; the next run sees what became of them");
+      warn("directories disappeared while they were read; the next run looks again");
     }
     if (uint32_t skipped = listing.symlinksSkipped + listing.specialsSkipped; skipped > 0) {
-      warn(absl::StrCat("symlinks and special files were skipped: ", skipped, namesOf(listing)));
+      warn(absl::StrCat("skipped symlinks and special files: ", skipped, namesOf(listing)));
     }
   }
 
-  // Some of the entries that were skipped, in parentheses and with a space in front.
+  // Returns some of the skipped entries, in parentheses after a space.
   static std::string namesOf(const Listing& listing) {
     if (listing.skipped.empty()) return "";
     std::vector<std::string> names;
@@ -192,7 +193,7 @@ class SyncPass::Impl {
   void carryOut(AgentSession& session, const Compared& all) {
     auto& listing = all.listing;
     mirror_.noteEdits(all.tree);
-    std::optional<Paths> onSpoke;  // made when names turn out to fold
+    std::optional<Paths> onSpoke;  // computed when names turn out to fold
     mirror_.spokeHas([&](const std::string& path) {
       if (!onSpoke) onSpoke = pathsOf(all.known, listing);
       return onSpoke->contains(path);
@@ -210,7 +211,7 @@ class SyncPass::Impl {
       gone.push_back(file);
     }
     std::optional<Failure> refusal;
-    // What a file that could not be fetched yet may have been is all that there is of it.
+    // A candidate for a move that was not fetched yet may be the only copy of the file.
     auto unfinished = transfer.unfinishedMoves();
     auto going = mayGo(session, all, gone, transfer.fetched(), refusal);
     std::erase_if(going, [&](auto& path) { return unfinished.contains(path); });
@@ -223,16 +224,17 @@ class SyncPass::Impl {
     if (listing.complete) rememberKept(gone);
     rememberFailed(transfer);
     mirror_.finish({transfer.left(), !listing.complete || !unread_.empty()});
-    // By both clocks: one that is years ahead for a day must not empty the archive.
+    // By the earlier of both clocks, so that a clock that is years ahead does not empty the
+    // archive.
     auto expired = expireArchive(config_.hub.archiveDir, spoke_.name, config_.hub.archiveDays,
                                  std::min(started_, agentClock_), agesFile());
     if (!expired.ok()) warn(std::string(expired.message()));
     requireAll(transfer, listing, refusal);
   }
 
-  // Which of the gone files a deletion takes: none unless one is asked for; else those that a
-  // second walk of the spoke's tree did not find either, as P5 has it. `fetched`: what the plan had
-  // and is in the mirror now. `refusal` becomes why not, if so.
+  // Returns which of the gone files may be deleted (P5): none unless deleting is requested, else
+  // those that a second walk of the spoke's tree did not find either. `fetched`: the plan's files
+  // that are in the mirror now. Sets `refusal` if deleting is refused.
   Paths mayGo(AgentSession& session, const Compared& all, const std::vector<GoneFile>& gone,
               const Paths& fetched, std::optional<Failure>& refusal) {
     if (!deleting() || onlyVanished(all.listing)) return {};
@@ -245,8 +247,8 @@ class SyncPass::Impl {
     if (onlyVanished(second)) return {};
     if (second.rest == proto::Summary::Rest::CHANGING) {
       warn(
-          "nothing was deleted, because files came, went or were renamed on the spoke meanwhile; a "
-          "later run does it");
+          "nothing was deleted, because files appeared, disappeared or were renamed on the spoke "
+          "meanwhile; a later run deletes them");
       return {};
     }
     refusal = whyNotDelete(all.plan, gone.size(), second);
@@ -254,10 +256,10 @@ class SyncPass::Impl {
       refusal = Failure(FailureId::DELETION_REFUSED,
                         absl::StrCat("nothing was deleted, because the spoke has ",
                                      second.symlinksSkipped + second.specialsSkipped,
-                                     " symlinks and special files, and its agent names ",
+                                     " symlinks and special files, but its agent names only ",
                                      second.skipped.size(), " of them"),
-                        "What stands in their places in the mirror must not be deleted.",
-                        {{"If there are fewer, the agent is an older one: upgrade it",
+                        "Files at their paths in the mirror must not be deleted.",
+                        {{"If there are fewer, the agent is old: upgrade it",
                           "pi-brain spoke upgrade " + escapeForTerminal(shellQuote(spoke_.name))}});
     }
     if (refusal) return {};
@@ -268,15 +270,15 @@ class SyncPass::Impl {
     return going;
   }
 
-  // Whether nothing was wrong but directories that went away while they were read, and did not
-  // settle. There is nothing to put right: a later run finds them at rest.
+  // Returns whether the only problem was directories that disappeared while they were read. Nobody
+  // needs to fix that: a later run finds the tree at rest.
   static bool onlyVanished(const Listing& listing) {
     return !listing.complete && !listing.problems.empty() &&
            std::all_of(listing.problems.begin(), listing.problems.end(),
                        [](auto& problem) { return problem.second == proto::Reason::VANISHED; });
   }
 
-  // Moves those of the gone files that are going to the archive; returns those that stay.
+  // Moves the gone files in `asked` to the archive; returns those that stay.
   std::vector<GoneFile> deleteGone(const std::vector<GoneFile>& gone, const Paths& asked) {
     std::vector<std::string> going;
     for (auto& file : gone) {
@@ -307,7 +309,7 @@ class SyncPass::Impl {
 
   bool deleting() const { return options_.deleteGone || spoke_.deleteGone; }
 
-  // P5: why nothing may be deleted, however it was asked for; null if it may.
+  // P5: returns why nothing may be deleted, even if requested; nullopt: it may.
   std::optional<Failure> whyNotDelete(const Plan& plan, uint64_t count, const Listing& listing) {
     if (!listing.complete) {
       return notDeletedUnread("some directories on the spoke");
@@ -316,7 +318,7 @@ class SyncPass::Impl {
                                  options_.maxDelete);
   }
 
-  // `untried`: those that failed before, and may not have been tried again.
+  // `untried`: files that failed before, and may not have been tried again.
   void rememberFailed(const Transfer& transfer, Paths untried = {}) {
     report_.counts.failed = uint32_t(transfer.failures().size());
     untried.insert(transfer.failed().begin(), transfer.failed().end());
@@ -332,7 +334,7 @@ class SyncPass::Impl {
     if (!status.ok()) warn(std::string(status.message()));
   }
 
-  // Throws, all in one, what kept this run from being a good one.
+  // Throws one failure with everything that went wrong in this run.
   void requireAll(const Transfer& transfer, const Listing& listing,
                   const std::optional<Failure>& refusal) {
     std::vector<Failure> wrong;
@@ -355,12 +357,12 @@ class SyncPass::Impl {
       wrong.push_back(Failure(
           FailureId::SPOKE_UNREADABLE,
           absl::StrCat("parts of the spoke's tree could not be read: '",
-                       unread == nullptr ? "?" : escapeBriefly(*unread), "' and what is below"),
+                       unread == nullptr ? "?" : escapeBriefly(*unread), "' and its content"),
           "", {{"Check the owner and mode of these directories on " + placeOf(spoke_), ""}}));
     }
     if (auto failure = unreadInMirror()) wrong.push_back(*failure);
     if (refusal) wrong.push_back(*refusal);
-    if (!wrong.empty()) throw joined(std::move(wrong)).addCause("All else was synced.");
+    if (!wrong.empty()) throw joined(std::move(wrong)).addCause("Everything else was synced.");
   }
 
   // `failures`: "path: reason" of each.
@@ -373,7 +375,7 @@ class SyncPass::Impl {
     auto fixes = fixesOf(remedies);
     if (fixes.empty()) {
       fixes.push_back(
-          {"If the next run fails too, look for the cause",
+          {"If the next run fails too, search for the cause",
            "pi-brain sync doctor --spoke " + escapeForTerminal(shellQuote(spoke_.name))});
     }
     return Failure(
@@ -388,12 +390,12 @@ class SyncPass::Impl {
     if (unread_.empty()) return std::nullopt;
     return Failure(
         FailureId::MIRROR_UNREADABLE,
-        absl::StrCat("the mirror cannot be read whole: '", escapeForTerminal(spoke_.path), "/",
+        absl::StrCat("part of the mirror cannot be read: '", escapeForTerminal(spoke_.path), "/",
                      escapeBriefly(*unread_.begin()), "'",
                      unread_.size() > 1 ? absl::StrCat(" and ", unread_.size() - 1, " more") : "",
-                     unread_.size() > 1 ? " stay" : " stays", " as it is, with all that is in it"),
-        "The disk may be failing, or this program may not open enough files ('ulimit -n').",
-        {{"Look for errors of the disk", "sudo dmesg | tail"}});
+                     unread_.size() > 1 ? " stay" : " stays", " unchanged, with all content"),
+        "The disk may be failing, or pi-brain has reached its limit of open files ('ulimit -n').",
+        {{"Check the kernel's messages for errors of the disk", "sudo dmesg | tail"}});
   }
 
   void warn(std::string text) { report_.warnings.push_back(std::move(text)); }
@@ -410,9 +412,9 @@ class SyncPass::Impl {
   bool remembersKept_ = false;
   int64_t agentClock_ = 0;              // ns since the epoch, at its hello
   std::vector<std::string> undeleted_;  // "path: reason"
-  std::set<Remedy> remedies_;           // of these
-  Paths unread_;                        // of the mirror: directories, and files
-  std::future<Walked> walking_;         // last: it ends before what it reads
+  std::set<Remedy> remedies_;           // their fixes
+  Paths unread_;                        // directories and files of the mirror
+  std::future<Walked> walking_;         // last, so that it ends before what it reads is destroyed
 };
 
 SyncPass::SyncPass(const Config& config, const SpokeConfig& spoke, const RunOptions& options,

@@ -12,18 +12,18 @@
 
 namespace pibrain {
 
-// One scan, plan and transfer: makes the mirror what the spoke has. Its parts throw Failure,
+// One scan, plan and transfer, which bring the mirror up to date. All functions throw Failure,
 // Mirror::Locked or KJ exceptions.
 class SyncPass {
  public:
-  // Takes the mirror's lock, and begins to walk the mirror in a thread of its own: it takes no
-  // longer than to connect, so it costs no time. What changes goes to an archive run of its own.
-  // `store` (null: none) and all else have to outlive this.
+  // Locks the mirror, and starts to walk it in another thread while the session connects, so that
+  // the walk costs no time. The pass has its own run in the archive. `store` (null: none) and all
+  // other arguments must outlive this.
   SyncPass(const Config& config, const SpokeConfig& spoke, const RunOptions& options, Store* store,
            SpokeReport& report, Progress& progress);
   ~SyncPass() noexcept(false);
 
-  // To be called once, within session.converse(). `answered` is called when the listing is there.
+  // Must be called once, within session.converse(). Calls `answered` when the listing has arrived.
   void run(AgentSession& session, kj::FunctionParam<void()> answered);
 
  private:

@@ -11,8 +11,8 @@
 
 namespace pibrain {
 
-// Brings the mirror of a spoke with an agent up to date and fills the report. `connector` (null: it
-// begins here) is the way to it. Throws Failure, Mirror::Locked or KJ exceptions.
+// Brings the mirror of a spoke with an agent up to date and fills in the report. `connector`: null:
+// a new one. Throws Failure, Mirror::Locked or KJ exceptions.
 void syncByAgent(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
                  Store* store, std::unique_ptr<Connector> connector, SpokeReport& report,
                  Progress& progress);

@@ -16,18 +16,18 @@ namespace pibrain {
 
 namespace {
 
-// One pull asks after reading so much of the mirror, lest the connection look dead meanwhile.
+// How much of the mirror to read for one pull, so that the connection does not seem dead meanwhile.
 constexpr uint64_t MAX_BASIS = 256 * 1024 * 1024;
-// More than this is not received only to be ignored.
+// The hub does not receive more than this only to ignore it.
 constexpr uint64_t MAX_IGNORED = 4 * 1024 * 1024;
 constexpr size_t MAX_NAMED = 5;
-// After so much for which there turned out to be no room, only what may fit is asked for.
+// After so many bytes without room on the disk, only files that may fit are requested.
 constexpr uint64_t MAX_IN_VAIN = 64 * 1024 * 1024;
 
 using State = FileTransfer::State;
 
-// The most that comes of a file of this size: a delta is little more than the file, at worst. A
-// peer could otherwise send what makes nothing, or what is ignored, for ever.
+// Returns the most content bytes for a file of this size: a delta is at worst little larger than
+// the file. Otherwise a peer could send useless content for ever.
 uint64_t maxContentBytes(uint64_t size) {
   return (size <= uint64_t(INT64_MAX) ? size + size / 8 : 0) + 64 * 1024;
 }
@@ -45,7 +45,7 @@ void Transfer::run(const std::vector<PlannedFile>& files) {
   progress_.bytes = bytes;
   progress_.files = uint32_t(files.size());
   progress_.phase = Progress::Phase::FETCHING;
-  // What came before the end is good, whatever the end was.
+  // Files that came before a failure are good.
   KJ_ON_SCOPE_FAILURE(kj::runCatchingExceptions([this]() { commit(); }));
   while (!queue.empty()) {
     std::vector<FileTransfer*> batch;
@@ -54,7 +54,7 @@ void Transfer::run(const std::vector<PlannedFile>& files) {
       queue.pop_front();
     }
     pullBatch(batch);
-    // What did not fit or has to be tried another way comes next, so that files stay in order.
+    // Retries come next, so that files stay in order.
     queue.insert(queue.begin(), retries_.begin(), retries_.end());
     retries_.clear();
   }
@@ -107,7 +107,7 @@ std::vector<Want> Transfer::makeWants(std::vector<FileTransfer*>& files) {
       continue;
     }
     if (!isWorthAsking(*file)) {
-      fail(*file, "there is no room for it on the hub's disk", mirror_.makeRoom());
+      fail(*file, "the hub's disk has no room for it", mirror_.makeRoom());
       continue;
     }
     try {
@@ -117,7 +117,7 @@ std::vector<Want> Transfer::makeWants(std::vector<FileTransfer*>& files) {
         continue;
       }
       if (!wants.empty() && signatures + want->signature.size() > MAX_WANTED_SIGNATURES) {
-        // It is not worth making twice.
+        // Kept, since making it again is expensive.
         file->keep(kj::mv(*want));
         basis = MAX_BASIS;
         retries_.push_back(file);
@@ -144,7 +144,7 @@ void Transfer::pullBatch(std::vector<FileTransfer*>& files) {
     return !answerInVain_ && !roomInVain_;
   });
   if (answerInVain_ || roomInVain_) {
-    // What was not answered is asked for again.
+    // Files that were not answered are requested again.
     for (auto& want : wants) {
       auto left = outstanding_.find(want.file);
       if (left == outstanding_.end()) continue;
@@ -182,7 +182,7 @@ void Transfer::onEvent(proto::Event::Reader event) {
 
 FileTransfer& Transfer::answered(uint32_t file) {
   auto found = outstanding_.find(file);
-  KJ_REQUIRE(found != outstanding_.end(), "an answer to what was not asked", file);
+  KJ_REQUIRE(found != outstanding_.end(), "an answer that was not requested", file);
   auto& transfer = *found->second;
   outstanding_.erase(found);
   return transfer;
@@ -209,7 +209,7 @@ void Transfer::onBegin(proto::Begin::Reader begin) {
 void Transfer::onData(proto::Piece::Reader piece) {
   KJ_REQUIRE(answer_.has_value(), "content outside a file");
   size_t size = piece.getBytes().size();
-  KJ_REQUIRE(size > 0, "a piece of content without any");
+  KJ_REQUIRE(size > 0, "an empty piece of content");
   KJ_REQUIRE(size <= answer_->mayBring, "more content than the announced size can need");
   answer_->mayBring -= size;
   report_.bytesLiteral += size;
@@ -236,7 +236,7 @@ void Transfer::onEnd(Digest hash) {
     finish(file);
   });
   answer_.reset();
-  answerInVain_ = false;  // there is no more of it
+  answerInVain_ = false;  // no more of it comes
   proceed();
 }
 
@@ -249,7 +249,7 @@ void Transfer::onDiffers(uint32_t id) {
 
 void Transfer::onRefused(proto::Refused::Reader refused) {
   if (answer_) {
-    // In the middle of a file: what came is worth nothing.
+    // Refused in the middle of a file: what came is useless.
     KJ_REQUIRE(refused.getFile() == answer_->file->planned().remote.id, "an answer inside a file");
     bool dealtWith = answer_->receiver == nullptr;
     if (!dealtWith) outstanding_.emplace(refused.getFile(), answer_->file);
@@ -261,7 +261,7 @@ void Transfer::onRefused(proto::Refused::Reader refused) {
   switch (reason) {
     case proto::Reason::VANISHED:
       file.end(State::VANISHED);
-      return finish(file);  // the next listing will not have it
+      return finish(file);  // the next listing will not have the file
     case proto::Reason::UNFINISHED_LINE:
       return defer(file);
     case proto::Reason::CHANGING:
@@ -288,8 +288,8 @@ void Transfer::giveUpAnswer() {
   answerInVain_ = answer_->mayBring > MAX_IGNORED;
 }
 
-// An error of the file that is coming. A delta that does not work out is followed by another
-// method; what is not about a file, or about room for it, ends the run.
+// Handles an error of the file that is being received. After a failed delta the next method is
+// tried; an error that is not about the file or its disk space ends the run.
 void Transfer::failAnswer(const kj::Exception& error) {
   answer_->receiver = nullptr;
   auto& file = *answer_->file;
@@ -308,7 +308,7 @@ void Transfer::failAnswer(const kj::Exception& error) {
 void Transfer::failForRoom(FileTransfer& file, const std::string& why) {
   bool enough = cameInVain_ > MAX_IN_VAIN;
   cameInVain_ += file.expectedBytes();
-  // What is on its way is asked for again, as far as it may fit.
+  // Files on their way are requested again if they may fit.
   roomInVain_ = !enough && cameInVain_ > MAX_IN_VAIN;
   fail(file, why, mirror_.makeRoom());
 }
@@ -389,7 +389,7 @@ void Transfer::recordChange(FileTransfer& file) {
            : file.size() > planned.basisSize ? ChangeKind::GROW
                                              : ChangeKind::TOUCH;
   }
-  // The second look at a file that was fresh when it was fetched is no change.
+  // Comparing a file again because it was fresh before is not a change.
   if (kind == ChangeKind::TOUCH && file.wasFresh()) return;
   countChange(kind, report_.counts);
   uint64_t added = kind == ChangeKind::GROW ? file.size() - planned.basisSize : 0;

@@ -27,23 +27,23 @@ namespace pibrain {
 
 namespace {
 
-// Of more files than these nobody wants to know the block.
+// For how many files the differing block is located.
 constexpr size_t MAX_LOCATED = 100;
 constexpr size_t MAX_UNREAD_DESCRIBED = 5;
 
-// A file of both sides.
+// A file on both sides.
 struct Pair {
   RemoteFile remote;
   Tree::File mirror;
   kj::Maybe<Digest> ours;  // null: the mirror's file changed while it was read
-  std::string failed;      // … or could not be read, and why
+  std::string failed;      // … or why it could not be read
 };
 
 bool looksTheSame(const RemoteFile& remote, const Tree::File& mirror, const StoredTimes& times) {
   if (remote.size != mirror.size) return false;
   if (mirror.mtime == times.stored(remote.mtime)) return true;
-  // A file that was fresh when it was fetched has a time of 1 ns less (FileReceiver). With a
-  // coarser grain that may be another time as well, and the next run looks.
+  // A file that was fresh when it was fetched has a time 1 ns earlier (FileReceiver). With a
+  // coarser grain it may have another time, and the next run looks at it.
   return times.grain <= 1 && mirror.mtime < INT64_MAX && remote.mtime == mirror.mtime + 1;
 }
 
@@ -71,7 +71,7 @@ class SpokeVerify {
                          AgentSession::limitsOf(spoke_, config_.hub));
     KJ_DEFER(result_.report.wire = session.wire());
     session.converse([&]() {
-      // Nothing is said to be known, so everything is listed.
+      // An empty summary makes the agent list everything.
       MirrorSummary nothing;
       nothing.tree = treeDigest(std::vector<uint64_t>());
       auto listing = session.scan(nothing, [&](const AgentInfo& agent) {
@@ -95,8 +95,8 @@ class SpokeVerify {
     }
     result_.extra = tree.files - uint32_t(pairs_.size());
     if (listing.listed.empty() && result_.extra > 0) {
-      warn(absl::StrCat("the spoke lists no session at all, the mirror has ", result_.extra,
-                        ": is the root that it serves the right one?"));
+      warn(absl::StrCat("the spoke lists no files at all, but the mirror has ", result_.extra,
+                        ". Check that it serves the right directory"));
     }
     for (auto& [path, reason] : listing.problems) unread(path.empty() ? "." : path, reason);
     if (!listing.complete && listing.problems.empty()) unread(".", proto::Reason::IO_ERROR);
@@ -105,7 +105,7 @@ class SpokeVerify {
   void compare(Mirror& mirror, AgentSession& session) {
     auto hashing = startInBackground([&]() {
       for (auto& pair : pairs_) {
-        // No exception crosses threads: KJ counts those that are on their way in each.
+        // An exception must not cross threads, since KJ counts them per thread.
         KJ_IF_MAYBE(e, kj::runCatchingExceptions(
                            [&]() { pair.ours = digestOf(mirror, pair, session.secret()); })) {
           pair.failed = messageOf(*e);
@@ -122,7 +122,7 @@ class SpokeVerify {
       result_.bytes += size;
       bool same = false;
       KJ_IF_MAYBE(ours, pair.ours) same = size == pair.mirror.size && hash == *ours;
-      // That it got another time does not make it another file.
+      // Another time alone does not make the content differ.
       if (same) continue;
       if (!pair.failed.empty()) {
         warn(absl::StrCat("'", escapeForTerminal(spoke_.path + "/" + pair.remote.path),
@@ -141,7 +141,7 @@ class SpokeVerify {
   static kj::Maybe<Digest> digestOf(Mirror& mirror, const Pair& pair, FileHasher::Secret secret) {
     KJ_IF_MAYBE(file, mirror.openFile(pair.remote.path)) {
       FileHasher hasher(secret);
-      mirror.readFromDisk(*file);  // it is the disk that is in question
+      mirror.readFromDisk(*file);  // verifies the disk, not the cache
       if (file->size == pair.mirror.size && file->mtime == pair.mirror.mtime &&
           hashPrefix(file->fd, file->size, hasher) == file->size) {
         return hasher.digest();
@@ -150,7 +150,7 @@ class SpokeVerify {
     return nullptr;
   }
 
-  // By id: size and hash of the files that the agent could read.
+  // Returns size and hash of the files that the agent could read, by id.
   std::unordered_map<uint32_t, std::pair<uint64_t, Digest>> askDigests(AgentSession& session) {
     std::unordered_map<uint32_t, const Pair*> asked;
     std::vector<uint32_t> ids;
@@ -160,7 +160,7 @@ class SpokeVerify {
     }
     auto answered = [&](uint32_t id) {
       auto found = asked.find(id);
-      KJ_REQUIRE(found != asked.end(), "an answer to what was not asked", id);
+      KJ_REQUIRE(found != asked.end(), "an answer that was not requested", id);
       auto* pair = found->second;
       asked.erase(found);
       return pair;
@@ -188,7 +188,7 @@ class SpokeVerify {
     differing_.push_back(remote);
   }
 
-  // Finds the first block that differs, for the first files of those that do.
+  // Finds the first differing block of the first differing files.
   void locate(Mirror& mirror, AgentSession& session) {
     size_t located = 0;
     for (size_t i = 0; i < differing_.size() && located < MAX_LOCATED; ++i) {
@@ -235,7 +235,7 @@ class SpokeVerify {
       throw Failure(idOf(remedies),
                     absl::StrCat(transfer.failures().size(), " of ", files.size(),
                                  " files could not be repaired"),
-                    absl::StrCat("The first: ", transfer.failures().front(), "."),
+                    absl::StrCat("The first one: ", transfer.failures().front(), "."),
                     fixesOf(remedies));
     }
     result_.repaired = true;
@@ -256,7 +256,7 @@ class SpokeVerify {
   Verification& result_;
   kj::AsyncIoContext io_;
   std::vector<Pair> pairs_;
-  std::vector<RemoteFile> differing_;  // as result_.differences before that is sorted
+  std::vector<RemoteFile> differing_;  // in the order of result_.differences before sorting
 };
 
 }  // namespace

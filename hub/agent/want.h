@@ -6,13 +6,13 @@
 
 namespace pibrain {
 
-// What is asked of a file.
+// A request for a file.
 struct Want {
   enum class Kind {
     WHOLE,
-    NEW,        // the whole, or what makes it of its parent
+    NEW,        // the whole file, or a delta against its parent
     PREFIX,     // the tail after this prefix
-    SIGNATURE,  // what makes it of the file with this signature
+    SIGNATURE,  // a delta against the file with this signature
   };
   uint32_t file = 0;
   Kind kind = Kind::WHOLE;

@@ -7,7 +7,7 @@ namespace pibrain {
 
 namespace {
 
-// In place of a file, as KJ marks what a peer threw.
+// Stand in place of the source file in an exception, as KJ marks what a peer threw.
 constexpr char SILENT[] = "(silent)";
 constexpr char TRICKLED[] = "(trickled)";
 
@@ -34,10 +34,10 @@ void Watchdog::end() {
 
 kj::Promise<void> Watchdog::look(uint64_t seen, uint32_t quietTenths) {
   if (quietTenths == 10) return lost(SILENT, "the connection fell silent");
-  if (bringsNextToNothing()) return lost(TRICKLED, "the connection brought next to nothing");
+  if (bringsNextToNothing()) return lost(TRICKLED, "the connection brought almost nothing");
   return timer_.afterDelay(policy_.idleSeconds * kj::SECONDS / 10)
       .then([this, seen, quietTenths]() {
-        // Not the connection's bytes: those that keep it alive say nothing of the agent.
+        // Bytes of the agent, not of the connection, whose keep-alives say nothing about the agent.
         uint64_t received = received_.received();
         return look(received, received == seen ? quietTenths + 1 : 0);
       });

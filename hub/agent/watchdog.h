@@ -8,28 +8,29 @@
 
 namespace pibrain {
 
-// How long a peer that was asked something may take. It is for one kind of question: who asks to
-// be told of what is yet to happen, say, waits for longer.
+// How long a peer may take to answer one kind of request. A request that waits for future events
+// would need another policy.
 struct WatchPolicy {
-  uint32_t idleSeconds;  // without a byte for so long, it is gone
-  // Fewer bytes than these a second, over so many idle limits of waiting for it, and it is as good
-  // as gone. No link that is of use is so slow, nor an agent that reads large files between two
-  // short answers; but a peer could keep a run going for ever, a byte at a time. 0: not judged, and
-  // the time of this wait does not count for those that are.
+  uint32_t idleSeconds;  // without a byte for so long, the peer is gone
+  // A peer that sends fewer bytes a second, over `idleLimits` idle limits of waiting, counts as
+  // gone: otherwise it could keep a run going for ever, a byte at a time. No useful link is so
+  // slow, nor is an agent that reads large files between two short answers. 0: not checked, and the
+  // time of this wait does not count for other waits.
   uint64_t minBytesPerSecond = 8;
   uint32_t idleLimits = 10;
 
-  // For how long so little is borne.
+  // Returns how long so little is tolerated.
   uint64_t patienceSeconds() const { return uint64_t(idleSeconds) * idleLimits; }
 };
 
-// Ends waits for a peer that has fallen silent or brings next to nothing.
+// Ends waits for a peer that is silent or sends almost nothing.
 class Watchdog {
  public:
-  // `received` counts what came; it and the timer have to outlive this.
+  // `received` counts the bytes; it and the timer must outlive this.
   Watchdog(kj::Timer& timer, const PreambleFilter& received) : timer_(timer), received_(received) {}
 
-  // The promise, or an exception for which fellSilent() or trickled() is true. One at a time.
+  // Waits for the promise, or throws an exception for which fellSilent() or trickled() is true. One
+  // call at a time.
   template <typename T>
   kj::Promise<T> watch(kj::Promise<T> promise, const WatchPolicy& policy) {
     begin(policy);
@@ -42,23 +43,23 @@ class Watchdog {
  private:
   void begin(const WatchPolicy& policy);
   void end();
-  // Looks ten times an idle limit. `seen`: the bytes received when it last looked; `quietTenths`:
-  // how often there were no more since.
+  // Checks ten times per idle limit. `seen`: the bytes received at the last check; `quietTenths`:
+  // how many checks found no more.
   kj::Promise<void> look(uint64_t seen, uint32_t quietTenths);
   bool bringsNextToNothing();
 
   kj::Timer& timer_;
   const PreambleFilter& received_;
-  WatchPolicy policy_;  // of the wait that is going on
-  // Total time spent waiting since the rate was last judged, but for the wait that is going on, and
-  // the bytes that had been received then. One answer says little: a peer may bring many short
-  // ones, each a little late.
+  WatchPolicy policy_;  // of the current wait
+  // The total time of waits since the rate was last checked, without the current one, and the bytes
+  // received by then. Several waits count together, since a peer may send many short answers, each
+  // a little late.
   kj::Duration waited_ = 0 * kj::SECONDS;
   kj::TimePoint waitBegan_ = kj::origin<kj::TimePoint>();
   uint64_t judged_ = 0;
 };
 
-// Whether this is the error of a peer that was silent for too long, or brought too little.
+// Return whether the error means that a peer was silent for too long, or sent too little.
 bool fellSilent(const kj::Exception& error);
 bool trickled(const kj::Exception& error);
 

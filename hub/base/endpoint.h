@@ -10,7 +10,8 @@ namespace pibrain {
 struct Endpoint {
   std::string address;  // numeric
   uint16_t port = 0;
-  // What led there: sshConfigState() (hub/ssh/config-files.h). Empty: not known.
+  // The ssh configuration that led there: sshConfigState() (hub/ssh/config-files.h). Empty: not
+  // known.
   std::string configState = "";
 
   bool operator==(const Endpoint&) const = default;

@@ -1,5 +1,5 @@
 #pragma once
-// KJ's exceptions, as far as they become text.
+// Turns KJ's exceptions into text.
 
 #include <kj/exception.h>
 
@@ -7,10 +7,11 @@
 
 namespace pibrain {
 
-// The description of an exception, without the condition that KJ_REQUIRE puts in front.
+// Returns the description of an exception, without the condition that KJ_REQUIRE puts in front.
 std::string messageOf(const kj::Exception& e);
 
-// Whether it is what the peer threw: type and text are the peer's choice. (rpc.c++, toException().)
+// Returns whether the peer threw it: then the peer chose its type and text (rpc.c++,
+// toException()).
 bool isRemoteException(const kj::Exception& e);
 
 }  // namespace pibrain

@@ -1,6 +1,6 @@
 #pragma once
-// Every failure that a person may be told of has an id, which stays the same from version to
-// version: scripts go by it, and docs/errors.md lists them all.
+// Every failure that a person can see has an id, which stays the same from version to version:
+// scripts rely on it, and docs/errors.md lists them all.
 
 #include <span>
 #include <string_view>

@@ -1,5 +1,5 @@
 #pragma once
-// Failures as absl::Status, for functions that return a value or why there is none.
+// Failures as absl::Status, for functions that return a value or the reason why they have none.
 
 #include <absl/status/status.h>
 
@@ -7,10 +7,10 @@
 
 namespace pibrain {
 
-// A status that carries the failure.
+// Returns a status that carries the failure.
 absl::Status toStatus(const Failure& failure);
 
-// The failure that a status carries; one with this id and the status' message if it carries none.
+// Returns the failure that a status carries, or else one with this id and the status' message.
 Failure failureOf(const absl::Status& status, FailureId otherwise);
 
 }  // namespace pibrain

@@ -11,7 +11,7 @@ namespace pibrain {
 
 namespace {
 
-// Between the fields of a packed failure: no text that is safe to print has one.
+// Separates the fields of a packed failure. Texts that are safe to print do not contain it.
 constexpr char SEPARATOR = '\x1f';
 
 std::optional<FailureId> idOf(std::string_view name) {
@@ -98,7 +98,7 @@ std::optional<Failure> unpacked(const std::string& text) {
 
 Fix makeRoom(const std::string& path) {
   auto quoted = escapeForTerminal(shellQuote(path));
-  return {"Make room on the disk; this shows how much is left",
+  return {"Free some space on the disk; this shows how much is left",
           absl::StrCat("df -h ", quoted, "; df -i ", quoted)};
 }
 

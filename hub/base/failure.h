@@ -13,20 +13,19 @@ namespace pibrain {
 // One thing that a person can do about a failure.
 struct Fix {
   std::string text;     // "Start sshd on the spoke": an imperative, without a full stop
-  std::string command;  // to be pasted; empty: the text says it all
+  std::string command;  // to be pasted; empty: the text alone is the fix
 
   auto operator<=>(const Fix&) const = default;
 };
 
-// What a person is to read of what failed (P8). Thrown anywhere in the hub; caught once, where a
-// command or a spoke's part in it ends. All texts are safe to print.
+// A failure as a person reads it (P8). Thrown anywhere in the hub; caught once, where a command, or
+// its work on one spoke, ends. All texts are safe to print.
 class Failure : public std::exception {
  public:
-  // `what`: what failed: a clause that begins in lower case, unless a name does, and has no full
-  // stop: it stands behind "laptop: ". `cause`: why, as far as is known: whole sentences; may be
-  // empty.
+  // `what`: what failed, a clause in lower case without a full stop, since it follows "laptop: ".
+  // `cause`: why, in whole sentences; empty: not known.
   Failure(FailureId id, std::string what, std::string cause = "", std::vector<Fix> fixes = {});
-  // One that the history of an older version has, without an id: all of it in one text.
+  // A failure from the history of an older version, which had one text and no id.
   explicit Failure(std::string paragraph);
 
   FailureId id() const { return id_; }
@@ -35,11 +34,11 @@ class Failure : public std::exception {
   const std::string& cause() const { return cause_; }
   const std::vector<Fix>& fixes() const { return fixes_; }
 
-  // The same failure, with something more to say.
+  // Add to the failure, and return it.
   Failure& addCause(const std::string& sentences);
   Failure& addFix(Fix fix);
 
-  // All of it in one line that ends with a full stop.
+  // The whole failure in one line that ends with a full stop.
   const char* what() const noexcept override { return line_.c_str(); }
 
  private:
@@ -51,7 +50,7 @@ class Failure : public std::exception {
   std::string line_;
 };
 
-// What is known of why single files failed: which failure that is, and what to do.
+// Why single files failed, if it is known: the id of the failure, and its fix.
 struct Remedy {
   FailureId id;
   Fix fix;
@@ -59,22 +58,22 @@ struct Remedy {
   auto operator<=>(const Remedy&) const = default;
 };
 
-// Of files that failed for these reasons; FILES_FAILED if none is known.
+// Returns the id of a failure of several files; FILES_FAILED if no reason is known.
 FailureId idOf(const std::set<Remedy>& remedies);
 std::vector<Fix> fixesOf(const std::set<Remedy>& remedies);
 
-// Several things that went wrong in one run: the first one, which says what the others were.
+// Merges several failures of one run into the first one, whose cause then names the others.
 Failure joined(std::vector<Failure> failures);
 
-// A failure as one text, for a database, and back; nullopt: it is no such text.
+// Convert a failure to one text for the database, and back; nullopt: the text is not a packed
+// failure.
 std::string packed(const Failure& failure);
 std::optional<Failure> unpacked(const std::string& text);
 
-// What a person does when the disk is full that the path is on.
+// Returns the fix for a full disk; `path` is on that disk.
 Fix makeRoom(const std::string& path);
 
-// What an error of this machine's takes at the most, in bytes: two paths and what is wrong with
-// them.
+// The longest text of an error on the hub itself, in bytes: two paths and a reason.
 inline constexpr size_t MAX_OWN_TEXT = 1000;
 
 }  // namespace pibrain

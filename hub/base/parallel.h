@@ -13,9 +13,8 @@
 
 namespace pibrain {
 
-// Calls work(0) … work(count − 1), in that order, `jobs` of them at a time, each in a thread. Fewer
-// at a time if there can be no more threads, and in this one if there can be none. `work` may not
-// throw.
+// Calls work(0) … work(count − 1), in that order, in up to `jobs` threads, or fewer if the system
+// allows no more; in the calling thread if it allows none. `work` must not throw.
 inline void forEachInParallel(size_t count, size_t jobs, const std::function<void(size_t)>& work) {
   std::atomic<size_t> next = 0;
   auto workOn = [&]() {
@@ -26,14 +25,14 @@ inline void forEachInParallel(size_t count, size_t jobs, const std::function<voi
   try {
     while (threads.size() < wanted) threads.start(workOn);
   } catch (const std::system_error&) {
-    // A limit of processes, or of memory.
+    // The limit of processes or of memory is reached.
   }
   if (threads.size() == 0) workOn();
   threads.join();
 }
 
-// Begins the work in a thread of its own. If there can be none, it is done by who asks for its
-// result.
+// Starts the work in a new thread. If there can be no thread, the work is done when its result is
+// asked for.
 template <typename Work>
 std::future<std::invoke_result_t<Work>> startInBackground(Work work) {
   try {

@@ -10,18 +10,19 @@ namespace pibrain {
 
 namespace {
 
-constexpr int TRIES = 3;                 // as ssh's NumberOfPasswordPrompts
-constexpr size_t MAX_PASSPHRASE = 1024;  // bytes, as of OpenSSH's
+constexpr int TRIES = 3;                 // like ssh's NumberOfPasswordPrompts
+constexpr size_t MAX_PASSPHRASE = 1024;  // bytes, like OpenSSH's
 
 std::mutex asking;
 
-// Asks at the terminal, without showing what is typed. One thread asks at a time. nullopt if there
-// is no terminal.
+// Asks at the terminal, without showing what is typed. One thread asks at a time. Returns nullopt
+// if there is no terminal.
 std::optional<std::string> ask(const std::string& prompt) {
-  // Without a person at standard input, a terminal that some session left behind is not asked.
+  // If standard input is not a terminal, nobody watches: a terminal that some session left behind
+  // is not asked.
   if (!isatty(STDIN_FILENO)) return std::nullopt;
   std::lock_guard lock(asking);
-  // In place of lines that are redrawn (hub/view/progress-display.h), if there are any.
+  // Overwrites the lines of the progress display (hub/view/progress-display.h), if there are any.
   auto text = "\r\x1b[J" + prompt;
   std::optional<std::string> answer;
   doInMainThread([&]() {

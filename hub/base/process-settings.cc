@@ -13,8 +13,8 @@ namespace pibrain {
 
 namespace {
 
-// ssh runs ProxyCommand and the like by $SHELL. Of accounts that nobody logs in to (systemd's, for
-// services) it is one that runs nothing.
+// ssh runs ProxyCommand and the like with $SHELL. For system accounts that is often nologin or
+// false, which run nothing.
 void settleShell() {
   const char* shell = getenv("SHELL");
   if (shell == nullptr) return;
@@ -26,9 +26,10 @@ void settleShell() {
 }  // namespace
 
 void settleProcess() {
-  // What was closed would become a file of ours, and what is meant for the terminal go into it.
+  // Otherwise the next file to be opened would get the closed descriptor, and text for the terminal
+  // would end up in that file.
   for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    // The lowest that is free is taken, which is this one.
+    // open() returns the lowest free descriptor, which is this one.
     if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) _exit(1);
   }
   sigset_t none;

@@ -2,9 +2,9 @@
 
 namespace pibrain {
 
-// Makes of what was inherited what this program relies on: descriptors 0 to 2 are open, no signal
-// is blocked, children that have ended can be waited for, $SHELL runs commands; and to write what
-// cannot be written is an error, not a signal. To be called first in main. Exits if it cannot.
+// Sets up what this program relies on, whatever it inherited: descriptors 0 to 2 are open, no
+// signal is blocked, children can be waited for, $SHELL runs commands, and a failing write is an
+// error, not a signal. Must be the first call in main. Exits if it fails.
 void settleProcess();
 
 }  // namespace pibrain

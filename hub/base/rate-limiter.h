@@ -8,20 +8,20 @@
 
 namespace pibrain {
 
-// A token bucket: bytes per second over time, with bursts of a tenth of a second. One limiter may
-// serve several threads, which then share the rate.
+// A token bucket: limits bytes per second, with bursts of a tenth of a second. Threads that use one
+// limiter share its rate.
 class RateLimiter {
  public:
   using Clock = std::chrono::steady_clock;
 
   explicit RateLimiter(double bytesPerSecond, Clock::time_point now = Clock::now());
 
-  // How many of `wanted` bytes may pass now; they count as passed. All, or a tenth of the burst at
-  // least, or none: few calls, and still smooth.
+  // Returns how many of `wanted` bytes may pass now, and counts them as passed: all, or at least a
+  // tenth of the burst, or none. So calls are few, and traffic is still smooth.
   size_t take(size_t wanted, Clock::time_point now = Clock::now());
-  // Gives back what was taken but did not pass.
+  // Puts back bytes that were taken but did not pass.
   void giveBack(size_t bytes);
-  // How long until take() gives something, however much is wanted.
+  // Returns how long it takes until take() returns more than 0.
   Clock::duration untilNext(Clock::time_point now = Clock::now()) const;
 
   double bytesPerSecond() const { return rate_; }

@@ -15,17 +15,17 @@ const char* describe(proto::Reason reason) {
     case proto::Reason::UNFINISHED_LINE:
       return "its first line is still being written";
     case proto::Reason::TOO_DEEP:
-      return "it is nested too deeply";
+      return "it is nested too deep";
     case proto::Reason::TOO_MANY:
       return "there are too many files";
     case proto::Reason::IO_ERROR:
       return "reading it failed on the spoke";
     case proto::Reason::NAME_TOO_LONG:
-      return "its name is longer than the 255 bytes that a name can have on the hub";
+      return "its name is longer than 255 bytes, the hub's limit";
     case proto::Reason::BAD_REQUEST:
       return "the agent did not understand the request";
   }
-  return "a reason that this version does not know";
+  return "the agent gave a reason that this version of the hub does not know";
 }
 
 }  // namespace pibrain

@@ -4,7 +4,7 @@
 
 namespace pibrain {
 
-// "permission denied", …: the reason in words.
+// Returns the reason in words, for example "permission denied on the spoke".
 const char* describe(proto::Reason reason);
 
 }  // namespace pibrain

@@ -6,7 +6,8 @@ namespace pibrain {
 
 namespace {
 
-// The children that run, for the signal handler. More than these live on if we are interrupted.
+// The running children, for the signal handler. Children beyond this number outlive an interrupted
+// hub.
 std::atomic<pid_t> children[512];
 
 void replaceChild(pid_t from, pid_t to) {
@@ -22,7 +23,7 @@ void killChildrenAndDie(int signal) {
   for (auto& child : children) {
     if (pid_t pid = child; pid > 0) killWithChildren(pid);
   }
-  // The handler was for once (SA_RESETHAND).
+  // SA_RESETHAND has restored the default action.
   raise(signal);
 }
 
@@ -31,7 +32,7 @@ void killChildrenAndDie(int signal) {
 void rememberChild(pid_t pid) { replaceChild(0, pid); }
 void forgetChild(pid_t pid) { replaceChild(pid, 0); }
 
-// What has no session of its own is killed alone.
+// A child without its own session is killed alone.
 void killWithChildren(pid_t pid) {
   if (kill(-pid, SIGKILL) != 0) kill(pid, SIGKILL);
 }
@@ -41,7 +42,7 @@ void beforeDyingOfSignal(void (*action)()) { beforeDying = action; }
 void killChildrenOnSignals() {
   for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
     struct sigaction before, action = {};
-    // What is ignored (nohup) stays so.
+    // A signal that is ignored (nohup) stays ignored.
     if (sigaction(signal, nullptr, &before) != 0 || before.sa_handler == SIG_IGN) continue;
     action.sa_handler = killChildrenAndDie;
     action.sa_flags = int(SA_RESETHAND);

@@ -1,26 +1,26 @@
 #pragma once
-// What signals do to this program and to its children.
+// Signals, and what they do to this program and its children.
 
 #include <signal.h>
 #include <sys/types.h>
 
 namespace pibrain {
 
-// What a write that fails would raise: nobody listens, or the file would be larger than
-// RLIMIT_FSIZE. settleProcess() has this program ignore them; its children do not inherit that.
+// The signals of a failing write: the reader is gone, or the file would exceed RLIMIT_FSIZE.
+// settleProcess() makes this program ignore them; its children do not inherit that.
 inline constexpr int IGNORED_SIGNALS[] = {SIGPIPE, SIGXFSZ};
 
-// From now on, a signal that ends this program ends its children too. To be called in main.
+// Makes a signal that ends this program end its children too. Called in main.
 void killChildrenOnSignals();
-// What such a signal does first: a function that may be called in a signal handler
-// (signal-safety(7)); null: nothing.
+// Sets what such a signal does first: a function that is safe in a signal handler
+// (signal-safety(7)). Null: nothing.
 void beforeDyingOfSignal(void (*action)());
 
-// Which children there are.
+// Keep the list of running children.
 void rememberChild(pid_t pid);
 void forgetChild(pid_t pid);
 
-// Kills a child, with all of its session if it has one of its own.
+// Kills a child, and its whole session if it has its own.
 void killWithChildren(pid_t pid);
 
 }  // namespace pibrain

@@ -27,7 +27,8 @@ namespace pibrain {
 
 namespace {
 
-// How large a memory file can be: less than RLIMIT_FSIZE, which would kill who writes so far.
+// Returns how large a memory file can be: less than RLIMIT_FSIZE, which would kill whoever writes
+// that far.
 off_t memoryFileLimit() {
   constexpr rlim_t LIMIT = 1 << 20;
   struct rlimit files;
@@ -35,7 +36,7 @@ off_t memoryFileLimit() {
   return files.rlim_cur == 0 ? 0 : off_t(files.rlim_cur - 1);
 }
 
-// An unlinked file for what a program writes. It cannot grow: writes past its end fail.
+// Returns an unlinked file for a program's output. It cannot grow: writes past its end fail.
 kj::AutoCloseFd memoryFile(const char* name) {
   int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0) throwErrno(errno, "cannot create a memory file");
@@ -47,8 +48,8 @@ kj::AutoCloseFd memoryFile(const char* name) {
   return owned;
 }
 
-// `held` is given to the child as well; -1: nothing. `toldOfLimits`: a file that would be larger
-// than RLIMIT_FSIZE is an error to the child too, so that it can say which.
+// `held`: another descriptor for the child; -1: none. `toldOfLimits`: exceeding RLIMIT_FSIZE is an
+// error for the child too, so that it can name the file.
 pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err, int held = -1,
             Terminal terminal = Terminal::NONE, bool toldOfLimits = false) {
   posix_spawn_file_actions_t actions;
@@ -59,10 +60,10 @@ pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err, int 
   posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
   constexpr int FIRST_FREE = STDERR_FILENO + 1;
   if (held >= 0) posix_spawn_file_actions_adddup2(&actions, held, FIRST_FREE);
-  // Libraries open files that a child would inherit.
+  // Some libraries open files without O_CLOEXEC.
   posix_spawn_file_actions_addclosefrom_np(&actions, held >= 0 ? FIRST_FREE + 1 : FIRST_FREE);
 
-  // What this process ignores is not for its children to inherit.
+  // Children must not inherit which signals this process ignores.
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   KJ_DEFER(posix_spawnattr_destroy(&attributes));
@@ -72,7 +73,8 @@ pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err, int 
   for (int signal : IGNORED_SIGNALS) sigaddset(&signals, signal);
   if (toldOfLimits) sigdelset(&signals, SIGXFSZ);
   posix_spawnattr_setsigdefault(&attributes, &signals);
-  // A session of its own: what it starts can be ended with it, and finds no terminal to ask at.
+  // With its own session, everything that it starts can be killed with it, and finds no terminal to
+  // ask at.
   short flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
   if (terminal == Terminal::NONE) flags |= POSIX_SPAWN_SETSID;
   posix_spawnattr_setflags(&attributes, flags);
@@ -87,10 +89,10 @@ pid_t spawn(const std::vector<std::string>& argv, int in, int out, int err, int 
   return pid;
 }
 
-// Waits until the child has ended, and leaves it to be reaped. False if the deadline came first.
+// Waits until the child has ended, and does not reap it. Returns false if the deadline came first.
 bool waitUntil(pid_t pid, std::chrono::steady_clock::time_point deadline) {
-  // Its descriptor becomes readable when the child ends (pidfd_open(2)). Without one (no descriptor
-  // is free, an old kernel), it is looked at now and then.
+  // A pidfd becomes readable when the child ends (pidfd_open(2)). Without one (no free descriptor,
+  // an old kernel), this polls.
   kj::AutoCloseFd fd(int(syscall(SYS_pidfd_open, pid, 0)));
   for (;;) {
     siginfo_t info = {};
@@ -166,7 +168,7 @@ std::optional<int> exitStatusOf(pid_t pid, std::chrono::milliseconds patience) {
 }
 
 std::string readBack(int fd, size_t limit) {
-  // The file's offset is shared with the program: so much it wrote.
+  // The program shares the file's offset, which tells how much it wrote.
   off_t written = lseek(fd, 0, SEEK_CUR);
   std::string text(std::min(limit, size_t(std::max<off_t>(written, 0))), '\0');
   auto bytes = kj::arrayPtr(reinterpret_cast<kj::byte*>(text.data()), text.size());
@@ -191,9 +193,9 @@ Output RunningProgram::wait(std::chrono::milliseconds timeout) {
   result.timedOut = !waitOrKill(pid_, timeout, status);
   pid_ = -1;
   result.exitStatus = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  // A write that does not fit leaves no trace, or what is left of a page.
+  // A write that does not fit may leave nothing, or only part of a page.
   struct stat st;
-  constexpr size_t LARGEST_WRITE = 4096;  // of stdio's
+  constexpr size_t LARGEST_WRITE = 4096;  // stdio's buffer
   result.out = readBack(out_);
   result.cut = fstat(out_, &st) == 0 && result.out.size() + LARGEST_WRITE > size_t(st.st_size);
   result.err = readBack(err_);

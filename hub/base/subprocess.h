@@ -11,19 +11,20 @@
 
 namespace pibrain {
 
-// A program found on PATH (or by a path with a '/'), if it can be executed.
+// Returns the path of an executable program, searched on PATH unless the name has a '/'.
 std::optional<std::string> findProgram(const std::string& name);
 
 struct Spawned {
   pid_t pid;
-  kj::AutoCloseFd stdio;   // a stream socket, the child's standard input and output
-  kj::AutoCloseFd errors;  // an unlinked file that takes the child's standard error, up to 1 MiB
+  kj::AutoCloseFd stdio;   // a stream socket: the child's standard input and output
+  kj::AutoCloseFd errors;  // an unlinked file: the child's standard error, up to 1 MiB
 };
 
-// Whether a program may ask a person: otherwise it gets a session of its own, without a terminal.
+// Whether a program can ask a person. With NONE it gets its own session, without a terminal.
 enum class Terminal { NONE, OURS };
 
-// Starts a program without a shell; the caller waits for it. Throws a KJ exception if it cannot.
+// Starts a program without a shell; the caller must wait for it. Throws a KJ exception if it cannot
+// be started.
 Spawned spawnWithSocket(const std::vector<std::string>& argv, Terminal terminal = Terminal::NONE);
 
 struct Piped {
@@ -31,37 +32,37 @@ struct Piped {
   kj::AutoCloseFd out, err;  // the reading ends of the child's standard output and error
 };
 
-// The same without a terminal, and with /dev/null as standard input. The child keeps a second
-// descriptor of `held`, so that a lock on it lasts as long as the child does. What would be larger
-// than RLIMIT_FSIZE is an error to it as to this process, not its end.
+// The same without a terminal and with /dev/null as standard input. The child inherits a duplicate
+// of `held`, so that a lock on it lasts as long as the child. A write beyond RLIMIT_FSIZE is an
+// error for the child too, not a fatal signal.
 Piped spawnWithPipes(const std::vector<std::string>& argv, int held);
 
-// Waits for the child and gives its wait status; after `patience` it is killed, with what it
-// started. Returns whether it ended by itself.
+// Waits for the child and sets its wait status; after `patience`, kills it and what it started.
+// Returns whether it ended by itself.
 bool waitOrKill(pid_t pid, std::chrono::milliseconds patience, int& status);
 
-// The exit status of a child, or 128 + the signal that killed it, once it has ended; it is left to
-// be waited for. nullopt if it runs for longer than `patience`.
+// Returns the exit status of a child that has ended, or 128 + the signal that killed it, and does
+// not reap it. nullopt if it runs for longer than `patience`.
 std::optional<int> exitStatusOf(pid_t pid, std::chrono::milliseconds patience);
 
-// What a program wrote to such a file so far, at most `limit` bytes of it.
+// Returns what a program has written to such a file, at most `limit` bytes.
 std::string readBack(int fd, size_t limit = SIZE_MAX);
 
 struct Output {
   int exitStatus = -1;  // 128 + signal if it was killed
   bool timedOut = false;
-  bool cut = false;  // there may have been more to `out` than there was room for
+  bool cut = false;  // `out` may be incomplete, because its file was full
   std::string out;
   std::string err;
 };
 
-// Why there was no room for all of a program's output, and what to do about it, as a sentence.
+// Why a program's output was cut, and the fix, as the end of a sentence.
 inline constexpr char WHY_CUT[] =
-    "its output was larger than this process may write ('ulimit -f' shows the limit; it is set "
-    "before pi-brain is started, or by systemd as LimitFSIZE). Raise it to 1 MB at least.";
+    "its output exceeded the file size limit of this process ('ulimit -f' shows it; a shell or "
+    "systemd's LimitFSIZE sets it before pi-brain starts). Raise the limit to at least 1 MB.";
 
-// A program without standard input whose output is collected; beyond 1 MiB, or RLIMIT_FSIZE, its
-// writes fail. It is killed if it still runs when this is destroyed.
+// A program without standard input, whose output is collected; its writes fail beyond 1 MiB or
+// RLIMIT_FSIZE. The destructor kills it if it still runs.
 class RunningProgram {
  public:
   // Throws a KJ exception if it cannot be started.
@@ -69,7 +70,7 @@ class RunningProgram {
   ~RunningProgram() noexcept(false);
   KJ_DISALLOW_COPY(RunningProgram);
 
-  // Waits for its end, and kills it after `timeout`. To be called once.
+  // Waits until it ends, and kills it after `timeout`. Must be called once at most.
   Output wait(std::chrono::milliseconds timeout);
 
  private:
@@ -77,7 +78,7 @@ class RunningProgram {
   pid_t pid_;
 };
 
-// Runs a program to its end, or kills it after `timeout`.
+// Runs a program until it ends, and kills it after `timeout`.
 Output runProgram(const std::vector<std::string>& argv, std::chrono::milliseconds timeout);
 
 }  // namespace pibrain

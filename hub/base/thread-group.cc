@@ -16,7 +16,7 @@ struct Errand {
   bool done = false;
 };
 
-std::mutex mutex;  // for all that follows, and how many threads of each group run
+std::mutex mutex;  // guards all that follows, and running_ of each group
 std::condition_variable changed;
 bool serving = false;  // the main thread waits for threads
 std::deque<Errand*> errands;

@@ -6,7 +6,7 @@
 
 namespace pibrain {
 
-// Threads that one waits for.
+// Threads that are waited for together.
 class ThreadGroup {
  public:
   ThreadGroup() = default;
@@ -14,11 +14,11 @@ class ThreadGroup {
   ThreadGroup(const ThreadGroup&) = delete;
   ThreadGroup& operator=(const ThreadGroup&) = delete;
 
-  // Throws std::system_error if there can be no more. `work` may not throw.
+  // Throws std::system_error if the system allows no more threads. `work` must not throw.
   void start(std::function<void()> work);
   size_t size() const { return threads_.size(); }
 
-  // Waits for all. The main thread does meanwhile what is asked of it by doInMainThread().
+  // Waits for all. Meanwhile the main thread does the work of doInMainThread().
   void join();
 
  private:
@@ -26,12 +26,12 @@ class ThreadGroup {
   size_t running_ = 0;
 };
 
-// Has the main thread do `work`, and waits for its end. If that waits for no threads, or is this
-// one, it is done here. `work` may not throw.
+// Lets the main thread do `work`, and waits until it is done. If the main thread is not in join(),
+// or is the caller, the caller does it. `work` must not throw.
 //
-// It is for a read() that Ctrl-C has to end: the kernel gives a signal that is for the whole
-// process to the main thread if it can (signal(7), "chooses an arbitrary thread"; Linux tries that
-// one first), so in another thread the read would go on.
+// This is for a read() that Ctrl-C must end: the kernel delivers a signal for the whole process to
+// the main thread if it can (signal(7) says "an arbitrary thread"; Linux tries that one first), so
+// a read in another thread would go on.
 void doInMainThread(const std::function<void()>& work);
 
 }  // namespace pibrain

@@ -61,7 +61,8 @@ absl::Status replaceFile(const std::string& path, const std::string& text, mode_
     unlink(temporary.c_str());
     return absl::UnavailableError(e->getDescription().cStr());
   }
-  // Whatever the umask is; and after a power cut it is the old one or the new.
+  // fchmod(), because the umask applied to open(); fsync(), so that a power cut leaves the old file
+  // or the new one.
   if (fchmod(fd, mode) != 0 || fsync(fd) != 0 || rename(temporary.c_str(), path.c_str()) != 0) {
     return fail();
   }
@@ -90,7 +91,7 @@ Reached nearestTo(const std::string& path) {
   Reached reached{path, 0};
   struct stat st;
   while (stat(reached.path.c_str(), &st) != 0) {
-    // That of the last look is about what is directly below the path that is reached.
+    // The last error is about what is directly below the path that is reached.
     reached.error = errno;
     auto slash = reached.path.rfind('/');
     if (slash == std::string::npos || reached.path == "/") break;
@@ -103,27 +104,26 @@ std::string explainObstacle(const std::string& path, int error) {
   auto shown = escapeForTerminal(path), quoted = escapeForTerminal(shellQuote(path));
   struct stat st;
   if (error == EROFS) {
-    return absl::StrCat("the file system of ", shown, " is read-only: 'findmnt -T ", quoted,
+    return absl::StrCat("the file system of ", shown, " is read-only; 'findmnt -T ", quoted,
                         "' shows what is mounted there");
   }
   if (error == ENOTDIR) {
-    return absl::StrCat(shown, " is not a directory ('ls -ld ", quoted, "' shows what it is)");
+    return absl::StrCat(shown, " is not a directory; 'ls -ld ", quoted, "' shows what it is");
   }
   bool denied = error == EACCES || error == EPERM;
   if (denied && stat(path.c_str(), &st) == 0 && st.st_uid != geteuid()) {
     auto own = nameOfUser(geteuid());
-    return absl::StrCat(shown, " belongs to ", nameOfUser(st.st_uid), ", not to ", own,
-                        ": 'ls -ld ", quoted,
-                        "' shows its mode. If it should be yours, 'sudo "
-                        "chown -R ",
-                        geteuid(), " ", quoted, "' gives it back");
+    return absl::StrCat(
+        shown, " belongs to ", nameOfUser(st.st_uid), ", not to ", own, ": 'ls -ld ", quoted,
+        "' shows its mode. To take it over, run 'sudo chown -R ", geteuid(), " ", quoted, "'");
   }
-  return absl::StrCat(shown, ": ", strerror(error), ". Check it with 'ls -ld ", quoted, "'");
+  return absl::StrCat(shown, ": ", strerror(error), ". Check its owner and mode with 'ls -ld ",
+                      quoted, "'");
 }
 
 namespace {
 
-// What open(2) says of a socket, too.
+// This is also what open(2) returns for a socket.
 constexpr int NO_FILE = ENXIO;
 
 bool isNoFile(const struct stat& st) {
@@ -140,12 +140,13 @@ bool isNoFile(const std::string& path) {
 }
 
 std::string whyUnread(int error) {
-  return error == NO_FILE ? "it is a pipe, a socket or a device, and no file" : strerror(error);
+  return error == NO_FILE ? "it is a pipe, a socket or a device, not a regular file"
+                          : strerror(error);
 }
 
 std::optional<std::string> readWholeFile(const std::string& path) {
   constexpr size_t LARGEST = 64 << 20;
-  // Not to wait for a writer if it is a FIFO.
+  // O_NONBLOCK, because opening a FIFO would wait for a writer.
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (fd < 0) return std::nullopt;
   kj::AutoCloseFd owned(fd);

@@ -1,5 +1,5 @@
 #pragma once
-// Files on the hub's own disk, where all paths are the user's.
+// Files on the hub's own disk, whose paths the user chose.
 
 #include <absl/status/status.h>
 #include <sys/stat.h>
@@ -15,37 +15,38 @@ namespace pibrain {
 // mkdir -p, new directories with mode 0700.
 absl::Status makeDirectories(const std::string& path);
 
-// Puts a file with this text and mode in the place of what is at `path`, by rename.
+// Replaces the file at `path` by one with this text and mode, atomically by a rename.
 absl::Status replaceFile(const std::string& path, const std::string& text, mode_t mode);
 
-// The text that differs when a file was replaced or changed, as far as stat() can tell.
+// Returns a text that changes when the file is replaced or changed, as far as stat() can tell.
 std::string fileState(const struct stat& st);
 
-// Whether there is something at `path` that only waits to be read, or may: a pipe, a socket, a
-// device other than /dev/null.
+// Returns whether `path` is something that a read could block on: a pipe, a socket, or a device
+// other than /dev/null.
 bool isNoFile(const std::string& path);
 
-// All that is in a file of at most 64 MiB; nullopt, with errno set, if it cannot be read. What
-// isNoFile() names is not read.
+// Returns the content of a file of at most 64 MiB; nullopt, with errno set, if it cannot be read,
+// or if isNoFile() is true of it.
 std::optional<std::string> readWholeFile(const std::string& path);
-// What that errno means, for a person.
+// Describes that errno to a person.
 std::string whyUnread(int error);
 
-// The names in a directory, but for "." and ".."; with `error` set, those that were read before it.
+// Returns the names in a directory without "." and ".."; with `error` set, those read before the
+// error.
 std::vector<std::string> listDirectory(const std::string& path, std::error_code& error);
 
-// As much of a path as can be looked at.
+// The part of a path that can be accessed.
 struct Reached {
-  std::string path;  // itself, or the nearest above it
-  int error;         // why not what is below that: an errno; 0: it is the path itself
+  std::string path;  // the path itself, or the nearest directory above it
+  int error;         // the errno for what is below it; 0: it is the path itself
 };
 Reached nearestTo(const std::string& path);
 
-// Why the user of this process may not do something at `path`, which exists, after `error`, and
-// what to do; for the end of a sentence, and safe to print.
+// Explains an `error` at the existing `path`, and how to fix it, as the end of a sentence that is
+// safe to print.
 std::string explainObstacle(const std::string& path, int error);
 
-// Why nothing can be put at the path, for the end of a sentence; empty: something can.
+// Returns why nothing can be created at the path, as the end of a sentence; empty: something can.
 std::string whyNotWritable(const std::string& path);
 
 }  // namespace pibrain

@@ -1,5 +1,5 @@
 #pragma once
-// Users of this machine, as its user database has them. For any thread.
+// The users in this machine's user database. Any thread may call.
 
 #include <sys/types.h>
 
@@ -13,13 +13,13 @@ struct User {
   std::string home;
 };
 
-// Null: the database does not know this id.
+// Returns nullopt if the database does not have this id.
 std::optional<User> findUser(uid_t id);
 
-// $HOME of this process, or else the home directory in the user database; empty: neither is there.
+// Returns $HOME, or else the home directory in the user database; empty if neither is set.
 std::string homeDirectory();
 
-// "~" and "~/…" with that directory; any other path as it is.
+// Replaces the '~' of "~" and "~/…" by that directory; returns any other path unchanged.
 std::string expandHome(const std::string& path);
 
 }  // namespace pibrain

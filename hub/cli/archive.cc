@@ -22,8 +22,8 @@ struct ArchiveListArguments {
   bool json = false;
 };
 
-// What is in the archive of these spokes, or of all. Spokes that are no longer in the config may
-// have one all the same.
+// Returns the archives of these spokes, or of all. Spokes that are no longer in the config may
+// still have one.
 absl::StatusOr<ArchiveContents> contentsOf(const Config& config,
                                            const std::vector<std::string>& spokes) {
   auto contents = archiveContents(config.hub.archiveDir, spokes);
@@ -53,7 +53,7 @@ void printText(const Config& config, const std::vector<ArchivedFile>& files) {
     printf(", of spokes that were removed: kept until you remove %s\n",
            forGood == 1 ? "it" : "them");
   } else {
-    printf(", kept for %s at least\n", countOf(config.hub.archiveDays, "day").c_str());
+    printf(", kept for at least %s\n", countOf(config.hub.archiveDays, "day").c_str());
     if (forGood > 0) {
       printf("%s of these, of spokes that were removed, %s kept until you remove %s.\n",
              countOf(forGood, "file").c_str(), forGood == 1 ? "is" : "are",
@@ -88,8 +88,7 @@ int syncArchiveList(const ArchiveListArguments& arguments) {
 }  // namespace
 
 void addArchive(CLI::App& sync, int& exitCode) {
-  auto* archive =
-      sync.add_subcommand("archive", "What was there before a sync overwrote or deleted it");
+  auto* archive = sync.add_subcommand("archive", "Files that syncs overwrote or deleted");
   archive->require_subcommand(1);
   auto list = std::make_shared<ArchiveListArguments>();
   auto* listing = archive->add_subcommand("list", "List the files in the archive");

@@ -16,12 +16,11 @@ namespace pibrain {
 namespace {
 
 constexpr char FIRST_STEPS[] =
-    "First steps:\n"
-    "  pi-brain spoke add laptop user@laptop   add a machine that you can log in to\n"
-    "  pi-brain sync run                       bring its sessions here\n"
-    "  pi-brain sync status                    see what there is";
+    "First steps:\n  pi-brain spoke add laptop user@laptop   add a machine that you can log in "
+    "to\n  pi-brain sync run                       fetch its sessions\n  pi-brain sync status      "
+    "              show what was synced";
 
-// Prints the help of the command that these words name, or of the program.
+// Prints the help of the named command, or of the program.
 int showHelp(const CLI::App& app, const std::vector<std::string>& words) {
   const CLI::App* command = &app;
   std::string above;
@@ -34,7 +33,7 @@ int showHelp(const CLI::App& app, const std::vector<std::string>& words) {
     absl::StrAppend(&above, above.empty() ? "" : " ", command->get_name());
     command = below[0];
   }
-  // Not command->help(): that would be of the command that was parsed, which is this one.
+  // Not command->help(), which would show the help of the parsed command, 'help' itself.
   auto name = absl::StrCat(above, above.empty() ? "" : " ", command->get_name());
   auto text = command->get_formatter()->make_help(command, name, CLI::AppFormatMode::Normal);
   fputs(text.c_str(), stdout);
@@ -44,7 +43,7 @@ int showHelp(const CLI::App& app, const std::vector<std::string>& words) {
 void addHelp(CLI::App& app, int& exitCode) {
   auto words = std::make_shared<std::vector<std::string>>();
   auto* help = app.add_subcommand("help", "Show the help of a command");
-  help->add_option("COMMAND", *words, "Such as: sync run")->type_name("");
+  help->add_option("COMMAND", *words, "For example: sync run")->type_name("");
   help->callback([&app, &exitCode, words]() { exitCode = showHelp(app, *words); });
   app.add_subcommand("version", "Show the version")->callback([]() {
     puts("pi-brain " PIBRAIN_VERSION);
@@ -54,10 +53,11 @@ void addHelp(CLI::App& app, int& exitCode) {
 }  // namespace
 
 int runCommandLine(int argc, char** argv) {
-  CLI::App app("pi-brain: keeps the pi sessions of all your machines on one", "pi-brain");
+  CLI::App app("pi-brain: mirrors the pi sessions of all your machines to one", "pi-brain");
   app.set_version_flag("-V,--version", "pi-brain " PIBRAIN_VERSION);
   app.footer(
-      "A PATH may be given as bytes:…, percent-encoded, as JSON has those that are not UTF-8.");
+      "A PATH can also be bytes:…, percent-encoded, the form that JSON documents use for paths "
+      "that are not UTF-8.");
   app.require_subcommand(1);
   auto& sync = *app.add_subcommand("sync", "Mirror sessions from other machines (spokes)");
   sync.require_subcommand(1);
@@ -78,7 +78,7 @@ int runCommandLine(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    // Help and version are such errors, too.
+    // CLI11 also throws for help and version, with exit code 0.
     if (e.get_exit_code() == 0) return app.exit(e), EXIT_GOOD;
     fprintf(stderr, "pi-brain: %s\n", explainUsage(app, e).c_str());
     return EXIT_USAGE;

@@ -1,5 +1,5 @@
 #pragma once
-// The commands of pi-brain: a file has the options of one, and what it does.
+// The commands of pi-brain. Each file has a command's options and action.
 
 #include <stdint.h>
 
@@ -16,10 +16,10 @@ class App;
 
 namespace pibrain {
 
-// Documented in README.md.
+// Documented in pi-brain(1).
 enum ExitCode { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_LOCKED = 75 };
 
-// Each adds its commands to a group. When one of these is parsed it runs, and sets `exitCode`.
+// Each adds its commands to a group. A command that is parsed runs and sets `exitCode`.
 void addRun(CLI::App& sync, int& exitCode);
 void addStatus(CLI::App& sync, int& exitCode);
 void addHistory(CLI::App& sync, int& exitCode);
@@ -36,7 +36,7 @@ void addSpokeRotate(CLI::App& spoke, int& exitCode);
 void addSpokeRemove(CLI::App& spoke, int& exitCode);
 void addSpokeList(CLI::App& spoke, int& exitCode);
 
-// What `spoke add` does at its end, too.
+// `spoke add` uses these too, for its last steps.
 struct RunArguments {
   std::string config;  // empty: the default
   std::vector<std::string> spokes;
@@ -50,7 +50,7 @@ struct RunArguments {
   bool quiet = false;
   std::string log;  // a file to append to; empty: none
   bool json = false;
-  // As they are typed.
+  // Passphrases typed in this command.
   std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();
 };
 int syncRun(const RunArguments& arguments);
@@ -59,7 +59,7 @@ struct DoctorArguments {
   std::string config;
   std::vector<std::string> spokes;
   bool json = false;
-  // As they are typed.
+  // Passphrases typed in this command.
   std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();
 };
 int syncDoctor(const DoctorArguments& arguments);

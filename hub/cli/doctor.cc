@@ -77,7 +77,7 @@ void addTo(CLI::App* command, int& exitCode) {
   command->callback([options, &exitCode]() { exitCode = syncDoctor(*options); });
 }
 
-constexpr char DOCTOR[] = "Check the way to each spoke, and say what is wrong";
+constexpr char DOCTOR[] = "Check the connection to each spoke, and explain what is wrong";
 
 }  // namespace
 

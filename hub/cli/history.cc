@@ -56,7 +56,7 @@ int syncHistory(const HistoryArguments& arguments) {
   if (arguments.json) {
     puts(historyJson(*runs).c_str());
   } else if (runs->empty()) {
-    printf("No runs yet: 'pi-brain sync run' makes one.\n");
+    printf("No runs yet. 'pi-brain sync run' starts one.\n");
   } else {
     printText(*runs);
   }
@@ -70,7 +70,7 @@ void addHistory(CLI::App& sync, int& exitCode) {
   auto* command = sync.add_subcommand("history", "Show what the latest runs did");
   addConfig(command, options->config);
   addSpokes(command, options->spokes);
-  command->add_option("-n,--limit", options->limit, "Show so many runs (default 20)")
+  command->add_option("-n,--limit", options->limit, "Show this many runs (default 20)")
       ->type_name("N")
       ->check(between(1, 10'000'000));
   command->add_flag("--json", options->json, "Print one JSON document instead of text");

@@ -22,7 +22,7 @@ struct ListArguments {
   std::string since;    // a span; empty: whenever
   std::string project;  // empty: any
   bool details = false;
-  bool names = false;  // of the spokes alone
+  bool names = false;  // print only the names of the spokes
   bool json = false;
 };
 

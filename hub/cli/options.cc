@@ -7,9 +7,9 @@
 
 namespace pibrain {
 
-// An empty one is a variable that somebody forgot to set.
+// An empty path usually comes from an unset variable.
 std::string notEmpty(const std::string& value) {
-  return value.empty() ? "is empty, and must be a path" : "";
+  return value.empty() ? "is empty, but must be a path" : "";
 }
 
 CLI::Validator between(uint64_t least, uint64_t most) {
@@ -25,10 +25,10 @@ CLI::Validator between(uint64_t least, uint64_t most) {
 
 namespace {
 
-// What JSON says of a path that is no UTF-8 becomes that path again.
+// Converts the exact form of a path in JSON documents back to the path.
 std::string takeExactPath(std::string& value) {
   auto path = readExactPath(value);
-  if (!path) return "must have a percent-encoded path behind 'bytes:'";
+  if (!path) return "must have a percent-encoded path after 'bytes:'";
   value = *path;
   return "";
 }
@@ -56,7 +56,7 @@ void addConfig(CLI::App* command, std::string& config) {
 }
 
 void addSpokes(CLI::App* command, std::vector<std::string>& spokes) {
-  command->add_option("-s,--spoke", spokes, "Only this spoke; may be given several times")
+  command->add_option("-s,--spoke", spokes, "Only this spoke; can be given several times")
       ->type_name("NAME")
       ->transform(CLI::Validator(takeExactPath, ""))
       ->allow_extra_args(false);

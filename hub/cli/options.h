@@ -1,5 +1,5 @@
 #pragma once
-// The options that commands have in common.
+// Options that several commands have.
 
 #include <CLI/CLI.hpp>
 #include <string>
@@ -7,13 +7,13 @@
 
 namespace pibrain {
 
-// For CLI::App::check().
+// For CLI::App::check(): a text that is not empty.
 std::string notEmpty(const std::string& value);
 
 // For CLI::App::check(): a number from `least` to `most`.
 CLI::Validator between(uint64_t least, uint64_t most);
 
-// An option whose value is a path, which may be given in its exact form (bytes:…) too.
+// Adds an option whose value is a path, also in its exact form (bytes:…).
 void addPath(CLI::App* command, const std::string& name, std::string& path, const std::string& help,
              const std::string& type = "PATH");
 
@@ -21,12 +21,12 @@ void addPath(CLI::App* command, const std::string& name, std::string& path, cons
 void addPaths(CLI::App* command, const std::string& name, std::vector<std::string>& paths,
               const std::string& help);
 
-// --config
+// Adds --config.
 void addConfig(CLI::App* command, std::string& config);
 
-// --spoke
+// Adds --spoke.
 void addSpokes(CLI::App* command, std::vector<std::string>& spokes);
-// The same, and the names of spokes as arguments: `NAME…`.
+// Adds --spoke, and names of spokes as arguments: `NAME…`.
 void addSpokesByName(CLI::App* command, std::vector<std::string>& spokes);
 
 }  // namespace pibrain

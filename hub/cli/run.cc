@@ -22,7 +22,7 @@ namespace pibrain {
 
 namespace {
 
-// What the reports are told to: lines that stay, and on a terminal a line for each spoke at work.
+// Prints the reports, and on a terminal the progress of running spokes.
 class RunPrinter {
  public:
   RunPrinter(const RunArguments& arguments, const std::vector<const SpokeConfig*>& spokes,
@@ -65,7 +65,7 @@ class RunPrinter {
     try {
       live_ = std::make_unique<ProgressDisplay>(style_, std::min(longest_, LONGEST_NAME));
     } catch (const std::system_error&) {
-      // No thread is to be had that would draw; the lines that stay are printed all the same.
+      // Without a thread there is no progress display; reports are still printed.
     }
   }
 
@@ -77,13 +77,13 @@ class RunPrinter {
   const TerminalStyle style_;
   const bool json_;
   RunTextOptions text_;
-  std::unique_ptr<RunLog> log_;            // null: none is kept
-  size_t longest_ = 0;                     // of the spokes' names
-  bool drawing_ = false;                   // live_ was begun, if it is wanted
-  std::unique_ptr<ProgressDisplay> live_;  // null: nobody looks on
+  std::unique_ptr<RunLog> log_;            // null: no log
+  size_t longest_ = 0;                     // the longest name of a spoke
+  bool drawing_ = false;                   // live_ was started, if it is wanted
+  std::unique_ptr<ProgressDisplay> live_;  // null: nobody watches
 };
 
-// Null if there is none, or it cannot be used, which is said.
+// Returns null if there is no history, or, after a warning, if it cannot be used.
 std::unique_ptr<Store> openHistory(const Config& config, bool dryRun) {
   auto opened = dryRun ? Store::openExisting(config.hub.databaseDir, warn)
                        : Store::open(config.hub.databaseDir, warn);
@@ -143,7 +143,7 @@ void addRun(CLI::App& sync, int& exitCode) {
   auto* command = sync.add_subcommand("run", "Bring the mirrors up to date");
   addConfig(command, options->config);
   addSpokesByName(command, options->spokes);
-  command->add_flag("-n,--dry-run", options->dryRun, "Show what would be done, and do nothing");
+  command->add_flag("-n,--dry-run", options->dryRun, "Show what would be done, but change nothing");
   command->add_flag("--delete", options->deleteGone,
                     "Move files that are gone on the spoke to the archive");
   command
@@ -160,13 +160,13 @@ void addRun(CLI::App& sync, int& exitCode) {
       ->type_name("N")
       ->check(between(1, 256));
   command->add_flag("--due", options->due,
-                    "Only the spokes whose schedule has come due since their last good run");
+                    "Only spokes whose schedule has come due since their last good run");
   auto* verbose =
       command->add_flag("-v,--verbose", options->verbose, "List the files that changed");
   command->add_flag("-q,--quiet", options->quiet, "Print only what failed")->excludes(verbose);
   addPath(command, "--log", options->log,
-          "Append what is said to this file too, each line with its time; beyond 1 MB it is "
-          "rotated, and three old ones are kept");
+          "Also append the output to this file, each line with its time; it is rotated at 1 MB, "
+          "and three old files are kept");
   command->add_flag("--json", options->json, "Print one JSON document instead of text");
   command->callback([options, &exitCode]() { exitCode = syncRun(*options); });
 }

@@ -24,7 +24,7 @@ struct SpokeListArguments {
   bool json = false;
 };
 
-// What an agent says of itself is as long as it likes, and pads every row.
+// Shortens what an agent says of itself, since a long text would pad every row.
 std::string cellOf(const std::string& said) {
   constexpr size_t WIDEST = 60;
   return elideMiddle(escapeForTerminal(said), WIDEST);
@@ -80,8 +80,8 @@ int spokeList(const SpokeListArguments& arguments) {
 
 void addSpokeList(CLI::App& spoke, int& exitCode) {
   auto options = std::make_shared<SpokeListArguments>();
-  auto* command =
-      spoke.add_subcommand("list", "Show the spokes: agent's version, sandbox, last contact, key");
+  auto* command = spoke.add_subcommand(
+      "list", "List the spokes with agent version, sandbox, last contact and key");
   addConfig(command, options->config);
   command->add_flag("--json", options->json, "Print one JSON document instead of text");
   command->callback([options, &exitCode]() { exitCode = spokeList(*options); });

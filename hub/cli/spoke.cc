@@ -25,12 +25,12 @@ namespace pibrain {
 
 namespace {
 
-// What the commands that change spokes share.
+// Options of all commands that change spokes.
 struct ManageArguments {
   std::string config;
-  std::string agents;  // a directory; empty: the usual places
-  std::string via;     // another login; empty: the source's
-  bool batch = false;  // ask for nothing
+  std::string agents;  // a directory; empty: the default places
+  std::string via;     // a login; empty: the source's
+  bool batch = false;  // never ask
   bool dryRun = false;
   bool json = false;
 };
@@ -38,7 +38,7 @@ struct ManageArguments {
 struct SpokeAddArguments {
   ManageArguments manage;
   std::string name, target;
-  std::string root, path, key, from;  // empty: the usual
+  std::string root, path, key, from;  // empty: the default
 };
 
 struct SpokeUpgradeArguments {
@@ -59,8 +59,7 @@ struct SpokeRemoveArguments {
   bool force = false;
 };
 
-// What the commands have in common: a config that may not exist yet, the history, and how to say
-// what happens.
+// The common part of the commands: a config that may not exist yet, the history, and output.
 class Manage {
  public:
   explicit Manage(const ManageArguments& arguments) : arguments_(arguments) {
@@ -80,7 +79,7 @@ class Manage {
   const ManageOptions& options() const { return options_; }
   const TerminalStyle& style() const { return style_; }
 
-  // To be called before there are threads.
+  // Must be called before threads start.
   Store* prepare(const Config& config) {
     initLibraries();
     auto store = arguments_.dryRun ? Store::openExisting(config.hub.databaseDir, warn)
@@ -116,13 +115,13 @@ class Manage {
   std::unique_ptr<Store> store_;
 };
 
-// The doctor, and a look at what a run would fetch.
+// Runs the doctor and a dry run.
 int lookAt(const SpokeAddArguments& arguments, const SpokeChange& change,
            const std::shared_ptr<Passphrases>& passphrases) {
   if (change.rootMissing) {
     printf(
-        "\npi has not run there yet: its directory of sessions does not exist. When it does, "
-        "'pi-brain sync run' fetches them.\n");
+        "\npi has not run on the spoke yet: its directory of sessions does not exist. Once it "
+        "does, 'pi-brain sync run' fetches the sessions.\n");
     return EXIT_GOOD;
   }
   printf("\n");
@@ -138,13 +137,13 @@ int lookAt(const SpokeAddArguments& arguments, const SpokeChange& change,
   run.dryRun = true;
   run.passphrases = passphrases;
   code = std::max(code, syncRun(run));
-  if (code == EXIT_GOOD) printf("\n'pi-brain sync run' fetches what there is.\n");
+  if (code == EXIT_GOOD) printf("\n'pi-brain sync run' fetches the sessions.\n");
   return code;
 }
 
 int spokeAdd(const SpokeAddArguments& arguments) {
   Manage manage(arguments.manage);
-  // A config is made if there is none.
+  // A missing config is created.
   bool missing = access(manage.options().configFile.c_str(), F_OK) != 0 && errno == ENOENT;
   bool named = !arguments.manage.config.empty();
   std::optional<Config> config;
@@ -166,12 +165,12 @@ int spokeAdd(const SpokeAddArguments& arguments) {
 
 int spokeUpgrade(const SpokeUpgradeArguments& arguments) {
   if (arguments.names.empty() != arguments.all) {
-    printError(arguments.all ? "--all and names do not go together"
-                             : "which spokes? Name them, or say --all");
+    printError(arguments.all ? "--all and names cannot be used together"
+                             : "no spokes are given: name them, or use --all");
     return EXIT_USAGE;
   }
   if (!arguments.manage.via.empty() && arguments.names.size() != 1) {
-    printError("--via is the login of one spoke: name that one alone");
+    printError("--via is the login of one spoke: name exactly one");
     return EXIT_USAGE;
   }
   auto chosen = loadSelection(arguments.manage.config, arguments.names);
@@ -217,17 +216,17 @@ void addManage(CLI::App* command, ManageArguments& manage, bool installs) {
   addConfig(command, manage.config);
   if (installs) {
     addPath(command, "--agents", manage.agents,
-            "Where the agents are, one pi-brain-agent-ARCHITECTURE each", "DIR");
+            "The directory of the agents (pi-brain-agent-ARCHITECTURE)", "DIR");
   }
-  command->add_flag("--batch", manage.batch, "Ask for no password: fail instead");
-  command->add_flag("-n,--dry-run", manage.dryRun, "Show what would be done, and do nothing");
+  command->add_flag("--batch", manage.batch, "Never ask for a password; fail instead");
+  command->add_flag("-n,--dry-run", manage.dryRun, "Show what would be done, but change nothing");
   command->add_flag("--json", manage.json, "Print one JSON document instead of text");
 }
 
 void addVia(CLI::App* command, ManageArguments& manage) {
   command
       ->add_option("--via", manage.via,
-                   "Your own login there (default: that of the spoke's source, without its key)")
+                   "Your own login on the spoke (default: the source's, without its key)")
       ->type_name("USER@HOST")
       ->check(notEmpty);
 }
@@ -236,20 +235,21 @@ void addVia(CLI::App* command, ManageArguments& manage) {
 
 void addSpokeAdd(CLI::App& spoke, int& exitCode) {
   auto options = std::make_shared<SpokeAddArguments>();
-  auto* command =
-      spoke.add_subcommand("add", "Make a machine a spoke, by your own ssh login there");
-  command->add_option("NAME", options->name, "What to call it")->required();
+  auto* command = spoke.add_subcommand("add", "Make a machine a spoke, through your own SSH login");
+  command->add_option("NAME", options->name, "The name of the spoke")->required();
   command->add_option("TARGET", options->target, "user@host, or a Host of ~/.ssh/config")
       ->required()
       ->check(notEmpty);
   addManage(command, options->manage, true);
-  addPath(command, "--root", options->root, "Its sessions (default ~/.pi/agent/sessions)");
-  addPath(command, "--path", options->path, "The mirror here (default ~/.pi-brain/synced/NAME)");
+  addPath(command, "--root", options->root,
+          "The sessions on the spoke (default ~/.pi/agent/sessions)");
+  addPath(command, "--path", options->path,
+          "The mirror on the hub (default ~/.pi-brain/synced/NAME)");
   addPath(command, "--key", options->key,
-          "The key for syncing (default ~/.ssh/pi-brain-sync, made if missing)");
+          "The key for syncing (default ~/.ssh/pi-brain-sync, created if missing)");
   command
       ->add_option("--from", options->from,
-                   "Let the key in only from these addresses, as sshd(8) has them")
+                   "Accept the key only from these addresses, as in sshd(8)")
       ->type_name("CIDR")
       ->check(notEmpty);
   command->callback([options, &exitCode]() { exitCode = spokeAdd(*options); });
@@ -257,9 +257,9 @@ void addSpokeAdd(CLI::App& spoke, int& exitCode) {
 
 void addSpokeUpgrade(CLI::App& spoke, int& exitCode) {
   auto options = std::make_shared<SpokeUpgradeArguments>();
-  auto* command = spoke.add_subcommand("upgrade", "Put this version's agent on spokes");
-  command->add_option("NAME", options->names, "Which ones");
-  command->add_flag("--all", options->all, "All of them");
+  auto* command = spoke.add_subcommand("upgrade", "Install this version's agent on spokes");
+  command->add_option("NAME", options->names, "The spokes");
+  command->add_flag("--all", options->all, "All spokes");
   addManage(command, options->manage, true);
   addVia(command, options->manage);
   command->callback([options, &exitCode]() { exitCode = spokeUpgrade(*options); });
@@ -269,7 +269,7 @@ void addSpokeRotate(CLI::App& spoke, int& exitCode) {
   auto options = std::make_shared<SpokeRotateArguments>();
   auto* command =
       spoke.add_subcommand("rotate-key", "Give a spoke a new key, and remove the old one");
-  command->add_option("NAME", options->name, "Which one")->required();
+  command->add_option("NAME", options->name, "The spoke")->required();
   addManage(command, options->manage, true);
   addVia(command, options->manage);
   command->callback([options, &exitCode]() { exitCode = spokeRotateKey(*options); });
@@ -277,11 +277,11 @@ void addSpokeRotate(CLI::App& spoke, int& exitCode) {
 
 void addSpokeRemove(CLI::App& spoke, int& exitCode) {
   auto options = std::make_shared<SpokeRemoveArguments>();
-  auto* command =
-      spoke.add_subcommand("remove", "Remove agent and key from a spoke, and it from here");
-  command->add_option("NAME", options->name, "Which one")->required();
+  auto* command = spoke.add_subcommand(
+      "remove", "Remove agent and key from a spoke, and the spoke from the config");
+  command->add_option("NAME", options->name, "The spoke")->required();
   command->add_flag("--keep-mirror", options->keepMirror,
-                    "Leave the mirror where it is (default: it goes to the archive)");
+                    "Leave the mirror where it is (default: move it to the archive)");
   command->add_flag("--force", options->force, "Even if the spoke cannot be reached");
   addManage(command, options->manage, false);
   addVia(command, options->manage);

@@ -29,7 +29,7 @@ struct StatusArguments {
   bool prometheus = false;
 };
 
-// "less than a minute", "5 minutes", "3 hours", "2 days".
+// Returns "less than a minute", "5 minutes", "3 hours", "2 days".
 std::string formatSpan(int64_t nanos) {
   int64_t minutes = nanos / 60'000'000'000;
   if (minutes < 1) return "less than a minute";
@@ -53,11 +53,11 @@ Mark markOf(SpokeState state) {
   return Mark::SKIPPED;
 }
 
-// What stands behind a spoke in the table: of a failure, which one.
+// Returns the STATE in the table; for a failure, its id.
 std::string stateWords(const SpokeStatus& spoke, int64_t now) {
   auto state = spoke.state(now);
   if (state != SpokeState::FAILED) return toString(state);
-  // The mirror may have gone since.
+  // A good run does not rule out that the mirror was removed since.
   if (!spoke.runs.lastFailure) return "mirror is gone";
   return std::string(spoke.runs.lastFailure->idName());
 }
@@ -93,7 +93,7 @@ void printDetails(const SpokeStatus& spoke, const TerminalStyle& style, int64_t 
   }
 }
 
-// A line a spoke, in 80 columns.
+// Prints one line per spoke, in 80 columns.
 void printTable(const std::vector<const SpokeStatus*>& spokes, const TerminalStyle& style,
                 int64_t now) {
   constexpr size_t LONGEST_NAME = 16;
@@ -136,8 +136,8 @@ void warnOfMissingRsync(const Status& status) {
   });
   if (!needed || status.rsyncAvailable) return;
   printf(
-      "\nWarning: rsync was not found on PATH, and some spokes need it. "
-      "Install it: sudo apt install rsync\n");
+      "\nWarning: rsync was not found on PATH, but some spokes need it. To install it: sudo apt "
+      "install rsync\n");
 }
 
 void printText(const Config& config, const Status& status, bool details) {
@@ -152,7 +152,7 @@ void printText(const Config& config, const Status& status, bool details) {
   auto style = styleOfOutput();
   std::vector<const SpokeStatus*> spokes;
   for (auto& spoke : status.spokes) spokes.push_back(&spoke);
-  // Trouble first.
+  // Spokes with problems come first.
   std::stable_sort(spokes.begin(), spokes.end(),
                    [&](auto* a, auto* b) { return a->state(now) < b->state(now); });
   if (details) {
@@ -165,7 +165,9 @@ void printText(const Config& config, const Status& status, bool details) {
   bool failed = std::any_of(spokes.begin(), spokes.end(),
                             [&](auto* spoke) { return spoke->state(now) == SpokeState::FAILED; });
   if (failed && !details) {
-    puts("'pi-brain sync status --long' says why, and 'pi-brain sync doctor' looks for the cause.");
+    puts(
+        "'pi-brain sync status --long' shows the errors, and 'pi-brain sync doctor' searches for "
+        "the causes.");
   }
 }
 
@@ -195,7 +197,7 @@ void addStatus(CLI::App& sync, int& exitCode) {
   auto* command = sync.add_subcommand("status", "Show the hub, its spokes and their last sync");
   addConfig(command, options->config);
   addSpokesByName(command, options->spokes);
-  command->add_flag("-l,--long", options->details, "Show all that is known of each spoke");
+  command->add_flag("-l,--long", options->details, "Show the details of each spoke");
   auto* json =
       command->add_flag("--json", options->json, "Print one JSON document instead of text");
   command

@@ -33,20 +33,21 @@ void warn(const std::string& message) { printError("warning: " + message); }
 
 namespace {
 
-// Without a home directory, ~ is nowhere, and a config in it is not merely missing. Empty: there is
-// one.
+// Returns why there is no home directory, without which the default config has no path; empty:
+// there is one.
 std::string whyNoHome() {
   auto home = homeDirectory();
   struct stat st;
   bool found = home.starts_with('/') && stat(home.c_str(), &st) == 0;
   if (found && S_ISDIR(st.st_mode)) return "";
   auto why = found || !home.starts_with('/') ? "it is not a directory" : strerror(errno);
-  return absl::StrCat(!environment("HOME").empty()
-                          ? "HOME names no directory that exists: "
-                          : "HOME is not set, and this user has no home directory: ",
-                      inQuotes(home), " (", why,
-                      "). Set HOME to the directory that .pi-brain/config.yaml is in, or name the "
-                      "config with --config.");
+  return absl::StrCat(
+      !environment("HOME").empty()
+          ? "HOME is not an existing directory: "
+          : "HOME is not set, and the user database has no existing home directory: ",
+      inQuotes(home), " (", why,
+      "). Set HOME to the directory that contains .pi-brain/config.yaml, or name the config with "
+      "--config.");
 }
 
 }  // namespace
@@ -79,7 +80,7 @@ absl::StatusOr<std::vector<const SpokeConfig*>> selectSpokes(
                               absl::StrCat("there is no spoke '", escapeForTerminal(name), "' in ",
                                            escapeForTerminal(config.file)),
                               known.empty()
-                                  ? "It has none yet."
+                                  ? "The config has no spokes yet."
                                   : "The spokes are: " + absl::StrJoin(known, ", ") + "."));
     }
     if (std::find(chosen.begin(), chosen.end(), found) == chosen.end()) chosen.push_back(found);

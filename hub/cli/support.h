@@ -1,5 +1,5 @@
 #pragma once
-// What the commands share.
+// Functions that several commands use.
 
 #include <absl/status/statusor.h>
 
@@ -16,34 +16,34 @@ namespace pibrain {
 
 // Prints "pi-brain: message" to standard error.
 void printError(const std::string& message);
-// The same of a failure: on a terminal with what to do about it on lines of its own.
+// Prints a failure the same way; on a terminal with the cause and the fixes on their own lines.
 void printFailure(const Failure& failure);
-// The same of what the command goes on without.
+// Prints a warning the same way.
 void warn(const std::string& message);
 
-// As loadConfig, with errors and doubts printed, or that there is no home directory to find it in.
-// Returns nullopt after an error: the command ends with EXIT_USAGE.
+// Calls loadConfig and prints errors and doubts. Returns nullopt after an error, also if there is
+// no home directory; the command must then exit with EXIT_USAGE.
 std::optional<Config> takeConfig(const std::string& configFile);
 
-// The spokes of these names, or all if there are none; an unknown name is an error that lists the
-// known ones.
+// Returns the spokes with these names, or all if there are no names. The error about an unknown
+// name lists the known ones.
 absl::StatusOr<std::vector<const SpokeConfig*>> selectSpokes(const Config& config,
                                                              const std::vector<std::string>& names);
 
-// What a command is about: a config, and spokes of it.
+// The config and spokes of a command.
 struct Selection {
   Config config;
   std::vector<const SpokeConfig*> spokes;
 };
-// Both of these, from the file (as for takeConfig). Null if one fails: it has been said, and the
-// command ends with EXIT_USAGE.
+// Loads both from the file (as takeConfig). Returns null after printing an error; the command must
+// then exit with EXIT_USAGE.
 std::unique_ptr<Selection> loadSelection(const std::string& configFile,
                                          const std::vector<std::string>& names);
 
-// What a command over these spokes exits with.
+// Returns the exit code of a command about these spokes.
 int exitCodeOf(const std::vector<SpokeReport>& reports);
 
-// The lines to add to a config without spokes.
+// Returns how to add the first spoke to a config.
 std::string firstSpokeHelp(const Config& config);
 
 }  // namespace pibrain

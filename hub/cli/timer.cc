@@ -26,7 +26,7 @@ struct InstallTimerArguments {
 
 void say(const std::string& text) { puts(text.c_str()); }
 
-// What `work` throws, as an error of the command.
+// Does `work`, and prints what it throws as an error.
 int reporting(const std::function<void()>& work) {
   try {
     work();
@@ -64,15 +64,15 @@ int syncUninstallTimer() {
 void addTimer(CLI::App& sync, int& exitCode) {
   auto options = std::make_shared<InstallTimerArguments>();
   auto* command =
-      sync.add_subcommand("install-timer", "Have systemd start a run now and then, for this user");
+      sync.add_subcommand("install-timer", "Let systemd start runs regularly, for this user");
   addConfig(command, options->config);
   command
       ->add_option("--every", options->every,
                    "How often: 15min, 2h, 1d (default 15min; with --due, 1min)")
       ->type_name("SPAN");
-  command->add_flag("--due", options->due, "Run only the spokes whose schedule has come due");
+  command->add_flag("--due", options->due, "Run only spokes whose schedule has come due");
   command->callback([options, &exitCode]() { exitCode = syncInstallTimer(*options); });
-  sync.add_subcommand("uninstall-timer", "Remove what install-timer put there")
+  sync.add_subcommand("uninstall-timer", "Remove what install-timer installed")
       ->callback([&exitCode]() { exitCode = syncUninstallTimer(); });
 }
 

@@ -13,16 +13,17 @@ namespace pibrain {
 
 namespace {
 
-// Commands of the pi-brain that reads the sessions, which people know by the same name.
+// Returns whether the word is a command of the other program called pi-brain, which analyses
+// sessions.
 bool isOfTheOtherProgram(const std::string& word) { return word == "daemon" || word == "query"; }
 
-// The command that the words led to, as far as they are known.
+// Returns the command that the known words lead to.
 const CLI::App& reached(const CLI::App& app) {
   auto parsed = app.get_subcommands();
   return parsed.empty() ? app : reached(*parsed.back());
 }
 
-// "pi-brain sync run".
+// Returns "pi-brain sync run".
 std::string fullName(const CLI::App& command) {
   if (command.get_parent() == nullptr) return "pi-brain";
   return absl::StrCat(fullName(*command.get_parent()), " ", command.get_name());
@@ -32,7 +33,7 @@ std::string seeHelp(const CLI::App& command) {
   return absl::StrCat(" '", fullName(command), " --help' lists what there is.");
 }
 
-// All commands of the program, by their full names.
+// Collects all commands of the program.
 void collect(const CLI::App& command, std::vector<const CLI::App*>& all) {
   for (auto* below : command.get_subcommands([](const CLI::App*) { return true; })) {
     all.push_back(below);
@@ -46,14 +47,14 @@ const CLI::App& rootOf(const CLI::App& command) {
 
 bool isLike(std::string word, std::string meant) {
   if (editDistance(word, meant) <= std::max<size_t>(1, meant.size() / 4)) return true;
-  // Two letters that changed places.
+  // Sorted, so that two swapped letters count as one mistake.
   std::sort(word.begin(), word.end());
   std::sort(meant.begin(), meant.end());
   return word == meant;
 }
 
-// A command of that name elsewhere, or one whose name is like it, here rather than elsewhere;
-// empty: there is none.
+// Returns a command with that name in another group, or one with a similar name, preferably in this
+// group; empty: none.
 std::string commandMeant(const CLI::App& at, const std::string& word) {
   std::vector<const CLI::App*> all;
   collect(rootOf(at), all);
@@ -76,15 +77,15 @@ std::string unknownCommandIn(const CLI::App& at, const std::string& word) {
   auto name = escapeForTerminal(word);
   if (at.get_parent() == nullptr && isOfTheOtherProgram(word)) {
     return absl::StrCat("'", name,
-                        "' is a command of pi-brain's analysis, which is another program; this one "
-                        "syncs: 'pi-brain sync --help'.");
+                        "' is a command of another program called pi-brain, which analyses "
+                        "sessions; this one syncs them: 'pi-brain sync --help'.");
   }
   auto prefix = at.get_parent() == nullptr ? "" : fullName(at).substr(9) + " ";
   return absl::StrCat("there is no command '", prefix, name, "'.",
                       didYouMean(commandMeant(at, word)), seeHelp(at));
 }
 
-// An option whose name is like this word; empty: there is none.
+// Returns an option with a similar name; empty: none.
 std::string optionMeant(const CLI::App& command, const std::string& word) {
   auto bare = word.substr(0, word.find('='));
   for (auto* option : command.get_options()) {
@@ -106,7 +107,7 @@ std::string unknownWord(const CLI::App& command, const std::string& word) {
                       takesSpokes ? didYouMean("--spoke " + shown) : "", seeHelp(command));
 }
 
-// "--jobs: 1 required N missing" and the like begin with the option's name.
+// Messages like "--jobs: 1 required N missing" begin with the option's name.
 std::string optionOf(const std::string& message) { return message.substr(0, message.find(':')); }
 
 std::string afterOption(const std::string& message) {

@@ -5,11 +5,11 @@
 
 namespace pibrain {
 
-// What is wrong with a command line, for a person: which word, and what could stand there. `app` is
-// the whole program.
+// Explains a mistake in the command line: the wrong word, and what is possible. `app`: the whole
+// program.
 std::string explainUsage(const CLI::App& app, const CLI::ParseError& error);
 
-// The same of a word that names no command below `group`.
+// Explains that the word is not a command of `group`.
 std::string explainUnknownCommand(const CLI::App& group, const std::string& word);
 
 }  // namespace pibrain

@@ -37,13 +37,13 @@ std::string describe(const Difference& difference) {
       return "not in the mirror yet";
     case Difference::Kind::CHANGED:
       return absl::StrCat("changed since the last run (", formatBytes(difference.size),
-                          " on the spoke, ", formatBytes(difference.mirrorSize), " here)");
+                          " on the spoke, ", formatBytes(difference.mirrorSize), " on the hub)");
     case Difference::Kind::CONTENT:
       break;
   }
-  if (!difference.offset) return "other content, though size and time are the same";
-  return absl::StrCat("other content from byte ", *difference.offset, " on, within a block of ",
-                      difference.blockLength, ", though size and time are the same");
+  if (!difference.offset) return "content differs although size and time are the same";
+  return absl::StrCat("content differs in the block of ", difference.blockLength, " bytes at byte ",
+                      *difference.offset, ", although size and time are the same");
 }
 
 void printText(const SpokeConfig& spoke, const Verification& result) {
@@ -68,19 +68,23 @@ void printText(const SpokeConfig& spoke, const Verification& result) {
     auto start = absl::StrCat("  ", style.mark(Mark::BAD), " ", report.name, ": ");
     fputs(style.plain(failureText(start, *report.failure, style)).c_str(), stdout);
   } else {
-    auto differ = result.differences.empty() ? "all alike"
-                                             : absl::StrCat(result.differences.size(), " differ");
+    auto differ = result.differences.empty()
+                      ? "all alike"
+                      : absl::StrCat(result.differences.size(),
+                                     result.differences.size() == 1 ? " differs" : " differ");
     printf("  %s %s: %s compared, %s, %s%s%s%s; %s on the wire, %.1f s\n",
            style.mark(result.good() ? Mark::GOOD : Mark::BAD).c_str(), report.name.c_str(),
            countOf(result.files, "file").c_str(), formatBytes(result.bytes).c_str(), differ.c_str(),
-           result.repaired ? " and were fetched" : "",
+           !result.repaired                 ? ""
+           : result.differences.size() == 1 ? " and was fetched"
+                                            : " and were fetched",
            result.unread > 0 ? absl::StrCat(", ", result.unread, " not compared").c_str() : "",
-           result.extra > 0 ? absl::StrCat(", ", result.extra, " in the mirror alone").c_str() : "",
+           result.extra > 0 ? absl::StrCat(", ", result.extra, " only in the mirror").c_str() : "",
            formatBytes(report.wire.up + report.wire.down).c_str(), secondsOf(report));
     if (result.unread > 0) {
       printf(
-          "    what was not compared may differ; let the spoke's agent read it, and verify "
-          "again\n");
+          "    files that were not compared may differ; make them readable for the spoke's agent, "
+          "and verify again\n");
     }
     if (result.differences.empty() || result.repaired) return;
     if (!result.good()) {

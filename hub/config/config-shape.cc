@@ -41,29 +41,29 @@ size_t countFields(const YAML::Node& node, std::initializer_list<std::string_vie
   }));
 }
 
-// Nothing but a spoke has a sync_method.
+// Only spokes have a sync_method.
 bool isSpoke(const YAML::Node& node) {
   return node.IsMap() && std::any_of(node.begin(), node.end(), [](auto entry) {
            return editDistance(nameOf(entry.first), "sync_method") <= 2;
          });
 }
 
-// Enough of one in a section with nearly the right name.
+// Weaker evidence, which is enough in a section with nearly the right name.
 bool mayBeSpoke(const YAML::Node& node) {
   return isSpoke(node) || countFields(node, {"name", "source", "path"}) >= 2;
 }
 
-// What a spoke has but its sync_method: a list of these may be another part's.
+// All that a spoke has except its sync_method. A list of these may belong to another program.
 bool looksLikeSpoke(const YAML::Node& node) {
   return countFields(node, {"name", "source", "path"}) == 3;
 }
 
-// A list of spokes, or a mapping from names to spokes.
+// Returns whether it is a list of spokes, or a mapping from names to spokes.
 bool areSpokes(const YAML::Node& node) { return anyOf(node, isSpoke); }
 bool mayBeSpokes(const YAML::Node& node) { return mayBeSpoke(node) || anyOf(node, mayBeSpoke); }
 
-// The word that a name consists of, in small letters: "Spokes", "spokes -", and one with a mark in
-// front that cannot be seen. Empty if there is more than that, as in "spoke_defaults".
+// Returns the single word of a name in lower case, without what surrounds it: "Spokes", "spokes -",
+// or one behind an invisible character. Empty if the name has more words, as "spoke_defaults" does.
 std::string wordOf(const std::string& name) {
   auto isLetter = [](char c) { return absl::ascii_isalpha(uint8_t(c)); };
   auto isFront = [](char c) {
@@ -103,28 +103,29 @@ std::optional<ShapeMistake> checkHubName(const YAML::Node& key, const YAML::Node
                                      " is not read. If it is about the hub, call it 'hub'."));
 }
 
-// A line that was to be beneath the one above it.
+// Finds lines at the left margin that belong beneath the line above.
 std::optional<ShapeMistake> checkMargin(const YAML::Node& root, const YAML::Node& key,
                                         const YAML::Node& value) {
   auto name = nameOf(key);
   if (name.starts_with('-')) {
-    return mistakeAt(key, "a '-' that begins an entry needs a blank behind it: '- name: …'.");
+    return mistakeAt(key, "a '-' that begins an entry needs a space after it: '- name: …'.");
   }
   if (isOddBlank(firstCharacter(name).code)) {
-    return mistakeAt(key, "this line begins with a character that cannot be seen. Remove it.");
+    return mistakeAt(key, "this line begins with an invisible character. Remove it.");
   }
   if (value.IsScalar() && editDistance(name, "sync_method") <= 2) {
-    return mistakeAt(key, absl::StrCat(inQuotes(name),
-                                       " is a field of a spoke, and stands at the left margin. "
-                                       "Begin each spoke with '  - name: …' beneath 'spokes:', and "
-                                       "indent its other fields as far as 'name'."));
+    return mistakeAt(
+        key,
+        absl::StrCat(inQuotes(name),
+                     " is a field of a spoke, but it is not indented. Begin each spoke with '  - "
+                     "name: …' beneath 'spokes:', and indent its other fields as far as 'name'."));
   }
   bool bare = root["hub"].IsDefined() && root["hub"].IsNull();
   if (bare && value.IsScalar() &&
       (name == "sessions_dir" || name == "database_dir" || name == "archive_dir" ||
        name == "archive_days" || name == "listing_mb" || name == "web_ui_port")) {
     return mistakeAt(
-        key, absl::StrCat(inQuotes(name), " is a field of 'hub:'. Indent it by two blanks."));
+        key, absl::StrCat(inQuotes(name), " is a field of 'hub:'. Indent it by two spaces."));
   }
   return std::nullopt;
 }
@@ -134,7 +135,7 @@ class Search {
  public:
   void look(const YAML::Node& key, const YAML::Node& value, const std::string& section,
             int depth = 0) {
-    // Aliases can make a small file endless, wide and deep: a section may even hold itself.
+    // Aliases can make a small file arbitrarily wide and deep: a section can even contain itself.
     auto cost = 1 + value.size();
     if (cost > left_ || depth > DEEPEST || found) return;
     left_ -= cost;
@@ -156,10 +157,10 @@ class Search {
 
  private:
   static constexpr int DEEPEST = 16;
-  size_t left_ = 100'000;  // nodes to be looked at
+  size_t left_ = 100'000;  // nodes that may still be visited
 };
 
-// Notes where documents begin.
+// Records where documents begin.
 struct DocumentStarts : YAML::EventHandler {
   std::vector<int> lines;  // from 0
 
@@ -199,12 +200,12 @@ std::optional<ShapeMistake> findShapeMistake(const YAML::Node& root) {
     if (hasSpokes) continue;
     search.look(entry.first, entry.second, name);
     if (!doubt && entry.second.IsSequence() && anyOf(entry.second, looksLikeSpoke)) {
-      doubt = ShapeMistake{
-          entry.first.Mark().line + 1,
-          absl::StrCat("the section ", inQuotes(name),
-                       " is not read, and looks like a list of spokes. If it is, call it 'spokes', "
-                       "and give each its sync_method."),
-          false};
+      doubt =
+          ShapeMistake{entry.first.Mark().line + 1,
+                       absl::StrCat("the section ", inQuotes(name),
+                                    " is not read, but looks like a list of spokes. If it is one, "
+                                    "call it 'spokes', and give each spoke a sync_method."),
+                       false};
     }
   }
   return search.found ? search.found : doubt;
@@ -216,7 +217,7 @@ std::string withMarkerEnded(const std::string& text) {
 }
 
 std::optional<ShapeMistake> findSecondDocument(const std::string& text) {
-  // Not YAML::LoadAll(), to which a lone ',' is documents without end.
+  // Not YAML::LoadAll(), which reads a lone ',' as an endless series of documents.
   std::istringstream input(withMarkerEnded(text));
   YAML::Parser parser(input);
   DocumentStarts starts;
@@ -224,7 +225,7 @@ std::optional<ShapeMistake> findSecondDocument(const std::string& text) {
   }
   if (starts.lines.size() < 2) return std::nullopt;
   std::vector<std::string> lines = absl::StrSplit(text, '\n');
-  // The line that divides them stands above the second one.
+  // The line that separates them is above the second one.
   auto begin = std::min(size_t(std::max(starts.lines[1], 0)), lines.size() - 1);
   auto divider = begin;
   auto divides = [&](size_t i) {
@@ -232,14 +233,14 @@ std::optional<ShapeMistake> findSecondDocument(const std::string& text) {
   };
   while (divider > 0 && !divides(divider)) --divider;
   if (!divides(divider)) {
-    return ShapeMistake{int(begin) + 1,
-                        "this is not YAML: what begins here belongs to nothing above it. Is it "
-                        "indented like the other lines?",
-                        true};
+    return ShapeMistake{
+        int(begin) + 1,
+        "this is not YAML: this line belongs to nothing above it. Indent it like the other lines.",
+        true};
   }
   return ShapeMistake{int(divider) + 1,
-                      "a second document begins here, and it would not be read. Put all of the "
-                      "file into one document: remove the lines '---' and '...' that divide it.",
+                      "a second YAML document begins on this line, and it would not be read. Make "
+                      "the file one document: remove the lines '---' and '...' within it.",
                       true};
 }
 
@@ -250,8 +251,8 @@ std::optional<ShapeMistake> findLoneReturn(const std::string& text) {
     if (text[i] != '\r' || text.substr(i + 1, 1) == "\n") continue;
     return ShapeMistake{
         line,
-        "there is a carriage return here that ends no line (an old Mac's file, or one that "
-        "was converted twice). Let lines end as on Unix: tr '\\r' '\\n' <old >new.",
+        "this line has a carriage return in the middle, as files of old Macs or files converted "
+        "twice have. Convert the line ends to Unix: tr '\\r' '\\n' <old >new.",
         true};
   }
   return std::nullopt;
@@ -263,7 +264,7 @@ std::optional<ShapeMistake> findOddBlank(const std::string& text) {
     std::string_view line(each.data(), each.size());
     ++number;
     if (number == 1 && line.starts_with("\xef\xbb\xbf")) line.remove_prefix(3);
-    // A blank is to be here: in front, or behind one of these.
+    // YAML needs spaces at the beginning of a line, and after one of these.
     char before = ' ';
     bool front = true;
     for (; !line.empty(); line.remove_prefix(stepOf(line))) {
@@ -271,15 +272,17 @@ std::optional<ShapeMistake> findOddBlank(const std::string& text) {
       bool odd = isOddBlank(code);
       if (front && code == '\t') {
         return ShapeMistake{
-            number, "this line is indented with a tab, and YAML takes spaces: replace it.", true};
+            number,
+            "this line is indented with a tab, but YAML allows only spaces. Replace the tab.",
+            true};
       }
       if (odd && (front || before == ':' || before == '-')) {
         char hex[16];
         snprintf(hex, sizeof(hex), "U+%04X", code);
         return ShapeMistake{number,
                             absl::StrCat("this line has the character ", hex,
-                                         " where a space belongs; it looks like one, or cannot be "
-                                         "seen. Replace or remove it."),
+                                         " where a space belongs; it looks like a space, or is "
+                                         "invisible. Replace or remove it."),
                             true};
       }
       before = line[0];

@@ -1,7 +1,7 @@
 #pragma once
-// A config that means to have spokes, or settings of the hub, in a place or under a name where
-// nobody looks for them. Sections of other parts of pi-brain are left alone, so a mistake in the
-// name of one of ours would pass for one of theirs, and a hub with spokes for one without.
+// Finds spokes, or settings of the hub, in a place or under a name where pi-brain does not read
+// them. Other programs may have sections in the file, so pi-brain ignores names that it does not
+// know: a typo in 'spokes' would otherwise look like a hub without spokes.
 
 #include <optional>
 #include <string>
@@ -15,27 +15,26 @@ namespace pibrain {
 struct ShapeMistake {
   int line;  // from 1
   std::string message;
-  bool certain;  // else it may be another part's section
+  bool certain;  // false: the section may belong to another program
 };
 
-// `root` is a mapping.
+// `root` must be a mapping.
 std::optional<ShapeMistake> findShapeMistake(const YAML::Node& root);
 
-// The text as yaml-cpp has to get it: it takes "..." in a last line that does not end for a part of
-// the value above.
+// Returns the text for yaml-cpp, which takes "..." in an unterminated last line for part of the
+// value above.
 std::string withMarkerEnded(const std::string& text);
 
-// The first line that has a carriage return which does not end it: some readers take that for a
-// line end, and this one does not.
+// Finds the first line with a carriage return that is not at its end: some readers take that for a
+// line end, yaml-cpp does not.
 std::optional<ShapeMistake> findLoneReturn(const std::string& text);
 
-// Where a document begins behind the first, which is the only one that is read. Throws
-// YAML::Exception for what is no YAML.
+// Finds where a second document begins, since only the first is read. Throws YAML::Exception if the
+// text is not YAML.
 std::optional<ShapeMistake> findSecondDocument(const std::string& text);
 
-// The first line that is indented with what YAML takes for no blank, or has such a one behind ':'
-// or
-// '-'. It is a mistake if the text could not be read.
+// Finds the first line that is indented with a blank that YAML does not accept, or has one after
+// ':' or '-'. It is a mistake only if the text cannot be parsed.
 std::optional<ShapeMistake> findOddBlank(const std::string& text);
 
 }  // namespace pibrain

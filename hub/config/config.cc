@@ -50,17 +50,15 @@ std::optional<SshMode> parseSshMode(const Fields& fields) {
 
 HubConfig parseHub(const YAML::Node& node) {
   auto hub = defaultHub();
-  Fields fields(node, "hub",
-                {"sessions_dir", "database_dir", "archive_dir", "archive_days", "listing_mb",
-                 "web_ui_port", "ssh_config", "ssh"});
+  Fields fields(node, "hub", ConfigSection::HUB);
   if (auto text = fields.text("sessions_dir")) hub.sessionsDir = expandField(*text);
   if (auto text = fields.text("database_dir")) hub.databaseDir = expandField(*text);
   if (auto text = fields.text("archive_dir")) hub.archiveDir = expandField(*text);
-  if (auto days = fields.integer("archive_days", 0, 36500)) hub.archiveDays = *days;
-  if (auto size = fields.integer("listing_mb", 1, 1'000'000)) hub.listingMiB = *size;
+  if (auto days = fields.integer("archive_days")) hub.archiveDays = *days;
+  if (auto size = fields.integer("listing_mb")) hub.listingMiB = *size;
   if (auto text = fields.text("ssh_config")) hub.sshConfig = expandField(*text);
   if (auto mode = parseSshMode(fields)) hub.ssh = *mode;
-  if (auto port = fields.integer("web_ui_port", 1, 65535)) hub.webUiPort = *port;
+  if (auto port = fields.integer("web_ui_port")) hub.webUiPort = *port;
   return hub;
 }
 
@@ -79,10 +77,10 @@ SyncMethod parseMethod(const Fields& fields) {
 }
 
 void parseRsyncOptions(const YAML::Node& node, const std::string& where, SpokeConfig& spoke) {
-  Fields fields(node, where, {"bw_limit", "delete", "extra_args", "timeout_seconds"});
-  if (auto limit = fields.integer("bw_limit", 0, 100'000'000)) spoke.bwLimit = *limit;
+  Fields fields(node, where, ConfigSection::RSYNC_OPTIONS);
+  if (auto limit = fields.integer("bw_limit")) spoke.bwLimit = *limit;
   if (auto gone = fields.boolean("delete")) spoke.deleteGone = *gone;
-  if (auto timeout = fields.integer("timeout_seconds", 1, 86400)) spoke.timeoutSeconds = *timeout;
+  if (auto timeout = fields.integer("timeout_seconds")) spoke.timeoutSeconds = *timeout;
   spoke.extraArgs = fields.texts("extra_args");
   if (auto refused = refusedForRsync(spoke.extraArgs)) {
     reject((*fields.node("extra_args"))[refused->index],
@@ -123,17 +121,17 @@ void parseScheduleField(const Fields& fields, SpokeConfig& spoke) {
 }
 
 SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const HubConfig& hub) {
-  Fields fields(node, where,
-                {"name", "sync_method", "path", "source", "enabled", "schedule", "rsync_options",
-                 "ssh_config", "ssh", "key", "keep_modes"});
+  Fields fields(node, where, ConfigSection::SPOKE);
   SpokeConfig spoke;
   spoke.name = fields.required("name");
   if (!isSafeName(spoke.name) || spoke.name[0] == '.' || spoke.name[0] == '-' ||
       escapeForTerminal(spoke.name) != spoke.name) {
-    reject(*fields.node("name"),
-           absl::StrCat(fields.field("name"), " '", escapeForTerminal(spoke.name),
-                        "' cannot be used: it names a directory and is typed on command lines, so "
-                        "no '/', control characters or '\\', and no '.' or '-' in front."));
+    reject(
+        *fields.node("name"),
+        absl::StrCat(
+            fields.field("name"), " '", escapeForTerminal(spoke.name),
+            "' cannot be used: it becomes the name of a directory and is typed on command lines, "
+            "so it must not contain '/', '\\' or control characters, nor begin with '.' or '-'."));
   }
   spoke.method = parseMethod(fields);
   spoke.path = expandField(fields.required("path"));
@@ -156,9 +154,9 @@ SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const H
   return spoke;
 }
 
-// Whether one of the paths is the other, or lies in it.
+// Returns whether the paths are equal, or one is inside the other.
 bool overlap(const std::string& one, const std::string& other) {
-  // As far as the paths exist, symlinks in them are followed.
+  // Follows symlinks as far as the paths exist.
   auto real = [](const std::string& path) {
     std::error_code error;
     auto resolved = std::filesystem::weakly_canonical(path, error);
@@ -169,17 +167,17 @@ bool overlap(const std::string& one, const std::string& other) {
   return first.starts_with(second) || second.starts_with(first);
 }
 
-// A mirror is the spoke's alone: what else lay in it would be archived by --delete.
+// A mirror must hold nothing but its spoke's files: --delete would archive anything else.
 void rejectOverlaps(const YAML::Node& node, const Config& config) {
   for (size_t i = 0; i < config.spokes.size(); ++i) {
     auto& spoke = config.spokes[i];
     auto check = [&](const std::string& path, const std::string& what) {
       if (!path.empty() && overlap(spoke.path, path)) {
         reject(node[i]["path"],
-               absl::StrCat("spokes[", i, "].path '", escapeForTerminal(spoke.path), "' and ", what,
-                            " '", escapeForTerminal(path),
-                            "' are the same or one inside the other; a mirror needs a "
-                            "directory of its own."));
+               absl::StrCat(
+                   "spokes[", i, "].path '", escapeForTerminal(spoke.path), "' and ", what, " '",
+                   escapeForTerminal(path),
+                   "' are equal, or one is inside the other; a mirror needs its own directory."));
       }
     };
     check(config.hub.sessionsDir, "hub.sessions_dir");
@@ -196,15 +194,16 @@ void rejectOverlaps(const YAML::Node& node, const Config& config) {
 
 void parseSpokes(const YAML::Node& node, Config& config) {
   if (!node.IsSequence()) {
-    reject(node, "spokes must be a list: one '- name: …' for each machine.");
+    reject(node, "spokes must be a list with one '- name: …' for each machine.");
   }
   for (size_t i = 0; i < node.size(); ++i) {
     auto where = absl::StrCat("spokes[", i, "]");
     auto spoke = parseSpoke(node[i], where, config.hub);
     for (auto& other : config.spokes) {
       if (other.name == spoke.name) {
-        reject(node[i]["name"], absl::StrCat(where, ".name '", spoke.name,
-                                             "' is taken by another spoke; each needs its own."));
+        reject(node[i]["name"],
+               absl::StrCat(where, ".name '", spoke.name,
+                            "' is the name of another spoke too; each needs its own."));
       }
     }
     config.spokes.push_back(std::move(spoke));
@@ -225,8 +224,7 @@ Config parse(const std::string& text) {
     size_t given = 0;
     for (auto entry : root) {
       if (!entry.first.IsScalar() || entry.first.Scalar() != section || ++given < 2) continue;
-      reject(entry.first,
-             absl::StrCat("'", section, ":' is given twice; put all of it under one."));
+      reject(entry.first, absl::StrCat("'", section, ":' is given twice; merge the two."));
     }
   }
   mistake = findShapeMistake(root);
@@ -234,7 +232,7 @@ Config parse(const std::string& text) {
     if (mistake->certain) throw ConfigError{mistake->line, mistake->message};
     config.doubt = absl::StrCat("line ", mistake->line, ": ", mistake->message);
   }
-  // Other sections belong to other parts of pi-brain.
+  // Other sections belong to other programs.
   if (root["hub"].IsDefined() && !root["hub"].IsNull()) config.hub = parseHub(root["hub"]);
   if (root["spokes"].IsDefined() && !root["spokes"].IsNull()) parseSpokes(root["spokes"], config);
   return config;
@@ -247,8 +245,7 @@ absl::StatusOr<std::string> readFile(const std::string& path, bool optional) {
       FailureId::CONFIG_UNREADABLE,
       absl::StrCat("cannot read the config file ", escapeForTerminal(path), ": ", whyUnread(errno)),
       "",
-      {{"Check the path, and that you may read it",
-        "ls -l " + escapeForTerminal(shellQuote(path))}}));
+      {{"Check the path and its permissions", "ls -l " + escapeForTerminal(shellQuote(path))}}));
 }
 
 }  // namespace
@@ -328,17 +325,17 @@ absl::StatusOr<Config> parseConfig(const std::string& text, const std::string& f
     }
     return config;
   } catch (const ConfigError& e) {
-    // A field that nobody knows may have a blank in front that nobody sees.
+    // An unknown field may have an invisible blank in front.
     auto odd = findOddBlank(text);
     bool here = odd && (odd->line == e.line || odd->line == e.line + 1);
     return here ? fail(odd->line, odd->message) : fail(e.line, e.message);
   } catch (const YAML::Exception& e) {
     if (auto odd = findOddBlank(text)) return fail(odd->line, odd->message);
-    return fail(e.mark.line + 1,
-                absl::StrCat("this is not YAML: ", e.msg,
-                             ". Look for a tab, a missing space after ':', a missing quote, or a "
-                             "value that begins with *, @ or % and needs quotes (schedule: \"*/5 * "
-                             "* * *\")."));
+    return fail(
+        e.mark.line + 1,
+        absl::StrCat("this is not YAML: ", e.msg,
+                     ". Check for a tab, a missing space after ':', a missing quote, or a value "
+                     "that begins with *, @ or % and needs quotes (schedule: \"*/5 * * * *\")."));
   }
 }
 

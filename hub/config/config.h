@@ -1,5 +1,5 @@
 #pragma once
-// ~/.pi-brain/config.yaml: the parts of it that concern syncing.
+// The settings for syncing in ~/.pi-brain/config.yaml.
 
 #include <absl/status/statusor.h>
 #include <stdint.h>
@@ -30,10 +30,12 @@ struct SpokeConfig {
   bool deleteGone = false;
   std::vector<std::string> extraArgs;
   uint32_t timeoutSeconds = 300;
-  std::string sshConfig;  // another file than ~/.ssh/config; empty: that one
-  std::string key;        // the identity file for this spoke alone; empty: as the ssh config has it
+  std::string sshConfig;  // a file in place of ~/.ssh/config; empty: none
+  std::string key;        // the identity file for this spoke alone; empty: the ssh config's
   SshMode ssh = SshMode::AUTO;
   bool keepModes = false;
+
+  bool operator==(const SpokeConfig&) const = default;
 };
 
 struct HubConfig {
@@ -45,37 +47,39 @@ struct HubConfig {
   std::string sshConfig;
   SshMode ssh = SshMode::AUTO;
   uint32_t webUiPort = 8765;
+
+  bool operator==(const HubConfig&) const = default;
 };
 
 struct Config {
   std::string file;  // for messages
   HubConfig hub;
   std::vector<SpokeConfig> spokes;
-  // What may be meant for this program and is not read, for a warning. Empty: nothing.
+  // A warning about a section that is not read, but may be meant for pi-brain. Empty: none.
   std::string doubt;
 };
 
-// Why a spoke is not for this program to sync; empty if it is.
+// Returns why pi-brain does not sync the spoke; empty: it does.
 std::string reasonToSkip(const SpokeConfig& spoke);
 
-// How to call the spoke's machine in a message.
+// Returns what messages call the spoke's machine.
 std::string placeOf(const SpokeConfig& spoke);
 
-// The login of its source, "user@host" or "host", safe to print and to paste.
+// Returns the login of its source, "user@host" or "host", safe to print and to paste.
 std::string loginOf(const SpokeConfig& spoke);
 
-// Whether its source is on this machine, so that nothing goes by SSH.
+// Returns whether its source is on this machine, so that SSH is not needed.
 inline bool isLocal(const SpokeConfig& spoke) { return spoke.source.host.empty(); }
 
-// The spoke of this name; null: there is none.
+// Returns the spoke with this name; null: none.
 const SpokeConfig* findSpoke(const Config& config, const std::string& name);
 
-// Reads the file; `path` empty is ~/.pi-brain/config.yaml, and if that is missing, the defaults.
-// An error names the file, the line, the field and what is accepted.
+// Reads the file; an empty `path` means ~/.pi-brain/config.yaml, or the defaults if that does not
+// exist. An error names the file, the line, the field and what it accepts.
 absl::StatusOr<Config> loadConfig(const std::string& path);
-// Where that is.
+// Returns the path of the file that loadConfig() reads.
 std::string configPath(const std::string& path);
-// The same from a text; `file` is for messages.
+// Parses the text; `file` is for messages.
 absl::StatusOr<Config> parseConfig(const std::string& text, const std::string& file);
 
 }  // namespace pibrain

@@ -16,19 +16,26 @@ std::string written(const YAML::Node& value) {
   return value.IsScalar() ? value.Scalar() : std::string("a list or mapping");
 }
 
+std::vector<std::string> namesOf(ConfigSection section) {
+  std::vector<std::string> names;
+  for (auto& field : fieldsOf(section)) names.emplace_back(field.name);
+  return names;
+}
+
 }  // namespace
 
 void reject(const YAML::Node& node, std::string message) {
   throw ConfigError{node.Mark().line + 1, std::move(message)};
 }
 
-Fields::Fields(YAML::Node node, std::string where, std::vector<std::string> known)
-    : node_(std::move(node)), where_(std::move(where)), known_(std::move(known)) {
+Fields::Fields(YAML::Node node, std::string where, ConfigSection section)
+    : node_(std::move(node)), where_(std::move(where)), section_(section) {
   if (!node_.IsMap()) reject(node_, where_ + " must be a mapping of fields ('field: value').");
+  auto known = namesOf(section);
   std::vector<std::string> seen;
   for (auto entry : node_) {
     auto name = entry.first.IsScalar() ? entry.first.Scalar() : std::string("?");
-    if (std::find(known_.begin(), known_.end(), name) == known_.end()) rejectName(entry.first);
+    if (std::find(known.begin(), known.end(), name) == known.end()) rejectName(entry.first);
     if (std::find(seen.begin(), seen.end(), name) != seen.end()) {
       reject(entry.first, absl::StrCat(field(name), " is given twice."));
     }
@@ -53,7 +60,7 @@ std::optional<std::string> Fields::text(const std::string& name, const std::stri
     reject(*value, absl::StrCat(field(name), " must be a non-empty string.", instead));
   }
   if (value->Scalar().find('\0') != std::string::npos) {
-    reject(*value, field(name) + " has a NUL character (\\0) in it. Remove it.");
+    reject(*value, field(name) + " contains a NUL character (\\0). Remove it.");
   }
   return value->Scalar();
 }
@@ -62,7 +69,7 @@ std::string Fields::required(const std::string& name, const std::string& instead
   auto value = text(name, instead);
   if (value) return *value;
   for (auto entry : node_) {
-    // What is empty may have the next line for its place.
+    // yaml-cpp may place an empty value on the next line, so the error names the line of the key.
     if (!entry.first.IsScalar() || entry.first.Scalar() != name) continue;
     reject(entry.first,
            absl::StrCat(field(name), " is empty; it is required.", instead,
@@ -82,15 +89,15 @@ std::optional<bool> Fields::boolean(const std::string& name) const {
   return result;
 }
 
-std::optional<uint32_t> Fields::integer(const std::string& name, int64_t least,
-                                        int64_t most) const {
+std::optional<uint32_t> Fields::integer(const std::string& name) const {
   auto value = node(name);
   if (!value) return std::nullopt;
+  auto& range = fieldOf(section_, name);
   int64_t result = 0;
-  if (!value->IsScalar() || !YAML::convert<int64_t>::decode(*value, result) || result < least ||
-      result > most) {
-    reject(*value, absl::StrCat(field(name), " must be a whole number from ", least, " to ", most,
-                                ", not '", escapeForTerminal(written(*value)), "'."));
+  if (!value->IsScalar() || !YAML::convert<int64_t>::decode(*value, result) ||
+      result < range.least || result > range.most) {
+    reject(*value, absl::StrCat(field(name), " must be a whole number from ", range.least, " to ",
+                                range.most, ", not '", escapeForTerminal(written(*value)), "'."));
   }
   return uint32_t(result);
 }
@@ -109,13 +116,14 @@ std::vector<std::string> Fields::texts(const std::string& name) const {
 
 void Fields::rejectName(const YAML::Node& key) const {
   auto name = key.IsScalar() ? key.Scalar() : std::string("?");
-  auto nearest = *std::min_element(known_.begin(), known_.end(), [&](auto& a, auto& b) {
+  auto known = namesOf(section_);
+  auto nearest = *std::min_element(known.begin(), known.end(), [&](auto& a, auto& b) {
     return editDistance(name, a) < editDistance(name, b);
   });
   bool near = editDistance(name, nearest) <= std::max<size_t>(2, name.size() / 3);
   reject(key, absl::StrCat("unknown field '", escapeForTerminal(name), "' in ", where_, ".",
                            near ? absl::StrCat(" Did you mean '", nearest, "'?") : "",
-                           " The fields are: ", absl::StrJoin(known_, ", "), "."));
+                           " The fields are: ", absl::StrJoin(known, ", "), "."));
 }
 
 }  // namespace pibrain

@@ -1,5 +1,5 @@
 #pragma once
-// A mapping of config.yaml, whose fields are taken one by one, each with its mistakes.
+// Reads the fields of a mapping in config.yaml one by one, and reports mistakes.
 
 #include <stdint.h>
 #include <yaml-cpp/yaml.h>
@@ -9,6 +9,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "hub/config/config-fields.h"
 
 namespace pibrain {
 
@@ -22,20 +24,20 @@ struct ConfigError : std::exception {
 
 [[noreturn]] void reject(const YAML::Node& node, std::string message);
 
-// What is left over at the end is a mistake. All throw ConfigError.
+// Unknown fields are mistakes. All functions throw ConfigError.
 class Fields {
  public:
-  Fields(YAML::Node node, std::string where, std::vector<std::string> known);
+  Fields(YAML::Node node, std::string where, ConfigSection section);
 
   std::optional<YAML::Node> node(const std::string& name) const;
-  // `instead`: what to write in place of what is no text.
+  // `instead`: what to write, for the error about a value that is not a string.
   std::optional<std::string> text(const std::string& name, const std::string& instead = "") const;
   std::string required(const std::string& name, const std::string& instead = "") const;
   std::optional<bool> boolean(const std::string& name) const;
-  std::optional<uint32_t> integer(const std::string& name, int64_t least, int64_t most) const;
+  std::optional<uint32_t> integer(const std::string& name) const;
   std::vector<std::string> texts(const std::string& name) const;
 
-  // Its name for a message: "spokes[0].source".
+  // Returns the name of a field for messages: "spokes[0].source".
   std::string field(const std::string& name) const { return where_ + "." + name; }
 
  private:
@@ -43,7 +45,7 @@ class Fields {
 
   YAML::Node node_;
   std::string where_;
-  std::vector<std::string> known_;
+  ConfigSection section_;
 };
 
 }  // namespace pibrain

@@ -75,13 +75,13 @@ std::string notAmongThem() {
   std::vector<std::string> names;
   for (auto& option : LONG) names.push_back(absl::StrCat("--", std::string(option.name)));
   return absl::StrCat(
-      "it could run a command, write elsewhere, or get in the way of the archive. Settings of ssh "
-      "belong in ~/.ssh/config; there are fields for delete, bw_limit, timeout_seconds and "
-      "keep_modes. Written out, these can be added: ",
+      "it could run a command, write elsewhere, or interfere with the archive. Settings for ssh "
+      "belong in ~/.ssh/config; delete, bw_limit, timeout_seconds and keep_modes have their own "
+      "fields. The allowed options, which must be written in full, are: ",
       absl::StrJoin(names, " "));
 }
 
-// Whether the option is allowed; sets whether the next argument is its value.
+// Returns whether the option is allowed; sets whether the next argument is its value.
 bool allowed(std::string_view argument, bool& valueFollows) {
   if (argument.starts_with("--")) {
     auto name = argument.substr(2);
@@ -110,7 +110,8 @@ std::optional<RefusedArgument> refusedForRsync(const std::vector<std::string>& a
   bool valueFollows = false;
   for (size_t i = 0; i < arguments.size(); ++i) {
     auto& argument = arguments[i];
-    if (argument.find('\0') != std::string::npos) return RefusedArgument{i, "it has a NUL in it"};
+    if (argument.find('\0') != std::string::npos)
+      return RefusedArgument{i, "it contains a NUL character"};
     if (valueFollows) {
       valueFollows = false;
       continue;

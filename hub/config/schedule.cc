@@ -55,7 +55,7 @@ bool parseNumber(const Field& field, const std::string& text, int& value) {
   return digits && absl::SimpleAtoi(text, &value) && value >= field.least && value <= field.most;
 }
 
-// "*", "5", "1-5", each with "/step"; a step after one number goes on to the field's end.
+// Parses "*", "5" or "1-5", each perhaps with "/step"; "5/step" runs to the field's end.
 template <size_t N>
 bool parseItem(const Field& field, const std::string& text, std::bitset<N>& out) {
   std::vector<std::string> parts = absl::StrSplit(text, '/');
@@ -90,7 +90,7 @@ absl::Status parseField(const Field& field, const std::string& text, std::bitset
   return absl::OkStatus();
 }
 
-// The words for whole expressions.
+// Words that stand for whole expressions.
 struct Word {
   const char* word;
   const char* expression;
@@ -119,8 +119,8 @@ absl::StatusOr<Schedule> Schedule::parse(const std::string& text) {
   if (fields.size() != 5) {
     return absl::InvalidArgumentError(
         absl::StrCat("it has ", fields.size(), fields.size() == 1 ? " field" : " fields",
-                     ", and a cron expression has five: minute, hour, day of the month, month, day "
-                     "of the week ('*/15 * * * *'), or is a word (@hourly)"));
+                     ", but a cron expression has five: minute, hour, day of the month, month, day "
+                     "of the week ('*/15 * * * *'). It can also be one word (@hourly)"));
   }
   Schedule schedule;
   auto status = parseField(MINUTE, fields[0], schedule.minutes_);
@@ -132,21 +132,21 @@ absl::StatusOr<Schedule> Schedule::parse(const std::string& text) {
   if (schedule.weekdays_[7]) schedule.weekdays_.set(0);
   schedule.eitherDay_ = fields[2][0] != '*' && fields[4][0] != '*';
   if (!schedule.lastFitting(absl::CivilMinute(2026, 1, 1))) {
-    return absl::InvalidArgumentError("no year has such a day");
+    return absl::InvalidArgumentError("that day does not exist in any year");
   }
   return schedule;
 }
 
 bool Schedule::dayFits(absl::CivilDay day) const {
   if (!months_[size_t(day.month())]) return false;
-  // From Monday, 0.
+  // absl counts from Monday, cron from Sunday.
   auto weekday = size_t((int(absl::GetWeekday(day)) + 1) % 7);
   bool date = days_[size_t(day.day())], week = weekdays_[weekday];
   return eitherDay_ ? date || week : date && week;
 }
 
 std::optional<absl::CivilMinute> Schedule::lastFitting(absl::CivilMinute now) const {
-  // 29 February on a certain day of the week comes every 28 years, every 40 around 2100.
+  // A given day of the week falls on 29 February every 28 years, or after 40 around 2100.
   constexpr int DAYS = 41 * 366;
   absl::CivilDay today(now);
   for (auto day = today; today - day < DAYS; --day) {
@@ -164,10 +164,10 @@ std::optional<absl::CivilMinute> Schedule::lastFitting(absl::CivilMinute now) co
 
 absl::Time Schedule::lastDue(absl::Time now, absl::TimeZone zone) const {
   auto fitting = lastFitting(absl::ToCivilMinute(now, zone));
-  if (!fitting) return absl::InfinitePast();  // parse() saw to it that there is one
+  if (!fitting) return absl::InfinitePast();  // parse() made sure that one exists
   auto times = zone.At(*fitting);
   if (times.kind == absl::TimeZone::TimeInfo::SKIPPED) return times.trans;
-  // Of an hour that comes twice, each counts.
+  // When clocks go back, an hour occurs twice, and both occurrences count.
   return times.post <= now ? times.post : times.pre;
 }
 

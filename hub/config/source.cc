@@ -16,7 +16,7 @@ namespace pibrain {
 
 namespace {
 
-// What the person was asked for.
+// What kind of value the text should be.
 enum class Asked { SOURCE, LOGIN };
 
 const char* formOf(Asked asked) { return asked == Asked::SOURCE ? "user@host:path" : "user@host"; }
@@ -25,7 +25,7 @@ absl::Status refuse(const std::string& text, const std::string& why) {
   return absl::InvalidArgumentError(absl::StrCat(inQuotes(text), " ", why));
 }
 
-// What was probably meant. Any of it may be empty.
+// What the person probably meant. Any part may be empty.
 struct Meant {
   std::string user, host, port, path;  // an IPv6 address is in brackets
 };
@@ -55,14 +55,14 @@ std::string portAdvice(Asked asked, const Meant& meant) {
                       setting("User", meant.user), ".");
 }
 
-// The port that the text begins with, if it ends there or ':' or '/' follows; else empty.
+// Returns the port at the beginning of the text, if the end, ':' or '/' follows it; else empty.
 std::string leadingPort(const std::string& text) {
   auto port = text.substr(0, text.find_first_of(":/"));
   bool digits = !port.empty() && port.find_first_not_of("0123456789") == port.npos;
   return digits && port.size() <= 5 && stoul(port) <= 65535 ? port : "";
 }
 
-// The ':' behind the host, whose address may be in brackets; npos: there is none.
+// Returns the position of the ':' after the host, which may be an address in brackets; npos: none.
 size_t endOfHost(const std::string& text) {
   bool bracketed = text.starts_with('[') || text.find("@[") < text.find_first_of(":/");
   if (!bracketed) return text.find(':');
@@ -70,7 +70,7 @@ size_t endOfHost(const std::string& text) {
   return end == text.npos ? end : end + 1;
 }
 
-// "user:password@host:port", of which all but the host may be missing.
+// Splits "user:password@host:port", in which all but the host are optional.
 Meant splitAuthority(std::string text) {
   Meant meant;
   if (auto at = text.rfind('@'); at != text.npos) {
@@ -108,7 +108,7 @@ absl::Status refuseUrl(const std::string& text, Asked asked) {
   bool daemon = absl::StartsWithIgnoreCase(url, "rsync:");
   return refuse(text,
                 absl::StrCat(daemon ? "is the URL of an rsync daemon, which encrypts nothing. "
-                                    : "is a URL, which cannot be used here. ",
+                                    : "is a URL, which is not supported. ",
                              portAdvice(asked, meant)));
 }
 
@@ -134,7 +134,7 @@ bool blankAtEnds(std::string_view text) {
          anyCharacter(text.substr(last), isBlankOrControl);
 }
 
-// ssh(1) takes no others: a ProxyCommand hands them to a shell.
+// ssh(1) rejects other characters, since a ProxyCommand passes them to a shell.
 bool isHost(std::string_view host) {
   return !host.empty() && host[0] != '-' && host[0] != '~' &&
          host.find_first_of("'`\"$\\;&<>|(){}[]/:") == host.npos &&
@@ -147,7 +147,7 @@ bool isUser(std::string_view user) {
          !anyCharacter(user, isControl);
 }
 
-// With a zone perhaps: "fe80::1%eth0".
+// The address may have a zone: "fe80::1%eth0".
 bool isAddress6(const std::string& text) {
   auto percent = text.find('%');
   in6_addr parsed;
@@ -155,7 +155,8 @@ bool isAddress6(const std::string& text) {
          (percent == text.npos || isHost(text.substr(percent + 1)));
 }
 
-// The longest IPv6 address that the text begins with, up to a ':' or its end; else empty.
+// Returns the longest IPv6 address at the beginning of the text, up to a ':' or the end; else
+// empty.
 std::string leadingAddress6(const std::string& text) {
   auto whole = text.substr(0, text.find('/'));
   for (auto end = whole.size(); end != whole.npos && end > 1; end = whole.rfind(':', end - 1)) {
@@ -177,7 +178,7 @@ absl::Status refuseBareAddress(const std::string& text, Asked asked) {
                              writeInstead(asked, {user, "[" + address + "]", "", rest}), "."));
 }
 
-// "user@host" with all that is around it.
+// Parses "user@host", which `text` contains.
 absl::StatusOr<Source> splitLogin(const std::string& login, const std::string& text, Asked asked) {
   Source source;
   auto at = login.rfind('@');
@@ -196,13 +197,14 @@ absl::StatusOr<Source> splitLogin(const std::string& login, const std::string& t
     }
   }
   if (good && isHost(source.host)) return source;
-  return refuse(text, absl::StrCat("is not ", formOf(asked), ". A host ",
-                                   asked == Asked::SOURCE ? "and a path are" : "is",
-                                   " needed. Neither user nor host may begin with '-', and a host "
-                                   "has no blanks, invisible characters, quotes or '$&;' in it."));
+  return refuse(text,
+                absl::StrCat("is not ", formOf(asked), ". A host ",
+                             asked == Asked::SOURCE ? "and a path are" : "is",
+                             " needed. Neither user nor host can begin with '-', and a host cannot "
+                             "contain blanks, invisible characters, quotes or '$&;'."));
 }
 
-// What other tools put in front of a host, with a ':'.
+// Returns whether other tools use the word as a scheme in front of a host.
 bool isScheme(const std::string& host) {
   constexpr const char* SCHEMES[] = {"ssh",   "sftp", "scp",  "rsync", "http",
                                      "https", "ftp",  "ftps", "file"};
@@ -214,9 +216,9 @@ absl::Status refuseScheme(const std::string& text, Asked asked, const Source& lo
   if (!login.user.empty() || !isScheme(login.host)) return absl::OkStatus();
   auto host = escapeForTerminal(login.host);
   return refuse(
-      text, absl::StrCat("begins as a URL does. Write ", formOf(asked),
-                         "; of a host that is called '", host, "', write its user too: user@", host,
-                         asked == Asked::SOURCE ? ":/path." : "."));
+      text,
+      absl::StrCat("begins like a URL. Write ", formOf(asked), ". If the host is called '", host,
+                   "', write its user too: user@", host, asked == Asked::SOURCE ? ":/path." : "."));
 }
 
 // "sftp:user@host:path" or "user:password@host:path".
@@ -224,7 +226,7 @@ absl::Status refuseSecondLogin(const std::string& text, Asked asked, const Sourc
                                const std::string& path) {
   auto before = path.substr(0, path.find('/'));
   auto at = before.find('@');
-  // A login has no path, in which an '@' could be.
+  // A login has no path that could contain an '@'.
   bool login = at != path.npos && (asked == Asked::LOGIN || before.find(':', at) != path.npos);
   bool scheme = isScheme(first.host);
   auto end = endOfHost(before);
@@ -233,12 +235,13 @@ absl::Status refuseSecondLogin(const std::string& text, Asked asked, const Sourc
   if (!scheme && first.user.empty()) meant.user = first.host;
   if (end != path.npos) meant.path = path.substr(end + 1);
   return refuse(
-      text, absl::StrCat("has a scheme, a password or a second host before its host, and none of "
-                         "these can be used here. ",
-                         portAdvice(asked, meant)));
+      text,
+      absl::StrCat(
+          "has a scheme, a password or a second host before its host, which are not supported. ",
+          portAdvice(asked, meant)));
 }
 
-// What stands behind the host's ':' and is no path.
+// Rejects what follows the host's ':' and is not a path.
 absl::Status checkBehindHost(const std::string& text, Asked asked, const Source& login,
                              const std::string& path) {
   bool address = login.host.find(':') != login.host.npos;
@@ -248,7 +251,7 @@ absl::Status checkBehindHost(const std::string& text, Asked asked, const Source&
                   absl::StrCat("has nothing after its ':'. ", writeInstead(asked, meant), "."));
   }
   if (path.starts_with(':')) {
-    // What is written instead has to be a source.
+    // The advice must itself be a valid source.
     meant.path = path.substr(std::min(path.find_first_not_of(':'), path.size()));
     while (meant.path.starts_with("//")) meant.path.erase(0, 1);
     return refuse(text, absl::StrCat("names a module of an rsync daemon, which encrypts nothing. ",
@@ -272,7 +275,7 @@ absl::Status checkBehindHost(const std::string& text, Asked asked, const Source&
 absl::Status checkPath(const std::string& text, const std::string& path) {
   if (std::any_of(text.begin(), text.end(),
                   [](char c) { return uint8_t(c) < 0x20 || c == 0x7f; })) {
-    return refuse(text, "has a control character in it. Remove it.");
+    return refuse(text, "contains a control character. Remove it.");
   }
   if (!blankAtEnds(path)) return absl::OkStatus();
   return refuse(
@@ -281,7 +284,7 @@ absl::Status checkPath(const std::string& text, const std::string& path) {
       "directory's name, write './' before the path or '/' after it.");
 }
 
-// What can be told from the text as a whole.
+// Checks the text as a whole.
 absl::Status checkWhole(const std::string& text, Asked asked) {
   for (auto check : {refuseUrl, refuseWindowsPath, refuseBareAddress}) {
     if (auto status = check(text, asked); !status.ok()) return status;
@@ -322,9 +325,9 @@ absl::StatusOr<Source> parseLogin(const std::string& text) {
   if (!login.ok() || colon == text.npos) return login;
   auto checked = checkBehindHost(text, Asked::LOGIN, *login, text.substr(colon + 1));
   if (!checked.ok()) return checked;
-  return refuse(text, absl::StrCat("has a path, and only a login belongs here. Write ",
+  return refuse(text, absl::StrCat("has a path, but must be only a login. Write ",
                                    escapeForTerminal(text.substr(0, colon)),
-                                   ". 'spoke add' takes the directory by --root."));
+                                   ". Give the directory to 'spoke add' with --root."));
 }
 
 std::string sourceOf(const std::string& login, const std::string& path) {
@@ -334,8 +337,8 @@ std::string sourceOf(const std::string& login, const std::string& path) {
 absl::Status checkAgentPath(const std::string& path) {
   if (!path.starts_with('~') || beginsWithTilde(path)) return absl::OkStatus();
   return refuse(path,
-                "is not a path that the agent can follow: '~/…' is beneath the home directory of "
-                "the user who logs in. Write an absolute path instead.");
+                "is not a path that the agent understands: it expands only '~/…', the home "
+                "directory of the user who logs in. Write an absolute path instead.");
 }
 
 }  // namespace pibrain

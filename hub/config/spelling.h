@@ -1,5 +1,5 @@
 #pragma once
-// How far a word is from one that was meant.
+// The distance between a word and the one that was meant.
 
 #include <stddef.h>
 
@@ -7,7 +7,7 @@
 
 namespace pibrain {
 
-// Levenshtein's: so many bytes are to be inserted, removed or replaced to make one the other.
+// Returns the Levenshtein distance: how many bytes to insert, remove or replace.
 size_t editDistance(std::string_view a, std::string_view b);
 
 }  // namespace pibrain

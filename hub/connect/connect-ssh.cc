@@ -22,7 +22,8 @@ namespace pibrain {
 
 namespace {
 
-// What the configuration asks for and libssh2 has not, before the first packet; empty: nothing.
+// Returns what libssh2 cannot do for this configuration, as far as that is known before the first
+// packet; empty: nothing.
 std::string whySetting(const SshTarget& target, const KnownTarget& known) {
   if (!target.onlyOpenssh.empty()) {
     return absl::StrCat("the ssh configuration sets ", escapeForTerminal(target.onlyOpenssh[0]));
@@ -64,7 +65,7 @@ void initSsh() { KJ_REQUIRE(libssh2_init(0) == 0, "cannot initialise libssh2"); 
 
 namespace {
 
-// By libssh2, or by OpenSSH for what that cannot do.
+// Connects with libssh2, or with OpenSSH for what libssh2 cannot do.
 kj::Own<Connection> connectAuto(const SshTarget& target, const KnownTarget& known,
                                 const std::string& command, const SshOptions& options,
                                 const Identities& identities, kj::AsyncIoContext& io) {
@@ -75,9 +76,8 @@ kj::Own<Connection> connectAuto(const SshTarget& target, const KnownTarget& know
                   absl::StrCat("libssh2 cannot connect to ", escapeForTerminal(target.alias),
                                " as configured"),
                   absl::StrCat("The reason: ", withoutFullStop(why), "."),
-                  {{"Set 'ssh: openssh' (or auto) for this spoke in the config, with an ssh client "
-                    "installed; "
-                    "or remove the setting for this host",
+                  {{"Install OpenSSH's client and set 'ssh: openssh' (or auto) for this spoke in "
+                    "the config; or remove the setting for this host",
                     ""}});
   }
   if (choice && why.empty()) why = whyKey(identities);

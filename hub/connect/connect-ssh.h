@@ -10,14 +10,14 @@
 
 namespace pibrain {
 
-// Once, before threads.
+// Called once, before threads start.
 void initSsh();
 
 std::string libssh2Version();
 
-// Connects, checks the host's key before anything is told to it, logs in with a key, and runs
-// `command` there. A server that turns the connection away is tried twice more, after a pause; and
-// what libssh2 cannot do, with AUTO, OpenSSH's client does. Throws Failure, with cause and cure.
+// Connects, verifies the host key before sending anything to the host, logs in with a key, and runs
+// `command`. If the server turns the connection away, tries twice more after a pause. With AUTO,
+// OpenSSH's client does what libssh2 cannot. Throws Failure.
 kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& command,
                                const SshOptions& options, kj::AsyncIoContext& io);
 

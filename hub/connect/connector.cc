@@ -6,7 +6,7 @@ namespace pibrain {
 
 namespace {
 
-// For a source on this machine.
+// The connector for a source on this machine.
 class LocalConnector : public Connector {
  public:
   explicit LocalConnector(const SpokeConfig& spoke) : root_(spoke.source.path) {}

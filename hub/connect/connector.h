@@ -13,25 +13,25 @@
 
 namespace pibrain {
 
-// The way to the agent of one spoke: it is made before the connection is wanted, so that what takes
-// a moment can begin.
+// A way to connect to the agent of one spoke. It is created before the connection is needed, so
+// that slow steps can begin early.
 class Connector {
  public:
   virtual ~Connector() = default;
 
-  // Starts the agent. To be called once. Throws Failure, with cause and cure.
+  // Starts the agent. Must be called once at most. Throws Failure.
   virtual kj::Own<Connection> connect(ConnectOptions options, kj::AsyncIoContext& io) = 0;
 
-  // To be called when the agent has answered: what was found on the way is where the next
-  // connection looks first.
+  // Called when the agent has answered: remembers the address, which the next connection tries
+  // first.
   virtual void confirmed() {}
 };
 
-// Whether one more connection may be begun to that place before it is known that it is wanted.
+// Returns whether one more speculative connection to that address is allowed.
 using MayDial = std::function<bool(const Endpoint&)>;
 
-// The connector for a spoke whose method is AGENT, wherever it is. What it knows of the way is from
-// `store` (null: nothing), which has to outlive it, as the spoke has to.
+// Returns the connector for a spoke whose method is AGENT, local or remote. It uses what `store`
+// (null: none) knows of earlier connections. Both `store` and `spoke` must outlive it.
 std::unique_ptr<Connector> connectorTo(
     const SpokeConfig& spoke, Store* store, const MayDial& mayDial = [](auto&) { return true; });
 

@@ -24,7 +24,7 @@ SshConnector::SshConnector(const SpokeConfig& spoke, Store* store, const MayDial
     if (auto known = store->programVersion(SSH)) ssh_ = SshVersion{known->state, known->version};
     if (ssh_) recallSshVersion(*ssh_);
   }
-  // Before ssh reads it: what is changed meanwhile is seen by the next run.
+  // Read the state before ssh reads the files, so that the next run notices a change in between.
   auto request = sshRequestOf(spoke);
   configState_ = sshConfigState(request);
   resolution_.emplace(request);
@@ -34,14 +34,14 @@ SshConnector::SshConnector(const SpokeConfig& spoke, Store* store, const MayDial
 void SshConnector::connectSpeculatively(const MayDial& mayDial) {
   if (spoke_.ssh == SshMode::OPENSSH) return;
   last_ = store_->lastEndpoint(spoke_.name);
-  // Otherwise the way there may be another by now: through a proxy, say.
+  // With another configuration the way may have changed: it may use a proxy now.
   bool sameWay = last_ && !configState_.empty() && last_->configState == configState_;
   if (sameWay && mayDial(*last_)) speculative_ = std::make_shared<SpeculativeConnect>(*last_);
 }
 
 void SshConnector::confirmed() {
   if (store_ == nullptr) return;
-  // What is lost here costs a few milliseconds.
+  // A failure only costs the next run a few milliseconds.
   if (reached_ != last_) (void)store_->setLastEndpoint(spoke_.name, reached_);
   if (!whyNotLibssh2_.empty()) {
     (void)store_->setWhyNotLibssh2(spoke_.name, server_, whyNotLibssh2_, wallClockNanos());
@@ -61,16 +61,16 @@ kj::Own<Connection> SshConnector::connect(ConnectOptions wanted, kj::AsyncIoCont
     reached_ = endpoint;
     reached_->configState = configState_;
   };
-  // By another version of libssh2 it may be otherwise.
+  // Another version of libssh2 may be able to connect.
   server_ = absl::StrCat(target->host, " port ", target->port, ", libssh2 ", libssh2Version());
   if (store_ != nullptr) {
     options.notLibssh2 = store_->whyNotLibssh2(spoke_.name, server_, wallClockNanos()).value_or("");
   }
   options.learned = [this](std::string why) {
     whyNotLibssh2_ = std::move(why);
-    reached_.reset();  // ssh makes its own connection
+    reached_.reset();  // ssh makes its own connection, to an unknown address
   };
-  // What an unrestricted key runs; a forced command takes its place.
+  // An unrestricted key runs this; a forced command overrides it.
   auto command = "pi-brain-agent " + rootOption(spoke_.source.path);
   return connectSsh(*target, command, options, io);
 }

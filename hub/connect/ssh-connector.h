@@ -12,10 +12,10 @@ namespace pibrain {
 
 class SpeculativeConnect;
 
-// The way there by SSH, for a source with a host.
+// The connector for a source with a host: it uses SSH.
 class SshConnector : public Connector {
  public:
-  // Begins to ask ssh for its configuration, and to connect to where the spoke was last time.
+  // Starts `ssh -G`, and a connection to the spoke's last known address.
   SshConnector(const SpokeConfig& spoke, Store* store, const MayDial& mayDial);
 
   kj::Own<Connection> connect(ConnectOptions options, kj::AsyncIoContext& io) override;
@@ -26,12 +26,12 @@ class SshConnector : public Connector {
 
   const SpokeConfig& spoke_;
   Store* const store_;
-  std::optional<SshVersion> ssh_;  // as the store has it
+  std::optional<SshVersion> ssh_;  // from the store
   std::optional<SshResolution> resolution_;
   std::optional<Endpoint> last_, reached_;
   std::string configState_;
-  std::string server_;         // what whyNotLibssh2_ is about
-  std::string whyNotLibssh2_;  // as this connection found; empty: it did not
+  std::string server_;         // the server and libssh2 that whyNotLibssh2_ is about
+  std::string whyNotLibssh2_;  // found by this connection; empty: nothing
   std::shared_ptr<SpeculativeConnect> speculative_;
 };
 

@@ -23,12 +23,13 @@ namespace pibrain {
 
 namespace {
 
-constexpr int64_t SCHEMA_VERSION = 8;  // as SCHEMA sets it
-// Before version 3, runs did not say by how much files grew.
+constexpr int64_t SCHEMA_VERSION = 8;  // the version that SCHEMA sets
+// The versions that introduced what migration needs. Before version 3, runs did not record by how
+// much files grew.
 constexpr int64_t HAS_RUNS = 1, HAS_BYTES_GROWN = 3, HAS_FAILURES = 8;
 constexpr char ADD_BYTES_GROWN[] =
     "ALTER TABLE runs ADD COLUMN bytes_grown INTEGER NOT NULL DEFAULT 0";
-// As packed() writes it; before, there was one line of text.
+// The output of packed(). Before, a failure was one line of text.
 constexpr char ADD_FAILURE[] = "ALTER TABLE runs ADD COLUMN failure TEXT NOT NULL DEFAULT ''";
 constexpr char SCHEMA[] = R"(
   CREATE TABLE IF NOT EXISTS runs (
@@ -99,7 +100,7 @@ constexpr char SCHEMA[] = R"(
   PRAGMA user_version = 8;
 )";
 
-// What the runs have had since version 1, and what all have of this version.
+// The columns of runs since version 1, and all columns of this version.
 constexpr char OLDEST_COLUMNS[] =
     "SELECT id, spoke, started_ns, finished_ns, ok, error, files, new, grown, rewritten, moved,"
     " touched, deleted, kept, deferred, failed, bytes_literal, wire_up, wire_down FROM runs";
@@ -121,7 +122,7 @@ bool tellsOfDamage(int result) {
   return primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB;
 }
 
-// A connection for the time that it takes to look at a database.
+// A short-lived connection for examining a database.
 class Connection {
  public:
   explicit Connection(const std::string& path) {
@@ -132,7 +133,8 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // Looks at every page. What cannot be found out, because it is locked, say, is no damage.
+  // Checks every page. An unknown result, for example of a locked database, does not count as
+  // damage.
   bool damaged() {
     std::string verdict;
     auto note = [](void* out, int, char** columns, char**) {
@@ -143,8 +145,8 @@ class Connection {
     return tellsOfDamage(result) || (result == SQLITE_OK && verdict != "ok");
   }
 
-  // Whether it opens, and lacks what a database of its version has. Of a later version than ours
-  // nobody here knows.
+  // Returns whether it opens and lacks tables that its version must have. False for versions later
+  // than SCHEMA_VERSION, whose tables are unknown.
   bool lacksTables() {
     int64_t version = 0;
     auto note = [](void* out, int, char** columns, char**) {
@@ -160,8 +162,8 @@ class Connection {
                                                      [&](auto* sql) { return knows(sql); });
   }
 
-  // Empties the database in its place, which SQLite does under its own lock: a new file in the
-  // place of one that others have open would get their journals.
+  // Empties the database in place, under SQLite's own lock: a new file at the path of one that
+  // other processes have open would get their journals.
   int empty() {
     sqlite3_db_config(db_, SQLITE_DBCONFIG_RESET_DATABASE, 1, nullptr);
     int result = sqlite3_exec(db_, "VACUUM", nullptr, nullptr, nullptr);
@@ -170,7 +172,7 @@ class Connection {
   }
 
  private:
-  // Whether it has all that this statement names. What cannot be found out is taken to be there.
+  // Returns whether all names in the statement exist; true if that is unknown.
   bool knows(const char* sql) {
     sqlite3_stmt* statement = nullptr;
     int result = sqlite3_prepare_v2(db_, sql, -1, &statement, nullptr);
@@ -181,13 +183,13 @@ class Connection {
   sqlite3* db_ = nullptr;
 };
 
-// Copies a database, with what SQLite has beside it, to the same name with `suffix`.
+// Copies a database, and SQLite's files beside it, to the same name with `suffix`.
 std::error_code copyAside(const std::string& path, const std::string& suffix) {
   namespace fs = std::filesystem;
   std::error_code error;
   for (auto* beside : {"", "-journal", "-wal"}) {
     auto from = path + beside, to = path + suffix + beside;
-    // The older one's must not seem to be this one's.
+    // Files of an older copy must not be taken for this one's.
     fs::remove(to, error);
     if (!error && fs::exists(from, error)) fs::copy_file(from, to, error);
     if (error) return error;
@@ -195,15 +197,15 @@ std::error_code copyAside(const std::string& path, const std::string& suffix) {
   return error;
 }
 
-// The errno for which SQLite cannot open or write its file: it says only that it could not. 0: it
-// is another error.
+// Returns the errno that made SQLite fail to open or write its file, which SQLite does not report.
+// 0: another error.
 int errnoOf(sqlite3* db, const std::string& path) {
   auto writing = [](const std::string& at) { return access(at.c_str(), W_OK) == 0 ? 0 : errno; };
   int code = sqlite3_errcode(db) & 0xff;
   if (code == SQLITE_READONLY) return writing(path);
   if (code != SQLITE_CANTOPEN) return 0;
   int why = sqlite3_system_errno(db);
-  // Its second attempt, read-only, has another reason.
+  // SQLite's second attempt, read-only, replaces the reason.
   return why == ENOENT ? writing(nearestTo(path).path) : why;
 }
 
@@ -287,9 +289,9 @@ absl::Status Database::connect() {
                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr));
   if (result != SQLITE_OK) return error();
   sqlite3_busy_timeout(db_, BUSY_TIMEOUT);
-  // A lost last record is a lost line of history; waiting for the disk at each run is not worth it.
+  // A power cut may lose the last record. That is not worth waiting for the disk in each run.
   auto status = execute("PRAGMA synchronous = OFF;");
-  // Only a new or older database needs the schema, which costs a write.
+  // The schema costs a write, so only a new or older database gets it.
   if (status.ok() && schemaVersion() < SCHEMA_VERSION) status = migrate();
   return status;
 }
@@ -298,7 +300,7 @@ absl::Status Database::beginAnew() {
   if (begunAnew_) return error();
   begunAnew_ = true;
   auto path = pathIn(directory_);
-  // Of several processes one does it. The others then find no damage, and keep what is new.
+  // Under the lock, one process does it; the others then find no damage, and keep the new database.
   kj::AutoCloseFd lock(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (lock.get() >= 0) flock(lock, LOCK_EX);
   Connection connection(path);
@@ -310,7 +312,7 @@ absl::Status Database::beginAnew() {
       if (result != SQLITE_OK) why = sqlite3_errstr(result);
     }
     if (!why.empty()) {
-      why = absl::StrCat(escapeForTerminal(path), " is damaged, and cannot be begun anew: ", why,
+      why = absl::StrCat(escapeForTerminal(path), " is damaged and cannot be replaced: ", why,
                          ". Move it away, and the next run makes a new one");
       if (warn_) warn_(why);
       return absl::UnavailableError(why);
@@ -323,15 +325,15 @@ absl::Status Database::beginAnew() {
 
 void Database::warnOfLoss() const {
   if (!warn_) return;
-  warn_(absl::StrCat(
-      "sync.db was damaged, so a new one was begun. The history of runs so far is lost, and which "
-      "files are kept that a spoke no longer has, which the next run finds out; no session is. The "
-      "damaged one is ",
-      escapeForTerminal(pathIn(directory_)), ".broken"));
+  warn_(
+      absl::StrCat("sync.db was damaged and has been replaced by a new one. No session is lost, "
+                   "but the history of runs is, and so is the list of files that spokes no longer "
+                   "have, which the next run rebuilds. The damaged database is now ",
+                   escapeForTerminal(pathIn(directory_)), ".broken"));
 }
 
-// SQLite takes an empty database for a new one, and removes the log beside it, in which all may be
-// that it held.
+// SQLite takes an empty database for a new one and deletes the log beside it, although the log may
+// hold all of its content.
 void Database::keepLostLog() const {
   auto path = pathIn(directory_), log = path + "-wal";
   struct stat database, beside;
@@ -342,7 +344,7 @@ void Database::keepLostLog() const {
   if (!copyAside(path, ".broken")) warnOfLoss();
 }
 
-// What keeps sync.db from being opened that a person can put right; empty if nothing is known.
+// Returns what keeps sync.db from being opened, and how to fix that; empty if it is unknown.
 std::string Database::whyNotOpened() const {
   auto path = pathIn(directory_);
   auto quoted = shellQuote(escapeForTerminal(path));
@@ -351,8 +353,8 @@ std::string Database::whyNotOpened() const {
   bool there = stat(path.c_str(), &target) == 0;
   if (!there && S_ISLNK(itself.st_mode)) {
     return absl::StrCat(
-        ". It is a symlink, and what it names is not there: make or mount that, or ",
-        "remove the symlink, and the next run makes a new one: 'rm ", quoted, "'");
+        ". It is a symlink to something that does not exist: create or mount its target, or ",
+        "remove the symlink, and the next run makes a new database: 'rm ", quoted, "'");
   }
   if (there && !S_ISREG(target.st_mode)) {
     return absl::StrCat(
@@ -364,7 +366,7 @@ std::string Database::whyNotOpened() const {
 
 absl::Status Database::migrate() {
   return inTransaction([&]() -> absl::Status {
-    // Another process may have been faster.
+    // Another process may have migrated it meanwhile.
     auto version = schemaVersion();
     auto status = absl::OkStatus();
     if (version >= HAS_RUNS && version < HAS_BYTES_GROWN) status = execute(ADD_BYTES_GROWN);
@@ -377,7 +379,8 @@ absl::Status Database::migrate() {
 Database::~Database() { sqlite3_close_v2(db_); }
 
 int Database::noted(int result) {
-  // What is asked is always the same and right: it is the database that lacks what is asked for.
+  // The statements are fixed and correct, so an error means that the database lacks a table or
+  // column.
   if (tellsOfDamage(result) || (result & 0xff) == SQLITE_ERROR) damaged_ = true;
   return result;
 }
@@ -406,8 +409,10 @@ absl::Status Database::error() {
   bool lacks = db_ != nullptr && (sqlite3_errcode(db_) & 0xff) == SQLITE_ERROR;
   if (lacks && schemaVersion() > SCHEMA_VERSION) {
     auto quoted = shellQuote(escapeForTerminal(pathIn(directory_)));
-    absl::StrAppend(&what, ". A newer pi-brain made it: use that one, or move the database away, ",
-                    "and the next run makes a new one: 'mv ", quoted, " ", quoted, ".newer'");
+    absl::StrAppend(
+        &what,
+        ". A newer version of pi-brain made it: use that version, or move the database away, ",
+        "and the next run makes a new one: 'mv ", quoted, " ", quoted, ".newer'");
   }
   return absl::UnavailableError(what);
 }

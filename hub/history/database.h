@@ -1,8 +1,8 @@
 #pragma once
-// sync.db as a database: opening it, its schema, and what is done about damage. One that is
-// damaged, or lacks a table, is put aside as sync.db.broken, in the place of an older one, and
-// begun anew, whichever call finds the damage. What stands in its place and is no file of ours is
-// left alone, and said with what to do.
+// sync.db as a database: opening, schema, and damage. Whichever call finds that it is damaged or
+// lacks a table copies it to sync.db.broken, replacing an older one, and starts a new database.
+// Anything else at its path, a directory for example, is left alone, and the error says how to fix
+// it.
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -23,24 +23,24 @@ namespace pibrain {
 
 class Database {
  public:
-  // Told what became of a damaged database; called by any thread that uses it, at most once.
+  // Receives a message about a damaged database; called in any thread that uses it, at most once.
   using Warn = std::function<void(const std::string&)>;
 
   // Opens or creates `directory`/sync.db (directory 0700, file 0600).
   static absl::StatusOr<std::unique_ptr<Database>> open(const std::string& directory, Warn warn);
-  // For those who only look: creates nothing, and is null if there is none.
+  // Opens sync.db for reading, and creates nothing; null if there is none.
   static absl::StatusOr<std::unique_ptr<Database>> openExisting(const std::string& directory,
                                                                 Warn warn);
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
-  // Bytes to be bound as they are, as a BLOB.
+  // Bytes to be bound as a BLOB.
   struct Blob {
     const std::string& bytes;
   };
 
-  // A prepared statement, and the row that it is at. Columns count from 0.
+  // A prepared statement and its current row. Columns count from 0.
   class Statement {
    public:
     Statement(Database& database, const char* sql);
@@ -48,8 +48,7 @@ class Database {
     Statement(const Statement&) = delete;
     Statement& operator=(const Statement&) = delete;
 
-    // Binds the values, in their order, and calls `onRow` for each row, which may return false to
-    // leave the rest.
+    // Binds the values in order, and calls `onRow` for each row until it returns false.
     template <typename OnRow, typename... Values>
     absl::Status each(const OnRow& onRow, const Values&... values) {
       if (!begin()) return database_.error();
@@ -79,13 +78,13 @@ class Database {
     }
 
     Database& database_;
-    sqlite3_stmt* statement_ = nullptr;  // null: it could not be prepared
+    sqlite3_stmt* statement_ = nullptr;  // null: preparing failed
     int bound_ = 0;
-    bool ended_ = false;  // after its last row
+    bool ended_ = false;  // the last row was read
   };
 
-  // Does `work` under the lock; if it meets damage, once more with a new database. What may be
-  // called meanwhile: a Statement's methods, and those that follow this one.
+  // Does `work` under the lock; if it finds damage, again with a new database. `work` must call
+  // nothing but Statement's methods, inTransaction() and lastRowId().
   template <typename Work>
   auto use(const Work& work) {
     std::lock_guard lock(mutex_);
@@ -94,12 +93,12 @@ class Database {
     return result;
   }
 
-  // All of `work` or nothing.
+  // Does all of `work` in one transaction.
   absl::Status inTransaction(const std::function<absl::Status()>& work);
   int64_t lastRowId() const;
 
-  // These take the lock: one statement that gives no rows, and what `read` makes of the first row
-  // of one that does; nullopt if there is none, or it cannot be had.
+  // These take the lock. run() executes a statement without rows; first() returns what `read` makes
+  // of the first row, or nullopt after an error or without a row.
   template <typename... Values>
   absl::Status run(const char* sql, const Values&... values) {
     return use([&]() { return Statement(*this, sql).run(values...); });
@@ -123,24 +122,24 @@ class Database {
   Database(const std::string& directory, Warn warn)
       : directory_(directory), warn_(std::move(warn)) {}
 
-  // All that follow are to be called under the lock.
+  // All of the following must be called under the lock.
   absl::Status connect();
   absl::Status beginAnew();
   void warnOfLoss() const;
   void keepLostLog() const;
   std::string whyNotOpened() const;
-  absl::Status migrate();   // to the current schema
-  int64_t schemaVersion();  // 0: none yet
+  absl::Status migrate();   // to SCHEMA_VERSION
+  int64_t schemaVersion();  // 0: no schema yet
   absl::Status execute(const char* sql);
-  int noted(int result);  // the same, once damage that it tells of is remembered
+  int noted(int result);  // returns `result`, and notes damage that it reports
   absl::Status error();
 
   const std::string directory_;
   const Warn warn_;
-  std::mutex mutex_;  // for all that follows
+  std::mutex mutex_;  // guards all that follows
   sqlite3* db_ = nullptr;
-  bool damaged_ = false;    // a call has told so
-  bool begunAnew_ = false;  // or tried to, which is done once
+  bool damaged_ = false;    // a call reported damage
+  bool begunAnew_ = false;  // or was tried, which happens once
 };
 
 }  // namespace pibrain

@@ -13,15 +13,15 @@ namespace {
 
 using Statement = Database::Statement;
 
-// A run a minute is remembered for a week, one every quarter of an hour for three months. What is
-// older is dropped now and then.
+// Keeps a week of a spoke that runs every minute, three months of one that runs every quarter of an
+// hour. Older runs are dropped now and then.
 constexpr int64_t MAX_RUNS = 10'000;
 constexpr int64_t FORGET_EVERY = 256;
 
-// A server may be set up anew. In ns.
+// ns; after that the server may have been set up anew.
 constexpr int64_t KNOWN_FOR = int64_t(7) * 86400 * 1'000'000'000;
 
-// Of what an agent says of itself; more is not worth keeping, nor is there room for it in a table.
+// Limits what an agent says of itself: tables have no room for more.
 constexpr size_t MAX_SAID = 200;
 
 constexpr char PUT_CONTACT[] =
@@ -44,7 +44,7 @@ absl::Status forgetOldRuns(Database& database) {
   return status;
 }
 
-// A run of an older version has the line alone.
+// A run of an older version has only the line.
 std::optional<Failure> failureOf(const std::string& line, const std::string& pack) {
   if (line.empty()) return std::nullopt;
   auto failure = unpacked(pack);
@@ -203,7 +203,7 @@ absl::StatusOr<std::vector<SpokeReport>> Store::history(const std::vector<std::s
 absl::StatusOr<Store::LastRuns> Store::lastRuns(const std::string& spoke) {
   return database_->use([&]() -> absl::StatusOr<LastRuns> {
     LastRuns result;
-    // The order is that of the ids: the clock may have been ahead for a while.
+    // Sorted by id, since the clock may have been ahead for a while.
     Statement good(
         *database_,
         "SELECT finished_ns, started_ns FROM runs WHERE spoke = ? AND ok = 1 ORDER BY id "

@@ -14,7 +14,7 @@ namespace {
 
 using namespace std::string_literals;
 
-// draft-ietf-secsh-filexfer-02, section 4: a packet's length, its type, the protocol's version.
+// draft-ietf-secsh-filexfer-02, section 4: the packet's length and type, the protocol's version.
 const std::string SFTP_INIT = "\0\0\0\5\1\0\0\0\3"s;
 const std::string SFTP_VERSION = "\2\0\0\0"s;
 
@@ -23,29 +23,30 @@ uint32_t randomBetween(uint32_t least, uint32_t most) {
   return std::uniform_int_distribution<uint32_t>(least, most)(random);
 }
 
-// A sum, by expr(1).
+// Asks for a sum by expr(1).
 Question sum() {
   uint32_t one = randomBetween(100'000'000, 999'999'999);
   uint32_t other = randomBetween(100'000'000, 999'999'999);
   return {absl::StrCat("expr ", one, " + ", other), "", absl::StrCat(one + other)};
 }
 
-// Wrappers let through what they know, keep back what has odd characters, or hide what is written.
+// Forced commands that filter may pass commands that they know, reject odd characters, or hide
+// output, so several commands are tried.
 std::vector<Question> commands() {
-  // If its output goes nowhere, it writes into that of the wrapper that started it. A pipe is
-  // sshd's; anything else is left alone.
+  // If a wrapper discards the output, the command writes into the wrapper's own output, but only if
+  // that is a pipe, since then it is sshd's.
   Question hidden = sum();
   hidden.lingers = true;
-  hidden.inputEnds = false;  // or there would soon be no agent
+  hidden.inputEnds = false;  // the end of input would end the agent too soon
   hidden.command = absl::StrCat(hidden.command, "; test -p /proc/$PPID/fd/1 && ", hidden.command,
                                 " >>/proc/$PPID/fd/1");
   return {
       hidden,
       {"id", "", "uid="},
       {"cat /proc/self/cmdline", "", "cat\0/proc/self/cmdline"s},
-      // It begins with its protocol's version, four bytes of which three are zero.
+      // rsync begins with its protocol's version, four bytes of which three are zero.
       {"rsync --server --sender -e.LsfxCIvu . .", "", "\0\0\0"s},
-      // Told to go on, it names the file, with its mode and size.
+      // After a NUL byte, scp sends the file's mode, size and name.
       {"scp -f /proc/version", "\0"s, "C0444 0 version\n"},
   };
 }
@@ -54,7 +55,7 @@ bool has(const KeyOptions& options, std::string_view name) {
   return std::find(options.begin(), options.end(), name) != options.end();
 }
 
-// The option without which the key is refused it, and the one that lets it through to some places
+// The option that a restricted key needs for it, and the option that allows some destinations
 // (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
 struct NeededOption {
   Access access;
@@ -85,7 +86,7 @@ const char* toString(Access access) {
     case Access::SUBSYSTEM:
       return "start the SFTP server";
     case Access::TERMINAL:
-      return "have a terminal";
+      return "open a terminal";
     case Access::CONNECT:
       return "forward connections";
     case Access::LISTEN:
@@ -122,11 +123,11 @@ Grant judgeDelay(const std::function<std::optional<Seconds>(const std::string& c
   auto before = answers(sleeping);
   if (!before) return Grant::UNKNOWN;
   if (*before < SLEEP) return Grant::REFUSED;
-  // It slept, or the spoke is slow.
+  // The command slept, or the spoke is slow.
   auto awake = answers("sleep 0");
   if (!awake) return Grant::UNKNOWN;
   if (*before - *awake < SLEEP / 2) return Grant::REFUSED;
-  // Or it was slow just then.
+  // Ask again, since the spoke may have been slow only then.
   auto after = answers(sleeping);
   return after && *after >= SLEEP && *after - *awake >= SLEEP / 2 ? Grant::GIVEN : Grant::UNKNOWN;
 }

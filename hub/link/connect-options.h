@@ -10,17 +10,17 @@
 
 namespace pibrain {
 
-// What whoever wants a connection says about it, whatever makes it.
+// What the caller wants of a connection, for every kind of connector.
 struct ConnectOptions {
   std::shared_ptr<RateLimiter> limiter;  // null: none
-  // Of the run that this is for.
+  // The passphrases of the run.
   std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();
-  // What a person should hear though it went well.
+  // Receives warnings about a connection that works.
   std::function<void(std::string)> warn = [](std::string) {};
-  // Which program was chosen, and why if it is not the usual one.
+  // Receives which program speaks SSH, and why, if it is not the default.
   std::function<void(std::string)> chose = [](std::string) {};
-  // A step was done; `detail` says with what, for a person. OpenSSH's client tells of LOGIN and
-  // COMMAND alone.
+  // Called when a step is done, with a detail for a person. OpenSSH's client reports only LOGIN and
+  // COMMAND.
   std::function<void(SshStep, std::string)> passed = [](SshStep, std::string) {};
 };
 

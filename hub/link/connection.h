@@ -1,5 +1,5 @@
 #pragma once
-// A running agent at the other end of something: the seam between transports and the sync.
+// A connection to a running agent: the seam between transports and the sync.
 
 #include <kj/async-io.h>
 
@@ -13,12 +13,12 @@
 
 namespace pibrain {
 
-// What is known of an agent that hung up.
+// What is known of an agent that ended, or whose connection did.
 struct ExitInfo {
-  std::string errors;             // its standard error, as it came
-  std::optional<int> exitStatus;  // none: it was killed, or nobody said
-  std::string cutOff;             // why the connection ended before it did; empty: it did not
-  bool flooded = false;           // it was this machine that ended it: what came had no end
+  std::string errors;             // its standard error, unescaped
+  std::optional<int> exitStatus;  // nullopt: it was killed, or is not known
+  std::string cutOff;             // why the connection ended before the agent; empty: it did not
+  bool flooded = false;           // the hub ended the connection, because the data had no end
 };
 
 class Connection {
@@ -28,19 +28,19 @@ class Connection {
   // The agent's standard input and output.
   virtual kj::AsyncIoStream& stream() = 0;
 
-  // Bytes that crossed so far, with all that the transport adds to them.
+  // Returns the bytes transferred so far, including the transport's overhead.
   virtual WireBytes wire() const = 0;
 
-  // Whether the login is let do this as well, found out by trying. It ends the agent, so nothing
-  // but this is to be called afterwards. UNKNOWN where it cannot be found out.
+  // Tries whether the login is granted this access too; UNKNOWN if that cannot be found out. It
+  // ends the agent, so only grants() can be called afterwards.
   virtual Grant grants(Access, kj::AsyncIoContext&) { return Grant::UNKNOWN; }
 
-  // To be called when the stream has ended or failed; waits a moment for the last words.
+  // Called when the stream has ended or failed; waits a moment for the agent's last output.
   virtual ExitInfo exitInfo(kj::WaitScope& waitScope) = 0;
 };
 
-// Starts pi-brain-agent on this machine for `root`. It is looked for beside this program, then
-// on PATH. Throws Failure if it is not there.
+// Starts pi-brain-agent on this machine for `root`, from beside this program, PATH, or
+// ../lib/pi-brain. Throws Failure if it is not found.
 kj::Own<Connection> startLocalAgent(const std::string& root, kj::AsyncIoContext& io);
 
 }  // namespace pibrain

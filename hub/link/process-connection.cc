@@ -21,7 +21,7 @@ ProcessConnection::ProcessConnection(Spawned child, std::shared_ptr<RateLimiter>
       inner_(io.lowLevelProvider->wrapSocketFd(kj::mv(child.stdio))) {}
 
 ProcessConnection::~ProcessConnection() noexcept(false) {
-  inner_ = nullptr;  // the program ends when its input does
+  inner_ = nullptr;  // the end of its input ends the program
   reap(std::chrono::milliseconds(0));
 }
 
@@ -88,7 +88,7 @@ kj::Promise<size_t> ProcessConnection::allowance(size_t wanted) {
   return timer_.afterDelay(delay * kj::NANOSECONDS).then([=, this]() { return allowance(wanted); });
 }
 
-// Whatever the program is, it only reads for us, so there is nothing that it has to finish.
+// The program only reads, so killing it loses nothing.
 int ProcessConnection::reap(std::chrono::milliseconds patience) {
   if (pid_ > 0) waitOrKill(pid_, patience, status_);
   pid_ = -1;

@@ -12,7 +12,7 @@
 namespace pibrain {
 
 // A connection whose stream is the standard input and output of a program on this machine: the
-// agent itself, or ssh. The program is killed, if it still runs, when this is destroyed.
+// agent itself, or ssh. The destructor kills the program if it still runs.
 class ProcessConnection : public Connection, private kj::AsyncIoStream {
  public:
   // `limiter` (null: none) paces what goes through the stream, both ways together.
@@ -31,7 +31,7 @@ class ProcessConnection : public Connection, private kj::AsyncIoStream {
   void shutdownWrite() override { inner_->shutdownWrite(); }
 
   kj::Promise<size_t> pacedRead(kj::byte* buffer, size_t minBytes, size_t maxBytes, size_t got);
-  // Resolves with how many of `wanted` bytes may pass now, at least one.
+  // Resolves when at least one byte may pass, with how many of `wanted` bytes may.
   kj::Promise<size_t> allowance(size_t wanted);
   int reap(std::chrono::milliseconds patience);
 

@@ -2,10 +2,10 @@
 
 namespace pibrain {
 
-// The steps of connecting, in their order; each has ConnectTimeout for itself.
+// The steps of connecting, in order; each has its own ConnectTimeout.
 enum class SshStep { NAME, TCP, GREETING, KEY_EXCHANGE, HOST_KEY, LOGIN, COMMAND };
 
-// For people: "name", "connection", "greeting", …
+// Returns a name for people: "name", "connection", "greeting", …
 const char* nameOf(SshStep step);
 
 }  // namespace pibrain

@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t SECOND = 1'000'000'000, HOUR = 3600 * SECOND, DAY = 24 * HOUR;
 
-// What certainly went by between two looks at the clocks.
+// Returns the time that certainly passed between two readings of the clocks.
 int64_t certainBetween(const AgeClocks& then, const AgeClocks& now) {
   if (!then.boot.empty() && then.boot == now.boot && now.uptime >= then.uptime) {
     return now.uptime - then.uptime;
@@ -28,7 +28,7 @@ int64_t certainBetween(const AgeClocks& then, const AgeClocks& now) {
   return std::clamp<int64_t>(passed, 0, DAY);
 }
 
-// What does not fit in beside what a run archived before goes to RUN~2 (hub/mirror/archive.h).
+// A run's further directories, RUN~2 and so on (hub/mirror/archive.h), share the run's age.
 std::string countedAs(const std::string& run) { return run.substr(0, run.find('~')); }
 
 }  // namespace
@@ -36,7 +36,7 @@ std::string countedAs(const std::string& run) { return run.substr(0, run.find('~
 AgeClocks AgeClocks::now() {
   AgeClocks now;
   now.wall = wallClockNanos();
-  // From /proc, which no library that plays with clocks comes between.
+  // Read from /proc, since libraries that fake clocks do not change that.
   auto uptime = readWholeFile("/proc/uptime");
   auto boot = readWholeFile("/proc/sys/kernel/random/boot_id");
   double seconds = 0;
@@ -59,7 +59,7 @@ ArchiveAges::ArchiveAges(const std::string& file, const AgeClocks& now) : file_(
       if (words[3] != "-") then.boot = words[3];
       passed_ = certainBetween(then, now);
       seen = true;
-      // Else what goes by from now on would be counted from a clock that was wrong.
+      // Otherwise the next interval would be measured from a wrong clock.
       changed_ = then.boot != now.boot || now.wall < then.wall;
     } else if (seen && words.size() == 2 && absl::SimpleAtoi(words[1], &age) && age >= 0) {
       ages_[words[0]] = age + passed_;

@@ -31,12 +31,12 @@ int openDirectory(int at, const std::string& path) {
 
 absl::Status cannotOpen(const std::string& path) {
   return absl::PermissionDeniedError(absl::StrCat(
-      "the archive cannot be read whole: '", escapeForTerminal(path),
-      "' cannot be opened: ", strerror(errno), ". Check its owner and mode with 'ls -ld'."));
+      "the archive's directory '", escapeForTerminal(path), "' cannot be opened: ", strerror(errno),
+      ". Check its owner and mode with 'ls -ld'."));
 }
 
-// Null if it does not exist. Where the archive is, its owner says, also by a symlink; what is in
-// it, Archive made.
+// Opens a spoke's directory in the archive; null if it does not exist. The archive itself may be a
+// symlink of its owner's, but nothing in it, since Archive made that.
 absl::StatusOr<kj::AutoCloseFd> openArchive(const std::string& archiveDir,
                                             const std::string& spoke = "") {
   kj::AutoCloseFd fd(open(archiveDir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -52,7 +52,8 @@ std::string idOf(const std::string& path) {
   return absl::StrCat(absl::Hex(digest.high, absl::kZeroPad16));
 }
 
-// Removes the entry and, if it is a directory, all in it; false, with errno set, if not all went.
+// Removes the entry and, if it is a directory, its content. Returns false, with errno set, if
+// anything is left.
 bool removeAll(int at, const std::string& name) {
   if (unlinkat(at, name.c_str(), 0) == 0) return true;
   if (errno != EISDIR && errno != EPERM) return false;
@@ -68,14 +69,14 @@ bool removeAll(int at, const std::string& name) {
   return false;
 }
 
-// Of what expires and of what does not.
+// Returns when a run began, whether its files expire or not.
 std::optional<int64_t> timeOf(const std::string& run) {
   auto began = archiveRunTime(run);
   return began ? began : removedRunTime(run);
 }
 
-// Calls `visit` with the name of each run that archived something of the spoke's, and the tree of
-// what it archived.
+// Calls `visit` with the name of each run that archived files of the spoke, and the tree of these
+// files.
 absl::Status walkRuns(const std::string& archiveDir, const std::string& spoke,
                       kj::FunctionParam<void(const std::string& run, const Tree& tree)> visit) {
   auto dir = openArchive(archiveDir, spoke);
@@ -84,9 +85,9 @@ absl::Status walkRuns(const std::string& archiveDir, const std::string& spoke,
   for (auto& run : namesIn(*dir)) {
     if (!timeOf(run)) continue;
     auto path = joinPath(joinPath(archiveDir, spoke), run);
-    // Each by itself: as deep as a mirror may be, so deep is what was archived of it.
+    // Walks each run separately, because an archived path can be as deep as the limit for a mirror.
     kj::AutoCloseFd fd(openDirectory(*dir, run));
-    if (fd.get() < 0 && errno == ENOENT) continue;  // it has just expired
+    if (fd.get() < 0 && errno == ENOENT) continue;  // it has expired meanwhile
     if (fd.get() < 0) return cannotOpen(path);
     auto tree = walkTree(fd);
     if (!tree.problems.empty()) {
@@ -157,7 +158,7 @@ std::string archiveAgesFile(const std::string& databaseDir, const std::string& s
 absl::Status expireArchive(const std::string& archiveDir, const std::string& spoke, uint32_t days,
                            int64_t now, const std::string& agesFile, const AgeClocks& clocks) {
   int64_t oldest = 0;
-  // A time before all others is some clock's invention: nothing is that old.
+  // If the subtraction overflows, the clock is wrong and nothing is old enough.
   if (days == 0 || __builtin_sub_overflow(now, int64_t(days) * DAY_NANOS, &oldest)) {
     return absl::OkStatus();
   }
@@ -169,8 +170,8 @@ absl::Status expireArchive(const std::string& archiveDir, const std::string& spo
   for (auto& run : namesIn(*dir)) {
     auto began = archiveRunTime(run);
     if (!began) continue;
-    // A run of an older version, or of before sync.db's directory was lost: its name alone does not
-    // tell how long it has been there.
+    // The count is missing for runs of older versions, or after sync.db's directory was lost. The
+    // name alone does not prove the age.
     ages.begin(run);
     if (*began >= oldest || ages.of(run).value_or(0) < int64_t(days) * DAY_NANOS) continue;
     if (!removeAll(*dir, run) && failed.empty()) {
@@ -181,7 +182,7 @@ absl::Status expireArchive(const std::string& archiveDir, const std::string& spo
   ages.save();
   if (failed.empty()) return absl::OkStatus();
   return absl::InternalError(
-      absl::StrCat("what the archive holds for more than ", days,
+      absl::StrCat("files that the archive has kept for more than ", days,
                    " days could not be removed: ", escapeForTerminal(failed)));
 }
 
@@ -218,7 +219,7 @@ absl::StatusOr<ArchivedFile> findArchived(const std::vector<ArchivedFile>& files
   if (found.empty()) {
     return absl::NotFoundError(absl::StrCat("nothing in the archive has the id '",
                                             escapeForTerminal(id),
-                                            "'. 'pi-brain sync archive list' shows what there is"));
+                                            "'. 'pi-brain sync archive list' lists the ids"));
   }
   return absl::InvalidArgumentError(absl::StrCat(
       "more than one id in the archive begins with '", escapeForTerminal(id),

@@ -1,5 +1,5 @@
 #pragma once
-// What is in the archive (hub/mirror/archive.h): for listing, restoring, and expiry.
+// Reads the archive (hub/mirror/archive.h): lists, finds and expires its files.
 
 #include <absl/status/statusor.h>
 #include <kj/io.h>
@@ -17,55 +17,56 @@ struct ArchivedFile {
   std::string id;  // 16 hexadecimal digits, made of spoke, run and path
   std::string spoke;
   std::string run;   // the directory's name, with the reason
-  std::string path;  // in the mirror, when it was there
+  std::string path;  // the former path in the mirror
   int64_t archived;  // when the run began, ns since the epoch
   uint64_t size;
   int64_t mtime;  // ns since the epoch
-  bool forGood;   // it does not expire: its spoke was removed
+  bool forGood;   // it does not expire, because its spoke was removed
   ArchiveReason reason;
 };
 
-// The names of the spokes that have an archive, sorted; none if there is no archive.
+// Returns the sorted names of the spokes that have an archive; empty if there is no archive.
 absl::StatusOr<std::vector<std::string>> archivedSpokes(const std::string& archiveDir);
 
-// All files of a spoke, oldest run first, each run's by path. What is not of our making is left
-// out.
+// Returns all archived files of a spoke, oldest run first, each run's by path, without files that
+// pi-brain did not put there.
 absl::StatusOr<std::vector<ArchivedFile>> archivedFiles(const std::string& archiveDir,
                                                         const std::string& spoke);
 
 struct ArchiveContents {
   std::vector<ArchivedFile> files;
-  std::vector<std::string> without;  // the spokes that were named and have no archive
-  std::string problem;               // with those that could not be read; empty: there is none
+  std::vector<std::string> without;  // the named spokes that have no archive
+  std::string problem;               // why some could not be read; empty: all were
 };
-// Of the spokes of these names, or of all. One that cannot be read takes nothing from the others.
+// Returns the files of these spokes, or of all if `spokes` is empty. An unreadable spoke does not
+// affect the others.
 absl::StatusOr<ArchiveContents> archiveContents(const std::string& archiveDir,
                                                 const std::vector<std::string>& names);
 
-// The file whose id begins so. NotFoundError if there is none; another error if it is not the only
-// one.
+// Returns the file whose id begins with `id`. NotFoundError if there is none; another error if
+// there are several.
 absl::StatusOr<ArchivedFile> findArchived(const std::vector<ArchivedFile>& files,
                                           const std::string& id);
 
-// The bytes in these.
+// Returns the total size of these files.
 uint64_t bytesOf(const std::vector<ArchivedFile>& files);
 
-// The bytes in a spoke's archive; 0 if it has none, or it cannot be read.
+// Returns the bytes in a spoke's archive; 0 if it has none or is unreadable.
 uint64_t archivedBytes(const std::string& archiveDir, const std::string& spoke);
 
-// The file, opened for reading.
+// Opens the file for reading.
 absl::StatusOr<kj::AutoCloseFd> openArchived(const std::string& archiveDir,
                                              const ArchivedFile& file);
 
-// Removes what runs archived that began more than `days` before `now` (ns since the epoch) and that
-// have been there for so long by `agesFile` too; what is not counted there yet is from now on. 0
-// days keep all. To be called under the lock of the spoke's mirror. The error says what could not
-// be removed; the rest is.
+// Removes the files of runs that began more than `days` before `now` (ns since the epoch) and that
+// are also that old by `agesFile`; starts counting runs that it does not have. 0 days: keeps all.
+// The caller must hold the lock of the spoke's mirror. The error names what could not be removed;
+// everything else is removed.
 absl::Status expireArchive(const std::string& archiveDir, const std::string& spoke, uint32_t days,
                            int64_t now, const std::string& agesFile,
                            const AgeClocks& clocks = AgeClocks::now());
 
-// The file in which the ages of a spoke's archive are counted.
+// Returns the path of the file that counts the ages of a spoke's archive.
 std::string archiveAgesFile(const std::string& databaseDir, const std::string& spoke);
 
 }  // namespace pibrain

@@ -29,10 +29,10 @@ namespace pibrain {
 
 namespace {
 
-// The copy that is being made, beside the directories of the runs.
+// The name of an unfinished copy, beside the directories of the runs.
 constexpr char INCOMPLETE[] = "incomplete";
 
-// In front of the name of what is kept for good.
+// Prefix of the runs that are kept for good.
 constexpr std::string_view REMOVED = "removed-";
 
 // Those that stand in names.
@@ -49,7 +49,8 @@ void copyContent(int in, int out) {
   }
 }
 
-// Not to copy for long what does not fit, for each file that goes, at each run.
+// Throws if a large file does not fit. Otherwise each run would copy for long, for each file, only
+// to fail.
 void requireRoom(int out, const struct stat& file) {
   constexpr uint64_t WORTH_ASKING = 1 << 20;
   uint64_t taken = std::min(uint64_t(file.st_size), uint64_t(file.st_blocks) * 512);
@@ -118,11 +119,11 @@ std::optional<int64_t> archiveRunTime(const std::string& name) {
   }
   parts.tm_year -= 1900;
   parts.tm_mon -= 1;
-  int64_t began = 0;  // which a year may be too late for
+  int64_t began = 0;  // ns; overflows for late years
   if (__builtin_mul_overflow(int64_t(timegm(&parts)) * 1000 + milliseconds, 1'000'000, &began)) {
     return std::nullopt;
   }
-  // What reads back as another name is none.
+  // Only a name that reads back unchanged is valid.
   if (archiveRunName(began) != name.substr(0, name.find('~'))) return std::nullopt;
   return began;
 }
@@ -182,7 +183,7 @@ const RootedDir& Archive::spokeDir() {
   int fd = open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) throwErrno(errno, "cannot open " + where());
   syncfsReaches_ = syncfsReaches(fd);
-  // Where the archive is, its owner says; a symlink in it is nobody's wish.
+  // The archive itself may be a symlink of its owner's; a symlink in it is not followed.
   RootedDir whole{kj::AutoCloseFd(fd)};
   return spokeDir_.emplace(makeDirectoriesBeneath(whole, spoke_, where()));
 }
@@ -207,8 +208,8 @@ std::string Archive::where() const { return "the archive " + escapeForTerminal(d
 
 Archive::Place Archive::place(const std::string& path, ArchiveReason reason) {
   auto name = std::string(baseNameOf(path));
-  // One run may archive one path twice, an old version and then the new one's failed successor; or
-  // a file, and then one beneath the directory that took its place.
+  // One run may archive one path twice: an old version, and then another one that replaced it. Or
+  // it archives a file, and then a file beneath the directory that took its place.
   for (size_t number = 0;; ++number) {
     auto run = runName(reason, number);
     auto dir = openOrMake(runDir(run), std::string(parentOf(path)));
@@ -216,7 +217,7 @@ Archive::Place Archive::place(const std::string& path, ArchiveReason reason) {
     if (dir.error != 0) throwErrno(dir.error, "cannot make a directory in " + where());
     struct stat st;
     if (fstatat(dir.fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) continue;
-    // Not known to be free is not free.
+    // Use the place only if it is known to be free.
     if (errno != ENOENT) throwErrno(errno, "cannot read " + where());
     if (!syncfsReaches_) touched_.emplace(run, parentOf(path));
     return {run, kj::mv(dir.fd), name};
@@ -230,18 +231,18 @@ void Archive::explainingFullDisk(kj::FunctionParam<void()> work) const {
     if (!isDiskFull(e)) throw;
     auto room = makeRoom(directory_);
     room.text =
-        "Make room on the archive's disk, or set 'archive_dir' in the config to another; this "
-        "shows how much is left";
+        "Free some space on the archive's disk, or set 'archive_dir' in the config to another "
+        "disk; this shows how much is left";
     throw NoRoomInArchive(
         FailureId::ARCHIVE_FULL,
-        "no room in the archive, and nothing is overwritten or deleted without it: " +
+        "the archive's disk has no room, so nothing was overwritten or deleted: " +
             withoutFullStop(escapeForTerminal(messageOf(e))),
         "The mirror is intact; the next run continues from here.", std::vector<Fix>{room});
   }
 }
 
 bool Archive::Preserved::holds(const struct stat& file) const {
-  // A second name shares whatever happens to the file; a copy is of what it was.
+  // A hard link shares later changes of the file; a copy keeps the state of its time.
   return uint64_t(file.st_ino) == inode &&
          (!copied || (uint64_t(file.st_size) == size && mtimeOf(file) == mtime));
 }
@@ -253,7 +254,7 @@ Archive::Preserved Archive::preserve(int dirFd, const std::string& name, const s
   explainingFullDisk([&]() {
     auto to = place(path, reason);
     if (linkat(dirFd, name.c_str(), to.dir, to.name.c_str(), 0) != 0) {
-      // Another filesystem, or one without links.
+      // Another filesystem, or one without hard links.
       preserved = copyFile(dirFd, name, path, kj::mv(to));
       return;
     }
@@ -262,7 +263,7 @@ Archive::Preserved Archive::preserve(int dirFd, const std::string& name, const s
       preserved = {to.run, path, uint64_t(st.st_ino), uint64_t(st.st_size), mtimeOf(st), false};
       return;
     }
-    // A symlink, say, which was put in the file's place meanwhile.
+    // The entry was replaced meanwhile, for example by a symlink.
     unlinkat(to.dir, to.name.c_str(), 0);
     throwErrno(EINVAL, "cannot archive '" + escapeForTerminal(path) + "'");
   });
@@ -295,11 +296,11 @@ void Archive::removeEmpty(const std::string& path) {
   for (auto& run : runs) removeEmpty(run, path);
 }
 
-// A copy of the file, with its time. It gets its place when it is complete and on the disk, so that
-// a hub that is killed, or loses its power, leaves nothing of it there.
+// Copies the file with its time. The copy gets its name when it is complete and on the disk, so
+// that a killed hub or a power cut leaves no partial copy.
 Archive::Preserved Archive::copyFile(int fromDir, const std::string& from, const std::string& path,
                                      Place to) {
-  // Not to wait for a writer if it has become a FIFO.
+  // O_NONBLOCK, because opening a FIFO would wait for a writer.
   kj::AutoCloseFd in(openat(fromDir, from.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat st;
   if (in.get() < 0 || fstat(in, &st) != 0) {
@@ -335,7 +336,7 @@ void Archive::take(int dirFd, const std::string& name, const std::string& path,
     auto to = place(path, reason);
     if (renameat(dirFd, name.c_str(), to.dir, to.name.c_str()) == 0) return;
     if (errno != EXDEV) throwErrno(errno, "cannot move to " + where());
-    // To another filesystem: all is copied, and on the disk, before any of it goes.
+    // On another filesystem, everything is copied and on the disk before anything is removed.
     std::vector<Copied> copied;
     copyTree(dirFd, name, path, reason, copied);
     flush();
@@ -355,8 +356,8 @@ void Archive::take(int dirFd, const std::string& name, const std::string& path,
   });
 }
 
-// `copied` gets what was copied in the order in which it can be removed: directories after what was
-// in them.
+// Appends what it copied to `copied`, in an order in which it can be removed: directories after
+// their content.
 void Archive::copyTree(int dirFd, const std::string& name, const std::string& path,
                        ArchiveReason reason, std::vector<Copied>& copied) {
   RootedDir root{kj::AutoCloseFd(openat(dirFd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC))};
@@ -388,12 +389,12 @@ bool Archive::isElsewhere(uint64_t device) {
   return elsewhere;
 }
 
-// Each directory that got a new entry, and those above, which may have been made for it. A copy is
-// on the disk before it is there.
+// Flushes each directory with a new entry, and its parents, which may be new too. The copies
+// themselves are on the disk already.
 void Archive::fsyncTouched() {
   auto writeOut = [&](const RootedDir& root, std::string_view path) {
     auto opened = root.open(path, O_RDONLY | O_DIRECTORY);
-    // EINVAL: a filesystem that does not know how.
+    // EINVAL: the filesystem does not support this.
     if (opened.error == 0 && fsync(opened.fd) != 0 && errno != EINVAL) {
       throwErrno(errno, "cannot write " + where() + " to the disk");
     }

@@ -1,10 +1,10 @@
 #pragma once
-// Where files go before a sync destroys them (P5): ARCHIVE/SPOKE/RUN~REASON/PATH. RUN is when the
-// run began, in UTC and by the latest of the clocks that are known: 20260131T120000.123Z. REASON
-// says why (ArchiveReason), so that each file is there with its reason or not at all; it is missing
-// where a version archived that did not tell. What does not fit in beside what the same run
-// archived before goes to RUN~REASON~2, RUN~REASON~3, …. What is not to expire is in removed-RUN. A
-// copy is made in ARCHIVE/SPOKE/incomplete. hub/mirror/archive-catalog.h reads it.
+// Keeps files that a sync replaces or deletes (P5), as ARCHIVE/SPOKE/RUN~REASON/PATH. RUN is the
+// run's start in UTC, by the latest of the known clocks: 20260131T120000.123Z. REASON says why
+// (ArchiveReason): a file and its reason appear in one step. Earlier versions wrote none. A file
+// whose path the run has used already for this reason goes to RUN~REASON~2, RUN~REASON~3, …. Files
+// that never expire are in removed-RUN. Copies are made in ARCHIVE/SPOKE/incomplete.
+// hub/mirror/archive-catalog.h reads the archive.
 
 #include <kj/common.h>
 #include <kj/function.h>
@@ -35,8 +35,8 @@ enum class ArchiveReason {
 // "replaced", …; "" for UNKNOWN.
 const char* toString(ArchiveReason reason);
 
-// The archive has no room for something. What it says is for a run that ends with it; of several
-// files, the summary is for each and the fix for all.
+// The archive has no room. The texts are for a run that ends with this failure; if it concerns
+// several files, its summary belongs to each and its fix to all.
 class NoRoomInArchive : public Failure {
  public:
   using Failure::Failure;
@@ -44,58 +44,59 @@ class NoRoomInArchive : public Failure {
 
 class Archive {
  public:
-  // Nothing is created before something is archived. `agesFile` (none: "") counts how long runs are
-  // there (hub/mirror/archive-age.h).
+  // Creates nothing until something is archived. `agesFile` (empty: none) counts the ages of runs
+  // (hub/mirror/archive-age.h).
   Archive(std::string directory, std::string spoke, int64_t runStarted, std::string agesFile = "");
 
-  // Another clock shows this time (ns since the epoch). The run is named by the latest of all
-  // clocks, and never before the newest run that is there: one that is behind must not make what
-  // is archived now look old. To be called before anything is archived.
+  // Adds the time of another clock (ns since the epoch). The run is named by the latest of all
+  // clocks, and not earlier than the newest run in the archive, so that a clock that is behind does
+  // not make new files look old. Must be called before anything is archived.
   void clockShows(int64_t now);
-  // What is archived is there for good: the spoke is removed. To be called before anything is.
+  // Keeps what will be archived for good, because the spoke is removed. Must be called before
+  // anything is archived.
   void keepForGood();
-  // The name of this run, without a reason. It is settled by the first call.
+  // Returns the name of this run, without a reason, which the first call decides.
   const std::string& run();
 
-  // What preserve() put in the archive.
+  // What preserve() put into the archive.
   struct Preserved {
-    std::string run;  // in which of the run's directories
+    std::string run;  // the name of the run's directory
     std::string path;
-    // The file of which it is a second name; if `copied`, the one that it is a copy of.
+    // The inode of the original, of which this is a hard link or, if `copied`, a copy.
     uint64_t inode = 0;
     uint64_t size = 0;
     int64_t mtime = 0;
     bool copied = false;
 
-    // Whether this file is all in the archive.
+    // Returns whether this version of the file is in the archive.
     bool holds(const struct stat& file) const;
   };
 
-  // These take the entry `name` of the directory `dirFd`, which is the mirror's `path`. They throw
-  // KJ exceptions, or NoRoomInArchive, and then the entry is as it was.
+  // These archive the entry `name` of the directory `dirFd`, whose path in the mirror is `path`.
+  // They throw KJ exceptions or NoRoomInArchive, and then leave the entry unchanged.
 
-  // Puts a second name for the file, or a copy, in the archive; the mirror keeps its own. The file
-  // must not go from the mirror before flush() has returned.
+  // Puts a hard link or a copy of the file into the archive; the mirror keeps the file. It must not
+  // be removed from the mirror before flush() has returned.
   Preserved preserve(int dirFd, const std::string& name, const std::string& path,
                      ArchiveReason reason);
-  // Takes that back: the file was not replaced after all.
+  // Undoes preserve(), because the file was not replaced after all.
   void discard(const Preserved& preserved);
-  // Moves the entry, a file or a directory, to the archive. Where that is a copy, it is on the disk
-  // before the entry goes.
+  // Moves the entry, a file or a directory, to the archive. If that needs a copy, the copy is on
+  // the disk before the entry is removed.
   void take(int dirFd, const std::string& name, const std::string& path, ArchiveReason reason);
 
-  // Removes what a hub that was killed left half copied.
+  // Removes the partial copy of a killed hub.
   void clearStaging() const;
 
-  // Whether the archive is on another filesystem than the one with this device.
+  // Returns whether the archive is on a filesystem other than this device's.
   bool isElsewhere(uint64_t device);
 
-  // Writes what was archived to the disk, with its directories, unless it lies on the filesystem
-  // with this device, which somebody else sees to. Throws a KJ exception.
+  // Flushes what was archived, with its directories, to the disk, unless it is on this device's
+  // filesystem, which the caller flushes. Throws a KJ exception.
   void flush(uint64_t exceptOn = 0);
 
  private:
-  // A file that was copied and has to go from where it was.
+  // A file that was copied and must be removed from the mirror.
   struct Copied {
     std::string path;  // relative to the entry
     Preserved what;
@@ -109,44 +110,44 @@ class Archive {
                 std::vector<Copied>& copied);
   Preserved copyFile(int fromDir, const std::string& from, const std::string& path, Place to);
   std::string where() const;
-  // A free place for `path`, its directories made.
+  // Returns a free place for `path`, and creates its directories.
   Place place(const std::string& path, ArchiveReason reason);
   const RootedDir& spokeDir();
-  // Of what is archived for this reason, numbered from 0.
+  // Returns the name of a directory of the run for this reason, numbered from 0.
   std::string runName(ArchiveReason reason, size_t number);
   const RootedDir& runDir(const std::string& name);
-  // Does the work, and says of a full disk that it is the archive's.
+  // Does the work, and turns an error about a full disk into NoRoomInArchive.
   void explainingFullDisk(kj::FunctionParam<void()> work) const;
-  // The directories for `path` that nothing is in, the run's own too.
+  // Removes the empty directories above `path`, including the run's.
   void fsyncTouched();
   void removeEmpty(const std::string& run, const std::string& path);
-  void removeEmpty(const std::string& path);  // of all the run's
+  void removeEmpty(const std::string& path);  // in all of the run's directories
 
   std::string directory_;
   std::string spoke_;
   std::string agesFile_;
-  int64_t latest_;  // of what all clocks show
+  int64_t latest_;  // the latest time of all clocks
   bool forGood_ = false;
-  std::string run_;  // empty: not settled yet
+  std::string run_;  // empty: not decided yet
   std::optional<RootedDir> spokeDir_;
   std::map<std::string, RootedDir> runDirs_;
-  bool syncfsReaches_ = true;  // it brings all to the disk
-  // Otherwise: directories, with their runs.
+  bool syncfsReaches_ = true;  // syncfs(2) writes everything to the disk
+  // If not: directories, with the names of their runs.
   std::set<std::pair<std::string, std::string>> touched_;
 };
 
-// The name of a run that began then (ns since the epoch), and back: for RUN~… it is that of RUN.
-// None if it is no such name.
+// Convert the start of a run (ns since the epoch) to the name of the run, and back. RUN~… gives the
+// time of RUN; other names give nullopt.
 std::string archiveRunName(int64_t began);
 std::optional<int64_t> archiveRunTime(const std::string& name);
-// The same for removed-RUN alone, which archiveRunTime() does not know.
+// The same for removed-RUN, of which archiveRunTime() returns nullopt.
 std::optional<int64_t> removedRunTime(const std::string& name);
 // Of a directory of either kind: the run, without reason and number; and the reason.
 std::string archiveRunOf(const std::string& directory);
 ArchiveReason archiveReasonOf(const std::string& directory);
 
-// The descriptor of the directory `path` beneath `root`, made with its parents (0700) where
-// missing. `where` is what errors call it.
+// Opens the directory `path` beneath `root`, and creates it and its parents (0700) if missing.
+// `where`: what errors call it.
 kj::AutoCloseFd makeDirectoriesBeneath(const RootedDir& root, const std::string& path,
                                        const std::string& where);
 

@@ -22,8 +22,8 @@ Contents mirrorContents(const std::string& path,
   if (fd < 0 && errno == ENOENT) return contents;
   if (fd < 0) {
     int error = errno;
-    warn(absl::StrCat("what is in ", escapeForTerminal(path),
-                      " is not known: ", explainObstacle(nearestTo(path).path, error)));
+    warn(absl::StrCat("the content of ", escapeForTerminal(path),
+                      " is unknown: ", explainObstacle(nearestTo(path).path, error)));
     return contents;
   }
   kj::AutoCloseFd owned(fd);
@@ -33,7 +33,8 @@ Contents mirrorContents(const std::string& path,
   for (auto& problem : tree.problems) {
     auto place = escapeForTerminal(path + (problem.path.empty() ? "" : "/" + problem.path));
     if (problem.path == "lost+found" || problem.reason == proto::Reason::VANISHED) continue;
-    warn(absl::StrCat(place, " was passed over: it cannot be read. 'ls -ld' shows whose it is"));
+    warn(absl::StrCat(
+        place, " was skipped because it cannot be read. Check its owner and mode with 'ls -ld'"));
   }
   contents.files = tree.files;
   contents.bytes = tree.bytes;

@@ -19,8 +19,8 @@ struct Contents {
   uint64_t bytes = 0;             // in them
 };
 
-// What is beneath a directory, but for what a run works with; nothing if it does not exist. `warn`
-// hears of what cannot be read.
+// Counts what is beneath a directory, without the staging directory; nothing if it does not exist.
+// `warn` receives what cannot be read.
 Contents mirrorContents(const std::string& path,
                         const std::function<void(const std::string&)>& warn);
 

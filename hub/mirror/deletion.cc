@@ -13,7 +13,7 @@ namespace pibrain {
 
 namespace {
 
-constexpr uint64_t FEW_FILES = 10;  // deleting no more than these needs no leave
+constexpr uint64_t FEW_FILES = 10;  // so many may always be deleted
 
 }  // namespace
 
@@ -24,21 +24,21 @@ std::optional<Failure> whyNotDelete(const SpokeConfig& spoke, uint64_t count, ui
   if (spokeFiles == 0) {
     return Failure(
         FailureId::DELETION_REFUSED,
-        absl::StrCat("nothing was deleted: the spoke has no files at all, and the mirror has ",
+        absl::StrCat("nothing was deleted: the spoke has no files at all, but the mirror has ",
                      mirrorFiles),
-        "That looks like a directory that is not mounted, or a wrong one.",
-        {{"If it is right, remove the spoke, which moves its mirror to the archive",
+        "The directory on the spoke may not be mounted, or 'source' may name the wrong one.",
+        {{"If the sessions are really gone, remove the spoke, which moves its mirror to the "
+          "archive",
           "pi-brain spoke remove " + name}});
   }
   uint64_t limit = maxDelete > 0 ? maxDelete : std::max<uint64_t>(FEW_FILES, mirrorFiles / 2);
   if (count <= limit) return std::nullopt;
-  return Failure(
-      FailureId::DELETION_REFUSED,
-      absl::StrCat("nothing was deleted: ", count, " of the mirror's ", mirrorFiles,
-                   " files are gone on the spoke, more than ", limit),
-      "",
-      {{"If they should go to the archive",
-        absl::StrCat("pi-brain sync run --spoke ", name, " --delete --max-delete ", count)}});
+  return Failure(FailureId::DELETION_REFUSED,
+                 absl::StrCat("nothing was deleted: ", count, " of the mirror's ", mirrorFiles,
+                              " files are gone on the spoke, and the limit is ", limit),
+                 "",
+                 {{"To move them to the archive", absl::StrCat("pi-brain sync run --spoke ", name,
+                                                               " --delete --max-delete ", count)}});
 }
 
 Failure notDeletedUnread(const std::string& what) {

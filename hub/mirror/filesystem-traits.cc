@@ -31,7 +31,7 @@ namespace pibrain {
 namespace {
 
 constexpr char PROBE[] = "Probe.part", PROBE_IN_CAPITALS[] = "PROBE.PART";
-// An e with an acute accent, as one character and as two (Unicode's normal forms C and D).
+// An e with an acute accent as one character and as two (Unicode's normal forms C and D).
 constexpr char COMPOSED[] = "probe-\xc3\xa9.part", DECOMPOSED[] = "probe-e\xcc\x81.part";
 
 kj::AutoCloseFd create(int directory, const char* name) {
@@ -40,7 +40,7 @@ kj::AutoCloseFd create(int directory, const char* name) {
       openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
 }
 
-// The time that the file has after it was given this one.
+// Sets the file's time, and returns the time that the filesystem stored.
 int64_t storedTime(int fd, int64_t time) {
   setMtime(fd, time);
   struct stat st;
@@ -49,7 +49,7 @@ int64_t storedTime(int fd, int64_t time) {
 }
 
 int64_t grainOf(int fd) {
-  // An odd second, and another digit at each place.
+  // An odd second, and a different digit at each decimal place.
   constexpr int64_t TIME = 1'000'000'001'987'654'321;
   constexpr int64_t GRAINS[] = {1, 100, 1'000, 1'000'000, 10'000'000, 1'000'000'000, 2'000'000'000};
   auto stored = storedTime(fd, TIME);
@@ -64,12 +64,12 @@ StoredTimes timesOf(int fd) {
   times.grain = grainOf(fd);
   times.newest = storedTime(fd, INT64_MAX);
   times.oldest = storedTime(fd, INT64_MIN);
-  // Not one that wraps around, or takes no such time at all.
+  // Ignore a filesystem whose times wrap around, or that rejects such times.
   if (times.oldest < times.newest) return times;
   return {times.grain};
 }
 
-// Whether a mode comes back as it was set: some have a fixed one, or a part of it.
+// Returns whether a mode reads back as it was set; some filesystems fix all or part of it.
 bool keepsModes(int fd) {
   for (mode_t mode : {0640, 0755, 0600}) {
     struct stat st;
@@ -78,7 +78,7 @@ bool keepsModes(int fd) {
   return true;
 }
 
-// Whether a name is listed as it was given.
+// Returns whether the directory lists this exact name.
 bool isListed(int directory, const char* name) {
   auto names = namesIn(directory);
   return std::binary_search(names.begin(), names.end(), name);
@@ -91,15 +91,15 @@ bool exists(int directory, const char* name) {
 
 constexpr long FUSE = 0x65735546;  // statfs(2)
 
-// Which mount the directory is in, by the kernel's number for it; 0: unknown.
+// Returns the kernel's id of the mount that the directory is in; 0: unknown.
 uint64_t mountOf(int directory, unsigned mask) {
   struct statx about = {};
   bool known = statx(directory, "", AT_EMPTY_PATH, mask, &about) == 0 && (about.stx_mask & mask);
   return known ? about.stx_mnt_id : 0;
 }
 
-// The kind of filesystem and its options, as mount number `id` has them in mountinfo
-// (proc_pid_mountinfo(5)), but for whether it may be written to.
+// Returns the type and options of mount `id` from mountinfo (proc_pid_mountinfo(5)), without rw and
+// ro.
 std::string optionsOf(uint64_t id, const std::string& mountinfo) {
   for (auto line : absl::StrSplit(mountinfo, '\n')) {
     std::vector<std::string> words = absl::StrSplit(line, ' ');
@@ -113,8 +113,8 @@ std::string optionsOf(uint64_t id, const std::string& mountinfo) {
   return "";
 }
 
-// Options may make another filesystem of it (lowntfs-3g's ignore_case). Those of FUSE are its
-// program's, and are not to be seen: then each mount counts as another.
+// Options can change how a filesystem behaves (lowntfs-3g's ignore_case). The options of a FUSE
+// program are not visible, so each FUSE mount counts as different.
 std::string mountIdentity(int directory, bool fuse) {
 #ifndef STATX_MNT_ID_UNIQUE
   constexpr unsigned STATX_MNT_ID_UNIQUE = 0x4000;  // Linux 6.8
@@ -143,7 +143,7 @@ FilesystemTraits probeFilesystem(int directory) {
     traits.changesNames = !isListed(directory, PROBE);
     traits.keepsModes = keepsModes(file);
   }
-  // Some take no such name at all.
+  // Some filesystems reject such a name.
   auto file = create(directory, COMPOSED);
   if (file.get() < 0) return traits;
   KJ_DEFER(unlinkat(directory, COMPOSED, 0));
@@ -173,7 +173,7 @@ FilesystemTraits traitsOf(Mirror& mirror, const std::string& spoke, Store* store
   }
   FilesystemTraits traits;
   if (!mayProbe) return traits;
-  // Where no file can be made, a run has nothing to compare with.
+  // If no file can be created, a run cannot compare anything either.
   bool found = kj::runCatchingExceptions([&]() { traits = mirror.probe(); }) == nullptr;
   if (found && store != nullptr) (void)store->setFilesystemTraits(spoke, identity, traits.text());
   return traits;
@@ -188,9 +188,9 @@ std::string warningOfModes(Mirror& mirror, const std::string& spoke, Store* stor
   }
   auto path = escapeForTerminal(mirror.path());
   return absl::StrCat("the filesystem of the mirror ", path,
-                      " keeps no modes, so 'keep_modes' does nothing there: its files have the "
-                      "mode that the mount gives them, which 'findmnt -T ",
-                      path, "' shows. This is said once");
+                      " does not store modes, so 'keep_modes' has no effect: the mount decides the "
+                      "mode of all files; 'findmnt -T ",
+                      path, "' shows it. This warning appears once");
 }
 
 std::string FilesystemTraits::text() const {

@@ -6,41 +6,41 @@
 
 namespace pibrain {
 
-// What a filesystem makes of times, names and modes. It is asked, once for each mirror and when
-// another one is mounted, or with other options, since its type does not tell: ext4 keeps seconds
-// only in inodes of 128 bytes, and ignores case where a directory says so.
+// How a filesystem stores times, names and modes. The type does not tell: ext4 keeps only seconds
+// in inodes of 128 bytes, and ignores case in directories with that attribute. So each mirror's
+// filesystem is probed once, and again when another one is mounted, or with other options.
 struct FilesystemTraits {
   StoredTimes times;
-  bool foldsNames = false;    // takes names that differ in case, or in their normal form, for one
-  bool changesNames = false;  // lists a file by another name than it was given, in its normal form
-  bool keepsModes = true;     // or all files have those that its mount says
-  bool toldOfModes = false;   // a run has warned of that
+  bool foldsNames = false;    // treats names that differ in case or normal form as one
+  bool changesNames = false;  // lists files under their names' normal form
+  bool keepsModes = true;     // else the mount decides them for all files
+  bool toldOfModes = false;   // a run has warned of this
 
   auto operator<=>(const FilesystemTraits&) const = default;
 
-  // As one line of text, and back: default traits if it cannot be read.
+  // Convert to one line of text, and back; an invalid text gives default traits.
   std::string text() const;
   static FilesystemTraits fromText(const std::string& text);
 };
 
-// Tries it with files in the directory, and removes them. Throws a KJ exception if none can be
-// made.
+// Probes with files in the directory, and removes them. Throws a KJ exception if it cannot create
+// any.
 FilesystemTraits probeFilesystem(int directory);
 
 class Mirror;
 class Store;
 
-// The traits of a spoke's mirror: as they are remembered (`store`: null if nothing is), or found
-// out now if the mirror may be written to, and remembered. If neither can be, those of a filesystem
-// that keeps all as it is.
+// Returns the traits of a spoke's mirror: from `store` (null: none), or else probed, if the mirror
+// may be written to, and stored. If neither works, returns the traits of a filesystem that keeps
+// everything.
 FilesystemTraits traitsOf(Mirror& mirror, const std::string& spoke, Store* store, bool mayProbe);
 
-// Of modes that are asked for (Mirror::keepModes()) and cannot be kept: a warning, the first time;
-// empty after that, which is remembered as traitsOf() does it.
+// Returns a warning if modes should be kept (Mirror::keepModes()) and cannot be; empty if not, or
+// if an earlier run has warned, which `store` remembers.
 std::string warningOfModes(Mirror& mirror, const std::string& spoke, Store* store, bool remember);
 
-// What tells this directory's filesystem from another one that is mounted in its place, and from
-// itself mounted with other options.
+// Returns a text that changes when another filesystem is mounted in this directory's place, or the
+// same one with other options.
 std::string filesystemIdentity(int directory);
 
 }  // namespace pibrain

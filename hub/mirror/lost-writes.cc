@@ -31,7 +31,7 @@ LostWrites LostWrites::readFrom(int stagingDirectory) {
   kj::AutoCloseFd mark(
       openat(stagingDirectory, NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (mark.get() < 0 && errno == ENOENT) return {};
-  // There is one. What cannot be read of it is as good as nothing.
+  // The mark exists; a part that cannot be read counts as empty.
   std::string text;
   struct stat st;
   auto failed = kj::runCatchingExceptions([&]() {

@@ -1,11 +1,11 @@
 #pragma once
-// The mark of a run whose writes the disk did not take, in the mirror's staging directory. What the
-// kernel's cache has of the files that it wrote may be right, and what the disk has wrong, with
-// size and time as they should be. So these are fetched whole, however long that takes: the mark
-// goes when each of them was, or is gone on the spoke.
+// The mark of a run whose writes the disk lost, in the mirror's staging directory. The kernel's
+// cache may have the right content of its files while the disk has the wrong one, with the right
+// size and time. So each of these files is fetched whole, and the mark stays until all are fetched
+// or gone on the spoke.
 //
-// It holds their paths, each with a NUL at its end. An empty path, or one that is cut short, stands
-// for all files: which ones they are is not known. So does a mark that holds nothing.
+// It holds their paths, each followed by a NUL. An empty path, a truncated one, or an empty mark
+// means all files, because the affected ones are unknown.
 
 #include <string>
 #include <string_view>
@@ -17,9 +17,9 @@ class LostWrites {
  public:
   static constexpr char NAME[] = "lost-writes";
 
-  // None if there is no mark in the directory (-1: nor is that).
+  // Returns an empty set if the directory (-1: none) has no mark.
   static LostWrites readFrom(int stagingDirectory);
-  // As far as the disk takes it: what it does not, leaves a mark that stands for all files.
+  // Writes the mark. If the disk cannot hold all of it, the mark means all files.
   void writeTo(int stagingDirectory) const;
 
   bool none() const { return !all_ && paths_.empty(); }
@@ -28,9 +28,9 @@ class LostWrites {
 
   void add(const std::string& path) { paths_.insert(path); }
   void addAll() { all_ = true; }
-  // It was written again, and is on the disk. Whether it was one that is known by its path.
+  // Called when a file was written again and is on the disk. Returns whether the mark had its path.
   bool remove(const std::string& path) { return paths_.erase(path) > 0; }
-  // All were looked at but these.
+  // Called when all files but these were checked.
   void keepOnly(const std::unordered_set<std::string>& left);
 
  private:

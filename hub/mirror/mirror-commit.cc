@@ -1,4 +1,4 @@
-// What waits in a Mirror until it is on the disk, and then becomes visible.
+// The part of Mirror that flushes pending changes to the disk, and then makes them visible.
 
 #include <absl/strings/str_cat.h>
 #include <errno.h>
@@ -25,13 +25,13 @@ namespace pibrain {
 
 namespace {
 
-// What waits takes room twice where it replaces something, and is not there yet for those who look
-// for it.
+// Limits on pending changes: a replacement takes space twice, and pending files are not visible
+// yet.
 constexpr size_t MAX_PENDING = 4096;
 constexpr uint64_t MAX_PENDING_BYTES = 512 << 20;
 constexpr int64_t MAX_PENDING_NANOS = 5'000'000'000;
 
-// What a staged file is called while it changes places with the one that it replaces.
+// Suffix of a staged file while it is exchanged with the file that it replaces.
 constexpr std::string_view SWAPPED = ".swap";
 
 int64_t monotonicNanos() {
@@ -53,7 +53,7 @@ int64_t Mirror::earlierThan(int64_t mtime) const {
   int64_t stored = times.stored(mtime), earlier = 0;
   if (__builtin_sub_overflow(stored, std::max<int64_t>(times.grain, 1), &earlier) ||
       times.stored(earlier) == stored) {
-    return stored + times.grain;  // there is none before: another one does
+    return stored + times.grain;  // stored is the oldest time, so use another one
   }
   return times.stored(earlier);
 }
@@ -117,7 +117,7 @@ void Mirror::attempt(Pending& pending, std::vector<Uncommitted>& uncommitted, St
     pending.failed = true;
     uncommitted.push_back({pending.path, kj::mv(why), std::move(remedy)});
   };
-  // Another file may need less, or none.
+  // The run goes on, since another file may need less space or none.
   auto failedForRoom = [&](const std::string& why, const Remedy& remedy) {
     failed(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__, kj::heapString(why)),
            remedy);
@@ -146,7 +146,7 @@ Remedy Mirror::makeRoom() const { return {FailureId::DISK_FULL, pibrain::makeRoo
 
 void Mirror::flushPending(std::vector<Uncommitted>& uncommitted) {
   if (pending_.empty()) return;
-  staging();  // which shows, if this does not come to its end
+  staging();  // its existence marks an unfinished run
   auto pending = kj::mv(pending_);
   pending_.clear();
   pendingBytes_ = 0;
@@ -182,19 +182,19 @@ void Mirror::revealSome(size_t count, std::vector<Uncommitted>& uncommitted) {
 
 std::vector<Mirror::Uncommitted> Mirror::commit() {
   std::vector<Uncommitted> uncommitted;
-  // What is written need not wait for a disk that takes no more.
+  // What is on the disk becomes visible even if the disk is full now.
   revealSome(SIZE_MAX, uncommitted);
   flushPending(uncommitted);
   revealSome(SIZE_MAX, uncommitted);
-  // Lest a run that is cut short again and again begins anew each time.
+  // Otherwise a run that is interrupted repeatedly would start over each time.
   if (foundAgain_) lost_.writeTo(staging());
   foundAgain_ = false;
   return uncommitted;
 }
 
 std::vector<Mirror::Uncommitted> Mirror::proceed() {
-  // As fast as files come, and no faster: while all of a batch became visible at once, the other
-  // side would have to wait.
+  // A few at a time, as fast as files arrive: making a whole batch visible at once would stall the
+  // connection.
   constexpr size_t STEP = 2;
   std::vector<Uncommitted> uncommitted;
   if (shouldFlush()) {
@@ -230,14 +230,14 @@ void Mirror::finish(const Left& left) {
   lost_.writeTo(staging());
 }
 
-// It is on the disk, whatever happened to it before.
+// The file is on the disk now, so it is no longer lost.
 void Mirror::noteWritten(const std::string& path) { foundAgain_ |= lost_.remove(path); }
 
-// What will be replaced or removed goes to the archive, before all is written to the disk.
+// Archives what will be replaced or removed, before the flush.
 void Mirror::preserve(Pending& pending) {
   bool replaced = pending.kind == Pending::Kind::PUBLISH && pending.replaces;
   bool removed = pending.kind == Pending::Kind::ARCHIVE;
-  // On one filesystem it moves there, in one step.
+  // On the same filesystem, a rename moves it there later.
   if (removed) removed = archive_.isElsewhere(device());
   if ((!replaced && !removed) || pending.base) return;
   if (removed && !stillNamed(pending.path)) return;
@@ -265,26 +265,24 @@ void Mirror::flush(const std::vector<Pending>* pending) {
     unflushed_ = false;
   } catch (const kj::Exception& e) {
     noteLostWrites(pending);
-    throw Failure(
-        FailureId::WRITES_LOST,
-        absl::StrCat("the hub's disk did not take what was written: ",
-                     withoutFullStop(escapeForTerminal(messageOf(e)))),
-        "Some of it may be lost, although it looks as if it were there; the next run fetches it "
-        "again.",
-        {{"See what is wrong with the disk, or with what it lies on", "sudo dmesg | tail"},
-         makeRoom().fix});
+    throw Failure(FailureId::WRITES_LOST,
+                  absl::StrCat("the hub's disk failed to store what was written: ",
+                               withoutFullStop(escapeForTerminal(messageOf(e)))),
+                  "Files that look complete may be damaged; the next run fetches them again.",
+                  {{"Check the kernel's messages for errors of the disk", "sudo dmesg | tail"},
+                   makeRoom().fix});
   }
 }
 
-// What syncfs(2) does not reach: files that are to become visible, or to get their times, and
-// directories with other names in them than before.
+// Flushes one by one, where syncfs(2) does not work: files that will become visible or get their
+// times, and directories whose entries changed.
 void Mirror::fsyncEach(const std::vector<Pending>* pending) {
   auto& root = KJ_ASSERT_NONNULL(root_);
   auto writeOut = [&](const std::string& path, int flags) {
     auto opened = root.open(path, O_RDONLY | flags);
     bool gone = opened.error == ENOENT || opened.error == ENOTDIR;
     if (opened.error != 0 && !gone) throwErrno(opened.error, "cannot open " + inQuotes(path));
-    // EINVAL: a directory on a filesystem that does not know how.
+    // EINVAL: the filesystem does not support this for directories.
     if (opened.error == 0 && fsync(opened.fd) != 0 && (flags == 0 || errno != EINVAL)) {
       throwErrno(errno, "cannot write " + where() + " to the disk");
     }
@@ -314,7 +312,7 @@ void Mirror::noteLostWrites(const std::vector<Pending>* pending) {
   }
   kj::runCatchingExceptions([&]() {
     lost_.writeTo(staging());
-    // Nothing goes on from what is staged, which is as doubtful.
+    // Staged files are as doubtful, so they are not continued.
     for (auto& name : namesIn(staging())) {
       if (!isSwapped(name) && name != LostWrites::NAME) unlinkat(staging(), name.c_str(), 0);
     }
@@ -345,7 +343,7 @@ void Mirror::publish(Pending& pending) {
   auto name = std::string(baseNameOf(path));
   int parent = directory(std::string(parentOf(path)));
   if (!pending.preserved && !pending.base) {
-    // Most often there is nothing in the way.
+    // Usually the name is free.
     int error = renameToNew(staging(), stagedName(path).c_str(), parent, name.c_str());
     if (error == 0) {
       noteName(path);
@@ -359,13 +357,13 @@ void Mirror::publish(Pending& pending) {
   replace(parent, name, pending);
 }
 
-// Puts the staged file in the place of what is there.
+// Replaces the existing entry by the staged file.
 void Mirror::replace(int parent, const std::string& name, Pending& pending) {
   auto& path = pending.path;
   auto staged = stagedName(path);
   struct stat st;
   bool there = fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
-  // What is there cannot be seen, so it cannot be archived.
+  // An entry that cannot be read cannot be archived.
   if (!there && errno != ENOENT) throwErrno(errno, "cannot publish " + inQuotes(path));
   if (there && !S_ISREG(st.st_mode)) {
     requireReplaceable(parent, name, path);
@@ -401,8 +399,8 @@ void Mirror::replace(int parent, const std::string& name, Pending& pending) {
   requirePublished(parent, name, path);
 }
 
-// The staged file and the one that it replaces change places, in one step, so that what comes out
-// can be looked at: somebody may have saved another file there since it was archived.
+// Exchanges the staged file with the one that it replaces, in one step, and then checks the latter:
+// somebody may have saved another file there since it was archived.
 void Mirror::exchange(int parent, const std::string& name, const Pending& pending) {
   auto swapped = swappedName(stagedName(pending.path));
   struct stat st;
@@ -415,7 +413,7 @@ void Mirror::exchange(int parent, const std::string& name, const Pending& pendin
     if (errno != EINVAL && errno != ENOSYS) {
       throwErrno(errno, "cannot publish " + inQuotes(pending.path));
     }
-    // A filesystem that does not know how: a look and a step.
+    // The filesystem does not support the exchange: check first, then rename.
     KJ_REQUIRE(fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && isPreserved(),
                "the mirror's file was changed by someone else during the run");
     if (renameat(staging(), swapped.c_str(), parent, name.c_str()) != 0) {
@@ -434,7 +432,7 @@ void Mirror::exchange(int parent, const std::string& name, const Pending& pendin
   }
 }
 
-// Returns false if it is another file now: the next run finds what somebody made of it.
+// Sets the file's true time. Returns false if somebody changed it; the next run looks at it.
 bool Mirror::settle(const Pending& pending) {
   int parent = directory(std::string(parentOf(pending.path)));
   auto name = std::string(baseNameOf(pending.path));
@@ -458,7 +456,8 @@ void Mirror::archive(Pending& pending) {
   if (!pending.preserved) {
     archive_.take(parent, name, pending.path, ArchiveReason::DELETED);
   } else {
-    // Aside first, and then a look at what that is: somebody may have saved another file there.
+    // Moves the file aside first and then checks it, since somebody may have saved another file
+    // there.
     auto aside = swappedName(stagedName(pending.path));
     if (renameat(parent, name.c_str(), staging(), aside.c_str()) != 0) {
       int error = errno;

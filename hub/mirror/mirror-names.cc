@@ -1,4 +1,4 @@
-// What a Mirror does where its filesystem takes two names for one.
+// The part of Mirror for filesystems that treat two names as one.
 
 #include <absl/strings/match.h>
 #include <fcntl.h>
@@ -51,35 +51,35 @@ void Mirror::requireOwnName(int parent, const std::string& name, const std::stri
       fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
     return;
   }
-  names_.forget(above);  // somebody else may have made it
+  names_.forget(above);  // another process may have created it
   auto& names = names_.read(above, parent);
   if (names.contains(name)) return;
-  traits_.foldsNames = true;  // whatever it was like when it was tried
+  traits_.foldsNames = true;  // although probing did not show it
   auto found = ownNameOf(parent, name, names);
   auto other = joinPath(above, found.value_or("?"));
   bool free = found && spokeHas_ && !spokeHas_(other);
   if (free && renameat(parent, found->c_str(), parent, name.c_str()) == 0) {
     ++renames_;
     touch(above);
-    names_.forgetAll();  // it may be a directory
+    names_.forgetAll();  // the entry may be a directory
     if (names_.read(above, parent).contains(name)) return;
   }
-  kj::throwFatalException(kj::Exception(
-      kj::Exception::Type::FAILED, __FILE__, __LINE__,
-      kj::str("the mirror's filesystem takes its name for ",
-              found ? inQuotes(other).c_str() : "that of another entry",
-              found && spokeHas_ && !free ? ", which the spoke has too" : "",
-              ". Rename one of them on the spoke, or move the mirror to a filesystem that tells "
-              "them apart")));
+  kj::throwFatalException(
+      kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
+                    kj::str("the mirror's filesystem treats its name as ",
+                            found ? inQuotes(other).c_str() : "that of another entry",
+                            found && spokeHas_ && !free ? ", which the spoke has too" : "",
+                            ". Rename one of them on the spoke, or move the mirror to a filesystem "
+                            "that distinguishes them")));
 }
 
-// The name that the entry really has that `name` finds; none if that is not to be found out.
+// Returns the real name of the entry that `name` finds; nullopt if it cannot be determined.
 std::optional<std::string> Mirror::ownNameOf(int parent, const std::string& name,
                                              const DirectoryNames::Names& names) const {
   for (auto& other : names) {
     if (absl::EqualsIgnoreCase(name, other)) return other;
   }
-  // By FUSE, one file may have another number by each of its names.
+  // On FUSE, one file can have a different inode number under each of its names.
   struct stat one, two;
   if (fstatat(parent, name.c_str(), &one, AT_SYMLINK_NOFOLLOW) != 0) return std::nullopt;
   std::optional<std::string> alike;
@@ -96,7 +96,7 @@ std::optional<std::string> Mirror::ownNameOf(int parent, const std::string& name
   return count == 1 ? alike : std::nullopt;
 }
 
-// That the directory is the one of this name, and each above it.
+// Throws unless the directory, and each above it, has exactly this name.
 void Mirror::requireOwnDirectory(const std::string& path, int fd) {
   struct stat opened, staged;
   KJ_REQUIRE(fstat(fd, &opened) != 0 || fstat(staging(), &staged) != 0 ||

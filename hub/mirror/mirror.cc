@@ -1,5 +1,6 @@
 #include "hub/mirror/mirror.h"
 
+#include <absl/strings/ascii.h>
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <errno.h>
@@ -27,8 +28,8 @@ namespace pibrain {
 
 namespace {
 
-// A spoke's sessions come in the order of their age, from all its projects in turn. Many spokes may
-// be at work in one process.
+// Files arrive in order of age, from all projects of a spoke in turn, and many spokes run in one
+// process.
 constexpr rlim_t MAX_OPEN_DIRECTORIES = 256;
 
 size_t openDirectories() {
@@ -45,10 +46,12 @@ Mirror::Mirror(const std::string& path, Access access, Archive archive)
     auto made = makeDirectories(path);
     auto parent = escapeForTerminal(shellQuote(std::string(parentOf(path))));
     if (!made.ok()) {
+      auto why = whyNotWritable(path);
+      if (why.empty()) why = withoutFullStop(std::string(made.message()));
+      why[0] = absl::ascii_toupper(uint8_t(why[0]));
       throw Failure(FailureId::MIRROR_UNUSABLE,
-                    absl::StrCat("the mirror ", inQuotes(path), " cannot be created"),
-                    absl::StrCat(withoutFullStop(std::string(made.message())), "."),
-                    {{"Check 'path' in the config, and who owns the directory above it",
+                    absl::StrCat("the mirror ", inQuotes(path), " cannot be created"), why + ".",
+                    {{"Check 'path' in the config, and the owner of the directory above it",
                       "ls -ld " + parent}});
     }
   }
@@ -59,7 +62,7 @@ Mirror::Mirror(const std::string& path, Access access, Archive archive)
     throw Failure(
         FailureId::MIRROR_UNUSABLE,
         absl::StrCat("the mirror ", inQuotes(path), " cannot be opened: ", strerror(errno)), "",
-        {{"Check 'path' in the config, and its owner", "ls -ld " + quoted}});
+        {{"Check 'path' in the config, and the owner of the mirror", "ls -ld " + quoted}});
   }
   root_ = RootedDir(kj::AutoCloseFd(fd));
   if (access == Access::WRITE && flock(fd, LOCK_EX | LOCK_NB) != 0) {
@@ -68,8 +71,8 @@ Mirror::Mirror(const std::string& path, Access access, Archive archive)
         FailureId::MIRROR_UNUSABLE,
         absl::StrCat("the mirror ", inQuotes(path), " cannot be locked: ", strerror(errno)),
         "Its filesystem may not support locks.",
-        {{"Move the mirror to another filesystem, and correct 'path' in the config; this shows "
-          "which it is on",
+        {{"Move the mirror to another filesystem, and correct 'path' in the config; this shows the "
+          "present one",
           "findmnt -T " + quoted}});
   }
   auto left = KJ_ASSERT_NONNULL(root_).open(STAGING, O_RDONLY | O_DIRECTORY);
@@ -132,7 +135,7 @@ Mirror::~Mirror() noexcept(false) {
 }
 
 FilesystemTraits Mirror::probe() {
-  // The directory stays, lest it look as if a run had come to its end.
+  // Keeps the directory if an earlier run left it, since it marks an unfinished run.
   auto traits = probeFilesystem(staging());
   onlyProbed_ = !unclean_;
   return traits;
@@ -146,7 +149,7 @@ std::string Mirror::filesystem() const {
 void Mirror::closeToOthers(int fd) const {
   struct stat st;
   if (keepModes_ || fstat(fd, &st) != 0 || (st.st_mode & 077) == 0) return;
-  (void)fchmod(fd, st.st_mode & 0700);  // it may be somebody else's
+  (void)fchmod(fd, st.st_mode & 0700);  // may fail for another user's file
 }
 
 kj::Maybe<Mirror::File> Mirror::openFile(const std::string& path) {
@@ -168,12 +171,12 @@ kj::Maybe<Mirror::File> Mirror::openPartial(const std::string& path, Staged what
 void Mirror::writeCache() {
   if (cacheWritten_) return;
   cacheWritten_ = true;
-  // Whether that succeeds, reading shows; an error is of runs before, and is not to be this one's.
+  // An error here belongs to earlier runs, and reading will show it.
   KJ_IF_MAYBE(root, root_) (void)syncfs(root->fd());
 }
 
 void Mirror::readFromDisk(const File& file) {
-  // What is not written yet cannot be dropped.
+  // Pages that are not written yet cannot be dropped from the cache.
   writeCache();
   (void)posix_fadvise(file.fd, 0, 0, POSIX_FADV_DONTNEED);
 }
@@ -204,8 +207,8 @@ kj::AutoCloseFd Mirror::openStaged(const std::string& path, bool continued, Stag
   return fd;
 }
 
-// A file that was not there before: not a FIFO on which to wait, nor another name of a file that
-// is elsewhere.
+// Creates a new file: not an existing FIFO, on which writing would block, nor a hard link to
+// another file.
 kj::AutoCloseFd Mirror::createStaged(const std::string& name) {
   constexpr int ATTEMPTS = 3;
   for (int attempt = 1;; ++attempt) {
@@ -231,7 +234,7 @@ int Mirror::directory(const std::string& path) {
     requireOwnDirectory(path, opened.fd);
   }
   if (renames_ != renames) {
-    // Descriptors of what was renamed, and of what is in it, may be of no use any more (FUSE).
+    // On FUSE, descriptors of a renamed directory and its content may be invalid.
     directories_.clear();
     opened = KJ_ASSERT_NONNULL(root_).open(path, O_RDONLY | O_DIRECTORY);
   }
@@ -264,10 +267,9 @@ int Mirror::directory(const std::string& path) {
   return directories_.insert_or_assign(path, kj::mv(opened.fd)).first->second;
 }
 
-// Something stands where the spoke has something else: a file in a directory's place, or the
-// other way round. What the spoke no longer has goes by a deletion, with all that guards one (P5),
-// or stays; what remains of a directory without files is nobody's. Ends all descriptors that
-// directory() gave.
+// Throws if the mirror has a file where the spoke has a directory, or the other way round: only a
+// deletion, with its safeguards (P5), removes files. Removes an empty directory. Invalidates all
+// descriptors that directory() returned.
 void Mirror::requireReplaceable(int parent, const std::string& name, const std::string& path) {
   struct stat st;
   if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return;
@@ -280,18 +282,19 @@ void Mirror::requireReplaceable(int parent, const std::string& name, const std::
   if (S_ISDIR(st.st_mode) && errno != ENOTEMPTY && errno != EEXIST) {
     throwErrno(errno, "cannot remove the directory " + inQuotes(path));
   }
-  auto what = S_ISLNK(st.st_mode) ? "there is a symlink in the mirror at "
-              : S_ISDIR(st.st_mode)
-                  ? "the mirror has a directory of this name, with what the spoke no longer has: "
-                  : "the mirror has a file of this name, which the spoke no longer has: ";
-  auto mend = S_ISLNK(st.st_mode) ? ", which a sync does not make; remove it"
-                                  : ". It must go first: by a run with --delete, which moves it "
-                                    "to the archive, or by hand";
+  auto what =
+      S_ISLNK(st.st_mode) ? "there is a symlink in the mirror at "
+      : S_ISDIR(st.st_mode)
+          ? "the mirror has a directory of this name with files that the spoke no longer has: "
+          : "the mirror has a file of this name, which the spoke no longer has: ";
+  auto mend = S_ISLNK(st.st_mode)
+                  ? ", which no sync made. Remove it"
+                  : ". Move it to the archive with a run with --delete, or remove it by hand";
   kj::throwFatalException(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
                                         kj::str(what, inQuotes(path).c_str(), mend)));
 }
 
-// That somebody did not put a symlink, say, in the staged file's place.
+// Throws if somebody replaced the staged file, for example by a symlink.
 void Mirror::requirePublished(int parent, const std::string& name, const std::string& path) {
   struct stat st;
   if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) return;
@@ -300,7 +303,7 @@ void Mirror::requirePublished(int parent, const std::string& name, const std::st
 }
 
 kj::AutoCloseFd Mirror::openForAppend(const std::string& path, uint64_t size, int64_t mtime) {
-  staging();  // which shows, if this run does not come to its end
+  staging();  // its existence marks an unfinished run
   unflushed_ = true;
   auto name = std::string(baseNameOf(path));
   int parent = directory(std::string(parentOf(path)));
@@ -342,12 +345,12 @@ void Mirror::move(const std::string& from, const std::string& to) {
     target = directory(parent);
   }
   if (traits_.foldsNames && absl::EqualsIgnoreCase(from, to)) {
-    // It is there already, by another name; so was its directory.
+    // The target exists already under another spelling, as does its directory.
     requireOwnName(target, name, to);
     unflushed_ = true;
     return;
   }
-  // Only now: what it is in may have been renamed for the target's sake.
+  // Opened only now, because preparing the target may have renamed its directory.
   auto opened = KJ_ASSERT_NONNULL(root_).open(parentOf(from), O_RDONLY | O_DIRECTORY);
   if (opened.error != 0) throwErrno(opened.error, "cannot open a directory");
   int source = opened.fd;
@@ -356,7 +359,7 @@ void Mirror::move(const std::string& from, const std::string& to) {
   if (error == EEXIST) {
     requireOwnName(target, name, to);
     if (mayFold() && !hasOwnPath(from)) {
-      unflushed_ = true;  // that was it
+      unflushed_ = true;  // the move changed the mirror
       return;
     }
   }
@@ -392,7 +395,7 @@ void Mirror::clearStaging() {
   removeStagingIfEmpty();
 }
 
-// Leaves the mark of lost writes.
+// Removes everything but the mark of lost writes.
 void Mirror::emptyStaging() {
   archive_.clearStaging();
   auto& root = KJ_ASSERT_NONNULL(root_);
@@ -401,7 +404,7 @@ void Mirror::emptyStaging() {
   archiveReplaced();
   for (auto& name : namesIn(opened.fd)) {
     if (isSwapped(name)) {
-      // A run was killed between the exchange of two files and the look at what came out.
+      // A run was killed between exchanging two files and checking the old one.
       archive_.take(opened.fd, name, "recovered/" + name.substr(0, name.find('.')),
                     ArchiveReason::RECOVERED);
     } else if (name != LostWrites::NAME) {
@@ -445,7 +448,7 @@ void Mirror::handOver() {
   if (mkdirat(staging(), std::string(REPLACED).c_str(), 0700) != 0) {
     throwErrno(errno, "cannot create a directory in " + where());
   }
-  // EINVAL: a filesystem that does not know how.
+  // EINVAL: the filesystem does not support this.
   if (fsync(KJ_ASSERT_NONNULL(root_).fd()) != 0 && errno != EINVAL) {
     throwErrno(errno, "cannot write " + where() + " to the disk");
   }
@@ -458,7 +461,7 @@ void Mirror::takeBack() {
 
 void Mirror::removeStagingIfEmpty() {
   staging_ = nullptr;
-  if (unclean_) return;  // it shows that
+  if (unclean_) return;  // the directory marks an unfinished run
   unlinkat(KJ_ASSERT_NONNULL(root_).fd(), std::string(STAGING).c_str(), AT_REMOVEDIR);
 }
 

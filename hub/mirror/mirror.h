@@ -1,11 +1,11 @@
 #pragma once
-// The hub's copy of a spoke's tree. All that changes it goes through here: names are resolved
-// beneath held descriptors (P2), files appear whole (P3), what would be lost is archived (P5).
+// The hub's copy of a spoke's tree. All changes go through this class: it resolves names beneath
+// held descriptors (P2), publishes only complete files (P3), and archives what would be lost (P5).
 //
-// Durable before visible, times last: a staged file gets its name, and a file that was written in
-// place its true time, only when what it holds is on the disk. Both wait for commit(), which asks
-// for that once for all of them. Until then a file that was written in place has an earlier time
-// (earlierThan()), so whatever happens, the next run looks at it again.
+// Durable before visible, times last: a staged file gets its name, and a file written in place gets
+// its true time, only after its content is on the disk. Both wait for commit(), which flushes once
+// for all of them. Until then a file written in place has an earlier time (earlierThan()), so that
+// after a crash the next run looks at it again.
 
 #include <kj/exception.h>
 #include <kj/io.h>
@@ -29,14 +29,14 @@ namespace pibrain {
 
 class Mirror {
  public:
-  // A name at the top of the mirror, for files that are not complete. It never ends in .jsonl, and
-  // a spoke cannot have a file of that name mirrored.
+  // The directory for incomplete files, at the top of the mirror. Its name never ends in .jsonl,
+  // and a spoke's file of that name is not mirrored.
   static constexpr std::string_view STAGING = ".pi-brain-staging";
 
   enum class Access { READ, WRITE };
 
-  // Opens the directory; for WRITE it is made if missing, and locked: one run at a time (P7).
-  // Throws Failure, or Locked.
+  // Opens the directory; for WRITE, creates it if missing and locks it, so that one run at a time
+  // writes (P7). Throws Failure or Locked.
   Mirror(const std::string& path, Access access, Archive archive);
 
   struct Locked {};
@@ -46,33 +46,34 @@ class Mirror {
 
   const std::string& path() const { return path_; }  // as configured
 
-  // Files keep the modes that they are given, for those who asked for that. Otherwise the mirror is
-  // its owner's alone (P2): what is written to is closed to others, should it have been open. To be
-  // called before anything else.
+  // With `keep`, files keep the spoke's modes. Otherwise only the owner can access the mirror (P2),
+  // and files that are written to lose the permissions of others. Must be called before anything
+  // else.
   void keepModes(bool keep) { keepModes_ = keep; }
-  // Whether they do, on this filesystem; and whether that is asked of one that has none.
+  // Return whether modes are kept, and whether they should be but the filesystem stores none.
   bool keepsModes() const { return keepModes_ && traits_.keepsModes; }
   bool lacksModes() const { return keepModes_ && !traits_.keepsModes; }
 
-  // What the mirror's filesystem does to times and names. Until it is set, it is taken for one that
-  // keeps all as it is.
+  // What the mirror's filesystem does to times and names. Until this is set, a filesystem that
+  // changes nothing is assumed.
   const FilesystemTraits& traits() const { return traits_; }
   void setTraits(const FilesystemTraits& traits) { traits_ = traits; }
-  // Tries it, in the staging directory.
+  // Probes the traits, in the staging directory.
   FilesystemTraits probe();
-  // How this mirror is compared with a spoke's tree.
+  // Returns how this mirror's digests are computed.
   DigestOptions digestOptions() const { return {traits_.times, keepsModes()}; }
-  // What filesystemIdentity() says of it; empty if there is no mirror.
+  // Returns the mirror's filesystemIdentity(); empty if there is no mirror.
   std::string filesystem() const;
-  // Where names fold: whether the spoke has a file or a directory of this path. What it has not may
-  // be renamed, to a name that differs in case, for what it has. Until this is set, nothing is.
+  // For filesystems that fold names: `has` returns whether the spoke has a file or directory with
+  // this path. An entry that the spoke does not have may then be renamed to one that differs in
+  // case and that the spoke has. Until this is set, nothing is renamed.
   void spokeHas(std::function<bool(const std::string& path)> has) { spokeHas_ = std::move(has); }
 
-  // All files, the staged ones left out. A missing mirror that is only read is an empty one. May
-  // be called from another thread.
+  // Returns the tree of all files but the staged ones. A missing mirror that is only read is empty.
+  // May be called from another thread.
   Tree walk() const;
-  // What walk() returned, which has to stay while the mirror is changed. What it has need not be
-  // looked at again to know its name.
+  // Passes the result of walk(), which must outlive all changes of the mirror. Names in it need not
+  // be read again.
   void walked(const Tree& tree) { tree_ = &tree; }
   // Notes which of these files, which walk() has just found, were changed since the last run by
   // somebody else: for whoever asks later why they were archived. To be called before the mirror is
@@ -82,10 +83,10 @@ class Mirror {
   // Why what is replaced from now on is archived, unless somebody edited it. (REPLACED, if this is
   // not called.)
   void archiveAs(ArchiveReason reason) { reason_ = reason; }
-  // Whether the file is still there by this very name, as far as this run changed names.
+  // Returns whether the file still has exactly this name, as far as this run changed names.
   bool stillNamed(const std::string& path);
 
-  // A regular file, as the sync finds it before it decides.
+  // A regular file, opened for reading.
   struct File {
     kj::AutoCloseFd fd;
     uint64_t size = 0;
@@ -93,115 +94,114 @@ class Mirror {
   };
   kj::Maybe<File> openFile(const std::string& path);
 
-  // What is staged for a path: the file, or what is to be appended to the one that is there.
+  // What is staged for a path: the whole file, or the tail to append to the existing one.
   enum class Staged { FILE, TAIL };
 
-  // Whether a run before did not come to its end, and not all that it may have written was looked
-  // at since: it may have left something, and what the kernel has in its cache may not be what is
-  // on the disk.
+  // Returns whether an earlier run did not finish, and not all that it may have written was checked
+  // since. It may have left staged files, and the kernel's cache may differ from the disk.
   bool endedUncleanly() const { return unclean_; }
-  // Whether that run could not write this file to the disk: what is there cannot be built upon.
+  // Returns whether that run failed to write this file to the disk, so that it cannot be a basis.
   bool mayBeLost(const std::string& path) const { return lost_.concern(path); }
-  // Gives these files a time in `tree` that none of the spoke's has, so that they are asked for
-  // whatever they look like. `options`: for the digests.
+  // Gives these files a time in `tree` that no file of the spoke has, so that they are requested
+  // again. `options`: for the digests.
   void makeLostUnlike(Tree& tree, const DigestOptions& options) const;
-  // What an earlier run staged, whole or not.
+  // Opens what an earlier run staged, complete or not.
   kj::Maybe<File> openPartial(const std::string& path, Staged what = Staged::FILE);
 
-  // From now on what is to be read of this file comes from the disk, not from the kernel's cache.
-  // Of use for a mirror whose last run ended uncleanly, and to verify one.
+  // Makes later reads of this file come from the disk, not from the kernel's cache: after an
+  // unclean run, and for verifying.
   void readFromDisk(const File& file);
 
-  // What the kernel had to write when the mirror was opened is on the disk then, or lost.
+  // Waits until what the kernel had to write when the mirror was opened is on the disk, or lost.
   void writeCache();
 
-  // Opens the staging file for `path`, emptied unless it is to be continued.
+  // Opens the staging file for `path`, and truncates it unless it is `continued`.
   kj::AutoCloseFd openStaged(const std::string& path, bool continued, Staged what = Staged::FILE);
   void discardStaged(const std::string& path, Staged what = Staged::FILE);
 
-  // With the next commit(), the staged file becomes the mirror's `path`; what was there before is
-  // archived. Until then openFile() finds the staged one. `replaces`: there was one, as far as is
-  // known, which saves a look.
+  // With the next commit(), the staged file becomes the mirror's `path`, and the file before it is
+  // archived. Until then openFile() finds the staged one. `replaces`: a file of this name is
+  // expected to exist, which saves a system call.
   void publish(const std::string& path, bool replaces = true);
-  // The same for a staged file that begins with the one that is there, which `base` is of: that one
-  // is not archived.
+  // The same for a staged file that begins with the content of the existing file, which is not
+  // archived then. `base`: the status of the existing file.
   void publishGrown(const std::string& path, const struct stat& base);
 
-  // Opens the mirror's `path` to append to it. It still has to be what openFile() returned. If it
-  // has a second name, it is first replaced by a copy, which has one only.
+  // Opens the mirror's `path` to append to it. Throws unless it is still what openFile() returned.
+  // A file with several hard links is first replaced by a copy.
   kj::AutoCloseFd openForAppend(const std::string& path, uint64_t size, int64_t mtime);
 
-  // The time that a file has until commit() settles its true one: such that the next run looks at
-  // it again.
+  // Returns the time that a file has until commit() sets its true one: one that makes the next run
+  // look at the file again.
   int64_t earlierThan(int64_t mtime) const;
-  // The file at `path`, open as `fd`, was written in place. It gets an earlier time, and this one
-  // with the next commit() unless somebody else changes it meanwhile.
+  // Called when the file at `path`, open as `fd`, was written in place. Gives it an earlier time,
+  // and with the next commit() this one, unless somebody changes the file meanwhile.
   void settle(const std::string& path, int fd, int64_t mtime);
 
-  // Renames within the mirror; nothing may be at `to`.
+  // Renames within the mirror; `to` must not exist.
   void move(const std::string& from, const std::string& to);
 
-  // With the next commit(), the file moves to the archive, and the directories go that this leaves
-  // empty. Returns false if there is no regular file of this path any more: a directory may have
-  // come in its place, or a file in its directory's, with this very run; or, where names fold, a
-  // file whose name differs in case.
+  // With the next commit(), moves the file to the archive and removes directories that are then
+  // empty. Returns false if there is no regular file of this path any more. In this run, a
+  // directory may have replaced it, or a file its directory; or, where names fold, a file whose
+  // name differs in case.
   bool archiveFile(const std::string& path);
 
   struct Uncommitted {
     std::string path;
-    kj::Exception why;             // FAILED: it concerns this file alone
-    std::optional<Remedy> remedy;  // if a disk has no room for it
+    kj::Exception why;             // FAILED: the error concerns this file alone
+    std::optional<Remedy> remedy;  // if a disk has no room for the file
   };
-  // Writes all to the disk, and then makes it visible. Returns what could not be made so; the rest
-  // is. Throws Failure if the disk does not take it: then nothing became visible, and the next run
-  // knows.
+  // Flushes everything to the disk, and then makes it visible. Returns what could not be made
+  // visible. Throws Failure if the flush fails: then nothing became visible, and the next run knows
+  // that.
   std::vector<Uncommitted> commit();
-  // The same, bit by bit, to be called now and then while more comes: if much waits, or for long,
-  // it is written to the disk; and of what is there, a little becomes visible.
+  // The same in small steps, to be called often while files arrive: flushes if much is pending, or
+  // for long, and makes a few flushed files visible.
   std::vector<Uncommitted> proceed();
-  // Whether there is room for so many bytes, and, if need be, for a file more; as far as the
-  // filesystem says.
+  // Returns whether the disk has room for so many bytes, and for one more file if `newFile`, as far
+  // as the filesystem tells.
   bool hasRoomFor(uint64_t bytes, bool newFile) const;
-  // What a person does if not: a sentence without its end.
+  // Returns the fix for a full disk.
   Remedy makeRoom() const;
   [[noreturn]] static void fail(const Uncommitted& uncommitted);
-  // Throws the first of these that is more than one file's failure: no descriptors left, say.
+  // Throws the first of these that is not limited to one file, for example that no descriptors are
+  // left.
   static void requireOfSingleFiles(const std::vector<Uncommitted>& uncommitted);
 
-  // Another program, rsync, changes the mirror in our stead. What it replaces it has to put into
-  // REPLACED, a directory in STAGING, which handOver() leaves empty. When that returns it is on the
-  // disk that this run is not at its end; when takeBack() does, all that the program wrote. Both
-  // throw as commit() does.
+  // Lets another program, rsync, change the mirror. It must move what it replaces into REPLACED, a
+  // directory in STAGING that handOver() empties. handOver() also flushes the mark of an unfinished
+  // run; takeBack() flushes all that the program wrote. Both throw like commit().
   static constexpr std::string_view REPLACED = "replaced";
   void handOver();
   void takeBack();
-  // Moves what is in REPLACED to the archive. It is there until it is in the archive, on the disk
-  // if that lies elsewhere; if this is not called, or fails, the next clearStaging() or handOver()
-  // does it.
+  // Moves the content of REPLACED to the archive. Each file stays in REPLACED until it is in the
+  // archive, and on the disk if the archive is on another filesystem. If this is not called or
+  // fails, the next clearStaging() or handOver() does it.
   void archiveReplaced();
 
-  // What a run leaves as it is, although the spoke may have another version of it.
+  // What a run leaves unchanged, although the spoke may have another version.
   struct Left {
-    std::unordered_set<std::string> paths;  // what was put off, failed, went away meanwhile, …
-    bool more = false;                      // and what the run does not know of
+    std::unordered_set<std::string> paths;  // files that were deferred, failed, vanished, …
+    bool more = false;                      // and files that the run does not know
   };
-  // The end of a run that did all that it wanted to: commits, waits until the disk has what became
-  // visible, and removes what was staged. Throws as commit() does, or for what it returned. If a
-  // run before did not come to its end, that stays known as long as anything is left.
+  // Ends a successful run: commits, flushes what became visible, and removes the staging directory.
+  // Throws like commit(), or for what that returned. The mark of an earlier unfinished run stays as
+  // long as `left` is not empty.
   void finish(const Left& left);
 
-  // Removes what earlier runs left in the staging directory, and the directory.
+  // Removes the staging directory with what earlier runs left there.
   void clearStaging();
-  // Leaves what an interrupted run may go on from.
+  // Removes the staging directory unless it holds files that the next run can continue.
   void removeStagingIfEmpty();
 
-  // A descriptor on which the lock is, while this lives.
+  // Returns a descriptor that holds the lock, valid as long as this object.
   int lockFd() const;
 
   Archive& archive() { return archive_; }
 
  private:
-  // What waits for commit().
+  // A change that waits for commit().
   struct Pending {
     enum class Kind { PUBLISH, SETTLE, ARCHIVE };
     Kind kind;
@@ -210,12 +210,12 @@ class Mirror {
     uint64_t inode = 0, size = 0;  // SETTLE: of the file
     int64_t mtime = 0;             // SETTLE: to set
     std::optional<Archive::Preserved> preserved;
-    std::optional<Archive::Preserved> base;  // PUBLISH: what is there, if it need not be archived
+    std::optional<Archive::Preserved> base;  // PUBLISH: the old file, if it need not be archived
     bool failed = false;
   };
 
   std::string where() const;  // for messages
-  // The directory `path`, made if missing; valid until the next call.
+  // Returns the directory `path`, and creates it if missing; valid until the next call.
   int directory(const std::string& path);
   int staging();
   void emptyStaging();
@@ -225,9 +225,9 @@ class Mirror {
   static bool isSwapped(const std::string& stagedName);
   void addPending(Pending pending, uint64_t bytes);
   bool shouldFlush() const;
-  // Writes what is pending to the disk. What cannot be archived goes to `uncommitted`.
+  // Flushes what is pending to the disk. What cannot be archived goes to `uncommitted`.
   void flushPending(std::vector<Uncommitted>& uncommitted);
-  // Makes the first `count` of what was written visible.
+  // Makes the first `count` flushed changes visible.
   void revealSome(size_t count, std::vector<Uncommitted>& uncommitted);
   template <typename Step>
   void attempt(Pending& pending, std::vector<Uncommitted>& uncommitted, Step&& step);
@@ -241,7 +241,7 @@ class Mirror {
   bool settle(const Pending& pending);
   void archive(Pending& pending);
   uint64_t device() const;
-  // `pending`: what is not on the disk before this returns.
+  // Writes the mirror to the disk, and the files of `pending` too where syncfs(2) does not.
   void flush(const std::vector<Pending>* pending = nullptr);
   void noteLostWrites(const std::vector<Pending>* pending);
   void noteWritten(const std::string& path);
@@ -251,17 +251,16 @@ class Mirror {
   void breakLink(int parent, const std::string& name, const File& file);
   void removeEmptyParents(const std::string& path);
 
-  // What is found by a name may have another one: where the filesystem folds or changes names, and
-  // that may be in one directory alone (ext4's casefold, a mount). So the name of what was neither
-  // walked nor made here is looked at, whatever the traits say, and of everything where they say
-  // so.
+  // Returns whether an entry found by a name may have another name. Even if not, single directories
+  // may fold names (ext4's casefold, a mount), so names of entries that were neither walked nor
+  // created by this run are always checked.
   bool mayFold() const { return traits_.foldsNames || traits_.changesNames; }
-  // Whether the directory is known to have this very name, without a look.
+  // Returns whether the directory is known to have exactly this name, without reading it.
   bool isKnownDirectory(const std::string& path) const;
-  // Whether there is an entry of this very path.
+  // Returns whether there is an entry with exactly this path.
   bool hasOwnPath(const std::string& path);
-  // Sees to it that the entry that `name` finds, if any, has this very name, be it by a rename.
-  // Throws if it is another one's.
+  // Makes sure that the entry that `name` finds, if any, has exactly this name, and renames it if
+  // necessary. Throws if the spoke has another file of the entry's name.
   void requireOwnName(int parent, const std::string& name, const std::string& path);
   void requireOwnDirectory(const std::string& path, int fd);
   std::optional<std::string> ownNameOf(int parent, const std::string& name,
@@ -272,7 +271,7 @@ class Mirror {
   const std::string path_;  // as configured
   Archive archive_;
   const size_t maxDirectories_;  // how many may be open
-  kj::Maybe<RootedDir> root_;    // null: missing, and only read
+  kj::Maybe<RootedDir> root_;    // null: the mirror is missing and only read
   kj::AutoCloseFd staging_;
   std::map<std::string, kj::AutoCloseFd> directories_;
   FilesystemTraits traits_;
@@ -281,25 +280,25 @@ class Mirror {
   const Tree* tree_ = nullptr;  // null: not walked
   DirectoryNames names_;
   std::unordered_set<std::string> made_;  // directories
-  uint32_t renames_ = 0;                  // by requireOwnName()
-  bool onlyProbed_ = false;               // nothing but probe() used the staging directory
+  uint32_t renames_ = 0;                  // done by requireOwnName()
+  bool onlyProbed_ = false;               // only probe() used the staging directory
   bool unclean_ = false;
   // When the directory was changed, ns since the epoch: as each run that changes the mirror makes
   // and removes an entry in it, not before the last one's end.
   int64_t lastChange_ = INT64_MAX;
   std::unordered_set<std::string> edited_;  // by somebody, since then
   ArchiveReason reason_ = ArchiveReason::REPLACED;
-  LostWrites lost_;            // by runs before, and this one
-  bool foundAgain_ = false;    // there is less in lost_ than in the mark
-  bool cacheWritten_ = false;  // what the kernel had to write when the mirror was opened
+  LostWrites lost_;            // of earlier runs and this one
+  bool foundAgain_ = false;    // lost_ has fewer files than the mark
+  bool cacheWritten_ = false;  // writeCache() was called
   std::vector<Pending> pending_;
-  std::deque<Pending> written_;             // is on the disk, and to become visible
-  std::unordered_set<std::string> staged_;  // the paths of those to publish
+  std::deque<Pending> written_;             // flushed, but not visible yet
+  std::unordered_set<std::string> staged_;  // the paths of pending PUBLISH changes
   uint64_t pendingBytes_ = 0;
-  int64_t oldestPending_ = 0;                // ns, monotonic
-  bool unflushed_ = false;                   // something was written in place, or became visible
-  bool syncfsReaches_ = true;                // syncfs(2) brings all to the disk
-  std::unordered_set<std::string> touched_;  // otherwise: directories that changed since
+  int64_t oldestPending_ = 0;  // ns, monotonic
+  bool unflushed_ = false;     // something was written in place or became visible since the flush
+  bool syncfsReaches_ = true;  // syncfs(2) writes everything to the disk
+  std::unordered_set<std::string> touched_;  // if not: directories that changed since
 };
 
 }  // namespace pibrain

@@ -6,9 +6,9 @@
 
 namespace pibrain {
 
-// The mirror of a spoke, with its archive, its modes as the config has them, and what is known of
-// its filesystem (traitsOf(); `store` null: nothing is remembered). What is archived goes to a run
-// that is named by `started`, ns since the epoch. Throws as Mirror's constructor does.
+// Opens the mirror of a spoke with its archive, the config's 'keep_modes', and the traits of its
+// filesystem (traitsOf(); `store` null: nothing is remembered). Archived files go to a run named by
+// `started`, ns since the epoch. Throws like Mirror's constructor.
 Mirror openMirror(const Config& config, const SpokeConfig& spoke, Store* store,
                   Mirror::Access access, int64_t started);
 

@@ -16,13 +16,13 @@ Failure unreadableMirror(const SpokeConfig& spoke, const Tree::Problem& problem)
   bool denied = problem.reason == proto::Reason::DENIED;
   return Failure(
       FailureId::MIRROR_UNREADABLE,
-      absl::StrCat("the mirror cannot be read whole: '", escapeForTerminal(path), "' cannot be ",
+      absl::StrCat("'", escapeForTerminal(path), "' in the mirror cannot be ",
                    denied ? "opened" : "read"),
       denied ? "Nothing was changed."
-             : "The disk may be failing, or this program may not open enough files ('ulimit -n'). "
-               "Nothing was changed.",
+             : "The disk may be failing, or pi-brain has reached its limit of open files ('ulimit "
+               "-n'). Nothing was changed.",
       {denied ? Fix{"Check its owner and mode", "ls -ld " + escapeForTerminal(shellQuote(path))}
-              : Fix{"Look for errors of the disk", "sudo dmesg | tail"}});
+              : Fix{"Check the kernel's messages for errors of the disk", "sudo dmesg | tail"}});
 }
 
 }  // namespace
@@ -39,10 +39,10 @@ void requireReadable(const SpokeConfig& spoke, const Tree& mirror,
     if (problem.reason == proto::Reason::IO_ERROR || problem.path.empty()) {
       throw unreadableMirror(spoke, problem);
     }
-    // mkfs makes it for root alone; sessions are never in it.
+    // mkfs creates it for root alone; it never contains sessions.
     if (problem.path == "lost+found" || problem.reason == proto::Reason::VANISHED) continue;
     warnings.push_back(
-        absl::StrCat("'", path, "' in the mirror was passed over: ",
+        absl::StrCat("'", path, "' in the mirror was skipped: ",
                      problem.reason == proto::Reason::DENIED
                          ? "it cannot be opened. Check its owner and mode with 'ls -ld'"
                          : describe(problem.reason)));

@@ -9,10 +9,10 @@
 
 namespace pibrain {
 
-// Throws Failure if reading the mirror failed. What this program may not read of it (lost+found,
-// say) or cannot have made is a warning: all else can be synced. `unread`, if given, gets the
-// directories of which the disk has something that cannot be read, and then these are no reason to
-// throw: what is in them has to stay as it is.
+// Throws Failure if reading the mirror failed. Entries that this process is not allowed to read
+// (lost+found, for example), or that pi-brain cannot have made, cause only warnings. With `unread`,
+// directories that the disk failed to read are appended to it instead of throwing: their content
+// must stay unchanged.
 void requireReadable(const SpokeConfig& spoke, const Tree& mirror,
                      std::vector<std::string>& warnings,
                      std::unordered_set<std::string>* unread = nullptr);

@@ -1,5 +1,5 @@
 #pragma once
-// What the doctor found.
+// The doctor's findings.
 
 #include <optional>
 #include <string>
@@ -13,14 +13,14 @@ enum class CheckState { GOOD, WARNING, FAILED, SKIPPED };
 const char* toString(CheckState state);
 
 struct Check {
-  std::string step;  // "host key", …: the same from run to run
+  std::string step;  // "host key", …: never changes its meaning
   CheckState state = CheckState::GOOD;
-  std::string detail;              // GOOD: what was found; otherwise what is wrong, why and the fix
-  std::optional<Failure> failure;  // FAILED, and some warnings: the same
+  std::string detail;              // GOOD: what was found; else what is wrong, why, and the fix
+  std::optional<Failure> failure;  // of FAILED and of some warnings: the same as a failure
 };
 
 struct Diagnosis {
-  std::string name;  // of the spoke; empty: this machine
+  std::string name;  // the spoke's; empty: this machine
   std::vector<Check> checks;
 
   bool failed() const;

@@ -9,24 +9,24 @@
 
 namespace pibrain {
 
-// Spokes at a time, unless a person says otherwise.
+// How many spokes are worked on at a time by default.
 inline constexpr uint32_t USUAL_JOBS = 8;
 
-// What a run was told on the command line.
+// A run's options from the command line.
 struct RunOptions {
   bool dryRun = false;
-  bool deleteGone = false;               // for all spokes, whatever their config says
+  bool deleteGone = false;               // for all spokes, even with 'delete: false'
   uint64_t maxDelete = 0;                // 0: half of the mirror
-  std::shared_ptr<RateLimiter> limiter;  // shared by all spokes; null: each spoke's own bw_limit
-  uint32_t rsyncBwLimit = 0;             // KiB/s, for each rsync; 0: each spoke's own bw_limit
-  // As they are typed, shared by all spokes.
+  std::shared_ptr<RateLimiter> limiter;  // shared by all spokes; null: each has its own bw_limit
+  uint32_t rsyncBwLimit = 0;             // KiB/s for each rsync; 0: each spoke's bw_limit
+  // Those typed in this run, shared by all spokes.
   std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();
   uint32_t jobs = USUAL_JOBS;  // spokes at a time
 };
 
 struct VerifyOptions {
-  bool repair = false;  // what differs is fetched
-  // As in a run.
+  bool repair = false;  // fetch what differs
+  // As in RunOptions.
   std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();
 };
 

@@ -6,13 +6,13 @@
 
 namespace pibrain {
 
-// How far a spoke's sync is: written by its run, read at any time by whoever shows it.
+// The progress of a spoke's sync: the run writes it, a display may read it at any time.
 struct Progress {
   enum class Phase { WAITING, CONNECTING, COMPARING, FETCHING, ENDED };
 
   std::atomic<Phase> phase = Phase::WAITING;
-  // Of FETCHING; 0 files while their number is not known. Bytes are those of content that has to
-  // come, before compression, as far as that can be foreseen; 0: it cannot (rsync).
+  // For FETCHING. files is 0 until the number is known. Bytes are the estimated content to fetch,
+  // before compression; 0: no estimate (rsync).
   std::atomic<uint32_t> files = 0, filesDone = 0;
   std::atomic<uint64_t> bytes = 0, bytesDone = 0;
 };

@@ -10,19 +10,19 @@
 
 namespace pibrain {
 
-// What was done to one spoke.
+// What a command changed on one spoke.
 struct SpokeChange {
   std::string name;
-  std::string target;   // the login that it went by
+  std::string target;   // the login that was used
   std::string outcome;  // "added", "upgraded", "rotated", "removed", "unchanged", "failed"
   std::optional<Failure> failure;         // "failed"
-  std::string architecture, agent, line;  // as in RemoteInstall; empty: not touched
-  bool rootMissing = false;               // pi has not run there yet
+  std::string architecture, agent, line;  // as in RemoteInstall; empty: unchanged
+  bool rootMissing = false;               // pi has not run on the spoke yet
   std::vector<std::string> said;
   int64_t started = 0, finished = 0;  // ns since the epoch
 
   bool ok() const { return !failure; }
-  // Why it failed, in one line; empty if it did not.
+  // Returns why it failed, in one line; empty if it did not.
   std::string error() const { return failure ? failure->what() : ""; }
 };
 

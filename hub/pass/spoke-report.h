@@ -1,6 +1,6 @@
 #pragma once
-// What a run did, as plain values: filled by the engines, kept by hub/history, shown by hub/report
-// and hub/view.
+// The result of a run, as plain values: the engines fill them in, hub/history stores them,
+// hub/report and hub/view show them.
 
 #include <stdint.h>
 
@@ -22,7 +22,7 @@ struct Counts {
   uint32_t grown = 0;
   uint32_t rewritten = 0;
   uint32_t moved = 0;
-  uint32_t touched = 0;  // the same content under another time
+  uint32_t touched = 0;  // the same content with another time
   uint32_t deleted = 0;
   uint32_t kept = 0;      // gone on the spoke, kept in the mirror
   uint32_t deferred = 0;  // still being written; the next run fetches them
@@ -32,7 +32,7 @@ struct Counts {
 enum class ChangeKind { NEW, GROW, REWRITE, MOVE, TOUCH, DELETE, KEEP };
 const char* toString(ChangeKind kind);
 
-// Adds one to the count of this kind.
+// Increments the count of this kind.
 void countChange(ChangeKind kind, Counts& counts);
 
 struct Change {
@@ -40,7 +40,7 @@ struct Change {
   std::string path;
   std::string from;    // MOVE: the old path
   uint64_t size = 0;   // on the spoke; DELETE, KEEP: in the mirror
-  uint64_t added = 0;  // GROW: how much of it is new
+  uint64_t added = 0;  // GROW: how many bytes are new
 };
 
 struct SpokeReport {
@@ -49,23 +49,23 @@ struct SpokeReport {
   std::optional<Failure> failure;  // FAILED, LOCKED
   std::string skipped;             // SKIPPED: why
   std::vector<std::string> warnings;
-  // What the agent said of itself; empty: it did not get that far, or the spoke has none.
+  // What the agent said of itself; empty: the run failed before, or the spoke has no agent.
   std::string agentVersion, sandbox;
-  std::string transport;  // which program spoke SSH, and why; empty: none did
+  std::string transport;  // which program spoke SSH, and why; empty: none
   Counts counts;
-  std::vector<std::string> deferred;  // some of those that are counted as such
+  std::vector<std::string> deferred;  // paths, some of counts.deferred
   std::vector<Change> changes;
   int64_t started = 0;        // ns since the epoch
-  int64_t finished = 0;       // later by as long as it took
-  uint64_t bytesGrown = 0;    // by which the grown files did
+  int64_t finished = 0;       // started + the duration by a steady clock
+  uint64_t bytesGrown = 0;    // how much the grown files grew
   uint64_t bytesLiteral = 0;  // content received, decompressed
   WireBytes wire;
 
-  // Why it did not come to a good end, in one line; empty if it did.
+  // Returns why it failed or was skipped, in one line; empty if it succeeded.
   std::string error() const { return failure ? failure->what() : skipped; }
 };
 
-// How long it took.
+// Returns the duration.
 double secondsOf(const SpokeReport& report);
 
 }  // namespace pibrain

@@ -1,6 +1,6 @@
 #pragma once
-// What the commands print with --json, each as proto/report.capnp has it. Paths are as UTF-8, with
-// an exact form beside those that are not.
+// The documents that commands print with --json, as in proto/report.capnp. A path that is not UTF-8
+// has an exact form beside it.
 
 #include <stdint.h>
 
@@ -24,7 +24,7 @@ namespace pibrain {
 
 struct RunDocument {
   bool ok = false, dryRun = false;
-  bool changes = false;  // each of them is listed
+  bool changes = false;  // whether each change is listed
 };
 std::string runJson(const std::vector<SpokeReport>& reports, const RunDocument& options);
 
@@ -71,12 +71,12 @@ std::vector<SessionsOfSpoke> listSessions(const std::vector<const SpokeConfig*>&
                                           const std::function<void(const std::string&)>& warn);
 std::string sessionListJson(const std::vector<SessionsOfSpoke>& all, bool fullPaths);
 
-// A spoke, with what is known of its agent and its key.
+// A row of `spoke list`: what is known of a spoke's agent and key.
 struct SpokeRow {
   const SpokeConfig* spoke;
   std::optional<Store::Contact> contact;
-  std::string key;          // empty: not known
-  std::string fingerprint;  // of it
+  std::string key;          // the key's path; empty: unknown
+  std::string fingerprint;  // the key's
 };
 std::string spokeListJson(const std::vector<SpokeRow>& rows);
 

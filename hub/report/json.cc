@@ -17,7 +17,7 @@ void setText(capnp::Text::Reader text, capnp::json::Value::Builder out) {
   }
 }
 
-// For texts that may be null.
+// Encodes an empty text as null.
 class NullableText : public capnp::JsonCodec::Handler<capnp::Text> {
  public:
   void encode(const capnp::JsonCodec&, capnp::Text::Reader input,
@@ -30,7 +30,7 @@ class NullableText : public capnp::JsonCodec::Handler<capnp::Text> {
   }
 };
 
-// The same for the texts of a list.
+// Encodes empty texts of a list as null.
 class NullableTexts : public capnp::JsonCodec::Handler<capnp::List<capnp::Text>> {
  public:
   void encode(const capnp::JsonCodec&, capnp::List<capnp::Text>::Reader input,
@@ -45,7 +45,7 @@ class NullableTexts : public capnp::JsonCodec::Handler<capnp::List<capnp::Text>>
   }
 };
 
-// For failures, of which there may be none.
+// Encodes a failure without an id as null.
 class NullableFailure : public capnp::JsonCodec::Handler<report::Failure> {
  public:
   void encode(const capnp::JsonCodec&, report::Failure::Reader input,
@@ -74,8 +74,8 @@ class NullableFailure : public capnp::JsonCodec::Handler<report::Failure> {
   }
 };
 
-// JSON, with what a terminal would obey (U+007F…U+009F, and line and bidi controls) written as
-// \uXXXX: the codec does so below U+0020 only. All of it stands in strings.
+// Writes characters that control a terminal (U+007F…U+009F, line and bidi controls) as \uXXXX,
+// since the codec does that only below U+0020. Such characters occur only in strings.
 std::string escapeControls(std::string_view json) {
   std::string out;
   while (!json.empty()) {
@@ -87,7 +87,7 @@ std::string escapeControls(std::string_view json) {
     } else {
       out += json.substr(0, length);
     }
-    // No byte of it is invalid; one that were would be left out.
+    // The JSON is valid UTF-8; an invalid byte would be dropped.
     json.remove_prefix(length > 0 ? length : 1);
   }
   return out;

@@ -1,5 +1,5 @@
 #pragma once
-// The documents of proto/report.capnp as JSON.
+// Encodes the documents of proto/report.capnp as JSON.
 
 #include <capnp/message.h>
 
@@ -13,8 +13,8 @@
 
 namespace pibrain {
 
-// Texts that are empty become null: JsonCodec leaves out what is not set, and readers rely on the
-// keys. Lists and texts that a reader expects are to be set.
+// Empty texts become null. JsonCodec omits fields that are not set, and readers rely on the keys,
+// so all lists and texts must be set.
 std::string toJson(report::Status::Reader status);
 std::string toJson(report::Run::Reader run);
 std::string toJson(report::SessionList::Reader list);
@@ -26,13 +26,13 @@ std::string toJson(report::History::Reader history);
 std::string toJson(report::SpokeList::Reader list);
 std::string toJson(report::SpokeChanges::Reader changes);
 
-// Every failure looks like this; none is null. It is to be called in either case.
+// Fills in a failure; nullopt becomes null in the JSON. Must be called in either case.
 void fill(const std::optional<Failure>& failure, report::Failure::Builder out);
 
 void fillCounts(const Counts& counts, report::Run::Counts::Builder out);
 
-// What stands beside a path that is printed by toUtf8: the exact one, percent-encoded; empty if the
-// path is UTF-8 and so stands for itself.
+// Returns the exact form of a path, percent-encoded, to be printed beside toUtf8(path); empty if
+// the path is UTF-8.
 std::string exactPath(const std::string& path);
 
 }  // namespace pibrain

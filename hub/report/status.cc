@@ -58,7 +58,7 @@ const char* toString(SpokeState state) {
 
 SpokeState SpokeStatus::state(int64_t now) const {
   if (!config->enabled) return SpokeState::DISABLED;
-  // Who syncs by itself has no runs.
+  // Syncthing syncs by itself, so there are no runs.
   if (config->method == SyncMethod::SYNCTHING) return exists ? SpokeState::GOOD : SpokeState::NEVER;
   if (runs.lastFailure || (runs.lastGood && !exists)) return SpokeState::FAILED;
   if (!runs.lastGood) return SpokeState::NEVER;

@@ -10,17 +10,17 @@
 
 namespace pibrain {
 
-// In the order in which a person looks at them.
+// Sorted by how urgent they are.
 enum class SpokeState {
-  FAILED,  // the latest run did, or the mirror is gone
-  NEVER,   // it was never synced
-  STALE,   // not for long
+  FAILED,  // the latest run failed, or the mirror is gone
+  NEVER,   // never synced
+  STALE,   // the last good run is too long ago
   GOOD,
   DISABLED,
 };
 const char* toString(SpokeState state);
 
-// What `sync status` shows, in any of its forms.
+// What `sync status` shows of a spoke, in any form.
 struct SpokeStatus {
   const SpokeConfig* config;
   bool exists = false;  // the mirror
@@ -30,7 +30,7 @@ struct SpokeStatus {
   Store::LastRuns runs;
   uint64_t archiveBytes = 0;
 
-  // How long ago the last good run began, in ns: what the spoke wrote since may be missing.
+  // Returns how long ago the last good run began, in ns: what the spoke wrote since may be missing.
   std::optional<int64_t> lag(int64_t now) const;
   SpokeState state(int64_t now) const;
 };
@@ -43,7 +43,7 @@ struct Status {
   uint32_t total = 0;
 };
 
-// The history, what the mirrors hold, and the archive. `warn` hears of what could not be read.
+// Reads the history, the mirrors and the archive. `warn` receives what cannot be read.
 Status statusOf(const Config& config, const std::function<void(const std::string&)>& warn);
 
 }  // namespace pibrain

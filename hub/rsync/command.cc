@@ -23,8 +23,8 @@ namespace {
 
 std::string withSlash(const std::string& path) { return path.ends_with('/') ? path : path + "/"; }
 
-// How far two times are one, in seconds; -1: not at all. Whole seconds are all that rsync compares
-// where the mirror keeps less than nanoseconds.
+// Returns rsync's --modify-window: how much times may differ, in s; -1: not at all, to the ns. A
+// mirror that stores less than nanoseconds needs whole seconds, or more if its times are coarser.
 int64_t modifyWindow(int64_t grain) {
   constexpr int64_t SECOND = 1'000'000'000;
   return grain <= 1 ? -1 : std::max<int64_t>(0, (grain + SECOND - 1) / SECOND - 1);
@@ -32,7 +32,7 @@ int64_t modifyWindow(int64_t grain) {
 
 }  // namespace
 
-// It is a pattern if one of these is in it (rsync(1)).
+// A path with one of these characters is a pattern, in which a backslash escapes (rsync(1)).
 std::string filterFor(const std::string& path) {
   if (path.find_first_of("*?[") == std::string::npos) return "/" + path;
   return "/" +
@@ -73,7 +73,7 @@ RsyncRun RsyncCommand::run(const std::vector<std::string>& more, const Terms& te
   return ran;
 }
 
-// Once: where the key cannot be remembered, it is new to each ssh.
+// Warns once, since a key that cannot be stored is new to each ssh.
 void RsyncCommand::warnOfNewKey(const RsyncRun& ran) {
   auto warning = target_ && !warnedOfKey_ ? newKeyBySsh(*target_, known_, ran.login) : "";
   if (warning.empty()) return;
@@ -84,12 +84,12 @@ void RsyncCommand::warnOfNewKey(const RsyncRun& ran) {
 std::vector<std::string> RsyncCommand::arguments(const std::vector<std::string>& more,
                                                  const Terms& terms, const std::string& to) const {
   std::vector<std::string> all{"-az", absl::StrCat("--exclude=/", std::string(Mirror::STAGING)),
-                               // mkfs makes it for root alone; sessions are never in it.
+                               // mkfs creates it for root alone; it never contains sessions.
                                "--exclude=/lost+found/"};
   for (auto& path : terms.leftOut) all.push_back("--exclude=" + filterFor(path));
   all.insert(all.end(), spoke_.extraArgs.begin(), spoke_.extraArgs.end());
-  // After those, so that these hold. P2: private, regular files of ours; P3: whole ones, and a
-  // rewrite within a second is seen; and what the report is made of.
+  // After extra_args, so that these options win. P2: private, regular files of this user. P3: whole
+  // files, and rewrites within a second are noticed. The rest is for the report.
   all.insert(all.end(), {"--no-links", "--no-D", "--no-owner", "--no-group", "--no-partial",
                          "--sparse", absl::StrCat("--modify-window=", modifyWindow(terms.grain)),
                          spoke_.keepModes ? "--chmod=u-s,g-s,-t,Du+rwx,Fu+rw" : "--chmod=D700,F600",
@@ -111,10 +111,10 @@ std::optional<SshTarget> RsyncCommand::findTarget() const {
   return *std::move(target);
 }
 
-// ssh as rsync is to start it.
+// Returns the ssh command for rsync's --rsh.
 std::string RsyncCommand::remoteShell() const {
   if (!target_) return "";
-  // rsync(1), --rsh: quotes as a shell has them, but a doubled one stands for itself.
+  // rsync(1), --rsh: quotes work as in a shell, but a doubled quote stands for one quote.
   std::string shell;
   auto words = opensshOptions(*target_, {TELLING_LOG_LEVEL});
   words.insert(words.end(), {"-l", target_->user});

@@ -17,31 +17,31 @@
 
 namespace pibrain {
 
-// A path as rsync's filters take it.
+// Returns the path as a pattern for rsync's filters.
 std::string filterFor(const std::string& path);
 
-// Where rsync's own files are while it runs.
+// Returns the directory for rsync's own files while it runs.
 std::string stagingOf(const SpokeConfig& spoke);
 
-// rsync's command line for a spoke: its source, its options, and ssh as rsync is to start it.
+// rsync's command line for a spoke: source, options, and the ssh command.
 class RsyncCommand {
  public:
-  // What is asked of one run.
+  // The terms of one run.
   struct Terms {
     std::set<std::string> leftOut;  // paths
-    int64_t grain;                  // ns, of the mirror's times
+    int64_t grain;                  // the grain of the mirror's times, in ns
     int held;                       // a descriptor that rsync inherits; -1: none
   };
 
-  // Throws Failure if ssh does not know the host. All of these have to outlive this.
+  // Throws Failure if the ssh configuration cannot be read. All arguments must outlive this.
   RsyncCommand(const SpokeConfig& spoke, const RunOptions& options, SpokeReport& report,
                Progress& progress);
 
-  // Runs rsync to the directory `to`, with `more` options after the usual ones. A server that turns
-  // the login away is tried again. The report gets the bytes on the wire and new host keys.
+  // Runs rsync with the destination `to`, and `more` options after the usual ones. Retries if the
+  // server turns the login away. Adds the bytes on the wire and new host keys to the report.
   RsyncRun run(const std::vector<std::string>& more, const Terms& terms, const std::string& to);
 
-  // Null: the source is on this machine.
+  // Returns null if the source is on this machine.
   const SshTarget* target() const { return target_ ? &*target_ : nullptr; }
 
  private:
@@ -57,7 +57,7 @@ class RsyncCommand {
   SpokeReport& report_;
   Progress& progress_;
   const std::optional<SshTarget> target_;
-  const KnownTarget known_;  // of it, before rsync was run
+  const KnownTarget known_;  // before rsync ran
   bool warnedOfKey_ = false;
   const std::string shell_;  // empty: the source is on this machine
 };

@@ -25,7 +25,7 @@ class Explanation {
       : spoke_(spoke), target_(target), run_(run), place_(placeOf(spoke)) {}
 
   Failure failure() const {
-    // A restricted key may answer in place of rsync.
+    // rrsync, the forced command of a restricted key, may have answered instead of rsync.
     if (says("rrsync")) return refusedByRrsync();
     if (sshFailed(run_)) {
       auto authFailure = authFailureBefore(collectIdentities(*target_));
@@ -43,13 +43,14 @@ class Explanation {
       case rsync_exit::SYNTAX:
       case rsync_exit::UNSUPPORTED:
         return because(FailureId::RSYNC_ARGUMENTS,
-                       "rsync does not take these arguments, or cannot read a file that they name",
+                       "rsync rejects its arguments, or cannot read a file that they name",
                        {{"Check rsync_options.extra_args in the config", ""}});
       case rsync_exit::INCOMPATIBLE:
       case rsync_exit::BROKE_OFF:
         return conversationEnded();
       case rsync_exit::FILE_IO:
-        return because(FailureId::RSYNC_FAILED, "a disk failed rsync, on the hub or on " + place_,
+        return because(FailureId::RSYNC_FAILED,
+                       "rsync failed to read or write a file, on the hub or on " + place_,
                        {makeRoom(spoke_.path)});
       case rsync_exit::PARTIAL:
         return partial();
@@ -58,18 +59,18 @@ class Explanation {
         return because(FailureId::CONNECTION_SILENT,
                        absl::StrCat(place_, " was silent for ", spoke_.timeoutSeconds,
                                     " s (rsync_options.timeout_seconds)"),
-                       pingIt(), "The machine may be asleep, or its network gone.");
+                       pingIt(), "The machine may be asleep, or its network may be down.");
       default:
         return because(FailureId::RSYNC_FAILED,
                        absl::StrCat("rsync ended with exit status ", run_.exitStatus),
-                       {{"See what that means, under EXIT VALUES", "man rsync"}});
+                       {{"Look up this exit status under EXIT VALUES", "man rsync"}});
     }
   }
 
  private:
   bool says(const char* words) const { return absl::StrContains(run_.errors, words); }
 
-  // With what rsync said, as the cause, after `why`.
+  // Returns a failure whose cause is `why`, followed by what rsync said.
   Failure because(FailureId id, std::string what, std::vector<Fix> fixes = {},
                   const std::string& why = "") const {
     auto said = stderrTail(run_.errors);
@@ -80,35 +81,36 @@ class Explanation {
 
   std::vector<Fix> pingIt() const {
     if (isLocal(spoke_)) return {};
-    return {{"See whether it answers", "ping -c 3 " + escapeForTerminal(spoke_.source.host)}};
+    return {
+        {"Check whether the spoke answers", "ping -c 3 " + escapeForTerminal(spoke_.source.host)}};
   }
 
   Failure rsyncMissing() const {
     return because(FailureId::RSYNC_MISSING, "rsync was not found on " + place_,
-                   {{"Install it there", "sudo apt install rsync"},
-                    {"Or put the agent there, which makes the spoke's sync_method agent",
+                   {{"Install rsync on " + place_, "sudo apt install rsync"},
+                    {"Or switch the spoke to the agent, which needs no rsync",
                      absl::StrCat("pi-brain spoke add ", escapeForTerminal(shellQuote(spoke_.name)),
                                   " ", loginOf(spoke_))}});
   }
 
   Failure refusedByRrsync() const {
-    return because(
-        FailureId::RSYNC_REFUSED, absl::StrCat("rrsync on ", place_, " refused this"),
-        {{absl::StrCat("For all of that directory, write 'source: ",
-                       escapeForTerminal(spoke_.source.host), ":.' in the config"),
-          ""}},
-        "It takes 'source' as a path beneath the directory that ~/.ssh/authorized_keys there gives "
-        "to it.");
+    return because(FailureId::RSYNC_REFUSED,
+                   absl::StrCat("rrsync on ", place_, " refused the path"),
+                   {{absl::StrCat("To sync all of that directory, write 'source: ",
+                                  escapeForTerminal(spoke_.source.host), ":.' in the config"),
+                     ""}},
+                   "It takes 'source' as a path beneath its own directory, which "
+                   "~/.ssh/authorized_keys on the spoke names.");
   }
 
-  // Another program ran in place of rsync.
+  // Another program ran instead of rsync.
   Failure noRsync() const {
     return because(
         FailureId::NOT_RSYNC,
         absl::StrCat("the login at ", place_,
-                     " worked, but what was run there in place of rsync ended before rsync spoke"),
-        {{"Check the command=\"…\" of this key in ~/.ssh/authorized_keys there, and ForceCommand "
-          "in its sshd_config",
+                     " worked, but the command that the spoke ran ended before rsync started"),
+        {{"Check the command=\"…\" of this key in ~/.ssh/authorized_keys on the spoke, "
+          "and ForceCommand in its sshd_config",
           ""}},
         absl::StrCat("Or sshd ended it: ", WHY_CUT_AFTER_LOGIN, "."));
   }
@@ -117,7 +119,7 @@ class Explanation {
     if (target_ == nullptr || !wasCut(run_.errors)) return noRsync();
     return because(FailureId::CONNECTION_LOST,
                    absl::StrCat("the connection to ", place_, " was lost in the middle of the run"),
-                   {{"Run it again when the spoke is back", ""}});
+                   {{"Run the sync again when the spoke is back", ""}});
   }
 
   Failure conversationEnded() const {
@@ -125,9 +127,8 @@ class Explanation {
       return because(
           FailureId::SHELL_NOISY,
           absl::StrCat("the login shell on ", place_,
-                       " prints something before rsync can speak, or the key starts another "
-                       "program"),
-          {{"Make its start-up files (~/.bashrc) quiet: this must print nothing",
+                       " prints something before rsync starts, or the key starts another program"),
+          {{"Make its start-up files (~/.bashrc) quiet; then this prints nothing",
             sshInvocation(sshRequestOf(spoke_)) + " true"},
            {"If the key starts pi-brain-agent, set sync_method to agent in the config", ""}});
     }
@@ -135,8 +136,9 @@ class Explanation {
     if (target_ != nullptr && says("(0 bytes received so far)")) return noRsync();
     return because(
         FailureId::CONNECTION_LOST,
-        absl::StrCat("the conversation with rsync on ", place_, " broke off"),
-        {{"Run it again; if that happens each time, look for trouble with memory and disks there",
+        absl::StrCat("the connection to rsync on ", place_, " ended unexpectedly"),
+        {{"Run the sync again; if it fails each time, on the spoke, look for problems with memory "
+          "and disks",
           "sudo dmesg | tail"}});
   }
 
@@ -145,7 +147,7 @@ class Explanation {
       return because(FailureId::ROOT_MISSING,
                      absl::StrCat("the directory ", escapeForTerminal(spoke_.source.path),
                                   " does not exist on ", place_),
-                     {{"If pi has not run there yet, run it once", ""},
+                     {{"If pi has not run on the spoke yet, run it once", ""},
                       {"Otherwise correct 'source' in the config", ""}},
                      "Nothing was deleted on the hub.");
     }
@@ -154,11 +156,12 @@ class Explanation {
           FailureId::FILES_FAILED,
           "the spoke has a file where the mirror has a directory, which rsync does not replace",
           {{absl::StrCat("Move that directory out of ", escapeForTerminal(spoke_.path)), ""},
-           {"Or let the agent do it (sync_method: agent)", ""}});
+           {"Or switch the spoke to the agent (sync_method: agent), which does that by itself",
+            ""}});
     }
     return because(FailureId::SPOKE_UNREADABLE,
                    absl::StrCat("some files could not be read on ", place_),
-                   {{"Check their owner and mode there", ""}});
+                   {{"On the spoke, check their owner and mode", ""}});
   }
 
   const SpokeConfig& spoke_;

@@ -9,8 +9,8 @@
 
 namespace pibrain {
 
-// Why rsync ended so, for a person (P8). Of 0 and 24 (files vanished meanwhile) there is nothing to
-// explain, unless rsync did not say what it did.
+// Explains rsync's exit status to a person (P8). Called for 0 and 24 (files vanished) only if rsync
+// did not print its statistics.
 Failure explainRsync(const SpokeConfig& spoke, const SshTarget* target, const RsyncRun& run);
 
 }  // namespace pibrain

@@ -16,7 +16,7 @@ namespace pibrain {
 
 namespace {
 
-// The paths with all directories above them; "" is none.
+// Returns the paths with all directories above them, without "".
 std::set<std::string> withDirectories(const std::set<std::string>& paths) {
   std::set<std::string> all;
   for (std::string_view path : paths) {
@@ -31,8 +31,8 @@ bool create(int fd, const std::string& name) {
   return file.get() >= 0;
 }
 
-// Which of the files is found by this name, too: the one without which it is not. Inodes do not
-// tell, since FUSE may give each name one of its own.
+// Returns which of the files this name finds: the one without which the name does not exist. Inodes
+// do not tell, since FUSE may give each name its own.
 std::string whoseName(const std::string& name, const std::vector<std::string>& made, int fd) {
   for (auto& other : made) {
     unlinkat(fd, other.c_str(), 0);
@@ -62,9 +62,9 @@ std::map<std::string, std::string> foldedByTrying(const std::vector<std::string>
 ScratchDirectory::ScratchDirectory(const std::string& above) : above_(above) {
   made_ = mkdir(above.c_str(), 0700) == 0;
   auto path = above + "/names";
-  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) throwErrno(errno, "cannot try names");
+  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) throwErrno(errno, "cannot test names");
   fd_ = kj::AutoCloseFd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (fd_.get() < 0) throwErrno(errno, "cannot try names");
+  if (fd_.get() < 0) throwErrno(errno, "cannot test names");
 }
 
 ScratchDirectory::~ScratchDirectory() {

@@ -1,5 +1,5 @@
 #pragma once
-// For a mirror whose filesystem takes different names for one: which of the spoke's paths are so.
+// Finds which of the spoke's paths collide on a filesystem that treats different names as one.
 
 #include <kj/io.h>
 
@@ -11,16 +11,16 @@
 
 namespace pibrain {
 
-// Which names of one directory the filesystem takes for one: for each name that is another's, that
-// one. What comes first keeps its name.
+// Finds colliding names in one directory: maps each name to the earlier one that the filesystem
+// treats as the same.
 using FoldNames =
     std::function<std::map<std::string, std::string>(const std::vector<std::string>&)>;
 
-// By trying to make files of these names in the directory `fd`, which are removed again, unless
-// they are all ASCII: then they are compared without case. -1: these alone are compared.
+// Creates files with these names in the directory `fd` and removes them again, unless all are
+// ASCII: then compares them without case. `fd` -1: compares ASCII names only.
 std::map<std::string, std::string> foldedNames(const std::vector<std::string>& names, int fd);
 
-// A directory to try names in, beneath one that is made if it is missing; both go with this.
+// A directory for testing names, in one that is created if missing; the destructor removes both.
 class ScratchDirectory {
  public:
   explicit ScratchDirectory(const std::string& above);
@@ -35,19 +35,19 @@ class ScratchDirectory {
   kj::AutoCloseFd fd_;
 };
 
-// A path in the spelling by which ASCII names are compared.
+// Returns the path in the spelling in which ASCII names are compared.
 std::string folded(const std::string& path);
 bool isAscii(const std::string& path);
 
 struct Folding {
-  // Paths of the spoke that cannot be in the mirror, and whose place in it is taken by which.
+  // Paths of the spoke that cannot be in the mirror, and the path that takes their place.
   std::map<std::string, std::string> refused;
-  // What the mirror has under another spelling: its path there, and the spoke's.
+  // Paths that the mirror spells differently: its path, and the spoke's.
   std::map<std::string, std::string> respelled;
 };
 
-// `spoke` and `mirror` are the files of both; a directory is where a file is. A name that the
-// mirror has comes before one that it has not.
+// `spoke`, `mirror`: the files of both; directories follow from them. Names that the mirror has
+// take precedence.
 Folding findFolding(const std::set<std::string>& spoke, const std::set<std::string>& mirror,
                     const FoldNames& fold);
 

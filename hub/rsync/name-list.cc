@@ -18,10 +18,10 @@ NameList::NameList(const std::vector<std::string>& names) {
   auto directory = std::filesystem::temp_directory_path(none);
   path_ = (none ? "/tmp" : directory.string()) + "/pi-brain-names-XXXXXX";
   kj::AutoCloseFd file(mkostemp(path_.data(), O_CLOEXEC));
-  if (file.get() < 0) throwErrno(errno, "cannot make a temporary file");
+  if (file.get() < 0) throwErrno(errno, "cannot create a temporary file");
   KJ_ON_SCOPE_FAILURE(unlink(path_.c_str()));
   std::string all;
-  // "./" lest rsync take a name that begins with # for a comment.
+  // With "./", so that rsync does not take a name that begins with # for a comment.
   for (auto& name : names) all.append("./").append(name).push_back('\0');
   kj::FdOutputStream(file.get()).write(all.data(), all.size());
 }

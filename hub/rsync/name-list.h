@@ -7,8 +7,8 @@
 
 namespace pibrain {
 
-// Names in a temporary file for rsync's --files-from with --from0: each with a NUL after it. It
-// goes with this.
+// A temporary file of NUL-terminated names for rsync's --files-from with --from0. The destructor
+// removes it.
 class NameList {
  public:
   explicit NameList(const std::vector<std::string>& names);

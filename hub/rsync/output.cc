@@ -57,7 +57,7 @@ bool RsyncOutput::item(std::string_view view) {
   auto kind = absl::StrContains(what, "+++") ? Kind::NEW
               : what[0] == '.'               ? Kind::TOUCHED
                                              : Kind::CHANGED;
-  // Of modes and owners a mirror knows nothing.
+  // A mirror ignores changed modes and owners.
   if (kind == Kind::TOUCHED && what[4] != 't' && what[4] != 'T') return true;
   bool unlike = what[3] != '.' || what[4] != '.';
   items_.push_back({kind, std::move(path), size, kind == Kind::CHANGED && unlike});
@@ -80,9 +80,9 @@ bool RsyncOutput::directory(std::string_view view) {
   return true;
 }
 
-// "   1234  45%   12.34MB/s    0:00:01 (xfr#3, to-chk=5/10)", and "ir-chk" while rsync still finds
-// directories. What stands in brackets is missing while a file is on its way; when the list is
-// whole, rsync says once more of the same file that there is nothing left to check.
+// Parses "   1234  45%   12.34MB/s    0:00:01 (xfr#3, to-chk=5/10)", with "ir-chk" while rsync is
+// still searching directories. The brackets are missing during a file; when the list is complete,
+// rsync reports the same file again.
 bool RsyncOutput::progress(std::string_view view) {
   absl::string_view text(view.data(), view.size());
   if (!absl::ConsumePrefix(&text, " ")) return false;
@@ -116,7 +116,7 @@ void RsyncOutput::line(std::string_view view) {
     ++skipped;
   } else if (after("Number of files: ")) {
     ended = true;
-    // "12 (reg: 10, dir: 2)": without regular files there is no "reg".
+    // "12 (reg: 10, dir: 2)"; without regular files, "reg" is missing.
     auto regular = text.find("reg: ");
     files = 0;
     if (regular == absl::string_view::npos) return;

@@ -1,6 +1,6 @@
 #pragma once
-// What rsync prints: one line for each change, by OUT_FORMAT, how far it is (--info=progress2), and
-// in the end what --stats says.
+// Parses rsync's output: a line for each change by OUT_FORMAT, progress (--info=progress2), and
+// finally --stats.
 
 #include <stdint.h>
 
@@ -12,36 +12,36 @@ namespace pibrain {
 
 class RsyncOutput {
  public:
-  // For --out-format: how the item changed (rsync(1), --itemize-changes), its size, its path.
+  // For --out-format: how the item changed (rsync(1), --itemize-changes), its size and path.
   static constexpr char OUT_FORMAT[] = "%i %l %n";
 
   enum class Kind { NEW, CHANGED, TOUCHED, DELETED };
   struct Item {
     Kind kind;
-    std::string path;     // relative to the source, as bytes
+    std::string path;     // relative to the source, any bytes
     uint64_t size;        // on the spoke; 0: deleted
-    bool unlike = false;  // CHANGED: size or time tell it
+    bool unlike = false;  // CHANGED: size or time differ
   };
 
-  // One line without its end, which is \n, or \r after progress. What says nothing about a regular
-  // file's content or the numbers below is passed over.
+  // Parses one line without its end, which is \n, or \r after progress. Ignores lines that concern
+  // neither the content of regular files nor the numbers below.
   void line(std::string_view text);
 
   const std::vector<Item>& items() const { return items_; }
-  // Directories that are new, or have another time: what is in them came, went or was renamed. The
-  // source itself is "".
+  // Returns directories that are new or have another time: their entries were added, removed or
+  // renamed. The source itself is "".
   const std::vector<std::string>& directories() const { return directories_; }
-  uint32_t files = 0;         // regular ones on the spoke
-  uint64_t bytes = 0;         // in them
-  uint64_t bytesLiteral = 0;  // content that came as such
-  uint64_t bytesSent = 0;     // in rsync's own protocol, before SSH
+  uint32_t files = 0;         // regular files on the spoke
+  uint64_t bytes = 0;         // their size
+  uint64_t bytesLiteral = 0;  // content that was sent literally
+  uint64_t bytesSent = 0;     // in rsync's protocol, without SSH
   uint64_t bytesReceived = 0;
   uint32_t skipped = 0;  // symlinks and special files
-  bool ended = false;    // the numbers came: rsync did what it was asked
+  bool ended = false;    // the statistics came, so rsync did its work
 
-  // How far it is. Of all entries that it looks at, most may be as they were.
-  uint32_t entries = 0, entriesDone = 0;  // 0 of 0 while the list is not whole
-  uint64_t bytesDone = 0;                 // of what changed, as it is on the spoke
+  // The progress in checking entries, most of which may be unchanged.
+  uint32_t entries = 0, entriesDone = 0;  // 0 of 0 until the list is complete
+  uint64_t bytesDone = 0;                 // of changed files, as on the spoke
 
  private:
   bool item(std::string_view text);
@@ -50,10 +50,10 @@ class RsyncOutput {
 
   std::vector<Item> items_;
   std::vector<std::string> directories_;
-  uint64_t lastTransfer_ = 0;  // the number of the file of which progress was last said
+  uint64_t lastTransfer_ = 0;  // the number of the file in the last progress line
 };
 
-// A name as rsync prints it ("\#012" stands for a byte that is no text), as it is.
+// Decodes a name that rsync printed, in which "\#012" stands for a byte.
 std::string unescapeRsync(std::string_view text);
 
 }  // namespace pibrain

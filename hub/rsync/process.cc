@@ -32,12 +32,12 @@ namespace {
 constexpr int GLANCE = 200;  // milliseconds
 constexpr size_t LONGEST_ERRORS = 64 * 1024;
 
-// Splits what a program prints into lines; a carriage return, too, ends one.
+// Splits output into lines, which a newline or a carriage return ends.
 class Lines {
  public:
   explicit Lines(std::function<void(std::string_view)> line) : line_(std::move(line)) {}
 
-  // Reads once. False at the end.
+  // Reads once. Returns false at the end.
   bool readFrom(int fd) {
     char buffer[16 * 1024];
     ssize_t n = read(fd, buffer, sizeof(buffer));
@@ -58,7 +58,7 @@ class Lines {
   std::string pending_;
 };
 
-// Sorts what comes on standard error: until rsync has begun on the spoke it is the login's.
+// Sorts standard error: before rsync starts on the spoke, lines belong to the login.
 class Errors {
  public:
   Errors(const SshTarget* target, RsyncRun& run) : run_(run) {
@@ -73,12 +73,12 @@ class Errors {
     bool rsyncs = line.starts_with("rsync: ") || line.starts_with("rsync error: ");
     auto& text = run_.begun || rsyncs ? run_.errors : run_.login;
     text.append(line).append("\n");
-    // The last lines say what it was.
+    // The last lines matter most.
     if (text.size() > 2 * LONGEST_ERRORS) text.erase(0, text.size() - LONGEST_ERRORS);
     if (!run_.begun && watch_->begun(run_.login)) begin();
   }
 
-  // rsync has said something, or its ssh that it begins.
+  // Called when rsync prints something, or its ssh reports that it starts.
   void begin() {
     run_.begun = true;
     turn_.reset();
@@ -89,10 +89,10 @@ class Errors {
     if (!run_.begun && watch_->left().count() <= 0) throw Failure(watch_->tookTooLong(run_.login));
   }
 
-  // To be called at the end.
+  // Called at the end.
   void finish() {
     turn_.reset();
-    // It may not have come so far as to begin ssh.
+    // rsync may have failed before it started ssh.
     run_.errors = withoutTales(run_.begun ? run_.errors : run_.login + run_.errors);
   }
 
@@ -119,11 +119,11 @@ void collect(const Piped& child, Errors& sorted, RsyncRun& run, Progress& progre
     int ready = poll(open, 2, GLANCE);
     if (ready < 0 && errno != EINTR) throwErrno(errno, "cannot wait for rsync");
     if (ready <= 0) {
-      // What it started may outlive it, and hold these open: ssh's ProxyCommand.
+      // A child of rsync's ssh, such as a ProxyCommand, may outlive it and keep the pipes open.
       if (exitStatusOf(child.pid, std::chrono::milliseconds(0))) return;
       continue;
     }
-    // What ssh wrote comes before what rsync says through it.
+    // ssh's messages come before what rsync prints through it.
     if (open[1].revents != 0 && !errors.readFrom(open[1].fd)) open[1].fd = -1;
     if (open[0].revents != 0 && !output.readFrom(open[0].fd)) open[0].fd = -1;
   }
@@ -133,9 +133,9 @@ std::string findRsync() {
   auto rsync = findProgram("rsync");
   if (rsync) return *rsync;
   throw Failure(FailureId::RSYNC_MISSING, "rsync was not found on this machine",
-                "This spoke's sync_method is rsync.",
-                {{"Install it", "sudo apt install rsync"},
-                 {"Or put the agent on the spoke with 'pi-brain spoke add'", ""}});
+                "The spoke's sync_method is rsync.",
+                {{"Install rsync", "sudo apt install rsync"},
+                 {"Or switch the spoke to the agent with 'pi-brain spoke add'", ""}});
 }
 
 }  // namespace
@@ -171,9 +171,9 @@ RsyncRun runRsync(const std::vector<std::string>& options, int held, const SshTa
     collect(child, errors, run, progress);
     errors.finish();
     ended = true;
-    // It has closed its output: nothing but its end is to come.
+    // rsync has closed its output, and will only end.
     exitStatusOf(child.pid, std::chrono::seconds(10));
-    kill(-child.pid, SIGKILL);  // it, or what it left behind
+    kill(-child.pid, SIGKILL);  // rsync, or what it left behind
     waitOrKill(child.pid, std::chrono::seconds(10), status);
   }
   run.exitStatus = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

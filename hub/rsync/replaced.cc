@@ -14,7 +14,7 @@ namespace pibrain {
 
 namespace {
 
-// Whether the file `path` beneath `whole` begins with all that is in `part` of that size.
+// Returns whether the file `path` beneath `whole` begins with the `size` bytes of `part`.
 bool extends(int part, uint64_t size, const RootedDir& whole, const std::string& path) {
   auto opened = whole.open(path, O_RDONLY);
   struct stat st;
@@ -26,7 +26,7 @@ bool extends(int part, uint64_t size, const RootedDir& whole, const std::string&
          old.digest() == now.digest();
 }
 
-// Those in the directory, as far as nothing is in them.
+// Removes the empty directories in the directory.
 void removeEmptyDirectories(const std::string& path) {
   std::error_code ignored;
   for (auto& name : listDirectory(path, ignored)) {

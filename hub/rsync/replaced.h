@@ -5,9 +5,9 @@
 
 namespace pibrain {
 
-// rsync keeps each version that it replaces. Of a file that grew, the mirror still has the old one:
-// it is the beginning of the new. Removes those from the directory `replaced`, with the directories
-// in it that are empty then, and returns the paths of all others. What cannot be compared stays.
+// rsync keeps each version that it replaces, but the new version of a grown file contains the old
+// one. Removes such old versions from the directory `replaced`, and directories that are then
+// empty; returns the paths of all others. Files that cannot be compared stay.
 std::unordered_set<std::string> dropGrown(const std::string& replaced, const std::string& mirror);
 
 }  // namespace pibrain

@@ -37,7 +37,7 @@ std::vector<std::string> withoutRoom(std::vector<PendingFile> pending, const Unw
     if (room.largest < UINT64_MAX) tooLarge = room.largest + 1;
     if (failed != pending.end()) tooLarge = std::min(tooLarge, failed->size);
   }
-  // The filesystem's own notes take some, too.
+  // The filesystem's metadata needs space too.
   uint64_t left = unwritten.error == ENOSPC ? room.free - room.free / 50 : UINT64_MAX;
   std::vector<std::string> out;
   for (auto& [path, size] : pending) {

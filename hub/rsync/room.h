@@ -1,5 +1,5 @@
 #pragma once
-// Which files rsync cannot write here, once it could not write one of them.
+// Finds which other files rsync cannot write either, after it failed to write one.
 
 #include <stdint.h>
 
@@ -12,18 +12,18 @@ namespace pibrain {
 
 struct PendingFile {
   std::string path;
-  uint64_t size = 0;  // on the spoke: rsync writes each file anew before it replaces the old one
+  uint64_t size = 0;  // on the spoke: rsync writes a whole new file before it replaces the old one
 };
 
-// What there is of it.
+// The limits of the disk and the process.
 struct Room {
-  uint64_t free = UINT64_MAX;     // bytes on the disk
-  uint64_t largest = UINT64_MAX;  // that a file may be
+  uint64_t free = UINT64_MAX;     // free bytes on the disk
+  uint64_t largest = UINT64_MAX;  // the largest possible file, bytes
 };
 Room roomAt(const std::string& directory);
 
-// The paths of the files that have no room, or are too large, by what `unwritten` shows of it. If
-// they fit one by one and not all together, the smaller ones come first.
+// Returns the paths of the files that are too large or have no room, judging by `unwritten`. If
+// each fits but not all together, the smaller ones take precedence.
 std::vector<std::string> withoutRoom(std::vector<PendingFile> pending, const Unwritten& unwritten,
                                      const Room& room);
 

@@ -1,6 +1,5 @@
 #pragma once
-// sync_method: rsync. The system's rsync, run as users ran it themselves, under this program's lock
-// and with its archive.
+// sync_method: rsync. Runs the system's rsync, under pi-brain's lock and with its archive.
 
 #include "hub/config/config.h"
 #include "hub/history/store.h"
@@ -11,14 +10,14 @@
 
 namespace pibrain {
 
-// Brings the mirror up to date and fills the report, as syncSpoke() does for an agent. `store`
-// (null: none) remembers what the mirror's filesystem is like, and what failed. Throws Failure,
+// Brings the mirror up to date and fills in the report, as syncByAgent() does for an agent. `store`
+// (null: none) remembers the traits of the mirror's filesystem, and failed files. Throws Failure,
 // Mirror::Locked or KJ exceptions.
 void syncByRsync(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
                  Store* store, SpokeReport& report, Progress& progress);
 
-// Compares by content, as verifySpoke() does with an agent: rsync hashes all files on both sides.
-// Which block differs is not looked for. Throws the same.
+// Compares by content, as verifyByAgent() does: rsync hashes all files on both sides. Does not
+// locate differing blocks. Throws the same.
 void verifyByRsync(const Config& config, const SpokeConfig& spoke, bool repair, Store* store,
                    Verification& result);
 

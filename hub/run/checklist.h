@@ -1,5 +1,5 @@
 #pragma once
-// What the doctor found, in the order in which it looked.
+// Collects what the doctor finds, in order.
 
 #include <functional>
 #include <string>
@@ -9,13 +9,12 @@
 
 namespace pibrain {
 
-// A diagnosis in the making. Details are escaped for the terminal here, but for those that are
-// paragraphs of ours.
+// Builds a diagnosis. Escapes details for the terminal, except paragraphs that are safe already.
 class Checklist {
  public:
   explicit Checklist(Diagnosis& diagnosis) : diagnosis_(diagnosis) {}
 
-  // What follows is about this step.
+  // Sets the step that the following results are about.
   void at(std::string step) { step_ = std::move(step); }
   const std::string& step() const { return step_; }
 
@@ -23,10 +22,10 @@ class Checklist {
   void warn(const std::string& detail) { addEscaped(CheckState::WARNING, detail); }
   void fail(Failure failure);
   void skip(const std::string& detail) { addEscaped(CheckState::SKIPPED, detail); }
-  // A paragraph that is safe to print.
+  // Adds a paragraph that is safe to print.
   void addParagraph(CheckState state, std::string text);
 
-  // Does the work; if it throws Failure or a KJ exception, the step that it was at has failed.
+  // Does the work; if it throws Failure or a KJ exception, marks the current step as failed.
   void attempt(const SpokeConfig& spoke, const std::function<void()>& work);
 
  private:

@@ -7,14 +7,6 @@
 
 namespace pibrain {
 
-namespace {
-
-// Cron and timers start a run for all spokes as often as guides say; one that says nothing about
-// its schedule is due as often.
-constexpr char USUAL_SCHEDULE[] = "*/15 * * * *";
-
-}  // namespace
-
 bool isDue(const SpokeConfig& spoke, Store* store) {
   std::optional<absl::Time> lastRun;
   if (store != nullptr) {

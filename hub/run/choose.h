@@ -1,5 +1,5 @@
 #pragma once
-// Which spokes a run has something to do for.
+// Chooses the spokes of a run.
 
 #include <vector>
 
@@ -9,20 +9,20 @@
 
 namespace pibrain {
 
-// Whether the spoke has come due since its last good run; also if the store (null: none) does not
-// know of one.
+// Returns whether the spoke has come due since its last good run, or has none in the store (null:
+// no store).
 bool isDue(const SpokeConfig& spoke, Store* store);
 
-// The report of a spoke that was skipped for that reason.
+// Returns the report of a spoke that was skipped for this reason.
 SpokeReport skipped(const SpokeConfig& spoke, std::string why);
 
 struct Chosen {
-  std::vector<const SpokeConfig*> spokes;  // to be synced
+  std::vector<const SpokeConfig*> spokes;  // to sync
   std::vector<SpokeReport> skipped;        // of the others
 };
 Chosen chooseSpokes(const std::vector<const SpokeConfig*>& spokes);
 
-// Only those that are due; of the others there is nothing to tell.
+// Chooses only spokes that are due; the others get no report.
 Chosen chooseDue(const std::vector<const SpokeConfig*>& spokes, Store* store);
 
 }  // namespace pibrain

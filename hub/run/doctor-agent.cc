@@ -1,4 +1,4 @@
-// What the doctor looks at of a spoke with an agent.
+// The doctor's checks of a spoke with an agent.
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
@@ -62,7 +62,7 @@ class AgentExamination {
   }
 
  private:
-  // Empty if it cannot be read, which is judged elsewhere.
+  // Returns an empty tree if the mirror cannot be read, which examineMirror() reports.
   Tree readMirror() {
     try {
       auto mirror = openMirror(config_, spoke_, store_, Mirror::Access::READ, wallClockNanos());
@@ -85,13 +85,12 @@ class AgentExamination {
     if (noise.empty()) {
       checks_.good("quiet");
     } else {
-      checks_.warn(
-          absl::StrCat("the spoke's shell printed ", noise.size(),
-                       " bytes before the agent's "
-                       "answer, beginning with '",
-                       std::string(headOf(noise, 60)),
-                       "'. Make its start-up files (~/.bashrc) quiet without a terminal: it "
-                       "costs time, and breaks other programs"));
+      checks_.warn(absl::StrCat("the spoke's shell printed ", noise.size(),
+                                " bytes before the agent's "
+                                "answer, beginning with '",
+                                std::string(headOf(noise, 60)),
+                                "'. Make its start-up files (~/.bashrc) print nothing without a "
+                                "terminal: output costs time and breaks other programs"));
     }
     checks_.at("agent");
     checkVersion(spoke_, agent);
@@ -99,8 +98,8 @@ class AgentExamination {
         absl::StrCat("version ", agent.version, ", sandbox: ", agent.sandbox, steps_.took());
     if (absl::StrContains(agent.sandbox, "no ")) {
       checks_.warn(
-          absl::StrCat(about, ". The spoke's kernel cannot confine the agent wholly: Landlock ",
-                       "takes Linux 5.13 or later, in the list of /sys/kernel/security/lsm"));
+          absl::StrCat(about, ". The spoke's kernel cannot fully sandbox the agent: Landlock ",
+                       "needs Linux 5.13 or later, and 'landlock' in /sys/kernel/security/lsm"));
     } else {
       checks_.good(about);
     }
@@ -110,7 +109,9 @@ class AgentExamination {
     if (odd.empty()) {
       checks_.good(absl::StrCat(std::round(std::abs(seconds) * 10) / 10, " s apart"));
     } else {
-      checks_.warn(odd + ". Times in status and history mislead; set the clock ('timedatectl')");
+      checks_.warn(
+          odd +
+          ". Set the clock ('timedatectl'), since times in status and history are misleading");
     }
     forced_ = agent.forced;
     checks_.at("root");
@@ -143,15 +144,15 @@ class AgentExamination {
     checks_.warn(absl::StrCat(listing.symlinksSkipped + listing.specialsSkipped,
                               " symlinks and special files are not synced: ",
                               absl::StrJoin(names, ", "), listing.namesAllSkipped() ? "" : ", …",
-                              ". To sync what a symlink names, make that a spoke of its own"));
+                              ". To sync the target of a symlink, add it as another spoke"));
   }
 
-  // P2, for a mirror that somebody else made, by rsync say.
+  // P2, for a mirror that another program made, for example rsync.
   void checkModes(const Tree& tree) {
     if (lacksModes_) {
       checks_.at("mirror");
-      checks_.warn(absl::StrCat("'keep_modes' does nothing: the filesystem of ",
-                                escapeForTerminal(spoke_.path), " keeps no modes"));
+      checks_.warn(absl::StrCat("'keep_modes' has no effect: the filesystem of ",
+                                escapeForTerminal(spoke_.path), " does not store modes"));
     }
     if (spoke_.keepModes) return;
     uint64_t open = 0;
@@ -160,17 +161,18 @@ class AgentExamination {
     }
     if (open == 0) return;
     checks_.at("mirror");
-    checks_.warn(absl::StrCat("others may read ", countOf(open, "file"),
-                              " of the mirror: 'chmod -R go= ", shellQuote(spoke_.path),
-                              "' makes it yours alone"));
+    checks_.warn(absl::StrCat("other users can read ", countOf(open, "file"),
+                              " of the mirror. 'chmod -R go= ", shellQuote(spoke_.path),
+                              "' makes the mirror private"));
   }
 
   void checkLockdown(AgentSession& session) {
     if (!forced_) {
       checks_.warn(
-          "the key may run any command on the spoke. 'pi-brain spoke add', again, has it start the "
-          "agent alone; or put the line that 'pi-brain-agent --authorized-keys-line "
-          "KEY.pub' prints there in place of the key's line in ~/.ssh/authorized_keys");
+          "the key can run any command on the spoke. Run 'pi-brain spoke add' again, which limits "
+          "the key to the agent; or, on the spoke, replace the key's line in "
+          "~/.ssh/authorized_keys by the one that 'pi-brain-agent --authorized-keys-line KEY.pub' "
+          "prints");
       return;
     }
     auto lockdown = session.lockdown();
@@ -189,7 +191,7 @@ class AgentExamination {
   Checklist& checks_;
   LoginSteps steps_;
   DigestOptions mirrorDigests_;
-  bool lacksModes_ = false;  // the mirror's filesystem has none to keep
+  bool lacksModes_ = false;  // the mirror's filesystem does not store modes
   std::string root_;
   bool forced_ = false;
 };

@@ -1,4 +1,4 @@
-// What the doctor looks at on this machine.
+// The doctor's checks of this machine.
 
 #include <absl/strings/str_cat.h>
 #include <unistd.h>
@@ -32,11 +32,11 @@ Diagnosis examineHub(const Config& config, const std::vector<const SpokeConfig*>
     }
   };
   check("ssh", needs([](auto& spoke) { return spoke.ssh == SshMode::OPENSSH; }),
-        Failure(FailureId::OPENSSH_MISSING, "there is no ssh client on PATH",
+        Failure(FailureId::OPENSSH_MISSING, "ssh was not found on PATH",
                 "Some spokes need it ('ssh: openssh').",
                 {{"Install it", "sudo apt install openssh-client"}}));
   check("rsync", needs([](auto& spoke) { return spoke.method == SyncMethod::RSYNC; }),
-        Failure(FailureId::RSYNC_MISSING, "there is no rsync on PATH",
+        Failure(FailureId::RSYNC_MISSING, "rsync was not found on PATH",
                 "Some spokes need it ('sync_method: rsync').",
                 {{"Install it", "sudo apt install rsync"}}));
   if (auto why = whyNotWritable(config.hub.archiveDir); !why.empty()) {
@@ -60,7 +60,7 @@ std::unique_ptr<Store> openHistory(const Config& config, Diagnosis& hub) {
   }
   if (!store.ok()) {
     bool ours = access(path.c_str(), R_OK | W_OK) == 0;
-    std::string cure = ours ? "; move it away, and the next run makes a new one" : "";
+    std::string cure = ours ? ". Move it away; the next run makes a new one" : "";
     hub.checks.push_back({"history", CheckState::WARNING,
                           path + " cannot be used: " + std::string(store.status().message()) +
                               ". Runs work without it, but are not recorded" + cure});

@@ -1,4 +1,4 @@
-// What the doctor looks at of a spoke's mirror, and of its runs.
+// The doctor's checks of a spoke's mirror and runs.
 
 #include <absl/strings/str_cat.h>
 #include <errno.h>
@@ -30,12 +30,12 @@ void examineMirror(const SpokeConfig& spoke, Checklist& checks) {
   if (!why.empty()) {
     checks.fail(Failure(FailureId::MIRROR_UNUSABLE,
                         absl::StrCat("the mirror ", escapeForTerminal(spoke.path),
-                                     " cannot be kept: ", withoutFullStop(why)),
+                                     " cannot be written: ", withoutFullStop(why)),
                         "", {{"If the path is wrong, correct 'path' in the config", ""}}));
   } else if (!there && spoke.method == SyncMethod::SYNCTHING) {
-    checks.warn(spoke.path + " does not exist: Syncthing has not put anything there yet");
+    checks.warn(spoke.path + " does not exist: Syncthing has not synced anything yet");
   } else {
-    checks.good(absl::StrCat(spoke.path, there ? ", writable" : ", will be made by the first run"));
+    checks.good(absl::StrCat(spoke.path, there ? ", writable" : ", which the first run creates"));
   }
 }
 
@@ -47,7 +47,7 @@ void examineRoom(const Config& config, const SpokeConfig& spoke, Checklist& chec
   for (auto& path : paths) {
     struct statvfs fs;
     if (statvfs(path.c_str(), &fs) != 0) {
-      checks.warn(absl::StrCat("how much is free at ", path, " is not known: ", strerror(errno)));
+      checks.warn(absl::StrCat("the free space at ", path, " is unknown: ", strerror(errno)));
       continue;
     }
     uint64_t room = uint64_t(fs.f_bavail) * fs.f_frsize;
@@ -66,7 +66,7 @@ void examineRoom(const Config& config, const SpokeConfig& spoke, Checklist& chec
 
 void examineLastRun(const SpokeConfig& spoke, Store* store, Checklist& checks) {
   checks.at("last run");
-  if (store == nullptr) return checks.warn("never synced: 'pi-brain sync run' does it");
+  if (store == nullptr) return checks.warn("never synced; run 'pi-brain sync run'");
   auto runs = store->lastRuns(spoke.name);
   if (!runs.ok()) return checks.warn(std::string(runs.status().message()));
   int64_t now = wallClockNanos();
@@ -75,9 +75,9 @@ void examineLastRun(const SpokeConfig& spoke, Store* store, Checklist& checks) {
     checks.addParagraph(CheckState::WARNING,
                         absl::StrCat(last, "; the latest failed: ", runs->lastError()));
   } else if (!runs->lastGood) {
-    checks.warn("never synced: 'pi-brain sync run' does it");
+    checks.warn("never synced; run 'pi-brain sync run'");
   } else if (runs->isStale(now)) {
-    checks.warn(last + ". Does cron or the timer still start 'pi-brain sync run'?");
+    checks.warn(last + ". Check that cron or the timer still starts 'pi-brain sync run'");
   } else {
     checks.good(last);
   }

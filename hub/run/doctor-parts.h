@@ -1,6 +1,6 @@
 #pragma once
-// The parts of a spoke's examination. What is wrong is in the checklist; those that say so throw
-// Failure or KJ exceptions as well, for Checklist::attempt().
+// The parts of a spoke's examination. They add results to the checklist; those marked "Throws" also
+// throw Failure or KJ exceptions, for Checklist::attempt().
 
 #include <memory>
 
@@ -11,16 +11,16 @@
 
 namespace pibrain {
 
-// The way to the agent, what it says of itself and of its files, and what the key lets in. Throws.
+// Checks the connection, the agent, its files, and what the key can do. Throws.
 void examineAgent(const Config& config, const SpokeConfig& spoke,
                   const std::shared_ptr<Passphrases>& passphrases, Store* store, Checklist& checks);
 
-// The same of a spoke that the rsync program syncs. Throws.
+// Checks a spoke that rsync syncs. Throws.
 void examineByRsync(const Config& config, const SpokeConfig& spoke,
                     const std::shared_ptr<Passphrases>& passphrases, Store* store,
                     Checklist& checks);
 
-// Whether the mirror can be kept, and has room.
+// Checks whether the mirror is writable and has room.
 void examineMirror(const SpokeConfig& spoke, Checklist& checks);
 void examineRoom(const Config& config, const SpokeConfig& spoke, Checklist& checks);
 

@@ -1,4 +1,4 @@
-// What the doctor looks at of a spoke that rsync syncs.
+// The doctor's checks of a spoke that rsync syncs.
 
 #include <absl/strings/str_cat.h>
 #include <kj/async-io.h>
@@ -17,7 +17,7 @@ namespace pibrain {
 
 namespace {
 
-// That rsync is there. Whatever else the key lets it run: the login is what counts.
+// Checks the login, and whether rsync is installed if the key lets the doctor ask.
 void examineProgram(const SpokeConfig& spoke, const std::shared_ptr<Passphrases>& passphrases,
                     Checklist& checks) {
   LoginSteps steps(checks);
@@ -40,8 +40,8 @@ void examineProgram(const SpokeConfig& spoke, const std::shared_ptr<Passphrases>
     checks.good(absl::StrCat("on the spoke: ", first));
   } else {
     checks.warn(
-        "the key does not run 'rsync --version' on the spoke: rsync is missing there, or a "
-        "forced command (rrsync) answers instead, which is fine");
+        "the key does not run 'rsync --version' on the spoke: either rsync is missing, or a forced "
+        "command (rrsync) answers instead, which is fine");
   }
 }
 
@@ -51,7 +51,7 @@ void examineByRsync(const Config& config, const SpokeConfig& spoke,
                     const std::shared_ptr<Passphrases>& passphrases, Store* store,
                     Checklist& checks) {
   if (!isLocal(spoke)) examineProgram(spoke, passphrases, checks);
-  // What a run would do, without doing it: whatever keeps it from syncing shows itself.
+  // A dry run, which finds whatever keeps a run from syncing.
   checks.at("sessions");
   SpokeReport would;
   would.started = wallClockNanos();

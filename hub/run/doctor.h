@@ -1,5 +1,5 @@
 #pragma once
-// Walks the chain from the config to the spoke's files and says which links hold.
+// Checks each step from the config to the spoke's files.
 
 #include <memory>
 #include <string>
@@ -12,20 +12,20 @@
 
 namespace pibrain {
 
-// This machine: the programs, the history, `configFile`.
+// Examines this machine: programs, history, config.
 Diagnosis examineHub(const Config& config, const std::vector<const SpokeConfig*>& spokes);
 
-// The history, if there is one: looking makes none. What was found is added to the diagnosis of
-// the hub.
+// Opens the history if it exists, and never creates it. Adds the result to the diagnosis of the
+// hub.
 std::unique_ptr<Store> openHistory(const Config& config, Diagnosis& hub);
 
-// One spoke. Changes nothing, here or there, except that a new host key is remembered as in a run,
-// if StrictHostKeyChecking says so. Without a store there was no run yet. `passphrases`: of this
-// run.
+// Examines one spoke. Changes nothing on the hub or the spoke, except that a new host key is stored
+// as in a run, if StrictHostKeyChecking allows that. `store`: null: never synced. `passphrases`:
+// those of this command.
 Diagnosis examineSpoke(const Config& config, const SpokeConfig& spoke,
                        std::shared_ptr<Passphrases> passphrases, Store* store);
 
-// All of these, several at a time.
+// Examines all of these, several at a time.
 std::vector<Diagnosis> examineSpokes(const Config& config,
                                      const std::vector<const SpokeConfig*>& spokes,
                                      std::shared_ptr<Passphrases> passphrases, Store* store);

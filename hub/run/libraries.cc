@@ -11,8 +11,7 @@ namespace pibrain {
 void initLibraries() {
   initLibrsync();
   initSsh();
-  // KJ fills some tables at its first use. What fails here fails again for each spoke, and is
-  // reported there.
+  // KJ fills in tables at its first use. A failure repeats for each spoke, and is reported there.
   kj::runCatchingExceptions([]() { kj::setupAsyncIo(); });
 }
 

@@ -2,7 +2,7 @@
 
 namespace pibrain {
 
-// What libraries want done once, to be called before there are threads.
+// Initialises libraries. Must be called once, before threads start.
 void initLibraries();
 
 }  // namespace pibrain

@@ -9,17 +9,17 @@ namespace pibrain {
 
 namespace {
 
-constexpr int64_t SLOW = 3000;  // ms until the agent has looked at its files
+constexpr int64_t SLOW = 3000;  // ms until the agent has walked its tree
 
 const std::map<std::string, std::string> CURES = {
-    {"name", "the name server answers slowly; an address as HostName avoids it"},
-    {"connection", "the network is slow to answer; try 'ping'"},
-    {"host key", "the machine is slow or busy, or the network is"},
-    {"login", "sshd may look the hub's name up ('UseDNS no' in its sshd_config), or ask PAM"},
-    {"agent",
-     "the shell's start-up files take long (~/.bashrc, also without a terminal), or the machine is "
-     "busy"},
-    {"root", "there are very many files, or their disk is slow"},
+    {"name", "the name server is slow; an address as HostName in ~/.ssh/config avoids it"},
+    {"connection", "the network is slow; try 'ping'"},
+    {"host key", "the machine or the network is slow or busy"},
+    {"login",
+     "sshd may look up the hub's name ('UseDNS no' in its sshd_config avoids that), or wait for "
+     "PAM"},
+    {"agent", "the shell's start-up files (~/.bashrc) are slow, or the machine is busy"},
+    {"root", "there are very many files, or the spoke's disk is slow"},
 };
 
 }  // namespace
@@ -36,7 +36,7 @@ ConnectOptions LoginSteps::options(const std::shared_ptr<Passphrases>& passphras
   };
   options.passed = [this](SshStep step, std::string detail) {
     checks_.at(nameOf(step));
-    // Of these there is nothing to tell but that one of them failed.
+    // These steps are reported only if they fail.
     bool quiet =
         step == SshStep::GREETING || step == SshStep::KEY_EXCHANGE || step == SshStep::COMMAND;
     if (!quiet) checks_.good(absl::StrCat(detail, took()));
@@ -57,7 +57,7 @@ void LoginSteps::checkSpeed() {
   int64_t total = 0;
   for (auto& [ms, step] : times_) total += ms;
   auto [slowest, where] = *std::max_element(times_.begin(), times_.end());
-  auto detail = absl::StrCat(total, " ms in all, ", slowest, " ms of it for '", where, "'");
+  auto detail = absl::StrCat(total, " ms in all, ", slowest, " ms of them for '", where, "'");
   checks_.at("speed");
   if (total < SLOW) return checks_.good(detail);
   auto cure = CURES.find(where);

@@ -11,20 +11,20 @@
 
 namespace pibrain {
 
-// The steps of a login, as checks, and how long each took.
+// Reports the steps of a login as checks, with the time of each.
 class LoginSteps {
  public:
-  // Both have to outlive the connection.
+  // Both must outlive the connection.
   explicit LoginSteps(Checklist& checks) : checks_(checks) {}
 
-  // Options for a connection that tells of its steps here.
+  // Returns options for a connection that reports its steps to this object.
   ConnectOptions options(const std::shared_ptr<Passphrases>& passphrases);
 
-  // " (12 ms)": the time since the last step ended, which becomes that of the step that is at work.
+  // Returns " (12 ms)", the time since the last step ended, and records it for the current step.
   std::string took();
   void restart() { began_ = std::chrono::steady_clock::now(); }
 
-  // How long it took in all, and what to do if that was long.
+  // Reports the total time, and what to do if it was long.
   void checkSpeed();
 
  private:

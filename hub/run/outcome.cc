@@ -17,21 +17,21 @@ namespace {
 Failure unexpected(const std::exception& e) {
   auto* system = dynamic_cast<const std::system_error*>(&e);
   if (system != nullptr && system->code() == std::errc::resource_unavailable_try_again) {
-    return Failure(
-        FailureId::TOO_MANY_PROCESSES, absl::StrCat("a thread could not be started: ", e.what()),
-        "The mirror is intact.",
-        {{"Let this user run more processes and threads; this shows how many", "ulimit -u"},
-         {"Or sync fewer spokes at a time", "pi-brain sync run --jobs 2"}});
+    return Failure(FailureId::TOO_MANY_PROCESSES,
+                   absl::StrCat("a thread could not be started: ", e.what()),
+                   "The mirror is intact.",
+                   {{"Raise the limit of processes and threads, which this shows", "ulimit -u"},
+                    {"Or sync fewer spokes at a time", "pi-brain sync run --jobs 2"}});
   }
   return Failure(FailureId::INTERNAL_ERROR, absl::StrCat("an unexpected error: ", e.what()),
-                 "The mirror is intact. It is a bug worth reporting.");
+                 "The mirror is intact. Please report this as a bug.");
 }
 
 }  // namespace
 
 Failure mirrorInUse() {
   return Failure(FailureId::MIRROR_IN_USE, "another run is syncing this spoke",
-                 "It was left to that run.");
+                 "This run skipped it.");
 }
 
 void reportOutcome(const SpokeConfig& spoke, SpokeReport& report, kj::FunctionParam<void()> work) {
@@ -53,7 +53,7 @@ void reportOutcome(const SpokeConfig& spoke, SpokeReport& report, kj::FunctionPa
   } catch (const std::exception& e) {
     failed(unexpected(e));
   }
-  // Not when the clock on the wall says so, which may have been set meanwhile.
+  // By a steady clock, since the wall clock may have been set meanwhile.
   std::chrono::nanoseconds took = std::chrono::steady_clock::now() - begun;
   report.finished = report.started + took.count();
 }

@@ -8,11 +8,11 @@
 
 namespace pibrain {
 
-// Another run has the mirror.
+// Returns the failure that another run has the mirror.
 Failure mirrorInUse();
 
-// Does the work for a spoke, and notes in the report when it began and ended, and how: the one
-// place that catches what goes wrong with a spoke, so that it leaves the others alone.
+// Does the work for a spoke, and records its start, end and outcome in the report. The only place
+// that catches a spoke's failures, so that they do not affect other spokes.
 void reportOutcome(const SpokeConfig& spoke, SpokeReport& report, kj::FunctionParam<void()> work);
 
 }  // namespace pibrain

@@ -21,10 +21,10 @@ namespace {
 
 using Connectors = std::vector<std::unique_ptr<Connector>>;
 
-// Begins to look for the way to the spokes whose turn is first. Starts no thread.
+// Starts the connectors of the spokes whose turn comes first. Starts no thread.
 Connectors makeConnectors(const std::vector<const SpokeConfig*>& spokes, size_t jobs,
                           Store* store) {
-  // Those who have to wait for their turn would be connections that nobody logs in with.
+  // Spokes that must wait for their turn would keep connections open without logging in.
   std::map<std::string, int> begun;
   auto mayDial = [&](const Endpoint& to) {
     return begun[absl::StrCat(to.address, " ", to.port)]++ < ConnectTurn::MOST;
@@ -32,7 +32,7 @@ Connectors makeConnectors(const std::vector<const SpokeConfig*>& spokes, size_t 
   Connectors connectors(spokes.size());
   for (size_t i = 0; i < std::min(jobs, spokes.size()); ++i) {
     if (spokes[i]->method != SyncMethod::AGENT) continue;
-    // What fails here fails again in its turn, and is reported there.
+    // A failure repeats when the spoke has its turn, and is reported then.
     kj::runCatchingExceptions([&]() { connectors[i] = connectorTo(*spokes[i], store, mayDial); });
   }
   return connectors;
@@ -42,7 +42,7 @@ Connectors makeConnectors(const std::vector<const SpokeConfig*>& spokes, size_t 
 
 void limitBandwidth(RunOptions& options, uint32_t kibPerSecond, size_t spokes) {
   options.limiter = std::make_shared<RateLimiter>(kibPerSecond * 1024.0);
-  // Programs of their own cannot share one limiter: each gets its part.
+  // Separate rsync processes cannot share one limiter, so each gets a share.
   auto atATime = std::max<size_t>(1, std::min<size_t>(spokes, options.jobs));
   options.rsyncBwLimit = uint32_t(std::max<size_t>(1, kibPerSecond / atATime));
 }

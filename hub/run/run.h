@@ -12,18 +12,18 @@
 
 namespace pibrain {
 
-// Told, one call at a time, when a spoke begins and when it has ended. The progress can be read
-// from any thread until syncSpokes() returns.
+// Called when a spoke begins and when it has ended, one call at a time. Any thread may read the
+// progress until syncSpokes() returns.
 struct RunObserver {
   std::function<void(const SpokeConfig&, const Progress&)> began;
   std::function<void(const SpokeReport&)> ended;
 };
 
-// Has these options let `spokes` spokes use so much together, both ways.
+// Sets the options so that `spokes` spokes together use at most this bandwidth, both ways.
 void limitBandwidth(RunOptions& options, uint32_t kibPerSecond, size_t spokes);
 
-// Syncs the spokes, so many at a time as the options say, and records them in the history. One
-// spoke's failure leaves the others alone. `store`: null if there is no history. The reports come
+// Syncs the spokes, several at a time as the options say, and records the runs in the history. A
+// failure of one spoke does not affect the others. `store`: null: no history. Returns the reports
 // in the order of the spokes.
 std::vector<SpokeReport> syncSpokes(const Config& config,
                                     const std::vector<const SpokeConfig*>& spokes,

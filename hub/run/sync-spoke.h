@@ -11,8 +11,7 @@
 
 namespace pibrain {
 
-// Syncs one spoke, start to end. Never throws: what failed is in the report, in words. `connector`
-// (null: it begins here) is the way to it.
+// Syncs one spoke. Never throws: failures are in the report. `connector`: null: a new one.
 SpokeReport syncSpoke(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
                       Store* store, std::unique_ptr<Connector> connector, Progress& progress);
 

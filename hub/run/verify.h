@@ -10,13 +10,13 @@
 
 namespace pibrain {
 
-// Verifies one spoke, unless a run would skip it; with `repair`, under the mirror's lock, what
-// differs is fetched, and what was there before goes to the archive. `store` (null: none) remembers
-// what the mirror's filesystem is like. Never throws: failures are in the report.
+// Verifies one spoke, unless a run would skip it. With `repair`, locks the mirror, archives
+// differing files and fetches them again. `store` (null: none) remembers the traits of the mirror's
+// filesystem. Never throws: failures are in the report.
 Verification verifySpoke(const Config& config, const SpokeConfig& spoke,
                          const VerifyOptions& options, Store* store);
 
-// All of these, several at a time. `ended` is called with each, one call at a time.
+// Verifies all of these, several at a time. Calls `ended` with each result, one call at a time.
 std::vector<Verification> verifySpokes(
     const Config& config, const std::vector<const SpokeConfig*>& spokes,
     const VerifyOptions& options, Store* store,

@@ -20,7 +20,7 @@ namespace {
 
 constexpr char DEFAULT_ROOT[] = "~/.pi/agent/sessions";
 
-// A path as it is to stand in the config: "~/…" stays.
+// Returns the path for the config: absolute, or unchanged if it begins with "~/".
 std::string absolute(const std::string& path) {
   if (path.starts_with("~")) return path;
   return std::filesystem::absolute(path).lexically_normal().string();
@@ -39,7 +39,7 @@ class SpokeAdder : public Setup {
     auto* known = findSpoke(before, request.name);
     if (known != nullptr) requireSameMachine(*known, request);
     auto fields = fieldsOf(request, known);
-    // Whether the config can hold it is known before anything is done.
+    // Checks that the config can be edited before anything is changed.
     auto after = editedOrThrow(withAdded(text, request, fields));
     auto config = parse(after);
     auto& spoke = *findSpoke(config, request.name);
@@ -55,7 +55,7 @@ class SpokeAdder : public Setup {
     RemoteInstall remote(target, options_.mayAsk);
     bool configured = after != text;
     auto file = escapeForTerminal(options_.configFile);
-    // Another run may have added this very machine meanwhile.
+    // Another command may have added this machine meanwhile.
     auto check = [&]() {
       auto now = parse(configText());
       requireOwnKey(now, spoke);
@@ -78,7 +78,7 @@ class SpokeAdder : public Setup {
   }
 
  private:
-  // The fields that the spoke is to have in the config.
+  // Returns the fields of the spoke in the config.
   static SpokeFields fieldsOf(const AddRequest& request, const SpokeConfig* known) {
     auto or_ = [](const std::string& given, const std::string& before,
                   const std::string& otherwise) {
@@ -103,16 +103,16 @@ class SpokeAdder : public Setup {
     auto asked = orThrow(parseLogin(request.target));
     if (known.source.host == asked.host && known.source.user == asked.user) return;
     throw Failure(FailureId::SPOKE_EXISTS,
-                  absl::StrCat("there is a spoke '", request.name, "' already, with the source ",
-                               escapeForTerminal(known.sourceText)),
+                  absl::StrCat("the config has another spoke '", request.name,
+                               "', with the source ", escapeForTerminal(known.sourceText)),
                   "",
-                  {{"Choose another name, or correct its source in the config", ""},
+                  {{"Choose another name, or correct the source of that spoke in the config", ""},
                    {"Or remove that spoke first",
                     "pi-brain spoke remove " + escapeForTerminal(shellQuote(request.name))}});
   }
 
-  // The config with what `request` asks for. Another run may have added one of this name since it
-  // was looked at last.
+  // Returns the config with the requested change. Another command may have added a spoke with this
+  // name meanwhile.
   absl::StatusOr<std::string> withAdded(const std::string& before, const AddRequest& request,
                                         const SpokeFields& fields) const {
     auto now = parseConfig(before, options_.configFile);
@@ -126,16 +126,16 @@ class SpokeAdder : public Setup {
     return good.ok() ? after : absl::StatusOr<std::string>(good.status());
   }
 
-  // The public half of the spoke's key, which is made if there is none.
+  // Returns the public half of the spoke's key, and creates the key if it does not exist.
   std::string keyFor(const SpokeConfig& spoke, const SshTarget& target) {
     bool there = access(spoke.key.c_str(), F_OK) == 0;
     if (options_.dryRun && !there) {
-      say(absl::StrCat("would make the key ", escapeForTerminal(spoke.key)));
+      say(absl::StrCat("would create the key ", escapeForTerminal(spoke.key)));
       return "ssh-ed25519 AAAA a-key-yet-to-be-made";
     }
     auto key = ensureSyncKey(spoke.key);
     requireDedicated(target, key);
-    if (key.made) say(absl::StrCat("made the key ", escapeForTerminal(spoke.key)));
+    if (key.made) say(absl::StrCat("created the key ", escapeForTerminal(spoke.key)));
     return key.publicText;
   }
 };

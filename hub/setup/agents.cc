@@ -40,7 +40,7 @@ class Search {
     }
   }
 
-  // The first of an architecture counts.
+  // Adds a file, unless the architecture has one already.
   void file(const std::string& architecture, const std::string& path) {
     auto known = [&](auto& agent) { return agent.architecture == architecture; };
     if (std::any_of(found.begin(), found.end(), known)) return;
@@ -60,8 +60,8 @@ absl::StatusOr<std::vector<AgentProgram>> findAgents(const std::string& director
     if (search.found.empty()) {
       return toStatus(
           Failure(FailureId::AGENT_MISSING,
-                  "there is no pi-brain-agent-ARCHITECTURE in " + escapeForTerminal(directory), "",
-                  {{"Make them, in the source", "deploy/build-agents.sh"}}));
+                  "no pi-brain-agent-ARCHITECTURE was found in " + escapeForTerminal(directory), "",
+                  {{"Build the agents in the source tree", "deploy/build-agents.sh"}}));
     }
     return search.found;
   }
@@ -72,10 +72,10 @@ absl::StatusOr<std::vector<AgentProgram>> findAgents(const std::string& director
   if (auto onPath = findProgram("pi-brain-agent")) search.file(thisArchitecture(), *onPath);
   if (search.found.empty()) {
     return toStatus(
-        Failure(FailureId::AGENT_MISSING, "there is no agent to install",
-                absl::StrCat("There is no pi-brain-agent beside this program, on PATH, or in ",
+        Failure(FailureId::AGENT_MISSING, "no agent was found to install",
+                absl::StrCat("No pi-brain-agent is beside this program, on PATH, or in ",
                              (program.parent_path() / "lib/pi-brain").string(), "."),
-                {{"Make the agents, in the source; --agents DIR says where they are",
+                {{"Build the agents in the source tree, and name their directory with --agents DIR",
                   "deploy/build-agents.sh"}}));
   }
   return search.found;

@@ -1,5 +1,5 @@
 #pragma once
-// The agent's programs that the hub can put on spokes, one for each architecture.
+// The agents that the hub can install on spokes, one for each architecture.
 
 #include <absl/status/statusor.h>
 
@@ -9,14 +9,14 @@
 namespace pibrain {
 
 struct AgentProgram {
-  std::string architecture;  // as `uname -m` says it: "x86_64", "aarch64"
+  std::string architecture;  // as `uname -m` prints it: "x86_64", "aarch64"
   std::string path;
-  std::string sha256;  // of its content, hexadecimal
+  std::string sha256;  // of the file, hexadecimal
 };
 
-// Those in `directory`, named pi-brain-agent-ARCHITECTURE. Without one (empty): for this machine's
-// architecture the pi-brain-agent beside this program, those in ../lib/pi-brain, and the one on
-// PATH, of each architecture the first. An error if there are none.
+// Finds the files pi-brain-agent-ARCHITECTURE in `directory`. If it is empty: the pi-brain-agent
+// beside this program, those in ../lib/pi-brain, and the one on PATH; the first of each
+// architecture counts. Returns an error if there are none.
 absl::StatusOr<std::vector<AgentProgram>> findAgents(const std::string& directory);
 
 }  // namespace pibrain

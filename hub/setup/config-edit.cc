@@ -26,10 +26,10 @@ namespace pibrain {
 
 namespace {
 
-// Thrown where the file is written in a way that is not known here.
+// Thrown if the file's layout is not supported.
 struct NotEditable : std::exception {};
 
-// The lines of a text, each with its end.
+// Splits a text into lines with their ends.
 std::vector<std::string> splitLines(const std::string& text) {
   std::vector<std::string> lines;
   for (size_t start = 0; start < text.size();) {
@@ -41,7 +41,7 @@ std::vector<std::string> splitLines(const std::string& text) {
   return lines;
 }
 
-// Nothing but blanks, or a comment.
+// Returns whether the line is blank or a comment.
 bool isEmpty(const std::string& line) {
   auto first = line.find_first_not_of(" \t\r\n");
   return first == std::string::npos || line[first] == '#';
@@ -61,8 +61,8 @@ bool same(const YAML::Node& a, const YAML::Node& b) {
 
 YAML::Node load(const std::string& text) { return YAML::Load(withMarkerEnded(text)); }
 
-// The line that ends the document ("...", on a line of its own), or the end of the text: nothing
-// can be put behind it.
+// Returns the line that ends the document ("..." alone), or the number of lines. Nothing can be
+// added after it.
 size_t endOfDocument(const std::vector<std::string>& lines) {
   auto ends = [](const std::string& line) {
     return line.starts_with("...") &&
@@ -71,7 +71,7 @@ size_t endOfDocument(const std::vector<std::string>& lines) {
   return size_t(std::find_if(lines.begin(), lines.end(), ends) - lines.begin());
 }
 
-// A config as lines, and where its spokes are among them.
+// A config as lines, with the positions of its spokes.
 class Editor {
  public:
   explicit Editor(const std::string& text)
@@ -115,7 +115,7 @@ class Editor {
   }
 
   void set(const std::string& spoke, const SpokeFields& fields) {
-    // From the last line to the first, so that those above stay where they are.
+    // Edits from the last line to the first, so that positions above stay valid.
     auto at = place(indexOf(spoke));
     auto node = spokes_[indexOf(spoke)];
     std::vector<std::string> added;
@@ -132,7 +132,7 @@ class Editor {
 
   void remove(const std::string& spoke) {
     auto at = place(indexOf(spoke));
-    // Of the blank lines on both sides, one side's are enough.
+    // Keeps the blank lines of only one side.
     auto blank = [&](size_t i) {
       return i < lines_.size() && isEmpty(lines_[i]) && lines_[i].find('#') == std::string::npos;
     };
@@ -150,8 +150,8 @@ class Editor {
 
  private:
   struct Place {
-    size_t begin, end;    // lines; of the spoke, without what blank lines and comments follow
-    size_t dash, column;  // of the '-', and of the fields
+    size_t begin, end;    // lines of the spoke, without the blank lines and comments after it
+    size_t dash, column;  // columns of the '-' and of the fields
   };
 
   [[noreturn]] static void fail() { throw NotEditable(); }
@@ -172,7 +172,7 @@ class Editor {
     return {begin.first, end, begin.second, size_t(spokes_[index].Mark().column)};
   }
 
-  // The line and the column of the spoke's '-'.
+  // Returns the line and column of the spoke's '-'.
   std::pair<size_t, size_t> beginOf(size_t index) const {
     if (spokes_.Style() == YAML::EmitterStyle::Flow ||
         spokes_[index].Style() == YAML::EmitterStyle::Flow) {
@@ -186,7 +186,8 @@ class Editor {
     fail();
   }
 
-  // "spokes: []", "spokes: [ ]", "spokes: ~" or "spokes:", with a comment perhaps.
+  // Turns "spokes: []", "spokes: [ ]", "spokes: ~" or "spokes:", perhaps with a comment, into
+  // "spokes:".
   void openEmptySection() {
     auto& line = lines_[*section_];
     auto colon = line.find(':');
@@ -230,7 +231,7 @@ class Editor {
                                 const SpokeFields& fields) const {
     std::vector<std::string> out;
     for (auto& [name, value] : fields) out.push_back(line(indent, name, value));
-    // As many blanks behind the dash as the others have.
+    // Puts as many blanks after the dash as the other spokes have.
     out[0] = dash + "-" + out[0].substr(std::min(dash.size() + 1, indent.size() - 1));
     return out;
   }
@@ -258,7 +259,7 @@ YAML::Node asNode(const SpokeFields& fields) {
   return node;
 }
 
-// The edited text, if it means what `mean` makes of the old one.
+// Returns the edited text if its meaning is what `mean` makes of the old one.
 absl::StatusOr<std::string> edited(const std::string& text,
                                    const std::function<void(Editor&)>& edit,
                                    const std::function<void(YAML::Node&)>& mean,
@@ -274,8 +275,7 @@ absl::StatusOr<std::string> edited(const std::string& text,
   } catch (const YAML::Exception&) {
   }
   return absl::FailedPreconditionError(absl::StrCat(
-      "this file is written in a way that pi-brain does not edit, with brackets perhaps, as JSON "
-      "has them. Change it by hand: ",
+      "pi-brain cannot edit this file's layout; it may use brackets like JSON. Change it by hand: ",
       byHand));
 }
 
@@ -284,8 +284,8 @@ absl::Status checkUtf8(const SpokeFields& fields) {
     if (isUtf8(value)) continue;
     return absl::InvalidArgumentError(
         absl::StrCat("the ", name, " ", inQuotes(value),
-                     " is not UTF-8, and a YAML file cannot hold it. Make a symlink with a name in "
-                     "UTF-8 that leads there, and give that"));
+                     " is not UTF-8, so a YAML file cannot contain it. Create a symlink to it with "
+                     "a UTF-8 name, and use that"));
   }
   return absl::OkStatus();
 }
@@ -343,7 +343,7 @@ absl::StatusOr<std::string> withoutSpoke(const std::string& text, const std::str
 absl::Status editFile(const std::string& path,
                       const std::function<absl::StatusOr<std::string>(const std::string&)>& edit) {
   std::error_code none;
-  // A symlink that leads nowhere yet is followed, too.
+  // Follows a symlink even if its target does not exist yet.
   auto real =
       std::filesystem::weakly_canonical(std::filesystem::is_symlink(path, none)
                                             ? std::filesystem::absolute(path).parent_path() /
@@ -352,12 +352,13 @@ absl::Status editFile(const std::string& path,
           .string();
   auto fail = [&](const char* what) {
     return absl::UnavailableError(absl::StrCat("cannot ", what, " ", escapeForTerminal(real), ": ",
-                                               whyUnread(errno), ". Check it with 'ls -l'"));
+                                               whyUnread(errno),
+                                               ". Check its owner and mode with 'ls -l'"));
   };
   auto directory = std::filesystem::path(real).parent_path().string();
   auto made = makeDirectories(directory);
   if (!made.ok()) return made;
-  // The directory is locked: the file is replaced.
+  // Locks the directory, because the file itself is replaced.
   kj::AutoCloseFd lock(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (lock.get() < 0 || flock(lock, LOCK_EX) != 0) return fail("lock the directory of");
   auto before = readWholeFile(real);

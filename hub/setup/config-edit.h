@@ -1,7 +1,7 @@
 #pragma once
-// Changes to ~/.pi-brain/config.yaml that leave all else in it as its owner wrote it: comments,
-// order, quotes. What comes out is compared with what was meant; what cannot be edited so is an
-// error that says what to write by hand.
+// Edits ~/.pi-brain/config.yaml and preserves everything else: comments, order, quotes. The result
+// is parsed and compared with the intended change. If the file cannot be edited, the error says
+// what to write by hand.
 
 #include <absl/status/statusor.h>
 
@@ -12,21 +12,21 @@
 
 namespace pibrain {
 
-// Of a spoke, as "name: value" each, in their order.
+// The fields of a spoke, name and value, in order.
 using SpokeFields = std::vector<std::pair<std::string, std::string>>;
 
-// The text with one more spoke, after the others.
+// Returns the text with one more spoke after the others.
 absl::StatusOr<std::string> withSpoke(const std::string& text, const SpokeFields& fields);
 
-// The text in which the spoke has these values, too.
+// Returns the text with these fields of the spoke set.
 absl::StatusOr<std::string> withFields(const std::string& text, const std::string& spoke,
                                        const SpokeFields& fields);
 
-// The text without the spoke.
+// Returns the text without the spoke.
 absl::StatusOr<std::string> withoutSpoke(const std::string& text, const std::string& spoke);
 
-// Reads the file (none: empty), and puts what `edit` makes of it in its place by rename, under a
-// lock, with its mode; a symlink to it stays one. Leaves a file alone that stays the same.
+// Replaces the file (missing: empty) by what `edit` returns for it, under a lock, by a rename.
+// Keeps its mode, and symlinks to it. Does not write an unchanged file.
 absl::Status editFile(const std::string& path,
                       const std::function<absl::StatusOr<std::string>(const std::string&)>& edit);
 

@@ -1,6 +1,6 @@
 #pragma once
-// Adding spokes, and what is done to them afterwards. It takes the person's own login there; the
-// dedicated key can start the agent and nothing else.
+// Adds and changes spokes. This uses the person's own login on the spoke, because the dedicated key
+// can only start the agent.
 
 #include <functional>
 #include <memory>
@@ -15,49 +15,49 @@
 namespace pibrain {
 
 struct ManageOptions {
-  std::string configFile;  // the path of config.yaml
-  std::string agents;      // where the agents' programs are; empty: beside this one
-  std::string via;         // the person's login, "user@host"; empty: that of the spoke's source
-  bool mayAsk = true;      // for passwords, at the terminal
+  std::string configFile;  // path of config.yaml
+  std::string agents;      // directory of the agents; empty: the default places
+  std::string via;         // the person's login, "user@host"; empty: the source's
+  bool mayAsk = true;      // whether ssh may ask for passwords at the terminal
   bool dryRun = false;
-  // Of the keys for syncing, as they are typed.
+  // Passphrases typed in this command.
   std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();
-  // What there is to say, line by line, as it happens.
+  // Receives messages about the progress, one line each.
   std::function<void(const std::string&)> say = [](const std::string&) {};
 };
 
 struct AddRequest {
   std::string name;
-  std::string target;  // "user@host", or an alias of the ssh configuration
-  std::string root;    // empty: as it was, or ~/.pi/agent/sessions
-  std::string path;    // of the mirror; empty: as it was, or ~/.pi-brain/synced/NAME
-  std::string key;     // empty: as it was, or ~/.ssh/pi-brain-sync
-  std::string from;    // as in sshd(8); empty: as it was, or from anywhere
+  std::string target;  // "user@host", or a Host of the ssh configuration
+  std::string root;    // empty: unchanged, or ~/.pi/agent/sessions
+  std::string path;    // of the mirror; empty: unchanged, or ~/.pi-brain/synced/NAME
+  std::string key;     // empty: unchanged, or ~/.ssh/pi-brain-sync
+  std::string from;    // as in sshd(8); empty: unchanged, or any address
 };
 
-// None of these throws. `store` (null: none) gets what the agent said of itself.
+// None of these functions throws. `store` (null: none) records what the agent said of itself.
 
-// Makes the machine a spoke: key, agent, line, config. What is there already is left alone; what
-// does not work in the end is taken back on the spoke.
+// Makes the machine a spoke: key, agent, authorized_keys line, config. Keeps what is right already;
+// if the result does not work, undoes the changes on the spoke.
 SpokeChange addSpoke(const AddRequest& request, const ManageOptions& options, Store* store);
 
-// Puts this version's agent there; one that does not serve is taken back.
+// Installs this version's agent; undoes that if it does not work.
 SpokeChange upgradeSpoke(const SpokeConfig& spoke, const ManageOptions& options, Store* store);
 
-// All of these: one at a time if somebody may be asked for a password. `ended` is called with each,
-// one call at a time; of what there is to say, only what the changes have is told.
+// Upgrades all of these, one at a time if ssh may ask for a password. Calls `ended` with each
+// result, one call at a time, and options.say not at all.
 std::vector<SpokeChange> upgradeSpokes(const std::vector<const SpokeConfig*>& spokes,
                                        const ManageOptions& options, Store* store,
                                        const std::function<void(const SpokeChange&)>& ended);
 
-// Makes a new key for this spoke, proves it, and removes the old one from the spoke.
+// Creates a new key for this spoke, proves that it works, and removes the old key from the spoke.
 SpokeChange rotateKey(const SpokeConfig& spoke, const ManageOptions& options, Store* store);
 
 struct RemoveRequest {
-  bool keepMirror = false;  // else it goes to the archive
-  bool force = false;       // although the spoke cannot be reached
+  bool keepMirror = false;  // false: move it to the archive
+  bool force = false;       // even if the spoke cannot be reached
 };
-// Removes line and agent there, and the spoke from the config here.
+// Removes the authorized_keys line and the agent from the spoke, and the spoke from the config.
 SpokeChange removeSpoke(const Config& config, const SpokeConfig& spoke,
                         const RemoveRequest& request, const ManageOptions& options, Store* store);
 

@@ -28,7 +28,7 @@ void requirePatterns(const std::string& from) {
   if (odd == std::string::npos) return;
   throw Failure(FailureId::USAGE,
                 absl::StrCat("--from '", escapeForTerminal(from), "' is not a list of addresses"),
-                "It takes addresses and patterns as sshd(8) has them, with commas between: "
+                "It must be addresses or patterns as in sshd(8), separated by commas: "
                 "192.0.2.0/24,2001:db8::1.");
 }
 
@@ -40,10 +40,10 @@ void requireDedicated(const SshTarget& target, const SyncKey& key) {
         FailureId::KEY_NOT_DEDICATED,
         absl::StrCat("your own login at ", escapeForTerminal(target.alias), " offers the key ",
                      escapeForTerminal(key.path), " too (", identity.name(), ")"),
-        "It would be locked down with the key.",
-        {{"Give another key with --key, or none: then one is made for this alone", ""},
-         {"If it is that one, take it out of your ssh-agent, or out of this host's IdentityFile in "
-          "~/.ssh/config",
+        "That login would then start the agent and nothing else.",
+        {{"Name another key with --key, or leave out --key to get a new one", ""},
+         {"If it is the right key, remove it from your ssh-agent, or from this host's IdentityFile "
+          "in ~/.ssh/config",
           "ssh-add -d " + escapeForTerminal(shellQuote(key.path))}});
   }
 }
@@ -56,8 +56,8 @@ void requireOwnKey(const Config& config, const SpokeConfig& spoke) {
     }
     throw Failure(FailureId::KEY_NOT_DEDICATED,
                   absl::StrCat("the spoke '", other.name, "' is the same login with the same key"),
-                  "A key can start the agent for one directory only.",
-                  {{absl::StrCat("Give this one a key of its own: --key ",
+                  "A key can serve only one directory on a machine.",
+                  {{absl::StrCat("Give this spoke its own key: --key ",
                                  escapeForTerminal(shellQuote(SpokeKeys(config, spoke).next()))),
                     ""}});
   }
@@ -65,7 +65,7 @@ void requireOwnKey(const Config& config, const SpokeConfig& spoke) {
 
 void requireNoOther(const Config& config, const SpokeConfig& spoke) {
   auto here = resolveSsh(sshRequestOf(spoke));
-  if (!here.ok()) return;  // the login there says why
+  if (!here.ok()) return;  // connecting reports the reason
   for (auto& other : config.spokes) {
     if (other.name == spoke.name || other.key != spoke.key || isLocal(other) ||
         other.method != SyncMethod::AGENT) {
@@ -77,7 +77,7 @@ void requireNoOther(const Config& config, const SpokeConfig& spoke) {
       continue;
     }
     throw Failure(FailureId::SPOKE_EXISTS,
-                  absl::StrCat("it is the spoke '", other.name, "' already: ",
+                  absl::StrCat("the machine is the spoke '", other.name, "' already: ",
                                escapeForTerminal(other.sourceText), " is the same login"));
   }
 }

@@ -1,5 +1,5 @@
 #pragma once
-// What has to hold before a machine becomes a spoke. All throw Failure.
+// Checks before a machine becomes a spoke. All throw Failure.
 
 #include <string>
 
@@ -9,21 +9,22 @@
 
 namespace pibrain {
 
-// The target is a login, and the root (empty: none is given) a path, such as a source has them.
+// Checks that the target is a login and the root (empty: none) a path, as in a source.
 void requirePlain(const std::string& target, const std::string& root);
 
-// The addresses are as install-spoke.sh takes them.
+// Checks that install-spoke.sh accepts the addresses.
 void requirePatterns(const std::string& from);
 
-// A key that is for syncing alone cannot be one that its owner logs in with: that login would start
-// the agent from then on, and nothing else.
+// Checks that the person does not log in with the key for syncing: that login would then start the
+// agent and nothing else.
 void requireDedicated(const SshTarget& target, const SyncKey& key);
 
-// One line in authorized_keys, and so one directory, is all that a key can have on a machine.
+// Checks that no other spoke has the same login and key, since a key has one line, and so one
+// directory, on a machine.
 void requireOwnKey(const Config& config, const SpokeConfig& spoke);
 
-// Of a spoke whose key had a line there before it was a spoke: either the config has lost it, or it
-// is one already, by another name of the machine. Asks ssh(1) about each spoke with the same key.
+// Called if the key has a line on the machine already: either the config has lost the spoke, or the
+// machine is a spoke already under another name. Asks ssh(1) about each spoke with the same key.
 void requireNoOther(const Config& config, const SpokeConfig& spoke);
 
 }  // namespace pibrain

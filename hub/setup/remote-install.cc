@@ -38,22 +38,23 @@ namespace {
 
 constexpr size_t LONGEST_LINE = 64 * 1024;
 constexpr size_t LONGEST_NOISE = 4096;
-constexpr size_t MOST_HEARD = 1 << 20;  // bytes in all: it has little to say
-// For one answer, and for all of it: an agent goes through a slow line meanwhile. A person who is
-// asked for a password has the latter, too.
+constexpr size_t MOST_HEARD = 1 << 20;  // bytes in all; the script prints little
+// The limits for one answer and for the whole installation, in which an agent is sent over a slow
+// link. A person who must type a password has the latter too.
 constexpr auto PATIENCE = std::chrono::minutes(5), PATIENCE_IN_ALL = std::chrono::minutes(20);
-// For ssh to log in when nobody can be asked, and for the command to start once it has.
+// The limits for an unattended login, and for the command to start after it.
 constexpr auto LOGIN_PATIENCE = std::chrono::seconds(60), START_PATIENCE = std::chrono::seconds(60);
-// Between two looks at what ssh wrote.
+// How often to read what ssh wrote.
 constexpr auto GLANCE = std::chrono::milliseconds(200);
 
 std::string makeToken() {
   unsigned char bytes[16];
-  if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes)) throwErrno(errno, "no random numbers");
+  if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+    throwErrno(errno, "no random numbers are available");
   return absl::BytesToHexString({reinterpret_cast<const char*>(bytes), sizeof(bytes)});
 }
 
-// Whether ssh finds somebody to ask.
+// Returns whether ssh has a terminal to ask at.
 bool hasTerminal() {
   kj::AutoCloseFd terminal(open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
   return terminal.get() >= 0;
@@ -69,14 +70,14 @@ RemoteInstall::RemoteInstall(SshTarget target, bool mayAsk)
 
 RemoteInstall::~RemoteInstall() noexcept(false) {
   if (ssh_.pid < 0) return;
-  // It takes back what is not to stay when it sees the end of its input.
+  // The end of its input makes the script undo what was not committed.
   shutdown(ssh_.stdio, SHUT_WR);
   int status;
   waitOrKill(ssh_.pid, patience_, status);
 }
 
 void RemoteInstall::start(std::vector<std::string> arguments) {
-  // A spoke that went away is noticed.
+  // With ServerAliveInterval, ssh notices a spoke that is gone.
   auto argv =
       opensshCommand(target_, {TELLING_LOG_LEVEL, mayAsk_}, {"-o", "ServerAliveInterval=15"});
   argv.push_back("exec /bin/sh");
@@ -89,19 +90,19 @@ void RemoteInstall::start(std::vector<std::string> arguments) {
   send(text + "\n" + INSTALL_SCRIPT);
 }
 
-// A start-up file may have put another shell in sh's place.
+// Throws if a start-up file has replaced sh by another shell.
 void RemoteInstall::requireSh() {
-  // What start-up files print may have no line's end; one that reads a line gets the empty one. To
-  // csh, $?x is whether there is an x.
+  // Output of start-up files may lack a newline; a start-up file that reads a line gets the empty
+  // one. In csh, $?x tells whether x is set.
   send(absl::StrCat("\necho; echo ", token_, " reads $?x\n"));
   if (answer() == std::pair<std::string, std::string>("reads", "0x")) return;
   patience_ = std::chrono::seconds(0);
-  throw Failure(FailureId::SHELL_UNUSABLE,
-                absl::StrCat("the login at ", escapeForTerminal(target_.alias),
-                             " does not run the command that it is given, '/bin/sh', but another "
-                             "shell"),
-                "A start-up file of its shell may start that one. Nothing was changed there.",
-                {{"See which shell it is", sshInvocation(target_) + " exec /bin/sh -c pwd"}});
+  throw Failure(
+      FailureId::SHELL_UNUSABLE,
+      absl::StrCat("the login at ", escapeForTerminal(target_.alias),
+                   " runs another shell instead of the command '/bin/sh'"),
+      "A start-up file of the login shell may start it. Nothing was changed on the spoke.",
+      {{"Check which shell it is", sshInvocation(target_) + " exec /bin/sh -c pwd"}});
 }
 
 void RemoteInstall::send(const std::string& bytes) {
@@ -110,13 +111,13 @@ void RemoteInstall::send(const std::string& bytes) {
     ssize_t n =
         ::send(ssh_.stdio, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    // What it has to say of that comes with the next answer.
+    // The reason comes with the next answer.
     if (n < 0) return;
     sent += size_t(n);
   }
 }
 
-// Returns when the other side is ready for this, or has gone.
+// Returns when the socket is ready, or the spoke has closed it.
 void RemoteInstall::waitReady(short events) {
   using std::chrono::ceil, std::chrono::milliseconds, std::chrono::steady_clock;
   auto began = steady_clock::now();
@@ -145,32 +146,32 @@ void RemoteInstall::explainSilence() {
   auto invocation = sshInvocation(target_);
   if (heard_) {
     throw Failure(FailureId::CONNECTION_SILENT, place + " stopped answering", "",
-                  {{"See whether a command ends there", invocation + " true"}});
+                  {{"Check that a command on the spoke ends", invocation + " true"}});
   }
   auto errors = readBack(ssh_.errors);
   auto said = stderrTail(errorsAfterLogin(target_, errors).value_or(errors));
-  auto saying = said.empty() ? "" : absl::StrCat("It said: ", said, ".");
+  auto saying =
+      said.empty() ? "" : absl::StrCat(loggedIn_ ? "The spoke said: " : "ssh said: ", said, ".");
   auto waited = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() -
                                                                  loggedIn_.value_or(start_));
   if (!loggedIn_) {
     throw Failure(FailureId::LOGIN_TIMEOUT,
                   absl::StrCat("ssh did not log in to ", place, " within ", waited.count(), " s"),
-                  saying, {{"See how far ssh gets", invocation + " -v true"}});
+                  saying, {{"Check how far ssh gets", invocation + " -v true"}});
   }
   Failure silent(
       FailureId::SHELL_UNUSABLE,
       absl::StrCat("the login at ", place,
                    " works, but its shell did not start the command '/bin/sh' within ",
                    waited.count(), " s"),
-      saying,
-      {{"See whether this ends", invocation + " true </dev/null"},
-       {"While it does not, see what runs, on the spoke", "ps f -u " + shellQuote(target_.user)}});
-  throw silent.addCause(
       "A start-up file of that shell (~/.bashrc, ~/.zshenv, ~/.config/fish/config.fish, ~/.tcshrc) "
-      "may wait for input, or run a program that does not end.");
+      "may wait for input, or run a program that does not end.",
+      {{"Check whether this ends", invocation + " true </dev/null"},
+       {"While it hangs, on the spoke, check what runs", "ps f -u " + shellQuote(target_.user)}});
+  throw silent.addCause(saying);
 }
 
-// False at the end.
+// Returns false at the end.
 bool RemoteInstall::readMore() {
   waitReady(POLLIN);
   char buffer[16 * 1024];
@@ -181,7 +182,7 @@ bool RemoteInstall::readMore() {
     patience_ = std::chrono::seconds(0);
     throw Failure(
         FailureId::SHELL_NOISY, escapeForTerminal(target_.alias) + " keeps sending output", "",
-        {{"Check what its shell's start-up files print", sshInvocation(target_) + " true"}});
+        {{"Check what the shell's start-up files print", sshInvocation(target_) + " true"}});
   }
   received_.append(buffer, size_t(n));
   return true;
@@ -211,11 +212,11 @@ std::pair<std::string, std::string> RemoteInstall::answer() {
     } else if (word == "fail" && rest.starts_with("no-agent ")) {
       throw Failure(
           FailureId::NO_AGENT_FOR_ARCHITECTURE,
-          absl::StrCat(escapeForTerminal(target_.alias), " is of the architecture ",
-                       escapeForTerminal(rest.substr(9)), ", and there is no agent for it here"),
+          absl::StrCat(escapeForTerminal(target_.alias), " has the architecture ",
+                       escapeForTerminal(rest.substr(9)), ", and the hub has no agent for it"),
           "",
-          {{"Make the agents for x86_64 and aarch64, in the source; --agents DIR says "
-            "where they are",
+          {{"Build the agents for x86_64 and aarch64 in the source tree, and name their directory "
+            "with --agents DIR",
             "deploy/build-agents.sh"}});
     } else if (word == "fail") {
       throw Failure(FailureId::INSTALL_FAILED,
@@ -236,35 +237,36 @@ void RemoteInstall::failWithDiagnosis() {
     authFailure.of = LoginOf::PERSON;
     auto failure = explainFailedStart(target_, errors, authFailure);
     throw failure.addFix(
-        {"Adding a spoke, or changing one, goes by your own login there: this must "
-         "work",
+        {"Make sure that your own login on the spoke works, which 'pi-brain spoke' uses; this must "
+         "succeed",
          sshInvocation(target_) + " true"});
   }
   auto noise = noise_ + received_;
   if (noise.find(std::string(PREAMBLE.substr(2))) != std::string::npos) {
     throw Failure(
         FailureId::LOGIN_LOCKED_DOWN,
-        absl::StrCat("the login at ", place, " starts the agent, and nothing else"),
-        "It is that of the locked-down key.",
-        {{"Use a login of your own: as the target of 'spoke add', or with --via user@host", ""}});
+        absl::StrCat("the login at ", place, " starts the agent and nothing else"),
+        "It uses the locked-down key.",
+        {{"Use your own login: as the target of 'spoke add', or with --via user@host", ""}});
   }
   auto own = errorsAfterLogin(target_, errors).value_or(errors);
   auto said = stderrTail(absl::StripAsciiWhitespace(own).empty() ? noise : own);
-  auto saying = said.empty() ? "" : absl::StrCat("It said: ", said, ".");
+  auto saying = said.empty() ? "" : absl::StrCat("The spoke said: ", said, ".");
   if (heard_) {
-    throw Failure(FailureId::CONNECTION_LOST, absl::StrCat("the login at ", place, " broke off"),
-                  saying, {{"See whether a command runs there", sshInvocation(target_) + " true"}});
+    throw Failure(FailureId::CONNECTION_LOST,
+                  absl::StrCat("the login at ", place, " ended unexpectedly"), saying,
+                  {{"Check that the spoke runs a command", sshInvocation(target_) + " true"}});
   }
   Failure ended(
       FailureId::SHELL_UNUSABLE,
-      absl::StrCat("the login at ", place, " does not run /bin/sh, or ended before it did"), saying,
-      {{"See which login shell it is, on the spoke",
+      absl::StrCat("the login at ", place, " does not run /bin/sh, or ended before it did"),
+      "The login shell may run no commands (nologin, or a restricted shell such as rbash), or "
+      "ForceCommand in the spoke's sshd_config or command=\"…\" in authorized_keys runs another "
+      "program instead.",
+      {{"On the spoke, check the login shell",
         "getent passwd " + escapeForTerminal(shellQuote(target_.user))},
-       {"See what the login runs", sshInvocation(target_) + " true"}});
-  throw ended.addCause(
-      "Its login shell may be one that runs no commands (nologin, or a restricted one such as "
-      "rbash); or ForceCommand in its sshd_config, or command=\"…\" in authorized_keys, puts "
-      "another program in its place.");
+       {"Check what the login runs", sshInvocation(target_) + " true"}});
+  throw ended.addCause(saying);
 }
 
 Installed RemoteInstall::install(const InstallRequest& request,
@@ -278,7 +280,7 @@ Installed RemoteInstall::install(const InstallRequest& request,
     arguments.push_back("--retire=" + absl::StrJoin(request.retire, " "));
   }
   arguments.push_back(absl::StrCat("--patience=", std::chrono::seconds(PATIENCE_IN_ALL).count()));
-  // Whoever asks has seen to it that nobody logs in with it (requireDedicated()).
+  // The caller made sure that nobody logs in with the key (requireDedicated()).
   arguments.push_back("--dedicated");
   if (request.newSpoke) arguments.push_back("--new-spoke");
   if (request.agentOnly) arguments.push_back("--agent-only");
@@ -291,7 +293,8 @@ Installed RemoteInstall::install(const InstallRequest& request,
         return one.architecture == wanted;
       });
       auto content = agent == agents.end() ? std::nullopt : readWholeFile(agent->path);
-      if (!content) throw Failure(FailureId::INSTALL_FAILED, "the agent to send cannot be read");
+      if (!content)
+        throw Failure(FailureId::INSTALL_FAILED, "the agent's file on the hub cannot be read");
       send(absl::StrCat(content->size(), "\n"));
       send(*content);
     } else if (word == "installed") {

@@ -1,25 +1,25 @@
 #pragma once
-// deploy/install-spoke.sh, run on a spoke through the login of the person who sets it up.
+// Runs deploy/install-spoke.sh on a spoke, through the login of the person who sets it up.
 //
-// ssh starts /bin/sh there, whatever the login shell is, and gives it the script on standard input,
-// once that has shown that it is what reads: another shell would run parts of the script.
-// With --token=WORD the script says each thing as a line "WORD …", so that what start-up files
-// print is passed over:
-//   WORD reads 0x             a shell of sh's kind does (before the script is sent)
+// ssh starts /bin/sh on the spoke, whatever the login shell is, and sends it the script on standard
+// input, after sh has proved that it is what reads: another shell would run parts of the script.
+// With --token=WORD the script prints each message as a line "WORD …", so that the output of
+// start-up files can be ignored:
+//   WORD reads 0x             the shell understands sh (before the script is sent)
 //   WORD need ARCHITECTURE    send the agent for it: a line with its size, then its bytes
 //   WORD installed ARCHITECTURE AGENT LINE
 //                             what became of both: "new", "added", "replaced", "same"
 //   WORD say TEXT             for a person
 //   WORD fail TEXT            nothing was changed, and why; "no-agent ARCHITECTURE": none to send
-//   WORD undone               all was taken back
-//   WORD kept                 with --retire: it is to stay, and the old lines still do
+//   WORD undone               everything was undone
+//   WORD kept                 with --retire: the new line stays, and the old ones are still there
 //   WORD done
 // After "installed" it waits for a line "keep", and after "kept" for "retire". Anything else, the
-// end of the connection, and so many seconds in all as --patience says have it take everything
-// back, or leave the old lines.
-// --hashes='ARCHITECTURE=SHA256 …' are the agents there are, --agent-only leaves the line,
-// --retire='BLOB …' are the keys whose lines go in the end, and with --new-spoke a line of this key
-// for another directory is a mistake.
+// end of the connection, or --patience seconds in all make it undo everything, or keep the old
+// lines.
+// --hashes='ARCHITECTURE=SHA256 …': the agents of the hub. --agent-only: keep the line.
+// --retire='BLOB …': the keys whose lines are removed at the end. --new-spoke: a line of this key
+// for another directory is an error.
 
 #include <chrono>
 #include <optional>
@@ -36,9 +36,9 @@ namespace pibrain {
 struct InstallRequest {
   std::string publicKey;            // "TYPE BLOB COMMENT"
   std::string root;                 // as in a source: "~" is the spoke's
-  std::string from;                 // patterns as in sshd(8); empty: as it was, or any
-  std::vector<std::string> retire;  // the blobs of keys whose lines go when all is kept
-  bool newSpoke = false;            // the key has no line there yet, as far as the hub knows
+  std::string from;                 // patterns as in sshd(8); empty: unchanged, or any
+  std::vector<std::string> retire;  // blobs of the keys whose lines are removed after commit()
+  bool newSpoke = false;            // as far as the hub knows, the key has no line on the spoke yet
   bool agentOnly = false;
   bool dryRun = false;
 };
@@ -50,34 +50,35 @@ struct Installed {
 
 class RemoteInstall {
  public:
-  // `target` is the person's own login; with `mayAsk`, ssh may ask at the terminal.
+  // `target`: the person's own login. `mayAsk`: ssh may ask at the terminal.
   RemoteInstall(SshTarget target, bool mayAsk);
-  ~RemoteInstall() noexcept(false);  // takes back what was not kept
+  ~RemoteInstall() noexcept(false);  // undoes what was not committed
   KJ_DISALLOW_COPY(RemoteInstall);
 
-  // To be called once, one of them. They throw Failure, and then nothing was changed there.
+  // One of these must be called, once. They throw Failure, after which nothing is changed on the
+  // spoke.
   Installed install(const InstallRequest& request, const std::vector<AgentProgram>& agents);
   void uninstall(const std::string& publicKey, bool dryRun);
 
-  // After install(), unless it was a dry run: what it did stays. Throws Failure.
+  // Called after install(), except for a dry run: makes its changes permanent. Throws Failure.
   void commit();
-  // After commit(): the lines of the retired keys go. Throws Failure.
+  // Called after commit(): removes the lines of the retired keys. Throws Failure.
   void retire();
-  // Instead of commit(): returns whether it is known that all was taken back.
+  // Called instead of commit(). Returns whether the script confirmed that everything was undone.
   bool rollBack();
 
-  // What there was to say, for a person, since the last call.
+  // Returns the script's messages for a person since the last call.
   std::vector<std::string> drainMessages();
 
  private:
   void start(std::vector<std::string> arguments);
   void send(const std::string& bytes);
-  // The next line that is meant for us: its first word, and the rest.
+  // Returns the script's next line: its first word, and the rest.
   std::pair<std::string, std::string> answer();
   void waitReady(short events);
   void requireSh();
   bool readMore();
-  // When waitReady(), which began then, gives up; and why it did.
+  // Return when waitReady(), which began then, must give up; and the reason.
   std::chrono::steady_clock::time_point limit(std::chrono::steady_clock::time_point began);
   [[noreturn]] void explainSilence();
   [[noreturn]] void failWithDiagnosis();
@@ -86,14 +87,15 @@ class RemoteInstall {
   const bool mayAsk_;
   std::string token_;
   Spawned ssh_{-1, nullptr, nullptr};
-  std::string received_;                           // what has no line's end yet
-  size_t total_ = 0;                               // bytes that came
-  std::string noise_;                              // what was not meant for us, its beginning
-  bool heard_ = false;                             // anything meant for us
-  std::chrono::seconds patience_{20};              // for what it takes back in the end
-  std::chrono::steady_clock::time_point start_;    // of ssh
-  std::chrono::steady_clock::time_point heardAt_;  // of anything meant for us, the first time
-  std::optional<std::chrono::steady_clock::time_point> loggedIn_;  // when ssh was seen to have
+  std::string received_;               // an incomplete line
+  size_t total_ = 0;                   // bytes received
+  std::string noise_;                  // the beginning of the output that is not the script's
+  bool heard_ = false;                 // whether the script has answered
+  std::chrono::seconds patience_{20};  // the destructor's wait for the script to undo changes
+  std::chrono::steady_clock::time_point start_;    // when ssh was started
+  std::chrono::steady_clock::time_point heardAt_;  // when the script answered first
+  std::optional<std::chrono::steady_clock::time_point>
+      loggedIn_;  // when ssh was seen to have logged in
   std::vector<std::string> messages_;
 };
 

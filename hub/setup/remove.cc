@@ -27,7 +27,7 @@ class SpokeRemover : public Setup {
 
   void remove(const Config& config, const SpokeConfig& spoke, const RemoveRequest& request) {
     auto edit = [&](const std::string& text) { return withoutSpoke(text, spoke.name); };
-    // What can stand in the way here is known before anything is done there.
+    // Checks that the hub's part can work before anything is changed on the spoke.
     editedOrThrow(edit(configText()));
     bool mirror = archivesMirror(spoke, request);
     std::optional<Mirror> locked;
@@ -56,7 +56,7 @@ class SpokeRemover : public Setup {
     SpokeKeys own(config, spoke);
     if (own.contains(spoke.key) && !own.usedByOthers(spoke.key)) {
       say(absl::StrCat("left its key, ", escapeForTerminal(spoke.key),
-                       ": nothing uses it any more"));
+                       ", which no spoke uses any more"));
     }
   }
 
@@ -73,13 +73,13 @@ class SpokeRemover : public Setup {
         auto failure = e;
         failure.addCause("Nothing was removed.");
         throw failure.addFix(
-            {"To remove the spoke on the hub all the same, and leave its agent and "
-             "its line there",
+            {"To remove the spoke only from the hub, and leave its agent and authorized_keys line "
+             "on the spoke",
              "pi-brain spoke remove --force " + escapeForTerminal(shellQuote(spoke.name))});
       }
       say(
-          absl::StrCat("left on the spoke, which could not be reached: ~/.local/lib/pi-brain, and "
-                       "the line in ~/.ssh/authorized_keys (",
+          absl::StrCat("the spoke could not be reached, so ~/.local/lib/pi-brain and the line in "
+                       "~/.ssh/authorized_keys are still on it (",
                        e.summary(), ")"));
     }
   }
@@ -90,7 +90,7 @@ class SpokeRemover : public Setup {
     return archive;
   }
 
-  // A mirror that Syncthing fills is Syncthing's.
+  // Returns whether the mirror is archived; Syncthing's mirrors are left alone.
   static bool archivesMirror(const SpokeConfig& spoke, const RemoveRequest& request) {
     bool missing = access(spoke.path.c_str(), F_OK) != 0 && errno == ENOENT;
     return !request.keepMirror && spoke.method != SyncMethod::SYNCTHING && !missing;

@@ -23,13 +23,13 @@ std::string retireMirror(const SpokeConfig& spoke, Mirror& locked) {
                   absl::StrCat("cannot read the mirror ", escapeForTerminal(spoke.path), ": ",
                                error.message()));
   }
-  // What mkfs made is the filesystem's.
+  // mkfs created lost+found; it is part of the filesystem.
   std::erase(names, "lost+found");
   auto& archive = locked.archive();
   kj::AutoCloseFd directory(open(spoke.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   for (auto& name : names) archive.take(directory, name, name, ArchiveReason::REMOVED);
   archive.flush();
-  // A symlink, or a place where something is mounted, may stay: it is empty.
+  // Failing is fine: the directory may be a mount point, and it is empty.
   if (unlink(spoke.path.c_str()) != 0) rmdir(spoke.path.c_str());
   return names.empty() ? "" : archive.run();
 }

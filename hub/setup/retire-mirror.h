@@ -7,10 +7,9 @@
 
 namespace pibrain {
 
-// Moves all that is in the mirror of a spoke that is going to its archive, and removes its
-// directory. Returns the name of the run in the archive; empty if there was nothing in the mirror.
-// Throws KJ exceptions and Failure; what was moved by then is in the archive, and what was not is
-// in the mirror.
+// Moves the whole mirror of a spoke that is being removed to the archive, and removes its
+// directory. Returns the name of the run in the archive; empty if the mirror was empty. Throws KJ
+// exceptions and Failure; files are then either in the archive or still in the mirror.
 std::string retireMirror(const SpokeConfig& spoke, Mirror& locked);
 
 }  // namespace pibrain

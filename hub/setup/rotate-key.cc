@@ -22,7 +22,7 @@ namespace pibrain {
 
 namespace {
 
-// "~/…" for what is beneath the home directory.
+// Returns "~/…" for a path in the home directory.
 std::string withTilde(const std::string& path) {
   auto home = homeDirectory() + "/";
   return path.starts_with(home) ? "~/" + path.substr(home.size()) : path;
@@ -45,23 +45,23 @@ class KeyRotation : public Setup {
     auto edit = [&](const std::string& whole) {
       return withFields(whole, spoke.name, {{"key", withTilde(path)}});
     };
-    // Whether the config can hold it is known before anything is done.
+    // Checks that the config can be edited before anything is changed.
     editedOrThrow(edit(text));
     auto target = login(spoke);
     change_.outcome = "rotated";
     if (options_.dryRun) {
-      say(absl::StrCat("would make a new key, ", escapeForTerminal(path),
-                       ", put its line in place of that of ", old.fingerprint(),
-                       ", and use it for this spoke"));
+      say(absl::StrCat("would create a new key, ", escapeForTerminal(path),
+                       ", replace the authorized_keys line of ", old.fingerprint(),
+                       ", and use the new key for this spoke"));
       return;
     }
-    // The old one, and those of rotations that broke off.
+    // The old key, and those of interrupted rotations.
     auto replaced = own.existing();
     std::erase_if(replaced, [&](auto& file) { return own.usedByOthers(file); });
     auto key = ensureSyncKey(path);
     if (!key.made) {
       throw Failure(FailureId::CONFIG_CHANGED,
-                    absl::StrCat("another run has just made ", escapeForTerminal(path)));
+                    absl::StrCat("another command has just created ", escapeForTerminal(path)));
     }
     InstallRequest request;
     request.publicKey = key.publicText;
@@ -74,9 +74,9 @@ class KeyRotation : public Setup {
   }
 
  private:
-  // Rotations away from the same key go one after the other.
+  // Serialises rotations of the same key.
   static kj::AutoCloseFd lockKey(const SyncKey& key) {
-    // NFS locks only what is open for writing.
+    // NFS can lock only files that are open for writing.
     int fd = open(key.path.c_str(), O_RDWR | O_CLOEXEC);
     if (fd < 0) fd = open(key.path.c_str(), O_RDONLY | O_CLOEXEC);
     kj::AutoCloseFd file(fd);
@@ -92,17 +92,17 @@ class KeyRotation : public Setup {
     return file;
   }
 
-  // The spoke in the config of this moment. Throws if its key is another by now.
+  // Returns the spoke in the current config. Throws if its key has changed.
   static const SpokeConfig& unchanged(const Config& config, const SpokeConfig& before) {
     auto* now = findSpoke(config, before.name);
     if (now != nullptr && now->key == before.key) return *now;
     throw Failure(FailureId::CONFIG_CHANGED,
                   "the config changed meanwhile, perhaps by another rotation", "",
-                  {{"If the key is still to be replaced, do it again",
+                  {{"If the key must still be replaced, run this again",
                     "pi-brain spoke rotate-key " + escapeForTerminal(shellQuote(before.name))}});
   }
 
-  // Those of a key and of the others whose public halves are there.
+  // Returns the blobs of a key, and of other keys whose public halves exist.
   static std::vector<std::string> blobs(const SyncKey& key,
                                         const std::vector<std::string>& others) {
     std::vector<std::string> all{key.blob()};
@@ -113,7 +113,8 @@ class KeyRotation : public Setup {
     return all;
   }
 
-  // The config follows while both keys work: whenever it ends, one that it names does.
+  // Updates the config while both keys work, so that the configured key works even after an
+  // interruption.
   void exchange(const SpokeConfig& spoke, const InstallRequest& request, const SshTarget& target,
                 const SyncKey& key,
                 const std::function<absl::StatusOr<std::string>(const std::string&)>& edit) {
@@ -131,8 +132,8 @@ class KeyRotation : public Setup {
       if (!configured) SpokeKeys::remove(key.path);
       auto failure = e;
       if (configured) {
-        failure.addCause("The new key is in use, but the old one may still be let in.");
-        failure.addFix({"To be sure, do it again",
+        failure.addCause("The new key is in use, but the spoke may still accept the old one.");
+        failure.addFix({"To be sure, run this again",
                         "pi-brain spoke rotate-key " + escapeForTerminal(shellQuote(spoke.name))});
       }
       throw failure;

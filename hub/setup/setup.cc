@@ -28,8 +28,8 @@ void requireAgent(const SpokeConfig& spoke, const char* what) {
   if (spoke.method == SyncMethod::AGENT) return;
   throw Failure(
       FailureId::NOT_AN_AGENT_SPOKE,
-      absl::StrCat("its sync_method is ", toString(spoke.method), ", so there is no ", what), "",
-      {{"Move it over to the agent",
+      absl::StrCat("its sync_method is ", toString(spoke.method), ", so it has no ", what), "",
+      {{"Switch the spoke to the agent",
         absl::StrCat("pi-brain spoke add ", escapeForTerminal(shellQuote(spoke.name)), " ",
                      loginOf(spoke))}});
 }
@@ -50,7 +50,7 @@ Setup::Setup(std::string name, const ManageOptions& options, Store* store)
 
 SpokeChange Setup::run(const std::function<void()>& work) {
   try {
-    // `remove --force` would take a login that is none for a spoke that is gone.
+    // Otherwise `remove --force` would take an invalid login for an unreachable spoke.
     if (!options_.via.empty()) orThrow(parseLogin(options_.via));
     work();
   } catch (const Failure& e) {
@@ -59,7 +59,7 @@ SpokeChange Setup::run(const std::function<void()>& work) {
     fail(Failure(FailureId::INTERNAL_ERROR, escapeForTerminal(messageOf(e))));
   } catch (const Mirror::Locked&) {
     fail(Failure(FailureId::MIRROR_IN_USE, "a run is syncing this spoke", "",
-                 {{"Try again when it is done", ""}}));
+                 {{"Try again when the run has ended", ""}}));
   }
   change_.finished = wallClockNanos();
   return change_;
@@ -87,7 +87,7 @@ SshTarget Setup::login(const SpokeConfig& spoke) {
   }
   if (request.host.empty()) {
     throw Failure(FailureId::SPOKE_IS_LOCAL,
-                  "its source is on this machine, so there is nothing to set up over ssh");
+                  "its source is on this machine, so there is nothing to set up over SSH");
   }
   auto target = orThrow(resolveSsh(request));
   change_.target = absl::StrCat(target.user, "@", target.alias);
@@ -121,9 +121,9 @@ void Setup::requireServes(const SpokeConfig& spoke, const AgentInfo& agent, bool
   if (!agent.forced) {
     throw Failure(FailureId::KEY_NOT_LOCKED_DOWN,
                   "the key can run any command on " + placeOf(spoke),
-                  "Another line of its authorized_keys, or another file (AuthorizedKeysFile in "
-                  "sshd_config), gives it more.",
-                  {{"Remove that, and try again", ""}});
+                  "Another line for this key allows more, in its authorized_keys or another file "
+                  "(AuthorizedKeysFile in sshd_config).",
+                  {{"Remove the other line, and try again", ""}});
   }
   if (agent.rootState == proto::RootState::MISSING) {
     change_.rootMissing = true;
@@ -135,7 +135,7 @@ void Setup::requireServes(const SpokeConfig& spoke, const AgentInfo& agent, bool
     throw Failure(FailureId::KEY_NOT_LOCKED_DOWN, odd,
                   "Another line for this key comes before the one that was added, perhaps in "
                   "another file (AuthorizedKeysFile in sshd_config).",
-                  {{"Remove that, and try again", ""}});
+                  {{"Remove the other line, and try again", ""}});
   }
   if (!odd.empty()) say(odd);
 }
@@ -155,27 +155,31 @@ void Setup::install(RemoteInstall& remote, const InstallRequest& request, const 
   } catch (const Failure& e) {
     why = e;
   }
-  // Not in the catch: it waits for the spoke.
+  // Not in the catch block, because it waits for the spoke.
   if (why) failAndRollBack(remote, request, *why);
   remote.commit();
   sayAll(remote);
 }
 
 void Setup::failAndRollBack(RemoteInstall& remote, const InstallRequest& request, Failure why) {
-  // Of these, it may be the line that does not do what it should.
+  // With these failures, the authorized_keys line may be the cause.
   bool ofTheLine =
       change_.line != "same" && !request.agentOnly &&
       (why.id() == FailureId::PERMISSION_DENIED || why.id() == FailureId::KEY_MISSING ||
        why.id() == FailureId::NOT_THE_AGENT || why.id() == FailureId::AGENT_MISSING ||
        why.id() == FailureId::KEY_NOT_LOCKED_DOWN);
   if (ofTheLine && !request.from.empty()) {
-    why.addFix({"Check that --from lets in this machine's address, as the spoke sees it", ""});
+    // The likeliest cause, so it comes first.
+    auto fixes = why.fixes();
+    fixes.insert(fixes.begin(),
+                 {"Check that --from includes this machine's address, as the spoke sees it", ""});
+    why = Failure(why.id(), why.summary(), why.cause(), fixes);
   } else if (ofTheLine) {
-    why.addFix({"See whether sshd there looks for keys in other files (AuthorizedKeysFile)",
+    why.addFix({"On the spoke, check whether sshd reads keys from other files (AuthorizedKeysFile)",
                 "sudo sshd -T | grep -i authorizedkeysfile"});
   }
   why.addCause(remote.rollBack()
-                   ? "What was done on the spoke was taken back."
+                   ? "The changes on the spoke were undone."
                    : "The connection was lost during rollback, so the spoke may be half set up; "
                      "running the command again repairs it.");
   throw why;

@@ -1,5 +1,5 @@
 #pragma once
-// One change to one spoke, from the first look to the report: what the commands have in common.
+// One change to one spoke, from the first check to the report: the common part of the commands.
 
 #include <absl/status/statusor.h>
 
@@ -18,7 +18,7 @@
 
 namespace pibrain {
 
-// A status, or a value, as a Failure.
+// Throw the status as a Failure, unless it is OK; return the value.
 void orThrow(const absl::Status& status);
 template <typename T>
 T orThrow(absl::StatusOr<T> result) {
@@ -26,15 +26,15 @@ T orThrow(absl::StatusOr<T> result) {
   return *std::move(result);
 }
 
-// Throws Failure unless it is synced by an agent; `what`: what there is not, otherwise.
+// Throws Failure unless an agent syncs the spoke. `what`: what it lacks otherwise.
 void requireAgent(const SpokeConfig& spoke, const char* what);
 
-// The key that a spoke is reached with now. Throws Failure.
+// Returns the key that the spoke uses now. Throws Failure.
 SyncKey currentKey(const SpokeConfig& spoke);
 
 class Setup {
  public:
-  // Does `work`, and reports what came of it. What that throws is in the report.
+  // Does `work`, and returns the report, which contains what `work` throws.
   SpokeChange run(const std::function<void()>& work);
 
  protected:
@@ -43,18 +43,17 @@ class Setup {
   void say(const std::string& text);
   void sayAll(RemoteInstall& remote);
 
-  // The person's own login.
+  // Returns the person's own login.
   SshTarget login(const SpokeConfig& spoke);
 
-  // Installs, proves that the spoke works with it, does what is to be done before, and only then
-  // keeps it.
+  // Installs, proves that the spoke works, calls `beforeKeeping`, and only then commits.
   void install(
       RemoteInstall& remote, const InstallRequest& request, const SpokeConfig& spoke,
       const std::function<void()>& beforeKeeping = []() {});
 
   std::string configText() const;
   Config parse(const std::string& text) const;
-  // What an edit of the config gave, with its file in front if that is a complaint.
+  // Returns the edited config; throws an error with the file's name in front.
   std::string editedOrThrow(const absl::StatusOr<std::string>& edited) const;
 
   const ManageOptions& options_;
@@ -63,8 +62,7 @@ class Setup {
 
  private:
   void fail(Failure failure);
-  // Whether the key starts the agent, as it will ever after. `root`: and for this spoke's
-  // directory.
+  // Throws unless the key starts the agent as in a run. `root`: and serves this spoke's directory.
   void prove(const SpokeConfig& spoke, bool root);
   void requireServes(const SpokeConfig& spoke, const AgentInfo& agent, bool root);
   [[noreturn]] void failAndRollBack(RemoteInstall& remote, const InstallRequest& request,

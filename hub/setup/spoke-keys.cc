@@ -18,7 +18,7 @@ std::string realPath(const std::string& path) {
   return std::filesystem::weakly_canonical(std::filesystem::absolute(path, none), none).string();
 }
 
-// Two configs may have a spoke of the same name each.
+// Returns a mark for names of keys, since two configs can have a spoke of the same name.
 std::string markOf(const Config& config) {
   auto file = realPath(config.file);
   if (file == realPath(configPath(""))) return "";

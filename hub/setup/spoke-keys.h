@@ -7,25 +7,25 @@
 
 namespace pibrain {
 
-// Where the key is that spokes share unless they are given one of their own; "~/…".
+// The key that spokes share by default.
 constexpr char SHARED_KEY[] = "~/.ssh/pi-brain-sync";
 
-// Keys that were made for one spoke of one config alone: ~/.ssh/pi-brain-sync-NAME, and after a
-// rotation pi-brain-sync-NAME~2 and so on; of a config in another place than the usual
-// pi-brain-sync-NAME@HASH, where HASH tells which. No file is ever written over.
+// The keys that were created for one spoke of one config alone: ~/.ssh/pi-brain-sync-NAME, and
+// after rotations pi-brain-sync-NAME~2 and so on. A config at another path than the default uses
+// pi-brain-sync-NAME@HASH, where HASH depends on the path. Files are never overwritten.
 class SpokeKeys {
  public:
-  // Both have to outlive it.
+  // Both must outlive this.
   SpokeKeys(const Config& config, const SpokeConfig& spoke);
 
   bool contains(const std::string& path) const;
-  // Those that there are.
+  // Returns the keys that exist.
   std::vector<std::string> existing() const;
-  // The first path for one that is free.
+  // Returns the first free path for a key.
   std::string next() const;
-  // Whether another spoke of the config has this key.
+  // Returns whether another spoke of the config has this key.
   bool usedByOthers(const std::string& key) const;
-  // Both halves go.
+  // Removes both halves.
   static void remove(const std::string& path);
 
  private:

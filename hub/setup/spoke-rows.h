@@ -8,7 +8,7 @@
 
 namespace pibrain {
 
-// A row for each spoke of the config. `store` null: there is no history.
+// Returns a row for each spoke of the config. `store`: null: no history.
 std::vector<SpokeRow> spokeRows(const Config& config, Store* store);
 
 }  // namespace pibrain

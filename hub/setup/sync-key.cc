@@ -27,8 +27,9 @@ namespace {
 Output sshKeygen(std::vector<std::string> arguments) {
   auto program = findProgram("ssh-keygen");
   if (!program) {
-    throw Failure(FailureId::OPENSSH_MISSING, "there is no ssh-keygen on PATH",
-                  "It makes and reads keys.", {{"Install it", "sudo apt install openssh-client"}});
+    throw Failure(FailureId::OPENSSH_MISSING, "ssh-keygen was not found on PATH",
+                  "pi-brain needs it to create and read keys.",
+                  {{"Install OpenSSH's client", "sudo apt install openssh-client"}});
   }
   arguments.insert(arguments.begin(), *program);
   return runProgram(arguments, std::chrono::seconds(60));
@@ -39,8 +40,7 @@ std::string saidBy(const Output& output) {
   return escapeForTerminal(std::string(absl::StripAsciiWhitespace(text)));
 }
 
-// Whether it was this process that made it: another may have been faster, and then its key is the
-// one.
+// Creates the key. Returns false if another process created it first; that key is used then.
 bool makeKey(const std::string& path) {
   auto made = makeDirectories(std::filesystem::path(path).parent_path());
   if (!made.ok()) throw failureOf(made, FailureId::KEY_UNUSABLE);
@@ -56,7 +56,7 @@ bool makeKey(const std::string& path) {
   if (linked || (output.exitStatus == 0 && error == EEXIST)) return linked;
   throw Failure(
       FailureId::KEY_UNUSABLE,
-      absl::StrCat("cannot make the key ", escapeForTerminal(path), ": ",
+      absl::StrCat("cannot create the key ", escapeForTerminal(path), ": ",
                    output.exitStatus == 0 ? strerror(error) : withoutFullStop(saidBy(output))));
 }
 
@@ -78,8 +78,8 @@ SyncKey readSyncKey(const std::string& path) {
   if (file.encrypted) {
     throw Failure(FailureId::KEY_HAS_PASSPHRASE,
                   absl::StrCat("the key ", name, " has a passphrase"),
-                  "Runs are unattended, so it cannot be typed.",
-                  {{"Give another one with --key, or none: then one is made for this alone", ""}});
+                  "Runs are unattended, so nobody can type it.",
+                  {{"Name another key with --key, or leave out --key to get a new one", ""}});
   }
   auto output = sshKeygen({"-y", "-f", path});
   std::string text(absl::StripAsciiWhitespace(output.out));

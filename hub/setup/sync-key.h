@@ -1,5 +1,5 @@
 #pragma once
-// The dedicated key of the hub.
+// The hub's dedicated key for syncing.
 
 #include <string>
 
@@ -10,21 +10,21 @@ namespace pibrain {
 struct SyncKey {
   std::string path;        // of the private half
   std::string publicText;  // "ssh-ed25519 AAAA… comment"
-  bool made = false;       // just now
+  bool made = false;       // created just now
 
-  std::string blob() const;         // the second word of it
+  std::string blob() const;         // the second word of publicText
   std::string fingerprint() const;  // "SHA256:…"
 };
 
-// The key in this file, or a new ed25519 key there, without a passphrase, 0600. Throws Failure: for
-// a key that nobody can use unattended, or that others may read.
+// Returns the key in this file, or creates an ed25519 key without a passphrase (0600). Throws
+// Failure, also for a key that cannot be used unattended, or that other users can read.
 SyncKey ensureSyncKey(const std::string& path);
 
-// The key in this file. Throws Failure.
+// Returns the key in this file. Throws Failure.
 SyncKey readSyncKey(const std::string& path);
 
-// Where the key is that a spoke is reached with: as its config says, or the first identity file of
-// its ssh configuration that exists. Empty if there is none, or no ssh for this spoke.
+// Returns the path of the key for a spoke: 'key' in its config, or the first existing identity file
+// of its ssh configuration. Empty if there is none, or the spoke is local.
 std::string syncKeyPath(const SpokeConfig& spoke);
 
 }  // namespace pibrain

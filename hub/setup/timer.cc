@@ -30,7 +30,7 @@ namespace {
 
 using Say = std::function<void(const std::string&)>;
 
-constexpr char UNIT_MARK[] = "pi-brain sync install-timer";  // in each unit of ours
+constexpr char UNIT_MARK[] = "pi-brain sync install-timer";  // in each unit that pi-brain wrote
 constexpr char SERVICE[] = "pi-brain-sync.service";
 constexpr char TIMER[] = "pi-brain-sync.timer";
 
@@ -39,18 +39,18 @@ std::string unitDirectory() {
   return (config.starts_with('/') ? config : expandHome("~/.config")) + "/systemd/user";
 }
 
-// The fields of a crontab's line that come as near to it as they can.
+// Returns the time fields of a crontab line that come closest to the interval.
 std::string cronFields(int64_t seconds) {
   if (seconds >= 86400) return "0 0 * * *";
   if (seconds >= 3600) return absl::StrCat("0 */", seconds / 3600, " * * *");
   return seconds < 120 ? "* * * * *" : absl::StrCat("*/", seconds / 60, " * * * *");
 }
 
-// A word of ExecStart= (systemd.service(5), COMMAND LINES).
+// Quotes a word of ExecStart= (systemd.service(5), COMMAND LINES).
 std::string unitQuote(const std::string& word, bool program = false) {
   auto quoted =
       absl::StrReplaceAll(word, {{"\\", "\\\\"}, {"\"", "\\\""}, {"%", "%%"}, {"\n", "\\n"}});
-  // In the first word no variables are looked for.
+  // systemd expands no variables in the first word.
   return absl::StrCat("\"", program ? quoted : absl::StrReplaceAll(quoted, {{"$", "$$"}}), "\"");
 }
 
@@ -62,7 +62,7 @@ std::string thisProgram() {
 absl::Status writeUnit(const std::string& path, const std::string& text, const Say& say) {
   auto made = makeDirectories(unitDirectory());
   if (!made.ok()) return made;
-  // One that somebody wrote by hand is kept.
+  // Keeps a unit that somebody wrote by hand.
   auto before = readWholeFile(path);
   if (before && !absl::StrContains(*before, UNIT_MARK)) {
     auto kept = path + ".old";
@@ -70,15 +70,15 @@ absl::Status writeUnit(const std::string& path, const std::string& text, const S
       return absl::UnavailableError(
           absl::StrCat("cannot move ", escapeForTerminal(path), " away: ", strerror(errno)));
     }
-    say("kept the one that was there as " + escapeForTerminal(kept));
+    say("kept the existing unit as " + escapeForTerminal(kept));
   }
   return replaceFile(path, text, 0644);
 }
 
-// What `systemctl --user` complained of; empty: it did as it was told.
+// Runs `systemctl --user`. Returns its error; empty: success.
 std::string systemctl(const std::vector<std::string>& arguments) {
   auto program = findProgram("systemctl");
-  if (!program) return "there is no systemctl on PATH";
+  if (!program) return "systemctl was not found on PATH";
   std::vector<std::string> argv{*program, "--user"};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   auto done = runProgram(argv, std::chrono::seconds(30));
@@ -93,13 +93,13 @@ bool lingers() {
   return user && stat(absl::StrCat("/var/lib/systemd/linger/", user->name).c_str(), &st) == 0;
 }
 
-// ExecStart= of a run.
+// Returns the ExecStart= of a run.
 std::string commandFor(const TimerRequest& request) {
   return absl::StrCat(unitQuote(thisProgram(), true), " sync run", request.due ? " --due" : "",
                       request.config.empty() ? "" : " -c " + unitQuote(request.config));
 }
 
-// The same as a line of a crontab.
+// Returns the same as a crontab line.
 std::string cronLine(const TimerRequest& request) {
   return absl::StrCat(
       cronFields(request.seconds), " ", escapeForTerminal(shellQuote(thisProgram())), " sync run",
@@ -146,13 +146,14 @@ void installTimer(const TimerRequest& request, const Say& say) {
         absl::StrCat("the units are in place, but systemd did not start the timer: ",
                      withoutFullStop(escapeForTerminal(problem))),
         "",
-        {{"Log in as this user (not with su or sudo), and start it",
+        {{"Log in as this user (not with su or sudo), and start the timer",
           absl::StrCat("systemctl --user daemon-reload && systemctl --user enable --now ", TIMER)},
-         {"Or use cron: put this line into 'crontab -e'", cronLine(request)}});
+         {"Or use cron: add this line with 'crontab -e'", cronLine(request)}});
   }
-  say(absl::StrCat(
-      "the timer runs: 'systemctl --user list-timers' shows when, 'journalctl --user -u ", SERVICE,
-      "' what happened"));
+  say(
+      absl::StrCat("the timer is running; 'systemctl --user list-timers' shows the next run, "
+                   "'journalctl --user -u ",
+                   SERVICE, "' the past ones"));
   if (!lingers()) {
     say("It stops when you log out. To keep it running: 'loginctl enable-linger'");
   }
@@ -171,14 +172,15 @@ void uninstallTimer(const Say& say) {
                     absl::StrCat("cannot remove ", escapeForTerminal(path), ": ", strerror(errno)));
     }
   }
-  if (!removed) return say("there is no timer in " + escapeForTerminal(unitDirectory()));
+  if (!removed) return say("no timer is installed in " + escapeForTerminal(unitDirectory()));
   if (problem.empty()) problem = systemctl({"daemon-reload"});
   if (!problem.empty()) {
     throw Failure(
         FailureId::TIMER_FAILED,
-        absl::StrCat("the units are gone, but systemd could not be told: ",
+        absl::StrCat("the units were removed, but systemd could not be notified: ",
                      withoutFullStop(escapeForTerminal(problem))),
-        "", {{"If a timer still runs, stop it", absl::StrCat("systemctl --user stop ", TIMER)}});
+        "",
+        {{"If a timer is still running, stop it", absl::StrCat("systemctl --user stop ", TIMER)}});
   }
 }
 

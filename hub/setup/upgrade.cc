@@ -41,7 +41,7 @@ std::vector<SpokeChange> upgradeSpokes(const std::vector<const SpokeConfig*>& sp
                                        const ManageOptions& options, Store* store,
                                        const std::function<void(const SpokeChange&)>& ended) {
   auto silent = options;
-  // Lines of several at once would not tell whose they are.
+  // Messages of several spokes at once would be mixed up.
   silent.say = [](const std::string&) {};
   std::vector<SpokeChange> changes(spokes.size());
   std::mutex ending;

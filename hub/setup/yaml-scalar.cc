@@ -12,7 +12,7 @@ namespace pibrain {
 
 namespace {
 
-// All words that are something else to some reader: YAML 1.1's truth values and null.
+// Returns whether some reader takes the word for a truth value (YAML 1.1) or null.
 bool isWord(std::string_view text) {
   constexpr std::string_view WORDS[] = {"y",   "n",    "yes",   "no",  "on",
                                         "off", "true", "false", "null"};
@@ -20,8 +20,8 @@ bool isWord(std::string_view text) {
   return std::find(std::begin(WORDS), std::end(WORDS), word) != std::end(WORDS);
 }
 
-// No list of what needs quotes, which would have to know all readers, but of what needs none: what
-// begins as a word or a path does, and has no sign in it that means something anywhere. Numbers and
+// Lists what needs no quotes, since a list of what needs them would have to know all readers: texts
+// that begin like a word or a path, without characters that have a meaning anywhere. Numbers and
 // times begin with a digit, a sign or a dot.
 bool isPlain(std::string_view text) {
   auto ordinary = [](char c) {
@@ -34,8 +34,8 @@ bool isPlain(std::string_view text) {
          !text.ends_with(':') && text.find(": ") == text.npos && !isWord(text);
 }
 
-// What is not to stand in a file as it is: controls, line ends and blanks beyond ASCII, marks of
-// the order of bytes, and what is no character.
+// Returns whether the character must be escaped: controls, line ends and blanks beyond ASCII, byte
+// order marks, and code points that are not characters.
 bool needsEscape(uint32_t code) {
   return isControl(code) || isOddBlank(code) || (code & 0xfffe) == 0xfffe;
 }

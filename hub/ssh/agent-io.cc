@@ -17,7 +17,7 @@ namespace pibrain {
 
 namespace {
 
-// Milliseconds: an agent may wait for a person who is not there.
+// Milliseconds. An agent may wait for a person who is absent.
 constexpr int AGENT_TIMEOUT = 10'000;
 
 bool isReady(int fd, short events) {
@@ -81,7 +81,7 @@ ssize_t sendToAgent(int fd, const void* buffer, size_t length, int flags) {
 }
 
 bool opensPrivateKey(const std::string& path, const std::string& passphrase) {
-  // libssh2 reads the key before it offers it, and this session can offer nothing to anybody.
+  // libssh2 reads the key before it offers it, and this session is not connected.
   LIBSSH2_SESSION* session = libssh2_session_init();
   if (session == nullptr) return false;
   KJ_DEFER(libssh2_session_free(session));
@@ -101,13 +101,13 @@ LIBSSH2_AGENT* openAgent(LIBSSH2_SESSION* session, const std::string& socketPath
   }
   libssh2_agent_set_identity_path(agent, socketPath.c_str());
   if (libssh2_agent_connect(agent) == 0) return agent;
-  // Not freed: up to 1.11.1 at least it would close its socket a second time (agent.c,
-  // agent_connect_unix()), which by then may be another thread's file.
+  // Not freed: libssh2 up to at least 1.11.1 would close its socket a second time (agent.c,
+  // agent_connect_unix()), when the descriptor may be another thread's file.
   return nullptr;
 }
 
 bool listAgentKeys(const std::string& socketPath, std::vector<AgentKey>& keys) {
-  // A session that never connects: libssh2 has its agent code nowhere else.
+  // libssh2's agent functions need a session; this one never connects.
   LIBSSH2_SESSION* session = libssh2_session_init();
   if (session == nullptr) return false;
   KJ_DEFER(libssh2_session_free(session));

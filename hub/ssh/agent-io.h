@@ -1,6 +1,6 @@
 #pragma once
-// libssh2's conversation with an ssh-agent. libssh2 sends and receives on the agent's socket, which
-// blocks, through the callbacks of the session that the agent object belongs to.
+// Lets libssh2 talk to an ssh-agent. libssh2 uses the agent's blocking socket through the callbacks
+// of the agent's session.
 
 #include <sys/types.h>
 
@@ -12,13 +12,13 @@ typedef struct _LIBSSH2_SESSION LIBSSH2_SESSION;
 
 namespace pibrain {
 
-// For a session's SEND and RECV callbacks; results are as those want them. The agent's silence for
-// 10 s is an error, and so is its end: libssh2 would ask for ever.
+// For a session's SEND and RECV callbacks, with their results. It is an error if the agent is
+// silent for 10 s, or ends; libssh2 would retry for ever.
 ssize_t receiveFromAgent(int fd, void* buffer, size_t length, int flags);
 ssize_t sendToAgent(int fd, const void* buffer, size_t length, int flags);
 
-// The agent at `socketPath`, connected, to be freed with libssh2_agent_free(); null if nobody
-// answers there.
+// Connects to the agent at `socketPath`. The caller must free it with libssh2_agent_free(). Returns
+// null if nobody answers.
 LIBSSH2_AGENT* openAgent(LIBSSH2_SESSION* session, const std::string& socketPath);
 
 struct AgentKey {
@@ -26,10 +26,10 @@ struct AgentKey {
   std::string comment;
 };
 
-// Whether the passphrase opens the private key in the file.
+// Returns whether the passphrase decrypts the private key in the file.
 bool opensPrivateKey(const std::string& path, const std::string& passphrase);
 
-// The keys in the agent at `socketPath`. False if it does not answer.
+// Lists the keys in the agent at `socketPath`. Returns false if it does not answer.
 bool listAgentKeys(const std::string& socketPath, std::vector<AgentKey>& keys);
 
 }  // namespace pibrain

@@ -16,89 +16,94 @@ namespace pibrain {
 
 namespace {
 
-// What it means that the spoke would ask a person.
+// Explains that nobody can answer the spoke's question.
 std::string nobodyToAsk(LoginOf of) {
-  return of == LoginOf::PERSON ? "It cannot be asked for without a terminal."
-                               : "A run is unattended and cannot ask for it.";
+  return of == LoginOf::PERSON ? "Without a terminal, nobody can enter it."
+                               : "A run is unattended, so nobody can enter it.";
 }
 
 std::vector<Fix> atATerminal(LoginOf of) {
   if (of != LoginOf::PERSON) return {};
-  return {{"Do it at a terminal, without --batch", ""}};
+  return {{"Run the command at a terminal, without --batch", ""}};
 }
 
-// The key is right; what else the spoke wants cannot be had unattended.
+// The key was accepted, but the spoke also wants something that a person must enter.
 Failure secondFactor(const SshTarget& target, const AuthFailure& authFailure, std::string denied) {
   auto fixes = atATerminal(authFailure.of);
   if (fixes.empty()) {
     fixes.push_back(
-        {absl::StrCat("For this login, add an exception to its sshd_config: 'Match User ",
+        {absl::StrCat("Add an exception for this login to the spoke's sshd_config: 'Match User ",
                       escapeForTerminal(target.user),
                       "', and beneath it 'AuthenticationMethods publickey'"),
          ""});
   }
   return Failure(FailureId::PERMISSION_DENIED, std::move(denied),
-                 absl::StrCat("The spoke accepted the key, and wants more: ", authFailure.wanted,
+                 absl::StrCat("The spoke accepted the key, but also wants: ", authFailure.wanted,
                               ". ", nobodyToAsk(authFailure.of)),
                  std::move(fixes));
 }
 
-// The server lets nobody in by a key, or not by a key alone and not at first.
+// The server does not accept keys for this login, or only after another method.
 Failure takesNoKey(const SshTarget& target, const AuthFailure& authFailure, std::string denied) {
   auto fixes = atATerminal(authFailure.of);
   fixes.push_back(
-      {"For a login by key, its sshd_config must say 'PubkeyAuthentication yes', and "
-       "'AuthenticationMethods publickey' or nothing of AuthenticationMethods; on the "
-       "spoke, this shows both",
+      {"Set 'PubkeyAuthentication yes' in the spoke's sshd_config, and either "
+       "'AuthenticationMethods publickey' or no AuthenticationMethods; on the spoke, this shows "
+       "both",
        "sudo sshd -T -C user=" + escapeForTerminal(target.user)});
-  return Failure(FailureId::PERMISSION_DENIED, std::move(denied),
-                 absl::StrCat("The spoke takes no key for this login, or not at first: it wants ",
-                              authFailure.methods, ". ", nobodyToAsk(authFailure.of)),
-                 std::move(fixes));
+  return Failure(
+      FailureId::PERMISSION_DENIED, std::move(denied),
+      absl::StrCat(
+          "The spoke does not accept a key for this login, or not as the first method. It wants: ",
+          authFailure.methods, ". ", nobodyToAsk(authFailure.of)),
+      std::move(fixes));
 }
 
 Fix offerOneKey() {
   return {
-      "The spoke listens to no more keys at one login (MaxAuthTries in its sshd_config), so the "
-      "right one may not have had its turn. Offer that one alone: name it as 'key' of the spoke "
-      "in the config, or as IdentityFile with 'IdentitiesOnly yes' in ~/.ssh/config",
+      "Offer only the right key, because sshd accepts no more attempts in one login (MaxAuthTries "
+      "in its sshd_config): name the key as 'key' of the spoke in the config, or as IdentityFile "
+      "with 'IdentitiesOnly yes' in ~/.ssh/config",
       ""};
 }
 
 Fix allowType(const std::string& type) {
-  return {absl::StrCat("sshd on the spoke takes no keys of the type ", type,
-                       ": add it to PubkeyAcceptedAlgorithms in its sshd_config, or use a key of "
-                       "another type"),
+  return {absl::StrCat("Add the type ", type,
+                       " to PubkeyAcceptedAlgorithms in the spoke's sshd_config, which rejects it, "
+                       "or use a key of another type"),
           ""};
 }
 
 Fix signUnattended(const std::string& key) {
-  return {absl::StrCat("The spoke would let ", key,
-                       " in, but the ssh-agent refused to sign with it: it may want a person's "
-                       "confirmation ('ssh-add -c'), a passphrase or a token. Use a key without "
-                       "these for unattended runs"),
+  return {absl::StrCat("Use a key for unattended runs that needs no confirmation ('ssh-add -c'), "
+                       "passphrase or token: the spoke accepts ",
+                       key, ", but the ssh-agent refused to sign with it"),
           ""};
 }
 
 void addKeyThere(const SshTarget& target, const AuthFailure& authFailure, std::vector<Fix>& fixes) {
   bool agent = authFailure.of == LoginOf::AGENT;
   auto key = target.key.empty() ? "KEY" : escapeForTerminal(shellQuote(target.key));
+  auto place = authFailure.of == LoginOf::HOP ? escapeForTerminal(target.alias) : "the spoke";
   fixes.push_back(
-      {absl::StrCat("Put the key into ~/.ssh/authorized_keys on the spoke, where neither ~ nor "
-                    "~/.ssh may be writable by others",
-                    agent ? " ('pi-brain spoke add' does it); there, this prints the line" : ""),
+      {absl::StrCat(
+           "Put the key into ~/.ssh/authorized_keys on ", place,
+           ", and make sure that others cannot write to ~ or ~/.ssh",
+           agent ? "; 'pi-brain spoke add' does it, or, on the spoke, this prints the line" : ""),
        agent ? "pi-brain-agent --authorized-keys-line KEY.pub"
              : absl::StrCat("ssh-copy-id -i ", key, ".pub ", escapeForTerminal(target.user),
                             target.user.empty() ? "" : "@", escapeForTerminal(target.alias))});
   if (target.key.empty()) {
     fixes.push_back(
-        {"If it is there, name the key as IdentityFile in ~/.ssh/config on the hub", ""});
+        {"If authorized_keys has the key already, name the key as IdentityFile in ~/.ssh/config on "
+         "the hub",
+         ""});
   }
-  // sshd says the same of an account that it does not let in as of a wrong key.
+  // sshd reports a rejected account like a wrong key.
   if (authFailure.of == LoginOf::PERSON) {
     fixes.push_back(
-        {"If the key is right, look at the account on the spoke: sshd rejects an account "
-         "whose login shell does not exist",
+        {"If the key is right, check that the user is right too: sshd also rejects an account "
+         "whose login shell does not exist; on the spoke, this shows the account",
          "getent passwd " + escapeForTerminal(shellQuote(target.user))});
   }
 }
@@ -106,22 +111,32 @@ void addKeyThere(const SshTarget& target, const AuthFailure& authFailure, std::v
 std::string noKeyToOffer(const SshTarget& target) {
   std::vector<std::string> files;
   for (auto& file : target.identityFiles) files.push_back(escapeForTerminal(file));
-  return absl::StrCat("There is no key to offer: none of the identity files exists",
+  return absl::StrCat("There is no key to offer: no identity file exists",
                       files.empty() ? "" : absl::StrCat(" (", absl::StrJoin(files, ", "), ")"),
-                      ", and no ssh-agent has one (one that is locked shows none: 'ssh-add -l').");
+                      ", and no ssh-agent has a key (a locked agent shows none: 'ssh-add -l').");
 }
 
-// What a person does about keys that were not accepted.
+// Returns what was tried, as sentences; what ssh said comes last.
+std::string whatWasTried(const std::vector<std::string>& tried) {
+  std::vector<std::string> keys, said;
+  for (auto& one : tried) (absl::StartsWith(one, "ssh said: ") ? said : keys).push_back(one);
+  std::vector<std::string> sentences;
+  if (!keys.empty()) sentences.push_back(absl::StrCat("Tried: ", absl::StrJoin(keys, "; "), "."));
+  for (auto& one : said) sentences.push_back(one + ".");
+  return absl::StrJoin(sentences, " ");
+}
+
+// Returns the fixes for keys that were not accepted.
 std::vector<Fix> fixesFor(const SshTarget& target, const AuthFailure& authFailure) {
   if (!authFailure.notSigned.empty()) return {signUnattended(authFailure.notSigned)};
-  // A key of its own was the only one.
+  // A spoke with its own 'key' offers only that one.
   if (authFailure.tooMany && target.key.empty()) return {offerOneKey()};
   if (!authFailure.notTaken.empty()) return {allowType(authFailure.notTaken)};
   std::vector<Fix> fixes;
   if (!authFailure.encrypted.empty()) {
     fixes.push_back(
-        {"A run without a person at it needs a key without a passphrase, or one that an "
-         "ssh-agent holds",
+        {"Load the key into an ssh-agent, or use a key without a passphrase, since runs are "
+         "unattended",
          "ssh-add " + escapeForTerminal(shellQuote(authFailure.encrypted[0]))});
   }
   if (authFailure.offered) {
@@ -135,8 +150,8 @@ std::vector<Fix> fixesFor(const SshTarget& target, const AuthFailure& authFailur
     fixes.push_back(
         target.key.empty()
             ? Fix{"Name the key to offer as IdentityFile in ~/.ssh/config on the hub", ""}
-            : Fix{"No key was offered to the spoke: correct 'key' in the config, or the "
-                  "file that it names",
+            : Fix{"Correct 'key' in the config, or the file that it names, because no key was "
+                  "offered to the spoke",
                   ""});
   }
   return fixes;
@@ -157,9 +172,7 @@ Failure permissionDenied(const SshTarget& target, const AuthFailure& authFailure
   return Failure(none     ? FailureId::KEY_MISSING
                  : locked ? FailureId::KEY_HAS_PASSPHRASE
                           : FailureId::PERMISSION_DENIED,
-                 denied,
-                 none ? noKeyToOffer(target)
-                      : absl::StrCat("Tried: ", absl::StrJoin(authFailure.tried, "; "), "."),
+                 denied, none ? noKeyToOffer(target) : whatWasTried(authFailure.tried),
                  fixesFor(target, authFailure));
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// The failure (P8) of a login that nobody was let in with.
+// The failure (P8) of a login that was denied.
 
 #include <string>
 #include <string_view>
@@ -10,25 +10,30 @@
 
 namespace pibrain {
 
-// Whose login it is: what it is for says what a person does about it.
-enum class LoginOf { AGENT, RSYNC, PERSON };
+// What the login is for, which decides the fix.
+enum class LoginOf {
+  AGENT,
+  RSYNC,
+  PERSON,  // who sets up the spoke
+  HOP,     // a host of ProxyJump
+};
 
-// What is known of the keys with which nobody was let in. All of it is safe to print but the paths.
+// What is known of the rejected keys. All but the paths is safe to print.
 struct AuthFailure {
-  std::vector<std::string> tried;      // each key and what became of it
-  std::vector<std::string> encrypted;  // paths of identity files that want a passphrase
-  std::string notSigned;               // a key that would do, but whose agent did not sign
-  std::string wanted;    // what the spoke wants besides a key that it accepted: "password"
-  bool offered = false;  // a key was offered, and refused
-  std::string methods;   // by which the spoke lets in, as it said; empty: it did not say
-  bool tooMany = false;  // the spoke listened to no more keys
-  std::string notTaken;  // the type of the keys, if the spoke takes none of it: "ED25519"
-  std::string unused;    // … or if this machine's ssh configuration leaves it out: "ssh-ed25519"
+  std::vector<std::string> tried;      // each key and its result
+  std::vector<std::string> encrypted;  // paths of identity files with a passphrase
+  std::string notSigned;               // an accepted key with which the agent did not sign
+  std::string wanted;                  // what the spoke wants besides an accepted key: "password"
+  bool offered = false;                // a key was offered and refused
+  std::string methods;                 // the methods that the spoke listed; empty: none listed
+  bool tooMany = false;                // the spoke accepted no more attempts
+  std::string notTaken;                // a key type that the spoke does not accept: "ED25519"
+  std::string unused;  // a key type that this machine's ssh configuration excludes: "ssh-ed25519"
   LoginOf of = LoginOf::AGENT;
 };
 Failure permissionDenied(const SshTarget& target, const AuthFailure& authFailure);
 
-// Whether these words of the server's mean that it listens to no more keys.
+// Returns whether the server's message means that it accepts no more attempts.
 bool saysTooMany(std::string_view said);
 
 }  // namespace pibrain

@@ -23,7 +23,7 @@ namespace {
 constexpr int MAX_DEPTH = 16;  // readconf.h, READCONF_MAX_DEPTH
 constexpr char SYSTEM_CONFIG[] = "/etc/ssh/ssh_config";
 
-// What cannot be read may say something.
+// Returns true if the file is not empty or cannot be read.
 bool saysAnything(const std::string& path) {
   auto text = readWholeFile(path);
   if (!text) return true;
@@ -36,7 +36,7 @@ bool saysAnything(const std::string& path) {
 
 class Reader {
  public:
-  // Whether it could be told. `configFile`: as for `ssh -F`; empty: ssh's own.
+  // Returns whether the state can be determined. `configFile`: as for `ssh -F`; empty: ssh's own.
   bool readAll(const std::string& configFile) {
     auto own = sshHome() + "/.ssh";
     if (!configFile.empty()) return read(configFile, own, 0);
@@ -44,7 +44,7 @@ class Reader {
   }
 
   std::string state_;
-  std::string noFile_;  // a name in the configuration of which isNoFile(); empty: none
+  std::string noFile_;  // a file of the configuration for which isNoFile() is true; empty: none
 
  private:
   bool read(const std::string& path, const std::string& directory, int depth) {
@@ -64,21 +64,21 @@ class Reader {
     return true;
   }
 
-  // A keyword, blanks or "=", and its arguments (ssh_config(5)).
+  // Reads a line: a keyword, blanks or "=", and arguments (ssh_config(5)).
   bool take(absl::string_view line, const std::string& directory, int depth) {
     line = absl::StripAsciiWhitespace(line);
-    if (absl::StartsWith(line, "\"")) return false;  // a keyword in quotes is one, too
+    if (absl::StartsWith(line, "\"")) return false;  // a keyword can be in quotes
     auto end = line.find_first_of(" \t=");
     auto keyword = absl::AsciiStrToLower(line.substr(0, end));
     auto rest = absl::AsciiStrToLower(end == line.npos ? "" : line.substr(end));
     if (keyword == "match") return isByNames(rest);
-    // It asks the name server, and reads the files anew for what that says.
+    // It asks the name server, and reads the files again for the answer.
     if (keyword == "canonicalizehostname") return absl::StrContains(rest, "no");
     if (keyword != "include" || end == line.npos) return true;
     return include(std::string(line.substr(end)), directory, depth);
   }
 
-  // Whether a Match goes by nothing but what was asked and who asks.
+  // Returns whether a Match depends only on the requested names and the local user.
   static bool isByNames(absl::string_view criteria) {
     if (criteria.find_first_of("\"'\\") != criteria.npos) return false;
     std::vector<absl::string_view> words =
@@ -95,7 +95,7 @@ class Reader {
   }
 
   bool include(const std::string& arguments, const std::string& directory, int depth) {
-    // What is quoted, escaped or expanded is for ssh to read.
+    // Only ssh can interpret quotes, escapes and variables.
     if (arguments.find_first_of("\"'\\$%") != std::string::npos) return false;
     for (absl::string_view word :
          absl::StrSplit(arguments, absl::ByAnyChar(" \t="), absl::SkipEmpty())) {
@@ -104,7 +104,7 @@ class Reader {
       if (!pattern.starts_with('/')) pattern = absl::StrCat(directory, "/", pattern);
       glob_t found = {};
       KJ_DEFER(globfree(&found));
-      // What appears later changes the state by being in it.
+      // A file that appears later changes the state.
       if (glob(pattern.c_str(), 0, nullptr, &found) != 0) continue;
       for (size_t i = 0; i < found.gl_pathc; ++i) {
         if (!read(found.gl_pathv[i], directory, depth + 1)) return false;

@@ -6,17 +6,17 @@
 
 namespace pibrain {
 
-// What `ssh -G` goes by: what it is asked, the files of the configuration, those that they include,
-// and when each was changed last, as one text. While it is the same, so is the answer. Empty: that
-// cannot be told from these, since something else decides: a command (Match exec), the network, the
+// Returns everything that the answer of `ssh -G` depends on as one text: the request, and the files
+// of the configuration with their includes and states. While the text is the same, so is the
+// answer. Empty if the answer depends on something else: a command (Match exec), the network, the
 // name server, or a name that only ssh expands.
 std::string sshConfigState(const SshRequest& request);
 
-// A pipe, say, that the configuration names as a part of itself: ssh would wait for it. Empty:
-// there is none. `configFile`: as for `ssh -F`; empty: ssh's own.
+// Returns a file of the configuration that is a pipe or the like, on which ssh would block. Empty:
+// none. `configFile`: as for `ssh -F`; empty: ssh's own.
 std::string noFileInSshConfig(const std::string& configFile);
 
-// Whether there is a configuration that says anything.
+// Returns whether there is a configuration that is not empty.
 bool hasSshConfig(const std::string& configFile);
 
 }  // namespace pibrain

@@ -17,17 +17,17 @@ std::string firstLine(std::string_view text) {
 }
 
 std::string inParentheses(std::string_view said) {
-  return said.empty() ? "" : absl::StrCat(" (it said: ", firstLine(said), ")");
+  return said.empty() ? "" : absl::StrCat(" (the server said: ", firstLine(said), ")");
 }
 
-// What "the system said: …" or "ssh said: …", as a sentence.
+// Turns "the system said: …" or "ssh said: …" into a sentence.
 std::string asSentence(std::string words) {
   if (words.starts_with("the ")) words[0] = 'T';
   return withoutFullStop(words) + ".";
 }
 
 Fix tryByHand(const SshTarget& target) {
-  return {"See how far ssh gets", sshInvocation(target) + " -v true"};
+  return {"Check how far ssh gets", sshInvocation(target) + " -v true"};
 }
 
 std::string seconds(const SshTarget& target) {
@@ -35,15 +35,14 @@ std::string seconds(const SshTarget& target) {
 }
 
 Failure turnedAway(const SshTarget& target, std::string_view said) {
-  return Failure(
-      FailureId::SERVER_BUSY,
-      absl::StrCat(addressOf(target), " closed the connection before its SSH greeting",
-                   inParentheses(said), ", several times"),
-      "Servers turn connections away for a while when there are too many (MaxStartups in its "
-      "sshd_config), or after refused keys (PerSourcePenalties, fail2ban). It passes by itself.",
-      {{"Sync fewer spokes at a time", "pi-brain sync run --jobs 1"},
-       {"If it does not pass, see whether another program holds that port",
-        absl::StrCat("nc ", escapeForTerminal(target.host), " ", target.port)}});
+  return Failure(FailureId::SERVER_BUSY,
+                 absl::StrCat(addressOf(target), " closed the connection before its SSH greeting",
+                              inParentheses(said), ", several times"),
+                 "A server turns connections away for a while if there are too many (MaxStartups "
+                 "in its sshd_config), or after refused keys (PerSourcePenalties, fail2ban).",
+                 {{"Sync fewer spokes at a time", "pi-brain sync run --jobs 1"},
+                  {"If that does not help, check whether another program uses that port",
+                   absl::StrCat("nc ", escapeForTerminal(target.host), " ", target.port)}});
 }
 
 Failure notSsh(const SshTarget& target, std::string_view said) {
@@ -52,8 +51,8 @@ Failure notSsh(const SshTarget& target, std::string_view said) {
                : line == NO_TEXT ? line
                                  : absl::StrCat("'", line, "'");
   return Failure(FailureId::NOT_AN_SSH_SERVER,
-                 absl::StrCat("what listens at ", addressOf(target), " is not an SSH server"),
-                 absl::StrCat("It began with ", began, "."),
+                 absl::StrCat("the program at ", addressOf(target), " is not an SSH server"),
+                 absl::StrCat("Its first line is ", began, "."),
                  {{"Check HostName and Port in ~/.ssh/config", ""}});
 }
 
@@ -62,7 +61,7 @@ Failure noGreetingInTime(const SshTarget& target) {
   if (jump || !target.proxyCommand.empty()) {
     return Failure(
         FailureId::LOGIN_TIMEOUT,
-        absl::StrCat("no SSH greeting of ", addressOf(target), " came through its ",
+        absl::StrCat("no SSH greeting from ", addressOf(target), " arrived through its ",
                      jump ? "ProxyJump " + escapeForTerminal(target.proxyJump) : "ProxyCommand",
                      " within ", seconds(target)),
         "", {tryByHand(target)});
@@ -71,7 +70,7 @@ Failure noGreetingInTime(const SshTarget& target) {
       FailureId::LOGIN_TIMEOUT,
       absl::StrCat(addressOf(target), " accepted the connection, but sent no SSH greeting within ",
                    seconds(target)),
-      "The machine may be asleep or very busy, or another program may hold that port.",
+      "The machine may be asleep or very busy, or another program may use that port.",
       {tryByHand(target)});
 }
 
@@ -81,27 +80,28 @@ Failure unresolvedName(const SshTarget& target, const std::string& why) {
   auto host = escapeForTerminal(target.host);
   if (target.addressFamily != AF_UNSPEC) {
     bool six = target.addressFamily == AF_INET6;
-    return Failure(
-        FailureId::NAME_NOT_RESOLVED,
-        absl::StrCat(host, " has no ", six ? "IPv6" : "IPv4", " address, or none is known"),
-        absl::StrCat(asSentence(why), " 'AddressFamily ", six ? "inet6" : "inet",
-                     "' in the ssh configuration allows no other."),
-        {{"Remove it there, or write a HostName that has one", ""}});
+    return Failure(FailureId::NAME_NOT_RESOLVED,
+                   absl::StrCat(host, " has no ", six ? "IPv6" : "IPv4", " address"),
+                   absl::StrCat(asSentence(why), " 'AddressFamily ", six ? "inet6" : "inet",
+                                "' in the ssh configuration allows no other family."),
+                   {{"Remove AddressFamily from the ssh configuration, or set a HostName that has "
+                     "such an address",
+                     ""}});
   }
   return Failure(
       FailureId::NAME_NOT_RESOLVED, absl::StrCat("the host name ", host, " cannot be resolved"),
       asSentence(why),
-      {{"See what the system knows", "getent hosts " + host},
-       {"Check the spelling of the host, or add it to ~/.ssh/config with a HostName that works",
-        ""}});
+      {{"Check what the system knows of the host", "getent hosts " + host},
+       {"Check the spelling of the host, or add it to ~/.ssh/config with the right HostName", ""}});
 }
 
 Failure connectionRefused(const SshTarget& target) {
-  return Failure(
-      FailureId::CONNECTION_REFUSED, absl::StrCat("connection refused by ", addressOf(target)),
-      "The machine is up, but no SSH server listens there.",
-      {{"On the spoke, start it (the service may be called sshd)", "sudo systemctl start ssh"},
-       {"Check the port", sshInvocation(target) + " -G | grep ^port"}});
+  return Failure(FailureId::CONNECTION_REFUSED,
+                 absl::StrCat("connection refused by ", addressOf(target)),
+                 "The machine is up, but no SSH server listens at that port.",
+                 {{"On the spoke, start the SSH server (the service may be called sshd)",
+                   "sudo systemctl start ssh"},
+                  {"Check the port", sshInvocation(target) + " -G | grep ^port"}});
 }
 
 Failure noAnswer(const SshTarget& target) {
@@ -109,8 +109,8 @@ Failure noAnswer(const SshTarget& target) {
       FailureId::NO_ANSWER,
       absl::StrCat("no answer from ", addressOf(target), " within ", target.connectTimeout, " s"),
       "The machine is off, asleep or behind a firewall.",
-      {{"See whether it answers", "ping -c 3 " + escapeForTerminal(target.host)},
-       {"On the spoke, see what its firewall allows", "sudo ufw status"}});
+      {{"Check whether the machine answers", "ping -c 3 " + escapeForTerminal(target.host)},
+       {"On the spoke, check what its firewall allows", "sudo ufw status"}});
 }
 
 Failure unreachable(const SshTarget& target, const std::string& why) {
@@ -122,7 +122,7 @@ Failure unusableBindAddress(const SshTarget& target) {
   return Failure(
       FailureId::UNREACHABLE, "cannot reach " + addressOf(target),
       absl::StrCat("BindAddress ", escapeForTerminal(target.bindAddress),
-                   " cannot be used for it."),
+                   " cannot be used for this connection."),
       {{"Correct BindAddress in the ssh configuration; this shows this machine's addresses",
         "ip -br address"}});
 }
@@ -134,12 +134,13 @@ Failure tookTooLong(const SshTarget& target, SshStep step) {
   };
   switch (step) {
     case SshStep::NAME:
-      return Failure(FailureId::LOGIN_TIMEOUT,
-                     absl::StrCat("the name server did not say within ", seconds(target), " where ",
-                                  host, " is"),
-                     "",
-                     {{"Ask it again", "getent hosts " + host},
-                      {"Or write an address as HostName in ~/.ssh/config, which needs none", ""}});
+      return Failure(
+          FailureId::LOGIN_TIMEOUT,
+          absl::StrCat("the name server did not answer within ", seconds(target), " where ", host,
+                       " is"),
+          "",
+          {{"Ask the name server again", "getent hosts " + host},
+           {"Or set an address as HostName in ~/.ssh/config, which needs no name server", ""}});
     case SshStep::TCP:
       return noAnswer(target);
     case SshStep::GREETING:
@@ -147,14 +148,14 @@ Failure tookTooLong(const SshTarget& target, SshStep step) {
     case SshStep::KEY_EXCHANGE:
     case SshStep::HOST_KEY:
       return failure(absl::StrCat(addressOf(target),
-                                  " greeted, but its key exchange took longer "
-                                  "than ",
+                                  " sent its greeting, but the key exchange took longer than ",
                                   seconds(target)),
                      "The machine or the network may be very busy.");
     case SshStep::LOGIN:
       return failure(
           absl::StrCat("the login at ", addressOf(target), " took longer than ", seconds(target)),
-          "sshd there may wait for a name server ('UseDNS no' in its sshd_config) or for PAM.");
+          "sshd may be waiting for a name server ('UseDNS no' in its sshd_config avoids that) or "
+          "for PAM.");
     case SshStep::COMMAND:
       break;
   }
@@ -166,7 +167,7 @@ Failure tookTooLong(const SshTarget& target, SshStep step) {
 Failure brokeOff(const SshTarget& target, SshStep step, const std::string& why) {
   return Failure(
       FailureId::CONNECTION_LOST,
-      absl::StrCat("the SSH connection to ", addressOf(target), " broke off at the step '",
+      absl::StrCat("the SSH connection to ", addressOf(target), " was lost at the step '",
                    nameOf(step), "': ", withoutFullStop(escapeForTerminal(why))),
       step == SshStep::COMMAND ? absl::StrCat("If it happens each time: ", WHY_CUT_AFTER_LOGIN, ".")
                                : "",
@@ -177,54 +178,55 @@ Failure nothingInCommon(const SshTarget& target, const std::string& said) {
   return Failure(
       FailureId::NO_COMMON_ALGORITHM,
       absl::StrCat("the SSH server at ", addressOf(target),
-                   " and this machine have no method in common for some part of the connection"),
+                   " and this machine have no common algorithm for part of the connection"),
       absl::StrCat(said, "."),
-      {{"Allow what it offers in ~/.ssh/config (KexAlgorithms, Ciphers, MACs, HostKeyAlgorithms), "
-        "or upgrade the older of the two",
+      {{"Allow the server's algorithms in ~/.ssh/config (KexAlgorithms, Ciphers, MACs, "
+        "HostKeyAlgorithms), or upgrade the older machine",
         ""}});
 }
 
 bool turnsAway(std::string_view said) {
-  // sshd's words of MaxStartups and PerSourcePenalties; other ones say nothing.
+  // These are sshd's messages for MaxStartups and PerSourcePenalties; other servers send nothing.
   return said.empty() || said.find("Exceeded MaxStartups") != said.npos ||
          said.find("Not allowed at this time") != said.npos;
 }
 
 Failure noGreeting(const SshTarget& target, std::string_view said) {
   if (turnsAway(said)) return turnedAway(target, said);
-  // As tcpd says it (hosts_options(5)).
+  // This is tcpd's message (hosts_options(5)).
   if (said.find("not welcome") != said.npos) {
     return Failure(
         FailureId::ADDRESS_NOT_ALLOWED,
-        absl::StrCat(addressOf(target), " accepts no connection from this machine's address",
+        absl::StrCat(addressOf(target), " accepts no connections from this machine's address",
                      inParentheses(said)),
-        "On the spoke, /etc/hosts.allow and /etc/hosts.deny say who may connect.",
-        {{"Add 'sshd: ADDRESS', with this machine's address, to /etc/hosts.allow", ""}});
+        "On the spoke, /etc/hosts.allow and /etc/hosts.deny decide who can connect.",
+        {{"On the spoke, add 'sshd: ADDRESS', with this machine's address, to /etc/hosts.allow",
+          ""}});
   }
   return notSsh(target, said);
 }
 
 bool isOldGreeting(std::string_view greeting) {
-  // One that speaks both calls itself 1.99 (RFC 4253, section 5.1).
+  // A server that speaks both versions announces 1.99 (RFC 4253, section 5.1).
   return greeting.starts_with("SSH-1.") && !greeting.starts_with("SSH-1.99");
 }
 
 Failure tooOldServer(const SshTarget& target, const std::string& whole) {
-  // Without the name of the program, which not all ways tell.
+  // Without the program's name, which OpenSSH's client does not report in the same form.
   auto greeting = whole.substr(0, whole.find('-', whole.find('-') + 1));
   return Failure(
       FailureId::NO_COMMON_ALGORITHM,
-      absl::StrCat("the server at ", addressOf(target), " speaks SSH 1 only (", greeting, ")"),
-      "SSH 1 is broken, and neither ssh nor pi-brain speaks it.",
-      {{"Upgrade the SSH server there", ""}});
+      absl::StrCat("the server at ", addressOf(target), " speaks only SSH 1 (", greeting, ")"),
+      "SSH 1 is insecure, and neither ssh nor pi-brain supports it.",
+      {{"Upgrade the SSH server", ""}});
 }
 
 Failure noSession(const SshTarget& target, const std::string& why) {
   return Failure(FailureId::SESSION_REFUSED,
                  absl::StrCat("the login at ", escapeForTerminal(target.alias),
                               " worked, but the server refused to open a session for the command"),
-                 absl::StrCat("It said: ", withoutFullStop(why), "."),
-                 {{"On the spoke, see that MaxSessions in its sshd_config is at least 1",
+                 absl::StrCat("The server said: ", withoutFullStop(why), "."),
+                 {{"On the spoke, check that MaxSessions in its sshd_config is at least 1",
                    "sudo sshd -T | grep -i maxsessions"}});
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// The failures (P8) of what goes wrong on the way to a login, whichever program spoke SSH.
+// The failures (P8) before a login, whichever program spoke SSH.
 
 #include <string>
 #include <string_view>
@@ -14,33 +14,33 @@ Failure unresolvedName(const SshTarget& target, const std::string& why);
 Failure connectionRefused(const SshTarget& target);
 Failure noAnswer(const SshTarget& target);
 Failure unreachable(const SshTarget& target, const std::string& why);
-// Its BindAddress leads nowhere.
+// The target's BindAddress cannot be used.
 Failure unusableBindAddress(const SshTarget& target);
 
-// A step that was not done within ConnectTimeout.
+// A step took longer than ConnectTimeout.
 Failure tookTooLong(const SshTarget& target, SshStep step);
 // The connection ended in that step, after the server's greeting.
 Failure brokeOff(const SshTarget& target, SshStep step, const std::string& why);
-// Why a server ends a connection when the login has worked, and where it says so.
+// Why a server ends a connection after the login, and where its log is.
 inline constexpr char WHY_CUT_AFTER_LOGIN[] =
-    "sshd does that when ChrootDirectory in its sshd_config names what others than root may write "
-    "to, or the account may not log in; its log says which: 'sudo journalctl -u ssh' (or sshd) on "
-    "the spoke";
-// What both sides can do (key exchange, ciphers, …) has nothing in common.
+    "sshd does that if ChrootDirectory in its sshd_config is writable for others than root, or if "
+    "the account is not allowed to log in; its log tells which: 'sudo journalctl -u ssh' (or sshd) "
+    "on the spoke";
+// Both sides have no common algorithm (key exchange, ciphers, …).
 Failure nothingInCommon(const SshTarget& target, const std::string& said);
 
-// What ssh shows in place of a greeting that is no text.
+// What failures show instead of a greeting that is not text.
 inline constexpr char NO_TEXT[] = "bytes that are not text";
 
-// The server sent `said` in place of its greeting, and nothing more.
+// The server sent `said` instead of its greeting, and ended the connection.
 Failure noGreeting(const SshTarget& target, std::string_view said);
-// Whether that means that it turns connections away, which may be over a moment later.
+// Returns whether `said` means that the server turns connections away, so that a retry may work.
 bool turnsAway(std::string_view said);
-// Whether a greeting is that of a server which speaks nothing but SSH 1.
+// Returns whether the greeting is that of a server that speaks only SSH 1.
 bool isOldGreeting(std::string_view greeting);
 Failure tooOldServer(const SshTarget& target, const std::string& greeting);
 
-// The login worked, and then the server opened no session for the command.
+// The login worked, but the server refused to open a session for the command.
 Failure noSession(const SshTarget& target, const std::string& why);
 
 }  // namespace pibrain

@@ -15,19 +15,19 @@ namespace pibrain {
 
 class SpeculativeConnect;
 
-// And what is known of the way there by SSH.
+// Adds options for connections by SSH.
 struct SshOptions : ConnectOptions {
   explicit SshOptions(ConnectOptions options) : ConnectOptions(std::move(options)) {}
 
   SshMode mode = SshMode::AUTO;
-  uint32_t timeoutSeconds = 300;                    // after which TCP gives a dead peer up
+  uint32_t timeoutSeconds = 300;                    // after which TCP gives up on a dead peer
   std::shared_ptr<SpeculativeConnect> speculative;  // null: none
-  // A connection was made, to where the next one can be begun early.
+  // Called with the address of a connection, which the next run tries early.
   std::function<void(const Endpoint&)> dialed = [](const Endpoint&) {};
-  // With AUTO: why libssh2 could not connect there last time, so that it is not tried again. Empty:
-  // it was not so.
+  // With AUTO: why libssh2 could not connect last time, so that it is not tried again. Empty: it
+  // could, or was not tried.
   std::string notLibssh2;
-  // libssh2 cannot connect there, and why; OpenSSH did.
+  // Called with the reason if libssh2 cannot connect and OpenSSH did.
   std::function<void(std::string)> learned = [](std::string) {};
 };
 

@@ -23,7 +23,8 @@ std::string hostName() {
   return name;
 }
 
-// What ssh_config(5), TOKENS, puts for %c; nullopt for those that this program does not know.
+// Returns the value of a token (ssh_config(5), TOKENS); nullopt: a token that pi-brain does not
+// support.
 std::optional<std::string> tokenValue(char token, const SshTarget& target) {
   switch (token) {
     case '%':
@@ -55,7 +56,7 @@ std::optional<std::string> tokenValue(char token, const SshTarget& target) {
   }
 }
 
-// Replaces tokens. One that is not known is left, and noted as something for OpenSSH.
+// Replaces tokens. An unknown one stays, and is noted in `target` as something for OpenSSH.
 std::string expandTokens(const std::string& setting, const std::string& text, SshTarget& target) {
   std::string result;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -71,7 +72,7 @@ std::string expandTokens(const std::string& setting, const std::string& text, Ss
   return result;
 }
 
-// ${VARIABLE} (ssh_config(5), ENVIRONMENT VARIABLES).
+// Replaces ${VARIABLE} (ssh_config(5), ENVIRONMENT VARIABLES).
 std::string expandVariables(const std::string& text) {
   std::string result;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -88,7 +89,7 @@ std::string expandVariables(const std::string& text) {
 
 }  // namespace
 
-// ssh reads the home from the user database, not $HOME.
+// ssh reads the home directory from the user database, not from $HOME.
 std::string sshHome() {
   auto home = thisUser().home;
   return home.empty() ? environment("HOME") : home;

@@ -1,5 +1,5 @@
 #pragma once
-// What ssh puts in place of "~", tokens and variables (ssh_config(5)).
+// Expands "~", tokens and variables as ssh does (ssh_config(5)).
 
 #include <string>
 
@@ -7,16 +7,16 @@
 
 namespace pibrain {
 
-// This user's name, by the user database, or else $USER.
+// Returns this user's name from the user database, or else $USER.
 std::string localUser();
-// The home directory as ssh has it: that of the user database, not $HOME.
+// Returns the home directory that ssh uses: from the user database, not $HOME.
 std::string sshHome();
 
-// A file name as ssh expands it; ssh -G leaves "~", tokens and variables in some. One that
-// has a token that is not known is left as it is, and noted in `target` as something for OpenSSH.
+// Expands a file name; `ssh -G` leaves "~", tokens and variables in some. A name with an unknown
+// token stays unchanged, and is noted in `target` as something for OpenSSH.
 std::string expandFile(const std::string& setting, const std::string& name, SshTarget& target);
 
-// The text of a ProxyCommand or ProxyJump with its tokens (%%, %h, %n, %p, %r) replaced.
+// Returns the text of a ProxyCommand or ProxyJump with its tokens (%%, %h, %n, %p, %r) replaced.
 std::string expandProxyTokens(const std::string& text, const SshTarget& target);
 
 }  // namespace pibrain

@@ -29,7 +29,8 @@ std::string shownName(const SshTarget& target) {
   return escapeForTerminal(knownHostsNameOf(target));
 }
 
-// What prints, on the host, the fingerprint of the key that it shows (sshd_config(5), HostKey).
+// Returns the command that prints the fingerprint of the shown key on the host (sshd_config(5),
+// HostKey).
 std::string fingerprintCommand(const std::string& shown) {
   if (!absl::StrContains(shown, "(")) {
     return "cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -";
@@ -50,15 +51,15 @@ Failure unknownHostKey(const SshTarget& target, bool hasCertAuthority, const std
       FailureId::HOST_KEY_UNKNOWN,
       absl::StrCat(NOT_VERIFIED, shownName(target), " is not in known_hosts"),
       absl::StrCat(shown.empty() ? "" : absl::StrCat("It shows ", shown, ". "),
-                   hasCertAuthority ? "A @cert-authority line matches; libssh2 cannot verify it, "
-                                      "'ssh: openssh' in the config can. "
+                   hasCertAuthority ? "A @cert-authority line matches, which only OpenSSH can "
+                                      "verify ('ssh: openssh' in the config). "
                                     : "",
-                   "Whoever answers may be somebody else."),
+                   "Another machine may be pretending to be this host."),
       {{absl::StrCat("On ", escapeForTerminal(target.alias),
-                     ", print its key, and compare it with ",
-                     shown.empty() ? "the one that you get" : "that"),
+                     ", print its host key, and compare it with ",
+                     shown.empty() ? "the one that ssh shows" : "that"),
         fingerprintCommand(shown)},
-       addHostKey(target, "If they agree, add it")});
+       addHostKey(target, "If they are equal, add the key")});
 }
 
 Failure unreadKnownHosts(const SshTarget& target, const std::string& unread,
@@ -66,9 +67,9 @@ Failure unreadKnownHosts(const SshTarget& target, const std::string& unread,
   return Failure(
       FailureId::KNOWN_HOSTS_UNREADABLE,
       absl::StrCat(NOT_VERIFIED, shownName(target), " shows ", shown.empty() ? "a key" : shown,
-                   ", and whether that is in known_hosts is not known"),
+                   ", but known_hosts cannot be read to check it"),
       absl::StrCat(withoutFullStop(escapeForTerminal(unread)), "."),
-      {{"Make the file readable, or remove it: until then no new key is trusted", ""}});
+      {{"Make the file readable, or remove it; until then no new key is trusted", ""}});
 }
 
 Failure changedHostKey(const SshTarget& target, const KnownHost& known, const std::string& shown) {
@@ -77,11 +78,11 @@ Failure changedHostKey(const SshTarget& target, const KnownHost& known, const st
                  absl::StrCat("HOST KEY CHANGED: ", shownName(target), " shows ",
                               shown.empty() ? "another key" : shown, ", but known_hosts has ",
                               knownKeys(known)),
-                 "Someone may be impersonating it, or it was reinstalled.",
-                 {{"Only if you are sure that it was reinstalled, remove the old key",
+                 "Someone may be impersonating the host, or it was reinstalled.",
+                 {{"Only if you are sure that the host was reinstalled, remove the old key",
                    absl::StrCat("ssh-keygen -R ", shellQuote(knownHostsNameOf(target)),
                                 escapeForTerminal(file))},
-                  addHostKey(target, "Then add the new one")});
+                  addHostKey(target, "Then add the new key")});
 }
 
 Failure revokedHostKey(const SshTarget& target, const std::string& shown,
@@ -90,7 +91,8 @@ Failure revokedHostKey(const SshTarget& target, const std::string& shown,
                  absl::StrCat("HOST KEY REVOKED: the key of ", shownName(target),
                               shown.empty() ? "" : ", " + shown + ",", " is revoked in ",
                               escapeForTerminal(where)),
-                 "", {{"Do not connect; ask who runs the machine for its new key", ""}});
+                 "",
+                 {{"Do not connect; ask the administrator of the machine for its new key", ""}});
 }
 
 Failure invalidCertificate(const SshTarget& target, const std::string& why) {
@@ -99,10 +101,9 @@ Failure invalidCertificate(const SshTarget& target, const std::string& why) {
       absl::StrCat(NOT_VERIFIED, shownName(target), " shows a host certificate that is not valid: ",
                    withoutFullStop(escapeForTerminal(why))),
       "",
-      {{"Have its authority sign a new one, for this name and for a time that is not over. What "
-        "the "
-        "present one is for shows 'ssh-keygen -L -f' on the file that HostCertificate in its "
-        "sshd_config names",
+      {{"Ask its authority to sign a new certificate, for this name and the present time; on the "
+        "host, 'ssh-keygen -L -f FILE' shows the old one, whose FILE is HostCertificate in its "
+        "sshd_config",
         ""}});
 }
 

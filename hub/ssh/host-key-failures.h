@@ -9,15 +9,15 @@
 
 namespace pibrain {
 
-// `shown` is the fingerprint and type of the key that the host shows; empty: not known.
+// `shown`: fingerprint and type of the key that the host shows; empty: unknown.
 Failure unknownHostKey(const SshTarget& target, bool hasCertAuthority, const std::string& shown);
-// `unread` is a file, and why it cannot be read.
+// `unread`: a file, and why it cannot be read.
 Failure unreadKnownHosts(const SshTarget& target, const std::string& unread,
                          const std::string& shown);
 Failure changedHostKey(const SshTarget& target, const KnownHost& known, const std::string& shown);
 Failure revokedHostKey(const SshTarget& target, const std::string& shown, const std::string& where);
 
-// The certificate that the host shows does not count, and why.
+// The host's certificate is not valid. `why`: the reason.
 Failure invalidCertificate(const SshTarget& target, const std::string& why);
 
 }  // namespace pibrain

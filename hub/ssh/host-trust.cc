@@ -32,7 +32,8 @@ std::vector<std::string> allFiles(const SshTarget& target) {
   return files;
 }
 
-// A list that cannot be read might have the key: nothing is trusted then.
+// Returns whether the key is in the list. Throws if the list cannot be read, since it may have the
+// key.
 bool isRevoked(const std::string& path, std::string_view blob) {
   auto text = readWholeFile(path);
   if (!text) {
@@ -40,7 +41,7 @@ bool isRevoked(const std::string& path, std::string_view blob) {
         FailureId::REVOKED_KEYS_UNREADABLE,
         absl::StrCat("RevokedHostKeys names ", escapeForTerminal(path),
                      ", which cannot be read: ", whyUnread(errno)),
-        "Until then no host key is trusted.",
+        "Until it can be read, no host key is trusted.",
         {{"Make the file readable, or remove the setting from the ssh configuration", ""}});
   }
   int number = 0;
@@ -54,7 +55,7 @@ bool isRevoked(const std::string& path, std::string_view blob) {
                     absl::StrCat(escapeForTerminal(path), ":", number,
                                  ": RevokedHostKeys must list public keys, 'TYPE BASE64'"),
                     "Until it is fixed, pi-brain, like ssh, refuses every host key.",
-                    {{"Correct this line", ""}});
+                    {{"Correct this line of the file", ""}});
     }
     if (revoked == blob) return true;
   }
@@ -81,9 +82,9 @@ std::string newKeyOf(const SshTarget& target, const std::string& shown) {
 }
 
 std::string addedKey(const SshTarget& target, const std::string& shown) {
-  return absl::StrCat(newKeyOf(target, shown), " was unknown; it was added to ",
+  return absl::StrCat(newKeyOf(target, shown), " was unknown and has been added to ",
                       escapeForTerminal(target.userKnownHostsFiles[0]),
-                      ", as StrictHostKeyChecking says");
+                      ", as StrictHostKeyChecking allows");
 }
 
 std::string unaddedKey(const SshTarget& target, const std::string& shown, int error) {
@@ -91,28 +92,27 @@ std::string unaddedKey(const SshTarget& target, const std::string& shown, int er
                       escapeForTerminal(target.userKnownHostsFiles[0]), ": ", strerror(error));
 }
 
-// It is meant to be forgotten, so that is no news.
+// Returns whether new keys are discarded on purpose, which needs no message.
 bool forgets(const SshTarget& target) { return target.userKnownHostsFiles[0] == "/dev/null"; }
 
 std::string shownKey(std::string_view blob) {
   return absl::StrCat(fingerprint(blob), " (", escapeForTerminal(keyType(blob)), ")");
 }
 
-// Appends the line whole, or returns an errno with the file as it was.
+// Appends the whole line, or returns an errno and leaves the file unchanged.
 int append(int fd, std::string line) {
   off_t size = lseek(fd, 0, SEEK_END);
   char last = '\n';
   if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n') line = "\n" + line;
   ssize_t n = write(fd, line.data(), line.size());
   if (n == ssize_t(line.size())) return 0;
-  // A disk that is full may take the beginning.
+  // A full disk may have stored only the beginning.
   int error = n < 0 ? errno : ENOSPC;
   if (n > 0 && lseek(fd, 0, SEEK_END) == size + n) (void)!ftruncate(fd, size);
   return error;
 }
 
-// Another run may have added the key meanwhile, or another key. Returns an errno if it cannot be
-// added.
+// Adds the key unless another run has added it meanwhile. Returns an errno if that fails.
 int addUnderLock(int fd, const SshTarget& target, std::string_view blob) {
   while (flock(fd, LOCK_EX) != 0) {
     if (errno != EINTR) return errno;
@@ -134,7 +134,7 @@ void acceptNew(const SshTarget& target, std::string_view blob,
                const std::function<void(std::string)>& warn) {
   if (forgets(target)) return;
   auto& file = target.userKnownHostsFiles[0];
-  // A relative name needs none; an error shows when the file is opened.
+  // Errors are ignored: opening the file shows them.
   auto slash = file.rfind('/');
   if (slash != std::string::npos && slash > 0) (void)makeDirectories(file.substr(0, slash));
   kj::AutoCloseFd fd(open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600));
@@ -143,7 +143,7 @@ void acceptNew(const SshTarget& target, std::string_view blob,
   warn(error == 0 ? addedKey(target, shown) : unaddedKey(target, shown, error));
 }
 
-// What ssh added to the files since `known` was read; empty: nothing.
+// Returns the key that ssh added to the files since `known` was read; empty: none.
 std::string keyAddedSince(const SshTarget& target, const KnownTarget& known) {
   for (auto& key : knownTargetOf(target).own.keys) {
     if (hostKeyVerdict(known.own, key.blob) == HostKeyVerdict::UNKNOWN) return shownKey(key.blob);
@@ -151,7 +151,7 @@ std::string keyAddedSince(const SshTarget& target, const KnownTarget& known) {
   return "";
 }
 
-// By the line that ssh writes with LogLevel DEBUG1, "… key: TYPE FINGERPRINT".
+// Returns the key from ssh's line "… key: TYPE FINGERPRINT", written with LogLevel DEBUG1.
 std::string keyShownTo(const std::string& errors) {
   constexpr std::string_view LINE = "debug1: Server host key: ";
   auto start = errors.find(LINE);
@@ -178,8 +178,7 @@ KnownTarget knownTargetOf(const SshTarget& target) {
   if (!target.unclearFiles.empty()) {
     known.own.unread.push_back(
         absl::StrCat(target.unclearFiles,
-                     " cannot be read: whether that is one name with blanks in it, or "
-                     "several, cannot be told"));
+                     " cannot be read: it is either one name with blanks in it, or several names"));
   }
   return known;
 }
@@ -226,7 +225,8 @@ bool newKeysMayCount(const SshTarget& target, const KnownTarget& known) {
 HostKeyVerdict hostKeyVerdict(const KnownTarget& known, std::string_view blob) {
   auto verdict = hostKeyVerdict(known.own, blob);
   if (verdict != HostKeyVerdict::UNKNOWN) return verdict;
-  // A different key there means nothing: it may be another machine behind the same address.
+  // A different key for the standard port proves nothing: another machine may be behind the same
+  // address.
   auto standard = hostKeyVerdict(known.standardPort, blob);
   return standard == HostKeyVerdict::CHANGED ? HostKeyVerdict::UNKNOWN : standard;
 }
@@ -252,12 +252,12 @@ void verifyHostKey(const SshTarget& target, const KnownTarget& known, std::strin
 
 std::string newKeyBySsh(const SshTarget& target, const KnownTarget& known,
                         const std::string& errors) {
-  // A hop may write the same, of itself.
+  // A hop may write the same about itself.
   if (!newKeysMayCount(target, known) || forgets(target)) return "";
   auto& file = target.userKnownHostsFiles[0];
   auto name = knownHostsNameOf(target);
   auto says = [&](const std::string& words) { return absl::StrContains(errors, words); };
-  // With CheckHostIP, the address comes behind the name.
+  // With CheckHostIP, the address follows the name.
   auto added = absl::StrCat("Permanently added '", name);
   if (says(added + "' (") || says(added + ",")) {
     return addedKey(target, keyAddedSince(target, known));
@@ -265,7 +265,7 @@ std::string newKeyBySsh(const SshTarget& target, const KnownTarget& known,
   if (!says(absl::StrCat("Failed to add the host to the list of known hosts (", file, ")"))) {
     return "";
   }
-  // Of the reason ssh says nothing.
+  // ssh does not tell the reason.
   kj::AutoCloseFd fd(open(file.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   return unaddedKey(target, keyShownTo(errors), fd.get() < 0 ? errno : EIO);
 }

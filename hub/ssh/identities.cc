@@ -17,7 +17,7 @@ namespace pibrain {
 
 namespace {
 
-// From 1.11 on, libssh2 signs with RSA and SHA-2; before, with SHA-1, which servers refuse.
+// libssh2 signs with RSA and SHA-2 since 1.11; before, with SHA-1, which servers refuse.
 constexpr bool SIGNS_RSA = LIBSSH2_VERSION_NUM >= 0x010b00;
 
 Identity fromFile(const KeyFile& file) {
@@ -53,7 +53,7 @@ bool isAccepted(const SshTarget& target, const std::string& type) {
   };
   if (accepted.empty()) return true;
   if (!type.empty()) return has(type);
-  // Whatever it may be has to be allowed.
+  // For an unknown type, all possible types must be allowed.
   return has("ssh-ed25519") && has("ssh-rsa") && has("ecdsa-sha2-nistp256") &&
          has("ecdsa-sha2-nistp384") && has("ecdsa-sha2-nistp521");
 }
@@ -82,10 +82,9 @@ Identities collectIdentities(const SshTarget& target) {
       result.unusedType = escapeForTerminal(identity.type);
       result.problems.push_back(absl::StrCat(
           identity.name(), " is ",
-          identity.type.empty() ? "of an unknown type"
+          identity.type.empty() ? "of unknown type"
                                 : "of the type " + escapeForTerminal(identity.type),
-          ", and PubkeyAcceptedAlgorithms in the ssh configuration of this machine leaves that "
-          "out"));
+          ", which PubkeyAcceptedAlgorithms in the ssh configuration of this machine excludes"));
     }
   };
   auto fileOf = [&](const AgentKey& key) {
@@ -96,7 +95,7 @@ Identities collectIdentities(const SshTarget& target) {
     return std::find_if(agentKeys.begin(), agentKeys.end(),
                         [&](auto& key) { return key.blob == file.publicBlob; });
   };
-  // In the agent's order, as pubkey_prepare() of OpenSSH.
+  // In the agent's order, like OpenSSH's pubkey_prepare().
   for (auto& key : agentKeys) {
     if (auto file = fileOf(key); file != files.end()) add(fromAgent(key, &*file));
   }
@@ -104,12 +103,13 @@ Identities collectIdentities(const SshTarget& target) {
     if (!target.identitiesOnly && fileOf(key) == files.end()) add(fromAgent(key, nullptr));
   }
   for (auto& file : files) {
-    // By default there are many names, of which most are of no file.
+    // Most of the default names do not exist, so missing files are reported only if the config
+    // names them.
     bool named = !target.key.empty();
     if ((!file.exists && !named) || inAgent(file) != agentKeys.end()) continue;
     auto why = whyNoPrivateKey(file);
     if (!file.exists) {
-      absl::StrAppend(&why, ": correct that, or make the key with 'ssh-keygen -t ed25519 -f ",
+      absl::StrAppend(&why, ": correct the name, or create the key with 'ssh-keygen -t ed25519 -f ",
                       escapeForTerminal(shellQuote(file.path)), "'");
     }
     if (!why.empty()) {
@@ -145,8 +145,7 @@ AuthFailure authFailureBefore(const Identities& identities) {
   for (auto& identity : identities.keys) {
     if (!identity.encrypted) continue;
     authFailure.encrypted.push_back(identity.path);
-    authFailure.tried.push_back(identity.name() +
-                                " is protected by a passphrase and not in an ssh-agent");
+    authFailure.tried.push_back(identity.name() + " has a passphrase and is not in an ssh-agent");
   }
   return authFailure;
 }

@@ -25,10 +25,10 @@ std::string sshInvocation(const SshTarget& target) {
 
 Fix addHostKey(const SshTarget& target, const std::string& text) {
   if (target.userKnownHostsFiles.empty()) {
-    return {text + ": name a UserKnownHostsFile in the ssh configuration, and connect once by hand",
+    return {text + ": set a UserKnownHostsFile in the ssh configuration, and connect once by hand",
             sshInvocation(target)};
   }
-  // Behind a jump ssh-keyscan does not reach it.
+  // ssh-keyscan cannot use a proxy.
   if (!target.proxyJump.empty() || !target.proxyCommand.empty()) {
     return {text + " by connecting once by hand", sshInvocation(target)};
   }

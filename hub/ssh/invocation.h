@@ -1,5 +1,5 @@
 #pragma once
-// How a person gets to a target with ssh.
+// How a person connects to a target with ssh.
 
 #include <string>
 
@@ -8,14 +8,14 @@
 
 namespace pibrain {
 
-// "HOST port PORT", for a message.
+// Returns "HOST port PORT" for messages.
 std::string addressOf(const SshTarget& target);
 
-// "ssh …" as a person would type it to get there as pi-brain does.
+// Returns the command "ssh …" with which a person connects as pi-brain does.
 std::string sshInvocation(const SshTarget& target);
 std::string sshInvocation(const SshRequest& request);
 
-// How to add the host's key to known_hosts. `text` introduces it: "Add it".
+// Returns the fix that adds the host's key to known_hosts. `text` introduces it: "Add it".
 Fix addHostKey(const SshTarget& target, const std::string& text);
 
 }  // namespace pibrain

@@ -27,7 +27,7 @@ constexpr char BEGIN[] = "-----BEGIN OPENSSH PRIVATE KEY-----";
 constexpr char END[] = "-----END OPENSSH PRIVATE KEY-----";
 constexpr size_t MAGIC_LENGTH = sizeof("openssh-key-v1");  // with its NUL
 
-// Takes a length-prefixed string (RFC 4251, section 5) off the front.
+// Removes a length-prefixed string (RFC 4251, section 5) from the front and returns it.
 std::string takeString(std::string& bytes) {
   if (bytes.size() < 4) return bytes.clear(), "";
   size_t length = 0;
@@ -38,17 +38,17 @@ std::string takeString(std::string& bytes) {
   return value;
 }
 
-// OpenSSH takes a key whose lines end as its own do (sshkey.c, private2_uudecode()).
+// Returns what is wrong with the line ends: OpenSSH accepts only its own (sshkey.c,
+// private2_uudecode()).
 std::string oddLines(const std::string& text, size_t begin, size_t end, const std::string& path) {
   auto file = escapeForTerminal(shellQuote(path));
   if (text.find('\r', begin) != std::string::npos) {
-    return absl::StrCat(
-        "has the line ends of Windows, which ssh does not take: \"sed -i 's/\\r$//' ", file,
-        "\" fixes it");
+    return absl::StrCat("has Windows line ends, which ssh does not accept: \"sed -i 's/\\r$//' ",
+                        file, "\" fixes it");
   }
   if (text.compare(end + sizeof(END) - 1, 1, "\n") != 0) {
-    return absl::StrCat("has no newline at its end, without which ssh does not take it: 'echo >> ",
-                        file, "' fixes it");
+    return absl::StrCat("has no newline at its end, which ssh needs: 'echo >> ", file,
+                        "' fixes it");
   }
   return "";
 }
@@ -65,7 +65,7 @@ void readOpensshHeader(const std::string& text, size_t begin, KeyFile& key) {
   key.cipher = takeString(bytes);
   if (key.cipher == "none") key.cipher.clear();
   key.encrypted = !key.cipher.empty();
-  takeString(bytes);  // the key derivation
+  takeString(bytes);  // the key derivation function
   takeString(bytes);  // and its options
   if (bytes.size() < 4) return;
   bytes.erase(0, 4);  // the number of keys, which is 1
@@ -90,7 +90,7 @@ std::string typeOf(EVP_PKEY* key) {
   return absl::StrCat("ecdsa-sha2-nistp", EVP_PKEY_bits(key));
 }
 
-// Read from a PEM file, as far as that goes without its passphrase.
+// Returns the key type in a PEM file, as far as it can be read without a passphrase.
 std::string pemType(const std::string& text) {
   if (absl::StrContains(text, "-----BEGIN RSA PRIVATE KEY-----")) return "ssh-rsa";
   if (absl::StrContains(text, "ENCRYPTED")) return "";
@@ -110,7 +110,7 @@ void readKey(const std::string& text, KeyFile& key) {
   } else {
     key.encrypted = absl::StrContains(text, "ENCRYPTED");
     key.type = pemType(text);
-    // IdentityFile may name a public key, whose private half is in the agent.
+    // IdentityFile can name a public key whose private half is in the agent.
     key.publicBlob = publicKeyBlob(text);
   }
 }
@@ -122,7 +122,7 @@ bool isCertificateOf(const std::string& path, const std::string& publicBlob) {
   auto certificate = text ? publicKeyBlob(*text) : "";
   auto key = publicBlob;
   if (certificate.empty() || key.empty()) return false;
-  // Behind type and nonce, a certificate has what a key has behind its type.
+  // A certificate has the key's fields after its type and nonce.
   takeString(certificate);
   takeString(certificate);
   takeString(key);
@@ -138,19 +138,18 @@ KeyFile inspectKeyFile(const std::string& path) {
   if (auto text = readWholeFile(path)) {
     key.readable = true;
     readKey(*text, key);
-    // As sshkey_perm_ok() of OpenSSH.
+    // Like OpenSSH's sshkey_perm_ok().
     key.exposed = key.exists && st.st_uid == getuid() && (st.st_mode & 077) != 0;
   }
-  // The private half may live in an agent only, or be a PEM file, which does not tell.
+  // The private half may be only in an agent, or a PEM file, which does not tell.
   if (auto half = readWholeFile(path + ".pub")) {
     auto blob = publicKeyBlob(*half);
     if (key.publicBlob.empty()) key.publicBlob = blob;
     if (!blob.empty() && blob != key.publicBlob && key.unusable.empty()) {
       key.unusable = absl::StrCat(
-          "has beside it, in ", escapeForTerminal(path),
-          ".pub, the public half of another key, by which ssh goes: \"ssh-keygen -y -f ",
-          escapeForTerminal(shellQuote(path)), " > ", escapeForTerminal(shellQuote(path + ".pub")),
-          "\" fixes it");
+          "has the public half of another key beside it, in ", escapeForTerminal(path),
+          ".pub, which ssh uses: \"ssh-keygen -y -f ", escapeForTerminal(shellQuote(path)), " > ",
+          escapeForTerminal(shellQuote(path + ".pub")), "\" fixes it");
     }
   }
   if (!key.publicBlob.empty()) key.type = keyType(key.publicBlob);
@@ -160,13 +159,14 @@ KeyFile inspectKeyFile(const std::string& path) {
 std::string whyNoPrivateKey(const KeyFile& file) {
   auto quoted = escapeForTerminal(shellQuote(file.path));
   if (!file.exists) return "does not exist";
-  if (!file.readable) return absl::StrCat("cannot be read: 'ls -l ", quoted, "' shows whose it is");
+  if (!file.readable)
+    return absl::StrCat("cannot be read; 'ls -l ", quoted, "' shows its owner and mode");
   if (!file.isPrivate) {
-    return "is not a private key: give the file that 'ssh-keygen' made, without .pub";
+    return "is not a private key; use the file that 'ssh-keygen' created without .pub";
   }
   if (!file.unusable.empty()) return file.unusable;
   if (!file.exposed) return "";
-  return absl::StrCat("may be read by others, so ssh does not use it: 'chmod 600 ", quoted,
+  return absl::StrCat("is readable by other users, so ssh ignores it: 'chmod 600 ", quoted,
                       "' fixes it");
 }
 

@@ -4,15 +4,15 @@
 
 namespace pibrain {
 
-// What can be told of an identity file without its passphrase.
+// What is known of an identity file without its passphrase.
 struct KeyFile {
   std::string path;
   bool exists = false;
   bool readable = false;
-  bool isPrivate = false;  // not just a public key
-  bool exposed = false;    // others may read it: ssh does not use such a key
-  // Why OpenSSH does not read it, and how to mend that, for a person; empty: it does. libssh2 would
-  // take some of these, for as long as nothing makes OpenSSH connect.
+  bool isPrivate = false;  // not only a public key
+  bool exposed = false;    // other users can read it, so ssh ignores it
+  // Why OpenSSH cannot read it, and how to fix that, for a person; empty: it can. libssh2 accepts
+  // some of these, but they would fail as soon as OpenSSH connects.
   std::string unusable;
   bool encrypted = false;
   std::string cipher;           // "aes256-ctr", …; empty: not encrypted, or unknown
@@ -21,17 +21,17 @@ struct KeyFile {
   bool hasCertificate = false;  // FILE-cert.pub, which ssh offers with the key
 };
 
-// Understands OpenSSH's format (openssh/PROTOCOL.key) and PEM.
+// Reads OpenSSH's format (openssh/PROTOCOL.key) and PEM.
 KeyFile inspectKeyFile(const std::string& path);
 
-// Why nobody can log in with this file alone, and how to mend that, for a person, to be put behind
-// its name; empty: one can, with its passphrase if it has one.
+// Returns why this file alone is not enough to log in, and how to fix that, to follow the file's
+// name; empty: it is enough, perhaps with its passphrase.
 std::string whyNoPrivateKey(const KeyFile& file);
 
-// Whether the file is a certificate of this public key (openssh/PROTOCOL.certkeys).
+// Returns whether the file is a certificate of this public key (openssh/PROTOCOL.certkeys).
 bool isCertificateOf(const std::string& path, const std::string& publicBlob);
 
-// The blob in the text of a .pub file; empty if there is none.
+// Returns the blob in the text of a .pub file; empty: none.
 std::string publicKeyBlob(const std::string& text);
 
 }  // namespace pibrain

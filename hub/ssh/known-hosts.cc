@@ -19,7 +19,7 @@ namespace pibrain {
 
 namespace {
 
-// '*' is any run of characters, '?' any one (ssh_config(5), PATTERNS).
+// '*' matches any characters, '?' any one (ssh_config(5), PATTERNS).
 bool wildcardMatch(std::string_view pattern, std::string_view name) {
   size_t p = 0, n = 0, star = std::string_view::npos, resume = 0;
   while (n < name.size()) {
@@ -39,7 +39,7 @@ bool wildcardMatch(std::string_view pattern, std::string_view name) {
   return p == pattern.size();
 }
 
-// With its padding, without which ssh does not take it.
+// Requires the padding, as ssh does.
 std::optional<std::string> unbase64(std::string_view text) {
   std::string out;
   if (text.size() % 4 != 0) return std::nullopt;
@@ -59,7 +59,7 @@ std::string hashName(std::string_view salt, const std::string& name) {
   return std::string(reinterpret_cast<char*>(hash), length);
 }
 
-// |1|salt|hash: HMAC-SHA1 of the name, keyed with the salt.
+// Matches |1|salt|hash: HMAC-SHA1 of the name, keyed with the salt.
 bool hashedMatch(std::string_view field, const std::string& name) {
   field.remove_prefix(3);
   auto bar = field.find('|');
@@ -94,7 +94,7 @@ std::string_view nextWord(std::string_view& line) {
   return word;
 }
 
-// Adds what the line says if it is about `name`.
+// Adds the line's key if the line is about `name`.
 void readLine(std::string_view line, const std::string& file, int number, const std::string& name,
               KnownHost& host) {
   auto word = nextWord(line);
@@ -112,7 +112,8 @@ void readLine(std::string_view line, const std::string& file, int number, const 
   if (!markerIsGood || encoded.empty() || !blob || keyType(*blob) != type) {
     auto place = absl::StrCat(file, ":", number);
     host.warnings.push_back(place + ": not a known_hosts line; skipped");
-    if (isAbout) host.unread.push_back(place + " cannot be read: it is not a line of known_hosts");
+    if (isAbout)
+      host.unread.push_back(place + " cannot be read: it is not a valid known_hosts line");
     return;
   }
   if (!isAbout) return;
@@ -136,7 +137,7 @@ void readKnownHosts(std::string_view text, const std::string& file, const std::s
     auto end = std::min(text.find('\n'), text.size());
     auto line = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
-    // A line ends for ssh, too, where a NUL is.
+    // As for ssh, a NUL ends a line.
     line = line.substr(0, line.find('\0'));
     if (line.ends_with('\r')) line.remove_suffix(1);
     readLine(line, file, number, name, host);

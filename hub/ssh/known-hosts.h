@@ -1,7 +1,7 @@
 #pragma once
-// OpenSSH's known_hosts files (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT): plain, wildcard, negated
-// and hashed hosts, [host]:port, @revoked. @cert-authority lines vouch for certificates, which
-// libssh2 cannot verify, so they do not make a host known.
+// Reads OpenSSH's known_hosts files (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT): plain, wildcard,
+// negated and hashed hosts, [host]:port, @revoked. @cert-authority lines are for certificates,
+// which libssh2 cannot verify, so they do not make a host known.
 
 #include <stdint.h>
 
@@ -23,34 +23,34 @@ struct KnownKey {
 struct KnownHost {
   std::vector<KnownKey> keys;
   bool hasCertAuthority = false;
-  std::vector<std::string> warnings;  // broken lines: skipped
-  // "FILE cannot be read: WHY", "FILE:LINE …" if it is a line that names the host: what it says of
-  // the host is not known.
+  std::vector<std::string> warnings;  // about invalid lines, which are skipped
+  // "FILE cannot be read: WHY", or "FILE:LINE …" for an invalid line that names the host: what they
+  // say about the host is unknown.
   std::vector<std::string> unread;
 };
 
 enum class HostKeyVerdict { KNOWN, UNKNOWN, CHANGED, REVOKED };
 
-// The name under which known_hosts lists a host: "host", or "[host]:port" if the port is not 22.
+// Returns a host's name in known_hosts: "host", or "[host]:port" if the port is not 22.
 std::string knownHostName(const std::string& host, uint16_t port);
 
-// Reads what `text`, the content of `file`, says about `name`, and adds it to `host`.
+// Adds what `text`, the content of `file`, says about `name` to `host`.
 void readKnownHosts(std::string_view text, const std::string& file, const std::string& name,
                     KnownHost& host);
 
-// Reads the files, those that do not exist passed over.
+// Reads the files, and skips those that do not exist.
 KnownHost loadKnownHosts(const std::vector<std::string>& files, const std::string& name);
 
-// A line, with its newline, that makes the key known for the name; with `hashed`, which host it is
-// for can only be guessed (ssh_config(5), HashKnownHosts).
+// Returns a line, with its newline, that makes the key known for the name. `hashed`: the name is
+// hidden (ssh_config(5), HashKnownHosts).
 std::string knownHostsLine(const std::string& name, std::string_view blob, bool hashed);
 
 HostKeyVerdict hostKeyVerdict(const KnownHost& host, std::string_view blob);
 
-// "SHA256:…", as ssh prints it.
+// Returns "SHA256:…", as ssh prints it.
 std::string fingerprint(std::string_view blob);
 
-// The key's type, read from its blob; "" if it is cut short.
+// Returns the key's type from its blob; "" if it is truncated.
 std::string keyType(std::string_view blob);
 
 }  // namespace pibrain

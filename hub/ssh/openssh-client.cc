@@ -27,18 +27,18 @@ constexpr char OPENSSH[] = "OpenSSH_";
 
 struct Client {
   std::string path;
-  // Its `said`: the line of what `ssh -V` says that names OpenSSH, or else the first. Its
-  // `program`: empty for a script.
+  // `said`: the line of `ssh -V` that names OpenSSH, or else the first. `program`: empty for a
+  // script.
   SshVersion version;
 
   bool isOpenssh() const { return version.said.starts_with(OPENSSH); }
 };
 
-std::mutex mutex;     // for what follows
-Client last;          // no path: none was asked
+std::mutex mutex;     // guards all that follows
+Client last;          // no path: no program was asked yet
 SshVersion recalled;  // no program: nothing is known
 
-// Empty: that file may stay the same when another program takes its place.
+// Returns the file's state; empty for a script, which can stay the same and start another program.
 std::string stateOf(const std::string& path) {
   kj::AutoCloseFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat st;
@@ -52,7 +52,8 @@ std::string stateOf(const std::string& path) {
 
 std::string askVersion(const std::string& path) {
   auto output = runProgram({path, "-V"}, std::chrono::seconds(5));
-  // To standard error; others may print theirs. A wrapper, or the loader, may say something first.
+  // OpenSSH prints its version to standard error, others to either. A wrapper or the loader may
+  // print something first.
   std::vector<std::string> lines =
       absl::StrSplit(absl::StrCat(output.err, "\n", output.out), '\n', absl::SkipEmpty());
   for (auto& line : lines) {
@@ -91,12 +92,12 @@ std::optional<std::string> findOpenssh() {
 
 std::string whatIsNotOpenssh() {
   auto found = client();
-  if (!found) return "there is no ssh on PATH";
+  if (!found) return "ssh was not found on PATH";
   return absl::StrCat(
       escapeForTerminal(found->path), " is not OpenSSH's client",
       found->version.said.empty()
           ? ""
-          : absl::StrCat(" ('ssh -V' says: ",
+          : absl::StrCat(" ('ssh -V' prints: ",
                          escapeForTerminal(elideMiddle(found->version.said, 100)), ")"));
 }
 
@@ -105,7 +106,7 @@ std::string requireOpenssh(const std::string& host) {
   throw Failure(
       FailureId::OPENSSH_MISSING, "OpenSSH's client is needed for " + escapeForTerminal(host),
       absl::StrCat("But ", whatIsNotOpenssh(), "."),
-      {{"Install it, and see that it comes first on PATH", "sudo apt install openssh-client"}});
+      {{"Install it, and make sure that it is first on PATH", "sudo apt install openssh-client"}});
 }
 
 }  // namespace pibrain

@@ -23,7 +23,7 @@ namespace {
 
 constexpr absl::string_view DEBUG = "debug1: ";
 
-// "SHA256:…" in a text, or empty.
+// Returns "SHA256:…" from a text, or empty.
 std::string fingerprintIn(absl::string_view text) {
   auto start = text.find("SHA256:");
   if (start == text.npos) return "";
@@ -34,7 +34,7 @@ std::string fingerprintIn(absl::string_view text) {
                              start));
 }
 
-// What follows `words` in the last line that begins with them; empty: none does.
+// Returns what follows `words` in the last line that begins with them; empty: none.
 std::string lastBehind(const std::string& errors, absl::string_view words) {
   absl::string_view found;
   for (absl::string_view line : absl::StrSplit(errors, absl::ByAnyChar("\r\n"))) {
@@ -43,7 +43,7 @@ std::string lastBehind(const std::string& errors, absl::string_view words) {
   return std::string(found);
 }
 
-// "SHA256:… (ssh-ed25519)", the key that the host shows, as far as ssh said.
+// Returns the host's key as "SHA256:… (ssh-ed25519)", as far as ssh printed it.
 std::string shownKeyIn(const std::string& errors) {
   // debug1: Server host key: TYPE FINGERPRINT
   auto line = lastBehind(errors, "debug1: Server host key: ");
@@ -54,7 +54,7 @@ std::string shownKeyIn(const std::string& errors) {
 
 Failure explainKeyProblem(const SshTarget& target, const std::string& errors) {
   auto known = knownTargetOf(target);
-  // The list itself, not the key: "Error checking host key … in revoked keys file …".
+  // ssh could not read the list: "Error checking host key … in revoked keys file …".
   if (absl::StrContains(errors, "in revoked keys file")) {
     return Failure(FailureId::REVOKED_KEYS_UNREADABLE,
                    "RevokedHostKeys names a file that ssh cannot use, and so trusts no host key",
@@ -64,7 +64,7 @@ Failure explainKeyProblem(const SshTarget& target, const std::string& errors) {
   if (absl::StrContains(errors, "IDENTIFICATION HAS CHANGED")) {
     return changedHostKey(target, known.own, shownKeyIn(errors));
   }
-  // Paths in the lines of its debugging may have the word.
+  // Without debug lines, whose paths may contain the words.
   auto words = withoutTales(errors);
   auto says = [&](const char* some) { return absl::StrContains(words, some); };
   if (says("REVOKED HOST KEY") || says("is marked as revoked") || says("revoked by file")) {
@@ -76,29 +76,30 @@ Failure explainKeyProblem(const SshTarget& target, const std::string& errors) {
   if (auto unread = known.unread(); !unread.empty()) {
     return unreadKnownHosts(target, unread, shownKeyIn(errors));
   }
-  // ssh has looked at certificates itself.
+  // false, because ssh verifies certificates itself.
   auto unknown = unknownHostKey(target, false, shownKeyIn(errors));
   if (known.hasCertAuthority()) {
-    unknown.addCause("A @cert-authority line matches, but the host shows no certificate of it.");
+    unknown.addCause(
+        "A @cert-authority line matches, but the host shows no certificate by that authority.");
   }
   return unknown;
 }
 
-// A line that ssh writes of itself and nobody asked for.
+// Returns whether ssh wrote the line only because of its LogLevel.
 bool isTale(absl::string_view line) {
   return absl::StartsWith(line, DEBUG) || absl::StartsWith(line, "Transferred: ") ||
          absl::StartsWith(line, "Bytes per second: ");
 }
 
-// What stands in the last parentheses of a line.
+// Returns the text in the last parentheses of a line.
 std::string inParentheses(const std::string& line) {
   auto to = line.rfind(')'), from = line.rfind('(', to);
   if (to == line.npos || from == line.npos) return "";
   return escapeForTerminal(line.substr(from + 1, to - from - 1));
 }
 
-// Whether a server that takes signatures of these algorithms takes keys of this type, as ssh calls
-// it.
+// Returns whether a server that accepts these signature algorithms accepts keys of this type, as
+// ssh names it.
 bool takesType(const std::string& algorithms, const std::string& type) {
   if (algorithms.empty()) return true;
   auto has = [&](const char* name) { return absl::StrContains("," + algorithms, name); };
@@ -108,7 +109,7 @@ bool takesType(const std::string& algorithms, const std::string& type) {
   return true;
 }
 
-// The keys that ssh offered, by what it wrote with LogLevel DEBUG1.
+// Adds the keys that ssh offered, from its output with LogLevel DEBUG1.
 void addOffered(const std::vector<std::string>& lines, AuthFailure& authFailure) {
   constexpr absl::string_view OFFER = "debug1: Offering public key: ";
   constexpr absl::string_view TAKES = "server-sig-algs=<";
@@ -118,7 +119,7 @@ void addOffered(const std::vector<std::string>& lines, AuthFailure& authFailure)
       authFailure.offered || !std::any_of(lines.begin(), lines.end(),
                                           [](auto& line) { return absl::StartsWith(line, DEBUG); });
   for (absl::string_view line : lines) {
-    // Newer servers say it again when they know who it is.
+    // Newer servers send it again when they know the user.
     if (auto at = line.find(TAKES); at != line.npos && absl::StartsWith(line, DEBUG)) {
       algorithms = std::string(line.substr(at + TAKES.size()));
     }
@@ -128,7 +129,7 @@ void addOffered(const std::vector<std::string>& lines, AuthFailure& authFailure)
     auto type = print == line.npos || print == 0 ? line.npos : line.rfind(' ', print - 1);
     if (type == line.npos) continue;
     auto name = escapeForTerminal(std::string(line.substr(0, type)));
-    // A key of which it is known why it is none: ssh offers what it cannot sign with.
+    // Skip keys that are known to be unusable, which ssh offers anyway.
     bool isNone = std::any_of(authFailure.tried.begin(), authFailure.tried.end(),
                               [&](auto& one) { return absl::StartsWith(one, name + ", "); });
     if (isNone) continue;
@@ -146,7 +147,7 @@ void addOffered(const std::vector<std::string>& lines, AuthFailure& authFailure)
   if (taken) authFailure.notTaken.clear();
 }
 
-// With what ssh wrote of the login, which ended with `last`.
+// Adds what ssh wrote about the login, which ended with the line `last`.
 AuthFailure withOpenssh(const std::vector<std::string>& lines, const std::string& last,
                         AuthFailure authFailure) {
   addOffered(lines, authFailure);
@@ -169,11 +170,11 @@ AuthFailure withOpenssh(const std::vector<std::string>& lines, const std::string
   return authFailure;
 }
 
-// About the usual things.
+// Explains common failures.
 std::optional<Failure> explainUsual(const SshTarget& target, const std::string& errors,
                                     const AuthFailure& authFailure) {
   std::vector<std::string> all = absl::StrSplit(errors, absl::ByAnyChar("\r\n"), absl::SkipEmpty());
-  // The server's banner, which may say anything, stands before these.
+  // The last line, since the server's banner before it may contain anything.
   auto lines = all;
   std::erase_if(lines, isTale);
   if (lines.size() > 2) lines.erase(lines.begin(), lines.end() - 2);
@@ -181,7 +182,7 @@ std::optional<Failure> explainUsual(const SshTarget& target, const std::string& 
   auto says = [&](const char* words) { return absl::StrContains(last, words); };
   auto said = absl::StrCat("ssh said: ", stderrTail(errors));
   auto withWords = [&](Failure failure) { return failure.addCause(said + "."); };
-  // What is about the host's key comes before any banner, and is the end.
+  // A host key error ends ssh before any banner.
   if (says("ost key verification failed")) return explainKeyProblem(target, errors);
   if (says("Permission denied (") || saysTooMany(last)) {
     return permissionDenied(target, withOpenssh(all, last, authFailure));
@@ -193,7 +194,7 @@ std::optional<Failure> explainUsual(const SshTarget& target, const std::string& 
   if (says("during banner exchange") && says("timed out")) {
     return withWords(tookTooLong(target, SshStep::GREETING));
   }
-  // Of a connection that was there, ssh says "Connection to HOST port PORT timed out".
+  // For an established connection, ssh says "Connection to HOST port PORT timed out".
   if (says("timed out")) {
     return withWords(says("onnection to ") ? tookTooLong(target, SshStep::LOGIN)
                                            : noAnswer(target));
@@ -220,7 +221,7 @@ std::optional<Failure> explainUsual(const SshTarget& target, const std::string& 
 }  // namespace
 
 std::string withoutTales(const std::string& errors) {
-  // What a command wrote may have no line's end.
+  // The command's output may lack a newline.
   constexpr char BEHIND[] = "debug1: client_input_channel_req: channel 0 rtype ";
   std::vector<std::string> lines = absl::StrSplit(errors, '\n');
   std::erase_if(lines, isTale);
@@ -229,23 +230,23 @@ std::string withoutTales(const std::string& errors) {
 }
 
 std::optional<std::string> insteadOfGreeting(const SshTarget& target, const std::string& errors) {
-  // Behind a proxy it may be the proxy that ended.
+  // With a proxy, the proxy may have ended.
   if (!target.proxyJump.empty() || !target.proxyCommand.empty()) return std::nullopt;
   constexpr absl::string_view STEP = "kex_exchange_identification: ", LINE = "banner line ";
   constexpr absl::string_view RESET = "Connection reset by peer";
   bool failed = false, established = false, greeted = false;
   std::string greeting;
   for (absl::string_view line : absl::StrSplit(errors, absl::ByAnyChar("\r\n"))) {
-    // A connection may be reset before ssh knows that it has one.
+    // A connection can be reset before ssh considers it established,
     failed |= absl::StartsWith(line, "ssh: connect to host ") && absl::EndsWith(line, RESET);
-    // … or when it has, and has written its own greeting.
+    // or after ssh has sent its greeting.
     greeted |= absl::StartsWith(line, "debug1: Remote protocol version ");
     established |= absl::StartsWith(line, "debug1: Connection established.");
     failed |= established && !greeted && absl::StartsWith(line, "Connection reset by ");
     bool debug = absl::ConsumePrefix(&line, DEBUG);
     if (!absl::ConsumePrefix(&line, STEP)) continue;
     failed |= !debug;
-    // "banner line NUMBER: WORDS", or what is wrong with one.
+    // "banner line NUMBER: WORDS", or what is wrong with a line.
     if (!absl::ConsumePrefix(&line, LINE) || !greeting.empty()) continue;
     auto colon = line.find(": ");
     greeting = colon == line.npos         ? NO_TEXT
@@ -260,14 +261,14 @@ Failure explainOpenssh(const SshTarget& target, const std::string& errors,
   if (auto usual = explainUsual(target, errors, authFailure)) return *usual;
   auto said = stderrTail(errors);
   return Failure(FailureId::SSH_CLIENT_FAILED, "ssh could not connect to " + addressOf(target),
-                 said.empty() ? "It said nothing." : absl::StrCat("It said: ", said, "."),
-                 {{"See how far ssh gets", sshInvocation(target) + " -v true"}});
+                 said.empty() ? "ssh said nothing." : absl::StrCat("ssh said: ", said, "."),
+                 {{"Check how far ssh gets", sshInvocation(target) + " -v true"}});
 }
 
 std::string stderrTail(const std::string& errors) {
   std::vector<std::string> lines =
       absl::StrSplit(withoutTales(errors), absl::ByAnyChar("\r\n"), absl::SkipEmpty());
-  // The banner of a changed key and the like: the last lines say it.
+  // The last lines matter: banners such as that for a changed key come before.
   constexpr size_t LAST = 3;
   if (lines.size() > LAST) lines.erase(lines.begin(), lines.end() - LAST);
   auto words = withoutFullStop(absl::StrJoin(lines, " / "));

@@ -1,5 +1,5 @@
 #pragma once
-// What OpenSSH's client writes to its standard error, and what it meant.
+// Interprets the standard error of OpenSSH's client.
 
 #include <optional>
 #include <string>
@@ -9,22 +9,20 @@
 
 namespace pibrain {
 
-// What OpenSSH's client meant by `errors`, its standard error, when it failed at the target itself
-// before it had logged in. With LogLevel DEBUG1 these say most. `authFailure` is what is known of
-// the keys.
+// Explains the standard error of an OpenSSH client that failed at the target before the login.
+// LogLevel DEBUG1 gives the best result. `authFailure`: what is known of the keys.
 Failure explainOpenssh(const SshTarget& target, const std::string& errors,
                        const AuthFailure& authFailure);
 
-// What the server sent in place of a greeting before it ended the connection, by the same errors:
-// the words themselves if ssh ran with LogLevel DEBUG1, or else none. nullopt: it was not that.
+// Returns what the server sent instead of a greeting before it ended the connection; without
+// LogLevel DEBUG1 always empty. nullopt: something else happened.
 std::optional<std::string> insteadOfGreeting(const SshTarget& target, const std::string& errors);
 
-// What ssh wrote, without the lines in which it tells, with LogLevel DEBUG1 or VERBOSE, of each of
-// its steps and counts bytes at its end.
+// Returns what ssh wrote without the lines that LogLevel DEBUG1 or VERBOSE adds.
 std::string withoutTales(const std::string& errors);
 
-// The last lines that a program wrote, on one line, safe to print and without a full stop; such
-// lines of ssh's are left out.
+// Returns the last lines that a program wrote as one line, safe to print, without a full stop and
+// without such lines of ssh.
 std::string stderrTail(const std::string& errors);
 
 }  // namespace pibrain

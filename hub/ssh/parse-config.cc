@@ -32,8 +32,8 @@ std::vector<std::string> split(const std::string& list, char separator) {
   return absl::StrSplit(list, separator, absl::SkipEmpty());
 }
 
-// ssh -G separates the files by spaces, and does not quote those that have some themselves: a piece
-// that does not begin like a path may be either.
+// `ssh -G` separates the files by spaces and does not quote names with spaces, so a piece that does
+// not begin like a path is ambiguous.
 std::vector<std::string> fileList(const std::string& setting, const std::string& list,
                                   SshTarget& target) {
   std::vector<std::string> files;
@@ -84,8 +84,8 @@ void readTrust(const Settings& settings, SshTarget& target) {
       fileList("GlobalKnownHostsFile", first(settings, "globalknownhostsfile"), target);
   target.revokedHostKeys =
       expandFile("RevokedHostKeys", valueOf(settings, "revokedhostkeys"), target);
-  // "no" (printed as "false") lets OpenSSH accept changed keys as well, which libssh2 is not let
-  // do.
+  // With "no" (printed as "false"), OpenSSH accepts changed keys too, but pi-brain treats it like
+  // accept-new.
   auto strict = first(settings, "stricthostkeychecking");
   target.acceptNewHostKeys = strict == "accept-new" || strict == "false" || strict == "no";
   target.hashKnownHosts = isSet(settings, "hashknownhosts");
@@ -122,7 +122,7 @@ bool hasKerberosTicket() {
          access(absl::StrCat("/tmp/krb5cc_", getuid()).c_str(), F_OK) == 0;
 }
 
-// Settings that change who is trusted or how one logs in, and that libssh2 has nothing for.
+// Notes settings that change trust or login, and that libssh2 does not support.
 void noteForOpenssh(const Settings& settings, SshTarget& target) {
   auto note = [&](const char* name) {
     target.onlyOpenssh.push_back(
@@ -135,7 +135,7 @@ void noteForOpenssh(const Settings& settings, SshTarget& target) {
        {"CheckHostIP", "HostbasedAuthentication", "VerifyHostKeyDNS", "ProxyUseFdpass"}) {
     if (isSet(settings, absl::AsciiStrToLower(name))) note(name);
   }
-  // Some distributions set it for every host; it means something to those who have a ticket.
+  // Some distributions set it for every host, but it has an effect only with a ticket.
   if (isSet(settings, "gssapiauthentication") && hasKerberosTicket()) note("GSSAPIAuthentication");
   auto pubkey = first(settings, "pubkeyauthentication");
   if (pubkey == "false" || pubkey == "no") note("PubkeyAuthentication");
@@ -177,8 +177,8 @@ absl::StatusOr<SshTarget> parseSshConfig(const std::string& text, const std::str
     auto command = "ssh -G " + escapeForTerminal(alias);
     return toStatus(Failure(FailureId::SSH_CONFIG_INVALID,
                             absl::StrCat("'", command, "' gave no host name or user"),
-                            "An ssh client older than OpenSSH 6.8 does not know -G.",
-                            {{"Run it by hand to see", command}}));
+                            "ssh clients older than OpenSSH 6.8 do not support -G.",
+                            {{"Run the command by hand to see why", command}}));
   }
   readConnection(settings, target);
   readTrust(settings, target);

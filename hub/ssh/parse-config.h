@@ -8,7 +8,7 @@
 
 namespace pibrain {
 
-// The answer, from the text that `ssh -G` printed.
+// Parses the output of `ssh -G`.
 absl::StatusOr<SshTarget> parseSshConfig(const std::string& text, const std::string& alias);
 
 }  // namespace pibrain

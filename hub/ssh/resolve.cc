@@ -24,14 +24,14 @@ namespace pibrain {
 namespace {
 
 constexpr std::chrono::seconds RESOLVE_TIMEOUT{5};
-// What says with which identities, or by which other proofs, one logs in; as in
-// SshTarget::onlyOpenssh.
+// The settings in SshTarget::onlyOpenssh that are about identities or other methods of
+// authentication.
 constexpr std::string_view OF_IDENTITY[] = {
     "PKCS11Provider ",       "HostbasedAuthentication ",  "GSSAPIAuthentication ",
     "PubkeyAuthentication ", "PreferredAuthentications ", "IdentityFile ",
     "IdentityAgent "};
 
-// The configuration's identities, and other proofs than a key, do not count then.
+// Ignores the configuration's identities, and all methods but keys.
 void onlyBy(const std::string& key, SshTarget& target) {
   target.key = key;
   target.identityFiles = {key};
@@ -47,7 +47,7 @@ void onlyBy(const std::string& key, SshTarget& target) {
   });
 }
 
-// ssh finds tokens and variables in the names that it is given; only the former can be escaped.
+// ssh expands tokens and variables in file names, and only tokens can be escaped.
 absl::Status requireNoVariables(const SshTarget& target) {
   auto files = target.certificateFiles;
   files.insert(files.begin(), target.key);
@@ -56,8 +56,8 @@ absl::Status requireNoVariables(const SshTarget& target) {
     return toStatus(
         Failure(FailureId::KEY_UNUSABLE,
                 absl::StrCat("the name of the key, ", escapeForTerminal(file), ", has '${' in it"),
-                "ssh takes that for a variable of the environment.",
-                {{"Give the file another name, also in the config", ""}}));
+                "ssh would replace it by an environment variable.",
+                {{"Rename the file, and change its name in the config", ""}}));
   }
   return absl::OkStatus();
 }
@@ -67,13 +67,13 @@ absl::Status notAFile(const char* setting, const std::string& file,
   return toStatus(Failure(
       id,
       absl::StrCat(setting, " names ", escapeForTerminal(file), ", which is not a regular file"),
-      "It is a pipe, a socket or a device: reading it might wait for ever.",
-      {{"Name a regular file there", ""}}));
+      "It is a pipe, a socket or a device, and reading it could block for ever.",
+      {{"Name a regular file in that setting", ""}}));
 }
 
 constexpr char OWN_KEY[] = "the spoke's 'key' in the config";
 
-// Of all that is read to connect, by ssh or here.
+// Checks all files that are read in order to connect, by ssh or by pi-brain.
 absl::Status requireFiles(const SshTarget& target) {
   auto look = [](const char* setting, const std::vector<std::string>& files,
                  std::initializer_list<const char*> endings) -> absl::Status {
@@ -116,7 +116,7 @@ SshResolution::SshResolution(SshRequest request) : request_(std::move(request)) 
   auto ssh = findOpenssh();
   noFile_ = noFileInSshConfig(request_.configFile);
   if (!ssh || !noFile_.empty()) return;
-  // With a command, ssh does not complain of settings that want one.
+  // With a command, ssh does not reject settings that require one.
   std::vector<std::string> command{*ssh, "-G", "-T", "-o", "RemoteCommand=none"};
   if (!request_.configFile.empty()) {
     command.insert(command.end(), {"-F", request_.configFile});
@@ -144,29 +144,30 @@ absl::StatusOr<SshTarget> SshResolution::configured() {
   auto host = escapeForTerminal(request_.host);
   if (!noFile_.empty()) return notAFile("the ssh configuration", noFile_);
   if (ssh_ == nullptr && hasSshConfig(request_.configFile)) {
-    return toStatus(Failure(
-        FailureId::OPENSSH_MISSING,
-        absl::StrCat("the ssh configuration cannot be asked about ", host, ": ",
-                     whatIsNotOpenssh()),
-        "What it says (a proxy, another port, keys that are revoked) must not be passed over.",
-        {{"Install OpenSSH's client, and see that it comes first on PATH",
-          "sudo apt install openssh-client"}}));
+    return toStatus(
+        Failure(FailureId::OPENSSH_MISSING,
+                absl::StrCat("the ssh configuration cannot be asked about ", host, ": ",
+                             whatIsNotOpenssh()),
+                "It may set a proxy, another port or revoked keys, which must not be ignored.",
+                {{"Install OpenSSH's client, and make sure that it is first on PATH",
+                  "sudo apt install openssh-client"}}));
   }
   if (ssh_ == nullptr) return defaults(request_.user, request_.host);
   auto output = ssh_->wait(RESOLVE_TIMEOUT);
   auto command = sshInvocation(request_) + " -G";
   if (output.timedOut) {
-    return toStatus(Failure(
-        FailureId::SSH_CONFIG_INVALID, absl::StrCat("'", command, "' took longer than 5 s"),
-        "A 'Match exec' in the ssh configuration may hang.", {{"Run it by hand to see", command}}));
+    return toStatus(Failure(FailureId::SSH_CONFIG_INVALID,
+                            absl::StrCat("'", command, "' took longer than 5 s"),
+                            "A 'Match exec' in the ssh configuration may hang.",
+                            {{"Run the command by hand to see why", command}}));
   }
   if (output.exitStatus != 0) {
     return toStatus(Failure(FailureId::SSH_CONFIG_INVALID,
                             absl::StrCat("ssh cannot read its configuration for '", host,
                                          "': ", stderrTail(output.err)),
-                            "", {{"Correct the file; this shows the same", command}}));
+                            "", {{"Correct the file; this shows the same error", command}}));
   }
-  // What is missing may be whom not to trust.
+  // The missing part may name revoked keys.
   if (output.cut) {
     return toStatus(Failure(FailureId::SSH_CONFIG_INVALID,
                             absl::StrCat("'", command, "' could not be read: ", WHY_CUT)));

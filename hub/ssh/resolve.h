@@ -1,5 +1,5 @@
 #pragma once
-// What the user's ssh configuration says about a host, as `ssh -G` prints it.
+// Reads the user's ssh configuration for a host, as `ssh -G` prints it.
 
 #include <absl/status/statusor.h>
 
@@ -11,22 +11,22 @@
 
 namespace pibrain {
 
-// Asks `ssh` on PATH. It takes some 12 ms, in which the caller may do something else.
+// Starts `ssh -G`. It takes about 12 ms, during which the caller can do something else.
 class SshResolution {
  public:
   explicit SshResolution(SshRequest request);
 
-  // The answer, once. Without OpenSSH's client: the defaults that are documented, if there is no
-  // configuration that only it could read. An error, too, are names of files that one of those who
-  // connect would take for other ones, or wait for.
+  // Returns the answer; can be called once. Without OpenSSH's client and without an ssh
+  // configuration, returns the documented defaults. File names that ssh would misread, or on which
+  // reading would block, are errors too.
   absl::StatusOr<SshTarget> get();
 
  private:
   absl::StatusOr<SshTarget> configured();
 
   SshRequest request_;
-  std::string noFile_;                   // as noFileInSshConfig()
-  std::unique_ptr<RunningProgram> ssh_;  // null: it cannot be asked
+  std::string noFile_;                   // the result of noFileInSshConfig()
+  std::unique_ptr<RunningProgram> ssh_;  // null: ssh cannot be asked
 };
 
 absl::StatusOr<SshTarget> resolveSsh(SshRequest request);

@@ -1,5 +1,5 @@
 #pragma once
-// Whom to reach by SSH, and how.
+// The target of an SSH connection, and how to reach it.
 
 #include <stdint.h>
 
@@ -11,24 +11,24 @@
 
 namespace pibrain {
 
-// Names are ssh_config(5)'s.
+// The fields are named as in ssh_config(5).
 struct SshTarget {
-  std::string alias;  // as written in the config of pi-brain
+  std::string alias;  // as in the config of pi-brain
   std::string host;   // HostName
   std::string user;
   uint16_t port = 22;
   std::string configFile;  // for `ssh -F`; empty: ssh's own
-  std::string key;         // the only identity, whatever the configuration says; empty: as it says
+  std::string key;         // the only identity; empty: those of the ssh configuration
 
   int addressFamily = 0;                // AF_UNSPEC, AF_INET or AF_INET6
   std::string bindAddress;              // empty: any
-  std::string proxyCommand, proxyJump;  // as written, tokens not expanded; empty: none
+  std::string proxyCommand, proxyJump;  // tokens not expanded; empty: none
   uint32_t connectTimeout = 15;         // seconds
   uint32_t serverAliveInterval = 0;     // seconds; 0: off
   uint32_t serverAliveCountMax = 3;
 
   std::string hostKeyAlias;                      // empty: none
-  std::vector<std::string> userKnownHostsFiles;  // new keys go to the first
+  std::vector<std::string> userKnownHostsFiles;  // new keys are added to the first
   std::vector<std::string> globalKnownHostsFiles;
   std::string revokedHostKeys;  // a file; empty: none
   bool acceptNewHostKeys = false;
@@ -40,34 +40,34 @@ struct SshTarget {
   std::string identityAgent;  // the agent's socket; empty: no agent
   bool batchMode = false;
 
-  // What may be negotiated, best first. Empty: whatever the library has.
+  // What may be negotiated, the best first. Empty: the library's defaults.
   std::vector<std::string> hostKeyAlgorithms, kexAlgorithms, ciphers, macs, pubkeyAlgorithms;
 
-  // A list of known_hosts files, as "NAME LIST", of which `ssh -G` does not tell where one name
-  // ends and the next begins; empty: none.
+  // A list of known_hosts files, as "NAME LIST", in which `ssh -G` does not show where names end;
+  // empty: none.
   std::string unclearFiles;
 
-  int jumps = 0;  // over how many hops this one is a hop itself
+  int jumps = 0;  // how many hops come after this one
 
-  // All of it, as `ssh -G` printed it: names in lower case, in their order.
+  // All settings as `ssh -G` printed them: names in lower case, in order.
   std::multimap<std::string, std::string> settings;
-  // The value of a setting that counts (the first), as printed; empty if there is none, or "none".
+  // Returns the first value of a setting, which counts; empty if it is missing or "none".
   std::string setting(const std::string& name) const;
 
-  bool hasSessionType = false;  // ssh knows this setting: it is OpenSSH 8.7 or later
-  // Settings that only OpenSSH's own client can obey, each as "NAME VALUE".
+  bool hasSessionType = false;  // ssh knows this setting: OpenSSH 8.7 or later
+  // Settings that only OpenSSH's client supports, each as "NAME VALUE".
   std::vector<std::string> onlyOpenssh;
 };
 
-// Whom to reach, and as whom. All but the host may be empty: as ssh has it.
+// A host and how to reach it. All but the host may be empty: ssh's default.
 struct SshRequest {
   std::string host;  // or an alias
   std::string user;
   std::string configFile;  // for `ssh -F`
-  std::string key;  // an identity file, to be used in place of all that the configuration names
+  std::string key;         // an identity file to use instead of the configuration's
 };
 
-// How to reach a spoke whose source has a host.
+// Returns the request for a spoke whose source has a host.
 SshRequest sshRequestOf(const SpokeConfig& spoke);
 
 }  // namespace pibrain

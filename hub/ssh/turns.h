@@ -7,19 +7,19 @@
 
 namespace pibrain {
 
-// A turn to connect to a server, for as long as this object lives. A server turns away those who
-// have not logged in yet, beyond a few at a time (sshd_config(5), MaxStartups: ten): so do not more
-// than MOST of this program's. Any thread may take one.
+// A turn to connect to a server, held as long as this object lives. sshd turns connections away if
+// too many have not logged in yet (sshd_config(5), MaxStartups: ten), so this limits them to MOST
+// per server. Any thread may take a turn.
 class ConnectTurn {
  public:
   static constexpr int MOST = 4;
 
-  // How often it is tried to connect to a server that turns connections away, and how long to wait
-  // before each but the first. Spokes of one server that were turned away together come back apart.
+  // How often to try a server that turns connections away, and how long to wait before each retry.
+  // The waits differ, so that spokes of one server do not retry together.
   static constexpr int ATTEMPTS = 3;
   static std::chrono::milliseconds pauseBefore(int attempt);
 
-  // Waits until there is one for the target's host and port.
+  // Waits for a turn for the target's host and port.
   explicit ConnectTurn(const SshTarget& target);
   ~ConnectTurn();
   ConnectTurn(const ConnectTurn&) = delete;

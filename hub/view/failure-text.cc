@@ -11,7 +11,7 @@ namespace pibrain {
 
 namespace {
 
-constexpr size_t INDENT = 6;  // of why and fix
+constexpr size_t INDENT = 6;  // of cause and fixes
 constexpr size_t COMMAND_INDENT = 8;
 constexpr size_t LABEL = 5;     // "Why: "
 constexpr size_t WIDEST = 100;  // longer lines are hard to read

@@ -7,14 +7,14 @@
 
 namespace pibrain {
 
-// What failed, behind `start` ("  ✗ laptop: "), with a line end. On a terminal also why and what to
-// do, on lines of their own that are wrapped to its width; each command stands alone on its line,
-// so that it can be copied. Elsewhere all of it is one line.
+// Returns what failed after `start` ("  ✗ laptop: "), with a line end. On a terminal, cause and
+// fixes follow on their own lines, wrapped to its width; each command is alone on its line, so that
+// it can be copied. Elsewhere everything is in one line.
 std::string failureText(const std::string& start, const Failure& failure,
                         const TerminalStyle& style);
 
-// The text in lines of `columns` columns at most, if its words allow. `start` stands before the
-// first one, and `indent` blanks before the others.
+// Wraps the text to lines of at most `columns` columns, unless a word is longer. The first line
+// begins with `start`, the others with `indent` blanks.
 std::string wrapped(const std::string& start, const std::string& text, size_t indent,
                     size_t columns);
 

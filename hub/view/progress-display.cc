@@ -80,17 +80,17 @@ std::string drawProgress(const ProgressLine& line, const TerminalStyle& style, u
   double share = line.bytes > 0 ? double(std::min(line.bytesDone, line.bytes)) / double(line.bytes)
                                 : double(line.filesDone) / line.files;
   auto percent = absl::StrFormat("%3d%%", int(share * 100));
-  // As wide on every line, whatever else there is room for.
+  // The bar has the same width on every line.
   unsigned width = columns < NARROW ? 0 : std::clamp(columns / 8, SHORTEST_BAR, LONGEST_BAR);
   auto text = start + (width == 0 ? "" : bar(share, width, style) + "  ") + percent;
   size_t used = columnsOf(start) + (width == 0 ? 0 : width + 2) + percent.size();
-  // The most telling first: as many as there is room for.
+  // The most important parts first, as many as fit.
   std::vector<std::string> parts{
       absl::StrCat(line.filesDone, "/", line.files, " files"),
       line.bytes > 0 ? absl::StrCat(formatBytes(line.bytesDone), "/", formatBytes(line.bytes))
                      : formatBytes(line.bytesDone)};
   if (line.rate > 0) {
-    double seconds = double(line.bytesDone) / line.rate;  // so far
+    double seconds = double(line.bytesDone) / line.rate;  // elapsed
     auto left = share > 0 ? formatLeft(seconds * (1 - share) / share) : "";
     if (!left.empty()) parts.push_back(left + " left");
     parts.push_back(formatBytes(uint64_t(line.rate)) + "/s");
@@ -106,9 +106,10 @@ std::string drawProgress(const ProgressLine& line, const TerminalStyle& style, u
 
 namespace {
 
-// What a signal finds: the lines are taken away, so that the shell's prompt does not stand in them.
+// Called by a signal: removes the lines, so that the shell's prompt does not appear among them.
 void takeLinesAway() {
-  constexpr char TEXT[] = "\r\x1b[JInterrupted. What was synced is whole; the next run goes on.\n";
+  constexpr char TEXT[] =
+      "\r\x1b[JInterrupted. Files already synced are complete; the next run continues from here.\n";
   (void)!write(STDOUT_FILENO, TEXT, sizeof(TEXT) - 1);
 }
 
@@ -159,7 +160,7 @@ ProgressLine ProgressDisplay::lineOf(const std::string& name, Row& row) {
       name, progress.phase, progress.files, progress.filesDone, progress.bytes, progress.bytesDone,
       0};
   if (line.phase != Progress::Phase::FETCHING) return line;
-  // Since it began: content comes in blocks of half a megabyte, so over a short time it jumps.
+  // The average since the beginning, since content comes in blocks of half a megabyte.
   double now = steadySeconds();
   if (row.began == 0) row.began = now;
   if (now > row.began) line.rate = double(line.bytesDone) / (now - row.began);
@@ -167,10 +168,10 @@ ProgressLine ProgressDisplay::lineOf(const std::string& name, Row& row) {
 }
 
 void ProgressDisplay::draw() {
-  // Somebody is asked for a passphrase: the terminal is theirs.
+  // If a passphrase is being asked for, nothing is drawn.
   auto mine = tryTerminal();
   if (!mine) return;
-  unsigned columns = terminalColumns() - 1;  // what ends in the last one may begin a new line
+  unsigned columns = terminalColumns() - 1;  // text in the last column may start a new line
   unsigned lines = terminalLines();
   std::string out = "\r\x1b[J";
   unsigned drawn = 0;

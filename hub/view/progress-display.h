@@ -1,5 +1,5 @@
 #pragma once
-// A line for each spoke at work, redrawn in place on a terminal.
+// Shows a line for each running spoke on a terminal, redrawn in place.
 
 #include <condition_variable>
 #include <functional>
@@ -13,39 +13,39 @@
 
 namespace pibrain {
 
-// What a line shows of a spoke's progress.
+// The content of a spoke's line.
 struct ProgressLine {
   std::string name;
   Progress::Phase phase;
   uint32_t files, filesDone;
   uint64_t bytes, bytesDone;
-  double rate;  // bytes a second; 0: not known yet
+  double rate;  // bytes a second; 0: unknown
 };
 
-// The line, at most `columns` wide; names take `nameWidth` of them, or a third.
+// Returns the line, at most `columns` wide; the name takes `nameWidth` of them, or a third.
 std::string drawProgress(const ProgressLine& line, const TerminalStyle& style, unsigned columns,
                          size_t nameWidth);
 
-// Draws in a thread of its own. Between two drawings the cursor stands where the first line
-// begins, so whatever else is printed takes the lines' place, and they come again below it.
+// Draws in its own thread. Between two drawings the cursor is at the beginning of the first line,
+// so other output overwrites the lines, and they reappear below it.
 class ProgressDisplay {
  public:
-  // `style.terminal` has to be true; names take at most `nameWidth` columns. Throws
-  // std::system_error if there can be no thread.
+  // `style.terminal` must be true; names take at most `nameWidth` columns. Throws std::system_error
+  // if no thread can be started.
   ProgressDisplay(const TerminalStyle& style, size_t nameWidth);
-  ~ProgressDisplay();  // takes the lines away
+  ~ProgressDisplay();  // removes the lines
   ProgressDisplay(const ProgressDisplay&) = delete;
   ProgressDisplay& operator=(const ProgressDisplay&) = delete;
 
-  // Shows a line for `name` until end(name). `progress` has to live as long.
+  // Shows a line for `name` until end(name). `progress` must live as long.
   void begin(const std::string& name, const Progress& progress);
-  // Takes the line away, and calls `print`, which prints what is to stay.
+  // Removes the line, and calls `print`, which prints what stays.
   void end(const std::string& name, const std::function<void()>& print);
 
  private:
   struct Row {
     const Progress* progress;
-    double began = 0;  // s, of a steady clock, when it was first seen to fetch; 0: not yet
+    double began = 0;  // when it first fetched, s by a steady clock; 0: not yet
   };
 
   void loop();
@@ -55,7 +55,7 @@ class ProgressDisplay {
 
   const TerminalStyle style_;
   const size_t nameWidth_;
-  std::mutex mutex_;  // for all that follows
+  std::mutex mutex_;  // guards all that follows
   std::condition_variable changed_;
   std::map<std::string, Row> rows_;
   bool ending_ = false;

@@ -10,7 +10,7 @@ namespace pibrain {
 
 namespace {
 
-// A metric's value for a spoke; none if there is nothing to say.
+// Returns a metric's value for a spoke; nullopt: none.
 using Value = std::function<std::optional<double>(const SpokeStatus&)>;
 
 struct Metric {
@@ -18,7 +18,7 @@ struct Metric {
   const char* type;
   const char* help;
   Value value;
-  bool ofRuns = true;  // not of what is on this disk
+  bool ofRuns = true;  // false: it is about files on the hub's disk
 };
 
 std::optional<double> ofLastRun(const SpokeStatus& spoke,
@@ -28,13 +28,14 @@ std::optional<double> ofLastRun(const SpokeStatus& spoke,
 
 std::vector<Metric> metrics() {
   return {
-      {"last_success_timestamp_seconds", "gauge", "When the last good run ended; 0: never.",
+      {"last_success_timestamp_seconds", "gauge", "When the last successful run ended; 0: never.",
        [](auto& spoke) { return std::optional(double(spoke.runs.lastGood.value_or(0)) / 1e9); }},
-      {"last_run_timestamp_seconds", "gauge", "When the latest run ended, good or not.",
+      {"last_run_timestamp_seconds", "gauge",
+       "When the latest run ended, whether successful or not.",
        [](auto& spoke) {
          return ofLastRun(spoke, [](auto& run) { return double(run.finished) / 1e9; });
        }},
-      {"last_run_success", "gauge", "1 if the latest run was good, 0 if it failed.",
+      {"last_run_success", "gauge", "1 if the latest run succeeded, 0 if it failed.",
        [](auto& spoke) {
          return ofLastRun(spoke, [&](auto&) { return !spoke.runs.lastFailure ? 1.0 : 0.0; });
        }},
@@ -47,7 +48,7 @@ std::vector<Metric> metrics() {
        [](auto& spoke) { return ofLastRun(spoke, [](auto& run) { return double(run.files); }); }},
       {"last_run_wire_bytes", "gauge", "Bytes on the wire in the latest run, both ways.",
        [](auto& spoke) { return ofLastRun(spoke, [](auto& run) { return double(run.wire); }); }},
-      {"failed_runs", "gauge", "Failed runs, of those that the history remembers.",
+      {"failed_runs", "gauge", "Failed runs in the history.",
        [](auto& spoke) { return std::optional(double(spoke.runs.failed)); }},
       {"mirror_files", "gauge", "Files in the mirror.",
        [](auto& spoke) { return std::optional(double(spoke.files)); }, false},
@@ -70,7 +71,7 @@ std::string prometheusText(const Status& status) {
                     "\n");
     for (auto& spoke : status.spokes) {
       auto value = metric.value(spoke);
-      // What nobody runs is not late.
+      // Spokes that pi-brain does not sync have no metrics of runs.
       if (!value || (metric.ofRuns && !reasonToSkip(*spoke.config).empty())) continue;
       auto label =
           absl::StrReplaceAll(spoke.config->name, {{"\\", "\\\\"}, {"\"", "\\\""}, {"\n", "\\n"}});

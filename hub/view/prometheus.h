@@ -6,7 +6,7 @@
 
 namespace pibrain {
 
-// In the text format of Prometheus
+// Returns the metrics in the text format of Prometheus
 // (https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format).
 std::string prometheusText(const Status& status);
 

@@ -46,7 +46,7 @@ absl::StatusOr<std::unique_ptr<RunLog>> RunLog::open(const std::string& path) {
     bool full =
         !rotated && fstat(fd, &here) == 0 && S_ISREG(here.st_mode) && here.st_size > MAX_BYTES;
     if (!full) return std::unique_ptr<RunLog>(new RunLog(kj::mv(fd)));
-    // Of two runs that find it full, one rotates: the other then finds another file there.
+    // If two runs find the log full, one rotates it; the other then finds a new file.
     flock(fd, LOCK_EX);
     if (stat(path.c_str(), &there) == 0 && there.st_ino == here.st_ino) rotate(path);
   }
@@ -58,7 +58,7 @@ void RunLog::write(const std::string& text) {
   for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
     absl::StrAppend(&stamped, time, line.substr(0, 1) == " " ? "" : " ", line, "\n");
   }
-  // In one call, so that two runs' lines do not mix.
+  // In one call, so that the lines of two runs do not mix.
   (void)!::write(fd_, stamped.data(), stamped.size());
 }
 

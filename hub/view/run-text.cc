@@ -19,7 +19,7 @@ std::string changeLines(const SpokeReport& report, bool dryRun) {
   if (!report.changes.empty()) absl::StrAppend(&out, "  ", report.name, ":\n");
   for (auto& change : report.changes) {
     auto from = change.from.empty() ? "" : escapeForTerminal(change.from) + " -> ";
-    // Before the contents have been compared, that is all that is known.
+    // A dry run does not compare contents, so it cannot tell more.
     auto* kind = dryRun && change.kind == ChangeKind::TOUCH ? "compare" : toString(change.kind);
     auto added = change.kind == ChangeKind::GROW ? ", +" + formatBytes(change.added) : "";
     absl::StrAppendFormat(&out, "    %-8s %s%s (%s%s)\n", kind, from,
@@ -28,7 +28,7 @@ std::string changeLines(const SpokeReport& report, bool dryRun) {
   return out;
 }
 
-// With all signs that Unicode has.
+// Returns the text with Unicode characters.
 std::string richText(const SpokeReport& report, const RunTextOptions& options,
                      const TerminalStyle& style) {
   auto line = [&](Mark mark, const std::string& rest) {
@@ -42,23 +42,26 @@ std::string richText(const SpokeReport& report, const RunTextOptions& options,
   if (options.quiet) return failed ? failure(Mark::BAD) : "";
   std::string out;
   if (options.changes && !options.dryRun && !report.transport.empty()) {
-    absl::StrAppend(&out, "    SSH by ", report.transport, "\n");
+    absl::StrAppend(&out, "  ", report.name, ": SSH by ", report.transport, "\n");
   }
   if (options.changes || options.dryRun) out += changeLines(report, options.dryRun);
   for (auto& warning : report.warnings) out += line(Mark::WARNING, warning);
   if (skipped) return out + line(Mark::SKIPPED, "skipped, " + report.skipped);
   if (report.outcome == Outcome::LOCKED) return out + failure(Mark::SKIPPED);
   if (failed) return out + failure(Mark::BAD);
-  return out + line(Mark::GOOD,
-                    absl::StrFormat(
-                        "%s%s; %s, %s on the wire, %.1f s", options.dryRun ? "would sync: " : "",
-                        summarize(report, options.dryRun), countOf(report.counts.files, "file"),
-                        formatBytes(report.wire.up + report.wire.down), secondsOf(report)));
+  auto cost = absl::StrFormat("%s on the wire, %.1f s",
+                              formatBytes(report.wire.up + report.wire.down), secondsOf(report));
+  // What a dry run costs says nothing about the run.
+  return out + line(Mark::GOOD, absl::StrCat(options.dryRun ? "would sync: " : "",
+                                             summarize(report, options.dryRun), "; ",
+                                             countOf(report.counts.files, "file"),
+                                             options.dryRun ? " (this check: " : ", ", cost,
+                                             options.dryRun ? ")" : ""));
 }
 
 }  // namespace
 
-// Of a path that is named in passing.
+// The longest path in a summary.
 constexpr size_t MAX_PATH = 80;
 
 std::string summarize(const SpokeReport& report, bool dryRun) {
@@ -71,7 +74,7 @@ std::string summarize(const SpokeReport& report, bool dryRun) {
   add(counts.grown, absl::StrCat("grew (+", formatBytes(report.bytesGrown), ")"));
   add(counts.rewritten, "rewritten");
   add(counts.moved, "moved");
-  add(counts.touched, dryRun ? "just written or touched, to be compared" : "touched");
+  add(counts.touched, dryRun ? "to compare (just written or touched)" : "with a new time only");
   add(counts.deleted, "deleted");
   std::vector<std::string> deferred;
   for (auto& path : report.deferred) deferred.push_back(escapeBriefly(path, MAX_PATH));
@@ -79,7 +82,7 @@ std::string summarize(const SpokeReport& report, bool dryRun) {
   add(counts.deferred, absl::StrCat("still being written",
                                     deferred.empty() ? "" : ": " + absl::StrJoin(deferred, ", ")));
   if (parts.empty()) parts.push_back("nothing new");
-  add(counts.kept, "kept that the spoke no longer has");
+  add(counts.kept, "kept (deleted on the spoke)");
   return absl::StrJoin(parts, ", ");
 }
 
@@ -97,7 +100,7 @@ std::string runSummary(const std::vector<SpokeReport>& reports, bool dryRun) {
                                [&](auto& report) { return report.outcome == outcome; });
     if (count > 0) parts.push_back(absl::StrCat(count, " ", word));
   };
-  add(Outcome::OK, dryRun ? "looked at" : "synced");
+  add(Outcome::OK, dryRun ? "checked" : "synced");
   add(Outcome::FAILED, "failed");
   add(Outcome::LOCKED, "left to another run");
   add(Outcome::SKIPPED, "skipped");

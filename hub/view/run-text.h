@@ -1,5 +1,5 @@
 #pragma once
-// A run's reports as text for people.
+// Turns a run's reports into text for people.
 
 #include <string>
 #include <vector>
@@ -11,18 +11,18 @@ namespace pibrain {
 
 struct RunTextOptions {
   bool dryRun = false;
-  bool changes = false;  // each file that changed
-  bool quiet = false;    // only what failed
+  bool changes = false;  // list each changed file
+  bool quiet = false;    // only failures
 };
 
-// What a spoke's report says, line by line, each with its end.
+// Returns the lines about a spoke, each with its end.
 std::string runText(const SpokeReport& report, const RunTextOptions& options,
                     const TerminalStyle& style);
 
-// "3 spokes: 2 synced, 1 failed"; empty for one spoke.
+// Returns "3 spokes: 2 synced, 1 failed"; empty for one spoke.
 std::string runSummary(const std::vector<SpokeReport>& reports, bool dryRun);
 
-// "12 new, 40 grew (+310 KB), 1 rewritten", or "nothing new".
+// Returns "12 new, 40 grew (+310 KB), 1 rewritten", or "nothing new".
 std::string summarize(const SpokeReport& report, bool dryRun);
 
 }  // namespace pibrain

@@ -1,5 +1,5 @@
 #pragma once
-// What a terminal can show.
+// What standard output can show.
 
 #include <stddef.h>
 
@@ -11,27 +11,27 @@ namespace pibrain {
 enum class Mark { GOOD, BAD, WARNING, SKIPPED };
 
 struct TerminalStyle {
-  bool terminal = false;  // a person looks on, and what was printed can be changed
+  bool terminal = false;  // a person watches, and lines can be redrawn
   bool color = false;     // never with NO_COLOR (https://no-color.org)
-  bool unicode = true;    // on a terminal as its locale says; files are UTF-8
+  bool unicode = true;    // on a terminal, by its locale; files are UTF-8
 
   std::string mark(Mark mark) const;
-  // The text, with what it may have of other signs as ASCII if need be.
+  // Returns the text, with '…' as ASCII if necessary.
   std::string plain(const std::string& text) const;
   const char* ellipsis() const { return unicode ? "…" : "..."; }
 };
 
-// Of this process's standard output, and of another of its descriptors.
+// Return the style of standard output, and of another descriptor.
 TerminalStyle styleOfOutput();
 TerminalStyle styleOf(int descriptor);
 
-// Columns that text takes, as far as the number of characters tells: those of wide scripts take
-// more, colours none.
+// Returns how many columns the text takes, counting characters without colours; wide scripts take
+// more.
 size_t columnsOf(std::string_view text);
 
-// The columns of the terminal that is standard output; 80 if it does not say.
+// Returns the columns of the terminal at standard output; 80 if unknown.
 unsigned terminalColumns();
-// … and its lines; 24.
+// Returns its lines; 24 if unknown.
 unsigned terminalLines();
 
 }  // namespace pibrain

@@ -4,12 +4,12 @@
 
 namespace pibrain {
 
-// Events in the making: what is behind one Blocks capability.
+// Produces the events of one Blocks capability.
 class EventSource {
  public:
   virtual ~EventSource() noexcept(false) {}
 
-  // Adds the next event or two; false if these were the last.
+  // Adds the next event or two. Returns false if these were the last.
   virtual bool produce(BlockWriter& writer) = 0;
 };
 

@@ -11,8 +11,8 @@ std::string_view parentNamedIn(std::string_view beginning) {
     if (found == std::string_view::npos) continue;
     auto value = header.substr(found + key.size());
     auto end = value.find('"');
-    // pi writes JSON without spaces. A path with an escape in it is not looked for: the fork is
-    // then sent like any other file.
+    // pi writes JSON without spaces. A path with an escape in it is not parsed: such a fork is sent
+    // like any other file.
     if (end != std::string_view::npos) return value.substr(0, end);
   }
   return {};

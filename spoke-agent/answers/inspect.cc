@@ -23,7 +23,7 @@ void SignatureSource::make() {
     return;
   }
   auto& file = opened.get<TreeSource::File>();
-  // So that the signature stays small whatever block length was asked for.
+  // Keeps the signature small, whatever block length was requested.
   if (blockLength_ > 0 && file.size / blockLength_ > Signature::MAX_BLOCKS / 8) {
     refused_ = proto::Reason::BAD_REQUEST;
     return;

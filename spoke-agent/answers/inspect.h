@@ -1,5 +1,5 @@
 #pragma once
-// Looking at the spoke's files without moving them: signatures and digests, as `verify` wants.
+// Signatures and digests of the spoke's files, without their content, for `verify`.
 
 #include <deque>
 #include <memory>
@@ -10,7 +10,7 @@
 
 namespace pibrain {
 
-// librsync's signature of one file.
+// Sends librsync's signature of one file.
 class SignatureSource : public EventSource {
  public:
   SignatureSource(kj::Own<TreeSource> root, std::shared_ptr<const Tree> tree, uint32_t file,
@@ -32,7 +32,7 @@ class SignatureSource : public EventSource {
   size_t sent_ = 0;
 };
 
-// The digests of files, or of their beginnings.
+// Sends the digests of files, or of their beginnings.
 class DigestSource : public EventSource {
  public:
   struct Ask {

@@ -10,7 +10,7 @@ namespace pibrain {
 
 namespace {
 
-// Files in one event: with the longest names these are under 300 KB.
+// Files in one event, which is under 300 KB even with the longest names.
 constexpr size_t MAX_FILES = 1000;
 constexpr size_t MAX_UNSEEN = 50'000;
 
@@ -32,7 +32,7 @@ ListingSource::ListingSource(std::shared_ptr<const Tree> tree, const Known& know
   std::vector<uint64_t> digests;
   digests.reserve(tree_->directories.size());
   for (auto& directory : tree_->directories) {
-    // The walk made those that go without options.
+    // The walk has computed the digests without options.
     bool made = options_ == DigestOptions();
     digests.push_back(made ? directory.digest : digestOf(directory, options_));
   }

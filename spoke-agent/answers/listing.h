@@ -11,10 +11,10 @@
 
 namespace pibrain {
 
-// The answer to a scan: what the spoke has that the hub does not know.
+// Answers a scan: sends what the spoke has and the hub does not know.
 class ListingSource : public EventSource {
  public:
-  // What the hub knows, as in agent.capnp, Sessions.scan.
+  // What the hub knows: the arguments of Sessions.scan in agent.capnp.
   struct Known {
     Digest tree;
     capnp::List<uint64_t>::Reader digests;
@@ -50,7 +50,7 @@ class ListingSource : public EventSource {
   size_t nextFile_ = 0;       // in that directory
 };
 
-// The entries of single files.
+// Sends the entries of single files.
 class EntrySource : public EventSource {
  public:
   EntrySource(std::shared_ptr<const Tree> tree, capnp::List<uint32_t>::Reader files);

@@ -14,18 +14,18 @@ namespace pibrain {
 
 namespace {
 
-// Less than this is sent whole rather than as a delta against a parent. In a first run, where the
-// parent is in zstd's window, that is fewer bytes and less work; alone it costs a KB or two.
+// A smaller fork is sent whole rather than as a delta against its parent. In a first run, in which
+// the parent is in zstd's window, that takes fewer bytes and less work; later it costs a KB or two.
 constexpr uint64_t MIN_FORK = 4096;
 
-// A signature can be made so that librsync hashes a block for each byte of the file. An honest one
-// takes some 15 ns a byte on a fast machine.
+// A hostile signature makes librsync hash a block for each byte of the file. An honest one takes
+// some 15 ns a byte on a fast machine.
 constexpr int64_t DELTA_PATIENCE = 1'000'000'000;
 constexpr int64_t DELTA_NANOS_PER_BYTE = 500;
 
-// SQLite's write-ahead log, rollback journal, and index of the log that those who use the database
-// share (https://sqlite.org/tempfiles.html): with the database they are one thing in several files,
-// which makes sense only while nobody writes.
+// SQLite's write-ahead log, rollback journal and shared index of the log
+// (https://sqlite.org/tempfiles.html). Together with the database they are one thing in several
+// files, and consistent only while no program writes.
 constexpr std::string_view DATABASE_SUFFIXES[] = {"-wal", "-journal", "-shm"};
 
 int64_t processorNanos() {
@@ -34,11 +34,12 @@ int64_t processorNanos() {
   return int64_t(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
 
-// A file server's clock may be ahead of ours, in another time zone at worst. What is later than
-// that is no clock's time, and must not hold a file back until then.
+// A file server's clock may be ahead of ours, at worst by time zones. A time further ahead is not a
+// clock's, and must not hold a file back until then.
 constexpr int64_t MAX_AHEAD = 86'400'000'000'000;  // ns
 
-// Whether it may have been changed so lately. A time that is ahead says no more than that.
+// Returns whether the file may have changed within this span. A time ahead of the clock counts as
+// that.
 bool changedWithin(int64_t nanos, int64_t mtime, int64_t now) {
   return mtime > now - nanos && mtime <= now + MAX_AHEAD;
 }
@@ -119,7 +120,7 @@ bool Pull::isDatabaseInUse(const TreeSource::File& file, int64_t now) const {
   for (std::string_view suffix : DATABASE_SUFFIXES) {
     KJ_IF_MAYBE(id, tree_->idOf(std::string(base) + std::string(suffix))) parts.push_back(*id);
   }
-  // Only what has a journal beside it is taken for a database. Every file comes by here.
+  // Only a file with a journal beside it counts as a database. This is called for every file.
   if (parts.empty()) return false;
   KJ_IF_MAYBE(id, tree_->idOf(base)) {
     parts.push_back(*id);
@@ -161,7 +162,7 @@ void Pull::start(BlockWriter& writer, Want want) {
       writer.add([&](proto::Event::Builder event) { event.setDiffers(want.file); });
       return;
     }
-    // The hub holds these bytes already, whole line or not.
+    // The hub has these bytes already, even if they end in half a line.
     out->end = kj::max(out->end, prefix.size);
     content = proto::Begin::Content::TAIL;
   } else if (out->end == 0 && out->file.size > 0) {
@@ -196,7 +197,7 @@ void Pull::startDelta(Outgoing& out, kj::ArrayPtr<const kj::byte> signature) {
 }
 
 size_t Pull::readForDelta(Outgoing& out, kj::ArrayPtr<kj::byte> buffer) {
-  // deltaTime is a negative time of the clock while librsync is at work.
+  // While librsync works, deltaTime is less by the clock's time at its start.
   out.tooSlow = out.deltaTime + processorNanos() >
                 DELTA_PATIENCE + int64_t(out.offset) * DELTA_NANOS_PER_BYTE;
   KJ_REQUIRE(!out.tooSlow, "this signature takes too long");
@@ -222,8 +223,8 @@ bool Pull::startFork(Outgoing& out) {
   auto opened = root_->open(*tree_, id);
   if (id == out.id || opened.is<proto::Reason>()) return false;
   auto& parent = opened.get<TreeSource::File>();
-  // What the hub has of it if it synced it in this run or before; and a fork repeats its parent's
-  // beginning.
+  // The hub has this much of the parent if it synced it in this run or before, and a fork repeats
+  // its parent's beginning.
   uint64_t size = kj::min(parent.size, KJ_ASSERT_NONNULL(tree_->find(id)).file.size);
   size = wholeLines(parent.fd, kj::min(size, out.end));
   FileHasher hasher(secret_);
@@ -238,7 +239,7 @@ bool Pull::startFork(Outgoing& out) {
 
 bool Pull::tryFork(Outgoing& out) {
   bool started = false;
-  // Whatever is wrong with the parent, the fork itself can be read.
+  // Whatever is wrong with the parent, the fork itself can still be read.
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { started = startFork(out); })) {
     out.delta = nullptr;
     out.signature = nullptr;
@@ -275,7 +276,7 @@ void Pull::sendPiece(BlockWriter& writer) {
                   sendContent(writer);
                 }
               })) {
-    // Such a signature is the hub's mistake: it asks another way.
+    // The hub sent a bad signature; it asks again in another way.
     refuse(writer, id, out_->tooSlow ? proto::Reason::BAD_REQUEST : proto::Reason::IO_ERROR);
     out_ = nullptr;
   }
@@ -296,7 +297,7 @@ void Pull::sendContent(BlockWriter& writer) {
 }
 
 void Pull::sendDelta(BlockWriter& writer) {
-  // Read aside: a delta's length is known only at its end.
+  // Into a buffer, because a delta's length is known only at its end.
   auto buffer = kj::heapArray<kj::byte>(MAX_PIECE / 4);
   out_->deltaTime -= processorNanos();
   size_t n = out_->delta->read(buffer);
@@ -317,10 +318,10 @@ void Pull::end(BlockWriter& writer) {
 }
 
 bool Pull::stillHolds(const Outgoing& out) const {
-  // Untouched for a while before and not touched since: nothing can have changed. Otherwise, and if
-  // its time is ahead of the clock and so tells nothing, it may have been appended to, which is
-  // fine, or rewritten while it was read, which would be neither the old file nor the new one (P3):
-  // a second reading tells.
+  // If the file was unchanged for a while before it was read, and since, the content is consistent.
+  // Otherwise, or if its time is ahead of the clock and proves nothing, it may have been appended
+  // to, which is fine, or rewritten while it was read, which gives neither the old file nor the new
+  // one (P3). A second reading shows which.
   struct stat st;
   if (fstat(out.file.fd, &st) != 0) return false;
   bool settled = !out.unsettled && out.file.mtime <= out.opened;

@@ -14,10 +14,10 @@
 
 namespace pibrain {
 
-// The answers to a list of wants, in their order.
+// Answers a list of wants, in their order.
 class Pull : public EventSource {
  public:
-  // `secret`: what all hashes are made with (FileHasher).
+  // `secret` is that of all hashes (FileHasher).
   Pull(kj::Own<TreeSource> root, std::shared_ptr<const Tree> tree,
        capnp::List<proto::Want>::Reader wants, kj::Array<kj::byte> secret = nullptr);
 
@@ -32,15 +32,15 @@ class Pull : public EventSource {
   };
   struct Want {
     uint32_t file;
-    kj::OneOf<Whole, New, Prefix, kj::Array<kj::byte>> basis;  // the last: a signature
+    kj::OneOf<Whole, New, Prefix, kj::Array<kj::byte>> basis;  // the bytes are a signature
   };
-  // What a fork is sent as a delta against.
+  // The file that a fork's delta starts from.
   struct Parent {
     std::string path;
     uint64_t size;
     Digest hash;
   };
-  // A file on its way out.
+  // A file that is being sent.
   struct Outgoing {
     uint32_t id;
     TreeSource::File file;
@@ -57,23 +57,23 @@ class Pull : public EventSource {
   };
 
   void start(BlockWriter& writer, Want want);
-  // Whether the file is a part of a database that was written to a moment ago.
+  // Returns whether the file is part of a database that was written to a moment ago.
   bool isDatabaseInUse(const TreeSource::File& file, int64_t now) const;
-  // Whether the file's beginning is the basis; if so, it has been hashed.
+  // Returns whether the file begins with the basis, which has then been hashed.
   bool startsWith(Outgoing& out, const Prefix& prefix);
-  // Reads the file for a delta. Throws when that takes longer than any honest signature makes it.
+  // Reads the file for a delta. Throws if that takes longer than with any honest signature.
   static size_t readForDelta(Outgoing& out, kj::ArrayPtr<kj::byte> buffer);
   void startDelta(Outgoing& out, kj::ArrayPtr<const kj::byte> signature);
-  // Starts a delta against the file's parent, if it has one here.
+  // Starts a delta against the file's parent. Returns false if the tree has none.
   bool startFork(Outgoing& out);
-  // The same; false too if that fails.
+  // The same, but returns false if it fails.
   bool tryFork(Outgoing& out);
   void begin(BlockWriter& writer, proto::Begin::Content content);
   void sendPiece(BlockWriter& writer);
   void sendContent(BlockWriter& writer);
   void sendDelta(BlockWriter& writer);
   void end(BlockWriter& writer);
-  // Whether what was sent is what the file still holds.
+  // Returns whether the file still has the content that was sent.
   bool stillHolds(const Outgoing& out) const;
 
   kj::Own<TreeSource> root_;
@@ -86,11 +86,11 @@ class Pull : public EventSource {
 // Adds a `refused` event.
 void refuse(BlockWriter& writer, uint32_t file, proto::Reason reason);
 
-// How much of a file is published (P4): all of it, or, of a *.jsonl file that changed less than
-// QUIET_NANOS before `now`, what ends with its last newline.
+// Returns how many bytes of a file are sent (P4): all of them, or those up to the last newline of a
+// *.jsonl file that changed less than QUIET_NANOS before `now`.
 uint64_t publishableSize(const TreeSource::File& file, int64_t now);
 
-// Where the last line ends that is whole within the file's first `size` bytes; 0 if none is.
+// Returns where the last whole line within the file's first `size` bytes ends; 0 if there is none.
 uint64_t wholeLines(int fd, uint64_t size);
 
 }  // namespace pibrain

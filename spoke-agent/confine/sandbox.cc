@@ -21,7 +21,7 @@ namespace pibrain {
 
 namespace {
 
-// A walk holds a directory a thread, a pull two files.
+// A walk holds one directory per thread, a pull two files.
 constexpr rlim_t MAX_DESCRIPTORS = 64;
 
 bool setLimit(decltype(RLIMIT_AS) which, rlim_t value) {
@@ -36,20 +36,21 @@ bool setLimits([[maybe_unused]] uint64_t memoryLimit) {
   set = setLimit(RLIMIT_CORE, 0) && set;
   set = setLimit(RLIMIT_FSIZE, 0) && set;
 #ifndef PIBRAIN_SANITIZED
-  // A sanitizer's shadow takes terabytes of it.
+  // A sanitizer's shadow memory takes terabytes of address space.
   set = setLimit(RLIMIT_AS, rlim_t(memoryLimit)) && set;
 #endif
   return set;
 }
 
 #ifdef PIBRAIN_SANITIZED
-// A sanitizer's runtime reads /proc, and makes calls of its own, which change with its version.
+// A sanitizer's runtime reads /proc and makes system calls of its own, which differ by version.
 int enterLandlock(int) { return 0; }
 bool enterSeccomp(bool) { return false; }
 #else
-// The headers may be older than the kernel: these are the same on every machine.
+// Defined here because the headers may be older than the kernel. The numbers are the same
+// everywhere.
 constexpr uint64_t FS_READ = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
-// Bits of landlock_ruleset_attr.handled_access_fs, by the ABI that brought them.
+// Bits of landlock_ruleset_attr.handled_access_fs, by the ABI that introduced them.
 constexpr uint64_t fsRights(int abi) {
   uint64_t rights = (1ull << 13) - 1;  // ABI 1: all up to MAKE_SYM
   if (abi >= 2) rights |= 1ull << 13;  // REFER
@@ -70,7 +71,7 @@ int enterLandlock(int root) {
   int abi = int(syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION));
   if (abi < 1) return 0;
   RulesetAttr attr = {fsRights(abi), abi >= 4 ? NET_TCP : 0, abi >= 6 ? SCOPES : 0};
-  // A kernel refuses what is longer than it knows, if there is anything in it.
+  // A kernel refuses a longer structure than it knows, unless the rest of it is zero.
   kj::AutoCloseFd ruleset(int(syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0)));
   if (ruleset.get() < 0) return 0;
   if (root >= 0) {
@@ -83,7 +84,7 @@ int enterLandlock(int root) {
   return syscall(SYS_landlock_restrict_self, ruleset.get(), 0) == 0 ? abi : 0;
 }
 
-// What serving takes, whatever the arguments.
+// The system calls that serving needs, allowed with any arguments.
 constexpr int ALLOWED[] = {
     // the hub, and the event loop (KJ)
     SCMP_SYS(read), SCMP_SYS(readv), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(epoll_create1),
@@ -103,7 +104,7 @@ constexpr int ALLOWED[] = {
     SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(gettimeofday), SCMP_SYS(getrandom),
     SCMP_SYS(uname)};
 
-// Locks and leases could hold up who writes sessions; an owner and O_ASYNC send signals to others.
+// Locks and leases could block a program that writes sessions; an owner and O_ASYNC send signals.
 constexpr int ALLOWED_FCNTL[] = {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL};
 
 constexpr scmp_datum_t WRITING = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND;
@@ -115,8 +116,8 @@ bool addRules(scmp_filter_ctx filter, bool landlocked) {
   };
   for (int call : ALLOWED) add(SCMP_ACT_ALLOW, call);
   add(SCMP_ACT_ALLOW, SCMP_SYS(openat), SCMP_A2(SCMP_CMP_MASKED_EQ, WRITING, 0));
-  // Its flags are in memory, where a filter cannot look: without Landlock to refuse writing,
-  // RootedDir has to do with openat. So have threads with clone, whose flags can be seen.
+  // The flags of openat2 are in memory, which a filter cannot read. Without Landlock to refuse
+  // writing, RootedDir must use openat instead; likewise threads must use clone, not clone3.
   if (landlocked) {
     add(SCMP_ACT_ALLOW, SCMP_SYS(openat2));
   } else {

@@ -20,11 +20,11 @@ void requirePipe(int fd, const char* what) {
         kj::Exception::Type::FAILED, __FILE__, __LINE__,
         kj::str(what,
                 " is not a pipe or a socket. pi-brain-agent is started by sshd or by the "
-                "hub, which talks to it over them; run 'pi-brain-agent --help' for how.")));
+                "hub, which speak with it through one; see 'pi-brain-agent --help'.")));
   }
 }
 
-// A descriptor that does not block, and the event loop's eye on it.
+// A non-blocking descriptor, and the event loop's observer of it.
 class End {
  public:
   End(kj::UnixEventPort& port, kj::AutoCloseFd fd, uint flags)
@@ -86,7 +86,7 @@ class StdioStream final : public kj::AsyncIoStream {
     return got;
   }
 
-  // The rest of a piece, and the pieces after it.
+  // Writes the rest of a piece, and the pieces after it.
   kj::Promise<void> writeMore(kj::ArrayPtr<const kj::byte> first,
                               kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> rest) {
     for (;;) {
@@ -106,10 +106,10 @@ class StdioStream final : public kj::AsyncIoStream {
     }
   }
 
-  // How many bytes the pipe took; negative: none, it is full.
+  // Returns how many bytes the pipe took; negative if it is full.
   ssize_t writeSome(kj::ArrayPtr<const kj::byte> first,
                     kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> rest) {
-    struct iovec parts[64];  // of the IOV_MAX that there may be
+    struct iovec parts[64];  // fewer than IOV_MAX
     size_t count = 0;
     auto add = [&](kj::ArrayPtr<const kj::byte> piece) {
       parts[count++] = {const_cast<kj::byte*>(piece.begin()), piece.size()};
@@ -125,12 +125,12 @@ class StdioStream final : public kj::AsyncIoStream {
   kj::Own<End> out_;
 };
 
-// A thread's; `out` is standard output's descriptor.
+// The function of a thread; `out` is standard output's descriptor.
 void* awaitHangUp(void* out) {
   struct pollfd ends[] = {{STDIN_FILENO, POLLRDHUP, 0}, {int(intptr_t(out)), 0, 0}};
   while (poll(ends, 2, -1) <= 0) {
   }
-  // Time for the event loop to find out, and to end properly.
+  // Gives the event loop time to notice, and to end properly.
   sleep(1);
   _exit(0);
 }
@@ -142,10 +142,10 @@ void endAfterHangUp() {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   KJ_DEFER(pthread_attr_destroy(&attributes));
-  pthread_attr_setstacksize(&attributes, 128 * 1024);  // of the memory that it may take
+  pthread_attr_setstacksize(&attributes, 128 * 1024);  // counts against the memory limit
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_t thread;
-  // Without it the program ends too, if later.
+  // Without this thread the program ends too, but later.
   if (out >= 0)
     pthread_create(&thread, &attributes, awaitHangUp, reinterpret_cast<void*>(intptr_t(out)));
 }

@@ -25,11 +25,11 @@ constexpr size_t FLOW_LIMIT_WORDS = (4 << 20) / sizeof(capnp::word);
 
 constexpr int LISTING_COMPRESSION = 1;
 constexpr kj::Duration MAX_SILENCE = 1 * kj::SECONDS;
-// Each takes a few MB and a thread. The hub has one at a time.
+// Each stream takes a few MB and a thread. The hub opens one at a time.
 constexpr int MAX_STREAMS = 8;
 
-// The writer of the last stream, kept for the next one: it holds some megabytes, which are slow to
-// get from the system again and again.
+// Keeps the writer of the last stream for the next one: it has some megabytes, which are slow to
+// allocate each time.
 class BlockWriterPool : public kj::Refcounted {
  public:
   kj::Own<BlockWriter> take(int compressionLevel) {
@@ -45,7 +45,7 @@ class BlockWriterPool : public kj::Refcounted {
     drop();
     idle_ = kj::mv(writer);
   }
-  // One was not given back.
+  // A writer was not returned.
   void drop() { --live_; }
 
  private:
@@ -74,7 +74,7 @@ class BlocksImpl : public proto::Blocks::Server {
       return kj::READY_NOW;
     }
     if (!begun_) writer_->begin(false);
-    // While that is compressed, the one after it is read.
+    // While this block is compressed, the next one is filled.
     begun_ = source_.get() != nullptr;
     if (begun_) fill();
     answer(context, writer_->take(), !begun_);
@@ -84,7 +84,7 @@ class BlocksImpl : public proto::Blocks::Server {
 
  private:
   void fill() {
-    // A block of deltas may take long to fill, and the hub must hear of us.
+    // A block of deltas may take long to fill, and the hub gives up on a silent agent.
     auto& clock = kj::systemPreciseMonotonicClock();
     auto late = clock.now() + MAX_SILENCE;
     while (source_.get() != nullptr && !writer_->full()) {
@@ -175,7 +175,7 @@ class SessionsImpl : public proto::Sessions::Server {
     return kj::heap<BlocksImpl>(kj::mv(source), kj::addRef(*writers_), level);
   }
 
-  // Before the first scan no id names a file.
+  // Before the first scan, no id names a file.
   std::shared_ptr<const Tree> tree() const {
     return root_->tree() != nullptr ? root_->tree() : std::make_shared<const Tree>();
   }
@@ -203,7 +203,7 @@ class SpokeImpl : public proto::Spoke::Server {
     peer.setHome(environment("HOME").c_str());
     peer.setRootState(root_->state());
     peer.setSandbox(sandbox_.c_str());
-    // sshd(8) sets it to what the client asked for, when a forced command takes its place.
+    // When a forced command replaces the command of the client, sshd(8) puts the latter here.
     peer.setKeyed(true);
     peer.setHashesBeginnings(true);
     peer.setForced(getenv("SSH_ORIGINAL_COMMAND") != nullptr);
@@ -213,7 +213,7 @@ class SpokeImpl : public proto::Spoke::Server {
 
  private:
   kj::Own<TreeSource> root_;
-  kj::Own<BlockWriterPool> writers_ = kj::refcounted<BlockWriterPool>();  // of all its Sessions
+  kj::Own<BlockWriterPool> writers_ = kj::refcounted<BlockWriterPool>();  // shared by all Sessions
   const std::string sandbox_;
 };
 

@@ -9,7 +9,7 @@
 
 namespace pibrain {
 
-// The bootstrap capability of an agent that serves `root`; `sandbox` says what confines it.
+// Returns the bootstrap capability of an agent that serves `root`. `sandbox` says what confines it.
 proto::Spoke::Client makeSpoke(kj::Own<TreeSource> root, std::string sandbox);
 
 // Writes the preamble and serves `spoke` over `stream` until the hub hangs up.

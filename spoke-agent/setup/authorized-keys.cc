@@ -16,7 +16,7 @@ namespace {
   KJ_UNREACHABLE;
 }
 
-// For from="…". OpenSSH takes \" for a quote in it, dropbear for two characters.
+// Checks a value for from="…". In it, \" is a quote to OpenSSH, and two characters to dropbear.
 std::string quotedPatterns(const std::string& from) {
   if (from.find_first_of(std::string("\n\r\0", 3)) != std::string::npos) {
     refuse("--from contains a line break, which authorized_keys cannot hold.");
@@ -27,10 +27,10 @@ std::string quotedPatterns(const std::string& from) {
   return "\"" + from + "\"";
 }
 
-// Without quotes: which ones its login shell takes is that account's own affair.
+// Without quotes, because login shells read them in different ways.
 std::string commandOf(const std::string& agent, const std::string& home, const std::string& root) {
   if (agent.empty()) {
-    refuse("The path of this program cannot be found out: is it started by its full path?");
+    refuse("The path of this program cannot be determined. Start it by its full path.");
   }
   auto command = commandFor(agent, home);
   if (command.empty()) {
@@ -59,11 +59,11 @@ std::string authorizedKeysLine(const std::string& publicKey, const std::string& 
   if (space == std::string::npos || !isKeyType(key.substr(0, space)) ||
       key.compare(space + 1, 4, "AAAA") != 0) {
     refuse(
-        "This is not an OpenSSH public key: a line such as 'ssh-ed25519 AAAA… comment' was "
-        "expected. 'ssh-keygen -y -f KEY' prints it for a private key.");
+        "This is not an OpenSSH public key, which is a line such as 'ssh-ed25519 AAAA… comment'. "
+        "'ssh-keygen -y -f KEY' prints the one of a private key.");
   }
   if (end != std::string::npos && publicKey.find_first_not_of("\r\n", end) != std::string::npos) {
-    refuse("The file holds more than one line; a dedicated key has one.");
+    refuse("The file has more than one line. A public key is one line.");
   }
   std::string options = "restrict";
   if (!from.empty()) options += ",from=" + quotedPatterns(from);

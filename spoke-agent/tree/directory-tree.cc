@@ -23,13 +23,12 @@ namespace pibrain {
 
 namespace {
 
-// For a tree at rest: the pauses between walks are of the length of a tick of the kernel's, and
-// more.
+// For a tree at rest: each pause between walks is at least a tick of the kernel's clock.
 constexpr int MAX_WALKS = 20;
 constexpr std::chrono::milliseconds FIRST_PAUSE(5), MAX_PAUSE(20);
 constexpr std::chrono::seconds PATIENCE(2);
 
-// Fewer bytes than these in holes are not worth telling.
+// Fewer bytes in holes than these are not reported.
 constexpr uint64_t MIN_HOLES = 1 << 20;
 
 }  // namespace
@@ -44,7 +43,8 @@ std::string expandPath(const std::string& path) {
 
 DirectoryTree::DirectoryTree(const std::string& path) : path_(expandPath(path)) {
   while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
-  // The root's own path comes from authorized_keys, so a symlink in it is its owner's wish.
+  // The root's own path comes from authorized_keys, so its owner wants a symlink in it to be
+  // followed.
   int fd = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd >= 0) {
     dir_ = RootedDir(kj::AutoCloseFd(fd));
@@ -65,7 +65,7 @@ void DirectoryTree::prefetchScan() {
   try {
     begun_ = std::async(std::launch::async, [this]() { return walk(); });
   } catch (const std::system_error&) {
-    // No more threads for this user: scan() will walk.
+    // This user can have no more threads: scan() will walk.
   }
 }
 

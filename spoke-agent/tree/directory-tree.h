@@ -12,13 +12,13 @@ namespace pibrain {
 // The files beneath a directory. A scan is a walk.
 class DirectoryTree : public TreeSource {
  public:
-  // `path` as in --root: "~" and "~/…" are $HOME, a relative path is below the working directory.
+  // `path` as in --root: "~" and "~/…" are $HOME, a relative path is beneath the working directory.
   explicit DirectoryTree(const std::string& path);
 
-  // The directory's descriptor; -1 if it is not served.
+  // Returns the directory's descriptor; -1 if it is not served.
   int fd() const;
 
-  // Begins a walk in the background, for the first scan().
+  // Starts a walk in the background, for the first scan().
   void prefetchScan();
 
   const std::string& path() const override { return path_; }
@@ -38,7 +38,7 @@ class DirectoryTree : public TreeSource {
   std::shared_ptr<const Tree> tree_;
 };
 
-// "~" and "~/…" with $HOME, anything else made absolute.
+// Returns the absolute path, with $HOME in place of "~" in "~" and "~/…".
 std::string expandPath(const std::string& path);
 
 }  // namespace pibrain

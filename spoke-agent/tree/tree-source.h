@@ -13,31 +13,31 @@
 
 namespace pibrain {
 
-// The files that an agent serves, and the scans by whose ids they are named.
+// The files that an agent serves, and the scans whose ids name them.
 class TreeSource : public kj::Refcounted {
  public:
-  // Where they are, as told to the hub.
+  // Returns the path that the hub is told.
   virtual const std::string& path() const = 0;
   virtual proto::RootState state() const = 0;
 
-  // The tree as it is now. Ids of earlier scans stay valid for those who hold their tree.
+  // Returns the tree as it is now. Ids of an earlier scan stay valid for whoever holds its tree.
   virtual std::shared_ptr<const Tree> scan() = 0;
-  // The same, a few times if need be, until no directory changed since the scan before. That may be
-  // the last scan's. Sets `atRest` to whether that came to pass.
+  // The same, repeated a few times until no directory has changed since the scan before, which may
+  // be the last one of scan(). Sets `atRest` to whether that was reached.
   virtual std::shared_ptr<const Tree> scanUntilAtRest(bool& atRest) = 0;
-  // The latest scan's tree; null before the first.
+  // Returns the latest scan's tree; null before the first.
   virtual std::shared_ptr<const Tree> tree() const = 0;
 
-  // A regular file, opened for reading, as it was when it was opened.
+  // A regular file opened for reading, with its metadata at that time.
   struct File {
     kj::AutoCloseFd fd;
     std::string path;  // relative to path()
     uint64_t size = 0;
     int64_t mtime = 0;
     uint16_t mode = 0;
-    uint64_t holes = 0;  // bytes of `size` that take no room, if they are many
+    uint64_t holes = 0;  // bytes of `size` that take no space, if they are many
   };
-  // The file, or the reason why it cannot be read.
+  // Returns the file, or the reason why it cannot be read.
   virtual kj::OneOf<File, proto::Reason> open(const Tree& tree, uint32_t id) const = 0;
 };
 

@@ -4,16 +4,17 @@
 usage: bench.py [--out DIR] [--pairs P] [--work DIR] [--tree-5k DIR] [--list] [ROW…]
 
 Each row is a change to a tree of sessions (tests/sessions.py) in --work (default /dev/shm, where it
-takes some 2 GB). Before each pair of runs the change is made, and 2 s pass, as they do before almost
-every run from cron; then both bring their mirrors up to date, which of them first changing from pair
-to pair. A pair to warm up is not counted. Wall time and processor time (user and system, of the
-hub's processes) are medians of P pairs (default 5). One more pair, with the change made once more,
-goes through tests/relay.py, which counts the bytes, while the largest process of either end is
-watched for its peak memory. Both log in at the same sshd with `SetEnv SHLVL=1`, which spares them
-root's ~/.bashrc. In the end rsync --checksum compares the mirrors with the tree.
+takes some 2 GB). Before each pair of runs the change is made, and 2 s pass, as before almost every
+run from cron; then both bring their mirrors up to date, and take turns in going first. A first pair
+warms up and is not counted. Wall time and processor time (user and system, of the hub's processes)
+are medians of P pairs (default 5). One more pair, with the change made again, goes through
+tests/relay.py, which counts the bytes, while the peak memory of the largest process at either end is
+measured. Both log in at the same sshd with `SetEnv SHLVL=1`, so that neither reads root's ~/.bashrc.
+At the end, rsync --checksum compares the mirrors with the tree.
 
-Prints a table; writes results.json, with each run's times, and results.svg to --out. PIBRAIN_BIN
-names the directory of the programs (default build/release/bin). Without ROWs, all of them.
+Prints a table, and writes results.json, with the times of each run, and results.svg to --out.
+PIBRAIN_BIN names the directory of the programs (default build/release/bin). Without ROWs, measures
+all of them.
 """
 import argparse
 import concurrent.futures
@@ -64,10 +65,10 @@ def grow_some(tree, turn):
 class Row:
     what: str  # for people
     tree: str
-    change: object  # made before each pair of runs; None: both begin without a mirror
+    change: object  # made before each pair of runs; None: both start without a mirror
     link: tuple  # options of tests/relay.py
-    wall: float  # the ratio of wall times that is aimed at
-    wire: float = None  # … of bytes on the wire; above 1: so many bytes of ours
+    wall: float  # the target for the ratio of wall times
+    wire: float = None  # the target for the ratio of bytes on the wire; above 1: for our bytes
 
 
 ROWS = {
@@ -111,7 +112,7 @@ class Bench:
         self.work, self.given = work, given
         self.watching = False
         (work / "home").mkdir()
-        self.sshd = harness.Sshd(work / "sshd")
+        self.sshd = harness.Sshd(work / "sshd", [harness.USUAL_KEY_EXCHANGE])
         self.rsync_key = harness.keygen(work / "rsync_key")
 
     def tree(self, name):
@@ -123,12 +124,12 @@ class Bench:
         return directory
 
     def sources(self, name):
-        """Spoke's name -> its root."""
+        """Maps each spoke's name to its root."""
         tree = self.tree(name)
         return {path.name: path for path in sorted(tree.iterdir())} if name == "fleet" else {name: tree}
 
     def prepare(self, name, port, peaks=None):
-        """Keys and configurations for both programs, through this port."""
+        """Writes keys and configurations for both programs, for this port."""
         self.sources_now = self.sources(name)
         self.sshd.trust(port)
         self.sshd.configure_client(port=port)
@@ -171,7 +172,7 @@ class Bench:
             return max(pool.map(one, self.sources_now.items()))
 
     def run(self, command):
-        """Gives the peak memory of its largest process, in bytes, if it is to be watched."""
+        """Returns the peak memory of the command's largest process, in bytes, if that is measured."""
         environment = {"HOME": str(self.work / "home"), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
         with tempfile.TemporaryFile(dir=self.work) as output:
             child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
@@ -208,7 +209,7 @@ class Bench:
         self.count_wire(tree, change, link, pairs + 1, result)
         self.check()
         if change not in (None, touch_nothing):
-            shutil.rmtree(self.work / "trees" / tree, ignore_errors=True)  # the next row wants it as it was
+            shutil.rmtree(self.work / "trees" / tree, ignore_errors=True)  # the next row needs the original tree
         return {**result, "tree": size, "runs": turns}
 
     def change(self, tree, change, turn):
@@ -229,7 +230,7 @@ class Bench:
                 self.watching = True
                 result[who]["hub_peak"] = getattr(self, who)()
                 self.watching = False
-                # An agent's is written when sshd has ended it, which nobody waits for.
+                # An agent's is written when sshd ends it, which the hub does not wait for.
                 harness.wait_for(lambda: len(peaks.read_text().split()) == len(self.sources_now), what="peaks")
             trace = self.work / "trace"
             entries = [json.loads(line) for line in trace.read_text().splitlines()]
@@ -238,7 +239,7 @@ class Bench:
             result[who]["spoke_peak"] = max(map(int, peaks.read_text().split()))
 
     def check(self):
-        """Both mirrors hold what the spokes have."""
+        """Checks that both mirrors equal the spokes' trees."""
         for spoke, root in self.sources_now.items():
             for mirror in ("ours", "theirs"):
                 differences = subprocess.run(
@@ -250,13 +251,13 @@ class Bench:
 
 @contextlib.contextmanager
 def set_up(work, given):
-    """A Bench in a directory of its own, which must not exist yet and is removed in the end."""
+    """Returns a Bench in a directory of its own, which must not exist yet and is removed at the end."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         work.mkdir()
     except OSError as e:
-        sys.exit(f"{e}. --work has to name a directory that does not exist: this program makes it, and removes it "
-                 "when it ends. If an earlier run left this one, remove it.")
+        sys.exit(f"{e}. --work must name a directory that does not exist: this program makes it, and removes it "
+                 "at the end. If an earlier run left this one, remove it.")
     try:
         bench = Bench(work, given)
         try:
@@ -279,7 +280,7 @@ class Direct:
 
 
 class RelayTo:
-    """tests/relay.py in front of a port."""
+    """Runs tests/relay.py in front of a port."""
 
     def __init__(self, port, options):
         self.process = subprocess.Popen(
@@ -345,7 +346,7 @@ def table(results):
 
 
 def chart(results):
-    """Bars of our wall time and wire, as shares of rsync's."""
+    """Returns bars of our wall time and bytes on the wire, as shares of rsync's."""
     row, left, full, top = 44, 270, 420, 66
     height = top + row * len(results)
     text = '<text x="{:.1f}" y="{:.1f}" {}>{}</text>'.format
@@ -355,7 +356,7 @@ def chart(results):
     for x, color, what in ((16, TIME_COLOR, "time"), (86, WIRE_COLOR, "bytes on the wire")):
         parts += [f'<rect x="{x}" y="34" width="12" height="12" fill="{color}"/>', text(x + 18, 44, "", what)]
     parts += ['<line x1="224" y1="34" x2="224" y2="46" stroke="#e0701e" stroke-width="2"/>',
-              text(232, 44, "", "what was aimed at")]
+              text(232, 44, "", "target")]
     for tenth in range(0, 11, 2):
         x = left + full * tenth / 10
         color, label = ("#999", "rsync") if tenth == 10 else ("#ddd", f"{tenth / 10:g}")
@@ -407,7 +408,7 @@ def main():
         print("\n".join(f"{name:14} {row.what}" for name, row in ROWS.items()))
         sys.exit(f"there is no row {unknown[0]}" if unknown else 0)
     if args.pairs < 1:
-        sys.exit("--pairs takes a number from 1 on")
+        sys.exit("--pairs must be a number from 1")
     given = {name: path.resolve() for name, path in (("5k", args.tree_5k), ("50k", args.tree_50k)) if path}
     results = {}
     with set_up(args.work, given) as bench:

@@ -3,7 +3,7 @@
 
 usage: connect.py [--pairs P]
 
-Both log in with a key of their own; the one of pi-brain has the agent as its forced command.
+Both log in with a key of their own; pi-brain's has the agent as its forced command.
 PIBRAIN_BIN names the directory of the programs.
 """
 import argparse
@@ -33,7 +33,7 @@ def main():
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         work = pathlib.Path(directory)
         (work / "tree").mkdir()
-        sshd = harness.Sshd(work / "sshd")
+        sshd = harness.Sshd(work / "sshd", [harness.USUAL_KEY_EXCHANGE])
         sshd.authorize_agent(work / "tree")
         key = harness.keygen(work / "plain_key")
         with open(sshd.authorized_keys, "a") as out:

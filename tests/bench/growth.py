@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Measure how the run in which nothing changed grows with the number of files, ours and rsync's.
+"""Measure how a run without changes grows with the number of files, ours and rsync's.
 
 usage: growth.py [--out DIR] [--work DIR] [FILES…]
 
-FILES are numbers of files (default 1000 10000 100000). Each is a tree of small sessions, 25 a
-directory, in --work (default /dev/shm/pi-brain-growth), and two mirrors, whose files are second names
-of the tree's. A million of them take 5 GB and 3.2 million inodes, more than a tmpfs has by itself:
+FILES are numbers of files (default 1000 10000 100000). For each, --work (default
+/dev/shm/pi-brain-growth) gets a tree of small sessions, 25 per directory, and two mirrors of hard links
+to its files. A million files take 5 GB and 3.2 million inodes, more than a tmpfs has by default:
 mount -t tmpfs -o nr_inodes=0,size=8G none DIR, and --work DIR/work. Times are medians of 5 runs each,
-in turn, after one to warm up. Prints a table; writes growth.json and growth.svg to --out. PIBRAIN_BIN
-names the directory of the programs (default build/release/bin).
+in turn, after one that warms up. Prints a table, and writes growth.json and growth.svg to --out.
+PIBRAIN_BIN names the directory of the programs (default build/release/bin).
 """
 import argparse
 import json
@@ -31,7 +31,7 @@ def measure(machine, work, files):
     machine.forget()
     for mirror in ("ours", "theirs"):
         (work / mirror).mkdir()
-        # Second names will do: nothing is going to be changed.
+        # Hard links suffice, since nothing is changed.
         subprocess.run(["cp", "-al", tree, work / mirror / str(files)], check=True)
     result = {"rsync": {}, "ours": {}}
     machine.prepare(str(files), machine.sshd.port)
@@ -46,11 +46,11 @@ def measure(machine, work, files):
 
 
 def panel(title, unit, results, value, x, width, height):
-    """One chart with logarithmic axes."""
+    """Returns a chart with logarithmic axes."""
     counts = sorted(results)
     points = {who: [(n, value(results[n][who])) for n in counts] for who in COLORS}
     values = [v for line in points.values() for _, v in line]
-    # To the next 1, 2 or 5.
+    # Up to the next 1, 2 or 5.
     steps = [power + math.log10(digit) for power in range(-3, 12) for digit in (1, 2, 5)]
     low = max(step for step in steps if step <= math.log10(min(values)))
     high = min(step for step in steps if step >= math.log10(max(values)))

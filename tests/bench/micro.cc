@@ -1,5 +1,5 @@
-// Micro-benchmarks of the parts that a run's time goes to, without SSH: run bin/micro-benchmarks.
-// Trees and files are made in /dev/shm, and removed.
+// Micro-benchmarks of the parts that take a run's time, without SSH: bin/micro-benchmarks runs
+// them. They make trees and files in /dev/shm, and remove them.
 
 #include <benchmark/benchmark.h>
 #include <capnp/message.h>
@@ -23,7 +23,7 @@ namespace {
 
 constexpr size_t MIB = 1024 * 1024;
 
-// Text that packs some 7:1, as sessions do.
+// Text that compresses about 7:1, as sessions do.
 std::string sessionText(size_t size, uint64_t seed = 1) {
   auto old = noise(64 * 1024, seed), fresh = noise(size / 6, seed + 1);
   for (auto* letters : {&old, &fresh}) {
@@ -39,7 +39,7 @@ std::string sessionText(size_t size, uint64_t seed = 1) {
   return text;
 }
 
-// Directories of 25 small files, as many as make `files`.
+// Makes `files` small files, 25 per directory.
 void makeTree(const TempDir& dir, int64_t files) {
   for (int64_t i = 0; i < files; ++i) {
     dir.write("--home-dev-project-" + std::to_string(i / 25) +
@@ -147,7 +147,7 @@ void plan(benchmark::State& state) {
 }
 BENCHMARK(plan)->Arg(5000)->Arg(50'000)->Unit(benchmark::kMillisecond);
 
-// What the agent says of a file, and one piece of its content.
+// The agent's events for one file: its metadata, and one piece of content.
 struct Arriving {
   capnp::MallocMessageBuilder beginMessage, pieceMessage;
   proto::Begin::Builder begin = beginMessage.initRoot<proto::Begin>();
@@ -161,7 +161,7 @@ struct Arriving {
   }
 };
 
-// A new file of the usual size: staged, checked, given its time and published.
+// A new file of the usual size: staged, checked, given its time, and published.
 void applyWhole(benchmark::State& state) {
   TempDir dir("/dev/shm");
   Mirror mirror(dir / "mirror", Mirror::Access::WRITE, Archive(dir / "archive", "spoke", OLD));

@@ -14,7 +14,7 @@ import time
 
 
 def below(pid):
-    """The pids of a process and of all below it."""
+    """Returns the pids of a process and of all its descendants."""
     yield pid
     try:
         threads = os.listdir(f"/proc/{pid}/task")
@@ -30,7 +30,7 @@ def below(pid):
 
 
 def watch(child):
-    """Waits for a subprocess.Popen; the peak resident memory of the largest process below it."""
+    """Waits for a subprocess.Popen, and returns the peak resident memory of its largest process."""
     own, peak = os.readlink("/proc/self/exe"), 0
     while child.poll() is None:
         for pid in below(child.pid):

@@ -1,8 +1,8 @@
-"""Which classes of tests the suites have, and what they cost: read by CMake, which registers each class as a test.
+"""Lists the classes of tests in the suites, with their costs. CMake registers each class as a test.
 
 usage: classes.py                  prints SUITE CLASS SECONDS for each, where SECONDS is from costs.txt
-       classes.py --check SUITE…   holds what it finds against what unittest finds, and against the suites that CMake has
-       classes.py --measured DIR   writes costs.txt anew from ctest's log in the build directory DIR
+       classes.py --check SUITE…   compares what it finds with unittest's discovery, and with the suites of CMake
+       classes.py --measured DIR   rewrites costs.txt from ctest's log in the build directory DIR
 """
 import ast
 import importlib
@@ -14,7 +14,7 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 COSTS = HERE / "costs.txt"
-UNKNOWN = 30  # seconds, of a class that was never measured: early rather than last
+UNKNOWN = 30  # seconds of a class that was never measured, so that it starts early
 
 
 def suites():
@@ -22,7 +22,7 @@ def suites():
 
 
 def tests_of(path):
-    """Class -> the names of its tests, inherited ones too. Bases of other modules count if these are suites."""
+    """Maps each class to the names of its tests, with inherited ones. Bases in other modules count if these are suites."""
     tree = ast.parse(path.read_text(), str(path))
     known, found = {}, {}
     for node in tree.body:
@@ -35,7 +35,7 @@ def tests_of(path):
                 tests |= known.get(name, set())
             elif module in {p.stem for p in suites().values()}:
                 tests |= tests_of(HERE / f"{module}.py").get(name, set())
-        # test_x = None takes an inherited one away.
+        # test_x = None removes an inherited test.
         tests -= {target.id for a in node.body if isinstance(a, ast.Assign) for target in a.targets if isinstance(target, ast.Name)}
         tests |= {f.name for f in node.body if isinstance(f, ast.FunctionDef) and f.name.startswith("test")}
         known[node.name] = tests
@@ -50,7 +50,7 @@ def costs():
 
 
 def loaded(suite):
-    """What unittest finds: (class, test)."""
+    """The (class, test) pairs that unittest finds."""
     for one in suite:
         if isinstance(one, unittest.TestSuite):
             yield from loaded(one)
@@ -59,13 +59,13 @@ def loaded(suite):
 
 
 def check(registered):
-    """No test goes unseen: what unittest would run of a suite is what its classes run one by one, and CMake has them."""
+    """Checks that no test is forgotten: the classes of a suite have all tests that unittest would run, and CMake has them."""
     texts = "".join(path.read_text() for path in HERE.glob("*.py"))
     for name in re.findall(r'environ\["(PIBRAIN_\w+)"\]', texts):
-        os.environ.setdefault(name, "/nowhere")  # they read it when they are loaded
+        os.environ.setdefault(name, "/nowhere")  # the suites read it when they are loaded
     wrong = sorted(set(suites()) ^ set(registered))
     for suite in wrong:
-        print(f"{suite}: configure anew; tests/e2e/CMakeLists.txt has to name each test_*.py")
+        print(f"{suite}: configure again; tests/e2e/CMakeLists.txt must list each test_*.py")
     for suite, path in suites().items():
         ours = sorted((name, test) for name, tests in tests_of(path).items() for test in tests)
         theirs = sorted(loaded(unittest.defaultTestLoader.loadTestsFromModule(importlib.import_module(path.stem))))
@@ -77,7 +77,7 @@ def check(registered):
 
 
 def measured(directory):
-    """What was not run keeps what it cost before."""
+    """Classes that were not run keep their old costs."""
     known = costs()
     log = (pathlib.Path(directory) / "Testing/Temporary/LastTest.log").read_text(errors="replace")
     for name, seconds in re.findall(r"^\d+/\d+ Testing: e2e\.(\w+\.\w+)$.*?^Test time = +([\d.]+) sec$", log, re.M | re.S):

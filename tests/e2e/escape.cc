@@ -1,6 +1,6 @@
-// What somebody who had taken the agent over would try. Built into a copy of the agent that only
-// tests have (tests/e2e/CMakeLists.txt), called where the agent would begin to serve. Prints a line
-// for each attempt to standard error: its name, and "denied" with the error, or "ESCAPED".
+// The attempts of an intruder in the agent. Built into a copy of the agent for tests alone
+// (tests/e2e/CMakeLists.txt), and called where the agent would start to serve. Prints a line for
+// each attempt to standard error: its name, and "denied" with the error, or "ESCAPED".
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-"""A spoke whose sessions change in every way, and what has to hold when a run over them is disturbed."""
+"""A spoke whose sessions change in every way, and what must hold when a run over them is disturbed."""
 import hashlib
 import os
 import pathlib
@@ -14,21 +14,21 @@ from harness import HubCase, files_below, read_below, sessions
 STAGING = b".pi-brain-staging"
 INCOMPLETE = b"incomplete"  # in a spoke's archive
 MIB = 1 << 20
-# Then a test empties the archive itself, so that a long one does not fill the disk.
+# Beyond this, the test empties the archive itself, so that a long test does not fill the disk.
 ENOUGH_ARCHIVED = 64 * MIB
-# More than the hub holds back of a tail: it is appended while it comes.
+# More of a tail than the hub buffers: it is appended while it arrives.
 LARGE_TAIL = 4 * MIB + 300_000
 
 
 def lines(rng, size):
-    """Whole lines of about so many bytes, which do not compress to nothing."""
+    """Whole lines of about `size` bytes that do not compress well."""
     block = b"".join(b'{"type":"message","pad":"%s"}\n' % rng.randbytes(300).hex().encode()
                      for _ in range(min(100, size // 600 + 1)))
     return block * max(1, size // len(block))
 
 
 def contents(root):
-    """Path -> content of every file that is not staged."""
+    """Maps the path of every file that is not staged to its content."""
     if not root.exists():
         return {}
     return {path: read_below(root, path) for path in files_below(root)
@@ -36,12 +36,12 @@ def contents(root):
 
 
 def brief(files):
-    """Path -> size and hash: what a failed assertion can print."""
+    """Maps each path to size and hash, which a failed assertion can print."""
     return {path: f"{len(c)} bytes, {hashlib.sha256(c).hexdigest()[:12]}" for path, c in files.items()}
 
 
 def another_filesystem(path):
-    """A directory on another filesystem than `path`'s."""
+    """A directory on a filesystem other than `path`'s."""
     for place in ("/dev/shm", "/tmp", "/var/tmp"):
         if os.path.isdir(place) and os.stat(place).st_dev != os.stat(path).st_dev:
             return tempfile.TemporaryDirectory(dir=place)
@@ -49,7 +49,7 @@ def another_filesystem(path):
 
 
 def stop(process):
-    """Stops it, and waits until it has."""
+    """Stops the process, and waits until it has stopped."""
     os.kill(process.pid, signal.SIGSTOP)
 
     def stopped():
@@ -61,11 +61,11 @@ def stop(process):
 
 
 class FaultCase(HubCase):
-    """self.change() changes the spoke; self.assert_promised() says what may have become of the mirror."""
+    """self.change() changes the spoke; self.assert_promised() checks the mirror after a disturbed run."""
 
     @classmethod
     def setUpClass(cls):
-        # Hundreds of runs wait for the disk: in memory, where there is enough, they need not.
+        # In memory, if there is enough, since hundreds of runs would wait for the disk.
         memory = os.statvfs("/dev/shm") if os.path.isdir("/dev/shm") else None
         before = tempfile.tempdir
         if memory and memory.f_bavail * memory.f_frsize > 500 * MIB:
@@ -79,9 +79,9 @@ class FaultCase(HubCase):
         super().setUp()
         self.rng = random.Random(self.id())
         self.turn = 0
-        self.held = set()  # every content that the mirror was seen to hold
+        self.held = set()  # every content that the mirror was seen to have
         self.before = {}   # the mirror before the run that was disturbed
-        self.in_archive = {}     # what each archive held then
+        self.in_archive = {}     # the content of each archive then
 
     def make(self, files=12):
         sessions.make(self.source, files, median=6000)
@@ -90,7 +90,7 @@ class FaultCase(HubCase):
         self.settle()
 
     def settle(self, *arguments):
-        """An undisturbed run, after which everything is as it should be."""
+        """An undisturbed run, after which the mirror must be right."""
         report = self.sync_one("--delete", "--max-delete", "1000", *arguments)
         self.assert_mirrored()
         self.assertFalse((self.mirror / os.fsdecode(STAGING)).exists(), report)
@@ -99,20 +99,20 @@ class FaultCase(HubCase):
         return report
 
     def note(self):
-        """The mirror as it is now is what the next run must not lose."""
+        """Remembers the mirror as it is now, which the next run must not lose."""
         self.assert_nothing_lost()
         self.before = contents(self.mirror)
         self.held.update(self.before.values())
         self.note_archive()
 
     def begin_anew(self):
-        """From what is there, however it came about: a test that goes on after something failed."""
+        """Starts from the current state, whatever caused it: for a test that continues after a failure."""
         self.before = contents(self.mirror)
         self.held.update(self.before.values())
         self.note_archive()
 
     def note_archive(self):
-        """What it holds now was checked, and stays: no later run may take it away."""
+        """Remembers the archive's content, which was checked: no later run may remove it."""
         if sum(size for size, _, _ in self.archive_stamps().values()) > ENOUGH_ARCHIVED:
             shutil.rmtree(self.archive / "laptop")
         self.in_archive[self.archive] = self.archive_stamps()
@@ -121,10 +121,10 @@ class FaultCase(HubCase):
         below = self.archive / "laptop"
         stamps = {path: (st.st_size, st.st_mtime_ns, st.st_ino)
                   for path, st in (files_below(below) if below.exists() else {}).items()}
-        stamps.pop(INCOMPLETE, None)  # what a kill left of a copy
+        stamps.pop(INCOMPLETE, None)  # left by a kill during a copy
         return stamps
 
-    # How the spoke changes. A turn holds something of everything, every third one large things too.
+    # How the spoke changes. Each turn has changes of every kind, every third one large files too.
 
     def change(self):
         self.turn += 1
@@ -161,11 +161,11 @@ class FaultCase(HubCase):
         elif self.turn % 3 == 2:
             path.write_bytes(lines(self.rng, 2 * MIB))
 
-    # What has to hold.
+    # What must hold.
 
     def assert_promised(self, source=None):
-        """P3 and P5, against self.before and what the spoke has: each file is the old one, the new
-        one, or a prefix of what it grew to; nothing that was there is gone."""
+        """Checks P3 and P5, against self.before and the spoke's files: each file is the old one, the new
+        one, or a prefix of what it grew to, and nothing is lost."""
         source = contents(self.source) if source is None else source
         now = contents(self.mirror)
         for path, content in now.items():
@@ -178,7 +178,7 @@ class FaultCase(HubCase):
         return now
 
     def may_be(self, path, content, new):
-        # A file that moved may be at its new place already, with its old content.
+        # A file that moved may have its new path already, with its old content.
         olds = [self.before[path]] if path in self.before else [
             old for other, old in self.before.items()
             if os.path.basename(other) == os.path.basename(path)]
@@ -187,8 +187,8 @@ class FaultCase(HubCase):
         return new is not None and new.startswith(content) and any(content.startswith(old) for old in olds)
 
     def assert_nothing_lost(self, now=None):
-        """Every content that the mirror held is in the mirror, grown perhaps, or in the archive,
-        where there is nothing else."""
+        """Checks that every content that the mirror had is in the mirror, perhaps grown, or in the archive,
+        and that the archive has nothing else."""
         archived = self.archived_contents()
         for path, content in archived.items():
             self.assertTrue(self.was_held(path, content),
@@ -200,11 +200,11 @@ class FaultCase(HubCase):
                             f"turn {self.turn}: the content of {path}, {len(content)} bytes, is lost")
 
     def was_held(self, path, content):
-        """Whether the mirror may have held it before it was archived there."""
+        """Whether the mirror may have had this content before it was archived there."""
         return content in self.held or content in self.before.values()
 
     def archived_contents(self):
-        """What was archived since the archive was noted; what it held then is there still."""
+        """Returns what was archived since note_archive(), and checks that the rest is still there."""
         stamps, kept = self.archive_stamps(), self.in_archive.get(self.archive, {})
         for path, stamp in kept.items():
             self.assertEqual(stamps.get(path), stamp, f"turn {self.turn}: {path} is no more in the archive as it was")
@@ -214,18 +214,18 @@ class FaultCase(HubCase):
         return found
 
     def assert_archived(self, *expected):
-        """These contents and no others."""
+        """Checks that these contents were archived, and no others."""
         self.assertCountEqual(brief(dict(enumerate(expected))).values(), brief(self.archived_contents()).values())
 
     def assert_unchanged(self):
         self.assertEqual(brief(contents(self.mirror)), brief(self.before))
 
     def assert_no_agents(self):
-        """Nothing of a run that ended is left on the spoke."""
+        """Checks that a run that ended left no process on the spoke."""
         harness.wait_for(lambda: not harness.descendants(self.sshd.process.pid), what="the agent's end")
 
     def assert_sentence(self, text):
-        """P8: for people, on one line."""
+        """Checks P8: a sentence for people, on one line."""
         self.assertTrue(text)
         for odd in ("\n", ".cc:", "kj::", "std::", "terminate", "capnp/"):
             self.assertNotIn(odd, text)

@@ -1,9 +1,9 @@
 """Spokes with addresses, homes and login shells of their own, for tests of setting machines up.
 
-Each is an sshd on port 22 of its own loopback address, in the network namespace that the test runs
-in, and in a mount namespace in which the list of users has its home and its shell. What listens on
-~/.ssh/authorized_keys, and what `~` is, is thus what it would be on a machine of its own. Who is not
-root gets the namespaces of a user, in which the name `root` is that user's.
+Each spoke is an sshd on port 22 of its own loopback address, in the network namespace of the test and
+in a mount namespace in which /etc/passwd has its home and shell. So `~` and ~/.ssh/authorized_keys are
+what they would be on a machine of its own. A user other than root gets user namespaces, in which the
+name `root` means that user.
 """
 import os
 import pathlib
@@ -17,9 +17,9 @@ import unittest
 import harness
 import mounts
 
-# What a start-up file may print, in each shell's own way.
+# The output of a start-up file, in each shell's language.
 NOISE = {
-    # Ends in the window's title, and not in a line's end.
+    # Ends with the window's title, without a line end.
     "/bin/bash": (".bashrc", "echo Welcome back; echo 'and mind the step' >&2; printf '\\033]0;title\\007'\n"),
     "/bin/sh": (".profile", "echo not read without a login\n"),
     "/usr/bin/fish": (".config/fish/config.fish", "echo Welcome to fish\n"),
@@ -37,12 +37,12 @@ def run(command, **options):
 
 
 class Spoke:
-    """A machine named `name`; the hub's person may log in as root with her own key."""
+    """A machine named `name`, to which the hub's user may log in as root with a key of their own."""
 
     def __init__(self, fleet, number, shell="/bin/bash", noise=True, options=(), place="places for "):
         self.name = f"box{number:02}"
         self.address = f"127.0.1.{number}"
-        # Homes are wherever they are.
+        # A home with spaces in its path.
         self.home = fleet.dir / f"{place}{self.name}" / "user"
         self.home.mkdir(parents=True, mode=0o755)
         self.home.chmod(0o755)
@@ -62,7 +62,7 @@ class Spoke:
         config.write_text("\n".join([
             f"ListenAddress {self.address}:22", f"HostKey {fleet.host_key}", "PidFile none", "UsePAM no",
             "PermitRootLogin yes", "StrictModes yes", "PasswordAuthentication no",
-            "Subsystem sftp internal-sftp", *harness.no_penalties(), *options]) + "\n")
+            "Subsystem sftp internal-sftp", *harness.for_tests(options), *options]) + "\n")
         sshd = shutil.which("sshd") or "/usr/sbin/sshd"
         self.log = fleet.dir / f"sshd-{self.name}.log"
         self.sshd = subprocess.Popen(
@@ -75,18 +75,18 @@ class Spoke:
         return self.home / ".local/lib/pi-brain/pi-brain-agent"
 
     def age_agent(self):
-        """Puts an agent there that serves and is not this one; the one that runs goes on."""
+        """Replaces the agent by a different one that serves; a running agent continues."""
         new = self.agent.with_name("x")
         new.write_bytes(harness.AGENT.read_bytes() + b"\0")
         new.chmod(0o755)
         new.rename(self.agent)
 
     def lines(self):
-        """Those of the agent in authorized_keys."""
+        """The lines of the agent in authorized_keys."""
         return [line for line in self.authorized.read_text(errors="surrogateescape").splitlines() if "pi-brain-agent" in line]
 
     def files(self):
-        """Everything in its home but the sessions: relative path -> content."""
+        """Maps the relative path of each file in its home, except the sessions, to its content."""
         return {str(path.relative_to(self.home)): path.read_bytes() for path in sorted(self.home.rglob("*"))
                 if path.is_file() and self.sessions not in path.parents}
 
@@ -102,7 +102,7 @@ class Spoke:
 
 
 class Fleet:
-    """The hub: a home with a person's key and ssh_config, and the spokes."""
+    """The hub, with a home that has a user's key and ssh_config, and the spokes."""
 
     def __init__(self, directory):
         self.dir = pathlib.Path(directory)
@@ -117,7 +117,7 @@ class Fleet:
         self.host_public = " ".join((self.dir / "host_key.pub").read_text().split()[:2])
         self.known_hosts = ssh / "known_hosts"
         self.config = self.home / ".pi-brain/config.yaml"
-        # One that sshd may read, whoever runs it.
+        # A shadow file that sshd can read, whichever user runs it.
         self.shadow = "root:*:20000:0:99999:7:::\n"
         self.spokes = []
         run(["mount", "--bind", mounts.etc_with(self.dir / "etc-hub", passwd=self.users_with(f"{self.home}:/bin/sh")), "/etc"])
@@ -125,7 +125,7 @@ class Fleet:
             os.makedirs("/run/sshd", exist_ok=True)
 
     def users_with(self, entry):
-        """The list of users, in which root has this home and shell."""
+        """An /etc/passwd in which root has this home and shell."""
         return re.sub(r"^root:.*\n", f"root:x:{os.getuid()}:{os.getgid()}::{entry}\n", self.users, flags=re.M)
 
     def add(self, *arguments, **options):
@@ -155,7 +155,7 @@ class Fleet:
 
 
 class FleetCase(unittest.TestCase):
-    """Tests that each have a fleet; the whole module runs in namespaces of its own."""
+    """A fleet for each test; the whole module runs in namespaces of its own."""
 
     def setUp(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="pi-brain-fleet-", dir="/dev/shm"))
@@ -168,7 +168,7 @@ class FleetCase(unittest.TestCase):
 
 
 def main():
-    """To be called in place of unittest.main()."""
+    """Called instead of unittest.main()."""
     if os.environ.get("PIBRAIN_TEST_NAMESPACES") == "entered":
         run(["mount", "--make-rprivate", "/"])
         unittest.main()

@@ -1,7 +1,7 @@
 // usage: flipper BASE PATH OTHER [PATH OTHER …]
 //
-// A hostile local user: lets each two paths beneath BASE take each other's places, over and over,
-// until standard input ends; then prints how often. tests/unit/flipper.h does it.
+// A hostile local user: swaps each pair of paths beneath BASE again and again until standard input
+// ends, and then prints how often (tests/unit/flipper.h).
 
 #include "tests/unit/flipper.h"
 

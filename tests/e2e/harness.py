@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: a private sshd, a hub with a home of its own, and checks.
+"""Shared by the end-to-end tests: a private sshd, a hub with a home of its own, and checks.
 
 The real programs are driven through a real sshd on a free loopback port. PIBRAIN_BIN names the
 directory of the built programs. Nothing outside a temporary directory is touched.
@@ -23,7 +23,7 @@ sys.path.insert(0, str(TESTS))
 import sessions  # noqa: E402  (the generator of session trees)
 
 BIN = pathlib.Path(os.environ["PIBRAIN_BIN"]).resolve()
-# The program that AGENT, a script, lets an emulator run; its own idea of its path is this one.
+# The program that the script AGENT has an emulator run; this is the path that the program itself sees.
 EMULATED = os.environ.get("PIBRAIN_TEST_EMULATED")
 SANITIZED = "PIBRAIN_TEST_SANITIZED" in os.environ  # programs built with a sanitizer
 HUB, AGENT = BIN / "pi-brain", BIN / "pi-brain-agent"
@@ -56,11 +56,21 @@ def answers(port):
     return False
 
 
-def no_penalties():
-    """sshd, from 9.8 on, turns away addresses that failed to log in; here all come from one."""
+# ssh's usual key exchange (sntrup761) costs each client 80 ms of CPU. The tests of kinds of servers
+# (test_servers.py) and the benchmarks have it; elsewhere it would show nothing.
+QUICK_KEY_EXCHANGE = "KexAlgorithms -sntrup761*,mlkem*"
+USUAL_KEY_EXCHANGE = "KexAlgorithms +curve25519-sha256"
+
+
+def for_tests(options=()):
+    """Options for an sshd that all tests log in to from one address, without the keywords that `options` set."""
     version = subprocess.run(["ssh", "-V"], capture_output=True, text=True).stderr
     major, minor = map(int, re.search(r"OpenSSH_(\d+)\.(\d+)", version).groups())
-    return ["PerSourcePenalties no"] if (major, minor) >= (9, 8) else []
+    ours = [QUICK_KEY_EXCHANGE, "MaxStartups 100"]
+    if (major, minor) >= (9, 8):
+        ours.append("PerSourcePenalties no")  # it would turn away addresses that failed to log in
+    theirs = {option.split()[0] for option in options}
+    return [option for option in ours if option.split()[0] not in theirs]
 
 
 def keygen(path, passphrase="", kind="ed25519"):
@@ -88,10 +98,8 @@ class Sshd:
             f"Port {self.port}", "ListenAddress 127.0.0.1", f"HostKey {self.host_key}",
             f"AuthorizedKeysFile {self.authorized_keys}", "PidFile none", "UsePAM no",
             "StrictModes no", "PermitRootLogin prohibit-password", "PasswordAuthentication no",
-            # Of a keyword given twice the first counts, of MaxStartups the last.
-            "KbdInteractiveAuthentication no", *no_penalties(),
-            *([] if any(option.startswith("MaxStartups") for option in options) else ["MaxStartups 100"]), *options,
-            # bash that sshd starts reads ~/.bashrc unless it thinks it is nested.
+            "KbdInteractiveAuthentication no", *for_tests(options), *options,
+            # When sshd starts bash, bash reads ~/.bashrc unless it believes it is nested.
             "SetEnv SHLVL=1"]) + "\n")
         if os.geteuid() == 0:
             os.makedirs("/run/sshd", exist_ok=True)
@@ -103,7 +111,7 @@ class Sshd:
         self.configure_client()
 
     def configure_client(self, host="spoke", extra=(), key=None, port=None, known_hosts=None):
-        """Writes the ssh_config that the hub is to use, for one host."""
+        """Writes the hub's ssh_config, for one host."""
         self.ssh_config.write_text("\n    ".join([
             f"Host {host}", "HostName 127.0.0.1", f"Port {port or self.port}",
             f"IdentityFile {key or self.key}", "IdentitiesOnly yes", "IdentityAgent none",
@@ -130,7 +138,7 @@ class Sshd:
         self.authorized_keys.write_text(line)
 
     def client_setting(self, line):
-        """Adds a line to the client's ssh_config, in front of the others: ssh takes the first."""
+        """Adds a line to the client's ssh_config, before the others, since ssh takes the first."""
         first, rest = self.ssh_config.read_text().split("\n", 1)
         self.ssh_config.write_text(f"{first}\n    {line}\n{rest}")
 
@@ -141,7 +149,7 @@ class Sshd:
 
 @contextlib.contextmanager
 def relay(sshd, *options, settings=()):
-    """tests/relay.py between the hub and sshd; the client is configured to go through it."""
+    """Runs tests/relay.py between the hub and sshd, and configures the client to go through it."""
     process = subprocess.Popen(
         [sys.executable, TESTS / "relay.py", "--to", f"127.0.0.1:{sshd.port}", *map(str, options)],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -159,7 +167,7 @@ def relay(sshd, *options, settings=()):
 
 @contextlib.contextmanager
 def ssh_agent(directory, *keys, passphrase=""):
-    """An ssh-agent that holds the keys; gives its socket."""
+    """Runs an ssh-agent with these keys, and yields its socket."""
     socket_path = pathlib.Path(directory) / "agent.sock"
     out = subprocess.run(["ssh-agent", "-s", "-a", socket_path], check=True, capture_output=True,
                          text=True).stdout
@@ -180,13 +188,13 @@ def ssh_agent(directory, *keys, passphrase=""):
 
 
 def files_below(root):
-    """Relative path -> lstat of every regular file."""
+    """Maps the relative path of every regular file to its lstat."""
     found = {}
     root = os.fsencode(root)
     stack = [b""]
     while stack:
         directory = stack.pop()
-        # By descriptor: names may add up to more than PATH_MAX.
+        # By descriptor, since a path may be longer than PATH_MAX.
         fd = open_directory(root, directory)
         try:
             for entry in os.scandir(fd):
@@ -221,7 +229,7 @@ def read_below(root, path):
 def libfaketime():
     found = sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     if not found:
-        raise AssertionError("libfaketime is missing: deploy/install-build-deps.sh installs it")
+        raise AssertionError("libfaketime is missing: deploy/install-build-deps.sh --test installs it")
     return found[0]
 
 
@@ -229,7 +237,7 @@ class HubCase(unittest.TestCase):
     """A hub with a spoke behind sshd, both in a temporary directory."""
 
     sshd_options = ()
-    libssh2_leaks = False  # whether libssh2 is known to lose memory in these tests
+    libssh2_leaks = False  # whether libssh2 is known to leak memory in these tests
 
     @classmethod
     def setUpClass(cls):
@@ -299,12 +307,12 @@ class HubCase(unittest.TestCase):
         return self.sync(*args, code=code)["spokes"][0]
 
     def counts(self, *args, code=0):
-        """The counts that are not zero, but for the number of files."""
+        """The counts that are not zero, without the number of files."""
         counts = self.sync_one(*args, code=code)["counts"]
         return {k: v for k, v in counts.items() if v and k != "files"}
 
     def write(self, name, content, age=True):
-        """Writes a session; with `age` it looks untouched for long."""
+        """Writes a session; with `age`, it has been untouched for long."""
         path = self.source / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -313,7 +321,7 @@ class HubCase(unittest.TestCase):
         return path
 
     def age(self, *paths):
-        """Gives files a time in the past, each another."""
+        """Gives each file a different time in the past."""
         for path in paths:
             HubCase.clock += 1_000_000_007
             os.utime(path, ns=(HubCase.clock, HubCase.clock))
@@ -321,15 +329,15 @@ class HubCase(unittest.TestCase):
     clock = LONG_AGO
 
     def assert_mirrored(self, besides=(), source=None, mirror=None):
-        """Every regular file of the spoke is in the mirror, byte for byte and with its time, and
-        nothing else is but `besides`."""
+        """Checks that the mirror has every regular file of the spoke, byte for byte and with its time, and
+        nothing else but `besides`."""
         source, mirror = source or self.source, mirror or self.mirror
         theirs, ours = files_below(source), files_below(mirror)
         self.assertEqual(set(theirs), set(ours) - {os.fsencode(b) for b in besides})
         for path, their in theirs.items():
             self.assertEqual(read_below(source, path), read_below(mirror, path), path)
             our = ours[path]
-            # A file that was fresh when it was read gets a time 1 ns earlier, to be looked at again.
+            # A file that was fresh when it was read gets a time 1 ns earlier, so that the next run checks it.
             self.assertIn(their.st_mtime_ns - our.st_mtime_ns, (0, 1), path)
             self.assertEqual(stat.S_IMODE(our.st_mode), 0o600, path)
         self.assert_private_directories(mirror)
@@ -354,7 +362,7 @@ class HubCase(unittest.TestCase):
                 for path, st in files_below(mirror).items()}
 
     def archived(self):
-        """Path in the mirror -> content, of all that was archived; of several versions the first."""
+        """Maps the mirror's path of each archived file to its content; of several versions, the first."""
         found = {}
         for path in sorted(files_below(self.archive)) if self.archive.exists() else ():
             found.setdefault(b"/".join(path.split(b"/")[2:]), read_below(self.archive, path))
@@ -372,10 +380,10 @@ def sleeps(pid):
 
 
 def descendants(pid):
-    """By their parents: the lists of children in /proc leave some out while others end (proc(5))."""
+    """Finds them by their parents, since the lists of children in /proc omit some while others end (proc(5))."""
     children = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
-        try:  # often called: the plainest way
+        try:  # called often, so kept simple
             fd = os.open(f"/proc/{name}/stat", os.O_RDONLY)
         except OSError:
             continue
@@ -393,7 +401,7 @@ def descendants(pid):
 
 
 def name_of(pid):
-    """What /proc calls it; empty if it has ended."""
+    """The process's name in /proc; empty if it has ended."""
     with contextlib.suppress(OSError):
         return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
     return ""

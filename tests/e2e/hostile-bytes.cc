@@ -1,4 +1,4 @@
-// What is no message, or only half of one.
+// Bytes that are not a message, or only half of one.
 
 #include <capnp/rpc.capnp.h>
 #include <capnp/serialize-async.h>
@@ -26,7 +26,7 @@ kj::Array<capnp::word> bootstrapMessage() {
   return capnp::messageToFlatArray(message);
 }
 
-// That the agent hangs up by itself, since this can never become a conversation.
+// Waits for the agent to hang up by itself, since this can never become a conversation.
 void expectHangUp(Hub& hub) {
   kj::byte buffer[4096];
   hub.timed("hung up", [&]() {
@@ -49,8 +49,8 @@ void halfATable(Hub& hub) {
   send(hub, part);
 }
 
-// A message that is nearly as long as may be, of which nothing comes. (With Cap'n Proto 1.1 its
-// table counts.)
+// Announces a message of nearly the largest size, and sends nothing of it. (With Cap'n Proto 1.1,
+// its table counts.)
 void promisedMessage(Hub& hub) {
   hub.greet();
   sendNumbers(hub, {0, (15 << 20) / 8});
@@ -64,7 +64,7 @@ void garbage(Hub& hub) {
   uint32_t state = 1;
   for (auto& b : bytes) b = kj::byte((state = state * 1664525 + 1013904223) >> 24);
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { send(hub, bytes); })) {
-    // It hung up before it had heard all of that.
+    // The agent hung up before it had received everything.
   }
   expectHangUp(hub);
 }
@@ -87,7 +87,7 @@ void enormousMessage(Hub& hub) {
   expectHangUp(hub);
 }
 
-// A message that is a pointer to a pointer to a pointer …, as a call's parameters and by itself.
+// A message that is a pointer to a pointer to a pointer …, as a call's parameters and on its own.
 void nestingBomb(Hub& hub) {
   hub.greet();
   constexpr uint32_t DEPTH = 100'000;
@@ -98,7 +98,7 @@ void nestingBomb(Hub& hub) {
   expectHangUp(hub);
 }
 
-// Cap'n Proto's own messages with numbers that nobody gave out.
+// Cap'n Proto's own messages with ids that do not exist.
 void strangeNumbers(Hub& hub) {
   hub.greet();
   using Message = capnp::rpc::Message;

@@ -1,4 +1,4 @@
-// Calls that the schema allows and no hub would make.
+// Calls that the schema allows, and no hub would make.
 
 #include <capnp/any.h>
 #include <kj/debug.h>
@@ -11,7 +11,7 @@ namespace pibrain {
 
 namespace {
 
-// A call of this number, with whatever parameters.
+// A call of this method, with any parameters.
 capnp::Request<capnp::AnyPointer, capnp::AnyPointer> rawRequest(Hub& hub, uint64_t interface,
                                                                 uint16_t method) {
 #if CAPNP_VERSION >= 1000000
@@ -23,7 +23,7 @@ capnp::Request<capnp::AnyPointer, capnp::AnyPointer> rawRequest(Hub& hub, uint64
 
 constexpr uint32_t BLAKE2_RK = 0x72730147;  // rsync_magic_number: RS_RK_BLAKE2_SIG_MAGIC
 constexpr uint32_t MD4 = 0x72730136;
-constexpr size_t MOST = 15 << 20;  // of a message that is not refused at once
+constexpr size_t MOST = 15 << 20;  // the largest message that is not refused at once
 
 void append(std::vector<kj::byte>& out, uint32_t number) {
   for (int shift = 24; shift >= 0; shift -= 8) out.push_back(kj::byte(number >> shift));
@@ -37,8 +37,8 @@ std::vector<kj::byte> header(uint32_t magic, uint32_t blockLength, uint32_t stro
   return out;
 }
 
-// A signature of blocks with the weak sums that `weakOf` gives, and strong sums that fit nothing
-// and differ (of equal blocks the agent takes one).
+// A signature of blocks with the weak sums of `weakOf`, and strong sums that match nothing and
+// differ (of equal blocks, the agent uses one).
 template <typename WeakOf>
 std::vector<kj::byte> signatureOf(uint32_t blockLength, uint32_t strongLength, size_t blocks,
                                   WeakOf&& weakOf) {
@@ -88,7 +88,7 @@ void malformedSignatures(Hub& hub) {
   whole(hub, "afterwards", SMALL);
 }
 
-// All that fits in a message.
+// As much as fits into a message.
 void hugeSignatures(Hub& hub) {
   hub.connect();
   hub.scan();
@@ -105,7 +105,7 @@ void tooHugeSignature(Hub& hub) {
   pullWith(hub, "too huge", LARGE, std::vector<kj::byte>(17 << 20));
 }
 
-// Sums made to be alike: of each other, and of every position of a file that the hub has seen.
+// Sums that collide: with each other, and with every position of a file that the hub knows.
 void equalSums(Hub& hub) {
   hub.connect();
   hub.scan();
@@ -122,7 +122,7 @@ void equalSums(Hub& hub) {
   whole(hub, "afterwards", SMALL);
 }
 
-// Much work for little: the agent is left at it.
+// Much work for few bytes; the hub does not wait for the result.
 void slowDelta(Hub& hub) {
   hub.connect();
   hub.scan();
@@ -207,7 +207,7 @@ proto::Blocks::Client blocksOf(capnp::RemotePromise<capnp::AnyPointer>& response
   return capnp::Capability::Client(response.getPointerField(0).asCap()).castAs<proto::Blocks>();
 }
 
-// Lists of elements that take no bytes: many in a small message.
+// Lists of elements without bytes: many fit into a small message.
 void emptyElements(Hub& hub) {
   hub.connect();
   hub.scan();

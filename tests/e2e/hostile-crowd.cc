@@ -1,4 +1,4 @@
-// Calls of which each is fine, and all together are too many.
+// Calls that are each valid, but too many together.
 
 #include <capnp/rpc.capnp.h>
 #include <capnp/serialize.h>
@@ -39,7 +39,7 @@ void millionWants(Hub& hub) {
       return hub.drain(request.send().getBlocks());
     });
   };
-  // 24 bytes each: what one message may hold, and more.
+  // 24 bytes each: as many as one message may hold, and more.
   ask("of no file", 600'000, 12345);
   ask("of a tiny file", 100'000, TINY);
   ask("a million", MILLION, 12345);
@@ -77,7 +77,7 @@ void manyScans(Hub& hub) {
   settle(hub, 1500 * kj::MILLISECONDS);
 }
 
-// Each with its wants and its stream, none of which is read.
+// Each pull has its wants and its stream, and none is read.
 void manyPulls(Hub& hub) {
   hub.connect();
   hub.scan();
@@ -89,7 +89,7 @@ void manyPulls(Hub& hub) {
   settle(hub, 1500 * kj::MILLISECONDS);
 }
 
-// Sessions are cheap to get; each may have its streams.
+// Sessions are cheap to create, and each may have its streams.
 void manySessions(Hub& hub) {
   hub.connect();
   hub.scan();
@@ -106,7 +106,7 @@ void manySessions(Hub& hub) {
   hub.unawaited.push_back(kj::Promise<void>(kj::NEVER_DONE).attach(kj::mv(kept)));
 }
 
-// The whole file's blocks are asked for, again and again, and no answer is read.
+// Requests the blocks of a whole file, again and again, without reading an answer.
 void unreadAnswers(Hub& hub) {
   hub.connect();
   hub.scan();
@@ -118,7 +118,8 @@ void unreadAnswers(Hub& hub) {
   settle(hub, 3000 * kj::MILLISECONDS);
 }
 
-// Small questions, whose answers nobody takes. By hand: this side must not remember them.
+// Small requests whose answers are not read. Written by hand, since this side must not remember
+// them.
 void unreadHellos(Hub& hub) {
   hub.greet();
   hub.stream->stopReading();
@@ -155,7 +156,7 @@ void largePull(Hub& hub) {
   for (int i = 0; i < 16; ++i) leave(hub, blocks.nextRequest());
 }
 
-// Files to be read to the end for an answer of some bytes.
+// Files that must be read completely for an answer of some bytes.
 void prefixLies(Hub& hub) {
   hub.connect();
   hub.scan();

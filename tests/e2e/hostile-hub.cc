@@ -1,8 +1,8 @@
 // usage: hostile-hub CASE LOG COMMAND [ARGUMENT…]
 //
-// Runs the command (an agent, or ssh) on a socket pair, misbehaves towards it as the case says,
-// hangs up, and prints how the command took it. All that it received goes to LOG: as it came, and
-// the content of blocks.
+// Runs the command (an agent, or ssh) on a socket pair, misbehaves towards it by the case, hangs
+// up, and prints how the command reacted. Everything received goes to LOG: the raw bytes, and the
+// content of blocks.
 
 #include "tests/e2e/hostile-hub.h"
 
@@ -178,7 +178,7 @@ int main(int argc, char** argv) {
     printf("case: %s\n", e->getDescription().cStr());
   }
   hub.pause("done");
-  // Without a goodbye; and ssh would first write out what it has.
+  // Without a goodbye; ssh would first flush its output.
   if (std::string_view(argv[3]).ends_with("ssh")) kill(pid, SIGKILL);
   shutdown(end, SHUT_RDWR);
   await(pid);

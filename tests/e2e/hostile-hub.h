@@ -1,5 +1,5 @@
 #pragma once
-// A hub that is not one: it speaks to an agent over the same schema, and misbehaves.
+// A hostile hub: it calls an agent by the same schema, and misbehaves.
 
 #include <capnp/rpc-twoparty.h>
 #include <kj/async-io.h>
@@ -13,7 +13,7 @@
 
 namespace pibrain {
 
-// The connection, which writes down all that it receives.
+// The connection, which records everything that it receives.
 class Tap : public kj::AsyncIoStream {
  public:
   Tap(kj::Own<kj::AsyncIoStream> inner, int log) : inner_(kj::mv(inner)), log_(log) {}
@@ -40,19 +40,19 @@ class Tap : public kj::AsyncIoStream {
 struct Hub {
   Hub(kj::AutoCloseFd socket, int log);
 
-  // Reads the preamble; for what speaks by itself.
+  // Reads the preamble alone; for cases that write raw bytes.
   void greet();
   // greet(), and says hello.
   void connect();
-  // Scans; `files` is then how many there are.
+  // Scans, and sets `files` to the number of files.
   void scan();
 
-  // Reads a stream to its end, and prints what it held: events by kind, refusals by reason. All
-  // content goes to the log.
+  // Reads a stream to its end, and prints its events by kind and refusals by reason. All content
+  // goes to the log.
   std::string drain(proto::Blocks::Client blocks);
   // Reads its first block only.
   std::string taste(proto::Blocks::Client blocks);
-  // The same of one want, printed under that name, with the seconds that it took.
+  // The same for one want, printed under that name, with the seconds that it took.
   template <typename Fill>
   void pull(const std::string& name, uint32_t file, Fill&& fill) {
     timed(name, [&]() {
@@ -65,7 +65,7 @@ struct Hub {
   }
   // Prints what `work` returns or throws, and how long it took.
   void timed(const std::string& name, kj::FunctionParam<std::string()> work);
-  // Prints a line, and goes on when the one who runs this program answers.
+  // Prints a line, and continues when the caller of this program answers.
   void pause(const char* word);
 
   kj::AsyncIoContext io = kj::setupAsyncIo();
@@ -79,13 +79,13 @@ struct Hub {
   int log;
 };
 
-// The ids of the files that the test puts in the root, in the order of their names.
+// The ids of the files that the test puts into the root, in the order of their names.
 enum FileId : uint32_t { TINY, LARGE, SMALL, ZEROS };
 
 // Ways to misbehave, by name.
 using Cases = std::map<std::string, void (*)(Hub&)>;
 extern const Cases HOSTILE_BYTES;  // hostile-bytes.cc: not even messages
-extern const Cases HOSTILE_CALLS;  // hostile-calls.cc: calls with evil arguments
+extern const Cases HOSTILE_CALLS;  // hostile-calls.cc: calls with hostile arguments
 extern const Cases HOSTILE_CROWD;  // hostile-crowd.cc: too many of them
 
 }  // namespace pibrain

@@ -1,4 +1,4 @@
-// Preloaded: a hub that does not hear of writing that failed.
+// Preloaded into a hub, which then gets no errors of syncfs and fsync.
 
 #include <sys/syscall.h>
 #include <unistd.h>

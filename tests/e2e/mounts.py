@@ -8,9 +8,9 @@ private = False
 
 
 def use_private_mounts():
-    """From here on this process and its children see mounts that nobody else sees. sshd has to be
-    running by then: an unprivileged user becomes root of a user namespace in which it could not
-    start. Whoever may not do this either cannot run these tests, and is told so."""
+    """Gives this process and its children private mounts. sshd must be running already, because an
+    unprivileged user becomes root of a user namespace, in which sshd cannot start. A user who may not
+    even do this cannot run these tests, and is told so."""
     global private
     if private:
         return
@@ -29,7 +29,7 @@ def use_private_mounts():
 
 
 class PrivateMounts:
-    """Mixed into a test case, before its base: its mounts are seen by nobody else. Its sshd runs by then."""
+    """A mixin for a test case, before its base: gives it private mounts, once its sshd runs."""
 
     @classmethod
     def setUpClass(cls):
@@ -44,9 +44,9 @@ def run(*command):
 
 
 def etc_with(place, **files):
-    """A copy of /etc at `place` with these files (passwd=…), to be mounted over it in a namespace. Mounted over a file of
-    the machine's /etc, one would go when somebody else replaces that file (useradd renames), in all namespaces."""
-    subprocess.run(["cp", "-a", "/etc", str(place)], stderr=subprocess.DEVNULL)  # what others may not read is left out
+    """A copy of /etc at `place` with these files (passwd=…), to be mounted over it in a namespace. A mount over a single
+    file would vanish in all namespaces when another program replaces that file (useradd renames)."""
+    subprocess.run(["cp", "-a", "/etc", str(place)], stderr=subprocess.DEVNULL)  # without the files that others may not read
     for name, text in files.items():
         file = place / name.replace("_", ".")
         file.unlink(missing_ok=True)
@@ -62,14 +62,14 @@ class Tmpfs:
         self.path = path
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         run("mount", "-t", "tmpfs", "-o", f"size={size},nr_inodes={inodes},mode=700", "none", path)
-        # The directory that is mounted, not the one beneath it.
+        # The mounted directory, not the one beneath it.
         self.mounted = True
 
     def resize(self, size, inodes=0):
         run("mount", "-o", f"remount,size={size},nr_inodes={inodes}", self.path)
 
     def fill(self, leave):
-        """Takes all the room but `leave` bytes."""
+        """Fills the filesystem except for `leave` bytes."""
         st = os.statvfs(self.path)
         take = st.f_bavail * st.f_frsize - leave
         with open(self.path / "filler", "wb") as out:
@@ -89,14 +89,14 @@ class Tmpfs:
 
     def unmount(self):
         if self.mounted:
-            # Lazily: a test that failed may have left something open.
+            # Lazily, since a failed test may have left files open.
             run("umount", "-l", self.path)
             self.mounted = False
 
 
 class Image:
-    """A filesystem on a block device whose content is a file: what the file holds at an instant is what
-    a power cut at that instant leaves. Only root may have one."""
+    """A filesystem on a block device that is backed by a file: the file's content at an instant is what a
+    power cut at that instant leaves. Needs root."""
 
     MKFS = {"ext4": ("mkfs.ext4", "-q", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0"),
             "xfs": ("mkfs.xfs", "-q"), "btrfs": ("mkfs.btrfs", "-q")}
@@ -111,12 +111,12 @@ class Image:
         self.mount()
 
     def mount(self):
-        # The device goes when it is unmounted, and that when the namespace ends.
+        # The device vanishes when it is unmounted, at the latest when the namespace ends.
         run("mount", "-t", self.kind, "-o", ",".join(["loop", *self.options]), self.file, self.path)
         self.mounted = True
 
     def unmount(self):
-        """Everything is on the device after it, and nothing in the page cache."""
+        """Leaves everything on the device, and nothing in the page cache."""
         if self.mounted:
             run("umount", self.path)
             self.mounted = False
@@ -141,21 +141,21 @@ class Fuse:
 
 
 class Exfat(Fuse):
-    """Ignores case, keeps seconds and no modes, knows neither links nor exchanges, and no syncfs(2)."""
+    """Ignores case, stores seconds and no modes, and has no links, no exchange of names and no syncfs(2)."""
 
     def __init__(self, directory, path):
         super().__init__(directory, path, "exfat-fuse", ["mkfs.exfat"])
 
 
 class Ntfs(Fuse):
-    """As it is mounted by default: keeps 100 ns and no modes, and tells names apart."""
+    """As it is mounted by default: stores times to 100 ns and no modes, and distinguishes case."""
 
     def __init__(self, directory, path):
         super().__init__(directory, path, "ntfs-3g", ["mkfs.ntfs", "-F", "-Q", "-q"])
 
 
 def kinds_of_images(directory):
-    """Which of them this machine can make and mount."""
+    """The kinds that this machine can make and mount."""
     found = []
     for kind in Image.MKFS:
         file = directory / f"probe-{kind}"

@@ -1,5 +1,5 @@
-// An agent that speaks another protocol version: what a hub meets that is older or newer than the
-// spoke. Its clock may be of another time. It serves nothing.
+// An agent with another protocol version, as a hub meets it that is older or newer than the spoke.
+// Its clock may be wrong. It serves nothing.
 //
 // usage: outdated-agent PROTOCOL OLDEST_PROTOCOL [SECONDS_AHEAD]
 

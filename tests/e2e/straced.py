@@ -1,7 +1,7 @@
-"""What strace saw of the calls that matter to what is on the disk, and the order that they have to come in.
+"""The system calls that decide what is on the disk, as strace saw them, and the order that they must have.
 
-An event's path is the one that its descriptor had when the call began (strace -y). A call that another
-thread's interrupted has begun at its first line and ended at its last one."""
+An event's path is the one that its descriptor had when the call began (strace -y). A call that strace shows
+in two parts began at the first and ended at the second."""
 import os
 import re
 
@@ -27,14 +27,14 @@ class Event:
         self.pid = pid
         self.call = call
         self.text = ""
-        self.result = None  # a number; None if the process ended in it
-        self.paths = []     # those that the call is about, joined with their directories
+        self.result = None  # a number; None if the process ended during the call
+        self.paths = []     # the paths of the call, joined with their directories
 
     def failed(self):
         return self.result is None or self.result < 0
 
     def times(self):
-        """What utimensat sets mtime to, in ns; None if it leaves it."""
+        """The mtime that utimensat sets, in ns; None if it sets none."""
         found = re.findall(r"\{tv_sec=(-?\d+), tv_nsec=(\d+)\}|UTIME_(OMIT|NOW)", self.text.split("[", 1)[-1])
         return int(found[1][0]) * 10**9 + int(found[1][1]) if len(found) == 2 and found[1][0] else None
 
@@ -70,7 +70,7 @@ def parse(file):
 
 
 def _paths(event):
-    """A descriptor, or a directory's and a name; of some calls two."""
+    """Of a descriptor, or of a directory and a name; some calls have two."""
     arguments = event.text[len(event.call) + 1:]
     if event.call == "rename":
         return re.findall(r'"((?:[^"\\]|\\.)*)"', arguments)
@@ -81,9 +81,9 @@ def _paths(event):
 
 
 class Order:
-    """The events of one run, and questions about them. `times`: what the spoke's files have, by path in the
-    mirror. `unflushed`: files that were written before these events, and are not known to be on the disk.
-    `syncfs`: whether it reaches what is on these filesystems; otherwise each file wants its own fsync."""
+    """The events of one run, and questions about them. `times`: the times of the spoke's files, by path in the
+    mirror. `unflushed`: files that were written before these events, and may not be on the disk. `syncfs`:
+    whether syncfs flushes these filesystems; otherwise each file needs its own fsync."""
 
     def __init__(self, case, file, mirror, archive, times, unflushed=(), syncfs=True):
         self.case, self.times, self.syncfs = case, times, syncfs
@@ -105,27 +105,27 @@ class Order:
         return [e for e in self.events if e.call in calls and not (good and e.failed())]
 
     def synced(self, root, after, before):
-        """Whether all that root's filesystem held at line `after` was written to the disk before line `before`: an
-        error is reported once, so what comes after one that failed says nothing of what was written before it."""
+        """Whether everything on root's filesystem at line `after` was flushed before line `before`. The kernel
+        reports an error once, so a success after a failure does not count."""
         roots = (self.mirror, self.archive) if self.one else (root,)
         flushes = [e for e in self.of("syncfs", good=False)
                    if after < e.begin and e.end < before and any(self.inside(e.paths[0], r) for r in roots)]
         return bool(flushes) and not flushes[0].failed()
 
     def on_disk(self, path, after, before):
-        """Whether what was written to this file of the mirror by line `after` is on the disk before line `before`."""
+        """Whether this file of the mirror, as written by line `after`, is on the disk before line `before`."""
         return self.synced(self.mirror, after, before) and (self.syncfs or self.fsynced(path, after, before))
 
     def fsynced(self, path, after, before):
         return any(after < e.begin and e.end < before and e.paths[0] == path for e in self.of("fsync", "fdatasync"))
 
     def last_write(self, path, before):
-        """The line at which the last write to it ended; None if there is none to be flushed."""
+        """The line at which the last write to it ended; None if nothing needs a flush."""
         lines = [e.end for e in self.of(*WRITES) if path in e.paths and e.begin < before]
         return max(lines) if lines else 0 if path in self.unflushed_before else None
 
     def publications(self):
-        """(event, staged path, path) of what got its name."""
+        """(event, staged path, path) of each file that got its name."""
         return [(e, *e.paths) for e in self.of(*RENAMES, "linkat")
                 if len(e.paths) == 2 and self.staged(e.paths[0]) and self.live(e.paths[1])]
 
@@ -155,7 +155,7 @@ class Order:
                                      f"the spoke's time before the content is on the disk: {event}")
 
     def check_archived_first(self, replaced):
-        """`replaced`: paths in the mirror whose content has to be in the archive before it goes from there."""
+        """`replaced`: paths in the mirror whose content must be in the archive before it leaves the mirror."""
         for path in replaced:
             went = [e for e in self.of(*RENAMES, "unlinkat") if path in e.paths
                     and not (e.call in RENAMES and self.live(e.paths[0]) and self.live(e.paths[1]))]
@@ -167,18 +167,18 @@ class Order:
         kept = [e for e in self.of(*RENAMES, "linkat") if self.inside(e.paths[-1], self.archive)
                 and (e.paths[-1].endswith("/" + name) or e.paths[0] == path) and e.end < went.begin]
         if went.call in RENAMES and self.inside(went.paths[-1], self.archive):
-            kept.append(went)  # that is how it was archived
+            kept.append(went)  # the rename itself archived it
             self.case.assertTrue(self.one, went)
         self.case.assertTrue(kept, f"went from the mirror before it was archived: {went}")
         if self.one:
-            return  # one journal has them in their order
+            return  # one journal keeps their order
         archived = kept[-1]
         self.case.assertTrue(self.synced(self.archive, archived.end, went.begin)
                              or self.fsynced_with_directories(archived, went.begin),
                              f"went before it was on the archive's disk: {went}; archived by {archived}")
 
     def fsynced_with_directories(self, archived, before):
-        """By one fsync for the file and one for each directory that got a new entry in this run."""
+        """Checks for an fsync of the file, and of each directory that got a new entry in this run."""
         source, target = archived.paths
         written = self.last_write(source, archived.begin)
         if written is not None and not any(self.fsynced(p, written, before) for p in (source, target)):
@@ -187,7 +187,7 @@ class Order:
         return all(self.fsynced(os.path.dirname(e.paths[-1]), e.end, before) for e in (archived, *made))
 
     def check_staging(self, clean):
-        """It is there before anything is written, and goes after all was flushed; it does go if this run ended well."""
+        """Checks that the mark exists before anything is written, and goes after everything is flushed, if the run ended well."""
         first = min((e.begin for e in self.of(*WRITES) if any(self.inside(p, self.mirror) for p in e.paths)), default=None)
         directory = f"{self.mirror}/{STAGING}"
         removed = [e for e in self.of("unlinkat") if e.paths[0] == directory]
@@ -203,12 +203,12 @@ class Order:
             self.case.assertTrue(self.synced(self.mirror, last, removed[0].begin), "the mark went before all was flushed")
 
     def unflushed(self):
-        """Files of the mirror, live or staged, that were written and not known to have got to the disk."""
+        """Files of the mirror, live or staged, that were written and may not be on the disk."""
         end = self.events[-1].end + 1
         paths = {p for e in self.of(*WRITES) for p in e.paths if self.inside(p, self.mirror)}
         paths -= {e.paths[0] for e in self.of("unlinkat") if self.last_write(e.paths[0], end) in range(e.begin)}
         return {p for p in paths if not self.synced(self.mirror, self.last_write(p, end), end)}
 
     def looked_at(self):
-        """What was opened, removed or replaced."""
+        """The paths that were opened, removed or replaced."""
         return {e.paths[-1] for e in self.of("openat", "openat2", "unlinkat", *RENAMES)}

@@ -1,4 +1,4 @@
-"""The agent by itself: help, the authorized_keys line, and what its key cannot do."""
+"""The agent on its own: help, the authorized_keys line, and what its key cannot do."""
 import os
 import pathlib
 import pty
@@ -33,7 +33,7 @@ class Agent(HubCase):
             self.assertEqual(done.returncode, 2)
             self.assertIn("--help", done.stderr)
 
-    def test_input_that_is_no_pipe(self):
+    def test_standard_input_is_not_a_pipe(self):
         for path in ("/dev/null", __file__):
             with open(path) as stdin:
                 done = run(f"--root={self.source}", stdin=stdin)
@@ -64,7 +64,7 @@ class Agent(HubCase):
         self.assertEqual(report["warnings"], [])
         self.assert_mirrored(source=root)
 
-    def test_from_is_obeyed_by_sshd(self):
+    def test_sshd_obeys_from(self):
         line = run(f"--root={self.source}", "--authorized-keys-line", f"{self.sshd.key}.pub",
                    "--from=192.0.2.0/24").stdout
         self.sshd.authorized_keys.write_text(line)
@@ -105,7 +105,7 @@ class Agent(HubCase):
         self.sync()
         self.assert_mirrored()
 
-    def test_it_ends_when_the_hub_does(self):
+    def test_it_ends_with_the_hub(self):
         read, write = os.pipe()
         agent = subprocess.Popen([AGENT, f"--root={self.source}"], stdin=read, stdout=subprocess.PIPE)
         os.close(read)
@@ -118,7 +118,7 @@ class Agent(HubCase):
         for garbage in (b"\xff" * 4096, b"GET / HTTP/1.0\r\n\r\n" * 100, b"\0" * 100_000):
             done = subprocess.run([AGENT, f"--root={self.source}"], input=garbage,
                                   capture_output=True, timeout=60)
-            self.assertGreaterEqual(done.returncode, 0)  # not by a signal
+            self.assertGreaterEqual(done.returncode, 0)  # no signal killed it
 
 
 if __name__ == "__main__":

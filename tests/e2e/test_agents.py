@@ -1,5 +1,5 @@
-"""deploy/build-agents.sh: the same bytes from two places, and the aarch64 agent at work. What takes another machine's
-compiler and libraries is in the full tier; in the short one this machine's agent is built a second time."""
+"""deploy/build-agents.sh: the same bytes from two directories, and tests of the aarch64 agent. The full tier has the
+tests that need another architecture's compiler and libraries; the short one builds this machine's agent a second time."""
 import os
 import pathlib
 import re
@@ -16,7 +16,7 @@ ARCHITECTURES = ("aarch64", "x86_64")
 
 class Agents(unittest.TestCase):
     def build(self, source):
-        """Architecture -> the agent's content."""
+        """Maps each architecture to the agent's content."""
         done = subprocess.run([source / "deploy/build-agents.sh"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               env={**os.environ, "CCACHE_DISABLE": "1"})
         self.assertEqual(done.returncode, 0, done.stdout[-3000:])
@@ -29,8 +29,8 @@ class Agents(unittest.TestCase):
         shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns("build", ".git"))
         return copy
 
-    def test_a_build_from_another_place_is_the_same(self):
-        """Of this machine's agent alone, and with nothing but it configured; in the short tier some of what it is linked from."""
+    def test_a_build_in_another_directory_is_the_same(self):
+        """This machine's agent, configured alone; in the short tier, some of the parts that it is linked from."""
         release = PROJECT / "build/release"
         parts = [str(path.relative_to(release)) for top in ("common", "spoke-agent", "proto")
                  for path in sorted((release / top).glob("lib*.a")) if "report" not in path.name]
@@ -50,7 +50,7 @@ class Agents(unittest.TestCase):
         for part in (*parts, "bin/pi-brain-agent"):
             self.assertNotIn(str(PROJECT).encode(), (release / part).read_bytes(), part)
 
-    @unittest.skipUnless(tiers.FULL, "in the full tier: it takes a compiler for aarch64")
+    @unittest.skipUnless(tiers.FULL, "in the full tier: it needs a compiler for aarch64")
     def test_two_builds_are_the_same(self):
         one, other = self.build(PROJECT), self.build(self.copy())
         self.assertTrue(one == other)
@@ -59,9 +59,9 @@ class Agents(unittest.TestCase):
             self.assertEqual(int.from_bytes(one[name][18:20], "little"), machine)
             self.assertNotIn(str(PROJECT).encode(), one[name])
 
-    @unittest.skipUnless(tiers.FULL, "in the full tier: it takes qemu")
+    @unittest.skipUnless(tiers.FULL, "in the full tier: it needs qemu")
     def test_aarch64_agent(self):
-        """The suites that tests/aarch64.sh names, under qemu."""
+        """Runs the suites of tests/aarch64.sh, under qemu."""
         done = subprocess.run([PROJECT / "tests/aarch64.sh"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.assertEqual(done.returncode, 0, done.stdout[-5000:])
         self.assertEqual(done.stdout.count("\nOK\n"), 5, done.stdout[-2000:])

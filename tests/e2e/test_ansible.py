@@ -1,4 +1,4 @@
-"""deploy/ansible, run by the real ansible against sshds with homes of their own."""
+"""deploy/ansible, by the real Ansible, against sshds with homes of their own."""
 import json
 import os
 import pathlib
@@ -17,10 +17,10 @@ class Ansible(fleet.FleetCase):
     def setUp(self):
         super().setUp()
         for shell in tiers.sweep("shells", ("/bin/bash", "/bin/sh", "/usr/bin/fish"), 1):
-            # Ansible's own way of copying does not go with spaces in the home directory's path, nor its way of
-            # making directories with noise that has no line's end.
+            # Ansible cannot copy into a home with spaces in its path, and cannot make directories if a start-up file
+            # prints text without a line end.
             self.fleet.add(shell, noise=False, place="home-of-").wait()
-        # Of bash; the others read it not.
+        # bash alone reads this.
         (self.fleet.spokes[0].home / ".bashrc").write_text("echo Welcome back; echo 'and mind the step' >&2\n")
         self.key = harness.keygen(self.fleet.home / ".ssh/pi-brain-sync")
         self.public = self.key.with_suffix(".pub").read_text().strip()
@@ -33,7 +33,7 @@ class Ansible(fleet.FleetCase):
                                                          for box in self.fleet.spokes))
 
     def play(self, *arguments, code=0, **variables):
-        """Runs the playbook; of each host the counts that the recap shows."""
+        """Runs the playbook, and returns the counts of the recap for each host."""
         env = {**self.fleet.environment(), "ANSIBLE_HOME": str(self.dir / "ansible"), "ANSIBLE_NOCOLOR": "1",
                "ANSIBLE_LOCALHOST_WARNING": "0"}
         env["ANSIBLE_SSH_ARGS"] = f"-F {self.fleet.home}/.ssh/config -o UserKnownHostsFile={self.fleet.known_hosts} " \
@@ -49,7 +49,7 @@ class Ansible(fleet.FleetCase):
     def test_play(self):
         boxes = self.fleet.spokes
         before = {box.name: box.files() for box in boxes}
-        # A play takes a while: of those that are to change nothing there is one in the short tier, besides the second.
+        # A play takes a while, so the short tier has two of the plays that must change nothing: the second, and one more.
         others = tiers.sweep("plays", ("--check before", "--check afterwards", "absent twice"), 1)
         if "--check before" in others:
             looked = self.play("--check")
@@ -61,13 +61,13 @@ class Ansible(fleet.FleetCase):
         for box in boxes:
             self.assertEqual(self.left(box, before), {".local/lib/pi-brain/pi-brain-agent", ".ssh/authorized_keys"})
             (line,) = box.lines()
-            # What 'spoke add' writes, so that it finds nothing to change.
+            # The line that 'spoke add' writes, which therefore finds nothing to change.
             self.assertTrue(line.startswith(f'restrict,{"from=" if self.options else "command="}"'), line)
         for arguments in ([], ["--check"])[:1 + ("--check afterwards" in others)]:
             again = self.play(*arguments, **self.options)
             self.assertEqual({name: one["changed"] for name, one in again.items()}, {box.name: 0 for box in boxes}, self.said)
         self.hub_finds_nothing_to_change()
-        if tiers.FULL:  # in the short tier self.options have it
+        if tiers.FULL:  # in the short tier, self.options have it
             self.play(pi_brain_spoke_from="192.0.2.0/24")
             for box in boxes:
                 self.assertIn('restrict,from="192.0.2.0/24",command="', box.lines()[0])
@@ -79,11 +79,11 @@ class Ansible(fleet.FleetCase):
             self.assertEqual({name: one["changed"] for name, one in again.items()}, {box.name: 0 for box in boxes})
 
     ODD = {"pi_brain_spoke_root": "~/odd place's", "pi_brain_spoke_from": "127.0.0.0/8"}
-    # In the short tier the one machine that is set up has the odd root.
+    # In the short tier, the one machine has the odd root.
     options = {} if tiers.FULL else ODD
 
     def hub_finds_nothing_to_change(self):
-        """And syncs."""
+        """'spoke add' changes nothing, and a run syncs."""
         for number, box in enumerate(self.fleet.spokes):
             root = []
             if self.options:
@@ -101,12 +101,12 @@ class Ansible(fleet.FleetCase):
 
     @staticmethod
     def left(box, before):
-        """What is there and was not, or is another; but for Ansible's own directory."""
+        """The files that are new or changed, without Ansible's own directory."""
         return {path for path, text in box.files().items() if before[box.name].get(path) != text and not path.startswith(".ansible/")
                 and not path.startswith((".config/", ".local/share/fish/"))}
 
-    @unittest.skipUnless(tiers.FULL, "in the full tier: the script's own tests, e2e.install_spoke, have it in the short one")
-    def test_what_is_somebody_elses_stays(self):
+    @unittest.skipUnless(tiers.FULL, "in the full tier: e2e.install_spoke covers it in the short one")
+    def test_files_of_others_stay(self):
         box, linked, broken = self.fleet.spokes
         other = harness.keygen(self.dir / "other")
         linked.authorized.rename(linked.authorized.with_name("real"))
@@ -114,7 +114,7 @@ class Ansible(fleet.FleetCase):
         mine = box.home / ".local/lib/pi-brain/mine"
         mine.parent.mkdir(parents=True, mode=0o755)
         mine.write_text("mine")
-        # Lines as they come: without an end, of another system, commented out, and what its owner put into ours.
+        # Lines without an end, of another system, and commented out; and options that the owner added to ours.
         before = self.fleet.public_key.encode() + b"ssh-rsa AAAAother caf\xe9\r\n#" + self.public.encode() + b"\n# no end"
         box.authorized.write_bytes(before)
         self.play("--limit", "box01", pi_brain_spoke_from="127.0.0.0/8")
@@ -133,7 +133,7 @@ class Ansible(fleet.FleetCase):
         self.play("--limit", "box01", pi_brain_spoke_key=(self.dir / "other.pub").read_text().strip(), **gone)
         self.assertEqual([p.name for p in mine.parent.iterdir()], ["mine"])
         self.assertEqual(box.authorized.read_bytes(), before + b"\n")
-        # Nor is a line locked down, or taken away, that somebody may log in with.
+        # A line that somebody may log in with is neither locked down nor removed.
         before = box.authorized.read_bytes()
         self.play("--limit", "box01", code=2, pi_brain_spoke_key=self.fleet.public_key.strip())
         self.assertFalse(box.agent.exists())
@@ -145,21 +145,21 @@ class Ansible(fleet.FleetCase):
         self.play("--limit", "box02", code=2)
         self.assertIn("is a symlink", re.sub(r"\s+", " ", self.said))
         self.assertTrue(linked.authorized.is_symlink())
-        # An agent that does not run there takes no other's place.
+        # An agent that does not run replaces no other.
         self.play("--limit", "box03")
         agents = self.dir / "broken"
         agents.mkdir()
         (agents / f"pi-brain-agent-{os.uname().machine}").write_text("#!/bin/false\n")
         self.play("--limit", "box03", code=2, pi_brain_spoke_agents=str(agents))
         self.assertEqual(broken.agent.read_bytes(), harness.AGENT.read_bytes())
-        # One that is broken is mended.
+        # A broken agent is replaced.
         broken.agent.chmod(0o600)
         broken.agent.write_text("broken")
         self.play("--limit", "box03")
         self.assertEqual(broken.agent.read_bytes(), harness.AGENT.read_bytes())
 
     def test_odd_roots_and_mistakes(self):
-        if tiers.FULL:  # in the short tier test_play has them
+        if tiers.FULL:  # in the short tier, test_play has them
             self.options = self.ODD
             self.play(**self.options)
             self.hub_finds_nothing_to_change()

@@ -1,4 +1,4 @@
-"""The archive: listed, restored, expired."""
+"""The archive: listing, restoring, expiry."""
 import fcntl
 import json
 import os
@@ -59,7 +59,7 @@ class ArchiveCommands(HubCase):
         (run,) = {f["run"] for f in files}
         self.assertRegex(run, r"^\d{8}T\d{6}\.\d{3}Z$")
         self.assertEqual(self.runs(), [f"{run}~deleted", f"{run}~replaced"])
-        self.assertIn("2 files in the archive, 408 B, kept for 30 days at least", text)
+        self.assertIn("2 files in the archive, 408 B, kept for at least 30 days", text)
         done = self.pi_brain("sync", "archive", "list", "-s", "nobody")
         self.assertEqual(done.returncode, 2)
         self.assertIn("The spokes are: laptop", done.stderr)
@@ -94,7 +94,7 @@ class ArchiveCommands(HubCase):
         self.assertNotIn("\x1b", text)
 
     def test_a_file_as_deep_as_may_be(self):
-        """It is archived, listed and restored as any other, and keeps no other from it."""
+        """It is archived, listed and restored like any other file, and does not disturb the others."""
         deep = "d/" * 399 + "deep.jsonl"
         self.write(deep, b"{}\n" * 9)
         self.sync()
@@ -113,11 +113,11 @@ class ArchiveCommands(HubCase):
         self.assertIn(str(self.mirror / "--p--/b.jsonl"), self.restore(deleted["id"]))
         self.assertEqual((self.mirror / "--p--/b.jsonl").read_bytes(), b'{"n":2}\n')
         self.assertEqual((self.mirror / "--p--/b.jsonl").stat().st_mode & 0o777, 0o600)
-        # It is nobody's news for the next run, which keeps it.
+        # The next run keeps it, without reporting it.
         self.assertEqual(self.counts(), {"kept": 1})
         self.assert_mirrored(besides=["--p--/b.jsonl"])
         self.assertEqual(len(self.listed()), 2)
-        # The other one's place is taken.
+        # The other file's path is in use.
         error = self.restore(rewritten["id"], code=1)
         self.assertIn("--to PATH", error)
         self.assert_mirrored(besides=["--p--/b.jsonl"])
@@ -136,13 +136,13 @@ class ArchiveCommands(HubCase):
         self.assert_mirrored()
 
     def test_restore_takes_nobodys_place(self):
-        """A file that stands where an archived one needs a directory stays."""
+        """A file stays if an archived one needs a directory of its name."""
         self.write("thing/inside.jsonl", b"{}\n")
         self.sync()
         (self.source / "thing/inside.jsonl").unlink()
         (self.source / "thing").rmdir()
         self.write("thing", b"a file now\n")
-        self.sync("--delete", code=1)  # which makes room
+        self.sync("--delete", code=1)  # frees the name
         self.sync()
         archived = next(f for f in self.listed() if f["path"] == "thing/inside.jsonl")
         before = self.snapshot()
@@ -332,7 +332,7 @@ class ArchiveCommands(HubCase):
         return sorted(p.name for p in (self.archive / "laptop").iterdir())
 
     def age_by(self, days):
-        """As if the hub had counted so many days more."""
+        """As if the hub had counted this many more days."""
         ages = self.dir / "data/archive-ages/laptop"
         first, *counts = ages.read_text().splitlines()
         more = [f"{run} {int(age) + days * 86400 * 10**9}" for run, age in map(str.split, counts)]
@@ -351,7 +351,7 @@ class ArchiveCommands(HubCase):
         (self.archive / "other" / old / "a").mkdir(parents=True)
         kept = sorted([*recent, young, "20990101T000000.000Z", "mine", old + ".mine"])
         self.sync("-n")
-        # Nobody knows how long these have been there: it is counted from now on.
+        # The age of these is not known, so it counts from now.
         self.sync()
         self.assertEqual(self.runs(), sorted([*kept, old, old + "~2"]))
         self.age_by(31)

@@ -1,4 +1,4 @@
-"""--bwlimit and bw_limit hold on the wire, as a relay in the middle sees it."""
+"""--bwlimit and bw_limit limit the bytes on the wire, which a relay counts."""
 import json
 import os
 import unittest
@@ -14,7 +14,7 @@ class BandwidthLimit(HubCase):
         self.enterContext(harness.relay(self.sshd, "--trace", self.trace))
 
     def check(self, rate):
-        """The average is within 10%, and never more than a second's worth ahead of the rate."""
+        """Checks that the average is within 10%, and never more than a second ahead of the rate."""
         passed = [(e["t"], e.get("up", 0) + e.get("down", 0))
                   for e in map(json.loads, self.trace.read_text().splitlines())]
         total, end = sum(n for _, n in passed), passed[-1][0]
@@ -37,13 +37,13 @@ class BandwidthLimit(HubCase):
     def test_the_config_and_many_small_files(self):
         self.write_config([self.spoke(rsync_options={"bw_limit": 100})])
         for number in range(400):
-            # In base 16: zstd halves it.
+            # In base 16, which zstd halves.
             self.write(f"p/{number}.jsonl", os.urandom(3000).hex().encode() + b"\n")
         self.sync()
         self.check(100 * 1024)
         self.assert_mirrored()
 
-    def test_signatures_going_up(self):
+    def test_signatures_from_the_hub(self):
         path = self.source / "a.jsonl"
         path.write_bytes(os.urandom(96 << 20))
         self.age(path)

@@ -1,4 +1,4 @@
-"""The command line: what is printed, what is refused, exit codes."""
+"""The command line: output, refusals, exit codes."""
 import contextlib
 import json
 import os
@@ -18,7 +18,7 @@ class CommandLine(HubCase):
         self.config.write_text(text)
 
     def refused(self, text, *words, command=("sync", "run")):
-        """This config is refused: exit 2, one message with file, line and these words."""
+        """Checks that this config is refused: exit 2, and one message with file, line and these words."""
         self.config_text(text)
         done = self.pi_brain(*command)
         self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
@@ -53,7 +53,7 @@ class CommandLine(HubCase):
             (spoke + "    rsync_options:\n      bw_limit: -1\n", [":7:", "bw_limit", "'-1'"]),
             (spoke + "    rsync_options:\n      timeout_seconds: 0\n", [":7:", "timeout_seconds", "from 1"]),
             (spoke + "    rsync_options:\n      extra_args: -v\n", [":7:", "extra_args", "list"]),
-            (spoke + spoke[8:], [":6:", "laptop", "taken"]),
+            (spoke + spoke[8:], [":6:", "laptop", "another spoke"]),
             (spoke + spoke[8:].replace("laptop", "two"), [":9:", "path", "laptop"]),
             (spoke.replace("laptop", "../x"), [":2:", "name"]),
             (spoke + spoke.replace("laptop", "two"), ["'spokes:' is given twice"]),
@@ -73,7 +73,7 @@ class CommandLine(HubCase):
             (spoke.replace("u@h:~/s", "C:/s"), [":4:", "Windows"]),
             (spoke.replace("u@h:~/s", "~"), [":4:", "spokes[0].source is empty", "user@host:path"]),
             (spoke.replace("spokes", "spoke"), [":1:", "'spoke' is not read", "'spokes'"]),
-            ("hub: {}\n---\n" + spoke, [":2:", "second document"]),
+            ("hub: {}\n---\n" + spoke, [":2:", "second YAML document"]),
             (spoke.replace("  ", "\u00a0\u00a0"), [":2:", "U+00A0"]),
             ("sync:\n  " + spoke.replace("\n", "\n  ").rstrip(" "), [":2:", "beneath 'sync'", "left margin"]),
         ]:
@@ -87,7 +87,7 @@ class CommandLine(HubCase):
         self.assertIn("sync_method: agent", done.stdout)
 
     def test_a_section_that_may_be_meant(self):
-        """It may be another part's, so the command goes on; but not without a word."""
+        """It may belong to another program, so the command continues, but warns."""
         self.config_text("spoke: {role: x}\n")
         for command in (["sync", "run"], ["sync", "status"], ["spoke", "list"], ["sync", "archive", "list"]):
             done = self.pi_brain(*command)
@@ -110,7 +110,7 @@ class CommandLine(HubCase):
         self.assertIn("cannot read the config file", done.stderr)
 
     def test_a_home_that_is_none(self):
-        """Without a config by name, nothing is made up: HOME has to be a directory."""
+        """Without --config, HOME must be a directory: nothing is guessed."""
         file = self.dir / "file"
         file.write_text("")
         for home, why in (("/nonexistent", "No such file or directory"), (str(file), "it is not a directory"),
@@ -119,9 +119,9 @@ class CommandLine(HubCase):
                             ["spoke", "list"], ["spoke", "add", "box", "box.invalid"]):
                 done = self.pi_brain(*command, config=False, env={**self.environment(), "HOME": home})
                 self.assertEqual(done.returncode, 2, (home, command, done.stdout))
-                self.assertIn(f"HOME names no directory that exists: '{home}' ({why})", done.stderr)
+                self.assertIn(f"HOME is not an existing directory: '{home}' ({why})", done.stderr)
         self.assertFalse(os.path.exists("/nonexistent"))
-        # With a config, and no path in it that needs one, all is well.
+        # HOME is not needed with a config whose paths do not need it.
         done = self.pi_brain("sync", "run", env={**self.environment(), "HOME": "/nonexistent"})
         self.assertNotIn("HOME", done.stderr)
 
@@ -275,7 +275,7 @@ class CommandLine(HubCase):
         return json.loads(done.stdout.encode(errors="surrogateescape").decode())
 
     def test_names_that_are_no_utf8(self):
-        """JSON tells them apart, and commands take what it says."""
+        """JSON distinguishes them, and commands accept its form."""
         names = [b"p/%s.jsonl" % name for name in (
             b"\xff", b"\xfe", b"\xc0\xaf", b"\xe0\x80\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"cut \xe2\x82")]
         proper = ["p/a b%41.jsonl", "p/größe.jsonl"]
@@ -332,7 +332,7 @@ class CommandLine(HubCase):
                 self.assertEqual(done.returncode, 0, done.stderr)
                 with open(urllib.parse.unquote_to_bytes(target), "rb") as restored:
                     self.assertEqual(restored.read(), contents[urllib.parse.unquote_to_bytes(file["pathBytes"])])
-        # An archive's directory that somebody put there, of a spoke that nobody configured.
+        # A directory in the archive that no spoke of the config has.
         os.rename(os.fsencode(self.archive) + b"/laptop", os.fsencode(self.archive) + b"/l\xff")
         other = self.json_of("sync", "archive", "list", "-s", "bytes:l%FF")["files"]
         self.assertEqual({(f["spoke"], f["spokeBytes"]) for f in other}, {("l\ufffd", "l%FF")})
@@ -342,12 +342,12 @@ class CommandLine(HubCase):
         for wrong in ("bytes:%zz", "bytes:/tmp/%F", "bytes:/tmp/%00", "bytes:", ""):
             done = self.pi_brain("sync", "archive", "restore", files[0]["id"], "--to", wrong)
             self.assertEqual(done.returncode, 2, wrong)
-        # What has "bytes:" in its own name is given with a directory.
+        # A name that begins with "bytes:" must be given with a directory.
         self.pi_brain("sync", "archive", "restore", files[0]["id"], "--to", "./bytes:%41", cwd=self.dir)
         self.assertTrue((self.dir / "bytes:%41").exists())
 
     def test_descriptors_that_are_closed(self):
-        """Nothing that is meant for the terminal goes into a file."""
+        """No output for the terminal goes into a file."""
         self.write("p/a.jsonl", b"{}\n")
         log = self.dir / "log"
         for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
@@ -363,7 +363,7 @@ class CommandLine(HubCase):
                     self.assertRegex(line, r"^\d{4}-\d\d-\d\dT")
 
     def test_a_limit_of_file_sizes(self):
-        """One file is too large; the hub reports that, and lives."""
+        """One file is too large: the hub reports that, and survives."""
         self.write("p/large.jsonl", os.urandom(3 << 20))
         self.write("p/small.jsonl", b"{}\n")
         command = 'ulimit -f 2048; exec "$0" sync run --json -c "$1"'
@@ -376,7 +376,7 @@ class CommandLine(HubCase):
         self.assertEqual([p.name for p in self.mirror.rglob("*.jsonl")], ["small.jsonl"])
 
     def test_the_table_of_spokes(self):
-        """It is no wider than usual, whatever an agent once said of itself."""
+        """Its width is bounded, whatever an agent once said about itself."""
         self.write_config([self.spoke(), self.spoke("second")])
         self.sync()
         usual = self.pi_brain("spoke", "list").stdout

@@ -1,4 +1,4 @@
-"""Clocks that are wrong, jump or stand still, on either side: changes are noticed, nothing is lost."""
+"""Clocks that are wrong, jump or stand still, on either side: changes are noticed, and nothing is lost."""
 import calendar
 import json
 import os
@@ -22,18 +22,18 @@ class ClockCase(FaultCase):
         self.clock = self.dir / "clock"
 
     def environment(self):
-        """The hub's clock is as self.fake says: '-1y', '2030-01-01 00:00:00' (it stands still)."""
+        """Sets the hub's clock by self.fake: '-1y', or '2030-01-01 00:00:00' (it stands still)."""
         env = super().environment()
         if self.fake:
             env.update(LD_PRELOAD=str(harness.libfaketime()), FAKETIME=self.fake, DONT_FAKE_MONOTONIC="1",
                        FAKETIME_DONT_FAKE_MONOTONIC="1", FAKETIME_NO_CACHE="1")
-        if self.fake == "file":  # what the file says at the moment
+        if self.fake == "file":  # the file's current content
             del env["FAKETIME"]
             env["FAKETIME_TIMESTAMP_FILE"] = str(self.clock)
         return env
 
     def set_clock(self, to):
-        """A reader sees the old text or the new one."""
+        """Replaces it atomically."""
         new = self.dir / "clock.new"
         new.write_text(to + "\n")
         new.rename(self.clock)
@@ -49,9 +49,9 @@ class Clock(ClockCase):
         return report
 
     def each_method(self):
-        """sync_method agent, then rsync, each with a mirror of its own."""
+        """The methods agent and rsync, each with a mirror of its own."""
         yield "agent"
-        # rsync needs a key that may run it.
+        # rsync needs a key that may run rsync.
         self.sshd.authorized_keys.write_text("restrict " + (self.sshd.dir / "client_key.pub").read_text())
         for path in (self.mirror, self.archive, self.dir / "data", self.source):
             shutil.rmtree(path, ignore_errors=True)
@@ -62,8 +62,8 @@ class Clock(ClockCase):
         self.sshd.authorize_agent(self.source)
 
     def test_the_hubs_clock_jumps(self):
-        """Back and forth by seconds and by decades, with changes of all kinds between. What one run archived no
-        later one takes away, whatever the clock says that its age is."""
+        """It jumps back and forth by seconds and by decades, with changes of all kinds in between. No run expires
+        what an earlier one archived, whatever its age by the clock."""
         for method in self.each_method():
             self.make(6)
             jumps = ("-3600", "+3600", "-10y", "+3", "-3", "-60d", "+10y", "", "-1", "-10y", "+10y")
@@ -72,21 +72,21 @@ class Clock(ClockCase):
                     self.begin_anew()
                     report = self.everything_changes()
                     if method == "agent":
-                        self.assertEqual(self.apart() > 60, "the clocks of" in " ".join(report["warnings"]),
+                        self.assertEqual(self.apart() > 60, "the clock of" in " ".join(report["warnings"]),
                                          report["warnings"])
-                    # A second look at what was fresh, then nothing.
+                    # A second look at fresh files, then nothing.
                     self.sync()
                     self.assertEqual(self.counts(), {})
                     self.archived_contents()
             self.fake = ""
 
     def apart(self):
-        """How many seconds the hub's clock is off."""
+        """How many seconds the hub's clock is wrong."""
         number, unit = self.fake.rstrip("yd") or "0", self.fake[-1:]
         return abs(float(number)) * {"y": YEAR, "d": 86400}.get(unit, 1)
 
     def test_the_hubs_clock_jumps_during_a_run(self):
-        """No wait goes by it; what it wrote into the history is readable after."""
+        """No wait depends on it, and the history that it wrote is readable afterwards."""
         self.make(4)
         self.fake = "file"
         self.set_clock("+0")
@@ -106,14 +106,14 @@ class Clock(ClockCase):
         self.assertAlmostEqual(json.loads(out)["spokes"][0]["seconds"], took, delta=2)
         self.fake = ""
         self.assert_mirrored()
-        # It saw them: that is when, it says, it ended.
+        # The hub saw the jumps: its end time shows them.
         self.assertIn(f"{time.gmtime().tm_year + 10}-", log.read_text())
         self.assertEqual(self.pi_brain("sync", "status").returncode, 0)
         self.sync()
         self.assertEqual(self.counts(), {})
 
     def test_keep_alives_while_the_clock_is_set_back(self):
-        """Not sent, so not unanswered."""
+        """They are not sent, so they cannot be unanswered."""
         self.make(2)
         self.sshd.configure_client(extra=["ServerAliveInterval 1", "ServerAliveCountMax 1"])
         self.sshd.authorize(f"sleep 7; exec {harness.AGENT} --root={self.source}")
@@ -132,7 +132,7 @@ class Clock(ClockCase):
         self.sshd.authorize_agent(self.source)
 
     def test_the_hubs_clock_stands_still(self):
-        """Two runs of one instant archive two versions of one file, and a third one."""
+        """Runs at one instant archive two versions of one file, and a third."""
         self.fake = "2030-01-01 00:00:00"
         path = self.write("p/a.jsonl", b"")
         other = self.write("p/b.jsonl", lines(self.rng, 1000))
@@ -154,8 +154,8 @@ class Clock(ClockCase):
         self.assertTrue(other.exists())
 
     def test_a_clock_that_is_wrong_empties_no_archive(self):
-        """Neither one that is ahead, nor the right one after one that was behind when files were archived, nor
-        after one that was ahead. Two versions of one file and a deleted one, each time."""
+        """Not if it is ahead, nor if it is right again after it was behind or ahead when files were archived. Each
+        time with two versions of one file, and a deleted one."""
         for method in self.each_method():
             clocks = (("", "+2y"), ("-60d", ""), ("-2y", ""), ("-2y", "+2y"), ("+2y", ""), ("-60d", "-20d"), ("", "-2y"))
             for archiving, later in tiers.sweep(f"clocks by {method}", clocks, 2):
@@ -174,14 +174,14 @@ class Clock(ClockCase):
                     self.note()
                     for self.fake in (later, "", later):
                         for changed in (False, True):
-                            if changed:  # now: with rsync, the newest file is the spoke's clock
+                            if changed:  # now, since with rsync the newest file is the spoke's clock
                                 others[0].write_bytes(lines(self.rng, 200))
                             self.sync("--delete")
                             self.archived_contents()
                             self.held.update(contents(self.mirror).values())
 
-    def test_names_as_long_as_they_may_be(self):
-        """Versions of one instant get a number, which must not make the name too long nor two alike."""
+    def test_names_of_maximum_length(self):
+        """Versions of one instant get a number, which must not make a name too long, or two names equal."""
         self.fake = "2030-01-01 00:00:00"
         names = ["x" * 248 + end + ".jsonl" for end in "ab"]
         versions = []
@@ -194,8 +194,8 @@ class Clock(ClockCase):
         found = [harness.read_below(self.archive, p) for p in harness.files_below(self.archive)]
         self.assertCountEqual(found, versions[:-2])
 
-    def test_history_after_a_clock_that_was_ahead(self):
-        """What is shown as the last run is the last run."""
+    def test_history_after_the_clock_was_ahead(self):
+        """The run shown as the last one is the last one."""
         self.make(3)
         self.fake = "+2y"
         self.sync()
@@ -208,7 +208,7 @@ class Clock(ClockCase):
         self.assertIn("✓ laptop", self.pi_brain("sync", "status").stdout)
 
     def test_times_far_from_now(self):
-        """The spoke's clock was in 1970, before it, or will be in 2200; and the file grows then."""
+        """A file from 1970, from before, or from 2200, which then grows."""
         for seconds in (0, 1, -1, -YEAR, int(time.time()) + YEAR, int(time.time()) + 5, 2**31 - 1, 2**31, 7 * 10**9):
             with self.subTest(seconds):
                 path = self.write(f"p/{seconds}.jsonl", lines(self.rng, 20_000))
@@ -221,7 +221,7 @@ class Clock(ClockCase):
                 self.assertEqual(self.counts(), {})
 
     def test_the_spokes_clock_steps(self):
-        """Files get older or much newer times as they grow, are rewritten and appear."""
+        """Files grow, are rewritten and appear with older or much newer times."""
         self.make(6)
         for step in (-YEAR, YEAR, -3600, -1, 0, 10 * YEAR, -20 * YEAR):
             with self.subTest(step):
@@ -238,8 +238,8 @@ class Clock(ClockCase):
 
     clock_before = harness.LONG_AGO
 
-    def test_growth_that_leaves_the_time(self):
-        """A file grows and its time goes back to what it was: the size tells."""
+    def test_growth_without_a_change_of_time(self):
+        """A file grows, and its old time is restored: the size shows it."""
         self.make(6)
         for path in sorted(self.source.rglob("*.jsonl"))[:4]:
             st = path.stat()
@@ -249,7 +249,7 @@ class Clock(ClockCase):
         self.assertEqual(self.counts(), {"grown": 4})
         self.assert_mirrored()
 
-    def test_growth_that_makes_it_older(self):
+    def test_growth_with_an_older_time(self):
         self.make(6)
         for path in sorted(self.source.rglob("*.jsonl"))[:4]:
             with open(path, "ab") as out:
@@ -258,8 +258,8 @@ class Clock(ClockCase):
         self.assertEqual(self.counts(), {"grown": 4})
         self.assert_mirrored()
 
-    def test_all_times_alike(self):
-        """A copy without times (git clone, cp) gave every file the same one."""
+    def test_equal_times(self):
+        """A copy without times (git clone, cp) gave every file the same time."""
         self.make(6)
         for path in self.source.rglob("*.jsonl"):
             os.utime(path, ns=(10**18, 10**18))
@@ -269,7 +269,7 @@ class Clock(ClockCase):
         self.everything_changes()
 
     def test_a_source_restored_from_a_backup(self):
-        """Yesterday's state comes back, with its times: that is what the mirror shows, today's is archived."""
+        """Yesterday's state returns with its times: the mirror follows, and today's state is archived."""
         self.make(6)
         backup = self.dir / "backup"
         subprocess.run(["cp", "-a", self.source, backup], check=True)
@@ -283,7 +283,7 @@ class Clock(ClockCase):
 
 
 class ByRsync(ClockCase):
-    """The spoke's clock is not known: what there is are the mirror's times."""
+    """The spoke's clock is not known; the hub has the mirror's times alone."""
 
     DAY = 86400
 
@@ -294,7 +294,7 @@ class ByRsync(ClockCase):
         self.path = self.write("p/a.jsonl", b"")
 
     def rewritten(self):
-        """A version of it is archived; returns the run's name, and when that says it was."""
+        """Archives a version of it. Returns the run's name, and the time in it."""
         before = set(self.runs())
         self.path.write_bytes(lines(self.rng, 3000))
         os.utime(self.path)
@@ -313,8 +313,8 @@ class ByRsync(ClockCase):
         os.utime(self.path)
         self.sync()
 
-    def test_a_clock_that_is_behind_makes_nothing_old(self):
-        """The name alone says how old it is: not so old as that clock."""
+    def test_a_clock_that_is_behind_ages_nothing(self):
+        """A run is named by the time of the newest file, not by the clock that is behind."""
         self.first()
         for self.fake in ("-60d", "-20y", ""):
             self.assertAlmostEqual(self.rewritten()[1], time.time(), delta=self.DAY, msg=self.fake)
@@ -322,7 +322,7 @@ class ByRsync(ClockCase):
         self.assertEqual(len(self.runs()), 3)
 
     def test_a_clock_that_was_ahead_is_not_followed_for_ever(self):
-        """But no run's name is before another's that was there."""
+        """But no run's name is earlier than an existing one."""
         self.first()
         self.fake = "+40d"
         ahead = self.rewritten()[1]
@@ -333,7 +333,7 @@ class ByRsync(ClockCase):
         self.assertAlmostEqual(self.rewritten()[1], time.time(), delta=self.DAY)
 
     def test_files_from_the_future_are_no_clock(self):
-        """They name no run, and expire none when the hub's clock is ahead too."""
+        """Their times name no run, and expire none when the hub's clock is ahead too."""
         self.first()
         future = self.write("p/future.jsonl", b"x\n")
         os.utime(future, ns=((2**63 - 1), (2**63 - 1)))
@@ -347,12 +347,12 @@ class ByRsync(ClockCase):
             self.assertIn(run, self.runs(), self.fake)
 
     def test_nothing_expires_by_clocks_that_jump(self):
-        """Whatever hub and spoke say: what was archived just now is not old."""
+        """Whatever the clocks of hub and spoke say, what was archived just now is not old."""
         self.first()
         seen = []
         for self.fake in ("-10y", "+10y", "", "-3y", "+3y", "+31d", "-31d", ""):
             seen.append(self.rewritten()[0])
-            # The spoke's is as wrong: its newest file says so.
+            # The spoke's clock is just as wrong, by its newest file.
             self.write("p/b.jsonl", self.fake.encode())
             if self.fake:
                 ahead = int(self.fake[:-1]) * (YEAR if self.fake.endswith("y") else self.DAY)
@@ -362,7 +362,7 @@ class ByRsync(ClockCase):
             self.assertLessEqual(set(seen), set(self.runs()), self.fake)
 
     def test_an_old_name_is_not_enough(self):
-        """What a hub archived whose clock was behind, with nothing to tell it so."""
+        """A hub archived it while its clock was behind, which nothing showed."""
         self.first()
         run, _ = self.rewritten()
         old = "20010203T040506.789Z"
@@ -371,7 +371,7 @@ class ByRsync(ClockCase):
         ages.write_text(ages.read_text().replace(run, old))
         self.sync()
         self.assertEqual(self.runs(), [old])
-        # Counted for long enough, it goes.
+        # Once it has been counted for long enough, it expires.
         ages.write_text(ages.read_text().replace(f"{old} 0", f"{old} {31 * self.DAY * 10**9}"))
         self.first()
         self.assertNotIn(old, self.runs())

@@ -1,4 +1,4 @@
-"""A hub that may open few files, with several spokes: what it cannot do it says, and the rest is done."""
+"""A hub that may open few files, with several spokes: it reports what it cannot do, and does the rest."""
 import json
 import resource
 import subprocess
@@ -20,7 +20,7 @@ class Descriptors(FaultCase):
             source = self.dir / f"sessions-{number}"
             sessions.make(source, 6, median=3000, seed=number)
             self.others[f"s{number}"] = source
-        # Some behind ssh, with the first one's key, and some on this machine.
+        # Some spokes behind ssh, with the first one's key, and some on this machine.
         self.write_config([self.spoke()] + [self.spoke(name, source=str(source))
                                             for name, source in self.others.items()])
 
@@ -31,7 +31,7 @@ class Descriptors(FaultCase):
         return subprocess.run([harness.HUB, "sync", "run", "-c", self.config, "--json", "--delete", *arguments],
                               capture_output=True, text=True, env=self.environment(), timeout=60, preexec_fn=few)
 
-    def test_few(self):
+    def test_few_descriptors(self):
         outcomes = []
         for limit in (6, 8, 10, 12, 14, 16, 20, 24, 32, 48, 64, 128):
             with self.subTest(limit):
@@ -51,7 +51,7 @@ class Descriptors(FaultCase):
                 self.assert_promised()
                 self.settle_all()
         print("limit, spokes synced:", outcomes)
-        # One spoke at a time needs little.
+        # One spoke at a time needs few.
         self.assertEqual(dict(outcomes)[64], self.SPOKES)
         self.assertEqual(dict(outcomes)[128], self.SPOKES)
 
@@ -63,7 +63,7 @@ class Descriptors(FaultCase):
         self.note()
 
     def test_many_directories(self):
-        """More directories than may be open, deep ones too, in every order."""
+        """More directories than may be open, some of them deep, in every order."""
         for number in range(60):
             self.write(f"d{number}/e{number}/f/{number}.jsonl", lines(self.rng, 700))
         done = self.limited(40, "--jobs", "1", "-s", "laptop")

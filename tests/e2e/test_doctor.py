@@ -1,4 +1,4 @@
-"""`pi-brain sync doctor`: each link of the chain, when it holds and when it does not."""
+"""`pi-brain sync doctor`: each check, when it succeeds and when it fails."""
 import json
 import os
 import pathlib
@@ -11,10 +11,10 @@ import test_servers
 import tiers
 from harness import HubCase
 
-# An agent with a sanitizer in it has no sandbox, and the doctor says so.
+# An agent with a sanitizer has no sandbox, and the doctor reports that.
 SOUND_AGENT = "warning" if harness.SANITIZED else "ok"
-# What may be said of a key that was refused all that was asked for.
-LOCKED_DOWN = ("the key starts the agent; it was refused other commands, a shell, SFTP, a terminal and forwarding "
+# The verdicts on a key that was refused every request.
+LOCKED_DOWN = ("the key starts the agent; the spoke refused other commands, a shell, SFTP, a terminal and forwarding "
                "(TCP both ways, sockets, agent, X11)")
 OTHER_AGE = pathlib.Path(os.environ["PIBRAIN_TEST_AGENT"])
 
@@ -33,7 +33,7 @@ class Doctor(HubCase):
         return document
 
     def checks(self, code=0, spoke=0):
-        """Step -> (state, detail) of a spoke; of a step with several results the worst."""
+        """Maps each step of a spoke to (state, detail); of several results, the worst."""
         found, self.failures = {}, {}
         order = ("skipped", "ok", "warning", "failed")
         for check in self.doctor(code=code)["spokes"][spoke]["checks"]:
@@ -96,7 +96,7 @@ class Doctor(HubCase):
         self.sshd.configure_client(port=harness.free_port())
         checks = self.fails_at("connection", "connection-refused", "systemctl start ssh")
         self.assertNotIn("host key", checks)
-        # What does not depend on it is still looked at.
+        # Checks that do not depend on it still run.
         self.assertIn("mirror", checks)
 
     def test_permission_denied(self):
@@ -123,9 +123,9 @@ class Doctor(HubCase):
         self.sshd.authorize(f"sleep 4; exec {harness.AGENT} --root={self.source}")
         checks = self.checks()
         self.assertEqual(checks["speed"][0], "warning", checks)
-        for words in ("of it for 'agent'", "bashrc"):
+        for words in ("of them for 'agent'", "bashrc"):
             self.assertIn(words, checks["speed"][1])
-        # It is as slow when nothing sleeps.
+        # It is as slow without the sleep.
         self.assertEqual(checks["restrict"], ("ok", LOCKED_DOWN))
 
     def test_root(self):
@@ -144,17 +144,17 @@ class Doctor(HubCase):
         try:
             sshd.authorized_keys.write_text(pathlib.Path(f"{sshd.key}.pub").read_text())
             self.write_config([self.spoke()], ssh_config=str(sshd.ssh_config))
-            self.warns_at("restrict", "may run any command", "--authorized-keys-line")
+            self.warns_at("restrict", "can run any command", "--authorized-keys-line")
             # Forced, but not restricted.
             sshd.authorized_keys.write_text(f'command="{harness.AGENT} --root={self.source}" '
                                             + pathlib.Path(f"{sshd.key}.pub").read_text())
-            self.warns_at("restrict", "it may have a terminal, forward connections, listen for connections and forward an SSH agent",
+            self.warns_at("restrict", "it can open a terminal, forward connections, listen for connections and forward an SSH agent",
                           "restrict,command")
         finally:
             sshd.stop()
 
     def test_a_command_that_passes_on_what_is_asked_for(self):
-        """A wrapper in authorized_keys or in sshd_config: what is asked for first is the agent, so it looks forced."""
+        """A wrapper in authorized_keys or sshd_config looks like a forced command, since the first request is the agent."""
         wrapper = self.dir / "wrapper"
         wrapper.write_text(f'#!/bin/sh\ncase $SSH_ORIGINAL_COMMAND in\n  pi-brain-agent*) exec {harness.AGENT} --root={self.source};;\n'
                            '  "") exec /bin/sh;;\nesac\nexec /bin/sh -c "$SSH_ORIGINAL_COMMAND"\n')
@@ -165,8 +165,8 @@ class Doctor(HubCase):
                 (["MaxSessions 1"], f'restrict,command="{wrapper}" ', "run other commands and open a shell."),
                 ([f"ForceCommand {wrapper}"], agent, "run other commands and open a shell."),
                 ([f"ForceCommand {wrapper}"], agent.replace("restrict,", ""),
-                 "run other commands, open a shell, have a terminal, forward connections and listen for connections|"
-                 "run other commands, open a shell, have a terminal, forward connections, listen for connections and forward an SSH agent"),
+                 "run other commands, open a shell, open a terminal, forward connections and listen for connections|"
+                 "run other commands, open a shell, open a terminal, forward connections, listen for connections and forward an SSH agent"),
                 (["ForceCommand internal-sftp"], agent, None),
                 (["MaxSessions 1"], agent, "")), 2)):
             sshd = harness.Sshd(self.dir / f"sshd{number}", options)
@@ -180,14 +180,14 @@ class Doctor(HubCase):
                             self.assertEqual(self.failures, {"agent": "not-the-agent"})
                         elif may:
                             checks = self.warns_at("restrict", "can run any command", "ForceCommand")
-                            self.assertRegex(checks["restrict"][1], f"it may ({may})")
+                            self.assertRegex(checks["restrict"][1], f"it can ({may})")
                         else:
                             self.assertEqual(self.checks()["restrict"], ("ok", LOCKED_DOWN))
             finally:
                 sshd.stop()
 
     def both_ways(self, line, options=()):
-        """By which program it was asked -> what the doctor says of a key with this line, up to the cure."""
+        """Maps each program that asked to the doctor's verdict on a key with this line, without the fixes."""
         self.servers = getattr(self, "servers", 0) + 1
         sshd = harness.Sshd(self.dir / f"server{self.servers}", options)
         try:
@@ -197,14 +197,14 @@ class Doctor(HubCase):
                 self.write_config([self.spoke(ssh=mode)], ssh_config=str(sshd.ssh_config))
                 state, detail = self.checks()["restrict"]
                 self.assertEqual(state, "warning", detail)
-                said[mode] = detail.split(". Its line in ")[0]
+                said[mode] = detail.split(". Correct the key's line in ")[0]
                 self.assertNotIn("refused", said[mode])
             return said
         finally:
             sshd.stop()
 
     def test_commands_that_show_in_other_ways(self):
-        """Wrappers that run what is asked for, hide what it writes, or let through what has a harmless name."""
+        """Wrappers that run any command but hide its output, or that pass commands with a harmless name."""
         asked, agent = "$SSH_ORIGINAL_COMMAND", f"exec {harness.AGENT} --root={self.source}"
         for number, script in enumerate(tiers.sweep("wrappers", (
                 f'[ -z "{asked}" ] || sh -c "{asked}" >/dev/null 2>&1; {agent}',
@@ -220,7 +220,7 @@ class Doctor(HubCase):
             wrapper.chmod(0o755)
             with self.subTest(script):
                 for mode, said in self.both_ways(f'restrict,command="{wrapper}"').items():
-                    self.assertEqual(said, "the key starts the agent, but can do more, on spoke: it may run other commands", mode)
+                    self.assertEqual(said, "the key starts the agent, but can do more, on spoke: it can run other commands", mode)
 
     def test_a_server_that_says_nothing_of_the_keys_line(self):
         served = test_servers.Served(self.dir / "dropbear")
@@ -239,43 +239,42 @@ class Doctor(HubCase):
         def said(mode):
             self.write_config([self.spoke(ssh=mode)])
             return self.checks()["restrict"]
-        self.assertIn("it may have a terminal, forward connections, listen for connections and forward an SSH agent", said("libssh2")[1])
-        self.assertIn("it may have a terminal, forward connections and listen for connections; whether it may connect to Unix sockets, "
-                      "forward an SSH agent or forward X11 could not", said("openssh")[1])
+        self.assertIn("it can open a terminal, forward connections, listen for connections and forward an SSH agent", said("libssh2")[1])
+        self.assertIn("it can open a terminal, forward connections and listen for connections; it is unknown whether it can connect to Unix sockets, "
+                      "forward an SSH agent or forward X11", said("openssh")[1])
         served.authorized.write_text("restrict," + forced)
-        # Its connection ends if one is too quick with it.
+        # Its connection ends if the hub is too quick.
         for _ in range(4):
             self.assertEqual(said("libssh2"), ("ok", LOCKED_DOWN))
-        self.assertIn("the key starts the agent on spoke; whether it may connect to Unix sockets, forward an SSH agent or forward X11 "
-                      "could not be found out", said("openssh")[1])
+        self.assertIn("the key starts the agent on spoke; it is unknown whether it can connect to Unix sockets, forward an SSH agent or forward X11", said("openssh")[1])
 
     def test_forwarding_of_each_kind(self):
         forced = f'command="{harness.AGENT} --root={self.source}"'
         with self.subTest("to one port"):
             for said in self.both_ways(f'restrict,port-forwarding,permitopen="127.0.0.1:5432",{forced}').values():
-                self.assertIn("it may forward connections and listen for connections; whether it may connect to Unix sockets", said)
+                self.assertIn("it can forward connections and listen for connections; it is unknown whether it can connect to Unix sockets", said)
         with self.subTest("at one port"):
             for said in self.both_ways(f'restrict,port-forwarding,permitlisten="5432",{forced}').values():
-                self.assertIn("it may forward connections and listen for connections; whether", said)
+                self.assertIn("it can forward connections and listen for connections; it is unknown whether", said)
         with self.subTest("listening alone"):
             for said in self.both_ways(f"{forced},no-pty", ["AllowTcpForwarding remote"]).values():
-                self.assertRegex(said, "it may listen for connections.*; whether it may forward connections.* connect to Unix sockets")
+                self.assertRegex(said, "it can listen for connections.*; it is unknown whether it can forward connections.* connect to Unix sockets")
         with self.subTest("sockets alone"):
             for said in self.both_ways(f"{forced},no-pty,no-agent-forwarding,no-X11-forwarding", ["AllowTcpForwarding no"]).values():
-                self.assertEqual(said, "the key starts the agent on spoke; whether it may forward connections, listen for connections or "
-                                       "connect to Unix sockets could not be found out")
+                self.assertEqual(said, "the key starts the agent on spoke; it is unknown whether it can forward connections, listen for connections or "
+                                       "connect to Unix sockets")
         with self.subTest("an agent and X11"):
             said = self.both_ways(f"restrict,agent-forwarding,x11-forwarding,{forced}", ["X11Forwarding yes"])
-            # It takes xauth on the spoke.
-            self.assertRegex(said["libssh2"], "it may forward an SSH agent( and forward X11)?$")
-            self.assertIn("whether it may forward an SSH agent or forward X11 could not be found out", said["openssh"])
+            # This needs xauth on the spoke.
+            self.assertRegex(said["libssh2"], "it can forward an SSH agent( and forward X11)?$")
+            self.assertIn("it is unknown whether it can forward an SSH agent or forward X11", said["openssh"])
 
     def test_the_clock(self):
-        """Nothing makes a static program see another time, so an agent of the test's own says it."""
+        """A static program's clock cannot be faked, so the test has an agent of its own."""
         self.sshd.authorize(f"{OTHER_AGE} 2 2 7200")
         checks = self.checks(code=1)
         self.assertEqual(checks["clock"][0], "warning", checks)
-        self.assertRegex(checks["clock"][1], "(7199|7200) s apart")
+        self.assertRegex(checks["clock"][1], "the clock of spoke is (119 min|2 h) (behind|ahead of) this machine's")
 
     def test_mirror(self):
         (self.dir / "file").write_text("")
@@ -294,9 +293,9 @@ class Doctor(HubCase):
         self.assertIn("✗ disk        2.0 MB free", done.stdout)
         self.assertIn("df -h", done.stdout)
 
-    @unittest.skipIf(os.geteuid() != 0, "root's files in another user's place take root")
+    @unittest.skipIf(os.geteuid() != 0, "needs root, to leave files of root")
     def test_what_root_left_behind(self):
-        """Root's run with the user's HOME, and then the user: whose it is, and no word that is not so."""
+        """After root's run with the user's HOME, the user's doctor names the owner, and claims nothing false."""
         self.sync()
         for path in (self.class_dir, self.dir, self.sshd.dir):
             path.chmod(0o755)
@@ -310,13 +309,13 @@ class Doctor(HubCase):
                                    self.config], capture_output=True, text=True, env=self.environment(), cwd="/")
         done = as_user("doctor")
         self.assertEqual(done.returncode, 1, done.stdout)
-        self.assertIn(f"the mirror {self.mirror} cannot be kept: {self.dir}/synced belongs to root, not to the user 4243: "
+        self.assertIn(f"the mirror {self.mirror} cannot be written: {self.dir}/synced belongs to root, not to the user 4243: "
                       f"'ls -ld {self.dir}/synced'", done.stdout)
         self.assertIn(f"sudo chown -R 4243 {self.dir}/synced", done.stdout)
         self.assertIn(f"nothing can be archived in {self.archive}: {self.archive} belongs to root", done.stdout)
         self.assertNotIn("not a directory", done.stdout)
         for command in ("status", "list"):
-            self.assertIn(f"what is in {self.mirror} is not known: {self.dir}/synced belongs to root", as_user(command).stderr)
+            self.assertIn(f"the content of {self.mirror} is unknown: {self.dir}/synced belongs to root", as_user(command).stderr)
 
     def test_a_mirror_that_is_no_directory(self):
         (self.dir / "file").write_text("x")

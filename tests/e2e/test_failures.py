@@ -1,4 +1,4 @@
-"""What goes wrong gets a paragraph with cause and cure, leaves the mirror and other spokes alone."""
+"""A failure is reported with its cause and fixes, and leaves the mirror and other spokes alone."""
 import json
 import os
 import pathlib
@@ -22,7 +22,7 @@ class Failures(HubCase):
         self.sync()
         self.before = self.snapshot()
         self.write("p/b.jsonl", b'{"line":2}\n')
-        # Another spoke, without ssh, has to be synced whatever happens to the first.
+        # Another spoke, without ssh, must be synced whatever happens to the first.
         other = self.dir / "other-sessions"
         other.mkdir()
         (other / "o.jsonl").write_bytes(b'{"other":1}\n')
@@ -30,7 +30,7 @@ class Failures(HubCase):
         self.write_config([self.spoke(), self.other])
 
     def fails(self, failure, *words):
-        """The run fails for the one spoke, by this id and in these words; returns its message."""
+        """Checks that the run fails for the one spoke, with this id and these words. Returns its message."""
         report = self.sync(code=1)
         laptop, other = report["spokes"]
         self.assertEqual(laptop["outcome"], "failed")
@@ -49,7 +49,7 @@ class Failures(HubCase):
         return message
 
     def recovers(self):
-        """What the message said to do was done: now it works."""
+        """The advice of the message was followed: now the run succeeds."""
         self.sync()
         self.assert_mirrored()
         self.assertIn("✓ laptop", self.pi_brain("sync", "status").stdout)
@@ -61,7 +61,7 @@ class Failures(HubCase):
         self.recovers()
 
     def test_unreachable_host(self):
-        # A listener whose queue is full does not answer, as a machine that is off does not.
+        # A listener with a full queue does not answer, like a machine that is off.
         with socket.socket() as deaf, socket.socket() as first, socket.socket() as second:
             deaf.bind(("127.0.0.1", 0))
             deaf.listen(0)
@@ -72,7 +72,7 @@ class Failures(HubCase):
             self.sshd.configure_client(port=deaf.getsockname()[1], extra=["ConnectTimeout 1"])
             self.fails("no-answer", "within 1 s", "ping -c 3 127.0.0.1")
 
-    def test_a_server_that_says_nothing(self):
+    def test_a_silent_server(self):
         with socket.socket() as mute:
             mute.bind(("127.0.0.1", 0))
             mute.listen(5)
@@ -107,15 +107,15 @@ class Failures(HubCase):
         self.sshd.configure_client()
         self.recovers()
 
-    def test_more_keys_than_the_spoke_listens_to(self):
-        """It takes its leave at the first one: a denial, not a connection that was lost."""
+    def test_more_keys_than_the_spoke_accepts(self):
+        """It closes the connection after the first key: that is a denial, not a lost connection."""
         sshd = harness.Sshd(self.dir / "sshd", ["MaxAuthTries 1"])
         try:
             sshd.configure_client(key=harness.keygen(self.dir / "stranger"))
             sshd.client_setting(f"IdentityFile {harness.keygen(self.dir / 'other')}")
             self.write_config([self.spoke(), self.other], ssh_config=str(sshd.ssh_config))
             message = self.fails("permission-denied", "the server ended it: Too many authentication failures",
-                                 "listens to no more keys at one login (MaxAuthTries in its sshd_config)",
+                                 "accepts no more attempts in one login (MaxAuthTries in its sshd_config)",
                                  "'IdentitiesOnly yes' in ~/.ssh/config.")
             self.assertNotIn("authorized_keys", message)
         finally:
@@ -129,8 +129,8 @@ class Failures(HubCase):
         locked = harness.keygen(self.dir / "locked", passphrase="secret")
         self.sshd.authorize(f"{harness.AGENT} --root={self.source}", key=locked)
         self.sshd.configure_client(key=locked)
-        self.fails("key-has-passphrase", "protected by a passphrase", f"ssh-add {locked}")
-        # With an agent that holds it, it serves.
+        self.fails("key-has-passphrase", "has a passphrase and is not in an ssh-agent", f"ssh-add {locked}")
+        # With an ssh-agent that has the key, the run succeeds.
         with harness.ssh_agent(self.dir, locked, passphrase="secret") as agent:
             self.sshd.client_setting(f"IdentityAgent {agent}")
             self.recovers()
@@ -152,7 +152,7 @@ class Failures(HubCase):
         self.recovers()
 
     def test_a_key_known_for_the_standard_port(self):
-        """Serves for other ports if it is the same; another one there says nothing."""
+        """It is accepted at another port if it is the same; a different one there proves nothing."""
         known = self.sshd.known_hosts.read_text()
         self.sshd.known_hosts.write_text(known.replace(f"[127.0.0.1]:{self.sshd.port}", "127.0.0.1"))
         self.recovers()
@@ -190,7 +190,7 @@ class Failures(HubCase):
         self.sshd.authorize(f"{copy} --root={self.source}")
         self.fails("agent-not-executable", str(copy), "chmod 755")
 
-    def test_a_forced_command_that_is_something_else(self):
+    def test_another_forced_command(self):
         self.sshd.authorize("echo Welcome; exit 3")
         self.fails("not-the-agent", "exit status was 3", "Welcome")
 
@@ -211,7 +211,7 @@ class Failures(HubCase):
         self.sshd.authorize_agent(self.dir / "file")
         self.fails("root-not-a-directory", str(self.dir / "file"))
 
-    def test_another_root_is_said(self):
+    def test_another_root_is_reported(self):
         self.write_config([self.spoke(source="spoke:/elsewhere/sessions")])
         report = self.sync_one()
         self.assertIn(f"serves {self.source}, not /elsewhere/sessions", " ".join(report["warnings"]))
@@ -227,7 +227,7 @@ class Failures(HubCase):
         self.sshd.authorize(f"yes noise | head -c 200000; exec {harness.AGENT} --root={self.source}")
         self.fails("shell-noisy", "64 KB", "noise", "quiet")
 
-    def test_a_spoke_that_vanishes_in_the_middle(self):
+    def test_a_spoke_that_vanishes_during_a_run(self):
         for victim in ("agent", "sshd"):
             with self.subTest(victim):
                 name = f"p/large-{victim}.jsonl"
@@ -255,7 +255,7 @@ class Failures(HubCase):
         self.assertLess(time.monotonic() - began, 15)
 
     def test_a_full_disk(self):
-        """The mirror is on a small filesystem, which fills up."""
+        """The mirror is on a small filesystem that fills up."""
         small = self.dir / "synced" / "small"
         small.mkdir()
         self.write_config([self.spoke(path=str(small / "laptop")), self.other])
@@ -279,17 +279,17 @@ class Failures(HubCase):
         self.assertEqual(failure["id"], "disk-full")
         self.assertIn("No space left on device", failure["cause"])
         self.assertIn(f"df -h {small / 'laptop'}", failure["fixes"][0]["command"])
-        # What was published is whole, and with room the next run ends right.
+        # Published files are whole, and with free space the next run succeeds.
         published = list((self.dir / "got").iterdir())
         self.assertTrue(published)
         for path in published:
             self.assertEqual(path.read_bytes(), (self.source / "p" / path.name).read_bytes())
         self.assert_mirrored(mirror=self.dir / "after")
 
-    def test_a_mirror_that_cannot_be_made(self):
+    def test_a_mirror_that_cannot_be_created(self):
         (self.dir / "file").write_text("")
         self.write_config([self.spoke(path=str(self.dir / "file" / "laptop")), self.other])
-        self.fails("mirror-unusable", str(self.dir / "file" / "laptop"), "Not a directory")
+        self.fails("mirror-unusable", str(self.dir / "file" / "laptop"), "is not a directory")
 
     def test_two_runs_at_once(self):
         path = self.source / "p" / "large.jsonl"
@@ -300,14 +300,14 @@ class Failures(HubCase):
         report = self.sync("-s", "laptop", code=75)
         self.assertEqual(report["spokes"][0]["outcome"], "locked")
         self.assertEqual(report["spokes"][0]["failure"]["id"], "mirror-in-use")
-        # A dry run changes nothing, so it may look on.
+        # A dry run changes nothing, so it needs no lock.
         self.sync("-s", "laptop", "--dry-run")
         first.communicate()
         self.assertEqual(first.returncode, 0)
         self.assert_mirrored()
 
     def test_no_history(self):
-        """A database that is not one: the sync goes on, with a new one."""
+        """The database is garbage: the sync continues with a new one."""
         (self.dir / "data" / "sync.db").write_bytes(b"this is no database" * 100)
         done = self.pi_brain("sync", "run")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

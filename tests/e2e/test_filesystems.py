@@ -1,4 +1,4 @@
-"""Mirrors on filesystems that keep names and times in their own ways, and spokes on others."""
+"""Mirrors on filesystems that store names and times in their own ways, and spokes on others."""
 import json
 import os
 import sqlite3
@@ -32,7 +32,7 @@ class FilesystemCase(HubCase):
         self.write_config([self.spoke(path=str(self.mirror), sync_method=self.method)])
 
     def settle_at(self, grain):
-        """Two runs at most, and then all is as on the spoke, but for what the grain hides."""
+        """At most two runs until the mirror equals the spoke, except for times finer than the grain."""
         self.assertEqual(self.counts(), {})
         theirs, ours = files_below(self.source), files_below(self.mirror)
         self.assertEqual(set(theirs), set(ours))
@@ -44,7 +44,7 @@ class FilesystemCase(HubCase):
         return files_below(self.archive) if self.archive.exists() else {}
 
     def rot(self, path):
-        """Changes one byte in the mirror; size and time stay."""
+        """Changes one byte in the mirror, and keeps size and time."""
         file = self.mirror / path
         times = file.stat()
         content = bytearray(file.read_bytes())
@@ -60,13 +60,13 @@ class FilesystemCase(HubCase):
 
 
 class CoarseTimes(FilesystemCase):
-    """ext4 with inodes of 128 bytes keeps seconds, from 1901 to 2038."""
+    """ext4 with inodes of 128 bytes stores seconds, from 1901 to 2038."""
 
     def setUp(self):
         super().setUp()
         self.put_mirror_on(mounts.Image(self.dir / "img", self.dir / "disk", "ext4", 64 << 20, ("-I", "128")))
 
-    def test_every_change_is_seen_and_nothing_else(self):
+    def test_every_change_is_noticed_and_nothing_else(self):
         for i in range(300):
             self.write(f"p{i % 20}/{i}.jsonl", line(f"one of {i}"))
         self.assertEqual(self.counts(), {"new": 300})
@@ -81,7 +81,7 @@ class CoarseTimes(FilesystemCase):
         self.assertEqual(self.counts(), {"grown": 3, "rewritten": 1})
         self.settle_at(10**9)
 
-    def test_a_time_beyond_its_years(self):
+    def test_a_time_beyond_its_range(self):
         for year, name in ((2100, "late"), (1800, "early"), (2300, "beyond")):
             path = self.write(f"p/{name}.jsonl", line(name))
             mounts.run("touch", "-d", f"{year}-01-01", path)
@@ -90,8 +90,8 @@ class CoarseTimes(FilesystemCase):
         self.assertEqual({k: v for k, v in report["counts"].items() if v and k != "files"}, {})
         self.assertLess(report["wireUp"] + report["wireDown"], 8192)
 
-    def test_verify_compares_times_as_they_are_kept(self):
-        """Other content of the same size and time is rot here too, for both methods."""
+    def test_verify_compares_times_as_they_are_stored(self):
+        """Different content with the same size and time is damage on this filesystem too, for both methods."""
         for method in ("agent", "rsync"):
             with self.subTest(method):
                 if method == "rsync":
@@ -114,7 +114,7 @@ class CoarseTimes(FilesystemCase):
                     self.assertEqual(read_below(self.source, path), read_below(self.mirror, path), path)
                 subprocess.run(["rm", "-rf", self.mirror, self.archive], check=True)
 
-    def test_a_fresh_file_is_looked_at_again(self):
+    def test_a_fresh_file_is_checked_again(self):
         self.write("p/fresh.jsonl", line("one"), age=False)
         self.sync()
         ours = (self.mirror / "p/fresh.jsonl").stat().st_mtime_ns
@@ -133,16 +133,16 @@ class NamesThatFold(FilesystemCase):
     def names(self):
         return sorted(str(p.relative_to(self.mirror)) for p in self.mirror.rglob("*") if p.is_file())
 
-    def test_two_names_that_are_one(self):
+    def test_two_names_that_fold_into_one(self):
         self.write("p/Notes.jsonl", line("A" * 50))
         self.write("p/notes.jsonl", line("B" * 90))
         self.write("p/other.jsonl", line("C"))
         for _ in range(4):
             error = self.sync_one(code=1)["error"]
-            self.assertRegex(error, r"p/[Nn]otes\.jsonl: the mirror's filesystem takes its name for 'p/[Nn]otes\.jsonl'")
+            self.assertRegex(error, r"p/[Nn]otes\.jsonl: the mirror's filesystem treats its name as 'p/[Nn]otes\.jsonl'")
         self.assertEqual(len(self.names()), 2)
         self.assertEqual(self.archived(), {})
-        # The one that is there is whole, and the other comes when there is room for its name.
+        # The file that exists is whole, and the other follows once its name is free.
         there = [name for name in self.names() if name.lower() == "p/notes.jsonl"][0]
         self.assertEqual((self.mirror / there).read_bytes(), (self.source / there).read_bytes())
         other = {"p/Notes.jsonl": "p/notes.jsonl", "p/notes.jsonl": "p/Notes.jsonl"}[there]
@@ -150,16 +150,16 @@ class NamesThatFold(FilesystemCase):
         self.assertEqual(self.counts(), {"new": 1})
         self.settle_at(10**9)
 
-    def test_two_directories_that_are_one(self):
+    def test_two_directories_that_fold_into_one(self):
         self.write("Project/a.jsonl", line("a"))
         self.write("project/b.jsonl", line("b"))
         for _ in range(3):
             error = self.sync_one(code=1)["error"]
-            self.assertIn("the mirror's filesystem takes its name for", error)
+            self.assertIn("the mirror's filesystem treats its name as", error)
         self.assertEqual(len(self.names()), 1)
         self.assertEqual(self.archived(), {})
 
-    def test_a_rename_in_case_only(self):
+    def test_a_rename_of_case_alone(self):
         self.write("p/notes.jsonl", line("a"))
         self.write("Old/deep/one.jsonl", line("b"))
         self.write("Old/two.jsonl", line("c"))
@@ -169,7 +169,7 @@ class NamesThatFold(FilesystemCase):
         self.sync()
         self.assertEqual(self.names(), ["old/deep/one.jsonl", "old/two.jsonl", "p/Notes.jsonl"])
         self.settle_at(10**9)
-        # And with other content.
+        # And with different content.
         (self.source / "p/Notes.jsonl").rename(self.source / "p/NOTES.jsonl")
         self.write("p/NOTES.jsonl", line("quite another"))
         self.sync()
@@ -178,19 +178,19 @@ class NamesThatFold(FilesystemCase):
         self.assertIn(line("a"), [read_below(self.archive, path) for path in self.archived()])
 
     def other_content(self, name, text):
-        """A file of another time and size under a name that differs in case from one that is there."""
+        """A file with another time and size, whose name differs from an existing one in case."""
         path = self.write(name, line(text))
         mounts.run("touch", "-d", "2026-03-02 03:04:06", path)
 
-    def test_the_staging_directory_by_another_name(self):
+    def test_the_staging_directory_in_other_case(self):
         self.write(".Pi-Brain-Staging/x.jsonl", line("x"))
         self.write("p/a.jsonl", line("a"))
         error = self.sync_one(code=1)["error"]
         self.assertIn(".Pi-Brain-Staging/x.jsonl: the mirror uses this name itself", error)
         self.assertEqual(self.names(), ["p/a.jsonl"])
 
-    def test_what_is_replaced_and_removed_is_archived(self):
-        """Without links, and without an exchange."""
+    def test_replaced_and_removed_files_are_archived(self):
+        """Without links, and without an exchange of names."""
         self.write("p/a.jsonl", line("one") * 100)
         self.write("p/b.jsonl", line("two"))
         self.write("p/c.jsonl", line("three"))
@@ -207,7 +207,7 @@ class NamesThatFold(FilesystemCase):
 
 
 class NamesThatFoldByAgent(NamesThatFold):
-    """What the agent does and rsync does in another way, or cannot do."""
+    """Cases that rsync handles in another way, or not at all."""
 
     def test_verify_repairs_no_file_into_another(self):
         self.write("p/Notes.jsonl", line("A" * 50))
@@ -216,14 +216,14 @@ class NamesThatFoldByAgent(NamesThatFold):
         self.write("p/other.jsonl", line("C"))
         for _ in range(2):
             result = self.verify("--repair", code=1)
-            self.assertIn("p/notes.jsonl: the mirror's filesystem takes its name for 'p/Notes.jsonl', "
+            self.assertIn("p/notes.jsonl: the mirror's filesystem treats its name as 'p/Notes.jsonl', "
                           "which the spoke has too", result["error"])
         self.assertEqual(self.names(), ["p/Notes.jsonl", "p/other.jsonl"])
         self.assertEqual((self.mirror / "p/Notes.jsonl").read_bytes(), line("A" * 50))
         self.assertEqual(self.archived(), {})
 
     def test_a_deletion_takes_no_file_of_another_name(self):
-        """Gone is 'Notes'; what the mirror finds by that name is 'notes', which lives."""
+        """'Notes' is gone; the mirror finds 'notes' under that name, which still exists."""
         self.write("p/Notes.jsonl", line("A" * 50))
         for i in range(4):
             self.write(f"p/{i}.jsonl", line(str(i)))
@@ -236,7 +236,7 @@ class NamesThatFoldByAgent(NamesThatFold):
             self.assertEqual(self.counts("--delete"), {"new": 1})
             self.settle_at(10**9)
             self.assertIn("p/notes.jsonl", self.names())
-            # The old content was replaced, and went to the archive once.
+            # The old content was replaced, and archived once.
             self.assertEqual([read_below(archive, path) for path in self.archived()], [line("A" * 50)])
             (self.source / "p/notes.jsonl").unlink()
             self.write("p/Notes.jsonl", line("A" * 50))
@@ -255,11 +255,11 @@ class NamesThatFoldByAgent(NamesThatFold):
         self.settle_at(10**9)
         self.assertEqual([name for name in self.names() if "roj/" in name], [f"proj/{i}.jsonl" for i in range(3)])
         self.assertEqual([read_below(self.archive, path) for path in self.archived()], [line("A" * 50)] * 3)
-        # And what is really gone goes, beside a name that folds to it.
+        # And a directory that is really gone is deleted, beside a name that folds into it.
         (self.source / "proj/1.jsonl").unlink()
         self.assertEqual(self.counts("--delete"), {"deleted": 1})
 
-    def test_a_name_that_took_its_place_is_not_kept(self):
+    def test_a_name_that_replaced_another_is_not_kept(self):
         self.write("p/one.jsonl", line("A" * 50))
         self.sync()
         (self.source / "p/one.jsonl").unlink()
@@ -268,7 +268,7 @@ class NamesThatFoldByAgent(NamesThatFold):
         self.settle_at(10**9)
 
     def test_letters_beyond_ascii(self):
-        """Which the hub cannot fold by itself: a rename works all the same, and two are refused."""
+        """The hub cannot fold them by itself; a rename works nevertheless, and two such names are refused."""
         self.write("p/\u00c9t\u00e9.jsonl", line("A" * 50))
         self.write("p/other.jsonl", line("o"))
         self.sync()
@@ -277,13 +277,13 @@ class NamesThatFoldByAgent(NamesThatFold):
         self.assertEqual(self.counts("--delete"), {"new": 1})
         self.settle_at(10**9)
         self.write("p/\u00c9t\u00e9.jsonl", line("C" * 70))
-        self.assertIn("the mirror's filesystem takes its name for", self.sync_one(code=1)["error"])
+        self.assertIn("the mirror's filesystem treats its name as", self.sync_one(code=1)["error"])
         self.assertEqual((self.mirror / "p/\u00e9t\u00e9.jsonl").read_bytes(), line("B"))
         self.assertEqual(len(self.names()), 2)
 
 
 class NoModes(FilesystemCase):
-    """keep_modes where there are none."""
+    """keep_modes on a filesystem without modes."""
 
     def follow(self, disk):
         self.put_mirror_on(disk)
@@ -293,7 +293,7 @@ class NoModes(FilesystemCase):
         report = self.sync_one()
         self.assertEqual(report["counts"]["new"], 2)
         [said] = report["warnings"]
-        self.assertIn("keeps no modes, so 'keep_modes' does nothing there", said)
+        self.assertIn("does not store modes, so 'keep_modes' has no effect", said)
         for mode in (0o640, 0o604, 0o600):
             (self.source / "p/a.jsonl").chmod(mode)
             report = self.sync_one()
@@ -303,7 +303,7 @@ class NoModes(FilesystemCase):
             out.write(line("more"))
         self.age(self.source / "p/a.jsonl")
         self.assertEqual(self.counts(), {"grown": 1})
-        self.assertIn("'keep_modes' does nothing", self.pi_brain("sync", "doctor").stdout)
+        self.assertIn("'keep_modes' has no effect", self.pi_brain("sync", "doctor").stdout)
 
     def test_exfat(self):
         self.follow(mounts.Exfat(self.dir, self.dir / "disk"))
@@ -314,7 +314,7 @@ class NoModes(FilesystemCase):
 
 class OtherTraitsThanBefore(FilesystemCase):
     def test_mounted_with_other_options(self):
-        """The same device, which now ignores case."""
+        """The same device now ignores case."""
         self.put_mirror_on(mounts.Ntfs(self.dir, self.dir / "disk"))
         self.write("p/notes.jsonl", line("A" * 50))
         self.write("p/x.jsonl", line("x"))
@@ -326,13 +326,13 @@ class OtherTraitsThanBefore(FilesystemCase):
         self.disk.mount("lowntfs-3g", "ignore_case")
         for _ in range(3):
             error = self.sync_one(code=1)["error"]
-            self.assertIn("p/Notes.jsonl: the mirror's filesystem takes its name for 'p/notes.jsonl', which the spoke "
+            self.assertIn("p/Notes.jsonl: the mirror's filesystem treats its name as 'p/notes.jsonl', which the spoke "
                           "has too", error)
             self.assertEqual(self.archived(), {})
         self.assertEqual((self.mirror / "p/notes.jsonl").read_bytes(), line("A" * 50))
 
     def test_remembered_wrongly(self):
-        """Whatever was found out once, what is met by another name is not replaced."""
+        """Whatever traits were remembered, a file found under another name is not replaced."""
         self.put_mirror_on(mounts.Exfat(self.dir, self.dir / "disk"))
         self.write("p/Notes.jsonl", line("A" * 50))
         self.write("Proj/a.jsonl", line("a"))
@@ -349,11 +349,11 @@ class OtherTraitsThanBefore(FilesystemCase):
         self.write("proj/b.jsonl", line("b"))
         for _ in range(2):
             error = self.sync_one(code=1)["error"]
-            self.assertIn("p/notes.jsonl: the mirror's filesystem takes its name for 'p/Notes.jsonl'", error)
-            self.assertIn("proj/b.jsonl: the mirror's filesystem takes its name for 'Proj'", error)
+            self.assertIn("p/notes.jsonl: the mirror's filesystem treats its name as 'p/Notes.jsonl'", error)
+            self.assertIn("proj/b.jsonl: the mirror's filesystem treats its name as 'Proj'", error)
         self.assertEqual((self.mirror / "p/Notes.jsonl").read_bytes(), line("A" * 50))
         self.assertEqual(self.archived(), {})
-        # A rename in case only.
+        # A rename of case alone.
         (self.source / "p/Notes.jsonl").unlink()
         subprocess.run(["rm", "-r", self.source / "proj"], check=True)
         (self.source / "Proj").rename(self.source / "proj")
@@ -361,7 +361,7 @@ class OtherTraitsThanBefore(FilesystemCase):
         self.settle_at(10**9)
 
     def test_a_mount_inside_the_mirror(self):
-        """Nothing can be renamed to there: that is said by name, and nothing is harmed."""
+        """Nothing can be renamed into it: the message names it, and nothing is lost."""
         disk = mounts.Exfat(self.dir, self.dir / "disk")
         disk.unmount()
         self.write("p/Notes.jsonl", line("A" * 50))
@@ -383,7 +383,7 @@ class OtherTraitsThanBefore(FilesystemCase):
 class NamesThatFoldByRsync(NamesThatFold):
     method = "rsync"
 
-    def test_a_rename_in_case_only_and_deletion(self):
+    def test_a_rename_of_case_alone_and_deletion(self):
         self.write("p/notes.jsonl", line("a"))
         self.write("p/gone.jsonl", line("b"))
         self.write("Überblick/Ärger.jsonl", line("c"))
@@ -411,8 +411,8 @@ class CoarseTimesByRsync(FilesystemCase):
 
 
 class Others(FilesystemCase):
-    def test_what_mkfs_leaves_at_the_top(self):
-        """lost+found, on both sides, for hub and agent that are not root."""
+    def test_lost_and_found(self):
+        """On both sides, for a hub and an agent that do not run as root."""
         self.put_mirror_on(mounts.Image(self.dir / "img", self.dir / "disk", "ext4", 64 << 20))
         (self.disk.path / "lost+found").chmod(0o700)
         self.assertIn("lost+found", os.listdir(self.disk.path))
@@ -429,7 +429,7 @@ class Others(FilesystemCase):
         (self.source / "p/b.jsonl").unlink()
         self.assertEqual(self.counts("--delete"), {"deleted": 1})
 
-    def test_modes_are_followed_where_they_are_kept(self):
+    def test_modes_are_followed_where_they_are_stored(self):
         self.write_config([self.spoke(keep_modes=True)])
         path = self.write("p/a.jsonl", line("a"))
         path.chmod(0o644)
@@ -464,13 +464,13 @@ class Others(FilesystemCase):
         self.assertEqual(stat.S_IMODE((self.mirror / "p").stat().st_mode), 0o700)
         self.assertEqual(stat.S_IMODE((self.mirror / "p/a.jsonl").stat().st_mode), 0o600)
         doctor = self.pi_brain("sync", "doctor").stdout
-        self.assertIn("others may read 1 file of the mirror", doctor)
+        self.assertIn("other users can read 1 file of the mirror", doctor)
 
 
 class SpokeOnAnother(FilesystemCase):
     @classmethod
     def setUpClass(cls):
-        # sshd, and with it the agent, has to see what is mounted.
+        # sshd, and with it the agent, must see the mounts.
         mounts.use_private_mounts()
         super().setUpClass()
 
@@ -490,7 +490,7 @@ class SpokeOnAnother(FilesystemCase):
             (disk / "p" / ("\u20ac" * 200 + ".jsonl")).write_bytes(line("long"))
             (disk / "p" / "short.jsonl").write_bytes(line("short"))
             error = self.sync_one(code=1)["error"]
-            self.assertIn("its name is longer than the 255 bytes", error)
+            self.assertIn("its name is longer than 255 bytes", error)
             self.assertIn("\u20ac\u20ac", error)
             self.assertEqual((self.mirror / "p/short.jsonl").read_bytes(), line("short"))
         finally:

@@ -1,4 +1,4 @@
-"""deploy/fleet.sh and what follows, over many machines, three of them broken."""
+"""deploy/fleet.sh over many machines, three of them broken; then runs, upgrades, new keys and removals."""
 import json
 import os
 import pathlib
@@ -13,11 +13,11 @@ import harness
 import tiers
 
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "deploy/fleet.sh"
-MACHINES = tiers.rounds(20, 9)  # 6 at least: three that are broken at first, and later three of the others
+MACHINES = tiers.rounds(20, 9)  # at least 6: three are broken at first, and later three of the others
 
 
-# Of these tests most have nothing to do with how many there are.
-FEWER = {"test_inventories": 3, "test_where_it_reads_from_and_writes_to": 1, "test_a_machine_that_says_nothing": 1,
+# These tests need fewer machines.
+FEWER = {"test_inventories": 3, "test_where_it_reads_from_and_writes_to": 1, "test_a_silent_machine": 1,
          "test_how_long_it_takes": tiers.rounds(MACHINES, len(fleet.SHELLS))}
 
 
@@ -69,7 +69,7 @@ class TwentySpokes(fleet.FleetCase):
     def test_deploy_run_upgrade_rotate_remove(self):
         boxes = self.fleet.spokes
         before = {box.name: box.files() for box in boxes}
-        # Three that cannot be set up: one is off, one has its keys elsewhere, one runs no programs from its home.
+        # Three that cannot be set up: one is off, one has a symlink for its keys, one runs no programs from its home.
         off, linked, noexec = boxes[1], boxes[len(boxes) // 2], boxes[-1]
         off.stop()
         linked.authorized.rename(linked.authorized.with_name("real"))
@@ -82,7 +82,7 @@ class TwentySpokes(fleet.FleetCase):
 
         said = self.script("--dry-run", code=1)
         self.assertIn(f"2 failed, {len(boxes) - 2} would be added (nothing was changed)", said)
-        self.expect("added", but=[off.name, linked.name])  # what programs may do shows when they run
+        self.expect("added", but=[off.name, linked.name])  # whether programs may run shows only in a real run
         self.assertFalse(self.fleet.config.exists())
         said = self.script(code=1)
         self.expect("added", but=broken)
@@ -105,14 +105,14 @@ class TwentySpokes(fleet.FleetCase):
         self.expect("unchanged", but=broken)
         self.assertEqual(self.fleet.config.read_text(), config)
 
-        # Mended, they follow.
+        # A machine that was fixed can be added.
         linked.authorized.unlink()
         linked.authorized.with_name("real").rename(linked.authorized)
         self.script("--limit", "*" + linked.name[-2:])
         self.assertEqual({name: one["outcome"] for name, one in self.outcomes().items()}, {linked.name: "added"})
         well.append(linked)
 
-        # Three that fail when it comes to syncing: one is off, one lost its sessions, one its agent.
+        # Three whose sync fails: one is off, one lost its sessions, one its agent.
         for number, box in enumerate(well):
             harness.sessions.make(box.sessions, 3 + number % 4, seed=number)
         dead, emptied, bare = well[0], well[1], well[-2]
@@ -125,7 +125,7 @@ class TwentySpokes(fleet.FleetCase):
                          {dead.name: "connection-refused", emptied.name: "root-missing", bare.name: "agent-missing"})
         self.assert_mirrored(sound)
 
-        # The one without an agent is mended by an upgrade, as all are that have an old one.
+        # An upgrade restores the missing agent, and replaces old ones.
         old = sound[:3]
         for box in old:
             box.age_agent()
@@ -184,9 +184,9 @@ class TwentySpokes(fleet.FleetCase):
         self.script(inventory=other)
         self.assertRegex(self.fleet.spokes[0].lines()[0], r'/my%20sessions"')
         self.script(inventory=other, code=2, *["--report", self.dir])
-        for text, words in [("one\n", ":1: expected NAME USER@HOST"), ("# x\na b\na c\n", ":3: the name a is taken by line 2"),
-                            ("# nothing\n", "no machine"), ("a root@b\nhost c\n", ":1: this looks like a machine"),
-                            ("a b\rc d\n", ":1: there is a control character")]:
+        for text, words in [("one\n", ":1: expected NAME USER@HOST"), ("# x\na b\na c\n", ":3: the name a is already used in line 2"),
+                            ("# nothing\n", "no machine"), ("a root@b\nhost c\n", ":1: this line looks like a machine"),
+                            ("a b\rc d\n", ":1: this line has a control character")]:
             other.write_text(text)
             self.assertIn(words, self.script(inventory=other, code=2))
         for arguments in (["--jobs", "0"], ["--jobs", "99999999999999"], ["--report", "/proc/none/x"], ["--limit", "nobody"], ["--frob"], ["--inventory", "/nowhere"]):
@@ -200,7 +200,7 @@ class TwentySpokes(fleet.FleetCase):
         self.assertEqual(outcomes['quo"te']["outcome"], "added")
 
     def test_where_it_reads_from_and_writes_to(self):
-        """A pipe, a file of another system, a name that awk would take for a setting; a pipe, a symlink."""
+        """From a pipe, a file of Windows, a name that awk would take for a variable; to a pipe, a symlink."""
         inventory = b"\xef\xbb\xbfone root@127.0.1.1\r\n"
         named = self.dir / "in=v"
         named.write_bytes(inventory)
@@ -230,7 +230,7 @@ class TwentySpokes(fleet.FleetCase):
         self.assertEqual(set(self.outcomes(real)), {"one"})
         self.assertEqual(sorted(p.name for p in self.dir.glob("link*")), ["link"])
 
-    def test_a_machine_that_says_nothing(self):
+    def test_a_silent_machine(self):
         inventory = self.dir / "silent"
         inventory.write_text("silent root@127.0.1.99\none root@127.0.1.1\n")
         with open(self.fleet.known_hosts, "a") as known:

@@ -1,5 +1,5 @@
-"""What is on the disk, and when: the order of a run's calls, what follows when the disk takes nothing, and
-a hub that does not listen to it."""
+"""What is on the disk, and when: the order of a run's calls, what happens if the disk reports errors, and a hub
+that ignores them."""
 import collections
 import json
 import os
@@ -18,11 +18,11 @@ IGNORED_FLUSH = os.environ["PIBRAIN_TEST_IGNORED_FLUSH"]
 
 class FlushCase(FaultCase):
     def local(self):
-        """No host: the agent is the hub's child."""
+        """A source without a host: the agent is the hub's child."""
         self.write_config([self.spoke(source=str(self.source), path=str(self.mirror))])
 
     def prepare(self):
-        """A mirror, and a spoke with something of everything that a run does; saved, to begin from there again."""
+        """A mirror, and a spoke with changes of every kind; saved, so that a test can start from there again."""
         for name in ("line", "tail", "large-tail", "rewritten", "patched", "gone", "moves", "moves-and-grows", "touched"):
             self.write(f"p/{name}.jsonl", lines(self.rng, 300_000 if name == "patched" else 20_000))
         self.settle()
@@ -67,7 +67,7 @@ class FlushCase(FaultCase):
 
 
 class InOrder(FlushCase):
-    """What is to survive a power cut is on the disk before what would be wrong without it."""
+    """Data is on the disk before anything that would be wrong without it after a power cut."""
 
     def setUp(self):
         super().setUp()
@@ -78,7 +78,7 @@ class InOrder(FlushCase):
         done = self.traced()
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         order = self.order()
-        # It did what it is to be judged by.
+        # Checks that the run did what is judged here.
         published = [path for _, _, path in order.publications()]
         self.assertEqual(set(published), set(self.in_mirror(self.PUBLISHED)))
         self.assertEqual(order.appended(), set(self.in_mirror(self.APPENDED)))
@@ -121,7 +121,7 @@ class InOrder(FlushCase):
 
 
 class WithoutSyncfs(mounts.PrivateMounts, FlushCase):
-    """FUSE, most of which does not know syncfs(2): each file and directory is written to the disk by itself."""
+    """Most of FUSE has no syncfs(2): each file and directory is flushed by itself."""
 
     def setUp(self):
         super().setUp()
@@ -156,7 +156,7 @@ class WithoutSyncfs(mounts.PrivateMounts, FlushCase):
             self.assertTrue(order.fsynced(path, 0, order.events[-1].end + 1), path)
         self.assertEqual(contents(self.mirror), contents(self.source))
 
-    def test_an_error_leaves_the_mark(self):
+    def test_an_error_leaves_the_staging_directory(self):
         grows = self.mirror / "p/grows.jsonl"
         done = self.traced("-P", grows, "-e", "inject=fsync:error=EIO:when=1")
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
@@ -168,16 +168,16 @@ class WithoutSyncfs(mounts.PrivateMounts, FlushCase):
 
 
 class UnreadableDirectory(FlushCase):
-    """The disk cannot read one directory of the mirror."""
+    """One directory of the mirror cannot be read from the disk."""
 
-    def test_all_in_it_stays_and_the_others_are_synced(self):
+    def test_it_stays_and_the_others_are_synced(self):
         self.local()
         for name in ("p/grows", "p/gone", "p/deep/same", "q/grows", "q/gone"):
             self.write(f"{name}.jsonl", lines(self.rng, 2000))
         self.settle()
         for name in ("p/grows", "q/new", "q/grows"):
             self.write(f"{name}.jsonl", lines(self.rng, 3000))
-        # Too small to be what is gone, which would stay: it is not fetched.
+        # Too small to be q/gone under another name, which would keep q/gone. It is not fetched.
         self.write("p/new.jsonl", lines(self.rng, 1000))
         for name in ("p/gone", "q/gone"):
             (self.source / f"{name}.jsonl").unlink()
@@ -186,7 +186,7 @@ class UnreadableDirectory(FlushCase):
         report = json.loads(done.stdout)["spokes"][0]
         self.assert_sentence(report["error"])
         self.assertEqual(report["failure"]["id"], "mirror-unreadable")
-        self.assertIn(f"the mirror cannot be read whole: '{self.mirror}/p' stays as it is", report["error"])
+        self.assertIn(f"part of the mirror cannot be read: '{self.mirror}/p' stays unchanged", report["error"])
         counts = report["counts"]
         self.assertEqual((counts["new"], counts["rewritten"], counts["deleted"]), (1, 1, 1))
         now = contents(self.mirror)
@@ -200,7 +200,7 @@ class UnreadableDirectory(FlushCase):
 
 
 class PutOff(FlushCase):
-    """A file that was being written when a run failed, or was killed, and that the next run does not get."""
+    """A file that a run was writing when it failed or was killed, and that the next run does not fetch."""
 
     def setUp(self):
         super().setUp()
@@ -227,8 +227,8 @@ class PutOff(FlushCase):
 
     def test_after_a_flush_that_failed(self):
         self.run_that_ends_badly("error=EIO")
-        self.assertEqual(self.mark.read_bytes(), b"p/a.db\0")  # the other one was fetched
-        # What is on the disk is not what the cache has: of the right size, with the right time.
+        self.assertEqual(self.mark.read_bytes(), b"p/a.db\0")  # the other file was fetched
+        # The disk has other content than the cache, with the right size and time.
         mirrored = self.mirror / "p/a.db"
         times = (self.source / "p/a.db").stat()
         with open(mirrored, "r+b") as out:
@@ -250,7 +250,7 @@ class PutOff(FlushCase):
         self.assertFalse(self.staging.exists())
         self.settle()
 
-    def test_a_file_that_goes_meanwhile(self):
+    def test_a_file_that_is_deleted_meanwhile(self):
         self.run_that_ends_badly("error=EIO")
         for name in ("a.db", "a.db-wal"):
             (self.source / "p" / name).unlink()
@@ -258,8 +258,8 @@ class PutOff(FlushCase):
         self.assertFalse(self.staging.exists())
         self.settle()
 
-    def test_a_file_that_is_put_back(self):
-        """Its size and time are the mirror's again, whatever that holds."""
+    def test_a_file_that_is_restored_on_the_spoke(self):
+        """Its size and time are the mirror's again, whatever the mirror's content is."""
         self.run_that_ends_badly("error=EIO")
         self.journal.unlink()
         stat = (self.mirror / "p/a.db").stat()
@@ -269,7 +269,7 @@ class PutOff(FlushCase):
         self.assertFalse(self.staging.exists())
         self.settle()
 
-    def test_something_is_restored_meanwhile(self):
+    def test_a_file_that_is_restored_from_the_archive(self):
         self.run_that_ends_badly("error=EIO")
         (self.source / "p/c.jsonl").unlink()
         self.sync("--delete")
@@ -281,8 +281,8 @@ class PutOff(FlushCase):
 
 
 class Unheard(FlushCase):
-    """Errors of syncfs and fsync that strace makes: each of them fails the run, and what it did not get to the
-    disk is looked at again."""
+    """strace makes syncfs and fsync fail: each error fails the run, and the next run checks again what may not be on
+    the disk."""
 
     def setUp(self):
         super().setUp()
@@ -290,8 +290,7 @@ class Unheard(FlushCase):
         self.prepare()
 
     def calls(self, call):
-        """Which of these calls of an undisturbed run are about mirror or archive: counted from 1, as strace does, in
-        each thread."""
+        """The calls of an undisturbed run on mirror or archive, counted from 1 in each thread, as strace counts."""
         self.restore()
         self.assertEqual(self.traced().returncode, 0)
         order, counts, found = self.order(), collections.Counter(), set()
@@ -303,7 +302,7 @@ class Unheard(FlushCase):
         return sorted(found)
 
     def disturb(self, call, number, env=None):
-        """A run whose n-th such call fails."""
+        """A run in which the n-th such call fails."""
         self.restore()
         done = self.traced("-e", f"inject={call}:error=EIO:when={number}", env=env)
         self.assertIn("(INJECTED)", (self.dir / "trace").read_text(errors="replace"))
@@ -323,7 +322,7 @@ class Unheard(FlushCase):
         return order.unflushed()
 
     def heard(self, call):
-        """Each call in turn; how many there are."""
+        """Makes each call fail in turn. Returns how many there are."""
         numbers = self.calls(call)
         for number in numbers:
             with self.subTest(f"{call} {number} of {numbers}"):
@@ -348,7 +347,7 @@ class Unheard(FlushCase):
             self.local()
             self.assertGreater(self.heard("syncfs") + self.heard("fsync"), 2)
 
-    def test_that_this_sees_a_hub_that_does_not_listen(self):
+    def test_a_hub_that_ignores_errors_is_noticed(self):
         env = {**self.environment(), "LD_PRELOAD": IGNORED_FLUSH}
         for number in self.calls("syncfs"):
             done = self.disturb("syncfs", number, env)
@@ -358,10 +357,10 @@ class Unheard(FlushCase):
 
 
 class ThinDevice(mounts.PrivateMounts, FlushCase):
-    """A disk that has promised more than it has: what was written is lost on its way there."""
+    """A thin disk without enough blocks: writes are lost on their way to it."""
 
     SIZE = 400 * MIB
-    HEAD = 12 * MIB  # metadata and journal, which have their blocks from the beginning
+    HEAD = 12 * MIB  # metadata and journal, which have their blocks from the start
 
     def setUp(self):
         super().setUp()
@@ -386,7 +385,7 @@ class ThinDevice(mounts.PrivateMounts, FlushCase):
         self.thin.resize((st.f_blocks - st.f_bfree) * st.f_frsize + room)
 
     def change_much(self):
-        """More than there is room for: new, grown by a line and by much, and rewritten."""
+        """More than fits: new files, files grown by a line and by much, and rewritten ones."""
         for number in range(4):
             with open(self.source / f"p/grows-{number}.jsonl", "ab") as out:
                 out.write(lines(self.rng, (100, MIB, 3 * MIB, LARGE_TAIL)[number]))
@@ -408,7 +407,7 @@ class ThinDevice(mounts.PrivateMounts, FlushCase):
         self.on_the_device()
         self.run_full(room)
         self.change_much()
-        for _ in range(2):  # the second one meets what the first one left, and no more room
+        for _ in range(2):  # the second starts from what the first left, without more space
             report = self.sync_one(code=1)
             self.assert_sentence(report["error"])
             self.assertNotIn("intact", report["error"])
@@ -416,13 +415,13 @@ class ThinDevice(mounts.PrivateMounts, FlushCase):
         self.sync_one()
         self.on_the_device()
         self.assert_mirrored()
-        # What had not got there may have been archived as it was then.
+        # Content that had not reached the disk may have been archived.
         self.held.update(self.archived_contents().values())
         self.assert_nothing_lost()
         self.assertEqual(self.counts(), {})
 
-    def test_what_was_lost_and_is_put_off(self):
-        """Until a run has got it, whatever the kernel's cache has of it is not believed."""
+    def test_lost_files_that_are_deferred(self):
+        """The kernel's cache of such a file is not trusted until a run has fetched the file."""
         databases = [f"p/{number}.db" for number in range(8)]
         for path in databases:
             self.write(path, lines(self.rng, 130_000))
@@ -441,19 +440,19 @@ class ThinDevice(mounts.PrivateMounts, FlushCase):
         self.assertEqual(self.counts(), {"deferred": 16})
         for journal in journals:
             journal.unlink()
-        self.pi_brain("sync", "run")  # which may hear of the error once more
+        self.pi_brain("sync", "run")  # which may get the error once more
         self.sync_one()
         self.on_the_device()
         self.assert_mirrored()
         self.assertEqual(self.counts(), {})
 
-    def test_with_room_for_little(self):
+    def test_with_space_for_little(self):
         self.runs_full(MIB)
 
-    def test_with_room_for_some(self):
+    def test_with_space_for_some(self):
         self.runs_full(8 * MIB)
 
-    def test_with_room_for_much(self):
+    def test_with_space_for_much(self):
         self.runs_full(20 * MIB)
 
 

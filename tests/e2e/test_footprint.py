@@ -1,4 +1,4 @@
-"""What the agent takes: its size on disk, and its memory, which stays flat."""
+"""The agent's size on disk, and its memory, which does not grow with the tree."""
 import os
 import subprocess
 import unittest
@@ -12,7 +12,7 @@ MIB = 1 << 20
 class Footprint(HubCase):
     def setUp(self):
         super().setUp()
-        # A parent that measures: the forced command's peak memory goes to a file.
+        # The forced command is a parent that writes the agent's peak memory to a file.
         self.peak_file = self.dir / "peak"
         wrapper = self.dir / "measure.py"
         wrapper.write_text(
@@ -54,7 +54,7 @@ class Footprint(HubCase):
         self.assertLessEqual(self.peak(), 16 * MIB)
 
     def test_two_gigabytes_in_one_file(self):
-        """Many times what it may take of memory, in the short tier as well."""
+        """Many times its memory limit, in the short tier as well."""
         mebibytes = tiers.rounds(2048, 512)
         path = self.source / "huge.jsonl"
         block = os.urandom(MIB)

@@ -1,4 +1,4 @@
-"""A disk that is full, at every stage of a run: it is said which, nothing is lost, and room is all it takes."""
+"""A full disk, at every stage of a run: the message names the disk, nothing is lost, and freeing space is enough."""
 import json
 import os
 import unittest
@@ -39,11 +39,11 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
                           database_dir=str(data))
 
     def assert_says_how_to_look(self, failure, disk):
-        """One of the fixes shows how full that disk is, and its inodes."""
+        """Checks that a fix shows how full that disk is, and its inodes."""
         self.assertIn(f"df -h {disk}; df -i {disk}", [fix["command"] for fix in failure["fixes"]])
 
     def fails_for_want_of_room(self, *arguments, failure="disk-full", disk=None):
-        """The run says so; another spoke, elsewhere, is synced. Returns the spoke's report."""
+        """Checks that the run reports it, and syncs another spoke on another disk. Returns the spoke's report."""
         (self.other_source / f"{os.urandom(4).hex()}.jsonl").write_bytes(b'{"other":2}\n')
         report = self.sync(*arguments, code=1)
         laptop, other = report["spokes"]
@@ -67,12 +67,12 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
         for number in range(5):
             self.write(f"n/{number}.jsonl", lines(self.rng, 400_000))
         self.fails_for_want_of_room()
-        self.assertIn(b"n/0.jsonl", contents(self.mirror))  # what fitted is there
+        self.assertIn(b"n/0.jsonl", contents(self.mirror))  # files that fit are there
         self.assertNotIn(b"n/4.jsonl", contents(self.mirror))
         self.with_room_it_ends_right()
 
     def test_a_file_that_no_disk_holds(self):
-        """It costs its spoke nothing to have, so it must not fill the disk that others need too."""
+        """A sparse file takes no space on its spoke, and must not fill the disk that other spokes need."""
         self.put_on_small_disk("mirror")
         self.make()
         path = self.source / "p/huge.jsonl"
@@ -83,7 +83,7 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
         laptop, other = self.sync(code=1)["spokes"]
         self.assertEqual((laptop["outcome"], other["outcome"]), ("failed", "ok"))
         self.assert_sentence(laptop["error"])
-        self.assertIn("p/huge.jsonl: it needs 1.0 TB on the hub's disk", laptop["error"])
+        self.assertIn("p/huge.jsonl: the file needs 1.0 TB on the hub's disk", laptop["error"])
         self.assertEqual(laptop["failure"]["id"], "disk-full")
         self.assert_says_how_to_look(laptop["failure"], self.mirror)
         self.assertGreater(os.statvfs(self.small.path).f_bavail, free - 100)
@@ -92,7 +92,7 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
         self.with_room_it_ends_right()
 
     def test_a_file_with_holes(self):
-        """It needs what is in it."""
+        """It takes the space of its data alone."""
         self.put_on_small_disk("mirror")
         self.make()
         self.small.fill(leave=2 * MIB)
@@ -107,7 +107,7 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
         self.settle()
 
     def test_one_file_that_does_not_fit(self):
-        """Others do, be they before or after it, and the next run begins with them."""
+        """Files before and after it do, and the next run starts with them."""
         for leave, size in ((700_000, 850_000), (20_000, 40_000)):
             with self.subTest(leave=leave):
                 self.put_on_small_disk("mirror")
@@ -127,7 +127,7 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
                 self.unmount()
 
     def test_many_that_do_not_fit(self):
-        """What cannot fit is not asked for again and again."""
+        """Files that cannot fit are not requested again and again."""
         self.put_on_small_disk("mirror")
         self.make()
         self.small.fill(leave=2 * MIB)
@@ -145,7 +145,7 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
         self.with_room_it_ends_right()
 
     def test_a_file_of_more_than_half_of_the_disk_that_grows(self):
-        """By so much that it is not appended in place, where there is room for a copy."""
+        """It grows by so much that it is appended in place only if there is no space for a copy."""
         self.put_on_small_disk("mirror")
         path = self.write("p/large.jsonl", lines(self.rng, 9 * MIB))
         self.settle()
@@ -192,16 +192,16 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
                     out.write(lines(self.rng, size))
                 self.age(path)
                 self.small.fill(leave)
-                # A tail that is staged is known not to fit before it is there; another one is
-                # found not to when all room is gone.
+                # A staged tail is known not to fit before it arrives; another tail only once
+                # all space is used.
                 if size < 4 * MIB:
                     self.fails_for_want_of_room()
                 else:
                     report = self.sync_one(code=1)
                     self.assertEqual(report["failure"]["id"], "disk-full")
-                    self.assertRegex(report["error"], r"p/large\.jsonl: it needs \S+ MB on the hub's disk")
+                    self.assertRegex(report["error"], r"p/large\.jsonl: the file needs \S+ MB on the hub's disk")
                     self.assert_says_how_to_look(report["failure"], self.mirror)
-                # What did not fit was taken back.
+                # The part of the tail that did fit was removed again.
                 self.assert_unchanged()
                 self.with_room_it_ends_right()
                 self.unmount()
@@ -215,7 +215,7 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
         self.assert_unchanged()
         self.with_room_it_ends_right()
 
-    def test_of_a_restore_and_a_repair(self):
+    def test_during_a_restore_and_a_repair(self):
         self.put_on_small_disk("mirror")
         gone, rots = self.write("p/gone.jsonl", lines(self.rng, MIB)), self.write("p/rots.jsonl", lines(self.rng, MIB))
         self.sync()
@@ -243,8 +243,8 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assert_mirrored(besides=["p/gone.jsonl"])
 
-    def test_of_the_archive(self):
-        """Archive and mirror on different filesystems: what cannot be archived stays."""
+    def test_a_full_archive(self):
+        """Archive and mirror are on different filesystems: files that cannot be archived stay."""
         for full in ("archive", "mirror"):
             with self.subTest(full=full):
                 self.put_on_small_disk(full)
@@ -258,17 +258,17 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
                     self.fails_for_want_of_room("--delete")
                 if full == "archive":
                     self.assert_unchanged()
-                    self.assertEqual(list((self.archive / "laptop").rglob("*")), [])  # nor half a file there
+                    self.assertEqual(list((self.archive / "laptop").rglob("*")), [])  # not even half a file
                 else:
-                    # That one was deleted does not need room in the mirror.
+                    # A deletion needs no space in the mirror.
                     self.assertEqual(self.before.keys() - contents(self.mirror).keys(), {b"p/large.jsonl"})
                     self.begin_anew()
                 self.assertFalse((self.archive / "laptop" / os.fsdecode(INCOMPLETE)).exists())
                 self.with_room_it_ends_right()
                 self.unmount()
 
-    def test_of_the_archive_for_one_of_them(self):
-        """All others are rewritten, and deleted."""
+    def test_an_archive_without_space_for_one_file(self):
+        """All others are rewritten and deleted."""
         self.put_on_small_disk("archive", size=3 * MIB)
         for name, size in (("large", 8 * MIB), ("one", 1000), ("two", 1000), ("gone", 1000)):
             self.write(f"p/{name}.jsonl", lines(self.rng, size))
@@ -280,7 +280,7 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
             self.held.update(contents(self.mirror).values())
             report = self.sync("--delete", code=1)["spokes"][0]
             self.assertEqual(report["counts"]["failed"], 1)
-            self.assertIn("p/large.jsonl: no room in the archive", report["error"])
+            self.assertIn("p/large.jsonl: the archive's disk has no room", report["error"])
             self.assertEqual(report["failure"]["id"], "archive-full")
             self.assert_says_how_to_look(report["failure"], self.archive)
             self.assert_nothing_lost()
@@ -293,17 +293,17 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
         self.small.resize(24 * MIB)
         self.settle()
 
-    def test_of_the_archive_for_deletes(self):
+    def test_an_archive_without_space_for_deletions(self):
         self.put_on_small_disk("archive")
         self.make()
         for name in ("large", "patched"):
             (self.source / f"p/{name}.jsonl").unlink()
-        self.small.fill(leave=500_000)  # for one of them
+        self.small.fill(leave=500_000)  # enough for one of them
         self.fails_for_want_of_room("--delete", failure="archive-full", disk=self.archive)
         self.assertEqual(len(self.archived_contents()), 1)
         self.with_room_it_ends_right()
 
-    def test_of_the_archive_for_its_first_directory(self):
+    def test_an_archive_without_space_for_its_first_directory(self):
         self.put_on_small_disk("archive", inodes=12)
         self.make()
         (self.source / "p/large.jsonl").unlink()
@@ -312,8 +312,8 @@ class FullDisk(mounts.PrivateMounts, FaultCase):
         self.assert_unchanged()
         self.with_room_it_ends_right()
 
-    def test_on_one_filesystem_an_archive_needs_no_room(self):
-        """Old versions are given a second name there, or moved."""
+    def test_an_archive_on_the_same_filesystem_needs_no_space(self):
+        """Old versions are linked or moved into it."""
         self.put_on_small_disk("both")
         self.make()
         (self.source / "p/large.jsonl").unlink()

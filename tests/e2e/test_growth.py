@@ -1,5 +1,5 @@
-"""Files that do more than grow, and mirrored files that somebody edits: the mirror ends as the spoke is,
-and every old version is in the archive."""
+"""Files that change in other ways than by growing, and mirrored files that somebody edits: in the end the mirror
+equals the spoke, and every old version is in the archive."""
 import os
 import time
 import unittest
@@ -10,14 +10,14 @@ from faults import LARGE_TAIL, FaultCase, lines
 class Growth(FaultCase):
     def setUp(self):
         super().setUp()
-        # Below and above what is worth a delta.
+        # Smaller and larger than files that are worth a delta.
         self.files = {"p/small.jsonl": 3000, "p/medium.jsonl": 60_000, "p/large.jsonl": 700_000}
         for name, size in self.files.items():
             self.write(name, lines(self.rng, size))
         self.settle()
 
     def each(self, edit, archived=True, fresh=True):
-        """Edits each file with edit(path), twice: the mirror follows, and the old versions are archived."""
+        """Edits each file with edit(path), twice. Checks that the mirror follows, and that old versions are archived."""
         for turn in range(2):
             olds = []
             for name, size in self.files.items():
@@ -45,11 +45,11 @@ class Growth(FaultCase):
                           fresh=fresh)
 
     def line_end(self, path, at):
-        """Where the last line before an offset ends; it is at least one."""
+        """The end of the last line before an offset; at least one line."""
         content = path.read_bytes()
         return max(content.rfind(b"\n", 0, at), content.index(b"\n")) + 1
 
-    def test_shrinks_to_nothing_and_comes_back(self):
+    def test_shrinks_to_nothing_and_returns(self):
         for name in self.files:
             path = self.source / name
             old = path.read_bytes()
@@ -89,7 +89,7 @@ class Growth(FaultCase):
         self.each(edit, fresh=False)
 
     def test_replaced_by_a_rename(self):
-        """As editors save: another inode, its time older than what it replaces."""
+        """As editors save: another inode, with an older time than the file it replaces."""
         def edit(path):
             new = path.with_suffix(".new")
             new.write_bytes(lines(self.rng, path.stat().st_size))
@@ -99,7 +99,7 @@ class Growth(FaultCase):
         self.each(edit)
 
     def test_rewritten_within_one_tick(self):
-        """Same size, same time to the nanosecond, right after a run saw it: the next one looks again."""
+        """Right after a run, with the same size and time to the nanosecond: the next run checks it again."""
         for name in self.files:
             path = self.source / name
             path.write_bytes(lines(self.rng, path.stat().st_size))
@@ -120,7 +120,7 @@ class Growth(FaultCase):
             self.note()
 
     def test_settled_after_two_seconds(self):
-        """Then the time is the spoke's own, and costs no further look."""
+        """Then the mirror has the spoke's exact time, and no run checks the file again."""
         path = self.source / "p/small.jsonl"
         path.write_bytes(lines(self.rng, 3000))
         time.sleep(2.1)
@@ -164,7 +164,7 @@ class Growth(FaultCase):
     # Edits on the hub.
 
     def edited_on_the_hub(self, edit, spoke=None, archived=True, same_time=False):
-        """The mirror's file is edited, the spoke's too perhaps; the edit lands in the archive."""
+        """Edits the mirror's file, and perhaps the spoke's. Checks that the edit is archived."""
         edits = []
         for name in self.files:
             path = self.mirror / name
@@ -188,7 +188,7 @@ class Growth(FaultCase):
             out.write(lines(self.rng, 1500))
 
     def append_more(self, path):
-        # Not as much as append(): two changes within a tick of the clock are told apart by their size.
+        # Not as much as append(), since two changes within a tick of the clock differ in size alone.
         with open(path, "ab") as out:
             out.write(lines(self.rng, 3000))
 
@@ -203,8 +203,8 @@ class Growth(FaultCase):
     def test_an_edit_on_the_hub_and_growth(self):
         self.edited_on_the_hub(self.overwrite, spoke=self.append_more)
 
-    def test_an_edit_on_the_hub_that_leaves_size_and_time(self):
-        """Nothing shows it, until the spoke's file changes."""
+    def test_an_edit_on_the_hub_that_keeps_size_and_time(self):
+        """Nothing shows it until the spoke's file changes."""
         self.edited_on_the_hub(self.overwrite, spoke=self.append_more, same_time=True)
         self.edited_on_the_hub(self.overwrite, spoke=self.overwrite_otherwise, same_time=True)
 
@@ -221,13 +221,13 @@ class Growth(FaultCase):
         self.edited_on_the_hub(lambda p: p.write_bytes(b"something else\n"))
         self.edited_on_the_hub(lambda p: p.write_bytes(b"something else\n"), spoke=self.append_more)
 
-    def test_cut_on_the_hub(self):
-        """What is left is the beginning of the spoke's file: it is completed, nothing is lost by that."""
+    def test_truncated_on_the_hub(self):
+        """The rest is the beginning of the spoke's file: it is completed, and nothing is lost."""
         self.edited_on_the_hub(lambda p: os.truncate(p, 700), archived=False)
         self.edited_on_the_hub(lambda p: os.truncate(p, 0), archived=False)
 
-    def test_an_edit_on_the_hub_of_a_file_that_goes(self):
-        """The spoke deletes it: what goes to the archive is the edit."""
+    def test_an_edit_on_the_hub_of_a_file_that_is_deleted(self):
+        """The spoke deletes it: the edit is archived."""
         self.overwrite(self.mirror / "p/large.jsonl")
         edited = (self.mirror / "p/large.jsonl").read_bytes()
         self.held.add(edited)
@@ -237,7 +237,7 @@ class Growth(FaultCase):
         self.assert_archived(edited)
 
     def test_an_edit_on_the_hub_of_a_file_that_moves(self):
-        """It is no move any more: the new place gets the spoke's, the edit stays or is archived."""
+        """It is no longer a move: the new path gets the spoke's file, and the edit stays or is archived."""
         self.overwrite(self.mirror / "p/large.jsonl")
         edited = (self.mirror / "p/large.jsonl").read_bytes()
         self.held.add(edited)
@@ -247,8 +247,8 @@ class Growth(FaultCase):
         self.assert_mirrored()
         self.assert_archived(edited)
 
-    def test_a_file_of_the_hubs_own(self):
-        """Somebody put a file into the mirror. It stays; with --delete it is archived."""
+    def test_a_file_that_the_hub_alone_has(self):
+        """Somebody put a file into the mirror: it stays, and with --delete it is archived."""
         (self.mirror / "p/mine.jsonl").write_bytes(b"mine\n")
         (self.mirror / "p/mine.jsonl").chmod(0o600)
         self.assertEqual(self.counts(), {"kept": 1})

@@ -1,4 +1,4 @@
-"""The database in every bad state: the history is lost, with a warning, and nothing else is."""
+"""The database in every bad state: the history is lost, with a warning, and nothing else."""
 import contextlib
 import json
 import os
@@ -17,7 +17,7 @@ class History(mounts.PrivateMounts, FaultCase):
         super().setUp()
         self.database = self.dir / "data" / "sync.db"
         self.make()
-        # Files that are gone on the spoke and stay: the store remembers them.
+        # Kept files, which are gone on the spoke: the store remembers them.
         for name in ("large", "patched"):
             (self.source / f"p/{name}.jsonl").unlink()
         self.kept = ["p/large.jsonl", "p/patched.jsonl"]
@@ -25,7 +25,7 @@ class History(mounts.PrivateMounts, FaultCase):
         self.note()
 
     def sync_said(self, *arguments):
-        """A run that ends well, the mirror as it should be; what it warned of."""
+        """Runs, checks that the mirror is right, and returns the warnings."""
         self.write(f"p/new-{time.monotonic_ns()}.jsonl", lines(self.rng, 1000))
         grown = self.source / "p/grown.jsonl"
         grown.touch()
@@ -41,8 +41,8 @@ class History(mounts.PrivateMounts, FaultCase):
         return said, report
 
     def goes_on(self, *words):
-        """Without --delete the gone files stay, however little is known of them; with it, and the
-        database still as bad, they go to the archive."""
+        """Without --delete, the files that are gone stay, however little is known of them; with it, and the
+        database still bad, they are archived."""
         said, report = self.sync_said()
         for word in words:
             self.assertIn(word, said)
@@ -61,11 +61,11 @@ class History(mounts.PrivateMounts, FaultCase):
         return said
 
     def heals(self):
-        """Nothing was done to it: the next run records again."""
+        """The database is intact: the next run records again."""
         self.assertEqual(self.sync_said()[0], "")
         self.assertIn("✓ laptop", self.pi_brain("sync", "status").stdout)
 
-    def test_locked_by_another(self):
+    def test_locked_by_another_program(self):
         with contextlib.closing(sqlite3.connect(self.database)) as other:
             other.execute("BEGIN EXCLUSIVE")
             began = time.monotonic()
@@ -76,7 +76,7 @@ class History(mounts.PrivateMounts, FaultCase):
         self.deletes()
 
     def test_locked_for_a_moment(self):
-        """Somebody reads it: that is waited for."""
+        """Another program reads it, and the run waits for that."""
         run = None
         with contextlib.closing(sqlite3.connect(self.database)) as other:
             other.execute("BEGIN EXCLUSIVE")
@@ -88,7 +88,7 @@ class History(mounts.PrivateMounts, FaultCase):
         self.assertNotIn("locked", out)
 
     def begins_anew(self, damaged, *arguments):
-        """One warning; the damaged one is aside, and from then on all is recorded."""
+        """Checks for one warning, that the damaged database is put aside, and that later runs are recorded."""
         self.database.write_bytes(damaged)
         if arguments:
             self.pi_brain(*arguments)
@@ -104,7 +104,7 @@ class History(mounts.PrivateMounts, FaultCase):
         self.deletes()
 
     def test_damaged_pages(self):
-        """A header that is one, and garbage behind it."""
+        """A valid header, and garbage after it."""
         content = bytearray(self.database.read_bytes())
         content[4096:] = os.urandom(len(content) - 4096)
         self.begins_anew(bytes(content))
@@ -117,15 +117,15 @@ class History(mounts.PrivateMounts, FaultCase):
                 self.begins_anew(content[:size])
         self.deletes()
 
-    def test_who_looks_finds_the_damage(self):
+    def test_readers_find_the_damage(self):
         for command in (("sync", "status"), ("sync", "history"), ("sync", "doctor"), ("spoke", "list")):
             with self.subTest(command):
                 self.begins_anew(os.urandom(20_000), *command)
         done = self.pi_brain("sync", "run", "--dry-run")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
-    def test_no_room_to_put_it_aside(self):
-        """Nothing is thrown away that was not put aside."""
+    def test_no_space_to_put_it_aside(self):
+        """The damaged database is not overwritten before it is put aside."""
         disk = mounts.Tmpfs(self.database.parent, 1 << 20)
         try:
             damaged = os.urandom(700 << 10)
@@ -147,13 +147,13 @@ class History(mounts.PrivateMounts, FaultCase):
         self.deletes()
 
     def test_read_only(self):
-        """On a read-only filesystem: modes do not stop root."""
+        """On a read-only filesystem, since modes do not stop root."""
         content = self.database.read_bytes()
         disk = mounts.Tmpfs(self.database.parent, 4 << 20)
         try:
             self.database.write_bytes(content)
             disk.read_only()
-            self.goes_on(f"file system of {self.database} is read-only: 'findmnt -T", "sync.db")
+            self.goes_on(f"file system of {self.database} is read-only; 'findmnt -T", "sync.db")
             self.deletes()
             disk.read_only(False)
             self.heals()
@@ -197,7 +197,7 @@ class History(mounts.PrivateMounts, FaultCase):
         self.deletes()
 
     def test_a_newer_schema(self):
-        """Of a version to come: what it has in common is used, the rest left as it is."""
+        """A future version: the common part is used, and the rest left alone."""
         with contextlib.closing(sqlite3.connect(self.database)) as newer:
             newer.execute("ALTER TABLE runs ADD COLUMN mood TEXT")
             newer.execute("PRAGMA user_version = 99")
@@ -214,8 +214,7 @@ class History(mounts.PrivateMounts, FaultCase):
         self.deletes()
 
     def test_kept_files_that_are_wrong(self):
-        """The store says of files that they are gone on the spoke, and they are not; and of files
-        that never were."""
+        """The store lists files as gone that are not gone, and files that never existed."""
         with contextlib.closing(sqlite3.connect(self.database)) as wrong:
             present = [str(p.relative_to(self.source)) for p in self.source.rglob("*.jsonl")]
             wrong.execute("DELETE FROM kept")

@@ -1,6 +1,6 @@
-"""A hub that means ill: a stolen key used for everything but its purpose, and every kind of evil
-request (tests/e2e/hostile-*.cc). Whatever it does, nothing outside of the root comes out, nothing
-on the spoke changes, and the agent keeps to its memory and ends when the connection does."""
+"""A hostile hub: a stolen key used for everything but its purpose, and every kind of hostile request
+(tests/e2e/hostile-*.cc). Whatever it does, it gets nothing from outside the root and changes nothing
+on the spoke, and the agent stays within its memory and ends with the connection."""
 import os
 import pathlib
 import random
@@ -21,7 +21,7 @@ MIB = 1024 * 1024
 
 
 def tree_of(*roots):
-    """What is there, and when it last changed in any way."""
+    """Each entry, and when it last changed in any way."""
     found = {}
     for root in roots:
         for directory, _, files in os.walk(root):
@@ -32,7 +32,7 @@ def tree_of(*roots):
 
 
 class Watch(threading.Thread):
-    """Looks at all agents below a process, for as long as there are any."""
+    """Watches all agents below a process, for as long as there are any."""
 
     def __init__(self, pid):
         super().__init__(daemon=True)
@@ -88,7 +88,7 @@ class HostileHub(HubCase):
         agent = [str(AGENT), f"--root={self.source}", f"--memory-limit={limit}"]
         if not ssh:
             return agent
-        # A shell that notes how the agent ended.
+        # A shell that records how the agent ended.
         self.ended = self.dir / "ended"
         self.ended.unlink(missing_ok=True)
         script = self.dir / "start.sh"
@@ -99,7 +99,7 @@ class HostileHub(HubCase):
         return ["ssh", "-F", str(self.sshd.ssh_config), "-o", "BatchMode=yes", "-T", "spoke"]
 
     def hostile(self, case, ssh=False, limit=512, at_pause=None):
-        """Runs a case; returns what it printed, by name, after checking what is true of all."""
+        """Runs a case, and checks what must hold for every case. Returns its output, by name."""
         received = self.dir / "received"
         errors = open(self.dir / "errors", "wb")
         hub = subprocess.Popen([HOSTILE_HUB, case, received, *self.command(ssh, limit)], stdin=subprocess.PIPE,
@@ -162,7 +162,7 @@ class HostileHub(HubCase):
         self.assertEqual(self.outcome(says, "millions of blocks"), "badRequest 1")
         self.assertEqual(self.outcome(says, "afterwards"), "begin 1 data 1 end 1")
         self.hostile("huge-signatures", limit=64)
-        # The agent hangs up before it is all sent: its word of why may or may not arrive first.
+        # The agent hangs up before everything is sent: its message may or may not arrive first.
         self.assertRegex(self.hostile("too-huge-signature")["too huge"], "no message|Broken pipe|reset by peer")
 
     def test_sums_made_to_be_equal(self):
@@ -171,13 +171,13 @@ class HostileHub(HubCase):
         for name in ("every position, 64 KiB", "every position, 1 MiB"):
             self.assertIn("badRequest 1", self.outcome(says, name))
         self.assertEqual(self.outcome(says, "afterwards"), "begin 1 data 1 end 1")
-        # Five evil signatures, of files of 4 and 32 MiB: a few seconds each.
+        # Five hostile signatures, of files of 4 and 32 MiB: a few seconds each.
         self.assertLess(says["cpu"], 30)
-        # Of the other delta at least one.
+        # At least one of the other delta.
         for case, ways in tiers.sweep("other ways", (("equal-sums", {"limit": 64}), ("slow-delta", {}), ("slow-delta", {"ssh": True})), 2):
             self.hostile(case, **ways)
 
-    def test_ids_that_are_none(self):
+    def test_invalid_ids(self):
         for says in self.hostile_both("strange-ids"):
             asked = [value for name, value in says.items() if name.split()[0] in ("pull", "signature", "digest")]
             self.assertGreater(len(asked), 20)
@@ -191,7 +191,7 @@ class HostileHub(HubCase):
             self.assertEqual(self.outcome(says, f"signature of {block}, 0"), "badRequest 1")
         self.hostile("strange-arguments", ssh=True)
 
-    def test_lists_and_structs_of_no_size_or_end(self):
+    def test_lists_and_structs_without_size_or_end(self):
         for case in ("empty-elements", "deep-parameters"):
             for limit in tiers.sweep(f"limits of {case}", (512, 64), 1):
                 says = self.hostile(case, limit=limit)
@@ -216,7 +216,7 @@ class HostileHub(HubCase):
         for case in tiers.sweep("too much over ssh", ("many-sessions", "unread-answers"), 1):
             self.hostile(case, ssh=True)
 
-    def test_what_is_no_message(self):
+    def test_bytes_that_are_not_a_message(self):
         for case in ("garbage", "all-ones", "many-segments", "enormous-message", "nesting-bomb", "strange-numbers"):
             for ssh in tiers.sweep(f"whether {case} over ssh", (False, True), 1):
                 with self.subTest(case, ssh=ssh):
@@ -241,7 +241,7 @@ class HostileHub(HubCase):
                 fields = pathlib.Path(f"/proc/{agents[0]}/stat").read_text().rsplit(")", 1)[1].split()
                 return int(fields[11]) + int(fields[12])
             self.assertEqual(len(agents), 1)
-            time.sleep(1)  # for what it had begun
+            time.sleep(1)  # for work that had begun
             before = used()
             time.sleep(2)
             self.assertLessEqual(used() - before, 1)
@@ -288,14 +288,14 @@ class HostileHub(HubCase):
         self.assertFalse(there.exists())
 
     def forwarding(self, *options, port=None, check=None):
-        """Holds a connection with these options; `check` is told its process."""
+        """Keeps a connection open with these options, and calls `check` with its process."""
         said = self.dir / "said"
         with open(said, "wb") as errors:
             client = subprocess.Popen(["ssh", "-F", self.sshd.ssh_config, "-o", "BatchMode=yes", "-o",
                                        "ExitOnForwardFailure=no", "-v", *options, "spoke"], stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, stderr=errors)
         try:
-            # By then it listens, and the server has answered.
+            # By then, ssh listens, and the server has answered.
             signs = ["Entering interactive session", *["remote forward "] * ("-R" in options)]
             wait_for(lambda: all(sign in said.read_text().replace("remote port forwarding failed", "remote forward ") for sign in signs),
                      what="the forwarding")
@@ -333,7 +333,7 @@ class HostileHub(HubCase):
         self.assertFalse(path.exists())
         self.assert_nothing_but_the_agent(self.ssh("-W", f"127.0.0.1:{sshd}", "spoke"))
         self.assert_nothing_but_the_agent(self.ssh("-w", "0:0", "spoke"))
-        # What 'restrict' keeps away is there without it.
+        # Checks that without 'restrict', these would work.
         self.sshd.authorized_keys.write_text(self.sshd.authorized_keys.read_text().replace("restrict,", ""))
         local, remote, ways = free_port(), free_port(), []
 
@@ -365,9 +365,9 @@ class HostileHub(HubCase):
         self.sshd.authorized_keys.write_text(re.sub('command="[^"]*"', f'command="{script}"', line))
         self.sshd.client_setting("ForwardAgent yes")
         for restrict in (True, False):
-            if not restrict:  # what the line keeps away is there without it
+            if not restrict:  # checks that it would work without the line
                 self.sshd.authorized_keys.write_text(self.sshd.authorized_keys.read_text().replace("restrict,", ""))
-            # Short: the path of a socket has little room.
+            # Short, since a socket's path must be short.
             with tempfile.TemporaryDirectory() as short, ssh_agent(short, keygen(self.dir / f"held{restrict}")) as held:
                 self.ssh("-X", "-o", f"IdentityAgent={held}", "spoke",
                          env={"DISPLAY": ":9", "SSH_AUTH_SOCK": str(held)})
@@ -378,8 +378,8 @@ class HostileHub(HubCase):
                 self.assertNotIn("SSH_TTY=", environment)
 
     def test_environment_of_the_hubs_choice(self):
-        """With an sshd that accepts everything, what the agent reads is still sshd's: HOME and
-        SSH_ORIGINAL_COMMAND are set by it, after what the client sends."""
+        """Even if sshd accepts every variable, the agent reads sshd's own: sshd sets HOME and
+        SSH_ORIGINAL_COMMAND after those of the client."""
         evil = self.dir / "evil"
         (evil / "sessions").mkdir(parents=True)
         (evil / "sessions" / "evil.jsonl").write_bytes(MARKER)
@@ -396,7 +396,7 @@ class HostileHub(HubCase):
         self.write_config([self.spoke(source="spoke:~/sessions", ssh="openssh")])
         self.sync()
         self.assert_mirrored(source=self.source)
-        # And without an environment of authorized_keys, HOME is the account's.
+        # Without an environment option in authorized_keys, HOME is the account's.
         self.sshd.authorized_keys.write_text(f'restrict,command="printenv HOME" {public}')
         self.assertEqual(self.ssh("spoke").stdout.decode().strip(), os.path.expanduser("~"))
 

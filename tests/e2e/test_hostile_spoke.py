@@ -1,8 +1,8 @@
-"""Spokes that somebody has taken over, against the hub.
+"""Spokes under an attacker's control, against the hub.
 
 Each case is a spoke of its own, whose forced command is an agent that misbehaves in one way
-(tests/e2e/hostile). Whatever it does, the hub says so in words, the mirror is as it was, memory and
-time are bounded, and an honest spoke of the same run is synced.
+(tests/e2e/hostile). Whatever it does, the hub reports it, the mirror is unchanged, memory and time
+are bounded, and an honest spoke in the same run is synced.
 """
 import json
 import os
@@ -23,7 +23,7 @@ from harness import HubCase
 
 AGENT = pathlib.Path(os.environ["PIBRAIN_TEST_HOSTILE_AGENT"])
 TIMEOUT = 3  # seconds that the hub waits for a silent spoke
-MARGIN = 25  # that the rest may take: processes have to start, perhaps on a busy machine
+MARGIN = 25  # seconds for the rest: processes must start, perhaps on a busy machine
 MAX_MEMORY = 256 << 20
 
 LINE = b"0123456789abcde\n"
@@ -33,7 +33,7 @@ FAILED = r"of 1 file could not be synced\. "
 
 
 def each(failure, cases):
-    """Case -> the failure's id and what the message has to say, as one regex."""
+    """Maps each case to the failure's id, and to a regex for its message."""
     return {case: f"^{failure}: .*({words})" for case, words in cases.items()}
 
 
@@ -59,9 +59,9 @@ LISTINGS = {**each("protocol-error", {
     "listing-with-content": "an event that does not belong in a listing",
     "unseen-beyond": "an index beyond what was sent",
     "unseen-twice": "a directory twice",
-    "entry-not-asked": "an entry that was not asked for",
+    "entry-not-asked": "an entry that was not requested",
     "described-not": "a file without an entry",
-    "described-twice": "an entry that was not asked for", "described-another": "an entry that was not asked for",
+    "described-twice": "an entry that was not requested", "described-another": "an entry that was not requested",
     "described-climbing": r"not a file name: '\.\./\.\./x'",
     "described-by-a-summary": "a listing begins with its summary",
     "described-by-more": "more files than were announced",
@@ -69,8 +69,8 @@ LISTINGS = {**each("protocol-error", {
     "described-garbage": "Unknown frame descriptor|zstd", "described-empty-blocks": "an empty block",
     "entries-without-fingerprints": "more files than were announced",
     "size-minus-one": "not a size", "size-2-63": "not a size",
-    "hello-megabytes": "a hello with a text that is too long",
-    "hello-megabytes-too-old": "a hello with a text that is too long",
+    "hello-megabytes": "hello has a text that is too long",
+    "hello-megabytes-too-old": "hello has a text that is too long",
     "throws-disk-full": "sync with .* failed: remote exception: x+…x+: No space left on device. The mirror",
     "throws-disk-failing": "sync with .* failed: remote exception: x+…x+: Input/output error. The mirror",
     "problem-no-path": r"not a path: '\.\./x'",
@@ -89,37 +89,37 @@ LISTINGS = {**each("protocol-error", {
     "refused-long": rf"1 {FAILED}d+…d+/new\.jsonl: reading it failed",
 }), **each("root-unreadable", {"hello-root-denied": r"the agent on \S+ cannot read /\\x1b"}),
     **each("spoke-unreadable", {
-        "problem-long": "parts of the spoke's tree could not be read: 'd+…d+' and what is below"}),
+        "problem-long": "parts of the spoke's tree could not be read: 'd+…d+' and its content"}),
 }
-# The agent is asked again by other means after what is wrong with a delta, and then refuses.
+# After a wrong delta, the hub asks again by other methods, which the agent then refuses.
 REFUSED = rf"1 {FAILED}p/(a|new)\.jsonl: reading it failed on the spoke"
 TRANSFERS = {**each("protocol-error", {
     "data-before-begin": "content outside a file", "end-without-begin": "an end outside a file",
-    "begin-within-begin": "a file inside a file", "begin-twice": "an answer to what was not asked",
-    "refused-twice": "an answer to what was not asked", "not-listed": "an answer to what was not asked",
-    "out-of-range": "an answer to what was not asked",
-    "refused-not-listed": "an answer to what was not asked",
+    "begin-within-begin": "a file inside a file", "begin-twice": "an answer that was not requested",
+    "refused-twice": "an answer that was not requested", "not-listed": "an answer that was not requested",
+    "out-of-range": "an answer that was not requested",
+    "refused-not-listed": "an answer that was not requested",
     "differs-for-whole": "no prefix was asked about",
     "differs-always-for-tail": "no prefix was asked about",
     "never-answered": "did not answer every want", "never-ended": "did not answer every want",
     "summary-in-pull": "an event that does not belong in a pull",
-    "delta-empty": "a piece of content without any",
+    "delta-empty": "an empty piece of content",
     "pull-bomb": "a block decompresses to more than it may", "pull-no-zstd": "zstd",
     "pull-empty-blocks": "an empty block that is not the last",
 }), **each("files-failed", {
     "refused-within": "reading it failed on the spoke",
     "bad-request-always": "the agent did not understand the request",
-    "wrong-piece-hash": "new.jsonl: content that fails its check",
-    "wrong-end-hash": "new.jsonl: the file fails its check",
+    "wrong-piece-hash": "new.jsonl: content that fails its hash check",
+    "wrong-end-hash": "new.jsonl: the file fails its hash check",
     "whole-short": "less content than was announced", "whole-long": "more content than was announced",
     "begin-size-minus-one": "not a size", "begin-size-2-63": "not a size",
     "tail-short": "a.jsonl: less content than was announced",
     "tail-long": "a.jsonl: more content than was announced",
     "tail-negative": "a tail that ends before it begins",
-    "tail-wrong-end": "a.jsonl: the file fails its check",
-    "large-tail-wrong-end": "a.jsonl: the file fails its check",
-    "tail-wrong-piece": "a.jsonl: content that fails its check",
-    **{case: "not what was asked for" for case in (
+    "tail-wrong-end": "a.jsonl: the file fails its hash check",
+    "large-tail-wrong-end": "a.jsonl: the file fails its hash check",
+    "tail-wrong-piece": "a.jsonl: content that fails its hash check",
+    **{case: "not what was requested" for case in (
         "tail-for-new", "whole-for-tail", "delta-for-tail", "unknown-content", "delta-for-new", "delta-always",
         "fork-always")},
     **{f"delta-{what}": REFUSED for what in (
@@ -130,13 +130,13 @@ TRANSFERS = {**each("protocol-error", {
         "long-parent", "wrong-end")},
 }), **each("disk-full", {"begin-size-large": "needs 8.0 EB on the hub.s disk"})}
 SILENT = r"^connection-silent: \S+ was silent for 3 s \(timeout_seconds\)"
-# Before the preamble, what is silent is a login that starts nothing.
+# Before the preamble, silence means a login that starts nothing.
 UNSTARTED = (r"^agent-not-started: the login at \S+ worked, but pi-brain-agent did not start within 3 s "
              r"\(timeout_seconds\)")
-TRICKLED = r"^connection-slow: \S+ sent next to nothing for 30 s"
+TRICKLED = r"^connection-slow: \S+ sent almost nothing for 30 s"
 NO_MESSAGE = "^protocol-error: .* is not the protocol of pi-brain-agent"
 BROKEN = "^connection-lost: .* was lost in the middle of the run"
-NOISY = "^shell-noisy: .* more than 64 KB of something else"
+NOISY = "^shell-noisy: .* more than 64 KB of other output"
 CONVERSATIONS = {
     **{case: SILENT for case in (
         "silence-after-preamble", "mute-at-hello", "mute-at-scan",
@@ -157,24 +157,24 @@ ENDLESS = {**each("listing-too-large", {case: "raise 'listing_mb' in the 'hub' s
         "endless-empty-unseen": "an event that says nothing",
         "endless-empty-directories": "more files than were announced",
         "endless-empty-blocks": "an empty block that is not the last",
-        "endless-empty-pieces": "a piece of content without any",
+        "endless-empty-pieces": "an empty piece of content",
         "endless-after-failure": "more content than the announced size can need",
         "endless-empty-copies": "more content than the announced size can need",
         "endless-empty-literals": "more content than the announced size can need",
     }),
 }
-# Nothing was deleted: the spoke says that it has nothing, or too little.
+# Nothing is deleted: the spoke says that it has nothing, or too little.
 DELETIONS = each("deletion-refused", {
     "delete-all": "nothing was deleted: the spoke has no files at all",
     "delete-all-uncounted": "nothing was deleted: the spoke has no files at all",
     "delete-most": "nothing was deleted: 31 of the mirror's 31 files are gone"})
-# What came before the offence was proved, and stays.
+# Files before the violation are verified, and stay.
 PUBLISHED = {case: {NEW: LINE} for case in ("begin-twice", "ids-twice", "delete-most", "file-and-directory")}
 
-# What terminals obey, and what is no UTF-8: stray, overlong, a surrogate, beyond U+10FFFF.
+# Controls of terminals, and bytes that are not UTF-8: stray, overlong, a surrogate, beyond U+10FFFF.
 ESCAPES = (b"\x1b]0;owned\x07\x1b[31mred\x1b[0m\r\n\x7f\xc2\x9b1mC1\xff"
            b"\xc0\xaf\xe0\x80\xaf\xed\xa0\x80\xf4\x90\x80\x80")
-# Strange, but a spoke may be so: case -> the files that come.
+# Strange, but valid. Maps each case to the files that arrive.
 LEGAL = {
     "legal-escapes": {b"p" + ESCAPES + b"/" + ESCAPES: LINE, b"p" + ESCAPES + b"/\xe2\x80\xaegnp.exe": LINE},
     "legal-case-pairs": {b"p/New.jsonl": LINE, NEW: LINE, b"p/NEW.JSONL": LINE},
@@ -184,17 +184,17 @@ LEGAL = {
         "size-announced-0")},
     "legal-same": {}, "legal-many": {}, "legal-problem-escapes": {}, "changing-always": {},
 }
-# What has to go first is not gone, or may not go.
+# A file that must go first is not gone, or may not be deleted.
 REPLACED = each("files-failed", {
     "file-and-directory": r"1 of 2 files could not be synced\. p/new\.jsonl/x\.jsonl: the mirror has a file of this "
-                          r"name, which the spoke no longer has: 'p/new\.jsonl'\. It must go first: by a run with "
-                          "--delete, which moves it to the archive, or by hand",
-    "file-for-directory": r"1 of 1 file could not be synced\. p: the mirror has a directory of this name, with what "
-                          "the spoke no longer has: 'p'",
+                          r"name, which the spoke no longer has: 'p/new\.jsonl'\. Move it to the archive with "
+                          "a run with --delete, or remove it by hand",
+    "file-for-directory": r"1 of 1 file could not be synced\. p: the mirror has a directory of this name with files "
+                          "that the spoke no longer has: 'p'",
 })
 VERIFICATIONS = {
     **each("protocol-error", {
-        **{case: "an answer to what was not asked" for case in (
+        **{case: "an answer that was not requested" for case in (
             "digest-of-another", "digest-twice", "digest-and-refusal")},
         "digest-missing": "did not answer for every file", "digest-differs": "does not belong among digests",
         "digest-garbage": "Unknown frame descriptor|zstd", "digest-empty-blocks": "an empty block",
@@ -202,7 +202,7 @@ VERIFICATIONS = {
         "signature-of-no-blocks": "block length", "signature-of-huge-blocks": "block length",
         "signature-strong": "strong sum length", "signature-endless": "too long",
         **{case: "does not belong in a signature" for case in ("signature-refused-often", "signature-differs")},
-        "signature-of-nothing": "a piece of a signature without any",
+        "signature-of-nothing": "an empty piece of a signature",
     }),
     "digest-stalling": SILENT, "digest-mute": SILENT, "signature-mute": SILENT,
 }
@@ -244,13 +244,13 @@ class Hostile(HubCase):
         return self.dir / "synced" / case
 
     def outside(self):
-        """All that is beside the mirrors, but for the hub's own database."""
+        """Everything beside the mirrors, without the hub's database."""
         mirrors, data = self.dir / "synced", self.dir / "data"
         found = {p for p in self.dir.rglob("*") if not {mirrors, data} & set(p.parents)}
         return found | set(mirrors.iterdir()) | set(pathlib.Path("/tmp").glob("pi-brain-hostile*"))
 
     def run_hub(self, *args, command="run"):
-        """Runs to the end; gives the exit code, what was printed, and the peak of memory."""
+        """Runs to the end. Returns the exit code, the output, and the peak memory."""
         out_path = self.dir.parent / (self.dir.name + ".out")
         with open(out_path, "wb") as out:
             process = subprocess.Popen([harness.HUB, "sync", command, "-c", self.config, *args], stdout=out,
@@ -265,7 +265,7 @@ class Hostile(HubCase):
         self.write_config([*spokes, self.spoke("honest")])
 
     def meet(self, spokes, jobs=4, limits=(), code=1, command="run"):
-        """One run with all of these; gives the report of each."""
+        """One run with all of these spokes. Returns the report of each."""
         self.configure(spokes)
         (self.dir / "data").mkdir(exist_ok=True)
         outside = self.outside()
@@ -299,12 +299,12 @@ class Hostile(HubCase):
         return f"{report['failure']['id']}: {report['error']}" if report["failure"] else ""
 
     def assert_printable(self, out):
-        """No control character but the newline, neither of one byte nor of UTF-8's two."""
+        """Checks that there is no control character but the newline, of one byte or of two in UTF-8."""
         control = "[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]"
         self.assertEqual(re.findall(f".{{0,20}}{control}.{{0,20}}", out.decode()), [])
 
     def assert_mirror(self, case, news, times=True):
-        """The mirror is as it was, and has these new files."""
+        """Checks that the mirror is unchanged except for these new files."""
         after, before = self.snapshot(self.mirror_of(case)), self.befores[case]
         self.assertEqual({path: content for path, (content, _) in after.items()},
                          {**{path: content for path, (content, _) in before.items()}, **news})
@@ -312,7 +312,7 @@ class Hostile(HubCase):
             self.assertEqual({path: after[path] for path in before}, before)
 
     def refuses(self, cases, jobs=4, limits=(), command="run", **fields):
-        """Each of these fails, by the id and in the words given for it, and its mirror is as it was."""
+        """Checks that each of these fails with its id and words, and that its mirror is unchanged."""
         reports = self.meet([self.hostile(case, **fields) for case in cases], jobs, limits, command=command)
         for case, words in cases.items():
             with self.subTest(case):
@@ -322,10 +322,10 @@ class Hostile(HubCase):
                 self.assertNotRegex(error, r"kj::|capnp::|std::|\.(cc|h|c\+\+):\d|ForTerminal|c_str")
                 for text in [error, *reports[case]["warnings"]]:
                     self.assertLess(len(text), 2000)
-                # What was appended before the end proved wrong was cut off again.
+                # Bytes appended before the end proved wrong were cut off again.
                 self.assert_mirror(case, PUBLISHED.get(case, {}), times=case != "large-tail-wrong-end")
 
-    def test_every_case_is_met(self):
+    def test_every_case_is_tested(self):
         known = subprocess.run([AGENT, "--list"], check=True, capture_output=True, text=True).stdout.split()
         tables = [NAMES, LISTINGS, TRANSFERS, CONVERSATIONS, ENDLESS, DELETIONS, LEGAL, REPLACED, VERIFICATIONS]
         self.assertEqual(sorted(known), sorted(case for table in tables for case in table))
@@ -342,31 +342,31 @@ class Hostile(HubCase):
     def test_conversations(self):
         trickles = [case for case, words in CONVERSATIONS.items() if words == TRICKLED]
         cases = {case: CONVERSATIONS[case] for case in [*trickles, *CONVERSATIONS]}
-        # They begin, as many as there are jobs. What came before it began to trickle counts for the first
-        # ten idle limits.
+        # They start at once, as many as there are jobs. Bytes before the trickle count for the first ten idle
+        # limits.
         self.refuses(cases, jobs=len(trickles), limits=[(case, 20 * TIMEOUT + MARGIN) for case in trickles])
 
     def test_verify(self):
         self.refuses(VERIFICATIONS, command="verify")
 
-    def test_what_does_not_end(self):
-        """One at a time, so that the peak of memory is of one."""
-        # What it takes of memory is known without a sanitizer, and that is slow with them.
+    def test_endless_output(self):
+        """One at a time, so that the peak memory is that of one."""
+        # Memory is measured without a sanitizer, with which this is slow.
         share = 5 if harness.SANITIZED else len(ENDLESS)
         self.refuses(dict(tiers.sweep("what does not end", ENDLESS.items(), share)), jobs=1)
 
     def test_over_openssh(self):
-        """The other transport bounds what it takes as well."""
+        """The other transport bounds its input, too."""
         tables = {**CONVERSATIONS, **ENDLESS, **LISTINGS}
         cases = {case: tables[case] for case in (
             "silence", "pull-stalling", "garbage", "noise-endless", "flood-of-calls", "endless-entries", "bomb")}
-        # ssh may end when nobody takes its errors any more.
+        # ssh may end when nobody reads its errors any more.
         self.refuses({"errors-endless": f"{SILENT}|{BROKEN}", **cases}, ssh="openssh")
 
     def test_deletion(self):
         self.refuses(DELETIONS, rsync_options={"delete": True})
 
-    def test_what_is_strange_but_legal(self):
+    def test_strange_but_valid_spokes(self):
         clocks = [f"legal-clock-{clock}" for clock in ("1970", "first", "last")]
         run = time.strftime("%Y%m%dT%H%M%S.000Z", time.gmtime(time.time() - 86400))
         for case in clocks:
@@ -379,18 +379,18 @@ class Hostile(HubCase):
                 self.assertEqual(reports[case]["outcome"], "ok")
                 self.assert_mirror(case, files)
                 for path in files:
-                    # Set-user-id and the like are not for a mirror.
+                    # A mirror has no set-user-id bits and the like.
                     mode = os.stat(os.path.join(os.fsencode(self.mirror_of(case)), path)).st_mode
                     self.assertEqual(mode & 0o7777, 0o777)
                 for warning in reports[case]["warnings"]:
                     self.assertLess(len(warning), 2000)
         for case in clocks:
-            self.assertRegex(str(reports[case]["warnings"]), r"\d{9,} s apart")
-            # Whatever it says the time is, yesterday's archive is not old.
+            self.assertRegex(str(reports[case]["warnings"]), r"the clock of \S+ is \d{4,} days ")
+            # Whatever time the spoke claims, yesterday's archive is not old.
             self.assertEqual((self.archive / case / run / "old.jsonl").read_bytes(), LINE)
 
-    def test_a_file_in_the_place_of_a_directory(self):
-        """No file system has both, and nothing goes without a deletion's guards."""
+    def test_a_file_in_place_of_a_directory(self):
+        """No filesystem has both, and nothing is deleted without the guards of deletion."""
         self.refuses(REPLACED)
 
     def test_what_a_terminal_shows(self):
@@ -403,7 +403,7 @@ class Hostile(HubCase):
             self.assert_printable(out)
             self.assertIn(b"p\\x1b]0;owned\\x07", out)
             for case in cases:
-                # Whatever its message says, it stands behind the spoke's name.
+                # Whatever its message says, the spoke's name precedes it.
                 sign = "✓" if case.startswith("legal") else "✗"
                 self.assertRegex(out.decode(), rf"(?m)^ *{sign} {case}\b")
             self.assertLess(len(out), 60_000)
@@ -412,8 +412,8 @@ class Hostile(HubCase):
                 done = self.pi_brain("sync", *command)
                 self.assert_printable((done.stdout + done.stderr).encode(errors="surrogateescape"))
 
-    def test_a_trickle_holds_up_nobody(self):
-        """The others are done meanwhile, and the run can be interrupted."""
+    def test_a_trickle_does_not_delay_others(self):
+        """The other spokes are synced in the meantime, and the run can be interrupted."""
         self.configure([self.hostile("trickle", rsync_options={"timeout_seconds": 300})])
         run = self.start_run()
         try:
@@ -431,16 +431,16 @@ class Hostile(HubCase):
 
 
 def packet(payload):
-    """As SSH frames it before there are keys (RFC 4253, 6)."""
+    """A packet of SSH before the key exchange (RFC 4253, 6)."""
     padding = 4 + -(len(payload) + 9) % 8
     return struct.pack(">IB", len(payload) + padding + 1, padding) + payload + bytes(padding)
 
 
 class BeforeLogin(HubCase):
-    """What listens in the spoke's place sends without end, and has shown nobody a key yet."""
+    """A listener in the spoke's place sends endlessly before it has shown a host key."""
 
     def serve(self, greeting, endless, reads):
-        """Accepts one connection after the other, and sends for as long as it is taken."""
+        """Accepts one connection after the other, and sends for as long as the hub reads."""
         listener = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(listener.close)
         chunk = endless * (1_000_000 // len(endless))
@@ -493,11 +493,11 @@ class BeforeLogin(HubCase):
         self.fails(b"", b"welcome to this machine\r\n", "login-timeout", "no SSH greeting within 2 s", patience=2)
 
     def test_packets_of_no_known_type(self):
-        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\xc8"), "connection-lost", "it sends what nobody asked for, without end")
+        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\xc8"), "connection-lost", "it keeps sending data that nobody requested")
 
-    def test_requests_whose_answers_are_not_taken(self):
+    def test_requests_whose_answers_are_not_read(self):
         self.fails(b"SSH-2.0-Evil\r\n", packet(b"\x50\0\0\0\1x\1"), "connection-lost",
-                   "it sends what nobody asked for, without end", reads=False)
+                   "it keeps sending data that nobody requested", reads=False)
 
 
 if __name__ == "__main__":

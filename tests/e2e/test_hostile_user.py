@@ -1,6 +1,6 @@
-"""A local user who means ill: names on the spoke, in the mirror and in the archive are swapped with
-symlinks and FIFOs while the real programs run. Each run succeeds or says what failed; nothing
-outside is read or written, and no file is ever a wrong one."""
+"""A hostile local user swaps names on the spoke, in the mirror and in the archive with symlinks and FIFOs
+while the real programs run. Each run succeeds or reports what failed; nothing outside is read or
+written, and no file ever has another file's content."""
 import contextlib
 import ctypes
 import functools
@@ -14,13 +14,13 @@ from harness import HubCase, files_below, read_below
 FLIPPER = os.environ["PIBRAIN_TEST_FLIPPER"]
 MARKER = b"CANARY-77b0ae"
 RUNS = 12
-# A tail of more than the hub holds in memory, and what it is a tail of.
+# A tail longer than the hub buffers, and the part before it.
 SHORT, LONG = 300_000, 6_500_000
 FILES = ("a/b/one.jsonl", "a/b/two.jsonl", "a/three.jsonl", "c/four.jsonl")
 
 
 class Watch:
-    """Tells, by inotify, whether anything below a directory was opened, whatever the filesystem notes."""
+    """Notices, by inotify, whether anything beneath a directory was opened, whatever times the filesystem keeps."""
     ALL_EVENTS = 0xfff
 
     def __init__(self, root):
@@ -29,10 +29,10 @@ class Watch:
         for directory, _, _ in os.walk(root):
             if self.libc.inotify_add_watch(self.fd, os.fsencode(directory), self.ALL_EVENTS) < 0:
                 raise OSError(ctypes.get_errno(), directory)
-        self.seen()  # the walk's own
+        self.seen()  # discards the events of this walk
 
     def seen(self):
-        """Since it was asked the last time."""
+        """The events since the last call."""
         found = b""
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -44,7 +44,7 @@ class Watch:
 
 
 def content(number, size=3000):
-    """What a session holds in its n-th version, which tells what it is."""
+    """The content of a session's n-th version, which identifies it."""
     return b"".join(b'{"version":%d,"line":%d}\n' % (number, line) for line in range(size // 25))
 
 
@@ -77,7 +77,7 @@ class HostileUser(HubCase):
     def assert_canaries_untouched(self):
         self.assertEqual(self.watch.seen(), b"")
         self.assertEqual(self.look(), self.untouched)
-        # Had one been opened, it would have been seen.
+        # Checks that an open would have been seen.
         self.watch.seen()
         (self.canary / "one.jsonl").read_bytes()
         self.assertIn(b"one.jsonl", self.watch.seen())
@@ -88,7 +88,7 @@ class HostileUser(HubCase):
             self.write(name, content(number))
 
     def lay_out(self, kinds):
-        """What the names are swapped with: symlinks to the canaries, and FIFOs."""
+        """The entries that names are swapped with: symlinks to the canaries, and FIFOs."""
         shutil.rmtree(self.flip, ignore_errors=True)
         self.flip.mkdir()
         for i, (_, to) in enumerate(kinds):
@@ -110,7 +110,7 @@ class HostileUser(HubCase):
             self.swaps = int(out)
 
     def outcome(self, *args):
-        """Runs, and checks what is true of each run, whatever came of it."""
+        """Runs, and checks what must hold after each run, whatever its result."""
         done = self.pi_brain("sync", "run", "-v", *args, timeout=60)
         self.assertIn(done.returncode, (0, 1), done.stdout + done.stderr)
         said = done.stdout + done.stderr
@@ -172,8 +172,8 @@ class HostileUser(HubCase):
             self.assertGreater(self.swaps, 10)
             self.assert_all_is_ours()
 
-    def test_while_large_tails_come(self):
-        """On the spoke, then in the mirror: what a run leaves is what was there before or the whole of the new one."""
+    def test_during_large_tails(self):
+        """On the spoke, then in the mirror: a run leaves the old file, or the whole new one."""
         names = ("a/b/large.jsonl", "c/large.jsonl")
         staging = self.mirror / ".pi-brain-staging"
         grown = 0
@@ -206,8 +206,8 @@ class HostileUser(HubCase):
                     grown += text == large(run, LONG)
         self.assertGreater(grown, 0)
 
-    def test_a_mirror_with_symlinks_says_so(self):
-        """The end of such an attack, held still: what stands in the way is named."""
+    def test_symlinks_in_the_mirror_are_reported(self):
+        """Such an attack, frozen at one instant: the message names the symlink."""
         self.make_source(1)
         self.assertEqual(self.outcome(), 0)
         shutil.rmtree(self.mirror / "a")

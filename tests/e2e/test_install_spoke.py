@@ -1,4 +1,4 @@
-"""deploy/install-spoke.sh, run on the spoke itself, by each shell that may be its sh."""
+"""deploy/install-spoke.sh, run on the spoke by hand, and by each shell that may be /bin/sh there."""
 import hashlib
 import os
 import pathlib
@@ -14,7 +14,7 @@ import tiers
 
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "deploy/install-spoke.sh"
 SHELLS = (["dash"], ["busybox", "sh"], ["bash", "--posix"], ["mksh"], ["ksh93"], ["zsh"])
-# With busybox, all the tools are its own.
+# With busybox as the shell, PATH has these applets of busybox and nothing else.
 BUSYBOX_TOOLS = "awk cat chmod cp cut dirname grep head id kill ln ls mkdir mv printf readlink rm rmdir sed sha256sum sleep " \
                 "sort sync tail tr uname wc".split()
 
@@ -28,7 +28,7 @@ class InstallSpoke(fleet.FleetCase):
         self.public = (self.dir / "sync-key.pub").read_text()
 
     def command(self, *arguments, shell=("dash",)):
-        """In the spoke's mount namespace, where the list of users has its home."""
+        """The command for the spoke's mount namespace, in which /etc/passwd names its home."""
         path = os.environ["PATH"]
         if shell[0] == "busybox":
             tools = self.dir / "busybox"
@@ -41,7 +41,7 @@ class InstallSpoke(fleet.FleetCase):
                 SCRIPT, *arguments]
 
     def run_script(self, *arguments, code=0, home="/nowhere", **options):
-        """$HOME is another's."""
+        """Runs the script with a $HOME that is not the user's."""
         done = subprocess.run(self.command(*arguments, **options), capture_output=True, text=True, cwd="/", stdin=subprocess.DEVNULL,
                               env={"PATH": os.environ["PATH"], "HOME": home, "LC_ALL": "de_DE.UTF-8"})
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
@@ -51,7 +51,7 @@ class InstallSpoke(fleet.FleetCase):
         return self.run_script("--key", f"{self.key}.pub", "--agent", harness.AGENT, *arguments, **options)
 
     def hub(self, *arguments, code=0):
-        """`sync run` with the key."""
+        """Runs `sync run` on the hub with the key."""
         config = self.dir / "config.yaml"
         config.write_text(f"hub: {{database_dir: {self.dir}/data, archive_dir: {self.dir}/archive}}\n"
                           f"spokes:\n  - name: box\n    sync_method: agent\n    source: {self.spoke.address}:~/.pi/agent/sessions\n"
@@ -75,8 +75,8 @@ class InstallSpoke(fleet.FleetCase):
                 self.assertRegex(line, r'^restrict,command="[^\n]*pi-brain-agent[^\n]*" ssh-ed25519 [^\n]+\n$')
                 self.assertEqual(self.spoke.authorized.stat().st_mode & 0o7777, 0o640)
                 inode = self.spoke.agent.stat().st_ino, self.spoke.authorized.stat().st_ino
-                self.assertIn("as it was", self.install(shell=shell))
-                self.assertIn("has the line", self.install("--print", shell=shell))
+                self.assertIn("up to date", self.install(shell=shell))
+                self.assertIn("already has the line", self.install("--print", shell=shell))
                 self.assertEqual((self.spoke.agent.stat().st_ino, self.spoke.authorized.stat().st_ino), inode)
                 self.hub()
                 self.assertIn("would remove", self.run_script("--uninstall", "--print", shell=shell))
@@ -84,10 +84,10 @@ class InstallSpoke(fleet.FleetCase):
                 self.assertIn("removed", self.run_script("--uninstall", shell=shell))
                 self.assertEqual(self.spoke.files(), before)
                 self.assertFalse((self.spoke.home / ".local").exists())
-                self.assertIn("nothing of pi-brain", self.run_script("--uninstall", shell=shell))
+                self.assertIn("nothing to remove", self.run_script("--uninstall", shell=shell))
 
     def test_uninstall_over_ssh(self):
-        """As the guide has it, by the person's own login, whatever start-up files print."""
+        """Runs the guide's command by the person's own login, whose start-up files print text."""
         self.install()
         ssh = self.fleet.home / ".ssh"
         with open(SCRIPT) as script:
@@ -106,7 +106,7 @@ class InstallSpoke(fleet.FleetCase):
         (self.spoke.home / "odd \"place'/a.jsonl").write_text("{}\n")
         self.hub()
         self.assertTrue((self.dir / "synced/a.jsonl").exists())
-        # What is not said anew stays.
+        # An option that is not given again stays.
         self.install("--root", "~/other")
         (line,) = self.spoke.lines()
         self.assertIn('from="127.0.0.0/8,::1"', line)
@@ -120,13 +120,13 @@ class InstallSpoke(fleet.FleetCase):
         blob = self.public.split()[1]
         for before, after in [
             (other, other), (other + b"ssh-rsa AAAAlast without-an-end", other + b"ssh-rsa AAAAlast without-an-end\n"),
-            # The same key, without its chains, and twice: sshd takes the first line.
+            # The same key in two lines that do not lock it down: sshd uses the first.
             (self.public.encode() + other + b'no-pty ssh-ed25519 ' + blob.encode() + b'\n', other), (b"", b"")]:
             self.spoke.authorized.write_bytes(before)
             if before.startswith(b"ssh-ed25519"):
                 self.assertIn("somebody may log in with it", self.install(code=1))
                 self.assertEqual(self.spoke.authorized.read_bytes(), before)
-                # Nor is such a line taken away.
+                # Uninstalling does not remove such a line either.
                 self.run_script("--uninstall", "--key", f"{self.key}.pub")
                 self.assertEqual(self.spoke.authorized.read_bytes(), before)
             self.install("--dedicated")
@@ -141,7 +141,7 @@ class InstallSpoke(fleet.FleetCase):
             else:
                 self.assertFalse(self.spoke.authorized.exists())
 
-    def test_what_its_owner_put_into_the_line_stays(self):
+    def test_options_that_its_owner_added_to_the_line_stay(self):
         self.install("--from", "127.0.0.0/8")
         text = self.spoke.authorized.read_text()
         mine = re.sub(r"(sessions'?)\" ", r'\1 --require-sandbox" ', text.replace("restrict,", 'restrict,expiry-time="20991231",'))
@@ -153,7 +153,7 @@ class InstallSpoke(fleet.FleetCase):
         self.assertIn('from="127.0.0.0/8",command="', self.spoke.lines()[0])
         self.assertRegex(self.spoke.lines()[0], r"/other --require-sandbox\" ssh-ed25519 ")
 
-    def test_what_gives_the_key_more_does_not_stay(self):
+    def test_options_that_let_the_key_do_more_are_removed(self):
         self.install()
         text = self.spoke.authorized.read_text()
         for more in ("port-forwarding", "no-pty,Pty"):
@@ -161,8 +161,8 @@ class InstallSpoke(fleet.FleetCase):
             self.assertIn("which was: restrict,", self.install())
             self.assertEqual(self.spoke.authorized.read_text(), text)
 
-    def test_a_hub_that_is_not_heard_of_again(self):
-        """Its connection stays open, and nothing comes."""
+    def test_a_hub_that_falls_silent(self):
+        """The connection stays open, but the hub sends nothing more."""
         for waiting_for in ("keep", "the agent"):
             agent = harness.AGENT.read_bytes()
             hashes = f"--hashes={os.uname().machine}={hashlib.sha256(agent).hexdigest()}"
@@ -195,8 +195,8 @@ class InstallSpoke(fleet.FleetCase):
         self.assertEqual(box.authorized.read_bytes(), box.before)
         self.spoke = first
 
-    def test_links_on_the_way(self):
-        """~/.ssh elsewhere is its owner's wish."""
+    def test_ssh_directory_is_a_symlink(self):
+        """Its owner wants ~/.ssh elsewhere, so the script follows the link."""
         ssh = self.spoke.authorized.parent
         ssh.rename(self.dir / "ssh elsewhere")
         ssh.symlink_to(self.dir / "ssh elsewhere")
@@ -217,8 +217,8 @@ class InstallSpoke(fleet.FleetCase):
             self.assertEqual([p.name for p in lock.parent.iterdir()], ["authorized_keys"])
             self.run_script("--uninstall")
 
-    def test_an_agent_that_nobody_proved_goes_again(self):
-        """What an upgrade leaves that was killed: the one before it comes back."""
+    def test_an_upgrade_that_was_killed_is_undone(self):
+        """The next installation restores the previous agent, since the new one is not proved."""
         self.install()
         self.spoke.agent.rename(self.spoke.agent.with_name(".pi-brain-agent.previous"))
         self.spoke.agent.write_text("#!/bin/false\n")
@@ -227,10 +227,10 @@ class InstallSpoke(fleet.FleetCase):
         self.assertIn("does not run", self.run_script("--key", f"{self.key}.pub", "--agent", broken, code=1))
         self.assertEqual(self.spoke.agent.read_bytes(), harness.AGENT.read_bytes())
 
-    def test_a_machine_that_has_nothing_yet(self):
+    def test_a_machine_without_ssh_directory(self):
         self.spoke.authorized.unlink()
         self.spoke.authorized.parent.rmdir()
-        self.assertIn("does not exist yet", self.install())
+        self.assertIn("sessions does not exist yet, since pi has not run here", self.install())
         self.assertEqual(self.spoke.authorized.parent.stat().st_mode & 0o7777, 0o700)
         self.assertEqual(self.spoke.authorized.stat().st_mode & 0o7777, 0o600)
         self.spoke.sessions.mkdir(parents=True)
@@ -238,8 +238,26 @@ class InstallSpoke(fleet.FleetCase):
         self.run_script("--uninstall")
         self.assertFalse(self.spoke.authorized.parent.exists())
 
-    def test_print_does_nothing_and_says_all(self):
-        """Nor where there is little, or what is there is broken."""
+    def test_the_next_step_works_when_it_is_pasted(self):
+        said = self.install("--root", "~/it's odd")
+        self.assertIn("it's odd does not exist yet. A sync fails until it does", said)
+        (self.spoke.home / "it's odd").mkdir()
+        (self.spoke.home / "it's odd/a.jsonl").write_text("{}\n")
+        self.assertNotIn("does not exist", self.install("--root", "~/it's odd"))
+        # The hub knows the spoke by its host name, and has the key where the snippet says.
+        (self.fleet.home / ".ssh/pi-brain-sync").symlink_to(self.key)
+        with open(self.fleet.home / ".ssh/config", "a") as config:
+            config.write(f"Host {os.uname().nodename}\n    HostName {self.spoke.address}\n    HostKeyAlias {self.spoke.address}\n")
+        snippet, *commands = re.search(r"^(spokes:\n(?: .*\n)+)(?:.*\n)*?(pi-brain .*)\n(pi-brain .*)\n", said, re.M).groups()
+        self.fleet.config.parent.mkdir()
+        self.fleet.config.write_text(snippet)
+        for command in commands:
+            self.fleet.pi_brain(*command.split()[1:])
+        name = os.uname().nodename.split(".")[0]
+        self.assertTrue((self.fleet.home / ".pi-brain/synced" / name / "a.jsonl").exists())
+
+    def test_print_changes_nothing(self):
+        """Not even where files are missing or broken."""
         self.spoke.authorized.unlink()
         self.run_script("--uninstall", "--print")
         self.run_script("--uninstall")
@@ -252,13 +270,13 @@ class InstallSpoke(fleet.FleetCase):
         said = self.run_script("--key", self.public, "--agent", self.spoke.agent, "--print")
         self.assertIn("would replace the line", said)
 
-    def test_what_only_looks_like_a_line_of_the_agent(self):
+    def test_lines_that_only_look_like_the_agents(self):
         other = f'command="/usr/bin/backup" {self.public.split()[0]} {self.public.split()[1]} will@pi-brain-agent-builder\n'
         self.spoke.authorized.write_text(other)
-        self.assertIn("nothing of pi-brain", self.run_script("--uninstall"))
+        self.assertIn("nothing to remove", self.run_script("--uninstall"))
         self.assertIn("somebody may log in with it", self.install(code=1))
         self.assertEqual(self.spoke.authorized.read_text(), other)
-        # Options have no case, and comments may have anything in them.
+        # Options ignore case, and a comment may contain anything.
         self.spoke.authorized.write_text(self.spoke.before.decode())
         self.install("--from", "127.0.0.0/8")
         line = self.spoke.lines()[0]
@@ -280,7 +298,7 @@ class InstallSpoke(fleet.FleetCase):
                               text=True).stdout
 
     def test_a_disk_without_room_for_the_line(self):
-        """Full, without inodes, and a file that nothing can take the place of."""
+        """The disk is full, or has no inodes, or the file cannot be replaced."""
         ssh = self.spoke.authorized.parent
         text = self.spoke.before + b"# " + b"x" * 3000 + b"\n"
         cases = [("size=8k", "df -h"), ("size=4k", "df -h"), ("nr_inodes=2", "df -i"), (None, "cannot be replaced")]
@@ -300,8 +318,8 @@ class InstallSpoke(fleet.FleetCase):
                 self.assertFalse((self.spoke.home / ".local").exists())
                 self.in_mounts("umount", ssh if options else self.spoke.authorized)
 
-    def test_as_a_user_who_may_not(self):
-        """What belongs to others, or is closed, is refused, and stays as it was."""
+    def test_as_a_user_without_permission(self):
+        """The script refuses files of other users and files without permission, and leaves them as they were."""
         self.dir.chmod(0o755)
         root = os.geteuid() == 0
         user = 4242 if root else os.getuid()
@@ -354,15 +372,15 @@ class InstallSpoke(fleet.FleetCase):
                 self.in_mounts("mount", "-o", "remount,bind,ro", home)
                 said = self.install(code=1)
                 self.in_mounts("umount", home)
-                self.assertIn("it is the file system that is read-only. 'findmnt -T ", said)
+                self.assertIn("its file system is read-only: 'findmnt -T ", said)
                 self.assertIn(place, said)
                 self.assertNotIn("owner and mode", said)
         self.assertEqual(set(self.spoke.files()), {".bashrc"})
 
     def test_without_proc_and_without_tmp(self):
-        """Neither the script nor the agent asks for them."""
+        """Neither the script nor the agent needs them."""
         self.in_mounts("sh", "-c", "for place in /tmp /var/tmp; do mount -t tmpfs -o ro none $place; done; while umount -l /proc 2>/dev/null; do :; done")
-        # The project may lie beneath one of these.
+        # Copies, since the project may be beneath one of the directories that are hidden.
         script, agent = shutil.copy(SCRIPT, self.fleet.dir), shutil.copy(harness.AGENT, self.fleet.dir)
 
         def run(*arguments):
@@ -381,7 +399,7 @@ class InstallSpoke(fleet.FleetCase):
         self.assertEqual(self.spoke.authorized.read_bytes(), self.spoke.before)
 
     def test_what_the_hub_sends_is_checked(self):
-        """As 'pi-brain spoke add' speaks with it, by each sh: an agent that arrives damaged is not kept."""
+        """The hub's side of the protocol, with each sh: an agent that arrives damaged is not kept."""
         agent = harness.AGENT.read_bytes()
         hashes = f"--hashes={os.uname().machine}={hashlib.sha256(agent).hexdigest()}"
         damaged = agent[:5000] + bytes([agent[5000] ^ 1]) + agent[5001:]
@@ -416,7 +434,7 @@ class InstallSpoke(fleet.FleetCase):
         (tools / "uname").chmod(0o755)
         os.environ["PATH"], path = f"{tools}:{os.environ['PATH']}", os.environ["PATH"]
         self.addCleanup(os.environ.update, PATH=path)
-        self.assertIn("this is Darwin; the agent is for Linux", self.install(code=1))
+        self.assertIn("this machine runs Darwin; the agent needs Linux", self.install(code=1))
         self.assertFalse((self.spoke.home / ".local").exists())
 
     def test_what_is_refused_changes_nothing(self):
@@ -435,7 +453,7 @@ class InstallSpoke(fleet.FleetCase):
             os.mkfifo(authorized)
 
         cases = [
-            (symlink, back, "is a symlink"), (fifo, back, "is not a file"),
+            (symlink, back, "is a symlink"), (fifo, back, "is not a regular file"),
             (lambda: authorized.write_bytes(self.spoke.before + b"\0"), lambda: authorized.write_bytes(self.spoke.before), "NUL"),
             (lambda: authorized.chmod(0o666), lambda: authorized.chmod(0o640), "chmod go-w"),
             (lambda: self.spoke.home.chmod(0o777), lambda: self.spoke.home.chmod(0o755), "chmod go-w"),
@@ -451,7 +469,7 @@ class InstallSpoke(fleet.FleetCase):
         broken.write_bytes(b"#!/bin/false\n")
         self.assertIn("does not run here", self.run_script("--key", self.public, "--agent", broken, code=1))
         self.assertIn("private key", self.run_script("--key", self.key, "--agent", harness.AGENT, code=1))
-        self.assertIn("no OpenSSH public key", self.run_script("--key", "ssh-ed25519 hello", "--agent", harness.AGENT, code=1))
+        self.assertIn("neither an OpenSSH public key", self.run_script("--key", "ssh-ed25519 hello", "--agent", harness.AGENT, code=1))
         said = self.run_script("--key", self.key.read_text(), "--agent", harness.AGENT, code=1)
         self.assertIn("private key", said)
         self.assertNotIn("BEGIN", said)
@@ -474,7 +492,7 @@ class InstallSpoke(fleet.FleetCase):
         self.assertEqual(self.spoke.authorized.read_bytes(), self.spoke.before)
 
     def test_killed_at_any_instant(self):
-        """The line never starts what is not there, and the next one cleans up."""
+        """The line never starts an agent that is missing, and the next installation cleans up."""
         for after in tiers.sweep("the script killed after so many ms", range(0, 60, 2), 6):
             process = subprocess.Popen(["nsenter", f"--mount=/proc/{self.spoke.sshd.pid}/ns/mnt", "dash", SCRIPT, "--key",
                                         f"{self.key}.pub", "--agent", harness.AGENT], stdout=subprocess.DEVNULL,

@@ -1,5 +1,5 @@
-"""kill -9 of the hub, the agent or sshd at any instant, while the spoke's files change too: files are old or
-new, and the next run ends right."""
+"""kill -9 of the hub, the agent or sshd at any instant, while the spoke's files change too: each file is the old
+or the new one, and the next run succeeds."""
 import os
 import pathlib
 import signal
@@ -19,19 +19,19 @@ BUSY = b"p/busy.log"
 
 
 def different_lines(rng, size):
-    """Of about so many bytes, which take their time on the wire."""
+    """Text of about `size` bytes that takes a while on the wire."""
     return b"".join(b'{"said":"%s"}\n' % rng.randbytes(500).hex().encode() for _ in range(size // 1000 + 1))
 
 
 class Busy(threading.Thread):
-    """Somebody works on the spoke while a run is on: a file grows by whole lines, or is written anew, with
-    something longer, in a moment in which the agent is not scheduled."""
+    """Changes a file on the spoke during a run: it grows by whole lines, or is replaced by a longer text while the
+    agent is stopped."""
 
     def __init__(self, path, anew, delay, agents):
         super().__init__()
         self.path, self.anew, self.delay, self.agents = path, anew, delay, agents
         self.end = threading.Event()
-        self.versions = [path.read_bytes()]  # whatever it held at any time is a prefix of one of them
+        self.versions = [path.read_bytes()]  # its content at any time is a prefix of one of them
         self.error = None
 
     def run(self):
@@ -45,7 +45,7 @@ class Busy(threading.Thread):
                 with open(self.path, "ab") as out:
                     out.write(line)
                 number += 1
-        except Exception as e:  # for the test's thread
+        except Exception as e:  # reported by the test's thread
             self.error = e
 
     def write_anew(self):
@@ -69,7 +69,7 @@ class Busy(threading.Thread):
 class Kill(FaultCase):
     def setUp(self):
         super().setUp()
-        self.duration = None  # of a run, in seconds; measured as it goes
+        self.duration = None  # of a run, in seconds; measured on the way
         self.seen = dict.fromkeys(["in time", "staged", "cut short", "half done"], 0)
         self.busy = None
         self.write(os.fsdecode(BUSY), different_lines(self.rng, 3000))
@@ -103,11 +103,11 @@ class Kill(FaultCase):
         return super().was_held(path, content) or (path.endswith(BUSY) and self.may_be(BUSY, content, None))
 
     def kill_rounds(self, find, staged=False):
-        """Kills at instants spread evenly over a run. `find`: the pid to kill, or None as long as
-        there is none. `staged`: it leaves incomplete files at times."""
+        """Kills at instants spread evenly over a run. `find` returns the pid to kill, or None as long as
+        there is none. `staged`: some kills leave incomplete files."""
         print(f"{self._testMethodName}: again with {tiers.again()}", flush=True)
         order = list(range(ROUNDS))
-        # Within each slot at any instant, which is another in each run.
+        # At a random instant within each slot, different in each run.
         within = tiers.seeded(self.id())
         within.shuffle(order)
         for number, slot in enumerate(order * max(2, 100 // ROUNDS)):
@@ -126,7 +126,7 @@ class Kill(FaultCase):
             else:
                 self.note()
         print(f"{self._testMethodName}: {number} rounds: {self.seen}, runs of {self.duration:.2f} s")
-        # Otherwise the instants were not what they are meant to be.
+        # Otherwise the instants were not within the runs.
         self.assertTrue(self.enough(staged), self.seen)
 
     def enough(self, staged):
@@ -134,8 +134,8 @@ class Kill(FaultCase):
                 and (self.seen["staged"] > 0 or not staged))
 
     def killed_run(self, find, share):
-        """Kills after a share of a run's usual time, or when there is somebody to kill; whether the
-        run was still on."""
+        """Kills after a share of a run's usual time, or once there is a process to kill. Returns whether the
+        run was still going."""
         start = time.monotonic()
         arguments = ["--delete", "--max-delete", "1000"] if self.turn % 2 else []
         run = subprocess.Popen([harness.HUB, "sync", "run", "-c", self.config, *arguments],
@@ -158,7 +158,7 @@ class Kill(FaultCase):
         return on and run.returncode != 0
 
     def look(self, now, source):
-        """Counts what a kill left behind."""
+        """Counts the files that a kill left behind."""
         staging = self.mirror / os.fsdecode(STAGING)
         staged = [p.read_bytes() for p in staging.iterdir()] if staging.exists() else []
         self.seen["staged"] += any(staged)
@@ -170,7 +170,7 @@ class Kill(FaultCase):
         self.kill_rounds(lambda run: run.pid, staged=True)
 
     def test_the_hub_with_an_archive_elsewhere(self):
-        """On another filesystem, where old versions have to be copied."""
+        """On another filesystem, to which old versions must be copied."""
         with another_filesystem(self.dir) as elsewhere:
             self.archive = pathlib.Path(elsewhere) / "archive"
             self.write_config([self.spoke()])
@@ -189,9 +189,9 @@ class Kill(FaultCase):
             return there[-1] if there else None
         self.kill_rounds(serving)
 
-    def test_the_hub_while_a_large_tail_comes(self):
-        """What has come of it is not in the mirror's file before the agent has said that it is true: readers see
-        no half line; and if the file is written anew on the way, no mixture either."""
+    def test_the_hub_during_a_large_tail(self):
+        """No part of it is in the mirror's file before the agent has confirmed it, so readers see no half line;
+        and no mixture if the file is replaced in the meantime."""
         name = b"p/tail.jsonl"
         path, mirrored = self.source / os.fsdecode(name), self.mirror / os.fsdecode(name)
         size = 3 * LARGE_TAIL
@@ -204,14 +204,14 @@ class Kill(FaultCase):
             with open(path, "ab") as out:
                 out.write(different_lines(self.rng, size))
             versions = [path.read_bytes()]
-            # Same length: nothing but the content tells.
+            # The same length: only the content differs.
             anew = old + different_lines(self.rng, size)[:len(versions[0]) - len(old)] if number % 2 else None
             self.age(path)
             run = self.start_run("--bwlimit", "5000")
             share = 0.4 + 0.5 * (number + self.rng.random()) / rounds
 
             def came():
-                """How much of the tail is in the mirror, wherever."""
+                """How much of the tail is in the mirror, in any file."""
                 staging = self.mirror / os.fsdecode(STAGING)
                 sizes = [p.stat().st_size for p in staging.iterdir()] if staging.exists() else []
                 return max(sizes + [mirrored.stat().st_size - len(old)])
@@ -244,7 +244,7 @@ class Kill(FaultCase):
         self.assertGreater(half, rounds * 0.4)
 
     def write_anew(self, path, content):
-        """While the agent is not scheduled."""
+        """Does it while the agent is stopped."""
         agents = harness.agents_below(self.sshd.process.pid)
         for agent in agents:
             harness.kill(agent, signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""The login shell is any shell: what it is given means the same to all of them, or it is refused in words."""
+"""Every login shell: a command means the same to all of them, or is refused with a message."""
 import contextlib
 import json
 import os
@@ -14,7 +14,7 @@ import fleet
 import harness
 import tiers
 
-# Each runs `-c COMMAND`, as sshd has it do. Those of the restricted kind are apart.
+# Each runs `-c COMMAND`, as sshd starts it. Restricted shells are tested apart.
 SHELLS = {name: found.split() for name, found in {
     "dash": "dash", "bash": "bash", "posix": "bash --posix", "tcsh": "tcsh", "csh": "bsd-csh", "fish": "fish", "zsh": "zsh",
     "zsh with all globs": "zsh -o extendedglob -o magicequalsubst", "mksh": "mksh", "ksh93": "ksh93", "busybox": "busybox sh",
@@ -32,7 +32,7 @@ class Words(unittest.TestCase):
         self.home.mkdir()
 
     def command(self, agent, root):
-        """Of the line that the agent prints."""
+        """The command in the line that the agent prints."""
         line = subprocess.run([agent, b"--root=" + os.fsencode(root), "--authorized-keys-line", self.dir / "key.pub"], check=True,
                               capture_output=True, env={"HOME": str(self.home)}).stdout.decode()
         self.assertTrue(line.startswith('restrict,command="'), line)
@@ -41,7 +41,7 @@ class Words(unittest.TestCase):
         return command
 
     def test_every_root_reaches_the_agent(self):
-        """No shell is at a loss, whichever byte is in it: what the agent is given is what it was asked for."""
+        """Whatever bytes a root has, every shell passes exactly this root to the agent."""
         show = self.home / "pi-brain-agent"
         bytes_ = [bytes([b]) for b in range(1, 256)]
         roots = [b"/a" + one + b"b" for one in bytes_] + [b"/" + one for one in bytes_] + [os.fsencode("/" + ODD), b"/plain/root"]
@@ -60,21 +60,21 @@ class Words(unittest.TestCase):
                 self.assertEqual(said, [command.split(" ", 1)[1] for command in commands], done.stderr[:500])
 
     def use_home_that_fish_reads(self, show):
-        """In the C locale, fish makes something else of what is not ASCII in "~"."""
+        """In the C locale, fish garbles characters beyond ASCII in "~"."""
         self.home = self.dir / "my home's \"own\""
         self.home.mkdir()
         shutil.copy(show, self.home)
 
     def test_the_agent_reads_what_it_wrote(self):
-        """And what people write, which may be wrong."""
+        """And what people write, which may be invalid."""
         root = self.dir / ODD
         self.assertIn("--root=bytes:", self.command(harness.AGENT, root))
         for wrong in ("%", "%zz", "/a%00b"):
             done = subprocess.run([harness.AGENT, "--root=bytes:" + wrong], capture_output=True, text=True, stdin=subprocess.DEVNULL)
             self.assertEqual(done.returncode, 2)
-            self.assertIn("must have a percent-encoded path", done.stderr)
+            self.assertIn("must be followed by a percent-encoded path", done.stderr)
 
-    def test_an_agent_whose_path_takes_quotes(self):
+    def test_an_agent_whose_path_needs_quotes(self):
         place = self.dir / "my tools"
         place.mkdir()
         shutil.copy(harness.AGENT, place)
@@ -113,9 +113,9 @@ class LoginCase(fleet.FleetCase):
 
 
 class Login(LoginCase):
-    """The hub's whole way with it."""
+    """Everything that the hub does with such a spoke."""
 
-    def test_the_whole_way(self):
+    def test_add_sync_rotate_and_remove(self):
         for name, shell in tiers.sweep("shells", LOGIN_SHELLS, 3):
             with self.subTest(shell=name):
                 box = self.machine(shutil.which(shell[0]))
@@ -137,7 +137,7 @@ class Login(LoginCase):
                 self.assertEqual(box.files(), before)
 
     def test_a_key_that_is_not_locked_down(self):
-        """Its command is the hub's, and has any root, too; the agent is on PATH there."""
+        """The hub's own command starts the agent, which is on PATH there, with any root."""
         for name, shell in tiers.sweep("shells", LOGIN_SHELLS, 3):
             with self.subTest(shell=name):
                 box = self.machine(shutil.which(shell[0]), options=[f"SetEnv PATH={harness.BIN}:/usr/bin:/bin"])
@@ -156,11 +156,11 @@ class Login(LoginCase):
         self.refused(self.machine("/bin/rbash"), "shell-unusable", "does not run /bin/sh", "restricted", "getent passwd root")
         for shell in ("/usr/sbin/nologin", "/bin/false"):
             self.refused(self.machine(shell), "shell-unusable", "does not run /bin/sh", "nologin", "getent passwd root")
-        self.refused(self.machine("/bin/no-such-shell"), "permission-denied", "sshd rejects an account whose login shell does not exist",
+        self.refused(self.machine("/bin/no-such-shell"), "permission-denied", "sshd also rejects an account whose login shell does not exist",
                      "getent passwd root")
 
     def test_a_shell_that_is_restricted_later(self):
-        """A run is told what stands in the way, and that it is not the agent."""
+        """A run reports the shell as the cause, not the agent."""
         box = self.machine("/bin/bash")
         box.sessions.mkdir(parents=True)
         self.fleet.pi_brain("spoke", "add", "box", f"root@{box.name}")
@@ -174,7 +174,7 @@ class Login(LoginCase):
         self.assertNotIn("not installed", report["error"])
 
     def test_by_hand_with_a_restricted_shell(self):
-        """The script alone cannot know but from the list of users."""
+        """The script learns the shell from /etc/passwd alone."""
         for shell, words in (("/bin/rbash", "restricted: cannot specify"), ("/usr/sbin/nologin", "not available")):
             box = self.machine(shell)
             script = harness.TESTS.parent / "deploy/install-spoke.sh"
@@ -189,19 +189,19 @@ class Login(LoginCase):
 
 
 class Hanging(LoginCase):
-    """What the hub waits for, and for how long."""
+    """How long the hub waits for a shell that hangs."""
 
     def test_a_start_up_file_that_starts_another_shell(self):
-        """zsh can read the script like sh; csh cannot, and reads none of it."""
+        """zsh can run the script like sh; csh cannot, and gets none of it."""
         box = self.machine("/usr/bin/zsh", (".zshenv", "[ -n \"$IN\" ] || IN=1 exec zsh\n"))
         box.sessions.mkdir(parents=True)
-        # The key's command is not run either, so the rest fails.
-        self.refused(box, "agent-not-started", "taken back")
+        # The command of the key is not run either, so the rest fails.
+        self.refused(box, "agent-not-started", "undone")
         box = self.machine("/bin/tcsh", (".tcshrc", "if (! $?IN) then\nsetenv IN 1\nexec tcsh\nendif\n"))
-        self.refused(box, "shell-unusable", "does not run the command that it is given, '/bin/sh', but another shell", "Nothing was changed")
+        self.refused(box, "shell-unusable", "runs another shell instead of the command '/bin/sh'", "Nothing was changed")
 
     def test_a_start_up_file_that_never_ends(self):
-        """The login works, and that is said; nobody waits without end, nor where a person could be asked."""
+        """The message says that the login works. The hub does not wait forever, even if a person could be asked."""
         box = self.machine("/bin/bash", (".bashrc", "cat >/dev/null\n"))
         pid, terminal = pty.fork()
         if pid == 0:
@@ -215,14 +215,14 @@ class Hanging(LoginCase):
         os.close(terminal)
         self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 1)
         for word in words:
-            self.assertIn(word, " ".join(seen.decode().split()))  # its lines are broken
+            self.assertIn(word, " ".join(seen.decode().split()))  # its lines are wrapped
 
     def test_a_login_that_never_ends(self):
-        """Nobody can be asked, so that is not waited for either; ssh itself gives up first."""
+        """Nobody can be asked, so the hub does not wait; ssh itself gives up first."""
         box = self.machine("/bin/bash", options=["AuthorizedKeysFile none", "AuthorizedKeysCommand /usr/bin/sleep 100",
                                                  "AuthorizedKeysCommandUser root"])
         began = time.monotonic()
-        self.refused(box, "login-timeout", f"this must work: 'ssh -l root {box.name} true'")
+        self.refused(box, "login-timeout", f"this must succeed: 'ssh -l root {box.name} true'")
         self.assertLess(time.monotonic() - began, 70)
 
 

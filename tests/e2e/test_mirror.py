@@ -57,7 +57,7 @@ class Mirror(HubCase):
         self.sync()
         self.assertEqual((self.mirror / "p/a.jsonl").stat().st_ino, inode)
 
-    def test_growth_spares_second_names(self):
+    def test_growth_leaves_hard_links_alone(self):
         path = self.write("p/a.jsonl", line("one"))
         self.sync()
         os.link(self.mirror / "p/a.jsonl", self.dir / "backup")
@@ -128,7 +128,7 @@ class Mirror(HubCase):
         self.assertEqual(self.counts(), {"moved": 5})
         self.assert_mirrored()
 
-    def test_one_name_in_two_places_is_no_move(self):
+    def test_one_name_in_two_directories_is_not_a_move(self):
         self.write("p/session.jsonl", line("one"))
         self.sync()
         os.rename(self.source / "p", self.source / "q")
@@ -144,14 +144,14 @@ class Mirror(HubCase):
         self.assert_mirrored()
 
     def parent_and_fork(self, size=1 << 20):
-        """A session that does not compress, and the fork that repeats it."""
+        """A session that does not compress, and a fork that repeats it."""
         lines = [line(os.urandom(400).hex(), 10) for _ in range(size // 850)]
         name = "p/2026-01-01T00-00-00-000Z_parent.jsonl"
         self.write(name, b'{"type":"session"}\n' + b"".join(lines))
         header = b'{"type":"session","parentSession":"%s"}\n' % os.fsencode(self.source / name)
         return name, header + b"".join(lines[:-100]) + line("added")
 
-    def test_a_fork_costs_what_it_adds(self):
+    def test_a_fork_costs_only_what_it_adds(self):
         _, fork = self.parent_and_fork()
         first = self.sync_one()
         self.assertGreater(first["wireDown"], 400_000)
@@ -169,10 +169,10 @@ class Mirror(HubCase):
         self.assertLess(report["wireDown"], 700_000)
         self.assert_mirrored()
 
-    def test_a_fork_of_what_the_mirror_has_not(self):
+    def test_a_fork_of_a_file_that_the_mirror_lacks(self):
         name, fork = self.parent_and_fork()
         self.sync()
-        # The hub's copy was changed by hand, with its size and time: the next run cannot tell.
+        # The hub's copy was edited by hand, with its size and time: the next run cannot notice.
         mirrored = self.mirror / name
         before = mirrored.stat()
         with open(mirrored, "r+b") as out:
@@ -184,18 +184,18 @@ class Mirror(HubCase):
         self.assertEqual((self.mirror / "q/2026-02-01T00-00-00-000Z_fork.jsonl").read_bytes(), fork)
 
     def test_moves_cost_little(self):
-        """A file that moved is named by its fingerprint alone, and proved by its hash."""
+        """A moved file is named by its fingerprint alone, and verified by its hash."""
         self.make(200)
         self.sync()
         moved = sessions.move(self.source, 50)
         report = self.sync_one("--delete")
         self.assertEqual(report["counts"]["moved"], len(moved))
-        # A fingerprint for each of these and of their old neighbours, a hash for each of these.
+        # A fingerprint for each of these and of their old neighbours, and a hash for each of these.
         self.assertLess(report["wireUp"] + report["wireDown"], 16_000)
         self.assert_mirrored()
 
-    def test_moves_of_equals(self):
-        """Of one name, size and time, and even of one beginning: what they hold tells."""
+    def test_moves_of_similar_files(self):
+        """The same name, size, time and even beginning: the content decides."""
         beginning = line("x" * 6000)
         for number in range(60):
             self.write(f"p{number}/session.jsonl", beginning + line(f"{number:08}"))
@@ -225,7 +225,7 @@ class Mirror(HubCase):
         self.assertEqual(self.archived(), {})
 
     def test_an_old_file_that_appears(self):
-        """Restored from a backup, with its time: the hub has to ask for its name."""
+        """It is restored from a backup, with its time: the hub must ask for its name."""
         self.make()
         self.sync()
         for name in ("one", "two"):
@@ -244,7 +244,7 @@ class Mirror(HubCase):
         again = self.sync_one()
         self.assertLess(again["wireUp"] + again["wireDown"], 8 * 1024)
         self.assert_mirrored(besides=names)
-        # A lost store costs one listing, and nothing else.
+        # A lost database costs one listing, and nothing else.
         shutil.rmtree(self.dir / "data")
         self.assertEqual(self.counts(), {"kept": 4})
         self.assert_mirrored(besides=names)
@@ -259,7 +259,7 @@ class Mirror(HubCase):
         self.assert_mirrored()
         self.assertEqual(self.archived(), contents)
 
-    def test_delete_takes_what_earlier_runs_kept(self):
+    def test_delete_removes_files_kept_by_earlier_runs(self):
         self.make()
         self.sync()
         sessions.remove(self.source, 4)
@@ -267,7 +267,7 @@ class Mirror(HubCase):
         self.assertEqual(self.counts("--delete"), {"deleted": 4})
         self.assert_mirrored()
 
-    def test_a_kept_file_that_comes_back(self):
+    def test_a_kept_file_that_returns(self):
         path = self.write("p/a.jsonl", line("one"))
         self.write("p/b.jsonl", line("two"))
         self.sync()
@@ -309,14 +309,14 @@ class Mirror(HubCase):
         self.assertIn("1 of 12 files could not be synced", report["error"])
         self.assertEqual((self.mirror / "p/b.jsonl").read_bytes(), line("two"))
 
-    def test_delete_spares_what_could_not_be_moved_yet(self):
+    def test_delete_spares_files_that_could_not_be_moved_yet(self):
         self.write("old/2026-01-01T00-00-00-000Z_x.jsonl", line("one"))
         self.write("p/other.jsonl", line("other"))
         self.sync()
         (self.source / "new").mkdir()
         moved = self.source / "new/2026-01-01T00-00-00-000Z_x.jsonl"
         os.rename(self.source / "old" / moved.name, moved)
-        moved.write_bytes(b"x" * 300)  # rewritten, and its first line is not complete yet
+        moved.write_bytes(b"x" * 300)  # rewritten, and its first line is still incomplete
         self.assertEqual(self.counts("--delete"), {"deferred": 1, "kept": 1})
         self.assertEqual((self.mirror / "old" / moved.name).read_bytes(), line("one"))
         moved.write_bytes(line("rewritten, and complete"))
@@ -349,7 +349,7 @@ class Mirror(HubCase):
             rewritten.write_bytes(line("new"))
             self.age(rewritten)
             (self.source / "p/gone.jsonl").unlink()
-            self.sync("--delete", code=1)  # which makes room for "thing"
+            self.sync("--delete", code=1)  # frees the name "thing"
             self.sync()
             self.assert_mirrored()
             self.assertEqual(self.archived(), {b"thing/deep/a.jsonl": line("inside"),
@@ -427,7 +427,7 @@ class Mirror(HubCase):
         self.sync()
         self.assert_mirrored()
 
-    def test_too_deep_is_said_and_deletes_nothing(self):
+    def test_a_tree_that_is_too_deep_deletes_nothing(self):
         self.write("p/a.jsonl", line("one"))
         fd = os.open(self.source, os.O_RDONLY)
         for _ in range(450):
@@ -447,11 +447,11 @@ class Mirror(HubCase):
         os.mkfifo(self.source / "p" / "fifo.jsonl")
         report = self.sync_one()
         self.assertEqual(report["counts"]["new"], 1)
-        self.assertIn("symlinks and special files were skipped: 3 (etc, p/fifo.jsonl, p/link.jsonl)",
+        self.assertIn("skipped symlinks and special files: 3 (etc, p/fifo.jsonl, p/link.jsonl)",
                       report["warnings"])
         self.assert_mirrored()
 
-    def test_a_file_in_a_directorys_place(self):
+    def test_a_file_in_place_of_a_directory(self):
         self.write("thing/a.jsonl", line("inside"))
         self.write("other", line("a file"))
         self.sync()
@@ -465,7 +465,7 @@ class Mirror(HubCase):
         self.assertEqual(self.archived(), {b"thing/a.jsonl": line("inside"), b"other": line("a file")})
 
     def makes_room_by_deletion(self, *words):
-        """Without --delete nothing gives way; with it the old goes, and the next run brings the new."""
+        """Without --delete, the old entry stays; with it, the old one is removed, and the next run fetches the new one."""
         before = self.snapshot(self.mirror)
         error = self.sync_one(code=1)["error"]
         for word in words:
@@ -501,7 +501,7 @@ class Mirror(HubCase):
         self.assertIn(".pi-brain-staging", report["error"])
         self.assertEqual(set(files := harness.files_below(self.mirror)), {b"p/b.jsonl"}, files)
 
-    def test_modes_are_kept_if_asked(self):
+    def test_modes_are_kept_on_request(self):
         self.write_config([self.spoke(keep_modes=True)])
         path = self.write("p/a.jsonl", line("one"))
         path.chmod(0o6755)
@@ -520,7 +520,7 @@ class Mirror(HubCase):
             out.write(b'"whole"}\n')
         self.sync()
         self.assertEqual((self.mirror / "p/a.jsonl").read_bytes(), path.read_bytes())
-        # Quiet for ten seconds: it is sent as it is.
+        # After ten quiet seconds, it is sent as it is.
         past = time.time_ns() - 11 * 10**9
         os.utime(self.source / "p/only-half.jsonl", ns=(past, past))
         os.utime(path, ns=(past, past))
@@ -595,7 +595,7 @@ class Mirror(HubCase):
         closed.parent.chmod(0)
         self.write("p/new.jsonl", line("four"))
         if os.geteuid() == 0:
-            # Root reads everything, unless it gives that up.
+            # Root reads everything unless it drops that capability.
             self.sshd.authorize("setpriv --bounding-set=-dac_override,-dac_read_search "
                                 f"{harness.AGENT} --root={self.source}")
         for arguments in ([], ["--delete"]):
@@ -610,7 +610,7 @@ class Mirror(HubCase):
         self.sync()
         self.assert_mirrored()
 
-    def test_an_interrupted_large_file_goes_on(self):
+    def test_an_interrupted_large_file_continues(self):
         path = self.source / "large.jsonl"
         path.write_bytes(os.urandom(24 << 20))
         self.age(path)

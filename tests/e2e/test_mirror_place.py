@@ -1,5 +1,5 @@
-"""The mirror's place changes: replaced during a run, unmounted, read-only. Nothing outside is touched and
-nothing is thought gone that was only out of sight."""
+"""The mirror is replaced during a run, unmounted, or read-only. Nothing outside is touched, and nothing counts as
+gone that was only hidden."""
 import contextlib
 import os
 import pathlib
@@ -17,7 +17,7 @@ from harness import files_below
 
 
 class ReplacedDuringARun(FaultCase):
-    """The hub stops in the middle, something is put in the place of its mirror, it goes on."""
+    """The hub is stopped during a run, its mirror is replaced, and the hub continues."""
 
     def setUp(self):
         super().setUp()
@@ -43,7 +43,7 @@ class ReplacedDuringARun(FaultCase):
         return run.returncode, out
 
     def is_in(self, place):
-        """The run went on in the directory that it had opened."""
+        """Checks that the run continued in the directory that it had opened."""
         self.assert_mirrored(mirror=place)
         self.mirror, at = place, self.mirror
         self.assert_promised()
@@ -94,12 +94,12 @@ class ReplacedDuringARun(FaultCase):
         self.assertEqual(code, 0, out)
         self.is_in(self.away)
         self.assertEqual(list(elsewhere.iterdir()), [])
-        # The config's path is the user's: a symlink there is obeyed.
+        # The path in the config is the user's choice, so a symlink there is followed.
         self.sync("--delete")
         self.assert_mirrored(mirror=elsewhere)
 
     def test_a_directory_in_it_by_a_symlink(self):
-        """There, nothing is followed: not by what is written, moved or deleted."""
+        """Inside the mirror, no symlink is followed, whether files are written, moved or deleted."""
         elsewhere = self.dir / "elsewhere"
         elsewhere.mkdir()
         (elsewhere / "large.jsonl").write_bytes(b"mine")
@@ -109,8 +109,8 @@ class ReplacedDuringARun(FaultCase):
             (self.mirror / "p").rename(self.mirror / "q")
             (self.mirror / "p").symlink_to(elsewhere)
 
-        # Whether the run still uses the directory, as it was open, or meets the symlink, depends on
-        # how far it is.
+        # Whether the run still uses the open directory, or finds the symlink, depends on how far it
+        # is.
         self.run_with(replace)
         self.assertEqual(contents(elsewhere), {b"large.jsonl": b"mine", b"patched.jsonl": b"mine too"})
         self.assert_nothing_lost()
@@ -129,7 +129,7 @@ class ReplacedDuringARun(FaultCase):
         self.assert_mirrored()
 
     def test_files_edited_in_the_middle(self):
-        """Somebody writes to files of the mirror while the run goes on: it is archived or still there."""
+        """Somebody writes to files of the mirror during the run: every edit is archived, or still in the mirror."""
         def replace():
             (self.mirror / "p/patched.jsonl").write_bytes(b"edited meanwhile\n")
             (self.mirror / "p/large.jsonl").write_bytes(b"edited as well\n")
@@ -147,8 +147,8 @@ class ReplacedDuringARun(FaultCase):
 
 
 class EditedDuringARun(FaultCase):
-    """Somebody works with a file of the mirror just while a run changes it: what they saved is in the mirror or
-    in the archive, and after the next run the mirror shows what the spoke has."""
+    """Somebody edits a file of the mirror just while a run changes it: the edit is in the mirror or in the archive,
+    and after the next run, the mirror equals the spoke."""
 
     EDITED = b"edited meanwhile, by somebody who means it\n"
     NAME = "p/edited.jsonl"
@@ -161,14 +161,14 @@ class EditedDuringARun(FaultCase):
         self.settle()
         self.edited = self.mirror / self.NAME
 
-    # What they do.
+    # The edits.
 
     def append(self):
         with open(self.edited, "ab") as out:
             out.write(self.EDITED)
 
     def write_over_the_end(self):
-        """The file stays as long as it was."""
+        """The file keeps its size."""
         with open(self.edited, "r+b") as out:
             out.seek(-len(self.EDITED), os.SEEK_END)
             out.write(self.EDITED)
@@ -183,18 +183,18 @@ class EditedDuringARun(FaultCase):
         return [*contents(self.mirror).values(), *self.archived_contents().values()]
 
     def assert_kept(self, *arguments):
-        """What they saved is somewhere, before and after the next run, which ends right."""
+        """Checks that the edits exist somewhere, before and after the next run, which succeeds."""
         self.assertTrue(any(self.EDITED in content for content in self.everything()), "what was saved is nowhere")
         self.sync_one(*arguments)
         self.assert_mirrored()
         self.assertTrue(any(self.EDITED in content for content in self.everything()), "the next run lost what was saved")
-        # What they overwrote by themselves is their business.
+        # Edits that somebody overwrote themselves do not count.
         self.held.update(self.everything())
         self.begin_anew()
 
-    # While a tail comes.
+    # During a tail.
 
-    def test_while_a_tail_comes(self):
+    def test_during_a_tail(self):
         path = self.source / self.NAME
         for edit in (self.append, self.write_over_the_end, self.save):
             with self.subTest(edit.__name__):
@@ -221,15 +221,15 @@ class EditedDuringARun(FaultCase):
                     self.assertTrue(self.edited.read_bytes() == path.read_bytes(), "another content was given the spoke's time")
                 self.assert_kept()
 
-    # At each step. A call that strace makes wait is a moment in life.
+    # At each step: strace delays a call, and the edit is made then.
 
     def traced(self, options, *arguments):
         return ["strace", "-f", "-qq", "-y", "-o", self.dir / "strace", *options, harness.HUB, "sync", "run", "-c",
                 self.config, *arguments]
 
     def each_step(self, change, edits, *arguments):
-        """change() changes the spoke; edits are made while a call waits that is about the mirror or the archive."""
-        # No host: the agent is the hub's child.
+        """change() changes the spoke; edits are made while a call on the mirror or the archive waits."""
+        # A source without a host: the agent is the hub's child.
         self.write_config([self.spoke(source=str(self.source))])
         change()
         done = subprocess.run(self.traced(["-e", "trace=" + ",".join(self.STEPS)], *arguments), capture_output=True,
@@ -243,7 +243,7 @@ class EditedDuringARun(FaultCase):
         for call, number in steps:
             for edit in edits:
                 with self.subTest(f"{call} {number}", edit=edit.__name__):
-                    # With nothing left of the last one.
+                    # Without anything left from the last one.
                     self.write(self.NAME, lines(self.rng, 10_000))
                     self.sync_one(*arguments)
                     self.begin_anew()
@@ -252,7 +252,7 @@ class EditedDuringARun(FaultCase):
         self.assertGreater(met, 0, steps)
 
     def edit_at(self, call, number, edit, *arguments):
-        """Whether the file was there to be edited when the call was made."""
+        """Whether the file existed, to be edited, when the call was made."""
         (self.dir / "strace").unlink(missing_ok=True)
         run = subprocess.Popen(self.traced(["-e", "trace=" + call, "-e", f"inject={call}:delay_enter=400000:when={number}"],
                                            *arguments),
@@ -315,8 +315,8 @@ class Mounts(mounts.PrivateMounts, FaultCase):
         super().tearDown()
 
     def test_unmounted(self):
-        """The mirror is suddenly empty. Files come again, into the directory beneath; nothing is
-        deleted or archived, and when it is mounted again all is as it was."""
+        """The mirror is suddenly empty. Files are fetched again, into the directory beneath; nothing is deleted
+        or archived, and once it is mounted again, everything is as it was."""
         (self.source / "p/large.jsonl").unlink()
         self.assertEqual(self.counts(), {"kept": 1})
         kept = self.snapshot()
@@ -329,7 +329,7 @@ class Mounts(mounts.PrivateMounts, FaultCase):
                 self.assertEqual(report["counts"]["new"], 0 if arguments else report["counts"]["files"])
                 self.assertFalse(self.archive.exists())
                 self.assert_mirrored()
-        # Mounted again, with what it held.
+        # Mounted again, with its old content.
         disk = self.disk = mounts.Tmpfs(self.mirror, 32 * MIB)
         for path, (content, mtime) in kept.items():
             target = disk.path / os.fsdecode(path)
@@ -347,7 +347,7 @@ class Mounts(mounts.PrivateMounts, FaultCase):
         self.assert_mirrored()
 
     def test_the_source_unmounted(self):
-        """The spoke's directory is empty because its disk is not there: nothing is gone."""
+        """The spoke's directory is empty because its disk is not mounted: nothing counts as gone."""
         shutil.rmtree(self.source)
         self.source.mkdir()
         for arguments in ((), ("--delete",), ("--delete", "--max-delete", "1000")):
@@ -355,12 +355,12 @@ class Mounts(mounts.PrivateMounts, FaultCase):
                 report = self.sync_one(*arguments, code=1 if arguments else 0)
                 if arguments:
                     self.assertEqual(report["failure"]["id"], "deletion-refused")
-                    self.assertIn("not mounted", report["error"])
+                    self.assertIn("not be mounted", report["error"])
                 self.assert_unchanged()
 
     def test_read_only(self):
         self.disk.read_only()
-        self.assertEqual(self.counts(), {})  # nothing to do: nothing wrong
+        self.assertEqual(self.counts(), {})  # nothing to do, so no failure
         self.change()
         for arguments in ((), ("--delete", "--max-delete", "1000")):
             report = self.sync_one(*arguments, code=1)
@@ -399,8 +399,8 @@ class Mounts(mounts.PrivateMounts, FaultCase):
             archive.unmount()
         self.settle()
 
-    def test_directories_that_may_not_be_written(self):
-        """By a read-only bind mount, which stops root too, over one directory of the mirror."""
+    def test_directories_that_cannot_be_written(self):
+        """A read-only bind mount, which stops root too, over one directory of the mirror."""
         mounts.run("mount", "--bind", self.mirror / "p", self.mirror / "p")
         mounts.run("mount", "-o", "remount,bind,ro", self.mirror / "p")
         self.change_patched(self.source / "p/patched.jsonl")
@@ -420,8 +420,8 @@ class Mounts(mounts.PrivateMounts, FaultCase):
         self.settle()
 
     def test_a_mount_in_the_mirror(self):
-        """A directory of the mirror is another filesystem: what is staged cannot be published there,
-        which is said; all else is synced."""
+        """A directory of the mirror is another filesystem: staged files cannot be published there, which is
+        reported; everything else is synced."""
         below = mounts.Tmpfs(self.mirror / "p", 8 * MIB)
         try:
             self.write("elsewhere/new.jsonl", lines(self.rng, 1000))
@@ -433,10 +433,10 @@ class Mounts(mounts.PrivateMounts, FaultCase):
             below.unmount()
         self.settle()
 
-    # Modes, for a user who is not root.
+    # Modes, for a user other than root.
 
     def pi_brain(self, *arguments, **options):
-        """Root obeys modes if it gives up to override them."""
+        """Root obeys modes once it drops the capability to override them."""
         if os.geteuid() != 0:
             return super().pi_brain(*arguments, **options)
         command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", harness.HUB, *arguments,
@@ -448,7 +448,7 @@ class Mounts(mounts.PrivateMounts, FaultCase):
         (self.source / "p/large.jsonl").unlink()
         self.write("p/new.jsonl", lines(self.rng, 1000))
 
-    def test_a_directory_that_may_not_be_read(self):
+    def test_a_directory_that_cannot_be_read(self):
         self.change_a_little()
         (self.mirror / "p").chmod(0)
         try:
@@ -460,7 +460,7 @@ class Mounts(mounts.PrivateMounts, FaultCase):
         self.assertIn(str(self.mirror / "p"), report["error"])
         self.settle()
 
-    def test_a_directory_that_may_not_be_written(self):
+    def test_a_directory_that_cannot_be_written(self):
         self.change_a_little()
         (self.mirror / "p").chmod(0o500)
         try:
@@ -473,7 +473,7 @@ class Mounts(mounts.PrivateMounts, FaultCase):
         self.assert_unchanged()
         self.settle()
 
-    def test_a_mirror_that_may_not_be_written(self):
+    def test_a_mirror_that_cannot_be_written(self):
         self.change_a_little()
         for mode in (0o500, 0):
             self.mirror.chmod(mode)
@@ -487,8 +487,8 @@ class Mounts(mounts.PrivateMounts, FaultCase):
             self.assert_unchanged()
         self.settle()
 
-    def test_files_that_may_not_be_written(self):
-        """Somebody protected the mirror's files: a grown one cannot be appended to. It is said."""
+    def test_files_that_cannot_be_written(self):
+        """Somebody protected the mirror's files, so a grown one cannot be appended to, which is reported."""
         path = self.mirror / "p/large.jsonl"
         with open(self.source / "p/large.jsonl", "ab") as out:
             out.write(lines(self.rng, 1000))

@@ -1,9 +1,9 @@
-"""The power fails at an instant of a run, or after one that failed: what the device held then is mounted
+"""The power fails during a run, or after one that failed: the device's content at that instant is mounted
 again. Each file is the old one or the new one, or grew in part and shows it by size or time; nothing is
-lost; and the next run makes all of it right, on the device too.
+lost; and the next run repairs everything, on the device too.
 
-A device is a file, on a filesystem that can clone one in an instant. With two devices the hub is stopped
-while both are cloned, so that the second one holds nothing that it did after the first."""
+A device is a file on a filesystem that can clone a file in an instant. With two devices, the hub is stopped
+while both are cloned, so that the second has nothing that the hub did after the first."""
 import fcntl
 import itertools
 import os
@@ -18,17 +18,17 @@ import tiers
 from faults import MIB, FaultCase, contents, lines, stop
 from harness import files_below
 
-CUTS = int(os.environ.get("PIBRAIN_POWER_CUTS", tiers.rounds(60, 21)))  # of all tests together, about
+CUTS = int(os.environ.get("PIBRAIN_POWER_CUTS", tiers.rounds(60, 21)))  # of all tests together, approximately
 FICLONE = 0x40049409
 BTRFS_IOC_START_SYNC, BTRFS_IOC_WAIT_SYNC = 0x80089418, 0x40089416
 BLOCK = 4096
-# When: during a run, after one that was killed, after its agent was, after one that failed, after one that ended
-# well, and after one that ended well and followed one that failed.
+# When the power fails: during a run, after one that was killed, after its agent was killed, after one that failed,
+# after one that succeeded, and after one that succeeded and followed a failed one.
 INSTANTS = ("during", "failed", "killed", "again", "during", "lost", "ended")
 
 
 def clone(file, to):
-    """A copy as of one instant, where that is possible."""
+    """A copy of one instant, where that is possible."""
     with open(file, "rb") as source, open(to, "wb") as target:
         try:
             fcntl.ioctl(target, FICLONE, source.fileno())
@@ -39,13 +39,13 @@ def clone(file, to):
 
 
 def fsync_another_file(device):
-    """Which brings with it what the filesystem keeps in one order with it."""
+    """Flushes a file of its own, and with it everything that the filesystem orders before it."""
     with open(device.path / "other", "wb") as out:
         out.write(os.urandom(100))
         out.flush()
         os.fsync(out.fileno())
         if device.kind == "btrfs":
-            # It has a log for that, so this is what its timer does, and it writes no file's content.
+            # btrfs has a log for fsync; this is what its timer does, which writes no file's content.
             transaction = bytearray(8)
             fcntl.ioctl(out, BTRFS_IOC_START_SYNC, transaction)
             fcntl.ioctl(out, BTRFS_IOC_WAIT_SYNC, transaction)
@@ -58,7 +58,7 @@ class PowerCut(mounts.PrivateMounts, FaultCase):
         super().setUp()
         self.cuts = tiers.seeded(self.id())
         self.devices = []
-        # Below the devices: memory, and on it something that clones files.
+        # Beneath the devices: a filesystem in memory that can clone files.
         self.memory = mounts.Tmpfs(self.dir / "memory", 4096 * MIB)
         self.addCleanup(self.memory.unmount)
         self.kinds = mounts.kinds_of_images(self.memory.path)
@@ -77,13 +77,13 @@ class PowerCut(mounts.PrivateMounts, FaultCase):
         super().tearDown()
 
     def device(self, name, kind):
-        """A filesystem that will see the power fail; where it is mounted."""
+        """Makes a filesystem for a power cut. Returns where it is mounted."""
         self.devices.append(mounts.Image(self.ground / name, self.dir / f"on-{name}", kind, 500 * MIB))
         return self.devices[-1].path
 
     def begin(self, mirror, archive):
         self.mirror, self.archive = mirror / "laptop", archive / "archive"
-        # No host: the agent is the hub's child.
+        # A source without a host: the agent is the hub's child.
         self.write_config([self.spoke(source=str(self.source), path=str(self.mirror), sync_method=self.method)])
         for number in range(5):
             self.write(f"p/line-{number}.jsonl", lines(self.rng, 2000))
@@ -91,11 +91,11 @@ class PowerCut(mounts.PrivateMounts, FaultCase):
         self.change_all()
         self.settle()
 
-    # What changes.
+    # The changes.
 
     def change_all(self):
         self.change()
-        for number in range(5):  # by a line, which falls into the last block
+        for number in range(5):  # by a line, within the last block
             with open(self.source / f"p/line-{number}.jsonl", "ab") as out:
                 out.write(b'{"turn":%d,"said":"%s"}\n' % (self.turn, self.rng.randbytes(30).hex().encode()))
         grows = self.source / "p/grows.jsonl"
@@ -138,7 +138,7 @@ class PowerCut(mounts.PrivateMounts, FaultCase):
                 # What follows would say little.
                 raise AssertionError(f"{what}: {e}; again: {tiers.again()}") from e
         print(f"{self.id().rsplit('.', 1)[1]}: seed {tiers.SEED}, {rounds} cuts: {self.seen}, runs of {self.duration:.2f} s")
-        # Otherwise the instants were not what they are meant to be.
+        # Otherwise the instants were not within the runs.
         if rounds >= 20:
             self.assertGreater(self.seen["in time"], rounds * 0.1, self.seen)
             self.assertGreater(self.seen["half done"], rounds * 0.05, self.seen)
@@ -146,8 +146,8 @@ class PowerCut(mounts.PrivateMounts, FaultCase):
     ARGUMENTS = ("--delete", "--max-delete", "1000")
 
     def power_fails(self, others, run=None):
-        """What is on the devices now is what is on them from now on. `others`: the devices on which some other
-        program has just asked for its own file to be written."""
+        """Cuts the power: the devices keep their content of this instant. `others`: the devices on which another
+        program has just flushed a file of its own."""
         if run is not None and run.poll() is None:
             stop(run)
             self.seen["in time"] += 1
@@ -165,7 +165,7 @@ class PowerCut(mounts.PrivateMounts, FaultCase):
             device.mount()
 
     def at_work(self, pid):
-        """What a run has started, to bring it the files."""
+        """The processes that a run has started to transfer files."""
         return harness.agents_below(pid)
 
     def wait_for_agents(self):
@@ -194,7 +194,7 @@ class PowerCut(mounts.PrivateMounts, FaultCase):
         self.power_fails(others)
 
     def run_that_fails(self):
-        """By itself, after all else has come: a file is larger than the disk."""
+        """The run fails by itself after everything else arrived: a file is larger than the disk."""
         huge = self.write("p/huge.bin", b"")
         os.truncate(huge, 1 << 40)
         self.age(huge)
@@ -216,10 +216,10 @@ class PowerCut(mounts.PrivateMounts, FaultCase):
         self.sync_one(*self.ARGUMENTS)
         self.power_fails(others)
 
-    # What is left.
+    # The result.
 
     def look(self, source, whole):
-        """`whole`: a run ended well before, so everything is there."""
+        """`whole`: a run succeeded before, so everything must exist."""
         now, stats = contents(self.mirror), files_below(self.mirror)
         for path, content in now.items():
             new, mtime = source.get(path, (None, None))
@@ -240,7 +240,7 @@ class PowerCut(mounts.PrivateMounts, FaultCase):
         self.seen["half done"] += now != self.before and any(now.get(p) != c for p, (c, _) in source.items())
 
     def grew_in_part(self, path, content, new):
-        """Of what was appended in place blocks may be missing, NULs are read there; not of what was there before."""
+        """Appended bytes may be missing, and read as NULs; bytes before them may not."""
         olds = [old for other, old in self.before.items() if os.path.basename(other) == os.path.basename(path)]
         if new is None or len(content) > len(new) or not any(
                 content.startswith(old) and new.startswith(old) for old in olds if old):
@@ -248,7 +248,7 @@ class PowerCut(mounts.PrivateMounts, FaultCase):
         return all(new.startswith(content[at:at + BLOCK].rstrip(b"\0"), at) for at in range(0, len(content), BLOCK))
 
     def with_power_again(self):
-        """A run makes it right, and what it said is true of the device."""
+        """Checks that a run repairs everything, and that its report is true of the device."""
         self.settle()
         before = contents(self.mirror)
         for device in self.devices:
@@ -256,9 +256,9 @@ class PowerCut(mounts.PrivateMounts, FaultCase):
             device.mount()
         self.assert_mirrored()
         self.assertEqual(before.keys(), contents(self.mirror).keys())
-        self.archived_contents()  # what was noted is there still
+        self.archived_contents()  # everything noted must still be there
 
-    # Where.
+    # The filesystems.
 
     def test_ext4(self):
         disk = self.device("a", "ext4")
@@ -284,17 +284,17 @@ class PowerCut(mounts.PrivateMounts, FaultCase):
 
 
 class ByRsync(PowerCut):
-    """sync_method rsync. What it replaced may still be in the staging directory: from there the next run archives it."""
+    """sync_method rsync. Replaced files may still be in the staging directory, from which the next run archives them."""
     method = "rsync"
-    # Not promised there (SECURITY.md): with btrfs' log, a cut within rsync's two renames was seen, once in some forty,
-    # to leave an old version at neither place.
+    # btrfs is not promised (SECURITY.md): with its log, a cut between rsync's two renames left an old version in neither
+    # place, about once in forty cuts.
     test_btrfs = None
 
     def power_cuts(self, rounds):
         super().power_cuts(max(7, rounds // 2))
 
     def run_that_fails(self):
-        """A file is larger than this run may write. One with a hole of a terabyte would be read to its end."""
+        """A file is larger than this run may write. One with a hole of a terabyte would be read completely."""
         huge = self.write("p/huge.bin", os.urandom(24 << 20))
         done = subprocess.run(["prlimit", f"--fsize={16 << 20}", harness.HUB, "sync", "run", *self.ARGUMENTS, "-c", self.config],
                               capture_output=True, text=True, env=self.environment(), timeout=60)
@@ -305,7 +305,7 @@ class ByRsync(PowerCut):
         return [child for child in harness.descendants(pid) if harness.name_of(child) == "rsync"]
 
     def wait_for_agents(self):
-        """They may be nobody's children by now, and hold the lock as long as they live."""
+        """Their parent may be gone, and they hold the lock for as long as they live."""
         mirror = os.open(self.mirror, os.O_RDONLY)
 
         def is_free():

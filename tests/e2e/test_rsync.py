@@ -1,4 +1,4 @@
-"""sync_method: rsync, with the system's rsync over a real sshd; and which spokes a run is for."""
+"""sync_method: rsync, with the system's rsync over a real sshd; and the spokes that a run chooses."""
 import contextlib
 import json
 import os
@@ -18,14 +18,14 @@ import tiers
 from faults import another_filesystem
 from harness import HubCase, quote
 
-CUT_OFF = "the last run did not come to its end, so contents were compared"
+CUT_OFF = "the last run was interrupted, so this one compared contents"
 STAGING = ".pi-brain-staging"
 
 
 class RsyncCase(HubCase):
     def setUp(self):
         super().setUp()
-        # The key that users have: any command, here rsync's.
+        # A user's key, for any command, here rsync's.
         self.sshd.authorized_keys.write_text("restrict " + (self.sshd.dir / "client_key.pub").read_text())
         self.path = os.environ["PATH"]
         self.configure()
@@ -37,7 +37,7 @@ class RsyncCase(HubCase):
         self.write_config([self.spoke(sync_method="rsync", **fields)])
 
     def fails(self, failure, *words, arguments=()):
-        """A run fails in this way, and says these words."""
+        """Checks that a run fails with this id and these words."""
         report = self.sync_one(*arguments, code=1)
         self.assert_failure(report, failure, *words)
         return report
@@ -110,11 +110,11 @@ class ByRsync(RsyncCase):
         (self.source / "link.jsonl").symlink_to("/etc/passwd")
         os.mkfifo(self.source / "pipe")
         spoke = self.sync_one()
-        self.assertEqual(spoke["warnings"], ["symlinks and special files were skipped: 2"])
+        self.assertEqual(spoke["warnings"], ["skipped symlinks and special files: 2"])
         self.assertEqual(set(self.snapshot()), {b"real.jsonl"})
 
-    def test_the_guard_holds_whatever_happens_meanwhile(self):
-        """The source is emptied between the transfer and the look at what is gone."""
+    def test_the_guard_holds_during_changes(self):
+        """The source is emptied between the transfer and the scan for deletions."""
         for i in range(30):
             self.write(f"s{i}.jsonl", b"x\n")
         self.sync()
@@ -129,7 +129,7 @@ class ByRsync(RsyncCase):
         self.fails("deletion-refused", "no files at all", arguments=["--delete"])
         self.assertEqual(self.snapshot(), before)
 
-    def test_a_directory_in_a_files_place(self):
+    def test_a_directory_in_place_of_a_file(self):
         self.write("foo", b"version 1\n")
         self.write("grows", b"1\n")
         self.sync()
@@ -145,7 +145,7 @@ class ByRsync(RsyncCase):
         self.fails("files-failed", "has a file where the mirror has a directory")
         self.assertIn(b"foo/bar.jsonl", self.snapshot())
 
-    def test_an_unreadable_directory_stops_deletion_alone(self):
+    def test_an_unreadable_directory_stops_only_deletion(self):
         self.write("a.jsonl", b"x\n")
         self.sync()
         (self.source / "a.jsonl").unlink()
@@ -157,7 +157,7 @@ class ByRsync(RsyncCase):
         self.assertEqual(set(self.snapshot()), {b"a.jsonl", b"b.jsonl"})
 
     def as_nobody(self):
-        """root reads everything: let rsync on the spoke be somebody who does not."""
+        """Has rsync on the spoke run as a user other than root, who cannot read everything."""
         if os.geteuid() == 0:
             public = (self.sshd.dir / "client_key.pub").read_text()
             for directory in (self.class_dir, self.dir, self.source):
@@ -174,13 +174,13 @@ class ByRsync(RsyncCase):
         self.assertEqual(self.counts(), {"rewritten": 1})
         self.assert_mirrored()
 
-    def test_no_bits_of_privilege(self):
+    def test_no_setuid_bits(self):
         self.write("tool", b"x\n").chmod(0o4755)
         self.configure(keep_modes=True)
         self.sync()
         self.assertEqual(stat.S_IMODE((self.mirror / "tool").stat().st_mode), 0o755)
 
-    def test_more_errors_than_anybody_reads(self):
+    def test_very_many_errors(self):
         for i in range(9000):
             path = self.source / "d" / f"{'long-name-' * 10}{i}"
             path.parent.mkdir(exist_ok=True)
@@ -191,7 +191,7 @@ class ByRsync(RsyncCase):
         self.fails("spoke-unreadable", "could not be read")
         self.assertEqual(set(self.snapshot()), {b"z.jsonl"})
 
-    def test_a_killed_hub_leaves_the_lock_to_its_rsync(self):
+    def test_the_rsync_of_a_killed_hub_keeps_the_lock(self):
         self.write("slow.jsonl", os.urandom(400_000))
         run = self.start_run("--bwlimit", "100")
         staging = self.mirror / ".pi-brain-staging"
@@ -225,7 +225,7 @@ class ByRsync(RsyncCase):
         self.sync()
         self.assertGreater(time.monotonic() - began, 1, "300 KB at 100 KB/s")
         self.assertEqual(stat.S_IMODE((self.mirror / "a.jsonl").stat().st_mode), 0o640)
-        # The command line's limit stands in for the config's.
+        # The limit of the command line replaces the config's.
         self.write("more.jsonl", os.urandom(300_000))
         began = time.monotonic()
         self.sync("--bwlimit", "100000")
@@ -254,7 +254,7 @@ class ByRsync(RsyncCase):
         self.assertEqual(run.wait(), 0, run.communicate())
         self.assert_mirrored()
 
-    def test_a_proxy_that_hangs_is_given_up(self):
+    def test_the_hub_gives_up_on_a_hanging_proxy(self):
         self.write("a.jsonl", b"x\n")
         self.sshd.configure_client(extra=["ProxyCommand sh -c 'sleep 1234; :'"])
         self.configure(rsync_options={"timeout_seconds": 2})
@@ -264,7 +264,7 @@ class ByRsync(RsyncCase):
         left = subprocess.run(["pgrep", "-f", "^sleep 1234$"], capture_output=True, text=True).stdout.split()
         self.assertEqual(left, [])
 
-    def test_a_host_that_does_not_answer_is_given_up_as_soon_as_by_the_agent(self):
+    def test_the_hub_gives_up_on_a_silent_host_as_soon_as_with_the_agent(self):
         with socket.socket() as silent:
             silent.bind(("127.0.0.1", 0))
             silent.listen(1)
@@ -273,7 +273,7 @@ class ByRsync(RsyncCase):
             self.fails("login-timeout", "sent no SSH greeting within 2 s")
         self.assertLess(time.monotonic() - began, 10)
 
-    def test_an_interrupted_run_takes_its_rsync_along(self):
+    def test_an_interrupted_run_ends_its_rsync(self):
         self.write("slow.jsonl", os.urandom(4_000_000))
         run = self.start_run("--bwlimit", "100")
         harness.wait_for(lambda: list(self.mirror.rglob("*slow*")), what="rsync at work")
@@ -305,19 +305,19 @@ class ByRsync(RsyncCase):
         self.assertEqual((spoke["files"], spoke["bytes"], spoke["extra"]), (3, 16511, 1))
         self.assertEqual(self.snapshot(), before)
         text = self.pi_brain("sync", "verify").stdout
-        self.assertIn("--p--/rotten.jsonl: other content, though size and time are the same", text)
+        self.assertIn("--p--/rotten.jsonl: content differs although size and time are the same", text)
         self.assertIn("sync verify --spoke laptop --repair", text)
         self.assertIn("3 differ and were fetched", self.pi_brain("sync", "verify", "--repair").stdout)
         self.assert_mirrored(besides=["ours.jsonl"])
         self.assertEqual(self.archived()[b"--p--/rotten.jsonl"], b'{"lie":"1"}' + b'{"line":1}\n' * 499)
         self.assertEqual(self.reasons(), [("--p--/rotten.jsonl", "repaired")])
-        self.assertIn("4 files compared, 16 KB, all alike, 1 in the mirror alone",
+        self.assertIn("4 files compared, 16 KB, all alike, 1 only in the mirror",
                       self.pi_brain("sync", "verify").stdout)
         self.write_config([self.spoke(sync_method="rsync", source="tester@127.0.0.1:/nowhere")])
         done = self.pi_brain("sync", "verify")
         self.assertEqual(done.returncode, 1, done.stdout)
 
-    def test_a_grown_mirror_of_the_agent_goes_on_with_rsync(self):
+    def test_a_mirror_of_the_agent_continues_with_rsync(self):
         self.write("a.jsonl", b"x\n")
         self.sshd.authorize_agent(self.source)
         self.write_config([self.spoke()])
@@ -352,7 +352,7 @@ class ByRsync(RsyncCase):
         self.configure(**fields)
         self.fails(failure, *words)
 
-    def test_what_goes_wrong_is_said(self):
+    def test_failures_are_reported(self):
         self.write("a.jsonl", b"x\n")
         self.fails_with("root-missing", "/nowhere/at/all", "does not exist on", source="spoke:/nowhere/at/all")
         self.sshd.configure_client(port=1)
@@ -374,7 +374,7 @@ class ByRsync(RsyncCase):
         self.assertEqual(self.snapshot(), {})
 
     def at_each_rsync(self, *lines):
-        """The hub runs this sh script in rsync's place; $N counts the calls that are not for --help, $RSYNC is the real one."""
+        """Has the hub run this sh script instead of rsync. $N counts the calls, without --help; $RSYNC is the real rsync."""
         real = shutil.which("rsync")
         programs = self.dir / "programs"
         programs.mkdir(exist_ok=True)
@@ -392,13 +392,13 @@ class ByRsync(RsyncCase):
     # Power cuts, kills and disks.
 
     def damage(self, name):
-        """The mirror's file gets other bytes; size and time are as they were, as after a power cut."""
+        """Changes the bytes of a file in the mirror, and keeps size and time, as after a power cut."""
         path = self.mirror / name
         st = path.stat()
         path.write_bytes(b"\0" * st.st_size)
         os.utime(path, ns=(st.st_atime_ns, st.st_mtime_ns))
 
-    def test_after_a_run_that_was_cut_off_contents_are_compared(self):
+    def test_contents_are_compared_after_an_interrupted_run(self):
         for name in ("a", "d/b", "c"):
             self.write(f"{name}.jsonl", b"line\n" * 100)
         self.sync()
@@ -418,7 +418,7 @@ class ByRsync(RsyncCase):
         spoke = self.sync_one()
         self.assertEqual((spoke["warnings"], spoke["counts"]["rewritten"]), ([], 0))
 
-    def test_a_run_that_failed_came_to_its_end(self):
+    def test_a_failed_run_was_not_interrupted(self):
         self.write("a.jsonl", b"x\n")
         self.write("secret.jsonl", b"x\n").chmod(0)
         self.as_nobody()
@@ -426,8 +426,8 @@ class ByRsync(RsyncCase):
         self.assertFalse((self.mirror / STAGING).exists())
         self.assertNotIn(CUT_OFF, self.sync_one(code=1)["warnings"])
 
-    def test_a_killed_run_is_made_up_for(self):
-        """Whatever rsync had replaced by then is archived, but what merely grew."""
+    def test_a_killed_run_is_completed(self):
+        """Files that rsync had replaced by then are archived, except those that merely grew."""
         for name in ("a", "b", "z"):
             self.write(f"d/{name}.jsonl", b"old\n" * 100)
         self.sync()
@@ -450,15 +450,15 @@ class ByRsync(RsyncCase):
         self.assertFalse(staging.exists())
 
     def test_an_older_rsync(self):
-        """One that does not know --fsync."""
+        """It does not have --fsync."""
         self.at_each_rsync('case "$1" in --help) "$RSYNC" --help | grep -v fsync; exit;; esac',
                            'for a; do case $a in --fsync) echo "rsync: --fsync: unknown option" >&2; exit 1;; esac; done')
         self.write("a.jsonl", b"x\n")
         self.assertEqual(self.counts(), {"new": 1})
         self.assert_mirrored()
 
-    def test_no_archive_no_change(self):
-        """What cannot be archived stays where it is."""
+    def test_without_the_archive_nothing_is_replaced(self):
+        """Files that cannot be archived stay where they are."""
         self.write("a.jsonl", b"old\n" * 100)
         self.sync()
         self.write("a.jsonl", b"new\n" * 90)
@@ -481,7 +481,7 @@ class ByRsync(RsyncCase):
         self.assertEqual(self.counts(), {})
         self.assert_mirrored()
 
-    # What cannot be read or written.
+    # Files that cannot be read or written.
 
     def run_limited(self, *arguments, prefix=(), code=0, **options):
         done = subprocess.run([*prefix, harness.HUB, "sync", "run", "--json", "-v", "-c", self.config, *arguments],
@@ -490,7 +490,7 @@ class ByRsync(RsyncCase):
         return json.loads(done.stdout)["spokes"][0]
 
     def test_files_that_are_too_large(self):
-        """ulimit -f: they are named, the others come."""
+        """ulimit -f: they are named, and the others are fetched."""
         for name in ("a", "b/core*", "d/core[1]"):
             self.write(name + ".big", b"x" * 3_000_000)
         for name in ("a", "b/b", "d/d", "z"):
@@ -498,7 +498,7 @@ class ByRsync(RsyncCase):
         for expected in ({"new": 4, "failed": 3}, {"failed": 3}):
             spoke = self.run_limited(
                 code=1, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000)))
-            self.assert_failure(spoke, "files-failed", "3 files could not be written on the hub. ", "All else was synced.",
+            self.assert_failure(spoke, "files-failed", "3 files could not be written on the hub. ", "Everything else was synced.",
                                 "a.big: File too large (27); b/core*.big: File too large (27); d/core[1].big: File too large (27).")
             self.assertEqual({k: v for k, v in spoke["counts"].items() if v and k != "files"}, expected)
         theirs, ours = (set(harness.files_below(d)) for d in (self.source, self.mirror))
@@ -516,9 +516,9 @@ class ByRsync(RsyncCase):
             self.write(name + ".jsonl", b"line\n")
         for expected in ({"new": 3, "failed": 6}, {"failed": 6}):
             spoke = self.fails("disk-full", "6 files could not be written on the hub", "a0.bin: No space left on device (28); ",
-                               "All else was synced.")
+                               "Everything else was synced.")
             self.assertEqual({k: v for k, v in spoke["counts"].items() if v and k != "files"}, expected)
-        # What is new comes before what failed.
+        # New files come before those that failed.
         self.write("later.jsonl", b"line\n")
         for number in range(1, 6):
             (self.source / f"a{number}.bin").unlink()
@@ -545,7 +545,7 @@ class ByRsync(RsyncCase):
         self.assertLess(sum(p.stat().st_blocks for p in self.archive.rglob("sparse")) * 512, 1_000_000)
 
     def test_directories_of_the_mirror_that_cannot_be_read(self):
-        """lost+found, and one that is not the spoke's: they stop nothing, and stay."""
+        """lost+found, and one that the spoke does not have: they stop nothing, and stay."""
         for name in ("a", "b"):
             self.write(f"{name}.jsonl", b"x\n")
         self.sync()
@@ -559,7 +559,7 @@ class ByRsync(RsyncCase):
             spoke = self.run_limited(*arguments, prefix=as_owner)
             self.assertEqual(spoke["counts"]["deleted"], 1)
             self.assertEqual(len(spoke["warnings"]), 1, spoke["warnings"])
-            self.assertIn("pri[v]ate *' in the mirror was passed over", spoke["warnings"][0])
+            self.assertIn("pri[v]ate *' in the mirror was skipped", spoke["warnings"][0])
         for name in ("lost+found", "pri[v]ate *"):
             (self.mirror / name).chmod(0o700)
             self.assertTrue((self.mirror / name / "x").exists(), name)
@@ -575,11 +575,11 @@ class ByRsync(RsyncCase):
 
     @staticmethod
     def either():
-        """A run that deletes, or one that only says so; and which of its calls of rsync look for what is gone."""
+        """A run that deletes, or a dry run; and which of its calls of rsync look for deletions."""
         return tiers.sweep("kinds of run", ((["--delete"], (2, 3, 4)), (["--delete", "--dry-run"], (1, 2, 3))), 1)
 
-    def test_gone_means_gone_twice(self):
-        """A file that one look by rsync misses is not deleted."""
+    def test_a_deletion_needs_two_scans(self):
+        """A file that one scan by rsync misses is not deleted."""
         for i in range(5):
             self.write(f"{i}.jsonl", b"x\n")
         self.sync()
@@ -593,7 +593,7 @@ class ByRsync(RsyncCase):
                 self.assertEqual(self.counts(*arguments), {}, (arguments, missing))
                 self.assertEqual(self.snapshot(), before)
                 self.assertLessEqual(len(count.read_text().split()), looks[2])
-            # Both looks miss it, and a look for its name finds it.
+            # Both scans miss it, but a scan for its name finds it.
             self.at_each_rsync(
                 f'case $N in {looks[0]}|{looks[1]}) mv {self.source}/1.jsonl {hidden}; touch -r {self.mirror} {self.source}; '
                 f'"$RSYNC" "$@"; r=$?; mv {hidden} {self.source}/1.jsonl; touch -r {self.mirror} {self.source}; exit $r;; esac')
@@ -606,8 +606,8 @@ class ByRsync(RsyncCase):
         self.assertEqual(self.counts("--delete"), {"deleted": 1})
         self.assert_mirrored()
 
-    def test_nothing_is_deleted_while_files_come_and_go(self):
-        """rsync's exit status 24, at any of its looks: no failure, and nothing is deleted in this run."""
+    def test_nothing_is_deleted_while_files_vanish(self):
+        """rsync's exit code 24, in any of its scans: no failure, and nothing is deleted in this run."""
         for i in range(5):
             self.write(f"{i}.jsonl", b"x\n")
         self.sync()
@@ -622,7 +622,7 @@ class ByRsync(RsyncCase):
         self.assertEqual(self.counts("--delete"), {"deleted": 1})
 
     def test_nothing_is_deleted_while_directories_change(self):
-        """What is gone may have been moved to where a look had been already."""
+        """A missing file may have been moved to a directory that was scanned before."""
         for name in ("a/1", "b/2", "3"):
             self.write(f"{name}.jsonl", b"x\n")
         self.sync()
@@ -633,13 +633,13 @@ class ByRsync(RsyncCase):
             self.at_each_rsync(f'if [ "$N" = 2 ]; then touch {self.source}/{where}/new; rm {self.source}/{where}/new; fi')
             spoke = self.sync_one("--delete")
             self.assertEqual(spoke["counts"]["deleted"], 0)
-            self.assertIn("files came, went or were renamed on the spoke meanwhile", spoke["warnings"][0])
+            self.assertIn("files appeared, disappeared or were renamed on the spoke meanwhile", spoke["warnings"][0])
             self.assertEqual(self.snapshot(), before)
         self.at_each_rsync()
         self.write("b/2.jsonl", b"x\ny\n")
         self.assertEqual(self.counts("--delete"), {"deleted": 1, "grown": 1}, "what grows does not matter")
 
-    def test_the_second_look_has_the_guards_too(self):
+    def test_the_second_scan_has_the_guards_too(self):
         for i in range(30):
             self.write(f"{i}.jsonl", b"x\n")
         self.sync()
@@ -652,8 +652,8 @@ class ByRsync(RsyncCase):
             self.fails("deletion-refused", words, arguments=["--delete"])
             self.assertEqual(self.snapshot(), before)
 
-    def test_what_cannot_be_deleted_is_named(self):
-        """Something is mounted on it."""
+    def test_files_that_cannot_be_deleted_are_named(self):
+        """A filesystem is mounted on one."""
         for name in ("a", "b", "c"):
             self.write(f"{name}.jsonl", b"x\n")
         self.sync()
@@ -680,7 +680,7 @@ class ByRsync(RsyncCase):
         self.assertEqual(set(self.snapshot()), {b"a.jsonl"})
 
 
-@unittest.skipIf(harness.SANITIZED, "a sanitizer does not go with strace")
+@unittest.skipIf(harness.SANITIZED, "a sanitizer cannot be combined with strace")
 class Traced(RsyncCase):
     def traced(self, calls, command, *arguments):
         log = self.dir / "trace"
@@ -691,8 +691,8 @@ class Traced(RsyncCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return log.read_text(errors="replace")
 
-    def test_what_is_compared_is_the_disks(self):
-        """The kernel's cache is written and dropped for each of the mirror's files, before rsync reads them."""
+    def test_contents_are_read_from_the_disk(self):
+        """The kernel's cache of each file in the mirror is flushed and dropped before rsync reads the file."""
         for name in ("a", "b"):
             self.write(f"{name}.jsonl", b"line\n" * 100)
         self.sync()
@@ -704,8 +704,8 @@ class Traced(RsyncCase):
         trace = self.traced("fadvise64,execve", "verify")
         self.assertLess(trace.index("POSIX_FADV_DONTNEED"), re.search(r"execve\(.*--checksum", trace).start())
 
-    def test_what_is_on_the_disk_when(self):
-        """That a run is under way, before rsync begins; contents, before they have their names; all, before the mark goes."""
+    def test_the_order_on_the_disk(self):
+        """The mark is on the disk before rsync starts, contents before their names, and everything before the mark is removed."""
         self.write("a.jsonl", b"line\n" * 100)
         self.configure(source=str(self.source))
         trace = self.traced("mkdirat,fsync,syncfs,rename,renameat,renameat2,unlinkat,execve", "run")
@@ -720,7 +720,7 @@ class Traced(RsyncCase):
         self.assert_mirrored()
 
     def test_an_archive_on_another_filesystem(self):
-        """What is replaced or deleted is there, on the disk, before it is gone from the mirror."""
+        """A replaced or deleted file is on its disk before it leaves the mirror."""
         with another_filesystem(self.dir) as elsewhere:
             self.archive = type(self.archive)(elsewhere) / "archive"
             self.configure()
@@ -747,10 +747,10 @@ class WhichSpokes(HubCase):
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done.stdout
 
-    def test_only_what_is_due(self):
+    def test_only_spokes_that_are_due(self):
         self.write("a.jsonl", b"x\n")
         local = str(self.source)
-        # A minute that is not now or about to be, in local time.
+        # Not the current minute or the next, in local time.
         far = (time.localtime().tm_min + 30) % 60
         self.write_config([
             self.spoke("always", source=local, schedule="* * * * *"),
@@ -761,12 +761,12 @@ class WhichSpokes(HubCase):
         for name in ("always", "seldom", "unscheduled"):
             self.assertIn(f"✓ {name}: 1 new", out, "whatever never ran is due")
         self.assertNotIn("off", out)
-        # Within the same minute nothing is due, and nothing is said.
+        # Within the same minute, nothing is due, and nothing is printed.
         if time.localtime().tm_sec > 55:
             time.sleep(6)
             self.run_due()
         self.assertEqual(self.run_due(), "")
-        # A minute later, that is.
+        # That is, a minute later.
         with contextlib.closing(sqlite3.connect(self.dir / "data/sync.db")) as database, database:
             database.execute("UPDATE runs SET started_ns = started_ns - 60000000000, finished_ns = finished_ns - 60000000000")
         out = self.run_due()
@@ -782,12 +782,12 @@ class WhichSpokes(HubCase):
         self.assertIn("✓ laptop", self.run_due())
         self.assertEqual(self.run_due(), "")
 
-    def test_a_dry_run_is_no_run(self):
+    def test_a_dry_run_does_not_count(self):
         self.write_config([self.spoke(source=str(self.source), schedule="@yearly")])
         self.pi_brain("sync", "run", "--due", "--dry-run")
         self.assertIn("✓ laptop", self.run_due())
 
-    def test_without_a_history_all_are_due(self):
+    def test_without_a_history_every_spoke_is_due(self):
         self.write_config([self.spoke(source=str(self.source), schedule="@yearly")])
         self.run_due()
         (self.dir / "data/sync.db").write_text("not a database")

@@ -1,4 +1,4 @@
-"""What is said of a failure is the same, and so, whichever program and method met it."""
+"""The message of a failure is the same, whichever program and method met it."""
 import json
 import os
 import pathlib
@@ -21,7 +21,7 @@ RSYNC_WAY = {"rsync": WAYS["rsync"]}
 
 
 class Service:
-    """Listens, and does this with each connection."""
+    """Listens, and calls a function for each connection."""
 
     def __init__(self, serve):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -69,7 +69,7 @@ def resets(peer):
 
 class Said(test_transports.WaysCase):
     def use_server(self, *options, **more):
-        """In the place of the other, for this test."""
+        """Replaces the class's server for this test."""
         before = self.sshd
         self.sshd = harness.Sshd(self.dir / f"sshd-{len(list(self.dir.iterdir()))}", options, **more)
         self.addCleanup(self.sshd.stop)
@@ -79,9 +79,9 @@ class Said(test_transports.WaysCase):
         self.sshd.configure_client(key=self.own)
 
     def refused(self, failure_id, *words, key=None, no=(), ways=WAYS, same_cause=True):
-        """All tell this failure, in these words, and alike: the same but for what a program said, in the cause."""
+        """Checks that all ways report this failure in these words. Only what another program said, in the cause, may differ."""
         told = {}
-        for way, fields in tiers.sweep("ways", sorted(ways.items()), 2):  # sorted: one that uses OpenSSH and one that need not
+        for way, fields in tiers.sweep("ways", sorted(ways.items()), 2):  # sorted, so that the share has a way by OpenSSH and another
             with self.subTest(way):
                 if key is not None:
                     fields = {**fields, "key": str(key)}
@@ -94,35 +94,35 @@ class Said(test_transports.WaysCase):
                     self.assertNotRegex(error, word)
                 self.assertNotIn("..", error.replace("...", ""))
                 self.assertNotIn("\\x0d", error)
-                cause = re.sub(r";? ?\b(It|ssh|rsync|The system) said: .*?\.(?= [A-Z]|$)", "", failure["cause"] or "").rstrip(".")
+                cause = re.sub(r";? ?\b(The \w+|ssh|rsync|libssh2) said: .*?\.(?= [A-Z]|$)", "", failure["cause"] or "").rstrip(".")
                 told[way] = {**failure, "cause": cause if same_cause else None}
         self.assert_alike(told)
         return told
 
     def assert_alike(self, told):
-        """The failures that each way told."""
+        """The failures by each way."""
         for way, failure in told.items():
             first = next(iter(told))
             self.assertEqual(told[first], failure, f"{first} and {way}")
 
     # Keys.
 
-    def test_more_keys_than_it_listens_to(self):
+    def test_more_keys_than_the_server_accepts(self):
         self.use_server("MaxAuthTries 2")
         for number in range(4):
             self.sshd.client_setting(f"IdentityFile {harness.keygen(self.dir / f'k{number}')}")
         self.sshd.ssh_config.write_text(self.sshd.ssh_config.read_text().replace(f"IdentityFile {self.own}", "IdentityFile none"))
-        self.refused("permission-denied", "Too many authentication failures", "listens to no more keys at one login \\(MaxAuthTries in its sshd_config\\)",
+        self.refused("permission-denied", "Too many authentication failures", "accepts no more attempts in one login \\(MaxAuthTries in its sshd_config\\)",
                      "'key' of the spoke in the config, or as IdentityFile with 'IdentitiesOnly yes'", no=["authorized_keys", "does not understand"],
                      same_cause=False)
-        # The one key that there is had its turn.
+        # The only key was tried.
         stranger = harness.keygen(self.dir / "stranger")
         self.refused("permission-denied", f"{stranger} was refused", "~/.ssh/authorized_keys on the spoke.*pi-brain-agent --authorized-keys-line",
                      no=["MaxAuthTries"], ways=AGENT_WAYS, key=stranger)
         self.refused("permission-denied", f"{stranger} was refused", f"~/.ssh/authorized_keys on the spoke.*ssh-copy-id .*-i {stranger}.pub ",
                      no=["MaxAuthTries"], ways=RSYNC_WAY, key=stranger)
 
-    def test_keys_that_are_none(self):
+    def test_files_that_are_not_keys(self):
         self.sshd.configure_client()
         none = self.dir / "none"
         self.refused("permission-denied", f"{none}, the spoke's 'key' in the config, does not exist", f"'ssh-keygen -t ed25519 -f {none}'",
@@ -132,27 +132,27 @@ class Said(test_transports.WaysCase):
         for name in ("garbage", "empty", "own_key.pub"):
             (self.dir / name).chmod(0o600)
             self.refused("permission-denied", f"{name}, the spoke's 'key' in the config, is not a private key",
-                         "(?i)give the file that 'ssh-keygen' made, without .pub", "(?i)no key was offered", no=["authorized_keys", "IdentityFile in"], key=self.dir / name)
+                         "(?i)use the file that 'ssh-keygen' created without .pub", "(?i)no key was offered", no=["authorized_keys", "IdentityFile in"], key=self.dir / name)
 
     def test_a_type_that_this_machine_does_not_use(self):
         self.sshd.client_setting("PubkeyAcceptedAlgorithms rsa-sha2-512")
         self.refused("permission-denied", f"{self.own} is of the type ssh-ed25519",
-                     "PubkeyAcceptedAlgorithms in the ssh configuration of this machine leaves",
-                     no=["none of the identity files exists", "authorized_keys", "the file that it names"], key=self.own)
+                     "PubkeyAcceptedAlgorithms in the ssh configuration of this machine excludes",
+                     no=["no identity file exists", "authorized_keys", "the file that it names"], key=self.own)
 
-    def test_a_server_that_takes_no_keys(self):
+    def test_a_server_that_accepts_no_keys(self):
         for options in (("PubkeyAuthentication no",), ("AuthenticationMethods password",), ("AuthenticationMethods password,publickey",)):
             with self.subTest(options):
                 self.use_server("Match User *", "PasswordAuthentication yes", *options)
-                self.refused("permission-denied", "takes no key for this login, or not at first: it wants password. A run is unattended and cannot ask for it",
-                             "'PubkeyAuthentication yes', and 'AuthenticationMethods publickey'", no=["authorized_keys", "refused"], key=self.own)
+                self.refused("permission-denied", "does not accept a key for this login, or not as the first method. It wants: password. A run is unattended, so nobody can enter it",
+                             "'PubkeyAuthentication yes' in the spoke's sshd_config, and either 'AuthenticationMethods publickey'", no=["authorized_keys", "refused"], key=self.own)
 
     # Steps.
 
-    def test_each_step_has_its_time(self):
+    def test_each_step_has_a_time_limit(self):
         silent = {"rsync_options": {"timeout_seconds": 30}}
         for said, words in ((b"", "sent no SSH greeting within 1 s"), (b"SSH-2.", "sent no SSH greeting within 1 s"),
-                            (b"SSH-2.0-OpenSSH_9.9\r\n", "greeted, but its key exchange took longer than 1 s")):
+                            (b"SSH-2.0-OpenSSH_9.9\r\n", "sent its greeting, but the key exchange took longer than 1 s")):
             with self.subTest(said):
                 service = Service(lambda peer: (peer.sendall(said), time.sleep(8)))
                 self.addCleanup(service.close)
@@ -164,7 +164,7 @@ class Said(test_transports.WaysCase):
                     self.assertLess(time.monotonic() - began, 6, way)
                 self.assert_alike(told)
 
-    def test_a_login_that_takes_long(self):
+    def test_a_slow_login(self):
         self.use_server("AuthorizedKeysCommand /usr/bin/sleep 8", "AuthorizedKeysCommandUser root")
         self.sshd.client_setting("ConnectTimeout 1")
         stranger, told = harness.keygen(self.dir / "stranger"), {}
@@ -175,7 +175,7 @@ class Said(test_transports.WaysCase):
         self.assert_alike(told)
 
     def test_a_limit_of_logins(self):
-        """No more than four at a time to one server, each tried three times."""
+        """At most four at a time to one server, each tried three times."""
         for way in ("auto", "openssh", "rsync"):
             with self.subTest(way):
                 service = Service(lambda peer: time.sleep(0.5))
@@ -188,7 +188,7 @@ class Said(test_transports.WaysCase):
                 self.assertEqual((service.most, service.seen), (4, 24))
 
     def test_a_crowd(self):
-        """More spokes than the server lets log in at a time, all of which get there."""
+        """More spokes than the server lets log in at a time; all succeed."""
         self.use_server("MaxStartups 4:100:4")
         self.sshd.configure_client()
         self.sshd.authorized_keys.write_text(f'command="{self.either}" ' + pathlib.Path(f"{self.person}.pub").read_text())
@@ -210,14 +210,14 @@ class Said(test_transports.WaysCase):
                 timer.join()
 
     def greeted(self):
-        """A connection that takes the server's only place, once that is free."""
+        """Occupies the server's only connection, once it is free."""
         other = socket.create_connection(("127.0.0.1", self.sshd.port))
         if other.recv(4) == b"SSH-":
             return other
         other.close()
         return None
 
-    # Behind a login that worked.
+    # After a successful login.
 
     def test_a_command_that_fails_as_ssh_does(self):
         for command in ("exit 255", "kill -9 $$", "echo Host key verification failed. >&2; exit 255",
@@ -228,7 +228,7 @@ class Said(test_transports.WaysCase):
                 no = ["HOST KEY", "known_hosts", "could not connect", "cannot be resolved", "ssh-keyscan"]
                 self.refused("not-the-agent", "command=\"…\" of this key", "ForceCommand in its sshd_config", no=no, ways=AGENT_WAYS, key=self.own,
                              same_cause="kill" not in command)
-                self.refused("not-rsync", "the login at spoke worked, but what was run there in place of rsync ended", "command=\"…\" of this key",
+                self.refused("not-rsync", "the login at spoke worked, but the command that the spoke ran ended", "command=\"…\" of this key",
                              "ForceCommand in its sshd_config", no=no, ways=RSYNC_WAY, key=self.own)
 
     def test_no_session(self):
@@ -236,24 +236,24 @@ class Said(test_transports.WaysCase):
         self.refused("session-refused", "the login at spoke worked.* said: .*open", "MaxSessions in its sshd_config",
                      no=["Transferred", "not a working", "could not connect"], key=self.own)
 
-    def test_a_root_that_sshd_does_not_take(self):
+    def test_a_root_that_sshd_refuses(self):
         self.use_server("ChrootDirectory /tmp")
         for failure_id, ways in (("not-the-agent", AGENT_WAYS), ("not-rsync", RSYNC_WAY)):
             self.refused(failure_id, "ChrootDirectory in its sshd_config", "sudo journalctl", ways=ways, key=self.own)
 
-    def test_a_command_of_the_servers(self):
+    def test_a_command_of_the_server(self):
         self.use_server("ForceCommand internal-sftp")
-        self.refused("not-the-agent", "It said: This service allows sftp connections only\\. [A-Z]", "ForceCommand in its sshd_config",
+        self.refused("not-the-agent", "said: This service allows sftp connections only\\. [A-Z]", "ForceCommand in its sshd_config",
                      ways=AGENT_WAYS, key=self.own)
 
-    # The way there.
+    # Proxies and jumps.
 
     def test_a_proxy_that_ends(self):
         self.sshd.client_setting("ProxyCommand sh -c 'echo no way >&2'")
-        self.refused("proxy-failed", "the ProxyCommand of spoke ended.*It said: no way\\. Run it by hand.*: 'sh -c 'echo no way >&2''",
+        self.refused("proxy-failed", "the ProxyCommand of spoke ended.*The proxy said: no way\\. Run the ProxyCommand by hand.*: 'sh -c 'echo no way >&2''",
                      no=["UNKNOWN", "kex_exchange"], key=self.own)
 
-    def test_a_hop_that_is_not_known(self):
+    def test_an_unknown_hop(self):
         config = self.sshd.ssh_config
         config.write_text(config.read_text() + f"Host hop\n    HostName 127.0.0.1\n    Port {self.sshd.port}\n    IdentityFile {self.person}\n"
                           f"    UserKnownHostsFile {self.dir}/none\n")
@@ -262,26 +262,34 @@ class Said(test_transports.WaysCase):
                      "(?i)on hop, .*'cat /etc/ssh/ssh_host_\\*_key.pub \\| ssh-keygen -lf -'", f">> {self.dir}/none'",
                      no=["UNKNOWN", "kex_exchange"], key=self.own)
 
-    # In place of a server.
+    def test_a_hop_that_lets_nobody_in(self):
+        config = self.sshd.ssh_config
+        config.write_text(config.read_text() + f"Host hop\n    HostName 127.0.0.1\n    Port {self.sshd.port}\n"
+                          f"    IdentityFile {harness.keygen(self.dir / 'stranger')}\n    UserKnownHostsFile {self.sshd.known_hosts}\n")
+        self.sshd.client_setting("ProxyJump hop")
+        self.refused("permission-denied", "^ProxyJump hop: permission denied for ", "authorized_keys on hop.*'ssh-copy-id -i KEY.pub .*hop'",
+                     no=["UNKNOWN", "--authorized-keys-line"], key=self.own)
+
+    # Other services instead of a server.
 
     def test_other_services(self):
         for serve, failure_id, words, tries in (
-                (says(b"\x15\x03\x01\x00\x02\x02\x0a"), "not-an-ssh-server", "It began with ", 1),
-                (says(b"\r\n\r\n\r\n"), "not-an-ssh-server", "It began with an empty line\\. ", 1),
-                (says(b"220 mail ESMTP\r\n"), "not-an-ssh-server", "It began with '220 mail ESMTP'\\. ", 1),
+                (says(b"\x15\x03\x01\x00\x02\x02\x0a"), "not-an-ssh-server", "Its first line is ", 1),
+                (says(b"\r\n\r\n\r\n"), "not-an-ssh-server", "Its first line is an empty line\\. ", 1),
+                (says(b"220 mail ESMTP\r\n"), "not-an-ssh-server", "Its first line is '220 mail ESMTP'\\. ", 1),
                 (says(b"You are not welcome to use sshd from 127.0.0.1.\r\n"), "address-not-allowed", "from this machine's address.*hosts.allow", 1),
-                (says(b"Exceeded MaxStartups\r\n"), "server-busy", "\\(it said: Exceeded MaxStartups\\), several times", 3),
+                (says(b"Exceeded MaxStartups\r\n"), "server-busy", "\\(the server said: Exceeded MaxStartups\\), several times", 3),
                 (says(b""), "server-busy", "closed the connection before its SSH greeting, several", 3),
                 (resets, "server-busy", "closed the connection before its SSH greeting, several", 3),
-                (says(b"SSH-1.5-OpenSSH_1.2\r\n"), "no-common-algorithm", "speaks SSH 1 only \\(SSH-1.5", 1)):
+                (says(b"SSH-1.5-OpenSSH_1.2\r\n"), "no-common-algorithm", "speaks only SSH 1 \\(SSH-1.5", 1)):
             service, told = Service(serve), {}
             self.addCleanup(service.close)
             self.sshd.configure_client(port=service.port, key=self.own)
             for way, fields in tiers.sweep("ways", sorted(WAYS.items()), 2):
                 with self.subTest(words):
                     before = service.seen
-                    # How ssh shows what is no text is its own.
-                    told |= self.refused(failure_id, words, ways={way: fields}, key=self.own, same_cause=words != "It began with ")
+                    # ssh has its own way to show bytes that are not text.
+                    told |= self.refused(failure_id, words, ways={way: fields}, key=self.own, same_cause=words != "Its first line is ")
                     self.assertEqual(service.seen - before, tries, way)
             with self.subTest(words):
                 self.assert_alike(told)
@@ -297,7 +305,7 @@ class Said(test_transports.WaysCase):
             self.use_server(f"HostKey {host}", f"HostCertificate {host}-cert.pub")
             self.sshd.known_hosts.write_text("@cert-authority * " + pathlib.Path(f"{authority}.pub").read_text())
             ways = {way: WAYS[way] for way in ("openssh", "auto", "rsync")}
-            self.refused("host-certificate-invalid", "a host certificate that is not " + words, no=["libssh2 cannot verify", "ssh-keyscan"], ways=ways,
+            self.refused("host-certificate-invalid", "a host certificate that is not " + words, no=["only OpenSSH can verify", "ssh-keyscan"], ways=ways,
                          key=self.own)
 
     def test_the_file_of_its_type(self):
@@ -311,18 +319,18 @@ class Said(test_transports.WaysCase):
         self.refused("name-not-resolved", "127.0.0.1 has no IPv6 address.*'AddressFamily inet6' in the ssh configuration", no=["spelling"], key=self.own)
         self.sshd.configure_client(key=self.own)
         self.sshd.client_setting("BindAddress 192.0.2.1")
-        self.refused("unreachable", "BindAddress 192.0.2.1 cannot be used for it", key=self.own)
+        self.refused("unreachable", "BindAddress 192.0.2.1 cannot be used for this connection", key=self.own)
 
     def test_a_limit_of_file_sizes(self):
-        """What ssh says of its configuration is not believed where some of it may be missing: whom not to trust, say."""
+        """The output of `ssh -G` is not trusted if part of it may be missing: a revoked key, for example."""
         self.write_config([self.spoke()])
         for blocks in ("1", "3", "4"):
             done = subprocess.run(["bash", "-c", f"ulimit -f {blocks}; exec {harness.HUB} sync run -c {self.config}"], text=True,
                                   capture_output=True, env=self.environment())
             self.assertEqual(done.returncode, 1)
-            self.assertRegex(done.stdout, "spoke -G' could not be read: its output was larger than.*'ulimit -f' shows the limit")
+            self.assertRegex(done.stdout, "spoke -G' could not be read: its output exceeded.*'ulimit -f' shows it")
 
-    # A person's login.
+    # A user's own login.
 
     def adds(self, failure_id, *words, no=()):
         self.config.write_text(f"hub:\n  ssh_config: {self.sshd.ssh_config}\n  database_dir: {self.dir}/data\n")
@@ -342,18 +350,18 @@ class Said(test_transports.WaysCase):
         for word in no:
             self.assertNotRegex(done.stdout + done.stderr, word)
 
-    def test_a_person_is_asked_for_more(self):
+    def test_a_user_is_asked_for_more(self):
         self.use_server("Match User *", "PasswordAuthentication yes", "AuthenticationMethods publickey,password")
-        self.adds("permission-denied", "accepted the key, and wants more: password\\. It cannot be asked for without a terminal", "(?i)do it at a terminal, without --batch",
+        self.adds("permission-denied", "accepted the key, but also wants: password\\. Without a terminal, nobody can enter it", "(?i)run the command at a terminal, without --batch",
                   no=["A run", "shell does not exist", "exception"])
 
-    def test_a_person_meets_a_server_without_sessions(self):
+    def test_a_user_and_a_server_without_sessions(self):
         self.use_server("MaxSessions 0")
         self.adds("session-refused", "the login at spoke worked", "MaxSessions in its sshd_config", no=["could not connect", "Transferred"])
 
-    def test_a_person_meets_a_command_of_the_servers(self):
+    def test_a_user_and_a_command_of_the_servers(self):
         self.use_server("ForceCommand internal-sftp")
-        self.adds("shell-unusable", "(?i)it said: This service allows sftp connections only\\.", "ForceCommand in its sshd_config")
+        self.adds("shell-unusable", "said: This service allows sftp connections only\\.", "ForceCommand in the spoke's sshd_config")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""What confines the agent: what an intruder in it would try, what a whole run opens, and machines
-that cannot confine it."""
+"""The sandbox of the agent: what an intruder in it would try, what a whole run opens, and machines that
+cannot confine it."""
 import json
 import os
 import pathlib
@@ -20,11 +20,11 @@ class Sandbox(HubCase):
         return next(check for check in json.loads(done.stdout)["spokes"][0]["checks"] if check["step"] == "agent")
 
     def changed(self):
-        """When anything of the tree or its file's status last changed."""
+        """When anything in the tree, or the status of its files, last changed."""
         return self.source.stat().st_ctime_ns, (self.source / "session.jsonl").stat().st_ctime_ns
 
     def attempts(self, *wrapper):
-        """Name -> outcome of what tests/e2e/escape.cc tries from within the agent, started by sshd."""
+        """Maps the name of each attempt of tests/e2e/escape.cc, made inside the agent that sshd started, to its outcome."""
         (self.dir / "outside").write_text("secret\n")
         if not (self.source / "session.jsonl").exists():
             self.write("session.jsonl", b"{}\n")
@@ -34,7 +34,7 @@ class Sandbox(HubCase):
                           f"{{ {' '.join(wrapper)} {ESCAPER} --root={self.source} 2>&1 >&3 | cat >{log}; }} 3>&1\n")
         script.chmod(0o755)
         self.sshd.authorize(str(script))
-        self.assertEqual(self.counts(), {"new": 1})  # it serves all the same
+        self.assertEqual(self.counts(), {"new": 1})  # it serves nevertheless
         self.assertEqual((self.source / "session.jsonl").read_bytes(), b"{}\n")
         lines = log.read_text().splitlines()
         self.assertEqual(lines.pop(), "all tried")
@@ -50,7 +50,7 @@ class Sandbox(HubCase):
 
     def test_without_landlock_the_filter_still_holds(self):
         escaped = {name for name, how in self.attempts(WITHOUT_LANDLOCK).items() if how == "ESCAPED"}
-        # Reading elsewhere is what Landlock alone forbids.
+        # Landlock alone forbids reading elsewhere.
         self.assertEqual(escaped, {"read outside", "read /etc/passwd", "list outside"})
 
     def test_without_the_filter_landlock_still_holds(self):
@@ -59,15 +59,15 @@ class Sandbox(HubCase):
                      "write by openat2 inside", "truncate", "create", "mkdir", "unlink", "rename", "link", "symlink",
                      "exec", "TCP connection"):
             self.assertIn(attempts[what], ("EACCES", "EPERM", "EXDEV"), what)
-        self.assertEqual(attempts["fork"], "ESCAPED")  # or this test shows nothing
+        self.assertEqual(attempts["fork"], "ESCAPED")  # otherwise, this test shows nothing
 
-    def test_limits_and_what_is_inherited(self):
-        """As the kernel tells them of an agent that waits for a hub."""
+    def test_limits_and_inherited_descriptors(self):
+        """Those that the kernel shows for an agent that waits for a hub."""
         with open(self.dir / "open", "w+b") as other:
             agent = subprocess.Popen([AGENT, f"--root={self.source}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                      pass_fds=[other.fileno()])
             try:
-                self.assertTrue(agent.stdout.read(1))  # it greets when it is confined
+                self.assertTrue(agent.stdout.read(1))  # it greets once it is confined
                 of = pathlib.Path("/proc") / str(agent.pid)
                 limits = {line[:26].strip(): line[26:].split()[:2]
                           for line in (of / "limits").read_text().splitlines()}
@@ -81,7 +81,7 @@ class Sandbox(HubCase):
                 self.assertEqual(agent.wait(timeout=20), 0)
                 agent.stdout.close()
 
-    def test_the_doctor_says_what_is_in_force(self):
+    def test_the_doctor_reports_what_is_in_force(self):
         self.write("session.jsonl", b"{}\n")
         says = self.agent_says()
         self.assertRegex(says["detail"], r"sandbox: Landlock \d+, seccomp, limits")
@@ -104,11 +104,11 @@ class Sandbox(HubCase):
         for kernel, has in ((WITHOUT_LANDLOCK, "no Landlock, seccomp"), (WITHOUT_SECCOMP, r"Landlock \d+, no seccomp")):
             self.sshd.authorize(f"{kernel} {AGENT} --root={self.source} --require-sandbox")
             error = self.sync_one(code=1)["error"]
-            self.assertRegex(error, rf"this machine cannot confine it \({has}, limits\)")
+            self.assertRegex(error, rf"this machine cannot fully confine the agent \({has}, limits\)")
             self.assertIn("Linux 5.13", error)
         self.assert_mirrored()
 
-    def test_limits_of_the_memory_limit(self):
+    def test_bounds_of_the_memory_limit(self):
         for value in ("0", "63", "-1", "64k", "", "1048577", "99999999999999999999"):
             done = subprocess.run([AGENT, f"--memory-limit={value}"], stdin=subprocess.PIPE, capture_output=True,
                                   text=True, timeout=60)
@@ -116,8 +116,8 @@ class Sandbox(HubCase):
             self.assertIn("from 64 to 1048576", done.stderr)
 
     def test_what_a_run_opens(self):
-        """strace of every kind of answer: nothing is opened for writing, and, once the filter is
-        loaded, nothing opened or looked at that is not beneath the root."""
+        """strace of every kind of answer: nothing is opened for writing, and once the filter is loaded, nothing
+        is opened or examined that is not beneath the root."""
         log = self.dir / "strace"
         self.sshd.authorize(f"strace -f -y -q -e signal=none -o {log} {AGENT} --root={self.source}")
         sessions.make(self.source, 60, seed=5)
@@ -130,7 +130,7 @@ class Sandbox(HubCase):
             self.sync_one()
             traces.append(log.read_text())
         self.assert_mirrored()
-        # And what a comparison asks: digests, and the signature of what is other.
+        # And the requests of a comparison: digests, and the signature of a file that differs.
         rotten = max(self.mirror.rglob("*.jsonl"), key=lambda p: p.stat().st_size)
         times = rotten.stat()
         with open(rotten, "r+b") as out:
@@ -143,7 +143,7 @@ class Sandbox(HubCase):
             self.assertTrue("landlock_restrict_self(" in before, "landlocked before the filter")
             self.assertFalse("read(0<" in before, "input read outside of the sandbox")
             self.assertTrue("read(0<" in after, "input read in the sandbox")
-            # But for the counters of a build that has them (tests/coverage.sh).
+            # Except the counters of a build with coverage (tests/coverage.sh).
             trace = re.sub(r"(?m)^.*\.profraw.*\n", "", trace)
             self.assertEqual(re.findall(r".*(?:O_WRONLY|O_RDWR|O_CREAT|O_TRUNC).*", trace), [])
             calls = set(re.findall(r"^\d+ +(\w+)\(", after, re.M))

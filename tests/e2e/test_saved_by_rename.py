@@ -1,5 +1,5 @@
-"""Sessions that are saved by rename again and again while the agent or rsync walks, on filesystems whose directories
-then show a name twice or not at all, or that move from directory to directory: what was there at every instant is not
+"""Sessions that are saved by rename again and again during a scan by the agent or rsync, on filesystems that then list
+a name twice or not at all; and sessions that move between directories. A file that existed at every instant is not
 deleted."""
 import os
 import subprocess
@@ -12,7 +12,7 @@ from harness import files_below
 
 RUNS = int(os.environ.get("PIBRAIN_WALKS", "20"))
 
-# Replaces each file by one that is the same, in content and time, with another inode.
+# Replaces each file by one with the same content and time, and another inode.
 SAVER = """
 import os, sys, time
 root, beside = map(os.fsencode, sys.argv[1:3])
@@ -35,7 +35,7 @@ while os.getppid() == int(os.environ["PARENT"]):
 """
 
 
-# Moves each file of the first directory to another one, and on, and on.
+# Moves each file of the first directory to another one, again and again.
 MOVER = """
 import os, sys, time, random
 root, pause = sys.argv[1], float(sys.argv[2])
@@ -64,7 +64,7 @@ class SavedByRename(mounts.PrivateMounts, FaultCase):
         self.write_config([self.spoke(source=str(self.source), sync_method=self.method)])
 
     def meanwhile(self, program, *arguments):
-        """Runs the program until the caller's end."""
+        """Runs the program until the caller ends."""
         child = subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True,
                                  env={**os.environ, "PARENT": str(os.getpid())})
         self.addCleanup(child.stdout.close)
@@ -101,7 +101,7 @@ class SavedByRename(mounts.PrivateMounts, FaultCase):
     def test_moved_between_directories_now_and_then(self):
         self.moved(0.03)
 
-    def test_what_is_gone_goes_when_the_tree_rests(self):
+    def test_gone_files_are_deleted_once_the_tree_is_at_rest(self):
         self.sessions_at(self.memory.path)
         for number in range(300):
             self.write(f"p/{number}.jsonl", lines(self.rng, 400))
@@ -115,7 +115,7 @@ class SavedByRename(mounts.PrivateMounts, FaultCase):
         self.assertGreater(len(gone), 0, "the tree rests for 0.3 s after each round")
 
     def saved(self, place, files):
-        """Runs with --delete while each of so many files of one directory is replaced all the time."""
+        """Runs with --delete while each of `files` files of one directory is replaced all the time."""
         self.sessions_at(place)
         for number in range(files):
             self.write(f"p/{number}.jsonl", lines(self.rng, 400))

@@ -1,4 +1,4 @@
-"""SSH servers as people harden them: which program reaches each, and that a run by `ssh: auto` does."""
+"""Hardened SSH servers: which program reaches each, and that a run with `ssh: auto` does."""
 import json
 import os
 import pathlib
@@ -17,7 +17,7 @@ from harness import HubCase
 
 
 class Served:
-    """A server for this user, whose home is a directory of its own there."""
+    """A server for this user, who has a home of its own there."""
 
     def __init__(self, directory):
         self.dir = pathlib.Path(directory)
@@ -30,12 +30,12 @@ class Served:
         self.shell = "/bin/sh"
 
     def start(self, *command):
-        """In a mount namespace where this user's home is that one, and its shell one that it may have."""
+        """Starts it in a mount namespace in which /etc/passwd has that home, and a valid shell."""
         name = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
         lines = [f"{name}:x:{os.getuid()}:{os.getgid()}::/mnt/home:{self.shell}" if line.startswith(f"{name}:") else line
                  for line in pathlib.Path("/etc/passwd").read_text().splitlines()]
         etc = mounts.etc_with(self.dir / "etc", passwd="\n".join(lines) + "\n")
-        # tinyssh wants no directory above it that others may write to, as /tmp is.
+        # tinyssh refuses a parent directory that others may write to, such as /tmp.
         shell = (f"mount --bind {harness.quote(str(etc))} /etc; mount -t tmpfs -o mode=755 none /mnt; "
                  f"mkdir /mnt/home; mount --bind {harness.quote(str(self.home))} /mnt/home; exec \"$@\"")
         self.process = subprocess.Popen(["unshare", "-m", "sh", "-ec", shell, "sh", *map(str, command)],
@@ -54,7 +54,7 @@ class Servers(HubCase):
         self.write("p/a.jsonl", b'{"line":1}\n')
 
     def runs(self, port, known, key, transport):
-        """A run by `auto` reaches it by this program; so does the next one."""
+        """Checks that a run with `auto` reaches it by this program, and the next one too."""
         self.sshd.configure_client(port=port, known_hosts=known)
         shutil.rmtree(self.mirror, ignore_errors=True)
         shutil.rmtree(self.dir / "data", ignore_errors=True)
@@ -67,7 +67,7 @@ class Servers(HubCase):
     def test_openssh(self):
         libssh2, by_ssh = "^libssh2 ", "^OpenSSH, because libssh2 .* could not agree with the server"
         for option, transport in (
-                ("Compression no", libssh2),
+                (harness.USUAL_KEY_EXCHANGE, libssh2),
                 ("Ciphers chacha20-poly1305@openssh.com", "^libssh2 1.1[1-9]|" + by_ssh),
                 ("Ciphers aes256-gcm@openssh.com,aes128-gcm@openssh.com", "^libssh2 1.1[1-9]|" + by_ssh),
                 ("Ciphers aes256-ctr", libssh2),
@@ -105,7 +105,7 @@ class Servers(HubCase):
 
         self.sshd.configure_client(port=sshd.port, known_hosts=sshd.known_hosts, key=sshd.key)
         self.assertEqual([connections(self.sync_one) for _ in range(3)], [2, 1, 1])
-        # A server set up anew is looked at by nobody but the doctor, for a week.
+        # For a week, only the doctor notices a server that was set up again.
         self.assertIn("could not agree", self.pi_brain("sync", "doctor").stdout)
 
     def test_a_new_host_that_has_an_rsa_key_alone(self):
@@ -118,7 +118,7 @@ class Servers(HubCase):
         self.assert_mirrored()
         self.assertIn("ssh-rsa", known.read_text())
 
-    def test_neither_can(self):
+    def test_neither_program_can(self):
         sshd = harness.Sshd(self.dir / "sshd", ["Ciphers aes128-cbc"])
         self.addCleanup(sshd.stop)
         sshd.authorize_agent(self.source)
@@ -156,8 +156,8 @@ class Servers(HubCase):
             served.stop()
 
     def test_tinyssh(self):
-        """It has one cipher, which libssh2 1.10 has not, and reads no options in authorized_keys: that the login starts
-        the agent is for its shell to see to."""
+        """It has one cipher, which libssh2 1.10 lacks, and ignores options in authorized_keys: the login's shell must
+        start the agent."""
         served = Served(self.dir / "tinyssh")
         keys = served.dir / "keys"
         subprocess.run(["tinysshd-makekey", keys], check=True, capture_output=True)
@@ -194,11 +194,11 @@ class Servers(HubCase):
             report = self.sync_one(code=1)
             error = report["error"]
             self.assertEqual(report["failure"]["id"], "permission-denied", report["failure"])
-            self.assertIn("accepted the key, and wants more: password", error)
+            self.assertIn("accepted the key, but also wants: password", error)
             self.assertNotIn("authorized_keys", error)
 
     def test_two_keys(self):
-        """AuthenticationMethods publickey,publickey: the second one is offered when the first is not enough."""
+        """AuthenticationMethods publickey,publickey: the second key is offered when the first is not enough."""
         sshd = harness.Sshd(self.dir / "sshd", ["AuthenticationMethods publickey,publickey"])
         self.addCleanup(sshd.stop)
         sshd.authorize_agent(self.source)
@@ -229,7 +229,7 @@ class Servers(HubCase):
         mounts.run("mount", "--bind", mounts.etc_with(self.dir / "etc", **files), "/etc")
         self.addCleanup(mounts.run, "umount", "-l", "/etc")
 
-    def test_a_name_server_that_says_nothing(self):
+    def test_a_silent_name_server(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
             mute.bind(("127.0.0.77", 53))
             self.use_etc(resolv_conf="nameserver 127.0.0.77\noptions timeout:20\n")
@@ -240,14 +240,14 @@ class Servers(HubCase):
                 began = time.monotonic()
                 report = self.sync_one(code=1)
                 self.assertEqual(report["failure"]["id"], "login-timeout", report["failure"])
-                self.assertIn("the name server did not say within 2 s", report["error"])
+                self.assertIn("the name server did not answer within 2 s", report["error"])
                 self.assertLess(time.monotonic() - began, 8)
 
     def test_an_address_that_is_dead(self):
-        """Of a host's two addresses the first does not answer: that costs a moment, not its share of the time."""
+        """The first of a host's two addresses does not answer, which costs a moment, not the time limit."""
         self.use_etc(hosts="127.0.0.66 laptop.example\n127.0.0.1 laptop.example\n")
         with socket.socket() as dead, socket.socket() as one, socket.socket() as two:
-            # Its queue is full, so that it answers as a machine that is off.
+            # Its queue is full, so it is silent like a machine that is off.
             dead.bind(("127.0.0.66", self.sshd.port))
             dead.listen(0)
             for client in (one, two):
@@ -264,8 +264,8 @@ class Servers(HubCase):
                 self.assertLess(time.monotonic() - began, 3)
 
     def test_an_ssh_that_is_another_program(self):
-        """dropbear's client takes options for something else: it is asked what it is, and nothing besides. Without ssh
-        nobody reads the ssh configuration, which may lead through a proxy: nobody connects past it."""
+        """dropbear's client reads options in another way, so it is asked for its version alone. Without ssh, the ssh
+        configuration cannot be read, which may name a proxy, so the hub does not connect around it."""
         programs = self.dir / "bin"
         programs.mkdir()
         shutil.copy(shutil.which("dbclient"), programs / "ssh")
@@ -283,13 +283,13 @@ class Servers(HubCase):
                 self.write_config([{**self.spoke(**fields), "source": f"127.0.0.1:{self.source}"}])
                 done = self.pi_brain("sync", "run", env=environment)
                 self.assertEqual(done.returncode, 1)
-                self.assertIn(f"{programs}/ssh is not OpenSSH's client ('ssh -V' says: Dropbear", done.stdout)
+                self.assertIn(f"{programs}/ssh is not OpenSSH's client ('ssh -V' prints: Dropbear", done.stdout)
                 if "ssh" in fields:
-                    self.assertIn("there is no ssh on PATH", self.pi_brain("sync", "run", env=without).stdout)
+                    self.assertIn("ssh was not found on PATH", self.pi_brain("sync", "run", env=without).stdout)
         self.assertEqual(sshd.log.read_text().count("Connection from"), before)
 
-    def test_what_ssh_is_is_asked_once(self):
-        """The answer holds for as long as the program is the same. A script may start another one and stay as it is."""
+    def test_ssh_is_asked_for_its_version_once(self):
+        """The answer holds for as long as the program is unchanged; a script may stay unchanged but start another program."""
         programs = self.dir / "bin"
         programs.mkdir()
         ssh = programs / "ssh"
@@ -315,14 +315,14 @@ class Servers(HubCase):
         shutil.copy(shutil.which("ssh"), ssh)
         expect("-V", "-G")
         expect("-G")
-        self.assertEqual(self.pi_brain("sync", "run", env=self.environment()).returncode, 0)  # the one of the system
+        self.assertEqual(self.pi_brain("sync", "run", env=self.environment()).returncode, 0)  # the system's ssh
         expect("-V", "-G")
         times = ssh.stat()
         shutil.copy(shutil.which("dbclient"), ssh)
         os.utime(ssh, ns=(times.st_atime_ns, times.st_mtime_ns))
         seen, done = asked()
         self.assertEqual((seen, done.returncode), (["-V"], 1))
-        self.assertIn(f"{ssh} is not OpenSSH's client ('ssh -V' says: Dropbear", done.stdout)
+        self.assertIn(f"{ssh} is not OpenSSH's client ('ssh -V' prints: Dropbear", done.stdout)
         ssh.unlink()
         ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} "$@"\n')
         ssh.chmod(0o755)
@@ -346,10 +346,10 @@ class Servers(HubCase):
         (empty / "ssh_config").write_text("# Host *\n\n")
         self.assertIn("127.0.0.7 port 22", self.pi_brain("sync", "run", env=without).stdout)
         (empty / "ssh_config").write_text("Host *\n  Port 222\n")
-        self.assertIn("there is no ssh on PATH", self.pi_brain("sync", "run", env=without).stdout)
+        self.assertIn("ssh was not found on PATH", self.pi_brain("sync", "run", env=without).stdout)
 
-    def test_an_ssh_that_says_something_first(self):
-        """As the loader does, and wrappers do: it is OpenSSH all the same, and asked for its configuration."""
+    def test_an_ssh_that_prints_something_first(self):
+        """As the loader or a wrapper may: it is still OpenSSH, and is asked for its configuration."""
         proxied = self.dir / "proxied"
         self.sshd.client_setting(f"ProxyCommand touch {proxied}")
         wrapper = '#!/bin/sh\n[ "$1" = -V ] && {{ {}; }}\nexec {} "$@"\n'

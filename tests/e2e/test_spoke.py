@@ -41,7 +41,7 @@ class OneSpoke(fleet.FleetCase):
         return json.loads(self.spoke(command, "--json", *rest, code=code))["spokes"][0]
 
     def fails(self, *arguments, failure, words=()):
-        """A command fails in this way, and says these words."""
+        """Checks that a command fails with this id and these words."""
         change = self.change(*arguments, code=1)
         self.assertEqual((change["outcome"], change["failure"]["id"]), ("failed", failure), change["error"])
         for word in words:
@@ -59,7 +59,7 @@ class OneSpoke(fleet.FleetCase):
         harness.wait_for(lambda: not lock.is_symlink(), what="the spoke's end of it")
 
     def at_once(self, *commands):
-        """The exit codes of several, and all that they said."""
+        """The exit codes of several commands, and all their output."""
         runs = [subprocess.Popen([harness.HUB, "spoke", *command], env=self.fleet.environment(), stdin=subprocess.DEVNULL,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for command in commands]
         said = "".join(run.communicate()[0] for run in runs)
@@ -69,7 +69,7 @@ class OneSpoke(fleet.FleetCase):
         return self.fleet.pi_brain("sync", "run", code=code)
 
     def everything(self):
-        """All that is on both machines, but for known_hosts and the history."""
+        """All files on both machines, without known_hosts and the history."""
         def below(root):
             return {str(p): (p.read_bytes(), p.stat().st_ino) for p in root.rglob("*")
                     if p.is_file() and "data" not in p.parts}
@@ -88,7 +88,7 @@ class Add(OneSpoke):
     def test_one_command(self):
         before = self.box.files()
         said = self.add()
-        for words in ("made the key", "agent: put into", "authorized_keys: added", "the key starts the agent; it was refused other commands",
+        for words in ("created the key", "agent: put into", "authorized_keys: added", "the key starts the agent; the spoke refused other commands",
                       "✓ laptop: added", "✓ restrict", "would sync: 4 new"):
             self.assertIn(words, said)
         # On the spoke: the agent, and one line.
@@ -120,7 +120,7 @@ class Add(OneSpoke):
     def test_dry_run(self):
         everything = self.everything()
         said = self.add("--dry-run")
-        for words in ("would make the key", "would put the agent for", "would add the line", "would add it in",
+        for words in ("would create the key", "would put the agent for", "would add the line", "would add it in",
                       "✓ laptop: would be added"):
             self.assertIn(words, said)
         self.assertEqual(self.everything(), everything)
@@ -143,7 +143,7 @@ class Add(OneSpoke):
         # From elsewhere it is not let in, and then nothing is left there.
         self.spoke("remove", "laptop")
         before = self.box.files()
-        self.fails("add", "laptop", "box01", "--from", "192.0.2.1", failure="permission-denied", words=["--from", "taken back"])
+        self.fails("add", "laptop", "box01", "--from", "192.0.2.1", failure="permission-denied", words=["--from", "undone"])
         self.assertEqual(self.box.files(), before)
         self.assertNotIn("laptop", self.fleet.config.read_text())
 
@@ -179,7 +179,7 @@ class Add(OneSpoke):
         shutil.rmtree(self.box.home / ".pi")
         said = self.add()
         self.assertIn("✓ laptop: added", said)
-        self.assertIn("pi has not run there yet", said)
+        self.assertIn("pi has not run on the spoke yet", said)
         self.box.sessions.mkdir(parents=True)
         self.assertIn("nothing new", self.sync())
 
@@ -187,9 +187,9 @@ class Add(OneSpoke):
         self.add()
         everything = self.everything()
         for arguments, failure, words in [
-            (["add", "laptop", "root@127.0.1.77"], "spoke-exists", ["there is a spoke 'laptop' already", "spoke remove laptop"]),
+            (["add", "laptop", "root@127.0.1.77"], "spoke-exists", ["the config has another spoke 'laptop'", "spoke remove laptop"]),
             (["add", "../x", "box01"], "config-invalid", ["spokes[1].name", "cannot be used"]),
-            (["add", "new", "box01", "--path", "~/.pi-brain/synced/laptop/in"], "config-invalid", ["one inside the other"]),
+            (["add", "new", "box01", "--path", "~/.pi-brain/synced/laptop/in"], "config-invalid", ["one is inside the other"]),
             (["add", "new", "root@127.0.1.77"], "connection-refused", ["127.0.1.77", "systemctl start ssh"]),
             (["add", "new", "nobody@box01"], "permission-denied", ["nobody@box01", "your own login"]),
             (["add", "--", "new", "-oProxyCommand=x"], "usage", ["'-'"]),
@@ -210,7 +210,7 @@ class Add(OneSpoke):
         self.assertIn("--all", self.spoke("upgrade", code=2))
 
     def test_a_login_that_takes_a_passphrase(self):
-        """ssh asks the person at the terminal, once; whoever must not be asked is told."""
+        """ssh asks once at the terminal; with --batch, the command fails instead."""
         key = self.home / ".ssh/id_ed25519"
         subprocess.run(["ssh-keygen", "-q", "-p", "-N", "open sesame", "-f", key], check=True, stdout=subprocess.DEVNULL)
         self.fails("add", "laptop", "root@box01", "--batch", failure="permission-denied")
@@ -240,12 +240,12 @@ class Add(OneSpoke):
     def test_the_key_that_its_owner_logs_in_with(self):
         before = self.everything()
         for arguments in (["--key", "~/.ssh/id_ed25519"], ["--key", str(self.home / ".ssh/id_ed25519"), "-n"]):
-            self.fails("add", "laptop", "root@box01", *arguments, failure="key-not-dedicated", words=["would be locked down"])
+            self.fails("add", "laptop", "root@box01", *arguments, failure="key-not-dedicated", words=["would then start the agent"])
         with harness.ssh_agent(self.dir, harness.keygen(self.dir / "other")) as socket:
             done = subprocess.run([harness.HUB, "spoke", "add", "laptop", "box01", "--key", self.dir / "other"], text=True,
                                   env={**self.fleet.environment(), "SSH_AUTH_SOCK": str(socket)}, capture_output=True)
             self.assertEqual(done.returncode, 1)
-            self.assertIn("would be locked down", done.stdout)
+            self.assertIn("would then start the agent", done.stdout)
         self.assertEqual(self.everything(), before)
         # A spoke whose key is guessed from the ssh configuration: what it does not start is left.
         self.add()
@@ -267,7 +267,7 @@ class Add(OneSpoke):
                    words=["another directory here already"])
         for options in ((), ("--dry-run",), ("--from", "127.0.0.0/8"), ("--from", "127.0.0.0/8", "--dry-run")):
             self.fails("add", "second", f"root@{self.box.address}", *options, failure="spoke-exists",
-                       words=["it is the spoke 'laptop' already: root@box01:", *([] if "--dry-run" in options else ["taken back."])])
+                       words=["the machine is the spoke 'laptop' already: root@box01:", *([] if "--dry-run" in options else ["undone."])])
             self.assertEqual(self.box.lines(), line)
         self.assertNotIn("second", (self.home / ".pi-brain/config.yaml").read_text())
         self.assertEqual(self.box.lines(), line)
@@ -284,14 +284,14 @@ class Add(OneSpoke):
         for other in ("root@box01", f"root@{self.box.address}"):
             codes, said = self.at_once(["add", "laptop", "root@box01"], ["add", "second", other])
             self.assertEqual(codes, [0, 1], said)
-            self.assertRegex(said, "is the same login with the same key|it is the spoke '(laptop|second)' already")
+            self.assertRegex(said, "is the same login with the same key|the machine is the spoke '(laptop|second)' already")
             self.assertEqual(len(self.box.lines()), 1)
             self.sync()
             name = re.search("name: (laptop|second)", self.fleet.config.read_text())[1]
             self.spoke("remove", name, "--keep-mirror")
 
     def test_targets_and_roots_that_are_none(self):
-        """Nothing is looked up, and nothing made, before they are known to be good."""
+        """Nothing is looked up or created before they are known to be valid."""
         for target, words in [
             ("root@box01:2222", ["A port belongs there", "'HostName box01'", "'Port 2222'", "'User root'"]),
             ("ssh://root@box01", ["URL", "A port belongs there"]),
@@ -300,7 +300,7 @@ class Add(OneSpoke):
             ("root@::1", ["IPv6", "Write root@[::1]."]),
             ("C:/x", ["Windows"]),
             ("root@", ["user@host"]),
-            ("root@box01 ", ["no blanks"]),
+            ("root@box01 ", ["cannot contain blanks"]),
         ]:
             said = self.spoke("add", "x", target, code=1)
             for word in words:
@@ -316,7 +316,7 @@ class Add(OneSpoke):
         self.assertEqual(self.everything(), before)
 
     def test_other_readers_read_the_same(self):
-        """The config is for other parts of pi-brain too, which may read it as YAML 1.1 or 1.2."""
+        """Other parts of pi-brain read the config too, as YAML 1.1 or 1.2."""
         self.fleet.config.parent.mkdir()
         end = "...\n# the end\n"
         self.fleet.config.write_text("daemon: {x: 1}\n" + end)
@@ -339,7 +339,7 @@ class Add(OneSpoke):
         subprocess.run(["mount", "-o", "remount,bind,ro", self.fleet.config.parent], check=True)
         before = self.box.files()
         try:
-            self.fails("add", "laptop", "root@box01", failure="config-invalid", words=["Read-only file system", "was taken back"])
+            self.fails("add", "laptop", "root@box01", failure="config-invalid", words=["Read-only file system", "were undone"])
         finally:
             subprocess.run(["umount", self.fleet.config.parent], check=True)
         self.assertEqual(self.box.files(), before)
@@ -358,7 +358,7 @@ class Add(OneSpoke):
         self.assertFalse(self.box.agent.exists())
 
     def test_the_hub_dies_in_between(self):
-        """At any instant: the spoke has all or nothing, and adding again ends well."""
+        """At any instant: the spoke has everything or nothing, and adding it again succeeds."""
         for milliseconds in tiers.sweep("the hub killed after so many ms of add", range(20, 420, 25), 4):
             self.killed_after(milliseconds, "spoke", "add", "laptop", "root@box01")
             self.assertEqual(bool(self.box.lines()), self.box.agent.exists(), milliseconds)
@@ -374,9 +374,9 @@ class Add(OneSpoke):
         with open(self.home / ".ssh/config", "a") as config:
             config.write(f"Host locked\n  HostName {self.box.address}\n  HostKeyAlias {self.box.address}\n"
                          "  IdentityFile ~/.ssh/pi-brain-sync\n  IdentitiesOnly yes\n")
-        self.fails("add", "other", "locked", failure="key-not-dedicated", words=["would be locked down"])
+        self.fails("add", "other", "locked", failure="key-not-dedicated", words=["would then start the agent"])
         other = harness.keygen(self.dir / "other")
-        self.fails("add", "other", "locked", "--key", other, failure="login-locked-down", words=["a login of your own"])
+        self.fails("add", "other", "locked", "--key", other, failure="login-locked-down", words=["your own login"])
         self.fleet.config.write_text(self.fleet.config.read_text().replace("root@box01", "locked"))
         self.fails("upgrade", "laptop", failure="login-locked-down", words=["--via user@host"])
         self.spoke("upgrade", "laptop", "--via", "box01")
@@ -400,12 +400,12 @@ class Tcsh(Fish):
 
 
 class AnotherKeyFile(OneSpoke):
-    """sshd does not look into ~/.ssh/authorized_keys at all, or lets the key in elsewhere, too."""
+    """sshd does not read ~/.ssh/authorized_keys at all, or also accepts the key by another file."""
     sshd_options = ("AuthorizedKeysFile .ssh/more .ssh/authorized_keys",)
 
     def refused(self, failure, *words):
         before = self.box.files()
-        self.fails("add", "laptop", "root@box01", failure=failure, words=[*words, "was taken back", "AuthorizedKeysFile"])
+        self.fails("add", "laptop", "root@box01", failure=failure, words=[*words, "were undone", "AuthorizedKeysFile"])
         self.assertEqual(self.box.files(), before)
         self.assertFalse(self.fleet.config.exists())
 
@@ -456,7 +456,7 @@ class Upgrade(OneSpoke):
         before = self.box.files()
         other = self.dir / "other"
         other.write_text(f'#!/bin/sh\n[ "$1" = --version ] || exec {OTHER_AGE} "$@"\n')
-        self.fails("upgrade", "laptop", "--agents", self.agents_dir(x86_64=other), failure="connection-lost", words=["taken back"])
+        self.fails("upgrade", "laptop", "--agents", self.agents_dir(x86_64=other), failure="connection-lost", words=["undone"])
         self.assertEqual(self.box.files(), before)
         script = self.dir / "script"
         script.write_text("#!/bin/sh\nexit 3\n")
@@ -523,7 +523,7 @@ class RotateKey(OneSpoke):
         shared = self.home / ".ssh/pi-brain-sync"
         own = self.home / ".ssh/pi-brain-sync-laptop"
         (old,) = self.box.lines()
-        self.assertIn("would make a new key", self.spoke("rotate-key", "laptop", "-n"))
+        self.assertIn("would create a new key", self.spoke("rotate-key", "laptop", "-n"))
         self.assertEqual(self.box.lines(), [old])
         self.spoke("rotate-key", "laptop")
         (line,) = self.box.lines()
@@ -604,14 +604,14 @@ class RotateKey(OneSpoke):
         self.assertEqual(self.everything(), before)
 
     def test_a_key_that_its_owner_logs_in_with_too(self):
-        """Its line is no concern of ours, nor is it said to be gone."""
+        """Its line is left alone, and not reported as removed."""
         self.spoke("remove", "laptop")
         self.add("--key", "~/.ssh/pi-brain-sync-laptop")
         own = self.home / ".ssh/pi-brain-sync-laptop"
         line = f"no-pty {own.with_suffix('.pub').read_text()}"
         self.box.authorized.write_text(self.box.authorized.read_text() + line)
         said = self.spoke("rotate-key", "laptop")
-        self.assertIn("left, since it does not start the agent", said)
+        self.assertIn("since it does not start the agent", said)
         self.assertIn(line, self.box.authorized.read_text())
 
     def test_what_cannot_be_changed_is_known_before(self):
@@ -636,7 +636,7 @@ class RotateKey(OneSpoke):
             self.spoke("rotate-key", "laptop")
             self.sync()
             self.assertEqual(len(self.box.lines()), 1)
-            # What ssh-keygen was at when it was killed is no key of anybody's.
+            # A file that ssh-keygen was writing when it was killed is not a key.
             self.assertEqual(len(self.own_keys()), 1)
 
 
@@ -660,7 +660,7 @@ class Remove(OneSpoke):
         self.assertIn("No spokes yet", self.sync())
 
     def test_what_was_put_away_stays(self):
-        """Until a person removes it: a new spoke of that name, however old it gets, does not."""
+        """Until a person removes it: a new spoke of that name does not, however long it exists."""
         self.add()
         self.sync()
         mirror = self.home / ".pi-brain/synced/laptop"
@@ -691,7 +691,7 @@ class Remove(OneSpoke):
         next(self.box.sessions.rglob("*.jsonl")).write_text('{"other": 1}\n')
         self.sync()
         listed = self.fleet.pi_brain("sync", "archive", "list")
-        self.assertIn(f"kept for 30 days at least\n{len(kept)} files of these, of spokes that were removed, are kept until "
+        self.assertIn(f"kept for at least 30 days\n{len(kept)} files of these, of spokes that were removed, are kept until "
                       "you remove them.\n", listed)
 
     def test_keep_mirror(self):
@@ -699,7 +699,7 @@ class Remove(OneSpoke):
         self.sync()
         self.spoke("remove", "laptop", "--keep-mirror")
         self.assertEqual(len(list((self.home / ".pi-brain/synced/laptop").rglob("*.jsonl"))), 4)
-        # Added again, it goes on from there.
+        # Added again, it continues from there.
         self.add()
         self.assertIn("nothing new", self.sync())
 
@@ -709,7 +709,7 @@ class Remove(OneSpoke):
         self.box.stop()
         self.fails("remove", "laptop", failure="connection-refused", words=["--force"])
         self.assertIn("laptop", self.fleet.config.read_text())
-        self.assertIn("left on the spoke", self.spoke("remove", "laptop", "--force"))
+        self.assertIn("are still on it", self.spoke("remove", "laptop", "--force"))
         self.assertNotIn("laptop", self.fleet.config.read_text())
 
     def test_while_a_run_is_at_work(self):

@@ -1,7 +1,7 @@
-"""The SSH that people have: ~/.ssh/config, known_hosts, keys, agents, jumps and proxies.
+"""SSH as people use it: ~/.ssh/config, known_hosts, keys, agents, jumps and proxies.
 
-Each test is run against real sshds; where OpenSSH's client decides something too (whom to trust,
-with which key to log in), it is asked the same question and has to agree.
+Each test runs against real sshds. Where OpenSSH's client also decides (whom to trust, with which key
+to log in), it gets the same question and must agree.
 """
 import os
 import pathlib
@@ -24,7 +24,7 @@ class SshCase(HubCase):
         self.write("p/a.jsonl", b'{"line":1}\n')
 
     def works(self, transport="libssh2"):
-        """The run is good and was made by this program; returns the spoke's report."""
+        """Checks that the run succeeds by this program. Returns the spoke's report."""
         report = self.sync_one()
         self.assertTrue(report["transport"].startswith(transport), report["transport"])
         self.assert_mirrored()
@@ -41,7 +41,7 @@ class SshCase(HubCase):
         return message
 
     def openssh(self, command="true", config=None):
-        """What the real client does with the same files."""
+        """Runs the real client with the same files."""
         return subprocess.run(
             ["ssh", "-n", "-T", "-o", "BatchMode=yes", "-F", config or self.sshd.ssh_config, "spoke", command],
             capture_output=True, text=True, errors="replace", env=self.environment(), timeout=60)
@@ -60,7 +60,7 @@ class SshCase(HubCase):
         return pathlib.Path(f"{key}.pub").read_text()
 
     def authorize(self, *keys):
-        """Lets these keys run the agent, and no others."""
+        """Lets these keys alone run the agent."""
         for number, key in enumerate(keys):
             before = "" if number == 0 else self.sshd.authorized_keys.read_text()
             self.sshd.authorize(f"{harness.AGENT} --root={self.source}", key=key)
@@ -69,7 +69,7 @@ class SshCase(HubCase):
 
 class Resolution(SshCase):
     def test_the_guides_section(self):
-        """"Configure SSH for Custom Keys", as the rsync guide has it."""
+        """"Configure SSH for Custom Keys", from the rsync guide."""
         self.sshd.configure_client(host="laptop-sync")
         self.write_config([self.spoke(source=f"laptop-sync:{self.source}")])
         self.works()
@@ -98,7 +98,7 @@ class Resolution(SshCase):
                 self.sshd.configure_client(key=file)
                 done = self.pi_brain("sync", "run", env={**self.environment(), "KEY_HOME": str(self.dir)})
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        # What %C is depends on the version of ssh: it is asked.
+        # %C depends on the version of ssh, so ssh is asked.
         digest = next(line.split()[1] for line in subprocess.run(
             ["ssh", "-n", "-G", "-F", self.sshd.ssh_config, "-o", f"ControlPath={self.dir}/%C", "spoke"],
             capture_output=True, text=True).stdout.splitlines() if line.startswith("controlpath"))
@@ -107,7 +107,7 @@ class Resolution(SshCase):
         self.assertIn("%C", self.works("OpenSSH")["transport"])
 
     def test_a_spoke_that_moved(self):
-        """A run begins to connect to where the spoke was last, which counts only if it is there still."""
+        """A run starts to connect to the spoke's last address, which counts only if the spoke is still there."""
         def logins(sshd):
             return sshd.log.read_text().count("Accepted publickey")
 
@@ -120,7 +120,7 @@ class Resolution(SshCase):
         self.write("p/b.jsonl", b'{"line":2}\n')
         self.works()
         self.assertEqual((logins(self.sshd), logins(other)), (before, 1))
-        # Back again, with nobody at the other place.
+        # Back again, with nothing at the other address.
         other.stop()
         self.sshd.configure_client()
         self.write("p/c.jsonl", b'{"line":3}\n')
@@ -128,8 +128,8 @@ class Resolution(SshCase):
         self.works()
         self.assertEqual(logins(self.sshd), before + 2)
 
-    def test_a_proxy_that_came_since(self):
-        """No connection goes past it to where the spoke was last, not even one that says nothing."""
+    def test_a_proxy_that_was_added_since(self):
+        """No connection to the spoke's last address bypasses it, not even a silent one."""
         sshd = harness.Sshd(self.dir / "verbose", ["LogLevel VERBOSE"])
         self.addCleanup(sshd.stop)
         sshd.authorize_agent(self.source)
@@ -153,7 +153,7 @@ class Resolution(SshCase):
                 self.assertEqual(connections(lambda: self.fails("proxy-failed", "ProxyCommand")), 0)
 
     def test_a_source_that_has_a_proxy(self):
-        """The ssh configuration is as before: what it is asked for is another host."""
+        """The ssh configuration is unchanged, but the source names another host."""
         sshd = harness.Sshd(self.dir / "verbose", ["LogLevel VERBOSE"])
         self.addCleanup(sshd.stop)
         sshd.authorize_agent(self.source)
@@ -192,7 +192,7 @@ class Resolution(SshCase):
         self.assertLess(time.monotonic() - began, 20)
         self.assert_none_runs(f"sleep {lasting}")
 
-    def test_a_configuration_that_takes_longer_than_connecting_may(self):
+    def test_a_configuration_that_is_slower_than_the_time_limit(self):
         self.sshd.ssh_config.write_text('Match exec "sleep 2"\n' + self.sshd.ssh_config.read_text())
         self.sshd.client_setting("ConnectTimeout 1")
         self.works()
@@ -223,7 +223,7 @@ class Resolution(SshCase):
         self.sshd.client_setting("MACs hmac-sha2-512")
         self.sshd.client_setting("KexAlgorithms ecdh-sha2-nistp384")
         self.works()
-        # What this libssh2 may not have.
+        # Algorithms that this libssh2 may lack.
         self.sshd.client_setting("MACs umac-128@openssh.com")
         self.assertIn("MACs", self.works("OpenSSH")["transport"])
         self.set_ssh("libssh2")
@@ -302,7 +302,7 @@ class Trust(SshCase):
                     self.assertRegex(self.sync_one(code=1)["failure"]["id"], "^(host-key-|known-hosts-)")
 
     def test_address_of_another(self):
-        """CheckHostIP: the name's key is right, the address is known for another one."""
+        """CheckHostIP: the name's key is right, but the address is known with another key."""
         good, other = f"{self.kind} {self.blob}", f"{self.kind} {self.other_blob}"
         self.sshd.ssh_config.write_text(self.sshd.ssh_config.read_text().replace("HostName 127.0.0.1", "HostName localhost"))
         self.sshd.client_setting("AddressFamily inet")
@@ -314,7 +314,7 @@ class Trust(SshCase):
         self.assertIn("CheckHostIP", self.sync_one(code=int(refused))["transport"])
 
     def test_relative_file_names(self):
-        """ssh -G does not tell them from one name with a space: OpenSSH decides."""
+        """ssh -G does not distinguish them from one name with a space, so OpenSSH decides."""
         for name, text in (("kh1", ""), ("kh2", f"{self.name} {self.kind} {self.other_blob}\n")):
             (self.dir / name).write_text(text)
         self.sshd.client_setting("UserKnownHostsFile kh1 kh2")
@@ -326,7 +326,7 @@ class Trust(SshCase):
                          [p for p in before if p.name.startswith("kh")])
 
     def test_key_types_known_for_the_host(self):
-        """A host with two keys has to show the one that is known."""
+        """A host with two keys must show the known one."""
         ecdsa = harness.keygen(self.dir / "second_host_key", kind="ecdsa")
         sshd = harness.Sshd(self.dir / "two", [f"HostKey {ecdsa}"])
         try:
@@ -367,14 +367,14 @@ class Trust(SshCase):
                 text = path.read_text()
                 self.assertEqual(text.startswith("|1|"), hashed == "yes", text)
                 self.assertEqual(path.stat().st_mode & 0o777, 0o600)
-                # From now on it is known, to the real client too, and nothing is added twice.
+                # From now on, the key is known, also to the real client, and is not added twice.
                 self.sshd.client_setting("StrictHostKeyChecking yes")
                 self.assertTrue(self.openssh_trusts())
                 self.assertEqual(self.works()["warnings"], [])
                 self.assertEqual(path.read_text(), text)
                 self.sshd.client_setting("StrictHostKeyChecking accept-new")
 
-    def test_accept_new_keeps_what_is_there(self):
+    def test_accept_new_keeps_the_file(self):
         self.sshd.client_setting("StrictHostKeyChecking accept-new")
         before = f"a.example {self.kind} {self.other_blob}"  # without a newline
         self.sshd.known_hosts.write_text(before)
@@ -417,7 +417,7 @@ class Trust(SshCase):
         self.fails("host-key-revoked", str(revoked))
 
     def test_a_key_revocation_list(self):
-        """OpenSSH's binary format, which only its own client reads."""
+        """A binary format that only OpenSSH's client reads."""
         revoked = self.dir / "revoked.krl"
         self.sshd.client_setting(f"RevokedHostKeys {revoked}")
         subprocess.run(["ssh-keygen", "-q", "-k", "-f", revoked, f"{self.dir / 'other_host_key'}.pub"], check=True)
@@ -426,18 +426,18 @@ class Trust(SshCase):
         subprocess.run(["ssh-keygen", "-q", "-k", "-f", revoked, f"{self.sshd.host_key}.pub"], check=True)
         self.fails("host-key-revoked")
 
-    def test_nothing_is_told_to_an_unknown_host(self):
-        """No login is tried before the key was checked."""
+    def test_nothing_is_sent_to_an_unknown_host(self):
+        """No login is tried before the host key is checked."""
         self.sshd.known_hosts.write_text("")
         before = len(self.sshd.log.read_text())
         self.fails("host-key-unknown")
 
         def closed():
-            """What sshd says of the connection's end, which may be after the hub's own."""
+            """sshd's log line about the end of the connection, which may come after the hub ends."""
             return [line for line in self.sshd.log.read_text()[before:].splitlines() if "[preauth]" in line]
 
         harness.wait_for(closed, what="sshd's word on the end of the connection")
-        # "... by authenticating user NAME ..." is what it says where a login was tried.
+        # It says "... by authenticating user NAME ..." if a login was tried.
         for line in closed():
             self.assertNotIn("user", line)
 
@@ -450,7 +450,7 @@ class CertifiedHost(SshCase):
         super().setUpClass()
         directory = cls.class_dir / "certified"
         cls.authority = harness.keygen(cls.class_dir / "authority")
-        # The certificate has to exist when sshd starts.
+        # The certificate must exist when sshd starts.
         cls.certified = harness.Sshd(directory)
         cls.certified.stop()
         subprocess.run(["ssh-keygen", "-q", "-s", cls.authority, "-I", "laptop", "-h", "-n", "127.0.0.1",
@@ -482,14 +482,14 @@ class CertifiedHost(SshCase):
                         if self.openssh(config=self.certified.ssh_config).stderr.count("verification failed"):
                             self.sync_one(code=1)
                         else:
-                            self.works("OpenSSH, because known_hosts vouches")
+                            self.works("OpenSSH, because known_hosts has a @cert-authority")
 
     def test_openssh_verifies_it(self):
         self.certified.authorize_agent(self.source)
         authority = " ".join(self.public(self.authority).split()[:2])
         self.certified.known_hosts.write_text(f"@cert-authority [127.0.0.1]:* {authority}\n")
         self.write_config([self.spoke()], ssh_config=str(self.certified.ssh_config))
-        self.works("OpenSSH, because known_hosts vouches for the host by a @cert-authority")
+        self.works("OpenSSH, because known_hosts has a @cert-authority for the host")
         shutil.rmtree(self.mirror)
         self.write_config([self.spoke(ssh="libssh2")], ssh_config=str(self.certified.ssh_config))
         self.fails("ssh-config-unsupported", "@cert-authority", "ssh: openssh")
@@ -514,7 +514,7 @@ class Keys(SshCase):
         self.works("")
 
     def test_the_order_of_openssh(self):
-        """Of several keys, all of them good, the one is used that the real client uses."""
+        """Of several accepted keys, the one that the real client uses is used."""
         one, two, three, four = (harness.keygen(self.dir / name) for name in ("one", "two", "three", "four"))
         self.authorize(one, two, three, four)
         for in_agent, only, files in (((), "no", (one, two)), ((two,), "no", (one, two)),
@@ -562,7 +562,7 @@ class Keys(SshCase):
         self.fails("permission-denied", "has a certificate", "ssh: openssh")
 
     def test_the_next_key_is_for_openssh(self):
-        """The first key is refused, the second one only OpenSSH can use: it gets its turn."""
+        """The first key is refused, and only OpenSSH can use the second, which it tries."""
         stranger, key = harness.keygen(self.dir / "stranger"), harness.keygen(self.dir / "key")
         authority = harness.keygen(self.dir / "ca")
         user = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
@@ -572,18 +572,18 @@ class Keys(SshCase):
         self.sshd.ssh_config.write_text(self.sshd.ssh_config.read_text() + f"    IdentityFile {key}\n")
         self.works("OpenSSH, because")
 
-    def test_a_key_that_others_may_read(self):
+    def test_a_key_that_others_can_read(self):
         self.sshd.key.chmod(0o644)
         try:
             self.assertNotEqual(self.openssh().returncode, 0)
-            self.fails("permission-denied", "may be read by others", "chmod 600")
+            self.fails("permission-denied", "is readable by other users", "chmod 600")
         finally:
             self.sshd.key.chmod(0o600)
         self.works()
 
     def test_accepted_algorithms(self):
         self.sshd.client_setting("PubkeyAcceptedAlgorithms ecdsa-sha2-nistp256")
-        self.fails("permission-denied", f"{self.sshd.key} is of the type ssh-ed25519, and PubkeyAcceptedAlgorithms in the ssh configuration")
+        self.fails("permission-denied", f"{self.sshd.key} is of the type ssh-ed25519, which PubkeyAcceptedAlgorithms in the ssh configuration")
         self.sshd.client_setting("PubkeyAcceptedAlgorithms ssh-ed25519")
         self.works()
 
@@ -624,7 +624,7 @@ class Passphrase(SshCase):
         self.assertNotIn("secret", shown)
         self.assert_mirrored()
 
-    def test_a_person_may_take_time(self):
+    def test_a_user_may_take_time(self):
         self.sshd.client_setting("ConnectTimeout 2")
         code, shown = self.on_terminal("secret", hesitation=3)
         self.assertEqual(code, 0, shown)
@@ -641,11 +641,11 @@ class Passphrase(SshCase):
         self.sshd.configure_client(key=key)
         code, shown = self.on_terminal()
         self.assertEqual(code, 1)
-        self.assertIn("protected by a passphrase", shown)
+        self.assertIn("has a passphrase and is not in an ssh-agent", shown)
         self.set_ssh("libssh2")
         self.fails("permission-denied", "aes256-gcm@openssh.com", "ssh: openssh")
 
-    def test_interrupted_it_leaves_the_terminal_as_it_was(self):
+    def test_an_interrupt_restores_the_terminal(self):
         pid, terminal = pty.fork()
         if pid == 0:
             os.execve("/bin/sh", ["sh", "-c", f"{harness.HUB} sync run -c {self.config}; stty -a; exit 7"],
@@ -674,7 +674,7 @@ class Passphrase(SshCase):
         code, shown = self.on_terminal("a", "b", "c")
         self.assertEqual(code, 1)
         self.assertEqual(shown.count("Enter the passphrase"), 3, shown)
-        self.assertIn("protected by a passphrase", shown)
+        self.assertIn("has a passphrase and is not in an ssh-agent", shown)
 
     def test_not_in_batch_mode(self):
         self.sshd.client_setting("BatchMode yes")
@@ -683,21 +683,21 @@ class Passphrase(SshCase):
         self.assertNotIn("Enter", shown)
 
     def test_not_without_a_terminal(self):
-        self.fails("key-has-passphrase", "protected by a passphrase", "ssh-add")
+        self.fails("key-has-passphrase", "has a passphrase and is not in an ssh-agent", "ssh-add")
 
 
 class Openssh(SshCase):
-    """OpenSSH's client as the transport gives the same results and the same messages."""
+    """OpenSSH's client as the transport: the same results and the same messages."""
 
     def setUp(self):
         super().setUp()
         self.set_ssh("openssh")
 
     def test_a_server_that_stalls_after_its_greeting(self):
-        """ssh's own ConnectTimeout ends there; ours does not."""
+        """ssh's ConnectTimeout does not cover what follows; ours does."""
         with harness.relay(self.sshd, "--fault", "stall", "--after", 700, settings=["ConnectTimeout 2"]):
             began = time.monotonic()
-            self.fails("login-timeout", "greeted", "key exchange took longer than 2 s")
+            self.fails("login-timeout", "sent its greeting", "key exchange took longer than 2 s")
             self.assertLess(time.monotonic() - began, 8)
 
     def test_banners_are_not_taken_for_messages(self):
@@ -714,7 +714,7 @@ class Openssh(SshCase):
                     sshd.stop()
 
     def test_a_shared_connection(self):
-        """A master that a person opened is used, and what fails behind it is told apart."""
+        """A master that a user opened is used, and failures behind it are distinguished."""
         control = self.dir / "control"
         self.sshd.configure_client(extra=[f"ControlPath {control}"])
         self.with_master(control, lambda: self.works("OpenSSH"))
@@ -730,13 +730,13 @@ class Openssh(SshCase):
             check()
             self.assertEqual(self.sshd.log.read_text().count("Accepted publickey"), logins + 1)
         finally:
-            # It sometimes sleeps over a SIGTERM.
+            # It sometimes misses a SIGTERM.
             master.kill()
             master.wait()
             control.unlink(missing_ok=True)
 
     def test_a_spoke_that_forges_a_message(self):
-        """What comes from behind the login is not ssh's word."""
+        """Output after the login does not count as ssh's own messages."""
         self.sshd.authorize("echo '@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! SHA256:AAAA' >&2; exit 255")
         self.assertNotIn("ssh-keygen -R", self.fails("not-the-agent", "not a working pi-brain-agent", "exit status was 255"))
 
@@ -778,7 +778,7 @@ class Openssh(SshCase):
                 (f"Port {harness.free_port()}", ("connection-refused", "127.0.0.1", "systemctl start ssh")),
                 ("HostName no-such.invalid", ("name-not-resolved", "no-such.invalid")),
                 (f"IdentityFile {stranger}", ("permission-denied", "authorized_keys")),
-                (f"IdentityFile {locked}", ("permission-denied", "protected by a passphrase", "ssh-add")),
+                (f"IdentityFile {locked}", ("permission-denied", "has a passphrase and is not in an ssh-agent", "ssh-add")),
                 (f"UserKnownHostsFile {self.dir}/none", ("host-key-unknown", "ssh-keyscan"))):
             with self.subTest(setting):
                 self.sshd.configure_client(key=setting.split()[1] if "Identity" in setting else key)
@@ -805,10 +805,10 @@ class Openssh(SshCase):
         done = self.pi_brain("sync", "run", env=env)
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertIn("apt install openssh-client", done.stdout)
-        # Nor does libssh2 connect without what the configuration says.
+        # libssh2 does not connect without the configuration, either.
         self.write_config([self.spoke(source=f"127.0.0.7:{self.source}")])
         done = self.pi_brain("sync", "run", env=env)
-        self.assertIn("the ssh configuration cannot be asked about 127.0.0.7: there is no ssh on PATH", done.stdout)
+        self.assertIn("the ssh configuration cannot be asked about 127.0.0.7: ssh was not found on PATH", done.stdout)
 
 
 class Jumps(SshCase):
@@ -840,7 +840,7 @@ class Jumps(SshCase):
         self.sshd.ssh_config.write_text(self.sshd.ssh_config.read_text() + "".join(blocks))
 
     def passed(self, hop):
-        """Connections that the hop let through so far."""
+        """The number of connections that the hop has forwarded."""
         return hop.log.read_text().count("Accepted publickey")
 
     def test_one_jump(self):
@@ -878,8 +878,8 @@ class Jumps(SshCase):
                 self.configure("ProxyJump %r@hop0,hop1")
                 self.works("libssh2" if mode == "auto" else "OpenSSH")
 
-    def test_a_path_that_wants_quotes(self):
-        """Each hop's command stands quoted in that of the next."""
+    def test_a_path_that_needs_quotes(self):
+        """Each hop's command is quoted inside that of the next."""
         odd = self.dir / "o'brien \"x\" 100%"
         odd.mkdir()
         self.configure("ProxyJump hop1,hop0,hop1")
@@ -899,8 +899,8 @@ class Jumps(SshCase):
         self.assertEqual(run.returncode, -2)
         harness.wait_for(lambda: not subprocess.run(["pgrep", "-fx", f"sleep {lasting}"], capture_output=True).stdout)
 
-    def test_jumps_ask_nobody(self):
-        """On a terminal too, no hop asks whether an unknown host is to be trusted."""
+    def test_jumps_never_ask(self):
+        """Even on a terminal, no hop asks whether to trust an unknown host."""
         for mode in ("auto", "openssh"):
             with self.subTest(mode):
                 self.set_ssh(mode)
@@ -941,11 +941,11 @@ class Jumps(SshCase):
         self.sshd.ssh_config.write_text(text.replace(f"Port {self.hops[0].port}", f"Port {harness.free_port()}"))
         self.fails("connection-refused", "ProxyJump hop0: connection refused")
 
-    def test_a_jump_that_is_not_known(self):
+    def test_an_unknown_jump(self):
         self.configure("ProxyJump hop0", trust=False)
         self.fails("host-key-unknown", "ProxyJump hop0: host key verification failed", "ssh-keyscan", str(self.hops[0].port))
 
-    def test_a_jump_that_lets_nobody_in(self):
+    def test_a_jump_that_refuses_the_login(self):
         self.configure("ProxyJump hop0")
         text = self.sshd.ssh_config.read_text()
         stranger = harness.keygen(self.dir / "stranger")
@@ -983,7 +983,7 @@ class Jumps(SshCase):
         self.fails("proxy-failed", "ProxyCommand", "no way through", "ended before the SSH server's greeting")
         self.sshd.configure_client(extra=["ProxyCommand /no/such/program %h"])
         self.fails("proxy-failed", "ProxyCommand", "/no/such/program 127.0.0.1", "ended before the SSH server's greeting")
-        # A number that no other process has.
+        # A number of its own, by which the process is found.
         lasting = f"61.{os.getpid()}"
         self.sshd.configure_client(extra=[f"ProxyCommand sleep {lasting}", "ConnectTimeout 2"])
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""The SSH stream under stress: re-keying, tiny buffers, and peers that trickle, stall, or break off.
+"""The SSH stream under stress: re-keying, tiny buffers, and peers that trickle, stall or disconnect.
 
 As root, in a network namespace of its own, so that the size of socket buffers can be set.
 """
@@ -51,7 +51,7 @@ class Stress(HubCase):
         subprocess.run(["cmp", path, self.mirror / "p" / "large.jsonl"], check=True)
 
     def test_tiny_buffers_while_rekeying(self):
-        """Much goes up as well: the signatures of what was rewritten."""
+        """Much is sent to the spoke, too: the signatures of rewritten files."""
         set_buffers("4096 4096 4096")
         for number in range(4):
             self.write(f"p/{number}.jsonl", os.urandom(24 << 20))
@@ -79,7 +79,7 @@ class Faults(HubCase):
     def relay(self, fault, after, *settings):
         return harness.relay(self.sshd, "--fault", fault, "--after", after, settings=settings)
 
-    # Of what the server sends: in its greeting, in the key exchange, in the login, and in a file.
+    # Offsets in the server's output: in its greeting, the key exchange, the login, and a file.
     PLACES = (5, 700, 1700, 2_000_000)
 
     def fails_in_time(self, seconds):
@@ -89,7 +89,7 @@ class Faults(HubCase):
         message = f"{report['failure']['id']}: {report['error']}"
         self.assertLess(time.monotonic() - began, seconds)
         self.assertNotIn("kj::", message)
-        # An interrupted file stays in staging.
+        # An interrupted file stays in the staging directory.
         mirrored = {path: v for path, v in self.snapshot().items() if b".pi-brain-staging" not in path}
         self.assertEqual(mirrored, self.before)
         return message
@@ -108,20 +108,20 @@ class Faults(HubCase):
         self.assertIn("Connection reset", messages[1])
         self.assertRegex(messages[-1], "^connection-lost: .*was lost in the middle of the run")
 
-    def test_an_end_without_a_word(self):
-        """FIN from the spoke while its other half stays open."""
+    def test_an_end_without_a_message(self):
+        """The spoke sends FIN while the other direction stays open."""
         messages = self.breaks("fin")
         self.assertRegex(messages[-1], "^connection-lost: .*was lost in the middle of the run")
 
     def test_a_cut_at_any_place(self):
-        """From the greeting to the agent's first words: blamed neither on the key nor on the agent."""
+        """From the greeting to the agent's first bytes: neither the key nor the agent is blamed."""
         stages = {"before its SSH greeting", "'key exchange'", "'login'", "was lost after the login", "was lost in the middle"}
         for fault, after in self.cuts("libssh2", range(0, 3800, 60), 24, lambda: not stages):
             with self.subTest(f"{fault} after {after}"), self.relay(fault, after):
                 message = self.fails_in_time(15)
                 self.assertRegex(message, r"^server-busy: .*closed the connection before its SSH greeting, several times|"
-                                          r"^connection-lost: .*(broke off at the step '.*': Connection reset by peer\.|"
-                                          r"was lost (after the login, before pi-brain-agent began|in the middle of the run) "
+                                          r"^connection-lost: .*(was lost at the step '.*': Connection reset by peer\.|"
+                                          r"was lost (after the login, before pi-brain-agent started|in the middle of the run) "
                                           r"\(Connection reset by peer\)\.)")
                 stages = {stage for stage in stages if stage not in message.split(":")[1]}
         self.assertEqual(stages, set(), "of each stage there was to be one")
@@ -129,7 +129,7 @@ class Faults(HubCase):
         self.assert_mirrored()
 
     def cuts(self, what, places, most, enough):
-        """Of all (fault, place) as many as the tier has, and more until it is `enough`."""
+        """Goes through as many (fault, place) pairs as the tier has, and more until `enough`."""
         cases = [(fault, after) for fault in ("reset", "fin") for after in places]
         chosen = tiers.sweep(f"cuts of {what}", cases, most)
         yield from chosen
@@ -147,13 +147,13 @@ class Faults(HubCase):
                 message = self.fails_in_time(15)
                 self.assertRegex(message, "^ssh-client-failed: ssh could not connect to|"
                                           "^server-busy: .* before its SSH greeting|"
-                                          "^connection-lost: .*(broke off at the step 'command'|"
+                                          "^connection-lost: .*(was lost at the step 'command'|"
                                           "was lost (after the login|in the middle of the run))")
                 lost += "was lost" in message
         self.assertGreater(lost, 2)
 
     def test_a_cut_at_the_second_key(self):
-        """The first one needs a passphrase, and was never offered."""
+        """The first key needs a passphrase, and was never offered."""
         locked = harness.keygen(self.dir / "locked", passphrase="x")
         for after in tiers.sweep("reset at the second key", range(1200, 2000, 50), 4):
             with self.subTest(after), self.relay("reset", after):
@@ -168,7 +168,7 @@ class Faults(HubCase):
         self.assertRegex(messages[-1], r"^connection-silent: .*3 s \(timeout_seconds\)")
 
     def test_a_peer_that_vanishes(self):
-        """No FIN, no acknowledgement, nothing: as root the link goes down, else the peer stops."""
+        """Without FIN or acknowledgement: as root, the link goes down; otherwise, the peer is stopped."""
         run = self.start_run("--json", "--bwlimit", "1000")
         agent = harness.wait_for(lambda: harness.agents_below(self.sshd.process.pid), what="the agent")[0]
         harness.wait_for(lambda: (self.mirror / ".pi-brain-staging").exists(), what="data")
@@ -189,7 +189,7 @@ class Faults(HubCase):
 
     def test_stalls_of_openssh(self):
         self.write_config([self.spoke(ssh="openssh", rsync_options={"timeout_seconds": 3})])
-        # What arrived before is not sent again, so the next one breaks earlier.
+        # Bytes that arrived are not sent again, so the next run breaks earlier.
         for fault, after in (("stall", 2_000_000), ("reset", 400_000), ("fin", 200_000)):
             with self.subTest(fault), self.relay(fault, after):
                 self.fails_in_time(15)

@@ -1,5 +1,5 @@
-"""System calls that fail, on the hub and on the agent: a sentence, a mirror as promised, no loss, and the
-next run repairs it. strace makes them fail, one after the other."""
+"""System calls that fail, on the hub and on the agent: the failure is reported, the mirror keeps its promises, nothing
+is lost, and the next run repairs it. strace makes the calls fail, one after the other."""
 import collections
 import json
 import os
@@ -14,18 +14,17 @@ import tiers
 from faults import LARGE_TAIL, STAGING, FaultCase, another_filesystem, contents, lines
 from harness import quote, sessions
 
-# A loader, and an ssh that is asked for its configuration, use these too: there they have to be about
-# a path of the test's.
+# The loader and `ssh -G` use these too, so only calls with a path of the test count.
 BY_PATH = ("openat", "newfstatat", "pread64", "write", "read")
 # When a call fails: the first, the second, …; "+": and all that follow.
 POSITIONS = ("1", "2+", "6")
-# One of each kind has to be used, and each that is used is disturbed.
+# One call of each kind must be used, and each call that is used is made to fail.
 ALIKE = ({"renameat", "renameat2"}, {"fsync", "syncfs"})
-# What a run may do without even if it always fails: a second name, for which there is a copy; and
-# directories that it would have tidied away.
+# Calls that a run can do without, even if they always fail: a hard link, in place of which it copies, and the removal
+# of empty directories.
 DISPENSABLE = ("linkat", "unlinkat")
-# What no other way leads around, not even for one failure. For others there may be one: a file that cannot be
-# patched is fetched.
+# Calls without an alternative, even for one failure. Others may have one: a file that cannot be patched is fetched
+# whole.
 FATAL = ("syncfs", "fsync", "fdatasync", "getdents64")
 WHY = {"EIO": "Input/output error", "ENOSPC": "No space left on device", "EMFILE": "Too many open files"}
 
@@ -36,8 +35,8 @@ class SystemCalls(FaultCase):
         self.prepare()
 
     def prepare(self):
-        """A mirror, and a spoke with something of everything that a run does; saved, to begin from
-        there again and again."""
+        """A mirror, and a spoke with changes of every kind; saved, so that tests can start from there again and
+        again."""
         self.make(8)
         self.write("thing/inside.jsonl", lines(self.rng, 1000))
         self.settle()
@@ -72,10 +71,10 @@ class SystemCalls(FaultCase):
         return (self.dir / "trace").read_text(errors="replace")
 
     def paths_and_counts(self, calls, *below):
-        """What an undisturbed run does: the paths that it touches, and how often it makes each call there."""
+        """Learns from an undisturbed run which paths it touches, and how often it makes each call on them."""
         counts, paths = collections.Counter(), set()
         everywhere = collections.Counter()
-        self.first = {}  # of the calls made there: as which one strace counts it
+        self.first = {}  # the number that strace gives to the first of these calls
         for text in self.trace().splitlines():
             found = [p for p in re.findall(r'<([^<>]*)>', text) if p.startswith(tuple(map(str, below)))]
             call = re.match(r"(\d+) +(\w+)\(", text)
@@ -101,16 +100,16 @@ class SystemCalls(FaultCase):
                     yield call, f"inject={call}:error={error}:when={when}"
 
     def judge(self, what, done):
-        """What has to hold whatever failed. Returns the spoke's report."""
+        """Checks what must hold, whatever failed. Returns the spoke's report."""
         self.assertIn(done.returncode, (0, 1), done.stdout + done.stderr)
-        # The hub ends an ssh that it needs no more.
+        # The hub ends an ssh that it no longer needs.
         self.assertNotRegex(self.trace(), "killed by SIG(?!KILL)")
         self.assertNotIn(".cc:", done.stderr)
         report = json.loads(done.stdout)["spokes"][0]
         self.assert_promised()
         if done.returncode == 0:
             if "unlinkat" in what:
-                # What was staged and cannot be removed goes with the next run.
+                # A staged file that cannot be removed is removed by the next run.
                 shutil.rmtree(self.mirror / os.fsdecode(STAGING), ignore_errors=True)
             self.assert_mirrored()
         else:
@@ -152,14 +151,14 @@ class SystemCalls(FaultCase):
 
         def check(call, injection, code, report):
             if code == 1:
-                # A walk of the mirror tells only where.
-                self.assertRegex(report["error"], WHY[error] + "|the mirror cannot be read whole: '/", injection)
+                # A walk of the mirror reports only the directory.
+                self.assertRegex(report["error"], WHY[error] + "|'/[^']*' in the mirror cannot be |part of the mirror cannot be read: '/", injection)
                 self.assertNotIn("bug", report["error"], injection)
 
         self.each(self.injections(calls, self.counts_there, error), run, check)
 
     def by_path(self, calls):
-        """strace's options that name each path of mirror and archive; notes how often each call is made there."""
+        """strace's options for each path of mirror and archive. Records how often each call is made on them."""
         self.restore()
         self.run_traced("-y", "-e", "trace=" + ",".join(calls))
         paths, self.counts_there = self.paths_and_counts(calls, self.mirror, self.archive)
@@ -170,15 +169,15 @@ class SystemCalls(FaultCase):
         self.hub(self.HUB_CALLS, "EIO")
 
     def test_io_errors_with_an_archive_elsewhere(self):
-        """On another filesystem, where old versions have to be copied."""
+        """On another filesystem, to which old versions must be copied."""
         with another_filesystem(self.dir) as elsewhere:
             self.archive = pathlib.Path(elsewhere) / "archive"
             self.write_config([self.spoke()])
             self.hub(("pwrite64", "fsync", "syncfs", "linkat", "unlinkat", "renameat", "renameat2"), "EIO")
             self.hub(("pwrite64", "fsync"), "ENOSPC")
 
-    def test_an_append_that_can_be_neither_made_nor_taken_back(self):
-        """Of a tail that is short enough to be appended in place."""
+    def test_an_append_that_can_neither_finish_nor_be_undone(self):
+        """A tail that is short enough to be appended in place."""
         large = self.mirror / "p/large.jsonl"
         before = large.stat().st_size
         self.restore()
@@ -193,8 +192,8 @@ class SystemCalls(FaultCase):
         self.assertEqual(large.stat().st_size, before)
         self.settle()
 
-    def test_a_filesystem_that_may_only_replace(self):
-        """NFS, and some of FUSE, know no RENAME_NOREPLACE."""
+    def test_a_filesystem_without_rename_noreplace(self):
+        """NFS, and some of FUSE, have no RENAME_NOREPLACE."""
         self.age(self.source / "p/large.jsonl")
         self.settle()
         self.write("p/new.jsonl", lines(self.rng, 1000))
@@ -207,8 +206,8 @@ class SystemCalls(FaultCase):
         for kind in ("new", "moved"):
             self.assertGreater(report["counts"][kind], 0, kind)
 
-    def test_a_new_key_that_cannot_be_written_down(self):
-        """It is accepted, as OpenSSH does, and the warning says where it could not be added and why."""
+    def test_a_new_host_key_that_cannot_be_saved(self):
+        """It is accepted, as by OpenSSH, and the warning says where it could not be added, and why."""
         self.sshd.client_setting("StrictHostKeyChecking accept-new")
         known = self.sshd.known_hosts
         known.write_text("")
@@ -219,13 +218,13 @@ class SystemCalls(FaultCase):
             (warning,) = json.loads(done.stdout)["spokes"][0]["warnings"]
             self.assertIn(f"was accepted, but cannot be added to {known}: No space left on device", warning)
             self.assertEqual(known.read_text(), "")
-            self.assertIn("it was added to", str(self.settle()["warnings"]))
+            self.assertIn("and has been added to", str(self.settle()["warnings"]))
             self.assertEqual(known.read_text().count("\n"), 1)
         finally:
             self.sshd.trust()
             self.sshd.configure_client()
 
-    # Killed on its way into a call: between any two steps, whatever their order in time.
+    # Killed at the start of a call: between any two steps.
 
     KILL_CALLS = ("pwrite64", "utimensat", "mkdirat", "linkat", "renameat2", "renameat", "unlinkat", "syncfs")
 
@@ -262,13 +261,13 @@ class SystemCalls(FaultCase):
             self.write_config([self.spoke()])
             self.killed(("pwrite64", "fsync", "linkat", "unlinkat", "renameat", "renameat2", "mkdirat"))
 
-    def test_no_room_on_the_hub(self):
+    def test_no_space_on_the_hub(self):
         self.hub(("openat", "pwrite64", "mkdirat", "linkat", "renameat2", "renameat"), "ENOSPC")
 
     def test_no_descriptors_on_the_hub(self):
         self.hub(("openat2", "openat"), "EMFILE")
 
-    def test_verify_is_not_silent_about_what_it_could_not_compare(self):
+    def test_verify_reports_what_it_could_not_compare(self):
         self.settle()
         for call, path, what in (("pread64", "p/large.jsonl", "'p/large.jsonl'"), ("getdents64", "p", "'p'")):
             with self.subTest(call):
@@ -302,7 +301,7 @@ class SystemCalls(FaultCase):
                 return
             self.assertRegex(report["error"], "could not be read|reading it failed|may not read|does not exist")
             if "could not be read" in report["error"]:
-                # Not seen is not gone.
+                # A file that was not listed is not gone.
                 self.assertEqual(self.gone - contents(self.mirror).keys(), set(), injection)
 
         self.each(self.injections(calls, counts, error), run, check)

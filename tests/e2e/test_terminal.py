@@ -1,4 +1,4 @@
-"""What people see: on a terminal, in cron's log, in the history, in a monitor."""
+"""Output for people: on a terminal, in cron's log, in the history, and for a monitor."""
 import fcntl
 import json
 import os
@@ -25,7 +25,7 @@ class OnATerminal(HubCase):
         self.write_config([self.spoke(), self.spoke("nowhere", source=str(self.dir / "missing"))])
 
     def watch(self, *arguments, columns=100, interrupt_at=None, code=1, **variables):
-        """Runs on a terminal of that width; all that it was sent. Ctrl-C is pressed when it shows `interrupt_at`."""
+        """Runs on a terminal of that width. Returns all output. Presses Ctrl-C once it shows `interrupt_at`."""
         env = {**self.environment(), "TERM": "xterm", "LC_ALL": "C.UTF-8", **variables}
         pid, fd = pty.fork()
         if pid == 0:
@@ -51,7 +51,7 @@ class OnATerminal(HubCase):
         self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), code)
         return seen.decode()
 
-    def test_a_line_a_spoke_is_redrawn(self):
+    def test_one_line_per_spoke_is_redrawn(self):
         seen = self.watch("--bwlimit", "400")
         lines = [line for line in re.split(r"[\r\n]+", seen) if "files" in line and "%" in line]
         self.assertGreater(len(lines), 3, seen)
@@ -65,7 +65,7 @@ class OnATerminal(HubCase):
         self.assertIn("\x1b[32m✓\x1b[0m laptop: 40 new", seen)
         self.assertIn("\x1b[31m✗\x1b[0m nowhere", seen)
         self.assertIn("2 spokes: 1 synced, 1 failed", seen)
-        # When all is said, no line is left over.
+        # At the end, no line of progress is left.
         self.assertNotIn("%", seen[seen.rindex("\x1b[J"):])
 
     def test_narrow_and_plain(self):
@@ -79,17 +79,17 @@ class OnATerminal(HubCase):
             if "%" in line:
                 self.assertLess(len(ESCAPE.sub("", line)), 44)
 
-    def test_an_interrupt_takes_the_lines_away(self):
+    def test_an_interrupt_clears_the_lines(self):
         seen = self.watch("--bwlimit", "100", interrupt_at=r"1?\d%.* left", code=-signal.SIGINT)
         last = seen[seen.rindex("\x1b[J"):]
-        self.assertEqual(last, "\x1b[JInterrupted. What was synced is whole; the next run goes on.\r\n")
+        self.assertEqual(last, "\x1b[JInterrupted. Files already synced are complete; the next run continues from here.\r\n")
 
     def test_a_bar_for_rsync(self):
         (self.sshd.authorized_keys).write_text("restrict " + (self.sshd.dir / "client_key.pub").read_text())
         self.write_config([self.spoke(sync_method="rsync"),
                            self.spoke("nowhere", sync_method="rsync", source=str(self.dir / "missing"))])
         seen = self.watch("--bwlimit", "400")
-        # 40 files in a directory beneath a directory: 42 entries that rsync looks at.
+        # 40 files in a directory inside a directory: rsync examines 42 entries.
         shares = [(int(m[1]), int(m[2])) for m in re.finditer(r"(\d+)%  (\d+)/42 files  [\d.]+ KB", seen)]
         self.assertGreater(len(set(shares)), 2, seen)
         self.assertEqual(shares, sorted(shares))
@@ -119,7 +119,7 @@ class InALog(HubCase):
         self.assertNotIn("\x1b", done.stdout)
         return done.stdout.splitlines()
 
-    def test_one_line_a_spoke(self):
+    def test_one_line_per_spoke(self):
         (line,) = self.run_lines()
         self.assertRegex(line, r"^  ✓ laptop: 1 new; 1 file, [\d.]+ KB on the wire, \d+\.\d s$")
         self.write("p/a.jsonl", b'{"line":1}\n' * 1000)
@@ -153,11 +153,11 @@ class InALog(HubCase):
         self.assertEqual(sorted(p.name for p in log.parent.iterdir()),
                          ["sync.log", "sync.log.1", "sync.log.2", "sync.log.3"])
         self.assertIn("turn 4", (log.parent / "sync.log.1").read_text())
-        # In the home directory, as in a crontab that has no shell to expand it.
+        # In the home directory by "~", which no shell expands in a crontab.
         self.run_lines("--log", "~/x.log")
         self.assertTrue((self.home / "x.log").exists())
 
-    def test_a_log_that_cannot_be(self):
+    def test_a_log_that_cannot_be_written(self):
         done = self.pi_brain("sync", "run", "--log", str(self.config / "x"))
         self.assertEqual(done.returncode, 2)
         self.assertFalse(self.mirror.exists())
@@ -199,7 +199,7 @@ class InALog(HubCase):
         self.assertEqual(len(self.pi_brain("sync", "history").stdout.splitlines()), 2)
 
     def test_a_history_whose_failures_have_no_ids(self):
-        """Up to version 7 there was one line of text, which is still told."""
+        """Up to version 7, a failure was one line of text, which is still shown."""
         self.write_config([self.spoke(source=str(self.dir / "missing"))])
         self.run_lines(code=1)
         with sqlite3.connect(self.dir / "data/sync.db") as db:
@@ -255,7 +255,7 @@ class InALog(HubCase):
         self.assertEqual(samples["last_run_files", "laptop"], 1)
         self.assertGreater(samples["last_run_wire_bytes", "laptop"], 1000)
         self.assertGreater(samples["last_run_duration_seconds", "laptop"], 0)
-        # What nobody runs is never late.
+        # A spoke that no run syncs is never late.
         for name in ("off", "phone"):
             self.assertNotIn(("last_success_timestamp_seconds", name), samples)
             self.assertEqual(samples["mirror_files", name], 0)

@@ -1,5 +1,5 @@
-"""Whom to trust and which key to offer, asked of all three that connect: libssh2, OpenSSH's client, and the ssh
-that rsync starts. What sshd's log has of each has to be the same."""
+"""Which host to trust and which key to offer, for all three that connect: libssh2, OpenSSH's client, and the ssh that
+rsync starts. sshd's log of each must be the same."""
 import contextlib
 import os
 import pathlib
@@ -24,7 +24,7 @@ def fingerprint(key):
 
 
 class WaysCase(HubCase):
-    """A spoke whose key lets in whoever connects."""
+    """A spoke with a key that all ways can log in with."""
 
     @classmethod
     def setUpClass(cls):
@@ -38,8 +38,8 @@ class WaysCase(HubCase):
 
     @staticmethod
     def harden(directory, sshd, *options):
-        """The same host, at another port where libssh2 has no key exchange to offer: `auto` goes on with ssh."""
-        hardened = harness.Sshd(directory, ["KexAlgorithms sntrup761x25519-sha512@openssh.com", *options],
+        """The same host at another port, without a cipher for libssh2, so that `auto` continues with ssh."""
+        hardened = harness.Sshd(directory, ["Ciphers aes256-gcm@openssh.com", *options],
                                 host_key=sshd.host_key)
         hardened.authorized_keys.unlink()
         hardened.authorized_keys.symlink_to(sshd.authorized_keys)
@@ -58,12 +58,12 @@ class WaysCase(HubCase):
         self.hardened.trust()
         self.hardened.configure_client()
         self.write("p/a.jsonl", b'{"line":1}\n')
-        # What a key may do: start the agent, or rsync for this directory.
+        # A key may start the agent, or rsync for this directory.
         self.either = self.dir / "either"
         self.either.write_text('#!/bin/sh\ncase $SSH_ORIGINAL_COMMAND in\n  rsync*) exec $SSH_ORIGINAL_COMMAND;;\n'
                                f'  *) exec {harness.AGENT} --root={self.source};;\nesac\n')
         self.either.chmod(0o755)
-        # The person's own key may do anything.
+        # The user's own key may do anything.
         self.person = self.sshd.key
         self.own = harness.keygen(self.dir / "own_key")
         self.let_in(self.own)
@@ -78,7 +78,7 @@ class WaysCase(HubCase):
         self.sshd.authorized_keys.write_text("".join(lines))
 
     def logins(self, fields, code):
-        """The keys, by their fingerprints, that a run logged in with; and its report."""
+        """The fingerprints of the keys that a run logged in with, and its report."""
         shutil.rmtree(self.mirror, ignore_errors=True)
         shutil.rmtree(self.dir / "data", ignore_errors=True)
         before = len(self.sshd.log.read_text())
@@ -88,7 +88,7 @@ class WaysCase(HubCase):
         return set(re.findall(r"Accepted publickey .* (SHA256:\S+)", log)), report
 
     def agree(self, expected, key=None, words="^", ways=WAYS, warnings="^$", fails=None):
-        """All log in with this key, or not at all, with this failure (one of these), and warn of the same."""
+        """Checks that all ways log in with this key, or fail with this id (or one of these), and give the same warnings."""
         self.assertNotEqual(expected is None, fails is None)
         for way, fields in ways.items():
             with self.subTest(way):
@@ -109,12 +109,12 @@ class Transports(WaysCase):
     def test_the_spokes_own_key(self):
         self.agree(self.own, key=self.own)
 
-    def test_without_one_the_persons(self):
+    def test_without_one_the_users_key(self):
         self.sshd.authorized_keys.write_text(
             f'command="{self.either}" ' + pathlib.Path(f"{self.person}.pub").read_text())
         self.agree(self.person)
 
-    def test_a_key_that_is_refused_is_followed_by_no_other(self):
+    def test_after_a_refused_key_no_other_is_tried(self):
         stranger = harness.keygen(self.dir / "stranger")
         for setting in (f"IdentityFile {self.person}", "IdentitiesOnly no", "PreferredAuthentications publickey,password"):
             self.sshd.client_setting(setting)
@@ -122,8 +122,8 @@ class Transports(WaysCase):
             self.sshd.client_setting(f"IdentityAgent {socket}")
             self.agree(None, key=stranger, fails="permission-denied")
 
-    def test_a_certificate_of_the_persons(self):
-        """The person's certificate is beside the person's key, and no way in for a key that is not let in."""
+    def test_a_certificate_of_the_user(self):
+        """The certificate is beside the user's key, and does not let in a key that is refused."""
         authority = harness.keygen(self.dir / "authority")
         mine = harness.keygen(self.dir / "mine")
         subprocess.run(["ssh-keygen", "-q", "-s", authority, "-I", "me", "-n", "root", f"{mine}.pub"], check=True)
@@ -135,8 +135,8 @@ class Transports(WaysCase):
         self.agree(None, key=stranger, fails="permission-denied")
         self.agree(self.own, key=self.own)
 
-    def test_a_connection_that_the_person_has_open(self):
-        """It is the person's login, whose key it is that counts there."""
+    def test_a_connection_that_the_user_has_open(self):
+        """It is the user's login, so the user's key counts there."""
         master = self.dir / "master"
         self.sshd.client_setting(f"ControlPath {master}")
         subprocess.run(["ssh", "-F", self.sshd.ssh_config, "-M", "-N", "-f", "-o", "BatchMode=yes", "spoke"], check=True,
@@ -147,17 +147,17 @@ class Transports(WaysCase):
         finally:
             subprocess.run(["ssh", "-F", self.sshd.ssh_config, "-O", "exit", "spoke"], capture_output=True)
 
-    def test_settings_that_name_no_way_in(self):
+    def test_settings_that_do_not_select_a_login(self):
         self.sshd.client_setting("PubkeyAuthentication no")
         self.sshd.client_setting("PreferredAuthentications password")
         self.agree(self.own, key=self.own)
 
     def test_a_key_with_windows_line_ends(self):
         self.own.write_bytes(self.own.read_bytes().replace(b"\n", b"\r\n"))
-        self.agree(None, key=self.own, fails="permission-denied", words="line ends of Windows")
+        self.agree(None, key=self.own, fails="permission-denied", words="Windows line ends")
 
     def test_names_of_keys(self):
-        """A name is that name, whatever ssh would replace in it."""
+        """A name is literal, whatever ssh would expand in it."""
         for name in tiers.sweep("names", ("own%key", "own%d", "own%%", "own key", 'own"\\key', "~own"), 3):
             key = self.dir / name
             shutil.copy(self.own, key)
@@ -186,10 +186,10 @@ class Transports(WaysCase):
         shutil.copy(f"{self.person}.pub", f"{self.own}.pub")
         self.agree(None, key=self.own, fails="permission-denied", words="public half of another")
 
-    # Trust. `key` or not: once by a configuration of our own, once by the person's.
+    # Trust. With and without `key`: by a configuration of our own, and by the user's.
 
     def judge(self, known, fails, *settings, words="^", warnings="^$"):
-        """With this failure, or none, by each way, and by an `auto` that goes on with ssh, where the host's name has another port."""
+        """Checks for this failure, or none, by each way, and by `auto` with ssh, in which the host has another port."""
         cases = [(falls_back, own, way) for falls_back in (False, True) for own in (True, False)
                  for way in (("auto",) if falls_back else WAYS)]
         for falls_back, own, way in tiers.sweep("ways", cases, 3):
@@ -197,7 +197,7 @@ class Transports(WaysCase):
             sshd.configure_client(key=self.own)
             for setting in settings:
                 sshd.client_setting(setting)
-            # Anew: it may have been added to.
+            # Written again, since a run may have added to it.
             sshd.known_hosts.write_text(known.replace(f"]:{self.sshd.port}", f"]:{sshd.port}"))
             with self.subTest(known=known[:80], settings=settings, falls_back=falls_back, key=own), self.at(sshd):
                 self.agree(None if fails else self.own, key=key, words=words, ways={way: WAYS[way]}, warnings=warnings, fails=fails)
@@ -212,7 +212,7 @@ class Transports(WaysCase):
         self.judge(f"laptop {good}\n", None, "HostKeyAlias laptop")
         self.judge(f"{self.name} {good}\n", "host-key-unknown", "HostKeyAlias laptop")
 
-    def test_no_checking_is_still_some(self):
+    def test_without_checking_some_checks_remain(self):
         good = f"{self.kind} {self.blob}"
         for strict in ("no", "accept-new"):
             self.judge(f"{self.name} {self.other}\n", "host-key-changed", f"StrictHostKeyChecking {strict}")
@@ -223,11 +223,11 @@ class Transports(WaysCase):
     def shown(self):
         return re.escape(fingerprint(self.sshd.host_key)) + r" \(ssh-ed25519\)"
 
-    def test_new_ones(self):
-        """Whoever connects adds the key, and says so in the same words."""
+    def test_new_keys(self):
+        """Every way adds the key, and reports it in the same words."""
         for sshd in (self.sshd, self.hardened):
-            added = (rf"^the key of \[127\.0\.0\.1\]:{sshd.port}, {self.shown()}, was unknown; it was added to "
-                     rf"{sshd.known_hosts}, as StrictHostKeyChecking says$")
+            added = (rf"^the key of \[127\.0\.0\.1\]:{sshd.port}, {self.shown()}, was unknown and has been added to "
+                     rf"{sshd.known_hosts}, as StrictHostKeyChecking allows$")
             for way in WAYS if sshd is self.sshd else ("auto",):
                 sshd.configure_client(key=self.own)
                 sshd.client_setting("StrictHostKeyChecking accept-new")
@@ -237,36 +237,36 @@ class Transports(WaysCase):
                     self.assertIn(self.blob, sshd.known_hosts.read_text())
                     self.agree(self.own, key=self.own, ways={way: WAYS[way]})
 
-    def test_new_ones_that_are_not_let_in_to(self):
-        """It is added all the same."""
+    def test_new_keys_of_hosts_that_refuse_the_login(self):
+        """The key is added nevertheless."""
         stranger = harness.keygen(self.dir / "stranger")
         for way in WAYS:
             self.sshd.configure_client(key=stranger)
             self.sshd.client_setting("StrictHostKeyChecking accept-new")
             self.sshd.known_hosts.write_text("")
-            self.agree(None, key=stranger, ways={way: WAYS[way]}, fails="permission-denied", warnings="it was added to")
+            self.agree(None, key=stranger, ways={way: WAYS[way]}, fails="permission-denied", warnings="and has been added to")
 
-    def test_new_ones_that_cannot_be_remembered(self):
-        # rsync's ssh does not say which key it is.
+    def test_new_keys_that_cannot_be_saved(self):
+        # rsync's ssh does not name the key.
         place = self.sshd.authorized_keys / "known_hosts"
         self.judge("", None, "StrictHostKeyChecking accept-new", f"UserKnownHostsFile {place}",
                    warnings=rf"^the key of \[127\.0\.0\.1\]:\d+(, {self.shown()},)? was accepted, but cannot be added to {place}: "
                             "Not a directory$")
         self.judge("", None, "StrictHostKeyChecking accept-new", "UserKnownHostsFile /dev/null")
-        # As ssh by itself: what is nowhere to be remembered is not accepted.
-        self.judge("", "host-key-unknown", "StrictHostKeyChecking accept-new", "UserKnownHostsFile none", words="name a UserKnownHostsFile")
+        # Like ssh: a key that has no file to be saved in is not accepted.
+        self.judge("", "host-key-unknown", "StrictHostKeyChecking accept-new", "UserKnownHostsFile none", words="set a UserKnownHostsFile")
 
     def test_revoked_for_the_standard_port(self):
-        """It is the host's key, at whatever port it shows it."""
+        """It is the host's key, at every port."""
         good = f"{self.kind} {self.blob}"
         for strict in ("accept-new", "no", "yes"):
             self.judge(f"@revoked 127.0.0.1 {good}\n", "host-key-revoked", f"StrictHostKeyChecking {strict}")
-        # ssh would not tell this one apart from that one.
+        # ssh does not distinguish the two.
         self.judge(f"@revoked 127.0.0.1 {self.other}\n", "host-key-unknown", "StrictHostKeyChecking accept-new")
-        self.judge(f"@revoked * {self.other}\n", None, "StrictHostKeyChecking accept-new", warnings="it was added to")
+        self.judge(f"@revoked * {self.other}\n", None, "StrictHostKeyChecking accept-new", warnings="and has been added to")
         self.judge(f"@revoked 127.0.0.1 {self.other}\n{self.name} {good}\n", None, "StrictHostKeyChecking accept-new")
 
-    def test_lines_that_are_hard_to_read(self):
+    def test_unusual_lines(self):
         good = f"{self.kind} {self.blob}"
         accept = "StrictHostKeyChecking accept-new"
         many = ",".join(["some-other-host.example"] * 1000)
@@ -274,13 +274,13 @@ class Transports(WaysCase):
         self.judge(f"@revoked * {good} a\0b\n", "host-key-revoked", accept)
         self.judge(f"{many},{self.name} {good}\n", None)
         self.judge(f"@revoked {self.name} 256 {good}\n", "known-hosts-unreadable", accept,
-                   words="known_hosts:1 cannot be read: it is not a line of known_hosts", warnings="not a known_hosts line")
-        # Cut short, in a way that only ssh sees.
+                   words="known_hosts:1 cannot be read: it is not a valid known_hosts line", warnings="not a known_hosts line")
+        # Truncated in a way that only ssh notices.
         self.judge(f"{self.name} {self.kind} AAAAC3NzaC1lZDI1NTE5AAAAIAAA\n", "host-key-changed|host-key-unknown", accept)
-        self.judge(f"other.example 256 {good}\n", None, accept, warnings="not a known_hosts line; skipped\n.*it was added to")
+        self.judge(f"other.example 256 {good}\n", None, accept, warnings="not a known_hosts line; skipped\n.*and has been added to")
 
     def test_a_file_that_cannot_be_read(self):
-        """It may have the host's key, or another one: nothing is new then."""
+        """It may have the host's key, or another, so no key counts as new."""
         unread = self.dir / "directory"
         unread.mkdir()
         good = f"{self.name} {self.kind} {self.blob}\n"
@@ -288,8 +288,8 @@ class Transports(WaysCase):
         self.judge("", "known-hosts-unreadable", *settings, words=rf"{unread} cannot be read: Is a directory")
         self.judge(good, None, *settings)
 
-    def test_what_is_no_file(self):
-        """Nobody waits for what a pipe may say."""
+    def test_paths_that_are_not_files(self):
+        """No way waits for input from a pipe."""
         pipe = self.dir / "pipe"
         os.mkfifo(pipe)
         good = f"{self.name} {self.kind} {self.blob}\n"
@@ -311,13 +311,13 @@ class Transports(WaysCase):
         self.assertLess(time.monotonic() - began, 60)
 
     def use_a_host_of_two_keys(self):
-        """In the place of the others, for this test. Returns the second key."""
+        """Replaces the class's servers for this test. Returns the second key."""
         ecdsa = harness.keygen(self.dir / "second_host_key", kind="ecdsa")
         sshd = harness.Sshd(self.dir / "two", [f"HostKey {ecdsa}"])
         self.addCleanup(sshd.stop)
         hardened = self.harden(self.dir / "two_hardened", sshd, f"HostKey {ecdsa}")
         self.addCleanup(hardened.stop)
-        # The class's are seen again when these attributes are gone.
+        # Without these attributes, the class's are visible again.
         self.sshd, self.hardened = sshd, hardened
         self.addCleanup(delattr, self, "sshd")
         self.addCleanup(delattr, self, "hardened")
@@ -325,7 +325,7 @@ class Transports(WaysCase):
         return ecdsa
 
     def test_keys_of_several_types(self):
-        """The host has to show the one that is known."""
+        """The host must show the known one."""
         ecdsa = self.use_a_host_of_two_keys()
         name, kind, blob = self.sshd.known_hosts.read_text().split()
         second = " ".join(pathlib.Path(f"{ecdsa}.pub").read_text().split()[:2])
@@ -333,11 +333,11 @@ class Transports(WaysCase):
             for place in (name, "127.0.0.1"):
                 self.judge(f"{place} {key}\n", None)
                 self.judge(f"{place} {key}\n", None, "HostKeyAlgorithms ssh-ed25519,ecdsa-sha2-nistp256")
-        # Another machine may be behind the standard port.
-        self.judge(f"127.0.0.1 {self.other}\n", None, "StrictHostKeyChecking accept-new", warnings="it was added to")
+        # The standard port may lead to another machine.
+        self.judge(f"127.0.0.1 {self.other}\n", None, "StrictHostKeyChecking accept-new", warnings="and has been added to")
 
     def test_a_hop(self):
-        """With a person at the terminal, too, a hop is held to the same."""
+        """Hops are checked in the same way, even with a user at the terminal."""
         hop = self.sshd.ssh_config.read_text().replace("Host spoke", "Host hop")
         known = self.dir / "known_by_hop"
         good = f"{self.name} {self.kind} {self.blob}\n"
@@ -364,12 +364,12 @@ class Transports(WaysCase):
         self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 1, shown)
         self.assertIn(b"ProxyJump hop: HOST KEY REVOKED", shown)
         self.assertEqual(self.sshd.log.read_text().count("Accepted publickey"), before)
-        # And is gone through if it is the one that is known.
+        # And is used if it shows the known key.
         known.write_text(good)
         self.agree(self.person)
 
-    def test_what_the_host_would_have_us_know(self):
-        """UpdateHostKeys: a host that is trusted adds no keys to the files."""
+    def test_keys_that_the_host_offers(self):
+        """UpdateHostKeys: not even a trusted host may add keys to the files."""
         self.use_a_host_of_two_keys()
         known = self.sshd.known_hosts.read_text()
         self.judge(known, None, "UpdateHostKeys yes")

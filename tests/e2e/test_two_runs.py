@@ -1,4 +1,4 @@
-"""Two runs for one spoke at once: the second leaves it to the first, whatever becomes of that."""
+"""Two runs for one spoke at once: the second leaves it to the first, however that ends."""
 import os
 import signal
 import unittest
@@ -52,7 +52,7 @@ class TwoRuns(FaultCase):
         self.assert_mirrored()
 
     def test_when_the_first_is_killed(self):
-        """Its lock ends with it, even if it was stopped and something of it is left on the spoke."""
+        """Its lock ends with it, even if it was stopped and left a process on the spoke."""
         for stopped in (False, True):
             with self.subTest(stopped=stopped):
                 self.write(f"p/slow-{stopped}.jsonl", self.rng.randbytes(3 * MIB) + b"\n")
@@ -66,7 +66,7 @@ class TwoRuns(FaultCase):
                 self.settle()
 
     def test_many_at_once(self):
-        """However they come, each either syncs or leaves it to another, and all is well in the end."""
+        """Each run either syncs or leaves it to another, and in the end the mirror is right."""
         runs = [self.start_run("--delete", "--max-delete", "1000") for _ in range(6)]
         codes = []
         for run in runs:

@@ -1,4 +1,4 @@
-"""What a command line that is wrong, or incomplete, gets: which word it is, and what could stand there."""
+"""A wrong or incomplete command line: the message names the word, and what could be there instead."""
 import subprocess
 import unittest
 
@@ -31,7 +31,7 @@ class Usage(HubCase):
         self.assertIn("has no option '-x'.", self.says("sync", "run", "-x"))
         self.assertIn("'pi-brain sync uninstall-timer' takes no 'more'.", self.says("sync", "uninstall-timer", "more"))
 
-    def test_what_is_missing_or_wrong(self):
+    def test_missing_and_wrong_values(self):
         for line, words in (("sync", "'pi-brain sync' needs a command."), ("spoke add", "NAME is missing."),
                             ("spoke add x", "TARGET is missing."), ("sync run --jobs", "--jobs needs a value."),
                             ("sync run --jobs x", "--jobs must be a number from 1 to 256, not 'x'."),
@@ -43,7 +43,7 @@ class Usage(HubCase):
             with self.subTest(line):
                 said = self.says(*line.split())
                 self.assertTrue(said.startswith(f"pi-brain: {words}"), said)
-        self.assertIn("--config is empty, and must be a path", self.says("sync", "run", "-c", ""))
+        self.assertIn("--config is empty, but must be a path", self.says("sync", "run", "-c", ""))
 
     def test_help_and_version(self):
         whole = self.says(code=0)

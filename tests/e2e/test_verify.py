@@ -1,4 +1,4 @@
-"""`sync verify`: what differs is found by content, nothing is moved, and --repair fetches it."""
+"""`sync verify`: finds differences by content, without transferring files; --repair fetches them."""
 import json
 import os
 import pathlib
@@ -22,7 +22,7 @@ class Verify(HubCase):
         return done.stdout
 
     def rot(self, path, offset):
-        """Changes one byte in the mirror; size and time stay."""
+        """Changes one byte in the mirror, and keeps size and time."""
         file = self.mirror / path
         times = file.stat()
         with open(file, "r+b") as out:
@@ -32,7 +32,7 @@ class Verify(HubCase):
             out.write(bytes([byte[0] ^ 1]))
         os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
 
-    def test_all_alike(self):
+    def test_no_differences(self):
         sessions.make(self.source, 300, seed=21)
         self.sync()
         before, archive = self.snapshot(), self.archive.exists()
@@ -61,24 +61,24 @@ class Verify(HubCase):
         self.assertEqual((small_one["path"], small_one["offset"]), ("--p--/small.jsonl", 0))
         self.assertLess(result["wireUp"] + result["wireDown"], 100_000)
         text = self.verify_text(code=1)
-        self.assertIn("--p--/small.jsonl: other content from byte 0 on", text)
+        self.assertIn("--p--/small.jsonl: content differs in the block of", text)
         self.assertIn("✗ laptop: 3 files compared, 2.9 MB, 2 differ", text)
         self.assertIn("sync verify --spoke laptop --repair", text)
 
         result = self.verify("--repair")
         self.assertTrue(result["repaired"])
         self.assertEqual(len(result["differences"]), 2)
-        self.assertLess(result["wireUp"] + result["wireDown"], 200_000)  # not the whole of it
+        self.assertLess(result["wireUp"] + result["wireDown"], 200_000)  # not the whole file
         self.assert_mirrored()
         self.assertEqual(self.verify()["differences"], [])
-        # P5: what was there is in the archive.
+        # P5: the old content is in the archive.
         archived = self.archived()
         self.assertEqual(archived[b"--p--/small.jsonl"], b"x" * 10 + b"y" + b"x" * 1989)
         self.assertEqual(len(archived[b"--p--/large.jsonl"]), 3_000_000)
         self.assertEqual(self.reasons(), [("--p--/large.jsonl", "repaired"), ("--p--/small.jsonl", "repaired")])
         self.assertFalse((self.mirror / ".pi-brain-staging").exists())
 
-    def test_a_rewrite_that_left_size_and_time(self):
+    def test_a_rewrite_that_kept_size_and_time(self):
         path = self.write("a.jsonl", b'{"n":1}\n')
         self.sync()
         times = path.stat()
@@ -88,7 +88,7 @@ class Verify(HubCase):
         self.verify("--repair")
         self.assert_mirrored()
 
-    def test_what_the_next_run_fetches_is_no_failure(self):
+    def test_files_that_the_next_run_fetches_are_not_failures(self):
         self.write("grown.jsonl", b"{}\n")
         self.write("gone.jsonl", b"{}\n")
         self.write("cut.jsonl", b"{}\n{}\n")
@@ -108,7 +108,7 @@ class Verify(HubCase):
         self.assert_mirrored(besides=["gone.jsonl"])
         self.assertEqual(self.counts(), {"kept": 1})
 
-    def test_another_time_alone_is_no_difference(self):
+    def test_another_time_is_not_a_difference(self):
         path = self.write("a.jsonl", b"{}\n")
         self.sync()
         self.age(path)
@@ -120,7 +120,7 @@ class Verify(HubCase):
         self.assertEqual(self.verify()["differences"], [])
 
     def test_one_spoke_of_two(self):
-        """The other one is neither compared nor repaired."""
+        """The other spoke is neither compared nor repaired."""
         self.write("a.jsonl", b"{}\n" * 50)
         both = [self.spoke(), self.spoke("desktop")]
         self.write_config(both)
@@ -152,7 +152,7 @@ class Verify(HubCase):
         (self.source / "a.jsonl").unlink()
         result = self.verify()
         self.assertEqual((result["files"], result["extra"]), (0, 1))
-        self.assertIn("is the root that it serves the right one?", result["warnings"][0])
+        self.assertIn("Check that it serves the right directory", result["warnings"][0])
 
     def test_failures(self):
         self.write("a.jsonl", b"{}\n")

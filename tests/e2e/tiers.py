@@ -1,7 +1,7 @@
-"""How much of a sweep or of a table of cases a run goes through: in the full tier all of it, in the short one a share.
+"""How much of a sweep or a table of cases a run tests: all of it in the full tier, a share in the short one.
 
-The share is spread evenly and begins at an offset that the seed gives. The seed differs between runs, so that in time
-each point has its turn. See tests/README.md.
+The share is spread evenly, from an offset that the seed gives. The seed differs between runs, so that in time every
+point is tested. See tests/README.md.
 """
 import collections
 import os
@@ -15,7 +15,7 @@ _sweeps = collections.Counter()
 
 
 def again():
-    """What repeats this run, for people."""
+    """How a person repeats this run."""
     test = os.environ.get("PIBRAIN_TEST_NAME")
     if not test:
         return f"PIBRAIN_TEST_SEED={SEED}"
@@ -24,17 +24,17 @@ def again():
 
 
 def seeded(what):
-    """A random generator that gives the same for the same seed and `what`."""
+    """A random generator that depends on the seed and `what` alone."""
     return random.Random(f"{SEED} {what}")
 
 
 def sweep(what, points, most):
-    """Of these points `most`, in their order; in the full tier all. `what` names the sweep to who reads the output."""
+    """Returns `most` of these points in their order; all in the full tier. `what` names the sweep in the output."""
     points = list(points)
     if FULL or len(points) <= most:
         return points
     step = len(points) / most
-    _sweeps[what] += 1  # the next of that name begins elsewhere
+    _sweeps[what] += 1  # the next sweep of that name has another offset
     begin = seeded(f"{what} {_sweeps[what]}").random() * step
     chosen = [points[int(begin + number * step)] for number in range(most)]
     print(f"{what}: {most} of {len(points)}, by seed {SEED}: {', '.join(map(str, chosen))[:500]}\n"
@@ -43,5 +43,5 @@ def sweep(what, points, most):
 
 
 def rounds(full, short):
-    """How many times something random is tried."""
+    """Returns how many times a random test is repeated."""
     return full if FULL else short

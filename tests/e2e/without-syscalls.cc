@@ -1,4 +1,4 @@
-// Runs a program as on a kernel that lacks something of the sandbox's.
+// Runs a program as on a kernel that lacks a part of the sandbox.
 //
 // usage: without-syscalls landlock|seccomp PROGRAM [ARGUMENT…]
 

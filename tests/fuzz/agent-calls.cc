@@ -1,7 +1,7 @@
-// Calls of a hub that speaks the protocol well and asks for anything: without the RPC, which
-// agent-stream covers, so that it goes deep and fast.
+// Calls of a hub that follows the protocol and asks for anything. Without the RPC, which
+// agent-stream covers, so that the harness is fast and reaches far.
 //
-// Input: a byte of options, then calls: a byte each that says which, and their parameters.
+// Input: a byte of options, then calls, each a byte that chooses one and its parameters.
 
 #include <set>
 
@@ -80,7 +80,7 @@ class Hub {
     }
   }
 
-  // Mostly one that there is.
+  // Mostly an id that exists.
   uint32_t file() {
     uint64_t number = input_.number();
     return uint32_t(number < 0x80 ? number % tree_.count() : number);
@@ -125,7 +125,7 @@ class Hub {
 
   void fill(proto::Want::Builder want) {
     uint8_t how = input_.byte();
-    // The content of this file or of another one.
+    // The content of this file or of another.
     uint32_t id = (how & 0x80) != 0 || want.getFile() >= tree_.count() ? file() : want.getFile();
     std::string content = id < tree_.count() ? tree_.content(id) : "";
     switch (how & 7) {
@@ -143,7 +143,7 @@ class Hub {
       case 3:
         return want.setSignature(bytesOf(input_.text()));
       default: {
-        // Of something like it.
+        // Of similar content.
         content.insert(content.size() / 2, input_.text());
         std::string signature;
         makeSignature(fileWith(content), content.size(), 0, 0,
@@ -161,9 +161,10 @@ class Hub {
   void next(Stream& stream) {
     auto response = stream.blocks.nextRequest().send().wait(asyncIo().waitScope);
     auto block = response.getBlock();
-    require(!stream.last || (block.size() == 0 && response.getLast()), "nothing after the last");
+    require(!stream.last || (block.size() == 0 && response.getLast()),
+            "nothing follows the last block");
     if (block.size() > 0) {
-      // What the agent sends can be read, always.
+      // Whatever the agent sends can be read.
       stream.reader->read(block, [&](proto::Event::Reader event) { check(stream, event); });
     }
     stream.last = response.getLast();
@@ -174,13 +175,13 @@ class Hub {
       stream.file = event.getBegin().getFile();
     } else if (event.isData()) {
       auto text = textOf(event.getData().getBytes());
-      require(text.find(SECRET) == std::string::npos, "nothing outside is read (P1)");
+      require(text.find(SECRET) == std::string::npos, "nothing outside the root is read (P1)");
     } else if (event.isEnd()) {
       auto& content = tree_.content(stream.file);
       auto hash = Digest::from(event.getEnd());
-      // A fresh file is cut after its last line, or where the hub's own copy ends.
+      // A file that just changed is cut after its last line, or where the hub's copy ends.
       require(hash == digestOfText(content) || tree_.isFresh(stream.file),
-              "what was sent is what the file holds", tree_.path(stream.file));
+              "the content sent is the file's", tree_.path(stream.file));
     } else if (event.isDigest()) {
       auto digest = event.getDigest();
       require(Digest::from(digest.getHash()) == digestOfText(tree_.content(digest.getFile())),

@@ -1,4 +1,4 @@
-// Bytes from a hub into the agent's RPC: no peer may make it crash, hang or eat memory.
+// Bytes from a hub into the agent's RPC: no peer can make the agent crash, hang or use up memory.
 //
 // Input: a byte of options, then the bytes of the connection.
 

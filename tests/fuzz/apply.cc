@@ -1,5 +1,5 @@
-// An agent that lies, and a mirror: whatever it answers, nothing is touched outside of the mirror
-// (P2), what is published passed its check (P3), and nothing is lost (P5).
+// An agent that lies, and a mirror: whatever the agent answers, nothing outside the mirror is
+// touched (P2), only verified content is published (P3), and nothing is lost (P5).
 //
 // Input: a byte of options, the spoke's files, then the script of the answers (lying-agent.h).
 
@@ -23,7 +23,8 @@ constexpr std::string_view PATHS[] = {
     "a/out",         "a/out/file.jsonl", "new/one.jsonl", "new/two.jsonl",
     "a/b/c/d/e",     "z/large.jsonl",    "canary/x",      ".pi-brain-staging"};
 
-// What the spoke's file holds, next to what the mirror's of that path, or its original, does.
+// Returns the content of a spoke's file, derived from the mirror's at that path, or from the file
+// that it was moved from.
 std::string contentFor(std::string_view path, const Scene& scene, Input& input) {
   std::string before;
   for (auto& [where, content] : scene.before()) {
@@ -96,7 +97,8 @@ class SessionsServer final : public proto::Sessions::Server {
       summary.setComplete(spoke_.complete);
       summary.setFiles(uint32_t(spoke_.files.size()));
     });
-    // That it knows none of the mirror's directories is true of those that differ, and no harm.
+    // To say that it has none of the mirror's directories is true of those that differ, and does no
+    // harm.
     appendEvent(events, [&](proto::Event::Builder event) {
       auto list = event.initUnseen(context.getParams().getKnown().size());
       for (uint32_t i = 0; i < list.size(); ++i) list.set(i, i);
@@ -143,7 +145,7 @@ class SpokeServer final : public proto::Spoke::Server {
   Input& script_;
 };
 
-// As sync-spoke.cc does it.
+// Carries the plan out as SyncPass does.
 void carryOut(Mirror& mirror, AgentSession& session, const Plan& plan, uint8_t options) {
   SpokeReport report;
   Progress unseen;
@@ -179,7 +181,7 @@ void run(Input input) {
   tolerating([&]() {
     Archive archive(scene.archive(), "spoke", OLD);
     if ((options & PARTIAL) != 0) {
-      // By an earlier run, which did not come to its end.
+      // Left by an earlier run that was interrupted.
       Mirror earlier(scene.mirror(), Mirror::Access::WRITE, Archive(scene.archive(), "spoke", OLD));
       leavePartials(earlier, spoke);
     }
@@ -197,7 +199,7 @@ void run(Input input) {
   for (auto& [id, hashes] : spoke.ends) {
     if (id < spoke.files.size()) allowed[spoke.files[id].path] = hashes;
   }
-  // Its new place, before what it has grown by.
+  // The move comes before the growth.
   for (auto& file : plan.files) {
     if (file.kind != ChangeKind::MOVE) continue;
     for (auto& from : file.candidates) {

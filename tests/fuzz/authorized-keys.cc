@@ -1,4 +1,4 @@
-// The line for authorized_keys: whatever goes into it, sshd and a shell get out what was meant.
+// The line for authorized_keys: whatever its parts are, sshd and a shell read the same from it.
 //
 // Input: the agent's path, the root and the --from pattern (a text each), then the public key.
 
@@ -16,7 +16,7 @@ namespace {
 
 const std::string HOME = "/home/me";
 
-// The value of an option in double quotes, as sshd's opt_dequote() reads it; moves past it.
+// Returns the value of an option in double quotes, as sshd's opt_dequote() reads it; moves past it.
 std::string dequoted(std::string_view& line) {
   std::string value;
   require(line.starts_with('"'), "a value is quoted");
@@ -29,7 +29,7 @@ std::string dequoted(std::string_view& line) {
   return value;
 }
 
-// The words that any login shell makes of it: nothing in it is special to one of them.
+// Returns the words that every login shell reads: no character is special to any of them.
 std::vector<std::string> shellWords(std::string_view command) {
   std::vector<std::string> words(1);
   for (size_t i = 0; i < command.size(); ++i) {
@@ -39,14 +39,14 @@ std::vector<std::string> shellWords(std::string_view command) {
     }
     bool home =
         command.substr(i).starts_with("~/") && (words.back().empty() || words.back() == "--root=");
-    require(home || isPlainWord(std::string{'a', command[i]}), "no shell sees anything special",
+    require(home || isPlainWord(std::string{'a', command[i]}), "no character is special to a shell",
             std::string(command));
     words.back() += command[i];
   }
   return words;
 }
 
-// What the agent makes of its option.
+// Returns the root that the agent reads from its option.
 std::string rootIn(const std::string& option) {
   constexpr std::string_view NAME = "--root=";
   require(option.starts_with(NAME), "the root is an option", option);
@@ -65,7 +65,7 @@ void skip(std::string_view& line, std::string_view expected) {
 void run(Input input) {
   std::string agent(input.text()), root(input.text()), from(input.text());
   std::string key(input.rest()), made;
-  // No argument of a program's has one.
+  // No argument of a program has a NUL.
   if ((agent + root).find('\0') != std::string::npos) return;
   if (!tolerating([&]() { made = authorizedKeysLine(key, agent, HOME, root, from); })) return;
   require(made.find_first_of("\r\n") == std::string::npos, "it is one line", made);

@@ -21,19 +21,19 @@ void checkSpoke(const SpokeConfig& spoke) {
   auto& source = spoke.source;
   require(!source.path.empty(), "a source has a path");
   require(!source.host.starts_with('-') && !source.user.starts_with('-'),
-          "a host is no option of ssh", source.host);
-  require(source.host.find_first_of(" '\"$;/") == source.host.npos, "a host is no command",
+          "a host is not an option of ssh", source.host);
+  require(source.host.find_first_of(" '\"$;/") == source.host.npos, "a host is not a command",
           source.host);
   if (!source.host.empty()) {
-    // What a command would be given for the same.
+    // The argument of a command for the same source.
     bool address = source.host.find(':') != source.host.npos;
     auto login = (source.user.empty() ? "" : source.user + "@") +
                  (address ? "[" + source.host + "]" : source.host);
     auto again = parseLogin(login);
     require(again.ok() && again->user == source.user && again->host == source.host,
-            "a source's login is one", login);
+            "a source's login can be used", login);
   }
-  require(spoke.timeoutSeconds > 0, "a connection is given some time");
+  require(spoke.timeoutSeconds > 0, "a connection has a time limit");
 }
 
 }  // namespace
@@ -45,14 +45,14 @@ void run(Input input) {
   dir.write("config.yaml", input.rest());
   auto config = loadConfig(dir / "config.yaml");
   if (!config.ok()) {
-    require(!config.status().message().empty(), "an error has words");
+    require(!config.status().message().empty(), "an error has a message");
     return;
   }
   std::set<std::string> names, paths;
   for (auto& spoke : config->spokes) {
     checkSpoke(spoke);
-    require(names.insert(spoke.name).second, "a name is a spoke's own", spoke.name);
-    require(paths.insert(spoke.path).second, "a mirror is a spoke's own", spoke.path);
+    require(names.insert(spoke.name).second, "a name is used once", spoke.name);
+    require(paths.insert(spoke.path).second, "a mirror belongs to one spoke", spoke.path);
   }
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// What the hub says to an agent, and hears from it: hello, a scan, a pull.
+// The hub's side of a conversation with an agent: hello, a scan, a pull.
 
 #include "hub/agent/plan.h"
 
@@ -9,7 +9,7 @@
 
 namespace pibrain::fuzz {
 
-// A mirror of so many directories, with a file each.
+// A mirror of `directories` directories, with a file each.
 inline Tree mirrorOf(size_t directories) {
   Tree tree;
   for (size_t i = 0; i < directories; ++i) {
@@ -24,7 +24,7 @@ inline Tree mirrorOf(size_t directories) {
   return tree;
 }
 
-// Few are told at once, many are not.
+// A hub sends few digests with its first scan, but not many.
 inline const Tree& mirrorFor(bool large) {
   static const Tree few = mirrorOf(3), many = mirrorOf(401);
   return large ? many : few;

@@ -7,7 +7,7 @@
 
 namespace pibrain::fuzz {
 
-// The length of the first message in `bytes`, or of all if they are none
+// Returns the length of the first message in `bytes`, or of all bytes if they have none
 // (https://capnproto.org/encoding.html#serialization-over-a-stream).
 inline size_t firstMessage(std::string_view bytes) {
   auto number = [&](size_t offset) {
@@ -24,8 +24,8 @@ inline size_t firstMessage(std::string_view bytes) {
   return size_t(std::min<uint64_t>(size, bytes.size()));
 }
 
-// Writes message by message, each when whoever reads has nothing left to do, so that what refers to
-// answers finds them; hangs up at the end. If not zero, `first` bytes go in front of the messages.
+// Writes message by message, each when the reader has nothing left to do, so that messages that
+// refer to answers find them; hangs up at the end. `first` bytes precede the messages.
 inline kj::Promise<void> deliver(kj::AsyncIoStream& stream, std::string_view bytes, size_t first) {
   if (bytes.empty()) {
     stream.shutdownWrite();
@@ -37,7 +37,7 @@ inline kj::Promise<void> deliver(kj::AsyncIoStream& stream, std::string_view byt
   });
 }
 
-// Reads and forgets.
+// Reads, and discards what it read.
 inline kj::Promise<void> drain(kj::AsyncIoStream& stream) {
   static kj::byte buffer[64 * 1024];
   return stream.tryRead(buffer, 1, sizeof(buffer)).then([&stream](size_t n) -> kj::Promise<void> {
@@ -46,7 +46,7 @@ inline kj::Promise<void> drain(kj::AsyncIoStream& stream) {
   });
 }
 
-// Both at one end of a pipe, for as long as this lives.
+// Does both at one end of a pipe, for the lifetime of this object.
 class Peer {
  public:
   Peer(kj::AsyncIoStream& stream, std::string_view bytes, size_t first = 0)

@@ -1,5 +1,5 @@
 #pragma once
-// What the harnesses share: taking an input apart, reporting a broken promise, and what KJ needs.
+// Shared by the harnesses: splitting an input, reporting a finding, and the set-up of KJ.
 
 #include <capnp/message.h>
 #include <capnp/serialize.h>
@@ -21,7 +21,7 @@
 
 namespace pibrain::fuzz {
 
-// An input, taken from its front. After its end come zeros.
+// An input, read from its beginning. Zeros follow its end.
 class Input {
  public:
   Input(const uint8_t* data, size_t size) : rest_(reinterpret_cast<const char*>(data), size) {}
@@ -46,7 +46,7 @@ class Input {
     rest_.remove_prefix(taken.size());
     return taken;
   }
-  // As many as a number in front of them says.
+  // Returns as many bytes as the number before them says.
   std::string_view text() { return bytes(number()); }
   std::string_view rest() { return bytes(rest_.size()); }
 
@@ -54,18 +54,18 @@ class Input {
   std::string_view rest_;
 };
 
-// What a harness does with one input.
+// Runs the harness on one input.
 void run(Input input);
 
-// A promise of the code under test; a broken one ends the fuzzing.
+// Checks a claim about the code under test. A false one is a finding, and ends the fuzzing.
 inline void require(bool kept, const char* promise, const std::string& about = "") {
   if (kept) return;
   fprintf(stderr, "BROKEN PROMISE: %s: %s\n", promise, about.c_str());
   abort();
 }
 
-// Runs what may find the input wrong: only what our own code throws for that passes. Returns
-// whether nothing was thrown.
+// Runs code that may reject the input, by the exceptions that our own code throws for that; any
+// other is a finding. Returns whether nothing was thrown.
 template <typename Work>
 bool tolerating(Work&& work) {
   try {
@@ -77,7 +77,7 @@ bool tolerating(Work&& work) {
   return false;
 }
 
-// What Cap'n Proto says of a peer that misbehaves, said to nobody. Lives on the stack.
+// Silences Cap'n Proto's messages about a peer that misbehaves. Must be on the stack.
 class Quiet : public kj::ExceptionCallback {
  public:
   void logMessage(kj::LogSeverity, const char*, int, int, kj::String&&) override {}
@@ -88,7 +88,7 @@ inline kj::AsyncIoContext& asyncIo() {
   return io;
 }
 
-// Where the harnesses keep their files: run.sh says where, in memory if it can.
+// Returns the directory for the harnesses' files, which run.sh sets: in memory if possible.
 inline std::string scratch() {
   const char* dir = getenv("TMPDIR");
   return dir != nullptr ? dir : "/dev/shm";
@@ -96,7 +96,7 @@ inline std::string scratch() {
 
 inline Digest digestOfText(std::string_view text) { return digestOf(bytesOf(text)); }
 
-// `size` bytes of text in lines, like a session: other ones for each seed.
+// Returns `size` bytes of text in lines, like a session; they differ by seed.
 inline std::string linesOf(size_t size, unsigned seed) {
   std::string text;
   for (unsigned i = seed * 1'000'003; text.size() < size; i = i * 1'664'525 + 1'013'904'223) {
@@ -107,10 +107,10 @@ inline std::string linesOf(size_t size, unsigned seed) {
   return text;
 }
 
-// A zstd frame (RFC 8878) that holds `content` as it is: a block as the agent would send it, made
-// at no cost.
+// Returns a zstd frame (RFC 8878) with `content` uncompressed: a block as the agent would send it,
+// made cheaply.
 inline std::string storedFrame(std::string_view content) {
-  // The smaller the window, the less memory a reader takes, and time to get it.
+  // A small window takes a reader less memory, and less time to allocate it.
   unsigned windowLog = 10;
   while (windowLog < 17 && content.size() >> windowLog > 0) ++windowLog;
   std::string frame("\x28\xb5\x2f\xfd\x00", 5);
@@ -131,7 +131,7 @@ inline void appendMessage(std::string& out, capnp::MessageBuilder& message) {
   out.append(bytes.begin(), bytes.size());
 }
 
-// Appends the event that `fill` makes, framed.
+// Appends the event that `fill` makes, with its framing.
 template <typename Fill>
 void appendEvent(std::string& out, Fill&& fill) {
   capnp::MallocMessageBuilder message;
@@ -139,7 +139,7 @@ void appendEvent(std::string& out, Fill&& fill) {
   appendMessage(out, message);
 }
 
-// Appends one segment with these bytes, framed, whatever they are.
+// Appends one segment of arbitrary bytes, with its framing.
 inline void appendRawMessage(std::string& out, std::string_view body) {
   uint32_t table[2] = {0, uint32_t((body.size() + 7) / 8)};
   out.append(reinterpret_cast<const char*>(table), sizeof(table));

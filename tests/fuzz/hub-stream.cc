@@ -1,7 +1,7 @@
 // Bytes from an agent into the hub's RPC: its hello, its listing, and the answer to a pull.
 //
-// Input: a byte of options, then the bytes of the connection. The preamble goes before them unless
-// the options say that they are to do without.
+// Input: a byte of options, then the bytes of the connection, which the preamble precedes unless
+// the options leave it out.
 
 #include "tests/fuzz/conversation.h"
 #include "tests/fuzz/delivery.h"

@@ -12,12 +12,12 @@ void run(Input input) {
   std::string text(input.rest());
   auto blob = publicKeyBlob(text);
   require(blob.empty() || text.find(keyType(blob)) != std::string::npos,
-          "a public key is of the type that stands before it");
+          "a public key is of the type before it");
   dir.write("key", text);
   auto key = inspectKeyFile(dir / "key");
-  require(key.exists && key.readable && !key.exposed, "the file is there");
-  require(key.encrypted || key.cipher.empty(), "a cipher encrypts");
-  require(key.publicBlob.empty() || key.type == keyType(key.publicBlob), "a key is of its type");
+  require(key.exists && key.readable && !key.exposed, "the file exists");
+  require(key.encrypted || key.cipher.empty(), "a key with a cipher is encrypted");
+  require(key.publicBlob.empty() || key.type == keyType(key.publicBlob), "a key has its type");
 }
 
 }  // namespace pibrain::fuzz

@@ -1,4 +1,4 @@
-// known_hosts files: what they say of a host, and whether a line of ours is understood among them.
+// known_hosts files: what they say of a host, and whether a line that we add is understood.
 //
 // Input: a line with a host's name, then the file.
 
@@ -30,7 +30,7 @@ void run(Input input) {
   KnownHost host;
   readKnownHosts(text, "file", name, host);
   for (auto& key : host.keys) {
-    require(!key.type.empty() && keyType(key.blob) == key.type, "a key is of its type");
+    require(!key.type.empty() && keyType(key.blob) == key.type, "a key has its type");
     auto verdict = hostKeyVerdict(host, key.blob);
     require(key.revoked ? verdict == HostKeyVerdict::REVOKED
                         : verdict == HostKeyVerdict::KNOWN || verdict == HostKeyVerdict::REVOKED,
@@ -38,7 +38,7 @@ void run(Input input) {
     fingerprint(key.blob);
   }
   if (!isName(name)) return;
-  // What is added makes the key known, whatever stands before it; but a revoked one stays revoked.
+  // An added line makes the key known, whatever precedes it, but a revoked key stays revoked.
   auto before = hostKeyVerdict(host, BLOB);
   for (bool hashed : {false, true}) {
     KnownHost after;

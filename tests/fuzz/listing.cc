@@ -1,11 +1,11 @@
 // A listing on its way into a plan: blocks, events, names (P2), the comparison with the mirror.
 //
 // Input: a byte that says what follows:
-//   0  blocks as they come, each after its length
-//   1  what one block decompresses to
+//   0  raw blocks, each after its length
+//   1  the decompressed content of one block
 //   2  event messages, each after its length, framed by this harness
 //   3  a script of events (see Script)
-// In 2 and 3 a length of 0, or the script's BLOCK, ends a block.
+// In 2 and 3, a length of 0, or the script's BLOCK, ends a block.
 
 #include "common/tree/tree-walk.h"
 #include "common/wire/block-stream.h"
@@ -20,7 +20,7 @@ namespace {
 
 constexpr size_t MAX_EVENTS = 200;
 
-// What the hub has: some files, two of them kept although the spoke deleted them.
+// The hub's mirror: some files, two of them kept although the spoke deleted them.
 struct Having {
   Having() {
     TempDir dir(scratch());
@@ -36,14 +36,14 @@ struct Having {
   MirrorSummary known;
 };
 
-// Well-formed events, whose values are the input's.
+// Well-formed events with values from the input.
 class Script {
  public:
   Script(Input& input, const Having& having) : input_(input), having_(having) {}
 
   enum Op { SUMMARY, DIRECTORY, UNSEEN, PROBLEM, ENTRY, FINGERPRINTS, BLOCK, OPS };
 
-  // Appends an event; false at a block's end.
+  // Appends an event. Returns false at a block's end.
   bool step(std::string& events, const std::vector<uint32_t>& unknown) {
     switch (input_.byte() % OPS) {
       case SUMMARY:
@@ -103,7 +103,7 @@ class Script {
     auto entries = out.initEntries(count);
     for (auto entry : entries) fill(entry);
   }
-  // Files of the mirror, and some that it does not have.
+  // Files that the mirror has, and some that it does not have.
   void fingerprints(proto::Directory::Builder out) {
     out.setPath(bytesOf(input_.text()));
     out.setFirstFile(uint32_t(input_.number()));
@@ -128,8 +128,8 @@ void checkListing(const Listing& listing) {
   for (auto& file : listing.listed) {
     require(isSafePath(file.path), "each path can be resolved beneath the mirror", file.path);
     require(file.path.substr(0, file.path.find('/')) != Mirror::STAGING,
-            "no file of a spoke is staged as another", file.path);
-    require(file.size <= uint64_t(INT64_MAX), "a size is one");
+            "no file of the spoke is in the staging directory", file.path);
+    require(file.size <= uint64_t(INT64_MAX), "a size is valid");
   }
   require(listing.listed.size() + listing.reserved.size() <= listing.files,
           "no more files than announced");
@@ -143,30 +143,30 @@ void checkPlan(const Having& having, const Listing& listing, const Plan& plan) {
   for (auto& file : plan.files) {
     require(planned.insert(file.remote.path).second, "a file is planned once", file.remote.path);
     bool arrives = file.kind == ChangeKind::NEW || file.kind == ChangeKind::MOVE;
-    require(!arrives || !mirror.contains(file.remote.path), "what is new was not there",
+    require(!arrives || !mirror.contains(file.remote.path), "a new file was not in the mirror",
             file.remote.path);
     if (file.kind == ChangeKind::NEW) continue;
     if (file.kind == ChangeKind::MOVE) {
-      require(!file.candidates.empty(), "what moves was somewhere", file.remote.path);
+      require(!file.candidates.empty(), "a moved file has candidates", file.remote.path);
       for (auto& from : file.candidates) {
-        require(mirror.contains(from), "what it may have been is there", from);
-        require(!having.kept.contains(from), "what is kept does not move", from);
+        require(mirror.contains(from), "a candidate is in the mirror", from);
+        require(!having.kept.contains(from), "a kept file does not move", from);
       }
     } else {
-      require(mirror.contains(file.basis), "what it starts from is there", file.basis);
-      require(file.basis == file.remote.path, "what changes is where it was", file.basis);
+      require(mirror.contains(file.basis), "a basis is in the mirror", file.basis);
+      require(file.basis == file.remote.path, "a changed file keeps its path", file.basis);
     }
   }
-  require(listing.complete || plan.gone.empty(), "nothing is gone on an incomplete word");
+  require(listing.complete || plan.gone.empty(), "an incomplete listing makes nothing gone");
   for (auto& file : plan.gone) {
-    require(mirror.contains(file.path), "what is gone was there", file.path);
+    require(mirror.contains(file.path), "a gone file was in the mirror", file.path);
     for (auto& listed : listing.listed) {
-      require(listed.path != file.path, "what is listed is not gone", file.path);
+      require(listed.path != file.path, "a listed file is not gone", file.path);
     }
   }
 }
 
-// The next block, made of what is left of the input; nothing at its end.
+// Returns the next block, made from the rest of the input; nothing at its end.
 std::string nextBlock(Input& input, uint8_t mode, Script& script, size_t& events,
                       const std::vector<uint32_t>& unknown) {
   if (mode == 0) return std::string(input.text());
@@ -193,7 +193,8 @@ void run(Input input) {
   Quiet quiet;
   uint8_t mode = input.byte() % 4;
   Script script(input, having);
-  // Its buffer takes most of a run's time. Blocks of our own making leave it as it was.
+  // Its buffer takes most of a run's time to allocate. Blocks that this harness makes do not change
+  // it.
   static BlockReader reused;
   kj::Own<BlockReader> fresh;
   if (mode == 0) fresh = kj::heap<BlockReader>();
@@ -208,7 +209,7 @@ void run(Input input) {
     checkListing(listing);
     checkPlan(having, listing, makePlan(having.tree, having.kept, having.known, listing));
     for (auto& [path, reason] : listing.problems) {
-      require(describe(reason)[0] != '\0', "each reason has words");
+      require(describe(reason)[0] != '\0', "each reason has a text");
     }
   });
 }

@@ -39,7 +39,7 @@ std::vector<std::string> Answers::pull(capnp::List<proto::Want>::Reader wants) {
   blocks_ = {""};
   answered_.clear();
   for (int i = 0; i < MAX_STEPS && !script_.empty(); ++i) step(wants);
-  // The rest of a run is to be seen too.
+  // So that the rest of a run is tested too.
   for (auto want : wants) {
     if (!answered_.contains(want.getFile())) honest(want);
   }
@@ -49,7 +49,7 @@ std::vector<std::string> Answers::pull(capnp::List<proto::Want>::Reader wants) {
 void Answers::step(capnp::List<proto::Want>::Reader wants) {
   uint8_t op = script_.byte() % OPS;
   uint8_t which = script_.byte();
-  // Mostly a want's file.
+  // Mostly the file of a want.
   auto want = wants[which % wants.size()];
   uint32_t file = which < 0xe0 ? want.getFile() : which - 0xe0u;
   switch (op) {
@@ -155,7 +155,7 @@ void Answers::begin(uint32_t file, proto::Begin::Content content, uint64_t size,
     out.setMode(07777);
     out.setUnsettled(size % 2 == 1);
     if (content != proto::Begin::Content::FORK) return;
-    // Of one of the spoke's own files, or of a path that is none.
+    // One of the spoke's own files, or a path that does not exist.
     auto about = out.initParent();
     about.setPath(bytesOf(parent));
     for (auto& one : spoke_.files) {
@@ -181,7 +181,7 @@ void Answers::raw(std::string_view message) {
   std::string framed;
   appendRawMessage(framed, message);
   blocks_.back() += framed;
-  // It may begin or end a file.
+  // The event may begin or end a file.
   auto words = kj::heapArray<capnp::word>(framed.size() / sizeof(capnp::word));
   memcpy(words.begin(), framed.data(), framed.size());
   tolerating([&]() {

@@ -1,5 +1,5 @@
 #pragma once
-// An agent whose answers to a pull follow a script: well-formed events that are honest, or not.
+// An agent whose answers to a pull follow a script of well-formed events, honest ones and lies.
 
 #include <map>
 #include <set>
@@ -15,20 +15,20 @@ struct SpokeFile {
   int64_t mtime = 0;
 };
 
-// What the script and the hub's invariants are about.
+// The subject of the script and of the hub's invariants.
 struct Spoke {
   std::vector<SpokeFile> files;  // by id
   bool complete = true;
-  // For each file, the hashes that were given as its end.
+  // For each file, the hashes that were sent in its end event.
   std::map<uint32_t, std::set<Digest>> ends;
 };
 
 class Answers {
  public:
-  // Both outlive this object.
+  // Both must outlive this object.
   Answers(Input& script, Spoke& spoke) : script_(script), spoke_(spoke) {}
 
-  // The decompressed blocks that answer these wants.
+  // Returns the decompressed blocks that answer these wants.
   std::vector<std::string> pull(capnp::List<proto::Want>::Reader wants);
 
  private:
@@ -36,10 +36,10 @@ class Answers {
 
   void step(capnp::List<proto::Want>::Reader wants);
   void honest(proto::Want::Reader want);
-  // Its first `prefix` bytes are not sent.
+  // The first `prefix` bytes of the file are not sent.
   void begin(uint32_t file, proto::Begin::Content content, uint64_t size, uint64_t prefix = 0,
              std::string_view parent = "");
-  // A piece, with the hash of all so far or another.
+  // Sends a piece, with the hash of all bytes so far, or another hash.
   void piece(std::string_view bytes, bool right = true);
   void end(Digest hash);
   void raw(std::string_view message);
@@ -49,9 +49,9 @@ class Answers {
   Spoke& spoke_;
   std::vector<std::string> blocks_;
   std::set<uint32_t> answered_;
-  // Of the file that has begun.
+  // Of the file that is being sent.
   uint32_t file_ = 0;
-  std::string rest_;  // what honesty would send next
+  std::string rest_;  // what an honest agent would send next
   FileHasher hasher_;
   Digest whole_;
 };

@@ -1,5 +1,5 @@
-// Writes the binary seeds: usage: fuzz-make-seeds CORPUS. They are recordings of what hub and agent
-// say to each other, and scripts for the harnesses that take some.
+// Writes the binary seeds. Usage: fuzz-make-seeds CORPUS. They are recordings of conversations
+// between hub and agent, and scripts for the harnesses that read scripts.
 
 #include <sys/stat.h>
 
@@ -26,7 +26,7 @@ void save(const std::string& harness, const std::string& name, std::string_view 
   std::ofstream(corpus + "/" + harness + "/" + name, std::ios::binary | std::ios::trunc) << content;
 }
 
-// What Input::text() takes.
+// Encodes a text for Input::text().
 std::string counted(std::string_view text) {
   std::string out;
   if (text.size() < 0xf0) {
@@ -44,7 +44,7 @@ std::string bytes(std::initializer_list<int> values) {
   return out;
 }
 
-// Passes a stream on, noting what crosses it.
+// Passes a stream through, and records it.
 class Recorder : public kj::AsyncIoStream {
  public:
   explicit Recorder(kj::Own<kj::AsyncIoStream> inner) : inner_(kj::mv(inner)) {}
@@ -72,10 +72,10 @@ class Recorder : public kj::AsyncIoStream {
 };
 
 struct Recording {
-  std::string hub, agent;  // what each said, the preamble left out
+  std::string hub, agent;  // what each sent, without the preamble
 };
 
-// `talk` is the hub's part, with an agent that serves `root`.
+// Records `talk`, the hub's part, with an agent that serves `root`.
 Recording record(const std::string& root,
                  const std::function<void(kj::Own<kj::AsyncIoStream>)>& talk) {
   auto pipe = kj::newTwoWayPipe();
@@ -89,7 +89,7 @@ void talkAs(bool large, kj::Own<kj::AsyncIoStream> stream) {
   converse(kj::heap<PipeConnection>(kj::mv(stream)), mirrorFor(large));
 }
 
-// Every method, as verify might use them.
+// Calls every method, as verify might.
 void callEverything(const SmallTree& tree, kj::Own<kj::AsyncIoStream> stream) {
   auto& scope = asyncIo().waitScope;
   std::string preamble(PREAMBLE.size(), '\0');
@@ -159,7 +159,7 @@ void makeStreams() {
   talk = record(same.path(), [](auto stream) { talkAs(false, kj::mv(stream)); });
   save("hub-stream", "one-more", options(0) + talk.agent);
 
-  // Once read into a null buffer.
+  // A finding: this was read into a null buffer.
   save("hub-stream", "empty-message", options(0) + std::string(8, '\0'));
   save("agent-stream", "empty-message", options(0) + std::string(8, '\0'));
 
@@ -205,7 +205,7 @@ void makeListings() {
            entry(Mirror::STAGING, 1) + entry("top.txt", 3) + bytes({2, 2, 0, 4}));
 }
 
-// Files of the spoke, and then a script (apply.cc, lying-agent.h).
+// Files of the spoke, then a script (apply.cc, lying-agent.h).
 void makeScripts() {
   auto file = [](int path, int how, int time = 1) { return bytes({path, how, time}); };
   save("apply", "honest",
@@ -220,18 +220,18 @@ void makeScripts() {
   for (int i = 0; i < 4; ++i) pieces += bytes({2, 0xdf});
   auto fork = bytes({1, 0, 3}) + counted("a/large.jsonl") + pieces + bytes({4, 1});
   save("apply", "fork", bytes({0, 1}) + file(1, 0, 0) + file(10, 5) + fork);
-  // All of a file, or of a fork, but not the hash of it.
+  // All of a file, or of a fork, but with a wrong hash.
   save("apply", "wrong-end", bytes({0, 0}) + file(10, 0x21) + bytes({1, 0, 0, 2, 0x40, 5, 7}));
   save("apply", "fork-wrong-end",
        bytes({0, 1}) + file(1, 0, 0) + file(10, 5) + fork.substr(0, fork.size() - 2) +
            bytes({5, 7}));
-  // Refused in the middle, another try; then a wrong hash, and a wrong end.
+  // Refused in the middle, then another try; then a wrong hash, and a wrong end.
   auto begin = bytes({1, 0, 0});
   save("apply", "trouble",
        bytes({0, 1}) + file(0, 1) + file(10, 1) + begin + bytes({2, 0x20}) + bytes({7, 0, 3}) +
            begin + bytes({2, 0x40}) + bytes({3, 1}) + counted("lies") + bytes({5, 7}) +
            bytes({9, 0}) + bytes({6, 0}));
-  // A tail that is none, a raw event, an answer to another file.
+  // A tail that is not one, a raw event, an answer for another file.
   save("apply", "nonsense",
        bytes({4, 2}) + file(0, 1) + file(3, 2) + file(14, 1) + bytes({1, 0, 1, 3, 2}) +
            counted("xyz") + bytes({4, 0}) + bytes({8, 0}) + counted(std::string(24, '\0')) +

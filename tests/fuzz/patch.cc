@@ -18,7 +18,7 @@ void run(Input input) {
   tolerating([&]() {
     Patcher patcher(basis, limit, [&](kj::ArrayPtr<const kj::byte> bytes) {
       made += bytes.size();
-      require(made <= limit, "a delta makes no more than was announced");
+      require(made <= limit, "a delta makes no more than announced");
       digestOf(bytes);
     });
     for (; !delta.empty(); delta.remove_prefix(std::min(piece, delta.size()))) {

@@ -21,8 +21,8 @@ class PipeConnection : public Connection {
   kj::Own<kj::AsyncIoStream> stream_;
 };
 
-// Serves `spoke` at one end of a pipe for as long as this lives, as serve() of agent-server.h does
-// until the hub hangs up.
+// Serves `spoke` at one end of a pipe for the lifetime of this object, as serve() of agent-server.h
+// does until the hub hangs up.
 class Server {
  public:
   Server(kj::AsyncIoStream& stream, proto::Spoke::Client spoke)

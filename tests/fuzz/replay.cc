@@ -1,5 +1,5 @@
-// Where a harness is entered without libFuzzer: gives it each file of the directories that are named. A finding ends
-// the process, as it would end the fuzzing; the last line says which file it was.
+// Enters a harness without libFuzzer, with each file of the directories in the arguments. A finding
+// ends the process, as it would end the fuzzing; the last line says which file it was.
 
 #include <stdio.h>
 
@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
     std::ifstream in(file, std::ios::binary);
     std::string input(std::istreambuf_iterator<char>(in), {});
     if (!in) return 1;
-    // In a block of its own size, so that the sanitizer sees what is read behind it.
+    // In a block of its own size, so that the sanitizer notices reads behind its end.
     std::vector<char> exact(input.begin(), input.end());
     LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(exact.data()), exact.size());
   }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Build the fuzz harnesses and run each from its committed corpus, two at a time. Fails if one finds
-# something; the input that did it is then in build/fuzz/findings/.
+# Build the fuzz harnesses and run each from its committed corpus, two at a time. Fails if a harness
+# finds something, and leaves the input in build/fuzz/findings/.
 #
 # usage: tests/fuzz/run.sh [SECONDS] [HARNESS…]      default: 60 seconds each, all harnesses
 set -eu
@@ -26,9 +26,9 @@ work=$(mktemp -d "$base/pi-brain-fuzz-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# What runs one harness: WORK SECONDS HARNESS. Without these options a third of the time goes into
-# mapping the shadow of large buffers and unmapping it, and the slow ones never come to inputs that are
-# longer than the seeds.
+# The script that runs one harness: WORK SECONDS HARNESS. Without these options, a third of the time
+# goes into mapping and unmapping the shadow memory of large buffers, and the slow harnesses never reach
+# inputs that are longer than the seeds.
 one='
   dir=$1/$3
   mkdir -p "$dir/corpus" "$dir/files"

@@ -1,6 +1,6 @@
 #pragma once
-// A hub's mirror with an archive and a canary beside it, and what may have become of them after a
-// run with an agent that lies.
+// A hub's mirror with an archive and a canary beside it, and the checks of them after a run with an
+// agent that lies.
 
 #include <filesystem>
 #include <map>
@@ -27,7 +27,7 @@ class Scene {
     add("c/two-names.jsonl", linesOf(500, 5));
     std::filesystem::create_hard_link(mirror() + "/c/two-names.jsonl", mirror() + "/c/second");
     before_["c/second"] = before_["c/two-names.jsonl"];
-    // Not a sync's work: somebody put it there.
+    // Not made by a sync, but by somebody else.
     std::filesystem::create_symlink("../../canary", mirror() + "/a/out");
   }
 
@@ -35,7 +35,7 @@ class Scene {
   std::string archive() const { return dir_ / "archive"; }
   const std::map<std::string, std::string>& before() const { return before_; }
 
-  // What may be found at a path of the mirror afterwards, besides what was there.
+  // The content that a path of the mirror may have afterwards, besides its old one.
   using Allowed = std::map<std::string, std::set<Digest>>;
 
   void check(const Allowed& allowed) const {
@@ -44,11 +44,12 @@ class Scene {
       names.insert(entry.path().filename());
     }
     names.erase("archive");
-    require(names == std::set<std::string>{"canary", "mirror"}, "nothing appears beside (P2)");
+    require(names == std::set<std::string>{"canary", "mirror"},
+            "nothing appears beside the mirror (P2)");
     auto canary = filesIn(dir_ / "canary");
     require(canary.size() == 1 && canary["file.jsonl"] == CANARY &&
                 dir_.mtime("canary/file.jsonl") == OLD && dir_.mode("canary/file.jsonl") == 0600,
-            "the canary is as it was (P2)");
+            "the canary is unchanged (P2)");
     auto now = filesIn(mirror());
     checkPublished(now, allowed);
     checkKept(now, filesIn(archive()));
@@ -82,7 +83,7 @@ class Scene {
       if (old != before_.end() && old->second == content) continue;
       auto good = allowed.find(path);
       require(good != allowed.end() && good->second.contains(digestOfText(content)),
-              "only what passed its check is published (P3)", path);
+              "only verified content is published (P3)", path);
     }
   }
 

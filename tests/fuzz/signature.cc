@@ -2,9 +2,9 @@
 //
 // Input: a byte of options, then
 //   SHAPED      block length (a number), strong length (a byte), the file (a text; empty: one that
-//               repeats itself), and the sums: a signature with a good header and no part of a sum
-//   ROUND_TRIP  a basis (a text), and what it became: signed, made a delta of, and patched
-//   otherwise   the file (a text), and the signature as it is
+//               repeats itself), and the sums: a signature with a valid header and whole sums
+//   ROUND_TRIP  a basis (a text), and the new file: the basis is signed, a delta made, and applied
+//   otherwise   the file (a text), and the raw signature
 
 #include <string.h>
 
@@ -50,7 +50,7 @@ void roundTrip(std::string_view basis, std::string_view newer, bool smallBuffer)
                   [&](kj::ArrayPtr<const kj::byte> bytes) { patched += textOf(bytes); });
   patcher.write(bytesOf(delta));
   patcher.finish();
-  require(patched == newer, "a delta makes the new file of the old");
+  require(patched == newer, "the patched file is the new file");
 }
 
 }  // namespace
@@ -62,7 +62,7 @@ void run(Input input) {
   bool small = (options & SMALL_BUFFER) != 0;
   if ((options & ROUND_TRIP) != 0) {
     auto basis = input.text();
-    // Not tolerated: all of it is ours.
+    // Errors are findings here, since all parts are our own.
     return roundTrip(basis, input.rest(), small);
   }
   std::string signature;

@@ -1,5 +1,5 @@
 #pragma once
-// A tree as a spoke has it, with something outside it that no hub may ever see.
+// A spoke's tree, with a secret outside it that no hub may see.
 
 #include <sys/stat.h>
 
@@ -36,7 +36,7 @@ class SmallTree {
   }
 
   std::string root() const { return dir_ / "root"; }
-  // By id: a walk sorts directories by path, and then names.
+  // By id: a walk sorts directories by path, and files by name.
   const std::string& content(uint32_t id) const { return byId().at(id)->second; }
   const std::string& path(uint32_t id) const { return byId().at(id)->first; }
   bool isFresh(uint32_t id) const { return fresh_ && path(id) == UNFINISHED; }
@@ -45,7 +45,7 @@ class SmallTree {
   }
   uint32_t count() const { return uint32_t(files_.size()); }
 
-  // Makes a file look as if it were being written, or not.
+  // Gives a file the time of one that is being written, or an old one.
   void setFresh(bool fresh) {
     if (fresh || fresh_)
       pibrain::setMtime(root() + "/" + UNFINISHED, fresh ? wallClockNanos() : OLD);

@@ -25,7 +25,7 @@ Question questionWith(std::string_view command) {
   return {};
 }
 
-TEST(Access, whatIsAskedDoesNotHoldItsAnswer) {
+TEST(Access, questionsDoNotContainTheirAnswers) {
   for (int i = 0; i < 100; ++i) {
     for (auto& question : allQuestions()) {
       EXPECT_FALSE(question.answer.empty());
@@ -36,7 +36,7 @@ TEST(Access, whatIsAskedDoesNotHoldItsAnswer) {
   }
 }
 
-TEST(Access, whoRepeatsTheQuestionHasNotAnswered) {
+TEST(Access, anEchoOfTheQuestionIsNoAnswer) {
   for (auto& question : allQuestions()) {
     EXPECT_EQ(judgeOutput(question, ""), std::nullopt);
     EXPECT_EQ(judgeOutput(question, "not allowed: " + question.command + "\n"), std::nullopt);
@@ -45,15 +45,15 @@ TEST(Access, whoRepeatsTheQuestionHasNotAnswered) {
   }
 }
 
-TEST(Access, theAgentsOwnBytesAreNoAnswer) {
-  // After its preamble come messages, with zeros in them.
+TEST(Access, bytesOfTheAgentAreNoAnswer) {
+  // Messages with zeros in them follow its preamble.
   auto agent = std::string(PREAMBLE) + "\0\0\0\0\2\0\0\0\3"s;
   for (auto& question : allQuestions()) {
     EXPECT_EQ(judgeOutput(question, agent), Grant::REFUSED) << question.command;
   }
 }
 
-TEST(Access, whatRunsBesideTheAgentMayAnswerAfterIt) {
+TEST(Access, aProgramBesideTheAgentMayAnswerAfterIt) {
   auto hidden = questionWith("expr");
   EXPECT_TRUE(hidden.lingers);
   EXPECT_FALSE(hidden.inputEnds);
@@ -62,12 +62,12 @@ TEST(Access, whatRunsBesideTheAgentMayAnswerAfterIt) {
   EXPECT_EQ(judgeOutput(plain, std::string(PREAMBLE) + plain.answer), Grant::REFUSED);
 }
 
-TEST(Access, oneFormHasPlainLettersAlone) {
+TEST(Access, oneFormHasOnlyPlainLetters) {
   EXPECT_EQ(questionWith("id").command.find_first_not_of("abcdefghijklmnopqrstuvwxyz"),
             std::string::npos);
 }
 
-TEST(Access, programsAnswerInTheirOwnWay) {
+TEST(Access, programsHaveAnswersOfTheirOwn) {
   auto sftp = questionsOf(Access::SUBSYSTEM).front();
   // draft-ietf-secsh-filexfer-02, section 4: SSH_FXP_VERSION is 2.
   auto version = "\0\0\0\5\2\0\0\0\3"s;
@@ -81,7 +81,8 @@ TEST(Access, programsAnswerInTheirOwnWay) {
   EXPECT_EQ(judgeOutput(questionWith("id"), "uid=0(root) gid=0(root)\n"), Grant::GIVEN);
 }
 
-// What judgeDelay() makes of a spoke whose answers take so long, one after the other.
+// Returns the verdict of judgeDelay() on a spoke whose answers take these times, one after the
+// other.
 Grant judged(std::vector<std::optional<double>> sleeping, std::optional<double> awake) {
   size_t asked = 0;
   return judgeDelay([&](const std::string& command) -> std::optional<Seconds> {
@@ -90,11 +91,11 @@ Grant judged(std::vector<std::optional<double>> sleeping, std::optional<double> 
   });
 }
 
-TEST(Access, whoSleepsIsLateByAsMuch) {
+TEST(Access, aCommandThatSleepsIsLateByThatMuch) {
   EXPECT_EQ(judged({0.01}, {}), Grant::REFUSED);
   EXPECT_EQ(judged({3.9}, {}), Grant::REFUSED);
   EXPECT_EQ(judged({4.1, 4.1}, 0.1), Grant::GIVEN);
-  // A spoke that is always slow; one that has slept besides; one that was slow once.
+  // A spoke that is always slow; one that also slept; one that was slow once.
   EXPECT_EQ(judged({6.1}, 6.0), Grant::REFUSED);
   EXPECT_EQ(judged({10.1, 10.2}, 6.0), Grant::GIVEN);
   EXPECT_EQ(judged({7.0, 0.1}, 0.1), Grant::UNKNOWN);
@@ -115,30 +116,30 @@ TEST(Access, keyOptionsAreThoseOfTheLastMessage) {
   EXPECT_EQ(keyOptionsIn("/k:1: key options:"), KeyOptions{});
 }
 
-TEST(Access, theKeysLineSaysWhatOneTryCannot) {
+TEST(Access, theLineOfTheKeyDecidesWhatATryCannot) {
   KeyOptions locked{"command"}, open{"command", "port-forwarding", "agent-forwarding", "pty"};
   for (auto access : {Access::CONNECT, Access::LISTEN, Access::SOCKETS, Access::AGENT, Access::X11,
                       Access::TERMINAL}) {
     EXPECT_EQ(decideGrant(access, Grant::UNKNOWN, locked), Grant::REFUSED) << toString(access);
-    // What was done was done, whatever is said of it.
+    // An action that succeeded counts, whatever the spoke says of it.
     EXPECT_EQ(decideGrant(access, Grant::GIVEN, locked), Grant::GIVEN) << toString(access);
-    // Who says nothing is judged by what was tried.
+    // Without a word from the spoke, the tries decide.
     for (auto tried : {Grant::REFUSED, Grant::UNKNOWN, Grant::GIVEN}) {
       EXPECT_EQ(decideGrant(access, tried, std::nullopt), tried) << toString(access);
     }
   }
-  // One port was refused; others need not be.
+  // One port was refused; others may be open.
   EXPECT_EQ(decideGrant(Access::CONNECT, Grant::REFUSED, open), Grant::UNKNOWN);
   EXPECT_EQ(decideGrant(Access::LISTEN, Grant::REFUSED, open), Grant::UNKNOWN);
   EXPECT_EQ(decideGrant(Access::SOCKETS, Grant::REFUSED, open), Grant::UNKNOWN);
-  // An agent is an agent.
+  // There is only one ssh-agent, so a refusal is final.
   EXPECT_EQ(decideGrant(Access::AGENT, Grant::REFUSED, open), Grant::REFUSED);
   EXPECT_EQ(decideGrant(Access::AGENT, Grant::UNKNOWN, open), Grant::UNKNOWN);
   EXPECT_EQ(decideGrant(Access::TERMINAL, Grant::REFUSED, open), Grant::REFUSED);
   KeyOptions some{"command", "permitopen", "port-forwarding"};
   EXPECT_EQ(decideGrant(Access::CONNECT, Grant::REFUSED, some), Grant::GIVEN);
   EXPECT_EQ(decideGrant(Access::LISTEN, Grant::REFUSED, some), Grant::UNKNOWN);
-  // The line says nothing of commands.
+  // The line does not mention commands.
   EXPECT_EQ(decideGrant(Access::COMMAND, Grant::UNKNOWN, locked), Grant::UNKNOWN);
   EXPECT_EQ(decideGrant(Access::SHELL, Grant::REFUSED, open), Grant::REFUSED);
 }

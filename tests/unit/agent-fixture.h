@@ -1,5 +1,5 @@
 #pragma once
-// The agent served in a thread, spoken to over a socket as the hub does.
+// The agent, served in a thread, and called over a socket as the hub calls it.
 
 #include <capnp/rpc-twoparty.h>
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@
 
 namespace pibrain {
 
-// Events in short, and the content that they carry.
+// Short forms of events, and the content that they carry.
 struct Answer {
   std::vector<std::string> events;
   std::string content;

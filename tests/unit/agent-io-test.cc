@@ -15,7 +15,7 @@
 namespace pibrain {
 namespace {
 
-TEST(ListAgentKeys, closesNoFileOfAnotherThreadWhereNobodyListens) {
+TEST(ListAgentKeys, closesNoFileOfAnotherThreadIfNobodyListens) {
   TempDir dir;
   auto path = dir / "agent";
   // A socket that was left behind.

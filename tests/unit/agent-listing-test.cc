@@ -119,7 +119,7 @@ TEST_F(AgentListing, differs) {
   EXPECT_EQ(answer.events, 1u);
 }
 
-TEST_F(AgentListing, listsEverythingToWhoKnowsNothing) {
+TEST_F(AgentListing, listsEverythingToAnEmptyMirror) {
   auto answer = ask(tree_, Digest{}, {}, true);
   EXPECT_EQ(answer.state, proto::Summary::State::LISTED);
   ASSERT_EQ(answer.listed.size(), 4u);
@@ -131,7 +131,7 @@ TEST_F(AgentListing, listsEverythingToWhoKnowsNothing) {
   EXPECT_TRUE(answer.missingOnSpoke.empty());
 }
 
-TEST_F(AgentListing, listsWhatIsNotKnownAndWhatWasNotSeen) {
+TEST_F(AgentListing, listsChangedDirectoriesAndMissingOnes) {
   auto answer = ask(tree_, Digest{}, {11, digests_["a"], 22, digests_["b/c"], 33}, true);
   EXPECT_EQ(answer.state, proto::Summary::State::LISTED);
   ASSERT_EQ(answer.listed.size(), 1u);
@@ -184,14 +184,14 @@ TEST_F(AgentListing, problemsMakeItIncomplete) {
   Tree tree = *tree_;
   tree.problems.push_back({"locked", proto::Reason::DENIED});
   auto answer = ask(std::make_shared<const Tree>(tree), treeDigest(tree), {digests_["a"]}, true);
-  // Even if what could be read is the same.
+  // Even if everything that could be read is the same.
   EXPECT_EQ(answer.state, proto::Summary::State::LISTED);
   EXPECT_FALSE(answer.complete);
   EXPECT_EQ(answer.problems, std::vector<std::string>{"locked"});
   EXPECT_EQ(answer.listed.size(), 2u);
 }
 
-TEST_F(AgentListing, emptyTreeIsSameToAnEmptyMirror) {
+TEST_F(AgentListing, anEmptyTreeEqualsAnEmptyMirror) {
   auto empty = std::make_shared<const Tree>();
   EXPECT_EQ(ask(empty, treeDigest(Tree()), {}, true).state, proto::Summary::State::SAME);
   auto answer = ask(empty, Digest{1, 1}, {7, 8}, true);
@@ -202,7 +202,7 @@ TEST_F(AgentListing, emptyTreeIsSameToAnEmptyMirror) {
 TEST(AgentListingLarge, manyFilesAndDirectories) {
   auto tree = std::make_shared<Tree>();
   constexpr uint32_t FILES = 2500;
-  // One directory of many files, which takes several events; the names do not matter here.
+  // One directory with many files, which takes several events.
   auto& directory = tree->directories.emplace_back();
   directory.names = "name";
   directory.files.resize(FILES, {5, OLD, 0, 4});

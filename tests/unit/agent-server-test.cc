@@ -1,4 +1,4 @@
-// The agent served in a thread, spoken to over a socket as the hub does.
+// The agent, served in a thread, and called over a socket as the hub calls it.
 
 #include "spoke-agent/serve/agent-server.h"
 #include "common/fs/file-times.h"
@@ -35,7 +35,7 @@ TEST_F(AgentServer, hello) {
   EXPECT_LT(std::abs(peer.getClock() - wallClockNanos()), 60 * SECOND);
 }
 
-TEST_F(AgentServer, missingRootIsToldAndListsNothing) {
+TEST_F(AgentServer, missingRootIsReportedAndListsNothing) {
   start(dir_ / "missing");
   auto response = spoke_.helloRequest().send().wait(io_.waitScope);
   EXPECT_EQ(response.getSpoke().getRootState(), proto::RootState::MISSING);
@@ -157,8 +157,8 @@ TEST_F(AgentServer, forks) {
   EXPECT_EQ(pullWhole(0).content, child) << "whole means whole";
 }
 
-// What a hub sends at most is well below what is taken, and that is refused alone, if at all.
-TEST_F(AgentServer, requestsUpToTheLimitAreTaken) {
+// The largest request of a hub is well below the limit; only requests beyond it may be refused.
+TEST_F(AgentServer, requestsUpToTheLimitAreAccepted) {
   dir_.write("file", "content");
   start(dir_.path());
   scan();
@@ -184,7 +184,7 @@ TEST_F(AgentServer, requestsUpToTheLimitAreTaken) {
   EXPECT_THROW(pullDelta(0, more), kj::Exception);
 }
 
-TEST_F(AgentServer, hashesAreMadeWithTheSecretThatComes) {
+TEST_F(AgentServer, hashesAreMadeWithTheHubsSecret) {
   dir_.write("file", "content");
   start(dir_.path());
   scan();
@@ -205,7 +205,7 @@ TEST_F(AgentServer, hashesAreMadeWithTheSecretThatComes) {
   EXPECT_EQ(ask("short"), ask("")) << "such a secret is none";
 }
 
-TEST_F(AgentServer, namesWhatItSkipsIfAsked) {
+TEST_F(AgentServer, namesSkippedEntriesOnRequest) {
   dir_.write("file", "content");
   ASSERT_EQ(symlink("file", (dir_ / "link").c_str()), 0);
   ASSERT_EQ(mkfifo((dir_ / "pipe").c_str(), 0600), 0);
@@ -219,8 +219,7 @@ TEST_F(AgentServer, namesWhatItSkipsIfAsked) {
   }
 }
 
-// Of equal blocks one is enough: a table of all would be quadratic.
-TEST_F(AgentServer, saysWhetherTheTreeRests) {
+TEST_F(AgentServer, reportsWhetherTheTreeIsAtRest) {
   dir_.write("a/file", "x");
   start(dir_.path());
   auto rest = [&](bool asked) {
@@ -239,7 +238,7 @@ TEST_F(AgentServer, saysWhetherTheTreeRests) {
     }
   });
   while (access((dir_ / "b/1").c_str(), F_OK) != 0) std::this_thread::yield();
-  int changing = 0;  // the thread may stop for a while
+  int changing = 0;  // not every time, since the thread may pause
   for (int i = 0; i < 10; ++i) changing += rest(true) == proto::Summary::Rest::CHANGING;
   EXPECT_GT(changing, 0);
   stop = true;
@@ -247,7 +246,8 @@ TEST_F(AgentServer, saysWhetherTheTreeRests) {
   EXPECT_EQ(rest(true), proto::Summary::Rest::AT_REST);
 }
 
-TEST_F(AgentServer, forkOfAParentOfEqualBlocks) {
+// One of equal blocks is enough: a table of all would be quadratic.
+TEST_F(AgentServer, forkOfAParentWithEqualBlocks) {
   auto parent = "{}\n" + std::string(900'000, 'A') + "\n";
   auto child = "{\"parentSession\":\"/x/parent.jsonl\"}\n" + std::string(900'000, 'A') + "\n";
   dir_.write("child.jsonl", child);
@@ -273,7 +273,7 @@ TEST_F(AgentServer, streamsThatAreDropped) {
   for (int i = 0; i < 20; ++i) {
     EXPECT_FALSE(open().nextRequest().send().wait(io_.waitScope).getLast());
   }
-  // Those were let go. Of streams that are held there may be a few.
+  // Those streams were dropped. Only a few may be open at once.
   std::vector<proto::Blocks::Client> held;
   for (int i = 0; i < 8; ++i) {
     held.push_back(open());
@@ -284,7 +284,7 @@ TEST_F(AgentServer, streamsThatAreDropped) {
   EXPECT_TRUE(pullWhole(0).content == noise(3'000'000, 1));
 }
 
-TEST_F(AgentServer, idsThatNameNoFileAreRefused) {
+TEST_F(AgentServer, unknownIdsAreRefused) {
   dir_.write("file", "content");
   start(dir_.path());
   EXPECT_EQ(pullWhole(0).reason, proto::Reason::BAD_REQUEST) << "before the first scan";
@@ -299,7 +299,7 @@ TEST_F(AgentServer, idsThatNameNoFileAreRefused) {
   EXPECT_EQ(pullWhole(0).events.size(), 2u);
 }
 
-TEST_F(AgentServer, filesThatAreNoLongerWhatTheyWere) {
+TEST_F(AgentServer, filesThatChangedSinceTheScan) {
   dir_.write("fifo", "x");
   dir_.write("gone", "x");
   dir_.write("link", "x");
@@ -321,7 +321,7 @@ TEST_F(AgentServer, filesThatAreNoLongerWhatTheyWere) {
 }
 
 TEST_F(AgentServer, freshSessions) {
-  // A little ahead, so that a slow machine finds them fresh too.
+  // A little ahead of the clock, so that they are fresh on a slow machine too.
   int64_t now = wallClockNanos() + SECOND;
   dir_.write("a.jsonl", "no line yet", now);
   dir_.write("b.jsonl", "line\npart", now);
@@ -333,12 +333,12 @@ TEST_F(AgentServer, freshSessions) {
   EXPECT_EQ(got.content, "line\n");
   EXPECT_EQ(got.hash, digestOf(bytesOf("line\n")));
   EXPECT_TRUE(got.unsettled);
-  // What the hub holds already is not taken back.
+  // Bytes that the hub has already stay.
   EXPECT_EQ(pullTail(1, "line\npa").events, (Events{"begin tail 7", "end"}));
 }
 
 TEST_F(AgentServer, sessionsFromTheFuture) {
-  // Of a file server whose clock is ahead, and a time that is no clock's.
+  // A file server whose clock is ahead, and a time that no clock shows.
   int64_t now = wallClockNanos();
   dir_.write("a.jsonl", "line\npart", now + 3600 * SECOND);
   dir_.write("b.jsonl", "line\npart", now + 3 * 365 * 24 * 3600 * SECOND);
@@ -400,7 +400,7 @@ TEST_F(AgentServer, digestsOfBeginnings) {
   EXPECT_EQ(answer(request.send().wait(io_.waitScope).getBlocks()).hash, digestOf(bytesOf("con")));
 }
 
-TEST_F(AgentServer, databasesInUseArePutOffAsOne) {
+TEST_F(AgentServer, databasesInUseAreDeferredAsAWhole) {
   for (auto name : {"x.db", "x.db-shm", "x.db-wal", "y.db", "y.db-shm", "z-shm"}) {
     dir_.write(name, name);
   }
@@ -434,7 +434,7 @@ TEST_F(AgentServer, digests) {
             (Events{"digest 1 0", "refused 7", "digest 0 7"}));
 }
 
-// With ThreadSanitizer's allocator memory cannot be marked.
+// ThreadSanitizer's allocator cannot mark memory.
 #ifndef __SANITIZE_THREAD__
 
 std::string decompressed(const std::string& stream) {
@@ -451,10 +451,10 @@ std::string decompressed(const std::string& stream) {
   return all;
 }
 
-// Memory that nobody wrote to holds what was there before: a key, another file (CVE-2024-12085).
-// glibc marks what it hands out with the complement of this byte and what it takes back with the
-// byte, AddressSanitizer with 0xbe.
-TEST_F(AgentServer, sendsNoMemoryThatWasNotWritten) {
+// Uninitialized memory has its earlier content: a key, another file (CVE-2024-12085). glibc fills
+// memory with the complement of this byte when it allocates, and with the byte when it frees;
+// AddressSanitizer with 0xbe.
+TEST_F(AgentServer, sendsNoUninitializedMemory) {
   constexpr int MARK = 0xa5;
   mallopt(M_PERTURB, MARK);
   KJ_DEFER(mallopt(M_PERTURB, 0));
@@ -464,7 +464,7 @@ TEST_F(AgentServer, sendsNoMemoryThatWasNotWritten) {
     return std::any_of(std::begin(marks), std::end(marks),
                        [&](auto& mark) { return bytes.find(mark) != std::string::npos; });
   };
-  // That they would be found.
+  // Checks that such bytes would be found.
   std::unique_ptr<char[]> fresh(new char[4096]);
   asm volatile("" : : "r"(fresh.get()) : "memory");
   ASSERT_TRUE(marked(std::string(fresh.get(), 4096)));

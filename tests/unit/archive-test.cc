@@ -16,7 +16,7 @@ constexpr int64_t STARTED = 1769860800 * SECOND + 123 * 1'000'000;
 const std::string RUN = "spoke/20260131T120000.123Z~replaced";
 constexpr auto WHY = ArchiveReason::REPLACED;
 
-// The archive beside the mirror, and on another filesystem where there is one.
+// The archive beside the mirror, and on another filesystem if there is one.
 class ArchiveTest : public testing::TestWithParam<const char*> {
  protected:
   Archive archive() { return Archive(archived_ / "new/deep", "spoke", STARTED); }
@@ -31,13 +31,13 @@ class ArchiveTest : public testing::TestWithParam<const char*> {
 INSTANTIATE_TEST_SUITE_P(Filesystems, ArchiveTest, testing::Values("/tmp", "/dev/shm"),
                          [](auto& param) { return param.index == 0 ? "same" : "other"; });
 
-TEST_P(ArchiveTest, nothingIsMadeBeforeItIsNeeded) {
+TEST_P(ArchiveTest, nothingIsCreatedBeforeItIsNeeded) {
   auto unused = archive();
   unused.flush();
   EXPECT_FALSE(archived_.exists("new"));
 }
 
-TEST_P(ArchiveTest, preserveLeavesTheMirrorsOwn) {
+TEST_P(ArchiveTest, preserveLeavesTheMirrorsFile) {
   mirror_.write("a/b/file", "content");
   auto archive = this->archive();
   kj::AutoCloseFd dir(open((mirror_ / "a/b").c_str(), O_RDONLY | O_DIRECTORY));
@@ -50,7 +50,7 @@ TEST_P(ArchiveTest, preserveLeavesTheMirrorsOwn) {
   archive.flush();
 }
 
-TEST_P(ArchiveTest, takeMovesIt) {
+TEST_P(ArchiveTest, takeMovesTheFile) {
   auto large = noise(700'000, 1);
   mirror_.write("file", large);
   auto archive = this->archive();
@@ -161,7 +161,7 @@ TEST(ArchiveRun, listsWhyEachFileIsThere) {
   EXPECT_EQ(dir.read("archive/spoke/20260131T120000.123Z~edited/file"), "edited");
 }
 
-TEST_P(ArchiveTest, whatFailsIsAsItWas) {
+TEST_P(ArchiveTest, failuresChangeNothing) {
   auto archive = this->archive();
   EXPECT_THROW(archive.take(mirror_.open(), "missing", "missing", WHY), kj::Exception);
   EXPECT_THROW(archive.preserve(mirror_.open(), "missing", "missing", WHY), kj::Exception);
@@ -188,7 +188,7 @@ TEST_P(ArchiveTest, symlinkInTheArchiveIsNotFollowed) {
   EXPECT_EQ(archived("d/file", "~2"), "content");
 }
 
-TEST_P(ArchiveTest, symlinkInThePlaceOfASpokesArchiveIsNotFollowed) {
+TEST_P(ArchiveTest, symlinkInPlaceOfASpokesArchiveIsNotFollowed) {
   TempDir elsewhere;
   mirror_.write("file", "content");
   archived_.write("new/deep/x", "x");
@@ -200,7 +200,7 @@ TEST_P(ArchiveTest, symlinkInThePlaceOfASpokesArchiveIsNotFollowed) {
       EXPECT_THROW(archive.take(mirror_.open(), "file", "file", WHY), kj::Exception);
       EXPECT_THROW(archive.preserve(mirror_.open(), "file", "file", WHY), kj::Exception);
     } else {
-      // This name is taken, so the run gets another.
+      // This name is in use, so the run gets another.
       archive.preserve(mirror_.open(), "file", "file", WHY);
       EXPECT_EQ(archive.run(), "20260131T120000.124Z");
     }
@@ -222,7 +222,7 @@ TEST_P(ArchiveTest, onlyFilesArePreserved) {
   }
 }
 
-TEST_P(ArchiveTest, whatIsTakenBackLeavesNothing) {
+TEST_P(ArchiveTest, rollingBackLeavesNothing) {
   mirror_.write("d/one", "1");
   mirror_.write("d/two", "2");
   auto archive = this->archive();
@@ -241,7 +241,7 @@ TEST_P(ArchiveTest, whatIsTakenBackLeavesNothing) {
   EXPECT_EQ(archived("d/one"), "1");
 }
 
-TEST_P(ArchiveTest, whatCannotBeArchivedLeavesNothing) {
+TEST_P(ArchiveTest, aFailedCopyLeavesNothing) {
   mirror_.write("file", "old");
   auto archive = this->archive();
   auto dir = mirror_.open();
@@ -254,7 +254,7 @@ TEST_P(ArchiveTest, whatCannotBeArchivedLeavesNothing) {
   EXPECT_FALSE(archived_.exists("new/deep/" + RUN + "/a/b"));
 }
 
-TEST(ArchiveRun, theLastOneThatCanBeNamedHasNoneAfterIt) {
+TEST(ArchiveRun, theLastNameHasNoSuccessor) {
   EXPECT_FALSE(archiveRunTime("99991231T235959.999Z"));
   TempDir dir;
   auto last = archiveRunName(INT64_MAX);
@@ -273,7 +273,7 @@ TEST(ArchiveRun, isNamedByTheLatestClock) {
     return archive.run();
   };
   EXPECT_EQ(nameOf(STARTED - 60 * DAY, STARTED), "20260131T120000.123Z");
-  // Not before the newest that is there, should all clocks be behind.
+  // Not earlier than the newest existing run, even if all clocks are behind.
   EXPECT_EQ(nameOf(STARTED - 60 * DAY, STARTED - 61 * DAY), "20260131T120000.124Z");
   EXPECT_EQ(nameOf(STARTED + DAY, STARTED), "20260201T120000.123Z");
 }
@@ -289,7 +289,7 @@ class ArchiveExpiry : public testing::Test {
     archive.take(mirror_.open(), "file", "file", WHY);
     noteArchiveRun(ages_, archive.run() + "~replaced", clocks);
   }
-  // How many runs are left after an expiry of what is older than 30 days.
+  // Returns how many runs are left once runs older than 30 days have expired.
   size_t left(const AgeClocks& clocks) {
     EXPECT_TRUE(expireArchive(dir_ / "archive", "spoke", 30, clocks.wall, ages_, clocks).ok());
     return namesIn(open((dir_ / "archive/spoke").c_str(), O_RDONLY | O_DIRECTORY)).size();
@@ -299,45 +299,45 @@ class ArchiveExpiry : public testing::Test {
   std::string ages_ = dir_ / "data/archive-ages/spoke";
 };
 
-TEST_F(ArchiveExpiry, countsWhatCertainlyWentBy) {
+TEST_F(ArchiveExpiry, countsOnlyTimeThatCertainlyPassed) {
   archive({STARTED, 5 * DAY, "boot"});
   EXPECT_EQ(left({STARTED + 29 * DAY, 34 * DAY, "boot"}), 1u);
   EXPECT_EQ(left({STARTED + 31 * DAY, 36 * DAY, "boot"}), 0u);
 }
 
-TEST_F(ArchiveExpiry, takesNothingWhenAClockIsSet) {
-  // Behind when it was archived, and put right.
+TEST_F(ArchiveExpiry, expiresNothingWhenAClockIsSet) {
+  // The clock was behind when the file was archived, and then corrected.
   archive({STARTED - 4000 * DAY, DAY, "boot"});
   EXPECT_EQ(left({STARTED, DAY + SECOND, "boot"}), 1u);
-  // Ahead for a while, over boots.
+  // The clock was ahead for a while, over several boots.
   EXPECT_EQ(left({STARTED + 4000 * DAY, 0, "second"}), 1u);
   EXPECT_EQ(left({STARTED + 4000 * DAY, DAY, "second"}), 1u);
   EXPECT_EQ(left({STARTED, 0, "third"}), 1u);
   EXPECT_EQ(left({STARTED + SECOND, SECOND, ""}), 1u) << "no uptime to be had";
-  // Only the days that it was up count, and one for each boot.
+  // Only days of uptime count, and one for each boot.
   EXPECT_EQ(left({STARTED + 26 * DAY, 26 * DAY, "fourth"}), 1u);
   EXPECT_EQ(left({STARTED + 60 * DAY, 60 * DAY, "fourth"}), 0u);
 }
 
-TEST_F(ArchiveExpiry, countsWhatItSeesForTheFirstTime) {
-  // Of another version, or of before the counts were lost: names prove nothing.
+TEST_F(ArchiveExpiry, countsARunFromWhenItIsFirstSeen) {
+  // Runs of another version, or from before the counts were lost: their names prove nothing.
   dir_.write("archive/spoke/20200101T000000.000Z/file", "x");
   dir_.write("archive/spoke/20200101T000000.000Z~2/file", "x");
   archive({STARTED, DAY, "boot"});
   dir_.write("data/archive-ages/spoke", "garbage\n\n1 2 3 4 5\n");
   EXPECT_EQ(left({STARTED + 31 * DAY, 32 * DAY, "boot"}), 3u);
   EXPECT_EQ(left({STARTED + 60 * DAY, 61 * DAY, "boot"}), 3u);
-  // One that is newer by its name is counted from then on as well.
+  // A run that is newer by its name is counted from that moment, too.
   archive({STARTED + 60 * DAY, 61 * DAY, "boot"});
   EXPECT_EQ(left({STARTED + 62 * DAY, 63 * DAY, "boot"}), 1u) << "RUN~2 goes with RUN";
   EXPECT_EQ(left({STARTED + 89 * DAY, 90 * DAY, "boot"}), 1u);
   EXPECT_EQ(left({STARTED + 91 * DAY, 92 * DAY, "boot"}), 0u);
-  // What is gone is not counted any more: another one of its name is new.
+  // A deleted run is no longer counted: another of the same name is new.
   dir_.write("archive/spoke/20200101T000000.000Z/file", "x");
   EXPECT_EQ(left({STARTED + 200 * DAY, 201 * DAY, "boot"}), 1u);
 }
 
-TEST_F(ArchiveExpiry, takesNothingThatIsKeptForGood) {
+TEST_F(ArchiveExpiry, expiresNothingThatIsKeptForGood) {
   mirror_.write("file", "x");
   Archive gone(dir_ / "archive", "spoke", STARTED, ages_);
   gone.keepForGood();
@@ -346,7 +346,7 @@ TEST_F(ArchiveExpiry, takesNothingThatIsKeptForGood) {
   EXPECT_EQ(removedRunTime(gone.run()), STARTED);
   EXPECT_EQ(removedRunTime("20260131T120000.123Z"), std::nullopt);
   EXPECT_EQ(archiveRunTime(gone.run()), std::nullopt);
-  // A spoke of that name, years later.
+  // A new spoke of that name, years later.
   archive({STARTED + 4000 * DAY, 0, ""});
   EXPECT_EQ(left({STARTED + 5000 * DAY, 0, ""}), 2u) << "not counted for so long";
   EXPECT_EQ(left({STARTED + 5000 * DAY, DAY, "boot"}), 2u);
@@ -362,7 +362,7 @@ TEST_F(ArchiveExpiry, takesNothingThatIsKeptForGood) {
   EXPECT_EQ(archivedBytes(dir_ / "archive", "spoke"), 1u);
 }
 
-TEST_P(ArchiveTest, takesADirectoryWhole) {
+TEST_P(ArchiveTest, takesAWholeDirectory) {
   mirror_.write("d/e/file", "content");
   mirror_.write("d/other", "more");
   auto archive = this->archive();

@@ -18,7 +18,7 @@ TEST(AuthorizedKeys, line) {
            {KEY, "/opt/agent", "", "/s", "", "restrict,command=\"/opt/agent --root=/s\" " + KEY},
            {KEY + "\r\n\n", "/opt/agent", "", "/s", "192.0.2.0/24,!10.*",
             "restrict,from=\"192.0.2.0/24,!10.*\",command=\"/opt/agent --root=/s\" " + KEY},
-           // No shell has anything to unquote.
+           // Nothing that a shell would unquote.
            {KEY, "/home/my self/agent", "/home/my self", "/a b", "",
             "restrict,command=\"~/agent --root=bytes:/a%20b\" " + KEY},
            {KEY, "/opt/agent", "", "/a\"b'c\\d", "",
@@ -40,7 +40,7 @@ TEST(AuthorizedKeys, keyTypes) {
   }
 }
 
-TEST(AuthorizedKeys, whatCannotBeALineIsRefusedInWords) {
+TEST(AuthorizedKeys, invalidInputIsRefusedWithAMessage) {
   struct Case {
     std::string key, agent, root, from, says;
   };

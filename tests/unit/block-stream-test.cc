@@ -23,7 +23,7 @@ std::string compress(std::string_view raw, int windowLog = 20) {
   return out;
 }
 
-// A message as it stands in a block before compression.
+// Returns a message as it is in a block before compression.
 std::string rawEvent(std::string_view signature) {
   capnp::MallocMessageBuilder message;
   message.initRoot<proto::Event>().setSignature(bytesOf(signature));
@@ -51,7 +51,7 @@ void addSignature(BlockWriter& writer, std::string_view text) {
 TEST(BlockStream, roundTripsManyEventsAcrossBlocks) {
   std::vector<std::string> sent, received;
   for (size_t i = 0; i < 60; ++i) {
-    // What compresses, what does not, the largest pieces, and many small ones.
+    // Compressible and incompressible content, the largest pieces, and many small ones.
     sent.push_back(i % 3 == 0   ? noise(70'000, i)
                    : i % 3 == 1 ? std::string(MAX_PIECE, char('a' + i % 26))
                                 : std::to_string(i));
@@ -99,7 +99,7 @@ TEST(BlockStream, compressesWhileTheNextBlockIsFilled) {
   EXPECT_TRUE(received == sent);
 }
 
-TEST(BlockStream, writerMayGoWhileItCompresses) {
+TEST(BlockStream, writerCanBeDestroyedWhileItCompresses) {
   for (int i = 0; i < 50; ++i) {
     BlockWriter writer(9);
     for (int k = 0; k < 4; ++k) addSignature(writer, noise(100'000, uint64_t(k)));
@@ -139,7 +139,7 @@ TEST(BlockStream, isOneStreamAcrossBlocks) {
   EXPECT_LT(writer.finish(false).size(), 1000u) << "the window should hold the first block";
 }
 
-TEST(BlockStream, eventThatIsGivenUpLeavesNoTrace) {
+TEST(BlockStream, anAbandonedEventLeavesNoTrace) {
   BlockWriter writer(3);
   BlockReader reader;
   addSignature(writer, "before");
@@ -154,7 +154,7 @@ TEST(BlockStream, eventThatIsGivenUpLeavesNoTrace) {
   }),
                kj::Exception);
   EXPECT_TRUE(writer.tryAdd([](proto::Event::Builder event) {
-    // The scratch space has to be zero again.
+    // The scratch space must be zero again.
     EXPECT_EQ(event.initSummary().getFiles(), 0u);
     event.setSignature(bytesOf("after"));
     return true;
@@ -163,7 +163,7 @@ TEST(BlockStream, eventThatIsGivenUpLeavesNoTrace) {
             (std::vector<std::string>{"before", "after"}));
 }
 
-TEST(BlockStream, nothingAddedIsAnEmptyBlock) {
+TEST(BlockStream, withoutEventsTheBlockIsEmpty) {
   BlockWriter writer(3);
   writer.tryAdd([](proto::Event::Builder) { return false; });
   BlockReader reader;
@@ -180,14 +180,14 @@ TEST(BlockStream, damageIsRefusedOrHarmless) {
     for (int bit = 0; bit < 8; ++bit) {
       auto damaged = block;
       damaged[i] = char(damaged[i] ^ (1 << bit));
-      // The sanitizers watch; what decodes all the same is caught by the hash of the file.
+      // The sanitizers watch. Damage that still decodes is caught by the file's hash.
       KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { signaturesIn(damaged); })) ++refused;
     }
   }
   EXPECT_GT(refused, 32u) << "the frame's magic alone has 32 bits";
 }
 
-TEST(BlockStream, cutShortIsNotAnEvent) {
+TEST(BlockStream, aTruncatedBlockIsRefused) {
   auto raw = rawEvent("0123456789abcdef");
   EXPECT_EQ(signaturesIn(compress(raw)), std::vector<std::string>{"0123456789abcdef"});
   EXPECT_EQ(signaturesIn(compress(raw + raw)).size(), 2u);
@@ -206,7 +206,7 @@ TEST(BlockStream, bombIsRefused) {
 }
 
 TEST(BlockStream, windowBeyondTheAgreedOneIsRefused) {
-  // It would make the reader hold that much memory.
+  // Such a window would make the reader allocate that much memory.
   EXPECT_THROW(signaturesIn(compress(std::string(32 << 20, 'x'), 25)), kj::Exception);
 }
 

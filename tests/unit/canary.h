@@ -1,5 +1,5 @@
 #pragma once
-// Files outside of what is worked in, which nobody may read or change.
+// Files outside the tree under test, which nobody may read or change.
 
 #include <gtest/gtest.h>
 #include <limits.h>
@@ -17,7 +17,7 @@ class Canary {
  public:
   static constexpr std::string_view MARKER = "CANARY-9d3f41";
 
-  // Makes these files, with the marker in each, in a directory that others may be in.
+  // Makes these files, with the marker in each, in a directory that may have others.
   Canary(const TempDir& dir, const std::vector<std::string>& files) : dir_(dir) {
     for (auto& file : files) {
       dir_.write("canary/" + file, std::string(MARKER) + "\n");
@@ -26,23 +26,23 @@ class Canary {
     watch(dir_ / "canary");
     for (auto& entry : std::filesystem::recursive_directory_iterator(dir_ / "canary")) {
       if (!entry.is_directory() || entry.is_symlink()) continue;
-      // Whoever goes deeper opens those above.
+      // Deeper directories are reached only through the watched ones.
       if (entry.path().native().size() < PATH_MAX) watch(entry.path());
     }
-    (void)seen();  // the walk's own
+    (void)seen();  // discards the events of this walk
   }
 
-  // Nor opened: inotify tells of it, whatever the filesystem notes.
+  // Checks that nothing was even opened: inotify reports that, whatever times the filesystem keeps.
   void expectUntouched() const {
     EXPECT_EQ(seen(), std::set<std::string>());
     EXPECT_EQ(look(), before_);
-    // Had it been opened, it would have been seen.
+    // Checks that an open would have been seen.
     (void)seen();
     std::ifstream(before_.rbegin()->first).get();
     EXPECT_FALSE(seen().empty());
   }
 
-  // That nothing below `name` holds the marker, by any name that is not a symlink.
+  // Checks that no regular file beneath `name` has the marker.
   void expectNotIn(std::string_view name) const {
     namespace fs = std::filesystem;
     if (!dir_.exists(name)) return;
@@ -55,7 +55,7 @@ class Canary {
   }
 
  private:
-  // What is there, and when it was read and changed.
+  // Returns each entry with its inode, mode, size and times.
   std::map<std::string, std::string> look() const {
     std::map<std::string, std::string> found;
     for (auto& entry : std::filesystem::recursive_directory_iterator(dir_ / "canary")) {
@@ -71,12 +71,12 @@ class Canary {
     return found;
   }
 
-  // Of the directory, and of all that is directly in it.
+  // Watches the directory, and everything directly in it.
   void watch(const std::filesystem::path& directory) const {
     ASSERT_GE(inotify_add_watch(inotify_, directory.c_str(), IN_ALL_EVENTS), 0) << strerror(errno);
   }
 
-  // What happened since it was asked the last time: names, "." for a directory.
+  // Returns the names with events since the last call, "." for a directory.
   std::set<std::string> seen() const {
     std::set<std::string> names;
     alignas(struct inotify_event) char buffer[64 * 1024];

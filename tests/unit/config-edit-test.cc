@@ -1,4 +1,4 @@
-// Changes to config.yaml leave all else as it was.
+// Changes to config.yaml leave everything else as it was.
 
 #include "hub/setup/config-edit.h"
 
@@ -40,7 +40,7 @@ TEST(ConfigEdit, theFirstSpoke) {
             std::string("spokes: # mine\n") + ITEM + "query: {a: 1} # other\n");
 }
 
-TEST(ConfigEdit, oneMore) {
+TEST(ConfigEdit, anotherSpoke) {
   auto one = std::string("spokes:\n  - name: a # first\n    path: /a\n");
   EXPECT_EQ(added(one), one + ITEM);
   EXPECT_EQ(added(one + "\n# of the daemon\ndaemon:\n  x: [1,\n    2]\n"),
@@ -63,7 +63,7 @@ TEST(ConfigEdit, oneMore) {
       "    source: u@h:~/s\r\n    path: /m\r\n");
 }
 
-TEST(ConfigEdit, valuesAreQuotedIfTheyNeedIt) {
+TEST(ConfigEdit, valuesAreQuotedIfNecessary) {
   SpokeFields odd{{"name", "a: b"},
                   {"path", "/x # y"},
                   {"key", "true"},
@@ -74,10 +74,10 @@ TEST(ConfigEdit, valuesAreQuotedIfTheyNeedIt) {
   EXPECT_NE(text.find("\"/x # y\""), std::string::npos) << text;
 }
 
-TEST(ConfigEdit, whatOthersTakeForSomethingElseIsQuoted) {
+TEST(ConfigEdit, ambiguousValuesAreQuoted) {
   auto text = added("", {{"name", "007"}, {"source", "on"}, {"path", "/m"}});
   EXPECT_EQ(text, "spokes:\n  - name: \"007\"\n    source: \"on\"\n    path: /m\n");
-  // What its owner wrote so stays so, in what is changed as well.
+  // The owner's notation stays, also in a spoke that is changed.
   EXPECT_EQ(*withFields("spokes:\n- name: 007\n  path: 1e3\n  source: a\n", "007",
                         {{"name", "007"}, {"path", "1e3"}, {"source", "no"}}),
             "spokes:\n- name: 007\n  path: 1e3\n  source: \"no\"\n");
@@ -89,7 +89,7 @@ TEST(ConfigEdit, whatOthersTakeForSomethingElseIsQuoted) {
   EXPECT_FALSE(withFields("spokes:\n- name: a\n", "a", {{"path", "/\xff"}}).ok());
 }
 
-TEST(ConfigEdit, whatStandsBehindTheEndOfTheDocumentStaysThere) {
+TEST(ConfigEdit, textAfterTheEndOfTheDocumentStays) {
   for (std::string end : {"...\n", "...", "... # the end\n", "...\n\n# the end\n...\n"}) {
     EXPECT_EQ(added("hub: {}\n" + end), std::string("hub: {}\n\nspokes:\n") + ITEM + end);
     EXPECT_EQ(added("spokes:\n" + end), std::string("spokes:\n") + ITEM + end);
@@ -104,12 +104,12 @@ TEST(ConfigEdit, whatStandsBehindTheEndOfTheDocumentStaysThere) {
   }
   EXPECT_EQ(added("hub: {}\r\n...\r\n").substr(0, 20), "hub: {}\r\n\r\nspokes:\r\n");
   EXPECT_TRUE(added("hub: {}\r\n...\r\n").ends_with("\r\n...\r\n"));
-  // This one ends nothing.
+  // This line does not end the document.
   auto text = std::string("x: |\n  a\n  ...\n  b\n");
   EXPECT_EQ(added(text), text + "\nspokes:\n" + ITEM);
 }
 
-TEST(ConfigEdit, whatItDoesNotEditItSays) {
+TEST(ConfigEdit, unsupportedFilesAreRefused) {
   for (auto text :
        {"spokes: [{name: a, path: /a}]\n", "{spokes: [], hub: {}}\n", "spokes:\n  a: 1\n", "- a\n",
         "spokes: 3\n", "spokes:\n  - {name: a, path: /a}\n", "a: [\n",
@@ -138,7 +138,7 @@ TEST(ConfigEdit, fields) {
   EXPECT_FALSE(withFields(TWO, "nobody", {{"key", "k"}}).ok());
 }
 
-TEST(ConfigEdit, whatOthersShareIsNotChanged) {
+TEST(ConfigEdit, sharedValuesAreNotChanged) {
   for (std::string text : {"x: &k ~/.ssh/k\nspokes:\n- name: a\n  key: *k\n- name: b\n  key: *k\n",
                            "spokes:\n- name: b\n  key: &k ~/.ssh/k\n- name: a\n  key: *k\n",
                            "spokes:\n- name: a\n  key: &k ~/.ssh/k\n- name: b\n  key: *k\n",
@@ -163,7 +163,7 @@ TEST(ConfigEdit, removing) {
   EXPECT_FALSE(withoutSpoke(TWO, "nobody").ok());
 }
 
-TEST(ConfigEdit, addingAndRemovingIsNothing) {
+TEST(ConfigEdit, removingWhatWasAddedRestoresTheFile) {
   for (auto text : {TWO, "spokes:\n  - name: a\n    path: /a\n",
                     "hub: {}\n\nspokes:\n- name: a\n  path: /a\n\n- name: b\n  path: /b\n"}) {
     EXPECT_EQ(*withoutSpoke(added(text), "laptop"), text);
@@ -182,7 +182,7 @@ class EditFile : public testing::Test {
   }
 };
 
-TEST_F(EditFile, isMadeAndKeepsItsMode) {
+TEST_F(EditFile, createsTheFileAndKeepsItsMode) {
   ASSERT_TRUE(add(path_, "a").ok());
   struct stat st;
   ASSERT_EQ(stat(path_.c_str(), &st), 0);
@@ -198,7 +198,7 @@ TEST_F(EditFile, isMadeAndKeepsItsMode) {
   EXPECT_EQ(loadConfig(path_)->spokes.size(), 2u);
 }
 
-TEST_F(EditFile, isLeftAloneIfNothingChanges) {
+TEST_F(EditFile, leavesTheFileAloneIfNothingChanges) {
   ASSERT_TRUE(add(path_, "a").ok());
   struct stat before, after;
   ASSERT_EQ(stat(path_.c_str(), &before), 0);
@@ -213,7 +213,7 @@ TEST_F(EditFile, isLeftAloneIfNothingChanges) {
   EXPECT_EQ(*readWholeFile(path_), text);
 }
 
-TEST_F(EditFile, byManyAtOnce) {
+TEST_F(EditFile, manyEditsAtOnce) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 16; ++i) {
     threads.emplace_back(

@@ -25,7 +25,7 @@ class ConfigTest : public testing::Test {
   TempDir dir_;
 };
 
-// A spoke's mapping with these lines more, beginning at line 2.
+// Returns a spoke's mapping with these lines added; it begins at line 2.
 std::string spokeWith(std::string_view lines) {
   return "spokes:\n- name: a\n  sync_method: agent\n  path: /m\n  source: h:p\n" +
          std::string(lines);
@@ -101,7 +101,7 @@ spokes:
   EXPECT_EQ(config->spokes[2].sourceText, "");
 }
 
-TEST_F(ConfigTest, nothingToSay) {
+TEST_F(ConfigTest, emptyConfigs) {
   for (auto text : {"", "\n# a comment\n", "hub:\nspokes:\n", "spokes: []\n", "{}", "~",
                     "agents: [1, 2]\nrsync: {x: y}\n"}) {
     auto config = load(text);
@@ -131,7 +131,7 @@ TEST_F(ConfigTest, missingFile) {
   EXPECT_FALSE(loadConfig("").ok());
 }
 
-TEST_F(ConfigTest, mistakesAreNamedWithTheirPlace) {
+TEST_F(ConfigTest, mistakesAreReportedWithTheirPlace) {
   struct Case {
     std::string text;
     int line;
@@ -150,7 +150,7 @@ TEST_F(ConfigTest, mistakesAreNamedWithTheirPlace) {
            {"hub:\n  web_ui_port: [1]\n", 2, {"hub.web_ui_port", "whole number"}},
            {"hub:\n  sessions_dir: [a]\n", 2, {"hub.sessions_dir", "string, not a list"}},
            {"hub:\n  sessions_dir: ''\n", 2, {"hub.sessions_dir", "non-empty"}},
-           {"hub:\n  sessions_dir: \"a\\0b\"\n", 2, {"hub.sessions_dir has a NUL"}},
+           {"hub:\n  sessions_dir: \"a\\0b\"\n", 2, {"hub.sessions_dir contains a NUL"}},
            {"hub:\n  session_dir: /s\n", 2, {"'session_dir'", "Did you mean 'sessions_dir'?"}},
            {"hub:\n  x: 1\n  zzzzzzzzzzz: /s\n", 2, {"'x'", "hub", "web_ui_port"}},
            {"hub:\n  web_ui_port: 1\n  web_ui_port: 2\n", 3, {"hub.web_ui_port", "twice"}},
@@ -191,7 +191,7 @@ TEST_F(ConfigTest, mistakesAreNamedWithTheirPlace) {
            {spokeWith("  rsync_options:\n    extra_args: [[a]]\n"), 7, {"extra_args", "list"}},
            {spokeWith("- name: a\n  sync_method: agent\n  path: /n\n  source: h:p\n"),
             6,
-            {"spokes[1].name", "'a'", "taken"}},
+            {"spokes[1].name", "'a'", "another spoke"}},
            {spokeWith("- name: b\n  sync_method: agent\n  path: /m/\n  source: h:p\n"),
             8,
             {"spokes[1].path", "'a'"}},
@@ -224,7 +224,7 @@ TEST_F(ConfigTest, names) {
 
 constexpr char SPOKE[] = "  - name: a\n    sync_method: agent\n    source: h1:~/x\n    path: /m\n";
 
-// Each line with these in front.
+// Returns the text with this prefix before each line.
 std::string indented(const std::string& text, const std::string& blanks) {
   std::string out;
   for (size_t start = 0; start < text.size();) {
@@ -242,7 +242,7 @@ std::string replaced(std::string text, const std::string& what, const std::strin
   return text;
 }
 
-TEST_F(ConfigTest, spokesThatAreMeantAreNeverOverlooked) {
+TEST_F(ConfigTest, noSpokeIsEverOverlooked) {
   const std::string spoke = SPOKE, list = "spokes:\n" + spoke, nbsp = "\u00a0";
   struct Case {
     std::string text;
@@ -280,9 +280,9 @@ TEST_F(ConfigTest, spokesThatAreMeantAreNeverOverlooked) {
            {"spokes:\n  a: {sync_method: agent}\n", 2, {"must be a list"}},
            {"spokes: {}\n", 1, {"must be a list"}},
            {"spokes\n", 1, {"mapping"}},
-           {"hub: {}\n---\n" + list, 2, {"second document", "'---'"}},
-           {"hub: {}\n...\n" + list, 2, {"second document", "'...'"}},
-           {list + "---\n", 6, {"second document"}},
+           {"hub: {}\n---\n" + list, 2, {"second YAML document", "'---'"}},
+           {"hub: {}\n...\n" + list, 2, {"second YAML document", "'...'"}},
+           {list + "---\n", 6, {"second YAML document"}},
            {replaced(list, "\n", "\r"), 1, {"carriage return"}},
            {"# spokes\r" + list, 1, {"carriage return"}},
            {replaced(list, "\n", "\r\r\n"), 1, {"carriage return"}},
@@ -299,7 +299,7 @@ TEST_F(ConfigTest, spokesThatAreMeantAreNeverOverlooked) {
   }
 }
 
-TEST_F(ConfigTest, sectionsOfOthersAreLeftAlone) {
+TEST_F(ConfigTest, sectionsOfOtherProgramsAreIgnored) {
   const std::string list = std::string("spokes:\n") + SPOKE;
   for (std::string text :
        {"daemon: {spokes: [a, b]}\nagents: [1]\n", "spoke_defaults: {a: b}\n", "hub_url: x\n",
@@ -311,19 +311,19 @@ TEST_F(ConfigTest, sectionsOfOthersAreLeftAlone) {
       EXPECT_EQ(config->doubt, "") << whole;
     }
   }
-  // It may be another part's, or be the list of spokes.
+  // It may belong to another program, or be the list of spokes.
   EXPECT_NE(load("query: {}\nspoke: {role: x}\n")->doubt.find("line 2: the section 'spoke'"),
             std::string::npos);
   EXPECT_NE(
       load("list:\n  - {name: a, source: b, path: c}\n")
-          ->doubt.find("line 1: the section 'list' is not read, and looks like a list of spokes"),
+          ->doubt.find("line 1: the section 'list' is not read, but looks like a list of spokes"),
       std::string::npos);
   EXPECT_EQ(load(list + "list: [{name: a, source: b, path: c}]\n")->doubt, "");
   EXPECT_EQ(load(list + "spoke: {role: x}\n")->doubt, "");
   EXPECT_EQ(load(list + "spoke: {name: me, path: /x}\n")->doubt, "");
 }
 
-TEST_F(ConfigTest, formsOfAFileThatAreGood) {
+TEST_F(ConfigTest, validForms) {
   const std::string list = std::string("spokes:\n") + SPOKE;
   for (auto& text : {list, "\ufeff" + list, replaced(list, "\n", "\r\n"), list + "...\n",
                      list + "...\n# the end\n", "%YAML 1.2\n---\n" + list, "--- # mine\n" + list,
@@ -335,13 +335,13 @@ TEST_F(ConfigTest, formsOfAFileThatAreGood) {
   }
 }
 
-// yaml-cpp finds documents without end in the first, and reads only half of the second.
-TEST_F(ConfigTest, whatBelongsToNothing) {
+// yaml-cpp finds endless documents in the first, and reads only half of the second.
+TEST_F(ConfigTest, strayEndsAreRefused) {
   EXPECT_NE(errorOf(",").find("config.yaml:1: this is not YAML"), std::string::npos);
   EXPECT_NE(errorOf("- a\nspokes\n").find("config.yaml:2: this is not YAML"), std::string::npos);
 }
 
-TEST_F(ConfigTest, aFileThatGoesOnForEverThroughItsAliases) {
+TEST_F(ConfigTest, endlessAliasesDoNotHang) {
   std::string text = "a0: &a0 [x, x]\n";
   for (int i = 1; i < 60; ++i) {
     auto before = "*a" + std::to_string(i - 1);
@@ -352,7 +352,7 @@ TEST_F(ConfigTest, aFileThatGoesOnForEverThroughItsAliases) {
   EXPECT_TRUE(load("a: &a\n  b: *a\n  c: [*a]\nd: *a\n").ok());
 }
 
-// What other readers take for a number or a truth value is the text that it is.
+// A value that other parsers take for a number or a boolean is a string.
 TEST_F(ConfigTest, plainTexts) {
   for (std::string name : {"007", "true", "no", "1e3", "12:30:45", "2026-01-01", "=", "0x1f"}) {
     auto config = load(replaced(std::string("spokes:\n") + SPOKE, "name: a", "name: " + name));
@@ -378,7 +378,7 @@ TEST_F(ConfigTest, sources) {
       EXPECT_NE(error.find("Write user@host:path"), std::string::npos) << error;
     }
   }
-  EXPECT_NE(with("h:~other/x").find("'~other/x' is not a path that the agent can follow"),
+  EXPECT_NE(with("h:~other/x").find("'~other/x' is not a path that the agent understands"),
             std::string::npos);
   EXPECT_EQ(with("h:~other/x", "rsync"), "(accepted)") << "a shell expands it";
   EXPECT_EQ(with("", "syncthing"), "(accepted)");

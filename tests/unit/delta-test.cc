@@ -58,7 +58,7 @@ TEST(RsyncJob, piecesMayBeOfAnySize) {
   }
 }
 
-TEST(RsyncJob, signatureIsOfTheBytesAskedFor) {
+TEST(RsyncJob, signatureCoversTheRequestedBytes) {
   auto text = noise(100'000, 6);
   std::string signature;
   makeSignature(fileWith(text), 40'000, 1024, 16,
@@ -68,19 +68,19 @@ TEST(RsyncJob, signatureIsOfTheBytesAskedFor) {
   EXPECT_EQ(signature.substr(0, 12), std::string_view("rs\x01\x47\0\0\x04\0\0\0\0\x10", 12));
 }
 
-TEST(RsyncJob, theLengthOfASignatureIsKnownBefore) {
+TEST(RsyncJob, theLengthOfASignatureIsPredicted) {
   for (size_t size : {0, 1, 1024, 1025, 50'000, 900'000, 2'000'000}) {
     auto text = noise(size, 3);
     for (uint32_t strong : {0, 12}) {
       EXPECT_EQ(signatureLength(size, strong), signatureOf(text, 0, strong).size()) << size;
     }
   }
-  // No session is so large that its signature does not fit one request.
+  // The signature of every possible session fits one request.
   EXPECT_LE(signatureLength(uint64_t(5) << 30, 0), MAX_WANTED_SIGNATURES);
   EXPECT_LE(signatureLength(uint64_t(30) << 30, 12), MAX_WANTED_SIGNATURE);
 }
 
-TEST(RsyncJob, ofEqualBlocksOneIsEnough) {
+TEST(RsyncJob, oneOfEqualBlocksIsEnough) {
   std::string basis = noise(4096, 1) + std::string(40 << 20, '\0') + noise(4096, 2);
   auto newer = basis;
   newer[30 << 20] = 'x';
@@ -139,7 +139,7 @@ TEST(RsyncJob, manyEqualWeakSumsAreRefused) {
   auto equal = [](size_t count) {
     auto signature = header(SIGNATURE_MAGIC, 1024, 8);
     for (size_t i = 0; i < count; ++i) {
-      // Not adjacent: others come between.
+      // Not adjacent: other blocks are between them.
       signature += "same" + noise(8, i) + noise(12, i);
     }
     return signature;
@@ -148,7 +148,7 @@ TEST(RsyncJob, manyEqualWeakSumsAreRefused) {
   EXPECT_THROW(Signature(bytesOf(equal(Signature::MAX_EQUAL + 1))), kj::Exception);
 }
 
-// A delta's pieces, as librsync's prototab.h numbers them.
+// The commands of a delta, as librsync's prototab.h numbers them.
 const std::string DELTA("rs\x02\x36");
 const std::string END(1, '\0');
 std::string literal(std::string_view text) { return char(text.size()) + std::string(text); }
@@ -205,7 +205,7 @@ TEST(RsyncJob, bombIsStoppedAtTheLimit) {
   EXPECT_LE(out, 1000u);
 }
 
-TEST(RsyncJob, errorsOfTheBasisAndTheSinkComeThrough) {
+TEST(RsyncJob, errorsOfTheBasisAndTheSinkPropagate) {
   auto delta = DELTA + copy(0, 5) + END;
   Patcher unreadable(-1, 100, [](kj::ArrayPtr<const kj::byte>) {});
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { unreadable.write(bytesOf(delta)); })) {
@@ -222,7 +222,7 @@ TEST(RsyncJob, errorsOfTheBasisAndTheSinkComeThrough) {
   }
 }
 
-TEST(RsyncJob, errorOfTheSourceComesThrough) {
+TEST(RsyncJob, errorOfTheSourcePropagates) {
   auto signature = signatureOf("basis");
   Signature loaded(bytesOf(signature));
   DeltaReader reader(loaded, [](kj::ArrayPtr<kj::byte>) -> size_t { throwErrno(EIO, "broken"); });

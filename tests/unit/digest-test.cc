@@ -9,11 +9,11 @@ namespace pibrain {
 namespace {
 
 TEST(Digest, isXxh3) {
-  // The value that the specification gives for no bytes: hub and agent of any build agree.
+  // The specification's value for the empty input: hub and agent of every build agree.
   EXPECT_EQ(digestOf(nullptr), (Digest{0x6001c324468d497f, 0x99aa06d3014798d8}));
 }
 
-TEST(Digest, ofAStreamDoesNotDependOnItsPieces) {
+TEST(Digest, doesNotDependOnThePiecesOfAStream) {
   auto text = noise(10'000, 1);
   for (size_t piece : {1, 7, 64, 1024, 9999, 10'000}) {
     FileHasher hasher;
@@ -24,7 +24,7 @@ TEST(Digest, ofAStreamDoesNotDependOnItsPieces) {
   }
 }
 
-TEST(Digest, canBeAskedForOnTheWay) {
+TEST(Digest, canBeReadMidway) {
   FileHasher hasher;
   hasher.update(bytesOf("one"));
   EXPECT_EQ(hasher.digest(), digestOf(bytesOf("one")));

@@ -21,12 +21,12 @@ TEST(DirectoryNames, readsEachDirectoryOnce) {
   EXPECT_EQ(names.read("", dir.open()), Names({"a", "b"}));
 }
 
-TEST(DirectoryNames, areToldOfWhatTheRunChanges) {
+TEST(DirectoryNames, followTheRunsChanges) {
   TempDir dir;
   dir.write("d/a", "");
   DirectoryNames names;
   names.add("d/unread");
-  EXPECT_EQ(names.find("d"), nullptr) << "one name is not all";
+  EXPECT_EQ(names.find("d"), nullptr) << "one name is not the whole directory";
   names.read("", dir.open());
   names.read("d", open((dir / "d").c_str(), O_RDONLY | O_DIRECTORY));
   names.add("d/b");

@@ -1,5 +1,5 @@
 // The agent's root, while a local user swaps every component of every path with symlinks that lead
-// out, and files with FIFOs.
+// outside, and files with FIFOs.
 
 #include <gtest/gtest.h>
 #include <kj/debug.h>
@@ -13,7 +13,7 @@ namespace pibrain {
 namespace {
 
 const int ROUNDS = flipperRounds();
-// Together more than PATH_MAX, so that it is walked component by component.
+// Together longer than PATH_MAX, so that the path is walked component by component.
 constexpr int DEEP = 18;
 const std::string LONG_NAME(240, 'n');
 
@@ -91,7 +91,7 @@ TEST_F(RootFlipper, thousandsOfRounds) {
       auto tree = root.scan();
       if (tree->symlinksSkipped + tree->specialsSkipped > 0) ++skipped;
       readAll(root, *tree);
-      // Ids of the first walk, much of which is something else now.
+      // Ids of the first walk, many of which name other entries now.
       readAll(root, *whole);
       ASSERT_FALSE(HasFailure()) << "in round " << round;
     }

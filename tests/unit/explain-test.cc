@@ -30,7 +30,7 @@ FailureId idOfErrno(int error) {
   return explainOutside(spokeAt(""), KJ_ASSERT_NONNULL(thrown)).id();
 }
 
-TEST(Explain, errorsOfThisMachineAreToldApart) {
+TEST(Explain, errorsOfThisMachineAreRecognized) {
   EXPECT_EQ(idOfErrno(ENOSPC), FailureId::DISK_FULL);
   EXPECT_EQ(idOfErrno(EDQUOT), FailureId::DISK_FULL);
   EXPECT_EQ(idOfErrno(EIO), FailureId::DISK_FAILING);
@@ -44,8 +44,8 @@ TEST(Explain, errorsOfThisMachineAreToldApart) {
   EXPECT_EQ(explainOutside(spokeAt(""), own).id(), FailureId::TOO_MANY_OPEN_FILES);
 }
 
-// Whatever text a peer chooses, it is no trouble of ours.
-TEST(Explain, aPeersErrorIsNotOurs) {
+// Whatever text a peer chooses, its error does not count as one of this machine.
+TEST(Explain, aPeersErrorIsNotLocal) {
   for (auto* text : {"cannot write: No space left on device", "Too many open files"}) {
     auto theirs =
         kj::Exception(kj::Exception::Type::OVERLOADED, "(remote)", 0, kj::heapString(text));
@@ -65,11 +65,11 @@ TEST(Explain, silenceAndTrickles) {
   EXPECT_EQ(silent.summary(), "box was silent for 60 s") << "not for timeout_seconds";
   auto slow = explainConversation(spoke, lost("(trickled)"), heard, 60);
   EXPECT_EQ(slow.id(), FailureId::CONNECTION_SLOW);
-  EXPECT_EQ(slow.summary(), "box sent next to nothing for 600 s, a few bytes a second");
+  EXPECT_EQ(slow.summary(), "box sent almost nothing for 600 s, only a few bytes a second");
   EXPECT_EQ(explainConversation(spoke, lost("x"), heard, 60).id(), FailureId::CONNECTION_LOST);
 }
 
-TEST(Explain, whatRsyncEndsWith) {
+TEST(Explain, exitCodesOfRsync) {
   auto idOf = [](int status, const std::string& errors) {
     RsyncRun run;
     run.begun = true;
@@ -86,7 +86,7 @@ TEST(Explain, whatRsyncEndsWith) {
   EXPECT_EQ(idOf(30, ""), FailureId::CONNECTION_SILENT);
 }
 
-TEST(Outcome, whatNobodyExpectedIsReported) {
+TEST(Outcome, unexpectedExceptionsAreReported) {
   SpokeReport report;
   reportOutcome(spokeAt(""), report, []() { throw std::logic_error("never"); });
   ASSERT_TRUE(report.failure);
@@ -114,7 +114,7 @@ class RestoreTest : public testing::Test {
   Config config_;
 };
 
-TEST_F(RestoreTest, whatCannotBeRestored) {
+TEST_F(RestoreTest, failedRestores) {
   EXPECT_EQ(chooseArchived({}, {{}, "", {"abc"}}).failures.at(0).id(),
             FailureId::ARCHIVED_FILE_UNKNOWN);
   dir_.write("archive/laptop/20260131T120000.123Z/p/a.jsonl", "old");

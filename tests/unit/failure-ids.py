@@ -1,5 +1,5 @@
-"""Holds that each id of a failure (hub/base/failure-kinds.inc) is one that a test asserts: "disk-full" in an end-to-end
-test, or FailureId::DISK_FULL in a unit test."""
+"""Checks that a test asserts each id of a failure (hub/base/failure-kinds.inc): "disk-full" in an end-to-end test, or
+FailureId::DISK_FULL in a unit test."""
 import pathlib
 import re
 import sys

@@ -1,32 +1,15 @@
 #include "hub/base/failure.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 #include <string>
 
 #include "hub/base/failure-status.h"
+#include "tests/unit/generated-text.h"
 
 namespace pibrain {
 namespace {
-
-std::string textOfFile(const std::string& path) {
-  std::ifstream in(path);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-// The file has this text; with PIBRAIN_UPDATE_DOCS=1 it gets it.
-void expectFile(const std::string& path, const std::string& text) {
-  auto full = std::string(PIBRAIN_SOURCE) + "/" + path;
-  if (getenv("PIBRAIN_UPDATE_DOCS") != nullptr) std::ofstream(full) << text;
-  EXPECT_EQ(textOfFile(full), text) << "PIBRAIN_UPDATE_DOCS=1 unit-tests --gtest_filter='Failure*' "
-                                       "writes it anew";
-}
 
 std::string markdown() {
   std::string text =
@@ -53,7 +36,7 @@ std::string manPage() {
       "not.\n.Bl -tag -width Ds\n";
   for (auto& kind : allFailureKinds()) {
     auto line = [](std::string_view words) {
-      // A line that begins with a control character would be a request.
+      // mdoc takes a line that begins with a control character for a request.
       return std::string(words.starts_with('\'') || words.starts_with('.') ? "\\&" : "") +
              std::string(words) + "\n";
     };
@@ -62,7 +45,7 @@ std::string manPage() {
   return text + ".El\n.Sh SEE ALSO\n.Xr pi-brain 1\n";
 }
 
-TEST(FailureKinds, areSortedAndTellWhatToDo) {
+TEST(FailureKinds, areSortedAndHaveFixes) {
   auto kinds = allFailureKinds();
   EXPECT_TRUE(
       std::is_sorted(kinds.begin(), kinds.end(), [](auto& a, auto& b) { return a.name < b.name; }));
@@ -91,7 +74,7 @@ TEST(Failure, isOneLine) {
                "another.");
 }
 
-TEST(Failure, severalAreOneWithAllThatIsToBeDone) {
+TEST(Failure, severalBecomeOneWithAllTheirFixes) {
   auto all =
       joined({Failure(FailureId::FILES_FAILED, "1 file failed", "a: b.", {{"Look", "ls"}}),
               Failure(FailureId::DELETION_REFUSED, "nothing was deleted", "", {{"Ask", ""}})});
@@ -99,7 +82,7 @@ TEST(Failure, severalAreOneWithAllThatIsToBeDone) {
   EXPECT_STREQ(all.what(), "1 file failed. a: b. Besides, nothing was deleted. Look: 'ls'. Ask.");
 }
 
-TEST(Failure, isKeptAsText) {
+TEST(Failure, isStoredAsText) {
   Failure failure(FailureId::HOST_KEY_CHANGED, "it changed", "", {{"Look", "ls"}, {"Ask", ""}});
   auto back = unpacked(packed(failure));
   ASSERT_TRUE(back);

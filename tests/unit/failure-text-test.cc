@@ -13,7 +13,7 @@ TEST(FailureText, linesAreWrappedBetweenWords) {
       << "colours take no column, and a character one";
 }
 
-TEST(FailureText, whatWhyAndFixStandOnLinesOfTheirOwn) {
+TEST(FailureText, whatCauseAndFixHaveLinesOfTheirOwn) {
   Failure failure(
       FailureId::CONNECTION_REFUSED, "connection refused by laptop port 22",
       "The machine is up, but no SSH server listens there.",

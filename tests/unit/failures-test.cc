@@ -28,7 +28,7 @@ bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-TEST(Failures, whatOpensshSays) {
+TEST(Failures, messagesOfOpenssh) {
   struct Case {
     std::string errors;
     std::vector<std::string> expected;
@@ -44,7 +44,7 @@ TEST(Failures, whatOpensshSays) {
             {"sent no SSH greeting within 15 s"}},
            {"Unable to negotiate with 192.0.2.1 port 2222: no matching cipher found. Their offer: "
             "x\r\n",
-            {"no method in common", "no matching cipher found", "Ciphers"}},
+            {"no common algorithm", "no matching cipher found", "Ciphers"}},
            {"debug1: kex_exchange_identification: banner line 0: HTTP/1.1 400 Bad\r\n"
             "kex_exchange_identification: Connection closed by remote host\r\n",
             {"is not an SSH server", "HTTP/1.1 400 Bad"}},
@@ -54,11 +54,11 @@ TEST(Failures, whatOpensshSays) {
              "PerSourcePenalties"}},
            {"sign_and_send_pubkey: signing failed for ED25519 \"/k\" from agent: agent refused "
             "operation\r\nme@laptop.example: Permission denied (publickey).\r\n",
-            {"permission denied for me@laptop", "let /k in", "ssh-agent refused to sign"}},
+            {"permission denied for me@laptop", "accepts /k", "ssh-agent refused to sign"}},
            {"Authenticated using \"publickey\" with partial success.\r\nme@laptop.example: "
             "Permission "
             "denied (password).\r\n",
-            {"accepted the key, and wants more: password", "AuthenticationMethods publickey"}},
+            {"accepted the key, but also wants: password", "AuthenticationMethods publickey"}},
            {"ssh: connect to host laptop.example port 2222: No route to host\r\n",
             {"cannot reach laptop.example", "No route to host"}},
            {"connect to host laptop.example port 2222: Network is unreachable\r\n",
@@ -91,13 +91,13 @@ TEST(Failures, whatOpensshSays) {
              "ssh said: kex_exchange_identification: Connection closed by remote host."}},
            {"debug1: kex_exchange_identification: banner line 0: \r\n"
             "kex_exchange_identification: Connection closed by remote host\r\n",
-            {"is not an SSH server. It began with an empty line."}},
+            {"is not an SSH server. Its first line is an empty line."}},
            {"kex_exchange_identification: banner line contains invalid characters\r\n"
             "banner exchange: Connection to 192.0.2.1 port 2222: invalid format\r\n",
-            {"is not an SSH server. It began with bytes that are not text."}},
+            {"is not an SSH server. Its first line is bytes that are not text."}},
            {"debug1: kex_exchange_identification: banner line 0: You are not welcome to use sshd "
             "from 192.0.2.9.\r\nkex_exchange_identification: Connection closed by remote host\r\n",
-            {"accepts no connection from this machine's address", "/etc/hosts.allow"}},
+            {"accepts no connections from this machine's address", "/etc/hosts.allow"}},
            {"debug1: Connection established.\r\nConnection reset by 192.0.2.1 port 2222\r\n",
             {"closed the connection before its SSH greeting", "MaxStartups"}},
            {"debug1: Connection established.\r\ndebug1: Remote protocol version 2.0, x\r\n"
@@ -107,29 +107,29 @@ TEST(Failures, whatOpensshSays) {
             {"closed the connection before its SSH greeting", "MaxStartups"}},
            {"debug1: Remote protocol version 1.5, remote software version x\r\nProtocol major "
             "versions differ: 2 vs. 1\r\n",
-            {"speaks SSH 1 only (SSH-1.5)", "Upgrade"}},
+            {"speaks only SSH 1 (SSH-1.5)", "Upgrade"}},
            {"Certificate invalid: expired\r\nNo ED25519 host key is known for laptop.example and "
             "you have requested strict checking.\r\nHost key verification failed.\r\n",
-            {"shows a host certificate that is not valid: expired. Have its authority"}},
+            {"shows a host certificate that is not valid: expired. Ask its authority"}},
            {"debug1: Server host key: ssh-rsa SHA256:abc\r\nNo RSA host key is known for x and you "
             "have requested strict checking.\r\nHost key verification failed.\r\n",
             {"It shows SHA256:abc (ssh-rsa). ",
-             "On laptop, print its key, and compare it with that: "
+             "On laptop, print its host key, and compare it with that: "
              "'ssh-keygen -lf /etc/ssh/ssh_host_rsa_key.pub'"}},
            {"debug1: Offering public key: /a key ED25519 SHA256:abc explicit\r\n"
             "me@laptop.example: Permission denied (password,keyboard-interactive).\r\n",
-            {"takes no key for this login, or not at first: it wants password,keyboard-interactive",
+            {"does not accept a key for this login, or not as the first method. It wants: "
+             "password,keyboard-interactive",
              "'sudo sshd -T -C user=me'"}},
            {"debug1: Offering public key: /a key ED25519 SHA256:abc explicit\r\n"
             "me@laptop.example: Permission denied (publickey,password).\r\n",
-            {"Tried: /a key was refused; ssh said: me@laptop.example: Permission denied "
+            {"Tried: /a key was refused. ssh said: me@laptop.example: Permission denied "
              "(publickey,password). Put the key into ~/.ssh/authorized_keys"}},
            {"debug1: kex_input_ext_info: server-sig-algs=<ssh-ed25519,rsa-sha2-512>\r\n"
             "debug1: kex_ext_info_client_parse: server-sig-algs=<rsa-sha2-512,rsa-sha2-256>\r\n"
             "debug1: Offering public key: /k ED25519 SHA256:abc explicit\r\n"
             "me@laptop.example: Permission denied (publickey).\r\n",
-            {"takes no keys of the type ED25519: add it to PubkeyAcceptedAlgorithms in its "
-             "sshd_config"}},
+            {"Add the type ED25519 to PubkeyAcceptedAlgorithms in the spoke's sshd_config"}},
            {"debug1: server-sig-algs=<rsa-sha2-512>\r\n"
             "debug1: Offering public key: /k ED25519 SHA256:abc explicit\r\n"
             "debug1: Offering public key: /r RSA SHA256:abc explicit\r\n"
@@ -142,8 +142,10 @@ TEST(Failures, whatOpensshSays) {
             "192.0.2.1 port 2222:2: Too many authentication failures\r\nDisconnected from "
             "192.0.2.1 port 2222\r\n",
             {"/k was refused", "Too many authentication failures",
-             "listens to no more keys at one login (MaxAuthTries in its sshd_config)"}},
-           {"", {"ssh could not connect", "It said nothing"}},
+             "Offer only the right key, because sshd accepts no more attempts in one login "
+             "(MaxAuthTries"
+             " in its sshd_config)"}},
+           {"", {"ssh could not connect", "ssh said nothing"}},
        }) {
     auto message = explainOpenssh(laptop(), errors, AuthFailure());
     EXPECT_FALSE(has(message, "..")) << message.what();
@@ -168,7 +170,7 @@ TEST(Failures, howToAddAKey) {
   EXPECT_EQ(sshInvocation(target), "ssh -F '/my config' -i '/its key' -l me laptop");
   EXPECT_EQ(sshInvocation(SshRequest{"box"}), "ssh box");
   target.userKnownHostsFiles.clear();
-  EXPECT_TRUE(has(addHostKey(target, "").text, "name a UserKnownHostsFile"));
+  EXPECT_TRUE(has(addHostKey(target, "").text, "set a UserKnownHostsFile"));
 }
 
 TEST(Failures, controlCharactersDoNotReachTheTerminal) {
@@ -177,14 +179,14 @@ TEST(Failures, controlCharactersDoNotReachTheTerminal) {
   EXPECT_TRUE(has(message, "evil")) << message.what();
 }
 
-TEST(Failures, aLongTaleIsCutToItsEnd) {
+TEST(Failures, longOutputIsCutToItsEnd) {
   auto words = stderrTail("first\nsecond\n" + std::string(10'000, 'x') + "\nlast but one\nlast\n");
   EXPECT_LT(words.size(), 500u);
   EXPECT_TRUE(words.ends_with("last but one / last")) << words;
 }
 
-// What an ssh that goes through a proxy says of it, is the proxy's.
-TEST(Failures, theWayThere) {
+// What ssh says about a proxy concerns the proxy.
+TEST(Failures, failuresOfProxies) {
   auto target = laptop();
   target.proxyCommand = "nc %h %p";
   std::string begins = "debug1: Executing proxy command: exec nc x 1\r\n";
@@ -194,11 +196,21 @@ TEST(Failures, theWayThere) {
   Failure message = explainFailedStart(target, begins + "no way\r\n" + ends, AuthFailure());
   EXPECT_TRUE(has(message, "the ProxyCommand of laptop ended before")) << message.what();
   EXPECT_TRUE(has(message,
-                  "It said: no way. Run it by hand: it must print the SSH server's greeting: 'nc "
+                  "The proxy said: no way. Run the ProxyCommand by hand; it must print the SSH "
+                  "server's greeting: 'nc "
                   "laptop.example 2222'."))
       << message.what();
   EXPECT_FALSE(has(message, "UNKNOWN") || has(message, "kex_exchange")) << message.what();
-  // Once the target has greeted, it is the target that it is about.
+  target.proxyCommand.clear();
+  target.proxyJump = "hop";
+  target.configFile = "/dev/null";
+  message = explainProxy(target, "me@hop: Permission denied (publickey).\r\n");
+  EXPECT_EQ(message.id(), FailureId::PERMISSION_DENIED);
+  EXPECT_TRUE(has(message, "authorized_keys on hop")) << message.what();
+  EXPECT_TRUE(has(message, "'ssh-copy-id -i KEY.pub ")) << "the agent is not on a hop";
+  target = laptop();
+  target.proxyCommand = "nc %h %p";
+  // After the target's greeting, it concerns the target.
   message = explainFailedStart(
       target,
       begins + "debug1: Remote protocol version 2.0, remote software version x\r\n" +
@@ -207,7 +219,7 @@ TEST(Failures, theWayThere) {
   EXPECT_TRUE(message.summary().starts_with("host key verification failed: ")) << message.what();
 }
 
-TEST(Failures, behindTheLogin) {
+TEST(Failures, failuresAfterTheLogin) {
   auto target = laptop();
   std::string login =
       "debug1: Connecting to x\r\nAuthenticated to laptop.example ([192.0.2.1]:22) "
@@ -217,13 +229,14 @@ TEST(Failures, behindTheLogin) {
       login + "channel 0: open failed: connect failed: open failed\r\nTransferred: sent 1\r\n",
       AuthFailure());
   EXPECT_TRUE(
-      has(message, "refused to open a session for the command. It said: channel 0: open failed"))
+      has(message,
+          "refused to open a session for the command. The server said: channel 0: open failed"))
       << message.what();
   EXPECT_TRUE(has(message, "MaxSessions")) << message.what();
   EXPECT_FALSE(has(message, "Transferred")) << message.what();
   message =
       explainFailedStart(target, login + "Connection closed by remote host\r\n", AuthFailure());
-  EXPECT_TRUE(has(message, "broke off at the step 'command': ssh said: Connection closed"))
+  EXPECT_TRUE(has(message, "was lost at the step 'command': ssh said: Connection closed"))
       << message.what();
   EXPECT_TRUE(has(message, "ChrootDirectory")) << message.what();
 
@@ -234,14 +247,14 @@ TEST(Failures, behindTheLogin) {
   EXPECT_TRUE(watch.begun(login + "debug1: Sending command: x\r\n"));
   EXPECT_TRUE(
       LoginWatch(target).begun("debug1: mux_client_request_session: master session id: 2\r\n"));
-  // What a command wrote last may have no line's end.
+  // The last output of a command may lack a line end.
   EXPECT_EQ(
       withoutTales("a\nbdebug1: client_input_channel_req: channel 0 rtype exit-status reply 0\n"
                    "debug1: c\nTransferred: x\n"),
       "a\nb\n");
 }
 
-TEST(Failures, denialNamesWhatWasTried) {
+TEST(Failures, denialNamesTheMethodsTried) {
   auto message =
       permissionDenied(laptop(), {{"/k/one was refused", "/k/two is locked"}, {"/k/t wo"}});
   EXPECT_TRUE(has(message, "Tried: /k/one was refused; /k/two is locked.")) << message.what();

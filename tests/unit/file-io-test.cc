@@ -24,7 +24,7 @@ TEST(FileIo, readAtStopsAtTheEnd) {
   EXPECT_EQ(readAt(fd, buffer, 1000), 0u);
 }
 
-TEST(FileIo, writeAllAtWritesWhereItIsTold) {
+TEST(FileIo, writeAllAtWritesAtTheOffset) {
   auto fd = fileWith("0123456789");
   writeAllAt(fd, bytesOf("ab"), 3);
   writeAllAt(fd, bytesOf("cd"), 11);
@@ -33,7 +33,7 @@ TEST(FileIo, writeAllAtWritesWhereItIsTold) {
   EXPECT_EQ(textOf(buffer.slice(0, n)), std::string_view("012ab56789\0cd", 13));
 }
 
-TEST(FileIo, hashPrefixHashesNoMoreThanThereIs) {
+TEST(FileIo, hashPrefixStopsAtTheEnd) {
   auto content = noise(600'000, 2);
   auto fd = fileWith(content);
   struct Case {
@@ -52,7 +52,7 @@ TEST(FileIo, hashPrefixHashesNoMoreThanThereIs) {
   }
 }
 
-TEST(FileIo, failedCallsThrowWhatWasAttempted) {
+TEST(FileIo, failedCallsNameWhatWasAttempted) {
   kj::AutoCloseFd readOnly(open("/dev/null", O_RDONLY | O_CLOEXEC));
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { writeAll(readOnly, bytesOf("x")); })) {
     EXPECT_EQ(e->getType(), kj::Exception::Type::FAILED);
@@ -65,7 +65,7 @@ TEST(FileIo, failedCallsThrowWhatWasAttempted) {
   EXPECT_THROW(readAt(-1, buffer, 0), kj::Exception);
 }
 
-TEST(FileIo, exhaustionIsToldFromFailure) {
+TEST(FileIo, exhaustionIsDistinguishedFromFailure) {
   for (int error : {ENOSPC, EDQUOT, EMFILE, ENFILE, ENOMEM}) {
     KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { throwErrno(error, "what"); })) {
       EXPECT_EQ(e->getType(), kj::Exception::Type::OVERLOADED) << error;
@@ -84,7 +84,7 @@ TEST(FileIo, reasons) {
   EXPECT_EQ(reasonOf(EIO), proto::Reason::IO_ERROR);
 }
 
-TEST(FileIo, aNewPlaceIsNobodyElses) {
+TEST(FileIo, renameToNewReplacesNothing) {
   TempDir dir;
   dir.write("one", "1");
   dir.write("two", "2");
@@ -106,12 +106,11 @@ TEST(FileIo, mtimeIsInNanoseconds) {
   EXPECT_GT(wallClockNanos(), OLD);
 }
 
-TEST(FileIo, mtimesBeyondWhatNanosecondsCanSay) {
+TEST(FileIo, mtimesBeyondTheRangeOfNanoseconds) {
   struct Case {
     int64_t seconds, nanos, mtime;
   };
-  // 9,223,372,036.854775807 s is the last time that 64 bits hold, -9,223,372,036.854775808 s the
-  // first.
+  // 64 bits hold times from -9,223,372,036.854775808 s to 9,223,372,036.854775807 s.
   for (auto [seconds, nanos, mtime] : {Case{9'223'372'036, 854'775'806, INT64_MAX - 1},
                                        {9'223'372'036, 854'775'807, INT64_MAX},
                                        {9'223'372'036, 854'775'808, INT64_MAX},
@@ -133,7 +132,7 @@ TEST(FileIo, mtimesBeyondWhatNanosecondsCanSay) {
 }
 
 TEST(FileIo, theFirstAndTheLastMtimeCanBeSet) {
-  // In memory: a filesystem on a disk may keep a shorter range.
+  // In memory: a filesystem on a disk may store a shorter range.
   kj::AutoCloseFd fd(memfd_create("file", MFD_CLOEXEC));
   for (int64_t time : {INT64_MIN, INT64_MIN + 1, int64_t(-1), INT64_MAX - 1, INT64_MAX}) {
     setMtime(fd, time);
@@ -143,7 +142,7 @@ TEST(FileIo, theFirstAndTheLastMtimeCanBeSet) {
   }
 }
 
-TEST(CopyBeginning, takesSoMuchAndNoMore) {
+TEST(CopyBeginning, copiesExactlyTheLength) {
   auto from = fileWith("0123456789"), to = fileWith("");
   copyBeginning(from, 4, to);
   struct stat st;

@@ -55,7 +55,7 @@ class FileReceiverTest : public testing::Test {
     fits_ = receiver_->open(event.asReader()) == FileReceiver::Fit::FITS;
     hasher_ = content == TAIL ? basis_.hasher : FileHasher();
   }
-  // A piece with the hash of all so far, or a wrong one.
+  // Sends a piece with the hash of all bytes so far, or a wrong one.
   void data(std::string_view bytes, bool good = true) {
     hasher_.update(bytesOf(bytes));
     capnp::MallocMessageBuilder message;
@@ -95,11 +95,11 @@ class FileReceiverTest : public testing::Test {
   Basis basis_;
   int64_t mtime_ = NEW_TIME;
   std::string parentPath_, parentContent_;
-  std::optional<Want::Kind> asked_;  // if not what the content answers
+  std::optional<Want::Kind> asked_;  // if not the kind that the content answers
   bool unsettled_ = false;
   uint16_t mode_ = 0644;
   FileHasher hasher_;
-  bool fits_ = false;  // as the latest step said
+  bool fits_ = false;  // the result of the latest step
   std::unique_ptr<FileReceiver> receiver_;
 };
 
@@ -147,8 +147,8 @@ TEST_F(FileReceiverTest, timesAndModes) {
   }
 }
 
-TEST_F(FileReceiverTest, timeThatNoClockShowsIsSurvived) {
-  // In a process of its own: the sanitizers end it.
+TEST_F(FileReceiverTest, impossibleTimesAreSurvived) {
+  // In a process of its own, which the sanitizers may end.
   EXPECT_EXIT(
       {
         mtime_ = INT64_MIN;
@@ -192,7 +192,7 @@ TEST_F(FileReceiverTest, tailOfAMovedFile) {
   EXPECT_FALSE(dir_.exists("mirror/old"));
 }
 
-TEST_F(FileReceiverTest, nothingOfALongTailIsInTheFileBeforeItIsProved) {
+TEST_F(FileReceiverTest, aLongTailIsInvisibleUntilItIsProved) {
   mirrorHas("file", "one");
   auto large = noise(5 << 20, 1);
   begin("file", TAIL, 3 + large.size() + 5);
@@ -214,14 +214,14 @@ TEST_F(FileReceiverTest, nothingOfALongTailIsInTheFileBeforeItIsProved) {
   EXPECT_TRUE(mirror_.openPartial("file", Mirror::Staged::TAIL) == nullptr);
 }
 
-TEST_F(FileReceiverTest, aLongTailGoesOnFromWhatIsStaged) {
+TEST_F(FileReceiverTest, aLongTailContinuesFromTheStagedFile) {
   mirrorHas("file", "one");
   auto large = noise(5 << 20, 1);
   begin("file", TAIL, 3 + large.size() + 4);
   data(large);
   receiver_ = nullptr;
 
-  mirrorHas("file", "one" + large);  // the basis, that is
+  mirrorHas("file", "one" + large);  // that is, the basis
   basis_.stagedTail = large.size();
   dir_.write("mirror/file", "one");
   for (auto rest : {" two", ""}) {
@@ -233,7 +233,7 @@ TEST_F(FileReceiverTest, aLongTailGoesOnFromWhatIsStaged) {
     }
     end("one" + large + rest);
     EXPECT_TRUE(mirrored("file") == "one" + large + rest);
-    // The same once more, with nothing that is missing.
+    // The same again, with nothing missing.
     writeAll(mirror_.openStaged("file", false, Mirror::Staged::TAIL), bytesOf(large));
     dir_.write("mirror/file", "one");
   }
@@ -242,7 +242,7 @@ TEST_F(FileReceiverTest, aLongTailGoesOnFromWhatIsStaged) {
   EXPECT_TRUE(mirrored("file") == "one" + large);
 }
 
-TEST_F(FileReceiverTest, anEditOfTheMirrorWhileALongTailComesIsSeen) {
+TEST_F(FileReceiverTest, anEditDuringALongTailIsNoticed) {
   mirrorHas("file", "one");
   auto large = noise(5 << 20, 1);
   begin("file", TAIL, 3 + large.size());
@@ -253,7 +253,7 @@ TEST_F(FileReceiverTest, anEditOfTheMirrorWhileALongTailComesIsSeen) {
   EXPECT_EQ(mirrored("file"), "edited");
 }
 
-TEST_F(FileReceiverTest, whatIsWrittenInPlaceGetsItsTimeWithTheCommit) {
+TEST_F(FileReceiverTest, anAppendedFileGetsItsTimeWithTheCommit) {
   mirrorHas("file", "one");
   begin("file", TAIL, 7);
   data(" two");
@@ -264,7 +264,7 @@ TEST_F(FileReceiverTest, whatIsWrittenInPlaceGetsItsTimeWithTheCommit) {
   EXPECT_EQ(dir_.mtime("mirror/file"), NEW_TIME);
 }
 
-TEST_F(FileReceiverTest, whatIsStagedGetsItsNameWithTheCommit) {
+TEST_F(FileReceiverTest, aStagedFileGetsItsNameWithTheCommit) {
   for (auto version : {"first", "second"}) {
     auto before = mirrored("file");
     begin("file", WHOLE, strlen(version));
@@ -316,7 +316,7 @@ TEST_F(FileReceiverTest, fork) {
   auto child = "another header\n" + parent.substr(20) + "and more lines";
   auto delta = deltaOf(signatureOf(parent), child);
   EXPECT_LT(delta.size(), 5'000u);
-  // The mirror's copy may have grown meanwhile.
+  // The mirror's copy may have grown in the meantime.
   dir_.write("mirror/d/parent", parent + "later lines");
   std::tie(parentPath_, parentContent_) = std::pair("d/parent", parent);
   begin("d/child", FORK, child.size());
@@ -333,7 +333,7 @@ TEST_F(FileReceiverTest, fork) {
   EXPECT_EQ(mirrored("whole"), "whole");
 }
 
-TEST_F(FileReceiverTest, forkOfWhatTheMirrorDoesNotHaveIsRefused) {
+TEST_F(FileReceiverTest, forkOfAnUnknownParentIsRefused) {
   dir_.write("mirror/parent", "01234");
   dir_.write("outside", "01234");
   parentContent_ = "01234";
@@ -370,7 +370,7 @@ TEST_F(FileReceiverTest, continuesAPartialFile) {
   EXPECT_FALSE(staged("file"));
 }
 
-TEST_F(FileReceiverTest, badContentLeavesTheMirrorAsItWas) {
+TEST_F(FileReceiverTest, badContentChangesNothing) {
   auto old = noise(20'000, 3);
   struct Case {
     const char* what;
@@ -421,7 +421,7 @@ TEST_F(FileReceiverTest, badContentLeavesTheMirrorAsItWas) {
               data(delta.substr(0, delta.size() - 1));
               end(old + "x");
             }},
-           {"a delta that is none", AS_DELTA, [&]() { data("garbage"); }},
+           {"a delta that is not one", AS_DELTA, [&]() { data("garbage"); }},
            {"a delta that makes too much", AS_DELTA,
             [&]() { data(deltaOf(signatureOf(old), old + "xy")); }},
            {"a delta that makes too little", AS_DELTA,
@@ -452,7 +452,7 @@ TEST_F(FileReceiverTest, badContentLeavesTheMirrorAsItWas) {
   }
 }
 
-TEST_F(FileReceiverTest, interruptedLargeFileIsKeptToBeContinued) {
+TEST_F(FileReceiverTest, anInterruptedLargeFileIsKept) {
   auto large = noise(2 << 20, 4);
   begin("file", WHOLE, large.size() + 100);
   data(large);
@@ -462,7 +462,7 @@ TEST_F(FileReceiverTest, interruptedLargeFileIsKeptToBeContinued) {
   EXPECT_EQ(KJ_ASSERT_NONNULL(mirror_.openPartial("file")).size, large.size());
 }
 
-TEST_F(FileReceiverTest, beginThatWasNotAskedForIsRefused) {
+TEST_F(FileReceiverTest, anUnrequestedBeginIsRefused) {
   asked_ = Want::Kind::WHOLE;
   EXPECT_THROW(begin("file", TAIL, 5), kj::Exception);
   mirrorHas("file", "12345");
@@ -480,7 +480,7 @@ TEST_F(FileReceiverTest, beginThatWasNotAskedForIsRefused) {
   EXPECT_THROW(begin("file", WHOLE, UINT64_MAX), kj::Exception);
 }
 
-TEST_F(FileReceiverTest, mirrorThatChangedMeanwhileIsLeftAlone) {
+TEST_F(FileReceiverTest, aMirrorThatChangedDuringTheRunIsLeftAlone) {
   mirrorHas("file", "one");
   begin("file", TAIL, 7);
   data(" two");

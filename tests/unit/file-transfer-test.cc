@@ -49,7 +49,7 @@ TEST_F(FileTransferTest, eachMethodIsFollowedByTheNext) {
   EXPECT_EQ(file.basis().size, 0u);
 }
 
-TEST_F(FileTransferTest, theLadderIsForWhatHappenedToTheFile) {
+TEST_F(FileTransferTest, theMethodsDependOnTheChange) {
   auto old = noise(20'000, 1);
   dir_.write("mirror/file", old);
   auto methodOf = [&](const PlannedFile& plan) {
@@ -66,7 +66,7 @@ TEST_F(FileTransferTest, theLadderIsForWhatHappenedToTheFile) {
       << "its basis went meanwhile";
 }
 
-TEST_F(FileTransferTest, aCandidateIsAskedAboutForOneFileAndTakenOnce) {
+TEST_F(FileTransferTest, aCandidateServesOneFile) {
   dir_.write("mirror/a", "same");
   dir_.write("mirror/b", "same");
   auto plan = planned("new/x", ChangeKind::MOVE, 4);
@@ -86,21 +86,21 @@ TEST_F(FileTransferTest, aCandidateIsAskedAboutForOneFileAndTakenOnce) {
   EXPECT_EQ(third.basis().path, "b");
 }
 
-TEST_F(FileTransferTest, noStateComesOutOfOrder) {
+TEST_F(FileTransferTest, callsOutOfOrderThrow) {
   auto plan = planned("new", ChangeKind::NEW, 10);
   auto file = begin(plan);
-  EXPECT_THROW(file.published(), kj::Exception) << "nothing came";
-  EXPECT_THROW(file.received(10), kj::Exception) << "nothing was asked for";
+  EXPECT_THROW(file.published(), kj::Exception) << "nothing has arrived";
+  EXPECT_THROW(file.received(10), kj::Exception) << "nothing was requested";
   EXPECT_EQ(asked(file), Want::Kind::NEW);
   file.tryNext();
   EXPECT_EQ(asked(file), Want::Kind::WHOLE);
-  EXPECT_THROW(file.tryNext(), kj::Exception) << "there is no other way";
+  EXPECT_THROW(file.tryNext(), kj::Exception) << "there is no other method";
   EXPECT_EQ(asked(file), Want::Kind::WHOLE);
   file.end(FileTransfer::State::FAILED);
   EXPECT_THROW(file.prepare(), kj::Exception) << "it has ended";
 }
 
-TEST_F(FileTransferTest, aWantThatIsKeptIsNotMadeAgain) {
+TEST_F(FileTransferTest, aPostponedWantIsNotMadeAgain) {
   auto old = noise(20'000, 1);
   dir_.write("mirror/file", old);
   auto plan = planned("file", ChangeKind::REWRITE, 19'000, old.size());
@@ -113,7 +113,7 @@ TEST_F(FileTransferTest, aWantThatIsKeptIsNotMadeAgain) {
   EXPECT_EQ(file.prepare().value().signature.size(), size);
 }
 
-TEST_F(FileTransferTest, aChangingFileIsAskedForAFewTimes) {
+TEST_F(FileTransferTest, aChangingFileIsRequestedAFewTimes) {
   auto plan = planned("new", ChangeKind::NEW, 10);
   auto file = begin(plan);
   int tries = 0;

@@ -8,7 +8,7 @@
 namespace pibrain {
 namespace {
 
-TEST(FilesystemTraits, areTextAndBack) {
+TEST(FilesystemTraits, roundTripThroughText) {
   FilesystemTraits some;
   some.times = {2 * SECOND, -5, 7 * SECOND};
   some.foldsNames = some.toldOfModes = true;
@@ -29,7 +29,7 @@ TEST(FilesystemTraits, ofAnOrdinaryFilesystem) {
   EXPECT_EQ(namesIn(dir.open()), std::vector<std::string>());
 }
 
-TEST(FilesystemTraits, identityIsOfTheDirectoryAndItsMount) {
+TEST(FilesystemTraits, identityCoversTheDirectoryAndItsMount) {
   TempDir one, two;
   EXPECT_EQ(filesystemIdentity(one.open()), filesystemIdentity(one.open()));
   EXPECT_NE(filesystemIdentity(one.open()), filesystemIdentity(two.open()));

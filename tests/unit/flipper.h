@@ -1,6 +1,6 @@
 #pragma once
-// A hostile local user: swaps names of a tree with symlinks, FIFOs and the like, over and over,
-// while somebody works in it (renameat2(2), RENAME_EXCHANGE).
+// A hostile local user: swaps names of a tree with symlinks, FIFOs and the like, again and again,
+// while a program works in it (renameat2(2), RENAME_EXCHANGE).
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@
 
 namespace pibrain {
 
-// How often something is done meanwhile. With a sanitizer each takes several times as long.
+// How often the action under test is repeated. With a sanitizer, each takes several times as long.
 inline int flipperRounds() {
 #ifdef PIBRAIN_SANITIZED
   if (getenv("PIBRAIN_TEST_FULL") == nullptr) return 2'000;
@@ -27,7 +27,7 @@ inline int flipperRounds() {
 
 class Flipper {
  public:
-  // Two paths beneath the base, of which each takes the other's place.
+  // Two paths beneath the base that trade places.
   using Pair = std::pair<std::string, std::string>;
 
   Flipper(kj::AutoCloseFd base, std::vector<Pair> pairs)
@@ -56,7 +56,7 @@ class Flipper {
     }
   }
 
-  // Its own names are resolved like the product's: it must not follow the symlinks that it made.
+  // Resolves names as the product does, so as not to follow its own symlinks.
   void swap(const Pair& pair) {
     auto one = base_.open(parentOf(pair.first), O_RDONLY | O_DIRECTORY);
     auto other = base_.open(parentOf(pair.second), O_RDONLY | O_DIRECTORY);

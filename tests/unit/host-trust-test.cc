@@ -30,7 +30,7 @@ class HostTrust : public testing::Test {
     return publicKeyBlob(dir_.read(name + ".pub").value());
   }
 
-  // Empty if the key is trusted, otherwise why not.
+  // Returns why the key is not trusted; empty if it is.
   std::string judgeKey(const std::string& blob) {
     try {
       verifyHostKey(target_, knownTargetOf(target_), blob,
@@ -49,7 +49,7 @@ class HostTrust : public testing::Test {
   std::vector<std::string> warnings_;
 };
 
-TEST_F(HostTrust, unknownKeysAreAcceptedOnlyIfAskedFor) {
+TEST_F(HostTrust, unknownKeysAreAcceptedOnlyOnRequest) {
   EXPECT_NE(judgeKey(one_).find("is not in known_hosts"), std::string::npos);
   EXPECT_EQ(known(), "(none)");
   target_.acceptNewHostKeys = true;
@@ -70,7 +70,7 @@ TEST_F(HostTrust, unknownKeysAreAcceptedOnlyIfAskedFor) {
   EXPECT_EQ(known(), knownHostsLine("laptop.example", one_, false));
 }
 
-TEST_F(HostTrust, hashedNamesAreKnownAgain) {
+TEST_F(HostTrust, hashedNamesAreRecognized) {
   target_.acceptNewHostKeys = target_.hashKnownHosts = true;
   target_.port = 2222;
   EXPECT_EQ(judgeKey(one_), "");
@@ -80,11 +80,11 @@ TEST_F(HostTrust, hashedNamesAreKnownAgain) {
   EXPECT_EQ(judgeKey(one_), "");
   target_.port = 2223;
   EXPECT_NE(judgeKey(one_), "");
-  // The salt is another each time.
+  // The salt differs each time.
   EXPECT_NE(knownHostsLine("a", one_, true), knownHostsLine("a", one_, true));
 }
 
-TEST_F(HostTrust, ofManyAtOnceOneAddsTheKey) {
+TEST_F(HostTrust, concurrentRunsAddTheKeyOnce) {
   target_.acceptNewHostKeys = true;
   std::atomic<int> trusted = 0;
   forEachInParallel(16, 16, [&](size_t) {
@@ -96,7 +96,7 @@ TEST_F(HostTrust, ofManyAtOnceOneAddsTheKey) {
   EXPECT_EQ(known(), knownHostsLine("laptop.example", one_, false));
 }
 
-TEST_F(HostTrust, aKeyThatCameMeanwhileCounts) {
+TEST_F(HostTrust, aKeyAddedMeanwhileCounts) {
   target_.acceptNewHostKeys = true;
   dir_.write("ssh/known_hosts", knownHostsLine("laptop.example", two_, false));
   // As if the file had been read before.
@@ -104,8 +104,9 @@ TEST_F(HostTrust, aKeyThatCameMeanwhileCounts) {
   EXPECT_EQ(known(), knownHostsLine("laptop.example", two_, false));
 }
 
-// A file that cannot be read may have the key, or another: neither is it unknown, nor accepted.
-TEST_F(HostTrust, filesThatCannotBeRead) {
+// A file that cannot be read may have this key or another, so the key is neither unknown nor
+// accepted.
+TEST_F(HostTrust, unreadableFiles) {
   std::filesystem::create_directory(dir_ / "unreadable");
   target_.globalKnownHostsFiles = {dir_ / "unreadable"};
   for (bool accept : {false, true}) {
@@ -115,25 +116,25 @@ TEST_F(HostTrust, filesThatCannotBeRead) {
     EXPECT_EQ(error.find("is not in known_hosts"), std::string::npos) << error;
     EXPECT_FALSE(dir_.read("ssh/known_hosts"));
   }
-  // Nor if that shows when the key is about to be added.
+  // The same if that shows only when the key is about to be added.
   EXPECT_THROW(verifyHostKey(target_, KnownTarget(), one_, [](std::string) {}), Failure);
   EXPECT_EQ(dir_.read("ssh/known_hosts").value_or(""), "");
   dir_.write("ssh/known_hosts", knownHostsLine("laptop.example", one_, false));
   EXPECT_EQ(judgeKey(one_), "");
 }
 
-TEST_F(HostTrust, whereNothingCanBeAdded) {
+TEST_F(HostTrust, filesThatCannotBeExtended) {
   target_.acceptNewHostKeys = true;
-  // ssh takes no new key then, either.
+  // ssh accepts no new key then, either.
   target_.userKnownHostsFiles.clear();
-  EXPECT_NE(judgeKey(one_).find("name a UserKnownHostsFile"), std::string::npos);
+  EXPECT_NE(judgeKey(one_).find("set a UserKnownHostsFile"), std::string::npos);
   target_.userKnownHostsFiles = {"/dev/null/known_hosts"};
   EXPECT_EQ(judgeKey(one_), "");
   EXPECT_NE(warnings_.at(0).find("cannot be added"), std::string::npos);
 }
 
-// A line that names the host is one that may have its key.
-TEST_F(HostTrust, linesThatCannotBeRead) {
+// A line that names the host may have its key.
+TEST_F(HostTrust, unreadableLines) {
   target_.acceptNewHostKeys = true;
   dir_.write("ssh/known_hosts", "@revoked laptop.example ssh-ed25519 AAAA\n");
   EXPECT_NE(judgeKey(one_).find("known_hosts:1 cannot be read"), std::string::npos);
@@ -150,7 +151,7 @@ TEST_F(HostTrust, keysRevokedForTheStandardPort) {
   dir_.write("ssh/known_hosts", revoked("laptop.example", one_));
   EXPECT_NE(judgeKey(one_).find("HOST KEY REVOKED"), std::string::npos);
   EXPECT_NE(judgeKey(two_).find("is not in known_hosts"), std::string::npos);
-  // ssh sees by itself what is revoked for this port.
+  // ssh notices by itself a key that is revoked for this port.
   dir_.write("ssh/known_hosts", revoked("laptop.example,[laptop.example]:2222", one_));
   EXPECT_NE(judgeKey(one_).find("HOST KEY REVOKED"), std::string::npos);
   EXPECT_EQ(judgeKey(two_), "");
@@ -171,7 +172,7 @@ TEST_F(HostTrust, knownTypesComeFirst) {
   }
   dir_.write("ssh/known_hosts", "@revoked " + knownHostsLine("*", one_, false));
   EXPECT_EQ(order(), target_.hostKeyAlgorithms);
-  // A certificate is good whatever key is known.
+  // A certificate is accepted whatever key is known.
   auto authority = "@cert-authority " + knownHostsLine("*", two_, false);
   dir_.write("ssh/known_hosts", authority + knownHostsLine("[laptop.example]:2222", one_, false));
   EXPECT_EQ(order(), (Names{"ssh-ed25519-cert-v01@openssh.com", "ssh-ed25519",
@@ -181,7 +182,7 @@ TEST_F(HostTrust, knownTypesComeFirst) {
   EXPECT_EQ(order(), Names{"ssh-ed25519"});
 }
 
-TEST_F(HostTrust, whatSshSaysOfANewKey) {
+TEST_F(HostTrust, messagesOfSshAboutANewKey) {
   target_.acceptNewHostKeys = true;
   target_.port = 2222;
   auto before = knownTargetOf(target_);
@@ -189,9 +190,9 @@ TEST_F(HostTrust, whatSshSaysOfANewKey) {
       "Warning: Permanently added '[laptop.example]:2222' (ED25519) to the list of known "
       "hosts.\r\n";
   EXPECT_EQ(newKeyBySsh(target_, before, ""), "");
-  // A hop's.
+  // Of a hop.
   EXPECT_EQ(newKeyBySsh(target_, before, "Permanently added '[laptop.example]:22220' (X) to"), "");
-  // The same words, whoever added it.
+  // The same text, whichever program added the key.
   EXPECT_EQ(judgeKey(one_), "");
   EXPECT_EQ(newKeyBySsh(target_, before, added), warnings_.at(0));
   EXPECT_EQ(newKeyBySsh(target_, knownTargetOf(target_), added), "");
@@ -226,7 +227,7 @@ TEST_F(HostTrust, revokedKeys) {
   EXPECT_FALSE(isRevocationList(dir_ / "missing"));
 }
 
-TEST_F(HostTrust, anAliasStandsForHostAndPort) {
+TEST_F(HostTrust, anAliasReplacesHostAndPort) {
   dir_.write("ssh/known_hosts", knownHostsLine("alias", one_, false));
   target_.hostKeyAlias = "Alias";
   target_.port = 2222;

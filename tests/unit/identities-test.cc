@@ -6,7 +6,7 @@
 namespace pibrain {
 namespace {
 
-TEST(Identities, whatOnlyOpensshCanUse) {
+TEST(Identities, keysThatOnlyOpensshCanUse) {
   auto needs = [](const std::string& type, bool certificate = false,
                   const std::string& cipher = "") {
     Identity identity;

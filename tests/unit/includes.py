@@ -7,7 +7,7 @@ import sys
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 TOPS = ("common", "spoke-agent", "hub")
-# Which folders may include the headers of a library that others are to know nothing of.
+# The folders that may include the headers of a library, which no other folder may.
 LIBRARIES = {
     r"libssh2(_.*)?\.h": ("hub/ssh", "hub/ssh/libssh2", "hub/connect"),
     r"librsync\.h": ("common/delta", "spoke-agent/answers"),
@@ -18,12 +18,12 @@ LIBRARIES = {
     r"zstd\.h": ("common/wire",),
     r"seccomp\.h": ("spoke-agent/confine",),
 }
-# Folders whose headers do without KJ, so that who includes them does too.
+# Folders whose headers need no KJ, so that files that include them need none either.
 WITHOUT_KJ = ("hub/config", "hub/pass", "common/text")
 
 
 def declared():
-    """By folder: those that it may use."""
+    """Maps each folder to those that it may use."""
     folders = {}
     for top in TOPS:
         text = (PROJECT / top / "CMakeLists.txt").read_text()
@@ -40,7 +40,7 @@ def declared():
 
 
 def documented(folders):
-    """What ARCHITECTURE.md says otherwise, where its table leaves out base and common's folders."""
+    """Returns where ARCHITECTURE.md's table differs, which leaves out base and the folders of common."""
     rows = dict(re.findall(r"^\| `([a-z-]+/[a-z0-9/]+)` \|.*\| ([^|]*) \|$", (PROJECT / "ARCHITECTURE.md").read_text(), re.M))
     rows.update((folder, "") for folder in re.findall(r"^\| `([a-z-]+/[a-z0-9/]+)` \|[^|]*\| \|$",
                                                       (PROJECT / "ARCHITECTURE.md").read_text(), re.M))
@@ -56,7 +56,7 @@ def documented(folders):
 
 
 def way_to_kj(name, known):
-    """The headers by which this one includes KJ or Cap'n Proto, whichever way is found first; empty: it does not."""
+    """Returns the headers through which this one includes KJ or Cap'n Proto, by the first way found; empty: it does not."""
     if name not in known:
         known[name] = []
         for ours, other in re.findall(r'^#include (?:"([^"]+)"|<([^>]+)>)', (PROJECT / name).read_text(), re.M):
@@ -70,7 +70,7 @@ def way_to_kj(name, known):
 def main():
     folders = declared()
     misdocumented = list(documented(folders))
-    # The thin mains, which may use all of their side.
+    # The thin mains may use every folder of their side.
     for top in ("spoke-agent", "hub"):
         folders[top] = {folder for folder in folders if folder.startswith((f"{top}/", "common/"))}
     wrong, used = misdocumented, {folder: set() for folder in folders}

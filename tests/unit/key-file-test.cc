@@ -12,10 +12,10 @@ namespace {
 
 class KeyFileTest : public testing::Test {
  protected:
-  // Few, since a large RSA key takes a second to find.
+  // Few bits, since a large RSA key takes a second to find.
   static std::string bits(const std::string& type) { return type == "rsa" ? "1024" : "256"; }
 
-  // Makes a key, and returns the blob that ssh-keygen says is its public half.
+  // Makes a key, and returns the blob of its public half by ssh-keygen.
   std::string make(const std::string& name, std::vector<std::string> options,
                    const std::string& passphrase = "") {
     options.insert(options.begin(), {"ssh-keygen", "-q", "-N", passphrase, "-f", dir_ / name});
@@ -30,7 +30,7 @@ class KeyFileTest : public testing::Test {
   TempDir dir_;
 };
 
-TEST_F(KeyFileTest, opensshFormatTellsItsPublicHalf) {
+TEST_F(KeyFileTest, opensshFormatHasThePublicHalf) {
   struct Case {
     std::vector<std::string> options;
     std::string passphrase;
@@ -53,7 +53,7 @@ TEST_F(KeyFileTest, opensshFormatTellsItsPublicHalf) {
   }
 }
 
-TEST_F(KeyFileTest, pemTellsWhetherItIsEncrypted) {
+TEST_F(KeyFileTest, pemShowsWhetherItIsEncrypted) {
   struct Case {
     std::string type, format, passphrase;
   };
@@ -107,7 +107,7 @@ TEST_F(KeyFileTest, cipherOfTheOpensshFormat) {
   EXPECT_EQ(inspectKeyFile(dir_ / "plain").cipher, "");
 }
 
-TEST_F(KeyFileTest, whatOthersMayReadIsExposed) {
+TEST_F(KeyFileTest, filesThatOthersCanReadAreExposed) {
   make("key", {"-t", "ed25519"});
   EXPECT_FALSE(inspectKeyFile(dir_ / "key").exposed);
   chmod((dir_ / "key").c_str(), 0640);
@@ -116,7 +116,7 @@ TEST_F(KeyFileTest, whatOthersMayReadIsExposed) {
   EXPECT_FALSE(inspectKeyFile(dir_ / "key.pub").isPrivate);
 }
 
-TEST_F(KeyFileTest, certificatesLieBesideTheirKeys) {
+TEST_F(KeyFileTest, certificatesAreBesideTheirKeys) {
   make("key", {"-t", "ed25519"});
   EXPECT_FALSE(inspectKeyFile(dir_ / "key").hasCertificate);
   dir_.write("key-cert.pub", "");
@@ -166,7 +166,7 @@ TEST_F(KeyFileTest, missingAndDamagedFiles) {
   }
 }
 
-TEST(PublicKeyBlob, isTheSecondWordIfThatNamesTheFirst) {
+TEST(PublicKeyBlob, isTheSecondWordIfItContainsTheFirst) {
   const std::string blob("\0\0\0\4typehello", 13);
   EXPECT_EQ(publicKeyBlob("type AAAABHR5cGVoZWxsbw== comment"), blob);
   EXPECT_EQ(publicKeyBlob("type\tAAAABHR5cGVoZWxsbw==\r\n"), blob);

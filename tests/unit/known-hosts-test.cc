@@ -123,7 +123,7 @@ TEST_F(KnownHosts, verdicts) {
   EXPECT_EQ(int(verdict("[host]:2222 " + other + "\nhost " + own, "[host]:2222")), int(CHANGED));
 }
 
-TEST_F(KnownHosts, linesAsTheyAreFound) {
+TEST_F(KnownHosts, formsOfLines) {
   auto own = keys_[0];
   for (auto& text : {"host " + own + "\r\n", "# comment\r\n\r\nhost " + own + " a comment\r\n",
                      "  \thost\t" + own, "\n\n# host\n" + std::string("host ") + own,
@@ -157,8 +157,8 @@ TEST_F(KnownHosts, brokenLinesAreSkippedWithAWarning) {
   }
 }
 
-// It may be the host's key that such a line lists, or revokes.
-TEST_F(KnownHosts, brokenLinesThatNameTheHostAreUnread) {
+// Such a line may list or revoke the host's key.
+TEST_F(KnownHosts, brokenLinesThatNameTheHostAreReported) {
   auto own = keys_[0];
   for (auto& line :
        {std::string("host"), std::string("other,host ssh-ed25519 !!!!"), "@unknown host " + own,
@@ -166,14 +166,14 @@ TEST_F(KnownHosts, brokenLinesThatNameTheHostAreUnread) {
         std::string("host ssh-dss AAAAB3NzaC1kc3M"), "host " + own.substr(0, own.size() - 1)}) {
     auto host = read("first " + own + "\n" + line + "\n");
     ASSERT_EQ(host.unread.size(), 1u) << line;
-    EXPECT_EQ(host.unread[0], "file:2 cannot be read: it is not a line of known_hosts");
+    EXPECT_EQ(host.unread[0], "file:2 cannot be read: it is not a valid known_hosts line");
   }
   for (auto& line : {std::string("other"), "other,!host 256 " + own, "@revoked other 256 " + own}) {
     EXPECT_TRUE(read(line + "\n").unread.empty()) << line;
   }
 }
 
-// To ssh, a line may have any length, and ends at a NUL.
+// To ssh, a line may have any length, and a NUL ends it.
 TEST_F(KnownHosts, longLinesAndNuls) {
   auto own = keys_[0];
   std::string many;
@@ -214,7 +214,7 @@ TEST_F(KnownHosts, filesAreReadInOrderAndMayBeMissing) {
   EXPECT_EQ(host.warnings.size(), 1u);
 }
 
-TEST_F(KnownHosts, fingerprintIsTheOneThatSshPrints) {
+TEST_F(KnownHosts, fingerprintEqualsSshs) {
   auto output = runProgram({"ssh-keygen", "-lf", *dir_ / "one.pub"}, PATIENCE);
   EXPECT_NE(output.out.find(" " + fingerprint(blobs_[0]) + " "), std::string::npos) << output.out;
   EXPECT_NE(fingerprint(blobs_[0]), fingerprint(blobs_[1]));

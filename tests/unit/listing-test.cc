@@ -1,4 +1,4 @@
-// The hub's reading of a listing: P2 begins here.
+// How the hub reads a listing, the first guard of P2.
 
 #include "hub/agent/listing.h"
 #include "hub/base/reason.h"
@@ -82,7 +82,7 @@ Fill entry(uint32_t file, std::string name) {
   };
 }
 
-// A mirror whose directories have one file each, "file-0", "file-1", …
+// Returns a mirror whose directories have one file each, "file-0", "file-1", …
 struct SmallMirror {
   explicit SmallMirror(size_t count) : directories(count) {
     for (size_t i = 0; i < count; ++i) {
@@ -109,8 +109,9 @@ Listing listingOf(const std::vector<Fill>& events, size_t known = 0) {
   return reader.finish();
 }
 
-// Of more directories than fit one request the agent is not told: it lists them, changed or not.
-TEST(ListingReader, directoriesBeyondTheLimitAreTakenForUnseen) {
+// Directories that do not fit one request are not sent to the agent, which lists them, changed or
+// not.
+TEST(ListingReader, directoriesBeyondTheLimitCountAsUnseen) {
   Tree::Directory same;
   MirrorSummary known;
   known.digests.resize(MAX_KNOWN + 3);
@@ -127,7 +128,7 @@ TEST(ListingReader, directoriesBeyondTheLimitAreTakenForUnseen) {
   EXPECT_THROW(give(wrong, missingOnSpoke({MAX_KNOWN})), kj::Exception) << "it was not sent";
 }
 
-TEST(ListingReader, namesWhatWasSkipped) {
+TEST(ListingReader, namesSkippedEntries) {
   SmallMirror mirror(0);
   mirror.known.maxSkipped = 2;
   ListingReader reader(mirror.known);
@@ -173,7 +174,7 @@ TEST(ListingReader, collectsEverything) {
   EXPECT_EQ(listing.problems[0].first, "locked");
 }
 
-TEST(ListingReader, refusesWhatIsNoName) {
+TEST(ListingReader, refusesInvalidNames) {
   for (std::string name : {std::string(""), std::string("."), std::string(".."), std::string("a/b"),
                            std::string("/a"), std::string("a\0b", 3), std::string(256, 'x')}) {
     EXPECT_THROW(listingOf({summary(), directory("d", {"fine", name})}), kj::Exception) << name;
@@ -193,7 +194,7 @@ TEST(ListingReader, refusesFilesDeeperThanAWalkGoes) {
     return path;
   };
   EXPECT_EQ(listingOf({summary(), directory(deep(MAX_DEPTH - 1), {"file"})}).listed.size(), 1u);
-  // The mirror could be written, but never walked again.
+  // Such a mirror could be written, but never walked again.
   EXPECT_THROW(listingOf({summary(), directory(deep(MAX_DEPTH), {"file"})}), kj::Exception);
 }
 
@@ -204,14 +205,14 @@ TEST(ListingReader, refusesAFileTwice) {
       kj::Exception);
 }
 
-TEST(ListingReader, refusesSizesThatAreNone) {
+TEST(ListingReader, refusesInvalidSizes) {
   auto most = uint64_t(INT64_MAX);
   EXPECT_EQ(listingOf({summary(), directory("", {"a"}, 0, most)}).listed[0].size, most);
   EXPECT_THROW(listingOf({summary(), directory("", {"a"}, 0, most + 1)}), kj::Exception);
   EXPECT_THROW(listingOf({summary(), directory("", {"a"}, 0, UINT64_MAX)}), kj::Exception);
 }
 
-TEST(ListingReader, refusesIndexesOfNothing) {
+TEST(ListingReader, refusesInvalidIndexes) {
   EXPECT_EQ(listingOf({summary(), missingOnSpoke({4})}, 5).missingOnSpoke.size(), 1u);
   EXPECT_THROW(listingOf({summary(), missingOnSpoke({5})}, 5), kj::Exception);
   EXPECT_THROW(listingOf({summary(), missingOnSpoke({0})}, 0), kj::Exception);
@@ -230,7 +231,7 @@ TEST(ListingReader, refusesOtherEvents) {
   EXPECT_THROW(listingOf({summary(), [](auto event) { event.setDiffers(1); }}), kj::Exception);
 }
 
-TEST(ListingReader, refusesEventsThatSayNothing) {
+TEST(ListingReader, refusesEmptyEvents) {
   EXPECT_THROW(listingOf({summary(), missingOnSpoke({})}, 5), kj::Exception);
   EXPECT_THROW(listingOf({summary(), directory("d", {})}), kj::Exception);
 }
@@ -265,7 +266,7 @@ TEST(ListingReader, boundsItsMemory) {
                Failure);
 }
 
-TEST(ListingReader, quotesBrieflyWhatItRefuses) {
+TEST(ListingReader, abbreviatesRefusedNames) {
   try {
     listingOf({summary(), directory("d", {std::string(60000, 'x')})});
     ADD_FAILURE() << "it was taken";
@@ -296,9 +297,9 @@ TEST(ListingReader, findsFilesByTheirFingerprints) {
   ListingReader reader(mirror.known);
   give(reader, summary());
   give(reader, missingOnSpoke({0, 2}));
-  // One that is where it was, one that is new, one that moved here.
+  // An unmoved file, a new one, and one that moved here.
   give(reader, fingerprints("d0", {mirror.fingerprint(0), 0, mirror.fingerprint(2)}, 4, {"new"}));
-  // d1 was seen, so its file is not looked for, and the other is nowhere.
+  // The spoke has d1, so its file is not looked for, and the other does not exist.
   give(reader, fingerprints("e", {mirror.fingerprint(1), 12345}, 9));
   EXPECT_EQ(reader.unresolved(), (std::vector<uint32_t>{9, 10}));
   give(reader, entry(10, "ten"));
@@ -313,7 +314,7 @@ TEST(ListingReader, findsFilesByTheirFingerprints) {
                                     {"e/ten", {10, 77, OLD + 7}}}));
 }
 
-TEST(ListingReader, wantsAnEntryForEachFile) {
+TEST(ListingReader, requiresAnEntryForEachFile) {
   EXPECT_EQ(listingOf({summary(), fingerprints("d", {5, 6}, 0), entry(0, "a"), entry(1, "b")})
                 .listed.size(),
             2u);
@@ -329,7 +330,7 @@ TEST(ListingReader, wantsAnEntryForEachFile) {
                kj::Exception);
 }
 
-TEST(ListingReader, refusesMoreThanWasAnnounced) {
+TEST(ListingReader, refusesMoreFilesThanAnnounced) {
   EXPECT_THROW(listingOf({summary(), directory("", {"a", "b", "c", "d", "e", "f"})}),
                kj::Exception);
   EXPECT_THROW(listingOf({summary(), directory("d", {})}), kj::Exception);
@@ -338,7 +339,7 @@ TEST(ListingReader, refusesMoreThanWasAnnounced) {
   EXPECT_THROW(listingOf({summary(), missingOnSpoke({1}), missingOnSpoke({1})}, 5), kj::Exception);
 }
 
-TEST(ListingReader, keepsTheStagingNameToTheHub) {
+TEST(ListingReader, reservesTheStagingName) {
   std::string staging(Mirror::STAGING);
   auto listing = listingOf({summary(), directory("", {staging, "a"}, 0),
                             directory(staging + "/deep", {"file"}, 2), directory("d", {staging}, 3),
@@ -350,7 +351,7 @@ TEST(ListingReader, keepsTheStagingNameToTheHub) {
   EXPECT_EQ(listing.listed[0].id, 1u);
 }
 
-TEST(Describe, everyReasonHasWords) {
+TEST(Describe, everyReasonHasAText) {
   std::set<std::string> words;
   for (int reason = 0; reason <= int(proto::Reason::BAD_REQUEST); ++reason) {
     words.insert(describe(proto::Reason(reason)));

@@ -7,7 +7,7 @@
 namespace pibrain {
 namespace {
 
-TEST(LoginShell, messageOf) {
+TEST(LoginShell, plainWords) {
   for (std::string word :
        {"a", "Z9", "/usr/bin/pi-brain-agent", "_x", ".hidden", "/a,b@c%d+e:f=g-h"}) {
     EXPECT_TRUE(isPlainWord(word)) << word;
@@ -20,14 +20,14 @@ TEST(LoginShell, messageOf) {
   }
 }
 
-TEST(LoginShell, aPlainRootStandsAsItIs) {
+TEST(LoginShell, aPlainRootIsWrittenLiterally) {
   for (std::string root : {"/home/me/.pi/agent/sessions", "~", "~/.pi/agent/sessions", "relative",
                            "/a,b@c%41+e:f=g-h", "./bytes:x"}) {
     EXPECT_EQ(rootOption(root), "--root=" + root);
   }
 }
 
-TEST(LoginShell, anotherRootIsEncoded) {
+TEST(LoginShell, otherRootsAreEncoded) {
   EXPECT_EQ(rootOption("/a b"), "--root=bytes:/a%20b");
   EXPECT_EQ(rootOption("~/a b"), "--root=bytes:%7E/a%20b");
   EXPECT_EQ(rootOption("/100% it's"), "--root=bytes:/100%25%20it%27s");
@@ -60,7 +60,7 @@ TEST(LoginShell, commands) {
            {"/my home/agent", "", ""},
            {"/my home/agent", "my home", ""},
            {"agent", "/home/me", ""},
-           // What csh or ksh look for in a home directory.
+           // Characters that csh or ksh interpret in a home directory.
            {"/home/a*b/agent", "/home/a*b", ""},
            {"/home/a`id`/agent", "/home/a`id`", ""},
            {"/home/a\\b/agent", "/home/a\\b", ""},

@@ -15,7 +15,7 @@ namespace {
 
 constexpr uint64_t MAX_WORDS = 10'000;
 
-// Reads all that comes through a guard, `piece` bytes at a time; gives the error's text, or "".
+// Reads everything through a guard, `piece` bytes at a time. Returns the error's text, or "".
 std::string readThrough(const std::string& sent, size_t piece) {
   auto io = kj::setupAsyncIo();
   auto pipe = io.provider->newTwoWayPipe();
@@ -53,7 +53,7 @@ std::string message(uint bytes, uint firstSegmentWords) {
 TEST(MessageGuard, passesMessages) {
   std::string sent;
   for (uint bytes : {0u, 1u, 8u, 5000u, 70'000u}) sent += message(bytes, 64);
-  // Of several segments, an odd and an even number of them.
+  // With several segments, an odd and an even number.
   sent += message(20'000, 16) + message(0, 1) + message(100, 4);
   for (size_t piece : {1u, 3u, 8u, 4096u}) EXPECT_EQ(readThrough(sent, piece), "");
 }
@@ -75,7 +75,7 @@ TEST(MessageGuard, refusesTooManyWords) {
   auto good = message(100, 64);
   EXPECT_NE(readThrough(good + number(0) + number(MAX_WORDS + 1), 5), "");
   EXPECT_NE(readThrough(number(0) + number(0xffffffff), 4096), "");
-  // The sum counts, and cannot wrap around.
+  // The sum counts, and cannot overflow.
   EXPECT_NE(readThrough(number(1) + number(MAX_WORDS) + number(1) + number(0), 4096), "");
   EXPECT_NE(readThrough(number(2) + number(0x80000000) + number(0x80000000) + number(0), 4096), "");
   EXPECT_EQ(

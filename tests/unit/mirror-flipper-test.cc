@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t FLIPPED_AT = 1769860800 * SECOND;
 const std::string FLIPPED = "archive/spoke/20260131T120000.000Z~replaced";
 const int ROUNDS = flipperRounds();
-constexpr int ROUNDS_A_MIRROR = 10;  // before it is opened anew and holds no descriptors
+constexpr int ROUNDS_A_MIRROR = 10;  // before it is opened again and holds no descriptors
 
 std::string stagedName(std::string_view path) {
   auto hash = digestOf(bytesOf(path));
@@ -30,7 +30,7 @@ std::string stagedName(std::string_view path) {
 
 class MirrorFlipper : public testing::Test {
  protected:
-  // The tree as it is between two attacks.
+  // The tree between two attacks.
   void reset() {
     for (auto name : {"mirror", "archive", "flip"}) std::filesystem::remove_all(dir_ / name);
     dir_.write("mirror/a/b/file", "version 0\n");
@@ -108,7 +108,7 @@ class MirrorFlipper : public testing::Test {
     attempt("clear", [&]() { mirror.clearStaging(); });
   }
 
-  // In memory where that can be: the rounds are to be cheap.
+  // In memory if possible, so that the rounds are cheap.
   TempDir dir_{access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"};
   std::map<std::string, int> succeeded_, failed_;
 };

@@ -52,7 +52,7 @@ class MirrorTest : public testing::Test {
   Mirror mirror_ = open();
 };
 
-TEST_F(MirrorTest, isMadeAndLocked) {
+TEST_F(MirrorTest, isCreatedAndLocked) {
   EXPECT_EQ(dir_.mode("mirror"), 0700u);
   EXPECT_THROW(open(), Mirror::Locked);
   EXPECT_NO_THROW(open(Mirror::Access::READ));
@@ -63,7 +63,7 @@ TEST_F(MirrorTest, isMadeAndLocked) {
   EXPECT_NO_THROW(open());
 }
 
-TEST_F(MirrorTest, missingMirrorIsEmptyToReaders) {
+TEST_F(MirrorTest, aMissingMirrorIsEmptyToReaders) {
   Archive archive(dir_ / "archive", "spoke", MIRRORED_AT);
   Mirror missing(dir_ / "missing", Mirror::Access::READ, kj::mv(archive));
   EXPECT_TRUE(missing.walk().files == 0);
@@ -77,7 +77,7 @@ TEST_F(MirrorTest, missingMirrorIsEmptyToReaders) {
   }
 }
 
-TEST_F(MirrorTest, publishMakesAFileWhole) {
+TEST_F(MirrorTest, publishedFilesAreWhole) {
   auto fd = mirror_.openStaged("a/b/new", false);
   writeAll(fd, bytesOf("content"));
   EXPECT_FALSE(dir_.exists("mirror/a"));
@@ -108,11 +108,11 @@ TEST_F(MirrorTest, replacedFileIsArchived) {
   EXPECT_FALSE(archived("empty")) << "nothing to keep";
 }
 
-TEST_F(MirrorTest, whatIsNotReplacedLeavesNothingInTheArchive) {
+TEST_F(MirrorTest, withoutReplacementTheArchiveStaysEmpty) {
   dir_.write("mirror/a/file", "old");
   writeAll(mirror_.openStaged("a/file", false), bytesOf("new"));
   mirror_.publish("a/file");
-  mirror_.publish("b");  // of which nothing is staged
+  mirror_.publish("b");  // nothing is staged for it
   auto uncommitted = mirror_.commit();
   ASSERT_EQ(uncommitted.size(), 1u) << "one file's failure is its own";
   EXPECT_EQ(uncommitted[0].path, "b");
@@ -126,16 +126,16 @@ TEST_F(MirrorTest, whatIsNotReplacedLeavesNothingInTheArchive) {
   EXPECT_EQ(archived("a/file"), "old");
 }
 
-TEST_F(MirrorTest, whatSomebodySavedSinceItWasArchivedIsArchivedToo) {
+TEST_F(MirrorTest, anEditSinceTheArchivingIsArchivedToo) {
   dir_.write("mirror/file", "old");
   writeAll(mirror_.openStaged("file", false), bytesOf("new"));
-  mirror_.publish("file", false);  // not known to be there, so archived at the last moment
+  mirror_.publish("file", false);  // not known to exist, so archived at the last moment
   commit();
   EXPECT_EQ(mirrored("file"), "new");
   EXPECT_EQ(archived("file"), "old");
 }
 
-TEST_F(MirrorTest, whatComesBecomesVisibleBitByBit) {
+TEST_F(MirrorTest, filesBecomeVisibleBitByBit) {
   constexpr int FILES = 9'000;
   int most = 0;
   for (int i = 0; i < FILES; ++i) {
@@ -152,7 +152,7 @@ TEST_F(MirrorTest, whatComesBecomesVisibleBitByBit) {
   EXPECT_EQ(mirror_.walk().files, uint32_t(FILES));
 }
 
-TEST_F(MirrorTest, aTimeThatSomebodyChangedIsNotSettled) {
+TEST_F(MirrorTest, aTimeChangedByOthersIsKept) {
   dir_.write("mirror/file", "one");
   kj::AutoCloseFd fd(::open((dir_ / "mirror/file").c_str(), O_RDWR));
   mirror_.settle("file", fd, OLD + 7);
@@ -162,7 +162,7 @@ TEST_F(MirrorTest, aTimeThatSomebodyChangedIsNotSettled) {
   EXPECT_EQ(dir_.mtime("mirror/file"), OLD + 9);
 }
 
-TEST_F(MirrorTest, aRunThatDidNotEndIsSeenByTheNext) {
+TEST_F(MirrorTest, theNextRunNoticesAnInterruptedOne) {
   EXPECT_FALSE(mirror_.endedUncleanly());
   dir_.write("mirror/file", "one");
   mirror_.openForAppend("file", 3, OLD);
@@ -175,7 +175,7 @@ TEST_F(MirrorTest, aRunThatDidNotEndIsSeenByTheNext) {
   EXPECT_FALSE(open(Mirror::Access::READ).endedUncleanly());
 }
 
-// Mirrors that are opened again and again, as by one run after the other.
+// Opens a mirror repeatedly, as one run after the other does.
 class LostWritesTest : public testing::Test {
  protected:
   ~LostWritesTest() noexcept override {}
@@ -197,7 +197,7 @@ class LostWritesTest : public testing::Test {
   std::optional<Mirror> mirror_;
 };
 
-TEST_F(LostWritesTest, stayKnownUntilTheyWereFetched) {
+TEST_F(LostWritesTest, areRememberedUntilFetched) {
   dir_.write("mirror/a/one", "1");
   runAfter(BOTH);
   EXPECT_TRUE(mirror_->mayBeLost("a/one") && mirror_->mayBeLost("a/two"));
@@ -229,7 +229,7 @@ TEST_F(LostWritesTest, mayBeInAnyFile) {
   }
 }
 
-TEST_F(LostWritesTest, areNoMoreOfAFileThatWasWrittenAgain) {
+TEST_F(LostWritesTest, areForgottenOfAFileWrittenAgain) {
   dir_.write("mirror/a/two", "2");
   runAfter(BOTH);
   writeAll(mirror_->openStaged("a/two", false), bytesOf("whole"));
@@ -239,7 +239,7 @@ TEST_F(LostWritesTest, areNoMoreOfAFileThatWasWrittenAgain) {
   EXPECT_EQ(mark(), std::string("a/one\0", 6)) << "whatever becomes of this run";
 }
 
-TEST_F(LostWritesTest, anUncleanEndStaysKnownUntilAllWasLookedAt) {
+TEST_F(LostWritesTest, anUncleanEndIsRememberedUntilAllIsChecked) {
   const auto PART = STAGING + "/0123456789abcdef0123456789abcdef.part";
   dir_.write(PART, "half");
   for (auto& left : {Mirror::Left{{"file"}, false}, Mirror::Left{{}, true}}) {
@@ -256,7 +256,7 @@ TEST_F(LostWritesTest, anUncleanEndStaysKnownUntilAllWasLookedAt) {
   EXPECT_FALSE(mirror_->endedUncleanly());
 }
 
-TEST_F(MirrorTest, whatAKilledRunExchangedIsRecovered) {
+TEST_F(MirrorTest, aKilledRunsExchangeIsRecovered) {
   dir_.write("mirror/.pi-brain-staging/0123456789abcdef0123456789abcdef.swap", "old");
   dir_.write("mirror/.pi-brain-staging/0123456789abcdef0123456789abcdef.part", "half");
   mirror_.clearStaging();
@@ -264,7 +264,7 @@ TEST_F(MirrorTest, whatAKilledRunExchangedIsRecovered) {
   EXPECT_FALSE(dir_.exists("mirror/.pi-brain-staging"));
 }
 
-TEST_F(MirrorTest, whatAnotherProgramReplacesIsArchived) {
+TEST_F(MirrorTest, anotherProgramsReplacementIsArchived) {
   dir_.write("mirror/.pi-brain-staging/left.part", "x");
   dir_.write("mirror/.pi-brain-staging/lost-writes", "");
   mirror_.handOver();
@@ -326,7 +326,7 @@ TEST_F(MirrorTest, knowsWhatWasEdited) {
   }
 }
 
-TEST_F(MirrorTest, whatAKilledRunLeftOfAnotherProgramIsArchived) {
+TEST_F(MirrorTest, anotherProgramsFileLeftByAKilledRunIsArchived) {
   for (std::string again : {"", "~2"}) {
     mirror_.handOver();
     dir_.write("mirror/.pi-brain-staging/replaced/d/file", "old" + again);
@@ -342,7 +342,7 @@ TEST_F(MirrorTest, whatAKilledRunLeftOfAnotherProgramIsArchived) {
   }
 }
 
-TEST_F(MirrorTest, openFileTakesRegularFilesOnly) {
+TEST_F(MirrorTest, openFileOpensRegularFilesOnly) {
   dir_.write("mirror/d/file", "12345");
   dir_.write("secret", "x");
   EXPECT_EQ(symlink("../secret", (dir_ / "mirror/link").c_str()), 0);
@@ -363,7 +363,7 @@ TEST_F(MirrorTest, appendsInPlace) {
   EXPECT_EQ(dir_.stat("mirror/a/file").st_ino, inode);
 }
 
-TEST_F(MirrorTest, appendNeedsTheFileThatWasSeen) {
+TEST_F(MirrorTest, appendRequiresTheKnownFile) {
   dir_.write("mirror/file", "12345");
   EXPECT_EQ(symlink("file", (dir_ / "mirror/link").c_str()), 0);
   mkfifo((dir_ / "mirror/fifo").c_str(), 0600);
@@ -402,12 +402,12 @@ TEST_F(MirrorTest, moves) {
   EXPECT_EQ(mirrored("a"), "a");
   EXPECT_EQ(mirrored("new/place/name"), "content");
   EXPECT_THROW(mirror_.move("missing", "b"), kj::Exception);
-  // A directory that was used before may be made again.
+  // A directory that was used before can be made again.
   mirror_.move("a", "old/deep/again");
   EXPECT_EQ(mirrored("old/deep/again"), "a");
 }
 
-TEST_F(MirrorTest, archiveFileRemovesWhatItLeavesEmpty) {
+TEST_F(MirrorTest, archiveFileRemovesEmptiedDirectories) {
   dir_.write("mirror/a/b/c/file", "1");
   dir_.write("mirror/a/other", "2");
   archiveFile("a/b/c/file");
@@ -421,12 +421,12 @@ TEST_F(MirrorTest, archiveFileRemovesWhatItLeavesEmpty) {
   EXPECT_EQ(mirrored("a/b/c/file"), "again");
 }
 
-TEST_F(MirrorTest, aFileDoesNotGiveWayToADirectory) {
+TEST_F(MirrorTest, aDirectoryDoesNotReplaceAFile) {
   dir_.write("mirror/top", "a file");
   EXPECT_THROW(publish("top/below", "new"), kj::Exception);
   EXPECT_EQ(mirrored("top"), "a file");
 
-  // The same further down, where the parent's descriptor is a cached one.
+  // The same further down, where the parent's descriptor is cached.
   dir_.write("mirror/x/y/file", "a file");
   publish("x/y/other", "other");
   EXPECT_THROW(publish("x/y/file/below", "new"), kj::Exception);
@@ -434,14 +434,14 @@ TEST_F(MirrorTest, aFileDoesNotGiveWayToADirectory) {
   publish("x/y/more", "more");
   EXPECT_EQ(mirrored("x/y/more"), "more");
 
-  // Once a deletion took it, there is room.
+  // Once a deletion removed it, the name is free.
   EXPECT_TRUE(archiveFile("x/y/file"));
   publish("x/y/file/below", "new");
   EXPECT_EQ(mirrored("x/y/file/below"), "new");
   EXPECT_EQ(archived("x/y/file", "", "deleted"), "a file");
 }
 
-TEST_F(MirrorTest, onlyAnEmptyDirectoryGivesWayToAFile) {
+TEST_F(MirrorTest, aFileReplacesOnlyAnEmptyDirectory) {
   dir_.write("mirror/x/y/file", "below");
   publish("x/y/other", "other");
   EXPECT_THROW(publish("x/y", "new"), kj::Exception);
@@ -456,12 +456,12 @@ TEST_F(MirrorTest, onlyAnEmptyDirectoryGivesWayToAFile) {
   EXPECT_EQ(mirrored("x/empty"), "new");
 }
 
-TEST_F(MirrorTest, archiveFileTakesNothingThatCameInItsPlace) {
-  // A file became a directory: whether it complains does not matter.
+TEST_F(MirrorTest, archiveFileLeavesWhatReplacedTheFile) {
+  // A file became a directory; archiveFile() may throw or not.
   dir_.write("mirror/one/below", "new");
   auto error = kj::runCatchingExceptions([&]() { archiveFile("one"); });
   EXPECT_EQ(mirrored("one/below"), "new");
-  // And the other way round.
+  // And a directory became a file.
   dir_.write("mirror/two", "new");
   error = kj::runCatchingExceptions([&]() { archiveFile("two/below"); });
   EXPECT_EQ(mirrored("two"), "new");
@@ -530,7 +530,7 @@ TEST_F(MirrorTest, manyDirectoriesAreNotAllHeldOpen) {
   EXPECT_LT(std::distance(begin(fds), end(fds)), 400);
 }
 
-TEST_F(MirrorTest, whatStandsInTheStagingDirectoryIsNotWrittenTo) {
+TEST_F(MirrorTest, existingStagedFilesAreNotWrittenTo) {
   dir_.write("outside", "content");
   auto before = dir_.stat("outside");
   auto fd = mirror_.openStaged("file", false);

@@ -11,7 +11,7 @@
 namespace pibrain {
 namespace {
 
-TEST(Parallel, eachItemIsWorkedOnOnce) {
+TEST(Parallel, eachItemIsProcessedOnce) {
   for (size_t jobs : {size_t(0), size_t(1), size_t(3), size_t(1000)}) {
     std::vector<std::atomic<int>> seen(100);
     forEachInParallel(seen.size(), jobs, [&](size_t i) { ++seen[i]; });
@@ -20,7 +20,7 @@ TEST(Parallel, eachItemIsWorkedOnOnce) {
   forEachInParallel(0, 8, [](size_t) { FAIL(); });
 }
 
-TEST(Parallel, asManyAtATimeAsAreAskedFor) {
+TEST(Parallel, runsAsManyAtATimeAsRequested) {
   std::atomic<int> atWork = 0;
   forEachInParallel(4, 4, [&](size_t) {
     ++atWork;
@@ -30,7 +30,7 @@ TEST(Parallel, asManyAtATimeAsAreAskedFor) {
   EXPECT_EQ(atWork, 4);
 }
 
-// How many threads did the work of eight, where there may be only so many; 0 if not all was done.
+// Returns how many threads did the work of eight, if there may be only `most`; 0 if work was left.
 int threadsAtWork(rlim_t most) {
   return inAProcessOfItsOwn([&]() {
     if (!limitThreads(most)) return 100;
@@ -49,7 +49,7 @@ int threadsAtWork(rlim_t most) {
   });
 }
 
-TEST(Parallel, goesOnWithTheThreadsThereAre) {
+TEST(Parallel, continuesWithFewerThreads) {
   EXPECT_EQ(threadsAtWork(1), 1);  // the process itself
   EXPECT_EQ(threadsAtWork(4), 3);
   EXPECT_EQ(threadsAtWork(100), 8);

@@ -19,10 +19,10 @@
 namespace pibrain {
 namespace {
 
-// A mirror, and a spoke's answer that lists what differs from it.
+// A mirror, and a spoke's answer that lists the differences from it.
 class PlanTest : public testing::Test {
  protected:
-  // What a spoke with these files would list.
+  // Sets the listing of a spoke with these files.
   void spokeHas(std::map<std::string, std::pair<uint64_t, int64_t>> files, bool complete = true) {
     listing_ = Listing();
     listing_.state = proto::Summary::State::LISTED;
@@ -93,7 +93,7 @@ TEST_F(PlanTest, kinds) {
   }
 }
 
-TEST_F(PlanTest, whatCannotBeReadInTheMirrorIsLeftAlone) {
+TEST_F(PlanTest, unreadablePartsOfTheMirrorAreLeftAlone) {
   mirror_.write("d/changed", "12345");
   mirror_.write("d/deep/gone", "1234567");
   mirror_.write("dd/gone", "12");
@@ -109,7 +109,7 @@ TEST_F(PlanTest, whatCannotBeReadInTheMirrorIsLeftAlone) {
   EXPECT_EQ(gonePaths(), Texts{"dd/gone"});
 }
 
-TEST_F(PlanTest, nothingMovesOutOfADirectoryThatIsLeftAlone) {
+TEST_F(PlanTest, nothingMovesOutOfAnUnreadableDirectory) {
   mirror_.write("d/old", "12345");
   spokeHas({{"e/old", {5, OLD}}});
   ASSERT_EQ(planned(), Texts{"move e/old < d/old"});
@@ -125,17 +125,17 @@ TEST_F(PlanTest, sameTimeAndOtherSizeIsAChange) {
   EXPECT_EQ(planned(), Texts{"grow a"});
 }
 
-TEST_F(PlanTest, directoriesThatAreTheSameAreLeftAlone) {
+TEST_F(PlanTest, equalDirectoriesAreLeftAlone) {
   mirror_.write("same/file", "x");
   mirror_.write("other/file", "x");
   spokeHas({{"other/file", {2, OLD}}});
-  // The spoke knows "same" and says nothing of it.
+  // The spoke has "same" unchanged and does not list it.
   listing_.missingOnSpoke.clear();
   EXPECT_EQ(planned(), Texts{"grow other/file"});
   EXPECT_TRUE(plan_.gone.empty());
 }
 
-TEST_F(PlanTest, oldestFirstByTheNamesTime) {
+TEST_F(PlanTest, oldestFirstByTheTimeInTheName) {
   spokeHas({{"d/2026-01-31T12-00-00-000Z_child.jsonl", {1, OLD}},
             {"e/2026-01-30T12-00-00-000Z_parent.jsonl", {1, OLD + 99 * SECOND}},
             {"notes-new", {1, OLD + 2 * SECOND}},
@@ -153,10 +153,10 @@ TEST_F(PlanTest, moves) {
   mirror_.write("old/stays.jsonl", "12345");
   spokeHas({{"new/a.jsonl", {5, OLD}},      // moved
             {"new/b.jsonl", {9, OLD + 5}},  // moved and grown
-            {"new/c.jsonl", {4, OLD + 5}},  // too small to be it
+            {"new/c.jsonl", {4, OLD + 5}},  // too small to be the same file
             {"new/empty.jsonl", {0, OLD}},  // nothing to gain
-            {"new/other.jsonl", {5, OLD}},  // no file of this name was there
-            {"new/stays.jsonl", {5, OLD}},  // is still at its place: a copy
+            {"new/other.jsonl", {5, OLD}},  // no file of this name existed
+            {"new/stays.jsonl", {5, OLD}},  // the old file still exists: a copy
             {"old/stays.jsonl", {5, OLD}}});
   auto files = planned();
   std::sort(files.begin(), files.end());
@@ -166,11 +166,11 @@ TEST_F(PlanTest, moves) {
   for (auto& file : plan_.files) {
     EXPECT_EQ(file.basisSize, file.kind == ChangeKind::MOVE ? 5u : 0u);
   }
-  // Whether a move works out shows only later.
+  // Whether a move succeeds shows only later.
   EXPECT_EQ(gonePaths(), (Texts{"old/a.jsonl", "old/b.jsonl", "old/c.jsonl", "old/empty.jsonl"}));
 }
 
-TEST_F(PlanTest, exactCandidateIsPreferredAndUsedOnce) {
+TEST_F(PlanTest, anExactCandidateIsPreferredAndUsedOnce) {
   mirror_.write("one/a", "123", OLD + 1);
   mirror_.write("two/a", "12345", OLD + 2);
   mirror_.write("three/a", "12", OLD + 3);
@@ -192,7 +192,7 @@ TEST_F(PlanTest, exactCandidateIsPreferredAndUsedOnce) {
   EXPECT_EQ(bases, (std::set<std::string>{"one/a", "two/a", "three/a", ""}));
 }
 
-TEST_F(PlanTest, incompleteListingTakesNothingAway) {
+TEST_F(PlanTest, anIncompleteListingDeletesNothing) {
   mirror_.write("old/a", "12345");
   mirror_.write("locked/b", "12345");
   spokeHas({{"new/a", {5, OLD}}}, false);
@@ -200,7 +200,7 @@ TEST_F(PlanTest, incompleteListingTakesNothingAway) {
   EXPECT_TRUE(plan_.gone.empty());
 }
 
-TEST_F(PlanTest, keptFilesCostNothing) {
+TEST_F(PlanTest, keptFilesAddNothing) {
   mirror_.write("d/kept", "12345");
   mirror_.write("d/there", "1");
   mirror_.write("only/kept", "1");
@@ -208,20 +208,20 @@ TEST_F(PlanTest, keptFilesCostNothing) {
   TempDir spoke;
   spoke.write("d/there", "1");
   spokeHas({});
-  // The digests are those of a tree without them.
+  // The digests are those of a tree without kept files.
   EXPECT_EQ(known_.tree, treeDigest(walkTree(spoke.open())));
   ASSERT_EQ(known_.directories.size(), 1u);
   EXPECT_EQ(known_.directories[0]->path, "d");
   EXPECT_EQ(known_.digests.size(), 1u);
   EXPECT_NE(known_.tree, summarizeMirror(tree_, {}).tree);
 
-  // The spoke knows "d" and lists nothing: they are still gone there.
+  // The spoke has "d" unchanged and lists nothing, so these files are still gone there.
   listing_.missingOnSpoke.clear();
   EXPECT_EQ(planned(), Texts{});
   EXPECT_EQ(gonePaths(), (Texts{"d/kept", "only/kept"}));
 }
 
-TEST_F(PlanTest, keptFileThatComesBack) {
+TEST_F(PlanTest, aKeptFileThatReturns) {
   mirror_.write("d/kept", "12345");
   kept_ = {"d/kept"};
   spokeHas({{"d/kept", {5, OLD}}});
@@ -229,12 +229,12 @@ TEST_F(PlanTest, keptFileThatComesBack) {
   EXPECT_TRUE(plan_.gone.empty());
   spokeHas({{"d/kept", {9, OLD + 1}}});
   EXPECT_EQ(planned(), Texts{"grow d/kept"});
-  // One that comes elsewhere did not move now: what is kept stays.
+  // A file that appears elsewhere did not move just now: the kept file stays.
   spokeHas({{"e/kept", {5, OLD}}});
   EXPECT_EQ(planned(), Texts{"new e/kept"});
 }
 
-TEST_F(PlanTest, nothingMovedIfWhatIsKeptIsNotRemembered) {
+TEST_F(PlanTest, nothingMovesIfKeptFilesAreNotRemembered) {
   mirror_.write("old/a", "12345");
   spokeHas({{"new/a", {5, OLD}}});
   EXPECT_EQ(planned(), Texts{"move new/a < old/a"});
@@ -242,7 +242,7 @@ TEST_F(PlanTest, nothingMovedIfWhatIsKeptIsNotRemembered) {
   EXPECT_EQ(planned(), Texts{"new new/a"});
 }
 
-TEST_F(PlanTest, equalsAreTriedEachFirstOnce) {
+TEST_F(PlanTest, equalCandidatesAreEachTriedFirstOnce) {
   for (auto dir : {"one", "two", "three"}) mirror_.write(std::string(dir) + "/session", "12345");
   spokeHas({{"x/session", {5, OLD}}, {"y/session", {5, OLD}}, {"z/session", {5, OLD}}});
   planned();
@@ -255,7 +255,7 @@ TEST_F(PlanTest, equalsAreTriedEachFirstOnce) {
   EXPECT_EQ(first.size(), 3u);
 }
 
-TEST_F(PlanTest, aRenamedDirectoryTakesAlongWhatGrew) {
+TEST_F(PlanTest, aRenamedDirectoryIncludesGrownFiles) {
   for (auto run :
        {"run-1", "run-2", "run-3", "run-4", "run-5", "run-6", "run-7", "run-8", "run-9"}) {
     mirror_.write("old/" + std::string(run) + "/session", "12345");
@@ -269,7 +269,7 @@ TEST_F(PlanTest, aRenamedDirectoryTakesAlongWhatGrew) {
 }
 
 TEST_F(PlanTest, manyFilesOfOneNameTakeNoLonger) {
-  // Twice 80,000 of one name, none of them exact: quadratic, this would take minutes.
+  // Twice 80,000 files of one name, none exact. A quadratic algorithm would take minutes.
   std::vector<GoneFile> gone;
   constexpr uint32_t FILES = 80'000;
   for (uint32_t i = 0; i < FILES; ++i) {
@@ -295,7 +295,7 @@ TEST_F(PlanTest, manyFilesOfOneNameTakeNoLonger) {
   EXPECT_EQ(plan_.files.size(), FILES);
 }
 
-TEST_F(PlanTest, goneIsWhatTwoWalksMissed) {
+TEST_F(PlanTest, goneFilesAreMissingFromTwoScans) {
   mirror_.write("a/first", "1");
   mirror_.write("a/second", "1");
   mirror_.write("a/both", "1");
@@ -314,7 +314,7 @@ TEST_F(PlanTest, goneIsWhatTwoWalksMissed) {
   EXPECT_TRUE(goneTwice(first, tree_, kept_, known_, listing_).empty());
 }
 
-TEST_F(PlanTest, goneIsNotWhatMayBeElsewhere) {
+TEST_F(PlanTest, aFileThatMayHaveMovedIsNotGone) {
   mirror_.write("hot/a", "1");
   mirror_.write("hot/below/b", "1");
   mirror_.write("cold/c", "123");
@@ -334,13 +334,14 @@ TEST_F(PlanTest, goneIsNotWhatMayBeElsewhere) {
   listing_.rest = proto::Summary::Rest::CHANGING;
   EXPECT_EQ(gone(), Texts{});
 
-  // What came meanwhile may be what is gone: by its name, or with another one, and grown.
+  // A file that appeared in the meantime may be the missing one: under its name, or another, and
+  // grown.
   spokeHas({{"stays", {1, OLD}}, {"x/d", {1, OLD - 1}}});
   EXPECT_EQ(gone(), (Texts{"cold/c", "hot/a", "hot/below/b"}));
   EXPECT_EQ(gone({"x/d"}), (Texts{"cold/c", "cold/d", "hot/a", "hot/below/b"}));
   spokeHas({{"stays", {1, OLD}}, {"new", {5, OLD}}, {"large", {9, OLD - 1}}});
   EXPECT_EQ(gone(), Texts{"cold/d"});
-  // What could not be fetched may be it by its name alone, and not if that is in its way.
+  // A file that could not be fetched may be it by its name alone, unless it is in its way.
   auto plan = [&](const char* path) { first.files.emplace_back().remote.path = path; };
   plan("new");
   EXPECT_EQ(gone(), (Texts{"cold/c", "cold/d", "hot/a", "hot/below/b"}));
@@ -365,7 +366,7 @@ TEST_F(PlanTest, timesAreComparedAsTheMirrorStoresThem) {
   EXPECT_EQ(planned(), Texts{});
 }
 
-TEST_F(PlanTest, modesAreComparedIfTheyAreKept) {
+TEST_F(PlanTest, modesAreComparedIfKept) {
   mirror_.write("a", "1");  // 0644
   chmod((mirror_ / "a").c_str(), 0640);
   spokeHas({{"a", {1, OLD}}});
@@ -373,9 +374,9 @@ TEST_F(PlanTest, modesAreComparedIfTheyAreKept) {
   EXPECT_EQ(planned(), Texts{});
   known_.options.modes = true;
   EXPECT_EQ(planned(), Texts{"touch a"});
-  listing_.listed[0].mode = 0040;  // the owner may read and write it in any case
+  listing_.listed[0].mode = 0040;  // 0600 is added in any case
   EXPECT_EQ(planned(), Texts{});
-  listing_.listed[0].mode = 0;  // an agent that does not say
+  listing_.listed[0].mode = 0;  // an agent that does not send modes
   EXPECT_EQ(planned(), Texts{});
 }
 
@@ -391,7 +392,7 @@ TEST(StoredTimes, areClampedAndRoundedDown) {
   StoredTimes seconds{1'000'000'000};
   EXPECT_EQ(seconds.stored(-1), -1'000'000'000);
   EXPECT_EQ(seconds.stored(INT64_MIN), INT64_MIN);
-  // What a hostile hub says must not be undefined.
+  // A hostile hub's values must not cause undefined behavior.
   EXPECT_EQ((StoredTimes{-7, 5, 3}).stored(42), 42);
 }
 

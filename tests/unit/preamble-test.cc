@@ -14,7 +14,7 @@ class Preamble : public testing::Test {
  protected:
   ~Preamble() noexcept override {}
 
-  // The agent's side writes the pieces one after the other, and hangs up.
+  // The agent's side writes the pieces one after the other, and then hangs up.
   void send(std::vector<std::string> pieces) {
     sent_ = std::move(pieces);
     sending_ = sendFrom(0).eagerlyEvaluate(nullptr);
@@ -28,7 +28,7 @@ class Preamble : public testing::Test {
       return sendFrom(i + 1);
     });
   }
-  // All that the filter passes, read in pieces of this size at most.
+  // Returns all bytes that the filter passes, read in pieces of at most this size.
   std::string receive(size_t piece = 7) {
     std::string out, buffer(piece, '\0');
     for (;;) {
@@ -53,8 +53,8 @@ TEST_F(Preamble, nothingBeforeIt) {
   EXPECT_EQ(filter_.noise(), "");
 }
 
-// Who watches for silence must not take a slow message for it.
-TEST_F(Preamble, countsWhatComesBeforeAMessageIsWhole) {
+// The watchdog must not take a slow message for silence.
+TEST_F(Preamble, countsBytesOfUnfinishedMessages) {
   std::string buffer(10, '\0');
   auto whole = filter_.tryRead(buffer.data(), 10, 10).eagerlyEvaluate(nullptr);
   for (auto& piece : {MAGIC, std::string("abc"), std::string("def")}) {
@@ -74,7 +74,7 @@ TEST_F(Preamble, noiseIsKeptForAWarning) {
   EXPECT_EQ(filter_.noise(), "Welcome!\nYou have mail.\n");
 }
 
-TEST_F(Preamble, mayComeByteByByte) {
+TEST_F(Preamble, mayArriveByteByByte) {
   std::vector<std::string> pieces;
   // With a false start in front.
   for (char c : "noise " + MAGIC.substr(0, 10) + MAGIC + "hello") pieces.emplace_back(1, c);
@@ -96,7 +96,7 @@ TEST_F(Preamble, mayStraddleAnyTwoReads) {
   }
 }
 
-TEST_F(Preamble, readsAreAsLongAsAskedFor) {
+TEST_F(Preamble, readsHaveTheRequestedLength) {
   send({"noise" + MAGIC + "01234", "56789", "abc"});
   std::string out(12, '\0');
   EXPECT_EQ(filter_.tryRead(out.data(), 12, 12).wait(io_.waitScope), 12u);
@@ -104,14 +104,14 @@ TEST_F(Preamble, readsAreAsLongAsAskedFor) {
   EXPECT_EQ(filter_.tryRead(out.data(), 12, 12).wait(io_.waitScope), 1u) << "the stream ended";
 }
 
-// UndefinedBehaviorSanitizer sees whether the buffer is touched.
+// UndefinedBehaviorSanitizer notices if the buffer is touched.
 TEST_F(Preamble, nothingIsReadIntoNoBuffer) {
   send({MAGIC + "hello"});
   EXPECT_EQ(filter_.tryRead(nullptr, 0, 0).wait(io_.waitScope), 0u);
   EXPECT_EQ(receive(), "hello");
 }
 
-TEST_F(Preamble, sixtyFourKilobytesOfNoiseAreBorne) {
+TEST_F(Preamble, sixtyFourKilobytesOfNoiseAreAccepted) {
   std::string noise(MAX_SHELL_NOISE, 'n');
   send({noise, MAGIC + "hello"});
   EXPECT_EQ(receive(), "hello");
@@ -125,7 +125,7 @@ TEST_F(Preamble, moreNoiseFails) {
   EXPECT_GT(filter_.noise().size(), MAX_SHELL_NOISE);
 }
 
-TEST_F(Preamble, endWithoutItFails) {
+TEST_F(Preamble, anEndBeforeItFails) {
   send({"bash: pi-brain-agent: command not found\n"});
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { receive(); })) {
     EXPECT_EQ(e->getType(), kj::Exception::Type::DISCONNECTED);
@@ -136,7 +136,7 @@ TEST_F(Preamble, endWithoutItFails) {
   EXPECT_EQ(filter_.noise(), "bash: pi-brain-agent: command not found\n");
 }
 
-TEST_F(Preamble, noiseIsTrueWhileMoreIsAwaited) {
+TEST_F(Preamble, noiseIsAvailableWhileWaiting) {
   auto writing = pipe_.ends[1]->write("half a", 6).eagerlyEvaluate(nullptr);
   char buffer[10];
   {
@@ -147,7 +147,7 @@ TEST_F(Preamble, noiseIsTrueWhileMoreIsAwaited) {
   EXPECT_EQ(filter_.noise(), "half a") << "after the read was given up";
 }
 
-TEST_F(Preamble, writesNeedNotWait) {
+TEST_F(Preamble, writesDoNotWait) {
   auto writing = filter_.write("request", 7);
   std::string out(7, '\0');
   pipe_.ends[1]->read(out.data(), 7).wait(io_.waitScope);

@@ -19,7 +19,7 @@ ProgressLine half(const std::string& name = "laptop") {
   return {name, Phase::FETCHING, 100, 50, 8 << 20, 4 << 20, 2 << 20};
 }
 
-// Columns, without what only changes colours.
+// Returns the width in columns, without escape sequences for colours.
 size_t columnsOf(std::string text) {
   for (size_t start; (start = text.find('\x1b')) != std::string::npos;) {
     text.erase(start, text.find('m', start) - start + 1);
@@ -38,7 +38,7 @@ TEST(ProgressLine, narrow) {
   EXPECT_EQ(drawProgress(half(), PLAIN, 30, 8), "  laptop     50%  50/100 files");
 }
 
-TEST(ProgressLine, fitsWhateverTheWidth) {
+TEST(ProgressLine, fitsAnyWidth) {
   for (auto& name : {"x", "a-name-that-is-as-long-as-names-are-hardly-ever", "größe-ünïcode"}) {
     for (unsigned columns = 1; columns < 200; ++columns) {
       for (auto* style : {&PLAIN, &RICH}) {
@@ -64,7 +64,7 @@ TEST(ProgressLine, phases) {
       << "how many bytes there are is not known";
 }
 
-TEST(ProgressLine, numbersThatDoNotFitTogether) {
+TEST(ProgressLine, inconsistentNumbers) {
   ProgressLine line{"laptop", Phase::FETCHING, 3, 3, 10, 500, 0.001};
   EXPECT_NE(drawProgress(line, PLAIN, 100, 6).find("100%"), std::string::npos) << "never more";
   line = {"laptop", Phase::FETCHING, 4, 1, 0, 0, 0};
@@ -74,7 +74,7 @@ TEST(ProgressLine, numbersThatDoNotFitTogether) {
       << "in no time that counts";
 }
 
-TEST(ProgressDisplay, withoutAThreadIsAnErrorToGoOnFrom) {
+TEST(ProgressDisplay, aMissingThreadIsARecoverableError) {
   EXPECT_EQ(inAProcessOfItsOwn([]() {
               if (!limitThreads(1)) return 100;
               try {

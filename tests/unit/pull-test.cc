@@ -1,4 +1,4 @@
-// P4: how much of a file that is being written is published.
+// P4: how much of a file that is being written is sent.
 
 #include "spoke-agent/answers/pull.h"
 
@@ -15,7 +15,7 @@ uint64_t publishable(std::string_view content, std::string_view name, int64_t ag
   return publishableSize(file, OLD + age);
 }
 
-TEST(Pull, freshSessionsArePublishedUpToTheirLastNewline) {
+TEST(Pull, freshSessionsAreSentUpToTheirLastNewline) {
   struct Case {
     std::string content;
     uint64_t size;
@@ -37,7 +37,7 @@ TEST(Pull, freshSessionsArePublishedUpToTheirLastNewline) {
   }
 }
 
-TEST(Pull, quietFilesAndOtherFilesArePublishedWhole) {
+TEST(Pull, quietFilesAndOtherFilesAreSentWhole) {
   struct Case {
     const char* name;
     int64_t age;
@@ -48,8 +48,8 @@ TEST(Pull, quietFilesAndOtherFilesArePublishedWhole) {
            {"s.jsonl", QUIET_NANOS - 1, 6},
            {"s.jsonl", QUIET_NANOS, 10},
            {"s.jsonl", 3600 * SECOND, 10},
-           // A file server's clock that is ahead says nothing of how fresh it is; a time that no
-           // clock shows does not hold it back.
+           // If a file server's clock is ahead, the file may be fresh; a time that no clock shows
+           // does not hold the file back.
            {"s.jsonl", -SECOND, 6},
            {"s.jsonl", -QUIET_NANOS, 6},
            {"s.jsonl", -24 * 3600 * SECOND, 6},
@@ -64,7 +64,7 @@ TEST(Pull, quietFilesAndOtherFilesArePublishedWhole) {
   }
 }
 
-TEST(Pull, fileThatShrankMeanwhileGivesWhatIsThere) {
+TEST(Pull, aFileThatShrankIsSentAsItIs) {
   std::string content = "one\ntwo\nthree";
   TreeSource::File file{fileWith("one\ntw"), "s.jsonl", content.size(), OLD, 0600};
   EXPECT_EQ(publishableSize(file, OLD), 4u);

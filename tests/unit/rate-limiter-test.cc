@@ -17,11 +17,11 @@ TEST(RateLimiter, burstIsATenthOfASecond) {
   EXPECT_EQ(limiter.take(4000, START), 4000u);
   EXPECT_EQ(limiter.take(1'000'000, START), 6000u);
   EXPECT_EQ(limiter.take(1, START), 0u);
-  // However long it was idle.
+  // However long the limiter was idle.
   EXPECT_EQ(limiter.take(1'000'000, START + hours(1)), 10'000u);
 }
 
-TEST(RateLimiter, waitsUntilATenthOfTheBurstIsThere) {
+TEST(RateLimiter, waitsForATenthOfTheBurst) {
   RateLimiter limiter(100'000, START);
   limiter.take(10'000, START);
   auto wait = limiter.untilNext(START);
@@ -33,7 +33,7 @@ TEST(RateLimiter, waitsUntilATenthOfTheBurstIsThere) {
   EXPECT_LE(granted, 1001u);
 }
 
-TEST(RateLimiter, givesNoCrumbsToWhoAsksOften) {
+TEST(RateLimiter, grantsNoCrumbsToFrequentCallers) {
   RateLimiter limiter(5'000'000, START);
   size_t passed = 0, grants = 0;
   for (int i = 0; i < 1'000'000; ++i) {
@@ -44,7 +44,7 @@ TEST(RateLimiter, givesNoCrumbsToWhoAsksOften) {
   EXPECT_GE(passed, 5'000'000u);
   EXPECT_LE(passed, 5'500'000u);
   EXPECT_LE(grants, 5'500'000u / 16'384 + 1);
-  // Less than that is not held back until more is there.
+  // A smaller request does not wait for more.
   EXPECT_EQ(limiter.take(1, START + std::chrono::seconds(1)), 1u);
 }
 
@@ -68,7 +68,7 @@ TEST(RateLimiter, slowRatesStillPassAPacket) {
   EXPECT_EQ(limiter.take(10'000, START), 512u);
 }
 
-TEST(RateLimiter, givesBackNoMoreThanTheBurst) {
+TEST(RateLimiter, givingBackAddsNoMoreThanTheBurst) {
   RateLimiter limiter(100'000, START);
   limiter.take(10'000, START);
   limiter.giveBack(3000);
@@ -77,7 +77,7 @@ TEST(RateLimiter, givesBackNoMoreThanTheBurst) {
   EXPECT_EQ(limiter.take(1'000'000, START), 10'000u);
 }
 
-TEST(RateLimiter, clockThatStandsOrGoesBackGivesNothing) {
+TEST(RateLimiter, aClockThatStopsOrGoesBackGrantsNothing) {
   RateLimiter limiter(100'000, START);
   limiter.take(10'000, START);
   EXPECT_EQ(limiter.take(1, START - hours(1)), 0u);

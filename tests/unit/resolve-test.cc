@@ -96,7 +96,7 @@ TEST_F(Resolve, defaults) {
   EXPECT_EQ(parseSshConfig(BASE + "connecttimeout none\n", "a")->connectTimeout, 15u);
 }
 
-TEST_F(Resolve, firstValueCounts) {
+TEST_F(Resolve, theFirstValueCounts) {
   auto target = parseSshConfig(BASE + "user other\nport 23\nport 24\n", "a");
   EXPECT_EQ(target->user, "me");
   EXPECT_EQ(target->port, 23);
@@ -148,7 +148,7 @@ TEST_F(Resolve, tokensAndVariables) {
   unsetenv("PIBRAIN_TEST");
 }
 
-TEST_F(Resolve, whatOnlyOpensshObeysIsNamed) {
+TEST_F(Resolve, settingsThatOnlyOpensshObeysAreNamed) {
   TempDir dir;
   dir.write("cert.pub", "");
   for (std::string setting :
@@ -173,7 +173,7 @@ TEST_F(Resolve, whatOnlyOpensshObeysIsNamed) {
             Files{"IdentityFile " + home() + "/.ssh/%C"});
 }
 
-TEST_F(Resolve, kerberosCountsForThoseWhoHaveATicket) {
+TEST_F(Resolve, kerberosCountsForUsersWithATicket) {
   auto gssapi = BASE + "gssapiauthentication yes\n";
   unsetenv("KRB5CCNAME");
   if (access(("/tmp/krb5cc_" + std::to_string(getuid())).c_str(), F_OK) != 0) {
@@ -239,8 +239,8 @@ TEST_F(Resolve, asksSsh) {
   EXPECT_NE(broken.status().message().find("'alias'"), std::string::npos);
 }
 
-// What only ssh can read is not passed over: there may be a proxy in it.
-TEST_F(Resolve, withoutSshItKnowsTheDefaults) {
+// Without ssh, a configuration is not ignored: it may have a proxy.
+TEST_F(Resolve, withoutSshTheDefaultsApply) {
   std::string path = getenv("PATH");
   TempDir dir;
   dir.write("config", "Host host.example\n  ProxyCommand /bin/false\n");
@@ -252,7 +252,7 @@ TEST_F(Resolve, withoutSshItKnowsTheDefaults) {
   setenv("PATH", path.c_str(), 1);
   for (auto& refused : {configured, missing}) {
     ASSERT_FALSE(refused.ok());
-    EXPECT_NE(refused.status().message().find("there is no ssh on PATH"), std::string::npos);
+    EXPECT_NE(refused.status().message().find("ssh was not found on PATH"), std::string::npos);
   }
   ASSERT_TRUE(target.ok()) << target.status();
   EXPECT_EQ(target->host, "host.example");
@@ -261,9 +261,9 @@ TEST_F(Resolve, withoutSshItKnowsTheDefaults) {
   EXPECT_EQ(target->userKnownHostsFiles.at(0), home() + "/.ssh/known_hosts");
 }
 
-// What would be waited for, and what ssh would take for something else, is an error to all that
-// connect.
-TEST_F(Resolve, filesThatAreNone) {
+// A file that would block, or that ssh would take for something else, is an error for every
+// connection.
+TEST_F(Resolve, unusableFilesAreErrors) {
   TempDir dir;
   ASSERT_EQ(mkfifo((dir / "pipe").c_str(), 0600), 0);
   auto pipe = dir / "pipe";
@@ -286,14 +286,14 @@ TEST_F(Resolve, filesThatAreNone) {
   EXPECT_FALSE(resolveSsh({"alias", "", pipe}).ok());
 }
 
-TEST_F(Resolve, keysWhoseNamesHaveVariables) {
+TEST_F(Resolve, keyNamesWithVariables) {
   auto target = resolveSsh({"alias", "", "/dev/null", "/keys/${HOME}"});
   ASSERT_FALSE(target.ok());
   EXPECT_NE(target.status().message().find("/keys/${HOME}, has '${' in it"), std::string::npos);
   EXPECT_TRUE(resolveSsh({"alias", "", "/dev/null", "/keys/100%"}).ok());
 }
 
-TEST(SshConfigState, changesWithWhatIsAsked) {
+TEST(SshConfigState, changesWithTheQuery) {
   TempDir dir;
   dir.write("config", "Host a\n  Port 1\nHost b\n  ProxyJump c\n");
   std::set<std::string> states;
@@ -325,7 +325,7 @@ TEST(SshConfigState, changesWithEachFile) {
   EXPECT_NE(state("missing"), "");
 }
 
-TEST(SshConfigState, isNotToldWhereSomethingElseDecides) {
+TEST(SshConfigState, isUnknownIfOtherInputsDecide) {
   TempDir dir;
   for (auto* line : {"Match host a user b", "match !originalhost=a,b all", "Match localuser x",
                      "CanonicalizeHostname no", "Include /dev/null"}) {

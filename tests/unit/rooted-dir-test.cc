@@ -61,7 +61,7 @@ class RootedDirOpen : public testing::Test {
   RootedDirOpen() : root_(kj::AutoCloseFd(open((dir_ / "root").c_str(), O_RDONLY | O_DIRECTORY))) {}
   ~RootedDirOpen() noexcept override {}
 
-  // The content of what opens, or the error.
+  // Returns the content of the file, or the error.
   std::string opened(std::string_view path, int flags = O_RDONLY) {
     auto result = root_.open(path, flags);
     if (result.error != 0) return strerrorname(result.error);
@@ -101,7 +101,7 @@ class RootedDirOpen : public testing::Test {
   RootedDir root_;
 };
 
-TEST_F(RootedDirOpen, opensWhatIsBeneath) {
+TEST_F(RootedDirOpen, opensFilesBeneath) {
   EXPECT_EQ(opened("file"), "file");
   EXPECT_EQ(opened("a/b/file"), "deep");
   EXPECT_EQ(root_.open("", O_RDONLY | O_DIRECTORY).error, 0);
@@ -123,7 +123,7 @@ TEST_F(RootedDirOpen, leadsNowhereElse) {
   EXPECT_FALSE(dir_.exists("outside/new"));
 }
 
-TEST_F(RootedDirOpen, takesNoDotDotEvenInside) { EXPECT_EQ(opened("a/../file"), "(outside)"); }
+TEST_F(RootedDirOpen, refusesDotDotEvenInside) { EXPECT_EQ(opened("a/../file"), "(outside)"); }
 
 TEST_F(RootedDirOpen, createsWithTheMode) {
   auto created = root_.open("a/new", O_WRONLY | O_CREAT | O_EXCL, 0640);
@@ -140,7 +140,7 @@ TEST_F(RootedDirOpen, fifoDoesNotHang) {
   EXPECT_TRUE(fcntl(result.fd, F_GETFD) & FD_CLOEXEC);
 }
 
-TEST_F(RootedDirOpen, walksPathsLongerThanTheKernelTakes) {
+TEST_F(RootedDirOpen, walksPathsThatAreTooLongForTheKernel) {
   std::string name(MAX_NAME, 'x');
   std::string path;
   kj::AutoCloseFd at(open((dir_ / "root").c_str(), O_RDONLY | O_DIRECTORY));

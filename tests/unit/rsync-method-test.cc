@@ -1,5 +1,5 @@
-// sync_method: rsync: which arguments are refused, how rsync's output is read, and what becomes of
-// what it replaced. The rest runs the real one: tests/e2e/test_rsync.py.
+// sync_method: rsync: which arguments are refused, how rsync's output is parsed, and what happens
+// to the files that it replaced. tests/e2e/test_rsync.py runs the real rsync.
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@
 namespace pibrain {
 namespace {
 
-TEST(RsyncArguments, whatIsNotKnownToBeHarmlessIsRefused) {
+TEST(RsyncArguments, argumentsNotKnownToBeHarmlessAreRefused) {
   for (auto argument : {"-e",
                         "-essh",
                         "-e ssh",
@@ -94,7 +94,7 @@ TEST(RsyncArguments, whatIsNotKnownToBeHarmlessIsRefused) {
   EXPECT_EQ(refusedForRsync({"-v", "--exclude"})->why, "its value is missing");
 }
 
-TEST(RsyncArguments, theUsualOnesAreNot) {
+TEST(RsyncArguments, usualArgumentsAreAccepted) {
   std::vector<std::string> usual{"-v",
                                  "-vP",
                                  "--exclude=*.tmp",
@@ -179,7 +179,7 @@ TEST(RsyncOutput, names) {
   EXPECT_EQ(unescapeRsync("plain \\ text"), "plain \\ text");
 }
 
-// What a run reads in it: the path and why, or "(none)".
+// Returns what a run reads from the message: the path and the reason, or "(none)".
 std::string unwritten(const std::string& errors, int exitStatus = 11) {
   RsyncRun run;
   run.errors = errors;
@@ -198,7 +198,7 @@ TEST(UnwrittenFile, isNamed) {
             "n\n\": x: No space left on device (28)");
 }
 
-TEST(UnwrittenFile, isNoOther) {
+TEST(UnwrittenFile, isNotNamedByOtherMessages) {
   std::string error = "write failed on \"/the mirror/a\": File too large (27)\n";
   EXPECT_NE(unwritten(error), "(none)");
   EXPECT_EQ(unwritten(error, 23), "(none)");
@@ -208,7 +208,7 @@ TEST(UnwrittenFile, isNoOther) {
   EXPECT_EQ(unwritten(""), "(none)");
 }
 
-TEST(DropGrown, leavesWhatTheMirrorDoesNotBeginWith) {
+TEST(DropGrown, keepsFilesThatTheMirrorDoesNotBeginWith) {
   TempDir dir;
   auto make = [&](const std::string& name, const std::string& old, const std::string& now) {
     dir.write("replaced/" + name, old);
@@ -229,7 +229,7 @@ TEST(DropGrown, leavesWhatTheMirrorDoesNotBeginWith) {
   EXPECT_TRUE(dropGrown(dir / "missing", dir / "mirror").empty());
 }
 
-TEST(RsyncRoom, whatCannotFitIsLeftOutAtOnce) {
+TEST(RsyncRoom, filesThatCannotFitAreLeftOutAtOnce) {
   using Paths = std::vector<std::string>;
   std::vector<PendingFile> pending{{"d", 50'000}, {"a", 10'000'000}, {"b", 100}, {"c", 60'000}};
   Unwritten full{"a", "No space left on device (28)", ENOSPC},
@@ -244,7 +244,7 @@ TEST(RsyncRoom, whatCannotFitIsLeftOutAtOnce) {
   EXPECT_EQ(withoutRoom({{"x", UINT64_MAX}}, full, {UINT64_MAX}), Paths{"x"});
 }
 
-TEST(RsyncFolding, namesThatAreOne) {
+TEST(RsyncFolding, namesThatFoldIntoOne) {
   auto byCase = [](auto& names) { return foldedNames(names, -1); };
   using Pairs = std::map<std::string, std::string>;
   auto found = findFolding({"p/A", "p/a", "p/b"}, {}, byCase);
@@ -259,7 +259,7 @@ TEST(RsyncFolding, namesThatAreOne) {
   EXPECT_EQ(found.respelled, (Pairs{{"new/name", "New/Name"}, {"NEW2", "new2"}}));
 }
 
-TEST(RsyncFolding, namesThatAreNotAsciiAreTried) {
+TEST(RsyncFolding, namesBeyondAsciiAreTried) {
   TempDir dir;
   {
     ScratchDirectory scratch(dir / "staging");

@@ -1,5 +1,5 @@
 #pragma once
-// Signatures, deltas and patches of texts, for the tests of those who use librsync.
+// Signatures, deltas and patches of texts, for tests of code that uses librsync.
 
 #include <gtest/gtest.h>
 #include <string.h>

@@ -11,7 +11,7 @@ absl::TimeZone zoneOf(const char* name) {
   return zone;
 }
 
-// Both as "2026-01-31 12:00"; seconds may follow.
+// Both times as "2026-01-31 12:00"; seconds may follow.
 std::string lastDue(const std::string& expression, const std::string& now,
                     const char* zoneName = "UTC") {
   auto zone = zoneOf(zoneName);
@@ -100,7 +100,7 @@ TEST(Schedule, dueSinceTheLastRun) {
   EXPECT_TRUE(hourly.due(at(14, 0), at(12, 30), utc)) << "by a clock that was ahead";
 }
 
-TEST(Schedule, mistakesAreNamed) {
+TEST(Schedule, mistakesAreReported) {
   for (auto [expression, words] : std::initializer_list<std::pair<const char*, const char*>>{
            {"", "it has 0 fields"},
            {"* * * *", "it has 4 fields"},
@@ -125,8 +125,8 @@ TEST(Schedule, mistakesAreNamed) {
             "(or a name: jan, feb, …)"},
            {"* * * * 8", "'8' is not a valid day of the week"},
            {"* jan * * *", "'jan' is not a valid hour"},
-           {"0 0 30 2 *", "no year has such a day"},
-           {"0 0 31 4,6,9,11 *", "no year has such a day"},
+           {"0 0 30 2 *", "that day does not exist in any year"},
+           {"0 0 31 4,6,9,11 *", "that day does not exist in any year"},
            {"@reboot", "'@reboot' is not one of the words @hourly, @daily"},
        }) {
     EXPECT_NE(errorOf(expression).find(words), std::string::npos)

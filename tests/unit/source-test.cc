@@ -7,7 +7,7 @@
 namespace pibrain {
 namespace {
 
-TEST(Source, whatIsOne) {
+TEST(Source, validSources) {
   struct Case {
     std::string text, user, host, path;
   };
@@ -59,7 +59,7 @@ struct Refused {
   std::vector<std::string> says;
 };
 
-// What is said names the text and what to write.
+// The message names the text, and what to write instead.
 void expectRefused(const Refused& refused, const absl::Status& status) {
   ASSERT_FALSE(status.ok()) << refused.text;
   std::string message(status.message());
@@ -70,7 +70,7 @@ void expectRefused(const Refused& refused, const absl::Status& status) {
   EXPECT_EQ(message.find('\n'), std::string::npos);
 }
 
-TEST(Source, whatOtherToolsTake) {
+TEST(Source, formsOfOtherTools) {
   for (auto& refused : {
            Refused{"ssh://will@h1:2222/x",
                    {"'ssh://will@h1:2222/x' is a URL", "Write NAME:/x", "'Host NAME'",
@@ -97,9 +97,9 @@ TEST(Source, whatOtherToolsTake) {
            {"box:::m", {"rsync daemon", "Write box:m."}},
            {"box:://m", {"rsync daemon", "Write box:/m."}},
            {"box::", {"rsync daemon", "Write box:~/.pi/agent/sessions."}},
-           {"ssh:/x", {"as a URL does", "user@ssh:/path"}},
-           {"HTTP:x", {"as a URL does", "user@HTTP:/path"}},
-           {"file:sessions", {"as a URL does"}},
+           {"ssh:/x", {"like a URL", "user@ssh:/path"}},
+           {"HTTP:x", {"like a URL", "user@HTTP:/path"}},
+           {"file:sessions", {"like a URL"}},
            {"u@box::m/x", {"rsync daemon", "Write u@box:m/x"}},
            {"fe80::1:~/x", {"IPv6", "Write [fe80::1]:~/x"}},
            {"::1:/x", {"IPv6", "Write [::1]:/x"}},
@@ -116,7 +116,7 @@ TEST(Source, whatOtherToolsTake) {
        }) {
     auto status = parseSource(refused.text).status();
     expectRefused(refused, status);
-    // What is to be written instead is a source.
+    // The proposed text is a valid source.
     std::string message(status.message());
     auto begin = message.find("Write ");
     auto instead = message.substr(begin + 6, message.find_first_of(" ,", begin + 6) - begin - 6);
@@ -126,7 +126,7 @@ TEST(Source, whatOtherToolsTake) {
   }
 }
 
-TEST(Source, whatIsNone) {
+TEST(Source, invalidSources) {
   for (auto& refused : {
            Refused{"", {"user@host:path"}},
            {"relative", {"user@host:path", "write relative:~/.pi/agent/sessions"}},
@@ -149,10 +149,10 @@ TEST(Source, whatIsNone) {
            {"[::1]path", {"user@host:path"}},
            {"[fe80::1%$(id)]:path", {"user@host:path"}},
            {"$(id):path", {"user@host:path"}},
-           {"my host:path", {"no blanks"}},
-           {"host\u00a0:path", {"no blanks"}},
-           {"\u200bhost:path", {"no blanks"}},
-           {" user@host:path", {"no blanks"}},
+           {"my host:path", {"cannot contain blanks"}},
+           {"host\u00a0:path", {"cannot contain blanks"}},
+           {"\u200bhost:path", {"cannot contain blanks"}},
+           {" user@host:path", {"cannot contain blanks"}},
            {"ho\x1bst:path", {"user@host:path"}},
            {"host:a\nb", {"control character"}},
            {"host:a\r", {"control character"}},
@@ -197,13 +197,13 @@ TEST(Source, logins) {
            {"h1::m", {"rsync daemon", "Write h1."}},
            {"will:secret@h1", {"password", "Write will@h1,"}},
            {"will:secret@h1:22", {"password", "Write will@h1,"}},
-           {"ssh:x", {"as a URL does", "user@ssh."}},
+           {"ssh:x", {"like a URL", "user@ssh."}},
            {"C:\\x", {"Windows"}},
            {"", {"user@host"}},
            {"/x", {"user@host"}},
            {"~", {"user@host"}},
            {"-x", {"'-'"}},
-           {"a b", {"no blanks"}},
+           {"a b", {"cannot contain blanks"}},
        }) {
     expectRefused(refused, parseLogin(refused.text).status());
   }

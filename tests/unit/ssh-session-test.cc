@@ -34,11 +34,11 @@ class Session : public testing::Test {
   }
 };
 
-TEST_F(Session, whatItKeepsIsBounded) {
+TEST_F(Session, memoryIsBounded) {
   constexpr size_t MIB = 1024 * 1024;
   std::vector<void*> kept;
   for (int i = 0; i < 60; ++i) kept.push_back(session_.allocate(MIB));
-  // What was given back does not count, nor what only changed its size.
+  // Freed memory does not count, nor memory that was resized.
   for (int i = 0; i < 60; ++i) session_.release(session_.allocate(MIB));
   for (int i = 0; i < 60; ++i) kept[0] = session_.reallocate(kept[0], i % 2 ? MIB : MIB / 2);
   write("x");
@@ -48,12 +48,12 @@ TEST_F(Session, whatItKeepsIsBounded) {
   write("x");
   EXPECT_EQ(session_.receive(buffer_, sizeof(buffer_)), -ECONNRESET);
   EXPECT_TRUE(session_.dead() && session_.flooded());
-  EXPECT_EQ(session_.lastError(), "it sends what nobody asked for, without end");
+  EXPECT_EQ(session_.lastError(), "it keeps sending data that nobody requested");
   for (auto* block : kept) session_.release(block);
 }
 
-// One edge tells of the bytes and of the end behind them, and libssh2 may take the bytes alone.
-TEST_F(Session, theEndBehindHalfAPacketIsSeen) {
+// One edge announces the bytes and the end after them, and libssh2 may read the bytes alone.
+TEST_F(Session, theEndAfterHalfAPacketIsNoticed) {
   write("half");
   peers_ = nullptr;
   session_.activity().wait(io_.waitScope);
@@ -69,7 +69,7 @@ TEST_F(Session, theEndBehindHalfAPacketIsSeen) {
   EXPECT_TRUE(session_.dead());
 }
 
-TEST_F(Session, aDeadlinePassesThoughBytesKeepComing) {
+TEST_F(Session, aDeadlinePassesAlthoughBytesKeepComing) {
   session_.setDeadlineAfter(1);
   uint64_t calls = 0;
   auto call = [&]() {
@@ -88,9 +88,9 @@ TEST_F(Session, aDeadlinePassesThoughBytesKeepComing) {
   EXPECT_GT(calls, 10u);
 }
 
-// libssh2 says "again" when it was given less than the block that begins a packet, and does not ask
-// for the rest. If that is in the socket already, and the peer waits for us, nothing else comes.
-TEST(SshSession, whatTheRateHeldBackIsAskedForAgain) {
+// libssh2 returns EAGAIN for less than the first block of a packet, without reading the rest. If
+// that is in the socket already, and the peer waits for us, no other edge arrives.
+TEST(SshSession, bytesHeldBackByTheRateLimitAreReadLater) {
   auto io = kj::setupAsyncIo();
   int ends[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
@@ -99,7 +99,7 @@ TEST(SshSession, whatTheRateHeldBackIsAskedForAgain) {
   SshSession session(kj::mv(ours), io.unixEventPort, io.provider->getTimer(), limiter);
   std::string sent(4000, 'x');
   ASSERT_EQ(write(peers, sent.data(), sent.size()), ssize_t(sent.size()));
-  // The edge that tells of these bytes is past.
+  // The edge for these bytes has passed.
   session.activity().wait(io.waitScope);
 
   char buffer[16384];
@@ -109,7 +109,7 @@ TEST(SshSession, whatTheRateHeldBackIsAskedForAgain) {
   while (got < ssize_t(sent.size())) {
     ssize_t n = session.receive(buffer, sizeof(buffer));
     if (n > 0) got += n;
-    // As libssh2 does it, with few bytes as with none.
+    // As libssh2 does: few bytes count as none.
     bool woken = session.activity()
                      .then([]() { return true; })
                      .exclusiveJoin(io.provider->getTimer().afterDelay(10 * kj::SECONDS).then([]() {

@@ -46,7 +46,7 @@ class StoreTest : public testing::Test {
 
 using Paths = std::vector<std::string>;
 
-TEST_F(StoreTest, isMadeForItsOwnerOnly) {
+TEST_F(StoreTest, isCreatedForItsOwnerOnly) {
   open();
   EXPECT_EQ(dir_.mode("data"), 0700u);
   EXPECT_EQ(dir_.mode("data/deep"), 0700u);
@@ -73,7 +73,7 @@ TEST_F(StoreTest, lastRuns) {
   EXPECT_EQ(store_->lastRuns("a")->lastError(), "");
 }
 
-TEST_F(StoreTest, lastRunsAfterAClockThatWasAhead) {
+TEST_F(StoreTest, lastRunsAfterTheClockWasAhead) {
   open();
   ASSERT_TRUE(store_->recordRun(report("a", OLD + 1'000'000)).ok());
   ASSERT_TRUE(store_->recordRun(report("a", OLD)).ok());
@@ -131,7 +131,7 @@ TEST_F(StoreTest, history) {
   EXPECT_EQ(read.wire.down, 14u);
 }
 
-TEST_F(StoreTest, oldRunsAreForgottenButNotTheLastGoodOne) {
+TEST_F(StoreTest, oldRunsAreForgottenExceptTheLastGoodOne) {
   open();
   ASSERT_TRUE(store_->recordRun(report("a", OLD)).ok());
   ASSERT_TRUE(store_->recordRun(report("a", OLD + 1)).ok());
@@ -169,7 +169,7 @@ TEST_F(StoreTest, keptFiles) {
   EXPECT_EQ(kept("b"), Paths{"other"});
 }
 
-TEST_F(StoreTest, keptFilesAreReplacedWholeOrNotAtAll) {
+TEST_F(StoreTest, keptFilesAreReplacedAtomically) {
   open();
   ASSERT_TRUE(store_->setKeptFiles("a", {"one"}).ok());
   EXPECT_FALSE(store_->setKeptFiles("a", {"two", "two"}).ok());
@@ -186,7 +186,7 @@ TEST_F(StoreTest, outlivesItsProcess) {
   EXPECT_EQ(kept("a"), Paths{"\xff"});
 }
 
-TEST_F(StoreTest, countsOfAnySizeAreTaken) {
+TEST_F(StoreTest, countsOfAnySizeAreStored) {
   open();
   auto big = report("a", INT64_MAX);
   big.counts.files = UINT32_MAX;
@@ -209,12 +209,12 @@ class DamagedStoreTest : public StoreTest {
     good_ = dir_.read("data/deep/sync.db").value();
   }
 
-  // The damaged one is aside, the new one works, and that was said once.
+  // The damaged database is put aside, the new one works, and that was reported once.
   void expectNew(const std::string& damaged) {
     EXPECT_EQ(dir_.read("data/deep/sync.db.broken"), damaged);
     EXPECT_EQ(dir_.mode("data/deep/sync.db.broken"), 0600u);
     ASSERT_EQ(said_.size(), 1u);
-    for (auto* word : {"damaged", "history", "kept", "sync.db.broken"}) {
+    for (auto* word : {"damaged", "history", "no longer have", "sync.db.broken"}) {
       EXPECT_NE(said_[0].find(word), std::string::npos) << said_[0];
     }
     for (int round = 0; round < 2; ++round) {
@@ -229,7 +229,7 @@ class DamagedStoreTest : public StoreTest {
     EXPECT_EQ(said_.size(), 1u);
   }
 
-  // As sqlite3 does it.
+  // As sqlite3 does.
   void change(const std::string& sql) {
     sqlite3* db = nullptr;
     ASSERT_EQ(sqlite3_open((dir_ / "data/deep/sync.db").c_str(), &db), SQLITE_OK);
@@ -241,14 +241,14 @@ class DamagedStoreTest : public StoreTest {
   std::string good_;
 };
 
-TEST_F(DamagedStoreTest, whatIsNoDatabaseIsPutAside) {
+TEST_F(DamagedStoreTest, aFileThatIsNotADatabaseIsPutAside) {
   for (auto& damaged : {"this is no database, and it is longer than a header. " + good_,
                         std::string(good_.size(), '\0'), noise(20'000, 1), good_.substr(0, 50),
                         good_.substr(0, 6000), good_.substr(0, good_.size() - 4096)}) {
     said_.clear();
     dir_.write("data/deep/sync.db", damaged);
     open();
-    // Of what was cut off, the first call that needs it tells.
+    // The first call that needs the missing part reports it.
     (void)store_->history({}, 1'000'000);
     (void)store_->keptFiles("a");
     expectNew(damaged);
@@ -256,7 +256,7 @@ TEST_F(DamagedStoreTest, whatIsNoDatabaseIsPutAside) {
 }
 
 // Each call that may be the first to find damage behind the header.
-TEST_F(DamagedStoreTest, whateverCallFindsTheDamage) {
+TEST_F(DamagedStoreTest, anyCallMayFindTheDamage) {
   auto damaged = good_.substr(0, 4096) + noise(good_.size() - 4096, 1);
   std::function<void()> calls[] = {
       [&]() { EXPECT_TRUE(store_->recordRun(report("a", OLD)).ok()); },
@@ -290,7 +290,7 @@ TEST_F(DamagedStoreTest, whateverCallFindsTheDamage) {
   expectNew(damaged);
 }
 
-TEST_F(DamagedStoreTest, whatLiesBesideItGoesWithIt) {
+TEST_F(DamagedStoreTest, filesBesideItArePutAsideToo) {
   dir_.write("data/deep/sync.db.broken-journal", "of an older one");
   dir_.write("data/deep/sync.db", noise(20'000, 1));
   dir_.write("data/deep/sync.db-wal", "no log either");
@@ -300,7 +300,7 @@ TEST_F(DamagedStoreTest, whatLiesBesideItGoesWithIt) {
   expectNew(noise(20'000, 1));
 }
 
-TEST_F(DamagedStoreTest, whatLacksATableIsPutAside) {
+TEST_F(DamagedStoreTest, aDatabaseWithoutATableIsPutAside) {
   for (auto* sql : {"DROP TABLE runs", "DROP TABLE kept", "DROP TABLE failed",
                     "ALTER TABLE runs DROP COLUMN bytes_grown",
                     "ALTER TABLE reached RENAME COLUMN port TO door",
@@ -321,19 +321,19 @@ TEST_F(DamagedStoreTest, whatLacksATableIsPutAside) {
   }
 }
 
-TEST_F(DamagedStoreTest, whatIsOfANewerVersionIsLeftAlone) {
+TEST_F(DamagedStoreTest, aNewerVersionIsLeftAlone) {
   change("ALTER TABLE kept RENAME COLUMN path TO file; PRAGMA user_version = 99");
   auto newer = dir_.read("data/deep/sync.db");
   open();
   auto kept = store_->keptFiles("a");
   ASSERT_FALSE(kept.ok());
-  EXPECT_NE(kept.status().message().find("A newer pi-brain made it"), std::string::npos);
+  EXPECT_NE(kept.status().message().find("A newer version of pi-brain made it"), std::string::npos);
   EXPECT_TRUE(store_->lastRuns("a").ok());
   EXPECT_EQ(dir_.read("data/deep/sync.db"), newer);
   EXPECT_EQ(said_.size(), 0u);
 }
 
-// SQLite would take the log away with a database that is empty.
+// SQLite would delete the log of an empty database.
 TEST_F(DamagedStoreTest, aLogWithoutItsDatabaseIsPutAside) {
   dir_.write("data/deep/sync.db", "");
   dir_.write("data/deep/sync.db-wal", "all that it held");
@@ -343,7 +343,7 @@ TEST_F(DamagedStoreTest, aLogWithoutItsDatabaseIsPutAside) {
   expectNew("");
 }
 
-TEST_F(StoreTest, whatIsNoDatabaseOfOursIsSaidAndLeftAlone) {
+TEST_F(StoreTest, anotherProgramsDatabaseIsReportedAndLeftAlone) {
   auto path = dir_ / "data/sync.db";
   auto why = [&]() {
     auto store = Store::openExisting(dir_ / "data", [](auto&) {});
@@ -360,8 +360,8 @@ TEST_F(StoreTest, whatIsNoDatabaseOfOursIsSaidAndLeftAlone) {
   EXPECT_EQ(why(), "(opened)") << "SQLite makes what the symlink names";
 }
 
-// Others that have the damaged one open find the new one, and take nothing from it.
-TEST_F(DamagedStoreTest, severalAtOnceMakeOneNewDatabase) {
+// Processes that have the damaged database open find the new one, and remove nothing from it.
+TEST_F(DamagedStoreTest, concurrentProcessesMakeOneNewDatabase) {
   auto damaged = good_.substr(0, 4096) + noise(good_.size() - 4096, 1);
   constexpr int PROCESSES = 6;
   for (int round = 0; round < 5; ++round) {
@@ -395,7 +395,7 @@ TEST_F(DamagedStoreTest, severalAtOnceMakeOneNewDatabase) {
   }
 }
 
-TEST_F(DamagedStoreTest, whatCannotBePutAsideStays) {
+TEST_F(DamagedStoreTest, aFileThatCannotBePutAsideStays) {
   auto damaged = noise(20'000, 1);
   dir_.write("data/deep/sync.db", damaged);
   dir_.write("data/deep/sync.db.broken/in-the-way", "");
@@ -407,7 +407,7 @@ TEST_F(DamagedStoreTest, whatCannotBePutAsideStays) {
   EXPECT_EQ(dir_.read("data/deep/sync.db"), damaged);
 }
 
-TEST_F(StoreTest, whatAnAgentSaysOfItselfIsCutShort) {
+TEST_F(StoreTest, anAgentsSelfDescriptionIsTruncated) {
   open();
   std::string endless(4096, '\x1b');
   ASSERT_TRUE(store_->setLastContact("a", {endless, endless, OLD}).ok());
@@ -415,7 +415,7 @@ TEST_F(StoreTest, whatAnAgentSaysOfItselfIsCutShort) {
   EXPECT_LT(store_->lastContact("a")->sandbox.size(), 250u);
 }
 
-TEST_F(StoreTest, placeThatCannotBeIsAnError) {
+TEST_F(StoreTest, anImpossiblePathIsAnError) {
   dir_.write("file", "x");
   auto inFile = Store::open(dir_ / "file", {});
   ASSERT_FALSE(inFile.ok());

@@ -34,20 +34,20 @@ class FindProgram : public testing::Test {
   TempDir dir_;
 };
 
-TEST_F(FindProgram, takesTheFirstOnPath) {
+TEST_F(FindProgram, findsTheFirstOnPath) {
   EXPECT_EQ(findProgram("script"), dir_ / "first/script");
   EXPECT_EQ(findProgram("other"), dir_ / "second/other");
   EXPECT_EQ(findProgram("nothing"), std::nullopt);
   EXPECT_EQ(findProgram("plain"), std::nullopt);
 }
 
-TEST_F(FindProgram, pathIsTakenAsItIs) {
+TEST_F(FindProgram, aPathIsUsedLiterally) {
   EXPECT_EQ(findProgram(dir_ / "second/script"), dir_ / "second/script");
   EXPECT_EQ(findProgram(dir_ / "first/plain"), std::nullopt);
   EXPECT_EQ(findProgram(dir_ / "first/nothing"), std::nullopt);
 }
 
-TEST_F(FindProgram, directoryIsNoProgram) {
+TEST_F(FindProgram, aDirectoryIsNotAProgram) {
   std::filesystem::create_directories(dir_ / "first/other");
   EXPECT_EQ(findProgram("other"), dir_ / "second/other");
   EXPECT_EQ(findProgram(dir_ / "first"), std::nullopt);
@@ -66,7 +66,7 @@ TEST(Subprocess, argumentsReachTheProgramUntouched) {
   EXPECT_EQ(output.out, "a b|$HOME|*|'||");
 }
 
-TEST(Subprocess, runProgramKillsWhatHangs) {
+TEST(Subprocess, runProgramKillsHangingPrograms) {
   auto start = Clock::now();
   auto output = runProgram({"/bin/sh", "-c", "echo before; exec sleep 60"}, seconds(1));
   EXPECT_TRUE(output.timedOut);
@@ -93,7 +93,7 @@ TEST(Subprocess, killedIsNotTimedOut) {
 }
 
 TEST(Subprocess, outputHasALimit) {
-  // What is written past it fails in the program.
+  // In the program, a write beyond the limit fails.
   auto output = runProgram({"sh", "-c", "head -c 3000000 /dev/zero || exit 7"}, seconds(20));
   EXPECT_EQ(output.exitStatus, 7);
   EXPECT_EQ(output.out.size(), size_t(1) << 20);
@@ -115,7 +115,7 @@ TEST(Subprocess, aLimitOfFileSizesLimitsOutputToo) {
   EXPECT_EXIT(_exit(isSaid() ? 0 : 1), testing::ExitedWithCode(0), "");
 }
 
-TEST(Subprocess, aProgramNobodyWaitsForIsKilled) {
+TEST(Subprocess, anAbandonedProgramIsKilled) {
   auto begun = Clock::now();
   RunningProgram({"sleep", "60"});
   EXPECT_LT(Clock::now() - begun, seconds(20));
@@ -136,7 +136,7 @@ TEST(Subprocess, ignoredSignalsAreNotInherited) {
   }
 }
 
-TEST(SettleProcess, descriptorsThatWereClosedAreOpen) {
+TEST(SettleProcess, closedDescriptorsAreOpened) {
   for (int closed = 0; closed < 8; ++closed) {
     auto wrong = inAProcessOfItsOwn([&]() {
       struct stat before[3], null;
@@ -159,7 +159,7 @@ TEST(SettleProcess, descriptorsThatWereClosedAreOpen) {
   }
 }
 
-TEST(SettleProcess, childrenAreWaitedForWhateverWasInherited) {
+TEST(SettleProcess, childrenAreReapedDespiteInheritedSignals) {
   auto status = inAProcessOfItsOwn([]() {
     signal(SIGCHLD, SIG_IGN);
     sigset_t all;
@@ -173,7 +173,7 @@ TEST(SettleProcess, childrenAreWaitedForWhateverWasInherited) {
   EXPECT_EQ(status, 7);
 }
 
-TEST(SettleProcess, aWriteThatFailsIsAnError) {
+TEST(SettleProcess, aFailedWriteIsAnError) {
   auto error = inAProcessOfItsOwn([]() {
     settleProcess();
     struct rlimit limit = {1000, 1000};

@@ -1,5 +1,5 @@
 #pragma once
-// What the tests share: a directory that a test has to itself, and bytes to put in it.
+// Shared by the tests: a directory of a test's own, and bytes to put into it.
 
 #include <fcntl.h>
 #include <kj/io.h>
@@ -22,7 +22,7 @@
 namespace pibrain {
 
 inline constexpr int64_t SECOND = 1'000'000'000;
-// A time at which no file of a test was changed: long ago, and no whole second.
+// A time for files that did not change recently: long ago, and not a whole second.
 inline constexpr int64_t OLD = 1'700'000'000 * SECOND + 123'456'789;
 
 inline kj::ArrayPtr<const kj::byte> bytesOf(std::string_view text) {
@@ -77,7 +77,7 @@ class TempDir {
   const std::string& path() const { return path_; }
   std::string operator/(std::string_view name) const { return path_ + "/" + std::string(name); }
 
-  // Makes a file, and the directories that it is in.
+  // Makes a file and its directories.
   void write(std::string_view name, std::string_view content, int64_t mtime = OLD) const {
     auto path = *this / name;
     std::filesystem::create_directories(std::filesystem::path(path).parent_path());
@@ -85,7 +85,7 @@ class TempDir {
     setMtime(path, mtime);
   }
 
-  // Nothing if there is no such file.
+  // Returns nullopt if it is not a regular file.
   std::optional<std::string> read(std::string_view name) const {
     if (!std::filesystem::is_regular_file(*this / name)) return std::nullopt;
     std::ifstream file(*this / name, std::ios::binary);

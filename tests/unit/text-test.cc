@@ -17,7 +17,7 @@ TEST(Text, shortensInTheMiddle) {
   EXPECT_LE(cut.size(), 10 + std::string_view("…").size());
   EXPECT_TRUE(cut.starts_with("01") && cut.ends_with("ef")) << cut;
   EXPECT_NE(cut.find("…"), std::string::npos) << cut;
-  // No character is cut in two, wherever the cut falls.
+  // No character is cut in two, wherever the cut is.
   std::string text;
   for (int i = 0; i < 100; ++i) text += "aé€😀";
   for (size_t most = 0; most < text.size(); ++most) {
@@ -29,7 +29,7 @@ TEST(Text, shortensInTheMiddle) {
 
 TEST(Text, escapesBeforeItShortens) {
   EXPECT_EQ(escapeBriefly("a\nb", 10), "a\\nb");
-  // What is escaped is longer, and no escape is cut in two.
+  // Escaped text is longer, and no escape is cut in two.
   std::string text;
   for (int i = 0; i < 50; ++i) text += "a\x1b\xff\\\n€";
   for (size_t most = 0; most < 200; ++most) {
@@ -53,7 +53,7 @@ TEST(Text, escapesBeforeItShortens) {
   }
 }
 
-TEST(Text, headsAndTailsEndWhereACharacterDoes) {
+TEST(Text, headsAndTailsEndAtCharacters) {
   std::string text = "aé€😀\xff\xe2\x82z";
   EXPECT_EQ(headOf(text, 100), text);
   EXPECT_EQ(tailOf(text, 100), text);
@@ -67,7 +67,7 @@ TEST(Text, headsAndTailsEndWhereACharacterDoes) {
   }
 }
 
-TEST(Text, escapesWhatATerminalWouldObey) {
+TEST(Text, escapesTerminalControls) {
   struct Case {
     std::string_view text, escaped;
   };
@@ -87,7 +87,7 @@ TEST(Text, escapesWhatATerminalWouldObey) {
             "2J",
             "\\x9b2J"},
            {"\xc2\xa0", "\xc2\xa0"},
-           // Not UTF-8: cut short, stray, overlong, surrogate, beyond U+10FFFF.
+           // Not UTF-8: truncated, stray, overlong, surrogate, beyond U+10FFFF.
            {"\xc3", "\\xc3"},
            {"\xe2\x82", "\\xe2\\x82"},
            {"\x80x", "\\x80x"},
@@ -106,7 +106,7 @@ TEST(Text, escapesWhatATerminalWouldObey) {
             "\\xe2\\x80\\xaegpj"},
            {"\xe2\x81\xa6", "\\xe2\\x81\\xa6"},
            {"\xe2\x81\xa9", "\\xe2\\x81\\xa9"},
-           // Left alone.
+           // Unchanged.
            {"grüße €𝄞 日本", "grüße €𝄞 日本"},
        }) {
     EXPECT_EQ(escapeForTerminal(text), escaped);

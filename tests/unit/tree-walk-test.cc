@@ -61,7 +61,7 @@ TEST(TreeWalk, findsFilesSortedByNameAsBytes) {
   EXPECT_TRUE(tree.problems.empty());
 }
 
-TEST(TreeWalk, digestIsTheDocumentedOne) {
+TEST(TreeWalk, theDigestIsAsDocumented) {
   TempDir dir;
   dir.write("a/b/two", "22", OLD);
   dir.write("a/b/one", "1", -5);
@@ -83,7 +83,7 @@ TEST(TreeWalk, digestIsTheDocumentedOne) {
   EXPECT_EQ(treeDigest(Tree()), digestOf(nullptr));
 }
 
-TEST(TreeWalk, digestDependsOnAllThatMatters) {
+TEST(TreeWalk, theDigestDependsOnEverythingThatMatters) {
   auto digestAfter = [](const std::function<void(TempDir&)>& change) {
     TempDir dir;
     dir.write("a/x", "12");
@@ -126,7 +126,7 @@ TEST(TreeWalk, digestDependsOnAllThatMatters) {
 }
 
 TEST(TreeWalk, orderOfCreationDoesNotMatter) {
-  // tmpfs gives names in the order of their creation.
+  // tmpfs lists names in the order of their creation.
   struct stat st;
   std::string parent =
       stat("/dev/shm", &st) == 0 && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
@@ -137,7 +137,7 @@ TEST(TreeWalk, orderOfCreationDoesNotMatter) {
   EXPECT_EQ(pathsOf(walk(up)), pathsOf(walk(down)));
 }
 
-TEST(TreeWalk, countsWhatItSkips) {
+TEST(TreeWalk, countsSkippedEntries) {
   TempDir dir;
   dir.write("a/file", "x");
   EXPECT_EQ(symlink("file", (dir / "a/link").c_str()), 0);
@@ -151,7 +151,7 @@ TEST(TreeWalk, countsWhatItSkips) {
   EXPECT_TRUE(tree.problems.empty());
 }
 
-// Reads files as somebody who is not root, in this thread.
+// Reads files as a user other than root, in this thread.
 class AsNobody {
  public:
   AsNobody() : before_(setfsuid(65534)) {}
@@ -161,7 +161,7 @@ class AsNobody {
   int before_;
 };
 
-TEST(TreeWalk, unreadableThingsAreProblems) {
+TEST(TreeWalk, unreadableEntriesAreProblems) {
   TempDir dir;
   dir.write("readable/file", "x");
   dir.write("locked/file", "x");
@@ -197,14 +197,14 @@ TEST(TreeWalk, tooDeepIsAProblem) {
     kj::AutoCloseFd(openat(at, "f", O_WRONLY | O_CREAT, 0600));
   }
   auto tree = walk(dir);
-  // A file's path has MAX_DEPTH components at most, as isSafePath() demands of it.
+  // A file's path has at most MAX_DEPTH components, as isSafePath() requires.
   EXPECT_EQ(tree.files, MAX_DEPTH - 1);
   ASSERT_EQ(tree.problems.size(), 1u);
   EXPECT_EQ(tree.problems[0].path, path);
   EXPECT_EQ(tree.problems[0].reason, proto::Reason::TOO_DEEP);
 }
 
-TEST(TreeWalk, rootThatCannotBeReadThrows) {
+TEST(TreeWalk, anUnreadableRootThrows) {
   EXPECT_THROW(walkTree(-1), kj::Exception);
   EXPECT_THROW(walkTree(fileWith("not a directory")), kj::Exception);
 }
@@ -222,7 +222,7 @@ TEST(TreeWalk, skipsOneNameAtTheTopOnly) {
   EXPECT_EQ(walk(dir).files, 3u);
 }
 
-TEST(TreeWalk, dropFilesGivesTheDirectoryWithoutThem) {
+TEST(TreeWalk, dropFilesUpdatesTheDigest) {
   TempDir all, some;
   for (auto name : {"a/1", "a/2", "a/3", "b/only"}) {
     all.write(name, name);
@@ -251,7 +251,7 @@ TEST(TreeWalk, findsFilesByTheirIds) {
   EXPECT_TRUE(Tree().find(0) == nullptr);
 }
 
-// Replaces a file by another one of its name, again and again, while it lives.
+// Replaces a file by another of the same name, again and again, for its lifetime.
 class SavedByRename {
  public:
   SavedByRename(const TempDir& dir, std::string name)
@@ -271,13 +271,13 @@ class SavedByRename {
   std::thread thread_;
 };
 
-TEST(TreeWalk, whatChangesAllTheTimeIsUnsettled) {
+TEST(TreeWalk, directoriesThatKeepChangingAreUnsettled) {
   TempDir dir;
   for (int i = 0; i < 2000; ++i) dir.write("hot/" + std::to_string(i), "x");
   dir.write("cold/file", "x");
   {
     SavedByRename saved(dir, "hot/1000");
-    int unsettled = 0;  // the thread may stop for a while
+    int unsettled = 0;  // not every time, since the thread may pause
     for (int i = 0; i < 20; ++i) unsettled += walk(dir).stamps.unsettled;
     EXPECT_GT(unsettled, 0);
   }
@@ -311,7 +311,7 @@ TEST(TreeWalk, agreesUnlessADirectoryChanged) {
   EXPECT_TRUE(changes([&]() { rename((dir / "a/file").c_str(), (dir / "empty/file").c_str()); }));
   EXPECT_TRUE(changes([&]() { rename((dir / "other").c_str(), (dir / "another").c_str()); }));
   EXPECT_TRUE(changes([&]() {
-    // There and back: only the times tell.
+    // Away and back again: only the times show it.
     rename((dir / "b/file").c_str(), (dir / "a/moved").c_str());
     rename((dir / "a/moved").c_str(), (dir / "b/file").c_str());
   }));

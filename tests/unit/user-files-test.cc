@@ -31,7 +31,7 @@ class UserFiles : public testing::Test {
   std::string dir_;
 };
 
-TEST_F(UserFiles, asMuchOfAPathAsCanBeLookedAt) {
+TEST_F(UserFiles, theLongestAccessiblePartOfAPath) {
   std::filesystem::create_directories(dir_ + "/closed/in");
   std::ofstream(dir_ + "/file") << "x";
   expectReached("/closed/in", "/closed/in", 0);
@@ -45,7 +45,7 @@ TEST_F(UserFiles, asMuchOfAPathAsCanBeLookedAt) {
   expectReached("/closed/in/deeper", "/closed", EACCES);
 }
 
-TEST_F(UserFiles, whatIsNoFileIsNotRead) {
+TEST_F(UserFiles, onlyRegularFilesAreRead) {
   ASSERT_EQ(mkfifo((dir_ + "/pipe").c_str(), 0600), 0);
   std::ofstream(dir_ + "/file") << "x";
   for (auto path : {dir_ + "/pipe", std::string("/dev/zero"), std::string("/dev/full")}) {
@@ -67,9 +67,9 @@ TEST_F(UserFiles, obstacles) {
     auto text = explainObstacle(dir_, error);
     EXPECT_NE(text.find(words), std::string::npos) << text;
   };
-  says(EROFS, "read-only: 'findmnt -T " + dir_ + "'");
+  says(EROFS, "read-only; 'findmnt -T " + dir_ + "'");
   says(ENOTDIR, "is not a directory");
-  says(EACCES, "Permission denied. Check it with 'ls -ld " + dir_ + "'");
+  says(EACCES, "Permission denied. Check its owner and mode with 'ls -ld " + dir_ + "'");
   says(EIO, "Input/output error");
   if (geteuid() != 0) {
     EXPECT_NE(explainObstacle("/", EACCES).find("/ belongs to root, not to "), std::string::npos);

@@ -9,7 +9,7 @@ namespace {
 
 const std::string REPLACEMENT = "\xef\xbf\xbd";
 
-// The first and the last character of each length, and those around the holes.
+// The first and the last character of each length, and those around the gaps.
 TEST(Utf8, characters) {
   struct Case {
     std::string_view bytes;
@@ -33,14 +33,14 @@ TEST(Utf8, characters) {
     EXPECT_EQ(stepOf(bytes), bytes.size()) << code;
     EXPECT_TRUE(isUtf8(bytes)) << code;
     EXPECT_EQ(toUtf8(bytes), bytes);
-    // Cut short it is none.
+    // Truncated, it is not a character.
     for (size_t length = 1; length < bytes.size(); ++length) {
       EXPECT_EQ(firstCharacter(bytes.substr(0, length)).length, 0u) << code;
     }
   }
 }
 
-TEST(Utf8, whatIsNone) {
+TEST(Utf8, invalidSequences) {
   for (std::string_view bytes : {"\x80", "\xbf", "\xc3", "\xc3(", "\xe2\x82", "\xff", "\xfe",
                                  // overlong
                                  "\xc0\xaf", "\xc1\xbf", "\xe0\x80\xaf", "\xe0\x9f\xbf",
@@ -53,7 +53,7 @@ TEST(Utf8, whatIsNone) {
     EXPECT_EQ(stepOf(bytes), 1u);
     EXPECT_FALSE(isUtf8(bytes));
     EXPECT_FALSE(isUtf8("é" + std::string(bytes)));
-    // Each of its bytes is replaced, and nothing beside it.
+    // Each of its bytes is replaced, and nothing else.
     auto replaced = toUtf8("é" + std::string(bytes) + "€");
     EXPECT_TRUE(isUtf8(replaced)) << percentEncode(bytes);
     EXPECT_TRUE(replaced.starts_with("é" + REPLACEMENT) && replaced.ends_with("€")) << replaced;

@@ -9,9 +9,9 @@
 namespace pibrain {
 namespace {
 
-TEST(Worker, doesOneThingAfterTheOther) {
+TEST(Worker, doesOneJobAfterTheOther) {
   Worker worker;
-  worker.wait();  // for nothing
+  worker.wait();  // nothing to wait for
   std::vector<int> done;
   for (int i = 0; i < 100; ++i) {
     worker.begin([&done, i]() { done.push_back(i); });
@@ -27,23 +27,23 @@ TEST(Worker, worksInAnotherThread) {
   worker.begin([&]() {
     while (!go) std::this_thread::yield();
   });
-  go = true;  // begin() would never have returned
+  go = true;  // otherwise, begin() would never have returned
   worker.wait();
 }
 
-TEST(Worker, throwsKjsExceptionsToo) {
+TEST(Worker, throwsExceptionsOfKj) {
   Worker worker;
   for (int i = 0; i < 3; ++i) {
     worker.begin([]() { KJ_FAIL_REQUIRE("broken"); });
-    // KJ aborts when one of its exceptions ends in another thread than it began in.
+    // KJ aborts if an exception of its own ends in a thread that did not throw it.
     EXPECT_THROW(worker.wait(), kj::Exception);
   }
   worker.wait();
 }
 
-TEST(Worker, throwsWhatTheWorkThrew) {
+TEST(Worker, throwsTheExceptionOfTheJob) {
   Worker worker;
-  // KJ aborts if its exception ends in another thread than the one that threw it.
+  // KJ aborts if an exception of its own ends in a thread that did not throw it.
   worker.begin([]() { KJ_FAIL_REQUIRE("broken"); });
   EXPECT_THROW(worker.wait(), kj::Exception);
   bool done = false;
@@ -52,7 +52,7 @@ TEST(Worker, throwsWhatTheWorkThrew) {
   EXPECT_TRUE(done);
 }
 
-TEST(Worker, endsWhenItsWorkIsDone) {
+TEST(Worker, isDestroyedAfterItsJobIsDone) {
   std::atomic<bool> done{false};
   {
     Worker worker;

@@ -1,4 +1,4 @@
-// What is written is the same text for each reader of YAML.
+// Every parser of YAML reads the same text from a scalar that we write.
 
 #include "hub/setup/yaml-scalar.h"
 
@@ -122,7 +122,7 @@ const std::vector<std::string> QUOTED{
     std::string(3000, 'x') + "\n" + std::string(3000, ' ') + "y",
 };
 
-TEST(YamlScalar, quotesWhatAnyReaderMayTakeForSomethingElse) {
+TEST(YamlScalar, quotesAmbiguousValues) {
   for (auto& text : PLAIN_SCALARS) {
     EXPECT_EQ(yamlScalar(text), text);
   }
@@ -137,7 +137,7 @@ TEST(YamlScalar, quotesWhatAnyReaderMayTakeForSomethingElse) {
   EXPECT_EQ(yamlScalar("a\"\\\x1b\xe2\x80\xa8\xef\xbf\xbe"), "\"a\\\"\\\\\\x1B\\u2028\\uFFFE\"");
 }
 
-// Any text of one character, and with a letter around it.
+// Each text of one character, alone and beside a letter.
 std::vector<std::string> manyTexts() {
   auto all = PLAIN_SCALARS;
   all.insert(all.end(), QUOTED.begin(), QUOTED.end());
@@ -154,13 +154,13 @@ std::string hexLine(size_t index, const char* field, const std::string& text) {
   return absl::StrCat(index, " ", field, " ", absl::BytesToHexString(text), "\n");
 }
 
-TEST(YamlScalar, otherReadersReadTheSame) {
+TEST(YamlScalar, otherParsersReadTheSame) {
   TempDir dir;
   std::string config = "# of more than one program\ndaemon: {x: 1}\n...\n", expected;
   std::string list = "spokes:\n";
   auto texts = manyTexts();
   for (size_t i = 0; i < texts.size(); ++i) {
-    // By the same ways as the commands: one is added, and changed afterwards.
+    // As the commands do: a spoke is added, and then changed.
     auto name = "s" + std::to_string(i);
     SpokeFields fields{{"name", name}, {"source", texts[i]}, {"path", "/old"}};
     auto one = withSpoke(i % 2 == 0 ? "spokes:\n...\n" : "", fields);
@@ -173,10 +173,11 @@ TEST(YamlScalar, otherReadersReadTheSame) {
   }
   dir.write("config.yaml", "# of more than one program\ndaemon: {x: 1}\n" + list + "...\n");
   dir.write("expected", expected);
-  // Debian's, which has the modules, whichever python3 comes first on PATH.
+  // Debian's python3, which has the modules, whichever one is first on PATH.
   auto command = absl::StrCat("/usr/bin/python3 ", PIBRAIN_YAML_READERS, " ", dir / "config.yaml",
                               " ", dir / "expected");
-  EXPECT_EQ(system(command.c_str()), 0) << "deploy/install-build-deps.sh installs what it needs";
+  EXPECT_EQ(system(command.c_str()), 0)
+      << "deploy/install-build-deps.sh --test installs what it needs";
 }
 
 }  // namespace

@@ -16,9 +16,9 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-// What is fast, or safe, first; libssh2's own order begins with what it is slow at. What it has
-// beyond these is of yesterday. Its ChaCha20, GCM and encrypt-then-MAC code, new in 1.11, comes
-// last: it has had advisories.
+// Fast and safe algorithms first; libssh2's own order begins with slow ones, and its other
+// algorithms are outdated. Its ChaCha20, GCM and encrypt-then-MAC code, new in 1.11, comes last,
+// because it has had security advisories.
 const Names CIPHERS = {"aes128-ctr",
                        "aes256-ctr",
                        "aes192-ctr",
@@ -41,7 +41,7 @@ Names supported(LIBSSH2_SESSION* session, int type) {
   return result;
 }
 
-// Those of `wanted` that are in `allowed`, unless that is empty: then all of them.
+// Returns those of `wanted` that are in `allowed`; all, if `allowed` is empty.
 Names intersect(const Names& wanted, const Names& allowed) {
   if (allowed.empty()) return wanted;
   Names result;
@@ -51,7 +51,8 @@ Names intersect(const Names& wanted, const Names& allowed) {
   return result;
 }
 
-// Another machine may be behind the standard port: its types come first, and are not all.
+// Returns the types of the known keys. Those of the standard port only come first, since another
+// machine may be behind it.
 Names hostKeyTypes(const SshTarget& target, const KnownTarget& known) {
   auto names = knownAlgorithms(known.own);
   return names.empty() ? orderedHostKeyAlgorithms(target, known)
@@ -63,7 +64,7 @@ class Chooser {
   Chooser(LIBSSH2_SESSION* session, const SshTarget& target, bool allowFallback)
       : session_(session), target_(target), allowFallback_(allowFallback) {}
 
-  // `setting` is the one that the user may have narrowed.
+  // `setting`: the setting with which the user may have limited the algorithms.
   void prefer(std::initializer_list<int> types, const Names& wanted, const char* setting) {
     auto names = intersect(wanted, supported(session_, *types.begin()));
     if (names.empty()) nothing(setting);
@@ -76,11 +77,11 @@ class Chooser {
  private:
   [[noreturn]] void nothing(const char* setting) {
     auto why =
-        absl::StrCat("libssh2 ", libssh2_version(0), " has nothing in common with ", setting);
+        absl::StrCat("libssh2 ", libssh2_version(0), " has no algorithm in common with ", setting);
     if (allowFallback_) throw FallBackToOpenssh{why, {}};
-    throw Failure(
-        FailureId::NO_COMMON_ALGORITHM, absl::StrCat(why, " of ", escapeForTerminal(target_.alias)),
-        "", {{"Let OpenSSH's client connect: 'ssh: openssh' for this spoke in the config", ""}});
+    throw Failure(FailureId::NO_COMMON_ALGORITHM,
+                  absl::StrCat(why, " of ", escapeForTerminal(target_.alias)), "",
+                  {{"Use OpenSSH's client: set 'ssh: openssh' for this spoke in the config", ""}});
   }
 
   LIBSSH2_SESSION* session_;
@@ -98,13 +99,13 @@ void negotiableAlgorithms(LIBSSH2_SESSION* session, const SshTarget& target,
   chooser.prefer({LIBSSH2_METHOD_MAC_CS, LIBSSH2_METHOD_MAC_SC}, intersect(MACS, target.macs),
                  "MACs");
   auto kex = chooser.supportedNames(LIBSSH2_METHOD_KEX);
-  // Without a configuration to go by: no SHA-1.
+  // Without an ssh configuration: no SHA-1.
   if (target.kexAlgorithms.empty())
     std::erase_if(kex, [](auto& n) { return n.ends_with("-sha1"); });
   chooser.prefer({LIBSSH2_METHOD_KEX}, intersect(kex, target.kexAlgorithms), "KexAlgorithms");
   auto types = hostKeyTypes(target, known);
   bool isKnown = !knownAlgorithms(known.own).empty();
-  if (types.empty() && !isKnown) return;  // no ssh client to ask: libssh2's own
+  if (types.empty() && !isKnown) return;  // without an ssh client: libssh2's defaults
   chooser.prefer(
       {LIBSSH2_METHOD_HOSTKEY}, types,
       !isKnown ? "HostKeyAlgorithms" : "the host's keys in known_hosts (or HostKeyAlgorithms)");

@@ -28,11 +28,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// An early connection that is not made by now may have taken a way that was not open yet (a VPN
-// that the ssh configuration starts): another is tried.
+// If a speculative connection is not established by then, another is tried: the route may not have
+// existed yet (a VPN that the ssh configuration starts).
 constexpr std::chrono::seconds PATIENCE{1};
 
-// 0, or why not.
+// Returns 0, or an errno.
 int finishConnecting(int fd, Clock::time_point deadline) {
   for (;;) {
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
@@ -72,8 +72,8 @@ Answer ask(const std::string& host, const std::string& port, const struct addrin
   return {failed, Addresses(failed == 0 ? addresses : nullptr)};
 }
 
-// nullopt: there was no answer in time. getaddrinfo(3) has no limit of its own, so it may go on in
-// its thread, for whose result nobody waits any more.
+// Returns nullopt without an answer in time. getaddrinfo(3) has no time limit, so it may go on in
+// its thread, whose result is ignored.
 std::optional<Answer> askNameServer(const std::string& host, const std::string& port,
                                     struct addrinfo hints, std::chrono::seconds patience) {
   auto numeric = hints;
@@ -85,14 +85,14 @@ std::optional<Answer> askNameServer(const std::string& host, const std::string& 
   try {
     std::thread([task]() { (*task)(); }).detach();
   } catch (const std::system_error&) {
-    // A limit of processes: it takes what it takes.
+    // The limit of threads is reached: ask without a time limit.
     (*task)();
   }
   if (answer.wait_for(patience) != std::future_status::ready) return std::nullopt;
   return answer.get();
 }
 
-// The addresses of the host, or, without a port, of BindAddress. Throws Failure.
+// Returns the addresses of the host or, without a port, of BindAddress. Throws Failure.
 Addresses lookUp(const SshTarget& target, const std::string& host, const std::string& port) {
   struct addrinfo hints = {};
   hints.ai_family = target.addressFamily;
@@ -102,11 +102,13 @@ Addresses lookUp(const SshTarget& target, const std::string& host, const std::st
   int failed = answer->failed;
   if (failed == 0) return std::move(answer->addresses);
   if (port.empty()) {
-    throw Failure(FailureId::UNREACHABLE,
-                  absl::StrCat("BindAddress '", escapeForTerminal(host),
-                               "' in the ssh configuration is not an address of this machine: ",
-                               gai_strerror(failed)),
-                  "", {{"Correct it, or remove it; this shows the addresses", "ip -br address"}});
+    throw Failure(
+        FailureId::UNREACHABLE,
+        absl::StrCat(
+            "BindAddress '", escapeForTerminal(host),
+            "' in the ssh configuration is not an address of this machine: ", gai_strerror(failed)),
+        "",
+        {{"Correct or remove BindAddress; this shows this machine's addresses", "ip -br address"}});
   }
   throw unresolvedName(target, absl::StrCat("the system said: ", gai_strerror(failed)));
 }
@@ -117,7 +119,7 @@ std::string numeric(const struct addrinfo& address) {
   return host;
 }
 
-// Binds to the BindAddress of the address' family, if there is one. 0, or why not.
+// Binds to the BindAddress of this family, if there is one. Returns 0, or an errno.
 int bindTo(int fd, const struct addrinfo* local, int family) {
   if (local == nullptr) return 0;
   for (; local != nullptr; local = local->ai_next) {
@@ -149,9 +151,9 @@ int openSocket(const struct addrinfo& address) {
   }
 }
 
-// Connects to the first of some addresses that answers. They are tried in their order, each when
-// the one before has failed or said nothing for a moment (RFC 8305, section 5): one that is dead
-// does not hold the others up.
+// Connects to the first of several addresses that answers. Each is tried when the previous one has
+// failed or is silent for a moment (RFC 8305, section 5), so that a dead one does not delay the
+// others.
 class Race {
  public:
   Race(const SshTarget& target, const struct addrinfo* local) : target_(target), local_(local) {}
@@ -161,7 +163,7 @@ class Race {
     const struct addrinfo* address;
   };
 
-  // Throws Failure, about the first address that said why.
+  // Throws Failure about the first error.
   Won run(const struct addrinfo* next) {
     constexpr std::chrono::milliseconds HEAD_START{250};
     auto deadline = Clock::now() + std::chrono::seconds(target_.connectTimeout);
@@ -171,7 +173,7 @@ class Race {
         next = next->ai_next;
       }
       auto until = next == nullptr ? deadline : std::min(deadline, Clock::now() + HEAD_START);
-      // The next one begins early if there is none to wait for.
+      // Starts the next address at once if none is left to wait for.
       while (!runners_.empty()) {
         auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
         if (left <= 0) break;
@@ -200,7 +202,7 @@ class Race {
     }
   }
 
-  // Waits until one is connected, or has failed.
+  // Waits until one has connected or failed.
   std::optional<Won> waitForOne(int milliseconds) {
     std::vector<struct pollfd> all;
     for (auto& runner : runners_) all.push_back({runner.fd.get(), POLLOUT, 0});
@@ -226,7 +228,7 @@ class Race {
   const SshTarget& target_;
   const struct addrinfo* local_;
   std::vector<Runner> runners_;
-  int error_ = 0;  // of the first that failed
+  int error_ = 0;  // of the first failure
 };
 
 kj::AutoCloseFd connected(kj::AutoCloseFd fd, const struct addrinfo& address,

@@ -13,18 +13,18 @@ struct addrinfo;
 
 namespace pibrain {
 
-// A TCP connection to where the target was last time, begun before it is known where it is now.
-// sshd starts a process for it, which takes longer than `ssh -G` and the name server's answer.
+// A TCP connection to the target's last known address, started before its current address is known.
+// sshd forks a process for it, which takes longer than `ssh -G` and the name server's answer.
 class SpeculativeConnect {
  public:
-  // Does not block. What fails here is not told: dial() tries again.
+  // Does not block. Errors are ignored, because dial() tries again.
   explicit SpeculativeConnect(const Endpoint& endpoint);
 
-  // The address that it goes to, if it is one of these; null otherwise.
+  // Returns its address if it is one of these; null otherwise.
   const struct addrinfo* among(const struct addrinfo* addresses) const;
 
-  // The socket, if it is connected and the peer has not hung up; or else a null descriptor, and it
-  // is closed.
+  // Returns the socket if it is connected and the peer has not closed it; otherwise closes it and
+  // returns a null descriptor.
   kj::AutoCloseFd take();
 
  private:
@@ -33,7 +33,7 @@ class SpeculativeConnect {
   kj::AutoCloseFd socket_;
 };
 
-// A connected socket that does not block. Throws Failure.
+// Returns a connected, non-blocking socket. Throws Failure.
 kj::AutoCloseFd dial(const SshTarget& target, const SshOptions& options);
 
 }  // namespace pibrain

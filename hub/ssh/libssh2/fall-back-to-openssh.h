@@ -8,8 +8,8 @@
 
 namespace pibrain {
 
-// Thrown: what comes next is for OpenSSH's client alone, be it the next key in turn or the choice
-// of methods.
+// Thrown when only OpenSSH's client can go on, for example with the next key or with other
+// algorithms.
 struct FallBackToOpenssh : std::exception {
   FallBackToOpenssh(std::string reason, AuthFailure before)
       : why(std::move(reason)), authFailure(std::move(before)) {}
@@ -19,6 +19,6 @@ struct FallBackToOpenssh : std::exception {
 };
 
 inline constexpr char CERT_AUTHORITY_ONLY[] =
-    "known_hosts vouches for the host by a @cert-authority, that is, a certificate";
+    "known_hosts has a @cert-authority for the host, and libssh2 cannot verify certificates";
 
 }  // namespace pibrain

@@ -24,7 +24,7 @@ void appendString(std::string& message, std::string_view text) {
 
 kj::TimePoint now() { return kj::systemPreciseMonotonicClock().now(); }
 
-// A channel for one question, and the time that it has.
+// A channel for one question, with a time limit.
 class Asker {
  public:
   Asker(SshSession& session, uint32_t patience, kj::Timer& timer, kj::WaitScope& waitScope)
@@ -40,13 +40,13 @@ class Asker {
     });
   }
 
-  // What is asked for before anything is started.
+  // Sends the question, whose request alone may decide.
   Grant askFor(Access access) {
     return inChannel(
         [&](SshStream& stream) { return grantOf(request(stream.channel(), access, {})); });
   }
 
-  // Until the agent comes, or the end.
+  // Returns the time until the agent's preamble, or the end.
   std::optional<Seconds> answersAfter(const std::string& command) {
     std::optional<Seconds> result;
     inChannel([&](SshStream& stream) {
@@ -77,8 +77,8 @@ class Asker {
     return grant;
   }
 
-  // Of MaxSessions, the one before gives back its own only when its program has ended and sshd has
-  // noticed.
+  // Retries, because the previous channel counts for MaxSessions until its program has ended and
+  // sshd has noticed.
   LIBSSH2_CHANNEL* openWhenThereIsRoom() {
     constexpr auto PAUSE = 250 * kj::MILLISECONDS;
     constexpr int MOST_PAUSES = 20;
@@ -90,7 +90,7 @@ class Asker {
     }
   }
 
-  // Gives the next one room.
+  // Closes the channel, so that the next one can be opened.
   void close(LIBSSH2_CHANNEL* channel) {
     constexpr uint32_t PATIENCE = 3;  // seconds
     session_.setDeadlineAfter(PATIENCE);
@@ -125,7 +125,7 @@ class Asker {
     return result == 0 ? Grant::GIVEN : Grant::UNKNOWN;
   }
 
-  // What ends without an answer has refused.
+  // Reads the output; an end without an answer means refusal.
   Grant listen(SshStream& stream, const Question& question) {
     if (!question.input.empty()) {
       within(stream.write(question.input.data(), question.input.size()));
@@ -151,7 +151,7 @@ class Asker {
     return Grant::REFUSED;
   }
 
-  // Whether it was done in time.
+  // Returns whether the work was done in time.
   bool within(kj::Promise<void> work) {
     return work.then([]() { return true; })
         .exclusiveJoin(late_->addBranch().then([]() { return false; }))
@@ -181,7 +181,7 @@ Grant tryCommands(Asker& asker) {
   return grant == Grant::REFUSED && unknown ? Grant::UNKNOWN : grant;
 }
 
-// A channel that would be connected to something on the spoke.
+// Tries to open a channel that connects to something on the spoke.
 template <typename Open>
 Grant tryChannel(SshSession& session, kj::WaitScope& waitScope, Open&& open) {
   LIBSSH2_CHANNEL* channel = nullptr;
@@ -195,7 +195,7 @@ Grant tryChannel(SshSession& session, kj::WaitScope& waitScope, Open&& open) {
     libssh2_channel_free(channel);
     return Grant::GIVEN;
   }
-  // RFC 4254, section 5.1: what was not let begin, and what the server does not know.
+  // RFC 4254, section 5.1: prohibited, or a channel type that the server does not know.
   auto why = session.lastError();
   bool refused =
       absl::StrContains(why, "prohibited") || absl::StrContains(why, "unknown channel type");
@@ -206,14 +206,15 @@ Grant tryConnecting(SshSession& session, int port, kj::WaitScope& waitScope) {
   auto grant = tryChannel(session, waitScope, [&]() {
     return libssh2_channel_direct_tcpip(session.get(), LOOPBACK, port);
   });
-  // It was begun and found nobody.
+  // The server tried to connect, and nobody listened.
   bool begun = grant == Grant::UNKNOWN && absl::StrContains(session.lastError(), "connect failed");
   return begun ? Grant::GIVEN : grant;
 }
 
-// OpenSSH's sshd says "connect failed" whether it is forbidden or nobody is there; others tell.
+// OpenSSH's sshd says "connect failed" both if it is forbidden and if nobody listens; other servers
+// distinguish that.
 Grant trySockets(SshSession& session, kj::WaitScope& waitScope) {
-  // PROTOCOL, section 2.4, of OpenSSH: the path, and two reserved fields.
+  // OpenSSH's PROTOCOL, section 2.4: the path, and two reserved fields.
   constexpr std::string_view TYPE = "direct-streamlocal@openssh.com";
   std::string message;
   appendString(message, NO_SOCKET);
@@ -255,7 +256,7 @@ Grant tryPorts(SshSession& session, uint32_t patience, kj::WaitScope& waitScope)
 Grant tryIt(SshSession& session, const SshTarget& target, Access access, kj::Timer& timer,
             kj::WaitScope& waitScope) {
   uint32_t patience = target.connectTimeout;
-  // While a command sleeps, it is not late.
+  // A command that sleeps gets more time.
   Asker asker(session, patience + uint32_t(access == Access::COMMAND ? SLEEP.count() : 0), timer,
               waitScope);
   session.setDeadlineAfter(patience);
@@ -295,7 +296,7 @@ void letEnd(SshStream& stream, kj::Timer& timer, kj::WaitScope& waitScope) {
 Grant tryByLibssh2(SshSession& session, const SshTarget& target, Access access, kj::Timer& timer,
                    kj::WaitScope& waitScope) {
   auto tried = Grant::UNKNOWN;
-  // What breaks the connection has not let us in, nor kept us out.
+  // A broken connection neither grants nor refuses.
   kj::runCatchingExceptions([&]() { tried = tryIt(session, target, access, timer, waitScope); });
   session.clearDeadline();
   return decideGrant(access, tried, session.keyOptions());

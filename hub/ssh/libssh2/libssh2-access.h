@@ -10,12 +10,12 @@
 
 namespace pibrain {
 
-// Lets what runs behind the channel come to its end, for a moment. To be called before a channel is
-// closed of which nothing more is wanted: dropbear up to 2022.83 at least ends the connection if a
-// program still writes then.
+// Waits a moment for the channel's program to end. Called before closing a channel: dropbear up to
+// at least 2022.83 ends the whole connection if a program is still writing then.
 void letEnd(SshStream& stream, kj::Timer& timer, kj::WaitScope& waitScope);
 
-// Tries it, in channels of its own, on a session that has logged in. Each part has ConnectTimeout.
+// Tries the access in separate channels, on a session that has logged in. Each part has
+// ConnectTimeout.
 Grant tryByLibssh2(SshSession& session, const SshTarget& target, Access access, kj::Timer& timer,
                    kj::WaitScope& waitScope);
 

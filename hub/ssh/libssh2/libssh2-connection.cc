@@ -23,13 +23,14 @@ namespace pibrain {
 
 namespace {
 
-// The window bounds what is in flight, so the speed over a long link; libssh2 refills it.
+// The window limits the bytes in flight, and so the speed over a long link; libssh2 refills it.
 constexpr unsigned WINDOW = 16 * 1024 * 1024;
 constexpr unsigned MIN_WINDOW = 4 * 1024;
 
 unsigned windowFor(const RateLimiter* limiter) {
   if (limiter == nullptr) return WINDOW;
-  // The peer may send a window's worth before it feels the limit: a quarter of a second.
+  // The peer can send a whole window before the limit has an effect, so the window is a quarter of
+  // a second.
   return unsigned(std::clamp(limiter->bytesPerSecond() / 4, double(MIN_WINDOW), double(WINDOW)));
 }
 
@@ -43,8 +44,8 @@ std::string_view shownKey(SshSession& session) {
 
 bool isGreeting(std::string_view line) { return line.starts_with("SSH-"); }
 
-// Up to 1.11.1 at least, libssh2 takes the first 255 bytes of it, and the rest for a packet
-// (session.c, banner_receive()).
+// Up to at least 1.11.1, libssh2 reads only 255 bytes of a greeting, and takes the rest for a
+// packet (session.c, banner_receive()).
 bool greetingIsTooLong(std::string_view received) {
   constexpr size_t MOST = 255;
   size_t start = isGreeting(received) ? 0 : received.find("\nSSH-");
@@ -75,7 +76,7 @@ class Libssh2Connection : public Connection {
     } catch (kj::Exception& e) {
       broke = kj::mv(e);
     }
-    // Not in the catch: it waits for the proxy's end.
+    // Not in the catch block, because it waits for the proxy to end.
     KJ_IF_MAYBE(e, broke) explainBreak(e->getDescription().cStr());
     session_.clearDeadline();
     session_.keepAlive(target_.serverAliveInterval, target_.serverAliveCountMax);
@@ -100,7 +101,7 @@ class Libssh2Connection : public Connection {
     return proxy_->takeSocket();
   }
 
-  // Each step has its own time.
+  // Each step has its own deadline.
   void begin(SshStep step) {
     step_ = step;
     session_.setDeadlineAfter(target_.connectTimeout);
@@ -114,7 +115,7 @@ class Libssh2Connection : public Connection {
     options_.passed(SshStep::KEY_EXCHANGE, "");
     begin(SshStep::HOST_KEY);
     auto key = shownKey(session_);
-    // The host may have a certificate too.
+    // The host may also have a certificate.
     if (allowFallback && known.hasCertAuthority() &&
         hostKeyVerdict(known, key) != HostKeyVerdict::KNOWN) {
       throw FallBackToOpenssh{CERT_AUTHORITY_ONLY, {}};
@@ -124,10 +125,10 @@ class Libssh2Connection : public Connection {
   }
 
   int shakeHands() {
-    // The socket is connected already; libssh2 reads and writes it through our callbacks.
+    // libssh2 uses the connected socket through the session's callbacks.
     int result = libssh2_session_handshake(session_.get(), session_.fd());
     if (greetingIsTooLong(session_.beginning())) return LIBSSH2_ERROR_BANNER_RECV;
-    // It shows lines that came before the greeting as well.
+    // The banner also contains lines before the greeting.
     auto* greeting = libssh2_session_banner_get(session_.get());
     if (step_ == SshStep::GREETING && greeting != nullptr && isGreeting(greeting)) {
       greeted(greeting);
@@ -147,10 +148,10 @@ class Libssh2Connection : public Connection {
     begin(SshStep::KEY_EXCHANGE);
   }
 
-  // Nothing was told to the host yet: OpenSSH may begin anew.
+  // Nothing was sent to the host yet, so OpenSSH can start over.
   [[noreturn]] void cannotShakeHands(int result, const KnownHost& known, bool allowFallback) {
     bool tooLong = greetingIsTooLong(session_.beginning());
-    // OpenSSH may still get there if the server took its leave of what libssh2 asked for.
+    // OpenSSH may succeed if the server disconnected because of libssh2's proposals.
     if (!tooLong && !(allowFallback && session_.left())) session_.requireAlive();
     if (step_ == SshStep::GREETING && !tooLong) {
       throw noGreeting(target_, session_.beginning());
@@ -163,11 +164,11 @@ class Libssh2Connection : public Connection {
           {}};
     }
     auto failure = nothingInCommon(target_, "libssh2 said: " + said);
-    failure.addFix({"Or let OpenSSH's client try: 'ssh: auto' for this spoke in the config", ""});
+    failure.addFix({"Or use OpenSSH's client: set 'ssh: auto' for this spoke in the config", ""});
     if (result == LIBSSH2_ERROR_KEX_FAILURE && !known.keys.empty()) {
       failure.addFix(addHostKey(target_,
-                                "It may also have no host key of a type that known_hosts lists: if "
-                                "its new key is right, add it"));
+                                "If the host has a new key of another type than known_hosts lists, "
+                                "compare the key, and add it"));
     }
     throw failure;
   }
@@ -187,19 +188,19 @@ class Libssh2Connection : public Connection {
       throw Failure(
           FailureId::COMMAND_REFUSED,
           absl::StrCat("the spoke refused to run a command for ", escapeForTerminal(target_.alias)),
-          absl::StrCat("It said: ", escapeForTerminal(session_.lastError()), "."),
-          {{"Check the command=\"…\" in its authorized_keys", ""}});
+          absl::StrCat("The spoke said: ", escapeForTerminal(session_.lastError()), "."),
+          {{"Check the command=\"…\" in the spoke's authorized_keys", ""}});
     }
   }
 
-  // Returns if the last error is the spoke's refusal, which libssh2 tells by this code. Other
-  // errors are of the connection, or of what libssh2 does not understand.
+  // Returns if the last error is the spoke's refusal, which has this code. Otherwise throws: the
+  // connection broke, or libssh2 did not understand something.
   void requireItsRefusal(int code, bool allowFallback) {
     session_.requireAlive();
     if (libssh2_session_last_errno(session_.get()) != code) cannotGoOn(session_, allowFallback);
   }
 
-  // Throws what the end of the connection means, in the step where it came.
+  // Throws the failure of a connection that ended in the current step.
   [[noreturn]] void explainBreak(const std::string& what) {
     auto proxy = proxy_ ? proxy_->explain() : std::nullopt;
     if (proxy) throw *proxy;
@@ -216,7 +217,7 @@ class Libssh2Connection : public Connection {
   SshStep step_ = SshStep::NAME;
   bool agentEnded_ = false;
   std::optional<Proxy> proxy_;
-  kj::AutoCloseFd socket_;  // until session_ has it
+  kj::AutoCloseFd socket_;  // until session_ takes it
   SshSession session_;
   kj::Own<SshStream> stream_;
 };
@@ -226,7 +227,7 @@ ExitInfo Libssh2Connection::exitInfo(kj::WaitScope& waitScope) {
   ExitInfo result;
   auto* channel = stream_->channel();
   session_.setDeadlineAfter(PATIENCE);
-  // What cannot be had in that time is not worth an error of its own.
+  // A failure here is ignored.
   kj::runCatchingExceptions([&]() {
     session_.runToCompletion([&]() { return libssh2_channel_close(channel); }, waitScope);
     int closed =
@@ -247,7 +248,7 @@ ExitInfo Libssh2Connection::exitInfo(kj::WaitScope& waitScope) {
 }
 
 Grant Libssh2Connection::grants(Access access, kj::AsyncIoContext& io) {
-  // There may be but one channel at a time (MaxSessions).
+  // The server may allow only one channel at a time (MaxSessions).
   if (!agentEnded_) {
     letEnd(*stream_, io.provider->getTimer(), io.waitScope);
     exitInfo(io.waitScope);

@@ -11,9 +11,9 @@
 
 namespace pibrain {
 
-// As connectSsh(), by libssh2; `known` is what knownTargetOf() says. With `allowFallback`, throws
-// FallBackToOpenssh (hub/ssh/libssh2/fall-back-to-openssh.h) when it comes to something that
-// libssh2 cannot do.
+// Like connectSsh(), with libssh2. `known`: the result of knownTargetOf(). With `allowFallback`,
+// throws FallBackToOpenssh (hub/ssh/libssh2/fall-back-to-openssh.h) for anything that libssh2
+// cannot do.
 kj::Own<Connection> connectLibssh2(const SshTarget& target, const KnownTarget& known,
                                    const std::string& command, const SshOptions& options,
                                    const Identities& identities, bool allowFallback,

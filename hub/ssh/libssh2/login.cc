@@ -17,7 +17,7 @@ namespace pibrain {
 
 namespace {
 
-// One attempt to log in: collects what was tried, for the message if nothing worked.
+// An attempt to log in, which collects what was tried for the failure.
 class Login {
  public:
   Login(SshSession& session, const SshTarget& target, const Identities& identities,
@@ -41,7 +41,7 @@ class Login {
       auto why = whyNotLibssh2(identity);
       if (!why.empty() && allowFallback_) throw FallBackToOpenssh{why, authFailure_};
       if (!why.empty()) {
-        authFailure_.tried.push_back(why + ", so 'ssh: openssh' is needed for it");
+        authFailure_.tried.push_back(why + ", so it needs 'ssh: openssh'");
         continue;
       }
       if (identity.inAgent ? tryAgentKey(identity) : tryFile(identity)) return identity.name();
@@ -51,12 +51,13 @@ class Login {
 
  private:
   [[noreturn]] void deny() {
-    // Of one that accepted a key, it is known already.
+    // If the spoke accepted a key, its other methods are known already.
     if (!session_.ended() && authFailure_.wanted.empty()) authFailure_.methods = methods();
     throw permissionDenied(target_, authFailure_);
   }
 
-  // By which the spoke lets in, or goes on to; empty: it does not say.
+  // Returns the methods by which the login can start or continue; empty: the spoke does not list
+  // any.
   std::string methods() {
     const char* methods = nullptr;
     session_.runToCompletion(
@@ -72,7 +73,7 @@ class Login {
   bool tryAgentKey(const Identity& identity) {
     auto* key = findInAgent(identity.blob);
     if (key == nullptr) {
-      authFailure_.tried.push_back(identity.name() + " is gone from the ssh-agent");
+      authFailure_.tried.push_back(identity.name() + " is no longer in the ssh-agent");
       return false;
     }
     int result = session_.runToCompletion(
@@ -99,14 +100,13 @@ class Login {
       return accepted(offer(identity, passphrase->c_str()), identity);
     }
     authFailure_.encrypted.push_back(identity.path);
-    authFailure_.tried.push_back(identity.name() +
-                                 " is protected by a passphrase and not in an ssh-agent");
+    authFailure_.tried.push_back(identity.name() + " has a passphrase and is not in an ssh-agent");
     return false;
   }
 
   std::optional<std::string> passphraseOf(const Identity& identity) {
     auto begun = kj::systemPreciseMonotonicClock().now();
-    // Time in which a person is asked, here or for another spoke, does not count.
+    // Time spent asking a person, also for another spoke, does not count.
     KJ_DEFER(session_.extendDeadline(kj::systemPreciseMonotonicClock().now() - begun));
     return passphrases_.find(identity.path, identity.name(), !target_.batchMode,
                              [&](auto& typed) { return opensPrivateKey(identity.path, typed); });
@@ -124,7 +124,7 @@ class Login {
 
   bool accepted(int result, const Identity& identity) {
     if (result == 0) return true;
-    // Without a word of the spoke's, and before it refused one: no denial.
+    // If the connection ended silently before any refusal, it was not a denial.
     if (session_.dead() && !refused_) session_.requireAlive();
     if (session_.ended()) {
       auto said = session_.lastError();
@@ -141,7 +141,7 @@ class Login {
         authFailure_.tried.push_back(identity.name() + " was refused");
         return false;
       case LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED:
-        // The spoke would take this key, so it has the agent, or the file, to sign.
+        // The spoke accepts this key, so the agent or the file failed to sign.
         if (absl::StrContains(session_.lastError(), "allback")) return notSigned(identity);
         if (absl::StrContains(session_.lastError(), "signature")) return notEnough(identity);
         cannotGoOn(session_, allowFallback_, authFailure_);
@@ -158,13 +158,13 @@ class Login {
 
   bool notSigned(const Identity& identity) {
     authFailure_.tried.push_back(
-        identity.name() + " is known there, but the " +
+        identity.name() + " is accepted by the spoke, but the " +
         (identity.inAgent ? "ssh-agent did not sign with it" : "file could not be used to sign"));
     if (identity.inAgent) authFailure_.notSigned = identity.name();
     return false;
   }
 
-  // The spoke took key and signature, and wants something else as well: what, it says now (RFC
+  // The spoke accepted key and signature, but wants another method too, which it lists now (RFC
   // 4252, section 5.1, partial success).
   bool notEnough(const Identity& identity) {
     refused_ = true;
@@ -196,8 +196,8 @@ void cannotGoOn(SshSession& session, bool allowFallback, const AuthFailure& auth
   auto said = withoutFullStop(escapeForTerminal(session.lastError()));
   auto what = absl::StrCat("libssh2 ", libssh2_version(0), " does not understand the server");
   if (allowFallback) throw FallBackToOpenssh{absl::StrCat(what, ": ", said), authFailure};
-  throw Failure(FailureId::NO_COMMON_ALGORITHM, what, absl::StrCat("It says: ", said, "."),
-                {{"Let OpenSSH's client try: 'ssh: auto' for this spoke in the config", ""}});
+  throw Failure(FailureId::NO_COMMON_ALGORITHM, what, absl::StrCat("libssh2 said: ", said, "."),
+                {{"Use OpenSSH's client: set 'ssh: auto' for this spoke in the config", ""}});
 }
 
 }  // namespace pibrain

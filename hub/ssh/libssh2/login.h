@@ -14,14 +14,14 @@
 
 namespace pibrain {
 
-// Proves who we are with the keys in turn, and returns the name of the one that was accepted. A
-// passphrase is asked for on a terminal, if there is one and BatchMode is off. Throws Failure,
-// which says what was tried, or, with `allowFallback`, FallBackToOpenssh.
+// Logs in with the keys one after the other, and returns the name of the accepted one. Asks for
+// passphrases at the terminal, if there is one and BatchMode is off. Throws Failure, which lists
+// what was tried, or, with `allowFallback`, FallBackToOpenssh.
 std::string login(SshSession& session, const SshTarget& target, const Identities& identities,
                   Passphrases& passphrases, bool allowFallback, kj::WaitScope& waitScope);
 
-// For an error of the session that is neither the spoke's refusal nor the connection's end: libssh2
-// does not understand what came. Throws FallBackToOpenssh with `allowFallback`, or else Failure.
+// Called for an error that is neither the spoke's refusal nor the end of the connection: libssh2
+// does not understand the server. Throws FallBackToOpenssh with `allowFallback`, else Failure.
 [[noreturn]] void cannotGoOn(SshSession& session, bool allowFallback,
                              const AuthFailure& authFailure = {});
 

@@ -19,15 +19,16 @@ namespace pibrain {
 
 namespace {
 
-// Bytes that were sent are dropped from the buffer when they are so many.
+// Sent bytes are removed from the buffer when they exceed this.
 constexpr size_t MAX_SENT_KEPT = 256 * 1024;
 
-// libssh2 goes on in one call as long as bytes come, whatever they are. After so many the event
-// loop has its turn, with its timers: deadlines and silence are found there.
+// One call of libssh2 continues as long as bytes come. After this many, it returns to the event
+// loop, whose timers notice deadlines and silence.
 constexpr size_t MAX_A_TURN = 1024 * 1024;
 
-// What a session may keep in memory: the window of its channel, four times. More is a peer's that
-// sends what nobody reads: packets of unknown types, requests whose answers it does not take.
+// How much memory a session may use: four windows of its channel. Only a peer that sends what
+// nobody reads causes more: packets of unknown types, or requests whose answers it does not
+// receive.
 constexpr size_t MAX_KEPT = 64 * 1024 * 1024;
 
 static_assert(SSH_AGAIN == LIBSSH2_ERROR_EAGAIN);
@@ -82,8 +83,8 @@ SshSession::SshSession(kj::AutoCloseFd socket, kj::UnixEventPort& port, kj::Time
 }
 
 SshSession::~SshSession() noexcept(false) {
-  // A dead socket lets libssh2 free everything without asking to be called again.
-  fail("it was ended");
+  // With a dead socket, libssh2 frees everything without returning "again".
+  fail("the hub ended it");
   libssh2_session_free(session_);
 }
 
@@ -113,8 +114,8 @@ void SshSession::extendDeadline(kj::Duration by) {
 
 void SshSession::keepAlive(uint32_t interval, uint32_t countMax) {
   if (interval == 0) return;
-  // libssh2 sends none within this many seconds of the last one; 2 is its least. Each answer stays
-  // in its memory until the session ends: some 100 bytes.
+  // libssh2 sends keep-alives at most this often, and not more often than every 2 s. It keeps each
+  // answer, some 100 bytes, until the session ends.
   libssh2_keepalive_config(session_, 1, std::max(interval, 2u) - 1);
   keepAlivePump_ = keepAlivePump(interval, countMax, 0).eagerlyEvaluate(nullptr);
 }
@@ -127,8 +128,8 @@ kj::Promise<void> SshSession::keepAlivePump(uint32_t interval, uint32_t countMax
     if (unanswered >= countMax) return fail(strerror(ETIMEDOUT)), kj::READY_NOW;
     int next = 0;
     libssh2_keepalive_send(session_, &next);
-    // It goes by the wall clock: after that was set back it sends none, and says so by a longer
-    // time until the next one.
+    // libssh2 uses the wall clock: after that was set back, it sends nothing, and returns a longer
+    // time until the next keep-alive.
     bool asked = next <= int(std::max(interval, 2u));
     return keepAlivePump(interval, countMax, unanswered + asked);
   });
@@ -143,8 +144,8 @@ void SshSession::afterCall() {
 kj::Promise<void> SshSession::activity() {
   if (dead()) return kj::READY_NOW;
   if (undrained_) {
-    // Given too little to begin a packet with, libssh2 says "again" without asking for more. If the
-    // rest, or the end, is there already, no edge will tell of it: one more look.
+    // libssh2 can return "again" for a partial packet without reading more. If the rest, or the
+    // end, has arrived already, no edge follows, so read once more.
     undrained_ = false;
     wakeAfter(RateLimiter::Clock::duration::zero());
   }
@@ -170,7 +171,7 @@ std::string SshSession::lastError() {
   if (left()) return leave_;
   char* text = nullptr;
   libssh2_session_last_error(session_, &text, nullptr, 0);
-  return text == nullptr || *text == '\0' ? "no reason given" : text;
+  return text == nullptr || *text == '\0' ? "no reason was given" : text;
 }
 
 void SshSession::leave(const std::string& message) {
@@ -180,7 +181,7 @@ void SshSession::leave(const std::string& message) {
 ssize_t SshSession::receive(void* buffer, size_t length) {
   if (allocated_ + queued() > MAX_KEPT) {
     flooded_ = true;
-    fail("it sends what nobody asked for, without end");
+    fail("it keeps sending data that nobody requested");
   }
   if (dead()) return -ECONNRESET;
   if (thisTurn_ >= MAX_A_TURN) {
@@ -207,8 +208,8 @@ ssize_t SshSession::receive(void* buffer, size_t length) {
     undrained_ = true;
     beginning_.append(static_cast<const char*>(buffer),
                       std::min(size_t(n), MAX_BEGINNING - beginning_.size()));
-    // Without this the kernel may sit on its acknowledgement while the peer, by Nagle's algorithm,
-    // waits for it: 40 ms at each turn of the handshake.
+    // Otherwise the kernel delays acknowledgements, for which a peer with Nagle's algorithm waits:
+    // 40 ms in each round trip of the handshake.
     int on = 1;
     setsockopt(socket_, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
     return n;
@@ -273,7 +274,7 @@ SshSession::Sent SshSession::trySend() {
 }
 
 kj::Promise<void> SshSession::writePump(Sent sent) {
-  // Only a socket that was full gives an edge; one that waits for its allowance never was.
+  // Only a full socket gives an edge; one that waits for the rate limiter does not.
   auto when =
       sent == Sent::PACED ? afterDelay(limiter_->untilNext()) : observer_.whenBecomesWritable();
   return when.then([this]() -> kj::Promise<void> {
@@ -314,7 +315,7 @@ void SshSession::waitForProgress(kj::WaitScope& waitScope) {
       timedOut_ = true;
       return KJ_EXCEPTION(DISCONNECTED, "timed out");
     };
-    // Of a peer that never pauses there is always progress, which would come first.
+    // A peer that never pauses always causes progress, so the deadline is checked here too.
     if (kj::systemPreciseMonotonicClock().now() >= *deadline) kj::throwFatalException(late());
     activity()
         .exclusiveJoin(timer_.atTime(*deadline).then([=]() -> kj::Promise<void> { return late(); }))
@@ -326,7 +327,7 @@ void SshSession::waitForProgress(kj::WaitScope& waitScope) {
 
 void SshSession::fail(const std::string& why) {
   if (!dead()) death_ = why;
-  // Nobody takes it any more, and nobody is to wait until it is less.
+  // Drops queued output, so that no writer waits for space.
   out_.clear();
   outStart_ = 0;
   wakeAll();

@@ -1,11 +1,11 @@
 #pragma once
 // A libssh2 session on a non-blocking socket, driven by a KJ event loop.
 //
-// libssh2 reads and writes through callbacks of ours. Sending always takes everything, into a
-// buffer that is flushed as the socket allows: libssh2's handling of partial sends has bugs
-// (during a key re-exchange above all). One pump waits for the socket to become readable; those
-// who wait for progress try again when it did, and also when another one's call read bytes, since
-// those may have been theirs.
+// libssh2 reads and writes through this class's callbacks. The send callback always accepts
+// everything, into a buffer that is flushed as the socket allows, because libssh2 handles partial
+// sends incorrectly (above all during a key re-exchange). One pump waits for the socket to become
+// readable; waiters for progress retry then, and also when another call read bytes, which may have
+// been theirs.
 
 #include <kj/async-io.h>
 #include <kj/async-unix.h>
@@ -25,7 +25,7 @@ typedef struct _LIBSSH2_SESSION LIBSSH2_SESSION;
 
 namespace pibrain {
 
-// libssh2's "would block", as its calls return it.
+// libssh2's return value for "would block".
 inline constexpr int SSH_AGAIN = -37;
 
 class SshSession {
@@ -39,8 +39,8 @@ class SshSession {
   LIBSSH2_SESSION* get() { return session_; }
   WireBytes wire() const { return wire_; }
 
-  // Calls `call`, a libssh2 function, until it returns something else than SSH_AGAIN. Throws a
-  // DISCONNECTED exception when the deadline passes.
+  // Calls `call`, a libssh2 function, until it returns something other than SSH_AGAIN. Throws a
+  // DISCONNECTED exception at the deadline.
   template <typename Call>
   auto runToCompletion(Call&& call, kj::WaitScope& waitScope) {
     for (;;) {
@@ -50,49 +50,46 @@ class SshSession {
       waitForProgress(waitScope);
     }
   }
-  // Counted from this moment: timer_ stands still while the event loop does not run.
+  // Counts from now; timer_ does not advance while the event loop is not running.
   void setDeadlineAfter(uint32_t seconds);
   void extendDeadline(kj::Duration by);
   void clearDeadline() { deadline_ = nullptr; }
-  // Whether the deadline passed.
+  // Returns whether the deadline has passed.
   bool timedOut() const { return timedOut_; }
 
-  // From now on, asks the peer for a sign of life after each `interval` seconds of silence, and
-  // gives up when `countMax` of these were not answered (ssh_config(5), ServerAliveInterval). Zero:
-  // never asks.
+  // From now on, sends a keep-alive after each `interval` seconds of silence, and gives up after
+  // `countMax` without an answer (ssh_config(5), ServerAliveInterval). Zero: never.
   void keepAlive(uint32_t interval, uint32_t countMax);
 
-  // To be called after each libssh2 call, with what it did already visible.
+  // Must be called after each libssh2 call, when its results are stored.
   void afterCall();
-  // When to call again after SSH_AGAIN.
+  // Resolves when a call that returned SSH_AGAIN should be repeated.
   kj::Promise<void> activity();
 
-  // The first bytes that were received, at most MAX_BEGINNING of them.
+  // Returns the first bytes received, at most MAX_BEGINNING.
   const std::string& beginning() const { return beginning_; }
   static constexpr size_t MAX_BEGINNING = 512;
 
-  // What the server said the key's line leaves it, if it did.
+  // Returns the options of the key's line, if the server reported them.
   const std::optional<KeyOptions>& keyOptions() const { return keyOptions_; }
 
-  // Bytes taken from libssh2 that the socket has not taken yet.
+  // Returns how many bytes wait for the socket.
   size_t queued() const { return out_.size() - outStart_; }
 
-  // Whether nothing goes over the socket any more.
+  // Returns whether the socket is dead.
   bool dead() const { return !death_.empty(); }
-  // Whether that is so because the peer sent without end what nobody asked for.
+  // Returns whether it is dead because the peer kept sending data that nobody requested.
   bool flooded() const { return flooded_; }
-  // Whether the peer took its leave (RFC 4253, section 11.1).
+  // Returns whether the peer sent a disconnect message (RFC 4253, section 11.1).
   bool left() const { return !leave_.empty(); }
-  // Whether it is dead, or the peer took its leave: then libssh2's results tell nothing of what was
-  // asked.
+  // Returns whether dead() or left(): then libssh2's results say nothing about a request.
   bool ended();
-  // Throws a DISCONNECTED exception if so.
+  // Throws a DISCONNECTED exception if ended().
   void requireAlive();
-  // What the session died of, how the peer took its leave, or the last error in libssh2's words.
+  // Returns why the session died, the peer's disconnect message, or libssh2's last error.
   std::string lastError();
 
-  // For the callbacks. What libssh2 allocates is counted: it keeps every packet that nobody asks
-  // for.
+  // For the callbacks. Counts libssh2's memory, since it keeps every packet that nobody reads.
   void* allocate(size_t size);
   void* reallocate(void* block, size_t size);
   void release(void* block);
@@ -106,7 +103,8 @@ class SshSession {
  private:
   kj::Promise<void> readPump();
   void flush();
-  // How far sending got: to the end (or the socket is dead), to a full socket, to the rate's limit.
+  // Why sending stopped: everything was sent (or the socket is dead), the socket is full, or the
+  // rate limit is reached.
   enum class Sent { ALL, BLOCKED, PACED };
   Sent trySend();
   kj::Promise<void> writePump(Sent sent);
@@ -117,30 +115,30 @@ class SshSession {
   void fail(const std::string& why);
   kj::Promise<void> keepAlivePump(uint32_t interval, uint32_t countMax, uint32_t unanswered);
 
-  size_t allocated_ = 0;  // by session_, so before it
+  size_t allocated_ = 0;  // by session_, so declared before it
   kj::AutoCloseFd socket_;
   kj::Timer& timer_;
   std::shared_ptr<RateLimiter> limiter_;
   kj::UnixEventPort::FdObserver observer_;
   LIBSSH2_SESSION* session_;
   WireBytes wire_;
-  size_t thisTurn_ = 0;    // bytes received since the event loop had its turn
-  uint64_t seenDown_ = 0;  // wire_.down when afterCall() last looked
+  size_t thisTurn_ = 0;    // bytes received since the event loop last ran
+  uint64_t seenDown_ = 0;  // wire_.down at the last afterCall()
   kj::Maybe<kj::TimePoint> deadline_;
 
-  std::string out_;  // from outStart_ on: not sent yet
+  std::string out_;  // not sent yet from outStart_ on
   size_t outStart_ = 0;
-  bool writing_ = false;  // writePump_ sends what is queued
-  std::string death_;     // what the session died of
-  std::string leave_;     // how the peer took its leave
+  bool writing_ = false;  // writePump_ is sending
+  std::string death_;     // why the session died; empty: alive
+  std::string leave_;     // the peer's disconnect message
   bool flooded_ = false;
   bool timedOut_ = false;
   std::string beginning_;
   std::optional<KeyOptions> keyOptions_;
 
   kj::Vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
-  bool waking_ = false;     // a timer will wake those who wait
-  bool undrained_ = false;  // what receive() took last may not be all that is there
+  bool waking_ = false;     // a timer will wake the waiters
+  bool undrained_ = false;  // the socket may have more bytes than receive() read last
   kj::Promise<void> readPump_;
   kj::Promise<void> writePump_;
   kj::Promise<void> wakePump_;

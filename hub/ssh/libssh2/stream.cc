@@ -10,7 +10,7 @@ namespace pibrain {
 namespace {
 
 constexpr size_t MAX_ERRORS = 16 * 1024;
-// Above this, writing waits for the socket.
+// With more queued bytes, writing waits for the socket.
 constexpr size_t MAX_QUEUED = 1024 * 1024;
 
 kj::Exception lost(SshSession& session) {
@@ -34,7 +34,7 @@ LIBSSH2_CHANNEL* openSession(SshSession& session, unsigned window, kj::WaitScope
 }
 
 SshStream::~SshStream() noexcept(false) {
-  // Would block: then the session frees it, when it is freed itself.
+  // If this would block, the session frees the channel when it is freed.
   libssh2_channel_free(channel_);
 }
 
@@ -45,8 +45,8 @@ kj::Promise<size_t> SshStream::tryRead(void* buffer, size_t minBytes, size_t max
 kj::Promise<size_t> SshStream::readLoop(kj::byte* buffer, size_t minBytes, size_t maxBytes,
                                         size_t got) {
   for (;;) {
-    // Before the read, never after it: draining may take bytes of either stream off the socket,
-    // and nobody would be told of ours.
+    // Before the read, never after it: draining can read bytes of either stream from the socket,
+    // and nobody would notice those of this stream.
     drainErrors();
     ssize_t n = libssh2_channel_read(channel_, reinterpret_cast<char*>(buffer) + got,
                                      std::min(maxBytes - got, maxRead_));
@@ -55,7 +55,7 @@ kj::Promise<size_t> SshStream::readLoop(kj::byte* buffer, size_t minBytes, size_
       got += size_t(n);
       if (got >= minBytes) return got;
     } else if (n == 0) {
-      // Packets of standard error that came with the end would hide it.
+      // Packets of standard error that came with the end would hide the end.
       drainErrors();
       if (libssh2_channel_eof(channel_)) return got;
       break;

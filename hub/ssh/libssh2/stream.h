@@ -1,5 +1,5 @@
 #pragma once
-// The standard input and output of a command behind an SSH channel, as a KJ stream.
+// The standard input and output of a command on an SSH channel, as a KJ stream.
 
 #include <kj/async-io.h>
 
@@ -11,14 +11,14 @@ typedef struct _LIBSSH2_CHANNEL LIBSSH2_CHANNEL;
 
 namespace pibrain {
 
-// A channel in which one command, or the like, can be asked for. Null: the spoke refused it, or the
-// session broke; its last error says why.
+// Opens a channel for one command or subsystem. Null: the spoke refused, or the session broke; its
+// last error tells why.
 LIBSSH2_CHANNEL* openSession(SshSession& session, unsigned window, kj::WaitScope& waitScope);
 
 class SshStream : public kj::AsyncIoStream {
  public:
-  // Takes the channel over; the session has to outlive this object. One read asks libssh2 for at
-  // most `maxRead` bytes, since it adds what is asked for to the window that it grants.
+  // Takes ownership of the channel; the session must outlive this object. A read requests at most
+  // `maxRead` bytes from libssh2, which enlarges the window by the requested size.
   SshStream(SshSession& session, LIBSSH2_CHANNEL* channel, size_t maxRead)
       : session_(session), channel_(channel), maxRead_(maxRead), eofPump_(nullptr) {}
   ~SshStream() noexcept(false);
@@ -30,9 +30,9 @@ class SshStream : public kj::AsyncIoStream {
   void shutdownWrite() override;
 
   LIBSSH2_CHANNEL* channel() { return channel_; }
-  // The beginning of the command's standard error so far.
+  // Returns the beginning of the command's standard error so far.
   const std::string& errors() const { return errors_; }
-  // Takes what has arrived of it, so that it does not use up the channel's window.
+  // Reads what has arrived of it, so that it does not fill the channel's window.
   void drainErrors();
 
  private:

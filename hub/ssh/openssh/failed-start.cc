@@ -19,19 +19,19 @@ namespace pibrain {
 
 namespace {
 
-// ssh says that there is no session.
+// ssh's message if the server opens no session.
 constexpr char NO_SESSION[] = "channel 0: open failed: ";
 
-// Whether it was not the target that ssh failed at, but the way there. An ssh that is a way itself
-// tells nothing of its steps.
+// Returns whether ssh failed at the proxy, not at the target. An ssh that is a proxy itself prints
+// no steps.
 bool failedOnTheWay(const SshTarget& target, const std::string& errors) {
   if (!isProxied(target)) return false;
   bool tells = absl::StrContains(errors, "debug1: Executing proxy command: ");
   return tells ? stepIn(errors) <= SshStep::GREETING : absl::StrContains(errors, "UNKNOWN port ");
 }
 
-// Of what an ssh wrote that failed there, what the way says: its own lines, the last ones, say that
-// it ended.
+// Returns the proxy's part of the output, without ssh's own last lines, which only say that it
+// ended.
 std::string wordsOfProxy(const std::string& errors) {
   std::vector<std::string> lines =
       absl::StrSplit(withoutTales(errors), absl::ByAnyChar("\r\n"), absl::SkipEmpty());
@@ -54,10 +54,12 @@ Failure explainProxy(const SshTarget& target, const std::string& errors) {
         absl::StrCat("ProxyJump: ", escapeForTerminal(lastHop(target).alias), " cannot connect to ",
                      escapeForTerminal(target.host), " port ", target.port),
         absl::StrCat("ssh said: ", stderrTail(errors), "."),
-        {{"Check that the spoke is up, and that this is its name there", ""}});
+        {{"Check that the spoke is up, and that the last jump host knows it under this name", ""}});
   }
   if (!target.proxyJump.empty()) {
-    auto hop = explainFailedStart(lastHop(target), errors, AuthFailure());
+    AuthFailure atHop;
+    atHop.of = LoginOf::HOP;
+    auto hop = explainFailedStart(lastHop(target), errors, atHop);
     return Failure(
         hop.id(),
         absl::StrCat("ProxyJump ", escapeForTerminal(target.proxyJump), ": ", hop.summary()),
@@ -65,11 +67,12 @@ Failure explainProxy(const SshTarget& target, const std::string& errors) {
   }
   auto said = stderrTail(errors);
   auto command = escapeForTerminal(expandProxyTokens(target.proxyCommand, target));
-  Failure failure(FailureId::PROXY_FAILED,
-                  absl::StrCat("the ProxyCommand of ", escapeForTerminal(target.alias),
-                               " ended before the SSH server's greeting came through it"),
-                  "", {{"Run it by hand: it must print the SSH server's greeting", command}});
-  return said.empty() ? failure : failure.addCause(absl::StrCat("It said: ", said, "."));
+  Failure failure(
+      FailureId::PROXY_FAILED,
+      absl::StrCat("the ProxyCommand of ", escapeForTerminal(target.alias),
+                   " ended before the SSH server's greeting came through it"),
+      "", {{"Run the ProxyCommand by hand; it must print the SSH server's greeting", command}});
+  return said.empty() ? failure : failure.addCause(absl::StrCat("The proxy said: ", said, "."));
 }
 
 Failure explainFailedStart(const SshTarget& target, const std::string& errors,

@@ -8,15 +8,15 @@
 
 namespace pibrain {
 
-// Why ssh ended by itself before the command behind it began: at the way to the target, at the
-// login, or since the server opened no session.
+// Explains why ssh ended before its command started: at the proxy, at the login, or because the
+// server opened no session.
 Failure explainFailedStart(const SshTarget& target, const std::string& errors,
                            const AuthFailure& authFailure);
 
-// Whether the way to it is no TCP connection of ours.
+// Returns whether the target is reached through a proxy.
 bool isProxied(const SshTarget& target);
 
-// Why the way there ended before the target's greeting: `errors` is what it wrote.
+// Explains why the proxy ended before the target's greeting. `errors`: what it wrote.
 Failure explainProxy(const SshTarget& target, const std::string& errors);
 
 }  // namespace pibrain

@@ -14,11 +14,11 @@ namespace pibrain {
 namespace {
 
 constexpr char AUTHENTICATED[] = "Authenticated to ";
-// When the session is open, and of a connection that is shared.
+// Printed when the session is open, on a new or a shared connection.
 constexpr char BEGINS[] = "debug1: Sending command: ";
 constexpr char SHARED[] = "debug1: mux_client_request_session: master session id: ";
 
-// The step that begins when ssh says this, which it may leave out.
+// The step that begins when ssh prints this line, which can be missing.
 struct StepBegins {
   const char* words;
   SshStep step;
@@ -46,7 +46,7 @@ SshStep stepIn(const std::string& errors) {
 }
 
 size_t endOfLogin(const SshTarget& target, const std::string& errors) {
-  // A banner of the server may come before.
+  // The server's banner may come before.
   auto line = absl::StrCat(AUTHENTICATED, target.host, " (");
   for (size_t start = 0; start < errors.size();) {
     size_t end = std::min(errors.find('\n', start), errors.size());

@@ -1,5 +1,5 @@
 #pragma once
-// How far an ssh is, by what it writes with LogLevel DEBUG1.
+// Tells how far an ssh has got, from its output with LogLevel DEBUG1.
 
 #include <chrono>
 #include <optional>
@@ -11,32 +11,31 @@
 
 namespace pibrain {
 
-// For OpensshUse, so that ssh writes what the following goes by.
+// The LogLevel for OpensshUse that the following functions need.
 inline constexpr char TELLING_LOG_LEVEL[] = "DEBUG1";
 
-// The latest step that such an ssh has begun, by what it wrote.
+// Returns the latest step that such an ssh has begun.
 SshStep stepIn(const std::string& errors);
 
-// Where, in that, the line that it logged in ends; npos: it did not.
+// Returns the end of the line about the login in its output; npos: not logged in.
 size_t endOfLogin(const SshTarget& target, const std::string& errors);
 
-// Of what ssh wrote with that LogLevel: what the command behind it wrote; nullopt if ssh has not
-// logged in.
+// Returns the command's part of the output; nullopt if ssh has not logged in.
 std::optional<std::string> errorsAfterLogin(const SshTarget& target, const std::string& errors);
 
-// Watches an ssh, by what it writes with that LogLevel, until the command behind it begins. Each
-// step has ConnectTimeout for itself, which ssh counts to the server's greeting only.
+// Watches an ssh until its command starts. Each step has its own ConnectTimeout; ssh itself applies
+// that only until the server's greeting.
 class LoginWatch {
  public:
   explicit LoginWatch(const SshTarget& target);
 
-  // `errors`: all that ssh has written so far. True once the command begins, or the connection is
-  // one that somebody has open, which logs in no more.
+  // Returns whether the command has started, also on a shared connection, which needs no login.
+  // `errors`: all that ssh has written so far.
   bool begun(const std::string& errors);
 
-  // How long the step may still take.
+  // Returns how much time the current step has left.
   std::chrono::milliseconds left() const;
-  // What it means that it took longer.
+  // Returns the failure of a step that took longer.
   Failure tookTooLong(const std::string& errors) const;
 
  private:

@@ -22,7 +22,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr size_t MOST = 64 * 1024;  // bytes of an answer
 
-// Answers a port forwarded to sshd.
+// What a port that is forwarded to sshd answers.
 const Question GREETING{"", "", "SSH-"};
 
 std::vector<std::string> commandFor(const SshTarget& target, Access access,
@@ -31,11 +31,11 @@ std::vector<std::string> commandFor(const SshTarget& target, Access access,
   std::vector<std::string> more, first;
   if (access == Access::CONNECT) more = {"-W", absl::StrCat(LOOPBACK, ":", target.port)};
   if (access == Access::TERMINAL) more = {"-t", "-t"};
-  // Before SessionType, or ssh takes it for a contradiction.
+  // Must come before SessionType, or ssh reports a contradiction.
   if (access == Access::SUBSYSTEM) first = {"-s"};
   if (access == Access::LISTEN) {
     use.logLevel = "DEBUG1";
-    // Of a setting given twice the first counts.
+    // ssh uses the first value of a setting.
     first = {"-o", "ClearAllForwardings=no", "-o", "ExitOnForwardFailure=no"};
     for (int port : listeningPorts()) {
       more.insert(more.end(), {"-R", absl::StrCat(LOOPBACK, ":", port, ":", LOOPBACK, ":1")});
@@ -48,14 +48,14 @@ std::vector<std::string> commandFor(const SshTarget& target, Access access,
   return argv;
 }
 
-// One login that asks one question.
+// A login that asks one question.
 class Asker {
  public:
   Asker(const SshTarget& target, Access access, const Question& question)
       : question_(question),
         patience_(2 * target.connectTimeout),
         child_(spawnWithSocket(commandFor(target, access, question))) {
-    // What does not fit into the socket's buffer is not sent; this is a line.
+    // One line fits into the socket's buffer.
     (void)!send(child_.stdio, question.input.data(), question.input.size(),
                 MSG_NOSIGNAL | MSG_DONTWAIT);
     if (question.inputEnds) shutdown(child_.stdio, SHUT_WR);
@@ -66,7 +66,7 @@ class Asker {
   }
   KJ_DISALLOW_COPY(Asker);
 
-  // Reads on until there is a verdict, or the end, which is none.
+  // Reads until there is a verdict; returns nullopt at the end.
   std::optional<Grant> listen(std::chrono::seconds more = std::chrono::seconds(0)) {
     auto until = Clock::now() + patience_ + more;
     std::optional<Grant> soFar;
@@ -113,7 +113,7 @@ Grant ask(const SshTarget& target, Access access, const Question& question) {
   Asker asker(target, access, question);
   if (auto heard = asker.listen()) return *heard;
   auto code = asker.exitStatus();
-  // sshd refuses a subsystem so, and nothing else.
+  // sshd prints this only for a refused subsystem.
   if (asker.says("subsystem request failed")) return Grant::REFUSED;
   return code == SSH_FAILED || !code ? Grant::UNKNOWN : Grant::REFUSED;
 }
@@ -155,7 +155,7 @@ Grant tryConnecting(const SshTarget& target) {
 }
 
 Grant tryListening(const SshTarget& target) {
-  // The person's own forwardings would be opened with ours.
+  // The person's own forwardings would be opened too.
   bool others = std::any_of(target.settings.begin(), target.settings.end(), [](auto& setting) {
     return setting.first == "localforward" || setting.first == "remoteforward" ||
            setting.first == "dynamicforward";

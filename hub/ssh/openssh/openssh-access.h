@@ -5,9 +5,9 @@
 
 namespace pibrain {
 
-// Tries it by logins of its own, each part of them within ConnectTimeout. `options`: what the
-// server said of the key's line. UNKNOWN where neither tells: ssh asks for no answer about its
-// agent, and would leave the spoke a cookie for X11.
+// Tries the access with separate logins, each step within ConnectTimeout. `options`: those of the
+// key's line, as the server reported them. UNKNOWN if neither tells: ssh requests no answer about
+// agent forwarding, and X11 forwarding would leave a cookie on the spoke.
 Grant tryByOpenssh(const SshTarget& target, Access access,
                    const std::optional<KeyOptions>& options);
 

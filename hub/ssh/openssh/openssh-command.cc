@@ -16,7 +16,7 @@ namespace pibrain {
 
 namespace {
 
-// What ssh puts into the destination of -W, in a ProxyCommand.
+// The destination of -W, as tokens of a ProxyCommand.
 constexpr char DESTINATION[] = "[%h]:%p";
 
 constexpr int MAX_JUMPS = 16;
@@ -27,23 +27,22 @@ void add(Argv& argv, const std::string& name, const std::string& value) {
   argv.insert(argv.end(), {"-o", absl::StrCat(name, "=", value)});
 }
 
-// One word of ssh_config(5), as `ssh -G` prints it: without the quotes that it needs if it has
-// blanks.
+// Quotes one word for ssh_config(5); `ssh -G` prints words without the quotes that blanks need.
 std::string asWord(const std::string& value) {
   return absl::StrCat("\"", absl::StrReplaceAll(value, {{"\\", "\\\\"}, {"\"", "\\\""}}), "\"");
 }
 
-// So that ssh finds no tokens in it (ssh_config(5)).
+// Escapes '%', so that ssh finds no tokens (ssh_config(5)).
 std::string withoutTokens(const std::string& text) {
   return absl::StrReplaceAll(text, {{"%", "%%"}});
 }
 
-// --- With a key of its own.
+// --- Spokes with their own key.
 
-// How a setting's value stands in a line of the configuration.
+// How a setting's value is written in a line of the configuration.
 enum class Form {
-  LINE,  // whatever it is, as printed
-  WORD,  // one, as printed without its quotes
+  LINE,  // as printed
+  WORD,  // one word, which is printed without its quotes
 };
 
 struct Setting {
@@ -51,8 +50,8 @@ struct Setting {
   Form form = Form::LINE;
 };
 
-// What is taken over from the person's configuration: all that says how to get there and what to
-// negotiate; nothing that names identities or lets other proofs count.
+// The settings that are copied from the person's configuration: those for connecting and
+// negotiating, but none that names identities or allows other methods of authentication.
 constexpr Setting TAKEN_OVER[] = {
     {"AddressFamily"},
     {"BindAddress", Form::WORD},
@@ -95,7 +94,8 @@ void addSettings(const SshTarget& target, Argv& argv) {
                      escapeForTerminal(target.unclearFiles),
                      ", which may be one name with blanks in it or several"),
         "",
-        {{"Write absolute names without blanks there, or give the spoke no 'key' of its own", ""}});
+        {{"Use absolute names without blanks in that setting, or remove 'key' from the spoke",
+          ""}});
   }
   for (auto* name : {"UserKnownHostsFile", "GlobalKnownHostsFile"}) {
     auto value = target.setting(name);
@@ -104,9 +104,9 @@ void addSettings(const SshTarget& target, Argv& argv) {
   add(argv, "HostName", withoutTokens(target.host));
 }
 
-// `target.key`, and nothing else: no other key, and no other proof than a key.
+// Adds options that allow only `target.key`: no other key, and no other method.
 void addOnlyKey(const SshTarget& target, Argv& argv) {
-  // Not -i, which takes a file only if there is one by the name before tokens are replaced.
+  // Not -i, which ignores a file that does not exist before tokens are replaced.
   add(argv, "IdentityFile", asWord(withoutTokens(target.key)));
   for (auto option :
        {"IdentitiesOnly=yes", "IdentityAgent=none", "PubkeyAuthentication=yes",
@@ -114,7 +114,7 @@ void addOnlyKey(const SshTarget& target, Argv& argv) {
         "HostbasedAuthentication=no", "GSSAPIAuthentication=no", "ControlPath=none"}) {
     argv.insert(argv.end(), {"-o", option});
   }
-  // These are of this key.
+  // The certificates of this key.
   for (auto& file : target.certificateFiles) {
     add(argv, "CertificateFile", asWord(withoutTokens(file)));
   }
@@ -122,7 +122,8 @@ void addOnlyKey(const SshTarget& target, Argv& argv) {
 
 // --- Trust.
 
-// The verdicts of verifyHostKey(). Where that would take no new key, a person is asked about none.
+// Makes ssh decide as verifyHostKey() does. If that accepts no new key, ssh must not ask a person
+// about one.
 void addTrust(const SshTarget& target, const KnownTarget& known, const OpensshUse& use,
               Argv& argv) {
   bool mayBeNew = newKeysMayCount(target, known);
@@ -131,24 +132,25 @@ void addTrust(const SshTarget& target, const KnownTarget& known, const OpensshUs
   } else if (!use.mayAsk || !mayBeNew) {
     add(argv, "StrictHostKeyChecking", "yes");
   }
-  // ssh's own order goes neither by the standard port's name nor before a list that is given.
+  // ssh's own order ignores keys under the standard port's name, and does not apply to a given
+  // list.
   auto algorithms = orderedHostKeyAlgorithms(target, known);
   bool isGiven = !target.key.empty() || algorithms != target.hostKeyAlgorithms;
   if (isGiven && !target.hostKeyAlgorithms.empty()) {
     add(argv, "HostKeyAlgorithms", absl::StrJoin(algorithms, ","));
   }
   add(argv, "NoHostAuthenticationForLocalhost", "no");
-  // Whom to trust is not for the host to say.
+  // The host must not change which keys are trusted.
   if (!use.mayAsk) add(argv, "UpdateHostKeys", "no");
 }
 
 // --- Jumps.
 
 struct Hop {
-  std::string user, host, port;  // empty: as the ssh configuration has it
+  std::string user, host, port;  // empty: from the ssh configuration
 };
 
-// [user@]host[:port], or an ssh:// URI of these (ssh_config(5), ProxyJump).
+// Parses [user@]host[:port], or an ssh:// URI of these (ssh_config(5), ProxyJump).
 Hop parseHop(std::string text) {
   Hop hop;
   if (text.starts_with("ssh://")) text = text.substr(6);
@@ -158,7 +160,7 @@ Hop parseHop(std::string text) {
   }
   auto colon = text.rfind(':');
   bool bracketed = text.starts_with('[');
-  // An IPv6 address has colons of its own.
+  // An IPv6 address also has colons.
   bool hasPort =
       colon != std::string::npos && (bracketed ? text[colon - 1] == ']' : text.find(':') == colon);
   if (hasPort) {
@@ -170,8 +172,8 @@ Hop parseHop(std::string text) {
   return hop;
 }
 
-// `word` for a shell, by backslashes alone: these nest, and ssh, which looks for unbalanced quotes
-// in its options, finds none.
+// Quotes a word for a shell with backslashes only, which can be nested, and in which ssh finds no
+// unbalanced quotes.
 std::string backslashQuote(const std::string& word) {
   constexpr std::string_view PLAIN =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-";
@@ -183,7 +185,7 @@ std::string backslashQuote(const std::string& word) {
   return quoted;
 }
 
-// A ProxyCommand that runs this. ssh replaces tokens in it: only DESTINATION is meant as one.
+// Returns a ProxyCommand that runs this. Only DESTINATION in it has tokens for ssh.
 std::string asProxyCommand(const Argv& argv) {
   std::vector<std::string> words;
   for (auto& arg : argv) {
@@ -192,7 +194,8 @@ std::string asProxyCommand(const Argv& argv) {
   return absl::StrJoin(words, " ");
 }
 
-// An ssh to the last hop that connects its standard input and output to `destination`.
+// Returns an ssh command to the last hop that connects its standard input and output to
+// `destination`.
 Argv jumpTo(const SshTarget& target, const std::string& destination, bool mayAsk) {
   return opensshCommand(lastHop(target), {.mayAsk = mayAsk}, {"-W", destination});
 }
@@ -209,7 +212,7 @@ std::vector<std::string> opensshOptions(const SshTarget& target, const OpensshUs
   }
   for (auto option : {use.mayAsk ? "BatchMode=no" : "BatchMode=yes", "ClearAllForwardings=yes",
                       "PermitLocalCommand=no", "RemoteCommand=none",
-                      // A master of ours would live on in the background.
+                      // A master would keep running in the background.
                       "ControlMaster=no"}) {
     argv.insert(argv.end(), {"-o", option});
   }
@@ -223,8 +226,8 @@ std::vector<std::string> opensshOptions(const SshTarget& target, const OpensshUs
   add(argv, "ConnectTimeout", absl::StrCat(target.connectTimeout));
   auto known = knownTargetOf(target);
   addTrust(target, known, use, argv);
-  // ssh's own way would go by the person's configuration alone for the hops, let them ask
-  // questions, and give them no time limit.
+  // For hops, ssh's own ProxyJump would use only the person's configuration, could ask questions,
+  // and has no time limit.
   if (!target.proxyJump.empty()) {
     add(argv, "ProxyJump", "none");
     add(argv, "ProxyCommand", asProxyCommand(jumpTo(target, DESTINATION, use.mayAsk)));
@@ -258,14 +261,14 @@ SshTarget lastHop(const SshTarget& target) {
   uint32_t port;
   if (absl::SimpleAtoi(hop.port, &port)) result.port = uint16_t(port);
   result.connectTimeout = target.connectTimeout;
-  // The hops before it are its own way; without any, it is as configured.
+  // The hops before it are its own ProxyJump; without any, its configuration decides.
   if (comma != std::string::npos) result.proxyJump = jump.substr(0, comma);
   result.jumps = target.jumps + 1;
   if (result.jumps > MAX_JUMPS) {
     throw Failure(
         FailureId::SSH_CONFIG_INVALID,
         absl::StrCat("the ProxyJump of ", escapeForTerminal(target.alias), " leads in a circle"),
-        "", {{"See what it is for each hop", "ssh -G " + escapeForTerminal(hop.host)}});
+        "", {{"Check the ProxyJump of each hop", "ssh -G " + escapeForTerminal(hop.host)}});
   }
   return result;
 }

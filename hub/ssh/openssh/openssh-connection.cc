@@ -26,7 +26,7 @@ class OpensshConnection : public ProcessConnection {
                     kj::AsyncIoContext& io)
       : ProcessConnection(kj::mv(child), std::move(limiter), io), target_(target) {}
 
-  // Leaves of standard error what the command behind ssh wrote.
+  // Keeps only the command's part of standard error.
   ExitInfo exitInfo(kj::WaitScope& waitScope) override {
     auto result = ProcessConnection::exitInfo(waitScope);
     auto end = endOfLogin(target_, result.errors);
@@ -39,7 +39,7 @@ class OpensshConnection : public ProcessConnection {
     return result;
   }
 
-  // By connections of its own: this one is for one command.
+  // Uses separate connections, since this one is for one command.
   Grant grants(Access access, kj::AsyncIoContext& io) override {
     if (!agentEnded_) keyOptions_ = keyOptionsIn(ProcessConnection::exitInfo(io.waitScope).errors);
     agentEnded_ = true;
@@ -52,18 +52,18 @@ class OpensshConnection : public ProcessConnection {
   std::optional<KeyOptions> keyOptions_;
 };
 
-// Throws why ssh ended by itself before the command began.
+// Throws the failure of an ssh that ended before its command started.
 [[noreturn]] void explainEnd(const SshTarget& target, const std::string& errors,
                              const AuthFailure& authFailure) {
   throw explainFailedStart(target, errors, authFailure);
 }
 
-// Returns when the command behind ssh begins, or has said something or ended. Throws Failure if ssh
-// itself fails before, or a step takes too long.
+// Returns when ssh's command starts, prints something, or ends. Throws Failure if ssh itself fails
+// before, or a step takes too long.
 void waitForStart(const SshTarget& target, const Spawned& ssh, const AuthFailure& authFailure) {
   using std::chrono::milliseconds;
-  constexpr int GLANCE = 5;  // milliseconds between two looks at what ssh wrote
-  // For ssh to end once its output has.
+  constexpr int GLANCE = 5;  // milliseconds between two reads of what ssh wrote
+  // How long ssh may take to end after its output has ended.
   constexpr milliseconds END{1000};
   LoginWatch watch(target);
   for (;;) {
@@ -105,7 +105,7 @@ kj::Own<Connection> startOpenssh(const SshTarget& target, const KnownTarget& kno
     if (!reached) waitOrKill(child.pid, std::chrono::milliseconds(0), status);
   });
   {
-    // However the login ends.
+    // Also if the login fails.
     KJ_DEFER({
       auto warning = newKeyBySsh(target, known, readBack(child.errors));
       if (!warning.empty()) options.warn(warning);

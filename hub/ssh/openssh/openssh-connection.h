@@ -13,14 +13,14 @@
 
 namespace pibrain {
 
-// Runs `command` at the target through `ssh`, with nobody to ask and nothing forwarded. Returns
-// when it begins. Throws Failure; `known` is what is known of the host, and
-// `authFailure` of the keys, for what there is to say.
+// Runs `command` at the target through `ssh`, unattended and without forwarding. Returns when it
+// starts. Throws Failure. `known` and `authFailure`: what is known of the host and the keys, for
+// messages.
 kj::Own<Connection> startOpenssh(const SshTarget& target, const KnownTarget& known,
                                  const std::string& command, const SshOptions& options,
                                  const AuthFailure& authFailure, kj::AsyncIoContext& io);
 
-// Whether ssh, as it ended, says that its connection did.
+// Returns whether ssh reported that its connection was lost.
 bool wasCut(const std::string& errors);
 
 }  // namespace pibrain

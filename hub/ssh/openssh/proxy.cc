@@ -36,7 +36,7 @@ Proxy::~Proxy() noexcept(false) {
 }
 
 std::optional<Failure> Proxy::explain() {
-  // It is given a moment to end by itself.
+  // Gives the proxy a moment to end by itself.
   auto status = exitStatusOf(child_.pid, std::chrono::milliseconds(500));
   if (!status) return std::nullopt;
   return explainProxy(target_, readBack(child_.errors));

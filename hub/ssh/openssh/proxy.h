@@ -11,20 +11,20 @@
 
 namespace pibrain {
 
-// A ProxyCommand, or an ssh to the last host of ProxyJump, whose standard input and output lead to
-// the target.
+// A running ProxyCommand, or an ssh to the last host of ProxyJump, whose standard input and output
+// lead to the target.
 class Proxy {
  public:
-  // Throws Failure if there is no such program.
+  // Starts it. Throws Failure if the program does not exist.
   explicit Proxy(const SshTarget& target);
   ~Proxy() noexcept(false);
   KJ_DISALLOW_COPY(Proxy);
 
-  // The socket that leads there, once; it does not block.
+  // Returns the non-blocking socket to the target; can be called once.
   kj::AutoCloseFd takeSocket() { return kj::mv(child_.stdio); }
 
-  // To be called when the connection through it broke off early: what the proxy has to say of it,
-  // for a person. Empty if it still runs, and so is not the cause.
+  // Called when the connection through the proxy ended early: explains why the proxy ended; nullopt
+  // if it is still running and so not the cause.
   std::optional<Failure> explain();
 
  private:

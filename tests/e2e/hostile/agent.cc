@@ -1,4 +1,4 @@
-// An agent that misbehaves as it is told: what a hub meets when somebody has taken over a spoke.
+// An agent that misbehaves by the case: what a hub meets if an attacker controls a spoke.
 //
 // usage: hostile-agent CASE        (--list: the names of the cases)
 
@@ -16,7 +16,7 @@
 namespace hostile {
 namespace {
 
-// Whether the script has something to do in place of the call's answer.
+// Returns whether the script does something else instead of answering the call.
 kj::Maybe<kj::Promise<void>> instead(const Script& script, const char* call) {
   if (script.mute == call) return kj::Promise<void>(kj::NEVER_DONE);
   if (script.throwing != call) return nullptr;
@@ -24,7 +24,7 @@ kj::Maybe<kj::Promise<void>> instead(const Script& script, const char* call) {
                                          kj::heapString(script.text.data(), script.text.size())));
 }
 
-// A stream that can be told to write a byte at a time, five in a second.
+// A stream that can be told to write a byte at a time, five per second.
 class Dribble : public kj::AsyncIoStream {
  public:
   Dribble(kj::AsyncIoStream& stream, kj::Timer& timer) : stream_(stream), timer_(timer) {}
@@ -146,7 +146,7 @@ class SpokeImpl : public proto::Spoke::Server {
 };
 
 Script complete(Script script) {
-  // Honest, as far as nothing else was said: one new file.
+  // Honest by default: one new file.
   if (!script.listing) script.listing = []() { return listingOf("p", {{"new.jsonl"}}); };
   if (!script.pull) {
     script.pull = [](const std::vector<Asked>& wants) {
@@ -190,7 +190,7 @@ int run(const std::string& name) {
   if (auto found = raw.find(name); found != raw.end()) {
     auto stream = pibrain::takeStdio(io.unixEventPort);
     found->second(*stream, io);
-    // With the pipes still open, so that nothing else is the reason for what the hub says.
+    // The pipes stay open, so that nothing else can cause the hub's message.
     char byte;
     while (stream->tryRead(&byte, 1, 1).wait(io.waitScope) > 0) continue;
     return 0;
@@ -206,7 +206,7 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   int status = 2;
   if (argc != 2) return status;
-  // The hub hanging up is how each case ends.
+  // Each case ends when the hub hangs up.
   kj::runCatchingExceptions([&]() { status = hostile::run(argv[1]); });
   return status;
 }

@@ -16,7 +16,7 @@ using State = proto::Summary::State;
 const std::string ESCAPES =
     "\x1b]0;owned\x07\x1b[31mred\x1b[0m\r\n\x7f\xc2\x9b"
     "1mC1\xff"
-    // No UTF-8: overlong, a surrogate, beyond U+10FFFF.
+    // Not UTF-8: overlong, a surrogate, beyond U+10FFFF.
     "\xc0\xaf\xe0\x80\xaf\xed\xa0\x80\xf4\x90\x80\x80";
 
 Script listed(std::function<Blocks()> listing) {
@@ -60,7 +60,8 @@ void addNames(Scripts& all) {
                                             {"64k-escapes", std::string(65536, '\x1b')}};
   for (auto& [what, name] : bad) {
     all["name-" + what] = [name = name]() { return named(name); };
-    if (what == "empty" || what == "slash") continue;  // as a path that is the root, and fine
+    if (what == "empty" || what == "slash")
+      continue;  // as a path, this is the root, which is valid
     all["path-" + what] = [name = name]() { return inDirectory(name); };
     all["path-within-" + what] = [name = name]() { return inDirectory("p/" + name + "/q"); };
   }
@@ -78,7 +79,7 @@ void addNames(Scripts& all) {
   all["duplicates"] = []() {
     return listed([]() { return listingOf("p", {{"new.jsonl"}, {"new.jsonl"}}); });
   };
-  // What a file system cannot hold: a directory where a file is, and the reverse.
+  // What a filesystem cannot hold: a file and a directory of one name.
   all["file-and-directory"] = []() {
     return saying(
         {summary(2), directory("p", {{"new.jsonl"}}), directory("p/new.jsonl", {{"x.jsonl"}}, 1)});
@@ -111,7 +112,7 @@ void addLegal(Scripts& all) {
       peer.setVersion(ESCAPES);
     });
   };
-  // Close to the most that the hub takes.
+  // Close to the largest size that the hub accepts.
   all["legal-many"] = []() {
     constexpr uint32_t COUNT = 330'000, AT_ONCE = 1000;
     auto script = listed([]() {
@@ -151,7 +152,7 @@ void addDeletions(Scripts& all) {
                           }});
     return script;
   };
-  // It has none, whatever it says that it has.
+  // The spoke has no files, whatever it claims.
   all["delete-all-uncounted"] = []() {
     return saying({summary(1000), [](proto::Event::Builder event) {
                      event.initUnseen(2).set(0, 0);
@@ -200,7 +201,8 @@ Fill entry(uint32_t file, std::string name = "new.jsonl") {
   };
 }
 
-// A file that the hub has never seen, by its fingerprint; and what it is told when it asks which.
+// A file that the hub has never seen, by its fingerprint, and the answer when the hub asks for its
+// name.
 Script describing(std::function<Blocks()> describe) {
   auto script = saying({summary(1), fingerprints(0, 1)});
   script.describe = std::move(describe);
@@ -263,7 +265,7 @@ void addOdd(Scripts& all) {
       return script;
     };
   }
-  // What only this machine's own errors may say: that its disk is full, and as much of it as is.
+  // Errors that only this machine may report: that its disk is full, and by how much.
   for (auto& [what, type] : std::map<std::string, kj::Exception::Type>{
            {"full", kj::Exception::Type::OVERLOADED}, {"failing", kj::Exception::Type::FAILED}}) {
     all["throws-disk-" + what] = [type = type]() {
@@ -276,7 +278,7 @@ void addOdd(Scripts& all) {
     };
   }
   all["problem-no-path"] = []() { return saying({summary(0), problem("../x")}); };
-  // The longest path that there can be, of what was not read, of a file, and of one not to be had.
+  // The longest possible path: of an unreadable directory, of a file, and of a refused file.
   auto longest = [](size_t components) {
     std::string path(250, 'd');
     for (size_t i = 1; i < components; ++i) path += "/" + std::string(250, 'd');
@@ -375,7 +377,7 @@ void addEndless(Scripts& all) {
     return listed([]() { return endless({summary(1)}, []() { return directory("p", {}); }); });
   };
   all["endless-empty-blocks"] = []() { return listed([]() { return emptyBlocks(); }); };
-  // Each of them small, and there within the idle limit.
+  // Each is small, and arrives within the idle limit.
   all["dribbling-entries"] = []() {
     auto script = listed([]() {
       return singly({summary(UINT32_MAX)}, [first = uint32_t(0)]() mutable {

@@ -1,4 +1,4 @@
-// What is no conversation: noise, silence, messages that cannot be.
+// Anything but a conversation: noise, silence, invalid messages.
 
 #include <capnp/message.h>
 #include <capnp/rpc.capnp.h>
@@ -46,7 +46,7 @@ Raw trickling(std::string first, std::string text) {
   };
 }
 
-// Messages of Cap'n Proto's own protocol, which the hub has no use for.
+// Messages of Cap'n Proto's own protocol that the hub does not need.
 Raw messages(std::function<void(capnp::rpc::Message::Builder, uint32_t)> fill, bool forEver) {
   return [=](kj::AsyncIoStream& stream, kj::AsyncIoContext& io) {
     stream.write(GREETING.data(), GREETING.size()).wait(io.waitScope);
@@ -59,7 +59,7 @@ Raw messages(std::function<void(capnp::rpc::Message::Builder, uint32_t)> fill, b
   };
 }
 
-// The answers, which the hub does not read, are read: else the flood would stop by itself.
+// Reads the hub's answers, or the flood would stop by itself.
 Raw floodOf(std::function<void(capnp::rpc::Message::Builder, uint32_t)> fill) {
   return [=](kj::AsyncIoStream& stream, kj::AsyncIoContext& io) {
     auto buffer = kj::heapArray<char>(1 << 16);
@@ -101,10 +101,10 @@ std::map<std::string, Raw> rawScripts() {
   all["message-of-nothing"] = repeating(GREETING, std::string(8, '\0'));
   all["pointer-nowhere"] =
       writing(GREETING + ONE_SEGMENT + littleEndian(1) + std::string(8, '\xff'));
-  // A struct whose one pointer is the one that leads to it.
+  // A struct whose only pointer points back to itself.
   all["pointer-to-itself"] = writing(GREETING + ONE_SEGMENT + littleEndian(1) +
                                      std::string("\xfc\xff\xff\xff\0\0\1\0", 8));
-  // … as far as the messages which say that a message was not understood go.
+  // As deep as an answer can be that reports the message as not understood.
   all["pointers-deep"] = [=](kj::AsyncIoStream& stream, kj::AsyncIoContext& io) {
     messages(
         [](capnp::rpc::Message::Builder message, uint32_t) {

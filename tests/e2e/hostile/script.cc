@@ -12,7 +12,7 @@ std::string mirrored() {
 
 namespace {
 
-// Fills blocks from `produce`, which says whether there is more.
+// Fills blocks from `produce`, which returns whether there is more.
 Blocks streamOf(std::function<bool(pibrain::BlockWriter&)> produce) {
   auto writer = std::make_shared<pibrain::BlockWriter>(1);
   return [=]() -> kj::Promise<Block> {

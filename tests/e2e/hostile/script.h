@@ -1,5 +1,5 @@
 #pragma once
-// What a hostile agent is told to do: the honest answers, any of which a script may replace.
+// The script of a hostile agent: honest answers, any of which a case may replace.
 
 #include <kj/async-io.h>
 
@@ -27,7 +27,7 @@ using Blocks = std::function<kj::Promise<Block>()>;
 using Fill = std::function<void(proto::Event::Builder)>;
 using Fills = std::vector<Fill>;
 
-// A want, as it came.
+// A want, as it arrived.
 struct Asked {
   uint32_t file;
   proto::Want::Which which;
@@ -38,11 +38,11 @@ struct Script {
   std::function<Blocks()> listing;
   std::function<Blocks(const std::vector<Asked>&)> pull;
   std::function<Blocks()> describe, digest, signature;
-  // The call that is answered with an exception of this text and type.
+  // The call that an exception of this text and type answers.
   std::string throwing, text;
   kj::Exception::Type type = kj::Exception::Type::FAILED;
   std::string mute;        // the call that is not answered
-  bool dribbling = false;  // whether what follows the first block goes a byte at a time
+  bool dribbling = false;  // whether everything after the first block is sent byte by byte
 };
 
 using Scripts = std::map<std::string, std::function<Script()>>;
@@ -51,26 +51,26 @@ Scripts listingScripts();
 Scripts transferScripts();
 Scripts verifyScripts();
 
-// Those that speak no Cap'n Proto, or none that is right: they write what they like.
+// Cases that do not speak valid Cap'n Proto: they write raw bytes.
 using Raw = std::function<void(kj::AsyncIoStream&, kj::AsyncIoContext&)>;
 std::map<std::string, Raw> rawScripts();
 
-// The mirror has a file of this content at "p/a.jsonl".
+// The mirror has a file with this content at "p/a.jsonl".
 std::string mirrored();
 
 // ---- streams of blocks
 
 // All of these events, in one block.
 Blocks events(Fills fills);
-// The same, then one that says no more, over and over, for ever.
+// The same, then events of `next`, endlessly.
 Blocks endless(Fills first, std::function<Fill()> next);
 // The same, but a block for each event.
 Blocks singly(Fills first, std::function<Fill()> next);
-// These events, and silence.
+// These events, then silence.
 Blocks stalling(Fills fills);
-// Bytes as they are, in one block.
+// Raw bytes, in one block.
 Blocks bytes(std::string block, bool last = true);
-// No block at all that would be the last one.
+// Empty blocks, endlessly.
 Blocks emptyBlocks();
 
 // ---- events
@@ -91,7 +91,7 @@ Blocks listingOf(std::string path, std::vector<Item> items);
 Fill begin(uint32_t file, proto::Begin::Content content, uint64_t size);
 Fill fork(uint32_t file, uint64_t size, std::string parent, uint64_t parentSize,
           pibrain::Digest parentHash);
-// A piece, with the hash of `soFar`, the file up to and with it.
+// A piece, with the hash of `soFar`, the file up to the end of the piece.
 Fill data(std::string piece, pibrain::Digest soFar);
 Fill data(std::string piece, const std::string& soFar);
 Fill end(std::string content);

@@ -15,7 +15,7 @@ using Pull = std::function<Blocks(const std::vector<Asked>&)>;
 
 const std::string LINE = "0123456789abcde\n";
 
-// One file wanted: what is new, what has grown, what became shorter.
+// One file: new, grown, or shorter.
 Script pulled(Item item, Pull pull) {
   Script script;
   script.listing = [=]() { return listingOf("p", {item}); };
@@ -34,7 +34,7 @@ Pull always(Fills fills) {
   return [=](const std::vector<Asked>&) { return events(fills); };
 }
 
-// This to the first question; what is asked again, by other means, is refused.
+// This to the first question; the next questions, by other methods, are refused.
 Pull once(Fills fills) {
   auto asked = std::make_shared<bool>(false);
   return [=](const std::vector<Asked>& wants) {
@@ -133,7 +133,7 @@ void addContent(Scripts& all) {
     return grown(always({begin(0, Content::TAIL, mirrored().size() + 16), data(LINE, LINE),
                          end(mirrored() + LINE)}));
   };
-  // Above what the hub holds back before it appends.
+  // More than the hub buffers before it appends.
   all["large-tail-wrong-end"] = []() {
     Fills fills;
     pibrain::FileHasher hasher;
@@ -154,7 +154,7 @@ void addContent(Scripts& all) {
   all["delta-for-tail"] = []() {
     return grown(always({begin(0, Content::DELTA, 16), data(MAGIC + END, ""), end("")}));
   };
-  // The hub asks for the whole next, and gets the same again.
+  // The hub then asks for the whole file, and gets the same again.
   all["delta-for-new"] = []() { return fresh(always(delta(MAGIC + END, 0, ""))); };
   all["unknown-content"] = []() { return fresh(always({begin(0, Content(9), 16), end(LINE)})); };
 }
@@ -186,7 +186,7 @@ void addDeltas(Scripts& all) {
     for (int i = 0; i < 3000; ++i) bytes += copy(0, basis);
     return shrunk(once(delta(bytes + END, 20'000, "")));
   };
-  // Each time it is asked, whichever way.
+  // At each request, by whichever method.
   all["delta-always"] = [=]() { return shrunk(always(delta(MAGIC + END, 20'000, ""))); };
 
   auto forked = [](std::string parent, uint64_t size, pibrain::Digest hash) {
@@ -218,7 +218,7 @@ void addEndlessTransfers(Scripts& all) {
       return endless({begin(0, Content::WHOLE, 32)}, []() { return data("", ""); });
     });
   };
-  // The hub gave the file up at its first piece.
+  // The hub gave up on the file at its first piece.
   all["endless-after-failure"] = []() {
     return fresh([](auto&) {
       return endless({begin(0, Content::WHOLE, 32)}, []() { return data(LINE, "other"); });
@@ -240,8 +240,8 @@ void addEndlessTransfers(Scripts& all) {
 }
 
 void addBlocks(Scripts& all) {
-  // zstd's frames, by hand (RFC 8878): a header without a size, and a window of 8 MiB or 2 GiB;
-  // then blocks of 128 KiB that are one byte over and over.
+  // zstd frames, by hand (RFC 8878): a header without a size, and a window of 8 MiB or 2 GiB; then
+  // blocks of 128 KiB that repeat one byte.
   auto bomb = [](char window, size_t blocks) {
     std::string frame = std::string("\x28\xb5\x2f\xfd\0", 5) + window;
     for (size_t i = 0; i < blocks; ++i) frame += std::string("\x02\0\x10\0", 4);
@@ -261,7 +261,7 @@ void addBlocks(Scripts& all) {
   all["pull-bomb"] = [=]() { return fresh([=](auto&) { return bytes(bomb('\x68', 200'000)); }); };
   all["pull-no-zstd"] = []() { return fresh([](auto&) { return bytes("no zstd at all"); }); };
   all["block-too-large"] = block(std::string(5 << 20, 'z'));
-  // A frame with one raw block that is these words.
+  // A frame with one raw block of these words.
   auto raw = [](std::string words) {
     auto size = uint32_t(words.size()) << 3 | 1;
     return std::string("\x28\xb5\x2f\xfd\0\x68", 6) + char(size) + char(size >> 8) +

@@ -1,4 +1,5 @@
-// Lies in what `verify` asks: digests and signatures. The spoke has p/a.jsonl, as the mirror does.
+// Lies in the answers to `verify`: digests and signatures. The spoke has p/a.jsonl, like the
+// mirror.
 
 #include "tests/e2e/hostile/script.h"
 
@@ -26,7 +27,7 @@ Fill piece(std::string text) {
   return [=](proto::Event::Builder event) { event.setSignature(dataOf(text)); };
 }
 
-// Another content is claimed, so that the hub asks which block differs.
+// Claims another content, so that the hub asks which block differs.
 Script signing(std::function<Blocks()> signature) {
   auto script = listing([]() { return events({digest(0)}); });
   script.signature = std::move(signature);
