@@ -193,6 +193,7 @@ class SyncPass::Impl {
 
   void carryOut(AgentSession& session, const Compared& all) {
     auto& listing = all.listing;
+    mirror_.noteEdits(all.tree);
     std::optional<Paths> onSpoke;  // computed when names turn out to fold
     mirror_.spokeHas([&](const std::string& path) {
       if (!onSpoke) onSpoke = pathsOf(all.known, listing);

@@ -265,7 +265,7 @@ class Add(OneSpoke):
                    words=[f"--key {self.home}/.ssh/pi-brain-sync-second."])
         # By another name of the machine it is seen there.
         self.fails("add", "second", f"root@{self.box.address}", "--root", "~/other", failure="install-failed",
-                   words=["another directory here already"])
+                   words=["already starts the agent for another directory"])
         for options in ((), ("--dry-run",), ("--from", "127.0.0.0/8"), ("--from", "127.0.0.0/8", "--dry-run")):
             self.fails("add", "second", f"root@{self.box.address}", *options, failure="spoke-exists",
                        words=["the machine is the spoke 'laptop' already: root@box01:", *([] if "--dry-run" in options else ["undone."])])
