@@ -268,7 +268,7 @@ check_authorized_keys() {
 # --- the agent --------------------------------------------------------------------------------------
 
 install_agent() {
-  if [ -f "$agent" ] && [ ! -L "$agent" ] && [ "$(hash_of "$agent")" = "$wanted" ]; then
+  if [ -f "$agent" ] && [ -x "$agent" ] && [ ! -L "$agent" ] && [ "$(hash_of "$agent")" = "$wanted" ]; then
     agent_did=same
     return
   fi

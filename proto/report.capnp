@@ -103,9 +103,18 @@ struct SessionList {
     name @0 :Text;
     syncMethod @1 :Text;
     path @2 :Text;
-    sessions @3 :List(Text);     # relative to path; --long: absolute
+    sessions @3 :List(Text);     # relative to path; --long: absolute. The latest first
     pathBytes @4 :Text;
     sessionsBytes @5 :List(Text); # one for each of `sessions`: null, or the exact path
+    details @6 :List(Session);   # one for each of `sessions`
+    total @7 :UInt32;            # in the mirror, of which --since and --project may list fewer
+  }
+  struct Session {
+    size @0 :Float64;
+    modified @1 :Text;
+    project @2 :Text;            # pi's directory for it, "--home-will-code--"; null: it lies in none
+    directory @3 :Text;          # with --long: where pi was started; null: not known
+    title @4 :Text;              # with --long: the first words of the user's first message; null: not known
   }
 }
 
@@ -153,6 +162,27 @@ struct ArchiveList {
     size @5 :Float64;
     pathBytes @6 :Text;
     spokeBytes @7 :Text;         # as pathBytes, for a directory that somebody else put into the archive
+    reason @8 :Text;             # why it was archived: "replaced", "repaired", "edited", "deleted", "recovered", "removed"; null: not noted
+    run @9 :Text;                # that archived it, for `archive restore --run`
+  }
+}
+
+struct ArchiveRestore {
+  ok @0 :Bool;                   # all of it was, or would be, restored
+  dryRun @1 :Bool;               # nothing was done: the outcomes are what would be
+  files @2 :List(File);
+  failures @3 :List(Failure);    # what was asked for and is not in the archive
+
+  struct File {
+    id @0 :Text;
+    spoke @1 :Text;
+    path @2 :Text;               # in the mirror, when it was there
+    pathBytes @3 :Text;
+    spokeBytes @4 :Text;
+    outcome @5 :Text;            # "restored", "failed", "older": a later version of this file was restored instead
+    to @6 :Text;                 # where it is, or would be
+    toBytes @7 :Text;
+    failure @8 :Failure;
   }
 }
 
@@ -169,7 +199,7 @@ struct Doctor {
     step @0 :Text;               # "config", "ssh", "name", "connection", "host key", "login", …
     state @1 :Text;              # "ok", "warning", "failed", "skipped"
     detail @2 :Text;             # what was found; or what is wrong, why, and how to fix it
-    failure @3 :Failure;
+    failure @3 :Failure;         # of "warning", too
   }
 }
 
@@ -203,7 +233,7 @@ struct SpokeList {
     enabled @4 :Bool;
     version @5 :Text;            # of the agent, at the last contact; null: never
     sandbox @6 :Text;            # what confined the agent then
-    lastContact @7 :Text;        # null: never
+    lastContact @7 :Text;        # without an agent, the last good run; null: never
     key @8 :Text;                # the identity file; null: as the ssh configuration has it
     fingerprint @9 :Text;        # of that key, "SHA256:…"; null: not known
     pathBytes @10 :Text;

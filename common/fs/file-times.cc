@@ -25,12 +25,16 @@ struct timespec timespecOf(int64_t nanos) {
   return {seconds, rest};
 }
 
-}  // namespace
-
-int64_t mtimeOf(const struct stat& st) {
-  auto nanos = __int128(st.st_mtim.tv_sec) * SECOND + st.st_mtim.tv_nsec;
+int64_t nanosOf(const struct timespec& time) {
+  auto nanos = __int128(time.tv_sec) * SECOND + time.tv_nsec;
   return int64_t(std::clamp<__int128>(nanos, INT64_MIN, INT64_MAX));
 }
+
+}  // namespace
+
+int64_t mtimeOf(const struct stat& st) { return nanosOf(st.st_mtim); }
+
+int64_t ctimeOf(const struct stat& st) { return nanosOf(st.st_ctim); }
 
 void setMtime(int fd, int64_t nanos) {
   struct timespec times[2] = {timespecOf(nanos), timespecOf(nanos)};

@@ -10,6 +10,9 @@ namespace pibrain {
 // Returns the modification time in nanoseconds since the epoch. A time that these cannot express
 // (before 1677, after 2262) is INT64_MIN or INT64_MAX.
 int64_t mtimeOf(const struct stat& st);
+// The same of the time when the inode was changed: that of this machine's clock, which nothing
+// sets.
+int64_t ctimeOf(const struct stat& st);
 
 // Sets the modification and access times. Throws if that fails.
 void setMtime(int fd, int64_t nanos);

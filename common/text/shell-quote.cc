@@ -11,7 +11,8 @@ std::string shellQuote(std::string_view path) {
   std::string out = "'";
   for (char c : path) {
     if (c == '\'') {
-      out += "'\\''";
+      // Not '\'': escapeForTerminal() would write its backslash twice.
+      out += "'\"'\"'";
     } else {
       out += c;
     }

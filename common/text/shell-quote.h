@@ -5,7 +5,8 @@
 
 namespace pibrain {
 
-// Returns `path` in single quotes for a POSIX shell; bare if it needs none.
+// Returns `path` in quotes for a POSIX shell; bare if it needs none. It can still be pasted after
+// escapeForTerminal(), unless `path` has control characters, backslashes or invalid UTF-8 in it.
 std::string shellQuote(std::string_view path);
 
 }  // namespace pibrain

@@ -48,7 +48,11 @@ _pi_brain() {
       mapfile -t COMPREPLY < <(compgen -W '5min 15min 1h 1d' -- "$current")
       return
       ;;
-    --max-delete | --bwlimit | --jobs | --limit | --root | --from | --via | -p | --port | --exclude) return ;;
+    --since)
+      mapfile -t COMPREPLY < <(compgen -W '1h 1d 7d 30d' -- "$current")
+      return
+      ;;
+    --max-delete | --bwlimit | --jobs | --limit | --root | --from | --via | --project | --run | -p | --port | --exclude) return ;;
     -n)
       # A number for history; everywhere else it is --dry-run, which takes none.
       [[ $command == history ]] && return
@@ -93,14 +97,14 @@ _pi_brain() {
       run) options='--config --spoke --dry-run --delete --max-delete --bwlimit --jobs --due --wait --verbose --quiet --log --json' ;;
       status) options='--config --spoke --long --json --prometheus' ;;
       history) options='--config --spoke --limit --json' ;;
-      list) options='--config --spoke --long --names --json' ;;
+      list) options='--config --spoke --since --project --long --names --json' ;;
       verify) options='--config --spoke --repair --json' ;;
       doctor) options='--config --spoke --json' ;;
       install-timer) options='--config --every --due' ;;
       archive)
         case $archive in
           list) options='--config --spoke --json' ;;
-          restore) options='--config --to' ;;
+          restore) options='--config --spoke --run --to --dry-run --json' ;;
         esac
         ;;
     esac

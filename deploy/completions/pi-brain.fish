@@ -57,15 +57,15 @@ for pair in 'run|Bring the mirrors up to date' 'status|Show the hub, its spokes 
     complete -c pi-brain -n '__pi_brain_needs sync' -a $parts[1] -d $parts[2]
 end
 complete -c pi-brain -n '__pi_brain_needs sync archive' -a list -d 'List the files in the archive'
-complete -c pi-brain -n '__pi_brain_needs sync archive' -a restore -d 'Bring a file back'
+complete -c pi-brain -n '__pi_brain_needs sync archive' -a restore -d 'Bring files back'
 
 for command in run status history list verify doctor install-timer 'archive list' 'archive restore'
     complete -c pi-brain -n "__pi_brain_in sync $command" -s c -l config -r -F -d 'The config file'
 end
-for command in run status history list verify doctor 'archive list'
+for command in run status history list verify doctor 'archive list' 'archive restore'
     complete -c pi-brain -n "__pi_brain_in sync $command" -s s -l spoke -x -a '(__pi_brain_spokes)' -d 'Only this spoke'
 end
-for command in run status history list verify doctor 'archive list'
+for command in run status history list verify doctor 'archive list' 'archive restore'
     complete -c pi-brain -n "__pi_brain_in sync $command" -l json -d 'Print JSON'
 end
 complete -c pi-brain -n '__pi_brain_in sync run' -s n -l dry-run -d 'Show what would be done'
@@ -81,12 +81,16 @@ complete -c pi-brain -n '__pi_brain_in sync run' -l log -r -F -d 'Append to this
 complete -c pi-brain -n '__pi_brain_in sync status' -s l -l long -d 'Show all that is known'
 complete -c pi-brain -n '__pi_brain_in sync status' -l prometheus -d 'Print metrics'
 complete -c pi-brain -n '__pi_brain_in sync history' -s n -l limit -x -d 'Show so many'
-complete -c pi-brain -n '__pi_brain_in sync list' -s l -l long -d 'Show full paths'
+complete -c pi-brain -n '__pi_brain_in sync list' -s l -l long -d 'Show project, first words and full path'
+complete -c pi-brain -n '__pi_brain_in sync list' -l since -x -a '1h 1d 7d 30d' -d 'Only what changed within this time'
+complete -c pi-brain -n '__pi_brain_in sync list' -l project -x -d 'Only of projects with this in their name'
 complete -c pi-brain -n '__pi_brain_in sync list' -l names -d 'Only the names of the spokes'
 complete -c pi-brain -n '__pi_brain_in sync verify' -l repair -d 'Fetch what differs'
 complete -c pi-brain -n '__pi_brain_in sync install-timer' -l every -x -a '5min 15min 1h 1d' -d 'How often'
 complete -c pi-brain -n '__pi_brain_in sync install-timer' -l due -d 'Only the spokes that are due'
+complete -c pi-brain -n '__pi_brain_in sync archive restore' -l run -x -d 'Only what this run archived'
 complete -c pi-brain -n '__pi_brain_in sync archive restore' -l to -r -F -d 'Where to put it'
+complete -c pi-brain -n '__pi_brain_in sync archive restore' -s n -l dry-run -d 'Show what would be restored'
 
 for command in add upgrade rotate-key rename enable disable remove list
     complete -c pi-brain -n "__pi_brain_in spoke $command" -s c -l config -r -F -d 'The config file'

@@ -142,7 +142,7 @@ AgentInfo AgentSession::hello() {
   auto answer = sendHello();
   auto sessions = answer.getSessions();
   kj::Promise<Answer> sent = kj::mv(answer);
-  auto info = answered(wait(kj::mv(sent), forAnswer()).getSpoke());
+  auto info = answered(wait(kj::mv(sent), forStart()).getSpoke());
   sessions_ = kj::mv(sessions);
   greeted_ = true;
   return info;
@@ -160,7 +160,7 @@ Listing AgentSession::scan(const MirrorSummary& known,
   auto blocks = scanRequest(known, false).send().getListing();
   auto firstBlock = blocks.nextRequest().send();
   if (!greeted_) {
-    auto response = wait(kj::mv(hello), forAnswer());
+    auto response = wait(kj::mv(hello), forStart());
     greeted(answered(response.getSpoke()));
     greeted_ = true;
   }
@@ -303,7 +303,13 @@ void AgentSession::readBlocks(proto::Blocks::Client blocks, Ask first,
 
 template <typename T>
 T AgentSession::wait(kj::Promise<T> promise, const WatchPolicy& policy) {
+  borneSeconds_ = policy.idleSeconds;
   return watchdog_.watch(kj::mv(promise), policy).wait(io_.waitScope);
+}
+
+WatchPolicy AgentSession::forStart() const {
+  auto start = connection_->startSeconds();
+  return {start == 0 ? limits_.idleSeconds : std::min(start, limits_.idleSeconds)};
 }
 
 void AgentSession::converse(kj::FunctionParam<void()> work) {
@@ -321,7 +327,7 @@ void AgentSession::converse(kj::FunctionParam<void()> work) {
 Failure AgentSession::explain(const kj::Exception& error) {
   auto last = isLocalExhaustion(error) ? ExitInfo() : connection_->exitInfo(io_.waitScope);
   return explainConversation(spoke_, error, {preamble_.found(), preamble_.noise(), last},
-                             limits_.idleSeconds);
+                             borneSeconds_);
 }
 
 }  // namespace pibrain

@@ -99,6 +99,8 @@ class AgentSession {
   T wait(kj::Promise<T> promise, const WatchPolicy& policy);
   // Returns the policy for answers that need no more than reading files.
   WatchPolicy forAnswer() const { return {limits_.idleSeconds}; }
+  // Returns the policy for the agent's first answer.
+  WatchPolicy forStart() const;
   Failure explain(const kj::Exception& error);
 
   AgentInfo answered(proto::Peer::Reader peer);
@@ -111,6 +113,7 @@ class AgentSession {
   bool keyed_ = false;
   bool hashesBeginnings_ = false;
   const Limits limits_;
+  uint32_t borneSeconds_ = limits_.idleSeconds;  // for how long the latest wait allows silence
   PreambleFilter preamble_;
   Watchdog watchdog_;
   MessageGuard guard_;

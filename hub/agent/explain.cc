@@ -20,6 +20,7 @@
 #include "hub/agent/watchdog.h"
 #include "hub/base/exceptions.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/ssh/connect-failures.h"
 #include "hub/ssh/invocation.h"
 #include "hub/ssh/resolve.h"
@@ -82,7 +83,7 @@ Fix runThere(const SpokeConfig& spoke) {
 Failure lacksDescriptors(const std::string& what) {
   return Failure(FailureId::TOO_MANY_OPEN_FILES, what, RESUME,
                  {{"Raise the limit of open files, which this shows", "ulimit -n"},
-                  {"Or sync fewer spokes at a time", "pi-brain sync run --jobs 2"}});
+                  {"Or sync fewer spokes at a time", ownCommand("sync run --jobs 2")}});
 }
 
 // Explains an error on the hub itself.
@@ -121,6 +122,12 @@ std::optional<Failure> explainLocal(const kj::Exception& error, const std::strin
   return std::nullopt;
 }
 
+// Returns the command that installs this hub's agent on the spoke and makes the key start it.
+std::string installAgain(const SpokeConfig& spoke) {
+  return ownCommand(
+      absl::StrCat("spoke add ", escapeForTerminal(shellQuote(spoke.name)), " ", loginOf(spoke)));
+}
+
 Failure agentMissing(const SpokeConfig& spoke, const std::string& said) {
   auto what = absl::StrCat("pi-brain-agent is not installed on ", placeOf(spoke),
                            ", or is not on the PATH of the login");
@@ -128,10 +135,9 @@ Failure agentMissing(const SpokeConfig& spoke, const std::string& said) {
     return Failure(FailureId::AGENT_MISSING, what, itSaid(said),
                    {{"Put pi-brain-agent on the PATH, or into the directory of pi-brain", ""}});
   }
-  return Failure(FailureId::AGENT_MISSING, what, itSaid(said),
-                 {{"Install pi-brain-agent on the spoke, and make the key start it",
-                   absl::StrCat("pi-brain spoke add ", escapeForTerminal(shellQuote(spoke.name)),
-                                " ", loginOf(spoke))}});
+  return Failure(
+      FailureId::AGENT_MISSING, what, itSaid(said),
+      {{"Install pi-brain-agent on the spoke, and make the key start it", installAgain(spoke)}});
 }
 
 Failure noisyShell(const SpokeConfig& spoke, const std::string& noise) {
@@ -157,18 +163,21 @@ Failure restrictedShell(const SpokeConfig& spoke, const std::string& said) {
 }
 
 Failure agentNotExecutable(const SpokeConfig& spoke, const std::string& said) {
-  return Failure(FailureId::AGENT_NOT_EXECUTABLE,
-                 absl::StrCat("pi-brain-agent on ", placeOf(spoke), " cannot be started"),
-                 itSaid(said),
-                 {{"Make the program in the command=\"…\" in ~/.ssh/authorized_keys on the spoke "
-                   "executable ('chmod 755')",
-                   ""}});
+  Failure failure(FailureId::AGENT_NOT_EXECUTABLE,
+                  absl::StrCat("pi-brain-agent on ", placeOf(spoke), " cannot be started"),
+                  itSaid(said));
+  if (isLocal(spoke)) return failure.addFix({"Make the file executable ('chmod 755')", ""});
+  return failure
+      .addFix({"Make the program in the command=\"…\" in ~/.ssh/authorized_keys on the spoke "
+               "executable ('chmod 755')",
+               ""})
+      .addFix({"Or install it again, and make the key start it", installAgain(spoke)});
 }
 
 Failure notTheAgent(const SpokeConfig& spoke, int status, const std::string& said) {
   auto ended = status < 0 ? "" : absl::StrCat("Its exit status was ", status, ".");
   bool sshdFailed = status == SSHD_FAILED && said.empty();
-  return Failure(
+  Failure failure(
       FailureId::NOT_THE_AGENT,
       absl::StrCat("the command that the key runs on ", placeOf(spoke),
                    " is not a working pi-brain-agent"),
@@ -178,6 +187,8 @@ Failure notTheAgent(const SpokeConfig& spoke, int status, const std::string& sai
                             : "",
                  itSaid(said)}),
       {{FORCED_COMMAND, ""}, runThere(spoke)});
+  if (isLocal(spoke)) return failure;
+  return failure.addFix({"If it is a damaged agent, install it again", installAgain(spoke)});
 }
 
 // Explains a conversation that broke before the agent's preamble, by `exitInfo` and the noise.
@@ -190,6 +201,9 @@ Failure explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
   if (says("restricted") || contains(said, "account is currently not")) {
     return restrictedShell(spoke, said);
   }
+  if (status == SSHD_FAILED && saysCommandRefused(exitInfo.errors)) {
+    return commandRefused(placeOf(spoke), said);
+  }
   bool missing = status == 127 || says("not found") || says("No such file");
   if (missing) return agentMissing(spoke, said);
   if (status == 126 || says("ermission denied")) return agentNotExecutable(spoke, said);
@@ -200,9 +214,10 @@ Failure explainNoAgent(const SpokeConfig& spoke, const std::string& noise,
 Failure explainNoStart(const SpokeConfig& spoke, uint32_t seconds, const std::string& noise) {
   return Failure(
       FailureId::AGENT_NOT_STARTED,
-      absl::StrCat("the login at ", placeOf(spoke),
-                   " worked, but pi-brain-agent did not start within ", seconds,
-                   seconds == spoke.timeoutSeconds ? " s (timeout_seconds)" : " s"),
+      absl::StrCat(
+          "the login at ", placeOf(spoke), " worked, but pi-brain-agent did not start within ",
+          seconds,
+          seconds == spoke.timeoutSeconds ? " s (timeout_seconds)" : " s (ConnectTimeout)"),
       sentences(
           {"A start-up file of the login shell (~/.bashrc) may wait for something, or read the "
            "agent's input; or the forced command may start another program. Nothing was changed.",
@@ -220,7 +235,7 @@ Failure explainCut(const SpokeConfig& spoke, const ExitInfo& exitInfo) {
       sentences({"The machine may have gone down or lost its network. If it happens each time:",
                  absl::StrCat(WHY_CUT_AFTER_LOGIN, "."), itSaid(lastLines(exitInfo.errors))}),
       {{"Run the sync again",
-        "pi-brain sync run --spoke " + escapeForTerminal(shellQuote(spoke.name))}});
+        ownCommand("sync run --spoke " + escapeForTerminal(shellQuote(spoke.name)))}});
 }
 
 Failure silent(const SpokeConfig& spoke, uint32_t idleSeconds) {

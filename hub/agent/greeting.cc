@@ -13,6 +13,7 @@
 #include "common/text/utf8.h"
 #include "common/wire/protocol.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 
 namespace pibrain {
 
@@ -41,7 +42,7 @@ Fix orElse(Fix fix) {
 
 Fix upgradeAgent(const SpokeConfig& spoke) {
   return {"Upgrade the agent",
-          "pi-brain spoke upgrade " + escapeForTerminal(shellQuote(spoke.name))};
+          ownCommand("spoke upgrade " + escapeForTerminal(shellQuote(spoke.name)))};
 }
 
 std::string spanOf(uint64_t seconds) {

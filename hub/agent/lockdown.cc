@@ -40,7 +40,7 @@ Failure Lockdown::failure(const std::string& place) const {
                : given.empty() ? "the key starts the agent on "
                                : "the key starts the agent, but can do more, on ";
   return Failure(
-      FailureId::KEY_NOT_LOCKED_DOWN,
+      given.empty() ? FailureId::KEY_LOCKDOWN_UNKNOWN : FailureId::KEY_NOT_LOCKED_DOWN,
       absl::StrCat(known, place, given.empty() ? "" : absl::StrCat(": it can ", inWords(given)),
                    unknown.empty()
                        ? ""

@@ -21,6 +21,7 @@
 #include "hub/agent/plan.h"
 #include "hub/agent/transfer.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/base/parallel.h"
 #include "hub/base/reason.h"
 #include "hub/mirror/archive-catalog.h"
@@ -197,6 +198,7 @@ class SyncPass::Impl {
 
   void carryOut(AgentSession& session, const Compared& all) {
     auto& listing = all.listing;
+    mirror_.noteEdits(all.tree);
     std::optional<Paths> onSpoke;  // computed when names turn out to fold
     mirror_.spokeHas([&](const std::string& path) {
       if (!onSpoke) onSpoke = pathsOf(all.known, listing);
@@ -261,14 +263,15 @@ class SyncPass::Impl {
     }
     refusal = whyNotDelete(all.plan, gone.size(), second);
     if (!refusal && !second.namesAllSkipped()) {
-      refusal = Failure(FailureId::DELETION_REFUSED,
-                        absl::StrCat("nothing was deleted, because the spoke has ",
-                                     second.symlinksSkipped + second.specialsSkipped,
-                                     " symlinks and special files, but its agent names only ",
-                                     second.skipped.size(), " of them"),
-                        "Files at their paths in the mirror must not be deleted.",
-                        {{"If there are fewer, the agent is old: upgrade it",
-                          "pi-brain spoke upgrade " + escapeForTerminal(shellQuote(spoke_.name))}});
+      refusal =
+          Failure(FailureId::DELETION_REFUSED,
+                  absl::StrCat("nothing was deleted, because the spoke has ",
+                               second.symlinksSkipped + second.specialsSkipped,
+                               " symlinks and special files, but its agent names only ",
+                               second.skipped.size(), " of them"),
+                  "Files at their paths in the mirror must not be deleted.",
+                  {{"If there are fewer, the agent is old: upgrade it",
+                    ownCommand("spoke upgrade " + escapeForTerminal(shellQuote(spoke_.name)))}});
     }
     if (refusal) return {};
     Paths going;
@@ -384,7 +387,7 @@ class SyncPass::Impl {
     if (fixes.empty()) {
       fixes.push_back(
           {"If the next run fails too, search for the cause",
-           "pi-brain sync doctor --spoke " + escapeForTerminal(shellQuote(spoke_.name))});
+           ownCommand("sync doctor --spoke " + escapeForTerminal(shellQuote(spoke_.name)))});
     }
     return Failure(
         idOf(remedies),

@@ -65,6 +65,7 @@ class SpokeVerify {
                    result_.report.started);
     auto tree = mirror.walk();
     mirror.walked(tree);
+    if (repair) mirror.noteEdits(tree);
     requireReadable(spoke_, tree, result_.report.warnings);
     auto connector = connectorTo(spoke_, store_);
     AgentSession session(spoke_, *connector, reportingTo(result_.report, passphrases_), io_,
@@ -214,6 +215,7 @@ class SpokeVerify {
 
   void fetch(Mirror& mirror, AgentSession& session, const Paths& onSpoke) {
     if (differing_.empty()) return;
+    mirror.archiveAs(ArchiveReason::REPAIRED);
     mirror.spokeHas([&](const std::string& path) { return onSpoke.contains(path); });
     std::vector<PlannedFile> files;
     std::unordered_map<std::string, uint64_t> mirrored;

@@ -5,9 +5,11 @@ namespace pibrain {
 namespace {
 
 constexpr FailureKind KINDS[] = {
-#define PIBRAIN_FAILURE(name, id, meaning, fix) {FailureId::name, id, meaning, fix},
+#define PIBRAIN_FAILURE(name, id, meaning, fix) {FailureId::name, id, meaning, fix, false},
+#define PIBRAIN_WARNING(name, id, meaning, fix) {FailureId::name, id, meaning, fix, true},
 #include "hub/base/failure-kinds.inc"
 #undef PIBRAIN_FAILURE
+#undef PIBRAIN_WARNING
 };
 
 }  // namespace

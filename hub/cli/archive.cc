@@ -1,23 +1,15 @@
-#include <absl/strings/str_cat.h>
-#include <absl/strings/str_join.h>
 #include <stdio.h>
 
 #include <algorithm>
-
 #include <memory>
 
-#include "common/fs/io-error.h"
 #include "common/text/escape.h"
 #include "common/text/format.h"
-#include "hub/base/exceptions.h"
 #include "hub/base/failure-status.h"
-#include "hub/base/user-files.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
 #include "hub/mirror/archive-catalog.h"
-#include "hub/mirror/mirror.h"
-#include "hub/mirror/restore.h"
 #include "hub/report/documents.h"
 
 namespace pibrain {
@@ -28,12 +20,6 @@ struct ArchiveListArguments {
   std::string config;
   std::vector<std::string> spokes;
   bool json = false;
-};
-
-struct ArchiveRestoreArguments {
-  std::string config;
-  std::string id;
-  std::string to;  // empty: its place in the mirror
 };
 
 // Returns the archives of these spokes, or of all. Spokes that are no longer in the config may
@@ -53,7 +39,8 @@ void printText(const Config& config, const std::vector<ArchivedFile>& files) {
   std::string spoke;
   for (auto& file : files) {
     if (file.spoke != spoke) printf("%s:\n", escapeForTerminal(spoke = file.spoke).c_str());
-    printf("  %s  %s  %8s  %s\n", file.id.c_str(), formatTime(file.archived).c_str(),
+    auto* reason = file.reason == ArchiveReason::UNKNOWN ? "-" : toString(file.reason);
+    printf("  %s  %s  %-9s  %8s  %s\n", file.id.c_str(), formatTime(file.archived).c_str(), reason,
            formatBytes(file.size).c_str(), escapeForTerminal(file.path).c_str());
   }
   printf("%s%s in the archive, %s", files.empty() ? "" : "\n",
@@ -75,22 +62,9 @@ void printText(const Config& config, const std::vector<ArchivedFile>& files) {
   }
   if (!files.empty()) {
     printf(
-        "'pi-brain sync archive restore ID' restores a file to its mirror, or to another place "
-        "with --to PATH.\n");
+        "'pi-brain sync archive restore ID' brings one back to its mirror, with --to PATH to "
+        "elsewhere. A path, a pattern, --run TIME or --spoke NAME bring back many.\n");
   }
-}
-
-std::string restore(const Config& config, const ArchiveRestoreArguments& arguments) {
-  auto file = requireArchived(config, arguments.id);
-  auto path = restoreArchived(config, file, arguments.to);
-  auto* spoke = findSpoke(config, file.spoke);
-  if (arguments.to.empty() && spoke != nullptr && spoke->deleteGone) {
-    fputs(
-        "The next run archives this file again unless the spoke has it, because the spoke has "
-        "'delete: true'.\n",
-        stderr);
-  }
-  return path;
 }
 
 int syncArchiveList(const ArchiveListArguments& arguments) {
@@ -111,37 +85,6 @@ int syncArchiveList(const ArchiveListArguments& arguments) {
   return printError(all->problem), EXIT_FAILED;
 }
 
-int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
-  if (arguments.id.empty()) {
-    printError(
-        "the ID of a file is missing; 'pi-brain sync archive list' lists the files with their IDs");
-    return EXIT_USAGE;
-  }
-  auto config = takeConfig(arguments.config);
-  if (!config) return EXIT_USAGE;
-  try {
-    printf("Restored %s\n", escapeForTerminal(restore(*config, arguments)).c_str());
-    return EXIT_GOOD;
-  } catch (const Mirror::Locked&) {
-    printFailure(Failure(FailureId::MIRROR_IN_USE, "a run is syncing this spoke", "",
-                         {{"Try again when the run has ended", ""}}));
-    return EXIT_LOCKED;
-  } catch (const Failure& e) {
-    printFailure(e);
-  } catch (const kj::Exception& e) {
-    std::vector<Fix> fixes;
-    if (isDiskFull(e)) {
-      auto where = arguments.to.empty() ? config->hub.archiveDir : arguments.to;
-      fixes = {makeRoom(nearestTo(where).path),
-               {"Or restore it to another disk with --to PATH", ""}};
-    }
-    printFailure(Failure(isDiskFull(e) ? FailureId::DISK_FULL : FailureId::RESTORE_FAILED,
-                         "the file could not be restored: " + withoutFullStop(messageOf(e)), "",
-                         fixes));
-  }
-  return EXIT_FAILED;
-}
-
 }  // namespace
 
 void addArchive(CLI::App& sync, int& exitCode) {
@@ -154,12 +97,7 @@ void addArchive(CLI::App& sync, int& exitCode) {
   listing->add_flag("--json", list->json, "Print one JSON document instead of text");
   listing->callback([list, &exitCode]() { exitCode = syncArchiveList(*list); });
 
-  auto restore = std::make_shared<ArchiveRestoreArguments>();
-  auto* restoring = archive->add_subcommand("restore", "Restore a file from the archive");
-  addConfig(restoring, restore->config);
-  restoring->add_option("ID", restore->id, "The ID from the list, or its beginning");
-  addPath(restoring, "--to", restore->to, "Where to restore it (default: its place in the mirror)");
-  restoring->callback([restore, &exitCode]() { exitCode = syncArchiveRestore(*restore); });
+  addArchiveRestore(*archive, exitCode);
 }
 
 }  // namespace pibrain

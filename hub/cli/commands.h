@@ -26,6 +26,7 @@ void addHistory(CLI::App& sync, int& exitCode);
 void addList(CLI::App& sync, int& exitCode);
 void addTimer(CLI::App& sync, int& exitCode);
 void addArchive(CLI::App& sync, int& exitCode);
+void addArchiveRestore(CLI::App& archive, int& exitCode);
 void addVerify(CLI::App& sync, int& exitCode);
 void addDoctor(CLI::App& sync, int& exitCode);
 void addHealth(CLI::App& app, int& exitCode);

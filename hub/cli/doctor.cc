@@ -1,8 +1,9 @@
-#include <absl/strings/str_format.h>
 #include <stdio.h>
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
@@ -11,58 +12,38 @@
 #include "hub/pass/options.h"
 #include "hub/report/documents.h"
 #include "hub/run/doctor.h"
-#include "hub/view/failure-text.h"
-#include "hub/view/terminal-style.h"
+#include "hub/view/diagnosis-display.h"
 
 namespace pibrain {
-
-namespace {
-
-Mark markOf(CheckState state) {
-  switch (state) {
-    case CheckState::GOOD:
-      return Mark::GOOD;
-    case CheckState::WARNING:
-      return Mark::WARNING;
-    case CheckState::FAILED:
-      return Mark::BAD;
-    case CheckState::SKIPPED:
-      break;
-  }
-  return Mark::SKIPPED;
-}
-
-void printDiagnosis(const Diagnosis& diagnosis) {
-  auto style = styleOfOutput();
-  printf("%s\n", diagnosis.name.empty() ? "This machine" : diagnosis.name.c_str());
-  for (auto& check : diagnosis.checks) {
-    if (check.failure) {
-      auto start = absl::StrFormat("  %s %-11s ", style.mark(markOf(check.state)), check.step);
-      fputs(style.plain(failureText(start, *check.failure, style)).c_str(), stdout);
-      continue;
-    }
-    printf("  %s %-11s %s\n", style.mark(markOf(check.state)).c_str(), check.step.c_str(),
-           style.plain(check.detail).c_str());
-  }
-}
-
-}  // namespace
 
 int syncDoctor(const DoctorArguments& arguments) {
   auto chosen = loadSelection(arguments.config, arguments.spokes);
   if (chosen == nullptr) return EXIT_USAGE;
   auto& config = chosen->config;
-  auto hub = examineHub(config, chosen->spokes);
-  auto store = openHistory(config, hub);
-  auto spokes = examineSpokes(config, chosen->spokes, arguments.passphrases, store.get());
+  std::vector<std::string> names{"This machine"};
+  for (auto* spoke : chosen->spokes) names.push_back(spoke->name);
+  std::optional<DiagnosisDisplay> display;
+  if (!arguments.json) display.emplace(names);
+  auto checked = [&](size_t machine, const Check& check) {
+    if (display) display->add(machine, check);
+  };
+  auto ended = [&](size_t machine) {
+    if (display) display->end(machine);
+  };
+  Diagnosis hub;
+  Checklist checks(hub, [&](const Check& check) { checked(0, check); });
+  examineHub(config, chosen->spokes, checks);
+  auto store = openHistory(config, checks);
+  ended(0);
+  auto spokes = examineSpokes(config, chosen->spokes, arguments.passphrases, store.get(),
+                              {[&](size_t spoke, const Check& check) { checked(spoke + 1, check); },
+                               [&](size_t spoke) { ended(spoke + 1); }});
   bool failed = hub.failed() || std::any_of(spokes.begin(), spokes.end(),
                                             [](auto& spoke) { return spoke.failed(); });
   if (arguments.json) {
     puts(doctorJson(hub, spokes, !failed).c_str());
-  } else {
-    printDiagnosis(hub);
-    for (auto& spoke : spokes) printDiagnosis(spoke);
-    if (spokes.empty()) fputs(firstSpokeHelp(config).c_str(), stdout);
+  } else if (spokes.empty()) {
+    fputs(firstSpokeHelp(config).c_str(), stdout);
   }
   return failed ? EXIT_FAILED : EXIT_GOOD;
 }

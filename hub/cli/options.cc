@@ -43,6 +43,14 @@ void addPath(CLI::App* command, const std::string& name, std::string& path, cons
       ->check(notEmpty);
 }
 
+void addPaths(CLI::App* command, const std::string& name, std::vector<std::string>& paths,
+              const std::string& help) {
+  command->add_option(name, paths, help)
+      ->type_name("")
+      ->transform(CLI::Validator(takeExactPath, ""))
+      ->check(notEmpty);
+}
+
 void addConfig(CLI::App* command, std::string& config) {
   addPath(command, "-c,--config", config, "The config file (default ~/.pi-brain/config.yaml)");
 }

@@ -17,6 +17,10 @@ CLI::Validator between(uint64_t least, uint64_t most);
 void addPath(CLI::App* command, const std::string& name, std::string& path, const std::string& help,
              const std::string& type = "PATH");
 
+// The same for arguments, of which there may be many.
+void addPaths(CLI::App* command, const std::string& name, std::vector<std::string>& paths,
+              const std::string& help);
+
 // Adds --config.
 void addConfig(CLI::App* command, std::string& config);
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "common/text/escape.h"
+#include "hub/base/own-command.h"
 #include "hub/base/user.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
@@ -29,6 +30,7 @@ bool confirm(const std::string& question) {
 }  // namespace
 
 Manage::Manage(const ManageArguments& arguments) : arguments_(arguments) {
+  setConfigInUse(arguments.config);
   options_.configFile = configPath(arguments.config);
   options_.agents = expandHome(arguments.agents);
   options_.via = arguments.via;

@@ -27,6 +27,7 @@ struct SpokeListArguments {
 // Shortens what an agent says of itself, since a long text would pad every row.
 std::string cellOf(const std::string& said) {
   constexpr size_t WIDEST = 60;
+  if (said.empty()) return "-";
   return elideMiddle(escapeForTerminal(said), WIDEST);
 }
 

@@ -15,6 +15,7 @@
 #include "common/text/escape.h"
 #include "common/text/tilde.h"
 #include "hub/base/failure-status.h"
+#include "hub/base/own-command.h"
 #include "hub/base/user-files.h"
 #include "hub/base/user.h"
 #include "hub/cli/commands.h"
@@ -53,6 +54,7 @@ std::string whyNoHome() {
 }  // namespace
 
 std::optional<Config> takeConfig(const std::string& configFile) {
+  setConfigInUse(configFile);
   bool inHome = configFile.empty() || beginsWithTilde(configFile);
   auto why = inHome ? whyNoHome() : "";
   if (!why.empty()) return printError(why), std::nullopt;

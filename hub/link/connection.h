@@ -31,6 +31,10 @@ class Connection {
   // Returns the bytes transferred so far, including the transport's overhead.
   virtual WireBytes wire() const = 0;
 
+  // Returns for how many seconds the agent may send nothing before its first answer, since starting
+  // it is the last step of a login. 0: no such limit.
+  virtual uint32_t startSeconds() const { return 0; }
+
   // Tries whether the login is granted this access too; UNKNOWN if that cannot be found out. It
   // ends the agent, so only grants() can be called afterwards.
   virtual Grant grants(Access, kj::AsyncIoContext&) { return Grant::UNKNOWN; }

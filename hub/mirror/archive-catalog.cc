@@ -12,12 +12,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "common/fs/rooted-dir.h"
 #include "common/text/escape.h"
 #include "common/tree/tree-walk.h"
 #include "common/wire/digest.h"
-#include "hub/mirror/archive.h"
 
 namespace pibrain {
 
@@ -116,11 +116,16 @@ absl::StatusOr<std::vector<ArchivedFile>> archivedFiles(const std::string& archi
       for (auto& file : directory.files) {
         auto path = directory.pathOf(file);
         files.push_back({idOf(joinPath(spoke, joinPath(run, path))), spoke, run, path, *timeOf(run),
-                         file.size, file.mtime, removedRunTime(run).has_value()});
+                         file.size, file.mtime, removedRunTime(run).has_value(),
+                         archiveReasonOf(run)});
       }
     }
   });
   if (!walked.ok()) return walked;
+  std::sort(files.begin(), files.end(), [](auto& a, auto& b) {
+    return std::tie(a.forGood, a.archived, a.path, a.run) <
+           std::tie(b.forGood, b.archived, b.path, b.run);
+  });
   return files;
 }
 

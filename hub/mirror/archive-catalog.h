@@ -9,25 +9,27 @@
 #include <vector>
 
 #include "hub/mirror/archive-age.h"
+#include "hub/mirror/archive.h"
 
 namespace pibrain {
 
 struct ArchivedFile {
   std::string id;  // 16 hexadecimal digits, made of spoke, run and path
   std::string spoke;
-  std::string run;   // the directory's name
+  std::string run;   // the directory's name, with the reason
   std::string path;  // the former path in the mirror
   int64_t archived;  // when the run began, ns since the epoch
   uint64_t size;
   int64_t mtime;  // ns since the epoch
   bool forGood;   // it does not expire, because its spoke was removed
+  ArchiveReason reason;
 };
 
 // Returns the sorted names of the spokes that have an archive; empty if there is no archive.
 absl::StatusOr<std::vector<std::string>> archivedSpokes(const std::string& archiveDir);
 
-// Returns all archived files of a spoke, oldest run first, without files that pi-brain did not put
-// there.
+// Returns all archived files of a spoke, oldest run first, each run's by path, without files that
+// pi-brain did not put there.
 absl::StatusOr<std::vector<ArchivedFile>> archivedFiles(const std::string& archiveDir,
                                                         const std::string& spoke);
 

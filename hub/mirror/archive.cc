@@ -1,5 +1,6 @@
 #include "hub/mirror/archive.h"
 
+#include <absl/strings/str_cat.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +34,11 @@ constexpr char INCOMPLETE[] = "incomplete";
 
 // Prefix of the runs that are kept for good.
 constexpr std::string_view REMOVED = "removed-";
+
+// Those that stand in names.
+constexpr ArchiveReason REASONS[] = {ArchiveReason::REPLACED, ArchiveReason::REPAIRED,
+                                     ArchiveReason::EDITED, ArchiveReason::DELETED,
+                                     ArchiveReason::RECOVERED};
 
 void copyContent(int in, int out) {
   copyBytes(in, UINT64_MAX, out, 0);
@@ -74,6 +80,26 @@ kj::AutoCloseFd makeDirectoriesBeneath(const RootedDir& root, const std::string&
   return kj::mv(made.fd);
 }
 
+const char* toString(ArchiveReason reason) {
+  switch (reason) {
+    case ArchiveReason::UNKNOWN:
+      break;
+    case ArchiveReason::REPLACED:
+      return "replaced";
+    case ArchiveReason::REPAIRED:
+      return "repaired";
+    case ArchiveReason::EDITED:
+      return "edited";
+    case ArchiveReason::DELETED:
+      return "deleted";
+    case ArchiveReason::RECOVERED:
+      return "recovered";
+    case ArchiveReason::REMOVED:
+      return "removed";
+  }
+  return "";
+}
+
 std::string archiveRunName(int64_t began) {
   time_t seconds = began / 1'000'000'000;
   struct tm parts;
@@ -105,6 +131,20 @@ std::optional<int64_t> archiveRunTime(const std::string& name) {
 std::optional<int64_t> removedRunTime(const std::string& name) {
   if (!name.starts_with(REMOVED)) return std::nullopt;
   return archiveRunTime(name.substr(REMOVED.size()));
+}
+
+std::string archiveRunOf(const std::string& directory) {
+  return directory.substr(0, directory.find('~'));
+}
+
+ArchiveReason archiveReasonOf(const std::string& directory) {
+  if (directory.starts_with(REMOVED)) return ArchiveReason::REMOVED;
+  auto more = directory.substr(archiveRunOf(directory).size());
+  for (auto reason : REASONS) {
+    auto wanted = "~" + std::string(toString(reason));
+    if (more == wanted || more.starts_with(wanted + "~")) return reason;
+  }
+  return ArchiveReason::UNKNOWN;
 }
 
 Archive::Archive(std::string directory, std::string spoke, int64_t runStarted, std::string agesFile)
@@ -148,31 +188,39 @@ const RootedDir& Archive::spokeDir() {
   return spokeDir_.emplace(makeDirectoriesBeneath(whole, spoke_, where()));
 }
 
-const RootedDir& Archive::runDir(size_t number) {
-  if (number < runDirs_.size()) return runDirs_[number];
-  auto name = number == 0 ? run() : run() + "~" + std::to_string(number + 1);
-  auto& made = runDirs_.emplace_back(makeDirectoriesBeneath(spokeDir(), name, where()));
-  if (number == 0 && !agesFile_.empty() && !forGood_)
-    noteArchiveRun(agesFile_, name, AgeClocks::now());
+std::string Archive::runName(ArchiveReason reason, size_t number) {
+  auto name = run();
+  if (!forGood_ && reason != ArchiveReason::UNKNOWN) absl::StrAppend(&name, "~", toString(reason));
+  if (number > 0) absl::StrAppend(&name, "~", number + 1);
+  return name;
+}
+
+const RootedDir& Archive::runDir(const std::string& name) {
+  auto found = runDirs_.find(name);
+  if (found != runDirs_.end()) return found->second;
+  RootedDir dir(makeDirectoriesBeneath(spokeDir(), name, where()));
+  auto& made = runDirs_.emplace(name, kj::mv(dir)).first->second;
+  if (!agesFile_.empty() && !forGood_) noteArchiveRun(agesFile_, name, AgeClocks::now());
   return made;
 }
 
 std::string Archive::where() const { return "the archive " + escapeForTerminal(directory_); }
 
-Archive::Place Archive::place(const std::string& path) {
+Archive::Place Archive::place(const std::string& path, ArchiveReason reason) {
   auto name = std::string(baseNameOf(path));
   // One run may archive one path twice: an old version, and then another one that replaced it. Or
   // it archives a file, and then a file beneath the directory that took its place.
   for (size_t number = 0;; ++number) {
-    auto dir = openOrMake(runDir(number), std::string(parentOf(path)));
+    auto run = runName(reason, number);
+    auto dir = openOrMake(runDir(run), std::string(parentOf(path)));
     if (dir.error == ENOTDIR) continue;
     if (dir.error != 0) throwErrno(dir.error, "cannot make a directory in " + where());
     struct stat st;
     if (fstatat(dir.fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) continue;
     // Use the place only if it is known to be free.
     if (errno != ENOENT) throwErrno(errno, "cannot read " + where());
-    if (!syncfsReaches_) touched_.emplace(number, parentOf(path));
-    return {number, kj::mv(dir.fd), name};
+    if (!syncfsReaches_) touched_.emplace(run, parentOf(path));
+    return {run, kj::mv(dir.fd), name};
   }
 }
 
@@ -199,11 +247,12 @@ bool Archive::Preserved::holds(const struct stat& file) const {
          (!copied || (uint64_t(file.st_size) == size && mtimeOf(file) == mtime));
 }
 
-Archive::Preserved Archive::preserve(int dirFd, const std::string& name, const std::string& path) {
+Archive::Preserved Archive::preserve(int dirFd, const std::string& name, const std::string& path,
+                                     ArchiveReason reason) {
   Preserved preserved;
   KJ_ON_SCOPE_FAILURE(removeEmpty(path));
   explainingFullDisk([&]() {
-    auto to = place(path);
+    auto to = place(path, reason);
     if (linkat(dirFd, name.c_str(), to.dir, to.name.c_str(), 0) != 0) {
       // Another filesystem, or one without hard links.
       preserved = copyFile(dirFd, name, path, kj::mv(to));
@@ -229,20 +278,22 @@ void Archive::discard(const Preserved& preserved) {
   removeEmpty(preserved.run, path);
 }
 
-void Archive::removeEmpty(size_t run, const std::string& path) {
+void Archive::removeEmpty(const std::string& run, const std::string& path) {
+  auto dir = runDirs_.find(run);
+  if (dir == runDirs_.end()) return;
   for (auto below = std::string(parentOf(path)); !below.empty(); below = parentOf(below)) {
-    auto above = runDirs_[run].open(parentOf(below), O_RDONLY | O_DIRECTORY);
+    auto above = dir->second.open(parentOf(below), O_RDONLY | O_DIRECTORY);
     if (above.error != 0) return;
     int error = unlinkat(above.fd, std::string(baseNameOf(below)).c_str(), AT_REMOVEDIR);
     if (error != 0 && errno != ENOENT) return;
   }
-  if (run + 1 != runDirs_.size()) return;
-  auto name = run == 0 ? run_ : run_ + "~" + std::to_string(run + 1);
-  if (unlinkat(spokeDir().fd(), name.c_str(), AT_REMOVEDIR) == 0) runDirs_.pop_back();
+  if (unlinkat(spokeDir().fd(), run.c_str(), AT_REMOVEDIR) == 0) runDirs_.erase(dir);
 }
 
 void Archive::removeEmpty(const std::string& path) {
-  for (size_t run = runDirs_.size(); run > 0; --run) removeEmpty(run - 1, path);
+  std::vector<std::string> runs;
+  for (auto& [run, dir] : runDirs_) runs.push_back(run);
+  for (auto& run : runs) removeEmpty(run, path);
 }
 
 // Copies the file with its time. The copy gets its name when it is complete and on the disk, so
@@ -278,15 +329,16 @@ void Archive::clearStaging() const {
   if (spoke.get() >= 0) unlinkat(spoke, INCOMPLETE, 0);
 }
 
-void Archive::take(int dirFd, const std::string& name, const std::string& path) {
+void Archive::take(int dirFd, const std::string& name, const std::string& path,
+                   ArchiveReason reason) {
   KJ_ON_SCOPE_FAILURE(removeEmpty(path));
   explainingFullDisk([&]() {
-    auto to = place(path);
+    auto to = place(path, reason);
     if (renameat(dirFd, name.c_str(), to.dir, to.name.c_str()) == 0) return;
     if (errno != EXDEV) throwErrno(errno, "cannot move to " + where());
     // On another filesystem, everything is copied and on the disk before anything is removed.
     std::vector<Copied> copied;
-    copyTree(dirFd, name, path, copied);
+    copyTree(dirFd, name, path, reason, copied);
     flush();
     RootedDir from{kj::AutoCloseFd(openat(dirFd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC))};
     for (auto& file : copied) {
@@ -307,7 +359,7 @@ void Archive::take(int dirFd, const std::string& name, const std::string& path) 
 // Appends what it copied to `copied`, in an order in which it can be removed: directories after
 // their content.
 void Archive::copyTree(int dirFd, const std::string& name, const std::string& path,
-                       std::vector<Copied>& copied) {
+                       ArchiveReason reason, std::vector<Copied>& copied) {
   RootedDir root{kj::AutoCloseFd(openat(dirFd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC))};
   std::function<void(const std::string&, const std::string&)> copy = [&](const std::string& from,
                                                                          const std::string& as) {
@@ -315,7 +367,7 @@ void Archive::copyTree(int dirFd, const std::string& name, const std::string& pa
     if (opened.error == ENOTDIR) {
       auto above = root.open(parentOf(from), O_RDONLY | O_DIRECTORY);
       if (above.error != 0) throwErrno(above.error, "cannot read a directory");
-      auto what = copyFile(above.fd, std::string(baseNameOf(from)), as, place(as));
+      auto what = copyFile(above.fd, std::string(baseNameOf(from)), as, place(as, reason));
       copied.push_back({from, std::move(what)});
       return;
     }
@@ -348,10 +400,11 @@ void Archive::fsyncTouched() {
     }
   };
   for (auto& [run, touched] : touched_) {
-    if (run >= runDirs_.size()) continue;
+    auto dir = runDirs_.find(run);
+    if (dir == runDirs_.end()) continue;
     std::string_view path = touched;
-    for (; !path.empty(); path = parentOf(path)) writeOut(runDirs_[run], path);
-    writeOut(runDirs_[run], "");
+    for (; !path.empty(); path = parentOf(path)) writeOut(dir->second, path);
+    writeOut(dir->second, "");
   }
   if (!touched_.empty()) writeOut(spokeDir(), "");
   touched_.clear();
@@ -360,7 +413,7 @@ void Archive::fsyncTouched() {
 void Archive::flush(uint64_t exceptOn) {
   if (!syncfsReaches_) fsyncTouched();
   if (runDirs_.empty() || !isElsewhere(exceptOn)) return;
-  if (syncfs(runDirs_[0].fd()) != 0) throwErrno(errno, "cannot write " + where() + " to the disk");
+  if (syncfs(spokeDir().fd()) != 0) throwErrno(errno, "cannot write " + where() + " to the disk");
 }
 
 }  // namespace pibrain

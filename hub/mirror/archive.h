@@ -1,12 +1,15 @@
 #pragma once
-// Keeps files that a sync replaces or deletes (P5), as ARCHIVE/SPOKE/RUN/PATH. RUN is the run's
-// start in UTC, by the latest of the known clocks: 20260131T120000.123Z. A file whose path the run
-// has used already goes to RUN~2, RUN~3, …. Files that never expire are in removed-RUN. Copies are
-// made in ARCHIVE/SPOKE/incomplete. hub/mirror/archive-catalog.h reads the archive.
+// Keeps files that a sync replaces or deletes (P5), as ARCHIVE/SPOKE/RUN~REASON/PATH. RUN is the
+// run's start in UTC, by the latest of the known clocks: 20260131T120000.123Z. REASON says why
+// (ArchiveReason): a file and its reason appear in one step. Earlier versions wrote none. A file
+// whose path the run has used already for this reason goes to RUN~REASON~2, RUN~REASON~3, …. Files
+// that never expire are in removed-RUN. Copies are made in ARCHIVE/SPOKE/incomplete.
+// hub/mirror/archive-catalog.h reads the archive.
 
 #include <kj/common.h>
 #include <kj/function.h>
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -19,6 +22,18 @@
 struct stat;
 
 namespace pibrain {
+
+enum class ArchiveReason {
+  UNKNOWN,    // not noted
+  REPLACED,   // the spoke had another version
+  REPAIRED,   // the same, and it was verify that found and fetched it
+  EDITED,     // the same, and somebody had changed this one in the mirror
+  DELETED,    // gone on the spoke, and the run was to delete
+  RECOVERED,  // a run that was killed had taken it out of its place
+  REMOVED,    // its spoke was removed
+};
+// "replaced", …; "" for UNKNOWN.
+const char* toString(ArchiveReason reason);
 
 // The archive has no room. The texts are for a run that ends with this failure; if it concerns
 // several files, its summary belongs to each and its fix to all.
@@ -40,12 +55,12 @@ class Archive {
   // Keeps what will be archived for good, because the spoke is removed. Must be called before
   // anything is archived.
   void keepForGood();
-  // Returns the name of this run's directory, which the first call decides.
+  // Returns the name of this run, without a reason, which the first call decides.
   const std::string& run();
 
   // What preserve() put into the archive.
   struct Preserved {
-    size_t run = 0;  // the number of the run's directory
+    std::string run;  // the name of the run's directory
     std::string path;
     // The inode of the original, of which this is a hard link or, if `copied`, a copy.
     uint64_t inode = 0;
@@ -62,12 +77,13 @@ class Archive {
 
   // Puts a hard link or a copy of the file into the archive; the mirror keeps the file. It must not
   // be removed from the mirror before flush() has returned.
-  Preserved preserve(int dirFd, const std::string& name, const std::string& path);
+  Preserved preserve(int dirFd, const std::string& name, const std::string& path,
+                     ArchiveReason reason);
   // Undoes preserve(), because the file was not replaced after all.
   void discard(const Preserved& preserved);
   // Moves the entry, a file or a directory, to the archive. If that needs a copy, the copy is on
   // the disk before the entry is removed.
-  void take(int dirFd, const std::string& name, const std::string& path);
+  void take(int dirFd, const std::string& name, const std::string& path, ArchiveReason reason);
 
   // Removes the partial copy of a killed hub.
   void clearStaging() const;
@@ -86,24 +102,25 @@ class Archive {
     Preserved what;
   };
   struct Place {
-    size_t run;
+    std::string run;
     kj::AutoCloseFd dir;
     std::string name;
   };
-  void copyTree(int dirFd, const std::string& name, const std::string& path,
+  void copyTree(int dirFd, const std::string& name, const std::string& path, ArchiveReason reason,
                 std::vector<Copied>& copied);
   Preserved copyFile(int fromDir, const std::string& from, const std::string& path, Place to);
   std::string where() const;
   // Returns a free place for `path`, and creates its directories.
-  Place place(const std::string& path);
+  Place place(const std::string& path, ArchiveReason reason);
   const RootedDir& spokeDir();
-  // Returns a directory of the run, numbered from 0.
-  const RootedDir& runDir(size_t number);
+  // Returns the name of a directory of the run for this reason, numbered from 0.
+  std::string runName(ArchiveReason reason, size_t number);
+  const RootedDir& runDir(const std::string& name);
   // Does the work, and turns an error about a full disk into NoRoomInArchive.
   void explainingFullDisk(kj::FunctionParam<void()> work) const;
   // Removes the empty directories above `path`, including the run's.
   void fsyncTouched();
-  void removeEmpty(size_t run, const std::string& path);
+  void removeEmpty(const std::string& run, const std::string& path);
   void removeEmpty(const std::string& path);  // in all of the run's directories
 
   std::string directory_;
@@ -113,18 +130,21 @@ class Archive {
   bool forGood_ = false;
   std::string run_;  // empty: not decided yet
   std::optional<RootedDir> spokeDir_;
-  std::vector<RootedDir> runDirs_;
+  std::map<std::string, RootedDir> runDirs_;
   bool syncfsReaches_ = true;  // syncfs(2) writes everything to the disk
-  std::set<std::pair<size_t, std::string>>
-      touched_;  // if not: directories, with their run's number
+  // If not: directories, with the names of their runs.
+  std::set<std::pair<std::string, std::string>> touched_;
 };
 
-// Convert the start of a run (ns since the epoch) to the name of its directory, and back. RUN~2
-// gives the time of RUN; other names give nullopt.
+// Convert the start of a run (ns since the epoch) to the name of the run, and back. RUN~… gives the
+// time of RUN; other names give nullopt.
 std::string archiveRunName(int64_t began);
 std::optional<int64_t> archiveRunTime(const std::string& name);
 // The same for removed-RUN, of which archiveRunTime() returns nullopt.
 std::optional<int64_t> removedRunTime(const std::string& name);
+// Of a directory of either kind: the run, without reason and number; and the reason.
+std::string archiveRunOf(const std::string& directory);
+ArchiveReason archiveReasonOf(const std::string& directory);
 
 // Opens the directory `path` beneath `root`, and creates it and its parents (0700) if missing.
 // `where`: what errors call it.

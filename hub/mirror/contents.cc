@@ -41,11 +41,12 @@ Contents mirrorContents(const std::string& path,
   for (auto& directory : tree.directories) {
     for (auto& file : directory.files) {
       if (directory.name(file).ends_with(SESSION_SUFFIX)) {
-        contents.sessions.push_back(directory.pathOf(file));
+        contents.sessions.push_back({directory.pathOf(file), file.size, file.mtime});
       }
     }
   }
-  std::sort(contents.sessions.begin(), contents.sessions.end());
+  std::sort(contents.sessions.begin(), contents.sessions.end(),
+            [](auto& a, auto& b) { return a.path < b.path; });
   return contents;
 }
 

@@ -9,9 +9,14 @@
 namespace pibrain {
 
 struct Contents {
-  std::vector<std::string> sessions;  // the *.jsonl files, relative to the directory, sorted
-  uint32_t files = 0;                 // all
-  uint64_t bytes = 0;                 // their size
+  struct Session {
+    std::string path;  // relative to the directory
+    uint64_t size;
+    int64_t mtime;  // ns since the epoch
+  };
+  std::vector<Session> sessions;  // the *.jsonl files, sorted by path
+  uint32_t files = 0;             // all
+  uint64_t bytes = 0;             // in them
 };
 
 // Counts what is beneath a directory, without the staging directory; nothing if it does not exist.

@@ -8,6 +8,7 @@
 #include "common/text/shell-quote.h"
 #include "hub/base/exceptions.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 
 namespace pibrain {
 
@@ -29,16 +30,17 @@ std::optional<Failure> whyNotDelete(const SpokeConfig& spoke, uint64_t count, ui
         "The directory on the spoke may not be mounted, or 'source' may name the wrong one.",
         {{"If the sessions are really gone, remove the spoke, which moves its mirror to the "
           "archive",
-          "pi-brain spoke remove " + name}});
+          ownCommand("spoke remove " + name)}});
   }
   uint64_t limit = maxDelete > 0 ? maxDelete : std::max<uint64_t>(FEW_FILES, mirrorFiles / 2);
   if (count <= limit) return std::nullopt;
-  return Failure(FailureId::DELETION_REFUSED,
-                 absl::StrCat("nothing was deleted: ", count, " of the mirror's ", mirrorFiles,
-                              " files are gone on the spoke, and the limit is ", limit),
-                 "",
-                 {{"To move them to the archive", absl::StrCat("pi-brain sync run --spoke ", name,
-                                                               " --delete --max-delete ", count)}});
+  return Failure(
+      FailureId::DELETION_REFUSED,
+      absl::StrCat("nothing was deleted: ", count, " of the mirror's ", mirrorFiles,
+                   " files are gone on the spoke, and the limit is ", limit),
+      "",
+      {{"To move them to the archive",
+        ownCommand(absl::StrCat("sync run --spoke ", name, " --delete --max-delete ", count))}});
 }
 
 Failure notDeletedUnread(const std::string& what) {

@@ -76,7 +76,7 @@ void Mirror::publish(const std::string& path, bool replaces) {
 void Mirror::publishGrown(const std::string& path, const struct stat& base) {
   publish(path);
   pending_.back().base = Archive::Preserved{
-      0, path, uint64_t(base.st_ino), uint64_t(base.st_size), mtimeOf(base), true};
+      "", path, uint64_t(base.st_ino), uint64_t(base.st_size), mtimeOf(base), true};
 }
 
 void Mirror::settle(const std::string& path, int fd, int64_t mtime) {
@@ -247,7 +247,8 @@ void Mirror::preserve(Pending& pending) {
   if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) return;
   if (replaced && st.st_size == 0) return;
   if (mayFold()) requireOwnName(parent, name, pending.path);
-  pending.preserved = archive_.preserve(parent, name, pending.path);
+  pending.preserved = archive_.preserve(
+      parent, name, pending.path, removed ? ArchiveReason::DELETED : reasonToReplace(pending.path));
 }
 
 uint64_t Mirror::device() const {
@@ -375,9 +376,13 @@ void Mirror::replace(int parent, const std::string& name, Pending& pending) {
     noteName(path);
     return requirePublished(parent, name, path);
   }
-  if (pending.base && !pending.base->holds(st)) pending.base.reset();
+  auto reason = reasonToReplace(path);
+  if (pending.base && !pending.base->holds(st)) {
+    pending.base.reset();
+    reason = ArchiveReason::EDITED;  // during this run
+  }
   if (!pending.preserved && !pending.base && st.st_size > 0) {
-    pending.preserved = archive_.preserve(parent, name, path);
+    pending.preserved = archive_.preserve(parent, name, path, reason);
     if (pending.preserved->copied) archive_.flush();
   }
   auto swapped = swappedName(staged);
@@ -420,7 +425,7 @@ void Mirror::exchange(int parent, const std::string& name, const Pending& pendin
   if (isPreserved()) {
     unlinkat(staging(), swapped.c_str(), 0);
   } else if (S_ISREG(st.st_mode)) {
-    archive_.take(staging(), swapped, pending.path);
+    archive_.take(staging(), swapped, pending.path, ArchiveReason::EDITED);
   } else {
     renameat2(staging(), swapped.c_str(), parent, name.c_str(), RENAME_EXCHANGE);
     KJ_FAIL_REQUIRE("the mirror's file was replaced by someone else during the run");
@@ -449,7 +454,7 @@ void Mirror::archive(Pending& pending) {
   struct stat st;
   if (fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) return;
   if (!pending.preserved) {
-    archive_.take(parent, name, pending.path);
+    archive_.take(parent, name, pending.path, ArchiveReason::DELETED);
   } else {
     // Moves the file aside first and then checks it, since somebody may have saved another file
     // there.
@@ -464,7 +469,7 @@ void Mirror::archive(Pending& pending) {
     if (same) {
       unlinkat(staging(), aside.c_str(), 0);
     } else {
-      archive_.take(staging(), aside, pending.path);
+      archive_.take(staging(), aside, pending.path, ArchiveReason::EDITED);
     }
   }
   names_.remove(pending.path);

@@ -77,6 +77,8 @@ Mirror::Mirror(const std::string& path, Access access, Archive archive)
   }
   auto left = KJ_ASSERT_NONNULL(root_).open(STAGING, O_RDONLY | O_DIRECTORY);
   unclean_ = left.error == 0;
+  struct stat st;
+  if (!unclean_ && fstat(fd, &st) == 0) lastChange_ = ctimeOf(st);
   syncfsReaches_ = pibrain::syncfsReaches(fd);
   lost_ = LostWrites::readFrom(left.fd);
 }
@@ -91,6 +93,28 @@ Tree Mirror::walk() const {
     return walkTree(root->fd(), options);
   }
   return Tree();
+}
+
+// A sync gives its files the spoke's times, of before it fetched them. What is younger than the
+// last run by both its times was written by another: by that of its inode alone, it could have been
+// linked or closed to others; by that of its content, the spoke's clock could be ahead.
+void Mirror::noteEdits(const Tree& tree) {
+  for (auto& directory : tree.directories) {
+    for (auto& file : directory.files) {
+      if (file.mtime <= lastChange_) continue;
+      auto opened = KJ_ASSERT_NONNULL(root_).open(directory.path, O_RDONLY | O_DIRECTORY);
+      auto name = std::string(directory.name(file));
+      struct stat st;
+      if (opened.error == 0 && fstatat(opened.fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+          ctimeOf(st) > lastChange_) {
+        edited_.insert(directory.pathOf(file));
+      }
+    }
+  }
+}
+
+ArchiveReason Mirror::reasonToReplace(const std::string& path) const {
+  return edited_.contains(path) ? ArchiveReason::EDITED : reason_;
 }
 
 void Mirror::makeLostUnlike(Tree& tree, const DigestOptions& options) const {
@@ -381,7 +405,8 @@ void Mirror::emptyStaging() {
   for (auto& name : namesIn(opened.fd)) {
     if (isSwapped(name)) {
       // A run was killed between exchanging two files and checking the old one.
-      archive_.take(opened.fd, name, "recovered/" + name.substr(0, name.find('.')));
+      archive_.take(opened.fd, name, "recovered/" + name.substr(0, name.find('.')),
+                    ArchiveReason::RECOVERED);
     } else if (name != LostWrites::NAME) {
       unlinkat(opened.fd, name.c_str(), 0);
     }
@@ -393,12 +418,29 @@ void Mirror::archiveReplaced() {
   auto replaced = joinPath(STAGING, REPLACED);
   auto opened = root.open(replaced, O_RDONLY | O_DIRECTORY);
   if (opened.error != 0) return;
+  for (auto& path : edited_) archiveEdited(opened.fd, path);
   for (auto& name : namesIn(opened.fd)) {
     unflushed_ = true;
-    archive_.take(opened.fd, name, name);
+    archive_.take(opened.fd, name, name, reason_);
   }
   auto above = root.open(STAGING, O_RDONLY | O_DIRECTORY);
   unlinkat(above.fd, std::string(REPLACED).c_str(), AT_REMOVEDIR);
+}
+
+// Takes the file, if it is there, and what directories this leaves empty.
+void Mirror::archiveEdited(int replaced, const std::string& path) {
+  RootedDir whole{kj::AutoCloseFd(openat(replaced, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC))};
+  auto parent = whole.open(parentOf(path), O_RDONLY | O_DIRECTORY);
+  auto name = std::string(baseNameOf(path));
+  struct stat st;
+  if (parent.error != 0 || fstatat(parent.fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return;
+  unflushed_ = true;
+  archive_.take(parent.fd, name, path, ArchiveReason::EDITED);
+  for (auto dir = std::string(parentOf(path)); !dir.empty(); dir = std::string(parentOf(dir))) {
+    auto above = whole.open(parentOf(dir), O_RDONLY | O_DIRECTORY);
+    auto base = std::string(baseNameOf(dir));
+    if (above.error != 0 || unlinkat(above.fd, base.c_str(), AT_REMOVEDIR) != 0) return;
+  }
 }
 
 void Mirror::handOver() {

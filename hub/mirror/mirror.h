@@ -75,6 +75,14 @@ class Mirror {
   // Passes the result of walk(), which must outlive all changes of the mirror. Names in it need not
   // be read again.
   void walked(const Tree& tree) { tree_ = &tree; }
+  // Notes which of these files, which walk() has just found, were changed since the last run by
+  // somebody else: for whoever asks later why they were archived. To be called before the mirror is
+  // changed. It misses what got an earlier time with its change, and some of what was changed
+  // before an entry at the top of the mirror was.
+  void noteEdits(const Tree& tree);
+  // Why what is replaced from now on is archived, unless somebody edited it. (REPLACED, if this is
+  // not called.)
+  void archiveAs(ArchiveReason reason) { reason_ = reason; }
   // Returns whether the file still has exactly this name, as far as this run changed names.
   bool stillNamed(const std::string& path);
 
@@ -224,6 +232,8 @@ class Mirror {
   template <typename Step>
   void attempt(Pending& pending, std::vector<Uncommitted>& uncommitted, Step&& step);
   void preserve(Pending& pending);
+  ArchiveReason reasonToReplace(const std::string& path) const;
+  void archiveEdited(int replaced, const std::string& path);
   void reveal(Pending& pending);
   void publish(Pending& pending);
   void replace(int parent, const std::string& name, Pending& pending);
@@ -273,6 +283,11 @@ class Mirror {
   uint32_t renames_ = 0;                  // done by requireOwnName()
   bool onlyProbed_ = false;               // only probe() used the staging directory
   bool unclean_ = false;
+  // When the directory was changed, ns since the epoch: as each run that changes the mirror makes
+  // and removes an entry in it, not before the last one's end.
+  int64_t lastChange_ = INT64_MAX;
+  std::unordered_set<std::string> edited_;  // by somebody, since then
+  ArchiveReason reason_ = ArchiveReason::REPLACED;
   LostWrites lost_;            // of earlier runs and this one
   bool foundAgain_ = false;    // lost_ has fewer files than the mark
   bool cacheWritten_ = false;  // writeCache() was called

@@ -15,8 +15,8 @@ const char* toString(CheckState state);
 struct Check {
   std::string step;  // "host key", …: never changes its meaning
   CheckState state = CheckState::GOOD;
-  std::string detail;              // GOOD: what was found; else what is wrong, why, and the fix
-  std::optional<Failure> failure;  // of FAILED and of some warnings: the same as a failure
+  std::string detail;              // what was found; of FAILED and WARNING, all of `failure`
+  std::optional<Failure> failure;  // of FAILED and WARNING: what is wrong
 };
 
 struct Diagnosis {

@@ -22,6 +22,8 @@ std::string archiveJson(const std::vector<ArchivedFile>& files) {
     list[i].setArchived(formatTime(files[i].archived).c_str());
     list[i].setModified(formatTime(files[i].mtime).c_str());
     list[i].setSize(double(files[i].size));
+    list[i].setReason(toString(files[i].reason));
+    list[i].setRun(toUtf8(archiveRunOf(files[i].run)).c_str());
   }
   return toJson(out.asReader());
 }

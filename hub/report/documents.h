@@ -2,6 +2,8 @@
 // The documents that commands print with --json, as in proto/report.capnp. A path that is not UTF-8
 // has an exact form beside it.
 
+#include <stdint.h>
+
 #include <functional>
 #include <optional>
 #include <string>
@@ -10,10 +12,12 @@
 #include "hub/config/config.h"
 #include "hub/history/store.h"
 #include "hub/mirror/archive-catalog.h"
+#include "hub/mirror/restore.h"
 #include "hub/pass/diagnosis.h"
 #include "hub/pass/spoke-change.h"
 #include "hub/pass/spoke-report.h"
 #include "hub/pass/verification.h"
+#include "hub/report/session-start.h"
 #include "hub/report/status.h"
 
 namespace pibrain {
@@ -32,21 +36,42 @@ std::string doctorJson(const Diagnosis& hub, const std::vector<Diagnosis>& spoke
 
 std::string archiveJson(const std::vector<ArchivedFile>& files);
 
+// What became of the files of `choice`.
+std::string restoreJson(const RestoreChoice& choice, const std::vector<RestoredFile>& restored,
+                        bool ok, bool dryRun);
+
 std::string verifyJson(const std::vector<Verification>& results, bool ok);
 
 std::string spokeChangesJson(const std::vector<SpokeChange>& changes, bool ok, bool dryRun);
 
+struct ListedSession {
+  std::string path;  // relative to the mirror
+  uint64_t size;
+  int64_t mtime;                      // ns since the epoch
+  std::optional<SessionStart> start;  // if asked for, and the file could be read
+};
+// The directory in which pi put the session, which it named by the one that it was started in:
+// "--home-will-code--". Empty: the session lies in none.
+std::string_view projectOf(const ListedSession& session);
+
 struct SessionsOfSpoke {
   const SpokeConfig* spoke;
-  std::vector<std::string> sessions;  // paths, absolute or relative to the mirror
+  std::vector<ListedSession> sessions;  // the latest first
+  size_t total = 0;                     // those in the mirror
 };
-// Lists the sessions in these spokes' mirrors. `warn` receives what cannot be read.
+struct SessionFilter {
+  int64_t since = INT64_MIN;  // changed then or later, ns since the epoch
+  std::string project;        // what the project's name contains, or the path that it is made of
+  bool starts = false;        // they are read
+};
+// Of these spokes' mirrors. Of each file that is listed only the beginning is read, and only for
+// what the session's start says. `warn` hears of mirrors that cannot be read.
 std::vector<SessionsOfSpoke> listSessions(const std::vector<const SpokeConfig*>& spokes,
-                                          bool fullPaths,
+                                          const SessionFilter& filter,
                                           const std::function<void(const std::string&)>& warn);
-std::string sessionListJson(const std::vector<SessionsOfSpoke>& all);
+std::string sessionListJson(const std::vector<SessionsOfSpoke>& all, bool fullPaths);
 
-// A row of `spoke list`: what is known of a spoke's agent and key.
+// A row of `spoke list`: what is known of a spoke's agent, if it has one, and key.
 struct SpokeRow {
   const SpokeConfig* spoke;
   std::optional<Store::Contact> contact;

@@ -150,6 +150,9 @@ std::string toJson(report::SessionList::Reader list) {
   return Encoder()
       .nullable<report::SessionList::Spoke>("pathBytes")
       .nullableTexts<report::SessionList::Spoke>("sessionsBytes")
+      .nullable<report::SessionList::Session>("project")
+      .nullable<report::SessionList::Session>("directory")
+      .nullable<report::SessionList::Session>("title")
       .encode(list);
 }
 
@@ -159,7 +162,17 @@ std::string toJson(report::ArchiveList::Reader list) {
   return Encoder()
       .nullable<report::ArchiveList::File>("pathBytes")
       .nullable<report::ArchiveList::File>("spokeBytes")
+      .nullable<report::ArchiveList::File>("reason")
       .encode(list);
+}
+
+std::string toJson(report::ArchiveRestore::Reader restored) {
+  return Encoder()
+      .nullable<report::ArchiveRestore::File>("pathBytes")
+      .nullable<report::ArchiveRestore::File>("spokeBytes")
+      .nullable<report::ArchiveRestore::File>("to")
+      .nullable<report::ArchiveRestore::File>("toBytes")
+      .encode(restored);
 }
 
 std::string toJson(report::History::Reader history) {

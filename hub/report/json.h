@@ -20,6 +20,7 @@ std::string toJson(report::Run::Reader run);
 std::string toJson(report::SessionList::Reader list);
 std::string toJson(report::Doctor::Reader doctor);
 std::string toJson(report::ArchiveList::Reader list);
+std::string toJson(report::ArchiveRestore::Reader restored);
 std::string toJson(report::Verify::Reader verify);
 std::string toJson(report::History::Reader history);
 std::string toJson(report::SpokeList::Reader list);

@@ -6,6 +6,7 @@
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/ssh/auth-failure.h"
 #include "hub/ssh/connect-failures.h"
 #include "hub/ssh/identities.h"
@@ -27,6 +28,7 @@ class Explanation {
   Failure failure() const {
     // rrsync, the forced command of a restricted key, may have answered instead of rsync.
     if (says("rrsync")) return refusedByRrsync();
+    if (saysCommandRefused(run_.errors)) return commandRefused(place_, stderrTail(run_.errors));
     if (sshFailed(run_)) {
       auto authFailure = authFailureBefore(collectIdentities(*target_));
       authFailure.of = LoginOf::RSYNC;
@@ -86,11 +88,12 @@ class Explanation {
   }
 
   Failure rsyncMissing() const {
-    return because(FailureId::RSYNC_MISSING, "rsync was not found on " + place_,
-                   {{"Install rsync on " + place_, "sudo apt install rsync"},
-                    {"Or switch the spoke to the agent, which needs no rsync",
-                     absl::StrCat("pi-brain spoke add ", escapeForTerminal(shellQuote(spoke_.name)),
-                                  " ", loginOf(spoke_))}});
+    return because(
+        FailureId::RSYNC_MISSING, "rsync was not found on " + place_,
+        {{"Install rsync on " + place_, "sudo apt install rsync"},
+         {"Or switch the spoke to the agent, which needs no rsync",
+          ownCommand(absl::StrCat("spoke add ", escapeForTerminal(shellQuote(spoke_.name)), " ",
+                                  loginOf(spoke_)))}});
   }
 
   Failure refusedByRrsync() const {

@@ -10,6 +10,7 @@
 #include <set>
 #include <unordered_set>
 
+#include "common/fs/file-times.h"
 #include "common/text/escape.h"
 #include "common/text/format.h"
 #include "hub/base/failure.h"
@@ -84,6 +85,7 @@ class RsyncSync {
     noteUnmirrored(look, report_);
     addDifferences(look.output, before_, result);
     if (!repair || result.differences.empty()) return;
+    mirror.archiveAs(ArchiveReason::REPAIRED);
     change(mirror, {"--checksum"});
     result.repaired = true;
   }
@@ -121,6 +123,7 @@ class RsyncSync {
     // Flushes content before it gets its name (P3).
     if (rsyncKnows("--fsync")) options.push_back("--fsync");
     lookAtClocks(mirror);
+    mirror.noteEdits(before_.tree());
     bool unclean = mirror.endedUncleanly();
     if (unclean) {
       // After an unclean end, size and time prove nothing.
@@ -204,9 +207,7 @@ class RsyncSync {
   // the last run, in case it is behind now.
   void lookAtClocks(Mirror& mirror) {
     struct stat st;
-    int64_t lastRun = fstat(mirror.lockFd(), &st) == 0
-                          ? int64_t(st.st_ctim.tv_sec) * 1'000'000'000 + st.st_ctim.tv_nsec
-                          : 0;
+    int64_t lastRun = fstat(mirror.lockFd(), &st) == 0 ? ctimeOf(st) : 0;
     mirror.archive().clockShows(lastRun);
     int64_t latest = std::max(report_.started, lastRun) + DAY;
     for (auto& directory : before_.tree().directories) {

@@ -2,23 +2,34 @@
 
 #include <kj/exception.h>
 
+#include <algorithm>
+
 #include "common/text/escape.h"
 #include "hub/agent/explain.h"
 #include "hub/base/failure.h"
 
 namespace pibrain {
 
-void Checklist::addParagraph(CheckState state, std::string text) {
-  diagnosis_.checks.push_back({step_, state, std::move(text)});
+void Checklist::add(Check check) {
+  diagnosis_.checks.push_back(std::move(check));
+  if (ended_) ended_(diagnosis_.checks.back());
 }
 
 void Checklist::addEscaped(CheckState state, const std::string& detail) {
-  addParagraph(state, escapeForTerminal(detail));
+  add({step_, state, escapeForTerminal(detail), std::nullopt});
 }
 
-void Checklist::fail(Failure failure) {
-  diagnosis_.checks.push_back({step_, CheckState::FAILED, failure.what(), failure});
+bool Checklist::hasFailed(FailureId id) const {
+  return std::any_of(diagnosis_.checks.begin(), diagnosis_.checks.end(), [&](auto& check) {
+    return check.state == CheckState::FAILED && check.failure->id() == id;
+  });
 }
+
+void Checklist::warn(Failure failure) {
+  add({step_, CheckState::WARNING, failure.what(), failure});
+}
+
+void Checklist::fail(Failure failure) { add({step_, CheckState::FAILED, failure.what(), failure}); }
 
 void Checklist::attempt(const SpokeConfig& spoke, const std::function<void()>& work) {
   try {

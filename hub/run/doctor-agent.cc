@@ -15,11 +15,16 @@
 #include "hub/agent/greeting.h"
 #include "hub/agent/left-out.h"
 #include "hub/agent/plan.h"
+#include "hub/agent/unreadable.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
+#include "hub/base/reason.h"
 #include "hub/connect/connector.h"
 #include "hub/mirror/open-mirror.h"
 #include "hub/run/doctor-parts.h"
 #include "hub/run/login-steps.h"
+#include "hub/ssh/invocation.h"
+#include "hub/ssh/target.h"
 
 namespace pibrain {
 
@@ -51,7 +56,7 @@ class AgentExamination {
     session.converse([&]() {
       auto listing =
           session.scan(known, [&](const AgentInfo& agent) { checkAgent(agent, session.noise()); });
-      checkFiles(listing, tree);
+      checkFiles(session, listing, tree);
       if (listing.symlinksSkipped + listing.specialsSkipped > 0) {
         checks_.at("skipped");
         checkSkipped(session.scanAgain(known));
@@ -89,21 +94,19 @@ class AgentExamination {
     if (noise.empty()) {
       checks_.good("quiet");
     } else {
-      checks_.warn(absl::StrCat("the spoke's shell printed ", noise.size(),
-                                " bytes before the agent's "
-                                "answer, beginning with '",
-                                std::string(headOf(noise, 60)),
-                                "'. Make its start-up files (~/.bashrc) print nothing without a "
-                                "terminal: output costs time and breaks other programs"));
+      checks_.warn(noisy(noise));
     }
     checks_.at("agent");
     checkVersion(spoke_, agent);
+    if (agent.version != PIBRAIN_VERSION) checks_.warn(otherVersion(agent));
     auto about =
         absl::StrCat("version ", agent.version, ", sandbox: ", agent.sandbox, steps_.took());
     if (absl::StrContains(agent.sandbox, "no ")) {
       checks_.warn(
-          absl::StrCat(about, ". The spoke's kernel cannot fully sandbox the agent: Landlock ",
-                       "needs Linux 5.13 or later, and 'landlock' in /sys/kernel/security/lsm"));
+          Failure(FailureId::SANDBOX_INCOMPLETE,
+                  escapeForTerminal(about) + ": the spoke's kernel cannot fully sandbox the agent",
+                  "Landlock needs Linux 5.13 or later, and 'landlock' in /sys/kernel/security/lsm.",
+                  {{"See what that file lists, on the spoke", "cat /sys/kernel/security/lsm"}}));
     } else {
       checks_.good(about);
     }
@@ -113,50 +116,91 @@ class AgentExamination {
     if (odd.empty()) {
       checks_.good(absl::StrCat(std::round(std::abs(seconds) * 10) / 10, " s apart"));
     } else {
-      checks_.warn(
-          odd +
-          ". Set the clock ('timedatectl'), since times in status and history are misleading");
+      checks_.warn(Failure(FailureId::CLOCK_DIFFERS, odd,
+                           "Times in status and history are misleading.",
+                           {{"Set the clock that is wrong; this shows it", "timedatectl"}}));
     }
     forced_ = agent.forced;
     checks_.at("root");
     checkRoot(spoke_, agent);
     root_ = agent.root;
     odd = rootMismatch(spoke_, agent);
-    if (!odd.empty()) checks_.warn(odd);
+    if (!odd.empty()) {
+      checks_.warn(Failure(
+          FailureId::ROOT_DIFFERS, odd, "",
+          {{"Correct 'source' in the config, or --root in authorized_keys on the spoke", ""}}));
+    }
   }
 
-  void checkFiles(const Listing& listing, const Tree& tree) {
-    bool same = listing.state == proto::Summary::State::SAME;
-    auto detail =
-        absl::StrCat(root_, ": ", countOf(listing.files, "file"), ", ", tree.files,
-                     " in the mirror, ", same ? "up to date" : "to be synced", steps_.took());
-    if (listing.complete) {
-      checks_.good(detail);
-      return;
+  // Agent and hub must have the same version.
+  Failure otherVersion(const AgentInfo& agent) const {
+    Failure failure(FailureId::AGENT_OTHER_VERSION,
+                    absl::StrCat("the agent is version ", escapeBriefly(agent.version),
+                                 ", the hub is version ", PIBRAIN_VERSION));
+    if (isLocal(spoke_)) {
+      return failure.addFix({"Install both from one package", ""});
     }
-    throw Failure(
-        FailureId::SPOKE_UNREADABLE,
-        absl::StrCat("parts of ", escapeForTerminal(root_), " cannot be read: '",
-                     escapeBriefly(listing.problems.empty() ? "?" : listing.problems[0].first),
-                     "'"),
-        "", {{"Check their owner and mode on " + placeOf(spoke_), ""}});
+    return failure.addFix(
+        {"Install this hub's agent on the spoke",
+         ownCommand("spoke upgrade " + escapeForTerminal(shellQuote(spoke_.name)))});
+  }
+
+  void checkFiles(AgentSession& session, const Listing& listing, const Tree& tree) {
+    bool same = listing.state == proto::Summary::State::SAME;
+    // A run would read what is listed.
+    auto unreadable = unreadableFiles(session, listing.listed);
+    for (auto& problem : listing.problems) {
+      if (problem.second != proto::Reason::VANISHED) unreadable.push_back(problem);
+    }
+    bool unexplained = !listing.complete && listing.problems.empty();
+    if (!unreadable.empty() || unexplained) return checks_.fail(unread(unreadable));
+    if (listing.files == 0 && tree.files > 0) return checks_.warn(emptied(tree));
+    checks_.good(absl::StrCat(root_, ": ", countOf(listing.files, "file"), ", ", tree.files,
+                              " in the mirror, ", same ? "up to date" : "to be synced",
+                              steps_.took()));
+  }
+
+  Failure unread(const std::vector<std::pair<std::string, proto::Reason>>& paths) const {
+    auto root = escapeForTerminal(root_);
+    if (paths.empty()) {
+      return Failure(FailureId::SPOKE_UNREADABLE, "parts of " + root + " cannot be read");
+    }
+    auto path = root_ + "/" + paths[0].first;
+    auto more = paths.size() - 1;
+    return Failure(FailureId::SPOKE_UNREADABLE,
+                   absl::StrCat("the agent cannot read '", escapeBriefly(path, MAX_OWN_TEXT), "'",
+                                more == 0 ? "" : absl::StrCat(", nor ", more, " more")),
+                   absl::StrCat("The reason: ", describe(paths[0].second), "."),
+                   {{"Check its owner and mode, on the spoke",
+                     "ls -ld " + escapeForTerminal(shellQuote(path))}});
+  }
+
+  Failure emptied(const Tree& tree) const {
+    return Failure(
+        FailureId::ROOT_EMPTY,
+        absl::StrCat(escapeForTerminal(root_), " has no files, and the mirror has ", tree.files),
+        "It may not be mounted, or the sessions were moved. A run deletes nothing in that case.",
+        {{"See what is there, on the spoke", "ls -la " + escapeForTerminal(shellQuote(root_))}});
   }
 
   void checkSkipped(const Listing& listing) {
     std::vector<std::string> names;
     for (auto& path : listing.skipped) names.push_back(escapeBriefly(path));
-    checks_.warn(absl::StrCat(listing.symlinksSkipped + listing.specialsSkipped,
-                              " symlinks and special files are not synced: ",
-                              absl::StrJoin(names, ", "), listing.namesAllSkipped() ? "" : ", …",
-                              ". To sync the target of a symlink, add it as another spoke"));
+    checks_.warn(Failure(
+        FailureId::FILES_SKIPPED,
+        absl::StrCat(listing.symlinksSkipped + listing.specialsSkipped,
+                     " symlinks and special files are not synced: ", absl::StrJoin(names, ", "),
+                     listing.namesAllSkipped() ? "" : ", …"),
+        "", {{"To sync the target of a symlink, add it as another spoke", ""}}));
   }
 
   // P2, for a mirror that another program made, for example rsync.
   void checkModes(const Tree& tree) {
     if (lacksModes_) {
       checks_.at("mirror");
-      checks_.warn(absl::StrCat("'keep_modes' has no effect: the filesystem of ",
-                                escapeForTerminal(spoke_.path), " does not store modes"));
+      checks_.warn(Failure(FailureId::MODES_NOT_KEPT,
+                           absl::StrCat("'keep_modes' has no effect: the filesystem of ",
+                                        escapeForTerminal(spoke_.path), " does not store modes")));
     }
     if (spoke_.keepModes) return;
     uint64_t open = 0;
@@ -165,27 +209,44 @@ class AgentExamination {
     }
     if (open == 0) return;
     checks_.at("mirror");
-    checks_.warn(absl::StrCat("other users can read ", countOf(open, "file"),
-                              " of the mirror. 'chmod -R go= ", shellQuote(spoke_.path),
-                              "' makes the mirror private"));
+    checks_.warn(
+        Failure(FailureId::MIRROR_EXPOSED,
+                absl::StrCat("other users can read ", countOf(open, "file"), " of the mirror"), "",
+                {{"Make the mirror private",
+                  "chmod -R go= " + escapeForTerminal(shellQuote(spoke_.path))}}));
   }
 
   void checkLockdown(AgentSession& session) {
-    if (!forced_) {
-      checks_.warn(
-          "the key can run any command on the spoke. Run 'pi-brain spoke add' again, which limits "
-          "the key to the agent; or, on the spoke, replace the key's line in "
-          "~/.ssh/authorized_keys by the one that 'pi-brain-agent --authorized-keys-line KEY.pub' "
-          "prints");
-      return;
-    }
+    if (!forced_) return checks_.warn(notForced());
     auto lockdown = session.lockdown();
-    auto verdict = lockdown.verdict(placeOf(spoke_));
     if (lockdown.complete()) {
-      checks_.good(verdict);
+      checks_.good(lockdown.verdict(placeOf(spoke_)));
     } else {
-      checks_.warn(verdict);
+      checks_.warn(lockdown.failure(placeOf(spoke_)));
     }
+  }
+
+  Failure noisy(const std::string& noise) const {
+    return Failure(FailureId::SHELL_NOISY,
+                   absl::StrCat("the spoke's shell printed ", noise.size(),
+                                " bytes before the agent's answer"),
+                   absl::StrCat("They begin with '", escapeForTerminal(headOf(noise, 60)),
+                                "'. Output costs time and breaks other programs."),
+                   {{"Make its start-up files (~/.bashrc) print nothing without a terminal; this "
+                     "must print nothing",
+                     sshInvocation(sshRequestOf(spoke_)) + " true"}});
+  }
+
+  Failure notForced() const {
+    auto request = sshRequestOf(spoke_);
+    auto key =
+        request.key.empty() ? "KEY.pub" : escapeForTerminal(shellQuote(request.key + ".pub"));
+    return Failure(
+        FailureId::KEY_NOT_LOCKED_DOWN, "the key can run any command on the spoke", "",
+        {{"Limit the key to the agent", ownCommand(request.setUp)},
+         {"Or, on the spoke, replace the key's line in ~/.ssh/authorized_keys by the one "
+          "that this prints",
+          "pi-brain-agent --authorized-keys-line " + key}});
   }
 
   const Config& config_;

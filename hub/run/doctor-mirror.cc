@@ -10,7 +10,9 @@
 #include "common/fs/file-times.h"
 #include "common/text/escape.h"
 #include "common/text/format.h"
+#include "common/text/shell-quote.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/base/user-files.h"
 #include "hub/run/doctor-parts.h"
 
@@ -33,7 +35,9 @@ void examineMirror(const SpokeConfig& spoke, Checklist& checks) {
                                      " cannot be written: ", withoutFullStop(why)),
                         "", {{"If the path is wrong, correct 'path' in the config", ""}}));
   } else if (!there && spoke.method == SyncMethod::SYNCTHING) {
-    checks.warn(spoke.path + " does not exist: Syncthing has not synced anything yet");
+    checks.warn(Failure(FailureId::MIRROR_MISSING,
+                        escapeForTerminal(spoke.path) + " does not exist",
+                        "Syncthing has not synced anything yet."));
   } else {
     checks.good(absl::StrCat(spoke.path, there ? ", writable" : ", which the first run creates"));
   }
@@ -47,7 +51,9 @@ void examineRoom(const Config& config, const SpokeConfig& spoke, Checklist& chec
   for (auto& path : paths) {
     struct statvfs fs;
     if (statvfs(path.c_str(), &fs) != 0) {
-      checks.warn(absl::StrCat("the free space at ", path, " is unknown: ", strerror(errno)));
+      checks.warn(Failure(FailureId::HUB_FILE_ERROR,
+                          absl::StrCat("the free space at ", escapeForTerminal(path),
+                                       " is unknown: ", strerror(errno))));
       continue;
     }
     uint64_t room = uint64_t(fs.f_bavail) * fs.f_frsize;
@@ -57,27 +63,51 @@ void examineRoom(const Config& config, const SpokeConfig& spoke, Checklist& chec
                           escapeForTerminal(detail) + (room < NO_ROOM ? "" : ", but no inodes"), "",
                           {makeRoom(path)}));
     } else if (room < LITTLE_ROOM) {
-      checks.warn(detail + ". One more large session could fill it");
+      checks.warn(Failure(FailureId::DISK_NEARLY_FULL, escapeForTerminal(detail),
+                          "One more large session could fill it.", {makeRoom(path)}));
     } else if (path == mirror) {
       checks.good(detail);
     }
   }
 }
 
+namespace {
+
+Failure neverSynced(const SpokeConfig& spoke) {
+  return Failure(
+      FailureId::NEVER_SYNCED, "never synced", "",
+      {{"Sync it", ownCommand("sync run --spoke " + escapeForTerminal(shellQuote(spoke.name)))}});
+}
+
+// Returns what failed in the latest run; briefly, if this examination has met the same failure.
+Failure failedLately(const std::string& last, const Failure& failure, const Checklist& checks) {
+  if (checks.hasFailed(failure.id())) {
+    return Failure(failure.id(), last + "; the latest failed in the same way");
+  }
+  return Failure(failure.id(), absl::StrCat(last, "; the latest failed: ", failure.summary()),
+                 failure.cause(), failure.fixes());
+}
+
+}  // namespace
+
 void examineLastRun(const SpokeConfig& spoke, Store* store, Checklist& checks) {
   checks.at("last run");
-  if (store == nullptr) return checks.warn("never synced; run 'pi-brain sync run'");
+  if (store == nullptr) return checks.warn(neverSynced(spoke));
   auto runs = store->lastRuns(spoke.name);
-  if (!runs.ok()) return checks.warn(std::string(runs.status().message()));
+  if (!runs.ok()) {
+    return checks.warn(Failure(FailureId::HISTORY_UNUSABLE,
+                               withoutFullStop(std::string(runs.status().message()))));
+  }
   int64_t now = wallClockNanos();
   auto last = runs->lastGood ? "last good run " + formatAgo(*runs->lastGood, now) : "never synced";
   if (runs->lastFailure) {
-    checks.addParagraph(CheckState::WARNING,
-                        absl::StrCat(last, "; the latest failed: ", runs->lastError()));
+    checks.warn(failedLately(last, *runs->lastFailure, checks));
   } else if (!runs->lastGood) {
-    checks.warn("never synced; run 'pi-brain sync run'");
+    checks.warn(neverSynced(spoke));
   } else if (runs->isStale(now)) {
-    checks.warn(last + ". Check that cron or the timer still starts 'pi-brain sync run'");
+    checks.warn(Failure(FailureId::SYNC_STALE, last, "",
+                        {{"Check that cron or the timer still starts 'pi-brain sync run'",
+                          "crontab -l; systemctl --user list-timers"}}));
   } else {
     checks.good(last);
   }

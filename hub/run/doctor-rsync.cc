@@ -25,8 +25,10 @@ void examineProgram(const SpokeConfig& spoke, const std::shared_ptr<Passphrases>
   auto target = resolveSsh(sshRequestOf(spoke));
   if (!target.ok()) throw failureOf(target.status(), FailureId::SSH_CONFIG_INVALID);
   auto io = kj::setupAsyncIo();
-  auto connection =
-      connectSsh(*target, "rsync --version", SshOptions(steps.options(passphrases)), io);
+  // As in a run, where rsync starts ssh.
+  SshOptions options(steps.options(passphrases));
+  options.mode = SshMode::OPENSSH;
+  auto connection = connectSsh(*target, "rsync --version", options, io);
   connection->stream().shutdownWrite();
   auto end = kj::systemPreciseMonotonicClock().now() + 10 * kj::SECONDS;
   auto silence = io.provider->getTimer().atTime(end);
@@ -39,9 +41,10 @@ void examineProgram(const SpokeConfig& spoke, const std::shared_ptr<Passphrases>
   if (first.starts_with("rsync ")) {
     checks.good(absl::StrCat("on the spoke: ", first));
   } else {
-    checks.warn(
-        "the key does not run 'rsync --version' on the spoke: either rsync is missing, or a forced "
-        "command (rrsync) answers instead, which is fine");
+    checks.warn(Failure(FailureId::RSYNC_UNSEEN,
+                        "the key does not run 'rsync --version' on the spoke",
+                        "Either rsync is missing, or a forced command (rrsync) answers instead, "
+                        "which is fine."));
   }
 }
 

@@ -9,16 +9,13 @@
 
 namespace pibrain {
 
-Diagnosis examineSpoke(const Config& config, const SpokeConfig& spoke,
-                       std::shared_ptr<Passphrases> passphrases, Store* store) {
-  Diagnosis diagnosis;
-  diagnosis.name = spoke.name;
-  Checklist checks(diagnosis);
+namespace {
+
+void examineSpoke(const Config& config, const SpokeConfig& spoke,
+                  const std::shared_ptr<Passphrases>& passphrases, Store* store,
+                  Checklist& checks) {
   checks.at("config");
-  if (!spoke.enabled) {
-    checks.skip("disabled ('enabled: false')");
-    return diagnosis;
-  }
+  if (!spoke.enabled) return checks.skip("disabled ('enabled: false')");
   checks.good(absl::StrCat(toString(spoke.method), ", ",
                            spoke.sourceText.empty() ? "no source" : spoke.sourceText));
   switch (spoke.method) {
@@ -34,16 +31,21 @@ Diagnosis examineSpoke(const Config& config, const SpokeConfig& spoke,
   examineMirror(spoke, checks);
   examineRoom(config, spoke, checks);
   if (spoke.method != SyncMethod::SYNCTHING) examineLastRun(spoke, store, checks);
-  return diagnosis;
 }
+
+}  // namespace
 
 std::vector<Diagnosis> examineSpokes(const Config& config,
                                      const std::vector<const SpokeConfig*>& spokes,
-                                     std::shared_ptr<Passphrases> passphrases, Store* store) {
+                                     std::shared_ptr<Passphrases> passphrases, Store* store,
+                                     const DoctorEvents& events) {
   initLibraries();
   std::vector<Diagnosis> found(spokes.size());
   forEachInParallel(found.size(), USUAL_JOBS, [&](size_t i) {
-    found[i] = examineSpoke(config, *spokes[i], passphrases, store);
+    found[i].name = spokes[i]->name;
+    Checklist checks(found[i], [&](const Check& check) { events.checked(i, check); });
+    examineSpoke(config, *spokes[i], passphrases, store, checks);
+    events.ended(i);
   });
   return found;
 }

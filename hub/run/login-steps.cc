@@ -5,21 +5,29 @@
 #include <algorithm>
 #include <map>
 
+#include "common/text/escape.h"
+#include "hub/base/failure.h"
+
 namespace pibrain {
 
 namespace {
 
 constexpr int64_t SLOW = 3000;  // ms until the agent has walked its tree
 
-const std::map<std::string, std::string> CURES = {
-    {"name", "the name server is slow; an address as HostName in ~/.ssh/config avoids it"},
-    {"connection", "the network is slow; try 'ping'"},
-    {"host key", "the machine or the network is slow or busy"},
+// Why a step may be slow, and what to do.
+const std::map<std::string, std::pair<std::string, Fix>> REASONS = {
+    {"name",
+     {"The name server is slow.",
+      {"Set an address as HostName in ~/.ssh/config, which avoids it", ""}}},
+    {"connection", {"The network is slow.", {"See how slow with 'ping'", ""}}},
+    {"host key", {"The machine or the network is slow or busy.", {"See how slow with 'ping'", ""}}},
     {"login",
-     "sshd may look up the hub's name ('UseDNS no' in its sshd_config avoids that), or wait for "
-     "PAM"},
-    {"agent", "the shell's start-up files (~/.bashrc) are slow, or the machine is busy"},
-    {"root", "there are very many files, or the spoke's disk is slow"},
+     {"sshd may look up the hub's name, or wait for PAM.",
+      {"Set 'UseDNS no' in its sshd_config, which avoids the lookup", ""}}},
+    {"agent",
+     {"The shell's start-up files are slow, or the machine is busy.",
+      {"Check ~/.bashrc on the spoke, which the shell reads without a terminal, too", ""}}},
+    {"root", {"There are very many files, or the spoke's disk is slow.", {"Check the disk", ""}}},
 };
 
 }  // namespace
@@ -27,7 +35,9 @@ const std::map<std::string, std::string> CURES = {
 ConnectOptions LoginSteps::options(const std::shared_ptr<Passphrases>& passphrases) {
   ConnectOptions options;
   options.passphrases = passphrases;
-  options.warn = [this](std::string text) { checks_.warn(text); };
+  options.warn = [this](std::string text) {
+    checks_.warn(Failure(FailureId::KNOWN_HOSTS_NOTE, withoutFullStop(text)));
+  };
   options.chose = [this](std::string which) {
     checks_.at("ssh");
     checks_.good(which);
@@ -60,8 +70,12 @@ void LoginSteps::checkSpeed() {
   auto detail = absl::StrCat(total, " ms in all, ", slowest, " ms of them for '", where, "'");
   checks_.at("speed");
   if (total < SLOW) return checks_.good(detail);
-  auto cure = CURES.find(where);
-  checks_.warn(absl::StrCat(detail, cure == CURES.end() ? "" : ": " + cure->second));
+  Failure slow(FailureId::LOGIN_SLOW, detail);
+  auto reason = REASONS.find(where);
+  if (reason != REASONS.end()) {
+    slow.addCause(reason->second.first).addFix(reason->second.second);
+  }
+  checks_.warn(slow);
 }
 
 }  // namespace pibrain

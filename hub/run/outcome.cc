@@ -8,6 +8,7 @@
 #include "common/fs/file-times.h"
 #include "hub/agent/explain.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/mirror/mirror.h"
 
 namespace pibrain {
@@ -21,7 +22,7 @@ Failure unexpected(const std::exception& e) {
                    absl::StrCat("a thread could not be started: ", e.what()),
                    "The mirror is intact.",
                    {{"Raise the limit of processes and threads, which this shows", "ulimit -u"},
-                    {"Or sync fewer spokes at a time", "pi-brain sync run --jobs 2"}});
+                    {"Or sync fewer spokes at a time", ownCommand("sync run --jobs 2")}});
   }
   return Failure(FailureId::INTERNAL_ERROR, absl::StrCat("an unexpected error: ", e.what()),
                  "The mirror is intact. Please report this as a bug.");

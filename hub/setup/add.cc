@@ -1,4 +1,5 @@
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/setup/manage.h"
 
 #include <absl/strings/str_cat.h>
@@ -150,7 +151,7 @@ class SpokeAdder : public Setup {
                     "config",
                     ""},
                    {"Or remove that spoke first",
-                    "pi-brain spoke remove " + escapeForTerminal(shellQuote(request.name))}});
+                    ownCommand("spoke remove " + escapeForTerminal(shellQuote(request.name)))}});
   }
 
   // Returns the config with the requested change. Another command may have added a spoke with this

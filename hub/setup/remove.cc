@@ -1,4 +1,5 @@
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/setup/manage.h"
 
 #include <absl/strings/str_cat.h>
@@ -75,7 +76,7 @@ class SpokeRemover : public Setup {
         throw failure.addFix(
             {"To remove the spoke only from the hub, and leave its agent and authorized_keys line "
              "on the spoke",
-             "pi-brain spoke remove --force " + escapeForTerminal(shellQuote(spoke.name))});
+             ownCommand("spoke remove --force " + escapeForTerminal(shellQuote(spoke.name)))});
       }
       say(
           absl::StrCat("the spoke could not be reached, so ~/.local/lib/pi-brain and the line in "

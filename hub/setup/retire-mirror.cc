@@ -27,7 +27,7 @@ std::string retireMirror(const SpokeConfig& spoke, Mirror& locked) {
   std::erase(names, "lost+found");
   auto& archive = locked.archive();
   kj::AutoCloseFd directory(open(spoke.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  for (auto& name : names) archive.take(directory, name, name);
+  for (auto& name : names) archive.take(directory, name, name, ArchiveReason::REMOVED);
   archive.flush();
   // Failing is fine: the directory may be a mount point, and it is empty.
   if (unlink(spoke.path.c_str()) != 0) rmdir(spoke.path.c_str());

@@ -1,4 +1,5 @@
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/base/user.h"
 #include "hub/setup/manage.h"
 
@@ -99,7 +100,7 @@ class KeyRotation : public Setup {
     throw Failure(FailureId::CONFIG_CHANGED,
                   "the config changed meanwhile, perhaps by another rotation", "",
                   {{"If the key must still be replaced, run this again",
-                    "pi-brain spoke rotate-key " + escapeForTerminal(shellQuote(before.name))}});
+                    ownCommand("spoke rotate-key " + escapeForTerminal(shellQuote(before.name)))}});
   }
 
   // Returns the blobs of a key, and of other keys whose public halves exist.
@@ -133,8 +134,9 @@ class KeyRotation : public Setup {
       auto failure = e;
       if (configured) {
         failure.addCause("The new key is in use, but the spoke may still accept the old one.");
-        failure.addFix({"To be sure, run this again",
-                        "pi-brain spoke rotate-key " + escapeForTerminal(shellQuote(spoke.name))});
+        failure.addFix(
+            {"To be sure, run this again",
+             ownCommand("spoke rotate-key " + escapeForTerminal(shellQuote(spoke.name)))});
       }
       throw failure;
     }

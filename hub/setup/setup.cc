@@ -12,6 +12,7 @@
 #include "hub/agent/greeting.h"
 #include "hub/base/exceptions.h"
 #include "hub/base/failure-status.h"
+#include "hub/base/own-command.h"
 #include "hub/base/user-files.h"
 #include "hub/connect/connector.h"
 #include "hub/mirror/mirror.h"
@@ -24,14 +25,27 @@ void orThrow(const absl::Status& status) {
   if (!status.ok()) throw failureOf(status, FailureId::CONFIG_INVALID);
 }
 
+namespace {
+
+Failure localSource() {
+  return Failure(FailureId::SPOKE_IS_LOCAL,
+                 "its source is on this machine, so there is nothing to set up over SSH");
+}
+
+}  // namespace
+
 void requireAgent(const SpokeConfig& spoke, const char* what) {
+  if (isLocal(spoke) && spoke.method != SyncMethod::SYNCTHING) throw localSource();
   if (spoke.method == SyncMethod::AGENT) return;
-  throw Failure(
+  Failure failure(
       FailureId::NOT_AN_AGENT_SPOKE,
-      absl::StrCat("its sync_method is ", toString(spoke.method), ", so it has no ", what), "",
-      {{"Switch the spoke to the agent",
-        absl::StrCat("pi-brain spoke add ", escapeForTerminal(shellQuote(spoke.name)), " ",
-                     loginOf(spoke))}});
+      absl::StrCat("its sync_method is ", toString(spoke.method), ", so it has no ", what));
+  if (!isLocal(spoke)) {
+    failure.addFix({"Switch the spoke to the agent",
+                    ownCommand(absl::StrCat("spoke add ", escapeForTerminal(shellQuote(spoke.name)),
+                                            " ", loginOf(spoke)))});
+  }
+  throw failure;
 }
 
 SyncKey currentKey(const SpokeConfig& spoke) {
@@ -88,10 +102,7 @@ SshTarget Setup::login(const SpokeConfig& spoke) {
     request.host = via.host;
     request.user = via.user;
   }
-  if (request.host.empty()) {
-    throw Failure(FailureId::SPOKE_IS_LOCAL,
-                  "its source is on this machine, so there is nothing to set up over SSH");
-  }
+  if (request.host.empty()) throw localSource();
   auto target = orThrow(resolveSsh(request));
   change_.target = absl::StrCat(target.user, "@", target.alias);
   return target;

@@ -26,7 +26,8 @@ T orThrow(absl::StatusOr<T> result) {
   return *std::move(result);
 }
 
-// Throws Failure unless an agent syncs the spoke. `what`: what it lacks otherwise.
+// Throws Failure unless an agent on another machine syncs the spoke. `what`: what it lacks
+// otherwise.
 void requireAgent(const SpokeConfig& spoke, const char* what);
 
 // Returns the key that the spoke uses now. Throws Failure.

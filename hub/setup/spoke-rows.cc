@@ -6,11 +6,23 @@
 
 namespace pibrain {
 
+namespace {
+
+std::optional<Store::Contact> contactWith(const SpokeConfig& spoke, Store& store) {
+  if (spoke.method != SyncMethod::RSYNC) return store.lastContact(spoke.name);
+  // There is no agent to report itself, so the last good run is the last contact.
+  auto runs = store.lastRuns(spoke.name);
+  if (!runs.ok() || !runs->lastGood) return std::nullopt;
+  return Store::Contact{"", "", *runs->lastGood};
+}
+
+}  // namespace
+
 std::vector<SpokeRow> spokeRows(const Config& config, Store* store) {
   std::vector<SpokeRow> rows;
   for (auto& spoke : config.spokes) {
     SpokeRow row{&spoke, std::nullopt, syncKeyPath(spoke), ""};
-    if (store != nullptr) row.contact = store->lastContact(spoke.name);
+    if (store != nullptr) row.contact = contactWith(spoke, *store);
     if (!row.key.empty()) {
       auto blob = inspectKeyFile(row.key).publicBlob;
       if (!blob.empty()) row.fingerprint = fingerprint(blob);

@@ -72,8 +72,9 @@ std::string SyncKey::fingerprint() const { return pibrain::fingerprint(publicKey
 SyncKey readSyncKey(const std::string& path) {
   auto name = escapeForTerminal(path);
   auto file = inspectKeyFile(path);
-  if (auto why = whyNoPrivateKey(file); !why.empty()) {
-    throw Failure(FailureId::KEY_UNUSABLE, absl::StrCat("the key ", name, " ", why));
+  if (auto problem = whyNoPrivateKey(file)) {
+    throw Failure(FailureId::KEY_UNUSABLE, absl::StrCat("the key ", name, " ", problem->why), "",
+                  {problem->fix});
   }
   if (file.encrypted) {
     throw Failure(FailureId::KEY_HAS_PASSPHRASE,

@@ -4,12 +4,14 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
+#include <unistd.h>
 
 #include <algorithm>
 
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/ssh/invocation.h"
 
 namespace pibrain {
@@ -81,18 +83,39 @@ Fix signUnattended(const std::string& key) {
           ""};
 }
 
+// Returns the public half of the first key that has one, as a word for a shell; "KEY.pub" if that
+// is unknown.
+std::string publicKeyOf(const SshTarget& target) {
+  for (auto& file : target.identityFiles) {
+    auto half = file + ".pub";
+    if (access(half.c_str(), R_OK) == 0) return escapeForTerminal(shellQuote(half));
+  }
+  return target.key.empty() ? "KEY.pub" : escapeForTerminal(shellQuote(target.key + ".pub"));
+}
+
 void addKeyThere(const SshTarget& target, const AuthFailure& authFailure, std::vector<Fix>& fixes) {
-  bool agent = authFailure.of == LoginOf::AGENT;
-  auto key = target.key.empty() ? "KEY" : escapeForTerminal(shellQuote(target.key));
   auto place = authFailure.of == LoginOf::HOP ? escapeForTerminal(target.alias) : "the spoke";
-  fixes.push_back(
-      {absl::StrCat(
-           "Put the key into ~/.ssh/authorized_keys on ", place,
-           ", and make sure that others cannot write to ~ or ~/.ssh",
-           agent ? "; 'pi-brain spoke add' does it, or, on the spoke, this prints the line" : ""),
-       agent ? "pi-brain-agent --authorized-keys-line KEY.pub"
-             : absl::StrCat("ssh-copy-id -i ", key, ".pub ", escapeForTerminal(target.user),
-                            target.user.empty() ? "" : "@", escapeForTerminal(target.alias))});
+  auto where = absl::StrCat("~/.ssh/authorized_keys on ", place,
+                            ", and make sure that others cannot write to ~ or ~/.ssh");
+  auto key = publicKeyOf(target);
+  if (authFailure.of == LoginOf::AGENT) {
+    if (!target.setUp.empty()) {
+      fixes.push_back(
+          {"Add the key to the spoke, through your own login there", ownCommand(target.setUp)});
+    }
+    fixes.push_back(
+        {absl::StrCat(target.setUp.empty() ? "Put" : "Or put", " the key's line into ", where,
+                      "; on the spoke, with the key's public half, this prints the line"),
+         "pi-brain-agent --authorized-keys-line " + key});
+  } else {
+    auto config = target.configFile.empty()
+                      ? ""
+                      : absl::StrCat("-F ", escapeForTerminal(shellQuote(target.configFile)), " ");
+    fixes.push_back(
+        {absl::StrCat("Put the key into ", where),
+         absl::StrCat("ssh-copy-id ", config, "-i ", key, " ", escapeForTerminal(target.user),
+                      target.user.empty() ? "" : "@", escapeForTerminal(target.alias))});
+  }
   if (target.key.empty()) {
     fixes.push_back(
         {"If authorized_keys has the key already, name the key as IdentityFile in ~/.ssh/config on "
@@ -139,6 +162,7 @@ std::vector<Fix> fixesFor(const SshTarget& target, const AuthFailure& authFailur
          "unattended",
          "ssh-add " + escapeForTerminal(shellQuote(authFailure.encrypted[0]))});
   }
+  fixes.insert(fixes.end(), authFailure.keyFixes.begin(), authFailure.keyFixes.end());
   if (authFailure.offered) {
     addKeyThere(target, authFailure, fixes);
   } else if (!authFailure.unused.empty()) {
@@ -146,13 +170,17 @@ std::vector<Fix> fixesFor(const SshTarget& target, const AuthFailure& authFailur
                                   " to PubkeyAcceptedAlgorithms in the ssh configuration of this "
                                   "machine, or use a key of another type"),
                      ""});
-  } else if (fixes.empty()) {
+  } else if (fixes.empty() || !authFailure.keyFixes.empty()) {
     fixes.push_back(
         target.key.empty()
             ? Fix{"Name the key to offer as IdentityFile in ~/.ssh/config on the hub", ""}
             : Fix{"Correct 'key' in the config, or the file that it names, because no key was "
                   "offered to the spoke",
                   ""});
+    if (authFailure.of == LoginOf::AGENT && !target.setUp.empty()) {
+      fixes.push_back({"Or create a key and add it to the spoke, through your own login there",
+                       ownCommand(target.setUp)});
+    }
   }
   return fixes;
 }

@@ -6,6 +6,7 @@
 
 #include "common/text/escape.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/ssh/invocation.h"
 
 namespace pibrain {
@@ -40,7 +41,7 @@ Failure turnedAway(const SshTarget& target, std::string_view said) {
                               inParentheses(said), ", several times"),
                  "A server turns connections away for a while if there are too many (MaxStartups "
                  "in its sshd_config), or after refused keys (PerSourcePenalties, fail2ban).",
-                 {{"Sync fewer spokes at a time", "pi-brain sync run --jobs 1"},
+                 {{"Sync fewer spokes at a time", ownCommand("sync run --jobs 1")},
                   {"If that does not help, check whether another program uses that port",
                    absl::StrCat("nc ", escapeForTerminal(target.host), " ", target.port)}});
 }
@@ -228,6 +229,20 @@ Failure noSession(const SshTarget& target, const std::string& why) {
                  absl::StrCat("The server said: ", withoutFullStop(why), "."),
                  {{"On the spoke, check that MaxSessions in its sshd_config is at least 1",
                    "sudo sshd -T | grep -i maxsessions"}});
+}
+
+Failure commandRefused(const std::string& place, const std::string& why) {
+  return Failure(
+      FailureId::COMMAND_REFUSED,
+      absl::StrCat("the login at ", place,
+                   " worked, but the SSH server refused to start the command"),
+      absl::StrCat("The server may have no processes, memory or open files left. It said: ",
+                   withoutFullStop(why), "."),
+      {{"See what the SSH server logged, on the spoke", "sudo journalctl -u ssh -n 50"}});
+}
+
+bool saysCommandRefused(const std::string& errors) {
+  return absl::StrContains(errors, "exec request failed on channel ");
 }
 
 }  // namespace pibrain

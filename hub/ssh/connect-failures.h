@@ -43,4 +43,10 @@ Failure tooOldServer(const SshTarget& target, const std::string& greeting);
 // The login worked, but the server refused to open a session for the command.
 Failure noSession(const SshTarget& target, const std::string& why);
 
+// … a session, but starts no command in it. `place`: the spoke, safe to print.
+Failure commandRefused(const std::string& place, const std::string& why);
+
+// Returns whether OpenSSH's client wrote that.
+bool saysCommandRefused(const std::string& errors);
+
 }  // namespace pibrain

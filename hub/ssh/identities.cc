@@ -107,14 +107,11 @@ Identities collectIdentities(const SshTarget& target) {
     // names them.
     bool named = !target.key.empty();
     if ((!file.exists && !named) || inAgent(file) != agentKeys.end()) continue;
-    auto why = whyNoPrivateKey(file);
-    if (!file.exists) {
-      absl::StrAppend(&why, ": correct the name, or create the key with 'ssh-keygen -t ed25519 -f ",
-                      escapeForTerminal(shellQuote(file.path)), "'");
-    }
-    if (!why.empty()) {
-      result.problems.push_back(absl::StrCat(
-          escapeForTerminal(file.path), named ? ", the spoke's 'key' in the config, " : " ", why));
+    if (auto problem = whyNoPrivateKey(file)) {
+      result.problems.push_back(absl::StrCat(escapeForTerminal(file.path),
+                                             named ? ", the spoke's 'key' in the config, " : " ",
+                                             problem->why));
+      result.fixes.push_back(problem->fix);
     } else {
       add(fromFile(file));
     }
@@ -141,6 +138,7 @@ std::string whyNotLibssh2(const Identity& identity) {
 AuthFailure authFailureBefore(const Identities& identities) {
   AuthFailure authFailure;
   authFailure.tried = identities.problems;
+  authFailure.keyFixes = identities.fixes;
   authFailure.unused = identities.unusedType;
   for (auto& identity : identities.keys) {
     if (!identity.encrypted) continue;

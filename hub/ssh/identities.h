@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "hub/base/failure.h"
 #include "hub/ssh/auth-failure.h"
 #include "hub/ssh/target.h"
 
@@ -27,6 +28,7 @@ struct Identities {
   std::vector<Identity> keys;
   std::string unusedType;             // the type of a key that the ssh configuration excludes
   std::vector<std::string> problems;  // an agent that does not answer, unreadable files
+  std::vector<Fix> fixes;             // for these
 };
 
 // Returns the agent's keys that IdentityFile names, then the agent's others unless IdentitiesOnly,

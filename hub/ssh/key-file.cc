@@ -40,17 +40,17 @@ std::string takeString(std::string& bytes) {
 
 // Returns what is wrong with the line ends: OpenSSH accepts only its own (sshkey.c,
 // private2_uudecode()).
-std::string oddLines(const std::string& text, size_t begin, size_t end, const std::string& path) {
+std::optional<KeyProblem> oddLines(const std::string& text, size_t begin, size_t end,
+                                   const std::string& path) {
   auto file = escapeForTerminal(shellQuote(path));
   if (text.find('\r', begin) != std::string::npos) {
-    return absl::StrCat("has Windows line ends, which ssh does not accept: \"sed -i 's/\\r$//' ",
-                        file, "\" fixes it");
+    return KeyProblem{"has Windows line ends, which ssh does not accept",
+                      {"Convert them to Unix line ends", "sed -i 's/\\r$//' " + file}};
   }
   if (text.compare(end + sizeof(END) - 1, 1, "\n") != 0) {
-    return absl::StrCat("has no newline at its end, which ssh needs: 'echo >> ", file,
-                        "' fixes it");
+    return KeyProblem{"has no newline at its end, which ssh needs", {"Add one", "echo >> " + file}};
   }
-  return "";
+  return std::nullopt;
 }
 
 void readOpensshHeader(const std::string& text, size_t begin, KeyFile& key) {
@@ -145,29 +145,36 @@ KeyFile inspectKeyFile(const std::string& path) {
   if (auto half = readWholeFile(path + ".pub")) {
     auto blob = publicKeyBlob(*half);
     if (key.publicBlob.empty()) key.publicBlob = blob;
-    if (!blob.empty() && blob != key.publicBlob && key.unusable.empty()) {
-      key.unusable = absl::StrCat(
-          "has the public half of another key beside it, in ", escapeForTerminal(path),
-          ".pub, which ssh uses: \"ssh-keygen -y -f ", escapeForTerminal(shellQuote(path)), " > ",
-          escapeForTerminal(shellQuote(path + ".pub")), "\" fixes it");
+    if (!blob.empty() && blob != key.publicBlob && !key.unusable) {
+      key.unusable =
+          KeyProblem{absl::StrCat("has the public half of another key beside it, in ",
+                                  escapeForTerminal(path), ".pub, which ssh uses"),
+                     {"Replace that by the key's own public half",
+                      absl::StrCat("ssh-keygen -y -f ", escapeForTerminal(shellQuote(path)), " > ",
+                                   escapeForTerminal(shellQuote(path + ".pub")))}};
     }
   }
   if (!key.publicBlob.empty()) key.type = keyType(key.publicBlob);
   return key;
 }
 
-std::string whyNoPrivateKey(const KeyFile& file) {
+std::optional<KeyProblem> whyNoPrivateKey(const KeyFile& file) {
   auto quoted = escapeForTerminal(shellQuote(file.path));
-  if (!file.exists) return "does not exist";
-  if (!file.readable)
-    return absl::StrCat("cannot be read; 'ls -l ", quoted, "' shows its owner and mode");
-  if (!file.isPrivate) {
-    return "is not a private key; use the file that 'ssh-keygen' created without .pub";
+  if (!file.exists) {
+    return KeyProblem{
+        "does not exist",
+        {"Correct the name, or create the key", "ssh-keygen -t ed25519 -f " + quoted}};
   }
-  if (!file.unusable.empty()) return file.unusable;
-  if (!file.exposed) return "";
-  return absl::StrCat("is readable by other users, so ssh ignores it: 'chmod 600 ", quoted,
-                      "' fixes it");
+  if (!file.readable) {
+    return KeyProblem{"cannot be read", {"See its owner and mode", "ls -l " + quoted}};
+  }
+  if (!file.isPrivate) {
+    return KeyProblem{"is not a private key",
+                      {"Use the file that 'ssh-keygen' created without .pub", ""}};
+  }
+  if (file.unusable || !file.exposed) return file.unusable;
+  return KeyProblem{"is readable by other users, so ssh ignores it",
+                    {"Make it readable only by its owner", "chmod 600 " + quoted}};
 }
 
 }  // namespace pibrain

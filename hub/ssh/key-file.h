@@ -1,8 +1,17 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "hub/base/failure.h"
+
 namespace pibrain {
+
+// Why nobody can log in with a file.
+struct KeyProblem {
+  std::string why;  // to follow the file's name
+  Fix fix;
+};
 
 // What is known of an identity file without its passphrase.
 struct KeyFile {
@@ -11,9 +20,9 @@ struct KeyFile {
   bool readable = false;
   bool isPrivate = false;  // not only a public key
   bool exposed = false;    // other users can read it, so ssh ignores it
-  // Why OpenSSH cannot read it, and how to fix that, for a person; empty: it can. libssh2 accepts
-  // some of these, but they would fail as soon as OpenSSH connects.
-  std::string unusable;
+  // Why OpenSSH cannot read it; null: it can. libssh2 accepts some of these, but they would fail as
+  // soon as OpenSSH connects.
+  std::optional<KeyProblem> unusable;
   bool encrypted = false;
   std::string cipher;           // "aes256-ctr", …; empty: not encrypted, or unknown
   std::string publicBlob;       // from FILE.pub or the file's own header; empty: unknown
@@ -24,9 +33,9 @@ struct KeyFile {
 // Reads OpenSSH's format (openssh/PROTOCOL.key) and PEM.
 KeyFile inspectKeyFile(const std::string& path);
 
-// Returns why this file alone is not enough to log in, and how to fix that, to follow the file's
-// name; empty: it is enough, perhaps with its passphrase.
-std::string whyNoPrivateKey(const KeyFile& file);
+// Returns why this file alone is not enough to log in; null: it is enough, perhaps with its
+// passphrase.
+std::optional<KeyProblem> whyNoPrivateKey(const KeyFile& file);
 
 // Returns whether the file is a certificate of this public key (openssh/PROTOCOL.certkeys).
 bool isCertificateOf(const std::string& path, const std::string& publicBlob);

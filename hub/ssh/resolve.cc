@@ -110,7 +110,10 @@ absl::StatusOr<SshTarget> defaults(const SshRequest& request) {
 }  // namespace
 
 SshRequest sshRequestOf(const SpokeConfig& spoke) {
-  return {spoke.source.host, spoke.source.user, spoke.sshConfig, spoke.key, spoke.port};
+  auto setUp =
+      absl::StrCat("spoke add ", escapeForTerminal(shellQuote(spoke.name)), " ", loginOf(spoke));
+  if (spoke.port > 0) absl::StrAppend(&setUp, " --port ", spoke.port);
+  return {spoke.source.host, spoke.source.user, spoke.sshConfig, spoke.key, spoke.port, setUp};
 }
 
 SshResolution::SshResolution(SshRequest request) : request_(std::move(request)) {
@@ -133,6 +136,7 @@ absl::StatusOr<SshTarget> SshResolution::get() {
   if (!target.ok()) return target;
   target->configFile = request_.configFile;
   target->portGiven = request_.port > 0;
+  target->setUp = request_.setUp;
   if (!request_.key.empty()) {
     onlyBy(request_.key, *target);
     auto named = requireNoVariables(*target);

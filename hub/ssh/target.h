@@ -20,6 +20,7 @@ struct SshTarget {
   bool portGiven = false;  // the port comes from pi-brain's config, not from ssh's
   std::string configFile;  // for `ssh -F`; empty: ssh's own
   std::string key;         // the only identity; empty: those of the ssh configuration
+  std::string setUp;       // as in the request
 
   int addressFamily = 0;                // AF_UNSPEC, AF_INET or AF_INET6
   std::string bindAddress;              // empty: any
@@ -67,6 +68,9 @@ struct SshRequest {
   std::string configFile;  // for `ssh -F`
   std::string key;         // an identity file to use instead of the configuration's
   uint16_t port = 0;
+  // The arguments of pi-brain with which a person adds the key to the spoke, "spoke add laptop
+  // me@laptop"; empty: there are none.
+  std::string setUp;
 };
 
 // Returns the request for a spoke whose source has a host.

@@ -210,7 +210,7 @@ class FaultCase(HubCase):
             self.assertEqual(stamps.get(path), stamp, f"turn {self.turn}: {path} is no more in the archive as it was")
         found = {path: read_below(self.archive / "laptop", path) for path in stamps.keys() - kept.keys()}
         for path in found:
-            self.assertRegex(path, re.compile(rb"^\d{8}T\d{6}\.\d{3}Z(~\d+)?/."))
+            self.assertRegex(path, re.compile(rb"^\d{8}T\d{6}\.\d{3}Z~[a-z]+(~\d+)?/."))
         return found
 
     def assert_archived(self, *expected):

@@ -36,6 +36,12 @@ def run(command, **options):
     return done.stdout
 
 
+def waits_for_lock(pid):
+    """Whether the process waits for a lock of flock() (proc_locks(5))."""
+    locks = [line.split() for line in pathlib.Path("/proc/locks").read_text().splitlines()]
+    return any(lock[1] == "->" and lock[5] == str(pid) for lock in locks)
+
+
 class Spoke:
     """A machine named `name`, to which the hub's user may log in as root with a key of their own."""
 

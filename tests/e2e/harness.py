@@ -368,6 +368,11 @@ class HubCase(unittest.TestCase):
             found.setdefault(b"/".join(path.split(b"/")[2:]), read_below(self.archive, path))
         return found
 
+    def reasons(self):
+        """Path in the mirror and why it was archived, for each file, in the order of the list."""
+        listed = json.loads(self.pi_brain("sync", "archive", "list", "--json").stdout)["files"]
+        return [(file["path"], file["reason"]) for file in listed]
+
 
 def sleeps(pid):
     """Whether the main thread of a process waits for something (proc(5))."""

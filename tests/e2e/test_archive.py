@@ -4,6 +4,7 @@ import json
 import os
 import time
 import unittest
+import urllib.parse
 
 from harness import HubCase
 
@@ -52,7 +53,12 @@ class ArchiveCommands(HubCase):
             archived = time.mktime(time.strptime(file["archived"], "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
             self.assertAlmostEqual(archived, before, delta=60)
         text = self.pi_brain("sync", "archive", "list").stdout
-        self.assertIn(f"{files[0]['id']}  {files[0]['archived']}     400 B  --p--/a.jsonl", text)
+        self.assertIn(f"{files[0]['id']}  {files[0]['archived']}  replaced      400 B  --p--/a.jsonl\n", text)
+        self.assertIn(f"{files[1]['id']}  {files[1]['archived']}  deleted         8 B  --p--/b.jsonl\n", text)
+        self.assertEqual([f["reason"] for f in files], ["replaced", "deleted"])
+        (run,) = {f["run"] for f in files}
+        self.assertRegex(run, r"^\d{8}T\d{6}\.\d{3}Z$")
+        self.assertEqual(self.runs(), [f"{run}~deleted", f"{run}~replaced"])
         self.assertIn("2 files in the archive, 408 B, kept for at least 30 days", text)
         done = self.pi_brain("sync", "archive", "list", "-s", "nobody")
         self.assertEqual(done.returncode, 2)
@@ -60,6 +66,23 @@ class ArchiveCommands(HubCase):
         status = json.loads(self.pi_brain("sync", "status", "--json").stdout)
         self.assertEqual(status["spokes"][0]["archiveBytes"], 408)
         self.assertIn("Archive: 408 B", self.pi_brain("sync", "status", "--long").stdout)
+
+    def test_of_a_version_that_did_not_tell_why(self):
+        """What it archived is listed, restored and expires as before; ids are the same."""
+        old = self.archive / "laptop/20260131T120000.123Z"
+        for run in (old, old.with_name(old.name + "~2")):
+            (run / "--p--").mkdir(parents=True)
+            (run / "--p--/b.jsonl").write_bytes(b"old\n")
+        self.lose_two()
+        first, second, *others = self.listed()
+        self.assertEqual([(f["path"], f["reason"], f["run"]) for f in (first, second)],
+                         [("--p--/b.jsonl", None, "20260131T120000.123Z")] * 2)
+        self.assertEqual([f["reason"] for f in others], ["replaced", "deleted"])
+        self.assertEqual(first["id"], "61a0d710563a448a")
+        self.assertIn(f"{first['id']}  2026-01-31T12:00:00Z  -               4 B  --p--/b.jsonl\n",
+                      self.pi_brain("sync", "archive", "list").stdout)
+        self.restore(first["id"])
+        self.assertEqual((self.mirror / "--p--/b.jsonl").read_bytes(), b"old\n")
 
     def test_names_that_are_for_no_terminal(self):
         self.write("--p--/\x1b[31mred\n.jsonl", b"{}\n")
@@ -128,6 +151,136 @@ class ArchiveCommands(HubCase):
         self.assertIn("--to PATH", error)
         self.assertEqual(self.snapshot(), before)
         self.assertIn("archive list", self.restore(code=2))
+
+    def lose_many(self):
+        """Three runs take files of two projects, one of them twice; returns the times of the runs."""
+        for name in ("p/1", "p/2", "q/1", "q/2"):
+            self.write(f"--{name[0]}--/{name}.jsonl", f"first {name}\n".encode())
+        self.sync()
+        self.write("--p--/p/1.jsonl", b"second\n")
+        self.sync()
+        for name in ("p/1", "q/1"):
+            (self.source / f"--{name[0]}--/{name}.jsonl").unlink()
+        self.sync("--delete")
+        for name in ("p/2", "q/2"):
+            (self.source / f"--{name[0]}--/{name}.jsonl").unlink()
+        self.sync("--delete")
+        files = self.listed()
+        self.assertEqual([(f["path"], f["reason"]) for f in files],
+                         [("--p--/p/1.jsonl", "replaced"), ("--p--/p/1.jsonl", "deleted"), ("--q--/q/1.jsonl", "deleted"),
+                          ("--p--/p/2.jsonl", "deleted"), ("--q--/q/2.jsonl", "deleted")])
+        return sorted({f["run"] for f in files})
+
+    def restored(self, *args, code=0):
+        """Paths and outcomes; each that is said to be restored is."""
+        done = self.pi_brain("sync", "archive", "restore", "-c", str(self.config), "--json", *args, config=False)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        document = json.loads(done.stdout)
+        self.assertEqual((document["ok"], document["dryRun"]), (code == 0, "-n" in args))
+        for file in document["files"]:
+            if file["outcome"] == "restored":
+                where = urllib.parse.unquote_to_bytes(file["toBytes"]) if file["toBytes"] else file["to"]
+                self.assertEqual(os.path.exists(where), "-n" not in args, file)
+            self.assertEqual(file["failure"] is not None, file["outcome"] == "failed")
+        self.failures = [failure["id"] for failure in document["failures"]]
+        return [(file["path"], file["outcome"]) for file in document["files"]]
+
+    P1, P2, Q1, Q2 = (f"--{name[0]}--/{name}.jsonl" for name in ("p/1", "p/2", "q/1", "q/2"))
+
+    def test_restore_many(self):
+        """By spoke, run, path, pattern and IDs; of each file the version that was archived last."""
+        runs = self.lose_many()
+        before = self.snapshot()
+        everything = [(self.P1, "restored"), (self.Q1, "restored"), (self.P2, "restored"), (self.Q2, "restored"),
+                      (self.P1, "older")]
+        self.assertEqual(self.restored("-n", "-s", "laptop"), everything)
+        self.assertEqual(self.restored("-n", "--run", runs[0]), [(self.P1, "restored")])
+        self.assertEqual(self.restored("-n", "--run", runs[1]), [(self.P1, "restored"), (self.Q1, "restored")])
+        self.assertEqual(self.restored("-n", "--run", time.strftime("%Y-", time.gmtime())), everything)
+        self.assertEqual(self.restored("-n", "--run", runs[2], "*/q/*"), [(self.Q2, "restored")])
+        for wanted in (["*/q/[12].jsonl"], ["*q*"], ["--", "--q--"], ["--", "--q--/q/"], ["--", self.Q1, self.Q2],
+                       [self.listed()[2]["id"], "*q/2.jsonl"]):
+            self.assertEqual(self.restored("-n", *wanted), [(self.Q1, "restored"), (self.Q2, "restored")], wanted)
+        self.assertEqual(self.snapshot(), before)
+        self.assertFalse((self.mirror / ".pi-brain-staging").exists())
+
+        done = self.restore("-s", "laptop")
+        self.assertRegex(done, r"(?m)^laptop:\n  ✓ \w{16}  \S+Z       7 B  --p--/p/1\.jsonl$")
+        self.assertIn("\n\n4 files restored, 37 B; 1 older version of them left in the archive\n", done)
+        self.assertEqual((self.mirror / self.P1).read_bytes(), b"second\n")
+        self.assertEqual((self.mirror / self.Q2).read_bytes(), b"first q/2\n")
+        self.assertEqual(len(self.listed()), 5, "the archive keeps its own")
+        self.assertFalse((self.mirror / ".pi-brain-staging").exists())
+        self.assertEqual(self.counts(), {"kept": 4})
+        self.assert_mirrored(besides=[self.P1, self.P2, self.Q1, self.Q2])
+
+    def test_one_that_cannot_be_restored_stops_no_other(self):
+        self.lose_many()
+        taken = self.mirror / self.Q1
+        taken.parent.mkdir(parents=True)
+        taken.write_bytes(b"mine\n")
+        (self.mirror / "--p--").mkdir(exist_ok=True)
+        (self.mirror / "--p--/p").write_bytes(b"a file where a directory was\n")
+        outcomes = [(self.P1, "failed"), (self.Q1, "failed"), (self.P2, "failed"), (self.Q2, "restored"), (self.P1, "older")]
+        self.assertEqual(self.restored("-n", "-s", "laptop", code=1), outcomes)
+        done = self.pi_brain("sync", "archive", "restore", "-s", "laptop", "no/such.jsonl", "*")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stdout, rf"(?m)^  ✗ \w+  \S+ +10 B  {self.Q1}: there is a file of this name: {taken}$")
+        self.assertRegex(done.stdout, rf"(?m)^  ✗ .*{self.P1}: there is a file where this one needs a directory: {self.mirror}/--p--/p$")
+        self.assertRegex(done.stdout, rf"(?m)^  ✓ \w+  \S+ +10 B  {self.Q2}$")
+        self.assertIn("\n1 file restored, 10 B, 3 failed; 1 older version of them left in the archive\n", done.stdout)
+        self.assertEqual(done.stderr.count("--to PATH"), 1)
+        self.assertIn("'no/such.jsonl'", done.stderr)
+        self.assertEqual(taken.read_bytes(), b"mine\n")
+        self.assertEqual((self.mirror / "--p--/p").read_bytes(), b"a file where a directory was\n")
+        self.assertEqual((self.mirror / self.Q2).read_bytes(), b"first q/2\n")
+        self.assertEqual(self.restored("no/such.jsonl", code=1), [])
+        self.assertEqual(self.failures, ["archived-file-unknown"])
+
+    def test_restore_many_elsewhere(self):
+        """Beneath a directory, in which nothing gives way and no symlink leads away."""
+        self.lose_many()
+        there = self.dir / "new" / "there"
+        self.assertEqual(self.restored("*", "--to", str(there))[:-1],
+                         [(path, "restored") for path in (self.P1, self.Q1, self.P2, self.Q2)])
+        self.assertEqual({path: (there / "laptop" / path).read_bytes() for path in (self.P1, self.Q1, self.P2, self.Q2)},
+                         {self.P1: b"second\n", self.Q1: b"first q/1\n", self.P2: b"first p/2\n", self.Q2: b"first q/2\n"})
+        self.assertEqual((there / "laptop" / self.P1).stat().st_mode & 0o777, 0o600)
+        self.assertEqual((there / "laptop" / self.P1).stat().st_mtime_ns, HubCase.clock)
+        self.assertEqual({outcome for _, outcome in self.restored("*", "--to", str(there), code=1)}, {"failed", "older"})
+        away = self.dir / "away"
+        (away / "laptop").mkdir(parents=True)
+        (self.dir / "elsewhere").mkdir()
+        (away / "laptop/--q--").symlink_to(self.dir / "elsewhere")
+        self.assertEqual({path: outcome for path, outcome in self.restored("*[pq]/2.jsonl", "--to", str(away), code=1)},
+                         {self.P2: "restored", self.Q2: "failed"})
+        self.assertEqual(list((self.dir / "elsewhere").iterdir()), [])
+        self.assert_mirrored()
+
+    def test_restore_of_a_spoke_that_is_locked_and_one_that_is_gone(self):
+        self.lose_two()
+        lock = os.open(self.mirror, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        self.assertEqual(self.restored("*b.jsonl", code=75), [("--p--/b.jsonl", "failed")])
+        os.close(lock)
+        self.write_config([self.spoke(name="other")])
+        self.assertEqual(self.restored("-s", "laptop", code=1), [("--p--/a.jsonl", "failed"), ("--p--/b.jsonl", "failed")])
+        self.assertIn("The spokes are: other", self.restore("-s", "nobody", code=2))
+        self.assertEqual(self.restored("-s", "other", code=1), [])
+        self.assertEqual(self.failures, ["archived-file-unknown"])
+        self.assertEqual(self.restored("-s", "laptop", "--to", str(self.dir / "back")),
+                         [("--p--/a.jsonl", "restored"), ("--p--/b.jsonl", "restored")])
+
+    def test_restore_by_names_that_are_no_utf8(self):
+        name = b"--p--/\xff[1].jsonl"
+        self.write(os.fsdecode(name), b"odd\n")
+        self.sync()
+        (self.source / os.fsdecode(name)).unlink()
+        self.sync("--delete")
+        exact = next(file["pathBytes"] for file in self.listed() if file["pathBytes"])
+        ((_, outcome),) = self.restored(f"bytes:{exact}")
+        self.assertEqual(outcome, "restored")
+        self.assertEqual((self.mirror / os.fsdecode(name)).read_bytes(), b"odd\n")
 
     def test_restore_where_the_next_run_deletes(self):
         self.lose_two()

@@ -262,12 +262,12 @@ class CommandLine(HubCase):
         self.write("q/c.jsonl", b"{}\n")
         self.write_config([self.spoke(), self.spoke("second")])
         self.sync()
-        self.assertEqual(self.pi_brain("sync", "list", "--spoke", "laptop").stdout,
-                         "laptop (agent): 2 sessions\n  p/a.jsonl\n  q/c.jsonl\n")
+        text = self.pi_brain("sync", "list", "--spoke", "laptop").stdout
+        self.assertRegex(text, r"^laptop \(agent\): 2 sessions\n  2\S+Z       3 B  q/c.jsonl\n  2\S+Z       3 B  p/a.jsonl\n$")
         self.assertIn(f"  {self.dir}/synced/second/q/c.jsonl\n", self.pi_brain("sync", "list", "--long").stdout)
         listed = json.loads(self.pi_brain("sync", "list", "--json").stdout)
         self.assertEqual([s["name"] for s in listed["spokes"]], ["laptop", "second"])
-        self.assertEqual(listed["spokes"][0]["sessions"], ["p/a.jsonl", "q/c.jsonl"])
+        self.assertEqual(listed["spokes"][0]["sessions"], ["q/c.jsonl", "p/a.jsonl"])
 
     def json_of(self, *args):
         """What is printed is strictly UTF-8."""

@@ -149,7 +149,7 @@ class Clock(ClockCase):
         places = {os.path.dirname(p) for p in found}
         self.assertEqual(len(places), len(versions))
         for place in places:
-            self.assertRegex(place, rb"^laptop/20300101T000000\.00\dZ(~\d)?/p$")
+            self.assertRegex(place, rb"^laptop/20300101T000000\.00\dZ~(replaced|deleted)(~\d)?/p$")
         self.assertCountEqual(found.values(), versions)
         self.assertTrue(other.exists())
 

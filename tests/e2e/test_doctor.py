@@ -1,8 +1,13 @@
 """`pi-brain sync doctor`: each check, when it succeeds and when it fails."""
+import contextlib
 import json
 import os
 import pathlib
+import pty
+import re
 import shutil
+import socket
+import sqlite3
 import subprocess
 import unittest
 
@@ -34,7 +39,7 @@ class Doctor(HubCase):
 
     def checks(self, code=0, spoke=0):
         """Maps each step of a spoke to (state, detail); of several results, the worst."""
-        found, self.failures = {}, {}
+        found, self.failures, self.warnings = {}, {}, {}
         order = ("skipped", "ok", "warning", "failed")
         for check in self.doctor(code=code)["spokes"][spoke]["checks"]:
             known = found.get(check["step"], ("skipped", ""))
@@ -42,6 +47,8 @@ class Doctor(HubCase):
                 found[check["step"]] = (check["state"], check["detail"])
             if check["state"] == "failed":
                 self.failures[check["step"]] = check["failure"]["id"]
+            elif check["state"] == "warning":
+                self.warnings[check["step"]] = check["failure"]["id"]
             else:
                 self.assertIsNone(check["failure"], check)
         return found
@@ -54,9 +61,9 @@ class Doctor(HubCase):
             self.assertIn(word, checks[step][1])
         return checks
 
-    def warns_at(self, step, *words):
+    def warns_at(self, step, warning, *words):
         checks = self.checks()
-        self.assertEqual(checks[step][0], "warning", checks)
+        self.assertEqual((checks[step][0], self.warnings.get(step)), ("warning", warning), checks)
         for word in words:
             self.assertIn(word, checks[step][1])
         return checks
@@ -85,7 +92,7 @@ class Doctor(HubCase):
         self.assertIn("\nlaptop\n  ✓ config", text)
 
     def test_before_the_first_run_it_makes_nothing(self):
-        self.warns_at("last run", "never synced")
+        self.warns_at("last run", "never-synced", "never synced", f"'pi-brain sync run --spoke laptop -c {self.config}'")
         self.assertEqual(sorted(p.name for p in self.dir.iterdir()), ["config.yaml", "home", "sessions"])
 
     def test_name(self):
@@ -117,12 +124,13 @@ class Doctor(HubCase):
 
     def test_noise(self):
         self.sshd.authorize(f"echo Welcome; exec {harness.AGENT} --root={self.source}")
-        self.warns_at("shell", "Welcome", "bashrc")
+        self.warns_at("shell", "shell-noisy", "Welcome", "bashrc")
 
     def test_a_slow_shell(self):
         self.sshd.authorize(f"sleep 4; exec {harness.AGENT} --root={self.source}")
         checks = self.checks()
         self.assertEqual(checks["speed"][0], "warning", checks)
+        self.assertEqual(self.warnings["speed"], "login-slow")
         for words in ("of them for 'agent'", "bashrc"):
             self.assertIn(words, checks["speed"][1])
         # It is as slow without the sleep.
@@ -133,7 +141,58 @@ class Doctor(HubCase):
         self.fails_at("root", "root-missing", str(self.dir / "nowhere"), "does not exist")
         self.sshd.authorize_agent(self.source)
         self.write_config([self.spoke(source="spoke:/elsewhere")])
-        self.warns_at("root", "not /elsewhere as 'source' says")
+        self.warns_at("root", "root-differs", "not /elsewhere as 'source' says")
+
+    def unreadable(self):
+        """A file that a run cannot read, by another user's agent if need be: root reads everything."""
+        secret = self.write("p/secret.jsonl", b'{"line":2}\n')
+        secret.chmod(0)
+        if os.geteuid() == 0:
+            for path in (self.class_dir, self.dir):
+                path.chmod(0o755)
+            self.sshd.authorize(f"exec setpriv --reuid=4243 --regid=4243 --clear-groups {harness.AGENT} --root={self.source}")
+        return secret
+
+    def test_a_file_that_cannot_be_read(self):
+        secret = self.unreadable()
+        checks = self.fails_at("root", "spoke-unreadable", f"the agent cannot read '{secret}'", "permission denied", f"'ls -ld {secret}'")
+        self.assertIn("restrict", checks)
+        # A run says so of the same file.
+        self.assertIn("secret.jsonl: permission denied on the spoke", self.sync_one(code=1)["error"])
+        self.fails_at("root", "spoke-unreadable", str(secret))
+        secret.chmod(0o644)
+        self.sync()
+        self.assertEqual(self.checks()["root"][0], "ok")
+        # What need not be read again need not be readable.
+        secret.chmod(0)
+        self.assertEqual(self.checks()["root"][0], "ok")
+        self.sync()
+
+    def test_a_directory_that_cannot_be_read(self):
+        secret = self.unreadable()
+        secret.chmod(0o644)
+        secret.parent.chmod(0)
+        self.addCleanup(secret.parent.chmod, 0o755)
+        checks = self.fails_at("root", "spoke-unreadable", f"the agent cannot read '{secret.parent}'", "permission denied")
+        self.assertIn("restrict", checks)
+
+    def test_sessions_that_are_gone(self):
+        self.sync()
+        (self.source / "p/a.jsonl").unlink()
+        self.warns_at("root", "root-empty", f"{self.source} has no files, and the mirror has 1", "not be mounted", f"'ls -la {self.source}'")
+        self.assertEqual(self.sync_one()["outcome"], "ok")
+        # Nothing on either side is nothing odd.
+        shutil.rmtree(self.mirror)
+        self.assertEqual(self.checks()["root"][0], "ok")
+
+    def test_no_config_yet(self):
+        """The default one; a file that is named must be there."""
+        done = self.pi_brain("sync", "doctor", "--json", config=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        config = json.loads(done.stdout)["hub"][0]
+        self.assertEqual((config["step"], config["state"], config["failure"]["id"]), ("config", "warning", "config-missing"))
+        self.assertIn(f"{self.home}/.pi-brain/config.yaml does not exist yet", config["detail"])
+        self.assertIn("! config", self.pi_brain("sync", "doctor", config=False).stdout)
 
     def test_a_key_without_a_forced_command(self):
         self.sshd.authorized_keys.write_text(pathlib.Path(f"{self.sshd.key}.pub").read_text())
@@ -144,11 +203,12 @@ class Doctor(HubCase):
         try:
             sshd.authorized_keys.write_text(pathlib.Path(f"{sshd.key}.pub").read_text())
             self.write_config([self.spoke()], ssh_config=str(sshd.ssh_config))
-            self.warns_at("restrict", "can run any command", "--authorized-keys-line")
+            self.warns_at("restrict", "key-not-locked-down", "can run any command", "--authorized-keys-line",
+                          f"'pi-brain spoke add laptop spoke -c {self.config}'")
             # Forced, but not restricted.
             sshd.authorized_keys.write_text(f'command="{harness.AGENT} --root={self.source}" '
                                             + pathlib.Path(f"{sshd.key}.pub").read_text())
-            self.warns_at("restrict", "it can open a terminal, forward connections, listen for connections and forward an SSH agent",
+            self.warns_at("restrict", "key-not-locked-down", "it can open a terminal, forward connections, listen for connections and forward an SSH agent",
                           "restrict,command")
         finally:
             sshd.stop()
@@ -179,7 +239,7 @@ class Doctor(HubCase):
                             self.assertEqual(self.checks(code=1)["agent"][0], "failed")
                             self.assertEqual(self.failures, {"agent": "not-the-agent"})
                         elif may:
-                            checks = self.warns_at("restrict", "can run any command", "ForceCommand")
+                            checks = self.warns_at("restrict", "key-not-locked-down", "can run any command", "ForceCommand")
                             self.assertRegex(checks["restrict"][1], f"it can ({may})")
                         else:
                             self.assertEqual(self.checks()["restrict"], ("ok", LOCKED_DOWN))
@@ -263,6 +323,7 @@ class Doctor(HubCase):
             for said in self.both_ways(f"{forced},no-pty,no-agent-forwarding,no-X11-forwarding", ["AllowTcpForwarding no"]).values():
                 self.assertEqual(said, "the key starts the agent on spoke; it is unknown whether it can forward connections, listen for connections or "
                                        "connect to Unix sockets")
+                self.assertEqual(self.warnings["restrict"], "key-lockdown-unknown")
         with self.subTest("an agent and X11"):
             said = self.both_ways(f"restrict,agent-forwarding,x11-forwarding,{forced}", ["X11Forwarding yes"])
             # This needs xauth on the spoke.
@@ -274,24 +335,40 @@ class Doctor(HubCase):
         self.sshd.authorize(f"{OTHER_AGE} 2 2 7200")
         checks = self.checks(code=1)
         self.assertEqual(checks["clock"][0], "warning", checks)
+        self.assertEqual(self.warnings["clock"], "clock-differs")
         self.assertRegex(checks["clock"][1], "the clock of spoke is (119 min|2 h) (behind|ahead of) this machine's")
+        # It is of another version, too.
+        self.assertEqual((checks["agent"][0], self.warnings["agent"]), ("warning", "agent-other-version"))
+        self.assertIn("the agent is version 9.8.7, the hub is version 0.1.0", checks["agent"][1])
+        self.assertIn(f"'pi-brain spoke upgrade laptop -c {self.config}'", checks["agent"][1])
 
     def test_mirror(self):
         (self.dir / "file").write_text("")
         self.write_config([self.spoke(path=str(self.dir / "file" / "laptop"))])
         self.fails_at("mirror", "mirror-unusable", "ls -ld")
 
-    def test_a_full_disk(self):
+    def on_a_disk_of(self, megabytes):
+        """What the doctor says of the disk, as (state, id, detail), when the mirror is on such a one."""
         small = self.dir / "small"
-        small.mkdir()
+        small.mkdir(exist_ok=True)
         self.write_config([self.spoke(path=str(small / "laptop"))])
-        script = (f"mount -t tmpfs -o size=2m none {harness.quote(small)} || exit 99\n"
-                  f"{harness.quote(harness.HUB)} sync doctor -c {harness.quote(self.config)}")
+        script = (f"mount -t tmpfs -o size={megabytes}m none {harness.quote(small)} || exit 99\n"
+                  f"{harness.quote(harness.HUB)} sync doctor --json -c {harness.quote(self.config)}")
         namespace = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-r", "-m"]
         done = subprocess.run([*namespace, "sh", "-c", script], capture_output=True, text=True, env=self.environment())
-        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
-        self.assertIn("✗ disk        2.0 MB free", done.stdout)
-        self.assertIn("df -h", done.stdout)
+        self.assertIn(done.returncode, (0, 1), done.stdout + done.stderr)
+        return [(check["state"], check["failure"]["id"], check["detail"]) for check in json.loads(done.stdout)["spokes"][0]["checks"]
+                if check["step"] == "disk" and str(small) in check["detail"]]
+
+    def test_a_full_disk(self):
+        ((state, failure, detail),) = self.on_a_disk_of(2)
+        self.assertEqual((state, failure), ("failed", "disk-full"))
+        self.assertRegex(detail, "^2.0 MB free.*df -h")
+
+    def test_a_disk_that_will_be_full(self):
+        ((state, warning, detail),) = self.on_a_disk_of(500)
+        self.assertEqual((state, warning), ("warning", "disk-nearly-full"))
+        self.assertRegex(detail, "^500 MB free.*One more large session.*df -h")
 
     @unittest.skipIf(os.geteuid() != 0, "needs root, to leave files of root")
     def test_what_root_left_behind(self):
@@ -328,7 +405,30 @@ class Doctor(HubCase):
         self.sshd.configure_client(port=harness.free_port())
         self.sync(code=1)
         self.sshd.configure_client()
-        self.warns_at("last run", "the latest failed", "connection refused")
+        self.warns_at("last run", "connection-refused", "last good run just now; the latest failed: connection refused", "systemctl start ssh")
+        # What is as it was then is said once.
+        self.sshd.configure_client(port=harness.free_port())
+        checks = self.fails_at("connection", "connection-refused")
+        self.assertEqual(checks["last run"], ("warning", "last good run just now; the latest failed in the same way."))
+
+    def test_the_last_run_is_long_ago(self):
+        self.sync()
+        with contextlib.closing(sqlite3.connect(self.dir / "data/sync.db")) as history:
+            days = 3 * 86400 * 10**9
+            history.execute("UPDATE runs SET started_ns = started_ns - ?, finished_ns = finished_ns - ?", (days, days))
+            history.commit()
+        self.warns_at("last run", "sync-stale", "last good run 3d ago", "systemctl --user list-timers")
+
+    def test_what_is_not_synced(self):
+        (self.source / "link").symlink_to("p/a.jsonl")
+        os.mkfifo(self.source / "pipe")
+        self.warns_at("skipped", "files-skipped", "2 symlinks and special files are not synced: link, pipe. To sync the target")
+
+    def test_a_new_host_key(self):
+        self.sshd.known_hosts.write_text("")
+        self.sshd.client_setting("StrictHostKeyChecking accept-new")
+        self.warns_at("host key", "known-hosts-note", "was unknown and has been added to", str(self.sshd.known_hosts))
+        self.assertEqual(self.checks()["host key"][0], "ok")
 
     def test_a_broken_history(self):
         (self.dir / "data").mkdir()
@@ -336,6 +436,7 @@ class Doctor(HubCase):
         for state in ("warning", "ok"):
             checks = [check for check in self.doctor()["hub"] if check["step"] == "history"]
             self.assertEqual([check["state"] for check in checks], [state])
+            self.assertEqual(checks[0]["failure"] and checks[0]["failure"]["id"], "history-unusable" if state == "warning" else None)
 
     def test_openssh(self):
         self.write_config([self.spoke(ssh="openssh")])
@@ -356,8 +457,13 @@ class Doctor(HubCase):
         document = self.doctor(code=1)
         states = {s["name"]: {c["step"]: c["state"] for c in s["checks"]} for s in document["spokes"]}
         self.assertEqual(states["old"]["login"], "ok")
+        # As in a run, rsync's way there is the system's ssh.
+        (ssh,) = [c["detail"] for s in document["spokes"] if s["name"] == "old" for c in s["checks"] if c["step"] == "ssh"]
+        self.assertEqual(ssh, "OpenSSH")
         # The key starts the agent.
         self.assertEqual(states["old"]["rsync"], "warning")
+        warnings = {s["name"]: {c["step"]: c["failure"]["id"] for c in s["checks"] if c["state"] == "warning"} for s in document["spokes"]}
+        self.assertEqual((warnings["old"]["rsync"], warnings["other"]["mirror"]), ("rsync-unseen", "mirror-missing"))
         self.assertEqual(states["old"]["sessions"], "failed")
         self.assertEqual(states["other"]["mirror"], "warning")
         self.assertEqual(states["off"], {"config": "skipped"})
@@ -373,6 +479,7 @@ class Doctor(HubCase):
         done = self.pi_brain("sync", "doctor", "-s", "old", env={**self.environment(), "PATH": "/nowhere"})
         self.assertEqual(done.returncode, 1)
         self.assertIn("✗ rsync", done.stdout)
+        self.assertIn("✗ ssh", done.stdout)
 
     def test_one_spoke_of_several(self):
         self.write_config([self.spoke(), self.spoke("broken", source="no-such.invalid:/x")])
@@ -393,6 +500,91 @@ class Doctor(HubCase):
         checks = self.checks()
         self.sound(checks)
         self.assertNotIn("restrict", checks)
+
+
+class AsItEnds(HubCase):
+    """Each check is printed when it ends, spoke after spoke."""
+
+    def setUp(self):
+        super().setUp()
+        self.write("p/a.jsonl", b'{"line":1}\n')
+        self.go = self.dir / "go"
+        # A login shell that waits, for one of two spokes.
+        self.sshd.authorize(f"while [ ! -e {self.go} ]; do sleep 0.05; done; exec {harness.AGENT} --root={self.source}")
+        self.slow, self.quick = self.spoke("slow"), self.spoke("quick", source=str(self.source))
+
+    def start(self, *spokes, terminal=False):
+        """Of a doctor, what it has printed till now; it may be asked again and again."""
+        self.write_config(spokes)
+        end, out = pty.openpty() if terminal else os.pipe()
+        self.addCleanup(os.close, end)
+        self.process = subprocess.Popen([harness.HUB, "sync", "doctor", "-c", self.config], stdin=subprocess.DEVNULL, stdout=out,
+                                        env={**self.environment(), "LANG": "C.UTF-8"})
+        os.close(out)
+        os.set_blocking(end, False)
+        read = bytearray()
+
+        def printed():
+            with contextlib.suppress(BlockingIOError, OSError):  # EIO: a terminal's other side is gone
+                while part := os.read(end, 65536):
+                    read.extend(part)
+            return re.sub("\x1b\\[[0-9;]*m", "", read.decode()).replace("\r", "")
+        return printed
+
+    def until(self, printed, words):
+        return harness.wait_for(lambda: printed() if words in printed() else None, what=words)
+
+    def ends(self, printed):
+        self.assertEqual(self.process.wait(60), 0, printed())
+        return printed()
+
+    def test_a_slow_spoke(self):
+        for terminal in (False, True):
+            with self.subTest(terminal=terminal):
+                self.go.unlink(missing_ok=True)
+                printed = self.start(self.slow, self.quick, terminal=terminal)
+                text = self.until(printed, "✓ login")
+                self.assertIn("This machine\n  ", text)
+                self.assertIn("\nslow\n  ✓ config", text)
+                # The other one is done, and waits for its turn.
+                self.assertIsNone(self.process.poll())
+                self.assertNotIn("quick", printed())
+                self.assertNotIn("agent ", printed())
+                self.go.touch()
+                text = self.ends(printed)
+                slow, quick = text.split("\nslow\n")[1].split("\nquick\n")
+                for part in (slow, quick):
+                    self.assertEqual([part.count(f" {step} ") for step in ("config", "agent", "last run")], [1, 1, 1], text)
+                self.assertNotIn("login", quick)
+
+    def test_a_quick_one_before_it(self):
+        printed = self.start(self.quick, self.slow)
+        text = self.until(printed, "✓ login")
+        self.assertRegex(text, r"(?s)\nquick\n.* last run .*\nslow\n.* login ")
+        self.go.touch()
+        self.ends(printed)
+
+    def test_a_server_that_says_nothing(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            self.sshd.configure_client(port=server.getsockname()[1], extra=["ConnectTimeout 4"])
+            printed = self.start(self.slow)
+            self.until(printed, "✓ connection")
+            self.assertIsNone(self.process.poll())
+            self.assertEqual(self.process.wait(60), 1)
+            self.assertRegex(printed(), "✗ greeting +.* sent no SSH greeting within 4 s")
+
+    def test_a_shell_that_never_gets_there(self):
+        self.sshd.client_setting("ConnectTimeout 2")
+        printed = self.start(self.slow)
+        self.until(printed, "✓ login")
+        self.assertEqual(self.process.wait(20), 1)
+        self.assertRegex(printed(), "✗ agent +the login at spoke worked, but pi-brain-agent did not start within 2 s \\(ConnectTimeout\\)")
+
+    def test_as_json_it_is_one_document(self):
+        self.go.touch()
+        self.write_config([self.slow, self.quick])
+        done = self.pi_brain("sync", "doctor", "--json")
+        self.assertEqual([spoke["name"] for spoke in json.loads(done.stdout)["spokes"]], ["slow", "quick"])
 
 
 if __name__ == "__main__":

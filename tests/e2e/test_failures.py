@@ -100,6 +100,27 @@ class Failures(HubCase):
         config.write_text(config.read_text().replace("HostName 127.0.0.1", "HostName no-such.invalid"))
         self.fails("name-not-resolved", "no-such.invalid", "HostName")
 
+    def test_no_ssh_client(self):
+        """Another one first on PATH is none either; without any, libssh2 does for who has no ssh_config."""
+        programs = self.dir / "bin"
+        programs.mkdir()
+        env = {**self.environment(), "PATH": str(programs)}
+
+        def fails():
+            done = self.pi_brain("sync", "run", "--json", "-s", "laptop", env=env)
+            self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+            failure = json.loads(done.stdout)["spokes"][0]["failure"]
+            self.assertEqual(failure["id"], "openssh-missing", failure)
+            self.assertEqual([fix["command"] for fix in failure["fixes"]], ["sudo apt install openssh-client"])
+        fails()
+        (programs / "ssh").write_text("#!/bin/sh\necho Another_SSH 1.0 >&2\n")
+        (programs / "ssh").chmod(0o755)
+        fails()
+        (programs / "ssh").unlink()
+        (programs / "ssh").symlink_to(shutil.which("ssh"))
+        env = None
+        self.recovers()
+
     def test_wrong_key(self):
         stranger = harness.keygen(self.dir / "stranger")
         self.sshd.configure_client(key=stranger)
@@ -179,7 +200,7 @@ class Failures(HubCase):
 
     def test_agent_not_installed(self):
         self.sshd.authorize(f"/no/such/pi-brain-agent --root={self.source}")
-        self.fails("agent-missing", "/no/such/pi-brain-agent", "'pi-brain spoke add laptop spoke'")
+        self.fails("agent-missing", "/no/such/pi-brain-agent", f"'pi-brain spoke add laptop spoke -c {self.config}'")
         self.sshd.authorize_agent(self.source)
         self.recovers()
 
@@ -253,6 +274,19 @@ class Failures(HubCase):
         began = time.monotonic()
         self.fails("agent-not-started", "within 2 s (timeout_seconds)", "start-up file")
         self.assertLess(time.monotonic() - began, 15)
+
+    def test_a_shell_that_never_starts_the_agent(self):
+        """It is given up after ConnectTimeout, however long a run may wait for an agent's answers."""
+        self.sshd.client_setting("ConnectTimeout 2")
+        for mode in ("libssh2", "openssh"):
+            with self.subTest(mode):
+                self.write_config([self.spoke(ssh=mode), self.other])
+                self.sshd.authorize(f"sleep 60; exec {harness.AGENT} --root={self.source}")
+                began = time.monotonic()
+                self.fails("agent-not-started", "did not start within 2 s (ConnectTimeout)", "start-up file")
+                self.assertLess(time.monotonic() - began, 20)
+        self.sshd.authorize(f"sleep 1; exec {harness.AGENT} --root={self.source}")
+        self.recovers()
 
     def test_a_full_disk(self):
         """The mirror is on a small filesystem that fills up."""

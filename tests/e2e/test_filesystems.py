@@ -303,7 +303,10 @@ class NoModes(FilesystemCase):
             out.write(line("more"))
         self.age(self.source / "p/a.jsonl")
         self.assertEqual(self.counts(), {"grown": 1})
-        self.assertIn("'keep_modes' has no effect", self.pi_brain("sync", "doctor").stdout)
+        checks = json.loads(self.pi_brain("sync", "doctor", "--json").stdout)["spokes"][0]["checks"]
+        warnings = [check["failure"] for check in checks if check["step"] == "mirror" and check["state"] == "warning"]
+        self.assertEqual([warning["id"] for warning in warnings], ["modes-not-kept"])
+        self.assertIn("'keep_modes' has no effect", warnings[0]["what"])
 
     def test_exfat(self):
         self.follow(mounts.Exfat(self.dir, self.dir / "disk"))

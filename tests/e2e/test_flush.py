@@ -219,6 +219,8 @@ class PutOff(FlushCase):
     def run_that_ends_badly(self, how):
         done = self.traced("-e", f"inject=syncfs:{how}:when=1", command=("run",))
         self.assertNotEqual(done.returncode, 0)
+        if how.startswith("error"):
+            self.assertEqual(json.loads(done.stdout)["spokes"][0]["failure"]["id"], "writes-lost")
         self.held.update(contents(self.mirror).values())
         self.journal.touch()  # now the database is in use
         for _ in range(2):

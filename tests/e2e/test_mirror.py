@@ -482,6 +482,7 @@ class Mirror(HubCase):
         self.sync()
         self.assert_mirrored()
         self.assertEqual(self.archived(), {b"p/a.jsonl": b"edited on the hub"})
+        self.assertEqual(self.reasons(), [("p/a.jsonl", "edited")])
 
     def test_a_symlink_in_the_mirror_is_not_followed(self):
         self.write("p/a.jsonl", line("one"))

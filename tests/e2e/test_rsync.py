@@ -81,8 +81,11 @@ class ByRsync(RsyncCase):
         self.assertEqual(self.counts("--delete"), {"deleted": 1})
         self.assert_mirrored()
         self.assertIn(b"--p--/goes.jsonl", self.archived())
-        listed = self.pi_brain("sync", "archive", "list").stdout
-        self.assertIn("goes.jsonl", listed)
+        self.assertEqual(self.reasons(), [("--p--/is-rewritten.jsonl", "replaced"), ("--p--/shrinks.jsonl", "replaced"),
+                                          ("--p--/goes.jsonl", "deleted")])
+        (self.mirror / "--p--/stays.jsonl").write_bytes(b"edited on the hub")
+        self.assertEqual(self.counts(), {"rewritten": 1})
+        self.assertEqual(self.reasons()[3:], [("--p--/stays.jsonl", "edited")])
 
     def test_nothing_is_deleted_by_mistake(self):
         for i in range(30):
@@ -94,7 +97,7 @@ class ByRsync(RsyncCase):
         for mode in (["--dry-run"], []):
             report = self.fails("deletion-refused", "20 of the mirror's 30 files are gone", arguments=["--delete", *mode])
             self.assertEqual([fix["command"] for fix in report["failure"]["fixes"]],
-                             ["pi-brain sync run --spoke laptop --delete --max-delete 20"])
+                             [f"pi-brain sync run --spoke laptop --delete --max-delete 20 -c {self.config}"])
             self.assertEqual(self.snapshot(), before)
         self.assertEqual(self.counts("--delete", "--max-delete", "20"), {"deleted": 20})
         for path in self.source.iterdir():
@@ -307,6 +310,7 @@ class ByRsync(RsyncCase):
         self.assertIn("3 differ and were fetched", self.pi_brain("sync", "verify", "--repair").stdout)
         self.assert_mirrored(besides=["ours.jsonl"])
         self.assertEqual(self.archived()[b"--p--/rotten.jsonl"], b'{"lie":"1"}' + b'{"line":1}\n' * 499)
+        self.assertEqual(self.reasons(), [("--p--/rotten.jsonl", "repaired")])
         self.assertIn("4 files compared, 16 KB, all alike, 1 only in the mirror",
                       self.pi_brain("sync", "verify").stdout)
         self.write_config([self.spoke(sync_method="rsync", source="tester@127.0.0.1:/nowhere")])

@@ -125,14 +125,17 @@ class Said(test_transports.WaysCase):
     def test_files_that_are_not_keys(self):
         self.sshd.configure_client()
         none = self.dir / "none"
-        self.refused("permission-denied", f"{none}, the spoke's 'key' in the config, does not exist", f"'ssh-keygen -t ed25519 -f {none}'",
-                     "(?i)no key was offered", no=["authorized_keys", "~/.ssh/config"], key=none)
+        for ways in (AGENT_WAYS, RSYNC_WAY):
+            self.refused("permission-denied", f"{none}, the spoke's 'key' in the config, does not exist", f"'ssh-keygen -t ed25519 -f {none}'",
+                         "(?i)no key was offered", no=["authorized_keys", "~/.ssh/config"], key=none, ways=ways)
         (self.dir / "garbage").write_text("hello\n")
         (self.dir / "empty").write_text("")
         for name in ("garbage", "empty", "own_key.pub"):
             (self.dir / name).chmod(0o600)
-            self.refused("permission-denied", f"{name}, the spoke's 'key' in the config, is not a private key",
-                         "(?i)use the file that 'ssh-keygen' created without .pub", "(?i)no key was offered", no=["authorized_keys", "IdentityFile in"], key=self.dir / name)
+            for ways in (AGENT_WAYS, RSYNC_WAY):
+                self.refused("permission-denied", f"{name}, the spoke's 'key' in the config, is not a private key",
+                             "(?i)use the file that 'ssh-keygen' created without .pub", "(?i)no key was offered",
+                             no=["authorized_keys", "IdentityFile in"], key=self.dir / name, ways=ways)
 
     def test_a_type_that_this_machine_does_not_use(self):
         self.sshd.client_setting("PubkeyAcceptedAlgorithms rsa-sha2-512")
@@ -293,6 +296,14 @@ class Said(test_transports.WaysCase):
                     self.assertEqual(service.seen - before, tries, way)
             with self.subTest(words):
                 self.assert_alike(told)
+
+    def test_words_of_ssh_that_are_not_known(self):
+        """A server that greets, and then sends something that is not a packet: ssh's message is not one of the known ones."""
+        service = Service(says(b"SSH-2.0-OpenSSH_9.9\r\n" + b"\xff" * 1000))
+        self.addCleanup(service.close)
+        self.sshd.configure_client(port=service.port, key=self.own)
+        self.refused("ssh-client-failed", "ssh could not connect to 127.0.0.1 port [0-9]+\\. ssh said: .*Bad packet length", " -v true'",
+                     ways={"openssh": WAYS["openssh"]}, key=self.own)
 
     # Host keys.
 

@@ -89,11 +89,11 @@ class Sandbox(HubCase):
         self.sshd.authorize(f"{WITHOUT_LANDLOCK} {AGENT} --root={self.source}")
         says = self.agent_says()
         self.assertIn("no Landlock, seccomp, limits", says["detail"])
-        self.assertEqual(says["state"], "warning")
+        self.assertEqual((says["state"], says["failure"]["id"]), ("warning", "sandbox-incomplete"))
         self.sshd.authorize(f"{WITHOUT_SECCOMP} {AGENT} --root={self.source}")
         says = self.agent_says()
         self.assertRegex(says["detail"], r"Landlock \d+, no seccomp, limits")
-        self.assertEqual(says["state"], "warning")
+        self.assertEqual((says["state"], says["failure"]["id"]), ("warning", "sandbox-incomplete"))
         self.assertEqual(self.counts(), {"new": 1})
         self.assert_mirrored()
 

@@ -129,17 +129,40 @@ class Servers(HubCase):
         self.assertIn("no matching cipher found", error)
         self.assertNotIn("known_hosts", error)
 
+    @staticmethod
+    def dropbear(served, *options):
+        """Its public host key, and the command that starts it."""
+        host_key = served.dir / "host_key"
+        subprocess.run(["dropbearkey", "-t", "ed25519", "-f", host_key], check=True, capture_output=True)
+        public = next(line for line in subprocess.run(
+            ["dropbearkey", "-y", "-f", host_key], capture_output=True, text=True).stdout.splitlines()
+            if line.startswith("ssh-"))
+        return public, ["dropbear", "-F", "-E", "-p", f"127.0.0.1:{served.port}", "-r", host_key, "-P", served.dir / "pid", *options]
+
     def test_dropbear(self):
         for options in ((), ("-s",), ("-j", "-k")):
             with self.subTest(options):
                 served = Served(self.dir / f"dropbear{len(options)}{''.join(options)}")
-                host_key = served.dir / "host_key"
-                subprocess.run(["dropbearkey", "-t", "ed25519", "-f", host_key], check=True, capture_output=True)
-                public = next(line for line in subprocess.run(
-                    ["dropbearkey", "-y", "-f", host_key], capture_output=True, text=True).stdout.splitlines()
-                    if line.startswith("ssh-"))
-                self.reach(served, public, "^libssh2", "dropbear", "-F", "-E", "-p", f"127.0.0.1:{served.port}", "-r", host_key,
-                           "-P", served.dir / "pid", *options)
+                public, command = self.dropbear(served, *options)
+                self.reach(served, public, "^libssh2", *command)
+
+    def test_one_that_starts_no_command(self):
+        """It has open files for a login, and none for the pipes of a command."""
+        served = Served(self.dir / "dropbear")
+        public, command = self.dropbear(served)
+        key, known = harness.keygen(served.dir / "key"), served.dir / "known_hosts"
+        served.authorized.write_text(pathlib.Path(f"{key}.pub").read_text())
+        served.authorized.chmod(0o600)
+        known.write_text(f"[127.0.0.1]:{served.port} {' '.join(public.split()[:2])}\n")
+        served.start("prlimit", "--nofile=10", *command)
+        self.addCleanup(served.stop)
+        self.sshd.configure_client(port=served.port, known_hosts=known, key=key)
+        for fields in ({"ssh": "libssh2"}, {"ssh": "openssh"}, {"sync_method": "rsync"}):
+            with self.subTest(fields):
+                self.write_config([self.spoke(**fields)])
+                report = self.sync_one(code=1)
+                self.assertEqual(report["failure"]["id"], "command-refused", report["failure"])
+                self.assertEqual(report["failure"]["what"], "the login at spoke worked, but the SSH server refused to start the command")
 
     def reach(self, served, public, transport, *command):
         key = harness.keygen(served.dir / "key")

@@ -1,4 +1,5 @@
 """`pi-brain spoke`: add, upgrade, rotate-key, rename, enable, remove and list, over real sshds with homes of their own."""
+import fcntl
 import json
 import os
 import pathlib
@@ -267,7 +268,7 @@ class Add(OneSpoke):
                    words=[f"--key {self.home}/.ssh/pi-brain-sync-second."])
         # By another name of the machine it is seen there.
         self.fails("add", "second", f"root@{self.box.address}", "--root", "~/other", failure="install-failed",
-                   words=["another directory here already"])
+                   words=["already starts the agent for another directory"])
         for options in ((), ("--dry-run",), ("--from", "127.0.0.0/8"), ("--from", "127.0.0.0/8", "--dry-run")):
             self.fails("add", "second", f"root@{self.box.address}", *options, failure="spoke-exists",
                        words=["the machine is the spoke 'laptop' already: root@box01:", *([] if "--dry-run" in options else ["undone."])])
@@ -559,6 +560,13 @@ class Upgrade(OneSpoke):
             thread.join()
         self.assertEqual(failures, [])
 
+    def test_a_spoke_of_this_machine(self):
+        self.fleet.config.write_text(f"spokes: [{{name: here, sync_method: agent, source: {self.box.sessions}, path: {self.dir}/here}}]\n")
+        before = self.everything()
+        for command in ("upgrade", "rotate-key"):
+            self.fails(command, "here", failure="spoke-is-local", words=["its source is on this machine"])
+        self.assertEqual(self.everything(), before)
+
     def test_an_agent_elsewhere_is_not_upgraded(self):
         """A line that was made by hand starts another program."""
         elsewhere = self.box.home / "bin/pi-brain-agent"
@@ -637,6 +645,21 @@ class RotateKey(OneSpoke):
             self.assertEqual(line.split(" ssh-ed25519 ")[0], before)
             self.assertEqual(len(self.own_keys()), 1)
             self.sync()
+
+    def test_the_config_names_another_key_meanwhile(self):
+        """Another rotation has the key's lock, and ends."""
+        key = self.home / ".ssh/pi-brain-sync"
+        with open(key) as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            rotation = subprocess.Popen([harness.HUB, "spoke", "rotate-key", "laptop", "--json"], env=self.fleet.environment(),
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+            harness.wait_for(lambda: fleet.waits_for_lock(rotation.pid), what="a rotation that waits")
+            shutil.copy(key, self.home / ".ssh/other")
+            self.fleet.config.write_text(self.fleet.config.read_text().replace("~/.ssh/pi-brain-sync", "~/.ssh/other"))
+        change = json.loads(rotation.communicate()[0])["spokes"][0]
+        self.assertEqual((rotation.returncode, change["failure"]["id"]), (1, "config-changed"), change)
+        self.assertEqual(len(self.box.lines()), 1)
+        self.assertEqual(self.own_keys(), [])
 
     def own_keys(self):
         return [p.name for p in (self.home / ".ssh").iterdir() if re.fullmatch(r"pi-brain-sync-laptop(@\w+)?(~\d+)?", p.name)]
@@ -1124,6 +1147,15 @@ class List(OneSpoke):
         (_, phone) = json.loads(self.spoke("list", "--json"))["spokes"]
         self.assertEqual((phone["version"], phone["lastContact"], phone["key"], phone["enabled"]), (None, None, None, False))
         self.assertRegex(self.spoke("list"), r"phone +syncthing \(disabled\) +- +- +never +- +-\n")
+        # Without an agent, the last run was the last contact.
+        with open(self.fleet.config, "a") as config:
+            config.write(f"  - {{name: rsynced, sync_method: rsync, source: '{self.box.sessions}', path: {self.dir}/rsynced}}\n")
+        self.assertRegex(self.spoke("list"), r"rsynced +rsync +/.+ - +never +- +-\n")
+        self.fleet.pi_brain("sync", "run", "--spoke", "rsynced")
+        self.assertRegex(self.spoke("list"), r"rsynced +rsync +/.+ - +just now +- +-\n")
+        (*_, rsynced) = json.loads(self.spoke("list", "--json"))["spokes"]
+        self.assertEqual(rsynced["version"], None)
+        self.assertRegex(rsynced["lastContact"], r"^\d{4}-\d\d-\d\dT")
 
 
 if __name__ == "__main__":

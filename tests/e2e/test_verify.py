@@ -75,6 +75,7 @@ class Verify(HubCase):
         archived = self.archived()
         self.assertEqual(archived[b"--p--/small.jsonl"], b"x" * 10 + b"y" + b"x" * 1989)
         self.assertEqual(len(archived[b"--p--/large.jsonl"]), 3_000_000)
+        self.assertEqual(self.reasons(), [("--p--/large.jsonl", "repaired"), ("--p--/small.jsonl", "repaired")])
         self.assertFalse((self.mirror / ".pi-brain-staging").exists())
 
     def test_a_rewrite_that_kept_size_and_time(self):

@@ -13,7 +13,8 @@ namespace {
 
 // 2026-01-31T12:00:00.123Z
 constexpr int64_t STARTED = 1769860800 * SECOND + 123 * 1'000'000;
-const std::string RUN = "spoke/20260131T120000.123Z";
+const std::string RUN = "spoke/20260131T120000.123Z~replaced";
+constexpr auto WHY = ArchiveReason::REPLACED;
 
 // The archive beside the mirror, and on another filesystem if there is one.
 class ArchiveTest : public testing::TestWithParam<const char*> {
@@ -40,7 +41,7 @@ TEST_P(ArchiveTest, preserveLeavesTheMirrorsFile) {
   mirror_.write("a/b/file", "content");
   auto archive = this->archive();
   kj::AutoCloseFd dir(open((mirror_ / "a/b").c_str(), O_RDONLY | O_DIRECTORY));
-  archive.preserve(dir, "file", "a/b/file");
+  archive.preserve(dir, "file", "a/b/file", WHY);
   EXPECT_EQ(archived("a/b/file"), "content");
   EXPECT_EQ(archived_.mtime("new/deep/" + RUN + "/a/b/file"), OLD);
   EXPECT_EQ(mirror_.read("a/b/file"), "content");
@@ -53,7 +54,7 @@ TEST_P(ArchiveTest, takeMovesTheFile) {
   auto large = noise(700'000, 1);
   mirror_.write("file", large);
   auto archive = this->archive();
-  archive.take(mirror_.open(), "file", "file");
+  archive.take(mirror_.open(), "file", "file", WHY);
   EXPECT_TRUE(archived("file") == large);
   EXPECT_EQ(archived_.mtime("new/deep/" + RUN + "/file"), OLD);
   EXPECT_FALSE(mirror_.exists("file"));
@@ -68,7 +69,7 @@ TEST_P(ArchiveTest, holesStayHoles) {
   kj::AutoCloseFd fd(open((mirror_ / "file").c_str(), O_WRONLY));
   writeAllAt(fd, bytesOf("mark"), 5 << 20);
   auto archive = this->archive();
-  archive.take(mirror_.open(), "file", "file");
+  archive.take(mirror_.open(), "file", "file", WHY);
   EXPECT_TRUE(archived("file") == sparse);
   EXPECT_LT(archived_.stat("new/deep/" + RUN + "/file").st_blocks, 64) << "of 512 bytes each";
 }
@@ -81,9 +82,9 @@ TEST_P(ArchiveTest, samePathTwiceKeepsBoth) {
       mirror_.write(name, version);
       kj::AutoCloseFd dir(open((mirror_ / "d").c_str(), O_RDONLY | O_DIRECTORY));
       if (version == "2") {
-        archive.preserve(dir, name.substr(2), name);
+        archive.preserve(dir, name.substr(2), name, WHY);
       } else {
-        archive.take(dir, name.substr(2), name);
+        archive.take(dir, name.substr(2), name, WHY);
       }
       unlink((mirror_ / name).c_str());
     }
@@ -98,10 +99,10 @@ TEST_P(ArchiveTest, samePathTwiceKeepsBoth) {
 TEST_P(ArchiveTest, fileBeneathAnArchivedFile) {
   auto archive = this->archive();
   mirror_.write("a", "a file");
-  archive.take(mirror_.open(), "a", "a");
+  archive.take(mirror_.open(), "a", "a", WHY);
   mirror_.write("a/b/c", "a directory in its place");
   kj::AutoCloseFd dir(open((mirror_ / "a/b").c_str(), O_RDONLY | O_DIRECTORY));
-  archive.take(dir, "c", "a/b/c");
+  archive.take(dir, "c", "a/b/c", WHY);
   EXPECT_EQ(archived("a"), "a file");
   EXPECT_EQ(archived("a/b/c", "~2"), "a directory in its place");
 }
@@ -116,17 +117,61 @@ TEST(ArchiveRun, namesAndTimes) {
   }
 }
 
+TEST(ArchiveRun, namesAndReasons) {
+  for (auto [name, run, reason] : {
+           std::tuple("20260131T120000.123Z", "20260131T120000.123Z", ArchiveReason::UNKNOWN),
+           {"20260131T120000.123Z~2", "20260131T120000.123Z", ArchiveReason::UNKNOWN},
+           {"20260131T120000.123Z~replaced", "20260131T120000.123Z", ArchiveReason::REPLACED},
+           {"20260131T120000.123Z~deleted~12", "20260131T120000.123Z", ArchiveReason::DELETED},
+           {"20260131T120000.123Z~edited", "20260131T120000.123Z", ArchiveReason::EDITED},
+           {"20260131T120000.123Z~repaired", "20260131T120000.123Z", ArchiveReason::REPAIRED},
+           {"20260131T120000.123Z~recovered", "20260131T120000.123Z", ArchiveReason::RECOVERED},
+           {"20260131T120000.123Z~later", "20260131T120000.123Z", ArchiveReason::UNKNOWN},
+           {"20260131T120000.123Z~editedtoo", "20260131T120000.123Z", ArchiveReason::UNKNOWN},
+           {"removed-20260131T120000.123Z~2", "removed-20260131T120000.123Z",
+            ArchiveReason::REMOVED},
+       }) {
+    EXPECT_EQ(archiveRunOf(name), run);
+    EXPECT_EQ(archiveReasonOf(name), reason) << name;
+    EXPECT_EQ(archiveRunTime(name).value_or(removedRunTime(name).value_or(0)), STARTED) << name;
+  }
+}
+
+// Files of one path, in one run, for different reasons; and of a run that a version before this
+// archived, which told none.
+TEST(ArchiveRun, listsWhyEachFileIsThere) {
+  TempDir mirror, dir;
+  Archive archive(dir / "archive", "spoke", STARTED);
+  dir.write("archive/spoke/20260131T120000.122Z/file", "before");
+  for (auto reason : {ArchiveReason::REPLACED, ArchiveReason::EDITED, ArchiveReason::DELETED,
+                      ArchiveReason::DELETED}) {
+    mirror.write("file", toString(reason));
+    archive.take(mirror.open(), "file", "file", reason);
+  }
+  auto files = archivedFiles(dir / "archive", "spoke");
+  ASSERT_TRUE(files.ok());
+  std::vector<std::pair<std::string, ArchiveReason>> listed;
+  for (auto& file : *files) listed.emplace_back(file.run, file.reason);
+  EXPECT_EQ(listed, (std::vector<std::pair<std::string, ArchiveReason>>{
+                        {"20260131T120000.122Z", ArchiveReason::UNKNOWN},
+                        {"20260131T120000.123Z~deleted", ArchiveReason::DELETED},
+                        {"20260131T120000.123Z~deleted~2", ArchiveReason::DELETED},
+                        {"20260131T120000.123Z~edited", ArchiveReason::EDITED},
+                        {"20260131T120000.123Z~replaced", ArchiveReason::REPLACED}}));
+  EXPECT_EQ(dir.read("archive/spoke/20260131T120000.123Z~edited/file"), "edited");
+}
+
 TEST_P(ArchiveTest, failuresChangeNothing) {
   auto archive = this->archive();
-  EXPECT_THROW(archive.take(mirror_.open(), "missing", "missing"), kj::Exception);
-  EXPECT_THROW(archive.preserve(mirror_.open(), "missing", "missing"), kj::Exception);
+  EXPECT_THROW(archive.take(mirror_.open(), "missing", "missing", WHY), kj::Exception);
+  EXPECT_THROW(archive.preserve(mirror_.open(), "missing", "missing", WHY), kj::Exception);
   EXPECT_FALSE(archived("missing"));
 
   mirror_.write("file", "content");
   archived_.write("blocked/spoke", "a file in the way");
   Archive blocked(archived_ / "blocked", "spoke", STARTED);
-  EXPECT_THROW(blocked.take(mirror_.open(), "file", "file"), kj::Exception);
-  EXPECT_THROW(blocked.preserve(mirror_.open(), "file", "file"), kj::Exception);
+  EXPECT_THROW(blocked.take(mirror_.open(), "file", "file", WHY), kj::Exception);
+  EXPECT_THROW(blocked.preserve(mirror_.open(), "file", "file", WHY), kj::Exception);
   EXPECT_EQ(mirror_.read("file"), "content");
 }
 
@@ -134,11 +179,11 @@ TEST_P(ArchiveTest, symlinkInTheArchiveIsNotFollowed) {
   TempDir elsewhere;
   auto archive = this->archive();
   mirror_.write("first", "x");
-  archive.take(mirror_.open(), "first", "first");
+  archive.take(mirror_.open(), "first", "first", WHY);
   EXPECT_EQ(symlink(elsewhere.path().c_str(), (archived_ / "new/deep/" + RUN + "/d").c_str()), 0);
   mirror_.write("d/file", "content");
   kj::AutoCloseFd dir(open((mirror_ / "d").c_str(), O_RDONLY | O_DIRECTORY));
-  archive.take(dir, "file", "d/file");
+  archive.take(dir, "file", "d/file", WHY);
   EXPECT_FALSE(elsewhere.exists("file"));
   EXPECT_EQ(archived("d/file", "~2"), "content");
 }
@@ -152,11 +197,11 @@ TEST_P(ArchiveTest, symlinkInPlaceOfASpokesArchiveIsNotFollowed) {
     EXPECT_EQ(symlink(elsewhere.path().c_str(), link.c_str()), 0);
     auto archive = this->archive();
     if (name == "spoke") {
-      EXPECT_THROW(archive.take(mirror_.open(), "file", "file"), kj::Exception);
-      EXPECT_THROW(archive.preserve(mirror_.open(), "file", "file"), kj::Exception);
+      EXPECT_THROW(archive.take(mirror_.open(), "file", "file", WHY), kj::Exception);
+      EXPECT_THROW(archive.preserve(mirror_.open(), "file", "file", WHY), kj::Exception);
     } else {
       // This name is in use, so the run gets another.
-      archive.preserve(mirror_.open(), "file", "file");
+      archive.preserve(mirror_.open(), "file", "file", WHY);
       EXPECT_EQ(archive.run(), "20260131T120000.124Z");
     }
     unlink(link.c_str());
@@ -172,7 +217,7 @@ TEST_P(ArchiveTest, onlyFilesArePreserved) {
   EXPECT_EQ(symlink((mirror_ / "secret").c_str(), (mirror_ / "link").c_str()), 0);
   EXPECT_EQ(mkfifo((mirror_ / "fifo").c_str(), 0600), 0);
   for (std::string name : {"link", "fifo"}) {
-    EXPECT_THROW(archive.preserve(mirror_.open(), name, name), kj::Exception);
+    EXPECT_THROW(archive.preserve(mirror_.open(), name, name, WHY), kj::Exception);
     EXPECT_FALSE(archived_.exists("new/deep/" + RUN + name)) << name;
   }
 }
@@ -182,8 +227,8 @@ TEST_P(ArchiveTest, rollingBackLeavesNothing) {
   mirror_.write("d/two", "2");
   auto archive = this->archive();
   kj::AutoCloseFd dir(open((mirror_ / "d").c_str(), O_RDONLY | O_DIRECTORY));
-  auto one = archive.preserve(dir, "one", "d/one");
-  auto two = archive.preserve(dir, "two", "d/two");
+  auto one = archive.preserve(dir, "one", "d/one", WHY);
+  auto two = archive.preserve(dir, "two", "d/two", WHY);
   EXPECT_TRUE(one.holds(mirror_.stat("d/one")));
   EXPECT_FALSE(one.holds(mirror_.stat("d/two")));
   archive.discard(one);
@@ -192,7 +237,7 @@ TEST_P(ArchiveTest, rollingBackLeavesNothing) {
   archive.discard(two);
   EXPECT_FALSE(archived_.exists("new/deep/" + RUN));
   EXPECT_EQ(mirror_.read("d/one"), "1");
-  archive.take(dir, "one", "d/one");
+  archive.take(dir, "one", "d/one", WHY);
   EXPECT_EQ(archived("d/one"), "1");
 }
 
@@ -200,11 +245,11 @@ TEST_P(ArchiveTest, aFailedCopyLeavesNothing) {
   mirror_.write("file", "old");
   auto archive = this->archive();
   auto dir = mirror_.open();
-  EXPECT_ANY_THROW(archive.preserve(dir, "missing", "a/b/missing"));
-  EXPECT_ANY_THROW(archive.take(dir, "missing", "a/b/missing"));
+  EXPECT_ANY_THROW(archive.preserve(dir, "missing", "a/b/missing", WHY));
+  EXPECT_ANY_THROW(archive.take(dir, "missing", "a/b/missing", WHY));
   EXPECT_FALSE(archived_.exists("new/deep/" + RUN));
-  archive.preserve(dir, "file", "a/file");
-  EXPECT_ANY_THROW(archive.preserve(dir, "missing", "a/b/missing"));
+  archive.preserve(dir, "file", "a/file", WHY);
+  EXPECT_ANY_THROW(archive.preserve(dir, "missing", "a/b/missing", WHY));
   EXPECT_EQ(archived("a/file"), "old");
   EXPECT_FALSE(archived_.exists("new/deep/" + RUN + "/a/b"));
 }
@@ -224,7 +269,7 @@ TEST(ArchiveRun, isNamedByTheLatestClock) {
     Archive archive(archived.path(), "spoke", hub);
     archive.clockShows(other);
     mirror.write("file", "x");
-    archive.take(mirror.open(), "file", "file");
+    archive.take(mirror.open(), "file", "file", WHY);
     return archive.run();
   };
   EXPECT_EQ(nameOf(STARTED - 60 * DAY, STARTED), "20260131T120000.123Z");
@@ -241,8 +286,8 @@ class ArchiveExpiry : public testing::Test {
   void archive(const AgeClocks& clocks) {
     mirror_.write("file", "x");
     Archive archive(dir_ / "archive", "spoke", clocks.wall);
-    archive.take(mirror_.open(), "file", "file");
-    noteArchiveRun(ages_, archive.run(), clocks);
+    archive.take(mirror_.open(), "file", "file", WHY);
+    noteArchiveRun(ages_, archive.run() + "~replaced", clocks);
   }
   // Returns how many runs are left once runs older than 30 days have expired.
   size_t left(const AgeClocks& clocks) {
@@ -296,7 +341,7 @@ TEST_F(ArchiveExpiry, expiresNothingThatIsKeptForGood) {
   mirror_.write("file", "x");
   Archive gone(dir_ / "archive", "spoke", STARTED, ages_);
   gone.keepForGood();
-  gone.take(mirror_.open(), "file", "file");
+  gone.take(mirror_.open(), "file", "file", WHY);
   EXPECT_EQ(gone.run(), "removed-20260131T120000.123Z");
   EXPECT_EQ(removedRunTime(gone.run()), STARTED);
   EXPECT_EQ(removedRunTime("20260131T120000.123Z"), std::nullopt);
@@ -321,7 +366,7 @@ TEST_P(ArchiveTest, takesAWholeDirectory) {
   mirror_.write("d/e/file", "content");
   mirror_.write("d/other", "more");
   auto archive = this->archive();
-  archive.take(mirror_.open(), "d", "d");
+  archive.take(mirror_.open(), "d", "d", WHY);
   EXPECT_EQ(archived("d/e/file"), "content");
   EXPECT_EQ(archived("d/other"), "more");
   EXPECT_FALSE(mirror_.exists("d"));

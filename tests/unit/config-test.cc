@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "hub/base/failure-status.h"
 #include "tests/unit/temp-dir.h"
 
 namespace pibrain {
@@ -29,6 +30,17 @@ class ConfigTest : public testing::Test {
 std::string spokeWith(std::string_view lines) {
   return "spokes:\n- name: a\n  sync_method: agent\n  path: /m\n  source: h:p\n" +
          std::string(lines);
+}
+
+TEST_F(ConfigTest, aFileThatCannotBeRead) {
+  for (auto& path : {dir_ / "none.yaml", dir_ / "", std::string("/proc/self/mem")}) {
+    auto config = loadConfig(path);
+    ASSERT_FALSE(config.ok()) << path;
+    auto failure = failureOf(config.status(), FailureId::INTERNAL_ERROR);
+    EXPECT_EQ(failure.id(), FailureId::CONFIG_UNREADABLE) << failure.what();
+    ASSERT_EQ(failure.fixes().size(), 1u);
+    EXPECT_EQ(failure.fixes()[0].command, "ls -l " + path);
+  }
 }
 
 TEST_F(ConfigTest, everyField) {

@@ -99,14 +99,9 @@ TEST(Outcome, unexpectedExceptionsAreReported) {
 
 class RestoreTest : public testing::Test {
  protected:
-  template <typename Work>
-  static std::optional<FailureId> idOf(Work&& work) {
-    try {
-      work();
-    } catch (const Failure& e) {
-      return e.id();
-    }
-    return std::nullopt;
+  std::optional<FailureId> idOf(const ArchivedFile& file, const std::string& to) {
+    auto failure = restoreArchived(config_, {file}, {to, false}, false).at(0).failure;
+    return failure ? std::optional(failure->id()) : std::nullopt;
   }
 
   RestoreTest() {
@@ -120,20 +115,20 @@ class RestoreTest : public testing::Test {
 };
 
 TEST_F(RestoreTest, failedRestores) {
-  EXPECT_EQ(idOf([&]() { requireArchived(config_, "abc"); }), FailureId::ARCHIVED_FILE_UNKNOWN);
+  EXPECT_EQ(chooseArchived({}, {{}, "", {"abc"}}).failures.at(0).id(),
+            FailureId::ARCHIVED_FILE_UNKNOWN);
   dir_.write("archive/laptop/20260131T120000.123Z/p/a.jsonl", "old");
   auto file = archivedFiles(config_.hub.archiveDir, "laptop")->at(0);
-  EXPECT_EQ(requireArchived(config_, file.id.substr(0, 4)).path, "p/a.jsonl");
-  EXPECT_EQ(idOf([&]() { restoreArchived(config_, file, ""); }), FailureId::SPOKE_UNKNOWN);
+  auto chosen = chooseArchived({file}, {{}, "", {file.id.substr(0, 4)}});
+  ASSERT_EQ(chosen.files.size(), 1u);
+  EXPECT_EQ(chosen.files[0].path, "p/a.jsonl");
+  EXPECT_EQ(idOf(file, ""), FailureId::SPOKE_UNKNOWN);
   dir_.write("there", "x");
-  EXPECT_EQ(idOf([&]() { restoreArchived(config_, file, dir_ / "there"); }),
-            FailureId::RESTORE_TARGET_EXISTS);
-  EXPECT_EQ(idOf([&]() { restoreArchived(config_, file, dir_ / "no/such/place"); }),
-            FailureId::RESTORE_FAILED);
-  EXPECT_EQ(idOf([&]() { restoreArchived(config_, file, dir_ / "back"); }), std::nullopt);
+  EXPECT_EQ(idOf(file, dir_ / "there"), FailureId::RESTORE_TARGET_EXISTS);
+  EXPECT_EQ(idOf(file, dir_ / "no/such/place"), FailureId::RESTORE_FAILED);
+  EXPECT_EQ(idOf(file, dir_ / "back"), std::nullopt);
   file.path = "p/gone.jsonl";
-  EXPECT_EQ(idOf([&]() { restoreArchived(config_, file, dir_ / "other"); }),
-            FailureId::ARCHIVE_UNREADABLE);
+  EXPECT_EQ(idOf(file, dir_ / "other"), FailureId::ARCHIVE_UNREADABLE);
 }
 
 }  // namespace

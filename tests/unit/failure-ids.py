@@ -1,5 +1,5 @@
-"""Checks that a test asserts each id of a failure (hub/base/failure-kinds.inc): "disk-full" in an end-to-end test, or
-FailureId::DISK_FULL in a unit test."""
+"""Checks that a test asserts each id of a failure or a warning (hub/base/failure-kinds.inc): "disk-full" in an end-to-end
+test, or FailureId::DISK_FULL in a unit test."""
 import pathlib
 import re
 import sys
@@ -8,7 +8,7 @@ PROJECT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def main():
-    kinds = re.findall(r'^PIBRAIN_FAILURE\((\w+), "([a-z-]+)"', (PROJECT / "hub/base/failure-kinds.inc").read_text(), re.M)
+    kinds = re.findall(r'^PIBRAIN_(?:FAILURE|WARNING)\((\w+), "([a-z-]+)"', (PROJECT / "hub/base/failure-kinds.inc").read_text(), re.M)
     ends = "".join(path.read_text() for path in (PROJECT / "tests/e2e").glob("*.py"))
     units = "".join(path.read_text() for path in (PROJECT / "tests/unit").glob("*.cc"))
     missing = [name for constant, name in kinds

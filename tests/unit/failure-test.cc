@@ -11,19 +11,43 @@
 namespace pibrain {
 namespace {
 
+void addRows(bool warnings, std::string& text) {
+  text += "\n| id | what it means | what to do |\n|---|---|---|\n";
+  for (auto& kind : allFailureKinds()) {
+    if (kind.warning != warnings) continue;
+    text += "| `" + std::string(kind.name) + "` | " + std::string(kind.meaning) + " | " +
+            std::string(kind.fix) + " |\n";
+  }
+}
+
 std::string markdown() {
   std::string text =
       "# Failures\n\n"
       "Each failure of `pi-brain` has an id. It stands in the `failure` object of every `--json` "
       "document, as `id`, beside `what` failed, the `cause` and the `fixes`; the texts may change "
-      "from version to version, an id does not. This table is made from "
-      "`hub/base/failure-kinds.inc`.\n\n"
-      "| id | what it means | what to do |\n|---|---|---|\n";
-  for (auto& kind : allFailureKinds()) {
-    text += "| `" + std::string(kind.name) + "` | " + std::string(kind.meaning) + " | " +
-            std::string(kind.fix) + " |\n";
-  }
+      "from version to version, an id does not. These tables are made from "
+      "`hub/base/failure-kinds.inc`.\n";
+  addRows(false, text);
+  text +=
+      "\n# Warnings\n\n"
+      "`sync doctor --json` has the same object beside each check that is a warning: something "
+      "that does not make a run fail. Its `id` is one of these, or that of a failure.\n";
+  addRows(true, text);
   return text;
+}
+
+void addItems(bool warnings, std::string& text) {
+  text += ".Bl -tag -width Ds\n";
+  for (auto& kind : allFailureKinds()) {
+    if (kind.warning != warnings) continue;
+    auto line = [](std::string_view words) {
+      // mdoc takes a line that begins with a control character for a request.
+      return std::string(words.starts_with('\'') || words.starts_with('.') ? "\\&" : "") +
+             std::string(words) + "\n";
+    };
+    text += ".It Sy " + std::string(kind.name) + "\n" + line(kind.meaning) + line(kind.fix);
+  }
+  text += ".El\n";
 }
 
 std::string manPage() {
@@ -33,16 +57,14 @@ std::string manPage() {
       ".Nd the failures of pi-brain by their ids\n.Sh DESCRIPTION\n"
       "Each failure of\n.Xr pi-brain 1\nhas an id, which stands in the\n.Va failure\nobject of "
       "every\n.Fl -json\ndocument.\nThe texts may change from version to version, an id does "
-      "not.\n.Bl -tag -width Ds\n";
-  for (auto& kind : allFailureKinds()) {
-    auto line = [](std::string_view words) {
-      // mdoc takes a line that begins with a control character for a request.
-      return std::string(words.starts_with('\'') || words.starts_with('.') ? "\\&" : "") +
-             std::string(words) + "\n";
-    };
-    text += ".It Sy " + std::string(kind.name) + "\n" + line(kind.meaning) + line(kind.fix);
-  }
-  return text + ".El\n.Sh SEE ALSO\n.Xr pi-brain 1\n";
+      "not.\n";
+  addItems(false, text);
+  text +=
+      ".Sh WARNINGS\n.Cm sync doctor\n.Fl -json\nhas the same object beside each check that is a "
+      "warning: something that does not make a run fail.\nIts id is one of these, or that of a "
+      "failure.\n";
+  addItems(true, text);
+  return text + ".Sh SEE ALSO\n.Xr pi-brain 1\n";
 }
 
 TEST(FailureKinds, areSortedAndHaveFixes) {

@@ -124,7 +124,7 @@ TEST(Failures, messagesOfOpenssh) {
            {"debug1: Offering public key: /a key ED25519 SHA256:abc explicit\r\n"
             "me@laptop.example: Permission denied (publickey,password).\r\n",
             {"Tried: /a key was refused. ssh said: me@laptop.example: Permission denied "
-             "(publickey,password). Put the key into ~/.ssh/authorized_keys"}},
+             "(publickey,password). Put the key's line into ~/.ssh/authorized_keys"}},
            {"debug1: kex_input_ext_info: server-sig-algs=<ssh-ed25519,rsa-sha2-512>\r\n"
             "debug1: kex_ext_info_client_parse: server-sig-algs=<rsa-sha2-512,rsa-sha2-256>\r\n"
             "debug1: Offering public key: /k ED25519 SHA256:abc explicit\r\n"
@@ -256,7 +256,7 @@ TEST(Failures, failuresAfterTheLogin) {
 
 TEST(Failures, denialNamesTheMethodsTried) {
   auto message =
-      permissionDenied(laptop(), {{"/k/one was refused", "/k/two is locked"}, {"/k/t wo"}});
+      permissionDenied(laptop(), {{"/k/one was refused", "/k/two is locked"}, {}, {"/k/t wo"}});
   EXPECT_TRUE(has(message, "Tried: /k/one was refused; /k/two is locked.")) << message.what();
   EXPECT_TRUE(has(message, "'ssh-add '/k/t wo''")) << message.what();
   EXPECT_TRUE(has(permissionDenied(laptop(), {}), "There is no key to offer"));

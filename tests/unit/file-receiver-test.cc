@@ -307,7 +307,7 @@ TEST_F(FileReceiverTest, delta) {
   EXPECT_TRUE(mirrored("file") == old);
   end(newer);
   EXPECT_TRUE(mirrored("file") == newer);
-  EXPECT_TRUE(dir_.read("archive/spoke/20260131T120000.000Z/file") == old);
+  EXPECT_TRUE(dir_.read("archive/spoke/20260131T120000.000Z~replaced/file") == old);
   EXPECT_EQ(receiver_->bytesReceived(), delta.size());
 }
 

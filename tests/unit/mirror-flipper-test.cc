@@ -16,7 +16,7 @@ namespace pibrain {
 namespace {
 
 constexpr int64_t FLIPPED_AT = 1769860800 * SECOND;
-const std::string FLIPPED = "archive/spoke/20260131T120000.000Z";
+const std::string FLIPPED = "archive/spoke/20260131T120000.000Z~replaced";
 const int ROUNDS = flipperRounds();
 constexpr int ROUNDS_A_MIRROR = 10;  // before it is opened again and holds no descriptors
 
@@ -116,7 +116,7 @@ class MirrorFlipper : public testing::Test {
 TEST_F(MirrorFlipper, thousandsOfRounds) {
   Canary canary(
       dir_, {"a/b/file", "a/b/pipe", "a/b/canary-only", "staging/x", "archive/spoke/run/a/b/file",
-             "archive/spoke/20260131T120000.000Z/a/b/file"});
+             "archive/spoke/20260131T120000.000Z~replaced/a/b/file"});
   reset();
   Flipper flipper(dir_.open(), {{"mirror/a", "flip/a"},
                                 {"mirror/a/b", "flip/a-b"},

@@ -39,8 +39,9 @@ class MirrorTest : public testing::Test {
   std::optional<std::string> mirrored(const std::string& path) {
     return dir_.read("mirror/" + path);
   }
-  std::optional<std::string> archived(const std::string& path, const std::string& again = "") {
-    return dir_.read(MIRROR_RUN + again + "/" + path);
+  std::optional<std::string> archived(const std::string& path, const std::string& again = "",
+                                      const std::string& why = "replaced") {
+    return dir_.read(MIRROR_RUN + "~" + why + again + "/" + path);
   }
   std::string opened(const std::string& path) {
     KJ_IF_MAYBE(file, mirror_.openFile(path)) return std::to_string(file->size);
@@ -97,7 +98,7 @@ TEST_F(MirrorTest, replacedFileIsArchived) {
   publish("a/file", "new");
   EXPECT_EQ(mirrored("a/file"), "new");
   EXPECT_EQ(archived("a/file"), "old");
-  EXPECT_EQ(dir_.mtime(MIRROR_RUN + "/a/file"), OLD);
+  EXPECT_EQ(dir_.mtime(MIRROR_RUN + "~replaced/a/file"), OLD);
   publish("a/file", "newer");
   EXPECT_EQ(archived("a/file", "~2"), "new");
   EXPECT_EQ(archived("a/file"), "old");
@@ -259,7 +260,7 @@ TEST_F(MirrorTest, aKilledRunsExchangeIsRecovered) {
   dir_.write("mirror/.pi-brain-staging/0123456789abcdef0123456789abcdef.swap", "old");
   dir_.write("mirror/.pi-brain-staging/0123456789abcdef0123456789abcdef.part", "half");
   mirror_.clearStaging();
-  EXPECT_EQ(archived("recovered/0123456789abcdef0123456789abcdef"), "old");
+  EXPECT_EQ(archived("recovered/0123456789abcdef0123456789abcdef", "", "recovered"), "old");
   EXPECT_FALSE(dir_.exists("mirror/.pi-brain-staging"));
 }
 
@@ -279,6 +280,50 @@ TEST_F(MirrorTest, anotherProgramsReplacementIsArchived) {
   mirror_.finish({});
   EXPECT_FALSE(dir_.exists("mirror/.pi-brain-staging"));
   EXPECT_EQ(mirrored("d/file"), "new");
+}
+
+// What somebody changed since the last run is archived as such, whichever program replaces it.
+TEST_F(MirrorTest, knowsWhatWasEdited) {
+  const std::vector<std::string> paths{"d/edited", "d/rewritten", "d/restored", "e/edited"};
+  auto edit = [&](const std::string& path) {
+    int64_t last = ctimeOf(dir_.stat("mirror"));
+    do {  // The clock of a filesystem's times has ticks.
+      dir_.write("mirror/" + path, "edited");
+      setMtime(dir_ / ("mirror/" + path), last + SECOND);
+    } while (ctimeOf(dir_.stat("mirror/" + path)) <= last);
+  };
+  for (auto& path : paths) publish(path, "first");
+  mirror_.finish({});
+  { Mirror closed = kj::mv(mirror_); }
+  for (bool byAnother : {false, true}) {
+    edit("d/edited");
+    edit("e/edited");
+    edit("d/restored");
+    setMtime(dir_ / "mirror/d/restored", OLD);
+    auto mirror = open();
+    mirror.noteEdits(mirror.walk());
+    if (byAnother) mirror.handOver();
+    for (auto& path : paths) {
+      if (byAnother) {
+        auto to = std::filesystem::path(dir_ / ("mirror/.pi-brain-staging/replaced/" + path));
+        std::filesystem::create_directories(to.parent_path());
+        std::filesystem::rename(dir_ / ("mirror/" + path), to);
+        dir_.write("mirror/" + path, "second");
+      } else {
+        writeAll(mirror.openStaged(path, false), bytesOf("second"));
+        mirror.publish(path);
+      }
+    }
+    if (byAnother) mirror.archiveReplaced();
+    mirror.finish({});
+    std::string run = byAnother ? "archive/spoke/20260131T120000.001Z~" : MIRROR_RUN + "~";
+    EXPECT_EQ(dir_.read(run + "edited/d/edited"), "edited") << byAnother;
+    EXPECT_EQ(dir_.read(run + "edited/e/edited"), "edited") << byAnother;
+    EXPECT_FALSE(dir_.exists(run + "edited/d/rewritten"));
+    EXPECT_EQ(dir_.read(run + "replaced/d/rewritten"), byAnother ? "second" : "first");
+    EXPECT_EQ(dir_.read(run + "replaced/d/restored"), "edited") << "it is as old as the others";
+    EXPECT_FALSE(dir_.exists(run + "replaced/e")) << "nor an empty directory";
+  }
 }
 
 TEST_F(MirrorTest, anotherProgramsFileLeftByAKilledRunIsArchived) {
@@ -366,7 +411,7 @@ TEST_F(MirrorTest, archiveFileRemovesEmptiedDirectories) {
   dir_.write("mirror/a/b/c/file", "1");
   dir_.write("mirror/a/other", "2");
   archiveFile("a/b/c/file");
-  EXPECT_EQ(archived("a/b/c/file"), "1");
+  EXPECT_EQ(archived("a/b/c/file", "", "deleted"), "1");
   EXPECT_FALSE(dir_.exists("mirror/a/b"));
   EXPECT_EQ(mirrored("a/other"), "2");
   archiveFile("a/other");
@@ -393,7 +438,7 @@ TEST_F(MirrorTest, aDirectoryDoesNotReplaceAFile) {
   EXPECT_TRUE(archiveFile("x/y/file"));
   publish("x/y/file/below", "new");
   EXPECT_EQ(mirrored("x/y/file/below"), "new");
-  EXPECT_EQ(archived("x/y/file"), "a file");
+  EXPECT_EQ(archived("x/y/file", "", "deleted"), "a file");
 }
 
 TEST_F(MirrorTest, aFileReplacesOnlyAnEmptyDirectory) {

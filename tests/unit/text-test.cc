@@ -145,7 +145,8 @@ TEST(Text, time) {
 TEST(Text, shellQuoteSurvivesAShell) {
   EXPECT_EQ(shellQuote("/usr/bin/pi-brain-agent"), "/usr/bin/pi-brain-agent");
   EXPECT_EQ(shellQuote("--root=/a b"), "'--root=/a b'");
-  EXPECT_EQ(shellQuote("it's"), "'it'\\''s'");
+  EXPECT_EQ(shellQuote("it's"), "'it'\"'\"'s'");
+  EXPECT_EQ(escapeForTerminal(shellQuote("it's")), shellQuote("it's"));
   for (std::string path : {"", "~", "a b", "it's", "''", "$HOME", "`id`", "a\\b", "a\"b", "x\ny",
                            "*", "!x", "a;b", "a&b", "(x)", "{a,b}", "#c", "\xff", "ü"}) {
     auto command = "printf %s " + shellQuote(path);

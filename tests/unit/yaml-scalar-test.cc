@@ -176,7 +176,8 @@ TEST(YamlScalar, otherParsersReadTheSame) {
   // Debian's python3, which has the modules, whichever one is first on PATH.
   auto command = absl::StrCat("/usr/bin/python3 ", PIBRAIN_YAML_READERS, " ", dir / "config.yaml",
                               " ", dir / "expected");
-  EXPECT_EQ(system(command.c_str()), 0) << "deploy/install-build-deps.sh --test installs what it needs";
+  EXPECT_EQ(system(command.c_str()), 0)
+      << "deploy/install-build-deps.sh --test installs what it needs";
 }
 
 }  // namespace

@@ -85,6 +85,7 @@ class Libssh2Connection : public Connection {
 
   kj::AsyncIoStream& stream() override { return *stream_; }
   WireBytes wire() const override { return session_.wire(); }
+  uint32_t startSeconds() const override { return target_.connectTimeout; }
   ExitInfo exitInfo(kj::WaitScope& waitScope) override;
   Grant grants(Access access, kj::AsyncIoContext& io) override;
 
@@ -185,11 +186,8 @@ class Libssh2Connection : public Connection {
         [&]() { return libssh2_channel_exec(channel, command.c_str()); }, waitScope_);
     if (result != 0) {
       requireItsRefusal(LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED, allowFallback);
-      throw Failure(
-          FailureId::COMMAND_REFUSED,
-          absl::StrCat("the spoke refused to run a command for ", escapeForTerminal(target_.alias)),
-          absl::StrCat("The spoke said: ", escapeForTerminal(session_.lastError()), "."),
-          {{"Check the command=\"…\" in the spoke's authorized_keys", ""}});
+      throw commandRefused(escapeForTerminal(target_.alias),
+                           escapeForTerminal(session_.lastError()));
     }
   }
 

@@ -29,6 +29,7 @@ class Login {
         allowFallback_(allowFallback),
         waitScope_(waitScope) {
     authFailure_.tried = identities.problems;
+    authFailure_.keyFixes = identities.fixes;
     authFailure_.unused = identities.unusedType;
   }
 

@@ -26,6 +26,8 @@ class OpensshConnection : public ProcessConnection {
                     kj::AsyncIoContext& io)
       : ProcessConnection(kj::mv(child), std::move(limiter), io), target_(target) {}
 
+  uint32_t startSeconds() const override { return target_.connectTimeout; }
+
   // Keeps only the command's part of standard error.
   ExitInfo exitInfo(kj::WaitScope& waitScope) override {
     auto result = ProcessConnection::exitInfo(waitScope);

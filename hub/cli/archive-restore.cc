@@ -1,0 +1,195 @@
+#include <absl/strings/str_cat.h>
+#include <stdio.h>
+
+#include <algorithm>
+#include <memory>
+#include <set>
+
+#include "common/text/escape.h"
+#include "common/text/format.h"
+#include "hub/base/failure-status.h"
+#include "hub/base/own-command.h"
+#include "hub/cli/commands.h"
+#include "hub/cli/options.h"
+#include "hub/cli/support.h"
+#include "hub/mirror/archive-catalog.h"
+#include "hub/mirror/restore.h"
+#include "hub/report/documents.h"
+#include "hub/view/terminal-style.h"
+
+namespace pibrain {
+
+namespace {
+
+struct ArchiveRestoreArguments {
+  std::string config;
+  RestoreRequest request;
+  std::string to;  // empty: the files' places in the mirrors
+  bool dryRun = false;
+  bool json = false;
+};
+
+// Locked is what is only so because a run is at work.
+int exitCodeOf(const RestoreChoice& choice, const std::vector<RestoredFile>& restored) {
+  if (!choice.failures.empty()) return EXIT_FAILED;
+  int code = EXIT_GOOD;
+  for (auto& one : restored) {
+    if (one.failure && !one.locked) return EXIT_FAILED;
+    if (one.failure) code = EXIT_LOCKED;
+  }
+  return code;
+}
+
+// Of spokes that delete what is gone: there a restored file does not stay.
+void warnOfDeletion(const Config& config, const std::vector<RestoredFile>& restored) {
+  bool any = std::any_of(restored.begin(), restored.end(), [&](auto& one) {
+    auto* spoke = findSpoke(config, one.file.spoke);
+    return !one.failure && spoke != nullptr && spoke->deleteGone;
+  });
+  if (!any) return;
+  fputs(
+      "The next run archives this file again unless the spoke has it, because the spoke has "
+      "'delete: true'.\n",
+      stderr);
+}
+
+// One file, which was asked for by its id.
+void printOne(const RestoredFile& one, bool dryRun) {
+  if (one.failure) return printFailure(*one.failure);
+  printf("%s %s\n", dryRun ? "Would restore" : "Restored", escapeForTerminal(one.path).c_str());
+}
+
+// What a person can do about these, each thing once.
+void printFixes(const std::vector<RestoredFile>& restored) {
+  std::set<Fix> fixes;
+  for (auto& one : restored) {
+    if (!one.failure) continue;
+    for (auto& fix : one.failure->fixes()) {
+      if (!fixes.insert(fix).second) continue;
+      fprintf(stderr, "  %s%s%s\n", fix.text.c_str(), fix.command.empty() ? "" : ": ",
+              fix.command.c_str());
+    }
+  }
+}
+
+void printTable(const RestoreChoice& choice, const std::vector<RestoredFile>& restored,
+                bool dryRun) {
+  auto style = styleOfOutput();
+  std::string spoke;
+  size_t failed = 0;
+  uint64_t bytes = 0;
+  for (auto& one : restored) {
+    auto& file = one.file;
+    if (file.spoke != spoke) printf("%s:\n", escapeForTerminal(spoke = file.spoke).c_str());
+    auto why = one.failure ? ": " + style.plain(one.failure->summary()) : "";
+    printf("  %s %s  %s  %8s  %s%s\n", style.mark(one.failure ? Mark::BAD : Mark::GOOD).c_str(),
+           file.id.c_str(), formatTime(file.archived).c_str(), formatBytes(file.size).c_str(),
+           escapeForTerminal(file.path).c_str(), why.c_str());
+    failed += one.failure ? 1 : 0;
+    bytes += one.failure ? 0 : file.size;
+  }
+  printf("%s%s %s, %s", restored.empty() ? "" : "\n",
+         countOf(restored.size() - failed, "file").c_str(),
+         dryRun ? "would be restored" : "restored", formatBytes(bytes).c_str());
+  if (failed > 0) printf(", %zu failed", failed);
+  if (!choice.older.empty()) {
+    printf("; %s of them left in the archive",
+           countOf(choice.older.size(), "older version").c_str());
+  }
+  printf("\n");
+  fflush(stdout);
+}
+
+// The spokes that are named need not be in the config any more. Null: it has been said, and the
+// command ends with `code`.
+std::optional<ArchiveContents> findContents(const Config& config,
+                                            const std::vector<std::string>& spokes, int& code) {
+  auto contents = archiveContents(config.hub.archiveDir, spokes);
+  if (!contents.ok()) {
+    printFailure(failureOf(contents.status(), FailureId::ARCHIVE_UNREADABLE));
+    code = EXIT_FAILED;
+    return std::nullopt;
+  }
+  for (auto& name : contents->without) {
+    auto known = selectSpokes(config, {name});
+    if (known.ok()) continue;
+    printFailure(failureOf(known.status(), FailureId::SPOKE_UNKNOWN));
+    code = EXIT_USAGE;
+    return std::nullopt;
+  }
+  return *std::move(contents);
+}
+
+RestoreChoice choose(const ArchiveContents& contents, const RestoreRequest& request) {
+  auto choice = chooseArchived(contents.files, request);
+  bool oneIsFound = request.isOneId() && choice.failures.empty();
+  if (!contents.problem.empty() && !oneIsFound) {
+    Failure unread(FailureId::ARCHIVE_UNREADABLE, withoutFullStop(contents.problem));
+    // What was not found may lie there.
+    if (request.isOneId()) choice.failures.clear();
+    choice.failures.insert(choice.failures.begin(), unread);
+  } else if (choice.files.empty() && choice.failures.empty()) {
+    choice.failures.push_back(Failure(FailureId::ARCHIVED_FILE_UNKNOWN,
+                                      "the archive has nothing of what was asked for", "",
+                                      {{"See what there is", ownCommand("sync archive list")}}));
+  }
+  return choice;
+}
+
+int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
+  auto& request = arguments.request;
+  if (request.wanted.empty() && request.spokes.empty() && request.run.empty()) {
+    printError(
+        "no file is named: give IDs, paths or patterns, or all of a spoke with --spoke NAME, or of "
+        "a run with --run RUN; 'pi-brain sync archive list' shows what there is");
+    return EXIT_USAGE;
+  }
+  auto config = takeConfig(arguments.config);
+  if (!config) return EXIT_USAGE;
+  int code = EXIT_GOOD;
+  auto contents = findContents(*config, request.spokes, code);
+  if (!contents) return code;
+  auto choice = choose(*contents, request);
+  bool one = request.isOneId() && choice.files.size() == 1;
+  auto restored = restoreArchived(*config, choice.files,
+                                  {arguments.to, !one && !arguments.to.empty()}, arguments.dryRun);
+  code = exitCodeOf(choice, restored);
+  if (arguments.json) {
+    puts(restoreJson(choice, restored, code == EXIT_GOOD, arguments.dryRun).c_str());
+  } else {
+    if (one) {
+      printOne(restored[0], arguments.dryRun);
+    } else if (!restored.empty()) {
+      printTable(choice, restored, arguments.dryRun);
+      printFixes(restored);
+    }
+    for (auto& failure : choice.failures) printFailure(failure);
+  }
+  if (arguments.to.empty()) warnOfDeletion(*config, restored);
+  return code;
+}
+
+}  // namespace
+
+void addArchiveRestore(CLI::App& archive, int& exitCode) {
+  auto options = std::make_shared<ArchiveRestoreArguments>();
+  auto* command = archive.add_subcommand("restore", "Restore files from the archive");
+  addConfig(command, options->config);
+  addSpokes(command, options->request.spokes);
+  addPaths(
+      command, "ID|PATTERN", options->request.wanted,
+      "IDs from the list, of which the beginning will do, or paths in the mirror or patterns of "
+      "them; after '--' if one begins with '-'");
+  command
+      ->add_option("--run", options->request.run,
+                   "Only what this run archived: its time in the list, or a beginning of it")
+      ->type_name("RUN")
+      ->check([](const std::string& value) { return value.empty() ? "is empty" : std::string(); });
+  addPath(command, "--to", options->to,
+          "Where to restore it (default: its place in the mirror); of several, a directory");
+  command->add_flag("-n,--dry-run", options->dryRun, "Show what would be restored");
+  command->add_flag("--json", options->json, "Print one JSON document instead of text");
+  command->callback([options, &exitCode]() { exitCode = syncArchiveRestore(*options); });
+}
+
+}  // namespace pibrain
