@@ -54,6 +54,7 @@ struct RunArguments {
   std::string wait;  // a span, or WAIT_FOREVER; empty: do not wait
   bool verbose = false;
   bool quiet = false;
+  bool onlyTotals = false;  // a dry run does not list files
   std::string log;  // a file to append to; empty: none
   bool json = false;
   // Passphrases typed in this command.

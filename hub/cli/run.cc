@@ -31,7 +31,7 @@ class RunPrinter {
              std::unique_ptr<RunLog> log)
       : style_(styleOfOutput()), json_(arguments.json), log_(std::move(log)) {
     text_.dryRun = arguments.dryRun;
-    text_.changes = arguments.verbose;
+    text_.changes = arguments.verbose || (arguments.dryRun && !arguments.onlyTotals);
     text_.quiet = arguments.quiet;
     for (auto* spoke : spokes) longest_ = std::max(longest_, spoke->name.size());
   }

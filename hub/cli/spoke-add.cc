@@ -47,6 +47,7 @@ int lookAt(const SpokeAddArguments& arguments, const SpokeChange& change,
   run.config = arguments.manage.config;
   run.spokes = {change.name};
   run.dryRun = true;
+  run.onlyTotals = true;
   run.passphrases = passphrases;
   code = std::max(code, syncRun(run));
   if (code == EXIT_GOOD) printf("\n'pi-brain sync run' fetches the sessions.\n");

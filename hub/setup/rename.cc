@@ -15,6 +15,7 @@
 #include "common/text/shell-quote.h"
 #include "hub/base/failure-status.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/base/user-files.h"
 #include "hub/mirror/archive.h"
 #include "hub/mirror/mirror.h"
@@ -85,7 +86,7 @@ class SpokeRenamer : public Setup {
     if (spoke == nullptr) {
       throw Failure(FailureId::SPOKE_UNKNOWN,
                     absl::StrCat("there is no spoke '", escapeForTerminal(from), "' in ", file), "",
-                    {{"List the spokes", "pi-brain spoke list"}});
+                    {{"List the spokes", ownCommand("spoke list")}});
     }
     if (from != to && findSpoke(config, to) != nullptr) {
       throw Failure(FailureId::SPOKE_EXISTS,

@@ -44,7 +44,7 @@ std::string richText(const SpokeReport& report, const RunTextOptions& options,
   if (options.changes && !options.dryRun && !report.transport.empty()) {
     absl::StrAppend(&out, "  ", report.name, ": SSH by ", report.transport, "\n");
   }
-  if (options.changes || options.dryRun) out += changeLines(report, options.dryRun);
+  if (options.changes) out += changeLines(report, options.dryRun);
   for (auto& warning : report.warnings) out += line(Mark::WARNING, warning);
   if (skipped) return out + line(Mark::SKIPPED, "skipped, " + report.skipped);
   if (report.outcome == Outcome::LOCKED) return out + failure(Mark::SKIPPED);
@@ -70,7 +70,12 @@ std::string summarize(const SpokeReport& report, bool dryRun) {
   auto add = [&](uint32_t count, const std::string& what) {
     if (count > 0) parts.push_back(absl::StrCat(count, " ", what));
   };
-  add(counts.created, "new");
+  // A person wants to know how much a run would fetch.
+  uint64_t bytesNew = 0;
+  for (auto& change : report.changes) {
+    if (change.kind == ChangeKind::NEW) bytesNew += change.size;
+  }
+  add(counts.created, dryRun ? absl::StrCat("new (", formatBytes(bytesNew), ")") : "new");
   add(counts.grown, absl::StrCat("grew (+", formatBytes(report.bytesGrown), ")"));
   add(counts.rewritten, "rewritten");
   add(counts.moved, "moved");

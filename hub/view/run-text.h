@@ -22,7 +22,8 @@ std::string runText(const SpokeReport& report, const RunTextOptions& options,
 // Returns "3 spokes: 2 synced, 1 failed"; empty for one spoke.
 std::string runSummary(const std::vector<SpokeReport>& reports, bool dryRun);
 
-// Returns "12 new, 40 grew (+310 KB), 1 rewritten", or "nothing new".
+// Returns "12 new, 40 grew (+310 KB), 1 rewritten", or "nothing new". A dry run shows the size of
+// new files too.
 std::string summarize(const SpokeReport& report, bool dryRun);
 
 }  // namespace pibrain

@@ -270,7 +270,7 @@ class Said(test_transports.WaysCase):
         config.write_text(config.read_text() + f"Host hop\n    HostName 127.0.0.1\n    Port {self.sshd.port}\n"
                           f"    IdentityFile {harness.keygen(self.dir / 'stranger')}\n    UserKnownHostsFile {self.sshd.known_hosts}\n")
         self.sshd.client_setting("ProxyJump hop")
-        self.refused("permission-denied", "^ProxyJump hop: permission denied for ", "authorized_keys on hop.*'ssh-copy-id -i KEY.pub .*hop'",
+        self.refused("permission-denied", "^ProxyJump hop: permission denied for ", "authorized_keys on hop.*'ssh-copy-id .*-i KEY.pub .*hop'",
                      no=["UNKNOWN", "--authorized-keys-line"], key=self.own)
 
     # Other services instead of a server.

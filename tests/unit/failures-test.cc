@@ -207,7 +207,7 @@ TEST(Failures, failuresOfProxies) {
   message = explainProxy(target, "me@hop: Permission denied (publickey).\r\n");
   EXPECT_EQ(message.id(), FailureId::PERMISSION_DENIED);
   EXPECT_TRUE(has(message, "authorized_keys on hop")) << message.what();
-  EXPECT_TRUE(has(message, "'ssh-copy-id -i KEY.pub ")) << "the agent is not on a hop";
+  EXPECT_TRUE(has(message, "'ssh-copy-id -F /dev/null -i KEY.pub ")) << "the agent is not on a hop";
   target = laptop();
   target.proxyCommand = "nc %h %p";
   // After the target's greeting, it concerns the target.
