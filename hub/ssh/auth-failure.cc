@@ -85,7 +85,8 @@ Fix signUnattended(const std::string& key) {
 
 // Returns the public half of the first key that has one, as a word for a shell; "KEY.pub" if that
 // is unknown.
-std::string publicKeyOf(const SshTarget& target) {
+std::string publicKeyOf(const SshTarget& target, LoginOf of) {
+  if (of == LoginOf::HOP) return "KEY.pub";  // a hop has keys of its own
   for (auto& file : target.identityFiles) {
     auto half = file + ".pub";
     if (access(half.c_str(), R_OK) == 0) return escapeForTerminal(shellQuote(half));
@@ -97,7 +98,7 @@ void addKeyThere(const SshTarget& target, const AuthFailure& authFailure, std::v
   auto place = authFailure.of == LoginOf::HOP ? escapeForTerminal(target.alias) : "the spoke";
   auto where = absl::StrCat("~/.ssh/authorized_keys on ", place,
                             ", and make sure that others cannot write to ~ or ~/.ssh");
-  auto key = publicKeyOf(target);
+  auto key = publicKeyOf(target, authFailure.of);
   if (authFailure.of == LoginOf::AGENT) {
     if (!target.setUp.empty()) {
       fixes.push_back(
