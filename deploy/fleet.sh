@@ -99,12 +99,12 @@ FILE=$inventory LC_ALL=C awk -v config="$config_lines" '
   }
   NR == 1 { sub(/^\357\273\277/, "") }
   { sub(/\r$/, "") }
-  /[\001-\010\013-\037\177]/ { bad("this line has a control character. Its line ends may not be those of Unix.") }
+  /[\001-\010\013-\037\177]/ { bad("this line has a control character. The file may have the line ends of Windows.") }
   { sub(/(^|[ \t]+)#.*$/, "") }
   NF == 0 { next }
   config {
     if (NF <= 3 && $2 ~ /^[^@\/%]+@[^@\/%]+$/ && tolower($1) !~ /^(proxyjump|match|user|hostkeyalias|setenv|sendenv|ciphers|macs|[a-z]*(file|command|algorithms|types))$/)
-      bad("this line looks like a machine, but others like an ssh configuration (\"Host …\"). Use two files.")
+      bad("this line looks like a machine, but other lines look like an ssh configuration (\"Host …\"). Use two files.")
     sub(/=/, " ")
     gsub(/"/, "")
     if (tolower($1) == "host") for (i = 2; i <= NF; i++) if ($i !~ /[*?!]/) machine($i, $i, "")

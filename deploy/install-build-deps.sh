@@ -44,7 +44,7 @@ done
 as_root=
 if [ "$(id -u)" -ne 0 ]; then
   if ! command -v sudo >/dev/null; then
-    echo "Not root and no sudo here. Have these packages installed, then run this again:$missing" >&2
+    echo "This needs root or sudo. Ask an administrator to install these packages, then run this again:$missing" >&2
     exit 1
   fi
   as_root=sudo

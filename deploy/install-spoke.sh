@@ -170,7 +170,7 @@ obstacle() {
   at=$1 me=${user:-$(id -u)}
   while [ ! -e "$at" ] && [ ! -L "$at" ] && [ -n "${at%/*}" ]; do at=${at%/*}; done
   case $2 in
-    *ead-only*) printf '%s' "its file system is read-only: 'findmnt -T $at' shows the mount" ;;
+    *ead-only*) printf '%s' "its filesystem is read-only: 'findmnt -T $at' shows the mount" ;;
     *' space'* | *uota*) printf '%s' "$2. $(disk_full "$at")" ;;
     *ermi*)
       owner=$(owner_of "$at")
@@ -272,7 +272,7 @@ install_agent() {
     agent_did=same
     return
   fi
-  [ ! -d "$agent" ] || die "$agent is a directory. Move it away: the agent must be there."
+  [ ! -d "$agent" ] || die "$agent is a directory. Move it away; the agent needs this path."
   agent_did=new
   [ ! -e "$agent" ] || agent_did=replaced
   if [ -n "$print" ]; then
@@ -304,7 +304,7 @@ stage_agent() {
   fi || die "cannot write to $dir. $(disk_full "$dir")"
   [ "$(hash_of "$staged")" = "$wanted" ] || die "the agent arrived damaged. The disk may be full ('df -h $dir'), or the connection may have broken."
   chmod 755 "$staged"
-  version=$("$staged" --version 2>&1) || die "the agent does not run here. $dir may be mounted noexec: 'findmnt -T $dir' shows that.${version:+ It said: $version}"
+  version=$("$staged" --version 2>&1) || die "the agent does not run on this machine. $dir may be mounted noexec: 'findmnt -T $dir' shows that.${version:+ It said: $version}"
 }
 
 next_line() {
@@ -477,7 +477,7 @@ check_login_shell() {
     *'pi-brain-agent '[0-9]*) return ;;
   esac
   [ -z "$answer" ] || answer=" (it said: $(printf '%s' "$answer" | tail -c 300))"
-  die "the login shell of ${user:-this user}, ${shell:-/bin/sh}, does not start the agent$answer. nologin and restricted shells (rbash) cannot run it. Give the account another shell: 'sudo chsh -s /bin/sh ${user:-USER}'"
+  die "the login shell of ${user:-this user}, ${shell:-/bin/sh}, does not start the agent$answer. Shells such as nologin and rbash cannot run it. Give the account another shell: 'sudo chsh -s /bin/sh ${user:-USER}'"
 }
 
 # Prints the addresses from which a line accepts its key.
@@ -589,7 +589,7 @@ summary() {
     *) sessions=$root ;;
   esac
   hint=
-  [ "$root" != '~/.pi/agent/sessions' ] || hint=", since pi has not run here"
+  [ "$root" != '~/.pi/agent/sessions' ] || hint=", since pi has not run on this machine"
   [ -d "$sessions" ] || say "sessions: $sessions does not exist yet$hint. A sync fails until it does"
 }
 

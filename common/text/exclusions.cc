@@ -132,7 +132,7 @@ std::string Exclusions::whyNot(std::string_view pattern) {
   if (pattern.empty() || pattern == "/") return "it is empty";
   if (pattern.size() > MAX_LENGTH) return "it is longer than 1000 bytes";
   if (pattern[0] == '!') {
-    return "'!' cannot take something in again; for a name that begins with it, write '\\!'";
+    return "'!' cannot re-include anything; for a name that begins with '!', write '\\!'";
   }
   if (std::any_of(pattern.begin(), pattern.end(),
                   [](char c) { return uint8_t(c) < 0x20 || c == 0x7f; })) {

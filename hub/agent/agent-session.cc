@@ -19,7 +19,7 @@ namespace {
 // With more directories than this, the tree's digest is sent first, alone.
 constexpr size_t MAX_KNOWN_AT_ONCE = 256;
 // Blocks to request ahead: enough to fill a long, fast link, but not many more, since the agent may
-// have to hold them.
+// must hold them.
 constexpr size_t MAX_ASKS = 16;
 constexpr size_t MAX_AHEAD = 2 * 1024 * 1024;
 

@@ -102,7 +102,7 @@ Failure explainErrno(int error, const std::string& what, const std::string& mirr
     case EIO:
       return Failure(FailureId::DISK_FAILING, what,
                      sentences({"The hub's disk or its connection may be failing.", RESUME}),
-                     {{"Check the kernel's messages for errors of the disk", "sudo dmesg | tail"},
+                     {{"Check the kernel's messages for disk errors", "sudo dmesg | tail"},
                       {"Check which disk it is", "df " + path}});
     case EROFS:
       return Failure(FailureId::READ_ONLY_FILESYSTEM, what, RESUME,
@@ -157,7 +157,7 @@ Failure restrictedShell(const SpokeConfig& spoke, const std::string& said) {
   return Failure(
       FailureId::SHELL_RESTRICTED,
       absl::StrCat("the login shell on ", placeOf(spoke), " does not start pi-brain-agent"),
-      sentences({"nologin and restricted shells (rbash) cannot start the agent.", itSaid(said)}),
+      sentences({"Shells such as nologin and rbash cannot start the agent.", itSaid(said)}),
       {{"On the spoke, check which shell it is", "getent passwd " + user},
        {"On the spoke, set another shell", "sudo chsh -s /bin/sh " + user}});
 }

@@ -406,7 +406,7 @@ class SyncPass::Impl {
                      unread_.size() > 1 ? absl::StrCat(" and ", unread_.size() - 1, " more") : "",
                      unread_.size() > 1 ? " stay" : " stays", " unchanged, with all content"),
         "The disk may be failing, or pi-brain has reached its limit of open files ('ulimit -n').",
-        {{"Check the kernel's messages for errors of the disk", "sudo dmesg | tail"}});
+        {{"Check the kernel's messages for disk errors", "sudo dmesg | tail"}});
   }
 
   void warn(std::string text) { report_.warnings.push_back(std::move(text)); }

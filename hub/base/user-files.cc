@@ -104,7 +104,7 @@ std::string explainObstacle(const std::string& path, int error) {
   auto shown = escapeForTerminal(path), quoted = escapeForTerminal(shellQuote(path));
   struct stat st;
   if (error == EROFS) {
-    return absl::StrCat("the file system of ", shown, " is read-only; 'findmnt -T ", quoted,
+    return absl::StrCat("the filesystem of ", shown, " is read-only; 'findmnt -T ", quoted,
                         "' shows what is mounted there");
   }
   if (error == ENOTDIR) {

@@ -48,7 +48,7 @@ void warnOfDeletion(const Config& config, const std::vector<RestoredFile>& resto
   });
   if (!any) return;
   fputs(
-      "The next run archives this file again unless the spoke has it, because the spoke has "
+      "If this file is not on the spoke, the next run archives it again, because the config says "
       "'delete: true'.\n",
       stderr);
 }
@@ -129,9 +129,9 @@ RestoreChoice choose(const ArchiveContents& contents, const RestoreRequest& requ
     if (request.isOneId()) choice.failures.clear();
     choice.failures.insert(choice.failures.begin(), unread);
   } else if (choice.files.empty() && choice.failures.empty()) {
-    choice.failures.push_back(Failure(FailureId::ARCHIVED_FILE_UNKNOWN,
-                                      "the archive has nothing of what was asked for", "",
-                                      {{"See what there is", ownCommand("sync archive list")}}));
+    choice.failures.push_back(
+        Failure(FailureId::ARCHIVED_FILE_UNKNOWN, "no archived file matches the request", "",
+                {{"List the archived files", ownCommand("sync archive list")}}));
   }
   return choice;
 }
@@ -176,10 +176,9 @@ void addArchiveRestore(CLI::App& archive, int& exitCode) {
   auto* command = archive.add_subcommand("restore", "Restore files from the archive");
   addConfig(command, options->config);
   addSpokes(command, options->request.spokes);
-  addPaths(
-      command, "ID|PATTERN", options->request.wanted,
-      "IDs from the list, of which the beginning will do, or paths in the mirror or patterns of "
-      "them; after '--' if one begins with '-'");
+  addPaths(command, "ID|PATTERN", options->request.wanted,
+           "IDs from the list (the beginning is enough), or paths in the mirror, or patterns for "
+           "them; put '--' first if one begins with '-'");
   command
       ->add_option("--run", options->request.run,
                    "Only what this run archived: its time in the list, or a beginning of it")

@@ -6,6 +6,7 @@
 #include "common/text/escape.h"
 #include "common/text/format.h"
 #include "hub/base/failure-status.h"
+#include "hub/base/own-command.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
@@ -62,8 +63,9 @@ void printText(const Config& config, const std::vector<ArchivedFile>& files) {
   }
   if (!files.empty()) {
     printf(
-        "'pi-brain sync archive restore ID' brings one back to its mirror, with --to PATH to "
-        "elsewhere. A path, a pattern, --run TIME or --spoke NAME bring back many.\n");
+        "'%s' restores one file to its mirror; --to PATH restores it elsewhere. A path, a pattern, "
+        "--run TIME or --spoke NAME restores many.\n",
+        ownCommand("sync archive restore ID").c_str());
   }
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "common/text/format.h"
+#include "hub/base/own-command.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
@@ -56,7 +57,7 @@ int syncHistory(const HistoryArguments& arguments) {
   if (arguments.json) {
     puts(historyJson(*runs).c_str());
   } else if (runs->empty()) {
-    printf("No runs yet. 'pi-brain sync run' starts one.\n");
+    printf("No runs yet. '%s' starts one.\n", ownCommand("sync run").c_str());
   } else {
     printText(*runs);
   }

@@ -176,7 +176,7 @@ void addRun(CLI::App& sync, int& exitCode) {
                     "Only spokes whose schedule has come due since their last good run");
   command
       ->add_flag("--wait", options->wait,
-                 "Wait for another run that has a spoke, instead of leaving the spoke out; "
+                 "If another run is syncing a spoke, wait for it instead of skipping the spoke; "
                  "--wait=10min waits for 10 minutes at most")
       ->check(aSpan);
   auto* verbose =

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "hub/base/own-command.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/spoke-commands.h"
@@ -33,7 +34,8 @@ int lookAt(const SpokeAddArguments& arguments, const SpokeChange& change,
   if (change.rootMissing) {
     printf(
         "\npi has not run on the spoke yet: its directory of sessions does not exist. Once it "
-        "does, 'pi-brain sync run' fetches the sessions.\n");
+        "does, '%s' fetches the sessions.\n",
+        ownCommand("sync run").c_str());
     return EXIT_GOOD;
   }
   printf("\n");
@@ -50,7 +52,7 @@ int lookAt(const SpokeAddArguments& arguments, const SpokeChange& change,
   run.onlyTotals = true;
   run.passphrases = passphrases;
   code = std::max(code, syncRun(run));
-  if (code == EXIT_GOOD) printf("\n'pi-brain sync run' fetches the sessions.\n");
+  if (code == EXIT_GOOD) printf("\n'%s' fetches the sessions.\n", ownCommand("sync run").c_str());
   return code;
 }
 

@@ -41,7 +41,9 @@ void printText(const std::vector<SpokeRow>& rows) {
          absl::StrCat(toString(row.spoke->method), row.spoke->enabled ? "" : " (disabled)"),
          row.spoke->sourceText.empty() ? "-" : escapeForTerminal(row.spoke->sourceText),
          contact ? cellOf(contact->version) : "-",
-         contact ? formatAgo(contact->at, wallClockNanos()) : "never",
+         contact                                      ? formatAgo(contact->at, wallClockNanos())
+         : row.spoke->method == SyncMethod::SYNCTHING ? "-"
+                                                      : "never",
          contact ? cellOf(contact->sandbox) : "-",
          row.fingerprint.empty() ? "-" : row.fingerprint});
   }

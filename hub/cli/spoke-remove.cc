@@ -36,7 +36,7 @@ void addSpokeRemove(CLI::App& spoke, int& exitCode) {
   command->add_option("NAME", options->name, "The spoke")->required();
   command->add_flag("--keep-mirror", options->keepMirror,
                     "Leave the mirror where it is (default: move it to the archive)");
-  command->add_flag("--force", options->force, "Even if the spoke cannot be reached");
+  command->add_flag("--force", options->force, "Go on even if the spoke cannot be reached");
   addManage(command, options->manage, false);
   addVia(command, options->manage);
   command->callback([options, &exitCode]() { exitCode = spokeRemove(*options); });

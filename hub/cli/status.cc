@@ -8,6 +8,7 @@
 #include "common/fs/file-times.h"
 #include "common/text/escape.h"
 #include "common/text/format.h"
+#include "hub/base/own-command.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
@@ -165,9 +166,8 @@ void printText(const Config& config, const Status& status, bool details) {
   bool failed = std::any_of(spokes.begin(), spokes.end(),
                             [&](auto* spoke) { return spoke->state(now) == SpokeState::FAILED; });
   if (failed && !details) {
-    puts(
-        "'pi-brain sync status --long' shows the errors, and 'pi-brain sync doctor' searches for "
-        "the causes.");
+    printf("'%s' shows the errors, and '%s' searches for the causes.\n",
+           ownCommand("sync status --long").c_str(), ownCommand("sync doctor").c_str());
   }
 }
 

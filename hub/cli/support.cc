@@ -112,16 +112,15 @@ int exitCodeOf(const std::vector<SpokeReport>& reports) {
 }
 
 std::string firstSpokeHelp(const Config& config) {
-  return absl::StrCat(
-      "No spokes yet. 'pi-brain spoke add laptop user@laptop' adds a machine that you can log in "
-      "to; or write in ",
-      escapeForTerminal(config.file),
-      ":\n\n"
-      "  spokes:\n"
-      "    - name: laptop\n"
-      "      sync_method: agent\n"
-      "      source: user@laptop:~/.pi/agent/sessions\n"
-      "      path: ~/.pi-brain/synced/laptop\n");
+  return absl::StrCat("No spokes yet. '", ownCommand("spoke add laptop user@laptop"),
+                      "' adds a machine that you can log in to; or write in ",
+                      escapeForTerminal(config.file),
+                      ":\n\n"
+                      "  spokes:\n"
+                      "    - name: laptop\n"
+                      "      sync_method: agent\n"
+                      "      source: user@laptop:~/.pi/agent/sessions\n"
+                      "      path: ~/.pi-brain/synced/laptop\n");
 }
 
 }  // namespace pibrain

@@ -24,7 +24,10 @@ struct InstallTimerArguments {
   bool due = false;
 };
 
-void say(const std::string& text) { puts(text.c_str()); }
+void say(const std::string& text) {
+  puts(text.c_str());
+  fflush(stdout);  // before what may go to standard error
+}
 
 // Does `work`, and prints what it throws as an error.
 int reporting(const std::function<void()>& work) {

@@ -30,7 +30,7 @@ std::string fullName(const CLI::App& command) {
 }
 
 std::string seeHelp(const CLI::App& command) {
-  return absl::StrCat(" '", fullName(command), " --help' lists what there is.");
+  return absl::StrCat(" '", fullName(command), " --help' lists the commands and options.");
 }
 
 // Collects all commands of the program.

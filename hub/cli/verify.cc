@@ -8,6 +8,7 @@
 #include "common/text/escape.h"
 #include "common/text/format.h"
 #include "common/text/shell-quote.h"
+#include "hub/base/own-command.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
@@ -88,10 +89,10 @@ void printText(const SpokeConfig& spoke, const Verification& result) {
     }
     if (result.differences.empty() || result.repaired) return;
     if (!result.good()) {
-      printf("    'pi-brain sync verify --spoke %s --repair' fetches what differs\n",
-             shellQuote(spoke.name).c_str());
+      printf("    '%s' fetches what differs\n",
+             ownCommand("sync verify --spoke " + shellQuote(spoke.name) + " --repair").c_str());
     } else {
-      printf("    'pi-brain sync run' fetches what differs\n");
+      printf("    '%s' fetches what differs\n", ownCommand("sync run").c_str());
     }
   }
 }

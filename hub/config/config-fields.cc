@@ -32,7 +32,7 @@ constexpr ConfigField HUB_FIELDS[] = {
      "in one run.",
      1, 1'000'000},
     {"ssh_config", "path", "", "as for `ssh`", "~/.ssh/config.sync",
-     "Another ssh configuration than `~/.ssh/config`."},
+     "The ssh configuration file to use instead of `~/.ssh/config`."},
     {"ssh", "`auto`, `libssh2` or `openssh`", "auto", "", "openssh",
      "Which program speaks SSH. `auto` uses libssh2, and OpenSSH's client for what libssh2 cannot "
      "do."},
@@ -75,13 +75,13 @@ constexpr ConfigField SPOKE_FIELDS[] = {
      "kept. `spoke add --exclude` sets it, and writes the patterns to `authorized_keys` on the "
      "spoke too, so that the agent does not serve these files whatever the hub asks for."},
     {"key", "path", "", "as in the ssh configuration", "~/.ssh/pi-brain-sync",
-     "The only key for this spoke, in place of all that the ssh configuration and ssh-agent have. "
+     "The only key for this spoke, instead of those from the ssh configuration and ssh-agent. "
      "`spoke add` sets it."},
     {"ssh_config", "path", "", AS_IN_HUB, "~/.ssh/config.laptop", "As in `hub`, for this spoke."},
     {"ssh", "`auto`, `libssh2` or `openssh`", "", AS_IN_HUB, "libssh2",
      "As in `hub`, for this spoke."},
     {"rsync_options", "mapping", "", "none", "{bw_limit: 5000}",
-     "The fields below. Despite the name, all but `extra_args` hold for `agent` too."},
+     "The fields below. Despite the name, all but `extra_args` apply to `agent` too."},
 };
 
 constexpr ConfigField RSYNC_OPTIONS_FIELDS[] = {
@@ -91,7 +91,7 @@ constexpr ConfigField RSYNC_OPTIONS_FIELDS[] = {
      "`true` deletes in each run, as `sync run --delete` does once: files that are gone on the "
      "spoke go to the archive."},
     {"timeout_seconds", "seconds", "300", "", "60",
-     "A connection on which nothing is heard for so long is given up.", 1, 86400},
+     "A connection that is silent for this long is given up.", 1, 86400},
     {"extra_args", "list of strings", "[]", "", "[\"--exclude=*.tmp\"]",
      "For `sync_method: rsync`: more arguments. Filters, and options for comparison, compression "
      "and the network are allowed, with their names written out. All others are refused: they "

@@ -121,8 +121,13 @@ void Fields::rejectName(const YAML::Node& key) const {
     return editDistance(name, a) < editDistance(name, b);
   });
   bool near = editDistance(name, nearest) <= std::max<size_t>(2, name.size() / 3);
+  auto options = namesOf(ConfigSection::RSYNC_OPTIONS);
+  bool isOption = section_ == ConfigSection::SPOKE &&
+                  std::find(options.begin(), options.end(), name) != options.end();
   reject(key, absl::StrCat("unknown field '", escapeForTerminal(name), "' in ", where_, ".",
-                           near ? absl::StrCat(" Did you mean '", nearest, "'?") : "",
+                           isOption ? " It belongs in rsync_options, beneath the spoke."
+                           : near   ? absl::StrCat(" Did you mean '", nearest, "'?")
+                                    : "",
                            " The fields are: ", absl::StrJoin(known, ", "), "."));
 }
 

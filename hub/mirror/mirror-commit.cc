@@ -265,12 +265,12 @@ void Mirror::flush(const std::vector<Pending>* pending) {
     unflushed_ = false;
   } catch (const kj::Exception& e) {
     noteLostWrites(pending);
-    throw Failure(FailureId::WRITES_LOST,
-                  absl::StrCat("the hub's disk failed to store what was written: ",
-                               withoutFullStop(escapeForTerminal(messageOf(e)))),
-                  "Files that look complete may be damaged; the next run fetches them again.",
-                  {{"Check the kernel's messages for errors of the disk", "sudo dmesg | tail"},
-                   makeRoom().fix});
+    throw Failure(
+        FailureId::WRITES_LOST,
+        absl::StrCat("the hub's disk failed to store what was written: ",
+                     withoutFullStop(escapeForTerminal(messageOf(e)))),
+        "Files that look complete may be damaged; the next run fetches them again.",
+        {{"Check the kernel's messages for disk errors", "sudo dmesg | tail"}, makeRoom().fix});
   }
 }
 

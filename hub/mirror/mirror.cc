@@ -287,11 +287,11 @@ void Mirror::requireReplaceable(int parent, const std::string& name, const std::
       : S_ISDIR(st.st_mode)
           ? "the mirror has a directory of this name with files that the spoke no longer has: "
           : "the mirror has a file of this name, which the spoke no longer has: ";
-  auto mend = S_ISLNK(st.st_mode)
-                  ? ", which no sync made. Remove it"
-                  : ". Move it to the archive with a run with --delete, or remove it by hand";
+  auto fix = S_ISLNK(st.st_mode)
+                 ? ", which no sync made. Remove it"
+                 : ". Move it to the archive with a run with --delete, or remove it by hand";
   kj::throwFatalException(kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
-                                        kj::str(what, inQuotes(path).c_str(), mend)));
+                                        kj::str(what, inQuotes(path).c_str(), fix)));
 }
 
 // Throws if somebody replaced the staged file, for example by a symlink.
@@ -317,7 +317,7 @@ kj::AutoCloseFd Mirror::openForAppend(const std::string& path, uint64_t size, in
     KJ_REQUIRE(same, "the mirror's file was changed by someone else during the run");
     closeToOthers(fd);
     if (st.st_nlink == 1) return kj::mv(file.fd);
-    KJ_REQUIRE(attempt == 0, "the mirror's file keeps getting second names");
+    KJ_REQUIRE(attempt == 0, "another process keeps making hard links to the mirror's file");
     file.size = size;
     file.mtime = mtime;
     breakLink(parent, name, file);
@@ -332,7 +332,7 @@ void Mirror::breakLink(int parent, const std::string& name, const File& file) {
   setMtime(out, file.mtime);
   if (fsync(out) != 0) throwErrno(errno, "cannot write a file to the disk");
   if (renameat(staging(), copy.c_str(), parent, name.c_str()) != 0) {
-    throwErrno(errno, "cannot replace a file that has two names");
+    throwErrno(errno, "cannot replace a file that has a second hard link");
   }
 }
 

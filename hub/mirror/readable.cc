@@ -22,7 +22,7 @@ Failure unreadableMirror(const SpokeConfig& spoke, const Tree::Problem& problem)
              : "The disk may be failing, or pi-brain has reached its limit of open files ('ulimit "
                "-n'). Nothing was changed.",
       {denied ? Fix{"Check its owner and mode", "ls -ld " + escapeForTerminal(shellQuote(path))}
-              : Fix{"Check the kernel's messages for errors of the disk", "sudo dmesg | tail"}});
+              : Fix{"Check the kernel's messages for disk errors", "sudo dmesg | tail"}});
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ ArchivedFiles chosenBy(const ArchivedFiles& files, const std::string& wanted,
     failures.push_back(Failure(FailureId::ARCHIVED_FILE_UNKNOWN,
                                absl::StrCat("nothing archived has the path ", inQuotes(wanted),
                                             ", or matches it as a pattern"),
-                               "", {{"See what there is", ownCommand("sync archive list")}}));
+                               "", {{"List the archived files", ownCommand("sync archive list")}}));
   }
   return {};
 }

@@ -49,7 +49,7 @@ std::optional<uint32_t> fourDigits(std::string_view text) {
 }
 
 // The character that "\\u" stands before, or two of them that are a surrogate pair; `escaped` goes
-// on behind it. U+FFFD for what is none.
+// on behind it. Invalid bytes become U+FFFD.
 uint32_t takeCodePoint(std::string_view& escaped) {
   constexpr uint32_t NONE = 0xfffd;
   auto first = fourDigits(escaped);
@@ -162,8 +162,8 @@ std::string firstWords(std::string_view text) {
   return std::string(headOf(words, SessionStart::MAX_TITLE)) + "…";
 }
 
-// The text of the user's message in this line; empty if it is none. What a later key would say of
-// it is not known yet when it is met, so the line is read to its end.
+// The text of the user's message in this line; empty if the line is not one. What a later key would
+// say of it is not known yet when it is met, so the line is read to its end.
 std::string titleIn(std::string_view line) {
   bool message = false, user = false;
   std::string title;

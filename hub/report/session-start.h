@@ -15,7 +15,7 @@ struct SessionStart {
   static constexpr size_t MAX_TITLE = 120;
 };
 
-// `beginning` may end anywhere in a line. What is no JSON is passed over.
+// `beginning` may end anywhere in a line. Lines that are not JSON are skipped.
 SessionStart readSessionStart(std::string_view beginning);
 
 }  // namespace pibrain

@@ -29,7 +29,7 @@ ChangeKind kindOf(const RsyncOutput::Item& item, uint64_t before, bool rewritten
 ReportedChanges::ReportedChanges(const MirrorBefore& before, SpokeReport& report)
     : before_(before), report_(report) {}
 
-void ReportedChanges::add(const RsyncRun& ran, const LeftOut& leftOut,
+void ReportedChanges::add(const RsyncRun& ran, const OmittedFiles& leftOut,
                           const std::unordered_set<std::string>& rewritten) {
   for (auto& item : ran.output.items()) {
     if (item.kind == Kind::DELETED || leftOut.unwritten.contains(item.path)) continue;

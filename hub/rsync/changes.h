@@ -18,7 +18,7 @@ class ReportedChanges {
   ReportedChanges(const MirrorBefore& before, SpokeReport& report);
 
   // Adds what rsync changed. `rewritten` are the files whose old versions are in the archive now.
-  void add(const RsyncRun& ran, const LeftOut& leftOut,
+  void add(const RsyncRun& ran, const OmittedFiles& leftOut,
            const std::unordered_set<std::string>& rewritten);
   void addDeleted(const std::string& path);
 

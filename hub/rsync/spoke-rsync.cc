@@ -4,7 +4,7 @@
 
 namespace pibrain {
 
-std::set<std::string> LeftOut::paths() const {
+std::set<std::string> OmittedFiles::paths() const {
   std::set<std::string> all = waiting;
   for (auto* files : {&folded, &unwritten}) {
     for (auto& [path, why] : *files) all.insert(path);
@@ -12,7 +12,7 @@ std::set<std::string> LeftOut::paths() const {
   return all;
 }
 
-size_t LeftOut::bytes() const {
+size_t OmittedFiles::bytes() const {
   size_t sum = 0;
   for (auto& path : paths()) sum += path.size();
   return sum;

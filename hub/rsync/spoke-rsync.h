@@ -13,7 +13,7 @@
 namespace pibrain {
 
 // The files of the spoke that rsync must not touch. The maps say why, by path.
-struct LeftOut {
+struct OmittedFiles {
   std::map<std::string, std::string> folded;  // the mirror's filesystem takes the name for another
   std::map<std::string, std::string> unwritten;  // it could not be written
   std::set<std::string> waiting;                 // it failed in the last run: the others come first
@@ -38,7 +38,7 @@ class SpokeRsync {
   // Where rsync's own files are while it runs.
   std::string staging() const { return stagingOf(spoke_); }
 
-  LeftOut leftOut;
+  OmittedFiles leftOut;
   int64_t grain = 1;  // ns, of the mirror's times
 
  private:

@@ -107,7 +107,7 @@ class AgentExamination {
                   escapeForTerminal(about) + ": the spoke's kernel cannot fully sandbox the agent",
                   "Landlock needs Linux 5.13 or later, and 'landlock' in /sys/kernel/security/lsm.",
                   {{"See what that file lists, on the spoke", "cat /sys/kernel/security/lsm"}}));
-    } else {
+    } else if (agent.version == PIBRAIN_VERSION) {
       checks_.good(about);
     }
     checks_.at("clock");

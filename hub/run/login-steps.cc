@@ -18,7 +18,7 @@ constexpr int64_t SLOW = 3000;  // ms until the agent has walked its tree
 const std::map<std::string, std::pair<std::string, Fix>> REASONS = {
     {"name",
      {"The name server is slow.",
-      {"Set an address as HostName in ~/.ssh/config, which avoids it", ""}}},
+      {"Set an address as HostName in ~/.ssh/config, which needs no name server", ""}}},
     {"connection", {"The network is slow.", {"See how slow with 'ping'", ""}}},
     {"host key", {"The machine or the network is slow or busy.", {"See how slow with 'ping'", ""}}},
     {"login",
@@ -26,7 +26,7 @@ const std::map<std::string, std::pair<std::string, Fix>> REASONS = {
       {"Set 'UseDNS no' in its sshd_config, which avoids the lookup", ""}}},
     {"agent",
      {"The shell's start-up files are slow, or the machine is busy.",
-      {"Check ~/.bashrc on the spoke, which the shell reads without a terminal, too", ""}}},
+      {"Check ~/.bashrc on the spoke, which the shell may read even without a terminal", ""}}},
     {"root", {"There are very many files, or the spoke's disk is slow.", {"Check the disk", ""}}},
 };
 

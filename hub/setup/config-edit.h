@@ -24,7 +24,8 @@ absl::StatusOr<std::string> withSpoke(const std::string& text, const SpokeFields
 absl::StatusOr<std::string> withFields(const std::string& text, const std::string& spoke,
                                        const SpokeFields& fields);
 
-// Returns the value of the spoke's field as it is written; empty: none, or it is no single value.
+// Returns the value of the spoke's field as it is written; empty: it is missing, or is not a single
+// value.
 std::string fieldOf(const std::string& text, const std::string& spoke, const std::string& field);
 
 // Returns the text without the spoke.

@@ -219,7 +219,7 @@ class SpokeRenamer : public Setup {
                               "', which was interrupted");
     bool ends = after != nullptr && !before;
     if (options_.dryRun) {
-      say(absl::StrCat("would first ", ends ? "finish " : "take back ", which));
+      say(absl::StrCat("would first ", ends ? "finish " : "undo ", which));
       return false;
     }
     if (ends) {
@@ -229,7 +229,7 @@ class SpokeRenamer : public Setup {
       say("finished " + which);
     } else if (after == nullptr) {
       takeBack(config, record);
-      say("took back " + which);
+      say("undid " + which);
     } else {
       RenameRecord::remove(config.hub.databaseDir);  // both are spokes now
     }

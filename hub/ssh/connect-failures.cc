@@ -137,8 +137,8 @@ Failure tookTooLong(const SshTarget& target, SshStep step) {
     case SshStep::NAME:
       return Failure(
           FailureId::LOGIN_TIMEOUT,
-          absl::StrCat("the name server did not answer within ", seconds(target), " where ", host,
-                       " is"),
+          absl::StrCat("the name server did not say within ", seconds(target), " what address ",
+                       host, " has"),
           "",
           {{"Ask the name server again", "getent hosts " + host},
            {"Or set an address as HostName in ~/.ssh/config, which needs no name server", ""}});

@@ -149,7 +149,7 @@ KeyFile inspectKeyFile(const std::string& path) {
       key.unusable =
           KeyProblem{absl::StrCat("has the public half of another key beside it, in ",
                                   escapeForTerminal(path), ".pub, which ssh uses"),
-                     {"Replace that by the key's own public half",
+                     {"Replace it with the key's own public half",
                       absl::StrCat("ssh-keygen -y -f ", escapeForTerminal(shellQuote(path)), " > ",
                                    escapeForTerminal(shellQuote(path + ".pub")))}};
     }

@@ -153,7 +153,7 @@ absl::StatusOr<SshTarget> SshResolution::configured() {
   if (ssh_ == nullptr && hasSshConfig(request_.configFile)) {
     return toStatus(
         Failure(FailureId::OPENSSH_MISSING,
-                absl::StrCat("the ssh configuration cannot be asked about ", host, ": ",
+                absl::StrCat("the ssh configuration cannot be queried for ", host, ": ",
                              whatIsNotOpenssh()),
                 "It may set a proxy, another port or revoked keys, which must not be ignored.",
                 {{"Install OpenSSH's client, and make sure that it is first on PATH",

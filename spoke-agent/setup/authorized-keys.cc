@@ -63,7 +63,7 @@ std::string authorizedKeysLine(const std::string& publicKey, const std::string& 
       key.compare(space + 1, 4, "AAAA") != 0) {
     refuse(
         "This is not an OpenSSH public key, which is a line such as 'ssh-ed25519 AAAA… comment'. "
-        "'ssh-keygen -y -f KEY' prints the one of a private key.");
+        "'ssh-keygen -y -f KEY' prints the public half of a private key.");
   }
   if (end != std::string::npos && publicKey.find_first_not_of("\r\n", end) != std::string::npos) {
     refuse("The file has more than one line. A public key is one line.");

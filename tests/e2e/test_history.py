@@ -153,7 +153,7 @@ class History(mounts.PrivateMounts, FaultCase):
         try:
             self.database.write_bytes(content)
             disk.read_only()
-            self.goes_on(f"file system of {self.database} is read-only; 'findmnt -T", "sync.db")
+            self.goes_on(f"filesystem of {self.database} is read-only; 'findmnt -T", "sync.db")
             self.deletes()
             disk.read_only(False)
             self.heals()
@@ -164,7 +164,7 @@ class History(mounts.PrivateMounts, FaultCase):
         disk = mounts.Tmpfs(self.dir / "read-only", 1 << 20)
         try:
             disk.read_only()
-            for place, word in ((disk.path, f"file system of {disk.path} is read-only"), (disk.path / "below", "Read-only file system"),
+            for place, word in ((disk.path, f"filesystem of {disk.path} is read-only"), (disk.path / "below", "Read-only file system"),
                                 (self.config / "data", "Not a directory")):
                 with self.subTest(place):
                     self.write_config([self.spoke()], database_dir=str(place))

@@ -255,7 +255,7 @@ class InstallSpoke(fleet.FleetCase):
     def test_a_machine_without_ssh_directory(self):
         self.spoke.authorized.unlink()
         self.spoke.authorized.parent.rmdir()
-        self.assertIn("sessions does not exist yet, since pi has not run here", self.install())
+        self.assertIn("sessions does not exist yet, since pi has not run on this machine", self.install())
         self.assertEqual(self.spoke.authorized.parent.stat().st_mode & 0o7777, 0o700)
         self.assertEqual(self.spoke.authorized.stat().st_mode & 0o7777, 0o600)
         self.spoke.sessions.mkdir(parents=True)
@@ -397,7 +397,7 @@ class InstallSpoke(fleet.FleetCase):
                 self.in_mounts("mount", "-o", "remount,bind,ro", home)
                 said = self.install(code=1)
                 self.in_mounts("umount", home)
-                self.assertIn("its file system is read-only: 'findmnt -T ", said)
+                self.assertIn("its filesystem is read-only: 'findmnt -T ", said)
                 self.assertIn(place, said)
                 self.assertNotIn("owner and mode", said)
         self.assertEqual(set(self.spoke.files()), {".bashrc"})
@@ -492,7 +492,7 @@ class InstallSpoke(fleet.FleetCase):
                 restore()
         broken = self.dir / "broken-agent"
         broken.write_bytes(b"#!/bin/false\n")
-        self.assertIn("does not run here", self.run_script("--key", self.public, "--agent", broken, code=1))
+        self.assertIn("does not run on this machine", self.run_script("--key", self.public, "--agent", broken, code=1))
         self.assertIn("private key", self.run_script("--key", self.key, "--agent", harness.AGENT, code=1))
         self.assertIn("neither an OpenSSH public key", self.run_script("--key", "ssh-ed25519 hello", "--agent", harness.AGENT, code=1))
         said = self.run_script("--key", self.key.read_text(), "--agent", harness.AGENT, code=1)

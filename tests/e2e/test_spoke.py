@@ -523,7 +523,7 @@ class Upgrade(OneSpoke):
         self.assertEqual(self.box.files(), before)
         script = self.dir / "script"
         script.write_text("#!/bin/sh\nexit 3\n")
-        self.fails("upgrade", "laptop", "--agents", self.agents_dir(x86_64=script), failure="install-failed", words=["does not run here"])
+        self.fails("upgrade", "laptop", "--agents", self.agents_dir(x86_64=script), failure="install-failed", words=["does not run on this machine"])
         self.assertEqual(self.box.files(), before)
         self.assertIn("4 new", self.sync())
 
@@ -913,7 +913,7 @@ class Rename(OneSpoke):
                 again = self.change("rename", "laptop", "notebook")
                 self.assertEqual(again["outcome"], "renamed")
                 finished += "finished the rename" in str(again["said"])
-                taken_back += "took back the rename" in str(again["said"])
+                taken_back += "undid the rename" in str(again["said"])
                 self.assertIsNotebook(state, [(0, 0, 1)] + history)
         self.assertGreater(finished, 0)
         self.assertGreater(taken_back + finished, 1)
@@ -924,9 +924,9 @@ class Rename(OneSpoke):
         record = [b"laptop", b"notebook", str(mirror).encode(), str(other).encode(), b"", b""]
         (self.brain / "data/renaming").write_bytes(b"\0".join(record))
         other.symlink_to("laptop")
-        self.assertIn("would first take back the rename of 'laptop' to 'notebook'", self.spoke("rename", "laptop", "desk", "-n"))
+        self.assertIn("would first undo the rename of 'laptop' to 'notebook'", self.spoke("rename", "laptop", "desk", "-n"))
         self.assertTrue(other.is_symlink())
-        self.assertIn("took back the rename of 'laptop' to 'notebook'", self.spoke("rename", "laptop", "desk"))
+        self.assertIn("undid the rename of 'laptop' to 'notebook'", self.spoke("rename", "laptop", "desk"))
         self.assertFalse(other.is_symlink())
         self.assertIn("name: desk", self.fleet.config.read_text())
         self.assertEqual(len(list((self.brain / "synced/desk").rglob("*.jsonl"))), 4)

@@ -808,7 +808,7 @@ class Openssh(SshCase):
         # libssh2 does not connect without the configuration, either.
         self.write_config([self.spoke(source=f"127.0.0.7:{self.source}")])
         done = self.pi_brain("sync", "run", env=env)
-        self.assertIn("the ssh configuration cannot be asked about 127.0.0.7: ssh was not found on PATH", done.stdout)
+        self.assertIn("the ssh configuration cannot be queried for 127.0.0.7: ssh was not found on PATH", done.stdout)
 
 
 class Jumps(SshCase):

@@ -1,5 +1,7 @@
 """Holds each #include of the product against the folders that the CMakeLists.txt files declare: a folder includes from
-itself, from those it says that it USES, and from nowhere else of ours. CMake sees to it that these stand below it."""
+itself, from those it says that it USES, and from nowhere else of ours. CMake sees to it that these stand below it.
+It also holds that no two types of a program have one name."""
+import collections
 import os
 import pathlib
 import re
@@ -55,6 +57,19 @@ def documented(folders):
         yield f"ARCHITECTURE.md: there is no folder {folder}"
 
 
+def defined_twice():
+    """Returns the types of a program that have one name: the linker would take the functions of one for both."""
+    for top in ("spoke-agent", "hub"):
+        places = collections.defaultdict(list)
+        for path in sorted(path for part in ("common", top) for path in (PROJECT / part).rglob("*") if path.suffix in (".h", ".cc")):
+            text = re.sub(r"^namespace \{\n.*?^\}  // namespace$", "", path.read_text(), flags=re.M | re.S)
+            for name in re.findall(r"^(?:class|struct|union|enum(?: class)?) (\w+)(?!\w|::)[^;{]*\{", text, re.M):
+                places[name].append(str(path.relative_to(PROJECT)))
+        for name, paths in sorted(places.items()):
+            if len(paths) > 1:
+                yield f"{name} is defined in {' and '.join(paths)}"
+
+
 def way_to_kj(name, known):
     """Returns the headers through which this one includes KJ or Cap'n Proto, by the first way found; empty: it does not."""
     if name not in known:
@@ -69,7 +84,7 @@ def way_to_kj(name, known):
 
 def main():
     folders = declared()
-    misdocumented = list(documented(folders))
+    misdocumented = [*documented(folders), *defined_twice()]
     # The thin mains may use every folder of their side.
     for top in ("spoke-agent", "hub"):
         folders[top] = {folder for folder in folders if folder.startswith((f"{top}/", "common/"))}

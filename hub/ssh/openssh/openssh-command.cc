@@ -267,8 +267,8 @@ SshTarget lastHop(const SshTarget& target) {
   if (result.jumps > MAX_JUMPS) {
     throw Failure(
         FailureId::SSH_CONFIG_INVALID,
-        absl::StrCat("the ProxyJump of ", escapeForTerminal(target.alias), " leads in a circle"),
-        "", {{"Check the ProxyJump of each hop", "ssh -G " + escapeForTerminal(hop.host)}});
+        absl::StrCat("the ProxyJump of ", escapeForTerminal(target.alias), " forms a loop"), "",
+        {{"Check the ProxyJump of each hop", "ssh -G " + escapeForTerminal(hop.host)}});
   }
   return result;
 }
