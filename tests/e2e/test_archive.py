@@ -288,7 +288,7 @@ class ArchiveCommands(HubCase):
         self.write_config([self.spoke(rsync_options={"delete": True})])
         done = self.pi_brain("sync", "archive", "restore", deleted["id"])
         self.assertEqual(done.returncode, 0)
-        self.assertIn("The next run archives this file again", done.stderr)
+        self.assertIn("the next run archives it again", done.stderr)
 
     def test_an_archive_that_is_elsewhere(self):
         self.lose_two()

@@ -263,7 +263,7 @@ class Servers(HubCase):
                 began = time.monotonic()
                 report = self.sync_one(code=1)
                 self.assertEqual(report["failure"]["id"], "login-timeout", report["failure"])
-                self.assertIn("the name server did not answer within 2 s", report["error"])
+                self.assertIn("the name server did not say within 2 s", report["error"])
                 self.assertLess(time.monotonic() - began, 8)
 
     def test_an_address_that_is_dead(self):

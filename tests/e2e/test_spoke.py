@@ -1147,7 +1147,7 @@ class List(OneSpoke):
             config.write("  - name: phone\n    sync_method: syncthing\n    path: /p\n    enabled: false\n")
         (_, phone) = json.loads(self.spoke("list", "--json"))["spokes"]
         self.assertEqual((phone["version"], phone["lastContact"], phone["key"], phone["enabled"]), (None, None, None, False))
-        self.assertRegex(self.spoke("list"), r"phone +syncthing \(disabled\) +- +- +never +- +-\n")
+        self.assertRegex(self.spoke("list"), r"phone +syncthing \(disabled\) +- +- +- +- +-\n")
         # Without an agent, the last run was the last contact.
         with open(self.fleet.config, "a") as config:
             config.write(f"  - {{name: rsynced, sync_method: rsync, source: '{self.box.sessions}', path: {self.dir}/rsynced}}\n")

@@ -103,7 +103,7 @@ class Verify(HubCase):
         self.assertEqual(result["extra"], 1)
         text = self.verify_text()
         self.assertIn("new.jsonl: not in the mirror yet", text)
-        self.assertIn("'pi-brain sync run' fetches what differs", text)
+        self.assertIn(f"'pi-brain sync run -c {self.config}' fetches what differs", text)
         self.assertTrue(self.verify("--repair")["repaired"])
         self.assert_mirrored(besides=["gone.jsonl"])
         self.assertEqual(self.counts(), {"kept": 1})
