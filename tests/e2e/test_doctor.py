@@ -508,9 +508,10 @@ class AsItEnds(HubCase):
     def setUp(self):
         super().setUp()
         self.write("p/a.jsonl", b'{"line":1}\n')
-        self.go = self.dir / "go"
-        # A login shell that waits, for one of two spokes.
-        self.sshd.authorize(f"while [ ! -e {self.go} ]; do sleep 0.05; done; exec {harness.AGENT} --root={self.source}")
+        self.held = self.dir / "held"
+        self.held.touch()
+        # A login shell of one of two spokes, which waits; at the latest until the test's directory is gone.
+        self.sshd.authorize(f"while [ -e {self.held} ]; do sleep 0.05; done; exec {harness.AGENT} --root={self.source}")
         self.slow, self.quick = self.spoke("slow"), self.spoke("quick", source=str(self.source))
 
     def start(self, *spokes, terminal=False):
@@ -541,7 +542,7 @@ class AsItEnds(HubCase):
     def test_a_slow_spoke(self):
         for terminal in (False, True):
             with self.subTest(terminal=terminal):
-                self.go.unlink(missing_ok=True)
+                self.held.touch()
                 printed = self.start(self.slow, self.quick, terminal=terminal)
                 text = self.until(printed, "✓ login")
                 self.assertIn("This machine\n  ", text)
@@ -550,7 +551,7 @@ class AsItEnds(HubCase):
                 self.assertIsNone(self.process.poll())
                 self.assertNotIn("quick", printed())
                 self.assertNotIn("agent ", printed())
-                self.go.touch()
+                self.held.unlink()
                 text = self.ends(printed)
                 slow, quick = text.split("\nslow\n")[1].split("\nquick\n")
                 for part in (slow, quick):
@@ -561,7 +562,7 @@ class AsItEnds(HubCase):
         printed = self.start(self.quick, self.slow)
         text = self.until(printed, "✓ login")
         self.assertRegex(text, r"(?s)\nquick\n.* last run .*\nslow\n.* login ")
-        self.go.touch()
+        self.held.unlink()
         self.ends(printed)
 
     def test_a_server_that_says_nothing(self):
@@ -581,7 +582,7 @@ class AsItEnds(HubCase):
         self.assertRegex(printed(), "✗ agent +the login at spoke worked, but pi-brain-agent did not start within 2 s \\(ConnectTimeout\\)")
 
     def test_as_json_it_is_one_document(self):
-        self.go.touch()
+        self.held.unlink()
         self.write_config([self.slow, self.quick])
         done = self.pi_brain("sync", "doctor", "--json")
         self.assertEqual([spoke["name"] for spoke in json.loads(done.stdout)["spokes"]], ["slow", "quick"])
