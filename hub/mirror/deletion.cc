@@ -27,7 +27,7 @@ std::optional<Failure> whyNotDelete(const SpokeConfig& spoke, uint64_t count, ui
         FailureId::DELETION_REFUSED,
         absl::StrCat("nothing was deleted: the spoke has no files at all, but the mirror has ",
                      mirrorFiles),
-        "The directory on the spoke may not be mounted, or 'source' may name the wrong one.",
+        "The directory on the spoke might not be mounted, or 'source' might name the wrong one.",
         {{"If the sessions are really gone, remove the spoke, which moves its mirror to the "
           "archive",
           ownCommand("spoke remove " + name)}});

@@ -179,7 +179,7 @@ class AgentExamination {
     return Failure(
         FailureId::ROOT_EMPTY,
         absl::StrCat(escapeForTerminal(root_), " has no files, and the mirror has ", tree.files),
-        "It may not be mounted, or the sessions were moved. A run deletes nothing in that case.",
+        "The directory might not be mounted, or the sessions were moved. Runs delete nothing then.",
         {{"See what is there, on the spoke", "ls -la " + escapeForTerminal(shellQuote(root_))}});
   }
 

@@ -79,7 +79,7 @@ SyncKey readSyncKey(const std::string& path) {
   if (file.encrypted) {
     throw Failure(FailureId::KEY_HAS_PASSPHRASE,
                   absl::StrCat("the key ", name, " has a passphrase"),
-                  "Runs are unattended, so nobody can type it.",
+                  "Runs are unattended, so no one can type the passphrase.",
                   {{"Name another key with --key, or leave out --key to get a new one", ""}});
   }
   auto output = sshKeygen({"-y", "-f", path});
