@@ -126,13 +126,33 @@ usage() {
 # A person reads plain lines. The hub reads those alone that begin with its token.
 say() { printf '%s\n' "${token:+$token say }$*" || :; }
 tell() { [ -z "$token" ] || printf '%s\n' "$token $*"; }
+
+# die WHAT [CAUSE [FIX [COMMAND]]]: what failed, why (sentences), what to do about it, and the command for
+# that. The hub gets the four in one line, with tabs between them.
 die() {
-  words=$(printf '%s' "$*" | tr '\n' ' ')
-  if [ -n "$token" ]; then tell "fail $words" || :; else echo "install-spoke.sh: $words" >&2; fi
+  if [ -n "$token" ]; then
+    tell "fail $(printf '%s\f%s\f%s\f%s' "$1" "${2:-}" "${3:-}" "${4:-}" | tr '\n\t\f' '  \t')" || :
+  else
+    {
+      echo "install-spoke.sh: $1.${2:+ $2}"
+      [ -z "${3:-}" ] || echo "  $3${4:+:}"
+      [ -z "${4:-}" ] || echo "    $4"
+    } >&2
+  fi
   exit 1
 }
 would() { [ -z "$print" ] || say "would $*"; }
-disk_full() { printf '%s' "Is the disk full? 'df -h $1; df -i $1'"; }
+
+# full WHAT DIRECTORY: dies of what a full disk causes.
+full() { die "$1" "The disk may be full." "Check the free space" "df -h $(quoted "$2"); df -i $(quoted "$2")"; }
+
+# Prints $1 as a word for a shell.
+quoted() {
+  case $1 in
+    '' | *[!A-Za-z0-9_./@:+-]*) printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")" ;;
+    *) printf '%s' "$1" ;;
+  esac
+}
 
 # --- user, key and files ------------------------------------------------------------------------
 
@@ -147,7 +167,7 @@ find_home() {
     /*) ;;
     *) home=$HOME ;;
   esac
-  [ -d "$home" ] || die "the home directory $home of user $user does not exist or cannot be read: 'ls -ld $home' shows which."
+  [ -d "$home" ] || die "the home directory $home of user $user does not exist or cannot be read" "" "See which" "ls -ld $(quoted "$home")"
   HOME=$home
   export HOME
   dir=$home/.local/lib/pi-brain
@@ -164,23 +184,24 @@ login_shell() {
 
 owner_of() { ls -ld "$1" 2>/dev/null | awk '{ print $3 }'; }
 
-# Prints why the path $1 cannot be created or written, and what to do. $2 is the message of the program
-# that tried.
-obstacle() {
-  at=$1 me=${user:-$(id -u)}
+# blocked WHAT PATH MESSAGE: dies of a path that cannot be created or written. MESSAGE is that of the
+# program that tried.
+blocked() {
+  at=$2 me=${user:-$(id -u)}
   while [ ! -e "$at" ] && [ ! -L "$at" ] && [ -n "${at%/*}" ]; do at=${at%/*}; done
-  case $2 in
-    *ead-only*) printf '%s' "its filesystem is read-only: 'findmnt -T $at' shows the mount" ;;
-    *' space'* | *uota*) printf '%s' "$2. $(disk_full "$at")" ;;
+  place=$(quoted "$at")
+  case $3 in
+    *ead-only*) die "$1: its filesystem is read-only" "" "See the mount" "findmnt -T $place" ;;
+    *' space'* | *uota*) full "$1: $3" "$at" ;;
     *ermi*)
       owner=$(owner_of "$at")
       if [ -n "$owner" ] && [ "$owner" != "$me" ]; then
-        printf '%s' "$at belongs to $owner, not to $me: 'ls -ld $at' shows its mode. If it should belong to $me: 'sudo chown -R $me $at'"
+        die "$1: $at belongs to $owner, not to $me" "" "If it should belong to $me, change its owner" "sudo chown -R $me $place"
       else
-        printf '%s' "$me has no permission for $at. Check its owner and mode: 'ls -ld $at'"
+        die "$1: $me has no permission for $at" "" "Check its owner and mode" "ls -ld $place"
       fi
       ;;
-    *) printf '%s' "$2. 'ls -ld $at' shows what exists" ;;
+    *) die "$1: $3" "" "See what exists" "ls -ld $place" ;;
   esac
 }
 
@@ -190,21 +211,21 @@ read_key() {
     *'PRIVATE KEY'*) ;;
     *)
       if [ -f "$key" ]; then
-        [ -r "$key" ] || die "cannot read the key file $key."
+        [ -r "$key" ] || die "cannot read the key file $key" "" "Check its owner and mode" "ls -l $(quoted "$key")"
         key=$(cat "$key")
       fi
       ;;
   esac
   key=$(printf '%s\n' "$key" | tr -d '\r')
   case $key in
-    *'PRIVATE KEY'*) die "--key is a private key. Give its public half, the file that ends in .pub." ;;
+    *'PRIVATE KEY'*) die "--key is a private key" "" "Give its public half, the file that ends in .pub" ;;
     *'
-'*) die "--key has more than one line; a public key is one line." ;;
+'*) die "--key has more than one line" "A public key is one line." ;;
   esac
   blob=$(printf '%s\n' "$key" | awk '{ print $2 }')
   case $blob in
     AAAA*) ;;
-    *) die "--key is neither an OpenSSH public key nor a file with one. A public key is a line such as 'ssh-ed25519 AAAA… comment'." ;;
+    *) die "--key is neither an OpenSSH public key nor a file with one" "A public key is a line such as 'ssh-ed25519 AAAA… comment'." ;;
   esac
 }
 
@@ -217,14 +238,14 @@ digest() {
   elif command -v openssl >/dev/null; then
     openssl dgst -sha256 -r
   else
-    die "cannot check files: none of sha256sum, shasum and openssl is installed."
+    die "cannot check files: none of sha256sum, shasum and openssl is installed" "" "Install one of them"
   fi | awk '{ print $1 }'
 }
 hash_of() { digest <"$1"; }
 
 # Sets arch, and wanted: the hash that the agent must have.
 choose_agent() {
-  [ "$(uname -s)" = Linux ] || die "this machine runs $(uname -s); the agent needs Linux."
+  [ "$(uname -s)" = Linux ] || die "this machine runs $(uname -s), but the agent needs Linux"
   arch=$(uname -m)
   case $arch in
     amd64) arch=x86_64 ;;
@@ -235,7 +256,10 @@ choose_agent() {
     for pair in $hashes; do
       [ "${pair%%=*}" != "$arch" ] || wanted=${pair#*=}
     done
-    [ -n "$wanted" ] || die "no-agent $arch" # remote-install.h documents this word; no person reads it
+    [ -n "$wanted" ] || {
+      tell "no-agent $arch" || :
+      exit 1
+    }
     return
   fi
   here=$(dirname "$0")
@@ -243,24 +267,24 @@ choose_agent() {
     [ -n "$source" ] || [ ! -f "$found" ] || source=$found
   done
   wanted=
-  [ -n "$source$print" ] || die "pi-brain-agent is neither beside this script nor on PATH. Name it with --agent FILE."
-  [ -z "$source" ] || [ -r "$source" ] || die "cannot read the agent $source."
+  [ -n "$source$print" ] || die "pi-brain-agent is neither beside this script nor on PATH" "" "Name it with --agent FILE"
+  [ -z "$source" ] || [ -r "$source" ] || die "cannot read the agent $source" "" "Check its owner and mode" "ls -l $(quoted "$source")"
   [ -z "$source" ] || wanted=$(hash_of "$source")
 }
 
 # Refuses a file that sshd would ignore, or that leads elsewhere: its owner must decide what to do.
 check_authorized_keys() {
-  [ ! -L "$keys" ] || die "$keys is a symlink. Replace it with a file, or add the line that 'pi-brain-agent --authorized-keys-line KEY.pub' prints to the file that it leads to."
+  [ ! -L "$keys" ] || die "$keys is a symlink" "" "Replace it with a file, or add the line that this prints to the file that it leads to" "pi-brain-agent --authorized-keys-line KEY.pub"
   [ -e "$keys" ] || return 0
-  [ -f "$keys" ] || die "$keys is not a regular file."
+  [ -f "$keys" ] || die "$keys is not a regular file" "" "See what it is" "ls -ld $(quoted "$keys")"
   # To open a file for appending changes nothing.
-  why=$( (: <"$keys") 2>&1 && (: >>"$keys") 2>&1) || die "$keys cannot be read and written: $(obstacle "$keys" "$why")."
+  why=$( (: <"$keys") 2>&1 && (: >>"$keys") 2>&1) || blocked "$keys cannot be read and written" "$keys" "$why"
   # One read, since another installation may be replacing the file.
-  [ "$(tr -cd '\000' <"$keys" | wc -c)" -eq 0 ] || die "$keys is damaged: it contains NUL bytes. Inspect it with 'cat -v' and repair it first."
+  [ "$(tr -cd '\000' <"$keys" | wc -c)" -eq 0 ] || die "$keys is damaged: it contains NUL bytes" "" "Inspect it, and repair it first" "cat -v $(quoted "$keys")"
   for place in "$keys" "$home/.ssh" "$home"; do
     case $(ls -ldL "$place") in # -L: the target of a symlink
-      ????????w*) die "$place is writable by everyone, so sshd ignores $keys. To fix that: 'chmod go-w $place'." ;;
-      ?????w*) say "$place is writable by its group. If sshd refuses the key because of that: 'chmod g-w $place'" ;;
+      ????????w*) die "$place is writable by everyone, so sshd ignores $keys" "" "Make it writable only by its owner" "chmod go-w $(quoted "$place")" ;;
+      ?????w*) say "$place is writable by its group. If sshd refuses the key because of that: chmod g-w $(quoted "$place")" ;;
     esac
   done
 }
@@ -272,7 +296,7 @@ install_agent() {
     agent_did=same
     return
   fi
-  [ ! -d "$agent" ] || die "$agent is a directory. Move it away; the agent needs this path."
+  [ ! -d "$agent" ] || die "$agent is a directory, but the agent needs this path" "" "Move it away" "mv $(quoted "$agent") $(quoted "$agent.old")"
   agent_did=new
   [ ! -e "$agent" ] || agent_did=replaced
   if [ -n "$print" ]; then
@@ -292,19 +316,19 @@ install_agent() {
 
 # Sets staged: the agent beside its final place, proved to be whole and to run.
 stage_agent() {
-  why=$(mkdir -p "$dir" 2>&1) || die "cannot make the directory $dir: $(obstacle "$dir" "$why")."
+  why=$(mkdir -p "$dir" 2>&1) || blocked "cannot make the directory $dir" "$dir" "$why"
   committed=
   staged=$dir/.pi-brain-agent.$$
-  why=$( (: >"$staged") 2>&1) || die "cannot write to $dir: $(obstacle "$dir" "$why")."
+  why=$( (: >"$staged") 2>&1) || blocked "cannot write to $dir" "$dir" "$why"
   if [ -n "$token" ]; then
     tell "need $arch"
     head -c "$(next_line)" >"$staged"
   else
     cat "$source" >"$staged"
-  fi || die "cannot write to $dir. $(disk_full "$dir")"
-  [ "$(hash_of "$staged")" = "$wanted" ] || die "the agent arrived damaged. The disk may be full ('df -h $dir'), or the connection may have broken."
+  fi || full "cannot write to $dir" "$dir"
+  [ "$(hash_of "$staged")" = "$wanted" ] || die "the agent arrived damaged" "The disk may be full, or the connection may have broken." "Check the free space" "df -h $(quoted "$dir")"
   chmod 755 "$staged"
-  version=$("$staged" --version 2>&1) || die "the agent does not run on this machine. $dir may be mounted noexec: 'findmnt -T $dir' shows that.${version:+ It said: $version}"
+  version=$("$staged" --version 2>&1) || die "the agent does not run on this machine" "$dir may be mounted noexec.${version:+ The agent said: $version.}" "See the mount" "findmnt -T $(quoted "$dir")"
 }
 
 next_line() {
@@ -335,27 +359,35 @@ lines_of() { KEY=$1 awk "$awk_key"' key($0) == ENVIRON["KEY"]' "$2"; }
 ours() { awk "$awk_key"' ours($0)'; }
 others_than() { KEY=$1 awk "$awk_key"' key($0) != ENVIRON["KEY"]' "$2"; }
 lines_here() { [ ! -e "$keys" ] || lines_of "$1" "$keys"; }
-short() { printf '…%s' "$(printf '%s' "$1" | tail -c 16)"; }
+
+# Prints the SHA-256 fingerprint of a line's key; without ssh-keygen, the end of the key.
+fingerprint_of() {
+  shown=$(printf '%s\n' "$1" | ssh-keygen -lf - 2>/dev/null | awk '{ print $2; exit }') || shown=
+  [ -n "$shown" ] || shown=…$(printf '%s\n' "$1" | awk "$awk_key"'{ print substr(key($0), length(key($0)) - 15) }')
+  printf '%s' "$shown"
+}
+fingerprint() { fingerprint_of "$key"; }
+fingerprint_here() { fingerprint_of "$(lines_here "$1" | sed 1q)"; }
 
 # Two installations at once would each take the other's changes back.
 lock() {
   [ -z "$print" ] || return 0
   if [ ! -d "$home/.ssh" ]; then
-    why=$(mkdir "$home/.ssh" 2>&1) || die "cannot make the directory $home/.ssh: $(obstacle "$home/.ssh" "$why")."
+    why=$(mkdir "$home/.ssh" 2>&1) || blocked "cannot make the directory $home/.ssh" "$home/.ssh" "$why"
     drop_ssh=yes
   fi
   lock=$home/.ssh/.pi-brain-lock
   me=$(uname -n):$$
   tries=0
   until why=$(ln -s "$me" "$lock" 2>&1); do
-    [ -w "$home/.ssh" ] || die "$home/.ssh cannot be written to: $(obstacle "$home/.ssh" "$why")."
+    [ -w "$home/.ssh" ] || blocked "$home/.ssh cannot be written to" "$home/.ssh" "$why"
     case $why in
       *' exists'*) ;;
-      *) die "cannot make a file in $home/.ssh: $why. $(disk_full "$home/.ssh")" ;;
+      *) full "cannot make a file in $home/.ssh: $why" "$home/.ssh" ;;
     esac
     ! break_stale_lock || continue
     tries=$((tries + 1))
-    [ "$tries" -lt 60 ] || die "another installation ($holder) has held the lock for a minute. If none is running, remove it: 'rm -f $lock $lock.break'."
+    [ "$tries" -lt 60 ] || die "another installation ($holder) has held the lock for a minute" "" "If none is running, remove the lock" "rm -f $(quoted "$lock") $(quoted "$lock.break")"
     sleep 1
   done
   locked=yes
@@ -395,23 +427,23 @@ replace_lines() {
     key($0) != ENVIRON["KEY"] || (ENVIRON["LINE"] == "" && !ours($0)) { print; next }
     !put && ENVIRON["LINE"] != "" { print ENVIRON["LINE"]; put = 1 }
     END { if (!put && ENVIRON["LINE"] != "") print ENVIRON["LINE"] }
-  ' "$old" >"$new" || die "cannot write $new. $(disk_full "$home")"
+  ' "$old" >"$new" || full "cannot write $new" "$home"
   [ "$(others_than "$1" "$old" | digest)" = "$(others_than "$1" "$new" | digest)" ] &&
-    { [ -z "$2" ] || [ "$(lines_of "$1" "$new")" = "$2" ]; } || die "$new was not written completely. $(disk_full "$home")"
+    { [ -z "$2" ] || [ "$(lines_of "$1" "$new")" = "$2" ]; } || full "$new was not written completely" "$home"
   line_sum=$(digest <"$new")
   sync "$new" 2>/dev/null || : # so that a power cut leaves the old file or the new one
-  if [ -s "$new" ]; then mv -f "$new" "$keys"; else rm -f "$new" "$keys"; fi || die "$keys cannot be replaced."
+  if [ -s "$new" ]; then mv -f "$new" "$keys"; else rm -f "$new" "$keys"; fi || die "$keys cannot be replaced" "" "Check the owner and mode of its directory" "ls -ld $(quoted "$home/.ssh")"
   new=
 }
 
 # Copies a file with its mode and owner.
-copy() { cp -p "$1" "$2" || die "cannot write $2. $(disk_full "$home")"; }
+copy() { cp -p "$1" "$2" || full "cannot write $2" "$home"; }
 
 # Refuses a key that does more than start the agent: somebody may log in with it.
 check_before() {
   [ -z "$before" ] || [ -n "$dedicated" ] ||
     [ -z "$(printf '%s\n' "$before" | awk "$awk_key"' !ours($0)')" ] ||
-    die "$keys has a line for this key that does not start the agent, so somebody may log in with it. Use another key; or, if this one is used for syncing alone, add --dedicated."
+    die "$keys has a line for this key that does not start the agent, so somebody may log in with it" "" "Use another key; or, if this one is used for syncing alone, add --dedicated"
 }
 
 # Refuses another root for a key that the hub believes to be new here: it may use the key already, for
@@ -425,7 +457,7 @@ check_root() {
   esac
   case $before in
     *"$served"[\"\ ]* | *"$once"[\"\ ]* | '') ;;
-    *pi-brain-agent*) die "the key already starts the agent for another directory: $before. If another spoke of this hub uses that line, give this spoke a key of its own with --key. If none does, remove the line on the spoke: 'install-spoke.sh --uninstall'." ;;
+    *pi-brain-agent*) die "the key already starts the agent for another directory: $before" "If another spoke of this hub uses that line, this spoke needs a key of its own (--key)." "If none does, remove the line on this machine" "install-spoke.sh --uninstall" ;;
   esac
 }
 
@@ -476,8 +508,8 @@ check_login_shell() {
   case $answer in
     *'pi-brain-agent '[0-9]*) return ;;
   esac
-  [ -z "$answer" ] || answer=" (it said: $(printf '%s' "$answer" | tail -c 300))"
-  die "the login shell of ${user:-this user}, ${shell:-/bin/sh}, does not start the agent$answer. Shells such as nologin and rbash cannot run it. Give the account another shell: 'sudo chsh -s /bin/sh ${user:-USER}'"
+  [ -z "$answer" ] || answer=" It said: $(printf '%s' "$answer" | tail -c 300)"
+  die "the login shell of ${user:-this user}, ${shell:-/bin/sh}, does not start the agent" "Shells such as nologin and rbash cannot run it.$answer" "Give the account another shell" "sudo chsh -s /bin/sh ${user:-USER}"
 }
 
 # Prints the addresses from which a line accepts its key.
@@ -488,7 +520,7 @@ check_line() {
   line_did=same
   case $(lines_here "$blob") in
     *.local/lib/pi-brain/pi-brain-agent*) ;;
-    *) die "the line of the key $(fingerprint) in $keys does not start $agent, so upgrading that would have no effect. Run 'pi-brain spoke add' to fix the line." ;;
+    *) die "the line of the key $(fingerprint) in $keys does not start $agent, so upgrading that would have no effect" "" "Fix the line, on the hub, with 'pi-brain spoke add'" ;;
   esac
 }
 
@@ -500,7 +532,7 @@ make_line() {
   done <<END
 $excludes
 END
-  line=$(printf '%s\n' "$key" | "$agent" "$@" --authorized-keys-line - 2>&1) || die "$line"
+  line=$(printf '%s\n' "$key" | "$agent" "$@" --authorized-keys-line - 2>&1) || die "${line%.}"
 }
 
 install_line() {
@@ -529,8 +561,6 @@ install_line() {
   [ ! -e "$keys" ] || copy "$keys" "$saved"
   replace_lines "$blob" "$line"
 }
-
-fingerprint() { printf '%s' "$key" | awk '{ print (NF > 2 ? $3 : substr($2, length($2) - 15)) }'; }
 
 # --- install and uninstall ------------------------------------------------------------------------------
 
@@ -629,11 +659,12 @@ yaml() {
 retire_keys() {
   for one in $retire; do
     [ -n "$(lines_here "$one")" ] || continue
+    retired=$(fingerprint_here "$one")
     replace_lines "$one" ""
     if [ -z "$(lines_here "$one")" ]; then
-      say "authorized_keys: removed the line of the key $(short "$one")"
+      say "authorized_keys: removed the line of the key $retired"
     else
-      say "authorized_keys: kept the line of the key $(short "$one"), since it does not start the agent"
+      say "authorized_keys: kept the line of the key $retired, since it does not start the agent"
     fi
   done
 }
@@ -656,7 +687,7 @@ uninstall() {
   for one in ${blob:-$starting}; do
     [ -n "$(lines_here "$one" | ours)" ] || continue
     did=yes
-    say "$removed the line of the key $(short "$one") from $keys"
+    say "$removed the line of the key $(fingerprint_here "$one") from $keys"
     [ -n "$print" ] || replace_lines "$one" ""
   done
   if [ -n "$left" ]; then
@@ -664,7 +695,7 @@ uninstall() {
   elif [ -e "$agent" ]; then
     did=yes
     say "$removed $agent"
-    [ -n "$print" ] || why=$(rm -f "$agent" 2>&1) || die "cannot remove $agent: $(obstacle "$dir" "$why")."
+    [ -n "$print" ] || why=$(rm -f "$agent" 2>&1) || blocked "cannot remove $agent" "$dir" "$why"
   fi
   [ -n "$print" ] || remove_directories
   [ -n "$print" ] || [ -z "$did" ] || [ -e "$keys" ] || drop_ssh=yes

@@ -21,6 +21,14 @@ struct Failure {
   }
 }
 
+struct Refusal {
+  # Instead of its document, what a command prints that failed before it had one: a mistake in the command line
+  # or in the config, for example.
+  ok @0 :Bool;                   # false
+  error @1 :Text;
+  failure @2 :Failure;
+}
+
 struct Status {
   hubName @0 :Text;
   hubSessionsDir @1 :Text;
@@ -238,6 +246,7 @@ struct SpokeList {
     fingerprint @9 :Text;        # of that key, "SHA256:…"; null: not known
     pathBytes @10 :Text;
     keyBytes @11 :Text;
+    keyProblem @12 :Text;        # why nobody can log in with the key; null: it can be used
   }
 }
 
@@ -250,7 +259,7 @@ struct SpokeChanges {
   struct Spoke {
     name @0 :Text;
     target @1 :Text;             # the login that was used
-    outcome @2 :Text;            # "added", "upgraded", "rotated", "renamed", "enabled", "disabled", "removed", "unchanged", "failed"
+    outcome @2 :Text;            # "added", "changed", "upgraded", "rotated", "renamed", "enabled", "disabled", "removed", "unchanged", "failed"
     error @3 :Text;              # null: none
     architecture @4 :Text;       # null: not known
     agent @5 :Text;              # on the spoke: "new", "replaced", "same"; null: not touched

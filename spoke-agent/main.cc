@@ -106,12 +106,16 @@ void printAuthorizedKeysLine(const Options& options) {
 // must not be served.
 bool takeExclude(const char* text, Options& options) {
   auto pattern = pibrain::readExactPath(text);
-  std::string why = !pattern ? "bytes: must be followed by a percent-encoded pattern"
-                    : options.exclude.size() == pibrain::Exclusions::MAX_PATTERNS
-                        ? "there are more than 100 of them"
-                        : pibrain::Exclusions::whyNot(*pattern);
-  if (why.empty()) return options.exclude.push_back(*pattern), true;
-  fprintf(stderr, "pi-brain-agent: --exclude=%s: %s.\n", text, why.c_str());
+  std::optional<std::string> why;
+  if (!pattern) {
+    why = "bytes: must be followed by a percent-encoded pattern";
+  } else if (options.exclude.size() == pibrain::Exclusions::MAX_PATTERNS) {
+    why = "there are more than 100 of them";
+  } else {
+    why = pibrain::Exclusions::whyNot(*pattern);
+  }
+  if (!why) return options.exclude.push_back(*pattern), true;
+  fprintf(stderr, "pi-brain-agent: --exclude=%s: %s.\n", text, why->c_str());
   return false;
 }
 

@@ -46,9 +46,8 @@ run_tests() {
   shift
   say "$preset: test"
   # Tests wait most of the time: for timeouts, for the disk, for each other. With a sanitizer, they wait less.
-  jobs=$(($(nproc) * 3))
-  [ "$preset" = release ] || jobs=$(($(nproc) * 2))
-  ctest --preset "$preset" -j "$jobs" "$@" || failed="$failed $preset"
+  # Tests wait most of the time: for timeouts, for the disk, for each other.
+  ctest --preset "$preset" -j "$(($(nproc) * 3))" "$@" || failed="$failed $preset"
   awk '/^[0-9]+\/[0-9]+ Test: / { test = $3 } /^OK \(|^FAILED \(/ && /skipped=/ { print "skipped in " test ": " $0 }' \
     "build/$preset/Testing/Temporary/LastTest.log"
 }

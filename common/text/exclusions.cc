@@ -128,7 +128,7 @@ bool matchPath(const std::vector<std::string>& pattern, const std::vector<std::s
 
 }  // namespace
 
-std::string Exclusions::whyNot(std::string_view pattern) {
+std::optional<std::string> Exclusions::whyNot(std::string_view pattern) {
   if (pattern.empty() || pattern == "/") return "it is empty";
   if (pattern.size() > MAX_LENGTH) return "it is longer than 1000 bytes";
   if (pattern[0] == '!') {
@@ -152,12 +152,12 @@ std::string Exclusions::whyNot(std::string_view pattern) {
                   [](auto& part) { return part == "." || part == ".."; })) {
     return "no name is '.' or '..': write the path from the root";
   }
-  return "";
+  return std::nullopt;
 }
 
 Exclusions::Exclusions(const std::vector<std::string>& patterns) {
   for (std::string_view text : patterns) {
-    if (!whyNot(text).empty() || patterns_.size() == MAX_PATTERNS) continue;
+    if (whyNot(text) || patterns_.size() == MAX_PATTERNS) continue;
     auto& pattern = patterns_.emplace_back();
     pattern.onlyDirectories = text.ends_with('/');
     if (pattern.onlyDirectories) text.remove_suffix(1);

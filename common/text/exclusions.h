@@ -12,6 +12,7 @@
 //
 // Names are bytes, compared as they are.
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,8 +24,8 @@ class Exclusions {
   // The most patterns, and the most bytes in each, so that matching stays fast.
   static constexpr size_t MAX_PATTERNS = 100, MAX_LENGTH = 1000;
 
-  // Returns why this is not a valid pattern, as the end of a sentence; empty: it is valid.
-  static std::string whyNot(std::string_view pattern);
+  // Returns why this is not a valid pattern, as the end of a sentence; nullopt: it is valid.
+  static std::optional<std::string> whyNot(std::string_view pattern);
 
   Exclusions() = default;
   // A pattern that is not valid matches nothing.

@@ -280,8 +280,7 @@ Failure explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
              RESUME}));
   }
   // If the hub itself rejected a message, the connection was not lost, although it ends.
-  bool refusedHere = absl::StartsWith(error.getDescription().cStr(), "expected ");
-  if (error.getType() == kj::Exception::Type::DISCONNECTED && !refusedHere) {
+  if (error.getType() == kj::Exception::Type::DISCONNECTED && !isFailedRequirement(error)) {
     auto how = exitInfo.cutOff.empty() ? escapeBriefly(what) : exitInfo.cutOff;
     return Failure(
         FailureId::CONNECTION_LOST,

@@ -76,11 +76,11 @@ void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
   auto root = escapeBriefly(agent.root);
   // Where to correct the path, if it is wrong.
   Fix correct{isLocal(spoke) ? "Correct 'source' in the config"
-              : rootMismatch(spoke, agent).empty()
-                  ? "Correct 'source' in the config, or --root in the command=\"…\" in "
-                    "~/.ssh/authorized_keys on the spoke"
-                  : "Correct --root in the command=\"…\" in ~/.ssh/authorized_keys on the spoke, "
-                    "which overrides 'source'",
+              : rootMismatch(spoke, agent)
+                  ? "Correct --root in the command=\"…\" in ~/.ssh/authorized_keys on the spoke, "
+                    "which overrides 'source'"
+                  : "Correct 'source' in the config, or --root in the command=\"…\" in "
+                    "~/.ssh/authorized_keys on the spoke",
               ""};
   switch (agent.rootState) {
     case proto::RootState::SERVED:
@@ -106,19 +106,21 @@ void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
   }
 }
 
-std::string rootMismatch(const SpokeConfig& spoke, const AgentInfo& agent) {
+std::optional<std::string> rootMismatch(const SpokeConfig& spoke, const AgentInfo& agent) {
   auto asked = askedRoot(spoke, agent);
-  if (asked == std::filesystem::path(agent.root).lexically_normal().string()) return "";
+  if (asked == std::filesystem::path(agent.root).lexically_normal().string()) {
+    return std::nullopt;
+  }
   return absl::StrCat(
       "the spoke serves ", escapeBriefly(agent.root), ", not ", escapeForTerminal(asked),
       " as 'source' says, because the command=\"…\" in its authorized_keys overrides 'source'");
 }
 
-std::string clockSkew(const SpokeConfig& spoke, const AgentInfo& agent) {
+std::optional<std::string> clockSkew(const SpokeConfig& spoke, const AgentInfo& agent) {
   // The agent may send any time.
   int64_t ahead = clockDifference(agent) / 1'000'000'000;
   uint64_t apart = uint64_t(std::llabs(ahead));
-  if (apart <= 60) return "";
+  if (apart <= 60) return std::nullopt;
   return absl::StrCat("the clock of ", placeOf(spoke), " is ", spanOf(apart),
                       ahead < 0 ? " behind" : " ahead of", " this machine's");
 }
@@ -134,7 +136,7 @@ void validateHello(const SpokeConfig& spoke, const AgentInfo& agent, const std::
   checkVersion(spoke, agent);
   checkRoot(spoke, agent);
   for (auto& odd : {rootMismatch(spoke, agent), clockSkew(spoke, agent)}) {
-    if (!odd.empty()) warnings.push_back(odd);
+    if (odd) warnings.push_back(*odd);
   }
 }
 

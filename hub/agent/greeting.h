@@ -1,6 +1,7 @@
 #pragma once
 // Compares what the agent says of itself with what the config expects.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,9 +15,9 @@ namespace pibrain {
 void checkVersion(const SpokeConfig& spoke, const AgentInfo& agent);
 void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent);
 
-// Return a warning about the root or the clock; empty: none.
-std::string rootMismatch(const SpokeConfig& spoke, const AgentInfo& agent);
-std::string clockSkew(const SpokeConfig& spoke, const AgentInfo& agent);
+// Return a warning about the root or the clock, if there is one.
+std::optional<std::string> rootMismatch(const SpokeConfig& spoke, const AgentInfo& agent);
+std::optional<std::string> clockSkew(const SpokeConfig& spoke, const AgentInfo& agent);
 
 // Checks the agent's answer: throws like checkVersion and checkRoot, and adds warnings to the
 // report. `noise`: what the spoke's shell printed before.

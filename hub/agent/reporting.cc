@@ -6,7 +6,7 @@ ConnectOptions reportingTo(SpokeReport& report, std::shared_ptr<Passphrases> pas
   ConnectOptions options;
   options.passphrases = std::move(passphrases);
   options.warn = [&](std::string text) { report.warnings.push_back(std::move(text)); };
-  options.chose = [&](std::string which) { report.transport = std::move(which); };
+  options.chose = [&](SshClient, std::string which) { report.transport = std::move(which); };
   return options;
 }
 

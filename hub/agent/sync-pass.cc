@@ -68,8 +68,9 @@ class SyncPass::Impl {
                            options.dryRun ? Mirror::Access::READ : Mirror::Access::WRITE,
                            started_)),
         leftOut_(spoke, store) {
-    auto modes = warningOfModes(mirror_, spoke_.name, store_, !options_.dryRun);
-    if (!modes.empty()) warn(std::move(modes));
+    if (auto modes = warningOfModes(mirror_, spoke_.name, store_, !options_.dryRun)) {
+      warn(std::move(*modes));
+    }
     loadKept();
     walking_ = startInBackground([this]() { return walk(mirror_); });
   }

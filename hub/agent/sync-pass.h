@@ -12,8 +12,8 @@
 
 namespace pibrain {
 
-// One scan, plan and transfer, which bring the mirror up to date. All functions throw Failure,
-// Mirror::Locked or KJ exceptions.
+// One scan, plan and transfer, which bring the mirror up to date. All functions throw Failure
+// or KJ exceptions.
 class SyncPass {
  public:
   // Locks the mirror, and starts to walk it in another thread while the session connects, so that

@@ -12,7 +12,7 @@
 namespace pibrain {
 
 // Brings the mirror of a spoke with an agent up to date and fills in the report. `connector`: null:
-// a new one. Throws Failure, Mirror::Locked or KJ exceptions.
+// a new one. Throws Failure, KJ exceptions.
 void syncByAgent(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
                  Store* store, std::unique_ptr<Connector> connector, SpokeReport& report,
                  Progress& progress);

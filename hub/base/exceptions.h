@@ -7,6 +7,9 @@
 
 namespace pibrain {
 
+// Returns whether a KJ_REQUIRE failed: its description begins with the condition (kj/debug.h).
+bool isFailedRequirement(const kj::Exception& e);
+
 // Returns the description of an exception, without the condition that KJ_REQUIRE puts in front.
 std::string messageOf(const kj::Exception& e);
 

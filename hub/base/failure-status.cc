@@ -20,6 +20,8 @@ absl::Status toStatus(const Failure& failure) {
   return status;
 }
 
+bool carriesFailure(const absl::Status& status) { return status.GetPayload(PAYLOAD).has_value(); }
+
 Failure failureOf(const absl::Status& status, FailureId otherwise) {
   if (auto payload = status.GetPayload(PAYLOAD)) {
     if (auto failure = unpacked(std::string(*payload))) return *failure;

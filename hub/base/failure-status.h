@@ -10,6 +10,9 @@ namespace pibrain {
 // Returns a status that carries the failure.
 absl::Status toStatus(const Failure& failure);
 
+// Returns whether the status carries a failure.
+bool carriesFailure(const absl::Status& status);
+
 // Returns the failure that a status carries, or else one with this id and the status' message.
 Failure failureOf(const absl::Status& status, FailureId otherwise);
 

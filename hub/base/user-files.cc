@@ -165,7 +165,7 @@ std::optional<std::string> readWholeFile(const std::string& path) {
   }
 }
 
-std::string whyNotWritable(const std::string& path) {
+std::optional<std::string> whyNotWritable(const std::string& path) {
   auto reached = nearestTo(path);
   if (reached.error != 0 && reached.error != ENOENT) {
     return explainObstacle(reached.path, reached.error);
@@ -174,8 +174,8 @@ std::string whyNotWritable(const std::string& path) {
   if (stat(reached.path.c_str(), &st) == 0 && !S_ISDIR(st.st_mode)) {
     return explainObstacle(reached.path, ENOTDIR);
   }
-  bool writable = access(reached.path.c_str(), W_OK | X_OK) == 0;
-  return writable ? "" : explainObstacle(reached.path, errno);
+  if (access(reached.path.c_str(), W_OK | X_OK) == 0) return std::nullopt;
+  return explainObstacle(reached.path, errno);
 }
 
 }  // namespace pibrain

@@ -46,7 +46,7 @@ Reached nearestTo(const std::string& path);
 // safe to print.
 std::string explainObstacle(const std::string& path, int error);
 
-// Returns why nothing can be created at the path, as the end of a sentence; empty: something can.
-std::string whyNotWritable(const std::string& path);
+// Returns why nothing can be created at the path, as the end of a sentence; nullopt: something can.
+std::optional<std::string> whyNotWritable(const std::string& path);
 
 }  // namespace pibrain

@@ -7,12 +7,11 @@
 
 #include "common/text/escape.h"
 #include "common/text/format.h"
-#include "hub/base/failure-status.h"
+#include "hub/base/failure.h"
 #include "hub/base/own-command.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
-#include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/restore.h"
 #include "hub/report/documents.h"
 #include "hub/view/terminal-style.h"
@@ -29,13 +28,14 @@ struct ArchiveRestoreArguments {
   bool json = false;
 };
 
-// Locked is what is only so because a run is at work.
+// Returns EXIT_LOCKED if nothing failed but for a run that is changing a mirror.
 int exitCodeOf(const RestoreChoice& choice, const std::vector<RestoredFile>& restored) {
   if (!choice.failures.empty()) return EXIT_FAILED;
   int code = EXIT_GOOD;
   for (auto& one : restored) {
-    if (one.failure && !one.locked) return EXIT_FAILED;
-    if (one.failure) code = EXIT_LOCKED;
+    if (!one.failure) continue;
+    if (one.failure->id() != FailureId::MIRROR_IN_USE) return EXIT_FAILED;
+    code = EXIT_LOCKED;
   }
   return code;
 }
@@ -100,26 +100,6 @@ void printTable(const RestoreChoice& choice, const std::vector<RestoredFile>& re
   fflush(stdout);
 }
 
-// The spokes that are named need not be in the config any more. Null: it has been said, and the
-// command ends with `code`.
-std::optional<ArchiveContents> findContents(const Config& config,
-                                            const std::vector<std::string>& spokes, int& code) {
-  auto contents = archiveContents(config.hub.archiveDir, spokes);
-  if (!contents.ok()) {
-    printFailure(failureOf(contents.status(), FailureId::ARCHIVE_UNREADABLE));
-    code = EXIT_FAILED;
-    return std::nullopt;
-  }
-  for (auto& name : contents->without) {
-    auto known = selectSpokes(config, {name});
-    if (known.ok()) continue;
-    printFailure(failureOf(known.status(), FailureId::SPOKE_UNKNOWN));
-    code = EXIT_USAGE;
-    return std::nullopt;
-  }
-  return *std::move(contents);
-}
-
 RestoreChoice choose(const ArchiveContents& contents, const RestoreRequest& request) {
   auto choice = chooseArchived(contents.files, request);
   bool oneIsFound = request.isOneId() && choice.failures.empty();
@@ -139,21 +119,17 @@ RestoreChoice choose(const ArchiveContents& contents, const RestoreRequest& requ
 int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
   auto& request = arguments.request;
   if (request.wanted.empty() && request.spokes.empty() && request.run.empty()) {
-    printError(
-        "no file is named: give IDs, paths or patterns, or all of a spoke with --spoke NAME, or of "
-        "a run with --run RUN; 'pi-brain sync archive list' shows what there is");
-    return EXIT_USAGE;
+    throw usageError(
+        "no file is named",
+        "Name IDs, paths or patterns, or all of a spoke with --spoke NAME, or all of a run with "
+        "--run RUN; 'pi-brain sync archive list' lists them.");
   }
   auto config = takeConfig(arguments.config);
-  if (!config) return EXIT_USAGE;
-  int code = EXIT_GOOD;
-  auto contents = findContents(*config, request.spokes, code);
-  if (!contents) return code;
-  auto choice = choose(*contents, request);
+  auto choice = choose(contentsOfArchive(config, request.spokes), request);
   bool one = request.isOneId() && choice.files.size() == 1;
-  auto restored = restoreArchived(*config, choice.files,
+  auto restored = restoreArchived(config, choice.files,
                                   {arguments.to, !one && !arguments.to.empty()}, arguments.dryRun);
-  code = exitCodeOf(choice, restored);
+  int code = exitCodeOf(choice, restored);
   if (arguments.json) {
     puts(restoreJson(choice, restored, code == EXIT_GOOD, arguments.dryRun).c_str());
   } else {
@@ -165,7 +141,7 @@ int syncArchiveRestore(const ArchiveRestoreArguments& arguments) {
     }
     for (auto& failure : choice.failures) printFailure(failure);
   }
-  if (arguments.to.empty()) warnOfDeletion(*config, restored);
+  if (arguments.to.empty()) warnOfDeletion(config, restored);
   return code;
 }
 
@@ -187,8 +163,8 @@ void addArchiveRestore(CLI::App& archive, int& exitCode) {
   addPath(command, "--to", options->to,
           "Where to restore it (default: its place in the mirror); of several, a directory");
   command->add_flag("-n,--dry-run", options->dryRun, "Show what would be restored");
-  command->add_flag("--json", options->json, "Print one JSON document instead of text");
-  command->callback([options, &exitCode]() { exitCode = syncArchiveRestore(*options); });
+  addJson(command, options->json);
+  setAction(command, exitCode, [options]() { return syncArchiveRestore(*options); });
 }
 
 }  // namespace pibrain

@@ -5,12 +5,11 @@
 
 #include "common/text/escape.h"
 #include "common/text/format.h"
-#include "hub/base/failure-status.h"
+#include "hub/base/failure.h"
 #include "hub/base/own-command.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
-#include "hub/mirror/archive-catalog.h"
 #include "hub/report/documents.h"
 
 namespace pibrain {
@@ -22,19 +21,6 @@ struct ArchiveListArguments {
   std::vector<std::string> spokes;
   bool json = false;
 };
-
-// Returns the archives of these spokes, or of all. Spokes that are no longer in the config may
-// still have one.
-absl::StatusOr<ArchiveContents> contentsOf(const Config& config,
-                                           const std::vector<std::string>& spokes) {
-  auto contents = archiveContents(config.hub.archiveDir, spokes);
-  if (!contents.ok()) return contents;
-  for (auto& name : contents->without) {
-    auto chosen = selectSpokes(config, {name});
-    if (!chosen.ok()) return chosen.status();
-  }
-  return contents;
-}
 
 void printText(const Config& config, const std::vector<ArchivedFile>& files) {
   std::string spoke;
@@ -71,20 +57,15 @@ void printText(const Config& config, const std::vector<ArchivedFile>& files) {
 
 int syncArchiveList(const ArchiveListArguments& arguments) {
   auto config = takeConfig(arguments.config);
-  if (!config) return EXIT_USAGE;
-  auto all = contentsOf(*config, arguments.spokes);
-  if (!all.ok()) {
-    auto failure = failureOf(all.status(), FailureId::ARCHIVE_UNREADABLE);
-    bool usage = failure.id() == FailureId::SPOKE_UNKNOWN;
-    return printFailure(failure), usage ? EXIT_USAGE : EXIT_FAILED;
-  }
+  auto all = contentsOfArchive(config, arguments.spokes);
   if (arguments.json) {
-    puts(archiveJson(all->files).c_str());
+    puts(archiveJson(all.files).c_str());
   } else {
-    printText(*config, all->files);
+    printText(config, all.files);
   }
-  if (all->problem.empty()) return EXIT_GOOD;
-  return printError(all->problem), EXIT_FAILED;
+  if (all.problem.empty()) return EXIT_GOOD;
+  printFailure(Failure(FailureId::ARCHIVE_UNREADABLE, withoutFullStop(all.problem)));
+  return EXIT_FAILED;
 }
 
 }  // namespace
@@ -96,8 +77,8 @@ void addArchive(CLI::App& sync, int& exitCode) {
   auto* listing = archive->add_subcommand("list", "List the files in the archive");
   addConfig(listing, list->config);
   addSpokes(listing, list->spokes);
-  listing->add_flag("--json", list->json, "Print one JSON document instead of text");
-  listing->callback([list, &exitCode]() { exitCode = syncArchiveList(*list); });
+  addJson(listing, list->json);
+  setAction(listing, exitCode, [list]() { return syncArchiveList(*list); });
 
   addArchiveRestore(*archive, exitCode);
 }

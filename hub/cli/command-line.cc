@@ -4,11 +4,15 @@
 #include <stdio.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hub/cli/commands.h"
+#include "hub/cli/options.h"
+#include "hub/cli/support.h"
 #include "hub/cli/usage-errors.h"
 
 namespace pibrain {
@@ -20,15 +24,16 @@ constexpr char FIRST_STEPS[] =
     "to\n  pi-brain sync run                       fetch its sessions\n  pi-brain sync status      "
     "              show what was synced";
 
-// Prints the help of the named command, or of the program.
+constexpr std::string_view JSON = "--json";
+
+// Prints the help of the named command, or of the program. Throws Failure if there is none.
 int showHelp(const CLI::App& app, const std::vector<std::string>& words) {
   const CLI::App* command = &app;
   std::string above;
   for (auto& word : words) {
     auto below = command->get_subcommands([&](auto* one) { return one->get_name() == word; });
     if (below.empty()) {
-      fprintf(stderr, "pi-brain: %s\n", explainUnknownCommand(*command, word).c_str());
-      return EXIT_USAGE;
+      throw explainUnknownCommand(*command, word);
     }
     absl::StrAppend(&above, above.empty() ? "" : " ", command->get_name());
     command = below[0];
@@ -44,7 +49,7 @@ void addHelp(CLI::App& app, int& exitCode) {
   auto words = std::make_shared<std::vector<std::string>>();
   auto* help = app.add_subcommand("help", "Show the help of a command");
   help->add_option("COMMAND", *words, "For example: sync run")->type_name("");
-  help->callback([&app, &exitCode, words]() { exitCode = showHelp(app, *words); });
+  setAction(help, exitCode, [&app, words]() { return showHelp(app, *words); });
   app.add_subcommand("version", "Show the version")->callback([]() {
     puts("pi-brain " PIBRAIN_VERSION);
   });
@@ -82,8 +87,8 @@ int runCommandLine(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     // CLI11 also throws for help and version, with exit code 0.
     if (e.get_exit_code() == 0) return app.exit(e), EXIT_GOOD;
-    fprintf(stderr, "pi-brain: %s\n", explainUsage(app, e).c_str());
-    return EXIT_USAGE;
+    bool json = std::any_of(argv, argv + argc, [](auto* word) { return word == JSON; });
+    return refuse(explainUsage(app, e), json);
   }
   return exitCode;
 }

@@ -18,7 +18,6 @@ namespace pibrain {
 
 int syncDoctor(const DoctorArguments& arguments) {
   auto chosen = loadSelection(arguments.config, arguments.spokes);
-  if (chosen == nullptr) return EXIT_USAGE;
   auto& config = chosen->config;
   std::vector<std::string> names{"This machine"};
   for (auto* spoke : chosen->spokes) names.push_back(spoke->name);
@@ -54,8 +53,8 @@ void addTo(CLI::App* command, int& exitCode) {
   auto options = std::make_shared<DoctorArguments>();
   addConfig(command, options->config);
   addSpokesByName(command, options->spokes);
-  command->add_flag("--json", options->json, "Print one JSON document instead of text");
-  command->callback([options, &exitCode]() { exitCode = syncDoctor(*options); });
+  addJson(command, options->json);
+  setAction(command, exitCode, [options]() { return syncDoctor(*options); });
 }
 
 constexpr char DOCTOR[] = "Check the connection to each spoke, and explain what is wrong";

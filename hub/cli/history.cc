@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "common/text/escape.h"
 #include "common/text/format.h"
 #include "hub/base/own-command.h"
 #include "hub/cli/commands.h"
@@ -11,6 +12,7 @@
 #include "hub/cli/support.h"
 #include "hub/history/store.h"
 #include "hub/report/documents.h"
+#include "hub/view/failure-text.h"
 #include "hub/view/run-text.h"
 #include "hub/view/terminal-style.h"
 
@@ -29,19 +31,20 @@ void printText(const std::vector<SpokeReport>& runs) {
   auto style = styleOfOutput();
   for (auto& run : runs) {
     bool good = run.outcome == Outcome::OK;
-    auto what =
-        good ? absl::StrCat(summarize(run, false), "; ", formatBytes(run.wire.up + run.wire.down),
-                            " on the wire, ", absl::StrFormat("%.1f s", secondsOf(run)))
-             : run.error();
-    printf("%s  %s %s: %s\n", formatTime(run.started).c_str(),
-           style.mark(good ? Mark::GOOD : Mark::BAD).c_str(), run.name.c_str(),
-           style.plain(what).c_str());
+    auto start = absl::StrCat(formatTime(run.started), "  ",
+                              style.mark(good ? Mark::GOOD : Mark::BAD), " ", run.name, ": ");
+    if (run.failure) {
+      fputs(style.plain(failureText(start, *run.failure, style)).c_str(), stdout);
+      continue;
+    }
+    auto what = absl::StrCat(summarize(run, false), "; ", formatBytes(run.wire.up + run.wire.down),
+                             " on the wire, ", absl::StrFormat("%.1f s", secondsOf(run)));
+    printf("%s%s\n", start.c_str(), style.plain(what).c_str());
   }
 }
 
 int syncHistory(const HistoryArguments& arguments) {
   auto chosen = loadSelection(arguments.config, arguments.spokes);
-  if (chosen == nullptr) return EXIT_USAGE;
   auto& config = chosen->config;
   auto store = Store::openExisting(config.hub.databaseDir, warn);
   absl::StatusOr<std::vector<SpokeReport>> runs = std::vector<SpokeReport>();
@@ -51,8 +54,9 @@ int syncHistory(const HistoryArguments& arguments) {
     runs = (*store)->history(arguments.spokes, arguments.limit);
   }
   if (!runs.ok()) {
-    printError("the history cannot be read: " + std::string(runs.status().message()));
-    return EXIT_FAILED;
+    throw Failure(FailureId::HISTORY_UNUSABLE,
+                  absl::StrCat("the history cannot be read: ",
+                               withoutFullStop(std::string(runs.status().message()))));
   }
   if (arguments.json) {
     puts(historyJson(*runs).c_str());
@@ -74,8 +78,8 @@ void addHistory(CLI::App& sync, int& exitCode) {
   command->add_option("-n,--limit", options->limit, "Show this many runs (default 20)")
       ->type_name("N")
       ->check(between(1, 10'000'000));
-  command->add_flag("--json", options->json, "Print one JSON document instead of text");
-  command->callback([options, &exitCode]() { exitCode = syncHistory(*options); });
+  addJson(command, options->json);
+  setAction(command, exitCode, [options]() { return syncHistory(*options); });
 }
 
 }  // namespace pibrain

@@ -64,8 +64,7 @@ int64_t timeBefore(int64_t now, int64_t seconds) {
 int syncList(const ListArguments& arguments) {
   bool ofSessions = !arguments.since.empty() || !arguments.project.empty() || arguments.details;
   if (arguments.names && ofSessions) {
-    printError("--names lists spokes, so it goes with none of --since, --project and --long");
-    return EXIT_USAGE;
+    throw usageError("--names lists spokes, so it goes with none of --since, --project and --long");
   }
   SessionFilter filter;
   filter.project = arguments.project;
@@ -73,14 +72,12 @@ int syncList(const ListArguments& arguments) {
   if (!arguments.since.empty()) {
     auto seconds = parseSpan(arguments.since);
     if (!seconds) {
-      printError("--since " + inQuotes(arguments.since) +
-                 " must be a span of time, for example 90min, 12h or 7d");
-      return EXIT_USAGE;
+      throw usageError(absl::StrCat("--since ", inQuotes(arguments.since),
+                                    " must be a span of time, for example 90min, 12h or 7d"));
     }
     filter.since = timeBefore(wallClockNanos(), *seconds);
   }
   auto chosen = loadSelection(arguments.config, arguments.spokes);
-  if (chosen == nullptr) return EXIT_USAGE;
   auto& config = chosen->config;
   if (arguments.names) {
     for (auto* spoke : chosen->spokes) puts(spoke->name.c_str());
@@ -116,10 +113,9 @@ void addList(CLI::App& sync, int& exitCode) {
       ->check(hasText);
   command->add_flag("-l,--long", options->details,
                     "Show each session's project, first words and full path");
-  auto* json =
-      command->add_flag("--json", options->json, "Print one JSON document instead of text");
+  auto* json = addJson(command, options->json);
   command->add_flag("--names", options->names, "Only the names of the spokes")->excludes(json);
-  command->callback([options, &exitCode]() { exitCode = syncList(*options); });
+  setAction(command, exitCode, [options]() { return syncList(*options); });
 }
 
 }  // namespace pibrain

@@ -4,6 +4,8 @@
 #include <absl/strings/str_cat.h>
 
 #include "common/text/utf8.h"
+#include "hub/base/failure.h"
+#include "hub/cli/support.h"
 
 namespace pibrain {
 
@@ -49,6 +51,21 @@ void addPaths(CLI::App* command, const std::string& name, std::vector<std::strin
       ->type_name("")
       ->transform(CLI::Validator(takeExactPath, ""))
       ->check(notEmpty);
+}
+
+CLI::Option* addJson(CLI::App* command, bool& json) {
+  return command->add_flag("--json", json, "Print one JSON document instead of text");
+}
+
+void setAction(CLI::App* command, int& exitCode, std::function<int()> work) {
+  command->callback([command, &exitCode, work = std::move(work)]() {
+    auto* json = command->get_option_no_throw("--json");
+    try {
+      exitCode = work();
+    } catch (const Failure& e) {
+      exitCode = refuse(e, json != nullptr && json->count() > 0);
+    }
+  });
 }
 
 void addConfig(CLI::App* command, std::string& config) {

@@ -2,6 +2,7 @@
 // Options that several commands have.
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,13 @@ void addPath(CLI::App* command, const std::string& name, std::string& path, cons
 // The same for arguments, of which there may be many.
 void addPaths(CLI::App* command, const std::string& name, std::vector<std::string>& paths,
               const std::string& help);
+
+// Adds --json.
+CLI::Option* addJson(CLI::App* command, bool& json);
+
+// Has `work` run when the command is parsed, and sets `exitCode` to what it returns. A Failure that
+// it throws ends the command: it is printed, also as the document of --json.
+void setAction(CLI::App* command, int& exitCode, std::function<int()> work);
 
 // Adds --config.
 void addConfig(CLI::App* command, std::string& config);

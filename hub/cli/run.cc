@@ -7,6 +7,7 @@
 
 #include <memory>
 
+#include "common/text/escape.h"
 #include "hub/base/user.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
@@ -120,7 +121,6 @@ std::string aSpan(const std::string& value) {
 
 int syncRun(const RunArguments& arguments) {
   auto chosen = loadSelection(arguments.config, arguments.spokes);
-  if (chosen == nullptr) return EXIT_USAGE;
   auto& config = chosen->config;
   if (chosen->spokes.empty() && !arguments.json) {
     fputs(firstSpokeHelp(config).c_str(), stdout);
@@ -129,7 +129,7 @@ int syncRun(const RunArguments& arguments) {
   std::unique_ptr<RunLog> log;
   if (!arguments.log.empty()) {
     auto opened = RunLog::open(expandHome(arguments.log));
-    if (!opened.ok()) return printError(std::string(opened.status().message())), EXIT_USAGE;
+    if (!opened.ok()) throw usageError(withoutFullStop(std::string(opened.status().message())));
     log = std::move(*opened);
   }
   auto store = openHistory(config, arguments.dryRun);
@@ -185,8 +185,8 @@ void addRun(CLI::App& sync, int& exitCode) {
   addPath(command, "--log", options->log,
           "Also append the output to this file, each line with its time; it is rotated at 1 MB, "
           "and three old files are kept");
-  command->add_flag("--json", options->json, "Print one JSON document instead of text");
-  command->callback([options, &exitCode]() { exitCode = syncRun(*options); });
+  addJson(command, options->json);
+  setAction(command, exitCode, [options]() { return syncRun(*options); });
 }
 
 }  // namespace pibrain

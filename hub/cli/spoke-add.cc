@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,14 +60,9 @@ int spokeAdd(const SpokeAddArguments& arguments) {
   // A missing config is created.
   bool missing = access(manage.options().configFile.c_str(), F_OK) != 0 && errno == ENOENT;
   bool named = !arguments.manage.config.empty();
-  std::optional<Config> config;
-  if (missing && named) {
-    config = parseConfig("", manage.options().configFile).value();
-  } else {
-    config = takeConfig(arguments.manage.config);
-  }
-  if (!config) return EXIT_USAGE;
-  auto* store = manage.prepare(*config);
+  auto config = missing && named ? parseConfig("", manage.options().configFile).value()
+                                 : takeConfig(arguments.manage.config);
+  auto* store = manage.prepare(config);
   auto change =
       addSpoke({arguments.name, arguments.target, arguments.root, arguments.path, arguments.key,
                 arguments.from, arguments.port, arguments.exclude, arguments.dropFilters},
@@ -113,7 +107,7 @@ void addSpokeAdd(CLI::App& spoke, int& exitCode) {
                    "Accept the key only from these addresses, as in sshd(8)")
       ->type_name("CIDR")
       ->check(notEmpty);
-  command->callback([options, &exitCode]() { exitCode = spokeAdd(*options); });
+  setAction(command, exitCode, [options]() { return spokeAdd(*options); });
 }
 
 }  // namespace pibrain

@@ -70,17 +70,20 @@ void Manage::print(const SpokeChange& change) const {
 int Manage::finish(const std::vector<SpokeChange>& changes) const {
   bool ok = std::all_of(changes.begin(), changes.end(), [](auto& change) { return change.ok(); });
   if (arguments_.json) puts(spokeChangesJson(changes, ok, arguments_.dryRun).c_str());
-  bool mistyped = std::any_of(changes.begin(), changes.end(), [](auto& change) {
-    return !change.ok() && (change.failure->id() == FailureId::USAGE ||
-                            change.failure->id() == FailureId::SPOKE_UNKNOWN);
-  });
-  return ok ? EXIT_GOOD : mistyped ? EXIT_USAGE : EXIT_FAILED;
+  int code = EXIT_GOOD;
+  for (auto& change : changes) {
+    if (change.ok()) continue;
+    // A mistake in the command line says most, and what failed more than what only has to wait.
+    int own = exitCodeOf(*change.failure);
+    if (code == EXIT_GOOD || code == EXIT_LOCKED || own == EXIT_USAGE) code = own;
+  }
+  return code;
 }
 
 void addChange(CLI::App* command, ManageArguments& manage) {
   addConfig(command, manage.config);
   command->add_flag("-n,--dry-run", manage.dryRun, "Show what would be done, but change nothing");
-  command->add_flag("--json", manage.json, "Print one JSON document instead of text");
+  addJson(command, manage.json);
 }
 
 void addManage(CLI::App* command, ManageArguments& manage, bool installs) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "hub/cli/commands.h"
+#include "hub/cli/options.h"
 #include "hub/cli/spoke-commands.h"
 #include "hub/cli/support.h"
 #include "hub/setup/manage.h"
@@ -20,7 +21,6 @@ struct SpokeEnableArguments {
 
 int spokeEnable(const SpokeEnableArguments& arguments, bool enabled) {
   auto chosen = loadSelection(arguments.manage.config, arguments.names);
-  if (chosen == nullptr) return EXIT_USAGE;
   Manage manage(arguments.manage);
   std::vector<SpokeChange> changes;
   for (auto* spoke : chosen->spokes) {
@@ -35,7 +35,7 @@ void addCommand(CLI::App& spoke, int& exitCode, const char* name, const char* he
   auto* command = spoke.add_subcommand(name, help);
   command->add_option("NAME", options->names, "The spokes")->required();
   addChange(command, options->manage);
-  command->callback([options, &exitCode, enabled]() { exitCode = spokeEnable(*options, enabled); });
+  setAction(command, exitCode, [options, enabled]() { return spokeEnable(*options, enabled); });
 }
 
 }  // namespace

@@ -45,7 +45,9 @@ void printText(const std::vector<SpokeRow>& rows) {
          : row.spoke->method == SyncMethod::SYNCTHING ? "-"
                                                       : "never",
          contact ? cellOf(contact->sandbox) : "-",
-         row.fingerprint.empty() ? "-" : row.fingerprint});
+         row.keyProblem            ? row.key + " " + *row.keyProblem
+         : row.fingerprint.empty() ? "-"
+                                   : row.fingerprint});
   }
   std::vector<size_t> widths(table[0].size());
   for (auto& cells : table) {
@@ -63,7 +65,6 @@ void printText(const std::vector<SpokeRow>& rows) {
 
 int spokeList(const SpokeListArguments& arguments) {
   auto chosen = loadSelection(arguments.config, {});
-  if (chosen == nullptr) return EXIT_USAGE;
   auto store = Store::openExisting(chosen->config.hub.databaseDir, warn);
   if (!store.ok()) {
     warn("the history cannot be read: " + std::string(store.status().message()));
@@ -86,8 +87,8 @@ void addSpokeList(CLI::App& spoke, int& exitCode) {
   auto* command = spoke.add_subcommand(
       "list", "List the spokes with agent version, sandbox, last contact and key");
   addConfig(command, options->config);
-  command->add_flag("--json", options->json, "Print one JSON document instead of text");
-  command->callback([options, &exitCode]() { exitCode = spokeList(*options); });
+  addJson(command, options->json);
+  setAction(command, exitCode, [options]() { return spokeList(*options); });
 }
 
 }  // namespace pibrain

@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "hub/cli/commands.h"
+#include "hub/cli/options.h"
 #include "hub/cli/spoke-commands.h"
 #include "hub/cli/support.h"
 #include "hub/setup/manage.h"
@@ -18,7 +19,6 @@ struct SpokeRemoveArguments {
 
 int spokeRemove(const SpokeRemoveArguments& arguments) {
   auto chosen = loadSelection(arguments.manage.config, {arguments.name});
-  if (chosen == nullptr) return EXIT_USAGE;
   Manage manage(arguments.manage);
   auto* store = manage.prepare(chosen->config);
   auto change = removeSpoke(chosen->config, *chosen->spokes[0],
@@ -39,7 +39,7 @@ void addSpokeRemove(CLI::App& spoke, int& exitCode) {
   command->add_flag("--force", options->force, "Go on even if the spoke cannot be reached");
   addManage(command, options->manage, false);
   addVia(command, options->manage);
-  command->callback([options, &exitCode]() { exitCode = spokeRemove(*options); });
+  setAction(command, exitCode, [options]() { return spokeRemove(*options); });
 }
 
 }  // namespace pibrain

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "hub/cli/commands.h"
+#include "hub/cli/options.h"
 #include "hub/cli/spoke-commands.h"
 #include "hub/cli/support.h"
 #include "hub/setup/manage.h"
@@ -17,9 +18,8 @@ struct SpokeRenameArguments {
 
 int spokeRename(const SpokeRenameArguments& arguments) {
   auto config = takeConfig(arguments.manage.config);
-  if (!config) return EXIT_USAGE;
   Manage manage(arguments.manage);
-  auto* store = manage.prepare(*config);
+  auto* store = manage.prepare(config);
   auto change = renameSpoke(arguments.from, arguments.to, manage.options(), store);
   manage.print(change);
   return manage.finish({change});
@@ -34,7 +34,7 @@ void addSpokeRename(CLI::App& spoke, int& exitCode) {
   command->add_option("OLD", options->from, "The name of the spoke")->required();
   command->add_option("NEW", options->to, "The new name")->required();
   addChange(command, options->manage);
-  command->callback([options, &exitCode]() { exitCode = spokeRename(*options); });
+  setAction(command, exitCode, [options]() { return spokeRename(*options); });
 }
 
 }  // namespace pibrain

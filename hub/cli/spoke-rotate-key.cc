@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "hub/cli/commands.h"
+#include "hub/cli/options.h"
 #include "hub/cli/spoke-commands.h"
 #include "hub/cli/support.h"
 #include "hub/setup/manage.h"
@@ -16,7 +17,6 @@ struct SpokeRotateArguments {
 
 int spokeRotateKey(const SpokeRotateArguments& arguments) {
   auto chosen = loadSelection(arguments.manage.config, {arguments.name});
-  if (chosen == nullptr) return EXIT_USAGE;
   Manage manage(arguments.manage);
   auto* store = manage.prepare(chosen->config);
   auto change = rotateKey(*chosen->spokes[0], manage.options(), store);
@@ -33,7 +33,7 @@ void addSpokeRotate(CLI::App& spoke, int& exitCode) {
   command->add_option("NAME", options->name, "The spoke")->required();
   addManage(command, options->manage, true);
   addVia(command, options->manage);
-  command->callback([options, &exitCode]() { exitCode = spokeRotateKey(*options); });
+  setAction(command, exitCode, [options]() { return spokeRotateKey(*options); });
 }
 
 }  // namespace pibrain

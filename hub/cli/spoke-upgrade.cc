@@ -19,16 +19,13 @@ struct SpokeUpgradeArguments {
 
 int spokeUpgrade(const SpokeUpgradeArguments& arguments) {
   if (arguments.names.empty() != arguments.all) {
-    printError(arguments.all ? "--all and names cannot be used together"
-                             : "no spokes are given: name them, or use --all");
-    return EXIT_USAGE;
+    throw usageError(arguments.all ? "--all and names cannot be used together"
+                                   : "no spokes are given: name them, or use --all");
   }
   if (!arguments.manage.via.empty() && arguments.names.size() != 1) {
-    printError("--via is the login of one spoke: name exactly one");
-    return EXIT_USAGE;
+    throw usageError("--via is the login of one spoke: name exactly one");
   }
   auto chosen = loadSelection(arguments.manage.config, arguments.names);
-  if (chosen == nullptr) return EXIT_USAGE;
   std::vector<const SpokeConfig*> spokes;
   for (auto* spoke : chosen->spokes) {
     bool agent = spoke->method == SyncMethod::AGENT && !isLocal(*spoke);
@@ -54,7 +51,7 @@ void addSpokeUpgrade(CLI::App& spoke, int& exitCode) {
   command->add_flag("--all", options->all, "All spokes");
   addManage(command, options->manage, true);
   addVia(command, options->manage);
-  command->callback([options, &exitCode]() { exitCode = spokeUpgrade(*options); });
+  setAction(command, exitCode, [options]() { return spokeUpgrade(*options); });
 }
 
 }  // namespace pibrain

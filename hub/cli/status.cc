@@ -1,4 +1,5 @@
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_format.h>
 #include <stdio.h>
 
 #include <algorithm>
@@ -97,7 +98,7 @@ void printDetails(const SpokeStatus& spoke, const TerminalStyle& style, int64_t 
 // Prints one line per spoke, in 80 columns.
 void printTable(const std::vector<const SpokeStatus*>& spokes, const TerminalStyle& style,
                 int64_t now) {
-  constexpr size_t LONGEST_NAME = 16;
+  constexpr size_t COLUMNS = 80, LONGEST_NAME = 16;
   size_t width = 5;
   for (auto* spoke : spokes) width = std::max(width, columnsOf(spoke->config->name));
   width = std::min(width, LONGEST_NAME);
@@ -106,8 +107,12 @@ void printTable(const std::vector<const SpokeStatus*>& spokes, const TerminalSty
                  const std::string& state) {
     auto shown = elideMiddle(name, LONGEST_NAME - 1);
     shown.append(width - std::min(width, columnsOf(shown)), ' ');
-    printf("  %s %s  %-9s %8s %8s  %-9s %s\n", mark.c_str(), style.plain(shown).c_str(),
-           method.c_str(), sessions.c_str(), size.c_str(), when.c_str(), state.c_str());
+    auto start = absl::StrFormat("  %s %s  %-9s %8s %8s  %-9s ", mark, style.plain(shown), method,
+                                 sessions, size, when);
+    // An id can be longer than what is left.
+    size_t left = COLUMNS - std::min(COLUMNS - 1, columnsOf(start));
+    printf("%s%s\n", start.c_str(),
+           (state.size() > left ? elideMiddle(state, left - 1) : state).c_str());
   };
   row(" ", "SPOKE", "METHOD", "SESSIONS", "SIZE", "LAST SYNC", "STATE");
   for (auto* spoke : spokes) {
@@ -173,7 +178,6 @@ void printText(const Config& config, const Status& status, bool details) {
 
 int syncStatus(const StatusArguments& arguments) {
   auto chosen = loadSelection(arguments.config, arguments.spokes);
-  if (chosen == nullptr) return EXIT_USAGE;
   auto& config = chosen->config;
   auto status = statusOf(config, warn);
   std::erase_if(status.spokes, [&](auto& spoke) {
@@ -198,14 +202,13 @@ void addStatus(CLI::App& sync, int& exitCode) {
   addConfig(command, options->config);
   addSpokesByName(command, options->spokes);
   command->add_flag("-l,--long", options->details, "Show the details of each spoke");
-  auto* json =
-      command->add_flag("--json", options->json, "Print one JSON document instead of text");
+  auto* json = addJson(command, options->json);
   command
       ->add_flag("--prometheus", options->prometheus,
                  "Print metrics for the node exporter's textfile collector instead of text")
       ->excludes(json);
 
-  command->callback([options, &exitCode]() { exitCode = syncStatus(*options); });
+  setAction(command, exitCode, [options]() { return syncStatus(*options); });
 }
 
 }  // namespace pibrain

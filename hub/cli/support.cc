@@ -19,55 +19,66 @@
 #include "hub/base/user-files.h"
 #include "hub/base/user.h"
 #include "hub/cli/commands.h"
-#include "hub/mirror/mirror.h"
+#include "hub/report/documents.h"
 #include "hub/view/failure-text.h"
 #include "hub/view/terminal-style.h"
 
 namespace pibrain {
 
-void printError(const std::string& message) { fprintf(stderr, "pi-brain: %s\n", message.c_str()); }
 void printFailure(const Failure& failure) {
   auto style = styleOf(STDERR_FILENO);
   fputs(style.plain(failureText("pi-brain: ", failure, style)).c_str(), stderr);
 }
-void warn(const std::string& message) { printError("warning: " + message); }
+void warn(const std::string& message) {
+  fprintf(stderr, "pi-brain: warning: %s\n", message.c_str());
+}
+
+int refuse(const Failure& failure, bool json) {
+  printFailure(failure);
+  if (json) puts(refusalJson(failure).c_str());
+  return exitCodeOf(failure);
+}
+
+Failure usageError(std::string what, std::string cause) {
+  return Failure(FailureId::USAGE, std::move(what), std::move(cause));
+}
 
 namespace {
 
-// Returns why there is no home directory, without which the default config has no path; empty:
-// there is one.
-std::string whyNoHome() {
+// Returns the failure that there is no home directory, without which the default config has no
+// path; nullopt: there is one.
+std::optional<Failure> noHome() {
   auto home = homeDirectory();
   struct stat st;
   bool found = home.starts_with('/') && stat(home.c_str(), &st) == 0;
-  if (found && S_ISDIR(st.st_mode)) return "";
+  if (found && S_ISDIR(st.st_mode)) return std::nullopt;
   auto why = found || !home.starts_with('/') ? "it is not a directory" : strerror(errno);
-  return absl::StrCat(
-      !environment("HOME").empty()
-          ? "HOME is not an existing directory: "
-          : "HOME is not set, and the user database has no existing home directory: ",
-      inQuotes(home), " (", why,
-      "). Set HOME to the directory that contains .pi-brain/config.yaml, or name the config with "
-      "--config.");
+  return Failure(FailureId::CONFIG_UNREADABLE,
+                 absl::StrCat(!environment("HOME").empty()
+                                  ? "HOME is not an existing directory: "
+                                  : "HOME is not set, and the user database has no existing home "
+                                    "directory: ",
+                              inQuotes(home), " (", why, ")"),
+                 "",
+                 {{"Set HOME to the directory that contains .pi-brain/config.yaml, or name the "
+                   "config with --config",
+                   ""}});
 }
 
 }  // namespace
 
-std::optional<Config> takeConfig(const std::string& configFile) {
+Config takeConfig(const std::string& configFile) {
   setConfigInUse(configFile);
   bool inHome = configFile.empty() || beginsWithTilde(configFile);
-  auto why = inHome ? whyNoHome() : "";
-  if (!why.empty()) return printError(why), std::nullopt;
+  if (auto failure = inHome ? noHome() : std::nullopt) throw *failure;
   auto config = loadConfig(configFile);
-  if (!config.ok()) {
-    return printFailure(failureOf(config.status(), FailureId::CONFIG_INVALID)), std::nullopt;
-  }
-  if (!config->doubt.empty()) warn(config->doubt);
+  if (!config.ok()) throw failureOf(config.status(), FailureId::CONFIG_INVALID);
+  if (config->doubt) warn(*config->doubt);
   return *std::move(config);
 }
 
-absl::StatusOr<std::vector<const SpokeConfig*>> selectSpokes(
-    const Config& config, const std::vector<std::string>& names) {
+std::vector<const SpokeConfig*> selectSpokes(const Config& config,
+                                             const std::vector<std::string>& names) {
   std::vector<const SpokeConfig*> chosen;
   if (names.empty()) {
     for (auto& spoke : config.spokes) chosen.push_back(&spoke);
@@ -78,12 +89,11 @@ absl::StatusOr<std::vector<const SpokeConfig*>> selectSpokes(
     if (found == nullptr) {
       std::vector<std::string> known;
       for (auto& spoke : config.spokes) known.push_back(spoke.name);
-      return toStatus(Failure(FailureId::SPOKE_UNKNOWN,
-                              absl::StrCat("there is no spoke '", escapeForTerminal(name), "' in ",
-                                           escapeForTerminal(config.file)),
-                              known.empty()
-                                  ? "The config has no spokes yet."
-                                  : "The spokes are: " + absl::StrJoin(known, ", ") + "."));
+      throw Failure(FailureId::SPOKE_UNKNOWN,
+                    absl::StrCat("there is no spoke '", escapeForTerminal(name), "' in ",
+                                 escapeForTerminal(config.file)),
+                    known.empty() ? "The config has no spokes yet."
+                                  : "The spokes are: " + absl::StrJoin(known, ", ") + ".");
     }
     if (std::find(chosen.begin(), chosen.end(), found) == chosen.end()) chosen.push_back(found);
   }
@@ -92,15 +102,31 @@ absl::StatusOr<std::vector<const SpokeConfig*>> selectSpokes(
 
 std::unique_ptr<Selection> loadSelection(const std::string& configFile,
                                          const std::vector<std::string>& names) {
-  auto config = takeConfig(configFile);
-  if (!config) return nullptr;
-  auto chosen = std::make_unique<Selection>(Selection{*std::move(config), {}});
-  auto spokes = selectSpokes(chosen->config, names);
-  if (!spokes.ok()) {
-    return printFailure(failureOf(spokes.status(), FailureId::SPOKE_UNKNOWN)), nullptr;
-  }
-  chosen->spokes = *std::move(spokes);
+  auto chosen = std::make_unique<Selection>(Selection{takeConfig(configFile), {}});
+  chosen->spokes = selectSpokes(chosen->config, names);
   return chosen;
+}
+
+ArchiveContents contentsOfArchive(const Config& config, const std::vector<std::string>& spokes) {
+  auto contents = archiveContents(config.hub.archiveDir, spokes);
+  if (!contents.ok()) throw failureOf(contents.status(), FailureId::ARCHIVE_UNREADABLE);
+  for (auto& name : contents->without) (void)selectSpokes(config, {name});
+  return *std::move(contents);
+}
+
+int exitCodeOf(const Failure& failure) {
+  switch (failure.id()) {
+    case FailureId::USAGE:
+    case FailureId::CONFIG_INVALID:
+    case FailureId::CONFIG_UNREADABLE:
+    case FailureId::SPOKE_EXISTS:
+    case FailureId::SPOKE_UNKNOWN:
+      return EXIT_USAGE;
+    case FailureId::MIRROR_IN_USE:
+      return EXIT_LOCKED;
+    default:
+      return EXIT_FAILED;
+  }
 }
 
 int exitCodeOf(const std::vector<SpokeReport>& reports) {

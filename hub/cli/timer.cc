@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include <filesystem>
-#include <functional>
 #include <memory>
 
 #include "common/text/escape.h"
@@ -29,37 +28,27 @@ void say(const std::string& text) {
   fflush(stdout);  // before what may go to standard error
 }
 
-// Does `work`, and prints what it throws as an error.
-int reporting(const std::function<void()>& work) {
-  try {
-    work();
-    return EXIT_GOOD;
-  } catch (const Failure& e) {
-    return printFailure(e), EXIT_FAILED;
-  }
-}
-
 int syncInstallTimer(const InstallTimerArguments& arguments) {
-  auto config = takeConfig(arguments.config);
-  if (!config) return EXIT_USAGE;
+  (void)takeConfig(arguments.config);  // the runs will need it
   TimerRequest request;
   request.every = arguments.every.empty() ? (arguments.due ? "1min" : "15min") : arguments.every;
   request.due = arguments.due;
   auto seconds = parseSpan(request.every);
   if (!seconds || *seconds < 60 || *seconds > 7 * 86400) {
-    printError(absl::StrCat("--every '", escapeForTerminal(request.every),
-                            "' must be between 1min and 7d, for example 15min, 2h or 1d"));
-    return EXIT_USAGE;
+    throw usageError(absl::StrCat("--every '", escapeForTerminal(request.every),
+                                  "' must be between 1min and 7d, for example 15min, 2h or 1d"));
   }
   request.seconds = *seconds;
   if (!arguments.config.empty()) {
     request.config = std::filesystem::absolute(arguments.config).lexically_normal();
   }
-  return reporting([&]() { installTimer(request, say); });
+  installTimer(request, say);
+  return EXIT_GOOD;
 }
 
 int syncUninstallTimer() {
-  return reporting([]() { uninstallTimer(say); });
+  uninstallTimer(say);
+  return EXIT_GOOD;
 }
 
 }  // namespace
@@ -74,9 +63,9 @@ void addTimer(CLI::App& sync, int& exitCode) {
                    "How often: 15min, 2h, 1d (default 15min; with --due, 1min)")
       ->type_name("SPAN");
   command->add_flag("--due", options->due, "Run only spokes whose schedule has come due");
-  command->callback([options, &exitCode]() { exitCode = syncInstallTimer(*options); });
-  sync.add_subcommand("uninstall-timer", "Remove what install-timer installed")
-      ->callback([&exitCode]() { exitCode = syncUninstallTimer(); });
+  setAction(command, exitCode, [options]() { return syncInstallTimer(*options); });
+  setAction(sync.add_subcommand("uninstall-timer", "Remove what install-timer installed"), exitCode,
+            syncUninstallTimer);
 }
 
 }  // namespace pibrain

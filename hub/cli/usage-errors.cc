@@ -29,8 +29,12 @@ std::string fullName(const CLI::App& command) {
   return absl::StrCat(fullName(*command.get_parent()), " ", command.get_name());
 }
 
-std::string seeHelp(const CLI::App& command) {
-  return absl::StrCat(" '", fullName(command), " --help' lists the commands and options.");
+Fix seeHelp(const CLI::App& command) {
+  return {"See the commands and options", fullName(command) + " --help"};
+}
+
+Failure mistake(const CLI::App& command, std::string what, std::string cause = "") {
+  return Failure(FailureId::USAGE, std::move(what), std::move(cause), {seeHelp(command)});
 }
 
 // Collects all commands of the program.
@@ -70,19 +74,20 @@ std::string commandMeant(const CLI::App& at, const std::string& word) {
 }
 
 std::string didYouMean(const std::string& meant) {
-  return meant.empty() ? "" : absl::StrCat(" Did you mean '", meant, "'?");
+  return meant.empty() ? "" : absl::StrCat("Did you mean '", meant, "'?");
 }
 
-std::string unknownCommandIn(const CLI::App& at, const std::string& word) {
+Failure unknownCommandIn(const CLI::App& at, const std::string& word) {
   auto name = escapeForTerminal(word);
   if (at.get_parent() == nullptr && isOfTheOtherProgram(word)) {
-    return absl::StrCat("'", name,
-                        "' is a command of another program called pi-brain, which analyses "
-                        "sessions; this one syncs them: 'pi-brain sync --help'.");
+    return Failure(FailureId::USAGE,
+                   absl::StrCat("'", name, "' is a command of another program called pi-brain"),
+                   "That one analyses sessions, and this one syncs them.",
+                   {{"See the commands of this one", "pi-brain sync --help"}});
   }
   auto prefix = at.get_parent() == nullptr ? "" : fullName(at).substr(9) + " ";
-  return absl::StrCat("there is no command '", prefix, name, "'.",
-                      didYouMean(commandMeant(at, word)), seeHelp(at));
+  return mistake(at, absl::StrCat("there is no command '", prefix, name, "'"),
+                 didYouMean(commandMeant(at, word)));
 }
 
 // Returns an option with a similar name; empty: none.
@@ -96,18 +101,19 @@ std::string optionMeant(const CLI::App& command, const std::string& word) {
   return "";
 }
 
-std::string unknownWord(const CLI::App& command, const std::string& word) {
+Failure unknownWord(const CLI::App& command, const std::string& word) {
   auto shown = escapeForTerminal(word);
   if (word.starts_with('-')) {
-    return absl::StrCat("'", fullName(command), "' has no option '", shown, "'.",
-                        didYouMean(optionMeant(command, word)), seeHelp(command));
+    return mistake(command, absl::StrCat("'", fullName(command), "' has no option '", shown, "'"),
+                   didYouMean(optionMeant(command, word)));
   }
   bool takesSpokes = command.get_option_no_throw("--spoke") != nullptr;
-  return absl::StrCat("'", fullName(command), "' takes no '", shown, "'.",
-                      takesSpokes ? didYouMean("--spoke " + shown) : "", seeHelp(command));
+  return mistake(command, absl::StrCat("'", fullName(command), "' takes no '", shown, "'"),
+                 takesSpokes ? didYouMean("--spoke " + shown) : "");
 }
 
-// Messages like "--jobs: 1 required N missing" begin with the option's name.
+// CLI11 says which option it means in its message alone, whose form depends on the kind of error:
+// "--jobs: 1 required N missing" begins with the option's name.
 std::string optionOf(const std::string& message) { return message.substr(0, message.find(':')); }
 
 std::string afterOption(const std::string& message) {
@@ -117,11 +123,11 @@ std::string afterOption(const std::string& message) {
 
 }  // namespace
 
-std::string explainUnknownCommand(const CLI::App& group, const std::string& word) {
+Failure explainUnknownCommand(const CLI::App& group, const std::string& word) {
   return unknownCommandIn(group, word);
 }
 
-std::string explainUsage(const CLI::App& app, const CLI::ParseError& error) {
+Failure explainUsage(const CLI::App& app, const CLI::ParseError& error) {
   auto& command = reached(app);
   auto words = command.remaining();
   auto kind = error.get_name();
@@ -132,28 +138,29 @@ std::string explainUsage(const CLI::App& app, const CLI::ParseError& error) {
   }
   if (!words.empty()) return unknownWord(command, words[0]);
   if (isGroup) {
-    return absl::StrCat("'", fullName(command), "' needs a command.", seeHelp(command));
+    return mistake(command, absl::StrCat("'", fullName(command), "' needs a command"));
   }
   if (kind == "ArgumentMismatch") {
-    return absl::StrCat(optionOf(message), " needs a value.", seeHelp(command));
+    return mistake(command, optionOf(message) + " needs a value");
   }
   if (kind == "ConversionError") {
     auto at = message.rfind("--");
-    return absl::StrCat(at == message.npos ? "a value" : message.substr(at), " is not a number.",
-                        seeHelp(command));
+    return mistake(command,
+                   (at == message.npos ? "a value" : message.substr(at)) + " is not a number");
   }
   if (kind == "ExcludesError") {
     auto space = message.find(" excludes ");
-    return absl::StrCat(message.substr(0, space), " and ", message.substr(space + 10),
-                        " cannot be used together.");
+    return mistake(command, absl::StrCat(message.substr(0, space), " and ",
+                                         message.substr(space + 10), " cannot be used together"));
   }
   if (kind == "RequiredError") {
-    return absl::StrCat(message.substr(0, message.find(' ')), " is missing.", seeHelp(command));
+    return mistake(command, message.substr(0, message.find(' ')) + " is missing");
   }
   if (kind == "ValidationError") {
-    return absl::StrCat(optionOf(message), " ", escapeForTerminal(afterOption(message)), ".");
+    return mistake(command,
+                   absl::StrCat(optionOf(message), " ", escapeForTerminal(afterOption(message))));
   }
-  return escapeForTerminal(message) + seeHelp(command);
+  return mistake(command, withoutFullStop(escapeForTerminal(message)));
 }
 
 }  // namespace pibrain

@@ -109,7 +109,6 @@ int exitCodeOf(const std::vector<Verification>& results) {
 
 int syncVerify(const VerifyArguments& arguments) {
   auto chosen = loadSelection(arguments.config, arguments.spokes);
-  if (chosen == nullptr) return EXIT_USAGE;
   auto& config = chosen->config;
   if (chosen->spokes.empty() && !arguments.json) {
     fputs(firstSpokeHelp(config).c_str(), stdout);
@@ -137,8 +136,8 @@ void addVerify(CLI::App& sync, int& exitCode) {
   addConfig(command, options->config);
   addSpokes(command, options->spokes);
   command->add_flag("--repair", options->repair, "Fetch what differs");
-  command->add_flag("--json", options->json, "Print one JSON document instead of text");
-  command->callback([options, &exitCode]() { exitCode = syncVerify(*options); });
+  addJson(command, options->json);
+  setAction(command, exitCode, [options]() { return syncVerify(*options); });
 }
 
 }  // namespace pibrain

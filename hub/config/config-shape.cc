@@ -23,8 +23,8 @@ constexpr char TO_THE_LEFT[] = "'spokes:' must begin at the left margin.";
 
 std::string nameOf(const YAML::Node& key) { return key.IsScalar() ? key.Scalar() : std::string(); }
 
-ShapeMistake mistakeAt(const YAML::Node& key, std::string message) {
-  return {key.Mark().line + 1, std::move(message), true};
+ShapeMistake mistakeAt(const YAML::Node& key, std::string what, std::string cause) {
+  return {key.Mark().line + 1, std::move(what), std::move(cause), true};
 }
 
 bool anyOf(const YAML::Node& node, bool (*wanted)(const YAML::Node&)) {
@@ -85,13 +85,14 @@ std::optional<ShapeMistake> checkName(const YAML::Node& key, const YAML::Node& v
   auto word = wordOf(nameOf(key));
   auto distance = editDistance(word, "spokes");
   if (distance > 2) return std::nullopt;
-  auto message = absl::StrCat("the section ", inQuotes(nameOf(key)),
-                              " is not read. If it is the list of spokes, call it 'spokes'.");
+  auto mistake = mistakeAt(key, absl::StrCat("the section ", inQuotes(nameOf(key)), " is not read"),
+                           "If it is the list of spokes, call it 'spokes'.");
   bool ours = distance <= 1 && !hasSpokes ? mayBeSpokes(value) : isSpoke(value) || areSpokes(value);
   bool list = distance <= 1 && (distance == 0 || value.IsSequence() || value.IsNull());
-  if (ours || (list && !hasSpokes)) return mistakeAt(key, message);
+  if (ours || (list && !hasSpokes)) return mistake;
   if (distance > 1 || hasSpokes) return std::nullopt;
-  return ShapeMistake{key.Mark().line + 1, message, false};
+  mistake.certain = false;
+  return mistake;
 }
 
 std::optional<ShapeMistake> checkHubName(const YAML::Node& key, const YAML::Node& value) {
@@ -99,8 +100,8 @@ std::optional<ShapeMistake> checkHubName(const YAML::Node& key, const YAML::Node
   bool ours = countFields(value, {"sessions_dir", "database_dir", "archive_dir", "archive_days",
                                   "listing_mb"}) > 0;
   if (distance > 0 && !(distance == 1 && ours)) return std::nullopt;
-  return mistakeAt(key, absl::StrCat("the section ", inQuotes(nameOf(key)),
-                                     " is not read. If it is about the hub, call it 'hub'."));
+  return mistakeAt(key, absl::StrCat("the section ", inQuotes(nameOf(key)), " is not read"),
+                   "If it is about the hub, call it 'hub'.");
 }
 
 // Finds lines at the left margin that belong beneath the line above.
@@ -108,24 +109,23 @@ std::optional<ShapeMistake> checkMargin(const YAML::Node& root, const YAML::Node
                                         const YAML::Node& value) {
   auto name = nameOf(key);
   if (name.starts_with('-')) {
-    return mistakeAt(key, "a '-' that begins an entry needs a space after it: '- name: …'.");
+    return mistakeAt(key, "a '-' that begins an entry needs a space after it",
+                     "Write '- name: …'.");
   }
   if (isOddBlank(firstCharacter(name).code)) {
-    return mistakeAt(key, "this line begins with an invisible character. Remove it.");
+    return mistakeAt(key, "this line begins with an invisible character", "Remove it.");
   }
   if (value.IsScalar() && editDistance(name, "sync_method") <= 2) {
     return mistakeAt(
-        key,
-        absl::StrCat(inQuotes(name),
-                     " is a field of a spoke, but it is not indented. Begin each spoke with '  - "
-                     "name: …' beneath 'spokes:', and indent its other fields as far as 'name'."));
+        key, inQuotes(name) + " is a field of a spoke, but it is not indented",
+        "Begin each spoke with '  - name: …' beneath 'spokes:', and indent its other fields as far "
+        "as 'name'.");
   }
   bool bare = root["hub"].IsDefined() && root["hub"].IsNull();
   if (bare && value.IsScalar() &&
       (name == "sessions_dir" || name == "database_dir" || name == "archive_dir" ||
        name == "archive_days" || name == "listing_mb" || name == "web_ui_port")) {
-    return mistakeAt(
-        key, absl::StrCat(inQuotes(name), " is a field of 'hub:'. Indent it by two spaces."));
+    return mistakeAt(key, inQuotes(name) + " is a field of 'hub:'", "Indent it by two spaces.");
   }
   return std::nullopt;
 }
@@ -141,11 +141,14 @@ class Search {
     left_ -= cost;
     bool inside = nameOf(key) != section;
     if (areSpokes(value) || (inside && isCalledSpokes(key) && mayBeSpokes(value))) {
-      found =
-          mistakeAt(key, inside ? absl::StrCat("this list of spokes is beneath ", inQuotes(section),
-                                               ", where it is not read. ", TO_THE_LEFT)
-                                : absl::StrCat("the list of spokes beneath ", inQuotes(section),
-                                               " is not read. Call it 'spokes'. ", TO_THE_LEFT));
+      found = inside ? mistakeAt(key,
+                                 absl::StrCat("this list of spokes is beneath ", inQuotes(section),
+                                              ", where it is not read"),
+                                 TO_THE_LEFT)
+                     : mistakeAt(key,
+                                 absl::StrCat("the list of spokes beneath ", inQuotes(section),
+                                              " is not read"),
+                                 absl::StrCat("Call it 'spokes'. ", TO_THE_LEFT));
     } else if (value.IsMap()) {
       for (auto entry : value) look(entry.first, entry.second, section, depth + 1);
     } else if (value.IsSequence()) {
@@ -200,12 +203,11 @@ std::optional<ShapeMistake> findShapeMistake(const YAML::Node& root) {
     if (hasSpokes) continue;
     search.look(entry.first, entry.second, name);
     if (!doubt && entry.second.IsSequence() && anyOf(entry.second, looksLikeSpoke)) {
-      doubt =
-          ShapeMistake{entry.first.Mark().line + 1,
-                       absl::StrCat("the section ", inQuotes(name),
-                                    " is not read, but looks like a list of spokes. If it is one, "
-                                    "call it 'spokes', and give each spoke a sync_method."),
-                       false};
+      doubt = mistakeAt(entry.first,
+                        absl::StrCat("the section ", inQuotes(name),
+                                     " is not read, but looks like a list of spokes"),
+                        "If it is one, call it 'spokes', and give each spoke a sync_method.");
+      doubt->certain = false;
     }
   }
   return search.found ? search.found : doubt;
@@ -233,15 +235,12 @@ std::optional<ShapeMistake> findSecondDocument(const std::string& text) {
   };
   while (divider > 0 && !divides(divider)) --divider;
   if (!divides(divider)) {
-    return ShapeMistake{
-        int(begin) + 1,
-        "this is not YAML: this line belongs to nothing above it. Indent it like the other lines.",
-        true};
+    return ShapeMistake{int(begin) + 1, "this is not YAML: this line belongs to nothing above it",
+                        "Indent it like the other lines.", true};
   }
-  return ShapeMistake{int(divider) + 1,
-                      "a second YAML document begins on this line, and it would not be read. Make "
-                      "the file one document: remove the lines '---' and '...' within it.",
-                      true};
+  return ShapeMistake{
+      int(divider) + 1, "a second YAML document begins on this line, and it would not be read",
+      "Make the file one document: remove the lines '---' and '...' within it.", true};
 }
 
 std::optional<ShapeMistake> findLoneReturn(const std::string& text) {
@@ -250,9 +249,9 @@ std::optional<ShapeMistake> findLoneReturn(const std::string& text) {
     if (text[i] == '\n') ++line;
     if (text[i] != '\r' || text.substr(i + 1, 1) == "\n") continue;
     return ShapeMistake{
-        line,
-        "this line has a carriage return in the middle, as files of old Macs or files converted "
-        "twice have. Convert the line ends to Unix: tr '\\r' '\\n' <old >new.",
+        line, "this line has a carriage return in the middle",
+        "Files of old Macs and files converted twice have these. Convert the line ends to Unix: tr "
+        "'\\r' '\\n' <old >new.",
         true};
   }
   return std::nullopt;
@@ -271,19 +270,15 @@ std::optional<ShapeMistake> findOddBlank(const std::string& text) {
       auto code = firstCharacter(line).code;
       bool odd = isOddBlank(code);
       if (front && code == '\t') {
-        return ShapeMistake{
-            number,
-            "this line is indented with a tab, but YAML allows only spaces. Replace the tab.",
-            true};
+        return ShapeMistake{number, "this line is indented with a tab, but YAML allows only spaces",
+                            "Replace the tab.", true};
       }
       if (odd && (front || before == ':' || before == '-')) {
         char hex[16];
         snprintf(hex, sizeof(hex), "U+%04X", code);
-        return ShapeMistake{number,
-                            absl::StrCat("this line has the character ", hex,
-                                         " where a space belongs; it looks like a space, or is "
-                                         "invisible. Replace or remove it."),
-                            true};
+        return ShapeMistake{
+            number, absl::StrCat("this line has the character ", hex, " where a space belongs"),
+            "It looks like a space, or is invisible. Replace or remove it.", true};
       }
       before = line[0];
       front = front && code == ' ';

@@ -43,10 +43,9 @@ std::optional<SshMode> parseSshMode(const Fields& fields) {
   for (auto mode : {SshMode::AUTO, SshMode::LIBSSH2, SshMode::OPENSSH}) {
     if (*text == toString(mode)) return mode;
   }
-  reject(*fields.node("ssh"), absl::StrCat(fields.field("ssh"),
-                                           " must be auto, libssh2 or "
-                                           "openssh, not '",
-                                           escapeForTerminal(*text), "'."));
+  reject(*fields.node("ssh"),
+         absl::StrCat(fields.field("ssh"), " must be auto, libssh2 or openssh, not '",
+                      escapeForTerminal(*text), "'"));
 }
 
 HubConfig parseHub(const YAML::Node& node) {
@@ -63,6 +62,8 @@ HubConfig parseHub(const YAML::Node& node) {
   return hub;
 }
 
+constexpr char METHODS[] = "The methods are: agent, rsync, syncthing.";
+
 SyncMethod parseMethod(const Fields& fields) {
   auto text = fields.required("sync_method");
   if (text == "agent") return SyncMethod::AGENT;
@@ -70,11 +71,12 @@ SyncMethod parseMethod(const Fields& fields) {
   if (text == "syncthing") return SyncMethod::SYNCTHING;
   auto node = *fields.node("sync_method");
   if (text == "api") {
-    reject(node, fields.field("sync_method") +
-                     ": 'api' is not implemented. The methods are: agent, rsync, syncthing.");
+    reject(node, fields.field("sync_method") + ": 'api' is not implemented", METHODS);
   }
-  reject(node, absl::StrCat(fields.field("sync_method"), " '", escapeForTerminal(text),
-                            "' does not exist. The methods are: agent, rsync, syncthing."));
+  reject(
+      node,
+      absl::StrCat(fields.field("sync_method"), " '", escapeForTerminal(text), "' does not exist"),
+      METHODS);
 }
 
 void parseRsyncOptions(const YAML::Node& node, const std::string& where, SpokeConfig& spoke) {
@@ -87,7 +89,7 @@ void parseRsyncOptions(const YAML::Node& node, const std::string& where, SpokeCo
     reject((*fields.node("extra_args"))[refused->index],
            absl::StrCat(fields.field("extra_args"), ": '",
                         escapeForTerminal(spoke.extraArgs[refused->index]),
-                        "' is refused: ", refused->why, "."));
+                        "' is refused: ", refused->why));
   }
 }
 
@@ -97,13 +99,13 @@ void parseSourceField(const Fields& fields, SpokeConfig& spoke) {
     return;
   }
   spoke.sourceText = fields.required(
-      "source", " Write user@host:path, for example will@laptop:~/.pi/agent/sessions.");
+      "source", "Write user@host:path, for example will@laptop:~/.pi/agent/sessions.");
   auto source = parseSource(spoke.sourceText);
   auto good = source.status();
   if (good.ok() && spoke.method == SyncMethod::AGENT) good = checkAgentPath(source->path);
   if (!good.ok()) {
-    reject(*fields.node("source"),
-           absl::StrCat(fields.field("source"), ": ", std::string(good.message())));
+    reject(*fields.node("source"), absl::StrCat(fields.field("source"), ": ",
+                                                withoutFullStop(std::string(good.message()))));
   }
   spoke.source = *source;
 }
@@ -113,32 +115,31 @@ void parsePortField(const Fields& fields, SpokeConfig& spoke) {
   if (!port) return;
   spoke.port = uint16_t(*port);
   if (spoke.method == SyncMethod::SYNCTHING || !isLocal(spoke)) return;
-  reject(
-      *fields.node("port"),
-      absl::StrCat(fields.field("port"), " is the port of an SSH server, but the source '",
-                   escapeForTerminal(spoke.sourceText), "' is on this machine. Remove the port."));
+  reject(*fields.node("port"),
+         absl::StrCat(fields.field("port"), " is the port of an SSH server, but the source '",
+                      escapeForTerminal(spoke.sourceText), "' is on this machine"),
+         "Remove the port.");
 }
 
 void parseExcludeField(const Fields& fields, SpokeConfig& spoke) {
   spoke.exclude = fields.texts("exclude");
   auto field = fields.field("exclude");
   if (!spoke.exclude.empty() && spoke.method != SyncMethod::AGENT) {
-    reject(*fields.node("exclude"),
-           absl::StrCat(field, " is for sync_method agent",
-                        spoke.method == SyncMethod::RSYNC
-                            ? "; for rsync, write --exclude=PATTERN in rsync_options.extra_args."
-                            : "."));
+    reject(*fields.node("exclude"), absl::StrCat(field, " is for sync_method agent"),
+           spoke.method == SyncMethod::RSYNC
+               ? "For rsync, write --exclude=PATTERN in rsync_options.extra_args."
+               : "");
   }
   if (spoke.exclude.size() > Exclusions::MAX_PATTERNS) {
     reject(*fields.node("exclude"),
-           absl::StrCat(field, " has more than ", Exclusions::MAX_PATTERNS, " patterns."));
+           absl::StrCat(field, " has more than ", Exclusions::MAX_PATTERNS, " patterns"));
   }
   for (size_t i = 0; i < spoke.exclude.size(); ++i) {
     auto why = Exclusions::whyNot(spoke.exclude[i]);
-    if (why.empty()) continue;
+    if (!why) continue;
     reject((*fields.node("exclude"))[i],
            absl::StrCat(field, ": '", escapeForTerminal(spoke.exclude[i]),
-                        "' is not a valid pattern: ", why, "."));
+                        "' is not a valid pattern: ", *why));
   }
 }
 
@@ -149,7 +150,7 @@ void parseScheduleField(const Fields& fields, SpokeConfig& spoke) {
   if (!schedule.ok()) {
     reject(*fields.node("schedule"),
            absl::StrCat(fields.field("schedule"), " '", escapeForTerminal(*text),
-                        "': ", std::string(schedule.status().message()), "."));
+                        "': ", std::string(schedule.status().message())));
   }
   spoke.schedule = *schedule;
   spoke.scheduleText = *text;
@@ -159,15 +160,15 @@ SpokeConfig parseSpoke(const YAML::Node& node, const std::string& where, const H
   Fields fields(node, where, ConfigSection::SPOKE);
   SpokeConfig spoke;
   spoke.name = fields.required("name");
-  if (auto why = whyNoName(spoke.name); !why.empty()) {
-    reject(*fields.node("name"), absl::StrCat(fields.field("name"), " ", why));
+  if (auto why = whyNoName(spoke.name)) {
+    reject(*fields.node("name"), absl::StrCat(fields.field("name"), " ", withoutFullStop(*why)));
   }
   spoke.method = parseMethod(fields);
   spoke.path = expandField(fields.required("path"));
   if (!spoke.path.starts_with('/')) {
     reject(*fields.node("path"),
            absl::StrCat(fields.field("path"), " must be absolute or begin with '~/', not '",
-                        escapeForTerminal(spoke.path), "'."));
+                        escapeForTerminal(spoke.path), "'"));
   }
   parseSourceField(fields, spoke);
   if (auto enabled = fields.boolean("enabled")) spoke.enabled = *enabled;
@@ -198,34 +199,19 @@ bool overlap(const std::string& one, const std::string& other) {
   return first.starts_with(second) || second.starts_with(first);
 }
 
-// A mirror must hold nothing but its spoke's files: --delete would archive anything else.
 void rejectOverlaps(const YAML::Node& node, const Config& config) {
-  for (size_t i = 0; i < config.spokes.size(); ++i) {
-    auto& spoke = config.spokes[i];
-    auto check = [&](const std::string& path, const std::string& what) {
-      if (!path.empty() && overlap(spoke.path, path)) {
-        reject(node[i]["path"],
-               absl::StrCat(
-                   "spokes[", i, "].path '", escapeForTerminal(spoke.path), "' and ", what, " '",
-                   escapeForTerminal(path),
-                   "' are equal, or one is inside the other; a mirror needs its own directory."));
-      }
-    };
-    check(config.hub.sessionsDir, "hub.sessions_dir");
-    check(config.hub.databaseDir, "hub.database_dir");
-    check(config.hub.archiveDir, "hub.archive_dir");
-    if (spoke.method != SyncMethod::SYNCTHING && isLocal(spoke)) {
-      check(expandField(spoke.source.path), "its source");
-    }
-    for (size_t k = 0; k < i; ++k) {
-      check(config.spokes[k].path, "the path of spoke '" + config.spokes[k].name + "',");
+  std::span<const SpokeConfig> spokes = config.spokes;
+  for (size_t i = 0; i < spokes.size(); ++i) {
+    if (auto overlap = overlapOf(spokes[i], config.hub, spokes.first(i))) {
+      reject(node[i]["path"], absl::StrCat("spokes[", i, "].path ", *overlap),
+             "A mirror needs its own directory.");
     }
   }
 }
 
 void parseSpokes(const YAML::Node& node, Config& config) {
   if (!node.IsSequence()) {
-    reject(node, "spokes must be a list with one '- name: …' for each machine.");
+    reject(node, "spokes must be a list with one '- name: …' for each machine");
   }
   for (size_t i = 0; i < node.size(); ++i) {
     auto where = absl::StrCat("spokes[", i, "]");
@@ -233,8 +219,8 @@ void parseSpokes(const YAML::Node& node, Config& config) {
     for (auto& other : config.spokes) {
       if (other.name == spoke.name) {
         reject(node[i]["name"],
-               absl::StrCat(where, ".name '", spoke.name,
-                            "' is the name of another spoke too; each needs its own."));
+               absl::StrCat(where, ".name '", spoke.name, "' is the name of another spoke too"),
+               "Each needs its own.");
       }
     }
     config.spokes.push_back(std::move(spoke));
@@ -247,21 +233,21 @@ Config parse(const std::string& text) {
   config.hub = defaultHub();
   auto mistake = findLoneReturn(text);
   if (!mistake) mistake = findSecondDocument(text);
-  if (mistake) throw ConfigError{mistake->line, mistake->message};
+  if (mistake) throw ConfigError(mistake->line, mistake->what, mistake->cause);
   YAML::Node root = YAML::Load(withMarkerEnded(text));
   if (!root.IsDefined() || root.IsNull()) return config;
-  if (!root.IsMap()) reject(root, "the file must be a mapping with 'hub:' and 'spokes:'.");
+  if (!root.IsMap()) reject(root, "the file must be a mapping with 'hub:' and 'spokes:'");
   for (auto* section : {"hub", "spokes"}) {
     size_t given = 0;
     for (auto entry : root) {
       if (!entry.first.IsScalar() || entry.first.Scalar() != section || ++given < 2) continue;
-      reject(entry.first, absl::StrCat("'", section, ":' is given twice; merge the two."));
+      reject(entry.first, absl::StrCat("'", section, ":' is given twice"), "Merge the two.");
     }
   }
   mistake = findShapeMistake(root);
   if (mistake) {
-    if (mistake->certain) throw ConfigError{mistake->line, mistake->message};
-    config.doubt = absl::StrCat("line ", mistake->line, ": ", mistake->message);
+    if (mistake->certain) throw ConfigError(mistake->line, mistake->what, mistake->cause);
+    config.doubt = absl::StrCat("line ", mistake->line, ": ", mistake->what, ". ", mistake->cause);
   }
   // Other sections belong to other programs.
   if (root["hub"].IsDefined() && !root["hub"].IsNull()) config.hub = parseHub(root["hub"]);
@@ -305,27 +291,48 @@ const char* toString(SshMode mode) {
   return "";
 }
 
-std::string reasonToSkip(const SpokeConfig& spoke) {
+std::optional<std::string> reasonToSkip(const SpokeConfig& spoke) {
   if (!spoke.enabled) return "it is disabled ('enabled: false')";
   switch (spoke.method) {
     case SyncMethod::AGENT:
     case SyncMethod::RSYNC:
-      return "";
+      return std::nullopt;
     case SyncMethod::SYNCTHING:
       return "its sync_method is syncthing, which syncs by itself";
   }
-  return "";
+  return std::nullopt;
 }
 
-std::string whyNoName(const std::string& name) {
+std::optional<std::string> whyNoName(const std::string& name) {
   if (isSafeName(name) && name[0] != '.' && name[0] != '-' && escapeForTerminal(name) == name) {
-    return "";
+    return std::nullopt;
   }
   return absl::StrCat(
       "'", escapeForTerminal(name),
       "' cannot be used: it becomes the name of a directory and is typed on command "
       "lines, so it must not contain '/', '\\' or control characters, nor begin with "
       "'.' or '-'.");
+}
+
+std::optional<std::string> overlapOf(const SpokeConfig& spoke, const HubConfig& hub,
+                                     std::span<const SpokeConfig> others) {
+  std::vector<std::pair<std::string, std::string>> places{
+      {"hub.sessions_dir", hub.sessionsDir},
+      {"hub.database_dir", hub.databaseDir},
+      {"hub.archive_dir", hub.archiveDir},
+  };
+  if (spoke.method != SyncMethod::SYNCTHING && isLocal(spoke)) {
+    places.emplace_back("its source", expandField(spoke.source.path));
+  }
+  for (auto& other : others) {
+    places.emplace_back("the path of spoke '" + other.name + "',", other.path);
+  }
+  for (auto& [what, path] : places) {
+    if (path.empty() || !overlap(spoke.path, path)) continue;
+    return absl::StrCat("'", escapeForTerminal(spoke.path), "' and ", what, " '",
+                        escapeForTerminal(path), "' are equal, or one is inside the other");
+  }
+  return std::nullopt;
 }
 
 const SpokeConfig* findSpoke(const Config& config, const std::string& name) {
@@ -355,29 +362,31 @@ absl::StatusOr<Config> loadConfig(const std::string& path) {
 }
 
 absl::StatusOr<Config> parseConfig(const std::string& text, const std::string& file) {
-  auto fail = [&](int line, const std::string& message) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        escapeForTerminal(file), line > 0 ? absl::StrCat(":", line) : "", ": ", message));
+  auto fail = [&](int line, const std::string& what, const std::string& cause = "") {
+    auto shown = escapeForTerminal(file), at = absl::StrCat(line > 0 ? line : 1);
+    return toStatus(Failure(
+        FailureId::CONFIG_INVALID, absl::StrCat(shown, ":", at, ": ", what), cause,
+        {{"Correct line " + at,
+          absl::StrCat("${EDITOR:-nano} +", at, " ", escapeForTerminal(shellQuote(file)))}}));
   };
   try {
     auto config = parse(text);
     config.file = file;
-    if (!config.doubt.empty()) {
-      config.doubt = absl::StrCat(escapeForTerminal(file), ", ", config.doubt);
+    if (config.doubt) {
+      config.doubt = absl::StrCat(escapeForTerminal(file), ", ", *config.doubt);
     }
     return config;
   } catch (const ConfigError& e) {
     // An unknown field may have an invisible blank in front.
     auto odd = findOddBlank(text);
     bool here = odd && (odd->line == e.line || odd->line == e.line + 1);
-    return here ? fail(odd->line, odd->message) : fail(e.line, e.message);
+    return here ? fail(odd->line, odd->what, odd->cause) : fail(e.line, e.summary(), e.cause());
   } catch (const YAML::Exception& e) {
-    if (auto odd = findOddBlank(text)) return fail(odd->line, odd->message);
+    if (auto odd = findOddBlank(text)) return fail(odd->line, odd->what, odd->cause);
     return fail(
-        e.mark.line + 1,
-        absl::StrCat("this is not YAML: ", e.msg,
-                     ". Check for a tab, a missing space after ':', a missing quote, or a value "
-                     "that begins with *, @ or % and needs quotes (schedule: \"*/5 * * * *\")."));
+        e.mark.line + 1, absl::StrCat("this is not YAML: ", e.msg),
+        "Check for a tab, a missing space after ':', a missing quote, or a value that begins "
+        "with *, @ or % and needs quotes (schedule: \"*/5 * * * *\").");
   }
 }
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -57,12 +58,12 @@ struct Config {
   std::string file;  // for messages
   HubConfig hub;
   std::vector<SpokeConfig> spokes;
-  // A warning about a section that is not read, but may be meant for pi-brain. Empty: none.
-  std::string doubt;
+  // A warning about a section that is not read, but may be meant for pi-brain.
+  std::optional<std::string> doubt;
 };
 
-// Returns why pi-brain does not sync the spoke; empty: it does.
-std::string reasonToSkip(const SpokeConfig& spoke);
+// Returns why pi-brain does not sync the spoke; nullopt: it does.
+std::optional<std::string> reasonToSkip(const SpokeConfig& spoke);
 
 // Returns what messages call the spoke's machine.
 std::string placeOf(const SpokeConfig& spoke);
@@ -73,8 +74,13 @@ std::string loginOf(const SpokeConfig& spoke);
 // Returns whether its source is on this machine, so that SSH is not needed.
 inline bool isLocal(const SpokeConfig& spoke) { return spoke.source.host.empty(); }
 
-// Returns why a spoke cannot have this name, as the end of a sentence; empty: it can.
-std::string whyNoName(const std::string& name);
+// Returns why a spoke cannot have this name, as the end of a sentence; nullopt: it can.
+std::optional<std::string> whyNoName(const std::string& name);
+
+// Returns what the spoke's mirror shares a directory with, as a clause; nullopt: nothing. A mirror
+// must hold nothing but its spoke's files: --delete would archive anything else.
+std::optional<std::string> overlapOf(const SpokeConfig& spoke, const HubConfig& hub,
+                                     std::span<const SpokeConfig> others);
 
 // Returns the spoke with this name; null: none.
 const SpokeConfig* findSpoke(const Config& config, const std::string& name);

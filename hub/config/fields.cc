@@ -24,20 +24,20 @@ std::vector<std::string> namesOf(ConfigSection section) {
 
 }  // namespace
 
-void reject(const YAML::Node& node, std::string message) {
-  throw ConfigError{node.Mark().line + 1, std::move(message)};
+void reject(const YAML::Node& node, std::string what, std::string cause) {
+  throw ConfigError(node.Mark().line + 1, std::move(what), std::move(cause));
 }
 
 Fields::Fields(YAML::Node node, std::string where, ConfigSection section)
     : node_(std::move(node)), where_(std::move(where)), section_(section) {
-  if (!node_.IsMap()) reject(node_, where_ + " must be a mapping of fields ('field: value').");
+  if (!node_.IsMap()) reject(node_, where_ + " must be a mapping of fields ('field: value')");
   auto known = namesOf(section);
   std::vector<std::string> seen;
   for (auto entry : node_) {
     auto name = entry.first.IsScalar() ? entry.first.Scalar() : std::string("?");
     if (std::find(known.begin(), known.end(), name) == known.end()) rejectName(entry.first);
     if (std::find(seen.begin(), seen.end(), name) != seen.end()) {
-      reject(entry.first, absl::StrCat(field(name), " is given twice."));
+      reject(entry.first, absl::StrCat(field(name), " is given twice"));
     }
     seen.push_back(name);
   }
@@ -53,14 +53,13 @@ std::optional<std::string> Fields::text(const std::string& name, const std::stri
   auto value = node(name);
   if (!value) return std::nullopt;
   if (!value->IsScalar()) {
-    reject(*value,
-           absl::StrCat(field(name), " must be a string, not ", written(*value), ".", instead));
+    reject(*value, absl::StrCat(field(name), " must be a string, not ", written(*value)), instead);
   }
   if (value->Scalar().empty()) {
-    reject(*value, absl::StrCat(field(name), " must be a non-empty string.", instead));
+    reject(*value, field(name) + " must be a non-empty string", instead);
   }
   if (value->Scalar().find('\0') != std::string::npos) {
-    reject(*value, field(name) + " contains a NUL character (\\0). Remove it.");
+    reject(*value, field(name) + " contains a NUL character (\\0)", "Remove it.");
   }
   return value->Scalar();
 }
@@ -71,11 +70,11 @@ std::string Fields::required(const std::string& name, const std::string& instead
   for (auto entry : node_) {
     // yaml-cpp may place an empty value on the next line, so the error names the line of the key.
     if (!entry.first.IsScalar() || entry.first.Scalar() != name) continue;
-    reject(entry.first,
-           absl::StrCat(field(name), " is empty; it is required.", instead,
-                        " (A bare '~' or 'null' is empty in YAML; in quotes it is not.)"));
+    reject(entry.first, field(name) + " is empty, but required",
+           absl::StrCat(instead, instead.empty() ? "" : " ",
+                        "A bare '~' or 'null' is empty in YAML; in quotes it is not."));
   }
-  reject(node_, absl::StrCat(field(name), " is missing; it is required.", instead));
+  reject(node_, field(name) + " is missing, but required", instead);
 }
 
 std::optional<bool> Fields::boolean(const std::string& name) const {
@@ -84,7 +83,7 @@ std::optional<bool> Fields::boolean(const std::string& name) const {
   bool result;
   if (!value->IsScalar() || !YAML::convert<bool>::decode(*value, result)) {
     reject(*value, absl::StrCat(field(name), " must be true or false, not '",
-                                escapeForTerminal(written(*value)), "'."));
+                                escapeForTerminal(written(*value)), "'"));
   }
   return result;
 }
@@ -97,7 +96,7 @@ std::optional<uint32_t> Fields::integer(const std::string& name) const {
   if (!value->IsScalar() || !YAML::convert<int64_t>::decode(*value, result) ||
       result < range.least || result > range.most) {
     reject(*value, absl::StrCat(field(name), " must be a whole number from ", range.least, " to ",
-                                range.most, ", not '", escapeForTerminal(written(*value)), "'."));
+                                range.most, ", not '", escapeForTerminal(written(*value)), "'"));
   }
   return uint32_t(result);
 }
@@ -106,9 +105,9 @@ std::vector<std::string> Fields::texts(const std::string& name) const {
   std::vector<std::string> result;
   auto value = node(name);
   if (!value) return result;
-  if (!value->IsSequence()) reject(*value, field(name) + " must be a list of strings.");
+  if (!value->IsSequence()) reject(*value, field(name) + " must be a list of strings");
   for (auto item : *value) {
-    if (!item.IsScalar()) reject(item, field(name) + " must be a list of strings.");
+    if (!item.IsScalar()) reject(item, field(name) + " must be a list of strings");
     result.push_back(item.Scalar());
   }
   return result;
@@ -124,11 +123,11 @@ void Fields::rejectName(const YAML::Node& key) const {
   auto options = namesOf(ConfigSection::RSYNC_OPTIONS);
   bool isOption = section_ == ConfigSection::SPOKE &&
                   std::find(options.begin(), options.end(), name) != options.end();
-  reject(key, absl::StrCat("unknown field '", escapeForTerminal(name), "' in ", where_, ".",
-                           isOption ? " It belongs in rsync_options, beneath the spoke."
-                           : near   ? absl::StrCat(" Did you mean '", nearest, "'?")
-                                    : "",
-                           " The fields are: ", absl::StrJoin(known, ", "), "."));
+  reject(key, absl::StrCat("unknown field '", escapeForTerminal(name), "' in ", where_),
+         absl::StrCat(isOption ? "It belongs in rsync_options, beneath the spoke. "
+                      : near   ? absl::StrCat("Did you mean '", nearest, "'? ")
+                               : "",
+                      "The fields are: ", absl::StrJoin(known, ", "), "."));
 }
 
 }  // namespace pibrain

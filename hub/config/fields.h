@@ -4,25 +4,29 @@
 #include <stdint.h>
 #include <yaml-cpp/yaml.h>
 
-#include <exception>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "hub/base/failure.h"
 #include "hub/config/config-fields.h"
 
 namespace pibrain {
 
 // A mistake in the file.
-struct ConfigError : std::exception {
-  ConfigError(int at, std::string what) : line(at), message(std::move(what)) {}
+class ConfigError : public Failure {
+ public:
+  // `line`: from 1; 0: none.
+  ConfigError(int at, std::string what, std::string cause = "")
+      : Failure(FailureId::CONFIG_INVALID, std::move(what), std::move(cause)), line(at) {}
 
-  int line;  // from 1; 0: none
-  std::string message;
+  int line;
 };
 
-[[noreturn]] void reject(const YAML::Node& node, std::string message);
+// Throws ConfigError. `what`: what is wrong, a clause without a full stop; `cause`: why, or what is
+// accepted, in whole sentences.
+[[noreturn]] void reject(const YAML::Node& node, std::string what, std::string cause = "");
 
 // Unknown fields are mistakes. All functions throw ConfigError.
 class Fields {

@@ -23,8 +23,8 @@ namespace pibrain {
 namespace {
 
 // Returns what libssh2 cannot do for this configuration, as far as that is known before the first
-// packet; empty: nothing.
-std::string whySetting(const SshTarget& target, const KnownTarget& known) {
+// packet; nullopt: nothing.
+std::optional<std::string> whySetting(const SshTarget& target, const KnownTarget& known) {
   if (!target.onlyOpenssh.empty()) {
     return absl::StrCat("the ssh configuration sets ", escapeForTerminal(target.onlyOpenssh[0]));
   }
@@ -38,18 +38,18 @@ std::string whySetting(const SshTarget& target, const KnownTarget& known) {
   if (known.hasCertAuthority() && !plain(known.own) && !plain(known.standardPort)) {
     return CERT_AUTHORITY_ONLY;
   }
-  return "";
+  return std::nullopt;
 }
 
-std::string whyKey(const Identities& identities) {
-  return identities.keys.empty() ? "" : whyNotLibssh2(identities.keys[0]);
+std::optional<std::string> whyKey(const Identities& identities) {
+  return identities.keys.empty() ? std::nullopt : whyNotLibssh2(identities.keys[0]);
 }
 
 kj::Own<Connection> byOpenssh(const SshTarget& target, const KnownTarget& known,
                               const std::string& command, const SshOptions& options,
-                              const std::string& why, const AuthFailure& authFailure,
+                              const std::optional<std::string>& why, const AuthFailure& authFailure,
                               kj::AsyncIoContext& io) {
-  options.chose(why.empty() ? "OpenSSH" : absl::StrCat("OpenSSH, because ", why));
+  options.chose(SshClient::OPENSSH, why ? absl::StrCat("OpenSSH, because ", *why) : "OpenSSH");
   auto connection = startOpenssh(target, known, command, options, authFailure, io);
   options.passed(SshStep::LOGIN,
                  absl::StrCat(target.user, "@", target.host, " port ", target.port));
@@ -71,21 +71,21 @@ kj::Own<Connection> connectAuto(const SshTarget& target, const KnownTarget& know
                                 const Identities& identities, kj::AsyncIoContext& io) {
   auto why = whySetting(target, known);
   bool choice = options.mode == SshMode::AUTO && findOpenssh();
-  if (!why.empty() && !choice) {
+  if (why && !choice) {
     throw Failure(FailureId::SSH_CONFIG_UNSUPPORTED,
                   absl::StrCat("libssh2 cannot connect to ", escapeForTerminal(target.alias),
                                " as configured"),
-                  absl::StrCat("The reason: ", withoutFullStop(why), "."),
+                  absl::StrCat("The reason: ", withoutFullStop(*why), "."),
                   {{"Install OpenSSH's client and set 'ssh: openssh' (or auto) for this spoke in "
                     "the config; or remove the setting for this host",
                     ""}});
   }
-  if (choice && why.empty()) why = whyKey(identities);
-  if (choice && why.empty()) why = options.notLibssh2;
+  if (choice && !why) why = whyKey(identities);
+  if (choice && !why) why = options.notLibssh2;
   std::optional<FallBackToOpenssh> needs;
-  if (why.empty()) {
+  if (!why) {
     try {
-      options.chose(absl::StrCat("libssh2 ", libssh2_version(0)));
+      options.chose(SshClient::LIBSSH2, absl::StrCat("libssh2 ", libssh2_version(0)));
       return connectLibssh2(target, known, command, options, identities, choice, io);
     } catch (const FallBackToOpenssh& e) {
       needs = e;
@@ -93,8 +93,8 @@ kj::Own<Connection> connectAuto(const SshTarget& target, const KnownTarget& know
   }
   auto authFailure = needs ? needs->authFailure : authFailureBefore(identities);
   auto connection =
-      byOpenssh(target, known, command, options, needs ? needs->why : why, authFailure, io);
-  if (needs) options.learned(needs->why);
+      byOpenssh(target, known, command, options, needs ? needs->summary() : why, authFailure, io);
+  if (needs) options.learned(needs->summary());
   return connection;
 }
 
@@ -105,7 +105,8 @@ kj::Own<Connection> connectOnce(const SshTarget& target, const std::string& comm
   auto known = knownTargetOf(target);
   for (auto& warning : known.own.warnings) options.warn(escapeForTerminal(warning));
   return options.mode == SshMode::OPENSSH
-             ? byOpenssh(target, known, command, options, "", authFailureBefore(identities), io)
+             ? byOpenssh(target, known, command, options, std::nullopt,
+                         authFailureBefore(identities), io)
              : connectAuto(target, known, command, options, identities, io);
 }
 

@@ -43,8 +43,8 @@ void SshConnector::confirmed() {
   if (store_ == nullptr) return;
   // A failure only costs the next run a few milliseconds.
   if (reached_ != last_) (void)store_->setLastEndpoint(spoke_.name, reached_);
-  if (!whyNotLibssh2_.empty()) {
-    (void)store_->setWhyNotLibssh2(spoke_.name, server_, whyNotLibssh2_, wallClockNanos());
+  if (whyNotLibssh2_) {
+    (void)store_->setWhyNotLibssh2(spoke_.name, server_, *whyNotLibssh2_, wallClockNanos());
   }
   auto ssh = sshVersionToRecall();
   if (ssh && ssh != ssh_) (void)store_->setProgramVersion(SSH, {ssh->program, ssh->said});
@@ -64,7 +64,7 @@ kj::Own<Connection> SshConnector::connect(ConnectOptions wanted, kj::AsyncIoCont
   // Another version of libssh2 may be able to connect.
   server_ = absl::StrCat(target->host, " port ", target->port, ", libssh2 ", libssh2Version());
   if (store_ != nullptr) {
-    options.notLibssh2 = store_->whyNotLibssh2(spoke_.name, server_, wallClockNanos()).value_or("");
+    options.notLibssh2 = store_->whyNotLibssh2(spoke_.name, server_, wallClockNanos());
   }
   options.learned = [this](std::string why) {
     whyNotLibssh2_ = std::move(why);

@@ -30,8 +30,8 @@ class SshConnector : public Connector {
   std::optional<SshResolution> resolution_;
   std::optional<Endpoint> last_, reached_;
   std::string configState_;
-  std::string server_;         // the server and libssh2 that whyNotLibssh2_ is about
-  std::string whyNotLibssh2_;  // found by this connection; empty: nothing
+  std::string server_;                        // the server and libssh2 that whyNotLibssh2_ is about
+  std::optional<std::string> whyNotLibssh2_;  // found by this connection
   std::shared_ptr<SpeculativeConnect> speculative_;
 };
 

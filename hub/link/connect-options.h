@@ -18,7 +18,7 @@ struct ConnectOptions {
   // Receives warnings about a connection that works.
   std::function<void(std::string)> warn = [](std::string) {};
   // Receives which program speaks SSH, and why, if it is not the default.
-  std::function<void(std::string)> chose = [](std::string) {};
+  std::function<void(SshClient, std::string)> chose = [](SshClient, std::string) {};
   // Called when a step is done, with a detail for a person. OpenSSH's client reports only LOGIN and
   // COMMAND.
   std::function<void(SshStep, std::string)> passed = [](SshStep, std::string) {};

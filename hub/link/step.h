@@ -2,6 +2,9 @@
 
 namespace pibrain {
 
+// The program that speaks SSH for a connection.
+enum class SshClient { LIBSSH2, OPENSSH };
+
 // The steps of connecting, in order; each has its own ConnectTimeout.
 enum class SshStep { NAME, TCP, GREETING, KEY_EXCHANGE, HOST_KEY, LOGIN, COMMAND };
 

@@ -179,9 +179,10 @@ FilesystemTraits traitsOf(Mirror& mirror, const std::string& spoke, Store* store
   return traits;
 }
 
-std::string warningOfModes(Mirror& mirror, const std::string& spoke, Store* store, bool remember) {
+std::optional<std::string> warningOfModes(Mirror& mirror, const std::string& spoke, Store* store,
+                                          bool remember) {
   auto traits = mirror.traits();
-  if (!mirror.lacksModes() || traits.toldOfModes) return "";
+  if (!mirror.lacksModes() || traits.toldOfModes) return std::nullopt;
   traits.toldOfModes = true;
   if (remember && store != nullptr) {
     (void)store->setFilesystemTraits(spoke, mirror.filesystem(), traits.text());

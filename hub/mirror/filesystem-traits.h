@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "common/tree/stored-times.h"
@@ -35,9 +36,10 @@ class Store;
 // everything.
 FilesystemTraits traitsOf(Mirror& mirror, const std::string& spoke, Store* store, bool mayProbe);
 
-// Returns a warning if modes should be kept (Mirror::keepModes()) and cannot be; empty if not, or
-// if an earlier run has warned, which `store` remembers.
-std::string warningOfModes(Mirror& mirror, const std::string& spoke, Store* store, bool remember);
+// Returns a warning if modes should be kept (Mirror::keepModes()) and cannot be, unless an earlier
+// run has warned, which `store` remembers.
+std::optional<std::string> warningOfModes(Mirror& mirror, const std::string& spoke, Store* store,
+                                          bool remember);
 
 // Returns a text that changes when another filesystem is mounted in this directory's place, or the
 // same one with other options.

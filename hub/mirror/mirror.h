@@ -36,10 +36,8 @@ class Mirror {
   enum class Access { READ, WRITE };
 
   // Opens the directory; for WRITE, creates it if missing and locks it, so that one run at a time
-  // writes (P7). Throws Failure or Locked.
+  // writes (P7). Throws Failure; while another run writes, one with the id MIRROR_IN_USE.
   Mirror(const std::string& path, Access access, Archive archive);
-
-  struct Locked {};
 
   ~Mirror() noexcept(false);
   Mirror(Mirror&&) = default;

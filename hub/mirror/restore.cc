@@ -107,11 +107,9 @@ void fillMirror(const Config& config, Mirror& mirror, const RestoredFiles& files
 void restoreToMirror(const Config& config, const RestoredFiles& files, bool dryRun) {
   auto& name = files[0]->file.spoke;
   auto* spoke = findSpoke(config, name);
-  auto failAll = [&](const Failure& failure, bool locked = false) {
+  auto failAll = [&](const Failure& failure) {
     for (auto* one : files) {
-      if (one->failure) continue;
-      one->failure = failure;
-      one->locked = locked;
+      if (!one->failure) one->failure = failure;
     }
   };
   if (spoke == nullptr) {
@@ -131,16 +129,10 @@ void restoreToMirror(const Config& config, const RestoredFiles& files, bool dryR
     return;
   }
   RestoredFile whole{files[0]->file, spoke->path, std::nullopt};
-  try {
-    attempt(whole, [&]() {
-      auto mirror = openMirror(config, *spoke, nullptr, Mirror::Access::WRITE, wallClockNanos());
-      fillMirror(config, mirror, files);
-    });
-  } catch (const Mirror::Locked&) {
-    failAll(Failure(FailureId::MIRROR_IN_USE, "a run is syncing this spoke", "",
-                    {{"Try again when the run has ended", ""}}),
-            true);
-  }
+  attempt(whole, [&]() {
+    auto mirror = openMirror(config, *spoke, nullptr, Mirror::Access::WRITE, wallClockNanos());
+    fillMirror(config, mirror, files);
+  });
   if (whole.failure) failAll(*whole.failure);
 }
 

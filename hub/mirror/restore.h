@@ -50,7 +50,6 @@ struct RestoredFile {
   ArchivedFile file;
   std::string path;                // where it is now, or would be
   std::optional<Failure> failure;  // why it is not
-  bool locked = false;             // that is because a run is changing the mirror
 };
 
 // Returns what became of each, in their order. With `dryRun` nothing is written; what only shows

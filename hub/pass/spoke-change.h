@@ -14,8 +14,8 @@ namespace pibrain {
 struct SpokeChange {
   std::string name;
   std::string target;  // the login that was used
-  // "added", "upgraded", "rotated", "renamed", "enabled", "disabled", "removed", "unchanged",
-  // "failed"
+  // "added", "changed", "upgraded", "rotated", "renamed", "enabled", "disabled", "removed",
+  // "unchanged", "failed"
   std::string outcome;
   std::optional<Failure> failure;         // "failed"
   std::string architecture, agent, line;  // as in RemoteInstall; empty: unchanged

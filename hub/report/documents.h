@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "hub/base/failure.h"
 #include "hub/config/config.h"
 #include "hub/history/store.h"
 #include "hub/mirror/archive-catalog.h"
@@ -27,6 +28,9 @@ struct RunDocument {
   bool changes = false;  // whether each change is listed
 };
 std::string runJson(const std::vector<SpokeReport>& reports, const RunDocument& options);
+
+// Of a command that failed before it had its own document.
+std::string refusalJson(const Failure& failure);
 
 std::string statusJson(const Config& config, const Status& status);
 
@@ -75,8 +79,9 @@ std::string sessionListJson(const std::vector<SessionsOfSpoke>& all, bool fullPa
 struct SpokeRow {
   const SpokeConfig* spoke;
   std::optional<Store::Contact> contact;
-  std::string key;          // the key's path; empty: unknown
-  std::string fingerprint;  // the key's
+  std::string key;                        // the key's path; empty: unknown
+  std::string fingerprint;                // the key's
+  std::optional<std::string> keyProblem;  // why nobody can log in with it, to follow its path
 };
 std::string spokeListJson(const std::vector<SpokeRow>& rows);
 

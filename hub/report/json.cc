@@ -156,6 +156,8 @@ std::string toJson(report::SessionList::Reader list) {
       .encode(list);
 }
 
+std::string toJson(report::Refusal::Reader refusal) { return Encoder().encode(refusal); }
+
 std::string toJson(report::Doctor::Reader doctor) { return Encoder().encode(doctor); }
 
 std::string toJson(report::ArchiveList::Reader list) {

@@ -15,6 +15,7 @@ namespace pibrain {
 
 // Empty texts become null. JsonCodec omits fields that are not set, and readers rely on the keys,
 // so all lists and texts must be set.
+std::string toJson(report::Refusal::Reader refusal);
 std::string toJson(report::Status::Reader status);
 std::string toJson(report::Run::Reader run);
 std::string toJson(report::SessionList::Reader list);

@@ -25,6 +25,7 @@ std::string spokeListJson(const std::vector<SpokeRow>& rows) {
     list[i].setKey(toUtf8(row.key).c_str());
     list[i].setKeyBytes(exactPath(row.key).c_str());
     list[i].setFingerprint(row.fingerprint.c_str());
+    list[i].setKeyProblem(row.keyProblem ? toUtf8(*row.keyProblem).c_str() : "");
   }
   return toJson(message.getRoot<report::SpokeList>().asReader());
 }

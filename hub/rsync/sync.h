@@ -11,8 +11,8 @@
 namespace pibrain {
 
 // Brings the mirror up to date and fills in the report, as syncByAgent() does for an agent. `store`
-// (null: none) remembers the traits of the mirror's filesystem, and failed files. Throws Failure,
-// Mirror::Locked or KJ exceptions.
+// (null: none) remembers the traits of the mirror's filesystem, and failed files. Throws Failure
+// or KJ exceptions.
 void syncByRsync(const Config& config, const SpokeConfig& spoke, const RunOptions& options,
                  Store* store, SpokeReport& report, Progress& progress);
 

@@ -28,11 +28,10 @@ SpokeReport skipped(const SpokeConfig& spoke, std::string why) {
 Chosen chooseSpokes(const std::vector<const SpokeConfig*>& spokes) {
   Chosen chosen;
   for (auto* spoke : spokes) {
-    auto why = reasonToSkip(*spoke);
-    if (why.empty()) {
-      chosen.spokes.push_back(spoke);
+    if (auto why = reasonToSkip(*spoke)) {
+      chosen.skipped.push_back(skipped(*spoke, std::move(*why)));
     } else {
-      chosen.skipped.push_back(skipped(*spoke, std::move(why)));
+      chosen.spokes.push_back(spoke);
     }
   }
   return chosen;
@@ -41,7 +40,7 @@ Chosen chooseSpokes(const std::vector<const SpokeConfig*>& spokes) {
 Chosen chooseDue(const std::vector<const SpokeConfig*>& spokes, Store* store) {
   Chosen chosen;
   for (auto* spoke : spokes) {
-    if (reasonToSkip(*spoke).empty() && isDue(*spoke, store)) chosen.spokes.push_back(spoke);
+    if (!reasonToSkip(*spoke) && isDue(*spoke, store)) chosen.spokes.push_back(spoke);
   }
   return chosen;
 }

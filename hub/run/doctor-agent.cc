@@ -45,6 +45,7 @@ class AgentExamination {
     auto io = kj::setupAsyncIo();
     auto tree = readMirror();
     checkModes(tree);
+    checkFilters();
     checks_.at(isLocal(spoke_) ? "agent" : "ssh");
     LeftOut leftOut(spoke_, store_);
     auto known = summarizeMirror(tree, keptAnd(leftOut.inMirror(tree)), mirrorDigests_);
@@ -82,6 +83,16 @@ class AgentExamination {
     }
   }
 
+  void checkFilters() {
+    if (spoke_.extraArgs.empty()) return;
+    checks_.at("config");
+    checks_.warn(
+        Failure(FailureId::FILTERS_WOULD_DROP,
+                "rsync_options.extra_args is set, but the agent does not use it",
+                "Files that it would leave out are synced.",
+                {{"Leave them out with 'exclude' in the config, and remove extra_args", ""}}));
+  }
+
   Paths keptAnd(Paths paths) {
     if (store_ == nullptr) return paths;
     auto kept = store_->keptFiles(spoke_.name);
@@ -111,23 +122,21 @@ class AgentExamination {
       checks_.good(about);
     }
     checks_.at("clock");
-    auto odd = clockSkew(spoke_, agent);
     double seconds = double(clockDifference(agent)) / 1e9;
-    if (odd.empty()) {
-      checks_.good(absl::StrCat(std::round(std::abs(seconds) * 10) / 10, " s apart"));
-    } else {
-      checks_.warn(Failure(FailureId::CLOCK_DIFFERS, odd,
+    if (auto skew = clockSkew(spoke_, agent)) {
+      checks_.warn(Failure(FailureId::CLOCK_DIFFERS, *skew,
                            "Times in status and history are misleading.",
                            {{"Set the clock that is wrong; this shows it", "timedatectl"}}));
+    } else {
+      checks_.good(absl::StrCat(std::round(std::abs(seconds) * 10) / 10, " s apart"));
     }
     forced_ = agent.forced;
     checks_.at("root");
     checkRoot(spoke_, agent);
     root_ = agent.root;
-    odd = rootMismatch(spoke_, agent);
-    if (!odd.empty()) {
+    if (auto mismatch = rootMismatch(spoke_, agent)) {
       checks_.warn(Failure(
-          FailureId::ROOT_DIFFERS, odd, "",
+          FailureId::ROOT_DIFFERS, *mismatch, "",
           {{"Correct 'source' in the config, or --root in authorized_keys on the spoke", ""}}));
     }
   }

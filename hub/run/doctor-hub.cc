@@ -54,12 +54,12 @@ void examineHub(const Config& config, const std::vector<const SpokeConfig*>& spo
         Failure(FailureId::RSYNC_MISSING, "rsync was not found on PATH",
                 "Some spokes need it ('sync_method: rsync').",
                 {{"Install it", "sudo apt install rsync"}}));
-  if (auto why = whyNotWritable(config.hub.archiveDir); !why.empty()) {
+  if (auto why = whyNotWritable(config.hub.archiveDir)) {
     checks.at("archive");
     checks.fail(Failure(
         FailureId::ARCHIVE_UNREADABLE,
         absl::StrCat("nothing can be archived in ", escapeForTerminal(config.hub.archiveDir), ": ",
-                     withoutFullStop(why))));
+                     withoutFullStop(*why))));
   }
 }
 

@@ -28,11 +28,10 @@ constexpr uint64_t NO_ROOM = 64 << 20;     // a failure
 void examineMirror(const SpokeConfig& spoke, Checklist& checks) {
   checks.at("mirror");
   bool there = nearestTo(spoke.path).error == 0;
-  auto why = whyNotWritable(spoke.path);
-  if (!why.empty()) {
+  if (auto why = whyNotWritable(spoke.path)) {
     checks.fail(Failure(FailureId::MIRROR_UNUSABLE,
                         absl::StrCat("the mirror ", escapeForTerminal(spoke.path),
-                                     " cannot be written: ", withoutFullStop(why)),
+                                     " cannot be written: ", withoutFullStop(*why)),
                         "", {{"If the path is wrong, correct 'path' in the config", ""}}));
   } else if (!there && spoke.method == SyncMethod::SYNCTHING) {
     checks.warn(Failure(FailureId::MIRROR_MISSING,
@@ -46,9 +45,12 @@ void examineMirror(const SpokeConfig& spoke, Checklist& checks) {
 void examineRoom(const Config& config, const SpokeConfig& spoke, Checklist& checks) {
   checks.at("disk");
   auto mirror = nearestTo(spoke.path).path;
-  std::set<std::string> paths{mirror, nearestTo(config.hub.archiveDir).path};
-  paths.insert(nearestTo(config.hub.databaseDir).path);
-  for (auto& path : paths) {
+  // Each filesystem once.
+  std::set<dev_t> seen;
+  for (auto& path :
+       {mirror, nearestTo(config.hub.archiveDir).path, nearestTo(config.hub.databaseDir).path}) {
+    struct stat st;
+    if (stat(path.c_str(), &st) == 0 && !seen.insert(st.st_dev).second) continue;
     struct statvfs fs;
     if (statvfs(path.c_str(), &fs) != 0) {
       checks.warn(Failure(FailureId::HUB_FILE_ERROR,

@@ -38,10 +38,10 @@ ConnectOptions LoginSteps::options(const std::shared_ptr<Passphrases>& passphras
   options.warn = [this](std::string text) {
     checks_.warn(Failure(FailureId::KNOWN_HOSTS_NOTE, withoutFullStop(text)));
   };
-  options.chose = [this](std::string which) {
+  options.chose = [this](SshClient client, std::string which) {
     checks_.at("ssh");
     checks_.good(which);
-    checks_.at(which.starts_with("OpenSSH") ? "connection" : nameOf(SshStep::NAME));
+    checks_.at(client == SshClient::OPENSSH ? "connection" : nameOf(SshStep::NAME));
     restart();
   };
   options.passed = [this](SshStep step, std::string detail) {

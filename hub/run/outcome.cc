@@ -9,7 +9,6 @@
 #include "hub/agent/explain.h"
 #include "hub/base/failure.h"
 #include "hub/base/own-command.h"
-#include "hub/mirror/mirror.h"
 
 namespace pibrain {
 
@@ -30,23 +29,17 @@ Failure unexpected(const std::exception& e) {
 
 }  // namespace
 
-Failure mirrorInUse() {
-  return Failure(FailureId::MIRROR_IN_USE, "another run is syncing this spoke",
-                 "This run skipped it.");
-}
-
 void reportOutcome(const SpokeConfig& spoke, SpokeReport& report, kj::FunctionParam<void()> work) {
   report.name = spoke.name;
   report.started = wallClockNanos();
   auto begun = std::chrono::steady_clock::now();
-  auto failed = [&](Failure failure, Outcome outcome = Outcome::FAILED) {
-    report.outcome = outcome;
+  auto failed = [&](Failure failure) {
+    bool locked = failure.id() == FailureId::MIRROR_IN_USE;
+    report.outcome = locked ? Outcome::LOCKED : Outcome::FAILED;
     report.failure = std::move(failure);
   };
   try {
     work();
-  } catch (const Mirror::Locked&) {
-    failed(mirrorInUse(), Outcome::LOCKED);
   } catch (const Failure& e) {
     failed(e);
   } catch (const kj::Exception& e) {

@@ -8,9 +8,6 @@
 
 namespace pibrain {
 
-// Returns the failure that another run has the mirror.
-Failure mirrorInUse();
-
 // Does the work for a spoke, and records its start, end and outcome in the report. The only place
 // that catches a spoke's failures, so that they do not affect other spokes.
 void reportOutcome(const SpokeConfig& spoke, SpokeReport& report, kj::FunctionParam<void()> work);

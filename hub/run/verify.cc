@@ -14,9 +14,8 @@ namespace pibrain {
 Verification verifySpoke(const Config& config, const SpokeConfig& spoke,
                          const VerifyOptions& options, Store* store) {
   Verification result;
-  auto why = reasonToSkip(spoke);
-  if (!why.empty()) {
-    result.report = skipped(spoke, std::move(why));
+  if (auto why = reasonToSkip(spoke)) {
+    result.report = skipped(spoke, std::move(*why));
     return result;
   }
   reportOutcome(spoke, result.report, [&]() {

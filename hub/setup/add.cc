@@ -11,6 +11,7 @@
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
 #include "hub/base/user-files.h"
+#include "hub/base/user.h"
 #include "hub/setup/config-edit.h"
 #include "hub/setup/preflight.h"
 #include "hub/setup/setup.h"
@@ -44,6 +45,7 @@ class SpokeAdder : public Setup {
     if (known != nullptr) requireSameMachine(*known, request);
     if (known != nullptr) settleFilters(*known, request);
     auto fields = fieldsOf(request, known);
+    if (known == nullptr || !request.path.empty()) requireOwnMirror(before, fields);
     // Checks that the config can be edited before anything is changed.
     auto after = editedOrThrow(withAdded(text, request, fields));
     auto config = parse(after);
@@ -52,7 +54,7 @@ class SpokeAdder : public Setup {
     auto target = login(spoke);
 
     InstallRequest wanted;
-    wanted.publicKey = keyFor(spoke, target);
+    wanted.publicKey = keyFor(config, spoke, target);
     wanted.newSpoke = known == nullptr;
     wanted.root = spoke.source.path;
     wanted.from = request.from;
@@ -80,7 +82,7 @@ class SpokeAdder : public Setup {
       say(absl::StrCat("would ", known ? "change" : "add", " it in ", file));
     }
     bool changed = change_.agent != "same" || change_.line != "same" || configured;
-    change_.outcome = changed ? "added" : "unchanged";
+    change_.outcome = !changed ? "unchanged" : known != nullptr ? "changed" : "added";
   }
 
  private:
@@ -111,6 +113,22 @@ class SpokeAdder : public Setup {
     }
     if (request.port > 0) fields.push_back({"port", absl::StrCat(request.port)});
     return fields;
+  }
+
+  static void requireOwnMirror(const Config& config, const SpokeFields& fields) {
+    SpokeConfig spoke;
+    for (auto& [name, value] : fields) {
+      auto* text = std::get_if<std::string>(&value);
+      if (name == "name") spoke.name = *text;
+      if (name == "path") spoke.path = expandHome(*text);
+      if (name == "source") spoke.source = parseSource(*text).value();
+    }
+    auto others = config.spokes;
+    std::erase_if(others, [&](auto& other) { return other.name == spoke.name; });
+    if (auto overlap = overlapOf(spoke, config.hub, others)) {
+      throw Failure(FailureId::USAGE, "the mirror " + *overlap, "A mirror needs its own directory.",
+                    {{"Choose another directory with --path", ""}});
+    }
   }
 
   // The agent does not use rsync's filters: what they left out would be synced.
@@ -170,7 +188,7 @@ class SpokeAdder : public Setup {
   }
 
   // Returns the public half of the spoke's key, and creates the key if it does not exist.
-  std::string keyFor(const SpokeConfig& spoke, const SshTarget& target) {
+  std::string keyFor(const Config& config, const SpokeConfig& spoke, const SshTarget& target) {
     bool there = access(spoke.key.c_str(), F_OK) == 0;
     if (options_.dryRun && !there) {
       say(absl::StrCat("would create the key ", escapeForTerminal(spoke.key)));
@@ -178,7 +196,17 @@ class SpokeAdder : public Setup {
     }
     auto key = ensureSyncKey(spoke.key);
     requireDedicated(target, key);
-    if (key.made) say(absl::StrCat("created the key ", escapeForTerminal(spoke.key)));
+    if (!key.made) return key.publicText;
+    say(absl::StrCat("created the key ", escapeForTerminal(spoke.key)));
+    std::vector<std::string> others;
+    for (auto& other : config.spokes) {
+      bool uses = other.key == spoke.key && other.name != spoke.name;
+      if (uses) others.push_back(escapeForTerminal(other.name));
+    }
+    if (!others.empty()) {
+      say(absl::StrCat("the old key was lost, so 'spoke add' must also give the new one to: ",
+                       absl::StrJoin(others, ", ")));
+    }
     return key.publicText;
   }
 };

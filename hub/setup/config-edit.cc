@@ -12,12 +12,13 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <exception>
 #include <filesystem>
 #include <optional>
 
 #include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "common/text/utf8.h"
+#include "hub/base/failure-status.h"
 #include "hub/base/user-files.h"
 #include "hub/config/config-shape.h"
 #include "hub/setup/yaml-scalar.h"
@@ -25,9 +26,6 @@
 namespace pibrain {
 
 namespace {
-
-// Thrown if the file's layout is not supported.
-struct NotEditable : std::exception {};
 
 // Splits a text into lines with their ends.
 std::vector<std::string> splitLines(const std::string& text) {
@@ -189,7 +187,9 @@ class Editor {
     size_t dash, column;  // columns of the '-' and of the fields
   };
 
-  [[noreturn]] static void fail() { throw NotEditable(); }
+  [[noreturn]] static void fail() {
+    throw Failure(FailureId::CONFIG_NOT_EDITABLE, "this layout cannot be edited");
+  }
 
   size_t count() const { return spokes_.IsSequence() ? spokes_.size() : 0; }
 
@@ -310,7 +310,7 @@ absl::StatusOr<std::string> edited(const std::string& text,
     YAML::Node meant = load(text);
     mean(meant);
     if (same(meant, load(result))) return result;
-  } catch (const NotEditable&) {
+  } catch (const Failure&) {
   } catch (const YAML::Exception&) {
   }
   return absl::FailedPreconditionError(absl::StrCat(
@@ -395,6 +395,12 @@ absl::StatusOr<std::string> withoutSpoke(const std::string& text, const std::str
       absl::StrCat("remove the spoke '", spoke, "'"));
 }
 
+absl::Status inFile(const std::string& path, const absl::Status& error) {
+  if (carriesFailure(error)) return error;
+  return absl::Status(error.code(),
+                      absl::StrCat(escapeForTerminal(path), ": ", std::string(error.message())));
+}
+
 absl::Status editFile(const std::string& path,
                       const std::function<absl::StatusOr<std::string>(const std::string&)>& edit) {
   std::error_code none;
@@ -406,27 +412,26 @@ absl::Status editFile(const std::string& path,
                                             : std::filesystem::absolute(path))
           .string();
   auto fail = [&](const char* what) {
-    return absl::UnavailableError(absl::StrCat("cannot ", what, " ", escapeForTerminal(real), ": ",
-                                               whyUnread(errno),
-                                               ". Check its owner and mode with 'ls -l'"));
+    return toStatus(Failure(
+        FailureId::HUB_FILE_ERROR,
+        absl::StrCat("cannot ", what, " ", escapeForTerminal(real), ": ", whyUnread(errno)), "",
+        {{"Check its owner and mode", "ls -l " + escapeForTerminal(shellQuote(real))}}));
   };
   auto directory = std::filesystem::path(real).parent_path().string();
   auto made = makeDirectories(directory);
-  if (!made.ok()) return made;
+  if (!made.ok()) return toStatus(failureOf(made, FailureId::HUB_FILE_ERROR));
   // Locks the directory, because the file itself is replaced.
   kj::AutoCloseFd lock(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (lock.get() < 0 || flock(lock, LOCK_EX) != 0) return fail("lock the directory of");
   auto before = readWholeFile(real);
   if (!before && errno != ENOENT) return fail("read");
   auto after = edit(before.value_or(""));
-  if (!after.ok()) {
-    return absl::Status(after.status().code(), absl::StrCat(escapeForTerminal(real), ": ",
-                                                            std::string(after.status().message())));
-  }
+  if (!after.ok()) return inFile(real, after.status());
   if (before && *after == *before) return absl::OkStatus();
   struct stat st;
   mode_t mode = stat(real.c_str(), &st) == 0 ? st.st_mode & 07777 : 0600;
-  return replaceFile(real, *after, mode);
+  auto replaced = replaceFile(real, *after, mode);
+  return replaced.ok() ? replaced : toStatus(failureOf(replaced, FailureId::HUB_FILE_ERROR));
 }
 
 }  // namespace pibrain

@@ -31,6 +31,10 @@ std::string fieldOf(const std::string& text, const std::string& spoke, const std
 // Returns the text without the spoke.
 absl::StatusOr<std::string> withoutSpoke(const std::string& text, const std::string& spoke);
 
+// Returns the error of an edit with the file's name. An error that carries a Failure has it
+// already.
+absl::Status inFile(const std::string& path, const absl::Status& error);
+
 // Replaces the file (missing: empty) by what `edit` returns for it, under a lock, by a rename.
 // Keeps its mode, and symlinks to it. Does not write an unchanged file.
 absl::Status editFile(const std::string& path,

@@ -24,8 +24,8 @@ void requirePlain(const std::string& target, const std::string& root) {
 }
 
 void requireName(const std::string& name) {
-  if (auto why = whyNoName(name); !why.empty()) {
-    throw Failure(FailureId::USAGE, absl::StrCat("the name ", withoutFullStop(why)));
+  if (auto why = whyNoName(name)) {
+    throw Failure(FailureId::USAGE, absl::StrCat("the name ", withoutFullStop(*why)));
   }
 }
 
@@ -47,9 +47,9 @@ void requireExclusions(const std::vector<std::string>& patterns) {
   }
   for (auto& pattern : patterns) {
     auto why = Exclusions::whyNot(pattern);
-    if (why.empty()) continue;
+    if (!why) continue;
     throw Failure(FailureId::USAGE,
-                  absl::StrCat("--exclude ", inQuotes(pattern), " is not a valid pattern: ", why));
+                  absl::StrCat("--exclude ", inQuotes(pattern), " is not a valid pattern: ", *why));
   }
 }
 

@@ -209,23 +209,34 @@ std::pair<std::string, std::string> RemoteInstall::answer() {
     auto word = line.substr(0, space), rest = line.substr(std::min(space + 1, line.size()));
     if (word == "say") {
       messages_.push_back(escapeForTerminal(rest));
-    } else if (word == "fail" && rest.starts_with("no-agent ")) {
+    } else if (word == "no-agent") {
       throw Failure(
           FailureId::NO_AGENT_FOR_ARCHITECTURE,
           absl::StrCat(escapeForTerminal(target_.alias), " has the architecture ",
-                       escapeForTerminal(rest.substr(9)), ", and the hub has no agent for it"),
+                       escapeForTerminal(rest), ", and the hub has no agent for it"),
           "",
           {{"Build the agents for x86_64 and aarch64 in the source tree, and name their directory "
             "with --agents DIR",
             "deploy/build-agents.sh"}});
     } else if (word == "fail") {
-      throw Failure(FailureId::INSTALL_FAILED,
-                    absl::StrCat("on ", escapeForTerminal(target_.alias), ": ",
-                                 withoutFullStop(escapeForTerminal(rest))));
+      throw failureThere(rest);
     } else {
       return {word, rest};
     }
   }
+}
+
+// WHAT, CAUSE, FIX and COMMAND, with tabs between them.
+Failure RemoteInstall::failureThere(const std::string& said) const {
+  std::vector<std::string> parts = absl::StrSplit(said, '\t');
+  parts.resize(4);
+  for (auto& part : parts) part = escapeForTerminal(part);
+  auto place = escapeForTerminal(target_.alias);
+  Failure failure(FailureId::INSTALL_FAILED,
+                  absl::StrCat("on ", place, ": ", withoutFullStop(parts[0])), parts[1]);
+  if (parts[2].empty()) return failure;
+  // The hub's own user must see that another machine proposes the command.
+  return failure.addFix({absl::StrCat(parts[2], ", on ", place), parts[3]});
 }
 
 void RemoteInstall::failWithDiagnosis() {

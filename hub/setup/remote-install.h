@@ -10,7 +10,10 @@
 //   WORD installed ARCHITECTURE AGENT LINE
 //                             what became of both: "new", "added", "replaced", "same"
 //   WORD say TEXT             for a person
-//   WORD fail TEXT            nothing was changed, and why; "no-agent ARCHITECTURE": none to send
+//   WORD no-agent ARCHITECTURE
+//                             nothing was changed, because the hub has no agent for it
+//   WORD fail WHAT\tCAUSE\tFIX\tCOMMAND
+//                             nothing was changed, and why; all but WHAT may be empty
 //   WORD undone               everything was undone
 //   WORD kept                 with --retire: the new line stays, and the old ones are still there
 //   WORD done
@@ -27,6 +30,7 @@
 #include <utility>
 #include <vector>
 
+#include "hub/base/failure.h"
 #include "hub/base/subprocess.h"
 #include "hub/setup/agents.h"
 #include "hub/ssh/target.h"
@@ -82,6 +86,7 @@ class RemoteInstall {
   // Return when waitReady(), which began then, must give up; and the reason.
   std::chrono::steady_clock::time_point limit(std::chrono::steady_clock::time_point began);
   [[noreturn]] void explainSilence();
+  Failure failureThere(const std::string& said) const;
   [[noreturn]] void failWithDiagnosis();
 
   SshTarget target_;

@@ -17,12 +17,13 @@
 #include "hub/connect/connector.h"
 #include "hub/mirror/mirror.h"
 #include "hub/setup/agents.h"
+#include "hub/setup/config-edit.h"
 #include "hub/ssh/resolve.h"
 
 namespace pibrain {
 
 void orThrow(const absl::Status& status) {
-  if (!status.ok()) throw failureOf(status, FailureId::CONFIG_INVALID);
+  if (!status.ok()) throw failureOf(status, FailureId::CONFIG_NOT_EDITABLE);
 }
 
 namespace {
@@ -72,9 +73,6 @@ SpokeChange Setup::run(const std::function<void()>& work) {
     fail(e);
   } catch (const kj::Exception& e) {
     fail(Failure(FailureId::INTERNAL_ERROR, escapeForTerminal(messageOf(e))));
-  } catch (const Mirror::Locked&) {
-    fail(Failure(FailureId::MIRROR_IN_USE, "a run is syncing this spoke", "",
-                 {{"Try again when the run has ended", ""}}));
   }
   change_.finished = wallClockNanos();
   return change_;
@@ -144,14 +142,14 @@ void Setup::requireServes(const SpokeConfig& spoke, const AgentInfo& agent, bool
   } else {
     checkRoot(spoke, agent);
   }
-  auto odd = rootMismatch(spoke, agent);
-  if (!odd.empty() && root) {
-    throw Failure(FailureId::KEY_NOT_LOCKED_DOWN, odd,
+  auto mismatch = rootMismatch(spoke, agent);
+  if (mismatch && root) {
+    throw Failure(FailureId::KEY_NOT_LOCKED_DOWN, *mismatch,
                   "Another line for this key comes before the one that was added, perhaps in "
                   "another file (AuthorizedKeysFile in sshd_config).",
                   {{"Remove the other line, and try again", ""}});
   }
-  if (!odd.empty()) say(odd);
+  if (mismatch) say(*mismatch);
 }
 
 void Setup::install(RemoteInstall& remote, const InstallRequest& request, const SpokeConfig& spoke,
@@ -205,12 +203,7 @@ Config Setup::parse(const std::string& text) const {
 }
 
 std::string Setup::editedOrThrow(const absl::StatusOr<std::string>& edited) const {
-  if (edited.ok()) return *edited;
-  std::string why(edited.status().message());
-  auto file = escapeForTerminal(options_.configFile);
-  orThrow(absl::Status(edited.status().code(),
-                       why.starts_with(file) ? why : absl::StrCat(file, ": ", why)));
-  return "";
+  return orThrow(edited.ok() ? edited : inFile(options_.configFile, edited.status()));
 }
 
 }  // namespace pibrain

@@ -21,11 +21,12 @@ std::optional<Store::Contact> contactWith(const SpokeConfig& spoke, Store& store
 std::vector<SpokeRow> spokeRows(const Config& config, Store* store) {
   std::vector<SpokeRow> rows;
   for (auto& spoke : config.spokes) {
-    SpokeRow row{&spoke, std::nullopt, syncKeyPath(spoke), ""};
+    SpokeRow row{&spoke, std::nullopt, syncKeyPath(spoke), "", std::nullopt};
     if (store != nullptr) row.contact = contactWith(spoke, *store);
     if (!row.key.empty()) {
-      auto blob = inspectKeyFile(row.key).publicBlob;
-      if (!blob.empty()) row.fingerprint = fingerprint(blob);
+      auto file = inspectKeyFile(row.key);
+      if (!file.publicBlob.empty()) row.fingerprint = fingerprint(file.publicBlob);
+      if (auto problem = whyNoPrivateKey(file)) row.keyProblem = problem->why;
     }
     rows.push_back(std::move(row));
   }

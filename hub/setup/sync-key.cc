@@ -73,7 +73,7 @@ SyncKey readSyncKey(const std::string& path) {
   auto name = escapeForTerminal(path);
   auto file = inspectKeyFile(path);
   if (auto problem = whyNoPrivateKey(file)) {
-    throw Failure(FailureId::KEY_UNUSABLE, absl::StrCat("the key ", name, " ", problem->why), "",
+    throw Failure(problem->id, absl::StrCat("the key ", name, " ", problem->why), "",
                   {problem->fix});
   }
   if (file.encrypted) {

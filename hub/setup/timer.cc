@@ -75,14 +75,14 @@ absl::Status writeUnit(const std::string& path, const std::string& text, const S
   return replaceFile(path, text, 0644);
 }
 
-// Runs `systemctl --user`. Returns its error; empty: success.
-std::string systemctl(const std::vector<std::string>& arguments) {
+// Runs `systemctl --user`. Returns its error, if there is one.
+std::optional<std::string> systemctl(const std::vector<std::string>& arguments) {
   auto program = findProgram("systemctl");
   if (!program) return "systemctl was not found on PATH";
   std::vector<std::string> argv{*program, "--user"};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   auto done = runProgram(argv, std::chrono::seconds(30));
-  if (done.exitStatus == 0) return "";
+  if (done.exitStatus == 0) return std::nullopt;
   auto said = std::string(absl::StripAsciiWhitespace(done.err));
   return said.empty() ? absl::StrCat("systemctl ended with exit status ", done.exitStatus) : said;
 }
@@ -139,12 +139,12 @@ void installTimer(const TimerRequest& request, const Say& say) {
     say("wrote " + escapeForTerminal(path));
   }
   auto problem = systemctl({"daemon-reload"});
-  if (problem.empty()) problem = systemctl({"enable", "--now", TIMER});
-  if (!problem.empty()) {
+  if (!problem) problem = systemctl({"enable", "--now", TIMER});
+  if (problem) {
     throw Failure(
         FailureId::TIMER_FAILED,
         absl::StrCat("the units are in place, but systemd did not start the timer: ",
-                     withoutFullStop(escapeForTerminal(problem))),
+                     withoutFullStop(escapeForTerminal(*problem))),
         "",
         {{"Log in as this user (not with su or sudo), and start the timer",
           absl::StrCat("systemctl --user daemon-reload && systemctl --user enable --now ", TIMER)},
@@ -173,14 +173,11 @@ void uninstallTimer(const Say& say) {
     }
   }
   if (!removed) return say("no timer is installed in " + escapeForTerminal(unitDirectory()));
-  if (problem.empty()) problem = systemctl({"daemon-reload"});
-  if (!problem.empty()) {
-    throw Failure(
-        FailureId::TIMER_FAILED,
-        absl::StrCat("the units were removed, but systemd could not be notified: ",
-                     withoutFullStop(escapeForTerminal(problem))),
-        "",
-        {{"If a timer is still running, stop it", absl::StrCat("systemctl --user stop ", TIMER)}});
+  if (!problem) problem = systemctl({"daemon-reload"});
+  if (problem) {
+    say(absl::StrCat(
+        "systemd could not be notified: ", withoutFullStop(escapeForTerminal(*problem)),
+        "; if the timer is still running, this stops it: systemctl --user stop ", TIMER));
   }
 }
 

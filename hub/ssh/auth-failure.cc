@@ -1,6 +1,5 @@
 #include "hub/ssh/auth-failure.h"
 
-#include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
@@ -141,12 +140,11 @@ std::string noKeyToOffer(const SshTarget& target) {
 }
 
 // Returns what was tried, as sentences; what ssh said comes last.
-std::string whatWasTried(const std::vector<std::string>& tried) {
-  std::vector<std::string> keys, said;
-  for (auto& one : tried) (absl::StartsWith(one, "ssh said: ") ? said : keys).push_back(one);
+std::string whatWasTried(const AuthFailure& authFailure) {
   std::vector<std::string> sentences;
-  if (!keys.empty()) sentences.push_back(absl::StrCat("Tried: ", absl::StrJoin(keys, "; "), "."));
-  for (auto& one : said) sentences.push_back(one + ".");
+  auto& tried = authFailure.tried;
+  if (!tried.empty()) sentences.push_back(absl::StrCat("Tried: ", absl::StrJoin(tried, "; "), "."));
+  if (!authFailure.said.empty()) sentences.push_back("ssh said: " + authFailure.said + ".");
   return absl::StrJoin(sentences, " ");
 }
 
@@ -186,22 +184,34 @@ std::vector<Fix> fixesFor(const SshTarget& target, const AuthFailure& authFailur
   return fixes;
 }
 
+// Returns why no key was offered, or that the spoke refused one. A person may have been refused for
+// another reason, a wrong password for one.
+FailureId idOf(const AuthFailure& authFailure) {
+  bool none = authFailure.tried.empty() && authFailure.said.empty();
+  if (none) return FailureId::KEY_MISSING;
+  if (!authFailure.notSigned.empty()) return FailureId::KEY_UNUSABLE;
+  if (authFailure.offered) return FailureId::PERMISSION_DENIED;
+  if (!authFailure.encrypted.empty()) return FailureId::KEY_HAS_PASSPHRASE;
+  if (authFailure.of == LoginOf::PERSON) return FailureId::PERMISSION_DENIED;
+  return authFailure.onlyMissing ? FailureId::KEY_MISSING : FailureId::KEY_UNUSABLE;
+}
+
 }  // namespace
 
 Failure permissionDenied(const SshTarget& target, const AuthFailure& authFailure) {
-  auto denied = absl::StrCat("permission denied for ", escapeForTerminal(target.user),
-                             target.user.empty() ? "" : "@", escapeForTerminal(target.alias));
+  auto login = absl::StrCat(escapeForTerminal(target.user), target.user.empty() ? "" : "@",
+                            escapeForTerminal(target.alias));
+  auto denied = "permission denied for " + login;
   if (!authFailure.wanted.empty()) return secondFactor(target, authFailure, denied);
   std::vector<std::string> methods = absl::StrSplit(authFailure.methods, ',', absl::SkipEmpty());
   if (!methods.empty() && std::find(methods.begin(), methods.end(), "publickey") == methods.end()) {
     return takesNoKey(target, authFailure, denied);
   }
-  bool none = authFailure.tried.empty();
-  bool locked = !none && !authFailure.offered && !authFailure.encrypted.empty();
-  return Failure(none     ? FailureId::KEY_MISSING
-                 : locked ? FailureId::KEY_HAS_PASSPHRASE
-                          : FailureId::PERMISSION_DENIED,
-                 denied, none ? noKeyToOffer(target) : whatWasTried(authFailure.tried),
+  bool none = authFailure.tried.empty() && authFailure.said.empty();
+  auto id = idOf(authFailure);
+  if (id == FailureId::KEY_MISSING) denied = "there is no key to log in as " + login;
+  if (id == FailureId::KEY_UNUSABLE) denied = "no key can be used to log in as " + login;
+  return Failure(id, denied, none ? noKeyToOffer(target) : whatWasTried(authFailure),
                  fixesFor(target, authFailure));
 }
 

@@ -21,7 +21,10 @@ enum class LoginOf {
 // What is known of the rejected keys. All but the paths is safe to print.
 struct AuthFailure {
   std::vector<std::string> tried;      // each key and its result
+  std::string said;                    // what ssh said last
   std::vector<Fix> keyFixes;           // for files that cannot be used to log in
+  std::vector<std::string> unusable;   // files that ssh may offer although they cannot be used
+  bool onlyMissing = false;            // all of `tried` are files that do not exist
   std::vector<std::string> encrypted;  // paths of identity files with a passphrase
   std::string notSigned;               // an accepted key with which the agent did not sign
   std::string wanted;                  // what the spoke wants besides an accepted key: "password"

@@ -24,9 +24,9 @@ struct SshOptions : ConnectOptions {
   std::shared_ptr<SpeculativeConnect> speculative;  // null: none
   // Called with the address of a connection, which the next run tries early.
   std::function<void(const Endpoint&)> dialed = [](const Endpoint&) {};
-  // With AUTO: why libssh2 could not connect last time, so that it is not tried again. Empty: it
-  // could, or was not tried.
-  std::string notLibssh2;
+  // With AUTO: why libssh2 could not connect last time, so that it is not tried again. nullopt:
+  // it could, or was not tried.
+  std::optional<std::string> notLibssh2;
   // Called with the reason if libssh2 cannot connect and OpenSSH did.
   std::function<void(std::string)> learned = [](std::string) {};
 };

@@ -31,65 +31,63 @@ std::string shownName(const SshTarget& target) {
 
 // Returns the command that prints the fingerprint of the shown key on the host (sshd_config(5),
 // HostKey).
-std::string fingerprintCommand(const std::string& shown) {
-  if (!absl::StrContains(shown, "(")) {
-    return "cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -";
-  }
-  const char* type = absl::StrContains(shown, "(ssh-rsa") || absl::StrContains(shown, "(rsa-")
-                         ? "rsa"
-                     : absl::StrContains(shown, "(ecdsa-") ? "ecdsa"
-                                                           : "ed25519";
-  return absl::StrCat("ssh-keygen -lf /etc/ssh/ssh_host_", type, "_key.pub");
+std::string fingerprintCommand(const ShownKey& shown) {
+  auto& type = shown.type;
+  if (type.empty()) return "cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -";
+  const char* name = type.starts_with("ssh-rsa") || type.starts_with("rsa-") ? "rsa"
+                     : type.starts_with("ecdsa-")                            ? "ecdsa"
+                                                                             : "ed25519";
+  return absl::StrCat("ssh-keygen -lf /etc/ssh/ssh_host_", name, "_key.pub");
 }
 
 constexpr char NOT_VERIFIED[] = "host key verification failed: ";
 
 }  // namespace
 
-Failure unknownHostKey(const SshTarget& target, bool hasCertAuthority, const std::string& shown) {
+Failure unknownHostKey(const SshTarget& target, bool hasCertAuthority, const ShownKey& shown) {
+  bool known = !shown.fingerprint.empty();
   return Failure(
       FailureId::HOST_KEY_UNKNOWN,
       absl::StrCat(NOT_VERIFIED, shownName(target), " is not in known_hosts"),
-      absl::StrCat(shown.empty() ? "" : absl::StrCat("It shows ", shown, ". "),
+      absl::StrCat(known ? absl::StrCat("It shows ", shown.text(), ". ") : "",
                    hasCertAuthority ? "A @cert-authority line matches, which only OpenSSH can "
                                       "verify ('ssh: openssh' in the config). "
                                     : "",
                    "Another machine may be pretending to be this host."),
       {{absl::StrCat("On ", escapeForTerminal(target.alias),
                      ", print its host key, and compare it with ",
-                     shown.empty() ? "the one that ssh shows" : "that"),
+                     known ? "that" : "the one that ssh shows"),
         fingerprintCommand(shown)},
        addHostKey(target, "If they are equal, add the key")});
 }
 
 Failure unreadKnownHosts(const SshTarget& target, const std::string& unread,
-                         const std::string& shown) {
-  return Failure(
-      FailureId::KNOWN_HOSTS_UNREADABLE,
-      absl::StrCat(NOT_VERIFIED, shownName(target), " shows ", shown.empty() ? "a key" : shown,
-                   ", but known_hosts cannot be read to check it"),
-      absl::StrCat(withoutFullStop(escapeForTerminal(unread)), "."),
-      {{"Make the file readable, or remove it; until then no new key is trusted", ""}});
+                         const ShownKey& shown) {
+  return Failure(FailureId::KNOWN_HOSTS_UNREADABLE,
+                 absl::StrCat(NOT_VERIFIED, shownName(target), " shows ", shown.text("a key"),
+                              ", but known_hosts cannot be read to check it"),
+                 absl::StrCat(withoutFullStop(escapeForTerminal(unread)), "."),
+                 {{"Make the file readable, or remove it; until then no new key is trusted", ""}});
 }
 
-Failure changedHostKey(const SshTarget& target, const KnownHost& known, const std::string& shown) {
+Failure changedHostKey(const SshTarget& target, const KnownHost& known, const ShownKey& shown) {
   auto file = known.keys.empty() ? "" : absl::StrCat(" -f ", shellQuote(known.keys[0].file));
-  return Failure(FailureId::HOST_KEY_CHANGED,
-                 absl::StrCat("HOST KEY CHANGED: ", shownName(target), " shows ",
-                              shown.empty() ? "another key" : shown, ", but known_hosts has ",
-                              knownKeys(known)),
-                 "Someone may be impersonating the host, or it was reinstalled.",
-                 {{"Only if you are sure that the host was reinstalled, remove the old key",
-                   absl::StrCat("ssh-keygen -R ", shellQuote(knownHostsNameOf(target)),
-                                escapeForTerminal(file))},
-                  addHostKey(target, "Then add the new key")});
+  return Failure(
+      FailureId::HOST_KEY_CHANGED,
+      absl::StrCat("HOST KEY CHANGED: ", shownName(target), " shows ", shown.text("another key"),
+                   ", but known_hosts has ", knownKeys(known)),
+      "Someone may be impersonating the host, or it was reinstalled.",
+      {{"Only if you are sure that the host was reinstalled, remove the old key",
+        absl::StrCat("ssh-keygen -R ", shellQuote(knownHostsNameOf(target)),
+                     escapeForTerminal(file))},
+       addHostKey(target, "Then add the new key")});
 }
 
-Failure revokedHostKey(const SshTarget& target, const std::string& shown,
-                       const std::string& where) {
+Failure revokedHostKey(const SshTarget& target, const ShownKey& shown, const std::string& where) {
+  auto text = shown.text();
   return Failure(FailureId::HOST_KEY_REVOKED,
                  absl::StrCat("HOST KEY REVOKED: the key of ", shownName(target),
-                              shown.empty() ? "" : ", " + shown + ",", " is revoked in ",
+                              text.empty() ? "" : ", " + text + ",", " is revoked in ",
                               escapeForTerminal(where)),
                  "",
                  {{"Do not connect; ask the administrator of the machine for its new key", ""}});

@@ -9,13 +9,11 @@
 
 namespace pibrain {
 
-// `shown`: fingerprint and type of the key that the host shows; empty: unknown.
-Failure unknownHostKey(const SshTarget& target, bool hasCertAuthority, const std::string& shown);
+Failure unknownHostKey(const SshTarget& target, bool hasCertAuthority, const ShownKey& shown);
 // `unread`: a file, and why it cannot be read.
-Failure unreadKnownHosts(const SshTarget& target, const std::string& unread,
-                         const std::string& shown);
-Failure changedHostKey(const SshTarget& target, const KnownHost& known, const std::string& shown);
-Failure revokedHostKey(const SshTarget& target, const std::string& shown, const std::string& where);
+Failure unreadKnownHosts(const SshTarget& target, const std::string& unread, const ShownKey& shown);
+Failure changedHostKey(const SshTarget& target, const KnownHost& known, const ShownKey& shown);
+Failure revokedHostKey(const SshTarget& target, const ShownKey& shown, const std::string& where);
 
 // The host's certificate is not valid. `why`: the reason.
 Failure invalidCertificate(const SshTarget& target, const std::string& why);

@@ -62,8 +62,7 @@ bool isRevoked(const std::string& path, std::string_view blob) {
   return false;
 }
 
-void requireAcceptsNew(const SshTarget& target, const KnownTarget& known,
-                       const std::string& shown) {
+void requireAcceptsNew(const SshTarget& target, const KnownTarget& known, const ShownKey& shown) {
   if (!known.unread().empty()) throw unreadKnownHosts(target, known.unread(), shown);
   if (!target.acceptNewHostKeys || !newKeysMayCount(target, known)) {
     throw unknownHostKey(target, known.hasCertAuthority(), shown);
@@ -75,19 +74,18 @@ bool isRevokedIn(const KnownHost& known, const std::string& blob) {
                      [&](auto& key) { return key.revoked && key.blob == blob; });
 }
 
-// `shown`: fingerprint and type, or empty.
-std::string newKeyOf(const SshTarget& target, const std::string& shown) {
-  return absl::StrCat("the key of ", escapeForTerminal(knownHostsNameOf(target)),
-                      shown.empty() ? "" : absl::StrCat(", ", shown, ","));
+std::string newKeyOf(const SshTarget& target, const ShownKey& shown) {
+  return absl::StrCat("the key of ", escapeForTerminal(knownHostsNameOf(target)), ", ",
+                      shown.text(), ",");
 }
 
-std::string addedKey(const SshTarget& target, const std::string& shown) {
+std::string addedKey(const SshTarget& target, const ShownKey& shown) {
   return absl::StrCat(newKeyOf(target, shown), " was unknown and has been added to ",
                       escapeForTerminal(target.userKnownHostsFiles[0]),
                       ", as StrictHostKeyChecking allows");
 }
 
-std::string unaddedKey(const SshTarget& target, const std::string& shown, int error) {
+std::string unaddedKey(const SshTarget& target, const ShownKey& shown, int error) {
   return absl::StrCat(newKeyOf(target, shown), " was accepted, but cannot be added to ",
                       escapeForTerminal(target.userKnownHostsFiles[0]), ": ", strerror(error));
 }
@@ -95,8 +93,8 @@ std::string unaddedKey(const SshTarget& target, const std::string& shown, int er
 // Returns whether new keys are discarded on purpose, which needs no message.
 bool forgets(const SshTarget& target) { return target.userKnownHostsFiles[0] == "/dev/null"; }
 
-std::string shownKey(std::string_view blob) {
-  return absl::StrCat(fingerprint(blob), " (", escapeForTerminal(keyType(blob)), ")");
+ShownKey shownKey(std::string_view blob) {
+  return {fingerprint(blob), escapeForTerminal(keyType(blob))};
 }
 
 // Appends the whole line, or returns an errno and leaves the file unchanged.
@@ -125,7 +123,7 @@ int addUnderLock(int fd, const SshTarget& target, std::string_view blob) {
       requireAcceptsNew(target, known, shownKey(blob));
       break;
     default:
-      throw changedHostKey(target, known.own, fingerprint(blob));
+      throw changedHostKey(target, known.own, shownKey(blob));
   }
   return append(fd, knownHostsLine(knownHostsNameOf(target), blob, target.hashKnownHosts));
 }
@@ -144,22 +142,11 @@ void acceptNew(const SshTarget& target, std::string_view blob,
 }
 
 // Returns the key that ssh added to the files since `known` was read; empty: none.
-std::string keyAddedSince(const SshTarget& target, const KnownTarget& known) {
+ShownKey keyAddedSince(const SshTarget& target, const KnownTarget& known) {
   for (auto& key : knownTargetOf(target).own.keys) {
     if (hostKeyVerdict(known.own, key.blob) == HostKeyVerdict::UNKNOWN) return shownKey(key.blob);
   }
-  return "";
-}
-
-// Returns the key from ssh's line "… key: TYPE FINGERPRINT", written with LogLevel DEBUG1.
-std::string keyShownTo(const std::string& errors) {
-  constexpr std::string_view LINE = "debug1: Server host key: ";
-  auto start = errors.find(LINE);
-  if (start == std::string::npos) return "";
-  start += LINE.size();
-  std::vector<std::string> words =
-      absl::StrSplit(errors.substr(start, errors.find_first_of("\r\n", start) - start), ' ');
-  return words.size() < 2 ? "" : escapeForTerminal(absl::StrCat(words[1], " (", words[0], ")"));
+  return {};
 }
 
 }  // namespace
@@ -248,6 +235,17 @@ void verifyHostKey(const SshTarget& target, const KnownTarget& known, std::strin
       requireAcceptsNew(target, known, shown);
       acceptNew(target, blob, warn);
   }
+}
+
+ShownKey keyShownTo(const std::string& errors) {
+  constexpr std::string_view LINE = "debug1: Server host key: ";
+  auto start = errors.find(LINE);
+  if (start == std::string::npos) return {};
+  start += LINE.size();
+  std::vector<std::string> words =
+      absl::StrSplit(errors.substr(start, errors.find_first_of("\r\n", start) - start), ' ');
+  if (words.size() < 2) return {};
+  return {escapeForTerminal(words[1]), escapeForTerminal(words[0])};
 }
 
 std::string newKeyBySsh(const SshTarget& target, const KnownTarget& known,

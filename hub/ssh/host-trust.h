@@ -50,6 +50,9 @@ HostKeyVerdict hostKeyVerdict(const KnownTarget& known, std::string_view blob);
 void verifyHostKey(const SshTarget& target, const KnownTarget& known, std::string_view blob,
                    const std::function<void(std::string)>& warn);
 
+// Returns the key from ssh's line "… key: TYPE FINGERPRINT", written with LogLevel DEBUG1.
+ShownKey keyShownTo(const std::string& errors);
+
 // Returns the same warning if ssh reported a new key in `errors`; empty: it did not. `known`: what
 // was known before ssh was started.
 std::string newKeyBySsh(const SshTarget& target, const KnownTarget& known,

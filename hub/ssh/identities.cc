@@ -102,6 +102,7 @@ Identities collectIdentities(const SshTarget& target) {
   for (auto& key : agentKeys) {
     if (!target.identitiesOnly && fileOf(key) == files.end()) add(fromAgent(key, nullptr));
   }
+  size_t missing = 0;
   for (auto& file : files) {
     // Most of the default names do not exist, so missing files are reported only if the config
     // names them.
@@ -112,14 +113,17 @@ Identities collectIdentities(const SshTarget& target) {
                                              named ? ", the spoke's 'key' in the config, " : " ",
                                              problem->why));
       result.fixes.push_back(problem->fix);
+      result.unusable.push_back(escapeForTerminal(file.path));
+      missing += problem->id == FailureId::KEY_MISSING ? 1 : 0;
     } else {
       add(fromFile(file));
     }
   }
+  result.onlyMissing = missing > 0 && missing == result.problems.size();
   return result;
 }
 
-std::string whyNotLibssh2(const Identity& identity) {
+std::optional<std::string> whyNotLibssh2(const Identity& identity) {
   if (identity.hasCertificate || absl::StrContains(identity.type, "-cert-v0")) {
     return identity.name() + " has a certificate";
   }
@@ -132,13 +136,15 @@ std::string whyNotLibssh2(const Identity& identity) {
     return absl::StrCat(identity.name(), " is encrypted with ", escapeForTerminal(identity.cipher),
                         ", which libssh2 cannot read");
   }
-  return "";
+  return std::nullopt;
 }
 
 AuthFailure authFailureBefore(const Identities& identities) {
   AuthFailure authFailure;
   authFailure.tried = identities.problems;
   authFailure.keyFixes = identities.fixes;
+  authFailure.unusable = identities.unusable;
+  authFailure.onlyMissing = identities.onlyMissing;
   authFailure.unused = identities.unusedType;
   for (auto& identity : identities.keys) {
     if (!identity.encrypted) continue;

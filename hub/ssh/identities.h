@@ -1,6 +1,7 @@
 #pragma once
 // Finds the keys to log in with, in OpenSSH's order.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,14 +30,16 @@ struct Identities {
   std::string unusedType;             // the type of a key that the ssh configuration excludes
   std::vector<std::string> problems;  // an agent that does not answer, unreadable files
   std::vector<Fix> fixes;             // for these
+  std::vector<std::string> unusable;  // names of files that cannot be used, safe to print
+  bool onlyMissing = false;           // all problems are files that do not exist
 };
 
 // Returns the agent's keys that IdentityFile names, then the agent's others unless IdentitiesOnly,
 // then files that are not in the agent; without keys of types outside PubkeyAcceptedAlgorithms.
 Identities collectIdentities(const SshTarget& target);
 
-// Returns why libssh2 cannot log in with this key; empty: it can.
-std::string whyNotLibssh2(const Identity& identity);
+// Returns why libssh2 cannot log in with this key; nullopt: it can.
+std::optional<std::string> whyNotLibssh2(const Identity& identity);
 
 // Returns what is known of the keys before any is tried.
 AuthFailure authFailureBefore(const Identities& identities);

@@ -11,6 +11,7 @@ namespace pibrain {
 struct KeyProblem {
   std::string why;  // to follow the file's name
   Fix fix;
+  FailureId id = FailureId::KEY_UNUSABLE;
 };
 
 // What is known of an identity file without its passphrase.

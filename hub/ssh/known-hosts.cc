@@ -196,4 +196,9 @@ std::string keyType(std::string_view blob) {
   return length <= blob.size() - 4 ? std::string(blob.substr(4, length)) : "";
 }
 
+std::string ShownKey::text(const std::string& unknown) const {
+  if (fingerprint.empty()) return unknown;
+  return type.empty() ? fingerprint : absl::StrCat(fingerprint, " (", type, ")");
+}
+
 }  // namespace pibrain

@@ -53,4 +53,13 @@ std::string fingerprint(std::string_view blob);
 // Returns the key's type from its blob; "" if it is truncated.
 std::string keyType(std::string_view blob);
 
+// The key that a host shows, as far as it is known.
+struct ShownKey {
+  std::string fingerprint;  // "SHA256:…"; empty: unknown
+  std::string type;         // "ssh-ed25519", safe to print; empty: unknown
+
+  // Returns "SHA256:… (ssh-ed25519)", or `unknown`.
+  std::string text(const std::string& unknown = "") const;
+};
+
 }  // namespace pibrain

@@ -43,13 +43,10 @@ std::string lastBehind(const std::string& errors, absl::string_view words) {
   return std::string(found);
 }
 
-// Returns the host's key as "SHA256:… (ssh-ed25519)", as far as ssh printed it.
-std::string shownKeyIn(const std::string& errors) {
-  // debug1: Server host key: TYPE FINGERPRINT
-  auto line = lastBehind(errors, "debug1: Server host key: ");
-  auto print = fingerprintIn(line);
-  if (print.empty()) return fingerprintIn(errors);
-  return absl::StrCat(print, " (", escapeForTerminal(line.substr(0, line.find(' '))), ")");
+// Returns the host's key, as far as ssh printed it.
+ShownKey shownKeyIn(const std::string& errors) {
+  auto shown = keyShownTo(errors);
+  return shown.fingerprint.empty() ? ShownKey{fingerprintIn(errors), ""} : shown;
 }
 
 Failure explainKeyProblem(const SshTarget& target, const std::string& errors) {
@@ -129,10 +126,8 @@ void addOffered(const std::vector<std::string>& lines, AuthFailure& authFailure)
     auto type = print == line.npos || print == 0 ? line.npos : line.rfind(' ', print - 1);
     if (type == line.npos) continue;
     auto name = escapeForTerminal(std::string(line.substr(0, type)));
-    // Skip keys that are known to be unusable, which ssh offers anyway.
-    bool isNone = std::any_of(authFailure.tried.begin(), authFailure.tried.end(),
-                              [&](auto& one) { return absl::StartsWith(one, name + ", "); });
-    if (isNone) continue;
+    auto& unusable = authFailure.unusable;
+    if (std::find(unusable.begin(), unusable.end(), name) != unusable.end()) continue;
     auto kind = std::string(line.substr(type + 1, print - type - 1));
     bool takes = takesType(algorithms, kind);
     taken |= takes;
@@ -154,7 +149,7 @@ AuthFailure withOpenssh(const std::vector<std::string>& lines, const std::string
   authFailure.tooMany |= saysTooMany(last);
   // USER@HOST: Permission denied (METHODS).
   if (absl::StrContains(last, "Permission denied (")) authFailure.methods = inParentheses(last);
-  authFailure.tried.push_back("ssh said: " + stderrTail(last));
+  authFailure.said = stderrTail(last);
   for (auto& line : lines) {
     // sign_and_send_pubkey: signing failed for TYPE "NAME" from agent: agent refused operation
     if (line.starts_with("sign_and_send_pubkey: ") && absl::StrContains(line, "agent")) {

@@ -72,7 +72,7 @@ std::string prometheusText(const Status& status) {
     for (auto& spoke : status.spokes) {
       auto value = metric.value(spoke);
       // Spokes that pi-brain does not sync have no metrics of runs.
-      if (!value || (metric.ofRuns && !reasonToSkip(*spoke.config).empty())) continue;
+      if (!value || (metric.ofRuns && reasonToSkip(*spoke.config))) continue;
       auto label =
           absl::StrReplaceAll(spoke.config->name, {{"\\", "\\\\"}, {"\"", "\\\""}, {"\n", "\\n"}});
       absl::StrAppendFormat(&out, "%s{spoke=\"%s\"} %.15g\n", name, label, *value);

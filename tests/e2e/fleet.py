@@ -14,6 +14,7 @@ import sys
 import tempfile
 import unittest
 
+import fixes
 import harness
 import mounts
 
@@ -154,6 +155,8 @@ class Fleet:
                               stdin=subprocess.DEVNULL, timeout=300, **options)
         if code is not None and done.returncode != code:
             raise AssertionError(f"exit {done.returncode} of {arguments}:\n{done.stdout}{done.stderr}")
+        if "--json" in arguments:
+            fixes.check(done.stdout)
         return done.stdout + done.stderr
 
     def stop(self):
@@ -172,7 +175,11 @@ class FleetCase(unittest.TestCase):
 
     def clean_up(self):
         self.fleet.stop()
-        shutil.rmtree(self.dir)
+        try:
+            shutil.rmtree(self.dir)
+        except OSError as error:
+            left = [str(path) for path in self.dir.rglob("*")]
+            raise AssertionError(f"{error}; somebody made {left}") from error
 
 
 def main():

@@ -20,6 +20,7 @@ import unittest
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
+import fixes  # noqa: E402
 import sessions  # noqa: E402  (the generator of session trees)
 
 BIN = pathlib.Path(os.environ["PIBRAIN_BIN"]).resolve()
@@ -288,8 +289,11 @@ class HubCase(unittest.TestCase):
 
     def pi_brain(self, *args, config=True, env=None, cwd=None, timeout=600):
         command = [HUB, *args] + (["-c", self.config] if config else [])
-        return subprocess.run(command, capture_output=True, text=True, errors="surrogateescape",
+        done = subprocess.run(command, capture_output=True, text=True, errors="surrogateescape",
                               env=env or self.environment(), cwd=cwd, timeout=timeout)
+        if "--json" in args:
+            fixes.check(done.stdout)
+        return done
 
     def start_run(self, *args):
         return subprocess.Popen([HUB, "sync", "run", "-c", self.config, *args],

@@ -325,7 +325,7 @@ class ArchiveCommands(HubCase):
         self.lose_two()
         lock = os.open(self.mirror, os.O_RDONLY)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        self.assertIn("a run is syncing this spoke. Try again", self.restore(self.listed()[1]["id"], code=75))
+        self.assertIn("another run is syncing this spoke", self.restore(self.listed()[1]["id"], code=75))
         os.close(lock)
 
     def runs(self):

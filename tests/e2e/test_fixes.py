@@ -109,7 +109,7 @@ class Fixes(fleet.FleetCase):
     def test_a_key_that_is_gone(self):
         self.key.unlink()
         pathlib.Path(f"{self.key}.pub").unlink()
-        *_, command = self.fails("permission-denied")
+        *_, command = self.fails("key-missing")
         self.paste(command)
         self.sync()
 
@@ -130,7 +130,7 @@ class Fixes(fleet.FleetCase):
         for spoil in (exposed, of_windows, cut, of_another):
             with self.subTest(spoil.__name__):
                 spoil()
-                command, *_ = self.fails("permission-denied")
+                command, *_ = self.fails("key-unusable")
                 self.paste(command)
                 self.sync()
 
@@ -198,7 +198,7 @@ class Fixes(fleet.FleetCase):
     def test_a_name_that_is_taken(self):
         other = self.fleet.add()
         other.wait()
-        _, command = self.fails("spoke-exists", "spoke", "add", "laptop", "root@box02")
+        _, command = self.fails("spoke-exists", "spoke", "add", "laptop", "root@box02", code=2)
         self.paste(command)
         self.pi_brain("spoke", "add", "laptop", "root@box02")
 

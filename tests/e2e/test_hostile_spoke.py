@@ -208,7 +208,7 @@ VERIFICATIONS = {
 }
 
 
-class Hostile(HubCase):
+class HostileCase(HubCase):
     maxDiff = 2000
     libssh2_leaks = True
 
@@ -325,6 +325,10 @@ class Hostile(HubCase):
                 # Bytes appended before the end proved wrong were cut off again.
                 self.assert_mirror(case, PUBLISHED.get(case, {}), times=case != "large-tail-wrong-end")
 
+
+class Hostile(HostileCase):
+    """Spokes that lie."""
+
     def test_every_case_is_tested(self):
         known = subprocess.run([AGENT, "--list"], check=True, capture_output=True, text=True).stdout.split()
         tables = [NAMES, LISTINGS, TRANSFERS, CONVERSATIONS, ENDLESS, DELETIONS, LEGAL, REPLACED, VERIFICATIONS]
@@ -349,6 +353,17 @@ class Hostile(HubCase):
     def test_verify(self):
         self.refuses(VERIFICATIONS, command="verify")
 
+    def test_deletion(self):
+        self.refuses(DELETIONS, rsync_options={"delete": True})
+
+    def test_a_file_in_place_of_a_directory(self):
+        """No filesystem has both, and nothing is deleted without the guards of deletion."""
+        self.refuses(REPLACED)
+
+
+class HostileAtLength(HostileCase):
+    """Spokes that do not end, that are odd, or that delay others."""
+
     def test_endless_output(self):
         """One at a time, so that the peak memory is that of one."""
         # Memory is measured without a sanitizer, with which this is slow.
@@ -362,9 +377,6 @@ class Hostile(HubCase):
             "silence", "pull-stalling", "garbage", "noise-endless", "flood-of-calls", "endless-entries", "bomb")}
         # ssh may end when nobody reads its errors any more.
         self.refuses({"errors-endless": f"{SILENT}|{BROKEN}", **cases}, ssh="openssh")
-
-    def test_deletion(self):
-        self.refuses(DELETIONS, rsync_options={"delete": True})
 
     def test_strange_but_valid_spokes(self):
         clocks = [f"legal-clock-{clock}" for clock in ("1970", "first", "last")]
@@ -388,10 +400,6 @@ class Hostile(HubCase):
             self.assertRegex(str(reports[case]["warnings"]), r"the clock of \S+ is \d{4,} days ")
             # Whatever time the spoke claims, yesterday's archive is not old.
             self.assertEqual((self.archive / case / run / "old.jsonl").read_bytes(), LINE)
-
-    def test_a_file_in_place_of_a_directory(self):
-        """No filesystem has both, and nothing is deleted without the guards of deletion."""
-        self.refuses(REPLACED)
 
     def test_what_a_terminal_shows(self):
         cases = ["legal-escapes", "legal-root-escapes", "legal-problem-escapes", "name-64k-escapes",

@@ -360,8 +360,8 @@ class InstallSpoke(fleet.FleetCase):
                                   env={"PATH": os.environ["PATH"], "HOME": str(self.spoke.home)})
             return done.returncode, done.stdout + done.stderr
         for prepare, restore, words in (
-                *([(lambda: os.chown(ssh, 0, 0), lambda: os.chown(ssh, user, user), f"{ssh} belongs to root, not to {user}: 'ls -ld {ssh}'"),
-                   (self.local_of_root, self.local_gone, f"{self.spoke.home}/.local belongs to root, not to {user}: 'ls -ld ")]
+                *([(lambda: os.chown(ssh, 0, 0), lambda: os.chown(ssh, user, user), f"{ssh} belongs to root, not to {user}"),
+                   (self.local_of_root, self.local_gone, f"{self.spoke.home}/.local belongs to root, not to {user}")]
                   if root else []),
                 (lambda: keys.chmod(0o400), lambda: keys.chmod(0o640), "cannot be read and written"),
                 (lambda: keys.chmod(0), lambda: keys.chmod(0o640), "cannot be read and written"),
@@ -397,7 +397,8 @@ class InstallSpoke(fleet.FleetCase):
                 self.in_mounts("mount", "-o", "remount,bind,ro", home)
                 said = self.install(code=1)
                 self.in_mounts("umount", home)
-                self.assertIn("its filesystem is read-only: 'findmnt -T ", said)
+                self.assertIn("its filesystem is read-only", said)
+                self.assertIn("findmnt -T ", said)
                 self.assertIn(place, said)
                 self.assertNotIn("owner and mode", said)
         self.assertEqual(set(self.spoke.files()), {".bashrc"})
@@ -459,7 +460,7 @@ class InstallSpoke(fleet.FleetCase):
         (tools / "uname").chmod(0o755)
         os.environ["PATH"], path = f"{tools}:{os.environ['PATH']}", os.environ["PATH"]
         self.addCleanup(os.environ.update, PATH=path)
-        self.assertIn("this machine runs Darwin; the agent needs Linux", self.install(code=1))
+        self.assertIn("this machine runs Darwin, but the agent needs Linux", self.install(code=1))
         self.assertFalse((self.spoke.home / ".local").exists())
 
     def test_what_is_refused_changes_nothing(self):

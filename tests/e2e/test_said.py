@@ -126,20 +126,20 @@ class Said(test_transports.WaysCase):
         self.sshd.configure_client()
         none = self.dir / "none"
         for ways in (AGENT_WAYS, RSYNC_WAY):
-            self.refused("permission-denied", f"{none}, the spoke's 'key' in the config, does not exist", f"'ssh-keygen -t ed25519 -f {none}'",
+            self.refused("key-missing", f"{none}, the spoke's 'key' in the config, does not exist", f"'ssh-keygen -t ed25519 -f {none}'",
                          "(?i)no key was offered", no=["authorized_keys", "~/.ssh/config"], key=none, ways=ways)
         (self.dir / "garbage").write_text("hello\n")
         (self.dir / "empty").write_text("")
         for name in ("garbage", "empty", "own_key.pub"):
             (self.dir / name).chmod(0o600)
             for ways in (AGENT_WAYS, RSYNC_WAY):
-                self.refused("permission-denied", f"{name}, the spoke's 'key' in the config, is not a private key",
+                self.refused("key-unusable", f"{name}, the spoke's 'key' in the config, is not a private key",
                              "(?i)use the file that 'ssh-keygen' created without .pub", "(?i)no key was offered",
                              no=["authorized_keys", "IdentityFile in"], key=self.dir / name, ways=ways)
 
     def test_a_type_that_this_machine_does_not_use(self):
         self.sshd.client_setting("PubkeyAcceptedAlgorithms rsa-sha2-512")
-        self.refused("permission-denied", f"{self.own} is of the type ssh-ed25519",
+        self.refused("key-unusable", f"{self.own} is of the type ssh-ed25519",
                      "PubkeyAcceptedAlgorithms in the ssh configuration of this machine excludes",
                      no=["no identity file exists", "authorized_keys", "the file that it names"], key=self.own)
 

@@ -244,7 +244,7 @@ class Servers(HubCase):
             for mode in ("auto", "openssh"):
                 self.write_config([self.spoke(ssh=mode)])
                 report = self.sync_one(code=1)
-                self.assertEqual(report["failure"]["id"], "permission-denied", report["failure"])
+                self.assertEqual(report["failure"]["id"], "key-unusable", report["failure"])
                 self.assertRegex(report["error"], "ssh-agent refused to sign")
                 self.assertNotIn("authorized_keys", report["error"])
 

@@ -559,7 +559,7 @@ class Keys(SshCase):
         self.assertIn("SSH by OpenSSH, because", done.stdout)
         shutil.rmtree(self.mirror)
         self.set_ssh("libssh2")
-        self.fails("permission-denied", "has a certificate", "ssh: openssh")
+        self.fails("key-unusable", "has a certificate", "ssh: openssh")
 
     def test_the_next_key_is_for_openssh(self):
         """The first key is refused, and only OpenSSH can use the second, which it tries."""
@@ -576,14 +576,14 @@ class Keys(SshCase):
         self.sshd.key.chmod(0o644)
         try:
             self.assertNotEqual(self.openssh().returncode, 0)
-            self.fails("permission-denied", "is readable by other users", "chmod 600")
+            self.fails("key-unusable", "is readable by other users", "chmod 600")
         finally:
             self.sshd.key.chmod(0o600)
         self.works()
 
     def test_accepted_algorithms(self):
         self.sshd.client_setting("PubkeyAcceptedAlgorithms ecdsa-sha2-nistp256")
-        self.fails("permission-denied", f"{self.sshd.key} is of the type ssh-ed25519, which PubkeyAcceptedAlgorithms in the ssh configuration")
+        self.fails("key-unusable", f"{self.sshd.key} is of the type ssh-ed25519, which PubkeyAcceptedAlgorithms in the ssh configuration")
         self.sshd.client_setting("PubkeyAcceptedAlgorithms ssh-ed25519")
         self.works()
 
@@ -643,7 +643,7 @@ class Passphrase(SshCase):
         self.assertEqual(code, 1)
         self.assertIn("has a passphrase and is not in an ssh-agent", shown)
         self.set_ssh("libssh2")
-        self.fails("permission-denied", "aes256-gcm@openssh.com", "ssh: openssh")
+        self.fails("key-unusable", "aes256-gcm@openssh.com", "ssh: openssh")
 
     def test_an_interrupt_restores_the_terminal(self):
         pid, terminal = pty.fork()

@@ -154,7 +154,7 @@ class Transports(WaysCase):
 
     def test_a_key_with_windows_line_ends(self):
         self.own.write_bytes(self.own.read_bytes().replace(b"\n", b"\r\n"))
-        self.agree(None, key=self.own, fails="permission-denied", words="Windows line ends")
+        self.agree(None, key=self.own, fails="key-unusable", words="Windows line ends")
 
     def test_names_of_keys(self):
         """A name is literal, whatever ssh would expand in it."""
@@ -184,7 +184,7 @@ class Transports(WaysCase):
 
     def test_the_public_half_of_another(self):
         shutil.copy(f"{self.person}.pub", f"{self.own}.pub")
-        self.agree(None, key=self.own, fails="permission-denied", words="public half of another")
+        self.agree(None, key=self.own, fails="key-unusable", words="public half of another")
 
     # Trust. With and without `key`: by a configuration of our own, and by the user's.
 

@@ -21,7 +21,7 @@ class Usage(HubCase):
             with self.subTest(line):
                 self.assertIn(f"Did you mean 'pi-brain {meant}'?", self.says(*line.split()))
         said = self.says("sync", "nothing-like-it")
-        self.assertEqual(said, "pi-brain: there is no command 'sync nothing-like-it'. 'pi-brain sync --help' lists the commands and options.\n")
+        self.assertEqual(said, "pi-brain: there is no command 'sync nothing-like-it'. See the commands and options: 'pi-brain sync --help'.\n")
         self.assertNotIn("\x1b", self.says("\x1b[2J"))
         self.assertIn("another program", self.says("query"))
 

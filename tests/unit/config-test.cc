@@ -335,19 +335,19 @@ TEST_F(ConfigTest, sectionsOfOtherProgramsAreIgnored) {
     for (auto& whole : {text, text + list}) {
       auto config = load(whole);
       ASSERT_TRUE(config.ok()) << whole << config.status();
-      EXPECT_EQ(config->doubt, "") << whole;
+      EXPECT_EQ(config->doubt, std::nullopt) << whole;
     }
   }
   // It may belong to another program, or be the list of spokes.
-  EXPECT_NE(load("query: {}\nspoke: {role: x}\n")->doubt.find("line 2: the section 'spoke'"),
+  EXPECT_NE(load("query: {}\nspoke: {role: x}\n")->doubt->find("line 2: the section 'spoke'"),
             std::string::npos);
   EXPECT_NE(
       load("list:\n  - {name: a, source: b, path: c}\n")
-          ->doubt.find("line 1: the section 'list' is not read, but looks like a list of spokes"),
+          ->doubt->find("line 1: the section 'list' is not read, but looks like a list of spokes"),
       std::string::npos);
-  EXPECT_EQ(load(list + "list: [{name: a, source: b, path: c}]\n")->doubt, "");
-  EXPECT_EQ(load(list + "spoke: {role: x}\n")->doubt, "");
-  EXPECT_EQ(load(list + "spoke: {name: me, path: /x}\n")->doubt, "");
+  EXPECT_EQ(load(list + "list: [{name: a, source: b, path: c}]\n")->doubt, std::nullopt);
+  EXPECT_EQ(load(list + "spoke: {role: x}\n")->doubt, std::nullopt);
+  EXPECT_EQ(load(list + "spoke: {name: me, path: /x}\n")->doubt, std::nullopt);
 }
 
 TEST_F(ConfigTest, validForms) {

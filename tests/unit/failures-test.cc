@@ -54,7 +54,7 @@ TEST(Failures, messagesOfOpenssh) {
              "PerSourcePenalties"}},
            {"sign_and_send_pubkey: signing failed for ED25519 \"/k\" from agent: agent refused "
             "operation\r\nme@laptop.example: Permission denied (publickey).\r\n",
-            {"permission denied for me@laptop", "accepts /k", "ssh-agent refused to sign"}},
+            {"no key can be used to log in as me@laptop", "accepts /k", "ssh-agent refused to sign"}},
            {"Authenticated using \"publickey\" with partial success.\r\nme@laptop.example: "
             "Permission "
             "denied (password).\r\n",
@@ -255,8 +255,11 @@ TEST(Failures, failuresAfterTheLogin) {
 }
 
 TEST(Failures, denialNamesTheMethodsTried) {
-  auto message =
-      permissionDenied(laptop(), {{"/k/one was refused", "/k/two is locked"}, {}, {"/k/t wo"}});
+  AuthFailure authFailure;
+  authFailure.tried = {"/k/one was refused", "/k/two is locked"};
+  authFailure.encrypted = {"/k/t wo"};
+  authFailure.offered = true;
+  auto message = permissionDenied(laptop(), authFailure);
   EXPECT_TRUE(has(message, "Tried: /k/one was refused; /k/two is locked.")) << message.what();
   EXPECT_TRUE(has(message, "'ssh-add '/k/t wo''")) << message.what();
   EXPECT_TRUE(has(permissionDenied(laptop(), {}), "There is no key to offer"));

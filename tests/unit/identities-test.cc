@@ -14,7 +14,7 @@ TEST(Identities, keysThatOnlyOpensshCanUse) {
     identity.type = type;
     identity.hasCertificate = certificate;
     identity.cipher = cipher;
-    return !whyNotLibssh2(identity).empty();
+    return whyNotLibssh2(identity).has_value();
   };
   EXPECT_FALSE(needs("ssh-ed25519"));
   EXPECT_FALSE(needs("ecdsa-sha2-nistp256"));

@@ -82,12 +82,24 @@ def way_to_kj(name, known):
     return known[name]
 
 
+def shown_by(name, known):
+    """Returns the libraries of LIBRARIES whose headers this one includes, itself or by others of ours."""
+    if name not in known:
+        known[name] = set()
+        for ours, other in re.findall(r'^#include (?:"([^"]+)"|<([^>]+)>)', (PROJECT / name).read_text(), re.M):
+            known[name] |= {library for library in LIBRARIES if other and re.fullmatch(library, other)}
+            if ours and (PROJECT / ours).exists():
+                known[name] |= shown_by(ours, known)
+    return known[name]
+
+
 def main():
     folders = declared()
     misdocumented = [*documented(folders), *defined_twice()]
     # The thin mains may use every folder of their side.
     for top in ("spoke-agent", "hub"):
         folders[top] = {folder for folder in folders if folder.startswith((f"{top}/", "common/"))}
+    shown = {}
     wrong, used = misdocumented, {folder: set() for folder in folders}
     for top in TOPS:
         for path in sorted((PROJECT / top).rglob("*")):
@@ -109,6 +121,9 @@ def main():
                         used[folder].add(target)
                         if target not in folders[folder]:
                             wrong.append(f"{name}:{number}: {folder} does not say that it uses {target}")
+                for library in shown_by(ours, shown) if ours and (PROJECT / ours).exists() else ():
+                    if folder not in LIBRARIES[library]:
+                        wrong.append(f"{name}:{number}: {ours} shows {library}, which is not for {folder}")
                 for library, allowed in LIBRARIES.items():
                     if other and re.fullmatch(library, other) and folder not in allowed:
                         wrong.append(f"{name}:{number}: {folder} includes {other}, which is for {', '.join(allowed)}")

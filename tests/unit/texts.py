@@ -75,8 +75,17 @@ def of_script(source):
     for line in source.splitlines():
         if line.lstrip().startswith("#"):
             continue
-        for said in re.findall(r'"((?:\\.|[^"\\])*)"', line):
-            yield re.sub(r"\$\{?\w+[^}\s\"']*\}?|\$\([^)]*\)", "…", said)
+        # Commands within a text, from the innermost.
+        while (plain := re.sub(r"\$\([^()]*\)", "…", line)) != line:
+            line = plain
+        said = re.findall(r'"((?:\\.|[^"\\])*)"', line)
+        yield " / ".join(re.sub(r"\$\{?\w+[^}\s\"']*\}?", "…", one) for one in said)
+
+
+def of_playbook(source):
+    """Names of plays and tasks, and messages."""
+    for first, folded in re.findall(r"^ *(?:- )?(?:name|msg|fail_msg|description): *(.*)((?:\n {6,}\S.*)*)", source, re.MULTILINE):
+        yield " ".join((folded if first.startswith(">") else first).split())
 
 
 def texts(project):
@@ -84,8 +93,9 @@ def texts(project):
     sources = [path for top in ("common", "hub", "spoke-agent") for path in sorted((project / top).rglob("*"))
                if path.suffix in (".cc", ".h")]
     scripts = sorted((project / "deploy").glob("*.sh"))
-    for path in sources + scripts:
-        found = (of_script if path in scripts else of_source)(path.read_text())
+    playbooks = sorted((project / "deploy/ansible").rglob("*.yml"))
+    for path in sources + scripts + playbooks:
+        found = (of_playbook if path in playbooks else of_script if path in scripts else of_source)(path.read_text())
         said = [text for text in map(tidy, found) if IS_SAID.search(text) and not IS_NOT_SAID.match(text)]
         if said:
             lines += [f"== {path.relative_to(project)}", *said, ""]

@@ -50,11 +50,10 @@ TEST_F(TimerTest, unitsThatNobodyStarts) {
 
 TEST_F(TimerTest, unitsThatNobodyStops) {
   failureOf([&]() { install(); });
-  auto failure = failureOf([]() { uninstallTimer([](auto&) {}); });
-  ASSERT_TRUE(failure);
-  EXPECT_EQ(failure->id(), FailureId::TIMER_FAILED);
+  std::string said;
+  EXPECT_FALSE(failureOf([&]() { uninstallTimer([&](auto& text) { said += text + "\n"; }); }));
   EXPECT_FALSE(std::filesystem::exists(dir_ / "config/systemd/user/pi-brain-sync.timer"));
-  EXPECT_EQ(failure->fixes()[0].command, "systemctl --user stop pi-brain-sync.timer");
+  EXPECT_TRUE(said.ends_with("systemctl --user stop pi-brain-sync.timer\n")) << said;
 }
 
 }  // namespace

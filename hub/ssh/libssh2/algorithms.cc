@@ -78,7 +78,7 @@ class Chooser {
   [[noreturn]] void nothing(const char* setting) {
     auto why =
         absl::StrCat("libssh2 ", libssh2_version(0), " has no algorithm in common with ", setting);
-    if (allowFallback_) throw FallBackToOpenssh{why, {}};
+    if (allowFallback_) throw FallBackToOpenssh(why, {});
     throw Failure(FailureId::NO_COMMON_ALGORITHM,
                   absl::StrCat(why, " of ", escapeForTerminal(target_.alias)), "",
                   {{"Use OpenSSH's client: set 'ssh: openssh' for this spoke in the config", ""}});

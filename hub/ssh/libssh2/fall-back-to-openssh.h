@@ -1,20 +1,21 @@
 #pragma once
 
-#include <exception>
 #include <string>
 #include <utility>
 
+#include "hub/base/failure.h"
 #include "hub/ssh/auth-failure.h"
 
 namespace pibrain {
 
 // Thrown when only OpenSSH's client can go on, for example with the next key or with other
-// algorithms.
-struct FallBackToOpenssh : std::exception {
-  FallBackToOpenssh(std::string reason, AuthFailure before)
-      : why(std::move(reason)), authFailure(std::move(before)) {}
+// algorithms. The failure is the reason.
+class FallBackToOpenssh : public Failure {
+ public:
+  FallBackToOpenssh(std::string why, AuthFailure before)
+      : Failure(FailureId::SSH_CONFIG_UNSUPPORTED, std::move(why)),
+        authFailure(std::move(before)) {}
 
-  std::string why;
   AuthFailure authFailure;  // what was tried before
 };
 

@@ -119,7 +119,7 @@ class Libssh2Connection : public Connection {
     // The host may also have a certificate.
     if (allowFallback && known.hasCertAuthority() &&
         hostKeyVerdict(known, key) != HostKeyVerdict::KNOWN) {
-      throw FallBackToOpenssh{CERT_AUTHORITY_ONLY, {}};
+      throw FallBackToOpenssh(CERT_AUTHORITY_ONLY, {});
     }
     verifyHostKey(target_, known, key, options_.warn);
     options_.passed(SshStep::HOST_KEY, absl::StrCat(fingerprint(key), " (", keyType(key), ")"));
@@ -160,9 +160,9 @@ class Libssh2Connection : public Connection {
     auto said =
         escapeForTerminal(tooLong ? "its greeting is longer than 255 bytes" : session_.lastError());
     if (allowFallback) {
-      throw FallBackToOpenssh{
+      throw FallBackToOpenssh(
           absl::StrCat("libssh2 ", libssh2_version(0), " could not agree with the server: ", said),
-          {}};
+          {});
     }
     auto failure = nothingInCommon(target_, "libssh2 said: " + said);
     failure.addFix({"Or use OpenSSH's client: set 'ssh: auto' for this spoke in the config", ""});

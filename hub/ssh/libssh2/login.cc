@@ -30,6 +30,8 @@ class Login {
         waitScope_(waitScope) {
     authFailure_.tried = identities.problems;
     authFailure_.keyFixes = identities.fixes;
+    authFailure_.unusable = identities.unusable;
+    authFailure_.onlyMissing = identities.onlyMissing;
     authFailure_.unused = identities.unusedType;
   }
 
@@ -39,10 +41,9 @@ class Login {
 
   std::string run() {
     for (auto& identity : identities_.keys) {
-      auto why = whyNotLibssh2(identity);
-      if (!why.empty() && allowFallback_) throw FallBackToOpenssh{why, authFailure_};
-      if (!why.empty()) {
-        authFailure_.tried.push_back(why + ", so it needs 'ssh: openssh'");
+      if (auto why = whyNotLibssh2(identity)) {
+        if (allowFallback_) throw FallBackToOpenssh(*why, authFailure_);
+        authFailure_.tried.push_back(*why + ", so it needs 'ssh: openssh'");
         continue;
       }
       if (identity.inAgent ? tryAgentKey(identity) : tryFile(identity)) return identity.name();
@@ -150,7 +151,7 @@ class Login {
         authFailure_.tried.push_back(identity.name() +
                                      " cannot be used: " + escapeForTerminal(session_.lastError()));
         if (allowFallback_)
-          throw FallBackToOpenssh{authFailure_.tried.back() + " (by libssh2)", authFailure_};
+          throw FallBackToOpenssh(authFailure_.tried.back() + " (by libssh2)", authFailure_);
         return false;
       default:
         cannotGoOn(session_, allowFallback_, authFailure_);
@@ -196,7 +197,7 @@ std::string login(SshSession& session, const SshTarget& target, const Identities
 void cannotGoOn(SshSession& session, bool allowFallback, const AuthFailure& authFailure) {
   auto said = withoutFullStop(escapeForTerminal(session.lastError()));
   auto what = absl::StrCat("libssh2 ", libssh2_version(0), " does not understand the server");
-  if (allowFallback) throw FallBackToOpenssh{absl::StrCat(what, ": ", said), authFailure};
+  if (allowFallback) throw FallBackToOpenssh(absl::StrCat(what, ": ", said), authFailure);
   throw Failure(FailureId::NO_COMMON_ALGORITHM, what, absl::StrCat("libssh2 said: ", said, "."),
                 {{"Use OpenSSH's client: set 'ssh: auto' for this spoke in the config", ""}});
 }
