@@ -54,7 +54,8 @@ TEST(Failures, messagesOfOpenssh) {
              "PerSourcePenalties"}},
            {"sign_and_send_pubkey: signing failed for ED25519 \"/k\" from agent: agent refused "
             "operation\r\nme@laptop.example: Permission denied (publickey).\r\n",
-            {"no key can be used to log in as me@laptop", "accepts /k", "ssh-agent refused to sign"}},
+            {"no key can be used to log in as me@laptop", "accepts /k",
+             "ssh-agent refused to sign"}},
            {"Authenticated using \"publickey\" with partial success.\r\nme@laptop.example: "
             "Permission "
             "denied (password).\r\n",
