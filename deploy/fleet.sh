@@ -7,16 +7,17 @@ set -eu
 help() {
   cat <<'END'
 usage: fleet.sh --inventory FILE [--jobs N] [--dry-run] [--limit PATTERN] [--report FILE]
-                [--config PATH] [--agents DIR]
+                [--exclude PATTERN]... [--config PATH] [--agents DIR]
 
-  --inventory FILE  a line for each machine: NAME USER@HOST [ROOT]; or an ssh
+  --inventory FILE  a line for each machine: NAME USER@HOST[:PORT] [ROOT]; or an ssh
                     configuration, in which each Host without a pattern is a machine
   --jobs N          how many machines at a time (default 8)
   --dry-run         print what would be done, and do nothing but write the report
   --limit PATTERN   only the names that match this shell pattern: 'web-*'
   --report FILE     write the results as JSON to FILE (default
                     ~/.pi-brain/logs/fleet.json)
-  --config PATH, --agents DIR  as for 'pi-brain spoke add'
+  --exclude PATTERN, --config PATH, --agents DIR
+                    as for 'pi-brain spoke add'
 
 Exit code: 0 if no machine failed, 1 if one did, 2 for a mistake in the options or the
 inventory.
@@ -28,7 +29,9 @@ mistake() {
   exit 2
 }
 
-inventory= jobs=8 dry_run= limit='*' report=${HOME:?}/.pi-brain/logs/fleet.json config= agents=
+newline='
+'
+inventory= jobs=8 dry_run= limit='*' report=${HOME:?}/.pi-brain/logs/fleet.json config= agents= excludes=
 while [ $# -gt 0 ]; do
   case $1 in
     --*=*)
@@ -44,8 +47,8 @@ while [ $# -gt 0 ]; do
       help
       exit 0
       ;;
-    --inventory | --jobs | --limit | --report | --config | --agents)
-      [ $# -ge 2 ] && [ -n "$2" ] || mistake "$1 needs a value."
+    --inventory | --jobs | --limit | --report | --config | --agents | --exclude)
+      [ $# -ge 2 ] && { [ -n "$2" ] || [ "$1" = --exclude ]; } || mistake "$1 needs a value."
       case $1 in
         --inventory) inventory=$2 ;;
         --jobs) jobs=$2 ;;
@@ -53,6 +56,7 @@ while [ $# -gt 0 ]; do
         --report) report=$2 ;;
         --config) config=$2 ;;
         --agents) agents=$2 ;;
+        --exclude) excludes="$excludes$2$newline" ;;
       esac
       shift
       ;;
@@ -84,7 +88,7 @@ else
   trap 'rm -rf "$work" "$new_report"' EXIT
 fi
 
-# Writes a line "NAME<tab>TARGET<tab>ROOT" for each machine. An inventory has no line "Host NAME…", and
+# Writes a line "NAME<tab>TARGET<tab>PORT<tab>ROOT" for each machine. An inventory has no line "Host NAME…", and
 # an ssh configuration no "NAME USER@HOST", except in settings with such a value. The inventory is read
 # once, since it may be a pipe.
 cat -- "$inventory" >"$work/inventory" || mistake "cannot read the inventory $inventory."
@@ -95,7 +99,13 @@ FILE=$inventory LC_ALL=C awk -v config="$config_lines" '
     if (name in seen && config) return # a second section about it
     if (name in seen) bad("the name " name " is already used in line " seen[name] ".")
     seen[name] = FNR
-    print name "\t" target "\t" root
+    port = "-" # an IPv6 address has more than one colon
+    if (target ~ /^[^:]*:[0-9]+$/ || target ~ /\]:[0-9]+$/) {
+      port = target
+      sub(/.*:/, "", port)
+      sub(/:[0-9]+$/, "", target)
+    }
+    print name "\t" target "\t" port "\t" root
   }
   NR == 1 { sub(/^\357\273\277/, "") }
   { sub(/\r$/, "") }
@@ -110,21 +120,22 @@ FILE=$inventory LC_ALL=C awk -v config="$config_lines" '
     if (tolower($1) == "host") for (i = 2; i <= NF; i++) if ($i !~ /[*?!]/) machine($i, $i, "")
     next
   }
-  NF < 2 { bad("expected NAME USER@HOST [ROOT].") }
+  NF < 2 { bad("expected NAME USER@HOST[:PORT] [ROOT].") }
   { root = $0; sub(/^[ \t]*[^ \t]+[ \t]+[^ \t]+[ \t]*/, "", root); machine($1, $2, root) }
 ' "$work/inventory" >"$work/all" || exit 2
 
 number=0
 tab=$(printf '\t')
-while IFS=$tab read -r name target root; do
+while IFS=$tab read -r name target port root; do
   # shellcheck disable=SC2254 # limit is a pattern
   case $name in
     $limit) ;;
     *) continue ;;
   esac
   number=$((number + 1))
-  printf '%s\n' "$name" "$target" "$root" >"$work/$number.in"
+  printf '%s\n' "$name" "$target" "$port" "$root" >"$work/$number.in"
 done <"$work/all"
+printf '%s' "$excludes" >"$work/excludes"
 [ "$number" -gt 0 ] || mistake "no machine of $inventory matches '$limit'."
 
 # The script that sets up one machine, by its number.
@@ -134,16 +145,20 @@ one='
   [ -z "$FLEET_CONFIG" ] || set -- "$@" --config "$FLEET_CONFIG"
   [ -z "$FLEET_AGENTS" ] || set -- "$@" --agents "$FLEET_AGENTS"
   work=$FLEET_WORK
-  { read -r name; read -r target; read -r root; } <"$work/$number.in"
+  { read -r name; read -r target; read -r port; read -r root; } <"$work/$number.in"
+  [ "$port" = - ] || set -- "$@" --port "$port"
   [ -z "$root" ] || set -- "$@" --root "$root"
+  [ ! -s "$work/excludes" ] || while IFS= read -r pattern; do set -- "$@" --exclude "$pattern"; done <"$work/excludes"
   pi-brain spoke add --batch --json "$@" -- "$name" "$target" >"$work/$number.json" 2>"$work/$number.err" || :
   field() { sed -n "s/^ *\"$1\": \"\(.*\)\",*$/\1/p" "$work/$number.json" | sed 1q; }
   outcome=$(field outcome) error=$(field error) seconds=$(sed -n "s/^ *\"seconds\": \([0-9.]*\).*/\1/p" "$work/$number.json")
   if [ -z "$outcome" ]; then
     outcome=failed error=$(tail -n 1 "$work/$number.err")
+    # Of a command that failed before it had its document.
+    failure=$(sed -n "/^  \"failure\": {/,\$p" "$work/$number.json" | sed "1s/^  \"failure\": //; \$s/ }\$//")
     quoted() { printf "\"%s\"" "$(printf "%s" "$1" | tr -d "\000-\037" | sed "s/[\\\\\"]/\\\\&/g")"; }
-    printf "{\"ok\": false, \"spokes\": [{\"name\": %s, \"target\": %s, \"outcome\": \"failed\", \"error\": %s, \"failure\": null}]}\n" \
-      "$(quoted "$name")" "$(quoted "$target")" "$(quoted "$error")" >"$work/$number.json"
+    printf "{\"ok\": false, \"spokes\": [{\"name\": %s, \"target\": %s, \"outcome\": \"failed\", \"error\": %s, \"failure\": %s}]}\n" \
+      "$(quoted "$name")" "$(quoted "$target")" "$(quoted "$error")" "${failure:-null}" >"$work/$number.json"
   fi
   error=$(printf "%s" "$error" | sed "s/\\\\n/ /g; s/\\\\\([\\\\\"]\)/\1/g")
   case $FLEET_DRY_RUN/$outcome in

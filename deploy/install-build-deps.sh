@@ -12,10 +12,10 @@ set -eu
 packages="
   g++ cmake ninja-build pkg-config dpkg-dev file python3
   capnproto libcapnp-dev libssh2-1-dev librsync-dev libb2-dev libyaml-cpp-dev libabsl-dev
-  libzstd-dev libxxhash-dev libseccomp-dev libsqlite3-dev libssl-dev libbsd-dev libcli11-dev libgtest-dev libbenchmark-dev"
+  libzstd-dev libxxhash-dev libseccomp-dev libsqlite3-dev libssl-dev libbsd-dev libcli11-dev"
 demo="openssh-client openssh-server"
 tests="$demo
-  python3-yaml python3-ruamel.yaml dropbear-bin tinysshd rsync util-linux strace faketime iproute2 procps binutils
+  libgtest-dev libbenchmark-dev python3-yaml python3-ruamel.yaml dropbear-bin tinysshd rsync util-linux strace faketime iproute2 procps binutils
   e2fsprogs xfsprogs btrfs-progs exfatprogs exfat-fuse ntfs-3g
   systemd groff-base bash-completion zsh fish tcsh csh mksh ksh93u+m busybox ansible"
 case "${1:-}" in

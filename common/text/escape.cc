@@ -73,7 +73,7 @@ std::string_view headOf(std::string_view text, size_t most) {
 
 std::string_view tailOf(std::string_view text, size_t most) {
   if (text.size() <= most) return text;
-  // From the beginning: the middle of a sequence looks like bytes that are not UTF-8.
+  // Steps from the beginning, because the middle of a sequence looks like invalid UTF-8.
   size_t begin = 0;
   while (begin < text.size() - most) begin += stepOf(text.substr(begin));
   return text.substr(begin);

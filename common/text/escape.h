@@ -1,5 +1,5 @@
 #pragma once
-// Makes text of others safe to show, and of bounded length.
+// Makes untrusted text safe to print, and limits its length.
 
 #include <string>
 #include <string_view>

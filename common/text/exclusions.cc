@@ -97,7 +97,7 @@ bool matchName(std::string_view pattern, std::string_view name) {
 }
 
 // Matches a path, part by part: reached[i] is whether the first i parts of the pattern match the
-// part of the path that was read.
+// path as far as it was read.
 bool matchPath(const std::vector<std::string>& pattern, const std::vector<std::string>& path) {
   std::vector<bool> reached(pattern.size() + 1);
   reached[0] = true;

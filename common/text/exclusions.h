@@ -4,11 +4,10 @@
 // - A pattern without a '/', except at its end, matches names in every directory: "*.tmp". One
 //   with a '/' matches paths from the root: "work/old", "/core".
 // - '*' stands for any characters but '/', '?' for one, "[a-c]" for one of these, "[!a-c]" for one
-// of
-//   the others. "**" in place of a name stands for any number of directories: "**/cache/*.db". '\'
-//   takes the special meaning from the next character.
-// - A pattern that ends with '/' matches directories alone: "node_modules/".
-// - All that is in a directory that is left out is left out too. No '!' takes something in again.
+//   of the others. "**" in place of a name stands for any number of directories: "**/cache/*.db".
+//   '\' takes the special meaning from the next character.
+// - A pattern that ends with '/' matches only directories: "node_modules/".
+// - If a directory is left out, so is everything in it. '!' cannot re-include anything.
 //
 // Names are bytes, compared as they are.
 

@@ -14,7 +14,7 @@ std::string formatBytes(uint64_t bytes);
 // "1 file", "2 files", "0 files".
 std::string countOf(uint64_t count, std::string_view thing);
 
-// ISO 8601 in UTC, "2026-01-31T12:00:00Z".
+// ISO 8601 in UTC, "2026-01-31T12:00:00Z", for ns since the epoch.
 std::string formatTime(int64_t nanos);
 
 // "just now", "5m ago", "3h ago", "2d ago"; both in ns since the epoch.

@@ -1,6 +1,6 @@
 #pragma once
-// Words of a command that sshd passes to a login shell. sh, csh, fish, zsh and nu have no way to
-// quote in common, so such a command consists of words that need no quotes in any of them.
+// Words of a command that sshd passes to a login shell. sh, csh, fish, zsh and nu have no common
+// way to quote, so such a command consists of words that need no quotes in any of them.
 
 #include <string>
 #include <string_view>
@@ -20,8 +20,8 @@ std::string rootOption(std::string_view root);
 std::string excludeOption(std::string_view pattern);
 
 // Returns `program` as a command for every shell: the path itself if it is a plain word, or "~/…"
-// if that is plain and the path is beneath `home`, which all shells put in the place of "~". Empty
-// if neither is possible, for example because a path outside the home contains a space.
+// if that is plain and the path is beneath `home`, which all shells put in place of "~". Empty if
+// neither is possible, for example because a path outside the home contains a space.
 std::string commandFor(const std::string& program, const std::string& home);
 
 }  // namespace pibrain

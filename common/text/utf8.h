@@ -41,7 +41,7 @@ std::string toUtf8(std::string_view bytes);
 // Returns the exact bytes as RFC 3986 writes them in a path: all but letters, digits and "-._~/" as
 // %XX.
 std::string percentEncode(std::string_view bytes);
-// Returns the bytes again; nullopt if a '%' is not followed by two hexadecimal digits.
+// Returns the bytes that were encoded; nullopt if a '%' is not followed by two hexadecimal digits.
 std::optional<std::string> percentDecode(std::string_view text);
 
 // Marks a path that is percent-encoded, since not all of its bytes can be typed.

@@ -28,7 +28,7 @@ struct ArchiveRestoreArguments {
   bool json = false;
 };
 
-// Returns EXIT_LOCKED if nothing failed but for a run that is changing a mirror.
+// Returns EXIT_LOCKED if the only failure is that another run is changing a mirror.
 int exitCodeOf(const RestoreChoice& choice, const std::vector<RestoredFile>& restored) {
   if (!choice.failures.empty()) return EXIT_FAILED;
   int code = EXIT_GOOD;
@@ -40,7 +40,7 @@ int exitCodeOf(const RestoreChoice& choice, const std::vector<RestoredFile>& res
   return code;
 }
 
-// Of spokes that delete what is gone: there a restored file does not stay.
+// Warns if a spoke has 'delete: true', because a restored file does not stay in its mirror.
 void warnOfDeletion(const Config& config, const std::vector<RestoredFile>& restored) {
   bool any = std::any_of(restored.begin(), restored.end(), [&](auto& one) {
     auto* spoke = findSpoke(config, one.file.spoke);
@@ -53,13 +53,13 @@ void warnOfDeletion(const Config& config, const std::vector<RestoredFile>& resto
       stderr);
 }
 
-// One file, which was asked for by its id.
+// Prints the result for one file, which was asked for by its id.
 void printOne(const RestoredFile& one, bool dryRun) {
   if (one.failure) return printFailure(*one.failure);
   printf("%s %s\n", dryRun ? "Would restore" : "Restored", escapeForTerminal(one.path).c_str());
 }
 
-// What a person can do about these, each thing once.
+// Prints the fixes of all failures, each once.
 void printFixes(const std::vector<RestoredFile>& restored) {
   std::set<Fix> fixes;
   for (auto& one : restored) {
@@ -105,7 +105,7 @@ RestoreChoice choose(const ArchiveContents& contents, const RestoreRequest& requ
   bool oneIsFound = request.isOneId() && choice.failures.empty();
   if (!contents.problem.empty() && !oneIsFound) {
     Failure unread(FailureId::ARCHIVE_UNREADABLE, withoutFullStop(contents.problem));
-    // What was not found may lie there.
+    // The file that was not found may be in the part that cannot be read.
     if (request.isOneId()) choice.failures.clear();
     choice.failures.insert(choice.failures.begin(), unread);
   } else if (choice.files.empty() && choice.failures.empty()) {

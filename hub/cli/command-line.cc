@@ -64,6 +64,13 @@ int runCommandLine(int argc, char** argv) {
   app.footer(
       "A PATH can also be bytes:…, percent-encoded, the form that JSON documents use for paths "
       "that are not UTF-8.");
+  auto words = app.get_formatter();
+  words->label("Positionals", "Arguments");
+  words->label("SUBCOMMAND", "COMMAND");
+  words->label("SUBCOMMANDS", "COMMANDS");
+  words->label("Excludes", "Not with");
+  words->label("REQUIRED", "");
+  app.group("Commands");  // the heading above its subcommands
   app.require_subcommand(1);
   auto& sync = *app.add_subcommand("sync", "Mirror sessions from other machines (spokes)");
   sync.require_subcommand(1);

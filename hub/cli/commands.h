@@ -38,7 +38,7 @@ void addSpokeRename(CLI::App& spoke, int& exitCode);
 void addSpokeEnable(CLI::App& spoke, int& exitCode);  // and disable
 void addSpokeList(CLI::App& spoke, int& exitCode);
 
-// `sync run --wait` without a span, as CLI11 has a flag without a value.
+// The value that CLI11 gives to a flag without one: `sync run --wait` without a span.
 constexpr char WAIT_FOREVER[] = "true";
 
 // `spoke add` uses these too, for its last steps.
@@ -55,7 +55,7 @@ struct RunArguments {
   bool verbose = false;
   bool quiet = false;
   bool onlyTotals = false;  // a dry run does not list files
-  std::string log;  // a file to append to; empty: none
+  std::string log;          // a file to append to; empty: none
   bool json = false;
   // Passphrases typed in this command.
   std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();

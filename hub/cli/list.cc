@@ -19,7 +19,7 @@ namespace {
 struct ListArguments {
   std::string config;
   std::vector<std::string> spokes;
-  std::string since;    // a span; empty: whenever
+  std::string since;    // a span; empty: any time
   std::string project;  // empty: any
   bool details = false;
   bool names = false;  // print only the names of the spokes
@@ -28,7 +28,7 @@ struct ListArguments {
 
 std::string hasText(const std::string& value) { return value.empty() ? "is empty" : ""; }
 
-// Where pi was started, or its name for that.
+// Returns where pi was started; if that is unknown, the project's name, or "-".
 std::string placeOf(const ListedSession& session) {
   auto place = session.start ? session.start->directory : "";
   if (place.empty()) place = projectOf(session);
@@ -53,7 +53,7 @@ void printText(const std::vector<SessionsOfSpoke>& all, bool details) {
   }
 }
 
-// Before all times that a file may have, if the span reaches so far.
+// Returns the time `seconds` before `now` (ns since the epoch); INT64_MIN if that is out of range.
 int64_t timeBefore(int64_t now, int64_t seconds) {
   int64_t nanos = 0, then = 0;
   bool beyond = __builtin_mul_overflow(seconds, int64_t(1'000'000'000), &nanos) ||

@@ -25,8 +25,8 @@ void addPaths(CLI::App* command, const std::string& name, std::vector<std::strin
 // Adds --json.
 CLI::Option* addJson(CLI::App* command, bool& json);
 
-// Has `work` run when the command is parsed, and sets `exitCode` to what it returns. A Failure that
-// it throws ends the command: it is printed, also as the document of --json.
+// Runs `work` when the command is parsed, and sets `exitCode` to what it returns. A Failure that
+// `work` throws ends the command and is printed, with --json also as a document.
 void setAction(CLI::App* command, int& exitCode, std::function<int()> work);
 
 // Adds --config.

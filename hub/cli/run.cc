@@ -33,6 +33,8 @@ class RunPrinter {
       : style_(styleOfOutput()), json_(arguments.json), log_(std::move(log)) {
     text_.dryRun = arguments.dryRun;
     text_.changes = arguments.verbose || (arguments.dryRun && !arguments.onlyTotals);
+    // A person reads the totals, not thousands of lines.
+    if (style_.terminal && !arguments.verbose) text_.mostChanges = 20;
     text_.quiet = arguments.quiet;
     for (auto* spoke : spokes) longest_ = std::max(longest_, spoke->name.size());
   }
@@ -45,6 +47,7 @@ class RunPrinter {
     if (log_ != nullptr) {
       auto all = text_;
       all.quiet = false;
+      all.mostChanges = RunTextOptions().mostChanges;
       log_->write(runText(report, all, TerminalStyle()));
     }
     if (live_ != nullptr) {
@@ -83,7 +86,7 @@ class RunPrinter {
   std::unique_ptr<RunLog> log_;            // null: no log
   size_t longest_ = 0;                     // the longest name of a spoke
   bool drawing_ = false;                   // live_ was started, if it is wanted
-  std::unique_ptr<ProgressDisplay> live_;  // null: nobody watches
+  std::unique_ptr<ProgressDisplay> live_;  // null: no progress is shown
 };
 
 // Returns null if there is no history, or, after a warning, if it cannot be used.
@@ -178,6 +181,7 @@ void addRun(CLI::App& sync, int& exitCode) {
       ->add_flag("--wait", options->wait,
                  "If another run is syncing a spoke, wait for it instead of skipping the spoke; "
                  "--wait=10min waits for 10 minutes at most")
+      ->option_text("[=SPAN]")
       ->check(aSpan);
   auto* verbose =
       command->add_flag("-v,--verbose", options->verbose, "List the files that changed");

@@ -73,7 +73,7 @@ int Manage::finish(const std::vector<SpokeChange>& changes) const {
   int code = EXIT_GOOD;
   for (auto& change : changes) {
     if (change.ok()) continue;
-    // A mistake in the command line says most, and what failed more than what only has to wait.
+    // A usage error takes precedence over other failures, and those over a locked mirror.
     int own = exitCodeOf(*change.failure);
     if (code == EXIT_GOOD || code == EXIT_LOCKED || own == EXIT_USAGE) code = own;
   }

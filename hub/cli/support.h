@@ -18,11 +18,11 @@ void printFailure(const Failure& failure);
 // Prints a warning to standard error.
 void warn(const std::string& message);
 
-// Prints what a command failed with before it did anything; with `json`, also as a document.
-// Returns the exit code.
+// Prints the failure that ended a command before it had its own document; with `json`, also as a
+// document. Returns the exit code.
 int refuse(const Failure& failure, bool json);
 
-// Returns a mistake in the command line.
+// Returns the failure for a mistake in the command line.
 Failure usageError(std::string what, std::string cause = "");
 
 // Calls loadConfig and prints doubts. Throws Failure, also if there is no home directory.
@@ -46,7 +46,7 @@ std::unique_ptr<Selection> loadSelection(const std::string& configFile,
 // still have one. Throws Failure.
 ArchiveContents contentsOfArchive(const Config& config, const std::vector<std::string>& spokes);
 
-// Returns the exit code of a command that failed; of a command about these spokes.
+// Return the exit code of a command that failed, and of one with these reports.
 int exitCodeOf(const Failure& failure);
 int exitCodeOf(const std::vector<SpokeReport>& reports);
 

@@ -112,7 +112,7 @@ Failure unknownWord(const CLI::App& command, const std::string& word) {
                  takesSpokes ? didYouMean("--spoke " + shown) : "");
 }
 
-// CLI11 says which option it means in its message alone, whose form depends on the kind of error:
+// CLI11 names the option only in its message, whose form depends on the kind of error:
 // "--jobs: 1 required N missing" begins with the option's name.
 std::string optionOf(const std::string& message) { return message.substr(0, message.find(':')); }
 

@@ -1,4 +1,5 @@
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
 #include <stdio.h>
 
 #include <algorithm>
@@ -47,6 +48,19 @@ std::string describe(const Difference& difference) {
                       *difference.offset, ", although size and time are the same");
 }
 
+// Returns "2 differ, 5 not in the mirror yet".
+std::string differencesText(const Verification& result) {
+  if (result.differences.empty()) return "all alike";
+  auto missing =
+      size_t(std::count_if(result.differences.begin(), result.differences.end(),
+                           [](auto& one) { return one.kind == Difference::Kind::MISSING; }));
+  auto others = result.differences.size() - missing;
+  std::vector<std::string> parts;
+  if (others > 0) parts.push_back(absl::StrCat(others, others == 1 ? " differs" : " differ"));
+  if (missing > 0) parts.push_back(absl::StrCat(missing, " not in the mirror yet"));
+  return absl::StrJoin(parts, ", ");
+}
+
 void printText(const SpokeConfig& spoke, const Verification& result) {
   auto& report = result.report;
   auto style = styleOfOutput();
@@ -69,10 +83,7 @@ void printText(const SpokeConfig& spoke, const Verification& result) {
     auto start = absl::StrCat("  ", style.mark(Mark::BAD), " ", report.name, ": ");
     fputs(style.plain(failureText(start, *report.failure, style)).c_str(), stdout);
   } else {
-    auto differ = result.differences.empty()
-                      ? "all alike"
-                      : absl::StrCat(result.differences.size(),
-                                     result.differences.size() == 1 ? " differs" : " differ");
+    auto differ = differencesText(result);
     printf("  %s %s: %s compared, %s, %s%s%s%s; %s on the wire, %.1f s\n",
            style.mark(result.good() ? Mark::GOOD : Mark::BAD).c_str(), report.name.c_str(),
            countOf(result.files, "file").c_str(), formatBytes(result.bytes).c_str(), differ.c_str(),

@@ -18,7 +18,8 @@ constexpr ConfigField HUB_FIELDS[] = {
      "The hub's own sessions. `sync status` counts them; no run changes them."},
     {"database_dir", "path", "~/.pi-brain/data", "", "/srv/pi-brain/data",
      "Where `sync.db` (the history of runs) and `archive-ages` (how long the archive has had each "
-     "run) are. A `sync.db` that is damaged, or lacks a table, is renamed to `sync.db.broken`, and "
+     "run) are. A `sync.db` that is damaged, or lacks a table, is set aside as `sync.db.broken`, "
+     "and "
      "a new one is begun."},
     {"archive_dir", "path", "~/.pi-brain/archive", "", "/srv/pi-brain/archive",
      "Where files go before they are overwritten or deleted."},

@@ -53,7 +53,8 @@ bool mayBeSpoke(const YAML::Node& node) {
   return isSpoke(node) || countFields(node, {"name", "source", "path"}) >= 2;
 }
 
-// All that a spoke has except its sync_method. A list of these may belong to another program.
+// Returns whether it has all that a spoke has except its sync_method. A list of these may belong to
+// another program.
 bool looksLikeSpoke(const YAML::Node& node) {
   return countFields(node, {"name", "source", "path"}) == 3;
 }
@@ -63,7 +64,7 @@ bool areSpokes(const YAML::Node& node) { return anyOf(node, isSpoke); }
 bool mayBeSpokes(const YAML::Node& node) { return mayBeSpoke(node) || anyOf(node, mayBeSpoke); }
 
 // Returns the single word of a name in lower case, without what surrounds it: "Spokes", "spokes -",
-// or one behind an invisible character. Empty if the name has more words, as "spoke_defaults" does.
+// or one after an invisible character. Empty if the name has more words, as "spoke_defaults" does.
 std::string wordOf(const std::string& name) {
   auto isLetter = [](char c) { return absl::ascii_isalpha(uint8_t(c)); };
   auto isFront = [](char c) {

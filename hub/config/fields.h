@@ -17,7 +17,7 @@ namespace pibrain {
 // A mistake in the file.
 class ConfigError : public Failure {
  public:
-  // `line`: from 1; 0: none.
+  // `at`: the line, from 1; 0: none.
   ConfigError(int at, std::string what, std::string cause = "")
       : Failure(FailureId::CONFIG_INVALID, std::move(what), std::move(cause)), line(at) {}
 

@@ -14,9 +14,9 @@ struct RefusedArgument {
 
 // Returns the first argument that is not allowed; nullopt: all are. Filters, and options for
 // comparison, compression and the network are allowed. Others could run a command (-e, --rsh,
-// --rsync-path, -M, --daemon), change the spoke, write outside the mirror, publish what the spoke
-// never had, or break the report and the archive. Options must be written in full, although rsync
-// accepts abbreviations.
+// --rsync-path, -M, --daemon), change the spoke, write outside the mirror, put files into the
+// mirror that the spoke never had, or break the report and the archive. Options must be written in
+// full, although rsync accepts abbreviations.
 std::optional<RefusedArgument> refusedForRsync(const std::vector<std::string>& arguments);
 
 }  // namespace pibrain

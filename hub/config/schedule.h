@@ -10,7 +10,7 @@
 
 namespace pibrain {
 
-// Of a spoke that has none: as often as documents say that a timer starts runs.
+// The schedule of a spoke that has none: as often as a timer starts runs by default.
 constexpr char USUAL_SCHEDULE[] = "*/15 * * * *";
 
 // Minute, hour, day of the month, month and day of the week (0 or 7: Sunday), separated by blanks.

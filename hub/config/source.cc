@@ -217,7 +217,7 @@ absl::Status refuseScheme(const std::string& text, Asked asked, const Source& lo
                    "', write its user too: user@", host, asked == Asked::SOURCE ? ":/path." : "."));
 }
 
-// "sftp:user@host:path" or "user:password@host:path".
+// Rejects "sftp:user@host:path" and "user:password@host:path".
 absl::Status refuseSecondLogin(const std::string& text, Asked asked, const Source& first,
                                const std::string& path) {
   auto before = path.substr(0, path.find('/'));

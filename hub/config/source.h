@@ -1,7 +1,7 @@
 #pragma once
 // Parses where a spoke's sessions are: 'source' in the config, and the logins and directories in
 // command lines. Spellings of other tools (a URL, a port, an address without brackets) are rejected
-// with what to write instead, since ssh would look for a host called "sftp" or "fe80".
+// with advice on what to write instead, since ssh would look for a host called "sftp" or "fe80".
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>

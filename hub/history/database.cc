@@ -29,7 +29,7 @@ constexpr int64_t SCHEMA_VERSION = 9;  // the version that SCHEMA sets
 constexpr int64_t HAS_RUNS = 1, HAS_BYTES_GROWN = 3, HAS_FAILURES = 8;
 constexpr char ADD_BYTES_GROWN[] =
     "ALTER TABLE runs ADD COLUMN bytes_grown INTEGER NOT NULL DEFAULT 0";
-// The output of packed(). Before, a failure was one line of text.
+// Holds the output of packed(). Before version 8, a failure was one line of text.
 constexpr char ADD_FAILURE[] = "ALTER TABLE runs ADD COLUMN failure TEXT NOT NULL DEFAULT ''";
 constexpr char SCHEMA[] = R"(
   CREATE TABLE IF NOT EXISTS runs (
@@ -108,7 +108,7 @@ constexpr char SCHEMA[] = R"(
   PRAGMA user_version = 9;
 )";
 
-// The columns of runs since version 1, and all columns of this version.
+// The columns that runs has had since version 1, and the other columns of this version.
 constexpr char OLDEST_COLUMNS[] =
     "SELECT id, spoke, started_ns, finished_ns, ok, error, files, new, grown, rewritten, moved,"
     " touched, deleted, kept, deferred, failed, bytes_literal, wire_up, wire_down FROM runs";
@@ -298,7 +298,8 @@ absl::Status Database::connect() {
                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr));
   if (result != SQLITE_OK) return error();
   sqlite3_busy_timeout(db_, BUSY_TIMEOUT);
-  // A power cut may lose the last record. That is not worth waiting for the disk in each run.
+  // A power cut may lose the last record. Preventing that is not worth waiting for the disk in each
+  // run.
   auto status = execute("PRAGMA synchronous = OFF;");
   // The schema costs a write, so only a new or older database gets it.
   if (status.ok() && schemaVersion() < SCHEMA_VERSION) status = migrate();

@@ -1,6 +1,6 @@
 #pragma once
-// sync.db as a database: opening, schema, and damage. Whichever call finds that it is damaged or
-// lacks a table copies it to sync.db.broken, replacing an older one, and starts a new database.
+// sync.db as a database: opening, schema, and damage. The first call that finds that it is damaged
+// or lacks a table copies it to sync.db.broken, replacing an older one, and starts a new database.
 // Anything else at its path, a directory for example, is left alone, and the error says how to fix
 // it.
 
@@ -28,7 +28,7 @@ class Database {
 
   // Opens or creates `directory`/sync.db (directory 0700, file 0600).
   static absl::StatusOr<std::unique_ptr<Database>> open(const std::string& directory, Warn warn);
-  // Opens sync.db for reading, and creates nothing; null if there is none.
+  // Opens an existing sync.db as open() does; returns null if there is no sync.db.
   static absl::StatusOr<std::unique_ptr<Database>> openExisting(const std::string& directory,
                                                                 Warn warn);
   ~Database();
@@ -83,8 +83,8 @@ class Database {
     bool ended_ = false;  // the last row was read
   };
 
-  // Does `work` under the lock; if it finds damage, again with a new database. `work` must call
-  // nothing but Statement's methods, inTransaction() and lastRowId().
+  // Does `work` under the lock; if it finds damage, does it again with a new database. `work` must
+  // call nothing but Statement's methods, inTransaction() and lastRowId().
   template <typename Work>
   auto use(const Work& work) {
     std::lock_guard lock(mutex_);
@@ -139,7 +139,7 @@ class Database {
   std::mutex mutex_;  // guards all that follows
   sqlite3* db_ = nullptr;
   bool damaged_ = false;    // a call reported damage
-  bool begunAnew_ = false;  // or was tried, which happens once
+  bool begunAnew_ = false;  // beginAnew() was called; it tries only once
 };
 
 }  // namespace pibrain

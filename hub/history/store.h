@@ -1,8 +1,8 @@
 #pragma once
 // What sync.db remembers: the history of runs, the files that a mirror keeps although the spoke
-// deleted them, and the addresses of spokes. Losing it loses the history and costs one full
-// listing, so its errors are warnings, and a damaged database is replaced by a new one
-// (database.h).
+// deleted them, and what runs learned about spokes, their addresses for example. Losing it loses
+// the history and costs one full listing, so its errors are warnings, and a damaged database is
+// replaced by a new one (database.h).
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -28,14 +28,14 @@ class Store {
 
   // Opens or creates `directory`/sync.db (directory 0700, file 0600).
   static absl::StatusOr<std::unique_ptr<Store>> open(const std::string& directory, Warn warn);
-  // Opens sync.db for reading, and creates nothing; null if there is none.
+  // Opens an existing sync.db as open() does; returns null if there is no sync.db.
   static absl::StatusOr<std::unique_ptr<Store>> openExisting(const std::string& directory,
                                                              Warn warn);
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  // Any thread may call.
+  // Any thread may call these functions.
 
   absl::Status recordRun(const SpokeReport& report);
 
@@ -44,7 +44,7 @@ class Store {
     uint64_t wire;              // bytes, both ways
     uint32_t files;             // on the spoke
   };
-  // ns; how old the last good run of a scheduled spoke may be.
+  // ns; a last good run that is older than this is stale.
   static constexpr int64_t STALE_AFTER = int64_t(2) * 86400 * 1'000'000'000;
 
   struct LastRuns {
@@ -69,10 +69,10 @@ class Store {
   std::optional<Contact> lastContact(const std::string& spoke);
   absl::Status setLastContact(const std::string& spoke, const Contact& contact);
 
-  // Moves all that is known of `from`, its history too, to `to`. What is known of `to` already
-  // stays.
+  // Moves all that is known of `from`, including its history, to `to`. What is already known of
+  // `to` stays.
   absl::Status renameSpoke(const std::string& from, const std::string& to);
-  // Forgets all about a spoke but the history of its runs.
+  // Forgets all about a spoke except the history of its runs.
   absl::Status forgetSpoke(const std::string& spoke);
 
   // Returns the latest runs of these spokes (empty: of all), the latest first, at most `limit`.
@@ -83,8 +83,8 @@ class Store {
   std::optional<Endpoint> lastEndpoint(const std::string& spoke);
   absl::Status setLastEndpoint(const std::string& spoke, const std::optional<Endpoint>& endpoint);
 
-  // Returns why libssh2 could not connect to this server within the last week, as a text of the
-  // caller's; nullopt if it could, or was not tried. `now`: ns since the epoch.
+  // Returns why libssh2 could not connect to this server within the last week, in the words that
+  // the caller recorded; nullopt: nothing is recorded. `now`: ns since the epoch.
   std::optional<std::string> whyNotLibssh2(const std::string& spoke, const std::string& server,
                                            int64_t now);
   absl::Status setWhyNotLibssh2(const std::string& spoke, const std::string& server,
@@ -110,8 +110,8 @@ class Store {
   absl::StatusOr<std::vector<std::string>> failedFiles(const std::string& spoke);
   absl::Status setFailedFiles(const std::string& spoke, const std::vector<std::string>& paths);
 
-  // A directory of the spoke in which `exclude` of the config leaves files out: its digest without
-  // these files (0: it has no others), and with them.
+  // A directory of the spoke in which 'exclude' in the config leaves files out. `ours` is its
+  // digest without these files (0: it has no others), `theirs` the one with them.
   struct LeftOutOf {
     std::string path;  // relative to the mirror
     uint64_t ours, theirs;
@@ -122,7 +122,7 @@ class Store {
   absl::Status setLeftOut(const std::string& spoke, const std::vector<std::string>& patterns,
                           const std::vector<LeftOutOf>& directories);
 
-  // Paths relative to the mirror.
+  // The files that the mirror keeps although the spoke deleted them. Paths relative to the mirror.
   absl::StatusOr<std::vector<std::string>> keptFiles(const std::string& spoke);
   absl::Status setKeptFiles(const std::string& spoke, const std::vector<std::string>& paths);
 

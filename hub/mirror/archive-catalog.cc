@@ -36,7 +36,7 @@ absl::Status cannotOpen(const std::string& path) {
 }
 
 // Opens a spoke's directory in the archive; null if it does not exist. The archive itself may be a
-// symlink of its owner's, but nothing in it, since Archive made that.
+// symlink; a symlink in it is an error, since Archive creates none.
 absl::StatusOr<kj::AutoCloseFd> openArchive(const std::string& archiveDir,
                                             const std::string& spoke = "") {
   kj::AutoCloseFd fd(open(archiveDir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -28,8 +28,8 @@ struct ArchivedFile {
 // Returns the sorted names of the spokes that have an archive; empty if there is no archive.
 absl::StatusOr<std::vector<std::string>> archivedSpokes(const std::string& archiveDir);
 
-// Returns all archived files of a spoke, oldest run first, each run's by path, without files that
-// pi-brain did not put there.
+// Returns a spoke's archived files, oldest run first and sorted by path within a run; those that
+// never expire come last. Skips directories that are not named like a run.
 absl::StatusOr<std::vector<ArchivedFile>> archivedFiles(const std::string& archiveDir,
                                                         const std::string& spoke);
 
@@ -38,7 +38,7 @@ struct ArchiveContents {
   std::vector<std::string> without;  // the named spokes that have no archive
   std::string problem;               // why some could not be read; empty: all were
 };
-// Returns the files of these spokes, or of all if `spokes` is empty. An unreadable spoke does not
+// Returns the files of these spokes, or of all if `names` is empty. An unreadable spoke does not
 // affect the others.
 absl::StatusOr<ArchiveContents> archiveContents(const std::string& archiveDir,
                                                 const std::vector<std::string>& names);
@@ -59,9 +59,9 @@ absl::StatusOr<kj::AutoCloseFd> openArchived(const std::string& archiveDir,
                                              const ArchivedFile& file);
 
 // Removes the files of runs that began more than `days` before `now` (ns since the epoch) and that
-// are also that old by `agesFile`; starts counting runs that it does not have. 0 days: keeps all.
-// The caller must hold the lock of the spoke's mirror. The error names what could not be removed;
-// everything else is removed.
+// are also that old by `agesFile`; starts counting for runs that the file does not have yet. 0
+// days: keeps all. The caller must hold the lock of the spoke's mirror. If a run cannot be removed,
+// the others are still removed, and the error names the first that failed.
 absl::Status expireArchive(const std::string& archiveDir, const std::string& spoke, uint32_t days,
                            int64_t now, const std::string& agesFile,
                            const AgeClocks& clocks = AgeClocks::now());

@@ -35,7 +35,7 @@ constexpr char INCOMPLETE[] = "incomplete";
 // Prefix of the runs that are kept for good.
 constexpr std::string_view REMOVED = "removed-";
 
-// Those that stand in names.
+// The reasons that are part of a directory's name.
 constexpr ArchiveReason REASONS[] = {ArchiveReason::REPLACED, ArchiveReason::REPAIRED,
                                      ArchiveReason::EDITED, ArchiveReason::DELETED,
                                      ArchiveReason::RECOVERED};
@@ -49,8 +49,8 @@ void copyContent(int in, int out) {
   }
 }
 
-// Throws if a large file does not fit. Otherwise each run would copy for long, for each file, only
-// to fail.
+// Throws if a large file does not fit. Otherwise each run would spend a long time copying each such
+// file, only to fail.
 void requireRoom(int out, const struct stat& file) {
   constexpr uint64_t WORTH_ASKING = 1 << 20;
   uint64_t taken = std::min(uint64_t(file.st_size), uint64_t(file.st_blocks) * 512);
@@ -183,7 +183,7 @@ const RootedDir& Archive::spokeDir() {
   int fd = open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) throwErrno(errno, "cannot open " + where());
   syncfsReaches_ = syncfsReaches(fd);
-  // The archive itself may be a symlink of its owner's; a symlink in it is not followed.
+  // The archive itself may be a symlink; a symlink in it is not followed.
   RootedDir whole{kj::AutoCloseFd(fd)};
   return spokeDir_.emplace(makeDirectoriesBeneath(whole, spoke_, where()));
 }
@@ -242,7 +242,8 @@ void Archive::explainingFullDisk(kj::FunctionParam<void()> work) const {
 }
 
 bool Archive::Preserved::holds(const struct stat& file) const {
-  // A hard link shares later changes of the file; a copy keeps the state of its time.
+  // A hard link includes later changes of the file. A copy does not, so size and time must match
+  // too.
   return uint64_t(file.st_ino) == inode &&
          (!copied || (uint64_t(file.st_size) == size && mtimeOf(file) == mtime));
 }

@@ -1,10 +1,10 @@
 #pragma once
 // Keeps files that a sync replaces or deletes (P5), as ARCHIVE/SPOKE/RUN~REASON/PATH. RUN is the
 // run's start in UTC, by the latest of the known clocks: 20260131T120000.123Z. REASON says why
-// (ArchiveReason): a file and its reason appear in one step. Earlier versions wrote none. A file
-// whose path the run has used already for this reason goes to RUN~REASON~2, RUN~REASON~3, …. Files
-// that never expire are in removed-RUN. Copies are made in ARCHIVE/SPOKE/incomplete.
-// hub/mirror/archive-catalog.h reads the archive.
+// (ArchiveReason); it is part of the path, so that it appears together with the file. Earlier
+// versions wrote no reason. If the run has already used the path for this reason, the file goes to
+// RUN~REASON~2, RUN~REASON~3, …. Files that never expire are in removed-RUN. A copy is the file
+// ARCHIVE/SPOKE/incomplete until it is complete. hub/mirror/archive-catalog.h reads the archive.
 
 #include <kj/common.h>
 #include <kj/function.h>
@@ -24,19 +24,19 @@ struct stat;
 namespace pibrain {
 
 enum class ArchiveReason {
-  UNKNOWN,    // not noted
+  UNKNOWN,    // not recorded
   REPLACED,   // the spoke had another version
-  REPAIRED,   // the same, and it was verify that found and fetched it
-  EDITED,     // the same, and somebody had changed this one in the mirror
-  DELETED,    // gone on the spoke, and the run was to delete
-  RECOVERED,  // a run that was killed had taken it out of its place
+  REPAIRED,   // the same, but verify found and fetched that version
+  EDITED,     // someone else had changed this file in the mirror
+  DELETED,    // gone on the spoke, and the run deletes such files
+  RECOVERED,  // a run was killed after it had moved the file out of its place
   REMOVED,    // its spoke was removed
 };
-// "replaced", …; "" for UNKNOWN.
+// Returns "replaced", …; "" for UNKNOWN.
 const char* toString(ArchiveReason reason);
 
-// The archive has no room. The texts are for a run that ends with this failure; if it concerns
-// several files, its summary belongs to each and its fix to all.
+// The archive has no room. The texts are for a run that ends with this failure; if several files
+// fail this way, each gets the summary, and the fix is given once.
 class NoRoomInArchive : public Failure {
  public:
   using Failure::Failure;
@@ -52,10 +52,10 @@ class Archive {
   // clocks, and not earlier than the newest run in the archive, so that a clock that is behind does
   // not make new files look old. Must be called before anything is archived.
   void clockShows(int64_t now);
-  // Keeps what will be archived for good, because the spoke is removed. Must be called before
+  // Makes what is archived never expire, because the spoke is being removed. Must be called before
   // anything is archived.
   void keepForGood();
-  // Returns the name of this run, without a reason, which the first call decides.
+  // Returns the name of this run, without a reason. The first call decides it.
   const std::string& run();
 
   // What preserve() put into the archive.
@@ -96,7 +96,7 @@ class Archive {
   void flush(uint64_t exceptOn = 0);
 
  private:
-  // A file that was copied and must be removed from the mirror.
+  // A file that was copied, or a directory whose content was; it must be removed from the mirror.
   struct Copied {
     std::string path;  // relative to the entry
     Preserved what;
@@ -118,8 +118,8 @@ class Archive {
   const RootedDir& runDir(const std::string& name);
   // Does the work, and turns an error about a full disk into NoRoomInArchive.
   void explainingFullDisk(kj::FunctionParam<void()> work) const;
-  // Removes the empty directories above `path`, including the run's.
   void fsyncTouched();
+  // Removes the empty directories above `path`, including the run's.
   void removeEmpty(const std::string& run, const std::string& path);
   void removeEmpty(const std::string& path);  // in all of the run's directories
 
@@ -140,14 +140,15 @@ class Archive {
 // time of RUN; other names give nullopt.
 std::string archiveRunName(int64_t began);
 std::optional<int64_t> archiveRunTime(const std::string& name);
-// The same for removed-RUN, of which archiveRunTime() returns nullopt.
+// The same for removed-RUN, for which archiveRunTime() returns nullopt.
 std::optional<int64_t> removedRunTime(const std::string& name);
-// Of a directory of either kind: the run, without reason and number; and the reason.
+// Return the run that a directory of either kind belongs to, without reason and number; and the
+// reason.
 std::string archiveRunOf(const std::string& directory);
 ArchiveReason archiveReasonOf(const std::string& directory);
 
 // Opens the directory `path` beneath `root`, and creates it and its parents (0700) if missing.
-// `where`: what errors call it.
+// `where`: what errors call `root`.
 kj::AutoCloseFd makeDirectoriesBeneath(const RootedDir& root, const std::string& path,
                                        const std::string& where);
 

@@ -14,7 +14,7 @@ namespace pibrain {
 
 namespace {
 
-constexpr uint64_t FEW_FILES = 10;  // so many may always be deleted
+constexpr uint64_t FEW_FILES = 10;  // the default limit is never lower
 
 }  // namespace
 

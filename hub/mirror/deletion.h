@@ -14,8 +14,8 @@
 namespace pibrain {
 
 // P5: returns why `count` of the mirror's `mirrorFiles` files, which are gone on the spoke, must
-// not be deleted; nullopt if they may. The spoke has `spokeFiles`. `maxDelete`: the limit by the
-// user (0: half of the mirror, and always a few).
+// not be deleted; nullopt: they may be. The spoke has `spokeFiles`. `maxDelete`: the user's limit;
+// 0: half of the mirror's files, but at least a few.
 std::optional<Failure> whyNotDelete(const SpokeConfig& spoke, uint64_t count, uint64_t mirrorFiles,
                                     uint64_t spokeFiles, uint64_t maxDelete);
 

@@ -69,7 +69,7 @@ StoredTimes timesOf(int fd) {
   return {times.grain};
 }
 
-// Returns whether a mode reads back as it was set; some filesystems fix all or part of it.
+// Returns whether a mode reads back as it was set; some filesystems force all or part of it.
 bool keepsModes(int fd) {
   for (mode_t mode : {0640, 0755, 0600}) {
     struct stat st;

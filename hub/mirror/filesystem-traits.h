@@ -7,15 +7,16 @@
 
 namespace pibrain {
 
-// How a filesystem stores times, names and modes. The type does not tell: ext4 keeps only seconds
-// in inodes of 128 bytes, and ignores case in directories with that attribute. So each mirror's
-// filesystem is probed once, and again when another one is mounted, or with other options.
+// How a filesystem stores times, names and modes. The filesystem's type does not tell: ext4 keeps
+// only seconds in inodes of 128 bytes, and ignores case in directories with the casefold attribute.
+// So each mirror's filesystem is probed once, and again when another one is mounted in its place,
+// or the same one with other options.
 struct FilesystemTraits {
   StoredTimes times;
   bool foldsNames = false;    // treats names that differ in case or normal form as one
   bool changesNames = false;  // lists files under their names' normal form
-  bool keepsModes = true;     // else the mount decides them for all files
-  bool toldOfModes = false;   // a run has warned of this
+  bool keepsModes = true;     // false: the mount decides the mode of all files
+  bool toldOfModes = false;   // a run has warned that modes are not kept
 
   auto operator<=>(const FilesystemTraits&) const = default;
 
@@ -31,9 +32,9 @@ FilesystemTraits probeFilesystem(int directory);
 class Mirror;
 class Store;
 
-// Returns the traits of a spoke's mirror: from `store` (null: none), or else probed, if the mirror
-// may be written to, and stored. If neither works, returns the traits of a filesystem that keeps
-// everything.
+// Returns the traits of a spoke's mirror. Takes them from `store` (null: none), or else, if the
+// mirror may be written to (`mayProbe`), probes and stores them. If neither works, returns the
+// traits of a filesystem that keeps everything.
 FilesystemTraits traitsOf(Mirror& mirror, const std::string& spoke, Store* store, bool mayProbe);
 
 // Returns a warning if modes should be kept (Mirror::keepModes()) and cannot be, unless an earlier

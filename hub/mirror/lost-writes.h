@@ -1,8 +1,8 @@
 #pragma once
 // The mark of a run whose writes the disk lost, in the mirror's staging directory. The kernel's
-// cache may have the right content of its files while the disk has the wrong one, with the right
-// size and time. So each of these files is fetched whole, and the mark stays until all are fetched
-// or gone on the spoke.
+// cache may have the right content of that run's files while the disk has wrong content, with the
+// right size and time. So each of these files is fetched whole, and the mark stays until all are
+// fetched or gone on the spoke.
 //
 // It holds their paths, each followed by a NUL. An empty path, a truncated one, or an empty mark
 // means all files, because the affected ones are unknown.

@@ -227,7 +227,7 @@ void Mirror::noteWritten(const std::string& path) { foundAgain_ |= lost_.remove(
 void Mirror::preserve(Pending& pending) {
   bool replaced = pending.kind == Pending::Kind::PUBLISH && pending.replaces;
   bool removed = pending.kind == Pending::Kind::ARCHIVE;
-  // On the same filesystem, a rename moves it there later.
+  // On the same filesystem, a rename moves the file to the archive later.
   if (removed) removed = archive_.isElsewhere(device());
   if ((!replaced && !removed) || pending.base) return;
   if (removed && !stillNamed(pending.path)) return;
@@ -302,7 +302,7 @@ void Mirror::noteLostWrites(const std::vector<Pending>* pending) {
   }
   kj::runCatchingExceptions([&]() {
     lost_.writeTo(staging());
-    // Staged files are as doubtful, so they are not continued.
+    // Staged files are just as doubtful, so they are not continued.
     for (auto& name : namesIn(staging())) {
       if (!isSwapped(name) && name != LostWrites::NAME) unlinkat(staging(), name.c_str(), 0);
     }

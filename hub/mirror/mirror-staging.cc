@@ -40,8 +40,8 @@ kj::AutoCloseFd Mirror::openStaged(const std::string& path, bool continued, Stag
   return fd;
 }
 
-// Creates a new file: not an existing FIFO, on which writing would block, nor a hard link to
-// another file.
+// Creates a new file. Never opens an existing entry: it could be a FIFO, on which writing would
+// block, or a hard link to another file.
 kj::AutoCloseFd Mirror::createStaged(const std::string& name) {
   constexpr int ATTEMPTS = 3;
   for (int attempt = 1;; ++attempt) {
@@ -98,7 +98,7 @@ void Mirror::archiveReplaced() {
   unlinkat(above.fd, std::string(REPLACED).c_str(), AT_REMOVEDIR);
 }
 
-// Takes the file, if it is there, and what directories this leaves empty.
+// Archives the file, if it exists, and removes directories that are then empty.
 void Mirror::archiveEdited(int replaced, const std::string& path) {
   RootedDir whole{kj::AutoCloseFd(openat(replaced, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC))};
   auto parent = whole.open(parentOf(path), O_RDONLY | O_DIRECTORY);

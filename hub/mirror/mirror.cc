@@ -26,8 +26,8 @@ namespace pibrain {
 
 namespace {
 
-// Files arrive in order of age, from all projects of a spoke in turn, and many spokes run in one
-// process.
+// Many, because files arrive in order of age, from all projects of a spoke in turn. Limited,
+// because many spokes run in one process.
 constexpr rlim_t MAX_OPEN_DIRECTORIES = 256;
 
 size_t openDirectories() {
@@ -95,9 +95,10 @@ Tree Mirror::walk() const {
   return Tree();
 }
 
-// A sync gives its files the spoke's times, of before it fetched them. What is younger than the
-// last run by both its times was written by another: by that of its inode alone, it could have been
-// linked or closed to others; by that of its content, the spoke's clock could be ahead.
+// A sync gives files the spoke's modification times, which are from before it fetched them. So
+// someone else changed a file if both its modification time and its inode's change time are later
+// than the last run. Either alone proves nothing: a hard link or a new mode changes the inode's
+// time, and a spoke whose clock is ahead gives late modification times.
 void Mirror::noteEdits(const Tree& tree) {
   for (auto& directory : tree.directories) {
     for (auto& file : directory.files) {

@@ -45,8 +45,8 @@ class Mirror {
   const std::string& path() const { return path_; }  // as configured
 
   // With `keep`, files keep the spoke's modes. Otherwise only the owner can access the mirror (P2),
-  // and files that are written to lose the permissions of others. Must be called before anything
-  // else.
+  // and when a file is written to, other users lose their permissions on it. Must be called before
+  // anything else.
   void keepModes(bool keep) { keepModes_ = keep; }
   // Return whether modes are kept, and whether they should be but the filesystem stores none.
   bool keepsModes() const { return keepModes_ && traits_.keepsModes; }
@@ -73,15 +73,16 @@ class Mirror {
   // Passes the result of walk(), which must outlive all changes of the mirror. Names in it need not
   // be read again.
   void walked(const Tree& tree) { tree_ = &tree; }
-  // Notes which of these files, which walk() has just found, were changed since the last run by
-  // somebody else: for whoever asks later why they were archived. To be called before the mirror is
-  // changed. It misses what got an earlier time with its change, and some of what was changed
-  // before an entry at the top of the mirror was.
+  // Notes which of these files, which walk() has just found, someone else changed since the last
+  // run, so that they are archived as EDITED. Must be called before the mirror is changed. It
+  // misses a change that set an earlier time, changes that were followed by one to an entry at the
+  // top of the mirror, and all changes after a run that did not finish.
   void noteEdits(const Tree& tree);
-  // Why what is replaced from now on is archived, unless somebody edited it. (REPLACED, if this is
-  // not called.)
+  // Sets the reason for archiving the files that are replaced from now on, except edited ones.
+  // Until this is called, it is REPLACED.
   void archiveAs(ArchiveReason reason) { reason_ = reason; }
-  // Returns whether the file still has exactly this name, as far as this run changed names.
+  // Returns whether the file still has exactly this name. Where the filesystem folds or changes
+  // names, this run may have renamed it; elsewhere this returns true.
   bool stillNamed(const std::string& path);
 
   // A regular file, opened for reading.
@@ -95,13 +96,14 @@ class Mirror {
   // What is staged for a path: the whole file, or the tail to append to the existing one.
   enum class Staged { FILE, TAIL };
 
-  // Returns whether an earlier run did not finish, and not all that it may have written was checked
-  // since. It may have left staged files, and the kernel's cache may differ from the disk.
+  // Returns whether an earlier run did not finish, and some of what it may have written has not
+  // been checked since. It may have left staged files, and the kernel's cache may differ from the
+  // disk.
   bool endedUncleanly() const { return unclean_; }
   // Returns whether that run failed to write this file to the disk, so that it cannot be a basis.
   bool mayBeLost(const std::string& path) const { return lost_.concern(path); }
-  // Gives these files a time in `tree` that no file of the spoke has, so that they are requested
-  // again. `options`: for the digests.
+  // Sets the time in `tree` of each file in the mark of lost writes to one that no file of the
+  // spoke has, so that these files are requested again. `options`: for the digests.
   void makeLostUnlike(Tree& tree, const DigestOptions& options) const;
   // Opens what an earlier run staged, complete or not.
   kj::Maybe<File> openPartial(const std::string& path, Staged what = Staged::FILE);
@@ -110,16 +112,17 @@ class Mirror {
   // unclean run, and for verifying.
   void readFromDisk(const File& file);
 
-  // Waits until what the kernel had to write when the mirror was opened is on the disk, or lost.
+  // Waits until the kernel has written its cache of the mirror's filesystem to the disk, or failed
+  // to. Only the first call does anything.
   void writeCache();
 
   // Opens the staging file for `path`, and truncates it unless it is `continued`.
   kj::AutoCloseFd openStaged(const std::string& path, bool continued, Staged what = Staged::FILE);
   void discardStaged(const std::string& path, Staged what = Staged::FILE);
 
-  // With the next commit(), the staged file becomes the mirror's `path`, and the file before it is
-  // archived. Until then openFile() finds the staged one. `replaces`: a file of this name is
-  // expected to exist, which saves a system call.
+  // With the next commit(), the staged file becomes the mirror's `path`, and the file that it
+  // replaces is archived. Until then openFile() finds the staged one. `replaces`: a file of this
+  // name is expected to exist, which saves a system call.
   void publish(const std::string& path, bool replaces = true);
   // The same for a staged file that begins with the content of the existing file, which is not
   // archived then. `base`: the status of the existing file.
@@ -132,16 +135,17 @@ class Mirror {
   // Returns the time that a file has until commit() sets its true one: one that makes the next run
   // look at the file again.
   int64_t earlierThan(int64_t mtime) const;
-  // Called when the file at `path`, open as `fd`, was written in place. Gives it an earlier time,
-  // and with the next commit() this one, unless somebody changes the file meanwhile.
+  // Called when the file at `path`, open as `fd`, was written in place. Gives the file an earlier
+  // time, and with the next commit() the time `mtime`, unless someone else changes the file
+  // meanwhile.
   void settle(const std::string& path, int fd, int64_t mtime);
 
   // Renames within the mirror; `to` must not exist.
   void move(const std::string& from, const std::string& to);
 
   // With the next commit(), moves the file to the archive and removes directories that are then
-  // empty. Returns false if there is no regular file of this path any more. In this run, a
-  // directory may have replaced it, or a file its directory; or, where names fold, a file whose
+  // empty. Returns false if there is no longer a regular file at this path: in this run, a
+  // directory may have replaced it, or a file its directory, or, where names fold, a file whose
   // name differs in case.
   bool archiveFile(const std::string& path);
 
@@ -151,30 +155,31 @@ class Mirror {
     std::optional<Remedy> remedy;  // if a disk has no room for the file
   };
   // Flushes everything to the disk, and then makes it visible. Returns what could not be made
-  // visible. Throws Failure if the flush fails: then nothing became visible, and the next run knows
-  // that.
+  // visible. Throws Failure if the flush fails: then nothing that was being flushed becomes
+  // visible, and the mark of lost writes tells the next run.
   std::vector<Uncommitted> commit();
   // The same in small steps, to be called often while files arrive: flushes if much is pending, or
-  // for long, and makes a few flushed files visible.
+  // something has been for long, and makes a few flushed files visible.
   std::vector<Uncommitted> proceed();
-  // Returns whether the disk has room for so many bytes, and for one more file if `newFile`, as far
-  // as the filesystem tells.
+  // Returns whether the disk has room for this many bytes, and for one more file if `newFile`, as
+  // far as the filesystem tells.
   bool hasRoomFor(uint64_t bytes, bool newFile) const;
   // Returns the fix for a full disk.
   Remedy makeRoom() const;
   [[noreturn]] static void fail(const Uncommitted& uncommitted);
-  // Throws the first of these that is not limited to one file, for example that no descriptors are
-  // left.
+  // Throws the first of these errors that concerns more than its one file, for example that no
+  // descriptors are left.
   static void requireOfSingleFiles(const std::vector<Uncommitted>& uncommitted);
 
-  // Lets another program, rsync, change the mirror. It must move what it replaces into REPLACED, a
-  // directory in STAGING that handOver() empties. handOver() also flushes the mark of an unfinished
-  // run; takeBack() flushes all that the program wrote. Both throw like commit().
+  // Called before and after another program, rsync, changes the mirror. The program must move what
+  // it replaces into REPLACED, a directory in STAGING that handOver() creates empty. handOver()
+  // also flushes the mark of an unfinished run, and throws KJ exceptions or Failure; takeBack()
+  // flushes all that the program wrote, and throws like commit().
   static constexpr std::string_view REPLACED = "replaced";
   void handOver();
   void takeBack();
   // Moves the content of REPLACED to the archive. Each file stays in REPLACED until it is in the
-  // archive, and on the disk if the archive is on another filesystem. If this is not called or
+  // archive and, if the archive is on another filesystem, on the disk. If this is not called or
   // fails, the next clearStaging() or handOver() does it.
   void archiveReplaced();
 
@@ -184,11 +189,12 @@ class Mirror {
     bool more = false;                      // and files that the run does not know
   };
   // Ends a successful run: commits, flushes what became visible, and removes the staging directory.
-  // Throws like commit(), or for what that returned. The mark of an earlier unfinished run stays as
-  // long as `left` is not empty.
+  // Throws like commit(), and throws the first error that commit() returned. The mark of an earlier
+  // unfinished run stays as long as `left` is not empty.
   void finish(const Left& left);
 
-  // Removes the staging directory with what earlier runs left there.
+  // Removes the staging directory and what earlier runs left there. Files that they replaced but
+  // did not archive go to the archive.
   void clearStaging();
   // Removes the staging directory unless it holds files that the next run can continue.
   void removeStagingIfEmpty();
@@ -281,13 +287,14 @@ class Mirror {
   uint32_t renames_ = 0;                  // done by requireOwnName()
   bool onlyProbed_ = false;               // only probe() used the staging directory
   bool unclean_ = false;
-  // When the directory was changed, ns since the epoch: as each run that changes the mirror makes
-  // and removes an entry in it, not before the last one's end.
+  // When the mirror's directory was last changed, ns since the epoch. Not before the end of the
+  // last run that changed the mirror, because each creates and removes the staging directory.
+  // INT64_MAX: unknown, for example because that run did not finish.
   int64_t lastChange_ = INT64_MAX;
-  std::unordered_set<std::string> edited_;  // by somebody, since then
+  std::unordered_set<std::string> edited_;  // files that someone else changed since then
   ArchiveReason reason_ = ArchiveReason::REPLACED;
   LostWrites lost_;            // of earlier runs and this one
-  bool foundAgain_ = false;    // lost_ has fewer files than the mark
+  bool foundAgain_ = false;    // lost_ has fewer files than the mark on the disk
   bool cacheWritten_ = false;  // writeCache() was called
   std::vector<Pending> pending_;
   std::deque<Pending> written_;             // flushed, but not visible yet

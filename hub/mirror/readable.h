@@ -9,10 +9,10 @@
 
 namespace pibrain {
 
-// Throws Failure if reading the mirror failed. Entries that this process is not allowed to read
-// (lost+found, for example), or that pi-brain cannot have made, cause only warnings. With `unread`,
-// directories that the disk failed to read are appended to it instead of throwing: their content
-// must stay unchanged.
+// Throws Failure if reading the mirror failed. Entries that this process is not allowed to open, or
+// that pi-brain cannot have made, cause only warnings; lost+found and entries that have vanished
+// cause none. With `unread`, directories that the disk failed to read are added to it instead of
+// throwing: their content must stay unchanged.
 void requireReadable(const SpokeConfig& spoke, const Tree& mirror,
                      std::vector<std::string>& warnings,
                      std::unordered_set<std::string>* unread = nullptr);

@@ -65,7 +65,7 @@ void moveRun(const std::string& from, const std::string& to) {
 void announceMirror(const std::string& from, const std::string& to) {
   auto name = std::string(baseNameOf(from));
   if (leadsTo(to, name)) return;
-  rmdir(to.c_str());  // an empty directory may go
+  rmdir(to.c_str());  // an empty directory can be replaced
   if (symlink(name.c_str(), to.c_str()) != 0) {
     if (errno != EEXIST) failToMove(from, to, errno);
     throw Failure(

@@ -15,8 +15,8 @@ void withdrawMirror(const std::string& from, const std::string& to);
 // filesystem can exchange two names. Throws Failure.
 void moveMirror(const std::string& from, const std::string& to);
 
-// Moves the archive of the spoke `from` to that of `to`, which may have runs already, and the
-// counts of how long the archive has had them. Throws Failure.
+// Moves the archive of the spoke `from`, and the counts of how long it has kept its files, to that
+// of `to`, which may have runs already. Throws Failure.
 void renameArchive(const std::string& archiveDir, const std::string& databaseDir,
                    const std::string& from, const std::string& to);
 

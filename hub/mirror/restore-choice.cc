@@ -1,4 +1,4 @@
-// Which files of the archive are to be restored.
+// Chooses the archived files to restore.
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_replace.h>
@@ -30,8 +30,8 @@ bool isMeantBy(const std::string& path, const std::string& wanted) {
 
 using ArchivedFiles = std::vector<const ArchivedFile*>;
 
-// Those that `wanted` means; adds to `failures` if it means none, or is the beginning of several
-// ids.
+// Returns the files that `wanted` means. Adds to `failures` if there are none, or if it is the
+// beginning of several ids.
 ArchivedFiles chosenBy(const ArchivedFiles& files, const std::string& wanted,
                        std::vector<Failure>& failures) {
   ArchivedFiles meant, ids;
@@ -55,7 +55,8 @@ ArchivedFiles chosenBy(const ArchivedFiles& files, const std::string& wanted,
   return {};
 }
 
-// A run's name, of which a person who read its time in the list may have given that.
+// Returns the text as the beginning of a run's name. A person may have given the run's time
+// instead, as the list shows it.
 std::string asRunName(const std::string& run) {
   constexpr std::string_view REMOVED = "removed-";
   std::string prefix(run.starts_with(REMOVED) ? REMOVED : "");
@@ -64,7 +65,7 @@ std::string asRunName(const std::string& run) {
   return prefix + absl::StrReplaceAll(time, {{"-", ""}, {":", ""}});
 }
 
-// In the order of the list, each once.
+// Puts the files into the order of the list, each once.
 void sortAsListed(ArchivedFiles& files) {
   std::sort(files.begin(), files.end());
   files.erase(std::unique(files.begin(), files.end()), files.end());
@@ -79,7 +80,7 @@ bool RestoreRequest::isOneId() const {
 bool isOfRun(const ArchivedFile& file, const std::string& run) {
   auto wanted = asRunName(run);
   auto name = archiveRunOf(file.run);
-  // A time alone means a spoke that was removed then, too.
+  // A time alone also means the run that removed a spoke at that time.
   return name.starts_with(wanted) ||
          (file.forGood && name.substr(name.find('-') + 1).starts_with(wanted));
 }

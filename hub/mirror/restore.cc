@@ -47,7 +47,8 @@ void requireFree(const std::string& root, const std::string& path) {
   }
 }
 
-// Does the work for one file; what goes wrong is that one's failure.
+// Does the work for one file, unless it has failed already. What `work` throws becomes the file's
+// failure.
 template <typename Work>
 void attempt(RestoredFile& one, Work&& work) {
   if (one.failure) return;
@@ -84,7 +85,7 @@ void noteUncommitted(const RestoredFiles& files,
   }
 }
 
-// Stages each of the files, and lets the mirror make them visible as those of a run.
+// Stages the files, and publishes them as a run does.
 void fillMirror(const Config& config, Mirror& mirror, const RestoredFiles& files) {
   KJ_DEFER(mirror.removeStagingIfEmpty());
   KJ_ON_SCOPE_FAILURE(for (auto* one : files) mirror.discardStaged(one->file.path));
@@ -103,7 +104,7 @@ void fillMirror(const Config& config, Mirror& mirror, const RestoredFiles& files
   mirror.finish({{}, true});  // no other file was checked
 }
 
-// All of one spoke.
+// Restores the files, all of one spoke, to its mirror.
 void restoreToMirror(const Config& config, const RestoredFiles& files, bool dryRun) {
   auto& name = files[0]->file.spoke;
   auto* spoke = findSpoke(config, name);
@@ -144,7 +145,8 @@ Failure cannotCreate(const std::string& path, int error) {
                  exists ? std::vector<Fix>{{"Choose another name", ""}} : std::vector<Fix>());
 }
 
-// To one.path, which is `name` in `directory`. With `flush` it is on the disk then.
+// Restores the file to one.path, which is `name` in `directory`. With `flush`, the file is on the
+// disk when this returns.
 void restoreInto(const Config& config, int directory, const std::string& name,
                  const RestoredFile& one, bool flush) {
   auto from = openSource(config, one.file);
@@ -169,7 +171,8 @@ void restoreTo(const Config& config, const std::string& to, RestoredFile& one, b
   });
 }
 
-// Beneath the directory `to`, which no symlink in it leads out of: what was archived is others'.
+// Restores the files beneath the directory `to`. No symlink in `to` is followed, since the archived
+// paths come from a spoke.
 void restoreToTree(const Config& config, const std::string& to, const RestoredFiles& files,
                    bool dryRun) {
   kj::Maybe<RootedDir> root;

@@ -15,8 +15,8 @@ const char* toString(CheckState state);
 struct Check {
   std::string step;  // "host key", …: never changes its meaning
   CheckState state = CheckState::GOOD;
-  std::string detail;              // what was found; of FAILED and WARNING, all of `failure`
-  std::optional<Failure> failure;  // of FAILED and WARNING: what is wrong
+  std::string detail;              // what was found; FAILED, WARNING: `failure` in one line
+  std::optional<Failure> failure;  // FAILED, WARNING: what is wrong
 };
 
 struct Diagnosis {

@@ -20,10 +20,10 @@ struct RunOptions {
   uint64_t maxDelete = 0;                // 0: half of the mirror
   std::shared_ptr<RateLimiter> limiter;  // shared by all spokes; null: each has its own bw_limit
   uint32_t rsyncBwLimit = 0;             // KiB/s for each rsync; 0: each spoke's bw_limit
-  // Those typed in this run, shared by all spokes.
+  // Passphrases typed in this run, shared by all spokes.
   std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();
   uint32_t jobs = USUAL_JOBS;  // spokes at a time
-  // How long to wait for another run that has a spoke; 0: do not wait.
+  // How long to wait for another run that is syncing a spoke; 0: do not wait.
   std::chrono::seconds wait{0};
 };
 

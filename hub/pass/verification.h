@@ -20,7 +20,7 @@ struct Difference {
   Kind kind;
   std::string path;
   uint64_t size = 0;               // on the spoke
-  uint64_t mirrorSize = 0;         // 0: MISSING
+  uint64_t mirrorSize = 0;         // MISSING: 0
   std::optional<uint64_t> offset;  // where the first differing block begins, if it was looked for
   uint32_t blockLength = 0;        // of the differing block
 };

@@ -29,7 +29,7 @@ struct RunDocument {
 };
 std::string runJson(const std::vector<SpokeReport>& reports, const RunDocument& options);
 
-// Of a command that failed before it had its own document.
+// Returns the document of a command that failed before it had its own.
 std::string refusalJson(const Failure& failure);
 
 std::string statusJson(const Config& config, const Status& status);
@@ -40,7 +40,7 @@ std::string doctorJson(const Diagnosis& hub, const std::vector<Diagnosis>& spoke
 
 std::string archiveJson(const std::vector<ArchivedFile>& files);
 
-// What became of the files of `choice`.
+// `restored`: what became of choice.files.
 std::string restoreJson(const RestoreChoice& choice, const std::vector<RestoredFile>& restored,
                         bool ok, bool dryRun);
 
@@ -52,36 +52,36 @@ struct ListedSession {
   std::string path;  // relative to the mirror
   uint64_t size;
   int64_t mtime;                      // ns since the epoch
-  std::optional<SessionStart> start;  // if asked for, and the file could be read
+  std::optional<SessionStart> start;  // nullopt: not asked for, or unreadable
 };
-// The directory in which pi put the session, which it named by the one that it was started in:
-// "--home-will-code--". Empty: the session lies in none.
+// Returns the directory of the mirror that the session is in, which pi names after the one that it
+// was started in: "--home-will-code--". Empty: the session is not in a directory.
 std::string_view projectOf(const ListedSession& session);
 
 struct SessionsOfSpoke {
   const SpokeConfig* spoke;
   std::vector<ListedSession> sessions;  // the latest first
-  size_t total = 0;                     // those in the mirror
+  size_t total = 0;                     // of all in the mirror
 };
 struct SessionFilter {
   int64_t since = INT64_MIN;  // changed then or later, ns since the epoch
-  std::string project;        // what the project's name contains, or the path that it is made of
-  bool starts = false;        // they are read
+  std::string project;        // part of the project's name, or of the path that it is made from
+  bool starts = false;        // fill in ListedSession::start
 };
-// Of these spokes' mirrors. Of each file that is listed only the beginning is read, and only for
-// what the session's start says. `warn` hears of mirrors that cannot be read.
+// Returns the sessions in these spokes' mirrors. Reads only the beginning of each file that is
+// listed, and only if `filter.starts` is set. `warn` receives what cannot be read.
 std::vector<SessionsOfSpoke> listSessions(const std::vector<const SpokeConfig*>& spokes,
                                           const SessionFilter& filter,
                                           const std::function<void(const std::string&)>& warn);
 std::string sessionListJson(const std::vector<SessionsOfSpoke>& all, bool fullPaths);
 
-// A row of `spoke list`: what is known of a spoke's agent, if it has one, and key.
+// A row of `spoke list`: what is known about a spoke, its agent, if it has one, and its key.
 struct SpokeRow {
   const SpokeConfig* spoke;
   std::optional<Store::Contact> contact;
   std::string key;                        // the key's path; empty: unknown
   std::string fingerprint;                // the key's
-  std::optional<std::string> keyProblem;  // why nobody can log in with it, to follow its path
+  std::optional<std::string> keyProblem;  // why no login with it works, to follow its path
 };
 std::string spokeListJson(const std::vector<SpokeRow>& rows);
 

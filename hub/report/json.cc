@@ -184,7 +184,7 @@ std::string toJson(report::History::Reader history) {
 std::string toJson(report::SpokeList::Reader list) {
   Encoder encoder;
   for (auto* field : {"source", "version", "sandbox", "lastContact", "key", "fingerprint",
-                      "pathBytes", "keyBytes"}) {
+                      "pathBytes", "keyBytes", "keyProblem"}) {
     encoder.nullable<report::SpokeList::Spoke>(field);
   }
   return encoder.encode(list);

@@ -13,8 +13,8 @@
 
 namespace pibrain {
 
-// Empty texts become null. JsonCodec omits fields that are not set, and readers rely on the keys,
-// so all lists and texts must be set.
+// An empty text becomes null in the fields that can be null. JsonCodec omits fields that are not
+// set, and readers rely on the keys, so all lists and texts must be set.
 std::string toJson(report::Refusal::Reader refusal);
 std::string toJson(report::Status::Reader status);
 std::string toJson(report::Run::Reader run);

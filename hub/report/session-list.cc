@@ -16,8 +16,8 @@ namespace pibrain {
 
 namespace {
 
-// Most sessions say all in the first of these; who began with a long message, or a picture, may in
-// the second.
+// How many bytes of a session are read. The first number is enough for most; the second is tried
+// for a session that begins with a long message or a picture.
 constexpr size_t BEGINNINGS[] = {8 << 10, 64 << 10};
 
 std::optional<SessionStart> startOf(const RootedDir& mirror, const std::string& path,
@@ -26,7 +26,7 @@ std::optional<SessionStart> startOf(const RootedDir& mirror, const std::string& 
   struct stat st;
   if (opened.error != 0 || fstat(opened.fd, &st) != 0 || !S_ISREG(st.st_mode)) return std::nullopt;
   std::optional<SessionStart> start;
-  // A disk may give an error.
+  // Reading throws if the disk fails.
   kj::runCatchingExceptions([&]() {
     for (size_t length : BEGINNINGS) {
       buffer.resize(length);
@@ -55,7 +55,8 @@ std::string lowered(std::string_view text) {
   return out;
 }
 
-// As pi makes a directory's name of a path: ~/code is in --home-will-code--.
+// Returns the text, in lower case, as it appears in the name that pi makes from a path: ~/code as
+// -code, which is in --home-will-code--.
 std::string asProject(const std::string& text) {
   auto name = lowered(text.starts_with("~/") ? text.substr(1) : text);
   for (auto& c : name) {

@@ -13,7 +13,7 @@ namespace pibrain {
 
 namespace {
 
-// What pi nests is much less deep; deeper, a line is not worth a look.
+// pi nests much less deeply, so a line is not read beyond this depth.
 constexpr size_t MAX_DEPTH = 32;
 
 void appendUtf8(uint32_t code, std::string& out) {
@@ -48,8 +48,8 @@ std::optional<uint32_t> fourDigits(std::string_view text) {
   return code;
 }
 
-// The character that "\\u" stands before, or two of them that are a surrogate pair; `escaped` goes
-// on behind it. Invalid bytes become U+FFFD.
+// Takes from `escaped` the character whose "\\u" is before it, with a second escape if the two are
+// a surrogate pair. Returns U+FFFD if it is invalid.
 uint32_t takeCodePoint(std::string_view& escaped) {
   constexpr uint32_t NONE = 0xfffd;
   auto first = fourDigits(escaped);
@@ -63,7 +63,8 @@ uint32_t takeCodePoint(std::string_view& escaped) {
   return 0x10000 + ((*first - 0xd800) << 10) + (*second - 0xdc00);
 }
 
-// What a JSON string, without its quotes, stands for; not much more than `most` bytes of it.
+// Returns what a JSON string, given without its quotes, stands for; not much more than `most` bytes
+// of it.
 std::string unescaped(std::string_view text, size_t most) {
   std::string out;
   while (!text.empty() && out.size() < most) {
@@ -93,13 +94,13 @@ std::string unescaped(std::string_view text, size_t most) {
   return out;
 }
 
-// The strings among the values of one line of JSON, in their order. A string is looked at as it is
-// written; the line may be cut off, and what is between its values is not checked.
+// Goes through the strings among the values of one line of JSON, in order, without unescaping them.
+// The line may be cut off, and its syntax is not checked.
 class StringsOf {
  public:
   explicit StringsOf(std::string_view line) : rest_(line) {}
 
-  // The next one; false if there is none. keys() then lead to it.
+  // Moves to the next string; returns false if there is none.
   bool next() {
     while (!rest_.empty()) {
       char c = rest_.front();
@@ -121,7 +122,7 @@ class StringsOf {
   }
 
   std::string_view value() const { return value_; }
-  // An array has "" in place of a key.
+  // Returns whether these keys lead to the string. An array has "" in place of a key.
   bool isAt(std::initializer_list<std::string_view> keys) const {
     return std::equal(keys_.begin(), keys_.end(), keys.begin(), keys.end());
   }
@@ -146,7 +147,8 @@ class StringsOf {
   std::vector<std::string_view> keys_;
 };
 
-// In one line: blanks, line ends and controls become one blank.
+// Returns the beginning of a JSON string in one line, in which blanks, line ends and controls
+// become one blank.
 std::string firstWords(std::string_view text) {
   std::string words;
   for (char c : unescaped(text, 4 * SessionStart::MAX_TITLE)) {
@@ -162,8 +164,8 @@ std::string firstWords(std::string_view text) {
   return std::string(headOf(words, SessionStart::MAX_TITLE)) + "…";
 }
 
-// The text of the user's message in this line; empty if the line is not one. What a later key would
-// say of it is not known yet when it is met, so the line is read to its end.
+// Returns the text of the user's message in this line; empty if the line is not one. Reads the line
+// to its end, since the keys that tell may come after the text.
 std::string titleIn(std::string_view line) {
   bool message = false, user = false;
   std::string title;

@@ -298,7 +298,8 @@ YAML::Node asNode(const SpokeFields& fields) {
   return node;
 }
 
-// Returns the edited text if its meaning is what `mean` makes of the old one.
+// Returns the text that `edit` makes, if it means what `mean` makes of the old one; otherwise an
+// error that says what to change `byHand`.
 absl::StatusOr<std::string> edited(const std::string& text,
                                    const std::function<void(Editor&)>& edit,
                                    const std::function<void(YAML::Node&)>& mean,

@@ -55,7 +55,7 @@ SpokeChange addSpoke(const AddRequest& request, const ManageOptions& options, St
 SpokeChange upgradeSpoke(const SpokeConfig& spoke, const ManageOptions& options, Store* store);
 
 // Upgrades all of these, one at a time if ssh may ask for a password. Calls `ended` with each
-// result, one call at a time, and options.say not at all.
+// result, one call at a time. Never calls options.say.
 std::vector<SpokeChange> upgradeSpokes(const std::vector<const SpokeConfig*>& spokes,
                                        const ManageOptions& options, Store* store,
                                        const std::function<void(const SpokeChange&)>& ended);
@@ -64,7 +64,7 @@ std::vector<SpokeChange> upgradeSpokes(const std::vector<const SpokeConfig*>& sp
 SpokeChange rotateKey(const SpokeConfig& spoke, const ManageOptions& options, Store* store);
 
 // Gives the spoke, its mirror, archive and history, and a key that is named after it, another name.
-// First completes, or takes back, what an interrupted call began.
+// First completes, or undoes, what an interrupted call began.
 SpokeChange renameSpoke(const std::string& from, const std::string& to,
                         const ManageOptions& options, Store* store);
 

@@ -19,7 +19,7 @@ void requireName(const std::string& name);
 // Checks that install-spoke.sh accepts the addresses.
 void requirePatterns(const std::string& from);
 
-// Checks that the patterns are valid; one may be empty.
+// Checks that the patterns are valid. A single one may be empty.
 void requireExclusions(const std::vector<std::string>& patterns);
 
 // Checks that the person does not log in with the key for syncing: that login would then start the
@@ -30,8 +30,9 @@ void requireDedicated(const SshTarget& target, const SyncKey& key);
 // directory, on a machine.
 void requireOwnKey(const Config& config, const SpokeConfig& spoke);
 
-// Called if the key has a line on the machine already: either the config has lost the spoke, or the
-// machine is a spoke already under another name. Asks ssh(1) about each spoke with the same key.
+// Checks that the machine is not a spoke already under another name. Called if the key already has
+// a line on the machine, which is fine if the config has lost the spoke. Asks ssh(1) about each
+// spoke with the same key.
 void requireNoOther(const Config& config, const SpokeConfig& spoke);
 
 }  // namespace pibrain

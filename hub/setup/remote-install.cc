@@ -39,8 +39,8 @@ namespace {
 constexpr size_t LONGEST_LINE = 64 * 1024;
 constexpr size_t LONGEST_NOISE = 4096;
 constexpr size_t MOST_HEARD = 1 << 20;  // bytes in all; the script prints little
-// The limits for one answer and for the whole installation, in which an agent is sent over a slow
-// link. A person who must type a password has the latter too.
+// The limits for one answer, and for the whole installation, since the agent may be sent over a
+// slow link. The latter also limits a login for which a person may have to type a password.
 constexpr auto PATIENCE = std::chrono::minutes(5), PATIENCE_IN_ALL = std::chrono::minutes(20);
 // The limits for an unattended login, and for the command to start after it.
 constexpr auto LOGIN_PATIENCE = std::chrono::seconds(60), START_PATIENCE = std::chrono::seconds(60);
@@ -171,7 +171,7 @@ void RemoteInstall::explainSilence() {
   throw silent.addCause(saying);
 }
 
-// Returns false at the end.
+// Returns false at the end of the connection.
 bool RemoteInstall::readMore() {
   waitReady(POLLIN);
   char buffer[16 * 1024];
@@ -226,7 +226,7 @@ std::pair<std::string, std::string> RemoteInstall::answer() {
   }
 }
 
-// WHAT, CAUSE, FIX and COMMAND, with tabs between them.
+// Returns what the script reports as WHAT, CAUSE, FIX and COMMAND, with tabs between them.
 Failure RemoteInstall::failureThere(const std::string& said) const {
   std::vector<std::string> parts = absl::StrSplit(said, '\t');
   parts.resize(4);

@@ -17,9 +17,9 @@
 //   WORD undone               everything was undone
 //   WORD kept                 with --retire: the new line stays, and the old ones are still there
 //   WORD done
-// After "installed" it waits for a line "keep", and after "kept" for "retire". Anything else, the
-// end of the connection, or --patience seconds in all make it undo everything, or keep the old
-// lines.
+// After "installed" it waits for a line "keep", and after "kept" for "retire". On anything else, at
+// the end of the connection, or after --patience seconds in all, it undoes everything, or, after
+// "kept", leaves the old lines.
 // --hashes='ARCHITECTURE=SHA256 …': the agents of the hub. --agent-only: keep the line.
 // --retire='BLOB …': the keys whose lines are removed at the end. --new-spoke: a line of this key
 // for another directory is an error.
@@ -83,7 +83,7 @@ class RemoteInstall {
   void waitReady(short events);
   void requireSh();
   bool readMore();
-  // Return when waitReady(), which began then, must give up; and the reason.
+  // Returns when waitReady(), which began at `began`, must give up; explainSilence() throws why.
   std::chrono::steady_clock::time_point limit(std::chrono::steady_clock::time_point began);
   [[noreturn]] void explainSilence();
   Failure failureThere(const std::string& said) const;

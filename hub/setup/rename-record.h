@@ -1,6 +1,6 @@
 #pragma once
 // What `spoke rename` is doing, in the file DATABASE/renaming, so that an interrupted one can be
-// completed or taken back.
+// completed or undone.
 
 #include <absl/status/status.h>
 

@@ -51,7 +51,7 @@ void orThrowOfFile(const absl::Status& status) {
 // A spoke's name is in the config, and in the names of its mirror, its archive and its key. The
 // config changes in one instant. Before that, the mirror and the key can be found by their new
 // names too, and after it by the old ones, until they are moved. So a run finds both whenever this
-// is interrupted; the next `spoke rename`, of whichever spoke, does what is left.
+// is interrupted; the next `spoke rename`, of any spoke, completes it or undoes it.
 class SpokeRenamer : public Setup {
  public:
   SpokeRenamer(const std::string& from, const ManageOptions& options, Store* store)
@@ -142,7 +142,7 @@ class SpokeRenamer : public Setup {
   absl::StatusOr<std::string> withName(const std::string& text, const SpokeConfig& spoke,
                                        const RenameRecord& record) const {
     SpokeFields fields{{"name", record.to}};
-    // In the form in which its owner wrote it ("~/…"), if that means the same path.
+    // Writes the path in the form that its owner used ("~/…"), if that means the same path.
     auto add = [&](const char* field, const std::string& path, std::string SpokeConfig::*member) {
       if (path.empty()) return;
       auto as = renamed(fieldOf(text, spoke.name, field), std::filesystem::path(path).filename());
@@ -173,7 +173,7 @@ class SpokeRenamer : public Setup {
                      "' in ", escapeForTerminal(options_.configFile)));
   }
 
-  // Does all until the config has the new name.
+  // Does everything up to the point at which the config has the new name.
   void begin(const Config& config, const RenameRecord& record,
              const std::function<absl::StatusOr<std::string>(const std::string&)>& edit) {
     orThrowOfFile(record.write(config.hub.databaseDir));
@@ -187,7 +187,7 @@ class SpokeRenamer : public Setup {
     }
   }
 
-  // Does the rest.
+  // Does everything after that point.
   void finish(const Config& config, const RenameRecord& record) {
     if (!record.mirror.empty()) moveMirror(record.mirror, record.newMirror);
     renameArchive(config.hub.archiveDir, config.hub.databaseDir, record.from, record.to);
@@ -211,7 +211,7 @@ class SpokeRenamer : public Setup {
     RenameRecord::remove(config.hub.databaseDir);
   }
 
-  // Completes an interrupted rename, or takes it back. Returns whether it is complete.
+  // Completes an interrupted rename, or undoes it. Returns whether it is complete.
   bool settle(const Config& config, const RenameRecord& record) {
     bool before = findSpoke(config, record.from) != nullptr;
     auto* after = findSpoke(config, record.to);

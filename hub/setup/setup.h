@@ -63,7 +63,8 @@ class Setup {
 
  private:
   void fail(Failure failure);
-  // Throws unless the key starts the agent as in a run. `root`: and serves this spoke's directory.
+  // Throws unless the key starts the agent as in a run. `root`: the agent must also serve this
+  // spoke's directory.
   void prove(const SpokeConfig& spoke, bool root);
   void requireServes(const SpokeConfig& spoke, const AgentInfo& agent, bool root);
   [[noreturn]] void failAndRollBack(RemoteInstall& remote, const InstallRequest& request,

@@ -40,13 +40,20 @@ std::string saidBy(const Output& output) {
   return escapeForTerminal(std::string(absl::StripAsciiWhitespace(text)));
 }
 
+// Returns the comment of the key in this file: the file's name, with which it can be found.
+std::string commentOf(const std::string& path) {
+  auto name = std::filesystem::path(path).filename().string();
+  // It stands in a line of authorized_keys.
+  return escapeForTerminal(name) == name ? name : "pi-brain-sync";
+}
+
 // Creates the key. Returns false if another process created it first; that key is used then.
 bool makeKey(const std::string& path) {
   auto made = makeDirectories(std::filesystem::path(path).parent_path());
   if (!made.ok()) throw failureOf(made, FailureId::KEY_UNUSABLE);
   auto temporary = absl::StrCat(path, ".", getpid());
   auto output =
-      sshKeygen({"-q", "-t", "ed25519", "-N", "", "-C", "pi-brain-sync", "-f", temporary});
+      sshKeygen({"-q", "-t", "ed25519", "-N", "", "-C", commentOf(path), "-f", temporary});
   auto publicFile = temporary + ".pub";
   bool linked = output.exitStatus == 0 && link(temporary.c_str(), path.c_str()) == 0;
   int error = errno;
@@ -89,7 +96,7 @@ SyncKey readSyncKey(const std::string& path) {
         FailureId::KEY_UNUSABLE,
         absl::StrCat("the key ", name, " cannot be used: ", withoutFullStop(saidBy(output))));
   }
-  if (std::count(text.begin(), text.end(), ' ') == 1) text += " pi-brain-sync";
+  if (std::count(text.begin(), text.end(), ' ') == 1) text += " " + commentOf(path);
   return {path, text};
 }
 

@@ -20,9 +20,9 @@ bool isWord(std::string_view text) {
   return std::find(std::begin(WORDS), std::end(WORDS), word) != std::end(WORDS);
 }
 
-// Lists what needs no quotes, since a list of what needs them would have to know all readers: texts
-// that begin like a word or a path, without characters that have a meaning anywhere. Numbers and
-// times begin with a digit, a sign or a dot.
+// Returns whether every YAML reader understands the text without quotes. Readers differ in what
+// they need quotes for, so this accepts only texts that begin like a word or a path, and contain no
+// character that has a meaning anywhere. Numbers and times begin with a digit, a sign or a dot.
 bool isPlain(std::string_view text) {
   auto ordinary = [](char c) {
     return absl::ascii_isalnum(uint8_t(c)) ||

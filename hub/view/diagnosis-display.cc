@@ -51,7 +51,8 @@ void DiagnosisDisplay::end(size_t machine) {
   }
 }
 
-// The name alone shows that a machine is being examined, even if it does not answer for long.
+// The name alone shows that a machine is being examined, even if it does not answer for a long
+// time.
 void DiagnosisDisplay::begin(Machine& machine) {
   printf("%s\n", style_.plain(machine.name).c_str());
   fflush(stdout);

@@ -9,9 +9,9 @@
 
 namespace pibrain {
 
-// Prints to standard output what the doctor finds, check by check. Machines that are examined at
-// once do not mix: each check of the first machine that is not done is printed when it ends, and
-// those of the others wait until that machine is done.
+// Prints to standard output what the doctor finds, check by check. The output about machines that
+// are examined at the same time does not mix: each check of the first machine that is not done is
+// printed when the check ends, and those of the others wait until that machine is done.
 class DiagnosisDisplay {
  public:
   // `names`: the machines' names, at least one, in the order in which they are printed.

@@ -93,7 +93,8 @@ std::string drawProgress(const ProgressLine& line, const TerminalStyle& style, u
     double seconds = double(line.bytesDone) / line.rate;  // elapsed
     auto left = share > 0 ? formatLeft(seconds * (1 - share) / share) : "";
     if (!left.empty()) parts.push_back(left + " left");
-    parts.push_back(formatBytes(uint64_t(line.rate)) + "/s");
+    // --bwlimit counts what travels, which is compressed.
+    parts.push_back(formatBytes(uint64_t(line.rate)) + "/s of content");
   }
   if (used > columns) return cut(start, columns);
   for (auto& part : parts) {
@@ -106,7 +107,8 @@ std::string drawProgress(const ProgressLine& line, const TerminalStyle& style, u
 
 namespace {
 
-// Called by a signal: removes the lines, so that the shell's prompt does not appear among them.
+// Called when a signal ends this program: removes the lines, so that the shell's prompt does not
+// appear among them.
 void takeLinesAway() {
   constexpr char TEXT[] =
       "\r\x1b[JInterrupted. Files already synced are complete; the next run continues from here.\n";

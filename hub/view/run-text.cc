@@ -14,16 +14,23 @@ namespace pibrain {
 
 namespace {
 
-std::string changeLines(const SpokeReport& report, bool dryRun) {
+std::string changeLines(const SpokeReport& report, const RunTextOptions& options,
+                        const TerminalStyle& style) {
   std::string out;
   if (!report.changes.empty()) absl::StrAppend(&out, "  ", report.name, ":\n");
-  for (auto& change : report.changes) {
+  size_t left = report.changes.size() - std::min(report.changes.size(), options.mostChanges);
+  for (size_t i = 0; i < report.changes.size() - left; ++i) {
+    auto& change = report.changes[i];
     auto from = change.from.empty() ? "" : escapeForTerminal(change.from) + " -> ";
     // A dry run does not compare contents, so it cannot tell more.
-    auto* kind = dryRun && change.kind == ChangeKind::TOUCH ? "compare" : toString(change.kind);
+    auto* kind =
+        options.dryRun && change.kind == ChangeKind::TOUCH ? "compare" : toString(change.kind);
     auto added = change.kind == ChangeKind::GROW ? ", +" + formatBytes(change.added) : "";
     absl::StrAppendFormat(&out, "    %-8s %s%s (%s%s)\n", kind, from,
                           escapeForTerminal(change.path), formatBytes(change.size), added);
+  }
+  if (left > 0) {
+    absl::StrAppend(&out, "    ", style.ellipsis(), " and ", left, " more; -v lists all\n");
   }
   return out;
 }
@@ -44,7 +51,7 @@ std::string richText(const SpokeReport& report, const RunTextOptions& options,
   if (options.changes && !options.dryRun && !report.transport.empty()) {
     absl::StrAppend(&out, "  ", report.name, ": SSH by ", report.transport, "\n");
   }
-  if (options.changes) out += changeLines(report, options.dryRun);
+  if (options.changes) out += changeLines(report, options, style);
   for (auto& warning : report.warnings) out += line(Mark::WARNING, warning);
   if (skipped) return out + line(Mark::SKIPPED, "skipped, " + report.skipped);
   if (report.outcome == Outcome::LOCKED) return out + failure(Mark::SKIPPED);

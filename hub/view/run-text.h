@@ -1,6 +1,9 @@
 #pragma once
 // Turns a run's reports into text for people.
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include <string>
 #include <vector>
 
@@ -11,11 +14,12 @@ namespace pibrain {
 
 struct RunTextOptions {
   bool dryRun = false;
-  bool changes = false;  // list each changed file
-  bool quiet = false;    // only failures
+  bool changes = false;           // list each changed file
+  size_t mostChanges = SIZE_MAX;  // how many of them for each spoke
+  bool quiet = false;             // only failures
 };
 
-// Returns the lines about a spoke, each with its end.
+// Returns the lines about a spoke, each with a line end.
 std::string runText(const SpokeReport& report, const RunTextOptions& options,
                     const TerminalStyle& style);
 

@@ -25,8 +25,8 @@ struct TerminalStyle {
 TerminalStyle styleOfOutput();
 TerminalStyle styleOf(int descriptor);
 
-// Returns how many columns the text takes, counting characters without colours; wide scripts take
-// more.
+// Returns how many columns the text takes: one for each character, and none for colours. Wide
+// scripts take more.
 size_t columnsOf(std::string_view text);
 
 // Returns the columns of the terminal at standard output; 80 if unknown.

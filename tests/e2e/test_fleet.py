@@ -230,6 +230,21 @@ class TwentySpokes(fleet.FleetCase):
         self.assertEqual(set(self.outcomes(real)), {"one"})
         self.assertEqual(sorted(p.name for p in self.dir.glob("link*")), ["link"])
 
+    def test_port_and_exclusions(self):
+        inventory = self.dir / "ports"
+        inventory.write_text("one root@127.0.1.1:22\n")
+        self.script("--exclude", "*.tmp", "--exclude", "node modules/", inventory=inventory)
+        self.assertIn("port: 22\n", self.fleet.config.read_text())
+        (line,) = self.fleet.spokes[0].lines()
+        self.assertIn("--exclude=bytes:%2A.tmp --exclude=bytes:node%20modules/", line)
+
+    def test_a_mistake_in_the_config(self):
+        self.fleet.config.parent.mkdir(exist_ok=True)
+        self.fleet.config.write_text("spokes: 7\n")
+        self.script(code=1)
+        for outcome in self.outcomes().values():
+            self.assertEqual((outcome["outcome"], outcome["failure"]["id"]), ("failed", "config-invalid"))
+
     def test_a_silent_machine(self):
         inventory = self.dir / "silent"
         inventory.write_text("silent root@127.0.1.99\none root@127.0.1.1\n")

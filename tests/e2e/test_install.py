@@ -20,7 +20,7 @@ DEPLOY = PROJECT / "deploy"
 def commands_of(program, *path):
     """The subcommands that --help lists."""
     text = subprocess.run([program, *path, "--help"], capture_output=True, text=True, check=True).stdout
-    listed = text.partition("Subcommands:\n")[2].partition("\n\n")[0]
+    listed = text.partition("Commands:\n")[2].partition("\n\n")[0]
     return re.findall(r"^  ([a-z-]+) ", listed, re.M)
 
 
@@ -69,7 +69,7 @@ class Packages(HubCase):
                               text=True)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assert_mirrored()
-        for path in ("man/man1/pi-brain.1", "man/man1/pi-brain-agent.1", "man/man5/pi-brain-config.5",
+        for path in ("man/man1/pi-brain.1.gz", "man/man1/pi-brain-agent.1.gz", "man/man5/pi-brain-config.5.gz",
                      "bash-completion/completions/pi-brain", "zsh/vendor-completions/_pi-brain",
                      "fish/vendor_completions.d/pi-brain.fish", "doc/pi-brain/README.md",
                      "doc/pi-brain/copyright", "doc/pi-brain-agent/copyright"):

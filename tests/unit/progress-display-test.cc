@@ -29,7 +29,8 @@ size_t columnsOf(std::string text) {
 
 TEST(ProgressLine, wide) {
   EXPECT_EQ(drawProgress(half(), PLAIN, 100, 8),
-            "  laptop    ######......   50%  50/100 files  4.0 MB/8.0 MB  0:02 left  2.0 MB/s");
+            "  laptop    ######......   50%  50/100 files  4.0 MB/8.0 MB  0:02 left  2.0 MB/s of "
+            "content");
   EXPECT_NE(drawProgress(half(), RICH, 100, 8).find("████"), std::string::npos);
 }
 
@@ -60,7 +61,7 @@ TEST(ProgressLine, phases) {
   EXPECT_EQ(drawProgress(line, RICH, 80, 6), "  laptop  fetching…") << "there is nothing to fetch";
   line = {"laptop", Phase::FETCHING, 100, 25, 0, 4 << 20, 2 << 20};
   EXPECT_EQ(drawProgress(line, PLAIN, 100, 6),
-            "  laptop  ###.........   25%  25/100 files  4.0 MB  0:06 left  2.0 MB/s")
+            "  laptop  ###.........   25%  25/100 files  4.0 MB  0:06 left  2.0 MB/s of content")
       << "how many bytes there are is not known";
 }
 
