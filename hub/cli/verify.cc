@@ -88,8 +88,8 @@ void printText(const SpokeConfig& spoke, const Verification& result) {
            style.mark(result.good() ? Mark::GOOD : Mark::BAD).c_str(), report.name.c_str(),
            countOf(result.files, "file").c_str(), formatBytes(result.bytes).c_str(), differ.c_str(),
            !result.repaired                 ? ""
-           : result.differences.size() == 1 ? " and was fetched"
-                                            : " and were fetched",
+           : result.differences.size() == 1 ? ", fetched"
+                                            : ", all fetched",
            result.unread > 0 ? absl::StrCat(", ", result.unread, " not compared").c_str() : "",
            result.extra > 0 ? absl::StrCat(", ", result.extra, " only in the mirror").c_str() : "",
            formatBytes(report.wire.up + report.wire.down).c_str(), secondsOf(report));

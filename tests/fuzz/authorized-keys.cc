@@ -69,7 +69,7 @@ void run(Input input) {
   if ((agent + root).find('\0') != std::string::npos) return;
   // It may be a pattern, too.
   std::vector<std::string> exclude;
-  if (Exclusions::whyNot(from).empty()) exclude = {from, root + from};
+  if (!Exclusions::whyNot(from)) exclude = {from, root + from};
   if (!tolerating([&]() { made = authorizedKeysLine(key, agent, HOME, root, exclude, from); })) {
     return;
   }
