@@ -27,6 +27,7 @@ struct Peer {
   forced @9 :Bool;             # agent: sshd started it as a forced command
   keyed @10 :Bool;             # agent: it hashes with the secrets of pull and digest
   hashesBeginnings @11 :Bool;  # agent: it knows the `lengths` of digest
+  partlyConfined @12 :Bool;    # agent: the kernel lacks a part of the sandbox (older agents: false)
 }
 
 enum RootState { served @0; missing @1; notADirectory @2; denied @3; }

@@ -175,7 +175,8 @@ void serveStdio(const Options& options) {
   kj::WaitScope waitScope(loop);
   pibrain::endAfterHangUp();
   auto stream = pibrain::takeStdio(port);
-  pibrain::serve(*stream, pibrain::makeSpoke(kj::mv(root), sandbox.describe()), waitScope);
+  pibrain::serve(*stream, pibrain::makeSpoke(kj::mv(root), sandbox.describe(), !sandbox.whole()),
+                 waitScope);
 }
 
 int fail(const kj::Exception& e) {

@@ -19,6 +19,7 @@ struct AgentInfo {
   std::string home;
   proto::RootState rootState = proto::RootState::SERVED;
   std::string sandbox;
+  bool partlyConfined = false;
   bool forced = false;
   bool keyed = false;
   bool hashesBeginnings = false;

@@ -52,17 +52,10 @@ std::string textFrom(capnp::Text::Reader text) {
 }
 
 AgentInfo infoFrom(proto::Peer::Reader peer) {
-  return {textFrom(peer.getVersion()),
-          peer.getProtocol(),
-          peer.getOldestProtocol(),
-          textFrom(peer.getHost()),
-          peer.getClock(),
-          textFrom(peer.getRoot()),
-          textFrom(peer.getHome()),
-          peer.getRootState(),
-          textFrom(peer.getSandbox()),
-          peer.getForced(),
-          peer.getKeyed(),
+  return {textFrom(peer.getVersion()), peer.getProtocol(),  peer.getOldestProtocol(),
+          textFrom(peer.getHost()),    peer.getClock(),     textFrom(peer.getRoot()),
+          textFrom(peer.getHome()),    peer.getRootState(), textFrom(peer.getSandbox()),
+          peer.getPartlyConfined(),    peer.getForced(),    peer.getKeyed(),
           peer.getHashesBeginnings()};
 }
 

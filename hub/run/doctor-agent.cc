@@ -1,6 +1,5 @@
 // The doctor's checks of a spoke with an agent.
 
-#include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <kj/async-io.h>
@@ -112,7 +111,7 @@ class AgentExamination {
     if (agent.version != PIBRAIN_VERSION) checks_.warn(otherVersion(agent));
     auto about =
         absl::StrCat("version ", agent.version, ", sandbox: ", agent.sandbox, steps_.took());
-    if (absl::StrContains(agent.sandbox, "no ")) {
+    if (agent.partlyConfined) {
       checks_.warn(
           Failure(FailureId::SANDBOX_INCOMPLETE,
                   escapeForTerminal(about) + ": the spoke's kernel cannot fully sandbox the agent",
@@ -236,6 +235,9 @@ class AgentExamination {
   }
 
   Failure noisy(const std::string& noise) const {
+    // By the person's own login: the key for syncing starts the agent, which prints something.
+    auto own = sshRequestOf(spoke_);
+    own.key.clear();
     return Failure(FailureId::SHELL_NOISY,
                    absl::StrCat("the spoke's shell printed ", noise.size(),
                                 " bytes before the agent's answer"),
@@ -243,7 +245,7 @@ class AgentExamination {
                                 "'. Output costs time and breaks other programs."),
                    {{"Make its start-up files (~/.bashrc) print nothing without a terminal; this "
                      "must print nothing",
-                     sshInvocation(sshRequestOf(spoke_)) + " true"}});
+                     sshInvocation(own) + " true"}});
   }
 
   Failure notForced() const {

@@ -186,8 +186,8 @@ class SessionsImpl : public proto::Sessions::Server {
 
 class SpokeImpl : public proto::Spoke::Server {
  public:
-  SpokeImpl(kj::Own<TreeSource> root, std::string sandbox)
-      : root_(kj::mv(root)), sandbox_(std::move(sandbox)) {}
+  SpokeImpl(kj::Own<TreeSource> root, std::string sandbox, bool partlyConfined)
+      : root_(kj::mv(root)), sandbox_(std::move(sandbox)), partlyConfined_(partlyConfined) {}
 
   kj::Promise<void> hello(HelloContext context) override {
     auto results = context.getResults();
@@ -203,6 +203,7 @@ class SpokeImpl : public proto::Spoke::Server {
     peer.setHome(environment("HOME").c_str());
     peer.setRootState(root_->state());
     peer.setSandbox(sandbox_.c_str());
+    peer.setPartlyConfined(partlyConfined_);
     // When a forced command replaces the command of the client, sshd(8) puts the latter here.
     peer.setKeyed(true);
     peer.setHashesBeginnings(true);
@@ -215,12 +216,13 @@ class SpokeImpl : public proto::Spoke::Server {
   kj::Own<TreeSource> root_;
   kj::Own<BlockWriterPool> writers_ = kj::refcounted<BlockWriterPool>();  // shared by all Sessions
   const std::string sandbox_;
+  const bool partlyConfined_;
 };
 
 }  // namespace
 
-proto::Spoke::Client makeSpoke(kj::Own<TreeSource> root, std::string sandbox) {
-  return kj::heap<SpokeImpl>(kj::mv(root), std::move(sandbox));
+proto::Spoke::Client makeSpoke(kj::Own<TreeSource> root, std::string sandbox, bool partlyConfined) {
+  return kj::heap<SpokeImpl>(kj::mv(root), std::move(sandbox), partlyConfined);
 }
 
 void serve(kj::AsyncIoStream& stream, proto::Spoke::Client spoke, kj::WaitScope& waitScope) {

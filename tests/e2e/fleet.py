@@ -159,6 +159,15 @@ class Fleet:
             fixes.check(done.stdout)
         return done.stdout + done.stderr
 
+    def run_json(self, *arguments, code):
+        """The document alone."""
+        done = subprocess.run([harness.HUB, *map(str, arguments)], capture_output=True, text=True, env=self.environment(),
+                              stdin=subprocess.DEVNULL, timeout=300)
+        if done.returncode != code:
+            raise AssertionError(f"exit {done.returncode} of {arguments}:\n{done.stdout}{done.stderr}")
+        fixes.check(done.stdout)
+        return done.stdout
+
     def stop(self):
         for spoke in self.spokes:
             spoke.stop()

@@ -45,11 +45,18 @@ class Fixes(fleet.FleetCase):
         self.assertEqual([warning["id"] for warning in found], [warning_id])
         return [fix["command"] for fix in found[0]["fixes"]]
 
-    def paste(self, command):
-        """In another directory, by a shell that knows nothing of where the hub ran."""
-        env = {**self.fleet.environment(), "PATH": f"{harness.BIN}:{os.environ['PATH']}"}
+    def paste(self, command, **environment):
+        """In another directory, by a shell that knows nothing of where the hub ran. Returns what it prints."""
+        env = {**self.fleet.environment(), "PATH": f"{harness.BIN}:{os.environ['PATH']}", **environment}
         done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=env, stdin=subprocess.DEVNULL, cwd="/", timeout=120)
         self.assertEqual(done.returncode, 0, f"{command}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def refused(self, failure_id, *command, code=2):
+        """A command fails before it has a document of its own; the commands that it says to run."""
+        failure = json.loads(self.fleet.run_json(*command, "-c", self.config, code=code))["failure"]
+        self.assertEqual(failure["id"], failure_id, failure)
+        return [fix["command"] for fix in failure["fixes"]]
 
     def replace_agent(self, text):
         self.box.agent.unlink()
@@ -133,6 +140,46 @@ class Fixes(fleet.FleetCase):
                 command, *_ = self.fails("key-unusable")
                 self.paste(command)
                 self.sync()
+
+    def test_a_key_for_rsync_that_is_not_let_in(self):
+        key = harness.keygen(self.home / ".ssh/for rsync")
+        self.config.write_text(f"spokes:\n- name: laptop\n  sync_method: rsync\n  source: root@box01:{self.box.sessions}\n"
+                               f"  path: ~/.pi-brain/synced/laptop\n  key: {key}\n")
+        (self.box.home / ".bashrc").unlink()
+        (command,) = self.fails("permission-denied")[:1]
+        self.paste(command)
+        self.sync()
+
+    # The config, and the command line.
+
+    def test_a_mistake_in_the_config(self):
+        self.config.write_text(self.config.read_text().replace("sync_method: agent", "sync_method: agnt"))
+        editor = self.dir / "editor"
+        editor.write_text("#!/bin/sh\nsed -i \"${1#+}s/agnt/agent/\" \"$2\"\n")
+        editor.chmod(0o755)
+        (command,) = self.refused("config-invalid", "sync", "run", "--json")
+        self.paste(command, EDITOR=str(editor))
+        self.sync()
+
+    def test_a_command_that_does_not_exist(self):
+        (command,) = self.refused("usage", "sync", "rum", "--json")
+        self.assertIn("  run ", self.paste(command))
+
+    def test_a_file_that_is_not_in_the_archive(self):
+        restore = json.loads(self.fleet.run_json("sync", "archive", "restore", "--json", "none.jsonl", "-c", self.config, code=1))
+        self.assertEqual(restore["failures"][0]["id"], "archived-file-unknown")
+        self.assertIn("0 files in the archive", self.paste(restore["failures"][0]["fixes"][0]["command"]))
+
+    # Shells.
+
+    def test_a_shell_that_prints(self):
+        start = self.box.home / ".bashrc"
+        start.write_text("echo welcome\n")
+        (command,) = self.warns("shell-noisy", "shell")
+        self.assertIn("welcome", self.paste(command))
+        start.unlink()
+        self.assertEqual(self.paste(command), "")
+        self.assertIn("✓ shell", self.pi_brain("sync", "doctor"))
 
     # Host keys.
 
