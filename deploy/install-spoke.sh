@@ -134,8 +134,9 @@ die() {
     tell "fail $(printf '%s\f%s\f%s\f%s' "$1" "${2:-}" "${3:-}" "${4:-}" | tr '\n\t\f' '  \t')" || :
   else
     {
-      echo "install-spoke.sh: $1.${2:+ $2}"
-      [ -z "${3:-}" ] || echo "  $3${4:+:}"
+      echo "install-spoke.sh: $1"
+      [ -z "${2:-}" ] || echo "  Why: $2"
+      [ -z "${3:-}" ] || echo "  Fix: $3${4:+:}"
       [ -z "${4:-}" ] || echo "    $4"
     } >&2
   fi

@@ -20,13 +20,17 @@ absl::Status toStatus(const Failure& failure) {
   return status;
 }
 
-bool carriesFailure(const absl::Status& status) { return status.GetPayload(PAYLOAD).has_value(); }
-
 Failure failureOf(const absl::Status& status, FailureId otherwise) {
   if (auto payload = status.GetPayload(PAYLOAD)) {
     if (auto failure = unpacked(std::string(*payload))) return *failure;
   }
-  return Failure(otherwise, withoutFullStop(std::string(status.message())));
+  // Its first sentence says what failed.
+  std::string message(status.message());
+  auto end = message.find(". ");
+  if (end == message.npos) return Failure(otherwise, withoutFullStop(message));
+  auto cause = message.substr(end + 2);
+  if (!cause.ends_with('.')) cause += '.';
+  return Failure(otherwise, message.substr(0, end), cause);
 }
 
 }  // namespace pibrain

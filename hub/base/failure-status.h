@@ -10,10 +10,8 @@ namespace pibrain {
 // Returns a status that carries the failure.
 absl::Status toStatus(const Failure& failure);
 
-// Returns whether the status carries a failure.
-bool carriesFailure(const absl::Status& status);
-
-// Returns the failure that a status carries, or else one with this id and the status' message.
+// Returns the failure that a status carries, or else one with this id and the status' message,
+// whose first sentence is what failed, and the others the cause.
 Failure failureOf(const absl::Status& status, FailureId otherwise);
 
 }  // namespace pibrain

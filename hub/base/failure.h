@@ -18,8 +18,8 @@ struct Fix {
   auto operator<=>(const Fix&) const = default;
 };
 
-// A failure as a person reads it (P8). Thrown anywhere in the hub; caught once, where a command, or
-// its work on one spoke, ends. All texts are safe to print.
+// A failure as a person reads it (P8). Thrown anywhere in the hub; shown in one place, where a
+// command, or its work on one spoke, ends. All texts are safe to print.
 class Failure : public std::exception {
  public:
   // `what`: what failed, a clause in lower case without a full stop, since it follows "laptop: ".

@@ -364,10 +364,10 @@ absl::StatusOr<Config> loadConfig(const std::string& path) {
 absl::StatusOr<Config> parseConfig(const std::string& text, const std::string& file) {
   auto fail = [&](int line, const std::string& what, const std::string& cause = "") {
     auto shown = escapeForTerminal(file), at = absl::StrCat(line > 0 ? line : 1);
-    return toStatus(Failure(
-        FailureId::CONFIG_INVALID, absl::StrCat(shown, ":", at, ": ", what), cause,
-        {{"Correct line " + at,
-          absl::StrCat("${EDITOR:-nano} +", at, " ", escapeForTerminal(shellQuote(file)))}}));
+    return toStatus(
+        Failure(FailureId::CONFIG_INVALID, absl::StrCat(shown, ":", at, ": ", what), cause,
+                {{"Correct line " + at,
+                  absl::StrCat("nano +", at, " ", escapeForTerminal(shellQuote(file)))}}));
   };
   try {
     auto config = parse(text);

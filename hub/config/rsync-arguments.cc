@@ -1,7 +1,6 @@
 #include "hub/config/rsync-arguments.h"
 
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_join.h>
 
 #include <algorithm>
 #include <iterator>
@@ -71,15 +70,10 @@ constexpr Allowed LONG[] = {
 constexpr std::string_view LETTERS = "vzcuIhiPCxmWSyrtsO46";
 constexpr std::string_view LETTERS_WITH_VALUE = "fB";
 
-std::string notAmongThem() {
-  std::vector<std::string> names;
-  for (auto& option : LONG) names.push_back(absl::StrCat("--", std::string(option.name)));
-  return absl::StrCat(
-      "it could run a command, write elsewhere, or interfere with the archive. Settings for ssh "
-      "belong in ~/.ssh/config; delete, bw_limit, timeout_seconds and keep_modes have their own "
-      "fields. The allowed options, which must be written in full, are: ",
-      absl::StrJoin(names, " "));
-}
+constexpr char NOT_ALLOWED[] =
+    "it could run a command, write elsewhere, or interfere with the archive. Settings for ssh "
+    "belong in ~/.ssh/config; delete, bw_limit, timeout_seconds and keep_modes have their own "
+    "fields. Options must be written in full; 'man pi-brain-config' says which are allowed";
 
 // Returns whether the option is allowed; sets whether the next argument is its value.
 bool allowed(std::string_view argument, bool& valueFollows) {
@@ -120,7 +114,7 @@ std::optional<RefusedArgument> refusedForRsync(const std::vector<std::string>& a
       return RefusedArgument{
           i, "it does not start with '-', so rsync would treat it as another source"};
     }
-    if (!allowed(argument, valueFollows)) return RefusedArgument{i, notAmongThem()};
+    if (!allowed(argument, valueFollows)) return RefusedArgument{i, NOT_ALLOWED};
   }
   if (valueFollows) return RefusedArgument{arguments.size() - 1, "its value is missing"};
   return std::nullopt;

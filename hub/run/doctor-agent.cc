@@ -162,7 +162,9 @@ class AgentExamination {
     }
     bool unexplained = !listing.complete && listing.problems.empty();
     if (!unreadable.empty() || unexplained) return checks_.fail(unread(unreadable));
-    if (listing.files == 0 && tree.files > 0) return checks_.warn(emptied(tree));
+    if (listing.files == 0 && tree.files > 0) {
+      return checks_.warn(rootEmpty(root_, tree.files));
+    }
     checks_.good(absl::StrCat(root_, ": ", countOf(listing.files, "file"), ", ", tree.files,
                               " in the mirror, ", same ? "up to date" : "to be synced",
                               steps_.took()));
@@ -181,14 +183,6 @@ class AgentExamination {
                    absl::StrCat("The reason: ", describe(paths[0].second), "."),
                    {{"Check its owner and mode, on the spoke",
                      "ls -ld " + escapeForTerminal(shellQuote(path))}});
-  }
-
-  Failure emptied(const Tree& tree) const {
-    return Failure(
-        FailureId::ROOT_EMPTY,
-        absl::StrCat(escapeForTerminal(root_), " has no files, and the mirror has ", tree.files),
-        "The directory might not be mounted, or the sessions were moved. Runs delete nothing then.",
-        {{"See what is there, on the spoke", "ls -la " + escapeForTerminal(shellQuote(root_))}});
   }
 
   void checkSkipped(const Listing& listing) {

@@ -2,7 +2,10 @@
 // The parts of a spoke's examination. They add results to the checklist; those marked "Throws" also
 // throw Failure or KJ exceptions, for Checklist::attempt().
 
+#include <stdint.h>
+
 #include <memory>
+#include <string>
 
 #include "hub/base/passphrase-prompt.h"
 #include "hub/config/config.h"
@@ -23,6 +26,9 @@ void examineByRsync(const Config& config, const SpokeConfig& spoke,
 // Checks whether the mirror is writable and has room.
 void examineMirror(const SpokeConfig& spoke, Checklist& checks);
 void examineRoom(const Config& config, const SpokeConfig& spoke, Checklist& checks);
+
+// Returns the warning that the spoke has no files, although the mirror has some.
+Failure rootEmpty(const std::string& root, uint64_t mirrored);
 
 void examineLastRun(const SpokeConfig& spoke, Store* store, Checklist& checks);
 

@@ -8,6 +8,7 @@
 #include "common/text/format.h"
 #include "hub/base/failure-status.h"
 #include "hub/connect/connect-ssh.h"
+#include "hub/mirror/open-mirror.h"
 #include "hub/rsync/sync.h"
 #include "hub/run/doctor-parts.h"
 #include "hub/run/login-steps.h"
@@ -48,6 +49,15 @@ void examineProgram(const SpokeConfig& spoke, const std::shared_ptr<Passphrases>
   }
 }
 
+// Returns 0 also if the mirror cannot be read, which examineMirror() reports.
+uint64_t filesInMirror(const Config& config, const SpokeConfig& spoke, Store* store) {
+  try {
+    return openMirror(config, spoke, store, Mirror::Access::READ, wallClockNanos()).walk().files;
+  } catch (const Failure&) {
+    return 0;
+  }
+}
+
 }  // namespace
 
 void examineByRsync(const Config& config, const SpokeConfig& spoke,
@@ -63,6 +73,10 @@ void examineByRsync(const Config& config, const SpokeConfig& spoke,
   options.passphrases = passphrases;
   Progress unseen;
   syncByRsync(config, spoke, options, store, would, unseen);
+  auto mirrored = filesInMirror(config, spoke, store);
+  if (would.counts.files == 0 && mirrored > 0) {
+    return checks.warn(rootEmpty(spoke.source.path, mirrored));
+  }
   checks.good(absl::StrCat(countOf(would.counts.files, "file"), " on the spoke, ",
                            would.changes.size(), " of them to fetch"));
 }

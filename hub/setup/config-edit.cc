@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
+#include <absl/strings/str_replace.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <kj/io.h>
@@ -314,9 +315,8 @@ absl::StatusOr<std::string> edited(const std::string& text,
   } catch (const Failure&) {
   } catch (const YAML::Exception&) {
   }
-  return absl::FailedPreconditionError(absl::StrCat(
-      "pi-brain cannot edit this file's layout; it may use brackets like JSON. Change it by hand: ",
-      byHand));
+  return toStatus(Failure(FailureId::CONFIG_NOT_EDITABLE, "pi-brain cannot edit this file's layout",
+                          "It may use brackets like JSON.", {{"By hand, " + byHand, ""}}));
 }
 
 std::string asText(const FieldValue& value) {
@@ -336,12 +336,26 @@ absl::Status checkUtf8(const SpokeFields& fields) {
   return absl::OkStatus();
 }
 
+std::string inDoubleQuotes(const std::string& text) {
+  return absl::StrCat("\"", absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"\"", "\\\""}}), "\"");
+}
+
+// Returns the fields in YAML's flow style, which can be wrapped.
 std::string asText(const SpokeFields& fields) {
   std::string out;
   for (auto& [name, value] : fields) {
-    absl::StrAppend(&out, "\n  ", out.empty() ? "- " : "  ", name, ": ", asWritten(name, value));
+    absl::StrAppend(&out, out.empty() ? "{" : ", ", name, ": ");
+    if (auto* text = std::get_if<std::string>(&value)) {
+      absl::StrAppend(&out, name == "port" ? *text : inDoubleQuotes(*text));
+      continue;
+    }
+    std::vector<std::string> items;
+    for (auto& item : std::get<std::vector<std::string>>(value)) {
+      items.push_back(inDoubleQuotes(item));
+    }
+    absl::StrAppend(&out, "[", absl::StrJoin(items, ", "), "]");
   }
-  return out;
+  return out + "}";
 }
 
 }  // namespace
@@ -356,7 +370,7 @@ absl::StatusOr<std::string> withSpoke(const std::string& text, const SpokeFields
         }
         root["spokes"].push_back(asNode(fields));
       },
-      absl::StrCat("add this to 'spokes:':", asText(fields)));
+      absl::StrCat("add ", asText(fields), " to 'spokes:'"));
 }
 
 absl::StatusOr<std::string> withFields(const std::string& text, const std::string& spoke,
@@ -370,7 +384,7 @@ absl::StatusOr<std::string> withFields(const std::string& text, const std::strin
           for (auto& [name, value] : fields) node[name] = nodeOf(value);
         }
       },
-      absl::StrCat("the spoke '", spoke, "' must have", asText(fields)));
+      absl::StrCat("give the spoke '", spoke, "' ", asText(fields)));
 }
 
 std::string fieldOf(const std::string& text, const std::string& spoke, const std::string& field) {
@@ -397,9 +411,10 @@ absl::StatusOr<std::string> withoutSpoke(const std::string& text, const std::str
 }
 
 absl::Status inFile(const std::string& path, const absl::Status& error) {
-  if (carriesFailure(error)) return error;
-  return absl::Status(error.code(),
-                      absl::StrCat(escapeForTerminal(path), ": ", std::string(error.message())));
+  auto failure = failureOf(error, FailureId::CONFIG_NOT_EDITABLE);
+  if (failure.id() != FailureId::CONFIG_NOT_EDITABLE) return error;
+  return toStatus(Failure(failure.id(), absl::StrCat(escapeForTerminal(path), ": ", failure.summary()),
+                          failure.cause(), failure.fixes()));
 }
 
 absl::Status editFile(const std::string& path,

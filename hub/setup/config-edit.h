@@ -31,8 +31,7 @@ std::string fieldOf(const std::string& text, const std::string& spoke, const std
 // Returns the text without the spoke.
 absl::StatusOr<std::string> withoutSpoke(const std::string& text, const std::string& spoke);
 
-// Returns the error of an edit with the file's name. An error that carries a Failure has the name
-// already.
+// Returns the error of an edit with the file's name, which other errors have already.
 absl::Status inFile(const std::string& path, const absl::Status& error);
 
 // Replaces the file (missing: empty) by what `edit` returns for it, under a lock, by a rename.

@@ -109,7 +109,7 @@ class CommandLine(HubCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("cannot read the config file", done.stderr)
 
-    def test_a_home_that_is_none(self):
+    def test_a_home_that_is_not_a_directory(self):
         """Without --config, HOME must be a directory: nothing is guessed."""
         file = self.dir / "file"
         file.write_text("")
@@ -274,7 +274,7 @@ class CommandLine(HubCase):
         done = self.pi_brain(*args, "--json")
         return json.loads(done.stdout.encode(errors="surrogateescape").decode())
 
-    def test_names_that_are_no_utf8(self):
+    def test_names_that_are_not_utf8(self):
         """JSON distinguishes them, and commands accept its form."""
         names = [b"p/%s.jsonl" % name for name in (
             b"\xff", b"\xfe", b"\xc0\xaf", b"\xe0\x80\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"cut \xe2\x82")]

@@ -153,7 +153,7 @@ class Clock(ClockCase):
         self.assertCountEqual(found.values(), versions)
         self.assertTrue(other.exists())
 
-    def test_a_clock_that_is_wrong_empties_no_archive(self):
+    def test_a_wrong_clock_does_not_empty_the_archive(self):
         """Not if it is ahead, nor if it is right again after it was behind or ahead when files were archived. Each
         time with two versions of one file, and a deleted one."""
         for method in self.each_method():
@@ -332,7 +332,7 @@ class ByRsync(ClockCase):
         shutil.rmtree(self.archive)
         self.assertAlmostEqual(self.rewritten()[1], time.time(), delta=self.DAY)
 
-    def test_files_from_the_future_are_no_clock(self):
+    def test_files_from_the_future_do_not_set_the_time_of_a_run(self):
         """Their times name no run, and expire none when the hub's clock is ahead too."""
         self.first()
         future = self.write("p/future.jsonl", b"x\n")

@@ -18,9 +18,10 @@ from harness import HubCase
 
 # An agent with a sanitizer has no sandbox, and the doctor reports that.
 SOUND_AGENT = "warning" if harness.SANITIZED else "ok"
-# The verdicts on a key that was refused every request.
-LOCKED_DOWN = ("the key starts the agent; the spoke refused other commands, a shell, SFTP, a terminal and forwarding "
-               "(TCP both ways, sockets, agent, X11)")
+# What a key might be allowed, and how a verdict names it.
+ACCESSES = {"commands": "other commands", "shell": "a shell", "sftp": "SFTP", "terminal": "terminal", "forward": "forward connections",
+            "listen": "listen", "sockets": "sockets", "agent": "SSH agent", "x11": "X11"}
+NOT_RESTRICTED = {"terminal", "forward", "listen", "agent"}
 OTHER_AGE = pathlib.Path(os.environ["PIBRAIN_TEST_AGENT"])
 
 
@@ -39,12 +40,13 @@ class Doctor(HubCase):
 
     def checks(self, code=0, spoke=0):
         """Maps each step of a spoke to (state, detail); of several results, the worst."""
-        found, self.failures, self.warnings = {}, {}, {}
+        found, self.failures, self.warnings, self.what = {}, {}, {}, {}
         order = ("skipped", "ok", "warning", "failed")
         for check in self.doctor(code=code)["spokes"][spoke]["checks"]:
             known = found.get(check["step"], ("skipped", ""))
             if order.index(check["state"]) >= order.index(known[0]):
                 found[check["step"]] = (check["state"], check["detail"])
+                self.what[check["step"]] = check["failure"]["what"] if check["failure"] else ""
             if check["state"] == "failed":
                 self.failures[check["step"]] = check["failure"]["id"]
             elif check["state"] == "warning":
@@ -68,6 +70,10 @@ class Doctor(HubCase):
             self.assertIn(word, checks[step][1])
         return checks
 
+    def accesses(self):
+        """By the verdict on the key: what it allows, and what is unknown."""
+        return tuple({access for access, word in ACCESSES.items() if word in part} for part in self.what["restrict"].partition(";")[::2])
+
     def sound(self, checks):
         states = {step: state for step, (state, _) in checks.items()}
         self.assertEqual(states, {step: SOUND_AGENT if step == "agent" else "ok" for step in checks}, checks)
@@ -84,15 +90,15 @@ class Doctor(HubCase):
         self.assertIn("SHA256:", checks["host key"][1])
         self.assertIn(str(self.sshd.key), checks["login"][1])
         self.assertIn("0.1.0", checks["agent"][1])
-        self.assertIn(f"{self.source}: 1 file, 1 in the mirror, up to date", checks["root"][1])
+        self.assertRegex(checks["root"][1], f"^{self.source}: 1 .* 1 ")
         self.assertIn("just now", checks["last run"][1])
         self.assertEqual(self.snapshot(), before)
         text = self.pi_brain("sync", "doctor").stdout
-        self.assertIn("This machine\n  ✓ config", text)
+        self.assertRegex(text, r"^\w.*\n  ✓ config")
         self.assertIn("\nlaptop\n  ✓ config", text)
 
     def test_before_the_first_run_it_makes_nothing(self):
-        self.warns_at("last run", "never-synced", "never synced", f"'pi-brain sync run --spoke laptop -c {self.config}'")
+        self.warns_at("last run", "never-synced", f"'pi-brain sync run --spoke laptop -c {self.config}'")
         self.assertEqual(sorted(p.name for p in self.dir.iterdir()), ["config.yaml", "home", "sessions"])
 
     def test_name(self):
@@ -112,11 +118,11 @@ class Doctor(HubCase):
 
     def test_host_key_verification(self):
         self.sshd.known_hosts.write_text("")
-        self.fails_at("host key", "host-key-unknown", "is not in known_hosts", "ssh-keyscan")
+        self.fails_at("host key", "host-key-unknown", "known_hosts", "ssh-keyscan")
 
     def test_agent_missing(self):
         self.sshd.authorize("/no/such/agent")
-        self.fails_at("agent", "agent-missing", "not installed")
+        self.fails_at("agent", "agent-missing", "/no/such/agent", f"'pi-brain spoke add laptop spoke -c {self.config}'")
 
     def test_agent_too_old(self):
         self.sshd.authorize(f"{OTHER_AGE} 0 0")
@@ -131,17 +137,17 @@ class Doctor(HubCase):
         checks = self.checks()
         self.assertEqual(checks["speed"][0], "warning", checks)
         self.assertEqual(self.warnings["speed"], "login-slow")
-        for words in ("of them for 'agent'", "bashrc"):
+        for words in ("'agent'", "bashrc"):
             self.assertIn(words, checks["speed"][1])
         # It is as slow without the sleep.
-        self.assertEqual(checks["restrict"], ("ok", LOCKED_DOWN))
+        self.assertEqual(checks["restrict"][0], "ok")
 
     def test_root(self):
         self.sshd.authorize_agent(self.dir / "nowhere")
-        self.fails_at("root", "root-missing", str(self.dir / "nowhere"), "does not exist")
+        self.fails_at("root", "root-missing", str(self.dir / "nowhere"))
         self.sshd.authorize_agent(self.source)
         self.write_config([self.spoke(source="spoke:/elsewhere")])
-        self.warns_at("root", "root-differs", "not /elsewhere as 'source' says")
+        self.warns_at("root", "root-differs", str(self.source), " /elsewhere ", "'source'")
 
     def unreadable(self):
         """A file that a run cannot read, by another user's agent if need be: root reads everything."""
@@ -155,10 +161,12 @@ class Doctor(HubCase):
 
     def test_a_file_that_cannot_be_read(self):
         secret = self.unreadable()
-        checks = self.fails_at("root", "spoke-unreadable", f"the agent cannot read '{secret}'", "permission denied", f"'ls -ld {secret}'")
+        checks = self.fails_at("root", "spoke-unreadable", f"'{secret}'", f"'ls -ld {secret}'")
         self.assertIn("restrict", checks)
         # A run says so of the same file.
-        self.assertIn("secret.jsonl: permission denied on the spoke", self.sync_one(code=1)["error"])
+        report = self.sync_one(code=1)
+        self.assertEqual(report["failure"]["id"], "files-failed", report["failure"])
+        self.assertIn("secret.jsonl: ", report["failure"]["cause"])
         self.fails_at("root", "spoke-unreadable", str(secret))
         secret.chmod(0o644)
         self.sync()
@@ -173,13 +181,13 @@ class Doctor(HubCase):
         secret.chmod(0o644)
         secret.parent.chmod(0)
         self.addCleanup(secret.parent.chmod, 0o755)
-        checks = self.fails_at("root", "spoke-unreadable", f"the agent cannot read '{secret.parent}'", "permission denied")
+        checks = self.fails_at("root", "spoke-unreadable", f"'{secret.parent}'", f"'ls -ld {secret.parent}'")
         self.assertIn("restrict", checks)
 
     def test_sessions_that_are_gone(self):
         self.sync()
         (self.source / "p/a.jsonl").unlink()
-        self.warns_at("root", "root-empty", f"{self.source} has no files, and the mirror has 1", "not be mounted", f"'ls -la {self.source}'")
+        self.warns_at("root", "root-empty", f"'ls -la {self.source}'")
         self.assertEqual(self.sync_one()["outcome"], "ok")
         # Nothing on either side is nothing odd.
         shutil.rmtree(self.mirror)
@@ -191,7 +199,7 @@ class Doctor(HubCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         config = json.loads(done.stdout)["hub"][0]
         self.assertEqual((config["step"], config["state"], config["failure"]["id"]), ("config", "warning", "config-missing"))
-        self.assertIn(f"{self.home}/.pi-brain/config.yaml does not exist yet", config["detail"])
+        self.assertIn(f"{self.home}/.pi-brain/config.yaml ", config["detail"])
         self.assertIn("! config", self.pi_brain("sync", "doctor", config=False).stdout)
 
     def test_a_key_without_a_forced_command(self):
@@ -203,13 +211,13 @@ class Doctor(HubCase):
         try:
             sshd.authorized_keys.write_text(pathlib.Path(f"{sshd.key}.pub").read_text())
             self.write_config([self.spoke()], ssh_config=str(sshd.ssh_config))
-            self.warns_at("restrict", "key-not-locked-down", "can run any command", "--authorized-keys-line",
+            self.warns_at("restrict", "key-not-locked-down", "'pi-brain-agent --authorized-keys-line ",
                           f"'pi-brain spoke add laptop spoke -c {self.config}'")
             # Forced, but not restricted.
             sshd.authorized_keys.write_text(f'command="{harness.AGENT} --root={self.source}" '
                                             + pathlib.Path(f"{sshd.key}.pub").read_text())
-            self.warns_at("restrict", "key-not-locked-down", "it can open a terminal, forward connections, listen for connections and forward an SSH agent",
-                          "restrict,command")
+            self.warns_at("restrict", "key-not-locked-down", "restrict,command")
+            self.assertEqual(self.accesses()[0], NOT_RESTRICTED)
         finally:
             sshd.stop()
 
@@ -220,15 +228,14 @@ class Doctor(HubCase):
                            '  "") exec /bin/sh;;\nesac\nexec /bin/sh -c "$SSH_ORIGINAL_COMMAND"\n')
         wrapper.chmod(0o755)
         agent = f'restrict,command="{harness.AGENT} --root={self.source}" '
+        shell = {"commands", "shell"}
         for number, (options, line, may) in enumerate(tiers.sweep("servers", (
-                ([], f'restrict,command="{wrapper}" ', "run other commands and open a shell."),
-                (["MaxSessions 1"], f'restrict,command="{wrapper}" ', "run other commands and open a shell."),
-                ([f"ForceCommand {wrapper}"], agent, "run other commands and open a shell."),
-                ([f"ForceCommand {wrapper}"], agent.replace("restrict,", ""),
-                 "run other commands, open a shell, open a terminal, forward connections and listen for connections|"
-                 "run other commands, open a shell, open a terminal, forward connections, listen for connections and forward an SSH agent"),
+                ([], f'restrict,command="{wrapper}" ', [shell]),
+                (["MaxSessions 1"], f'restrict,command="{wrapper}" ', [shell]),
+                ([f"ForceCommand {wrapper}"], agent, [shell]),
+                ([f"ForceCommand {wrapper}"], agent.replace("restrict,", ""), [shell | NOT_RESTRICTED - {"agent"}, shell | NOT_RESTRICTED]),
                 (["ForceCommand internal-sftp"], agent, None),
-                (["MaxSessions 1"], agent, "")), 2)):
+                (["MaxSessions 1"], agent, [])), 2)):
             sshd = harness.Sshd(self.dir / f"sshd{number}", options)
             try:
                 sshd.authorized_keys.write_text(line + pathlib.Path(f"{sshd.key}.pub").read_text())
@@ -239,27 +246,27 @@ class Doctor(HubCase):
                             self.assertEqual(self.checks(code=1)["agent"][0], "failed")
                             self.assertEqual(self.failures, {"agent": "not-the-agent"})
                         elif may:
-                            checks = self.warns_at("restrict", "key-not-locked-down", "can run any command", "ForceCommand")
-                            self.assertRegex(checks["restrict"][1], f"it can ({may})")
+                            self.warns_at("restrict", "key-not-locked-down", "ForceCommand")
+                            self.assertIn(self.accesses()[0], may)
                         else:
-                            self.assertEqual(self.checks()["restrict"], ("ok", LOCKED_DOWN))
+                            self.assertEqual(self.checks()["restrict"][0], "ok")
             finally:
                 sshd.stop()
 
     def both_ways(self, line, options=()):
-        """Maps each program that asked to the doctor's verdict on a key with this line, without the fixes."""
+        """Maps each program that asked to what a key with this line allows, and to what is unknown, by the doctor's verdict."""
         self.servers = getattr(self, "servers", 0) + 1
         sshd = harness.Sshd(self.dir / f"server{self.servers}", options)
         try:
             sshd.authorized_keys.write_text(f"{line} " + pathlib.Path(f"{sshd.key}.pub").read_text())
-            said = {}
+            found = {}
             for mode in ("libssh2", "openssh"):
                 self.write_config([self.spoke(ssh=mode)], ssh_config=str(sshd.ssh_config))
                 state, detail = self.checks()["restrict"]
                 self.assertEqual(state, "warning", detail)
-                said[mode] = detail.split(". Correct the key's line in ")[0]
-                self.assertNotIn("refused", said[mode])
-            return said
+                found[mode] = self.accesses()
+                self.assertEqual(self.warnings["restrict"], "key-not-locked-down" if found[mode][0] else "key-lockdown-unknown", detail)
+            return found
         finally:
             sshd.stop()
 
@@ -279,8 +286,8 @@ class Doctor(HubCase):
             wrapper.write_text(f"#!/bin/sh\n{script}\n")
             wrapper.chmod(0o755)
             with self.subTest(script):
-                for mode, said in self.both_ways(f'restrict,command="{wrapper}"').items():
-                    self.assertEqual(said, "the key starts the agent, but can do more, on spoke: it can run other commands", mode)
+                for mode, found in self.both_ways(f'restrict,command="{wrapper}"').items():
+                    self.assertEqual(found, ({"commands"}, set()), mode)
 
     def test_a_server_that_says_nothing_of_the_keys_line(self):
         served = test_servers.Served(self.dir / "dropbear")
@@ -296,39 +303,40 @@ class Doctor(HubCase):
         served.authorized.chmod(0o600)
         served.start("dropbear", "-F", "-E", "-p", f"127.0.0.1:{served.port}", "-r", host_key, "-P", served.dir / "pid")
 
-        def said(mode):
+        def found(mode):
             self.write_config([self.spoke(ssh=mode)])
-            return self.checks()["restrict"]
-        self.assertIn("it can open a terminal, forward connections, listen for connections and forward an SSH agent", said("libssh2")[1])
-        self.assertIn("it can open a terminal, forward connections and listen for connections; it is unknown whether it can connect to Unix sockets, "
-                      "forward an SSH agent or forward X11", said("openssh")[1])
+            state = self.checks()["restrict"][0]
+            return state, *self.accesses()
+        self.assertEqual(found("libssh2")[:2], ("warning", NOT_RESTRICTED))
+        self.assertEqual(found("openssh"), ("warning", NOT_RESTRICTED - {"agent"}, {"sockets", "agent", "x11"}))
         served.authorized.write_text("restrict," + forced)
         # Its connection ends if the hub is too quick.
         for _ in range(4):
-            self.assertEqual(said("libssh2"), ("ok", LOCKED_DOWN))
-        self.assertIn("the key starts the agent on spoke; it is unknown whether it can connect to Unix sockets, forward an SSH agent or forward X11", said("openssh")[1])
+            self.assertEqual(found("libssh2"), ("ok", set(), set()))
+        self.assertEqual(found("openssh"), ("warning", set(), {"sockets", "agent", "x11"}))
 
     def test_forwarding_of_each_kind(self):
         forced = f'command="{harness.AGENT} --root={self.source}"'
         with self.subTest("to one port"):
-            for said in self.both_ways(f'restrict,port-forwarding,permitopen="127.0.0.1:5432",{forced}').values():
-                self.assertIn("it can forward connections and listen for connections; it is unknown whether it can connect to Unix sockets", said)
+            for given, unknown in self.both_ways(f'restrict,port-forwarding,permitopen="127.0.0.1:5432",{forced}').values():
+                self.assertEqual(given, {"forward", "listen"})
+                self.assertIn("sockets", unknown)
         with self.subTest("at one port"):
-            for said in self.both_ways(f'restrict,port-forwarding,permitlisten="5432",{forced}').values():
-                self.assertIn("it can forward connections and listen for connections; it is unknown whether", said)
+            for given, unknown in self.both_ways(f'restrict,port-forwarding,permitlisten="5432",{forced}').values():
+                self.assertEqual(given, {"forward", "listen"})
+                self.assertTrue(unknown)
         with self.subTest("listening alone"):
-            for said in self.both_ways(f"{forced},no-pty", ["AllowTcpForwarding remote"]).values():
-                self.assertRegex(said, "it can listen for connections.*; it is unknown whether it can forward connections.* connect to Unix sockets")
+            for given, unknown in self.both_ways(f"{forced},no-pty", ["AllowTcpForwarding remote"]).values():
+                self.assertEqual(given - {"agent", "x11"}, {"listen"})
+                self.assertLessEqual({"forward", "sockets"}, unknown)
         with self.subTest("sockets alone"):
-            for said in self.both_ways(f"{forced},no-pty,no-agent-forwarding,no-X11-forwarding", ["AllowTcpForwarding no"]).values():
-                self.assertEqual(said, "the key starts the agent on spoke; it is unknown whether it can forward connections, listen for connections or "
-                                       "connect to Unix sockets")
-                self.assertEqual(self.warnings["restrict"], "key-lockdown-unknown")
+            for found in self.both_ways(f"{forced},no-pty,no-agent-forwarding,no-X11-forwarding", ["AllowTcpForwarding no"]).values():
+                self.assertEqual(found, (set(), {"forward", "listen", "sockets"}))
         with self.subTest("an agent and X11"):
-            said = self.both_ways(f"restrict,agent-forwarding,x11-forwarding,{forced}", ["X11Forwarding yes"])
-            # This needs xauth on the spoke.
-            self.assertRegex(said["libssh2"], "it can forward an SSH agent( and forward X11)?$")
-            self.assertIn("it is unknown whether it can forward an SSH agent or forward X11", said["openssh"])
+            found = self.both_ways(f"restrict,agent-forwarding,x11-forwarding,{forced}", ["X11Forwarding yes"])
+            # X11 needs xauth on the spoke.
+            self.assertIn(found["libssh2"], (({"agent"}, set()), ({"agent", "x11"}, set())))
+            self.assertEqual(found["openssh"][1], {"agent", "x11"})
 
     def test_the_clock(self):
         """A static program's clock cannot be faked, so the test has an agent of its own."""
@@ -336,10 +344,10 @@ class Doctor(HubCase):
         checks = self.checks(code=1)
         self.assertEqual(checks["clock"][0], "warning", checks)
         self.assertEqual(self.warnings["clock"], "clock-differs")
-        self.assertRegex(checks["clock"][1], "the clock of spoke is (119 min|2 h) (behind|ahead of) this machine's")
+        self.assertRegex(checks["clock"][1], r"\bspoke .* (119 min|2 h) ")
         # It is of another version, too.
         self.assertEqual((checks["agent"][0], self.warnings["agent"]), ("warning", "agent-other-version"))
-        self.assertIn("the agent is version 9.8.7, the hub is version 0.1.0", checks["agent"][1])
+        self.assertRegex(checks["agent"][1], r"\b9\.8\.7, .*\b0\.1\.0\b")
         self.assertIn(f"'pi-brain spoke upgrade laptop -c {self.config}'", checks["agent"][1])
 
     def test_mirror(self):
@@ -363,12 +371,12 @@ class Doctor(HubCase):
     def test_a_full_disk(self):
         ((state, failure, detail),) = self.on_a_disk_of(2)
         self.assertEqual((state, failure), ("failed", "disk-full"))
-        self.assertRegex(detail, "^2.0 MB free.*df -h")
+        self.assertRegex(detail, "^2.0 MB .*df -h")
 
     def test_a_disk_that_will_be_full(self):
         ((state, warning, detail),) = self.on_a_disk_of(500)
         self.assertEqual((state, warning), ("warning", "disk-nearly-full"))
-        self.assertRegex(detail, "^500 MB free.*One more large session.*df -h")
+        self.assertRegex(detail, "^500 MB .*df -h")
 
     @unittest.skipIf(os.geteuid() != 0, "needs root, to leave files of root")
     def test_what_root_left_behind(self):
@@ -381,35 +389,40 @@ class Doctor(HubCase):
         (self.dir / "synced").chmod(0o700)
         self.archive.mkdir(exist_ok=True)
 
-        def as_user(command):
-            return subprocess.run(["setpriv", "--reuid=4243", "--regid=4243", "--clear-groups", harness.HUB, "sync", command, "-c",
+        def as_user(*command):
+            return subprocess.run(["setpriv", "--reuid=4243", "--regid=4243", "--clear-groups", harness.HUB, "sync", *command, "-c",
                                    self.config], capture_output=True, text=True, env=self.environment(), cwd="/")
-        done = as_user("doctor")
+        done = as_user("doctor", "--json")
         self.assertEqual(done.returncode, 1, done.stdout)
-        self.assertIn(f"the mirror {self.mirror} cannot be written: {self.dir}/synced belongs to root, not to the user 4243: "
-                      f"'ls -ld {self.dir}/synced'", done.stdout)
-        self.assertIn(f"sudo chown -R 4243 {self.dir}/synced", done.stdout)
-        self.assertIn(f"nothing can be archived in {self.archive}: {self.archive} belongs to root", done.stdout)
-        self.assertNotIn("not a directory", done.stdout)
+        document = json.loads(done.stdout)
+        failed = {check["step"]: check["failure"] for checks in (document["hub"], document["spokes"][0]["checks"]) for check in checks
+                  if check["state"] == "failed"}
+        self.assertEqual(failed.keys() - {"ssh"}, {"mirror", "archive"})  # to ssh, the user 4243 does not exist
+        for step, failure, named, owned in (("mirror", "mirror-unusable", self.mirror, self.dir / "synced"),
+                                            ("archive", "archive-unreadable", self.archive, self.archive)):
+            self.assertEqual(failed[step]["id"], failure)
+            self.assertRegex(failed[step]["what"], f"{named}.*: {owned} .* root, .* 4243: 'ls -ld {owned}' .* 'sudo chown -R 4243 {owned}'")
         for command in ("status", "list"):
-            self.assertIn(f"the content of {self.mirror} is unknown: {self.dir}/synced belongs to root", as_user(command).stderr)
+            self.assertRegex(as_user(command).stderr, f"{self.mirror} .*: {self.dir}/synced .* root, ")
 
-    def test_a_mirror_that_is_no_directory(self):
+    def test_a_mirror_that_is_not_a_directory(self):
         (self.dir / "file").write_text("x")
         for path in (self.dir / "file", self.dir / "file/below/it"):
             self.write_config([self.spoke(path=str(path))])
-            self.fails_at("mirror", "mirror-unusable", f"{self.dir}/file is not a directory")
+            self.fails_at("mirror", "mirror-unusable", f"'ls -ld {self.dir}/file'")
 
     def test_the_last_run_failed(self):
         self.sync()
         self.sshd.configure_client(port=harness.free_port())
         self.sync(code=1)
         self.sshd.configure_client()
-        self.warns_at("last run", "connection-refused", "last good run just now; the latest failed: connection refused", "systemctl start ssh")
+        self.warns_at("last run", "connection-refused", "just now", "systemctl start ssh")
         # What is as it was then is said once.
         self.sshd.configure_client(port=harness.free_port())
         checks = self.fails_at("connection", "connection-refused")
-        self.assertEqual(checks["last run"], ("warning", "last good run just now; the latest failed in the same way."))
+        self.assertEqual(checks["last run"][0], "warning")
+        self.assertIn("just now", checks["last run"][1])
+        self.assertNotIn("systemctl", checks["last run"][1])
 
     def test_the_last_run_is_long_ago(self):
         self.sync()
@@ -417,18 +430,18 @@ class Doctor(HubCase):
             days = 3 * 86400 * 10**9
             history.execute("UPDATE runs SET started_ns = started_ns - ?, finished_ns = finished_ns - ?", (days, days))
             history.commit()
-        self.warns_at("last run", "sync-stale", "last good run 3d ago", "systemctl --user list-timers")
+        self.warns_at("last run", "sync-stale", " 3d ", "systemctl --user list-timers")
 
     def test_what_is_not_synced(self):
         (self.source / "link").symlink_to("p/a.jsonl")
         os.mkfifo(self.source / "pipe")
-        self.warns_at("skipped", "files-skipped", "2 symlinks and special files are not synced: link, pipe. To sync the target")
+        self.warns_at("skipped", "files-skipped", "2 ", ": link, pipe.")
 
     def test_a_new_host_key(self):
         self.sshd.known_hosts.write_text("")
         self.sshd.client_setting("StrictHostKeyChecking accept-new")
-        self.warns_at("host key", "known-hosts-note", "was unknown and has been added to", str(self.sshd.known_hosts))
-        self.assertEqual(self.checks()["host key"][0], "ok")
+        self.warns_at("host key", "known-hosts-note", str(self.sshd.known_hosts))
+        self.assertEqual(self.checks()["host key"][0], "ok")  # it was added
 
     def test_a_broken_history(self):
         (self.dir / "data").mkdir()
@@ -472,7 +485,7 @@ class Doctor(HubCase):
         self.sshd.authorized_keys.write_text(pathlib.Path(f"{self.sshd.key}.pub").read_text())
         old = {c["step"]: c for c in self.doctor("-s", "old")["spokes"][0]["checks"]}
         self.assertEqual(old["rsync"]["state"], "ok")
-        self.assertRegex(old["sessions"]["detail"], r"^\d+ files? on the spoke, \d+ of them to fetch$")
+        self.assertRegex(old["sessions"]["detail"], r"^\d+ \D+, \d+ \D+$")
         self.write_config([self.spoke("here", sync_method="rsync", source=str(self.source))])
         self.assertNotIn("ssh", [c["step"] for c in self.doctor()["spokes"][0]["checks"]])
         self.write_config([self.spoke("old", sync_method="rsync")])
@@ -545,7 +558,7 @@ class AsItEnds(HubCase):
                 self.held.touch()
                 printed = self.start(self.slow, self.quick, terminal=terminal)
                 text = self.until(printed, "✓ login")
-                self.assertIn("This machine\n  ", text)
+                self.assertRegex(text, r"^\w.*\n  ✓ config")
                 self.assertIn("\nslow\n  ✓ config", text)
                 # The other one is done, and waits for its turn.
                 self.assertIsNone(self.process.poll())
@@ -572,14 +585,14 @@ class AsItEnds(HubCase):
             self.until(printed, "✓ connection")
             self.assertIsNone(self.process.poll())
             self.assertEqual(self.process.wait(60), 1)
-            self.assertRegex(printed(), "✗ greeting +.* sent no SSH greeting within 4 s")
+            self.assertRegex(printed(), "✗ greeting +.* 4 s ")
 
     def test_a_shell_that_never_gets_there(self):
         self.sshd.client_setting("ConnectTimeout 2")
         printed = self.start(self.slow)
         self.until(printed, "✓ login")
         self.assertEqual(self.process.wait(20), 1)
-        self.assertRegex(printed(), "✗ agent +the login at spoke worked, but pi-brain-agent did not start within 2 s \\(ConnectTimeout\\)")
+        self.assertRegex(printed(), "✗ agent +.* 2 s \\(ConnectTimeout\\)")
 
     def test_as_json_it_is_one_document(self):
         self.held.unlink()

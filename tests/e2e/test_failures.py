@@ -30,7 +30,7 @@ class Failures(HubCase):
         self.write_config([self.spoke(), self.other])
 
     def fails(self, failure, *words):
-        """Checks that the run fails for the one spoke, with this id and these words. Returns its message."""
+        """Checks that the run fails for the one spoke, with this id and these names, numbers and commands. Returns its message."""
         report = self.sync(code=1)
         laptop, other = report["spokes"]
         self.assertEqual(laptop["outcome"], "failed")
@@ -70,14 +70,14 @@ class Failures(HubCase):
                 client.connect_ex(deaf.getsockname())
             time.sleep(0.2)
             self.sshd.configure_client(port=deaf.getsockname()[1], extra=["ConnectTimeout 1"])
-            self.fails("no-answer", "within 1 s", "ping -c 3 127.0.0.1")
+            self.fails("no-answer", " 1 s", "ping -c 3 127.0.0.1")
 
     def test_a_silent_server(self):
         with socket.socket() as mute:
             mute.bind(("127.0.0.1", 0))
             mute.listen(5)
             self.sshd.configure_client(port=mute.getsockname()[1], extra=["ConnectTimeout 1"])
-            self.fails("login-timeout", "sent no SSH greeting within 1 s", "spoke -v true")
+            self.fails("login-timeout", "no SSH greeting", " 1 s (ConnectTimeout)", "spoke -v true")
 
     def test_a_server_that_is_not_ssh(self):
         with socket.socket() as web:
@@ -124,7 +124,7 @@ class Failures(HubCase):
     def test_wrong_key(self):
         stranger = harness.keygen(self.dir / "stranger")
         self.sshd.configure_client(key=stranger)
-        self.fails("permission-denied", str(stranger), "was refused", "authorized_keys")
+        self.fails("permission-denied", f"{stranger} ", "authorized_keys")
         self.sshd.configure_client()
         self.recovers()
 
@@ -135,22 +135,20 @@ class Failures(HubCase):
             sshd.configure_client(key=harness.keygen(self.dir / "stranger"))
             sshd.client_setting(f"IdentityFile {harness.keygen(self.dir / 'other')}")
             self.write_config([self.spoke(), self.other], ssh_config=str(sshd.ssh_config))
-            message = self.fails("permission-denied", "the server ended it: Too many authentication failures",
-                                 "accepts no more attempts in one login (MaxAuthTries in its sshd_config)",
-                                 "'IdentitiesOnly yes' in ~/.ssh/config.")
+            message = self.fails("permission-denied", "Too many authentication failures", "MaxAuthTries", "'IdentitiesOnly yes'", "~/.ssh/config")
             self.assertNotIn("authorized_keys", message)
         finally:
             sshd.stop()
 
     def test_no_key(self):
         self.sshd.configure_client(key=self.dir / "no-such-key")
-        self.fails("key-missing", "no key to offer", "IdentityFile", str(self.dir / "no-such-key"))
+        self.fails("key-missing", "IdentityFile", str(self.dir / "no-such-key"))
 
     def test_a_key_with_a_passphrase(self):
         locked = harness.keygen(self.dir / "locked", passphrase="secret")
         self.sshd.authorize(f"{harness.AGENT} --root={self.source}", key=locked)
         self.sshd.configure_client(key=locked)
-        self.fails("key-has-passphrase", "has a passphrase and is not in an ssh-agent", f"ssh-add {locked}")
+        self.fails("key-has-passphrase", f"'ssh-add {locked}'")
         # With an ssh-agent that has the key, the run succeeds.
         with harness.ssh_agent(self.dir, locked, passphrase="secret") as agent:
             self.sshd.client_setting(f"IdentityAgent {agent}")
@@ -213,7 +211,7 @@ class Failures(HubCase):
 
     def test_another_forced_command(self):
         self.sshd.authorize("echo Welcome; exit 3")
-        self.fails("not-the-agent", "exit status was 3", "Welcome")
+        self.fails("not-the-agent", " 3.", "Welcome")
 
     def test_agent_too_old(self):
         self.sshd.authorize(f"{OTHER_AGE} 0 0")
@@ -221,7 +219,7 @@ class Failures(HubCase):
 
     def test_agent_too_new(self):
         self.sshd.authorize(f"{OTHER_AGE} 99 99")
-        self.fails("agent-too-new", "9.8.7", "0.1.0", "Upgrade the hub")
+        self.fails("agent-too-new", "9.8.7", "0.1.0", "pi-brain spoke upgrade laptop")
 
     def test_root_missing(self):
         self.sshd.authorize_agent(self.dir / "nowhere")
@@ -235,7 +233,7 @@ class Failures(HubCase):
     def test_another_root_is_reported(self):
         self.write_config([self.spoke(source="spoke:/elsewhere/sessions")])
         report = self.sync_one()
-        self.assertIn(f"serves {self.source}, not /elsewhere/sessions", " ".join(report["warnings"]))
+        self.assertRegex(" ".join(report["warnings"]), f"{self.source}, .* /elsewhere/sessions .*'source'")
         self.assert_mirrored()
 
     def test_noisy_shell(self):
@@ -246,7 +244,7 @@ class Failures(HubCase):
 
     def test_very_noisy_shell(self):
         self.sshd.authorize(f"yes noise | head -c 200000; exec {harness.AGENT} --root={self.source}")
-        self.fails("shell-noisy", "64 KB", "noise", "quiet")
+        self.fails("shell-noisy", "64 KB", "noise")
 
     def test_a_spoke_that_vanishes_during_a_run(self):
         for victim in ("agent", "sshd"):
@@ -264,7 +262,7 @@ class Failures(HubCase):
                 self.assertEqual(run.returncode, 1, out)
                 failed = next(s for s in json.loads(out)["spokes"] if s["name"] == "laptop")["failure"]
                 self.assertEqual(failed["id"], "connection-lost")
-                self.assertIn("in the middle of the run", failed["what"])
+                self.assertIn("in the middle", failed["what"])  # not before the agent started
                 self.assertFalse((self.mirror / name).exists())
                 self.recovers()
 
@@ -272,7 +270,7 @@ class Failures(HubCase):
         self.write_config([self.spoke(rsync_options={"timeout_seconds": 2}), self.other])
         self.sshd.authorize(f"sleep 30; exec {harness.AGENT} --root={self.source}")
         began = time.monotonic()
-        self.fails("agent-not-started", "within 2 s (timeout_seconds)", "start-up file")
+        self.fails("agent-not-started", " 2 s (timeout_seconds)", "~/.bashrc")
         self.assertLess(time.monotonic() - began, 15)
 
     def test_a_shell_that_never_starts_the_agent(self):
@@ -283,7 +281,7 @@ class Failures(HubCase):
                 self.write_config([self.spoke(ssh=mode), self.other])
                 self.sshd.authorize(f"sleep 60; exec {harness.AGENT} --root={self.source}")
                 began = time.monotonic()
-                self.fails("agent-not-started", "did not start within 2 s (ConnectTimeout)", "start-up file")
+                self.fails("agent-not-started", " 2 s (ConnectTimeout)", "~/.bashrc")
                 self.assertLess(time.monotonic() - began, 20)
         self.sshd.authorize(f"sleep 1; exec {harness.AGENT} --root={self.source}")
         self.recovers()
@@ -323,7 +321,7 @@ class Failures(HubCase):
     def test_a_mirror_that_cannot_be_created(self):
         (self.dir / "file").write_text("")
         self.write_config([self.spoke(path=str(self.dir / "file" / "laptop")), self.other])
-        self.fails("mirror-unusable", str(self.dir / "file" / "laptop"), "is not a directory")
+        self.fails("mirror-unusable", str(self.dir / "file" / "laptop"))
 
     def test_two_runs_at_once(self):
         path = self.source / "p" / "large.jsonl"

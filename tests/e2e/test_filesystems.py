@@ -40,6 +40,11 @@ class FilesystemCase(HubCase):
             self.assertEqual(read_below(self.source, path), read_below(self.mirror, path), path)
             self.assertEqual(their.st_mtime_ns // grain * grain, ours[path].st_mtime_ns, path)
 
+    def assert_folded(self, report, named):
+        """Checks that a file failed, with the name that the mirror's filesystem has for it."""
+        self.assertEqual(report["failure"]["id"], "files-failed", report["failure"])
+        self.assertRegex(report["failure"]["cause"], named)
+
     def archived(self):
         return files_below(self.archive) if self.archive.exists() else {}
 
@@ -138,8 +143,7 @@ class NamesThatFold(FilesystemCase):
         self.write("p/notes.jsonl", line("B" * 90))
         self.write("p/other.jsonl", line("C"))
         for _ in range(4):
-            error = self.sync_one(code=1)["error"]
-            self.assertRegex(error, r"p/[Nn]otes\.jsonl: the mirror's filesystem treats its name as 'p/[Nn]otes\.jsonl'")
+            self.assert_folded(self.sync_one(code=1), r"p/[Nn]otes\.jsonl: .* 'p/[Nn]otes\.jsonl'")
         self.assertEqual(len(self.names()), 2)
         self.assertEqual(self.archived(), {})
         # The file that exists is whole, and the other follows once its name is free.
@@ -154,8 +158,7 @@ class NamesThatFold(FilesystemCase):
         self.write("Project/a.jsonl", line("a"))
         self.write("project/b.jsonl", line("b"))
         for _ in range(3):
-            error = self.sync_one(code=1)["error"]
-            self.assertIn("the mirror's filesystem treats its name as", error)
+            self.assert_folded(self.sync_one(code=1), r"[Pp]roject/[ab]\.jsonl: .* '[Pp]roject['/]")
         self.assertEqual(len(self.names()), 1)
         self.assertEqual(self.archived(), {})
 
@@ -185,8 +188,9 @@ class NamesThatFold(FilesystemCase):
     def test_the_staging_directory_in_other_case(self):
         self.write(".Pi-Brain-Staging/x.jsonl", line("x"))
         self.write("p/a.jsonl", line("a"))
-        error = self.sync_one(code=1)["error"]
-        self.assertIn(".Pi-Brain-Staging/x.jsonl: the mirror uses this name itself", error)
+        report = self.sync_one(code=1)
+        self.assertEqual(report["failure"]["id"], "files-failed", report["failure"])
+        self.assertIn(".Pi-Brain-Staging/x.jsonl: ", report["failure"]["cause"])
         self.assertEqual(self.names(), ["p/a.jsonl"])
 
     def test_replaced_and_removed_files_are_archived(self):
@@ -209,20 +213,18 @@ class NamesThatFold(FilesystemCase):
 class NamesThatFoldByAgent(NamesThatFold):
     """Cases that rsync handles in another way, or not at all."""
 
-    def test_verify_repairs_no_file_into_another(self):
+    def test_verify_does_not_repair_one_file_into_another(self):
         self.write("p/Notes.jsonl", line("A" * 50))
         self.sync()
         self.write("p/notes.jsonl", line("B" * 90))
         self.write("p/other.jsonl", line("C"))
         for _ in range(2):
-            result = self.verify("--repair", code=1)
-            self.assertIn("p/notes.jsonl: the mirror's filesystem treats its name as 'p/Notes.jsonl', "
-                          "which the spoke has too", result["error"])
+            self.assert_folded(self.verify("--repair", code=1), r"p/notes\.jsonl: .* 'p/Notes\.jsonl'")
         self.assertEqual(self.names(), ["p/Notes.jsonl", "p/other.jsonl"])
         self.assertEqual((self.mirror / "p/Notes.jsonl").read_bytes(), line("A" * 50))
         self.assertEqual(self.archived(), {})
 
-    def test_a_deletion_takes_no_file_of_another_name(self):
+    def test_a_deletion_does_not_take_a_file_of_another_name(self):
         """'Notes' is gone; the mirror finds 'notes' under that name, which still exists."""
         self.write("p/Notes.jsonl", line("A" * 50))
         for i in range(4):
@@ -243,7 +245,7 @@ class NamesThatFoldByAgent(NamesThatFold):
             self.sync("--delete")
             subprocess.run(["rm", "-rf", archive], check=True)
 
-    def test_a_deletion_takes_no_directory_of_another_name(self):
+    def test_a_deletion_does_not_take_a_directory_of_another_name(self):
         for i in range(3):
             self.write(f"Proj/{i}.jsonl", line("A" * 50))
             self.write(f"q/{i}.jsonl", line("q"))
@@ -277,7 +279,7 @@ class NamesThatFoldByAgent(NamesThatFold):
         self.assertEqual(self.counts("--delete"), {"new": 1})
         self.settle_at(10**9)
         self.write("p/\u00c9t\u00e9.jsonl", line("C" * 70))
-        self.assertIn("the mirror's filesystem treats its name as", self.sync_one(code=1)["error"])
+        self.assert_folded(self.sync_one(code=1), "p/\u00c9t\u00e9.jsonl: ")
         self.assertEqual((self.mirror / "p/\u00e9t\u00e9.jsonl").read_bytes(), line("B"))
         self.assertEqual(len(self.names()), 2)
 
@@ -293,7 +295,7 @@ class NoModes(FilesystemCase):
         report = self.sync_one()
         self.assertEqual(report["counts"]["new"], 2)
         [said] = report["warnings"]
-        self.assertIn("does not store modes, so 'keep_modes' has no effect", said)
+        self.assertIn("'keep_modes'", said)
         for mode in (0o640, 0o604, 0o600):
             (self.source / "p/a.jsonl").chmod(mode)
             report = self.sync_one()
@@ -306,7 +308,7 @@ class NoModes(FilesystemCase):
         checks = json.loads(self.pi_brain("sync", "doctor", "--json").stdout)["spokes"][0]["checks"]
         warnings = [check["failure"] for check in checks if check["step"] == "mirror" and check["state"] == "warning"]
         self.assertEqual([warning["id"] for warning in warnings], ["modes-not-kept"])
-        self.assertIn("'keep_modes' has no effect", warnings[0]["what"])
+        self.assertIn("'keep_modes'", warnings[0]["what"])
 
     def test_exfat(self):
         self.follow(mounts.Exfat(self.dir, self.dir / "disk"))
@@ -328,9 +330,7 @@ class OtherTraitsThanBefore(FilesystemCase):
         self.disk.unmount()
         self.disk.mount("lowntfs-3g", "ignore_case")
         for _ in range(3):
-            error = self.sync_one(code=1)["error"]
-            self.assertIn("p/Notes.jsonl: the mirror's filesystem treats its name as 'p/notes.jsonl', which the spoke "
-                          "has too", error)
+            self.assert_folded(self.sync_one(code=1), r"p/Notes\.jsonl: .* 'p/notes\.jsonl'")
             self.assertEqual(self.archived(), {})
         self.assertEqual((self.mirror / "p/notes.jsonl").read_bytes(), line("A" * 50))
 
@@ -351,9 +351,9 @@ class OtherTraitsThanBefore(FilesystemCase):
         self.write("p/notes.jsonl", line("B" * 90))
         self.write("proj/b.jsonl", line("b"))
         for _ in range(2):
-            error = self.sync_one(code=1)["error"]
-            self.assertIn("p/notes.jsonl: the mirror's filesystem treats its name as 'p/Notes.jsonl'", error)
-            self.assertIn("proj/b.jsonl: the mirror's filesystem treats its name as 'Proj'", error)
+            report = self.sync_one(code=1)
+            self.assert_folded(report, r"p/notes\.jsonl: [^;]* 'p/Notes\.jsonl'")
+            self.assert_folded(report, r"proj/b\.jsonl: [^;]* 'Proj'")
         self.assertEqual((self.mirror / "p/Notes.jsonl").read_bytes(), line("A" * 50))
         self.assertEqual(self.archived(), {})
         # A rename of case alone.
@@ -466,8 +466,9 @@ class Others(FilesystemCase):
         self.assertEqual(self.counts(), {"grown": 1})
         self.assertEqual(stat.S_IMODE((self.mirror / "p").stat().st_mode), 0o700)
         self.assertEqual(stat.S_IMODE((self.mirror / "p/a.jsonl").stat().st_mode), 0o600)
-        doctor = self.pi_brain("sync", "doctor").stdout
-        self.assertIn("other users can read 1 file of the mirror", doctor)
+        checks = json.loads(self.pi_brain("sync", "doctor", "--json").stdout)["spokes"][0]["checks"]
+        (exposed,) = [check for check in checks if check["failure"] and check["failure"]["id"] == "mirror-exposed"]
+        self.assertIn(" 1 ", exposed["detail"])
 
 
 class SpokeOnAnother(FilesystemCase):
@@ -492,9 +493,9 @@ class SpokeOnAnother(FilesystemCase):
             (disk / "p").mkdir()
             (disk / "p" / ("\u20ac" * 200 + ".jsonl")).write_bytes(line("long"))
             (disk / "p" / "short.jsonl").write_bytes(line("short"))
-            error = self.sync_one(code=1)["error"]
-            self.assertIn("its name is longer than 255 bytes", error)
-            self.assertIn("\u20ac\u20ac", error)
+            report = self.sync_one(code=1)
+            self.assertEqual(report["failure"]["id"], "files-failed", report["failure"])
+            self.assertRegex(report["failure"]["cause"], "\u20ac\u20ac.*\\.jsonl: .* 255 ")
             self.assertEqual((self.mirror / "p/short.jsonl").read_bytes(), line("short"))
         finally:
             harness.wait_for(lambda: not harness.descendants(self.sshd.process.pid), what="the agent's end")

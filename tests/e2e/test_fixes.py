@@ -154,11 +154,11 @@ class Fixes(fleet.FleetCase):
 
     def test_a_mistake_in_the_config(self):
         self.config.write_text(self.config.read_text().replace("sync_method: agent", "sync_method: agnt"))
-        editor = self.dir / "editor"
+        editor = self.dir / "nano"
         editor.write_text("#!/bin/sh\nsed -i \"${1#+}s/agnt/agent/\" \"$2\"\n")
         editor.chmod(0o755)
         (command,) = self.refused("config-invalid", "sync", "run", "--json")
-        self.paste(command, EDITOR=str(editor))
+        self.paste(command, PATH=f"{self.dir}:{os.environ['PATH']}")
         self.sync()
 
     def test_a_command_that_does_not_exist(self):

@@ -235,7 +235,7 @@ class HostileHub(HubCase):
         for ssh in (False, True):
             self.hostile("large-pull", ssh=ssh)
 
-    def test_not_reading_costs_no_processor(self):
+    def test_not_reading_costs_no_processor_time(self):
         def waits(agents):
             def used():
                 fields = pathlib.Path(f"/proc/{agents[0]}/stat").read_text().rsplit(")", 1)[1].split()

@@ -29,97 +29,68 @@ MAX_MEMORY = 256 << 20
 LINE = b"0123456789abcde\n"
 OLD = {b"p/a.jsonl": LINE * 2048, **{b"q/%02d.jsonl" % i: b'{"old":%d}\n' % i for i in range(30)}}
 NEW = b"p/new.jsonl"
-FAILED = r"of 1 file could not be synced\. "
 
 
 def each(failure, cases):
-    """Maps each case to the failure's id, and to a regex for its message."""
-    return {case: f"^{failure}: .*({words})" for case, words in cases.items()}
+    """Maps each case to the failure's id, and to a regex for a fragment of its message. Many checks of what a spoke sends fail
+    with one id; the fragment tells which of them noticed the case."""
+    return {case: f"^{failure}: .*({fragment})" for case, fragment in cases.items()}
 
 
 NAMES = {**each("protocol-error", {
-    **{f"name-{what}": r"not a file name: '" for what in (
+    **{f"name-{what}": "file name: '" for what in (
         "dotdot", "dot", "empty", "slash", "climbing", "absolute", "nul", "256", "64k", "64k-escapes")},
-    **{f"path-{within}{what}": "not a path: '" for within in ("", "within-") for what in (
+    **{f"path-{within}{what}": "path: '" for within in ("", "within-") for what in (
         "dotdot", "dot", "climbing", "absolute", "nul", "256", "64k", "64k-escapes")},
-    "path-double-slash": "not a path: 'p//q'", "path-trailing-slash": "not a path: 'p/'",
-    "path-too-deep": "not a path: 'd/d/d",
-    "duplicates": "a file twice: 'p/new.jsonl'",
+    "path-double-slash": "path: 'p//q'", "path-trailing-slash": "path: 'p/'", "path-too-deep": "path: 'd/d/d",
+    "duplicates": "twice: 'p/new.jsonl'",
 }), **each("files-failed", {
-    "staging-file": r"\.pi-brain-staging: the mirror uses this name itself",
-    "staging-directory": r"\.pi-brain-staging/new\.jsonl: the mirror uses this name itself",
+    "staging-file": r" \.pi-brain-staging: ", "staging-directory": r" \.pi-brain-staging/new\.jsonl: ",
 })}
 LISTINGS = {**each("protocol-error", {
-    "listing-without-summary": "a listing begins with its summary",
-    "listing-nothing": "a listing without a summary",
-    "summary-twice": "a listing begins with its summary",
-    "state-unknown": "a summary of an unknown kind",
-    "differs-always": "the agent did not list",
-    "more-than-announced": "more files than were announced",
-    "listing-with-content": "an event that does not belong in a listing",
-    "unseen-beyond": "an index beyond what was sent",
-    "unseen-twice": "a directory twice",
-    "entry-not-asked": "an entry that was not requested",
-    "described-not": "a file without an entry",
-    "described-twice": "an entry that was not requested", "described-another": "an entry that was not requested",
-    "described-climbing": r"not a file name: '\.\./\.\./x'",
-    "described-by-a-summary": "a listing begins with its summary",
-    "described-by-more": "more files than were announced",
-    "described-with-content": "an event that does not belong in a listing",
-    "described-garbage": "Unknown frame descriptor|zstd", "described-empty-blocks": "an empty block",
-    "entries-without-fingerprints": "more files than were announced",
-    "size-minus-one": "not a size", "size-2-63": "not a size",
-    "hello-megabytes": "hello has a text that is too long",
-    "hello-megabytes-too-old": "hello has a text that is too long",
-    "throws-disk-full": "sync with .* failed: remote exception: x+…x+: No space left on device. The mirror",
-    "throws-disk-failing": "sync with .* failed: remote exception: x+…x+: Input/output error. The mirror",
-    "problem-no-path": r"not a path: '\.\./x'",
-    **{f"throws-at-{call}": r"failed: remote exception: \\x1b" for call in (
-        "hello", "scan", "next", "describe", "pull")},
-    "bomb": "a block decompresses to more than it may",
+    **{case: "begins" for case in (
+        "listing-without-summary", "summary-twice", "described-by-a-summary", "event-amplified")},
+    **{case: "more files" for case in ("more-than-announced", "described-by-more", "entries-without-fingerprints")},
+    **{case: "belong" for case in ("listing-with-content", "described-with-content")},
+    **{case: "not requested" for case in ("entry-not-asked", "described-twice", "described-another")},
+    "listing-nothing": "without a summary", "state-unknown": "unknown kind", "differs-always": "did not list",
+    "unseen-beyond": "index beyond", "unseen-twice": "directory twice", "described-not": "without an entry",
+    "described-climbing": r"file name: '\.\./\.\./x'",
+    "described-garbage": "ZSTD_", "described-empty-blocks": "empty block",
+    "size-minus-one": "a size", "size-2-63": "a size",
+    "hello-megabytes": "hello .* too long", "hello-megabytes-too-old": "hello .* too long",
+    "throws-disk-full": "remote exception: x+…x+: No space left on device. ",
+    "throws-disk-failing": "remote exception: x+…x+: Input/output error. ",
+    "problem-no-path": r"path: '\.\./x'",
+    **{f"throws-at-{call}": r"remote exception: \\x1b" for call in ("hello", "scan", "next", "describe", "pull")},
+    "bomb": "decompresses",
     "bomb-window": "Frame requires too much memory",
-    "no-zstd": "zstd", "zeros": "did not contain a root pointer",
-    "block-too-large": "is not the protocol of pi-brain-agent",
+    "no-zstd": "ZSTD_", "zeros": "did not contain a root pointer",
+    "block-too-large": "not the protocol",
     "event-bad-pointer": "non-struct pointer", "event-cut-short": "ends prematurely",
-    "event-odd-length": "ends inside a message", "event-many-segments": "ends prematurely",
+    "event-odd-length": "ends inside", "event-many-segments": "ends prematurely",
     "event-empty-messages": "did not contain a root pointer",
-    "event-amplified": "a listing begins with its summary",
 }), **each("files-failed", {
-    "ids-twice": "q/new.jsonl: two files of one id",
-    "refused-long": rf"1 {FAILED}d+…d+/new\.jsonl: reading it failed",
-}), **each("root-unreadable", {"hello-root-denied": r"the agent on \S+ cannot read /\\x1b"}),
-    **each("spoke-unreadable", {
-        "problem-long": "parts of the spoke's tree could not be read: 'd+…d+' and its content"}),
+    "ids-twice": r" q/new\.jsonl: two", "refused-long": r"\b1 of 1 .* d+…d+/new\.jsonl: reading",
+}), **each("root-unreadable", {"hello-root-denied": r" /\\x1b"}), **each("spoke-unreadable", {"problem-long": "'d+…d+'"}),
 }
 # After a wrong delta, the hub asks again by other methods, which the agent then refuses.
-REFUSED = rf"1 {FAILED}p/(a|new)\.jsonl: reading it failed on the spoke"
+REFUSED = r"\b1 of 1 .* p/(a|new)\.jsonl: reading"
 TRANSFERS = {**each("protocol-error", {
-    "data-before-begin": "content outside a file", "end-without-begin": "an end outside a file",
-    "begin-within-begin": "a file inside a file", "begin-twice": "an answer that was not requested",
-    "refused-twice": "an answer that was not requested", "not-listed": "an answer that was not requested",
-    "out-of-range": "an answer that was not requested",
-    "refused-not-listed": "an answer that was not requested",
-    "differs-for-whole": "no prefix was asked about",
-    "differs-always-for-tail": "no prefix was asked about",
-    "never-answered": "did not answer every want", "never-ended": "did not answer every want",
-    "summary-in-pull": "an event that does not belong in a pull",
-    "delta-empty": "an empty piece of content",
-    "pull-bomb": "a block decompresses to more than it may", "pull-no-zstd": "zstd",
-    "pull-empty-blocks": "an empty block that is not the last",
+    "data-before-begin": "content outside", "end-without-begin": "end outside", "begin-within-begin": "inside a file",
+    **{case: "not requested" for case in ("begin-twice", "refused-twice", "not-listed", "out-of-range", "refused-not-listed")},
+    "differs-for-whole": "prefix", "differs-always-for-tail": "prefix",
+    "never-answered": "every want", "never-ended": "every want",
+    "summary-in-pull": "belong", "delta-empty": "empty piece",
+    "pull-bomb": "decompresses", "pull-no-zstd": "ZSTD_", "pull-empty-blocks": "empty block",
 }), **each("files-failed", {
-    "refused-within": "reading it failed on the spoke",
-    "bad-request-always": "the agent did not understand the request",
-    "wrong-piece-hash": "new.jsonl: content that fails its hash check",
-    "wrong-end-hash": "new.jsonl: the file fails its hash check",
-    "whole-short": "less content than was announced", "whole-long": "more content than was announced",
-    "begin-size-minus-one": "not a size", "begin-size-2-63": "not a size",
-    "tail-short": "a.jsonl: less content than was announced",
-    "tail-long": "a.jsonl: more content than was announced",
-    "tail-negative": "a tail that ends before it begins",
-    "tail-wrong-end": "a.jsonl: the file fails its hash check",
-    "large-tail-wrong-end": "a.jsonl: the file fails its hash check",
-    "tail-wrong-piece": "a.jsonl: content that fails its hash check",
-    **{case: "not what was requested" for case in (
+    "refused-within": "reading", "bad-request-always": "understand",
+    "wrong-piece-hash": r"new\.jsonl: content .*hash", "wrong-end-hash": r"new\.jsonl: the file .*hash",
+    "whole-short": "less content", "whole-long": "more content", "begin-size-minus-one": "a size", "begin-size-2-63": "a size",
+    "tail-short": r"a\.jsonl: less content", "tail-long": r"a\.jsonl: more content", "tail-negative": "ends before",
+    "tail-wrong-end": r"a\.jsonl: the file .*hash", "large-tail-wrong-end": r"a\.jsonl: the file .*hash",
+    "tail-wrong-piece": r"a\.jsonl: content .*hash",
+    **{case: ": not what" for case in (
         "tail-for-new", "whole-for-tail", "delta-for-tail", "unknown-content", "delta-for-new", "delta-always",
         "fork-always")},
     **{f"delta-{what}": REFUSED for what in (
@@ -128,15 +99,14 @@ TRANSFERS = {**each("protocol-error", {
     **{f"fork-{what}": REFUSED for what in (
         "outside", "absolute", "nul", "of-a-directory", "empty-path", "missing", "other-parent", "short-parent",
         "long-parent", "wrong-end")},
-}), **each("disk-full", {"begin-size-large": "needs 8.0 EB on the hub.s disk"})}
-SILENT = r"^connection-silent: \S+ was silent for 3 s \(timeout_seconds\)"
+}), **each("disk-full", {"begin-size-large": r" 8\.0 EB "})}
+SILENT = r"^connection-silent: .* 3 s \(timeout_seconds\)"
 # Before the preamble, silence means a login that starts nothing.
-UNSTARTED = (r"^agent-not-started: the login at \S+ worked, but pi-brain-agent did not start within 3 s "
-             r"\(timeout_seconds\)")
-TRICKLED = r"^connection-slow: \S+ sent almost nothing for 30 s"
-NO_MESSAGE = "^protocol-error: .* is not the protocol of pi-brain-agent"
-BROKEN = "^connection-lost: .* was lost in the middle of the run"
-NOISY = "^shell-noisy: .* more than 64 KB of other output"
+UNSTARTED = r"^agent-not-started: .* 3 s \(timeout_seconds\)"
+TRICKLED = "^connection-slow: .* 30 s"
+NO_MESSAGE = "^protocol-error: .* not the protocol"
+BROKEN = "^connection-lost: .* in the middle"
+NOISY = "^shell-noisy: .* 64 KB "
 CONVERSATIONS = {
     **{case: SILENT for case in (
         "silence-after-preamble", "mute-at-hello", "mute-at-scan",
@@ -149,25 +119,19 @@ CONVERSATIONS = {
     "noise-too-long": NOISY, "noise-endless": NOISY,
     "abort": BROKEN, "return-not-asked": BROKEN,
 }
-ENDLESS = {**each("listing-too-large", {case: "raise 'listing_mb' in the 'hub' section" for case in (
+ENDLESS = {**each("listing-too-large", {case: "'listing_mb'" for case in (
     "million-entries", "endless-entries", "endless-long-paths", "endless-fingerprints", "endless-reserved")}),
     **each("protocol-error", {
-        "endless-problems": "too many problems", "endless-large-problems": "too many problems",
-        "endless-unseen": "a directory twice",
-        "endless-empty-unseen": "an event that says nothing",
-        "endless-empty-directories": "more files than were announced",
-        "endless-empty-blocks": "an empty block that is not the last",
-        "endless-empty-pieces": "an empty piece of content",
-        "endless-after-failure": "more content than the announced size can need",
-        "endless-empty-copies": "more content than the announced size can need",
-        "endless-empty-literals": "more content than the announced size can need",
+        "endless-problems": "many problems", "endless-large-problems": "many problems",
+        "endless-unseen": "directory twice", "endless-empty-unseen": "says nothing", "endless-empty-directories": "more files",
+        "endless-empty-blocks": "empty block", "endless-empty-pieces": "empty piece",
+        **{case: "more content" for case in ("endless-after-failure", "endless-empty-copies", "endless-empty-literals")},
     }),
 }
 # Nothing is deleted: the spoke says that it has nothing, or too little.
 DELETIONS = each("deletion-refused", {
-    "delete-all": "nothing was deleted: the spoke has no files at all",
-    "delete-all-uncounted": "nothing was deleted: the spoke has no files at all",
-    "delete-most": "nothing was deleted: 31 of the mirror's 31 files are gone"})
+    "delete-all": "'pi-brain spoke remove ", "delete-all-uncounted": "'pi-brain spoke remove ",
+    "delete-most": " 31 .* 31 .* --max-delete 31 "})
 # Files before the violation are verified, and stay.
 PUBLISHED = {case: {NEW: LINE} for case in ("begin-twice", "ids-twice", "delete-most", "file-and-directory")}
 
@@ -186,23 +150,19 @@ LEGAL = {
 }
 # A file that must go first is not gone, or may not be deleted.
 REPLACED = each("files-failed", {
-    "file-and-directory": r"1 of 2 files could not be synced\. p/new\.jsonl/x\.jsonl: the mirror has a file of this "
-                          r"name, which the spoke no longer has: 'p/new\.jsonl'\. Move it to the archive with "
-                          "a run with --delete, or remove it by hand",
-    "file-for-directory": r"1 of 1 file could not be synced\. p: the mirror has a directory of this name with files "
-                          "that the spoke no longer has: 'p'",
+    "file-and-directory": r"\b1 of 2 .* p/new\.jsonl/x\.jsonl: .* 'p/new\.jsonl'\. .* --delete",
+    "file-for-directory": r"\b1 of 1 .* p: .* 'p'",
 })
 VERIFICATIONS = {
     **each("protocol-error", {
-        **{case: "an answer that was not requested" for case in (
-            "digest-of-another", "digest-twice", "digest-and-refusal")},
-        "digest-missing": "did not answer for every file", "digest-differs": "does not belong among digests",
-        "digest-garbage": "Unknown frame descriptor|zstd", "digest-empty-blocks": "an empty block",
-        "signature-garbage": "not a BLAKE2 signature", "signature-cut": "cut short", "signature-odd": "cut short",
+        **{case: "not requested" for case in ("digest-of-another", "digest-twice", "digest-and-refusal")},
+        "digest-missing": "every file", "digest-differs": "belong among",
+        "digest-garbage": "ZSTD_", "digest-empty-blocks": "empty block",
+        "signature-garbage": "BLAKE2", "signature-cut": "cut short", "signature-odd": "cut short",
         "signature-of-no-blocks": "block length", "signature-of-huge-blocks": "block length",
-        "signature-strong": "strong sum length", "signature-endless": "too long",
-        **{case: "does not belong in a signature" for case in ("signature-refused-often", "signature-differs")},
-        "signature-of-nothing": "an empty piece of a signature",
+        "signature-strong": "strong sum", "signature-endless": "too long",
+        **{case: "belong in" for case in ("signature-refused-often", "signature-differs")},
+        "signature-of-nothing": "empty piece",
     }),
     "digest-stalling": SILENT, "digest-mute": SILENT, "signature-mute": SILENT,
 }
@@ -312,13 +272,13 @@ class HostileCase(HubCase):
             self.assertEqual({path: after[path] for path in before}, before)
 
     def refuses(self, cases, jobs=4, limits=(), command="run", **fields):
-        """Checks that each of these fails with its id and words, and that its mirror is unchanged."""
+        """Checks that each of these fails as its table says, and that its mirror is unchanged."""
         reports = self.meet([self.hostile(case, **fields) for case in cases], jobs, limits, command=command)
-        for case, words in cases.items():
+        for case, expected in cases.items():
             with self.subTest(case):
                 self.assertEqual(reports[case]["outcome"], "failed")
                 error = reports[case]["error"]
-                self.assertRegex(self.said(reports[case]), words)
+                self.assertRegex(self.said(reports[case]), expected)
                 self.assertNotRegex(error, r"kj::|capnp::|std::|\.(cc|h|c\+\+):\d|ForTerminal|c_str")
                 for text in [error, *reports[case]["warnings"]]:
                     self.assertLess(len(text), 2000)
@@ -333,6 +293,11 @@ class Hostile(HostileCase):
         known = subprocess.run([AGENT, "--list"], check=True, capture_output=True, text=True).stdout.split()
         tables = [NAMES, LISTINGS, TRANSFERS, CONVERSATIONS, ENDLESS, DELETIONS, LEGAL, REPLACED, VERIFICATIONS]
         self.assertEqual(sorted(known), sorted(case for table in tables for case in table))
+        # A message names the spoke, and that must not be what is found in it.
+        for table in tables:
+            for case, expected in table.items():
+                if table is not LEGAL:
+                    self.assertNotRegex(f"{expected[1:].partition(':')[0]}: {case} '{case} {case}'", expected)
 
     def test_names(self):
         self.refuses(NAMES)
@@ -344,7 +309,7 @@ class Hostile(HostileCase):
         self.refuses(TRANSFERS)
 
     def test_conversations(self):
-        trickles = [case for case, words in CONVERSATIONS.items() if words == TRICKLED]
+        trickles = [case for case, expected in CONVERSATIONS.items() if expected == TRICKLED]
         cases = {case: CONVERSATIONS[case] for case in [*trickles, *CONVERSATIONS]}
         # They start at once, as many as there are jobs. Bytes before the trickle count for the first ten idle
         # limits.
@@ -397,7 +362,7 @@ class HostileAtLength(HostileCase):
                 for warning in reports[case]["warnings"]:
                     self.assertLess(len(warning), 2000)
         for case in clocks:
-            self.assertRegex(str(reports[case]["warnings"]), r"the clock of \S+ is \d{4,} days ")
+            self.assertRegex(str(reports[case]["warnings"]), rf"\b{case} .* \d{{4,}} days ")
             # Whatever time the spoke claims, yesterday's archive is not old.
             self.assertEqual((self.archive / case / run / "old.jsonl").read_bytes(), LINE)
 
@@ -479,7 +444,7 @@ class BeforeLogin(HubCase):
         except OSError:
             pass
 
-    def fails(self, greeting, endless, failure, words, reads=True, patience=60):
+    def fails(self, greeting, endless, failure, fragment, reads=True, patience=60):
         port = self.serve(greeting, endless, reads)
         self.sshd.configure_client(port=port, extra=[f"ConnectTimeout {patience}"])
         began = time.monotonic()
@@ -492,20 +457,19 @@ class BeforeLogin(HubCase):
             spoke = json.load(out)["spokes"][0]
         self.assertEqual(hub.returncode, 1)
         self.assertEqual(spoke["failure"]["id"], failure)
-        self.assertRegex(spoke["error"], words)
+        self.assertRegex(spoke["error"], fragment)
         self.assertLess(time.monotonic() - began, patience + MARGIN)
         if not harness.SANITIZED:
             self.assertLess(usage.ru_maxrss * 1024, MAX_MEMORY)
 
     def test_lines_before_the_greeting(self):
-        self.fails(b"", b"welcome to this machine\r\n", "login-timeout", "no SSH greeting within 2 s", patience=2)
+        self.fails(b"", b"welcome to this machine\r\n", "login-timeout", "no SSH greeting .* 2 s ", patience=2)
 
-    def test_packets_of_no_known_type(self):
-        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\xc8"), "connection-lost", "it keeps sending data that nobody requested")
+    def test_packets_of_an_unknown_type(self):
+        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\xc8"), "connection-lost", "nobody requested")
 
     def test_requests_whose_answers_are_not_read(self):
-        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\x50\0\0\0\1x\1"), "connection-lost",
-                   "it keeps sending data that nobody requested", reads=False)
+        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\x50\0\0\0\1x\1"), "connection-lost", "nobody requested", reads=False)
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ class List(HubCase):
         (detail,) = self.listed("-l").values()
         self.assertEqual(detail["title"], "]0;title [2J\u202e\x9b31m \\x1b")
 
-    def test_what_is_no_file(self):
+    def test_what_is_not_a_file(self):
         """Nothing is followed, waited for, or stops the list."""
         secret = self.dir / "secret.jsonl"
         secret.write_bytes(lines(header(), said("user", text("a secret"))))

@@ -152,7 +152,7 @@ class Login(LoginCase):
                 self.fleet.pi_brain("sync", "run", "-c", config)
                 self.assertTrue((self.dir / f"synced-{box.name}/a.jsonl").exists())
 
-    def test_shells_that_start_no_program(self):
+    def test_shells_that_do_not_start_programs(self):
         self.refused(self.machine("/bin/rbash"), "shell-unusable", "does not run /bin/sh", "restricted", "getent passwd root")
         for shell in ("/usr/sbin/nologin", "/bin/false"):
             self.refused(self.machine(shell), "shell-unusable", "does not run /bin/sh", "nologin", "getent passwd root")

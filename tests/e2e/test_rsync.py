@@ -18,7 +18,7 @@ import tiers
 from faults import another_filesystem
 from harness import HubCase, quote
 
-CUT_OFF = "the last run was interrupted, so this one compared contents"
+CUT_OFF = "interrupted"  # in the warning after such a run
 STAGING = ".pi-brain-staging"
 
 
@@ -37,7 +37,7 @@ class RsyncCase(HubCase):
         self.write_config([self.spoke(sync_method="rsync", **fields)])
 
     def fails(self, failure, *words, arguments=()):
-        """Checks that a run fails with this id and these words."""
+        """Checks that a run fails with this id, and that its message has these names, numbers and commands."""
         report = self.sync_one(*arguments, code=1)
         self.assert_failure(report, failure, *words)
         return report
@@ -46,6 +46,11 @@ class RsyncCase(HubCase):
         self.assertEqual(report["failure"]["id"], failure, report["error"])
         for word in words:
             self.assertIn(word, report["error"])
+
+    def assert_cut_off(self, report):
+        """Checks that the run noticed that the last one was interrupted."""
+        (warning,) = report["warnings"]
+        self.assertIn(CUT_OFF, warning)
 
     def assert_mirrored(self, besides=()):
         theirs, ours = (harness.files_below(d) for d in (self.source, self.mirror))
@@ -95,14 +100,14 @@ class ByRsync(RsyncCase):
             (self.source / f"s{i}.jsonl").unlink()
         before = self.snapshot()
         for mode in (["--dry-run"], []):
-            report = self.fails("deletion-refused", "20 of the mirror's 30 files are gone", arguments=["--delete", *mode])
+            report = self.fails("deletion-refused", " 30 ", arguments=["--delete", *mode])
             self.assertEqual([fix["command"] for fix in report["failure"]["fixes"]],
                              [f"pi-brain sync run --spoke laptop --delete --max-delete 20 -c {self.config}"])
             self.assertEqual(self.snapshot(), before)
         self.assertEqual(self.counts("--delete", "--max-delete", "20"), {"deleted": 20})
         for path in self.source.iterdir():
             path.unlink()
-        self.fails("deletion-refused", "no files at all", arguments=["--delete"])
+        self.fails("deletion-refused", "'pi-brain spoke remove laptop", arguments=["--delete"])
         self.assertEqual(len(self.snapshot()), 10)
 
     def test_symlinks_and_special_files_are_skipped(self):
@@ -110,7 +115,8 @@ class ByRsync(RsyncCase):
         (self.source / "link.jsonl").symlink_to("/etc/passwd")
         os.mkfifo(self.source / "pipe")
         spoke = self.sync_one()
-        self.assertEqual(spoke["warnings"], ["skipped symlinks and special files: 2"])
+        (warning,) = spoke["warnings"]
+        self.assertRegex(warning, ": 2$")
         self.assertEqual(set(self.snapshot()), {b"real.jsonl"})
 
     def test_the_guard_holds_during_changes(self):
@@ -126,7 +132,7 @@ class ByRsync(RsyncCase):
                           'exec $SSH_ORIGINAL_COMMAND\n')
         script.chmod(0o755)
         self.sshd.authorized_keys.write_text(f'restrict,command="{script}" {public}')
-        self.fails("deletion-refused", "no files at all", arguments=["--delete"])
+        self.fails("deletion-refused", "'pi-brain spoke remove laptop", arguments=["--delete"])
         self.assertEqual(self.snapshot(), before)
 
     def test_a_directory_in_place_of_a_file(self):
@@ -142,7 +148,7 @@ class ByRsync(RsyncCase):
         (self.source / "foo/bar.jsonl").unlink()
         (self.source / "foo").rmdir()
         self.write("foo", b"version 2\n")
-        self.fails("files-failed", "has a file where the mirror has a directory")
+        self.fails("files-failed", " foo ", str(self.mirror), "sync_method: agent")
         self.assertIn(b"foo/bar.jsonl", self.snapshot())
 
     def test_an_unreadable_directory_stops_only_deletion(self):
@@ -188,7 +194,7 @@ class ByRsync(RsyncCase):
             path.chmod(0)
         self.write("z.jsonl", b"x\n")
         self.as_nobody()
-        self.fails("spoke-unreadable", "could not be read")
+        self.fails("spoke-unreadable")
         self.assertEqual(set(self.snapshot()), {b"z.jsonl"})
 
     def test_the_rsync_of_a_killed_hub_keeps_the_lock(self):
@@ -248,9 +254,7 @@ class ByRsync(RsyncCase):
         self.write("slow.jsonl", os.urandom(400_000))
         run = self.start_run("--bwlimit", "100")
         harness.wait_for(lambda: list(self.mirror.rglob("*slow*")), what="rsync at work")
-        done = self.pi_brain("sync", "run")
-        self.assertEqual(done.returncode, 75, done.stdout)
-        self.assertIn("another run", done.stdout)
+        self.assertEqual(self.sync_one(code=75)["failure"]["id"], "mirror-in-use")
         self.assertEqual(run.wait(), 0, run.communicate())
         self.assert_mirrored()
 
@@ -270,7 +274,7 @@ class ByRsync(RsyncCase):
             silent.listen(1)
             self.sshd.configure_client(port=silent.getsockname()[1], extra=["ConnectTimeout 2"])
             began = time.monotonic()
-            self.fails("login-timeout", "sent no SSH greeting within 2 s")
+            self.fails("login-timeout", "no SSH greeting", " 2 s (ConnectTimeout)")
         self.assertLess(time.monotonic() - began, 10)
 
     def test_an_interrupted_run_ends_its_rsync(self):
@@ -282,6 +286,14 @@ class ByRsync(RsyncCase):
         run.terminate()
         run.communicate()
         harness.wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children), what="its end")
+
+    def test_the_doctor_of_a_spoke_that_was_emptied(self):
+        self.write("--p--/a.jsonl", b"x\n")
+        self.sync()
+        (self.source / "--p--/a.jsonl").unlink()
+        document = json.loads(self.pi_brain("sync", "doctor", "--json").stdout)
+        found = {check["step"]: check for check in document["spokes"][0]["checks"]}["sessions"]
+        self.assertEqual((found["state"], found["failure"]["id"]), ("warning", "root-empty"))
 
     def test_verify(self):
         for name in ("alike", "rotten", "grows"):
@@ -305,14 +317,15 @@ class ByRsync(RsyncCase):
         self.assertEqual((spoke["files"], spoke["bytes"], spoke["extra"]), (3, 16511, 1))
         self.assertEqual(self.snapshot(), before)
         text = self.pi_brain("sync", "verify").stdout
-        self.assertIn("--p--/rotten.jsonl: content differs although size and time are the same", text)
+        self.assertIn("--p--/rotten.jsonl: ", text)
         self.assertIn("sync verify --spoke laptop --repair", text)
-        self.assertIn("2 differ, 1 not in the mirror yet, all fetched", self.pi_brain("sync", "verify", "--repair").stdout)
+        (spoke,) = json.loads(self.pi_brain("sync", "verify", "--repair", "--json").stdout)["spokes"]
+        self.assertEqual((len(spoke["differences"]), spoke["repaired"]), (3, True))
         self.assert_mirrored(besides=["ours.jsonl"])
         self.assertEqual(self.archived()[b"--p--/rotten.jsonl"], b'{"lie":"1"}' + b'{"line":1}\n' * 499)
         self.assertEqual(self.reasons(), [("--p--/rotten.jsonl", "repaired")])
-        self.assertIn("4 files compared, 16 KB, all alike, 1 only in the mirror",
-                      self.pi_brain("sync", "verify").stdout)
+        (spoke,) = json.loads(self.pi_brain("sync", "verify", "--json").stdout)["spokes"]
+        self.assertEqual((spoke["files"], spoke["bytes"], spoke["differences"], spoke["extra"]), (4, 16513, [], 1))
         self.write_config([self.spoke(sync_method="rsync", source="tester@127.0.0.1:/nowhere")])
         done = self.pi_brain("sync", "verify")
         self.assertEqual(done.returncode, 1, done.stdout)
@@ -345,7 +358,7 @@ class ByRsync(RsyncCase):
         done = self.pi_brain("sync", "run", "--json", env={**self.environment(), "PATH": str(programs)})
         self.assertEqual(done.returncode, 1, done.stdout)
         laptop, other = json.loads(done.stdout)["spokes"]
-        self.assert_failure(laptop, "rsync-missing", "rsync was not found on this machine", "sudo apt install rsync")
+        self.assert_failure(laptop, "rsync-missing", " on this machine", "sudo apt install rsync")
         self.assertEqual((other["outcome"], other["counts"]["new"]), ("ok", 1))
 
     def fails_with(self, failure, *words, **fields):
@@ -354,7 +367,7 @@ class ByRsync(RsyncCase):
 
     def test_failures_are_reported(self):
         self.write("a.jsonl", b"x\n")
-        self.fails_with("root-missing", "/nowhere/at/all", "does not exist on", source="spoke:/nowhere/at/all")
+        self.fails_with("root-missing", "/nowhere/at/all", source="spoke:/nowhere/at/all")
         self.sshd.configure_client(port=1)
         self.fails_with("connection-refused", "127.0.0.1 port 1")
         self.sshd.configure_client(known_hosts=self.dir / "empty")
@@ -364,12 +377,12 @@ class ByRsync(RsyncCase):
         self.fails_with("permission-denied", "authorized_keys")
         public = (self.sshd.dir / "client_key.pub").read_text()
         self.sshd.authorized_keys.write_text(f'restrict,command="echo noise; rsync --server --sender -logDtpre.iLsfxCIvu . /" {public}')
-        self.fails_with("shell-noisy", "prints something")
+        self.fails_with("shell-noisy", "~/.bashrc", " spoke true'")
         self.sshd.authorized_keys.write_text(f'restrict,command="no-such-rsync" {public}')
-        self.fails_with("rsync-missing", "rsync was not found on spoke", "sudo apt install rsync")
+        self.fails_with("rsync-missing", " on spoke", "sudo apt install rsync")
         self.sshd.authorized_keys.write_text(f'restrict,command="sleep 60" {public}')
         began = time.monotonic()
-        self.fails_with("connection-silent", "silent for 1 s", "timeout_seconds", rsync_options={"timeout_seconds": 1})
+        self.fails_with("connection-silent", " 1 s ", "timeout_seconds", rsync_options={"timeout_seconds": 1})
         self.assertLess(time.monotonic() - began, 20)
         self.assertEqual(self.snapshot(), {})
 
@@ -409,7 +422,7 @@ class ByRsync(RsyncCase):
             if mark:
                 (self.mirror / STAGING / mark).touch()
             spoke = self.sync_one()
-            self.assertEqual(spoke["warnings"], [CUT_OFF])
+            self.assert_cut_off(spoke)
             self.assertEqual(spoke["counts"]["rewritten"], 1)
             self.assert_mirrored()
             self.damage("d/b.jsonl")
@@ -424,7 +437,7 @@ class ByRsync(RsyncCase):
         self.as_nobody()
         self.sync_one(code=1)
         self.assertFalse((self.mirror / STAGING).exists())
-        self.assertNotIn(CUT_OFF, self.sync_one(code=1)["warnings"])
+        self.assertNotIn(CUT_OFF, str(self.sync_one(code=1)["warnings"]))
 
     def test_a_killed_run_is_completed(self):
         """Files that rsync had replaced by then are archived, except those that merely grew."""
@@ -444,7 +457,7 @@ class ByRsync(RsyncCase):
         self.assertTrue(staging.exists())
         harness.wait_for(lambda: not any(harness.name_of(pid) for pid in children), what="their end")
         spoke = self.sync_one()
-        self.assertEqual(spoke["warnings"], [CUT_OFF])
+        self.assert_cut_off(spoke)
         self.assert_mirrored()
         self.assertEqual(self.archived(), {b"d/a.jsonl": b"old\n" * 100, b"d/z.jsonl": b"old\n" * 100})
         self.assertFalse(staging.exists())
@@ -498,7 +511,7 @@ class ByRsync(RsyncCase):
         for expected in ({"new": 4, "failed": 3}, {"failed": 3}):
             spoke = self.run_limited(
                 code=1, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000)))
-            self.assert_failure(spoke, "files-failed", "3 files could not be written on the hub. ", "Everything else was synced.",
+            self.assert_failure(spoke, "files-failed", "3 files ",
                                 "a.big: File too large (27); b/core*.big: File too large (27); d/core[1].big: File too large (27).")
             self.assertEqual({k: v for k, v in spoke["counts"].items() if v and k != "files"}, expected)
         theirs, ours = (set(harness.files_below(d)) for d in (self.source, self.mirror))
@@ -515,8 +528,7 @@ class ByRsync(RsyncCase):
         for name in ("a", "z/z"):
             self.write(name + ".jsonl", b"line\n")
         for expected in ({"new": 3, "failed": 6}, {"failed": 6}):
-            spoke = self.fails("disk-full", "6 files could not be written on the hub", "a0.bin: No space left on device (28); ",
-                               "Everything else was synced.")
+            spoke = self.fails("disk-full", "6 files ", "a0.bin: No space left on device (28); ")
             self.assertEqual({k: v for k, v in spoke["counts"].items() if v and k != "files"}, expected)
         # New files come before those that failed.
         self.write("later.jsonl", b"line\n")
@@ -559,7 +571,7 @@ class ByRsync(RsyncCase):
             spoke = self.run_limited(*arguments, prefix=as_owner)
             self.assertEqual(spoke["counts"]["deleted"], 1)
             self.assertEqual(len(spoke["warnings"]), 1, spoke["warnings"])
-            self.assertIn("pri[v]ate *' in the mirror was skipped", spoke["warnings"][0])
+            self.assertIn("pri[v]ate *' ", spoke["warnings"][0])
         for name in ("lost+found", "pri[v]ate *"):
             (self.mirror / name).chmod(0o700)
             self.assertTrue((self.mirror / name / "x").exists(), name)
@@ -633,7 +645,7 @@ class ByRsync(RsyncCase):
             self.at_each_rsync(f'if [ "$N" = 2 ]; then touch {self.source}/{where}/new; rm {self.source}/{where}/new; fi')
             spoke = self.sync_one("--delete")
             self.assertEqual(spoke["counts"]["deleted"], 0)
-            self.assertIn("files appeared, disappeared or were renamed on the spoke meanwhile", spoke["warnings"][0])
+            self.assertIn(" renamed ", spoke["warnings"][0])
             self.assertEqual(self.snapshot(), before)
         self.at_each_rsync()
         self.write("b/2.jsonl", b"x\ny\n")
@@ -645,9 +657,9 @@ class ByRsync(RsyncCase):
         self.sync()
         (self.source / "1.jsonl").unlink()
         before = self.snapshot()
-        for what, words in (('exit 23', "parts of the spoke could not be read"),
+        for what, words in (('exit 23', " could not be read"),
                             (f'mv {self.source} {self.source}.away; mkdir {self.source}; "$RSYNC" "$@"; r=$?; '
-                             f'rmdir {self.source}; mv {self.source}.away {self.source}; exit $r', "no files at all")):
+                             f'rmdir {self.source}; mv {self.source}.away {self.source}; exit $r', "'pi-brain spoke remove laptop")):
             self.at_each_rsync(f'if [ "$N" = 3 ]; then {what}; fi')
             self.fails("deletion-refused", words, arguments=["--delete"])
             self.assertEqual(self.snapshot(), before)
@@ -667,7 +679,7 @@ class ByRsync(RsyncCase):
         finally:
             mounts.run("umount", busy)
         self.assertEqual({k: v for k, v in spoke["counts"].items() if v and k != "files"}, {"deleted": 1, "failed": 1})
-        self.assert_failure(spoke, "files-failed", "1 file gone on the spoke could not be moved to the archive. b.jsonl: ")
+        self.assert_failure(spoke, "files-failed", "1 file ", " b.jsonl: ")
         self.assert_mirrored(besides=["b.jsonl"])
         self.assertEqual(self.counts("--delete"), {"deleted": 1})
         self.assert_mirrored()
@@ -803,9 +815,9 @@ class WhichSpokes(HubCase):
         self.write_config([self.spoke("desk", sync_method="syncthing")])
         done = self.pi_brain("sync", "run")
         self.assertEqual(done.returncode, 0)
-        self.assertIn("- desk: skipped, its sync_method is syncthing", done.stdout)
+        self.assertRegex(done.stdout, "- desk: skipped, .*syncthing")
         self.assertIn("desk (syncthing): 1 session", self.pi_brain("sync", "list").stdout)
-        self.assertIn("Total: 1 session from 1 spoke", self.pi_brain("sync", "status").stdout)
+        self.assertRegex(self.pi_brain("sync", "status").stdout, "\nTotal: 1 .* 1 ")
 
 
 if __name__ == "__main__":

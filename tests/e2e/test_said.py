@@ -79,7 +79,7 @@ class Said(test_transports.WaysCase):
         self.sshd.configure_client(key=self.own)
 
     def refused(self, failure_id, *words, key=None, no=(), ways=WAYS, same_cause=True):
-        """Checks that all ways report this failure in these words. Only what another program said, in the cause, may differ."""
+        """Checks that all ways report this failure, with these variable parts. Only what another program said, in the cause, may differ."""
         told = {}
         for way, fields in tiers.sweep("ways", sorted(ways.items()), 2):  # sorted, so that the share has a way by OpenSSH and another
             with self.subTest(way):
@@ -112,50 +112,48 @@ class Said(test_transports.WaysCase):
         for number in range(4):
             self.sshd.client_setting(f"IdentityFile {harness.keygen(self.dir / f'k{number}')}")
         self.sshd.ssh_config.write_text(self.sshd.ssh_config.read_text().replace(f"IdentityFile {self.own}", "IdentityFile none"))
-        self.refused("permission-denied", "Too many authentication failures", "accepts no more attempts in one login \\(MaxAuthTries in its sshd_config\\)",
-                     "'key' of the spoke in the config, or as IdentityFile with 'IdentitiesOnly yes'", no=["authorized_keys", "does not understand"],
-                     same_cause=False)
+        self.refused("permission-denied", "Too many authentication failures", "MaxAuthTries", "'key'.*'IdentitiesOnly yes'",
+                     no=["authorized_keys", "libssh2"], same_cause=False)
         # The only key was tried.
         stranger = harness.keygen(self.dir / "stranger")
-        self.refused("permission-denied", f"{stranger} was refused", "~/.ssh/authorized_keys on the spoke.*pi-brain-agent --authorized-keys-line",
+        self.refused("permission-denied", f"{stranger} ", f"~/.ssh/authorized_keys.*'pi-brain-agent --authorized-keys-line {stranger}.pub'",
                      no=["MaxAuthTries"], ways=AGENT_WAYS, key=stranger)
-        self.refused("permission-denied", f"{stranger} was refused", f"~/.ssh/authorized_keys on the spoke.*ssh-copy-id .*-i {stranger}.pub ",
+        self.refused("permission-denied", f"{stranger} ", f"~/.ssh/authorized_keys.*'ssh-copy-id .*-i {stranger}.pub ",
                      no=["MaxAuthTries"], ways=RSYNC_WAY, key=stranger)
 
     def test_files_that_are_not_keys(self):
         self.sshd.configure_client()
         none = self.dir / "none"
         for ways in (AGENT_WAYS, RSYNC_WAY):
-            self.refused("key-missing", f"{none}, the spoke's 'key' in the config, does not exist", f"'ssh-keygen -t ed25519 -f {none}'",
-                         "(?i)no key was offered", no=["authorized_keys", "~/.ssh/config"], key=none, ways=ways)
+            self.refused("key-missing", f"{none}, .*'key'", f"'ssh-keygen -t ed25519 -f {none}'", no=["authorized_keys", "~/.ssh/config"],
+                         key=none, ways=ways)
         (self.dir / "garbage").write_text("hello\n")
         (self.dir / "empty").write_text("")
         for name in ("garbage", "empty", "own_key.pub"):
             (self.dir / name).chmod(0o600)
             for ways in (AGENT_WAYS, RSYNC_WAY):
-                self.refused("key-unusable", f"{name}, the spoke's 'key' in the config, is not a private key",
-                             "(?i)use the file that 'ssh-keygen' created without .pub", "(?i)no key was offered",
-                             no=["authorized_keys", "IdentityFile in"], key=self.dir / name, ways=ways)
+                self.refused("key-unusable", f"{self.dir / name}, .*'key'", "'ssh-keygen'.* .pub\\b",
+                             no=["authorized_keys", "IdentityFile"], key=self.dir / name, ways=ways)
 
     def test_a_type_that_this_machine_does_not_use(self):
         self.sshd.client_setting("PubkeyAcceptedAlgorithms rsa-sha2-512")
-        self.refused("key-unusable", f"{self.own} is of the type ssh-ed25519",
-                     "PubkeyAcceptedAlgorithms in the ssh configuration of this machine excludes",
-                     no=["no identity file exists", "authorized_keys", "the file that it names"], key=self.own)
+        self.refused("key-unusable", f"{self.own} .*\\bssh-ed25519\\b", "PubkeyAcceptedAlgorithms",
+                     no=["ssh-add -l", "authorized_keys", "'key'"], key=self.own)
 
     def test_a_server_that_accepts_no_keys(self):
         for options in (("PubkeyAuthentication no",), ("AuthenticationMethods password",), ("AuthenticationMethods password,publickey",)):
             with self.subTest(options):
                 self.use_server("Match User *", "PasswordAuthentication yes", *options)
-                self.refused("permission-denied", "does not accept a key for this login, or not as the first method. It wants: password. A run is unattended, so nobody can enter it",
-                             "'PubkeyAuthentication yes' in the spoke's sshd_config, and either 'AuthenticationMethods publickey'", no=["authorized_keys", "refused"], key=self.own)
+                self.refused("permission-denied", ": password\\. ",
+                             "'PubkeyAuthentication yes'.*'AuthenticationMethods publickey'.*'sudo sshd -T -C user=",
+                             no=["authorized_keys", str(self.own), "--batch"], key=self.own)
 
     # Steps.
 
     def test_each_step_has_a_time_limit(self):
         silent = {"rsync_options": {"timeout_seconds": 30}}
-        for said, words in ((b"", "sent no SSH greeting within 1 s"), (b"SSH-2.", "sent no SSH greeting within 1 s"),
-                            (b"SSH-2.0-OpenSSH_9.9\r\n", "sent its greeting, but the key exchange took longer than 1 s")):
+        for said, words in ((b"", "no SSH greeting .* 1 s "), (b"SSH-2.", "no SSH greeting .* 1 s "),
+                            (b"SSH-2.0-OpenSSH_9.9\r\n", "key exchange .* 1 s ")):
             with self.subTest(said):
                 service = Service(lambda peer: (peer.sendall(said), time.sleep(8)))
                 self.addCleanup(service.close)
@@ -173,7 +171,7 @@ class Said(test_transports.WaysCase):
         stranger, told = harness.keygen(self.dir / "stranger"), {}
         for way, fields in WAYS.items():
             began = time.monotonic()
-            told |= self.refused("login-timeout", "the login at .* took longer than 1 s", ways={way: fields}, key=stranger)
+            told |= self.refused("login-timeout", " 1 s .*'UseDNS no'", ways={way: fields}, key=stranger)
             self.assertLess(time.monotonic() - began, 6, way)
         self.assert_alike(told)
 
@@ -187,7 +185,7 @@ class Said(test_transports.WaysCase):
                 self.write_config([self.spoke(f"spoke{i}", **WAYS[way]) for i in range(8)])
                 for spoke in self.sync("--jobs", "8", code=1)["spokes"]:
                     self.assertEqual(spoke["failure"]["id"], "server-busy", spoke["failure"])
-                    self.assertRegex(spoke["error"], "closed the connection before its SSH greeting.*MaxStartups.*--jobs")
+                    self.assertRegex(spoke["error"], "MaxStartups.*'pi-brain sync run --jobs 1")
                 self.assertEqual((service.most, service.seen), (4, 24))
 
     def test_a_crowd(self):
@@ -228,32 +226,29 @@ class Said(test_transports.WaysCase):
             with self.subTest(command):
                 self.sshd.configure_client(key=self.own)
                 self.sshd.authorize(command, key=self.own)
-                no = ["HOST KEY", "known_hosts", "could not connect", "cannot be resolved", "ssh-keyscan"]
-                self.refused("not-the-agent", "command=\"…\" of this key", "ForceCommand in its sshd_config", no=no, ways=AGENT_WAYS, key=self.own,
+                no = ["known_hosts", "ssh-keyscan", "ssh-keygen", "getent hosts", " -v true"]
+                self.refused("not-the-agent", "command=\"…\"", "ForceCommand", no=no, ways=AGENT_WAYS, key=self.own,
                              same_cause="kill" not in command)
-                self.refused("not-rsync", "the login at spoke worked, but the command that the spoke ran ended", "command=\"…\" of this key",
-                             "ForceCommand in its sshd_config", no=no, ways=RSYNC_WAY, key=self.own)
+                self.refused("not-rsync", "command=\"…\"", "ForceCommand", no=no, ways=RSYNC_WAY, key=self.own)
 
     def test_no_session(self):
         self.use_server("MaxSessions 0")
-        self.refused("session-refused", "the login at spoke worked.* said: .*open", "MaxSessions in its sshd_config",
-                     no=["Transferred", "not a working", "could not connect"], key=self.own)
+        self.refused("session-refused", " said: .*open", "'sudo sshd -T \\| grep -i maxsessions'", no=["Transferred", " -v true"], key=self.own)
 
     def test_a_root_that_sshd_refuses(self):
         self.use_server("ChrootDirectory /tmp")
         for failure_id, ways in (("not-the-agent", AGENT_WAYS), ("not-rsync", RSYNC_WAY)):
-            self.refused(failure_id, "ChrootDirectory in its sshd_config", "sudo journalctl", ways=ways, key=self.own)
+            self.refused(failure_id, "ChrootDirectory", "'sudo journalctl -u ssh'", ways=ways, key=self.own)
 
     def test_a_command_of_the_server(self):
         self.use_server("ForceCommand internal-sftp")
-        self.refused("not-the-agent", "said: This service allows sftp connections only\\. [A-Z]", "ForceCommand in its sshd_config",
-                     ways=AGENT_WAYS, key=self.own)
+        self.refused("not-the-agent", "said: This service allows sftp connections only\\. [A-Z]", "ForceCommand", ways=AGENT_WAYS, key=self.own)
 
     # Proxies and jumps.
 
     def test_a_proxy_that_ends(self):
         self.sshd.client_setting("ProxyCommand sh -c 'echo no way >&2'")
-        self.refused("proxy-failed", "the ProxyCommand of spoke ended.*The proxy said: no way\\. Run the ProxyCommand by hand.*: 'sh -c 'echo no way >&2''",
+        self.refused("proxy-failed", "ProxyCommand of spoke .* said: no way\\. .*: 'sh -c 'echo no way >&2''",
                      no=["UNKNOWN", "kex_exchange"], key=self.own)
 
     def test_an_unknown_hop(self):
@@ -261,8 +256,8 @@ class Said(test_transports.WaysCase):
         config.write_text(config.read_text() + f"Host hop\n    HostName 127.0.0.1\n    Port {self.sshd.port}\n    IdentityFile {self.person}\n"
                           f"    UserKnownHostsFile {self.dir}/none\n")
         self.sshd.client_setting("ProxyJump hop")
-        self.refused("host-key-unknown", "^ProxyJump hop: host key verification failed: \\[127.0.0.1\\]:[0-9]+ is not in known_hosts",
-                     "(?i)on hop, .*'cat /etc/ssh/ssh_host_\\*_key.pub \\| ssh-keygen -lf -'", f">> {self.dir}/none'",
+        self.refused("host-key-unknown", "^ProxyJump hop: .*\\[127.0.0.1\\]:[0-9]+ ",
+                     "\\bhop, .*'cat /etc/ssh/ssh_host_\\*_key.pub \\| ssh-keygen -lf -'", f">> {self.dir}/none'",
                      no=["UNKNOWN", "kex_exchange"], key=self.own)
 
     def test_a_hop_that_lets_nobody_in(self):
@@ -270,21 +265,21 @@ class Said(test_transports.WaysCase):
         config.write_text(config.read_text() + f"Host hop\n    HostName 127.0.0.1\n    Port {self.sshd.port}\n"
                           f"    IdentityFile {harness.keygen(self.dir / 'stranger')}\n    UserKnownHostsFile {self.sshd.known_hosts}\n")
         self.sshd.client_setting("ProxyJump hop")
-        self.refused("permission-denied", "^ProxyJump hop: permission denied for ", "authorized_keys on hop.*'ssh-copy-id .*-i KEY.pub .*hop'",
+        self.refused("permission-denied", "^ProxyJump hop: ", "authorized_keys.*\\bhop\\b.*'ssh-copy-id .*-i KEY.pub .*hop'",
                      no=["UNKNOWN", "--authorized-keys-line"], key=self.own)
 
     # Other services instead of a server.
 
     def test_other_services(self):
         for serve, failure_id, words, tries in (
-                (says(b"\x15\x03\x01\x00\x02\x02\x0a"), "not-an-ssh-server", "Its first line is ", 1),
-                (says(b"\r\n\r\n\r\n"), "not-an-ssh-server", "Its first line is an empty line\\. ", 1),
-                (says(b"220 mail ESMTP\r\n"), "not-an-ssh-server", "Its first line is '220 mail ESMTP'\\. ", 1),
-                (says(b"You are not welcome to use sshd from 127.0.0.1.\r\n"), "address-not-allowed", "from this machine's address.*hosts.allow", 1),
-                (says(b"Exceeded MaxStartups\r\n"), "server-busy", "\\(the server said: Exceeded MaxStartups\\), several times", 3),
-                (says(b""), "server-busy", "closed the connection before its SSH greeting, several", 3),
-                (resets, "server-busy", "closed the connection before its SSH greeting, several", 3),
-                (says(b"SSH-1.5-OpenSSH_1.2\r\n"), "no-common-algorithm", "speaks only SSH 1 \\(SSH-1.5", 1)):
+                (says(b"\x15\x03\x01\x00\x02\x02\x0a"), "not-an-ssh-server", " port [0-9]+ ", 1),
+                (says(b"\r\n\r\n\r\n"), "not-an-ssh-server", "empty line", 1),
+                (says(b"220 mail ESMTP\r\n"), "not-an-ssh-server", "'220 mail ESMTP'\\. ", 1),
+                (says(b"You are not welcome to use sshd from 127.0.0.1.\r\n"), "address-not-allowed", "127.0.0.1\\).*hosts.allow", 1),
+                (says(b"Exceeded MaxStartups\r\n"), "server-busy", "said: Exceeded MaxStartups\\)", 3),
+                (says(b""), "server-busy", "port [0-9]+ .*'pi-brain sync run --jobs 1", 3),
+                (resets, "server-busy", "port [0-9]+ .*'pi-brain sync run --jobs 1", 3),
+                (says(b"SSH-1.5-OpenSSH_1.2\r\n"), "no-common-algorithm", "\\(SSH-1.5\\)", 1)):
             service, told = Service(serve), {}
             self.addCleanup(service.close)
             self.sshd.configure_client(port=service.port, key=self.own)
@@ -292,7 +287,7 @@ class Said(test_transports.WaysCase):
                 with self.subTest(words):
                     before = service.seen
                     # ssh has its own way to show bytes that are not text.
-                    told |= self.refused(failure_id, words, ways={way: fields}, key=self.own, same_cause=words != "Its first line is ")
+                    told |= self.refused(failure_id, words, ways={way: fields}, key=self.own, same_cause=words != " port [0-9]+ ")
                     self.assertEqual(service.seen - before, tries, way)
             with self.subTest(words):
                 self.assert_alike(told)
@@ -302,44 +297,45 @@ class Said(test_transports.WaysCase):
         service = Service(says(b"SSH-2.0-OpenSSH_9.9\r\n" + b"\xff" * 1000))
         self.addCleanup(service.close)
         self.sshd.configure_client(port=service.port, key=self.own)
-        self.refused("ssh-client-failed", "ssh could not connect to 127.0.0.1 port [0-9]+\\. ssh said: .*Bad packet length", " -v true'",
+        self.refused("ssh-client-failed", "127.0.0.1 port [0-9]+\\. ssh said: .*Bad packet length", " -v true'",
                      ways={"openssh": WAYS["openssh"]}, key=self.own)
 
     # Host keys.
 
     def test_certificates_that_are_not_valid(self):
         authority = harness.keygen(self.dir / "authority")
-        for principal, more, words in (("127.0.0.1", ["-V", "20200101:20210101"], "valid: expired\\. "),
-                                       ("other.example", [], "valid: name is not a listed principal\\. ")):
+        for principal, more, words in (("127.0.0.1", ["-V", "20200101:20210101"], ": expired\\. "),
+                                       ("other.example", [], ": name is not a listed principal\\. ")):
             host = harness.keygen(self.dir / principal)
             subprocess.run(["ssh-keygen", "-q", "-s", authority, "-I", "h", "-h", "-n", principal, *more, f"{host}.pub"], check=True)
             self.use_server(f"HostKey {host}", f"HostCertificate {host}-cert.pub")
             self.sshd.known_hosts.write_text("@cert-authority * " + pathlib.Path(f"{authority}.pub").read_text())
             ways = {way: WAYS[way] for way in ("openssh", "auto", "rsync")}
-            self.refused("host-certificate-invalid", "a host certificate that is not " + words, no=["only OpenSSH can verify", "ssh-keyscan"], ways=ways,
-                         key=self.own)
+            self.refused("host-certificate-invalid", words, no=["ssh: openssh", "ssh-keyscan"], ways=ways, key=self.own)
 
     def test_the_file_of_its_type(self):
         self.use_server(host_key_type="ecdsa")
         self.sshd.known_hosts.write_text("")
-        self.refused("host-key-unknown", "It shows SHA256:\\S+ \\(ecdsa-sha2-nistp256\\)\\. ",
-                     "(?i)on spoke, .*compare it with that: 'ssh-keygen -lf /etc/ssh/ssh_host_ecdsa_key.pub'", key=self.own)
+        self.refused("host-key-unknown", "SHA256:\\S+ \\(ecdsa-sha2-nistp256\\)\\. ",
+                     "\\bspoke, .*'ssh-keygen -lf /etc/ssh/ssh_host_ecdsa_key.pub'", key=self.own)
 
     def test_settings_of_this_machine(self):
         self.sshd.client_setting("AddressFamily inet6")
-        self.refused("name-not-resolved", "127.0.0.1 has no IPv6 address.*'AddressFamily inet6' in the ssh configuration", no=["spelling"], key=self.own)
+        self.refused("name-not-resolved", "^127.0.0.1 .*IPv6.*'AddressFamily inet6'", no=["getent hosts"], key=self.own)
         self.sshd.configure_client(key=self.own)
         self.sshd.client_setting("BindAddress 192.0.2.1")
-        self.refused("unreachable", "BindAddress 192.0.2.1 cannot be used for this connection", key=self.own)
+        self.refused("unreachable", "BindAddress 192.0.2.1 ", "'ip -br address'", key=self.own)
 
     def test_a_limit_of_file_sizes(self):
         """The output of `ssh -G` is not trusted if part of it may be missing: a revoked key, for example."""
         self.write_config([self.spoke()])
         for blocks in ("1", "3", "4"):
-            done = subprocess.run(["bash", "-c", f"ulimit -f {blocks}; exec {harness.HUB} sync run -c {self.config}"], text=True,
+            done = subprocess.run(["bash", "-c", f"ulimit -f {blocks}; exec {harness.HUB} sync run --json -c {self.config}"], text=True,
                                   capture_output=True, env=self.environment())
             self.assertEqual(done.returncode, 1)
-            self.assertRegex(done.stdout, "spoke -G' could not be read: its output exceeded.*'ulimit -f' shows it")
+            failure = json.loads(done.stdout)["spokes"][0]["failure"]
+            self.assertEqual(failure["id"], "ssh-config-invalid", failure)
+            self.assertRegex(failure["what"], "spoke -G'.*'ulimit -f'")
 
     # A user's own login.
 
@@ -363,16 +359,15 @@ class Said(test_transports.WaysCase):
 
     def test_a_user_is_asked_for_more(self):
         self.use_server("Match User *", "PasswordAuthentication yes", "AuthenticationMethods publickey,password")
-        self.adds("permission-denied", "accepted the key, but also wants: password\\. Without a terminal, nobody can enter it", "(?i)run the command at a terminal, without --batch",
-                  no=["A run", "shell does not exist", "exception"])
+        self.adds("permission-denied", ": password\\. ", "--batch", no=["Match User", "getent passwd"])
 
     def test_a_user_and_a_server_without_sessions(self):
         self.use_server("MaxSessions 0")
-        self.adds("session-refused", "the login at spoke worked", "MaxSessions in its sshd_config", no=["could not connect", "Transferred"])
+        self.adds("session-refused", "'sudo sshd -T \\| grep -i maxsessions'", no=["Transferred", " -v true"])
 
     def test_a_user_and_a_command_of_the_servers(self):
         self.use_server("ForceCommand internal-sftp")
-        self.adds("shell-unusable", "said: This service allows sftp connections only\\.", "ForceCommand in the spoke's sshd_config")
+        self.adds("shell-unusable", "said: This service allows sftp connections only\\.", "ForceCommand")
 
 
 if __name__ == "__main__":

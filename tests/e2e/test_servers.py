@@ -65,7 +65,7 @@ class Servers(HubCase):
         self.assertRegex(self.sync_one()["transport"], transport)
 
     def test_openssh(self):
-        libssh2, by_ssh = "^libssh2 ", "^OpenSSH, because libssh2 .* could not agree with the server"
+        libssh2, by_ssh = "^libssh2 ", "^OpenSSH, .* could not agree"
         for option, transport in (
                 (harness.USUAL_KEY_EXCHANGE, libssh2),
                 ("Ciphers chacha20-poly1305@openssh.com", "^libssh2 1.1[1-9]|" + by_ssh),
@@ -76,8 +76,8 @@ class Servers(HubCase):
                 ("KexAlgorithms sntrup761x25519-sha512@openssh.com", by_ssh),
                 ("KexAlgorithms diffie-hellman-group16-sha512", libssh2),
                 ("KexAlgorithms curve25519-sha256", libssh2),
-                ("VersionAddendum " + "authorised use only " * 15, "^OpenSSH, because .* its greeting is longer"),
-                (f"Banner {self.banner(53_000)}", "^OpenSSH, because libssh2 .* does not understand"),
+                ("VersionAddendum " + "authorised use only " * 15, "^OpenSSH, .* greeting .* 255 "),
+                (f"Banner {self.banner(53_000)}", "^OpenSSH, .* understand"),
                 (f"Banner {self.banner(2_000)}", libssh2)):
             with self.subTest(option[:60]):
                 sshd = harness.Sshd(self.dir / f"sshd-{abs(hash(option))}", [option])
@@ -162,7 +162,7 @@ class Servers(HubCase):
                 self.write_config([self.spoke(**fields)])
                 report = self.sync_one(code=1)
                 self.assertEqual(report["failure"]["id"], "command-refused", report["failure"])
-                self.assertEqual(report["failure"]["what"], "the login at spoke worked, but the SSH server refused to start the command")
+                self.assertEqual([fix["command"] for fix in report["failure"]["fixes"]], ["sudo journalctl -u ssh -n 50"])
 
     def reach(self, served, public, transport, *command):
         key = harness.keygen(served.dir / "key")
@@ -203,7 +203,7 @@ class Servers(HubCase):
             known = served.dir / "known_hosts"
             host = next(line for line in public.splitlines() if "ssh-ed25519" in line)
             known.write_text(f"[127.0.0.1]:{served.port} {' '.join(host.split()[-2:])}\n")
-            self.runs(served.port, known, key, "^libssh2 1.1[1-9]|^OpenSSH, because libssh2")
+            self.runs(served.port, known, key, "^libssh2 1.1[1-9]|^OpenSSH, .*libssh2")
         finally:
             served.stop()
 
@@ -217,7 +217,7 @@ class Servers(HubCase):
             report = self.sync_one(code=1)
             error = report["error"]
             self.assertEqual(report["failure"]["id"], "permission-denied", report["failure"])
-            self.assertIn("accepted the key, but also wants: password", error)
+            self.assertIn(": password.", error)
             self.assertNotIn("authorized_keys", error)
 
     def test_two_keys(self):
@@ -245,7 +245,7 @@ class Servers(HubCase):
                 self.write_config([self.spoke(ssh=mode)])
                 report = self.sync_one(code=1)
                 self.assertEqual(report["failure"]["id"], "key-unusable", report["failure"])
-                self.assertRegex(report["error"], "ssh-agent refused to sign")
+                self.assertRegex(report["error"], "'ssh-add -c'.*ssh-agent")
                 self.assertNotIn("authorized_keys", report["error"])
 
     def use_etc(self, **files):
@@ -263,7 +263,8 @@ class Servers(HubCase):
                 began = time.monotonic()
                 report = self.sync_one(code=1)
                 self.assertEqual(report["failure"]["id"], "login-timeout", report["failure"])
-                self.assertIn("the name server did not say within 2 s", report["error"])
+                self.assertRegex(report["failure"]["what"], " 2 s .* laptop.example ")
+                self.assertEqual(report["failure"]["fixes"][0]["command"], "getent hosts laptop.example")
                 self.assertLess(time.monotonic() - began, 8)
 
     def test_an_address_that_is_dead(self):
@@ -304,12 +305,19 @@ class Servers(HubCase):
         for fields in ({"ssh": "openssh"}, {"ssh": "auto"}, {"ssh": "libssh2"}, {"sync_method": "rsync"}):
             with self.subTest(fields):
                 self.write_config([{**self.spoke(**fields), "source": f"127.0.0.1:{self.source}"}])
-                done = self.pi_brain("sync", "run", env=environment)
-                self.assertEqual(done.returncode, 1)
-                self.assertIn(f"{programs}/ssh is not OpenSSH's client ('ssh -V' prints: Dropbear", done.stdout)
+                self.assertRegex(self.openssh_missing(environment), f"{programs}/ssh .*'ssh -V'.*: Dropbear")
                 if "ssh" in fields:
-                    self.assertIn("ssh was not found on PATH", self.pi_brain("sync", "run", env=without).stdout)
+                    self.assertNotIn("Dropbear", self.openssh_missing(without))
         self.assertEqual(sshd.log.read_text().count("Connection from"), before)
+
+    def openssh_missing(self, environment):
+        """Checks that a run fails for want of OpenSSH's client, and returns its message."""
+        done = self.pi_brain("sync", "run", "--json", env=environment)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        (spoke,) = json.loads(done.stdout)["spokes"]
+        self.assertEqual(spoke["failure"]["id"], "openssh-missing", spoke["failure"])
+        self.assertEqual([fix["command"] for fix in spoke["failure"]["fixes"]], ["sudo apt install openssh-client"])
+        return spoke["error"]
 
     def test_ssh_is_asked_for_its_version_once(self):
         """The answer holds for as long as the program is unchanged; a script may stay unchanged but start another program."""
@@ -345,7 +353,7 @@ class Servers(HubCase):
         os.utime(ssh, ns=(times.st_atime_ns, times.st_mtime_ns))
         seen, done = asked()
         self.assertEqual((seen, done.returncode), (["-V"], 1))
-        self.assertIn(f"{ssh} is not OpenSSH's client ('ssh -V' prints: Dropbear", done.stdout)
+        self.assertRegex(done.stdout, f"{ssh} .*'ssh -V'.*: Dropbear")
         ssh.unlink()
         ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} "$@"\n')
         ssh.chmod(0o755)
@@ -369,7 +377,7 @@ class Servers(HubCase):
         (empty / "ssh_config").write_text("# Host *\n\n")
         self.assertIn("127.0.0.7 port 22", self.pi_brain("sync", "run", env=without).stdout)
         (empty / "ssh_config").write_text("Host *\n  Port 222\n")
-        self.assertIn("ssh was not found on PATH", self.pi_brain("sync", "run", env=without).stdout)
+        self.openssh_missing(without)
 
     def test_an_ssh_that_prints_something_first(self):
         """As the loader or a wrapper may: it is still OpenSSH, and is asked for its configuration."""

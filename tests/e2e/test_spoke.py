@@ -43,7 +43,7 @@ class OneSpoke(fleet.FleetCase):
         return json.loads(self.spoke(command, "--json", *rest, code=code))["spokes"][0]
 
     def fails(self, *arguments, failure, words=()):
-        """Checks that a command fails with this id and these words."""
+        """Checks that a command fails with this id, and that its message has these names, options and commands."""
         mistakes = ("usage", "config-invalid", "config-unreadable", "spoke-exists", "spoke-unknown")
         change = self.change(*arguments, code=2 if failure in mistakes else 75 if failure == "mirror-in-use" else 1)
         self.assertEqual((change["outcome"], change["failure"]["id"]), ("failed", failure), change["error"])
@@ -91,8 +91,7 @@ class Add(OneSpoke):
     def test_one_command(self):
         before = self.box.files()
         said = self.add()
-        for words in ("created the key", "agent: put into", "authorized_keys: added", "the key starts the agent; the spoke refused other commands",
-                      "✓ laptop: added", "✓ restrict", "would sync: 4 new ("):
+        for words in (".ssh/pi-brain-sync", "agent: ", "authorized_keys: ", "✓ laptop: added", "✓ restrict", ": 4 new ("):
             self.assertIn(words, said)
         self.assertNotIn(".jsonl (", said)  # there may be thousands
         # On the spoke: the agent, and one line.
@@ -124,8 +123,7 @@ class Add(OneSpoke):
     def test_dry_run(self):
         everything = self.everything()
         said = self.add("--dry-run")
-        for words in ("would create the key", "would put the agent for", "would add the line", "would add it in",
-                      "✓ laptop: would be added"):
+        for words in (".ssh/pi-brain-sync", f" {os.uname().machine} ", "authorized_keys", "config.yaml", "✓ laptop: would be added"):
             self.assertIn(words, said)
         self.assertEqual(self.everything(), everything)
         self.assertFalse((self.home / ".pi-brain").exists())
@@ -147,7 +145,7 @@ class Add(OneSpoke):
         # From elsewhere it is not let in, and then nothing is left there.
         self.spoke("remove", "laptop")
         before = self.box.files()
-        self.fails("add", "laptop", "box01", "--from", "192.0.2.1", failure="permission-denied", words=["--from", "undone"])
+        self.fails("add", "laptop", "box01", "--from", "192.0.2.1", failure="permission-denied", words=["--from"])
         self.assertEqual(self.box.files(), before)
         self.assertNotIn("laptop", self.fleet.config.read_text())
 
@@ -161,9 +159,7 @@ class Add(OneSpoke):
         self.assertEqual(self.fleet.config.read_text(), text)
         self.fleet.config.write_text("spokes: [{name: phone, sync_method: syncthing, path: /p}]\n")
         before = self.everything()
-        said = self.add(code=1)
-        self.assertIn("by hand: add this to 'spokes:'", said)
-        self.assertIn("source: root@box01:~/.pi/agent/sessions", said)
+        self.fails("add", "laptop", "root@box01", failure="config-not-editable", words=["'spokes:'", "source: \"root@box01:~/.pi/agent/sessions\""])
         self.assertEqual(self.everything(), before)
 
     def test_moving_over_from_rsync(self):
@@ -183,7 +179,7 @@ class Add(OneSpoke):
         shutil.rmtree(self.box.home / ".pi")
         said = self.add()
         self.assertIn("✓ laptop: added", said)
-        self.assertIn("pi has not run on the spoke yet", said)
+        self.assertIn("\npi has not run ", said)
         self.box.sessions.mkdir(parents=True)
         self.assertIn("nothing new", self.sync())
 
@@ -191,17 +187,17 @@ class Add(OneSpoke):
         self.add()
         everything = self.everything()
         for arguments, failure, words in [
-            (["add", "laptop", "root@127.0.1.77"], "spoke-exists", ["the config has another spoke 'laptop'", "spoke remove laptop"]),
-            (["add", "new", "box01", "--path", "~/.pi-brain/synced/laptop/in"], "usage", ["one is inside the other"]),
+            (["add", "laptop", "root@127.0.1.77"], "spoke-exists", ["'laptop'", "'pi-brain spoke remove laptop'"]),
+            (["add", "new", "box01", "--path", "~/.pi-brain/synced/laptop/in"], "usage", ["'laptop'", "--path"]),
             (["add", "new", "root@127.0.1.77"], "connection-refused", ["127.0.1.77", "systemctl start ssh"]),
-            (["add", "new", "nobody@box01"], "permission-denied", ["nobody@box01", "your own login"]),
-            (["add", "new", "box01", "--agents", str(self.dir)], "agent-missing", ["no pi-brain-agent-ARCHITECTURE", "build-agents.sh"]),
+            (["add", "new", "nobody@box01"], "permission-denied", ["nobody@box01", " true'"]),
+            (["add", "new", "box01", "--agents", str(self.dir)], "agent-missing", ["pi-brain-agent-ARCHITECTURE", str(self.dir), "build-agents.sh"]),
             (["add", "new", "box01", "--agents", str(self.agents_dir(sparc=harness.AGENT))], "no-agent-for-architecture",
-             ["x86_64", "no agent for it"]),
-            (["add", "new", "box01", "--key", str(self.dir / "encrypted")], "key-has-passphrase", ["passphrase"]),
-            (["add", "new", "box01", "--key", str(self.home / ".ssh/pi-brain-sync.pub")], "key-unusable", ["not a private key"]),
+             [os.uname().machine, "build-agents.sh"]),
+            (["add", "new", "box01", "--key", str(self.dir / "encrypted")], "key-has-passphrase", [f"{self.dir}/encrypted "]),
+            (["add", "new", "box01", "--key", str(self.home / ".ssh/pi-brain-sync.pub")], "key-unusable", ["pi-brain-sync.pub "]),
             (["upgrade", "laptop", "--via", "nobody@box01"], "permission-denied", ["nobody@box01"]),
-            (["remove", "laptop", "--via", "root@127.0.1.77"], "connection-refused", ["Nothing was removed", "--force"]),
+            (["remove", "laptop", "--via", "root@127.0.1.77"], "connection-refused", ["'pi-brain spoke remove --force laptop'"]),
         ]:
             with self.subTest(arguments=arguments):
                 if "encrypted" in arguments[-1]:
@@ -212,7 +208,7 @@ class Add(OneSpoke):
             change = self.change(*arguments, code=2)
             self.assertEqual(change["failure"]["id"], "usage", change["error"])
             self.assertEqual(self.everything(), everything)
-        self.assertIn("there is no spoke 'x'", self.spoke("remove", "x", code=2))
+        self.assertIn("'x'", self.spoke("remove", "x", code=2))
         self.assertIn("--all", self.spoke("upgrade", code=2))
 
     def test_a_login_that_takes_a_passphrase(self):
@@ -241,17 +237,17 @@ class Add(OneSpoke):
 
     def test_a_machine_that_never_stops_talking(self):
         (self.box.home / ".bashrc").write_text("yes 'welcome' 2>/dev/null\n")
-        self.fails("add", "laptop", "root@box01", failure="shell-noisy", words=["box01 keeps sending output"])
+        self.fails("add", "laptop", "root@box01", failure="shell-noisy", words=["box01 ", " true'"])
 
     def test_the_key_that_its_owner_logs_in_with(self):
         before = self.everything()
         for arguments in (["--key", "~/.ssh/id_ed25519"], ["--key", str(self.home / ".ssh/id_ed25519"), "-n"]):
-            self.fails("add", "laptop", "root@box01", *arguments, failure="key-not-dedicated", words=["would then start the agent"])
+            self.fails("add", "laptop", "root@box01", *arguments, failure="key-not-dedicated", words=["ssh-add -d "])
         with harness.ssh_agent(self.dir, harness.keygen(self.dir / "other")) as socket:
             done = subprocess.run([harness.HUB, "spoke", "add", "laptop", "box01", "--key", self.dir / "other"], text=True,
                                   env={**self.fleet.environment(), "SSH_AUTH_SOCK": str(socket)}, capture_output=True)
             self.assertEqual(done.returncode, 1)
-            self.assertIn("would then start the agent", done.stdout)
+            self.assertIn("ssh-add -d ", done.stdout)
         self.assertEqual(self.everything(), before)
         # A spoke whose key is guessed from the ssh configuration: what it does not start is left.
         self.add()
@@ -270,10 +266,10 @@ class Add(OneSpoke):
                    words=[f"--key {self.home}/.ssh/pi-brain-sync-second."])
         # By another name of the machine it is seen there.
         self.fails("add", "second", f"root@{self.box.address}", "--root", "~/other", failure="install-failed",
-                   words=["already starts the agent for another directory"])
+                   words=["--key", "'install-spoke.sh --uninstall'"])
         for options in ((), ("--dry-run",), ("--from", "127.0.0.0/8"), ("--from", "127.0.0.0/8", "--dry-run")):
             self.fails("add", "second", f"root@{self.box.address}", *options, failure="spoke-exists",
-                       words=["the machine is the spoke 'laptop' already: root@box01:", *([] if "--dry-run" in options else ["undone."])])
+                       words=["'laptop'", "root@box01:"])
             self.assertEqual(self.box.lines(), line)
         self.assertNotIn("second", (self.home / ".pi-brain/config.yaml").read_text())
         self.assertEqual(self.box.lines(), line)
@@ -291,35 +287,32 @@ class Add(OneSpoke):
             codes, said = self.at_once(["add", "laptop", "root@box01"], ["add", "second", other])
             self.assertEqual(codes[0], 0, said)
             self.assertIn(codes[1], (1, 2), said)
-            self.assertRegex(said, "is the same login with the same key|the machine is the spoke '(laptop|second)' already")
+            self.assertRegex(said, "'(laptop|second)'")
             self.assertEqual(len(self.box.lines()), 1)
             self.sync()
             name = re.search("name: (laptop|second)", self.fleet.config.read_text())[1]
             self.spoke("remove", name, "--keep-mirror")
 
-    def test_targets_and_roots_that_are_none(self):
+    def test_invalid_targets_and_roots(self):
         """Nothing is looked up or created before they are known to be valid."""
         for target, words in [
-            ("root@box01:2222", ["Write root@box01,", "'--port 2222'"]),
-            ("ssh://root@box01", ["URL", "Write root@box01."]),
-            ("root@box01::x", ["rsync daemon", "Write root@box01."]),
-            ("root@box01:~/x", ["has a path", "--root"]),
-            ("root@::1", ["IPv6", "Write root@[::1]."]),
+            ("root@box01:2222", ["root@box01,", "'--port 2222'"]),
+            ("ssh://root@box01", [" root@box01."]),
+            ("root@box01::x", [" root@box01."]),
+            ("root@box01:~/x", ["--root"]),
+            ("root@::1", ["IPv6", " root@[::1]."]),
             ("C:/x", ["Windows"]),
             ("root@", ["user@host"]),
-            ("root@box01 ", ["cannot contain blanks"]),
+            ("root@box01 ", ["'root@box01 '"]),
         ]:
-            said = self.spoke("add", "x", target, code=2)
-            for word in words:
-                self.assertIn(word, said)
-        for root, words in [("~nobody/x", "'~nobody/x' is not a path"), ("2222/x", "./2222/x"), (":x", "rsync daemon"),
-                            (" x", "blank"), ("x ", "blank")]:
-            self.assertIn(words, self.spoke("add", "x", "box01", "--root", root, code=2))
+            self.fails("add", "x", target, failure="usage", words=words)
+        for root, words in [("~nobody/x", "'~nobody/x'"), ("2222/x", "./2222/x"), (":x", "rsync daemon"), (" x", "'./'"), ("x ", "'/'")]:
+            self.fails("add", "x", "box01", "--root", root, failure="usage", words=[words])
         self.assertFalse((self.home / ".ssh/pi-brain-sync").exists())
         self.add()
         before = self.everything()
         for command in (["upgrade", "laptop"], ["rotate-key", "laptop"], ["remove", "laptop", "--force"]):
-            self.assertIn("Write root@[::1].", self.spoke(*command, "--via", "root@::1", code=2))
+            self.assertIn(" root@[::1].", self.spoke(*command, "--via", "root@::1", code=2))
         self.assertEqual(self.everything(), before)
 
     def test_other_readers_read_the_same(self):
@@ -346,7 +339,7 @@ class Add(OneSpoke):
         subprocess.run(["mount", "-o", "remount,bind,ro", self.fleet.config.parent], check=True)
         before = self.box.files()
         try:
-            self.fails("add", "laptop", "root@box01", failure="hub-file-error", words=["Read-only file system", "were undone"])
+            self.fails("add", "laptop", "root@box01", failure="hub-file-error", words=["Read-only file system"])
         finally:
             subprocess.run(["umount", self.fleet.config.parent], check=True)
         self.assertEqual(self.box.files(), before)
@@ -360,7 +353,7 @@ class Add(OneSpoke):
     def test_broken_authorized_keys(self):
         authorized = self.box.authorized
         authorized.write_bytes(self.box.before + b"\0\n")
-        self.fails("add", "laptop", "root@box01", failure="install-failed", words=["NUL"])
+        self.fails("add", "laptop", "root@box01", failure="install-failed", words=["cat -v "])
         self.assertEqual(authorized.read_bytes(), self.box.before + b"\0\n")
         self.assertFalse(self.box.agent.exists())
 
@@ -381,9 +374,9 @@ class Add(OneSpoke):
         with open(self.home / ".ssh/config", "a") as config:
             config.write(f"Host locked\n  HostName {self.box.address}\n  HostKeyAlias {self.box.address}\n"
                          "  IdentityFile ~/.ssh/pi-brain-sync\n  IdentitiesOnly yes\n")
-        self.fails("add", "other", "locked", failure="key-not-dedicated", words=["would then start the agent"])
+        self.fails("add", "other", "locked", failure="key-not-dedicated", words=["ssh-add -d "])
         other = harness.keygen(self.dir / "other")
-        self.fails("add", "other", "locked", "--key", other, failure="login-locked-down", words=["your own login"])
+        self.fails("add", "other", "locked", "--key", other, failure="login-locked-down", words=["--via user@host"])
         self.fleet.config.write_text(self.fleet.config.read_text().replace("root@box01", "locked"))
         self.fails("upgrade", "laptop", failure="login-locked-down", words=["--via user@host"])
         self.spoke("upgrade", "laptop", "--via", "box01")
@@ -412,7 +405,7 @@ class AnotherKeyFile(OneSpoke):
 
     def refused(self, failure, *words):
         before = self.box.files()
-        self.fails("add", "laptop", "root@box01", failure=failure, words=[*words, "were undone", "AuthorizedKeysFile"])
+        self.fails("add", "laptop", "root@box01", failure=failure, words=[*words, "AuthorizedKeysFile"])
         self.assertEqual(self.box.files(), before)
         self.assertFalse(self.fleet.config.exists())
 
@@ -422,15 +415,15 @@ class AnotherKeyFile(OneSpoke):
         public = (self.home / ".ssh/pi-brain-sync.pub").read_text()
         more = self.box.authorized.with_name("more")
         more.write_text(self.fleet.public_key + public)
-        self.refused("agent-missing", "not installed")
+        self.refused("agent-missing")
         # It starts an agent that is there, with any command.
         (self.box.home / "bin").mkdir()
         shutil.copy(harness.AGENT, self.box.home / "bin/pi-brain-agent")
         (self.box.home / ".bashrc").write_text("PATH=~/bin:$PATH\n")
-        self.refused("key-not-locked-down", "can run any command")
+        self.refused("key-not-locked-down", " box01")
         # Or another directory's.
         more.write_text(self.fleet.public_key + f'command="~/bin/pi-brain-agent --root=/" {public}')
-        self.refused("key-not-locked-down", "serves /, not")
+        self.refused("key-not-locked-down", " /, ")
         more.write_text(self.fleet.public_key)
         self.add()
 
@@ -479,7 +472,7 @@ class AnotherPort(OneSpoke):
         everything = self.everything()
         self.assertIn("unchanged", self.spoke("add", "laptop", "root@box01"))
         self.assertEqual(self.everything(), everything)
-        self.fails("add", "laptop", "root@box01", "-p", "22", failure="spoke-exists", words=["and the port 2222"])
+        self.fails("add", "laptop", "root@box01", "-p", "22", failure="spoke-exists", words=[" 2222"])
         for command in ("upgrade", "rotate-key", "remove"):
             self.spoke(command, "laptop")
         self.assertEqual(self.box.authorized.read_bytes(), self.box.before)
@@ -494,9 +487,9 @@ class AnotherPort(OneSpoke):
         commands = [fix["command"] for fix in spoke["failure"]["fixes"] if fix["command"]]
         self.assertTrue(any(" -p 2222 " in command for command in commands), commands)
 
-    def test_numbers_that_are_no_port(self):
+    def test_invalid_ports(self):
         for port in ("0", "65536", "ssh", "-1"):
-            self.assertIn("a number from 1 to 65535", self.spoke("add", "laptop", "root@box01", f"--port={port}", code=2))
+            self.assertRegex(self.spoke("add", "laptop", "root@box01", f"--port={port}", code=2), f"--port .* 1 .* 65535, .*'{port}'")
 
 
 class Upgrade(OneSpoke):
@@ -521,11 +514,11 @@ class Upgrade(OneSpoke):
         before = self.box.files()
         other = self.dir / "other"
         other.write_text(f'#!/bin/sh\n[ "$1" = --version ] || exec {OTHER_AGE} "$@"\n')
-        self.fails("upgrade", "laptop", "--agents", self.agents_dir(x86_64=other), failure="connection-lost", words=["undone"])
+        self.fails("upgrade", "laptop", "--agents", self.agents_dir(x86_64=other), failure="connection-lost")
         self.assertEqual(self.box.files(), before)
         script = self.dir / "script"
         script.write_text("#!/bin/sh\nexit 3\n")
-        self.fails("upgrade", "laptop", "--agents", self.agents_dir(x86_64=script), failure="install-failed", words=["does not run on this machine"])
+        self.fails("upgrade", "laptop", "--agents", self.agents_dir(x86_64=script), failure="install-failed", words=["findmnt -T "])
         self.assertEqual(self.box.files(), before)
         self.assertIn("4 new", self.sync())
 
@@ -567,7 +560,7 @@ class Upgrade(OneSpoke):
         self.fleet.config.write_text(f"spokes: [{{name: here, sync_method: agent, source: {self.box.sessions}, path: {self.dir}/here}}]\n")
         before = self.everything()
         for command in ("upgrade", "rotate-key"):
-            self.fails(command, "here", failure="spoke-is-local", words=["its source is on this machine"])
+            self.fails(command, "here", failure="spoke-is-local")
         self.assertEqual(self.everything(), before)
 
     def test_an_agent_elsewhere_is_not_upgraded(self):
@@ -595,7 +588,8 @@ class RotateKey(OneSpoke):
         shared = self.home / ".ssh/pi-brain-sync"
         own = self.home / ".ssh/pi-brain-sync-laptop"
         (old,) = self.box.lines()
-        self.assertIn("would create a new key", self.spoke("rotate-key", "laptop", "-n"))
+        self.assertIn("pi-brain-sync-laptop", self.spoke("rotate-key", "laptop", "-n"))
+        self.assertFalse(own.exists())
         self.assertEqual(self.box.lines(), [old])
         self.spoke("rotate-key", "laptop")
         (line,) = self.box.lines()
@@ -640,10 +634,10 @@ class RotateKey(OneSpoke):
     def test_two_at_once(self):
         before = self.box.lines()[0].split(" ssh-ed25519 ")[0]
         for _ in range(tiers.rounds(3, 1)):
-            codes, said = self.at_once(*[["rotate-key", "laptop"]] * 2)
+            codes, said = self.at_once(*[["rotate-key", "laptop", "--json"]] * 2)
             self.assertEqual(codes, [0, 1], said)
-            self.assertIn("the config changed meanwhile", said)
-            self.assertIn("'pi-brain spoke rotate-key laptop'", said)
+            self.assertIn('"config-changed"', said)
+            self.assertIn('"pi-brain spoke rotate-key laptop"', said)
             (line,) = self.box.lines()
             self.assertEqual(line.split(" ssh-ed25519 ")[0], before)
             self.assertEqual(len(self.own_keys()), 1)
@@ -686,7 +680,7 @@ class RotateKey(OneSpoke):
         self.fleet.config.write_text(text.replace("sync_method: agent", "sync_method: rsync"))
         before = self.everything()
         for command in ("rotate-key", "upgrade"):
-            change = self.fails(command, "laptop", failure="not-an-agent-spoke", words=["its sync_method is rsync"])
+            change = self.fails(command, "laptop", failure="not-an-agent-spoke", words=["sync_method ", " rsync"])
             self.assertEqual([fix["command"] for fix in change["failure"]["fixes"]], ["pi-brain spoke add laptop root@box01"])
         self.assertEqual(self.everything(), before)
 
@@ -698,7 +692,7 @@ class RotateKey(OneSpoke):
         line = f"no-pty {own.with_suffix('.pub').read_text()}"
         self.box.authorized.write_text(self.box.authorized.read_text() + line)
         said = self.spoke("rotate-key", "laptop")
-        self.assertIn("since it does not start the agent", said)
+        self.assertIn("authorized_keys: kept", said)
         self.assertIn(line, self.box.authorized.read_text())
 
     def test_what_cannot_be_changed_is_known_before(self):
@@ -735,14 +729,14 @@ class Remove(OneSpoke):
         mirror = self.home / ".pi-brain/synced/laptop"
         names = {p.name for p in mirror.rglob("*.jsonl")}
         everything = self.everything()
-        self.assertIn("would remove", self.spoke("remove", "laptop", "-n"))
+        self.assertIn("✓ laptop: would be removed", self.spoke("remove", "laptop", "-n"))
         self.assertEqual(self.everything(), everything)
         said = self.spoke("remove", "laptop")
         self.assertEqual(self.box.files(), before)
         self.assertFalse((self.box.home / ".local").exists())
         self.assertFalse(mirror.exists())
         # P5: what was synced is in the archive.
-        self.assertIn("moved its mirror to", said)
+        self.assertIn("/.pi-brain/archive/laptop/removed-", said)
         self.assertEqual({p.name for p in (self.home / ".pi-brain/archive").rglob("*.jsonl")}, names)
         self.assertIn("No spokes yet", self.sync())
 
@@ -757,7 +751,7 @@ class Remove(OneSpoke):
         archive = self.home / ".pi-brain/archive/laptop"
         (run,) = archive.iterdir()
         self.assertRegex(run.name, r"^removed-\d{8}T\d{6}\.\d{3}Z$")
-        self.assertIn(f"moved its mirror to {run}, where it stays until you remove it", said)
+        self.assertIn(str(run), said)
         self.assertEqual([p.name for p in mirror.iterdir()], ["lost+found"])
         # As if it had been ten years ago, by clocks and counts.
         old = run.with_name("removed-" + "20160131T120000.123Z")
@@ -767,8 +761,7 @@ class Remove(OneSpoke):
             self.sync()
         self.assertEqual({p.name: p.read_bytes() for p in old.rglob("*.jsonl")}, kept)
         listed = self.fleet.pi_brain("sync", "archive", "list")
-        self.assertIn(f"{len(kept)} files in the archive", listed)
-        self.assertIn("of spokes that were removed: kept until you remove them", listed)
+        self.assertRegex(listed, rf"\n{len(kept)} files .*until you remove")
         files = json.loads(self.fleet.pi_brain("sync", "archive", "list", "--json"))["files"]
         self.assertEqual({f["archived"] for f in files}, {"2016-01-31T12:00:00Z"})
         back = self.dir / "back.jsonl"
@@ -778,8 +771,7 @@ class Remove(OneSpoke):
         next(self.box.sessions.rglob("*.jsonl")).write_text('{"other": 1}\n')
         self.sync()
         listed = self.fleet.pi_brain("sync", "archive", "list")
-        self.assertIn(f"kept for at least 30 days\n{len(kept)} files of these, of spokes that were removed, are kept until "
-                      "you remove them.\n", listed)
+        self.assertRegex(listed, rf" 30 days\n{len(kept)} files .*until you remove.*\n")
 
     def test_keep_mirror(self):
         self.add()
@@ -796,7 +788,7 @@ class Remove(OneSpoke):
         self.box.stop()
         self.fails("remove", "laptop", failure="connection-refused", words=["--force"])
         self.assertIn("laptop", self.fleet.config.read_text())
-        self.assertIn("are still on it", self.spoke("remove", "laptop", "--force"))
+        self.assertRegex(self.spoke("remove", "laptop", "--force"), "~/.local/lib/pi-brain .*~/.ssh/authorized_keys")
         self.assertNotIn("laptop", self.fleet.config.read_text())
 
     def test_while_a_run_is_at_work(self):
@@ -868,7 +860,7 @@ class Rename(OneSpoke):
         self.assertEqual(history, [(0, 1, 1), (4, 0, 0)])
         everything = self.everything()
         said = self.spoke("rename", "laptop", "notebook", "-n")
-        for words in ("would move the mirror", "would move the archive", "would move the key", "would be renamed"):
+        for words in ("synced/notebook", "archive/notebook", "pi-brain-sync-notebook", "✓ laptop: would be renamed"):
             self.assertIn(words, said)
         self.assertEqual(self.everything(), everything)
         change = self.change("rename", "laptop", "notebook")
@@ -914,8 +906,8 @@ class Rename(OneSpoke):
                 self.assertIn(f"{name}: nothing new, 1 kept", self.sync())
                 again = self.change("rename", "laptop", "notebook")
                 self.assertEqual(again["outcome"], "renamed")
-                finished += "finished the rename" in str(again["said"])
-                taken_back += "undid the rename" in str(again["said"])
+                finished += "finished the rename " in str(again["said"])
+                taken_back += "undid the rename " in str(again["said"])
                 self.assertIsNotebook(state, [(0, 0, 1)] + history)
         self.assertGreater(finished, 0)
         self.assertGreater(taken_back + finished, 1)
@@ -926,9 +918,9 @@ class Rename(OneSpoke):
         record = [b"laptop", b"notebook", str(mirror).encode(), str(other).encode(), b"", b""]
         (self.brain / "data/renaming").write_bytes(b"\0".join(record))
         other.symlink_to("laptop")
-        self.assertIn("would first undo the rename of 'laptop' to 'notebook'", self.spoke("rename", "laptop", "desk", "-n"))
+        self.assertRegex(self.spoke("rename", "laptop", "desk", "-n"), "undo .*'laptop' .*'notebook'")
         self.assertTrue(other.is_symlink())
-        self.assertIn("undid the rename of 'laptop' to 'notebook'", self.spoke("rename", "laptop", "desk"))
+        self.assertRegex(self.spoke("rename", "laptop", "desk"), "undid .*'laptop' .*'notebook'")
         self.assertFalse(other.is_symlink())
         self.assertIn("name: desk", self.fleet.config.read_text())
         self.assertEqual(len(list((self.brain / "synced/desk").rglob("*.jsonl"))), 4)
@@ -953,7 +945,7 @@ class Rename(OneSpoke):
         (self.brain / "synced/notebook").mkdir()
         (self.brain / "synced/notebook/mine.txt").write_text("x")
         everything = self.everything()
-        self.fails("rename", "laptop", "notebook", failure="mirror-unusable", words=["something else is there"])
+        self.fails("rename", "laptop", "notebook", failure="mirror-unusable", words=[f"'ls -la {self.brain}/synced/notebook'"])
         self.assertEqual(self.everything(), everything)
         self.sync()
         shutil.rmtree(self.brain / "synced/notebook")
@@ -1019,7 +1011,7 @@ class Enable(OneSpoke):
         self.assertIn("✓ laptop: unchanged", self.spoke("enable", "laptop"))
         self.assertEqual(self.everything(), everything)
         self.assertIn("4 new", self.sync())
-        self.assertIn("there is no spoke 'x'", self.spoke("enable", "laptop", "x", code=2))
+        self.assertIn("'x'", self.spoke("enable", "laptop", "x", code=2))
 
 
 class Exclude(OneSpoke):
@@ -1037,7 +1029,7 @@ class Exclude(OneSpoke):
 
     def test_in_the_forced_command(self):
         said = self.add("--exclude", "*.tmp", "--exclude", "node_modules/", "--exclude=/old")
-        self.assertIn("would sync: 5 new", said)
+        self.assertIn(": 5 new", said)
         (line,) = self.box.lines()
         self.assertIn(" --exclude=bytes:%2A.tmp --exclude=node_modules/ --exclude=/old\" ", line)
         self.assertIn('    exclude: ["*.tmp", node_modules/, /old]\n', self.fleet.config.read_text())
@@ -1047,7 +1039,7 @@ class Exclude(OneSpoke):
         # Whatever the hub's config says.
         self.fleet.config.write_text(re.sub(" *exclude:.*\n", "", self.fleet.config.read_text()))
         self.assertIn("nothing new", self.sync())
-        self.assertIn("5 files compared", self.fleet.pi_brain("sync", "verify"))
+        self.assertIn(" 5 files ", self.fleet.pi_brain("sync", "verify"))
         self.assertEqual(len(self.mirrored()), 5)
 
     def test_what_was_mirrored_before_stays(self):
@@ -1084,7 +1076,7 @@ class Exclude(OneSpoke):
         (line,) = self.box.lines()
         return line
 
-    def test_what_is_no_pattern(self):
+    def test_invalid_patterns(self):
         for pattern in ("!a", "[a", "a//b", "../x"):
             change = self.change("add", "laptop", "root@box01", "--exclude", pattern, code=2)
             self.assertEqual(change["failure"]["id"], "usage")
@@ -1105,7 +1097,7 @@ class MovingOver(OneSpoke):
         everything = self.everything()
         self.fails("add", "laptop", "root@box01", failure="filters-would-drop", words=["'--exclude=*.tmp'"])
         self.fails("add", "laptop", "root@box01", "--batch", failure="filters-would-drop")
-        self.assertIn("would no longer be used: '--exclude=*.tmp'", self.add("-n"))
+        self.assertIn("'--exclude=*.tmp'", self.add("-n"))
         self.assertEqual(self.everything(), everything)
         self.add("--drop-filters", "--exclude", "*.tmp")
         self.assertIn("sync_method: agent", self.fleet.config.read_text())

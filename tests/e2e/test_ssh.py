@@ -3,6 +3,7 @@
 Each test runs against real sshds. Where OpenSSH's client also decides (whom to trust, with which key
 to log in), it gets the same question and must agree.
 """
+import json
 import os
 import pathlib
 import pty
@@ -23,10 +24,11 @@ class SshCase(HubCase):
         super().setUp()
         self.write("p/a.jsonl", b'{"line":1}\n')
 
-    def works(self, transport="libssh2"):
-        """Checks that the run succeeds by this program. Returns the spoke's report."""
+    def works(self, transport="libssh2", because=""):
+        """Checks that the run succeeds by this program, because of this setting or file. Returns the spoke's report."""
         report = self.sync_one()
         self.assertTrue(report["transport"].startswith(transport), report["transport"])
+        self.assertIn(because, report["transport"])
         self.assert_mirrored()
         return report
 
@@ -84,7 +86,7 @@ class Resolution(SshCase):
     def test_user_of_the_source(self):
         user = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
         self.sshd.client_setting("User no-such-user")
-        self.fails("permission-denied", "permission denied for no-such-user@spoke")
+        self.fails("permission-denied", " no-such-user@spoke")
         self.write_config([self.spoke(source=f"{user}@spoke:{self.source}")])
         self.works()
 
@@ -104,7 +106,7 @@ class Resolution(SshCase):
             capture_output=True, text=True).stdout.splitlines() if line.startswith("controlpath"))
         shutil.copy(self.sshd.key, self.dir / "keys" / pathlib.Path(digest).name)
         self.sshd.configure_client(key=f"{self.dir}/keys/%C")
-        self.assertIn("%C", self.works("OpenSSH")["transport"])
+        self.works("OpenSSH", "%C")
 
     def test_a_spoke_that_moved(self):
         """A run starts to connect to the spoke's last address, which counts only if the spoke is still there."""
@@ -170,7 +172,7 @@ class Resolution(SshCase):
 
     def test_address_family(self):
         self.sshd.client_setting("AddressFamily inet6")
-        self.fails("name-not-resolved", "127.0.0.1 has no IPv6 address", "'AddressFamily inet6'")
+        self.fails("name-not-resolved", "127.0.0.1 ", " IPv6 ", "'AddressFamily inet6'")
         self.sshd.configure_client(extra=["AddressFamily inet"])
         self.works()
 
@@ -188,7 +190,7 @@ class Resolution(SshCase):
         lasting = f"62.{os.getpid()}"
         self.sshd.ssh_config.write_text(f'Match exec "sleep {lasting}"\n' + self.sshd.ssh_config.read_text())
         began = time.monotonic()
-        self.fails("ssh-config-invalid", f"'ssh -F {self.sshd.ssh_config} spoke -G' took longer than 5 s", "Match exec")
+        self.fails("ssh-config-invalid", f"'ssh -F {self.sshd.ssh_config} spoke -G' ", " 5 s", "Match exec")
         self.assertLess(time.monotonic() - began, 20)
         self.assert_none_runs(f"sleep {lasting}")
 
@@ -225,7 +227,7 @@ class Resolution(SshCase):
         self.works()
         # Algorithms that this libssh2 may lack.
         self.sshd.client_setting("MACs umac-128@openssh.com")
-        self.assertIn("MACs", self.works("OpenSSH")["transport"])
+        self.works("OpenSSH", "MACs")
         self.set_ssh("libssh2")
         self.assertIn("MACs", self.sync_one(code=1)["error"])
 
@@ -320,8 +322,8 @@ class Trust(SshCase):
         self.sshd.client_setting("UserKnownHostsFile kh1 kh2")
         self.sshd.client_setting("StrictHostKeyChecking accept-new")
         before = sorted(self.dir.iterdir())
-        done = self.pi_brain("sync", "run", cwd=self.dir)
-        self.assertIn("HOST KEY CHANGED", done.stdout)
+        done = self.pi_brain("sync", "run", "--json", cwd=self.dir)
+        self.assertEqual(json.loads(done.stdout)["spokes"][0]["failure"]["id"], "host-key-changed", done.stdout)
         self.assertEqual([p for p in sorted(self.dir.iterdir()) if p.name.startswith("kh")],
                          [p for p in before if p.name.startswith("kh")])
 
@@ -362,8 +364,7 @@ class Trust(SshCase):
                 path = self.dir / hashed / "known_hosts"
                 self.sshd.client_setting(f"UserKnownHostsFile {path}")
                 report = self.works()
-                self.assertIn("added", " ".join(report["warnings"]))
-                self.assertIn("SHA256:", " ".join(report["warnings"]))
+                self.assertRegex(" ".join(report["warnings"]), f"SHA256:.* {path}")
                 text = path.read_text()
                 self.assertEqual(text.startswith("|1|"), hashed == "yes", text)
                 self.assertEqual(path.stat().st_mode & 0o777, 0o600)
@@ -407,7 +408,7 @@ class Trust(SshCase):
     def test_revoked_host_keys(self):
         revoked = self.dir / "revoked"
         self.sshd.client_setting(f"RevokedHostKeys {revoked}")
-        self.fails("revoked-keys-unreadable", str(revoked), "cannot be read")
+        self.fails("revoked-keys-unreadable", str(revoked))
         self.assertFalse(self.openssh_trusts())
         revoked.write_text(f"# mine\n{self.kind} {self.other_blob}\n")
         self.works()
@@ -421,7 +422,7 @@ class Trust(SshCase):
         revoked = self.dir / "revoked.krl"
         self.sshd.client_setting(f"RevokedHostKeys {revoked}")
         subprocess.run(["ssh-keygen", "-q", "-k", "-f", revoked, f"{self.dir / 'other_host_key'}.pub"], check=True)
-        self.works("OpenSSH, because RevokedHostKeys")
+        self.works("OpenSSH", "RevokedHostKeys")
         shutil.rmtree(self.mirror)
         subprocess.run(["ssh-keygen", "-q", "-k", "-f", revoked, f"{self.sshd.host_key}.pub"], check=True)
         self.fails("host-key-revoked")
@@ -482,14 +483,14 @@ class CertifiedHost(SshCase):
                         if self.openssh(config=self.certified.ssh_config).stderr.count("verification failed"):
                             self.sync_one(code=1)
                         else:
-                            self.works("OpenSSH, because known_hosts has a @cert-authority")
+                            self.works("OpenSSH", "@cert-authority")
 
     def test_openssh_verifies_it(self):
         self.certified.authorize_agent(self.source)
         authority = " ".join(self.public(self.authority).split()[:2])
         self.certified.known_hosts.write_text(f"@cert-authority [127.0.0.1]:* {authority}\n")
         self.write_config([self.spoke()], ssh_config=str(self.certified.ssh_config))
-        self.works("OpenSSH, because known_hosts has a @cert-authority for the host")
+        self.works("OpenSSH", "@cert-authority")
         shutil.rmtree(self.mirror)
         self.write_config([self.spoke(ssh="libssh2")], ssh_config=str(self.certified.ssh_config))
         self.fails("ssh-config-unsupported", "@cert-authority", "ssh: openssh")
@@ -554,12 +555,12 @@ class Keys(SshCase):
         self.sshd.authorized_keys.write_text(
             f'cert-authority,restrict,command="{harness.AGENT} --root={self.source}" {self.public(authority)}')
         self.sshd.configure_client(key=key)
-        self.assertIn("has a certificate", self.works("OpenSSH")["transport"])
+        self.works("OpenSSH", f"{key} ")
         done = self.pi_brain("sync", "run", "-v")
-        self.assertIn("SSH by OpenSSH, because", done.stdout)
+        self.assertRegex(done.stdout, f" OpenSSH, .*{key} ")
         shutil.rmtree(self.mirror)
         self.set_ssh("libssh2")
-        self.fails("key-unusable", "has a certificate", "ssh: openssh")
+        self.fails("key-unusable", f"{key} ", "ssh: openssh")
 
     def test_the_next_key_is_for_openssh(self):
         """The first key is refused, and only OpenSSH can use the second, which it tries."""
@@ -570,20 +571,20 @@ class Keys(SshCase):
         self.authorize(key)
         self.sshd.configure_client(key=stranger)
         self.sshd.ssh_config.write_text(self.sshd.ssh_config.read_text() + f"    IdentityFile {key}\n")
-        self.works("OpenSSH, because")
+        self.works("OpenSSH", f"{key} ")
 
     def test_a_key_that_others_can_read(self):
         self.sshd.key.chmod(0o644)
         try:
             self.assertNotEqual(self.openssh().returncode, 0)
-            self.fails("key-unusable", "is readable by other users", "chmod 600")
+            self.fails("key-unusable", f"'chmod 600 {self.sshd.key}'")
         finally:
             self.sshd.key.chmod(0o600)
         self.works()
 
     def test_accepted_algorithms(self):
         self.sshd.client_setting("PubkeyAcceptedAlgorithms ecdsa-sha2-nistp256")
-        self.fails("key-unusable", f"{self.sshd.key} is of the type ssh-ed25519, which PubkeyAcceptedAlgorithms in the ssh configuration")
+        self.fails("key-unusable", f"{self.sshd.key} ", " ssh-ed25519", "PubkeyAcceptedAlgorithms")
         self.sshd.client_setting("PubkeyAcceptedAlgorithms ssh-ed25519")
         self.works()
 
@@ -620,7 +621,7 @@ class Passphrase(SshCase):
     def test_it_is_asked_for_on_a_terminal(self):
         code, shown = self.on_terminal("wrong", "secret")
         self.assertEqual(code, 0, shown)
-        self.assertEqual(shown.count("Enter the passphrase"), 2, shown)
+        self.assertEqual(shown.count(f"{self.key}:"), 2, shown)
         self.assertNotIn("secret", shown)
         self.assert_mirrored()
 
@@ -632,7 +633,7 @@ class Passphrase(SshCase):
     def test_once_for_several_spokes(self):
         code, shown = self.on_terminal("secret", spokes=3)
         self.assertEqual(code, 0, shown)
-        self.assertEqual(shown.count("Enter the passphrase"), 1, shown)
+        self.assertEqual(shown.count(f"{self.key}:"), 1, shown)
 
     def test_a_cipher_that_libssh2_lacks(self):
         key = self.dir / "gcm"
@@ -641,7 +642,7 @@ class Passphrase(SshCase):
         self.sshd.configure_client(key=key)
         code, shown = self.on_terminal()
         self.assertEqual(code, 1)
-        self.assertIn("has a passphrase and is not in an ssh-agent", shown)
+        self.assertIn(f" ssh-add {key}\r\n", shown)
         self.set_ssh("libssh2")
         self.fails("key-unusable", "aes256-gcm@openssh.com", "ssh: openssh")
 
@@ -673,17 +674,17 @@ class Passphrase(SshCase):
     def test_three_times_wrong(self):
         code, shown = self.on_terminal("a", "b", "c")
         self.assertEqual(code, 1)
-        self.assertEqual(shown.count("Enter the passphrase"), 3, shown)
-        self.assertIn("has a passphrase and is not in an ssh-agent", shown)
+        self.assertEqual(shown.count(f"{self.key}:"), 3, shown)
+        self.assertIn(f" ssh-add {self.key}\r\n", shown)
 
     def test_not_in_batch_mode(self):
         self.sshd.client_setting("BatchMode yes")
         code, shown = self.on_terminal()
         self.assertEqual(code, 1)
-        self.assertNotIn("Enter", shown)
+        self.assertNotIn(f"{self.key}:", shown)
 
     def test_not_without_a_terminal(self):
-        self.fails("key-has-passphrase", "has a passphrase and is not in an ssh-agent", "ssh-add")
+        self.fails("key-has-passphrase", f"'ssh-add {self.key}'")
 
 
 class Openssh(SshCase):
@@ -697,13 +698,13 @@ class Openssh(SshCase):
         """ssh's ConnectTimeout does not cover what follows; ours does."""
         with harness.relay(self.sshd, "--fault", "stall", "--after", 700, settings=["ConnectTimeout 2"]):
             began = time.monotonic()
-            self.fails("login-timeout", "sent its greeting", "key exchange took longer than 2 s")
+            self.fails("login-timeout", "key exchange ", " 2 s (ConnectTimeout)")
             self.assertLess(time.monotonic() - began, 8)
 
     def test_banners_are_not_taken_for_messages(self):
-        for number, (banner, word) in enumerate((("Idle sessions are timed out", "off, asleep"),
-                                                 ("Access may be revoked", "REVOKED"),
-                                                 ("REMOTE HOST IDENTIFICATION HAS CHANGED! SHA256:AAAA", "CHANGED"))):
+        for number, (banner, word) in enumerate((("Idle sessions are timed out", "ping -c"),
+                                                 ("Access may be revoked", "known_hosts"),
+                                                 ("REMOTE HOST IDENTIFICATION HAS CHANGED! SHA256:AAAA", "ssh-keygen -R"))):
             with self.subTest(banner):
                 (self.dir / "banner").write_text(banner + "\n")
                 sshd = harness.Sshd(self.dir / f"sshd{number}", [f"Banner {self.dir}/banner"])
@@ -738,7 +739,7 @@ class Openssh(SshCase):
     def test_a_spoke_that_forges_a_message(self):
         """Output after the login does not count as ssh's own messages."""
         self.sshd.authorize("echo '@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! SHA256:AAAA' >&2; exit 255")
-        self.assertNotIn("ssh-keygen -R", self.fails("not-the-agent", "not a working pi-brain-agent", "exit status was 255"))
+        self.assertNotIn("ssh-keygen -R", self.fails("not-the-agent", " 255."))
 
     def test_it_works(self):
         self.assertEqual(self.works("OpenSSH")["transport"], "OpenSSH")
@@ -778,7 +779,7 @@ class Openssh(SshCase):
                 (f"Port {harness.free_port()}", ("connection-refused", "127.0.0.1", "systemctl start ssh")),
                 ("HostName no-such.invalid", ("name-not-resolved", "no-such.invalid")),
                 (f"IdentityFile {stranger}", ("permission-denied", "authorized_keys")),
-                (f"IdentityFile {locked}", ("permission-denied", "has a passphrase and is not in an ssh-agent", "ssh-add")),
+                (f"IdentityFile {locked}", ("permission-denied", f"'ssh-add {locked}'")),
                 (f"UserKnownHostsFile {self.dir}/none", ("host-key-unknown", "ssh-keyscan"))):
             with self.subTest(setting):
                 self.sshd.configure_client(key=setting.split()[1] if "Identity" in setting else key)
@@ -798,17 +799,22 @@ class Openssh(SshCase):
             mute.bind(("127.0.0.1", 0))
             mute.listen(5)
             self.sshd.configure_client(port=mute.getsockname()[1], extra=["ConnectTimeout 1"])
-            self.fails("login-timeout", "no SSH greeting within 1 s")
+            self.fails("login-timeout", "no SSH greeting", " 1 s (ConnectTimeout)")
 
     def test_no_client(self):
         env = {**self.environment(), "PATH": "/nowhere"}
-        done = self.pi_brain("sync", "run", env=env)
-        self.assertEqual(done.returncode, 1, done.stdout)
-        self.assertIn("apt install openssh-client", done.stdout)
+
+        def fails():
+            done = self.pi_brain("sync", "run", "--json", env=env)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            failure = json.loads(done.stdout)["spokes"][0]["failure"]
+            self.assertEqual(failure["id"], "openssh-missing", failure)
+            self.assertEqual([fix["command"] for fix in failure["fixes"]], ["sudo apt install openssh-client"])
+            return failure["what"]
+        fails()
         # libssh2 does not connect without the configuration, either.
         self.write_config([self.spoke(source=f"127.0.0.7:{self.source}")])
-        done = self.pi_brain("sync", "run", env=env)
-        self.assertIn("the ssh configuration cannot be queried for 127.0.0.7: ssh was not found on PATH", done.stdout)
+        self.assertIn(" 127.0.0.7: ", fails())
 
 
 class Jumps(SshCase):
@@ -866,7 +872,7 @@ class Jumps(SshCase):
         self.configure("ProxyJump hop0")
         known = self.sshd.known_hosts.read_text()
         self.sshd.known_hosts.write_text("")
-        self.fails("host-key-unknown", f"[127.0.0.1]:{self.sshd.port} is not in known_hosts")
+        self.fails("host-key-unknown", f" [127.0.0.1]:{self.sshd.port} ")
         self.sshd.known_hosts.write_text(known)
         self.sshd.authorized_keys.write_text("")
         self.fails("permission-denied", "authorized_keys")
@@ -933,30 +939,31 @@ class Jumps(SshCase):
         self.configure("ProxyJump hop0")
         text = self.sshd.ssh_config.read_text()
         self.sshd.ssh_config.write_text(text.replace(f"Port {self.hops[0].port}", f"Port {harness.free_port()}"))
-        self.fails("connection-refused", "ProxyJump hop0: connection refused by 127.0.0.1", "systemctl start ssh", "hop0 -G")
+        self.fails("connection-refused", "ProxyJump hop0: ", " 127.0.0.1 ", "systemctl start ssh", "hop0 -G")
 
     def test_a_jump_that_is_down(self):
         self.configure("ProxyJump hop0")
         text = self.sshd.ssh_config.read_text()
         self.sshd.ssh_config.write_text(text.replace(f"Port {self.hops[0].port}", f"Port {harness.free_port()}"))
-        self.fails("connection-refused", "ProxyJump hop0: connection refused")
+        self.fails("connection-refused", "ProxyJump hop0: ")
 
     def test_an_unknown_jump(self):
         self.configure("ProxyJump hop0", trust=False)
-        self.fails("host-key-unknown", "ProxyJump hop0: host key verification failed", "ssh-keyscan", str(self.hops[0].port))
+        self.fails("host-key-unknown", "ProxyJump hop0: ", "ssh-keyscan", str(self.hops[0].port))
 
     def test_a_jump_that_refuses_the_login(self):
         self.configure("ProxyJump hop0")
         text = self.sshd.ssh_config.read_text()
         stranger = harness.keygen(self.dir / "stranger")
         self.sshd.ssh_config.write_text(text.replace(str(self.hops[0].key), str(stranger)))
-        self.fails("permission-denied", "ProxyJump hop0: permission denied")
+        self.fails("permission-denied", "ProxyJump hop0: ")
 
     def test_a_spoke_that_is_down_behind_a_jump(self):
         self.configure("ProxyJump hop0")
         text = self.sshd.ssh_config.read_text()
-        self.sshd.ssh_config.write_text(text.replace(f"Port {self.sshd.port}", f"Port {harness.free_port()}"))
-        self.fails("proxy-failed", "hop0 cannot connect to 127.0.0.1", "Connection refused")
+        port = harness.free_port()
+        self.sshd.ssh_config.write_text(text.replace(f"Port {self.sshd.port}", f"Port {port}"))
+        self.fails("proxy-failed", " hop0 ", f" 127.0.0.1 port {port}", "Connection refused")
 
     def test_a_proxy_command(self):
         script = self.dir / "proxy.py"
@@ -980,14 +987,14 @@ class Jumps(SshCase):
 
     def test_proxy_commands_that_fail(self):
         self.sshd.configure_client(extra=["ProxyCommand echo 'no way through' >&2; exit 3"])
-        self.fails("proxy-failed", "ProxyCommand", "no way through", "ended before the SSH server's greeting")
+        self.fails("proxy-failed", "ProxyCommand", "no way through")
         self.sshd.configure_client(extra=["ProxyCommand /no/such/program %h"])
-        self.fails("proxy-failed", "ProxyCommand", "/no/such/program 127.0.0.1", "ended before the SSH server's greeting")
+        self.fails("proxy-failed", "ProxyCommand", "/no/such/program 127.0.0.1")
         # A number of its own, by which the process is found.
         lasting = f"61.{os.getpid()}"
         self.sshd.configure_client(extra=[f"ProxyCommand sleep {lasting}", "ConnectTimeout 2"])
         began = time.monotonic()
-        self.fails("login-timeout", "no SSH greeting", "its ProxyCommand within 2 s")
+        self.fails("login-timeout", "no SSH greeting", " ProxyCommand ", " 2 s (ConnectTimeout)")
         self.assertLess(time.monotonic() - began, 10)
         self.assert_none_runs(f"sleep {lasting}")
 

@@ -107,7 +107,7 @@ class TwoRuns(FaultCase):
         self.assertEqual(second.returncode, 0, out)
         self.assert_mirrored()
 
-    def test_spans_that_are_none(self):
+    def test_invalid_spans(self):
         for span in ("soon", "10", "5y", "-1s"):
             done = self.pi_brain("sync", "run", f"--wait={span}")
             self.assertEqual(done.returncode, 2, span)

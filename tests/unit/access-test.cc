@@ -36,7 +36,7 @@ TEST(Access, questionsDoNotContainTheirAnswers) {
   }
 }
 
-TEST(Access, anEchoOfTheQuestionIsNoAnswer) {
+TEST(Access, anEchoOfTheQuestionIsNotAnAnswer) {
   for (auto& question : allQuestions()) {
     EXPECT_EQ(judgeOutput(question, ""), std::nullopt);
     EXPECT_EQ(judgeOutput(question, "not allowed: " + question.command + "\n"), std::nullopt);
@@ -45,7 +45,7 @@ TEST(Access, anEchoOfTheQuestionIsNoAnswer) {
   }
 }
 
-TEST(Access, bytesOfTheAgentAreNoAnswer) {
+TEST(Access, bytesOfTheAgentAreNotAnAnswer) {
   // Messages with zeros in them follow its preamble.
   auto agent = std::string(PREAMBLE) + "\0\0\0\0\2\0\0\0\3"s;
   for (auto& question : allQuestions()) {

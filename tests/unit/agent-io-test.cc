@@ -15,7 +15,7 @@
 namespace pibrain {
 namespace {
 
-TEST(ListAgentKeys, closesNoFileOfAnotherThreadIfNobodyListens) {
+TEST(ListAgentKeys, doesNotCloseAnotherThreadsFileIfNobodyListens) {
   TempDir dir;
   auto path = dir / "agent";
   // A socket that was left behind.

@@ -48,7 +48,7 @@ TEST(ExclusionsTest, patterns) {
   }
 }
 
-TEST(ExclusionsTest, whatIsNoPattern) {
+TEST(ExclusionsTest, invalidPatterns) {
   for (auto& pattern : std::vector<std::string>{
            "", "/", "!a", "a//b", "//", "[a", "x[", "[]", "\\\\[a", "a\\", "./a", "a/../b", "a\nb",
            std::string("a\0b", 3), "[a/b]", std::string(1001, 'a')}) {

@@ -105,7 +105,7 @@ TEST_F(Preamble, readsHaveTheRequestedLength) {
 }
 
 // UndefinedBehaviorSanitizer notices if the buffer is touched.
-TEST_F(Preamble, nothingIsReadIntoNoBuffer) {
+TEST_F(Preamble, anEmptyBufferReceivesNothing) {
   send({MAGIC + "hello"});
   EXPECT_EQ(filter_.tryRead(nullptr, 0, 0).wait(io_.waitScope), 0u);
   EXPECT_EQ(receive(), "hello");

@@ -103,7 +103,7 @@ TEST_F(Resolve, theFirstValueCounts) {
   EXPECT_EQ(target->port, 23);
 }
 
-TEST_F(Resolve, noneIsNothing) {
+TEST_F(Resolve, noneMeansNoValue) {
   auto target = parseSshConfig(BASE +
                                    "hostkeyalias none\nidentityfile none\nidentityagent none\n"
                                    "userknownhostsfile none\nglobalknownhostsfile none\n"
