@@ -413,7 +413,8 @@ absl::StatusOr<std::string> withoutSpoke(const std::string& text, const std::str
 absl::Status inFile(const std::string& path, const absl::Status& error) {
   auto failure = failureOf(error, FailureId::CONFIG_NOT_EDITABLE);
   if (failure.id() != FailureId::CONFIG_NOT_EDITABLE) return error;
-  return toStatus(Failure(failure.id(), absl::StrCat(escapeForTerminal(path), ": ", failure.summary()),
+  return toStatus(Failure(failure.id(),
+                          absl::StrCat(escapeForTerminal(path), ": ", failure.summary()),
                           failure.cause(), failure.fixes()));
 }
 
