@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include <memory>
 #include <vector>
 
@@ -30,6 +32,10 @@ int spokeUpgrade(const SpokeUpgradeArguments& arguments) {
   for (auto* spoke : chosen->spokes) {
     bool agent = spoke->method == SyncMethod::AGENT && !isLocal(*spoke);
     if (agent || !arguments.all) spokes.push_back(spoke);
+  }
+  if (spokes.empty() && !arguments.manage.json) {
+    puts("No spoke has an agent that can be upgraded.");
+    return EXIT_GOOD;
   }
   Manage manage(arguments.manage);
   auto* store = manage.prepare(chosen->config);

@@ -288,4 +288,17 @@ std::optional<ShapeMistake> findOddBlank(const std::string& text) {
   return std::nullopt;
 }
 
+int findOpenQuote(const std::string& text) {
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    auto value = line.find_first_not_of(" -");
+    auto colon = line.find(": ");
+    if (colon != line.npos) value = line.find_first_not_of(' ', colon + 2);
+    if (value == line.npos || (line[value] != '"' && line[value] != '\'')) continue;
+    if (line.find(line[value], value + 1) == line.npos) return number;
+  }
+  return 0;
+}
+
 }  // namespace pibrain

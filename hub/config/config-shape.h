@@ -38,4 +38,8 @@ std::optional<ShapeMistake> findSecondDocument(const std::string& text);
 // ':' or '-'. It is a mistake only if the text cannot be parsed.
 std::optional<ShapeMistake> findOddBlank(const std::string& text);
 
+// Returns the first line whose value begins with a quote that is not closed in this line; 0: none.
+// YAML goes on reading until the next quote, and what it then complains about is far away.
+int findOpenQuote(const std::string& text);
+
 }  // namespace pibrain

@@ -362,7 +362,11 @@ absl::StatusOr<Config> loadConfig(const std::string& path) {
 }
 
 absl::StatusOr<Config> parseConfig(const std::string& text, const std::string& file) {
-  auto fail = [&](int line, const std::string& what, const std::string& cause = "") {
+  auto fail = [&](int line, const std::string& what, std::string cause = "") {
+    if (int open = findOpenQuote(text); open > 0 && line >= open) {
+      absl::StrAppend(&cause, cause.empty() ? "" : " ", "A quote in line ", open,
+                      " is not closed there.");
+    }
     auto shown = escapeForTerminal(file), at = absl::StrCat(line > 0 ? line : 1);
     return toStatus(
         Failure(FailureId::CONFIG_INVALID, absl::StrCat(shown, ":", at, ": ", what), cause,

@@ -186,13 +186,15 @@ class AgentExamination {
   }
 
   void checkSkipped(const Listing& listing) {
+    auto skipped = listing.symlinksSkipped + listing.specialsSkipped;
     std::vector<std::string> names;
     for (auto& path : listing.skipped) names.push_back(escapeBriefly(path));
     checks_.warn(Failure(
         FailureId::FILES_SKIPPED,
-        absl::StrCat(listing.symlinksSkipped + listing.specialsSkipped,
-                     " symlinks and special files are not synced: ", absl::StrJoin(names, ", "),
-                     listing.namesAllSkipped() ? "" : ", …"),
+        absl::StrCat(
+            skipped,
+            skipped == 1 ? " symlink or special file is" : " symlinks and special files are",
+            " not synced: ", absl::StrJoin(names, ", "), listing.namesAllSkipped() ? "" : ", …"),
         "", {{"To sync the target of a symlink, add it as another spoke", ""}}));
   }
 

@@ -43,6 +43,16 @@ TEST_F(ConfigTest, aFileThatCannotBeRead) {
   }
 }
 
+TEST_F(ConfigTest, aQuoteThatIsNotClosed) {
+  for (auto text : {"spokes:\n- name: \"laptop\n  sync_method: agent\n  source: h:p\n  path: /m\n",
+                    "spokes:\n- name: 'laptop\n  sync_method: agent\n  path: '/m'\n"}) {
+    EXPECT_NE(errorOf(text).find("A quote in line 2 is not closed there."), std::string::npos)
+        << errorOf(text);
+  }
+  EXPECT_EQ(errorOf("spokes:\n- name: \"a\"\n  sync_method: x\n  path: /m\n").find("A quote"),
+            std::string::npos);
+}
+
 TEST_F(ConfigTest, everyField) {
   auto config = load(R"(
 hub:
