@@ -100,7 +100,10 @@ Folding findFolding(const std::set<std::string>& spoke, const std::set<std::stri
     inDirectory[std::string(parentOf(path))].emplace_back(baseNameOf(path));
   }
   std::map<std::string, std::string> taken;  // files and directories
-  for (auto& [directory, names] : inDirectory) {
+  for (auto& entry : inDirectory) {
+    // Not a structured binding, which clang 14 cannot capture.
+    auto& directory = entry.first;
+    auto& names = entry.second;
     std::stable_partition(names.begin(), names.end(),
                           [&](auto& name) { return ours.contains(joinPath(directory, name)); });
     for (auto& [name, other] : fold(names)) {

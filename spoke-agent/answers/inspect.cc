@@ -55,7 +55,9 @@ bool SignatureSource::produce(BlockWriter& writer) {
 
 bool DigestSource::produce(BlockWriter& writer) {
   if (files_.empty()) return false;
-  auto [id, length] = files_.front();
+  // Not a structured binding, which clang 14 cannot capture.
+  auto id = files_.front().file;
+  auto length = files_.front().length;
   files_.pop_front();
   auto opened = root_->open(*tree_, id);
   if (opened.is<proto::Reason>()) {

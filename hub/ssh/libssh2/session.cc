@@ -58,6 +58,7 @@ LIBSSH2_REALLOC_FUNC(onReallocate) {
 LIBSSH2_FREE_FUNC(onFree) { static_cast<SshSession*>(*abstract)->release(ptr); }
 
 LIBSSH2_DISCONNECT_FUNC(onDisconnect) {
+  (void)session, (void)reason, (void)language, (void)language_len;
   size_t length = message == nullptr || message_len < 0 ? 0 : size_t(message_len);
   static_cast<SshSession*>(*abstract)->leave(length == 0 ? "" : std::string(message, length));
 }
