@@ -2,7 +2,6 @@
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
-#include <absl/strings/str_replace.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <kj/io.h>
@@ -336,26 +335,13 @@ absl::Status checkUtf8(const SpokeFields& fields) {
   return absl::OkStatus();
 }
 
-std::string inDoubleQuotes(const std::string& text) {
-  return absl::StrCat("\"", absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"\"", "\\\""}}), "\"");
-}
-
 // Returns the fields in YAML's flow style, which can be wrapped.
 std::string asText(const SpokeFields& fields) {
-  std::string out;
+  std::vector<std::string> parts;
   for (auto& [name, value] : fields) {
-    absl::StrAppend(&out, out.empty() ? "{" : ", ", name, ": ");
-    if (auto* text = std::get_if<std::string>(&value)) {
-      absl::StrAppend(&out, name == "port" ? *text : inDoubleQuotes(*text));
-      continue;
-    }
-    std::vector<std::string> items;
-    for (auto& item : std::get<std::vector<std::string>>(value)) {
-      items.push_back(inDoubleQuotes(item));
-    }
-    absl::StrAppend(&out, "[", absl::StrJoin(items, ", "), "]");
+    parts.push_back(absl::StrCat(name, ": ", asWritten(name, value)));
   }
-  return out + "}";
+  return absl::StrCat("{", absl::StrJoin(parts, ", "), "}");
 }
 
 }  // namespace

@@ -159,7 +159,7 @@ class Add(OneSpoke):
         self.assertEqual(self.fleet.config.read_text(), text)
         self.fleet.config.write_text("spokes: [{name: phone, sync_method: syncthing, path: /p}]\n")
         before = self.everything()
-        self.fails("add", "laptop", "root@box01", failure="config-not-editable", words=["'spokes:'", "source: \"root@box01:~/.pi/agent/sessions\""])
+        self.fails("add", "laptop", "root@box01", failure="config-not-editable", words=["'spokes:'", "source: root@box01:~/.pi/agent/sessions"])
         self.assertEqual(self.everything(), before)
 
     def test_moving_over_from_rsync(self):
