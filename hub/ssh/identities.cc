@@ -139,13 +139,18 @@ std::optional<std::string> whyNotLibssh2(const Identity& identity) {
   return std::nullopt;
 }
 
-AuthFailure authFailureBefore(const Identities& identities) {
+AuthFailure untriedKeys(const Identities& identities) {
   AuthFailure authFailure;
   authFailure.tried = identities.problems;
   authFailure.keyFixes = identities.fixes;
   authFailure.unusable = identities.unusable;
   authFailure.onlyMissing = identities.onlyMissing;
   authFailure.unused = identities.unusedType;
+  return authFailure;
+}
+
+AuthFailure authFailureBefore(const Identities& identities) {
+  auto authFailure = untriedKeys(identities);
   for (auto& identity : identities.keys) {
     if (!identity.encrypted) continue;
     authFailure.encrypted.push_back(identity.path);

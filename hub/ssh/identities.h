@@ -41,7 +41,10 @@ Identities collectIdentities(const SshTarget& target);
 // Returns why libssh2 cannot log in with this key; nullopt: it can.
 std::optional<std::string> whyNotLibssh2(const Identity& identity);
 
-// Returns what is known of the keys before any is tried.
+// Returns what is known of keys that cannot be tried.
+AuthFailure untriedKeys(const Identities& identities);
+
+// Returns what is known of the keys before any is tried: also which have a passphrase.
 AuthFailure authFailureBefore(const Identities& identities);
 
 }  // namespace pibrain

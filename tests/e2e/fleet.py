@@ -150,23 +150,18 @@ class Fleet:
         env = {k: v for k, v in os.environ.items() if k not in ("SSH_AUTH_SOCK", "SHLVL", "XDG_CONFIG_HOME")}
         return {**env, "HOME": str(self.home), "LC_ALL": "C.UTF-8"}
 
-    def pi_brain(self, *arguments, code=0, program=harness.HUB, **options):
+    def completed(self, *arguments, code=0, program=harness.HUB, **options):
         done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, env=self.environment(),
                               stdin=subprocess.DEVNULL, timeout=300, **options)
         if code is not None and done.returncode != code:
             raise AssertionError(f"exit {done.returncode} of {arguments}:\n{done.stdout}{done.stderr}")
         if "--json" in arguments:
             fixes.check(done.stdout)
-        return done.stdout + done.stderr
+        return done
 
-    def run_json(self, *arguments, code):
-        """The document alone."""
-        done = subprocess.run([harness.HUB, *map(str, arguments)], capture_output=True, text=True, env=self.environment(),
-                              stdin=subprocess.DEVNULL, timeout=300)
-        if done.returncode != code:
-            raise AssertionError(f"exit {done.returncode} of {arguments}:\n{done.stdout}{done.stderr}")
-        fixes.check(done.stdout)
-        return done.stdout
+    def pi_brain(self, *arguments, **options):
+        done = self.completed(*arguments, **options)
+        return done.stdout + done.stderr
 
     def stop(self):
         for spoke in self.spokes:

@@ -54,7 +54,7 @@ class Fixes(fleet.FleetCase):
 
     def refused(self, failure_id, *command, code=2):
         """A command fails before it has a document of its own; the commands that it says to run."""
-        failure = json.loads(self.fleet.run_json(*command, "-c", self.config, code=code))["failure"]
+        failure = json.loads(self.fleet.completed(*command, "-c", self.config, code=code).stdout)["failure"]
         self.assertEqual(failure["id"], failure_id, failure)
         return [fix["command"] for fix in failure["fixes"]]
 
@@ -166,7 +166,7 @@ class Fixes(fleet.FleetCase):
         self.assertIn("  run ", self.paste(command))
 
     def test_a_file_that_is_not_in_the_archive(self):
-        restore = json.loads(self.fleet.run_json("sync", "archive", "restore", "--json", "none.jsonl", "-c", self.config, code=1))
+        restore = json.loads(self.fleet.completed("sync", "archive", "restore", "--json", "none.jsonl", "-c", self.config, code=1).stdout)
         self.assertEqual(restore["failures"][0]["id"], "archived-file-unknown")
         self.assertIn("0 files in the archive", self.paste(restore["failures"][0]["fixes"][0]["command"]))
 

@@ -27,13 +27,8 @@ class Login {
         identities_(identities),
         passphrases_(passphrases),
         allowFallback_(allowFallback),
-        waitScope_(waitScope) {
-    authFailure_.tried = identities.problems;
-    authFailure_.keyFixes = identities.fixes;
-    authFailure_.unusable = identities.unusable;
-    authFailure_.onlyMissing = identities.onlyMissing;
-    authFailure_.unused = identities.unusedType;
-  }
+        waitScope_(waitScope),
+        authFailure_(untriedKeys(identities)) {}
 
   ~Login() noexcept(false) {
     if (agent_ != nullptr) libssh2_agent_free(agent_);
