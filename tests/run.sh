@@ -45,7 +45,6 @@ run_tests() {
   preset=$1
   shift
   say "$preset: test"
-  # Tests wait most of the time: for timeouts, for the disk, for each other. With a sanitizer, they wait less.
   # Tests wait most of the time: for timeouts, for the disk, for each other.
   ctest --preset "$preset" --no-tests=error -j "$(($(nproc) * 3))" "$@" || failed="$failed $preset"
   awk '/^[0-9]+\/[0-9]+ Test: / { test = $3 } /^OK \(|^FAILED \(/ && /skipped=/ { print "skipped in " test ": " $0 }' \
