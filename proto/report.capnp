@@ -57,7 +57,7 @@ struct Status {
     schedule @15 :Text;          # as in the config; null: none
     pathBytes @16 :Text;
     lastFailure @17 :Failure;
-    state @18 :Text;             # "ok", "failed", "stale" (not synced for two days), "never synced", "disabled"
+    state @18 :Text;             # "ok", "failed", "stale" (not synced for two days), "root-empty", "never synced", "disabled"
   }
 }
 
@@ -160,6 +160,8 @@ struct Verify {
 struct ArchiveList {
   files @0 :List(File);          # oldest run first, spoke by spoke
   bytes @1 :Float64;             # of all of them
+  error @2 :Text;
+  failure @3 :Failure;           # why some could not be read
 
   struct File {
     id @0 :Text;                 # for `archive restore`

@@ -72,6 +72,7 @@ std::string sentences(std::initializer_list<std::string> all) {
 }
 
 constexpr char RESUME[] = "The mirror is intact; the next run continues from here.";
+constexpr char WHY_FAILING[] = "The hub's disk or its connection may be failing.";
 constexpr char FORCED_COMMAND[] =
     "Check the command=\"…\" of this key in ~/.ssh/authorized_keys on the spoke, and ForceCommand "
     "in its sshd_config, which overrides it";
@@ -80,37 +81,22 @@ Fix runThere(const SpokeConfig& spoke) {
   return {"Check what the key runs on the spoke", sshCommand(spoke, "true")};
 }
 
-Failure lacksDescriptors(const std::string& what) {
-  return Failure(FailureId::TOO_MANY_OPEN_FILES, what, RESUME,
-                 {{"Raise the limit of open files, which this shows", "ulimit -n"},
-                  {"Or sync fewer spokes at a time", ownCommand("sync run --jobs 2")}});
-}
-
 // Explains an error on the hub itself.
 Failure explainErrno(int error, const std::string& what, const std::string& mirror) {
-  auto path = escapeForTerminal(shellQuote(mirror));
-  switch (error) {
-    case ENOSPC:
-    case EDQUOT:
-      return Failure(FailureId::DISK_FULL, what, RESUME, {makeRoom(mirror)});
-    case EMFILE:
-    case ENFILE:
-      return lacksDescriptors(what);
-    case EAGAIN:
-      return Failure(FailureId::TOO_MANY_PROCESSES, what, RESUME,
-                     {{"Raise the limit of processes and threads, which this shows", "ulimit -u"}});
-    case EIO:
-      return Failure(FailureId::DISK_FAILING, what,
-                     sentences({"The hub's disk or its connection may be failing.", RESUME}),
-                     {{"Check the kernel's messages for disk errors", "sudo dmesg | tail"},
-                      {"Check which disk it is", "df " + path}});
-    case EROFS:
-      return Failure(FailureId::READ_ONLY_FILESYSTEM, what, RESUME,
-                     {{"Check how the filesystem is mounted", "findmnt -T " + path}});
-    default:
-      return Failure(FailureId::HUB_FILE_ERROR, what, RESUME,
-                     {{"Check the owner, mode and type of that file or directory", ""}});
+  auto remedy = remedyFor(error, mirror);
+  if (!remedy) {
+    return Failure(FailureId::HUB_FILE_ERROR, what, RESUME,
+                   {{"Check the owner, mode and type of that file or directory", ""}});
   }
+  bool failing = remedy->id == FailureId::DISK_FAILING;
+  Failure failure(remedy->id, what, sentences({failing ? WHY_FAILING : "", RESUME}), {remedy->fix});
+  if (failing) {
+    failure.addFix({"Check which disk it is", "df " + escapeForTerminal(shellQuote(mirror))});
+  }
+  if (remedy->id == FailureId::TOO_MANY_OPEN_FILES) {
+    failure.addFix({"Or sync fewer spokes at a time", ownCommand("sync run --jobs 2")});
+  }
+  return failure;
 }
 
 // The same for an exception; nullopt: it came from the peer, or has another cause. KJ does not tell
@@ -118,7 +104,7 @@ Failure explainErrno(int error, const std::string& what, const std::string& mirr
 std::optional<Failure> explainLocal(const kj::Exception& error, const std::string& mirror) {
   auto what = escapeBriefly(messageOf(error), MAX_OWN_TEXT);
   if (auto number = errnoOf(error)) return explainErrno(*number, what, mirror);
-  if (isLocalExhaustion(error)) return lacksDescriptors(what);
+  if (isLocalExhaustion(error)) return explainErrno(EMFILE, what, mirror);
   return std::nullopt;
 }
 
@@ -231,7 +217,7 @@ Failure explainCut(const SpokeConfig& spoke, const ExitInfo& exitInfo) {
       FailureId::CONNECTION_LOST,
       absl::StrCat("the connection to ", placeOf(spoke),
                    " was lost after the login, before pi-brain-agent started (",
-                   withoutFullStop(exitInfo.cutOff), ")"),
+                   withoutFullStop(exitInfo.cutOff.value_or("")), ")"),
       sentences({"The machine may have gone down or lost its network. If it happens each time:",
                  absl::StrCat(WHY_CUT_AFTER_LOGIN, "."), itSaid(lastLines(exitInfo.errors))}),
       {{"Run the sync again",
@@ -274,14 +260,15 @@ Failure explainBroken(const SpokeConfig& spoke, const kj::Exception& error,
   if (exitInfo.flooded) {
     return Failure(
         FailureId::PROTOCOL_ERROR,
-        absl::StrCat("the hub ended the connection to ", place, ": ", exitInfo.cutOff),
+        absl::StrCat("the hub ended the connection to ", place, ": ",
+                     exitInfo.cutOff.value_or("it sent data without end")),
         sentences(
             {"Its SSH server may be compromised, or another machine may pretend to be the spoke.",
              RESUME}));
   }
   // If the hub itself rejected a message, the connection was not lost, although it ends.
   if (error.getType() == kj::Exception::Type::DISCONNECTED && !isFailedRequirement(error)) {
-    auto how = exitInfo.cutOff.empty() ? escapeBriefly(what) : exitInfo.cutOff;
+    auto how = exitInfo.cutOff.value_or(escapeBriefly(what));
     return Failure(
         FailureId::CONNECTION_LOST,
         absl::StrCat("the connection to ", place, " was lost in the middle of the run (",
@@ -320,9 +307,9 @@ Failure explainConversation(const SpokeConfig& spoke, const kj::Exception& error
   if (fellSilent(error) && !isLocal(spoke)) return explainNoStart(spoke, idleSeconds, heard.noise);
   bool noAnswer = fellSilent(error) || trickled(error);
   bool noisy = heard.noise.size() > MAX_SHELL_NOISE;
-  bool cut = !noAnswer && !noisy && !exitInfo.flooded && !exitInfo.cutOff.empty();
+  bool cut = !noAnswer && !noisy && !exitInfo.flooded && exitInfo.cutOff;
   if (cut && !isLocal(spoke)) return explainCut(spoke, exitInfo);
-  return noAnswer || (!exitInfo.cutOff.empty() && !noisy)
+  return noAnswer || (exitInfo.cutOff && !noisy)
              ? explainBroken(spoke, error, exitInfo, idleSeconds)
              : explainNoAgent(spoke, heard.noise, exitInfo);
 }

@@ -94,6 +94,9 @@ class SyncPass::Impl {
         session.scan(known, [&](const AgentInfo& agent) { greeted(agent, session.noise()); });
     answered();
     noteListing(listing);
+    if (listing.files == 0 && tree.files > 0) {
+      warn(rootEmpty(spoke_.source.path, tree.files).what());
+    }
     auto plan = makePlan(tree, kept_, known, listing);
     leaveAlone(plan, unread_);
     matchMoves(plan, mirror_, session);

@@ -302,7 +302,8 @@ void Transfer::failAnswer(const kj::Exception& error) {
         kj::Exception(error.getType(), error.getFile(), error.getLine(), kj::heapString(why)));
   }
   if (answer_->delta && file.method() != Method::WHOLE) return tryNext(file);
-  fail(file, messageOf(error));
+  auto number = errnoOf(error);
+  fail(file, messageOf(error), number ? remedyFor(*number, mirror_.path()) : std::nullopt);
 }
 
 void Transfer::failForRoom(FileTransfer& file, const std::string& why) {

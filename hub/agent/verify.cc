@@ -20,6 +20,7 @@
 #include "hub/base/parallel.h"
 #include "hub/base/reason.h"
 #include "hub/connect/connector.h"
+#include "hub/mirror/deletion.h"
 #include "hub/mirror/open-mirror.h"
 #include "hub/mirror/readable.h"
 
@@ -97,8 +98,7 @@ class SpokeVerify {
     }
     result_.extra = tree.files - uint32_t(pairs_.size());
     if (listing.listed.empty() && result_.extra > 0) {
-      warn(absl::StrCat("the spoke lists no files at all, but the mirror has ", result_.extra,
-                        ". Check that it serves the right directory"));
+      warn(rootEmpty(spoke_.source.path, result_.extra).what());
     }
     for (auto& [path, reason] : listing.problems) unread(path.empty() ? "." : path, reason);
     if (!listing.complete && listing.problems.empty()) unread(".", proto::Reason::IO_ERROR);

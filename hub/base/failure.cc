@@ -3,6 +3,7 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
+#include <errno.h>
 
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
@@ -54,6 +55,30 @@ void Failure::compose() {
   if (!cause_.empty()) parts.push_back(cause_);
   for (auto& fix : fixes_) parts.push_back(asSentence(fix));
   line_ = absl::StrJoin(parts, " ");
+}
+
+std::optional<Remedy> remedyFor(int error, const std::string& path) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return Remedy{FailureId::DISK_FULL, makeRoom(path)};
+    case EMFILE:
+    case ENFILE:
+      return Remedy{FailureId::TOO_MANY_OPEN_FILES,
+                    {"Raise the limit of open files, which this shows", "ulimit -n"}};
+    case EAGAIN:
+      return Remedy{FailureId::TOO_MANY_PROCESSES,
+                    {"Raise the limit of processes and threads, which this shows", "ulimit -u"}};
+    case EIO:
+      return Remedy{FailureId::DISK_FAILING,
+                    {"Check the kernel's messages for disk errors", "sudo dmesg | tail"}};
+    case EROFS:
+      return Remedy{FailureId::READ_ONLY_FILESYSTEM,
+                    {"Check how the filesystem is mounted",
+                     "findmnt -T " + escapeForTerminal(shellQuote(path))}};
+    default:
+      return std::nullopt;
+  }
 }
 
 FailureId idOf(const std::set<Remedy>& remedies) {

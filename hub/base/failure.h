@@ -58,6 +58,10 @@ struct Remedy {
   auto operator<=>(const Remedy&) const = default;
 };
 
+// Returns the remedy for an errno of the hub that concerns more than one file, such as a full disk;
+// nullopt for all others. `path` is on that disk.
+std::optional<Remedy> remedyFor(int error, const std::string& path);
+
 // Returns the id of a failure of several files; FILES_FAILED if no reason is known.
 FailureId idOf(const std::set<Remedy>& remedies);
 std::vector<Fix> fixesOf(const std::set<Remedy>& remedies);

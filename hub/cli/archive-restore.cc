@@ -103,8 +103,8 @@ void printTable(const RestoreChoice& choice, const std::vector<RestoredFile>& re
 RestoreChoice choose(const ArchiveContents& contents, const RestoreRequest& request) {
   auto choice = chooseArchived(contents.files, request);
   bool oneIsFound = request.isOneId() && choice.failures.empty();
-  if (!contents.problem.empty() && !oneIsFound) {
-    Failure unread(FailureId::ARCHIVE_UNREADABLE, withoutFullStop(contents.problem));
+  if (contents.problem && !oneIsFound) {
+    Failure unread(FailureId::ARCHIVE_UNREADABLE, withoutFullStop(*contents.problem));
     // The file that was not found may be in the part that cannot be read.
     if (request.isOneId()) choice.failures.clear();
     choice.failures.insert(choice.failures.begin(), unread);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "common/text/escape.h"
 #include "common/text/format.h"
@@ -58,13 +59,15 @@ void printText(const Config& config, const std::vector<ArchivedFile>& files) {
 int syncArchiveList(const ArchiveListArguments& arguments) {
   auto config = takeConfig(arguments.config);
   auto all = contentsOfArchive(config, arguments.spokes);
+  std::optional<Failure> failure;
+  if (all.problem) failure.emplace(FailureId::ARCHIVE_UNREADABLE, withoutFullStop(*all.problem));
   if (arguments.json) {
-    puts(archiveJson(all.files).c_str());
+    puts(archiveJson(all.files, failure).c_str());
   } else {
     printText(config, all.files);
   }
-  if (all.problem.empty()) return EXIT_GOOD;
-  printFailure(Failure(FailureId::ARCHIVE_UNREADABLE, withoutFullStop(all.problem)));
+  if (!failure) return EXIT_GOOD;
+  printFailure(*failure);
   return EXIT_FAILED;
 }
 

@@ -61,9 +61,6 @@ int runCommandLine(int argc, char** argv) {
   CLI::App app("pi-brain: mirrors the pi sessions of all your machines to one", "pi-brain");
   app.set_help_flag("-h,--help", "Show this help");
   app.set_version_flag("-V,--version", "pi-brain " PIBRAIN_VERSION, "Show the version");
-  app.footer(
-      "A PATH can also be bytes:…, percent-encoded, the form that JSON documents use for paths "
-      "that are not UTF-8.");
   auto words = app.get_formatter();
   words->label("Positionals", "Arguments");
   words->label("SUBCOMMAND", "COMMAND");

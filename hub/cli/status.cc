@@ -48,6 +48,7 @@ Mark markOf(SpokeState state) {
       return Mark::BAD;
     case SpokeState::NEVER:
     case SpokeState::STALE:
+    case SpokeState::EMPTY:
       return Mark::WARNING;
     case SpokeState::DISABLED:
       break;
@@ -127,8 +128,8 @@ std::string summaryOf(const Status& status, int64_t now) {
   for (auto& spoke : status.spokes) sessions += spoke.sessions;
   std::string text = absl::StrCat("Total: ", countOf(sessions, "session"), " from ",
                                   countOf(status.spokes.size(), "spoke"));
-  for (auto state :
-       {SpokeState::FAILED, SpokeState::STALE, SpokeState::NEVER, SpokeState::DISABLED}) {
+  for (auto state : {SpokeState::FAILED, SpokeState::STALE, SpokeState::NEVER, SpokeState::EMPTY,
+                     SpokeState::DISABLED}) {
     auto count = std::count_if(status.spokes.begin(), status.spokes.end(),
                                [&](auto& spoke) { return spoke.state(now) == state; });
     if (count > 0) absl::StrAppend(&text, ", ", count, " ", toString(state));

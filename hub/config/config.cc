@@ -88,8 +88,8 @@ void parseRsyncOptions(const YAML::Node& node, const std::string& where, SpokeCo
   if (auto refused = refusedForRsync(spoke.extraArgs)) {
     reject((*fields.node("extra_args"))[refused->index],
            absl::StrCat(fields.field("extra_args"), ": '",
-                        escapeForTerminal(spoke.extraArgs[refused->index]),
-                        "' is refused: ", refused->why));
+                        escapeForTerminal(spoke.extraArgs[refused->index]), "' is refused"),
+           refused->why);
   }
 }
 
@@ -387,10 +387,10 @@ absl::StatusOr<Config> parseConfig(const std::string& text, const std::string& f
     return here ? fail(odd->line, odd->what, odd->cause) : fail(e.line, e.summary(), e.cause());
   } catch (const YAML::Exception& e) {
     if (auto odd = findOddBlank(text)) return fail(odd->line, odd->what, odd->cause);
-    return fail(
-        e.mark.line + 1, absl::StrCat("this is not YAML: ", e.msg),
-        "Check for a tab, a missing space after ':', a missing quote, or a value that begins "
-        "with *, @ or % and needs quotes (schedule: \"*/5 * * * *\").");
+    return fail(e.mark.line + 1, absl::StrCat("this is not YAML: ", e.msg),
+                "Check for a tab, a missing space after ':', a missing quote, or a value that "
+                "needs quotes, since it "
+                "begins with *, @ or %, or ends with ':' (schedule: \"*/5 * * * *\").");
   }
 }
 

@@ -71,9 +71,9 @@ constexpr std::string_view LETTERS = "vzcuIhiPCxmWSyrtsO46";
 constexpr std::string_view LETTERS_WITH_VALUE = "fB";
 
 constexpr char NOT_ALLOWED[] =
-    "it could run a command, write elsewhere, or interfere with the archive. Settings for ssh "
+    "It could run a command, write elsewhere, or interfere with the archive. Settings for ssh "
     "belong in ~/.ssh/config; delete, bw_limit, timeout_seconds and keep_modes have their own "
-    "fields. Options must be written in full; 'man pi-brain-config' says which are allowed";
+    "fields. Options must be written in full; 'man pi-brain-config' says which are allowed.";
 
 // Returns whether the option is allowed; sets whether the next argument is its value.
 bool allowed(std::string_view argument, bool& valueFollows) {
@@ -105,18 +105,18 @@ std::optional<RefusedArgument> refusedForRsync(const std::vector<std::string>& a
   for (size_t i = 0; i < arguments.size(); ++i) {
     auto& argument = arguments[i];
     if (argument.find('\0') != std::string::npos)
-      return RefusedArgument{i, "it contains a NUL character"};
+      return RefusedArgument{i, "It contains a NUL character."};
     if (valueFollows) {
       valueFollows = false;
       continue;
     }
     if (argument.empty() || argument[0] != '-') {
       return RefusedArgument{
-          i, "it does not start with '-', so rsync would treat it as another source"};
+          i, "It does not start with '-', so rsync would treat it as another source."};
     }
     if (!allowed(argument, valueFollows)) return RefusedArgument{i, NOT_ALLOWED};
   }
-  if (valueFollows) return RefusedArgument{arguments.size() - 1, "its value is missing"};
+  if (valueFollows) return RefusedArgument{arguments.size() - 1, "Its value is missing."};
   return std::nullopt;
 }
 

@@ -9,7 +9,7 @@ namespace pibrain {
 
 struct RefusedArgument {
   size_t index;
-  std::string why;  // the end of a sentence that names the argument
+  std::string why;  // whole sentences
 };
 
 // Returns the first argument that is not allowed; nullopt: all are. Filters, and options for

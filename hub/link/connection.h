@@ -17,8 +17,9 @@ namespace pibrain {
 struct ExitInfo {
   std::string errors;             // its standard error, unescaped
   std::optional<int> exitStatus;  // nullopt: it was killed, or is not known
-  std::string cutOff;             // why the connection ended before the agent; empty: it did not
-  bool flooded = false;           // the hub ended the connection, because the data had no end
+  std::optional<std::string>
+      cutOff;            // why the connection ended before the agent; nullopt: it did not
+  bool flooded = false;  // the hub ended the connection, because the data had no end
 };
 
 class Connection {

@@ -202,7 +202,7 @@ absl::StatusOr<ArchiveContents> archiveContents(const std::string& archiveDir,
     auto files = archivedFiles(archiveDir, spoke);
     if (files.ok()) {
       contents.files.insert(contents.files.end(), files->begin(), files->end());
-    } else if (contents.problem.empty()) {
+    } else if (!contents.problem) {
       contents.problem = std::string(files.status().message());
     }
   }

@@ -35,8 +35,8 @@ absl::StatusOr<std::vector<ArchivedFile>> archivedFiles(const std::string& archi
 
 struct ArchiveContents {
   std::vector<ArchivedFile> files;
-  std::vector<std::string> without;  // the named spokes that have no archive
-  std::string problem;               // why some could not be read; empty: all were
+  std::vector<std::string> without;    // the named spokes that have no archive
+  std::optional<std::string> problem;  // why some could not be read; nullopt: all were
 };
 // Returns the files of these spokes, or of all if `names` is empty. An unreadable spoke does not
 // affect the others.

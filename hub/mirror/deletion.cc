@@ -48,6 +48,15 @@ Failure notDeletedUnread(const std::string& what) {
                  absl::StrCat("nothing was deleted, because ", what, " could not be read"));
 }
 
+Failure rootEmpty(const std::string& root, uint64_t mirrorFiles) {
+  auto shown = escapeForTerminal(root);
+  return Failure(
+      FailureId::ROOT_EMPTY,
+      absl::StrCat(shown, " on the spoke has no files, but the mirror has ", mirrorFiles),
+      "The directory might not be mounted, or the sessions were moved. Nothing is deleted.",
+      {{"See what is there, on the spoke", "ls -la " + escapeForTerminal(shellQuote(root))}});
+}
+
 Deletion archiveGone(Mirror& mirror, const std::vector<std::string>& paths) {
   Deletion deletion;
   std::vector<std::string> going;

@@ -22,6 +22,9 @@ std::optional<Failure> whyNotDelete(const SpokeConfig& spoke, uint64_t count, ui
 // Returns the failure that nothing was deleted because `what` of the spoke could not be read.
 Failure notDeletedUnread(const std::string& what);
 
+// Returns the warning that the spoke has no files in `root` although its mirror has some.
+Failure rootEmpty(const std::string& root, uint64_t mirrorFiles);
+
 // The result of archiveGone().
 struct Deletion {
   std::vector<std::string> archived;

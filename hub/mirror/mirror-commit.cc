@@ -118,7 +118,8 @@ void Mirror::attempt(Pending& pending, std::vector<Uncommitted>& uncommitted, St
     if (isDiskFull(e)) {
       failedForRoom(messageOf(e), makeRoom());
     } else {
-      failed(kj::cp(e), std::nullopt);
+      auto error = errnoOf(e);
+      failed(kj::cp(e), error ? remedyFor(*error, path_) : std::nullopt);
     }
   } catch (const NoRoomInArchive& e) {
     failedForRoom(e.summary(), {e.id(), e.fixes().at(0)});

@@ -16,6 +16,7 @@
 #include "common/fs/io-error.h"
 #include "common/fs/rooted-dir.h"
 #include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "hub/base/exceptions.h"
 #include "hub/base/failure-status.h"
 #include "hub/base/user-files.h"
@@ -138,11 +139,18 @@ void restoreToMirror(const Config& config, const RestoredFiles& files, bool dryR
 }
 
 Failure cannotCreate(const std::string& path, int error) {
-  bool exists = error == EEXIST;
-  return Failure(exists ? FailureId::RESTORE_TARGET_EXISTS : FailureId::RESTORE_FAILED,
-                 absl::StrCat("cannot create ", escapeForTerminal(path), ": ", strerror(error)),
-                 exists ? "It was left as it is." : "",
-                 exists ? std::vector<Fix>{{"Choose another name", ""}} : std::vector<Fix>());
+  auto what = absl::StrCat("cannot create ", escapeForTerminal(path), ": ", strerror(error));
+  if (error == EEXIST) {
+    return Failure(FailureId::RESTORE_TARGET_EXISTS, what, "It was left as it is.",
+                   {{"Choose another name", ""}});
+  }
+  Fix fix{"Choose a directory that you may write to with --to PATH", ""};
+  if (auto remedy = remedyFor(error, nearestTo(path).path)) fix = remedy->fix;
+  if (error == ENOENT) {
+    auto parent = std::string(parentOf(path));
+    fix = {"Create the directory", "mkdir -p " + escapeForTerminal(shellQuote(parent))};
+  }
+  return Failure(FailureId::RESTORE_FAILED, what, "", {fix});
 }
 
 // Restores the file to one.path, which is `name` in `directory`. With `flush`, the file is on the

@@ -8,10 +8,13 @@
 
 namespace pibrain {
 
-std::string archiveJson(const std::vector<ArchivedFile>& files) {
+std::string archiveJson(const std::vector<ArchivedFile>& files,
+                        const std::optional<Failure>& failure) {
   capnp::MallocMessageBuilder message;
   auto out = message.initRoot<report::ArchiveList>();
   out.setBytes(double(bytesOf(files)));
+  if (failure) out.setError(toUtf8(failure->what()).c_str());
+  fill(failure, out.initFailure());
   auto list = out.initFiles(uint32_t(files.size()));
   for (uint32_t i = 0; i < list.size(); ++i) {
     list[i].setId(files[i].id.c_str());

@@ -38,7 +38,9 @@ std::string historyJson(const std::vector<SpokeReport>& runs);
 
 std::string doctorJson(const Diagnosis& hub, const std::vector<Diagnosis>& spokes, bool ok);
 
-std::string archiveJson(const std::vector<ArchivedFile>& files);
+// `failure`: why some could not be read.
+std::string archiveJson(const std::vector<ArchivedFile>& files,
+                        const std::optional<Failure>& failure);
 
 // `restored`: what became of choice.files.
 std::string restoreJson(const RestoreChoice& choice, const std::vector<RestoredFile>& restored,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "hub/base/failure-kinds.h"
 #include "hub/base/subprocess.h"
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/contents.h"
@@ -48,6 +49,8 @@ const char* toString(SpokeState state) {
       return "never synced";
     case SpokeState::STALE:
       return "stale";
+    case SpokeState::EMPTY:
+      return kindOf(FailureId::ROOT_EMPTY).name.data();
     case SpokeState::GOOD:
       return "ok";
     case SpokeState::DISABLED:
@@ -62,7 +65,8 @@ SpokeState SpokeStatus::state(int64_t now) const {
   if (config->method == SyncMethod::SYNCTHING) return exists ? SpokeState::GOOD : SpokeState::NEVER;
   if (runs.lastFailure || (runs.lastGood && !exists)) return SpokeState::FAILED;
   if (!runs.lastGood) return SpokeState::NEVER;
-  return runs.isStale(now) ? SpokeState::STALE : SpokeState::GOOD;
+  if (runs.isStale(now)) return SpokeState::STALE;
+  return runs.last && runs.last->files == 0 && files > 0 ? SpokeState::EMPTY : SpokeState::GOOD;
 }
 
 std::optional<int64_t> SpokeStatus::lag(int64_t now) const {

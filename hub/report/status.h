@@ -15,6 +15,7 @@ enum class SpokeState {
   FAILED,  // the latest run failed, or the mirror is gone
   NEVER,   // never synced
   STALE,   // the last good run is too long ago
+  EMPTY,   // the latest run found no files, but the mirror has some
   GOOD,
   DISABLED,
 };

@@ -53,7 +53,8 @@ class Explanation {
       case rsync_exit::FILE_IO:
         return because(FailureId::RSYNC_FAILED,
                        "rsync failed to read or write a file, on the hub or on " + place_,
-                       {makeRoom(spoke_.path)});
+                       {makeRoom(spoke_.path),
+                        {"If rsync_options.extra_args names a file, check that it exists", ""}});
       case rsync_exit::PARTIAL:
         return partial();
       case rsync_exit::IDLE:

@@ -83,6 +83,7 @@ class RsyncSync {
     auto look = rsync_.run(options, -1);
     rsync_.requireGood(look);
     noteUnmirrored(look, report_);
+    noteIfEmpty(look.output.files);
     addDifferences(look.output, before_, result);
     if (!repair || result.differences.empty()) return;
     mirror.archiveAs(ArchiveReason::REPAIRED);
@@ -111,6 +112,7 @@ class RsyncSync {
     rsync_.requireGood(ran);
     changes_.add(ran, rsync_.leftOut, {});
     noteUnmirrored(ran, report_);
+    noteIfEmpty(report_.counts.files);
     if (!deleting_) return;
     names_.lookForRespelled(before_.tree(), spoke_.path);
     auto gone = gone_.find(ran, -1, before_.tree().files);
@@ -151,7 +153,15 @@ class RsyncSync {
     expire();
     rsync_.requireGood(ran);
     noteUnmirrored(ran, report_);
+    noteIfEmpty(report_.counts.files);
     requireAll(refusal);
+  }
+
+  void noteIfEmpty(uint32_t filesOnSpoke) {
+    auto mirrored = before_.tree().files;
+    if (filesOnSpoke == 0 && mirrored > 0) {
+      warn(rootEmpty(spoke_.source.path, mirrored).what());
+    }
   }
 
   // Moves files that are gone on the spoke to the archive. Returns why it does not (P5); nullopt:

@@ -62,9 +62,7 @@ bool Unwritable::leaveOut(const Unwritten& unwritten, int held) {
     }
   }
   auto without = withoutRoom(std::move(pending), unwritten, roomAt(spoke_.path));
-  if (unwritten.error == ENOSPC || unwritten.error == EDQUOT) {
-    remedies_.insert({FailureId::DISK_FULL, makeRoom(spoke_.path)});
-  }
+  if (auto remedy = remedyFor(unwritten.error, spoke_.path)) remedies_.insert(*remedy);
   for (auto& path : without) known.emplace(path, unwritten.why);
   known.emplace(unwritten.path, unwritten.why);
   return rsync_.leftOut.bytes() <= MAX_LEFT_OUT;

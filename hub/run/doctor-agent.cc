@@ -19,6 +19,7 @@
 #include "hub/base/own-command.h"
 #include "hub/base/reason.h"
 #include "hub/connect/connector.h"
+#include "hub/mirror/deletion.h"
 #include "hub/mirror/open-mirror.h"
 #include "hub/run/doctor-parts.h"
 #include "hub/run/login-steps.h"

@@ -92,14 +92,6 @@ Failure failedLately(const std::string& last, const Failure& failure, const Chec
 
 }  // namespace
 
-Failure rootEmpty(const std::string& root, uint64_t mirrored) {
-  return Failure(
-      FailureId::ROOT_EMPTY,
-      absl::StrCat(escapeForTerminal(root), " has no files, and the mirror has ", mirrored),
-      "The directory might not be mounted, or the sessions were moved. Runs delete nothing then.",
-      {{"See what is there, on the spoke", "ls -la " + escapeForTerminal(shellQuote(root))}});
-}
-
 void examineLastRun(const SpokeConfig& spoke, Store* store, Checklist& checks) {
   checks.at("last run");
   if (store == nullptr) return checks.warn(neverSynced(spoke));

@@ -27,9 +27,6 @@ void examineByRsync(const Config& config, const SpokeConfig& spoke,
 void examineMirror(const SpokeConfig& spoke, Checklist& checks);
 void examineRoom(const Config& config, const SpokeConfig& spoke, Checklist& checks);
 
-// Returns the warning that the spoke has no files, although the mirror has some.
-Failure rootEmpty(const std::string& root, uint64_t mirrored);
-
 void examineLastRun(const SpokeConfig& spoke, Store* store, Checklist& checks);
 
 }  // namespace pibrain

@@ -8,6 +8,7 @@
 #include "common/text/format.h"
 #include "hub/base/failure-status.h"
 #include "hub/connect/connect-ssh.h"
+#include "hub/mirror/deletion.h"
 #include "hub/mirror/open-mirror.h"
 #include "hub/rsync/sync.h"
 #include "hub/run/doctor-parts.h"

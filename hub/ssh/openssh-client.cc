@@ -90,23 +90,29 @@ std::optional<std::string> findOpenssh() {
   return found && found->isOpenssh() ? std::optional(found->path) : std::nullopt;
 }
 
-std::string whatIsNotOpenssh() {
+Failure noOpenssh(const std::string& what, const std::string& why) {
   auto found = client();
-  if (!found) return "ssh was not found on PATH";
-  return absl::StrCat(
-      escapeForTerminal(found->path), " is not OpenSSH's client",
-      found->version.said.empty()
-          ? ""
-          : absl::StrCat(" ('ssh -V' prints: ",
-                         escapeForTerminal(elideMiddle(found->version.said, 100)), ")"));
+  auto said = found ? escapeForTerminal(elideMiddle(found->version.said, 100)) : "";
+  auto printed = said.empty() ? "" : absl::StrCat(" ('ssh -V' prints: ", said, ")");
+  auto reason = why.empty() ? "" : " " + why;
+  if (said.starts_with("No user exists for uid")) {
+    return Failure(
+        FailureId::SSH_CLIENT_FAILED, what,
+        absl::StrCat("OpenSSH's client does not run for this user", printed, ".", reason),
+        {{"Run pi-brain as a user that this lists", "getent passwd"}});
+  }
+  return Failure(FailureId::OPENSSH_MISSING, what,
+                 absl::StrCat(found ? absl::StrCat(escapeForTerminal(found->path),
+                                                   " is not OpenSSH's client", printed)
+                                    : "ssh was not found on PATH",
+                              ".", reason),
+                 {{"Install OpenSSH's client, and make sure that it is first on PATH",
+                   "sudo apt install openssh-client"}});
 }
 
 std::string requireOpenssh(const std::string& host) {
   if (auto path = findOpenssh()) return *path;
-  throw Failure(
-      FailureId::OPENSSH_MISSING, "OpenSSH's client is needed for " + escapeForTerminal(host),
-      absl::StrCat("But ", whatIsNotOpenssh(), "."),
-      {{"Install it, and make sure that it is first on PATH", "sudo apt install openssh-client"}});
+  throw noOpenssh("OpenSSH's client is needed for " + escapeForTerminal(host));
 }
 
 }  // namespace pibrain

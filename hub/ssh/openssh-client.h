@@ -3,6 +3,8 @@
 #include <optional>
 #include <string>
 
+#include "hub/base/failure.h"
+
 namespace pibrain {
 
 // What `ssh -V` printed, stored because asking takes as long as `ssh -G`.
@@ -29,7 +31,8 @@ std::optional<SshVersion> sshVersionToRecall();
 // OpenSSH's client.
 std::string requireOpenssh(const std::string& host);
 
-// Explains to a person that there is no ssh, or what it is instead of OpenSSH's client.
-std::string whatIsNotOpenssh();
+// Returns the failure for when findOpenssh() finds none: `what` cannot be done, since ssh is
+// missing, is another program, or does not run. `why` says why nothing else will do.
+Failure noOpenssh(const std::string& what, const std::string& why = "");
 
 }  // namespace pibrain

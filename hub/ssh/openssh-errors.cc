@@ -263,6 +263,8 @@ Failure explainOpenssh(const SshTarget& target, const std::string& errors,
 std::string stderrTail(const std::string& errors) {
   std::vector<std::string> lines =
       absl::StrSplit(withoutTales(errors), absl::ByAnyChar("\r\n"), absl::SkipEmpty());
+  // What quotes it names ssh.
+  for (auto& line : lines) line = std::string(absl::StripPrefix(line, "ssh: "));
   // The last lines matter: banners such as that for a changed key come before.
   constexpr size_t LAST = 3;
   if (lines.size() > LAST) lines.erase(lines.begin(), lines.end() - LAST);

@@ -151,13 +151,9 @@ absl::StatusOr<SshTarget> SshResolution::configured() {
   auto host = escapeForTerminal(request_.host);
   if (!noFile_.empty()) return notAFile("the ssh configuration", noFile_);
   if (ssh_ == nullptr && hasSshConfig(request_.configFile)) {
-    return toStatus(
-        Failure(FailureId::OPENSSH_MISSING,
-                absl::StrCat("the ssh configuration cannot be queried for ", host, ": ",
-                             whatIsNotOpenssh()),
-                "It may set a proxy, another port or revoked keys, which must not be ignored.",
-                {{"Install OpenSSH's client, and make sure that it is first on PATH",
-                  "sudo apt install openssh-client"}}));
+    return toStatus(noOpenssh("the ssh configuration cannot be queried for " + host,
+                              "The configuration may set a proxy, another port or revoked keys, "
+                              "which must not be ignored."));
   }
   if (ssh_ == nullptr) return defaults(request_);
   auto output = ssh_->wait(RESOLVE_TIMEOUT);

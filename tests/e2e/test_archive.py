@@ -132,7 +132,11 @@ class ArchiveCommands(HubCase):
         self.assertIn("old.jsonl", self.restore(rewritten["id"], "--to", str(target), code=1))
         self.restore(deleted["id"], "--to", str(self.dir))
         self.assertEqual((self.dir / "b.jsonl").read_bytes(), b'{"n":2}\n')
-        self.assertIn("/no/such", self.restore(deleted["id"], "--to", "/no/such/place", code=1))
+        done = self.pi_brain("sync", "archive", "restore", deleted["id"], "--to", "/no/such/place", "--json")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        failure = json.loads(done.stdout)["files"][0]["failure"]
+        self.assertEqual(failure["id"], "restore-failed", failure)
+        self.assertEqual([fix["command"] for fix in failure["fixes"]], ["mkdir -p /no/such"])
         self.assert_mirrored()
 
     def test_restore_does_not_replace_a_file(self):

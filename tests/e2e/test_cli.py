@@ -247,6 +247,22 @@ class CommandLine(HubCase):
         later = {**self.environment(), "FAKETIME": "+3d", "LD_PRELOAD": str(harness.libfaketime())}
         self.assertRegex(self.pi_brain("sync", "status", env=later).stdout, r"(?m)^  ! fine .* stale$")
 
+    def test_a_spoke_that_has_lost_all_files(self):
+        """Its directory is not mounted, for example: each command says so."""
+        self.write("p/a.jsonl", b"{}\n")
+        for method in ("agent", "rsync"):
+            with self.subTest(method):
+                self.write_config([self.spoke(sync_method=method, source=str(self.source))])
+                self.write("p/a.jsonl", b"{}\n")
+                self.sync()
+                (self.source / "p/a.jsonl").unlink()
+                for command in ("run", "verify"):
+                    (warning,) = json.loads(self.pi_brain("sync", command, "--json").stdout)["spokes"][0]["warnings"]
+                    self.assertIn(f"ls -la {self.source}", warning, command)
+                self.assertRegex(self.pi_brain("sync", "status").stdout, r"(?m)^  ! laptop .* root-empty$")
+                (spoke,) = json.loads(self.pi_brain("sync", "status", "--json").stdout)["spokes"]
+                self.assertEqual(spoke["state"], "root-empty")
+
     def test_status_says_that_rsync_is_missing(self):
         self.write_config([self.spoke(sync_method="rsync")])
         empty = self.dir / "empty-path"

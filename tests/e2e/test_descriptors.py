@@ -32,7 +32,7 @@ class Descriptors(FaultCase):
                               capture_output=True, text=True, env=self.environment(), timeout=60, preexec_fn=few)
 
     def test_few_descriptors(self):
-        outcomes = []
+        outcomes, ids = [], set()
         for limit in (6, 8, 10, 12, 14, 16, 20, 24, 32, 48, 64, 128):
             with self.subTest(limit):
                 self.change()
@@ -46,11 +46,13 @@ class Descriptors(FaultCase):
                 for report in reports:
                     if report["outcome"] != "ok":
                         self.assert_sentence(report["error"])
+                        ids.add(report["failure"]["id"])
                         self.assertRegex(report["error"], "Too many open files|ulimit -n", report["name"])
                 outcomes.append((limit, sum(r["outcome"] == "ok" for r in reports)))
                 self.assert_promised()
                 self.settle_all()
         print("limit, spokes synced:", outcomes)
+        self.assertIn("too-many-open-files", ids)
         # One spoke at a time needs few.
         self.assertEqual(dict(outcomes)[64], self.SPOKES)
         self.assertEqual(dict(outcomes)[128], self.SPOKES)

@@ -286,6 +286,12 @@ class Failures(HubCase):
         self.sshd.authorize(f"sleep 1; exec {harness.AGENT} --root={self.source}")
         self.recovers()
 
+    def with_mounts(self, script):
+        """Runs a shell script in a mount namespace of its own."""
+        namespace = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-r", "-m"]
+        return subprocess.run([*namespace, "sh", "-c", script], capture_output=True, text=True,
+                              env=self.environment())
+
     def test_a_full_disk(self):
         """The mirror is on a small filesystem that fills up."""
         small = self.dir / "synced" / "small"
@@ -303,9 +309,7 @@ class Failures(HubCase):
             cp -a {quote(small / 'laptop')} {quote(self.dir / 'after')}
             exit $code"""
         (self.dir / "got").mkdir()
-        namespace = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-r", "-m"]
-        done = subprocess.run([*namespace, "sh", "-c", script], capture_output=True, text=True,
-                              env=self.environment())
+        done = self.with_mounts(script)
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         failure = json.loads(done.stdout[:done.stdout.index("\n{")])["spokes"][0]["failure"]
         self.assertEqual(failure["id"], "disk-full")
@@ -317,6 +321,43 @@ class Failures(HubCase):
         for path in published:
             self.assertEqual(path.read_bytes(), (self.source / "p" / path.name).read_bytes())
         self.assert_mirrored(mirror=self.dir / "after")
+
+    def test_a_filesystem_that_became_read_only(self):
+        """As ext4 does after an error."""
+        mirror = quote(self.mirror)
+        for method in ("agent", "rsync"):
+            with self.subTest(method):
+                self.write_config([self.spoke(sync_method=method, source=str(self.source))])
+                done = self.with_mounts(f"mount --bind {mirror} {mirror} && mount -o remount,bind,ro {mirror} || exit 99\n"
+                                        f"{quote(harness.HUB)} sync run --json -c {quote(self.config)}")
+                self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+                (spoke,) = json.loads(done.stdout)["spokes"]
+                self.assertEqual(spoke["failure"]["id"], "read-only-filesystem", spoke["failure"])
+                self.assertIn(f"findmnt -T {self.mirror}", [fix["command"] for fix in spoke["failure"]["fixes"]])
+                self.assertEqual(self.snapshot(), self.before)
+        self.write_config([self.spoke(), self.other])
+        self.recovers()
+
+    def with_failing(self, calls, error, *below):
+        """Runs the hub with system calls that fail (of paths below, if there are any), and returns the failure."""
+        paths = [word for path in below for word in ("-P", path)]
+        command = ["strace", "-f", "-qq", "-o", self.dir / "trace", "-e", f"trace={calls}", "-e", f"inject={calls}:error={error}", *paths,
+                   harness.HUB, "sync", "run", "--json", "-s", "laptop", "-c", self.config]
+        done = subprocess.run(command, capture_output=True, text=True, env=self.environment())
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("(INJECTED)", (self.dir / "trace").read_text())
+        return json.loads(done.stdout)["spokes"][0]["failure"]
+
+    def test_a_disk_that_fails(self):
+        failure = self.with_failing("renameat,renameat2", "EIO")
+        self.assertEqual(failure["id"], "disk-failing", failure)
+        self.recovers()
+
+    def test_no_more_processes(self):
+        self.write_config([self.spoke(source=str(self.source)), self.other])
+        failure = self.with_failing("clone3,clone,vfork,fork", "EAGAIN")
+        self.assertEqual(failure["id"], "too-many-processes", failure)
+        self.recovers()
 
     def test_a_mirror_that_cannot_be_created(self):
         (self.dir / "file").write_text("")

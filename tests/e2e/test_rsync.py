@@ -237,6 +237,12 @@ class ByRsync(RsyncCase):
         self.sync("--bwlimit", "100000")
         self.assertLess(time.monotonic() - began, 2)
 
+    def test_options_that_rsync_rejects(self):
+        self.configure(rsync_options={"extra_args": ["--filter=no such rule"]})
+        self.fails("rsync-arguments", "no such rule", "rsync_options.extra_args")
+        self.configure(rsync_options={"extra_args": ["--exclude-from=/no/such/file"]})
+        self.fails("rsync-failed", "/no/such/file", "rsync_options.extra_args")
+
     def test_arguments_that_run_commands_are_refused(self):
         for argument in ("-e sh", "-ave", "--rsh=sh", "--rsync-p=x", "-M--x", "--daemon", "--remove-source-files", "--delete",
                          "-q", "-a", "--append", "/etc/"):

@@ -1,5 +1,5 @@
 """Checks that a test asserts each id of a failure or a warning (hub/base/failure-kinds.inc): "disk-full" in an end-to-end
-test, or FailureId::DISK_FULL in a unit test."""
+test ("^disk-full: " if it compares texts), or FailureId::DISK_FULL in a unit test."""
 import pathlib
 import re
 import sys
@@ -12,7 +12,7 @@ def main():
     ends = "".join(path.read_text() for path in (PROJECT / "tests/e2e").glob("*.py"))
     units = "".join(path.read_text() for path in (PROJECT / "tests/unit").glob("*.cc"))
     missing = [name for constant, name in kinds
-               if not re.search(rf"""["']{name}["']""", ends) and not re.search(rf"FailureId::{constant}\b", units)]
+               if not re.search(rf"""["'^]{name}["':]""", ends) and not re.search(rf"FailureId::{constant}\b", units)]
     used = "".join(path.read_text() for path in (PROJECT / "hub").rglob("*.cc"))
     idle = [name for constant, name in kinds if not re.search(rf"FailureId::{constant}\b", used)]
     for name in missing:

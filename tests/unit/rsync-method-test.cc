@@ -91,7 +91,7 @@ TEST(RsyncArguments, argumentsNotKnownToBeHarmlessAreRefused) {
   }
   EXPECT_EQ(refusedForRsync({"-v", "--exclude=x", "-e", "sh"})->index, 2u);
   EXPECT_EQ(refusedForRsync({"--exclude", "a", "/etc/"})->index, 2u);
-  EXPECT_EQ(refusedForRsync({"-v", "--exclude"})->why, "its value is missing");
+  EXPECT_EQ(refusedForRsync({"-v", "--exclude"})->why, "Its value is missing.");
 }
 
 TEST(RsyncArguments, usualArgumentsAreAccepted) {

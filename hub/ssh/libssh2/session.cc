@@ -168,8 +168,8 @@ void SshSession::requireAlive() {
 }
 
 std::string SshSession::lastError() {
-  if (dead()) return death_;
-  if (left()) return leave_;
+  if (dead()) return *death_;
+  if (left()) return *leave_;
   char* text = nullptr;
   libssh2_session_last_error(session_, &text, nullptr, 0);
   return text == nullptr || *text == '\0' ? "no reason was given" : text;

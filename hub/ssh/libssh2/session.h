@@ -77,11 +77,11 @@ class SshSession {
   size_t queued() const { return out_.size() - outStart_; }
 
   // Returns whether the socket is dead.
-  bool dead() const { return !death_.empty(); }
+  bool dead() const { return death_.has_value(); }
   // Returns whether it is dead because the peer kept sending data that nobody requested.
   bool flooded() const { return flooded_; }
   // Returns whether the peer sent a disconnect message (RFC 4253, section 11.1).
-  bool left() const { return !leave_.empty(); }
+  bool left() const { return leave_.has_value(); }
   // Returns whether dead() or left(): then libssh2's results say nothing about a request.
   bool ended();
   // Throws a DISCONNECTED exception if ended().
@@ -128,9 +128,9 @@ class SshSession {
 
   std::string out_;  // not sent yet from outStart_ on
   size_t outStart_ = 0;
-  bool writing_ = false;  // writePump_ is sending
-  std::string death_;     // why the session died; empty: alive
-  std::string leave_;     // the peer's disconnect message
+  bool writing_ = false;              // writePump_ is sending
+  std::optional<std::string> death_;  // why the session died
+  std::optional<std::string> leave_;  // the peer's disconnect message
   bool flooded_ = false;
   bool timedOut_ = false;
   std::string beginning_;
