@@ -152,7 +152,7 @@ class Verify(HubCase):
         (self.source / "a.jsonl").unlink()
         result = self.verify()
         self.assertEqual((result["files"], result["extra"]), (0, 1))
-        self.assertIn("Check that it serves the right directory", result["warnings"][0])
+        self.assertIn(f"ls -la {self.source}", result["warnings"][0])
 
     def test_failures(self):
         self.write("a.jsonl", b"{}\n")
