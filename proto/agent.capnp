@@ -66,6 +66,19 @@ interface Sessions {
 
   describe @4 (files :List(UInt32)) -> (listing :Blocks);
   # Sends an `entry` event for each file, or refused. For files whose fingerprint the hub does not know.
+
+  watch @5 (secret :Data) -> (changes :Blocks);
+  # Protocol 3. Tells of changes since the latest scan, for as long as the hub asks: each `next` is
+  # answered when there is something to tell, or with an empty block as a sign of life, after
+  # TICK_SECONDS. Each block is a stream of its own, and holds whole files' events:
+  # - `directory` with one entry: this file has changed, and here is its path;
+  # - begin (tail, with `from`), data, end: what was appended to a file that this session has sent
+  #   up to `from`, of which a `directory` told before. Only that the file was appended to is claimed:
+  #   proof is a pull with a prefix;
+  # - `watched`: how changes are found; the first event of the stream;
+  # - `scanNeeded`: files came or went, or the agent lost track; a scan tells.
+  # The ids are those of the latest scan, so the next scan ends the stream, as does the next watch.
+  # `secret` as in PullOptions. While it watches, an agent that hears nothing for 90 s ends itself.
 }
 
 interface Blocks {
@@ -119,6 +132,8 @@ struct Event {
     signature @10 :Data;       # the next bytes of the signature
     entry @11 :FileEntry;
     skipped @12 :Data;         # the path of a symlink, socket, FIFO or device
+    watched @13 :Watched;
+    scanNeeded @14 :Void;
   }
 }
 
@@ -171,6 +186,7 @@ struct Begin {
   mode @5 :UInt16;    # permission bits
   parent @6 :Parent;  # fork
   holes @7 :UInt64;   # about how many of these bytes take no space on the spoke's disk
+  from @8 :UInt64;    # in a watch: where the tail begins
   enum Content { whole @0; tail @1; delta @2; fork @3; }
 }
 
@@ -185,6 +201,19 @@ struct Parent {
 struct Piece {
   bytes @0 :Data;
   hash @1 :Hash;      # whole, tail: of the file up to the end of this piece. delta: unset
+}
+
+struct Watched {
+  directories @0 :UInt32;      # whose changes the kernel tells at once
+  polled @1 :UInt32;           # which the agent reads again and again, to find changes
+  why @2 :Why;                 # they are polled
+  enum Why {
+    unsaid @0;
+    kernel @1;                 # it tells nothing to users without privileges (Linux before 5.13)
+    filesystem @2;             # it does not report all changes
+    limit @3;                  # the user has no marks left: fs.fanotify.max_user_marks
+    budget @4;                 # there are more directories than the agent marks
+  }
 }
 
 struct Refused { file @0 :UInt32; reason @1 :Reason; }

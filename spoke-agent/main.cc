@@ -27,6 +27,7 @@
 #include "spoke-agent/serve/agent-server.h"
 #include "spoke-agent/setup/authorized-keys.h"
 #include "spoke-agent/tree/directory-tree.h"
+#include "spoke-agent/watch/marks.h"
 
 #ifdef PIBRAIN_ESCAPE_HOOK
 void tryToEscape();  // tests/e2e/escape.cc
@@ -162,6 +163,7 @@ void serveStdio(const Options& options) {
   close_range(STDERR_FILENO + 1, ~0u, 0);
   auto root =
       kj::refcounted<pibrain::DirectoryTree>(options.root, pibrain::Exclusions(options.exclude));
+  auto group = pibrain::Marks::openGroup();
   auto sandbox = pibrain::enterSandbox(root->fd(), options.memoryLimit << 20);
   if (options.requireSandbox && !sandbox.whole()) refuseToServe(sandbox);
 #ifdef PIBRAIN_ESCAPE_HOOK
@@ -175,8 +177,12 @@ void serveStdio(const Options& options) {
   kj::WaitScope waitScope(loop);
   pibrain::endAfterHangUp();
   auto stream = pibrain::takeStdio(port);
-  pibrain::serve(*stream, pibrain::makeSpoke(kj::mv(root), sandbox.describe(), !sandbox.whole()),
-                 waitScope);
+  auto watching = kj::refcounted<pibrain::Watching>(port, kj::mv(group));
+  watching->unheard = []() { _exit(0); };
+  pibrain::serve(
+      *stream,
+      pibrain::makeSpoke(kj::mv(root), sandbox.describe(), !sandbox.whole(), kj::mv(watching)),
+      waitScope);
 }
 
 int fail(const kj::Exception& e) {

@@ -20,4 +20,10 @@ std::string shellQuote(std::string_view path) {
   return out + "'";
 }
 
+std::string shellQuotePath(std::string_view path) {
+  if (path == "~") return "~";
+  if (path.starts_with("~/")) return path.size() == 2 ? "~/" : "~/" + shellQuote(path.substr(2));
+  return shellQuote(path);
+}
+
 }  // namespace pibrain

@@ -77,6 +77,7 @@ class DirectoryReader {
     }
     opened.fd.release();
     KJ_DEFER(closedir(dir));
+    if (options_.entered) options_.entered(dirfd(dir), path);
     readUntilSettled(dir);
     return finish();
   }

@@ -1,6 +1,8 @@
 #pragma once
 // Walking a directory tree.
 
+#include <functional>
+#include <string>
 #include <string_view>
 
 #include "common/text/exclusions.h"
@@ -14,6 +16,9 @@ struct WalkOptions {
   // The walk passes over what these match, and reports nothing about it. Null: none.
   const Exclusions* exclusions = nullptr;
   DigestOptions digests;
+  // Called for each directory when it is open and before it is read; may be called by several
+  // threads at once. Null: none.
+  std::function<void(int directory, const std::string& path)> entered;
 };
 
 // Returns the tree beneath the directory `root` (not owned), with the directories' digests. Uses a

@@ -12,7 +12,7 @@ namespace pibrain {
 inline constexpr std::string_view PREAMBLE{"\n\0pi-brain-agent/1\n", 19};
 inline constexpr size_t MAX_SHELL_NOISE = 64 * 1024;  // bytes before the preamble
 
-inline constexpr uint32_t PROTOCOL = 2;         // Peer.protocol
+inline constexpr uint32_t PROTOCOL = 3;         // Peer.protocol
 inline constexpr uint32_t OLDEST_PROTOCOL = 2;  // Peer.oldestProtocol
 
 // The longest component of a path (NAME_MAX), and the deepest tree.
@@ -43,6 +43,13 @@ inline constexpr size_t MAX_WANTED_SIGNATURES = 4 * 1024 * 1024;  // of one pull
 inline constexpr size_t MAX_WANTED_SIGNATURE = 8 * 1024 * 1024;   // of a pull with one want
 inline constexpr size_t MAX_IDS = 500'000;                        // of files to describe or digest
 inline constexpr size_t MAX_KNOWN = 1'000'000;                    // digests of directories
+
+// A watch in which nothing happens: how often the agent gives a sign of life, how long it waits for
+// one of the hub's requests before it ends itself, and how long the hub waits for a sign.
+inline constexpr uint32_t WATCH_PROTOCOL = 3;  // the first protocol that has it
+inline constexpr uint32_t TICK_SECONDS = 45;
+inline constexpr uint32_t UNHEARD_SECONDS = 90;
+inline constexpr uint32_t MISSED_TICK_SECONDS = 60;
 
 // P4: a *.jsonl file that changed less than this ago is sent up to its last newline.
 inline constexpr int64_t QUIET_NANOS = 10'000'000'000;

@@ -71,7 +71,7 @@ _pi_brain() {
   elif ((COMP_CWORD == 2)) && [[ ${COMP_WORDS[1]} == spoke ]]; then
     options='add upgrade rotate-key rename enable disable remove list --help'
   elif ((COMP_CWORD == 2)); then
-    options='run status history list verify doctor archive install-timer uninstall-timer --help'
+    options='run watch status history list verify doctor archive install-timer uninstall-timer --help'
   elif ((COMP_CWORD == 3)) && [[ $command == archive ]]; then
     options='list restore --help'
   elif [[ ${COMP_WORDS[1]} == spoke ]]; then
@@ -98,6 +98,7 @@ _pi_brain() {
       status) options='--config --spoke --long --json --prometheus' ;;
       history) options='--config --spoke --limit --json' ;;
       list) options='--config --spoke --since --project --long --names --json' ;;
+      watch) options='--config --spoke --json' ;;
       verify) options='--config --spoke --repair --json' ;;
       doctor) options='--config --spoke --json' ;;
       install-timer) options='--config --every --due' ;;

@@ -50,6 +50,7 @@ for pair in 'add|Make a machine a spoke' 'upgrade|Put the agent of this version 
 end
 for pair in 'run|Bring the mirrors up to date' 'status|Show the hub, its spokes and their last sync' \
         'history|Show what the latest runs did' 'list|List the sessions in the mirrors' \
+        'watch|Mirror changes as they happen' \
         'verify|Compare the mirrors with the spokes by content' 'doctor|Check the way to each spoke' \
         'archive|What was there before a sync overwrote or deleted it' \
         'install-timer|Have systemd start a run now and then' 'uninstall-timer|Remove what install-timer put there'
@@ -59,13 +60,13 @@ end
 complete -c pi-brain -n '__pi_brain_needs sync archive' -a list -d 'List the files in the archive'
 complete -c pi-brain -n '__pi_brain_needs sync archive' -a restore -d 'Bring files back'
 
-for command in run status history list verify doctor install-timer 'archive list' 'archive restore'
+for command in run watch status history list verify doctor install-timer 'archive list' 'archive restore'
     complete -c pi-brain -n "__pi_brain_in sync $command" -s c -l config -r -F -d 'The config file'
 end
-for command in run status history list verify doctor 'archive list' 'archive restore'
+for command in run watch status history list verify doctor 'archive list' 'archive restore'
     complete -c pi-brain -n "__pi_brain_in sync $command" -s s -l spoke -x -a '(__pi_brain_spokes)' -d 'Only this spoke'
 end
-for command in run status history list verify doctor 'archive list' 'archive restore'
+for command in run watch status history list verify doctor 'archive list' 'archive restore'
     complete -c pi-brain -n "__pi_brain_in sync $command" -l json -d 'Print JSON'
 end
 complete -c pi-brain -n '__pi_brain_in sync run' -s n -l dry-run -d 'Show what would be done'

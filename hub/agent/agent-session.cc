@@ -127,6 +127,7 @@ AgentInfo AgentSession::answered(proto::Peer::Reader peer) {
   auto info = infoFrom(peer);
   keyed_ = info.keyed;
   hashesBeginnings_ = info.hashesBeginnings;
+  protocol_ = info.protocol;
   return info;
 }
 
@@ -294,6 +295,28 @@ void AgentSession::readBlocks(proto::Blocks::Client blocks, Ask first,
   }
 }
 
+void AgentSession::beginWatch() {
+  auto request = sessions_.watchRequest();
+  request.setSecret(secret());
+  watch_ = kj::heap<WatchAsks>(request.send().getChanges());
+}
+
+AgentSession::Heard AgentSession::awaitChanges(
+    kj::Duration atMost, kj::FunctionParam<void(proto::Event::Reader)> event) {
+  auto& timer = io_.provider->getTimer();
+  // What has arrived counts as heard, however long this program did something else.
+  io_.waitScope.poll();
+  wait(watch_->whenAnswered().exclusiveJoin(timer.afterDelay(atMost)), forSignOfLife());
+  KJ_IF_MAYBE(answer, watch_->take()) {
+    // Each block is a stream of its own, so that an idle session keeps no decoder.
+    if (answer->block.size() > 0) BlockReader().read(answer->block, kj::mv(event));
+    return answer->last                ? Heard::END
+           : answer->block.size() == 0 ? Heard::SIGN_OF_LIFE
+                                       : Heard::EVENTS;
+  }
+  return Heard::NOTHING;
+}
+
 template <typename T>
 T AgentSession::wait(kj::Promise<T> promise, const WatchPolicy& policy) {
   borneSeconds_ = policy.idleSeconds;
@@ -303,6 +326,10 @@ T AgentSession::wait(kj::Promise<T> promise, const WatchPolicy& policy) {
 WatchPolicy AgentSession::forStart() const {
   auto start = connection_->startSeconds();
   return {start == 0 ? limits_.idleSeconds : std::min(start, limits_.idleSeconds)};
+}
+
+WatchPolicy AgentSession::forSignOfLife() const {
+  return {.idleSeconds = MISSED_TICK_SECONDS, .minBytesPerSecond = 0, .sinceLastByte = true};
 }
 
 void AgentSession::converse(kj::FunctionParam<void()> work) {

@@ -10,12 +10,14 @@
 #include "common/wire/block-stream.h"
 #include "common/wire/digest.h"
 #include "common/wire/message-guard.h"
+#include "common/wire/protocol.h"
 #include "hub/agent/agent-info.h"
 #include "hub/agent/answers-only.h"
 #include "hub/agent/listing.h"
 #include "hub/agent/lockdown.h"
 #include "hub/agent/preamble.h"
 #include "hub/agent/want.h"
+#include "hub/agent/watch-asks.h"
 #include "hub/agent/watchdog.h"
 #include "hub/config/config.h"
 #include "hub/connect/connector.h"
@@ -79,6 +81,16 @@ class AgentSession {
 
   WireBytes wire() const { return connection_->wire(); }
 
+  // Returns whether the agent can watch.
+  bool watches() const { return protocol_ >= WATCH_PROTOCOL; }
+  // Begins to watch, from the latest scan on, which ends an earlier watch.
+  void beginWatch();
+  void endWatch() { watch_ = nullptr; }
+  enum class Heard { EVENTS, SIGN_OF_LIFE, NOTHING, END };
+  // Waits for at most so long until the agent tells of something, and passes its events to `event`.
+  // END: the watch has ended, so scan again.
+  Heard awaitChanges(kj::Duration atMost, kj::FunctionParam<void(proto::Event::Reader)> event);
+
   // Returns what the key allows besides the agent. It ends the agent, so nothing else can be
   // requested afterwards.
   Lockdown lockdown() { return examineLockdown(*connection_, io_); }
@@ -99,6 +111,8 @@ class AgentSession {
   T wait(kj::Promise<T> promise, const WatchPolicy& policy);
   // Returns the policy for answers that need no more than reading files.
   WatchPolicy forAnswer() const { return {limits_.idleSeconds}; }
+  // Returns the policy for what the agent sends while nothing happens.
+  WatchPolicy forSignOfLife() const;
   // Returns the policy for the agent's first answer.
   WatchPolicy forStart() const;
   Failure explain(const kj::Exception& error);
@@ -112,6 +126,7 @@ class AgentSession {
   bool greeted_ = false;
   bool keyed_ = false;
   bool hashesBeginnings_ = false;
+  uint32_t protocol_ = 0;  // the agent's
   const Limits limits_;
   uint32_t borneSeconds_ = limits_.idleSeconds;  // for how long the latest wait allows silence
   PreambleFilter preamble_;
@@ -121,6 +136,7 @@ class AgentSession {
   capnp::TwoPartyVatNetwork network_;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc_;
   proto::Sessions::Client sessions_;
+  kj::Own<WatchAsks> watch_;  // null: none
 };
 
 }  // namespace pibrain

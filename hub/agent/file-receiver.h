@@ -56,6 +56,10 @@ class FileReceiver {
   Fit end(Digest hash);
 
   uint64_t size() const { return size_; }
+  // Returns the time that the file gets with the next commit(), ns since the epoch.
+  int64_t mtime() const { return mtime_; }
+  // Returns the hasher of the whole file, after end().
+  const FileHasher& hasher() const { return hasher_; }
   uint64_t bytesReceived() const { return received_; }
 
  private:

@@ -35,12 +35,12 @@ std::string textOf(capnp::Data::Reader data) {
   return std::string(reinterpret_cast<const char*>(data.begin()), data.size());
 }
 
+}  // namespace
+
 // Ignores case, as the mirror's filesystem may do.
 bool isReserved(const std::string& path) {
   return absl::EqualsIgnoreCase(path.substr(0, path.find('/')), std::string(Mirror::STAGING));
 }
-
-}  // namespace
 
 void ListingReader::event(proto::Event::Reader event) {
   KJ_REQUIRE(summarized_ != event.isSummary(), "a listing begins with its summary");

@@ -46,6 +46,9 @@ struct Listing {
   }
 };
 
+// Returns whether the mirror uses this path itself.
+bool isReserved(const std::string& path);
+
 // Collects the events of a scan. Throws a KJ exception if the agent breaks the protocol (an invalid
 // name, a duplicate file, no summary first), and Failure if it lists more than the memory limit.
 class ListingReader {

@@ -27,17 +27,22 @@ kj::Promise<size_t> PreambleFilter::tryRead(void* buffer, size_t minBytes, size_
 kj::Promise<size_t> PreambleFilter::readOn(kj::byte* buffer, size_t minBytes, size_t maxBytes,
                                            size_t done) {
   return inner_.tryRead(buffer + done, 1, maxBytes - done).then([=, this](size_t n) {
-    received_ += n;
+    count(n);
     kj::Promise<size_t> all = done + n;
     return n == 0 || done + n >= minBytes ? kj::mv(all)
                                           : readOn(buffer, minBytes, maxBytes, done + n);
   });
 }
 
+void PreambleFilter::count(size_t bytes) {
+  received_ += bytes;
+  if (bytes > 0) lastReceived_ = kj::systemCoarseMonotonicClock().now();
+}
+
 kj::Promise<void> PreambleFilter::seek() {
   return inner_.tryRead(buffer_, 1, sizeof(buffer_)).then([this](size_t n) -> kj::Promise<void> {
     size_t start = seen_.size();
-    received_ += n;
+    count(n);
     seen_.append(buffer_, n);
     // Two reads may split the preamble.
     size_t from = start - std::min(start, PREAMBLE.size());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <kj/async-io.h>
+#include <kj/time.h>
 #include <kj/vector.h>
 
 #include <string>
@@ -20,6 +21,8 @@ class PreambleFilter : public kj::AsyncIoStream {
 
   // Returns the bytes received so far, including noise and preamble.
   uint64_t received() const { return received_; }
+  // Returns when the last of them arrived, by the coarse monotonic clock; its origin: none did.
+  kj::TimePoint lastReceived() const { return lastReceived_; }
 
   kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override;
   kj::Promise<void> write(const void* buffer, size_t size) override {
@@ -33,6 +36,7 @@ class PreambleFilter : public kj::AsyncIoStream {
 
  private:
   kj::Promise<void> seek();
+  void count(size_t bytes);
   kj::Promise<size_t> readOn(kj::byte* buffer, size_t minBytes, size_t maxBytes, size_t done);
 
   kj::AsyncIoStream& inner_;
@@ -41,6 +45,7 @@ class PreambleFilter : public kj::AsyncIoStream {
   std::string seen_;  // everything up to the preamble's end, and what followed it
   size_t noiseLength_ = 0;
   uint64_t received_ = 0;
+  kj::TimePoint lastReceived_ = kj::origin<kj::TimePoint>();
   size_t next_ = 0;  // index in seen_ of what to pass on next
 };
 

@@ -75,6 +75,8 @@ class SyncPass::Impl {
     walking_ = startInBackground([this]() { return walk(mirror_); });
   }
 
+  void remember(LiveFiles& files) { live_ = &files; }
+
   void run(AgentSession& session, kj::FunctionParam<void()> answered) {
     progress_.phase = Progress::Phase::COMPARING;
     auto walked = walking_.get();
@@ -209,6 +211,7 @@ class SyncPass::Impl {
       return onSpoke->contains(path);
     });
     Transfer transfer(mirror_, session, mirror_.keepsModes(), report_, progress_);
+    if (live_ != nullptr) transfer.remember(*live_);
     {
       KJ_ON_SCOPE_FAILURE(rememberFailed(transfer, failed_));
       transfer.run(all.plan.files);
@@ -377,7 +380,10 @@ class SyncPass::Impl {
     }
     if (auto failure = unreadInMirror()) wrong.push_back(*failure);
     if (refusal) wrong.push_back(*refusal);
-    if (!wrong.empty()) throw joined(std::move(wrong)).addCause("Everything else was synced.");
+    if (wrong.empty()) return;
+    bool all = failures.size() >= listing.files;
+    auto failure = joined(std::move(wrong));
+    throw all ? failure : failure.addCause("Everything else was synced.");
   }
 
   // `failures`: "path: reason" of each.
@@ -421,6 +427,7 @@ class SyncPass::Impl {
   Store* store_;
   SpokeReport& report_;
   Progress& progress_;
+  LiveFiles* live_ = nullptr;
   const int64_t started_;  // ns since the epoch
   Mirror mirror_;
   LeftOut leftOut_;
@@ -439,6 +446,8 @@ SyncPass::SyncPass(const Config& config, const SpokeConfig& spoke, const RunOpti
     : impl_(kj::heap<Impl>(config, spoke, options, store, report, progress)) {}
 
 SyncPass::~SyncPass() noexcept(false) {}
+
+void SyncPass::remember(LiveFiles& files) { impl_->remember(files); }
 
 void SyncPass::run(AgentSession& session, kj::FunctionParam<void()> answered) {
   impl_->run(session, kj::mv(answered));

@@ -4,6 +4,7 @@
 #include <kj/memory.h>
 
 #include "hub/agent/agent-session.h"
+#include "hub/agent/live-files.h"
 #include "hub/config/config.h"
 #include "hub/history/store.h"
 #include "hub/pass/options.h"
@@ -23,6 +24,8 @@ class SyncPass {
            SpokeReport& report, Progress& progress);
   ~SyncPass() noexcept(false);
 
+  // Lets `files` remember what run() fetches.
+  void remember(LiveFiles& files);
   // Must be called once, within session.converse(). Calls `answered` when the listing has arrived.
   void run(AgentSession& session, kj::FunctionParam<void()> answered);
 

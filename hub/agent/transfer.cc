@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 #include <kj/debug.h>
+#include <kj/time.h>
 
 #include <deque>
 
@@ -84,6 +85,14 @@ Paths Transfer::fetched() const {
   Paths paths;
   for (auto& file : files_) {
     if (file.state() == State::PUBLISHED) paths.insert(file.path());
+  }
+  return paths;
+}
+
+Paths Transfer::deferred() const {
+  Paths paths;
+  for (auto& file : files_) {
+    if (file.state() == State::DEFERRED) paths.insert(file.path());
   }
   return paths;
 }
@@ -193,7 +202,12 @@ void Transfer::onBegin(proto::Begin::Reader begin) {
   auto& file = answered(begin.getFile());
   bool delta = begin.getContent() == proto::Begin::Content::DELTA ||
                begin.getContent() == proto::Begin::Content::FORK;
-  answer_ = Answer{&file, nullptr, delta, maxContentBytes(begin.getSize())};
+  answer_ = Answer{&file,
+                   nullptr,
+                   delta,
+                   maxContentBytes(begin.getSize()),
+                   begin.getMtime(),
+                   begin.getUnsettled()};
   try {
     answer_->receiver = std::make_unique<FileReceiver>(
         mirror_, file.path(), file.basis(), begin, file.kind(), keepModes_,
@@ -231,6 +245,7 @@ void Transfer::onEnd(Digest hash) {
   forAnswer([&]() {
     if (answer_->receiver->end(hash) != FileReceiver::Fit::FITS) return giveUpAnswer();
     auto& file = *answer_->file;
+    if (live_ != nullptr) rememberLive(*answer_);
     file.received(answer_->receiver->size());
     received_.push_back(&file);
     finish(file);
@@ -238,6 +253,21 @@ void Transfer::onEnd(Digest hash) {
   answer_.reset();
   answerInVain_ = false;  // no more of it comes
   proceed();
+}
+
+void Transfer::rememberLive(const Answer& answer) {
+  auto& receiver = *answer.receiver;
+  LiveFiles::File file;
+  file.id = answer.file->planned().remote.id;
+  file.size = receiver.size();
+  file.written = answer.written;
+  file.times[0] = mirror_.earlierThan(receiver.mtime());
+  file.times[1] = receiver.mtime();
+  file.hasher = receiver.hasher();
+  file.changed = kj::systemCoarseMonotonicClock().now();
+  file.unproved = answer.unsettled;
+  if (!file.unproved) file.proved = file.changed;
+  live_->keep(answer.file->path(), file);
 }
 
 void Transfer::onDiffers(uint32_t id) {

@@ -16,6 +16,7 @@
 #include "hub/agent/agent-session.h"
 #include "hub/agent/file-receiver.h"
 #include "hub/agent/file-transfer.h"
+#include "hub/agent/live-files.h"
 #include "hub/agent/plan.h"
 #include "hub/mirror/mirror.h"
 #include "hub/pass/progress.h"
@@ -33,6 +34,9 @@ class Transfer {
         report_(report),
         progress_(progress) {}
 
+  // Lets `files` remember what run() fetches.
+  void remember(LiveFiles& files) { live_ = &files; }
+
   // Fetches all files, or throws when the connection is lost or the disk is full. Files that cannot
   // be fetched are counted and described in the report.
   void run(const std::vector<PlannedFile>& files);
@@ -41,6 +45,8 @@ class Transfer {
   Paths movedFrom() const;
   // Returns the paths of the files that are in the mirror now.
   Paths fetched() const;
+  // Returns the files that the spoke is still writing.
+  Paths deferred() const;
   // Returns the candidates for moves that are not done yet.
   Paths unfinishedMoves() const;
   // Returns the mirror's files that stay unchanged although they differ from the spoke's.
@@ -58,6 +64,8 @@ class Transfer {
     std::unique_ptr<FileReceiver> receiver;  // null: its content is ignored
     bool delta;
     uint64_t mayBring;  // the most content bytes until its end
+    int64_t written;    // the spoke's mtime, ns since the epoch
+    bool unsettled;     // so recent that a later change might leave the same
   };
 
   void pullBatch(std::vector<FileTransfer*>& files);
@@ -67,6 +75,7 @@ class Transfer {
   void onBegin(proto::Begin::Reader begin);
   void onData(proto::Piece::Reader piece);
   void onEnd(Digest hash);
+  void rememberLive(const Answer& answer);
   void onDiffers(uint32_t file);
   void onRefused(proto::Refused::Reader refused);
   FileTransfer& answered(uint32_t file);
@@ -97,6 +106,7 @@ class Transfer {
   bool keepModes_;
   SpokeReport& report_;
   Progress& progress_;
+  LiveFiles* live_ = nullptr;
   uint64_t bytesFinished_ = 0;  // the part of progress_.bytes of finished files
   Candidates candidates_;
   std::deque<FileTransfer> files_;

@@ -68,6 +68,7 @@ class SpokeVerify {
     mirror.walked(tree);
     if (repair) mirror.noteEdits(tree);
     requireReadable(spoke_, tree, result_.report.warnings);
+    for (auto& problem : tree.problems) unreadHere_.insert(problem.path);
     auto connector = connectorTo(spoke_, store_);
     AgentSession session(spoke_, *connector, reportingTo(result_.report, passphrases_), io_,
                          AgentSession::limitsOf(spoke_, config_.hub));
@@ -96,6 +97,12 @@ class SpokeVerify {
         differ(remote, Difference::Kind::MISSING, 0);
       }
     }
+    // What the mirror has there may be right or wrong.
+    std::erase_if(result_.differences, [&](auto& one) {
+      if (one.kind != Difference::Kind::MISSING || !isWithin(one.path, unreadHere_)) return false;
+      ++result_.unread;
+      return true;
+    });
     result_.extra = tree.files - uint32_t(pairs_.size());
     if (listing.listed.empty() && result_.extra > 0) {
       warn(rootEmpty(spoke_.source.path, result_.extra).what());
@@ -251,6 +258,7 @@ class SpokeVerify {
 
   void warn(std::string text) { result_.report.warnings.push_back(std::move(text)); }
 
+  Paths unreadHere_;  // what the hub cannot read
   const Config& config_;
   const SpokeConfig& spoke_;
   const std::shared_ptr<Passphrases> passphrases_;

@@ -32,21 +32,29 @@ void Watchdog::end() {
   if (policy_.minBytesPerSecond > 0) waited_ += now() - waitBegan_;
 }
 
-kj::Promise<void> Watchdog::look(uint64_t seen, uint32_t quietTenths) {
-  if (quietTenths == 10) return lost(SILENT, "the connection fell silent");
+// Bytes of the agent count, not of the connection, whose keep-alives say nothing about the agent.
+kj::TimePoint Watchdog::silentAt() const {
+  auto heard = received_.lastReceived();
+  return (policy_.sinceLastByte ? heard : kj::max(heard, waitBegan_)) +
+         policy_.idleSeconds * kj::SECONDS;
+}
+
+kj::TimePoint Watchdog::judgedAt() const {
+  return waitBegan_ + (policy_.patienceSeconds() * kj::SECONDS - waited_);
+}
+
+kj::Promise<void> Watchdog::look() {
+  auto time = now();
+  if (time >= silentAt()) return lost(SILENT, "the connection fell silent");
   if (bringsNextToNothing()) return lost(TRICKLED, "the connection brought almost nothing");
-  return timer_.afterDelay(policy_.idleSeconds * kj::SECONDS / 10)
-      .then([this, seen, quietTenths]() {
-        // Bytes of the agent, not of the connection, whose keep-alives say nothing about the agent.
-        uint64_t received = received_.received();
-        return look(received, received == seen ? quietTenths + 1 : 0);
-      });
+  auto next = silentAt();
+  if (policy_.minBytesPerSecond > 0) next = kj::min(next, judgedAt());
+  // The coarse clock may be a tick behind the timer's.
+  return timer_.afterDelay(next - time + 10 * kj::MILLISECONDS).then([this]() { return look(); });
 }
 
 bool Watchdog::bringsNextToNothing() {
-  if (policy_.minBytesPerSecond == 0) return false;
-  auto patience = policy_.patienceSeconds() * kj::SECONDS;
-  if (waited_ + (now() - waitBegan_) < patience) return false;
+  if (policy_.minBytesPerSecond == 0 || now() < judgedAt()) return false;
   uint64_t brought = received_.received() - judged_;
   waited_ = 0 * kj::SECONDS;
   waitBegan_ = now();

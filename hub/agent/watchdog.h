@@ -8,8 +8,7 @@
 
 namespace pibrain {
 
-// How long a peer may take to answer one kind of request. A request that waits for future events
-// would need another policy.
+// How long a peer may take to answer one kind of request.
 struct WatchPolicy {
   uint32_t idleSeconds;  // without a byte for so long, the peer is gone
   // A peer that sends fewer bytes a second, over `idleLimits` idle limits of waiting, counts as
@@ -18,6 +17,9 @@ struct WatchPolicy {
   // time of this wait does not count for other waits.
   uint64_t minBytesPerSecond = 8;
   uint32_t idleLimits = 10;
+  // The idle time counts from the last byte, not from when this wait began: of many short waits for
+  // what may never come, each would begin anew.
+  bool sinceLastByte = false;
 
   // Returns how long so little is tolerated.
   uint64_t patienceSeconds() const { return uint64_t(idleSeconds) * idleLimits; }
@@ -34,19 +36,18 @@ class Watchdog {
   template <typename T>
   kj::Promise<T> watch(kj::Promise<T> promise, const WatchPolicy& policy) {
     begin(policy);
-    return promise
-        .exclusiveJoin(
-            look(received_.received(), 0).then([]() -> kj::Promise<T> { KJ_UNREACHABLE; }))
+    return promise.exclusiveJoin(look().then([]() -> kj::Promise<T> { KJ_UNREACHABLE; }))
         .attach(kj::defer([this]() { end(); }));
   }
 
  private:
   void begin(const WatchPolicy& policy);
   void end();
-  // Checks ten times per idle limit. `seen`: the bytes received at the last check; `quietTenths`:
-  // how many checks found no more.
-  kj::Promise<void> look(uint64_t seen, uint32_t quietTenths);
+  // Looks again whenever a limit may have been reached, and not more often: an idle hub sleeps.
+  kj::Promise<void> look();
   bool bringsNextToNothing();
+  kj::TimePoint silentAt() const;
+  kj::TimePoint judgedAt() const;
 
   kj::Timer& timer_;
   const PreambleFilter& received_;

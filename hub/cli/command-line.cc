@@ -74,8 +74,8 @@ int runCommandLine(int argc, char** argv) {
   auto& spoke = *app.add_subcommand("spoke", "Set up the machines that sessions come from");
   spoke.require_subcommand(1);
   int exitCode = EXIT_GOOD;
-  for (auto* add :
-       {addRun, addStatus, addHistory, addList, addTimer, addArchive, addVerify, addDoctor}) {
+  for (auto* add : {addRun, addStatus, addHistory, addList, addTimer, addArchive, addVerify,
+                    addDoctor, addWatch}) {
     add(sync, exitCode);
   }
   for (auto* add : {addSpokeAdd, addSpokeUpgrade, addSpokeRotate, addSpokeRename, addSpokeEnable,

@@ -29,6 +29,7 @@ void addArchive(CLI::App& sync, int& exitCode);
 void addArchiveRestore(CLI::App& archive, int& exitCode);
 void addVerify(CLI::App& sync, int& exitCode);
 void addDoctor(CLI::App& sync, int& exitCode);
+void addWatch(CLI::App& sync, int& exitCode);
 void addHealth(CLI::App& app, int& exitCode);
 void addSpokeAdd(CLI::App& spoke, int& exitCode);
 void addSpokeUpgrade(CLI::App& spoke, int& exitCode);

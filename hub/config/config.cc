@@ -388,7 +388,7 @@ absl::StatusOr<Config> parseConfig(const std::string& text, const std::string& f
   } catch (const YAML::Exception& e) {
     if (auto odd = findOddBlank(text)) return fail(odd->line, odd->what, odd->cause);
     return fail(e.mark.line + 1, absl::StrCat("this is not YAML: ", e.msg),
-                "Check for a tab, a missing space after ':', a missing quote, or a value that "
+                "Check the indentation, and for a tab, a missing space after ':', a missing quote, or a value that "
                 "needs quotes, since it "
                 "begins with *, @ or %, or ends with ':' (schedule: \"*/5 * * * *\").");
   }

@@ -112,8 +112,9 @@ kj::Own<Connection> connectOnce(const SshTarget& target, const std::string& comm
 
 }  // namespace
 
-kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& command,
+kj::Own<Connection> connectSsh(SshTarget target, const std::string& command,
                                const SshOptions& options, kj::AsyncIoContext& io) {
+  target.watches = options.watches;
   std::optional<Failure> turnedAway;
   for (int attempt = 0; attempt < ConnectTurn::ATTEMPTS; ++attempt) {
     if (attempt > 0) {

@@ -18,7 +18,7 @@ std::string libssh2Version();
 // Connects, verifies the host key before sending anything to the host, logs in with a key, and runs
 // `command`. If the server turns the connection away, tries twice more after a pause. With AUTO,
 // OpenSSH's client does what libssh2 cannot. Throws Failure.
-kj::Own<Connection> connectSsh(const SshTarget& target, const std::string& command,
+kj::Own<Connection> connectSsh(SshTarget target, const std::string& command,
                                const SshOptions& options, kj::AsyncIoContext& io);
 
 }  // namespace pibrain

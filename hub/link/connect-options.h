@@ -12,6 +12,8 @@ namespace pibrain {
 
 // What the caller wants of a connection, for every kind of connector.
 struct ConnectOptions {
+  // The connection will be idle most of the time, and its loss must be noticed all the same.
+  bool watches = false;
   std::shared_ptr<RateLimiter> limiter;  // null: none
   // The passphrases of the run.
   std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();

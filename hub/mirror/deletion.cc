@@ -54,7 +54,7 @@ Failure rootEmpty(const std::string& root, uint64_t mirrorFiles) {
       FailureId::ROOT_EMPTY,
       absl::StrCat(shown, " on the spoke has no files, but the mirror has ", mirrorFiles),
       "The directory might not be mounted, or the sessions were moved. Nothing is deleted.",
-      {{"See what is there, on the spoke", "ls -la " + escapeForTerminal(shellQuote(root))}});
+      {{"See what is there, on the spoke", "ls -la " + escapeForTerminal(shellQuotePath(root))}});
 }
 
 Deletion archiveGone(Mirror& mirror, const std::vector<std::string>& paths) {

@@ -27,6 +27,15 @@ Failure unreadableMirror(const SpokeConfig& spoke, const Tree::Problem& problem)
 
 }  // namespace
 
+std::optional<Failure> unreadableIn(const SpokeConfig& spoke, const Tree& mirror) {
+  for (auto& problem : mirror.problems) {
+    // mkfs creates lost+found for root alone; it never contains sessions.
+    if (problem.path == "lost+found" || problem.reason == proto::Reason::VANISHED) continue;
+    return unreadableMirror(spoke, problem);
+  }
+  return std::nullopt;
+}
+
 void requireReadable(const SpokeConfig& spoke, const Tree& mirror,
                      std::vector<std::string>& warnings, std::unordered_set<std::string>* unread) {
   for (auto& problem : mirror.problems) {

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
 
 #include "common/tree/tree.h"
+#include "hub/base/failure.h"
 #include "hub/config/config.h"
 
 namespace pibrain {
@@ -16,5 +18,9 @@ namespace pibrain {
 void requireReadable(const SpokeConfig& spoke, const Tree& mirror,
                      std::vector<std::string>& warnings,
                      std::unordered_set<std::string>* unread = nullptr);
+
+// Returns the failure that something in the mirror cannot be opened or read; nullopt: everything
+// can.
+std::optional<Failure> unreadableIn(const SpokeConfig& spoke, const Tree& mirror);
 
 }  // namespace pibrain

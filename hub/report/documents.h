@@ -15,6 +15,7 @@
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/restore.h"
 #include "hub/pass/diagnosis.h"
+#include "hub/pass/live.h"
 #include "hub/pass/spoke-change.h"
 #include "hub/pass/spoke-report.h"
 #include "hub/pass/verification.h"
@@ -76,6 +77,17 @@ std::vector<SessionsOfSpoke> listSessions(const std::vector<const SpokeConfig*>&
                                           const SessionFilter& filter,
                                           const std::function<void(const std::string&)>& warn);
 std::string sessionListJson(const std::vector<SessionsOfSpoke>& all, bool fullPaths);
+
+// A line of `sync watch --json`.
+struct WatchLine {
+  std::string spoke;
+  int64_t time = 0;   // ns since the epoch
+  std::string event;  // as in report.capnp
+  std::string why;
+  const LiveChange* change = nullptr;  // null: the event is not a change
+  std::optional<Failure> failure;
+};
+std::string watchJson(const WatchLine& line);
 
 // A row of `spoke list`: what is known about a spoke, its agent, if it has one, and its key.
 struct SpokeRow {

@@ -95,8 +95,8 @@ std::string escapeControls(std::string_view json) {
 
 class Encoder {
  public:
-  Encoder() {
-    codec_.setPrettyPrint(true);
+  explicit Encoder(bool pretty = true) {
+    codec_.setPrettyPrint(pretty);
     codec_.addTypeHandler(failureHandler_);
   }
 
@@ -154,6 +154,14 @@ std::string toJson(report::SessionList::Reader list) {
       .nullable<report::SessionList::Session>("directory")
       .nullable<report::SessionList::Session>("title")
       .encode(list);
+}
+
+std::string toJson(report::WatchLine::Reader line) {
+  Encoder encoder(false);
+  for (auto* field : {"why", "path", "pathBytes", "kind", "writtenNs", "mirroredNs"}) {
+    encoder.nullable<report::WatchLine>(field);
+  }
+  return encoder.encode(line);
 }
 
 std::string toJson(report::Refusal::Reader refusal) { return Encoder().encode(refusal); }

@@ -19,6 +19,11 @@ void Checklist::addEscaped(CheckState state, const std::string& detail) {
   add({step_, state, escapeForTerminal(detail), std::nullopt});
 }
 
+bool Checklist::hasFailed() const {
+  return std::any_of(diagnosis_.checks.begin(), diagnosis_.checks.end(),
+                     [](auto& check) { return check.state == CheckState::FAILED; });
+}
+
 bool Checklist::hasFailed(FailureId id) const {
   return std::any_of(diagnosis_.checks.begin(), diagnosis_.checks.end(), [&](auto& check) {
     return check.state == CheckState::FAILED && check.failure->id() == id;

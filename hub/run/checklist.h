@@ -25,7 +25,8 @@ class Checklist {
   void warn(Failure failure);
   void fail(Failure failure);
   void skip(const std::string& detail) { addEscaped(CheckState::SKIPPED, detail); }
-  // Returns whether a step has already failed with this id.
+  // Returns whether a step has already failed, with any id or with this one.
+  bool hasFailed() const;
   bool hasFailed(FailureId id) const;
 
   // Does the work; if it throws Failure or a KJ exception, marks the current step as failed.

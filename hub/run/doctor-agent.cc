@@ -21,6 +21,7 @@
 #include "hub/connect/connector.h"
 #include "hub/mirror/deletion.h"
 #include "hub/mirror/open-mirror.h"
+#include "hub/mirror/readable.h"
 #include "hub/run/doctor-parts.h"
 #include "hub/run/login-steps.h"
 #include "hub/ssh/invocation.h"
@@ -84,7 +85,7 @@ class AgentExamination {
   }
 
   void checkFilters() {
-    if (spoke_.extraArgs.empty()) return;
+    if (spoke_.extraArgs.empty() || !spoke_.exclude.empty()) return;
     checks_.at("config");
     checks_.warn(
         Failure(FailureId::FILTERS_WOULD_DROP,
@@ -163,6 +164,7 @@ class AgentExamination {
     }
     bool unexplained = !listing.complete && listing.problems.empty();
     if (!unreadable.empty() || unexplained) return checks_.fail(unread(unreadable));
+    if (auto failure = unreadableIn(spoke_, tree)) return checks_.fail(*failure);
     if (listing.files == 0 && tree.files > 0) {
       return checks_.warn(rootEmpty(root_, tree.files));
     }

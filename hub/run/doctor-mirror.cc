@@ -75,18 +75,28 @@ void examineRoom(const Config& config, const SpokeConfig& spoke, Checklist& chec
 
 namespace {
 
+Fix syncIt(const SpokeConfig& spoke) {
+  return {"Sync it", ownCommand("sync run --spoke " + escapeForTerminal(shellQuote(spoke.name)))};
+}
+
 Failure neverSynced(const SpokeConfig& spoke) {
-  return Failure(
-      FailureId::NEVER_SYNCED, "never synced", "",
-      {{"Sync it", ownCommand("sync run --spoke " + escapeForTerminal(shellQuote(spoke.name)))}});
+  return Failure(FailureId::NEVER_SYNCED, "never synced", "", {syncIt(spoke)});
 }
 
 // Returns what failed in the latest run; briefly, if this examination has met the same failure.
-Failure failedLately(const std::string& last, const Failure& failure, const Checklist& checks) {
+Failure failedLately(const SpokeConfig& spoke, const std::string& last, const Failure& failure,
+                     const Checklist& checks) {
   if (checks.hasFailed(failure.id())) {
-    return Failure(failure.id(), last + "; the latest failed in the same way");
+    return Failure(failure.id(), last + "; the latest run failed for the same reason");
   }
-  return Failure(failure.id(), absl::StrCat(last, "; the latest failed: ", failure.summary()),
+  // What stopped it may have been fixed since.
+  if (!checks.hasFailed()) {
+    return Failure(failure.id(),
+                   absl::StrCat(last, "; the latest run failed (", std::string(failure.idName()),
+                                "), but nothing above does now"),
+                   "", {syncIt(spoke)});
+  }
+  return Failure(failure.id(), absl::StrCat(last, "; the latest run failed: ", failure.summary()),
                  failure.cause(), failure.fixes());
 }
 
@@ -103,7 +113,7 @@ void examineLastRun(const SpokeConfig& spoke, Store* store, Checklist& checks) {
   int64_t now = wallClockNanos();
   auto last = runs->lastGood ? "last good run " + formatAgo(*runs->lastGood, now) : "never synced";
   if (runs->lastFailure) {
-    checks.warn(failedLately(last, *runs->lastFailure, checks));
+    checks.warn(failedLately(spoke, last, *runs->lastFailure, checks));
   } else if (!runs->lastGood) {
     checks.warn(neverSynced(spoke));
   } else if (runs->isStale(now)) {

@@ -134,6 +134,7 @@ class SpokeAdder : public Setup {
   // The agent does not use rsync's filters: what they left out would be synced.
   void settleFilters(const SpokeConfig& known, const AddRequest& request) {
     if (known.method != SyncMethod::RSYNC || known.extraArgs.empty() || request.dropFilters) return;
+    if (!request.exclude.empty()) return;  // somebody has thought of them
     std::vector<std::string> quoted;
     for (auto& argument : known.extraArgs) {
       quoted.push_back(escapeForTerminal(shellQuote(argument)));
@@ -152,8 +153,8 @@ class SpokeAdder : public Setup {
     throw Failure(FailureId::FILTERS_WOULD_DROP,
                   absl::StrCat("the agent does not use rsync_options.extra_args: ", arguments),
                   "Files that these arguments leave out would be synced. Nothing was changed.",
-                  {{"Leave the same files out with --exclude PATTERN", ""},
-                   {"Or continue without these arguments: --drop-filters", ""}});
+                  {{"Leave the same files out with --exclude PATTERN, once for each pattern", ""},
+                   {"Or sync these files too, with --drop-filters", ""}});
   }
 
   static void requireSameMachine(const SpokeConfig& known, const AddRequest& request) {

@@ -59,13 +59,15 @@ void requireDedicated(const SshTarget& target, const SyncKey& key) {
     if (identity.blob != blob) continue;
     throw Failure(
         FailureId::KEY_NOT_DEDICATED,
-        absl::StrCat("your own login at ", escapeForTerminal(target.alias), " offers the key ",
-                     escapeForTerminal(key.path), " too (", identity.name(), ")"),
+        absl::StrCat("your own login at ", escapeForTerminal(target.alias),
+                     " offers the key for syncing too: ", escapeForTerminal(key.path),
+                     identity.path == key.path ? "" : absl::StrCat(" (", identity.name(), ")")),
         "That login would then start the agent and nothing else.",
-        {{"Name another key with --key, or leave out --key to get a new one", ""},
-         {"If it is the right key, remove it from your ssh-agent, or from this host's IdentityFile "
-          "in ~/.ssh/config",
-          "ssh-add -d " + escapeForTerminal(shellQuote(key.path))}});
+        {identity.inAgent
+             ? Fix{"Remove the key from your ssh-agent",
+                   "ssh-add -d " + escapeForTerminal(shellQuote(key.path))}
+             : Fix{"Remove the key from IdentityFile of this host in ~/.ssh/config", ""},
+         {"Or sync with another key, which --key names", ""}});
   }
 }
 

@@ -107,6 +107,7 @@ void addKeyThere(const SshTarget& target, const AuthFailure& authFailure, std::v
         {absl::StrCat(target.setUp.empty() ? "Put" : "Or put", " the key's line into ", where,
                       "; on the spoke, with the key's public half, this prints the line"),
          "pi-brain-agent --authorized-keys-line " + key});
+    fixes.push_back({"If the user is wrong, correct 'source' of the spoke in the config", ""});
   } else {
     auto config = target.configFile.empty()
                       ? ""

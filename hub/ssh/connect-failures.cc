@@ -97,12 +97,14 @@ Failure unresolvedName(const SshTarget& target, const std::string& why) {
 }
 
 Failure connectionRefused(const SshTarget& target) {
-  return Failure(FailureId::CONNECTION_REFUSED,
-                 absl::StrCat("connection refused by ", addressOf(target)),
-                 "The machine is up, but no SSH server listens at that port.",
-                 {{"On the spoke, start the SSH server (the service may be called sshd)",
-                   "sudo systemctl start ssh"},
-                  {"Check the port", sshInvocation(target) + " -G | grep ^port"}});
+  return Failure(
+      FailureId::CONNECTION_REFUSED, absl::StrCat("connection refused by ", addressOf(target)),
+      "The machine is up, but no SSH server listens at that port.",
+      {{"On the spoke, start the SSH server (the service may be called sshd)",
+        "sudo systemctl start ssh"},
+       target.portGiven ? Fix{"If the port is wrong, correct 'port' of the spoke in the config", ""}
+                        : Fix{"If the port is wrong, correct Port in ~/.ssh/config; this shows it",
+                              sshInvocation(target) + " -G | grep ^port"}});
 }
 
 Failure noAnswer(const SshTarget& target) {

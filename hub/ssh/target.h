@@ -28,6 +28,7 @@ struct SshTarget {
   uint32_t connectTimeout = 15;         // seconds
   uint32_t serverAliveInterval = 0;     // seconds; 0: off
   uint32_t serverAliveCountMax = 3;
+  bool watches = false;  // ConnectOptions::watches
 
   std::string hostKeyAlias;                      // empty: none
   std::vector<std::string> userKnownHostsFiles;  // new keys are added to the first

@@ -2,6 +2,7 @@
 
 #include <kj/debug.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "common/fs/file-io.h"
@@ -37,6 +38,8 @@ int64_t processorNanos() {
 // A file server's clock may be ahead of ours, at worst by time zones. A time further ahead is not a
 // clock's, and must not hold a file back until then.
 constexpr int64_t MAX_AHEAD = 86'400'000'000'000;  // ns
+
+constexpr int64_t HOT_NANOS = 3'600'000'000'000;
 
 // Returns whether the file may have changed within this span. A time ahead of the clock counts as
 // that.
@@ -75,8 +78,8 @@ uint64_t wholeLines(int fd, uint64_t size) {
 }
 
 Pull::Pull(kj::Own<TreeSource> root, std::shared_ptr<const Tree> tree,
-           capnp::List<proto::Want>::Reader wants, kj::Array<kj::byte> secret)
-    : root_(kj::mv(root)), tree_(kj::mv(tree)), secret_(kj::mv(secret)) {
+           capnp::List<proto::Want>::Reader wants, SharedSecret secret, kj::Own<SentFiles> sent)
+    : root_(kj::mv(root)), tree_(kj::mv(tree)), secret_(kj::mv(secret)), sent_(kj::mv(sent)) {
   for (auto want : wants) {
     Want copy{want.getFile(), Whole()};
     switch (want.which()) {
@@ -145,7 +148,7 @@ void Pull::start(BlockWriter& writer, Want want) {
   }
   auto out = std::make_unique<Outgoing>();
   out->id = want.file;
-  out->hasher = FileHasher(secret_);
+  out->hasher = FileHasher(*secret_);
   out->file = kj::mv(opened.get<TreeSource::File>());
   if (isDatabaseInUse(out->file, now)) {
     refuse(writer, want.file, proto::Reason::UNFINISHED_LINE);
@@ -227,7 +230,7 @@ bool Pull::startFork(Outgoing& out) {
   // its parent's beginning.
   uint64_t size = kj::min(parent.size, KJ_ASSERT_NONNULL(tree_->find(id)).file.size);
   size = wholeLines(parent.fd, kj::min(size, out.end));
-  FileHasher hasher(secret_);
+  FileHasher hasher(*secret_);
   if (size < MIN_FORK || hashPrefix(parent.fd, size, hasher) < size) return false;
   kj::Vector<kj::byte> signature;
   makeSignature(parent.fd, size, 0, 0,
@@ -310,7 +313,12 @@ void Pull::sendDelta(BlockWriter& writer) {
 
 void Pull::end(BlockWriter& writer) {
   auto out = kj::mv(out_);
-  if (out->offset == out->end && stillHolds(*out)) {
+  struct stat st;
+  if (out->offset == out->end && stillHolds(*out) && fstat(out->file.fd, &st) == 0) {
+    // Others are not likely to grow while the hub watches.
+    if (changedWithin(HOT_NANOS, out->file.mtime, out->opened)) {
+      sent_->keep(out->file.path, {st.st_dev, st.st_ino, out->end, out->file.mtime, out->hasher});
+    }
     writer.add([&](proto::Event::Builder event) { out->hasher.digest().to(event.initEnd()); });
   } else {
     refuse(writer, out->id, proto::Reason::CHANGING);
@@ -328,7 +336,7 @@ bool Pull::stillHolds(const Outgoing& out) const {
   if (settled && mtimeOf(st) == out.file.mtime && uint64_t(st.st_size) == out.file.size) {
     return true;
   }
-  FileHasher again(secret_);
+  FileHasher again(*secret_);
   return hashPrefix(out.file.fd, out.end, again) == out.end &&
          again.digest() == out.hasher.digest();
 }

@@ -10,6 +10,7 @@
 #include "common/delta/delta.h"
 #include "common/wire/digest.h"
 #include "spoke-agent/answers/event-source.h"
+#include "spoke-agent/answers/sent-files.h"
 #include "spoke-agent/tree/tree-source.h"
 
 namespace pibrain {
@@ -17,9 +18,9 @@ namespace pibrain {
 // Answers a list of wants, in their order.
 class Pull : public EventSource {
  public:
-  // `secret` is that of all hashes (FileHasher).
+  // `secret` is that of all hashes. `sent` remembers which files were sent.
   Pull(kj::Own<TreeSource> root, std::shared_ptr<const Tree> tree,
-       capnp::List<proto::Want>::Reader wants, kj::Array<kj::byte> secret = nullptr);
+       capnp::List<proto::Want>::Reader wants, SharedSecret secret, kj::Own<SentFiles> sent);
 
   bool produce(BlockWriter& writer) override;
 
@@ -78,7 +79,8 @@ class Pull : public EventSource {
 
   kj::Own<TreeSource> root_;
   std::shared_ptr<const Tree> tree_;
-  const kj::Array<kj::byte> secret_;
+  const SharedSecret secret_;
+  kj::Own<SentFiles> sent_;
   std::deque<Want> wants_;
   std::unique_ptr<Outgoing> out_;
 };

@@ -8,6 +8,7 @@
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <sys/fanotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -92,7 +93,8 @@ constexpr int ALLOWED[] = {
     SCMP_SYS(signalfd4), SCMP_SYS(poll), SCMP_SYS(ppoll),
     // files
     SCMP_SYS(close), SCMP_SYS(dup2), SCMP_SYS(dup3), SCMP_SYS(fstat), SCMP_SYS(newfstatat),
-    SCMP_SYS(statx), SCMP_SYS(getdents64), SCMP_SYS(lseek), SCMP_SYS(pread64),
+    SCMP_SYS(statx), SCMP_SYS(fstatfs), SCMP_SYS(name_to_handle_at), SCMP_SYS(getdents64),
+    SCMP_SYS(lseek), SCMP_SYS(pread64),
     // memory
     SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise),
     // threads
@@ -135,6 +137,13 @@ bool addRules(scmp_filter_ctx filter, bool landlocked) {
       SCMP_A2(SCMP_CMP_MASKED_EQ, O_ASYNC, 0));
   add(SCMP_ACT_ALLOW, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, FIONBIO));
   add(SCMP_ACT_ALLOW, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, FIOCLEX));
+  // Watching: marks of directories that are open. Without a path, and not by AT_FDCWD, which would
+  // be the working directory, so that only what Landlock let the agent open can be watched.
+  for (unsigned change : {FAN_MARK_ADD, FAN_MARK_REMOVE}) {
+    add(SCMP_ACT_ALLOW, SCMP_SYS(fanotify_mark),
+        SCMP_A1(SCMP_CMP_EQ, scmp_datum_t(change | FAN_MARK_ONLYDIR)),
+        SCMP_A3(SCMP_CMP_LT, scmp_datum_t(MAX_DESCRIPTORS)), SCMP_A4(SCMP_CMP_EQ, 0));
+  }
   // abort()
   add(SCMP_ACT_ALLOW, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, scmp_datum_t(getpid())));
   return good;

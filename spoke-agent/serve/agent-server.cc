@@ -15,6 +15,9 @@
 #include "spoke-agent/answers/inspect.h"
 #include "spoke-agent/answers/listing.h"
 #include "spoke-agent/answers/pull.h"
+#include "spoke-agent/answers/sent-files.h"
+#include "spoke-agent/serve/block-writer-pool.h"
+#include "spoke-agent/serve/watch-stream.h"
 
 namespace pibrain {
 
@@ -25,34 +28,6 @@ constexpr size_t FLOW_LIMIT_WORDS = (4 << 20) / sizeof(capnp::word);
 
 constexpr int LISTING_COMPRESSION = 1;
 constexpr kj::Duration MAX_SILENCE = 1 * kj::SECONDS;
-// Each stream takes a few MB and a thread. The hub opens one at a time.
-constexpr int MAX_STREAMS = 8;
-
-// Keeps the writer of the last stream for the next one: it has some megabytes, which are slow to
-// allocate each time.
-class BlockWriterPool : public kj::Refcounted {
- public:
-  kj::Own<BlockWriter> take(int compressionLevel) {
-    if (live_ == MAX_STREAMS) {
-      kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "too many streams at once"));
-    }
-    ++live_;
-    if (idle_.get() == nullptr) return kj::heap<BlockWriter>(compressionLevel);
-    idle_->restart(compressionLevel);
-    return kj::mv(idle_);
-  }
-  void giveBack(kj::Own<BlockWriter> writer) {
-    drop();
-    idle_ = kj::mv(writer);
-  }
-  // A writer was not returned.
-  void drop() { --live_; }
-
- private:
-  kj::Own<BlockWriter> idle_;
-  int live_ = 0;
-};
-
 class BlocksImpl : public proto::Blocks::Server {
  public:
   BlocksImpl(kj::Own<EventSource> source, kj::Own<BlockWriterPool> writers, int compressionLevel)
@@ -108,10 +83,16 @@ class BlocksImpl : public proto::Blocks::Server {
 
 class SessionsImpl : public proto::Sessions::Server {
  public:
-  SessionsImpl(kj::Own<TreeSource> root, kj::Own<BlockWriterPool> writers)
-      : root_(kj::mv(root)), writers_(kj::mv(writers)) {}
+  // `watching`: null if the agent cannot watch.
+  SessionsImpl(kj::Own<TreeSource> root, kj::Own<BlockWriterPool> writers,
+               kj::Maybe<kj::Own<Watching>> watching)
+      : root_(kj::mv(root)), writers_(kj::mv(writers)), watching_(kj::mv(watching)) {}
 
   kj::Promise<void> scan(ScanContext context) override {
+    // Its ids are those of an older tree.
+    KJ_IF_MAYBE(watching, watching_) {
+      (*watching)->endStream();
+    }
     auto params = context.getParams();
     bool atRest = false;
     auto tree = params.getUntilAtRest()                         ? root_->scanUntilAtRest(atRest)
@@ -142,8 +123,9 @@ class SessionsImpl : public proto::Sessions::Server {
   kj::Promise<void> pull(PullContext context) override {
     auto params = context.getParams();
     int level = std::clamp(int(params.getOptions().getCompressionLevel()), 1, 9);
-    auto secret = kj::heapArray<kj::byte>(params.getOptions().getSecret());
-    auto pull = kj::heap<Pull>(kj::addRef(*root_), tree(), params.getWants(), kj::mv(secret));
+    auto secret = sent_->share(params.getOptions().getSecret());
+    auto pull =
+        kj::heap<Pull>(kj::addRef(*root_), tree(), params.getWants(), secret, kj::addRef(*sent_));
     context.getResults().setBlocks(stream(kj::mv(pull), level));
     return kj::READY_NOW;
   }
@@ -170,6 +152,17 @@ class SessionsImpl : public proto::Sessions::Server {
     return kj::READY_NOW;
   }
 
+  kj::Promise<void> watch(WatchContext context) override {
+    KJ_IF_MAYBE(watching, watching_) {
+      sent_->share(context.getParams().getSecret());
+      context.getResults().setChanges(
+          kj::heap<WatchStream>(kj::addRef(*root_), tree(), kj::addRef(*sent_),
+                                kj::addRef(*writers_), kj::addRef(**watching)));
+      return kj::READY_NOW;
+    }
+    KJ_UNIMPLEMENTED("this agent cannot watch");
+  }
+
  private:
   proto::Blocks::Client stream(kj::Own<EventSource> source, int level = LISTING_COMPRESSION) {
     return kj::heap<BlocksImpl>(kj::mv(source), kj::addRef(*writers_), level);
@@ -182,12 +175,18 @@ class SessionsImpl : public proto::Sessions::Server {
 
   kj::Own<TreeSource> root_;
   kj::Own<BlockWriterPool> writers_;
+  kj::Own<SentFiles> sent_ = kj::refcounted<SentFiles>();
+  kj::Maybe<kj::Own<Watching>> watching_;
 };
 
 class SpokeImpl : public proto::Spoke::Server {
  public:
-  SpokeImpl(kj::Own<TreeSource> root, std::string sandbox, bool partlyConfined)
-      : root_(kj::mv(root)), sandbox_(std::move(sandbox)), partlyConfined_(partlyConfined) {}
+  SpokeImpl(kj::Own<TreeSource> root, std::string sandbox, bool partlyConfined,
+            kj::Maybe<kj::Own<Watching>> watching)
+      : root_(kj::mv(root)),
+        watching_(kj::mv(watching)),
+        sandbox_(std::move(sandbox)),
+        partlyConfined_(partlyConfined) {}
 
   kj::Promise<void> hello(HelloContext context) override {
     auto results = context.getResults();
@@ -208,12 +207,18 @@ class SpokeImpl : public proto::Spoke::Server {
     peer.setKeyed(true);
     peer.setHashesBeginnings(true);
     peer.setForced(getenv("SSH_ORIGINAL_COMMAND") != nullptr);
-    results.setSessions(kj::heap<SessionsImpl>(kj::addRef(*root_), kj::addRef(*writers_)));
+    kj::Maybe<kj::Own<Watching>> watching;
+    KJ_IF_MAYBE(shared, watching_) {
+      watching = kj::addRef(**shared);
+    }
+    results.setSessions(
+        kj::heap<SessionsImpl>(kj::addRef(*root_), kj::addRef(*writers_), kj::mv(watching)));
     return kj::READY_NOW;
   }
 
  private:
   kj::Own<TreeSource> root_;
+  kj::Maybe<kj::Own<Watching>> watching_;
   kj::Own<BlockWriterPool> writers_ = kj::refcounted<BlockWriterPool>();  // shared by all Sessions
   const std::string sandbox_;
   const bool partlyConfined_;
@@ -221,8 +226,9 @@ class SpokeImpl : public proto::Spoke::Server {
 
 }  // namespace
 
-proto::Spoke::Client makeSpoke(kj::Own<TreeSource> root, std::string sandbox, bool partlyConfined) {
-  return kj::heap<SpokeImpl>(kj::mv(root), std::move(sandbox), partlyConfined);
+proto::Spoke::Client makeSpoke(kj::Own<TreeSource> root, std::string sandbox, bool partlyConfined,
+                               kj::Maybe<kj::Own<Watching>> watching) {
+  return kj::heap<SpokeImpl>(kj::mv(root), std::move(sandbox), partlyConfined, kj::mv(watching));
 }
 
 void serve(kj::AsyncIoStream& stream, proto::Spoke::Client spoke, kj::WaitScope& waitScope) {

@@ -90,10 +90,11 @@ std::shared_ptr<const Tree> DirectoryTree::scanUntilAtRest(bool& atRest) {
   }
 }
 
-Tree DirectoryTree::walk() const {
+Tree DirectoryTree::walk(const Entered& entered) const {
   Tree tree;
   WalkOptions options;
   options.exclusions = &exclusions_;
+  options.entered = entered;
   KJ_IF_MAYBE(dir, dir_) {
     KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { tree = walkTree(dir->fd(), options); })) {
       tree.problems.push_back({"", proto::Reason::IO_ERROR});

@@ -27,11 +27,13 @@ class DirectoryTree : public TreeSource {
   proto::RootState state() const override { return state_; }
   std::shared_ptr<const Tree> scan() override;
   std::shared_ptr<const Tree> scanUntilAtRest(bool& atRest) override;
+  Tree look(const Entered& entered) const override { return walk(entered); }
+  bool leavesOut(const std::string& path) const override { return exclusions_.coverFile(path); }
   std::shared_ptr<const Tree> tree() const override { return tree_; }
   kj::OneOf<File, proto::Reason> open(const Tree& tree, uint32_t id) const override;
 
  private:
-  Tree walk() const;
+  Tree walk(const Entered& entered = nullptr) const;
 
   std::string path_;
   const Exclusions exclusions_;

@@ -5,6 +5,7 @@
 #include <kj/one-of.h>
 #include <kj/refcount.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -25,6 +26,12 @@ class TreeSource : public kj::Refcounted {
   // The same, repeated a few times until no directory has changed since the scan before, which may
   // be the last one of scan(). Sets `atRest` to whether that was reached.
   virtual std::shared_ptr<const Tree> scanUntilAtRest(bool& atRest) = 0;
+  // Returns the tree as it is now, without making it the one of the latest scan. `entered` as in
+  // WalkOptions.
+  using Entered = std::function<void(int directory, const std::string& path)>;
+  virtual Tree look(const Entered& entered) const = 0;
+  // Returns whether a file at this path would not be served, whatever it is.
+  virtual bool leavesOut(const std::string& path) const = 0;
   // Returns the latest scan's tree; null before the first.
   virtual std::shared_ptr<const Tree> tree() const = 0;
 

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fanotify.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -109,6 +111,35 @@ void tryNetwork() {
          connect(STDIN_FILENO, reinterpret_cast<struct sockaddr*>(&address), sizeof(address)) != 0);
 }
 
+// The agent has a fanotify group, for watching what it serves.
+int markWith(int group, unsigned flags, int directory, const char* path) {
+  return int(syscall(SYS_fanotify_mark, long(group), long(flags), long(FAN_CREATE | FAN_ONDIR),
+                     long(directory), path));
+}
+
+void tryWatching(const std::string& root) {
+  report("inotify", inotify_init1(0) < 0);
+  report("another fanotify group", fanotify_init(FAN_CLASS_NOTIF, O_RDONLY) < 0);
+  constexpr unsigned ALLOWED = FAN_MARK_ADD | FAN_MARK_ONLYDIR;
+  int inside = open(root.c_str(), O_RDONLY | O_DIRECTORY), group = -1;
+  for (int fd = 3; fd < 64 && group < 0; ++fd) {
+    if (markWith(fd, ALLOWED, inside, nullptr) == 0) group = fd;
+  }
+  report("watch the root", group < 0);
+  auto outside = root + "/..";
+  report("watch outside by path", markWith(group, ALLOWED, AT_FDCWD, outside.c_str()) != 0);
+  report("watch beside by path", markWith(group, ALLOWED, inside, "..") != 0);
+  report("watch the working directory", markWith(group, ALLOWED, AT_FDCWD, nullptr) != 0);
+  report("watch outside",
+         markWith(group, ALLOWED, open(outside.c_str(), O_RDONLY | O_DIRECTORY), nullptr) != 0);
+  report("watch outside by O_PATH",
+         markWith(group, ALLOWED, open(outside.c_str(), O_PATH | O_DIRECTORY), nullptr) != 0);
+  report("watch a filesystem",
+         markWith(group, ALLOWED | FAN_MARK_FILESYSTEM, inside, nullptr) != 0);
+  report("watch a mount", markWith(group, ALLOWED | FAN_MARK_MOUNT, inside, nullptr) != 0);
+  report("flush marks", markWith(group, FAN_MARK_FLUSH, inside, nullptr) != 0);
+}
+
 void tryLimits() {
   struct rlimit more = {RLIM_INFINITY, RLIM_INFINITY};
   report("raise the core limit", setrlimit(RLIMIT_CORE, &more) != 0);
@@ -123,6 +154,7 @@ void tryToEscape() {
   tryFiles(root);
   tryProcesses();
   tryNetwork();
+  tryWatching(root);
   tryLimits();
   fprintf(stderr, "all tried\n");
 }

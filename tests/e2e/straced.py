@@ -16,6 +16,10 @@ _DESCRIPTOR = r'(?:AT_FDCWD|\d+)<(?P<{0}>[^<>]*)>(?:\(deleted\))?'
 _AT = _DESCRIPTOR + r', "(?P<{1}>(?:[^"\\]|\\.)*)"'
 
 
+# LeakSanitizer, which looks for leaks in builds with AddressSanitizer, does not work under strace.
+WITHOUT_LEAKS = {"ASAN_OPTIONS": "detect_leaks=0"}
+
+
 def strace(output, *options):
     return ["strace", "-f", "-y", "-qq", "-s", "300", "-o", str(output), "-e", "trace=" + ",".join(CALLS),
             *map(str, options)]

@@ -416,7 +416,7 @@ class Doctor(HubCase):
         self.sshd.configure_client(port=harness.free_port())
         self.sync(code=1)
         self.sshd.configure_client()
-        self.warns_at("last run", "connection-refused", "just now", "systemctl start ssh")
+        self.warns_at("last run", "connection-refused", "just now", "sync run --spoke laptop")
         # What is as it was then is said once.
         self.sshd.configure_client(port=harness.free_port())
         checks = self.fails_at("connection", "connection-refused")

@@ -10,6 +10,7 @@ import time
 import unittest
 
 import harness
+import straced
 from harness import HubCase, quote
 
 OTHER_AGE = pathlib.Path(os.environ["PIBRAIN_TEST_AGENT"])
@@ -343,7 +344,7 @@ class Failures(HubCase):
         paths = [word for path in below for word in ("-P", path)]
         command = ["strace", "-f", "-qq", "-o", self.dir / "trace", "-e", f"trace={calls}", "-e", f"inject={calls}:error={error}", *paths,
                    harness.HUB, "sync", "run", "--json", "-s", "laptop", "-c", self.config]
-        done = subprocess.run(command, capture_output=True, text=True, env=self.environment())
+        done = subprocess.run(command, capture_output=True, text=True, env={**self.environment(), **straced.WITHOUT_LEAKS})
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertIn("(INJECTED)", (self.dir / "trace").read_text())
         return json.loads(done.stdout)["spokes"][0]["failure"]

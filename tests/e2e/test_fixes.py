@@ -107,7 +107,7 @@ class Fixes(fleet.FleetCase):
                 self.box.authorized.write_bytes(self.box.before)
                 text = self.config.read_text()
                 self.config.write_text(f"hub:\n  ssh: {mode}\n{text}")
-                add, show = self.fails("permission-denied")
+                add, show, *_ = self.fails("permission-denied")
                 self.assertIn(f"{self.key}.pub", show)
                 self.paste(add)
                 self.sync()

@@ -12,6 +12,7 @@ import time
 import unittest
 
 import harness
+import straced
 import mounts
 from harness import HubCase
 
@@ -330,7 +331,7 @@ class Servers(HubCase):
         def asked():
             trace = self.dir / "trace"
             done = subprocess.run(["strace", "-f", "-qq", "-s", "4096", "-e", "trace=execve", "-o", trace, harness.HUB, "sync", "run", "-c", self.config],
-                                  env=environment, capture_output=True, text=True)
+                                  env={**environment, **straced.WITHOUT_LEAKS}, capture_output=True, text=True)
             return re.findall(rf'execve\("{re.escape(str(ssh))}", \["[^"]*", "(-[VG])"', trace.read_text()), done
 
         def expect(*options):

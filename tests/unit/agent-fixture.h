@@ -41,13 +41,18 @@ class AgentFixture : public testing::Test {
     if (thread_.joinable()) thread_.join();
   }
 
-  void start(const std::string& root) {
+  // `watching`: with the kernel's events.
+  void start(const std::string& root, bool watching = false) {
     int ends[2];
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    thread_ = std::thread([root, fd = ends[1]]() {
+    thread_ = std::thread([root, watching, fd = ends[1]]() {
       auto io = kj::setupAsyncIo();
       auto stream = io.lowLevelProvider->wrapSocketFd(kj::AutoCloseFd(fd));
-      serve(*stream, makeSpoke(kj::refcounted<DirectoryTree>(root), "none"), io.waitScope);
+      auto group = watching ? Marks::openGroup() : kj::AutoCloseFd();
+      serve(*stream,
+            makeSpoke(kj::refcounted<DirectoryTree>(root), "none", false,
+                      kj::refcounted<Watching>(io.unixEventPort, kj::mv(group))),
+            io.waitScope);
     });
     stream_ = io_.lowLevelProvider->wrapSocketFd(kj::AutoCloseFd(ends[0]));
     std::string preamble(PREAMBLE.size(), '\0');
@@ -167,6 +172,13 @@ class AgentFixture : public testing::Test {
         break;
       case proto::Event::SIGNATURE:
         result.content += textOf(event.getSignature());
+        break;
+      case proto::Event::WATCHED:
+        events.push_back("watches " + std::to_string(event.getWatched().getDirectories()) +
+                         ", polls " + std::to_string(event.getWatched().getPolled()));
+        break;
+      case proto::Event::SCAN_NEEDED:
+        events.push_back("scan needed");
         break;
       default:
         events.push_back("another event");

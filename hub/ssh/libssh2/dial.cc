@@ -48,11 +48,18 @@ int finishConnecting(int fd, Clock::time_point deadline) {
   }
 }
 
-void setSocketOptions(int fd, uint32_t timeoutSeconds) {
+void setSocketOptions(int fd, uint32_t timeoutSeconds, bool watches) {
   int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  // The kernel asks a silent peer after 15 s, and gives it up as TCP_USER_TIMEOUT says (tcp(7)).
+  constexpr int IDLE_SECONDS = 15, INTERVAL_SECONDS = 5, COUNT = 3;
   setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-  unsigned milliseconds = timeoutSeconds * 1000;
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &IDLE_SECONDS, sizeof(int));
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &INTERVAL_SECONDS, sizeof(int));
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &COUNT, sizeof(int));
+  constexpr unsigned WATCH_SECONDS = 20;
+  unsigned milliseconds =
+      (watches ? std::min(timeoutSeconds, WATCH_SECONDS) : timeoutSeconds) * 1000;
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof(milliseconds));
 }
 
@@ -233,7 +240,7 @@ class Race {
 
 kj::AutoCloseFd connected(kj::AutoCloseFd fd, const struct addrinfo& address,
                           const SshTarget& target, const SshOptions& options) {
-  setSocketOptions(fd, options.timeoutSeconds);
+  setSocketOptions(fd, options.timeoutSeconds, target.watches);
   options.passed(SshStep::TCP, absl::StrCat(numeric(address), " port ", target.port));
   return fd;
 }

@@ -79,7 +79,11 @@ class Libssh2Connection : public Connection {
     // Not in the catch block, because it waits for the proxy to end.
     KJ_IF_MAYBE(e, broke) explainBreak(e->getDescription().cStr());
     session_.clearDeadline();
-    session_.keepAlive(target_.serverAliveInterval, target_.serverAliveCountMax);
+    // libssh2 keeps some bytes of each keep-alive until the session ends, which for a watch is
+    // never.
+    if (!target_.watches) {
+      session_.keepAlive(target_.serverAliveInterval, target_.serverAliveCountMax);
+    }
     options_.passed(SshStep::COMMAND, "");
   }
 

@@ -224,6 +224,13 @@ std::vector<std::string> opensshOptions(const SshTarget& target, const OpensshUs
   argv.insert(argv.end(), {"-p", absl::StrCat(target.port)});
   add(argv, "LogLevel", use.logLevel);
   add(argv, "ConnectTimeout", absl::StrCat(target.connectTimeout));
+  // ssh has no option for the kernel's keep-alives, whose default is two hours.
+  constexpr uint32_t WATCH_INTERVAL = 10;
+  if (target.watches &&
+      (target.serverAliveInterval == 0 || target.serverAliveInterval > WATCH_INTERVAL)) {
+    add(argv, "ServerAliveInterval", absl::StrCat(WATCH_INTERVAL));
+    add(argv, "ServerAliveCountMax", "2");
+  }
   auto known = knownTargetOf(target);
   addTrust(target, known, use, argv);
   // For hops, ssh's own ProxyJump would use only the person's configuration, could ask questions,
@@ -261,6 +268,7 @@ SshTarget lastHop(const SshTarget& target) {
   uint32_t port;
   if (absl::SimpleAtoi(hop.port, &port)) result.port = uint16_t(port);
   result.connectTimeout = target.connectTimeout;
+  result.watches = target.watches;
   // The hops before it are its own ProxyJump; without any, its configuration decides.
   if (comma != std::string::npos) result.proxyJump = jump.substr(0, comma);
   result.jumps = target.jumps + 1;

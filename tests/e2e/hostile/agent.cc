@@ -1,6 +1,6 @@
 // An agent that misbehaves by the case: what a hub meets if an attacker controls a spoke.
 //
-// usage: hostile-agent CASE        (--list: the names of the cases)
+// usage: hostile-agent CASE        (--list, --list-watches: the names of the cases)
 
 #include <capnp/rpc-twoparty.h>
 #include <kj/debug.h>
@@ -116,6 +116,11 @@ class SessionsImpl : public proto::Sessions::Server {
     return kj::READY_NOW;
   }
 
+  kj::Promise<void> watch(WatchContext context) override {
+    context.getResults().setChanges(kj::heap<BlocksImpl>(script_, script_.watch()));
+    return kj::READY_NOW;
+  }
+
  private:
   const Script& script_;
 };
@@ -174,12 +179,18 @@ int run(const std::string& name) {
   auto scripts = listingScripts();
   scripts.merge(transferScripts());
   scripts.merge(verifyScripts());
+  auto watches = watchScripts();
+  if (name == "--list-watches") {
+    for (auto& [known, script] : watches) puts(known.c_str());
+    return 0;
+  }
   auto raw = rawScripts();
   if (name == "--list") {
     for (auto& [known, script] : scripts) puts(known.c_str());
     for (auto& [known, script] : raw) puts(known.c_str());
     return 0;
   }
+  scripts.merge(watches);
   auto io = kj::setupAsyncIo();
   if (auto found = scripts.find(name); found != scripts.end()) {
     auto stream = pibrain::takeStdio(io.unixEventPort);

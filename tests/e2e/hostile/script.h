@@ -37,7 +37,7 @@ struct Script {
   std::function<void(proto::Peer::Builder)> hello = [](proto::Peer::Builder) {};
   std::function<Blocks()> listing;
   std::function<Blocks(const std::vector<Asked>&)> pull;
-  std::function<Blocks()> describe, digest, signature;
+  std::function<Blocks()> describe, digest, signature, watch;
   // The call that an exception of this text and type answers.
   std::string throwing, text;
   kj::Exception::Type type = kj::Exception::Type::FAILED;
@@ -50,6 +50,7 @@ using Scripts = std::map<std::string, std::function<Script()>>;
 Scripts listingScripts();
 Scripts transferScripts();
 Scripts verifyScripts();
+Scripts watchScripts();
 
 // Cases that do not speak valid Cap'n Proto: they write raw bytes.
 using Raw = std::function<void(kj::AsyncIoStream&, kj::AsyncIoContext&)>;

@@ -1,0 +1,89 @@
+#include "spoke-agent/answers/live-changes.h"
+
+#include <sys/stat.h>
+
+#include "common/fs/file-io.h"
+#include "common/fs/file-times.h"
+#include "common/fs/rooted-dir.h"
+#include "common/wire/protocol.h"
+#include "spoke-agent/answers/pull.h"
+
+namespace pibrain {
+
+namespace {
+
+capnp::Data::Reader dataOf(std::string_view text) {
+  return kj::arrayPtr(reinterpret_cast<const kj::byte*>(text.data()), text.size());
+}
+
+bool isSameFile(const TreeSource::File& file, const SentFiles::Sent& sent) {
+  struct stat st;
+  return fstat(file.fd, &st) == 0 && st.st_dev == sent.device && st.st_ino == sent.inode;
+}
+
+}  // namespace
+
+std::optional<int64_t> LiveChanges::add(BlockWriter& writer, uint32_t file) {
+  auto opened = root_.open(*tree_, file);
+  // That it vanished is for a scan to tell.
+  if (!opened.is<TreeSource::File>()) return std::nullopt;
+  auto& now = opened.get<TreeSource::File>();
+  uint64_t end = publishableSize(now, wallClockNanos());
+  std::optional<int64_t> again;
+  if (end < now.size) again = now.mtime + QUIET_NANOS;
+  if (auto* sent = sent_->find(now.path); sent != nullptr && isSameFile(now, *sent)) {
+    bool appended = end > sent->size && end - sent->size <= MAX_TAIL;
+    if (appended && addTail(writer, file, now, end, *sent)) return again;
+    // Only the beginning of a line came, or a second event of what was sent.
+    if (end == sent->size && (now.size > end || now.mtime == sent->mtime)) return again;
+  }
+  sent_->forget(now.path);
+  if (end > 0 || now.size == 0) announce(writer, file, now);
+  return again;
+}
+
+void LiveChanges::announce(BlockWriter& writer, uint32_t file, const TreeSource::File& now) {
+  announced_.insert(file);
+  writer.add([&](proto::Event::Builder event) {
+    auto directory = event.initDirectory();
+    directory.setPath(dataOf(parentOf(now.path)));
+    directory.setFirstFile(file);
+    directory.initFingerprints(1);  // 0: it is one of the entries
+    auto entry = directory.initEntries(1)[0];
+    entry.setName(dataOf(baseNameOf(now.path)));
+    entry.setSize(now.size);
+    entry.setMtime(now.mtime);
+    entry.setMode(now.mode);
+  });
+}
+
+bool LiveChanges::addTail(BlockWriter& writer, uint32_t file, const TreeSource::File& now,
+                          uint64_t end, SentFiles::Sent& sent) {
+  auto bytes = kj::heapArray<kj::byte>(size_t(end - sent.size));
+  if (readAt(now.fd, bytes, sent.size) < bytes.size()) return false;
+  auto hasher = sent.hasher;
+  hasher.update(bytes);
+  if (!announced_.contains(file)) announce(writer, file, now);
+  writer.add([&](proto::Event::Builder event) {
+    auto begin = event.initBegin();
+    begin.setFile(file);
+    begin.setContent(proto::Begin::Content::TAIL);
+    begin.setFrom(sent.size);
+    begin.setSize(end);
+    begin.setMtime(now.mtime);
+    begin.setUnsettled(true);
+    begin.setMode(now.mode);
+  });
+  writer.add([&](proto::Event::Builder event) {
+    auto piece = event.initData();
+    piece.setBytes(bytes);
+    hasher.digest().to(piece.initHash());
+  });
+  writer.add([&](proto::Event::Builder event) { hasher.digest().to(event.initEnd()); });
+  sent.size = end;
+  sent.mtime = now.mtime;
+  sent.hasher = hasher;
+  return true;
+}
+
+}  // namespace pibrain

@@ -1,0 +1,75 @@
+#pragma once
+// Collects which files of a tree change. Events are hints (P9): whatever they might miss, a look at
+// everything finds.
+
+#include <stdint.h>
+
+#include <memory>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "spoke-agent/tree/tree-source.h"
+#include "spoke-agent/watch/marks.h"
+
+namespace pibrain {
+
+class ChangeCollector : private Marks::Sink {
+ public:
+  // Both must outlive this.
+  ChangeCollector(TreeSource& root, Marks& marks) : root_(root), marks_(marks) {}
+
+  // From now on, ids are those of `tree`. Marks all directories, walks, and notes what changed
+  // since that tree was made.
+  void begin(std::shared_ptr<const Tree> tree);
+
+  // Takes the kernel's events.
+  void drain();
+  // Walks again, and notes what changed.
+  void lookAtAll();
+  // Looks at the files that changed in the last minutes, in directories without marks.
+  void lookAtHot();
+
+  // How directories are watched.
+  struct Mode {
+    uint32_t watched = 0, polled = 0;
+    Marks::Refusal why = Marks::Refusal::NONE;
+    bool operator==(const Mode&) const = default;
+  };
+  const Mode& mode() const { return mode_; }
+
+  // Returns whether files came or went, or events were lost: only a scan can tell what there is
+  // now.
+  bool needsScan() const { return structure_ || missed_; }
+  bool hasMissed() const { return missed_; }
+  void scanRequested() { structure_ = missed_ = false; }
+
+  bool hasFiles() const { return !files_.empty(); }
+  // Returns the ids of files that changed, each once, and forgets them.
+  std::vector<uint32_t> takeFiles();
+  // Notes that the file changed.
+  void note(uint32_t file);
+
+ private:
+  void changed(const std::string& directory, std::string_view name, bool structure) override;
+  void missed() override { missed_ = true; }
+  Tree walk();
+  void preferNewest(const Tree& tree);
+  void compare(const Tree& now);
+  void compareFiles(const Tree::Directory& then, const Tree::Directory& now);
+
+  TreeSource& root_;
+  Marks& marks_;
+  std::shared_ptr<const Tree> tree_;
+  Mode mode_;
+  bool structure_ = false, missed_ = false;
+  std::unordered_set<uint32_t> files_;
+  struct Seen {
+    uint64_t size;
+    int64_t mtime;
+    bool operator==(const Seen&) const = default;
+  };
+  std::unordered_map<uint32_t, Seen> seen_;  // of files that changed since the tree was made
+};
+
+}  // namespace pibrain
