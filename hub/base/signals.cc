@@ -1,6 +1,7 @@
 #include "hub/base/signals.h"
 
 #include <atomic>
+#include <initializer_list>
 
 namespace pibrain {
 

@@ -5,8 +5,9 @@
 //              sockets and no signals, which seccomp refuses on all kernels
 //   seccomp    https://docs.kernel.org/userspace-api/seccomp_filter.html, by libseccomp: only the
 //              system calls that serving needs, so no program, process, socket or tracing, no file
-//              opened for writing, no lock, no signal to others, no executable memory; every other
-//              call fails with EPERM
+//              opened for writing, no lock, no signal to others, no executable memory, and no
+//              watching but of directories that Landlock let it open; every other call fails with
+//              EPERM
 //   limits     of memory and descriptors; no file may grow, and no core is dumped (getrlimit(2))
 
 #include <stdint.h>

@@ -215,6 +215,35 @@ class Live(LiveCase):
         self.watch()
 
 
+class StoppedHub(LiveCase):
+    def test_no_agent_stays(self):
+        """A hub that stands still keeps its connection, but asks for nothing."""
+        watch = self.watch()
+        agents = harness.agents_below(self.sshd.process.pid)
+        self.assertEqual(len(agents), 1)
+        watch.process.send_signal(signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            harness.wait_for(lambda: not harness.agents_below(self.sshd.process.pid), 110, "the end of the agent")
+            self.assertGreater(time.monotonic() - began, 40, "a hub may be busy for a while")
+        finally:
+            watch.process.send_signal(signal.SIGCONT)
+        watch.wait_for("lost")
+        self.append("--p--/a.jsonl", LINE % b"after")
+        self.arrives("--p--/a.jsonl", seconds=30)
+
+
+class IdleWatch(LiveCase):
+    def test_it_stays(self):
+        """For longer than any limit for silence."""
+        watch = self.watch()
+        time.sleep(100)
+        self.assertEqual(watch.seen("lost"), [])
+        self.append("--p--/a.jsonl", LINE % b"after")
+        self.arrives("--p--/a.jsonl", seconds=5)
+        self.assertEqual(len(watch.seen("connecting")), 1)
+
+
 class Hostile(LiveCase):
     """A spoke that lies in what it tells: the mirror stays right, and another spoke is as live as ever."""
 
