@@ -249,14 +249,16 @@ class AgentExamination {
 
   Failure notForced() const {
     auto request = sshRequestOf(spoke_);
-    auto key =
-        request.key.empty() ? "KEY.pub" : escapeForTerminal(shellQuote(request.key + ".pub"));
-    return Failure(
+    Failure failure(
         FailureId::KEY_NOT_LOCKED_DOWN, "the key can run any command on the spoke", "",
-        {{"Limit the key to the agent", ownCommand(request.setUp)},
-         {"Or, on the spoke, replace the key's line in ~/.ssh/authorized_keys by the one "
-          "that this prints",
-          "pi-brain-agent --authorized-keys-line " + key}});
+        {{"Give the spoke a key that is limited to the agent", ownCommand(request.setUp)}});
+    // Without a key of its own, the spoke is reached with the person's, who would be locked out.
+    if (request.key.empty()) return failure;
+    return failure.addFix(
+        {"Or, on the spoke, replace the key's line in ~/.ssh/authorized_keys by the one "
+         "that this prints",
+         "pi-brain-agent --authorized-keys-line " +
+             escapeForTerminal(shellQuote(request.key + ".pub"))});
   }
 
   const Config& config_;

@@ -211,8 +211,10 @@ class Doctor(HubCase):
         try:
             sshd.authorized_keys.write_text(pathlib.Path(f"{sshd.key}.pub").read_text())
             self.write_config([self.spoke()], ssh_config=str(sshd.ssh_config))
-            self.warns_at("restrict", "key-not-locked-down", "'pi-brain-agent --authorized-keys-line ",
-                          f"'pi-brain spoke add laptop spoke -c {self.config}'")
+            self.warns_at("restrict", "key-not-locked-down", f"'pi-brain spoke add laptop spoke -c {self.config}'")
+            self.write_config([self.spoke(key=str(sshd.key))], ssh_config=str(sshd.ssh_config))
+            self.warns_at("restrict", "key-not-locked-down", f"'pi-brain-agent --authorized-keys-line {sshd.key}.pub'")
+            self.write_config([self.spoke()], ssh_config=str(sshd.ssh_config))
             # Forced, but not restricted.
             sshd.authorized_keys.write_text(f'command="{harness.AGENT} --root={self.source}" '
                                             + pathlib.Path(f"{sshd.key}.pub").read_text())
