@@ -9,6 +9,7 @@
 
 #include "common/fs/rooted-dir.h"
 #include "common/text/escape.h"
+#include "common/wire/data.h"
 #include "common/wire/protocol.h"
 #include "hub/base/failure.h"
 #include "hub/mirror/mirror.h"
@@ -29,10 +30,6 @@ constexpr size_t PER_ITEM = 100;
   kj::throwFatalException(
       kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
                     kj::str(what, ": '", shown.c_str(), text.size() > MAX_SHOWN ? "…'" : "'")));
-}
-
-std::string textOf(capnp::Data::Reader data) {
-  return std::string(reinterpret_cast<const char*>(data.begin()), data.size());
 }
 
 }  // namespace

@@ -8,7 +8,9 @@
 
 #include "common/fs/file-times.h"
 #include "common/fs/rooted-dir.h"
+#include "common/wire/data.h"
 #include "common/wire/protocol.h"
+#include "hub/agent/now.h"
 #include "hub/base/failure.h"
 #include "hub/mirror/open-mirror.h"
 
@@ -19,19 +21,13 @@ namespace {
 // What was appended is on the disk after so long, at the latest.
 constexpr kj::Duration FLUSH_AFTER = 1 * kj::SECONDS;
 // Another process has the mirror: when to look again.
-constexpr kj::Duration LOOK_AGAIN = 200 * kj::MILLISECONDS;
+constexpr kj::Duration LOCK_AGAIN = 200 * kj::MILLISECONDS;
 // A file that is still being written, or a database in use: when to ask again.
 constexpr kj::Duration ASK_AGAIN = 10 * kj::SECONDS;
 // A file at rest for so long is proved as a whole, at most once in MIN_BETWEEN_PROOFS.
 constexpr kj::Duration REST = 10 * kj::SECONDS, MIN_BETWEEN_PROOFS = 60 * kj::SECONDS;
 // An agent that announces more than this gets a scan instead.
 constexpr size_t MAX_ANNOUNCED = 20'000;
-
-kj::TimePoint now() { return kj::systemCoarseMonotonicClock().now(); }
-
-std::string textOf(capnp::Data::Reader data) {
-  return std::string(reinterpret_cast<const char*>(data.begin()), data.size());
-}
 
 // Returns why the agent looks for changes itself; empty: it need not.
 std::string whyPolled(proto::Watched::Reader watched) {
@@ -208,7 +204,7 @@ Mirror* LiveMirror::lock() {
     busy = true;
   }
   if (busy) {
-    busyUntil_ = now() + LOOK_AGAIN;
+    busyUntil_ = now() + LOCK_AGAIN;
     return nullptr;
   }
   locked_ = now();

@@ -11,6 +11,7 @@
 #include "common/fs/file-times.h"
 #include "hub/agent/live-files.h"
 #include "hub/agent/live-mirror.h"
+#include "hub/agent/now.h"
 #include "hub/agent/reporting.h"
 #include "hub/agent/sync-pass.h"
 
@@ -30,8 +31,6 @@ constexpr kj::Duration LONGEST_WAIT = 1 * kj::SECONDS;
 constexpr std::chrono::milliseconds LOOK_AGAIN(200);
 // Our agents tell of changes at most 50 times a second.
 constexpr std::chrono::milliseconds MIN_BETWEEN_ANSWERS(10);
-
-kj::TimePoint now() { return kj::systemCoarseMonotonicClock().now(); }
 
 }  // namespace
 

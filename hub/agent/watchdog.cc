@@ -3,6 +3,8 @@
 #include <kj/time.h>
 #include <string.h>
 
+#include "hub/agent/now.h"
+
 namespace pibrain {
 
 namespace {
@@ -18,8 +20,6 @@ kj::Exception lost(const char* tag, const char* why) {
 bool hasTag(const kj::Exception& error, const char* tag) {
   return strcmp(error.getFile(), tag) == 0;
 }
-
-kj::TimePoint now() { return kj::systemCoarseMonotonicClock().now(); }
 
 }  // namespace
 

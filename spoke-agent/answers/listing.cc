@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "common/wire/data.h"
 #include "common/wire/protocol.h"
 #include "spoke-agent/answers/pull.h"
 
@@ -13,10 +14,6 @@ namespace {
 // Files in one event, which is under 300 KB even with the longest names.
 constexpr size_t MAX_FILES = 1000;
 constexpr size_t MAX_UNSEEN = 50'000;
-
-capnp::Data::Reader dataOf(std::string_view text) {
-  return kj::arrayPtr(reinterpret_cast<const kj::byte*>(text.data()), text.size());
-}
 
 void fill(proto::Entry::Builder entry, const Tree::Directory& directory, const Tree::File& file) {
   entry.setName(dataOf(directory.name(file)));

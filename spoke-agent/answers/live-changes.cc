@@ -5,16 +5,13 @@
 #include "common/fs/file-io.h"
 #include "common/fs/file-times.h"
 #include "common/fs/rooted-dir.h"
+#include "common/wire/data.h"
 #include "common/wire/protocol.h"
 #include "spoke-agent/answers/pull.h"
 
 namespace pibrain {
 
 namespace {
-
-capnp::Data::Reader dataOf(std::string_view text) {
-  return kj::arrayPtr(reinterpret_cast<const kj::byte*>(text.data()), text.size());
-}
 
 bool isSameFile(const TreeSource::File& file, const SentFiles::Sent& sent) {
   struct stat st;

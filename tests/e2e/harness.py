@@ -63,12 +63,15 @@ QUICK_KEY_EXCHANGE = "KexAlgorithms -sntrup761*,mlkem*"
 USUAL_KEY_EXCHANGE = "KexAlgorithms +curve25519-sha256"
 
 
+def openssh_version():
+    version = subprocess.run(["ssh", "-V"], capture_output=True, text=True).stderr
+    return tuple(map(int, re.search(r"OpenSSH_(\d+)\.(\d+)", version).groups()))
+
+
 def for_tests(options=()):
     """Options for an sshd that all tests log in to from one address, without the keywords that `options` set."""
-    version = subprocess.run(["ssh", "-V"], capture_output=True, text=True).stderr
-    major, minor = map(int, re.search(r"OpenSSH_(\d+)\.(\d+)", version).groups())
     ours = [QUICK_KEY_EXCHANGE, "MaxStartups 100"]
-    if (major, minor) >= (9, 8):
+    if openssh_version() >= (9, 8):
         ours.append("PerSourcePenalties no")  # it would turn away addresses that failed to log in
     theirs = {option.split()[0] for option in options}
     return [option for option in ours if option.split()[0] not in theirs]

@@ -6,7 +6,7 @@ namespace hostile {
 
 namespace {
 
-const std::string LINE = "0123456789abcde\n";
+const std::string MORE = "0123456789abcde\n";
 
 // Each of these blocks as a stream of its own, then what `after` returns.
 Blocks told(std::vector<Fills> blocks, Blocks after) {
@@ -19,7 +19,7 @@ Blocks told(std::vector<Fills> blocks, Blocks after) {
   };
 }
 
-Blocks silence() {
+Blocks idle() {
   return []() -> kj::Promise<Block> { return kj::NEVER_DONE; };
 }
 
@@ -35,8 +35,8 @@ Script watched(std::function<Blocks()> watch) {
   return script;
 }
 
-Script once(Fills fills) {
-  return watched([=]() { return told({fills}, silence()); });
+Script tells(Fills fills) {
+  return watched([=]() { return told({fills}, idle()); });
 }
 
 // Announcements of other files, endlessly.
@@ -44,9 +44,9 @@ Fill announcement(uint32_t number) {
   return directory("p", {{std::to_string(number) + ".jsonl"}}, number);
 }
 
-Fill known() { return directory("p", {{"a.jsonl", mirrored().size() + LINE.size()}}, 0); }
+Fill announced() { return directory("p", {{"a.jsonl", mirrored().size() + MORE.size()}}, 0); }
 
-Fill tail(uint32_t file, uint64_t from, uint64_t size) {
+Fill tailFrom(uint32_t file, uint64_t from, uint64_t size) {
   return [=](proto::Event::Builder event) {
     auto begin = event.initBegin();
     begin.setFile(file);
@@ -65,46 +65,46 @@ Fill scanNeeded() {
 Scripts watchScripts() {
   Scripts all;
   auto size = mirrored().size();
-  auto longer = size + LINE.size();
-  auto content = mirrored() + LINE;
-  all["watch-above-the-root"] = []() { return once({directory("..", {{"a.jsonl"}})}); };
-  all["watch-path-in-a-name"] = []() { return once({directory("p", {{"../a.jsonl"}})}); };
+  auto longer = size + MORE.size();
+  auto content = mirrored() + MORE;
+  all["watch-above-the-root"] = []() { return tells({directory("..", {{"a.jsonl"}})}); };
+  all["watch-path-in-a-name"] = []() { return tells({directory("p", {{"../a.jsonl"}})}); };
   all["watch-two-files-in-one"] = []() {
-    return once({directory("p", {{"a.jsonl"}, {"b.jsonl"}})});
+    return tells({directory("p", {{"a.jsonl"}, {"b.jsonl"}})});
   };
-  all["watch-staging"] = []() { return once({directory(".pi-brain-staging", {{"a"}})}); };
-  all["watch-content-outside"] = [=]() { return once({known(), data(LINE, content)}); };
-  all["watch-end-outside"] = [=]() { return once({known(), end(content)}); };
+  all["watch-staging"] = []() { return tells({directory(".pi-brain-staging", {{"a"}})}); };
+  all["watch-content-outside"] = [=]() { return tells({announced(), data(MORE, content)}); };
+  all["watch-end-outside"] = [=]() { return tells({announced(), end(content)}); };
   all["watch-no-end"] = [=]() {
-    return once({known(), tail(0, size, longer), data(LINE, content)});
+    return tells({announced(), tailFrom(0, size, longer), data(MORE, content)});
   };
   all["watch-file-in-a-file"] = [=]() {
-    return once({known(), tail(0, size, longer), tail(0, size, longer)});
+    return tells({announced(), tailFrom(0, size, longer), tailFrom(0, size, longer)});
   };
   all["watch-whole"] = [=]() {
-    return once({known(), begin(0, proto::Begin::Content::WHOLE, longer)});
+    return tells({announced(), begin(0, proto::Begin::Content::WHOLE, longer)});
   };
-  all["watch-backwards"] = [=]() { return once({known(), tail(0, longer, size)}); };
-  all["watch-refusal"] = []() { return once({refused(0)}); };
+  all["watch-backwards"] = [=]() { return tells({announced(), tailFrom(0, longer, size)}); };
+  all["watch-refusal"] = []() { return tells({refused(0)}); };
   all["watch-garbage"] = []() { return watched([]() { return bytes("garbage", false); }); };
   all["watch-of-nobody"] = [=]() {
-    return once({tail(7, size, longer), data(LINE, content), end(content)});
+    return tells({tailFrom(7, size, longer), data(MORE, content), end(content)});
   };
   all["watch-elsewhere"] = [=]() {
-    return once({known(), tail(0, 5, 21), data(LINE, content), end(content)});
+    return tells({announced(), tailFrom(0, 5, 21), data(MORE, content), end(content)});
   };
   all["watch-bad-hash"] = [=]() {
-    return once({known(), tail(0, size, longer), data(LINE, mirrored()), end(mirrored())});
+    return tells({announced(), tailFrom(0, size, longer), data(MORE, mirrored()), end(mirrored())});
   };
   all["watch-bad-end"] = [=]() {
-    return once({known(), tail(0, size, longer), data(LINE, content), end(mirrored())});
+    return tells({announced(), tailFrom(0, size, longer), data(MORE, content), end(mirrored())});
   };
   all["watch-too-much"] = [=]() {
-    return once(
-        {known(), tail(0, size, longer), data(LINE + LINE, content + LINE), end(content + LINE)});
+    return tells({announced(), tailFrom(0, size, longer), data(MORE + MORE, content + MORE),
+                  end(content + MORE)});
   };
   all["watch-too-little"] = [=]() {
-    return once({known(), tail(0, size, longer + 100), data(LINE, content), end(content)});
+    return tells({announced(), tailFrom(0, size, longer + 100), data(MORE, content), end(content)});
   };
   all["watch-signs-without-end"] = []() {
     return watched([]() -> Blocks {
@@ -117,7 +117,7 @@ Scripts watchScripts() {
     });
   };
   all["watch-scans-without-end"] = []() {
-    return watched([]() { return told(std::vector<Fills>(100'000, {scanNeeded()}), silence()); });
+    return watched([]() { return told(std::vector<Fills>(100'000, {scanNeeded()}), idle()); });
   };
   all["watch-files-without-end"] = []() {
     return watched([]() -> Blocks {
