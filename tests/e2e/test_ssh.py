@@ -601,7 +601,7 @@ class Passphrase(SshCase):
         self.write_config([self.spoke(f"laptop{i or ''}") for i in range(spokes)])
         pid, terminal = pty.fork()
         if pid == 0:
-            os.execve(harness.HUB, [harness.HUB, "sync", "run", "-c", self.config], self.environment())
+            os.execve(harness.HUB, [harness.HUB, "sync", "run", "-c", self.config], {**self.environment(), "TERM": "xterm"})
         shown, typed = b"", list(typed)
         while True:
             try:
