@@ -244,7 +244,7 @@ class IdleWatch(LiveCase):
         self.assertEqual(len(watch.seen("connecting")), 1)
 
 
-class Hostile(LiveCase):
+class HostileCase(LiveCase):
     """A spoke that lies in what it tells: the mirror stays right, and another spoke is as live as ever."""
 
     AGENT = pathlib.Path(os.environ["PIBRAIN_TEST_HOSTILE_AGENT"])
@@ -288,6 +288,8 @@ class Hostile(LiveCase):
         self.assertEqual(harness.read_below(self.mirror, b"p/a.jsonl"), self.CONTENT)
         self.assertFalse((self.dir / "synced/a.jsonl").exists())
 
+
+class Lies(HostileCase):
     def test_lies(self):
         for case in sorted(self.BROKEN | self.HARMLESS):
             with self.subTest(case):
@@ -304,6 +306,8 @@ class Hostile(LiveCase):
                 watch.stop()
                 self.watches.remove(watch)
 
+
+class Floods(HostileCase):
     def test_floods(self):
         for case in sorted(self.FLOODS):
             with self.subTest(case):
