@@ -50,9 +50,9 @@ std::string whyPolled(proto::Watched::Reader watched) {
   return some;
 }
 
-bool isToBeProved(const LiveFiles::File& file) { return file.unproved && file.id.has_value(); }
+bool isToBeProved(const LiveFile& file) { return file.unproved && file.id.has_value(); }
 
-kj::TimePoint provableAt(const LiveFiles::File& file) {
+kj::TimePoint provableAt(const LiveFile& file) {
   return kj::max(file.changed + REST, file.proved + MIN_BETWEEN_PROOFS);
 }
 

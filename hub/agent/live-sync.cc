@@ -26,8 +26,6 @@ constexpr kj::Duration POLL_AFTER = 10 * kj::SECONDS;
 // Scans that changes ask for take at most a twentieth of the time, and are at most so far apart.
 constexpr int SCAN_SHARE = 20;
 constexpr kj::Duration MIN_PAUSE = 100 * kj::MILLISECONDS, MAX_PAUSE = 60 * kj::SECONDS;
-// How long the hub sleeps at most, so that stop() takes effect.
-constexpr kj::Duration LONGEST_WAIT = 1 * kj::SECONDS;
 constexpr std::chrono::milliseconds LOOK_AGAIN(200);
 // Our agents tell of changes at most 50 times a second.
 constexpr std::chrono::milliseconds MIN_BETWEEN_ANSWERS(10);
@@ -49,7 +47,7 @@ void LiveSync::run() {
                        AgentSession::limitsOf(spoke_, config_.hub));
   LiveFiles files;
   session.converse([&]() {
-    while (!stopped_) {
+    for (;;) {
       observer_.entered(LiveState::SCANNING, "");
       files.forgetIds();
       pass(session, *connector, files);
@@ -76,7 +74,6 @@ void LiveSync::pass(AgentSession& session, Connector& connector, LiveFiles& file
     }
     if (failure && failure->id() == FailureId::MIRROR_IN_USE) {
       std::this_thread::sleep_for(LOOK_AGAIN);
-      if (stopped_) return;
       continue;
     }
     scanned_ = now();
@@ -100,7 +97,7 @@ LiveSync::Time LiveSync::nextScan(bool needed) const {
 void LiveSync::watch(AgentSession& session, LiveFiles& files) {
   if (!session.watches()) {
     observer_.entered(LiveState::POLLING, "its pi-brain-agent is older than this hub");
-    while (!stopped_ && now() < scanned_ + POLL_AFTER) std::this_thread::sleep_for(LOOK_AGAIN);
+    while (now() < scanned_ + POLL_AFTER) std::this_thread::sleep_for(LOOK_AGAIN);
     return;
   }
   LiveMirror mirror(config_, spoke_, store_, session, files, observer_);
@@ -108,15 +105,15 @@ void LiveSync::watch(AgentSession& session, LiveFiles& files) {
   KJ_DEFER(session.endWatch());
   bool ended = false;
   auto answered = std::chrono::steady_clock::now() - MIN_BETWEEN_ANSWERS;
-  while (!stopped_) {
+  for (;;) {
     auto due = nextScan(mirror.needsScan() || ended);
     if (now() >= due) break;
-    auto atMost =
-        kj::min(kj::min(mirror.dueIn(), LONGEST_WAIT), due - now() + 5 * kj::MILLISECONDS);
     if (ended) {
+      mirror.close();
       std::this_thread::sleep_for(LOOK_AGAIN / 10);
       continue;
     }
+    auto atMost = kj::min(mirror.dueIn(), due - now() + 5 * kj::MILLISECONDS);
     auto heard =
         session.awaitChanges(atMost, [&](proto::Event::Reader event) { mirror.event(event); });
     if (heard == AgentSession::Heard::EVENTS) mirror.endOfBlock();

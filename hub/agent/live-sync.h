@@ -1,9 +1,9 @@
 #pragma once
 
-#include <atomic>
 #include <memory>
 
 #include "hub/agent/agent-session.h"
+#include "hub/agent/live-files.h"
 #include "hub/config/config.h"
 #include "hub/history/store.h"
 #include "hub/pass/live.h"
@@ -20,19 +20,16 @@ class LiveSync {
            LiveObserver& observer)
       : config_(config), spoke_(spoke), options_(options), store_(store), observer_(observer) {}
 
-  // Connects, and returns when stop() was called. Throws Failure if the connection cannot be made,
-  // or breaks.
+  // Connects, and throws Failure when the connection cannot be made, or breaks. Does not return.
   void run();
-  // Any thread may call this. It takes effect within a second.
-  void stop() { stopped_ = true; }
 
  private:
   using Time = kj::TimePoint;
 
   // Scans and transfers, once the mirror is free.
-  void pass(AgentSession& session, Connector& connector, class LiveFiles& files);
+  void pass(AgentSession& session, Connector& connector, LiveFiles& files);
   // Waits for changes and mirrors them, until a scan is due.
-  void watch(AgentSession& session, class LiveFiles& files);
+  void watch(AgentSession& session, LiveFiles& files);
   Time nextScan(bool needed) const;
 
   const Config& config_;
@@ -40,7 +37,6 @@ class LiveSync {
   const RunOptions& options_;
   Store* const store_;
   LiveObserver& observer_;
-  std::atomic<bool> stopped_ = false;
   Time scanned_ = kj::origin<Time>();    // when the last pass ended
   kj::Duration took_ = 0 * kj::SECONDS;  // how long it took
   bool failed_ = false;                  // the last pass could not sync all

@@ -257,7 +257,7 @@ void Transfer::onEnd(Digest hash) {
 
 void Transfer::rememberLive(const Answer& answer) {
   auto& receiver = *answer.receiver;
-  LiveFiles::File file;
+  LiveFile file;
   file.id = answer.file->planned().remote.id;
   file.size = receiver.size();
   file.written = answer.written;

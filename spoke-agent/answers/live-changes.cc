@@ -13,7 +13,7 @@ namespace pibrain {
 
 namespace {
 
-bool isSameFile(const TreeSource::File& file, const SentFiles::Sent& sent) {
+bool isSameFile(const TreeSource::File& file, const SentFile& sent) {
   struct stat st;
   return fstat(file.fd, &st) == 0 && st.st_dev == sent.device && st.st_ino == sent.inode;
 }
@@ -55,7 +55,7 @@ void LiveChanges::announce(BlockWriter& writer, uint32_t file, const TreeSource:
 }
 
 bool LiveChanges::addTail(BlockWriter& writer, uint32_t file, const TreeSource::File& now,
-                          uint64_t end, SentFiles::Sent& sent) {
+                          uint64_t end, SentFile& sent) {
   auto bytes = kj::heapArray<kj::byte>(size_t(end - sent.size));
   if (readAt(now.fd, bytes, sent.size) < bytes.size()) return false;
   auto hasher = sent.hasher;

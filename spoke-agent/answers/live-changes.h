@@ -30,7 +30,7 @@ class LiveChanges {
   void announce(BlockWriter& writer, uint32_t file, const TreeSource::File& now);
   // Returns false if the tail could not be read.
   bool addTail(BlockWriter& writer, uint32_t file, const TreeSource::File& now, uint64_t end,
-               SentFiles::Sent& sent);
+               SentFile& sent);
 
   TreeSource& root_;
   std::shared_ptr<const Tree> tree_;

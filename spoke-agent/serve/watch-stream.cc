@@ -92,8 +92,7 @@ kj::Promise<void> WatchStream::readEvents() {
 }
 
 bool WatchStream::hasNews() const {
-  return changes_.hasFiles() || (changes_.needsScan() && !needsScan_) || !toldMode_ ||
-         changes_.mode() != told_;
+  return changes_.hasFiles() || (changes_.needsScan() && !needsScan_) || changes_.mode() != told_;
 }
 
 void WatchStream::proceed() {
@@ -113,7 +112,7 @@ void WatchStream::proceed() {
 WatchStream::Block WatchStream::makeBlock() {
   auto writer = writers_->take(COMPRESSION);
   KJ_ON_SCOPE_FAILURE(writers_->drop());
-  if (!toldMode_ || changes_.mode() != told_) addWatched(*writer);
+  if (changes_.mode() != told_) addWatched(*writer);
   if (changes_.needsScan()) {
     writer->add([](proto::Event::Builder event) { event.setScanNeeded(); });
     needsScan_ = true;
@@ -134,12 +133,11 @@ WatchStream::Block WatchStream::makeBlock() {
 
 void WatchStream::addWatched(BlockWriter& writer) {
   told_ = changes_.mode();
-  toldMode_ = true;
   writer.add([&](proto::Event::Builder event) {
     auto watched = event.initWatched();
-    watched.setDirectories(told_.watched);
-    watched.setPolled(told_.polled);
-    watched.setWhy(proto::Watched::Why(told_.why));
+    watched.setDirectories(told_->watched);
+    watched.setPolled(told_->polled);
+    watched.setWhy(proto::Watched::Why(told_->why));
   });
 }
 

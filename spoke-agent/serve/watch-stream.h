@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "proto/agent.capnp.h"
 #include "spoke-agent/answers/live-changes.h"
@@ -82,9 +83,8 @@ class WatchStream : public proto::Blocks::Server {
 
   std::deque<kj::Own<kj::PromiseFulfiller<Block>>> asked_;
   bool ended_ = false;
-  ChangeCollector::Mode told_;  // the mode that the hub knows
-  bool toldMode_ = false;
-  bool needsScan_ = false;  // told, or about to be
+  std::optional<ChangeCollector::Mode> told_;  // the mode that the hub knows
+  bool needsScan_ = false;                     // told, or about to be
   // Files to look at again, by when: ns since the epoch.
   std::multimap<int64_t, uint32_t> again_;
   Time heard_ = kj::origin<Time>();     // the hub

@@ -24,6 +24,15 @@ class WatchTest : public AgentFixture {
 
   void watch() { changes_ = sessions_.watchRequest().send().getChanges(); }
 
+  // From now on, next() tells of changes of the one file that there is, which the hub has.
+  void watchWhatWasSent() {
+    start(dir_.path(), true);
+    scan();
+    pullWhole(0);
+    watch();
+    next();
+  }
+
   // Returns what the next block says. `end` is set when there are no more.
   Answer next() {
     Answer result;
@@ -133,11 +142,7 @@ TEST_F(WatchTest, theNextScanAndTheNextWatchEndIt) {
 
 TEST_F(WatchTest, aLineThatIsNotDoneWaits) {
   writeNow("a.jsonl", "{}\n");
-  start(dir_.path(), true);
-  scan();
-  pullWhole(0);
-  watch();
-  next();
+  watchWhatWasSent();
   append("a.jsonl", "{\"half\"");
   append("a.jsonl", ":1}\n{\"an");
   EXPECT_EQ(next().content, "{\"half\":1}\n");
@@ -147,11 +152,7 @@ TEST_F(WatchTest, aLineThatIsNotDoneWaits) {
 
 TEST_F(WatchTest, whatIsNotAnAppendIsAnnounced) {
   writeNow("a.jsonl", "{\"first\":1}\n");
-  start(dir_.path(), true);
-  scan();
-  pullWhole(0);
-  watch();
-  next();
+  watchWhatWasSent();
   for (auto text : {"{}\n", "{\"another\":1}\n"}) {
     dir_.write("a.jsonl", text);
     Answer told;
@@ -181,11 +182,7 @@ TEST_F(WatchTest, withoutEventsTheAgentLooks) {
 // So that a hub that asks for too much gets no more than one that reads.
 TEST_F(WatchTest, manyRequestsAtOnceAreAnsweredInTheirOrder) {
   writeNow("a.jsonl", "{}\n");
-  start(dir_.path(), true);
-  scan();
-  pullWhole(0);
-  watch();
-  next();
+  watchWhatWasSent();
   std::vector<kj::Promise<std::string>> asked;
   for (int i = 0; i < 20; ++i) {
     asked.push_back(changes_.nextRequest().send().then([](auto response) {
