@@ -40,15 +40,31 @@ began=$(date +%s)
 say() { echo "=== $(($(date +%s) - began)) s: $*"; }
 
 failed=
+outputs=$(mktemp)
+# failed_tests: prints the last lines of each failed test in CTest's log.
+failed_tests() {
+  awk '
+    /^[0-9]+\/[0-9]+ Test: / { test = $3; lines = 0 }
+    { line[lines++ % 100] = $0 }
+    /^Test (Failed|Timeout)/ || /^\*\*\*(Failed|Timeout|Exception)/ {
+      print "=== the end of " test ":"
+      for (i = lines > 100 ? lines - 100 : 0; i < lines; ++i) print line[i % 100]
+    }'
+}
 # run_tests PRESET [CTEST-OPTION…]: continues after a failure, and prints what was skipped.
 run_tests() {
   preset=$1
   shift
   say "$preset: test"
   # Tests wait most of the time: for timeouts, for the disk, for each other.
-  ctest --preset "$preset" --no-tests=error -j "$(($(nproc) * 3))" "$@" || failed="$failed $preset"
+  log=build/$preset/Testing/Temporary/LastTest.log
+  ctest --preset "$preset" --no-tests=error -j "$(($(nproc) * 3))" "$@" || {
+    failed="$failed $preset"
+    # Once more at the end of this run, where they are found.
+    failed_tests <"$log" >>"$outputs"
+  }
   awk '/^[0-9]+\/[0-9]+ Test: / { test = $3 } /^OK \(|^FAILED \(/ && /skipped=/ { print "skipped in " test ": " $0 }' \
-    "build/$preset/Testing/Temporary/LastTest.log"
+    "$log"
 }
 
 configure() {
@@ -56,7 +72,7 @@ configure() {
 }
 
 ahead=  # the process that builds the next preset
-trap '[ -z "$ahead" ] || kill "$ahead" 2>/dev/null' EXIT
+trap '[ -z "$ahead" ] || kill "$ahead" 2>/dev/null; rm -f "$outputs"' EXIT
 trap 'exit 1' HUP INT TERM
 
 for preset in "$@"; do
@@ -99,6 +115,7 @@ for preset in "$@"; do
   esac
 done
 if [ -n "$failed" ]; then
+  cat "$outputs"
   say "FAILED:$failed"
   exit 1
 fi

@@ -22,6 +22,8 @@ namespace {
 constexpr kj::Duration FLUSH_AFTER = 1 * kj::SECONDS;
 // Another process has the mirror: when to look again.
 constexpr kj::Duration LOCK_AGAIN = 200 * kj::MILLISECONDS;
+// Long enough for another process that waits for the mirror to lock it.
+constexpr kj::Duration LET_OTHERS_IN = 10 * kj::MILLISECONDS;
 // A file that is still being written, or a database in use: when to ask again.
 constexpr kj::Duration ASK_AGAIN = 10 * kj::SECONDS;
 // A file at rest for so long is proved as a whole, at most once in MIN_BETWEEN_PROOFS.
@@ -198,7 +200,8 @@ Mirror* LiveMirror::lock() {
   if (now() < busyUntil_) return nullptr;
   bool busy = false;
   try {
-    mirror_.emplace(openMirror(config_, spoke_, store_, Mirror::Access::WRITE, wallClockNanos()));
+    mirror_.emplace(
+        openMirror(config_, spoke_, store_, Mirror::Access::WRITE_AT_ONCE, wallClockNanos()));
   } catch (const Failure& e) {
     if (e.id() != FailureId::MIRROR_IN_USE) throw;
     busy = true;
@@ -300,7 +303,10 @@ kj::Duration LiveMirror::dueIn() const {
 void LiveMirror::close() {
   if (!mirror_) return;
   // It is unlocked even if the flush fails.
-  KJ_DEFER(mirror_.reset());
+  KJ_DEFER({
+    mirror_.reset();
+    busyUntil_ = now() + LET_OTHERS_IN;
+  });
   mirror_->finish({});
 }
 

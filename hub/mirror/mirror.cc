@@ -12,6 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <thread>
+
 #include "common/fs/copy.h"
 #include "common/fs/file-io.h"
 #include "common/fs/file-times.h"
@@ -30,6 +33,20 @@ namespace {
 // because many spokes run in one process.
 constexpr rlim_t MAX_OPEN_DIRECTORIES = 256;
 
+// How long to wait for the lock. A watch that has it gives it back sooner.
+constexpr std::chrono::milliseconds PATIENCE(2000), AT_ONCE(0), LOOK_AGAIN(2);
+
+// Returns false, with errno, if the file cannot be locked within `patience`. There is no flock(2)
+// with a time limit.
+bool lockFile(int fd, std::chrono::milliseconds patience) {
+  auto until = std::chrono::steady_clock::now() + patience;
+  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK || std::chrono::steady_clock::now() >= until) return false;
+    std::this_thread::sleep_for(LOOK_AGAIN);
+  }
+  return true;
+}
+
 size_t openDirectories() {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 16;
@@ -40,7 +57,7 @@ size_t openDirectories() {
 
 Mirror::Mirror(const std::string& path, Access access, Archive archive)
     : path_(path), archive_(kj::mv(archive)), maxDirectories_(openDirectories()) {
-  if (access == Access::WRITE) {
+  if (access != Access::READ) {
     auto made = makeDirectories(path);
     auto parent = escapeForTerminal(shellQuote(std::string(parentOf(path))));
     if (!made.ok()) {
@@ -62,7 +79,7 @@ Mirror::Mirror(const std::string& path, Access access, Archive archive)
         {{"Check 'path' in the config, and the owner of the mirror", "ls -ld " + quoted}});
   }
   root_ = RootedDir(kj::AutoCloseFd(fd));
-  if (access == Access::WRITE && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  if (access != Access::READ && !lockFile(fd, access == Access::WRITE ? PATIENCE : AT_ONCE)) {
     if (errno == EWOULDBLOCK) {
       throw Failure(FailureId::MIRROR_IN_USE, "another run is syncing this spoke", "",
                     {{"Try again when that run has ended", ""}});

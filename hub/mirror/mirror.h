@@ -33,9 +33,10 @@ class Mirror {
   // and a spoke's file of that name is not mirrored.
   static constexpr std::string_view STAGING = ".pi-brain-staging";
 
-  enum class Access { READ, WRITE };
+  // WRITE waits some seconds for the lock, which a watch holds for a second at a time.
+  enum class Access { READ, WRITE, WRITE_AT_ONCE };
 
-  // Opens the directory; for WRITE, creates it if missing and locks it, so that one run at a time
+  // Opens the directory; for writing, creates it if missing and locks it, so that one run at a time
   // writes (P7). Throws Failure; while another run writes, one with the id MIRROR_IN_USE.
   Mirror(const std::string& path, Access access, Archive archive);
 

@@ -11,7 +11,7 @@ Mirror openMirror(const Config& config, const SpokeConfig& spoke, Store* store,
                 Archive(config.hub.archiveDir, spoke.name, started,
                         archiveAgesFile(config.hub.databaseDir, spoke.name)));
   mirror.keepModes(spoke.keepModes);
-  mirror.setTraits(traitsOf(mirror, spoke.name, store, access == Mirror::Access::WRITE));
+  mirror.setTraits(traitsOf(mirror, spoke.name, store, access != Mirror::Access::READ));
   return mirror;
 }
 

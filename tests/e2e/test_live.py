@@ -172,7 +172,9 @@ class Live(LiveCase):
         writer.start()
         try:
             for _ in range(3):
-                self.sync("--wait=20s")
+                self.sync()
+                done = self.pi_brain("sync", "verify", "--repair")
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         finally:
             stop.set()
             writer.join()

@@ -7,7 +7,7 @@ import re
 import subprocess
 import unittest
 
-from harness import AGENT, HubCase, sessions
+from harness import AGENT, HubCase, sessions, wait_for
 
 ESCAPER = os.environ["PIBRAIN_TEST_ESCAPER"]
 WITHOUT_LANDLOCK, WITHOUT_SECCOMP = (os.environ["PIBRAIN_TEST_WITHOUT_SYSCALLS"] + " " + what
@@ -36,9 +36,9 @@ class Sandbox(HubCase):
         self.sshd.authorize(str(script))
         self.assertEqual(self.counts(), {"new": 1})  # it serves nevertheless
         self.assertEqual((self.source / "session.jsonl").read_bytes(), b"{}\n")
-        lines = log.read_text().splitlines()
-        self.assertEqual(lines.pop(), "all tried")
-        return dict(line.split(": ") for line in lines)
+        # The hub does not wait for the script's end.
+        wait_for(lambda: log.read_text().endswith("\nall tried\n"), what=f"the end of {log}")
+        return dict(line.split(": ") for line in log.read_text().splitlines()[:-1])
 
     def test_what_an_intruder_would_try(self):
         self.write("session.jsonl", b"{}\n")
@@ -126,13 +126,19 @@ class Sandbox(HubCase):
         self.sshd.authorize(f"strace -f -y -q -e signal=none -o {log} {AGENT} --root={self.source}")
         sessions.make(self.source, 60, seed=5)
         self.assertEqual(self.counts(), {"new": 60})
-        traces = [log.read_text()]
+
+        def trace():
+            # The hub does not wait for strace's end. The first thread is the last to end.
+            wait_for(lambda: re.fullmatch(r"(\d+) .*\n\1 +\+\+\+ exited with \d+ \+\+\+\n", log.read_text(), re.S),
+                     what=f"the end of {log}")
+            return log.read_text()
+        traces = [trace()]
         for change in (lambda: sessions.grow(self.source, 10, 3, seed=6),
                        lambda: sessions.rewrite(self.source, 10, seed=7),
                        lambda: sessions.fork(self.source, 10, seed=8)):
             change()
             self.sync_one()
-            traces.append(log.read_text())
+            traces.append(trace())
         self.assert_mirrored()
         # And the requests of a comparison: digests, and the signature of a file that differs.
         rotten = max(self.mirror.rglob("*.jsonl"), key=lambda p: p.stat().st_size)
@@ -141,7 +147,7 @@ class Sandbox(HubCase):
             out.write(b"!")
         os.utime(rotten, ns=(times.st_atime_ns, times.st_mtime_ns))
         self.assertEqual(self.pi_brain("sync", "verify").returncode, 1)
-        traces.append(log.read_text())
+        traces.append(trace())
         for trace in traces:
             before, after = re.split(r"\bseccomp\(SECCOMP_SET_MODE_FILTER[^\n]*= 0\n", trace, maxsplit=1)
             self.assertTrue("landlock_restrict_self(" in before, "landlocked before the filter")
