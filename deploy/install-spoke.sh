@@ -14,31 +14,38 @@ PATH=$PATH:/usr/bin:/bin
 
 help() {
   cat <<'END'
-usage: install-spoke.sh --key KEY.pub [--agent FILE] [--root DIR] [--from PATTERNS]
-                        [--exclude PATTERN]... [--dedicated] [--print]
-       install-spoke.sh --uninstall [--key KEY.pub] [--print]
+usage: install-spoke.sh --key KEY.pub [--agent FILE] [--root DIR]
+                        [--from PATTERNS] [--exclude PATTERN]...
+                        [--dedicated] [--print] [--exit-code]
+       install-spoke.sh --uninstall [--key KEY.pub] [--print] [--exit-code]
 
   --key KEY.pub    the public half of the hub's key: a file, or its text
-  --agent FILE     the agent for this machine (default: pi-brain-agent beside this
-                   script, or on PATH)
-  --root DIR       the sessions that the hub may read (default ~/.pi/agent/sessions)
+  --agent FILE     the agent for this machine (default: pi-brain-agent beside
+                   this script, or on PATH)
+  --root DIR       the sessions that the hub may read (default
+                   ~/.pi/agent/sessions)
   --from PATTERNS  accept the key only from these addresses, as in sshd(8):
-                   192.0.2.0/24,… ('*': any). Without it, a line keeps those it has
+                   192.0.2.0/24,… ('*': any). Without it, a line keeps those
+                   it has
   --exclude PATTERN
-                   what the hub cannot read: '*.tmp' or 'node_modules/' in every directory,
-                   '/work/old' at one place, similar to gitignore(5). May be given several
-                   times; '' alone removes all. Without it, a line keeps those it has
-  --dedicated      the key is used for syncing alone: replace a line that lets it do
-                   more (refused otherwise, since somebody may log in with the key)
-  --uninstall      remove the line of this key, or of all keys that start the agent, and
-                   the agent once no line needs it
+                   what the hub cannot read: '*.tmp' or 'node_modules/' in
+                   every directory, '/work/old' at one place, similar to
+                   gitignore(5). May be given several times; '' alone removes
+                   all. Without it, a line keeps those it has
+  --dedicated      the key is used for syncing alone: replace a line that lets
+                   it do more (refused otherwise, since somebody may log in
+                   with the key)
+  --uninstall      remove the line of this key, or of all keys that start the
+                   agent, and the agent once no line needs it
   --print          print what would be done, and do nothing
+  --exit-code      for other programs: exit with 3, not 0, if this changed
+                   anything or, with --print, would change it
 END
 }
 
 main() {
-  key= blob= source= root='~/.pi/agent/sessions' from= uninstall= print=
-  dedicated=
+  key= blob= source= root='~/.pi/agent/sessions' from= uninstall= print= dedicated=
+  exit_code= changed=                                     # for other programs; yes: anything is new
   excludes= excluding=                                    # a pattern a line; yes: --exclude was given
   token= hashes= retire= agent_only= new_spoke= patience= # options of the hub
   committed=yes                                           # empty: undo() takes the changes back
@@ -51,6 +58,7 @@ main() {
   trap '' PIPE
   find_home
   if [ -n "$uninstall" ]; then uninstall; else install; fi
+  [ -z "$exit_code" ] || [ -z "$changed" ] || exit 3
 }
 
 parse() {
@@ -73,6 +81,7 @@ parse() {
       --dedicated) dedicated=yes ;;
       --new-spoke) new_spoke=yes ;;
       --print) print=yes ;;
+      --exit-code) exit_code=yes ;;
       -h | --help)
         help
         exit 0
@@ -117,14 +126,32 @@ add_exclude() {
 }
 
 usage() {
-  echo "install-spoke.sh: $1 'install-spoke.sh --help' lists the options." >&2
+  wrap 2 "install-spoke.sh: $1 'install-spoke.sh --help' lists the options." >&2
   exit 2
 }
 
 # --- messages -----------------------------------------------------------------------------------
 
-# A person reads plain lines. The hub reads those alone that begin with its token.
-say() { printf '%s\n' "${token:+$token say }$*" || :; }
+# wrap INDENT TEXT: prints a text. On a terminal, it breaks lines between words, and indents those that follow.
+wrap() {
+  if [ ! -t 1 ] || [ -n "$exit_code" ]; then printf '%s\n' "$2"; return; fi
+  width=$({ stty size </dev/tty; } 2>/dev/null | awk '$2 > 0 { print ($2 < 100 ? $2 : 100) }')
+  printf '%s\n' "$2" | awk -v indent="$1" -v width="${width:-${COLUMNS:-80}}" '{
+    line = substr($0, 1, match($0, /[^ ]/) - 1) $1
+    for (i = 2; i <= NF; i++)
+      if (length(line $i) < width) line = line " " $i
+      else { print line; line = sprintf("%" indent "s", "") $i }
+    print line }'
+}
+
+# say TEXT [LINE]: the LINE is printed as it is, for pasting. The hub reads only lines that begin with its token.
+say() {
+  if [ -n "$token" ]; then
+    tell "say $1${2:+: $2}"
+  else
+    wrap 2 "$1${2:+:}" && { [ -z "${2:-}" ] || printf '    %s\n' "$2"; }
+  fi || :
+}
 tell() { [ -z "$token" ] || printf '%s\n' "$token $*"; }
 
 # die WHAT [CAUSE [FIX [COMMAND]]]: what failed, why (sentences), what to do about it, and the command for
@@ -134,15 +161,15 @@ die() {
     tell "fail $(printf '%s\f%s\f%s\f%s' "$1" "${2:-}" "${3:-}" "${4:-}" | tr '\n\t\f' '  \t')" || :
   else
     {
-      echo "install-spoke.sh: $1"
-      [ -z "${2:-}" ] || echo "  Why: $2"
-      [ -z "${3:-}" ] || echo "  Fix: $3${4:+:}"
-      [ -z "${4:-}" ] || echo "    $4"
+      wrap 2 "install-spoke.sh: $1"
+      [ -z "${2:-}" ] || wrap 7 "  Why: $2"
+      [ -z "${3:-}" ] || wrap 7 "  Fix: $3${4:+:}"
+      [ -z "${4:-}" ] || printf '    %s\n' "$4"
     } >&2
   fi
   exit 1
 }
-would() { [ -z "$print" ] || say "would $*"; }
+would() { [ -z "$print" ] || say "would $1" "${2:-}"; }
 
 # full WHAT DIRECTORY: dies of what a full disk causes.
 full() { die "$1" "The disk may be full." "Check the free space" "df -h $(quoted "$2"); df -i $(quoted "$2")"; }
@@ -285,7 +312,7 @@ check_authorized_keys() {
   for place in "$keys" "$home/.ssh" "$home"; do
     case $(ls -ldL "$place") in # -L: the target of a symlink
       ????????w*) die "$place is writable by everyone, so sshd ignores $keys" "" "Make it writable only by its owner" "chmod go-w $(quoted "$place")" ;;
-      ?????w*) say "$place is writable by its group. If sshd refuses the key because of that: chmod g-w $(quoted "$place")" ;;
+      ?????w*) say "$place is writable by its group. If sshd refuses the key because of that" "chmod g-w $(quoted "$place")" ;;
     esac
   done
 }
@@ -554,7 +581,7 @@ install_line() {
     return
   fi
   if [ -n "$print" ]; then
-    would "put this line into $keys${before:+, in place of the line of the same key}: $line"
+    would "put this line into $keys${before:+, in place of the line of the same key}" "$line"
     return
   fi
   committed=
@@ -573,7 +600,8 @@ install() {
   [ -z "$agent_only" ] || check_line
   install_agent
   [ -n "$agent_only" ] || install_line
-  [ -n "$print" ] && [ "$agent_did $line_did" != "same same" ] || summary
+  [ "$agent_did $line_did" = "same same" ] || changed=yes
+  [ -n "$print" ] && [ -n "$changed" ] || summary
   if [ -n "$token" ]; then
     tell "installed $arch $agent_did $line_did"
     # The hub tests the key now. Unless it says "keep", undo() takes everything back.
@@ -613,7 +641,7 @@ summary() {
   case $line_did in
     same) say "authorized_keys: already has the line of the key $(fingerprint)" ;;
     added) say "authorized_keys: added the line of the key $(fingerprint)" ;;
-    *) say "authorized_keys: replaced the line of the key $(fingerprint), which was: $before" ;;
+    *) say "authorized_keys: replaced the line of the key $(fingerprint), which was" "$before" ;;
   esac
   case $root in
     '~' | '~/'*) sessions=$home${root#?} ;;
@@ -631,8 +659,9 @@ next_step() {
   name=${host%%.*}
   cat <<END
 
-Next, on the hub, add this spoke to ~/.pi-brain/config.yaml. Correct the host if the hub
-knows it by another name, and the key if its private half is in another file:
+Next, on the hub, add this spoke to ~/.pi-brain/config.yaml. Correct the host
+if the hub knows it by another name, and the key if its private half is in
+another file:
 
 spokes:
   - name: $name
@@ -681,26 +710,26 @@ uninstall() {
   lock
   if [ -n "$print" ]; then removed="would remove"; else removed="removed"; fi
   starting=$(agent_keys)
-  did= left=
+  left=
   for one in $starting; do
     [ "$one" = "${blob:-$one}" ] || left=yes
   done
   for one in ${blob:-$starting}; do
     [ -n "$(lines_here "$one" | ours)" ] || continue
-    did=yes
+    changed=yes
     say "$removed the line of the key $(fingerprint_here "$one") from $keys"
     [ -n "$print" ] || replace_lines "$one" ""
   done
   if [ -n "$left" ]; then
     say "kept the agent, since other keys start it"
   elif [ -e "$agent" ]; then
-    did=yes
+    changed=yes
     say "$removed $agent"
     [ -n "$print" ] || why=$(rm -f "$agent" 2>&1) || blocked "cannot remove $agent" "$dir" "$why"
   fi
   [ -n "$print" ] || remove_directories
-  [ -n "$print" ] || [ -z "$did" ] || [ -e "$keys" ] || drop_ssh=yes
-  [ -n "$did$left" ] || say "nothing to remove: pi-brain is not installed for this user"
+  [ -n "$print" ] || [ -z "$changed" ] || [ -e "$keys" ] || drop_ssh=yes
+  [ -n "$changed$left" ] || say "nothing to remove: pi-brain is not installed for this user"
   tell "done"
 }
 

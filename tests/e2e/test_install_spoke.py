@@ -2,10 +2,12 @@
 import hashlib
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
 import subprocess
+import termios
 import unittest
 import urllib.parse
 
@@ -17,7 +19,26 @@ SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "deploy/install
 SHELLS = (["dash"], ["busybox", "sh"], ["bash", "--posix"], ["mksh"], ["ksh93"], ["zsh"])
 # With busybox as the shell, PATH has these applets of busybox and nothing else.
 BUSYBOX_TOOLS = "awk cat chmod cp cut dirname grep head id kill ln ls mkdir mv printf readlink rm rmdir sed sha256sum sleep " \
-                "sort sync tail tr uname wc".split()
+                "sort stty sync tail tr uname wc".split()
+
+
+def on_terminal(columns, command, code=0, **options):
+    """Runs the command on a terminal of that width (0: one that does not know its width). Returns all output."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    process = subprocess.Popen(["setsid", "--ctty", "--wait", *command], stdin=theirs, stdout=theirs, stderr=theirs, **options)
+    os.close(theirs)
+    seen = b""
+    try:
+        while data := os.read(ours, 65536):
+            seen += data
+    except OSError:  # the terminal was closed by all
+        pass
+    os.close(ours)
+    seen = seen.decode().replace("\r\n", "\n")
+    if process.wait() != code:
+        raise AssertionError(f"exit {process.returncode} of {command}:\n{seen}")
+    return seen
 
 
 class InstallSpoke(fleet.FleetCase):
@@ -64,7 +85,7 @@ class InstallSpoke(fleet.FleetCase):
         before = self.spoke.files()
         for shell in tiers.sweep("shells", SHELLS, 2):
             with self.subTest(shell=shell):
-                said = self.install("--print", shell=shell)
+                said = self.install("--print", "--exit-code", shell=shell, code=3)
                 self.assertIn("would put the agent", said)
                 self.assertEqual(self.spoke.files(), before)
                 said = self.install(shell=shell)
@@ -76,16 +97,48 @@ class InstallSpoke(fleet.FleetCase):
                 self.assertRegex(line, r'^restrict,command="[^\n]*pi-brain-agent[^\n]*" ssh-ed25519 [^\n]+\n$')
                 self.assertEqual(self.spoke.authorized.stat().st_mode & 0o7777, 0o640)
                 inode = self.spoke.agent.stat().st_ino, self.spoke.authorized.stat().st_ino
-                self.assertIn("up to date", self.install(shell=shell))
-                self.assertIn("already has the line", self.install("--print", shell=shell))
+                self.assertIn("up to date", self.install("--exit-code", shell=shell))
+                self.assertIn("already has the line", self.install("--print", "--exit-code", shell=shell))
                 self.assertEqual((self.spoke.agent.stat().st_ino, self.spoke.authorized.stat().st_ino), inode)
                 self.hub()
-                self.assertIn("would remove", self.run_script("--uninstall", "--print", shell=shell))
+                self.assertIn("would remove", self.run_script("--uninstall", "--print", "--exit-code", shell=shell, code=3))
                 self.assertEqual(self.spoke.files(), after)
                 self.assertIn("removed", self.run_script("--uninstall", shell=shell))
                 self.assertEqual(self.spoke.files(), before)
                 self.assertFalse((self.spoke.home / ".local").exists())
-                self.assertIn("nothing to remove", self.run_script("--uninstall", shell=shell))
+                self.assertIn("nothing to remove", self.run_script("--uninstall", "--exit-code", shell=shell))
+        # The exit code for other programs tells of a change as much as of one that would be made.
+        for options, code in (((), 3), (("--from", "127.0.0.0/8"), 3), ((), 0)):
+            self.install("--exit-code", *options, code=code)
+        self.run_script("--uninstall", "--exit-code", code=3)
+        self.run_script("--uninstall", "--frob", "--exit-code", code=2)
+        self.assertEqual(self.spoke.files(), before)
+
+    def test_on_a_terminal(self):
+        """Texts are broken between words at its width; a line that can be pasted stays whole; a program gets texts whole."""
+        broken = self.dir / "broken"
+        broken.write_text("#!/bin/sh\necho 'a loader may say more than fits on a line of such a terminal' >&2\nexit 1\n")
+        self.install()
+        replace = ["--key", f"{self.key}.pub", "--agent", str(harness.AGENT), "--root=~/other"]
+        env = {"PATH": os.environ["PATH"], "HOME": "/nowhere"}
+        for shell in tiers.sweep("shells", SHELLS, 2):
+            for columns, width in ((60, 60), (0, 80), (300, 100)):
+                for arguments, code in ((["--key", f"{self.key}.pub", "--agent", broken], 1), ([*replace, "--print"], 0), (["--frob"], 2)):
+                    with self.subTest(shell=shell, columns=columns, arguments=arguments):
+                        command = self.command(*arguments, shell=shell)
+                        plain = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env).stdout
+                        seen = on_terminal(columns, command, code, env=env)
+                        self.assertEqual(seen.split(), plain.split())
+                        whole = [line for line in plain.splitlines() if line.startswith("    ")]
+                        texts = [line for line in seen.splitlines() if line not in whole]
+                        self.assertEqual(len(seen.splitlines()), len(texts) + len(whole))
+                        self.assertTrue(all(len(line) <= width or " " not in line.strip() for line in texts), seen)
+                        if columns == 60:
+                            self.assertGreater(len(seen.splitlines()), len(plain.splitlines()))
+                        if "Why" in seen and columns != 300:
+                            self.assertRegex(seen, r"\n  Why: .*\n {7}\S")
+        seen = on_terminal(60, self.command("--exit-code", "--frob"), 2, env=env)
+        self.assertEqual(len(seen.splitlines()), 1)
 
     def test_uninstall_over_ssh(self):
         """Runs the guide's command by the person's own login, whose start-up files print text."""
@@ -169,7 +222,7 @@ class InstallSpoke(fleet.FleetCase):
         self.spoke.authorized.write_text(line.replace('" ssh-', ' --require-sandbox" ssh-') + "\n")
         self.install("--root", "~/other")
         self.assertEqual(self.spoke.lines()[0].count("--exclude="), 6)
-        self.assertIn("which was: restrict,", self.install("--root", "~/other", "--exclude", "core"))
+        self.assertIn("which was:\n    restrict,", self.install("--root", "~/other", "--exclude", "core"))
         self.assertRegex(self.spoke.lines()[0], r'from="127.0.0.0/8",command="\S+ --root=\S+ --exclude=core --require-sandbox" ssh-')
         self.install("--root", "~/other", "--exclude", "")
         self.assertRegex(self.spoke.lines()[0], r'command="\S+ --root=\S+ --require-sandbox" ssh-')
@@ -183,7 +236,7 @@ class InstallSpoke(fleet.FleetCase):
         text = self.spoke.authorized.read_text()
         for more in ("port-forwarding", "no-pty,Pty"):
             self.spoke.authorized.write_text(text.replace("restrict,", f"restrict,{more},"))
-            self.assertIn("which was: restrict,", self.install())
+            self.assertIn("which was:\n    restrict,", self.install())
             self.assertEqual(self.spoke.authorized.read_text(), text)
 
     def test_a_hub_that_falls_silent(self):
