@@ -6,31 +6,127 @@ set -eu
 
 help() {
   cat <<'END'
-usage: fleet.sh --inventory FILE [--jobs N] [--dry-run] [--limit PATTERN] [--report FILE]
-                [--exclude PATTERN]... [--config PATH] [--agents DIR]
+usage: fleet.sh --inventory FILE [--jobs N] [--dry-run] [--limit PATTERN]
+                [--report FILE] [--exclude PATTERN]... [--config PATH]
+                [--agents DIR]
 
-  --inventory FILE  a line for each machine: NAME USER@HOST[:PORT] [ROOT]; or an ssh
-                    configuration, in which each Host without a pattern is a machine
+  --inventory FILE  a line for each machine: NAME USER@HOST[:PORT] [ROOT]; or an
+                    ssh configuration, in which each Host without a pattern is a
+                    machine
   --jobs N          how many machines at a time (default 8)
-  --dry-run         print what would be done, and do nothing but write the report
+  --dry-run         print what would be done, and only write the report
   --limit PATTERN   only the names that match this shell pattern: 'web-*'
   --report FILE     write the results as JSON to FILE (default
                     ~/.pi-brain/logs/fleet.json)
   --exclude PATTERN, --config PATH, --agents DIR
                     as for 'pi-brain spoke add'
 
-Exit code: 0 if no machine failed, 1 if one did, 2 for a mistake in the options or the
-inventory.
+Exit code: 0 if no machine failed, 1 if one did, 2 for a mistake in the options
+or the inventory.
 END
 }
 
 mistake() {
-  echo "fleet.sh: $*" >&2
+  measure 2
+  wrap 2 "fleet.sh: $*" >&2
   exit 2
+}
+
+# Sets width: the columns of the terminal that a file descriptor leads to, at most 100; empty if it leads elsewhere.
+measure() {
+  width=
+  [ -t "$1" ] || return 0
+  width=$({ stty size </dev/tty; } 2>/dev/null | awk '$2 > 0 { print ($2 < 100 ? $2 : 100) }')
+  width=${width:-${COLUMNS:-80}}
+}
+
+# wrap INDENT TEXT: prints a text. On a terminal, it breaks lines between words, and indents those that follow.
+wrap() {
+  if [ -z "$width" ]; then printf '%s\n' "$2"; return; fi
+  printf '%s\n' "$2" | awk -v indent="$1" -v width="$width" '{
+    line = substr($0, 1, match($0, /[^ ]/) - 1) $1
+    for (i = 2; i <= NF; i++)
+      if (length(line $i) < width) line = line " " $i
+      else { print line; line = sprintf("%" indent "s", "") $i }
+    print line }'
+}
+
+# Sets up the machine of that number, and prints its row.
+set_up() {
+  number=$1 work=$FLEET_WORK width=$FLEET_WIDTH
+  set -- ${FLEET_DRY_RUN:+--dry-run}
+  [ -z "$FLEET_CONFIG" ] || set -- "$@" --config "$FLEET_CONFIG"
+  [ -z "$FLEET_AGENTS" ] || set -- "$@" --agents "$FLEET_AGENTS"
+  { read -r name; read -r target; read -r port; read -r root; } <"$work/$number.in"
+  [ "$port" = - ] || set -- "$@" --port "$port"
+  [ -z "$root" ] || set -- "$@" --root "$root"
+  while IFS= read -r pattern; do set -- "$@" --exclude "$pattern"; done <"$work/excludes"
+  document=$work/$number.json
+  pi-brain spoke add --batch --json "$@" -- "$name" "$target" >"$document" 2>"$work/$number.err" || :
+  outcome=$(field outcome) error=$(field error)
+  seconds=$(LC_ALL=C awk '$1 == "\"seconds\":" { printf "%.1f", $2 }' "$document")
+  if [ -z "$outcome" ]; then
+    outcome=failed error=$(tail -n 1 "$work/$number.err")
+    # Of a command that failed before it had its document.
+    failure=$(sed -n '/^  "failure": {/,$p' "$document" | sed '1s/^  "failure": //; $s/ }$//')
+    printf '{"ok": false, "spokes": [{"name": %s, "target": %s, "outcome": "failed", "error": %s, "failure": %s}]}\n' \
+      "$(in_json "$name")" "$(in_json "$target")" "$(in_json "$error")" "${failure:-null}" >"$document"
+  fi
+  case $FLEET_DRY_RUN/$outcome in
+    /* | */failed | */unchanged) ;;
+    *) outcome="would be $outcome" ;;
+  esac
+  printf '%s\n' "$outcome" >"$work/$number.outcome"
+  error=$(printf '%s' "$error" | unescaped)
+  if [ -n "$width" ] && [ -n "$error" ]; then
+    error=$newline$(explain)
+  else
+    error=${error:+  $error}
+  fi
+  # At once, since others print at the same time.
+  printf '%-20s %-30s %-16s %5s s%s\n' "$name" "$target" "$outcome" "${seconds:-0.0}" "$error"
+}
+
+# The first field of that name in the document.
+field() { sed -n "s/^ *\"$1\": \"\(.*\)\",*$/\1/p" "$document" | sed 1q; }
+
+in_json() { printf '"%s"' "$(printf '%s' "$1" | tr -d '\000-\037' | sed 's/[\\"]/\\&/g')"; }
+unescaped() { sed 's/\\n/ /g; s/\\\([\\"]\)/\1/g'; }
+
+# Prints the document's failure as pi-brain does on a terminal: what, why, and a line for each command.
+explain() {
+  if ! grep -q '"failure": {' "$document"; then
+    wrap 2 "  $error"
+    return
+  fi
+  awk '
+    { text = text $0 }
+    END {
+      sub(/.*"failure": [{]/, "", text)
+      while (match(text, /"(what|cause|text|command)": ("([^"\\]|\\.)*"|null)/)) {
+        name = value = substr(text, RSTART + 1, RLENGTH - 1)
+        text = substr(text, RSTART + RLENGTH)
+        sub(/".*/, "", name)
+        sub(/^[^:]*: "?/, "", value)
+        sub(/"$/, "", value)
+        if (name == "what") print "2\t  " value
+        if (name == "cause" && value != "null") print "9\t    Why: " value
+        if (name == "text") fix = value
+        if (name == "command") print "9\t    Fix: " fix (value == "null" ? "." : ":")
+        if (name == "command" && value != "null") print "-\t      " value
+      }
+    }' "$document" | unescaped | while IFS=$tab read -r indent text; do
+    if [ "$indent" = - ]; then printf '%s\n' "$text"; else wrap "$indent" "$text"; fi
+  done
 }
 
 newline='
 '
+tab=$(printf '\t')
+if [ "${1:-}" = --set-up ]; then # this script, as it runs itself below
+  set_up "$2"
+  exit
+fi
 inventory= jobs=8 dry_run= limit='*' report=${HOME:?}/.pi-brain/logs/fleet.json config= agents= excludes=
 while [ $# -gt 0 ]; do
   case $1 in
@@ -94,7 +190,7 @@ fi
 cat -- "$inventory" >"$work/inventory" || mistake "cannot read the inventory $inventory."
 config_lines=$(sed 's/[[:space:]]#.*//' "$work/inventory" | grep -ciE '^[[:space:]]*host([[:space:]]+|[[:space:]]*=[[:space:]]*)[^@]*$' || :)
 FILE=$inventory LC_ALL=C awk -v config="$config_lines" '
-  function bad(what) { print ENVIRON["FILE"] ":" FNR ": " what >"/dev/stderr"; failed = 1; exit 2 }
+  function bad(what) { print ENVIRON["FILE"] ":" FNR ": " what >"/dev/stderr"; exit 2 }
   function machine(name, target, root) {
     if (name in seen && config) return # a second section about it
     if (name in seen) bad("the name " name " is already used in line " seen[name] ".")
@@ -122,10 +218,9 @@ FILE=$inventory LC_ALL=C awk -v config="$config_lines" '
   }
   NF < 2 { bad("expected NAME USER@HOST[:PORT] [ROOT].") }
   { root = $0; sub(/^[ \t]*[^ \t]+[ \t]+[^ \t]+[ \t]*/, "", root); machine($1, $2, root) }
-' "$work/inventory" >"$work/all" || exit 2
+' "$work/inventory" >"$work/all" 2>"$work/bad" || mistake "$(cat "$work/bad")"
 
 number=0
-tab=$(printf '\t')
 while IFS=$tab read -r name target port root; do
   # shellcheck disable=SC2254 # limit is a pattern
   case $name in
@@ -138,43 +233,14 @@ done <"$work/all"
 printf '%s' "$excludes" >"$work/excludes"
 [ "$number" -gt 0 ] || mistake "no machine of $inventory matches '$limit'."
 
-# The script that sets up one machine, by its number.
-one='
-  number=$1
-  set -- ${FLEET_DRY_RUN:+--dry-run}
-  [ -z "$FLEET_CONFIG" ] || set -- "$@" --config "$FLEET_CONFIG"
-  [ -z "$FLEET_AGENTS" ] || set -- "$@" --agents "$FLEET_AGENTS"
-  work=$FLEET_WORK
-  { read -r name; read -r target; read -r port; read -r root; } <"$work/$number.in"
-  [ "$port" = - ] || set -- "$@" --port "$port"
-  [ -z "$root" ] || set -- "$@" --root "$root"
-  [ ! -s "$work/excludes" ] || while IFS= read -r pattern; do set -- "$@" --exclude "$pattern"; done <"$work/excludes"
-  pi-brain spoke add --batch --json "$@" -- "$name" "$target" >"$work/$number.json" 2>"$work/$number.err" || :
-  field() { sed -n "s/^ *\"$1\": \"\(.*\)\",*$/\1/p" "$work/$number.json" | sed 1q; }
-  outcome=$(field outcome) error=$(field error) seconds=$(sed -n "s/^ *\"seconds\": \([0-9.]*\).*/\1/p" "$work/$number.json")
-  if [ -z "$outcome" ]; then
-    outcome=failed error=$(tail -n 1 "$work/$number.err")
-    # Of a command that failed before it had its document.
-    failure=$(sed -n "/^  \"failure\": {/,\$p" "$work/$number.json" | sed "1s/^  \"failure\": //; \$s/ }\$//")
-    quoted() { printf "\"%s\"" "$(printf "%s" "$1" | tr -d "\000-\037" | sed "s/[\\\\\"]/\\\\&/g")"; }
-    printf "{\"ok\": false, \"spokes\": [{\"name\": %s, \"target\": %s, \"outcome\": \"failed\", \"error\": %s, \"failure\": %s}]}\n" \
-      "$(quoted "$name")" "$(quoted "$target")" "$(quoted "$error")" "${failure:-null}" >"$work/$number.json"
-  fi
-  error=$(printf "%s" "$error" | sed "s/\\\\n/ /g; s/\\\\\([\\\\\"]\)/\1/g")
-  case $FLEET_DRY_RUN/$outcome in
-    /* | */failed | */unchanged) ;;
-    *) outcome="would be $outcome" ;;
-  esac
-  printf "%s\n" "$outcome" >"$work/$number.outcome"
-  printf "%-20s %-30s %-16s %5.1f s  %s\n" "$name" "$target" "$outcome" "${seconds:-0}" "$error"
-'
+measure 1
 printf '%-20s %-30s %-16s %7s\n' NAME TARGET RESULT TIME
 i=0
 while [ $i -lt $number ]; do
   i=$((i + 1))
   echo $i
-done | FLEET_WORK=$work FLEET_DRY_RUN=$dry_run FLEET_CONFIG=$config FLEET_AGENTS=$agents \
-  xargs -P "$jobs" -n 1 sh -c "$one" one || echo "fleet.sh: not every machine was tried." >&2
+done | FLEET_WORK=$work FLEET_DRY_RUN=$dry_run FLEET_CONFIG=$config FLEET_AGENTS=$agents FLEET_WIDTH=$width \
+  xargs -P "$jobs" -n 1 sh "$0" --set-up || echo "fleet.sh: not every machine was tried." >&2
 
 {
   echo '['
@@ -196,5 +262,5 @@ else
 fi
 
 summary=$(cat "$work"/*.outcome | sort | uniq -c | awk '{ n = $1; $1 = ""; printf "%s%d%s", (NR > 1 ? ", " : ""), n, $0 }')
-echo "$number machine$([ "$number" -eq 1 ] || echo s): $summary${dry_run:+ (nothing was changed)}. The report is $report"
+wrap 2 "$number machine$([ "$number" -eq 1 ] || echo s): $summary${dry_run:+ (nothing was changed)}. The report is $report"
 [ "$(cat "$work"/*.outcome | grep -vc '^failed$')" -eq "$number" ]

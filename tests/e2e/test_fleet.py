@@ -11,13 +11,14 @@ import unittest
 import fleet
 import harness
 import tiers
+from test_install_spoke import on_terminal
 
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "deploy/fleet.sh"
 MACHINES = tiers.rounds(20, 9)  # at least 6: three are broken at first, and later three of the others
 
 
 # These tests need fewer machines.
-FEWER = {"test_inventories": 3, "test_where_it_reads_from_and_writes_to": 1, "test_a_silent_machine": 1,
+FEWER = {"test_inventories": 3, "test_where_it_reads_from_and_writes_to": 1, "test_a_silent_machine": 1, "test_on_a_terminal": 1,
          "test_how_long_it_takes": tiers.rounds(MACHINES, len(fleet.SHELLS))}
 
 
@@ -244,6 +245,34 @@ class TwentySpokes(fleet.FleetCase):
         self.script(code=1)
         for outcome in self.outcomes().values():
             self.assertEqual((outcome["outcome"], outcome["failure"]["id"]), ("failed", "config-invalid"))
+
+    def test_on_a_terminal(self):
+        """A failure stands below its row, with the texts broken between words, and each command whole on its line."""
+        inventory = self.dir / "some"
+        inventory.write_text("one root@127.0.1.1\noff root@127.0.1.99\nba\"d -x\\y\n")
+
+        def seen(columns, *arguments, code):
+            return on_terminal(columns, [SCRIPT, "--inventory", inventory, *arguments], code, env=self.script_environment())
+
+        said = seen(80, code=1)
+        failure = self.outcomes()["off"]["failure"]
+        below = said[said.index("off  "):].split("\n")[1:]
+        self.assertEqual(below[0], f"  {failure['what']}")
+        self.assertTrue(below[1].startswith("    Why: ") and below[2].startswith(" " * 9), said)
+        commands = {f"      {fix['command']}" for fix in failure["fixes"]}
+        self.assertGreater(len(commands), 1)
+        self.assertLessEqual(commands, set(below))
+        self.assertIn("root@127.0.1.1                 added ", said)
+        self.assertIn("  '-x\\\\y' is not user@host", said)  # with the hub's own escape
+        self.assertTrue(all(len(line) <= 80 for line in said.split("\n") if line not in commands and "/" not in line), said)
+        # Elsewhere, a failure stands in its row.
+        row = self.script("--limit=off", code=1, inventory=inventory).splitlines()[1]
+        self.assertTrue(row.endswith(self.outcomes()["off"]["error"]), row)
+        # A failure of the config is a failure of each machine.
+        self.fleet.config.write_text("spokes: 7\n")
+        self.assertIn("\n    Fix: ", seen(80, code=1))
+        (self.dir / "some").write_text("a root@b\nhost c\n")
+        self.assertRegex(seen(60, code=2), r"^fleet.sh: .*:1: .*\n  .*")
 
     def test_a_silent_machine(self):
         inventory = self.dir / "silent"
