@@ -46,6 +46,11 @@ class Ansible(fleet.FleetCase):
         self.said = done.stdout
         return {name: {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", counts)} for name, counts in recap}
 
+    def expect_changed(self, count, *arguments, **variables):
+        """Plays, and expects that many changes to each machine."""
+        recap = self.play(*arguments, **variables)
+        self.assertEqual({name: one["changed"] for name, one in recap.items()}, {box.name: count for box in self.fleet.spokes}, self.said)
+
     def test_play(self):
         boxes = self.fleet.spokes
         before = {box.name: box.files() for box in boxes}
@@ -57,26 +62,28 @@ class Ansible(fleet.FleetCase):
             self.assertTrue(all(one["changed"] > 0 for one in looked.values()), self.said)
             for box in boxes:
                 self.assertEqual(self.left(box, before), set())
-        self.play(**self.options)
+        # The agent's directory, the agent, and the line.
+        self.expect_changed(3, **self.options)
         for box in boxes:
             self.assertEqual(self.left(box, before), {".local/lib/pi-brain/pi-brain-agent", ".ssh/authorized_keys"})
             (line,) = box.lines()
             # The line that 'spoke add' writes, which therefore finds nothing to change.
             self.assertTrue(line.startswith(f'restrict,{"from=" if self.options else "command="}"'), line)
         for arguments in ([], ["--check"])[:1 + ("--check afterwards" in others)]:
-            again = self.play(*arguments, **self.options)
-            self.assertEqual({name: one["changed"] for name, one in again.items()}, {box.name: 0 for box in boxes}, self.said)
+            self.expect_changed(0, *arguments, **self.options)
         self.hub_finds_nothing_to_change()
         if tiers.FULL:  # in the short tier, self.options have it
-            self.play(pi_brain_spoke_from="192.0.2.0/24")
+            self.expect_changed(1, pi_brain_spoke_from="192.0.2.0/24")
             for box in boxes:
                 self.assertIn('restrict,from="192.0.2.0/24",command="', box.lines()[0])
-        self.play(pi_brain_spoke_state="absent")
+        gone = {"pi_brain_spoke_state": "absent"}
+        if tiers.FULL:
+            self.expect_changed(1, "--check", **gone)
+        self.expect_changed(1, **gone)
         for box in boxes:
             self.assertEqual(self.left(box, before), set())
         if "absent twice" in others:
-            again = self.play(pi_brain_spoke_state="absent")
-            self.assertEqual({name: one["changed"] for name, one in again.items()}, {box.name: 0 for box in boxes})
+            self.expect_changed(0, **gone)
 
     ODD = {"pi_brain_spoke_root": "~/odd place's", "pi_brain_spoke_from": "127.0.0.0/8"}
     # In the short tier, the one machine has the odd root.
