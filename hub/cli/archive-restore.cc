@@ -151,7 +151,7 @@ void addArchiveRestore(CLI::App& archive, int& exitCode) {
   auto options = std::make_shared<ArchiveRestoreArguments>();
   auto* command = archive.add_subcommand("restore", "Restore files from the archive");
   addConfig(command, options->config);
-  addSpokes(command, options->request.spokes);
+  addSpokeOption(command, options->request.spokes);
   addPaths(command, "ID|PATTERN", options->request.wanted,
            "IDs from the list (the beginning is enough), or paths in the mirror, or patterns for "
            "them; put '--' first if one begins with '-'");

@@ -38,14 +38,14 @@ void printText(const Config& config, const std::vector<ArchivedFile>& files) {
   if (config.hub.archiveDays == 0) {
     printf(", kept for ever\n");
   } else if (forGood > 0 && forGood == files.size()) {
-    printf(", of spokes that were removed: kept until you remove %s\n",
-           forGood == 1 ? "it" : "them");
+    printf(", of spokes that were removed: kept until you remove %s from %s\n",
+           forGood == 1 ? "it" : "them", escapeForTerminal(config.hub.archiveDir).c_str());
   } else {
     printf(", kept for at least %s\n", countOf(config.hub.archiveDays, "day").c_str());
     if (forGood > 0) {
-      printf("%s of these, of spokes that were removed, %s kept until you remove %s.\n",
+      printf("%s of these, of spokes that were removed, %s kept until you remove %s from %s.\n",
              countOf(forGood, "file").c_str(), forGood == 1 ? "is" : "are",
-             forGood == 1 ? "it" : "them");
+             forGood == 1 ? "it" : "them", escapeForTerminal(config.hub.archiveDir).c_str());
     }
   }
   if (!files.empty()) {

@@ -84,6 +84,7 @@ int runCommandLine(int argc, char** argv) {
   }
   addHealth(app, exitCode);
   addHelp(app, exitCode);
+  for (auto* group : {&app, &sync, &spoke}) addConfigToGroup(*group);
   app.footer(absl::StrCat(FIRST_STEPS, "\n\n", app.get_footer()));
   if (argc < 2) return fputs(app.help().c_str(), stdout), EXIT_GOOD;
   try {

@@ -52,7 +52,7 @@ namespace {
 void addTo(CLI::App* command, int& exitCode) {
   auto options = std::make_shared<DoctorArguments>();
   addConfig(command, options->config);
-  addSpokesByName(command, options->spokes);
+  addSpokes(command, options->spokes);
   addJson(command, options->json);
   setAction(command, exitCode, [options]() { return syncDoctor(*options); });
 }

@@ -26,8 +26,6 @@ struct ListArguments {
   bool json = false;
 };
 
-std::string hasText(const std::string& value) { return value.empty() ? "is empty" : ""; }
-
 // Returns where pi was started; if that is unknown, the project's name, or "-".
 std::string placeOf(const ListedSession& session) {
   auto place = session.start ? session.start->directory : "";

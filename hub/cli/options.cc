@@ -9,10 +9,23 @@
 
 namespace pibrain {
 
+std::string hasText(const std::string& value) { return value.empty() ? "is empty" : ""; }
+
+namespace {
+
 // An empty path usually comes from an unset variable.
 std::string notEmpty(const std::string& value) {
   return value.empty() ? "is empty, but must be a path" : "";
 }
+
+// The value of an option that begins so usually comes from a forgotten path.
+std::string aPath(const std::string& value) {
+  if (auto why = notEmpty(value); !why.empty()) return why;
+  if (!value.starts_with("--")) return "";
+  return absl::StrCat("needs a path before ", value, "; a file of that name is ./", value);
+}
+
+}  // namespace
 
 CLI::Validator between(uint64_t least, uint64_t most) {
   auto check = [least, most](std::string& value) {
@@ -42,7 +55,7 @@ void addPath(CLI::App* command, const std::string& name, std::string& path, cons
   command->add_option(name, path, help)
       ->type_name(type)
       ->transform(CLI::Validator(takeExactPath, ""))
-      ->check(notEmpty);
+      ->check(aPath);
 }
 
 void addPaths(CLI::App* command, const std::string& name, std::vector<std::string>& paths,
@@ -57,8 +70,24 @@ CLI::Option* addJson(CLI::App* command, bool& json) {
   return command->add_flag("--json", json, "Print one JSON document instead of text");
 }
 
+namespace {
+
+// Gives the command the --config that stands before it.
+void inheritConfig(CLI::App* command) {
+  auto* own = command->get_option_no_throw("--config");
+  for (auto* group = command->get_parent(); group != nullptr; group = group->get_parent()) {
+    auto* above = group->get_option_no_throw("--config");
+    if (own == nullptr || own->count() > 0 || above == nullptr || above->count() == 0) continue;
+    own->add_result(above->results());
+    own->run_callback();
+  }
+}
+
+}  // namespace
+
 void setAction(CLI::App* command, int& exitCode, std::function<int()> work) {
   command->callback([command, &exitCode, work = std::move(work)]() {
+    inheritConfig(command);
     auto* json = command->get_option_no_throw("--json");
     try {
       exitCode = work();
@@ -68,19 +97,25 @@ void setAction(CLI::App* command, int& exitCode, std::function<int()> work) {
   });
 }
 
+void addConfigToGroup(CLI::App& group) {
+  group.add_option("-c,--config", "The config file (default ~/.pi-brain/config.yaml)")
+      ->type_name("PATH")
+      ->expected(1);
+}
+
 void addConfig(CLI::App* command, std::string& config) {
   addPath(command, "-c,--config", config, "The config file (default ~/.pi-brain/config.yaml)");
 }
 
-void addSpokes(CLI::App* command, std::vector<std::string>& spokes) {
+void addSpokeOption(CLI::App* command, std::vector<std::string>& spokes) {
   command->add_option("-s,--spoke", spokes, "Only this spoke; can be given several times")
       ->type_name("NAME")
       ->transform(CLI::Validator(takeExactPath, ""))
       ->allow_extra_args(false);
 }
 
-void addSpokesByName(CLI::App* command, std::vector<std::string>& spokes) {
-  addSpokes(command, spokes);
+void addSpokes(CLI::App* command, std::vector<std::string>& spokes) {
+  addSpokeOption(command, spokes);
   command
       ->add_option_function<std::vector<std::string>>(
           "NAME",

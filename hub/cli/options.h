@@ -9,7 +9,7 @@
 namespace pibrain {
 
 // For CLI::App::check(): a text that is not empty.
-std::string notEmpty(const std::string& value);
+std::string hasText(const std::string& value);
 
 // For CLI::App::check(): a number from `least` to `most`.
 CLI::Validator between(uint64_t least, uint64_t most);
@@ -29,12 +29,13 @@ CLI::Option* addJson(CLI::App* command, bool& json);
 // `work` throws ends the command and is printed, with --json also as a document.
 void setAction(CLI::App* command, int& exitCode, std::function<int()> work);
 
-// Adds --config.
+// Adds --config. addConfigToGroup() is for people who write it before the command.
 void addConfig(CLI::App* command, std::string& config);
+void addConfigToGroup(CLI::App& group);
 
 // Adds --spoke.
-void addSpokes(CLI::App* command, std::vector<std::string>& spokes);
+void addSpokeOption(CLI::App* command, std::vector<std::string>& spokes);
 // Adds --spoke, and names of spokes as arguments: `NAME…`.
-void addSpokesByName(CLI::App* command, std::vector<std::string>& spokes);
+void addSpokes(CLI::App* command, std::vector<std::string>& spokes);
 
 }  // namespace pibrain

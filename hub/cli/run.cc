@@ -114,6 +114,21 @@ RunOptions optionsOf(const RunArguments& arguments, size_t spokes) {
   return options;
 }
 
+// Loads the config, and finds the spokes. Throws Failure.
+std::unique_ptr<Selection> selectionOf(const RunArguments& arguments) {
+  auto& names = arguments.spokes;
+  try {
+    return loadSelection(arguments.config, names);
+  } catch (Failure& e) {
+    auto span = std::find_if(names.begin(), names.end(), parseSpan);
+    if (e.id() == FailureId::SPOKE_UNKNOWN && arguments.wait == WAIT_FOREVER &&
+        span != names.end()) {
+      e.addFix({"Write how long to wait as --wait=" + *span, ""});
+    }
+    throw;
+  }
+}
+
 std::string aSpan(const std::string& value) {
   return value == WAIT_FOREVER || parseSpan(value)
              ? ""
@@ -123,7 +138,7 @@ std::string aSpan(const std::string& value) {
 }  // namespace
 
 int syncRun(const RunArguments& arguments) {
-  auto chosen = loadSelection(arguments.config, arguments.spokes);
+  auto chosen = selectionOf(arguments);
   auto& config = chosen->config;
   if (chosen->spokes.empty() && !arguments.json) {
     fputs(firstSpokeHelp(config).c_str(), stdout);
@@ -158,7 +173,7 @@ void addRun(CLI::App& sync, int& exitCode) {
   auto options = std::make_shared<RunArguments>();
   auto* command = sync.add_subcommand("run", "Bring the mirrors up to date");
   addConfig(command, options->config);
-  addSpokesByName(command, options->spokes);
+  addSpokes(command, options->spokes);
   command->add_flag("-n,--dry-run", options->dryRun, "Show what would be done, but change nothing");
   command->add_flag("--delete", options->deleteGone,
                     "Move files that are gone on the spoke to the archive");

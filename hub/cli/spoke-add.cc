@@ -81,7 +81,7 @@ void addSpokeAdd(CLI::App& spoke, int& exitCode) {
   command->add_option("NAME", options->name, "The name of the spoke")->required();
   command->add_option("TARGET", options->target, "user@host, or a Host of ~/.ssh/config")
       ->required()
-      ->check(notEmpty);
+      ->check(hasText);
   addManage(command, options->manage, true);
   addPath(command, "--root", options->root,
           "The sessions on the spoke (default ~/.pi/agent/sessions)");
@@ -106,7 +106,7 @@ void addSpokeAdd(CLI::App& spoke, int& exitCode) {
       ->add_option("--from", options->from,
                    "Accept the key only from these addresses, as in sshd(8)")
       ->type_name("CIDR")
-      ->check(notEmpty);
+      ->check(hasText);
   setAction(command, exitCode, [options]() { return spokeAdd(*options); });
 }
 

@@ -100,7 +100,7 @@ void addVia(CLI::App* command, ManageArguments& manage) {
       ->add_option("--via", manage.via,
                    "Your own login on the spoke (default: the source's, without its key)")
       ->type_name("USER@HOST")
-      ->check(notEmpty);
+      ->check(hasText);
 }
 
 }  // namespace pibrain

@@ -9,6 +9,7 @@
 #include "common/fs/file-times.h"
 #include "common/text/escape.h"
 #include "common/text/format.h"
+#include "common/text/shell-quote.h"
 #include "hub/base/own-command.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
@@ -61,7 +62,7 @@ std::string stateWords(const SpokeStatus& spoke, int64_t now) {
   auto state = spoke.state(now);
   if (state != SpokeState::FAILED) return toString(state);
   // A good run does not rule out that the mirror was removed since.
-  if (!spoke.runs.lastFailure) return "mirror is gone";
+  if (!spoke.runs.lastFailure) return spoke.isFile ? "no directory" : "mirror is gone";
   return std::string(spoke.runs.lastFailure->idName());
 }
 
@@ -76,7 +77,9 @@ void printDetails(const SpokeStatus& spoke, const TerminalStyle& style, int64_t 
     printf("      %s: %s\n", what, value.c_str());
   };
   line("Sessions", absl::StrCat(spoke.sessions));
-  line("Path", escapeForTerminal(spoke.config->path) + (spoke.exists ? "" : " (does not exist)"));
+  line("Path", escapeForTerminal(spoke.config->path) + (spoke.exists   ? ""
+                                                        : spoke.isFile ? " (is not a directory)"
+                                                                       : " (does not exist)"));
   if (!spoke.config->sourceText.empty()) {
     line("Source", escapeForTerminal(spoke.config->sourceText));
   }
@@ -89,10 +92,16 @@ void printDetails(const SpokeStatus& spoke, const TerminalStyle& style, int64_t 
   if (spoke.archiveBytes > 0) line("Archive", formatBytes(spoke.archiveBytes));
   if (spoke.runs.lastGood) line("Last sync", formatAgo(*spoke.runs.lastGood, now));
   if (auto lag = spoke.lag(now)) line("Lag", formatSpan(*lag));
-  if (spoke.runs.lastFailure) {
-    auto when = spoke.runs.last ? formatAgo(spoke.runs.last->finished, now) + ": " : "";
-    auto start = "      Last error: " + when;
-    fputs(style.plain(failureText(start, *spoke.runs.lastFailure, style)).c_str(), stdout);
+  if (auto problem = spoke.problem(now)) {
+    auto when = spoke.runs.last && spoke.runs.lastFailure
+                    ? formatAgo(spoke.runs.last->finished, now) + ": "
+                    : "";
+    auto start =
+        absl::StrCat("      ", spoke.runs.lastFailure ? "Last error: " : "Problem: ", when);
+    fputs(style.plain(failureText(start, *problem, style)).c_str(), stdout);
+  }
+  if (!spoke.config->enabled) {
+    line("Enable", ownCommand("spoke enable " + escapeForTerminal(shellQuote(spoke.config->name))));
   }
 }
 
@@ -170,7 +179,7 @@ void printText(const Config& config, const Status& status, bool details) {
   printf("\n%s\n", summaryOf(status, now).c_str());
   warnOfMissingRsync(status);
   bool failed = std::any_of(spokes.begin(), spokes.end(),
-                            [&](auto* spoke) { return spoke->state(now) == SpokeState::FAILED; });
+                            [&](auto* spoke) { return spoke->problem(now).has_value(); });
   if (failed && !details) {
     printf("'%s' shows the errors, and '%s' searches for the causes.\n",
            ownCommand("sync status --long").c_str(), ownCommand("sync doctor").c_str());
@@ -201,7 +210,7 @@ void addStatus(CLI::App& sync, int& exitCode) {
   auto options = std::make_shared<StatusArguments>();
   auto* command = sync.add_subcommand("status", "Show the hub, its spokes and their last sync");
   addConfig(command, options->config);
-  addSpokesByName(command, options->spokes);
+  addSpokes(command, options->spokes);
   command->add_flag("-l,--long", options->details, "Show the details of each spoke");
   auto* json = addJson(command, options->json);
   command

@@ -19,6 +19,7 @@
 #include "hub/base/user-files.h"
 #include "hub/base/user.h"
 #include "hub/cli/commands.h"
+#include "hub/config/spelling.h"
 #include "hub/report/documents.h"
 #include "hub/view/failure-text.h"
 #include "hub/view/terminal-style.h"
@@ -65,6 +66,26 @@ std::optional<Failure> noHome() {
                    ""}});
 }
 
+Failure unknownSpoke(const Config& config, const std::string& name) {
+  std::vector<std::string> known;
+  const std::string* nearest = nullptr;
+  size_t distance = std::max<size_t>(1, name.size() / 4) + 1;
+  for (auto& spoke : config.spokes) {
+    known.push_back(spoke.name);
+    if (auto edits = editDistance(name, spoke.name); edits < distance) {
+      distance = edits;
+      nearest = &spoke.name;
+    }
+  }
+  Failure failure(FailureId::SPOKE_UNKNOWN,
+                  absl::StrCat("there is no spoke '", escapeForTerminal(name), "' in ",
+                               escapeForTerminal(config.file)),
+                  known.empty() ? "The config has no spokes yet."
+                                : "The spokes are: " + absl::StrJoin(known, ", ") + ".");
+  if (nearest != nullptr) failure.addFix({"Use the name '" + *nearest + "'", ""});
+  return failure;
+}
+
 }  // namespace
 
 Config takeConfig(const std::string& configFile) {
@@ -86,15 +107,7 @@ std::vector<const SpokeConfig*> selectSpokes(const Config& config,
   }
   for (auto& name : names) {
     auto* found = findSpoke(config, name);
-    if (found == nullptr) {
-      std::vector<std::string> known;
-      for (auto& spoke : config.spokes) known.push_back(spoke.name);
-      throw Failure(FailureId::SPOKE_UNKNOWN,
-                    absl::StrCat("there is no spoke '", escapeForTerminal(name), "' in ",
-                                 escapeForTerminal(config.file)),
-                    known.empty() ? "The config has no spokes yet."
-                                  : "The spokes are: " + absl::StrJoin(known, ", ") + ".");
-    }
+    if (found == nullptr) throw unknownSpoke(config, name);
     if (std::find(chosen.begin(), chosen.end(), found) == chosen.end()) chosen.push_back(found);
   }
   return chosen;

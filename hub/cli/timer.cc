@@ -35,8 +35,9 @@ int syncInstallTimer(const InstallTimerArguments& arguments) {
   request.due = arguments.due;
   auto seconds = parseSpan(request.every);
   if (!seconds || *seconds < 60 || *seconds > 7 * 86400) {
-    throw usageError(absl::StrCat("--every '", escapeForTerminal(request.every),
-                                  "' must be between 1min and 7d, with its unit, for example 15min, 2h or 1d"));
+    throw usageError(
+        absl::StrCat("--every '", escapeForTerminal(request.every),
+                     "' must be between 1min and 7d, with its unit, for example 15min, 2h or 1d"));
   }
   request.seconds = *seconds;
   if (!arguments.config.empty()) {

@@ -2,8 +2,11 @@
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <vector>
 
 #include "common/text/escape.h"
@@ -37,6 +40,12 @@ Failure mistake(const CLI::App& command, std::string what, std::string cause = "
   return Failure(FailureId::USAGE, std::move(what), std::move(cause), {seeHelp(command)});
 }
 
+// `fix`: what was probably meant.
+Failure mistake(const CLI::App& command, std::string what, const std::optional<Fix>& fix) {
+  if (!fix) return mistake(command, std::move(what));
+  return Failure(FailureId::USAGE, std::move(what), "", {*fix, seeHelp(command)});
+}
+
 // Collects all commands of the program.
 void collect(const CLI::App& command, std::vector<const CLI::App*>& all) {
   for (auto* below : command.get_subcommands([](const CLI::App*) { return true; })) {
@@ -57,9 +66,21 @@ bool isLike(std::string word, std::string meant) {
   return word == meant;
 }
 
-// Returns a command with that name in another group, or one with a similar name, preferably in this
-// group; empty: none.
-std::string commandMeant(const CLI::App& at, const std::string& word) {
+// Returns what people type who know other programs.
+std::string usualNameOf(const std::string& word) {
+  static const std::map<std::string, std::string> NAMES = {
+      {"create", "add"}, {"del", "remove"},     {"delete", "remove"}, {"ls", "list"},
+      {"mv", "rename"},  {"new", "add"},        {"pull", "run"},      {"rm", "remove"},
+      {"show", "list"},  {"update", "upgrade"},
+  };
+  auto found = NAMES.find(word);
+  return found == NAMES.end() ? word : found->second;
+}
+
+// Returns a command with that name in another group, or one with a similar name or with the word in
+// its name, preferably in this group; empty: none.
+std::string commandMeant(const CLI::App& at, const std::string& typed) {
+  auto word = usualNameOf(typed);
   std::vector<const CLI::App*> all;
   collect(rootOf(at), all);
   std::stable_partition(all.begin(), all.end(),
@@ -68,13 +89,22 @@ std::string commandMeant(const CLI::App& at, const std::string& word) {
     if (command->get_name() == word) return fullName(*command);
   }
   for (auto* command : all) {
-    if (isLike(word, command->get_name())) return fullName(*command);
+    auto& name = command->get_name();
+    bool part = word.size() >= 3 && absl::StrContains(name, word);
+    if (part || isLike(word, name)) return fullName(*command);
   }
   return "";
 }
 
-std::string didYouMean(const std::string& meant) {
-  return meant.empty() ? "" : absl::StrCat("Did you mean '", meant, "'?");
+// Returns "run, status and doctor".
+std::string commandsOf(const CLI::App& group) {
+  std::vector<std::string> names;
+  for (auto* command : group.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+  }
+  auto last = names.back();
+  names.pop_back();
+  return names.empty() ? last : absl::StrCat(absl::StrJoin(names, ", "), " and ", last);
 }
 
 Failure unknownCommandIn(const CLI::App& at, const std::string& word) {
@@ -86,8 +116,11 @@ Failure unknownCommandIn(const CLI::App& at, const std::string& word) {
                    {{"See the commands of this one", "pi-brain sync --help"}});
   }
   auto prefix = at.get_parent() == nullptr ? "" : fullName(at).substr(9) + " ";
-  return mistake(at, absl::StrCat("there is no command '", prefix, name, "'"),
-                 didYouMean(commandMeant(at, word)));
+  auto what = absl::StrCat("there is no command '", prefix, name, "'");
+  auto meant = commandMeant(at, word);
+  if (meant.empty())
+    return mistake(at, what, absl::StrCat("The commands are ", commandsOf(at), "."));
+  return mistake(at, what, Fix{"Use this command", meant});
 }
 
 // Returns an option with a similar name; empty: none.
@@ -104,12 +137,12 @@ std::string optionMeant(const CLI::App& command, const std::string& word) {
 Failure unknownWord(const CLI::App& command, const std::string& word) {
   auto shown = escapeForTerminal(word);
   if (word.starts_with('-')) {
+    auto meant = optionMeant(command, word);
     return mistake(command, absl::StrCat("'", fullName(command), "' has no option '", shown, "'"),
-                   didYouMean(optionMeant(command, word)));
+                   meant.empty() ? std::nullopt : std::optional<Fix>({"Use " + meant, ""}));
   }
-  bool takesSpokes = command.get_option_no_throw("--spoke") != nullptr;
-  return mistake(command, absl::StrCat("'", fullName(command), "' takes no '", shown, "'"),
-                 takesSpokes ? didYouMean("--spoke " + shown) : "");
+  return mistake(command,
+                 absl::StrCat("'", fullName(command), "' takes no argument '", shown, "'"));
 }
 
 // CLI11 names the option only in its message, whose form depends on the kind of error:
@@ -138,10 +171,13 @@ Failure explainUsage(const CLI::App& app, const CLI::ParseError& error) {
   }
   if (!words.empty()) return unknownWord(command, words[0]);
   if (isGroup) {
-    return mistake(command, absl::StrCat("'", fullName(command), "' needs a command"));
+    return mistake(command, absl::StrCat("'", fullName(command), "' needs a command"),
+                   absl::StrCat("Its commands are ", commandsOf(command), "."));
   }
   if (kind == "ArgumentMismatch") {
-    return mistake(command, optionOf(message) + " needs a value");
+    auto* option = command.get_option_no_throw(optionOf(message));
+    bool twice = option != nullptr && option->count() > 1;
+    return mistake(command, optionOf(message) + (twice ? " is given twice" : " needs a value"));
   }
   if (kind == "ConversionError") {
     auto at = message.rfind("--");

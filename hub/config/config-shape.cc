@@ -19,12 +19,12 @@ namespace pibrain {
 
 namespace {
 
-constexpr char TO_THE_LEFT[] = "'spokes:' must begin at the left margin.";
+constexpr char TO_THE_LEFT[] = "Begin 'spokes:' at the left margin";
 
 std::string nameOf(const YAML::Node& key) { return key.IsScalar() ? key.Scalar() : std::string(); }
 
-ShapeMistake mistakeAt(const YAML::Node& key, std::string what, std::string cause) {
-  return {key.Mark().line + 1, std::move(what), std::move(cause), true};
+ShapeMistake mistakeAt(const YAML::Node& key, std::string what, std::string fix) {
+  return {key.Mark().line + 1, std::move(what), std::move(fix), true};
 }
 
 bool anyOf(const YAML::Node& node, bool (*wanted)(const YAML::Node&)) {
@@ -87,7 +87,7 @@ std::optional<ShapeMistake> checkName(const YAML::Node& key, const YAML::Node& v
   auto distance = editDistance(word, "spokes");
   if (distance > 2) return std::nullopt;
   auto mistake = mistakeAt(key, absl::StrCat("the section ", inQuotes(nameOf(key)), " is not read"),
-                           "If it is the list of spokes, call it 'spokes'.");
+                           "If it is the list of spokes, call it 'spokes'");
   bool ours = distance <= 1 && !hasSpokes ? mayBeSpokes(value) : isSpoke(value) || areSpokes(value);
   bool list = distance <= 1 && (distance == 0 || value.IsSequence() || value.IsNull());
   if (ours || (list && !hasSpokes)) return mistake;
@@ -102,7 +102,7 @@ std::optional<ShapeMistake> checkHubName(const YAML::Node& key, const YAML::Node
                                   "listing_mb"}) > 0;
   if (distance > 0 && !(distance == 1 && ours)) return std::nullopt;
   return mistakeAt(key, absl::StrCat("the section ", inQuotes(nameOf(key)), " is not read"),
-                   "If it is about the hub, call it 'hub'.");
+                   "If it is about the hub, call it 'hub'");
 }
 
 // Finds lines at the left margin that belong beneath the line above.
@@ -110,23 +110,22 @@ std::optional<ShapeMistake> checkMargin(const YAML::Node& root, const YAML::Node
                                         const YAML::Node& value) {
   auto name = nameOf(key);
   if (name.starts_with('-')) {
-    return mistakeAt(key, "a '-' that begins an entry needs a space after it",
-                     "Write '- name: …'.");
+    return mistakeAt(key, "a '-' that begins an entry needs a space after it", "Write '- name: …'");
   }
   if (isOddBlank(firstCharacter(name).code)) {
-    return mistakeAt(key, "this line begins with an invisible character", "Remove it.");
+    return mistakeAt(key, "this line begins with an invisible character", "Remove it");
   }
   if (value.IsScalar() && editDistance(name, "sync_method") <= 2) {
     return mistakeAt(
         key, inQuotes(name) + " is a field of a spoke, but it is not indented",
         "Begin each spoke with '  - name: …' beneath 'spokes:', and indent its other fields as far "
-        "as 'name'.");
+        "as 'name'");
   }
   bool bare = root["hub"].IsDefined() && root["hub"].IsNull();
   if (bare && value.IsScalar() &&
       (name == "sessions_dir" || name == "database_dir" || name == "archive_dir" ||
        name == "archive_days" || name == "listing_mb" || name == "web_ui_port")) {
-    return mistakeAt(key, inQuotes(name) + " is a field of 'hub:'", "Indent it by two spaces.");
+    return mistakeAt(key, inQuotes(name) + " is a field of 'hub:'", "Indent it by two spaces");
   }
   return std::nullopt;
 }
@@ -149,7 +148,7 @@ class Search {
                      : mistakeAt(key,
                                  absl::StrCat("the list of spokes beneath ", inQuotes(section),
                                               " is not read"),
-                                 absl::StrCat("Call it 'spokes'. ", TO_THE_LEFT));
+                                 "Call it 'spokes', and begin it at the left margin");
     } else if (value.IsMap()) {
       for (auto entry : value) look(entry.first, entry.second, section, depth + 1);
     } else if (value.IsSequence()) {
@@ -207,7 +206,7 @@ std::optional<ShapeMistake> findShapeMistake(const YAML::Node& root) {
       doubt = mistakeAt(entry.first,
                         absl::StrCat("the section ", inQuotes(name),
                                      " is not read, but looks like a list of spokes"),
-                        "If it is one, call it 'spokes', and give each spoke a sync_method.");
+                        "If it is one, call it 'spokes', and give each spoke a sync_method");
       doubt->certain = false;
     }
   }
@@ -237,11 +236,11 @@ std::optional<ShapeMistake> findSecondDocument(const std::string& text) {
   while (divider > 0 && !divides(divider)) --divider;
   if (!divides(divider)) {
     return ShapeMistake{int(begin) + 1, "this is not YAML: this line belongs to nothing above it",
-                        "Indent it like the other lines.", true};
+                        "Indent it like the other lines", true};
   }
   return ShapeMistake{
       int(divider) + 1, "a second YAML document begins on this line, and it would not be read",
-      "Make the file one document: remove the lines '---' and '...' within it.", true};
+      "Make the file one document: remove the lines '---' and '...' within it", true};
 }
 
 std::optional<ShapeMistake> findLoneReturn(const std::string& text) {
@@ -250,10 +249,10 @@ std::optional<ShapeMistake> findLoneReturn(const std::string& text) {
     if (text[i] == '\n') ++line;
     if (text[i] != '\r' || text.substr(i + 1, 1) == "\n") continue;
     return ShapeMistake{
-        line, "this line has a carriage return in the middle",
-        "Files of old Macs and files converted twice have these. Convert the line ends to Unix: tr "
-        "'\\r' '\\n' <old >new.",
-        true};
+        line,
+        "this line has a carriage return in the middle, as files of old Macs and files converted "
+        "twice have",
+        "Convert the line ends to Unix with tr '\\r' '\\n' <old >new, or correct the line", true};
   }
   return std::nullopt;
 }
@@ -272,14 +271,16 @@ std::optional<ShapeMistake> findOddBlank(const std::string& text) {
       bool odd = isOddBlank(code);
       if (front && code == '\t') {
         return ShapeMistake{number, "this line is indented with a tab, but YAML allows only spaces",
-                            "Replace the tab.", true};
+                            "Replace the tab with spaces", true};
       }
       if (odd && (front || before == ':' || before == '-')) {
         char hex[16];
         snprintf(hex, sizeof(hex), "U+%04X", code);
         return ShapeMistake{
-            number, absl::StrCat("this line has the character ", hex, " where a space belongs"),
-            "It looks like a space, or is invisible. Replace or remove it.", true};
+            number,
+            absl::StrCat("this line has the character ", hex,
+                         ", which looks like a space or is invisible, where a space belongs"),
+            "Replace or remove it", true};
       }
       before = line[0];
       front = front && code == ' ';

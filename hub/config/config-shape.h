@@ -13,10 +13,10 @@ class Node;
 namespace pibrain {
 
 struct ShapeMistake {
-  int line;           // from 1
-  std::string what;   // a clause without a full stop
-  std::string cause;  // why, or what to write, in whole sentences
-  bool certain;       // false: the section may belong to another program
+  int line;          // from 1
+  std::string what;  // a clause without a full stop
+  std::string fix;   // an imperative without a full stop
+  bool certain;      // false: the section may belong to another program
 };
 
 // `root` must be a mapping.

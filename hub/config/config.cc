@@ -13,6 +13,8 @@
 #include "common/text/exclusions.h"
 #include "common/text/shell-quote.h"
 #include "hub/base/failure-status.h"
+#include "hub/base/own-command.h"
+#include "hub/base/subprocess.h"
 #include "hub/base/user-files.h"
 #include "hub/base/user.h"
 #include "hub/config/config-shape.h"
@@ -99,7 +101,7 @@ void parseSourceField(const Fields& fields, SpokeConfig& spoke) {
     return;
   }
   spoke.sourceText = fields.required(
-      "source", "Write user@host:path, for example will@laptop:~/.pi/agent/sessions.");
+      "source", "Write user@host:path, for example will@laptop:~/.pi/agent/sessions");
   auto source = parseSource(spoke.sourceText);
   auto good = source.status();
   if (good.ok() && spoke.method == SyncMethod::AGENT) good = checkAgentPath(source->path);
@@ -118,16 +120,16 @@ void parsePortField(const Fields& fields, SpokeConfig& spoke) {
   reject(*fields.node("port"),
          absl::StrCat(fields.field("port"), " is the port of an SSH server, but the source '",
                       escapeForTerminal(spoke.sourceText), "' is on this machine"),
-         "Remove the port.");
+         "", "Remove the port");
 }
 
 void parseExcludeField(const Fields& fields, SpokeConfig& spoke) {
   spoke.exclude = fields.texts("exclude");
   auto field = fields.field("exclude");
   if (!spoke.exclude.empty() && spoke.method != SyncMethod::AGENT) {
-    reject(*fields.node("exclude"), absl::StrCat(field, " is for sync_method agent"),
+    reject(*fields.node("exclude"), absl::StrCat(field, " is for sync_method agent"), "",
            spoke.method == SyncMethod::RSYNC
-               ? "For rsync, write --exclude=PATTERN in rsync_options.extra_args."
+               ? "For rsync, write --exclude=PATTERN in rsync_options.extra_args"
                : "");
   }
   if (spoke.exclude.size() > Exclusions::MAX_PATTERNS) {
@@ -203,8 +205,8 @@ void rejectOverlaps(const YAML::Node& node, const Config& config) {
   std::span<const SpokeConfig> spokes = config.spokes;
   for (size_t i = 0; i < spokes.size(); ++i) {
     if (auto overlap = overlapOf(spokes[i], config.hub, spokes.first(i))) {
-      reject(node[i]["path"], absl::StrCat("spokes[", i, "].path ", *overlap),
-             "A mirror needs its own directory.");
+      reject(node[i]["path"], absl::StrCat("spokes[", i, "].path ", *overlap), "",
+             "Give each mirror its own directory");
     }
   }
 }
@@ -219,8 +221,8 @@ void parseSpokes(const YAML::Node& node, Config& config) {
     for (auto& other : config.spokes) {
       if (other.name == spoke.name) {
         reject(node[i]["name"],
-               absl::StrCat(where, ".name '", spoke.name, "' is the name of another spoke too"),
-               "Each needs its own.");
+               absl::StrCat(where, ".name '", spoke.name, "' is the name of another spoke too"), "",
+               "Give each spoke its own name");
       }
     }
     config.spokes.push_back(std::move(spoke));
@@ -233,7 +235,7 @@ Config parse(const std::string& text) {
   config.hub = defaultHub();
   auto mistake = findLoneReturn(text);
   if (!mistake) mistake = findSecondDocument(text);
-  if (mistake) throw ConfigError(mistake->line, mistake->what, mistake->cause);
+  if (mistake) throw ConfigError(mistake->line, mistake->what, "", mistake->fix);
   YAML::Node root = YAML::Load(withMarkerEnded(text));
   if (!root.IsDefined() || root.IsNull()) return config;
   if (!root.IsMap()) reject(root, "the file must be a mapping with 'hub:' and 'spokes:'");
@@ -241,13 +243,14 @@ Config parse(const std::string& text) {
     size_t given = 0;
     for (auto entry : root) {
       if (!entry.first.IsScalar() || entry.first.Scalar() != section || ++given < 2) continue;
-      reject(entry.first, absl::StrCat("'", section, ":' is given twice"), "Merge the two.");
+      reject(entry.first, absl::StrCat("'", section, ":' is given twice"), "", "Merge the two");
     }
   }
   mistake = findShapeMistake(root);
   if (mistake) {
-    if (mistake->certain) throw ConfigError(mistake->line, mistake->what, mistake->cause);
-    config.doubt = absl::StrCat("line ", mistake->line, ": ", mistake->what, ". ", mistake->cause);
+    if (mistake->certain) throw ConfigError(mistake->line, mistake->what, "", mistake->fix);
+    config.doubt =
+        absl::StrCat("line ", mistake->line, ": ", mistake->what, ". ", mistake->fix, ".");
   }
   // Other sections belong to other programs.
   if (root["hub"].IsDefined() && !root["hub"].IsNull()) config.hub = parseHub(root["hub"]);
@@ -292,7 +295,11 @@ const char* toString(SshMode mode) {
 }
 
 std::optional<std::string> reasonToSkip(const SpokeConfig& spoke) {
-  if (!spoke.enabled) return "it is disabled ('enabled: false')";
+  if (!spoke.enabled) {
+    return absl::StrCat("it is disabled; '",
+                        ownCommand("spoke enable " + escapeForTerminal(shellQuote(spoke.name))),
+                        "' enables it");
+  }
   switch (spoke.method) {
     case SyncMethod::AGENT:
     case SyncMethod::RSYNC:
@@ -361,8 +368,21 @@ absl::StatusOr<Config> loadConfig(const std::string& path) {
   return parseConfig(*text, configPath(path));
 }
 
+namespace {
+
+// Returns the user's editor, or one that is installed nearly everywhere. All take +LINE.
+std::string editor() {
+  for (auto* name : {"VISUAL", "EDITOR"}) {
+    auto* value = getenv(name);
+    if (value != nullptr && *value != '\0') return escapeForTerminal(value);
+  }
+  return findProgram("nano") ? "nano" : "vi";
+}
+
+}  // namespace
+
 absl::StatusOr<Config> parseConfig(const std::string& text, const std::string& file) {
-  auto fail = [&](int line, const std::string& what, std::string cause = "") {
+  auto fail = [&](int line, const std::string& what, std::string cause, const std::string& fix) {
     if (int open = findOpenQuote(text); open > 0 && line >= open) {
       absl::StrAppend(&cause, cause.empty() ? "" : " ", "A quote in line ", open,
                       " is not closed there.");
@@ -370,8 +390,8 @@ absl::StatusOr<Config> parseConfig(const std::string& text, const std::string& f
     auto shown = escapeForTerminal(file), at = absl::StrCat(line > 0 ? line : 1);
     return toStatus(
         Failure(FailureId::CONFIG_INVALID, absl::StrCat(shown, ":", at, ": ", what), cause,
-                {{"Correct line " + at,
-                  absl::StrCat("nano +", at, " ", escapeForTerminal(shellQuote(file)))}}));
+                {{fix.empty() ? "Correct line " + at : fix,
+                  absl::StrCat(editor(), " +", at, " ", escapeForTerminal(shellQuote(file)))}}));
   };
   try {
     auto config = parse(text);
@@ -384,13 +404,14 @@ absl::StatusOr<Config> parseConfig(const std::string& text, const std::string& f
     // An unknown field may have an invisible blank in front.
     auto odd = findOddBlank(text);
     bool here = odd && (odd->line == e.line || odd->line == e.line + 1);
-    return here ? fail(odd->line, odd->what, odd->cause) : fail(e.line, e.summary(), e.cause());
+    return here ? fail(odd->line, odd->what, "", odd->fix)
+                : fail(e.line, e.summary(), e.cause(), e.fix);
   } catch (const YAML::Exception& e) {
-    if (auto odd = findOddBlank(text)) return fail(odd->line, odd->what, odd->cause);
-    return fail(e.mark.line + 1, absl::StrCat("this is not YAML: ", e.msg),
-                "Check the indentation, and for a tab, a missing space after ':', a missing quote, or a value that "
-                "needs quotes, since it "
-                "begins with *, @ or %, or ends with ':' (schedule: \"*/5 * * * *\").");
+    if (auto odd = findOddBlank(text)) return fail(odd->line, odd->what, "", odd->fix);
+    return fail(e.mark.line + 1, absl::StrCat("this is not YAML: ", e.msg), "",
+                "Check the indentation, and for a tab, a missing space after ':', a missing quote, "
+                "or a value that needs quotes, since it begins with *, @ or %, or ends with ':' "
+                "(schedule: \"*/5 * * * *\")");
   }
 }
 

@@ -24,8 +24,8 @@ std::vector<std::string> namesOf(ConfigSection section) {
 
 }  // namespace
 
-void reject(const YAML::Node& node, std::string what, std::string cause) {
-  throw ConfigError(node.Mark().line + 1, std::move(what), std::move(cause));
+void reject(const YAML::Node& node, std::string what, std::string cause, std::string fix) {
+  throw ConfigError(node.Mark().line + 1, std::move(what), std::move(cause), std::move(fix));
 }
 
 Fields::Fields(YAML::Node node, std::string where, ConfigSection section)
@@ -53,13 +53,14 @@ std::optional<std::string> Fields::text(const std::string& name, const std::stri
   auto value = node(name);
   if (!value) return std::nullopt;
   if (!value->IsScalar()) {
-    reject(*value, absl::StrCat(field(name), " must be a string, not ", written(*value)), instead);
+    reject(*value, absl::StrCat(field(name), " must be a string, not ", written(*value)), "",
+           instead);
   }
   if (value->Scalar().empty()) {
-    reject(*value, field(name) + " must be a non-empty string", instead);
+    reject(*value, field(name) + " must be a non-empty string", "", instead);
   }
   if (value->Scalar().find('\0') != std::string::npos) {
-    reject(*value, field(name) + " contains a NUL character (\\0)", "Remove it.");
+    reject(*value, field(name) + " contains a NUL character (\\0)", "", "Remove it");
   }
   return value->Scalar();
 }
@@ -71,10 +72,9 @@ std::string Fields::required(const std::string& name, const std::string& instead
     // yaml-cpp may place an empty value on the next line, so the error names the line of the key.
     if (!entry.first.IsScalar() || entry.first.Scalar() != name) continue;
     reject(entry.first, field(name) + " is empty, but required",
-           absl::StrCat(instead, instead.empty() ? "" : " ",
-                        "A bare '~' or 'null' is empty in YAML; in quotes it is not."));
+           "A bare '~' or 'null' is empty in YAML; in quotes it is not.", instead);
   }
-  reject(node_, field(name) + " is missing, but required", instead);
+  reject(node_, field(name) + " is missing, but required", "", instead);
 }
 
 std::optional<bool> Fields::boolean(const std::string& name) const {
@@ -124,10 +124,10 @@ void Fields::rejectName(const YAML::Node& key) const {
   bool isOption = section_ == ConfigSection::SPOKE &&
                   std::find(options.begin(), options.end(), name) != options.end();
   reject(key, absl::StrCat("unknown field '", escapeForTerminal(name), "' in ", where_),
-         absl::StrCat(isOption ? "It belongs in rsync_options, beneath the spoke. "
-                      : near   ? absl::StrCat("Did you mean '", nearest, "'? ")
-                               : "",
-                      "The fields are: ", absl::StrJoin(known, ", "), "."));
+         absl::StrCat("The fields are: ", absl::StrJoin(known, ", "), "."),
+         isOption ? "Move it to rsync_options, beneath the spoke"
+         : near   ? absl::StrCat("Write '", nearest, "' if that is meant")
+                  : "");
 }
 
 }  // namespace pibrain

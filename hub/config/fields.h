@@ -18,15 +18,19 @@ namespace pibrain {
 class ConfigError : public Failure {
  public:
   // `at`: the line, from 1; 0: none.
-  ConfigError(int at, std::string what, std::string cause = "")
-      : Failure(FailureId::CONFIG_INVALID, std::move(what), std::move(cause)), line(at) {}
+  ConfigError(int at, std::string what, std::string cause = "", std::string toWrite = "")
+      : Failure(FailureId::CONFIG_INVALID, std::move(what), std::move(cause)),
+        line(at),
+        fix(std::move(toWrite)) {}
 
   int line;
+  std::string fix;  // what to write instead, an imperative without a full stop; empty: unknown
 };
 
 // Throws ConfigError. `what`: what is wrong, a clause without a full stop; `cause`: why, or what is
-// accepted, in whole sentences.
-[[noreturn]] void reject(const YAML::Node& node, std::string what, std::string cause = "");
+// accepted, in whole sentences; `fix` as above.
+[[noreturn]] void reject(const YAML::Node& node, std::string what, std::string cause = "",
+                         std::string fix = "");
 
 // Unknown fields are mistakes. All functions throw ConfigError.
 class Fields {
@@ -34,7 +38,7 @@ class Fields {
   Fields(YAML::Node node, std::string where, ConfigSection section);
 
   std::optional<YAML::Node> node(const std::string& name) const;
-  // `instead`: what to write, for the error about a value that is not a string.
+  // `instead`: what to write, an imperative, for the error about a value that is not a string.
   std::optional<std::string> text(const std::string& name, const std::string& instead = "") const;
   std::string required(const std::string& name, const std::string& instead = "") const;
   std::optional<bool> boolean(const std::string& name) const;

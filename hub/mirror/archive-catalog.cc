@@ -16,6 +16,7 @@
 
 #include "common/fs/rooted-dir.h"
 #include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "common/tree/tree-walk.h"
 #include "common/wire/digest.h"
 
@@ -32,7 +33,7 @@ int openDirectory(int at, const std::string& path) {
 absl::Status cannotOpen(const std::string& path) {
   return absl::PermissionDeniedError(absl::StrCat(
       "the archive's directory '", escapeForTerminal(path), "' cannot be opened: ", strerror(errno),
-      ". Check its owner and mode with 'ls -ld'."));
+      ". Check its owner and mode with 'ls -ld ", escapeForTerminal(shellQuote(path)), "'."));
 }
 
 // Opens a spoke's directory in the archive; null if it does not exist. The archive itself may be a

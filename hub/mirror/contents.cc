@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "common/tree/tree-walk.h"
 #include "common/wire/protocol.h"
 #include "hub/base/user-files.h"
@@ -31,10 +32,12 @@ Contents mirrorContents(const std::string& path,
   options.skip = Mirror::STAGING;
   auto tree = walkTree(fd, options);
   for (auto& problem : tree.problems) {
-    auto place = escapeForTerminal(path + (problem.path.empty() ? "" : "/" + problem.path));
+    auto whole = path + (problem.path.empty() ? "" : "/" + problem.path);
     if (problem.path == "lost+found" || problem.reason == proto::Reason::VANISHED) continue;
-    warn(absl::StrCat(
-        place, " was skipped because it cannot be read. Check its owner and mode with 'ls -ld'"));
+    warn(absl::StrCat(escapeForTerminal(whole),
+                      " was skipped because it cannot be read. Check its owner and mode with "
+                      "'ls -ld ",
+                      escapeForTerminal(shellQuote(whole)), "'"));
   }
   contents.files = tree.files;
   contents.bytes = tree.bytes;

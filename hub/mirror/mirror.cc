@@ -234,7 +234,8 @@ int Mirror::directory(const std::string& path) {
     if (fd < 0) {
       throwErrno(errno,
                  absl::StrCat("cannot open the mirror's directory ", inQuotes(path_ + "/" + path),
-                              " (check its owner and mode with 'ls -ld')"));
+                              " (check its owner and mode with 'ls -ld ",
+                              escapeForTerminal(shellQuote(path_ + "/" + path)), "')"));
     }
     opened.fd = kj::AutoCloseFd(fd);
   }

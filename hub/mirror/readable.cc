@@ -50,11 +50,12 @@ void requireReadable(const SpokeConfig& spoke, const Tree& mirror,
     }
     // mkfs creates it for root alone; it never contains sessions.
     if (problem.path == "lost+found" || problem.reason == proto::Reason::VANISHED) continue;
-    warnings.push_back(
-        absl::StrCat("'", path, "' in the mirror was skipped: ",
-                     problem.reason == proto::Reason::DENIED
-                         ? "it cannot be opened. Check its owner and mode with 'ls -ld'"
-                         : describe(problem.reason)));
+    warnings.push_back(absl::StrCat(
+        "'", path, "' in the mirror was skipped: ",
+        problem.reason == proto::Reason::DENIED
+            ? absl::StrCat("it cannot be opened. Check its owner and mode with 'ls -ld ",
+                           escapeForTerminal(shellQuote(spoke.path + "/" + problem.path)), "'")
+            : describe(problem.reason)));
   }
 }
 

@@ -1,14 +1,19 @@
 #include "hub/report/status.h"
 
+#include <absl/strings/str_cat.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "hub/base/failure-kinds.h"
+#include "hub/base/own-command.h"
 #include "hub/base/subprocess.h"
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/contents.h"
+#include "hub/mirror/deletion.h"
 
 namespace pibrain {
 
@@ -26,8 +31,10 @@ Status statusOf(const Config& config, const std::function<void(const std::string
   for (auto& spoke : config.spokes) {
     SpokeStatus one{&spoke};
     struct stat st;
-    one.exists = stat(spoke.path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
-    auto contents = mirrorContents(spoke.path, warn);
+    bool there = stat(spoke.path.c_str(), &st) == 0;
+    one.exists = there && S_ISDIR(st.st_mode);
+    one.isFile = there && !one.exists;
+    auto contents = one.isFile ? Contents() : mirrorContents(spoke.path, warn);
     one.sessions = uint32_t(contents.sessions.size());
     one.files = contents.files;
     one.bytes = contents.bytes;
@@ -63,10 +70,36 @@ SpokeState SpokeStatus::state(int64_t now) const {
   if (!config->enabled) return SpokeState::DISABLED;
   // Syncthing syncs by itself, so there are no runs.
   if (config->method == SyncMethod::SYNCTHING) return exists ? SpokeState::GOOD : SpokeState::NEVER;
-  if (runs.lastFailure || (runs.lastGood && !exists)) return SpokeState::FAILED;
+  if (runs.lastFailure || isFile || (runs.lastGood && !exists)) return SpokeState::FAILED;
   if (!runs.lastGood) return SpokeState::NEVER;
   if (runs.isStale(now)) return SpokeState::STALE;
   return runs.last && runs.last->files == 0 && files > 0 ? SpokeState::EMPTY : SpokeState::GOOD;
+}
+
+std::optional<Failure> SpokeStatus::problem(int64_t now) const {
+  if (runs.lastFailure) return runs.lastFailure;
+  auto quoted = escapeForTerminal(shellQuote(config->path));
+  auto run = ownCommand("sync run " + escapeForTerminal(shellQuote(config->name)));
+  if (isFile) {
+    return Failure(
+        FailureId::MIRROR_UNUSABLE,
+        absl::StrCat("the mirror ", inQuotes(config->path), " is not a directory"), "",
+        {{"Move it away, and sync again", absl::StrCat("mv ", quoted, " ", quoted, ".old")}});
+  }
+  switch (state(now)) {
+    case SpokeState::FAILED:
+      return Failure(FailureId::MIRROR_UNUSABLE,
+                     absl::StrCat("the mirror ", inQuotes(config->path), " is gone"), "",
+                     {{"Put it back, or fetch everything again", run}});
+    case SpokeState::EMPTY:
+      return rootEmpty(config->source.path, files);
+    case SpokeState::NEVER:
+    case SpokeState::STALE:
+    case SpokeState::GOOD:
+    case SpokeState::DISABLED:
+      break;
+  }
+  return std::nullopt;
 }
 
 std::optional<int64_t> SpokeStatus::lag(int64_t now) const {

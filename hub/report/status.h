@@ -25,6 +25,7 @@ const char* toString(SpokeState state);
 struct SpokeStatus {
   const SpokeConfig* config;
   bool exists = false;  // the mirror
+  bool isFile = false;  // there is something else in the mirror's place
   uint32_t sessions = 0;
   uint32_t files = 0;
   uint64_t bytes = 0;
@@ -34,6 +35,9 @@ struct SpokeStatus {
   // Returns how long ago the last good run began, in ns: what the spoke wrote since may be missing.
   std::optional<int64_t> lag(int64_t now) const;
   SpokeState state(int64_t now) const;
+  // Returns what a person must look at: the latest failure, or what is wrong although no run
+  // failed.
+  std::optional<Failure> problem(int64_t now) const;
 };
 
 struct Status {

@@ -104,7 +104,7 @@ class AgentExamination {
   void checkAgent(const AgentInfo& agent, const std::string& noise) {
     checks_.at("shell");
     if (noise.empty()) {
-      checks_.good("quiet");
+      checks_.good("prints nothing of its own");
     } else {
       checks_.warn(noisy(noise));
     }
@@ -132,7 +132,7 @@ class AgentExamination {
       checks_.good(absl::StrCat(std::round(std::abs(seconds) * 10) / 10, " s apart"));
     }
     forced_ = agent.forced;
-    checks_.at("root");
+    checks_.at("sessions");
     checkRoot(spoke_, agent);
     root_ = agent.root;
     if (auto mismatch = rootMismatch(spoke_, agent)) {

@@ -15,7 +15,7 @@ void examineSpoke(const Config& config, const SpokeConfig& spoke,
                   const std::shared_ptr<Passphrases>& passphrases, Store* store,
                   Checklist& checks) {
   checks.at("config");
-  if (!spoke.enabled) return checks.skip("disabled ('enabled: false')");
+  if (!spoke.enabled) return checks.skip(*reasonToSkip(spoke));
   checks.good(absl::StrCat(toString(spoke.method), ", ",
                            spoke.sourceText.empty() ? "no source" : spoke.sourceText));
   switch (spoke.method) {

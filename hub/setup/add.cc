@@ -199,6 +199,12 @@ class SpokeAdder : public Setup {
     requireDedicated(target, key);
     if (!key.made) return key.publicText;
     say(absl::StrCat("created the key ", escapeForTerminal(spoke.key)));
+    auto before = parse(configText());
+    auto* known = findSpoke(before, spoke.name);
+    if (known != nullptr && known->method == SyncMethod::AGENT && known->key == spoke.key) {
+      say("the line of the old key, which was lost, stays in ~/.ssh/authorized_keys on the spoke "
+          "until you remove it");
+    }
     std::vector<std::string> others;
     for (auto& other : config.spokes) {
       bool uses = other.key == spoke.key && other.name != spoke.name;

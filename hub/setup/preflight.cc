@@ -1,14 +1,18 @@
 #include "hub/setup/preflight.h"
 
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "common/text/escape.h"
 #include "common/text/exclusions.h"
 #include "common/text/shell-quote.h"
 #include "hub/base/failure-status.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/setup/spoke-keys.h"
 #include "hub/ssh/identities.h"
 #include "hub/ssh/key-file.h"
@@ -29,12 +33,26 @@ void requireName(const std::string& name) {
   }
 }
 
+namespace {
+
+// Returns whether it may be an address, a range of them, a pattern, or the whole name of a host,
+// which sshd looks up with 'UseDNS yes'.
+bool mayBeAddress(const std::string& item) {
+  bool plain = item.find_first_not_of(
+                   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:/*?!_-") ==
+               std::string::npos;
+  return plain && item.find_first_of(".:*?") != std::string::npos;
+}
+
+}  // namespace
+
 void requirePatterns(const std::string& from) {
-  auto odd = from.find_first_not_of(
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:,/*?!_-");
-  if (odd == std::string::npos) return;
+  if (from.empty()) return;
+  std::vector<std::string> items = absl::StrSplit(from, ',');
+  auto odd = std::find_if_not(items.begin(), items.end(), mayBeAddress);
+  if (odd == items.end()) return;
   throw Failure(FailureId::USAGE,
-                absl::StrCat("--from '", escapeForTerminal(from), "' is not a list of addresses"),
+                absl::StrCat("--from: '", escapeForTerminal(*odd), "' is not an address"),
                 "It must be addresses or patterns as in sshd(8), separated by commas: "
                 "192.0.2.0/24,2001:db8::1.");
 }
@@ -100,9 +118,14 @@ void requireNoOther(const Config& config, const SpokeConfig& spoke) {
         there->user != here->user) {
       continue;
     }
-    throw Failure(FailureId::SPOKE_EXISTS,
-                  absl::StrCat("the machine is the spoke '", other.name, "' already: ",
-                               escapeForTerminal(other.sourceText), " is the same login"));
+    throw Failure(
+        FailureId::SPOKE_EXISTS,
+        absl::StrCat("the machine is the spoke '", other.name,
+                     "' already: ", escapeForTerminal(other.sourceText), " is the same login"),
+        "",
+        {{"To call it by the new name",
+          ownCommand(absl::StrCat("spoke rename ", escapeForTerminal(shellQuote(other.name)), " ",
+                                  escapeForTerminal(shellQuote(spoke.name))))}});
   }
 }
 

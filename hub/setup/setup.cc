@@ -13,6 +13,7 @@
 #include "hub/base/exceptions.h"
 #include "hub/base/failure-status.h"
 #include "hub/base/own-command.h"
+#include "hub/base/user.h"
 #include "hub/base/user-files.h"
 #include "hub/connect/connector.h"
 #include "hub/mirror/mirror.h"
@@ -139,6 +140,12 @@ void Setup::requireServes(const SpokeConfig& spoke, const AgentInfo& agent, bool
   }
   if (agent.rootState == proto::RootState::MISSING) {
     change_.rootMissing = true;
+    auto home = homeDirectory() + "/";
+    if (!isLocal(spoke) && spoke.source.path.starts_with(home)) {
+      say(absl::StrCat("if the shell of this machine replaced '~' in --root, quote it: --root ",
+                       escapeForTerminal(shellQuote(
+                           spoke.source.path.substr(home.size() - 2).replace(0, 1, "~")))));
+    }
   } else {
     checkRoot(spoke, agent);
   }

@@ -17,10 +17,10 @@ namespace pibrain {
 
 namespace {
 
-// Explains that nobody can answer the spoke's question.
-std::string nobodyToAsk(LoginOf of) {
-  return of == LoginOf::PERSON ? "Without a terminal, nobody can enter it."
-                               : "A run is unattended, so nobody can enter it.";
+// Explains that no one can answer the spoke's question.
+std::string noOneToAsk(LoginOf of) {
+  return of == LoginOf::PERSON ? "Without a terminal, no one can enter it."
+                               : "A run is unattended, so no one can enter it.";
 }
 
 std::vector<Fix> atATerminal(LoginOf of) {
@@ -40,7 +40,7 @@ Failure secondFactor(const SshTarget& target, const AuthFailure& authFailure, st
   }
   return Failure(FailureId::PERMISSION_DENIED, std::move(denied),
                  absl::StrCat("The spoke accepted the key, but also wants: ", authFailure.wanted,
-                              ". ", nobodyToAsk(authFailure.of)),
+                              ". ", noOneToAsk(authFailure.of)),
                  std::move(fixes));
 }
 
@@ -56,7 +56,7 @@ Failure takesNoKey(const SshTarget& target, const AuthFailure& authFailure, std:
       FailureId::PERMISSION_DENIED, std::move(denied),
       absl::StrCat(
           "The spoke does not accept a key for this login, or not as the first method. It wants: ",
-          authFailure.methods, ". ", nobodyToAsk(authFailure.of)),
+          authFailure.methods, ". ", noOneToAsk(authFailure.of)),
       std::move(fixes));
 }
 
@@ -102,11 +102,13 @@ void addKeyThere(const SshTarget& target, const AuthFailure& authFailure, std::v
     if (!target.setUp.empty()) {
       fixes.push_back(
           {"Add the key to the spoke, through your own login there", ownCommand(target.setUp)});
+    } else {
+      fixes.push_back(
+          {absl::StrCat(
+               "Put the key's line into ", where,
+               "; on the spoke, with a copy of the key's public half, this prints the line"),
+           "pi-brain-agent --authorized-keys-line " + key.substr(key.rfind('/') + 1)});
     }
-    fixes.push_back(
-        {absl::StrCat(target.setUp.empty() ? "Put" : "Or put", " the key's line into ", where,
-                      "; on the spoke, with the key's public half, this prints the line"),
-         "pi-brain-agent --authorized-keys-line " + key});
     fixes.push_back({"If the user is wrong, correct 'source' of the spoke in the config", ""});
   } else {
     auto config = target.configFile.empty()
@@ -149,6 +151,18 @@ std::string whatWasTried(const AuthFailure& authFailure) {
   return absl::StrJoin(sentences, " ");
 }
 
+// Returns why no key was offered, or that the spoke refused one. A person may have been refused for
+// another reason, a wrong password for one.
+FailureId idOf(const AuthFailure& authFailure) {
+  bool none = authFailure.tried.empty() && authFailure.said.empty();
+  if (none) return FailureId::KEY_MISSING;
+  if (!authFailure.notSigned.empty()) return FailureId::KEY_UNUSABLE;
+  if (authFailure.offered) return FailureId::PERMISSION_DENIED;
+  if (!authFailure.encrypted.empty()) return FailureId::KEY_HAS_PASSPHRASE;
+  if (authFailure.of == LoginOf::PERSON) return FailureId::PERMISSION_DENIED;
+  return authFailure.onlyMissing ? FailureId::KEY_MISSING : FailureId::KEY_UNUSABLE;
+}
+
 // Returns the fixes for keys that were not accepted.
 std::vector<Fix> fixesFor(const SshTarget& target, const AuthFailure& authFailure) {
   if (!authFailure.notSigned.empty()) return {signUnattended(authFailure.notSigned)};
@@ -170,6 +184,12 @@ std::vector<Fix> fixesFor(const SshTarget& target, const AuthFailure& authFailur
                                   " to PubkeyAcceptedAlgorithms in the ssh configuration of this "
                                   "machine, or use a key of another type"),
                      ""});
+  } else if (authFailure.of == LoginOf::AGENT && !target.setUp.empty() &&
+             idOf(authFailure) == FailureId::KEY_MISSING && !target.key.empty()) {
+    // 'spoke add' creates the key too.
+    return {{"Create the key and add it to the spoke, through your own login there",
+             ownCommand(target.setUp)},
+            {"If the key has another name, correct 'key' of the spoke in the config", ""}};
   } else if (fixes.empty() || !authFailure.keyFixes.empty()) {
     fixes.push_back(
         target.key.empty()
@@ -183,18 +203,6 @@ std::vector<Fix> fixesFor(const SshTarget& target, const AuthFailure& authFailur
     }
   }
   return fixes;
-}
-
-// Returns why no key was offered, or that the spoke refused one. A person may have been refused for
-// another reason, a wrong password for one.
-FailureId idOf(const AuthFailure& authFailure) {
-  bool none = authFailure.tried.empty() && authFailure.said.empty();
-  if (none) return FailureId::KEY_MISSING;
-  if (!authFailure.notSigned.empty()) return FailureId::KEY_UNUSABLE;
-  if (authFailure.offered) return FailureId::PERMISSION_DENIED;
-  if (!authFailure.encrypted.empty()) return FailureId::KEY_HAS_PASSPHRASE;
-  if (authFailure.of == LoginOf::PERSON) return FailureId::PERMISSION_DENIED;
-  return authFailure.onlyMissing ? FailureId::KEY_MISSING : FailureId::KEY_UNUSABLE;
 }
 
 }  // namespace

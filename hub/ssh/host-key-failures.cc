@@ -34,10 +34,15 @@ std::string shownName(const SshTarget& target) {
 std::string fingerprintCommand(const ShownKey& shown) {
   auto& type = shown.type;
   if (type.empty()) return "cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -";
-  const char* name = type.starts_with("ssh-rsa") || type.starts_with("rsa-") ? "rsa"
-                     : type.starts_with("ecdsa-")                            ? "ecdsa"
-                                                                             : "ed25519";
-  return absl::StrCat("ssh-keygen -lf /etc/ssh/ssh_host_", name, "_key.pub");
+  return absl::StrCat("ssh-keygen -lf /etc/ssh/ssh_host_", keyFamily(type), "_key.pub");
+}
+
+// Returns how to find out whether the shown key is the host's.
+Fix compareKeys(const SshTarget& target, const ShownKey& shown) {
+  return {absl::StrCat("On ", escapeForTerminal(target.alias),
+                       ", print its host key, and compare it with ",
+                       shown.fingerprint.empty() ? "the one that ssh shows" : "that"),
+          fingerprintCommand(shown)};
 }
 
 constexpr char NOT_VERIFIED[] = "host key verification failed: ";
@@ -54,11 +59,8 @@ Failure unknownHostKey(const SshTarget& target, bool hasCertAuthority, const Sho
                                       "verify ('ssh: openssh' in the config). "
                                     : "",
                    "Another machine may be pretending to be this host."),
-      {{absl::StrCat("On ", escapeForTerminal(target.alias),
-                     ", print its host key, and compare it with ",
-                     known ? "that" : "the one that ssh shows"),
-        fingerprintCommand(shown)},
-       addHostKey(target, "If they are equal, add the key")});
+      {compareKeys(target, shown),
+       addHostKey(target, "If they are equal, add the key", shown.type)});
 }
 
 Failure unreadKnownHosts(const SshTarget& target, const std::string& unread,
@@ -77,10 +79,11 @@ Failure changedHostKey(const SshTarget& target, const KnownHost& known, const Sh
       absl::StrCat("HOST KEY CHANGED: ", shownName(target), " shows ", shown.text("another key"),
                    ", but known_hosts has ", knownKeys(known)),
       "Someone may be impersonating the host, or it was reinstalled.",
-      {{"Only if you are sure that the host was reinstalled, remove the old key",
+      {compareKeys(target, shown),
+       {"Only if they are equal, remove the old key",
         absl::StrCat("ssh-keygen -R ", shellQuote(knownHostsNameOf(target)),
                      escapeForTerminal(file))},
-       addHostKey(target, "Then add the new key")});
+       addHostKey(target, "Then add the new key", shown.type)});
 }
 
 Failure revokedHostKey(const SshTarget& target, const ShownKey& shown, const std::string& where) {

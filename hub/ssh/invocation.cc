@@ -26,7 +26,12 @@ std::string sshInvocation(const SshTarget& target) {
                                   target.portGiven ? target.port : uint16_t(0)});
 }
 
-Fix addHostKey(const SshTarget& target, const std::string& text) {
+std::string keyFamily(const std::string& type) {
+  if (type.starts_with("ssh-rsa") || type.starts_with("rsa-")) return "rsa";
+  return type.starts_with("ecdsa-") ? "ecdsa" : "ed25519";
+}
+
+Fix addHostKey(const SshTarget& target, const std::string& text, const std::string& type) {
   if (target.userKnownHostsFiles.empty()) {
     return {text + ": set a UserKnownHostsFile in the ssh configuration, and connect once by hand",
             sshInvocation(target)};
@@ -40,6 +45,7 @@ Fix addHostKey(const SshTarget& target, const std::string& text) {
           ? ""
           : absl::StrCat(" | sed 's/^[^ ]*/", escapeForTerminal(target.hostKeyAlias), "/'");
   return {text, absl::StrCat("ssh-keyscan ",
+                             type.empty() ? "" : absl::StrCat("-t ", keyFamily(type), " "),
                              target.port == 22 ? "" : absl::StrCat("-p ", target.port, " "),
                              escapeForTerminal(target.host), alias, " >> ",
                              escapeForTerminal(shellQuote(target.userKnownHostsFiles[0])))};

@@ -161,9 +161,10 @@ KeyFile inspectKeyFile(const std::string& path) {
 std::optional<KeyProblem> whyNoPrivateKey(const KeyFile& file) {
   auto quoted = escapeForTerminal(shellQuote(file.path));
   if (!file.exists) {
-    return KeyProblem{"does not exist",
-                      {"Correct the name, or create the key", "ssh-keygen -t ed25519 -f " + quoted},
-                      FailureId::KEY_MISSING};
+    return KeyProblem{
+        "does not exist",
+        {"Correct the name, or create the key", "ssh-keygen -t ed25519 -N '' -f " + quoted},
+        FailureId::KEY_MISSING};
   }
   if (!file.readable) {
     return KeyProblem{"cannot be read", {"See its owner and mode", "ls -l " + quoted}};

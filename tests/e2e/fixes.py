@@ -11,7 +11,7 @@ import subprocess
 HUB = pathlib.Path(os.environ["PIBRAIN_BIN"]) / "pi-brain"
 
 PROGRAMS = {
-    "pi-brain", "pi-brain-agent", "install-spoke.sh", "deploy/build-agents.sh", "nano",
+    "pi-brain", "pi-brain-agent", "install-spoke.sh", "deploy/build-agents.sh", "nano", "vi",
     "ssh", "ssh-add", "ssh-copy-id", "ssh-keygen", "ssh-keyscan", "rsync", "systemctl", "timedatectl", "crontab",
     "cat", "chmod", "chown", "chsh", "cp", "cut", "df", "dmesg", "du", "echo", "find", "findmnt", "getent", "grep", "head", "ip", "journalctl",
     "kill", "ls", "man", "mkdir", "mount", "mv", "nc", "ping", "printf", "ps", "rm", "sed", "sh", "sshd", "tail", "touch", "true", "ufw", "ulimit", "unlink", "wc", "apt",
@@ -58,7 +58,7 @@ def mistake_in(command):
     lexer.whitespace_split = True
     simple = [[]]
     for word in lexer:
-        if set(word) <= set(";|&"):
+        if word and set(word) <= set(";|&"):
             simple.append([])
         else:
             simple[-1].append(word)

@@ -84,13 +84,13 @@ class Doctor(HubCase):
         checks = self.checks()
         self.sound(checks)
         self.assertEqual(list(checks), ["config", "ssh", "name", "connection", "host key", "login", "shell", "agent",
-                                        "clock", "root", "speed", "restrict", "mirror", "disk", "last run"])
+                                        "clock", "sessions", "speed", "restrict", "mirror", "disk", "last run"])
         self.assertIn("libssh2", checks["ssh"][1])
         self.assertIn(f"127.0.0.1 port {self.sshd.port}", checks["connection"][1])
         self.assertIn("SHA256:", checks["host key"][1])
         self.assertIn(str(self.sshd.key), checks["login"][1])
         self.assertIn("0.1.0", checks["agent"][1])
-        self.assertRegex(checks["root"][1], f"^{self.source}: 1 .* 1 ")
+        self.assertRegex(checks["sessions"][1], f"^{self.source}: 1 .* 1 ")
         self.assertIn("just now", checks["last run"][1])
         self.assertEqual(self.snapshot(), before)
         text = self.pi_brain("sync", "doctor").stdout
@@ -144,10 +144,10 @@ class Doctor(HubCase):
 
     def test_root(self):
         self.sshd.authorize_agent(self.dir / "nowhere")
-        self.fails_at("root", "root-missing", str(self.dir / "nowhere"))
+        self.fails_at("sessions", "root-missing", str(self.dir / "nowhere"))
         self.sshd.authorize_agent(self.source)
         self.write_config([self.spoke(source="spoke:/elsewhere")])
-        self.warns_at("root", "root-differs", str(self.source), " /elsewhere ", "'source'")
+        self.warns_at("sessions", "root-differs", str(self.source), " /elsewhere ", "'source'")
 
     def unreadable(self):
         """A file that a run cannot read, by another user's agent if need be: root reads everything."""
@@ -161,19 +161,19 @@ class Doctor(HubCase):
 
     def test_a_file_that_cannot_be_read(self):
         secret = self.unreadable()
-        checks = self.fails_at("root", "spoke-unreadable", f"'{secret}'", f"'ls -ld {secret}'")
+        checks = self.fails_at("sessions", "spoke-unreadable", f"'{secret}'", f"'ls -ld {secret}'")
         self.assertIn("restrict", checks)
         # A run says so of the same file.
         report = self.sync_one(code=1)
         self.assertEqual(report["failure"]["id"], "files-failed", report["failure"])
         self.assertIn("secret.jsonl: ", report["failure"]["cause"])
-        self.fails_at("root", "spoke-unreadable", str(secret))
+        self.fails_at("sessions", "spoke-unreadable", str(secret))
         secret.chmod(0o644)
         self.sync()
-        self.assertEqual(self.checks()["root"][0], "ok")
+        self.assertEqual(self.checks()["sessions"][0], "ok")
         # What need not be read again need not be readable.
         secret.chmod(0)
-        self.assertEqual(self.checks()["root"][0], "ok")
+        self.assertEqual(self.checks()["sessions"][0], "ok")
         self.sync()
 
     def test_a_directory_that_cannot_be_read(self):
@@ -181,17 +181,17 @@ class Doctor(HubCase):
         secret.chmod(0o644)
         secret.parent.chmod(0)
         self.addCleanup(secret.parent.chmod, 0o755)
-        checks = self.fails_at("root", "spoke-unreadable", f"'{secret.parent}'", f"'ls -ld {secret.parent}'")
+        checks = self.fails_at("sessions", "spoke-unreadable", f"'{secret.parent}'", f"'ls -ld {secret.parent}'")
         self.assertIn("restrict", checks)
 
     def test_sessions_that_are_gone(self):
         self.sync()
         (self.source / "p/a.jsonl").unlink()
-        self.warns_at("root", "root-empty", f"'ls -la {self.source}'")
+        self.warns_at("sessions", "root-empty", f"'ls -la {self.source}'")
         self.assertEqual(self.sync_one()["outcome"], "ok")
         # Nothing on either side is nothing odd.
         shutil.rmtree(self.mirror)
-        self.assertEqual(self.checks()["root"][0], "ok")
+        self.assertEqual(self.checks()["sessions"][0], "ok")
 
     def test_no_config_yet(self):
         """The default one; a file that is named must be there."""

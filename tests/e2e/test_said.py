@@ -116,7 +116,7 @@ class Said(test_transports.WaysCase):
                      no=["authorized_keys", "libssh2"], same_cause=False)
         # The only key was tried.
         stranger = harness.keygen(self.dir / "stranger")
-        self.refused("permission-denied", f"{stranger} ", f"~/.ssh/authorized_keys.*'pi-brain-agent --authorized-keys-line {stranger}.pub'",
+        self.refused("permission-denied", f"{stranger} ", "'pi-brain spoke add laptop ",
                      no=["MaxAuthTries"], ways=AGENT_WAYS, key=stranger)
         self.refused("permission-denied", f"{stranger} ", f"~/.ssh/authorized_keys.*'ssh-copy-id .*-i {stranger}.pub ",
                      no=["MaxAuthTries"], ways=RSYNC_WAY, key=stranger)
@@ -125,8 +125,8 @@ class Said(test_transports.WaysCase):
         self.sshd.configure_client()
         none = self.dir / "none"
         for ways in (AGENT_WAYS, RSYNC_WAY):
-            self.refused("key-missing", f"{none}, .*'key'", f"'ssh-keygen -t ed25519 -f {none}'", no=["authorized_keys", "~/.ssh/config"],
-                         key=none, ways=ways)
+            fix = "'pi-brain spoke add laptop " if ways is AGENT_WAYS else f"'ssh-keygen -t ed25519 -N '' -f {none}'"
+            self.refused("key-missing", f"{none}, .*'key'", fix, no=["authorized_keys", "~/.ssh/config"], key=none, ways=ways)
         (self.dir / "garbage").write_text("hello\n")
         (self.dir / "empty").write_text("")
         for name in ("garbage", "empty", "own_key.pub"):

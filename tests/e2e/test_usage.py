@@ -30,7 +30,9 @@ class Usage(HubCase):
     def test_a_word_that_is_not_a_command(self):
         for line, meant in (("run", "sync run"), ("status", "sync status"), ("doctor", "sync doctor"), ("add", "spoke add"),
                             ("sync rnu", "sync run"), ("sync stauts", "sync status"), ("stats", "sync status"),
-                            ("spok list", "spoke"), ("sync archive lst", "sync archive list"), ("healht", "health")):
+                            ("spok list", "spoke"), ("sync archive lst", "sync archive list"), ("healht", "health"),
+                            ("spoke rm", "spoke remove"), ("spoke delete x", "spoke remove"), ("spoke rotate", "spoke rotate-key"),
+                            ("sync timer", "sync install-timer"), ("spoke ls", "spoke list")):
             with self.subTest(line):
                 self.assertIn(f"pi-brain {meant}", self.quotes(*line.split()))
         self.assertRegex(self.says("sync", "nothing-like-it"), "^pi-brain: [^\n]*'\\.\n$")
@@ -40,8 +42,8 @@ class Usage(HubCase):
         self.assertEqual(self.quotes("query"), ["query", "pi-brain sync --help"])
 
     def test_a_word_that_is_not_expected(self):
-        for line, quoted in (("sync list laptop", ["pi-brain sync list", "laptop", "--spoke laptop", "pi-brain sync list --help"]),
-                             ("sync run --dryrun", ["pi-brain sync run", "--dryrun", "--dry-run", "pi-brain sync run --help"]),
+        for line, quoted in (("sync install-timer laptop", ["pi-brain sync install-timer", "laptop", "pi-brain sync install-timer --help"]),
+                             ("sync run --dryrun", ["pi-brain sync run", "--dryrun", "pi-brain sync run --help"]),
                              ("sync run -x", ["pi-brain sync run", "-x", "pi-brain sync run --help"]),
                              ("sync uninstall-timer more", ["pi-brain sync uninstall-timer", "more", "pi-brain sync uninstall-timer --help"])):
             with self.subTest(line):
@@ -56,6 +58,25 @@ class Usage(HubCase):
             with self.subTest(line):
                 self.assertRegex(self.says(*line.split()), f"^pi-brain: {named}")
         self.assertRegex(self.says("sync", "run", "-c", ""), "^pi-brain: --config ")
+        # The next option is not taken for a path.
+        self.assertRegex(self.says("sync", "run", "-c", "--json"), "^pi-brain: --config needs a path before --json")
+        self.assertRegex(self.says("sync", "run", "-c", "a", "-c", "b"), "^pi-brain: --config is given twice")
+        self.assertIn("Use --dry-run.", self.says("sync", "run", "--dryrun"))
+
+    def test_the_config_before_the_command(self):
+        config = self.dir / "elsewhere.yaml"
+        config.write_text("spokes:\n  - {name: laptop, sync_method: syncthing, path: /nowhere}\n")
+        for line in (["-c", config, "sync", "list", "--names"], ["sync", f"--config={config}", "list", "--names"],
+                     ["-c", "/nowhere", "sync", "list", "--names", "-c", config]):
+            done = self.pi_brain(*line, config=False)
+            self.assertEqual((done.returncode, done.stdout), (0, "laptop\n"), line)
+
+    def test_a_spoke_that_is_not_known(self):
+        config = self.dir / "spokes.yaml"
+        config.write_text("spokes:\n  - {name: laptop, sync_method: syncthing, path: /nowhere}\n")
+        self.assertIn("Use the name 'laptop'.", self.says("sync", "run", "lptop", "-c", config, failure="spoke-unknown"))
+        self.assertNotIn("Use the name", self.says("sync", "run", "server", "-c", config, failure="spoke-unknown"))
+        self.assertIn("--wait=10min", self.says("sync", "run", "--wait", "10min", "-c", config, failure="spoke-unknown"))
 
     def test_help_and_version(self):
         whole = self.says(code=0)
