@@ -29,12 +29,15 @@ mkdir -p "$dir/hub/.pi-brain" "$dir/spoke/ssh"
 export HOME="$dir/hub"
 sessions=$dir/spoke/sessions
 
-say "2. Making a spoke: 40 sessions, and an sshd whose one key may only start the agent"
-python3 tests/sessions.py make "$sessions" --files 40
+say "2. A spoke: 40 sessions, and an sshd with a key that can only start the agent"
+# ACTION COUNT SEED
+change() { python3 tests/sessions.py "$1" "$sessions" --files "$2" --seed "$3" >/dev/null; }
+change make 40 1
 ssh-keygen -q -t ed25519 -N '' -f "$dir/spoke/ssh/host_key"
 ssh-keygen -q -t ed25519 -N '' -C pi-brain-sync -f "$dir/hub/pi-brain-sync"
 "$bin/pi-brain-agent" --root="$sessions" --authorized-keys-line "$dir/hub/pi-brain-sync.pub" \
   >"$dir/spoke/ssh/authorized_keys"
+echo "authorized_keys has this line:"
 cat "$dir/spoke/ssh/authorized_keys"
 
 [ "$(id -u)" -ne 0 ] || mkdir -p /run/sshd
@@ -89,26 +92,26 @@ cat "$dir/hub/.pi-brain/config.yaml"
 say "4. The first run: pi-brain sync run"
 "$bin/pi-brain" sync run
 
-say "5. Six sessions grow, one is rewritten, two move to another project. What would a run do?"
-python3 tests/sessions.py grow "$sessions" --files 6 --seed 2
-python3 tests/sessions.py rewrite "$sessions" --files 1 --seed 3
-python3 tests/sessions.py move "$sessions" --files 2 --seed 7
+say "5. Two sessions grow, one is rewritten, one moves: pi-brain sync run --dry-run"
+change grow 2 2
+change rewrite 1 3
+change move 1 7
 "$bin/pi-brain" sync run --dry-run
 
-say "6. The second run, which names the files: pi-brain sync run -v"
-"$bin/pi-brain" sync run -v
+say "6. The second run does that: pi-brain sync run"
+"$bin/pi-brain" sync run
 
-say "7. The mirror equals the spoke's tree"
+say "7. The mirror equals the spoke's tree: diff -r"
 diff -r "$sessions" "$HOME/.pi-brain/synced/laptop"
 echo "no differences"
 
-say "8. A run in which nothing changed"
+say "8. A run in which nothing changed: pi-brain sync run"
 "$bin/pi-brain" sync run
 
 say "9. pi-brain sync status"
 "$bin/pi-brain" sync status
 
-say "10. pi-brain sync list (the first lines)"
-"$bin/pi-brain" sync list | head -n 6
+say "10. The latest sessions: pi-brain sync list"
+"$bin/pi-brain" sync list | head -n 4
 
-say "Done. Everything is removed. README.md shows how to set up a real spoke."
+say "Done. The demo's files are removed. README.md shows how to set up a real spoke."
