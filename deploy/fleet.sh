@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make many machines spokes, several at a time, with 'pi-brain spoke add'. Running it again changes
-# nothing, and a machine that fails leaves the others alone. Your own ssh login must work on each
+# nothing, and a machine that fails does not stop the others. Your own ssh login must work on each
 # machine without a question: keys in an ssh-agent, host keys in known_hosts.
 set -eu
 

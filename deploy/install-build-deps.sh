@@ -44,7 +44,8 @@ done
 as_root=
 if [ "$(id -u)" -ne 0 ]; then
   if ! command -v sudo >/dev/null; then
-    echo "This needs root or sudo. Ask an administrator to install these packages, then run this again:$missing" >&2
+    echo "This needs root or sudo. Ask an administrator to run this, then run the script again:" >&2
+    echo "  apt-get install --no-install-recommends$missing" >&2
     exit 1
   fi
   as_root=sudo
