@@ -11,7 +11,7 @@ set -eu
 
 packages="
   g++ cmake ninja-build pkg-config dpkg-dev file python3
-  capnproto libcapnp-dev libssh2-1-dev librsync-dev libb2-dev libyaml-cpp-dev libabsl-dev
+  capnproto libcapnp-dev libssh2-1-dev libsystemd-dev librsync-dev libb2-dev libyaml-cpp-dev libabsl-dev
   libzstd-dev libxxhash-dev libseccomp-dev libsqlite3-dev libssl-dev libbsd-dev libcli11-dev"
 demo="openssh-client openssh-server"
 tests="$demo

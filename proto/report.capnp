@@ -272,6 +272,30 @@ struct SpokeChanges {
   }
 }
 
+struct DaemonStatus {
+  # `pi-brain daemon status --json`.
+  pid @0 :UInt32;
+  version @1 :Text;
+  config @2 :Text;               # the file
+  configBytes @3 :Text;
+  started @4 :Text;
+  configFailure @5 :Failure;     # why the config cannot be used as it is now; null: it is in use
+  spokes @6 :List(Spoke);
+
+  struct Spoke {
+    name @0 :Text;
+    state @1 :Text;              # "live", "polling", "scheduled" (by rsync), "scanning", "connecting", "offline", "failed"
+    why @2 :Text;                # polling: why; scheduled: the schedule in the config; null: none
+    since @3 :Text;
+    lastChange @4 :Text;         # null: none since the daemon started
+    lastScan @5 :Text;           # when everything was compared last; null: not yet
+    lagSecondsP50 @6 :Float64 = -1;  # from the write on the spoke to the mirror, by both clocks, of the last
+    lagSecondsP99 @7 :Float64 = -1;  # thousand changes; -1: no changes yet
+    nextAttempt @8 :Text;        # null: it is connected
+    failure @9 :Failure;         # of the latest attempt or scan; null: none
+  }
+}
+
 struct WatchLine {
   # A line of `sync watch --json`, which prints one for each event.
   spoke @0 :Text;

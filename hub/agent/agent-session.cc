@@ -302,11 +302,10 @@ void AgentSession::beginWatch() {
 }
 
 AgentSession::Heard AgentSession::awaitChanges(
-    kj::Duration atMost, kj::FunctionParam<void(proto::Event::Reader)> event) {
-  auto& timer = io_.provider->getTimer();
+    kj::Promise<void> enough, kj::FunctionParam<void(proto::Event::Reader)> event) {
   // What has arrived counts as heard, however long this program did something else.
   io_.waitScope.poll();
-  wait(watch_->whenAnswered().exclusiveJoin(timer.afterDelay(atMost)), forSignOfLife());
+  wait(watch_->whenAnswered().exclusiveJoin(kj::mv(enough)), forSignOfLife());
   KJ_IF_MAYBE(answer, watch_->take()) {
     // Each block is a stream of its own, so that an idle session keeps no decoder.
     if (answer->block.size() > 0) BlockReader().read(answer->block, kj::mv(event));
@@ -315,6 +314,13 @@ AgentSession::Heard AgentSession::awaitChanges(
                                        : Heard::EVENTS;
   }
   return Heard::NOTHING;
+}
+
+void AgentSession::requireAnswer(uint32_t seconds) {
+  auto request = sessions_.describeRequest();
+  request.initFiles(0);
+  auto sent = request.send().ignoreResult();
+  wait(kj::mv(sent), {.idleSeconds = seconds, .minBytesPerSecond = 0});
 }
 
 template <typename T>

@@ -87,9 +87,11 @@ class AgentSession {
   void beginWatch();
   void endWatch() { watch_ = nullptr; }
   enum class Heard { EVENTS, SIGN_OF_LIFE, NOTHING, END };
-  // Waits for at most so long until the agent tells of something, and passes its events to `event`.
-  // END: the watch has ended, so scan again.
-  Heard awaitChanges(kj::Duration atMost, kj::FunctionParam<void(proto::Event::Reader)> event);
+  // Waits until the agent tells of something, and passes its events to `event`; or until `enough`
+  // resolves. END: the watch has ended, so scan again.
+  Heard awaitChanges(kj::Promise<void> enough, kj::FunctionParam<void(proto::Event::Reader)> event);
+  // Throws, like everything that needs the agent, if it does not answer within so many seconds.
+  void requireAnswer(uint32_t seconds);
 
   // Returns what the key allows besides the agent. It ends the agent, so nothing else can be
   // requested afterwards.

@@ -1,6 +1,7 @@
 #include "hub/agent/live-sync.h"
 
 #include <kj/async-io.h>
+#include <kj/async-unix.h>
 #include <kj/debug.h>
 #include <kj/time.h>
 
@@ -27,6 +28,8 @@ constexpr kj::Duration POLL_AFTER = 10 * kj::SECONDS;
 constexpr int SCAN_SHARE = 20;
 constexpr kj::Duration MIN_PAUSE = 100 * kj::MILLISECONDS, MAX_PAUSE = 60 * kj::SECONDS;
 constexpr std::chrono::milliseconds LOOK_AGAIN(200);
+// Within this, an agent answers if its connection works.
+constexpr uint32_t ANSWER_SECONDS = 3;
 // Our agents tell of changes at most 50 times a second.
 constexpr std::chrono::milliseconds MIN_BETWEEN_ANSWERS(10);
 
@@ -47,45 +50,60 @@ void LiveSync::run() {
                        AgentSession::limitsOf(spoke_, config_.hub));
   LiveFiles files;
   session.converse([&]() {
-    for (;;) {
+    while (!requests_.stopped()) {
+      request_ = requests_.take();
       observer_.entered(LiveState::SCANNING, "");
       files.forgetIds();
       pass(session, *connector, files);
-      watch(session, files);
+      watch(session, files, io);
     }
   });
 }
 
 void LiveSync::pass(AgentSession& session, Connector& connector, LiveFiles& files) {
-  for (;;) {
-    SpokeReport report;
-    report.name = spoke_.name;
-    report.started = wallClockNanos();
-    auto began = now();
-    auto wireBefore = session.wire();
-    Progress unseen;
-    std::optional<Failure> failure;
-    try {
-      SyncPass pass(config_, spoke_, options_, store_, report, unseen);
-      pass.remember(files);
-      pass.run(session, [&]() { connector.confirmed(); });
-    } catch (const Failure& e) {
-      failure = e;
-    }
-    if (failure && failure->id() == FailureId::MIRROR_IN_USE) {
-      std::this_thread::sleep_for(LOOK_AGAIN);
-      continue;
-    }
-    scanned_ = now();
-    took_ = scanned_ - began;
-    failed_ = failure.has_value();
-    report.outcome = failure ? Outcome::FAILED : Outcome::OK;
-    report.failure = failure;
-    report.finished = report.started + took_ / kj::NANOSECONDS;
-    report.wire = {session.wire().up - wireBefore.up, session.wire().down - wireBefore.down};
-    observer_.passed(report);
-    return;
+  std::chrono::seconds patience = std::chrono::years(1);
+  if (request_) patience = request_->options.wait;
+  auto until = std::chrono::steady_clock::now() + patience;
+  auto report = passOnce(session, connector, files);
+  while (report.outcome == Outcome::LOCKED && std::chrono::steady_clock::now() < until) {
+    // Who asks for a pass wants to know that the mirror is locked.
+    if (requests_.stopped() || (!request_ && requests_.any())) return;
+    std::this_thread::sleep_for(LOOK_AGAIN);
+    report = passOnce(session, connector, files);
   }
+  auto request = std::move(request_);
+  request_ = nullptr;
+  if (request) request->answer(report);
+  if (report.outcome == Outcome::LOCKED || (request && request->options.dryRun)) return;
+  observer_.passed(report);
+}
+
+SpokeReport LiveSync::passOnce(AgentSession& session, Connector& connector, LiveFiles& files) {
+  SpokeReport report;
+  report.name = spoke_.name;
+  report.started = wallClockNanos();
+  auto began = now();
+  auto wireBefore = session.wire();
+  Progress unseen;
+  bool dry = request_ && request_->options.dryRun;
+  try {
+    SyncPass pass(config_, spoke_, request_ ? request_->options : options_, store_, report,
+                  request_ ? request_->progress : unseen);
+    if (!dry) pass.remember(files);
+    pass.run(session, [&]() { connector.confirmed(); });
+  } catch (const Failure& e) {
+    report.failure = e;
+    report.outcome = e.id() == FailureId::MIRROR_IN_USE ? Outcome::LOCKED : Outcome::FAILED;
+  }
+  auto took = now() - began;
+  report.finished = report.started + took / kj::NANOSECONDS;
+  report.wire = {session.wire().up - wireBefore.up, session.wire().down - wireBefore.down};
+  if (!dry && report.outcome != Outcome::LOCKED) {
+    scanned_ = now();
+    took_ = took;
+    failed_ = report.outcome == Outcome::FAILED;
+  }
+  return report;
 }
 
 LiveSync::Time LiveSync::nextScan(bool needed) const {
@@ -94,10 +112,11 @@ LiveSync::Time LiveSync::nextScan(bool needed) const {
   return scanned_ + kj::min(kj::max(SCAN_SHARE * took_, MIN_PAUSE), MAX_PAUSE);
 }
 
-void LiveSync::watch(AgentSession& session, LiveFiles& files) {
+void LiveSync::watch(AgentSession& session, LiveFiles& files, kj::AsyncIoContext& io) {
   if (!session.watches()) {
     observer_.entered(LiveState::POLLING, "its pi-brain-agent is older than this hub");
-    while (now() < scanned_ + POLL_AFTER) std::this_thread::sleep_for(LOOK_AGAIN);
+    while (now() < scanned_ + POLL_AFTER && !requests_.any()) requests_.wait(LOOK_AGAIN);
+    if (requests_.takeDoubt()) session.requireAnswer(ANSWER_SECONDS);
     return;
   }
   LiveMirror mirror(config_, spoke_, store_, session, files, observer_);
@@ -105,17 +124,23 @@ void LiveSync::watch(AgentSession& session, LiveFiles& files) {
   KJ_DEFER(session.endWatch());
   bool ended = false;
   auto answered = std::chrono::steady_clock::now() - MIN_BETWEEN_ANSWERS;
+  kj::UnixEventPort::FdObserver requested(io.unixEventPort, requests_.fd(),
+                                          kj::UnixEventPort::FdObserver::OBSERVE_READ);
+  auto& timer = io.provider->getTimer();
   for (;;) {
+    auto wake = requested.whenBecomesReadable();
+    requests_.reset();
+    if (requests_.takeDoubt()) session.requireAnswer(ANSWER_SECONDS);
     auto due = nextScan(mirror.needsScan() || ended);
-    if (now() >= due) break;
+    if (now() >= due || requests_.any()) break;
     if (ended) {
       mirror.close();
       std::this_thread::sleep_for(LOOK_AGAIN / 10);
       continue;
     }
     auto atMost = kj::min(mirror.dueIn(), due - now() + 5 * kj::MILLISECONDS);
-    auto heard =
-        session.awaitChanges(atMost, [&](proto::Event::Reader event) { mirror.event(event); });
+    auto heard = session.awaitChanges(timer.afterDelay(atMost).exclusiveJoin(kj::mv(wake)),
+                                      [&](proto::Event::Reader event) { mirror.event(event); });
     if (heard == AgentSession::Heard::EVENTS) mirror.endOfBlock();
     ended = heard == AgentSession::Heard::END;
     mirror.proceed();

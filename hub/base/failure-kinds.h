@@ -26,4 +26,8 @@ struct FailureKind {
 const FailureKind& kindOf(FailureId id);
 std::span<const FailureKind> allFailureKinds();
 
+// Returns whether a person must do something before the spoke can be reached, so that trying again
+// soon is of no use.
+bool needsAPerson(FailureId id);
+
 }  // namespace pibrain

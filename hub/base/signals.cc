@@ -21,9 +21,7 @@ std::atomic<void (*)()> beforeDying = nullptr;
 
 void killChildrenAndDie(int signal) {
   if (auto* action = beforeDying.load()) action();
-  for (auto& child : children) {
-    if (pid_t pid = child; pid > 0) killWithChildren(pid);
-  }
+  killRememberedChildren();
   // SA_RESETHAND has restored the default action.
   raise(signal);
 }
@@ -32,6 +30,12 @@ void killChildrenAndDie(int signal) {
 
 void rememberChild(pid_t pid) { replaceChild(0, pid); }
 void forgetChild(pid_t pid) { replaceChild(pid, 0); }
+
+void killRememberedChildren() {
+  for (auto& child : children) {
+    if (pid_t pid = child; pid > 0) killWithChildren(pid);
+  }
+}
 
 // A child without its own session is killed alone.
 void killWithChildren(pid_t pid) {

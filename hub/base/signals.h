@@ -20,6 +20,9 @@ void beforeDyingOfSignal(void (*action)());
 void rememberChild(pid_t pid);
 void forgetChild(pid_t pid);
 
+// Kills all children in the list, and what they started. Safe in a signal handler.
+void killRememberedChildren();
+
 // Kills a child, and its whole session if it has its own.
 void killWithChildren(pid_t pid);
 

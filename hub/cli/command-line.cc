@@ -75,13 +75,14 @@ int runCommandLine(int argc, char** argv) {
   spoke.require_subcommand(1);
   int exitCode = EXIT_GOOD;
   for (auto* add : {addRun, addStatus, addHistory, addList, addTimer, addArchive, addVerify,
-                    addDoctor, addWatch}) {
+                    addDoctor, addWatch, addFlush}) {
     add(sync, exitCode);
   }
   for (auto* add : {addSpokeAdd, addSpokeUpgrade, addSpokeRotate, addSpokeRename, addSpokeEnable,
                     addSpokeRemove, addSpokeList}) {
     add(spoke, exitCode);
   }
+  addDaemon(app, exitCode);
   addHealth(app, exitCode);
   addHelp(app, exitCode);
   for (auto* group : {&app, &sync, &spoke}) addConfigToGroup(*group);

@@ -30,6 +30,8 @@ void addArchiveRestore(CLI::App& archive, int& exitCode);
 void addVerify(CLI::App& sync, int& exitCode);
 void addDoctor(CLI::App& sync, int& exitCode);
 void addWatch(CLI::App& sync, int& exitCode);
+void addFlush(CLI::App& sync, int& exitCode);
+void addDaemon(CLI::App& app, int& exitCode);
 void addHealth(CLI::App& app, int& exitCode);
 void addSpokeAdd(CLI::App& spoke, int& exitCode);
 void addSpokeUpgrade(CLI::App& spoke, int& exitCode);
@@ -56,6 +58,7 @@ struct RunArguments {
   bool verbose = false;
   bool quiet = false;
   bool onlyTotals = false;  // a dry run does not list files
+  bool untilWhole = false;  // repeat until no file is still being written
   std::string log;          // a file to append to; empty: none
   bool json = false;
   // Passphrases typed in this command.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <system_error>
 
 #include <memory>
@@ -12,6 +13,7 @@
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
+#include "hub/daemon/control-client.h"
 #include "hub/history/store.h"
 #include "hub/report/documents.h"
 #include "hub/run/choose.h"
@@ -105,6 +107,7 @@ RunOptions optionsOf(const RunArguments& arguments, size_t spokes) {
   options.maxDelete = arguments.maxDelete;
   options.jobs = arguments.jobs;
   options.passphrases = arguments.passphrases;
+  options.untilWhole = arguments.untilWhole;
   if (arguments.wait == WAIT_FOREVER) {
     options.wait = std::chrono::years(1);
   } else {
@@ -128,6 +131,54 @@ std::unique_ptr<Selection> selectionOf(const RunArguments& arguments) {
     throw;
   }
 }
+
+// Syncs the spokes over the connections that a daemon has. One limiter cannot be shared between
+// processes, so a run with a limit of its own connects itself.
+class ThroughDaemon {
+ public:
+  ThroughDaemon(const Config& config, const RunOptions& options)
+      : config_(config), options_(options) {
+    if (options.limiter != nullptr) return;
+    try {
+      client_ = ControlClient::connect(config);
+      if (client_ == nullptr) return;
+      for (auto& spoke : client_->status()) {
+        (spoke.state == LiveState::CONNECTING ? away_ : connected_).insert(spoke.name);
+      }
+    } catch (const Failure& e) {
+      warn(absl::StrCat("this run connects by itself, because ", e.what()));
+    }
+  }
+
+  const std::set<std::string>& connected() const { return connected_; }
+
+  // Called by several threads.
+  std::optional<SpokeReport> sync(const SpokeConfig& spoke, Progress& progress) const {
+    try {
+      auto client = ControlClient::connect(config_);
+      if (client != nullptr) return client->pass(spoke.name, options_, progress);
+    } catch (const Failure&) {
+      // It has ended since, or hangs.
+    }
+    return std::nullopt;
+  }
+
+  // Tells the daemon of a spoke that it could not reach, and that this run reached.
+  void ended(const SpokeReport& report) {
+    if (report.outcome != Outcome::OK || !away_.contains(report.name)) return;
+    try {
+      if (auto client = ControlClient::connect(config_)) client->doubt(report.name);
+    } catch (const Failure&) {
+      // It tries by itself, later.
+    }
+  }
+
+ private:
+  const Config& config_;
+  const RunOptions& options_;
+  std::unique_ptr<ControlClient> client_;
+  std::set<std::string> connected_, away_;
+};
 
 std::string aSpan(const std::string& value) {
   return value == WAIT_FOREVER || parseSpan(value)
@@ -157,8 +208,15 @@ int syncRun(const RunArguments& arguments) {
   for (auto& report : reports) printer.ended(report);
   RunObserver observer;
   observer.began = [&](auto& spoke, auto& progress) { printer.began(spoke, progress); };
-  observer.ended = [&](auto& report) { printer.ended(report); };
-  auto synced = syncSpokes(config, ours, optionsOf(arguments, ours.size()), store.get(), observer);
+  auto options = optionsOf(arguments, ours.size());
+  ThroughDaemon daemon(config, options);
+  observer.ended = [&](auto& report) {
+    daemon.ended(report);
+    printer.ended(report);
+  };
+  auto synced =
+      syncSpokes(config, ours, options, store.get(), observer, daemon.connected(),
+                 [&](auto& spoke, auto& progress) { return daemon.sync(spoke, progress); });
   reports.insert(reports.end(), synced.begin(), synced.end());
   printer.finish(reports);
   int code = exitCodeOf(reports);

@@ -18,7 +18,7 @@ namespace {
 
 // Returns whether the word is a command of the other program called pi-brain, which analyses
 // sessions.
-bool isOfTheOtherProgram(const std::string& word) { return word == "daemon" || word == "query"; }
+bool isOfTheOtherProgram(const std::string& word) { return word == "query"; }
 
 // Returns the command that the known words lead to.
 const CLI::App& reached(const CLI::App& app) {

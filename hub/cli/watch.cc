@@ -9,6 +9,7 @@
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
+#include "hub/daemon/control-client.h"
 #include "hub/history/store.h"
 #include "hub/report/documents.h"
 #include "hub/run/watch.h"
@@ -78,6 +79,10 @@ WatchObserver printText() {
 
 int syncWatch(const WatchArguments& arguments) {
   auto chosen = loadSelection(arguments.config, arguments.spokes);
+  auto observer = arguments.json ? printJson() : printText();
+  if (auto daemon = ControlClient::connect(chosen->config)) {
+    daemon->watch(chosen->config, arguments.spokes, observer);
+  }
   std::vector<const SpokeConfig*> watched;
   for (auto* spoke : chosen->spokes) {
     if (spoke->enabled && spoke->method == SyncMethod::AGENT) {
@@ -93,8 +98,9 @@ int syncWatch(const WatchArguments& arguments) {
                      "Only spokes with 'sync_method: agent' can be watched.");
   auto store = Store::open(chosen->config.hub.databaseDir, warn);
   if (!store.ok()) warn(std::string(store.status().message()));
-  watchSpokes(chosen->config, watched, {}, store.ok() ? store->get() : nullptr,
-              arguments.json ? printJson() : printText());
+  // The config lives as long as the selection.
+  std::shared_ptr<const Config> config(std::shared_ptr<void>(), &chosen->config);
+  watchSpokes(config, watched, store.ok() ? store->get() : nullptr, observer);
   return EXIT_GOOD;
 }
 

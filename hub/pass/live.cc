@@ -12,6 +12,8 @@ const char* toString(LiveState state) {
       return "live";
     case LiveState::POLLING:
       return "polling";
+    case LiveState::SCHEDULED:
+      return "scheduled";
   }
   return "";
 }

@@ -12,9 +12,10 @@ namespace pibrain {
 
 enum class LiveState {
   CONNECTING,
-  SCANNING,  // compares everything
-  LIVE,      // the kernel of the spoke tells of changes
-  POLLING,   // of some, or all, directories the agent must look for changes itself
+  SCANNING,   // compares everything
+  LIVE,       // the kernel of the spoke tells of changes
+  POLLING,    // of some, or all, directories the agent must look for changes itself
+  SCHEDULED,  // waits for its next run by rsync
 };
 const char* toString(LiveState state);
 
@@ -31,7 +32,7 @@ struct LiveChange {
 class LiveObserver {
  public:
   virtual ~LiveObserver() = default;
-  // `why`: for POLLING, why; otherwise empty.
+  // `why`: for POLLING, why; for SCHEDULED, the schedule; otherwise empty.
   virtual void entered(LiveState state, const std::string& why) = 0;
   virtual void changed(const LiveChange& change) = 0;
   // A scan and what it led to have ended, well or not.

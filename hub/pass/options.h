@@ -25,6 +25,8 @@ struct RunOptions {
   uint32_t jobs = USUAL_JOBS;  // spokes at a time
   // How long to wait for another run that is syncing a spoke; 0: do not wait.
   std::chrono::seconds wait{0};
+  // Repeat the sync of a spoke, for some seconds, while one of its files is still being written.
+  bool untilWhole = false;
 };
 
 struct VerifyOptions {

@@ -15,6 +15,7 @@
 #include "hub/mirror/archive-catalog.h"
 #include "hub/mirror/restore.h"
 #include "hub/pass/diagnosis.h"
+#include "hub/pass/live-status.h"
 #include "hub/pass/live.h"
 #include "hub/pass/spoke-change.h"
 #include "hub/pass/spoke-report.h"
@@ -34,6 +35,15 @@ std::string runJson(const std::vector<SpokeReport>& reports, const RunDocument& 
 std::string refusalJson(const Failure& failure);
 
 std::string statusJson(const Config& config, const Status& status);
+
+// What a daemon says of itself.
+struct DaemonDocument {
+  int64_t pid;
+  std::string version, config;
+  int64_t started;  // ns since the epoch
+  std::optional<Failure> configFailure;
+};
+std::string daemonJson(const DaemonDocument& daemon, const std::vector<LiveStatus>& spokes);
 
 std::string historyJson(const std::vector<SpokeReport>& runs);
 

@@ -156,6 +156,15 @@ std::string toJson(report::SessionList::Reader list) {
       .encode(list);
 }
 
+std::string toJson(report::DaemonStatus::Reader daemon) {
+  Encoder encoder;
+  encoder.nullable<report::DaemonStatus>("configBytes");
+  for (auto* field : {"why", "since", "lastChange", "lastScan", "nextAttempt"}) {
+    encoder.nullable<report::DaemonStatus::Spoke>(field);
+  }
+  return encoder.encode(daemon);
+}
+
 std::string toJson(report::WatchLine::Reader line) {
   Encoder encoder(false);
   for (auto* field : {"why", "path", "pathBytes", "kind", "writtenNs", "mirroredNs"}) {

@@ -26,6 +26,7 @@ std::string toJson(report::Verify::Reader verify);
 std::string toJson(report::History::Reader history);
 std::string toJson(report::SpokeList::Reader list);
 std::string toJson(report::SpokeChanges::Reader changes);
+std::string toJson(report::DaemonStatus::Reader daemon);
 std::string toJson(report::WatchLine::Reader line);  // without line breaks
 
 // Fills in a failure; nullopt becomes null in the JSON. Must be called in either case.

@@ -15,24 +15,6 @@ constexpr milliseconds FOR_A_PERSON(300'000);
 // A connection that worked for so long was a good one.
 constexpr std::chrono::seconds GOOD(60);
 
-bool needsAPerson(FailureId id) {
-  switch (id) {
-    case FailureId::HOST_KEY_CHANGED:
-    case FailureId::HOST_KEY_UNKNOWN:
-    case FailureId::HOST_KEY_REVOKED:
-    case FailureId::PERMISSION_DENIED:
-    case FailureId::KEY_MISSING:
-    case FailureId::KEY_UNUSABLE:
-    case FailureId::AGENT_MISSING:
-    case FailureId::AGENT_TOO_OLD:
-    case FailureId::SSH_CONFIG_INVALID:
-    case FailureId::SSH_CONFIG_UNSUPPORTED:
-      return true;
-    default:
-      return false;
-  }
-}
-
 }  // namespace
 
 milliseconds RetryPause::after(FailureId failure, std::chrono::seconds lived) {

@@ -4,10 +4,12 @@
 #include <kj/exception.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 
 #include "hub/base/parallel.h"
 #include "hub/connect/connector.h"
@@ -19,11 +21,14 @@ namespace pibrain {
 
 namespace {
 
+// A file is whole once it has been at rest for 10 s (P4).
+constexpr std::chrono::seconds UNTIL_WHOLE(15), LOOK_AGAIN(1);
+
 using Connectors = std::vector<std::unique_ptr<Connector>>;
 
 // Starts the connectors of the spokes whose turn comes first. Starts no thread.
-Connectors makeConnectors(const std::vector<const SpokeConfig*>& spokes, size_t jobs,
-                          Store* store) {
+Connectors makeConnectors(const std::vector<const SpokeConfig*>& spokes, size_t jobs, Store* store,
+                          const std::set<std::string>& delegated) {
   // Spokes that must wait for their turn would keep connections open without logging in.
   std::map<std::string, int> begun;
   auto mayDial = [&](const Endpoint& to) {
@@ -31,7 +36,7 @@ Connectors makeConnectors(const std::vector<const SpokeConfig*>& spokes, size_t 
   };
   Connectors connectors(spokes.size());
   for (size_t i = 0; i < std::min(jobs, spokes.size()); ++i) {
-    if (spokes[i]->method != SyncMethod::AGENT) continue;
+    if (spokes[i]->method != SyncMethod::AGENT || delegated.contains(spokes[i]->name)) continue;
     // A failure repeats when the spoke has its turn, and is reported then.
     kj::runCatchingExceptions([&]() { connectors[i] = connectorTo(*spokes[i], store, mayDial); });
   }
@@ -50,8 +55,10 @@ void limitBandwidth(RunOptions& options, uint32_t kibPerSecond, size_t spokes) {
 std::vector<SpokeReport> syncSpokes(const Config& config,
                                     const std::vector<const SpokeConfig*>& spokes,
                                     const RunOptions& options, Store* store,
-                                    const RunObserver& observer) {
-  auto connectors = makeConnectors(spokes, options.jobs, store);
+                                    const RunObserver& observer,
+                                    const std::set<std::string>& delegated,
+                                    const Delegate& delegate) {
+  auto connectors = makeConnectors(spokes, options.jobs, store, delegated);
   initLibraries();
   std::vector<Progress> progress(spokes.size());
   std::vector<SpokeReport> reports(spokes.size());
@@ -61,8 +68,19 @@ std::vector<SpokeReport> syncSpokes(const Config& config,
       std::lock_guard lock(observing);
       observer.began(*spokes[i], progress[i]);
     }
-    reports[i] =
-        syncSpoke(config, *spokes[i], options, store, std::move(connectors[i]), progress[i]);
+    auto sync = [&]() {
+      std::optional<SpokeReport> report;
+      if (delegated.contains(spokes[i]->name)) report = delegate(*spokes[i], progress[i]);
+      if (report) return *report;
+      return syncSpoke(config, *spokes[i], options, store, std::move(connectors[i]), progress[i]);
+    };
+    reports[i] = sync();
+    auto until = std::chrono::steady_clock::now() + UNTIL_WHOLE;
+    while (options.untilWhole && reports[i].counts.deferred > 0 &&
+           std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(LOOK_AGAIN);
+      reports[i] = sync();
+    }
     std::lock_guard lock(observing);
     observer.ended(reports[i]);
   });

@@ -1,0 +1,67 @@
+#include "hub/daemon/kept-spokes.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace pibrain {
+
+namespace {
+
+bool isKept(const SpokeConfig& spoke) { return !reasonToSkip(spoke); }
+
+}  // namespace
+
+void KeptSpokes::use(const std::shared_ptr<const Config>& config) {
+  std::erase_if(ending_, [](auto& one) { return one.ended->load(); });
+  std::erase_if(kept_, [&](auto& one) {
+    auto& [name, kept] = one;
+    auto* now = findSpoke(*config, name);
+    bool same = now != nullptr && *now == kept.spoke->spoke() && config->hub == kept.hub;
+    if (same) return false;
+    kept.spoke->requests().stop();
+    ending_.push_back(kept);
+    return true;
+  });
+  for (auto& spoke : config->spokes) {
+    if (isKept(spoke) && !kept_.contains(spoke.name)) start(config, spoke);
+  }
+}
+
+void KeptSpokes::start(const std::shared_ptr<const Config>& config, const SpokeConfig& spoke) {
+  Kept kept{std::make_shared<LiveSpoke>(config, spoke, store_, observer_),
+            std::make_shared<std::atomic<bool>>(false), config->hub};
+  // Throws std::system_error if the system allows no more threads.
+  std::thread([live = kept.spoke, ended = kept.ended]() {
+    live->run();
+    *ended = true;
+  }).detach();
+  kept_.emplace(spoke.name, kept);
+}
+
+bool KeptSpokes::stopAll(std::chrono::milliseconds patience) {
+  for (auto& [name, kept] : kept_) {
+    kept.spoke->requests().stop();
+    ending_.push_back(kept);
+  }
+  kept_.clear();
+  auto until = std::chrono::steady_clock::now() + patience;
+  auto allEnded = [&]() {
+    return std::all_of(ending_.begin(), ending_.end(), [](auto& one) { return one.ended->load(); });
+  };
+  while (!allEnded()) {
+    if (std::chrono::steady_clock::now() >= until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+LiveRequests* KeptSpokes::requestsOf(const std::string& name) {
+  auto found = kept_.find(name);
+  return found == kept_.end() ? nullptr : &found->second.spoke->requests();
+}
+
+void KeptSpokes::doubtAll() {
+  for (auto& [name, kept] : kept_) kept.spoke->requests().doubtConnection();
+}
+
+}  // namespace pibrain

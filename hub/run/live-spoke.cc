@@ -1,0 +1,131 @@
+#include "hub/run/live-spoke.h"
+
+#include <kj/exception.h>
+
+#include <optional>
+
+#include "hub/agent/explain.h"
+#include "hub/agent/live-sync.h"
+#include "hub/base/failure.h"
+#include "hub/run/choose.h"
+#include "hub/run/retry-pause.h"
+#include "hub/run/sync-spoke.h"
+
+namespace pibrain {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+// A failed run by rsync is repeated so late at the earliest.
+constexpr std::chrono::minutes AFTER_FAILED_RUN(1);
+// How often to look whether a run is due: schedules count minutes.
+constexpr std::chrono::seconds LOOK_WHETHER_DUE(15);
+
+SpokeReport failedReport(const SpokeConfig& spoke, const Failure& failure) {
+  SpokeReport report;
+  report.name = spoke.name;
+  report.outcome = Outcome::FAILED;
+  report.failure = failure;
+  return report;
+}
+
+}  // namespace
+
+void LiveSpoke::run() {
+  if (spoke_.method == SyncMethod::AGENT) {
+    runLive();
+  } else {
+    runBySchedule();
+  }
+}
+
+void LiveSpoke::runLive() {
+  RetryPause pauses;
+  while (!requests_.stopped()) {
+    auto began = std::chrono::steady_clock::now();
+    auto failure = attempt();
+    if (!failure) return;
+    auto lived =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - began);
+    auto pause = pauses.after(failure->id(), lived);
+    if (answerAll(std::move(begun_), *failure)) pause = milliseconds(0);
+    observer_.lost(spoke_, *failure, pause);
+    requests_.wait(pause);
+    if (requests_.takeDoubt()) pauses = RetryPause();
+  }
+}
+
+std::optional<Failure> LiveSpoke::attempt() {
+  std::optional<Failure> failure;
+  kj::Maybe<kj::Exception> broke;
+  connected_ = false;
+  LiveSync sync(*config_, spoke_, options_, store_, *this, requests_);
+  try {
+    sync.run();
+  } catch (const Failure& e) {
+    failure = e;
+  } catch (kj::Exception& e) {
+    broke = kj::mv(e);
+  }
+  begun_ = sync.unanswered();
+  KJ_IF_MAYBE(e, broke) failure = explainOutside(spoke_, *e);
+  return failure;
+}
+
+bool LiveSpoke::answerAll(const std::shared_ptr<PassRequest>& begun, const Failure& failure) {
+  bool again = false;
+  auto answer = [&](const std::shared_ptr<PassRequest>& request) {
+    // A connection can be dead for long before anybody uses it.
+    if (connected_ && !request->triedAgain) {
+      request->triedAgain = true;
+      return true;
+    }
+    request->answer(failedReport(spoke_, failure));
+    return false;
+  };
+  std::shared_ptr<PassRequest> kept;
+  if (begun && answer(begun)) kept = begun;
+  while (auto request = kept ? nullptr : requests_.take()) {
+    if (answer(request)) kept = request;
+  }
+  if (kept) requests_.putBack(kept), again = true;
+  return again;
+}
+
+void LiveSpoke::runBySchedule() {
+  auto notBefore = std::chrono::steady_clock::now();
+  while (!requests_.stopped()) {
+    auto request = requests_.take();
+    (void)requests_.takeDoubt();
+    bool due = std::chrono::steady_clock::now() >= notBefore && isDue(spoke_, store_);
+    if (!request && !due) {
+      entered(LiveState::SCHEDULED, spoke_.scheduleText);
+      requests_.wait(LOOK_WHETHER_DUE);
+      continue;
+    }
+    entered(LiveState::SCANNING, "");
+    Progress unseen;
+    auto report = syncSpoke(*config_, spoke_, request ? request->options : options_, store_,
+                            nullptr, request ? request->progress : unseen);
+    if (report.outcome != Outcome::OK) {
+      notBefore = std::chrono::steady_clock::now() + AFTER_FAILED_RUN;
+    }
+    if (request) request->answer(report);
+    if (!request || !request->options.dryRun) observer_.passed(spoke_, report);
+  }
+}
+
+void LiveSpoke::entered(LiveState state, const std::string& why) {
+  connected_ |= state == LiveState::LIVE || state == LiveState::POLLING;
+  observer_.entered(spoke_, state, why);
+}
+
+void LiveSpoke::changed(const LiveChange& change) { observer_.changed(spoke_, change); }
+
+void LiveSpoke::passed(const SpokeReport& report) {
+  if (store_ != nullptr) (void)store_->recordRun(report);
+  observer_.passed(spoke_, report);
+}
+
+}  // namespace pibrain
