@@ -26,7 +26,18 @@ _pi_brain_offer_spokes() {
 
 _pi_brain() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local command=${COMP_WORDS[2]} archive=${COMP_WORDS[3]}
+  # What is before the current word, without --config, which can stand before the command.
+  local words=() i
+  for ((i = 0; i < COMP_CWORD; i++)); do
+    case ${COMP_WORDS[i]} in
+      -c | --config)
+        ((i++))
+        [[ ${COMP_WORDS[i]} == '=' ]] && ((i++))
+        ;;
+      *) words+=("${COMP_WORDS[i]}") ;;
+    esac
+  done
+  local at=${#words[@]} group=${words[1]} command=${words[2]} archive=${words[3]}
   local options
   COMPREPLY=()
   if [[ $current == '=' ]]; then
@@ -58,23 +69,31 @@ _pi_brain() {
       [[ $command == history ]] && return
       ;;
   esac
-  if ((COMP_CWORD == 1)); then
-    options='sync spoke health help version --help --version'
-  elif [[ ${COMP_WORDS[1]} == health ]]; then
+  if ((at == 1)); then
+    options='sync spoke daemon health help version --config --help --version'
+  elif [[ $group == health ]]; then
     [[ $current == -* ]] || _pi_brain_offer_spokes "$current"
     ((${#COMPREPLY[@]} == 0)) || return
     options='--config --spoke --json --help'
-  elif [[ ${COMP_WORDS[1]} == help ]]; then
-    options='sync spoke health --help'
-  elif [[ ${COMP_WORDS[1]} == version ]]; then
+  elif [[ $group == help ]]; then
+    options='sync spoke daemon health --help'
+  elif [[ $group == version ]]; then
     options='--help'
-  elif ((COMP_CWORD == 2)) && [[ ${COMP_WORDS[1]} == spoke ]]; then
-    options='add upgrade rotate-key rename enable disable remove list --help'
-  elif ((COMP_CWORD == 2)); then
-    options='run watch status history list verify doctor archive install-timer uninstall-timer --help'
-  elif ((COMP_CWORD == 3)) && [[ $command == archive ]]; then
+  elif ((at == 2)) && [[ $group == spoke ]]; then
+    options='add upgrade rotate-key rename enable disable remove list --config --help'
+  elif ((at == 2)) && [[ $group == daemon ]]; then
+    options='run start stop restart status --help'
+  elif ((at == 2)); then
+    options='run flush watch status history list verify doctor archive install-timer uninstall-timer --config --help'
+  elif ((at == 3)) && [[ $group == sync && $command == archive ]]; then
     options='list restore --help'
-  elif [[ ${COMP_WORDS[1]} == spoke ]]; then
+  elif [[ $group == daemon ]]; then
+    case $command in
+      run | start | restart) options='--config --log --help' ;;
+      stop) options='--config --help' ;;
+      status) options='--config --json --help' ;;
+    esac
+  elif [[ $group == spoke ]]; then
     case $command in
       upgrade | rotate-key | rename | enable | disable | remove) [[ $current == -* ]] || _pi_brain_offer_spokes "$current" ;;
     esac
@@ -89,8 +108,10 @@ _pi_brain() {
     esac
     ((${#COMPREPLY[@]} == 0)) || return
   else
-    case $command in
-      run | status | doctor) [[ $current == -* ]] || _pi_brain_offer_spokes "$current" ;;
+    case "$command $archive" in
+      'run '* | 'flush '* | 'watch '* | 'status '* | 'history '* | 'list '* | 'verify '* | 'doctor '* | 'archive list')
+        [[ $current == -* ]] || _pi_brain_offer_spokes "$current"
+        ;;
     esac
     ((${#COMPREPLY[@]} == 0)) || return
     case $command in
@@ -98,7 +119,7 @@ _pi_brain() {
       status) options='--config --spoke --long --json --prometheus' ;;
       history) options='--config --spoke --limit --json' ;;
       list) options='--config --spoke --since --project --long --names --json' ;;
-      watch) options='--config --spoke --json' ;;
+      flush | watch) options='--config --spoke --json' ;;
       verify) options='--config --spoke --repair --json' ;;
       doctor) options='--config --spoke --json' ;;
       install-timer) options='--config --every --due' ;;

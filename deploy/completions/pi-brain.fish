@@ -14,32 +14,50 @@ function __pi_brain_spokes
     $words[1] sync list --names $config 2>/dev/null
 end
 
+function __pi_brain_words
+    # The words so far, without --config, which can stand before the command.
+    set -l words (commandline -opc)
+    set -l is_config no
+    for word in $words[2..-1]
+        if test $is_config = yes
+            set is_config no
+        else if contains -- $word -c --config
+            set is_config yes
+        else if not string match -q -- '--config=*' $word
+            printf '%s\n' $word
+        end
+    end
+end
+
 function __pi_brain_needs
     # Whether the words so far, but for options, are these.
-    set -l words (commandline -opc | string match -v -- '-*')
-    test "$words[2..-1]" = "$argv"
+    set -l words (__pi_brain_words | string match -v -- '-*')
+    test "$words" = "$argv"
 end
 
 function __pi_brain_in
     # Whether the words so far begin with these.
-    set -l words (commandline -opc)
-    set -l last (math (count $argv) + 1)
-    test "$words[2..$last]" = "$argv"
+    set -l words (__pi_brain_words)
+    test "$words[1..$(count $argv)]" = "$argv"
 end
 
 complete -c pi-brain -f
 complete -c pi-brain -n '__pi_brain_needs' -a sync -d 'Mirror sessions from other machines'
 complete -c pi-brain -n '__pi_brain_needs' -a spoke -d 'Set up the machines that sessions come from'
+complete -c pi-brain -n '__pi_brain_needs' -a daemon -d 'Keep the mirrors up to date all the time'
 complete -c pi-brain -n '__pi_brain_needs' -a health -d 'Check the way to each spoke'
 complete -c pi-brain -n '__pi_brain_needs' -a help -d 'Show the help of a command'
 complete -c pi-brain -n '__pi_brain_needs' -a version -d 'Show the version'
 complete -c pi-brain -n '__pi_brain_needs' -s V -l version
-complete -c pi-brain -n '__pi_brain_needs help' -a 'sync spoke health'
+for group in '' sync spoke
+    complete -c pi-brain -n "__pi_brain_needs $group" -s c -l config -r -F -d 'The config file'
+end
+complete -c pi-brain -n '__pi_brain_needs help' -a 'sync spoke daemon health'
 complete -c pi-brain -n '__pi_brain_in health' -s c -l config -r -F -d 'The config file'
 complete -c pi-brain -n '__pi_brain_in health' -s s -l spoke -x -a '(__pi_brain_spokes)' -d 'Only this spoke'
 complete -c pi-brain -n '__pi_brain_in health' -l json -d 'Print JSON'
 complete -c pi-brain -n '__pi_brain_in health' -a '(__pi_brain_spokes)'
-for command in run status doctor
+for command in run flush watch status history list verify doctor 'archive list'
     complete -c pi-brain -n "__pi_brain_in sync $command" -a '(__pi_brain_spokes)'
 end
 for pair in 'add|Make a machine a spoke' 'upgrade|Put the agent of this version on spokes' \
@@ -50,6 +68,7 @@ for pair in 'add|Make a machine a spoke' 'upgrade|Put the agent of this version 
 end
 for pair in 'run|Bring the mirrors up to date' 'status|Show the hub, its spokes and their last sync' \
         'history|Show what the latest runs did' 'list|List the sessions in the mirrors' \
+        'flush|Return when all that the spokes have now is in the mirrors' \
         'watch|Mirror changes as they happen' \
         'verify|Compare the mirrors with the spokes by content' 'doctor|Check the way to each spoke' \
         'archive|What was there before a sync overwrote or deleted it' \
@@ -57,16 +76,26 @@ for pair in 'run|Bring the mirrors up to date' 'status|Show the hub, its spokes 
     set -l parts (string split '|' -- $pair)
     complete -c pi-brain -n '__pi_brain_needs sync' -a $parts[1] -d $parts[2]
 end
+for pair in 'run|Do so in the foreground, until Ctrl-C' 'start|Start it in the background' 'stop|End it' \
+        'restart|End it, and start it again' 'status|Show what it does for each spoke'
+    set -l parts (string split '|' -- $pair)
+    complete -c pi-brain -n '__pi_brain_needs daemon' -a $parts[1] -d $parts[2]
+    complete -c pi-brain -n "__pi_brain_in daemon $parts[1]" -s c -l config -r -F -d 'The config file'
+end
+for command in run start restart
+    complete -c pi-brain -n "__pi_brain_in daemon $command" -l log -r -F -d 'Where it writes what happens'
+end
+complete -c pi-brain -n '__pi_brain_in daemon status' -l json -d 'Print JSON'
 complete -c pi-brain -n '__pi_brain_needs sync archive' -a list -d 'List the files in the archive'
 complete -c pi-brain -n '__pi_brain_needs sync archive' -a restore -d 'Bring files back'
 
-for command in run watch status history list verify doctor install-timer 'archive list' 'archive restore'
+for command in run flush watch status history list verify doctor install-timer 'archive list' 'archive restore'
     complete -c pi-brain -n "__pi_brain_in sync $command" -s c -l config -r -F -d 'The config file'
 end
-for command in run watch status history list verify doctor 'archive list' 'archive restore'
+for command in run flush watch status history list verify doctor 'archive list' 'archive restore'
     complete -c pi-brain -n "__pi_brain_in sync $command" -s s -l spoke -x -a '(__pi_brain_spokes)' -d 'Only this spoke'
 end
-for command in run watch status history list verify doctor 'archive list' 'archive restore'
+for command in run flush watch status history list verify doctor 'archive list' 'archive restore'
     complete -c pi-brain -n "__pi_brain_in sync $command" -l json -d 'Print JSON'
 end
 complete -c pi-brain -n '__pi_brain_in sync run' -s n -l dry-run -d 'Show what would be done'
