@@ -1,7 +1,6 @@
 @0xd2d02e8ec1c8d60d;
 # What pi-brain's commands ask of the daemon that runs for the same config, over a Unix socket that only
-# this user can open. Both are of one version: the daemon ends when its program is replaced, and a command
-# that meets another version says so.
+# this user can open. A command that meets a daemon of another version says so, and asks for nothing.
 # Paths are bytes. Times are ns since the epoch.
 
 using Cxx = import "/capnp/c++.capnp";

@@ -121,8 +121,14 @@ Failure agentMissing(const SpokeConfig& spoke, const std::string& said) {
     return Failure(FailureId::AGENT_MISSING, what, itSaid(said),
                    {{"Put pi-brain-agent on the PATH, or into the directory of pi-brain", ""}});
   }
+  // The forced command has the agent's path.
+  bool forced = contains(said, "/pi-brain-agent");
   return Failure(
-      FailureId::AGENT_MISSING, what, itSaid(said),
+      FailureId::AGENT_MISSING, what,
+      sentences({itSaid(said), forced
+                                   ? ""
+                                   : "The key's line in ~/.ssh/authorized_keys on the spoke may "
+                                     "have no command=\"…\", so that the key can run anything."}),
       {{"Install pi-brain-agent on the spoke, and make the key start it", installAgain(spoke)}});
 }
 

@@ -93,7 +93,7 @@ void checkRoot(const SpokeConfig& spoke, const AgentInfo& agent) {
       }
       throw Failure(FailureId::ROOT_MISSING,
                     absl::StrCat("the directory ", root, " does not exist on ", place),
-                    "Nothing was deleted on the hub.",
+                    "pi creates it when it first runs. Nothing was deleted on the hub.",
                     {{"If pi has not run on the spoke yet, run it once", ""}, orElse(correct)});
     case proto::RootState::NOT_A_DIRECTORY:
       throw Failure(FailureId::ROOT_NOT_A_DIRECTORY,

@@ -66,7 +66,7 @@ void printFixes(const std::vector<RestoredFile>& restored) {
     if (!one.failure) continue;
     for (auto& fix : one.failure->fixes()) {
       if (!fixes.insert(fix).second) continue;
-      fprintf(stderr, "  %s%s%s\n", fix.text.c_str(), fix.command.empty() ? "" : ": ",
+      fprintf(stderr, "  Fix: %s%s%s\n", fix.text.c_str(), fix.command.empty() ? "" : ": ",
               fix.command.c_str());
     }
   }

@@ -43,8 +43,8 @@ void printText(const Config& config, const std::vector<ArchivedFile>& files) {
   } else {
     printf(", kept for at least %s\n", countOf(config.hub.archiveDays, "day").c_str());
     if (forGood > 0) {
-      printf("%s of these, of spokes that were removed, %s kept until you remove %s from %s.\n",
-             countOf(forGood, "file").c_str(), forGood == 1 ? "is" : "are",
+      printf("%zu of these files %s to removed spokes, and %s kept until you delete %s from %s.\n",
+             forGood, forGood == 1 ? "belongs" : "belong", forGood == 1 ? "is" : "are",
              forGood == 1 ? "it" : "them", escapeForTerminal(config.hub.archiveDir).c_str());
     }
   }
@@ -76,6 +76,7 @@ int syncArchiveList(const ArchiveListArguments& arguments) {
 void addArchive(CLI::App& sync, int& exitCode) {
   auto* archive = sync.add_subcommand("archive", "Files that syncs overwrote or deleted");
   archive->require_subcommand(1);
+  addConfigToGroup(*archive);
   auto list = std::make_shared<ArchiveListArguments>();
   auto* listing = archive->add_subcommand("list", "List the files in the archive");
   addConfig(listing, list->config);

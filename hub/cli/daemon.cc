@@ -191,6 +191,7 @@ CLI::App* add(CLI::App& group, int& exitCode, const char* name, const char* help
 void addDaemon(CLI::App& app, int& exitCode) {
   auto& group = *app.add_subcommand("daemon", "Keep the mirrors up to date all the time");
   group.require_subcommand(1);
+  addConfigToGroup(group);
   add(group, exitCode, "run", "Do so in the foreground, until Ctrl-C", daemonRun, true, false);
   add(group, exitCode, "start", "Start it in the background", daemonStart, true, false);
   add(group, exitCode, "stop", "End it", daemonStop, false, false);

@@ -27,13 +27,13 @@ std::string aPath(const std::string& value) {
 
 }  // namespace
 
-CLI::Validator between(uint64_t least, uint64_t most) {
-  auto check = [least, most](std::string& value) {
+CLI::Validator between(uint64_t least, uint64_t most, const std::string& unit) {
+  auto check = [least, most, unit](std::string& value) {
     uint64_t number = 0;
     bool good = absl::SimpleAtoi(value, &number) && number >= least && number <= most;
-    return good
-               ? std::string()
-               : absl::StrCat("must be a number from ", least, " to ", most, ", not '", value, "'");
+    return good ? std::string()
+                : absl::StrCat("must be a number ", unit.empty() ? "" : "of " + unit + " ", "from ",
+                               least, " to ", most, ", not '", value, "'");
   };
   return CLI::Validator(check, "");
 }

@@ -11,8 +11,8 @@ namespace pibrain {
 // For CLI::App::check(): a text that is not empty.
 std::string hasText(const std::string& value);
 
-// For CLI::App::check(): a number from `least` to `most`.
-CLI::Validator between(uint64_t least, uint64_t most);
+// For CLI::App::check(): a number from `least` to `most`; `unit`: "KB per second".
+CLI::Validator between(uint64_t least, uint64_t most, const std::string& unit = "");
 
 // Adds an option whose value is a path, also in its exact form (bytes:…).
 void addPath(CLI::App* command, const std::string& name, std::string& path, const std::string& help,

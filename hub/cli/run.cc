@@ -244,7 +244,7 @@ void addRun(CLI::App& sync, int& exitCode) {
       ->add_option("--bwlimit", options->bwLimit,
                    "Use at most this bandwidth for all spokes together, both ways (0: no limit)")
       ->type_name("KB/s")
-      ->check(between(0, 100'000'000));
+      ->check(between(0, 100'000'000, "KB per second"));
   command->add_option("--jobs", options->jobs, "Sync this many spokes at a time (default 8)")
       ->type_name("N")
       ->check(between(1, 256));

@@ -32,15 +32,6 @@ struct StatusArguments {
   bool prometheus = false;
 };
 
-// Returns "less than a minute", "5 minutes", "3 hours", "2 days".
-std::string formatSpan(int64_t nanos) {
-  int64_t minutes = nanos / 60'000'000'000;
-  if (minutes < 1) return "less than a minute";
-  if (minutes < 2 * 60) return countOf(uint64_t(minutes), "minute");
-  if (minutes < 2 * 24 * 60) return countOf(uint64_t(minutes / 60), "hour");
-  return countOf(uint64_t(minutes / (24 * 60)), "day");
-}
-
 Mark markOf(SpokeState state) {
   switch (state) {
     case SpokeState::GOOD:
@@ -91,7 +82,6 @@ void printDetails(const SpokeStatus& spoke, const TerminalStyle& style, int64_t 
   }
   if (spoke.archiveBytes > 0) line("Archive", formatBytes(spoke.archiveBytes));
   if (spoke.runs.lastGood) line("Last sync", formatAgo(*spoke.runs.lastGood, now));
-  if (auto lag = spoke.lag(now)) line("Lag", formatSpan(*lag));
   if (auto problem = spoke.problem(now)) {
     auto when = spoke.runs.last && spoke.runs.lastFailure
                     ? formatAgo(spoke.runs.last->finished, now) + ": "

@@ -69,13 +69,9 @@ std::optional<Failure> noHome() {
 Failure unknownSpoke(const Config& config, const std::string& name) {
   std::vector<std::string> known;
   const std::string* nearest = nullptr;
-  size_t distance = std::max<size_t>(1, name.size() / 4) + 1;
   for (auto& spoke : config.spokes) {
     known.push_back(spoke.name);
-    if (auto edits = editDistance(name, spoke.name); edits < distance) {
-      distance = edits;
-      nearest = &spoke.name;
-    }
+    if (nearest == nullptr && isLike(name, spoke.name)) nearest = &spoke.name;
   }
   Failure failure(FailureId::SPOKE_UNKNOWN,
                   absl::StrCat("there is no spoke '", escapeForTerminal(name), "' in ",

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/text/escape.h"
+#include "common/text/shell-quote.h"
 #include "hub/config/spelling.h"
 
 namespace pibrain {
@@ -58,14 +59,6 @@ const CLI::App& rootOf(const CLI::App& command) {
   return command.get_parent() == nullptr ? command : rootOf(*command.get_parent());
 }
 
-bool isLike(std::string word, std::string meant) {
-  if (editDistance(word, meant) <= std::max<size_t>(1, meant.size() / 4)) return true;
-  // Sorted, so that two swapped letters count as one mistake.
-  std::sort(word.begin(), word.end());
-  std::sort(meant.begin(), meant.end());
-  return word == meant;
-}
-
 // Returns what people type who know other programs.
 std::string usualNameOf(const std::string& word) {
   static const std::map<std::string, std::string> NAMES = {
@@ -107,7 +100,9 @@ std::string commandsOf(const CLI::App& group) {
   return names.empty() ? last : absl::StrCat(absl::StrJoin(names, ", "), " and ", last);
 }
 
-Failure unknownCommandIn(const CLI::App& at, const std::string& word) {
+// `rest`: what follows the word on the command line.
+Failure unknownCommandIn(const CLI::App& at, const std::string& word,
+                         const std::vector<std::string>& rest = {}) {
   auto name = escapeForTerminal(word);
   if (at.get_parent() == nullptr && isOfTheOtherProgram(word)) {
     return Failure(FailureId::USAGE,
@@ -120,6 +115,7 @@ Failure unknownCommandIn(const CLI::App& at, const std::string& word) {
   auto meant = commandMeant(at, word);
   if (meant.empty())
     return mistake(at, what, absl::StrCat("The commands are ", commandsOf(at), "."));
+  for (auto& more : rest) absl::StrAppend(&meant, " ", escapeForTerminal(shellQuote(more)));
   return mistake(at, what, Fix{"Use this command", meant});
 }
 
@@ -167,7 +163,7 @@ Failure explainUsage(const CLI::App& app, const CLI::ParseError& error) {
   std::string message = error.what();
   bool isGroup = !command.get_subcommands([](const CLI::App*) { return true; }).empty();
   if (isGroup && !words.empty() && !words[0].starts_with('-')) {
-    return unknownCommandIn(command, words[0]);
+    return unknownCommandIn(command, words[0], {words.begin() + 1, words.end()});
   }
   if (!words.empty()) return unknownWord(command, words[0]);
   if (isGroup) {
@@ -190,7 +186,10 @@ Failure explainUsage(const CLI::App& app, const CLI::ParseError& error) {
                                          message.substr(space + 10), " cannot be used together"));
   }
   if (kind == "RequiredError") {
-    return mistake(command, message.substr(0, message.find(' ')) + " is missing");
+    auto name = message.substr(0, message.find(' '));
+    auto* option = command.get_option_no_throw(name);
+    auto about = option == nullptr ? "" : absl::StrCat(" (", option->get_description(), ")");
+    return mistake(command, absl::StrCat(name, " is missing", about));
   }
   if (kind == "ValidationError") {
     return mistake(command,

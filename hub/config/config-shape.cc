@@ -13,6 +13,7 @@
 
 #include "common/text/escape.h"
 #include "common/text/utf8.h"
+#include "hub/config/config-fields.h"
 #include "hub/config/spelling.h"
 
 namespace pibrain {
@@ -96,10 +97,16 @@ std::optional<ShapeMistake> checkName(const YAML::Node& key, const YAML::Node& v
   return mistake;
 }
 
+bool isFieldOfHub(const std::string& name) {
+  auto fields = fieldsOf(ConfigSection::HUB);
+  return std::any_of(fields.begin(), fields.end(), [&](auto& field) { return field.name == name; });
+}
+
 std::optional<ShapeMistake> checkHubName(const YAML::Node& key, const YAML::Node& value) {
   auto distance = editDistance(wordOf(nameOf(key)), "hub");
-  bool ours = countFields(value, {"sessions_dir", "database_dir", "archive_dir", "archive_days",
-                                  "listing_mb"}) > 0;
+  bool ours = value.IsMap() && std::any_of(value.begin(), value.end(), [](auto entry) {
+                return isFieldOfHub(nameOf(entry.first));
+              });
   if (distance > 0 && !(distance == 1 && ours)) return std::nullopt;
   return mistakeAt(key, absl::StrCat("the section ", inQuotes(nameOf(key)), " is not read"),
                    "If it is about the hub, call it 'hub'");
@@ -122,9 +129,7 @@ std::optional<ShapeMistake> checkMargin(const YAML::Node& root, const YAML::Node
         "as 'name'");
   }
   bool bare = root["hub"].IsDefined() && root["hub"].IsNull();
-  if (bare && value.IsScalar() &&
-      (name == "sessions_dir" || name == "database_dir" || name == "archive_dir" ||
-       name == "archive_days" || name == "listing_mb" || name == "web_ui_port")) {
+  if (bare && value.IsScalar() && isFieldOfHub(name)) {
     return mistakeAt(key, inQuotes(name) + " is a field of 'hub:'", "Indent it by two spaces");
   }
   return std::nullopt;

@@ -261,11 +261,17 @@ Config parse(const std::string& text) {
 absl::StatusOr<std::string> readFile(const std::string& path, bool optional) {
   if (auto text = readWholeFile(path)) return *text;
   if (errno == ENOENT && optional) return std::string();
+  if (errno == ENOENT) {
+    return toStatus(
+        Failure(FailureId::CONFIG_UNREADABLE,
+                absl::StrCat("the config file ", escapeForTerminal(path), " does not exist"), "",
+                {{"Check the path after --config", ""}}));
+  }
   return toStatus(Failure(
       FailureId::CONFIG_UNREADABLE,
       absl::StrCat("cannot read the config file ", escapeForTerminal(path), ": ", whyUnread(errno)),
       "",
-      {{"Check the path and its permissions", "ls -l " + escapeForTerminal(shellQuote(path))}}));
+      {{"Check the path and its permissions", "ls -ld " + escapeForTerminal(shellQuote(path))}}));
 }
 
 }  // namespace
@@ -382,10 +388,12 @@ std::string editor() {
 }  // namespace
 
 absl::StatusOr<Config> parseConfig(const std::string& text, const std::string& file) {
-  auto fail = [&](int line, const std::string& what, std::string cause, const std::string& fix) {
+  auto fail = [&](int line, std::string what, std::string cause, std::string fix) {
     if (int open = findOpenQuote(text); open > 0 && line >= open) {
-      absl::StrAppend(&cause, cause.empty() ? "" : " ", "A quote in line ", open,
-                      " is not closed there.");
+      cause = absl::StrCat("So the lines below are read as a part of it: ", what, ".");
+      what = "a quote that begins in this line is not closed there";
+      line = open;
+      fix.clear();
     }
     auto shown = escapeForTerminal(file), at = absl::StrCat(line > 0 ? line : 1);
     return toStatus(

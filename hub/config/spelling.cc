@@ -20,4 +20,12 @@ size_t editDistance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+bool isLike(std::string word, std::string meant) {
+  if (editDistance(word, meant) <= std::max<size_t>(1, meant.size() / 4)) return true;
+  // Sorted, so that two swapped letters count as one mistake.
+  std::sort(word.begin(), word.end());
+  std::sort(meant.begin(), meant.end());
+  return word == meant;
+}
+
 }  // namespace pibrain

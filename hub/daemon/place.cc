@@ -37,19 +37,6 @@ bool isOwnDirectory(const std::string& path) {
          (st.st_mode & 022) == 0;
 }
 
-// Returns a path for the socket: in the user's runtime directory, which is on no network filesystem
-// and has a short path, or else beside the lock.
-std::string chooseSocket(const std::string& databaseDir) {
-  for (auto& runtime : {environment("XDG_RUNTIME_DIR"), absl::StrCat("/run/user/", geteuid())}) {
-    if (!runtime.starts_with('/') || !isOwnDirectory(runtime)) continue;
-    auto directory = runtime + "/pi-brain";
-    if (makeDirectories(directory).ok() && isOwnDirectory(directory)) {
-      return absl::StrCat(directory, "/daemon-", getpid(), ".sock");
-    }
-  }
-  return databaseDir + "/daemon.sock";
-}
-
 Failure cannotStart(const std::string& what, int error) {
   return Failure(FailureId::DAEMON_FAILED, absl::StrCat(what, ": ", strerror(error)));
 }
@@ -81,28 +68,33 @@ bool isLocked(int fd) {
   return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
+// Returns a socket that listens on this path; none, with errno, if that cannot be.
 kj::AutoCloseFd listenOn(const std::string& path) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof(address.sun_path)) {
-    throw Failure(
-        FailureId::DAEMON_FAILED,
-        absl::StrCat("the path of the daemon's socket is too long: ", escapeForTerminal(path)), "",
-        {{"Set XDG_RUNTIME_DIR to a directory of yours with a short path, or choose a "
-          "shorter 'database_dir' in the config",
-          ""}});
+    errno = ENAMETOOLONG;
+    return kj::AutoCloseFd();
   }
   memcpy(address.sun_path, path.data(), path.size());
   kj::AutoCloseFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (fd.get() < 0) throw cannotStart("no socket can be made", errno);
   // Left by a daemon that was killed: this process has the lock.
   unlink(path.c_str());
   // The umask of this program makes it 0600.
-  if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 ||
+  if (fd.get() < 0 || bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 ||
       chmod(path.c_str(), 0600) != 0 || listen(fd, SOMAXCONN) != 0) {
-    throw cannotStart("the daemon cannot listen on " + escapeForTerminal(path), errno);
+    return kj::AutoCloseFd();
   }
   return fd;
+}
+
+// Returns the user's runtime directory for pi-brain, which has a short path and is on a filesystem
+// of this machine, but which goes when the user logs out; empty: there is none.
+std::string runtimeDirectory() {
+  auto runtime = environment("XDG_RUNTIME_DIR");
+  if (!runtime.starts_with('/') || !isOwnDirectory(runtime)) return "";
+  auto directory = runtime + "/pi-brain";
+  return makeDirectories(directory).ok() && isOwnDirectory(directory) ? directory : "";
 }
 
 }  // namespace
@@ -132,8 +124,19 @@ DaemonPlace::DaemonPlace(const std::string& databaseDir) {
                                other ? absl::StrCat(", as process ", other->pid) : ""),
                   "", {{"See what it does", ownCommand("daemon status")}});
   }
-  socketPath_ = chooseSocket(databaseDir);
+  socketPath_ = databaseDir + "/daemon.sock";
   listener_ = listenOn(socketPath_);
+  auto runtime = listener_.get() < 0 ? runtimeDirectory() : "";
+  if (!runtime.empty()) {
+    socketPath_ = absl::StrCat(runtime, "/daemon-", getpid(), ".sock");
+    listener_ = listenOn(socketPath_);
+  }
+  if (listener_.get() < 0) {
+    throw cannotStart("the daemon cannot listen on " + escapeForTerminal(socketPath_), errno)
+        .addFix({"Choose a 'database_dir' in the config with a short path on a local disk, or set "
+                 "XDG_RUNTIME_DIR to such a directory",
+                 ""});
+  }
   auto text = absl::StrCat(getpid(), "\n", socketPath_, "\n");
   if (ftruncate(lock_, 0) != 0) throw cannotStart("the daemon cannot write " + file, errno);
   writeAllAt(lock_, kj::arrayPtr(reinterpret_cast<const kj::byte*>(text.data()), text.size()), 0);

@@ -28,7 +28,9 @@ std::optional<Failure> whyNotDelete(const SpokeConfig& spoke, uint64_t count, ui
         absl::StrCat("nothing was deleted: the spoke has no files at all, but the mirror has ",
                      mirrorFiles),
         "The directory on the spoke might not be mounted, or 'source' might name the wrong one.",
-        {{"If the sessions are really gone, remove the spoke, which moves its mirror to the "
+        {{"On the spoke, see whether the directory is mounted",
+          "ls -la " + escapeForTerminal(shellQuotePath(spoke.source.path))},
+         {"If the sessions are really gone, remove the spoke, which moves its mirror to the "
           "archive",
           ownCommand("spoke remove " + name)}});
   }

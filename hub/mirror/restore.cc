@@ -36,7 +36,7 @@ void requireFree(const std::string& root, const std::string& path) {
   auto refuse = [](const std::string& what, const std::string& where) {
     throw Failure(FailureId::RESTORE_TARGET_EXISTS,
                   absl::StrCat("there is ", what, ": ", escapeForTerminal(where)), "",
-                  {{"Restore the archived file elsewhere with --to PATH", ""}});
+                  {{"Restore it elsewhere, with --to PATH", ""}});
   };
   struct stat st;
   auto exists = [&](const std::string& at) { return lstat((root + "/" + at).c_str(), &st) == 0; };
@@ -118,7 +118,7 @@ void restoreToMirror(const Config& config, const RestoredFiles& files, bool dryR
     return failAll(Failure(FailureId::SPOKE_UNKNOWN,
                            absl::StrCat("there is no spoke '", escapeForTerminal(name), "' in ",
                                         escapeForTerminal(config.file), " any more"),
-                           "", {{"Choose where to restore the file with --to PATH", ""}}));
+                           "", {{"Restore it elsewhere, with --to PATH", ""}}));
   }
   for (auto* one : files) one->path = spoke->path + "/" + one->file.path;
   if (dryRun) {

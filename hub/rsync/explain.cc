@@ -153,7 +153,7 @@ class Explanation {
                                   " does not exist on ", place_),
                      {{"If pi has not run on the spoke yet, run it once", ""},
                       {"Otherwise correct 'source' in the config", ""}},
-                     "Nothing was deleted on the hub.");
+                     "pi creates it when it first runs. Nothing was deleted on the hub.");
     }
     if (says("could not make way for")) {
       return because(

@@ -129,7 +129,8 @@ class AgentExamination {
                            "Times in status and history are misleading.",
                            {{"Set the clock that is wrong; this shows it", "timedatectl"}}));
     } else {
-      checks_.good(absl::StrCat(std::round(std::abs(seconds) * 10) / 10, " s apart"));
+      auto apart = std::round(std::abs(seconds) * 10) / 10;
+      checks_.good(apart == 0 ? "the same as this machine's" : absl::StrCat(apart, " s apart"));
     }
     forced_ = agent.forced;
     checks_.at("sessions");

@@ -93,7 +93,7 @@ Failure failedLately(const SpokeConfig& spoke, const std::string& last, const Fa
   if (!checks.hasFailed()) {
     return Failure(failure.id(),
                    absl::StrCat(last, "; the latest run failed (", std::string(failure.idName()),
-                                "), but nothing above does now"),
+                                "), but every check passes now"),
                    "", {syncIt(spoke)});
   }
   return Failure(failure.id(), absl::StrCat(last, "; the latest run failed: ", failure.summary()),

@@ -99,9 +99,11 @@ void requireOwnKey(const Config& config, const SpokeConfig& spoke) {
     throw Failure(FailureId::KEY_NOT_DEDICATED,
                   absl::StrCat("the spoke '", other.name, "' is the same login with the same key"),
                   "A key can serve only one directory on a machine.",
-                  {{absl::StrCat("Give this spoke its own key: --key ",
-                                 escapeForTerminal(shellQuote(SpokeKeys(config, spoke).next()))),
-                    ""}});
+                  {{"Give this spoke its own key, and the directory that it is for",
+                    ownCommand(absl::StrCat(
+                        sshRequestOf(spoke).setUp, " --key ",
+                        escapeForTerminal(shellQuote(SpokeKeys(config, spoke).next())), " --root ",
+                        escapeForTerminal(shellQuotePath(spoke.source.path))))}});
   }
 }
 

@@ -102,6 +102,10 @@ void addKeyThere(const SshTarget& target, const AuthFailure& authFailure, std::v
     if (!target.setUp.empty()) {
       fixes.push_back(
           {"Add the key to the spoke, through your own login there", ownCommand(target.setUp)});
+      fixes.push_back(
+          {"If the key's line there has from=\"…\", that must include the address of this "
+           "machine; to lift the limit",
+           ownCommand(target.setUp + " --from '*'")});
     } else {
       fixes.push_back(
           {absl::StrCat(
@@ -190,7 +194,7 @@ std::vector<Fix> fixesFor(const SshTarget& target, const AuthFailure& authFailur
     return {{"Create the key and add it to the spoke, through your own login there",
              ownCommand(target.setUp)},
             {"If the key has another name, correct 'key' of the spoke in the config", ""}};
-  } else if (fixes.empty() || !authFailure.keyFixes.empty()) {
+  } else if (fixes.empty()) {
     fixes.push_back(
         target.key.empty()
             ? Fix{"Name the key to offer as IdentityFile in ~/.ssh/config on the hub", ""}

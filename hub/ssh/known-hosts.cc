@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "common/text/shell-quote.h"
 #include "hub/base/user-files.h"
 
 namespace pibrain {
@@ -111,7 +112,10 @@ void readLine(std::string_view line, const std::string& file, int number, const 
   bool markerIsGood = marker.empty() || marker == "@revoked" || marker == "@cert-authority";
   if (!markerIsGood || encoded.empty() || !blob || keyType(*blob) != type) {
     auto place = absl::StrCat(file, ":", number);
-    host.warnings.push_back(place + ": not a known_hosts line; skipped");
+    host.warnings.push_back(
+        absl::StrCat("line ", number, " of ", file,
+                     " is not a valid known_hosts line, so it is ignored; to see it: 'sed -n ",
+                     number, "p ", shellQuote(file), "'"));
     if (isAbout)
       host.unread.push_back(place + " cannot be read: it is not a valid known_hosts line");
     return;

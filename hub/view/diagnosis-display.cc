@@ -62,8 +62,9 @@ void DiagnosisDisplay::begin(Machine& machine) {
 
 void DiagnosisDisplay::print(const Check& check) const {
   auto start = absl::StrFormat("  %s %-11s ", style_.mark(markOf(check.state)), check.step);
-  auto text = check.failure ? failureText(start, *check.failure, style_)
-                            : absl::StrCat(start, check.detail, "\n");
+  auto text = check.failure     ? failureText(start, *check.failure, style_)
+              : style_.terminal ? wrappedText(start, check.detail)
+                                : absl::StrCat(start, check.detail, "\n");
   fputs(style_.plain(text).c_str(), stdout);
   fflush(stdout);
 }

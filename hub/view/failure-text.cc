@@ -39,6 +39,10 @@ std::string wrapped(const std::string& start, const std::string& text, size_t in
   return out + "\n";
 }
 
+std::string wrappedText(const std::string& start, const std::string& text) {
+  return wrapped(start, text, INDENT, std::min<size_t>(terminalColumns(), WIDEST));
+}
+
 std::string failureText(const std::string& start, const Failure& failure,
                         const TerminalStyle& style) {
   if (!style.terminal) return absl::StrCat(start, failure.what(), "\n");

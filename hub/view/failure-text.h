@@ -17,5 +17,7 @@ std::string failureText(const std::string& start, const Failure& failure,
 // begins with `start`, the others with `indent` blanks.
 std::string wrapped(const std::string& start, const std::string& text, size_t indent,
                     size_t columns);
+// The same for this terminal, with the indent of causes and fixes.
+std::string wrappedText(const std::string& start, const std::string& text);
 
 }  // namespace pibrain

@@ -52,7 +52,10 @@ std::string richText(const SpokeReport& report, const RunTextOptions& options,
     absl::StrAppend(&out, "  ", report.name, ": SSH by ", report.transport, "\n");
   }
   if (options.changes) out += changeLines(report, options, style);
-  for (auto& warning : report.warnings) out += line(Mark::WARNING, warning);
+  for (auto& warning : report.warnings) {
+    auto start = absl::StrCat("  ", style.mark(Mark::WARNING), " ", report.name, ": ");
+    out += style.terminal ? wrappedText(start, warning) : line(Mark::WARNING, warning);
+  }
   if (skipped) return out + line(Mark::SKIPPED, "skipped, " + report.skipped);
   if (report.outcome == Outcome::LOCKED) return out + failure(Mark::SKIPPED);
   if (failed) return out + failure(Mark::BAD);

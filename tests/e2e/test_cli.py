@@ -129,7 +129,7 @@ class CommandLine(HubCase):
         for arguments in (["sync", "run", "--no-such-flag"], ["sync", "frobnicate"], ["sync"],
                           ["sync", "run", "--jobs", "0"], ["sync", "run", "--bwlimit", "fast"],
                           ["sync", "run", "--bwlimit", "-5"], ["sync", "run", "-c", ""],
-                          ["sync", "run", "--log", ""], ["daemon", "status"]):
+                          ["sync", "run", "--log", ""]):
             done = self.pi_brain(*arguments, config=False)
             self.assertEqual(done.returncode, 2, arguments)
             self.assertTrue(done.stderr)

@@ -13,8 +13,6 @@ from test_live import LINE, LiveCase, Watch
 class DaemonCase(LiveCase):
     def setUp(self):
         super().setUp()
-        self.runtime = self.dir / "run"
-        self.runtime.mkdir(mode=0o700)
         self.log = self.dir / "daemon.log"
         self.daemons = []
 
@@ -24,9 +22,6 @@ class DaemonCase(LiveCase):
             daemon.wait()
             daemon.stdout.close()
         super().tearDown()
-
-    def environment(self):
-        return {**super().environment(), "XDG_RUNTIME_DIR": str(self.runtime)}
 
     def daemon(self, state="live", spokes=("laptop",)):
         """Starts one in the foreground."""
@@ -69,7 +64,7 @@ class Daemon(DaemonCase):
         self.assertIn("laptop", self.command("status"))
         daemon.terminate()
         self.assertEqual(daemon.wait(20), 0)
-        self.assertEqual(os.listdir(self.runtime / "pi-brain"), [])
+        self.assertFalse((self.dir / "data/daemon.sock").exists())
         self.assertIn("laptop: live", self.log.read_text())
         failure = json.loads(self.pi_brain("daemon", "status", "--json").stdout)["failure"]
         self.assertEqual(failure["id"], "daemon-stopped")
