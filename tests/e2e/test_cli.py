@@ -107,7 +107,7 @@ class CommandLine(HubCase):
         self.config.unlink()
         done = self.pi_brain("sync", "run")
         self.assertEqual(done.returncode, 2)
-        self.assertIn("cannot read the config file", done.stderr)
+        self.assertIn("config.yaml does not exist", done.stderr)
 
     def test_a_home_that_is_not_a_directory(self):
         """Without --config, HOME must be a directory: nothing is guessed."""
@@ -133,7 +133,7 @@ class CommandLine(HubCase):
             done = self.pi_brain(*arguments, config=False)
             self.assertEqual(done.returncode, 2, arguments)
             self.assertTrue(done.stderr)
-        self.assertIn("another program", self.pi_brain("daemon", "status", "--json", config=False).stderr)
+        self.assertIn("another program", self.pi_brain("query", "--json", config=False).stderr)
         done = self.pi_brain("--version", config=False)
         self.assertEqual((done.returncode, done.stdout), (0, "pi-brain 0.1.0\n"))
         done = self.pi_brain("sync", "run", "--help", config=False)

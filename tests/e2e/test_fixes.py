@@ -163,7 +163,7 @@ class Fixes(fleet.FleetCase):
 
     def test_a_command_that_does_not_exist(self):
         meant, shown = self.refused("usage", "sync", "rum", "--json")
-        self.assertEqual(meant, "pi-brain sync run")
+        self.assertEqual(meant, "pi-brain sync run --json")
         self.assertIn("  run ", self.paste(shown))
 
     def test_a_file_that_is_not_in_the_archive(self):
@@ -239,7 +239,8 @@ class Fixes(fleet.FleetCase):
     def test_a_spoke_without_any_file(self):
         shutil.rmtree(self.box.sessions)
         self.box.sessions.mkdir()
-        (command,) = self.fails("deletion-refused", "sync", "run", "--delete")
+        look, command = self.fails("deletion-refused", "sync", "run", "--delete")
+        self.assertIn("ls -la ", look)
         self.paste(command)
         self.assertNotIn("laptop", self.config.read_text())
 

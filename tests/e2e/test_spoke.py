@@ -263,7 +263,7 @@ class Add(OneSpoke):
         self.add()
         line = self.box.lines()
         self.fails("add", "second", "root@box01", "--root", "~/other", failure="key-not-dedicated",
-                   words=[f"--key {self.home}/.ssh/pi-brain-sync-second."])
+                   words=[f"'pi-brain spoke add second root@box01 --key {self.home}/.ssh/pi-brain-sync-second --root ~/other'"])
         # By another name of the machine it is seen there.
         self.fails("add", "second", f"root@{self.box.address}", "--root", "~/other", failure="install-failed",
                    words=["--key", "'install-spoke.sh --uninstall'"])

@@ -30,8 +30,8 @@ class Usage(HubCase):
     def test_a_word_that_is_not_a_command(self):
         for line, meant in (("run", "sync run"), ("status", "sync status"), ("doctor", "sync doctor"), ("add", "spoke add"),
                             ("sync rnu", "sync run"), ("sync stauts", "sync status"), ("stats", "sync status"),
-                            ("spok list", "spoke"), ("sync archive lst", "sync archive list"), ("healht", "health"),
-                            ("spoke rm", "spoke remove"), ("spoke delete x", "spoke remove"), ("spoke rotate", "spoke rotate-key"),
+                            ("spok list", "spoke list"), ("sync archive lst", "sync archive list"), ("healht", "health"),
+                            ("spoke rm", "spoke remove"), ("spoke delete x", "spoke remove x"), ("spoke rotate", "spoke rotate-key"),
                             ("sync timer", "sync install-timer"), ("spoke ls", "spoke list")):
             with self.subTest(line):
                 self.assertIn(f"pi-brain {meant}", self.quotes(*line.split()))

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "hub/base/failure-status.h"
 #include "tests/unit/temp-dir.h"
 
@@ -39,17 +41,19 @@ TEST_F(ConfigTest, aFileThatCannotBeRead) {
     auto failure = failureOf(config.status(), FailureId::INTERNAL_ERROR);
     EXPECT_EQ(failure.id(), FailureId::CONFIG_UNREADABLE) << failure.what();
     ASSERT_EQ(failure.fixes().size(), 1u);
-    EXPECT_EQ(failure.fixes()[0].command, "ls -l " + path);
+    bool there = std::filesystem::exists(path);
+    EXPECT_EQ(failure.fixes()[0].command, there ? "ls -ld " + path : "");
   }
 }
 
 TEST_F(ConfigTest, aQuoteThatIsNotClosed) {
   for (auto text : {"spokes:\n- name: \"laptop\n  sync_method: agent\n  source: h:p\n  path: /m\n",
                     "spokes:\n- name: 'laptop\n  sync_method: agent\n  path: '/m'\n"}) {
-    EXPECT_NE(errorOf(text).find("A quote in line 2 is not closed there."), std::string::npos)
+    EXPECT_NE(errorOf(text).find("config.yaml:2: a quote that begins in this line is not closed"),
+              std::string::npos)
         << errorOf(text);
   }
-  EXPECT_EQ(errorOf("spokes:\n- name: \"a\"\n  sync_method: x\n  path: /m\n").find("A quote"),
+  EXPECT_EQ(errorOf("spokes:\n- name: \"a\"\n  sync_method: x\n  path: /m\n").find("a quote"),
             std::string::npos);
 }
 
@@ -145,7 +149,7 @@ TEST_F(ConfigTest, missingFile) {
   auto named = loadConfig(dir_ / "missing.yaml");
   ASSERT_FALSE(named.ok());
   EXPECT_NE(named.status().message().find(dir_ / "missing.yaml"), std::string::npos);
-  EXPECT_NE(named.status().message().find("No such file"), std::string::npos);
+  EXPECT_NE(named.status().message().find("does not exist"), std::string::npos);
   EXPECT_FALSE(loadConfig(dir_.path()).ok()) << "a directory";
 
   setenv("HOME", dir_.path().c_str(), 1);
@@ -178,7 +182,9 @@ TEST_F(ConfigTest, mistakesAreReportedWithTheirPlace) {
            {"hub:\n  sessions_dir: [a]\n", 2, {"hub.sessions_dir", "string, not a list"}},
            {"hub:\n  sessions_dir: ''\n", 2, {"hub.sessions_dir", "non-empty"}},
            {"hub:\n  sessions_dir: \"a\\0b\"\n", 2, {"hub.sessions_dir contains a NUL"}},
-           {"hub:\n  session_dir: /s\n", 2, {"'session_dir'", "Write 'sessions_dir' if that is meant"}},
+           {"hub:\n  session_dir: /s\n",
+            2,
+            {"'session_dir'", "Write 'sessions_dir' if that is meant"}},
            {"hub:\n  x: 1\n  zzzzzzzzzzz: /s\n", 2, {"'x'", "hub", "web_ui_port"}},
            {"hub:\n  web_ui_port: 1\n  web_ui_port: 2\n", 3, {"hub.web_ui_port", "twice"}},
            {"spokes:\n- sync_method: agent\n", 2, {"spokes[0].name", "missing"}},
