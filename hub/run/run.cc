@@ -22,7 +22,7 @@ namespace pibrain {
 namespace {
 
 // A file is whole once it has been at rest for 10 s (P4).
-constexpr std::chrono::seconds UNTIL_WHOLE(15), LOOK_AGAIN(1);
+constexpr std::chrono::seconds UNTIL_WHOLE(15), BETWEEN_TRIES(1);
 
 using Connectors = std::vector<std::unique_ptr<Connector>>;
 
@@ -78,7 +78,7 @@ std::vector<SpokeReport> syncSpokes(const Config& config,
     auto until = std::chrono::steady_clock::now() + UNTIL_WHOLE;
     while (options.untilWhole && reports[i].counts.deferred > 0 &&
            std::chrono::steady_clock::now() < until) {
-      std::this_thread::sleep_for(LOOK_AGAIN);
+      std::this_thread::sleep_for(BETWEEN_TRIES);
       reports[i] = sync();
     }
     std::lock_guard lock(observing);
