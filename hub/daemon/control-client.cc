@@ -57,10 +57,10 @@ class ObserverServer : public control::Observer::Server {
                           event.getEntered().getWhy());
         break;
       case control::Event::CHANGED:
-        observer_.changed(*spoke, read(event.getChanged()));
+        observer_.changed(*spoke, decode(event.getChanged()));
         break;
       case control::Event::PASSED:
-        observer_.passed(*spoke, read(event.getPassed()));
+        observer_.passed(*spoke, decode(event.getPassed()));
         break;
       case control::Event::LOST: {
         auto failure = failureFrom(event.getLost().getFailure());
@@ -155,7 +155,7 @@ std::optional<SpokeReport> ControlClient::pass(const std::string& spoke, const R
                                                Progress& progress) {
   auto request = daemon_.passRequest();
   request.setSpoke(spoke);
-  write(options, request.initOptions());
+  encode(options, request.initOptions());
   auto begun = wait<capnp::Response<control::Daemon::PassResults>>(request.send());
   if (!begun.hasPass()) return std::nullopt;
   auto pass = begun.getPass();
@@ -163,8 +163,8 @@ std::optional<SpokeReport> ControlClient::pass(const std::string& spoke, const R
     auto ask = pass.waitRequest();
     ask.setMilliseconds(PROGRESS_MILLISECONDS);
     auto answer = wait<capnp::Response<control::Pass::WaitResults>>(ask.send());
-    readInto(answer.getProgress(), progress);
-    if (answer.getEnded()) return read(answer.getReport());
+    decodeInto(answer.getProgress(), progress);
+    if (answer.getEnded()) return decode(answer.getReport());
   }
 }
 

@@ -20,10 +20,10 @@ class PassServer : public control::Pass::Server {
         .exclusiveJoin(timer_.afterDelay(most))
         .then([this, context]() mutable {
           auto results = context.getResults();
-          write(request_->progress, results.initProgress());
+          encode(request_->progress, results.initProgress());
           auto report = request_->report();
           results.setEnded(report.has_value());
-          if (report) write(*report, results.initReport());
+          if (report) encode(*report, results.initReport());
         });
   }
 
@@ -62,7 +62,7 @@ class ControlServer : public control::Daemon::Server {
     auto answered = [&mailbox = parts_.mailbox, fulfiller]() {
       mailbox.post([fulfiller]() { (*fulfiller)->fulfill(); });
     };
-    auto request = std::make_shared<PassRequest>(read(context.getParams().getOptions()), answered);
+    auto request = std::make_shared<PassRequest>(decode(context.getParams().getOptions()), answered);
     requests->add(request);
     context.getResults().setPass(kj::heap<PassServer>(request, kj::mv(paf.promise), parts_.timer));
     return kj::READY_NOW;

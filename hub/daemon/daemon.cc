@@ -104,7 +104,7 @@ class Daemon : private kj::TaskSet::ErrorHandler {
         },
         [this](auto& spoke, const LiveChange& change) {
           states_.changed(spoke.name, change);
-          tell(spoke.name, [change](auto out) { write(change, out.initChanged()); });
+          tell(spoke.name, [change](auto out) { encode(change, out.initChanged()); });
         },
         [this](auto& spoke, const SpokeReport& report) { passed(spoke, report); },
         [this](auto& spoke, const Failure& failure, std::chrono::milliseconds pause) {
@@ -132,7 +132,7 @@ class Daemon : private kj::TaskSet::ErrorHandler {
   void passed(const SpokeConfig& spoke, const SpokeReport& report) {
     states_.passed(spoke.name, report);
     if (report.failure) log(absl::StrCat(spoke.name, ": ", report.failure->what()));
-    tell(spoke.name, [report](auto out) { write(report, out.initPassed()); });
+    tell(spoke.name, [report](auto out) { encode(report, out.initPassed()); });
   }
 
   void lost(const SpokeConfig& spoke, const Failure& failure, std::chrono::milliseconds pause) {

@@ -65,7 +65,7 @@ LiveState liveStateFrom(const std::string& text) {
                            LiveState::POLLING, LiveState::SCHEDULED});
 }
 
-void write(const SpokeReport& report, control::Report::Builder out) {
+void encode(const SpokeReport& report, control::Report::Builder out) {
   out.setName(report.name);
   out.setOutcome(toString(report.outcome));
   out.setFailure(dataOf(packedOrEmpty(report.failure)));
@@ -91,7 +91,7 @@ void write(const SpokeReport& report, control::Report::Builder out) {
   out.setWireDown(report.wire.down);
 }
 
-SpokeReport read(control::Report::Reader in) {
+SpokeReport decode(control::Report::Reader in) {
   SpokeReport report;
   report.name = in.getName();
   report.outcome =
@@ -115,7 +115,7 @@ SpokeReport read(control::Report::Reader in) {
   return report;
 }
 
-void write(const LiveChange& change, control::Event::Changed::Builder out) {
+void encode(const LiveChange& change, control::Event::Changed::Builder out) {
   out.setKind(toString(change.kind));
   out.setPath(dataOf(change.path));
   out.setFrom(change.from);
@@ -124,7 +124,7 @@ void write(const LiveChange& change, control::Event::Changed::Builder out) {
   out.setMirrored(change.mirrored);
 }
 
-LiveChange read(control::Event::Changed::Reader in) {
+LiveChange decode(control::Event::Changed::Reader in) {
   return {changeKindFrom(in.getKind()),
           bytesOf(in.getPath()),
           in.getFrom(),
@@ -133,14 +133,14 @@ LiveChange read(control::Event::Changed::Reader in) {
           in.getMirrored()};
 }
 
-void write(const RunOptions& options, control::PassOptions::Builder out) {
+void encode(const RunOptions& options, control::PassOptions::Builder out) {
   out.setDryRun(options.dryRun);
   out.setDeleteGone(options.deleteGone);
   out.setMaxDelete(options.maxDelete);
   out.setWaitSeconds(uint64_t(options.wait.count()));
 }
 
-RunOptions read(control::PassOptions::Reader in) {
+RunOptions decode(control::PassOptions::Reader in) {
   RunOptions options;
   options.dryRun = in.getDryRun();
   options.deleteGone = in.getDeleteGone();
@@ -149,7 +149,7 @@ RunOptions read(control::PassOptions::Reader in) {
   return options;
 }
 
-void write(const Progress& progress, control::Progress::Builder out) {
+void encode(const Progress& progress, control::Progress::Builder out) {
   out.setPhase(uint8_t(progress.phase.load()));
   out.setFiles(progress.files);
   out.setFilesDone(progress.filesDone);
@@ -157,7 +157,7 @@ void write(const Progress& progress, control::Progress::Builder out) {
   out.setBytesDone(progress.bytesDone);
 }
 
-void readInto(control::Progress::Reader in, Progress& progress) {
+void decodeInto(control::Progress::Reader in, Progress& progress) {
   KJ_REQUIRE(in.getPhase() <= uint8_t(Progress::Phase::ENDED), "not a phase");
   progress.files = in.getFiles();
   progress.filesDone = in.getFilesDone();

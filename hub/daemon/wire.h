@@ -13,7 +13,7 @@
 
 namespace pibrain {
 
-// All read functions throw KJ exceptions for values that the other side cannot have written.
+// All functions that decode throw KJ exceptions for values that the other side cannot have written.
 
 std::string bytesOf(capnp::Data::Reader data);
 capnp::Data::Reader dataOf(const std::string& bytes);
@@ -24,17 +24,17 @@ std::optional<Failure> failureFrom(capnp::Data::Reader data);
 
 LiveState liveStateFrom(const std::string& text);
 
-void write(const SpokeReport& report, control::Report::Builder out);
-SpokeReport read(control::Report::Reader in);
+void encode(const SpokeReport& report, control::Report::Builder out);
+SpokeReport decode(control::Report::Reader in);
 
-void write(const LiveChange& change, control::Event::Changed::Builder out);
-LiveChange read(control::Event::Changed::Reader in);
+void encode(const LiveChange& change, control::Event::Changed::Builder out);
+LiveChange decode(control::Event::Changed::Reader in);
 
 // Not what only this process has: passphrases, limiters, and how many spokes at a time.
-void write(const RunOptions& options, control::PassOptions::Builder out);
-RunOptions read(control::PassOptions::Reader in);
+void encode(const RunOptions& options, control::PassOptions::Builder out);
+RunOptions decode(control::PassOptions::Reader in);
 
-void write(const Progress& progress, control::Progress::Builder out);
-void readInto(control::Progress::Reader in, Progress& progress);
+void encode(const Progress& progress, control::Progress::Builder out);
+void decodeInto(control::Progress::Reader in, Progress& progress);
 
 }  // namespace pibrain

@@ -139,8 +139,8 @@ TEST(ControlWireTest, aReportArrivesAsItWas) {
   report.bytesLiteral = 16;
   report.wire = {17, 18};
   capnp::MallocMessageBuilder message;
-  write(report, message.initRoot<control::Report>());
-  auto read = pibrain::read(message.getRoot<control::Report>().asReader());
+  encode(report, message.initRoot<control::Report>());
+  auto read = pibrain::decode(message.getRoot<control::Report>().asReader());
   EXPECT_EQ(read.name, report.name);
   EXPECT_EQ(read.outcome, report.outcome);
   EXPECT_EQ(packed(*read.failure), packed(*report.failure));
