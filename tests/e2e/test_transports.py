@@ -274,10 +274,10 @@ class Transports(WaysCase):
         self.judge(f"@revoked * {good} a\0b\n", "host-key-revoked", accept)
         self.judge(f"{many},{self.name} {good}\n", None)
         self.judge(f"@revoked {self.name} 256 {good}\n", "known-hosts-unreadable", accept,
-                   words="known_hosts:1 cannot be read: it is not a valid known_hosts line", warnings="not a known_hosts line")
+                   words="known_hosts:1 cannot be read: it is not a valid known_hosts line", warnings="is not a valid known_hosts line")
         # Truncated in a way that only ssh notices.
         self.judge(f"{self.name} {self.kind} AAAAC3NzaC1lZDI1NTE5AAAAIAAA\n", "host-key-changed|host-key-unknown", accept)
-        self.judge(f"other.example 256 {good}\n", None, accept, warnings="not a known_hosts line; skipped\n.*and has been added to")
+        self.judge(f"other.example 256 {good}\n", None, accept, warnings="is ignored; to see it[^\n]*\n.*and has been added to")
 
     def test_a_file_that_cannot_be_read(self):
         """It may have the host's key, or another, so no key counts as new."""
