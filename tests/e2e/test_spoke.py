@@ -771,7 +771,7 @@ class Remove(OneSpoke):
         next(self.box.sessions.rglob("*.jsonl")).write_text('{"other": 1}\n')
         self.sync()
         listed = self.fleet.pi_brain("sync", "archive", "list")
-        self.assertRegex(listed, rf" 30 days\n{len(kept)} files .*until you remove.*\n")
+        self.assertRegex(listed, rf" 30 days\n{len(kept)} of these files .*until you delete.*\n")
 
     def test_keep_mirror(self):
         self.add()
