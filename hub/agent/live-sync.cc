@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "common/fs/file-times.h"
 #include "hub/agent/live-files.h"
@@ -71,8 +72,7 @@ void LiveSync::pass(AgentSession& session, Connector& connector, LiveFiles& file
     std::this_thread::sleep_for(LOOK_AGAIN);
     report = passOnce(session, connector, files);
   }
-  auto request = std::move(request_);
-  request_ = nullptr;
+  auto request = std::exchange(request_, nullptr);
   if (request) request->answer(report);
   if (report.outcome == Outcome::LOCKED || (request && request->options.dryRun)) return;
   observer_.passed(report);

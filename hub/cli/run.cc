@@ -140,9 +140,10 @@ class ThroughDaemon {
       : config_(config), options_(options) {
     if (options.limiter != nullptr) return;
     try {
-      client_ = ControlClient::connect(config);
-      if (client_ == nullptr) return;
-      for (auto& spoke : client_->status()) {
+      // Not kept: a thread can have one event loop, and this one may sync a spoke itself.
+      auto client = ControlClient::connect(config);
+      if (client == nullptr) return;
+      for (auto& spoke : client->status()) {
         (spoke.state == LiveState::CONNECTING ? away_ : connected_).insert(spoke.name);
       }
     } catch (const Failure& e) {
@@ -176,7 +177,6 @@ class ThroughDaemon {
  private:
   const Config& config_;
   const RunOptions& options_;
-  std::unique_ptr<ControlClient> client_;
   std::set<std::string> connected_, away_;
 };
 

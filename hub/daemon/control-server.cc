@@ -62,7 +62,8 @@ class ControlServer : public control::Daemon::Server {
     auto answered = [&mailbox = parts_.mailbox, fulfiller]() {
       mailbox.post([fulfiller]() { (*fulfiller)->fulfill(); });
     };
-    auto request = std::make_shared<PassRequest>(decode(context.getParams().getOptions()), answered);
+    auto request =
+        std::make_shared<PassRequest>(decode(context.getParams().getOptions()), answered);
     requests->add(request);
     context.getResults().setPass(kj::heap<PassServer>(request, kj::mv(paf.promise), parts_.timer));
     return kj::READY_NOW;

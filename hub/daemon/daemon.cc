@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include <map>
-#include <mutex>
+#include <utility>
 
 #include "common/fs/file-times.h"
 #include "common/text/escape.h"
@@ -150,7 +150,7 @@ class Daemon : private kj::TaskSet::ErrorHandler {
 
   // Takes up the config as it is now. If it cannot be used, the old one stays in use.
   std::optional<Failure> reload() {
-    configFailure_.reset();
+    auto before = std::exchange(configFailure_, std::nullopt);
     try {
       auto next = load(options_.config);
       if (next->hub.databaseDir != config_->hub.databaseDir) {
@@ -158,7 +158,8 @@ class Daemon : private kj::TaskSet::ErrorHandler {
                       "the daemon does not move to another 'database_dir' while it runs", "",
                       {{"Restart it", ownCommand("daemon restart")}});
       }
-      if (next->hub == config_->hub && next->spokes == config_->spokes) return std::nullopt;
+      bool same = next->hub == config_->hub && next->spokes == config_->spokes;
+      if (same && !before) return std::nullopt;
       log("the config has changed");
       for (auto& spoke : config_->spokes) {
         if (findSpoke(*next, spoke.name) == nullptr) states_.forget(spoke.name);

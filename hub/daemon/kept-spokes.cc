@@ -1,7 +1,12 @@
 #include "hub/daemon/kept-spokes.h"
 
+#include <absl/strings/str_cat.h>
+
 #include <algorithm>
 #include <chrono>
+#include <system_error>
+
+#include "hub/base/failure.h"
 
 namespace pibrain {
 
@@ -23,14 +28,21 @@ void KeptSpokes::use(const std::shared_ptr<const Config>& config) {
     return true;
   });
   for (auto& spoke : config->spokes) {
-    if (isKept(spoke) && !kept_.contains(spoke.name)) start(config, spoke);
+    if (!isKept(spoke) || kept_.contains(spoke.name)) continue;
+    try {
+      start(config, spoke);
+    } catch (const std::system_error& e) {
+      throw Failure(FailureId::DAEMON_FAILED,
+                    absl::StrCat("the daemon cannot keep ", spoke.name, ": ", e.code().message()),
+                    "It may have reached its limit of processes or of open files.",
+                    {{"Raise the limits, which this shows, and restart the daemon", "ulimit -a"}});
+    }
   }
 }
 
 void KeptSpokes::start(const std::shared_ptr<const Config>& config, const SpokeConfig& spoke) {
   Kept kept{std::make_shared<LiveSpoke>(config, spoke, store_, observer_),
             std::make_shared<std::atomic<bool>>(false), config->hub};
-  // Throws std::system_error if the system allows no more threads.
   std::thread([live = kept.spoke, ended = kept.ended]() {
     live->run();
     *ended = true;

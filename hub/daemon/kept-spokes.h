@@ -21,6 +21,7 @@ class KeptSpokes {
 
   // Starts, restarts and stops threads until they fit the config. Spokes whose settings are the
   // same are left alone. A thread that is stopped may go on until its connection attempt ends.
+  // Throws Failure if the system allows no more threads or descriptors; the next call tries again.
   void use(const std::shared_ptr<const Config>& config);
   // Asks all threads to end. Returns false if one did not within this time.
   bool stopAll(std::chrono::milliseconds patience);

@@ -3,10 +3,12 @@
 #include <kj/exception.h>
 
 #include <optional>
+#include <utility>
 
 #include "hub/agent/explain.h"
 #include "hub/agent/live-sync.h"
 #include "hub/base/failure.h"
+#include "hub/base/own-command.h"
 #include "hub/run/choose.h"
 #include "hub/run/retry-pause.h"
 #include "hub/run/sync-spoke.h"
@@ -38,6 +40,7 @@ void LiveSpoke::run() {
   } else {
     runBySchedule();
   }
+  refuseAll();
 }
 
 void LiveSpoke::runLive() {
@@ -49,7 +52,7 @@ void LiveSpoke::runLive() {
     auto lived =
         std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - began);
     auto pause = pauses.after(failure->id(), lived);
-    if (answerAll(std::move(begun_), *failure)) pause = milliseconds(0);
+    if (answerAll(*failure)) pause = milliseconds(0);
     observer_.lost(spoke_, *failure, pause);
     requests_.wait(pause);
     if (requests_.takeDoubt()) pauses = RetryPause();
@@ -73,24 +76,25 @@ std::optional<Failure> LiveSpoke::attempt() {
   return failure;
 }
 
-bool LiveSpoke::answerAll(const std::shared_ptr<PassRequest>& begun, const Failure& failure) {
-  bool again = false;
-  auto answer = [&](const std::shared_ptr<PassRequest>& request) {
-    // A connection can be dead for long before anybody uses it.
+bool LiveSpoke::answerAll(const Failure& failure) {
+  if (begun_) requests_.putBack(std::exchange(begun_, nullptr));
+  while (auto request = requests_.take()) {
+    // A connection can be dead for long before anyone uses it.
     if (connected_ && !request->triedAgain) {
       request->triedAgain = true;
+      requests_.putBack(request);
       return true;
     }
     request->answer(failedReport(spoke_, failure));
-    return false;
-  };
-  std::shared_ptr<PassRequest> kept;
-  if (begun && answer(begun)) kept = begun;
-  while (auto request = kept ? nullptr : requests_.take()) {
-    if (answer(request)) kept = request;
   }
-  if (kept) requests_.putBack(kept), again = true;
-  return again;
+  return false;
+}
+
+void LiveSpoke::refuseAll() {
+  connected_ = false;
+  answerAll(Failure(FailureId::DAEMON_STOPPED,
+                    "the daemon let go of the spoke before the run ended", "",
+                    {{"Run it again", ownCommand("sync run")}}));
 }
 
 void LiveSpoke::runBySchedule() {

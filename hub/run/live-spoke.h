@@ -46,8 +46,11 @@ class LiveSpoke : private LiveObserver {
   void runLive();
   // Returns why the connection ended; nullopt: it was told to stop.
   std::optional<Failure> attempt();
-  // Answers the passes that were asked for. Returns whether one of them deserves another attempt.
-  bool answerAll(const std::shared_ptr<PassRequest>& begun, const Failure& failure);
+  // Answers the passes that were asked for, which failed so. Returns whether one of them deserves
+  // another attempt instead.
+  bool answerAll(const Failure& failure);
+  // Answers those that no one will do.
+  void refuseAll();
   void runBySchedule();
 
   const std::shared_ptr<const Config> config_;
@@ -56,8 +59,8 @@ class LiveSpoke : private LiveObserver {
   const WatchObserver& observer_;
   const RunOptions options_;
   LiveRequests requests_;
-  bool connected_ = false;  // the latest attempt got that far
-  std::shared_ptr<PassRequest> begun_;
+  bool connected_ = false;              // the latest attempt got that far
+  std::shared_ptr<PassRequest> begun_;  // by the latest attempt, and not answered
 };
 
 }  // namespace pibrain

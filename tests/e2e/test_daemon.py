@@ -1,4 +1,5 @@
 """The daemon: one process that keeps all mirrors up to date, and what the commands do while it runs."""
+import fcntl
 import json
 import os
 import signal
@@ -254,6 +255,29 @@ class ChangedConfig(DaemonCase):
         time.sleep(0.5)
         self.wait_for_state("laptop", "live")
         self.assertIsNone(daemon.poll())
+
+    def test_a_run_that_waits_is_answered(self):
+        """Its spoke is taken out of the config, while another process has the mirror."""
+        self.daemon()
+        mirror = os.open(self.mirror, os.O_RDONLY)
+        try:
+            harness.wait_for(lambda: self.locks(mirror), what="the mirror")
+            run = self.start_run("--wait=5min", "--json")
+            time.sleep(1)
+            self.assertIsNone(run.poll())
+            self.write_config([self.spoke(enabled=False)])
+            report = json.loads(run.communicate(timeout=60)[0])
+        finally:
+            os.close(mirror)
+        self.assertEqual((run.returncode, report["spokes"][0]["failure"]["id"]), (1, "daemon-stopped"))
+
+    @staticmethod
+    def locks(fd):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def test_a_mistake_changes_nothing(self):
         self.daemon()

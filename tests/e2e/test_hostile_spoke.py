@@ -466,10 +466,10 @@ class BeforeLogin(HubCase):
         self.fails(b"", b"welcome to this machine\r\n", "login-timeout", "no SSH greeting .* 2 s ", patience=2)
 
     def test_packets_of_an_unknown_type(self):
-        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\xc8"), "connection-lost", "nobody requested")
+        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\xc8"), "connection-lost", "was not requested")
 
     def test_requests_whose_answers_are_not_read(self):
-        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\x50\0\0\0\1x\1"), "connection-lost", "nobody requested", reads=False)
+        self.fails(b"SSH-2.0-Evil\r\n", packet(b"\x50\0\0\0\1x\1"), "connection-lost", "was not requested", reads=False)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ TEST_F(Session, memoryIsBounded) {
   write("x");
   EXPECT_EQ(session_.receive(buffer_, sizeof(buffer_)), -ECONNRESET);
   EXPECT_TRUE(session_.dead() && session_.flooded());
-  EXPECT_EQ(session_.lastError(), "it keeps sending data that nobody requested");
+  EXPECT_EQ(session_.lastError(), "it keeps sending data that was not requested");
   for (auto* block : kept) session_.release(block);
 }
 

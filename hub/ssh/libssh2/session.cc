@@ -182,7 +182,7 @@ void SshSession::leave(const std::string& message) {
 ssize_t SshSession::receive(void* buffer, size_t length) {
   if (allocated_ + queued() > MAX_KEPT) {
     flooded_ = true;
-    fail("it keeps sending data that nobody requested");
+    fail("it keeps sending data that was not requested");
   }
   if (dead()) return -ECONNRESET;
   if (thisTurn_ >= MAX_A_TURN) {
