@@ -300,7 +300,8 @@ struct WatchLine {
   # A line of `sync watch --json`, which prints one for each event.
   spoke @0 :Text;
   time @1 :Text;                 # by the hub's clock
-  event @2 :Text;                # "connecting", "scanning", "live", "polling", "scanned", "changed", "lost": the connection
+  event @2 :Text;                # "connecting", "scanning", "live", "polling", "scanned", "changed", "lost": the connection,
+                                 # "ended": the daemon has, and so does this command
   why @3 :Text;                  # polling: why; null: none
   path @4 :Text;                 # changed: relative to the mirror; null for the other events
   pathBytes @5 :Text;
@@ -309,5 +310,5 @@ struct WatchLine {
   to @8 :Float64;
   writtenNs @9 :Text;            # changed: the file's mtime on the spoke, ns since the epoch, by the spoke's clock
   mirroredNs @10 :Text;          # changed: when a reader of the mirror could find it, ns since the epoch, by the hub's clock
-  failure @11 :Failure;          # lost, scanned: what went wrong; null: nothing
+  failure @11 :Failure;          # lost, scanned, ended: what went wrong; null: nothing
 }

@@ -81,7 +81,14 @@ int syncWatch(const WatchArguments& arguments) {
   auto chosen = loadSelection(arguments.config, arguments.spokes);
   auto observer = arguments.json ? printJson() : printText();
   if (auto daemon = ControlClient::connect(chosen->config)) {
-    daemon->watch(chosen->config, arguments.spokes, observer);
+    try {
+      daemon->watch(chosen->config, arguments.spokes, observer);
+    } catch (const Failure& e) {
+      if (!arguments.json) throw;
+      // A line like the others.
+      put(watchJson({"", wallClockNanos(), "ended", "", nullptr, e}));
+      return exitCodeOf(e);
+    }
   }
   std::vector<const SpokeConfig*> watched;
   for (auto* spoke : chosen->spokes) {

@@ -180,18 +180,14 @@ class Daemon : private kj::TaskSet::ErrorHandler {
   }
   kj::Promise<void> acceptNext(kj::ConnectionReceiver& listener) {
     return listener.accept().then([this, &listener](auto&& stream) {
-      tasks_.add(serve(kj::mv(stream)));
+      serve(kj::mv(stream));
       return acceptNext(listener);
     });
   }
-  kj::Promise<void> serve(kj::Own<kj::AsyncIoStream> stream) {
+  void serve(kj::Own<kj::AsyncIoStream> stream) {
     KJ_IF_MAYBE(fd, stream->getFd()) {
-      if (!isOurs(*fd)) return kj::READY_NOW;
+      if (isOurs(*fd)) server_.accept(kj::mv(stream));
     }
-    auto network = kj::heap<capnp::TwoPartyVatNetwork>(*stream, capnp::rpc::twoparty::Side::SERVER);
-    auto rpc = kj::heap(capnp::makeRpcServer(*network, control_));
-    auto ended = network->onDisconnect();
-    return ended.attach(kj::mv(rpc), kj::mv(network), kj::mv(stream));
   }
 
   kj::Promise<void> reloadOnSignal() {
@@ -267,7 +263,7 @@ class Daemon : private kj::TaskSet::ErrorHandler {
                            [this]() { return names(); },
                            [this]() { return reload(); },
                            [this]() { stop_->fulfill(); }};
-  control::Daemon::Client control_ = makeControlServer(parts_);
+  capnp::TwoPartyServer server_{makeControlServer(parts_)};
   kj::TaskSet tasks_{*this};  // last, so that it is destroyed first
 };
 

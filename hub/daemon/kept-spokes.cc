@@ -17,7 +17,11 @@ bool isKept(const SpokeConfig& spoke) { return !reasonToSkip(spoke); }
 }  // namespace
 
 void KeptSpokes::use(const std::shared_ptr<const Config>& config) {
-  std::erase_if(ending_, [](auto& one) { return one.ended->load(); });
+  std::erase_if(ending_, [](auto& one) {
+    bool ended = one.ended->load();
+    if (ended) one.thread->join();
+    return ended;
+  });
   std::erase_if(kept_, [&](auto& one) {
     auto& [name, kept] = one;
     auto* now = findSpoke(*config, name);
@@ -42,20 +46,29 @@ void KeptSpokes::use(const std::shared_ptr<const Config>& config) {
 
 void KeptSpokes::start(const std::shared_ptr<const Config>& config, const SpokeConfig& spoke) {
   Kept kept{std::make_shared<LiveSpoke>(config, spoke, store_, observer_),
-            std::make_shared<std::atomic<bool>>(false), config->hub};
-  std::thread([live = kept.spoke, ended = kept.ended]() {
+            std::make_shared<std::atomic<bool>>(false), nullptr, config->hub};
+  kept.thread = std::make_shared<std::thread>([live = kept.spoke, ended = kept.ended]() {
     live->run();
     *ended = true;
-  }).detach();
+  });
   kept_.emplace(spoke.name, kept);
 }
 
-bool KeptSpokes::stopAll(std::chrono::milliseconds patience) {
+void KeptSpokes::askAllToEnd() {
   for (auto& [name, kept] : kept_) {
     kept.spoke->requests().stop();
     ending_.push_back(kept);
   }
   kept_.clear();
+}
+
+KeptSpokes::~KeptSpokes() {
+  askAllToEnd();
+  for (auto& one : ending_) one.thread->join();
+}
+
+bool KeptSpokes::stopAll(std::chrono::milliseconds patience) {
+  askAllToEnd();
   auto until = std::chrono::steady_clock::now() + patience;
   auto allEnded = [&]() {
     return std::all_of(ending_.begin(), ending_.end(), [](auto& one) { return one.ended->load(); });
@@ -64,6 +77,8 @@ bool KeptSpokes::stopAll(std::chrono::milliseconds patience) {
     if (std::chrono::steady_clock::now() >= until) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
+  for (auto& one : ending_) one.thread->join();
+  ending_.clear();
   return true;
 }
 

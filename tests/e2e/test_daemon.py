@@ -132,6 +132,15 @@ class Daemon(DaemonCase):
         for watch in watches:
             watch.wait_for("changed", to=end)
 
+    def test_a_watch_ends_with_the_daemon(self):
+        daemon = self.daemon()
+        watch = Watch(self)
+        self.watches.append(watch)
+        watch.wait_for("live")
+        daemon.terminate()
+        (ended,) = watch.wait_for("ended")
+        self.assertEqual((ended["failure"]["id"], watch.process.wait(20)), ("daemon-failed", 1))
+
     def test_flush(self):
         self.daemon()
         for number in range(50):
