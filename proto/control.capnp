@@ -24,6 +24,9 @@ interface Daemon {
   # Says that a spoke which could not be reached may be reached now.
 
   stop @6 () -> ();
+
+  reconnect @7 (spoke :Text) -> ();
+  # Ends the connection to the spoke and makes another, with its agent and key as they are now.
 }
 
 interface Pass {

@@ -57,6 +57,7 @@ struct Status {
     schedule @15 :Text;          # as in the config; null: none
     pathBytes @16 :Text;
     lastFailure @17 :Failure;
+    live @19 :Text;              # the spoke's state in DaemonStatus; null: no daemon keeps it up to date
     state @18 :Text;             # "ok", "failed", "stale" (not synced for two days), "root-empty", "never synced", "disabled"
   }
 }

@@ -82,7 +82,7 @@ _pi_brain() {
   elif ((at == 2)) && [[ $group == spoke ]]; then
     options='add upgrade rotate-key rename enable disable remove list --config --help'
   elif ((at == 2)) && [[ $group == daemon ]]; then
-    options='run start stop restart status --help'
+    options='run start stop restart status install uninstall --help'
   elif ((at == 2)); then
     options='run flush watch status history list verify doctor archive install-timer uninstall-timer --config --help'
   elif ((at == 3)) && [[ $group == sync && $command == archive ]]; then
@@ -90,7 +90,8 @@ _pi_brain() {
   elif [[ $group == daemon ]]; then
     case $command in
       run | start | restart) options='--config --log --help' ;;
-      stop) options='--config --help' ;;
+      stop | install) options='--config --help' ;;
+      uninstall) options='--help' ;;
       status) options='--config --json --help' ;;
     esac
   elif [[ $group == spoke ]]; then

@@ -77,10 +77,13 @@ for pair in 'run|Bring the mirrors up to date' 'status|Show the hub, its spokes 
     complete -c pi-brain -n '__pi_brain_needs sync' -a $parts[1] -d $parts[2]
 end
 for pair in 'run|Do so in the foreground, until Ctrl-C' 'start|Start it in the background' 'stop|End it' \
-        'restart|End it, and start it again' 'status|Show what it does for each spoke'
+        'restart|End it, and start it again' 'status|Show what it does for each spoke' 'install|Let systemd start it' \
+        'uninstall|Stop it, and remove what install wrote'
     set -l parts (string split '|' -- $pair)
     complete -c pi-brain -n '__pi_brain_needs daemon' -a $parts[1] -d $parts[2]
-    complete -c pi-brain -n "__pi_brain_in daemon $parts[1]" -s c -l config -r -F -d 'The config file'
+end
+for command in run start stop restart status install
+    complete -c pi-brain -n "__pi_brain_in daemon $command" -s c -l config -r -F -d 'The config file'
 end
 for command in run start restart
     complete -c pi-brain -n "__pi_brain_in daemon $command" -l log -r -F -d 'Where it writes what happens'

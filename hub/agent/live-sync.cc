@@ -51,7 +51,7 @@ void LiveSync::run() {
                        AgentSession::limitsOf(spoke_, config_.hub));
   LiveFiles files;
   session.converse([&]() {
-    while (!requests_.stopped()) {
+    while (!requests_.mustEnd()) {
       request_ = requests_.take();
       observer_.entered(LiveState::SCANNING, "");
       files.forgetIds();
@@ -68,7 +68,7 @@ void LiveSync::pass(AgentSession& session, Connector& connector, LiveFiles& file
   auto report = passOnce(session, connector, files);
   while (report.outcome == Outcome::LOCKED && std::chrono::steady_clock::now() < until) {
     // Who asks for a pass wants to know that the mirror is locked.
-    if (requests_.stopped() || (!request_ && requests_.any())) return;
+    if (requests_.mustEnd() || (!request_ && requests_.any())) return;
     std::this_thread::sleep_for(LOOK_AGAIN);
     report = passOnce(session, connector, files);
   }

@@ -31,7 +31,7 @@ class LiveSync {
         requests_(requests) {}
 
   // Connects, and throws Failure when the connection cannot be made, or breaks. Returns when
-  // `requests` says so.
+  // `requests` says that the connection must end.
   void run();
 
   // Returns the request that run() had begun when it threw; null: none.

@@ -26,6 +26,8 @@
 #include "hub/daemon/detach.h"
 #include "hub/daemon/place.h"
 #include "hub/report/documents.h"
+#include "hub/setup/daemon-service.h"
+#include "hub/setup/timer.h"
 #include "hub/view/failure-text.h"
 #include "hub/view/run-log.h"
 #include "hub/view/terminal-style.h"
@@ -101,6 +103,39 @@ int daemonStop(const DaemonArguments& arguments) {
                   {{"End it, which loses nothing", absl::StrCat("kill -KILL ", pid)}});
   }
   printf("The daemon, process %d, has ended.\n", pid);
+  return EXIT_GOOD;
+}
+
+void say(const std::string& text) {
+  puts(text.c_str());
+  fflush(stdout);  // before what may go to standard error
+}
+
+// The daemon syncs all that the timer would.
+void offerToRemoveTimer() {
+  if (!timerIsInstalled()) return;
+  if (isatty(STDIN_FILENO) && confirm("The timer that starts runs is not needed now. Remove it?")) {
+    return uninstallTimer(say);
+  }
+  say(absl::StrCat("the timer still starts runs, which is not needed; to remove it: '",
+                   ownCommand("sync uninstall-timer"), "'"));
+}
+
+int daemonInstall(const DaemonArguments& arguments) {
+  auto config = takeConfig(arguments.config);  // the daemon will need it
+  if (auto running = findDaemon(config.hub.databaseDir); running && !daemonIsInstalled()) {
+    throw Failure(
+        FailureId::DAEMON_RUNS,
+        absl::StrCat("a daemon runs that systemd did not start, as process ", running->pid), "",
+        {{"Stop it, and try again", ownCommand("daemon stop")}});
+  }
+  installDaemon(arguments.config.empty() ? "" : configOf(arguments), say);
+  offerToRemoveTimer();
+  return EXIT_GOOD;
+}
+
+int daemonUninstall() {
+  uninstallDaemon(say);
   return EXIT_GOOD;
 }
 
@@ -197,6 +232,10 @@ void addDaemon(CLI::App& app, int& exitCode) {
   add(group, exitCode, "stop", "End it", daemonStop, false, false);
   add(group, exitCode, "restart", "End it, and start it again", daemonRestart, true, false);
   add(group, exitCode, "status", "Show what it does for each spoke", daemonStatus, false, true);
+  add(group, exitCode, "install", "Let systemd start it, for this user", daemonInstall, false,
+      false);
+  setAction(group.add_subcommand("uninstall", "Stop it, and remove what install wrote"), exitCode,
+            daemonUninstall);
 }
 
 }  // namespace pibrain

@@ -1,3 +1,4 @@
+#include <absl/strings/str_cat.h>
 #include <stdio.h>
 
 #include <algorithm>
@@ -5,16 +6,36 @@
 #include <optional>
 #include <vector>
 
+#include "hub/base/own-command.h"
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
+#include "hub/daemon/place.h"
 #include "hub/history/store.h"
 #include "hub/pass/options.h"
 #include "hub/report/documents.h"
 #include "hub/run/doctor.h"
+#include "hub/setup/timer.h"
 #include "hub/view/diagnosis-display.h"
 
 namespace pibrain {
+
+namespace {
+
+void checkSchedulers(const Config& config, Checklist& checks) {
+  auto daemon = findDaemon(config.hub.databaseDir);
+  if (!daemon) return;
+  checks.at("daemon");
+  if (timerIsInstalled()) {
+    return checks.warn(Failure(FailureId::TIMER_NOT_NEEDED,
+                               "the daemon keeps the mirrors up to date, and the timer starts runs "
+                               "all the same",
+                               "", {{"Remove the timer", ownCommand("sync uninstall-timer")}}));
+  }
+  checks.good(absl::StrCat("runs, as process ", daemon->pid));
+}
+
+}  // namespace
 
 int syncDoctor(const DoctorArguments& arguments) {
   auto chosen = loadSelection(arguments.config, arguments.spokes);
@@ -32,6 +53,7 @@ int syncDoctor(const DoctorArguments& arguments) {
   Diagnosis hub;
   Checklist checks(hub, [&](const Check& check) { checked(0, check); });
   examineHub(config, chosen->spokes, checks);
+  checkSchedulers(config, checks);
   auto store = openHistory(config, checks);
   ended(0);
   auto spokes = examineSpokes(config, chosen->spokes, arguments.passphrases, store.get(),

@@ -12,22 +12,13 @@
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
+#include "hub/config/config.h"
+#include "hub/daemon/control-client.h"
 #include "hub/report/documents.h"
 #include "hub/run/libraries.h"
 #include "hub/view/failure-text.h"
 
 namespace pibrain {
-
-namespace {
-
-bool confirm(const std::string& question) {
-  printf("%s [y/N] ", question.c_str());
-  fflush(stdout);
-  char answer[16];
-  return fgets(answer, sizeof(answer), stdin) != nullptr && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
-}  // namespace
 
 Manage::Manage(const ManageArguments& arguments) : arguments_(arguments) {
   setConfigInUse(arguments.config);
@@ -67,7 +58,23 @@ void Manage::print(const SpokeChange& change) const {
   fflush(stdout);
 }
 
+void Manage::tellDaemon(const std::vector<SpokeChange>& changes) const {
+  auto config = loadConfig(arguments_.config);
+  if (arguments_.dryRun || !config.ok()) return;
+  try {
+    auto daemon = ControlClient::connect(*config);
+    if (daemon == nullptr) return;
+    (void)daemon->reload();
+    for (auto& change : changes) {
+      if (change.ok() && change.outcome != "unchanged") daemon->reconnect(change.name);
+    }
+  } catch (const Failure&) {
+    // It finds out by itself, later.
+  }
+}
+
 int Manage::finish(const std::vector<SpokeChange>& changes) const {
+  tellDaemon(changes);
   bool ok = std::all_of(changes.begin(), changes.end(), [](auto& change) { return change.ok(); });
   if (arguments_.json) puts(spokeChangesJson(changes, ok, arguments_.dryRun).c_str());
   int code = EXIT_GOOD;

@@ -38,10 +38,13 @@ class Manage {
   // Prints what became of one spoke, unless the JSON document will have it.
   void print(const SpokeChange& change) const;
 
-  // Prints the JSON document if requested. Returns the exit code.
+  // Prints the JSON document if requested, and tells the daemon. Returns the exit code.
   int finish(const std::vector<SpokeChange>& changes) const;
 
  private:
+  // Lets a daemon take up the config, and connect again with the keys and agents as they are now.
+  void tellDaemon(const std::vector<SpokeChange>& changes) const;
+
   const ManageArguments& arguments_;
   const TerminalStyle style_ = styleOfOutput();
   ManageOptions options_;

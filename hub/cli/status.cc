@@ -14,6 +14,7 @@
 #include "hub/cli/commands.h"
 #include "hub/cli/options.h"
 #include "hub/cli/support.h"
+#include "hub/daemon/control-client.h"
 #include "hub/report/documents.h"
 #include "hub/report/status.h"
 #include "hub/view/failure-text.h"
@@ -51,6 +52,7 @@ Mark markOf(SpokeState state) {
 // Returns the STATE in the table; for a failure, its id.
 std::string stateWords(const SpokeStatus& spoke, int64_t now) {
   auto state = spoke.state(now);
+  if (state == SpokeState::GOOD && spoke.live) return shownState(*spoke.live);
   if (state != SpokeState::FAILED) return toString(state);
   // A good run does not rule out that the mirror was removed since.
   if (!spoke.runs.lastFailure) return spoke.isFile ? "no directory" : "mirror is gone";
@@ -82,6 +84,11 @@ void printDetails(const SpokeStatus& spoke, const TerminalStyle& style, int64_t 
   }
   if (spoke.archiveBytes > 0) line("Archive", formatBytes(spoke.archiveBytes));
   if (spoke.runs.lastGood) line("Last sync", formatAgo(*spoke.runs.lastGood, now));
+  if (spoke.live) {
+    line("Daemon",
+         absl::StrCat(shownState(*spoke.live), " since ", formatAgo(spoke.live->since, now),
+                      spoke.live->why.empty() ? "" : ": ", escapeForTerminal(spoke.live->why)));
+  }
   if (auto problem = spoke.problem(now)) {
     auto when = spoke.runs.last && spoke.runs.lastFailure
                     ? formatAgo(spoke.runs.last->finished, now) + ": "
@@ -176,10 +183,26 @@ void printText(const Config& config, const Status& status, bool details) {
   }
 }
 
+// Adds what a daemon knows.
+void addLive(const Config& config, Status& status) {
+  try {
+    auto daemon = ControlClient::connect(config);
+    if (daemon == nullptr) return;
+    for (auto& live : daemon->status()) {
+      for (auto& spoke : status.spokes) {
+        if (spoke.config->name == live.name) spoke.live = live;
+      }
+    }
+  } catch (const Failure& e) {
+    warn(e.what());
+  }
+}
+
 int syncStatus(const StatusArguments& arguments) {
   auto chosen = loadSelection(arguments.config, arguments.spokes);
   auto& config = chosen->config;
   auto status = statusOf(config, warn);
+  addLive(config, status);
   std::erase_if(status.spokes, [&](auto& spoke) {
     return std::count(chosen->spokes.begin(), chosen->spokes.end(), spoke.config) == 0;
   });

@@ -30,6 +30,13 @@ void printFailure(const Failure& failure) {
   auto style = styleOf(STDERR_FILENO);
   fputs(style.plain(failureText("pi-brain: ", failure, style)).c_str(), stderr);
 }
+bool confirm(const std::string& question) {
+  printf("%s [y/N] ", question.c_str());
+  fflush(stdout);
+  char answer[16];
+  return fgets(answer, sizeof(answer), stdin) != nullptr && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
 void warn(const std::string& message) {
   fprintf(stderr, "pi-brain: warning: %s\n", message.c_str());
 }

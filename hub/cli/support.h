@@ -15,6 +15,9 @@ namespace pibrain {
 // Prints "pi-brain: " and the failure to standard error; on a terminal with the cause and the fixes
 // on their own lines.
 void printFailure(const Failure& failure);
+// Asks a question on the terminal. Returns whether the answer was yes.
+bool confirm(const std::string& question);
+
 // Prints a warning to standard error.
 void warn(const std::string& message);
 

@@ -195,6 +195,12 @@ void ControlClient::doubt(const std::string& spoke) {
   (void)wait<capnp::Response<control::Daemon::DoubtResults>>(request.send());
 }
 
+void ControlClient::reconnect(const std::string& spoke) {
+  auto request = daemon_.reconnectRequest();
+  request.setSpoke(spoke);
+  (void)wait<capnp::Response<control::Daemon::ReconnectResults>>(request.send());
+}
+
 void ControlClient::stop() {
   try {
     (void)wait<capnp::Response<control::Daemon::StopResults>>(daemon_.stopRequest().send());

@@ -54,6 +54,8 @@ class ControlClient {
   std::optional<Failure> reload();
   // Says that a spoke may be reached now.
   void doubt(const std::string& spoke);
+  // Ends the connection to a spoke and makes another.
+  void reconnect(const std::string& spoke);
   // Asks the daemon to end. It may not have ended yet, or have failed to, when this returns.
   void stop();
 

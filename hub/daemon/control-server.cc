@@ -98,6 +98,12 @@ class ControlServer : public control::Daemon::Server {
     return kj::READY_NOW;
   }
 
+  kj::Promise<void> reconnect(ReconnectContext context) override {
+    auto* requests = parts_.spokes.requestsOf(context.getParams().getSpoke());
+    if (requests != nullptr) requests->reconnect();
+    return kj::READY_NOW;
+  }
+
   kj::Promise<void> stop(StopContext) override {
     parts_.stop();
     return kj::READY_NOW;

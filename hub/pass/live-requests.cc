@@ -40,6 +40,22 @@ void LiveRequests::stop() {
   wake();
 }
 
+void LiveRequests::reconnect() {
+  std::lock_guard lock(mutex_);
+  reconnect_ = true;
+  wake();
+}
+
+bool LiveRequests::mustEnd() const {
+  std::lock_guard lock(mutex_);
+  return stopped_ || reconnect_;
+}
+
+void LiveRequests::beginConnection() {
+  std::lock_guard lock(mutex_);
+  reconnect_ = false;
+}
+
 void LiveRequests::doubtConnection() {
   std::lock_guard lock(mutex_);
   doubted_ = true;
@@ -60,7 +76,7 @@ void LiveRequests::reset() {
 
 bool LiveRequests::any() const {
   std::lock_guard lock(mutex_);
-  return stopped_ || doubted_ || !requests_.empty();
+  return stopped_ || doubted_ || reconnect_ || !requests_.empty();
 }
 
 bool LiveRequests::stopped() const {
@@ -88,7 +104,8 @@ void LiveRequests::putBack(std::shared_ptr<PassRequest> request) {
 
 void LiveRequests::wait(std::chrono::milliseconds atMost) {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, atMost, [&]() { return stopped_ || doubted_ || !requests_.empty(); });
+  changed_.wait_for(lock, atMost,
+                    [&]() { return stopped_ || doubted_ || reconnect_ || !requests_.empty(); });
 }
 
 }  // namespace pibrain

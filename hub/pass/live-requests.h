@@ -50,6 +50,8 @@ class LiveRequests {
   void add(std::shared_ptr<PassRequest> request);
   // Asks the thread to end.
   void stop();
+  // Asks the thread to connect again.
+  void reconnect();
   // Says that the connection may be dead, or that a dead one may work again, because the machine
   // was suspended or its network changed.
   void doubtConnection();
@@ -62,6 +64,10 @@ class LiveRequests {
   // Returns whether something is asked for.
   bool any() const;
   bool stopped() const;
+  // Returns whether the connection must end: stopped(), or reconnect() was called since the last
+  // beginConnection().
+  bool mustEnd() const;
+  void beginConnection();
   // Returns whether doubtConnection() was called since the last call.
   bool takeDoubt();
   // Returns the next request, which the caller must answer; null: none.
@@ -78,7 +84,7 @@ class LiveRequests {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::shared_ptr<PassRequest>> requests_;
-  bool stopped_ = false, doubted_ = false;
+  bool stopped_ = false, doubted_ = false, reconnect_ = false;
 };
 
 }  // namespace pibrain

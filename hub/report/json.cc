@@ -130,7 +130,7 @@ std::string toJson(report::Status::Reader status) {
   using Spoke = report::Status::Spoke;
   Encoder encoder;
   for (auto* field : {"source", "lastSync", "lastSyncFormatted", "lastError", "lastRun", "schedule",
-                      "pathBytes"}) {
+                      "pathBytes", "live"}) {
     encoder.nullable<Spoke>(field);
   }
   return encoder.nullable<report::Status>("hubSessionsDirBytes").encode(status);

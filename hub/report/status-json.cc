@@ -41,6 +41,7 @@ std::string statusJson(const Config& config, const Status& status) {
     spokes[i].setSchedule(spoke.config->scheduleText.c_str());
     spokes[i].setLastError(toUtf8(spoke.runs.lastError()).c_str());
     fill(spoke.runs.lastFailure, spokes[i].initLastFailure());
+    spokes[i].setLive(spoke.live ? shownState(*spoke.live) : "");
     spokes[i].setState(toString(spoke.state(wallClockNanos())));
   }
   return toJson(out.asReader());

@@ -7,6 +7,7 @@
 
 #include "hub/config/config.h"
 #include "hub/history/store.h"
+#include "hub/pass/live-status.h"
 
 namespace pibrain {
 
@@ -31,6 +32,7 @@ struct SpokeStatus {
   uint64_t bytes = 0;
   Store::LastRuns runs;
   uint64_t archiveBytes = 0;
+  std::optional<LiveStatus> live;  // what a daemon knows; nullopt: none keeps it
 
   // Returns how long ago the last good run began, in ns: what the spoke wrote since may be missing.
   std::optional<int64_t> lag(int64_t now) const;

@@ -47,8 +47,12 @@ void LiveSpoke::runLive() {
   RetryPause pauses;
   while (!requests_.stopped()) {
     auto began = std::chrono::steady_clock::now();
+    requests_.beginConnection();
     auto failure = attempt();
-    if (!failure) return;
+    if (!failure) {
+      if (begun_) requests_.putBack(std::exchange(begun_, nullptr));
+      continue;
+    }
     auto lived =
         std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - began);
     auto pause = pauses.after(failure->id(), lived);
@@ -102,6 +106,7 @@ void LiveSpoke::runBySchedule() {
   while (!requests_.stopped()) {
     auto request = requests_.take();
     (void)requests_.takeDoubt();
+    requests_.beginConnection();
     bool due = std::chrono::steady_clock::now() >= notBefore && isDue(spoke_, store_);
     if (!request && !due) {
       entered(LiveState::SCHEDULED, spoke_.scheduleText);

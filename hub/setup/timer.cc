@@ -1,96 +1,30 @@
 #include "hub/setup/timer.h"
 
-#include <absl/status/status.h>
-#include <absl/strings/ascii.h>
-#include <absl/strings/match.h>
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_replace.h>
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <vector>
+#include <utility>
 
-#include "common/fs/own-program.h"
-#include "common/text/environment.h"
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
 #include "hub/base/failure-status.h"
-#include "hub/base/subprocess.h"
-#include "hub/base/user-files.h"
-#include "hub/base/user.h"
-#include "hub/setup/timer-units.h"
+#include "hub/setup/units.h"
 
 namespace pibrain {
 
 namespace {
 
-using Say = std::function<void(const std::string&)>;
-
 constexpr char UNIT_MARK[] = "pi-brain sync install-timer";  // in each unit that pi-brain wrote
 constexpr char SERVICE[] = "pi-brain-sync.service";
 constexpr char TIMER[] = "pi-brain-sync.timer";
-
-std::string unitDirectory() {
-  auto config = environment("XDG_CONFIG_HOME");
-  return (config.starts_with('/') ? config : expandHome("~/.config")) + "/systemd/user";
-}
 
 // Returns the time fields of a crontab line that come closest to the interval.
 std::string cronFields(int64_t seconds) {
   if (seconds >= 86400) return "0 0 * * *";
   if (seconds >= 3600) return absl::StrCat("0 */", seconds / 3600, " * * *");
   return seconds < 120 ? "* * * * *" : absl::StrCat("*/", seconds / 60, " * * * *");
-}
-
-// Quotes a word of ExecStart= (systemd.service(5), COMMAND LINES).
-std::string unitQuote(const std::string& word, bool program = false) {
-  auto quoted =
-      absl::StrReplaceAll(word, {{"\\", "\\\\"}, {"\"", "\\\""}, {"%", "%%"}, {"\n", "\\n"}});
-  // systemd expands no variables in the first word.
-  return absl::StrCat("\"", program ? quoted : absl::StrReplaceAll(quoted, {{"$", "$$"}}), "\"");
-}
-
-std::string thisProgram() {
-  auto path = ownProgram();
-  return path.empty() ? "pi-brain" : path;
-}
-
-absl::Status writeUnit(const std::string& path, const std::string& text, const Say& say) {
-  auto made = makeDirectories(unitDirectory());
-  if (!made.ok()) return made;
-  // Keeps a unit that somebody wrote by hand.
-  auto before = readWholeFile(path);
-  if (before && !absl::StrContains(*before, UNIT_MARK)) {
-    auto kept = path + ".old";
-    if (rename(path.c_str(), kept.c_str()) != 0) {
-      return absl::UnavailableError(
-          absl::StrCat("cannot move ", escapeForTerminal(path), " away: ", strerror(errno)));
-    }
-    say("kept the existing unit as " + escapeForTerminal(kept));
-  }
-  return replaceFile(path, text, 0644);
-}
-
-// Runs `systemctl --user`. Returns its error, if there is one.
-std::optional<std::string> systemctl(const std::vector<std::string>& arguments) {
-  auto program = findProgram("systemctl");
-  if (!program) return "systemctl was not found on PATH";
-  std::vector<std::string> argv{*program, "--user"};
-  argv.insert(argv.end(), arguments.begin(), arguments.end());
-  auto done = runProgram(argv, std::chrono::seconds(30));
-  if (done.exitStatus == 0) return std::nullopt;
-  auto said = std::string(absl::StripAsciiWhitespace(done.err));
-  return said.empty() ? absl::StrCat("systemctl ended with exit status ", done.exitStatus) : said;
-}
-
-bool lingers() {
-  auto user = findUser(getuid());
-  struct stat st;
-  return user && stat(absl::StrCat("/var/lib/systemd/linger/", user->name).c_str(), &st) == 0;
 }
 
 // Returns the ExecStart= of a run.
@@ -133,10 +67,8 @@ void installTimer(const TimerRequest& request, const Say& say) {
       TIMER_UNIT,
       {{"@EVERY@", request.every}, {"@ACCURACY@", request.seconds <= 60 ? "1s" : "15s"}});
   for (auto& [name, text] : {std::pair(SERVICE, service), std::pair(TIMER, timer)}) {
-    auto path = absl::StrCat(unitDirectory(), "/", name);
-    auto status = writeUnit(path, text, say);
+    auto status = writeUnit(name, text, UNIT_MARK, say);
     if (!status.ok()) throw failureOf(status, FailureId::TIMER_FAILED);
-    say("wrote " + escapeForTerminal(path));
   }
   auto problem = systemctl({"daemon-reload"});
   if (!problem) problem = systemctl({"enable", "--now", TIMER});
@@ -162,16 +94,7 @@ void installTimer(const TimerRequest& request, const Say& say) {
 void uninstallTimer(const Say& say) {
   auto problem = systemctl({"disable", "--now", TIMER});
   bool removed = false;
-  for (auto* name : {TIMER, SERVICE}) {
-    auto path = absl::StrCat(unitDirectory(), "/", name);
-    if (unlink(path.c_str()) == 0) {
-      say("removed " + escapeForTerminal(path));
-      removed = true;
-    } else if (errno != ENOENT) {
-      throw Failure(FailureId::TIMER_FAILED,
-                    absl::StrCat("cannot remove ", escapeForTerminal(path), ": ", strerror(errno)));
-    }
-  }
+  for (auto* name : {TIMER, SERVICE}) removed |= removeUnit(name, FailureId::TIMER_FAILED, say);
   if (!removed) return say("no timer is installed in " + escapeForTerminal(unitDirectory()));
   if (!problem) problem = systemctl({"daemon-reload"});
   if (problem) {
@@ -179,6 +102,10 @@ void uninstallTimer(const Say& say) {
         "systemd could not be notified: ", withoutFullStop(escapeForTerminal(*problem)),
         "; if the timer is still running, this stops it: systemctl --user stop ", TIMER));
   }
+}
+
+bool timerIsInstalled() {
+  return access(absl::StrCat(unitDirectory(), "/", TIMER).c_str(), F_OK) == 0;
 }
 
 }  // namespace pibrain

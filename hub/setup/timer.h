@@ -3,9 +3,10 @@
 
 #include <stdint.h>
 
-#include <functional>
 #include <optional>
 #include <string>
+
+#include "hub/setup/systemd.h"
 
 namespace pibrain {
 
@@ -20,7 +21,10 @@ struct TimerRequest {
 };
 
 // Both report to `say` what they did, one line each, and throw Failure.
-void installTimer(const TimerRequest& request, const std::function<void(const std::string&)>& say);
-void uninstallTimer(const std::function<void(const std::string&)>& say);
+void installTimer(const TimerRequest& request, const Say& say);
+void uninstallTimer(const Say& say);
+
+// Returns whether the timer is installed.
+bool timerIsInstalled();
 
 }  // namespace pibrain

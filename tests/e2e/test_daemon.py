@@ -99,6 +99,34 @@ class Daemon(DaemonCase):
         self.append("--p--/a.jsonl", LINE % b"still live")
         self.arrives("--p--/a.jsonl")
 
+    def test_the_status_knows_it(self):
+        self.daemon()
+        self.assertRegex(self.pi_brain("sync", "status").stdout, r"✓ laptop +agent .* live\n")
+        self.assertRegex(self.pi_brain("sync", "status", "laptop").stdout, r"Daemon: live since ")
+        self.assertEqual(json.loads(self.pi_brain("sync", "status", "--json").stdout)["spokes"][0]["live"], "live")
+
+    def test_the_doctor_and_a_timer(self):
+        self.daemon()
+        doctor = json.loads(self.pi_brain("sync", "doctor", "--json").stdout)
+        self.assertEqual([check["state"] for check in doctor["hub"] if check["step"] == "daemon"], ["ok"])
+        units = self.home / ".config/systemd/user"
+        units.mkdir(parents=True)
+        (units / "pi-brain-sync.timer").write_text("")
+        doctor = json.loads(self.pi_brain("sync", "doctor", "--json").stdout)
+        (check,) = [check for check in doctor["hub"] if check["step"] == "daemon"]
+        self.assertEqual(check["failure"]["id"], "timer-not-needed")
+
+    def test_changes_of_spokes(self):
+        self.daemon()
+        before = self.logins()
+        done = self.pi_brain("spoke", "disable", "laptop")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(self.status(), {})
+        done = self.pi_brain("spoke", "enable", "laptop")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.wait_for_state("laptop", "live")
+        self.assertGreater(self.logins(), before)
+
     def test_a_run_that_fails(self):
         self.daemon()
         self.mirror.rename(self.dir / "elsewhere")

@@ -287,7 +287,7 @@ class Completions(HubCase):
         self.assertEqual(self.bash("pi-brain", "sync", "run", "--spoke", ""), set())
 
 
-class Timer(HubCase):
+class UnitsCase(HubCase):
     def setUp(self):
         super().setUp()
         self.units = self.home / ".config/systemd/user"
@@ -299,12 +299,31 @@ class Timer(HubCase):
         (programs / "systemctl").chmod(0o755)
         self.path = f"{programs}:{os.environ['PATH']}"
 
-    def timer(self, *arguments, code=0, path=None, config=True):
+    def run_command(self, *arguments, code=0, path=None, config=True):
         env = {**self.environment(), "PATH": path or self.path}
         env.pop("XDG_CONFIG_HOME", None)
-        done = self.pi_brain("sync", *arguments, env=env, config=config)
+        done = self.pi_brain(*arguments, env=env, config=config)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done.stdout + done.stderr
+
+    def are_accepted(self, *units, exposure):
+        """systemd-analyze finds no mistake, and the service is confined."""
+        runtime = self.dir / "runtime"
+        runtime.mkdir(mode=0o700)
+        env = {**self.environment(), "XDG_RUNTIME_DIR": str(runtime)}
+        done = subprocess.run(["systemd-analyze", "--user", "--man=no", "verify", *units], env=env, capture_output=True,
+                              text=True)
+        self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+        done = subprocess.run(["systemd-analyze", "--user", "security", "--offline=true", units[0]], env=env,
+                              capture_output=True, text=True)
+        level = float(re.search(r"exposure level for \S+: ([\d.]+)", done.stdout).group(1))
+        print(f"exposure level {level}")
+        self.assertLessEqual(level, exposure)
+
+
+class Timer(UnitsCase):
+    def timer(self, *arguments, **more):
+        return self.run_command("sync", *arguments, **more)
 
     def test_install_and_uninstall(self):
         said = self.timer("install-timer", "--every", "30min")
@@ -343,18 +362,7 @@ class Timer(HubCase):
 
     def test_systemd_accepts_the_units(self):
         self.timer("install-timer")
-        runtime = self.dir / "runtime"
-        runtime.mkdir(mode=0o700)
-        env = {**self.environment(), "XDG_RUNTIME_DIR": str(runtime)}
-        units = [self.units / "pi-brain-sync.service", self.units / "pi-brain-sync.timer"]
-        done = subprocess.run(["systemd-analyze", "--user", "--man=no", "verify", *units], env=env, capture_output=True,
-                              text=True)
-        self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
-        done = subprocess.run(["systemd-analyze", "--user", "security", "--offline=true", units[0]], env=env,
-                              capture_output=True, text=True)
-        exposure = float(re.search(r"exposure level for \S+: ([\d.]+)", done.stdout).group(1))
-        print(f"exposure level {exposure}")
-        self.assertLessEqual(exposure, 6.5)
+        self.are_accepted(self.units / "pi-brain-sync.service", self.units / "pi-brain-sync.timer", exposure=6.5)
 
     def test_mistakes(self):
         for span in ("15", "min", "0min", "30s", "8d", "-5min", "5 min", "1e3min", "99999999min"):
@@ -378,6 +386,56 @@ class Timer(HubCase):
         self.assertIn(f"-c {self.config} --quiet", said)
         said = self.timer("install-timer", code=1, path="/nowhere")
         self.assertIn("systemctl was not found on PATH", said)
+
+
+class DaemonUnit(UnitsCase):
+    def test_install_and_uninstall(self):
+        self.run_command("sync", "install-timer")
+        said = self.run_command("daemon", "install")
+        unit = self.units / "pi-brain-daemon.service"
+        self.assertIn(str(unit), said)
+        self.assertIn("loginctl enable-linger", said)
+        # Nobody can be asked.
+        self.assertIn("sync uninstall-timer", said)
+        self.assertEqual(self.told.read_text().splitlines()[-3:],
+                         ["--user daemon-reload", "--user enable pi-brain-daemon.service", "--user restart pi-brain-daemon.service"])
+        self.assertIn(f'ExecStart="{HUB}" daemon run -c "{self.config}"\n', unit.read_text())
+        self.assertNotIn("@", unit.read_text().replace("@system-service", ""))
+        self.run_command("daemon", "install")
+        self.assertEqual([path.name for path in self.units.iterdir() if path.name.endswith(".old")], [])
+        self.run_command("daemon", "uninstall", config=False)
+        self.assertFalse(unit.exists())
+        self.assertIn("--user disable --now pi-brain-daemon.service", self.told.read_text())
+        self.assertIn("no daemon is installed", self.run_command("daemon", "uninstall", config=False))
+
+    def test_systemd_accepts_the_unit(self):
+        self.run_command("daemon", "install")
+        self.are_accepted(self.units / "pi-brain-daemon.service", exposure=6.5)
+
+    def test_without_a_user_manager(self):
+        said = self.run_command("daemon", "install", code=1, path="/nowhere")
+        for words in ("systemctl was not found on PATH", "crontab -e", "@reboot "):
+            self.assertIn(words, said)
+
+    def test_systemd_hears_that_it_is_ready(self):
+        """By the protocol of sd_notify(3), in the environment that the unit gives."""
+        import socket
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(self.dir / "notify"))
+            manager.settimeout(30)
+            env = {**self.environment(), "NOTIFY_SOCKET": str(self.dir / "notify"), "WATCHDOG_USEC": "400000"}
+            daemon = subprocess.Popen([HUB, "daemon", "run", "-c", self.config], env=env, stdout=subprocess.DEVNULL)
+            try:
+                told = [manager.recv(100) for _ in range(5)]
+                self.assertIn(b"READY=1", told)
+                self.assertGreaterEqual(told.count(b"WATCHDOG=1"), 2)
+                daemon.terminate()
+                while told[-1] != b"STOPPING=1":
+                    told.append(manager.recv(100))
+                self.assertEqual(daemon.wait(20), 0)
+            finally:
+                daemon.kill()
+                daemon.wait()
 
 
 if __name__ == "__main__":
