@@ -117,6 +117,12 @@ class Daemon(DaemonCase):
         self.assertEqual(check["failure"]["id"], "timer-not-needed")
 
     def test_changes_of_spokes(self):
+        config = json.loads(self.config.read_text())
+        (spoke,) = config["spokes"]
+        # 'spoke' edits no file that is written like JSON.
+        self.config.write_text("\n".join(["hub:", *(f"  {name}: {json.dumps(value)}" for name, value in config["hub"].items()),
+                                          "spokes:", f"  - name: {spoke.pop('name')}",
+                                          *(f"    {name}: {json.dumps(value)}" for name, value in spoke.items()), ""]))
         self.daemon()
         before = self.logins()
         done = self.pi_brain("spoke", "disable", "laptop")
