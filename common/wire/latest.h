@@ -16,7 +16,7 @@ class Latest {
   using Entries = std::list<std::pair<const std::string, Value>>;
 
   // Sets the value, and returns it, to be changed in place.
-  Value& keep(const std::string& path, Value value) {
+  Value& keep(const std::string& path, Value&& value) {
     if (auto* known = find(path)) return *known = std::move(value);
     entries_.emplace_front(path, std::move(value));
     byPath_[path] = entries_.begin();

@@ -267,7 +267,7 @@ void Transfer::rememberLive(const Answer& answer) {
   file.changed = kj::systemCoarseMonotonicClock().now();
   file.unproved = answer.unsettled;
   if (!file.unproved) file.proved = file.changed;
-  live_->keep(answer.file->path(), file);
+  live_->keep(answer.file->path(), std::move(file));
 }
 
 void Transfer::onDiffers(uint32_t id) {

@@ -106,11 +106,6 @@ int daemonStop(const DaemonArguments& arguments) {
   return EXIT_GOOD;
 }
 
-void say(const std::string& text) {
-  puts(text.c_str());
-  fflush(stdout);  // before what may go to standard error
-}
-
 // The daemon syncs all that the timer would.
 void offerToRemoveTimer() {
   if (!timerIsInstalled()) return;

@@ -26,6 +26,11 @@
 
 namespace pibrain {
 
+void say(const std::string& text) {
+  puts(text.c_str());
+  fflush(stdout);
+}
+
 void printFailure(const Failure& failure) {
   auto style = styleOf(STDERR_FILENO);
   fputs(style.plain(failureText("pi-brain: ", failure, style)).c_str(), stderr);

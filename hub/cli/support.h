@@ -15,6 +15,8 @@ namespace pibrain {
 // Prints "pi-brain: " and the failure to standard error; on a terminal with the cause and the fixes
 // on their own lines.
 void printFailure(const Failure& failure);
+// Prints a line to standard output, before anything that goes to standard error next.
+void say(const std::string& text);
 // Asks a question on the terminal. Returns whether the answer was yes.
 bool confirm(const std::string& question);
 

@@ -23,11 +23,6 @@ struct InstallTimerArguments {
   bool due = false;
 };
 
-void say(const std::string& text) {
-  puts(text.c_str());
-  fflush(stdout);  // before what may go to standard error
-}
-
 int syncInstallTimer(const InstallTimerArguments& arguments) {
   (void)takeConfig(arguments.config);  // the runs will need it
   TimerRequest request;

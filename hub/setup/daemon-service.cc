@@ -14,11 +14,11 @@ namespace pibrain {
 
 namespace {
 
-constexpr char UNIT_MARK[] = "pi-brain daemon install";
-constexpr char SERVICE[] = "pi-brain-daemon.service";
+constexpr char DAEMON_MARK[] = "pi-brain daemon install";
+constexpr char DAEMON_SERVICE[] = "pi-brain-daemon.service";
 
 // Returns the same as a crontab line.
-std::string cronLine(const std::string& config) {
+std::string rebootLine(const std::string& config) {
   return absl::StrCat("@reboot ", escapeForTerminal(shellQuote(thisProgram())), " daemon start",
                       config.empty() ? "" : " -c " + escapeForTerminal(shellQuote(config)));
 }
@@ -28,13 +28,13 @@ std::string cronLine(const std::string& config) {
 void installDaemon(const std::string& config, const Say& say) {
   auto command = absl::StrCat(unitQuote(thisProgram(), true), " daemon run",
                               config.empty() ? "" : " -c " + unitQuote(config));
-  auto written = writeUnit(SERVICE, absl::StrReplaceAll(DAEMON_UNIT, {{"@COMMAND@", command}}),
-                           UNIT_MARK, say);
+  auto written = writeUnit(
+      DAEMON_SERVICE, absl::StrReplaceAll(DAEMON_UNIT, {{"@COMMAND@", command}}), DAEMON_MARK, say);
   if (!written.ok()) throw failureOf(written, FailureId::DAEMON_FAILED);
   auto problem = systemctl({"daemon-reload"});
-  if (!problem) problem = systemctl({"enable", SERVICE});
+  if (!problem) problem = systemctl({"enable", DAEMON_SERVICE});
   // It has another program or another config now.
-  if (!problem) problem = systemctl({"restart", SERVICE});
+  if (!problem) problem = systemctl({"restart", DAEMON_SERVICE});
   if (problem) {
     throw Failure(FailureId::DAEMON_FAILED,
                   absl::StrCat("the unit is in place, but systemd did not start the daemon: ",
@@ -42,10 +42,10 @@ void installDaemon(const std::string& config, const Say& say) {
                   "",
                   {{"Log in as this user (not with su or sudo), and start it",
                     absl::StrCat("systemctl --user daemon-reload && systemctl --user enable --now ",
-                                 SERVICE)},
-                   {"Or use cron: add this line with 'crontab -e'", cronLine(config)}});
+                                 DAEMON_SERVICE)},
+                   {"Or use cron: add this line with 'crontab -e'", rebootLine(config)}});
   }
-  say(absl::StrCat("the daemon is running; 'journalctl --user -u ", SERVICE,
+  say(absl::StrCat("the daemon is running; 'journalctl --user -u ", DAEMON_SERVICE,
                    "' shows what it says"));
   if (!lingers()) {
     say("It stops when you log out. To keep it running: 'loginctl enable-linger'");
@@ -53,20 +53,20 @@ void installDaemon(const std::string& config, const Say& say) {
 }
 
 void uninstallDaemon(const Say& say) {
-  auto problem = systemctl({"disable", "--now", SERVICE});
-  if (!removeUnit(SERVICE, FailureId::DAEMON_FAILED, say)) {
+  auto problem = systemctl({"disable", "--now", DAEMON_SERVICE});
+  if (!removeUnit(DAEMON_SERVICE, FailureId::DAEMON_FAILED, say)) {
     return say("no daemon is installed in " + escapeForTerminal(unitDirectory()));
   }
   if (!problem) problem = systemctl({"daemon-reload"});
   if (problem) {
     say(absl::StrCat(
         "systemd could not be notified: ", withoutFullStop(escapeForTerminal(*problem)),
-        "; if the daemon is still running, this stops it: systemctl --user stop ", SERVICE));
+        "; if the daemon is still running, this stops it: systemctl --user stop ", DAEMON_SERVICE));
   }
 }
 
 bool daemonIsInstalled() {
-  return access(absl::StrCat(unitDirectory(), "/", SERVICE).c_str(), F_OK) == 0;
+  return access(absl::StrCat(unitDirectory(), "/", DAEMON_SERVICE).c_str(), F_OK) == 0;
 }
 
 }  // namespace pibrain

@@ -16,8 +16,8 @@ namespace pibrain {
 
 namespace {
 
-constexpr char UNIT_MARK[] = "pi-brain sync install-timer";  // in each unit that pi-brain wrote
-constexpr char SERVICE[] = "pi-brain-sync.service";
+constexpr char TIMER_MARK[] = "pi-brain sync install-timer";  // in each unit that pi-brain wrote
+constexpr char TIMER_SERVICE[] = "pi-brain-sync.service";
 constexpr char TIMER[] = "pi-brain-sync.timer";
 
 // Returns the time fields of a crontab line that come closest to the interval.
@@ -66,8 +66,8 @@ void installTimer(const TimerRequest& request, const Say& say) {
   auto timer = absl::StrReplaceAll(
       TIMER_UNIT,
       {{"@EVERY@", request.every}, {"@ACCURACY@", request.seconds <= 60 ? "1s" : "15s"}});
-  for (auto& [name, text] : {std::pair(SERVICE, service), std::pair(TIMER, timer)}) {
-    auto status = writeUnit(name, text, UNIT_MARK, say);
+  for (auto& [name, text] : {std::pair(TIMER_SERVICE, service), std::pair(TIMER, timer)}) {
+    auto status = writeUnit(name, text, TIMER_MARK, say);
     if (!status.ok()) throw failureOf(status, FailureId::TIMER_FAILED);
   }
   auto problem = systemctl({"daemon-reload"});
@@ -85,7 +85,7 @@ void installTimer(const TimerRequest& request, const Say& say) {
   say(
       absl::StrCat("the timer is running; 'systemctl --user list-timers' shows the next run, "
                    "'journalctl --user -u ",
-                   SERVICE, "' the past ones"));
+                   TIMER_SERVICE, "' the past ones"));
   if (!lingers()) {
     say("It stops when you log out. To keep it running: 'loginctl enable-linger'");
   }
@@ -94,7 +94,8 @@ void installTimer(const TimerRequest& request, const Say& say) {
 void uninstallTimer(const Say& say) {
   auto problem = systemctl({"disable", "--now", TIMER});
   bool removed = false;
-  for (auto* name : {TIMER, SERVICE}) removed |= removeUnit(name, FailureId::TIMER_FAILED, say);
+  for (auto* name : {TIMER, TIMER_SERVICE})
+    removed |= removeUnit(name, FailureId::TIMER_FAILED, say);
   if (!removed) return say("no timer is installed in " + escapeForTerminal(unitDirectory()));
   if (!problem) problem = systemctl({"daemon-reload"});
   if (problem) {

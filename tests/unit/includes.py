@@ -1,6 +1,7 @@
 """Holds each #include of the product against the folders that the CMakeLists.txt files declare: a folder includes from
 itself, from those it says that it USES, and from nowhere else of ours. CMake sees to it that these stand below it.
-It also holds that no two types of a program have one name."""
+It also holds that no two types of a program have one name, and no two functions or constants that files of one folder
+keep to themselves: a folder can be built as one file (PIBRAIN_QUICK_BUILD)."""
 import collections
 import os
 import pathlib
@@ -70,6 +71,26 @@ def defined_twice():
                 yield f"{name} is defined in {' and '.join(paths)}"
 
 
+UNNAMED = re.compile(r"^namespace \{\n(.*?)^\}  // namespace$", re.M | re.S)
+# A function with its parameters, or a constant.
+OWN = re.compile(r"^(?!using|struct|class|enum|namespace|template|return)[a-zA-Z_][\w:<>,&* ]*?[ &*](\w+(?:\([^;{}]*\)(?= \{)|(?=(?:\[\w*\])? = |\[\w*\] = |\{)))", re.M)
+
+
+def own_twice():
+    """Returns what two files of a folder have in their unnamed namespaces with one name, and as functions with the same
+    parameters."""
+    for top in TOPS:
+        for folder in sorted({path.parent for path in (PROJECT / top).rglob("*.cc")}):
+            places = collections.defaultdict(list)
+            for path in sorted(folder.glob("*.cc")):
+                for unnamed in UNNAMED.findall(path.read_text()):
+                    for name in set(OWN.findall(unnamed)):
+                        places[re.sub(r"\s+", " ", name)].append(str(path.relative_to(PROJECT)))
+            for name, paths in sorted(places.items()):
+                if len(paths) > 1:
+                    yield f"{name} is defined in {' and in '.join(paths)}"
+
+
 def way_to_kj(name, known):
     """Returns the headers through which this one includes KJ or Cap'n Proto, by the first way found; empty: it does not."""
     if name not in known:
@@ -95,7 +116,7 @@ def shown_by(name, known):
 
 def main():
     folders = declared()
-    misdocumented = [*documented(folders), *defined_twice()]
+    misdocumented = [*documented(folders), *defined_twice(), *own_twice()]
     # The thin mains may use every folder of their side.
     for top in ("spoke-agent", "hub"):
         folders[top] = {folder for folder in folders if folder.startswith((f"{top}/", "common/"))}
