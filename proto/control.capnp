@@ -57,6 +57,7 @@ struct Spoke {
   lagP99 @7 :Int64 = -1;
   nextAttempt @8 :Int64;    # 0: it is connected
   failure @9 :Data;         # of the latest attempt or scan; empty: none
+  unflushed @10 :Int64;     # when the first change was mirrored that is not on the disk yet; 0: all are
 }
 
 struct PassOptions {

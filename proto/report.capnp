@@ -230,6 +230,7 @@ struct History {
     wireUp @9 :Float64;
     wireDown @10 :Float64;
     failure @11 :Failure;
+    live @12 :Bool;              # not a run: the totals of what live mode mirrored in one hour
   }
 }
 
@@ -270,6 +271,8 @@ struct SpokeChanges {
     said @7 :List(Text);         # messages for a person
     seconds @8 :Float64;
     failure @9 :Failure;
+    version @10 :Text;           # of the agent that was started; null: none was
+    formerVersion @11 :Text;     # `spoke upgrade`: at the last contact before; null: not known
   }
 }
 
@@ -294,6 +297,7 @@ struct DaemonStatus {
     lagSecondsP99 @7 :Float64 = -1;  # thousand changes; -1: no changes yet
     nextAttempt @8 :Text;        # null: it is connected
     failure @9 :Failure;         # of the latest attempt or scan; null: none
+    durableUpTo @10 :Text;       # every change that was in the mirror by then is on the hub's disk
   }
 }
 

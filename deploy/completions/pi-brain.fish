@@ -67,7 +67,7 @@ for pair in 'add|Make a machine a spoke' 'upgrade|Put the agent of this version 
     complete -c pi-brain -n '__pi_brain_needs spoke' -a $parts[1] -d $parts[2]
 end
 for pair in 'run|Bring the mirrors up to date' 'status|Show the hub, its spokes and their last sync' \
-        'history|Show what the latest runs did' 'list|List the sessions in the mirrors' \
+        'history|Show what the latest runs did, and each hour of live mode' 'list|List the sessions in the mirrors' \
         'flush|Return when all that the spokes have now is in the mirrors' \
         'watch|Mirror changes as they happen' \
         'verify|Compare the mirrors with the spokes by content' 'doctor|Check the way to each spoke' \

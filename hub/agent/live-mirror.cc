@@ -5,6 +5,7 @@
 #include <kj/time.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "common/fs/file-times.h"
 #include "common/fs/rooted-dir.h"
@@ -68,7 +69,8 @@ LiveMirror::LiveMirror(const Config& config, const SpokeConfig& spoke, Store* st
       session_(session),
       files_(files),
       observer_(observer),
-      leftOut_(spoke.exclude) {}
+      leftOut_(spoke.exclude),
+      wire_(session.wire()) {}
 
 void LiveMirror::event(proto::Event::Reader event) {
   switch (event.which()) {
@@ -308,6 +310,8 @@ void LiveMirror::close() {
     busyUntil_ = now() + LET_OTHERS_IN;
   });
   mirror_->finish({});
+  auto before = std::exchange(wire_, session_.wire());
+  observer_.flushed({wire_.up - before.up, wire_.down - before.down});
 }
 
 }  // namespace pibrain

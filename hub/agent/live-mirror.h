@@ -89,6 +89,7 @@ class LiveMirror {
   std::multimap<Time, RemoteFile> later_;            // deferred files, by when to try again
   std::unique_ptr<Tail> tail_;                       // between begin and end
   bool needsScan_ = false;
+  WireBytes wire_;  // of the session, at the last flush
   SpokeReport report_;
   Progress unseen_;
 };

@@ -96,7 +96,7 @@ class SyncPass::Impl {
         session.scan(known, [&](const AgentInfo& agent) { greeted(agent, session.noise()); });
     answered();
     noteListing(listing);
-    if (listing.files == 0 && tree.files > 0) {
+    if (listing.files == 0 && tree.files > 0 && !options_.deleteGone) {
       warn(rootEmpty(spoke_.source.path, tree.files).what());
     }
     auto plan = makePlan(tree, kept_, known, listing);

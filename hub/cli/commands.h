@@ -3,12 +3,14 @@
 
 #include <stdint.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "hub/base/passphrase-prompt.h"
 #include "hub/pass/options.h"
+#include "hub/pass/spoke-report.h"
 
 namespace CLI {
 class App;
@@ -63,6 +65,7 @@ struct RunArguments {
   bool json = false;
   // Passphrases typed in this command.
   std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();
+  std::function<void(const SpokeReport&)> ended;  // called for each spoke, unless null
 };
 int syncRun(const RunArguments& arguments);
 

@@ -158,14 +158,15 @@ void printSpokes(const std::vector<LiveStatus>& spokes) {
   auto now = wallClockNanos();
   size_t width = 5;
   for (auto& spoke : spokes) width = std::max(width, columnsOf(spoke.name));
-  printf("    %-*s  %-10s %-13s %-13s %8s %8s\n", int(width), "SPOKE", "STATE", "SINCE",
-         "LAST CHANGE", "LAG P50", "P99");
+  printf("    %-*s  %-10s %-11s %-12s %-9s %8s %8s\n", int(width), "SPOKE", "STATE", "SINCE",
+         "LAST CHANGE", "ON DISK", "LAG P50", "P99");
   for (auto& spoke : spokes) {
     auto ago = [&](int64_t time) { return time == 0 ? std::string("-") : formatAgo(time, now); };
-    printf("  %s %s%*s  %-10s %-13s %-13s %8s %8s\n", style.mark(markOf(spoke)).c_str(),
+    auto onDisk = spoke.unflushed == 0 ? "all" : formatAgo(spoke.unflushed, now);
+    printf("  %s %s%*s  %-10s %-11s %-12s %-9s %8s %8s\n", style.mark(markOf(spoke)).c_str(),
            style.plain(spoke.name).c_str(), int(width - columnsOf(spoke.name)), "",
            shownState(spoke), ago(spoke.since).c_str(), ago(spoke.lastChange).c_str(),
-           lagText(spoke.lagP50).c_str(), lagText(spoke.lagP99).c_str());
+           onDisk.c_str(), lagText(spoke.lagP50).c_str(), lagText(spoke.lagP99).c_str());
     if (!spoke.why.empty()) printf("      %s\n", style.plain(escapeForTerminal(spoke.why)).c_str());
     if (spoke.failure) {
       fputs(style.plain(failureText("      ", *spoke.failure, style)).c_str(), stdout);

@@ -37,6 +37,10 @@ void printText(const std::vector<SpokeReport>& runs) {
       fputs(style.plain(failureText(start, *run.failure, style)).c_str(), stdout);
       continue;
     }
+    if (run.liveHour) {
+      printf("%s%s\n", start.c_str(), style.plain(liveHourText(run)).c_str());
+      continue;
+    }
     auto what = absl::StrCat(summarize(run, false), "; ", formatBytes(run.wire.up + run.wire.down),
                              " on the wire, ", absl::StrFormat("%.1f s", secondsOf(run)));
     printf("%s%s\n", start.c_str(), style.plain(what).c_str());
@@ -72,7 +76,8 @@ int syncHistory(const HistoryArguments& arguments) {
 
 void addHistory(CLI::App& sync, int& exitCode) {
   auto options = std::make_shared<HistoryArguments>();
-  auto* command = sync.add_subcommand("history", "Show what the latest runs did");
+  auto* command =
+      sync.add_subcommand("history", "Show what the latest runs did, and each hour of live mode");
   addConfig(command, options->config);
   addSpokes(command, options->spokes);
   command->add_option("-n,--limit", options->limit, "Show this many runs (default 20)")

@@ -205,14 +205,18 @@ int syncRun(const RunArguments& arguments) {
   auto [ours, reports] =
       arguments.due ? chooseDue(chosen->spokes, store.get()) : chooseSpokes(chosen->spokes);
   RunPrinter printer(arguments, ours, std::move(log));
-  for (auto& report : reports) printer.ended(report);
+  auto ended = [&](const SpokeReport& report) {
+    printer.ended(report);
+    if (arguments.ended) arguments.ended(report);
+  };
+  for (auto& report : reports) ended(report);
   RunObserver observer;
   observer.began = [&](auto& spoke, auto& progress) { printer.began(spoke, progress); };
   auto options = optionsOf(arguments, ours.size());
   ThroughDaemon daemon(config, options);
   observer.ended = [&](auto& report) {
     daemon.ended(report);
-    printer.ended(report);
+    ended(report);
   };
   auto synced =
       syncSpokes(config, ours, options, store.get(), observer, daemon.connected(),

@@ -50,8 +50,15 @@ int lookAt(const SpokeAddArguments& arguments, const SpokeChange& change,
   run.dryRun = true;
   run.onlyTotals = true;
   run.passphrases = passphrases;
+  bool behind = false;
+  run.ended = [&](auto& report) { behind |= report.counts.pending() > 0; };
   code = std::max(code, syncRun(run));
-  if (code == EXIT_GOOD) printf("\n'%s' fetches the sessions.\n", ownCommand("sync run").c_str());
+  if (code != EXIT_GOOD) return code;
+  if (behind) {
+    printf("\n'%s' fetches the sessions.\n", ownCommand("sync run").c_str());
+  } else {
+    puts("\nThe mirror is up to date.");
+  }
   return code;
 }
 

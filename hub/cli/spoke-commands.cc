@@ -44,6 +44,18 @@ Store* Manage::prepare(const Config& config) {
   return store_.get();
 }
 
+namespace {
+
+// Returns from which version to which an agent was upgraded, as far as that is known.
+std::string versions(const SpokeChange& change) {
+  if (change.outcome != "upgraded" || change.version.empty()) return "";
+  bool another = !change.formerVersion.empty() && change.formerVersion != change.version;
+  return absl::StrCat(another ? " from " + escapeBriefly(change.formerVersion) : "", " to ",
+                      escapeBriefly(change.version));
+}
+
+}  // namespace
+
 void Manage::print(const SpokeChange& change) const {
   if (arguments_.json) return;
   auto name = escapeForTerminal(change.name);
@@ -51,9 +63,9 @@ void Manage::print(const SpokeChange& change) const {
     auto start = absl::StrCat(style_.mark(Mark::BAD), " ", name, ": ");
     fputs(style_.plain(failureText(start, *change.failure, style_)).c_str(), stdout);
   } else {
-    printf("%s %s: %s%s\n", style_.mark(Mark::GOOD).c_str(), name.c_str(),
+    printf("%s %s: %s%s%s\n", style_.mark(Mark::GOOD).c_str(), name.c_str(),
            arguments_.dryRun && change.outcome != "unchanged" ? "would be " : "",
-           change.outcome.c_str());
+           change.outcome.c_str(), versions(change).c_str());
   }
   fflush(stdout);
 }

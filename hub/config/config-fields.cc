@@ -20,7 +20,7 @@ constexpr ConfigField HUB_FIELDS[] = {
      "Where `sync.db` (the history of runs) and `archive-ages` (how long the archive has had each "
      "run) are. A `sync.db` that is damaged, or lacks a table, is set aside as `sync.db.broken`, "
      "and "
-     "a new one is begun."},
+     "a new one is begun. A daemon has its socket here."},
     {"archive_dir", "path", "~/.pi-brain/archive", "", "/srv/pi-brain/archive",
      "Where files go before they are overwritten or deleted."},
     {"archive_days", "days", "30", "", "90",
@@ -67,7 +67,9 @@ constexpr ConfigField SPOKE_FIELDS[] = {
     {"schedule", "five fields as in crontab(5)", USUAL_SCHEDULE, "", "*/5 8-18 * * mon-fri",
      "When `sync run --due` runs the spoke: minute, hour, day of the month, month and day of the "
      "week, with lists, ranges, steps and names; or `@hourly`, `@daily`, `@midnight`, `@weekly`, "
-     "`@monthly`, `@yearly` or `@annually`. In local time."},
+     "`@monthly`, `@yearly` or `@annually`. In local time. A daemon runs spokes with `sync_method: "
+     "rsync` by "
+     "it, and keeps the others up to date all the time."},
     {"keep_modes", "`true` or `false`", "false", "", "true",
      "`true` gives files the permission bits that they have on the spoke, plus 0600 and never "
      "setuid, setgid or sticky. Otherwise they are 0600."},

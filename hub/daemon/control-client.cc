@@ -145,8 +145,9 @@ std::vector<LiveStatus> ControlClient::status() {
   std::vector<LiveStatus> all;
   for (auto spoke : answer.getSpokes()) {
     all.push_back({spoke.getName(), liveStateFrom(spoke.getState()), spoke.getWhy(),
-                   spoke.getSince(), spoke.getLastChange(), spoke.getLastPass(), spoke.getLagP50(),
-                   spoke.getLagP99(), spoke.getNextAttempt(), failureFrom(spoke.getFailure())});
+                   spoke.getSince(), spoke.getLastChange(), spoke.getUnflushed(),
+                   spoke.getLastPass(), spoke.getLagP50(), spoke.getLagP99(),
+                   spoke.getNextAttempt(), failureFrom(spoke.getFailure())});
   }
   return all;
 }

@@ -119,6 +119,7 @@ class ControlServer : public control::Daemon::Server {
     out.setLastPass(status.lastPass);
     out.setLagP50(status.lagP50);
     out.setLagP99(status.lagP99);
+    out.setUnflushed(status.unflushed);
     out.setNextAttempt(status.nextAttempt);
     out.setFailure(dataOf(packedOrEmpty(status.failure)));
   }

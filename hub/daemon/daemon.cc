@@ -110,6 +110,7 @@ class Daemon : private kj::TaskSet::ErrorHandler {
         [this](auto& spoke, const Failure& failure, std::chrono::milliseconds pause) {
           lost(spoke, failure, pause);
         },
+        [this](auto& spoke) { states_.flushed(spoke.name); },
     };
   }
 

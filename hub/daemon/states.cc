@@ -36,9 +36,15 @@ void LiveStates::changed(const std::string& spoke, const LiveChange& change) {
   std::lock_guard lock(mutex_);
   auto& state = states_[spoke];
   state.status.lastChange = change.mirrored;
+  if (state.status.unflushed == 0) state.status.unflushed = change.mirrored;
   if (change.written == 0) return;
   if (state.lags.size() >= MAX_LAGS) state.lags.pop_front();
   state.lags.push_back(std::max<int64_t>(0, change.mirrored - change.written));
+}
+
+void LiveStates::flushed(const std::string& spoke) {
+  std::lock_guard lock(mutex_);
+  states_[spoke].status.unflushed = 0;
 }
 
 void LiveStates::passed(const std::string& spoke, const SpokeReport& report) {
@@ -46,6 +52,7 @@ void LiveStates::passed(const std::string& spoke, const SpokeReport& report) {
   auto& status = states_[spoke].status;
   status.lastPass = report.finished;
   status.failure = report.failure;
+  if (report.outcome == Outcome::OK) status.unflushed = 0;
   bool news = report.counts.created + report.counts.grown + report.counts.rewritten > 0;
   if (news) status.lastChange = report.finished;
 }

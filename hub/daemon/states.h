@@ -20,6 +20,7 @@ class LiveStates {
  public:
   void entered(const std::string& spoke, LiveState state, const std::string& why);
   void changed(const std::string& spoke, const LiveChange& change);
+  void flushed(const std::string& spoke);
   void passed(const std::string& spoke, const SpokeReport& report);
   void lost(const std::string& spoke, const Failure& failure, std::chrono::milliseconds pause);
   void forget(const std::string& spoke);

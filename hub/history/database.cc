@@ -23,7 +23,7 @@ namespace pibrain {
 
 namespace {
 
-constexpr int64_t SCHEMA_VERSION = 9;  // the version that SCHEMA sets
+constexpr int64_t SCHEMA_VERSION = 10;  // the version that SCHEMA sets
 // The versions that introduced what migration needs. Before version 3, runs did not record by how
 // much files grew.
 constexpr int64_t HAS_RUNS = 1, HAS_BYTES_GROWN = 3, HAS_FAILURES = 8;
@@ -105,7 +105,22 @@ constexpr char SCHEMA[] = R"(
     patterns TEXT NOT NULL,
     PRIMARY KEY (spoke, path)
   ) WITHOUT ROWID;
-  PRAGMA user_version = 9;
+  CREATE TABLE IF NOT EXISTS live_hours (
+    spoke TEXT NOT NULL,
+    hour_ns INTEGER NOT NULL,
+    started_ns INTEGER NOT NULL,
+    finished_ns INTEGER NOT NULL,
+    new INTEGER NOT NULL,
+    grown INTEGER NOT NULL,
+    rewritten INTEGER NOT NULL,
+    moved INTEGER NOT NULL,
+    bytes_literal INTEGER NOT NULL,
+    bytes_grown INTEGER NOT NULL,
+    wire_up INTEGER NOT NULL,
+    wire_down INTEGER NOT NULL,
+    PRIMARY KEY (spoke, hour_ns)
+  ) WITHOUT ROWID;
+  PRAGMA user_version = 10;
 )";
 
 // The columns that runs has had since version 1, and the other columns of this version.
@@ -120,7 +135,10 @@ constexpr const char* COLUMNS[] = {"SELECT bytes_grown, failure FROM runs",
                                    "SELECT spoke, path, ours, theirs, patterns FROM left_out",
                                    "SELECT spoke, identity, traits FROM filesystems",
                                    "SELECT spoke, server, reason, at_ns FROM not_libssh2",
-                                   "SELECT name, state, version FROM programs"};
+                                   "SELECT name, state, version FROM programs",
+                                   "SELECT spoke, hour_ns, started_ns, finished_ns, new, grown,"
+                                   " rewritten, moved, bytes_literal, bytes_grown, wire_up,"
+                                   " wire_down FROM live_hours"};
 
 constexpr int BUSY_TIMEOUT = 5000;  // ms
 

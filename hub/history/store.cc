@@ -3,6 +3,9 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "common/text/escape.h"
 #include "hub/base/failure.h"
 #include "hub/history/database.h"
@@ -48,8 +51,15 @@ absl::Status forgetOldRuns(Database& database) {
       " AND id <= (SELECT id FROM runs WHERE spoke = ?1 ORDER BY id DESC"
       "            LIMIT 1 OFFSET ?2)"
       " AND id <> (SELECT coalesce(max(id), 0) FROM runs WHERE spoke = ?1 AND ok = 1)");
-  for (size_t i = 0; status.ok() && i < spokes.size(); ++i)
+  Statement forgetHours(
+      database,
+      "DELETE FROM live_hours WHERE spoke = ?1"
+      " AND hour_ns <= (SELECT hour_ns FROM live_hours WHERE spoke = ?1 ORDER BY hour_ns DESC"
+      "                 LIMIT 1 OFFSET ?2)");
+  for (size_t i = 0; status.ok() && i < spokes.size(); ++i) {
     status = forget.run(spokes[i], MAX_RUNS);
+    if (status.ok()) status = forgetHours.run(spokes[i], MAX_RUNS);
+  }
   return status;
 }
 
@@ -78,6 +88,43 @@ SpokeReport runOf(Statement& row) {
   run.wire = {uint64_t(row.integer(16)), uint64_t(row.integer(17))};
   run.bytesGrown = uint64_t(row.integer(18));
   return run;
+}
+
+constexpr char RUN_COLUMNS[] =
+    "SELECT spoke, started_ns, finished_ns, ok, error, files, new, grown, rewritten, moved,"
+    " touched, deleted, kept, deferred, failed, bytes_literal, wire_up, wire_down, bytes_grown,"
+    " failure";
+
+constexpr char LIVE_HOUR_COLUMNS[] =
+    "SELECT spoke, started_ns, finished_ns, new, grown, rewritten, moved, bytes_literal,"
+    " bytes_grown, wire_up, wire_down";
+
+SpokeReport liveHourOf(Statement& row) {
+  SpokeReport hour;
+  hour.liveHour = true;
+  hour.name = row.text(0);
+  hour.started = row.integer(1);
+  hour.finished = row.integer(2);
+  hour.counts.created = uint32_t(row.integer(3));
+  hour.counts.grown = uint32_t(row.integer(4));
+  hour.counts.rewritten = uint32_t(row.integer(5));
+  hour.counts.moved = uint32_t(row.integer(6));
+  hour.bytesLiteral = uint64_t(row.integer(7));
+  hour.bytesGrown = uint64_t(row.integer(8));
+  hour.wire = {uint64_t(row.integer(9)), uint64_t(row.integer(10))};
+  return hour;
+}
+
+absl::Status reports(Database& database, const std::string& sql,
+                     const std::vector<std::string>& spokes, uint32_t limit,
+                     SpokeReport (*read)(Statement&), std::vector<SpokeReport>& out) {
+  return Statement(database, sql.c_str())
+      .each(
+          [&](auto& row) {
+            out.push_back(read(row));
+            return true;
+          },
+          spokes, limit);
 }
 
 absl::StatusOr<std::vector<std::string>> paths(Database& database, const char* table,
@@ -159,6 +206,24 @@ absl::Status Store::recordRun(const SpokeReport& report) {
   });
 }
 
+absl::Status Store::addToLiveHour(const SpokeReport& totals) {
+  auto& counts = totals.counts;
+  return database_->run(
+      "INSERT INTO live_hours (spoke, hour_ns, started_ns, finished_ns, new, grown, rewritten, "
+      "moved,"
+      " bytes_literal, bytes_grown, wire_up, wire_down)"
+      " VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+      " ON CONFLICT (spoke, hour_ns) DO UPDATE SET finished_ns = excluded.finished_ns,"
+      " new = new + excluded.new, grown = grown + excluded.grown,"
+      " rewritten = rewritten + excluded.rewritten, moved = moved + excluded.moved,"
+      " bytes_literal = bytes_literal + excluded.bytes_literal,"
+      " bytes_grown = bytes_grown + excluded.bytes_grown,"
+      " wire_up = wire_up + excluded.wire_up, wire_down = wire_down + excluded.wire_down",
+      totals.name, hourOf(totals.started), totals.started, totals.finished, counts.created,
+      counts.grown, counts.rewritten, counts.moved, int64_t(totals.bytesLiteral),
+      int64_t(totals.bytesGrown), int64_t(totals.wire.up), int64_t(totals.wire.down));
+}
+
 absl::Status Store::setLastContact(const std::string& spoke, const Contact& contact) {
   return database_->run(PUT_CONTACT, spoke, elideMiddle(contact.version, MAX_SAID),
                         elideMiddle(contact.sandbox, MAX_SAID), contact.at);
@@ -178,6 +243,11 @@ absl::Status Store::renameSpoke(const std::string& from, const std::string& to) 
     return database_->inTransaction([&]() {
       auto status =
           Statement(*database_, "UPDATE runs SET spoke = ?2 WHERE spoke = ?1").run(from, to);
+      if (status.ok()) {
+        status =
+            Statement(*database_, "UPDATE OR IGNORE live_hours SET spoke = ?2 WHERE spoke = ?1")
+                .run(from, to);
+      }
       for (auto* table : SPOKE_TABLES) {
         auto moving = absl::StrCat("UPDATE OR IGNORE ", table, " SET spoke = ?2 WHERE spoke = ?1");
         if (status.ok()) status = Statement(*database_, moving.c_str()).run(from, to);
@@ -201,23 +271,21 @@ absl::Status Store::forgetSpoke(const std::string& spoke) {
 absl::StatusOr<std::vector<SpokeReport>> Store::history(const std::vector<std::string>& spokes,
                                                         uint32_t limit) {
   std::vector<std::string> marks(spokes.size(), "?");
-  auto sql = absl::StrCat(
-      "SELECT spoke, started_ns, finished_ns, ok, error, files, new, grown, rewritten, moved,"
-      " touched, deleted, kept, deferred, failed, bytes_literal, wire_up, wire_down, bytes_grown,"
-      " failure FROM runs ",
-      spokes.empty() ? "" : absl::StrCat("WHERE spoke IN (", absl::StrJoin(marks, ","), ") "),
-      "ORDER BY id DESC LIMIT ?");
+  auto where = spokes.empty() ? std::string()
+                              : absl::StrCat(" WHERE spoke IN (", absl::StrJoin(marks, ","), ")");
+  auto runs = absl::StrCat(RUN_COLUMNS, " FROM runs", where, " ORDER BY id DESC LIMIT ?");
+  auto hours =
+      absl::StrCat(LIVE_HOUR_COLUMNS, " FROM live_hours", where, " ORDER BY hour_ns DESC LIMIT ?");
   return database_->use([&]() -> absl::StatusOr<std::vector<SpokeReport>> {
-    std::vector<SpokeReport> runs;
-    auto status = Statement(*database_, sql.c_str())
-                      .each(
-                          [&](auto& row) {
-                            runs.push_back(runOf(row));
-                            return true;
-                          },
-                          spokes, limit);
+    std::vector<SpokeReport> found[2], all;
+    auto status = reports(*database_, runs, spokes, limit, runOf, found[0]);
+    if (status.ok()) status = reports(*database_, hours, spokes, limit, liveHourOf, found[1]);
     if (!status.ok()) return status;
-    return runs;
+    std::merge(found[0].begin(), found[0].end(), found[1].begin(), found[1].end(),
+               std::back_inserter(all),
+               [](auto& one, auto& other) { return one.finished > other.finished; });
+    all.resize(std::min<size_t>(all.size(), limit));
+    return all;
   });
 }
 

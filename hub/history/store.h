@@ -20,6 +20,12 @@ namespace pibrain {
 
 class Database;
 
+// Returns the beginning of the hour, ns since the epoch.
+inline int64_t hourOf(int64_t time) {
+  constexpr int64_t HOUR = 3'600'000'000'000;
+  return time - (time % HOUR + HOUR) % HOUR;
+}
+
 class Store {
  public:
   // Receives a message about a damaged database; called in any thread that uses the store, at most
@@ -38,6 +44,8 @@ class Store {
   // Any thread may call these functions.
 
   absl::Status recordRun(const SpokeReport& report);
+  // Adds these totals to those of the hour in which `started` is, by the hub's clock.
+  absl::Status addToLiveHour(const SpokeReport& totals);
 
   struct LastRun {
     int64_t started, finished;  // ns since the epoch
@@ -75,7 +83,8 @@ class Store {
   // Forgets all about a spoke except the history of its runs.
   absl::Status forgetSpoke(const std::string& spoke);
 
-  // Returns the latest runs of these spokes (empty: of all), the latest first, at most `limit`.
+  // Returns the latest runs of these spokes (empty: of all), and the hours of live mode, the latest
+  // first, at most `limit`.
   absl::StatusOr<std::vector<SpokeReport>> history(const std::vector<std::string>& spokes,
                                                    uint32_t limit);
 

@@ -14,9 +14,11 @@ namespace pibrain {
 struct LiveStatus {
   std::string name;
   LiveState state = LiveState::CONNECTING;
-  std::string why;                   // as in LiveObserver::entered()
-  int64_t since = 0;                 // when the state began
-  int64_t lastChange = 0;            // 0: none since the daemon started
+  std::string why;         // as in LiveObserver::entered()
+  int64_t since = 0;       // when the state began
+  int64_t lastChange = 0;  // 0: none since the daemon started
+  // When the first change was mirrored that is perhaps not on the hub's disk yet; 0: all are.
+  int64_t unflushed = 0;
   int64_t lastPass = 0;              // when the latest scan ended; 0: none
   int64_t lagP50 = -1, lagP99 = -1;  // ns from the write on the spoke to the mirror; -1: unknown
   int64_t nextAttempt = 0;           // 0: it is connected

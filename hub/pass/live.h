@@ -35,6 +35,9 @@ class LiveObserver {
   // `why`: for POLLING, why; for SCHEDULED, the schedule; otherwise empty.
   virtual void entered(LiveState state, const std::string& why) = 0;
   virtual void changed(const LiveChange& change) = 0;
+  // All changes that were told are on the disk. `wire`: what travelled since the last flush or
+  // scan.
+  virtual void flushed(const WireBytes& wire) = 0;
   // A scan and what it led to have ended, well or not.
   virtual void passed(const SpokeReport& report) = 0;
 };

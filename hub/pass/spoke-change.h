@@ -19,6 +19,7 @@ struct SpokeChange {
   std::string outcome;
   std::optional<Failure> failure;         // "failed"
   std::string architecture, agent, line;  // as in RemoteInstall; empty: unchanged
+  std::string version, formerVersion;     // of the agent, as far as they are known
   bool rootMissing = false;               // pi has not run on the spoke yet
   std::vector<std::string> said;
   int64_t started = 0, finished = 0;  // ns since the epoch

@@ -27,6 +27,9 @@ struct Counts {
   uint32_t kept = 0;      // gone on the spoke, kept in the mirror
   uint32_t deferred = 0;  // still being written; the next run fetches them
   uint32_t failed = 0;
+
+  // Returns how many files of the mirror a dry run found to be behind the spoke's.
+  uint32_t pending() const { return created + grown + rewritten + moved + touched + deferred; }
 };
 
 enum class ChangeKind { NEW, GROW, REWRITE, MOVE, TOUCH, DELETE, KEEP };
@@ -60,6 +63,7 @@ struct SpokeReport {
   uint64_t bytesGrown = 0;    // how much the grown files grew
   uint64_t bytesLiteral = 0;  // content received, decompressed
   WireBytes wire;
+  bool liveHour = false;  // the totals of what live mode mirrored within one hour
 
   // Returns why it failed or was skipped, in one line; empty if it succeeded.
   std::string error() const { return failure ? failure->what() : skipped; }

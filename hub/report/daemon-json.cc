@@ -1,5 +1,6 @@
 #include <capnp/message.h>
 
+#include "common/fs/file-times.h"
 #include "common/text/format.h"
 #include "common/text/utf8.h"
 #include "hub/report/documents.h"
@@ -19,6 +20,7 @@ void fillSpoke(const LiveStatus& spoke, report::DaemonStatus::Spoke::Builder out
   out.setWhy(toUtf8(spoke.why).c_str());
   out.setSince(timeOrEmpty(spoke.since).c_str());
   out.setLastChange(timeOrEmpty(spoke.lastChange).c_str());
+  out.setDurableUpTo(formatTime(spoke.unflushed == 0 ? wallClockNanos() : spoke.unflushed).c_str());
   out.setLastScan(timeOrEmpty(spoke.lastPass).c_str());
   out.setLagSecondsP50(secondsOrNone(spoke.lagP50));
   out.setLagSecondsP99(secondsOrNone(spoke.lagP99));

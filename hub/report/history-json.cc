@@ -17,6 +17,7 @@ std::string historyJson(const std::vector<SpokeReport>& runs) {
     out.setSpoke(run.name.c_str());
     out.setStarted(formatTime(run.started).c_str());
     out.setFinished(formatTime(run.finished).c_str());
+    out.setLive(run.liveHour);
     out.setOk(run.outcome == Outcome::OK);
     out.setError(toUtf8(run.error()).c_str());
     fill(run.failure, out.initFailure());

@@ -23,6 +23,8 @@ std::string spokeChangesJson(const std::vector<SpokeChange>& changes, bool ok, b
     spokes[i].setArchitecture(toUtf8(change.architecture).c_str());
     spokes[i].setAgent(toUtf8(change.agent).c_str());
     spokes[i].setLine(toUtf8(change.line).c_str());
+    spokes[i].setVersion(toUtf8(change.version).c_str());
+    spokes[i].setFormerVersion(toUtf8(change.formerVersion).c_str());
     auto said = spokes[i].initSaid(uint32_t(change.said.size()));
     for (uint32_t k = 0; k < said.size(); ++k) said.set(k, toUtf8(change.said[k]).c_str());
     spokes[i].setSeconds(double(change.finished - change.started) / 1e9);

@@ -159,7 +159,7 @@ class RsyncSync {
 
   void noteIfEmpty(uint32_t filesOnSpoke) {
     auto mirrored = before_.tree().files;
-    if (filesOnSpoke == 0 && mirrored > 0) {
+    if (filesOnSpoke == 0 && mirrored > 0 && !options_.deleteGone) {
       warn(rootEmpty(spoke_.source.path, mirrored).what());
     }
   }

@@ -65,7 +65,7 @@ class AgentExamination {
       }
       steps_.checkSpeed();
       if (!isLocal(spoke_)) {
-        checks_.at("restrict");
+        checks_.at("key");
         checkLockdown(session);
       }
     });

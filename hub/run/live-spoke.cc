@@ -75,6 +75,7 @@ std::optional<Failure> LiveSpoke::attempt() {
   } catch (kj::Exception& e) {
     broke = kj::mv(e);
   }
+  totals_.record();
   begun_ = sync.unanswered();
   KJ_IF_MAYBE(e, broke) failure = explainOutside(spoke_, *e);
   return failure;
@@ -130,9 +131,18 @@ void LiveSpoke::entered(LiveState state, const std::string& why) {
   observer_.entered(spoke_, state, why);
 }
 
-void LiveSpoke::changed(const LiveChange& change) { observer_.changed(spoke_, change); }
+void LiveSpoke::changed(const LiveChange& change) {
+  totals_.add(change);
+  observer_.changed(spoke_, change);
+}
+
+void LiveSpoke::flushed(const WireBytes& wire) {
+  totals_.flushed(wire);
+  if (observer_.flushed) observer_.flushed(spoke_);
+}
 
 void LiveSpoke::passed(const SpokeReport& report) {
+  totals_.record();
   if (store_ != nullptr) (void)store_->recordRun(report);
   observer_.passed(spoke_, report);
 }

@@ -10,6 +10,7 @@
 #include "hub/pass/live-requests.h"
 #include "hub/pass/live.h"
 #include "hub/pass/options.h"
+#include "hub/run/live-totals.h"
 
 namespace pibrain {
 
@@ -21,6 +22,8 @@ struct WatchObserver {
   std::function<void(const SpokeConfig&, const SpokeReport&)> passed;
   // The connection could not be made, or broke; the next attempt is after `pause`.
   std::function<void(const SpokeConfig&, const Failure&, std::chrono::milliseconds pause)> lost;
+  // All changes that were told are on the disk. May be null.
+  std::function<void(const SpokeConfig&)> flushed;
 };
 
 // Keeps one spoke up to date until somebody stops it: one that has an agent over a connection that
@@ -30,7 +33,11 @@ class LiveSpoke : private LiveObserver {
   // `config` must have the spoke. `store` (null: no history) and `observer` must outlive this.
   LiveSpoke(std::shared_ptr<const Config> config, const SpokeConfig& spoke, Store* store,
             const WatchObserver& observer)
-      : config_(std::move(config)), spoke_(spoke), store_(store), observer_(observer) {}
+      : config_(std::move(config)),
+        spoke_(spoke),
+        store_(store),
+        observer_(observer),
+        totals_(spoke.name, store) {}
 
   // Does so in the calling thread. Returns when requests() were told to stop.
   void run();
@@ -41,6 +48,7 @@ class LiveSpoke : private LiveObserver {
  private:
   void entered(LiveState state, const std::string& why) override;
   void changed(const LiveChange& change) override;
+  void flushed(const WireBytes& wire) override;
   void passed(const SpokeReport& report) override;
 
   void runLive();
@@ -59,6 +67,7 @@ class LiveSpoke : private LiveObserver {
   const WatchObserver& observer_;
   const RunOptions options_;
   LiveRequests requests_;
+  LiveTotals totals_;
   bool connected_ = false;              // the latest attempt got that far
   std::shared_ptr<PassRequest> begun_;  // by the latest attempt, and not answered
 };

@@ -40,7 +40,7 @@ ConnectOptions LoginSteps::options(const std::shared_ptr<Passphrases>& passphras
   };
   options.chose = [this](SshClient client, std::string which) {
     checks_.at("ssh");
-    checks_.good(which);
+    checks_.good("connects with " + which);
     checks_.at(client == SshClient::OPENSSH ? "connection" : nameOf(SshStep::NAME));
     restart();
   };

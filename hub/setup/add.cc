@@ -193,7 +193,7 @@ class SpokeAdder : public Setup {
     bool there = access(spoke.key.c_str(), F_OK) == 0;
     if (options_.dryRun && !there) {
       say(absl::StrCat("would create the key ", escapeForTerminal(spoke.key)));
-      return "ssh-ed25519 AAAA a-key-yet-to-be-made";
+      return "ssh-ed25519 AAAA the-new-key";
     }
     auto key = ensureSyncKey(spoke.key);
     requireDedicated(target, key);

@@ -121,6 +121,7 @@ void Setup::prove(const SpokeConfig& spoke, bool root) {
     auto lockdown = session.lockdown();
     auto verdict = lockdown.verdict(placeOf(spoke));
     if (!lockdown.given.empty()) throw lockdown.failure(placeOf(spoke));
+    change_.version = agent.version;
     say(absl::StrCat("agent: version ", escapeBriefly(agent.version),
                      ", sandbox: ", escapeBriefly(agent.sandbox)));
     say(verdict);

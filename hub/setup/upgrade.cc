@@ -24,9 +24,18 @@ class SpokeUpgrader : public Setup {
     request.agentOnly = true;
     request.dryRun = options_.dryRun;
     RemoteInstall remote(target, options_.mayAsk);
+    change_.formerVersion = formerVersion(spoke);
     install(remote, request, spoke);
     change_.line.clear();
     change_.outcome = change_.agent == "same" ? "unchanged" : "upgraded";
+  }
+
+ private:
+  // Returns the version that the agent had at the last contact; empty: not known.
+  std::string formerVersion(const SpokeConfig& spoke) {
+    if (store_ == nullptr) return "";
+    auto contact = store_->lastContact(spoke.name);
+    return contact ? contact->version : "";
   }
 };
 

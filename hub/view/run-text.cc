@@ -101,6 +101,20 @@ std::string summarize(const SpokeReport& report, bool dryRun) {
   return absl::StrJoin(parts, ", ");
 }
 
+std::string liveHourText(const SpokeReport& hour) {
+  auto& counts = hour.counts;
+  auto all = counts.created + counts.grown + counts.rewritten + counts.moved;
+  auto text =
+      absl::StrCat("live: ", countOf(all, "change"), " (+", formatBytes(hour.bytesLiteral), ")");
+  auto add = [&](uint32_t count, const char* what) {
+    if (count > 0) absl::StrAppend(&text, ", ", count, " ", what);
+  };
+  add(counts.created, "new");
+  add(counts.rewritten, "rewritten");
+  add(counts.moved, "moved");
+  return absl::StrCat(text, "; ", formatBytes(hour.wire.up + hour.wire.down), " on the wire");
+}
+
 std::string runText(const SpokeReport& report, const RunTextOptions& options,
                     const TerminalStyle& style) {
   auto text = richText(report, options, style);

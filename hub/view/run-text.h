@@ -30,4 +30,7 @@ std::string runSummary(const std::vector<SpokeReport>& reports, bool dryRun);
 // new files too.
 std::string summarize(const SpokeReport& report, bool dryRun);
 
+// Returns "live: 312 changes (+1.2 MB), 2 new; 340 KB on the wire".
+std::string liveHourText(const SpokeReport& hour);
+
 }  // namespace pibrain

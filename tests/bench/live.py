@@ -1,24 +1,28 @@
 #!/usr/bin/env python3
-"""Measure how soon an append on a spoke stands in the mirror: `pi-brain sync watch` beside others.
+"""Measure how soon an append on a spoke stands in the mirror: `pi-brain daemon` beside others.
 
-usage: live.py [--tools LIST] [--samples N] [--work DIR] [--out FILE] [ROW…]
+usage: live.py [--tools LIST] [--samples N] [--work DIR] [--out DIR] [ROW…]
 
 Each row writes lines to sessions (tests/sessions.py) in --work (default /dev/shm) as pi does, and looks at
 the mirror until they are there. The tools, against one private sshd and the same tree, one after the other:
 
-  pi-brain   pi-brain sync watch
-  inotify    the loop that people write: inotifywait -r, then rsync -az over ssh
-  lsyncd     with a delay of 0 s (its default is 15 s)
+  pi-brain     pi-brain daemon run
+  inotify      the loop that people write: inotifywait -r, then rsync -az over ssh
+  lsyncd       with its default delay, 15 s, and lsyncd-0 with none
+  syncthing    with its default delay, 10 s, and syncthing-0 with the least that it takes, 10 ms
 
-Prints milliseconds, and writes them to --out as JSON. PIBRAIN_BIN names the directory of the programs
+Other rows are about pi-brain alone: what it costs when nothing happens, and what it takes to begin. Prints
+the results, and writes live.json and live.svg to --out. PIBRAIN_BIN names the directory of the programs
 (default build/release/bin).
 """
 import argparse
+import contextlib
+import dataclasses
+import filecmp
 import json
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -28,100 +32,29 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "e2e"), str(HERE.parent), str(HERE)]
 os.environ.setdefault("PIBRAIN_BIN", str(HERE.parent.parent / "build/release/bin"))
 import harness  # noqa: E402
-from harness import quote, sessions  # noqa: E402
+from harness import sessions  # noqa: E402
+from live_tools import PATIENCE, TOOLS, PiBrain, PiBrainWatch  # noqa: E402
 
 LINE = b'{"type":"message","id":"%08d","message":{"role":"assistant","content":"' + b"x" * 300 + b'"}}\n'
-PATIENCE = 60  # seconds
-
-
-class Tool:
-    """Keeps `mirror` like `source`, from start() to stop()."""
-
-    def __init__(self, bench):
-        self.bench = bench
-        self.processes = []
-
-    def spawn(self, *command, **options):
-        self.processes.append(subprocess.Popen([str(c) for c in command], env=self.bench.environment, **options))
-        return self.processes[-1]
-
-    def stop(self):
-        for process in self.processes:
-            process.terminate()
-            process.wait()
-
-
-class PiBrain(Tool):
-    def start(self):
-        self.bench.sshd.authorize_agent(self.bench.source)
-        config = self.bench.dir / "config.yaml"
-        config.write_text(json.dumps({
-            "hub": {"database_dir": str(self.bench.dir / "data"), "archive_dir": str(self.bench.dir / "archive"),
-                    "ssh_config": str(self.bench.sshd.ssh_config)},
-            "spokes": [{"name": "laptop", "sync_method": "agent", "source": f"spoke:{self.bench.source}", "path": str(self.bench.mirror)}]}))
-        watch = self.spawn(harness.HUB, "sync", "watch", "--json", "-c", config, stdout=subprocess.PIPE, text=True)
-        live = threading.Event()
-
-        def read():
-            for line in watch.stdout:
-                if json.loads(line)["event"] == "live":
-                    live.set()
-        threading.Thread(target=read, daemon=True).start()
-        if not live.wait(PATIENCE):
-            raise SystemExit("pi-brain is not live")
-
-
-class ByRsync(Tool):
-    """Pushes by rsync over ssh, with a key that may run it."""
-
-    def ssh(self):
-        sshd = self.bench.sshd
-        sshd.authorized_keys.write_text("restrict " + (sshd.dir / "client_key.pub").read_text())
-        return f"ssh -F {sshd.ssh_config}"
-
-    def push(self):
-        return f"rsync -az -e {quote(self.ssh())} {quote(self.bench.source)}/ spoke:{quote(self.bench.mirror)}/"
-
-
-class Inotify(ByRsync):
-    def start(self):
-        script = (f"{self.push()}; while inotifywait -qq -r -e modify,create,move,delete {quote(self.bench.source)}; "
-                  f"do {self.push()}; done")
-        self.spawn("setsid", "sh", "-c", script, stderr=subprocess.DEVNULL)
-        time.sleep(3)
-
-    def stop(self):
-        for process in self.processes:
-            os.killpg(process.pid, 15)
-            process.wait()
-
-
-class Lsyncd(ByRsync):
-    def start(self):
-        config = self.bench.dir / "lsyncd.lua"
-        config.write_text(f"""
-settings {{ nodaemon = true, statusFile = "{self.bench.dir}/lsyncd.status", logfile = "{self.bench.dir}/lsyncd.log" }}
-sync {{ default.rsync, source = "{self.bench.source}", target = "spoke:{self.bench.mirror}", delay = 0,
-       rsync = {{ archive = true, compress = true, rsh = "{self.ssh()}" }} }}
-""")
-        self.spawn("lsyncd", config, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(5)
-
-
-TOOLS = {"pi-brain": PiBrain, "inotify": Inotify, "lsyncd": Lsyncd}
+MIB = 1 << 20
 
 
 class Bench:
-    def __init__(self, work):
+    def __init__(self, work, link=()):
+        """`link`: options of tests/relay.py, through which the hub then connects."""
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="pi-brain-live-", dir=work))
         self.source, self.mirror = self.dir / "sessions", self.dir / "mirror"
         self.source.mkdir()
         self.mirror.mkdir()
         self.environment = {**{k: v for k, v in os.environ.items() if k != "SSH_AUTH_SOCK"}, "HOME": str(self.dir)}
-        self.sshd = harness.Sshd(self.dir / "sshd")
+        self.sshd = harness.Sshd(self.dir / "sshd", ["MaxStartups 300", "MaxSessions 300"])
         self.sshd.configure_client()
+        self.rest = contextlib.ExitStack()
+        if link:
+            self.rest.enter_context(harness.relay(self.sshd, *(option.format(dir=self.dir) for option in link)))
 
     def close(self):
+        self.rest.close()
         self.sshd.stop()
         shutil.rmtree(self.dir)
 
@@ -144,6 +77,20 @@ class Bench:
             time.sleep(0.0001)
         return None
 
+    def wait_for_all(self):
+        """Waits until the mirror has as many files as the tree."""
+        def files(place):
+            return sum(len(names) for at, _, names in os.walk(place) if ".st" not in at)
+        end = time.monotonic() + PATIENCE * 5
+        while files(self.mirror) < files(self.source):
+            if time.monotonic() > end:
+                raise SystemExit("the first copy did not arrive")
+            time.sleep(0.5)
+
+    def agent(self):
+        (pid,) = harness.agents_below(self.sshd.process.pid)
+        return pid
+
 
 def append(path, number):
     with open(path, "ab") as out:
@@ -151,14 +98,21 @@ def append(path, number):
     return time.perf_counter(), path.stat().st_size
 
 
+def line_by_line(bench, path, samples):
+    seconds = []
+    for number in range(samples):
+        written, size = append(path, number)
+        seconds.append((bench.wait_for(path, size) or float("inf")) - written)
+        # So that the lines do not keep time with the tool.
+        time.sleep(0.05 + 0.001 * (number % 37))
+    return seconds
+
+
 def one_writer(bench, samples):
     """A line at a time, to one session of 5,000."""
     path = bench.hot("one.jsonl")
     bench.wait_for(path, path.stat().st_size)
-    for number in range(samples):
-        written, size = append(path, number)
-        yield (bench.wait_for(path, size) or float("inf")) - written
-        time.sleep(0.05 + 0.001 * (number % 37))
+    return describe(line_by_line(bench, path, samples))
 
 
 def many_writers(bench, samples):
@@ -206,7 +160,7 @@ def many_writers(bench, samples):
     deadline = time.perf_counter() + PATIENCE
     stop.set()
     looker.join()
-    yield from seconds
+    return describe(seconds)
 
 
 def a_large_session(bench, samples):
@@ -222,19 +176,177 @@ def a_large_session(bench, samples):
     append(path, 0)
     bench.wait_for(path, path.stat().st_size)
     time.sleep(3)
-    for number in range(samples):
-        written, size = append(path, number)
-        yield (bench.wait_for(path, size) or float("inf")) - written
-        time.sleep(0.05 + 0.001 * (number % 37))
+    cpu = Cpu.of(bench)
+    result = describe(line_by_line(bench, path, samples))
+    return {**result, **cpu.since(bench, samples)}
 
 
-ROWS = {"append-5k": one_writer, "append-50-writers": many_writers, "append-1g": a_large_session}
+class Cpu:
+    """Processor time of the daemon and of the agent, if there are these."""
+
+    @staticmethod
+    def of(bench):
+        cpu = Cpu()
+        cpu.before = Cpu.now(bench)
+        return cpu
+
+    @staticmethod
+    def now(bench):
+        if not isinstance(bench.tool, PiBrain):
+            return {}
+        fields = {who: pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                  for who, pid in (("hub", bench.tool.daemon.pid), ("agent", bench.agent()))}
+        return {who: (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK") for who, stat in fields.items()}
+
+    def since(self, bench, lines):
+        """Milliseconds for each line."""
+        return {f"{who} ms/line": round((after - self.before[who]) * 1000 / lines, 2) for who, after in self.now(bench).items()}
+
+
+def new_directories(bench, samples):
+    """2,000 new directories, each with a file that is written at once."""
+    count = samples * 10
+    began = time.perf_counter()
+    for number in range(count):
+        directory = bench.source / f"--new-{number}--"
+        directory.mkdir()
+        (directory / "first.jsonl").write_bytes(LINE % number)
+    made = time.perf_counter() - began
+    last, arrived = bench.source / f"--new-{count - 1}--/first.jsonl", 0
+    while arrived < count and time.perf_counter() - began < PATIENCE + made:
+        arrived = sum((bench.mirror / f"--new-{number}--/first.jsonl").exists() for number in range(count))
+        time.sleep(0.01)
+    return {"made": count, "arrived": arrived, "making s": round(made, 2), "all there s": round(time.perf_counter() - began, 2),
+            "the same": filecmp.cmp(last, bench.mirror / last.relative_to(bench.source), shallow=False)}
+
+
+def a_burst(bench, samples):
+    """20,000 appends to one session, as fast as they can be written."""
+    path = bench.hot("burst.jsonl")
+    bench.wait_for(path, path.stat().st_size)
+    count = samples * 100
+    began = time.perf_counter()
+    with open(path, "ab", buffering=0) as out:
+        for number in range(count):
+            out.write(LINE % number)
+    made = time.perf_counter() - began
+    there = bench.wait_for(path, path.stat().st_size)
+    mirror = bench.mirror / path.relative_to(bench.source)
+    lines = mirror.read_bytes().count(b"\n") - 1
+    return {"appends": count, "lost": count - lines, "making s": round(made, 2), "all there s": there and round(there - began, 2)}
+
+
+def many_directories(bench, _samples):
+    """Watching 50,000 directories, of which the mirror has everything."""
+    bench.tool.stop()
+    for number in range(50_000):
+        directory = bench.source / f"--many--/{number // 1000}/{number}"
+        directory.mkdir(parents=True)
+        (directory / "a.jsonl").write_bytes(LINE % number)
+    first = PiBrainWatch(bench)
+    first.start()
+    first.stop()
+    again = PiBrainWatch(bench)
+    bench.tool = again
+    again.start()
+    at = {event: when for when, event in reversed(again.events)}
+    status = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{bench.agent()}/status").read_text().splitlines())
+    return {"connected to live s": round(at["live"] - at["scanning"], 2), "agent MiB": round(int(status["VmHWM"].split()[0]) / 1024, 1)}
+
+
+def switches(pid):
+    return sum(int(line.split()[1]) for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
+               for line in (task / "status").read_text().splitlines() if line.startswith("voluntary"))
+
+
+def private_bytes(pid):
+    """What this process alone has in memory."""
+    return sum(int(line.split()[1]) * 1024 for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+               if line.startswith("Private"))
+
+
+def idle(bench, samples):
+    """Nothing happens, for ten minutes."""
+    hub, agent = bench.tool.daemon.pid, bench.agent()
+    time.sleep(30)
+    trace = bench.dir / "trace"
+    seconds = samples * 3
+    before = switches(hub), switches(agent), trace.stat().st_size
+    cpu = Cpu.of(bench)
+    time.sleep(seconds)
+    with open(trace) as lines:
+        lines.seek(before[2])
+        wire = sum(piece.get("up", 0) + piece.get("down", 0) for piece in map(json.loads, lines))
+    resident = int(pathlib.Path(f"/proc/{agent}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return {"seconds": seconds, "hub wake-ups in 20 s": round((switches(hub) - before[0]) * 20 / seconds, 2),
+            "agent wake-ups in 20 s": round((switches(agent) - before[1]) * 20 / seconds, 2),
+            "bytes a minute": round(wire * 60 / seconds), "agent MiB": round(resident / MIB, 1),
+            "hub MiB": round(private_bytes(hub) / MIB, 1), **cpu.since(bench, seconds / 1000)}
+
+
+def many_spokes(bench, samples):
+    """A hub with 200 spokes that do nothing."""
+    alone = private_bytes(bench.tool.daemon.pid)
+    bench.tool.stop()
+    bench.tool = PiBrain(bench)
+    bench.tool.spokes = 200
+    began = time.perf_counter()
+    bench.tool.start()
+    live = time.perf_counter() - began
+    hub = bench.tool.daemon.pid
+    time.sleep(20)
+    stat = lambda: sum(map(int, pathlib.Path(f"/proc/{hub}/stat").read_text().rpartition(")")[2].split()[11:13]))  # noqa: E731
+    before, seconds = stat(), samples * 0.3
+    time.sleep(seconds)
+    share = (stat() - before) / os.sysconf("SC_CLK_TCK") / seconds
+    memory = private_bytes(hub)
+    return {"spokes": 200, "all live s": round(live, 1), "hub MiB": round(memory / MIB, 1), "KiB a spoke": round((memory - alone) / 199 / 1024),
+            "% of a core": round(share * 100, 2)}
+
+
+@dataclasses.dataclass
+class Row:
+    run: object
+    aim: str
+    tools: tuple = tuple(TOOLS)
+    files: int = 5000
+    link: tuple = ()
+
+
+OURS = ("pi-brain",)
+ROWS = {
+    "append-5k": Row(one_writer, "p50 ≤ 5 ms, p99 ≤ 50 ms"),
+    "append-50-writers": Row(many_writers, "p99 ≤ 100 ms"),
+    "append-slow-link": Row(one_writer, "p50 ≤ 40 ms, p99 ≤ 100 ms", ("pi-brain", "inotify", "lsyncd", "lsyncd-0"), link=("--rtt-ms", "50", "--mbit", "20")),
+    "append-1g": Row(a_large_session, "as append-5k ± 5 ms; < 1 ms of processor a line at both ends"),
+    "new-directories": Row(new_directories, "2,000 of 2,000"),
+    "burst": Row(a_burst, "none lost"),
+    "directories-50k": Row(many_directories, "live 1 s after the connection; agent ≤ 16 MiB", OURS, files=0),
+    "idle": Row(idle, "≤ 1 wake-up in 20 s at both ends, ≤ 1 KB a minute, agent ≤ 8 MiB", OURS, link=("--trace", "{dir}/trace")),
+    "idle-200": Row(many_spokes, "≤ 100 MiB in all, ≤ 256 KiB a spoke, < 1% of a core", OURS, files=100),
+}
 
 
 def describe(seconds):
     seconds = sorted(seconds)
     at = lambda share: round(seconds[min(len(seconds) - 1, int(len(seconds) * share))] * 1000, 2)  # noqa: E731
-    return {"samples": len(seconds), "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "most": at(1)}
+    return {"samples": len(seconds), "p50 ms": at(0.5), "p90 ms": at(0.9), "p99 ms": at(0.99), "most ms": at(1)}
+
+
+def measure(row, tool, arguments):
+    bench = Bench(arguments.work, row.link)
+    try:
+        sessions.make(bench.source, row.files, median=2000, seed=1)
+        bench.tool = TOOLS[tool](bench)
+        bench.tool.start()
+        try:
+            # A tool that waits for 10 s and more before it does anything would take hours.
+            patient = getattr(bench.tool, "delay", 0) >= 1
+            return row.run(bench, min(arguments.samples, 20) if patient else arguments.samples)
+        finally:
+            bench.tool.stop()
+    finally:
+        bench.close()
 
 
 def main():
@@ -242,28 +354,22 @@ def main():
     parser.add_argument("rows", nargs="*", metavar="ROW", default=[], help=", ".join(ROWS))
     parser.add_argument("--tools", default=",".join(TOOLS))
     parser.add_argument("--samples", type=int, default=200)
-    parser.add_argument("--files", type=int, default=5000)
     parser.add_argument("--work", default="/dev/shm")
-    parser.add_argument("--out")
+    parser.add_argument("--out", type=pathlib.Path)
     arguments = parser.parse_args()
     results = {}
-    for row in arguments.rows or ROWS:
+    for name in arguments.rows or ROWS:
+        row = ROWS[name]
+        print(f"{name}: {row.run.__doc__} Aim: {row.aim}", flush=True)
         for tool in arguments.tools.split(","):
-            bench = Bench(arguments.work)
-            try:
-                sessions.make(bench.source, arguments.files, median=2000, seed=1)
-                one = TOOLS[tool](bench)
-                one.start()
-                try:
-                    result = describe(list(ROWS[row](bench, arguments.samples)))
-                finally:
-                    one.stop()
-            finally:
-                bench.close()
-            results.setdefault(row, {})[tool] = result
-            print(f"{row:18} {tool:10} ms: " + ", ".join(f"{k} {v}" for k, v in result.items()), flush=True)
-    if arguments.out:
-        pathlib.Path(arguments.out).write_text(json.dumps(results, indent=2) + "\n")
+            if tool not in row.tools:
+                continue
+            result = measure(row, tool, arguments)
+            results.setdefault(name, {})[tool] = result
+            print(f"  {tool:12} " + ", ".join(f"{key} {value}" for key, value in result.items()), flush=True)
+            if arguments.out:
+                arguments.out.mkdir(parents=True, exist_ok=True)
+                (arguments.out / "live.json").write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -63,10 +63,19 @@ class Daemon(DaemonCase):
         self.assertLessEqual(status["lagSecondsP50"], status["lagSecondsP99"])
         self.assertIsNone(status["failure"])
         self.assertIn("laptop", self.command("status"))
+        change = status["lastChange"]
+        harness.wait_for(lambda: self.status()["durableUpTo"] > change, what="the flush of it")
         daemon.terminate()
         self.assertEqual(daemon.wait(20), 0)
         self.assertFalse((self.dir / "data/daemon.sock").exists())
         self.assertIn("laptop: live", self.log.read_text())
+        # One line of the history for all of them, besides the scans.
+        runs = json.loads(self.pi_brain("sync", "history", "--json").stdout)["runs"]
+        hours = [run for run in runs if run["live"]]
+        self.assertIn(len(hours), (1, 2))  # the hour may have changed meanwhile
+        self.assertGreater(sum(hour["counts"]["grown"] for hour in hours), 0)
+        hour = hours[0]
+        self.assertGreater(hour["wireDown"], 0)
         failure = json.loads(self.pi_brain("daemon", "status", "--json").stdout)["failure"]
         self.assertEqual(failure["id"], "daemon-stopped")
         self.assert_promised_by_verify()

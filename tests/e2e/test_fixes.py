@@ -219,7 +219,7 @@ class Fixes(fleet.FleetCase):
     def test_a_key_that_may_do_anything(self):
         self.box.authorized.write_bytes(self.box.before + pathlib.Path(f"{self.key}.pub").read_bytes())
         (self.box.home / ".bashrc").write_text(f"PATH={harness.BIN}:$PATH\n")
-        add, _ = self.warns("key-not-locked-down", "restrict")
+        add, _ = self.warns("key-not-locked-down", "key")
         self.paste(add)
         self.assertIn("✓ restrict", self.pi_brain("sync", "doctor"))
 

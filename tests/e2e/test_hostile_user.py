@@ -212,8 +212,9 @@ class HostileUser(HubCase):
         self.assertEqual(self.outcome(), 0)
         shutil.rmtree(self.mirror / "a")
         (self.mirror / "a").symlink_to(self.canary / "a")
-        error = self.sync_one(code=1)["error"]
-        self.assertIn("there is a symlink in the mirror at 'a'", error)
+        report = self.sync_one(code=1)
+        self.assertEqual(report["failure"]["id"], "files-failed")
+        self.assertIn("'a'", report["error"])
         (self.mirror / "a").unlink()
         self.assertEqual(self.outcome(), 0)
         self.assert_mirrored()

@@ -308,7 +308,7 @@ class InstallSpoke(fleet.FleetCase):
     def test_a_machine_without_ssh_directory(self):
         self.spoke.authorized.unlink()
         self.spoke.authorized.parent.rmdir()
-        self.assertIn("sessions does not exist yet, since pi has not run on this machine", self.install())
+        self.assertRegex(self.install(), r"/sessions does not exist yet\b")
         self.assertEqual(self.spoke.authorized.parent.stat().st_mode & 0o7777, 0o700)
         self.assertEqual(self.spoke.authorized.stat().st_mode & 0o7777, 0o600)
         self.spoke.sessions.mkdir(parents=True)
@@ -318,7 +318,7 @@ class InstallSpoke(fleet.FleetCase):
 
     def test_the_next_step_works_when_it_is_pasted(self):
         said = self.install("--root", "~/it's odd")
-        self.assertIn("it's odd does not exist yet. A sync fails until it does", said)
+        self.assertRegex(said, r"/it's odd does not exist yet\b")
         (self.spoke.home / "it's odd").mkdir()
         (self.spoke.home / "it's odd/a.jsonl").write_text("{}\n")
         self.assertNotIn("does not exist", self.install("--root", "~/it's odd"))
@@ -513,7 +513,7 @@ class InstallSpoke(fleet.FleetCase):
         (tools / "uname").chmod(0o755)
         os.environ["PATH"], path = f"{tools}:{os.environ['PATH']}", os.environ["PATH"]
         self.addCleanup(os.environ.update, PATH=path)
-        self.assertIn("this machine runs Darwin, but the agent needs Linux", self.install(code=1))
+        self.assertIn("Darwin", self.install(code=1))
         self.assertFalse((self.spoke.home / ".local").exists())
 
     def test_what_is_refused_changes_nothing(self):

@@ -94,7 +94,7 @@ class List(HubCase):
         for wrong in ("yesterday", "7", "-1d", "1w2", "12345678d"):
             done = self.pi_brain("sync", "list", f"--since={wrong}")
             self.assertEqual((done.returncode, done.stdout), (2, ""))
-            self.assertIn(f"--since '{wrong}' must be a span of time, for example 90min, 12h or 7d", done.stderr)
+            self.assertIn(f"--since '{wrong}'", done.stderr)
         for wrong in (["--since="], ["--project="], ["--names", "--since", "1h"], ["--names", "--long"]):
             self.assertEqual(self.pi_brain("sync", "list", *wrong).returncode, 2, wrong)
 

@@ -72,7 +72,7 @@ class Words(unittest.TestCase):
         for wrong in ("%", "%zz", "/a%00b"):
             done = subprocess.run([harness.AGENT, "--root=bytes:" + wrong], capture_output=True, text=True, stdin=subprocess.DEVNULL)
             self.assertEqual(done.returncode, 2)
-            self.assertIn("must be followed by a percent-encoded path", done.stderr)
+            self.assertIn("--root=bytes:", done.stderr)
 
     def test_an_agent_whose_path_needs_quotes(self):
         place = self.dir / "my tools"
@@ -81,7 +81,7 @@ class Words(unittest.TestCase):
         done = subprocess.run([place / "pi-brain-agent", "--authorized-keys-line", self.dir / "key.pub"], capture_output=True, text=True,
                               env={"HOME": str(self.home)})
         self.assertEqual(done.returncode, 1)
-        self.assertIn("needs quotes, which login shells read in different ways. Put it where", done.stderr)
+        self.assertIn(str(place), done.stderr)
 
     def test_the_key_on_standard_input(self):
         with open(self.dir / "key.pub") as key:
@@ -182,7 +182,7 @@ class Login(LoginCase):
             done = subprocess.run(["nsenter", f"--mount=/proc/{box.sshd.pid}/ns/mnt", "sh", script, "--key", f"{key}.pub", "--agent",
                                    harness.AGENT], capture_output=True, text=True, env={"PATH": os.environ["PATH"], "HOME": "/nowhere"})
             self.assertEqual(done.returncode, 1)
-            self.assertIn(f"the login shell of root, {shell}, does not start the agent", done.stderr)
+            self.assertIn(f" root, {shell}, ", done.stderr)
             self.assertIn("It said: ", done.stderr)
             self.assertIn(words, done.stderr)
             self.assertEqual(box.authorized.read_bytes(), box.before)

@@ -306,7 +306,7 @@ class Mirror(HubCase):
         self.write("p/b.jsonl", line("two"))
         report = self.sync_one("--delete", code=1)
         self.assertIn("30 of the mirror's 40 files", report["error"])
-        self.assertIn("1 of 12 files could not be synced", report["error"])
+        self.assertIn("1 of 12 files", report["error"])
         self.assertEqual((self.mirror / "p/b.jsonl").read_bytes(), line("two"))
 
     def test_delete_spares_files_that_could_not_be_moved_yet(self):
@@ -447,8 +447,7 @@ class Mirror(HubCase):
         os.mkfifo(self.source / "p" / "fifo.jsonl")
         report = self.sync_one()
         self.assertEqual(report["counts"]["new"], 1)
-        self.assertIn("skipped symlinks and special files: 3 (etc, p/fifo.jsonl, p/link.jsonl)",
-                      report["warnings"])
+        self.assertIn("3 (etc, p/fifo.jsonl, p/link.jsonl)", "".join(report["warnings"]))
         self.assert_mirrored()
 
     def test_a_file_in_place_of_a_directory(self):

@@ -91,6 +91,27 @@ TEST(LiveStatesTest, lagsOfTheLatestChanges) {
   EXPECT_EQ(states.of("laptop").lastChange, 1'000'000);
 }
 
+TEST(LiveStatesTest, whatIsNotOnTheDiskYet) {
+  LiveStates states;
+  EXPECT_EQ(states.of("laptop").unflushed, 0);
+  states.changed("laptop", {ChangeKind::GROW, "a", 0, 1, 1, 100});
+  states.changed("laptop", {ChangeKind::GROW, "a", 1, 2, 1, 200});
+  EXPECT_EQ(states.of("laptop").unflushed, 100);
+  states.flushed("laptop");
+  EXPECT_EQ(states.of("laptop").unflushed, 0);
+  // A connection that broke before the flush: the next good scan flushes.
+  states.changed("laptop", {ChangeKind::GROW, "a", 2, 3, 1, 300});
+  states.lost("laptop", Failure(FailureId::UNREACHABLE, "gone"), std::chrono::seconds(5));
+  EXPECT_EQ(states.of("laptop").unflushed, 300);
+  SpokeReport report;
+  report.outcome = Outcome::FAILED;
+  states.passed("laptop", report);
+  EXPECT_EQ(states.of("laptop").unflushed, 300);
+  report.outcome = Outcome::OK;
+  states.passed("laptop", report);
+  EXPECT_EQ(states.of("laptop").unflushed, 0);
+}
+
 TEST(LiveStatesTest, aScanOfALiveSpokeIsPartOfBeingLive) {
   LiveStates states;
   states.entered("laptop", LiveState::CONNECTING, "");

@@ -82,6 +82,45 @@ TEST_F(StoreTest, lastRunsAfterTheClockWasAhead) {
   EXPECT_EQ(store_->lastRuns("a")->lastError(), "broken.");
 }
 
+TEST_F(StoreTest, hoursOfLiveMode) {
+  open();
+  constexpr int64_t HOUR = 3600 * SECOND, NOON = 500'000 * HOUR;
+  auto add = [&](const char* spoke, int64_t time, uint32_t grown, uint64_t bytes) {
+    SpokeReport totals;
+    totals.name = spoke;
+    totals.started = totals.finished = time;
+    totals.counts.grown = grown;
+    totals.bytesLiteral = totals.bytesGrown = bytes;
+    totals.wire = {1, 2};
+    auto status = store_->addToLiveHour(totals);
+    ASSERT_TRUE(status.ok()) << status;
+  };
+  add("a", NOON + SECOND, 3, 300);
+  add("a", NOON + HOUR - SECOND, 4, 400);
+  add("a", NOON + HOUR, 5, 500);
+  add("b", NOON, 6, 600);
+  ASSERT_TRUE(store_->recordRun(report("a", NOON + HOUR / 2)).ok());
+  ASSERT_TRUE(store_->recordRun(report("a", NOON + 2 * HOUR)).ok());
+
+  auto all = *store_->history({"a"}, 10);
+  ASSERT_EQ(all.size(), 4u);
+  std::vector<bool> live;
+  for (auto& one : all) live.push_back(one.liveHour);
+  EXPECT_EQ(live, (std::vector<bool>{false, true, true, false}));
+  EXPECT_EQ(all[1].counts.grown, 5u);
+  EXPECT_EQ(all[2].counts.grown, 7u);
+  EXPECT_EQ(all[2].bytesLiteral, 700u);
+  EXPECT_EQ(all[2].wire.down, 4u);
+  EXPECT_EQ(all[2].started, NOON + SECOND);
+  EXPECT_EQ(all[2].finished, NOON + HOUR - SECOND);
+  EXPECT_EQ(store_->history({"a"}, 2)->size(), 2u);
+  EXPECT_EQ(store_->history({}, 10)->size(), 5u);
+  // They are no runs.
+  EXPECT_EQ(store_->lastRuns("b")->last, std::nullopt);
+  ASSERT_TRUE(store_->renameSpoke("b", "c").ok());
+  EXPECT_EQ((*store_->history({"c"}, 10)).at(0).counts.grown, 6u);
+}
+
 TEST_F(StoreTest, history) {
   open();
   EXPECT_TRUE(store_->history({}, 10)->empty());
