@@ -221,7 +221,7 @@ class Fixes(fleet.FleetCase):
         (self.box.home / ".bashrc").write_text(f"PATH={harness.BIN}:$PATH\n")
         add, _ = self.warns("key-not-locked-down", "key")
         self.paste(add)
-        self.assertIn("✓ restrict", self.pi_brain("sync", "doctor"))
+        self.assertIn("✓ key ", self.pi_brain("sync", "doctor"))
 
     # Deletions.
 

@@ -91,7 +91,7 @@ class Add(OneSpoke):
     def test_one_command(self):
         before = self.box.files()
         said = self.add()
-        for words in (".ssh/pi-brain-sync", "agent: ", "authorized_keys: ", "✓ laptop: added", "✓ restrict", ": 4 new ("):
+        for words in (".ssh/pi-brain-sync", "agent: ", "authorized_keys: ", "✓ laptop: added", "✓ key ", ": 4 new ("):
             self.assertIn(words, said)
         self.assertNotIn(".jsonl (", said)  # there may be thousands
         # On the spoke: the agent, and one line.
