@@ -62,9 +62,9 @@ class Previous(LiveCase):
         text = bytearray((self.source / "--p--/large.jsonl").read_bytes())
         text[1000:1010] = b"rewritten!"
         self.write("--p--/large.jsonl", bytes(text))
-        (self.source / "--p--/moves.jsonl").rename(self.source / "--p--/moved.jsonl")
         (self.source / "--p--/goes.jsonl").unlink()
         self.write("--q--/new.jsonl", LINE % b"new")
+        (self.source / "--p--/moves.jsonl").rename(self.source / "--q--/moves.jsonl")
         self.age(self.source / "--p--/a.jsonl")
 
     def syncs(self):
