@@ -8,6 +8,12 @@
 # No call carries a path to the spoke: the hub names files by the ids of the agent's own scan.
 # Methods answer with typed results and events; an RPC exception is a bug or a lost connection.
 #
+# Compatibility (P12). In hello each side names the newest and the oldest protocol that it speaks; a
+# hub and an agent talk if both speak one of the other's, and use nothing that the older one lacks.
+# Within a protocol, fields are only added: their default means what was so before, a flag in Peer
+# says whether the other side knows them, and numbers are never used again. What is asked or told in
+# another way needs the next protocol, and the one before stays supported.
+#
 # Names and paths are Data, since file names are bytes; a path's components are separated by '/'.
 # Times are nanoseconds since 1970-01-01T00:00:00Z, sizes are bytes.
 
