@@ -43,6 +43,8 @@ void LiveSync::run() {
   SpokeReport connecting;  // receives warnings about the connection
   auto connect = reportingTo(connecting, options_.passphrases);
   connect.watches = true;
+  // After a change of the network, another attempt is likely to be faster.
+  connect.giveUp = [this]() { return requests_.mustEnd() || requests_.isDoubted(); };
   connect.limiter = options_.limiter;
   if (connect.limiter == nullptr && spoke_.bwLimit > 0) {
     connect.limiter = std::make_shared<RateLimiter>(spoke_.bwLimit * 1024.0);

@@ -4,6 +4,9 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <system_error>
+
 namespace pibrain {
 
 namespace {
@@ -16,17 +19,32 @@ std::string directoryOf(const std::string& path) {
   return slash == 0 ? "/" : slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
+std::string nameOf(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
 }  // namespace
 
 FileWatch::FileWatch(kj::AsyncIoContext& io, const std::string& path)
-    : timer_(io.provider->getTimer()),
-      name_(path.substr(path.rfind('/') + 1)),
-      fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
+    : timer_(io.provider->getTimer()), path_(path), fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
   if (fd_.get() < 0) return;
   using Observer = kj::UnixEventPort::FdObserver;
   events_ = kj::heap<Observer>(io.unixEventPort, fd_, Observer::OBSERVE_READ);
-  inotify_add_watch(fd_, directoryOf(path).c_str(),
-                    IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ONLYDIR);
+  watch();
+}
+
+void FileWatch::watch() {
+  names_ = {nameOf(path_)};
+  std::set<std::string> directories{directoryOf(path_)};
+  // Whoever keeps configs in one place links them from where programs look.
+  std::error_code error;
+  auto target = std::filesystem::canonical(path_, error).string();
+  if (!error) {
+    names_.insert(nameOf(target));
+    directories.insert(directoryOf(target));
+  }
+  for (auto& directory : directories) {
+    inotify_add_watch(fd_, directory.c_str(),
+                      IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ONLYDIR);
+  }
 }
 
 bool FileWatch::drain() {
@@ -34,10 +52,14 @@ bool FileWatch::drain() {
   bool ours = false;
   for (;;) {
     auto length = read(fd_, buffer, sizeof(buffer));
-    if (length <= 0) return ours;
+    if (length <= 0) {
+      if (ours) watch();  // the link may lead elsewhere now
+      return ours;
+    }
     for (ssize_t at = 0; at < length;) {
       auto* event = reinterpret_cast<inotify_event*>(buffer + at);
-      ours |= (event->mask & IN_Q_OVERFLOW) != 0 || (event->len > 0 && name_ == event->name);
+      ours |=
+          (event->mask & IN_Q_OVERFLOW) != 0 || (event->len > 0 && names_.contains(event->name));
       at += ssize_t(sizeof(*event) + event->len);
     }
   }

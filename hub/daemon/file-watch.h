@@ -4,12 +4,13 @@
 #include <kj/async-unix.h>
 #include <kj/io.h>
 
+#include <set>
 #include <string>
 
 namespace pibrain {
 
 // Tells when a file may have changed, however editors do that: in place, or by renaming another
-// file.
+// file, and if it is a symlink.
 class FileWatch {
  public:
   FileWatch(kj::AsyncIoContext& io, const std::string& path);
@@ -18,11 +19,14 @@ class FileWatch {
   kj::Promise<void> next();
 
  private:
+  // Watches the directory of the file, and that of what it links to.
+  void watch();
   // Returns whether one of the events that have arrived is about the file.
   bool drain();
 
   kj::Timer& timer_;
-  const std::string name_;
+  const std::string path_;
+  std::set<std::string> names_;  // of the file, and of what it links to
   const kj::AutoCloseFd fd_;
   kj::Maybe<kj::Own<kj::UnixEventPort::FdObserver>> events_;
 };

@@ -14,6 +14,9 @@ namespace pibrain {
 struct ConnectOptions {
   // The connection will be idle most of the time, and its loss must be noticed all the same.
   bool watches = false;
+  // Asked now and then while the address is looked up and the server does not answer: whether to
+  // give this attempt up.
+  std::function<bool()> giveUp = []() { return false; };
   std::shared_ptr<RateLimiter> limiter;  // null: none
   // The passphrases of the run.
   std::shared_ptr<Passphrases> passphrases = std::make_shared<Passphrases>();

@@ -84,6 +84,11 @@ bool LiveRequests::stopped() const {
   return stopped_;
 }
 
+bool LiveRequests::isDoubted() const {
+  std::lock_guard lock(mutex_);
+  return doubted_;
+}
+
 bool LiveRequests::takeDoubt() {
   std::lock_guard lock(mutex_);
   return std::exchange(doubted_, false);

@@ -68,7 +68,8 @@ class LiveRequests {
   // beginConnection().
   bool mustEnd() const;
   void beginConnection();
-  // Returns whether doubtConnection() was called since the last call.
+  // Returns whether doubtConnection() was called since the last takeDoubt().
+  bool isDoubted() const;
   bool takeDoubt();
   // Returns the next request, which the caller must answer; null: none.
   std::shared_ptr<PassRequest> take();

@@ -42,12 +42,14 @@ def free_port():
 
 
 def wait_for(condition, seconds=20, what="condition"):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    began = now = time.monotonic()
+    while now < began + seconds:
         result = condition()
         if result:
             return result
-        time.sleep(0.02)
+        # The longer it takes, the less a moment more matters.
+        time.sleep(min(max(0.02, (now - began) / 50), 0.5))
+        now = time.monotonic()
     raise AssertionError("timed out waiting for " + what)
 
 

@@ -93,7 +93,7 @@ class CutCable(DaemonCase):
             noticed = self.seconds_until(self.is_gone, 60)
             self.assertLess(noticed, 25)
             self.append("--p--/a.jsonl", LINE % b"meanwhile")
-            time.sleep(2)
+            time.sleep(6)  # an attempt is under way, and the kernel has become patient
         finally:
             on_spoke("ip", "route", "delete", "blackhole", HUB_ADDRESS)
         # The hub's end sees a link come up, as after a suspend or with another network.

@@ -302,6 +302,15 @@ class ChangedConfig(DaemonCase):
         harness.wait_for(lambda: not harness.agents_below(self.sshd.process.pid), what="the end of its agent")
         self.write_config([self.spoke(), added])
         self.wait_for_state("laptop", "live")
+        # Through a symlink, by a change of what it leads to.
+        kept = self.dir / "elsewhere"
+        kept.mkdir()
+        self.config.rename(kept / "kept.yaml")
+        self.config.symlink_to(kept / "kept.yaml")
+        time.sleep(1)
+        self.write_config([self.spoke(), {**added, "enabled": False}])
+        self.assertTrue(self.config.is_symlink())
+        harness.wait_for(lambda: self.status("other") == {}, what="the end of the other spoke")
         # By a signal.
         daemon.send_signal(signal.SIGHUP)
         time.sleep(0.5)

@@ -63,6 +63,13 @@ void setSocketOptions(int fd, uint32_t timeoutSeconds, bool watches) {
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof(milliseconds));
 }
 
+// How often to ask whether to give up.
+constexpr std::chrono::milliseconds ASK_AGAIN(200);
+
+void requireWanted(const SshTarget& target, const SshOptions& options) {
+  if (options.giveUp()) throw unreachable(target, "the attempt was given up");
+}
+
 struct FreeAddresses {
   void operator()(struct addrinfo* addresses) const { freeaddrinfo(addresses); }
 };
@@ -81,8 +88,9 @@ Answer ask(const std::string& host, const std::string& port, const struct addrin
 
 // Returns nullopt without an answer in time. getaddrinfo(3) has no time limit, so it may go on in
 // its thread, whose result is ignored.
-std::optional<Answer> askNameServer(const std::string& host, const std::string& port,
-                                    struct addrinfo hints, std::chrono::seconds patience) {
+std::optional<Answer> askNameServer(const SshTarget& target, const std::string& host,
+                                    const std::string& port, struct addrinfo hints,
+                                    const SshOptions& options) {
   auto numeric = hints;
   numeric.ai_flags |= AI_NUMERICHOST;
   if (auto answer = ask(host, port, numeric); answer.failed == 0) return answer;
@@ -95,16 +103,22 @@ std::optional<Answer> askNameServer(const std::string& host, const std::string& 
     // The limit of threads is reached: ask without a time limit.
     (*task)();
   }
-  if (answer.wait_for(patience) != std::future_status::ready) return std::nullopt;
+  auto deadline = Clock::now() + std::chrono::seconds(target.connectTimeout);
+  while (answer.wait_until(std::min(deadline, Clock::now() + ASK_AGAIN)) !=
+         std::future_status::ready) {
+    if (Clock::now() >= deadline) return std::nullopt;
+    requireWanted(target, options);
+  }
   return answer.get();
 }
 
 // Returns the addresses of the host or, without a port, of BindAddress. Throws Failure.
-Addresses lookUp(const SshTarget& target, const std::string& host, const std::string& port) {
+Addresses lookUp(const SshTarget& target, const std::string& host, const std::string& port,
+                 const SshOptions& options) {
   struct addrinfo hints = {};
   hints.ai_family = target.addressFamily;
   hints.ai_socktype = SOCK_STREAM;
-  auto answer = askNameServer(host, port, hints, std::chrono::seconds(target.connectTimeout));
+  auto answer = askNameServer(target, host, port, hints, options);
   if (!answer) throw tookTooLong(target, SshStep::NAME);
   int failed = answer->failed;
   if (failed == 0) return std::move(answer->addresses);
@@ -163,7 +177,8 @@ int openSocket(const struct addrinfo& address) {
 // others.
 class Race {
  public:
-  Race(const SshTarget& target, const struct addrinfo* local) : target_(target), local_(local) {}
+  Race(const SshTarget& target, const struct addrinfo* local, const SshOptions& options)
+      : target_(target), local_(local), options_(options) {}
 
   struct Won {
     kj::AutoCloseFd fd;
@@ -184,7 +199,10 @@ class Race {
       while (!runners_.empty()) {
         auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
         if (left <= 0) break;
-        if (auto won = waitForOne(int(left))) return kj::mv(*won);
+        if (auto won = waitForOne(int(std::min<int64_t>(left, ASK_AGAIN.count())))) {
+          return kj::mv(*won);
+        }
+        requireWanted(target_, options_);
       }
       if (next != nullptr) continue;
       if (runners_.empty()) explain(target_, error_ == 0 ? EHOSTUNREACH : error_);
@@ -234,6 +252,7 @@ class Race {
 
   const SshTarget& target_;
   const struct addrinfo* local_;
+  const SshOptions& options_;
   std::vector<Runner> runners_;
   int error_ = 0;  // of the first failure
 };
@@ -281,9 +300,9 @@ kj::AutoCloseFd SpeculativeConnect::take() {
 }
 
 kj::AutoCloseFd dial(const SshTarget& target, const SshOptions& options) {
-  auto addresses = lookUp(target, target.host, absl::StrCat(target.port));
+  auto addresses = lookUp(target, target.host, absl::StrCat(target.port), options);
   Addresses local;
-  if (!target.bindAddress.empty()) local = lookUp(target, target.bindAddress, "");
+  if (!target.bindAddress.empty()) local = lookUp(target, target.bindAddress, "", options);
   options.passed(SshStep::NAME, numeric(*addresses));
 
   if (options.speculative != nullptr && local == nullptr) {
@@ -296,7 +315,7 @@ kj::AutoCloseFd dial(const SshTarget& target, const SshOptions& options) {
     }
   }
 
-  Race race(target, local.get());
+  Race race(target, local.get(), options);
   auto won = race.run(addresses.get());
   if (local == nullptr) options.dialed({numeric(*won.address), target.port});
   return connected(kj::mv(won.fd), *won.address, target, options);
