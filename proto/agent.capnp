@@ -77,12 +77,13 @@ interface Sessions {
   # Protocol 3. Tells of changes since the latest scan, for as long as the hub asks: each `next` is
   # answered when there is something to tell, or with an empty block as a sign of life, after
   # TICK_SECONDS. Each block is a stream of its own, and holds whole files' events:
-  # - `directory` with one entry: this file has changed, and here is its path;
+  # - `directory` with one entry: this file has changed, and here is its path; an id that the listing
+  #   did not have is that of a session that came since;
   # - begin (tail, with `from`), data, end: what was appended to a file that this session has sent
   #   up to `from`, of which a `directory` told before. Only that the file was appended to is claimed:
   #   proof is a pull with a prefix;
   # - `watched`: how changes are found; the first event of the stream;
-  # - `scanNeeded`: files came or went, or the agent lost track; a scan tells.
+  # - `scanNeeded`: files went, or came that are no sessions, or the agent lost track; a scan tells.
   # The ids are those of the latest scan, so the next scan ends the stream, as does the next watch.
   # `secret` as in PullOptions. While it watches, an agent that hears nothing for 90 s ends itself.
 }

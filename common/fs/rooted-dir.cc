@@ -89,7 +89,7 @@ std::string_view baseNameOf(std::string_view path) {
 
 std::string joinPath(std::string_view directory, std::string_view name) {
   std::string path(directory);
-  if (!path.empty()) path += '/';
+  if (!path.empty() && !name.empty()) path += '/';
   path += name;
   return path;
 }

@@ -25,7 +25,7 @@ bool isSafePath(std::string_view path);
 // Return the directory part of a relative path ("" if it has none), and its last component.
 std::string_view parentOf(std::string_view path);
 std::string_view baseNameOf(std::string_view path);
-// Returns the path of these two parts.
+// Returns the path of these two parts, of which either may be empty.
 std::string joinPath(std::string_view directory, std::string_view name);
 
 // Returns the names in a directory, sorted, without "." and "..". Throws if it cannot be read.

@@ -194,7 +194,7 @@ class DirectoryReader {
   bool isExcluded(std::string_view name, bool isDirectory) const {
     auto* exclusions = options_.exclusions;
     return exclusions != nullptr && !exclusions->empty() &&
-           exclusions->match(joinPath(path_, name), isDirectory);
+           exclusions->match(joinPath(joinPath(options_.path, path_), name), isDirectory);
   }
 
   // Sorts the entries, and keeps the latest reading's of each name. Returns whether that reading

@@ -15,6 +15,8 @@ struct WalkOptions {
   std::string_view skip;
   // The walk passes over what these match, and reports nothing about it. Null: none.
   const Exclusions* exclusions = nullptr;
+  // The path of the walk's root, as the exclusions see it.
+  std::string path;
   DigestOptions digests;
   // Called for each directory when it is open and before it is read; may be called by several
   // threads at once. Null: none.

@@ -72,6 +72,8 @@ void DirectoryTree::prefetchScan() {
 
 std::shared_ptr<const Tree> DirectoryTree::scan() {
   tree_ = std::make_shared<const Tree>(begun_.valid() ? begun_.get() : walk());
+  included_.clear();
+  idsOfIncluded_.clear();
   return tree_;
 }
 
@@ -105,11 +107,52 @@ Tree DirectoryTree::walk(const Entered& entered) const {
   return tree;
 }
 
+Tree DirectoryTree::lookInto(const std::string& directory, const Entered& entered) const {
+  Tree tree;
+  KJ_IF_MAYBE(dir, dir_) {
+    auto opened = dir->open(directory, O_RDONLY | O_DIRECTORY);
+    if (opened.error != 0) {
+      tree.problems.push_back({"", reasonOf(opened.error)});
+      return tree;
+    }
+    WalkOptions options;
+    options.exclusions = &exclusions_;
+    options.path = directory;
+    options.entered = entered;
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { tree = walkTree(opened.fd, options); })) {
+      tree.problems.push_back({"", proto::Reason::IO_ERROR});
+    }
+  }
+  return tree;
+}
+
+kj::Maybe<uint32_t> DirectoryTree::include(const std::string& path) {
+  KJ_IF_MAYBE(id, tree_->idOf(path)) return *id;
+  auto known = idsOfIncluded_.find(path);
+  if (known != idsOfIncluded_.end()) return known->second;
+  if (included_.size() >= MAX_INCLUDED) return nullptr;
+  auto id = uint32_t(tree_->files + included_.size());
+  included_.push_back(path);
+  if (!open(*tree_, id).is<File>()) {
+    included_.pop_back();
+    return nullptr;
+  }
+  idsOfIncluded_.emplace(path, id);
+  return id;
+}
+
+kj::Maybe<std::string> DirectoryTree::pathOf(const Tree& tree, uint32_t id) const {
+  KJ_IF_MAYBE(found, tree.find(id)) return found->directory.pathOf(found->file);
+  bool included = &tree == tree_.get() && id - tree.files < included_.size();
+  if (included) return included_[id - tree.files];
+  return nullptr;
+}
+
 kj::OneOf<DirectoryTree::File, proto::Reason> DirectoryTree::open(const Tree& tree,
                                                                   uint32_t id) const {
   std::string path;
-  KJ_IF_MAYBE(found, tree.find(id)) {
-    path = found->directory.pathOf(found->file);
+  KJ_IF_MAYBE(found, pathOf(tree, id)) {
+    path = kj::mv(*found);
   } else {
     return proto::Reason::BAD_REQUEST;
   }

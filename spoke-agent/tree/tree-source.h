@@ -32,6 +32,12 @@ class TreeSource : public kj::Refcounted {
   virtual Tree look(const Entered& entered) const = 0;
   // Returns whether a file at this path would not be served, whatever it is.
   virtual bool leavesOut(const std::string& path) const = 0;
+  // The same for a directory beneath the root; paths are relative to it.
+  virtual Tree lookInto(const std::string& directory, const Entered& entered) const = 0;
+  // Returns an id for a file that came after the latest scan, or the one that it has. It is valid
+  // until the next scan, with that scan's tree. Null: it is not a regular file, it cannot be read,
+  // or there are too many.
+  virtual kj::Maybe<uint32_t> include(const std::string& path) = 0;
   // Returns the latest scan's tree; null before the first.
   virtual std::shared_ptr<const Tree> tree() const = 0;
 

@@ -4,6 +4,7 @@
 
 #include "common/fs/file-times.h"
 #include "common/fs/rooted-dir.h"
+#include "common/wire/protocol.h"
 
 namespace pibrain {
 
@@ -97,7 +98,7 @@ void ChangeCollector::compare(const Tree& now) {
       ++before;
     }
     if (before == end || before->path != directory.path) {
-      structure_ = true;
+      for (auto& file : directory.files) look(directory, file);
       continue;
     }
     if (before->digest != directory.digest) compareFiles(*before, directory);
@@ -115,28 +116,68 @@ void ChangeCollector::compareFiles(const Tree::Directory& then, const Tree::Dire
     auto name = now.name(file);
     auto found = std::lower_bound(then.files.begin(), then.files.end(), name, byName);
     if (found == then.files.end() || then.name(*found) != name) {
-      structure_ = true;
+      look(now, file);
       continue;
     }
     ++common;
     auto id = then.firstFile + uint32_t(found - then.files.begin());
-    auto last = seen_.find(id);
-    Seen known = last == seen_.end() ? Seen{found->size, found->mtime} : last->second;
-    Seen seen{file.size, file.mtime};
-    if (seen == known) continue;
-    seen_[id] = seen;
-    note(id);
+    compare(id, {found->size, found->mtime}, {file.size, file.mtime});
   }
   if (common < then.files.size()) structure_ = true;
 }
 
-void ChangeCollector::changed(const std::string& directory, std::string_view name, bool structure) {
-  auto path = joinPath(directory, name);
-  if (root_.leavesOut(path)) return;
-  KJ_IF_MAYBE(id, tree_->idOf(path)) {
-    if (!structure) return note(*id);
+void ChangeCollector::compare(uint32_t id, const Seen& then, const Seen& now) {
+  auto last = seen_.find(id);
+  if (now == (last == seen_.end() ? then : last->second)) return;
+  seen_[id] = now;
+  note(id);
+}
+
+void ChangeCollector::look(const Tree::Directory& directory, const Tree::File& file) {
+  auto path = directory.pathOf(file);
+  if (path.ends_with(SESSION_SUFFIX)) {
+    KJ_IF_MAYBE(id, root_.include(path)) return compare(*id, {}, {file.size, file.mtime});
   }
   structure_ = true;
+}
+
+void ChangeCollector::changed(const std::string& directory, std::string_view name, Change change) {
+  auto path = joinPath(directory, name);
+  if (root_.leavesOut(path)) return;
+  switch (change) {
+    case Change::WRITTEN:
+      return include(path);
+    case Change::MOVED_IN:
+      // A new name may be that of a file which the hub has: a scan finds out.
+      KJ_IF_MAYBE(id, tree_->idOf(path)) return note(*id);
+      break;
+    case Change::DIRECTORY:
+      return includeDirectory(path);
+    case Change::GONE:
+      break;
+  }
+  structure_ = true;
+}
+
+void ChangeCollector::include(const std::string& path) {
+  KJ_IF_MAYBE(id, tree_->idOf(path)) return note(*id);
+  if (path.ends_with(SESSION_SUFFIX)) {
+    KJ_IF_MAYBE(id, root_.include(path)) return note(*id);
+  }
+  structure_ = true;
+}
+
+void ChangeCollector::includeDirectory(const std::string& directory) {
+  auto refused = marks_.pass().refused;
+  auto inside = root_.lookInto(directory, [&](int fd, const std::string& path) {
+    marks_.enter(fd, joinPath(directory, path));
+  });
+  auto pass = marks_.pass();
+  if (pass.refused > refused) mode_ = {pass.marked, pass.refused, pass.why};
+  structure_ |= !inside.problems.empty() || inside.symlinksSkipped + inside.specialsSkipped > 0;
+  for (auto& one : inside.directories) {
+    for (auto& file : one.files) include(joinPath(directory, one.pathOf(file)));
+  }
 }
 
 void ChangeCollector::note(uint32_t file) { files_.insert(file); }

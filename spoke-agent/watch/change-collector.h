@@ -51,12 +51,27 @@ class ChangeCollector : private Marks::Sink {
   void note(uint32_t file);
 
  private:
-  void changed(const std::string& directory, std::string_view name, bool structure) override;
+  struct Seen {
+    uint64_t size = 0;
+    int64_t mtime = INT64_MIN;
+    bool operator==(const Seen&) const = default;
+  };
+
+  void changed(const std::string& directory, std::string_view name, Change change) override;
+  // A session that came after the tree: whoever waits for it need not wait for a scan. Of all other
+  // files, a scan tells.
+  void include(const std::string& path);
+  // Marks a directory that came after the tree, and those in it, and includes their sessions.
+  void includeDirectory(const std::string& directory);
   void missed() override { missed_ = true; }
   Tree walk();
   void preferNewest(const Tree& tree);
   void compare(const Tree& now);
   void compareFiles(const Tree::Directory& then, const Tree::Directory& now);
+  // Notes the file if it is not as it was when it was looked at last, or `then`.
+  void compare(uint32_t id, const Seen& then, const Seen& now);
+  // Looks at a file that came after the tree.
+  void look(const Tree::Directory& directory, const Tree::File& file);
 
   TreeSource& root_;
   Marks& marks_;
@@ -64,11 +79,6 @@ class ChangeCollector : private Marks::Sink {
   Mode mode_;
   bool structure_ = false, missed_ = false;
   std::unordered_set<uint32_t> files_;
-  struct Seen {
-    uint64_t size;
-    int64_t mtime;
-    bool operator==(const Seen&) const = default;
-  };
   std::unordered_map<uint32_t, Seen> seen_;  // of files that changed since the tree was made
 };
 

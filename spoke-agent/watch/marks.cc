@@ -20,8 +20,15 @@ namespace {
 constexpr uint64_t EVENTS = FAN_CREATE | FAN_MODIFY | FAN_CLOSE_WRITE | FAN_MOVED_FROM |
                             FAN_MOVED_TO | FAN_DELETE | FAN_DELETE_SELF | FAN_MOVE_SELF |
                             FAN_ONDIR | FAN_EVENT_ON_CHILD;
-constexpr uint64_t STRUCTURE =
-    FAN_ONDIR | FAN_MOVED_FROM | FAN_DELETE | FAN_DELETE_SELF | FAN_MOVE_SELF;
+constexpr uint64_t VANISHED = FAN_MOVED_FROM | FAN_DELETE | FAN_DELETE_SELF | FAN_MOVE_SELF;
+
+// The kernel merges events of one name, so a mask may have several; the gravest counts.
+Marks::Sink::Change changeOf(uint64_t mask) {
+  using Change = Marks::Sink::Change;
+  if ((mask & VANISHED) != 0) return Change::GONE;
+  if ((mask & FAN_ONDIR) != 0) return Change::DIRECTORY;
+  return (mask & FAN_MOVED_TO) != 0 ? Change::MOVED_IN : Change::WRITTEN;
+}
 
 // Linux 6.5: a handle that only identifies, which filesystems have that export none.
 #ifndef AT_HANDLE_FID
@@ -147,6 +154,11 @@ Marks::Pass Marks::endPass() {
   return pass_;
 }
 
+Marks::Pass Marks::pass() const {
+  std::lock_guard lock(mutex_);
+  return pass_;
+}
+
 bool Marks::isMarked(const std::string& path) const {
   std::lock_guard lock(mutex_);
   return paths_.contains(path);
@@ -193,7 +205,7 @@ void Marks::take(const char* event, size_t length, Sink& sink) {
   }
   bool named = info.hdr.info_type == FAN_EVENT_INFO_TYPE_DFID_NAME;
   sink.changed(directory, named ? std::string_view(name, strnlen(name, longest)) : "",
-               (metadata.mask & STRUCTURE) != 0);
+               changeOf(metadata.mask));
 }
 
 }  // namespace pibrain

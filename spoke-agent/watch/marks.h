@@ -48,6 +48,8 @@ class Marks {
   };
   void beginPass();
   Pass endPass();
+  // What enter() did since beginPass(), also after endPass().
+  Pass pass() const;
 
   // For more than MAX_MARKS directories: only these paths get marks. Empty: all, as they come.
   void prefer(std::unordered_set<std::string> paths) { preferred_ = std::move(paths); }
@@ -60,9 +62,13 @@ class Marks {
   class Sink {
    public:
     virtual ~Sink() = default;
-    // An entry of the directory was created, written to or replaced; `structure`: it vanished, or
-    // is a directory.
-    virtual void changed(const std::string& directory, std::string_view name, bool structure) = 0;
+    enum class Change {
+      WRITTEN,    // a file was created or written to
+      MOVED_IN,   // a file got this name, perhaps in place of another
+      DIRECTORY,  // a directory was created or got this name
+      GONE,       // a file or directory of this name vanished, or the directory itself changed
+    };
+    virtual void changed(const std::string& directory, std::string_view name, Change change) = 0;
     // Events were lost, or cannot be read.
     virtual void missed() = 0;
   };

@@ -85,7 +85,7 @@ class PiBrainWatch(PiBrain):
 
     def wait_until_live(self):
         with self.news:
-            if not self.news.wait_for(lambda: any(event == "live" for _, event in self.events), PATIENCE * 5):
+            if not self.news.wait_for(lambda: any(event in ("live", "polling") for _, event in self.events), PATIENCE):
                 raise SystemExit(f"pi-brain is not live: {self.events}")
 
 

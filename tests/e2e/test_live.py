@@ -103,6 +103,33 @@ class Live(LiveCase):
         self.append("--d42--/x.jsonl", LINE % b"more")
         self.arrives("--d42--/x.jsonl")
 
+    def test_a_new_session_waits_for_no_scan(self):
+        """However long the last one took, and in whichever directory."""
+        watch = self.watch()
+        scans = len(watch.seen("scanned"))
+        for name in ("--p--/new.jsonl", "--q--/deep/new.jsonl", "--q--/deep/other.jsonl"):
+            self.write(name, LINE % b"one", age=False)
+            self.arrives(name)
+            for number in range(3):
+                self.append(name, LINE % b"%d" % number)
+                self.arrives(name)
+            self.assertEqual(watch.seen("changed", path=name)[0]["kind"], "new")
+        self.assertEqual(len(watch.seen("scanned")), scans)
+        self.pi_brain("sync", "run")
+        self.assert_mirrored()
+
+    def test_excluded_in_new_directories(self):
+        """What the agent must not serve, it does not announce either."""
+        self.sshd.authorize(f"{harness.AGENT} --root={self.source} --exclude=private/ --exclude=*.secret.jsonl --exclude=/q/top")
+        watch = self.watch()
+        for name in ("q/private/a.jsonl", "q/a.secret.jsonl", "q/top/a.jsonl", "q/r/top/a.jsonl", "q/a.jsonl"):
+            self.write(name, LINE % b"one", age=False)
+        self.arrives("q/a.jsonl")
+        self.arrives("q/r/top/a.jsonl")
+        time.sleep(1)
+        self.assertEqual({change["path"] for change in watch.seen("changed")}, {"q/a.jsonl", "q/r/top/a.jsonl"})
+        self.assertEqual(sorted(harness.files_below(self.mirror)), [b"--p--/a.jsonl", b"q/a.jsonl", b"q/r/top/a.jsonl"])
+
     def test_half_a_line_waits(self):
         """P4, also for a line that nobody ends."""
         self.watch()

@@ -53,7 +53,9 @@ TEST(RootedDir, partsOfAPath) {
        {Case{"a", "", "a"}, {"a/b", "a", "b"}, {"a/b/c", "a/b", "c"}, {"", "", ""}}) {
     EXPECT_EQ(parentOf(path), parent);
     EXPECT_EQ(baseNameOf(path), base);
+    EXPECT_EQ(joinPath(parent, base), path);
   }
+  EXPECT_EQ(joinPath("a", ""), "a");
 }
 
 class RootedDirOpen : public testing::Test {

@@ -102,8 +102,9 @@ TEST_F(WatchTest, whatChangedBeforeTheWatchIsTold) {
   EXPECT_EQ(told.paths, Events{"p/a.jsonl"});
 }
 
-TEST_F(WatchTest, filesThatComeAndGoNeedAScan) {
+TEST_F(WatchTest, whatGoesAndIsNoSessionNeedsAScan) {
   dir_.write("p/a.jsonl", "{}\n");
+  dir_.write("p/b.jsonl", "{}\n");
   mkdir((dir_ / "empty").c_str(), 0700);
   start(dir_.path(), true);
   auto needsScan = [&](std::function<void()> change) {
@@ -113,14 +114,39 @@ TEST_F(WatchTest, filesThatComeAndGoNeedAScan) {
     change();
     EXPECT_EQ(next().events, Events{"scan needed"});
   };
-  needsScan([&]() { dir_.write("p/b.jsonl", "x"); });
-  needsScan([&]() { dir_.write("empty/b.jsonl", "x"); });
-  needsScan([&]() { mkdir((dir_ / "q").c_str(), 0700); });
-  needsScan([&]() { dir_.write("q/b.jsonl", "x"); });
+  needsScan([&]() { dir_.write("p/notes", "x"); });
+  needsScan([&]() { dir_.write("empty/notes", "x"); });
+  needsScan([&]() { EXPECT_EQ(symlink("/etc", (dir_ / "p/link.jsonl").c_str()), 0); });
   needsScan([&]() { unlink((dir_ / "p/a.jsonl").c_str()); });
-  needsScan([&]() { rename((dir_ / "p/b.jsonl").c_str(), (dir_ / "q/c.jsonl").c_str()); });
-  needsScan([&]() { rename((dir_ / "q").c_str(), (dir_ / "r").c_str()); });
-  needsScan([&]() { dir_.write("r/d.jsonl", "x"); });
+  needsScan([&]() { rename((dir_ / "p/b.jsonl").c_str(), (dir_ / "empty/c.jsonl").c_str()); });
+  needsScan([&]() { rename((dir_ / "empty").c_str(), (dir_ / "r").c_str()); });
+}
+
+// Whoever waits for the first line of a session need not wait for a scan.
+TEST_F(WatchTest, aNewSessionIsAnnounced) {
+  dir_.write("p/a.jsonl", "{}\n");
+  start(dir_.path(), true);
+  scan();
+  watch();
+  next();
+  auto arrives = [&](const std::string& path, uint32_t id) {
+    auto told = next();
+    EXPECT_EQ(told.paths, Events{path});
+    EXPECT_EQ(pullWhole(id).content, "{}\n");
+    append(path, "{\"n\":1}\n");
+    EXPECT_EQ(next().content, "{\"n\":1}\n");
+  };
+  writeNow("p/b.jsonl", "{}\n");
+  arrives("p/b.jsonl", 1);
+  // With new directories, which are watched then.
+  writeNow("q/r/c.jsonl", "{}\n");
+  arrives("q/r/c.jsonl", 2);
+  writeNow("q/r/d.jsonl", "{}\n");
+  arrives("q/r/d.jsonl", 3);
+  // Their ids end with the next scan.
+  scan();
+  EXPECT_EQ(pullWhole(3).content, "{}\n{\"n\":1}\n");
+  EXPECT_EQ(pullWhole(4).content, "");
 }
 
 TEST_F(WatchTest, theNextScanAndTheNextWatchEndIt) {
@@ -257,6 +283,11 @@ TEST(ChangeCollectorTest, theNewestDirectoriesAreMarked) {
   EXPECT_EQ(changes.takeFiles().size(), 1u);
   changes.lookAtAll();
   EXPECT_EQ(changes.takeFiles().size(), 2u) << "a look knows nothing of events";
+  std::ofstream(dir / "d0/new.jsonl") << "x";
+  changes.lookAtAll();
+  EXPECT_EQ(changes.takeFiles(), std::vector<uint32_t>{ALL});
+  changes.lookAtAll();
+  EXPECT_FALSE(changes.hasFiles()) << "it is as it was";
   EXPECT_FALSE(changes.needsScan());
 }
 
