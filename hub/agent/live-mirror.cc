@@ -5,6 +5,8 @@
 #include <kj/time.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "common/fs/file-times.h"
@@ -115,6 +117,10 @@ void LiveMirror::announced(proto::Directory::Reader directory) {
   }
   uint32_t id = directory.getFirstFile();
   paths_[id] = path;
+  auto* known = files_.find(path);
+  bool older = known != nullptr && known->id == id && entry.getSize() <= known->size &&
+               entry.getMtime() <= known->written;
+  if (older) return overtaken(*known);
   toFetch_[path] = {id, path, entry.getSize(), entry.getMtime(), entry.getMode()};
 }
 
@@ -132,9 +138,18 @@ void LiveMirror::begin(proto::Begin::Reader begin) {
   }
   tail_->remote = {begin.getFile(), known->second, begin.getSize(), begin.getMtime(),
                    begin.getMode()};
+  auto* file = files_.find(known->second);
+  if (file != nullptr && begin.getSize() <= file->size) return overtaken(*file);
   forTail([&]() {
     if (!open(*tail_, begin)) toFetch_[tail_->remote.path] = tail_->remote;
   });
+}
+
+// The agent told so before the hub fetched the file, which took longer than the next change. That
+// the file is as it was then, the proof at rest finds.
+void LiveMirror::overtaken(LiveFile& file) {
+  file.unproved = true;
+  file.changed = now();
 }
 
 bool LiveMirror::open(Tail& tail, proto::Begin::Reader begin) {
@@ -200,6 +215,9 @@ void LiveMirror::end(Digest hash) {
 Mirror* LiveMirror::lock() {
   if (mirror_) return &*mirror_;
   if (now() < busyUntil_) return nullptr;
+  // A tail that comes now would otherwise be lost, and cost a proof of the whole file.
+  if (now() < free_)
+    std::this_thread::sleep_for(std::chrono::nanoseconds((free_ - now()) / kj::NANOSECONDS));
   bool busy = false;
   try {
     mirror_.emplace(
@@ -238,7 +256,8 @@ void LiveMirror::fetch(Mirror& mirror, const std::vector<RemoteFile>& files) {
     KJ_IF_MAYBE(there, mirror.openFile(remote.path)) {
       file.basis = remote.path;
       file.basisSize = there->size;
-      file.kind = remote.size >= there->size ? ChangeKind::GROW : ChangeKind::REWRITE;
+      // The size may be out of date. Whether the file only grew, the agent finds out.
+      file.kind = ChangeKind::GROW;
     }
     planned.push_back(std::move(file));
   }
@@ -307,7 +326,7 @@ void LiveMirror::close() {
   // It is unlocked even if the flush fails.
   KJ_DEFER({
     mirror_.reset();
-    busyUntil_ = now() + LET_OTHERS_IN;
+    free_ = now() + LET_OTHERS_IN;
   });
   mirror_->finish({});
   auto before = std::exchange(wire_, session_.wire());

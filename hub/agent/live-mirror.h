@@ -62,6 +62,8 @@ class LiveMirror {
   void data(proto::Piece::Reader piece);
   void end(Digest hash);
   void watched(proto::Watched::Reader watched);
+  // Takes note of what was told of a file that is newer in the mirror by now.
+  static void overtaken(LiveFile& file);
   // Prepares to append the tail. Returns false if the mirror's file is not what it continues.
   bool open(Tail& tail, proto::Begin::Reader begin);
   // Does `work` for the tail. If that fails, the file is fetched instead.
@@ -84,6 +86,7 @@ class LiveMirror {
   std::optional<Mirror> mirror_;                     // nullopt: not locked
   Time locked_ = kj::origin<Time>();                 // when
   Time busyUntil_ = kj::origin<Time>();              // when to try to lock it again
+  Time free_ = kj::origin<Time>();                   // others may lock it until then
   std::unordered_map<uint32_t, std::string> paths_;  // by id
   std::map<std::string, RemoteFile> toFetch_;        // by path
   std::multimap<Time, RemoteFile> later_;            // deferred files, by when to try again

@@ -118,6 +118,31 @@ class Live(LiveCase):
         self.pi_brain("sync", "run")
         self.assert_mirrored()
 
+    def read_by_the_agent(self):
+        (agent,) = harness.agents_below(self.sshd.process.pid)
+        return int(dict(line.split(": ") for line in pathlib.Path(f"/proc/{agent}/io").read_text().splitlines())["rchar"])
+
+    def test_a_large_session(self):
+        """What is told of it while it is fetched is out of date then. A line costs itself, also one that comes during a flush."""
+        watch = self.watch()
+        block = LINE % b"x" * 1000
+        with open(self.source / "--p--/large.jsonl", "ab", buffering=0) as out:
+            while out.tell() < 64 << 20:
+                out.write(block)
+        self.arrives("--p--/large.jsonl")
+        self.append("--p--/large.jsonl", LINE % b"last")
+        self.arrives("--p--/large.jsonl")
+        # The agent may have told of it before.
+        time.sleep(1)
+        before = self.read_by_the_agent()
+        for number in range(200):
+            self.append("--p--/large.jsonl", LINE % b"%d" % number)
+            time.sleep(0.02)
+        self.arrives("--p--/large.jsonl")
+        self.assertLess(self.read_by_the_agent() - before, 32 << 20)
+        self.assertEqual(watch.seen("changed", kind="rewrite"), [])
+        self.assertEqual(len(watch.seen("scanned")), 1)
+
     def test_excluded_in_new_directories(self):
         """What the agent must not serve, it does not announce either."""
         self.sshd.authorize(f"{harness.AGENT} --root={self.source} --exclude=private/ --exclude=*.secret.jsonl --exclude=/q/top")
