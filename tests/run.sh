@@ -2,7 +2,7 @@
 # Install what is needed, build, and test. tests/README.md describes the tiers, and how to read a failure.
 #
 # usage: tests/run.sh [--full] [PRESET…]
-#   without arguments  the short tier, in some 12 minutes on two cores: every suite in its short form in the release
+#   without arguments  the short tier, in 12 to 17 minutes on two cores: every suite in its short form in the release
 #                      build; unit tests, mirror, ssh, hostile peers, stream and the fuzz corpora with sanitizers
 #   --full             everything, in hours: whole sweeps, ThreadSanitizer, fuzzing, aarch64 under qemu, Debian 13
 #   PRESET…            only these presets of the tier: release asan debug, and with --full also tsan fuzz debian13
