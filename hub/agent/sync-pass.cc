@@ -261,6 +261,8 @@ class SyncPass::Impl {
     known.maxSkipped = MAX_SKIPPED;
     known.untilAtRest = true;
     auto second = session.scanAgain(known);
+    // The ids that were remembered are those of the first scan.
+    if (live_ != nullptr) live_->forgetIds();
     if (onlyVanished(second)) return {};
     if (second.rest == proto::Summary::Rest::CHANGING) {
       warn(

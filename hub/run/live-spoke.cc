@@ -85,7 +85,7 @@ bool LiveSpoke::answerAll(const Failure& failure) {
   if (begun_) requests_.putBack(std::exchange(begun_, nullptr));
   while (auto request = requests_.take()) {
     // A connection can be dead for long before anyone uses it.
-    if (connected_ && !request->triedAgain) {
+    if ((connected_ || requests_.isDoubted()) && !request->triedAgain) {
       request->triedAgain = true;
       requests_.putBack(request);
       return true;

@@ -127,6 +127,7 @@ Tree DirectoryTree::lookInto(const std::string& directory, const Entered& entere
 }
 
 kj::Maybe<uint32_t> DirectoryTree::include(const std::string& path) {
+  if (tree_ == nullptr) return nullptr;
   KJ_IF_MAYBE(id, tree_->idOf(path)) return *id;
   auto known = idsOfIncluded_.find(path);
   if (known != idsOfIncluded_.end()) return known->second;
