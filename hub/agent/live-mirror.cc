@@ -256,8 +256,6 @@ void LiveMirror::fetch(Mirror& mirror, const std::vector<RemoteFile>& files) {
     KJ_IF_MAYBE(there, mirror.openFile(remote.path)) {
       file.basis = remote.path;
       file.basisSize = there->size;
-      // The size may be out of date. Whether the file only grew, the agent finds out.
-      file.kind = ChangeKind::GROW;
     }
     planned.push_back(std::move(file));
   }

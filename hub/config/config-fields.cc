@@ -68,8 +68,7 @@ constexpr ConfigField SPOKE_FIELDS[] = {
      "When `sync run --due` runs the spoke: minute, hour, day of the month, month and day of the "
      "week, with lists, ranges, steps and names; or `@hourly`, `@daily`, `@midnight`, `@weekly`, "
      "`@monthly`, `@yearly` or `@annually`. In local time. A daemon runs spokes with `sync_method: "
-     "rsync` by "
-     "it, and keeps the others up to date all the time."},
+     "rsync` by it, and keeps the others up to date all the time."},
     {"keep_modes", "`true` or `false`", "false", "", "true",
      "`true` gives files the permission bits that they have on the spoke, plus 0600 and never "
      "setuid, setgid or sticky. Otherwise they are 0600."},

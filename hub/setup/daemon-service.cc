@@ -2,7 +2,6 @@
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_replace.h>
-#include <unistd.h>
 
 #include "common/text/escape.h"
 #include "common/text/shell-quote.h"
@@ -47,9 +46,7 @@ void installDaemon(const std::string& config, const Say& say) {
   }
   say(absl::StrCat("the daemon is running; 'journalctl --user -u ", DAEMON_SERVICE,
                    "' shows what it says"));
-  if (!lingers()) {
-    say("It stops when you log out. To keep it running: 'loginctl enable-linger'");
-  }
+  sayIfLogoutStopsIt(say);
 }
 
 void uninstallDaemon(const Say& say) {
@@ -65,8 +62,6 @@ void uninstallDaemon(const Say& say) {
   }
 }
 
-bool daemonIsInstalled() {
-  return access(absl::StrCat(unitDirectory(), "/", DAEMON_SERVICE).c_str(), F_OK) == 0;
-}
+bool daemonIsInstalled() { return unitIsInstalled(DAEMON_SERVICE); }
 
 }  // namespace pibrain

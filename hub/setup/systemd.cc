@@ -78,10 +78,16 @@ std::optional<std::string> systemctl(const std::vector<std::string>& arguments) 
   return said.empty() ? absl::StrCat("systemctl ended with exit status ", done.exitStatus) : said;
 }
 
-bool lingers() {
+bool unitIsInstalled(const std::string& name) {
+  return access(absl::StrCat(unitDirectory(), "/", name).c_str(), F_OK) == 0;
+}
+
+void sayIfLogoutStopsIt(const Say& say) {
   auto user = findUser(getuid());
   struct stat st;
-  return user && stat(absl::StrCat("/var/lib/systemd/linger/", user->name).c_str(), &st) == 0;
+  bool lingers =
+      user && stat(absl::StrCat("/var/lib/systemd/linger/", user->name).c_str(), &st) == 0;
+  if (!lingers) say("It stops when you log out. To keep it running: 'loginctl enable-linger'");
 }
 
 }  // namespace pibrain

@@ -33,7 +33,9 @@ bool removeUnit(const std::string& name, FailureId failure, const Say& say);
 // Runs `systemctl --user`. Returns its error, if there is one.
 std::optional<std::string> systemctl(const std::vector<std::string>& arguments);
 
-// Returns whether the user's services go on after the last logout.
-bool lingers();
+bool unitIsInstalled(const std::string& name);
+
+// Says so if the user's services end with the last logout.
+void sayIfLogoutStopsIt(const Say& say);
 
 }  // namespace pibrain

@@ -3,7 +3,6 @@
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_replace.h>
-#include <unistd.h>
 
 #include <utility>
 
@@ -86,9 +85,7 @@ void installTimer(const TimerRequest& request, const Say& say) {
       absl::StrCat("the timer is running; 'systemctl --user list-timers' shows the next run, "
                    "'journalctl --user -u ",
                    TIMER_SERVICE, "' the past ones"));
-  if (!lingers()) {
-    say("It stops when you log out. To keep it running: 'loginctl enable-linger'");
-  }
+  sayIfLogoutStopsIt(say);
 }
 
 void uninstallTimer(const Say& say) {
@@ -105,8 +102,6 @@ void uninstallTimer(const Say& say) {
   }
 }
 
-bool timerIsInstalled() {
-  return access(absl::StrCat(unitDirectory(), "/", TIMER).c_str(), F_OK) == 0;
-}
+bool timerIsInstalled() { return unitIsInstalled(TIMER); }
 
 }  // namespace pibrain
