@@ -177,12 +177,12 @@ bool Exclusions::match(std::string_view path, bool isDirectory) const {
   });
 }
 
-bool Exclusions::coverFile(std::string_view path) const {
+bool Exclusions::cover(std::string_view path, bool isDirectory) const {
   if (patterns_.empty()) return false;
   for (auto end = path.find('/'); end != path.npos; end = path.find('/', end + 1)) {
     if (match(path.substr(0, end), true)) return true;
   }
-  return match(path, false);
+  return match(path, isDirectory);
 }
 
 }  // namespace pibrain

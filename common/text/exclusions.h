@@ -35,9 +35,10 @@ class Exclusions {
   // Returns whether a pattern matches this path itself. The path is relative to the root, and not
   // empty.
   bool match(std::string_view path, bool isDirectory) const;
-  // Returns whether a file at this path is left out, by its own path or that of a directory above
+  // Returns whether what has this path is left out, by its own path or that of a directory above
   // it.
-  bool coverFile(std::string_view path) const;
+  bool cover(std::string_view path, bool isDirectory) const;
+  bool coverFile(std::string_view path) const { return cover(path, false); }
 
  private:
   struct Pattern {

@@ -34,6 +34,11 @@ constexpr size_t PER_ITEM = 100;
 
 }  // namespace
 
+bool Listing::sameFiles(const Listing& other) const {
+  return files == other.files && bytes == other.bytes && missingOnSpoke == other.missingOnSpoke &&
+         listed == other.listed;
+}
+
 // Ignores case, as the mirror's filesystem may do.
 bool isReserved(const std::string& path) {
   return absl::EqualsIgnoreCase(path.substr(0, path.find('/')), std::string(Mirror::STAGING));

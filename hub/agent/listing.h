@@ -19,6 +19,8 @@ struct RemoteFile {
   uint64_t size = 0;
   int64_t mtime = 0;
   uint16_t mode = 0;  // permission bits; 0: not sent
+
+  bool operator==(const RemoteFile&) const = default;
 };
 
 struct Listing {
@@ -40,6 +42,8 @@ struct Listing {
   // Whether the tree was at rest, if that was requested.
   proto::Summary::Rest rest = proto::Summary::Rest::UNSAID;
 
+  // Returns whether another scan, that was told the same of the mirror, says the same of the files.
+  bool sameFiles(const Listing& other) const;
   // Returns whether all skipped entries were named.
   bool namesAllSkipped() const {
     return skipped.size() >= uint64_t(symlinksSkipped) + specialsSkipped;

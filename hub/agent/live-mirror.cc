@@ -251,14 +251,19 @@ void LiveMirror::fetchAnnounced() {
 
 void LiveMirror::fetch(Mirror& mirror, const std::vector<RemoteFile>& files) {
   std::vector<PlannedFile> planned;
+  Paths fetched;
   for (auto& remote : files) {
+    fetched.insert(remote.path);
     PlannedFile file{remote, ChangeKind::NEW};
     KJ_IF_MAYBE(there, mirror.openFile(remote.path)) {
       file.basis = remote.path;
       file.basisSize = there->size;
+      // A smaller size was told before the mirror had so much, more often than it is the true one.
+      file.remote.size = std::max(remote.size, there->size);
     }
     planned.push_back(std::move(file));
   }
+  std::erase_if(later_, [&](auto& one) { return fetched.contains(one.second.path); });
   Transfer transfer(mirror, session_, mirror.keepsModes(), report_, unseen_);
   transfer.remember(files_);
   report_.changes.clear();

@@ -92,7 +92,13 @@ SpokeReport LiveSync::passOnce(AgentSession& session, Connector& connector, Live
     SyncPass pass(config_, spoke_, request_ ? request_->options : options_, store_, report,
                   request_ ? request_->progress : unseen);
     if (!dry) pass.remember(files);
-    pass.run(session, [&]() { connector.confirmed(); });
+    // The watch tells what changes after this pass's scan.
+    outdated_ = true;
+    pass.run(session, [&]() {
+      connector.confirmed();
+      took_ = now() - began;
+    });
+    outdated_ = dry || pass.outdated();
   } catch (const Failure& e) {
     report.failure = e;
     report.outcome = e.id() == FailureId::MIRROR_IN_USE ? Outcome::LOCKED : Outcome::FAILED;
@@ -102,7 +108,6 @@ SpokeReport LiveSync::passOnce(AgentSession& session, Connector& connector, Live
   report.wire = {session.wire().up - wireBefore.up, session.wire().down - wireBefore.down};
   if (!dry && report.outcome != Outcome::LOCKED) {
     scanned_ = now();
-    took_ = took;
     failed_ = report.outcome == Outcome::FAILED;
   }
   return report;
@@ -133,7 +138,7 @@ void LiveSync::watch(AgentSession& session, LiveFiles& files, kj::AsyncIoContext
     auto wake = requested.whenBecomesReadable();
     requests_.reset();
     if (requests_.takeDoubt()) session.requireAnswer(ANSWER_SECONDS);
-    auto due = nextScan(mirror.needsScan() || ended);
+    auto due = nextScan(mirror.needsScan() || ended || outdated_);
     if (now() >= due || requests_.any()) break;
     if (ended) {
       mirror.close();

@@ -56,7 +56,8 @@ class LiveSync {
   LiveRequests& requests_;
   std::shared_ptr<PassRequest> request_;  // in hand; null: none
   Time scanned_ = kj::origin<Time>();     // when the last pass ended
-  kj::Duration took_ = 0 * kj::SECONDS;   // how long it took
+  kj::Duration took_ = 0 * kj::SECONDS;   // how long its scan took
+  bool outdated_ = false;                 // the mirror may lack what the last scan saw
   bool failed_ = false;                   // the last pass could not sync all
 };
 

@@ -77,6 +77,8 @@ class SyncPass::Impl {
 
   void remember(LiveFiles& files) { live_ = &files; }
 
+  bool outdated() const { return outdated_; }
+
   void run(AgentSession& session, kj::FunctionParam<void()> answered) {
     progress_.phase = Progress::Phase::COMPARING;
     auto walked = walking_.get();
@@ -261,6 +263,7 @@ class SyncPass::Impl {
     known.maxSkipped = MAX_SKIPPED;
     known.untilAtRest = true;
     auto second = session.scanAgain(known);
+    outdated_ = !second.sameFiles(all.listing);
     // The ids that were remembered are those of the first scan.
     if (live_ != nullptr) live_->forgetIds();
     if (onlyVanished(second)) return {};
@@ -430,6 +433,7 @@ class SyncPass::Impl {
   SpokeReport& report_;
   Progress& progress_;
   LiveFiles* live_ = nullptr;
+  bool outdated_ = false;
   const int64_t started_;  // ns since the epoch
   Mirror mirror_;
   LeftOut leftOut_;
@@ -450,6 +454,8 @@ SyncPass::SyncPass(const Config& config, const SpokeConfig& spoke, const RunOpti
 SyncPass::~SyncPass() noexcept(false) {}
 
 void SyncPass::remember(LiveFiles& files) { impl_->remember(files); }
+
+bool SyncPass::outdated() const { return impl_->outdated(); }
 
 void SyncPass::run(AgentSession& session, kj::FunctionParam<void()> answered) {
   impl_->run(session, kj::mv(answered));

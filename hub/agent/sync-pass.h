@@ -28,6 +28,9 @@ class SyncPass {
   void remember(LiveFiles& files);
   // Must be called once, within session.converse(). Calls `answered` when the listing has arrived.
   void run(AgentSession& session, kj::FunctionParam<void()> answered);
+  // Returns whether files changed on the spoke between two scans that run() made: then the
+  // session's ids are those of the second, but the mirror may be as the first.
+  bool outdated() const;
 
  private:
   class Impl;

@@ -24,7 +24,10 @@ std::string nameOf(const std::string& path) { return path.substr(path.rfind('/')
 }  // namespace
 
 FileWatch::FileWatch(kj::AsyncIoContext& io, const std::string& path)
-    : timer_(io.provider->getTimer()), path_(path), fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
+    : timer_(io.provider->getTimer()),
+      path_(path),
+      names_{nameOf(path)},
+      fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
   if (fd_.get() < 0) return;
   using Observer = kj::UnixEventPort::FdObserver;
   events_ = kj::heap<Observer>(io.unixEventPort, fd_, Observer::OBSERVE_READ);
@@ -32,13 +35,13 @@ FileWatch::FileWatch(kj::AsyncIoContext& io, const std::string& path)
 }
 
 void FileWatch::watch() {
-  names_ = {nameOf(path_)};
   std::set<std::string> directories{directoryOf(path_)};
-  // Whoever keeps configs in one place links them from where programs look.
+  // Whoever keeps configs in one place links them from where programs look. While an editor
+  // replaces what is linked, it stays the same name.
   std::error_code error;
   auto target = std::filesystem::canonical(path_, error).string();
   if (!error) {
-    names_.insert(nameOf(target));
+    names_ = {nameOf(path_), nameOf(target)};
     directories.insert(directoryOf(target));
   }
   for (auto& directory : directories) {

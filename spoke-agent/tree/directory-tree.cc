@@ -109,6 +109,7 @@ Tree DirectoryTree::walk(const Entered& entered) const {
 
 Tree DirectoryTree::lookInto(const std::string& directory, const Entered& entered) const {
   Tree tree;
+  if (leavesOut(directory, true)) return tree;
   KJ_IF_MAYBE(dir, dir_) {
     auto opened = dir->open(directory, O_RDONLY | O_DIRECTORY);
     if (opened.error != 0) {

@@ -32,7 +32,9 @@ class DirectoryTree : public TreeSource {
   Tree look(const Entered& entered) const override { return walk(entered); }
   Tree lookInto(const std::string& directory, const Entered& entered) const override;
   kj::Maybe<uint32_t> include(const std::string& path) override;
-  bool leavesOut(const std::string& path) const override { return exclusions_.coverFile(path); }
+  bool leavesOut(const std::string& path, bool isDirectory) const override {
+    return exclusions_.cover(path, isDirectory);
+  }
   std::shared_ptr<const Tree> tree() const override { return tree_; }
   kj::OneOf<File, proto::Reason> open(const Tree& tree, uint32_t id) const override;
 

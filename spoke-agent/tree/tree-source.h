@@ -30,8 +30,8 @@ class TreeSource : public kj::Refcounted {
   // WalkOptions.
   using Entered = std::function<void(int directory, const std::string& path)>;
   virtual Tree look(const Entered& entered) const = 0;
-  // Returns whether a file at this path would not be served, whatever it is.
-  virtual bool leavesOut(const std::string& path) const = 0;
+  // Returns whether what has this path would not be served, whatever it is.
+  virtual bool leavesOut(const std::string& path, bool isDirectory) const = 0;
   // The same for a directory beneath the root; paths are relative to it.
   virtual Tree lookInto(const std::string& directory, const Entered& entered) const = 0;
   // Returns an id for a file that came after the latest scan, or the one that it has. It is valid

@@ -1,6 +1,7 @@
 #include "spoke-agent/watch/change-collector.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/fs/file-times.h"
 #include "common/fs/rooted-dir.h"
@@ -26,6 +27,7 @@ void ChangeCollector::begin(std::shared_ptr<const Tree> tree) {
   tree_ = std::move(tree);
   files_.clear();
   seen_.clear();
+  included_.clear();
   structure_ = missed_ = false;
   preferNewest(*tree_);
   lookAtAll();
@@ -65,49 +67,62 @@ void ChangeCollector::drain() {
 void ChangeCollector::lookAtAll() { compare(walk()); }
 
 void ChangeCollector::lookAtHot() {
-  int64_t since = wallClockNanos() - HOT_NANOS;
   size_t looked = 0;
+  auto look = [&](uint32_t id, const Seen& then) {
+    if (lookAt(id, then)) ++looked;
+    return looked < MAX_HOT;
+  };
+  for (uint32_t id : included_) {
+    if (!look(id, {})) return;
+  }
   for (auto& directory : tree_->directories) {
     if (marks_.isMarked(directory.path)) continue;
     for (uint32_t i = 0; i < directory.files.size(); ++i) {
-      uint32_t id = directory.firstFile + i;
-      auto last = seen_.find(id);
-      Seen then = last == seen_.end() ? Seen{directory.files[i].size, directory.files[i].mtime}
-                                      : last->second;
-      if (then.mtime < since) continue;
-      if (++looked > MAX_HOT) return;
-      auto opened = root_.open(*tree_, id);
-      if (!opened.is<TreeSource::File>()) {
-        structure_ = true;
-        continue;
-      }
-      auto& file = opened.get<TreeSource::File>();
-      if (then == Seen{file.size, file.mtime}) continue;
-      seen_[id] = {file.size, file.mtime};
-      note(id);
+      auto& file = directory.files[i];
+      if (!look(directory.firstFile + i, {file.size, file.mtime})) return;
     }
   }
+}
+
+bool ChangeCollector::lookAt(uint32_t id, const Seen& then) {
+  auto last = seen_.find(id);
+  auto& known = last == seen_.end() ? then : last->second;
+  if (known.mtime < wallClockNanos() - HOT_NANOS) return false;
+  auto opened = root_.open(*tree_, id);
+  if (opened.is<TreeSource::File>()) {
+    auto& file = opened.get<TreeSource::File>();
+    compare(id, then, {file.size, file.mtime});
+  } else {
+    structure_ = true;
+  }
+  return true;
 }
 
 // Both are sorted by path.
 void ChangeCollector::compare(const Tree& now) {
+  bool gone = false;
+  Came came;
   auto before = tree_->directories.begin(), end = tree_->directories.end();
   for (auto& directory : now.directories) {
     while (before != end && before->path < directory.path) {
-      structure_ = true;
+      gone = true;
       ++before;
     }
     if (before == end || before->path != directory.path) {
-      for (auto& file : directory.files) look(directory, file);
+      for (auto& file : directory.files) came.emplace_back(&directory, &file);
       continue;
     }
-    if (before->digest != directory.digest) compareFiles(*before, directory);
+    if (before->digest != directory.digest) gone |= compareFiles(*before, directory, came);
     ++before;
   }
-  if (before != end) structure_ = true;
+  gone |= before != end;
+  structure_ |= gone;
+  // What came may be what is gone, renamed: a scan finds out, and nothing need be sent again.
+  if (!gone) look(came);
 }
 
-void ChangeCollector::compareFiles(const Tree::Directory& then, const Tree::Directory& now) {
+bool ChangeCollector::compareFiles(const Tree::Directory& then, const Tree::Directory& now,
+                                   Came& came) {
   auto byName = [&](const Tree::File& file, std::string_view name) {
     return then.name(file) < name;
   };
@@ -116,14 +131,14 @@ void ChangeCollector::compareFiles(const Tree::Directory& then, const Tree::Dire
     auto name = now.name(file);
     auto found = std::lower_bound(then.files.begin(), then.files.end(), name, byName);
     if (found == then.files.end() || then.name(*found) != name) {
-      look(now, file);
+      came.emplace_back(&now, &file);
       continue;
     }
     ++common;
     auto id = then.firstFile + uint32_t(found - then.files.begin());
     compare(id, {found->size, found->mtime}, {file.size, file.mtime});
   }
-  if (common < then.files.size()) structure_ = true;
+  return common < then.files.size();
 }
 
 void ChangeCollector::compare(uint32_t id, const Seen& then, const Seen& now) {
@@ -133,26 +148,38 @@ void ChangeCollector::compare(uint32_t id, const Seen& then, const Seen& now) {
   note(id);
 }
 
-void ChangeCollector::look(const Tree::Directory& directory, const Tree::File& file) {
-  auto path = directory.pathOf(file);
-  if (path.ends_with(SESSION_SUFFIX)) {
-    KJ_IF_MAYBE(id, root_.include(path)) return compare(*id, {}, {file.size, file.mtime});
+void ChangeCollector::look(const Came& came) {
+  auto before = std::exchange(included_, {});
+  for (auto& [directory, file] : came) {
+    auto path = directory->pathOf(*file);
+    kj::Maybe<uint32_t> id;
+    if (path.ends_with(SESSION_SUFFIX)) id = root_.include(path);
+    KJ_IF_MAYBE(included, id) {
+      included_.insert(*included);
+      compare(*included, {}, {file->size, file->mtime});
+    } else {
+      structure_ = true;
+    }
   }
-  structure_ = true;
+  structure_ |= !std::includes(included_.begin(), included_.end(), before.begin(), before.end());
 }
 
-void ChangeCollector::changed(const std::string& directory, std::string_view name, Change change) {
+void ChangeCollector::changed(const std::string& directory, std::string_view name, Change change,
+                              bool isDirectory) {
   auto path = joinPath(directory, name);
-  if (root_.leavesOut(path)) return;
+  if (!name.empty() && root_.leavesOut(path, isDirectory)) return;
   switch (change) {
     case Change::WRITTEN:
+      if (isDirectory) return includeAll(path, markBelow(path));
       return include(path);
     case Change::MOVED_IN:
-      // A new name may be that of a file which the hub has: a scan finds out.
-      KJ_IF_MAYBE(id, tree_->idOf(path)) return note(*id);
+      // A new name may be that of files which the hub has: a scan finds out.
+      if (isDirectory) {
+        markBelow(path);
+      } else {
+        KJ_IF_MAYBE(id, tree_->idOf(path)) return note(*id);
+      }
       break;
-    case Change::DIRECTORY:
-      return includeDirectory(path);
     case Change::GONE:
       break;
   }
@@ -167,13 +194,17 @@ void ChangeCollector::include(const std::string& path) {
   structure_ = true;
 }
 
-void ChangeCollector::includeDirectory(const std::string& directory) {
+Tree ChangeCollector::markBelow(const std::string& directory) {
   auto refused = marks_.pass().refused;
   auto inside = root_.lookInto(directory, [&](int fd, const std::string& path) {
     marks_.enter(fd, joinPath(directory, path));
   });
   auto pass = marks_.pass();
   if (pass.refused > refused) mode_ = {pass.marked, pass.refused, pass.why};
+  return inside;
+}
+
+void ChangeCollector::includeAll(const std::string& directory, const Tree& inside) {
   structure_ |= !inside.problems.empty() || inside.symlinksSkipped + inside.specialsSkipped > 0;
   for (auto& one : inside.directories) {
     for (auto& file : one.files) include(joinPath(directory, one.pathOf(file)));

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <memory>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -57,21 +58,28 @@ class ChangeCollector : private Marks::Sink {
     bool operator==(const Seen&) const = default;
   };
 
-  void changed(const std::string& directory, std::string_view name, Change change) override;
+  void changed(const std::string& directory, std::string_view name, Change change,
+               bool isDirectory) override;
   // A session that came after the tree: whoever waits for it need not wait for a scan. Of all other
   // files, a scan tells.
   void include(const std::string& path);
-  // Marks a directory that came after the tree, and those in it, and includes their sessions.
-  void includeDirectory(const std::string& directory);
+  // Marks a directory that came after the tree, and those in it. Returns what there is.
+  Tree markBelow(const std::string& directory);
+  void includeAll(const std::string& directory, const Tree& inside);
   void missed() override { missed_ = true; }
   Tree walk();
   void preferNewest(const Tree& tree);
   void compare(const Tree& now);
-  void compareFiles(const Tree::Directory& then, const Tree::Directory& now);
+  // Files of a walk that are not in the tree.
+  using Came = std::vector<std::pair<const Tree::Directory*, const Tree::File*>>;
+  // Returns whether a file is gone.
+  bool compareFiles(const Tree::Directory& then, const Tree::Directory& now, Came& came);
   // Notes the file if it is not as it was when it was looked at last, or `then`.
   void compare(uint32_t id, const Seen& then, const Seen& now);
-  // Looks at a file that came after the tree.
-  void look(const Tree::Directory& directory, const Tree::File& file);
+  // Looks at files that came after the tree, of which there are no others.
+  void look(const Came& came);
+  // Looks at a file that changed lately, if it did. Returns whether it counts.
+  bool lookAt(uint32_t id, const Seen& then);
 
   TreeSource& root_;
   Marks& marks_;
@@ -80,6 +88,7 @@ class ChangeCollector : private Marks::Sink {
   bool structure_ = false, missed_ = false;
   std::unordered_set<uint32_t> files_;
   std::unordered_map<uint32_t, Seen> seen_;  // of files that changed since the tree was made
+  std::set<uint32_t> included_;              // by the last walk
 };
 
 }  // namespace pibrain

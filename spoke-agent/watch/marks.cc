@@ -26,7 +26,6 @@ constexpr uint64_t VANISHED = FAN_MOVED_FROM | FAN_DELETE | FAN_DELETE_SELF | FA
 Marks::Sink::Change changeOf(uint64_t mask) {
   using Change = Marks::Sink::Change;
   if ((mask & VANISHED) != 0) return Change::GONE;
-  if ((mask & FAN_ONDIR) != 0) return Change::DIRECTORY;
   return (mask & FAN_MOVED_TO) != 0 ? Change::MOVED_IN : Change::WRITTEN;
 }
 
@@ -205,7 +204,7 @@ void Marks::take(const char* event, size_t length, Sink& sink) {
   }
   bool named = info.hdr.info_type == FAN_EVENT_INFO_TYPE_DFID_NAME;
   sink.changed(directory, named ? std::string_view(name, strnlen(name, longest)) : "",
-               changeOf(metadata.mask));
+               changeOf(metadata.mask), (metadata.mask & FAN_ONDIR) != 0);
 }
 
 }  // namespace pibrain

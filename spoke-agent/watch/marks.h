@@ -63,12 +63,13 @@ class Marks {
    public:
     virtual ~Sink() = default;
     enum class Change {
-      WRITTEN,    // a file was created or written to
-      MOVED_IN,   // a file got this name, perhaps in place of another
-      DIRECTORY,  // a directory was created or got this name
-      GONE,       // a file or directory of this name vanished, or the directory itself changed
+      WRITTEN,   // it was created, or written to
+      MOVED_IN,  // it got this name, perhaps in place of another
+      GONE,      // it vanished
     };
-    virtual void changed(const std::string& directory, std::string_view name, Change change) = 0;
+    // `name`: of the file or directory in `directory`; empty: `directory` itself.
+    virtual void changed(const std::string& directory, std::string_view name, Change change,
+                         bool isDirectory) = 0;
     // Events were lost, or cannot be read.
     virtual void missed() = 0;
   };

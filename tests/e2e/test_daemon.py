@@ -108,6 +108,15 @@ class Daemon(DaemonCase):
         self.append("--p--/a.jsonl", LINE % b"still live")
         self.arrives("--p--/a.jsonl")
 
+    def test_a_dry_run_takes_nothing_from_the_watch(self):
+        """What the dry run's scan saw is mirrored as soon as the watch would have done it."""
+        self.daemon()
+        for number in range(5):
+            self.write(f"notes{number}.txt", b"only a scan finds it", age=False)
+            self.sync_one("-n")
+        for number in range(5):
+            self.arrives(f"notes{number}.txt")
+
     def test_the_status_knows_it(self):
         self.daemon()
         self.assertRegex(self.pi_brain("sync", "status").stdout, r"✓ laptop +agent .* live\n")

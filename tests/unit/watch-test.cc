@@ -291,5 +291,79 @@ TEST(ChangeCollectorTest, theNewestDirectoriesAreMarked) {
   EXPECT_FALSE(changes.needsScan());
 }
 
+class Collected : public ::testing::Test {
+ protected:
+  ~Collected() noexcept override {}
+
+  void begin(kj::AutoCloseFd group, Exclusions exclusions = {}) {
+    root_ = kj::refcounted<DirectoryTree>(dir_.path(), std::move(exclusions));
+    marks_ = kj::heap<Marks>(kj::mv(group));
+    changes_ = kj::heap<ChangeCollector>(*root_, *marks_);
+    changes_->begin(root_->scan());
+  }
+
+  TempDir dir_;
+  kj::Own<DirectoryTree> root_;
+  kj::Own<Marks> marks_;
+  kj::Own<ChangeCollector> changes_;
+};
+
+// What is not served is not even looked at.
+TEST_F(Collected, excludedDirectoriesAreNotMarked) {
+  begin(Marks::openGroup(), Exclusions({"private/", "*.secret"}));
+  dir_.write("private/below/a.jsonl", "{}\n");
+  dir_.write("a.secret", "{}\n");
+  mkdir((dir_ / "beside").c_str(), 0700);
+  rename((dir_ / "private/below").c_str(), (dir_ / "below").c_str());
+  rename((dir_ / "below").c_str(), (dir_ / "private/below").c_str());
+  changes_->drain();
+  EXPECT_TRUE(marks_->isMarked("beside"));
+  EXPECT_FALSE(marks_->isMarked("private"));
+  EXPECT_FALSE(marks_->isMarked("private/below"));
+  changes_->scanRequested();
+  unlink((dir_ / "private/below/a.jsonl").c_str());
+  rmdir((dir_ / "private/below").c_str());
+  rmdir((dir_ / "private").c_str());
+  changes_->drain();
+  EXPECT_FALSE(changes_->needsScan());
+  EXPECT_FALSE(changes_->hasFiles());
+}
+
+// The hub has its sessions under the old name: to announce them would bring them again.
+TEST_F(Collected, aRenamedDirectoryIsLeftToAScan) {
+  dir_.write("p/a.jsonl", "{}\n");
+  for (bool events : {true, false}) {
+    begin(events ? Marks::openGroup() : kj::AutoCloseFd());
+    rename((dir_ / "p").c_str(), (dir_ / "q").c_str());
+    changes_->drain();
+    if (!events) changes_->lookAtAll();
+    EXPECT_TRUE(changes_->needsScan());
+    EXPECT_FALSE(changes_->hasFiles());
+    EXPECT_EQ(marks_->isMarked("q"), events);
+    rename((dir_ / "q").c_str(), (dir_ / "p").c_str());
+  }
+}
+
+TEST_F(Collected, newSessionsAreLookedAtWithoutEvents) {
+  dir_.write("p/a.jsonl", "{}\n");
+  begin(kj::AutoCloseFd());
+  dir_.write("p/b.jsonl", "{}\n", wallClockNanos());
+  changes_->lookAtAll();
+  EXPECT_EQ(changes_->takeFiles(), std::vector<uint32_t>{1});
+  std::ofstream(dir_ / "p/b.jsonl", std::ios::app) << "{}\n";
+  changes_->lookAtHot();
+  EXPECT_EQ(changes_->takeFiles(), std::vector<uint32_t>{1});
+  EXPECT_FALSE(changes_->needsScan());
+  for (bool all : {false, true}) {
+    begin(kj::AutoCloseFd());
+    dir_.write("p/c.jsonl", "{}\n", wallClockNanos());
+    changes_->lookAtAll();
+    EXPECT_FALSE(changes_->needsScan());
+    unlink((dir_ / "p/c.jsonl").c_str());
+    all ? changes_->lookAtAll() : changes_->lookAtHot();
+    EXPECT_TRUE(changes_->needsScan()) << all;
+  }
+}
+
 }  // namespace
 }  // namespace pibrain
