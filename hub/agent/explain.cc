@@ -94,7 +94,7 @@ Failure explainErrno(int error, const std::string& what, const std::string& mirr
     failure.addFix({"Check which disk it is", "df " + escapeForTerminal(shellQuote(mirror))});
   }
   if (remedy->id == FailureId::TOO_MANY_OPEN_FILES) {
-    failure.addFix({"Or sync fewer spokes at a time", ownCommand("sync run --jobs 2")});
+    failure.addFix({"Otherwise, sync fewer spokes at a time", ownCommand("sync run --jobs 2")});
   }
   return failure;
 }
@@ -163,7 +163,7 @@ Failure agentNotExecutable(const SpokeConfig& spoke, const std::string& said) {
       .addFix({"Make the program in the command=\"…\" in ~/.ssh/authorized_keys on the spoke "
                "executable ('chmod 755')",
                ""})
-      .addFix({"Or install it again, and make the key start it", installAgain(spoke)});
+      .addFix({"Otherwise, install it again, and make the key start it", installAgain(spoke)});
 }
 
 Failure notTheAgent(const SpokeConfig& spoke, int status, const std::string& said) {

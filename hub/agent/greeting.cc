@@ -36,7 +36,7 @@ bool readsNoExactPath(const AgentInfo& agent) {
 
 // Returns the same fix as an alternative.
 Fix orElse(Fix fix) {
-  fix.text = "Or c" + fix.text.substr(1);
+  fix.text = "Otherwise, c" + fix.text.substr(1);
   return fix;
 }
 
@@ -65,7 +65,7 @@ void checkVersion(const SpokeConfig& spoke, const AgentInfo& agent) {
   }
   if (agent.oldestProtocol > PROTOCOL) {
     auto back = upgradeAgent(spoke);
-    back.text = "Or install the agent of this hub's version";
+    back.text = "Otherwise, install the agent of this hub's version";
     throw Failure(FailureId::AGENT_TOO_NEW, "the agent is too new for this hub", versions,
                   {{"Upgrade the hub to the agent's version", ""}, back});
   }

@@ -157,11 +157,13 @@ void addArchiveRestore(CLI::App& archive, int& exitCode) {
            "them; put '--' first if one begins with '-'");
   command
       ->add_option("--run", options->request.run,
-                   "Only what this run archived: its time in the list, or a beginning of it")
+                   "Only what this run archived: its time as listed, or the first part of it")
       ->type_name("RUN")
       ->check([](const std::string& value) { return value.empty() ? "is empty" : std::string(); });
-  addPath(command, "--to", options->to,
-          "Where to restore it (default: its place in the mirror); of several, a directory");
+  addPath(
+      command, "--to", options->to,
+      "Where to restore it (default: its place in the mirror); a directory if several files are "
+      "restored");
   command->add_flag("-n,--dry-run", options->dryRun, "Show what would be restored");
   addJson(command, options->json);
   setAction(command, exitCode, [options]() { return syncArchiveRestore(*options); });

@@ -72,8 +72,9 @@ int daemonRun(const DaemonArguments& arguments) {
 std::unique_ptr<ControlClient> requireDaemon(const Config& config) {
   auto daemon = ControlClient::connect(config.hub.databaseDir);
   if (daemon) return daemon;
-  throw Failure(FailureId::DAEMON_STOPPED, "no daemon runs for " + escapeForTerminal(config.file),
-                "", {{"Start it", ownCommand("daemon start")}});
+  throw Failure(FailureId::DAEMON_STOPPED,
+                "no daemon is running for " + escapeForTerminal(config.file), "",
+                {{"Start it", ownCommand("daemon start")}});
 }
 
 int daemonStart(const DaemonArguments& arguments) {
@@ -112,17 +113,17 @@ void offerToRemoveTimer() {
   if (isatty(STDIN_FILENO) && confirm("The timer that starts runs is not needed now. Remove it?")) {
     return uninstallTimer(say);
   }
-  say(absl::StrCat("the timer still starts runs, which is not needed; to remove it: '",
+  say(absl::StrCat("the timer is no longer needed, but still starts runs. Remove it: '",
                    ownCommand("sync uninstall-timer"), "'"));
 }
 
 int daemonInstall(const DaemonArguments& arguments) {
   auto config = takeConfig(arguments.config);  // the daemon will need it
   if (auto running = findDaemon(config.hub.databaseDir); running && !daemonIsInstalled()) {
-    throw Failure(
-        FailureId::DAEMON_RUNS,
-        absl::StrCat("a daemon runs that systemd did not start, as process ", running->pid), "",
-        {{"Stop it, and try again", ownCommand("daemon stop")}});
+    throw Failure(FailureId::DAEMON_RUNS,
+                  absl::StrCat("a daemon that systemd did not start is already running (process ",
+                               running->pid, ")"),
+                  "", {{"Stop it, and try again", ownCommand("daemon stop")}});
   }
   installDaemon(arguments.config.empty() ? "" : configOf(arguments), say);
   offerToRemoveTimer();

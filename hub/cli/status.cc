@@ -178,8 +178,8 @@ void printText(const Config& config, const Status& status, bool details) {
   bool failed = std::any_of(spokes.begin(), spokes.end(),
                             [&](auto* spoke) { return spoke->problem(now).has_value(); });
   if (failed && !details) {
-    printf("'%s' shows the errors, and '%s' searches for the causes.\n",
-           ownCommand("sync status --long").c_str(), ownCommand("sync doctor").c_str());
+    printf("Details: %s\nCauses:  %s\n", ownCommand("sync status --long").c_str(),
+           ownCommand("sync doctor").c_str());
   }
 }
 

@@ -91,6 +91,7 @@ Failure unknownSpoke(const Config& config, const std::string& name) {
                   known.empty() ? "The config has no spokes yet."
                                 : "The spokes are: " + absl::StrJoin(known, ", ") + ".");
   if (nearest != nullptr) failure.addFix({"Use the name '" + *nearest + "'", ""});
+  failure.addFix({"List the spokes", ownCommand("spoke list")});
   return failure;
 }
 

@@ -321,7 +321,7 @@ absl::StatusOr<Source> parseLogin(const std::string& text) {
   if (!login.ok() || colon == text.npos) return login;
   auto checked = checkBehindHost(text, Asked::LOGIN, *login, text.substr(colon + 1));
   if (!checked.ok()) return checked;
-  return refuse(text, absl::StrCat("has a path, but must be only a login. Write ",
+  return refuse(text, absl::StrCat("includes a path, but must be only user@host. Write ",
                                    escapeForTerminal(text.substr(0, colon)),
                                    ". Give the directory to 'spoke add' with --root."));
 }

@@ -117,9 +117,9 @@ std::unique_ptr<ControlClient> ControlClient::connect(const Config& config) {
 
 Failure ControlClient::gone(const std::string& what) const {
   return Failure(FailureId::DAEMON_FAILED, absl::StrCat("the daemon, process ", pid_, ", ", what),
-                 "It may be stopped, or be ending.",
+                 "It may be suspended, or shutting down.",
                  {{"See whether it runs", absl::StrCat("ps -fp ", pid_)},
-                  {"End it, which loses nothing, and start another",
+                  {"Kill it (nothing is lost) and start a new one",
                    absl::StrCat("kill -KILL ", pid_, "; ", ownCommand("daemon start"))}});
 }
 

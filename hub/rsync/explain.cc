@@ -92,7 +92,7 @@ class Explanation {
     return because(
         FailureId::RSYNC_MISSING, "rsync was not found on " + place_,
         {{"Install rsync on " + place_, "sudo apt install rsync"},
-         {"Or switch the spoke to the agent, which needs no rsync",
+         {"Otherwise, switch the spoke to the agent, which needs no rsync",
           ownCommand(absl::StrCat("spoke add ", escapeForTerminal(shellQuote(spoke_.name)), " ",
                                   loginOf(spoke_)))}});
   }
@@ -160,7 +160,8 @@ class Explanation {
           FailureId::FILES_FAILED,
           "the spoke has a file where the mirror has a directory, which rsync does not replace",
           {{absl::StrCat("Move that directory out of ", escapeForTerminal(spoke_.path)), ""},
-           {"Or switch the spoke to the agent (sync_method: agent), which does that by itself",
+           {"Otherwise, switch the spoke to the agent (sync_method: agent), which does that by "
+            "itself",
             ""}});
     }
     return because(FailureId::SPOKE_UNREADABLE,

@@ -248,8 +248,7 @@ void RemoteInstall::failWithDiagnosis() {
     authFailure.of = LoginOf::PERSON;
     auto failure = explainFailedStart(target_, errors, authFailure);
     throw failure.addFix(
-        {"Make sure that your own login on the spoke works, which 'pi-brain spoke' uses; this must "
-         "succeed",
+        {"'pi-brain spoke' uses your own login on the spoke. Check that this works",
          sshInvocation(target_) + " true"});
   }
   auto noise = noise_ + received_;

@@ -113,7 +113,7 @@ void addKeyThere(const SshTarget& target, const AuthFailure& authFailure, std::v
                "; on the spoke, with a copy of the key's public half, this prints the line"),
            "pi-brain-agent --authorized-keys-line " + key.substr(key.rfind('/') + 1)});
     }
-    fixes.push_back({"If the user is wrong, correct 'source' of the spoke in the config", ""});
+    fixes.push_back({"If the user is wrong, correct the spoke's source", ""});
   } else {
     auto config = target.configFile.empty()
                       ? ""
@@ -193,7 +193,7 @@ std::vector<Fix> fixesFor(const SshTarget& target, const AuthFailure& authFailur
     // 'spoke add' creates the key too.
     return {{"Create the key and add it to the spoke, through your own login there",
              ownCommand(target.setUp)},
-            {"If the key has another name, correct 'key' of the spoke in the config", ""}};
+            {"If the key has another name, correct the spoke's key", ""}};
   } else if (fixes.empty()) {
     fixes.push_back(
         target.key.empty()
@@ -202,8 +202,9 @@ std::vector<Fix> fixesFor(const SshTarget& target, const AuthFailure& authFailur
                   "offered to the spoke",
                   ""});
     if (authFailure.of == LoginOf::AGENT && !target.setUp.empty()) {
-      fixes.push_back({"Or create a key and add it to the spoke, through your own login there",
-                       ownCommand(target.setUp)});
+      fixes.push_back(
+          {"Otherwise, create a key and add it to the spoke, through your own login there",
+           ownCommand(target.setUp)});
     }
   }
   return fixes;

@@ -102,7 +102,7 @@ Failure connectionRefused(const SshTarget& target) {
       "The machine is up, but no SSH server listens at that port.",
       {{"On the spoke, start the SSH server (the service may be called sshd)",
         "sudo systemctl start ssh"},
-       target.portGiven ? Fix{"If the port is wrong, correct 'port' of the spoke in the config", ""}
+       target.portGiven ? Fix{"If the port is wrong, correct the spoke's port", ""}
                         : Fix{"If the port is wrong, correct Port in ~/.ssh/config; this shows it",
                               sshInvocation(target) + " -G | grep ^port"}});
 }
@@ -143,7 +143,8 @@ Failure tookTooLong(const SshTarget& target, SshStep step) {
                        host, " has"),
           "",
           {{"Ask the name server again", "getent hosts " + host},
-           {"Or set an address as HostName in ~/.ssh/config, which needs no name server", ""}});
+           {"Otherwise, set an address as HostName in ~/.ssh/config, which needs no name server",
+            ""}});
     case SshStep::TCP:
       return noAnswer(target);
     case SshStep::GREETING:

@@ -202,7 +202,7 @@ TEST_F(AgentServer, hashesAreMadeWithTheHubsSecret) {
   EXPECT_EQ(ask(""), hash(FileHasher()));
   EXPECT_EQ(ask(secret), hash(FileHasher(bytesOf(secret))));
   EXPECT_NE(ask(secret), ask(other));
-  EXPECT_EQ(ask("short"), ask("")) << "such a secret is none";
+  EXPECT_EQ(ask("short"), ask("")) << "it is ignored";
 }
 
 TEST_F(AgentServer, namesSkippedEntriesOnRequest) {

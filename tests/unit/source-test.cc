@@ -193,7 +193,7 @@ TEST(Source, logins) {
            {"[h1]:22", {"a port"}},
            {"will@::1", {"IPv6", "Write will@[::1]."}},
            {"fe80::1", {"IPv6", "Write [fe80::1]."}},
-           {"h1:~/x", {"has a path", "Write h1.", "--root"}},
+           {"h1:~/x", {"includes a path", "Write h1.", "--root"}},
            {"h1:", {"nothing after its ':'", "Write h1."}},
            {"h1::m", {"rsync daemon", "Write h1."}},
            {"will:secret@h1", {"password", "Write will@h1."}},

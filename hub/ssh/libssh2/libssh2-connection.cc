@@ -169,7 +169,8 @@ class Libssh2Connection : public Connection {
           {});
     }
     auto failure = nothingInCommon(target_, "libssh2 said: " + said);
-    failure.addFix({"Or use OpenSSH's client: set 'ssh: auto' for this spoke in the config", ""});
+    failure.addFix(
+        {"Otherwise, use OpenSSH's client: set 'ssh: auto' for this spoke in the config", ""});
     if (result == LIBSSH2_ERROR_KEX_FAILURE && !known.keys.empty()) {
       failure.addFix(addHostKey(target_,
                                 "If the host has a new key of another type than known_hosts lists, "
