@@ -25,7 +25,7 @@ struct Peer {
   protocol @1 :UInt32;         # the newest protocol that this side speaks
   oldestProtocol @2 :UInt32;   # the oldest one that it still speaks
   host @3 :Text;
-  clock @4 :Int64;             # this side's wall clock, now
+  clock @4 :Int64;             # agent: its wall clock, now
   root @5 :Text;               # agent: the directory that it serves, as an absolute path
   home @6 :Text;               # agent: $HOME, to compare `root` with a configured "~/…"
   rootState @7 :RootState;     # agent

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <deque>
 
-#include "common/fs/file-times.h"
 #include "common/wire/protocol.h"
 #include "hub/agent/explain.h"
 #include "hub/base/failure.h"
@@ -116,10 +115,11 @@ AgentSession::AgentSession(const SpokeConfig& spoke, kj::Own<Connection> connect
 capnp::RemotePromise<proto::Spoke::HelloResults> AgentSession::sendHello() {
   auto hello = bootstrap(rpc_).helloRequest();
   auto hub = hello.initHub();
+  // Nothing that differs from time to time, such as the clock: if a start-up file on the spoke runs
+  // a shell instead of the agent, these bytes are its input, and a '>' among them makes a file.
   hub.setVersion(PIBRAIN_VERSION);
   hub.setProtocol(PROTOCOL);
   hub.setOldestProtocol(OLDEST_PROTOCOL);
-  hub.setClock(wallClockNanos());
   return hello.send();
 }
 

@@ -114,6 +114,19 @@ class Agent(HubCase):
         self.assertEqual(agent.wait(timeout=20), 0)
         agent.stdout.close()
 
+    def test_what_runs_instead_of_it_hears_the_same_each_time(self):
+        """A start-up file may run a shell instead, which takes what the hub sends as commands: the clock of one run in 256 has a
+        '>', which made a file with an odd name there. Times and random bytes come after the agent's first answer."""
+        heard = self.dir / "heard"
+        self.sshd.authorize(f"timeout 1 cat >>{heard}; echo >>{heard}.runs")
+        for _ in range(3):
+            self.sync(code=1)
+        runs = len((self.dir / "heard.runs").read_text())
+        self.assertGreaterEqual(runs, 3)
+        content = heard.read_bytes()
+        self.assertGreater(len(content), 100)
+        self.assertEqual(content, content[:len(content) // runs] * runs)
+
     def test_garbage_ends_it(self):
         for garbage in (b"\xff" * 4096, b"GET / HTTP/1.0\r\n\r\n" * 100, b"\0" * 100_000):
             done = subprocess.run([AGENT, f"--root={self.source}"], input=garbage,
