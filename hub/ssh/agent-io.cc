@@ -86,9 +86,11 @@ bool opensPrivateKey(const std::string& path, const std::string& passphrase) {
   if (session == nullptr) return false;
   KJ_DEFER(libssh2_session_free(session));
   setCallbacks(session, onDeadReceive, onDeadSend);
-  constexpr std::string_view ANY_USER = "nobody";
-  int result = libssh2_userauth_publickey_fromfile_ex(
-      session, ANY_USER.data(), unsigned(ANY_USER.size()), nullptr, path.c_str(), passphrase.c_str());
+  // libssh2 requires a user name, and sends it to no one here.
+  constexpr std::string_view ANY_USER = "user";
+  int result =
+      libssh2_userauth_publickey_fromfile_ex(session, ANY_USER.data(), unsigned(ANY_USER.size()),
+                                             nullptr, path.c_str(), passphrase.c_str());
   return result != LIBSSH2_ERROR_FILE;
 }
 

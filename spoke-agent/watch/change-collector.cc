@@ -67,9 +67,10 @@ void ChangeCollector::drain() {
 void ChangeCollector::lookAtAll() { compare(walk()); }
 
 void ChangeCollector::lookAtHot() {
+  int64_t since = wallClockNanos() - HOT_NANOS;
   size_t looked = 0;
   auto look = [&](uint32_t id, const Seen& then) {
-    if (lookAt(id, then)) ++looked;
+    if (lookAt(id, then, since)) ++looked;
     return looked < MAX_HOT;
   };
   for (uint32_t id : included_) {
@@ -84,10 +85,10 @@ void ChangeCollector::lookAtHot() {
   }
 }
 
-bool ChangeCollector::lookAt(uint32_t id, const Seen& then) {
+bool ChangeCollector::lookAt(uint32_t id, const Seen& then, int64_t since) {
   auto last = seen_.find(id);
   auto& known = last == seen_.end() ? then : last->second;
-  if (known.mtime < wallClockNanos() - HOT_NANOS) return false;
+  if (known.mtime < since) return false;
   auto opened = root_.open(*tree_, id);
   if (opened.is<TreeSource::File>()) {
     auto& file = opened.get<TreeSource::File>();

@@ -78,8 +78,9 @@ class ChangeCollector : private Marks::Sink {
   void compare(uint32_t id, const Seen& then, const Seen& now);
   // Looks at files that came after the tree, of which there are no others.
   void look(const Came& came);
-  // Looks at a file that changed lately, if it did. Returns whether it counts.
-  bool lookAt(uint32_t id, const Seen& then);
+  // Looks at the file, unless it last changed before `since`, in ns since the epoch. Returns
+  // whether it looked.
+  bool lookAt(uint32_t id, const Seen& then, int64_t since);
 
   TreeSource& root_;
   Marks& marks_;
