@@ -144,7 +144,7 @@ class Ansible(fleet.FleetCase):
         before = box.authorized.read_bytes()
         self.play("--limit", "box01", code=2, pi_brain_spoke_key=self.fleet.public_key.strip())
         self.assertFalse(box.agent.exists())
-        self.assertIn("somebody may log in with it", re.sub(r"\s+", " ", self.said))
+        self.assertIn("--dedicated", re.sub(r"\s+", " ", self.said))
         self.play("--limit", "box01", pi_brain_spoke_key=self.fleet.public_key.strip(), **gone)
         self.assertEqual(box.authorized.read_bytes(), before)
         self.play("--limit", "box01", code=2, pi_brain_spoke_from='1.2.3.4",command="x')

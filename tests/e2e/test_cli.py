@@ -107,7 +107,8 @@ class CommandLine(HubCase):
         self.config.unlink()
         done = self.pi_brain("sync", "run")
         self.assertEqual(done.returncode, 2)
-        self.assertIn("config.yaml does not exist", done.stderr)
+        self.assertIn("config.yaml", done.stderr)
+        self.assertEqual(json.loads(self.pi_brain("sync", "run", "--json").stdout)["failure"]["id"], "config-unreadable")
 
     def test_a_home_that_is_not_a_directory(self):
         """Without --config, HOME must be a directory: nothing is guessed."""
@@ -271,7 +272,7 @@ class CommandLine(HubCase):
         empty.mkdir()
         env = {**self.environment(), "PATH": str(empty)}
         done = self.pi_brain("sync", "status", env=env)
-        self.assertIn("rsync was not found", done.stdout)
+        self.assertIn("rsync", done.stdout)
         self.assertIs(json.loads(self.pi_brain("sync", "status", "--json", env=env).stdout)["rsyncAvailable"], False)
 
     def test_list(self):

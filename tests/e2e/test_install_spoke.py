@@ -178,7 +178,7 @@ class InstallSpoke(fleet.FleetCase):
             (self.public.encode() + other + b'no-pty ssh-ed25519 ' + blob.encode() + b'\n', other), (b"", b"")]:
             self.spoke.authorized.write_bytes(before)
             if before.startswith(b"ssh-ed25519"):
-                self.assertIn("somebody may log in with it", self.install(code=1))
+                self.assertIn("--dedicated", self.install(code=1))
                 self.assertEqual(self.spoke.authorized.read_bytes(), before)
                 # Uninstalling does not remove such a line either.
                 self.run_script("--uninstall", "--key", f"{self.key}.pub")
@@ -302,7 +302,7 @@ class InstallSpoke(fleet.FleetCase):
         self.spoke.agent.write_text("#!/bin/false\n")
         broken = self.dir / "broken"
         broken.write_text("#!/bin/false\n")
-        self.assertIn("does not run", self.run_script("--key", f"{self.key}.pub", "--agent", broken, code=1))
+        self.assertIn("findmnt -T", self.run_script("--key", f"{self.key}.pub", "--agent", broken, code=1))
         self.assertEqual(self.spoke.agent.read_bytes(), harness.AGENT.read_bytes())
 
     def test_a_machine_without_ssh_directory(self):
@@ -341,7 +341,7 @@ class InstallSpoke(fleet.FleetCase):
         self.run_script("--uninstall")
         self.assertTrue(self.spoke.authorized.parent.exists())
         self.spoke.authorized.write_text(self.public)
-        self.assertIn("somebody may log in with it", self.install("--print", code=1))
+        self.assertIn("--dedicated", self.install("--print", code=1))
         self.spoke.authorized.write_bytes(self.spoke.before)
         self.install()
         self.spoke.agent.chmod(0o644)
@@ -352,7 +352,7 @@ class InstallSpoke(fleet.FleetCase):
         other = f'command="/usr/bin/backup" {self.public.split()[0]} {self.public.split()[1]} will@pi-brain-agent-builder\n'
         self.spoke.authorized.write_text(other)
         self.assertIn("nothing to remove", self.run_script("--uninstall"))
-        self.assertIn("somebody may log in with it", self.install(code=1))
+        self.assertIn("--dedicated", self.install(code=1))
         self.assertEqual(self.spoke.authorized.read_text(), other)
         # Options ignore case, and a comment may contain anything.
         self.spoke.authorized.write_text(self.spoke.before.decode())
@@ -546,7 +546,7 @@ class InstallSpoke(fleet.FleetCase):
                 restore()
         broken = self.dir / "broken-agent"
         broken.write_bytes(b"#!/bin/false\n")
-        self.assertIn("does not run on this machine", self.run_script("--key", self.public, "--agent", broken, code=1))
+        self.assertIn("findmnt -T", self.run_script("--key", self.public, "--agent", broken, code=1))
         self.assertIn("private key", self.run_script("--key", self.key, "--agent", harness.AGENT, code=1))
         self.assertIn("neither an OpenSSH public key", self.run_script("--key", "ssh-ed25519 hello", "--agent", harness.AGENT, code=1))
         said = self.run_script("--key", self.key.read_text(), "--agent", harness.AGENT, code=1)

@@ -223,7 +223,7 @@ class Hanging(LoginCase):
         box = self.machine("/bin/bash", options=["AuthorizedKeysFile none", "AuthorizedKeysCommand /usr/bin/sleep 100",
                                                  "AuthorizedKeysCommandUser root"])
         began = time.monotonic()
-        self.refused(box, "login-timeout", f"this must succeed: 'ssh -l root {box.name} true'")
+        self.refused(box, "login-timeout", f"ssh -l root {box.name} true")
         self.assertLess(time.monotonic() - began, 70)
 
 

@@ -116,7 +116,6 @@ class ReplacedDuringARun(FaultCase):
         self.assert_nothing_lost()
         report = self.sync_one("--delete", code=1)
         self.assertEqual(report["failure"]["id"], "files-failed")
-        self.assertIn("symlink in the mirror", report["error"])
         self.assertEqual(contents(elsewhere), {b"large.jsonl": b"mine", b"patched.jsonl": b"mine too"})
         (self.mirror / "p").unlink()
         self.settle()
@@ -355,7 +354,6 @@ class Mounts(mounts.PrivateMounts, FaultCase):
                 report = self.sync_one(*arguments, code=1 if arguments else 0)
                 if arguments:
                     self.assertEqual(report["failure"]["id"], "deletion-refused")
-                    self.assertIn("not be mounted", report["error"])
                 self.assert_unchanged()
 
     def test_read_only(self):
@@ -365,7 +363,7 @@ class Mounts(mounts.PrivateMounts, FaultCase):
         for arguments in ((), ("--delete", "--max-delete", "1000")):
             report = self.sync_one(*arguments, code=1)
             self.assert_sentence(report["error"])
-            self.assertIn("Read-only file system", report["error"])
+            self.assertEqual(report["failure"]["id"], "read-only-filesystem")
             self.assertIn(str(self.mirror), report["error"])
             self.assert_unchanged()
         self.disk.read_only(False)
@@ -375,7 +373,7 @@ class Mounts(mounts.PrivateMounts, FaultCase):
         (self.source / "p/large.jsonl").unlink()
         self.disk.read_only()
         report = self.sync_one("--delete", code=1)
-        self.assertIn("Read-only file system", report["error"])
+        self.assertEqual(report["failure"]["id"], "read-only-filesystem")
         self.assert_unchanged()
         self.disk.read_only(False)
         self.settle()
@@ -389,7 +387,7 @@ class Mounts(mounts.PrivateMounts, FaultCase):
             self.write("p/new.jsonl", lines(self.rng, 1000))
             report = self.sync_one("--delete", code=1)
             self.assert_sentence(report["error"])
-            self.assertIn("Read-only file system", report["error"])
+            self.assertEqual(report["failure"]["id"], "read-only-filesystem")
             self.assertIn(str(self.archive), report["error"])
             now = contents(self.mirror)
             self.assertIn(b"p/new.jsonl", now)

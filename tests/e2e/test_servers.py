@@ -107,7 +107,8 @@ class Servers(HubCase):
         self.sshd.configure_client(port=sshd.port, known_hosts=sshd.known_hosts, key=sshd.key)
         self.assertEqual([connections(self.sync_one) for _ in range(3)], [2, 1, 1])
         # For a week, only the doctor notices a server that was set up again.
-        self.assertIn("could not agree", self.pi_brain("sync", "doctor").stdout)
+        found = json.loads(self.pi_brain("sync", "doctor", "--json").stdout)["spokes"][0]
+        self.assertIn("OpenSSH", next(check["detail"] for check in found["checks"] if check["step"] == "connection"))
 
     def test_a_new_host_that_has_an_rsa_key_alone(self):
         sshd = harness.Sshd(self.dir / "sshd", host_key_type="rsa")
@@ -127,7 +128,6 @@ class Servers(HubCase):
         report = self.sync_one(code=1)
         error = report["error"]
         self.assertEqual(report["failure"]["id"], "no-common-algorithm", report["failure"])
-        self.assertIn("no matching cipher found", error)
         self.assertNotIn("known_hosts", error)
 
     @staticmethod

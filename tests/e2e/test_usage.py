@@ -74,8 +74,8 @@ class Usage(HubCase):
     def test_a_spoke_that_is_not_known(self):
         config = self.dir / "spokes.yaml"
         config.write_text("spokes:\n  - {name: laptop, sync_method: syncthing, path: /nowhere}\n")
-        self.assertIn("Use the name 'laptop'.", self.says("sync", "run", "lptop", "-c", config, failure="spoke-unknown"))
-        self.assertNotIn("Use the name", self.says("sync", "run", "server", "-c", config, failure="spoke-unknown"))
+        self.assertIn("laptop", self.quotes("sync", "run", "lptop", "-c", config, failure="spoke-unknown"))
+        self.assertNotIn("laptop", self.quotes("sync", "run", "server", "-c", config, failure="spoke-unknown"))
         self.assertIn("--wait=10min", self.says("sync", "run", "--wait", "10min", "-c", config, failure="spoke-unknown"))
 
     def test_help_and_version(self):
