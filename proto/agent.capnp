@@ -122,7 +122,11 @@ struct Want {
   }
 }
 
-struct Basis { size @0 :UInt64; hash @1 :Hash; }
+struct Basis {
+  size @0 :UInt64;
+  hash @1 :Hash;
+  asSent @2 :Bool;           # the agent need not read what this session sent already
+}
 
 struct Event {
   union {

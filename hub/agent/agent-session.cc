@@ -79,6 +79,7 @@ void fill(proto::Want::Builder out, const Want& want) {
       auto basis = out.initPrefix();
       basis.setSize(want.prefixSize);
       want.prefixHash.to(basis.initHash());
+      basis.setAsSent(want.asSent);
       break;
     }
     case Want::Kind::SIGNATURE:

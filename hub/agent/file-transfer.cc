@@ -36,6 +36,8 @@ Ladder ladderFor(const PlannedFile& planned, Mirror& mirror) {
   static constexpr Method LOST[] = {Method::WHOLE};
   // CONTINUE is left out unless something is staged.
   static constexpr Method CREATED[] = {Method::CONTINUE, Method::NEW, Method::WHOLE};
+  static constexpr Method FOLLOWED[] = {Method::FOLLOW, Method::TAIL, Method::DELTA, Method::NEW,
+                                        Method::WHOLE};
   static constexpr Method GROWN[] = {Method::CONTINUE, Method::TAIL, Method::DELTA, Method::NEW,
                                      Method::WHOLE};
   static constexpr Method CUT[] = {Method::CONTINUE, Method::DELTA, Method::NEW, Method::WHOLE};
@@ -48,6 +50,7 @@ Ladder ladderFor(const PlannedFile& planned, Mirror& mirror) {
                   : planned.remote.size >= planned.basisSize ? Ladder(GROWN)
                                                              : Ladder(CUT);
   bool goesOn = !lost && isStaged(mirror, planned.remote.path);
+  if (planned.live != nullptr && !lost && !goesOn) return FOLLOWED;
   return goesOn ? ladder : ladder.slice(1, ladder.size());
 }
 
@@ -80,6 +83,7 @@ std::optional<Want> FileTransfer::prepare() {
   if (want.kind == Want::Kind::PREFIX) {
     want.prefixSize = basis_->size;
     want.prefixHash = basis_->hasher.digest();
+    want.asSent = method() == Method::FOLLOW;
   } else if (want.kind == Want::Kind::SIGNATURE) {
     want.signature = signature();
   }
@@ -144,8 +148,8 @@ bool FileTransfer::retry() {
 
 void FileTransfer::received(uint64_t size) {
   size_ = size;
-  extends_ = method() == Method::TAIL || method() == Method::MOVED || planned_.basisSize == 0 ||
-             basis().stagedTail > 0;
+  extends_ = method() == Method::FOLLOW || method() == Method::TAIL || method() == Method::MOVED ||
+             planned_.basisSize == 0 || basis().stagedTail > 0;
   wasFresh_ = basis().kind == Basis::Kind::MIRROR && basis().mtime < INT64_MAX &&
               basis().mtime == mirror_.earlierThan(planned_.remote.mtime);
   basis_ = nullptr;
@@ -174,6 +178,7 @@ Want::Kind FileTransfer::kind() const {
   switch (method()) {
     case Method::CONTINUE:
     case Method::MOVED:
+    case Method::FOLLOW:
     case Method::TAIL:
       return Want::Kind::PREFIX;
     case Method::DELTA:
@@ -215,6 +220,8 @@ bool FileTransfer::prepareBasis() {
       return continueBasis();
     case Method::MOVED:
       return prefixBasis(candidate_);
+    case Method::FOLLOW:
+      return knownBasis();
     case Method::TAIL:
       return prefixBasis(planned_.basis);
     case Method::DELTA:
@@ -234,6 +241,18 @@ bool FileTransfer::continueBasis() {
   KJ_IF_MAYBE(file, mirror_.openPartial(path(), Mirror::Staged::TAIL)) {
     basis_->stagedTail = file->size;
     return basis_->size + file->size <= planned_.remote.size && hash(*file);
+  }
+  return false;
+}
+
+bool FileTransfer::knownBasis() {
+  KJ_IF_MAYBE(file, mirror_.openFile(planned_.basis)) {
+    basis_->kind = Basis::Kind::MIRROR;
+    basis_->path = planned_.basis;
+    basis_->mtime = file->mtime;
+    basis_->size = file->size;
+    basis_->hasher = planned_.live->hasher;
+    return file->size > 0 && planned_.live->isAsLeft(file->size, file->mtime);
   }
   return false;
 }

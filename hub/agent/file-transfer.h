@@ -19,6 +19,7 @@ namespace pibrain {
 enum class Method {
   CONTINUE,  // the rest of what an interrupted run staged
   MOVED,     // the tail after one of the files that it may have been, one after the other
+  FOLLOW,    // the tail after what this session knows of the existing file
   TAIL,      // the tail after the existing file
   DELTA,     // a delta against the existing file
   NEW,       // the whole file, or a delta against the session that it was forked from
@@ -93,6 +94,7 @@ class FileTransfer {
   void nextMethod();
   bool prepareBasis();
   bool continueBasis();
+  bool knownBasis();
   bool prefixBasis(const std::string& path);
   bool deltaBasis();
   bool hash(const Mirror::File& file);

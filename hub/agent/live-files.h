@@ -22,6 +22,11 @@ struct LiveFile {
   bool unproved = false;
   kj::TimePoint changed = kj::origin<kj::TimePoint>();
   kj::TimePoint proved = kj::origin<kj::TimePoint>();
+
+  // Returns whether a file of the mirror is as it was left.
+  bool isAsLeft(uint64_t itsSize, int64_t mtime) const {
+    return itsSize == size && (mtime == times[0] || mtime == times[1]);
+  }
 };
 
 // The files that grow while the hub watches, with the running hash of what the mirror has of them.

@@ -159,8 +159,7 @@ bool LiveMirror::open(Tail& tail, proto::Begin::Reader begin) {
   auto* mirror = lock();
   if (mirror == nullptr) return false;
   KJ_IF_MAYBE(file, mirror->openFile(path)) {
-    if (file->size != known->size) return false;
-    if (file->mtime != known->times[0] && file->mtime != known->times[1]) return false;
+    if (!known->isAsLeft(file->size, file->mtime)) return false;
     tail.basis.kind = Basis::Kind::MIRROR;
     tail.basis.path = path;
     tail.basis.size = file->size;
@@ -246,22 +245,29 @@ void LiveMirror::fetchAnnounced() {
   std::vector<RemoteFile> files;
   for (auto& [path, file] : toFetch_) files.push_back(file);
   toFetch_.clear();
-  fetch(*mirror, files);
+  fetch(*mirror, files, Reading::TAIL);
 }
 
-void LiveMirror::fetch(Mirror& mirror, const std::vector<RemoteFile>& files) {
+PlannedFile LiveMirror::plan(Mirror& mirror, const RemoteFile& remote, Reading reading) {
+  PlannedFile file{remote, ChangeKind::NEW};
+  KJ_IF_MAYBE(there, mirror.openFile(remote.path)) {
+    file.basis = remote.path;
+    file.basisSize = there->size;
+    // A smaller size was told before the mirror had so much, more often than it is the true one.
+    file.remote.size = std::max(remote.size, there->size);
+    auto* known = files_.find(remote.path);
+    if (reading == Reading::TAIL && known != nullptr && known->isAsLeft(there->size, there->mtime))
+      file.live = std::make_shared<LiveFile>(*known);
+  }
+  return file;
+}
+
+void LiveMirror::fetch(Mirror& mirror, const std::vector<RemoteFile>& files, Reading reading) {
   std::vector<PlannedFile> planned;
   Paths fetched;
   for (auto& remote : files) {
     fetched.insert(remote.path);
-    PlannedFile file{remote, ChangeKind::NEW};
-    KJ_IF_MAYBE(there, mirror.openFile(remote.path)) {
-      file.basis = remote.path;
-      file.basisSize = there->size;
-      // A smaller size was told before the mirror had so much, more often than it is the true one.
-      file.remote.size = std::max(remote.size, there->size);
-    }
-    planned.push_back(std::move(file));
+    planned.push_back(plan(mirror, remote, reading));
   }
   std::erase_if(later_, [&](auto& one) { return fetched.contains(one.second.path); });
   Transfer transfer(mirror, session_, mirror.keepsModes(), report_, unseen_);
@@ -297,7 +303,7 @@ void LiveMirror::proveClaimed() {
   if (files.empty()) return;
   auto* mirror = lock();
   if (mirror == nullptr) return;
-  fetch(*mirror, files);
+  fetch(*mirror, files, Reading::WHOLE);
 }
 
 void LiveMirror::proceed() {

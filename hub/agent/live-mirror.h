@@ -72,7 +72,10 @@ class LiveMirror {
   Mirror* lock();
   void fetchAnnounced();
   void proveClaimed();
-  void fetch(Mirror& mirror, const std::vector<RemoteFile>& files);
+  // How much both sides read: to go on from what they know, nothing but the tail.
+  enum class Reading { TAIL, WHOLE };
+  void fetch(Mirror& mirror, const std::vector<RemoteFile>& files, Reading reading);
+  PlannedFile plan(Mirror& mirror, const RemoteFile& remote, Reading reading);
   void tellOfFetched();
 
   const Config& config_;

@@ -3,11 +3,13 @@
 
 #include <stdint.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "common/tree/tree.h"
 #include "hub/agent/listing.h"
+#include "hub/agent/live-files.h"
 #include "hub/agent/mirror-summary.h"
 #include "hub/agent/paths.h"
 #include "hub/pass/spoke-report.h"
@@ -25,6 +27,8 @@ struct PlannedFile {
   std::vector<std::string> candidates;
   // Index in Plan::moveGroups, if there are several; the candidates are some of that group.
   uint32_t moveGroup = NO_MOVE_GROUP;
+  // What is known of the basis, so that neither side reads it again; null: nothing.
+  std::shared_ptr<const LiveFile> live = nullptr;
 };
 
 // Files that are gone, any of which may be one of several created files.

@@ -265,8 +265,12 @@ void Transfer::rememberLive(const Answer& answer) {
   file.times[1] = receiver.mtime();
   file.hasher = receiver.hasher();
   file.changed = kj::systemCoarseMonotonicClock().now();
-  file.unproved = answer.unsettled;
-  if (!file.unproved) file.proved = file.changed;
+  file.unproved = answer.unsettled || answer.file->method() == Method::FOLLOW;
+  if (!file.unproved) {
+    file.proved = file.changed;
+  } else if (auto* before = live_->find(answer.file->path())) {
+    file.proved = before->proved;
+  }
   live_->keep(answer.file->path(), std::move(file));
 }
 

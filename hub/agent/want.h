@@ -18,6 +18,7 @@ struct Want {
   Kind kind = Kind::WHOLE;
   uint64_t prefixSize = 0;
   Digest prefixHash;
+  bool asSent = false;  // the agent need not read the prefix if this session sent it
   kj::Array<kj::byte> signature;
 };
 

@@ -80,11 +80,11 @@ std::unique_ptr<ControlClient> requireDaemon(const Config& config) {
 int daemonStart(const DaemonArguments& arguments) {
   auto config = takeConfig(arguments.config);
   if (auto running = findDaemon(config.hub.databaseDir)) {
-    printf("The daemon runs already, as process %d.\n", running->pid);
+    printf("The daemon is already running, as process %d.\n", running->pid);
     return EXIT_GOOD;
   }
   auto pid = startDetached({configOf(arguments), logOf(arguments)}, config.hub.databaseDir);
-  printf("The daemon runs, as process %d; '%s' shows what it does.\n", pid,
+  printf("The daemon is running, as process %d; '%s' shows what it does.\n", pid,
          ownCommand("daemon status").c_str());
   return EXIT_GOOD;
 }
@@ -110,7 +110,7 @@ int daemonStop(const DaemonArguments& arguments) {
 // The daemon syncs all that the timer would.
 void offerToRemoveTimer() {
   if (!timerIsInstalled()) return;
-  if (isatty(STDIN_FILENO) && confirm("The timer that starts runs is not needed now. Remove it?")) {
+  if (isatty(STDIN_FILENO) && confirm("With the daemon, the timer is not needed. Remove it?")) {
     return uninstallTimer(say);
   }
   say(absl::StrCat("the timer is no longer needed, but still starts runs. Remove it: '",

@@ -103,8 +103,8 @@ void addSpokeAdd(CLI::App& spoke, int& exitCode) {
       ->check(between(1, 65535));
   command
       ->add_option("--exclude", options->exclude,
-                   "What the agent must not serve: '*.tmp', 'node_modules/', '/work/old'; may be "
-                   "given several times ('' alone removes all)")
+                   "What the agent must not serve: '*.tmp', 'node_modules/', '/work/old'; can be "
+                   "repeated, and a single '' removes all patterns")
       ->type_name("PATTERN")
       ->allow_extra_args(false);
   command->add_flag("--drop-filters", options->dropFilters,

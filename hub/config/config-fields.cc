@@ -28,9 +28,8 @@ constexpr ConfigField HUB_FIELDS[] = {
      "expires.",
      0, 36500},
     {"listing_mb", "MiB", "192", "", "512",
-     "Most memory for the names and sizes that one spoke lists. 192 MiB hold some 300,000 new "
-     "files "
-     "in one run.",
+     "The most memory that the names and sizes of one spoke may use. 192 MiB hold some 300,000 "
+     "new files in one run.",
      1, 1'000'000},
     {"ssh_config", "path", "", "as for `ssh`", "~/.ssh/config.sync",
      "The ssh configuration file to use instead of `~/.ssh/config`."},

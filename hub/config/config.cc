@@ -106,8 +106,9 @@ void parseSourceField(const Fields& fields, SpokeConfig& spoke) {
   auto good = source.status();
   if (good.ok() && spoke.method == SyncMethod::AGENT) good = checkAgentPath(source->path);
   if (!good.ok()) {
-    reject(*fields.node("source"), absl::StrCat(fields.field("source"), ": ",
-                                                withoutFullStop(std::string(good.message()))));
+    auto failure = failureOf(good, FailureId::CONFIG_INVALID);
+    reject(*fields.node("source"), absl::StrCat(fields.field("source"), ": ", failure.summary()),
+           failure.cause(), failure.fixes().empty() ? "" : failure.fixes().front().text);
   }
   spoke.source = *source;
 }

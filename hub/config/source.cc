@@ -7,10 +7,12 @@
 
 #include <algorithm>
 #include <string_view>
+#include <vector>
 
 #include "common/text/escape.h"
 #include "common/text/tilde.h"
 #include "common/text/utf8.h"
+#include "hub/base/failure-status.h"
 
 namespace pibrain {
 
@@ -21,8 +23,11 @@ enum class Asked { SOURCE, LOGIN };
 
 const char* formOf(Asked asked) { return asked == Asked::SOURCE ? "user@host:path" : "user@host"; }
 
-absl::Status refuse(const std::string& text, const std::string& why) {
-  return absl::InvalidArgumentError(absl::StrCat(inQuotes(text), " ", why));
+// `what`, `cause` and `fix` as those of a Failure; `what` goes on after the text.
+absl::Status refuse(const std::string& text, const std::string& what, const std::string& cause,
+                    const std::string& fix) {
+  return toStatus(Failure(FailureId::USAGE, absl::StrCat(inQuotes(text), " ", what), cause,
+                          fix.empty() ? std::vector<Fix>() : std::vector<Fix>{{fix, ""}}));
 }
 
 // What the person probably meant. Any part may be empty.
@@ -43,12 +48,12 @@ std::string writeInstead(Asked asked, const Meant& meant) {
 // Returns what to write instead, and where the port goes, if there is one.
 std::string portAdvice(Asked asked, const Meant& meant) {
   auto instead = writeInstead(asked, meant);
-  if (meant.port.empty()) return instead + ".";
+  if (meant.port.empty()) return instead;
   auto port = escapeForTerminal(meant.port);
   return absl::StrCat(instead,
                       asked == Asked::SOURCE ? " and, as a field of the spoke, 'port: "
                                              : ", and the port as '--port ",
-                      port, "'. Or use a Host of ~/.ssh/config that has both.");
+                      port, "', or use a Host of ~/.ssh/config that has both");
 }
 
 // Returns the port at the beginning of the text, if the end, ':' or '/' follows it; else empty.
@@ -82,8 +87,9 @@ Meant splitAuthority(std::string text) {
 absl::Status refuseFileUrl(const std::string& text, std::string path) {
   // "file:/path" has no host, "file://host/path" has one.
   if (path.starts_with("//")) path.erase(0, std::min(path.find('/', 2), path.size()));
-  return refuse(text, absl::StrCat("is a URL. Write a path on this machine without 'file:': ",
-                                   path.empty() ? "/path" : escapeForTerminal(path), "."));
+  return refuse(text, "is a URL", "",
+                absl::StrCat("Write a path on this machine without 'file:': ",
+                             path.empty() ? "/path" : escapeForTerminal(path)));
 }
 
 absl::Status refuseUrl(const std::string& text, Asked asked) {
@@ -102,22 +108,21 @@ absl::Status refuseUrl(const std::string& text, Asked asked) {
   if (meant.path.starts_with("/~")) meant.path.erase(0, 1);
   if (meant.path == "/") meant.path.clear();
   bool daemon = absl::StartsWithIgnoreCase(url, "rsync:");
-  return refuse(text,
-                absl::StrCat(daemon ? "is the URL of an rsync daemon, which encrypts nothing. "
-                                    : "is a URL, which is not supported. ",
-                             portAdvice(asked, meant)));
+  return refuse(text, daemon ? "is the URL of an rsync daemon" : "is a URL",
+                daemon ? "An rsync daemon encrypts nothing." : "", portAdvice(asked, meant));
 }
 
 absl::Status refuseWindowsPath(const std::string& text, Asked asked) {
   bool drive = text.size() > 2 && absl::ascii_isalpha(uint8_t(text[0])) && text[1] == ':' &&
                (text[2] == '\\' || text[2] == '/');
   if (!drive && !text.starts_with("\\\\")) return absl::OkStatus();
-  return refuse(text, absl::StrCat("looks like a path on Windows. Write ", formOf(asked),
-                                   asked == Asked::LOGIN
-                                       ? "."
-                                       : ", or a path on this machine that begins with '/' or "
-                                         "'~/'. If the host's name is one letter, write its user "
-                                         "too: user@h:/path."));
+  return refuse(text, "looks like a path on Windows", "",
+                absl::StrCat("Write ", formOf(asked),
+                             asked == Asked::LOGIN
+                                 ? ""
+                                 : ", or a path on this machine that begins with '/' or '~/'; if "
+                                   "the host's name is one letter, write its user too: "
+                                   "user@h:/path"));
 }
 
 bool isBlankOrControl(uint32_t code) { return code == ' ' || isOddBlank(code) || isControl(code); }
@@ -169,9 +174,8 @@ absl::Status refuseBareAddress(const std::string& text, Asked asked) {
   if (address.empty()) return absl::OkStatus();
   auto rest = host.substr(address.size());
   if (rest.starts_with(':')) rest.erase(0, 1);
-  return refuse(text,
-                absl::StrCat("has an IPv6 address without brackets. ",
-                             writeInstead(asked, {user, "[" + address + "]", "", rest}), "."));
+  return refuse(text, "has an IPv6 address without brackets", "",
+                writeInstead(asked, {user, "[" + address + "]", "", rest}));
 }
 
 // Parses "user@host", which `text` contains.
@@ -189,15 +193,15 @@ absl::StatusOr<Source> splitLogin(const std::string& login, const std::string& t
     } else if (colon != login.npos && !leadingPort(source.host.substr(colon + 1)).empty()) {
       Meant meant{source.user, source.host.substr(0, colon), source.host.substr(colon + 1),
                   text.substr(std::min(login.size() + 1, text.size()))};
-      return refuse(text, "has a port in its brackets. " + portAdvice(asked, meant));
+      return refuse(text, "has a port in its brackets", "", portAdvice(asked, meant));
     }
   }
   if (good && isHost(source.host)) return source;
-  return refuse(text,
-                absl::StrCat("is not ", formOf(asked), ". A host ",
-                             asked == Asked::SOURCE ? "and a path are" : "is",
+  return refuse(text, absl::StrCat("is not ", formOf(asked)),
+                absl::StrCat("A host ", asked == Asked::SOURCE ? "and a path are" : "is",
                              " needed. Neither user nor host can begin with '-', and a host cannot "
-                             "contain blanks, invisible characters, quotes or '$&;'."));
+                             "contain blanks, invisible characters, quotes or '$&;'."),
+                "");
 }
 
 // Returns whether other tools use the word as a scheme in front of a host.
@@ -212,9 +216,9 @@ absl::Status refuseScheme(const std::string& text, Asked asked, const Source& lo
   if (!login.user.empty() || !isScheme(login.host)) return absl::OkStatus();
   auto host = escapeForTerminal(login.host);
   return refuse(
-      text,
-      absl::StrCat("begins like a URL. Write ", formOf(asked), ". If the host is called '", host,
-                   "', write its user too: user@", host, asked == Asked::SOURCE ? ":/path." : "."));
+      text, "begins like a URL", "",
+      absl::StrCat("Write ", formOf(asked), "; if the host is called '", host,
+                   "', write its user too: user@", host, asked == Asked::SOURCE ? ":/path" : ""));
 }
 
 // Rejects "sftp:user@host:path" and "user:password@host:path".
@@ -230,11 +234,8 @@ absl::Status refuseSecondLogin(const std::string& text, Asked asked, const Sourc
   auto meant = splitAuthority(before.substr(0, end));
   if (!scheme && first.user.empty()) meant.user = first.host;
   if (end != path.npos) meant.path = path.substr(end + 1);
-  return refuse(
-      text,
-      absl::StrCat(
-          "has a scheme, a password or a second host before its host, which are not supported. ",
-          portAdvice(asked, meant)));
+  return refuse(text, "has a scheme, a password or a second host before its host", "",
+                portAdvice(asked, meant));
 }
 
 // Rejects what follows the host's ':' and is not a path.
@@ -243,15 +244,14 @@ absl::Status checkBehindHost(const std::string& text, Asked asked, const Source&
   bool address = login.host.find(':') != login.host.npos;
   Meant meant{login.user, address ? "[" + login.host + "]" : login.host, "", ""};
   if (path.empty()) {
-    return refuse(text,
-                  absl::StrCat("has nothing after its ':'. ", writeInstead(asked, meant), "."));
+    return refuse(text, "has nothing after its ':'", "", writeInstead(asked, meant));
   }
   if (path.starts_with(':')) {
     // The advice must itself be a valid source.
     meant.path = path.substr(std::min(path.find_first_not_of(':'), path.size()));
     while (meant.path.starts_with("//")) meant.path.erase(0, 1);
-    return refuse(text, absl::StrCat("names a module of an rsync daemon, which encrypts nothing. ",
-                                     writeInstead(asked, meant), "."));
+    return refuse(text, "names a module of an rsync daemon", "An rsync daemon encrypts nothing.",
+                  writeInstead(asked, meant));
   }
   meant.port = leadingPort(path);
   if (meant.port.empty()) {
@@ -262,22 +262,20 @@ absl::Status checkBehindHost(const std::string& text, Asked asked, const Source&
   meant.path = behind.starts_with(':') ? behind.substr(1) : behind;
   auto directory = asked == Asked::LOGIN || behind.starts_with(':')
                        ? ""
-                       : absl::StrCat(" If it is a directory, write './", escapeForTerminal(path),
-                                      "' after the host.");
-  return refuse(text,
-                absl::StrCat("has a port after its host. ", portAdvice(asked, meant), directory));
+                       : absl::StrCat("; if it is a directory, write './", escapeForTerminal(path),
+                                      "' after the host");
+  return refuse(text, "has a port after its host", "", portAdvice(asked, meant) + directory);
 }
 
 absl::Status checkPath(const std::string& text, const std::string& path) {
   if (std::any_of(text.begin(), text.end(),
                   [](char c) { return uint8_t(c) < 0x20 || c == 0x7f; })) {
-    return refuse(text, "contains a control character. Remove it.");
+    return refuse(text, "contains a control character", "", "Remove it");
   }
   if (!blankAtEnds(path)) return absl::OkStatus();
-  return refuse(
-      text,
-      "has a path that begins or ends with a blank. Remove the blank; if it is part of the "
-      "directory's name, write './' before the path or '/' after it.");
+  return refuse(text, "has a path that begins or ends with a blank", "",
+                "Remove the blank; if it is part of the directory's name, write './' before the "
+                "path or '/' after it");
 }
 
 // Checks the text as a whole.
@@ -299,12 +297,11 @@ absl::StatusOr<Source> parseSource(const std::string& text) {
   auto colon = endOfHost(text);
   if (colon == text.npos || text.find('/') < colon) {
     auto host = text.find('/') == text.npos ? parseLogin(text) : absl::UnknownError("a path");
-    return refuse(
-        text,
-        absl::StrCat("is neither user@host:path nor a local path that begins with '/' or '~/'.",
-                     host.ok() ? absl::StrCat(" If it is a host, write ", escapeForTerminal(text),
-                                              ":~/.pi/agent/sessions.")
-                               : ""));
+    return refuse(text, "is neither user@host:path nor a local path that begins with '/' or '~/'",
+                  "",
+                  host.ok() ? absl::StrCat("If it is a host, write ", escapeForTerminal(text),
+                                           ":~/.pi/agent/sessions")
+                            : "");
   }
   auto source = splitLogin(text.substr(0, colon), text, Asked::SOURCE);
   if (!source.ok()) return source;
@@ -321,9 +318,9 @@ absl::StatusOr<Source> parseLogin(const std::string& text) {
   if (!login.ok() || colon == text.npos) return login;
   auto checked = checkBehindHost(text, Asked::LOGIN, *login, text.substr(colon + 1));
   if (!checked.ok()) return checked;
-  return refuse(text, absl::StrCat("includes a path, but must be only user@host. Write ",
-                                   escapeForTerminal(text.substr(0, colon)),
-                                   ". Give the directory to 'spoke add' with --root."));
+  return refuse(text, "includes a path, but must be only user@host", "",
+                absl::StrCat("Write ", escapeForTerminal(text.substr(0, colon)),
+                             ", and the directory with --root"));
 }
 
 std::string sourceOf(const std::string& login, const std::string& path) {
@@ -332,9 +329,9 @@ std::string sourceOf(const std::string& login, const std::string& path) {
 
 absl::Status checkAgentPath(const std::string& path) {
   if (!path.starts_with('~') || beginsWithTilde(path)) return absl::OkStatus();
-  return refuse(path,
-                "is not a path that the agent understands: it expands only '~/…', the home "
-                "directory of the user who logs in. Write an absolute path instead.");
+  return refuse(path, "is not a path that the agent understands",
+                "It expands only '~/…', the home directory of the user who logs in.",
+                "Write an absolute path instead");
 }
 
 }  // namespace pibrain

@@ -120,7 +120,7 @@ DaemonPlace::DaemonPlace(const std::string& databaseDir) {
       throw cannotStart("the daemon cannot lock " + file, errno);
     auto other = readLock(lock_);
     throw Failure(FailureId::DAEMON_RUNS,
-                  absl::StrCat("the daemon runs already",
+                  absl::StrCat("the daemon is already running",
                                other ? absl::StrCat(", as process ", other->pid) : ""),
                   "", {{"See what it does", ownCommand("daemon status")}});
   }

@@ -87,7 +87,9 @@ void sayIfLogoutStopsIt(const Say& say) {
   struct stat st;
   bool lingers =
       user && stat(absl::StrCat("/var/lib/systemd/linger/", user->name).c_str(), &st) == 0;
-  if (!lingers) say("It stops when you log out. To keep it running: 'loginctl enable-linger'");
+  if (!lingers)
+    say("It starts when you log in, and stops when you log out. To keep it running: 'loginctl "
+        "enable-linger'");
 }
 
 }  // namespace pibrain

@@ -1,7 +1,5 @@
 #include "spoke-agent/answers/live-changes.h"
 
-#include <sys/stat.h>
-
 #include "common/fs/file-io.h"
 #include "common/fs/file-times.h"
 #include "common/fs/rooted-dir.h"
@@ -13,10 +11,9 @@ namespace pibrain {
 
 namespace {
 
-bool isSameFile(const TreeSource::File& file, const SentFile& sent) {
-  struct stat st;
-  return fstat(file.fd, &st) == 0 && st.st_dev == sent.device && st.st_ino == sent.inode;
-}
+// A write sets a file's mtime before its size, so a file that seems rewritten may be about to grow.
+// Most writes take less than this, even on a busy machine.
+constexpr int64_t WRITE_NANOS = 200'000'000;
 
 }  // namespace
 
@@ -28,15 +25,27 @@ std::optional<int64_t> LiveChanges::add(BlockWriter& writer, uint32_t file) {
   uint64_t end = publishableSize(now, wallClockNanos());
   std::optional<int64_t> again;
   if (end < now.size) again = now.mtime + QUIET_NANOS;
-  if (auto* sent = sent_->find(now.path); sent != nullptr && isSameFile(now, *sent)) {
-    bool appended = end > sent->size && end - sent->size <= MAX_TAIL;
-    if (appended && addTail(writer, file, now, end, *sent)) return again;
+  auto* sent = sent_->find(now.path);
+  bool same = sent != nullptr && sent->isSame(now.fd);
+  bool appended = same && end > sent->size;
+  if (appended) {
+    sent->doubted = 0;
+    if (end - sent->size <= MAX_TAIL && addTail(writer, file, now, end, *sent)) return again;
+  } else if (same && end == sent->size) {
     // Only the beginning of a line came, or a second event of what was sent.
-    if (end == sent->size && (now.size > end || now.mtime == sent->mtime)) return again;
+    if (now.size > end || now.mtime == sent->mtime) return again;
+    if (auto until = doubtUntil(*sent)) return until;
   }
-  sent_->forget(now.path);
+  if (!appended) sent_->forget(now.path);
   if (end > 0 || now.size == 0) announce(writer, file, now);
   return again;
+}
+
+std::optional<int64_t> LiveChanges::doubtUntil(SentFile& sent) {
+  auto now = wallClockNanos();
+  if (sent.doubted == 0 || now < sent.doubted) sent.doubted = now;
+  auto until = sent.doubted + WRITE_NANOS;
+  return now < until ? std::optional(until) : std::nullopt;
 }
 
 void LiveChanges::announce(BlockWriter& writer, uint32_t file, const TreeSource::File& now) {

@@ -24,9 +24,11 @@ class LiveChanges {
   std::optional<int64_t> add(BlockWriter& writer, uint32_t file);
 
  private:
-  // Longer tails are left to a pull, which has flow control.
+  // Longer tails are left to a pull, which has flow control, and goes on from what was sent.
   static constexpr uint64_t MAX_TAIL = 64 * 1024;
 
+  // Returns until when the file may be about to grow rather than rewritten; nullopt: no longer.
+  static std::optional<int64_t> doubtUntil(SentFile& sent);
   void announce(BlockWriter& writer, uint32_t file, const TreeSource::File& now);
   // Returns false if the tail could not be read.
   bool addTail(BlockWriter& writer, uint32_t file, const TreeSource::File& now, uint64_t end,

@@ -89,7 +89,8 @@ Pull::Pull(kj::Own<TreeSource> root, std::shared_ptr<const Tree> tree,
         copy.basis = New();
         break;
       case proto::Want::PREFIX:
-        copy.basis = Prefix{want.getPrefix().getSize(), Digest::from(want.getPrefix().getHash())};
+        copy.basis = Prefix{want.getPrefix().getSize(), Digest::from(want.getPrefix().getHash()),
+                            want.getPrefix().getAsSent()};
         break;
       case proto::Want::SIGNATURE:
         copy.basis = kj::heapArray<kj::byte>(want.getSignature());
@@ -188,9 +189,24 @@ void Pull::start(BlockWriter& writer, Want want) {
 
 bool Pull::startsWith(Outgoing& out, const Prefix& prefix) {
   if (prefix.size > out.file.size) return false;
+  out.asSent = prefix.asSent && goesOnFromSent(out, prefix);
+  if (out.asSent) {
+    // Only a proof of the whole settles it.
+    out.unsettled = true;
+    return true;
+  }
   if (hashPrefix(out.file.fd, prefix.size, out.hasher) != prefix.size) return false;
   out.offset = prefix.size;
   return out.hasher.digest() == prefix.hash;
+}
+
+bool Pull::goesOnFromSent(Outgoing& out, const Prefix& prefix) {
+  auto* sent = sent_->find(out.file.path);
+  if (sent == nullptr || !sent->isSame(out.file.fd)) return false;
+  if (prefix.size != sent->size || prefix.hash != sent->hasher.digest()) return false;
+  out.hasher = sent->hasher;
+  out.offset = prefix.size;
+  return true;
 }
 
 void Pull::startDelta(Outgoing& out, kj::ArrayPtr<const kj::byte> signature) {
@@ -332,6 +348,7 @@ bool Pull::stillHolds(const Outgoing& out) const {
   // one (P3). A second reading shows which.
   struct stat st;
   if (fstat(out.file.fd, &st) != 0) return false;
+  if (out.asSent) return uint64_t(st.st_size) >= out.end;
   bool settled = !out.unsettled && out.file.mtime <= out.opened;
   if (settled && mtimeOf(st) == out.file.mtime && uint64_t(st.st_size) == out.file.size) {
     return true;

@@ -30,6 +30,7 @@ class Pull : public EventSource {
   struct Prefix {
     uint64_t size;
     Digest hash;
+    bool asSent;
   };
   struct Want {
     uint32_t file;
@@ -49,6 +50,7 @@ class Pull : public EventSource {
     uint64_t offset = 0;  // what has been read
     int64_t opened;       // when, ns since the epoch
     bool unsettled;
+    bool asSent = false;  // its beginning was not read again
     FileHasher hasher;
     kj::Maybe<Parent> parent;
     kj::Own<Signature> signature;
@@ -62,6 +64,8 @@ class Pull : public EventSource {
   bool isDatabaseInUse(const TreeSource::File& file, int64_t now) const;
   // Returns whether the file begins with the basis, which has then been hashed.
   bool startsWith(Outgoing& out, const Prefix& prefix);
+  // Returns whether the basis is what this session sent of the file, which then need not be read.
+  bool goesOnFromSent(Outgoing& out, const Prefix& prefix);
   // Reads the file for a delta. Throws if that takes longer than with any honest signature.
   static size_t readForDelta(Outgoing& out, kj::ArrayPtr<kj::byte> buffer);
   void startDelta(Outgoing& out, kj::ArrayPtr<const kj::byte> signature);

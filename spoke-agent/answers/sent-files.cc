@@ -1,6 +1,13 @@
 #include "spoke-agent/answers/sent-files.h"
 
+#include <sys/stat.h>
+
 namespace pibrain {
+
+bool SentFile::isSame(int fd) const {
+  struct stat st;
+  return fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
 
 SharedSecret SentFiles::share(kj::ArrayPtr<const kj::byte> secret) {
   if (secret_ == nullptr || *secret_ != secret) {

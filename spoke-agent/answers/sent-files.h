@@ -21,6 +21,10 @@ struct SentFile {
   uint64_t size;  // that was sent
   int64_t mtime;  // then
   FileHasher hasher;
+  int64_t doubted = 0;  // since when it has another mtime and this size, ns since the epoch; 0: not
+
+  // Returns whether the open file is this one, not another at its path.
+  bool isSame(int fd) const;
 };
 
 // How far this session sent its files, with the running hash, so that what is appended costs only

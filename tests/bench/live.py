@@ -33,6 +33,7 @@ sys.path[:0] = [str(HERE.parent / "e2e"), str(HERE.parent), str(HERE)]
 os.environ.setdefault("PIBRAIN_BIN", str(HERE.parent.parent / "build/release/bin"))
 import harness  # noqa: E402
 from harness import sessions  # noqa: E402
+from live_chart import chart  # noqa: E402
 from live_tools import PATIENCE, TOOLS, PiBrain, PiBrainWatch  # noqa: E402
 
 LINE = b'{"type":"message","id":"%08d","message":{"role":"assistant","content":"' + b"x" * 300 + b'"}}\n'
@@ -366,6 +367,10 @@ def main():
     parser.add_argument("--out", type=pathlib.Path)
     arguments = parser.parse_args()
     results = {}
+    known = arguments.out and arguments.out / "live.json"
+    if known and known.exists():
+        # Of rows and tools that are not measured now.
+        results = json.loads(known.read_text())
     for name in arguments.rows or ROWS:
         row = ROWS[name]
         print(f"{name}: {row.run.__doc__} Aim: {row.aim}", flush=True)
@@ -377,7 +382,8 @@ def main():
             print(f"  {tool:12} " + ", ".join(f"{key} {value}" for key, value in result.items()), flush=True)
             if arguments.out:
                 arguments.out.mkdir(parents=True, exist_ok=True)
-                (arguments.out / "live.json").write_text(json.dumps(results, indent=2) + "\n")
+                known.write_text(json.dumps(results, indent=2) + "\n")
+                (arguments.out / "live.svg").write_text(chart(results))
 
 
 if __name__ == "__main__":

@@ -143,6 +143,32 @@ class Live(LiveCase):
         self.assertEqual(watch.seen("changed", kind="rewrite"), [])
         self.assertEqual(len(watch.seen("scanned")), 1)
 
+    def test_a_line_of_any_length_to_a_large_session(self):
+        """A line with an image does not fit in what the agent sends by itself. A time that changes first is no rewrite."""
+        watch = self.watch()
+        path = self.source / "--p--/large.jsonl"
+        with open(path, "ab", buffering=0) as out:
+            while out.tell() < 64 << 20:
+                out.write(LINE % b"x" * 1000)
+        self.arrives("--p--/large.jsonl")
+        self.append("--p--/large.jsonl", LINE % b"last")
+        self.arrives("--p--/large.jsonl")
+        time.sleep(1)
+        before = self.read_by_the_agent()
+        for number in range(5):
+            self.append("--p--/large.jsonl", LINE % (b"%d" % number * 1_000_000))
+            self.arrives("--p--/large.jsonl")
+            os.utime(path)
+            time.sleep(0.05)
+            self.append("--p--/large.jsonl", LINE % b"after it")
+            self.arrives("--p--/large.jsonl")
+        self.assertLess(self.read_by_the_agent() - before, 32 << 20)
+        self.assertEqual({change["kind"] for change in watch.seen("changed", path="--p--/large.jsonl")}, {"new", "grow"})
+        # The whole is proved in the end.
+        harness.wait_for(lambda: (self.mirror / "--p--/large.jsonl").stat().st_mtime_ns == path.stat().st_mtime_ns, 100, what="its time")
+        self.assertGreater(self.read_by_the_agent() - before, 64 << 20)
+        self.assert_mirrored()
+
     def test_excluded_in_new_directories(self):
         """What the agent must not serve, it does not announce either."""
         self.sshd.authorize(f"{harness.AGENT} --root={self.source} --exclude=private/ --exclude=*.secret.jsonl --exclude=/q/top")

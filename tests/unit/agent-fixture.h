@@ -88,10 +88,11 @@ class AgentFixture : public testing::Test {
   Answer pullNew(uint32_t file) {
     return pull(file, [](proto::Want::Builder want) { want.setNew(); });
   }
-  Answer pullTail(uint32_t file, std::string_view prefix) {
+  Answer pullTail(uint32_t file, std::string_view prefix, bool asSent = false) {
     return pull(file, [&](proto::Want::Builder want) {
       auto basis = want.initPrefix();
       basis.setSize(prefix.size());
+      basis.setAsSent(asSent);
       digestOf(bytesOf(prefix)).to(basis.initHash());
     });
   }

@@ -49,6 +49,33 @@ TEST_F(FileTransferTest, eachMethodIsFollowedByTheNext) {
   EXPECT_EQ(file.basis().size, 0u);
 }
 
+TEST_F(FileTransferTest, whatIsKnownIsNotReadAgain) {
+  auto old = noise(20'000, 1);
+  dir_.write("mirror/file", old);
+  auto plan = planned("file", ChangeKind::GROW, 30'000, old.size());
+  LiveFile live;
+  live.size = old.size();
+  live.times[0] = live.times[1] = OLD;
+  live.hasher.update(bytesOf("what it was made of does not matter"));
+  plan.live = std::make_shared<LiveFile>(live);
+  auto file = begin(plan);
+  auto want = file.prepare().value();
+  EXPECT_EQ(want.kind, Want::Kind::PREFIX);
+  EXPECT_TRUE(want.asSent);
+  EXPECT_EQ(want.prefixSize, old.size());
+  EXPECT_EQ(want.prefixHash, live.hasher.digest());
+  file.tryNext();
+  want = file.prepare().value();
+  EXPECT_EQ(file.method(), Method::TAIL);
+  EXPECT_FALSE(want.asSent);
+  EXPECT_EQ(want.prefixHash, digestOf(bytesOf(old)));
+  // Somebody changed the mirror's file.
+  dir_.write("mirror/file", old, OLD + 1);
+  auto other = begin(plan);
+  other.prepare();
+  EXPECT_EQ(other.method(), Method::TAIL);
+}
+
 TEST_F(FileTransferTest, theMethodsDependOnTheChange) {
   auto old = noise(20'000, 1);
   dir_.write("mirror/file", old);

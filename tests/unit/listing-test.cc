@@ -360,5 +360,31 @@ TEST(Describe, everyReasonHasAText) {
   EXPECT_EQ(words.count(describe(proto::Reason(999))), 0u);
 }
 
+TEST(Listing, anotherScanThatSaysTheSameOfTheFiles) {
+  Listing first;
+  first.files = 3;
+  first.bytes = 30;
+  first.missingOnSpoke = {1};
+  first.listed = {{7, "p/a.jsonl", 10, OLD, 0}};
+  auto second = first;
+  // What is no file, and what could not be read, is told by each pass for itself.
+  second.symlinksSkipped = 4;
+  second.problems.emplace_back("q", proto::Reason::IO_ERROR);
+  EXPECT_TRUE(first.sameFiles(second));
+  for (auto& change : std::vector<std::function<void(Listing&)>>{
+           [](Listing& listing) { listing.files = 2; },
+           [](Listing& listing) { listing.bytes = 31; },
+           [](Listing& listing) { listing.missingOnSpoke.clear(); },
+           [](Listing& listing) { listing.listed[0].size = 11; },
+           [](Listing& listing) { listing.listed[0].mtime += 1; },
+           [](Listing& listing) { listing.listed[0].path = "p/b.jsonl"; },
+           [](Listing& listing) { listing.listed.clear(); },
+       }) {
+    auto changed = first;
+    change(changed);
+    EXPECT_FALSE(first.sameFiles(changed));
+  }
+}
+
 }  // namespace
 }  // namespace pibrain

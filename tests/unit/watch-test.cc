@@ -54,6 +54,10 @@ class WatchTest : public AgentFixture {
     std::ofstream(dir_ / name, std::ios::app) << text;
   }
 
+  void overwrite(const std::string& name, char byte) {
+    std::fstream(dir_ / name, std::ios::in | std::ios::out).seekp(1).put(byte);
+  }
+
   proto::Blocks::Client changes_ = nullptr;
   bool end_ = false;
 };
@@ -76,6 +80,39 @@ TEST_F(WatchTest, anAppendToWhatWasSentComesAtOnce) {
     append("p/a.jsonl", "");
     return pullWhole(0).hash;
   }());
+}
+
+// A write sets the time of a file before its size.
+TEST_F(WatchTest, aWriteThatHasNotSetTheSizeYetIsNotARewrite) {
+  writeNow("a.jsonl", "{}\n");
+  watchWhatWasSent();
+  overwrite("a.jsonl", '}');
+  std::thread rest([&]() {
+    std::this_thread::sleep_for(std::chrono::milliseconds(80));
+    append("a.jsonl", "{\"n\":1}\n");
+  });
+  auto told = next();
+  rest.join();
+  EXPECT_EQ(told.content, "{\"n\":1}\n");
+  overwrite("a.jsonl", ' ');
+  EXPECT_EQ(next().paths, Events{"a.jsonl"}) << "it did not grow";
+}
+
+TEST_F(WatchTest, aLongTailIsLeftToAPullThatReadsNothingElse) {
+  std::string sent = "{}\n", tail = std::string(200'000, 'x') + "\n";
+  writeNow("a.jsonl", sent);
+  watchWhatWasSent();
+  append("a.jsonl", tail);
+  EXPECT_EQ(next().paths, Events{"a.jsonl"});
+  // What it does not read, it does not notice.
+  overwrite("a.jsonl", ' ');
+  auto got = pullTail(0, sent, true);
+  EXPECT_EQ(got.content, tail);
+  EXPECT_EQ(got.hash, digestOf(bytesOf(sent + tail)));
+  EXPECT_TRUE(got.unsettled) << "it is still to be proved";
+  EXPECT_EQ(pullTail(0, sent).events, Events{"differs 0"});
+  // Of anything else, it reads all.
+  EXPECT_EQ(pullTail(0, sent, true).events, Events{"differs 0"});
 }
 
 TEST_F(WatchTest, whatWasNotSentIsAnnounced) {
