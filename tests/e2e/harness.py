@@ -388,6 +388,10 @@ def sleeps(pid):
     return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
+def parent_of(pid):
+    return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def descendants(pid):
     """Finds them by their parents, since the lists of children in /proc omit some while others end (proc(5))."""
     children = {}

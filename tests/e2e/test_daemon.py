@@ -24,11 +24,15 @@ class DaemonCase(LiveCase):
             daemon.stdout.close()
         super().tearDown()
 
-    def daemon(self, state="live", spokes=("laptop",)):
-        """Starts one in the foreground."""
+    def start_daemon(self):
         process = subprocess.Popen([harness.HUB, "daemon", "run", "-c", self.config, "--log", self.log], stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True, env=self.environment())
         self.daemons.append(process)
+        return process
+
+    def daemon(self, state="live", spokes=("laptop",)):
+        """Starts one in the foreground."""
+        process = self.start_daemon()
         for spoke in spokes:
             self.wait_for_state(spoke, state)
         return process
