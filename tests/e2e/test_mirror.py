@@ -601,7 +601,7 @@ class Mirror(HubCase):
         for arguments in ([], ["--delete"]):
             report = self.sync_one(*arguments, code=1)
             self.assertIn("closed", " ".join(report["warnings"]))
-            self.assertEqual(report["failure"]["id"], "spoke-unreadable", report["error"])
+            self.assertEqual(report["failure"]["id"], "files-failed", report["error"])
         now = self.snapshot()
         self.assertEqual(now.pop(b"p/new.jsonl")[0], line("four"))
         self.assertEqual(now, before)

@@ -108,7 +108,7 @@ class Servers(HubCase):
         self.assertEqual([connections(self.sync_one) for _ in range(3)], [2, 1, 1])
         # For a week, only the doctor notices a server that was set up again.
         found = json.loads(self.pi_brain("sync", "doctor", "--json").stdout)["spokes"][0]
-        self.assertIn("OpenSSH", next(check["detail"] for check in found["checks"] if check["step"] == "connection"))
+        self.assertIn("connects with OpenSSH", [check["detail"].split(",")[0] for check in found["checks"] if check["step"] == "ssh"])
 
     def test_a_new_host_that_has_an_rsa_key_alone(self):
         sshd = harness.Sshd(self.dir / "sshd", host_key_type="rsa")
