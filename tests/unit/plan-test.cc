@@ -5,9 +5,9 @@
 #include "hub/agent/session-start.h"
 
 #include <gtest/gtest.h>
+#include <time.h>
 #include <sys/stat.h>
 
-#include <chrono>
 
 #include <algorithm>
 #include <map>
@@ -289,9 +289,10 @@ TEST_F(PlanTest, manyFilesOfOneNameTakeNoLonger) {
   listing_.files = FILES;
   known_ = summarizeMirror(tree_, {});
   for (uint32_t i = 0; i < FILES; ++i) listing_.missingOnSpoke.push_back(i);
-  auto begun = std::chrono::steady_clock::now();
+  // Of the processor, which other tests may share.
+  auto begun = clock();
   plan_ = makePlan(tree_, kept_, known_, listing_);
-  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(10));
+  EXPECT_LT((clock() - begun) / CLOCKS_PER_SEC, 10);
   EXPECT_EQ(plan_.files.size(), FILES);
 }
 
