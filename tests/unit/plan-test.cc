@@ -5,9 +5,8 @@
 #include "hub/agent/session-start.h"
 
 #include <gtest/gtest.h>
-#include <time.h>
 #include <sys/stat.h>
-
+#include <time.h>
 
 #include <algorithm>
 #include <map>
