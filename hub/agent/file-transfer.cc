@@ -36,8 +36,8 @@ Ladder ladderFor(const PlannedFile& planned, Mirror& mirror) {
   static constexpr Method LOST[] = {Method::WHOLE};
   // CONTINUE is left out unless something is staged.
   static constexpr Method CREATED[] = {Method::CONTINUE, Method::NEW, Method::WHOLE};
-  static constexpr Method FOLLOWED[] = {Method::FOLLOW, Method::TAIL, Method::DELTA, Method::NEW,
-                                        Method::WHOLE};
+  // If it does not go on from what is known, its beginning differs.
+  static constexpr Method FOLLOWED[] = {Method::FOLLOW, Method::DELTA, Method::NEW, Method::WHOLE};
   static constexpr Method GROWN[] = {Method::CONTINUE, Method::TAIL, Method::DELTA, Method::NEW,
                                      Method::WHOLE};
   static constexpr Method CUT[] = {Method::CONTINUE, Method::DELTA, Method::NEW, Method::WHOLE};

@@ -303,6 +303,10 @@ void LiveMirror::proveClaimed() {
   if (files.empty()) return;
   auto* mirror = lock();
   if (mirror == nullptr) return;
+  for (auto& remote : files) {
+    // Whatever becomes of it, not at once again.
+    files_.find(remote.path)->changed = time;
+  }
   fetch(*mirror, files, Reading::WHOLE);
 }
 

@@ -72,7 +72,7 @@ class LiveMirror {
   Mirror* lock();
   void fetchAnnounced();
   void proveClaimed();
-  // How much both sides read: to go on from what they know, nothing but the tail.
+  // How much of a file both sides read: what follows the part that both know, or everything.
   enum class Reading { TAIL, WHOLE };
   void fetch(Mirror& mirror, const std::vector<RemoteFile>& files, Reading reading);
   PlannedFile plan(Mirror& mirror, const RemoteFile& remote, Reading reading);

@@ -1,5 +1,7 @@
 #include "spoke-agent/answers/live-changes.h"
 
+#include <algorithm>
+
 #include "common/fs/file-io.h"
 #include "common/fs/file-times.h"
 #include "common/fs/rooted-dir.h"
@@ -23,11 +25,14 @@ std::optional<int64_t> LiveChanges::add(BlockWriter& writer, uint32_t file) {
   if (!opened.is<TreeSource::File>()) return std::nullopt;
   auto& now = opened.get<TreeSource::File>();
   uint64_t end = publishableSize(now, wallClockNanos());
-  std::optional<int64_t> again;
-  if (end < now.size) again = now.mtime + QUIET_NANOS;
   auto* sent = sent_->find(now.path);
   bool same = sent != nullptr && sent->isSame(now.fd);
-  bool appended = same && end > sent->size;
+  // Half a line that was sent stays sent.
+  if (same) end = std::max(end, std::min(sent->size, now.size));
+  std::optional<int64_t> again;
+  if (end < now.size) again = now.mtime + QUIET_NANOS;
+  bool appended = same && end > sent->size &&
+                  (!now.path.ends_with(SESSION_SUFFIX) || sent->stillEndsALine(now.fd));
   if (appended) {
     sent->doubted = 0;
     if (end - sent->size <= MAX_TAIL && addTail(writer, file, now, end, *sent)) return again;

@@ -203,6 +203,10 @@ bool Pull::startsWith(Outgoing& out, const Prefix& prefix) {
 bool Pull::goesOnFromSent(Outgoing& out, const Prefix& prefix) {
   auto* sent = sent_->find(out.file.path);
   if (sent == nullptr || !sent->isSame(out.file.fd)) return false;
+  // Only sessions are known to grow by whole lines.
+  if (!out.file.path.ends_with(SESSION_SUFFIX) || !sent->stillEndsALine(out.file.fd)) return false;
+  // What did not grow was rewritten.
+  if (out.end <= sent->size && out.file.mtime != sent->mtime) return false;
   if (prefix.size != sent->size || prefix.hash != sent->hasher.digest()) return false;
   out.hasher = sent->hasher;
   out.offset = prefix.size;
@@ -332,7 +336,10 @@ void Pull::end(BlockWriter& writer) {
   struct stat st;
   if (out->offset == out->end && stillHolds(*out) && fstat(out->file.fd, &st) == 0) {
     // Others are not likely to grow while the hub watches.
-    if (changedWithin(HOT_NANOS, out->file.mtime, out->opened)) {
+    bool hot = changedWithin(HOT_NANOS, out->file.mtime, out->opened);
+    // Meanwhile the watch may have found that it was rewritten.
+    bool rewritten = out->asSent && sent_->find(out->file.path) == nullptr;
+    if (hot && !rewritten) {
       sent_->keep(out->file.path, {st.st_dev, st.st_ino, out->end, out->file.mtime, out->hasher});
     }
     writer.add([&](proto::Event::Builder event) { out->hasher.digest().to(event.initEnd()); });

@@ -21,10 +21,14 @@ struct SentFile {
   uint64_t size;  // that was sent
   int64_t mtime;  // then
   FileHasher hasher;
-  int64_t doubted = 0;  // since when it has another mtime and this size, ns since the epoch; 0: not
+  // When it was first seen with this size but another mtime, ns since the epoch; 0: never.
+  int64_t doubted = 0;
 
   // Returns whether the open file is this one, not another at its path.
   bool isSame(int fd) const;
+  // Returns whether what was sent still ends where a line does: otherwise the file was rewritten,
+  // or half a line was sent.
+  bool stillEndsALine(int fd) const;
 };
 
 // How far this session sent its files, with the running hash, so that what is appended costs only
