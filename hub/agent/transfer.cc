@@ -266,7 +266,7 @@ void Transfer::rememberLive(const Answer& answer) {
   file.hasher = receiver.hasher();
   file.changed = kj::systemCoarseMonotonicClock().now();
   file.unproved = answer.unsettled || answer.file->method() == Method::FOLLOW;
-  if (answer.file->method() != Method::FOLLOW) {
+  if (!file.unproved) {
     file.proved = file.changed;
   } else if (auto* before = live_->find(answer.file->path())) {
     file.proved = before->proved;
